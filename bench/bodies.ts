@@ -1,0 +1,97 @@
+// The requests of the benchmark as ready-made bytes: a short chat, a long agent conversation, and two streams.
+export const KEY = 'bsr_bench_secret_0123456789'
+
+export const KINDS = ['1kb', '100kb', 'stream', 'stream-usage'] as const
+export type Kind = (typeof KINDS)[number]
+
+const PROSE =
+  'The harbour office keeps one ledger for every ship: what was promised, what was paid, and what is still owed. A clerk may not lend from a purse that is already spoken for, however full it looks. '
+
+const CODE = [
+  'export async function settle(id: string, used: bigint): Promise<void> {',
+  "\tconst row = await db.get('SELECT * FROM entries WHERE id = ?', id)",
+  '\tif (!row) throw new Error(`no entry "${id}"`)', // biome-ignore lint/suspicious/noTemplateCurlyInString: sample code
+  '\tlog.info({ event: "settled", id, used: used.toString() })',
+  '\treturn db.run("UPDATE entries SET used = ? WHERE id = ?", used, id)',
+  '}',
+  '',
+]
+
+const prose = (length: number) => PROSE.repeat(Math.ceil(length / PROSE.length)).slice(0, length)
+
+/** Numbered lines, as an agent's file reader prints them: newlines, tabs and double quotes all need escapes in JSON. */
+function code(length: number): string {
+  let text = ''
+  for (let line = 1; text.length < length; line++) text += `${line}\t${CODE[line % CODE.length]}\n`
+  return text
+}
+
+function shortChat(): object {
+  return {
+    model: 'gpt-4o',
+    max_tokens: 100,
+    temperature: 0.2,
+    messages: [
+      { role: 'system', content: 'You are a concise assistant. Answer in plain English.' },
+      { role: 'user', content: 'What does a bursar do?' },
+      { role: 'assistant', content: prose(180) },
+      { role: 'user', content: prose(490) },
+    ],
+  }
+}
+
+function tool(index: number): object {
+  const parameter = (name: string) => ({ type: 'string', description: `${name}: ${prose(160)}` })
+  return {
+    type: 'function',
+    function: {
+      name: `workspace_tool_${index}`,
+      description: prose(300),
+      parameters: {
+        type: 'object',
+        properties: { path: parameter('path'), pattern: parameter('pattern'), limit: { type: 'integer', minimum: 1 } },
+        required: ['path'],
+        additionalProperties: false,
+      },
+    },
+  }
+}
+
+function turn(index: number): object[] {
+  const id = `call_${index}`
+  const call = { name: 'workspace_tool_1', arguments: JSON.stringify({ path: `src/file${index}.ts`, pattern: '"use' }) }
+  return [
+    { role: 'user', content: prose(400) },
+    { role: 'assistant', content: prose(200), tool_calls: [{ id, type: 'function', function: call }] },
+    { role: 'tool', tool_call_id: id, content: code(3000) },
+  ]
+}
+
+function agentChat(): object {
+  const messages: object[] = [{ role: 'system', content: `${prose(4000)}\n\n${code(1500)}` }]
+  for (let index = 0; index < 20; index++) messages.push(...turn(index))
+  messages.push({ role: 'user', content: 'Now fix the last error and say "done".' })
+  return { model: 'gpt-4o', max_tokens: 100, messages, tools: Array.from({ length: 10 }, (_, index) => tool(index)) }
+}
+
+export function bodyOf(kind: Kind): string {
+  if (kind === '1kb') return JSON.stringify(shortChat())
+  if (kind === '100kb') return JSON.stringify(agentChat())
+  const usage = kind === 'stream-usage' ? { stream_options: { include_usage: true } } : {}
+  return JSON.stringify({ ...shortChat(), stream: true, ...usage })
+}
+
+/** A whole HTTP/1.1 request, the same bytes for every gateway under test. */
+export function requestOf(kind: Kind, port: number): Buffer {
+  const body = bodyOf(kind)
+  const head = [
+    'POST /v1/chat/completions HTTP/1.1',
+    `host: 127.0.0.1:${port}`,
+    'user-agent: bursar-bench',
+    'accept: application/json',
+    'content-type: application/json',
+    `authorization: Bearer ${KEY}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+  ]
+  return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`)
+}

@@ -1,0 +1,195 @@
+// The cases of the benchmark: what each one does to the two processes and what it makes of the numbers; printing is run.ts's.
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Kind } from './bodies.ts'
+import {
+  costOf,
+  folder,
+  type Loader,
+  type Measured,
+  measure,
+  median,
+  type Subject,
+  sleep,
+  startLoader,
+} from './measure.ts'
+
+export type Test = { loader: Loader; bare: Subject; ours: Subject; pairs: number; seconds: number }
+export type Ratio = {
+  bareUs: number
+  oursUs: number
+  medianRatio: number
+  minRatio: number
+  maxRatio: number
+  note?: string
+}
+
+/** `added*` are ours minus bare: median, least, most over the pairs. */
+export type Latency = {
+  ratePerSecond: number
+  bareP50Ms: number
+  bareP99Ms: number
+  addedP50Ms: number[]
+  addedP99Ms: number[]
+}
+
+const CONNECTIONS = 32
+const WARM_UP_SECONDS = 2
+/** The first warm-up of a case also has the compiler to wait for. */
+const FIRST_WARM_UP_SECONDS = 5
+/** Runs are cut into slices that alternate, so that a slow second of the machine falls on both sides of a pair. */
+const SLICE_SECONDS = 1
+
+const isStream = (kind: Kind) => kind.startsWith('stream')
+const sum = (slices: readonly Measured[], field: 'cpuUs' | 'calls' | 'chunks' | 'reads') =>
+  slices.reduce((total, slice) => total + slice[field], 0)
+
+async function warmUp({ loader, bare, ours }: Test, kind: Kind, seconds: number): Promise<void> {
+  for (const subject of [bare, ours]) await measure(loader, subject, { kind, connections: CONNECTIONS, seconds })
+}
+
+async function pair(test: Test, kind: Kind): Promise<{ bare: Measured[]; ours: Measured[] }> {
+  await warmUp(test, kind, WARM_UP_SECONDS)
+  const bare: Measured[] = []
+  const ours: Measured[] = []
+  const load = { kind, connections: CONNECTIONS, seconds: SLICE_SECONDS }
+  for (let done = 0; done < test.seconds; done += SLICE_SECONDS) {
+    bare.push(await measure(test.loader, test.bare, load))
+    ours.push(await measure(test.loader, test.ours, load))
+  }
+  return { bare, ours }
+}
+
+/** CPU per call, or per chunk the client received, at saturation. */
+export async function ratio(test: Test, kind: Kind): Promise<Ratio> {
+  const unit = isStream(kind) ? 'chunks' : 'calls'
+  const bareUs: number[] = []
+  const oursUs: number[] = []
+  const notes: string[] = []
+  await warmUp(test, kind, FIRST_WARM_UP_SECONDS)
+  for (let index = 0; index < test.pairs; index++) {
+    const { bare, ours } = await pair(test, kind)
+    bareUs.push(sum(bare, 'cpuUs') / sum(bare, unit))
+    oursUs.push(sum(ours, 'cpuUs') / sum(ours, unit))
+    if (isStream(kind)) notes.push(sameChunks(bare, ours))
+  }
+  const ratios = oursUs.map((us, index) => us / (bareUs[index] ?? Number.NaN))
+  return {
+    bareUs: median(bareUs),
+    oursUs: median(oursUs),
+    medianRatio: median(ratios),
+    minRatio: Math.min(...ratios),
+    maxRatio: Math.max(...ratios),
+    ...(notes[0] ? { note: notes[0] } : {}),
+  }
+}
+
+/**
+ * Both clients must get equally many chunks per call, and in about as many reads: a gateway that falls behind coalesces them,
+ * which makes it look cheaper than it is.
+ */
+function sameChunks(bare: readonly Measured[], ours: readonly Measured[]): string {
+  const perCall = (slices: readonly Measured[]) => sum(slices, 'chunks') / sum(slices, 'calls')
+  const perRead = (slices: readonly Measured[]) => sum(slices, 'chunks') / sum(slices, 'reads')
+  if (Math.abs(perCall(bare) / perCall(ours) - 1) > 0.005)
+    throw new Error(`chunks per call: bare ${perCall(bare).toFixed(2)}, ours ${perCall(ours).toFixed(2)}`)
+  return `chunks per call ${perCall(ours).toFixed(1)}; per read of the client: bare ${perRead(bare).toFixed(2)}, ours ${perRead(ours).toFixed(2)}`
+}
+
+/** Latency at the same fixed rate for both: half of what the slower of them, ours, answers when pushed. */
+export async function latency(test: Test): Promise<Latency> {
+  const kind = '1kb'
+  await warmUp(test, kind, FIRST_WARM_UP_SECONDS)
+  const full = await measure(test.loader, test.ours, { kind, connections: CONNECTIONS, seconds: 4 })
+  const ratePerSecond = full.calls / full.seconds / 2
+  const load = { kind, connections: 2 * CONNECTIONS, ratePerSecond } as const
+  const bare: Measured[] = []
+  const ours: Measured[] = []
+  for (let index = 0; index < test.pairs; index++) {
+    for (const [subject, runs] of [[test.bare, bare] as const, [test.ours, ours] as const]) {
+      await measure(test.loader, subject, { ...load, seconds: WARM_UP_SECONDS })
+      runs.push(await measure(test.loader, subject, { ...load, seconds: test.seconds }))
+    }
+  }
+  const added = (field: 'p50Ms' | 'p99Ms') => {
+    const all = ours.map((run, index) => run[field] - (bare[index]?.[field] ?? Number.NaN))
+    return [median(all), Math.min(...all), Math.max(...all)]
+  }
+  return {
+    ratePerSecond,
+    bareP50Ms: median(bare.map((run) => run.p50Ms)),
+    bareP99Ms: median(bare.map((run) => run.p99Ms)),
+    addedP50Ms: added('p50Ms'),
+    addedP99Ms: added('p99Ms'),
+  }
+}
+
+const SAMPLE_MS = 5000
+const megabytes = (bytes: number) => (bytes / 1024 / 1024).toFixed(1)
+
+/** Short calls, long calls and streams at once; memory is flat when its last fifth is no higher than its middle one. */
+export async function soak(ours: Subject, minutes: number): Promise<void> {
+  const seconds = minutes * 60
+  const kinds: readonly Kind[] = ['1kb', '100kb', 'stream', 'stream-usage']
+  let running = true
+  const loads = Promise.all(
+    kinds.map((kind) => measure(startLoader(), ours, { kind, connections: CONNECTIONS / 4, seconds })),
+  ).finally(() => {
+    running = false
+  })
+  const samples: number[] = []
+  while (running) {
+    const { rssBytes } = costOf(ours.pid)
+    const minute = (samples.length * SAMPLE_MS) / 60_000
+    if (Number.isInteger(minute)) console.log(`minute ${String(minute).padStart(3)}  ${megabytes(rssBytes)} MB`)
+    samples.push(rssBytes)
+    await Promise.race([sleep(SAMPLE_MS), loads])
+  }
+  const done = await loads
+  const fifth = (index: number) =>
+    median(samples.slice(Math.floor((samples.length * index) / 5), Math.ceil((samples.length * (index + 1)) / 5)))
+  const growth = fifth(4) / fifth(2) - 1
+  console.log(
+    `${sum(done, 'calls')} calls; middle fifth ${megabytes(fifth(2))} MB, last fifth ${megabytes(fifth(4))} MB`,
+  )
+  console.log(growth <= 0.05 ? 'flat' : `NOT FLAT: ${(growth * 100).toFixed(0)} % more`)
+  if (growth > 0.05) process.exitCode = 1
+}
+
+type StartOurs = (database: string) => Promise<Subject>
+const STARTS = 5
+
+/** From spawn to the first 200 of /healthz, and to the first answered call, which includes it. */
+async function startTime(loader: Loader, startOurs: StartOurs, database: string): Promise<number[]> {
+  const from = performance.now()
+  const subject = await startOurs(database)
+  const healthyMs = performance.now() - from
+  const first = await loader.run({ kind: '1kb', connections: 1, seconds: 0, port: subject.port })
+  const answeredMs = performance.now() - from
+  await subject.stop()
+  if (first.errors > 0) throw new Error(`the first call failed: ${first.firstError}`)
+  return [healthyMs, answeredMs]
+}
+
+/** Starts on a fresh database, then on one that `fill.ts <database file> <rows>` has filled. */
+export async function startTimes(startOurs: StartOurs, rows: number): Promise<void> {
+  const loader = startLoader()
+  const report = async (name: string, databaseOf: (index: number) => string) => {
+    const healthy: number[] = []
+    const answered: number[] = []
+    for (let index = 0; index < STARTS; index++) {
+      const [healthyMs = 0, answeredMs = 0] = await startTime(loader, startOurs, databaseOf(index))
+      healthy.push(healthyMs)
+      answered.push(answeredMs)
+    }
+    console.log(
+      `${name.padEnd(30)} ready ${median(healthy).toFixed(0)} ms  first call ${median(answered).toFixed(0)} ms`,
+    )
+  }
+  await report('fresh database', (index) => `fresh${index}.db`)
+  const fill = join(import.meta.dirname, 'fill.ts')
+  if (!existsSync(fill)) return console.log('no bench/fill.ts: the start on a full ledger is left out')
+  execFileSync(process.execPath, [fill, join(folder, 'full.db'), String(rows)], { stdio: 'inherit' })
+  await report(`ledger of ${rows} rows`, () => 'full.db')
+}

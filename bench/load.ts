@@ -1,0 +1,213 @@
+// The load generator, a process of its own started with `fork`: every Load it is sent is answered by a Result.
+// Raw sockets, one request in flight on each, and of the answer it reads only status, length and the number of SSE chunks.
+import { createConnection, type Socket } from 'node:net'
+import { type Kind, requestOf } from './bodies.ts'
+
+/** Without `ratePerSecond` the loop is closed: every connection sends again as soon as it has its answer. */
+export type Load = { port: number; kind: Kind; connections: number; seconds: number; ratePerSecond?: number }
+
+/** `calls` includes `errors` (not a 200, or a broken connection); `reads` counts socket reads, to see chunks coalesce. */
+export type Result = {
+  calls: number
+  errors: number
+  firstError?: string
+  chunks: number
+  reads: number
+  seconds: number
+  p50Ms: number
+  p99Ms: number
+  maxMs: number
+}
+
+const MAX_LATENCY_US = 2_000_000
+const DRAIN_MS = 15_000
+/** Marks a JSON event; `data: [DONE]` is not one. */
+const EVENT = 'data: {'
+const END = '\r\n0\r\n\r\n'
+
+const HEAD = -1
+const CHUNKED = -2
+
+class Connection {
+  intendedAt = 0
+  busy = false
+  readonly #run: Run
+  #socket: Socket | undefined
+  #left = HEAD
+  #head = ''
+  /** The last characters of the chunked body so far, because a marker may be split between two reads. */
+  #tail = ''
+  #ok = false
+
+  constructor(run: Run) {
+    this.#run = run
+  }
+
+  send(intendedAt: number): void {
+    this.intendedAt = intendedAt
+    this.busy = true
+    this.#socket ??= this.#connect()
+    this.#socket.write(this.#run.request)
+  }
+
+  close(): void {
+    this.#socket?.destroy()
+  }
+
+  #connect(): Socket {
+    const onread = {
+      buffer: Buffer.allocUnsafe(65_536),
+      callback: (length: number, buffer: Uint8Array) => {
+        this.#take((buffer as Buffer).toString('latin1', 0, length))
+        return true
+      },
+    }
+    const socket = createConnection({ host: '127.0.0.1', port: this.#run.load.port, noDelay: true, onread })
+    socket.on('error', (error) => this.#broke(error.message))
+    socket.on('close', () => this.#broke('connection closed'))
+    return socket
+  }
+
+  #broke(reason: string): void {
+    this.#socket = undefined
+    this.#left = HEAD
+    this.#head = ''
+    // A pause, so that a dead server does not turn the closed loop into a spin.
+    if (this.busy) setTimeout(() => this.#finish(reason), 20)
+  }
+
+  #take(text: string): void {
+    this.#run.reads++
+    if (this.#left === HEAD) {
+      this.#head += text
+      const end = this.#head.indexOf('\r\n\r\n')
+      if (end < 0) return
+      const length = /\r\ncontent-length: *(\d+)/i.exec(this.#head.slice(0, end + 2))?.[1]
+      this.#ok = this.#head.startsWith('HTTP/1.1 200')
+      this.#left = length === undefined ? CHUNKED : Number(length)
+      this.#tail = '\r\n'
+      text = this.#head.slice(end + 4)
+      if (this.#ok) this.#head = ''
+    }
+    if (this.#left === CHUNKED) this.#takeChunked(text)
+    else if ((this.#left -= text.length) <= 0) this.#finish(this.#ok ? undefined : this.#head)
+  }
+
+  #takeChunked(text: string): void {
+    const seen = this.#tail + text
+    for (let at = seen.indexOf(EVENT); at >= 0; at = seen.indexOf(EVENT, at + EVENT.length)) this.#run.chunks++
+    // Shorter than EVENT, so that nothing is counted twice; just as long as END needs before its last character.
+    this.#tail = seen.slice(1 - EVENT.length)
+    if (seen.endsWith(END)) this.#finish(this.#ok ? undefined : this.#head)
+  }
+
+  #finish(error: string | undefined): void {
+    if (!this.busy) return
+    this.busy = false
+    this.#left = HEAD
+    this.#head = ''
+    this.#run.done(this, error)
+  }
+}
+
+class Run {
+  readonly load: Load
+  readonly request: Buffer
+  calls = 0
+  errors = 0
+  chunks = 0
+  reads = 0
+  readonly #latenciesUs = new Uint32Array(MAX_LATENCY_US + 1)
+  readonly #all: Connection[]
+  readonly #idle: Connection[] = []
+  readonly #late: number[] = []
+  readonly #startedAt = performance.now()
+  readonly #endsAt: number
+  #firstError: string | undefined
+  #inFlight = 0
+
+  constructor(load: Load) {
+    this.load = load
+    this.request = requestOf(load.kind, load.port)
+    this.#endsAt = this.#startedAt + load.seconds * 1000
+    this.#all = Array.from({ length: load.connections }, () => new Connection(this))
+    this.#idle.push(...this.#all)
+  }
+
+  async finished(): Promise<Result> {
+    if (this.load.ratePerSecond === undefined) for (const connection of this.#idle.splice(0)) this.#send(connection)
+    else await this.#paced(this.load.ratePerSecond)
+    const giveUpAt = this.#endsAt + DRAIN_MS
+    while (performance.now() < this.#endsAt || (this.#inFlight > 0 && performance.now() < giveUpAt)) await sleep(5)
+    for (const connection of this.#all) connection.close()
+    return this.#result()
+  }
+
+  done(connection: Connection, error: string | undefined): void {
+    const now = performance.now()
+    const latencyUs = Math.round((now - connection.intendedAt) * 1000)
+    const bucket = Math.min(latencyUs, MAX_LATENCY_US)
+    this.#latenciesUs[bucket] = (this.#latenciesUs[bucket] ?? 0) + 1
+    this.calls++
+    this.#inFlight--
+    if (error !== undefined) {
+      this.errors++
+      this.#firstError ??= error
+    }
+    const late = this.#late.shift()
+    if (late !== undefined) this.#send(connection, late)
+    else if (this.load.ratePerSecond === undefined && now < this.#endsAt) this.#send(connection, now)
+    else this.#idle.push(connection)
+  }
+
+  #send(connection: Connection, intendedAt = performance.now()): void {
+    this.#inFlight++
+    connection.send(intendedAt)
+  }
+
+  /**
+   * Sends at evenly spaced instants. Timers tick in whole milliseconds, which would turn the pace into bursts, so the loop
+   * itself sleeps in steps of a fraction of that between two turns of the event loop; answers are seen as finely.
+   */
+  async #paced(ratePerSecond: number): Promise<void> {
+    const cell = new Int32Array(new SharedArrayBuffer(4))
+    const everyMs = 1000 / ratePerSecond
+    for (let next = this.#startedAt; next < this.#endsAt; ) {
+      for (const now = performance.now(); next <= now; next += everyMs) {
+        const connection = this.#idle.pop()
+        if (connection) this.#send(connection, next)
+        else this.#late.push(next)
+      }
+      const restMs = next - performance.now()
+      if (restMs > 0.02) Atomics.wait(cell, 0, 0, Math.min(restMs, 0.03))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+
+  #percentileMs(share: number): number {
+    let left = this.calls * share
+    for (let us = 0; us <= MAX_LATENCY_US; us++) if ((left -= this.#latenciesUs[us] ?? 0) <= 0) return us / 1000
+    return MAX_LATENCY_US / 1000
+  }
+
+  #result(): Result {
+    const lost = this.#inFlight + this.#late.length
+    return {
+      calls: this.calls + lost,
+      errors: this.errors + lost,
+      ...(this.#firstError || lost ? { firstError: this.#firstError ?? `${lost} calls never answered` } : {}),
+      chunks: this.chunks,
+      reads: this.reads,
+      seconds: (performance.now() - this.#startedAt) / 1000,
+      p50Ms: this.#percentileMs(0.5),
+      p99Ms: this.#percentileMs(0.99),
+      maxMs: this.#percentileMs(1),
+    }
+  }
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+// Loads come in order and answers go out in the same order; the process ends with the one that started it.
+process.on('message', (load: Load) => new Run(load).finished().then((result) => process.send?.(result)))
+process.on('disconnect', () => process.exit(0))

@@ -1,0 +1,118 @@
+// `npm run bench`: what a call costs here compared with the bare proxy in `bare.ts`, in one run on one machine.
+// Prints one line per target and exits with 1 when one is missed. Reads no settings of yours; leaves nothing behind.
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { KEY, type Kind } from './bodies.ts'
+import { type Latency, latency, type Ratio, ratio, soak, startTimes, type Test } from './cases.ts'
+import { costOf, folder, type Subject, start, startLoader } from './measure.ts'
+
+const HELP = `npm run bench -- [options]
+  --only 1kb|100kb|stream|latency|soak|start   one case (default: all but soak and start)
+  --pairs N     pairs of runs (7)        --seconds N   length of one run (10)
+  --quick       3 pairs of 4 seconds     --minutes N   length of the soak (10)
+  --rows N      ledger rows for start (10000000)
+  --self        measure the bare proxy against itself: how much this machine lies`
+
+const CASES = ['1kb', '100kb', 'stream', 'latency', 'soak', 'start']
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    pairs: { type: 'string' },
+    seconds: { type: 'string' },
+    minutes: { type: 'string', default: '10' },
+    rows: { type: 'string', default: '10000000' },
+    quick: { type: 'boolean', default: false },
+    self: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+const ROOT = join(import.meta.dirname, '..')
+const BARE = join(import.meta.dirname, 'bare.ts')
+const MAX_RSS_BYTES = 200 * 1024 * 1024
+const TARGETS: readonly { name: string; kind: Kind; only: string; atMost: number }[] = [
+  { name: '1 kB body', kind: '1kb', only: '1kb', atMost: 1.5 },
+  { name: '100 kB body', kind: '100kb', only: '100kb', atMost: 1.25 },
+  { name: 'stream, per chunk', kind: 'stream', only: 'stream', atMost: 1.3 },
+  { name: 'stream with usage, per chunk', kind: 'stream-usage', only: 'stream', atMost: 1.3 },
+]
+
+/** Limits out of reach, every other setting at its default, so that every feature is on. */
+const bursarEnv = (upstream: Subject, database: string) => ({
+  OPENAI_API_KEY: 'sk-bench',
+  OPENAI_BASE_URL: `http://127.0.0.1:${upstream.port}/v1`,
+  BURSAR_KEYS: `bench:${KEY}`,
+  DATABASE_URL: `sqlite:${join(folder, database)}`,
+  MAX_REQUESTS_PER_MINUTE: '1000000000',
+  MAX_TOKENS_PER_MINUTE: '1000000000000',
+  MAX_COST_PER_REQUEST: '0.50',
+  DAILY_SPENDING_LIMIT: '100000000',
+})
+
+function verdict(met: boolean): string {
+  if (!met) process.exitCode = 1
+  return met ? 'met' : 'MISSED'
+}
+
+function printRatio(name: string, unit: string, atMost: number, found: Ratio): void {
+  const { bareUs, oursUs, medianRatio, minRatio, maxRatio } = found
+  console.log(
+    `${name.padEnd(30)} bare ${bareUs.toFixed(1).padStart(6)} µs/${unit}  ours ${oursUs.toFixed(1).padStart(6)} µs/${unit}  ` +
+      `ratio ${medianRatio.toFixed(2)} (${minRatio.toFixed(2)}–${maxRatio.toFixed(2)})  target ≤ ${atMost}  ${verdict(medianRatio <= atMost)}`,
+  )
+  if (found.note) console.log(`${''.padEnd(30)} ${found.note}`)
+}
+
+function printLatency(found: Latency): void {
+  const line = (name: string, added: readonly number[], bareMs: number, atMost: number) => {
+    const [middle = 0, min = 0, max = 0] = added
+    console.log(
+      `${name.padEnd(30)} bare ${bareMs.toFixed(2)} ms  added ${middle.toFixed(2)} ms (${min.toFixed(2)}–${max.toFixed(2)})  ` +
+        `target ≤ ${atMost} ms  ${verdict(middle <= atMost)}`,
+    )
+  }
+  console.log(`at ${Math.round(found.ratePerSecond)} calls/s, half of what ours answers at most`)
+  line('latency p50', found.addedP50Ms, found.bareP50Ms, 0.3)
+  line('latency p99', found.addedP99Ms, found.bareP99Ms, 2)
+}
+
+function printRss(name: string, peakBytes: number): void {
+  const megabytes = (peakBytes / 1024 / 1024).toFixed(0)
+  console.log(`${name.padEnd(30)} ${megabytes} MB at most  target ≤ 200 MB  ${verdict(peakBytes <= MAX_RSS_BYTES)}`)
+}
+
+const wanted = (name: string) => flags.only === undefined || flags.only === name
+
+async function main(): Promise<void> {
+  if (flags.help) return console.log(HELP)
+  if (flags.only !== undefined && !CASES.includes(flags.only)) throw new Error(`--only ${flags.only}?\n${HELP}`)
+  const pairs = Number(flags.pairs ?? (flags.quick ? 3 : 7))
+  const seconds = Number(flags.seconds ?? (flags.quick ? 4 : 10))
+  const upstream = await start('upstream', join(import.meta.dirname, 'upstream.ts'), {})
+  const startBare = (name: string) => start(name, BARE, { UPSTREAM: `http://127.0.0.1:${upstream.port}` })
+  const startOurs = (database = 'bench.db') =>
+    flags.self ? startBare('ours') : start('ours', join(ROOT, 'src/main.ts'), bursarEnv(upstream, database))
+
+  if (flags.only === 'start') return startTimes(startOurs, Number(flags.rows))
+  const ours = await startOurs()
+  if (flags.only === 'soak') {
+    await soak(ours, Number(flags.minutes))
+    return printRss('memory', costOf(ours.pid).peakBytes)
+  }
+  const test: Test = { loader: startLoader(), bare: await startBare('bare'), ours, pairs, seconds }
+  for (const target of TARGETS) {
+    if (!wanted(target.only)) continue
+    printRatio(target.name, target.only === 'stream' ? 'chunk' : 'call', target.atMost, await ratio(test, target.kind))
+  }
+  if (wanted('latency')) printLatency(await latency(test))
+  printRss('memory', costOf(ours.pid).peakBytes)
+}
+
+try {
+  await main()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}
+process.exit()

@@ -1,0 +1,108 @@
+// The pretend provider: answers every chat completion with canned bytes over a raw socket, and never reads more of a request
+// than its length and two flags, so that it is never the bottleneck.
+//
+// PORT      where to listen
+// TICK_MS   streams: every open stream gets one chunk per tick; 0 = as fast as the event loop turns (default 2)
+// DELAY_MS  wait this long before answering (default 0)
+import { createServer, type Socket } from 'node:net'
+
+const port = Number(process.env.PORT ?? 0)
+const tickMs = Number(process.env.TICK_MS ?? 2)
+const delayMs = Number(process.env.DELAY_MS ?? 0)
+
+const CHUNKS_PER_STREAM = 100
+
+const USAGE =
+  '{"prompt_tokens":25,"completion_tokens":100,"total_tokens":125,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}'
+
+const HEALTH = Buffer.from('HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok')
+const WHOLE = wholeAnswer()
+const STREAM = streamAnswer(false)
+const STREAM_WITH_USAGE = streamAnswer(true)
+
+function wholeAnswer(): Buffer {
+  const text = 'A bursar keeps the purse: nothing is spent before it is set aside. '.repeat(9).slice(0, 520)
+  const body = `{"id":"chatcmpl-bench","object":"chat.completion","created":1763856000,"model":"gpt-4o","choices":[{"index":0,"message":{"role":"assistant","content":"${text}","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":${USAGE},"service_tier":"default","system_fingerprint":"fp_bench"}`
+  return Buffer.from(
+    `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_bench\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}
+
+/** One buffer per socket write; the head travels with the first chunk, `[DONE]` with the end of the body. */
+function streamAnswer(withUsage: boolean): Buffer[] {
+  const event = (choices: string, usage: string) =>
+    `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1763856000,"model":"gpt-4o","service_tier":"default","system_fingerprint":"fp_bench","choices":[${choices}]${withUsage ? `,"usage":${usage}` : ''}}\n\n`
+  const choice = (delta: string, finish: string) =>
+    `{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}`
+  const events = [event(choice('{"role":"assistant","content":"","refusal":null}', 'null'), 'null')]
+  while (events.length < CHUNKS_PER_STREAM - 1) events.push(event(choice('{"content":" purse"}', 'null'), 'null'))
+  events.push(event(choice('{}', '"stop"'), 'null'))
+  if (withUsage) events.push(event('', USAGE))
+  const framed = events.map((text) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`)
+  framed[0] = `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nx-request-id: req_bench\r\ntransfer-encoding: chunked\r\n\r\n${framed[0]}`
+  framed.push('e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n')
+  return framed.map((text) => Buffer.from(text))
+}
+
+type Stream = { socket: Socket; chunks: Buffer[]; next: number }
+const streams = new Set<Stream>()
+let ticking = false
+
+function advance(): void {
+  for (const stream of streams) {
+    const chunk = stream.socket.destroyed ? undefined : stream.chunks[stream.next++]
+    if (chunk) stream.socket.write(chunk)
+    if (!chunk || stream.next === stream.chunks.length) streams.delete(stream)
+  }
+  ticking = streams.size > 0
+  if (ticking) schedule()
+}
+
+function schedule(): void {
+  ticking = true
+  if (tickMs === 0) setImmediate(advance)
+  else setTimeout(advance, tickMs)
+}
+
+function answer(socket: Socket, request: Buffer): void {
+  if (request[0] !== 0x50 /* P of POST */) {
+    socket.write(HEALTH)
+  } else if (request.includes('"stream":true')) {
+    streams.add({ socket, chunks: request.includes('"include_usage":true') ? STREAM_WITH_USAGE : STREAM, next: 0 })
+    if (!ticking) schedule()
+  } else {
+    socket.write(WHOLE)
+  }
+}
+
+/** Bytes a request needs in total, or 'chunked'; undefined while its head is not complete. */
+function sizeOf(start: Buffer): number | 'chunked' | undefined {
+  const end = start.indexOf('\r\n\r\n')
+  if (end < 0) return undefined
+  const head = start.toString('latin1', 0, end + 2)
+  if (/\r\ntransfer-encoding: *chunked/i.test(head)) return 'chunked'
+  return end + 4 + Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0)
+}
+
+/** Requests are never pipelined here: whatever arrives belongs to one request until that one is whole. */
+function serve(socket: Socket): void {
+  let pieces: Buffer[] = []
+  let received = 0
+  let size: number | 'chunked' | undefined
+  socket.on('error', () => socket.destroy())
+  socket.on('data', (piece: Buffer) => {
+    pieces.push(piece)
+    received += piece.length
+    size ??= sizeOf(pieces.length === 1 ? piece : Buffer.concat(pieces))
+    if (size === undefined || (size !== 'chunked' && received < size)) return
+    const request = pieces.length === 1 ? piece : Buffer.concat(pieces)
+    if (size === 'chunked' && !request.subarray(-5).equals(Buffer.from('0\r\n\r\n'))) return
+    pieces = []
+    received = 0
+    size = undefined
+    if (delayMs > 0) setTimeout(answer, delayMs, socket, request)
+    else answer(socket, request)
+  })
+}
+
+createServer({ noDelay: true }, serve).listen(port, '127.0.0.1', () => console.log(JSON.stringify({ listening: port })))

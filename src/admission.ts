@@ -1,0 +1,203 @@
+// Admission: from an ask to a reservation or a refusal. Quotes, sets a cap where that makes a call fit, and reserves.
+
+import type { Settings } from './config.ts'
+import { windowAt } from './core/calendar.ts'
+import type { Caller, CallFacts } from './core/entry.ts'
+import type { Short } from './core/levels.ts'
+import type { Amounts, LimitPlan, Subjects } from './core/limits.ts'
+import type { Charge, Instant, LevelView } from './core/meter.ts'
+import type { ModelFacts, PriceBook } from './core/prices.ts'
+import { Problem } from './core/problem.ts'
+import { type Ask, affordableCap, type Quote, type QuoteSettings, quote } from './core/quote.ts'
+import { type Refusal, refusalOf } from './core/refusal.ts'
+import type { Provider } from './providers/provider.ts'
+import type { Store } from './stores/store.ts'
+
+/** What of a call is known before it is quoted. */
+export interface Applicant {
+  readonly callId: string
+  readonly caller: Caller
+  readonly operation: string | null
+  readonly dialect: string
+  readonly provider: Provider
+  /** As the provider will be asked. */
+  readonly model: string
+  readonly ask: Ask
+}
+
+export type Admitted = {
+  readonly admitted: true
+  readonly facts: CallFacts
+  readonly quote: Quote
+  readonly levels: readonly LevelView[]
+  readonly overlooked: readonly string[]
+}
+
+export type Refused = {
+  readonly admitted: false
+  readonly refusal: Refusal
+  readonly quote: Quote
+  readonly levels: readonly LevelView[]
+}
+
+/** Simulated calls have meters of their own: they are limited like real ones, and spend nothing of theirs. */
+export const SIMULATED_REALM = 'simulated/'
+
+/** Between looking at what is free and taking it, another replica may take it first. */
+const MOST_TRIES = 3
+const GRACE_MS = 60_000
+
+export interface AdmissionParts {
+  readonly settings: Settings
+  readonly store: Store
+  readonly prices: PriceBook
+  /** The limits in force; read for every call, since they are reloaded. */
+  readonly plan: () => LimitPlan
+  readonly random: () => number
+}
+
+export class Admission {
+  readonly #parts: AdmissionParts
+  readonly #quoteSettings: QuoteSettings
+  readonly #soft: boolean
+
+  constructor(parts: AdmissionParts) {
+    this.#parts = parts
+    this.#soft = parts.settings.ENFORCEMENT === 'soft'
+    this.#quoteSettings = {
+      defaultMaxOutputTokens: parts.settings.DEFAULT_MAX_OUTPUT_TOKENS,
+      tokenReservation: parts.settings.TOKEN_RESERVATION,
+    }
+  }
+
+  /** The most a call can cost, as it would be quoted now. Throws Problem where it cannot be. */
+  quote(applicant: Applicant, now: Instant): Quote {
+    const { ask, provider } = applicant
+    const facts = this.#facts(applicant, now)
+    if (ask.unbounded.length > 0 && this.#parts.settings.UNBOUNDED_CALLS === 'refuse') {
+      throw new Problem(
+        'unbounded_call',
+        `Nobody can bound what this call costs, because of: ${ask.unbounded.join(', ')}.`,
+      )
+    }
+    return this.#affordable(applicant, quote(ask, facts, provider.rules, this.#quoteSettings), facts)
+  }
+
+  /** The charges a quote makes. */
+  charges(applicant: Applicant, quoted: Quote, now: Instant): Charge[] {
+    const amounts: Amounts = { requests: 1n, tokens: BigInt(quoted.tokens), cost: quoted.costNanoUsd, inFlight: 1n }
+    const realm = applicant.provider.simulated ? SIMULATED_REALM : ''
+    return this.#parts.plan().chargesFor(subjectsOf(applicant), amounts, now.wallMs, realm, this.#soft)
+  }
+
+  /**
+   * Reserves the most the call can use. A call without a cap that does not fit the money left gets one, and another try.
+   * Throws Problem for calls that cannot be quoted, StoreUnavailable when the ledger cannot be written.
+   */
+  async admit(applicant: Applicant, now: Instant): Promise<Admitted | Refused> {
+    let quoted = this.quote(applicant, now)
+    for (let tries = 1; ; tries++) {
+      const charges = this.charges(applicant, quoted, now)
+      const facts = this.#callFacts(applicant, quoted, now)
+      const expiresAtMs = now.monoMs + this.#parts.settings.UPSTREAM_TIMEOUT_MS + GRACE_MS
+      const [answer] = await this.#parts.store.reserve([{ facts, charges, expiresAtMs }], now)
+      if (answer?.admitted)
+        return { admitted: true, facts, quote: quoted, levels: answer.levels, overlooked: answer.overlooked }
+      const short = answer?.short ?? []
+      const smaller = tries < MOST_TRIES ? this.#capped(applicant, quoted, short, now) : undefined
+      if (!smaller) return this.#refused(applicant, quoted, short, now)
+      quoted = smaller
+    }
+  }
+
+  #facts(applicant: Applicant, now: Instant): ModelFacts {
+    const { provider, model, ask } = applicant
+    const found = this.#parts.prices.find(provider.name, model, now.wallMs)
+    if (!this.#parts.settings.ENABLE_COST_TRACKING) return { ...found, price: undefined }
+    if (!found.price && this.#parts.settings.UNKNOWN_PRICE === 'refuse' && this.#parts.plan().limitsMoney) {
+      throw new Problem('unknown_price', unknownPrice(provider.name, ask.model), 'model')
+    }
+    return found
+  }
+
+  /** Without a cap of its own, a call over the ceiling per call gets the largest cap that keeps it under. */
+  #affordable(applicant: Applicant, quoted: Quote, facts: ModelFacts): Quote {
+    if (this.#soft || applicant.ask.outputCap !== null) return quoted
+    const ceiling = this.#parts.plan().ceiling(subjectsOf(applicant), 'cost')
+    if (ceiling === undefined || quoted.costNanoUsd <= ceiling) return quoted
+    const cap = affordableCap(applicant.ask, quoted, applicant.provider.rules, ceiling)
+    return cap < this.#leastCap
+      ? quoted
+      : quote(applicant.ask, facts, applicant.provider.rules, this.#quoteSettings, cap)
+  }
+
+  /**
+   * A smaller quote that fits the money left: half of what is free goes to one call, so that the next one finds some too.
+   * Undefined where a cap is none of our business, or would be too small to be of use, or is not what is lacking.
+   */
+  #capped(applicant: Applicant, quoted: Quote, short: readonly Short[], now: Instant): Quote | undefined {
+    const { ask, provider } = applicant
+    if (this.#soft || ask.outputCap !== null || short.some((one) => one.charge.meter.what !== 'cost')) return undefined
+    const free = short.map((one) => one.level.free).reduce((least, one) => (one < least ? one : least))
+    const half = affordableCap(ask, quoted, provider.rules, free / 2n)
+    const cap = half >= this.#leastCap ? half : this.#leastCap
+    const smaller = quote(ask, this.#facts(applicant, now), provider.rules, this.#quoteSettings, cap)
+    return smaller.costNanoUsd <= free && smaller.costNanoUsd < quoted.costNanoUsd ? smaller : undefined
+  }
+
+  #refused(applicant: Applicant, quoted: Quote, short: readonly Short[], now: Instant): Refused {
+    const zone = this.#parts.plan().timeZone
+    const waits = {
+      inFlightMs: 1000 + Math.floor(this.#parts.random() * 2000),
+      neverMs: Math.max(1, windowAt('day', zone, now.wallMs).endsAtMs - now.wallMs),
+    }
+    const refusal = refusalOf(short, waits, this.#fittingCap(applicant, quoted, short))
+    return { admitted: false, refusal, quote: quoted, levels: short.map((one) => one.level) }
+  }
+
+  /** The cap that would have fitted every money limit that refused; null where none would, or money was not it. */
+  #fittingCap({ ask, provider }: Applicant, quoted: Quote, short: readonly Short[]): number | null {
+    if (!short.every((one) => one.charge.meter.what === 'cost')) return null
+    const caps = short.map((one) => affordableCap(ask, quoted, provider.rules, one.level.free))
+    const cap = Math.min(...caps)
+    return cap >= 1 && cap < Number.MAX_SAFE_INTEGER ? cap : null
+  }
+
+  #callFacts(applicant: Applicant, quoted: Quote, now: Instant): CallFacts {
+    const { ask, provider } = applicant
+    return {
+      callId: applicant.callId,
+      caller: applicant.caller,
+      operation: applicant.operation,
+      dialect: applicant.dialect,
+      provider: provider.name,
+      requestedModel: ask.model,
+      model: applicant.model,
+      reservedAtMs: now.wallMs,
+      day: windowAt('day', this.#parts.plan().timeZone, now.wallMs).id.slice(4),
+      reservedTokens: quoted.tokens,
+      reservedCostNanoUsd: quoted.costNanoUsd,
+      priceVersion: quoted.price?.version ?? null,
+      costKnown: quoted.price !== undefined,
+      streaming: ask.stream,
+      capAsked: ask.outputCap,
+      capInjected: quoted.injectedCap,
+      simulated: provider.simulated,
+      metadata: null,
+    }
+  }
+
+  get #leastCap(): number {
+    return this.#parts.settings.MIN_INJECTED_OUTPUT_TOKENS
+  }
+}
+
+function subjectsOf(applicant: Applicant): Subjects {
+  return { caller: applicant.caller, provider: applicant.provider.name, model: applicant.model }
+}
+
+/** The message carries the very line to paste. */
+function unknownPrice(provider: string, model: string): string {
+  const line = JSON.stringify({ prices: [{ provider, model: model.slice(0, 128), input: '1.00', output: '2.00' }] })
+  return `The price of ${model.slice(0, 128)} is not known, so its cost cannot be limited. Put its dollars per million tokens into bursar.json, for example ${line}, or set UNKNOWN_PRICE=allow.`
+}

@@ -1,0 +1,105 @@
+// Callers: who is asking. Secrets are kept as SHA-256 digests and looked up by digest, so timing tells nothing about them.
+
+import { hash } from 'node:crypto'
+import type { ConfiguredKey } from './config.ts'
+import type { Caller } from './core/entry.ts'
+import { Problem } from './core/problem.ts'
+import type { Exchange } from './exchange.ts'
+import type { RequestLine } from './wire/dialect.ts'
+
+/** What a request may see: its own key's calls, or (`key` null) everyone's. */
+export interface Viewer {
+  readonly key: string | null
+}
+
+const MOST_DECLARED_CHARACTERS = 256
+const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
+
+export interface CallersOptions {
+  readonly keys: readonly ConfiguredKey[]
+  readonly adminKey: string
+  /** AUTH=off: served to anyone who can reach it. */
+  readonly open: boolean
+}
+
+export class Callers {
+  readonly #byDigest = new Map<string, string>()
+  readonly #adminDigest: string | undefined
+  readonly #open: boolean
+
+  constructor({ keys, adminKey, open }: CallersOptions) {
+    for (const { id, secret } of keys) this.#byDigest.set(digest(secret), id)
+    this.#adminDigest = adminKey === '' ? undefined : digest(adminKey)
+    this.#open = open
+  }
+
+  /** The caller of an LLM call. Throws Problem `unauthenticated` or `forbidden`. */
+  identify(request: RequestLine): Caller {
+    return {
+      key: this.#key(request),
+      organisation: null,
+      project: null,
+      user: declared(request, 'x-bursar-user'),
+      thread: declared(request, 'x-bursar-thread'),
+      agent: declared(request, 'x-bursar-agent'),
+      task: declared(request, 'x-bursar-task'),
+    }
+  }
+
+  /** Who wants to read figures. Throws like `identify`. */
+  viewer(request: RequestLine): Viewer {
+    if (this.#adminDigest !== undefined && digest(secretIn(request) ?? '') === this.#adminDigest) return { key: null }
+    return { key: this.#key(request) }
+  }
+
+  #key(request: RequestLine): string | null {
+    this.#refuseForeignPages(request)
+    if (this.#byDigest.size === 0) return null
+    const secret = secretIn(request)
+    if (secret === undefined)
+      throw new Problem(
+        'unauthenticated',
+        'No API key given. Send a Bursar key as the SDK would send the provider key.',
+      )
+    const key = this.#byDigest.get(digest(secret))
+    if (key === undefined) throw new Problem('unauthenticated', 'Incorrect API key.')
+    return key
+  }
+
+  /** Without keys any web page the user opens could spend their money: only local names and our own pages get in. */
+  #refuseForeignPages(request: RequestLine): void {
+    if (this.#byDigest.size > 0) return
+    const host = request.header('host') ?? ''
+    if (!this.#open && host !== '' && !LOOPBACK_HOST.test(host)) throw new Problem('forbidden', 'Unknown host name.')
+    const origin = request.header('origin')
+    if (origin !== undefined && origin.replace(/^https?:\/\//, '') !== host)
+      throw new Problem('forbidden', 'Requests from other web pages are not accepted.')
+  }
+}
+
+/** A phase the caller declared for its own analytics. */
+export function declaredOperation(request: Exchange): string | null {
+  return declared(request, 'x-bursar-operation')
+}
+
+/** What a caller says of itself, cut to size: it becomes part of meters' names and of the ledger. */
+function declared(request: RequestLine, name: string): string | null {
+  const value = request.header(name)
+  return value === undefined || value === '' ? null : value.slice(0, MOST_DECLARED_CHARACTERS)
+}
+
+/** Wherever an SDK puts a key. */
+function secretIn(request: RequestLine): string | undefined {
+  const authorization = request.header('authorization')
+  if (authorization !== undefined && /^bearer /i.test(authorization)) return authorization.slice(7).trim()
+  return (
+    request.header('x-api-key') ??
+    request.header('x-goog-api-key') ??
+    request.header('api-key') ??
+    (request.query.includes('key=') ? (new URLSearchParams(request.query).get('key') ?? undefined) : undefined)
+  )
+}
+
+function digest(secret: string): string {
+  return hash('sha256', secret)
+}

@@ -1,0 +1,216 @@
+// Levels: every meter's state in memory, and the one way to change it: check all, then take all. Never waits.
+
+import {
+  type Charge,
+  type Instant,
+  isIdle,
+  type Level,
+  type LevelView,
+  type Meter,
+  newLevel,
+  type Shortfall,
+  settle,
+  shortfall,
+  take,
+  untake,
+  viewOf,
+  type What,
+} from './meter.ts'
+
+/** One charge that did not fit, and the level it met. */
+export interface Short {
+  readonly charge: Charge
+  readonly shortfall: Shortfall
+  readonly level: LevelView
+}
+
+/** Either everything was taken (`short` is empty), or nothing was. */
+export interface Taken {
+  /** What was taken, charge by charge; what settling replaces. */
+  readonly charges: readonly Charge[]
+  /** Enforced charges that did not fit. */
+  readonly short: readonly Short[]
+  /** Names of unenforced limits that would have refused. */
+  readonly overlooked: readonly string[]
+}
+
+/** What a call used, by what limits count. */
+export type Used = Readonly<Record<What, bigint>>
+
+interface Kept {
+  readonly key: string
+  readonly level: Level
+  dirty: boolean
+}
+
+export class Levels {
+  /** Two generations: what is touched moves to the young one, what stayed old through a turn is idle. */
+  #young = new Map<string, Kept>()
+  #old = new Map<string, Kept>()
+  #dirty: Kept[] = []
+  readonly #load: ((key: string) => Level | undefined) | undefined
+
+  /** @param load reads a stored level on first touch; without it idle levels are only dropped when they hold nothing. */
+  constructor(load?: (key: string) => Level | undefined) {
+    this.#load = load
+  }
+
+  get size(): number {
+    return this.#young.size + this.#old.size
+  }
+
+  /** All or nothing, decided and done at one instant. Charges on the same meter are one charge. */
+  take(charges: readonly Charge[], now: Instant): Taken {
+    const summed = sumByMeter(charges)
+    const short: Short[] = []
+    const overlooked: string[] = []
+    // Every level is found before any is changed: loading one may fail.
+    const found = summed.map((charge) => this.#find(charge.meter))
+    for (const [index, charge] of summed.entries()) {
+      const level = found[index]?.level
+      const lacking = shortfall(level, charge, now)
+      if (!lacking) continue
+      if (charge.enforced) short.push({ charge, shortfall: lacking, level: viewOf(level, charge, now) })
+      else overlooked.push(charge.meter.name)
+    }
+    if (short.length > 0) return { charges: [], short, overlooked }
+    const taken: Charge[] = []
+    for (const [index, charge] of summed.entries()) {
+      if (charge.meter.refill === 'call') continue
+      const kept = found[index] ?? this.#make(charge.meter, now)
+      const amount = take(kept.level, charge, now)
+      this.#touch(kept)
+      taken.push(amount === charge.amount ? charge : { ...charge, amount })
+    }
+    return { charges: taken, short, overlooked }
+  }
+
+  /** Replaces what was taken by what was used. Without `used` the whole of it counts as used, but for calls in flight. */
+  settle(charges: readonly Charge[], used: Used | undefined, now: Instant): void {
+    for (const charge of charges) {
+      const kept = this.#findOrMake(charge.meter, now)
+      const booked = used ? used[charge.meter.what] : charge.amount
+      settle(kept.level, charge, charge.meter.refill === 'none' ? 0n : booked, now)
+      this.#touch(kept)
+    }
+  }
+
+  /** Books what was used without a reservation, whether it fits or not. */
+  book(charges: readonly Charge[], used: Used, now: Instant): void {
+    const kept = sumByMeter(charges).filter((charge) => charge.meter.refill !== 'call')
+    this.settle(
+      kept.map((charge) => ({ ...charge, amount: 0n })),
+      used,
+      now,
+    )
+  }
+
+  /** Gives charges back as though they had never been taken. */
+  untake(charges: readonly Charge[], now: Instant): void {
+    for (const charge of charges) {
+      const kept = this.#findOrMake(charge.meter, now)
+      untake(kept.level, charge)
+      this.#touch(kept)
+    }
+  }
+
+  /** Sets what a window has settled, keeping what is reserved: a limit that is new starts from the ledger's sum. */
+  seed(meter: Meter, settled: bigint, now: Instant): void {
+    const kept = this.#findOrMake(meter, now)
+    if (kept.level.kind !== 'window') return
+    kept.level.settled = settled
+    this.#touch(kept)
+  }
+
+  /** The level each charge would meet now. Changes nothing. */
+  view(charges: readonly Charge[], now: Instant): LevelView[] {
+    return charges.map((charge) => viewOf(this.#find(charge.meter)?.level, charge, now))
+  }
+
+  /** True when `drainDirty` has something to give. */
+  get dirty(): boolean {
+    return this.#dirty.length > 0
+  }
+
+  /** Levels changed since the last call, each once. The caller saves them, or calls `redirty` when it could not. */
+  drainDirty(): readonly (readonly [key: string, level: Level])[] {
+    const drained = this.#dirty
+    this.#dirty = []
+    return drained.map((kept) => {
+      kept.dirty = false
+      return [kept.key, kept.level] as const
+    })
+  }
+
+  redirty(keys: Iterable<string>): void {
+    for (const key of keys) {
+      const kept = this.#young.get(key) ?? this.#old.get(key)
+      if (kept) this.#touch(kept)
+    }
+  }
+
+  /**
+   * Forgets what was not touched since the turn before. With a `load` they come back when asked for; without one only those
+   * go that hold nothing or whose window ended a day ago (a clock that stepped forward must not empty today's budget).
+   */
+  turnGeneration(now: Instant): void {
+    const idle = this.#old
+    this.#old = this.#young
+    this.#young = new Map()
+    for (const kept of idle.values()) {
+      const over =
+        kept.level.kind === 'window' && kept.level.endsAtMs + 86_400_000 < now.wallMs && kept.level.reserved === 0n
+      if (kept.dirty || !(this.#load || over || isIdle(kept.level))) this.#old.set(kept.key, kept)
+    }
+  }
+
+  #find(meter: Meter): Kept | undefined {
+    const young = this.#young.get(meter.key)
+    if (young) return young
+    const old = this.#old.get(meter.key)
+    if (old) {
+      this.#old.delete(meter.key)
+      this.#young.set(meter.key, old)
+      return old
+    }
+    if (!this.#load || meter.refill === 'call') return undefined
+    const level = this.#load(meter.key)
+    if (!level) return undefined
+    const loaded = { key: meter.key, level, dirty: false }
+    this.#young.set(meter.key, loaded)
+    return loaded
+  }
+
+  #findOrMake(meter: Meter, now: Instant): Kept {
+    return this.#find(meter) ?? this.#make(meter, now)
+  }
+
+  #make(meter: Meter, now: Instant): Kept {
+    const made = { key: meter.key, level: newLevel(meter, now), dirty: false }
+    this.#young.set(meter.key, made)
+    return made
+  }
+
+  #touch(kept: Kept): void {
+    if (kept.dirty) return
+    kept.dirty = true
+    this.#dirty.push(kept)
+  }
+}
+
+/** Charges on the same meter become one. Hardly ever needed, so the given list is returned as it is when it can be. */
+function sumByMeter(charges: readonly Charge[]): readonly Charge[] {
+  const seen = new Map<string, number>()
+  for (const charge of charges) seen.set(charge.meter.key, 0)
+  if (seen.size === charges.length) return charges
+  const summed: Charge[] = []
+  seen.clear()
+  for (const charge of charges) {
+    const at = seen.get(charge.meter.key)
+    const earlier = at === undefined ? undefined : summed[at]
+    if (at === undefined || !earlier) seen.set(charge.meter.key, summed.push(charge) - 1)
+    else
+      summed[at] = { ...earlier, amount: earlier.amount + charge.amount, enforced: earlier.enforced || charge.enforced }
+  }
+  return summed
+}

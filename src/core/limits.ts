@@ -1,0 +1,166 @@
+// Limits: who × what × span, as two tables, and the charges they make of a call. Adding a row adds a dimension.
+
+import { SPAN_MS, type Span, windowAt } from './calendar.ts'
+import type { Caller } from './entry.ts'
+import type { Charge, Meter, Refill, What, Who } from './meter.ts'
+
+/** One configured limit: on one subject, or (`subject` undefined) on each subject of its kind by itself. */
+export interface Limit {
+  readonly who: Who
+  readonly subject: string | undefined
+  readonly what: What
+  readonly span: Span
+  /** Requests, tokens, calls, or nano-dollars. */
+  readonly capacity: bigint
+  readonly refill: Refill
+  readonly enforced: boolean
+}
+
+/** Who and what a call is, as far as limits go. */
+export interface Subjects {
+  readonly caller: Caller
+  readonly provider: string
+  readonly model: string
+}
+
+/** Stands for the absent user, thread, agent or task, so that leaving a header out does not escape a limit. */
+export const NO_SUBJECT = '(none)'
+
+/** Subjects that a caller declares are scoped by its key: two keys' user `7` are two subjects. */
+const within = (caller: Caller, declared: string | null) => `${caller.key ?? NO_SUBJECT}/${declared ?? NO_SUBJECT}`
+
+const SUBJECT_OF: Readonly<Record<Who, (call: Subjects) => string>> = {
+  global: () => '',
+  organisation: (call) => call.caller.organisation ?? NO_SUBJECT,
+  project: (call) => call.caller.project ?? NO_SUBJECT,
+  key: (call) => call.caller.key ?? NO_SUBJECT,
+  user: (call) => within(call.caller, call.caller.user),
+  thread: (call) => within(call.caller, call.caller.thread),
+  agent: (call) => within(call.caller, call.caller.agent),
+  task: (call) => within(call.caller, call.caller.task),
+  model: (call) => `${call.provider}/${call.model}`,
+  provider: (call) => call.provider,
+}
+
+export const WHO = Object.keys(SUBJECT_OF) as readonly Who[]
+
+/** The spans each thing may be limited over, and how it comes back unless the limit says otherwise. */
+export const REFILLS: Readonly<Record<What, Partial<Record<Span, Refill>>>> = {
+  requests: { minute: 'steady', hour: 'steady', day: 'window', month: 'window', total: 'window' },
+  tokens: { minute: 'steady', hour: 'steady', day: 'window', month: 'window', total: 'window', call: 'call' },
+  cost: { minute: 'window', hour: 'window', day: 'window', month: 'window', total: 'window', call: 'call' },
+  inFlight: { call: 'none' },
+}
+
+/** Names that read better than `what_per_span`. */
+const NAMES: Readonly<Record<string, string>> = {
+  'cost/call': 'max_cost_per_request',
+  'cost/day': 'daily_spending_limit',
+  'cost/month': 'monthly_spending_limit',
+  'cost/total': 'total_spending_limit',
+  'tokens/call': 'max_tokens_per_request',
+  'inFlight/call': 'max_in_flight',
+}
+
+/** The name a limit goes by in settings, messages and headers. */
+export function limitName(what: What, span: Span): string {
+  return NAMES[`${what}/${span}`] ?? `${what}_per_${span}`
+}
+
+/** The subject of a call in one dimension; also how the ledger's sums are keyed. */
+export function subjectOf(who: Who, call: Subjects): string {
+  return SUBJECT_OF[who](call)
+}
+
+/** Limits made ready for calls: by kind, the one for each subject and those for single ones. */
+interface Family {
+  readonly who: Who
+  readonly what: What
+  readonly span: Span
+  readonly each: Limit | undefined
+  readonly bySubject: ReadonlyMap<string, Limit>
+}
+
+/** What a call takes, by what limits count. */
+export type Amounts = Readonly<Record<What, bigint>>
+
+export class LimitPlan {
+  readonly limits: readonly Limit[]
+  readonly timeZone: string
+  readonly #families: readonly Family[]
+
+  constructor(limits: readonly Limit[], timeZone: string) {
+    this.limits = limits
+    this.timeZone = timeZone
+    const families = new Map<string, Limit[]>()
+    for (const limit of limits) {
+      const name = `${limit.who}/${limit.what}/${limit.span}`
+      families.set(name, [...(families.get(name) ?? []), limit])
+    }
+    this.#families = [...families.values()].flatMap((members) => (members[0] ? [familyOf(members[0], members)] : []))
+  }
+
+  /** True when some limit counts money, so that a call without a known price cannot be bounded. */
+  get limitsMoney(): boolean {
+    return this.limits.some((limit) => limit.what === 'cost')
+  }
+
+  /**
+   * The charges of one call: at most one per family. `soft` enforces none of them.
+   * @param realm a prefix that keeps simulated calls on meters of their own; empty for real ones
+   */
+  chargesFor(call: Subjects, amounts: Amounts, wallMs: number, realm: string, soft: boolean): Charge[] {
+    const charges: Charge[] = []
+    for (const family of this.#families) {
+      const subject = SUBJECT_OF[family.who](call)
+      const limit = family.bySubject.get(subject) ?? family.each
+      if (!limit) continue
+      charges.push({
+        meter: meterOf(limit, subject, wallMs, this.timeZone, realm),
+        amount: amounts[family.what],
+        capacity: limit.capacity,
+        enforced: limit.enforced && !soft,
+      })
+    }
+    return charges
+  }
+
+  /** The least that a single call may take of something, or undefined where no enforced limit says. */
+  ceiling(call: Subjects, what: What): bigint | undefined {
+    let least: bigint | undefined
+    for (const family of this.#families) {
+      if (family.what !== what || family.span !== 'call') continue
+      const limit = family.bySubject.get(SUBJECT_OF[family.who](call)) ?? family.each
+      if (limit?.enforced && (least === undefined || limit.capacity < least)) least = limit.capacity
+    }
+    return least
+  }
+}
+
+/** The meter of a limit on one subject, at an instant. */
+export function meterOf(limit: Limit, subject: string, wallMs: number, timeZone: string, realm: string): Meter {
+  const window = limit.refill === 'window' ? windowAt(limit.span, timeZone, wallMs) : undefined
+  return {
+    key: `${realm}${limit.who}:${subject}/${limit.what}/${window ? window.id : limit.span}`,
+    name: limitName(limit.what, limit.span),
+    who: limit.who,
+    subject,
+    what: limit.what,
+    span: limit.span,
+    refill: limit.refill,
+    spanMs: SPAN_MS[limit.span],
+    endsAtMs: window ? window.endsAtMs : Number.POSITIVE_INFINITY,
+  }
+}
+
+function familyOf(first: Limit, members: readonly Limit[]): Family {
+  const bySubject = new Map<string, Limit>()
+  for (const limit of members) if (limit.subject !== undefined) bySubject.set(limit.subject, limit)
+  return {
+    who: first.who,
+    what: first.what,
+    span: first.span,
+    each: members.find((limit) => limit.subject === undefined),
+    bySubject,
+  }
+}

@@ -1,0 +1,43 @@
+// Money: bigint nano-dollars inside, decimal dollars at the edges. Never a float in between.
+
+/** Nano-dollars in a dollar. */
+export const NANO_PER_USD = 1_000_000_000n
+
+const DECIMAL = /^(\d{1,12})(?:\.(\d{1,9}))?$/
+
+/**
+ * Decimal dollars (`"0.50"`, `"10"`) to nano-dollars, or undefined for anything else: signs, exponents, more than nine
+ * decimals (which could not be kept exactly).
+ */
+export function parseUsd(text: string): bigint | undefined {
+  const match = DECIMAL.exec(text)
+  if (!match) return undefined
+  return BigInt(match[1] ?? '0') * NANO_PER_USD + BigInt((match[2] ?? '').padEnd(9, '0'))
+}
+
+/** Nano-dollars to the shortest exact decimal: `1_500_000_000n` → `"1.5"`. */
+export function formatUsd(nanoUsd: bigint): string {
+  const sign = nanoUsd < 0n ? '-' : ''
+  const size = nanoUsd < 0n ? -nanoUsd : nanoUsd
+  const whole = size / NANO_PER_USD
+  const fraction = size % NANO_PER_USD
+  if (fraction === 0n) return `${sign}${whole}`
+  return `${sign}${whole}.${fraction.toString().padStart(9, '0').replace(/0+$/, '')}`
+}
+
+declare global {
+  interface JSON {
+    /** ECMAScript JSON.parse source text access: text that `JSON.stringify` writes as it is. */
+    rawJSON(text: string): unknown
+  }
+}
+
+/** Nano-dollars as a JSON number with every digit kept, for `JSON.stringify` (a double loses nano-dollars over $9M). */
+export function jsonUsd(nanoUsd: bigint): unknown {
+  return JSON.rawJSON(formatUsd(nanoUsd))
+}
+
+/** Quotient rounded up; for non-negative dividends. */
+export function divideUp(dividend: bigint, divisor: bigint): bigint {
+  return (dividend + divisor - 1n) / divisor
+}

@@ -1,0 +1,111 @@
+// Model names: the spellings under which a price list may know a model, and the family it belongs to. Pure text; it
+// never decides that a model exists, and it never turns one model's name into another's.
+
+/** Longer names are nobody's: the longest in use are Bedrock ARNs of about 150 characters. */
+const LONGEST_NAME = 256
+
+/** How providers are called in front of a model name (`google/…`, `google-vertex:…`), beside the name we use. */
+const PROVIDER_SPELLINGS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['openai', ['openai']],
+  ['anthropic', ['anthropic']],
+  ['gemini', ['gemini', 'google', 'google-gla', 'google-vertex', 'vertex_ai', 'vertex']],
+  ['google', ['gemini', 'google', 'google-gla', 'google-vertex', 'vertex_ai', 'vertex']],
+  ['azure', ['azure', 'azure_ai', 'azure-openai']],
+  ['aws', ['aws', 'bedrock', 'amazon-bedrock', 'converse']],
+  ['bedrock', ['aws', 'bedrock', 'amazon-bedrock', 'converse']],
+  ['xai', ['xai', 'x-ai']],
+  ['x-ai', ['xai', 'x-ai']],
+  ['mistral', ['mistral', 'mistralai']],
+  ['together', ['together', 'together_ai', 'together-ai', 'togetherai']],
+  ['fireworks', ['fireworks', 'fireworks_ai', 'fireworks-ai']],
+  ['moonshot', ['moonshot', 'moonshotai']],
+  ['moonshotai', ['moonshot', 'moonshotai']],
+])
+
+const ANY_SPELLING: ReadonlySet<string> = new Set([
+  ...[...PROVIDER_SPELLINGS.values()].flat(),
+  ...['groq', 'deepseek', 'openrouter', 'cerebras', 'cohere', 'perplexity', 'ollama', 'simulated'],
+])
+
+/** `models/…`, `publishers/google/models/…`, `projects/p/locations/l/publishers/google/models/…` */
+const GOOGLE_PATH = /^(?:projects\/[^/]+\/locations\/[^/]+\/)?(?:publishers\/[^/]+\/)?models\//
+
+/** `us.anthropic.`, `us-gov.anthropic.`, `anthropic.`, `amazon.` */
+const BEDROCK_VENDOR = /^(?:[a-z]{2,6}(?:-gov)?\.)?(?:anthropic|amazon|meta|mistral|cohere|deepseek|openai|qwen|ai21)\./
+
+/**
+ * An ending that names a snapshot, a stage or a mode and leaves the family: OpenAI and Anthropic dates, Vertex `@date`,
+ * Gemini months, `-001` and `-2411`, Bedrock `-v2:0`, `-latest`, Claude Code's `[1m]`, OpenRouter's `:free`.
+ */
+const ENDING =
+  /(?:-\d{4}-\d{2}-\d{2}|[-@]\d{8}|-\d{2}-(?:\d{4}|\d{2})|-\d{3,4}|-v\d{1,2}(?::\d{1,2})?|[-@](?:latest|default)|-(?:preview|exp|beta|customtools)|\[1m\]|:(?:free|beta))$/
+
+const MOST_ENDINGS = 4
+
+/**
+ * The spellings of `model` to look up in `provider`'s price list, the most literal first; none for an empty or absurd
+ * name. Only prefixes that name this provider are dropped: `openai/gpt-oss-20b` at Groq is that model's whole name.
+ */
+export function modelNames(provider: string, model: string): readonly string[] {
+  const asked = model.trim().toLowerCase()
+  if (asked === '' || asked.length > LONGEST_NAME) return []
+  const name = withoutProvider(asked, PROVIDER_SPELLINGS.get(provider) ?? [provider])
+  const names = new Set([asked, name, name.replace(/^gpt-35-/, 'gpt-3.5-')])
+  if (name.startsWith('ft:')) {
+    const tuned = `ft:${tunedModel(name)}`
+    names.add(tuned).add(tuned.replace(/-\d{4}-\d{2}-\d{2}$/, ''))
+  }
+  if (name.endsWith('-latest')) names.add(name.slice(0, -'-latest'.length))
+  return [...names]
+}
+
+/**
+ * `model` without provider, vendor or fine-tuning marks, and then its families, the nearest first:
+ * `us.anthropic.claude-3-5-sonnet-20241022-v2:0` → `…-20241022-v2:0`, `…-20241022`, `claude-3-5-sonnet`. For facts that a
+ * whole family shares (limits), never for prices: snapshots of one family have had different ones.
+ */
+export function familyNames(model: string): readonly string[] {
+  let name = bareName(model)
+  if (name === '' || name.length > LONGEST_NAME) return []
+  const names = [name]
+  while (names.length <= MOST_ENDINGS) {
+    const family = name.replace(ENDING, '')
+    if (family === name || family === '') break
+    names.push(family)
+    name = family
+  }
+  return names
+}
+
+function bareName(model: string): string {
+  const asked = model.length > LONGEST_NAME ? '' : model.trim().toLowerCase()
+  let name = withoutProvider(asked, ANY_SPELLING)
+  if (name.startsWith('ft:')) name = tunedModel(name)
+  name = name.slice(name.lastIndexOf('/') + 1).replace(BEDROCK_VENDOR, '')
+  if (name.startsWith('claude-')) return claudeName(name)
+  return name.replace(/^gpt-35-/, 'gpt-3.5-')
+}
+
+/** `claude-sonnet-4.5` → `claude-sonnet-4-5`; `claude-4.6-sonnet` (routers) → `claude-sonnet-4-6`; 3.x keep their order. */
+function claudeName(name: string): string {
+  return name
+    .replace(/(\d)\.(\d)/, '$1-$2')
+    .replace(/^claude-([4-9](?:-\d)?)-(opus|sonnet|haiku)/, 'claude-$2-$1')
+    .replace(/^claude-(sonnet)-(3-[57])/, 'claude-$2-$1')
+}
+
+function withoutProvider(name: string, spellings: Iterable<string>): string {
+  const known = new Set(spellings)
+  let rest = name
+  for (let prefixes = 0; prefixes < 3; prefixes++) {
+    const end = rest.search(/[/:]/)
+    if (end < 1 || !known.has(rest.slice(0, end))) break
+    rest = rest.slice(end + 1)
+  }
+  return rest.replace(GOOGLE_PATH, '')
+}
+
+/** `ft:base:organisation:suffix:id` → `base` */
+function tunedModel(name: string): string {
+  return name.split(':')[1] ?? ''
+}

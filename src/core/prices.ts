@@ -1,0 +1,113 @@
+// Prices: integer rates per usage class, and what a usage costs by them. Where prices come from is not known here.
+
+import { divideUp } from './money.ts'
+import { FEE_CLASSES, inputTokens, TOKEN_CLASSES, USAGE_CLASSES, type Usage, type UsageClass } from './usage.ts'
+
+/** Nano-dollars per **million** units of each class: $2.50 per million tokens is `2_500_000_000n`. */
+export type Rates = Readonly<Record<UsageClass, bigint>>
+
+/** Rates that hold for the whole call once its input reaches `fromInputTokens` (a cliff, as providers bill it). */
+export interface PriceStep {
+  readonly fromInputTokens: number
+  readonly rates: Rates
+}
+
+/** The price of one model at one provider. */
+export interface Price {
+  /** Where the figures came from, recorded in every entry: `genai-prices@0.1.8`, `bursar@1`, `bursar.json`, `code`. */
+  readonly version: string
+  /** Ascending; the first starts at 0. */
+  readonly steps: readonly [PriceStep, ...PriceStep[]]
+  /** Percent of the token rates by service tier (`flex` 50, `priority` 175); a tier not named costs 100. */
+  readonly serviceTierPercent: Readonly<Record<string, number>>
+}
+
+/** What a model can take and give, in tokens. */
+export interface ModelLimits {
+  readonly contextWindow: number
+  readonly maxOutput: number
+  /** What an answer usually takes: the estimate that tokens-per-minute limits reserve. */
+  readonly usualOutput: number
+}
+
+/** A model as the gateway knows it. Either part may be unknown. */
+export interface ModelFacts {
+  readonly price: Price | undefined
+  readonly limits: ModelLimits | undefined
+}
+
+/** Where the gate asks for a model's facts. A hash hit per call; must not do I/O. */
+export interface PriceBook {
+  /**
+   * @param provider the provider's name: `openai`, `anthropic`, `gemini`, `simulated`, …
+   * @param model as asked or answered, any spelling the provider accepts
+   * @param atMs wall clock, epoch milliseconds: some prices change by date or hour
+   */
+  find(provider: string, model: string, atMs: number): ModelFacts
+}
+
+export interface Cost {
+  readonly inputNanoUsd: bigint
+  readonly outputNanoUsd: bigint
+  /** Input, output and fees, summed exactly and then rounded up once. */
+  readonly totalNanoUsd: bigint
+}
+
+export const NO_COST: Cost = { inputNanoUsd: 0n, outputNanoUsd: 0n, totalNanoUsd: 0n }
+
+const MILLION = 1_000_000n
+const PERCENT_OF_MILLION = 100n * MILLION
+const OUTPUT_CLASSES: ReadonlySet<UsageClass> = new Set(['output', 'audioOutput', 'imageOutput'])
+const INPUT_CLASSES = TOKEN_CLASSES.filter((name) => !OUTPUT_CLASSES.has(name))
+
+/** The rates in force for a call with this much input. */
+export function ratesFor(price: Price, totalInputTokens: number): Rates {
+  let rates = price.steps[0].rates
+  for (const step of price.steps) if (totalInputTokens >= step.fromInputTokens) rates = step.rates
+  return rates
+}
+
+/** What `usage` costs. Fees are not scaled by the service tier. */
+export function costOf(price: Price, usage: Usage, serviceTier?: string): Cost {
+  const rates = ratesFor(price, inputTokens(usage))
+  const percent = BigInt((serviceTier !== undefined && price.serviceTierPercent[serviceTier]) || 100)
+  let input = 0n
+  let output = 0n
+  let fees = 0n
+  for (const name of INPUT_CLASSES) if (usage[name] > 0) input += rates[name] * BigInt(usage[name])
+  for (const name of OUTPUT_CLASSES) if (usage[name] > 0) output += rates[name] * BigInt(usage[name])
+  for (const name of FEE_CLASSES) if (usage[name] > 0) fees += rates[name] * BigInt(usage[name])
+  input *= percent
+  output *= percent
+  return {
+    inputNanoUsd: input / PERCENT_OF_MILLION,
+    outputNanoUsd: output / PERCENT_OF_MILLION,
+    totalNanoUsd: divideUp(input + output + fees * 100n, PERCENT_OF_MILLION),
+  }
+}
+
+/** Rates with every class filled from its nearest priced relative: audio from text, cache reads and writes from input. */
+export function ratesOf(known: Partial<Record<UsageClass, bigint>>): Rates {
+  const input = known.input ?? 0n
+  const output = known.output ?? 0n
+  const cacheWrite5m = known.cacheWrite5m ?? input
+  return {
+    input,
+    cacheRead: known.cacheRead ?? input,
+    cacheWrite5m,
+    cacheWrite1h: known.cacheWrite1h ?? cacheWrite5m,
+    output,
+    audioInput: known.audioInput ?? input,
+    audioCacheRead: known.audioCacheRead ?? known.audioInput ?? known.cacheRead ?? input,
+    audioOutput: known.audioOutput ?? output,
+    imageInput: known.imageInput ?? input,
+    imageOutput: known.imageOutput ?? output,
+    webSearches: known.webSearches ?? 0n,
+    requests: known.requests ?? 0n,
+  }
+}
+
+/** True when every rate of every step is zero: a free model keeps working when the budget is used up. */
+export function isFree(price: Price): boolean {
+  return price.steps.every((step) => USAGE_CLASSES.every((name) => step.rates[name] === 0n))
+}

@@ -1,0 +1,185 @@
+// Quote: the most a call can use and cost, from what its request says. Reads no request and knows no provider by name.
+
+import { divideUp } from './money.ts'
+import type { ModelFacts, ModelLimits, Price, PriceStep, Rates } from './prices.ts'
+
+/** What a call wants, as far as it changes what the call can cost. Dialects read it from bodies. */
+export interface Ask {
+  /** As the caller wrote it. */
+  readonly model: string
+  readonly stream: boolean
+  /** Bytes that can become text tokens: the body without inline media, grown where the provider's normalisation grows it. */
+  readonly textBytes: number
+  readonly messages: number
+  /** The largest output cap present, for one answer. Null when absent. */
+  readonly outputCap: number | null
+  /** Answers the provider will write: n, best_of, candidateCount, times prompts. */
+  readonly answers: number
+  /** Bytes of predicted output: rejected predictions are billed as output. */
+  readonly predictionBytes: number
+  readonly tools: boolean
+  readonly images: number
+  /** True when audio, video, files, PDFs or stored context make the body's size say nothing about its tokens. */
+  readonly unsizedInput: boolean
+  readonly audioInput: boolean
+  readonly audioOutput: boolean
+  readonly cacheWrite: 'none' | '5m' | '1h'
+  /** What makes the call unboundable by anyone, by name: hosted tools and the like. Empty for most calls. */
+  readonly unbounded: readonly string[]
+  readonly serviceTier: string | null
+  /** The end user the body names, or null. */
+  readonly user: string | null
+}
+
+/** What a provider adds to, and how it counts, what it is sent. Measured; see the provider's own file. */
+export interface QuoteRules {
+  readonly tokensPerCall: number
+  readonly tokensPerMessage: number
+  readonly tokensWithTools: number
+  /** The most tokens one image can be. */
+  readonly imageTokens: (model: string) => number
+  /** False where reasoning is billed beyond the cap. */
+  readonly capCoversReasoning: boolean
+  /** True where the provider writes its cache, and bills for it, without being asked. */
+  readonly cachesUnasked: boolean
+}
+
+export interface QuoteSettings {
+  readonly defaultMaxOutputTokens: number
+  /** What `tokens` limits reserve: a usual call, or the worst one. */
+  readonly tokenReservation: 'estimate' | 'worst'
+}
+
+export interface Quote {
+  /** The most tokens the call can take in. */
+  readonly inputTokens: number
+  /** The most it can write, over all its answers. */
+  readonly outputTokens: number
+  /** What limits on tokens reserve. */
+  readonly tokens: number
+  readonly costNanoUsd: bigint
+  readonly price: Price | undefined
+  /** The output cap the gateway sets, for one answer; null when the caller's own request stands. */
+  readonly injectedCap: number | null
+}
+
+/** Window assumed for a model nobody knows: the largest in common use. */
+const UNKNOWN_CONTEXT_WINDOW = 1_048_576
+const UNKNOWN_USUAL_OUTPUT = 1_000
+/** English is about four bytes a token; only for rates, never for money. */
+const USUAL_BYTES_PER_TOKEN = 4
+/** What an image usually takes, for rates. */
+const USUAL_IMAGE_TOKENS = 1_000
+/** Searches a hosted search tool is taken to make: nobody bounds them. */
+const ASSUMED_WEB_SEARCHES = 10n
+const PERCENT_OF_MILLION = 100_000_000n
+
+/**
+ * The most `ask` can use at a model. `cap` sets an output cap in the request's place, as an injected one does.
+ * A model whose largest answer is not known, asked without a cap, gets the default cap.
+ */
+export function quote(ask: Ask, facts: ModelFacts, rules: QuoteRules, settings: QuoteSettings, cap?: number): Quote {
+  const unknownOutput = ask.outputCap === null && !facts.limits
+  const most = facts.limits?.maxOutput ?? Number.MAX_SAFE_INTEGER
+  const injectedCap = cap !== undefined ? Math.min(cap, most) : unknownOutput ? settings.defaultMaxOutputTokens : null
+  const asked = injectedCap ?? ask.outputCap
+  const inputTokens = mostInput(ask, facts.limits, rules)
+  const outputTokens = mostOutput(asked, facts.limits, rules) * ask.answers + ask.predictionBytes
+  const worst = inputTokens + outputTokens
+  return {
+    inputTokens,
+    outputTokens,
+    tokens: settings.tokenReservation === 'worst' ? worst : Math.min(worst, usualTokens(ask, asked, facts.limits)),
+    costNanoUsd: facts.price ? mostCost(ask, facts.price, rules, inputTokens, outputTokens) : 0n,
+    price: facts.price,
+    injectedCap,
+  }
+}
+
+/** The largest cap for one answer with which the call costs at most `budgetNanoUsd`. Negative when none does. */
+export function affordableCap(ask: Ask, quoted: Quote, rules: QuoteRules, budgetNanoUsd: bigint): number {
+  if (!quoted.price) return Number.MAX_SAFE_INTEGER
+  let cap = Number.MAX_SAFE_INTEGER
+  for (const step of stepsWithin(quoted.price, quoted.inputTokens)) {
+    const { inputRate, outputRate, fees, percent } = dearest(ask, quoted.price, step, rules)
+    const left = budgetNanoUsd * PERCENT_OF_MILLION - BigInt(quoted.inputTokens) * inputRate * percent - fees * 100n
+    if (left < 0n) return -1
+    if (outputRate === 0n) continue
+    const outputs = Number(left / (outputRate * percent))
+    cap = Math.min(cap, Math.floor((outputs - ask.predictionBytes) / ask.answers))
+  }
+  return cap
+}
+
+function mostInput(ask: Ask, limits: ModelLimits | undefined, rules: QuoteRules): number {
+  const window = limits?.contextWindow ?? UNKNOWN_CONTEXT_WINDOW
+  if (ask.unsizedInput || ask.unbounded.length > 0) return window
+  const tokens =
+    ask.textBytes +
+    rules.tokensPerCall +
+    rules.tokensPerMessage * ask.messages +
+    (ask.tools ? rules.tokensWithTools : 0) +
+    (ask.images > 0 ? ask.images * rules.imageTokens(ask.model) : 0)
+  return limits ? Math.min(window, tokens) : tokens
+}
+
+/** For one answer. The provider holds itself to the model's maximum, whatever was asked. */
+function mostOutput(cap: number | null, limits: ModelLimits | undefined, rules: QuoteRules): number {
+  const maximum = limits?.maxOutput ?? Number.MAX_SAFE_INTEGER
+  if (cap === null || (!rules.capCoversReasoning && limits)) return maximum
+  return Math.min(cap, maximum)
+}
+
+function usualTokens(ask: Ask, cap: number | null, limits: ModelLimits | undefined): number {
+  const usual = limits?.usualOutput ?? UNKNOWN_USUAL_OUTPUT
+  const output = Math.min(cap ?? usual, usual) * ask.answers
+  return Math.ceil(ask.textBytes / USUAL_BYTES_PER_TOKEN) + ask.images * USUAL_IMAGE_TOKENS + output
+}
+
+function mostCost(ask: Ask, price: Price, rules: QuoteRules, inputTokens: number, outputTokens: number): bigint {
+  let most = 0n
+  for (const step of stepsWithin(price, inputTokens)) {
+    const { inputRate, outputRate, fees, percent } = dearest(ask, price, step, rules)
+    const scaled = (BigInt(inputTokens) * inputRate + BigInt(outputTokens) * outputRate) * percent + fees * 100n
+    if (scaled > most) most = scaled
+  }
+  return divideUp(most, PERCENT_OF_MILLION)
+}
+
+/** The steps a call may turn out to be billed by: it may take less input than its bound. */
+function stepsWithin(price: Price, inputTokens: number): readonly PriceStep[] {
+  return price.steps.filter((step) => step.fromInputTokens <= inputTokens)
+}
+
+interface Dearest {
+  readonly inputRate: bigint
+  readonly outputRate: bigint
+  /** In nano-dollars × million, like rate × tokens. */
+  readonly fees: bigint
+  readonly percent: bigint
+}
+
+function dearest(ask: Ask, price: Price, { rates }: PriceStep, rules: QuoteRules): Dearest {
+  const tier = (ask.serviceTier !== null && price.serviceTierPercent[ask.serviceTier]) || 100
+  return {
+    inputRate: largest(inputRates(ask, rates, rules)),
+    // Only models that write images have an image rate of their own, and those write them unasked.
+    outputRate: largest([rates.output, rates.imageOutput, ask.audioOutput ? rates.audioOutput : 0n]),
+    fees: rates.requests + (ask.unbounded.length > 0 ? rates.webSearches * ASSUMED_WEB_SEARCHES : 0n),
+    // A cheap tier may be refused and served at the standard one.
+    percent: BigInt(Math.max(100, tier)),
+  }
+}
+
+function inputRates(ask: Ask, rates: Rates, rules: QuoteRules): bigint[] {
+  const found = [rates.input]
+  if (ask.cacheWrite !== 'none' || rules.cachesUnasked) found.push(rates.cacheWrite5m)
+  if (ask.cacheWrite === '1h') found.push(rates.cacheWrite1h)
+  if (ask.audioInput) found.push(rates.audioInput)
+  if (ask.images > 0) found.push(rates.imageInput)
+  return found
+}
+
+function largest(values: readonly bigint[]): bigint {
+  return values.reduce((most, value) => (value > most ? value : most), 0n)
+}

@@ -1,0 +1,95 @@
+// Refusal: why a call was not admitted, when it would be, and what would have fitted. Each dialect renders it in its own shape.
+
+import type { Short } from './levels.ts'
+import type { Meter } from './meter.ts'
+import { formatUsd } from './money.ts'
+
+/**
+ * `time`: it fits after `waitMs`, exactly. `inFlight`: it fits once open reservations settle. `never`: over a capacity, so
+ * waiting does not help.
+ */
+export type RefusalKind = 'time' | 'inFlight' | 'never'
+
+export interface Refusal {
+  readonly kind: RefusalKind
+  /** The meter that decides: the last to let this call through. */
+  readonly meter: Meter
+  /** Every limit that refused, by name. */
+  readonly limits: readonly string[]
+  /** In the meter's unit: requests, tokens, nano-dollars, calls. */
+  readonly needed: bigint
+  readonly free: bigint
+  readonly capacity: bigint
+  readonly waitMs: number
+  /** Whether the same call can succeed later by itself. */
+  readonly retryable: boolean
+  /** The output cap that would have fitted, where one would have. */
+  readonly fittingCap: number | null
+  readonly message: string
+}
+
+/** What is not the meters' business: how long to ask clients to wait where no figure is exact. */
+export interface Waits {
+  /** For `inFlight`: a moment, different for each client, so that they do not all come back at once. */
+  readonly inFlightMs: number
+  /** For `never`: until the turn of the day, before which nothing changes by itself. */
+  readonly neverMs: number
+}
+
+const RANK: Readonly<Record<RefusalKind, number>> = { inFlight: 0, time: 1, never: 2 }
+
+/** The refusal that a list of shortfalls amounts to. The list holds at least one. */
+export function refusalOf(short: readonly Short[], waits: Waits, fittingCap: number | null): Refusal {
+  const worst = short.reduce((a, b) => (isLater(b, a) ? b : a))
+  const { charge, shortfall, level } = worst
+  const { kind } = shortfall
+  const waitMs = kind === 'time' ? shortfall.waitMs : kind === 'inFlight' ? waits.inFlightMs : waits.neverMs
+  return {
+    kind,
+    meter: charge.meter,
+    limits: short.map((one) => one.charge.meter.name),
+    needed: charge.amount,
+    free: level.free,
+    capacity: charge.capacity,
+    waitMs,
+    retryable: kind !== 'never',
+    fittingCap,
+    message: messageOf(worst, kind, waitMs, fittingCap),
+  }
+}
+
+/** Whole seconds for `Retry-After`, rounded up: coming back earlier would only be refused again. */
+export function retryAfterSeconds(waitMs: number): number {
+  return Math.max(1, Math.ceil(waitMs / 1000))
+}
+
+/** An amount with its unit, for people. */
+export function amountText(meter: Meter, amount: bigint): string {
+  if (meter.what === 'cost') return `$${formatUsd(amount)}`
+  return meter.what === 'inFlight' ? `${amount} in flight` : `${amount} ${meter.what}`
+}
+
+function isLater(a: Short, b: Short): boolean {
+  const difference = RANK[a.shortfall.kind] - RANK[b.shortfall.kind]
+  if (difference !== 0) return difference > 0
+  return a.shortfall.kind === 'time' && b.shortfall.kind === 'time' && a.shortfall.waitMs > b.shortfall.waitMs
+}
+
+function messageOf({ charge, level }: Short, kind: RefusalKind, waitMs: number, fittingCap: number | null): string {
+  const { meter, amount, capacity } = charge
+  const whose = meter.who === 'global' ? '' : ` of ${meter.who} ${meter.subject}`
+  const figures = `This call needs up to ${amountText(meter, amount)}; the limit${whose} is ${amountText(meter, capacity)}, of which ${amountText(meter, level.free)} is free.`
+  return [`Rate limit exceeded: ${meter.name}.`, figures, advice(kind, waitMs), capAdvice(fittingCap)]
+    .filter((part) => part !== '')
+    .join(' ')
+}
+
+function advice(kind: RefusalKind, waitMs: number): string {
+  if (kind === 'time') return `Please try again in ${retryAfterSeconds(waitMs)}s.`
+  if (kind === 'inFlight') return 'It fits once calls in flight are done. Please try again in a moment.'
+  return 'Waiting does not help: it is more than the limit allows at all.'
+}
+
+function capAdvice(fittingCap: number | null): string {
+  return fittingCap === null ? '' : `An output cap of ${fittingCap} tokens would fit.`
+}

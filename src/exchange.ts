@@ -1,0 +1,226 @@
+// Exchange: a call's two ends, the request to read and the answer to write, over Node's own streams or web Request/Response.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Problem } from './core/problem.ts'
+import type { HeaderList, RequestLine } from './wire/dialect.ts'
+
+/**
+ * One call's ends. `begin` once, then `write`, then `end` or `cut`. After the client has left, writes go nowhere and say so
+ * by nothing: ask `left`.
+ */
+export interface Exchange extends RequestLine {
+  readonly method: string
+  /** Names and values in turn, as they came. */
+  readonly headers: HeaderList
+  /** Reads the body once. Throws Problem `body_too_large`, or `request_timeout` where the client left while sending. */
+  body(mostBytes: number): Promise<Buffer>
+  begin(status: number, headers: HeaderList): void
+  /** False when the client is slower than we are: wait for `onDrain`. */
+  write(chunk: Buffer): boolean
+  end(chunk?: Buffer | string): void
+  /** Breaks the connection: the client must not take what it has for the whole. */
+  cut(): void
+  readonly begun: boolean
+  /** The client went away before the answer ended. */
+  readonly left: boolean
+  onLeft: (() => void) | undefined
+  onDrain: (() => void) | undefined
+}
+
+function tooLarge(mostBytes: number): Problem {
+  return new Problem('body_too_large', `The request body is larger than ${mostBytes} bytes.`)
+}
+
+function goneWhileSending(): Problem {
+  return new Problem('request_timeout', 'The request body did not arrive.')
+}
+
+/** Over `node:http`, without web streams in between. */
+export class NodeExchange implements Exchange {
+  readonly #incoming: IncomingMessage
+  readonly #outgoing: ServerResponse
+  readonly path: string
+  readonly query: string
+  #left = false
+  onLeft: (() => void) | undefined
+  onDrain: (() => void) | undefined
+
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse) {
+    this.#incoming = incoming
+    this.#outgoing = outgoing
+    const url = incoming.url ?? '/'
+    const mark = url.indexOf('?')
+    this.path = mark < 0 ? url : url.slice(0, mark)
+    this.query = mark < 0 ? '' : url.slice(mark + 1)
+    outgoing.on('close', () => {
+      if (outgoing.writableEnded || this.#left) return
+      this.#left = true
+      this.onLeft?.()
+    })
+    outgoing.on('drain', () => this.onDrain?.())
+    // A socket that breaks while we write is a client that left: 'close' follows.
+    outgoing.on('error', () => {})
+  }
+
+  get method(): string {
+    return this.#incoming.method ?? 'GET'
+  }
+
+  get headers(): HeaderList {
+    return this.#incoming.rawHeaders
+  }
+
+  get begun(): boolean {
+    return this.#outgoing.headersSent
+  }
+
+  get left(): boolean {
+    return this.#left
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#incoming.headers[name]
+    return Array.isArray(value) ? value[0] : value
+  }
+
+  body(mostBytes: number): Promise<Buffer> {
+    const incoming = this.#incoming
+    return new Promise((resolve, reject) => {
+      const fail = (problem: Problem) => {
+        incoming.removeAllListeners('data')
+        // What still comes is thrown away, so that the client gets to read the answer.
+        incoming.resume()
+        reject(problem)
+      }
+      if (Number(incoming.headers['content-length'] ?? 0) > mostBytes) return fail(tooLarge(mostBytes))
+      const chunks: Buffer[] = []
+      let size = 0
+      let whole = false
+      incoming.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        if (size > mostBytes) return fail(tooLarge(mostBytes))
+        chunks.push(chunk)
+      })
+      incoming.on('end', () => {
+        whole = true
+        const [first] = chunks
+        resolve(chunks.length === 1 && first ? first : Buffer.concat(chunks))
+      })
+      incoming.on('error', () => whole || reject(goneWhileSending()))
+      incoming.on('close', () => whole || reject(goneWhileSending()))
+    })
+  }
+
+  begin(status: number, headers: HeaderList): void {
+    if (!this.#left) this.#outgoing.writeHead(status, headers)
+  }
+
+  write(chunk: Buffer): boolean {
+    return this.#left || this.#outgoing.write(chunk)
+  }
+
+  end(chunk?: Buffer | string): void {
+    if (!this.#left) this.#outgoing.end(chunk)
+  }
+
+  cut(): void {
+    this.#outgoing.destroy()
+  }
+}
+
+/** Over web Request and Response: in-process `fetch`, tests, other runtimes, and handlers of a user's own app. */
+export class WebExchange implements Exchange {
+  readonly #request: Request
+  readonly path: string
+  readonly query: string
+  readonly headers: HeaderList
+  /** Resolves when the answer begins. */
+  readonly response: Promise<Response>
+  #respond: (response: Response) => void = () => {}
+  #sink: ReadableStreamDefaultController<Uint8Array> | undefined
+  #ended = false
+  #left = false
+  begun = false
+  onLeft: (() => void) | undefined
+  onDrain: (() => void) | undefined
+
+  constructor(request: Request) {
+    this.#request = request
+    const url = new URL(request.url)
+    this.path = url.pathname
+    this.query = url.search.slice(1)
+    this.headers = [...request.headers].flat()
+    this.response = new Promise((resolve) => {
+      this.#respond = resolve
+    })
+    request.signal.addEventListener('abort', () => this.#leave())
+  }
+
+  get method(): string {
+    return this.#request.method
+  }
+
+  get left(): boolean {
+    return this.#left
+  }
+
+  header(name: string): string | undefined {
+    return this.#request.headers.get(name) ?? undefined
+  }
+
+  async body(mostBytes: number): Promise<Buffer> {
+    if (Number(this.header('content-length') ?? 0) > mostBytes) throw tooLarge(mostBytes)
+    const chunks: Uint8Array[] = []
+    let size = 0
+    try {
+      for await (const chunk of this.#request.body ?? []) {
+        size += chunk.length
+        if (size > mostBytes) break
+        chunks.push(chunk)
+      }
+    } catch {
+      throw goneWhileSending()
+    }
+    if (size > mostBytes) throw tooLarge(mostBytes)
+    return Buffer.concat(chunks)
+  }
+
+  begin(status: number, headers: HeaderList): void {
+    this.begun = true
+    const pairs: [string, string][] = []
+    for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? '', headers[at + 1] ?? ''])
+    const body = new ReadableStream<Uint8Array>({
+      start: (sink) => {
+        this.#sink = sink
+      },
+      pull: () => this.onDrain?.(),
+      cancel: () => this.#leave(),
+    })
+    this.#respond(new Response(status === 204 || status === 304 ? null : body, { status, headers: pairs }))
+  }
+
+  write(chunk: Buffer): boolean {
+    if (this.#left || !this.#sink) return true
+    this.#sink.enqueue(chunk)
+    return (this.#sink.desiredSize ?? 1) > 0
+  }
+
+  end(chunk?: Buffer | string): void {
+    if (this.#ended || this.#left) return
+    if (chunk !== undefined && chunk.length > 0) this.write(Buffer.from(chunk))
+    this.#ended = true
+    this.#sink?.close()
+  }
+
+  cut(): void {
+    if (this.#ended || this.#left) return
+    this.#ended = true
+    this.#sink?.error(new Error('The answer was cut off.'))
+  }
+
+  #leave(): void {
+    if (this.#left || this.#ended) return
+    this.#left = true
+    this.onLeft?.()
+  }
+}

@@ -1,0 +1,33 @@
+// Anthropic.
+
+import { Forward } from './forward.ts'
+import type { Provider, ProviderSettings } from './provider.ts'
+
+/** ceil(w / 28) × ceil(h / 28) at the largest size an image is scaled to, for the newest models; older ones take 1,568. */
+const IMAGE_TOKENS = 4_784
+
+export function anthropic(settings: ProviderSettings): Provider {
+  const forward = new Forward({ baseUrl: settings.baseUrl, credentials: ['x-api-key', settings.apiKey] })
+  return {
+    name: 'anthropic',
+    dialects: ['anthropic.messages'],
+    simulated: false,
+    configured: settings.apiKey !== '',
+    defaultModel: settings.model,
+    setupGuide: 'Set ANTHROPIC_API_KEY in .env file',
+    rules: {
+      tokensPerCall: 64,
+      tokensPerMessage: 16,
+      // Tools bring a system prompt of 159 to 530 tokens with them, more where the provider runs them.
+      tokensWithTools: 1_000,
+      imageTokens: () => IMAGE_TOKENS,
+      capCoversReasoning: true,
+      cachesUnasked: false,
+    },
+    capField: 'max_tokens',
+    knowsStreamOptions: false,
+    freeStatuses: new Set([400, 402, 405, 409, 415, 503, 529]),
+    send: (outgoing, listener) => forward.send(outgoing, listener),
+    close: () => forward.close(),
+  }
+}

@@ -1,0 +1,32 @@
+// Gemini, over the Generative Language API.
+
+import { Forward } from './forward.ts'
+import type { Provider, ProviderSettings } from './provider.ts'
+
+/** Gemini 3 at its highest media resolution; Gemini 2 cuts images of at most 3072 × 3072 into 768 × 768 tiles of 258. */
+const IMAGE_TOKENS = 258 * 17
+
+export function gemini(settings: ProviderSettings): Provider {
+  const forward = new Forward({ baseUrl: settings.baseUrl, credentials: ['x-goog-api-key', settings.apiKey] })
+  return {
+    name: 'gemini',
+    dialects: ['gemini.generateContent'],
+    simulated: false,
+    configured: settings.apiKey !== '',
+    defaultModel: settings.model,
+    setupGuide: 'Set GEMINI_API_KEY in .env file',
+    rules: {
+      tokensPerCall: 64,
+      tokensPerMessage: 16,
+      tokensWithTools: 256,
+      imageTokens: () => IMAGE_TOKENS,
+      capCoversReasoning: true,
+      cachesUnasked: false,
+    },
+    capField: 'maxOutputTokens',
+    knowsStreamOptions: false,
+    freeStatuses: new Set([400, 402, 405, 409, 415, 503]),
+    send: (outgoing, listener) => forward.send(outgoing, listener),
+    close: () => forward.close(),
+  }
+}

@@ -1,0 +1,45 @@
+// OpenAI, or whatever OPENAI_BASE_URL points at in its place.
+
+import { Forward } from './forward.ts'
+import type { Provider, ProviderSettings } from './provider.ts'
+
+/** The most tokens of one image by model family, first match counts; OpenAI's vision guide, November 2026. */
+const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
+  [/^gpt-4o-mini/, 48_169],
+  [/^gpt-(5\.[6-9]|[6-9])/, 36_000],
+  [/^gpt-5\.5/, 12_000],
+  [/^gpt-5\.4/, 3_000],
+  [/^(gpt-4\.1-(mini|nano)|gpt-5(\.\d)?-(mini|nano)|o4-mini|gpt-5\.[23])/, 15_115],
+  [/^(gpt-4o|gpt-4\.1|gpt-4-|gpt-5|o1|o3)/, 1_445],
+]
+const MOST_IMAGE_TOKENS = 48_169
+
+export function openai(settings: ProviderSettings): Provider {
+  const forward = new Forward({
+    baseUrl: settings.baseUrl,
+    credentials: ['authorization', `Bearer ${settings.apiKey}`],
+  })
+  return {
+    name: 'openai',
+    dialects: ['openai.chat'],
+    simulated: false,
+    configured: settings.apiKey !== '',
+    defaultModel: settings.model,
+    setupGuide: 'Set OPENAI_API_KEY in .env file',
+    rules: {
+      // Framing of messages and of the call: 3 or 4 tokens in every published count, with room to spare.
+      tokensPerCall: 64,
+      tokensPerMessage: 16,
+      tokensWithTools: 128,
+      imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MOST_IMAGE_TOKENS,
+      capCoversReasoning: true,
+      // From GPT-5.6 on, cache writes are billed without being asked for; before, their rate is the input rate.
+      cachesUnasked: true,
+    },
+    capField: 'max_completion_tokens',
+    knowsStreamOptions: true,
+    freeStatuses: new Set([400, 402, 405, 409, 415, 503]),
+    send: (outgoing, listener) => forward.send(outgoing, listener),
+    close: () => forward.close(),
+  }
+}

@@ -1,0 +1,66 @@
+// Provider: an endpoint that speaks a dialect. A value in a list; what it is sent and what it answers pass through as bytes.
+
+import type { QuoteRules } from '../core/quote.ts'
+import type { HeaderList } from '../wire/dialect.ts'
+
+/** What a provider over HTTP is configured with. */
+export interface ProviderSettings {
+  /** Empty where it is not configured. */
+  readonly apiKey: string
+  readonly baseUrl: string
+  readonly model: string
+}
+
+/** A request as it goes upstream. */
+export interface Outgoing {
+  readonly dialect: string
+  /** Path and query, relative to the provider's base URL. */
+  readonly path: string
+  /** The caller's own headers; the provider drops what is not its business and adds its key. */
+  readonly headers: HeaderList
+  readonly body: Buffer
+  readonly model: string
+  readonly stream: boolean
+  /** True where the answer has to be read as plain text on its way, because something in it is to be hidden. */
+  readonly plain: boolean
+}
+
+/** Hears what comes back. `head` once, then `data`, then `end` or `failed`; or `failed` alone. */
+export interface Listener {
+  /** From now on the provider may have read the request, and may bill for it. */
+  started(): void
+  /** @param headers lower-case names and values in turn */
+  head(status: number, headers: HeaderList): void
+  data(chunk: Buffer): void
+  end(): void
+  failed(error: Error): void
+}
+
+/** The way to steer a request under way. */
+export interface Sending {
+  pause(): void
+  resume(): void
+  abort(): void
+}
+
+export interface Provider {
+  readonly name: string
+  /** Names of the dialects it speaks. */
+  readonly dialects: readonly string[]
+  readonly simulated: boolean
+  /** False when its key is missing. */
+  readonly configured: boolean
+  /** The model shown in `/llm/status`. */
+  readonly defaultModel: string
+  /** What to do to configure it, as one line. */
+  readonly setupGuide: string
+  readonly rules: QuoteRules
+  /** The field that caps output in its dialect. */
+  readonly capField: string
+  /** Knows `stream_options.include_usage`. */
+  readonly knowsStreamOptions: boolean
+  /** Error statuses it is known not to bill, beside those nobody bills. */
+  readonly freeStatuses: ReadonlySet<number>
+  send(outgoing: Outgoing, listener: Listener): Sending
+  close(): Promise<void>
+}

@@ -1,0 +1,124 @@
+// Migrations of the SQLite file, in order. One that was released is never edited: another is added.
+
+/** `BRSR`: tells our files from other applications'. */
+export const APPLICATION_ID = 0x42525352
+
+/**
+ * Entry ids grow with the wall clock (milliseconds × 1024, never less than the one before plus one), so that a stretch of
+ * time is a stretch of ids and needs no index. Rows without a `settled_seq` are open calls.
+ */
+const FIRST = `
+  CREATE TABLE entry (
+    id INTEGER PRIMARY KEY,
+    call_id TEXT NOT NULL UNIQUE,
+    organisation TEXT,
+    project TEXT,
+    key TEXT,
+    user TEXT,
+    thread TEXT,
+    agent TEXT,
+    task TEXT,
+    operation TEXT,
+    dialect TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    requested_model TEXT NOT NULL,
+    model TEXT NOT NULL,
+    reserved_at_ms INTEGER NOT NULL,
+    day TEXT NOT NULL,
+    reserved_tokens INTEGER NOT NULL,
+    reserved_cost_nano_usd INTEGER NOT NULL,
+    price_version TEXT,
+    cost_known INTEGER NOT NULL,
+    streaming INTEGER NOT NULL,
+    cap_asked INTEGER,
+    cap_injected INTEGER,
+    simulated INTEGER NOT NULL,
+    settled_seq INTEGER,
+    ending TEXT,
+    certainty TEXT,
+    settled_at_ms INTEGER,
+    latency_ms INTEGER,
+    time_to_first_token_ms INTEGER,
+    answered_model TEXT,
+    input_tokens INTEGER DEFAULT 0,
+    cache_read_tokens INTEGER DEFAULT 0,
+    cache_write_5m_tokens INTEGER DEFAULT 0,
+    cache_write_1h_tokens INTEGER DEFAULT 0,
+    output_tokens INTEGER DEFAULT 0,
+    audio_input_tokens INTEGER DEFAULT 0,
+    audio_cache_read_tokens INTEGER DEFAULT 0,
+    audio_output_tokens INTEGER DEFAULT 0,
+    image_input_tokens INTEGER DEFAULT 0,
+    image_output_tokens INTEGER DEFAULT 0,
+    web_searches INTEGER DEFAULT 0,
+    billed_requests INTEGER DEFAULT 0,
+    reasoning_tokens INTEGER DEFAULT 0,
+    input_cost_nano_usd INTEGER DEFAULT 0,
+    output_cost_nano_usd INTEGER DEFAULT 0,
+    cost_nano_usd INTEGER DEFAULT 0,
+    attempts TEXT,
+    upstream_limits TEXT,
+    metadata TEXT,
+    charges TEXT NOT NULL
+  );
+  CREATE UNIQUE INDEX entry_settled_seq ON entry (settled_seq) WHERE settled_seq IS NOT NULL;
+  CREATE INDEX entry_open ON entry (id) WHERE settled_seq IS NULL;
+
+  CREATE TABLE level (
+    key TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    -- window: settled, reserved, ends at (null: never); bucket: used, remainder, at
+    used INTEGER NOT NULL,
+    rest INTEGER NOT NULL,
+    at_ms INTEGER
+  ) WITHOUT ROWID;
+
+  CREATE TABLE rollup (
+    span TEXT NOT NULL,
+    key TEXT NOT NULL,
+    simulated INTEGER NOT NULL,
+    id NOT NULL,
+    requests INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
+    exact INTEGER NOT NULL,
+    estimated INTEGER NOT NULL,
+    upper_bound INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL,
+    cache_write_5m_tokens INTEGER NOT NULL,
+    cache_write_1h_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    audio_input_tokens INTEGER NOT NULL,
+    audio_cache_read_tokens INTEGER NOT NULL,
+    audio_output_tokens INTEGER NOT NULL,
+    image_input_tokens INTEGER NOT NULL,
+    image_output_tokens INTEGER NOT NULL,
+    PRIMARY KEY (span, key, simulated, id)
+  ) WITHOUT ROWID;
+  CREATE INDEX rollup_minute ON rollup (id) WHERE span = 'minute';
+
+  CREATE TABLE refusal (reason TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+
+  -- up to which settled_seq the rollups have counted
+  CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+
+  CREATE TABLE document (
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    value TEXT,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (kind, id)
+  ) WITHOUT ROWID;
+
+  CREATE TABLE audit (
+    version INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    before TEXT,
+    after TEXT
+  );
+`
+
+export const MIGRATIONS: readonly string[] = [FIRST]

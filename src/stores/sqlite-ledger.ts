@@ -1,0 +1,237 @@
+// What waits to be written to the SQLite ledger, and the one transaction that writes all of it or nothing.
+
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { Entry, Reservation } from '../core/entry.ts'
+import type { Levels } from '../core/levels.ts'
+import { expiredOutcome } from '../core/open.ts'
+import { Rollups } from './sqlite-rollups.ts'
+import { EntryRows, LevelRows, textOfCharges } from './sqlite-rows.ts'
+import { StoreUnavailable } from './store.ts'
+
+/** An open call and its row. */
+export interface OpenRow extends Reservation {
+  readonly id: number
+  /** Why this row is not to be written, or could not be; the others of its commit are. */
+  error?: Error
+}
+
+/** A settled call that is to be written: over its open row, or as a row of its own. */
+interface Job {
+  readonly id: number
+  readonly opened: boolean
+  entry: Entry
+}
+
+interface Waiting<Item> {
+  readonly items: Item[]
+  readonly done: PromiseWithResolvers<void>
+}
+
+export interface LedgerEvents {
+  /** These rows were not written and never will be: give their charges back. */
+  readonly notReserved: (rows: readonly OpenRow[]) => void
+  readonly settled: (entry: Entry) => void
+}
+
+const SETTLE_MS = 5
+const FULL_BATCH = 256
+const ROLLUPS_MS = 250
+const MANY_ROLLUPS = 64
+const RETRY_MS = 100
+const LONGEST_RETRY_MS = 2000
+/** While nothing can be written, open calls still settle; calls from elsewhere are turned away beyond this. */
+const MOST_JOBS = 50_000
+
+/**
+ * A commit holds everything that waits, because levels are saved whole: rows left out would be counted by levels and, after
+ * a crash, once more by the sweep.
+ */
+export class Ledger {
+  readonly levelRows: LevelRows
+  readonly rollups: Rollups
+  readonly #db: DatabaseSync
+  readonly #levels: Levels
+  readonly #events: LedgerEvents
+  readonly #entries: EntryRows
+  readonly #begin: StatementSync
+  readonly #commit: StatementSync
+  #reserves: Waiting<OpenRow> | undefined
+  #jobs: Waiting<Job> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #rollupTimer: NodeJS.Timeout | undefined
+  #rollupsDue = false
+  #retryMs = 0
+
+  constructor(db: DatabaseSync, levels: (rows: LevelRows) => Levels, events: LedgerEvents) {
+    this.#db = db
+    this.#events = events
+    this.levelRows = new LevelRows(db)
+    this.rollups = new Rollups(db)
+    this.#levels = levels(this.levelRows)
+    this.#entries = new EntryRows(db)
+    this.#begin = db.prepare('BEGIN IMMEDIATE')
+    this.#commit = db.prepare('COMMIT')
+  }
+
+  /** To be written with all others of this turn of the event loop: await `reserved`. */
+  reserve(row: OpenRow): void {
+    if (!this.#reserves) {
+      this.#reserves = waiting()
+      // Whoever awaits it is told; a list that was given up does not.
+      this.#reserves.done.promise.catch(() => {})
+      setImmediate(() => this.flush())
+    }
+    this.#reserves.items.push(row)
+  }
+
+  /** Resolves after the commit at the end of this turn. */
+  reserved(): Promise<void> | undefined {
+    return this.#reserves?.done.promise
+  }
+
+  /** Resolves when it is written, with the next commit that succeeds. */
+  settle(id: number, entry: Entry, opened: boolean): Promise<void> {
+    if (!this.#jobs) {
+      this.#jobs = waiting()
+      // Nobody has to wait for it.
+      this.#jobs.done.promise.catch(() => {})
+    }
+    const size = this.#jobs.items.push({ id, entry, opened })
+    if (size === FULL_BATCH && this.#retryMs === 0) setImmediate(() => this.flush())
+    this.#timer ??= setTimeout(() => this.#timeout(), SETTLE_MS)
+    return this.#jobs.done.promise
+  }
+
+  get full(): boolean {
+    return (this.#jobs?.items.length ?? 0) >= MOST_JOBS
+  }
+
+  hasWaiting(callId: string): boolean {
+    return this.#jobs?.items.some(({ entry }) => entry.facts.callId === callId) ?? false
+  }
+
+  isReserving(row: OpenRow): boolean {
+    return this.#reserves?.items.includes(row) ?? false
+  }
+
+  /** Writes everything that waits. False when it could not: calls not reserved are told so, settled ones wait on. */
+  flush(): boolean {
+    const reserves = this.#reserves
+    this.#reserves = undefined
+    try {
+      this.#write(reserves?.items ?? [])
+      reserves?.done.resolve()
+      this.#retryMs = 0
+      return true
+    } catch (error) {
+      if (reserves) {
+        this.#events.notReserved(reserves.items.filter((row) => !row.error))
+        reserves.done.reject(new StoreUnavailable('the ledger could not be written', { cause: error }))
+        // New rows need room that settled ones may not.
+        return this.flush()
+      }
+      this.#retryLater()
+      return false
+    }
+  }
+
+  /** Writes everything, sums included, so that other connections see all that was settled. */
+  flushAll(): boolean {
+    if (!this.flush()) return false
+    this.#rollupsDue = this.rollups.unsaved
+    return this.flush()
+  }
+
+  /** Stops timers. What still waits stays open in the file and is told so. */
+  stop(): void {
+    clearTimeout(this.#timer)
+    clearTimeout(this.#rollupTimer)
+    this.#jobs?.done.reject(new StoreUnavailable('the store was closed before it could be written'))
+    this.#jobs = undefined
+  }
+
+  #write(rows: readonly OpenRow[]): void {
+    const jobs = this.#jobs
+    const saveRollups = this.#rollupsDue || this.rollups.size >= MANY_ROLLUPS
+    if (rows.length === 0 && !jobs && !this.#levels.dirty && !saveRollups) return
+    let dirty: ReturnType<Levels['drainDirty']> = []
+    try {
+      this.#begin.run()
+      for (const row of rows) this.#insert(row)
+      for (const job of jobs?.items ?? []) this.#settle(job)
+      dirty = this.#levels.drainDirty()
+      for (const [key, level] of dirty) this.levelRows.save(key, level)
+      if (saveRollups) this.rollups.save()
+      this.#commit.run()
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      this.#levels.redirty(dirty.map(([key]) => key))
+      throw error
+    }
+    if (saveRollups) {
+      this.rollups.saved()
+      this.#rollupsDue = false
+    }
+    this.#jobs = undefined
+    for (const { entry } of jobs?.items ?? []) {
+      this.rollups.count(entry)
+      this.#events.settled(entry)
+    }
+    if (jobs) this.#rollupTimer ??= setTimeout(() => this.#rollupTimeout(), ROLLUPS_MS).unref()
+    jobs?.done.resolve()
+  }
+
+  #insert(row: OpenRow): void {
+    if (row.error) return
+    try {
+      this.#entries.insert(row.id, row.facts, textOfCharges(row.charges))
+    } catch (error) {
+      if (!isOfRow(error)) throw error
+      row.error = error
+      this.#events.notReserved([row])
+    }
+  }
+
+  /** A row that cannot be written as it is must not keep all others waiting: it is booked as though nobody had settled it. */
+  #settle(job: Job): void {
+    const { facts, outcome, settledSeq } = job.entry
+    if (!job.opened) this.#entries.insert(job.id, facts, '[]')
+    if (!outcome || settledSeq === null) return
+    try {
+      this.#entries.settle(job.id, settledSeq, outcome)
+    } catch (error) {
+      if (!isOfRow(error)) throw error
+      job.entry = { ...job.entry, outcome: expiredOutcome(facts, outcome.settledAtMs) }
+      this.#entries.settle(job.id, settledSeq, job.entry.outcome ?? outcome)
+    }
+  }
+
+  #timeout(): void {
+    this.#timer = undefined
+    this.flush()
+  }
+
+  #rollupTimeout(): void {
+    this.#rollupTimer = undefined
+    this.#rollupsDue = this.rollups.unsaved
+    this.flush()
+  }
+
+  #retryLater(): void {
+    this.#retryMs = Math.min(LONGEST_RETRY_MS, this.#retryMs * 2 || RETRY_MS)
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#timeout(), this.#retryMs).unref()
+  }
+}
+
+function waiting<Item>(): Waiting<Item> {
+  return { items: [], done: Promise.withResolvers<void>() }
+}
+
+const ROW_ERRORS: ReadonlySet<number> = new Set([18, 19, 20, 25])
+
+/** Constraint, mismatch, too big, or refused before it reached SQLite: this row's fault and no other's. */
+function isOfRow(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false
+  return !('errcode' in error) || ROW_ERRORS.has(Number(error.errcode) & 0xff)
+}

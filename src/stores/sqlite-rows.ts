@@ -1,0 +1,306 @@
+// Rows of the SQLite ledger: how entries and levels are bound to statements and read back. Decides nothing.
+
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
+import type { Attempt, CallFacts, Certainty, Ending, Entry, Outcome, UpstreamLimits } from '../core/entry.ts'
+import type { Charge, Level, Refill, What } from '../core/meter.ts'
+import type { Usage } from '../core/usage.ts'
+
+const FACTS = `call_id, organisation, project, key, user, thread, agent, task, operation, dialect, provider, requested_model,
+  model, reserved_at_ms, day, reserved_tokens, reserved_cost_nano_usd, price_version, cost_known, streaming, cap_asked,
+  cap_injected, simulated, metadata, charges`
+
+const INT64_MAX = 2n ** 63n - 1n
+
+/** The column holds 64 bits. A figure beyond that (nine billion dollars) must not cost other calls their commit. */
+export function int64(value: bigint): bigint {
+  return value > INT64_MAX ? INT64_MAX : value < -INT64_MAX ? -INT64_MAX : value
+}
+
+/** Writes entries. Each method is one statement inside a transaction of the caller. */
+export class EntryRows {
+  readonly #insert: StatementSync
+  readonly #settle: StatementSync
+  readonly #settleRare: StatementSync
+
+  constructor(db: DatabaseSync) {
+    const places = FACTS.split(',').map(() => '?')
+    this.#insert = db.prepare(`INSERT INTO entry (id, ${FACTS}) VALUES (?, ${places.join(', ')})`)
+    this.#settle = db.prepare(`UPDATE entry SET settled_seq = ?, ending = ?, certainty = ?, settled_at_ms = ?,
+      latency_ms = ?, time_to_first_token_ms = ?, answered_model = ?, input_tokens = ?, cache_read_tokens = ?,
+      cache_write_5m_tokens = ?, output_tokens = ?, reasoning_tokens = ?, input_cost_nano_usd = ?,
+      output_cost_nano_usd = ?, cost_nano_usd = ?, attempts = ?, upstream_limits = ? WHERE id = ?`)
+    this.#settleRare = db.prepare(`UPDATE entry SET cache_write_1h_tokens = ?, audio_input_tokens = ?,
+      audio_cache_read_tokens = ?, audio_output_tokens = ?, image_input_tokens = ?, image_output_tokens = ?,
+      web_searches = ?, billed_requests = ? WHERE id = ?`)
+  }
+
+  insert(id: number, facts: CallFacts, charges: string): void {
+    const { caller } = facts
+    this.#insert.run(
+      id,
+      facts.callId,
+      caller.organisation,
+      caller.project,
+      caller.key,
+      caller.user,
+      caller.thread,
+      caller.agent,
+      caller.task,
+      facts.operation,
+      facts.dialect,
+      facts.provider,
+      facts.requestedModel,
+      facts.model,
+      facts.reservedAtMs,
+      facts.day,
+      facts.reservedTokens,
+      int64(facts.reservedCostNanoUsd),
+      facts.priceVersion,
+      facts.costKnown ? 1 : 0,
+      facts.streaming ? 1 : 0,
+      facts.capAsked,
+      facts.capInjected,
+      facts.simulated ? 1 : 0,
+      facts.metadata,
+      charges,
+    )
+  }
+
+  settle(id: number, seq: number, outcome: Outcome): void {
+    const { usage, cost } = outcome
+    this.#settle.run(
+      seq,
+      outcome.ending,
+      outcome.certainty,
+      outcome.settledAtMs,
+      outcome.latencyMs,
+      outcome.timeToFirstTokenMs,
+      outcome.answeredModel,
+      usage.input,
+      usage.cacheRead,
+      usage.cacheWrite5m,
+      usage.output,
+      outcome.reasoningTokens,
+      int64(cost.inputNanoUsd),
+      int64(cost.outputNanoUsd),
+      int64(cost.totalNanoUsd),
+      outcome.attempts.length === 0 ? null : JSON.stringify(outcome.attempts),
+      outcome.upstreamLimits === null ? null : JSON.stringify(outcome.upstreamLimits),
+      id,
+    )
+    if (hasRareUsage(usage)) this.#settleRareUsage(id, usage)
+  }
+
+  #settleRareUsage(id: number, usage: Usage): void {
+    this.#settleRare.run(
+      usage.cacheWrite1h,
+      usage.audioInput,
+      usage.audioCacheRead,
+      usage.audioOutput,
+      usage.imageInput,
+      usage.imageOutput,
+      usage.webSearches,
+      usage.requests,
+      id,
+    )
+  }
+}
+
+function hasRareUsage(usage: Usage): boolean {
+  return (
+    usage.cacheWrite1h +
+      usage.audioInput +
+      usage.audioCacheRead +
+      usage.audioOutput +
+      usage.imageInput +
+      usage.imageOutput +
+      usage.webSearches +
+      usage.requests >
+    0
+  )
+}
+
+type Row = Record<string, SQLOutputValue>
+
+/** For statements that read whole entries: money needs all its 64 bits. */
+export function prepareEntries(db: DatabaseSync, where: string): StatementSync {
+  const statement = db.prepare(`SELECT * FROM entry ${where}`)
+  statement.setReadBigInts(true)
+  return statement
+}
+
+export function entryOf(row: Row): Entry {
+  const settledSeq = count(row.settled_seq)
+  return { facts: factsOf(row), outcome: settledSeq === null ? null : outcomeOf(row), settledSeq }
+}
+
+function factsOf(row: Row): CallFacts {
+  return {
+    callId: text(row.call_id) ?? '',
+    caller: {
+      key: text(row.key),
+      organisation: text(row.organisation),
+      project: text(row.project),
+      user: text(row.user),
+      thread: text(row.thread),
+      agent: text(row.agent),
+      task: text(row.task),
+    },
+    operation: text(row.operation),
+    dialect: text(row.dialect) ?? '',
+    provider: text(row.provider) ?? '',
+    requestedModel: text(row.requested_model) ?? '',
+    model: text(row.model) ?? '',
+    reservedAtMs: count(row.reserved_at_ms) ?? 0,
+    day: text(row.day) ?? '',
+    reservedTokens: count(row.reserved_tokens) ?? 0,
+    reservedCostNanoUsd: big(row.reserved_cost_nano_usd),
+    priceVersion: text(row.price_version),
+    costKnown: row.cost_known === 1n,
+    streaming: row.streaming === 1n,
+    capAsked: count(row.cap_asked),
+    capInjected: count(row.cap_injected),
+    simulated: row.simulated === 1n,
+    metadata: text(row.metadata),
+  }
+}
+
+function outcomeOf(row: Row): Outcome {
+  const attempts: readonly Attempt[] = JSON.parse(text(row.attempts) ?? '[]')
+  const upstreamLimits: UpstreamLimits | null = JSON.parse(text(row.upstream_limits) ?? 'null')
+  return {
+    ending: text(row.ending) as Ending,
+    certainty: text(row.certainty) as Certainty,
+    usage: usageOfRow(row),
+    reasoningTokens: count(row.reasoning_tokens) ?? 0,
+    cost: {
+      inputNanoUsd: big(row.input_cost_nano_usd),
+      outputNanoUsd: big(row.output_cost_nano_usd),
+      totalNanoUsd: big(row.cost_nano_usd),
+    },
+    answeredModel: text(row.answered_model),
+    settledAtMs: count(row.settled_at_ms) ?? 0,
+    latencyMs: count(row.latency_ms) ?? 0,
+    timeToFirstTokenMs: count(row.time_to_first_token_ms),
+    attempts,
+    upstreamLimits,
+  }
+}
+
+function usageOfRow(row: Row): Usage {
+  return {
+    input: count(row.input_tokens) ?? 0,
+    cacheRead: count(row.cache_read_tokens) ?? 0,
+    cacheWrite5m: count(row.cache_write_5m_tokens) ?? 0,
+    cacheWrite1h: count(row.cache_write_1h_tokens) ?? 0,
+    output: count(row.output_tokens) ?? 0,
+    audioInput: count(row.audio_input_tokens) ?? 0,
+    audioCacheRead: count(row.audio_cache_read_tokens) ?? 0,
+    audioOutput: count(row.audio_output_tokens) ?? 0,
+    imageInput: count(row.image_input_tokens) ?? 0,
+    imageOutput: count(row.image_output_tokens) ?? 0,
+    webSearches: count(row.web_searches) ?? 0,
+    requests: count(row.billed_requests) ?? 0,
+  }
+}
+
+function text(value: SQLOutputValue | undefined): string | null {
+  return typeof value === 'string' ? value : null
+}
+
+function count(value: SQLOutputValue | undefined): number | null {
+  return typeof value === 'bigint' || typeof value === 'number' ? Number(value) : null
+}
+
+function big(value: SQLOutputValue | undefined): bigint {
+  return typeof value === 'bigint' ? value : 0n
+}
+
+const WINDOW_KEPT_MS = 2 * 86_400_000
+const BUCKET_KEPT_MS = 31 * 86_400_000
+
+/** Levels by primary key. */
+export class LevelRows {
+  readonly #find: StatementSync
+  readonly #save: StatementSync
+  readonly #slice: StatementSync
+  readonly #prune: StatementSync
+
+  constructor(db: DatabaseSync) {
+    this.#slice = db.prepare('SELECT key FROM level WHERE key > ? ORDER BY key LIMIT ?')
+    this.#prune = db.prepare(`DELETE FROM level WHERE key > ? AND key <= ?
+      AND ((kind = 'window' AND rest = 0 AND at_ms < ?) OR (kind = 'bucket' AND at_ms < ?))`)
+    this.#find = db.prepare('SELECT kind, used, rest, at_ms FROM level WHERE key = ?')
+    this.#find.setReadBigInts(true)
+    this.#save = db.prepare(`INSERT INTO level (key, kind, used, rest, at_ms) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET used = excluded.used, rest = excluded.rest, at_ms = excluded.at_ms`)
+  }
+
+  /** A bucket stored with a time to come (the clock was set back since) goes on from now: it mints nothing and is not frozen. */
+  find(key: string, monoMs: number): Level | undefined {
+    const row = this.#find.get(key)
+    if (!row) return undefined
+    const atMs = count(row.at_ms)
+    if (row.kind === 'bucket') {
+      return { kind: 'bucket', used: big(row.used), remainder: big(row.rest), atMs: Math.min(atMs ?? monoMs, monoMs) }
+    }
+    return {
+      kind: 'window',
+      settled: big(row.used),
+      reserved: big(row.rest),
+      endsAtMs: atMs ?? Number.POSITIVE_INFINITY,
+    }
+  }
+
+  save(key: string, level: Level): void {
+    if (level.kind === 'bucket') this.#save.run(key, 'bucket', int64(level.used), level.remainder, level.atMs)
+    else {
+      const endsAtMs = Number.isFinite(level.endsAtMs) ? level.endsAtMs : null
+      this.#save.run(key, 'window', int64(level.settled), int64(level.reserved), endsAtMs)
+    }
+  }
+
+  /**
+   * Deletes, of the next `limit` levels after `key`, windows that ended two days ago and hold nothing, and buckets untouched
+   * for a month (steady limits refill within the hour). Returns where to go on; `''` at the end.
+   */
+  prune(key: string, limit: number, nowMs: number): string {
+    const last = this.#slice.all(key, limit).at(-1)
+    if (!last) return ''
+    this.#prune.run(key, String(last.key), nowMs - WINDOW_KEPT_MS, nowMs - BUCKET_KEPT_MS)
+    return String(last.key)
+  }
+}
+
+/** A charge as text: `[key, what, refill, spanMs, capacity, amount, endsAtMs, enforced]`, all that settling needs. */
+export function textOfCharges(charges: readonly Charge[]): string {
+  let list = '['
+  for (const { meter, capacity, amount, enforced } of charges) {
+    const endsAtMs = Number.isFinite(meter.endsAtMs) ? meter.endsAtMs : null
+    const comma = list.length > 1 ? ',' : ''
+    list += `${comma}[${JSON.stringify(meter.key)},"${meter.what}","${meter.refill}",${meter.spanMs},"${capacity}","${amount}",${endsAtMs},${enforced}]`
+  }
+  return `${list}]`
+}
+
+type ChargeRow = [string, What, Refill, number, string, string, number | null, boolean]
+
+export function chargesOfText(list: string): Charge[] {
+  const rows: ChargeRow[] = JSON.parse(list)
+  return rows.map(([key, what, refill, spanMs, capacity, amount, endsAtMs, enforced]) => ({
+    meter: {
+      key,
+      what,
+      refill,
+      spanMs: spanMs ?? Number.POSITIVE_INFINITY,
+      endsAtMs: endsAtMs ?? Number.POSITIVE_INFINITY,
+      name: '',
+      who: 'global',
+      subject: '',
+      span: 'total',
+    },
+    capacity: BigInt(capacity),
+    amount: BigInt(amount),
+    enforced,
+  }))
+}

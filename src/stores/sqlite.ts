@@ -1,0 +1,320 @@
+// SQLite store: levels in memory, one row per call in a file. For one process, which owns the file. Reads no clock.
+
+import type { DatabaseSync } from 'node:sqlite'
+import type { CallFacts, Entry, Outcome, Reservation } from '../core/entry.ts'
+import { Levels } from '../core/levels.ts'
+import type { Charge, Instant, LevelView, Meter } from '../core/meter.ts'
+import { expiredOutcome, OpenCalls } from '../core/open.ts'
+import { Report } from '../core/report.ts'
+import { type OpenFile, openFile, type Synchronous } from './sqlite-file.ts'
+import { Ledger, type OpenRow } from './sqlite-ledger.ts'
+import { IDS_PER_MS } from './sqlite-queries.ts'
+import { InlineReader, type Reader, WorkerReader } from './sqlite-reader.ts'
+import { readReport } from './sqlite-rollups.ts'
+import { chargesOfText, entryOf, prepareEntries } from './sqlite-rows.ts'
+import {
+  type Admission,
+  type EntryQuery,
+  type LedgerRecord,
+  type OpenTotals,
+  type ReportQuery,
+  type Settlement,
+  type SettleResult,
+  type Store,
+  StoreUnavailable,
+  type SumQuery,
+} from './store.ts'
+
+export interface SqliteOptions {
+  /** Calls that a dead process left open are settled at this instant. */
+  readonly now: Instant
+  /** `full` survives power loss, at about 100 µs per commit; `normal` survives the process. */
+  readonly synchronous?: Synchronous
+  readonly checkpointMs?: number
+}
+
+const GENERATION_MS = 600_000
+const PRUNE_MS = 60_000
+const PRUNE_KEYS = 500
+const DAY_MS = 86_400_000
+
+export class SqliteStore implements Store {
+  /** For the registry, which shares the connection. */
+  readonly db: DatabaseSync
+  readonly #file: OpenFile
+  readonly #ledger: Ledger
+  readonly #levels: Levels
+  readonly #open = new OpenCalls<OpenRow>()
+  readonly #reader: Reader
+  readonly #real: Report
+  readonly #simulated: Report
+  #now: Instant
+  #lastId: number
+  #lastSeq: number
+  #late = 0
+  #closed = false
+  #turnedAtMs: number
+  #prunedAtMs: number
+  #prunedKey = ''
+  /** Swept at opening, told by the first sweep. */
+  #leftOpen: Entry[] = []
+
+  /** @param path a file, or `:memory:` for tests. Throws StoreUnusable, with the file untouched. */
+  constructor(path: string, options: SqliteOptions) {
+    const { now, synchronous = 'normal', checkpointMs = 2000 } = options
+    this.#now = now
+    this.#turnedAtMs = this.#prunedAtMs = now.monoMs
+    this.#file = openFile(path, synchronous)
+    const db = (this.db = this.#file.db)
+    try {
+      let levels = new Levels()
+      this.#ledger = new Ledger(db, (rows) => (levels = new Levels((key) => rows.find(key, this.#now.monoMs))), {
+        notReserved: (rows) => this.#giveBack(rows),
+        settled: (entry) => this.#count(entry),
+      })
+      this.#levels = levels
+      const last = db.prepare('SELECT max(id) AS id, (SELECT max(settled_seq) FROM entry) AS seq FROM entry').get()
+      this.#lastId = Number(last?.id ?? 0)
+      this.#lastSeq = Number(last?.seq ?? 0)
+      this.#real = readReport(db, '', false)
+      this.#simulated = readReport(db, '', true)
+      this.#countUnsaved()
+      this.#settleLeftOpen()
+    } catch (error) {
+      this.#file.release()
+      throw error
+    }
+    this.#reader = path === ':memory:' ? new InlineReader(db) : new WorkerReader(path, checkpointMs)
+  }
+
+  get lateSettlements(): number {
+    return this.#late
+  }
+
+  open(simulated: boolean): OpenTotals {
+    return this.#open.totals(simulated)
+  }
+
+  async reserve(reservations: readonly Reservation[], now: Instant): Promise<readonly Admission[]> {
+    this.#at(now)
+    const rows: OpenRow[] = []
+    let admissions: Admission[]
+    try {
+      admissions = reservations.map((reservation) => this.#take(reservation, now, rows))
+    } catch (error) {
+      // A level could not be read, or an id is taken: nothing of this list is reserved.
+      for (const row of rows) row.error = new StoreUnavailable('not reserved', { cause: error })
+      this.#giveBack(rows)
+      throw error
+    }
+    if (rows.length > 0) await this.#ledger.reserved()
+    for (const { error } of rows) if (error) throw error
+    return admissions
+  }
+
+  #take(reservation: Reservation, now: Instant, rows: OpenRow[]): Admission {
+    const { facts, expiresAtMs } = reservation
+    if (this.#open.get(facts.callId)) throw new Error(`call ${facts.callId} is open already`)
+    const taken = this.#levels.take(reservation.charges, now)
+    if (taken.short.length > 0) return { admitted: false, short: taken.short }
+    const row: OpenRow = { id: this.#nextId(facts, now), facts, charges: taken.charges, expiresAtMs }
+    this.#open.add(row)
+    this.#ledger.reserve(row)
+    rows.push(row)
+    return { admitted: true, levels: this.#levels.view(reservation.charges, now), overlooked: taken.overlooked }
+  }
+
+  async settle(settlements: readonly Settlement[], now: Instant): Promise<readonly SettleResult[]> {
+    this.#at(now)
+    let written: Promise<void> | undefined
+    const results = settlements.map(({ callId, outcome, used }): SettleResult => {
+      const row = this.#settleable(callId)
+      if (!row) {
+        this.#late += 1
+        return 'late'
+      }
+      this.#levels.settle(row.charges, used, now)
+      written = this.#book(row, outcome).written
+      return 'settled'
+    })
+    await written
+    return results
+  }
+
+  async append(records: readonly LedgerRecord[], now: Instant): Promise<void> {
+    this.#at(now)
+    let written: Promise<void> | undefined
+    for (const record of records) {
+      if (record.kind === 'refusals') {
+        this.#refuse(record.reason, record.count)
+        continue
+      }
+      if (this.#ledger.full) throw new StoreUnavailable('the ledger cannot be written')
+      if (this.#isKnown(record.facts.callId)) continue
+      this.#levels.book(record.charges, record.used, now)
+      const entry: Entry = { facts: record.facts, outcome: record.outcome, settledSeq: ++this.#lastSeq }
+      written = this.#ledger.settle(this.#nextId(record.facts, now), entry, false)
+    }
+    await written
+  }
+
+  async sweep(now: Instant): Promise<readonly Entry[]> {
+    this.#at(now)
+    this.#tidy(now)
+    const swept = this.#leftOpen
+    this.#leftOpen = []
+    let written: Promise<void> | undefined
+    for (const { facts } of this.#open.expired(now)) {
+      const row = this.#settleable(facts.callId)
+      if (!row) continue
+      this.#levels.settle(row.charges, undefined, now)
+      const booked = this.#book(row, expiredOutcome(facts, now.wallMs))
+      swept.push(booked.entry)
+      written = booked.written
+    }
+    await written
+    return swept
+  }
+
+  async levels(charges: readonly Charge[], now: Instant): Promise<readonly LevelView[]> {
+    this.#at(now)
+    return this.#levels.view(charges, now)
+  }
+
+  async seed(levels: readonly { readonly meter: Meter; readonly settled: bigint }[], now: Instant): Promise<void> {
+    this.#at(now)
+    for (const { meter, settled } of levels) this.#levels.seed(meter, settled, now)
+    if (!this.#ledger.flush()) throw new StoreUnavailable('the ledger could not be written')
+  }
+
+  async report({ simulated, key }: ReportQuery): Promise<Report> {
+    this.#mustBeOpen()
+    this.#ledger.flushAll()
+    if (key === undefined) return simulated ? this.#simulated : this.#real
+    const { days, minutes } = await this.#reader.ask({ ask: 'report', query: { simulated, key } })
+    const report = new Report()
+    for (const [day, tally] of days) report.days.set(day, tally)
+    for (const [minute, tally] of minutes) report.minutes.set(minute, tally)
+    return report
+  }
+
+  async entries(query: EntryQuery): Promise<readonly Entry[]> {
+    this.#mustBeOpen()
+    this.#ledger.flush()
+    return this.#reader.ask({ ask: 'entries', query })
+  }
+
+  async entry(callId: string): Promise<Entry | undefined> {
+    this.#mustBeOpen()
+    const row = this.#open.get(callId)
+    if (row) return { facts: row.facts, outcome: null, settledSeq: null }
+    this.#ledger.flush()
+    return this.#reader.ask({ ask: 'entry', callId })
+  }
+
+  async sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>> {
+    this.#mustBeOpen()
+    this.#ledger.flush()
+    return this.#reader.ask({ ask: 'sums', query })
+  }
+
+  async close(_now: Instant): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#ledger.flushAll()
+    this.#ledger.stop()
+    await this.#reader.close()
+    try {
+      this.db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+    } catch {
+      // The log is whole without it, and read at the next start.
+    }
+    this.#file.release()
+  }
+
+  #at(now: Instant): void {
+    this.#mustBeOpen()
+    this.#now = now
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new StoreUnavailable('the store is closed')
+  }
+
+  /** Takes a call out of the open ones, once its row is sure to be there. */
+  #settleable(callId: string): OpenRow | undefined {
+    const row = this.#open.get(callId)
+    if (row && this.#ledger.isReserving(row)) this.#ledger.flush()
+    return this.#open.remove(callId)
+  }
+
+  #book(row: OpenRow, outcome: Outcome): { entry: Entry; written: Promise<void> } {
+    const entry: Entry = { facts: row.facts, outcome, settledSeq: ++this.#lastSeq }
+    return { entry, written: this.#ledger.settle(row.id, entry, true) }
+  }
+
+  #count(entry: Entry): void {
+    const report = entry.facts.simulated ? this.#simulated : this.#real
+    report.book(entry)
+  }
+
+  #refuse(reason: string, count: number): void {
+    this.#ledger.rollups.refuse(reason, count)
+    this.#real.refuse(reason, count)
+    this.#simulated.refuse(reason, count)
+  }
+
+  #giveBack(rows: readonly OpenRow[]): void {
+    for (const row of rows) {
+      this.#open.remove(row.facts.callId)
+      this.#levels.untake(row.charges, this.#now)
+    }
+  }
+
+  #isKnown(callId: string): boolean {
+    if (this.#open.get(callId) || this.#ledger.hasWaiting(callId)) return true
+    return this.db.prepare('SELECT 1 FROM entry WHERE call_id = ?').get(callId) !== undefined
+  }
+
+  /** See migrations: never below the one before, and no further ahead of the clock than a day. */
+  #nextId(facts: CallFacts, now: Instant): number {
+    const atMs = Math.min(Math.max(facts.reservedAtMs, now.wallMs), now.wallMs + DAY_MS)
+    this.#lastId = Math.max(this.#lastId + 1, Math.floor(atMs) * IDS_PER_MS)
+    return this.#lastId
+  }
+
+  /** What was settled after the sums were last saved. */
+  #countUnsaved(): void {
+    const rows = prepareEntries(this.db, 'WHERE settled_seq > ? ORDER BY settled_seq')
+    for (const row of rows.iterate(this.#ledger.rollups.countedSeq)) {
+      const entry = entryOf(row)
+      this.#ledger.rollups.count(entry)
+      this.#count(entry)
+    }
+  }
+
+  #settleLeftOpen(): void {
+    const now = this.#now
+    for (const row of prepareEntries(this.db, 'WHERE settled_seq IS NULL ORDER BY id').all()) {
+      const { facts } = entryOf(row)
+      this.#levels.settle(chargesOfText(String(row.charges)), undefined, now)
+      const entry: Entry = { facts, outcome: expiredOutcome(facts, now.wallMs), settledSeq: ++this.#lastSeq }
+      this.#ledger.settle(Number(row.id), entry, true)
+      this.#leftOpen.push(entry)
+    }
+    if (!this.#ledger.flushAll()) throw new StoreUnavailable('the ledger could not be written')
+  }
+
+  /** Forgets idle levels, and now and then a slice of what no call can ask for any more. */
+  #tidy(now: Instant): void {
+    if (now.monoMs - this.#turnedAtMs >= GENERATION_MS && this.#ledger.flush()) {
+      this.#turnedAtMs = now.monoMs
+      this.#levels.turnGeneration(now)
+    }
+    if (now.monoMs - this.#prunedAtMs < PRUNE_MS || !this.#ledger.flush()) return
+    this.#prunedAtMs = now.monoMs
+    this.#ledger.rollups.prune(now.wallMs)
+    // The lesser of the two clocks: one that was set forward must not make today's budget look old.
+    this.#prunedKey = this.#ledger.levelRows.prune(this.#prunedKey, PRUNE_KEYS, Math.min(now.wallMs, now.monoMs))
+  }
+}

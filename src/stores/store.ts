@@ -1,0 +1,149 @@
+// Store and Registry: the two contracts every kind of storage keeps. They know no policy and read no clock.
+
+import type { CallFacts, Entry, Outcome, Reservation } from '../core/entry.ts'
+import type { Short, Used } from '../core/levels.ts'
+import type { Charge, Instant, LevelView, Meter, What, Who } from '../core/meter.ts'
+import type { OpenTotals } from '../core/open.ts'
+import type { Report } from '../core/report.ts'
+
+export type { OpenTotals }
+
+/** What `reserve` answers. A refusal took nothing from any meter. */
+export type Admission =
+  | {
+      readonly admitted: true
+      /** The level of each charge, in the order given, after it was taken. */
+      readonly levels: readonly LevelView[]
+      /** Names of unenforced limits that would have refused. */
+      readonly overlooked: readonly string[]
+    }
+  | { readonly admitted: false; readonly short: readonly Short[] }
+
+export interface Settlement {
+  readonly callId: string
+  readonly outcome: Outcome
+  /** What to book by each thing limits count; undefined books the whole reservation (but for calls in flight: 0). */
+  readonly used: Used | undefined
+}
+
+/** `late`: the reservation was settled or swept before; nothing changed. */
+export type SettleResult = 'settled' | 'late'
+
+/** What needs no reservation: calls that did not pass through here, and counts of refused ones. */
+export type LedgerRecord =
+  | {
+      readonly kind: 'entry'
+      readonly facts: CallFacts
+      readonly outcome: Outcome
+      /** Taken whether they fit or not, then settled as used. */
+      readonly charges: readonly Charge[]
+      readonly used: Used
+    }
+  | { readonly kind: 'refusals'; readonly reason: string; readonly count: number }
+
+/** Narrows what a report sums. `simulated` calls are never summed with real ones. */
+export interface ReportQuery {
+  readonly simulated: boolean
+  /** Only this key's calls, by key id. */
+  readonly key?: string
+}
+
+/** A page of settled calls, newest first (by `settledSeq`). */
+export interface EntryQuery {
+  readonly simulated?: boolean
+  readonly key?: string
+  readonly beforeSeq?: number
+  readonly limit: number
+}
+
+/** What each subject has used since an instant, open calls at what they reserved. */
+export interface SumQuery {
+  readonly who: Who
+  readonly what: Exclude<What, 'inFlight'>
+  readonly simulated: boolean
+  readonly sinceMs: number
+}
+
+/**
+ * Meters and ledger. Every method is atomic for each item of its list, and independent between items.
+ * Rejections are I/O failures or bugs; expected refusals are values.
+ */
+export interface Store {
+  /**
+   * All charges of a reservation or none. Resolves once the open row is as durable as the store makes it: only then may the
+   * call be dispatched. Rejects (StoreUnavailable) when it could not be written; its charges are given back then.
+   */
+  reserve(reservations: readonly Reservation[], now: Instant): Promise<readonly Admission[]>
+  /**
+   * Exactly once for each reservation, whatever happens later. Levels change before this returns; the promise resolves when
+   * the row is written. A failed write is retried, and the open row counts in full until it succeeds.
+   */
+  settle(settlements: readonly Settlement[], now: Instant): Promise<readonly SettleResult[]>
+  append(records: readonly LedgerRecord[], now: Instant): Promise<void>
+  /** Settles what expired: whole reservation, `expired`, `upperBound`. */
+  sweep(now: Instant): Promise<readonly Entry[]>
+  /** The level each charge would meet. Changes nothing. */
+  levels(charges: readonly Charge[], now: Instant): Promise<readonly LevelView[]>
+  /** Sets the settled part of windows. Used once for each limit that is new, with the sums of the ledger. */
+  seed(levels: readonly { readonly meter: Meter; readonly settled: bigint }[], now: Instant): Promise<void>
+  report(query: ReportQuery): Promise<Report>
+  entries(query: EntryQuery): Promise<readonly Entry[]>
+  /** Settled or open, or undefined. */
+  entry(callId: string): Promise<Entry | undefined>
+  /** Sums by subject (see `subjectOf` in core/limits), for seeding. */
+  sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>>
+  /** What is reserved now, of real or of simulated calls. */
+  open(simulated: boolean): OpenTotals
+  /** Settlements that came after their call had expired, since start. */
+  readonly lateSettlements: number
+  /** Writes everything down and lets go of files and connections. Open reservations stay open. */
+  close(now: Instant): Promise<void>
+}
+
+/** The ledger could not be written: disk full, connection lost. The call was not admitted and took nothing. */
+export class StoreUnavailable extends Error {
+  override name = 'StoreUnavailable'
+}
+
+/** The ledger cannot be opened: owned by another process, corrupt, or not ours. It was not touched. */
+export class StoreUnusable extends Error {
+  override name = 'StoreUnusable'
+}
+
+/** Kinds of documents a registry holds. */
+export type DocumentKind = 'key' | 'limit' | 'price' | 'alert' | 'cursor'
+
+export interface Document {
+  readonly kind: DocumentKind
+  readonly id: string
+  /** JSON. Null once deleted. */
+  readonly value: unknown
+  /** Grows with every write of any document. */
+  readonly version: number
+}
+
+export interface AuditLine {
+  readonly version: number
+  readonly atMs: number
+  /** Who wrote it: a key id, `admin`, `bursar.json`, `gateway`. */
+  readonly actor: string
+  readonly kind: DocumentKind
+  readonly id: string
+  readonly before: unknown
+  readonly after: unknown
+}
+
+/** What is configured rather than counted: keys, limits, prices, alert state, export cursors, and who changed them. */
+export interface Registry {
+  /** All documents of a kind, or the one with that id, without deleted ones. */
+  read(kind: DocumentKind, id?: string): Promise<readonly Document[]>
+  /** Null deletes. `audit` false for state the gateway writes for itself (cursors, alert state). */
+  write(
+    document: { readonly kind: DocumentKind; readonly id: string; readonly value: unknown },
+    by: { readonly actor: string; readonly atMs: number; readonly audit: boolean },
+  ): Promise<Document>
+  /** Calls back after every write of a kind, in order. Returns the way to stop. */
+  watch(kind: DocumentKind, changed: (document: Document) => void): () => void
+  /** Newest first. */
+  audit(limit: number): Promise<readonly AuditLine[]>
+}

@@ -1,0 +1,86 @@
+// Dialect: one wire format. How to read an ask, meter an answer, and say no in the words its SDKs understand.
+
+import type { LevelView } from '../core/meter.ts'
+import type { Problem } from '../core/problem.ts'
+import type { Ask } from '../core/quote.ts'
+import type { Refusal } from '../core/refusal.ts'
+import type { Usage } from '../core/usage.ts'
+
+/** What of a request, beside its body, a dialect reads. */
+export interface RequestLine {
+  readonly path: string
+  /** Without the question mark. */
+  readonly query: string
+  /** Header by lower-case name. */
+  header(name: string): string | undefined
+}
+
+/** Changes to a request body on its way to the provider. Absent ones are not made. */
+export interface Edits {
+  /** The model as the provider names it. */
+  readonly model?: string
+  /** An output cap, in the field the provider reads it from. */
+  readonly cap?: { readonly field: string; readonly tokens: number }
+  /** Ask for usage at the end of a stream. */
+  readonly includeUsage?: boolean
+}
+
+/** A request body, read. */
+export interface Reading {
+  readonly ask: Ask
+  /** True when the caller itself asked for usage at the end of its stream, or the dialect always sends it. */
+  readonly asksForUsage: boolean
+  /** The body with these edits made as byte edits; the body itself when there are none. */
+  edit(edits: Edits): Buffer
+}
+
+/** What an answer said it used, in disjoint classes. */
+export interface Metered {
+  readonly usage: Usage
+  readonly reasoningTokens: number
+  readonly model: string | null
+  readonly serviceTier: string | null
+}
+
+/** Listens to one answer. Never throws: an answer that cannot be read has no usage. */
+export interface Tap {
+  /** Takes the next bytes, and returns those to pass on: the same, but for a usage chunk the caller did not ask for. */
+  push(chunk: Buffer): Buffer
+  /** The body has ended. Returns bytes held back until now. */
+  end(): Buffer
+  /** The last usage seen, or undefined. */
+  metered(): Metered | undefined
+  /** The dialect's terminal event has passed: nothing of interest follows. */
+  readonly terminated: boolean
+  /** The model has said why it stopped, or the answer is whole: a body that ends now ended well. */
+  readonly finished: boolean
+  /** The answer carried an error event. */
+  readonly failed: boolean
+  /** How many content events have passed, for an estimate where nothing better is known. */
+  readonly events: number
+}
+
+/** A header list as Node writes it: name, value, name, value. */
+export type HeaderList = string[]
+
+/** What refused or failed answers name themselves by. */
+export interface ErrorContext {
+  readonly callId: string
+  readonly nowMs: number
+}
+
+export interface Dialect {
+  readonly name: string
+  /** Throws Problem for what cannot be metered: broken JSON, absurd caps, duplicate or case-variant fields. */
+  read(body: Buffer, line: RequestLine): Reading
+  /** Path and query to ask the provider at, relative to its base URL. */
+  upstreamPath(model: string, line: RequestLine): string
+  /** True when an answer with this content type is a stream of events rather than one document. */
+  tap(streaming: boolean, contentType: string, hideUsage: boolean): Tap
+  refusalBody(refusal: Refusal, context: ErrorContext): string
+  problemBody(problem: Problem, context: ErrorContext): string
+  /** What ends a stream that could not be finished: the dialect's error event. */
+  streamError(problem: Problem, context: ErrorContext): string
+  /** The dialect's native rate-limit headers, with our figures, appended to `headers`. */
+  rateHeaders(levels: readonly LevelView[], wallMs: number, headers: HeaderList): void
+}

@@ -1,0 +1,81 @@
+// Draft: an ask while it is being read, and the little every dialect's reader needs.
+
+import type { Ask } from '../core/quote.ts'
+import { type Fields, invalid, type JsonCursor, OTHER, once, type Range } from './json.ts'
+
+export type Draft = { -readonly [Part in keyof Ask]: Ask[Part] } & { unbounded: string[] }
+
+/** An ask for nothing, of a body this long. */
+export function draftOf(textBytes: number): Draft {
+  return {
+    model: '',
+    stream: false,
+    textBytes,
+    messages: 0,
+    outputCap: null,
+    answers: 1,
+    predictionBytes: 0,
+    tools: false,
+    images: 0,
+    unsizedInput: false,
+    audioInput: false,
+    audioOutput: false,
+    cacheWrite: 'none',
+    unbounded: [],
+    serviceTier: null,
+    user: null,
+  }
+}
+
+/** Answers asked of one prompt, at most: beyond this no provider goes. */
+const MOST_ANSWERS = 128
+
+export function readAnswers(json: JsonCursor, name: string): number {
+  const answers = json.count(name, 1) ?? 1
+  if (answers > MOST_ANSWERS) throw invalid(name, `must be at most ${MOST_ANSWERS}`)
+  return answers
+}
+
+/** Inline media: its bytes are no text. */
+export function readMedia(json: JsonCursor, draft: Draft): void {
+  draft.textBytes -= lengthOf(json.skip())
+}
+
+export function lengthOf({ start, end }: Range): number {
+  return end - start
+}
+
+/** Calls `read` at each member's value; known fields may come once. Returns how many members there are. */
+export function eachField(json: JsonCursor, fields: Fields, read: (field: number) => void): number {
+  json.enterObject()
+  let seen = 0
+  let members = 0
+  for (let field = json.nextField(fields); field >= OTHER; field = json.nextField(fields)) {
+    seen = once(seen, field, fields)
+    members++
+    if (field === OTHER) json.skip()
+    else read(field)
+  }
+  return members
+}
+
+/** Calls `read` at each element that is an object; skips others. A value that is no array is skipped whole. */
+export function eachObject(json: JsonCursor, read: () => void): void {
+  if (json.peek() !== '[') {
+    json.skip()
+    return
+  }
+  json.enterArray()
+  while (json.nextElement()) {
+    if (json.peek() === '{') read()
+    else json.skip()
+  }
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return isRecord(value) ? value : {}
+}

@@ -1,0 +1,81 @@
+// Figures: what refusals and rate-limit headers say in every dialect, and the IETF header pair.
+
+import type { LevelView, Meter } from '../core/meter.ts'
+import { jsonUsd } from '../core/money.ts'
+import type { Refusal } from '../core/refusal.ts'
+import type { HeaderList } from './dialect.ts'
+
+const NANO_PER_MICRO = 1000n
+
+/** How a refusal came to be, for programs. Amounts are numbers in the limit's unit; money is decimal dollars. */
+export function refusalDetails(refusal: Refusal, nowMs: number): Readonly<Record<string, unknown>> {
+  const { meter } = refusal
+  return {
+    reason: refusal.kind === 'inFlight' ? 'in_flight' : refusal.kind,
+    limit: meter.name,
+    limits: refusal.limits,
+    subject: meter.who === 'global' ? 'global' : `${meter.who}:${meter.subject}`,
+    unit: meter.what === 'cost' ? 'usd' : meter.what === 'inFlight' ? 'calls' : meter.what,
+    needed: amountJson(meter, refusal.needed),
+    free: amountJson(meter, refusal.free),
+    capacity: amountJson(meter, refusal.capacity),
+    retry_after_ms: refusal.waitMs,
+    resets_at: new Date(nowMs + refusal.waitMs).toISOString(),
+    retryable: refusal.retryable,
+    fitting_max_output_tokens: refusal.fittingCap,
+  }
+}
+
+/** Counts as numbers, nano-dollars as exact decimal dollars. */
+export function amountJson(meter: Meter, amount: bigint): unknown {
+  return meter.what === 'cost' ? jsonUsd(amount) : Number(amount)
+}
+
+/** The tightest level over minutes and the like of one thing, or undefined where nothing limits it. */
+export function tightest(levels: readonly LevelView[], what: Meter['what']): LevelView | undefined {
+  let found: LevelView | undefined
+  for (const level of levels) {
+    if (level.meter.what !== what || level.meter.refill === 'call') continue
+    if (!found || level.free < found.free) found = level
+  }
+  return found
+}
+
+/** Go's `time.Duration.String()`, as OpenAI writes resets: `17ms`, `1.5s`, `6m0s`, `24h0m0s`. */
+export function goDuration(ms: number): string {
+  if (ms < 1000) return ms === 0 ? '0s' : `${ms}ms`
+  const seconds = Math.floor(ms / 1000)
+  const fraction = ms % 1000
+  const tail = `${seconds % 60}${fraction === 0 ? '' : `.${String(fraction).padStart(3, '0').replace(/0+$/, '')}`}s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes === 0) return tail
+  return minutes < 60 ? `${minutes}m${tail}` : `${Math.floor(minutes / 60)}h${minutes % 60}m${tail}`
+}
+
+const UNIT: Readonly<Record<Meter['what'], string>> = {
+  requests: '',
+  tokens: ';qu="tokens"',
+  cost: ';qu="micro-usd"',
+  inFlight: ';qu="concurrent-requests"',
+}
+
+/** `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), one item per limit. */
+export function ietfRateHeaders(levels: readonly LevelView[], headers: HeaderList): void {
+  let policy = ''
+  let state = ''
+  for (const { meter, capacity, free, resetMs } of levels) {
+    if (meter.refill === 'call') continue
+    const name = meter.who === 'global' ? meter.name : `${meter.who}_${meter.name}`
+    const window = meter.refill === 'none' || !Number.isFinite(meter.spanMs) ? '' : `;w=${meter.spanMs / 1000}`
+    const reset = resetMs > 0 ? `;t=${Math.ceil(resetMs / 1000)}` : ''
+    policy += `${policy === '' ? '' : ', '}"${name}";q=${unitsOf(meter, capacity)}${UNIT[meter.what]}${window}`
+    state += `${state === '' ? '' : ', '}"${name}";r=${unitsOf(meter, free)}${reset}`
+  }
+  if (policy !== '') headers.push('ratelimit-policy', policy, 'ratelimit', state)
+}
+
+/** Structured-field integers have fifteen digits: money is in micro-dollars, rounded down. */
+function unitsOf(meter: Meter, amount: bigint): bigint {
+  const units = meter.what === 'cost' ? amount / NANO_PER_MICRO : amount
+  return units > 999_999_999_999_999n ? 999_999_999_999_999n : units
+}

@@ -1,0 +1,374 @@
+// Gemini generateContent and streamGenerateContent: POST /v1beta/models/{model}:generateContent.
+
+import type { Problem } from '../core/problem.ts'
+import type { Refusal } from '../core/refusal.ts'
+import { countOf, usageOf } from '../core/usage.ts'
+import { ArrayTap } from './array.ts'
+import type { Dialect, Edits, ErrorContext, Metered, Reading, RequestLine } from './dialect.ts'
+import { DocumentTap } from './document.ts'
+import {
+  type Draft,
+  draftOf,
+  eachField,
+  eachObject,
+  isRecord,
+  lengthOf,
+  readAnswers,
+  readMedia,
+  recordOf,
+} from './draft.ts'
+import { inserted, type Splice, spliced } from './edit.ts'
+import { refusalDetails } from './figures.ts'
+import { Fields, JsonCursor, type Range } from './json.ts'
+import { type EventMeter, hasValue, SseTap } from './sse.ts'
+import { normalisedBytes } from './text.ts'
+
+// Google's servers take every field in camelCase and in snake_case.
+const BODY = new Fields(
+  'contents',
+  'systemInstruction',
+  'system_instruction',
+  'generationConfig',
+  'generation_config',
+  'tools',
+  'cachedContent',
+  'cached_content',
+  'serviceTier',
+  'service_tier',
+)
+const CONFIG = new Fields(
+  'maxOutputTokens',
+  'max_output_tokens',
+  'candidateCount',
+  'candidate_count',
+  'responseModalities',
+  'response_modalities',
+)
+const CONTENT = new Fields('parts')
+const PART = new Fields('inlineData', 'inline_data', 'fileData', 'file_data', 'functionResponse', 'function_response')
+const INLINE = new Fields('mimeType', 'mime_type', 'data')
+const RESPONSE = new Fields('parts')
+const TOOL = new Fields('functionDeclarations', 'function_declarations')
+
+const camel = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+const BODY_NAMES = BODY.names.map(camel)
+const CONFIG_NAMES = CONFIG.names.map(camel)
+const PART_NAMES = PART.names.map(camel)
+
+interface Spots {
+  readonly opened: number
+  isEmpty: boolean
+  config: { readonly opened: number; isEmpty: boolean } | null
+  cap: Range | null
+}
+
+/** A model's name may hold slashes. */
+const MODEL_PATH = /\/models\/(.+):(\w+)$/
+
+export const geminiGenerate: Dialect = {
+  name: 'gemini.generateContent',
+  read,
+  upstreamPath: (model, line) => {
+    const method = MODEL_PATH.exec(line.path)?.[2] ?? 'generateContent'
+    const query = withoutKey(line.query)
+    return `/v1beta/models/${encodeURIComponent(model)}:${method}${query === '' ? '' : `?${query}`}`
+  },
+  tap: (streaming, contentType) => {
+    if (!streaming) return new DocumentTap(readResponse)
+    return contentType.includes('event-stream')
+      ? new SseTap(new ResponseEvents(), false)
+      : new ArrayTap(new ResponseEvents())
+  },
+  refusalBody,
+  problemBody,
+  streamError: (problem, context) => `data: ${problemBody(problem, context)}\r\n\r\n`,
+  rateHeaders: () => {},
+}
+
+/** The model that a path names. */
+export function modelInPath(path: string): string {
+  const encoded = MODEL_PATH.exec(path)?.[1] ?? ''
+  try {
+    return decodeURIComponent(encoded)
+  } catch {
+    return encoded
+  }
+}
+
+/** The caller's key never goes upstream. */
+function withoutKey(query: string): string {
+  return query
+    .split('&')
+    .filter((part) => part !== '' && !/^key(=|$)/.test(part))
+    .join('&')
+}
+
+function read(body: Buffer, line: RequestLine): Reading {
+  const json = new JsonCursor(body)
+  const draft = draftOf(normalisedBytes(body))
+  const spots: Spots = { opened: json.position + 1, isEmpty: false, config: null, cap: null }
+  draft.model = modelInPath(line.path)
+  draft.stream = line.path.endsWith(':streamGenerateContent')
+  const members = eachField(json, BODY, (field) => readMember(json, BODY_NAMES[field] ?? '', draft, spots))
+  json.finish()
+  spots.isEmpty = members === 0
+  return { ask: draft, asksForUsage: true, edit: (edits) => edit(body, spots, edits) }
+}
+
+function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots): void {
+  switch (name) {
+    case 'contents':
+      if (json.peek() === '{') readContent(json, draft)
+      else eachObject(json, () => readContent(json, draft))
+      return
+    case 'systemInstruction':
+      if (json.peek() === '{') readContent(json, draft)
+      else json.skip()
+      return
+    case 'generationConfig':
+      return readConfig(json, draft, spots)
+    case 'tools':
+      if (json.peek() === '{') readTool(json, draft)
+      else eachObject(json, () => readTool(json, draft))
+      return
+    case 'cachedContent':
+      if (json.stringOrNull()) draft.unsizedInput = true
+      return
+    case 'serviceTier':
+      draft.serviceTier = json.stringOrNull()
+  }
+}
+
+function readConfig(json: JsonCursor, draft: Draft, spots: Spots): void {
+  if (json.peek() !== '{') {
+    json.skip()
+    return
+  }
+  const config = { opened: json.position + 1, isEmpty: false }
+  spots.config = config
+  const members = eachField(json, CONFIG, (field) => {
+    const name = CONFIG_NAMES[field]
+    if (name === 'maxOutputTokens') {
+      spots.cap = json.skip()
+      const cap = json.countAt(spots.cap, name, 1)
+      if (cap !== null) draft.outputCap = Math.max(draft.outputCap ?? 0, cap)
+    } else if (name === 'candidateCount') draft.answers = readAnswers(json, name)
+    else draft.audioOutput = json.text(json.skip()).includes('AUDIO')
+  })
+  config.isEmpty = members === 0
+}
+
+function readContent(json: JsonCursor, draft: Draft): void {
+  draft.messages++
+  eachField(json, CONTENT, () => {
+    if (json.peek() === '{') readPart(json, draft)
+    else eachObject(json, () => readPart(json, draft))
+  })
+}
+
+function readPart(json: JsonCursor, draft: Draft): void {
+  eachField(json, PART, (field) => {
+    const name = PART_NAMES[field]
+    if (json.peek() !== '{') json.skip()
+    else if (name === 'inlineData') readInline(json, draft)
+    else if (name === 'functionResponse') {
+      // A function may answer with media of its own.
+      eachField(json, RESPONSE, () => eachObject(json, () => readPart(json, draft)))
+    } else {
+      draft.unsizedInput = true
+      json.skip()
+    }
+  })
+}
+
+function readInline(json: JsonCursor, draft: Draft): void {
+  let type = ''
+  eachField(json, INLINE, (field) => {
+    if (INLINE.names[field] === 'data') readMedia(json, draft)
+    else type = json.stringOrNull() ?? ''
+  })
+  if (type.startsWith('image/')) draft.images++
+  else draft.unsizedInput = true
+  if (type.startsWith('audio/') || type.startsWith('video/')) draft.audioInput = true
+}
+
+/** A tool entry with anything but function declarations is run by Google: search, code, URL context. */
+function readTool(json: JsonCursor, draft: Draft): void {
+  const start = json.position
+  let declarations = 0
+  const members = eachField(json, TOOL, () => {
+    declarations++
+    draft.tools = lengthOf(json.skip()) > 2 || draft.tools
+  })
+  if (members > declarations) draft.unbounded.push(`tools at byte ${start}`)
+}
+
+function edit(body: Buffer, spots: Spots, edits: Edits): Buffer {
+  const splices: Splice[] = []
+  if (edits.cap) {
+    const text = String(edits.cap.tokens)
+    const member = `"maxOutputTokens":${text}`
+    if (spots.cap) splices.push({ ...spots.cap, text })
+    else if (spots.config) splices.push(inserted(spots.config.opened, member, spots.config.isEmpty))
+    else splices.push(inserted(spots.opened, `"generationConfig":{${member}}`, spots.isEmpty))
+  }
+  return spliced(body, splices)
+}
+
+const ANSWER = new Fields('candidates', 'usageMetadata', 'modelVersion', 'promptFeedback', 'error')
+const CANDIDATE = new Fields('finishReason')
+
+interface Answer {
+  readonly metered: Metered | undefined
+  readonly finished: boolean
+  readonly failed: boolean
+}
+
+function readAnswer(document: Buffer): Answer {
+  const json = new JsonCursor(document)
+  let counts: unknown
+  let model: string | null = null
+  let finished = false
+  let failed = false
+  eachField(json, ANSWER, (field) => {
+    const name = ANSWER.names[field]
+    if (name === 'usageMetadata') counts = JSON.parse(json.text(json.skip()))
+    else if (name === 'modelVersion') model = json.stringOrNull()
+    else if (name === 'error') failed = lengthOf(json.skip()) > 4
+    // Blocked prompts are answered without a candidate.
+    else if (name === 'promptFeedback') finished = json.text(json.skip()).includes('"blockReason"') || finished
+    else eachObject(json, () => eachField(json, CANDIDATE, () => (finished = json.stringOrNull() !== null || finished)))
+  })
+  json.finish()
+  return { metered: isRecord(counts) ? normalise(counts, model) : undefined, finished, failed }
+}
+
+function readResponse(document: Buffer): Metered | undefined {
+  return readAnswer(document).metered
+}
+
+/** Thoughts and tool-use prompts stand beside Gemini's totals, cached and audio tokens inside. Undefined when it counts nothing. */
+function normalise(counts: Readonly<Record<string, unknown>>, model: string | null): Metered | undefined {
+  const prompt = countOf(counts.promptTokenCount)
+  const output = countOf(counts.candidatesTokenCount) + countOf(counts.thoughtsTokenCount)
+  if (prompt + output === 0) return undefined
+  const cached = Math.min(countOf(counts.cachedContentTokenCount), prompt)
+  const audioCacheRead = Math.min(modality(counts.cacheTokensDetails, 'AUDIO'), cached)
+  const audioInput = Math.min(
+    Math.max(modality(counts.promptTokensDetails, 'AUDIO') - audioCacheRead, 0),
+    prompt - cached,
+  )
+  const audioOutput = Math.min(modality(counts.candidatesTokensDetails, 'AUDIO'), output)
+  const imageOutput = Math.min(modality(counts.candidatesTokensDetails, 'IMAGE'), output - audioOutput)
+  return {
+    usage: usageOf({
+      input: prompt - cached - audioInput + countOf(counts.toolUsePromptTokenCount),
+      cacheRead: cached - audioCacheRead,
+      audioInput,
+      audioCacheRead,
+      output: output - audioOutput - imageOutput,
+      audioOutput,
+      imageOutput,
+      requests: 1,
+    }),
+    reasoningTokens: countOf(counts.thoughtsTokenCount),
+    model,
+    serviceTier: typeof counts.serviceTier === 'string' ? counts.serviceTier.toLowerCase() : null,
+  }
+}
+
+function modality(details: unknown, name: string): number {
+  if (!Array.isArray(details)) return 0
+  return details.reduce(
+    (sum: number, one) => sum + (recordOf(one).modality === name ? countOf(recordOf(one).tokenCount) : 0),
+    0,
+  )
+}
+
+const USAGE = Buffer.from('"usageMetadata"')
+const FINISH_REASON = Buffer.from('"finishReason"')
+const FEEDBACK = Buffer.from('"promptFeedback"')
+const ERROR = Buffer.from('"error"')
+
+/** Gemini ends a stream by closing it: `terminated` never comes. */
+class ResponseEvents implements EventMeter {
+  readonly terminated = false
+  finished = false
+  failed = false
+  /** Running totals: the last one counts, and only it is worth parsing twice. */
+  #last: Metered | undefined
+
+  mayMatter(chunk: Buffer): boolean {
+    return hasValue(chunk, USAGE) || hasValue(chunk, FINISH_REASON) || chunk.includes(FEEDBACK) || chunk.includes(ERROR)
+  }
+
+  data(payload: Buffer): boolean {
+    if (!this.mayMatter(payload)) return false
+    try {
+      const answer = readAnswer(payload)
+      this.#last = answer.metered ?? this.#last
+      this.finished ||= answer.finished
+      this.failed ||= answer.failed
+    } catch {
+      // Not a response: passed on as it is.
+    }
+    return false
+  }
+
+  metered(): Metered | undefined {
+    return this.#last
+  }
+}
+
+/** google.rpc names by status. There is none for 413 and 415: they are invalid arguments. */
+const STATUS_NAMES: Readonly<Record<number, string>> = {
+  400: 'INVALID_ARGUMENT',
+  401: 'UNAUTHENTICATED',
+  403: 'PERMISSION_DENIED',
+  404: 'NOT_FOUND',
+  405: 'UNIMPLEMENTED',
+  408: 'DEADLINE_EXCEEDED',
+  413: 'INVALID_ARGUMENT',
+  415: 'INVALID_ARGUMENT',
+  500: 'INTERNAL',
+  502: 'UNAVAILABLE',
+  503: 'UNAVAILABLE',
+  504: 'DEADLINE_EXCEEDED',
+}
+
+const INFO_TYPE = 'type.googleapis.com/google.rpc.ErrorInfo'
+
+function problemBody(problem: Problem, context: ErrorContext): string {
+  return JSON.stringify({
+    error: {
+      code: problem.status,
+      message: problem.message,
+      status: STATUS_NAMES[problem.status] ?? 'UNKNOWN',
+      details: [{ '@type': INFO_TYPE, reason: problem.code, domain: 'bursar', metadata: { callId: context.callId } }],
+    },
+  })
+}
+
+function refusalBody(refusal: Refusal, context: ErrorContext): string {
+  const { meter } = refusal
+  return JSON.stringify({
+    error: {
+      code: 429,
+      message: refusal.message,
+      status: 'RESOURCE_EXHAUSTED',
+      details: [
+        {
+          '@type': 'type.googleapis.com/google.rpc.QuotaFailure',
+          violations: [{ quotaMetric: `bursar/${meter.what}`, quotaId: meter.name, quotaValue: `${refusal.capacity}` }],
+        },
+        { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: `${(refusal.waitMs / 1000).toFixed(3)}s` },
+        {
+          '@type': INFO_TYPE,
+          reason: 'LIMIT_EXCEEDED',
+          domain: 'bursar',
+          metadata: { callId: context.callId, ...refusalDetails(refusal, context.nowMs) },
+        },
+      ],
+    },
+  })
+}

@@ -1,0 +1,308 @@
+// OpenAI chat completions: POST /v1/chat/completions, and every API that copies it.
+
+import { countOf, usageOf } from '../core/usage.ts'
+import type { Dialect, Edits, Metered, Reading } from './dialect.ts'
+import { DocumentTap } from './document.ts'
+import {
+  type Draft,
+  draftOf,
+  eachField,
+  eachObject,
+  isRecord,
+  lengthOf,
+  readAnswers,
+  readMedia,
+  recordOf,
+} from './draft.ts'
+import { inserted, type Splice, spliced } from './edit.ts'
+import { Fields, invalid, JsonCursor, type Range } from './json.ts'
+import { openaiProblemBody, openaiRateHeaders, openaiRefusalBody } from './openai-errors.ts'
+import { type EventMeter, hasValue, SseTap } from './sse.ts'
+
+const BODY = new Fields(
+  'model',
+  'messages',
+  'stream',
+  'stream_options',
+  'max_tokens',
+  'max_completion_tokens',
+  'n',
+  'tools',
+  'functions',
+  'service_tier',
+  'user',
+  'modalities',
+  'prediction',
+  'web_search_options',
+)
+const STREAM_OPTIONS = new Fields('include_usage')
+const MESSAGE = new Fields('content', 'audio')
+const PART = new Fields('image_url', 'input_audio', 'file')
+const TOOL = new Fields('type')
+
+/** Where in a body the things lie that may be edited. */
+interface Spots {
+  /** Right after the outermost brace. */
+  readonly opened: number
+  isEmpty: boolean
+  model: Range | null
+  readonly caps: Map<string, Range>
+  streamOptions: (Range & { readonly members: number }) | null
+  includeUsage: Range | null
+  asksForUsage: boolean
+}
+
+export const openaiChat: Dialect = {
+  name: 'openai.chat',
+  read,
+  upstreamPath: (_model, line) => `/chat/completions${line.query === '' ? '' : `?${line.query}`}`,
+  tap: (streaming, contentType, hideUsage) =>
+    streaming && contentType.includes('event-stream')
+      ? new SseTap(new ChatEvents(), hideUsage)
+      : new DocumentTap((document) => readAnswer(new JsonCursor(document), document).metered),
+  refusalBody: openaiRefusalBody,
+  problemBody: openaiProblemBody,
+  streamError: (problem, context) => `data: ${openaiProblemBody(problem, context)}\n\n`,
+  rateHeaders: openaiRateHeaders,
+}
+
+function read(body: Buffer): Reading {
+  const json = new JsonCursor(body)
+  const draft = draftOf(body.length)
+  const spots: Spots = {
+    opened: json.position + 1,
+    isEmpty: false,
+    model: null,
+    caps: new Map(),
+    streamOptions: null,
+    includeUsage: null,
+    asksForUsage: false,
+  }
+  const members = eachField(json, BODY, (field) => readMember(json, BODY.names[field] ?? '', draft, spots))
+  json.finish()
+  spots.isEmpty = members === 0
+  if (draft.model === '') throw invalid('model', 'is required')
+  return { ask: draft, asksForUsage: spots.asksForUsage, edit: (edits) => edit(body, spots, edits) }
+}
+
+function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots): void {
+  switch (name) {
+    case 'model':
+      spots.model = json.skip()
+      draft.model = json.stringAt(spots.model, name)
+      return
+    case 'messages':
+      return readMessages(json, draft)
+    case 'stream':
+      draft.stream = json.boolean(name)
+      return
+    case 'stream_options':
+      return readStreamOptions(json, spots)
+    case 'max_tokens':
+    case 'max_completion_tokens': {
+      const at = json.skip()
+      const cap = json.countAt(at, name, 1)
+      spots.caps.set(name, at)
+      if (cap !== null) draft.outputCap = Math.max(draft.outputCap ?? 0, cap)
+      return
+    }
+    case 'n':
+      draft.answers = readAnswers(json, name)
+      return
+    case 'tools':
+      return eachObject(json, () => readTool(json, draft))
+    case 'functions':
+      return eachObject(json, () => {
+        draft.tools = true
+        json.skip()
+      })
+    case 'service_tier':
+      draft.serviceTier = json.stringOrNull()
+      return
+    case 'user':
+      draft.user = json.stringOrNull()
+      return
+    case 'modalities':
+      draft.audioOutput = json.text(json.skip()).includes('"audio"')
+      return
+    case 'prediction':
+      draft.predictionBytes = json.peek() === '{' ? lengthOf(json.skip()) : 0 * lengthOf(json.skip())
+      return
+    case 'web_search_options':
+      if (json.peek() === '{') draft.unbounded.push(name)
+      json.skip()
+  }
+}
+
+function readStreamOptions(json: JsonCursor, spots: Spots): void {
+  const start = json.position
+  if (json.peek() !== '{') {
+    if (json.peek() !== 'n') throw invalid('stream_options', 'must be an object')
+    spots.streamOptions = { ...json.skip(), members: -1 }
+    return
+  }
+  const members = eachField(json, STREAM_OPTIONS, () => {
+    spots.asksForUsage = json.peek() === 't'
+    spots.includeUsage = json.skip()
+  })
+  spots.streamOptions = { start, end: start + 1, members }
+}
+
+function readMessages(json: JsonCursor, draft: Draft): void {
+  if (json.peek() !== '[') throw invalid('messages', 'must be an array')
+  eachObject(json, () => {
+    draft.messages++
+    eachField(json, MESSAGE, (field) => {
+      const isAudio = MESSAGE.names[field] === 'audio'
+      // `audio` refers to an earlier spoken answer, whose length the body does not show.
+      if (isAudio && json.peek() === '{') draft.unsizedInput = draft.audioInput = true
+      if (isAudio) json.skip()
+      else if (json.peek() === '[') eachObject(json, () => eachField(json, PART, (part) => readPart(json, part, draft)))
+      else json.skip()
+    })
+  })
+}
+
+function readPart(json: JsonCursor, part: number, draft: Draft): void {
+  if (PART.names[part] === 'image_url') draft.images++
+  else draft.unsizedInput = true
+  if (PART.names[part] === 'input_audio') draft.audioInput = true
+  readMedia(json, draft)
+}
+
+/** A tool that is neither a function nor a grammar is run by the provider, as often as the model likes. */
+function readTool(json: JsonCursor, draft: Draft): void {
+  draft.tools = true
+  eachField(json, TOOL, () => {
+    const type = json.stringOrNull()
+    if (type !== null && type !== 'function' && type !== 'custom') draft.unbounded.push(type.slice(0, 64))
+  })
+}
+
+function edit(body: Buffer, spots: Spots, edits: Edits): Buffer {
+  const splices: Splice[] = []
+  const added: string[] = []
+  if (edits.model !== undefined && spots.model) splices.push({ ...spots.model, text: JSON.stringify(edits.model) })
+  if (edits.cap) {
+    const present = spots.caps.get(edits.cap.field)
+    if (present) splices.push({ ...present, text: String(edits.cap.tokens) })
+    else added.push(`"${edits.cap.field}":${edits.cap.tokens}`)
+  }
+  if (edits.includeUsage && !spots.asksForUsage) {
+    const { includeUsage, streamOptions } = spots
+    if (includeUsage) splices.push({ ...includeUsage, text: 'true' })
+    else if (!streamOptions) added.push('"stream_options":{"include_usage":true}')
+    else if (streamOptions.members < 0) splices.push({ ...streamOptions, text: '{"include_usage":true}' })
+    else splices.push(inserted(streamOptions.end, '"include_usage":true', streamOptions.members === 0))
+  }
+  if (added.length > 0) splices.push(inserted(spots.opened, added.join(','), spots.isEmpty))
+  return spliced(body, splices)
+}
+
+const ANSWER = new Fields('choices', 'usage', 'model', 'service_tier', 'error')
+const CHOICE = new Fields('finish_reason')
+
+interface Answer {
+  readonly metered: Metered | undefined
+  readonly choices: number
+  readonly finished: boolean
+  readonly failed: boolean
+}
+
+/** Reads an answer, or one chunk of it. Only what stands at the top level counts: a model's own words never do. */
+function readAnswer(json: JsonCursor, bytes: Buffer): Answer {
+  let usage: unknown = null
+  let model: string | null = null
+  let serviceTier: string | null = null
+  let choices = 0
+  let finished = false
+  let failed = false
+  eachField(json, ANSWER, (field) => {
+    const name = ANSWER.names[field]
+    if (name === 'usage') usage = valueAt(bytes, json.skip())
+    else if (name === 'model') model = json.stringOrNull()
+    else if (name === 'service_tier') serviceTier = json.stringOrNull()
+    else if (name === 'error') failed = json.text(json.skip()) !== 'null'
+    else {
+      eachObject(json, () => {
+        choices++
+        eachField(json, CHOICE, () => {
+          finished = json.text(json.skip()) !== 'null' || finished
+        })
+      })
+    }
+  })
+  json.finish()
+  return { metered: isRecord(usage) ? normalise(usage, model, serviceTier) : undefined, choices, finished, failed }
+}
+
+function valueAt(bytes: Buffer, { start, end }: Range): unknown {
+  return JSON.parse(bytes.toString('utf8', start, end))
+}
+
+/** OpenAI's counts hold their parts inside; ours are disjoint. Parts that contradict their total are cut to fit. */
+function normalise(
+  usage: Readonly<Record<string, unknown>>,
+  model: string | null,
+  serviceTier: string | null,
+): Metered {
+  const inputDetails = recordOf(usage.prompt_tokens_details)
+  const outputDetails = recordOf(usage.completion_tokens_details)
+  const prompt = countOf(usage.prompt_tokens)
+  const completion = countOf(usage.completion_tokens)
+  const cacheRead = Math.min(countOf(inputDetails.cached_tokens), prompt)
+  const cacheWrite5m = Math.min(countOf(inputDetails.cache_write_tokens), prompt - cacheRead)
+  const audioInput = Math.min(countOf(inputDetails.audio_tokens), prompt - cacheRead - cacheWrite5m)
+  const audioOutput = Math.min(countOf(outputDetails.audio_tokens), completion)
+  return {
+    usage: usageOf({
+      input: prompt - cacheRead - cacheWrite5m - audioInput,
+      cacheRead,
+      cacheWrite5m,
+      audioInput,
+      output: completion - audioOutput,
+      audioOutput,
+      requests: 1,
+    }),
+    reasoningTokens: countOf(outputDetails.reasoning_tokens),
+    model,
+    serviceTier,
+  }
+}
+
+const USAGE = Buffer.from('"usage"')
+const FINISH_REASON = Buffer.from('"finish_reason"')
+const ERROR = Buffer.from('"error"')
+const DONE = Buffer.from('[DONE]')
+
+class ChatEvents implements EventMeter {
+  terminated = false
+  finished = false
+  failed = false
+  #last: Metered | undefined
+
+  mayMatter(chunk: Buffer): boolean {
+    return hasValue(chunk, USAGE) || hasValue(chunk, FINISH_REASON) || chunk.includes(DONE) || chunk.includes(ERROR)
+  }
+
+  data(payload: Buffer): boolean {
+    if (payload.includes(DONE) && payload.toString('latin1').trim() === '[DONE]') {
+      this.terminated = this.finished = true
+      return false
+    }
+    if (!this.mayMatter(payload)) return false
+    try {
+      const answer = readAnswer(new JsonCursor(payload), payload)
+      this.#last = answer.metered ?? this.#last
+      this.finished ||= answer.finished
+      this.failed ||= answer.failed
+      return answer.choices === 0 && answer.metered !== undefined
+    } catch {
+      return false
+    }
+  }
+
+  metered(): Metered | undefined {
+    return this.#last
+  }
+}
