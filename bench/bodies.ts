@@ -10,7 +10,7 @@ const PROSE =
 const CODE = [
   'export async function settle(id: string, used: bigint): Promise<void> {',
   "\tconst row = await db.get('SELECT * FROM entries WHERE id = ?', id)",
-  '\tif (!row) throw new Error(`no entry "${id}"`)', // biome-ignore lint/suspicious/noTemplateCurlyInString: sample code
+  '\tif (!row) throw new Error("no entry: " + id)',
   '\tlog.info({ event: "settled", id, used: used.toString() })',
   '\treturn db.run("UPDATE entries SET used = ? WHERE id = ?", used, id)',
   '}',

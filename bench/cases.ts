@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Kind } from './bodies.ts'
+import type { Load } from './load.ts'
 import {
   costOf,
   folder,
@@ -15,6 +16,7 @@ import {
   startLoader,
 } from './measure.ts'
 
+type Shape = Pick<Load, 'kind' | 'connections' | 'ratePerSecond'>
 export type Test = { loader: Loader; bare: Subject; ours: Subject; pairs: number; seconds: number }
 export type Ratio = {
   bareUs: number
@@ -25,11 +27,11 @@ export type Ratio = {
   note?: string
 }
 
-/** `added*` are ours minus bare: median, least, most over the pairs. */
+/** One number per pair; `added*` are ours minus bare. */
 export type Latency = {
   ratePerSecond: number
-  bareP50Ms: number
-  bareP99Ms: number
+  bareP50Ms: number[]
+  bareP99Ms: number[]
   addedP50Ms: number[]
   addedP99Ms: number[]
 }
@@ -38,25 +40,27 @@ const CONNECTIONS = 32
 const WARM_UP_SECONDS = 2
 /** The first warm-up of a case also has the compiler to wait for. */
 const FIRST_WARM_UP_SECONDS = 5
-/** Runs are cut into slices that alternate, so that a slow second of the machine falls on both sides of a pair. */
+/** Runs are cut into slices that alternate (A B B A …), so that a slow moment of the machine falls on both sides of a pair. */
 const SLICE_SECONDS = 1
 
 const isStream = (kind: Kind) => kind.startsWith('stream')
 const sum = (slices: readonly Measured[], field: 'cpuUs' | 'calls' | 'chunks' | 'reads') =>
   slices.reduce((total, slice) => total + slice[field], 0)
 
-async function warmUp({ loader, bare, ours }: Test, kind: Kind, seconds: number): Promise<void> {
-  for (const subject of [bare, ours]) await measure(loader, subject, { kind, connections: CONNECTIONS, seconds })
+async function warmUp({ loader, bare, ours }: Test, shape: Shape, seconds: number): Promise<void> {
+  for (const subject of [bare, ours]) await measure(loader, subject, { ...shape, seconds })
 }
 
-async function pair(test: Test, kind: Kind): Promise<{ bare: Measured[]; ours: Measured[] }> {
-  await warmUp(test, kind, WARM_UP_SECONDS)
+async function pair(test: Test, shape: Shape): Promise<{ bare: Measured[]; ours: Measured[] }> {
+  await warmUp(test, shape, WARM_UP_SECONDS)
   const bare: Measured[] = []
   const ours: Measured[] = []
-  const load = { kind, connections: CONNECTIONS, seconds: SLICE_SECONDS }
+  const load = { ...shape, seconds: SLICE_SECONDS }
+  const measureInto = async (slices: Measured[], subject: Subject) =>
+    slices.push(await measure(test.loader, subject, load))
   for (let done = 0; done < test.seconds; done += SLICE_SECONDS) {
-    bare.push(await measure(test.loader, test.bare, load))
-    ours.push(await measure(test.loader, test.ours, load))
+    const both = [() => measureInto(bare, test.bare), () => measureInto(ours, test.ours)]
+    for (const next of done % 2 === 0 ? both : both.reverse()) await next()
   }
   return { bare, ours }
 }
@@ -67,9 +71,10 @@ export async function ratio(test: Test, kind: Kind): Promise<Ratio> {
   const bareUs: number[] = []
   const oursUs: number[] = []
   const notes: string[] = []
-  await warmUp(test, kind, FIRST_WARM_UP_SECONDS)
+  const shape = { kind, connections: CONNECTIONS }
+  await warmUp(test, shape, FIRST_WARM_UP_SECONDS)
   for (let index = 0; index < test.pairs; index++) {
-    const { bare, ours } = await pair(test, kind)
+    const { bare, ours } = await pair(test, shape)
     bareUs.push(sum(bare, 'cpuUs') / sum(bare, unit))
     oursUs.push(sum(ours, 'cpuUs') / sum(ours, unit))
     if (isStream(kind)) notes.push(sameChunks(bare, ours))
@@ -99,30 +104,29 @@ function sameChunks(bare: readonly Measured[], ours: readonly Measured[]): strin
 
 /** Latency at the same fixed rate for both: half of what the slower of them, ours, answers when pushed. */
 export async function latency(test: Test): Promise<Latency> {
-  const kind = '1kb'
-  await warmUp(test, kind, FIRST_WARM_UP_SECONDS)
-  const full = await measure(test.loader, test.ours, { kind, connections: CONNECTIONS, seconds: 4 })
+  const { bare, ours } = test
+  await warmUp(test, { kind: '1kb', connections: CONNECTIONS }, FIRST_WARM_UP_SECONDS)
+  const full = await measure(test.loader, ours, { kind: '1kb', connections: CONNECTIONS, seconds: 4 })
   const ratePerSecond = full.calls / full.seconds / 2
-  const load = { kind, connections: 2 * CONNECTIONS, ratePerSecond } as const
-  const bare: Measured[] = []
-  const ours: Measured[] = []
-  for (let index = 0; index < test.pairs; index++) {
-    for (const [subject, runs] of [[test.bare, bare] as const, [test.ours, ours] as const]) {
-      await measure(test.loader, subject, { ...load, seconds: WARM_UP_SECONDS })
-      runs.push(await measure(test.loader, subject, { ...load, seconds: test.seconds }))
-    }
-  }
-  const added = (field: 'p50Ms' | 'p99Ms') => {
-    const all = ours.map((run, index) => run[field] - (bare[index]?.[field] ?? Number.NaN))
-    return [median(all), Math.min(...all), Math.max(...all)]
-  }
-  return {
+  const load = { kind: '1kb', connections: 2 * CONNECTIONS, ratePerSecond } as const
+  const found = {
     ratePerSecond,
-    bareP50Ms: median(bare.map((run) => run.p50Ms)),
-    bareP99Ms: median(bare.map((run) => run.p99Ms)),
-    addedP50Ms: added('p50Ms'),
-    addedP99Ms: added('p99Ms'),
+    bareP50Ms: [] as number[],
+    bareP99Ms: [] as number[],
+    addedP50Ms: [] as number[],
+    addedP99Ms: [] as number[],
   }
+  for (let index = 0; index < test.pairs; index++) {
+    const slices = await pair(test, load)
+    // The median over the slices: a percentile of all calls would be that of the machine's one worst second.
+    const of = (subject: Subject, field: 'p50Ms' | 'p99Ms') =>
+      median((subject === bare ? slices.bare : slices.ours).map((slice) => slice[field]))
+    found.bareP50Ms.push(of(bare, 'p50Ms'))
+    found.bareP99Ms.push(of(bare, 'p99Ms'))
+    found.addedP50Ms.push(of(ours, 'p50Ms') - of(bare, 'p50Ms'))
+    found.addedP99Ms.push(of(ours, 'p99Ms') - of(bare, 'p99Ms'))
+  }
+  return found
 }
 
 const SAMPLE_MS = 5000

@@ -97,6 +97,26 @@ export function costOf(pid: number): Cost {
   }
 }
 
+/** Share of the machine's time taken since by what is not part of this benchmark, time stolen by the host included. */
+export function watchOthers(): () => number {
+  const read = () => {
+    const line = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0] ?? ''
+    const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softirq = 0, steal = 0] = line
+      .split(/ +/)
+      .slice(1)
+      .map((ticks) => Number(ticks) * CLOCK_TICK_US)
+    const busyUs = user + nice + system + irq + softirq + steal
+    let oursUs = costOf(process.pid).cpuUs
+    for (const { pid } of children) if (pid) oursUs += costOf(pid).cpuUs
+    return { allUs: busyUs + idle + wait, othersUs: busyUs - oursUs }
+  }
+  const before = read()
+  return () => {
+    const now = read()
+    return (now.othersUs - before.othersUs) / (now.allUs - before.allUs)
+  }
+}
+
 /** A load generator that stays up between loads, so that it is warm itself. */
 export type Loader = { run(load: Load): Promise<Result> }
 

@@ -51,8 +51,8 @@ export interface AdmissionParts {
   readonly settings: Settings
   readonly store: Store
   readonly prices: PriceBook
-  /** The limits in force; read for every call, since they are reloaded. */
-  readonly plan: () => LimitPlan
+  /** Read anew for every call, since limits are reloaded. */
+  readonly limits: { readonly plan: LimitPlan; readonly changing: Promise<void> | undefined }
   readonly random: () => number
 }
 
@@ -87,7 +87,7 @@ export class Admission {
   charges(applicant: Applicant, quoted: Quote, now: Instant): Charge[] {
     const amounts: Amounts = { requests: 1n, tokens: BigInt(quoted.tokens), cost: quoted.costNanoUsd, inFlight: 1n }
     const realm = applicant.provider.simulated ? SIMULATED_REALM : ''
-    return this.#parts.plan().chargesFor(subjectsOf(applicant), amounts, now.wallMs, realm, this.#soft)
+    return this.#parts.limits.plan.chargesFor(subjectsOf(applicant), amounts, now.wallMs, realm, this.#soft)
   }
 
   /**
@@ -95,6 +95,7 @@ export class Admission {
    * Throws Problem for calls that cannot be quoted, StoreUnavailable when the ledger cannot be written.
    */
   async admit(applicant: Applicant, now: Instant): Promise<Admitted | Refused> {
+    if (this.#parts.limits.changing) await this.#parts.limits.changing
     let quoted = this.quote(applicant, now)
     for (let tries = 1; ; tries++) {
       const charges = this.charges(applicant, quoted, now)
@@ -114,7 +115,7 @@ export class Admission {
     const { provider, model, ask } = applicant
     const found = this.#parts.prices.find(provider.name, model, now.wallMs)
     if (!this.#parts.settings.ENABLE_COST_TRACKING) return { ...found, price: undefined }
-    if (!found.price && this.#parts.settings.UNKNOWN_PRICE === 'refuse' && this.#parts.plan().limitsMoney) {
+    if (!found.price && this.#parts.settings.UNKNOWN_PRICE === 'refuse' && this.#parts.limits.plan.limitsMoney) {
       throw new Problem('unknown_price', unknownPrice(provider.name, ask.model), 'model')
     }
     return found
@@ -123,7 +124,7 @@ export class Admission {
   /** Without a cap of its own, a call over the ceiling per call gets the largest cap that keeps it under. */
   #affordable(applicant: Applicant, quoted: Quote, facts: ModelFacts): Quote {
     if (this.#soft || applicant.ask.outputCap !== null) return quoted
-    const ceiling = this.#parts.plan().ceiling(subjectsOf(applicant), 'cost')
+    const ceiling = this.#parts.limits.plan.ceiling(subjectsOf(applicant), 'cost')
     if (ceiling === undefined || quoted.costNanoUsd <= ceiling) return quoted
     const cap = affordableCap(applicant.ask, quoted, applicant.provider.rules, ceiling)
     return cap < this.#leastCap
@@ -146,7 +147,7 @@ export class Admission {
   }
 
   #refused(applicant: Applicant, quoted: Quote, short: readonly Short[], now: Instant): Refused {
-    const zone = this.#parts.plan().timeZone
+    const zone = this.#parts.limits.plan.timeZone
     const waits = {
       inFlightMs: 1000 + Math.floor(this.#parts.random() * 2000),
       neverMs: Math.max(1, windowAt('day', zone, now.wallMs).endsAtMs - now.wallMs),
@@ -174,7 +175,7 @@ export class Admission {
       requestedModel: ask.model,
       model: applicant.model,
       reservedAtMs: now.wallMs,
-      day: windowAt('day', this.#parts.plan().timeZone, now.wallMs).id.slice(4),
+      day: windowAt('day', this.#parts.limits.plan.timeZone, now.wallMs).id.slice(4),
       reservedTokens: quoted.tokens,
       reservedCostNanoUsd: quoted.costNanoUsd,
       priceVersion: quoted.price?.version ?? null,

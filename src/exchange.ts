@@ -12,8 +12,11 @@ export interface Exchange extends RequestLine {
   readonly method: string
   /** Names and values in turn, as they came. */
   readonly headers: HeaderList
-  /** Reads the body once. Throws Problem `body_too_large`, or `request_timeout` where the client left while sending. */
-  body(mostBytes: number): Promise<Buffer>
+  /**
+   * Reads the body once. Throws Problem `body_too_large`, or `request_timeout` where the client left while sending.
+   * @param hold is told of every chunk's size before it is kept, and throws where there is no room for it
+   */
+  body(mostBytes: number, hold: (bytes: number) => void): Promise<Buffer>
   begin(status: number, headers: HeaderList): void
   /** False when the client is slower than we are: wait for `onDrain`. */
   write(chunk: Buffer): boolean
@@ -21,6 +24,8 @@ export interface Exchange extends RequestLine {
   /** Breaks the connection: the client must not take what it has for the whole. */
   cut(): void
   readonly begun: boolean
+  /** The client has stopped reading: what is written now waits for it, perhaps for ever. */
+  readonly blocked: boolean
   /** The client went away before the answer ended. */
   readonly left: boolean
   onLeft: (() => void) | undefined
@@ -74,6 +79,10 @@ export class NodeExchange implements Exchange {
     return this.#outgoing.headersSent
   }
 
+  get blocked(): boolean {
+    return this.#outgoing.writableNeedDrain
+  }
+
   get left(): boolean {
     return this.#left
   }
@@ -83,10 +92,10 @@ export class NodeExchange implements Exchange {
     return Array.isArray(value) ? value[0] : value
   }
 
-  body(mostBytes: number): Promise<Buffer> {
+  body(mostBytes: number, hold: (bytes: number) => void): Promise<Buffer> {
     const incoming = this.#incoming
     return new Promise((resolve, reject) => {
-      const fail = (problem: Problem) => {
+      const fail = (problem: unknown) => {
         incoming.removeAllListeners('data')
         // What still comes is thrown away, so that the client gets to read the answer.
         incoming.resume()
@@ -98,7 +107,12 @@ export class NodeExchange implements Exchange {
       let whole = false
       incoming.on('data', (chunk: Buffer) => {
         size += chunk.length
-        if (size > mostBytes) return fail(tooLarge(mostBytes))
+        try {
+          if (size > mostBytes) throw tooLarge(mostBytes)
+          hold(chunk.length)
+        } catch (error) {
+          return fail(error)
+        }
         chunks.push(chunk)
       })
       incoming.on('end', () => {
@@ -160,6 +174,10 @@ export class WebExchange implements Exchange {
     return this.#request.method
   }
 
+  get blocked(): boolean {
+    return (this.#sink?.desiredSize ?? 1) <= 0
+  }
+
   get left(): boolean {
     return this.#left
   }
@@ -168,20 +186,20 @@ export class WebExchange implements Exchange {
     return this.#request.headers.get(name) ?? undefined
   }
 
-  async body(mostBytes: number): Promise<Buffer> {
+  async body(mostBytes: number, hold: (bytes: number) => void): Promise<Buffer> {
     if (Number(this.header('content-length') ?? 0) > mostBytes) throw tooLarge(mostBytes)
     const chunks: Uint8Array[] = []
     let size = 0
     try {
       for await (const chunk of this.#request.body ?? []) {
         size += chunk.length
-        if (size > mostBytes) break
+        if (size > mostBytes) throw tooLarge(mostBytes)
+        hold(chunk.length)
         chunks.push(chunk)
       }
-    } catch {
-      throw goneWhileSending()
+    } catch (error) {
+      throw error instanceof Problem ? error : goneWhileSending()
     }
-    if (size > mostBytes) throw tooLarge(mostBytes)
     return Buffer.concat(chunks)
   }
 
@@ -202,7 +220,7 @@ export class WebExchange implements Exchange {
   write(chunk: Buffer): boolean {
     if (this.#left || !this.#sink) return true
     this.#sink.enqueue(chunk)
-    return (this.#sink.desiredSize ?? 1) > 0
+    return !this.blocked
   }
 
   end(chunk?: Buffer | string): void {

@@ -200,11 +200,9 @@ export class Levels {
 
 /** Charges on the same meter become one. Hardly ever needed, so the given list is returned as it is when it can be. */
 function sumByMeter(charges: readonly Charge[]): readonly Charge[] {
+  if (!hasTwins(charges)) return charges
   const seen = new Map<string, number>()
-  for (const charge of charges) seen.set(charge.meter.key, 0)
-  if (seen.size === charges.length) return charges
   const summed: Charge[] = []
-  seen.clear()
   for (const charge of charges) {
     const at = seen.get(charge.meter.key)
     const earlier = at === undefined ? undefined : summed[at]
@@ -213,4 +211,13 @@ function sumByMeter(charges: readonly Charge[]): readonly Charge[] {
       summed[at] = { ...earlier, amount: earlier.amount + charge.amount, enforced: earlier.enforced || charge.enforced }
   }
   return summed
+}
+
+/** By comparing all pairs: calls have a handful of charges, and a set of keys costs more. */
+function hasTwins(charges: readonly Charge[]): boolean {
+  for (let i = 1; i < charges.length; i++) {
+    const key = charges[i]?.meter.key
+    for (let j = 0; j < i; j++) if (charges[j]?.meter.key === key) return true
+  }
+  return false
 }

@@ -70,7 +70,7 @@ export function ratesFor(price: Price, totalInputTokens: number): Rates {
 /** What `usage` costs. Fees are not scaled by the service tier. */
 export function costOf(price: Price, usage: Usage, serviceTier?: string): Cost {
   const rates = ratesFor(price, inputTokens(usage))
-  const percent = BigInt((serviceTier !== undefined && price.serviceTierPercent[serviceTier]) || 100)
+  const percent = BigInt(tierPercent(price, serviceTier))
   let input = 0n
   let output = 0n
   let fees = 0n
@@ -84,6 +84,12 @@ export function costOf(price: Price, usage: Usage, serviceTier?: string): Cost {
     outputNanoUsd: output / PERCENT_OF_MILLION,
     totalNanoUsd: divideUp(input + output + fees * 100n, PERCENT_OF_MILLION),
   }
+}
+
+/** What a service tier costs in percent of the standard one; unknown tiers cost as much. */
+export function tierPercent(price: Price, serviceTier: string | null | undefined): number {
+  const known = typeof serviceTier === 'string' && Object.hasOwn(price.serviceTierPercent, serviceTier)
+  return known ? (price.serviceTierPercent[serviceTier] ?? 100) : 100
 }
 
 /** Rates with every class filled from its nearest priced relative: audio from text, cache reads and writes from input. */

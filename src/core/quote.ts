@@ -1,7 +1,7 @@
 // Quote: the most a call can use and cost, from what its request says. Reads no request and knows no provider by name.
 
 import { divideUp } from './money.ts'
-import type { ModelFacts, ModelLimits, Price, PriceStep, Rates } from './prices.ts'
+import { type ModelFacts, type ModelLimits, type Price, type PriceStep, type Rates, tierPercent } from './prices.ts'
 
 /** What a call wants, as far as it changes what the call can cost. Dialects read it from bodies. */
 export interface Ask {
@@ -160,7 +160,7 @@ interface Dearest {
 }
 
 function dearest(ask: Ask, price: Price, { rates }: PriceStep, rules: QuoteRules): Dearest {
-  const tier = (ask.serviceTier !== null && price.serviceTierPercent[ask.serviceTier]) || 100
+  const tier = tierPercent(price, ask.serviceTier)
   return {
     inputRate: largest(inputRates(ask, rates, rules)),
     // Only models that write images have an image rate of their own, and those write them unasked.

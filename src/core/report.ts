@@ -33,7 +33,8 @@ export function addEntry(tally: Tally, entry: Entry): void {
   tally[outcome.certainty] += 1
 }
 
-export function addTally(sum: Tally, more: Tally): void {
+/** Adds to `sum`, and returns it. */
+export function addTally(sum: Tally, more: Tally): Tally {
   sum.requests += more.requests
   sum.tokens += more.tokens
   sum.costNanoUsd += more.costNanoUsd
@@ -41,6 +42,7 @@ export function addTally(sum: Tally, more: Tally): void {
   sum.exact += more.exact
   sum.estimated += more.estimated
   sum.upperBound += more.upperBound
+  return sum
 }
 
 /** Totals by day and, for the last hour, by minute. A call belongs to the day and minute of its reservation. */
@@ -54,7 +56,14 @@ export class Report {
   book(entry: Entry): void {
     addEntry(tallyIn(this.days, entry.facts.day), entry)
     addEntry(tallyIn(this.minutes, minuteOf(entry.facts.reservedAtMs)), entry)
-    if (this.minutes.size > 2 * RECENT_MINUTES) this.#pruneMinutes()
+    this.#pruneMinutes()
+  }
+
+  /** Books many calls of one day and minute at once. */
+  add(day: string, minute: number, sum: Tally): void {
+    addTally(tallyIn(this.days, day), sum)
+    addTally(tallyIn(this.minutes, minute), sum)
+    this.#pruneMinutes()
   }
 
   refuse(reason: string, count = 1): void {

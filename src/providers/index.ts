@@ -1,30 +1,33 @@
 // The providers there are, and which of them answers a model.
 
-import type { Settings } from '../config.ts'
 import { Problem } from '../core/problem.ts'
 import { anthropic } from './anthropic.ts'
 import { gemini } from './gemini.ts'
 import { openai } from './openai.ts'
-import type { Provider } from './provider.ts'
+import type { Provider, ProviderSettings } from './provider.ts'
 import { simulated } from './simulated.ts'
 
-export function createProviders(settings: Settings): readonly Provider[] {
-  return [
-    openai({ apiKey: settings.OPENAI_API_KEY, baseUrl: settings.OPENAI_BASE_URL, model: settings.OPENAI_MODEL }),
-    anthropic({
-      apiKey: settings.ANTHROPIC_API_KEY,
-      baseUrl: settings.ANTHROPIC_BASE_URL,
-      model: settings.ANTHROPIC_MODEL,
-    }),
-    gemini({ apiKey: settings.GEMINI_API_KEY, baseUrl: settings.GEMINI_BASE_URL, model: settings.GEMINI_MODEL }),
-    simulated(),
-  ]
+/** What each provider over HTTP is configured with. */
+export interface ProvidersSettings {
+  readonly openai: ProviderSettings
+  readonly anthropic: ProviderSettings
+  readonly gemini: ProviderSettings
+}
+
+export function createProviders(settings: ProvidersSettings): readonly Provider[] {
+  return [openai(settings.openai), anthropic(settings.anthropic), gemini(settings.gemini), simulated()]
 }
 
 export interface Target {
   readonly provider: Provider
   /** The model as the provider names it. */
   readonly model: string
+}
+
+/** A provider that has no key. */
+export function notConfigured(provider: Provider): Problem {
+  const message = `The provider ${provider.name} is not configured. ${provider.setupGuide}, or ask a sim/ model.`
+  return new Problem('provider_not_configured', message, 'model')
 }
 
 /**
@@ -37,18 +40,7 @@ export function targetOf(providers: readonly Provider[], dialect: string, model:
   const named = slash > 0 ? providers.find((provider) => provider.name === model.slice(0, slash)) : undefined
   const provider = named ?? providers.find((one) => !one.simulated && one.dialects.includes(dialect))
   if (!provider) throw new Problem('not_found', `No provider answers ${dialect}.`, 'model')
-  const target = {
-    provider: speaking(providers, provider.name, dialect),
-    model: named ? model.slice(slash + 1) : model,
-  }
-  if (!provider.configured) {
-    throw new Problem(
-      'provider_not_configured',
-      `The provider ${provider.name} is not configured. ${provider.setupGuide}, or ask a sim/ model.`,
-      'model',
-    )
-  }
-  return target
+  return { provider: speaking(providers, provider.name, dialect), model: named ? model.slice(slash + 1) : model }
 }
 
 function speaking(providers: readonly Provider[], name: string, dialect: string): Provider {

@@ -1,5 +1,6 @@
 // The simulated provider's words: what it answers to a request, whole or in pieces, in each dialect's own shape.
 
+import { isRecord } from '../wire/draft.ts'
 import type { Outgoing } from './provider.ts'
 
 /** An answer as it goes over the wire. */
@@ -246,8 +247,4 @@ function idOf(body: Buffer): string {
   let hash = 0x811c9dc5
   for (const byte of body.subarray(0, 4096)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
   return hash.toString(16).padStart(8, '0')
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

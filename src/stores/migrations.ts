@@ -56,9 +56,11 @@ const FIRST = `
     input_cost_nano_usd INTEGER DEFAULT 0,
     output_cost_nano_usd INTEGER DEFAULT 0,
     cost_nano_usd INTEGER DEFAULT 0,
-    attempts TEXT,
+    -- JSON, or the duration of the one good attempt at the provider and model above
+    attempts,
     upstream_limits TEXT,
     metadata TEXT,
+    -- JSON [[meter key, amount, 1 if in flight], ...]: what the call holds while it is open
     charges TEXT NOT NULL
   );
   CREATE UNIQUE INDEX entry_settled_seq ON entry (settled_seq) WHERE settled_seq IS NOT NULL;

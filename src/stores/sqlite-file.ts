@@ -18,8 +18,10 @@ const USER_VERSION_AT = 60
 const APPLICATION_ID_AT = 68
 const HEADER_BYTES = 100
 
-/** How long a commit may wait for a checkpoint that is being finished. */
+/** Opening may wait for somebody who looks at the file. Commits never do: they are tried again later. */
 const BUSY_MS = 1000
+/** What the log is cut to when it is started anew. */
+const LOG_BYTES = 64 * 1024 * 1024
 
 /** Throws StoreUnusable, with the file untouched, when another process owns it or it is not a ledger this version knows. */
 export function openFile(path: string, synchronous: Synchronous): OpenFile {
@@ -49,7 +51,8 @@ function openOwned(path: string, synchronous: Synchronous, owner: DatabaseSync):
   try {
     checkVersion(path, versionOf(db))
     migrate(db)
-    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA wal_autocheckpoint = 0`)
+    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA wal_autocheckpoint = 0;
+      PRAGMA journal_size_limit = ${LOG_BYTES}; PRAGMA busy_timeout = 0`)
   } catch (error) {
     db.close()
     throw error
@@ -134,8 +137,9 @@ function takeOwnership(path: string): DatabaseSync {
 
 const SQLITE_BUSY = 5
 
-function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY
+/** Another connection holds the lock that is needed. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === SQLITE_BUSY
 }
 
 function messageOf(error: unknown): string {

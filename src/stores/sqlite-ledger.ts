@@ -1,9 +1,11 @@
 // What waits to be written to the SQLite ledger, and the one transaction that writes all of it or nothing.
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { setTimeout as setTimeoutPromise } from 'node:timers/promises'
 import type { Entry, Reservation } from '../core/entry.ts'
 import type { Levels } from '../core/levels.ts'
 import { expiredOutcome } from '../core/open.ts'
+import { isBusy } from './sqlite-file.ts'
 import { Rollups } from './sqlite-rollups.ts'
 import { EntryRows, LevelRows, textOfCharges } from './sqlite-rows.ts'
 import { StoreUnavailable } from './store.ts'
@@ -27,17 +29,16 @@ interface Waiting<Item> {
   readonly done: PromiseWithResolvers<void>
 }
 
-export interface LedgerEvents {
-  /** These rows were not written and never will be: give their charges back. */
-  readonly notReserved: (rows: readonly OpenRow[]) => void
-  readonly settled: (entry: Entry) => void
-}
+type Flushed = 'written' | 'busy' | 'failed'
 
 const SETTLE_MS = 5
 const FULL_BATCH = 256
 const ROLLUPS_MS = 250
 const MANY_ROLLUPS = 64
 const RETRY_MS = 100
+const BUSY_MS = 2
+/** Two seconds or more: then it counts as failed. */
+const MOST_BUSY_TIMES = 1000
 const LONGEST_RETRY_MS = 2000
 /** While nothing can be written, open calls still settle; calls from elsewhere are turned away beyond this. */
 const MOST_JOBS = 50_000
@@ -51,7 +52,7 @@ export class Ledger {
   readonly rollups: Rollups
   readonly #db: DatabaseSync
   readonly #levels: Levels
-  readonly #events: LedgerEvents
+  readonly #notReserved: (rows: readonly OpenRow[]) => void
   readonly #entries: EntryRows
   readonly #begin: StatementSync
   readonly #commit: StatementSync
@@ -61,10 +62,12 @@ export class Ledger {
   #rollupTimer: NodeJS.Timeout | undefined
   #rollupsDue = false
   #retryMs = 0
+  #busyTimes = 0
 
-  constructor(db: DatabaseSync, levels: (rows: LevelRows) => Levels, events: LedgerEvents) {
+  /** @param notReserved these rows were not written and never will be: their charges are to be given back */
+  constructor(db: DatabaseSync, levels: (rows: LevelRows) => Levels, notReserved: (rows: readonly OpenRow[]) => void) {
     this.#db = db
-    this.#events = events
+    this.#notReserved = notReserved
     this.levelRows = new LevelRows(db)
     this.rollups = new Rollups(db)
     this.#levels = levels(this.levelRows)
@@ -91,15 +94,20 @@ export class Ledger {
 
   /** Resolves when it is written, with the next commit that succeeds. */
   settle(id: number, entry: Entry, opened: boolean): Promise<void> {
+    const jobs = this.#jobsWaiting()
+    const size = jobs.items.push({ id, entry, opened })
+    if (size === FULL_BATCH && this.#retryMs === 0) setImmediate(() => this.flush())
+    return jobs.done.promise
+  }
+
+  #jobsWaiting(): Waiting<Job> {
     if (!this.#jobs) {
       this.#jobs = waiting()
       // Nobody has to wait for it.
       this.#jobs.done.promise.catch(() => {})
     }
-    const size = this.#jobs.items.push({ id, entry, opened })
-    if (size === FULL_BATCH && this.#retryMs === 0) setImmediate(() => this.flush())
     this.#timer ??= setTimeout(() => this.#timeout(), SETTLE_MS)
-    return this.#jobs.done.promise
+    return this.#jobs
   }
 
   get full(): boolean {
@@ -110,35 +118,62 @@ export class Ledger {
     return this.#jobs?.items.some(({ entry }) => entry.facts.callId === callId) ?? false
   }
 
-  isReserving(row: OpenRow): boolean {
-    return this.#reserves?.items.includes(row) ?? false
+  /** Takes a row out of those that wait to be reserved: it was settled before it was written. */
+  unreserve(row: OpenRow): boolean {
+    const at = this.#reserves?.items.indexOf(row) ?? -1
+    if (at >= 0) this.#reserves?.items.splice(at, 1)
+    return at >= 0
   }
 
-  /** Writes everything that waits. False when it could not: calls not reserved are told so, settled ones wait on. */
-  flush(): boolean {
+  /** Resolves when the levels as they are now are written. */
+  levelsWritten(): Promise<void> {
+    return this.#jobsWaiting().done.promise
+  }
+
+  /**
+   * Writes everything that waits. `busy`: a checkpoint is being finished, nothing was tried. `failed`: calls not reserved
+   * are told so, settled ones wait on.
+   */
+  flush(): Flushed {
     const reserves = this.#reserves
     this.#reserves = undefined
     try {
       this.#write(reserves?.items ?? [])
-      reserves?.done.resolve()
-      this.#retryMs = 0
-      return true
     } catch (error) {
+      if (isBusy(error) && ++this.#busyTimes < MOST_BUSY_TIMES) {
+        this.#reserves = reserves
+        this.#flushIn(BUSY_MS)
+        return 'busy'
+      }
       if (reserves) {
-        this.#events.notReserved(reserves.items.filter((row) => !row.error))
+        this.#notReserved(reserves.items.filter((row) => !row.error))
         reserves.done.reject(new StoreUnavailable('the ledger could not be written', { cause: error }))
         // New rows need room that settled ones may not.
         return this.flush()
       }
-      this.#retryLater()
-      return false
+      this.#retryMs = Math.min(LONGEST_RETRY_MS, this.#retryMs * 2 || RETRY_MS)
+      this.#flushIn(this.#retryMs)
+      return 'failed'
+    }
+    reserves?.done.resolve()
+    this.#retryMs = 0
+    this.#busyTimes = 0
+    return 'written'
+  }
+
+  /** Flushes, waiting while it is busy. `all`: sums too, so that other connections see all that was settled. */
+  async drain(all: boolean): Promise<boolean> {
+    for (;;) {
+      const flushed = all ? this.flushAll() : this.flush()
+      if (flushed !== 'busy') return flushed === 'written'
+      await setTimeoutPromise(BUSY_MS)
     }
   }
 
-  /** Writes everything, sums included, so that other connections see all that was settled. */
-  flushAll(): boolean {
-    if (!this.flush()) return false
-    this.#rollupsDue = this.rollups.unsaved
+  flushAll(): Flushed {
+    const flushed = this.flush()
+    if (flushed !== 'written' || !this.rollups.unsaved) return flushed
+    this.#rollupsDue = true
     return this.flush()
   }
 
@@ -156,13 +191,13 @@ export class Ledger {
     if (rows.length === 0 && !jobs && !this.#levels.dirty && !saveRollups) return
     let dirty: ReturnType<Levels['drainDirty']> = []
     try {
-      this.#begin.run()
+      this.#begin.get()
       for (const row of rows) this.#insert(row)
       for (const job of jobs?.items ?? []) this.#settle(job)
       dirty = this.#levels.drainDirty()
       for (const [key, level] of dirty) this.levelRows.save(key, level)
       if (saveRollups) this.rollups.save()
-      this.#commit.run()
+      this.#commit.get()
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       this.#levels.redirty(dirty.map(([key]) => key))
@@ -173,10 +208,7 @@ export class Ledger {
       this.#rollupsDue = false
     }
     this.#jobs = undefined
-    for (const { entry } of jobs?.items ?? []) {
-      this.rollups.count(entry)
-      this.#events.settled(entry)
-    }
+    for (const { entry } of jobs?.items ?? []) this.rollups.count(entry)
     if (jobs) this.#rollupTimer ??= setTimeout(() => this.#rollupTimeout(), ROLLUPS_MS).unref()
     jobs?.done.resolve()
   }
@@ -188,7 +220,7 @@ export class Ledger {
     } catch (error) {
       if (!isOfRow(error)) throw error
       row.error = error
-      this.#events.notReserved([row])
+      this.#notReserved([row])
     }
   }
 
@@ -198,11 +230,12 @@ export class Ledger {
     if (!job.opened) this.#entries.insert(job.id, facts, '[]')
     if (!outcome || settledSeq === null) return
     try {
-      this.#entries.settle(job.id, settledSeq, outcome)
+      this.#entries.settle(job.id, settledSeq, facts, outcome)
     } catch (error) {
       if (!isOfRow(error)) throw error
-      job.entry = { ...job.entry, outcome: expiredOutcome(facts, outcome.settledAtMs) }
-      this.#entries.settle(job.id, settledSeq, job.entry.outcome ?? outcome)
+      const bound = expiredOutcome(facts, outcome.settledAtMs)
+      job.entry = { facts, outcome: bound, settledSeq }
+      this.#entries.settle(job.id, settledSeq, facts, bound)
     }
   }
 
@@ -217,10 +250,11 @@ export class Ledger {
     this.flush()
   }
 
-  #retryLater(): void {
-    this.#retryMs = Math.min(LONGEST_RETRY_MS, this.#retryMs * 2 || RETRY_MS)
+  #flushIn(ms: number): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#timeout(), this.#retryMs).unref()
+    this.#timer = setTimeout(() => this.#timeout(), ms)
+    // A process that is done must not be kept alive by a disk that stays full.
+    if (this.#retryMs > 0) this.#timer.unref()
   }
 }
 

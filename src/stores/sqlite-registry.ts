@@ -1,7 +1,14 @@
 // SQLite registry: keys, limits, prices and who changed them, in the ledger's own file. Written by people, so seldom.
 
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
+import { setTimeout } from 'node:timers/promises'
+import { isBusy } from './sqlite-file.ts'
 import { type AuditLine, type Document, type DocumentKind, type Registry, StoreUnavailable } from './store.ts'
+
+const BUSY_MS = 5
+const MOST_BUSY_TIMES = 400
+
+type WrittenBy = Parameters<Registry['write']>[1]
 
 export class SqliteRegistry implements Registry {
   readonly #db: DatabaseSync
@@ -29,12 +36,20 @@ export class SqliteRegistry implements Registry {
 
   async write(
     { kind, id, value }: { readonly kind: DocumentKind; readonly id: string; readonly value: unknown },
-    by: { readonly actor: string; readonly atMs: number; readonly audit: boolean },
+    by: WrittenBy,
   ): Promise<Document> {
     const after = value === null || value === undefined ? null : JSON.stringify(value)
-    const version = this.#version + 1
+    const version = await this.#whenFree(() => this.#save(kind, id, after, by))
+    const document: Document = { kind, id, value: parsed(after), version }
+    for (const changed of this.#watchers.get(kind) ?? []) changed(document)
+    return document
+  }
+
+  /** One transaction, without a pause in which the store could write. Returns the version it made. */
+  #save(kind: DocumentKind, id: string, after: string | null, by: WrittenBy): number {
+    this.#db.exec('BEGIN IMMEDIATE')
     try {
-      this.#db.exec('BEGIN IMMEDIATE')
+      const version = this.#version + 1
       if (by.audit) {
         const before = this.#db.prepare('SELECT value FROM document WHERE kind = ? AND id = ?').get(kind, id)
         const line = this.#db.prepare('INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)')
@@ -44,14 +59,25 @@ export class SqliteRegistry implements Registry {
         ON CONFLICT DO UPDATE SET value = excluded.value, version = excluded.version`)
       save.run(kind, id, after, version)
       this.#db.exec('COMMIT')
+      this.#version = version
+      return version
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-      throw new StoreUnavailable('the registry could not be written', { cause: error })
+      throw error
     }
-    this.#version = version
-    const document: Document = { kind, id, value: parsed(after), version }
-    for (const changed of this.#watchers.get(kind) ?? []) changed(document)
-    return document
+  }
+
+  async #whenFree(save: () => number): Promise<number> {
+    for (let times = 1; ; times++) {
+      try {
+        return save()
+      } catch (error) {
+        if (!isBusy(error) || times === MOST_BUSY_TIMES) {
+          throw new StoreUnavailable('the registry could not be written', { cause: error })
+        }
+      }
+      await setTimeout(BUSY_MS)
+    }
   }
 
   watch(kind: DocumentKind, changed: (document: Document) => void): () => void {

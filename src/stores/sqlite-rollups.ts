@@ -3,7 +3,7 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type { Entry } from '../core/entry.ts'
 import { NO_SUBJECT } from '../core/limits.ts'
-import { addEntry, minuteOf, newTally, Report, type Tally } from '../core/report.ts'
+import { addEntry, addTally, minuteOf, newTally, Report, type Tally } from '../core/report.ts'
 import { TOKEN_CLASSES, type TokenClass } from '../core/usage.ts'
 import { int64 } from './sqlite-rows.ts'
 
@@ -25,14 +25,21 @@ const COLUMN_OF: Readonly<Record<TokenClass, string>> = {
 /** Adds up what its tallies counted, in SQL. */
 export const TOKENS_SUM = Object.values(COLUMN_OF).join(' + ')
 
-type Span = 'day' | 'minute'
-
+/** One row's growth since the last save. */
 interface Delta {
-  readonly span: Span
+  readonly span: 'day' | 'minute'
   readonly key: string
   readonly simulated: boolean
   readonly id: string | number
   readonly tally: Tally
+}
+
+/** Calls of one day and minute, by key: what a call is added to. The four rows it belongs to are made of this. */
+interface Fresh {
+  readonly day: string
+  readonly minute: number
+  readonly simulated: boolean
+  readonly byKey: Map<string, Tally>
 }
 
 /**
@@ -40,10 +47,14 @@ interface Delta {
  * dying process had not saved is counted again from the ledger, so that nothing is missed or counted twice.
  */
 export class Rollups {
+  readonly real: Report
+  readonly simulated: Report
   readonly #db: DatabaseSync
   readonly #save: StatementSync
   readonly #saveRefusal: StatementSync
   readonly #saveMark: StatementSync
+  #fresh: Fresh[] = []
+  #freshSize = 0
   readonly #deltas = new Map<string, Delta>()
   readonly #refusals = new Map<string, number>()
   #countedSeq: number
@@ -51,6 +62,8 @@ export class Rollups {
 
   constructor(db: DatabaseSync) {
     this.#db = db
+    this.real = readReport(db, '', false)
+    this.simulated = readReport(db, '', true)
     const sums = ['requests', 'cost_nano_usd', 'exact', 'estimated', 'upper_bound', ...Object.values(COLUMN_OF)]
     this.#save = db.prepare(`INSERT INTO rollup (span, key, simulated, id, ${sums.join(', ')})
       VALUES (?, ?, ?, ?, ${sums.map(() => '?').join(', ')})
@@ -68,8 +81,9 @@ export class Rollups {
     return this.#countedSeq
   }
 
+  /** Roughly how many rows the next save writes. */
   get size(): number {
-    return this.#deltas.size
+    return this.#freshSize + this.#deltas.size
   }
 
   get unsaved(): boolean {
@@ -78,29 +92,55 @@ export class Rollups {
 
   /** Only entries whose row is committed, in the order of `settledSeq`. */
   count(entry: Entry): void {
-    const { day, reservedAtMs, caller } = entry.facts
+    const { day, reservedAtMs, caller, simulated } = entry.facts
+    const minute = minuteOf(reservedAtMs)
+    let fresh = this.#fresh.find((some) => some.minute === minute && some.day === day && some.simulated === simulated)
+    if (!fresh) this.#fresh.push((fresh = { day, minute, simulated, byKey: new Map() }))
     const key = caller.key ?? NO_SUBJECT
-    this.#add('day', day, '', entry)
-    this.#add('day', day, key, entry)
-    this.#add('minute', minuteOf(reservedAtMs), '', entry)
-    this.#add('minute', minuteOf(reservedAtMs), key, entry)
+    let tally = fresh.byKey.get(key)
+    if (!tally) {
+      fresh.byKey.set(key, (tally = newTally()))
+      this.#freshSize += 2
+    }
+    addEntry(tally, entry)
     this.#countedSeq = entry.settledSeq ?? this.#countedSeq
   }
 
   refuse(reason: string, count: number): void {
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + count)
+    this.real.refuse(reason, count)
+    this.simulated.refuse(reason, count)
+  }
+
+  /** Brings the reports up to what was counted. */
+  fold(): void {
+    for (const { day, minute, simulated, byKey } of this.#fresh) {
+      const sum = newTally()
+      for (const [key, tally] of byKey) {
+        addTally(sum, tally)
+        this.#add({ span: 'day', id: day, key, simulated, tally })
+        this.#add({ span: 'minute', id: minute, key, simulated, tally })
+      }
+      this.#add({ span: 'day', id: day, key: '', simulated, tally: sum })
+      this.#add({ span: 'minute', id: minute, key: '', simulated, tally: sum })
+      const report = simulated ? this.simulated : this.real
+      report.add(day, minute, sum)
+    }
+    this.#fresh = []
+    this.#freshSize = 0
   }
 
   /** Inside a transaction. Call `saved` once it is committed, before anything else is counted. */
   save(): void {
+    this.fold()
     for (const { span, key, simulated, id, tally } of this.#deltas.values()) {
       const tokens = TOKEN_CLASSES.map((name) => tally.tokensByClass[name])
       const { requests, costNanoUsd, exact, estimated, upperBound } = tally
       const flag = simulated ? 1 : 0
-      this.#save.run(span, key, flag, id, requests, int64(costNanoUsd), exact, estimated, upperBound, ...tokens)
+      this.#save.get(span, key, flag, id, requests, int64(costNanoUsd), exact, estimated, upperBound, ...tokens)
     }
-    for (const [reason, count] of this.#refusals) this.#saveRefusal.run(reason, count)
-    this.#saveMark.run(this.#countedSeq)
+    for (const [reason, count] of this.#refusals) this.#saveRefusal.get(reason, count)
+    this.#saveMark.get(this.#countedSeq)
   }
 
   saved(): void {
@@ -115,12 +155,11 @@ export class Rollups {
     this.#db.prepare("DELETE FROM rollup WHERE span = 'minute' AND id < ?").run(before)
   }
 
-  #add(span: Span, id: string | number, key: string, entry: Entry): void {
-    const { simulated } = entry.facts
-    const name = `${span}/${simulated}/${id}/${key}`
-    let delta = this.#deltas.get(name)
-    if (!delta) this.#deltas.set(name, (delta = { span, key, simulated, id, tally: newTally() }))
-    addEntry(delta.tally, entry)
+  #add(growth: Delta): void {
+    const name = `${growth.span}/${growth.simulated}/${growth.id}/${growth.key}`
+    const delta = this.#deltas.get(name)
+    if (delta) addTally(delta.tally, growth.tally)
+    else this.#deltas.set(name, { ...growth, tally: addTally(newTally(), growth.tally) })
   }
 }
 

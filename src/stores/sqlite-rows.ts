@@ -2,7 +2,7 @@
 
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type { Attempt, CallFacts, Certainty, Ending, Entry, Outcome, UpstreamLimits } from '../core/entry.ts'
-import type { Charge, Level, Refill, What } from '../core/meter.ts'
+import type { Charge, Level } from '../core/meter.ts'
 import type { Usage } from '../core/usage.ts'
 
 const FACTS = `call_id, organisation, project, key, user, thread, agent, task, operation, dialect, provider, requested_model,
@@ -16,7 +16,10 @@ export function int64(value: bigint): bigint {
   return value > INT64_MAX ? INT64_MAX : value < -INT64_MAX ? -INT64_MAX : value
 }
 
-/** Writes entries. Each method is one statement inside a transaction of the caller. */
+/**
+ * Writes entries. Each method is one statement inside a transaction of the caller. `get` and not `run`: it makes no result
+ * object, and there is no row to get.
+ */
 export class EntryRows {
   readonly #insert: StatementSync
   readonly #settle: StatementSync
@@ -36,7 +39,7 @@ export class EntryRows {
 
   insert(id: number, facts: CallFacts, charges: string): void {
     const { caller } = facts
-    this.#insert.run(
+    this.#insert.get(
       id,
       facts.callId,
       caller.organisation,
@@ -66,9 +69,9 @@ export class EntryRows {
     )
   }
 
-  settle(id: number, seq: number, outcome: Outcome): void {
+  settle(id: number, seq: number, facts: CallFacts, outcome: Outcome): void {
     const { usage, cost } = outcome
-    this.#settle.run(
+    this.#settle.get(
       seq,
       outcome.ending,
       outcome.certainty,
@@ -84,7 +87,7 @@ export class EntryRows {
       int64(cost.inputNanoUsd),
       int64(cost.outputNanoUsd),
       int64(cost.totalNanoUsd),
-      outcome.attempts.length === 0 ? null : JSON.stringify(outcome.attempts),
+      storedAttempts(facts, outcome.attempts),
       outcome.upstreamLimits === null ? null : JSON.stringify(outcome.upstreamLimits),
       id,
     )
@@ -92,7 +95,7 @@ export class EntryRows {
   }
 
   #settleRareUsage(id: number, usage: Usage): void {
-    this.#settleRare.run(
+    this.#settleRare.get(
       usage.cacheWrite1h,
       usage.audioInput,
       usage.audioCacheRead,
@@ -166,7 +169,6 @@ function factsOf(row: Row): CallFacts {
 }
 
 function outcomeOf(row: Row): Outcome {
-  const attempts: readonly Attempt[] = JSON.parse(text(row.attempts) ?? '[]')
   const upstreamLimits: UpstreamLimits | null = JSON.parse(text(row.upstream_limits) ?? 'null')
   return {
     ending: text(row.ending) as Ending,
@@ -182,7 +184,7 @@ function outcomeOf(row: Row): Outcome {
     settledAtMs: count(row.settled_at_ms) ?? 0,
     latencyMs: count(row.latency_ms) ?? 0,
     timeToFirstTokenMs: count(row.time_to_first_token_ms),
-    attempts,
+    attempts: readAttempts(row),
     upstreamLimits,
   }
 }
@@ -253,10 +255,10 @@ export class LevelRows {
   }
 
   save(key: string, level: Level): void {
-    if (level.kind === 'bucket') this.#save.run(key, 'bucket', int64(level.used), level.remainder, level.atMs)
+    if (level.kind === 'bucket') this.#save.get(key, 'bucket', int64(level.used), level.remainder, level.atMs)
     else {
       const endsAtMs = Number.isFinite(level.endsAtMs) ? level.endsAtMs : null
-      this.#save.run(key, 'window', int64(level.settled), int64(level.reserved), endsAtMs)
+      this.#save.get(key, 'window', int64(level.settled), int64(level.reserved), endsAtMs)
     }
   }
 
@@ -272,35 +274,50 @@ export class LevelRows {
   }
 }
 
-/** A charge as text: `[key, what, refill, spanMs, capacity, amount, endsAtMs, enforced]`, all that settling needs. */
+/**
+ * What a sweep after a restart needs of the charges, as `[[key, amount, inFlight], …]`. Buckets are left out: where the whole
+ * reservation counts as used they do not change.
+ */
 export function textOfCharges(charges: readonly Charge[]): string {
-  let list = '['
-  for (const { meter, capacity, amount, enforced } of charges) {
-    const endsAtMs = Number.isFinite(meter.endsAtMs) ? meter.endsAtMs : null
-    const comma = list.length > 1 ? ',' : ''
-    list += `${comma}[${JSON.stringify(meter.key)},"${meter.what}","${meter.refill}",${meter.spanMs},"${capacity}","${amount}",${endsAtMs},${enforced}]`
+  let list = ''
+  for (const { meter, amount } of charges) {
+    if (meter.refill === 'steady') continue
+    list += `${list === '' ? '[' : ','}[${JSON.stringify(meter.key)},"${amount}",${meter.refill === 'none' ? 1 : 0}]`
   }
-  return `${list}]`
+  return list === '' ? '[]' : `${list}]`
 }
 
-type ChargeRow = [string, What, Refill, number, string, string, number | null, boolean]
-
 export function chargesOfText(list: string): Charge[] {
-  const rows: ChargeRow[] = JSON.parse(list)
-  return rows.map(([key, what, refill, spanMs, capacity, amount, endsAtMs, enforced]) => ({
+  const rows: [string, string, number][] = JSON.parse(list)
+  return rows.map(([key, amount, inFlight]) => ({
     meter: {
       key,
-      what,
-      refill,
-      spanMs: spanMs ?? Number.POSITIVE_INFINITY,
-      endsAtMs: endsAtMs ?? Number.POSITIVE_INFINITY,
       name: '',
       who: 'global',
       subject: '',
+      what: inFlight ? 'inFlight' : 'cost',
       span: 'total',
+      refill: inFlight ? 'none' : 'window',
+      spanMs: 0,
+      endsAtMs: Number.POSITIVE_INFINITY,
     },
-    capacity: BigInt(capacity),
+    capacity: 0n,
     amount: BigInt(amount),
-    enforced,
+    enforced: true,
   }))
+}
+
+/** One good attempt at the call's own target, as nearly all have, is stored as its duration. */
+function storedAttempts({ provider, model }: CallFacts, attempts: readonly Attempt[]): string | number | null {
+  const [first] = attempts
+  if (!first) return null
+  const plain = attempts.length === 1 && first.status === 200 && first.error === null
+  return plain && first.provider === provider && first.model === model ? first.durationMs : JSON.stringify(attempts)
+}
+
+function readAttempts(row: Row): readonly Attempt[] {
+  if (typeof row.attempts === 'string') return JSON.parse(row.attempts)
+  const durationMs = count(row.attempts)
+  if (durationMs === null) return []
+  return [{ provider: text(row.provider) ?? '', model: text(row.model) ?? '', status: 200, durationMs, error: null }]
 }

@@ -10,8 +10,7 @@ import { type OpenFile, openFile, type Synchronous } from './sqlite-file.ts'
 import { Ledger, type OpenRow } from './sqlite-ledger.ts'
 import { IDS_PER_MS } from './sqlite-queries.ts'
 import { InlineReader, type Reader, WorkerReader } from './sqlite-reader.ts'
-import { readReport } from './sqlite-rollups.ts'
-import { chargesOfText, entryOf, prepareEntries } from './sqlite-rows.ts'
+import { chargesOfText, entryOf, type LevelRows, prepareEntries } from './sqlite-rows.ts'
 import {
   type Admission,
   type EntryQuery,
@@ -46,8 +45,6 @@ export class SqliteStore implements Store {
   readonly #levels: Levels
   readonly #open = new OpenCalls<OpenRow>()
   readonly #reader: Reader
-  readonly #real: Report
-  readonly #simulated: Report
   #now: Instant
   #lastId: number
   #lastSeq: number
@@ -68,16 +65,12 @@ export class SqliteStore implements Store {
     const db = (this.db = this.#file.db)
     try {
       let levels = new Levels()
-      this.#ledger = new Ledger(db, (rows) => (levels = new Levels((key) => rows.find(key, this.#now.monoMs))), {
-        notReserved: (rows) => this.#giveBack(rows),
-        settled: (entry) => this.#count(entry),
-      })
+      const load = (rows: LevelRows) => (levels = new Levels((key) => rows.find(key, this.#now.monoMs)))
+      this.#ledger = new Ledger(db, load, (rows) => this.#giveBack(rows))
       this.#levels = levels
       const last = db.prepare('SELECT max(id) AS id, (SELECT max(settled_seq) FROM entry) AS seq FROM entry').get()
       this.#lastId = Number(last?.id ?? 0)
       this.#lastSeq = Number(last?.seq ?? 0)
-      this.#real = readReport(db, '', false)
-      this.#simulated = readReport(db, '', true)
       this.#countUnsaved()
       this.#settleLeftOpen()
     } catch (error) {
@@ -128,7 +121,7 @@ export class SqliteStore implements Store {
     this.#at(now)
     let written: Promise<void> | undefined
     const results = settlements.map(({ callId, outcome, used }): SettleResult => {
-      const row = this.#settleable(callId)
+      const row = this.#open.remove(callId)
       if (!row) {
         this.#late += 1
         return 'late'
@@ -146,7 +139,7 @@ export class SqliteStore implements Store {
     let written: Promise<void> | undefined
     for (const record of records) {
       if (record.kind === 'refusals') {
-        this.#refuse(record.reason, record.count)
+        this.#ledger.rollups.refuse(record.reason, record.count)
         continue
       }
       if (this.#ledger.full) throw new StoreUnavailable('the ledger cannot be written')
@@ -165,7 +158,7 @@ export class SqliteStore implements Store {
     this.#leftOpen = []
     let written: Promise<void> | undefined
     for (const { facts } of this.#open.expired(now)) {
-      const row = this.#settleable(facts.callId)
+      const row = this.#open.remove(facts.callId)
       if (!row) continue
       this.#levels.settle(row.charges, undefined, now)
       const booked = this.#book(row, expiredOutcome(facts, now.wallMs))
@@ -184,13 +177,16 @@ export class SqliteStore implements Store {
   async seed(levels: readonly { readonly meter: Meter; readonly settled: bigint }[], now: Instant): Promise<void> {
     this.#at(now)
     for (const { meter, settled } of levels) this.#levels.seed(meter, settled, now)
-    if (!this.#ledger.flush()) throw new StoreUnavailable('the ledger could not be written')
+    await this.#ledger.levelsWritten()
   }
 
   async report({ simulated, key }: ReportQuery): Promise<Report> {
     this.#mustBeOpen()
-    this.#ledger.flushAll()
-    if (key === undefined) return simulated ? this.#simulated : this.#real
+    await this.#ledger.drain(key !== undefined)
+    if (key === undefined) {
+      this.#ledger.rollups.fold()
+      return simulated ? this.#ledger.rollups.simulated : this.#ledger.rollups.real
+    }
     const { days, minutes } = await this.#reader.ask({ ask: 'report', query: { simulated, key } })
     const report = new Report()
     for (const [day, tally] of days) report.days.set(day, tally)
@@ -200,7 +196,7 @@ export class SqliteStore implements Store {
 
   async entries(query: EntryQuery): Promise<readonly Entry[]> {
     this.#mustBeOpen()
-    this.#ledger.flush()
+    await this.#ledger.drain(false)
     return this.#reader.ask({ ask: 'entries', query })
   }
 
@@ -208,22 +204,22 @@ export class SqliteStore implements Store {
     this.#mustBeOpen()
     const row = this.#open.get(callId)
     if (row) return { facts: row.facts, outcome: null, settledSeq: null }
-    this.#ledger.flush()
+    await this.#ledger.drain(false)
     return this.#reader.ask({ ask: 'entry', callId })
   }
 
   async sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>> {
     this.#mustBeOpen()
-    this.#ledger.flush()
+    await this.#ledger.drain(false)
     return this.#reader.ask({ ask: 'sums', query })
   }
 
   async close(_now: Instant): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    this.#ledger.flushAll()
-    this.#ledger.stop()
     await this.#reader.close()
+    await this.#ledger.drain(true)
+    this.#ledger.stop()
     try {
       this.db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
     } catch {
@@ -241,27 +237,9 @@ export class SqliteStore implements Store {
     if (this.#closed) throw new StoreUnavailable('the store is closed')
   }
 
-  /** Takes a call out of the open ones, once its row is sure to be there. */
-  #settleable(callId: string): OpenRow | undefined {
-    const row = this.#open.get(callId)
-    if (row && this.#ledger.isReserving(row)) this.#ledger.flush()
-    return this.#open.remove(callId)
-  }
-
   #book(row: OpenRow, outcome: Outcome): { entry: Entry; written: Promise<void> } {
     const entry: Entry = { facts: row.facts, outcome, settledSeq: ++this.#lastSeq }
-    return { entry, written: this.#ledger.settle(row.id, entry, true) }
-  }
-
-  #count(entry: Entry): void {
-    const report = entry.facts.simulated ? this.#simulated : this.#real
-    report.book(entry)
-  }
-
-  #refuse(reason: string, count: number): void {
-    this.#ledger.rollups.refuse(reason, count)
-    this.#real.refuse(reason, count)
-    this.#simulated.refuse(reason, count)
+    return { entry, written: this.#ledger.settle(row.id, entry, !this.#ledger.unreserve(row)) }
   }
 
   #giveBack(rows: readonly OpenRow[]): void {
@@ -287,9 +265,7 @@ export class SqliteStore implements Store {
   #countUnsaved(): void {
     const rows = prepareEntries(this.db, 'WHERE settled_seq > ? ORDER BY settled_seq')
     for (const row of rows.iterate(this.#ledger.rollups.countedSeq)) {
-      const entry = entryOf(row)
-      this.#ledger.rollups.count(entry)
-      this.#count(entry)
+      this.#ledger.rollups.count(entryOf(row))
     }
   }
 
@@ -302,19 +278,23 @@ export class SqliteStore implements Store {
       this.#ledger.settle(Number(row.id), entry, true)
       this.#leftOpen.push(entry)
     }
-    if (!this.#ledger.flushAll()) throw new StoreUnavailable('the ledger could not be written')
+    if (this.#ledger.flushAll() !== 'written') throw new StoreUnavailable('the ledger could not be written')
   }
 
   /** Forgets idle levels, and now and then a slice of what no call can ask for any more. */
   #tidy(now: Instant): void {
-    if (now.monoMs - this.#turnedAtMs >= GENERATION_MS && this.#ledger.flush()) {
+    if (now.monoMs - this.#turnedAtMs >= GENERATION_MS && this.#ledger.flush() === 'written') {
       this.#turnedAtMs = now.monoMs
       this.#levels.turnGeneration(now)
     }
-    if (now.monoMs - this.#prunedAtMs < PRUNE_MS || !this.#ledger.flush()) return
+    if (now.monoMs - this.#prunedAtMs < PRUNE_MS || this.#ledger.flush() !== 'written') return
     this.#prunedAtMs = now.monoMs
-    this.#ledger.rollups.prune(now.wallMs)
-    // The lesser of the two clocks: one that was set forward must not make today's budget look old.
-    this.#prunedKey = this.#ledger.levelRows.prune(this.#prunedKey, PRUNE_KEYS, Math.min(now.wallMs, now.monoMs))
+    try {
+      this.#ledger.rollups.prune(now.wallMs)
+      // The lesser of the two clocks: one that was set forward must not make today's budget look old.
+      this.#prunedKey = this.#ledger.levelRows.prune(this.#prunedKey, PRUNE_KEYS, Math.min(now.wallMs, now.monoMs))
+    } catch {
+      // Busy or full: next time.
+    }
   }
 }

@@ -47,6 +47,7 @@ interface Spots {
 
 export const anthropicMessages: Dialect = {
   name: 'anthropic.messages',
+  requestIdHeader: 'request-id',
   read,
   upstreamPath: (_model, line) => `/v1/messages${line.query === '' ? '' : `?${line.query}`}`,
   tap: (streaming, contentType) =>

@@ -79,8 +79,10 @@ export interface Dialect {
   tap(streaming: boolean, contentType: string, hideUsage: boolean): Tap
   refusalBody(refusal: Refusal, context: ErrorContext): string
   problemBody(problem: Problem, context: ErrorContext): string
-  /** What ends a stream that could not be finished: the dialect's error event. */
-  streamError(problem: Problem, context: ErrorContext): string
+  /** What ends a stream of this content type that could not be finished: the dialect's error event. */
+  streamError(problem: Problem, context: ErrorContext, contentType: string): string
+  /** The header in which its SDKs look for a request id. */
+  readonly requestIdHeader: string
   /** The dialect's native rate-limit headers, with our figures, appended to `headers`. */
   rateHeaders(levels: readonly LevelView[], wallMs: number, headers: HeaderList): void
 }

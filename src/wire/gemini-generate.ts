@@ -67,6 +67,7 @@ const MODEL_PATH = /\/models\/(.+):(\w+)$/
 
 export const geminiGenerate: Dialect = {
   name: 'gemini.generateContent',
+  requestIdHeader: 'x-request-id',
   read,
   upstreamPath: (model, line) => {
     const method = MODEL_PATH.exec(line.path)?.[2] ?? 'generateContent'
@@ -81,7 +82,10 @@ export const geminiGenerate: Dialect = {
   },
   refusalBody,
   problemBody,
-  streamError: (problem, context) => `data: ${problemBody(problem, context)}\r\n\r\n`,
+  streamError: (problem, context, contentType) =>
+    contentType.includes('event-stream')
+      ? `data: ${problemBody(problem, context)}\r\n\r\n`
+      : `,\r\n${problemBody(problem, context)}\n]`,
   rateHeaders: () => {},
 }
 

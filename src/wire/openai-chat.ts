@@ -54,6 +54,7 @@ interface Spots {
 
 export const openaiChat: Dialect = {
   name: 'openai.chat',
+  requestIdHeader: 'x-request-id',
   read,
   upstreamPath: (_model, line) => `/chat/completions${line.query === '' ? '' : `?${line.query}`}`,
   tap: (streaming, contentType, hideUsage) =>

@@ -1,0 +1,101 @@
+// App: constructs everything and joins it. Decides nothing.
+
+import type { Hono } from 'hono'
+import type { Logger } from 'pino'
+import { Callers } from './callers.ts'
+import type { Clock } from './clock.ts'
+import { type FileConfig, type FilePrice, type Settings, settingLimits } from './config.ts'
+import { Gate } from './gate.ts'
+import { LimitsInForce } from './limits-in-force.ts'
+import { createProviders } from './providers/index.ts'
+import { createPriceBook, type EditablePriceBook, type UserPrice, type UserPriceEntry } from './providers/prices.ts'
+import type { Provider } from './providers/provider.ts'
+import { Recorder } from './recorder.ts'
+import { routes } from './routes/index.ts'
+import type { Registry, Store } from './stores/store.ts'
+
+/** What comes from outside the program: everything that is not the same each time. */
+export interface AppParts {
+  readonly settings: Settings
+  readonly file: FileConfig
+  readonly clock: Clock
+  readonly random: () => number
+  readonly newCallId: () => string
+  readonly log: Logger
+  readonly store: Store
+  readonly registry: Registry
+}
+
+export interface App {
+  readonly app: Hono
+  readonly gate: Gate
+  readonly store: Store
+  readonly prices: EditablePriceBook
+  readonly providers: readonly Provider[]
+  /** Puts another bursar.json in force: all of it, or, rejecting, nothing. */
+  reload(file: FileConfig): Promise<void>
+  /** Stops taking calls, waits for those in flight up to `waitMs`, settles, and lets go of everything. */
+  close(waitMs: number): Promise<void>
+}
+
+const SWEEP_MS = 5_000
+const CLOSE_STEP_MS = 20
+
+export async function createApp(parts: AppParts): Promise<App> {
+  const { settings, store, registry, clock, log } = parts
+  const prices = createPriceBook()
+  const providers = createProviders({
+    openai: { apiKey: settings.OPENAI_API_KEY, baseUrl: settings.OPENAI_BASE_URL, model: settings.OPENAI_MODEL },
+    anthropic: {
+      apiKey: settings.ANTHROPIC_API_KEY,
+      baseUrl: settings.ANTHROPIC_BASE_URL,
+      model: settings.ANTHROPIC_MODEL,
+    },
+    gemini: { apiKey: settings.GEMINI_API_KEY, baseUrl: settings.GEMINI_BASE_URL, model: settings.GEMINI_MODEL },
+  })
+  const limits = new LimitsInForce(store, registry, settings.TIME_ZONE)
+  const callers = new Callers({
+    keys: settings.BURSAR_KEYS,
+    adminKey: settings.ADMIN_KEY,
+    open: settings.AUTH === 'off',
+  })
+  const recorder = new Recorder(log, store)
+  const shared = { ...parts, prices, providers, callers, recorder, limits, plan: () => limits.plan }
+  const gate = new Gate(shared)
+
+  const reload = async (file: FileConfig) => {
+    const userPrices = file.prices.map(userPriceOf)
+    prices.replaceUserPrices(userPrices)
+    const fileLimits = file.limits.filter((limit) => settings.ENABLE_COST_TRACKING || limit.what !== 'cost')
+    await limits.change([...settingLimits(settings), ...fileLimits], clock.now())
+  }
+  await reload(parts.file)
+
+  const sweeping = setInterval(() => {
+    store.sweep(clock.now()).catch((error: unknown) => log.error({ err: error }, 'expired calls could not be settled'))
+  }, SWEEP_MS).unref()
+
+  return {
+    app: routes({ ...shared, gate, models: (provider) => prices.models(provider) }),
+    gate,
+    store,
+    prices,
+    providers,
+    reload,
+    async close(waitMs) {
+      gate.close()
+      const until = clock.now().monoMs + waitMs
+      while (gate.inFlight > 0 && clock.now().monoMs < until)
+        await new Promise((resolve) => setTimeout(resolve, CLOSE_STEP_MS))
+      gate.cutAll()
+      clearInterval(sweeping)
+      await store.close(clock.now())
+      await Promise.all(providers.map((provider) => provider.close()))
+    },
+  }
+}
+
+function userPriceOf({ provider, model, ...price }: FilePrice): UserPriceEntry {
+  const given = Object.entries(price).filter(([, value]) => value !== undefined)
+  return { provider, model, price: Object.fromEntries(given) as UserPrice }
+}

@@ -1,0 +1,147 @@
+// Recorder: what happens after an answer and never in its way: the log line, the newest refusals, what was noticed about providers.
+
+import type { Logger } from 'pino'
+import type { Applicant } from './admission.ts'
+import type { Attempt, CallFacts, Outcome, UpstreamLimits } from './core/entry.ts'
+import type { Instant } from './core/meter.ts'
+import { formatUsd } from './core/money.ts'
+import type { Problem } from './core/problem.ts'
+import type { Quote } from './core/quote.ts'
+import type { Refusal } from './core/refusal.ts'
+import { Ring } from './core/ring.ts'
+import { inputTokens, outputTokens } from './core/usage.ts'
+import type { Store } from './stores/store.ts'
+
+/** A refused call, kept for `/llm/explain` as long as the ring has room. It has no row in the ledger: it consumed nothing. */
+export interface RefusedCall {
+  readonly callId: string
+  readonly atMs: number
+  readonly key: string | null
+  readonly model: string
+  readonly provider: string
+  readonly refusal: Refusal
+  readonly quote: Quote
+}
+
+/** A provider's own rate limits, and when it said so. */
+export interface SeenLimits extends UpstreamLimits {
+  readonly seenAtMs: number
+}
+
+const KEPT_REFUSALS = 1_000
+/** Models with costs over their quote that are counted one by one; the rest share a name. */
+const MOST_MODELS = 1_000
+
+export class Recorder {
+  readonly #log: Logger
+  readonly #store: Store
+  readonly #refused = new Ring<RefusedCall>(KEPT_REFUSALS)
+  readonly #upstream = new Map<string, SeenLimits>()
+  readonly #exceeded = new Map<string, number>()
+
+  constructor(log: Logger, store: Store) {
+    this.#log = log
+    this.#store = store
+  }
+
+  settled(facts: CallFacts, outcome: Outcome): void {
+    const { caller } = facts
+    if (outcome.upstreamLimits)
+      this.#upstream.set(facts.provider, { ...outcome.upstreamLimits, seenAtMs: outcome.settledAtMs })
+    if (facts.costKnown && outcome.cost.totalNanoUsd > facts.reservedCostNanoUsd) this.#overQuote(facts, outcome)
+    this.#log.info(
+      {
+        call: facts.callId,
+        key: caller.key,
+        user: caller.user,
+        model: facts.requestedModel,
+        provider: facts.provider,
+        outcome: outcome.ending,
+        certainty: outcome.certainty,
+        input: inputTokens(outcome.usage),
+        output: outputTokens(outcome.usage),
+        costUsd: formatUsd(outcome.cost.totalNanoUsd),
+        ms: outcome.latencyMs,
+        firstMs: outcome.timeToFirstTokenMs,
+        stream: facts.streaming,
+        error: lastError(outcome.attempts),
+      },
+      'call',
+    )
+  }
+
+  refused(applicant: Applicant, refusal: Refusal, quote: Quote, now: Instant): void {
+    const { callId, caller, ask, provider } = applicant
+    this.#refused.push({
+      callId,
+      atMs: now.wallMs,
+      key: caller.key,
+      model: ask.model,
+      provider: provider.name,
+      refusal,
+      quote,
+    })
+    this.#tally(refusal.meter.name, now)
+    this.#log.info(
+      {
+        call: callId,
+        key: caller.key,
+        user: caller.user,
+        model: ask.model,
+        outcome: 'refused',
+        limit: refusal.meter.name,
+        reason: refusal.kind,
+        waitMs: refusal.waitMs,
+      },
+      'call',
+    )
+  }
+
+  /** A call that could not go on for another reason than a limit. */
+  rejected(callId: string, problem: Problem, now: Instant): void {
+    this.#tally(problem.code, now)
+    const level = problem.status >= 500 ? 'warn' : 'info'
+    this.#log[level]({ call: callId, outcome: 'rejected', reason: problem.code, status: problem.status }, 'call')
+  }
+
+  failedUnexpectedly(callId: string, error: unknown): void {
+    this.#log.error({ call: callId, err: error }, 'a call failed in the gateway itself')
+  }
+
+  refusal(callId: string): RefusedCall | undefined {
+    return this.#refused.find((one) => one.callId === callId)
+  }
+
+  upstream(provider: string): SeenLimits | undefined {
+    return this.#upstream.get(provider)
+  }
+
+  /** Calls that cost more than their quote, by model. Booked in full; the promise did not hold for them. */
+  get overQuote(): ReadonlyMap<string, number> {
+    return this.#exceeded
+  }
+
+  #overQuote(facts: CallFacts, outcome: Outcome): void {
+    const name = this.#exceeded.has(facts.model) || this.#exceeded.size < MOST_MODELS ? facts.model : '(others)'
+    this.#exceeded.set(name, (this.#exceeded.get(name) ?? 0) + 1)
+    this.#log.warn(
+      {
+        call: facts.callId,
+        model: facts.model,
+        quotedUsd: formatUsd(facts.reservedCostNanoUsd),
+        costUsd: formatUsd(outcome.cost.totalNanoUsd),
+      },
+      'a call cost more than its quote',
+    )
+  }
+
+  #tally(reason: string, now: Instant): void {
+    this.#store.append([{ kind: 'refusals', reason, count: 1 }], now).catch((error: unknown) => {
+      this.#log.error({ err: error }, 'a refusal could not be counted in the ledger')
+    })
+  }
+}
+
+function lastError(attempts: readonly Attempt[]): string | undefined {
+  return attempts.at(-1)?.error ?? undefined
+}

@@ -1,0 +1,46 @@
+// LLM calls: every dialect's endpoints, each answered by the gate.
+
+import type { HttpBindings } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { type Context, Hono } from 'hono'
+import { Problem } from '../core/problem.ts'
+import { NodeExchange, WebExchange } from '../exchange.ts'
+import type { Gate } from '../gate.ts'
+import type { Dialect } from '../wire/dialect.ts'
+import { dialectAt, nearestDialect } from '../wire/index.ts'
+
+type Env = { Bindings: Partial<HttpBindings> }
+
+export function callRoutes(gate: Gate): Hono<Env> {
+  const app = new Hono<Env>()
+  const call = (c: Context<Env>) => {
+    const dialect = dialectAt(c.req.path)
+    return dialect ? answer(c, gate, dialect) : notFound(c)
+  }
+  app.post('/v1/chat/completions', call)
+  app.post('/v1/messages', call)
+  app.post('/v1beta/models/*', call)
+  app.post('/v1alpha/models/*', call)
+  return app
+}
+
+/** Any other path under an SDK's base URL: an error its SDK understands. */
+export function notFound(c: Context): Response {
+  const dialect = nearestDialect(c.req.path)
+  const problem = new Problem('not_found', `Unknown request URL: ${c.req.method} ${c.req.path.slice(0, 256)}.`)
+  return new Response(dialect.problemBody(problem, { callId: '', nowMs: 0 }), {
+    status: 404,
+    headers: { 'content-type': 'application/json' },
+  })
+}
+
+async function answer(c: Context<Env>, gate: Gate, dialect: Dialect): Promise<Response> {
+  const { incoming, outgoing } = c.env ?? {}
+  if (incoming && outgoing) {
+    await gate.call(new NodeExchange(incoming, outgoing), dialect)
+    return RESPONSE_ALREADY_SENT
+  }
+  const exchange = new WebExchange(c.req.raw)
+  void gate.call(exchange, dialect)
+  return exchange.response
+}

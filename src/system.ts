@@ -1,0 +1,37 @@
+// System: the real clocks, randomness and ids. With main, the only place that reads them.
+
+import { randomBytes } from 'node:crypto'
+import pino, { type Logger } from 'pino'
+import type { Clock } from './clock.ts'
+import { uuidV7Source } from './ids.ts'
+
+/** `monoMs` is the time since 1970 on a clock that never steps: comparable between runs, and steady within one. */
+export const systemClock: Clock = {
+  now: () => ({ wallMs: Date.now(), monoMs: Math.floor(performance.timeOrigin + performance.now()) }),
+}
+
+export const systemRandom = (): number => Math.random()
+
+export const newCallId = uuidV7Source(
+  () => Date.now(),
+  (size) => randomBytes(size),
+)
+
+const FLUSH_MS = 200
+const BUFFER_BYTES = 16_384
+
+/** One JSON line per event on standard output, written in batches beside the calls. `flush` writes what is left. */
+export function systemLog(level: string): { readonly log: Logger; readonly flush: () => void } {
+  const destination = pino.destination({ dest: 1, sync: false, minLength: BUFFER_BYTES, maxWrite: 4 * BUFFER_BYTES })
+  // Standard output may be closed before we are: that is no reason to stop.
+  destination.on('error', () => {})
+  const flushing = setInterval(() => destination.flush(), FLUSH_MS).unref()
+  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+  return {
+    log,
+    flush: () => {
+      clearInterval(flushing)
+      destination.flushSync()
+    },
+  }
+}
