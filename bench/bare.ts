@@ -1,6 +1,6 @@
 // The baseline: the fastest honest proxy we found on bare `node:http` and `undici`. It parses nothing and decides nothing.
 // Frozen: every ratio the benchmark prints is against this file, so a change here would move all targets without a word.
-// (Measured against it: `pool.request` + pipe, `pool.stream`, and bodies always streamed or always buffered. All were slower.)
+// (Measured against it: `pool.request` + pipe, `pool.stream`, and bodies always streamed or always buffered. None was faster.)
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type Dispatcher, Pool } from 'undici'
 

@@ -24,6 +24,8 @@ export interface CallersOptions {
 
 export class Callers {
   readonly #byDigest = new Map<string, string>()
+  /** Secrets that were right before: no more than there are keys. Wrong ones never get here. */
+  readonly #remembered = new Map<string, string>()
   readonly #adminDigest: string | undefined
   readonly #open: boolean
 
@@ -61,8 +63,11 @@ export class Callers {
         'unauthenticated',
         'No API key given. Send a Bursar key as the SDK would send the provider key.',
       )
+    const remembered = this.#remembered.get(secret)
+    if (remembered !== undefined) return remembered
     const key = this.#byDigest.get(digest(secret))
     if (key === undefined) throw new Problem('unauthenticated', 'Incorrect API key.')
+    this.#remembered.set(secret, key)
     return key
   }
 

@@ -111,28 +111,29 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   const mistakes: string[] = []
   const values: Record<string, unknown> = {}
   for (const [name, { fallback, parse }] of Object.entries(SETTINGS) as [SettingName, Setting<unknown>][]) {
-    const given = env[name]
+    const given = env[name]?.trim()
     try {
       // Limits can be switched off by an empty value; elsewhere empty means the default.
       const limit = parse === optionalCount || parse === optionalUsd
-      values[name] = parse(given === undefined || (given === '' && !limit) ? fallback : given.trim())
+      values[name] = parse(given === undefined || (given === '' && !limit) ? fallback : given)
     } catch (error) {
       mistakes.push(`${name}: ${error instanceof Error ? error.message : 'is not valid'}`)
     }
   }
-  if (mistakes.length > 0) throw new ConfigError(mistakes)
   const settings = values as Settings
   const exposed = exposure(settings)
-  if (exposed) throw new ConfigError([exposed])
+  if (exposed) mistakes.push(exposed)
+  if (mistakes.length > 0) throw new ConfigError(mistakes)
   return Object.freeze(settings)
 }
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
 
-/** Why these settings must not be served, or undefined. */
-function exposure(settings: Settings): string | undefined {
-  if (LOOPBACK.has(settings.HOST) || settings.AUTH === 'off' || settings.BURSAR_KEYS.length > 0) return undefined
-  return `HOST: ${settings.HOST} can be reached from outside, and there are no keys. Set BURSAR_KEYS, or AUTH=off if you mean it.`
+/** Why these settings must not be served, or undefined; also where one it goes by is a mistake itself. */
+function exposure({ HOST, AUTH, BURSAR_KEYS }: Partial<Settings>): string | undefined {
+  if (HOST === undefined || AUTH === undefined || BURSAR_KEYS === undefined) return undefined
+  if (LOOPBACK.has(HOST) || AUTH === 'off' || BURSAR_KEYS.length > 0) return undefined
+  return `HOST: ${HOST} can be reached from outside, and there are no keys. Set BURSAR_KEYS, or AUTH=off if you mean it.`
 }
 
 /** The limits that settings alone make. */
@@ -348,14 +349,15 @@ function secretOrNone(value: string): string {
 
 function keys(value: string): readonly ConfiguredKey[] {
   if (value === '') return []
-  const found = value.split(',').map((pair) => {
+  const found = value.split(',').map((pair, index) => {
     const colon = pair.indexOf(':')
     const id = pair.slice(0, Math.max(colon, 0)).trim()
     const secret = pair.slice(colon + 1).trim()
     if (!/^[A-Za-z0-9_.-]{1,64}$/.test(id))
       throw new Error('must be name:secret,… with names of letters, digits, _ . -')
+    // Not by its name: who writes secret:name would find the secret in the message.
     if (secret.length < LEAST_SECRET)
-      throw new Error(`the secret of ${id} must have at least ${LEAST_SECRET} characters`)
+      throw new Error(`the secret of key ${index + 1} must have at least ${LEAST_SECRET} characters`)
     return { id, secret: headerValue(secret) }
   })
   if (new Set(found.map((key) => key.id)).size < found.length) throw new Error('names a key twice')

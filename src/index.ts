@@ -1,13 +1,12 @@
 // Bursar as a library: the gateway's app to mount, and `gate()` to put in front of handlers of one's own.
 
 import type { Hono, MiddlewareHandler } from 'hono'
-import pino from 'pino'
 import { type App, createApp } from './app.ts'
 import { readFileConfig, readSettings } from './config.ts'
 import { type GateOptions, type GateVariables, gateMiddleware } from './middleware.ts'
 import type { UserPrice } from './providers/prices.ts'
 import { openRegistry, openStore } from './stores/index.ts'
-import { newCallId, systemClock, systemRandom } from './system.ts'
+import { newCallId, systemClock, systemLog, systemRandom } from './system.ts'
 
 export { ConfigError } from './config.ts'
 export type { GateOptions, GateVariables, HandlerUsage } from './middleware.ts'
@@ -43,13 +42,14 @@ export async function createBursar(options: BursarOptions = {}): Promise<Bursar>
     synchronous: settings.SQLITE_SYNCHRONOUS,
     keep: settings.USAGE_HISTORY_SIZE,
   })
+  const { log, flush } = systemLog(settings.LOG_LEVEL)
   const app: App = await createApp({
     settings,
     file,
     clock: systemClock,
     random: systemRandom,
     newCallId,
-    log: pino({ level: settings.LOG_LEVEL, base: null }),
+    log,
     store,
     registry: openRegistry(store),
   })
@@ -58,6 +58,9 @@ export async function createBursar(options: BursarOptions = {}): Promise<Bursar>
     gate: (gateOptions = {}) => gateMiddleware(app.gate, gateOptions),
     addPrice: (provider, model, price) => app.prices.addPrice(provider, model, price),
     reload: (config) => app.reload(readFileConfig(JSON.stringify(config ?? {}))),
-    close: (waitMs = settings.DRAIN_TIMEOUT_MS) => app.close(waitMs),
+    close: async (waitMs = settings.DRAIN_TIMEOUT_MS) => {
+      await app.close(waitMs)
+      flush()
+    },
   }
 }

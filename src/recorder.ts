@@ -1,8 +1,8 @@
 // Recorder: what happens after an answer and never in its way: the log line, the newest refusals, what was noticed about providers.
 
-import type { Logger } from 'pino'
+import pino, { type Logger } from 'pino'
 import type { Applicant } from './admission.ts'
-import type { Attempt, CallFacts, Outcome, UpstreamLimits } from './core/entry.ts'
+import type { CallFacts, Outcome, UpstreamLimits } from './core/entry.ts'
 import type { Instant } from './core/meter.ts'
 import { formatUsd } from './core/money.ts'
 import type { Problem } from './core/problem.ts'
@@ -34,6 +34,7 @@ const MOST_MODELS = 1_000
 
 export class Recorder {
   readonly #log: Logger
+  readonly #line: (json: string) => void
   readonly #store: Store
   readonly #refused = new Ring<RefusedCall>(KEPT_REFUSALS)
   readonly #upstream = new Map<string, SeenLimits>()
@@ -41,33 +42,15 @@ export class Recorder {
 
   constructor(log: Logger, store: Store) {
     this.#log = log
+    this.#line = lineWriter(log)
     this.#store = store
   }
 
   settled(facts: CallFacts, outcome: Outcome): void {
-    const { caller } = facts
     if (outcome.upstreamLimits)
       this.#upstream.set(facts.provider, { ...outcome.upstreamLimits, seenAtMs: outcome.settledAtMs })
     if (facts.costKnown && outcome.cost.totalNanoUsd > facts.reservedCostNanoUsd) this.#overQuote(facts, outcome)
-    this.#log.info(
-      {
-        call: facts.callId,
-        key: caller.key,
-        user: caller.user,
-        model: facts.requestedModel,
-        provider: facts.provider,
-        outcome: outcome.ending,
-        certainty: outcome.certainty,
-        input: inputTokens(outcome.usage),
-        output: outputTokens(outcome.usage),
-        costUsd: formatUsd(outcome.cost.totalNanoUsd),
-        ms: outcome.latencyMs,
-        firstMs: outcome.timeToFirstTokenMs,
-        stream: facts.streaming,
-        error: lastError(outcome.attempts),
-      },
-      'call',
-    )
+    if (this.#log.isLevelEnabled('info')) this.#line(callLine(facts, outcome))
   }
 
   refused(applicant: Applicant, refusal: Refusal, quote: Quote, now: Instant): void {
@@ -142,6 +125,45 @@ export class Recorder {
   }
 }
 
-function lastError(attempts: readonly Attempt[]): string | undefined {
-  return attempts.at(-1)?.error ?? undefined
+/** Writes finished lines to where a log goes: the one line of every call skips the formatting, a tenth of what a call costs. */
+function lineWriter(log: Logger): (json: string) => void {
+  const stream: unknown = Reflect.get(log, pino.symbols.streamSym)
+  if (typeof stream !== 'object' || stream === null || !('write' in stream) || typeof stream.write !== 'function')
+    return () => {}
+  const { write } = stream
+  return (json) => write.call(stream, `${json}\n`)
+}
+
+/** The line of one call, in pino's shape. Put together by hand: it is written for every call. */
+function callLine(facts: CallFacts, outcome: Outcome): string {
+  const { caller } = facts
+  const error = outcome.attempts.at(-1)?.error ?? null
+  return (
+    `{"level":30,"time":"${isoTime(outcome.settledAtMs)}","call":"${facts.callId}","key":${quoted(caller.key)},"user":${quoted(caller.user)}` +
+    `,"model":${quoted(facts.requestedModel)},"provider":"${facts.provider}","outcome":"${outcome.ending}"` +
+    `,"certainty":"${outcome.certainty}","input":${inputTokens(outcome.usage)},"output":${outputTokens(outcome.usage)}` +
+    `,"costUsd":"${formatUsd(outcome.cost.totalNanoUsd)}","ms":${outcome.latencyMs},"firstMs":${outcome.timeToFirstTokenMs}` +
+    `,"stream":${facts.streaming}${error === null ? '' : `,"error":${quoted(error)}`},"msg":"call"}`
+  )
+}
+
+let second = -1
+let secondText = ''
+
+/** ISO 8601, with all but the milliseconds remembered for a second. */
+function isoTime(wallMs: number): string {
+  const whole = Math.floor(wallMs / 1000)
+  if (whole !== second) {
+    second = whole
+    secondText = new Date(whole * 1000).toISOString().slice(0, 20)
+  }
+  return `${secondText}${String(wallMs - whole * 1000).padStart(3, '0')}Z`
+}
+
+const PLAIN = /^[\w .:/@+-]*$/
+
+/** A JSON string. Names are plain but for those a caller made up. */
+function quoted(text: string | null): string {
+  if (text === null) return 'null'
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
 }

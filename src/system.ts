@@ -5,9 +5,11 @@ import pino, { type Logger } from 'pino'
 import type { Clock } from './clock.ts'
 import { uuidV7Source } from './ids.ts'
 
+const { timeOrigin } = performance
+
 /** `monoMs` is the time since 1970 on a clock that never steps: comparable between runs, and steady within one. */
 export const systemClock: Clock = {
-  now: () => ({ wallMs: Date.now(), monoMs: Math.floor(performance.timeOrigin + performance.now()) }),
+  now: () => ({ wallMs: Date.now(), monoMs: Math.floor(timeOrigin + performance.now()) }),
 }
 
 export const systemRandom = (): number => Math.random()

@@ -53,13 +53,18 @@ export function isTimeZone(timeZone: string): boolean {
 
 /**
  * Minutes and hours are cut where the local clock shows a full one, and named by the UTC instant they start at: the local
- * name would stand for two hours on the night the clocks go back.
+ * name would stand for two hours on the night the clocks go back. Where they change by half an hour, one is cut short.
  */
 function clockWindow(span: 'minute' | 'hour', timeZone: string, wallMs: number): Window {
   const size = SPAN_MS[span]
-  const shift = ((offsetMs(timeZone, wallMs) % size) + size) % size
-  const startsAtMs = Math.floor((wallMs + shift) / size) * size - shift
-  return { id: `${span}:${new Date(startsAtMs).toISOString().slice(0, 16)}Z`, startsAtMs, endsAtMs: startsAtMs + size }
+  const offset = offsetMs(timeZone, wallMs)
+  const isSame = (atMs: number) => offsetMs(timeZone, atMs) === offset
+  const shift = ((offset % size) + size) % size
+  let startsAtMs = Math.floor((wallMs + shift) / size) * size - shift
+  let endsAtMs = startsAtMs + size
+  if (!isSame(startsAtMs)) startsAtMs = firstWhere(isSame, startsAtMs, wallMs)
+  if (!isSame(endsAtMs - 1)) endsAtMs = firstWhere((atMs) => !isSame(atMs), wallMs, endsAtMs)
+  return { id: `${span}:${new Date(startsAtMs).toISOString().slice(0, 16)}Z`, startsAtMs, endsAtMs }
 }
 
 /** Days and months are named by the local date; a day is 23 or 25 hours long where the clocks change. */

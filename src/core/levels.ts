@@ -78,9 +78,8 @@ export class Levels {
     for (const [index, charge] of summed.entries()) {
       if (charge.meter.refill === 'call') continue
       const kept = found[index] ?? this.#make(charge.meter, now)
-      const amount = take(kept.level, charge, now)
+      taken.push(take(kept.level, charge, now))
       this.#touch(kept)
-      taken.push(amount === charge.amount ? charge : { ...charge, amount })
     }
     return { charges: taken, short, overlooked }
   }

@@ -1,6 +1,7 @@
 // Meter: one limit on one subject, and the arithmetic of its level. Time is an argument; nothing here knows the clock.
 
 import type { Span } from './calendar.ts'
+import { divideUp } from './money.ts'
 
 /** Whom a limit is about. */
 export type Who =
@@ -47,6 +48,8 @@ export interface Charge {
   readonly capacity: bigint
   /** False in soft mode and for shadow limits: taken even where it does not fit. */
   readonly enforced: boolean
+  /** Once taken from a bucket: what had been taken from it altogether, this charge included. */
+  readonly mark?: bigint
 }
 
 /** Now, on both clocks. Buckets run on the monotonic one, windows on the wall. Whole milliseconds. */
@@ -65,6 +68,8 @@ export interface BucketLevel {
   /** What has drained of the next whole unit, in unit × milliseconds: carried, so that asking often mints nothing. */
   remainder: bigint
   atMs: number
+  /** Everything ever taken, whatever was given back: only differences matter. */
+  taken: bigint
 }
 
 export interface WindowLevel {
@@ -83,7 +88,7 @@ export type Shortfall =
   | { readonly kind: 'never' }
 
 export function newLevel(meter: Meter, now: Instant): Level {
-  if (meter.refill === 'steady') return { kind: 'bucket', used: 0n, remainder: 0n, atMs: now.monoMs }
+  if (meter.refill === 'steady') return { kind: 'bucket', used: 0n, remainder: 0n, atMs: now.monoMs, taken: 0n }
   return { kind: 'window', settled: 0n, reserved: 0n, endsAtMs: meter.endsAtMs }
 }
 
@@ -99,15 +104,16 @@ export function advance(level: Level, charge: Charge, now: Instant): void {
 }
 
 /** Takes a charge that fits, or one that is not enforced. Returns what was really taken: see `unenforcedRoom`. */
-export function take(level: Level, charge: Charge, now: Instant): bigint {
+export function take(level: Level, charge: Charge, now: Instant): Charge {
   if (level.kind === 'window') {
     level.reserved += charge.amount
-    return charge.amount
+    return charge
   }
   advance(level, charge, now)
-  const taken = charge.enforced ? charge.amount : least(charge.amount, unenforcedRoom(level, charge))
-  level.used += taken
-  return taken
+  const amount = charge.enforced ? charge.amount : least(charge.amount, unenforcedRoom(level, charge))
+  pour(level, amount)
+  const { meter, capacity, enforced } = charge
+  return { meter, amount, capacity, enforced, mark: level.taken }
 }
 
 /** Replaces what was taken by what was used. Never refuses; the difference may be a debt. */
@@ -119,8 +125,8 @@ export function settle(level: Level, charge: Charge, used: bigint, now: Instant)
   }
   advance(level, charge, now)
   const more = used - charge.amount
-  level.used += charge.enforced || more < 0n ? more : least(more, unenforcedRoom(level, charge))
-  if (level.used <= 0n) emptyBucket(level)
+  if (more < 0n) giveBack(level, charge, -more)
+  else pour(level, charge.enforced ? more : least(more, unenforcedRoom(level, charge)))
 }
 
 /** Gives back a charge as though it had never been taken. */
@@ -129,8 +135,29 @@ export function untake(level: Level, charge: Charge): void {
     level.reserved -= charge.amount
     return
   }
-  level.used -= charge.amount
-  if (level.used <= 0n) emptyBucket(level)
+  giveBack(level, charge, charge.amount)
+}
+
+function pour(level: BucketLevel, amount: bigint): void {
+  level.used += amount
+  level.taken += amount
+}
+
+/**
+ * Gives back at most what of the charge has not drained, first in first out: what drained while the bucket would have been
+ * empty without this call is gone. Giving that back too would promise it twice.
+ */
+function giveBack(level: BucketLevel, { meter, mark = level.taken }: Charge, amount: bigint): void {
+  const spanMs = BigInt(meter.spanMs)
+  const held = heldBy(level, spanMs)
+  const left = held - least(amount * spanMs, above(held - (level.taken - mark) * spanMs))
+  level.used = divideUp(left, spanMs)
+  level.remainder = level.used * spanMs - left
+}
+
+/** What has not drained, in unit × milliseconds: nothing is rounded. */
+function heldBy(level: BucketLevel, spanMs: bigint): bigint {
+  return level.used * spanMs - level.remainder
 }
 
 /** Undefined when the charge fits. Changes nothing. `level` is undefined where the meter was never touched. */

@@ -17,12 +17,12 @@ export function parseUsd(text: string): bigint | undefined {
 
 /** Nano-dollars to the shortest exact decimal: `1_500_000_000n` → `"1.5"`. */
 export function formatUsd(nanoUsd: bigint): string {
-  const sign = nanoUsd < 0n ? '-' : ''
-  const size = nanoUsd < 0n ? -nanoUsd : nanoUsd
-  const whole = size / NANO_PER_USD
-  const fraction = size % NANO_PER_USD
-  if (fraction === 0n) return `${sign}${whole}`
-  return `${sign}${whole}.${fraction.toString().padStart(9, '0').replace(/0+$/, '')}`
+  if (nanoUsd < 0n) return `-${formatUsd(-nanoUsd)}`
+  const digits = nanoUsd.toString().padStart(10, '0')
+  const whole = digits.slice(0, -9)
+  let end = digits.length
+  while (digits.charCodeAt(end - 1) === 0x30 && end > whole.length) end--
+  return end === whole.length ? whole : `${whole}.${digits.slice(whole.length, end)}`
 }
 
 declare global {

@@ -172,11 +172,13 @@ function dearest(ask: Ask, price: Price, { rates }: PriceStep, rules: QuoteRules
 }
 
 function inputRates(ask: Ask, rates: Rates, rules: QuoteRules): bigint[] {
-  const found = [rates.input]
+  const found = [rates.input, rates.cacheRead]
   if (ask.cacheWrite !== 'none' || rules.cachesUnasked) found.push(rates.cacheWrite5m)
   if (ask.cacheWrite === '1h') found.push(rates.cacheWrite1h)
   if (ask.audioInput) found.push(rates.audioInput)
-  if (ask.images > 0) found.push(rates.imageInput)
+  // What a body's size says nothing about may hold pictures, and sound that is cached.
+  if (ask.images > 0 || ask.unsizedInput) found.push(rates.imageInput)
+  if (ask.unsizedInput) found.push(rates.audioCacheRead)
   return found
 }
 

@@ -29,7 +29,8 @@ export function addEntry(tally: Tally, entry: Entry): void {
   tally.requests += 1
   tally.tokens += totalTokens(outcome.usage)
   tally.costNanoUsd += outcome.cost.totalNanoUsd
-  for (const name of TOKEN_CLASSES) tally.tokensByClass[name] += outcome.usage[name]
+  const { usage } = outcome
+  for (const name of TOKEN_CLASSES) if (usage[name] !== 0) tally.tokensByClass[name] += usage[name]
   tally[outcome.certainty] += 1
 }
 

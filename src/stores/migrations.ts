@@ -69,10 +69,11 @@ const FIRST = `
   CREATE TABLE level (
     key TEXT PRIMARY KEY,
     kind TEXT NOT NULL,
-    -- window: settled, reserved, ends at (null: never); bucket: used, remainder, at
+    -- window: settled, reserved, ends at (null: never); bucket: used, remainder, at, taken altogether
     used INTEGER NOT NULL,
     rest INTEGER NOT NULL,
-    at_ms INTEGER
+    at_ms INTEGER,
+    taken INTEGER NOT NULL
   ) WITHOUT ROWID;
 
   CREATE TABLE rollup (

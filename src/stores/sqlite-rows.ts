@@ -232,10 +232,10 @@ export class LevelRows {
     this.#slice = db.prepare('SELECT key FROM level WHERE key > ? ORDER BY key LIMIT ?')
     this.#prune = db.prepare(`DELETE FROM level WHERE key > ? AND key <= ?
       AND ((kind = 'window' AND rest = 0 AND at_ms < ?) OR (kind = 'bucket' AND at_ms < ?))`)
-    this.#find = db.prepare('SELECT kind, used, rest, at_ms FROM level WHERE key = ?')
+    this.#find = db.prepare('SELECT kind, used, rest, at_ms, taken FROM level WHERE key = ?')
     this.#find.setReadBigInts(true)
-    this.#save = db.prepare(`INSERT INTO level (key, kind, used, rest, at_ms) VALUES (?, ?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET used = excluded.used, rest = excluded.rest, at_ms = excluded.at_ms`)
+    this.#save = db.prepare(`INSERT INTO level (key, kind, used, rest, at_ms, taken) VALUES (?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET used = excluded.used, rest = excluded.rest, at_ms = excluded.at_ms, taken = excluded.taken`)
   }
 
   /** A bucket stored with a time to come (the clock was set back since) goes on from now: it mints nothing and is not frozen. */
@@ -244,7 +244,13 @@ export class LevelRows {
     if (!row) return undefined
     const atMs = count(row.at_ms)
     if (row.kind === 'bucket') {
-      return { kind: 'bucket', used: big(row.used), remainder: big(row.rest), atMs: Math.min(atMs ?? monoMs, monoMs) }
+      return {
+        kind: 'bucket',
+        used: big(row.used),
+        remainder: big(row.rest),
+        atMs: Math.min(atMs ?? monoMs, monoMs),
+        taken: big(row.taken),
+      }
     }
     return {
       kind: 'window',
@@ -255,10 +261,11 @@ export class LevelRows {
   }
 
   save(key: string, level: Level): void {
-    if (level.kind === 'bucket') this.#save.get(key, 'bucket', int64(level.used), level.remainder, level.atMs)
+    if (level.kind === 'bucket')
+      this.#save.get(key, 'bucket', int64(level.used), level.remainder, level.atMs, int64(level.taken))
     else {
       const endsAtMs = Number.isFinite(level.endsAtMs) ? level.endsAtMs : null
-      this.#save.get(key, 'window', int64(level.settled), int64(level.reserved), endsAtMs)
+      this.#save.get(key, 'window', int64(level.settled), int64(level.reserved), endsAtMs, 0)
     }
   }
 

@@ -21,6 +21,7 @@ import {
   type SettleResult,
   type Store,
   StoreUnavailable,
+  StoreUnusable,
   type SumQuery,
 } from './store.ts'
 
@@ -75,7 +76,8 @@ export class SqliteStore implements Store {
       this.#settleLeftOpen()
     } catch (error) {
       this.#file.release()
-      throw error
+      if (error instanceof StoreUnavailable) throw error
+      throw new StoreUnusable(`${path} cannot be read: ${error}`, { cause: error })
     }
     this.#reader = path === ':memory:' ? new InlineReader(db) : new WorkerReader(path, checkpointMs)
   }

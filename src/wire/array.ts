@@ -1,6 +1,7 @@
 // Array tap: a JSON array sent element by element, as Gemini streams without `alt=sse`. Shows each element to a meter.
 
 import type { Metered, Tap } from './dialect.ts'
+import { Pile } from './pile.ts'
 import type { EventMeter } from './sse.ts'
 
 const NOTHING = Buffer.alloc(0)
@@ -16,9 +17,10 @@ export class ArrayTap implements Tap {
   #inString = false
   /** Inside a string: the byte before was a backslash that escapes. */
   #escaped = false
-  /** The unfinished element's chunks. */
-  #element: Buffer[] = []
-  #elementBytes = 0
+  /** What has come of the unfinished element. */
+  readonly #element = new Pile()
+  /** The element grew too long; bytes up to its end are not looked at. */
+  #tooLong = false
   #events = 0
 
   constructor(meter: EventMeter) {
@@ -93,16 +95,14 @@ export class ArrayTap implements Tap {
   }
 
   #keep(bytes: Buffer): void {
-    this.#elementBytes += bytes.length
-    if (this.#elementBytes <= MAX_ELEMENT_BYTES) this.#element.push(bytes)
-    else this.#element = []
+    this.#tooLong ||= this.#element.length + bytes.length > MAX_ELEMENT_BYTES
+    if (this.#tooLong) this.#element.take()
+    else this.#element.push(bytes)
   }
 
   #finishElement(): void {
     this.#events++
-    const whole = this.#elementBytes <= MAX_ELEMENT_BYTES
-    if (whole) this.#meter.data(Buffer.concat(this.#element))
-    this.#element = []
-    this.#elementBytes = 0
+    if (!this.#tooLong) this.#meter.data(this.#element.take())
+    this.#tooLong = false
   }
 }

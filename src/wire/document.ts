@@ -1,6 +1,7 @@
 // Document tap: an answer that is one JSON document, kept whole until it ends, since its usage is needed before its headers go out.
 
 import type { Metered, Tap } from './dialect.ts'
+import { Pile } from './pile.ts'
 
 const NOTHING = Buffer.alloc(0)
 
@@ -13,7 +14,8 @@ export type DocumentMeter = (document: Buffer) => Metered | undefined
  */
 export class DocumentTap implements Tap {
   readonly #read: DocumentMeter
-  #chunks: Buffer[] = []
+  readonly #document = new Pile()
+  #chunks = 0
   #metered: Metered | undefined
   #readable = false
 
@@ -29,7 +31,7 @@ export class DocumentTap implements Tap {
   }
 
   get events(): number {
-    return this.#chunks.length
+    return this.#chunks
   }
 
   metered(): Metered | undefined {
@@ -37,19 +39,18 @@ export class DocumentTap implements Tap {
   }
 
   push(chunk: Buffer): Buffer {
-    this.#chunks.push(chunk)
+    this.#document.push(chunk)
+    this.#chunks++
     return chunk
   }
 
   end(): Buffer {
     try {
-      const [first] = this.#chunks
-      this.#metered = this.#read(this.#chunks.length === 1 && first ? first : Buffer.concat(this.#chunks))
+      this.#metered = this.#read(this.#document.take())
       this.#readable = true
     } catch {
       this.#readable = false
     }
-    this.#chunks = []
     return NOTHING
   }
 }

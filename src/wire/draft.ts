@@ -72,6 +72,23 @@ export function eachObject(json: JsonCursor, read: () => void): void {
   }
 }
 
+const SILENT = new Set(['text', 'image', 'TEXT', 'IMAGE'])
+
+/** True when an answer is asked for in another modality than these; Google takes them by number too. */
+export function readAudioOutput(json: JsonCursor): boolean {
+  if (json.peek() !== '[') return isAudible(json)
+  let audible = false
+  json.enterArray()
+  while (json.nextElement()) audible = isAudible(json) || audible
+  return audible
+}
+
+function isAudible(json: JsonCursor): boolean {
+  const isNull = json.peek() === 'n'
+  const modality = json.stringOrNull()
+  return !isNull && (modality === null || !SILENT.has(modality))
+}
+
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

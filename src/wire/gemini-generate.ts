@@ -14,12 +14,13 @@ import {
   isRecord,
   lengthOf,
   readAnswers,
+  readAudioOutput,
   readMedia,
   recordOf,
 } from './draft.ts'
 import { inserted, type Splice, spliced } from './edit.ts'
 import { refusalDetails } from './figures.ts'
-import { Fields, JsonCursor, type Range } from './json.ts'
+import { Fields, invalid, JsonCursor, type Range } from './json.ts'
 import { type EventMeter, hasValue, SseTap } from './sse.ts'
 import { normalisedBytes } from './text.ts'
 
@@ -46,7 +47,9 @@ const CONFIG = new Fields(
 )
 const CONTENT = new Fields('parts')
 const PART = new Fields('inlineData', 'inline_data', 'fileData', 'file_data', 'functionResponse', 'function_response')
-const INLINE = new Fields('mimeType', 'mime_type', 'data')
+const MEDIA = new Fields('mimeType', 'mime_type', 'data')
+/** Media without sound, which has a price of its own. */
+const SILENT = /^(image|text|application)\//
 const RESPONSE = new Fields('parts')
 const TOOL = new Fields('functionDeclarations', 'function_declarations')
 
@@ -59,6 +62,7 @@ interface Spots {
   readonly opened: number
   isEmpty: boolean
   config: { readonly opened: number; isEmpty: boolean } | null
+  nullConfig: Range | null
   cap: Range | null
 }
 
@@ -110,7 +114,7 @@ function withoutKey(query: string): string {
 function read(body: Buffer, line: RequestLine): Reading {
   const json = new JsonCursor(body)
   const draft = draftOf(normalisedBytes(body))
-  const spots: Spots = { opened: json.position + 1, isEmpty: false, config: null, cap: null }
+  const spots: Spots = { opened: json.position + 1, isEmpty: false, config: null, nullConfig: null, cap: null }
   draft.model = modelInPath(line.path)
   draft.stream = line.path.endsWith(':streamGenerateContent')
   const members = eachField(json, BODY, (field) => readMember(json, BODY_NAMES[field] ?? '', draft, spots))
@@ -144,8 +148,10 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
 }
 
 function readConfig(json: JsonCursor, draft: Draft, spots: Spots): void {
+  if (spots.config || spots.nullConfig) throw invalid('generationConfig', 'must not come twice')
   if (json.peek() !== '{') {
-    json.skip()
+    if (json.peek() !== 'n') throw invalid('generationConfig', 'must be an object')
+    spots.nullConfig = json.skip()
     return
   }
   const config = { opened: json.position + 1, isEmpty: false }
@@ -156,8 +162,8 @@ function readConfig(json: JsonCursor, draft: Draft, spots: Spots): void {
       spots.cap = json.skip()
       const cap = json.countAt(spots.cap, name, 1)
       if (cap !== null) draft.outputCap = Math.max(draft.outputCap ?? 0, cap)
-    } else if (name === 'candidateCount') draft.answers = readAnswers(json, name)
-    else draft.audioOutput = json.text(json.skip()).includes('AUDIO')
+    } else if (name === 'candidateCount') draft.answers = Math.max(draft.answers, readAnswers(json, name))
+    else draft.audioOutput = readAudioOutput(json) || draft.audioOutput
   })
   config.isEmpty = members === 0
 }
@@ -174,26 +180,22 @@ function readPart(json: JsonCursor, draft: Draft): void {
   eachField(json, PART, (field) => {
     const name = PART_NAMES[field]
     if (json.peek() !== '{') json.skip()
-    else if (name === 'inlineData') readInline(json, draft)
-    else if (name === 'functionResponse') {
-      // A function may answer with media of its own.
-      eachField(json, RESPONSE, () => eachObject(json, () => readPart(json, draft)))
-    } else {
-      draft.unsizedInput = true
-      json.skip()
-    }
+    else if (name === 'inlineData' || name === 'fileData') readBlob(json, draft, name === 'inlineData')
+    // A function may answer with media of its own.
+    else eachField(json, RESPONSE, () => eachObject(json, () => readPart(json, draft)))
   })
 }
 
-function readInline(json: JsonCursor, draft: Draft): void {
+/** Media, inline or stored. Only an inline image counts as one: a stored file is what its caller says it is. */
+function readBlob(json: JsonCursor, draft: Draft, inline: boolean): void {
   let type = ''
-  eachField(json, INLINE, (field) => {
-    if (INLINE.names[field] === 'data') readMedia(json, draft)
+  eachField(json, MEDIA, (field) => {
+    if (MEDIA.names[field] === 'data') readMedia(json, draft)
     else type = json.stringOrNull() ?? ''
   })
-  if (type.startsWith('image/')) draft.images++
+  if (inline && type.startsWith('image/')) draft.images++
   else draft.unsizedInput = true
-  if (type.startsWith('audio/') || type.startsWith('video/')) draft.audioInput = true
+  if (!SILENT.test(type)) draft.audioInput = true
 }
 
 /** A tool entry with anything but function declarations is run by Google: search, code, URL context. */
@@ -213,6 +215,7 @@ function edit(body: Buffer, spots: Spots, edits: Edits): Buffer {
     const text = String(edits.cap.tokens)
     const member = `"maxOutputTokens":${text}`
     if (spots.cap) splices.push({ ...spots.cap, text })
+    else if (spots.nullConfig) splices.push({ ...spots.nullConfig, text: `{${member}}` })
     else if (spots.config) splices.push(inserted(spots.config.opened, member, spots.config.isEmpty))
     else splices.push(inserted(spots.opened, `"generationConfig":{${member}}`, spots.isEmpty))
   }

@@ -272,8 +272,9 @@ export class JsonCursor {
   }
 
   #space(): void {
-    let byte = this.#bytes[this.#at]
-    while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) byte = this.#bytes[++this.#at]
+    let byte = this.#bytes[this.#at] ?? QUOTE
+    while (byte <= 0x20 && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09))
+      byte = this.#bytes[++this.#at] ?? QUOTE
   }
 
   /** The string literal at `[start, end)`, quotes included, decoded. */

@@ -11,6 +11,7 @@ import {
   isRecord,
   lengthOf,
   readAnswers,
+  readAudioOutput,
   readMedia,
   recordOf,
 } from './draft.ts'
@@ -124,7 +125,7 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       draft.user = json.stringOrNull()
       return
     case 'modalities':
-      draft.audioOutput = json.text(json.skip()).includes('"audio"')
+      draft.audioOutput = readAudioOutput(json)
       return
     case 'prediction':
       draft.predictionBytes = json.peek() === '{' ? lengthOf(json.skip()) : 0 * lengthOf(json.skip())
@@ -238,7 +239,8 @@ function readAnswer(json: JsonCursor, bytes: Buffer): Answer {
 }
 
 function valueAt(bytes: Buffer, { start, end }: Range): unknown {
-  return JSON.parse(bytes.toString('utf8', start, end))
+  // Nothing but counts is read from it, so the encoding of its text does not matter.
+  return JSON.parse(bytes.toString('latin1', start, end))
 }
 
 /** OpenAI's counts hold their parts inside; ours are disjoint. Parts that contradict their total are cut to fit. */

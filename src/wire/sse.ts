@@ -1,6 +1,7 @@
 // SSE tap: finds the few events of a stream that matter, whatever way the bytes were cut. Parses nothing else.
 
 import type { Metered, Tap } from './dialect.ts'
+import { Pile } from './pile.ts'
 
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
@@ -32,8 +33,7 @@ export class SseTap implements Tap {
   readonly #meter: EventMeter
   readonly #hides: boolean
   /** The unfinished line (or, with `hides`, unfinished event) at the end of what has come. Joined only when it is finished. */
-  #carry: Buffer[] = []
-  #carriedBytes = 0
+  readonly #carry = new Pile()
   /** Inside a line that grew too long; bytes up to its end are not looked at. */
   #inLongLine = false
   #events = 0
@@ -65,7 +65,7 @@ export class SseTap implements Tap {
 
   push(chunk: Buffer): Buffer {
     if (this.#inLongLine) return this.#pastLongLine(chunk)
-    if (this.#carriedBytes === 0 && endsEvent(chunk) && !this.#meter.mayMatter(chunk)) {
+    if (this.#carry.length === 0 && endsEvent(chunk) && !this.#meter.mayMatter(chunk)) {
       this.#events += occurrences(chunk, DATA)
       return chunk
     }
@@ -104,20 +104,17 @@ export class SseTap implements Tap {
 
   /** Returns what of `rest` can go on at once: all of it when nothing is hidden here, or when it is too long to hold back. */
   #keep(rest: Buffer): Buffer {
-    if (rest.length > 0) this.#carry.push(rest)
-    this.#carriedBytes += rest.length
-    if (this.#carriedBytes <= (this.#hides ? MAX_HELD_BYTES : MAX_LINE_BYTES)) return this.#hides ? NOTHING : rest
+    this.#carry.push(rest)
+    if (this.#carry.length <= (this.#hides ? MAX_HELD_BYTES : MAX_LINE_BYTES)) return this.#hides ? NOTHING : rest
     this.#inLongLine = true
     const held = this.#takeCarry(NOTHING)
     return this.#hides ? held : rest
   }
 
   #takeCarry(chunk: Buffer): Buffer {
-    if (this.#carriedBytes === 0) return chunk
-    const bytes = Buffer.concat([...this.#carry, chunk])
-    this.#carry = []
-    this.#carriedBytes = 0
-    return bytes
+    if (this.#carry.length === 0) return chunk
+    this.#carry.push(chunk)
+    return this.#carry.take()
   }
 
   #pastLongLine(chunk: Buffer): Buffer {
@@ -161,8 +158,10 @@ function endsEvent(chunk: Buffer): boolean {
   return chunk[last - 1] === LINE_FEED || (chunk[last - 1] === CARRIAGE_RETURN && chunk[last - 2] === LINE_FEED)
 }
 
-/** Right after the blank line that ends the event at `from`, or 0 when it is unfinished. */
+/** Right after the blank line that ends the event at `from`, or 0 when it is unfinished. A blank line there stands alone. */
 function eventEnd(bytes: Buffer, from: number): number {
+  if (bytes[from] === LINE_FEED) return from + 1
+  if (bytes[from] === CARRIAGE_RETURN && bytes[from + 1] === LINE_FEED) return from + 2
   for (let feed = bytes.indexOf(LINE_FEED, from); feed >= 0; feed = bytes.indexOf(LINE_FEED, feed + 1)) {
     if (bytes[feed + 1] === LINE_FEED) return feed + 2
     if (bytes[feed + 1] === CARRIAGE_RETURN && bytes[feed + 2] === LINE_FEED) return feed + 3

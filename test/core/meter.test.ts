@@ -1,0 +1,291 @@
+// Meters: the arithmetic of buckets and windows, as tables and as properties over random sequences.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  advance,
+  type BucketLevel,
+  type Charge,
+  isIdle,
+  type Level,
+  type Meter,
+  newLevel,
+  settle,
+  shortfall,
+  take,
+  untake,
+  viewOf,
+} from '../../src/core/meter.ts'
+
+const meter = (some: Partial<Meter> = {}): Meter => ({
+  key: 'm',
+  name: 'tokens_per_minute',
+  who: 'global',
+  subject: '',
+  what: 'tokens',
+  span: 'minute',
+  refill: 'steady',
+  spanMs: 60_000,
+  endsAtMs: Number.POSITIVE_INFINITY,
+  ...some,
+})
+const charge = (amount: bigint, capacity: bigint, some: Partial<Meter> = {}, enforced = true): Charge => ({
+  meter: meter(some),
+  amount,
+  capacity,
+  enforced,
+})
+const at = (ms: number) => ({ wallMs: ms, monoMs: ms })
+const bucket = (used: bigint, atMs = 0, remainder = 0n): BucketLevel => ({
+  kind: 'bucket',
+  used,
+  remainder,
+  atMs,
+  taken: 0n,
+})
+
+describe('shortfall', () => {
+  const window = { refill: 'window', endsAtMs: 1000 } as const
+  const total = { refill: 'window' } as const
+  test.each([
+    ['an empty bucket takes its capacity', bucket(0n), charge(60n, 60n), 0, undefined],
+    ['one unit over it never fits', bucket(0n), charge(61n, 60n), 0, { kind: 'never' }],
+    ['a full bucket drains a unit per second', bucket(60n), charge(1n, 60n), 0, { kind: 'time', waitMs: 1000 }],
+    ['a millisecond before it does not fit', bucket(60n), charge(1n, 60n), 999, { kind: 'time', waitMs: 1 }],
+    ['then it does', bucket(60n), charge(1n, 60n), 1000, undefined],
+    ['a carried remainder counts', bucket(60n, 0, 59_940n), charge(1n, 60n), 0, { kind: 'time', waitMs: 1 }],
+    ['debt is paid first', bucket(120n), charge(1n, 60n), 0, { kind: 'time', waitMs: 61_000 }],
+    [
+      'a clock that stepped back adds to the wait',
+      bucket(60n, 500),
+      charge(1n, 60n),
+      0,
+      { kind: 'time', waitMs: 1500 },
+    ],
+    ['no capacity is never, even for nothing', bucket(5n), charge(0n, 0n), 0, { kind: 'never' }],
+    [
+      'a window has room',
+      { kind: 'window', settled: 40n, reserved: 20n, endsAtMs: 1000 },
+      charge(40n, 100n, window),
+      0,
+      undefined,
+    ],
+    [
+      'open calls may make room',
+      { kind: 'window', settled: 40n, reserved: 20n, endsAtMs: 1000 },
+      charge(41n, 100n, window),
+      0,
+      { kind: 'inFlight' },
+    ],
+    [
+      'only the turn makes room',
+      { kind: 'window', settled: 80n, reserved: 0n, endsAtMs: 1000 },
+      charge(30n, 100n, window),
+      400,
+      { kind: 'time', waitMs: 600 },
+    ],
+    [
+      'a total never turns',
+      { kind: 'window', settled: 80n, reserved: 0n, endsAtMs: Number.POSITIVE_INFINITY },
+      charge(30n, 100n, total),
+      0,
+      { kind: 'never' },
+    ],
+    [
+      'a free call passes a spent budget',
+      { kind: 'window', settled: 200n, reserved: 0n, endsAtMs: 1000 },
+      charge(0n, 100n, { ...window, what: 'cost' }),
+      0,
+      undefined,
+    ],
+    ['a call of its own: over', undefined, charge(5n, 4n, { refill: 'call' }), 0, { kind: 'never' }],
+    ['a call of its own: within', undefined, charge(4n, 4n, { refill: 'call' }), 0, undefined],
+  ] as [string, Level | undefined, Charge, number, unknown][])('%s', (_name, level, some, ms, expected) => {
+    const before = structuredClone(level)
+    expect(shortfall(level, some, at(ms))).toEqual(expected)
+    expect(level).toEqual(before)
+  })
+})
+
+const capacities = fc.bigInt({ min: 1n, max: 100_000n })
+const spans = fc.constantFrom(1000, 60_000, 3_600_000)
+
+test('many small steps drain what one big step does', () => {
+  const steps = fc.array(fc.integer({ min: 0, max: 5000 }), { maxLength: 50 })
+  const property = fc.property(capacities, spans, fc.bigInt(0n, 200_000n), steps, (capacity, spanMs, used, list) => {
+    const [small, big] = [bucket(used), bucket(used)]
+    let now = 0
+    for (const step of list) advance(small, charge(0n, capacity, { spanMs }), at((now += step)))
+    advance(big, charge(0n, capacity, { spanMs }), at(now))
+    expect([small.used, small.remainder]).toEqual([big.used, big.remainder])
+  })
+  fc.assert(property, { numRuns: 500 })
+})
+
+test('waiting exactly as long as told admits; one millisecond less refuses', () => {
+  const property = fc.property(
+    capacities,
+    spans,
+    fc.bigInt(0n, 300_000n),
+    fc.nat(1_000_000),
+    fc.integer({ min: -10_000, max: 10_000_000 }),
+    fc.double({ min: 0, max: 1, noNaN: true }),
+    (capacity, spanMs, used, rest, now, part) => {
+      const level = bucket(used, 0, BigInt(rest % spanMs))
+      const wanted = charge(1n + BigInt(Math.floor(Number(capacity - 1n) * part)), capacity, { spanMs })
+      const short = shortfall(level, wanted, at(now))
+      if (!short) return
+      if (short.kind !== 'time') throw new Error(short.kind)
+      expect(shortfall(level, wanted, at(now + short.waitMs - 1))).toBeDefined()
+      expect(shortfall(level, wanted, at(now + short.waitMs))).toBeUndefined()
+      const polled = { ...level }
+      for (const ms of [0.1, 0.5, 0.9]) advance(polled, wanted, at(now + Math.floor(short.waitMs * ms)))
+      expect(shortfall(polled, wanted, at(now + short.waitMs - 1))).toBeDefined()
+      expect(shortfall(polled, wanted, at(now + short.waitMs))).toBeUndefined()
+    },
+  )
+  fc.assert(property, { numRuns: 5000 })
+})
+
+/** Calls in random order: each is taken when it fits, and settled after a while at some part of what it took. */
+interface Drawn {
+  readonly afterMs: number
+  readonly part: number
+  readonly openMs: number
+  readonly usedPart: number
+}
+const drawn: fc.Arbitrary<Drawn> = fc.record({
+  afterMs: fc.oneof(fc.constantFrom(0, 0, 1000, 60_000), fc.integer({ min: 0, max: 90_000 })),
+  part: fc.oneof(fc.constantFrom(1, 0.5), fc.double({ min: 0, max: 1, noNaN: true })),
+  openMs: fc.oneof(fc.constantFrom(0, 1000, 60_000, 61_000), fc.integer({ min: 0, max: 200_000 })),
+  usedPart: fc.oneof(fc.constant(0), fc.constant(1), fc.double({ min: 0, max: 1, noNaN: true })),
+})
+
+/** What a bucket admitted, by when, and what of it was really used. */
+function admitted(calls: readonly Drawn[], capacity: bigint, spanMs: number): { ms: number; used: bigint }[] {
+  const found: { ms: number; used: bigint }[] = []
+  const level = newLevel(meter({ spanMs }), at(0))
+  let open: { charge: Charge; endMs: number; used: bigint }[] = []
+  let now = 0
+  const end = (until: number) => {
+    open.sort((a, b) => a.endMs - b.endMs)
+    for (const call of open.filter(({ endMs }) => endMs <= until)) settle(level, call.charge, call.used, at(call.endMs))
+    open = open.filter(({ endMs }) => endMs > until)
+  }
+  for (const { afterMs, part, openMs, usedPart } of calls) {
+    now += afterMs
+    end(now)
+    const wanted = charge(BigInt(Math.ceil(Number(capacity) * part)) || 1n, capacity, { spanMs })
+    if (shortfall(level, wanted, at(now))) continue
+    const taken = take(level, wanted, at(now))
+    const used = BigInt(Math.floor(Number(wanted.amount) * usedPart))
+    open.push({ charge: taken, endMs: now + openMs, used })
+    found.push({ ms: now, used })
+  }
+  return found
+}
+
+test('over any stretch of time a bucket promises no more than its capacity and what drained in it', () => {
+  const property = fc.property(capacities, spans, fc.array(drawn, { maxLength: 40 }), (capacity, spanMs, calls) => {
+    const list = admitted(calls, capacity, spanMs)
+    for (let first = 0; first < list.length; first++) {
+      let sum = 0n
+      for (let last = first; last < list.length; last++) {
+        const from = list[first]?.ms ?? 0
+        const { ms, used } = list[last] ?? { ms: 0, used: 0n }
+        sum += used
+        // In unit × ms, so that nothing is rounded. One unit of slack: drained time is carried, not lost.
+        const most = (capacity + 1n) * BigInt(spanMs) + BigInt(ms - from) * capacity
+        expect(sum * BigInt(spanMs) <= most).toBe(true)
+      }
+    }
+  })
+  fc.assert(property, { numRuns: 1500 })
+})
+
+test('giving back what was just taken leaves a level as though nothing had been, at once and after a while', () => {
+  const property = fc.property(
+    capacities,
+    fc.bigInt(0n, 50_000n),
+    fc.nat(59_999),
+    fc.bigInt(1n, 50_000n),
+    fc.nat(100_000),
+    fc.nat(100_000),
+    (capacity, used, rest, amount, before, after) => {
+      const start = bucket(used, 0, used === 0n ? 0n : BigInt(rest))
+      const some = charge(amount, capacity)
+      const level = { ...start }
+      const taken = take(level, some, at(before))
+      advance(level, some, at(before + after))
+      untake(level, taken)
+      const other = { ...start }
+      advance(other, some, at(before + after))
+      expect({ ...level, taken: 0n }).toEqual(other)
+    },
+  )
+  fc.assert(property, { numRuns: 1000 })
+})
+
+test('what is given back to a bucket never leaves it emptier than if the call had only taken what it used', () => {
+  // One call among others, against the same others without it: what the bucket owes afterwards must not be less.
+  const others = fc.array(fc.record({ afterMs: fc.nat(5000), amount: fc.bigInt(0n, 40n) }), { maxLength: 12 })
+  const property = fc.property(others, fc.nat(12), fc.nat(5000), fc.bigInt(0n, 60n), (list, place, afterMs, used) => {
+    const [withIt, without] = [bucket(0n), bucket(0n)]
+    const some = (amount: bigint) => charge(amount, 60n, {}, true)
+    let now = 0
+    let taken: Charge | undefined
+    for (const [index, other] of list.entries()) {
+      now += other.afterMs
+      if (index === place) {
+        taken = take(withIt, some(60n), at(now))
+        take(without, some(used), at(now))
+      }
+      for (const level of [withIt, without]) take(level, some(other.amount), at(now))
+    }
+    now += afterMs
+    if (!taken) return
+    settle(withIt, taken, used, at(now))
+    advance(without, some(0n), at(now))
+    expect(withIt.used).toBeGreaterThanOrEqual(without.used)
+  })
+  fc.assert(property, { numRuns: 2000 })
+})
+
+test('what drained while a call was open is not given back a second time', () => {
+  const level = bucket(0n)
+  const first = take(level, charge(60n, 60n), at(0))
+  take(level, charge(60n, 60n), at(60_000))
+  settle(level, first, 0n, at(60_000))
+  expect(shortfall(level, charge(1n, 60n), at(60_000))).toEqual({ kind: 'time', waitMs: 1000 })
+})
+
+test('a clock that steps back mints nothing, and one that stepped forward goes on from there', () => {
+  const level = bucket(60n)
+  const some = charge(1n, 60n)
+  advance(level, some, at(10_000))
+  for (const ms of [9000, 0, -5, 9999]) advance(level, some, at(ms))
+  expect(level).toEqual(bucket(50n, 10_000))
+  advance(level, some, at(11_000))
+  expect(level.used).toBe(49n)
+})
+
+test('a changed capacity needs no conversion', () => {
+  const level = bucket(50n)
+  expect(shortfall(level, charge(1n, 40n), at(0))).toEqual({ kind: 'time', waitMs: 16_500 })
+  expect(shortfall(level, charge(30n, 80n), at(0))).toBeUndefined()
+})
+
+test('views show what is free, never less than nothing, and when a level is as good as new', () => {
+  expect(viewOf(bucket(90n), charge(0n, 60n), at(0))).toMatchObject({ settled: 90n, free: 0n, resetMs: 90_000 })
+  expect(viewOf(bucket(90n), charge(0n, 60n), at(90_000))).toMatchObject({ settled: 0n, free: 60n, resetMs: 0 })
+  expect(viewOf(bucket(9n), charge(0n, 0n), at(0))).toMatchObject({ free: 0n, resetMs: 0 })
+  const turning = charge(0n, 10n, { refill: 'window', endsAtMs: 700 })
+  expect(viewOf(undefined, turning, at(100))).toMatchObject({ settled: 0n, reserved: 0n, free: 10n, resetMs: 600 })
+  const held: Level = { kind: 'window', settled: 4n, reserved: 9n, endsAtMs: 700 }
+  expect(viewOf(held, turning, at(900))).toMatchObject({ settled: 4n, reserved: 9n, free: 0n, resetMs: 0 })
+})
+
+test('idle levels need not be kept', () => {
+  expect([isIdle(bucket(0n)), isIdle(bucket(1n))]).toEqual([true, false])
+  expect(isIdle({ kind: 'window', settled: 0n, reserved: 1n, endsAtMs: 0 })).toBe(false)
+})

@@ -1,0 +1,91 @@
+// Spoken: requests and answers in each dialect, with the usage a test wants them to have.
+
+export const SPOKEN = ['openai', 'anthropic', 'gemini'] as const
+/** A dialect, by the name of the provider that speaks it. */
+export type Spoken = (typeof SPOKEN)[number]
+
+/** A dollar per million tokens in, two out: a token in costs 1,000 nano-dollars, one out 2,000. */
+export const PRICE = { provider: '*', model: 'm', input: '1', output: '2', contextWindow: 200_000, maxOutput: 8_000 }
+export const NANO_PER_INPUT = 1_000n
+export const NANO_PER_OUTPUT = 2_000n
+
+/** What an answer says it used. */
+export interface Said {
+  readonly input: number
+  readonly output: number
+}
+
+export const costOfSaid = ({ input, output }: Said): bigint =>
+  BigInt(input) * NANO_PER_INPUT + BigInt(output) * NANO_PER_OUTPUT
+
+export interface Wanted {
+  readonly model?: string
+  readonly text?: string
+  readonly cap?: number
+  readonly stream?: boolean
+}
+
+/** A call's path and body. */
+export function requestFor(spoken: Spoken, { model = 'm', text = 'hello', cap, stream = false }: Wanted = {}) {
+  const messages = [{ role: 'user', content: text }]
+  if (spoken === 'openai') {
+    const body = { model, messages, ...(cap === undefined ? {} : { max_completion_tokens: cap }), stream }
+    return { path: '/v1/chat/completions', body: JSON.stringify(body) }
+  }
+  if (spoken === 'anthropic') {
+    const body = { model, messages, ...(cap === undefined ? {} : { max_tokens: cap }), stream }
+    return { path: '/v1/messages', body: JSON.stringify(body) }
+  }
+  const contents = [{ role: 'user', parts: [{ text }] }]
+  const body = { contents, ...(cap === undefined ? {} : { generationConfig: { maxOutputTokens: cap } }) }
+  const method = stream ? 'streamGenerateContent?alt=sse' : 'generateContent'
+  return { path: `/v1beta/models/${encodeURIComponent(model)}:${method}`, body: JSON.stringify(body) }
+}
+
+export function wholeAnswer(spoken: Spoken, { input, output }: Said): string {
+  if (spoken === 'openai') {
+    const choices = [{ index: 0, message: { role: 'assistant', content: 'hi' }, finish_reason: 'stop' }]
+    const usage = { prompt_tokens: input, completion_tokens: output, total_tokens: input + output }
+    return JSON.stringify({ id: 'c', object: 'chat.completion', model: 'm', choices, usage })
+  }
+  if (spoken === 'anthropic') {
+    const usage = { input_tokens: input, output_tokens: output }
+    const content = [{ type: 'text', text: 'hi' }]
+    return JSON.stringify({ id: 'c', type: 'message', model: 'm', content, stop_reason: 'end_turn', usage })
+  }
+  const usageMetadata = { promptTokenCount: input, candidatesTokenCount: output, totalTokenCount: input + output }
+  const candidates = [{ content: { role: 'model', parts: [{ text: 'hi' }] }, finishReason: 'STOP' }]
+  return JSON.stringify({ candidates, usageMetadata, modelVersion: 'm' })
+}
+
+/** A stream's events in order: the usage is in the last but one, or for Gemini in the last. */
+export function eventsOf(spoken: Spoken, { input, output }: Said, words = ['Hel', 'lo', ' there']): string[] {
+  if (spoken === 'openai') {
+    const chunk = (choices: unknown[], usage: unknown = null) =>
+      `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', model: 'm', choices, usage })}\n\n`
+    const usage = { prompt_tokens: input, completion_tokens: output, total_tokens: input + output }
+    return [
+      ...words.map((content) => chunk([{ index: 0, delta: { content }, finish_reason: null }])),
+      chunk([{ index: 0, delta: {}, finish_reason: 'stop' }]),
+      chunk([], usage),
+      'data: [DONE]\n\n',
+    ]
+  }
+  if (spoken === 'anthropic') {
+    const event = (type: string, more: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+    const start = { id: 'c', model: 'm', content: [], usage: { input_tokens: input, output_tokens: 1 } }
+    return [
+      event('message_start', { message: start }),
+      ...words.map((text) => event('content_block_delta', { index: 0, delta: { type: 'text_delta', text } })),
+      event('message_delta', { delta: { stop_reason: 'end_turn' }, usage: { output_tokens: output } }),
+      event('message_stop', {}),
+    ]
+  }
+  return words.map((text, at) => {
+    const last = at === words.length - 1
+    const counted = last ? { candidatesTokenCount: output, totalTokenCount: input + output } : {}
+    const usageMetadata = { promptTokenCount: input, ...counted }
+    const candidate = { content: { parts: [{ text }], role: 'model' }, ...(last ? { finishReason: 'STOP' } : {}) }
+    return `data: ${JSON.stringify({ candidates: [candidate], usageMetadata, modelVersion: 'm' })}\r\n\r\n`
+  })
+}
