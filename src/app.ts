@@ -89,6 +89,7 @@ export async function createApp(parts: AppParts): Promise<App> {
         await new Promise((resolve) => setTimeout(resolve, CLOSE_STEP_MS))
       gate.cutAll()
       clearInterval(sweeping)
+      recorder.flush()
       await store.close(clock.now())
       await Promise.all(providers.map((provider) => provider.close()))
     },

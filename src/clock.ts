@@ -30,8 +30,8 @@ export class Deadlines {
     return this.#due.size
   }
 
-  add(call: Expiring): void {
-    this.#due.set(call, this.#clock.now().monoMs + this.#afterMs)
+  add(call: Expiring, nowMonoMs: number): void {
+    this.#due.set(call, nowMonoMs + this.#afterMs)
     this.#timer ??= setTimeout(() => this.#check(), this.#afterMs).unref()
   }
 

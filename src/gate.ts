@@ -6,7 +6,7 @@ import { type Callers, declaredOperation } from './callers.ts'
 import { Allowance, type Clock, Deadlines } from './clock.ts'
 import type { Settings } from './config.ts'
 import type { LimitPlan } from './core/limits.ts'
-import type { LevelView } from './core/meter.ts'
+import type { Instant, LevelView } from './core/meter.ts'
 import type { PriceBook } from './core/prices.ts'
 import { Problem } from './core/problem.ts'
 import { retryAfterSeconds } from './core/refusal.ts'
@@ -128,14 +128,14 @@ export class Gate {
     const admission = await this.admission.admit(applicant, now)
     if (!admission.admitted) {
       this.#parts.recorder.refused(applicant, admission.refusal, admission.quote, now)
-      this.#refuse(exchange, dialect, callId, admission)
+      this.#refuse(exchange, dialect, callId, admission, now)
       return undefined
     }
     const provider = sendInstead ? { ...applicant.provider, send: sendInstead } : applicant.provider
     const { injectedCap } = admission.quote
     const cap = this.#parts.settings.ENFORCEMENT === 'soft' ? null : injectedCap
     const asksUsage = reading.ask.stream && !reading.asksForUsage && provider.knowsStreamOptions
-    const headers = this.#headers(dialect, callId, admission.levels, 'provider')
+    const headers = rateHeaders(dialect, callId, admission.levels, 'provider', now)
     if (cap !== null) headers.push('x-bursar-max-output-tokens', String(cap))
     if (admission.overlooked.length > 0) headers.push('x-bursar-over-limit', admission.overlooked.join(', '))
     if (provider.simulated) headers.push('x-bursar-simulated', 'true')
@@ -174,20 +174,13 @@ export class Gate {
     }
   }
 
-  #headers(dialect: Dialect, callId: string, levels: readonly LevelView[], source: 'gateway' | 'provider'): HeaderList {
-    const headers: HeaderList = ['x-bursar-call-id', callId, 'x-bursar-source', source]
-    dialect.rateHeaders(levels, this.#parts.clock.now().wallMs, headers)
-    ietfRateHeaders(levels, headers)
-    return headers
-  }
-
-  #refuse(exchange: Exchange, dialect: Dialect, callId: string, { refusal, levels }: Refused): void {
-    const headers = this.#headers(dialect, callId, levels, 'gateway')
+  #refuse(exchange: Exchange, dialect: Dialect, callId: string, { refusal, levels }: Refused, now: Instant): void {
+    const headers = rateHeaders(dialect, callId, levels, 'gateway', now)
     headers.push('content-type', 'application/json', dialect.requestIdHeader, callId)
     headers.push('retry-after', String(retryAfterSeconds(refusal.waitMs)), 'retry-after-ms', String(refusal.waitMs))
     headers.push('x-bursar-limited-by', refusal.limits.join(', '))
     if (!refusal.retryable || refusal.waitMs > LONGEST_RETRY_MS) headers.push('x-should-retry', 'false')
-    endWith(exchange, 429, headers, dialect.refusalBody(refusal, { callId, nowMs: this.#parts.clock.now().wallMs }))
+    endWith(exchange, 429, headers, dialect.refusalBody(refusal, { callId, nowMs: now.wallMs }))
   }
 
   /** A call that was not admitted, for another reason than a limit. */
@@ -274,4 +267,18 @@ function endWith(exchange: Exchange, status: number, headers: HeaderList, text: 
   const body = Buffer.from(text)
   exchange.begin(status, [...headers, 'content-length', String(body.length)])
   exchange.end(body)
+}
+
+/** Headers that every answer to an admitted or refused call carries: our figures in the dialect's words, and the IETF's. */
+function rateHeaders(
+  dialect: Dialect,
+  callId: string,
+  levels: readonly LevelView[],
+  source: 'gateway' | 'provider',
+  now: Instant,
+): HeaderList {
+  const headers: HeaderList = ['x-bursar-call-id', callId, 'x-bursar-source', source]
+  dialect.rateHeaders(levels, now.wallMs, headers)
+  ietfRateHeaders(levels, headers)
+  return headers
 }

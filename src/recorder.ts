@@ -34,7 +34,7 @@ const MOST_MODELS = 1_000
 
 export class Recorder {
   readonly #log: Logger
-  readonly #line: (json: string) => void
+  readonly #lines: CallLines
   readonly #store: Store
   readonly #refused = new Ring<RefusedCall>(KEPT_REFUSALS)
   readonly #upstream = new Map<string, SeenLimits>()
@@ -42,7 +42,7 @@ export class Recorder {
 
   constructor(log: Logger, store: Store) {
     this.#log = log
-    this.#line = lineWriter(log)
+    this.#lines = new CallLines(log)
     this.#store = store
   }
 
@@ -50,7 +50,12 @@ export class Recorder {
     if (outcome.upstreamLimits)
       this.#upstream.set(facts.provider, { ...outcome.upstreamLimits, seenAtMs: outcome.settledAtMs })
     if (facts.costKnown && outcome.cost.totalNanoUsd > facts.reservedCostNanoUsd) this.#overQuote(facts, outcome)
-    if (this.#log.isLevelEnabled('info')) this.#line(callLine(facts, outcome))
+    if (this.#log.isLevelEnabled('info')) this.#lines.add(callLine(facts, outcome))
+  }
+
+  /** Hands on the lines that are waiting. */
+  flush(): void {
+    this.#lines.flush()
   }
 
   refused(applicant: Applicant, refusal: Refusal, quote: Quote, now: Instant): void {
@@ -125,13 +130,37 @@ export class Recorder {
   }
 }
 
-/** Writes finished lines to where a log goes: the one line of every call skips the formatting, a tenth of what a call costs. */
-function lineWriter(log: Logger): (json: string) => void {
-  const stream: unknown = Reflect.get(log, pino.symbols.streamSym)
-  if (typeof stream !== 'object' || stream === null || !('write' in stream) || typeof stream.write !== 'function')
-    return () => {}
-  const { write } = stream
-  return (json) => write.call(stream, `${json}\n`)
+/** Lines are handed to the log's stream this many characters at a time, or after this long. */
+const BATCH_CHARACTERS = 8_192
+const BATCH_MS = 50
+
+/** Finished lines on their way to where a log goes: the one line of every call skips the formatting. */
+class CallLines {
+  readonly #write: (text: string) => void
+  #pending = ''
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(log: Logger) {
+    const stream: unknown = Reflect.get(log, pino.symbols.streamSym)
+    this.#write = isWritable(stream) ? (text) => void stream.write(text) : () => {}
+  }
+
+  add(line: string): void {
+    this.#pending += `${line}\n`
+    if (this.#pending.length >= BATCH_CHARACTERS) this.flush()
+    else this.#timer ??= setTimeout(() => this.flush(), BATCH_MS).unref()
+  }
+
+  flush(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#pending !== '') this.#write(this.#pending)
+    this.#pending = ''
+  }
+}
+
+function isWritable(stream: unknown): stream is { write(text: string): unknown } {
+  return typeof stream === 'object' && stream !== null && 'write' in stream && typeof stream.write === 'function'
 }
 
 /** The line of one call, in pino's shape. Put together by hand: it is written for every call. */

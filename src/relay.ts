@@ -108,7 +108,7 @@ export class Relay implements Listener, Expiring {
       this.#over()
       return
     }
-    this.#parts.deadlines.add(this)
+    this.#parts.deadlines.add(this, this.#sentAtMs)
     exchange.onLeft = () => this.#clientLeft()
     exchange.onDrain = () => this.#sending?.resume()
     this.#sending = provider.send(outgoing, this)
@@ -127,7 +127,7 @@ export class Relay implements Listener, Expiring {
     if (this.#state === 'over') return
     this.#status = status
     this.#upstreamHeaders = headers
-    this.#upstreamLimits = upstreamLimits(headers, this.#parts.clock.now().wallMs)
+    this.#upstreamLimits = upstreamLimits(headers, this.#facts.reservedAtMs)
     this.#encoding = headerIn(headers, 'content-encoding')
     if (status >= 300) {
       this.#state = 'collecting'

@@ -72,6 +72,9 @@ export function subjectOf(who: Who, call: Subjects): string {
   return SUBJECT_OF[who](call)
 }
 
+/** Meters remembered for one limit; beyond it they are made anew. */
+const MOST_REMEMBERED = 1_000
+
 /** Limits made ready for calls: by kind, the one for each subject and those for single ones. */
 interface Family {
   readonly who: Who
@@ -88,6 +91,7 @@ export class LimitPlan {
   readonly limits: readonly Limit[]
   readonly timeZone: string
   readonly #families: readonly Family[]
+  readonly #meters = new Map<Limit, Map<string, { readonly meter: Meter; readonly fromMs: number }>>()
 
   constructor(limits: readonly Limit[], timeZone: string) {
     this.limits = limits
@@ -116,13 +120,26 @@ export class LimitPlan {
       const limit = family.bySubject.get(subject) ?? family.each
       if (!limit) continue
       charges.push({
-        meter: meterOf(limit, subject, wallMs, this.timeZone, realm),
+        meter: this.#meterOf(limit, subject, wallMs, realm),
         amount: amounts[family.what],
         capacity: limit.capacity,
         enforced: limit.enforced && !soft,
       })
     }
     return charges
+  }
+
+  /** Meters live on from call to call: their names are long, and headers remember what they made of them. */
+  #meterOf(limit: Limit, subject: string, wallMs: number, realm: string): Meter {
+    const name = realm + subject
+    let meters = this.#meters.get(limit)
+    if (!meters || meters.size >= MOST_REMEMBERED) this.#meters.set(limit, (meters = new Map()))
+    const known = meters.get(name)
+    if (known && wallMs >= known.fromMs && wallMs < known.meter.endsAtMs) return known.meter
+    const meter = meterOf(limit, subject, wallMs, this.timeZone, realm)
+    const fromMs = limit.refill === 'window' ? windowAt(limit.span, this.timeZone, wallMs).startsAtMs : 0
+    meters.set(name, { meter, fromMs })
+    return meter
   }
 
   /** The least that a single call may take of something, or undefined where no enforced limit says. */

@@ -59,19 +59,31 @@ const UNIT: Readonly<Record<Meter['what'], string>> = {
   inFlight: ';qu="concurrent-requests"',
 }
 
+/** What never changes about a limit in these headers, by meter; a changed capacity makes it anew. */
+const remembered = new WeakMap<Meter, { readonly capacity: bigint; readonly policy: string; readonly name: string }>()
+
+function policyOf({ meter, capacity }: LevelView) {
+  const known = remembered.get(meter)
+  if (known?.capacity === capacity) return known
+  const name = `"${meter.who === 'global' ? meter.name : `${meter.who}_${meter.name}`}"`
+  const window = meter.refill === 'none' || !Number.isFinite(meter.spanMs) ? '' : `;w=${meter.spanMs / 1000}`
+  const made = { capacity, policy: `${name};q=${unitsOf(meter, capacity)}${UNIT[meter.what]}${window}`, name }
+  remembered.set(meter, made)
+  return made
+}
+
 /** `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), one item per limit. */
 export function ietfRateHeaders(levels: readonly LevelView[], headers: HeaderList): void {
-  let policy = ''
-  let state = ''
-  for (const { meter, capacity, free, resetMs } of levels) {
-    if (meter.refill === 'call') continue
-    const name = meter.who === 'global' ? meter.name : `${meter.who}_${meter.name}`
-    const window = meter.refill === 'none' || !Number.isFinite(meter.spanMs) ? '' : `;w=${meter.spanMs / 1000}`
-    const reset = resetMs > 0 ? `;t=${Math.ceil(resetMs / 1000)}` : ''
-    policy += `${policy === '' ? '' : ', '}"${name}";q=${unitsOf(meter, capacity)}${UNIT[meter.what]}${window}`
-    state += `${state === '' ? '' : ', '}"${name}";r=${unitsOf(meter, free)}${reset}`
+  let policies = ''
+  let states = ''
+  for (const level of levels) {
+    if (level.meter.refill === 'call') continue
+    const { policy, name } = policyOf(level)
+    const reset = level.resetMs > 0 ? `;t=${Math.ceil(level.resetMs / 1000)}` : ''
+    policies += policies === '' ? policy : `, ${policy}`
+    states += `${states === '' ? '' : ', '}${name};r=${unitsOf(level.meter, level.free)}${reset}`
   }
-  if (policy !== '') headers.push('ratelimit-policy', policy, 'ratelimit', state)
+  if (policies !== '') headers.push('ratelimit-policy', policies, 'ratelimit', states)
 }
 
 /** Structured-field integers have fifteen digits: money is in micro-dollars, rounded down. */

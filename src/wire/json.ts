@@ -10,6 +10,7 @@ export const END = -2
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const MAX_DEPTH = 256
+const SHORT_STRING = 24
 
 /** The keys a reader knows in one kind of object. Their positions are what `nextField` returns. */
 export class Fields {
@@ -252,23 +253,44 @@ export class JsonCursor {
 
   /** To the quote that is not escaped: one after an even run of backslashes. */
   #skipString(): void {
-    let at = this.#at
-    for (;;) {
-      at = this.#bytes.indexOf(QUOTE, at + 1)
-      if (at < 0) throw this.#broken('the end of a string', this.#bytes.length)
+    const bytes = this.#bytes
+    let at = this.#at + 1
+    // Most strings are short: a native search costs more than looking.
+    for (const near = at + SHORT_STRING; at < near; at++) {
+      const byte = bytes[at]
+      if (byte === QUOTE) {
+        this.#at = at + 1
+        return
+      }
+      if (byte === BACKSLASH) at++
+      else if (byte === undefined) break
+    }
+    for (at--; ; ) {
+      at = bytes.indexOf(QUOTE, at + 1)
+      if (at < 0) throw this.#broken('the end of a string', bytes.length)
       let escapes = 0
-      while (this.#bytes[at - 1 - escapes] === BACKSLASH) escapes++
+      while (bytes[at - 1 - escapes] === BACKSLASH) escapes++
       if (escapes % 2 === 0) break
     }
     this.#at = at + 1
   }
 
+  /** A number or a literal. A number's digits are the provider's to judge. */
   #skipScalar(): void {
+    const bytes = this.#bytes
     const start = this.#at
-    let byte = this.#bytes[this.#at]
-    while (byte !== undefined && byte > 0x20 && byte !== 0x2c && byte !== 0x5d && byte !== 0x7d)
-      byte = this.#bytes[++this.#at]
-    if (!isScalar(this.#bytes, start, this.#at)) throw this.#broken('a value', start)
+    let at = start
+    let byte = bytes[at] ?? 0
+    const literal = LITERALS[byte]
+    if (literal !== undefined) {
+      for (let index = 0; index < literal.length; index++)
+        if (bytes[at++] !== literal[index]) throw this.#broken('a value', start)
+    } else {
+      if (!isDigit(byte) && byte !== 0x2d) throw this.#broken('a value', start)
+      do byte = bytes[++at] ?? 0
+      while (isDigit(byte) || byte === 0x2e || byte === 0x2b || byte === 0x2d || (byte | 0x20) === 0x65)
+    }
+    this.#at = at
   }
 
   #space(): void {
@@ -315,22 +337,14 @@ function tooDeep(): Problem {
   return new Problem('invalid_json', `The request body is nested more than ${MAX_DEPTH} levels deep.`)
 }
 
-const LITERALS: Readonly<Record<number, string>> = { 116: 'true', 102: 'false', 110: 'null' }
+const LITERALS: Readonly<Record<number, Buffer>> = {
+  116: Buffer.from('true'),
+  102: Buffer.from('false'),
+  110: Buffer.from('null'),
+}
 
-function isScalar(bytes: Buffer, start: number, end: number): boolean {
-  const literal = LITERALS[bytes[start] ?? 0]
-  if (literal) return bytes.toString('latin1', start, end) === literal
-  if (end === start) return false
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at] ?? 0
-    const digit = byte >= 0x30 && byte <= 0x39
-    if (
-      !digit &&
-      (at === start ? byte !== 0x2d : byte !== 0x2e && byte !== 0x2b && byte !== 0x2d && (byte | 0x20) !== 0x65)
-    )
-      return false
-  }
-  return true
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39
 }
 
 /** Keys of one shape are compared byte by byte; the first letter's case is left out of it. */

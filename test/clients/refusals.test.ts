@@ -1,38 +1,91 @@
-// Refusals: every way the gateway says no reaches the user of every SDK as that SDK's own error, after as many attempts as meant.
+// Refusals: every way the gateway says no reaches the user of every SDK as that SDK's own error, after the attempts it is due.
 
 import { describe, expect, test } from 'vitest'
+import type { Client, Failure } from './ask.ts'
 import { CLIENTS } from './clients.ts'
 import { KEY, streamed } from './pair.ts'
 import { ATTEMPTS, CODES, ERRORS, RETRY_AFTER, STATUS } from './refusal-table.ts'
-import { type Kind, SITUATIONS, stage } from './situations.ts'
+import { KINDS, type Scene, SITUATIONS, stage } from './situations.ts'
 import { withoutWaiting } from './waits.ts'
 
-const KINDS = Object.keys(SITUATIONS) as Kind[]
-const TOLD: Readonly<Record<Kind, string>> = {
-  time: 'the requests of a minute are used up',
-  long: 'the requests of an hour are used up',
-  money: 'the money of a day is used up',
-  never: 'the call costs more than any call may',
-  flight: 'other calls are in flight',
-  key: "its key is nobody's",
-  body: 'its request cannot be priced',
-  path: 'its base URL is wrong',
-  size: 'its request is too large',
-  setup: 'the provider has no key',
+async function failureOf(client: Client, answer: Promise<unknown>): Promise<Failure | undefined> {
+  return answer.then(
+    () => undefined,
+    (error: unknown) => client.failure(error),
+  )
 }
+
+/** Asks where something changes while the SDK waits: undefined where its answer came in the end. */
+async function relieved(client: Client, scene: Scene, waited: (ms: number) => Promise<void> | void) {
+  return (await withoutWaiting(() => failureOf(client, client.whole(scene.ask)), waited)).result
+}
+
+/** What a request takes to come back at twelve a minute. */
+const SECONDS_MS = 5_000
+
+const CASES = KINDS.map((kind) => [SITUATIONS[kind].when, kind] as const)
 
 describe.each(CLIENTS)('$name', (client) => {
   const { name } = client
+  const asksAgain = (ATTEMPTS[name]?.time ?? 0) > 1
 
-  test.each(KINDS)('raises its own error, after the attempts it is due, when %s', async (kind) => {
+  test.each(CASES)('raises an error of its own, after the attempts it is due, %s', async (_when, kind) => {
     await using scene = await stage(kind)
-    const { result, waits } = await withoutWaiting(() => client.whole(scene.ask))
-    expect(result.status).toBe('rejected')
-    const failure = result.status === 'rejected' ? client.failure(result.reason) : undefined
-    expect(failure).toMatchObject({ type: ERRORS[name]?.[kind], status: STATUS[kind], code: CODES[name]?.[kind] })
+    const { result, waits } = await withoutWaiting(() => failureOf(client, client.whole(scene.ask)))
+    expect(result).toMatchObject({ type: ERRORS[name]?.[kind], status: STATUS[kind], code: CODES[name]?.[kind] })
     expect(scene.attempts()).toBe(ATTEMPTS[name]?.[kind])
     expect(waits).toHaveLength(scene.attempts() - 1)
+    if (kind === 'time') expect(Math.min(SECONDS_MS, ...waits)).toBe(SECONDS_MS)
     expect(scene.forwarded()).toBe(0)
-    if (failure && 'retryAfter' in failure) expect(failure.retryAfter).toBe(RETRY_AFTER[kind] ?? null)
+    if (result && 'retryAfter' in result) expect(result.retryAfter).toBe(RETRY_AFTER[kind] ?? null)
   })
+
+  test.each(CASES)('raises the same error when it streams, %s', async (_when, kind) => {
+    await using scene = await stage(kind)
+    const ask = { ...scene.ask, retries: 0 }
+    const whole = await failureOf(client, client.whole(ask))
+    const { events, error } = await streamed(client, ask)
+    expect(whole?.status).toBe(STATUS[kind])
+    expect(client.failure(error)).toEqual({ ...whole, ...(whole?.requestId ? { requestId: expect.any(String) } : {}) })
+    expect(JSON.stringify(events)).not.toContain('text')
+    expect(scene.forwarded()).toBe(0)
+  })
+
+  test('waits exactly as long as it is told, and is answered at its second attempt', async () => {
+    await using scene = await stage('time')
+    const failure = await relieved(client, scene, (ms) => scene.gateway.clock.pass(Math.min(ms, SECONDS_MS)))
+    expect(failure?.status).toBe(asksAgain ? undefined : 429)
+    expect(scene.attempts()).toBe(asksAgain ? 2 : 1)
+    expect(scene.forwarded()).toBe(asksAgain ? 1 : 0)
+  })
+
+  test('is refused again when it comes back a millisecond early', async () => {
+    await using scene = await stage('time')
+    scene.gateway.clock.pass(SECONDS_MS - 1)
+    expect((await failureOf(client, client.whole({ ...scene.ask, retries: 0 })))?.status).toBe(429)
+    scene.gateway.clock.pass(1)
+    expect(await failureOf(client, client.whole({ ...scene.ask, retries: 0 }))).toBeUndefined()
+  })
+
+  test('is answered at its second attempt when the call in its way has ended', async () => {
+    await using scene = await stage('flight')
+    const failure = await relieved(client, scene, () => scene.release())
+    expect(failure?.status).toBe(asksAgain ? undefined : 429)
+    expect(scene.attempts()).toBe(asksAgain ? 2 : 1)
+  })
+
+  test('finds in its error the id by which the gateway explains it', async () => {
+    await using scene = await stage('money')
+    const failure = await failureOf(client, client.whole(scene.ask))
+    if (!failure || !('requestId' in failure)) return
+    const explain = `${scene.gateway.url}/llm/explain/${failure.requestId}`
+    const response = await fetch(explain, { headers: { authorization: `Bearer ${KEY}` } })
+    expect(response.status).toBe(200)
+    expect(await response.text()).toContain('daily_spending_limit')
+  })
+})
+
+test('a table row stands for every SDK, and for no other', () => {
+  const names = CLIENTS.map((client) => client.name).toSorted()
+  for (const table of [ATTEMPTS, ERRORS, CODES]) expect(Object.keys(table).toSorted()).toEqual(names)
 })

@@ -7,6 +7,8 @@ import { KEY, type Pair, startPair } from './pair.ts'
 export type Kind = 'time' | 'long' | 'money' | 'never' | 'flight' | 'key' | 'body' | 'path' | 'size' | 'setup'
 
 interface Situation {
+  /** Ends a sentence. */
+  readonly when: string
   readonly settings?: Readonly<Record<string, string>>
   readonly file?: unknown
   /** Comes before the call that is refused. */
@@ -27,39 +29,60 @@ export interface Scene extends Pair {
 }
 
 export const SITUATIONS: Readonly<Record<Kind, Situation>> = {
-  /** Refused for a second: sixty a minute are used up. */
   time: {
-    settings: { MAX_REQUESTS_PER_MINUTE: '60' },
-    before: (pair) => Promise.all(Array.from({ length: 60 }, () => call(pair))),
+    when: 'when the requests of a minute are used up',
+    settings: { MAX_REQUESTS_PER_MINUTE: '12' },
+    before: (pair) => Promise.all(Array.from({ length: 12 }, () => call(pair))),
   },
-  /** Refused for an hour. */
-  long: { file: { limits: { global: { requestsPerHour: 1 } } }, before: call },
-  /** Refused until midnight: the first call cost more than a day allows. */
+  long: {
+    when: 'when the requests of an hour are used up',
+    file: { limits: { global: { requestsPerHour: 1 } } },
+    before: call,
+  },
   money: {
+    when: 'when the money of a day is used up',
     settings: { DAILY_SPENDING_LIMIT: '1.00' },
     before: async (pair) => {
       pair.upstream.spent = { input: 1, output: 1_000_000 }
       await call(pair)
     },
   },
-  /** Refused for good: more than one call may cost. */
-  never: { settings: { MAX_COST_PER_REQUEST: '0.000001' } },
-  /** Refused until another call has ended. */
+  never: {
+    when: 'when the call could cost more than any call may',
+    settings: { MAX_COST_PER_REQUEST: '0.000001' },
+  },
   flight: {
+    when: 'when as many calls are in flight as may be',
     settings: { MAX_IN_FLIGHT: '1' },
     before: async (pair) => {
       void call(pair).catch(() => {})
       await until(() => pair.upstream.received.length === 1)
     },
   },
-  key: { ask: () => ({ key: 'secret-of-nobody' }) },
-  /** A model whose price is not known, where cost is limited. */
-  body: { ask: () => ({ model: 'nobody-knows-this-model' }) },
-  /** The base URL has a /v1 too many. */
-  path: { ask: ({ gateway }) => ({ url: `${gateway.url}/v1` }) },
-  size: { settings: { MAX_BODY_BYTES: '100000' }, ask: () => ({ prompt: 'x'.repeat(4_000_000) }) },
-  setup: { settings: { OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '', GEMINI_API_KEY: '' } },
+  key: {
+    when: 'when its key is unknown',
+    ask: () => ({ key: 'secret-of-nobody' }),
+  },
+  body: {
+    when: 'when its model has no known price',
+    ask: () => ({ model: 'nobody-knows-this-model' }),
+  },
+  path: {
+    when: 'when its base URL has a /v1 too many',
+    ask: ({ gateway }) => ({ url: `${gateway.url}/v1` }),
+  },
+  size: {
+    when: 'when its request is too large',
+    settings: { MAX_BODY_BYTES: '100000' },
+    ask: () => ({ prompt: 'x'.repeat(4_000_000) }),
+  },
+  setup: {
+    when: 'when the gateway has no key of the provider',
+    settings: { OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '', GEMINI_API_KEY: '' },
+  },
 }
+
+export const KINDS = Object.keys(SITUATIONS) as Kind[]
 
 export async function stage(kind: Kind): Promise<Scene> {
   const { settings = {}, file, before, ask }: Situation = SITUATIONS[kind]

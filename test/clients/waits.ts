@@ -25,7 +25,7 @@ globalThis.setTimeout = Object.assign(hurriedSetTimeout, realSetTimeout) as type
 globalThis.fetch = (...args) => onWait.run(undefined, () => realFetch(...args))
 
 export interface Unhurried<Result> {
-  readonly result: PromiseSettledResult<Result>
+  readonly result: Result
   /** In milliseconds, in order. */
   readonly waits: readonly number[]
 }
@@ -40,6 +40,6 @@ export async function withoutWaiting<Result>(
     waits.push(ms)
     return waited(ms)
   }
-  const [result] = await onWait.run(note, () => Promise.allSettled([run()]))
+  const result = await onWait.run(note, run)
   return { result, waits }
 }

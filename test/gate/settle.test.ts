@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { answerWhole, DOORS, type Door, HandClock, type Play, Stage, type StageOptions, until, within } from '../support/stage.ts'
 import { booked, expectBooked, LIMITED } from './booked.ts'
-import { costOfSaid, eventsOf, SPOKEN, type Spoken } from './spoken.ts'
+import { costOfSaid, errorIn, eventsOf, SPOKEN, type Spoken } from './spoken.ts'
 
 let stage: Stage | undefined
 afterEach(async () => {
@@ -80,7 +80,7 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     const answer = await stage.call(spoken, { cap: 50 }, {}, door)
     expect(answer.status).toBe(502)
     await expectBooked(stage, { ending: 'failed', certainty: 'exact', cost: 0n, tokens: 0 })
-    expect(messageIn(spoken, await answer.json())).toMatch(/could not be reached/)
+    expect(errorIn(spoken, await answer.json()).message).toMatch(/could not be reached/)
   })
 
   it('an upstream that dies after the request was written costs the whole reservation', async () => {
@@ -88,7 +88,7 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
     expect(answer.status).toBe(502)
     await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
-    expect(messageIn(spoken, await answer.json())).toMatch(/broke off/)
+    expect(errorIn(spoken, await answer.json()).message).toMatch(/broke off/)
   })
 
   it('an answer that breaks off in its middle is an error, not half an answer', async () => {
@@ -120,7 +120,7 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     expect(answer.status).toBe(504)
     await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
     expect(await stage.upstream.received[0]?.cut).toBe(true)
-    expect(messageIn(spoken, await answer.json())).toMatch(/in time/)
+    expect(errorIn(spoken, await answer.json()).message).toMatch(/in time/)
   })
 
   it('a status no web Response can have reaches the client as some error, and is settled', async () => {
@@ -170,12 +170,3 @@ describe.each(DOORS)('%s:', (door) => {
 
 const nowhere = 'http://127.0.0.1:9'
 const unreachable = { OPENAI_BASE_URL: `${nowhere}/v1`, ANTHROPIC_BASE_URL: nowhere, GEMINI_BASE_URL: nowhere }
-
-/** The message of an error in the dialect's own shape. */
-function messageIn(spoken: Spoken, body: unknown): string {
-  const { type, error } = body as { type?: string; error: { message: string; code?: number; status?: string; type?: string } }
-  if (spoken === 'anthropic') expect([type, typeof error.type]).toEqual(['error', 'string'])
-  if (spoken === 'gemini') expect([typeof error.code, typeof error.status]).toEqual(['number', 'string'])
-  if (spoken === 'openai') expect(error).toHaveProperty('type')
-  return error.message
-}

@@ -89,3 +89,21 @@ export function eventsOf(spoken: Spoken, { input, output }: Said, words = ['Hel'
     return `data: ${JSON.stringify({ candidates: [candidate], usageMetadata, modelVersion: 'm' })}\r\n\r\n`
   })
 }
+
+interface ErrorBody {
+  readonly type?: unknown
+  readonly error?: { readonly message?: unknown; readonly type?: unknown; readonly code?: unknown; readonly status?: unknown }
+}
+
+/** What an error in the dialect's own shape says. Throws where it has another shape. */
+export function errorIn(spoken: Spoken, body: unknown): { readonly message: string; readonly code: unknown } {
+  const { type, error } = body as ErrorBody
+  const inShape =
+    spoken === 'openai'
+      ? typeof error?.type === 'string' && 'code' in error && 'param' in error
+      : spoken === 'anthropic'
+        ? type === 'error' && typeof error?.type === 'string'
+        : typeof error?.code === 'number' && typeof error.status === 'string'
+  if (!inShape || typeof error?.message !== 'string') throw new Error(`no error of ${spoken}: ${JSON.stringify(body)}`)
+  return { message: error.message, code: error.code }
+}

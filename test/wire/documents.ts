@@ -16,7 +16,10 @@ export const KEYS = [
   '1',
 ]
 
-export type Tree = { text: string } | { elements: Tree[] } | { members: { key: string; escape: number; value: Tree }[] }
+export type Tree =
+  | { text: string }
+  | { elements: Tree[] }
+  | { members: { key: string; escapes: number; value: Tree }[] }
 
 export const { tree } = fc.letrec<{ tree: Tree }>((tie) => ({
   tree: fc.oneof(
@@ -26,7 +29,7 @@ export const { tree } = fc.letrec<{ tree: Tree }>((tie) => ({
       .map((text) => ({ text })),
     fc.array(tie('tree'), { maxLength: 4 }).map((elements) => ({ elements })),
     fc
-      .array(fc.record({ key: fc.constantFrom(...KEYS), escape: fc.nat(2), value: tie('tree') }), { maxLength: 4 })
+      .array(fc.record({ key: fc.constantFrom(...KEYS), escapes: fc.nat(2), value: tie('tree') }), { maxLength: 4 })
       .map((members) => ({ members })),
   ),
 }))
@@ -52,13 +55,13 @@ export function render(root: Tree, padding: readonly string[]): { bytes: Buffer;
     if ('text' in value) text += value.text
     else {
       const members =
-        'members' in value ? value.members : value.elements.map((one) => ({ value: one, key: null, escape: 0 }))
+        'members' in value ? value.members : value.elements.map((one) => ({ value: one, key: null, escapes: 0 }))
       text += 'members' in value ? '{' : '['
       for (const [index, member] of members.entries()) {
         if (index > 0) text += ','
         space()
         if (member.key !== null) {
-          text += literal(member.key, member.escape)
+          text += literal(member.key, member.escapes)
           space()
           text += ':'
         }
@@ -75,8 +78,8 @@ export function render(root: Tree, padding: readonly string[]): { bytes: Buffer;
 }
 
 /** A key as JSON writes it: plainly, with its first unit escaped, or with all. */
-function literal(key: string, escape: number): string {
-  const units = escape === 0 ? 0 : escape === 1 ? 1 : key.length
+function literal(key: string, escapes: number): string {
+  const units = escapes === 0 ? 0 : escapes === 1 ? 1 : key.length
   const escaped = Array.from({ length: units }, (_, at) => `\\u${key.charCodeAt(at).toString(16).padStart(4, '0')}`)
   return `"${escaped.join('')}${JSON.stringify(key.slice(units)).slice(1)}`
 }

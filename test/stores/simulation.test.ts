@@ -1,0 +1,264 @@
+// Thousands of random calls against a simple model, checked after every step: failures, clients that leave, windows that
+// turn, limits that change, processes that die. `SEED=…` replays one run.
+
+import { copyFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import type { Charge, Instant } from '../../src/core/meter.ts'
+import { MemoryStore } from '../../src/stores/memory.ts'
+import { SqliteStore } from '../../src/stores/sqlite.ts'
+import type { Store } from '../../src/stores/store.ts'
+import { chargeOf, outcomeOf, reservationOf, START_MS, usedOf } from './calls.ts'
+import { folder } from './folder.ts'
+import { Model } from './model.ts'
+
+const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9))
+console.log(`simulation: SEED=${SEED}`)
+
+/** mulberry32 */
+class Random {
+  #state: number
+  constructor(seed: number) {
+    this.#state = seed
+  }
+  below(limit: number): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit)
+  }
+  chance(percent: number): boolean {
+    return this.below(100) < percent
+  }
+  pick<Item>(items: readonly Item[]): Item {
+    const item = items[this.below(items.length)]
+    if (item === undefined) throw new Error('nothing to pick from')
+    return item
+  }
+}
+
+const SUBJECTS = ['a', 'b', 'c']
+
+class Simulation {
+  readonly random: Random
+  readonly model = new Model()
+  store: Store
+  now: Instant = { wallMs: START_MS, monoMs: START_MS }
+  #calls = 0
+  readonly #capacities = new Map<string, bigint>()
+
+  constructor(seed: number, store: Store) {
+    this.random = new Random(seed)
+    this.store = store
+  }
+
+  /** One random thing. */
+  async step(): Promise<void> {
+    const { random } = this
+    const ms = random.chance(3) ? random.below(4 * 3_600_000) : random.below(4000)
+    this.now = { wallMs: this.now.wallMs + ms, monoMs: this.now.monoMs + ms }
+    const dice = random.below(100)
+    if (dice < 50) await this.reserve(1 + random.below(3))
+    else if (dice < 85) await this.settle()
+    else if (dice < 90) await this.sweep()
+    else if (dice < 94) await this.settleAgain()
+    else if (dice < 97) await this.append()
+    else this.#capacities.set(random.pick([...this.#capacities.keys(), 'none']), BigInt(random.below(3000)))
+    await this.model.checkLevels(this.store, this.now)
+  }
+
+  async reserve(count: number): Promise<void> {
+    const reservations = Array.from({ length: count }, () => this.#reservation())
+    const answers = await this.store.reserve(reservations, this.now)
+    for (const [index, answer] of answers.entries()) {
+      const reservation = reservations[index]
+      if (reservation) this.model.admit(reservation, answer)
+    }
+  }
+
+  async settle(): Promise<void> {
+    if (this.model.open.size === 0) return
+    const callId = this.random.pick([...this.model.open.keys()])
+    const { settlement, cost } = this.settlement(callId)
+    const settling = this.store.settle([settlement], this.now)
+    this.model.settle(callId, cost)
+    await this.model.checkLevels(this.store, this.now)
+    expect(await settling).toEqual(['settled'])
+  }
+
+  /** At what was reserved, less, more, or unknown. */
+  settlement(callId: string) {
+    const reserved = this.model.open.get(callId)?.facts.reservedCostNanoUsd ?? 0n
+    const part = this.random.pick([0, 0, 50, 100, 100, 130])
+    const cost = this.random.chance(20) ? undefined : (reserved * BigInt(part)) / 100n
+    const outcome = outcomeOf(30, cost ?? reserved, { ending: cost === undefined ? 'failed' : 'completed' })
+    return { settlement: { callId, outcome, used: cost === undefined ? undefined : usedOf(30, cost) }, cost }
+  }
+
+  async settleAgain(): Promise<void> {
+    if (this.model.booked.size === 0) return
+    const callId = this.random.pick([...this.model.booked.keys()])
+    const late = this.store.lateSettlements
+    expect(await this.store.settle([{ callId, outcome: outcomeOf(1, 1n), used: undefined }], this.now)).toEqual([
+      'late',
+    ])
+    expect(this.store.lateSettlements).toBe(late + 1)
+  }
+
+  async sweep(): Promise<void> {
+    const due = [...this.model.open.values()].filter(({ expiresAtMs }) => expiresAtMs <= this.now.monoMs)
+    const swept = await this.store.sweep(this.now)
+    const ids = due.map(({ facts }) => facts.callId)
+    expect(swept.map(({ facts }) => facts.callId).filter((id) => this.model.open.has(id))).toEqual(ids)
+    for (const id of ids) this.model.settle(id, undefined)
+  }
+
+  async append(): Promise<void> {
+    const { facts, charges } = this.#reservation()
+    const cost = BigInt(this.random.below(300))
+    const record = { kind: 'entry', facts, outcome: outcomeOf(9, cost), charges, used: usedOf(9, cost) } as const
+    await this.store.append([record], this.now)
+    this.model.append(facts.callId, charges, cost)
+  }
+
+  #reservation() {
+    const { random } = this
+    const subject = random.pick(SUBJECTS)
+    const cost = BigInt(random.chance(10) ? 0 : random.below(400))
+    const charges = [
+      this.#charge('requests/minute', 1n, subject),
+      this.#charge('tokens/minute', BigInt(random.below(500)), subject),
+      this.#charge('cost/minute', cost, subject),
+      this.#charge('cost/day', cost, random.chance(20) ? 'a' : subject),
+      this.#charge('cost/total', cost, 'all'),
+      this.#charge('inFlight', 1n, subject),
+    ].filter(() => random.chance(85))
+    if (random.chance(5) && charges[0]) charges.push(charges[0])
+    return reservationOf(`call-${++this.#calls}`, charges, {
+      caller: { key: subject },
+      reservedCostNanoUsd: cost,
+      reservedTokens: 500,
+      reservedAtMs: this.now.wallMs,
+      expiresAfterMs: 1000 + random.below(60_000),
+    })
+  }
+
+  #charge(name: Parameters<typeof chargeOf>[0], amount: bigint, subject: string): Charge {
+    const usual = { 'cost/total': 10n ** 12n, inFlight: 20n, 'requests/minute': 300n }
+    const first = name in usual ? usual[name as keyof typeof usual] : 3000n
+    const limit = `${name}/${subject}`
+    if (!this.#capacities.has(limit)) this.#capacities.set(limit, first)
+    const enforced = !(subject === 'c' && name === 'cost/day')
+    return chargeOf(name, amount, this.#capacities.get(limit) ?? first, { subject, enforced, now: this.now })
+  }
+}
+
+describe('random calls', () => {
+  test('memory and SQLite do what the model does', async () => {
+    for (const [index, store] of [new MemoryStore(1e6), new SqliteStore(':memory:', { now: start() })].entries()) {
+      const simulation = new Simulation(SEED + index, store)
+      for (let step = 0; step < 1500; step++) await simulation.step()
+      await simulation.model.checkLedger(store)
+      await store.close(simulation.now)
+    }
+  })
+
+  test('SQLite does what memory does, bucket by bucket and refusal by refusal', async () => {
+    const [one, other] = [
+      new Simulation(SEED, new MemoryStore(1e6)),
+      new Simulation(SEED, new SqliteStore(':memory:', { now: start() })),
+    ]
+    const [seen, seenOther] = [record(one), record(other)]
+    for (let step = 0; step < 1000; step++) {
+      await one.step()
+      await other.step()
+      expect(seenOther.splice(0)).toEqual(seen.splice(0))
+    }
+    expect(await other.store.entries({ limit: 1e6 })).toEqual(await one.store.entries({ limit: 1e6 }))
+    expect(sorted(await other.store.report({ simulated: false }))).toEqual(
+      sorted(await one.store.report({ simulated: false })),
+    )
+    await other.store.close(other.now)
+  })
+
+  test('restarts and sudden deaths lose nothing that was told, and give no budget back', async () => {
+    const where = folder()
+    let lives = 0
+    const path = () => join(where, `${lives}.db`)
+    const open = () => new SqliteStore(path(), { now: simulation.now, checkpointMs: 1e9 })
+    const simulation: Simulation = new Simulation(SEED, new MemoryStore())
+    simulation.store = open()
+    const abandoned: Store[] = []
+    for (let step = 0; step < 1200; step++) {
+      await simulation.step()
+      if (step % 60 === 59) {
+        await simulation.store.close(simulation.now)
+        simulation.store = open()
+        expireAll(simulation)
+      } else if (step % 20 === 19) {
+        const before = simulation.store
+        abandoned.push(before)
+        await die(simulation, () => {
+          const from = path()
+          lives += 1
+          for (const part of ['', '-wal']) copyFileSync(from + part, path() + part)
+          return open()
+        })
+      }
+      if (step % 100 === 99) await simulation.model.checkLedger(simulation.store)
+    }
+    await simulation.model.checkLedger(simulation.store)
+    await simulation.store.close(simulation.now)
+    for (const store of abandoned) await store.close(simulation.now)
+  })
+})
+
+const start = (): Instant => ({ wallMs: START_MS, monoMs: START_MS })
+
+/** Keeps what a store answers. */
+function record({ store }: Simulation): unknown[] {
+  const seen: unknown[] = []
+  const reserve = store.reserve.bind(store)
+  store.reserve = async (reservations, now) => {
+    const answers = await reserve(reservations, now)
+    seen.push(
+      answers,
+      await store.levels(
+        reservations.flatMap(({ charges }) => charges),
+        now,
+      ),
+    )
+    return answers
+  }
+  return seen
+}
+
+function sorted(report: Awaited<ReturnType<Store['report']>>) {
+  return [...report.days].sort(([a], [b]) => a.localeCompare(b))
+}
+
+/** What was open when the process ended is booked whole. */
+function expireAll({ model }: Simulation): void {
+  for (const callId of [...model.open.keys()]) model.settle(callId, undefined)
+}
+
+/** Dies with some settlements and reservations under way: of those, either nothing or all of it has happened. */
+async function die(simulation: Simulation, reopen: () => SqliteStore): Promise<void> {
+  const { store, model, random } = simulation
+  const underWay = [...model.open.keys()].filter(() => random.chance(50))
+  const settling = underWay.map((callId) => ({ callId, ...simulation.settlement(callId) }))
+  for (const { settlement } of settling) void store.settle([settlement], simulation.now)
+  const waits = random.below(3)
+  if (waits === 1) await new Promise((resolve) => setImmediate(resolve))
+  if (waits === 2) await new Promise((resolve) => setTimeout(resolve, random.below(9)))
+  simulation.store = reopen()
+  for (const { callId, cost } of settling) {
+    const entry = await simulation.store.entry(callId)
+    expect(entry?.outcome).toBeTruthy()
+    model.settle(callId, entry?.outcome?.ending === 'expired' ? undefined : cost)
+  }
+  expireAll(simulation)
+  await model.checkLevels(simulation.store, simulation.now)
+}
+
+afterAll(() => console.log(`simulation: SEED=${SEED}`))

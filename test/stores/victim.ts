@@ -1,0 +1,29 @@
+// A process that is going to be killed: makes calls as fast as it can and says on its output what it was told.
+// Arguments: file, prefix of its call ids.
+
+import { writeSync } from 'node:fs'
+import { SqliteStore } from '../../src/stores/sqlite.ts'
+import { chargeOf, outcomeOf, reservationOf, usedOf } from './calls.ts'
+
+const [path = '', prefix = ''] = process.argv.slice(2)
+const instant = () => ({ wallMs: Date.now(), monoMs: Date.now() })
+const store = new SqliteStore(path, { now: instant(), checkpointMs: 50 })
+writeSync(1, 'open\n')
+
+async function caller(name: string): Promise<void> {
+  for (let index = 0; ; index++) {
+    const callId = `${prefix}-${name}-${index}`
+    const now = instant()
+    const charges = [chargeOf('cost/total', 10n, 10n ** 12n), chargeOf('inFlight', 1n, 1000n)]
+    const some = { reservedCostNanoUsd: 10n, reservedAtMs: now.wallMs }
+    await store.reserve([reservationOf(callId, charges, some)], now)
+    writeSync(1, `reserved ${callId}\n`)
+    // One in ten is never settled.
+    if (index % 10 === 9) continue
+    const cost = BigInt(index % 8)
+    await store.settle([{ callId, outcome: outcomeOf(3, cost), used: usedOf(3, cost) }], instant())
+    writeSync(1, `settled ${callId} ${cost}\n`)
+  }
+}
+
+for (let name = 0; name < 8; name++) void caller(`${name}`)
