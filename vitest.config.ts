@@ -1,7 +1,11 @@
 import { defineConfig } from 'vitest/config'
 
+/** Where the run's report is written as JSON, besides what is printed. */
+const report = process.env.VITEST_JSON
+
 export default defineConfig({
   test: {
+    ...(report ? { reporters: ['default', 'json'], outputFile: { json: report } } : {}),
     include: ['test/**/*.test.ts'],
     testTimeout: 30_000,
     hookTimeout: 30_000,

@@ -47,7 +47,7 @@ export const STATUS: Row<number> = {
 
 /** Seconds; a day's money and what never fits come back at midnight, twelve hours from the tests' noon. */
 export const RETRY_AFTER: Partial<Row<string>> = {
-  time: '1',
+  time: '5',
   long: '3600',
   money: '43200',
   never: '43200',

@@ -191,6 +191,27 @@ describe('a full disk', () => {
     await reopened.close(at())
   })
 
+  test('levels that were not saved with a failed commit are saved with the next', async () => {
+    const path = join(folder(), 'ledger.db')
+    const store = new SqliteStore(path, { now: at() })
+    await store.reserve([reservationOf('one', charges)], at())
+    store.db.exec("CREATE TEMP TRIGGER full BEFORE UPDATE ON entry BEGIN SELECT raise(ABORT, 'full'); END")
+    const settling = store.settle([settlement('one')], at())
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    store.db.exec('DROP TRIGGER full')
+    expect(await settling).toEqual(['settled'])
+    await store.close(at())
+    const reopened = new SqliteStore(path, { now: at() })
+    const levels = await reopened.levels(charges, at())
+    expect(levels.map(({ settled, reserved }) => [settled, reserved])).toEqual([
+      [1n, 0n],
+      [30n, 0n],
+      [4n, 0n],
+      [0n, 0n],
+    ])
+    await reopened.close(at())
+  })
+
   test('closing while the disk is full loses what could not be written, and counts it in full', async () => {
     const path = join(folder(), 'ledger.db')
     const store = new SqliteStore(path, { now: at() })

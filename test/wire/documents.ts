@@ -21,11 +21,16 @@ export type Tree =
   | { elements: Tree[] }
   | { members: { key: string; escapes: number; value: Tree }[] }
 
+/** Runs of quotes and backslashes, at every length. */
+const longString = fc
+  .string({ unit: fc.constantFrom('\\', '"', 'a'), minLength: 8, maxLength: 40 })
+  .map((text) => JSON.stringify(text))
+
 export const { tree } = fc.letrec<{ tree: Tree }>((tie) => ({
   tree: fc.oneof(
     { maxDepth: 5, withCrossShrink: true },
     fc
-      .oneof(fc.json({ maxDepth: 0, stringUnit: 'binary' }), fc.constantFrom('"\\\\"', '"}]\\""', '-0.5e+7'))
+      .oneof(fc.json({ maxDepth: 0, stringUnit: 'binary' }), longString, fc.constantFrom('"}]\\""', '-0.5e+7'))
       .map((text) => ({ text })),
     fc.array(tie('tree'), { maxLength: 4 }).map((elements) => ({ elements })),
     fc

@@ -271,7 +271,10 @@ describe('a value', () => {
 
   test.each(['-1', '1.5', '"7"', 'true', '1e999', '9007199254740993', '{}', '[1]', `1${'0'.repeat(60)}`, '0x1'])(
     '%s is no count',
-    (text) => expect(() => at(text).count('n', 0)).toThrow(Problem),
+    (text) => {
+      const json = at(text)
+      expect(() => [json.count('n', 0), json.finish()]).toThrow(Problem)
+    },
   )
 
   test('that is a string decodes as JSON.parse decodes it', () => {

@@ -1,5 +1,7 @@
 // Streams: answers in every framing that providers were seen to use, what each says it used, and how to feed one to a tap.
 
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { Usage } from '../../src/core/usage.ts'
 import type { Tap } from '../../src/wire/dialect.ts'
 
@@ -208,9 +210,12 @@ export function* bytewise(bytes: Buffer, size = 1): Generator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
 }
 
-/** Heap and buffers in bytes, garbage aside; `--expose-gc` makes it exact. */
+setFlagsFromString('--expose-gc')
+const collect: () => void = runInNewContext('gc')
+
+/** Heap and buffers in bytes, garbage aside. */
 export function memoryBytes(): number {
-  globalThis.gc?.()
+  collect()
   const { heapUsed, arrayBuffers } = process.memoryUsage()
   return heapUsed + arrayBuffers
 }

@@ -1,0 +1,25 @@
+// A Hono app of one's own behind Bursar's gate: `npm run example`, then POST /v1/chat/completions at port 8787.
+
+import { serve } from '@hono/node-server'
+import { Hono } from 'hono'
+import { createBursar } from '../src/index.ts'
+
+const bursar = await createBursar({ env: { ...process.env, DATABASE_URL: 'memory:' } })
+const app = new Hono()
+
+app.use('/v1/*', bursar.gate())
+app.post('/v1/chat/completions', async (c) => {
+  const { messages } = await c.req.json<{ messages: { content: string }[] }>()
+  const words = messages
+    .map((message) => message.content)
+    .join(' ')
+    .split(' ').length
+  c.var.bursar.settle({ inputTokens: words, outputTokens: 3 })
+  return c.json({
+    object: 'chat.completion',
+    choices: [{ index: 0, message: { role: 'assistant', content: 'three short words' }, finish_reason: 'stop' }],
+  })
+})
+app.route('/', bursar.app)
+
+serve({ fetch: app.fetch, port: 8787 })
