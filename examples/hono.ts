@@ -2,10 +2,10 @@
 
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
-import { createBursar } from '../src/index.ts'
+import { createBursar, type GateVariables } from '../src/index.ts'
 
 const bursar = await createBursar({ env: { ...process.env, DATABASE_URL: 'memory:' } })
-const app = new Hono()
+const app = new Hono<{ Variables: GateVariables }>()
 
 app.use('/v1/*', bursar.gate())
 app.post('/v1/chat/completions', async (c) => {
