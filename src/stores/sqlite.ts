@@ -69,7 +69,11 @@ export class SqliteStore implements Store {
       const load = (rows: LevelRows) => (levels = new Levels((key) => rows.find(key, this.#now.monoMs)))
       this.#ledger = new Ledger(db, load, (rows) => this.#giveBack(rows))
       this.#levels = levels
-      const last = db.prepare('SELECT max(id) AS id, (SELECT max(settled_seq) FROM entry) AS seq FROM entry').get()
+      // One look-up each: the condition is what lets the second use its index.
+      const last = db
+        .prepare(`SELECT (SELECT max(id) FROM entry) AS id,
+        (SELECT max(settled_seq) FROM entry WHERE settled_seq IS NOT NULL) AS seq`)
+        .get()
       this.#lastId = Number(last?.id ?? 0)
       this.#lastSeq = Number(last?.seq ?? 0)
       this.#countUnsaved()

@@ -22,7 +22,8 @@ let gateway: Gateway
 beforeEach(async () => {
   upstream = await Upstream.open()
   const limits = { MAX_REQUESTS_PER_MINUTE: '', MAX_TOKENS_PER_MINUTE: '', MAX_COST_PER_REQUEST: '1000', DAILY_SPENDING_LIMIT: '1000000' }
-  const memory = { DATABASE_URL: 'memory:', BURSAR_KEYS: 'alice:alice-secret-alice', UNKNOWN_PRICE: 'allow', UPSTREAM_TIMEOUT_MS: String(DEADLINE_MS) }
+  const keys = { BURSAR_KEYS: 'alice:alice-secret-alice', UNKNOWN_PRICE: 'allow' }
+  const memory = { ...keys, DATABASE_URL: 'memory:', UPSTREAM_TIMEOUT_MS: String(DEADLINE_MS), MAX_BODY_BYTES: '8388608' }
   gateway = await Gateway.start({ ...upstream.env, ...limits, ...memory })
 })
 afterEach(async () => {
@@ -40,8 +41,8 @@ async function ask({ path, body }: { path: string; body: string }): Promise<numb
  * Runs something hostile until pools and heaps have the size they work at, then again, and measures what is left of it. The
  * gateway goes on answering.
  */
-async function expectNoGrowth(times: number, hostile: (times: number) => Promise<unknown>): Promise<void> {
-  await hostile(Math.ceil(times / 2))
+async function expectNoGrowth(times: number, hostile: (times: number) => Promise<unknown>, first = times): Promise<void> {
+  await hostile(first)
   await sleep(SETTLING_MS)
   const before = await gateway.rss()
   await hostile(times)
@@ -67,19 +68,19 @@ const streamed = () => ask(requestFor('openai', { model: 'gpt-4o', cap: 10, stre
 
 describe('memory stays, whatever comes:', () => {
   it('bodies of 100 MB', () =>
-    expectNoGrowth(6, async (times) => {
+    expectNoGrowth(4, async (times) => {
       for (let at = 0; at < times; at++) expect(await sendMuch(100 * MEGABYTE, at % 2 === 0)).toBe(413)
     }))
 
   it('models with a megabyte of a name', () =>
-    expectNoGrowth(60, async (times) => {
+    expectNoGrowth(30, async (times) => {
       for (let at = 0; at < times; at++) {
         await ask(requestFor('openai', { model: `sim/${Math.random()}${'x'.repeat(MEGABYTE)}`, cap: 10 }))
       }
     }))
 
   it('users with a megabyte of a name, in each way a body can name them', () =>
-    expectNoGrowth(60, async (times) => {
+    expectNoGrowth(30, async (times) => {
       for (let at = 0; at < times; at++) {
         const user = `${Math.random()}${'u'.repeat(MEGABYTE)}`
         const openai = JSON.parse(requestFor('openai', { model: 'gpt-4o', cap: 10 }).body)
@@ -90,7 +91,7 @@ describe('memory stays, whatever comes:', () => {
     }))
 
   it('answers by models with a megabyte of a name', () =>
-    expectNoGrowth(60, async (times) => {
+    expectNoGrowth(30, async (times) => {
       upstream.play = ({ spoken, response }) => {
         const model = Math.random() + 'm'.repeat(MEGABYTE)
         response.writeHead(200, JSON_TYPE).end(wholeAnswer(spoken, { input: 1, output: 1 }).replace('"model":"m"', `"model":"${model}"`))
@@ -125,12 +126,12 @@ describe('memory stays, whatever comes:', () => {
     const asked = streamed()
     for (let at = 0; at < 10; at++) most = Math.max(most, (await gateway.rss()) - before)
     await asked
-    expect(most / MEGABYTE).toBeLessThan(150)
+    expect(most / MEGABYTE).toBeLessThan(60)
   })
 
   it('a bomb in gzip, whole and streamed', () => {
     const bomb = gzipSync(Buffer.alloc(200 * MEGABYTE, 0x20))
-    return expectNoGrowth(2, async () => {
+    return expectNoGrowth(1, async () => {
       for (const type of ['application/json', 'text/event-stream']) {
         upstream.play = ({ response }) => void response.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' }).end(bomb)
         const { path, body } = requestFor('anthropic', { model: 'claude-sonnet-4-5', cap: 10, stream: type === 'text/event-stream' })
@@ -162,7 +163,7 @@ describe('memory stays, whatever comes:', () => {
       expect(await Promise.all(upstream.received.map((call) => call.cut))).not.toContain(false)
       for (const socket of sockets) socket.destroy()
     })
-    expect(most / MEGABYTE).toBeLessThan(60)
+    expect(most / MEGABYTE).toBeLessThan(100)
   })
 
   it('ten thousand wrong keys', () =>
@@ -170,7 +171,7 @@ describe('memory stays, whatever comes:', () => {
       const keys = Array.from({ length: times }, () => `Bearer ${Math.random()}`)
       const wrong = keys.map((key) => `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: ${key}\r\ncontent-length: 2\r\n\r\n{}`)
       expect(await pipelined(wrong)).toEqual(new Map([['401', times]]))
-    }))
+    }, 4_000))
 })
 
 /** Sends requests on one connection without waiting, and counts the answers by status. */

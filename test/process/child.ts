@@ -1,9 +1,12 @@
 // Child: a gateway in a process of its own, to be killed, stopped and measured.
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ADMIN_KEY } from '../support/stage.ts'
 
+/** Many children start from the same files. */
+const CACHE = join(tmpdir(), 'bursar-test-compile-cache')
 const ROOT = join(import.meta.dirname, '../..')
 
 export interface Exit {
@@ -23,7 +26,7 @@ export class Gateway {
     // Nothing of the tests' own environment: a .env of the developer's must not reach it either.
     this.#process = spawn(process.execPath, flags, {
       cwd: env.CWD ?? '/tmp',
-      env: { PATH: process.env.PATH, PORT: '0', ADMIN_KEY, CONFIG_FILE: '/nonexistent/bursar.json', ...env },
+      env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: CACHE, PORT: '0', ADMIN_KEY, CONFIG_FILE: '/nonexistent/bursar.json', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#process.stdout?.on('data', (chunk) => (this.stdout += chunk))

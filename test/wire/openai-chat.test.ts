@@ -24,7 +24,7 @@ describe('the ask', () => {
     ['a cap', { max_tokens: 7 }, { outputCap: 7 }],
     ['the newer cap', { max_completion_tokens: 8 }, { outputCap: 8 }],
     ['both caps', { max_tokens: 7, max_completion_tokens: 8 }, { outputCap: 8 }],
-    ['both caps, the other way round', { max_completion_tokens: 7, max_tokens: 8 }, { outputCap: 8 }],
+    ['both caps, the larger first', { max_completion_tokens: 8, max_tokens: 7 }, { outputCap: 8 }],
     ['a cap of null', { max_tokens: null }, { outputCap: null }],
     ['a cap beside one of null', { max_tokens: 9, max_completion_tokens: null }, { outputCap: 9 }],
     ['answers', { n: 3 }, { answers: 3 }],

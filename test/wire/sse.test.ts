@@ -9,6 +9,7 @@ import { openaiChat } from '../../src/wire/openai-chat.ts'
 import {
   bytewise,
   CHAT_STREAMS,
+  cpuMs,
   type Fed,
   feed,
   GEMINI_STREAMS,
@@ -99,14 +100,14 @@ describe('a long line', () => {
     const tap = openaiChat.tap(true, 'text/event-stream', hides)
     const line = Buffer.alloc(5 << 20, 'x')
     const before = memoryBytes()
-    const started = performance.now()
+    const started = cpuMs()
     let most = 0
     for (let at = 0; at < line.length; at++) {
       tap.push(line.subarray(at, at + 1))
       if (at % 1_040_000 === 1_039_999) most = Math.max(most, memoryBytes() - before)
     }
     expect(most).toBeLessThan(mostBytes)
-    expect(performance.now() - started).toBeLessThan(15_000)
+    expect(cpuMs() - started).toBeLessThan(20_000)
   })
 })
 

@@ -1,0 +1,279 @@
+// Usage: what each provider counts becomes classes that do not overlap, never negative, whatever it says.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { inputTokens, outputTokens, totalTokens, type Usage, usageOf } from '../../src/core/usage.ts'
+import { anthropicMessages } from '../../src/wire/anthropic-messages.ts'
+import type { Dialect, Metered } from '../../src/wire/dialect.ts'
+import { geminiGenerate } from '../../src/wire/gemini-generate.ts'
+import { openaiChat } from '../../src/wire/openai-chat.ts'
+
+function metered(dialect: Dialect, document: object): Metered | undefined {
+  const tap = dialect.tap(false, 'application/json', false)
+  tap.push(Buffer.from(JSON.stringify(document)))
+  tap.end()
+  return tap.metered()
+}
+
+type Row = [name: string, counts: unknown, classes: Partial<Usage>, reasoning: number]
+
+/** What a provider may put where a count belongs. */
+const anything = fc.oneof(fc.nat(1_000), fc.integer(), fc.constantFrom(null, '7', [], {}, true), fc.double())
+
+describe('OpenAI counts parts inside totals:', () => {
+  const meter = (usage: unknown) =>
+    metered(openaiChat, { model: 'gpt-4o-2024', service_tier: 'flex', choices: [], usage })
+  const detailed = (prompt: unknown, input: object, completion: unknown = 0, output: object = {}) => ({
+    prompt_tokens: prompt,
+    completion_tokens: completion,
+    prompt_tokens_details: input,
+    completion_tokens_details: output,
+  })
+
+  test.each<Row>([
+    ['plain', { prompt_tokens: 9, completion_tokens: 4, total_tokens: 13 }, { input: 9, output: 4 }, 0],
+    ['with reasoning inside', detailed(9, {}, 40, { reasoning_tokens: 30 }), { input: 9, output: 40 }, 30],
+    [
+      'with more reasoning than output',
+      detailed(9, {}, 168, { reasoning_tokens: 173 }),
+      { input: 9, output: 168 },
+      173,
+    ],
+    ['cached', detailed(100, { cached_tokens: 60 }), { input: 40, cacheRead: 60 }, 0],
+    [
+      'written to the cache',
+      detailed(100, { cached_tokens: 60, cache_write_tokens: 30 }),
+      { input: 10, cacheRead: 60, cacheWrite5m: 30 },
+      0,
+    ],
+    ['cached over the prompt', detailed(10, { cached_tokens: 161 }), { cacheRead: 10 }, 0],
+    [
+      'read and written over the prompt',
+      detailed(2168, { cached_tokens: 2161, cache_write_tokens: 2161 }),
+      { cacheRead: 2161, cacheWrite5m: 7 },
+      0,
+    ],
+    [
+      'spoken',
+      detailed(50, { audio_tokens: 20 }, 30, { audio_tokens: 25 }),
+      { input: 30, audioInput: 20, output: 5, audioOutput: 25 },
+      0,
+    ],
+    [
+      'spoken over the total',
+      detailed(5, { audio_tokens: 20 }, 3, { audio_tokens: 25 }),
+      { audioInput: 5, audioOutput: 3 },
+      0,
+    ],
+    ['of an embedding', { prompt_tokens: 8, total_tokens: 8 }, { input: 8 }, 0],
+    [
+      'nulls and nonsense',
+      { prompt_tokens: null, completion_tokens: '7', prompt_tokens_details: [], completion_tokens_details: null },
+      {},
+      0,
+    ],
+    ['negative', detailed(-5, { cached_tokens: -3 }, -1, { reasoning_tokens: -1 }), {}, 0],
+    ['fractions and infinities', { prompt_tokens: 2.9, completion_tokens: 1e300 }, { input: 2 }, 0],
+  ])('%s', (_name, usage, expected, reasoningTokens) => {
+    expect(meter(usage)).toEqual({
+      usage: usageOf({ ...expected, requests: 1 }),
+      reasoningTokens,
+      model: 'gpt-4o-2024',
+      serviceTier: 'flex',
+    })
+  })
+
+  test('adds up to the totals, whatever the details say', () => {
+    const details = fc.record({ cached_tokens: anything, cache_write_tokens: anything, audio_tokens: anything })
+    fc.assert(
+      fc.property(fc.nat(1_000), details, fc.nat(1_000), details, (prompt, input, completion, output) => {
+        const { usage } = meter(detailed(prompt, input, completion, output)) ?? { usage: usageOf() }
+        expect([inputTokens(usage), outputTokens(usage)]).toEqual([prompt, completion])
+        expect(Math.min(...Object.values(usage))).toBeGreaterThanOrEqual(0)
+      }),
+    )
+  })
+})
+
+describe('Anthropic counts classes apart:', () => {
+  const meter = (usage: unknown) => metered(anthropicMessages, { type: 'message', model: 'claude-sonnet-5', usage })
+
+  test.each<Row>([
+    ['plain', { input_tokens: 9, output_tokens: 4 }, { input: 9, output: 4 }, 0],
+    ['read from the cache', { input_tokens: 3, cache_read_input_tokens: 46_134 }, { input: 3, cacheRead: 46_134 }, 0],
+    [
+      'written for five minutes',
+      {
+        cache_creation_input_tokens: 30,
+        cache_creation: { ephemeral_5m_input_tokens: 30, ephemeral_1h_input_tokens: 0 },
+      },
+      { cacheWrite5m: 30 },
+      0,
+    ],
+    [
+      'written for an hour',
+      {
+        cache_creation_input_tokens: 30,
+        cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 30 },
+      },
+      { cacheWrite1h: 30 },
+      0,
+    ],
+    [
+      'written, and not split',
+      {
+        cache_creation_input_tokens: 10_345,
+        cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 0 },
+      },
+      { cacheWrite5m: 10_345 },
+      0,
+    ],
+    [
+      'written, and split in part',
+      {
+        cache_creation_input_tokens: 100,
+        cache_creation: { ephemeral_5m_input_tokens: 10, ephemeral_1h_input_tokens: 20 },
+      },
+      { cacheWrite5m: 80, cacheWrite1h: 20 },
+      0,
+    ],
+    [
+      'split into more than was written',
+      {
+        cache_creation_input_tokens: 10,
+        cache_creation: { ephemeral_5m_input_tokens: 5, ephemeral_1h_input_tokens: 20 },
+      },
+      { cacheWrite5m: 5, cacheWrite1h: 20 },
+      0,
+    ],
+    [
+      'thinking inside output',
+      { output_tokens: 50, output_tokens_details: { thinking_tokens: 30 } },
+      { output: 50 },
+      30,
+    ],
+    [
+      'searches',
+      { input_tokens: 1, server_tool_use: { web_search_requests: 2, web_fetch_requests: 5 } },
+      { input: 1, webSearches: 2 },
+      0,
+    ],
+    ['nulls and nonsense', { input_tokens: null, output_tokens: '9', cache_creation: 7, server_tool_use: null }, {}, 0],
+    ['negative', { input_tokens: -1, output_tokens: -2, cache_creation_input_tokens: -3 }, {}, 0],
+  ])('%s', (_name, usage, expected, reasoningTokens) => {
+    expect(meter(usage)).toEqual({
+      usage: usageOf({ ...expected, requests: 1 }),
+      reasoningTokens,
+      model: 'claude-sonnet-5',
+      serviceTier: null,
+    })
+  })
+
+  test('gives the tier that was used', () => {
+    expect(meter({ service_tier: 'priority' })?.serviceTier).toBe('priority')
+  })
+
+  test('books every token written once, whatever the split says', () => {
+    const lifetimes = fc.record({ ephemeral_5m_input_tokens: anything, ephemeral_1h_input_tokens: anything })
+    fc.assert(
+      fc.property(anything, anything, lifetimes, (input_tokens, written, cache_creation) => {
+        const { usage } = meter({ input_tokens, cache_creation_input_tokens: written, cache_creation }) ?? {
+          usage: usageOf(),
+        }
+        expect(usage.cacheWrite5m + usage.cacheWrite1h).toBeGreaterThanOrEqual(
+          typeof written === 'number' ? Math.floor(written) : 0,
+        )
+        expect(Math.min(...Object.values(usage))).toBeGreaterThanOrEqual(0)
+      }),
+    )
+  })
+})
+
+describe('Gemini counts thoughts and tool use beside totals, cached and spoken tokens inside:', () => {
+  const meter = (usageMetadata: unknown) => metered(geminiGenerate, { modelVersion: 'gemini-2.5-flash', usageMetadata })
+  const audio = (tokenCount: unknown) => [
+    { modality: 'TEXT', tokenCount: 1 },
+    { modality: 'AUDIO', tokenCount },
+  ]
+
+  test.each<Row>([
+    ['plain', { promptTokenCount: 9, candidatesTokenCount: 4 }, { input: 9, output: 4 }, 0],
+    [
+      'thoughts',
+      { promptTokenCount: 9, candidatesTokenCount: 4, thoughtsTokenCount: 30 },
+      { input: 9, output: 34 },
+      30,
+    ],
+    ['thoughts alone', { promptTokenCount: 9, thoughtsTokenCount: 30 }, { input: 9, output: 30 }, 30],
+    ['tool use', { promptTokenCount: 9, toolUsePromptTokenCount: 100 }, { input: 109 }, 0],
+    ['cached', { promptTokenCount: 9, cachedContentTokenCount: 5 }, { input: 4, cacheRead: 5 }, 0],
+    ['cached over the prompt', { promptTokenCount: 9, cachedContentTokenCount: 50 }, { cacheRead: 9 }, 0],
+    ['spoken', { promptTokenCount: 9, promptTokensDetails: audio(6) }, { input: 3, audioInput: 6 }, 0],
+    [
+      'spoken and cached',
+      { promptTokenCount: 9, cachedContentTokenCount: 5, promptTokensDetails: audio(6), cacheTokensDetails: audio(4) },
+      { input: 2, cacheRead: 1, audioInput: 2, audioCacheRead: 4 },
+      0,
+    ],
+    ['spoken over the prompt', { promptTokenCount: 9, promptTokensDetails: audio(60) }, { audioInput: 9 }, 0],
+    [
+      'a spoken answer',
+      { promptTokenCount: 1, candidatesTokenCount: 9, candidatesTokensDetails: audio(7) },
+      { input: 1, output: 2, audioOutput: 7 },
+      0,
+    ],
+    [
+      'a picture',
+      {
+        promptTokenCount: 1,
+        candidatesTokenCount: 1290,
+        candidatesTokensDetails: [{ modality: 'IMAGE', tokenCount: 1290 }],
+      },
+      { input: 1, imageOutput: 1290 },
+      0,
+    ],
+    [
+      'nulls and nonsense',
+      { promptTokenCount: 9, candidatesTokenCount: null, promptTokensDetails: 'AUDIO', cacheTokensDetails: [null, 7] },
+      { input: 9 },
+      0,
+    ],
+  ])('%s', (_name, usage, expected, reasoningTokens) => {
+    expect(meter(usage)).toEqual({
+      usage: usageOf({ ...expected, requests: 1 }),
+      reasoningTokens,
+      model: 'gemini-2.5-flash',
+      serviceTier: null,
+    })
+  })
+
+  test.each([[{}], [{ promptTokenCount: 0 }], [{ promptTokenCount: -9, candidatesTokenCount: null }], [[]], [null]])(
+    'nothing: %j',
+    (counts) => {
+      expect(meter(counts)).toBeUndefined()
+    },
+  )
+
+  test('adds up to its four totals, whatever the details say', () => {
+    const counts = fc.record({
+      promptTokenCount: fc.integer({ min: 1, max: 1_000 }),
+      candidatesTokenCount: fc.nat(1_000),
+      thoughtsTokenCount: fc.nat(1_000),
+      toolUsePromptTokenCount: fc.nat(1_000),
+      cachedContentTokenCount: anything,
+      promptTokensDetails: anything.map(audio),
+      cacheTokensDetails: anything.map(audio),
+      candidatesTokensDetails: anything.map(audio),
+    })
+    fc.assert(
+      fc.property(counts, (usageMetadata) => {
+        const { usage } = meter(usageMetadata) ?? { usage: usageOf() }
+        const { promptTokenCount, candidatesTokenCount, thoughtsTokenCount, toolUsePromptTokenCount } = usageMetadata
+        expect(totalTokens(usage)).toBe(
+          promptTokenCount + candidatesTokenCount + thoughtsTokenCount + toolUsePromptTokenCount,
+        )
+        expect(Math.min(...Object.values(usage))).toBeGreaterThanOrEqual(0)
+      }),
+    )
+  })
+})
