@@ -134,12 +134,11 @@ export class Relay implements Listener, Expiring {
       return
     }
     const contentType = headerIn(headers, 'content-type') ?? ''
-    const streaming = this.#facts.streaming && /event-stream|json/.test(contentType)
     const encoded = isEncoded(this.#encoding)
-    const tap = this.#call.dialect.tap(streaming, contentType, this.#call.hidesUsage && !encoded)
+    const tap = this.#call.dialect.tap(this.#facts.streaming, contentType, this.#call.hidesUsage && !encoded)
     this.#tap = tap
-    this.#state = streaming ? 'streaming' : 'collecting'
-    if (!streaming) return
+    this.#state = tap.whole ? 'collecting' : 'streaming'
+    if (tap.whole) return
     if (encoded) this.#decoder = new StreamDecoder(this.#encoding ?? '', (plain) => tap.push(plain))
     this.#call.exchange.begin(status, [...passedOn(headers, false), ...this.#call.headers])
   }

@@ -27,6 +27,7 @@ export class ArrayTap implements Tap {
     this.#meter = meter
   }
 
+  readonly whole = false
   readonly terminated = false
 
   get finished(): boolean {

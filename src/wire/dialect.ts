@@ -44,6 +44,8 @@ export interface Metered {
 
 /** Listens to one answer. Never throws: an answer that cannot be read has no usage. */
 export interface Tap {
+  /** One document, that is read when it has ended: to be collected before it is passed on. */
+  readonly whole: boolean
   /** Takes the next bytes, and returns those to pass on: the same, but for a usage chunk the caller did not ask for. */
   push(chunk: Buffer): Buffer
   /** The body has ended. Returns bytes held back until now. */

@@ -23,6 +23,7 @@ export class DocumentTap implements Tap {
     this.#read = read
   }
 
+  readonly whole = true
   readonly terminated = false
   readonly failed = false
 

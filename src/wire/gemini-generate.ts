@@ -79,10 +79,10 @@ export const geminiGenerate: Dialect = {
     return `/v1beta/models/${encodeURIComponent(model)}:${method}${query === '' ? '' : `?${query}`}`
   },
   tap: (streaming, contentType) => {
-    if (!streaming) return new DocumentTap(readResponse)
-    return contentType.includes('event-stream')
-      ? new SseTap(new ResponseEvents(), false)
-      : new ArrayTap(new ResponseEvents())
+    if (streaming && contentType.includes('event-stream')) return new SseTap(new ResponseEvents(), false)
+    return streaming && contentType.includes('json')
+      ? new ArrayTap(new ResponseEvents())
+      : new DocumentTap(readResponse)
   },
   refusalBody,
   problemBody,

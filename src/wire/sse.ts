@@ -30,6 +30,7 @@ export interface EventMeter {
  * cost a few searches. With `hides`, events are passed on whole, so that one can be left out.
  */
 export class SseTap implements Tap {
+  readonly whole = false
   readonly #meter: EventMeter
   readonly #hides: boolean
   /** The unfinished line (or, with `hides`, unfinished event) at the end of what has come. Joined only when it is finished. */

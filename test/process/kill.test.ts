@@ -155,7 +155,7 @@ async function callOnce(gateway: Gateway, task: string, random: Random, cap = ra
 
 function ledger() {
   const db = new DatabaseSync(join(folder, 'ledger.db'), { readOnly: true })
-  const rows = db.prepare('SELECT task, day, settled_seq, ending, certainty, total_cost_nano_usd AS cost FROM entry').all()
+  const rows = db.prepare('SELECT task, day, settled_seq, ending, certainty, cost_nano_usd AS cost FROM entry').all()
   db.close()
   return rows
 }
