@@ -17,12 +17,13 @@ export interface Exchange extends RequestLine {
    * @param hold is told of every chunk's size before it is kept, and throws where there is no room for it
    */
   body(mostBytes: number, hold: (bytes: number) => void): Promise<Buffer>
-  begin(status: number, headers: HeaderList): void
+  /** @param atOnce sends the headers now, and not with the first bytes of a body that may take its time */
+  begin(status: number, headers: HeaderList, atOnce?: boolean): void
   /** False when the client is slower than we are: wait for `onDrain`. */
   write(chunk: Buffer): boolean
   end(chunk?: Buffer | string): void
-  /** Breaks the connection: the client must not take what it has for the whole. */
-  cut(): void
+  /** Breaks the connection, after some last bytes: the client must not take what it has for the whole. */
+  cut(last?: string): void
   readonly begun: boolean
   /** The client has stopped reading: what is written now waits for it, perhaps for ever. */
   readonly blocked: boolean
@@ -125,8 +126,10 @@ export class NodeExchange implements Exchange {
     })
   }
 
-  begin(status: number, headers: HeaderList): void {
-    if (!this.#left) this.#outgoing.writeHead(status, headers)
+  begin(status: number, headers: HeaderList, atOnce = false): void {
+    if (this.#left) return
+    this.#outgoing.writeHead(status, headers)
+    if (atOnce) this.#outgoing.flushHeaders()
   }
 
   write(chunk: Buffer): boolean {
@@ -137,8 +140,10 @@ export class NodeExchange implements Exchange {
     if (!this.#left) this.#outgoing.end(chunk)
   }
 
-  cut(): void {
-    this.#outgoing.destroy()
+  cut(last?: string): void {
+    const outgoing = this.#outgoing
+    if (last === undefined || this.#left) outgoing.destroy()
+    else outgoing.write(last, () => outgoing.destroy())
   }
 }
 
@@ -153,6 +158,7 @@ export class WebExchange implements Exchange {
   #respond: (response: Response) => void = () => {}
   #sink: ReadableStreamDefaultController<Uint8Array> | undefined
   #ended = false
+  #failOnPull: Error | undefined
   #left = false
   begun = false
   onLeft: (() => void) | undefined
@@ -167,7 +173,11 @@ export class WebExchange implements Exchange {
     this.response = new Promise((resolve) => {
       this.#respond = resolve
     })
-    request.signal.addEventListener('abort', () => this.#leave())
+    request.signal.addEventListener('abort', () => {
+      // Whoever still reads the answer is told: an aborted fetch fails, it does not wait.
+      if (!this.#ended) this.#sink?.error(request.signal.reason)
+      this.#leave()
+    })
   }
 
   get method(): string {
@@ -211,7 +221,10 @@ export class WebExchange implements Exchange {
       start: (sink) => {
         this.#sink = sink
       },
-      pull: () => this.onDrain?.(),
+      pull: (sink) => {
+        if (this.#failOnPull) sink.error(this.#failOnPull)
+        this.onDrain?.()
+      },
       cancel: () => this.#leave(),
     })
     this.#respond(new Response(status === 204 || status === 304 ? null : body, { status, headers: pairs }))
@@ -230,10 +243,14 @@ export class WebExchange implements Exchange {
     this.#sink?.close()
   }
 
-  cut(): void {
+  cut(last?: string): void {
     if (this.#ended || this.#left) return
+    if (last !== undefined) this.write(Buffer.from(last))
     this.#ended = true
-    this.#sink?.error(new Error('The answer was cut off.'))
+    const failure = new Error('The answer was cut off.')
+    // An error throws away what is queued: what was written last has to be read first.
+    if (last === undefined) this.#sink?.error(failure)
+    else this.#failOnPull = failure
   }
 
   #leave(): void {

@@ -200,6 +200,8 @@ export class Gate {
       callId,
     ]
     headers.push('content-type', 'application/json')
+    // Nothing about it changes while a client waits.
+    if (problem.code === 'provider_not_configured') headers.push('x-should-retry', 'false')
     if (problem.code === 'body_too_large' || problem.code === 'shutting_down') headers.push('connection', 'close')
     endWith(
       exchange,

@@ -140,7 +140,7 @@ export class Relay implements Listener, Expiring {
     this.#state = tap.whole ? 'collecting' : 'streaming'
     if (tap.whole) return
     if (encoded) this.#decoder = new StreamDecoder(this.#encoding ?? '', (plain) => tap.push(plain))
-    this.#call.exchange.begin(status, [...passedOn(headers, false), ...this.#call.headers])
+    this.#call.exchange.begin(status, [...passedOn(headers, false), ...this.#call.headers], true)
   }
 
   data(chunk: Buffer): void {
@@ -313,7 +313,9 @@ export class Relay implements Listener, Expiring {
     else {
       const { callId } = this.#facts
       const event = dialect.streamError(problem, { callId, nowMs: this.#parts.clock.now().wallMs }, this.#contentType())
-      exchange.end(this.#lastByte === LINE_FEED ? event : `\n\n${event}`)
+      const text = this.#lastByte === LINE_FEED ? event : `\n\n${event}`
+      if (dialect.breaksAfterError) exchange.cut(text)
+      else exchange.end(text)
     }
     this.#over()
   }

@@ -19,6 +19,7 @@ export function callRoutes(gate: Gate): Hono<Env> {
   }
   app.post('/v1/chat/completions', call)
   app.post('/v1/messages', call)
+  app.post('/v1/models/*', call)
   app.post('/v1beta/models/*', call)
   app.post('/v1alpha/models/*', call)
   return app

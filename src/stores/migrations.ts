@@ -5,12 +5,14 @@ export const APPLICATION_ID = 0x42525352
 
 /**
  * Entry ids grow with the wall clock (milliseconds × 1024, never less than the one before plus one), so that a stretch of
- * time is a stretch of ids and needs no index. Rows without a `settled_seq` are open calls.
+ * time is a stretch of ids and needs no index; a call id is a UUIDv7, so it is found a little after the time it holds. Only
+ * calls that were appended, which somebody else may send twice, are unique by index. Rows without `settled_seq` are open.
  */
 const FIRST = `
   CREATE TABLE entry (
     id INTEGER PRIMARY KEY,
-    call_id TEXT NOT NULL UNIQUE,
+    call_id TEXT NOT NULL,
+    appended INTEGER NOT NULL DEFAULT 0,
     organisation TEXT,
     project TEXT,
     key TEXT,
@@ -61,10 +63,13 @@ const FIRST = `
     upstream_limits TEXT,
     metadata TEXT,
     -- JSON [[meter key, amount, 1 if in flight], ...]: what the call holds while it is open
-    charges TEXT NOT NULL
+    charges TEXT NOT NULL,
+    -- room for what settling adds, so that rows do not outgrow their pages
+    pad BLOB
   );
   CREATE UNIQUE INDEX entry_settled_seq ON entry (settled_seq) WHERE settled_seq IS NOT NULL;
-  CREATE INDEX entry_open ON entry (id) WHERE settled_seq IS NULL;
+  CREATE INDEX entry_open ON entry (settled_seq) WHERE settled_seq IS NULL;
+  CREATE UNIQUE INDEX entry_appended ON entry (call_id) WHERE appended = 1;
 
   CREATE TABLE level (
     key TEXT PRIMARY KEY,

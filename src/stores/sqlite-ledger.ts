@@ -4,10 +4,12 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { setTimeout as setTimeoutPromise } from 'node:timers/promises'
 import type { Entry, Reservation } from '../core/entry.ts'
 import type { Levels } from '../core/levels.ts'
+import type { Instant } from '../core/meter.ts'
 import { expiredOutcome } from '../core/open.ts'
 import { isBusy } from './sqlite-file.ts'
+import { LevelRows, textOfCharges } from './sqlite-levels.ts'
 import { Rollups } from './sqlite-rollups.ts'
-import { EntryRows, LevelRows, textOfCharges } from './sqlite-rows.ts'
+import { EntryRows } from './sqlite-rows.ts'
 import { StoreUnavailable } from './store.ts'
 
 /** An open call and its row. */
@@ -36,9 +38,11 @@ const FULL_BATCH = 256
 const ROLLUPS_MS = 250
 const MANY_ROLLUPS = 64
 const RETRY_MS = 100
+const PRUNE_MS = 60_000
+const PRUNE_KEYS = 500
 const BUSY_MS = 2
-/** Two seconds or more: then it counts as failed. */
-const MOST_BUSY_TIMES = 1000
+/** Five seconds or more: then it counts as failed. */
+const MOST_BUSY_TIMES = 2500
 const LONGEST_RETRY_MS = 2000
 /** While nothing can be written, open calls still settle; calls from elsewhere are turned away beyond this. */
 const MOST_JOBS = 50_000
@@ -63,6 +67,8 @@ export class Ledger {
   #rollupsDue = false
   #retryMs = 0
   #busyTimes = 0
+  #prunedAtMs: number | undefined
+  #prunedKey = ''
 
   /** @param notReserved these rows were not written and never will be: their charges are to be given back */
   constructor(db: DatabaseSync, levels: (rows: LevelRows) => Levels, notReserved: (rows: readonly OpenRow[]) => void) {
@@ -177,6 +183,20 @@ export class Ledger {
     return this.flush()
   }
 
+  /** Now and then, deletes a slice of what no call can ask for any more. */
+  prune({ wallMs, monoMs }: Instant): void {
+    this.#prunedAtMs ??= monoMs
+    if (monoMs - this.#prunedAtMs < PRUNE_MS || this.flush() !== 'written') return
+    this.#prunedAtMs = monoMs
+    try {
+      this.rollups.prune(wallMs)
+      // The lesser of the two clocks: one that was set forward must not make today's budget look old.
+      this.#prunedKey = this.levelRows.prune(this.#prunedKey, PRUNE_KEYS, Math.min(wallMs, monoMs))
+    } catch {
+      // Busy or full: next time.
+    }
+  }
+
   /** Stops timers. What still waits stays open in the file and is told so. */
   stop(): void {
     clearTimeout(this.#timer)
@@ -216,7 +236,7 @@ export class Ledger {
   #insert(row: OpenRow): void {
     if (row.error) return
     try {
-      this.#entries.insert(row.id, row.facts, textOfCharges(row.charges))
+      this.#entries.insert(row.id, row.facts, textOfCharges(row.charges), false)
     } catch (error) {
       if (!isOfRow(error)) throw error
       row.error = error
@@ -227,7 +247,7 @@ export class Ledger {
   /** A row that cannot be written as it is must not keep all others waiting: it is booked as though nobody had settled it. */
   #settle(job: Job): void {
     const { facts, outcome, settledSeq } = job.entry
-    if (!job.opened) this.#entries.insert(job.id, facts, '[]')
+    if (!job.opened) this.#entries.insert(job.id, facts, '[]', true)
     if (!outcome || settledSeq === null) return
     try {
       this.#entries.settle(job.id, settledSeq, facts, outcome)

@@ -56,8 +56,18 @@ function readEntries(db: DatabaseSync, { simulated, key, beforeSeq, limit }: Ent
   return rows.all(...values, limit).map(entryOf)
 }
 
+/** How many rows are looked at for a call that may have been reserved a while after its id was made. */
+const FOUND_WITHIN_ROWS = 1_000_000
+const UUID_V7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7/i
+
 function readEntry(db: DatabaseSync, callId: string): Entry | undefined {
-  const row = prepareEntries(db, 'WHERE call_id = ?').get(callId)
+  const [, high, low] = UUID_V7.exec(callId) ?? []
+  const fromId = high && low ? Number.parseInt(high + low, 16) * IDS_PER_MS : 0
+  const found = db.prepare(`SELECT id FROM entry WHERE appended = 1 AND call_id = $callId
+    UNION ALL SELECT id FROM (SELECT id, call_id FROM entry WHERE id >= $fromId ORDER BY id LIMIT ${FOUND_WITHIN_ROWS})
+      WHERE call_id = $callId LIMIT 1`)
+  const id = found.get({ $callId: callId, $fromId: fromId })?.id
+  const row = id === undefined ? undefined : prepareEntries(db, 'WHERE id = ?').get(Number(id))
   return row ? entryOf(row) : undefined
 }
 

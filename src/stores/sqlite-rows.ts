@@ -2,12 +2,14 @@
 
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type { Attempt, CallFacts, Certainty, Ending, Entry, Outcome, UpstreamLimits } from '../core/entry.ts'
-import type { Charge, Level } from '../core/meter.ts'
 import type { Usage } from '../core/usage.ts'
 
 const FACTS = `call_id, organisation, project, key, user, thread, agent, task, operation, dialect, provider, requested_model,
   model, reserved_at_ms, day, reserved_tokens, reserved_cost_nano_usd, price_version, cost_known, streaming, cap_asked,
   cap_injected, simulated, metadata, charges`
+
+/** About what settling adds to a row. */
+const PAD_BYTES = 80
 
 const INT64_MAX = 2n ** 63n - 1n
 
@@ -27,8 +29,10 @@ export class EntryRows {
 
   constructor(db: DatabaseSync) {
     const places = FACTS.split(',').map(() => '?')
-    this.#insert = db.prepare(`INSERT INTO entry (id, ${FACTS}) VALUES (?, ${places.join(', ')})`)
-    this.#settle = db.prepare(`UPDATE entry SET settled_seq = ?, ending = ?, certainty = ?, settled_at_ms = ?,
+    this.#insert = db.prepare(`INSERT INTO entry (id, appended, ${FACTS}, pad)
+      VALUES (?, ?, ${places.join(', ')}, zeroblob(${PAD_BYTES}))`)
+    this.#settle =
+      db.prepare(`UPDATE entry SET pad = NULL, settled_seq = ?, ending = ?, certainty = ?, settled_at_ms = ?,
       latency_ms = ?, time_to_first_token_ms = ?, answered_model = ?, input_tokens = ?, cache_read_tokens = ?,
       cache_write_5m_tokens = ?, output_tokens = ?, reasoning_tokens = ?, input_cost_nano_usd = ?,
       output_cost_nano_usd = ?, cost_nano_usd = ?, attempts = ?, upstream_limits = ? WHERE id = ?`)
@@ -37,10 +41,11 @@ export class EntryRows {
       web_searches = ?, billed_requests = ? WHERE id = ?`)
   }
 
-  insert(id: number, facts: CallFacts, charges: string): void {
+  insert(id: number, facts: CallFacts, charges: string, appended: boolean): void {
     const { caller } = facts
     this.#insert.get(
       id,
+      appended ? 1 : 0,
       facts.callId,
       caller.organisation,
       caller.project,
@@ -88,7 +93,7 @@ export class EntryRows {
       int64(cost.outputNanoUsd),
       int64(cost.totalNanoUsd),
       storedAttempts(facts, outcome.attempts),
-      outcome.upstreamLimits === null ? null : JSON.stringify(outcome.upstreamLimits),
+      storedLimits(outcome.upstreamLimits),
       id,
     )
     if (hasRareUsage(usage)) this.#settleRareUsage(id, usage)
@@ -169,7 +174,6 @@ function factsOf(row: Row): CallFacts {
 }
 
 function outcomeOf(row: Row): Outcome {
-  const upstreamLimits: UpstreamLimits | null = JSON.parse(text(row.upstream_limits) ?? 'null')
   return {
     ending: text(row.ending) as Ending,
     certainty: text(row.certainty) as Certainty,
@@ -185,7 +189,7 @@ function outcomeOf(row: Row): Outcome {
     latencyMs: count(row.latency_ms) ?? 0,
     timeToFirstTokenMs: count(row.time_to_first_token_ms),
     attempts: readAttempts(row),
-    upstreamLimits,
+    upstreamLimits: readLimits(row),
   }
 }
 
@@ -206,112 +210,16 @@ function usageOfRow(row: Row): Usage {
   }
 }
 
-function text(value: SQLOutputValue | undefined): string | null {
+export function text(value: SQLOutputValue | undefined): string | null {
   return typeof value === 'string' ? value : null
 }
 
-function count(value: SQLOutputValue | undefined): number | null {
+export function count(value: SQLOutputValue | undefined): number | null {
   return typeof value === 'bigint' || typeof value === 'number' ? Number(value) : null
 }
 
-function big(value: SQLOutputValue | undefined): bigint {
+export function big(value: SQLOutputValue | undefined): bigint {
   return typeof value === 'bigint' ? value : 0n
-}
-
-const WINDOW_KEPT_MS = 2 * 86_400_000
-const BUCKET_KEPT_MS = 31 * 86_400_000
-
-/** Levels by primary key. */
-export class LevelRows {
-  readonly #find: StatementSync
-  readonly #save: StatementSync
-  readonly #slice: StatementSync
-  readonly #prune: StatementSync
-
-  constructor(db: DatabaseSync) {
-    this.#slice = db.prepare('SELECT key FROM level WHERE key > ? ORDER BY key LIMIT ?')
-    this.#prune = db.prepare(`DELETE FROM level WHERE key > ? AND key <= ?
-      AND ((kind = 'window' AND rest = 0 AND at_ms < ?) OR (kind = 'bucket' AND at_ms < ?))`)
-    this.#find = db.prepare('SELECT kind, used, rest, at_ms, taken FROM level WHERE key = ?')
-    this.#find.setReadBigInts(true)
-    this.#save = db.prepare(`INSERT INTO level (key, kind, used, rest, at_ms, taken) VALUES (?, ?, ?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET used = excluded.used, rest = excluded.rest, at_ms = excluded.at_ms, taken = excluded.taken`)
-  }
-
-  /** A bucket stored with a time to come (the clock was set back since) goes on from now: it mints nothing and is not frozen. */
-  find(key: string, monoMs: number): Level | undefined {
-    const row = this.#find.get(key)
-    if (!row) return undefined
-    const atMs = count(row.at_ms)
-    if (row.kind === 'bucket') {
-      return {
-        kind: 'bucket',
-        used: big(row.used),
-        remainder: big(row.rest),
-        atMs: Math.min(atMs ?? monoMs, monoMs),
-        taken: big(row.taken),
-      }
-    }
-    return {
-      kind: 'window',
-      settled: big(row.used),
-      reserved: big(row.rest),
-      endsAtMs: atMs ?? Number.POSITIVE_INFINITY,
-    }
-  }
-
-  save(key: string, level: Level): void {
-    if (level.kind === 'bucket')
-      this.#save.get(key, 'bucket', int64(level.used), level.remainder, level.atMs, int64(level.taken))
-    else {
-      const endsAtMs = Number.isFinite(level.endsAtMs) ? level.endsAtMs : null
-      this.#save.get(key, 'window', int64(level.settled), int64(level.reserved), endsAtMs, 0)
-    }
-  }
-
-  /**
-   * Deletes, of the next `limit` levels after `key`, windows that ended two days ago and hold nothing, and buckets untouched
-   * for a month (steady limits refill within the hour). Returns where to go on; `''` at the end.
-   */
-  prune(key: string, limit: number, nowMs: number): string {
-    const last = this.#slice.all(key, limit).at(-1)
-    if (!last) return ''
-    this.#prune.run(key, String(last.key), nowMs - WINDOW_KEPT_MS, nowMs - BUCKET_KEPT_MS)
-    return String(last.key)
-  }
-}
-
-/**
- * What a sweep after a restart needs of the charges, as `[[key, amount, inFlight], …]`. Buckets are left out: where the whole
- * reservation counts as used they do not change.
- */
-export function textOfCharges(charges: readonly Charge[]): string {
-  let list = ''
-  for (const { meter, amount } of charges) {
-    if (meter.refill === 'steady') continue
-    list += `${list === '' ? '[' : ','}[${JSON.stringify(meter.key)},"${amount}",${meter.refill === 'none' ? 1 : 0}]`
-  }
-  return list === '' ? '[]' : `${list}]`
-}
-
-export function chargesOfText(list: string): Charge[] {
-  const rows: [string, string, number][] = JSON.parse(list)
-  return rows.map(([key, amount, inFlight]) => ({
-    meter: {
-      key,
-      name: '',
-      who: 'global',
-      subject: '',
-      what: inFlight ? 'inFlight' : 'cost',
-      span: 'total',
-      refill: inFlight ? 'none' : 'window',
-      spanMs: 0,
-      endsAtMs: Number.POSITIVE_INFINITY,
-    },
-    capacity: 0n,
-    amount: BigInt(amount),
-    enforced: true,
-  }))
 }
 
 /** One good attempt at the call's own target, as nearly all have, is stored as its duration. */
@@ -327,4 +235,31 @@ function readAttempts(row: Row): readonly Attempt[] {
   const durationMs = count(row.attempts)
   if (durationMs === null) return []
   return [{ provider: text(row.provider) ?? '', model: text(row.model) ?? '', status: 200, durationMs, error: null }]
+}
+
+/** As a list: the names would be most of it. */
+function storedLimits(limits: UpstreamLimits | null): string | null {
+  if (!limits) return null
+  const { limitRequests, remainingRequests, resetRequestsMs, limitTokens, remainingTokens, resetTokensMs } = limits
+  return JSON.stringify([
+    limitRequests,
+    remainingRequests,
+    resetRequestsMs,
+    limitTokens,
+    remainingTokens,
+    resetTokensMs,
+  ])
+}
+
+function readLimits(row: Row): UpstreamLimits | null {
+  const list: (number | null)[] | null = JSON.parse(text(row.upstream_limits) ?? 'null')
+  if (!list) return null
+  return {
+    limitRequests: list[0] ?? null,
+    remainingRequests: list[1] ?? null,
+    resetRequestsMs: list[2] ?? null,
+    limitTokens: list[3] ?? null,
+    remainingTokens: list[4] ?? null,
+    resetTokensMs: list[5] ?? null,
+  }
 }

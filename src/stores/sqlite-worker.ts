@@ -10,11 +10,12 @@ export type Letter = { readonly id: number; readonly question: Question } | { re
 /** What comes back, in the order asked. */
 export type Reply = { readonly id: number; readonly value: unknown } | { readonly id: number; readonly error: string }
 
-/** 16 MB of log: above it, it is started anew, which keeps writers out for as long as the rest takes. */
+/** 16 MB of log: it is started anew when little of it is left to move, */
 const LONG_LOG_FRAMES = 4096
-/** How much of the log may be left when it is. */
 const SHORT_REST_FRAMES = 512
-const MOST_PASSES = 8
+/** and at 128 MB however much is left. Writers have to wait meanwhile. */
+const LONGEST_LOG_FRAMES = 32_768
+const MOST_PASSES = 4
 
 if (parentPort) serve(parentPort, workerData)
 
@@ -50,12 +51,11 @@ function replyTo(db: DatabaseSync, { id, question }: Extract<Letter, { id: numbe
  */
 function checkpoint(db: DatabaseSync): void {
   try {
-    for (let pass = 0; pass < MOST_PASSES; pass++) {
-      const { frames, rest } = run(db, 'PASSIVE')
-      if (rest > SHORT_REST_FRAMES) continue
-      if (frames > LONG_LOG_FRAMES && rest > 0) run(db, 'RESTART')
-      return
-    }
+    let log = run(db, 'PASSIVE')
+    for (let pass = 1; pass < MOST_PASSES && log.rest > SHORT_REST_FRAMES; pass++) log = run(db, 'PASSIVE')
+    const { frames, rest } = log
+    const isNearlyMoved = rest > 0 && rest <= SHORT_REST_FRAMES
+    if (frames > (isNearlyMoved ? LONG_LOG_FRAMES : LONGEST_LOG_FRAMES)) run(db, 'RESTART')
   } catch {}
 }
 

@@ -8,9 +8,10 @@ import { expiredOutcome, OpenCalls } from '../core/open.ts'
 import { Report } from '../core/report.ts'
 import { type OpenFile, openFile, type Synchronous } from './sqlite-file.ts'
 import { Ledger, type OpenRow } from './sqlite-ledger.ts'
+import { chargesOfText, type LevelRows } from './sqlite-levels.ts'
 import { IDS_PER_MS } from './sqlite-queries.ts'
 import { InlineReader, type Reader, WorkerReader } from './sqlite-reader.ts'
-import { chargesOfText, entryOf, type LevelRows, prepareEntries } from './sqlite-rows.ts'
+import { entryOf, prepareEntries } from './sqlite-rows.ts'
 import {
   type Admission,
   type EntryQuery,
@@ -34,8 +35,6 @@ export interface SqliteOptions {
 }
 
 const GENERATION_MS = 600_000
-const PRUNE_MS = 60_000
-const PRUNE_KEYS = 500
 const DAY_MS = 86_400_000
 
 export class SqliteStore implements Store {
@@ -52,16 +51,14 @@ export class SqliteStore implements Store {
   #late = 0
   #closed = false
   #turnedAtMs: number
-  #prunedAtMs: number
-  #prunedKey = ''
   /** Swept at opening, told by the first sweep. */
   #leftOpen: Entry[] = []
 
   /** @param path a file, or `:memory:` for tests. Throws StoreUnusable, with the file untouched. */
   constructor(path: string, options: SqliteOptions) {
-    const { now, synchronous = 'normal', checkpointMs = 2000 } = options
+    const { now, synchronous = 'normal', checkpointMs = 1000 } = options
     this.#now = now
-    this.#turnedAtMs = this.#prunedAtMs = now.monoMs
+    this.#turnedAtMs = now.monoMs
     this.#file = openFile(path, synchronous)
     const db = (this.db = this.#file.db)
     try {
@@ -257,7 +254,7 @@ export class SqliteStore implements Store {
 
   #isKnown(callId: string): boolean {
     if (this.#open.get(callId) || this.#ledger.hasWaiting(callId)) return true
-    return this.db.prepare('SELECT 1 FROM entry WHERE call_id = ?').get(callId) !== undefined
+    return this.db.prepare('SELECT 1 FROM entry WHERE appended = 1 AND call_id = ?').get(callId) !== undefined
   }
 
   /** See migrations: never below the one before, and no further ahead of the clock than a day. */
@@ -293,14 +290,6 @@ export class SqliteStore implements Store {
       this.#turnedAtMs = now.monoMs
       this.#levels.turnGeneration(now)
     }
-    if (now.monoMs - this.#prunedAtMs < PRUNE_MS || this.#ledger.flush() !== 'written') return
-    this.#prunedAtMs = now.monoMs
-    try {
-      this.#ledger.rollups.prune(now.wallMs)
-      // The lesser of the two clocks: one that was set forward must not make today's budget look old.
-      this.#prunedKey = this.#ledger.levelRows.prune(this.#prunedKey, PRUNE_KEYS, Math.min(now.wallMs, now.monoMs))
-    } catch {
-      // Busy or full: next time.
-    }
+    this.#ledger.prune(now)
   }
 }

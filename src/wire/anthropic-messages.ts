@@ -8,7 +8,7 @@ import type { Dialect, Edits, ErrorContext, HeaderList, Metered, Reading } from 
 import { DocumentTap } from './document.ts'
 import { type Draft, draftOf, eachField, eachObject, isRecord, readMedia, recordOf } from './draft.ts'
 import { inserted, type Splice, spliced } from './edit.ts'
-import { refusalDetails, tightest } from './figures.ts'
+import { refusalDetails, tightest, timeText } from './figures.ts'
 import { Fields, invalid, JsonCursor, type Range } from './json.ts'
 import { type EventMeter, hasValue, SseTap } from './sse.ts'
 import { normalisedBytes } from './text.ts'
@@ -47,6 +47,7 @@ interface Spots {
 
 export const anthropicMessages: Dialect = {
   name: 'anthropic.messages',
+  breaksAfterError: false,
   requestIdHeader: 'request-id',
   read,
   upstreamPath: (_model, line) => `/v1/messages${line.query === '' ? '' : `?${line.query}`}`,
@@ -272,7 +273,7 @@ function problemBody(problem: Problem, context: ErrorContext): string {
       message: problem.message,
       details: { code: problem.code, param: problem.param },
     },
-    request_id: context.callId,
+    request_id: context.callId || undefined,
   })
 }
 
@@ -288,7 +289,7 @@ function refusalBody(refusal: Refusal, context: ErrorContext): string {
         ...refusalDetails(refusal, context.nowMs),
       },
     },
-    request_id: context.callId,
+    request_id: context.callId || undefined,
   })
 }
 
@@ -298,6 +299,6 @@ function rateHeaders(levels: readonly LevelView[], wallMs: number, headers: Head
     if (!level) continue
     headers.push(`anthropic-ratelimit-${what}-limit`, `${level.capacity}`)
     headers.push(`anthropic-ratelimit-${what}-remaining`, `${level.free}`)
-    headers.push(`anthropic-ratelimit-${what}-reset`, new Date(wallMs + level.resetMs).toISOString())
+    headers.push(`anthropic-ratelimit-${what}-reset`, timeText(wallMs + level.resetMs))
   }
 }

@@ -83,6 +83,8 @@ export interface Dialect {
   problemBody(problem: Problem, context: ErrorContext): string
   /** What ends a stream of this content type that could not be finished: the dialect's error event. */
   streamError(problem: Problem, context: ErrorContext, contentType: string): string
+  /** True where some SDK takes an error event for one more answer: the connection is broken after it, too. */
+  readonly breaksAfterError: boolean
   /** The header in which its SDKs look for a request id. */
   readonly requestIdHeader: string
   /** The dialect's native rate-limit headers, with our figures, appended to `headers`. */

@@ -6,6 +6,8 @@ import type { Refusal } from '../core/refusal.ts'
 import type { HeaderList } from './dialect.ts'
 
 const NANO_PER_MICRO = 1000n
+/** 9999-12-31T23:59:59.999Z */
+const LAST_MS = 253_402_300_799_999
 
 /** How a refusal came to be, for programs. Amounts are numbers in the limit's unit; money is decimal dollars. */
 export function refusalDetails(refusal: Refusal, nowMs: number): Readonly<Record<string, unknown>> {
@@ -20,10 +22,15 @@ export function refusalDetails(refusal: Refusal, nowMs: number): Readonly<Record
     free: amountJson(meter, refusal.free),
     capacity: amountJson(meter, refusal.capacity),
     retry_after_ms: refusal.waitMs,
-    resets_at: new Date(nowMs + refusal.waitMs).toISOString(),
+    resets_at: timeText(nowMs + refusal.waitMs),
     retryable: refusal.retryable,
     fitting_max_output_tokens: refusal.fittingCap,
   }
+}
+
+/** RFC 3339, whose years have four digits: a debt on a tiny limit can take longer. */
+export function timeText(wallMs: number): string {
+  return new Date(Math.min(wallMs, LAST_MS)).toISOString()
 }
 
 /** Counts as numbers, nano-dollars as exact decimal dollars. */

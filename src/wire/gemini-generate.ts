@@ -67,16 +67,17 @@ interface Spots {
 }
 
 /** A model's name may hold slashes. */
-const MODEL_PATH = /\/models\/(.+):(\w+)$/
+const MODEL_PATH = /\/(v1\w*)\/models\/(.+):(\w+)$/
 
 export const geminiGenerate: Dialect = {
   name: 'gemini.generateContent',
+  breaksAfterError: true,
   requestIdHeader: 'x-request-id',
   read,
   upstreamPath: (model, line) => {
-    const method = MODEL_PATH.exec(line.path)?.[2] ?? 'generateContent'
+    const [, version, , method] = MODEL_PATH.exec(line.path) ?? []
     const query = withoutKey(line.query)
-    return `/v1beta/models/${encodeURIComponent(model)}:${method}${query === '' ? '' : `?${query}`}`
+    return `/${version ?? 'v1beta'}/models/${encodeURIComponent(model)}:${method ?? 'generateContent'}${query === '' ? '' : `?${query}`}`
   },
   tap: (streaming, contentType) => {
     if (streaming && contentType.includes('event-stream')) return new SseTap(new ResponseEvents(), false)
@@ -95,7 +96,7 @@ export const geminiGenerate: Dialect = {
 
 /** The model that a path names. */
 export function modelInPath(path: string): string {
-  const encoded = MODEL_PATH.exec(path)?.[1] ?? ''
+  const encoded = MODEL_PATH.exec(path)?.[2] ?? ''
   try {
     return decodeURIComponent(encoded)
   } catch {

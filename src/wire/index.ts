@@ -5,7 +5,7 @@ import type { Dialect } from './dialect.ts'
 import { geminiGenerate } from './gemini-generate.ts'
 import { openaiChat } from './openai-chat.ts'
 
-const GEMINI_PATH = /^\/v1(beta|alpha)?\/models\/.+:(generateContent|streamGenerateContent)$/
+const GEMINI_PATH = /\/v1(beta|alpha)?\/models\/.+:(generateContent|streamGenerateContent)$/
 
 /** The dialect of an LLM call, by its path; undefined for any other path. */
 export function dialectAt(path: string): Dialect | undefined {
@@ -16,8 +16,8 @@ export function dialectAt(path: string): Dialect | undefined {
 
 /** The dialect in whose shape a path without a call of its own is answered. */
 export function nearestDialect(path: string): Dialect {
-  if (path.startsWith('/v1/messages')) return anthropicMessages
-  return /^\/v1(beta|alpha)\//.test(path) ? geminiGenerate : openaiChat
+  if (path.includes('/messages')) return anthropicMessages
+  return /\/v1(beta|alpha)\/|\/models\/.+:/.test(path) ? geminiGenerate : openaiChat
 }
 
 const DIALECTS = {

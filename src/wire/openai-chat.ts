@@ -55,6 +55,7 @@ interface Spots {
 
 export const openaiChat: Dialect = {
   name: 'openai.chat',
+  breaksAfterError: false,
   requestIdHeader: 'x-request-id',
   read,
   upstreamPath: (_model, line) => `/chat/completions${line.query === '' ? '' : `?${line.query}`}`,

@@ -16,7 +16,7 @@ export function openaiRefusalBody(refusal: Refusal, context: ErrorContext): stri
       param: null,
       code: money ? 'insufficient_quota' : 'rate_limit_exceeded',
       details: refusalDetails(refusal, context.nowMs),
-      call_id: context.callId,
+      call_id: context.callId || undefined,
     },
   })
 }
@@ -28,7 +28,7 @@ export function openaiProblemBody(problem: Problem, context: ErrorContext): stri
       type: problem.status >= 500 ? 'server_error' : 'invalid_request_error',
       param: problem.param,
       code: problem.code === 'unauthenticated' ? 'invalid_api_key' : problem.code,
-      call_id: context.callId,
+      call_id: context.callId || undefined,
     },
   })
 }

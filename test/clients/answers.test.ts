@@ -143,7 +143,7 @@ describe.each(STREAMS)('%s', (_name, streamOf) => {
 })
 
 describe('openai 7', () => {
-  test('reads in the headers our rate limits, and nothing of who owns the provider account', async () => {
+  test("reads in the headers the gateway's rate limits, and nothing of who owns the provider's account", async () => {
     await using scene = await startPair({ settings: { MAX_REQUESTS_PER_MINUTE: '7' } })
     const { response, request_id } = await new OpenAI7(options(scene.through)).chat.completions
       .create(BODY)

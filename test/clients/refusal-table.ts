@@ -11,9 +11,9 @@ type Table<Value> = Readonly<Record<string, Row<Value>>>
  */
 export const ATTEMPTS: Table<number> = read(`
                           time  long  money  never  flight  key  body  path  size  setup
-  openai 7                   3     1      1      1       3    1     1     1     1      3
-  openai 6                   3     1      1      1       3    1     1     1     1      3
-  @anthropic-ai/sdk          3     1      1      1       3    1     1     1     1      3
+  openai 7                   3     1      1      1       3    1     1     1     1      1
+  openai 6                   3     1      1      1       3    1     1     1     1      1
+  @anthropic-ai/sdk          3     1      1      1       3    1     1     1     1      1
   @google/generative-ai      1     1      1      1       1    1     1     1     1      1
   @google/genai              1     1      1      1       1    1     1     1     1      1
   @langchain/openai          7     1      1      1       7    1     1     1     1      7

@@ -28,6 +28,8 @@ async function relieved(client: Client, scene: Scene, waited: (ms: number) => Pr
 /** What a request takes to come back at twelve a minute. */
 const SECONDS_MS = 5_000
 
+const KNOWS_SHOULD_RETRY = /^(openai|@anthropic-ai)/
+
 const CASES = KINDS.map((kind) => [SITUATIONS[kind].when, kind] as const)
 
 describe.each(CLIENTS)('$name', (client) => {
@@ -89,6 +91,17 @@ describe.each(CLIENTS)('$name', (client) => {
     expect(await response.text()).toContain('daily_spending_limit')
   })
 })
+
+test.each(CLIENTS.filter(({ name }) => KNOWS_SHOULD_RETRY.test(name)))(
+  '$name does not wait for midnight, however near, when midnight changes nothing',
+  async (client) => {
+    await using scene = await stage('never')
+    scene.gateway.clock.pass(12 * 3_600_000 - 30_000)
+    const { result, waits } = await withoutWaiting(() => failureOf(client, client.whole(scene.ask)))
+    expect(result).toMatchObject({ status: 429, retryAfter: '30' })
+    expect(waits).toEqual([])
+  },
+)
 
 test('a table row stands for every SDK, and for no other', () => {
   const names = CLIENTS.map((client) => client.name).toSorted()

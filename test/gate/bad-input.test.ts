@@ -35,7 +35,13 @@ const VARIANTS: Readonly<Record<Spoken, readonly string[]>> = {
   gemini: ['Contents', 'GenerationConfig', 'CACHEDCONTENT', 'generation_Config'],
 }
 
-async function expectTurnedAway(door: Door, spoken: Spoken, init: RequestInit, status: number, path?: string): Promise<string> {
+async function expectTurnedAway(
+  door: Door,
+  spoken: Spoken,
+  init: RequestInit,
+  status: number,
+  path?: string,
+): Promise<string> {
   const before = await booked(stage)
   const asked = { method: 'POST', headers: JSON_TYPE, body: requestFor(spoken).body, ...init }
   const answer = await stage.fetch(door, path ?? requestFor(spoken).path, asked)
@@ -79,7 +85,9 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
   )
 
   it.each(VARIANTS[spoken])('the field %s, which differs from a known one by case alone, is 400', async (name) => {
-    expect(await expectTurnedAway(door, spoken, { body: bodyWith(spoken, { [name]: '1' }) }, 400)).toMatch(/Did you mean/)
+    expect(await expectTurnedAway(door, spoken, { body: bodyWith(spoken, { [name]: '1' }) }, 400)).toMatch(
+      /Did you mean/,
+    )
   })
 
   it('a field that is there twice is 400', async () => {
@@ -103,9 +111,14 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     expect(await expectTurnedAway(door, spoken, { body }, 413)).toMatch(/larger than 100000 bytes/)
   })
 
-  it.each(['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'text/html', 'application/jsonp'])(
-    'a content type of %s is 415',
-    (type) => expectTurnedAway(door, spoken, { headers: { 'content-type': type } }, 415).then(() => {}),
+  it.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'text/html',
+    'application/jsonp',
+  ])('a content type of %s is 415', (type) =>
+    expectTurnedAway(door, spoken, { headers: { 'content-type': type } }, 415).then(() => {}),
   )
 
   it.each(['gzip', 'br', 'gzip, identity'])('a body in %s is 415', (encoding) =>
@@ -118,8 +131,15 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
   )
 
   it('__proto__ and its like are fields like any other, and change nobody', async () => {
-    const odd = { __proto__: null, ['__proto__']: '{"polluted":true,"model":"n"}', constructor: '{"prototype":{"polluted":true}}', toString: '1', hasOwnProperty: 'null' }
-    const body = bodyWith(spoken, { ...Object.fromEntries(Object.entries(odd)), ...CAP[spoken]('5') })
+    // Made from pairs: written as a literal, `__proto__` would be no member.
+    const odd = Object.fromEntries([
+      ['__proto__', '{"polluted":true,"model":"n"}'],
+      ['constructor', '{"prototype":{"polluted":true}}'],
+      ['toString', '1'],
+      ['hasOwnProperty', 'null'],
+    ])
+    const body = bodyWith(spoken, { ...odd, ...CAP[spoken]('5') })
+    expect(body).toContain('"__proto__":')
     const answer = await stage.fetch(door, requestFor(spoken).path, { method: 'POST', headers: JSON_TYPE, body })
     expect(answer.status).toBe(200)
     expect(stage.upstream.received.splice(0)[0]?.body).toBe(body)
@@ -127,14 +147,17 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     await answer.text()
   })
 
-  it.each(['GET', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'])('%s where calls are made is 404 or 405', async (method) => {
-    const before = await booked(stage)
-    const answer = await stage.fetch(door, requestFor(spoken).path, { method })
-    expect([404, 405]).toContain(answer.status)
-    const text = await answer.text()
-    if (method !== 'HEAD') errorIn(spoken, JSON.parse(text))
-    expect(await booked(stage)).toEqual(before)
-  })
+  it.each(['GET', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'])(
+    '%s where calls are made is 404 or 405',
+    async (method) => {
+      const before = await booked(stage)
+      const answer = await stage.fetch(door, requestFor(spoken).path, { method })
+      expect([404, 405]).toContain(answer.status)
+      const text = await answer.text()
+      if (method !== 'HEAD') errorIn(spoken, JSON.parse(text))
+      expect(await booked(stage)).toEqual(before)
+    },
+  )
 })
 
 describe.each(DOORS)('%s:', (door) => {
@@ -169,28 +192,56 @@ describe.each(DOORS)('%s:', (door) => {
     '/v1alpha/models/a/b/c:generateContent',
   ])('%s leads nowhere', async (path) => {
     const before = await booked(stage)
-    const answer = await stage.fetch(door, path, { method: 'POST', headers: JSON_TYPE, body: requestFor('gemini', { cap: 5 }).body })
+    const answer = await stage.fetch(door, path, {
+      method: 'POST',
+      headers: JSON_TYPE,
+      body: requestFor('gemini', { cap: 5 }).body,
+    })
     expect([400, 404]).toContain(answer.status)
     errorIn('gemini', await answer.json())
     expect(await booked(stage)).toEqual(before)
     expect(stage.upstream.received).toHaveLength(0)
   })
 
-  it.each(['/v1/files', '/v1/batches', '/v1/fine_tuning/jobs', '/v1/realtime', '/v1/chat/completions/', '/v1/messages/batches', '/v2/chat/completions', '/'])(
-    '%s is never sent on unmetered',
-    async (path) => {
-      const answer = await stage.fetch(door, path, { method: 'POST', headers: JSON_TYPE, body: requestFor('openai', { cap: 5 }).body })
-      expect(answer.status).toBe(404)
-      errorIn(path.startsWith('/v1/messages') ? 'anthropic' : 'openai', await answer.json())
-      expect(stage.upstream.received).toHaveLength(0)
-    },
-  )
+  it.each([
+    '/v1/files',
+    '/v1/batches',
+    '/v1/fine_tuning/jobs',
+    '/v1/realtime',
+    '/v1/chat/completions/',
+    '/v1/messages/batches',
+    '/v2/chat/completions',
+    '/',
+  ])('%s is never sent on unmetered', async (path) => {
+    const answer = await stage.fetch(door, path, {
+      method: 'POST',
+      headers: JSON_TYPE,
+      body: requestFor('openai', { cap: 5 }).body,
+    })
+    expect(answer.status).toBe(404)
+    errorIn(path.startsWith('/v1/messages') ? 'anthropic' : 'openai', await answer.json())
+    expect(stage.upstream.received).toHaveLength(0)
+  })
 
   it("neither the caller's key nor its headers to us go upstream, wherever they stand", async () => {
-    const headers = { ...JSON_TYPE, authorization: 'Bearer callers-secret', 'x-api-key': 'callers-secret', 'x-goog-api-key': 'callers-secret', 'api-key': 'callers-secret', cookie: 'a=callers-secret', 'x-bursar-user': 'callers-secret' }
+    const headers = {
+      ...JSON_TYPE,
+      authorization: 'Bearer callers-secret',
+      'x-api-key': 'callers-secret',
+      'x-goog-api-key': 'callers-secret',
+      'api-key': 'callers-secret',
+      cookie: 'a=callers-secret',
+      'x-bursar-user': 'callers-secret',
+    }
     for (const spoken of SPOKEN) {
       const { path, body } = requestFor(spoken, { cap: 5 })
-      await (await stage.fetch(door, `${path}?key=callers-secret&key=callers-secret&beta=true`, { method: 'POST', headers, body })).text()
+      await (
+        await stage.fetch(door, `${path}?key=callers-secret&key=callers-secret&beta=true`, {
+          method: 'POST',
+          headers,
+          body,
+        })
+      ).text()
       const [call] = stage.upstream.received.splice(0)
       expect(JSON.stringify([call?.path, call?.headers, call?.body])).not.toContain('callers-secret')
       expect(call?.path).toContain('beta=true')

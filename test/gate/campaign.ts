@@ -30,15 +30,17 @@ interface Plan {
 const SECRETS: Readonly<Record<string, string>> = { alice: 'alice-secret-alice', bob: 'bob-secret-bob-bob' }
 const DAY_MS = 86_400_000
 
+type Limits = Readonly<Record<string, Readonly<Record<string, string | number>>>>
+
 export class Campaign {
   readonly stage: Stage
   readonly #random: Random
   readonly #clock: HandClock
-  readonly #limits: Readonly<Record<string, Readonly<Record<string, string | number>>>>
+  readonly #limits: Limits
   readonly #drains: boolean
   readonly #plans = new Map<string, Plan>()
 
-  private constructor(stage: Stage, random: Random, clock: HandClock, limits: Campaign['#limits'], drains: boolean) {
+  private constructor(stage: Stage, random: Random, clock: HandClock, limits: Limits, drains: boolean) {
     this.stage = stage
     this.#random = random
     this.#clock = clock
@@ -58,7 +60,9 @@ export class Campaign {
     const limits = { global, ...(random.chance(0.6) ? { perKey: { costPerDay: usd(20_000_000) } } : {}) }
     const drains = random.chance(0.5)
     const env = {
-      BURSAR_KEYS: Object.entries(SECRETS).map((pair) => pair.join(':')).join(','),
+      BURSAR_KEYS: Object.entries(SECRETS)
+        .map((pair) => pair.join(':'))
+        .join(','),
       ON_DISCONNECT: drains ? 'drain' : 'charge',
     }
     const stage = await Stage.open({ config: { prices: [PRICE], limits }, clock, env, play: () => {}, ...store })
@@ -75,10 +79,17 @@ export class Campaign {
     const before = received.length
     const plans = Array.from({ length: this.#random.between(1, 25) }, () => this.#plan())
     const asked = plans.map((plan) => this.#ask(plan))
-    await until(async () => received.length - before + plans.filter((plan) => plan.over).length === plans.length || undefined)
+    await until(
+      async () => received.length - before + plans.filter((plan) => plan.over).length === plans.length || undefined,
+    )
     await this.#checkLevels()
     const now = received.slice(before)
-    expect(now.map(taskOf).toSorted()).toEqual(plans.filter((plan) => !plan.over).map(({ task }) => task).toSorted())
+    expect(now.map(taskOf).toSorted()).toEqual(
+      plans
+        .filter((plan) => !plan.over)
+        .map(({ task }) => task)
+        .toSorted(),
+    )
     for (const call of now) {
       const plan = this.#plans.get(taskOf(call))
       if (!plan) throw new Error('a call was received that nobody made')
@@ -139,7 +150,12 @@ export class Campaign {
     const { cap, text, stream, task, key, leaving } = plan
     const headers = { authorization: `Bearer ${SECRETS[key]}`, 'x-bursar-task': task, 'x-test-task': task }
     try {
-      const answer = await this.stage.call(plan.spoken, { cap, text, stream }, { headers, signal: leaving.signal }, 'over sockets')
+      const answer = await this.stage.call(
+        plan.spoken,
+        { cap, text, stream },
+        { headers, signal: leaving.signal },
+        'over sockets',
+      )
       plan.status = answer.status
       await answer.text()
     } catch {
@@ -152,7 +168,8 @@ export class Campaign {
     const { response } = call
     const json = { 'content-type': 'application/json' }
     const events = eventsOf(spoken, truth)
-    const answer = () => (stream ? answerStream(call, events) : void response.writeHead(200, json).end(wholeAnswer(spoken, truth)))
+    const answer = () =>
+      stream ? answerStream(call, events) : void response.writeHead(200, json).end(wholeAnswer(spoken, truth))
     if (fate === 'whole') await answer()
     else if (fate === 'dies') response.destroy()
     else if (fate === 'error') response.writeHead(500, json).end('{"error":{"message":"no"}}')

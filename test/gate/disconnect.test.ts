@@ -109,17 +109,20 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
 })
 
 describe.each(DOORS)('%s:', (door) => {
-  it.each(['openai', 'anthropic'] as const)('%s: a client that leaves after the last event has what it came for', async (spoken) => {
-    const leaving = new AbortController()
-    const stage = await open({ ON_DISCONNECT: 'charge' }, ({ response }) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' })
-      for (const event of eventsOf(spoken, SAID)) response.write(event)
-    })
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, { signal: leaving.signal }, door)
-    await answer.text()
-    leaving.abort()
-    await expectBooked(stage, { ending: 'completed', certainty: 'exact', cost: costOfSaid(SAID), tokens: 30 })
-  })
+  it.each(['openai', 'anthropic'] as const)(
+    '%s: a client that leaves after the last event has what it came for',
+    async (spoken) => {
+      const leaving = new AbortController()
+      const stage = await open({ ON_DISCONNECT: 'charge' }, ({ response }) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        for (const event of eventsOf(spoken, SAID)) response.write(event)
+      })
+      const answer = await stage.call(spoken, { cap: 50, stream: true }, { signal: leaving.signal }, door)
+      await answer.text()
+      leaving.abort()
+      await expectBooked(stage, { ending: 'completed', certainty: 'exact', cost: costOfSaid(SAID), tokens: 30 })
+    },
+  )
 
   it('drains are counted: one more than MAX_DRAINS is charged, and a place that is free again is used', async () => {
     const stage = await open({ ON_DISCONNECT: 'drain', MAX_DRAINS: '1' })

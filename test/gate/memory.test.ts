@@ -21,9 +21,19 @@ let upstream: Upstream
 let gateway: Gateway
 beforeEach(async () => {
   upstream = await Upstream.open()
-  const limits = { MAX_REQUESTS_PER_MINUTE: '', MAX_TOKENS_PER_MINUTE: '', MAX_COST_PER_REQUEST: '1000', DAILY_SPENDING_LIMIT: '1000000' }
+  const limits = {
+    MAX_REQUESTS_PER_MINUTE: '',
+    MAX_TOKENS_PER_MINUTE: '',
+    MAX_COST_PER_REQUEST: '1000',
+    DAILY_SPENDING_LIMIT: '1000000',
+  }
   const keys = { BURSAR_KEYS: 'alice:alice-secret-alice', UNKNOWN_PRICE: 'allow' }
-  const memory = { ...keys, DATABASE_URL: 'memory:', UPSTREAM_TIMEOUT_MS: String(DEADLINE_MS), MAX_BODY_BYTES: '8388608' }
+  const memory = {
+    ...keys,
+    DATABASE_URL: 'memory:',
+    UPSTREAM_TIMEOUT_MS: String(DEADLINE_MS),
+    MAX_BODY_BYTES: '8388608',
+  }
   gateway = await Gateway.start({ ...upstream.env, ...limits, ...memory })
 })
 afterEach(async () => {
@@ -41,7 +51,11 @@ async function ask({ path, body }: { path: string; body: string }): Promise<numb
  * Runs something hostile until pools and heaps have the size they work at, then again, and measures what is left of it. The
  * gateway goes on answering.
  */
-async function expectNoGrowth(times: number, hostile: (times: number) => Promise<unknown>, first = times): Promise<void> {
+async function expectNoGrowth(
+  times: number,
+  hostile: (times: number) => Promise<unknown>,
+  first = times,
+): Promise<void> {
   await hostile(first)
   await sleep(SETTLING_MS)
   const before = await gateway.rss()
@@ -94,14 +108,17 @@ describe('memory stays, whatever comes:', () => {
     expectNoGrowth(30, async (times) => {
       upstream.play = ({ spoken, response }) => {
         const model = Math.random() + 'm'.repeat(MEGABYTE)
-        response.writeHead(200, JSON_TYPE).end(wholeAnswer(spoken, { input: 1, output: 1 }).replace('"model":"m"', `"model":"${model}"`))
+        response
+          .writeHead(200, JSON_TYPE)
+          .end(wholeAnswer(spoken, { input: 1, output: 1 }).replace('"model":"m"', `"model":"${model}"`))
       }
       for (let at = 0; at < times; at++) expect(await ask(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
     }))
 
   it('a stream that is one line without an end', () =>
     expectNoGrowth(1, () => {
-      upstream.play = (call) => pour(call, 'text/event-stream', 'x'.repeat(65_536), 'data: {"choices":[{"delta":{"content":"')
+      upstream.play = (call) =>
+        pour(call, 'text/event-stream', 'x'.repeat(65_536), 'data: {"choices":[{"delta":{"content":"')
       return streamed()
     }))
 
@@ -133,11 +150,18 @@ describe('memory stays, whatever comes:', () => {
     const bomb = gzipSync(Buffer.alloc(200 * MEGABYTE, 0x20))
     return expectNoGrowth(1, async () => {
       for (const type of ['application/json', 'text/event-stream']) {
-        upstream.play = ({ response }) => void response.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' }).end(bomb)
-        const { path, body } = requestFor('anthropic', { model: 'claude-sonnet-4-5', cap: 10, stream: type === 'text/event-stream' })
+        upstream.play = ({ response }) =>
+          void response.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' }).end(bomb)
+        const { path, body } = requestFor('anthropic', {
+          model: 'claude-sonnet-4-5',
+          cap: 10,
+          stream: type === 'text/event-stream',
+        })
         await new Promise<void>((resolve) => {
           const headers = { ...JSON_TYPE, 'accept-encoding': 'gzip' }
-          const asked = request(gateway.url + path, { method: 'POST', headers }, (answer) => answer.resume().on('close', resolve))
+          const asked = request(gateway.url + path, { method: 'POST', headers }, (answer) =>
+            answer.resume().on('close', resolve),
+          )
           asked.on('error', () => resolve()).end(body)
         })
       }
@@ -154,7 +178,9 @@ describe('memory stays, whatever comes:', () => {
       const sockets = Array.from({ length: times }, () => {
         const socket = connect(gateway.port, '127.0.0.1').on('error', () => {})
         socket.pause()
-        socket.write(`POST ${path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: alice-secret-alice\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+        socket.write(
+          `POST ${path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: alice-secret-alice\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+        )
         return socket
       })
       await until(async () => upstream.received.length === times || undefined)
@@ -167,11 +193,18 @@ describe('memory stays, whatever comes:', () => {
   })
 
   it('ten thousand wrong keys', () =>
-    expectNoGrowth(10_000, async (times) => {
-      const keys = Array.from({ length: times }, () => `Bearer ${Math.random()}`)
-      const wrong = keys.map((key) => `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: ${key}\r\ncontent-length: 2\r\n\r\n{}`)
-      expect(await pipelined(wrong)).toEqual(new Map([['401', times]]))
-    }, 4_000))
+    expectNoGrowth(
+      10_000,
+      async (times) => {
+        const keys = Array.from({ length: times }, () => `Bearer ${Math.random()}`)
+        const wrong = keys.map(
+          (key) =>
+            `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: ${key}\r\ncontent-length: 2\r\n\r\n{}`,
+        )
+        expect(await pipelined(wrong)).toEqual(new Map([['401', times]]))
+      },
+      4_000,
+    ))
 })
 
 /** Sends requests on one connection without waiting, and counts the answers by status. */
@@ -196,7 +229,10 @@ function pipelined(requests: readonly string[]): Promise<Map<string, number>> {
 function sendMuch(bytes: number, declared: boolean): Promise<number> {
   return new Promise((resolve, reject) => {
     const length = declared ? { 'content-length': bytes } : {}
-    const asked = request(`${gateway.url}/v1/chat/completions`, { method: 'POST', headers: { ...JSON_TYPE, ...length } })
+    const asked = request(`${gateway.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { ...JSON_TYPE, ...length },
+    })
     asked.on('response', (answer) => {
       resolve(answer.statusCode ?? 0)
       answer.resume()

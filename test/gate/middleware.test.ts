@@ -38,7 +38,9 @@ const json = { 'content-type': 'application/json' }
 
 describe('gate() in front of a handler', () => {
   it.each(SPOKEN)('%s: meters the usage in the answer', async (spoken) => {
-    const app = await behindGate((app) => app.post('*', (c) => c.body(wholeAnswer(spoken, SAID), 200, { ...json, 'x-mine': 'kept' })))
+    const app = await behindGate((app) =>
+      app.post('*', (c) => c.body(wholeAnswer(spoken, SAID), 200, { ...json, 'x-mine': 'kept' })),
+    )
     const { path, body } = requestFor(spoken, { cap: 50 })
     const answer = await app.request(path, { method: 'POST', body, headers: json })
     expect([answer.status, await answer.text()]).toEqual([200, wholeAnswer(spoken, SAID)])
@@ -116,7 +118,9 @@ describe('gate() in front of a handler', () => {
     ['leaves usage out', () => Response.json({ answer: 'hi' }), 200],
   ])('a handler that %s costs the whole reservation', async (_, handler, status) => {
     const app = await behindGate((app) => app.post('*', async () => handler()))
-    app.onError((error) => (error instanceof HTTPException ? error.getResponse() : new Response('sorry', { status: 500 })))
+    app.onError((error) =>
+      error instanceof HTTPException ? error.getResponse() : new Response('sorry', { status: 500 }),
+    )
     expect((await ask(app)).status).toBe(status)
     await expectBooked(stage, WHOLE)
   })
@@ -132,12 +136,15 @@ describe('gate() in front of a handler', () => {
     const app = await behindGate((app) =>
       app.post('*', () => {
         const body = new ReadableStream({
-          pull: (sink) => (events.length > 4 ? sink.enqueue(new TextEncoder().encode(events.shift())) : sink.error(new Error('a bug'))),
+          pull: (sink) =>
+            events.length > 4 ? sink.enqueue(new TextEncoder().encode(events.shift())) : sink.error(new Error('a bug')),
         })
         return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
       }),
     )
-    expect(await (await ask(app, { stream: true })).text()).toMatch(/"error":\{"message":"The provider openai broke off its answer/)
+    expect(await (await ask(app, { stream: true })).text()).toMatch(
+      /"error":\{"message":"The provider openai broke off its answer/,
+    )
     await expectBooked(stage, WHOLE)
   })
 
@@ -160,7 +167,9 @@ describe('gate() in front of a handler', () => {
     const app = await behindGate(
       (app) =>
         app.post('*', () => {
-          const body = new ReadableStream({ pull: (sink) => sink.enqueue(new TextEncoder().encode(eventsOf('openai', SAID)[0])) })
+          const body = new ReadableStream({
+            pull: (sink) => sink.enqueue(new TextEncoder().encode(eventsOf('openai', SAID)[0])),
+          })
           return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
         }),
       { ON_DISCONNECT: 'charge' },
@@ -187,7 +196,9 @@ describe('gate() in front of a handler', () => {
 
   it('does not run the handler of a call that is refused', async () => {
     let ran = 0
-    const app = await behindGate((app) => app.post('*', (c) => c.json({ ran: ++ran })), { MAX_COST_PER_REQUEST: '0.000000001' })
+    const app = await behindGate((app) => app.post('*', (c) => c.json({ ran: ++ran })), {
+      MAX_COST_PER_REQUEST: '0.000000001',
+    })
     const before = await booked(stage)
     const answer = await ask(app)
     expect([answer.status, ran]).toEqual([429, 0])

@@ -20,8 +20,7 @@ afterEach(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const STORES = ['memory', 'sqlite'] as const
-const fileFor = (store: (typeof STORES)[number]) =>
-  store === 'memory' ? {} : { path: join(folder, `${++files}.db`) }
+const fileFor = (store: (typeof STORES)[number]) => (store === 'memory' ? {} : { path: join(folder, `${++files}.db`) })
 
 const CALLS = 200
 const KEYS = 'alice:alice-secret-alice,bob:bob-secret-bob-bob'
@@ -50,7 +49,13 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
     ['calls in flight', { global: { inFlight: FIT } }, FIT],
     ['calls in flight of one key', { 'key:alice': { inFlight: FIT } }, FIT],
   ])('against a limit on %s: as many are sent as fit', async (_, limits, fit) => {
-    stage = await Stage.open({ config: { prices: [PRICE], limits }, env: { BURSAR_KEYS: KEYS }, play: () => {}, clock: new HandClock(), ...fileFor(store) })
+    stage = await Stage.open({
+      config: { prices: [PRICE], limits },
+      env: { BURSAR_KEYS: KEYS },
+      play: () => {},
+      clock: new HandClock(),
+      ...fileFor(store),
+    })
     const { upstream } = stage
     const refused: Response[] = []
     const answers = Array.from({ length: CALLS }, async () => {
@@ -70,7 +75,10 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
   })
 
   it('a limit on each key is each key its own', async () => {
-    const config = { prices: [PRICE], limits: { perKey: { costPerDay: budget(11) }, global: { costPerDay: budget(15) } } }
+    const config = {
+      prices: [PRICE],
+      limits: { perKey: { costPerDay: budget(11) }, global: { costPerDay: budget(15) } },
+    }
     stage = await Stage.open({ config, env: { BURSAR_KEYS: KEYS }, play: () => {}, ...fileFor(store) })
     const { upstream } = stage
     let refused = 0
@@ -99,7 +107,11 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
     const { upstream } = stage
     const needs: number[] = []
     const answers = Array.from({ length: CALLS }, async () => {
-      const wanted = { cap: random.between(1, 1_500), text: 'x'.repeat(random.between(1, 2_000)), stream: random.chance(0.3) }
+      const wanted = {
+        cap: random.between(1, 1_500),
+        text: 'x'.repeat(random.between(1, 2_000)),
+        stream: random.chance(0.3),
+      }
       const answer = await stage?.call(random.oneOf(SPOKEN), wanted, {}, 'over sockets')
       const text = (await answer?.text()) ?? ''
       if (answer?.status === 429) needs.push(neededIn(text))

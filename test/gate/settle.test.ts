@@ -1,7 +1,17 @@
 // How calls end and what they are booked as, over both exchanges and in every dialect.
 
 import { afterEach, describe, expect, it } from 'vitest'
-import { answerWhole, DOORS, type Door, HandClock, type Play, Stage, type StageOptions, until, within } from '../support/stage.ts'
+import {
+  answerWhole,
+  DOORS,
+  type Door,
+  HandClock,
+  type Play,
+  Stage,
+  type StageOptions,
+  until,
+  within,
+} from '../support/stage.ts'
 import { booked, expectBooked, LIMITED } from './booked.ts'
 import { costOfSaid, errorIn, eventsOf, SPOKEN, type Spoken } from './spoken.ts'
 
@@ -34,7 +44,12 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     expect(answer.headers.get('x-bursar-cost-usd')).toBe('0.000039')
     expect(answer.headers.get('x-bursar-source')).toBe('provider')
     await answer.text()
-    const entry = await expectBooked(stage, { ending: 'completed', certainty: 'exact', cost: costOfSaid(SAID), tokens: 30 })
+    const entry = await expectBooked(stage, {
+      ending: 'completed',
+      certainty: 'exact',
+      cost: costOfSaid(SAID),
+      tokens: 30,
+    })
     expect(answer.headers.get('x-bursar-call-id')).toBe(entry.facts.callId)
     expect(entry.outcome?.attempts).toMatchObject([{ status: 200, error: null }])
   })
@@ -48,14 +63,21 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
     expect(answer.headers.get('x-bursar-cost-usd')).toBeNull()
     await answer.text()
-    const entry = await expectBooked(stage, { ending: 'completed', certainty: 'exact', cost: costOfSaid(SAID), tokens: 30 })
+    const entry = await expectBooked(stage, {
+      ending: 'completed',
+      certainty: 'exact',
+      cost: costOfSaid(SAID),
+      tokens: 30,
+    })
     expect(entry.facts.streaming).toBe(true)
   })
 
   it('errors that are not billed take the request only, and others the whole reservation', async () => {
     let status = 0
     const stage = await open(({ response }) => {
-      response.writeHead(status, { 'content-type': 'application/json', 'retry-after': '7' }).end('{"error":{"message":"no"}}')
+      response
+        .writeHead(status, { 'content-type': 'application/json', 'retry-after': '7' })
+        .end('{"error":{"message":"no"}}')
     })
     let spent = 0n
     const statuses = [...FREE_EVERYWHERE, ...FREE_AT[spoken], 300, 408, 418, 500, 502, 504]
@@ -67,7 +89,11 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
       const [entry] = await stage.settled(at + 1)
       const free = FREE_EVERYWHERE.includes(code) || FREE_AT[spoken].includes(code)
       const cost = free ? 0n : (entry?.facts.reservedCostNanoUsd ?? -1n)
-      expect(entry?.outcome).toMatchObject({ ending: 'failed', certainty: free ? 'exact' : 'upperBound', cost: { totalNanoUsd: cost } })
+      expect(entry?.outcome).toMatchObject({
+        ending: 'failed',
+        certainty: free ? 'exact' : 'upperBound',
+        cost: { totalNanoUsd: cost },
+      })
       expect(entry?.outcome?.attempts).toMatchObject([{ status: code, error: `status ${code}` }])
       spent += cost
     }
@@ -137,8 +163,15 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
 describe.each(DOORS)('%s:', (door) => {
   it('the answer carries our rate limits, and the ones of the provider under other names', async () => {
     const stage = await open(({ response }) => {
-      const theirs = { 'x-ratelimit-remaining-requests': '5', 'set-cookie': 'a=b', 'openai-organization': 'org-x', 'x-request-id': 'req_1' }
-      response.writeHead(200, { 'content-type': 'application/json', ...theirs, 'x-bursar-cost-usd': '99' }).end('{"usage":{}}')
+      const theirs = {
+        'x-ratelimit-remaining-requests': '5',
+        'set-cookie': 'a=b',
+        'openai-organization': 'org-x',
+        'x-request-id': 'req_1',
+      }
+      response
+        .writeHead(200, { 'content-type': 'application/json', ...theirs, 'x-bursar-cost-usd': '99' })
+        .end('{"usage":{}}')
     })
     const { headers } = await stage.call('openai', { cap: 50 }, {}, door)
     expect(headers.get('x-ratelimit-remaining-requests')).toBe('999')
@@ -152,7 +185,10 @@ describe.each(DOORS)('%s:', (door) => {
   it('a call that expired stays so: settling it later changes nothing but a counter', async () => {
     const clock = new HandClock()
     let finish = () => {}
-    const stage = await open((call) => void (finish = () => answerWhole(call, SAID)), { clock, env: { UPSTREAM_TIMEOUT_MS: '3600000' } })
+    const stage = await open((call) => void (finish = () => answerWhole(call, SAID)), {
+      clock,
+      env: { UPSTREAM_TIMEOUT_MS: '3600000' },
+    })
     const asked = stage.call('openai', { cap: 50 }, {}, door)
     await until(async () => stage.upstream.received[0])
     clock.pass(3_600_000 + 59_999)

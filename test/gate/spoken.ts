@@ -92,7 +92,12 @@ export function eventsOf(spoken: Spoken, { input, output }: Said, words = ['Hel'
 
 interface ErrorBody {
   readonly type?: unknown
-  readonly error?: { readonly message?: unknown; readonly type?: unknown; readonly code?: unknown; readonly status?: unknown }
+  readonly error?: {
+    readonly message?: unknown
+    readonly type?: unknown
+    readonly code?: unknown
+    readonly status?: unknown
+  }
 }
 
 /** What an error in the dialect's own shape says. Throws where it has another shape. */

@@ -1,9 +1,19 @@
 // Streams on their way through: the bytes as they came, settled before the last event leaves, closed at once, and never
 // ended without saying how.
 
-import { setTimeout as sleep } from 'node:timers/promises'
-import { brotliCompressSync, constants, createBrotliCompress, createDeflate, createGzip, createZstdCompress, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { request as rawRequest } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  brotliCompressSync,
+  constants,
+  createBrotliCompress,
+  createDeflate,
+  createGzip,
+  createZstdCompress,
+  deflateSync,
+  gzipSync,
+  zstdCompressSync,
+} from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
 import { answerStream, DOORS, type Door, type Play, Stage, type StageOptions, within } from '../support/stage.ts'
 import { expectBooked, LIMITED } from './booked.ts'
@@ -65,10 +75,13 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
 
   it('a stream that is not over in time is cut with an error event', async () => {
     const [first = ''] = eventsOf(spoken, SAID)
-    const stage = await open(({ response }) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' })
-      response.write(first)
-    }, { env: { UPSTREAM_TIMEOUT_MS: '150' } })
+    const stage = await open(
+      ({ response }) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        response.write(first)
+      },
+      { env: { UPSTREAM_TIMEOUT_MS: '150' } },
+    )
     const text = await (await stage.call(spoken, { cap: 50, stream: true }, {}, door)).text()
     expectErrorEvent(spoken, text, /in time/)
     await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
@@ -77,7 +90,10 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
 
   it("the provider's own error event passes on, and costs the whole reservation", async () => {
     const [first = ''] = eventsOf(spoken, SAID)
-    const error = { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded', code: 503, status: 'UNAVAILABLE' } }
+    const error = {
+      type: 'error',
+      error: { type: 'overloaded_error', message: 'Overloaded', code: 503, status: 'UNAVAILABLE' },
+    }
     const sent = `${first}${spoken === 'anthropic' ? 'event: error\n' : ''}data: ${JSON.stringify(error)}\n\n`
     const stage = await open((call) => answerStream(call, [sent]))
     const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
@@ -85,49 +101,60 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
 
-  it.each(['gzip', 'br', 'deflate', 'zstd'] as const)('a whole answer in %s passes on as it is, metered', async (encoding) => {
-    const whole = { gzip: gzipSync, br: brotliCompressSync, deflate: deflateSync, zstd: zstdCompressSync }
-    const sent = whole[encoding](wholeAnswer(spoken, SAID))
-    const stage = await open(({ response }) => {
-      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': encoding }).end(sent)
-    })
-    const { headers, body } = await raw(stage, spoken, door, false)
-    expect(headers.get('content-encoding')).toBe(encoding)
-    expect(headers.get('x-bursar-cost-usd')).toBe('0.000039')
-    expect(body.equals(sent)).toBe(true)
-    await expectBooked(stage, EXACT)
-  })
-
-  it.each(['gzip', 'br', 'deflate', 'zstd'] as const)('a stream in %s passes on as it is, metered', async (encoding) => {
-    const sent: Buffer[] = []
-    const stage = await open(async ({ response }) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': encoding })
-      const coder = coders[encoding]()
-      coder.on('data', (chunk: Buffer) => {
-        sent.push(chunk)
-        response.write(chunk)
+  it.each(['gzip', 'br', 'deflate', 'zstd'] as const)(
+    'a whole answer in %s passes on as it is, metered',
+    async (encoding) => {
+      const whole = { gzip: gzipSync, br: brotliCompressSync, deflate: deflateSync, zstd: zstdCompressSync }
+      const sent = whole[encoding](wholeAnswer(spoken, SAID))
+      const stage = await open(({ response }) => {
+        response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': encoding }).end(sent)
       })
-      coder.on('end', () => response.end())
-      for (const event of eventsOf(spoken, SAID)) {
-        coder.write(event)
-        await sleep(1)
-      }
-      // The encoding's own end comes when the last event is long gone.
-      await sleep(30)
-      coder.end()
-    })
-    const { headers, body } = await raw(stage, spoken, door, true)
-    expect(headers.get('content-encoding')).toBe(encoding)
-    expect(body.equals(Buffer.concat(sent))).toBe(true)
-    await expectBooked(stage, EXACT)
-  })
+      const { headers, body } = await raw(stage, spoken, door, false)
+      expect(headers.get('content-encoding')).toBe(encoding)
+      expect(headers.get('x-bursar-cost-usd')).toBe('0.000039')
+      expect(body.equals(sent)).toBe(true)
+      await expectBooked(stage, EXACT)
+    },
+  )
+
+  it.each(['gzip', 'br', 'deflate', 'zstd'] as const)(
+    'a stream in %s passes on as it is, metered',
+    async (encoding) => {
+      const sent: Buffer[] = []
+      const stage = await open(async ({ response }) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': encoding })
+        const coder = coders[encoding]()
+        coder.on('data', (chunk: Buffer) => {
+          sent.push(chunk)
+          response.write(chunk)
+        })
+        coder.on('end', () => response.end())
+        for (const event of eventsOf(spoken, SAID)) {
+          coder.write(event)
+          await sleep(1)
+        }
+        // The encoding's own end comes when the last event is long gone.
+        await sleep(30)
+        coder.end()
+      })
+      const { headers, body } = await raw(stage, spoken, door, true)
+      expect(headers.get('content-encoding')).toBe(encoding)
+      expect(body.equals(Buffer.concat(sent))).toBe(true)
+      await expectBooked(stage, EXACT)
+    },
+  )
 })
 
 describe.each(DOORS)('%s:', (door) => {
   it('openai: a usage chunk that was not asked for is asked for, metered, and hidden', async () => {
     const events = eventsOf('openai', SAID)
     const stage = await open((call) => answerStream(call, events))
-    const answer = await stage.call('openai', { cap: 50, stream: true }, { headers: { 'accept-encoding': 'gzip' } }, door)
+    const answer = await stage.call(
+      'openai',
+      { cap: 50, stream: true },
+      { headers: { 'accept-encoding': 'gzip' } },
+      door,
+    )
     expect(await answer.text()).toBe(events.toSpliced(-2, 1).join(''))
     const [call] = stage.upstream.received
     expect(JSON.parse(call?.body ?? '')).toHaveProperty('stream_options', { include_usage: true })
@@ -143,15 +170,21 @@ describe.each(DOORS)('%s:', (door) => {
     expect(await answer.text()).toBe(events.toSpliced(-2, 1).join(''))
   })
 
-  it.each(['openai', 'anthropic'] as const)('%s: the answer closes at once after its last event, though the upstream does not', async (spoken) => {
-    const stage = await open((call) => answerStream(call, eventsOf(spoken, SAID), false))
-    const startedMs = performance.now()
-    await within(2_000, stage.call(spoken, { cap: 50, stream: true }, {}, door).then((answer) => answer.text()))
-    expect(performance.now() - startedMs).toBeLessThan(700)
-    await expectBooked(stage, EXACT)
-    // The connection is given up a while later, so that it does not stay open for ever.
-    expect(await within(3_000, stage.upstream.received[0]?.cut ?? Promise.resolve(false))).toBe(true)
-  })
+  it.each(['openai', 'anthropic'] as const)(
+    '%s: the answer closes at once after its last event, though the upstream does not',
+    async (spoken) => {
+      const stage = await open((call) => answerStream(call, eventsOf(spoken, SAID), false))
+      const startedMs = performance.now()
+      await within(
+        2_000,
+        stage.call(spoken, { cap: 50, stream: true }, {}, door).then((answer) => answer.text()),
+      )
+      expect(performance.now() - startedMs).toBeLessThan(700)
+      await expectBooked(stage, EXACT)
+      // The connection is given up a while later, so that it does not stay open for ever.
+      expect(await within(3_000, stage.upstream.received[0]?.cut ?? Promise.resolve(false))).toBe(true)
+    },
+  )
 
   it.each(['openai', 'anthropic'] as const)('%s: the call is settled before its last event leaves', async (spoken) => {
     const stage = await open((call) => answerStream(call, eventsOf(spoken, SAID), false))
@@ -171,7 +204,9 @@ describe.each(DOORS)('%s:', (door) => {
     const elements = eventsOf('gemini', SAID).map((event) => event.slice('data: '.length).trim())
     const whole = `[${elements.join('\n,\r\n')}\n]`
     let sent = whole
-    const stage = await open(({ response }) => void response.writeHead(200, { 'content-type': 'application/json; charset=UTF-8' }).end(sent))
+    const stage = await open(
+      ({ response }) => void response.writeHead(200, { 'content-type': 'application/json; charset=UTF-8' }).end(sent),
+    )
     const { body } = requestFor('gemini', { cap: 50 })
     const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
     const answer = await stage.fetch(door, '/v1beta/models/m:streamGenerateContent', init)
@@ -201,7 +236,12 @@ const coders = {
 }
 
 /** The answer's bytes as they came, which `fetch` over sockets would decode. */
-async function raw(stage: Stage, spoken: Spoken, door: Door, stream: boolean): Promise<{ headers: Headers; body: Buffer }> {
+async function raw(
+  stage: Stage,
+  spoken: Spoken,
+  door: Door,
+  stream: boolean,
+): Promise<{ headers: Headers; body: Buffer }> {
   const { path, body } = requestFor(spoken, { cap: 50, stream })
   // With its usage asked for by the client, a stream may come encoded.
   const more = stream && spoken === 'openai' ? { stream_options: { include_usage: true } } : {}
@@ -224,9 +264,16 @@ async function raw(stage: Stage, spoken: Spoken, door: Door, stream: boolean): P
 
 /** The last event is the dialect's error event. */
 function expectErrorEvent(spoken: Spoken, text: string, message: RegExp): void {
-  const last = text.trimEnd().split(/\r?\n\r?\n/).at(-1) ?? ''
+  const last =
+    text
+      .trimEnd()
+      .split(/\r?\n\r?\n/)
+      .at(-1) ?? ''
   if (spoken === 'anthropic') expect(last).toMatch(/^event: error\n/)
-  const { type, error } = JSON.parse(/^data: (.*)$/m.exec(last)?.[1] ?? '{}') as { type?: string; error?: { message?: string } }
+  const { type, error } = JSON.parse(/^data: (.*)$/m.exec(last)?.[1] ?? '{}') as {
+    type?: string
+    error?: { message?: string }
+  }
   if (spoken === 'anthropic') expect(type).toBe('error')
   expect(error?.message).toMatch(message)
 }

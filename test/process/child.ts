@@ -26,7 +26,14 @@ export class Gateway {
     // Nothing of the tests' own environment: a .env of the developer's must not reach it either.
     this.#process = spawn(process.execPath, flags, {
       cwd: env.CWD ?? '/tmp',
-      env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: CACHE, PORT: '0', ADMIN_KEY, CONFIG_FILE: '/nonexistent/bursar.json', ...env },
+      env: {
+        PATH: process.env.PATH,
+        NODE_COMPILE_CACHE: CACHE,
+        PORT: '0',
+        ADMIN_KEY,
+        CONFIG_FILE: '/nonexistent/bursar.json',
+        ...env,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#process.stdout?.on('data', (chunk) => (this.stdout += chunk))

@@ -92,14 +92,18 @@ it('kill -9, fifty times: every call that was sent is in the ledger once, and no
   expect(booked / 1e9).toBeLessThanOrEqual(LIMIT_USD)
   // Unless midnight came in between, the day's meter says the same.
   if (new Set(rows.map((row) => row.day)).size === 1)
-    expect(limits.find(({ limit }) => limit === 'daily_spending_limit')).toMatchObject({ settled: booked / 1e9, reserved: 0 })
+    expect(limits.find(({ limit }) => limit === 'daily_spending_limit')).toMatchObject({
+      settled: booked / 1e9,
+      reserved: 0,
+    })
   // Kills came in every state of a call, or this has tested nothing.
   expect(new Set(rows.map((row) => row.ending))).toContain('expired')
   expect(new Set(rows.map((row) => row.certainty))).toContain('exact')
-}, 150_000)
+}, 300_000)
 
 it('a killed gateway that had spent all its budget has none left when it is back', async () => {
-  upstream.play = ({ spoken, response }) => void response.writeHead(200).end(wholeAnswer(spoken, { input: 1, output: 1_000 }))
+  upstream.play = ({ spoken, response }) =>
+    void response.writeHead(200).end(wholeAnswer(spoken, { input: 1, output: 1_000 }))
   const tight = { ...env(), DAILY_SPENDING_LIMIT: '0.009' }
   const first = await Gateway.start(tight)
   let spent = 0
@@ -144,7 +148,12 @@ async function answerSomehow(call: Received, truths: Map<string, Said>, random: 
   }
 }
 
-async function callOnce(gateway: Gateway, task: string, random: Random, cap = random.between(50, 200)): Promise<number> {
+async function callOnce(
+  gateway: Gateway,
+  task: string,
+  random: Random,
+  cap = random.between(50, 200),
+): Promise<number> {
   const spoken: Spoken = random.oneOf(SPOKEN)
   const { path, body } = requestFor(spoken, { model: PRICE.model, cap, stream: cap < 200 && random.chance(0.5) })
   const headers = { 'content-type': 'application/json', 'x-bursar-task': task, 'x-test-task': task }

@@ -30,7 +30,10 @@ describe('SIGTERM', () => {
     const answers = await Promise.all(Array.from({ length: 10 }, () => ask(gateway, 'sim/slow-60')))
     const exit = gateway.kill('SIGTERM')
     const probe = until(async () => {
-      const ready = await fetch(`${gateway.url}/readyz`).then((answer) => answer.status, () => 0)
+      const ready = await fetch(`${gateway.url}/readyz`).then(
+        (answer) => answer.status,
+        () => 0,
+      )
       return ready === 200 ? undefined : ready
     })
     expect([0, 503]).toContain(await probe)
@@ -45,7 +48,9 @@ describe('SIGTERM', () => {
     const answer = await ask(gateway, 'sim/slow-2000')
     const startedMs = performance.now()
     const exit = gateway.kill('SIGTERM')
-    expect(await answer.text()).toMatch(/"error":\{"message":"The provider simulated was still answering when the gateway stopped/)
+    expect(await answer.text()).toMatch(
+      /"error":\{"message":"The provider simulated was still answering when the gateway stopped/,
+    )
     expect(await exit).toEqual({ code: 0, signal: null })
     expect(performance.now() - startedMs).toBeLessThan(2_500)
     expect(rows()).toEqual([{ ending: 'failed', certainty: 'upperBound' }])
@@ -68,7 +73,11 @@ describe('SIGTERM', () => {
     void gateway.kill('SIGTERM')
     await sleep(50)
     const late = await ask(gateway, 'sim/echo').catch(() => undefined)
-    if (late) expect([late.status, ((await late.json()) as { error: { code: string } }).error.code]).toEqual([503, 'shutting_down'])
+    if (late)
+      expect([late.status, ((await late.json()) as { error: { code: string } }).error.code]).toEqual([
+        503,
+        'shutting_down',
+      ])
     expect(await slow.text()).toContain('[DONE]')
     expect((await gateway.exit).code).toBe(0)
     expect(rows()).toHaveLength(1)
@@ -102,7 +111,16 @@ describe('settings that make no sense', () => {
       ENFORCEMENT: 'maybe',
     })
     expect(await gateway.exit).toEqual({ code: 1, signal: null })
-    for (const name of ['PORT', 'MAX_COST_PER_REQUEST', 'DAILY_SPENDING_LIMIT', 'TIME_ZONE', 'OPENAI_API_KEY', 'BURSAR_KEYS', 'ADMIN_KEY', 'ENFORCEMENT'])
+    for (const name of [
+      'PORT',
+      'MAX_COST_PER_REQUEST',
+      'DAILY_SPENDING_LIMIT',
+      'TIME_ZONE',
+      'OPENAI_API_KEY',
+      'BURSAR_KEYS',
+      'ADMIN_KEY',
+      'ENFORCEMENT',
+    ])
       expect(gateway.stderr).toMatch(new RegExp(`^ *${name}: `, 'm'))
     expect(gateway.stderr + gateway.stdout).not.toMatch(/sk-sec|ret-1|alice-secret|short-secret| at .*\.ts:/)
     expect(readdirSync(folder)).toEqual([])
@@ -133,7 +151,11 @@ describe('a file that is no ledger', () => {
   it.each([
     ['text', () => writeFileSync(join(folder, 'ledger.db'), 'my diary\n'.repeat(100)), /is not an SQLite database/],
     ['half a header', () => writeFileSync(join(folder, 'ledger.db'), 'SQLite format 3\0'), /is not an SQLite database/],
-    ["another application's", () => new DatabaseSync(join(folder, 'ledger.db')).exec('CREATE TABLE diary (page TEXT)'), /belongs to another application/],
+    [
+      "another application's",
+      () => new DatabaseSync(join(folder, 'ledger.db')).exec('CREATE TABLE diary (page TEXT)'),
+      /belongs to another application/,
+    ],
     ['a folder', () => mkdtempSync(join(folder, 'x')), /cannot be opened|is a directory|not an SQLite/i],
   ])('%s: exit 1, and the file is as it was', async (what, make, said) => {
     make()
@@ -171,5 +193,12 @@ function rows() {
 
 function digests(): Record<string, string> {
   const files = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile())
-  return Object.fromEntries(files.map(({ name }) => [name, createHash('sha256').update(readFileSync(join(folder, name))).digest('hex')]))
+  return Object.fromEntries(
+    files.map(({ name }) => [
+      name,
+      createHash('sha256')
+        .update(readFileSync(join(folder, name)))
+        .digest('hex'),
+    ]),
+  )
 }

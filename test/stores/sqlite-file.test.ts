@@ -231,17 +231,18 @@ describe('a full disk', () => {
 
 test('a row that cannot be written does not take the others of its turn with it', async () => {
   const store = new SqliteStore(':memory:', { now: at() })
-  await store.reserve([reservationOf('old', charges)], at())
-  await store.settle([settlement('old')], at())
+  store.db.exec(`CREATE TEMP TRIGGER odd BEFORE INSERT ON entry WHEN new.call_id = 'odd'
+    BEGIN SELECT raise(ABORT, 'odd'); END`)
   const before = await store.levels(charges, at())
-  const [twice, fine] = await Promise.allSettled([
-    store.reserve([reservationOf('old', charges)], at()),
-    store.reserve([reservationOf('new', charges.slice(0, 1))], at()),
+  const [odd, fine] = await Promise.allSettled([
+    store.reserve([reservationOf('odd', charges)], at()),
+    store.reserve([reservationOf('fine', charges.slice(0, 1))], at()),
   ])
-  expect([twice.status, fine.status]).toEqual(['rejected', 'fulfilled'])
+  expect([odd.status, fine.status]).toEqual(['rejected', 'fulfilled'])
   const after = await store.levels(charges, at())
   expect(after.slice(1)).toEqual(before.slice(1))
-  expect(after[0]?.settled).toBe(2n)
+  expect(after[0]?.settled).toBe(1n)
+  expect(store.open(false).calls).toBe(1)
   await store.close(at())
 })
 
@@ -252,6 +253,26 @@ test('money beyond 64 bits is booked as the most the ledger can hold, and costs 
   await store.settle([{ callId: 'huge', outcome: outcomeOf(1, huge), used: usedOf(1, huge) }], at())
   await store.settle([settlement('fine')], at())
   expect((await store.entries({ limit: 5 })).map(({ facts }) => facts.callId).sort()).toEqual(['fine', 'huge'])
+  await store.close(at())
+})
+
+test('a call is found by its id, before and after others, and where the clock went back', async () => {
+  const store = new SqliteStore(':memory:', { now: at() })
+  const uuid = (ms: number, tail: number) => {
+    const hex = ms.toString(16).padStart(12, '0')
+    return `${hex.slice(0, 8)}-${hex.slice(8)}-7abc-8abc-${String(tail).padStart(12, '0')}`
+  }
+  const ids: string[] = []
+  for (const [index, after] of [0, 0, 5, 4, 90_000, 90_001, 500].entries()) {
+    const callId = uuid(at(after).wallMs, index)
+    ids.push(callId)
+    // Reserved a while after its id was made.
+    const now = at(after + (index % 3) * 700)
+    await store.reserve([reservationOf(callId, [], { reservedAtMs: now.wallMs })], now)
+    await store.settle([settlement(callId)], now)
+  }
+  for (const callId of ids) expect((await store.entry(callId))?.facts.callId).toBe(callId)
+  expect(await store.entry(uuid(at(3).wallMs, 3))).toBeUndefined()
   await store.close(at())
 })
 

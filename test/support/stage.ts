@@ -45,9 +45,7 @@ export class Upstream {
       request.on('end', () => {
         const path = request.url ?? ''
         const spoken = path.includes('/chat/') ? 'openai' : path.includes('/messages') ? 'anthropic' : 'gemini'
-        const cut = new Promise<boolean>((resolve) =>
-          response.on('close', () => resolve(!response.writableFinished)),
-        )
+        const cut = new Promise<boolean>((resolve) => response.on('close', () => resolve(!response.writableFinished)))
         const body = Buffer.concat(chunks).toString()
         const call = { spoken, path, headers: request.headers, body, response, cut } as const
         this.received.push(call)

@@ -1,0 +1,123 @@
+// Levels: all or nothing over many meters, one saved state per change, and memory bounded by use.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Levels } from '../../src/core/levels.ts'
+import type { Charge, Level, Refill, What } from '../../src/core/meter.ts'
+
+const charge = (key: string, amount: bigint, capacity: bigint, refill: Refill = 'window', enforced = true): Charge => ({
+  meter: {
+    key,
+    name: key,
+    who: 'global',
+    subject: '',
+    what: refill === 'none' ? 'inFlight' : ('cost' as What),
+    span: 'day',
+    refill,
+    spanMs: 60_000,
+    endsAtMs: refill === 'window' ? 86_400_000 : Number.POSITIVE_INFINITY,
+  },
+  amount,
+  capacity,
+  enforced,
+})
+const at = (ms: number) => ({ wallMs: ms, monoMs: ms })
+const used = (amount: bigint) => ({ requests: amount, tokens: amount, cost: amount, inFlight: amount })
+const saved = (levels: Levels) => new Map(levels.drainDirty().map(([key, level]) => [key, { ...level }]))
+
+test('every change is saved once, a refusal and a look not at all', () => {
+  const levels = new Levels()
+  levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], at(0))
+  levels.take([charge('a', 5n, 10n)], at(0))
+  expect([...saved(levels).keys()].sort()).toEqual(['a', 'b'])
+  expect(levels.take([charge('b', 1n, 10n), charge('a', 1n, 10n)], at(0)).short).toHaveLength(1)
+  levels.view([charge('a', 0n, 10n), charge('new', 0n, 10n)], at(0))
+  expect([levels.dirty, saved(levels).size]).toEqual([false, 0])
+  levels.redirty(['a', 'unknown'])
+  expect([...saved(levels).keys()]).toEqual(['a'])
+})
+
+test('a call in flight leaves its meter whatever it is said to have used', () => {
+  const levels = new Levels()
+  const { charges } = levels.take([charge('open', 1n, 1n, 'none')], at(0))
+  levels.settle(charges, used(1n), at(0))
+  expect(levels.take([charge('open', 1n, 1n, 'none')], at(0)).short).toEqual([])
+})
+
+test('a call’s own ceiling keeps no level', () => {
+  const levels = new Levels()
+  expect(levels.take([charge('call', 5n, 10n, 'call')], at(0)).charges).toEqual([])
+  levels.book([charge('call', 5n, 10n, 'call')], used(5n), at(0))
+  expect([levels.size, levels.dirty]).toEqual([0, false])
+})
+
+test('a level that cannot be loaded fails the call before anything is taken', () => {
+  const levels = new Levels((key) => {
+    if (key === 'broken') throw new Error('disk')
+    return undefined
+  })
+  expect(() => levels.take([charge('a', 5n, 10n), charge('broken', 1n, 10n)], at(0))).toThrow('disk')
+  expect([levels.size, levels.dirty]).toEqual([0, false])
+})
+
+describe('idle levels', () => {
+  test('come back from where they were stored', () => {
+    const store = new Map<string, Level>()
+    const levels = new Levels((key) => store.get(key))
+    levels.take([charge('a', 5n, 10n)], at(0))
+    levels.turnGeneration(at(0))
+    levels.turnGeneration(at(0))
+    expect(levels.size).toBe(1)
+    for (const [key, level] of levels.drainDirty()) store.set(key, { ...level })
+    levels.turnGeneration(at(0))
+    levels.turnGeneration(at(0))
+    expect(levels.size).toBe(0)
+    expect(levels.view([charge('a', 0n, 10n)], at(0))[0]?.reserved).toBe(5n)
+  })
+
+  test('without a store only go when they hold nothing, or their window ended a day ago', () => {
+    const levels = new Levels()
+    const { charges } = levels.take([charge('held', 5n, 10n)], at(0))
+    levels.take([charge('empty', 0n, 10n)], at(0))
+    levels.drainDirty()
+    for (let turn = 0; turn < 3; turn++) levels.turnGeneration(at(0))
+    expect(levels.size).toBe(1)
+    levels.settle(charges, used(5n), at(0))
+    levels.drainDirty()
+    for (let turn = 0; turn < 3; turn++) levels.turnGeneration(at(86_400_000 + 1))
+    expect(levels.view([charge('held', 0n, 10n)], at(0))[0]?.settled).toBe(5n)
+    for (let turn = 0; turn < 3; turn++) levels.turnGeneration(at(2 * 86_400_000 + 1))
+    expect(levels.size).toBe(0)
+  })
+})
+
+test('settled and reserved never exceed the capacity, and what is booked is what levels say', () => {
+  const operation = fc.record({
+    meters: fc.array(fc.nat(3), { minLength: 1, maxLength: 5 }),
+    amount: fc.bigInt(0n, 60n),
+    settles: fc.nat(5),
+    part: fc.nat(100),
+  })
+  const property = fc.property(fc.array(operation, { maxLength: 60 }), (list) => {
+    const levels = new Levels()
+    const booked = [0n, 0n, 0n, 0n]
+    let open: { charges: readonly Charge[]; amount: bigint; meters: Set<number> }[] = []
+    for (const { meters, amount, settles, part } of list) {
+      const wanted = meters.map((meter) => charge(`${meter}`, amount, 100n))
+      const { charges, short } = levels.take(wanted, at(0))
+      if (short.length === 0) open.push({ charges, amount, meters: new Set(meters) })
+      for (const call of open.slice(0, settles)) {
+        const cost = (call.amount * BigInt(part)) / 100n
+        levels.settle(call.charges, used(cost), at(0))
+        for (const meter of call.meters) booked[meter] = (booked[meter] ?? 0n) + cost
+      }
+      open = open.slice(settles)
+      for (const [meter, sum] of booked.entries()) {
+        const [view] = levels.view([charge(`${meter}`, 0n, 100n)], at(0))
+        expect(view?.settled).toBe(sum)
+        expect((view?.settled ?? 0n) + (view?.reserved ?? 0n) <= 100n).toBe(true)
+      }
+    }
+  })
+  fc.assert(property, { numRuns: 400 })
+})

@@ -1,0 +1,118 @@
+// Limits: whose they are, what they are called, and which charges they make of a call.
+
+import { describe, expect, test } from 'vitest'
+import type { Caller } from '../../src/core/entry.ts'
+import { type Limit, LimitPlan, limitName, subjectOf, WHO } from '../../src/core/limits.ts'
+
+const caller = (some: Partial<Caller> = {}): Caller => ({
+  key: null,
+  organisation: null,
+  project: null,
+  user: null,
+  thread: null,
+  agent: null,
+  task: null,
+  ...some,
+})
+const call = (some: Partial<Caller> = {}) => ({ caller: caller(some), provider: 'openai', model: 'gpt-4o' })
+const limit = (some: Partial<Limit> = {}): Limit => ({
+  who: 'global',
+  subject: undefined,
+  what: 'cost',
+  span: 'day',
+  capacity: 100n,
+  refill: 'window',
+  enforced: true,
+  ...some,
+})
+const amounts = { requests: 1n, tokens: 20n, cost: 300n, inFlight: 1n }
+const NOON = Date.UTC(2026, 10, 22, 12)
+
+test.each([
+  ['global', call({ key: 'k' }), ''],
+  ['organisation', call({ organisation: 'o' }), 'o'],
+  ['project', call(), '(none)'],
+  ['key', call({ key: 'k' }), 'k'],
+  ['user', call({ key: 'k', user: '7' }), 'k/7'],
+  ['user', call({ user: '7' }), '(none)/7'],
+  ['thread', call({ key: 'k' }), 'k/(none)'],
+  ['agent', call({ key: 'k', agent: 'a' }), 'k/a'],
+  ['task', call({ key: 'k', task: 't' }), 'k/t'],
+  ['model', call(), 'openai/gpt-4o'],
+  ['provider', call(), 'openai'],
+] as const)('the %s of a call', (who, some, subject) => {
+  expect(subjectOf(who, some)).toBe(subject)
+})
+
+test('every dimension has a subject', () => {
+  for (const who of WHO) expect(typeof subjectOf(who, call())).toBe('string')
+})
+
+test('names are those of the settings', () => {
+  expect(limitName('requests', 'minute')).toBe('requests_per_minute')
+  expect(limitName('cost', 'day')).toBe('daily_spending_limit')
+  expect(limitName('cost', 'call')).toBe('max_cost_per_request')
+})
+
+describe('charges', () => {
+  const keys = (plan: LimitPlan, some = call(), realm = '') =>
+    plan.chargesFor(some, amounts, NOON, realm, false).map(({ meter }) => meter.key)
+
+  test('take the amount of what is limited, with the capacity in force', () => {
+    const plan = new LimitPlan(
+      [
+        limit(),
+        limit({ what: 'tokens', span: 'minute', refill: 'steady' }),
+        limit({ what: 'inFlight', span: 'call', refill: 'none' }),
+      ],
+      'UTC',
+    )
+    expect(plan.chargesFor(call(), amounts, NOON, '', false)).toMatchObject([
+      { meter: { key: 'global:/cost/day:2026-11-22', endsAtMs: Date.UTC(2026, 10, 23) }, amount: 300n, capacity: 100n },
+      { meter: { key: 'global:/tokens/minute', spanMs: 60_000 }, amount: 20n },
+      { meter: { key: 'global:/inFlight/call', refill: 'none' }, amount: 1n },
+    ])
+  })
+
+  test('a subject’s own limit replaces the one for each', () => {
+    const plan = new LimitPlan([limit({ who: 'key' }), limit({ who: 'key', subject: 'rich', capacity: 900n })], 'UTC')
+    const capacity = (key: string) => plan.chargesFor(call({ key }), amounts, NOON, '', false)[0]?.capacity
+    expect([capacity('rich'), capacity('poor')]).toEqual([900n, 100n])
+  })
+
+  test('a single subject’s limit leaves others alone', () => {
+    const plan = new LimitPlan([limit({ who: 'key', subject: 'one' })], 'UTC')
+    expect([keys(plan, call({ key: 'one' })), keys(plan, call({ key: 'two' }))]).toEqual([
+      ['key:one/cost/day:2026-11-22'],
+      [],
+    ])
+  })
+
+  test('two keys’ users of one name are two subjects', () => {
+    const plan = new LimitPlan([limit({ who: 'user' })], 'UTC')
+    expect(keys(plan, call({ key: 'a', user: '7' }))).not.toEqual(keys(plan, call({ key: 'b', user: '7' })))
+  })
+
+  test('simulated calls are on meters of their own', () => {
+    const plan = new LimitPlan([limit()], 'UTC')
+    expect(keys(plan, call(), 'sim/')).toEqual(['sim/global:/cost/day:2026-11-22'])
+    expect(keys(plan)).toEqual(['global:/cost/day:2026-11-22'])
+  })
+
+  test('soft mode enforces nothing', () => {
+    const plan = new LimitPlan([limit()], 'UTC')
+    expect(plan.chargesFor(call(), amounts, NOON, '', true)[0]?.enforced).toBe(false)
+    expect(plan.limitsMoney).toBe(true)
+  })
+
+  test('the window turns with the calendar, and back when the clock does', () => {
+    const plan = new LimitPlan([limit()], 'Asia/Kolkata')
+    const key = (wallMs: number) => plan.chargesFor(call(), amounts, wallMs, '', false)[0]?.meter.key
+    const turn = Date.UTC(2026, 10, 22, 18, 30)
+    expect([key(turn - 1), key(turn), key(turn - 1)]).toEqual([
+      'global:/cost/day:2026-11-22',
+      'global:/cost/day:2026-11-23',
+      'global:/cost/day:2026-11-22',
+    ])
+  })
+})

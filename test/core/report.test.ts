@@ -1,0 +1,75 @@
+// Report: totals by day and minute, of the window a call was reserved in.
+
+import { expect, test } from 'vitest'
+import { addTally, minuteOf, newTally, Report } from '../../src/core/report.ts'
+import { factsOf, outcomeOf, START_MS } from '../stores/calls.ts'
+
+const entry = (afterMs: number, cost: bigint) => ({
+  facts: factsOf('call', { reservedAtMs: START_MS + afterMs }),
+  outcome: outcomeOf(30, cost),
+  settledSeq: 1,
+})
+
+test('a call belongs to the day and minute of its reservation', () => {
+  const report = new Report()
+  report.book(entry(0, 5n))
+  report.book(entry(12 * 3_600_000, 7n))
+  expect([...report.days].map(([day, { costNanoUsd }]) => [day, costNanoUsd])).toEqual([
+    ['2026-11-22', 5n],
+    ['2026-11-23', 7n],
+  ])
+  expect(report.total()).toMatchObject({ requests: 2, tokens: 60, costNanoUsd: 12n, exact: 2 })
+})
+
+test('a call in flight adds nothing', () => {
+  const report = new Report()
+  report.book({ facts: factsOf('open'), outcome: null, settledSeq: null })
+  expect(report.total()).toEqual(newTally())
+})
+
+test('the recent hour is the sixty minutes up to now', () => {
+  const report = new Report()
+  for (let minute = 0; minute < 90; minute++) report.book(entry(minute * 60_000, 1n))
+  expect(report.recentHour(START_MS + 89 * 60_000).requests).toBe(60)
+  expect(report.recentHour(START_MS + 89 * 60_000 + 30 * 60_000).requests).toBe(30)
+  expect(report.recentHour(START_MS - 60_000).requests).toBe(0)
+})
+
+test('minutes are bounded, days and totals are not touched by it', () => {
+  const report = new Report()
+  for (let minute = 0; minute < 1000; minute++) report.book(entry(minute * 60_000, 1n))
+  expect(report.minutes.size).toBe(120)
+  expect(report.total().requests).toBe(1000)
+})
+
+test('a clock that once stepped forward does not push out the present', () => {
+  const report = new Report()
+  report.book(entry(400 * 86_400_000, 1n))
+  for (let minute = 0; minute < 300; minute++) report.book(entry(minute * 60_000, 1n))
+  expect(report.recentHour(START_MS + 299 * 60_000).requests).toBe(60)
+})
+
+test('booking a sum is booking its calls', () => {
+  const [one, other] = [new Report(), new Report()]
+  const sum = newTally()
+  for (let index = 0; index < 5; index++) {
+    one.book(entry(index, 3n))
+    addTally(
+      sum,
+      (() => {
+        const single = new Report()
+        single.book(entry(index, 3n))
+        return single.total()
+      })(),
+    )
+  }
+  other.add('2026-11-22', minuteOf(START_MS), sum)
+  expect([other.days, other.minutes]).toEqual([one.days, one.minutes])
+})
+
+test('refusals are counted by reason', () => {
+  const report = new Report()
+  report.refuse('a')
+  report.refuse('a', 4)
+  expect([...report.refused]).toEqual([['a', 5]])
+})

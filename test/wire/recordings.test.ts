@@ -1,0 +1,275 @@
+// Real exchanges with providers: their bytes pass as they came, their usage is what another party reads in it, and a quote of
+// the recorded request bounds what was really used. What differs is listed by file and cause.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { costOf } from '../../src/core/prices.ts'
+import { type QuoteRules, quote } from '../../src/core/quote.ts'
+import { inputTokens, outputTokens } from '../../src/core/usage.ts'
+import { anthropic } from '../../src/providers/anthropic.ts'
+import { gemini } from '../../src/providers/gemini.ts'
+import { openai } from '../../src/providers/openai.ts'
+import { createPriceBook } from '../../src/providers/prices.ts'
+import { anthropicMessages } from '../../src/wire/anthropic-messages.ts'
+import type { Dialect, Metered, Tap } from '../../src/wire/dialect.ts'
+import { geminiGenerate } from '../../src/wire/gemini-generate.ts'
+import { openaiChat } from '../../src/wire/openai-chat.ts'
+import { cutAt, HAS_RECORDINGS, type Recording, recordingsOf } from '../support/recordings.ts'
+import { lineTo } from './samples.ts'
+import { bytewise, type Fed, feed } from './streams.ts'
+
+/** The day of the other party's prices. */
+const SEPTEMBER = Date.parse('2026-09-01T12:00:00Z')
+const SETTINGS = { defaultMaxOutputTokens: 4_096, tokenReservation: 'estimate' } as const
+const UNUSED = { apiKey: '', baseUrl: 'http://127.0.0.1:9', model: '' }
+const book = createPriceBook()
+
+/** Why some recordings do not come out as expected: by cause, the files. */
+type Causes = Readonly<Record<string, readonly string[]>>
+
+interface Corpus {
+  readonly api: string
+  readonly dialect: Dialect
+  readonly rules: QuoteRules
+  readonly count: number
+  /** Usage that differs from the other party's. */
+  readonly usage: Causes
+  /** Requests that do not say what they ask for, and how many. */
+  readonly modelInPath: number
+  /** Calls that used more than their quote. */
+  readonly exceeded: Causes
+  /** Recordings that the other party read a usage in. */
+  readonly withUsage: number
+  /** Requests by what could be said of their quotes; `withoutPrice` ones are bounded in tokens alone. */
+  readonly asked: Readonly<Record<'bounded' | 'withoutPrice' | 'unbounded' | 'trimmed' | 'withoutUsage', number>>
+}
+
+const CORPORA: readonly Corpus[] = [
+  {
+    api: 'openai.chat',
+    dialect: openaiChat,
+    rules: openai(UNUSED).rules,
+    count: 187,
+    usage: {
+      'more is cached than there is prompt; it is cut to fit': [
+        'azure-chat-json-200-grok-4-1-fast-non-reasoning-813f1b24.json',
+        'azure-chat-json-200-grok-4-1-fast-non-reasoning-b43086b7.json',
+        'azure-chat-sse-200-grok-4-1-fast-non-reasoning-80271dea.json',
+        'openrouter-chat-json-200-google-gemini-2-5-flash-64aff6e6.json',
+      ],
+      'later: Mistral counts sound beside the prompt': [
+        'mistral-chat-json-200-voxtral-small-latest-69c778d7.json',
+        'mistral-chat-json-200-voxtral-small-latest-e7268617.json',
+      ],
+      'later: Groq, not asked for usage, says it in x_groq alone': ['groq-chat-sse-200-llama3-8b-8192-98ef4359.json'],
+      'later: xAI counts reasoning beside the output': [
+        'xai-chat-json-200-grok-3-mini-7d5dc181.json',
+        'xai-chat-json-200-grok-3-mini-d9a6d935.json',
+        'xai-chat-json-200-grok-4-0709-22e1b444.json',
+        'xai-chat-json-200-grok-4-0709-e8a1e33e.json',
+        'xai-chat-sse-200-grok-3-mini-9c8a8e4f.json',
+        'xai-chat-sse-200-grok-3-mini-bd7f0bf3.json',
+      ],
+    },
+    modelInPath: 9,
+    exceeded: {
+      'later: xAI puts a prompt of its own before the tools': [
+        'xai-chat-json-200-grok-4-0709-22e1b444.json',
+        'xai-chat-json-200-grok-4-0709-e8a1e33e.json',
+      ],
+    },
+    withUsage: 152,
+    asked: { bounded: 123, withoutPrice: 30, unbounded: 3, trimmed: 8, withoutUsage: 0 },
+  },
+  {
+    api: 'anthropic.messages',
+    dialect: anthropicMessages,
+    rules: anthropic(UNUSED).rules,
+    count: 66,
+    usage: {},
+    modelInPath: 7,
+    exceeded: {},
+    withUsage: 60,
+    asked: { bounded: 37, withoutPrice: 0, unbounded: 13, trimmed: 0, withoutUsage: 0 },
+  },
+  {
+    api: 'gemini.generate_content',
+    dialect: geminiGenerate,
+    rules: gemini(UNUSED).rules,
+    count: 67,
+    usage: {},
+    modelInPath: 0,
+    exceeded: {},
+    withUsage: 61,
+    asked: { bounded: 36, withoutPrice: 10, unbounded: 10, trimmed: 14, withoutUsage: 0 },
+  },
+]
+
+describe.skipIf(!HAS_RECORDINGS).each(CORPORA)('recordings of $api (../shared/recordings)', (corpus) => {
+  const { dialect, rules } = corpus
+  const recordings = recordingsOf(corpus.api)
+  const tapOf = (recording: Recording, hides = false) => dialect.tap(recording.stream, contentType(recording), hides)
+
+  test('pass as they came and mean the same, however they are cut', () => {
+    expect(recordings).toHaveLength(corpus.count)
+    for (const recording of recordings) {
+      const bytes = Buffer.from(recording.response.body)
+      const whole = hear(tapOf(recording), [bytes])
+      expect(whole.out.equals(bytes), recording.file).toBe(true)
+      for (const chunks of cuts(recording, bytes))
+        expect(isSame(hear(tapOf(recording), chunks), whole), recording.file).toBe(true)
+    }
+  })
+
+  test('say how they ended', () => {
+    for (const recording of recordings) {
+      const [finished, , failed] = hear(tapOf(recording), [Buffer.from(recording.response.body)]).ends
+      const broken = recording.flags.includes('mid_stream_error')
+      if (recording.status < 400) expect([finished, failed], recording.file).toEqual([!broken, broken])
+    }
+  })
+
+  test("have the usage that another party's library reads in them", () => {
+    const differing = recordings.filter((recording) => {
+      const { metered } = hear(tapOf(recording), [Buffer.from(recording.response.body)])
+      const expected = recording.expected_usage ?? undefined
+      return JSON.stringify(inTheirTerms(metered)) !== JSON.stringify(expected && complete(expected))
+    })
+    expect(recordings.filter((recording) => recording.expected_usage)).toHaveLength(corpus.withUsage)
+    expect(filesOf(differing)).toEqual(Object.values(corpus.usage).flat().toSorted())
+  })
+
+  test('were asked for in ways that are read, and used no more than their quotes', () => {
+    const asked = recordings.filter(
+      (recording) => typeof recording.request?.body === 'object' && recording.request.body !== null,
+    )
+    const found = Map.groupBy(asked, (recording) => verdict(corpus, recording))
+    const count = (...verdicts: Verdict[]) => verdicts.reduce((sum, one) => sum + (found.get(one)?.length ?? 0), 0)
+    expect(filesOf(found.get('exceeded') ?? [])).toEqual(Object.values(corpus.exceeded).flat().toSorted())
+    expect({
+      bounded: count('bounded', 'boundedInTokens', 'exceeded'),
+      withoutPrice: count('boundedInTokens'),
+      unbounded: count('unbounded'),
+      trimmed: count('trimmed'),
+      withoutUsage: count('withoutUsage'),
+    }).toEqual(corpus.asked)
+    expect(asked.filter((recording) => askOf(corpus.dialect, recording).added)).toHaveLength(corpus.modelInPath)
+  })
+})
+
+describe.skipIf(!HAS_RECORDINGS)('recorded streams of openai.chat with usage hidden', () => {
+  test('lack exactly the events that have usage and no choices, however they are cut', () => {
+    let hidden = 0
+    for (const recording of recordingsOf('openai.chat').filter((one) => one.stream)) {
+      const events = recording.response.body.split(/(?<=\n\r?\n)/)
+      const shown = events.filter((event) => !isUsageAlone(event))
+      hidden += events.length - shown.length
+      const bytes = Buffer.from(recording.response.body)
+      for (const chunks of [[bytes], ...cuts(recording, bytes)]) {
+        const { out } = hear(openaiChat.tap(true, 'text/event-stream', true), chunks)
+        expect(out.equals(Buffer.from(shown.join(''))), recording.file).toBe(true)
+      }
+    }
+    expect(hidden).toBe(32)
+  })
+})
+
+interface Heard extends Pick<Fed, 'out' | 'ends'> {
+  readonly metered: Metered | undefined
+}
+
+function hear(tap: Tap, chunks: Iterable<Buffer>): Heard {
+  const { out, ends } = feed(tap, chunks)
+  return { out, ends, metered: tap.metered() }
+}
+
+function isSame(one: Heard, other: Heard): boolean {
+  return (
+    one.out.equals(other.out) && JSON.stringify([one.ends, one.metered]) === JSON.stringify([other.ends, other.metered])
+  )
+}
+
+/** `unbounded`: the provider may run tools of its own. `trimmed`: the request's media was cut out of the recording. */
+type Verdict = 'bounded' | 'boundedInTokens' | 'exceeded' | 'unbounded' | 'trimmed' | 'withoutUsage'
+
+function verdict({ dialect, rules }: Corpus, recording: Recording): Verdict {
+  const { ask } = askOf(dialect, recording)
+  const tap = dialect.tap(recording.stream, contentType(recording), false)
+  const { metered } = hear(tap, [Buffer.from(recording.response.body)])
+  if (!metered || recording.status >= 400) return 'withoutUsage'
+  if (ask.unbounded.length > 0) return 'unbounded'
+  if (recording.request?.body_trimmed) return 'trimmed'
+  const facts = book.find(recording.provider, ask.model, SEPTEMBER)
+  const most = quote(ask, facts, rules, SETTINGS)
+  const { usage, model, serviceTier } = metered
+  if (inputTokens(usage) > most.inputTokens || outputTokens(usage) > most.outputTokens) return 'exceeded'
+  if (!facts.price) return 'boundedInTokens'
+  const answered = model === null ? undefined : book.find(recording.provider, model, SEPTEMBER).price
+  const { totalNanoUsd } = costOf(answered ?? facts.price, usage, serviceTier ?? undefined)
+  return totalNanoUsd <= most.costNanoUsd ? 'bounded' : 'exceeded'
+}
+
+function contentType({ stream, flags }: Recording): string {
+  return stream && !flags.includes('json_array_stream') ? 'text/event-stream' : 'application/json'
+}
+
+/** As recorded off the socket, byte by byte, and five times at random. */
+function* cuts(recording: Recording, bytes: Buffer): Generator<Iterable<Buffer>> {
+  if (recording.response.chunk_bytes) yield cutAt(bytes, recording.response.chunk_bytes)
+  yield bytewise(bytes)
+  const lengths = fc.array(fc.integer({ min: 1, max: Math.max(2, bytes.length >> 2) }), { minLength: 3, maxLength: 40 })
+  for (const some of fc.sample(lengths, 5)) yield cutAt(bytes, some)
+}
+
+/** Members of usage by the other party's names, all of them, in one order. */
+function complete(some: Readonly<Record<string, number>>): Record<string, number> {
+  const names = [
+    'input_tokens',
+    'output_tokens',
+    'cache_read_tokens',
+    'cache_write_tokens',
+    'cache_write_1h_tokens',
+    'input_audio_tokens',
+    'cache_audio_read_tokens',
+    'output_audio_tokens',
+    'output_reasoning_tokens',
+    'web_searches',
+  ]
+  return Object.fromEntries(names.map((name) => [name, some[name] ?? 0]))
+}
+
+function inTheirTerms(metered: Metered | undefined): Record<string, number> | undefined {
+  if (!metered) return undefined
+  const { usage, reasoningTokens } = metered
+  return complete({
+    input_tokens: inputTokens(usage),
+    output_tokens: outputTokens(usage),
+    cache_read_tokens: usage.cacheRead + usage.audioCacheRead,
+    cache_write_tokens: usage.cacheWrite5m + usage.cacheWrite1h,
+    cache_write_1h_tokens: usage.cacheWrite1h,
+    input_audio_tokens: usage.audioInput + usage.audioCacheRead,
+    cache_audio_read_tokens: usage.audioCacheRead,
+    output_audio_tokens: usage.audioOutput,
+    output_reasoning_tokens: reasoningTokens,
+    web_searches: usage.webSearches,
+  })
+}
+
+/** The ask of a recorded request. Azure and Vertex name the model in the path: there it is put into the body. */
+function askOf(dialect: Dialect, { request, model }: Recording) {
+  const body = { ...(request?.body as object) }
+  const added = dialect !== geminiGenerate && !('model' in body)
+  const bytes = Buffer.from(JSON.stringify(added ? { ...body, model: model ?? 'unknown' } : body))
+  return { ask: dialect.read(bytes, lineTo(request?.path.split('?')[0] ?? '')).ask, added }
+}
+
+function isUsageAlone(event: string): boolean {
+  const data = /^data: ?(\{.*\})\r?$/m.exec(event)?.[1]
+  if (data === undefined) return false
+  const { choices, usage } = JSON.parse(data)
+  return Array.isArray(choices) && choices.length === 0 && typeof usage === 'object' && usage !== null
+}
+
+function filesOf(recordings: readonly Recording[]): string[] {
+  return recordings.map((recording) => recording.file).toSorted()
+}
