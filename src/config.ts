@@ -238,7 +238,7 @@ export function readFileConfig(json: string): FileConfig {
       mistakes.push(
         `limits.${subject}: expected global, per${WHO.slice(1).map(capital).join(', per')}, or who:subject such as key:alice`,
       )
-    else limits.push(...limitsOf(scope, set, mistakes))
+    else limits.push(...limitsOf(scope, subject, set, mistakes))
   }
   if (mistakes.length > 0) throw new ConfigError(mistakes)
   return { limits, prices: parsed.data.prices }
@@ -251,14 +251,14 @@ interface Scope {
 
 function scopeOf(name: string): Scope | undefined {
   if (name === 'global') return { who: 'global', subject: undefined }
-  const each = WHO.find((who) => name === `per${capital(who)}`)
+  const each = WHO.find((who) => who !== 'global' && name === `per${capital(who)}`)
   if (each) return { who: each, subject: undefined }
   const colon = name.indexOf(':')
   const who = WHO.find((one) => one === name.slice(0, colon))
   return who && who !== 'global' && colon < name.length - 1 ? { who, subject: name.slice(colon + 1) } : undefined
 }
 
-function limitsOf(scope: Scope, set: z.infer<typeof limitSet>, mistakes: string[]): Limit[] {
+function limitsOf(scope: Scope, subject: string, set: z.infer<typeof limitSet>, mistakes: string[]): Limit[] {
   return Object.entries(set).flatMap(([name, value]) => {
     const row = LIMIT_NAMES.get(name)
     if (!row || !value) return []
@@ -267,7 +267,7 @@ function limitsOf(scope: Scope, set: z.infer<typeof limitSet>, mistakes: string[
       value.refill === 'steady' &&
       (what === 'cost' || row.refill === 'call' || span === 'month' || span === 'total')
     ) {
-      mistakes.push(`limits: ${name} cannot refill steadily`)
+      mistakes.push(`limits.${subject}.${name}: cannot refill steadily`)
     }
     const refill = value.refill && row.refill !== 'none' && row.refill !== 'call' ? value.refill : row.refill
     return [{ ...scope, what, span, capacity: value.amount, refill, enforced: value.enforce }]

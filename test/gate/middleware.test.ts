@@ -179,7 +179,7 @@ describe('gate() in front of a handler', () => {
     const reader = answer.body?.getReader()
     await reader?.read()
     leaving.abort()
-    await reader?.cancel()
+    await reader?.cancel().catch(() => {})
     await expectBooked(stage, { ...WHOLE, ending: 'canceled' })
     expect(stage.app.store.lateSettlements).toBe(0)
   })

@@ -54,12 +54,12 @@ describe('a file that is not ours', () => {
     'a few bytes': (path) => writeFileSync(path, 'SQLite'),
     'another application’s database': (path) => {
       const db = new DatabaseSync(path)
-      db.exec('CREATE TABLE entry (id INTEGER PRIMARY KEY, note TEXT); INSERT INTO entry (note) VALUES (1)')
+      db.exec('CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT); INSERT INTO note (text) VALUES (1)')
       db.close()
     },
     'another application’s database with an application id': (path) => {
       const db = new DatabaseSync(path)
-      db.exec('PRAGMA application_id = 7; CREATE TABLE level (key TEXT)')
+      db.exec('PRAGMA application_id = 7; PRAGMA user_version = 1; CREATE TABLE note (text TEXT)')
       db.close()
     },
     'a ledger of a newer version': (path) => {
@@ -195,7 +195,7 @@ describe('a full disk', () => {
     const path = join(folder(), 'ledger.db')
     const store = new SqliteStore(path, { now: at() })
     await store.reserve([reservationOf('one', charges)], at())
-    store.db.exec("CREATE TEMP TRIGGER full BEFORE UPDATE ON entry BEGIN SELECT raise(ABORT, 'full'); END")
+    store.db.exec("CREATE TEMP TRIGGER full BEFORE INSERT ON level BEGIN SELECT raise(ABORT, 'full'); END")
     const settling = store.settle([settlement('one')], at())
     await new Promise((resolve) => setTimeout(resolve, 30))
     store.db.exec('DROP TRIGGER full')

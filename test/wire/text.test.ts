@@ -26,6 +26,7 @@ describe('the text bound', () => {
     ['of upper-case hex, too', '"\\uFDFA"', 35],
     ['of what shrinks is what was sent', '"ｆｕｌｌ"', 14],
     ['of a backslash before a u is no escape', `"\\\\ufdfa${LIGATURE}"`, 42],
+    ['of marks after a line break joins nothing', `"${'\\r\u0323\u0304'.repeat(10)}${LIGATURE}"`, 95],
     ['of escapes for ASCII is what was sent', '"\\u0041"', 8],
   ])('%s', (_what, text, bytes) => {
     expect(normalisedBytes(Buffer.from(text))).toBe(bytes)
