@@ -14,6 +14,12 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
+/** A test that fails must not leave one running. */
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 export class Gateway {
   readonly #process: ChildProcess
   readonly exit: Promise<Exit>
@@ -38,7 +44,13 @@ export class Gateway {
     })
     this.#process.stdout?.on('data', (chunk) => (this.stdout += chunk))
     this.#process.stderr?.on('data', (chunk) => (this.stderr += chunk))
-    this.exit = new Promise((resolve) => this.#process.on('close', (code, signal) => resolve({ code, signal })))
+    running.add(this.#process)
+    this.exit = new Promise((resolve) =>
+      this.#process.on('close', (code, signal) => {
+        running.delete(this.#process)
+        resolve({ code, signal })
+      }),
+    )
   }
 
   /** Starts one that is expected not to get far. */
