@@ -133,17 +133,18 @@ export class Admission {
   }
 
   /**
-   * A smaller quote that fits the money left: half of what is free goes to one call, so that the next one finds some too.
-   * Undefined where a cap is none of our business, or would be too small to be of use, or is not what is lacking.
+   * A smaller quote for the money left: half of what is free goes to one call, so that the next one finds some too. Where not
+   * even the least cap fits, the quote with that one, so that the refusal says when it will.
+   * Undefined where a cap is none of our business, or money is not lacking, or no cap makes the call cheaper.
    */
   #capped(applicant: Applicant, quoted: Quote, short: readonly Short[], now: Instant): Quote | undefined {
     const { ask, provider } = applicant
-    if (this.#soft || ask.outputCap !== null || short.some((one) => one.charge.meter.what !== 'cost')) return undefined
-    const free = short.map((one) => one.level.free).reduce((least, one) => (one < least ? one : least))
-    const half = affordableCap(ask, quoted, provider.rules, free / 2n)
-    const cap = half >= this.#leastCap ? half : this.#leastCap
+    const money = short.filter((one) => one.charge.meter.what === 'cost')
+    if (this.#soft || ask.outputCap !== null || money.length === 0) return undefined
+    const free = money.map((one) => one.level.free).reduce((least, one) => (one < least ? one : least))
+    const cap = Math.max(affordableCap(ask, quoted, provider.rules, free / 2n), this.#leastCap)
     const smaller = quote(ask, this.#facts(applicant, now), provider.rules, this.#quoteSettings, cap)
-    return smaller.costNanoUsd <= free && smaller.costNanoUsd < quoted.costNanoUsd ? smaller : undefined
+    return smaller.costNanoUsd < quoted.costNanoUsd ? smaller : undefined
   }
 
   #refused(applicant: Applicant, quoted: Quote, short: readonly Short[], now: Instant): Refused {

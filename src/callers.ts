@@ -90,7 +90,7 @@ export function declaredOperation(request: Exchange): string | null {
 /** What a caller says of itself, cut to size: it becomes part of meters' names and of the ledger. */
 function declared(request: RequestLine, name: string): string | null {
   const value = request.header(name)
-  return value === undefined || value === '' ? null : value.slice(0, MOST_DECLARED_CHARACTERS)
+  return value === undefined || value === '' ? null : cutTo(MOST_DECLARED_CHARACTERS, value)
 }
 
 /** Wherever an SDK puts a key. */
@@ -107,4 +107,9 @@ function secretIn(request: RequestLine): string | undefined {
 
 function digest(secret: string): string {
   return hash('sha256', secret)
+}
+
+/** A copy of the beginning: what `slice` returns keeps the whole of a long string alive. */
+export function cutTo(mostCharacters: number, text: string): string {
+  return text.length <= mostCharacters ? text : Buffer.from(text.slice(0, mostCharacters)).toString()
 }

@@ -95,15 +95,16 @@ export class NodeExchange implements Exchange {
 
   body(mostBytes: number, hold: (bytes: number) => void): Promise<Buffer> {
     const incoming = this.#incoming
+    const chunks: Buffer[] = []
     return new Promise((resolve, reject) => {
       const fail = (problem: unknown) => {
         incoming.removeAllListeners('data')
+        chunks.length = 0
         // What still comes is thrown away, so that the client gets to read the answer.
         incoming.resume()
         reject(problem)
       }
       if (Number(incoming.headers['content-length'] ?? 0) > mostBytes) return fail(tooLarge(mostBytes))
-      const chunks: Buffer[] = []
       let size = 0
       let whole = false
       incoming.on('data', (chunk: Buffer) => {
@@ -147,6 +148,9 @@ export class NodeExchange implements Exchange {
   }
 }
 
+/** Statuses whose web Response must not have a body. */
+const NO_BODY: ReadonlySet<number> = new Set([204, 205, 304])
+
 /** Over web Request and Response: in-process `fetch`, tests, other runtimes, and handlers of a user's own app. */
 export class WebExchange implements Exchange {
   readonly #request: Request
@@ -173,6 +177,7 @@ export class WebExchange implements Exchange {
     this.response = new Promise((resolve) => {
       this.#respond = resolve
     })
+    if (request.signal.aborted) this.#leave()
     request.signal.addEventListener('abort', () => {
       // Whoever still reads the answer is told: an aborted fetch fails, it does not wait.
       if (!this.#ended) this.#sink?.error(request.signal.reason)
@@ -214,7 +219,6 @@ export class WebExchange implements Exchange {
   }
 
   begin(status: number, headers: HeaderList): void {
-    this.begun = true
     const pairs: [string, string][] = []
     for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? '', headers[at + 1] ?? ''])
     const body = new ReadableStream<Uint8Array>({
@@ -227,7 +231,10 @@ export class WebExchange implements Exchange {
       },
       cancel: () => this.#leave(),
     })
-    this.#respond(new Response(status === 204 || status === 304 ? null : body, { status, headers: pairs }))
+    // A web Response takes fewer statuses than HTTP does.
+    const legal = status >= 200 && status <= 599 ? status : 502
+    this.#respond(new Response(NO_BODY.has(status) ? null : body, { status: legal, headers: pairs }))
+    this.begun = true
   }
 
   write(chunk: Buffer): boolean {
@@ -256,6 +263,8 @@ export class WebExchange implements Exchange {
   #leave(): void {
     if (this.#left || this.#ended) return
     this.#left = true
+    // Nobody reads it, but whoever awaits it must not wait for ever.
+    if (!this.begun) this.#respond(new Response(null, { status: 499 }))
     this.onLeft?.()
   }
 }

@@ -2,7 +2,7 @@
 
 import { isUtf8 } from 'node:buffer'
 import { Admission, type Applicant, type Refused } from './admission.ts'
-import { type Callers, declaredOperation } from './callers.ts'
+import { type Callers, cutTo, declaredOperation } from './callers.ts'
 import { Allowance, type Clock, Deadlines } from './clock.ts'
 import type { Settings } from './config.ts'
 import type { LimitPlan } from './core/limits.ts'
@@ -34,6 +34,9 @@ export interface GateParts {
 
 /** A wait longer than this is not worth an SDK's sleep: it is told not to retry by itself. */
 const LONGEST_RETRY_MS = 60_000
+
+/** No provider's names are as long; they go into meters, logs and the ledger. */
+const MOST_MODEL_CHARACTERS = 512
 
 /** Sends in a provider's place: the handler behind the middleware. */
 export type SendInstead = Provider['send']
@@ -159,13 +162,13 @@ export class Gate {
     callId: string,
     caller: Applicant['caller'],
   ): Applicant {
+    if (reading.ask.model.length > MOST_MODEL_CHARACTERS)
+      throw new Problem('invalid_request', 'The name of the model is too long.', 'model')
     const target: Target = targetOf(this.#parts.providers, dialect.name, reading.ask.model)
     return {
       callId,
       caller:
-        caller.user === null && reading.ask.user !== null
-          ? { ...caller, user: reading.ask.user.slice(0, 256) }
-          : caller,
+        caller.user === null && reading.ask.user !== null ? { ...caller, user: cutTo(256, reading.ask.user) } : caller,
       operation: declaredOperation(exchange),
       dialect: dialect.name,
       provider: target.provider,
@@ -202,7 +205,8 @@ export class Gate {
     headers.push('content-type', 'application/json')
     // Nothing about it changes while a client waits.
     if (problem.code === 'provider_not_configured') headers.push('x-should-retry', 'false')
-    if (problem.code === 'body_too_large' || problem.code === 'shutting_down') headers.push('connection', 'close')
+    // After a body that is too large the rest of it is read and thrown away: closing would lose the answer.
+    if (problem.code === 'shutting_down') headers.push('connection', 'close')
     endWith(
       exchange,
       problem.status,

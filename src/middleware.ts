@@ -36,8 +36,13 @@ export function gateMiddleware(gate: Gate, options: GateOptions): MiddlewareHand
     const dialect = options.dialect ? dialectNamed(options.dialect) : dialectAt(c.req.path)
     if (!dialect || c.req.method !== 'POST') return next()
     const exchange = new WebExchange(c.req.raw)
-    const send = (outgoing: Outgoing, listener: Listener) => new HandlerCall(c, next, outgoing, listener)
-    void gate.call(exchange, dialect, send, (relay) => c.set('bursar', { settle: (usage) => report(relay, usage) }))
+    let failed = () => {}
+    const send = (outgoing: Outgoing, listener: Listener) =>
+      new HandlerCall(c, next, outgoing, listener, () => failed())
+    void gate.call(exchange, dialect, send, (relay) => {
+      failed = () => relay.notFree()
+      c.set('bursar', { settle: (usage) => report(relay, usage) })
+    })
     const response = await exchange.response
     // Hono merges headers into a response that is set before: the handler's own must be taken away first.
     c.res = undefined
@@ -66,8 +71,8 @@ class HandlerCall implements Sending {
   #resumed: (() => void) | undefined
   #paused: Promise<void> | undefined
 
-  constructor(c: Context, next: () => Promise<void>, outgoing: Outgoing, listener: Listener) {
-    this.#run(c, next, outgoing, listener).catch((error: unknown) => {
+  constructor(c: Context, next: () => Promise<void>, outgoing: Outgoing, listener: Listener, failed: () => void) {
+    this.#run(c, next, outgoing, listener, failed).catch((error: unknown) => {
       listener.failed(error instanceof Error ? error : new Error(String(error)))
     })
   }
@@ -88,7 +93,13 @@ class HandlerCall implements Sending {
     this.resume()
   }
 
-  async #run(c: Context, next: () => Promise<void>, outgoing: Outgoing, listener: Listener): Promise<void> {
+  async #run(
+    c: Context,
+    next: () => Promise<void>,
+    outgoing: Outgoing,
+    listener: Listener,
+    failed: () => void,
+  ): Promise<void> {
     const headers = new Headers(c.req.raw.headers)
     headers.delete('content-length')
     c.req.raw = new Request(c.req.raw.url, {
@@ -101,6 +112,8 @@ class HandlerCall implements Sending {
     listener.started()
     await next()
     const { status, body } = c.res
+    // An exception may come out as any status; a handler's 5xx says nothing about what it had used by then.
+    if (c.error || status >= 500) failed()
     listener.head(status, headerList(c.res.headers))
     const reader = body?.getReader()
     this.#abort.signal.addEventListener('abort', () => void reader?.cancel().catch(() => {}))

@@ -1,6 +1,7 @@
 // Relay: one admitted call on its way: sent, answered, metered while it flows, settled exactly once whatever happens.
 
 import type { Admitted } from './admission.ts'
+import { cutTo } from './callers.ts'
 import type { Allowance, Clock, Deadlines, Expiring } from './clock.ts'
 import type { Settings } from './config.ts'
 import type { Attempt, CallFacts, Certainty, Ending, Outcome, UpstreamLimits } from './core/entry.ts'
@@ -52,6 +53,8 @@ const FREE_STATUSES: ReadonlySet<number> = new Set([401, 403, 404, 413, 422, 429
 const LINGER_MS = 1_000
 const LINE_FEED = 0x0a
 const NOTHING = Buffer.alloc(0)
+/** What a provider calls its model goes into the ledger; it may say anything. */
+const MOST_ANSWERED_CHARACTERS = 256
 
 /** How a call is to be booked. */
 interface Booking {
@@ -73,6 +76,7 @@ export class Relay implements Listener, Expiring {
   #started = false
   #settled = false
   #leftEarly = false
+  #notFree = false
   #drains = false
   #status: number | null = null
   #upstreamHeaders: HeaderList = []
@@ -116,6 +120,11 @@ export class Relay implements Listener, Expiring {
 
   started(): void {
     this.#started = true
+  }
+
+  /** Something was used, whatever the answer's status says. */
+  notFree(): void {
+    this.#notFree = true
   }
 
   /** Usage for an answer that carries none. The answer's own wins. */
@@ -179,8 +188,9 @@ export class Relay implements Listener, Expiring {
   expire(code: 'upstream_timeout' | 'shutting_down'): void {
     if (this.#state === 'over') return
     this.#settle(this.#started ? whole('failed') : free('failed'), code)
-    this.#sending?.abort()
+    // First the client is told why: aborting reports a failure of its own at once.
     this.#abandon(problemOf(code, this.#call.provider.name))
+    this.#sending?.abort()
   }
 
   /** Passes bytes of a stream on. The call is settled before its last event leaves: clients hang up on seeing it. */
@@ -188,10 +198,16 @@ export class Relay implements Listener, Expiring {
     if (this.#state === 'over') return
     if (this.#tap?.terminated) {
       this.#settleStream()
-      this.#linger = setTimeout(() => this.#sending?.abort(), LINGER_MS)
-      this.#close(bytes)
+      this.#linger ??= setTimeout(() => this.#sending?.abort(), LINGER_MS)
+      // An encoding has an end of its own, that may come after the last event.
+      if (this.#decoder) this.#write(bytes)
+      else this.#close(bytes)
       return
     }
+    this.#write(bytes)
+  }
+
+  #write(bytes: Buffer): void {
     if (bytes.length === 0) return
     this.#lastByte = bytes[bytes.length - 1] ?? 0
     if (!this.#call.exchange.write(bytes)) this.#sending?.pause()
@@ -206,8 +222,7 @@ export class Relay implements Listener, Expiring {
       return
     }
     this.#settle(whole('failed'), 'ended early')
-    if (rest.length > 0) this.#call.exchange.write(rest)
-    this.#abandon(problemOf('upstream_failed', this.#call.provider.name))
+    this.#abandon(problemOf('upstream_failed', this.#call.provider.name), rest)
   }
 
   #settleStream(): void {
@@ -221,8 +236,8 @@ export class Relay implements Listener, Expiring {
     this.#collectedBytes += chunk.length
     if (this.#collectedBytes > this.#parts.settings.MAX_BODY_BYTES || !this.#call.hold(chunk.length)) {
       this.#settle(whole('failed'), 'answer too large')
-      this.#sending?.abort()
       this.#abandon(new Problem('upstream_failed', 'The answer is too large to be passed on.'))
+      this.#sending?.abort()
       return
     }
     this.#collected.push(chunk)
@@ -262,7 +277,7 @@ export class Relay implements Listener, Expiring {
   }
 
   #settleError(status: number): void {
-    const isFree = FREE_STATUSES.has(status) || this.#call.provider.freeStatuses.has(status)
+    const isFree = !this.#notFree && (FREE_STATUSES.has(status) || this.#call.provider.freeStatuses.has(status))
     this.#settle(isFree ? free('failed') : whole('failed'), `status ${status}`)
   }
 
@@ -306,13 +321,17 @@ export class Relay implements Listener, Expiring {
   }
 
   /** Ends the client's answer as failed, in a way it cannot take for complete. */
-  #abandon(problem: Problem): void {
+  #abandon(problem: Problem, rest: Buffer = NOTHING): void {
     const { exchange, dialect, reject } = this.#call
     if (!exchange.begun) reject(problem)
     else if (this.#decoder || exchange.blocked) exchange.cut()
     else {
       const { callId } = this.#facts
       const event = dialect.streamError(problem, { callId, nowMs: this.#parts.clock.now().wallMs }, this.#contentType())
+      if (rest.length > 0) {
+        exchange.write(rest)
+        this.#lastByte = rest[rest.length - 1] ?? 0
+      }
       const text = this.#lastByte === LINE_FEED ? event : `\n\n${event}`
       if (dialect.breaksAfterError) exchange.cut(text)
       else exchange.end(text)
@@ -363,7 +382,7 @@ export class Relay implements Listener, Expiring {
       usage,
       reasoningTokens: booking.metered?.reasoningTokens ?? 0,
       cost,
-      answeredModel: booking.metered?.model ?? null,
+      answeredModel: booking.metered?.model ? cutTo(MOST_ANSWERED_CHARACTERS, booking.metered.model) : null,
       settledAtMs: now.wallMs,
       latencyMs: Math.max(0, now.wallMs - this.#facts.reservedAtMs),
       timeToFirstTokenMs: this.#firstAtMs === null ? null : this.#firstAtMs - this.#sentAtMs,

@@ -45,9 +45,10 @@ export function llmRoutes(parts: LlmParts): Hono {
   return app
 }
 
-/** Simulated calls count only where there are no others. */
-function showsSimulated(parts: LlmParts): boolean {
-  return !parts.providers.some((provider) => provider.configured && !provider.simulated)
+/** Simulated calls count only where there are no others: a handler behind `gate()` needs no provider of ours. */
+async function showsSimulated(parts: LlmParts): Promise<boolean> {
+  if (parts.providers.some((provider) => provider.configured && !provider.simulated)) return false
+  return parts.store.open(false).calls === 0 && (await parts.store.report({ simulated: false })).total().requests === 0
 }
 
 function status(parts: LlmParts, viewer: Viewer): unknown {
@@ -78,7 +79,7 @@ function status(parts: LlmParts, viewer: Viewer): unknown {
 }
 
 async function stats(parts: LlmParts, viewer: Viewer): Promise<unknown> {
-  const simulated = showsSimulated(parts)
+  const simulated = await showsSimulated(parts)
   const mine = viewer.key === null ? {} : { key: viewer.key }
   const [report, newest] = await Promise.all([
     parts.store.report({ simulated, ...mine }),
@@ -155,7 +156,7 @@ async function limits(parts: LlmParts, c: Context): Promise<unknown> {
     model: asked('model') ?? '',
   }
   const now = parts.clock.now()
-  const realm = showsSimulated(parts) ? SIMULATED_REALM : ''
+  const realm = (await showsSimulated(parts)) ? SIMULATED_REALM : ''
   const charges = parts
     .plan()
     .chargesFor(subjects, NOTHING, now.wallMs, realm, parts.settings.ENFORCEMENT === 'soft')

@@ -9,6 +9,7 @@ import { DocumentTap } from './document.ts'
 import { type Draft, draftOf, eachField, eachObject, isRecord, readMedia, recordOf } from './draft.ts'
 import { inserted, type Splice, spliced } from './edit.ts'
 import { refusalDetails, tightest, timeText } from './figures.ts'
+import { forwardedQuery } from './headers.ts'
 import { Fields, invalid, JsonCursor, type Range } from './json.ts'
 import { type EventMeter, hasValue, SseTap } from './sse.ts'
 import { normalisedBytes } from './text.ts'
@@ -50,7 +51,7 @@ export const anthropicMessages: Dialect = {
   breaksAfterError: false,
   requestIdHeader: 'request-id',
   read,
-  upstreamPath: (_model, line) => `/v1/messages${line.query === '' ? '' : `?${line.query}`}`,
+  upstreamPath: (_model, line) => `/v1/messages${forwardedQuery(line.query)}`,
   tap: (streaming, contentType) =>
     streaming && contentType.includes('event-stream')
       ? new SseTap(new MessageEvents(), false)

@@ -20,6 +20,7 @@ import {
 } from './draft.ts'
 import { inserted, type Splice, spliced } from './edit.ts'
 import { refusalDetails } from './figures.ts'
+import { forwardedQuery } from './headers.ts'
 import { Fields, invalid, JsonCursor, type Range } from './json.ts'
 import { type EventMeter, hasValue, SseTap } from './sse.ts'
 import { normalisedBytes } from './text.ts'
@@ -76,8 +77,7 @@ export const geminiGenerate: Dialect = {
   read,
   upstreamPath: (model, line) => {
     const [, version, , method] = MODEL_PATH.exec(line.path) ?? []
-    const query = withoutKey(line.query)
-    return `/${version ?? 'v1beta'}/models/${encodeURIComponent(model)}:${method ?? 'generateContent'}${query === '' ? '' : `?${query}`}`
+    return `/${version ?? 'v1beta'}/models/${encodeURIComponent(model)}:${method ?? 'generateContent'}${forwardedQuery(line.query)}`
   },
   tap: (streaming, contentType) => {
     if (streaming && contentType.includes('event-stream')) return new SseTap(new ResponseEvents(), false)
@@ -102,14 +102,6 @@ export function modelInPath(path: string): string {
   } catch {
     return encoded
   }
-}
-
-/** The caller's key never goes upstream. */
-function withoutKey(query: string): string {
-  return query
-    .split('&')
-    .filter((part) => part !== '' && !/^key(=|$)/.test(part))
-    .join('&')
 }
 
 function read(body: Buffer, line: RequestLine): Reading {

@@ -105,3 +105,10 @@ function resetMs(value: string, wallMs: number): number | null {
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+/** A query as it goes on, with its question mark: the caller's key never goes upstream. */
+export function forwardedQuery(query: string): string {
+  if (query === '') return ''
+  const kept = query.split('&').filter((part) => part !== '' && !/^key(=|$)/.test(part))
+  return kept.length === 0 ? '' : `?${kept.join('&')}`
+}

@@ -16,6 +16,7 @@ import {
   recordOf,
 } from './draft.ts'
 import { inserted, type Splice, spliced } from './edit.ts'
+import { forwardedQuery } from './headers.ts'
 import { Fields, invalid, JsonCursor, type Range } from './json.ts'
 import { openaiProblemBody, openaiRateHeaders, openaiRefusalBody } from './openai-errors.ts'
 import { type EventMeter, hasValue, SseTap } from './sse.ts'
@@ -58,7 +59,7 @@ export const openaiChat: Dialect = {
   breaksAfterError: false,
   requestIdHeader: 'x-request-id',
   read,
-  upstreamPath: (_model, line) => `/chat/completions${line.query === '' ? '' : `?${line.query}`}`,
+  upstreamPath: (_model, line) => `/chat/completions${forwardedQuery(line.query)}`,
   tap: (streaming, contentType, hideUsage) =>
     streaming && contentType.includes('event-stream')
       ? new SseTap(new ChatEvents(), hideUsage)

@@ -9,12 +9,11 @@ import { openaiChat } from '../../src/wire/openai-chat.ts'
 import {
   bytewise,
   CHAT_STREAMS,
-  cpuMs,
   type Fed,
   feed,
   GEMINI_STREAMS,
   MESSAGE_STREAMS,
-  memoryBytes,
+  pushBytewise,
   type Stream,
 } from './streams.ts'
 
@@ -96,19 +95,14 @@ describe('a long line', () => {
   test.each([
     [false, 3 * 1_048_576],
     [true, 1_048_576],
-  ])('of 5 MB, byte by byte and never ended, takes little memory and time (hiding: %s)', (hides, mostBytes) => {
-    const tap = openaiChat.tap(true, 'text/event-stream', hides)
-    const line = Buffer.alloc(5 << 20, 'x')
-    const before = memoryBytes()
-    const started = cpuMs()
-    let most = 0
-    for (let at = 0; at < line.length; at++) {
-      tap.push(line.subarray(at, at + 1))
-      if (at % 1_040_000 === 1_039_999) most = Math.max(most, memoryBytes() - before)
-    }
-    expect(most).toBeLessThan(mostBytes)
-    expect(cpuMs() - started).toBeLessThan(20_000)
-  })
+  ])(
+    'of 5 MB, byte by byte and never ended, takes little memory and time (hiding: %s)',
+    (hides, mostBytes) => {
+      const tap = openaiChat.tap(true, 'text/event-stream', hides)
+      expect(pushBytewise(tap, Buffer.alloc(5 << 20, 'x'))).toBeLessThan(mostBytes)
+    },
+    120_000,
+  )
 })
 
 test('content events are counted whatever way they are cut', () => {

@@ -220,8 +220,21 @@ export function memoryBytes(): number {
   return heapUsed + arrayBuffers
 }
 
-/** Processor time of this process: what a busy machine does not stretch. */
-export function cpuMs(): number {
+/** Processor time of this process: a busy machine hardly stretches it. */
+function cpuMs(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1_000
+}
+
+/** Pushes bytes one by one. Returns the most memory held on the way; throws where time is out of all proportion. */
+export function pushBytewise(tap: Tap, bytes: Buffer): number {
+  const before = memoryBytes()
+  const untilMs = cpuMs() + 20_000
+  let most = 0
+  for (let at = 0; at < bytes.length; at++) {
+    tap.push(bytes.subarray(at, at + 1))
+    if (at % 65_536 === 0 && cpuMs() > untilMs) throw new Error(`Only ${at} bytes of ${bytes.length} in 20 seconds.`)
+    if (at % 1_040_000 === 1_039_999) most = Math.max(most, memoryBytes() - before)
+  }
+  return Math.max(most, memoryBytes() - before)
 }
