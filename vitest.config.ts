@@ -7,6 +7,8 @@ export default defineConfig({
   test: {
     ...(report ? { reporters: ['default', 'json'], outputFile: { json: report } } : {}),
     include: ['test/**/*.test.ts'],
+    // Tests that measure memory collect first.
+    execArgv: ['--expose-gc'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // Two cores: more workers only make the tests that measure memory and real time slower and noisier.

@@ -161,7 +161,9 @@ const usdText = z.union([z.string(), z.number()]).transform((value, context) => 
 })
 const wholeNumber = z.number().int().nonnegative().transform(BigInt)
 const tokenCount = z.number().int().nonnegative()
-const rate = z.union([z.string(), z.number()])
+const rate = z
+  .union([z.string(), z.number()])
+  .refine((value) => parseUsd(String(value)) !== undefined, 'expected decimal dollars per million tokens')
 
 /** A limit's amount, plain or with how it is kept. */
 function limitValue<Amount extends z.ZodType<bigint>>(amount: Amount) {

@@ -73,6 +73,8 @@ export interface Range {
  */
 export class JsonCursor {
   readonly #bytes: Buffer
+  /** The bytes as a string of one character each, made for the first long string: its search is half as dear as a buffer's. */
+  #latin1: string | undefined
   #at = 0
   /** True right after `{` or `[`, where no comma is due. */
   #fresh = false
@@ -265,8 +267,9 @@ export class JsonCursor {
       if (byte === BACKSLASH) at++
       else if (byte === undefined) break
     }
+    this.#latin1 ??= bytes.toString('latin1')
     for (at--; ; ) {
-      at = bytes.indexOf(QUOTE, at + 1)
+      at = this.#latin1.indexOf('"', at + 1)
       if (at < 0) throw this.#broken('the end of a string', bytes.length)
       let escapes = 0
       while (bytes[at - 1 - escapes] === BACKSLASH) escapes++
