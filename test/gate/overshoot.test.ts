@@ -113,7 +113,8 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
         stream: random.chance(0.3),
       }
       const answer = await stage?.call(random.oneOf(SPOKEN), wanted, {}, 'over sockets')
-      const text = (await answer?.text()) ?? ''
+      // What is admitted may be answered in a form its dialect does not know, and then breaks off.
+      const text = (await answer?.text().catch(() => '')) ?? ''
       if (answer?.status === 429) needs.push(neededIn(text))
     })
     await until(async () => upstream.received.length + needs.length === CALLS || undefined, 20_000)
