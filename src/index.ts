@@ -1,12 +1,10 @@
 // Bursar as a library: the gateway's app to mount, and `gate()` to put in front of handlers of one's own.
 
 import type { Hono, MiddlewareHandler } from 'hono'
-import { type App, createApp } from './app.ts'
 import { readFileConfig, readSettings } from './config.ts'
 import { type GateOptions, type GateVariables, gateMiddleware } from './middleware.ts'
 import type { UserPrice } from './providers/prices.ts'
-import { openRegistry, openStore } from './stores/index.ts'
-import { newCallId, systemClock, systemLog, systemRandom } from './system.ts'
+import { openApp } from './system.ts'
 
 export { ConfigError } from './config.ts'
 export type { GateOptions, GateVariables, HandlerUsage } from './middleware.ts'
@@ -37,22 +35,7 @@ export interface Bursar {
 export async function createBursar(options: BursarOptions = {}): Promise<Bursar> {
   const settings = readSettings(options.env ?? {})
   const file = readFileConfig(JSON.stringify(options.config ?? {}))
-  const store = await openStore(settings.DATABASE_URL, {
-    now: systemClock.now(),
-    synchronous: settings.SQLITE_SYNCHRONOUS,
-    keep: settings.USAGE_HISTORY_SIZE,
-  })
-  const { log, flush } = systemLog(settings.LOG_LEVEL)
-  const app: App = await createApp({
-    settings,
-    file,
-    clock: systemClock,
-    random: systemRandom,
-    newCallId,
-    log,
-    store,
-    registry: openRegistry(store),
-  })
+  const { app, flush } = await openApp(settings, file)
   return {
     app: app.app,
     gate: (gateOptions = {}) => gateMiddleware(app.gate, gateOptions),

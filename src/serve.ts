@@ -3,11 +3,9 @@
 import { readFileSync, unwatchFile, watchFile } from 'node:fs'
 import type { Server } from 'node:http'
 import { createAdaptorServer } from '@hono/node-server'
-import { createApp } from './app.ts'
 import { ConfigError, type FileConfig, readFileConfig, readSettings } from './config.ts'
-import { openRegistry, openStore } from './stores/index.ts'
 import { StoreUnusable } from './stores/store.ts'
-import { newCallId, systemClock, systemLog, systemRandom } from './system.ts'
+import { openApp } from './system.ts'
 
 const CONFIG_POLL_MS = 1_000
 /** A request that is still arriving after this is given up. */
@@ -45,22 +43,7 @@ export async function serve(env: Readonly<Record<string, string | undefined>>): 
 async function start(env: Readonly<Record<string, string | undefined>>): Promise<void> {
   const settings = readSettings(env)
   const file = readConfigFile(settings.CONFIG_FILE)
-  const { log, flush } = systemLog(settings.LOG_LEVEL)
-  const store = await openStore(settings.DATABASE_URL, {
-    now: systemClock.now(),
-    synchronous: settings.SQLITE_SYNCHRONOUS,
-    keep: settings.USAGE_HISTORY_SIZE,
-  })
-  const bursar = await createApp({
-    settings,
-    file,
-    clock: systemClock,
-    random: systemRandom,
-    newCallId,
-    log,
-    store,
-    registry: openRegistry(store),
-  })
+  const { app: bursar, log, flush } = await openApp(settings, file)
   if (!settings.ENABLE_COST_TRACKING)
     log.warn('ENABLE_COST_TRACKING=false: calls are neither priced nor limited by cost')
   if (settings.AUTH === 'off' && settings.BURSAR_KEYS.length === 0)

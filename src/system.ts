@@ -2,8 +2,11 @@
 
 import { randomBytes } from 'node:crypto'
 import pino, { type Logger } from 'pino'
+import { type App, createApp } from './app.ts'
 import type { Clock } from './clock.ts'
+import type { FileConfig, Settings } from './config.ts'
 import { uuidV7Source } from './ids.ts'
+import { openRegistry, openStore } from './stores/index.ts'
 
 const { timeOrigin } = performance
 
@@ -36,4 +39,17 @@ export function systemLog(level: string): { readonly log: Logger; readonly flush
       destination.flushSync()
     },
   }
+}
+
+/** The app on the real clocks, with its ledger open. Throws StoreUnusable. */
+export async function openApp(settings: Settings, file: FileConfig) {
+  const store = await openStore(settings.DATABASE_URL, {
+    now: systemClock.now(),
+    synchronous: settings.SQLITE_SYNCHRONOUS,
+    keep: settings.USAGE_HISTORY_SIZE,
+  })
+  const { log, flush } = systemLog(settings.LOG_LEVEL)
+  const parts = { settings, file, clock: systemClock, random: systemRandom, newCallId, log, store }
+  const app: App = await createApp({ ...parts, registry: openRegistry(store) })
+  return { app, log, flush }
 }

@@ -23,6 +23,8 @@ const BODY = new Fields(
   'tools',
   'metadata',
   'service_tier',
+  'speed',
+  'inference_geo',
   'cache_control',
   'mcp_servers',
   'container',
@@ -44,6 +46,14 @@ interface Spots {
   isEmpty: boolean
   model: Range | null
   cap: Range | null
+  speed: string | null
+  geo: string | null
+}
+
+/** Speed and place have prices of their own, and no service tier names them: the price book knows them by these words. */
+function dearerTier(speed: unknown, geo: unknown): string | null {
+  const parts = [speed === 'fast' ? 'fast' : '', geo === 'us' ? 'us' : ''].filter((part) => part !== '')
+  return parts.length > 0 ? parts.join('+') : null
 }
 
 export const anthropicMessages: Dialect = {
@@ -65,10 +75,11 @@ export const anthropicMessages: Dialect = {
 function read(body: Buffer): Reading {
   const json = new JsonCursor(body)
   const draft = draftOf(normalisedBytes(body))
-  const spots: Spots = { opened: json.position + 1, isEmpty: false, model: null, cap: null }
+  const spots: Spots = { opened: json.position + 1, isEmpty: false, model: null, cap: null, speed: null, geo: null }
   const members = eachField(json, BODY, (field) => readMember(json, BODY.names[field] ?? '', draft, spots))
   json.finish()
   spots.isEmpty = members === 0
+  draft.serviceTier = dearerTier(spots.speed, spots.geo) ?? draft.serviceTier
   if (draft.model === '') throw invalid('model', 'is required')
   return { ask: draft, asksForUsage: true, edit: (edits) => edit(body, spots, edits) }
 }
@@ -108,6 +119,12 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       return
     case 'service_tier':
       draft.serviceTier = json.stringOrNull()
+      return
+    case 'speed':
+      spots.speed = json.stringOrNull()
+      return
+    case 'inference_geo':
+      spots.geo = json.stringOrNull()
       return
     case 'cache_control':
       readCacheControl(json, draft)
@@ -200,7 +217,9 @@ function normalise(counts: Readonly<Record<string, unknown>>, model: string | nu
     usage,
     reasoningTokens: countOf(recordOf(counts.output_tokens_details).thinking_tokens),
     model,
-    serviceTier: typeof counts.service_tier === 'string' ? counts.service_tier : null,
+    serviceTier:
+      dearerTier(counts.speed, counts.inference_geo) ??
+      (typeof counts.service_tier === 'string' ? counts.service_tier : null),
   }
 }
 

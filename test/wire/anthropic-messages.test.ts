@@ -17,6 +17,20 @@ const EPHEMERAL = { cache_control: { type: 'ephemeral' } }
 const HOUR = { cache_control: { type: 'ephemeral', ttl: '1h' } }
 const FIVE = { cache_control: { ttl: '5m' } }
 
+describe('the usage', () => {
+  test.each([
+    [{ service_tier: 'standard', speed: 'fast', inference_geo: 'us' }, 'fast+us'],
+    [{ service_tier: 'standard', speed: 'fast' }, 'fast'],
+    [{ service_tier: 'standard', speed: 'standard', inference_geo: 'global' }, 'standard'],
+  ])('%j is priced as %s', (more, tier) => {
+    const tap = anthropicMessages.tap(false, 'application/json', false)
+    const usage = { input_tokens: 1, output_tokens: 1, ...more }
+    tap.push(Buffer.from(JSON.stringify({ type: 'message', model: 'claude-sonnet-5', usage })))
+    tap.end()
+    expect(tap.metered()?.serviceTier).toBe(tier)
+  })
+})
+
 describe('the ask', () => {
   test('of a bare call is its model, its cap, its bytes and its messages', () => {
     expect(read(BARE).ask).toEqual({
@@ -36,6 +50,10 @@ describe('the ask', () => {
     ['a user of null', { metadata: { user_id: null } }, { user: null }],
     ['metadata of null', { metadata: null }, { user: null }],
     ['a service tier', { service_tier: 'standard_only' }, { serviceTier: 'standard_only' }],
+    ['fast speed, which has a price of its own', { speed: 'fast', service_tier: 'auto' }, { serviceTier: 'fast' }],
+    ['inference in the US', { inference_geo: 'us' }, { serviceTier: 'us' }],
+    ['both', { inference_geo: 'us', speed: 'fast' }, { serviceTier: 'fast+us' }],
+    ['the usual speed', { speed: 'standard', inference_geo: 'global' }, { serviceTier: null }],
     ['a tool', { tools: [{ name: 'f', input_schema: {} }] }, { tools: true, unbounded: [] }],
     ['a tool run by the client', { tools: [{ type: 'bash_20250124', name: 'bash' }] }, { tools: true, unbounded: [] }],
     ['no tools', { tools: [] }, { tools: false }],
