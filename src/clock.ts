@@ -12,13 +12,25 @@ export interface Expiring {
   expire(code: 'upstream_timeout' | 'shutting_down'): void
 }
 
+/** A place in the queue of `Deadlines`: what `add` gives and `remove` takes. */
+export interface Deadline {
+  readonly call: Expiring
+  readonly dueMs: number
+  previous: Deadline | undefined
+  next: Deadline | undefined
+}
+
 /**
  * Deadlines that all lie equally far ahead, so that the first to come is the first to go: one timer for any number of calls.
+ * A list and not a Map: Maps that are added to and deleted from all the time keep deleted values alive from one outgrown table
+ * to the next, until the next full collection.
  */
 export class Deadlines {
   readonly #clock: Clock
   readonly #afterMs: number
-  readonly #due = new Map<Expiring, number>()
+  #first: Deadline | undefined
+  #last: Deadline | undefined
+  #size = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(clock: Clock, afterMs: number) {
@@ -27,33 +39,49 @@ export class Deadlines {
   }
 
   get size(): number {
-    return this.#due.size
+    return this.#size
   }
 
-  add(call: Expiring, nowMonoMs: number): void {
-    this.#due.set(call, nowMonoMs + this.#afterMs)
+  add(call: Expiring, nowMonoMs: number): Deadline {
+    const added: Deadline = { call, dueMs: nowMonoMs + this.#afterMs, previous: this.#last, next: undefined }
+    if (this.#last) this.#last.next = added
+    else this.#first = added
+    this.#last = added
+    this.#size += 1
     this.#timer ??= setTimeout(() => this.#check(), this.#afterMs).unref()
+    return added
   }
 
-  remove(call: Expiring): void {
-    this.#due.delete(call)
+  /** Changes nothing where it is gone already. */
+  remove(deadline: Deadline): void {
+    const { previous, next } = deadline
+    if (!previous && this.#first !== deadline) return
+    if (previous) previous.next = next
+    else this.#first = next
+    if (next) next.previous = previous
+    else this.#last = previous
+    // What is dead and old must not point at what is young.
+    deadline.previous = undefined
+    deadline.next = undefined
+    this.#size -= 1
   }
 
   /** Ends everything now. */
   expireAll(): void {
-    for (const call of [...this.#due.keys()]) call.expire('shutting_down')
+    this.#expire(Number.POSITIVE_INFINITY, 'shutting_down')
   }
 
   #check(): void {
     this.#timer = undefined
     const now = this.#clock.now().monoMs
-    for (const [call, dueMs] of this.#due) {
-      if (dueMs > now) {
-        this.#timer = setTimeout(() => this.#check(), dueMs - now).unref()
-        return
-      }
-      this.#due.delete(call)
-      call.expire('upstream_timeout')
+    this.#expire(now, 'upstream_timeout')
+    if (this.#first) this.#timer = setTimeout(() => this.#check(), this.#first.dueMs - now).unref()
+  }
+
+  #expire(untilMs: number, code: 'upstream_timeout' | 'shutting_down'): void {
+    for (let due = this.#first; due && due.dueMs <= untilMs; due = this.#first) {
+      this.remove(due)
+      due.call.expire(code)
     }
   }
 }

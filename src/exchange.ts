@@ -4,6 +4,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Problem } from './core/problem.ts'
 import type { HeaderList, RequestLine } from './wire/dialect.ts'
 
+/** Who hears of the client. One object and not callbacks: closures put on a property are born old and keep their call alive. */
+export interface ClientWatcher {
+  clientLeft(): void
+  /** The client reads again, after a `write` that said false. */
+  clientDrained(): void
+}
+
 /**
  * One call's ends. `begin` once, then `write`, then `end` or `cut`. After the client has left, writes go nowhere and say so
  * by nothing: ask `left`.
@@ -19,7 +26,7 @@ export interface Exchange extends RequestLine {
   body(mostBytes: number, hold: (bytes: number) => void): Promise<Buffer>
   /** @param atOnce sends the headers now, and not with the first bytes of a body that may take its time */
   begin(status: number, headers: HeaderList, atOnce?: boolean): void
-  /** False when the client is slower than we are: wait for `onDrain`. */
+  /** False when the client is slower than we are: wait for `clientDrained`. */
   write(chunk: Buffer): boolean
   end(chunk?: Buffer | string): void
   /** Breaks the connection, after some last bytes: the client must not take what it has for the whole. */
@@ -29,8 +36,7 @@ export interface Exchange extends RequestLine {
   readonly blocked: boolean
   /** The client went away before the answer ended. */
   readonly left: boolean
-  onLeft: (() => void) | undefined
-  onDrain: (() => void) | undefined
+  watcher: ClientWatcher | undefined
 }
 
 function tooLarge(mostBytes: number): Problem {
@@ -48,8 +54,7 @@ export class NodeExchange implements Exchange {
   readonly path: string
   readonly query: string
   #left = false
-  onLeft: (() => void) | undefined
-  onDrain: (() => void) | undefined
+  watcher: ClientWatcher | undefined
 
   constructor(incoming: IncomingMessage, outgoing: ServerResponse) {
     this.#incoming = incoming
@@ -61,9 +66,9 @@ export class NodeExchange implements Exchange {
     outgoing.on('close', () => {
       if (outgoing.writableEnded || this.#left) return
       this.#left = true
-      this.onLeft?.()
+      this.watcher?.clientLeft()
     })
-    outgoing.on('drain', () => this.onDrain?.())
+    outgoing.on('drain', () => this.watcher?.clientDrained())
     // A socket that breaks while we write is a client that left: 'close' follows.
     outgoing.on('error', () => {})
   }
@@ -165,8 +170,7 @@ export class WebExchange implements Exchange {
   #failOnPull: Error | undefined
   #left = false
   begun = false
-  onLeft: (() => void) | undefined
-  onDrain: (() => void) | undefined
+  watcher: ClientWatcher | undefined
 
   constructor(request: Request) {
     this.#request = request
@@ -227,7 +231,7 @@ export class WebExchange implements Exchange {
       },
       pull: (sink) => {
         if (this.#failOnPull) sink.error(this.#failOnPull)
-        this.onDrain?.()
+        this.watcher?.clientDrained()
       },
       cancel: () => this.#leave(),
     })
@@ -265,6 +269,6 @@ export class WebExchange implements Exchange {
     this.#left = true
     // Nobody reads it, but whoever awaits it must not wait for ever.
     if (!this.begun) this.#respond(new Response(null, { status: 499 }))
-    this.onLeft?.()
+    this.watcher?.clientLeft()
   }
 }

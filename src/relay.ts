@@ -2,7 +2,7 @@
 
 import type { Admitted } from './admission.ts'
 import { cutTo } from './callers.ts'
-import type { Allowance, Clock, Deadlines, Expiring } from './clock.ts'
+import type { Allowance, Clock, Deadline, Deadlines, Expiring } from './clock.ts'
 import type { Settings } from './config.ts'
 import type { Attempt, CallFacts, Certainty, Ending, Outcome, UpstreamLimits } from './core/entry.ts'
 import { formatUsd } from './core/money.ts'
@@ -11,7 +11,7 @@ import { type Cost, costOf, NO_COST, type PriceBook } from './core/prices.ts'
 import { Problem, type ProblemCode } from './core/problem.ts'
 import { totalTokens, type Usage, usageOf } from './core/usage.ts'
 import { decoded, isEncoded, StreamDecoder } from './decode.ts'
-import type { Exchange } from './exchange.ts'
+import type { ClientWatcher, Exchange } from './exchange.ts'
 import type { Listener, Outgoing, Provider, Sending } from './providers/provider.ts'
 import type { Recorder } from './recorder.ts'
 import type { Store } from './stores/store.ts'
@@ -65,12 +65,13 @@ interface Booking {
   readonly whole: boolean
 }
 
-export class Relay implements Listener, Expiring {
+export class Relay implements Listener, Expiring, ClientWatcher {
   readonly #parts: RelayParts
   readonly #call: RelayCall
   readonly #facts: CallFacts
   readonly #sentAtMs: number
   #sending: Sending | undefined
+  #deadline: Deadline | undefined
   #state: 'sent' | 'streaming' | 'collecting' | 'over' = 'sent'
   /** The provider may have read the request. */
   #started = false
@@ -112,9 +113,8 @@ export class Relay implements Listener, Expiring {
       this.#over()
       return
     }
-    this.#parts.deadlines.add(this, this.#sentAtMs)
-    exchange.onLeft = () => this.#clientLeft()
-    exchange.onDrain = () => this.#sending?.resume()
+    this.#deadline = this.#parts.deadlines.add(this, this.#sentAtMs)
+    exchange.watcher = this
     this.#sending = provider.send(outgoing, this)
   }
 
@@ -281,7 +281,11 @@ export class Relay implements Listener, Expiring {
     this.#settle(isFree ? free('failed') : whole('failed'), `status ${status}`)
   }
 
-  #clientLeft(): void {
+  clientDrained(): void {
+    this.#sending?.resume()
+  }
+
+  clientLeft(): void {
     if (this.#state === 'over') return
     const policy = this.#parts.settings.ON_DISCONNECT
     this.#leftEarly = this.#tap?.finished !== true
@@ -345,11 +349,10 @@ export class Relay implements Listener, Expiring {
 
   #over(): void {
     this.#state = 'over'
-    this.#parts.deadlines.remove(this)
+    if (this.#deadline) this.#parts.deadlines.remove(this.#deadline)
     if (this.#drains) this.#parts.drains.give(1)
     this.#drains = false
-    this.#call.exchange.onLeft = undefined
-    this.#call.exchange.onDrain = undefined
+    this.#call.exchange.watcher = undefined
     this.#finish()
   }
 

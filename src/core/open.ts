@@ -11,20 +11,29 @@ export interface OpenTotals {
   readonly costNanoUsd: bigint
 }
 
+/**
+ * Calls in places of an array, and where each is by its id. A Map of the calls themselves would keep most of them alive long
+ * after they are settled: each table it outgrows holds on to what was deleted, and to the next table.
+ */
 export class OpenCalls<Call extends Reservation> {
-  readonly #calls = new Map<string, Call>()
+  readonly #placeOf = new Map<string, number>()
+  readonly #calls: (Call | undefined)[] = []
+  readonly #vacant: number[] = []
   readonly #real = { calls: 0, tokens: 0, costNanoUsd: 0n }
   readonly #simulated = { calls: 0, tokens: 0, costNanoUsd: 0n }
 
   get(callId: string): Call | undefined {
-    return this.#calls.get(callId)
+    const place = this.#placeOf.get(callId)
+    return place === undefined ? undefined : this.#calls[place]
   }
 
   /** An id that is open already is a bug of the caller. */
   add(call: Call): void {
     const { facts } = call
-    if (this.#calls.has(facts.callId)) throw new Error(`call ${facts.callId} is open already`)
-    this.#calls.set(facts.callId, call)
+    if (this.#placeOf.has(facts.callId)) throw new Error(`call ${facts.callId} is open already`)
+    const place = this.#vacant.pop() ?? this.#calls.length
+    this.#placeOf.set(facts.callId, place)
+    this.#calls[place] = call
     const sum = facts.simulated ? this.#simulated : this.#real
     sum.calls += 1
     sum.tokens += facts.reservedTokens
@@ -33,9 +42,12 @@ export class OpenCalls<Call extends Reservation> {
 
   /** Undefined when it is not open: settled before, expired, or never reserved. */
   remove(callId: string): Call | undefined {
-    const call = this.#calls.get(callId)
-    if (!call) return undefined
-    this.#calls.delete(callId)
+    const place = this.#placeOf.get(callId)
+    const call = place === undefined ? undefined : this.#calls[place]
+    if (place === undefined || !call) return undefined
+    this.#placeOf.delete(callId)
+    this.#calls[place] = undefined
+    this.#vacant.push(place)
     const sum = call.facts.simulated ? this.#simulated : this.#real
     sum.calls -= 1
     sum.tokens -= call.facts.reservedTokens
@@ -43,14 +55,12 @@ export class OpenCalls<Call extends Reservation> {
     return call
   }
 
-  all(): IterableIterator<Call> {
-    return this.#calls.values()
+  all(): Call[] {
+    return this.#calls.filter((call) => call !== undefined)
   }
 
   expired(now: Instant): Call[] {
-    const found: Call[] = []
-    for (const call of this.#calls.values()) if (call.expiresAtMs <= now.monoMs) found.push(call)
-    return found
+    return this.all().filter((call) => call.expiresAtMs <= now.monoMs)
   }
 
   totals(simulated: boolean): OpenTotals {
