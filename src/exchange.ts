@@ -54,6 +54,7 @@ export class NodeExchange implements Exchange {
   readonly path: string
   readonly query: string
   #left = false
+  #awaitsDrain = false
   watcher: ClientWatcher | undefined
 
   constructor(incoming: IncomingMessage, outgoing: ServerResponse) {
@@ -68,7 +69,6 @@ export class NodeExchange implements Exchange {
       this.#left = true
       this.watcher?.clientLeft()
     })
-    outgoing.on('drain', () => this.watcher?.clientDrained())
     // A socket that breaks while we write is a client that left: 'close' follows.
     outgoing.on('error', () => {})
   }
@@ -100,8 +100,17 @@ export class NodeExchange implements Exchange {
 
   body(mostBytes: number, hold: (bytes: number) => void): Promise<Buffer> {
     const incoming = this.#incoming
-    const chunks: Buffer[] = []
+    const announced = Number(incoming.headers['content-length'] ?? Number.NaN)
     return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = []
+      let size = 0
+      let whole = false
+      const finish = () => {
+        if (whole) return
+        whole = true
+        const [first] = chunks
+        resolve(chunks.length === 1 && first ? first : Buffer.concat(chunks))
+      }
       const fail = (problem: unknown) => {
         incoming.removeAllListeners('data')
         chunks.length = 0
@@ -109,9 +118,7 @@ export class NodeExchange implements Exchange {
         incoming.resume()
         reject(problem)
       }
-      if (Number(incoming.headers['content-length'] ?? 0) > mostBytes) return fail(tooLarge(mostBytes))
-      let size = 0
-      let whole = false
+      if (announced > mostBytes) return fail(tooLarge(mostBytes))
       incoming.on('data', (chunk: Buffer) => {
         size += chunk.length
         try {
@@ -121,13 +128,10 @@ export class NodeExchange implements Exchange {
           return fail(error)
         }
         chunks.push(chunk)
+        if (size === announced) finish()
       })
-      incoming.on('end', () => {
-        whole = true
-        const [first] = chunks
-        resolve(chunks.length === 1 && first ? first : Buffer.concat(chunks))
-      })
-      incoming.on('error', () => whole || reject(goneWhileSending()))
+      incoming.on('end', finish)
+      // After an error, too.
       incoming.on('close', () => whole || reject(goneWhileSending()))
     })
   }
@@ -139,7 +143,15 @@ export class NodeExchange implements Exchange {
   }
 
   write(chunk: Buffer): boolean {
-    return this.#left || this.#outgoing.write(chunk)
+    if (this.#left || this.#outgoing.write(chunk)) return true
+    if (!this.#awaitsDrain) {
+      this.#awaitsDrain = true
+      this.#outgoing.once('drain', () => {
+        this.#awaitsDrain = false
+        this.watcher?.clientDrained()
+      })
+    }
+    return false
   }
 
   end(chunk?: Buffer | string): void {

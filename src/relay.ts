@@ -270,7 +270,8 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   #answer(body: Buffer): void {
     if (this.#state === 'over') return
     const isError = (this.#status ?? 0) >= 300
-    const headers = [...passedOn(this.#upstreamHeaders, isError), ...this.#call.headers]
+    const headers = passedOn(this.#upstreamHeaders, isError)
+    headers.push(...this.#call.headers)
     headers.push('x-bursar-cost-usd', formatUsd(this.#costNanoUsd), 'content-length', String(body.length))
     this.#call.exchange.begin(this.#status ?? 502, headers)
     this.#close(body)
@@ -368,9 +369,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     if (this.#settled) return
     this.#settled = true
     const now = this.#parts.clock.now()
-    const expired = expiredOutcome(this.#facts, now.wallMs)
-    const usage = booking.whole ? expired.usage : (booking.metered?.usage ?? usageOf())
-    const cost = booking.whole ? expired.cost : this.#cost(booking.metered, usage)
+    const { usage, cost } = booking.whole ? expiredOutcome(this.#facts, now.wallMs) : this.#used(booking.metered)
     this.#costNanoUsd = cost.totalNanoUsd
     const attempt: Attempt = {
       provider: this.#facts.provider,
@@ -399,6 +398,11 @@ export class Relay implements Listener, Expiring, ClientWatcher {
       this.#parts.recorder.failedUnexpectedly(this.#facts.callId, failure)
     })
     this.#parts.recorder.settled(this.#facts, outcome)
+  }
+
+  #used(metered: Metered | undefined): { readonly usage: Usage; readonly cost: Cost } {
+    const usage = metered?.usage ?? usageOf()
+    return { usage, cost: this.#cost(metered, usage) }
   }
 
   /** By the model that answered, or, where its price is not known, the one that was asked. */

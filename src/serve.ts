@@ -1,9 +1,10 @@
 // Serve: the gateway as a process. Listens, reloads bursar.json, and stops in order.
 
 import { readFileSync, unwatchFile, watchFile } from 'node:fs'
-import type { Server } from 'node:http'
-import { createAdaptorServer } from '@hono/node-server'
+import { createServer } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
 import { ConfigError, type FileConfig, readFileConfig, readSettings } from './config.ts'
+import { callListener } from './routes/calls.ts'
 import { StoreUnusable } from './stores/store.ts'
 import { openApp } from './system.ts'
 
@@ -49,10 +50,10 @@ async function start(env: Readonly<Record<string, string | undefined>>): Promise
   if (settings.AUTH === 'off' && settings.BURSAR_KEYS.length === 0)
     log.warn('AUTH=off: whoever reaches this port can spend')
 
-  const server = createAdaptorServer({
-    fetch: bursar.app.fetch,
-    serverOptions: { requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS },
-  }) as Server
+  const server = createServer(
+    { requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS },
+    callListener(bursar.gate, getRequestListener(bursar.app.fetch)),
+  )
   server.on('error', (error) => stopWith(`cannot listen on ${settings.HOST}:${settings.PORT}: ${error.message}`))
   server.listen(settings.PORT, settings.HOST, () => {
     const address = server.address()

@@ -55,8 +55,9 @@ export class OpenCalls<Call extends Reservation> {
     return call
   }
 
+  /** In the order they were added. */
   all(): Call[] {
-    return this.#calls.filter((call) => call !== undefined)
+    return [...this.#placeOf.values()].map((place) => this.#calls[place]).filter((call) => call !== undefined)
   }
 
   expired(now: Instant): Call[] {

@@ -27,7 +27,6 @@ const NOT_FORWARDED = new Set([
   'upgrade',
   'expect',
   'content-length',
-  'accept-encoding',
   'authorization',
   'x-api-key',
   'x-goog-api-key',
@@ -41,6 +40,8 @@ const NOT_FORWARDED = new Set([
   'x-forwarded-proto',
   'x-real-ip',
 ])
+
+const ENCODING = 'accept-encoding'
 
 /** How long connecting may take. Everything after it is bounded by the call's own deadline. */
 const CONNECT_TIMEOUT_MS = 10_000
@@ -90,14 +91,27 @@ export class Forward {
   #headers(outgoing: Outgoing): HeaderList {
     const headers: HeaderList = []
     for (let at = 0; at + 1 < outgoing.headers.length; at += 2) {
-      const name = (outgoing.headers[at] ?? '').toLowerCase()
-      if (NOT_FORWARDED.has(name)) {
-        if (name === 'accept-encoding') headers.push(name, encodings(outgoing.headers[at + 1] ?? '', outgoing.plain))
-      } else if (!name.startsWith('x-bursar-')) headers.push(name, outgoing.headers[at + 1] ?? '')
+      const name = forwardedName(outgoing.headers[at] ?? '')
+      if (name === undefined) continue
+      const value = outgoing.headers[at + 1] ?? ''
+      headers.push(name, name === ENCODING ? encodings(value, outgoing.plain) : value)
     }
     headers.push(...this.#credentials)
     return headers
   }
+}
+
+/** Header names seen before, as they are forwarded; undefined is not. Bounded: a caller may send any name. */
+const forwarded = new Map<string, string | undefined>()
+const MOST_REMEMBERED = 1_000
+
+function forwardedName(name: string): string | undefined {
+  const known = forwarded.get(name)
+  if (known !== undefined || forwarded.has(name)) return known
+  const lower = name.toLowerCase()
+  const forwards = !NOT_FORWARDED.has(lower) && !lower.startsWith('x-bursar-')
+  if (forwarded.size < MOST_REMEMBERED) forwarded.set(name, forwards ? lower : undefined)
+  return forwards ? lower : undefined
 }
 
 /** Of the encodings a client takes, those we can read; `identity` alone where nothing may be encoded. */

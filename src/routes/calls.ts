@@ -1,5 +1,6 @@
 // LLM calls: every dialect's endpoints, each answered by the gate.
 
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
@@ -17,12 +18,31 @@ export function callRoutes(gate: Gate): Hono<Env> {
     const dialect = dialectAt(c.req.path)
     return dialect ? answer(c, gate, dialect) : notFound(c)
   }
-  app.post('/v1/chat/completions', call)
-  app.post('/v1/messages', call)
-  app.post('/v1/models/*', call)
-  app.post('/v1beta/models/*', call)
-  app.post('/v1alpha/models/*', call)
+  for (const path of PATHS) app.post(path, call)
   return app
+}
+
+const PATHS = ['/v1/chat/completions', '/v1/messages', '/v1/models/*', '/v1beta/models/*', '/v1alpha/models/*']
+
+function isCallPath(path: string): boolean {
+  return PATHS.some((one) => (one.endsWith('*') ? path.startsWith(one.slice(0, -1)) : path === one))
+}
+
+/**
+ * Answers LLM calls straight from Node's server and hands on everything else: web requests and responses cost more than the
+ * call's own reading does. The routes above do the same where there is no such server.
+ */
+export function callListener(
+  gate: Gate,
+  otherwise: (incoming: IncomingMessage, outgoing: ServerResponse) => void,
+): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
+  return (incoming, outgoing) => {
+    if (incoming.method !== 'POST') return otherwise(incoming, outgoing)
+    const exchange = new NodeExchange(incoming, outgoing)
+    const dialect = isCallPath(exchange.path) ? dialectAt(exchange.path) : undefined
+    if (dialect) void gate.call(exchange, dialect)
+    else otherwise(incoming, outgoing)
+  }
 }
 
 /** Any other path under an SDK's base URL: an error its SDK understands. */

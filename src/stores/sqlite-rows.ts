@@ -34,11 +34,11 @@ export class EntryRows {
     this.#settle =
       db.prepare(`UPDATE entry SET pad = NULL, settled_seq = ?, ending = ?, certainty = ?, settled_at_ms = ?,
       latency_ms = ?, time_to_first_token_ms = ?, answered_model = ?, input_tokens = ?, cache_read_tokens = ?,
-      cache_write_5m_tokens = ?, output_tokens = ?, reasoning_tokens = ?, input_cost_nano_usd = ?,
+      cache_write_5m_tokens = ?, output_tokens = ?, billed_requests = ?, reasoning_tokens = ?, input_cost_nano_usd = ?,
       output_cost_nano_usd = ?, cost_nano_usd = ?, attempts = ?, upstream_limits = ? WHERE id = ?`)
     this.#settleRare = db.prepare(`UPDATE entry SET cache_write_1h_tokens = ?, audio_input_tokens = ?,
       audio_cache_read_tokens = ?, audio_output_tokens = ?, image_input_tokens = ?, image_output_tokens = ?,
-      web_searches = ?, billed_requests = ? WHERE id = ?`)
+      web_searches = ? WHERE id = ?`)
   }
 
   insert(id: number, facts: CallFacts, charges: string, appended: boolean): void {
@@ -88,6 +88,7 @@ export class EntryRows {
       usage.cacheRead,
       usage.cacheWrite5m,
       usage.output,
+      usage.requests,
       outcome.reasoningTokens,
       int64(cost.inputNanoUsd),
       int64(cost.outputNanoUsd),
@@ -108,7 +109,6 @@ export class EntryRows {
       usage.imageInput,
       usage.imageOutput,
       usage.webSearches,
-      usage.requests,
       id,
     )
   }
@@ -122,8 +122,7 @@ function hasRareUsage(usage: Usage): boolean {
       usage.audioOutput +
       usage.imageInput +
       usage.imageOutput +
-      usage.webSearches +
-      usage.requests >
+      usage.webSearches >
     0
   )
 }
@@ -241,14 +240,7 @@ function readAttempts(row: Row): readonly Attempt[] {
 function storedLimits(limits: UpstreamLimits | null): string | null {
   if (!limits) return null
   const { limitRequests, remainingRequests, resetRequestsMs, limitTokens, remainingTokens, resetTokensMs } = limits
-  return JSON.stringify([
-    limitRequests,
-    remainingRequests,
-    resetRequestsMs,
-    limitTokens,
-    remainingTokens,
-    resetTokensMs,
-  ])
+  return `[${limitRequests},${remainingRequests},${resetRequestsMs},${limitTokens},${remainingTokens},${resetTokensMs}]`
 }
 
 function readLimits(row: Row): UpstreamLimits | null {

@@ -68,7 +68,8 @@ export function headerIn(headers: HeaderList, name: string): string | undefined 
 export function upstreamLimits(headers: HeaderList, wallMs: number): UpstreamLimits | null {
   let found: Record<keyof UpstreamLimits, number | null> | null = null
   for (let at = 0; at + 1 < headers.length; at += 2) {
-    const match = LIMIT_HEADER.exec(headers[at] ?? '')
+    const name = headers[at] ?? ''
+    const match = name.includes('ratelimit-') ? LIMIT_HEADER.exec(name) : null
     if (!match) continue
     found ??= {
       limitRequests: null,
