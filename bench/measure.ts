@@ -54,15 +54,22 @@ function remember(child: ChildProcess): ChildProcess {
 }
 
 /**
- * Starts `node <script>` with nothing in its environment but `env` and PATH, its output in a file, and waits until
+ * Starts `node <flags> <script>` with nothing in its environment but `env` and PATH, its output in a file, and waits until
  * GET /healthz answers 200. Throws with the end of that output when it does not.
  */
-export async function start(name: string, script: string, env: Record<string, string>): Promise<Subject> {
+export async function start(
+  name: string,
+  script: string,
+  env: Record<string, string>,
+  flags: readonly string[] = [],
+): Promise<Subject> {
   const port = await freePort()
   const logFile = join(folder, `${name}.log`)
   const log = openSync(logFile, 'w')
   const all = { PATH: process.env.PATH ?? '', HOST: '127.0.0.1', PORT: String(port), ...env }
-  const child = remember(spawn(process.execPath, [script], { cwd: folder, env: all, stdio: ['ignore', log, log] }))
+  const child = remember(
+    spawn(process.execPath, [...flags, script], { cwd: folder, env: all, stdio: ['ignore', log, log] }),
+  )
   closeSync(log)
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const stop = async () => {

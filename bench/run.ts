@@ -1,5 +1,6 @@
 // `npm run bench`: what a call costs here compared with the bare proxy in `bare.ts`, in one run on one machine.
 // Prints one line per target and exits with 1 when one is missed. Reads no settings of yours; leaves nothing behind.
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { KEY, type Kind } from './bodies.ts'
@@ -30,6 +31,8 @@ const { values: flags } = parseArgs({
 
 const ROOT = join(import.meta.dirname, '..')
 const BARE = join(import.meta.dirname, 'bare.ts')
+/** As `npm start` has them. */
+const START_FLAGS = readFileSync(join(ROOT, 'package.json'), 'utf8').match(/--max-semi-space-size=\d+/g) ?? []
 const MAX_RSS_BYTES = 200 * 1024 * 1024
 const TARGETS: readonly { name: string; kind: Kind; only: string; atMost: number }[] = [
   { name: '1 kB body', kind: '1kb', only: '1kb', atMost: 1.5 },
@@ -98,7 +101,9 @@ async function main(): Promise<void> {
   const upstream = await start('upstream', join(import.meta.dirname, 'upstream.ts'), {})
   const startBare = (name: string) => start(name, BARE, { UPSTREAM: `http://127.0.0.1:${upstream.port}` })
   const startOurs = (database = 'bench.db') =>
-    flags.self ? startBare('ours') : start('ours', join(ROOT, 'src/main.ts'), bursarEnv(upstream, database))
+    flags.self
+      ? startBare('ours')
+      : start('ours', join(ROOT, 'src/main.ts'), bursarEnv(upstream, database), START_FLAGS)
 
   if (flags.only === 'start') return startTimes(startOurs, Number(flags.rows))
   const ours = await startOurs()
