@@ -115,6 +115,7 @@ export class Admission {
     const { provider, model, ask } = applicant
     const found = this.#parts.prices.find(provider.name, model, now.wallMs)
     if (!this.#parts.settings.ENABLE_COST_TRACKING) return { ...found, price: undefined }
+    if (ask.kind === 'count') return found
     if (!found.price && this.#parts.settings.UNKNOWN_PRICE === 'refuse' && this.#parts.limits.plan.limitsMoney) {
       throw new Problem('unknown_price', unknownPrice(provider.name, ask.model), 'model')
     }
@@ -123,7 +124,7 @@ export class Admission {
 
   /** Without a cap of its own, a call over the ceiling per call gets the largest cap that keeps it under. */
   #affordable(applicant: Applicant, quoted: Quote, facts: ModelFacts): Quote {
-    if (this.#soft || applicant.ask.outputCap !== null) return quoted
+    if (this.#soft || applicant.ask.outputCap !== null || applicant.ask.kind !== 'generate') return quoted
     const ceiling = this.#parts.limits.plan.ceiling(subjectsOf(applicant), 'cost')
     if (ceiling === undefined || quoted.costNanoUsd <= ceiling) return quoted
     const cap = affordableCap(applicant.ask, quoted, applicant.provider.rules, ceiling)
@@ -140,7 +141,7 @@ export class Admission {
   #capped(applicant: Applicant, quoted: Quote, short: readonly Short[], now: Instant): Quote | undefined {
     const { ask, provider } = applicant
     const money = short.filter((one) => one.charge.meter.what === 'cost')
-    if (this.#soft || ask.outputCap !== null || money.length === 0) return undefined
+    if (this.#soft || ask.outputCap !== null || ask.kind !== 'generate' || money.length === 0) return undefined
     const free = money.map((one) => one.level.free).reduce((least, one) => (one < least ? one : least))
     const cap = Math.max(affordableCap(ask, quoted, provider.rules, free / 2n), this.#leastCap)
     const smaller = quote(ask, this.#facts(applicant, now), provider.rules, this.#quoteSettings, cap)
@@ -159,7 +160,7 @@ export class Admission {
 
   /** The cap that would have fitted every money limit that refused; null where none would, or money was not it. */
   #fittingCap({ ask, provider }: Applicant, quoted: Quote, short: readonly Short[]): number | null {
-    if (!short.every((one) => one.charge.meter.what === 'cost')) return null
+    if (ask.kind !== 'generate' || !short.every((one) => one.charge.meter.what === 'cost')) return null
     const caps = short.map((one) => affordableCap(ask, quoted, provider.rules, one.level.free))
     const cap = Math.min(...caps)
     return cap >= 1 && cap < Number.MAX_SAFE_INTEGER ? cap : null

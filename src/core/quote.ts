@@ -5,6 +5,8 @@ import { type ModelFacts, type ModelLimits, type Price, type PriceStep, type Rat
 
 /** What a call wants, as far as it changes what the call can cost. Dialects read it from bodies. */
 export interface Ask {
+  /** An answer in words; vectors, which are no output; or how many tokens something is, which takes a request and no money. */
+  readonly kind: 'generate' | 'embed' | 'count'
   /** As the caller wrote it. */
   readonly model: string
   readonly stream: boolean
@@ -15,6 +17,8 @@ export interface Ask {
   readonly outputCap: number | null
   /** Answers the provider will write: n, best_of, candidateCount, times prompts. */
   readonly answers: number
+  /** Inputs that are read each by itself, every one with a context window of its own. */
+  readonly prompts: number
   /** Bytes of predicted output: rejected predictions are billed as output. */
   readonly predictionBytes: number
   readonly tools: boolean
@@ -79,12 +83,27 @@ const PERCENT_OF_MILLION = 100_000_000n
  * A model whose largest answer is not known, asked without a cap, gets the default cap.
  */
 export function quote(ask: Ask, facts: ModelFacts, rules: QuoteRules, settings: QuoteSettings, cap?: number): Quote {
+  if (ask.kind === 'count')
+    return { inputTokens: 0, outputTokens: 0, tokens: 0, costNanoUsd: 0n, price: facts.price, injectedCap: null }
+  if (ask.kind === 'embed') return quoteOf(ask, facts, rules, settings, 0, null)
   const unknownOutput = ask.outputCap === null && !facts.limits
   const most = facts.limits?.maxOutput ?? Number.MAX_SAFE_INTEGER
   const injectedCap = cap !== undefined ? Math.min(cap, most) : unknownOutput ? settings.defaultMaxOutputTokens : null
   const asked = injectedCap ?? ask.outputCap
-  const inputTokens = mostInput(ask, facts.limits, rules)
   const outputTokens = mostOutput(asked, facts.limits, rules) * ask.answers + ask.predictionBytes
+  return quoteOf(ask, facts, rules, settings, outputTokens, injectedCap)
+}
+
+function quoteOf(
+  ask: Ask,
+  facts: ModelFacts,
+  rules: QuoteRules,
+  settings: QuoteSettings,
+  outputTokens: number,
+  injectedCap: number | null,
+): Quote {
+  const asked = injectedCap ?? ask.outputCap
+  const inputTokens = mostInput(ask, facts.limits, rules)
   const worst = inputTokens + outputTokens
   return {
     inputTokens,
@@ -112,7 +131,7 @@ export function affordableCap(ask: Ask, quoted: Quote, rules: QuoteRules, budget
 }
 
 function mostInput(ask: Ask, limits: ModelLimits | undefined, rules: QuoteRules): number {
-  const window = limits?.contextWindow ?? UNKNOWN_CONTEXT_WINDOW
+  const window = (limits?.contextWindow ?? UNKNOWN_CONTEXT_WINDOW) * ask.prompts
   if (ask.unsizedInput || ask.unbounded.length > 0) return window
   const tokens =
     ask.textBytes +
@@ -132,7 +151,7 @@ function mostOutput(cap: number | null, limits: ModelLimits | undefined, rules: 
 
 function usualTokens(ask: Ask, cap: number | null, limits: ModelLimits | undefined): number {
   const usual = limits?.usualOutput ?? UNKNOWN_USUAL_OUTPUT
-  const output = Math.min(cap ?? usual, usual) * ask.answers
+  const output = ask.kind === 'embed' ? 0 : Math.min(cap ?? usual, usual) * ask.answers
   return Math.ceil(ask.textBytes / USUAL_BYTES_PER_TOKEN) + ask.images * USUAL_IMAGE_TOKENS + output
 }
 

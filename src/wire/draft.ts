@@ -8,12 +8,14 @@ export type Draft = { -readonly [Part in keyof Ask]: Ask[Part] } & { unbounded: 
 /** An ask for nothing, of a body this long. */
 export function draftOf(textBytes: number): Draft {
   return {
+    kind: 'generate',
     model: '',
     stream: false,
     textBytes,
     messages: 0,
     outputCap: null,
     answers: 1,
+    prompts: 1,
     predictionBytes: 0,
     tools: false,
     images: 0,
