@@ -1,0 +1,276 @@
+// Requests, answers and streams that nobody should send, in great numbers: nothing is thrown but problems, no count is negative,
+// bytes pass as they came, and every reservation is settled. FUZZ_CASES=1000000 for as many; SEED=… for the same again.
+
+import { afterAll, describe, expect, test } from 'vitest'
+import { costOf, ratesOf } from '../../src/core/prices.ts'
+import { Problem } from '../../src/core/problem.ts'
+import { type Ask, quote } from '../../src/core/quote.ts'
+import { USAGE_CLASSES } from '../../src/core/usage.ts'
+import { WebExchange } from '../../src/exchange.ts'
+import type { Outgoing } from '../../src/providers/provider.ts'
+import { simulated } from '../../src/providers/simulated.ts'
+import { anthropicMessages } from '../../src/wire/anthropic-messages.ts'
+import type { Dialect, Tap } from '../../src/wire/dialect.ts'
+import { geminiGenerate } from '../../src/wire/gemini-generate.ts'
+import { openaiChat } from '../../src/wire/openai-chat.ts'
+import { Random, SEED } from '../gate/random.ts'
+import { eventsOf, requestFor, type Spoken, wholeAnswer } from '../gate/spoken.ts'
+import { recordingsOf } from '../support/recordings.ts'
+import { Stage } from '../support/stage.ts'
+import { lineTo } from '../wire/samples.ts'
+import { CHAT_STREAMS, GEMINI_ARRAYS, GEMINI_STREAMS, MESSAGE_STREAMS } from '../wire/streams.ts'
+import { mutated, mutatedStream, pieces } from './mutate.ts'
+
+const CASES = Number(process.env.FUZZ_CASES ?? 60_000)
+/** Each case is one request or one answer; calls through the gate cost more. */
+const CALLS = Math.ceil(CASES / 50)
+const MINUTES_10 = 600_000
+/** Long documents are read like short ones, only slower. */
+const MOST_SEED_CHARACTERS = 12_000
+/** Seeds of runs that once found something. */
+const FOUND: readonly number[] = []
+
+interface Subject {
+  readonly dialect: Dialect
+  readonly path: string
+  readonly requests: readonly string[]
+  readonly answers: readonly string[]
+  readonly streams: readonly string[]
+}
+
+function subject(
+  dialect: Dialect,
+  api: string,
+  path: string,
+  spoken: Spoken,
+  streams: readonly { text: string }[],
+): Subject {
+  const said = { input: 20, output: 10 }
+  const recordings = recordingsOf(api)
+  const short = (texts: readonly string[]) => texts.filter((text) => text.length < MOST_SEED_CHARACTERS)
+  return {
+    dialect,
+    path,
+    requests: short([
+      requestFor(spoken, { cap: 10 }).body,
+      requestFor(spoken, { stream: true }).body,
+      ...recordings.flatMap(({ request }) => (request?.body ? [JSON.stringify(request.body)] : [])),
+    ]),
+    answers: short([
+      wholeAnswer(spoken, said),
+      ...recordings.flatMap(({ stream, response }) => (stream ? [] : [response.body])),
+    ]),
+    streams: short([
+      eventsOf(spoken, said).join(''),
+      ...streams.map(({ text }) => text),
+      ...recordings.flatMap(({ stream, response }) => (stream ? [response.body] : [])),
+    ]).filter((text) => text !== ''),
+  }
+}
+
+const SUBJECTS: readonly Subject[] = [
+  subject(openaiChat, 'openai.chat', '/v1/chat/completions', 'openai', CHAT_STREAMS),
+  subject(anthropicMessages, 'anthropic.messages', '/v1/messages', 'anthropic', MESSAGE_STREAMS),
+  subject(geminiGenerate, 'gemini.generate_content', '/v1beta/models/m:streamGenerateContent', 'gemini', [
+    ...GEMINI_STREAMS,
+    ...GEMINI_ARRAYS,
+  ]),
+]
+
+const PRICE = {
+  version: 'fuzz',
+  steps: [{ fromInputTokens: 0, rates: ratesOf({ input: 3_000_000_000n, output: 15_000_000_000n }) }],
+  serviceTierPercent: { flex: 50 },
+} as const
+const FACTS = { price: PRICE, limits: { contextWindow: 200_000, maxOutput: 8_000, usualOutput: 500 } }
+const SETTINGS = { defaultMaxOutputTokens: 4_096, tokenReservation: 'estimate' } as const
+const RULES = simulated().rules
+
+const rejections: unknown[] = []
+const note = (reason: unknown) => rejections.push(reason)
+process.on('unhandledRejection', note)
+afterAll(() => {
+  process.off('unhandledRejection', note)
+  expect(rejections).toEqual([])
+})
+
+/** Runs a case per seed, those that once found something first. What fails says how to do it again. */
+async function each(cases: number, run: (random: Random) => void | Promise<void>): Promise<void> {
+  for (const seed of [...FOUND, ...Array.from({ length: cases }, (_, index) => SEED + index)]) {
+    try {
+      await run(new Random(seed))
+    } catch (error) {
+      throw new Error(`SEED=${seed} FUZZ_CASES=1: ${error instanceof Error ? error.message : error}`, { cause: error })
+    }
+  }
+}
+
+describe(`${CASES} cases from SEED=${SEED}`, () => {
+  test('requests are read or refused, never half understood', { timeout: MINUTES_10 }, async () => {
+    await each(Math.ceil(CASES / 3), (random) => {
+      const { dialect, path, requests } = random.oneOf(SUBJECTS)
+      const body = mutated(random.oneOf(requests), random)
+      const reading = readOrRefuse(dialect, body, path)
+      if (!reading) return
+      expectCounts(reading.ask)
+      const quoted = quote(reading.ask, FACTS, RULES, SETTINGS)
+      for (const figure of [quoted.inputTokens, quoted.outputTokens, quoted.tokens])
+        expect(figure >= 0 && Number.isFinite(figure)).toBe(true)
+      expect(quoted.costNanoUsd >= 0n).toBe(true)
+      expectSameWords(dialect, reading, body, path)
+    })
+  })
+
+  test('whole answers pass as they came, and no count is negative', { timeout: MINUTES_10 }, async () => {
+    await each(Math.ceil(CASES / 3), (random) => {
+      const { dialect, answers } = random.oneOf(SUBJECTS)
+      const bytes = mutated(random.oneOf(answers), random)
+      const tap = dialect.tap(false, 'application/json', false)
+      expect(passed(tap, pieces(bytes, random)).equals(bytes)).toBe(true)
+      expectUsage(tap)
+    })
+  })
+
+  test('streams pass as they came but for what is hidden, and no count is negative', {
+    timeout: MINUTES_10,
+  }, async () => {
+    await each(Math.ceil(CASES / 3), (random) => {
+      const { dialect, streams } = random.oneOf(SUBJECTS)
+      const bytes = mutatedStream(random.oneOf(streams), random)
+      const hides = random.chance(0.3)
+      const type = bytes[0] === 0x5b ? 'application/json' : 'text/event-stream'
+      const tap = dialect.tap(true, type, hides)
+      const out = passed(tap, pieces(bytes, random))
+      if (hides) expect(out.length).toBeLessThanOrEqual(bytes.length)
+      else expect(out.equals(bytes)).toBe(true)
+      expectUsage(tap)
+    })
+  })
+
+  test('whatever is asked and answered, every reservation is settled', { timeout: MINUTES_10 }, async () => {
+    const stage = await Stage.open({ env: { UPSTREAM_TIMEOUT_MS: '2000', MAX_IN_FLIGHT: '1000' } })
+    let admitted = 0
+    await each(CALLS, async (random) => {
+      const one = random.oneOf(SUBJECTS)
+      const request = random.chance(0.5) ? random.oneOf(one.requests) : mutated(random.oneOf(one.requests), random)
+      const leaving = new AbortController()
+      const exchange = new WebExchange(
+        new Request(`http://localhost${one.path}`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: typeof request === 'string' ? request : new Uint8Array(request),
+          signal: leaving.signal,
+        }),
+      )
+      const done = stage.app.gate.call(exchange, one.dialect, (outgoing, listener) => {
+        admitted++
+        return play(one, outgoing, listener, random)
+      })
+      const response = await exchange.response
+      if (random.chance(0.1)) leaving.abort()
+      await response.arrayBuffer().catch(() => {})
+      await done
+    })
+    expect(stage.app.store.open(false)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
+    expect(await stage.entries()).toHaveLength(admitted)
+    expect(stage.log.filter((line) => line.includes('failed in the gateway itself'))).toEqual([])
+    await stage.close()
+  })
+})
+
+function readOrRefuse(dialect: Dialect, body: Buffer, path: string) {
+  try {
+    return dialect.read(body, lineTo(path))
+  } catch (error) {
+    if (error instanceof Problem && error.status < 500) return undefined
+    throw error
+  }
+}
+
+function expectCounts(ask: Ask): void {
+  for (const count of [ask.textBytes, ask.messages, ask.answers, ask.prompts, ask.predictionBytes, ask.images])
+    expect(Number.isSafeInteger(count) && count >= 0).toBe(true)
+  if (ask.outputCap !== null) expect(Number.isSafeInteger(ask.outputCap) && ask.outputCap >= 0).toBe(true)
+}
+
+/** What the provider will read in the body is what was read here, and after an edit what was put in. What is no JSON it refuses. */
+function expectSameWords(dialect: Dialect, reading: ReturnType<Dialect['read']>, body: Buffer, path: string): void {
+  const theirs = membersOf(body)
+  if (!theirs) return
+  const edited = reading.edit({
+    model: 'another',
+    cap: { field: 'max_tokens', tokens: 77 },
+    ...(reading.asksForUsage || !reading.ask.stream ? {} : { includeUsage: true }),
+  })
+  const after = membersOf(edited)
+  const again = dialect.read(edited, lineTo(path))
+  expect(after).toBeDefined()
+  if (reading.ask.outputCap === null) expect(again.ask.outputCap).toBe(77)
+  if (dialect.name.startsWith('gemini')) return
+  expect([theirs.model, theirs.stream === true]).toEqual([reading.ask.model, reading.ask.stream])
+  expect([after?.model, again.ask.model]).toEqual(['another', 'another'])
+  if (reading.ask.stream) expect(again.asksForUsage).toBe(true)
+}
+
+function membersOf(body: Buffer): Readonly<Record<string, unknown>> | undefined {
+  try {
+    return JSON.parse(body.toString())
+  } catch {
+    return undefined
+  }
+}
+
+function passed(tap: Tap, chunks: readonly Buffer[]): Buffer {
+  const out = chunks.map((chunk) => tap.push(chunk))
+  return Buffer.concat([...out, tap.end()])
+}
+
+function expectUsage(tap: Tap): void {
+  const metered = tap.metered()
+  if (!metered) return
+  for (const name of USAGE_CLASSES)
+    expect(Number.isSafeInteger(metered.usage[name]) && metered.usage[name] >= 0, name).toBe(true)
+  expect(metered.reasoningTokens >= 0).toBe(true)
+  expect(costOf(PRICE, metered.usage, metered.serviceTier ?? undefined).totalNanoUsd >= 0n).toBe(true)
+}
+
+/** An upstream that answers anything, in any status and type, and may break off, or hang until it is cut. */
+function play(one: Subject, outgoing: Outgoing, listener: Parameters<typeof simulatedSend>[1], random: Random) {
+  const text = random.oneOf(outgoing.stream ? one.streams : one.answers)
+  const change = outgoing.stream ? mutatedStream : mutated
+  const bytes = random.chance(0.3) ? Buffer.from(text) : change(text, random)
+  const status = random.chance(0.8) ? 200 : random.oneOf([201, 204, 301, 400, 401, 404, 429, 500, 503, 529])
+  const type = random.oneOf(['application/json', 'text/event-stream', 'text/html', ''])
+  const usual = outgoing.stream ? 'text/event-stream' : 'application/json'
+  const encoding = random.chance(0.05) ? ['content-encoding', random.oneOf(['gzip', 'br', 'x'])] : []
+  let over = false
+  const step = (act: () => void) => setImmediate(() => over || act())
+  const fail = (message: string) => {
+    if (over) return
+    over = true
+    listener.failed(new Error(message))
+  }
+  step(() => {
+    if (random.chance(0.05)) return fail('refused')
+    listener.started()
+    if (random.chance(0.05)) return fail('reset')
+    listener.head(status, ['content-type', random.chance(0.8) ? usual : type, ...encoding])
+    const chunks = pieces(bytes, random).slice(0, 50)
+    const breaksAt = random.chance(0.1) ? random.between(0, chunks.length) : -1
+    const next = (at: number): unknown =>
+      step(() => {
+        const chunk = chunks[at]
+        if (at === breaksAt) return fail('cut')
+        if (chunk) {
+          listener.data(chunk)
+          return next(at + 1)
+        }
+        over = true
+        listener.end()
+      })
+    next(0)
+  })
+  return { pause() {}, resume() {}, abort: () => setImmediate(() => fail('aborted')) }
+}
+
+const { send: simulatedSend } = simulated()
