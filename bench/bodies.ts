@@ -81,8 +81,8 @@ export function bodyOf(kind: Kind): string {
   return JSON.stringify({ ...shortChat(), stream: true, ...usage })
 }
 
-/** A whole HTTP/1.1 request, the same bytes for every gateway under test. */
-export function requestOf(kind: Kind, port: number): Buffer {
+/** A whole HTTP/1.1 request, the same bytes for every gateway under test but for the headers it needs of its own. */
+export function requestOf(kind: Kind, port: number, headers: readonly string[] = []): Buffer {
   const body = bodyOf(kind)
   const head = [
     'POST /v1/chat/completions HTTP/1.1',
@@ -92,6 +92,7 @@ export function requestOf(kind: Kind, port: number): Buffer {
     'content-type: application/json',
     `authorization: Bearer ${KEY}`,
     `content-length: ${Buffer.byteLength(body)}`,
+    ...headers,
   ]
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`)
 }

@@ -65,19 +65,19 @@ async function pair(test: Test, shape: Shape): Promise<{ bare: Measured[]; ours:
   return { bare, ours }
 }
 
-/** CPU per call, or per chunk the client received, at saturation. */
-export async function ratio(test: Test, kind: Kind): Promise<Ratio> {
+/** CPU per call, or per chunk the client received, at saturation unless there are few connections. */
+export async function ratio(test: Test, kind: Kind, connections = CONNECTIONS): Promise<Ratio> {
   const unit = isStream(kind) ? 'chunks' : 'calls'
   const bareUs: number[] = []
   const oursUs: number[] = []
   const notes: string[] = []
-  const shape = { kind, connections: CONNECTIONS }
+  const shape = { kind, connections }
   await warmUp(test, shape, FIRST_WARM_UP_SECONDS)
   for (let index = 0; index < test.pairs; index++) {
     const { bare, ours } = await pair(test, shape)
     bareUs.push(sum(bare, 'cpuUs') / sum(bare, unit))
     oursUs.push(sum(ours, 'cpuUs') / sum(ours, unit))
-    if (isStream(kind)) notes.push(sameChunks(bare, ours))
+    if (isStream(kind)) notes.push(sameChunks(test, bare, ours))
   }
   const ratios = oursUs.map((us, index) => us / (bareUs[index] ?? Number.NaN))
   return {
@@ -94,12 +94,13 @@ export async function ratio(test: Test, kind: Kind): Promise<Ratio> {
  * Both clients must get equally many chunks per call, and in about as many reads: a gateway that falls behind coalesces them,
  * which makes it look cheaper than it is.
  */
-function sameChunks(bare: readonly Measured[], ours: readonly Measured[]): string {
+function sameChunks(names: Test, bare: readonly Measured[], ours: readonly Measured[]): string {
   const perCall = (slices: readonly Measured[]) => sum(slices, 'chunks') / sum(slices, 'calls')
   const perRead = (slices: readonly Measured[]) => sum(slices, 'chunks') / sum(slices, 'reads')
-  if (Math.abs(perCall(bare) / perCall(ours) - 1) > 0.005)
-    throw new Error(`chunks per call: bare ${perCall(bare).toFixed(2)}, ours ${perCall(ours).toFixed(2)}`)
-  return `chunks per call ${perCall(ours).toFixed(1)}; per read of the client: bare ${perRead(bare).toFixed(2)}, ours ${perRead(ours).toFixed(2)}`
+  const said = (of: (slices: readonly Measured[]) => number) =>
+    `${names.bare.name} ${of(bare).toFixed(2)}, ${names.ours.name} ${of(ours).toFixed(2)}`
+  if (Math.abs(perCall(bare) / perCall(ours) - 1) > 0.005) throw new Error(`chunks per call: ${said(perCall)}`)
+  return `chunks per call ${perCall(ours).toFixed(1)}; per read of the client: ${said(perRead)}`
 }
 
 /** Latency at the same fixed rate for both: half of what the slower of them, ours, answers when pushed. */

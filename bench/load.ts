@@ -4,7 +4,14 @@ import { createConnection, type Socket } from 'node:net'
 import { type Kind, requestOf } from './bodies.ts'
 
 /** Without `ratePerSecond` the loop is closed: every connection sends again as soon as it has its answer. */
-export type Load = { port: number; kind: Kind; connections: number; seconds: number; ratePerSecond?: number }
+export type Load = {
+  port: number
+  kind: Kind
+  connections: number
+  seconds: number
+  ratePerSecond?: number
+  headers?: readonly string[]
+}
 
 /** `calls` includes `errors` (not a 200, or a broken connection); `reads` counts socket reads, to see chunks coalesce. */
 export type Result = {
@@ -128,7 +135,7 @@ class Run {
 
   constructor(load: Load) {
     this.load = load
-    this.request = requestOf(load.kind, load.port)
+    this.request = requestOf(load.kind, load.port, load.headers)
     this.#endsAt = this.#startedAt + load.seconds * 1000
     this.#all = Array.from({ length: load.connections }, () => new Connection(this))
     this.#idle.push(...this.#all)

@@ -7,7 +7,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Load, Result } from './load.ts'
 
-export type Subject = { name: string; port: number; pid: number; logFile: string; stop(): Promise<void> }
+/** `headers` are lines that every request to it needs. */
+export type Subject = {
+  name: string
+  port: number
+  pid: number
+  logFile: string
+  headers?: readonly string[]
+  stop(): Promise<void>
+}
+
+/** How another gateway is started: its arguments come after the script, and its page of health may be elsewhere. */
+export type Start = { flags?: readonly string[]; args?: (port: number) => readonly string[]; healthPath?: string }
 
 /** `peakBytes` is the kernel's own high-water mark since the process started. */
 export type Cost = { cpuUs: number; rssBytes: number; peakBytes: number }
@@ -54,21 +65,21 @@ function remember(child: ChildProcess): ChildProcess {
 }
 
 /**
- * Starts `node <flags> <script>` with nothing in its environment but `env` and PATH, its output in a file, and waits until
- * GET /healthz answers 200. Throws with the end of that output when it does not.
+ * Starts `node <flags> <script> <args>` with nothing in its environment but `env` and PATH, its output in a file, and waits
+ * until its page of health answers 200. Throws with the end of that output when it does not.
  */
 export async function start(
   name: string,
   script: string,
   env: Record<string, string>,
-  flags: readonly string[] = [],
+  { flags = [], args = () => [], healthPath = '/healthz' }: Start = {},
 ): Promise<Subject> {
   const port = await freePort()
   const logFile = join(folder, `${name}.log`)
   const log = openSync(logFile, 'w')
   const all = { PATH: process.env.PATH ?? '', HOST: '127.0.0.1', PORT: String(port), ...env }
   const child = remember(
-    spawn(process.execPath, [...flags, script], { cwd: folder, env: all, stdio: ['ignore', log, log] }),
+    spawn(process.execPath, [...flags, script, ...args(port)], { cwd: folder, env: all, stdio: ['ignore', log, log] }),
   )
   closeSync(log)
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
@@ -77,7 +88,7 @@ export async function start(
     await Promise.race([exited, sleep(5000).then(() => child.kill('SIGKILL'))])
   }
   const giveUpAt = performance.now() + READY_WITHIN_MS
-  while (!(await healthy(port))) {
+  while (!(await healthy(port, healthPath))) {
     if (child.exitCode !== null || child.signalCode !== null || performance.now() > giveUpAt)
       throw new Error(`${name} did not start:\n${readFileSync(logFile, 'utf8').slice(-4000)}`)
     await sleep(2)
@@ -85,8 +96,8 @@ export async function start(
   return { name, port, pid: child.pid ?? 0, logFile, stop }
 }
 
-const healthy = (port: number) =>
-  fetch(`http://127.0.0.1:${port}/healthz`).then(
+const healthy = (port: number, path: string) =>
+  fetch(`http://127.0.0.1:${port}${path}`).then(
     (response) => response.arrayBuffer().then(() => response.status === 200),
     () => false,
   )
@@ -143,9 +154,14 @@ export function startLoader(): Loader {
 }
 
 /** Loads the subject and charges it with all the CPU time it used until shortly after the last answer. */
-export async function measure(loader: Loader, subject: Subject, load: Omit<Load, 'port'>): Promise<Measured> {
+export async function measure(
+  loader: Loader,
+  subject: Subject,
+  load: Omit<Load, 'port' | 'headers'>,
+): Promise<Measured> {
   const before = costOf(subject.pid)
-  const result = await loader.run({ ...load, port: subject.port })
+  const { port, headers = [] } = subject
+  const result = await loader.run({ ...load, port, headers })
   await sleep(SETTLE_MS)
   const cpuUs = costOf(subject.pid).cpuUs - before.cpuUs
   if (result.errors > 0)

@@ -6,12 +6,14 @@ import { parseArgs } from 'node:util'
 import { KEY, type Kind } from './bodies.ts'
 import { type Latency, latency, type Ratio, ratio, soak, startTimes, type Test } from './cases.ts'
 import { costOf, folder, median, type Subject, start, startLoader, watchOthers } from './measure.ts'
+import { startPortkey } from './peers.ts'
 
 const HELP = `npm run bench -- [options]
   --only 1kb|100kb|stream|latency|soak|start   one case (default: all but soak and start)
   --pairs N     pairs of runs (7)        --seconds N   length of one run (10)
   --quick       3 pairs of 4 seconds     --minutes N   length of the soak (10)
   --rows N      ledger rows for start (10000000)
+  --peers       what a call costs another gateway, as many times ours (needs the npm registry)
   --self        measure the bare proxy against itself: how much this machine lies`
 
 const CASES = ['1kb', '100kb', 'stream', 'latency', 'soak', 'start']
@@ -25,6 +27,7 @@ const { values: flags } = parseArgs({
     rows: { type: 'string', default: '10000000' },
     quick: { type: 'boolean', default: false },
     self: { type: 'boolean', default: false },
+    peers: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
@@ -39,6 +42,13 @@ const TARGETS: readonly { name: string; kind: Kind; only: string; atMost: number
   { name: '100 kB body', kind: '100kb', only: '100kb', atMost: 1.25 },
   { name: 'stream, per chunk', kind: 'stream', only: 'stream', atMost: 1.3 },
   { name: 'stream with usage, per chunk', kind: 'stream-usage', only: 'stream', atMost: 1.3 },
+]
+
+const PEER_AT_LEAST = 6
+/** Few streams at once: a gateway that cannot keep up coalesces chunks, and looks cheaper than it is. */
+const PEER_CASES: readonly { name: string; kind: Kind; unit: string; connections: number }[] = [
+  { name: '1 kB body', kind: '1kb', unit: 'call', connections: 32 },
+  { name: 'stream, per chunk', kind: 'stream', unit: 'chunk', connections: 8 },
 ]
 
 /** Limits out of reach, every other setting at its default, so that every feature is on. */
@@ -91,6 +101,20 @@ function printOthers(share: number): void {
     console.log(`note: other processes and the host took ${(share * 100).toFixed(0)} % of this machine meanwhile`)
 }
 
+/** Ours against another gateway, with the roles of bare and ours: the ratio says how many times less a call costs here. */
+async function comparePeer(test: Omit<Test, 'bare' | 'ours'>, ours: Subject, peer: Subject): Promise<void> {
+  for (const { name, kind, unit, connections } of PEER_CASES) {
+    if (!wanted(kind)) continue
+    const found = await ratio({ ...test, bare: ours, ours: peer }, kind, connections)
+    const { bareUs, oursUs, medianRatio, minRatio, maxRatio } = found
+    console.log(
+      `${name.padEnd(30)} ${peer.name} ${oursUs.toFixed(1).padStart(6)} µs/${unit}  ours ${bareUs.toFixed(1).padStart(6)} µs/${unit}  ` +
+        `${medianRatio.toFixed(1)} × less (${minRatio.toFixed(1)}–${maxRatio.toFixed(1)})  target ≥ ${PEER_AT_LEAST} ×  ${verdict(medianRatio >= PEER_AT_LEAST)}`,
+    )
+    if (found.note) console.log(`${''.padEnd(30)} ${found.note}`)
+  }
+}
+
 const wanted = (name: string) => flags.only === undefined || flags.only === name
 
 async function main(): Promise<void> {
@@ -103,7 +127,7 @@ async function main(): Promise<void> {
   const startOurs = (database = 'bench.db') =>
     flags.self
       ? startBare('ours')
-      : start('ours', join(ROOT, 'src/main.ts'), bursarEnv(upstream, database), START_FLAGS)
+      : start('ours', join(ROOT, 'src/main.ts'), bursarEnv(upstream, database), { flags: START_FLAGS })
 
   if (flags.only === 'start') return startTimes(startOurs, Number(flags.rows))
   const ours = await startOurs()
@@ -112,6 +136,10 @@ async function main(): Promise<void> {
     return printRss('memory', costOf(ours.pid).peakBytes)
   }
   const others = watchOthers()
+  if (flags.peers) {
+    await comparePeer({ loader: startLoader(), pairs, seconds }, ours, await startPortkey(upstream))
+    return printOthers(others())
+  }
   const test: Test = { loader: startLoader(), bare: await startBare('bare'), ours, pairs, seconds }
   for (const target of TARGETS) {
     if (!wanted(target.only)) continue

@@ -7,12 +7,13 @@ import type { Clock } from './clock.ts'
 import { type FileConfig, type FilePrice, type Settings, settingLimits } from './config.ts'
 import { Gate } from './gate.ts'
 import { LimitsInForce } from './limits-in-force.ts'
-import { createProviders } from './providers/index.ts'
+import { askableModels, ProvidersInForce } from './providers/index.ts'
 import { createPriceBook, type EditablePriceBook, type UserPrice, type UserPriceEntry } from './providers/prices.ts'
 import type { Provider } from './providers/provider.ts'
 import { Recorder } from './recorder.ts'
 import { routes } from './routes/index.ts'
 import type { Registry, Store } from './stores/store.ts'
+import { Tightening } from './tightening.ts'
 
 /** What comes from outside the program: everything that is not the same each time. */
 export interface AppParts {
@@ -44,7 +45,7 @@ const CLOSE_STEP_MS = 20
 export async function createApp(parts: AppParts): Promise<App> {
   const { settings, store, registry, clock, log } = parts
   const prices = createPriceBook()
-  const providers = createProviders({
+  const providers = new ProvidersInForce({
     openai: { apiKey: settings.OPENAI_API_KEY, baseUrl: settings.OPENAI_BASE_URL, model: settings.OPENAI_MODEL },
     anthropic: {
       apiKey: settings.ANTHROPIC_API_KEY,
@@ -60,7 +61,20 @@ export async function createApp(parts: AppParts): Promise<App> {
     open: settings.AUTH === 'off',
   })
   const recorder = new Recorder(log, store)
-  const shared = { ...parts, prices, providers, callers, recorder, limits, plan: () => limits.plan }
+  const tightening = new Tightening()
+  const shared = {
+    ...parts,
+    prices,
+    callers,
+    recorder,
+    tightening,
+    limits,
+    plan: () => limits.plan,
+    // Asked anew for every call: bursar.json changes them.
+    get providers() {
+      return providers.list
+    },
+  }
   const gate = new Gate(shared)
 
   const reload = async (file: FileConfig) => {
@@ -68,6 +82,7 @@ export async function createApp(parts: AppParts): Promise<App> {
     prices.replaceUserPrices(userPrices)
     const fileLimits = file.limits.filter((limit) => settings.ENABLE_COST_TRACKING || limit.what !== 'cost')
     await limits.change([...settingLimits(settings), ...fileLimits], clock.now())
+    providers.change(file.providers)
   }
   await reload(parts.file)
 
@@ -75,12 +90,19 @@ export async function createApp(parts: AppParts): Promise<App> {
     store.sweep(clock.now()).catch((error: unknown) => log.error({ err: error }, 'expired calls could not be settled'))
   }, SWEEP_MS).unref()
 
+  const modelsOf = (name: string) => {
+    const provider = providers.list.find((one) => one.name === name)
+    return provider ? askableModels(provider, prices.models(provider.priceName)) : []
+  }
+
   return {
-    app: routes({ ...shared, gate, models: (provider) => prices.models(provider) }),
+    app: routes(Object.assign(shared, { gate, models: modelsOf })),
     gate,
     store,
     prices,
-    providers,
+    get providers() {
+      return providers.list
+    },
     reload,
     async close(waitMs) {
       gate.close()
@@ -91,7 +113,7 @@ export async function createApp(parts: AppParts): Promise<App> {
       clearInterval(sweeping)
       recorder.flush()
       await store.close(clock.now())
-      await Promise.all(providers.map((provider) => provider.close()))
+      await Promise.all([providers.close(), tightening.close()])
     },
   }
 }

@@ -5,7 +5,8 @@ import type { ConfiguredKey } from './config.ts'
 import type { Caller } from './core/entry.ts'
 import { Problem } from './core/problem.ts'
 import type { Exchange } from './exchange.ts'
-import type { RequestLine } from './wire/dialect.ts'
+import type { CallerKey } from './providers/provider.ts'
+import type { HeaderList, RequestLine } from './wire/dialect.ts'
 
 /** What a request may see: its own key's calls, or (`key` null) everyone's. */
 export interface Viewer {
@@ -13,6 +14,9 @@ export interface Viewer {
 }
 
 const MOST_DECLARED_CHARACTERS = 256
+/** Where SDKs put keys, beside `?key=`. */
+const KEY_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key']
+const BEARER = /^bearer /i
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
 
 export interface CallersOptions {
@@ -54,6 +58,32 @@ export class Callers {
     return { key: this.#key(request) }
   }
 
+  /**
+   * The key for `provider` that a request brings along, where its SDK put it. Throws Problem `unauthenticated` where there is
+   * none, or where it is one of ours: those are sent to nobody.
+   */
+  providerKey(request: RequestLine, provider: string): CallerKey {
+    const headers: HeaderList = []
+    for (const name of KEY_HEADERS) {
+      const value = request.header(name) ?? ''
+      if (value !== '' && (name !== 'authorization' || BEARER.test(value))) headers.push(name, value)
+    }
+    const parameter = keyParameter(request.query)
+    const query = secretOf(parameter) === '' ? '' : parameter
+    const ours = this.#byDigest.size > 0 ? ', and your Bursar key in x-bursar-key' : ''
+    const advice = `Send your own key for ${provider} where its SDK puts it${ours}.`
+    if (headers.length === 0 && query === '') throw new Problem('unauthenticated', `No provider key given. ${advice}`)
+    const secrets = headers.filter((_, at) => at % 2 === 1).flatMap(secretsOf)
+    if ([...secrets, secretOf(query)].some((secret) => this.#isOurs(secret)))
+      throw new Problem('unauthenticated', `A Bursar key is not sent to providers. ${advice}`)
+    return { headers, query }
+  }
+
+  #isOurs(secret: string): boolean {
+    const found = digest(secret)
+    return this.#byDigest.has(found) || found === this.#adminDigest
+  }
+
   #key(request: RequestLine): string | null {
     this.#refuseForeignPages(request)
     if (this.#byDigest.size === 0) return null
@@ -93,16 +123,31 @@ function declared(request: RequestLine, name: string): string | null {
   return value === undefined || value === '' ? null : cutTo(MOST_DECLARED_CHARACTERS, value)
 }
 
-/** Wherever an SDK puts a key. */
+/** In its own header, or wherever an SDK puts a key. */
 function secretIn(request: RequestLine): string | undefined {
+  const own = request.header('x-bursar-key')
+  if (own !== undefined) return own
   const authorization = request.header('authorization')
-  if (authorization !== undefined && /^bearer /i.test(authorization)) return authorization.slice(7).trim()
-  return (
-    request.header('x-api-key') ??
-    request.header('x-goog-api-key') ??
-    request.header('api-key') ??
-    (request.query.includes('key=') ? (new URLSearchParams(request.query).get('key') ?? undefined) : undefined)
-  )
+  if (authorization !== undefined && BEARER.test(authorization)) return authorization.slice(7).trim()
+  const header = request.header('x-api-key') ?? request.header('x-goog-api-key') ?? request.header('api-key')
+  if (header !== undefined) return header
+  const parameter = keyParameter(request.query)
+  return parameter === '' ? undefined : secretOf(parameter)
+}
+
+/** `key=…` as it stands in a query, or empty. Spelled otherwise it is none: it would not be kept from going upstream. */
+function keyParameter(query: string): string {
+  return query.includes('key=') ? (query.split('&').find((part) => part.startsWith('key=')) ?? '') : ''
+}
+
+function secretOf(parameter: string): string {
+  return new URLSearchParams(parameter).get('key') ?? ''
+}
+
+/** What a header's value can hold as a key: a header sent twice arrives as one list. */
+function secretsOf(value: string): string[] {
+  const bare = value.replace(BEARER, '').trim()
+  return [bare, ...bare.split(',').map((part) => part.replace(BEARER, '').trim())]
 }
 
 function digest(secret: string): string {

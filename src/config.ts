@@ -1,10 +1,12 @@
 // Config: one table of environment settings, and the shape of bursar.json. Reads neither the environment nor files itself.
 
 import { z } from 'zod'
+import { type Environment, providerRows, providersShape } from './config-providers.ts'
 import { isTimeZone, type Span } from './core/calendar.ts'
 import { type Limit, REFILLS, WHO } from './core/limits.ts'
 import type { Refill, What, Who } from './core/meter.ts'
 import { parseUsd } from './core/money.ts'
+import type { ProviderRows } from './providers/index.ts'
 
 /** A key a caller may use, from `BURSAR_KEYS`. The secret itself is not kept. */
 export interface ConfiguredKey {
@@ -47,7 +49,11 @@ export const SETTINGS = {
   BURSAR_KEYS: setting('', keys, 'Keys callers use, as name:secret,name:secret. Secrets have at least 16 characters.'),
   ADMIN_KEY: setting('', secretOrNone, 'Sees everything that any key sees. At least 16 characters.'),
   AUTH: setting('', oneOf('', 'off'), 'off: listen on any address without keys. Everyone who reaches it may spend.'),
-  CONFIG_FILE: setting('bursar.json', text, 'Limits per subject and prices of your own; reloaded when it changes.'),
+  CONFIG_FILE: setting(
+    'bursar.json',
+    text,
+    'Limits per subject, providers and prices of your own; reloaded when it changes.',
+  ),
   LOG_LEVEL: setting('info', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'How much to log.'),
 
   OPENAI_API_KEY: setting('', headerValue, 'Your OpenAI key.'),
@@ -207,6 +213,7 @@ const price = z.strictObject({
 
 const fileShape = z.strictObject({
   $schema: z.string().optional(),
+  providers: providersShape,
   limits: z.record(z.string(), limitSet).default({}),
   prices: z.array(price).default([]),
 })
@@ -216,10 +223,14 @@ export type FilePrice = z.infer<typeof price>
 export interface FileConfig {
   readonly limits: readonly Limit[]
   readonly prices: readonly FilePrice[]
+  readonly providers: ProviderRows
 }
 
-/** Reads the text of bursar.json. Throws ConfigError with every mistake and where it is. */
-export function readFileConfig(json: string): FileConfig {
+/**
+ * Reads the text of bursar.json. Throws ConfigError with every mistake and where it is.
+ * @param env where keys written as `$NAME` are looked up
+ */
+export function readFileConfig(json: string, env: Environment = {}): FileConfig {
   let value: unknown
   try {
     value = JSON.parse(json)
@@ -242,8 +253,9 @@ export function readFileConfig(json: string): FileConfig {
       )
     else limits.push(...limitsOf(scope, subject, set, mistakes))
   }
+  const providers = providerRows(parsed.data.providers, env, mistakes)
   if (mistakes.length > 0) throw new ConfigError(mistakes)
-  return { limits, prices: parsed.data.prices }
+  return { limits, prices: parsed.data.prices, providers }
 }
 
 interface Scope {

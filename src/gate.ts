@@ -12,10 +12,11 @@ import { Problem } from './core/problem.ts'
 import { retryAfterSeconds } from './core/refusal.ts'
 import type { Exchange } from './exchange.ts'
 import { notConfigured, type Target, targetOf } from './providers/index.ts'
-import type { Outgoing, Provider } from './providers/provider.ts'
+import type { CallerKey, Outgoing, Provider } from './providers/provider.ts'
 import type { Recorder } from './recorder.ts'
 import { Relay, type RelayParts } from './relay.ts'
 import { type Store, StoreUnavailable } from './stores/store.ts'
+import type { Tightening } from './tightening.ts'
 import type { Dialect, HeaderList, Reading } from './wire/dialect.ts'
 import { ietfRateHeaders } from './wire/figures.ts'
 
@@ -27,6 +28,7 @@ export interface GateParts {
   readonly providers: readonly Provider[]
   readonly callers: Callers
   readonly recorder: Recorder
+  readonly tightening: Tightening
   readonly limits: { readonly plan: LimitPlan; readonly changing: Promise<void> | undefined }
   readonly newCallId: () => string
   readonly random: () => number
@@ -126,9 +128,11 @@ export class Gate {
     const reading = dialect.read(body, exchange)
     const applicant = this.#applicant(exchange, dialect, reading, callId, caller)
     if (!applicant.provider.configured && !sendInstead) throw notConfigured(applicant.provider)
+    const asksCaller = applicant.provider.callerKeys && !sendInstead
+    const callerKey = asksCaller ? this.#parts.callers.providerKey(exchange, applicant.provider.name) : undefined
 
     const now = this.#parts.clock.now()
-    const admission = await this.admission.admit(applicant, now)
+    const admission = await this.admission.admit(applicant, now, { body, headers: exchange.headers, callerKey })
     if (!admission.admitted) {
       this.#parts.recorder.refused(applicant, admission.refusal, admission.quote, now)
       this.#refuse(exchange, dialect, callId, admission, now)
@@ -146,7 +150,7 @@ export class Gate {
       exchange,
       dialect,
       provider,
-      outgoing: outgoing(exchange, dialect, applicant, reading, cap, asksUsage),
+      outgoing: outgoing(exchange, dialect, applicant, reading, { cap, asksUsage, callerKey }),
       admitted: admission,
       hidesUsage: asksUsage,
       headers,
@@ -246,26 +250,34 @@ export async function readBody(
   return body
 }
 
+/** What of a request is not sent as it came. */
+interface Changes {
+  readonly cap: number | null
+  readonly asksUsage: boolean
+  readonly callerKey: CallerKey | undefined
+}
+
 function outgoing(
   exchange: Exchange,
   dialect: Dialect,
   { ask, model, provider }: Applicant,
   reading: Reading,
-  cap: number | null,
-  includeUsage: boolean,
+  { cap, asksUsage, callerKey }: Changes,
 ): Outgoing {
+  const name = provider.deployments?.get(model) ?? model
   return {
     dialect: dialect.name,
-    path: dialect.upstreamPath(model, exchange),
+    path: dialect.upstreamPath(name, exchange),
     headers: exchange.headers,
+    callerKey,
     body: reading.edit({
-      ...(model === ask.model ? {} : { model }),
+      ...(name === ask.model ? {} : { model: name }),
       ...(cap === null ? {} : { cap: { field: provider.capField, tokens: cap } }),
-      ...(includeUsage ? { includeUsage } : {}),
+      ...(asksUsage ? { includeUsage: true } : {}),
     }),
-    model,
+    model: name,
     stream: ask.stream,
-    plain: includeUsage,
+    plain: asksUsage,
   }
 }
 

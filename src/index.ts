@@ -34,13 +34,13 @@ export interface Bursar {
 /** Opens the ledger and joins everything. Throws ConfigError or StoreUnusable. */
 export async function createBursar(options: BursarOptions = {}): Promise<Bursar> {
   const settings = readSettings(options.env ?? {})
-  const file = readFileConfig(JSON.stringify(options.config ?? {}))
+  const file = readFileConfig(JSON.stringify(options.config ?? {}), options.env)
   const { app, flush } = await openApp(settings, file)
   return {
     app: app.app,
     gate: (gateOptions = {}) => gateMiddleware(app.gate, gateOptions),
     addPrice: (provider, model, price) => app.prices.addPrice(provider, model, price),
-    reload: (config) => app.reload(readFileConfig(JSON.stringify(config ?? {}))),
+    reload: (config) => app.reload(readFileConfig(JSON.stringify(config ?? {}), options.env)),
     close: async (waitMs = settings.DRAIN_TIMEOUT_MS) => {
       await app.close(waitMs)
       flush()

@@ -1,8 +1,9 @@
 // Recorder: what happens after an answer and never in its way: the log line, the newest refusals, what was noticed about providers.
 
 import pino, { type Logger } from 'pino'
-import type { Applicant } from './admission.ts'
-import type { CallFacts, Outcome, UpstreamLimits } from './core/entry.ts'
+import type { Admitted, Applicant } from './admission.ts'
+import type { CallFacts, Outcome } from './core/entry.ts'
+import { Excesses } from './core/excess.ts'
 import type { Instant } from './core/meter.ts'
 import { formatUsd } from './core/money.ts'
 import type { Problem } from './core/problem.ts'
@@ -11,6 +12,7 @@ import type { Refusal } from './core/refusal.ts'
 import { Ring } from './core/ring.ts'
 import { inputTokens, outputTokens } from './core/usage.ts'
 import type { Store } from './stores/store.ts'
+import { Upstreams } from './upstreams.ts'
 
 /** A refused call, kept for `/llm/explain` as long as the ring has room. It has no row in the ledger: it consumed nothing. */
 export interface RefusedCall {
@@ -23,22 +25,16 @@ export interface RefusedCall {
   readonly quote: Quote
 }
 
-/** A provider's own rate limits, and when it said so. */
-export interface SeenLimits extends UpstreamLimits {
-  readonly seenAtMs: number
-}
-
 const KEPT_REFUSALS = 1_000
-/** Models with costs over their quote that are counted one by one; the rest share a name. */
-const MOST_MODELS = 1_000
 
 export class Recorder {
   readonly #log: Logger
   readonly #lines: CallLines
   readonly #store: Store
   readonly #refused = new Ring<RefusedCall>(KEPT_REFUSALS)
-  readonly #upstream = new Map<string, SeenLimits>()
-  readonly #exceeded = new Map<string, number>()
+  readonly upstreams = new Upstreams()
+  /** Calls that cost more than their quote. Booked in full; the promise did not hold for them. */
+  readonly excesses = new Excesses()
 
   constructor(log: Logger, store: Store) {
     this.#log = log
@@ -46,10 +42,10 @@ export class Recorder {
     this.#store = store
   }
 
-  settled(facts: CallFacts, outcome: Outcome): void {
-    if (outcome.upstreamLimits)
-      this.#upstream.set(facts.provider, { ...outcome.upstreamLimits, seenAtMs: outcome.settledAtMs })
-    if (facts.costKnown && outcome.cost.totalNanoUsd > facts.reservedCostNanoUsd) this.#overQuote(facts, outcome)
+  settled(facts: CallFacts, outcome: Outcome, admitted: Admitted): void {
+    if (outcome.upstreamLimits && !facts.simulated) this.#sawLimits(facts, outcome)
+    if (facts.costKnown && outcome.cost.totalNanoUsd > facts.reservedCostNanoUsd)
+      this.#overQuote(facts, outcome, admitted)
     if (this.#log.isLevelEnabled('info')) this.#lines.add(callLine(facts, outcome))
   }
 
@@ -100,22 +96,24 @@ export class Recorder {
     return this.#refused.find((one) => one.callId === callId)
   }
 
-  upstream(provider: string): SeenLimits | undefined {
-    return this.#upstream.get(provider)
+  #sawLimits(facts: CallFacts, outcome: Outcome): void {
+    const low = this.upstreams.saw(facts, outcome)
+    if (!low) return
+    const { provider, model } = facts
+    this.#log.warn(
+      { provider, model, limit: low.name, remaining: low.remaining, of: low.limit, resetMs: low.resetMs },
+      'a provider is about to refuse calls: little is left of its own limit',
+    )
   }
 
-  /** Calls that cost more than their quote, by model. Booked in full; the promise did not hold for them. */
-  get overQuote(): ReadonlyMap<string, number> {
-    return this.#exceeded
-  }
-
-  #overQuote(facts: CallFacts, outcome: Outcome): void {
-    const name = this.#exceeded.has(facts.model) || this.#exceeded.size < MOST_MODELS ? facts.model : '(others)'
-    this.#exceeded.set(name, (this.#exceeded.get(name) ?? 0) + 1)
+  #overQuote(facts: CallFacts, outcome: Outcome, { quote, bounded }: Admitted): void {
+    const reason = this.excesses.add(facts, outcome, quote, bounded)
     this.#log.warn(
       {
         call: facts.callId,
+        provider: facts.provider,
         model: facts.model,
+        reason,
         quotedUsd: formatUsd(facts.reservedCostNanoUsd),
         costUsd: formatUsd(outcome.cost.totalNanoUsd),
       },

@@ -7,16 +7,17 @@ import type { Settings } from './config.ts'
 import type { Attempt, CallFacts, Certainty, Ending, Outcome, UpstreamLimits } from './core/entry.ts'
 import { formatUsd } from './core/money.ts'
 import { expiredOutcome } from './core/open.ts'
-import { type Cost, costOf, NO_COST, type PriceBook } from './core/prices.ts'
+import { type Cost, costOf, costSum, NO_COST, type PriceBook } from './core/prices.ts'
 import { Problem, type ProblemCode } from './core/problem.ts'
-import { totalTokens, type Usage, usageOf } from './core/usage.ts'
+import { totalTokens, type Usage, usageOf, usageSum } from './core/usage.ts'
 import { decoded, isEncoded, StreamDecoder } from './decode.ts'
 import type { ClientWatcher, Exchange } from './exchange.ts'
 import type { Listener, Outgoing, Provider, Sending } from './providers/provider.ts'
 import type { Recorder } from './recorder.ts'
 import type { Store } from './stores/store.ts'
-import type { Dialect, HeaderList, Metered, Tap } from './wire/dialect.ts'
-import { headerIn, passedOn, upstreamLimits } from './wire/headers.ts'
+import type { Dialect, HeaderList, Metered, Share, Tap } from './wire/dialect.ts'
+import { headerIn, passedOn } from './wire/headers.ts'
+import { refusedLimits, upstreamLimits } from './wire/upstream-limits.ts'
 
 /** What every relay needs, once for all calls. */
 export interface RelayParts {
@@ -89,6 +90,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   #collectedBytes = 0
   #firstAtMs: number | null = null
   #lastByte = LINE_FEED
+  #lastEvent = ''
   #linger: NodeJS.Timeout | undefined
   /** Usage that a handler reported itself, for answers that carry none. */
   #reported: Metered | undefined
@@ -136,7 +138,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     if (this.#state === 'over') return
     this.#status = status
     this.#upstreamHeaders = headers
-    this.#upstreamLimits = upstreamLimits(headers, this.#facts.reservedAtMs)
+    this.#upstreamLimits = upstreamLimits(status, headers, this.#parts.clock.now().wallMs)
     this.#encoding = headerIn(headers, 'content-encoding')
     if (status >= 300) {
       this.#state = 'collecting'
@@ -200,11 +202,17 @@ export class Relay implements Listener, Expiring, ClientWatcher {
       this.#settleStream()
       this.#linger ??= setTimeout(() => this.#sending?.abort(), LINGER_MS)
       // An encoding has an end of its own, that may come after the last event.
-      if (this.#decoder) this.#write(bytes)
+      if (this.#decoder || !this.#endsLastEvent(bytes)) this.#write(bytes)
       else this.#close(bytes)
       return
     }
     this.#write(bytes)
+  }
+
+  /** True once the blank line has come that ends the last event: nobody waits for the provider to close. */
+  #endsLastEvent(bytes: Buffer): boolean {
+    this.#lastEvent = (this.#lastEvent + bytes.toString('latin1')).slice(-3)
+    return this.#lastEvent.endsWith('\n\n') || this.#lastEvent === '\n\r\n'
   }
 
   #write(bytes: Buffer): void {
@@ -255,7 +263,10 @@ export class Relay implements Listener, Expiring, ClientWatcher {
       const metered = this.#tap.metered() ?? this.#reported
       if (metered) this.#settle(exact(this.#ending(), metered), null)
       else this.#settle(whole(this.#tap.finished ? this.#ending() : 'failed'), 'no usage')
-    } else this.#settleError(this.#status ?? 0)
+    } else {
+      if (this.#status === 429) await this.#readRefusal(body)
+      this.#settleError(this.#status ?? 0)
+    }
     this.#answer(body)
   }
 
@@ -265,6 +276,16 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     } catch {
       // Unreadable: no usage, and the whole reservation is booked.
     }
+  }
+
+  /** When to come back is often said in words alone. */
+  async #readRefusal(body: Buffer): Promise<void> {
+    let plain = body
+    if (isEncoded(this.#encoding)) {
+      const most = this.#parts.settings.MAX_BODY_BYTES
+      plain = await decoded(body, this.#encoding, most).catch(() => NOTHING)
+    }
+    this.#upstreamLimits = refusedLimits(this.#upstreamHeaders, plain, this.#parts.clock.now().wallMs)
   }
 
   #answer(body: Buffer): void {
@@ -311,7 +332,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     const usage = seen
       ? { ...seen.usage, output: Math.max(seen.usage.output, output) }
       : usageOf({ input, output, requests: 1 })
-    const metered = { usage, reasoningTokens: 0, model: seen?.model ?? null, serviceTier: seen?.serviceTier ?? null }
+    const metered = seen ? { ...seen, usage } : { usage, reasoningTokens: 0, model: null, serviceTier: null }
     return { ending: 'canceled', certainty: 'estimated', metered, whole: false }
   }
 
@@ -397,22 +418,28 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     this.#parts.store.settle([{ callId: this.#facts.callId, outcome, used }], now).catch((failure: unknown) => {
       this.#parts.recorder.failedUnexpectedly(this.#facts.callId, failure)
     })
-    this.#parts.recorder.settled(this.#facts, outcome)
+    this.#parts.recorder.settled(this.#facts, outcome, this.#call.admitted)
   }
 
   #used(metered: Metered | undefined): { readonly usage: Usage; readonly cost: Cost } {
-    const usage = metered?.usage ?? usageOf()
-    return { usage, cost: this.#cost(metered, usage) }
+    if (!metered) return { usage: usageOf(), cost: NO_COST }
+    let { usage } = metered
+    let cost = this.#cost(metered, metered.serviceTier)
+    for (const share of metered.also ?? []) {
+      usage = usageSum(usage, share.usage)
+      cost = costSum(cost, this.#cost(share, metered.serviceTier))
+    }
+    return { usage, cost }
   }
 
   /** By the model that answered, or, where its price is not known, the one that was asked. */
-  #cost(metered: Metered | undefined, usage: Usage): Cost {
-    const quoted = this.#call.admitted.quote.price
-    if (!quoted || !metered) return NO_COST
-    const { provider, reservedAtMs } = this.#facts
+  #cost({ usage, model }: Share, serviceTier: string | null): Cost {
+    if (!this.#parts.settings.ENABLE_COST_TRACKING) return NO_COST
+    const { priceName } = this.#call.provider
     const answered =
-      metered.model === null ? undefined : this.#parts.prices.find(provider, metered.model, reservedAtMs).price
-    return costOf(answered ?? quoted, usage, metered.serviceTier ?? undefined)
+      model === null ? undefined : this.#parts.prices.find(priceName, model, this.#facts.reservedAtMs).price
+    const price = answered ?? this.#call.admitted.quote.price
+    return price ? costOf(price, usage, serviceTier ?? undefined) : NO_COST
   }
 }
 

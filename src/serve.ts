@@ -4,6 +4,8 @@ import { readFileSync, unwatchFile, watchFile } from 'node:fs'
 import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { ConfigError, type FileConfig, readFileConfig, readSettings } from './config.ts'
+import type { Environment } from './config-providers.ts'
+import { NO_PROVIDER_ROWS } from './providers/index.ts'
 import { callListener } from './routes/calls.ts'
 import { StoreUnusable } from './stores/store.ts'
 import { openApp } from './system.ts'
@@ -12,10 +14,10 @@ const CONFIG_POLL_MS = 1_000
 /** A request that is still arriving after this is given up. */
 const REQUEST_TIMEOUT_MS = 120_000
 const KEEP_ALIVE_MS = 65_000
-const NO_FILE: FileConfig = { limits: [], prices: [] }
+const NO_FILE: FileConfig = { limits: [], prices: [], providers: NO_PROVIDER_ROWS }
 
 /** The file's configuration, or an empty one where there is no file. Throws ConfigError. */
-function readConfigFile(path: string): FileConfig {
+function readConfigFile(path: string, env: Environment): FileConfig {
   let json: string
   try {
     json = readFileSync(path, 'utf8')
@@ -24,7 +26,7 @@ function readConfigFile(path: string): FileConfig {
     throw new ConfigError([`CONFIG_FILE: ${path} cannot be read`])
   }
   try {
-    return readFileConfig(json)
+    return readFileConfig(json, env)
   } catch (error) {
     if (error instanceof ConfigError) throw new ConfigError(error.mistakes.map((mistake) => `${path}: ${mistake}`))
     throw error
@@ -43,7 +45,7 @@ export async function serve(env: Readonly<Record<string, string | undefined>>): 
 
 async function start(env: Readonly<Record<string, string | undefined>>): Promise<void> {
   const settings = readSettings(env)
-  const file = readConfigFile(settings.CONFIG_FILE)
+  const file = readConfigFile(settings.CONFIG_FILE, env)
   const { app: bursar, log, flush } = await openApp(settings, file)
   if (!settings.ENABLE_COST_TRACKING)
     log.warn('ENABLE_COST_TRACKING=false: calls are neither priced nor limited by cost')
@@ -65,7 +67,7 @@ async function start(env: Readonly<Record<string, string | undefined>>): Promise
   watchFile(settings.CONFIG_FILE, { interval: CONFIG_POLL_MS }, (current, previous) => {
     if (current.mtimeMs === previous.mtimeMs && current.size === previous.size) return
     Promise.resolve()
-      .then(() => bursar.reload(readConfigFile(settings.CONFIG_FILE)))
+      .then(() => bursar.reload(readConfigFile(settings.CONFIG_FILE, env)))
       .then(() => log.info({ file: settings.CONFIG_FILE }, 'configuration reloaded'))
       .catch((error: unknown) =>
         log.error({ reason: messageOf(error) }, 'configuration not reloaded; the old one stays'),

@@ -1,6 +1,7 @@
 // Views: the JSON of the gateway's own endpoints: entries, refusals and levels as people and programs read them. Money is decimal dollars.
 
 import type { Entry } from './core/entry.ts'
+import type { ModelExcess } from './core/excess.ts'
 import type { LevelView } from './core/meter.ts'
 import { jsonUsd } from './core/money.ts'
 import type { Quote } from './core/quote.ts'
@@ -77,6 +78,23 @@ export function quoteJson(quote: Quote): Readonly<Record<string, unknown>> {
     cost_known: quote.price !== undefined,
     price_version: quote.price?.version ?? null,
     max_output_tokens_set_by_gateway: quote.injectedCap,
+  }
+}
+
+/** Calls that cost more than their quote: how many by model, and beside it why, and by what such a model is quoted higher. */
+export function excessesJson(models: readonly ModelExcess[]): Readonly<Record<string, unknown>> {
+  const real = models.filter((one) => !one.simulated)
+  const counts = new Map<string, number>()
+  for (const { model, counts: by } of real)
+    counts.set(model, (counts.get(model) ?? 0) + by.input + by.output + by.price)
+  return {
+    cost_over_quote: Object.fromEntries(counts),
+    quote_exceeded: real.map(({ provider, model, counts: by, percent }) => ({
+      provider,
+      model,
+      ...by,
+      factor: percent / 100,
+    })),
   }
 }
 

@@ -32,7 +32,17 @@ export interface Attempt {
   readonly error: string | null
 }
 
-/** An upstream's own rate limits, as last seen in its headers. Null where it did not say. */
+/** One limit of an upstream, over one span. Null where it did not say. */
+export interface UpstreamLimit {
+  /** What is limited, in the upstream's words: `input-tokens`, `project-tokens`, `tokens-month`. */
+  readonly name: string
+  readonly limit: number | null
+  readonly remaining: number | null
+  /** Until it is as good as new. */
+  readonly resetMs: number | null
+}
+
+/** An upstream's own rate limits, as last seen in its answer. Null where it did not say. */
 export interface UpstreamLimits {
   readonly limitRequests: number | null
   readonly remainingRequests: number | null
@@ -40,6 +50,10 @@ export interface UpstreamLimits {
   readonly limitTokens: number | null
   readonly remainingTokens: number | null
   readonly resetTokensMs: number | null
+  /** How long to wait before asking again, where it refused. */
+  readonly retryAfterMs: number | null
+  /** What it limits beside its requests and tokens, or over other spans. Few. */
+  readonly others: readonly UpstreamLimit[]
 }
 
 /** What is known of a call when it is reserved. */

@@ -55,6 +55,14 @@ export interface Cost {
 
 export const NO_COST: Cost = { inputNanoUsd: 0n, outputNanoUsd: 0n, totalNanoUsd: 0n }
 
+export function costSum(one: Cost, other: Cost): Cost {
+  return {
+    inputNanoUsd: one.inputNanoUsd + other.inputNanoUsd,
+    outputNanoUsd: one.outputNanoUsd + other.outputNanoUsd,
+    totalNanoUsd: one.totalNanoUsd + other.totalNanoUsd,
+  }
+}
+
 const MILLION = 1_000_000n
 const PERCENT_OF_MILLION = 100n * MILLION
 const OUTPUT_CLASSES: ReadonlySet<UsageClass> = new Set(['output', 'audioOutput', 'imageOutput'])

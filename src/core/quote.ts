@@ -54,6 +54,9 @@ export interface QuoteSettings {
   readonly tokenReservation: 'estimate' | 'worst'
 }
 
+/** What a call takes in, counted: of its text at most, or of all of it, framing and media included. */
+export type CountedInput = { readonly text: number } | { readonly all: number }
+
 export interface Quote {
   /** The most tokens the call can take in. */
   readonly inputTokens: number
@@ -80,18 +83,27 @@ const PERCENT_OF_MILLION = 100_000_000n
 
 /**
  * The most `ask` can use at a model. `cap` sets an output cap in the request's place, as an injected one does.
- * A model whose largest answer is not known, asked without a cap, gets the default cap.
+ * A model whose largest answer is not known, asked without a cap, gets the default cap. `counted` bounds the input in place
+ * of the request's bytes, where it is less.
  */
-export function quote(ask: Ask, facts: ModelFacts, rules: QuoteRules, settings: QuoteSettings, cap?: number): Quote {
+export function quote(
+  ask: Ask,
+  facts: ModelFacts,
+  rules: QuoteRules,
+  settings: QuoteSettings,
+  cap?: number,
+  counted?: CountedInput,
+): Quote {
   if (ask.kind === 'count')
     return { inputTokens: 0, outputTokens: 0, tokens: 0, costNanoUsd: 0n, price: facts.price, injectedCap: null }
-  if (ask.kind === 'embed') return quoteOf(ask, facts, rules, settings, 0, null)
+  const inputTokens = mostInput(ask, facts.limits, rules, counted)
+  if (ask.kind === 'embed') return quoteOf(ask, facts, rules, settings, inputTokens, 0, null)
   const unknownOutput = ask.outputCap === null && !facts.limits
   const most = facts.limits?.maxOutput ?? Number.MAX_SAFE_INTEGER
   const injectedCap = cap !== undefined ? Math.min(cap, most) : unknownOutput ? settings.defaultMaxOutputTokens : null
   const asked = injectedCap ?? ask.outputCap
   const outputTokens = mostOutput(asked, facts.limits, rules) * ask.answers + ask.predictionBytes
-  return quoteOf(ask, facts, rules, settings, outputTokens, injectedCap)
+  return quoteOf(ask, facts, rules, settings, inputTokens, outputTokens, injectedCap)
 }
 
 function quoteOf(
@@ -99,11 +111,11 @@ function quoteOf(
   facts: ModelFacts,
   rules: QuoteRules,
   settings: QuoteSettings,
+  inputTokens: number,
   outputTokens: number,
   injectedCap: number | null,
 ): Quote {
   const asked = injectedCap ?? ask.outputCap
-  const inputTokens = mostInput(ask, facts.limits, rules)
   const worst = inputTokens + outputTokens
   return {
     inputTokens,
@@ -130,15 +142,17 @@ export function affordableCap(ask: Ask, quoted: Quote, rules: QuoteRules, budget
   return cap
 }
 
-function mostInput(ask: Ask, limits: ModelLimits | undefined, rules: QuoteRules): number {
+function mostInput(ask: Ask, limits: ModelLimits | undefined, rules: QuoteRules, counted?: CountedInput): number {
   const window = (limits?.contextWindow ?? UNKNOWN_CONTEXT_WINDOW) * ask.prompts
   if (ask.unsizedInput || ask.unbounded.length > 0) return window
-  const tokens =
-    ask.textBytes +
+  const framing =
     rules.tokensPerCall +
     rules.tokensPerMessage * ask.messages +
     (ask.tools ? rules.tokensWithTools : 0) +
     (ask.images > 0 ? ask.images * rules.imageTokens(ask.model) : 0)
+  const text = counted && 'text' in counted ? Math.min(counted.text, ask.textBytes) : ask.textBytes
+  const all = counted && 'all' in counted ? counted.all : Number.MAX_SAFE_INTEGER
+  const tokens = Math.min(text + framing, all)
   return limits ? Math.min(window, tokens) : tokens
 }
 

@@ -46,6 +46,13 @@ export function usageOf(some: Partial<Usage> = {}): Usage {
   }
 }
 
+/** Class by class; none beyond the largest whole number that is safe. */
+export function usageSum(one: Usage, other: Usage): Usage {
+  const sum = usageOf()
+  for (const name of USAGE_CLASSES) sum[name] = Math.min(one[name] + other[name], Number.MAX_SAFE_INTEGER)
+  return sum
+}
+
 /** Tokens on the way in, cached or not. Long-context tiers go by this. */
 export function inputTokens(usage: Usage): number {
   return (

@@ -10,9 +10,11 @@ export function anthropic(settings: ProviderSettings): Provider {
   const forward = new Forward({ baseUrl: settings.baseUrl, credentials: ['x-api-key', settings.apiKey] })
   return {
     name: 'anthropic',
-    dialects: ['anthropic.messages'],
+    dialects: ['anthropic.messages', 'anthropic.countTokens'],
     simulated: false,
-    configured: settings.apiKey !== '',
+    configured: settings.apiKey !== '' || settings.callerKeys === true,
+    callerKeys: settings.callerKeys === true,
+    priceName: 'anthropic',
     defaultModel: settings.model,
     setupGuide: 'Set ANTHROPIC_API_KEY in .env file',
     rules: {
@@ -24,10 +26,12 @@ export function anthropic(settings: ProviderSettings): Provider {
       capCoversReasoning: true,
       cachesUnasked: false,
     },
+    counts: 'endpoint',
     capField: 'max_tokens',
     knowsStreamOptions: false,
     freeStatuses: new Set([400, 402, 405, 409, 415, 503, 529]),
     send: (outgoing, listener) => forward.send(outgoing, listener),
+    retire: () => forward.retire(),
     close: () => forward.close(),
   }
 }

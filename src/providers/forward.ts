@@ -2,13 +2,17 @@
 
 import { type Dispatcher, Pool } from 'undici'
 import type { HeaderList } from '../wire/dialect.ts'
-import type { Listener, Outgoing, Sending } from './provider.ts'
+import type { CallerKey, Listener, Outgoing, Sending } from './provider.ts'
 
 export interface Endpoint {
   /** With its path, without a trailing slash: `https://api.openai.com/v1`. */
   readonly baseUrl: string
   /** Headers that carry the provider's key. Never logged, never sent anywhere else. */
   readonly credentials: HeaderList
+  /** More headers of every request, in place of the caller's of the same lower-case name. */
+  readonly headers?: HeaderList
+  /** More of every request's query, in place of the caller's parameters of the same name. Without a question mark. */
+  readonly query?: string
 }
 
 /** Encodings whose answers can be metered. */
@@ -47,36 +51,40 @@ const ENCODING = 'accept-encoding'
 const CONNECT_TIMEOUT_MS = 10_000
 
 export class Forward {
+  readonly #origin: string
   readonly #pool: Pool
   readonly #basePath: string
-  readonly #credentials: HeaderList
+  readonly #key: CallerKey
+  readonly #headers: HeaderList
+  readonly #headerNames: ReadonlySet<string>
+  readonly #query: string
+  #retired = false
 
   constructor(endpoint: Endpoint) {
     const url = new URL(endpoint.baseUrl)
+    this.#origin = url.origin
     this.#basePath = url.pathname.replace(/\/+$/, '')
-    this.#credentials = endpoint.credentials
-    this.#pool = new Pool(url.origin, {
-      allowH2: false,
-      connections: null,
-      pipelining: 1,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      keepAliveTimeout: 30_000,
-      maxHeaderSize: 65_536,
-    })
+    this.#key = { headers: endpoint.credentials, query: '' }
+    this.#headers = endpoint.headers ?? []
+    this.#headerNames = new Set(this.#headers.filter((_, at) => at % 2 === 0))
+    this.#query = endpoint.query ?? ''
+    this.#pool = poolOf(this.#origin)
   }
 
   send(outgoing: Outgoing, listener: Listener): Sending {
     const answer = new Answer(listener)
+    const key = outgoing.callerKey ?? this.#key
     const request = {
-      path: this.#basePath + outgoing.path,
+      path: this.#basePath + this.#withQuery(outgoing.path, key.query),
       method: 'POST' as const,
-      headers: this.#headers(outgoing),
+      headers: this.#headersOf(outgoing, key.headers),
       body: outgoing.body,
     }
     try {
-      this.#pool.dispatch(request, answer)
+      const pool = this.#retired ? poolOf(this.#origin) : this.#pool
+      pool.dispatch(request, answer)
+      // Admitted before, sent after: such a call has a connection of its own.
+      if (this.#retired) void pool.close()
     } catch (error) {
       // undici throws for what it will not send at all.
       answer.onResponseError(undefined, error instanceof Error ? error : new Error(String(error)))
@@ -84,21 +92,56 @@ export class Forward {
     return answer
   }
 
+  /** Resolves when the calls under way are over. Those sent later still are sent. */
+  retire(): Promise<void> {
+    this.#retired = true
+    return this.#pool.close()
+  }
+
   close(): Promise<void> {
     return this.#pool.destroy()
   }
 
-  #headers(outgoing: Outgoing): HeaderList {
+  #withQuery(path: string, keyQuery: string): string {
+    if (this.#query === '' && keyQuery === '') return path
+    const mark = path.indexOf('?')
+    const bare = mark < 0 ? path : path.slice(0, mark)
+    const query = mark < 0 ? '' : path.slice(mark + 1)
+    const fixed = new URLSearchParams(this.#query)
+    const own = query.split('&').filter((part) => part !== '' && !fixed.has(nameOf(part)))
+    return `${bare}?${[...own, this.#query, keyQuery].filter((part) => part !== '').join('&')}`
+  }
+
+  #headersOf(outgoing: Outgoing, credentials: HeaderList): HeaderList {
     const headers: HeaderList = []
     for (let at = 0; at + 1 < outgoing.headers.length; at += 2) {
       const name = forwardedName(outgoing.headers[at] ?? '')
-      if (name === undefined) continue
+      if (name === undefined || this.#headerNames.has(name)) continue
       const value = outgoing.headers[at + 1] ?? ''
       headers.push(name, name === ENCODING ? encodings(value, outgoing.plain) : value)
     }
-    headers.push(...this.#credentials)
+    headers.push(...this.#headers, ...credentials)
     return headers
   }
+}
+
+function poolOf(origin: string): Pool {
+  return new Pool(origin, {
+    allowH2: false,
+    connections: null,
+    pipelining: 1,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    keepAliveTimeout: 30_000,
+    maxHeaderSize: 65_536,
+  })
+}
+
+/** The name of one `name=value` of a query. */
+function nameOf(part: string): string {
+  const [name = ''] = new URLSearchParams(part).keys()
+  return name
 }
 
 /** Header names seen before, as they are forwarded; undefined is not. Bounded: a caller may send any name. */

@@ -10,9 +10,11 @@ export function gemini(settings: ProviderSettings): Provider {
   const forward = new Forward({ baseUrl: settings.baseUrl, credentials: ['x-goog-api-key', settings.apiKey] })
   return {
     name: 'gemini',
-    dialects: ['gemini.generateContent'],
+    dialects: ['gemini.generateContent', 'gemini.countTokens', 'gemini.embedContent'],
     simulated: false,
-    configured: settings.apiKey !== '',
+    configured: settings.apiKey !== '' || settings.callerKeys === true,
+    callerKeys: settings.callerKeys === true,
+    priceName: 'gemini',
     defaultModel: settings.model,
     setupGuide: 'Set GEMINI_API_KEY in .env file',
     rules: {
@@ -23,10 +25,12 @@ export function gemini(settings: ProviderSettings): Provider {
       capCoversReasoning: true,
       cachesUnasked: false,
     },
+    counts: 'endpoint',
     capField: 'maxOutputTokens',
     knowsStreamOptions: false,
     freeStatuses: new Set([400, 402, 405, 409, 415, 503]),
     send: (outgoing, listener) => forward.send(outgoing, listener),
+    retire: () => forward.retire(),
     close: () => forward.close(),
   }
 }

@@ -1,7 +1,9 @@
 // The providers there are, and which of them answers a model.
 
+import { isDeepStrictEqual } from 'node:util'
 import { Problem } from '../core/problem.ts'
 import { anthropic } from './anthropic.ts'
+import { type CompatibleSettings, compatible } from './compatible.ts'
 import { gemini } from './gemini.ts'
 import { openai } from './openai.ts'
 import type { Provider, ProviderSettings } from './provider.ts'
@@ -14,8 +16,78 @@ export interface ProvidersSettings {
   readonly gemini: ProviderSettings
 }
 
-export function createProviders(settings: ProvidersSettings): readonly Provider[] {
-  return [openai(settings.openai), anthropic(settings.anthropic), gemini(settings.gemini), simulated()]
+export type { CompatibleSettings } from './compatible.ts'
+export { AUTHS, COMPATIBLE_DIALECTS, PRESET_NAMES, presetRow } from './compatible-presets.ts'
+
+/** The providers that are settings; all others are rows of bursar.json. */
+export const BUILT_IN = ['openai', 'anthropic', 'gemini'] as const
+export type BuiltInName = (typeof BUILT_IN)[number]
+
+/** What bursar.json says of providers. */
+export interface ProviderRows {
+  /** Built-in ones that callers use with keys of their own. */
+  readonly callerKeys: readonly BuiltInName[]
+  readonly compatible: readonly CompatibleSettings[]
+}
+
+export const NO_PROVIDER_ROWS: ProviderRows = { callerKeys: [], compatible: [] }
+
+const BUILT_IN_KINDS = { openai, anthropic, gemini }
+
+interface Made {
+  readonly settings: unknown
+  readonly provider: Provider
+}
+
+/** The providers as they are now. They change with bursar.json; one whose row stays the same stays as it is. */
+export class ProvidersInForce {
+  readonly #settings: ProvidersSettings
+  #made: ReadonlyMap<string, Made> = new Map()
+  #list: readonly Provider[] = []
+
+  constructor(settings: ProvidersSettings) {
+    this.#settings = settings
+    this.change(NO_PROVIDER_ROWS)
+  }
+
+  get list(): readonly Provider[] {
+    return this.#list
+  }
+
+  /** Puts rows in force for calls to come. Calls under way finish at the providers they were admitted for. */
+  change(rows: ProviderRows): void {
+    const made = new Map<string, Made>()
+    const add = <Settings>(name: string, settings: Settings, make: (settings: Settings) => Provider) => {
+      const before = this.#made.get(name)
+      const stays = before !== undefined && isDeepStrictEqual(before.settings, settings)
+      made.set(name, stays ? before : { settings, provider: make(settings) })
+    }
+    for (const name of BUILT_IN) {
+      add(name, { ...this.#settings[name], callerKeys: rows.callerKeys.includes(name) }, BUILT_IN_KINDS[name])
+    }
+    for (const row of rows.compatible) add(row.name, row, compatible)
+    add('simulated', undefined, simulated)
+    const before = this.#made
+    this.#made = made
+    this.#list = [...made.values()].map((one) => one.provider)
+    for (const [name, one] of before) if (made.get(name) !== one) void one.provider.retire()
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#list.map((provider) => provider.close()))
+  }
+}
+
+/**
+ * A provider's models as they are asked for here, for listings.
+ * @param known those the price book knows
+ */
+export function askableModels(provider: Provider, known: readonly string[]): readonly string[] {
+  if (BUILT_IN.some((name) => name === provider.name)) return known
+  const { deployments, defaultModel } = provider
+  const own = deployments && deployments.size > 0 ? [...deployments.keys()] : known
+  const shown = defaultModel === '' || own.includes(defaultModel) ? own : [...own, defaultModel]
+  return shown.map((model) => `${provider.name}/${model}`)
 }
 
 export interface Target {

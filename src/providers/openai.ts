@@ -21,9 +21,11 @@ export function openai(settings: ProviderSettings): Provider {
   })
   return {
     name: 'openai',
-    dialects: ['openai.chat'],
+    dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
     simulated: false,
-    configured: settings.apiKey !== '',
+    configured: settings.apiKey !== '' || settings.callerKeys === true,
+    callerKeys: settings.callerKeys === true,
+    priceName: 'openai',
     defaultModel: settings.model,
     setupGuide: 'Set OPENAI_API_KEY in .env file',
     rules: {
@@ -36,10 +38,12 @@ export function openai(settings: ProviderSettings): Provider {
       // From GPT-5.6 on, cache writes are billed without being asked for; before, their rate is the input rate.
       cachesUnasked: true,
     },
+    counts: 'tokenizer',
     capField: 'max_completion_tokens',
     knowsStreamOptions: true,
     freeStatuses: new Set([400, 402, 405, 409, 415, 503]),
     send: (outgoing, listener) => forward.send(outgoing, listener),
+    retire: () => forward.retire(),
     close: () => forward.close(),
   }
 }

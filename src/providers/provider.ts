@@ -1,5 +1,6 @@
 // Provider: an endpoint that speaks a dialect. A value in a list; what it is sent and what it answers pass through as bytes.
 
+import type { Price } from '../core/prices.ts'
 import type { QuoteRules } from '../core/quote.ts'
 import type { HeaderList } from '../wire/dialect.ts'
 
@@ -9,6 +10,15 @@ export interface ProviderSettings {
   readonly apiKey: string
   readonly baseUrl: string
   readonly model: string
+  /** True where callers bring their own keys; then ours is not used. */
+  readonly callerKeys?: boolean
+}
+
+/** A caller's own key for a provider, where and as its SDK put it. */
+export interface CallerKey {
+  readonly headers: HeaderList
+  /** `key=…`, or empty. */
+  readonly query: string
 }
 
 /** A request as it goes upstream. */
@@ -18,6 +28,8 @@ export interface Outgoing {
   readonly path: string
   /** The caller's own headers; the provider drops what is not its business and adds its key. */
   readonly headers: HeaderList
+  /** Sent in place of the provider's own key, where there is one. */
+  readonly callerKey: CallerKey | undefined
   readonly body: Buffer
   readonly model: string
   readonly stream: boolean
@@ -50,11 +62,21 @@ export interface Provider {
   readonly simulated: boolean
   /** False when its key is missing. */
   readonly configured: boolean
+  /** Callers bring their own keys for it. */
+  readonly callerKeys: boolean
+  /** What the price book calls it. */
+  readonly priceName: string
+  /** The price of models that the price book does not know, where that is no reason to refuse them. */
+  readonly unlistedPrice?: Price
+  /** Its own names for models, by those they are asked and priced under. */
+  readonly deployments?: ReadonlyMap<string, string>
   /** The model shown in `/llm/status`. */
   readonly defaultModel: string
   /** What to do to configure it, as one line. */
   readonly setupGuide: string
   readonly rules: QuoteRules
+  /** How its input can be counted: by OpenAI's public tokenizer, or by asking the provider itself. */
+  readonly counts?: 'tokenizer' | 'endpoint'
   /** The field that caps output in its dialect. */
   readonly capField: string
   /** Knows `stream_options.include_usage`. */
@@ -62,5 +84,8 @@ export interface Provider {
   /** Error statuses it is known not to bill, beside those nobody bills. */
   readonly freeStatuses: ReadonlySet<number>
   send(outgoing: Outgoing, listener: Listener): Sending
+  /** Lets the calls under way and those already admitted finish, and then goes of everything. */
+  retire(): Promise<void>
+  /** Ends everything at once. */
   close(): Promise<void>
 }

@@ -2,6 +2,10 @@
 
 import { isRecord } from '../wire/draft.ts'
 import type { Outgoing } from './provider.ts'
+import { COMPLETIONS } from './simulated-completions.ts'
+import { RESPONSES } from './simulated-responses.ts'
+import type { Shape, Speech } from './simulated-shape.ts'
+import { geminiVectors, openaiVectors } from './simulated-vectors.ts'
 
 /** An answer as it goes over the wire. */
 export interface SimulatedAnswer {
@@ -9,24 +13,6 @@ export interface SimulatedAnswer {
   readonly contentType: string
   /** What is sent, one write each. */
   readonly pieces: readonly string[]
-}
-
-/** What is to be said, before it is put in a dialect's shape. */
-interface Speech {
-  readonly id: string
-  readonly model: string
-  readonly words: readonly string[]
-  readonly input: number
-  readonly output: number
-  /** The cap ended it. */
-  readonly cut: boolean
-  readonly withUsage: boolean
-}
-
-interface Shape {
-  whole(speech: Speech): string
-  stream(speech: Speech, asked: Readonly<Record<string, unknown>>): readonly string[]
-  error(status: number, message: string): string
 }
 
 const USUAL_CAP = 1_024
@@ -43,7 +29,7 @@ export function scriptOf(outgoing: Outgoing, fault: string): SimulatedAnswer {
     return { status, contentType: 'application/json', pieces: ['{"choices":[{"me\u0000ssage', '\ufffd\ufffd'] }
   if (fault === 'html') return { status, contentType: 'text/html', pieces: ['<!doctype html><title>Simulated</title>'] }
   const speech = speechOf(outgoing, asked, fault)
-  if (!outgoing.stream) return { status, contentType: 'application/json', pieces: [shape.whole(speech)] }
+  if (!outgoing.stream) return { status, contentType: 'application/json', pieces: [shape.whole(speech, asked)] }
   const events = !outgoing.path.includes(':stream') || /[?&]alt=sse(&|$)/.test(outgoing.path)
   const pieces = shape.stream(speech, asked)
   return events
@@ -57,7 +43,7 @@ function speechOf(outgoing: Outgoing, asked: Readonly<Record<string, unknown>>, 
   const wanted = Number(/^long-(\d{1,6})$/.exec(fault)?.[1] ?? 0)
   const text = wanted > 0 ? 'word '.repeat(wanted).trim() : `You said: ${told === '' ? 'nothing' : told}`
   const words = text.match(/\s*\S+/g) ?? []
-  const said = words.slice(0, Math.max(1, cap))
+  const said = words.slice(0, cap)
   return {
     id: idOf(outgoing.body),
     model: outgoing.model,
@@ -171,6 +157,12 @@ const SHAPES: Readonly<Record<string, Shape>> = {
   'openai.chat': OPENAI,
   'anthropic.messages': ANTHROPIC,
   'gemini.generateContent': GEMINI,
+  'openai.completions': { ...OPENAI, ...COMPLETIONS },
+  'openai.responses': { ...OPENAI, ...RESPONSES },
+  'openai.embeddings': { ...OPENAI, whole: (speech, asked) => openaiVectors(asked, speech) },
+  'gemini.embedContent': { ...GEMINI, whole: (speech, asked) => geminiVectors(asked, speech) },
+  'anthropic.countTokens': { ...ANTHROPIC, whole: ({ input }) => JSON.stringify({ input_tokens: input }) },
+  'gemini.countTokens': { ...GEMINI, whole: ({ input }) => JSON.stringify({ totalTokens: input }) },
 }
 
 function openaiUsage(speech: Speech) {
@@ -218,7 +210,7 @@ function parsed(body: Buffer): Readonly<Record<string, unknown>> {
 
 function capIn(asked: Readonly<Record<string, unknown>>): number {
   const config = isRecord(asked.generationConfig) ? asked.generationConfig : {}
-  const caps = [asked.max_tokens, asked.max_completion_tokens, config.maxOutputTokens].filter(
+  const caps = [asked.max_tokens, asked.max_completion_tokens, asked.max_output_tokens, config.maxOutputTokens].filter(
     (cap) => typeof cap === 'number',
   )
   return caps.length > 0 ? Math.min(...caps) : USUAL_CAP
@@ -226,10 +218,11 @@ function capIn(asked: Readonly<Record<string, unknown>>): number {
 
 /** The text of the last message, whatever the dialect calls it. */
 function lastTold(asked: Readonly<Record<string, unknown>>): string {
-  const messages = Array.isArray(asked.messages) ? asked.messages : Array.isArray(asked.contents) ? asked.contents : []
+  for (const text of [asked.prompt, asked.input]) if (typeof text === 'string') return text
+  const messages = [asked.messages, asked.contents, asked.input].find((some) => Array.isArray(some)) ?? []
   const last: unknown = messages.at(-1)
   if (!isRecord(last)) return ''
-  return textOf(last.content ?? last.parts)
+  return textOf(last.content ?? last.parts ?? last.output)
 }
 
 function textOf(content: unknown): string {

@@ -13,9 +13,21 @@ import { type SimulatedAnswer, scriptOf } from './simulated-script.ts'
 export function simulated(): Provider {
   return {
     name: 'simulated',
-    dialects: ['openai.chat', 'anthropic.messages', 'gemini.generateContent'],
+    dialects: [
+      'openai.chat',
+      'anthropic.messages',
+      'gemini.generateContent',
+      'openai.completions',
+      'openai.embeddings',
+      'openai.responses',
+      'anthropic.countTokens',
+      'gemini.countTokens',
+      'gemini.embedContent',
+    ],
     simulated: true,
     configured: true,
+    callerKeys: false,
+    priceName: 'simulated',
     defaultModel: 'sim/echo',
     setupGuide: '',
     rules: {
@@ -30,6 +42,7 @@ export function simulated(): Provider {
     knowsStreamOptions: true,
     freeStatuses: new Set(),
     send: (outgoing, listener) => new Play(outgoing, listener),
+    retire: async () => {},
     close: async () => {},
   }
 }

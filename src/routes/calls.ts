@@ -22,7 +22,17 @@ export function callRoutes(gate: Gate): Hono<Env> {
   return app
 }
 
-const PATHS = ['/v1/chat/completions', '/v1/messages', '/v1/models/*', '/v1beta/models/*', '/v1alpha/models/*']
+const PATHS = [
+  '/v1/chat/completions',
+  '/v1/messages',
+  '/v1/messages/count_tokens',
+  '/v1/completions',
+  '/v1/embeddings',
+  '/v1/responses',
+  '/v1/models/*',
+  '/v1beta/models/*',
+  '/v1alpha/models/*',
+]
 
 function isCallPath(path: string): boolean {
   return PATHS.some((one) => (one.endsWith('*') ? path.startsWith(one.slice(0, -1)) : path === one))

@@ -14,7 +14,7 @@ import { type Gate, readBody } from '../gate.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Recorder } from '../recorder.ts'
 import type { Store } from '../stores/store.ts'
-import { entryJson, levelJson, quoteJson, refusedJson } from '../views.ts'
+import { entryJson, excessesJson, levelJson, quoteJson, refusedJson } from '../views.ts'
 import { problemResponse, viewerOf } from '../web.ts'
 import { amountJson } from '../wire/figures.ts'
 import { dialectAt } from '../wire/index.ts'
@@ -65,7 +65,10 @@ function status(parts: LlmParts, viewer: Viewer): unknown {
             name: provider.name,
             status: 'configured',
             model: provider.defaultModel,
-            upstream_rate_limits: parts.recorder.upstream(provider.name) ?? null,
+            upstream_rate_limits: parts.recorder.upstreams.newest(provider.name) ?? null,
+            ...(viewer.key === null
+              ? { upstream_rate_limits_by_model: parts.recorder.upstreams.models(provider.name) }
+              : {}),
           }
         : { name: provider.name, status: 'not_configured', setup_guide: provider.setupGuide },
     ),
@@ -74,7 +77,7 @@ function status(parts: LlmParts, viewer: Viewer): unknown {
         ? `${ready.length} provider(s) ready`
         : 'No provider is configured; sim/ models answer without one',
     enforcement: parts.settings.ENFORCEMENT,
-    cost_over_quote: viewer.key === null ? Object.fromEntries(parts.recorder.overQuote) : undefined,
+    ...(viewer.key === null ? excessesJson(parts.recorder.excesses.models()) : {}),
   }
 }
 

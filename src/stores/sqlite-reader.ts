@@ -1,7 +1,5 @@
 // The owner's side of the ledger's second thread: sends questions, matches answers. Never reads the file itself.
 
-import { getCompileCacheDir } from 'node:module'
-import { dirname } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import { type Answers, answer, type Question } from './sqlite-queries.ts'
@@ -78,7 +76,7 @@ export class WorkerReader implements Reader {
   #running(): Worker {
     if (this.#worker) return this.#worker
     const workerData = { path: this.#path, checkpointMs: this.#checkpointMs }
-    const worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url), { workerData, env: workerEnv() })
+    const worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url), { workerData })
     worker.unref()
     worker.on('message', (reply: Reply) => this.#answered(reply))
     worker.on('error', (error) => this.#lost(worker, error))
@@ -103,10 +101,4 @@ export class WorkerReader implements Reader {
     for (const { reject } of this.#asked.values()) reject(unavailable)
     this.#asked.clear()
   }
-}
-
-/** The compile cache of this thread, where it has one: to strip types itself a thread takes 30 MB. Nothing else it needs. */
-function workerEnv(): { NODE_COMPILE_CACHE?: string } {
-  const cache = getCompileCacheDir()
-  return cache === undefined ? {} : { NODE_COMPILE_CACHE: dirname(cache) }
 }

@@ -1,7 +1,16 @@
 // Rows of the SQLite ledger: how entries and levels are bound to statements and read back. Decides nothing.
 
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
-import type { Attempt, CallFacts, Certainty, Ending, Entry, Outcome, UpstreamLimits } from '../core/entry.ts'
+import type {
+  Attempt,
+  CallFacts,
+  Certainty,
+  Ending,
+  Entry,
+  Outcome,
+  UpstreamLimit,
+  UpstreamLimits,
+} from '../core/entry.ts'
 import type { Usage } from '../core/usage.ts'
 
 const FACTS = `call_id, organisation, project, key, user, thread, agent, task, operation, dialect, provider, requested_model,
@@ -236,22 +245,43 @@ function readAttempts(row: Row): readonly Attempt[] {
   return [{ provider: text(row.provider) ?? '', model: text(row.model) ?? '', status: 200, durationMs, error: null }]
 }
 
-/** As a list: the names would be most of it. */
+/** As a list: the names would be most of it. What most answers do not say is at its end, and left off. */
 function storedLimits(limits: UpstreamLimits | null): string | null {
   if (!limits) return null
   const { limitRequests, remainingRequests, resetRequestsMs, limitTokens, remainingTokens, resetTokensMs } = limits
-  return `[${limitRequests},${remainingRequests},${resetRequestsMs},${limitTokens},${remainingTokens},${resetTokensMs}]`
+  const { retryAfterMs, others } = limits
+  let rest = retryAfterMs === null && others.length === 0 ? '' : `,${retryAfterMs}`
+  for (const { name, limit, remaining, resetMs } of others)
+    rest += `,${JSON.stringify(name)},${limit},${remaining},${resetMs}`
+  return `[${limitRequests},${remainingRequests},${resetRequestsMs},${limitTokens},${remainingTokens},${resetTokensMs}${rest}]`
 }
 
+type StoredLimits = readonly (number | string | null)[]
+
 function readLimits(row: Row): UpstreamLimits | null {
-  const list: (number | null)[] | null = JSON.parse(text(row.upstream_limits) ?? 'null')
+  const list: StoredLimits | null = JSON.parse(text(row.upstream_limits) ?? 'null')
   if (!list) return null
+  const others: UpstreamLimit[] = []
+  for (let at = 7; at < list.length; at += 4)
+    others.push({
+      name: String(list[at]),
+      limit: figure(list, at + 1),
+      remaining: figure(list, at + 2),
+      resetMs: figure(list, at + 3),
+    })
   return {
-    limitRequests: list[0] ?? null,
-    remainingRequests: list[1] ?? null,
-    resetRequestsMs: list[2] ?? null,
-    limitTokens: list[3] ?? null,
-    remainingTokens: list[4] ?? null,
-    resetTokensMs: list[5] ?? null,
+    limitRequests: figure(list, 0),
+    remainingRequests: figure(list, 1),
+    resetRequestsMs: figure(list, 2),
+    limitTokens: figure(list, 3),
+    remainingTokens: figure(list, 4),
+    resetTokensMs: figure(list, 5),
+    retryAfterMs: figure(list, 6),
+    others,
   }
+}
+
+function figure(list: StoredLimits, at: number): number | null {
+  const value = list[at]
+  return typeof value === 'number' ? value : null
 }

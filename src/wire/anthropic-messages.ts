@@ -3,15 +3,15 @@
 import type { LevelView } from '../core/meter.ts'
 import type { Problem } from '../core/problem.ts'
 import type { Refusal } from '../core/refusal.ts'
-import { countOf, type Usage, usageOf } from '../core/usage.ts'
-import type { Dialect, Edits, ErrorContext, HeaderList, Metered, Reading } from './dialect.ts'
+import { dearerTier, MessageEvents, readMessage } from './anthropic-usage.ts'
+import type { Dialect, Edits, ErrorContext, HeaderList, Reading, RequestLine } from './dialect.ts'
 import { DocumentTap } from './document.ts'
-import { type Draft, draftOf, eachField, eachObject, isRecord, readMedia, recordOf } from './draft.ts'
+import { type Draft, draftOf, eachField, eachObject, readMedia } from './draft.ts'
 import { inserted, type Splice, spliced } from './edit.ts'
 import { refusalDetails, tightest, timeText } from './figures.ts'
 import { forwardedQuery } from './headers.ts'
 import { Fields, invalid, JsonCursor, type Range } from './json.ts'
-import { type EventMeter, hasValue, SseTap } from './sse.ts'
+import { SseTap } from './sse.ts'
 import { normalisedBytes } from './text.ts'
 
 const BODY = new Fields(
@@ -28,18 +28,38 @@ const BODY = new Fields(
   'cache_control',
   'mcp_servers',
   'container',
+  'fallbacks',
+  'compaction',
   'context_management',
+  'thread',
 )
 const METADATA = new Fields('user_id')
 const MESSAGE = new Fields('content')
-const BLOCK = new Fields('type', 'source', 'content', 'cache_control')
+const BLOCK = new Fields('type', 'source', 'content', 'cache_control', 'tool')
 const TOOL = new Fields('type', 'cache_control')
+const ADDITION = new Fields('definition')
 const CACHE = new Fields('ttl')
+const CONTEXT_MANAGEMENT = new Fields('edits')
+const TYPED = new Fields('type')
 
-/** Tools that the provider runs itself: what they bring back is input that the body does not show. */
-const HOSTED_TOOL = /^(web_search|web_fetch|code_execution|tool_search|mcp_toolset|advisor)/
-/** Parts whose presence alone means the provider may run more than one pass. */
-const UNBOUNDED_PARTS = new Set(['mcp_servers', 'container', 'context_management'])
+/**
+ * Tools that the caller runs. All others are the provider's, the ones not yet known too: what they bring back is input that
+ * the body does not show, and they may cost more than one pass.
+ */
+const CALLERS_TOOL = /^(custom$|bash_|text_editor_|computer_|browser_toolset_|memory_)/
+/** What the provider's own description of one such tool takes, at most: published figures reach 735, with 499 of prompt. */
+const TOKENS_PER_KNOWN_TOOL = 1_500
+/** A set of some twenty-five tools under one name. No figure is published. */
+const TOKENS_PER_TOOLSET = 10_000
+/** Parts whose presence alone means the provider may run more than one pass, or another model. */
+const UNBOUNDED_PARTS = new Set(['mcp_servers', 'container', 'fallbacks', 'compaction'])
+/** Edits of the context that only leave things out. Compaction is a pass of its own. */
+const FREE_EDIT = /^clear_/
+/** The one beta that lifts a bound without a word in the body: answers longer than the model's usual maximum. */
+const LONG_OUTPUT_BETA = /output-300k[\w-]{0,32}/
+/** Names of what makes a call unboundable are for people: a few tell enough. */
+const MOST_NAMES = 8
+const MOST_NAME_CHARACTERS = 64
 
 interface Spots {
   readonly opened: number
@@ -48,12 +68,6 @@ interface Spots {
   cap: Range | null
   speed: string | null
   geo: string | null
-}
-
-/** Speed and place have prices of their own, and no service tier names them: the price book knows them by these words. */
-function dearerTier(speed: unknown, geo: unknown): string | null {
-  const parts = [speed === 'fast' ? 'fast' : '', geo === 'us' ? 'us' : ''].filter((part) => part !== '')
-  return parts.length > 0 ? parts.join('+') : null
 }
 
 export const anthropicMessages: Dialect = {
@@ -72,13 +86,15 @@ export const anthropicMessages: Dialect = {
   rateHeaders,
 }
 
-function read(body: Buffer): Reading {
+function read(body: Buffer, line: RequestLine): Reading {
   const json = new JsonCursor(body)
   const draft = draftOf(normalisedBytes(body))
   const spots: Spots = { opened: json.position + 1, isEmpty: false, model: null, cap: null, speed: null, geo: null }
   const members = eachField(json, BODY, (field) => readMember(json, BODY.names[field] ?? '', draft, spots))
   json.finish()
   spots.isEmpty = members === 0
+  const longOutput = LONG_OUTPUT_BETA.exec(line.header('anthropic-beta') ?? '')
+  if (longOutput) nameUnbounded(draft, longOutput[0])
   draft.serviceTier = dearerTier(spots.speed, spots.geo) ?? draft.serviceTier
   if (draft.model === '') throw invalid('model', 'is required')
   return { ask: draft, asksForUsage: true, edit: (edits) => edit(body, spots, edits) }
@@ -87,7 +103,7 @@ function read(body: Buffer): Reading {
 function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots): void {
   if (UNBOUNDED_PARTS.has(name)) {
     const value = json.text(json.skip())
-    if (value !== 'null' && value !== '[]') draft.unbounded.push(name)
+    if (value !== 'null' && value !== '[]') nameUnbounded(draft, name)
     return
   }
   switch (name) {
@@ -127,39 +143,90 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       spots.geo = json.stringOrNull()
       return
     case 'cache_control':
-      readCacheControl(json, draft)
+      return readCacheControl(json, draft)
+    case 'context_management':
+      return readContextManagement(json, draft)
+    case 'thread':
+      return readThread(json, draft)
   }
 }
 
-/** A string, or blocks; blocks may hold blocks (tool results). The cursor bounds how deep. */
+/** A string, blocks, or one block; blocks may hold blocks (tool results). The cursor bounds how deep. */
 function readContent(json: JsonCursor, draft: Draft): void {
-  eachObject(json, () => {
-    let type: string | null = null
-    let sourceBytes = 0
-    eachField(json, BLOCK, (field) => {
-      const name = BLOCK.names[field]
-      if (name === 'type') type = json.stringOrNull()
-      else if (name === 'content') readContent(json, draft)
-      else if (name === 'cache_control') readCacheControl(json, draft)
-      else {
-        const before = draft.textBytes
-        readMedia(json, draft)
-        sourceBytes = before - draft.textBytes
-      }
-    })
-    if (type === 'image') draft.images++
-    else if (type === 'document' || type === 'container_upload') draft.unsizedInput = true
-    else draft.textBytes += sourceBytes
+  if (json.peek() === '{') readBlock(json, draft)
+  else eachObject(json, () => readBlock(json, draft))
+}
+
+function readBlock(json: JsonCursor, draft: Draft): void {
+  let type: string | null = null
+  let sourceBytes = 0
+  eachField(json, BLOCK, (field) => {
+    const name = BLOCK.names[field]
+    if (name === 'type') type = json.stringOrNull()
+    else if (name === 'content') readContent(json, draft)
+    else if (name === 'cache_control') readCacheControl(json, draft)
+    else if (name === 'tool') readToolChange(json, draft)
+    else {
+      const before = draft.textBytes
+      readMedia(json, draft)
+      sourceBytes = before - draft.textBytes
+    }
   })
+  if (type === 'image') draft.images++
+  else if (type === 'document' || type === 'container_upload') draft.unsizedInput = true
+  else draft.textBytes += sourceBytes
+}
+
+/** A tool that joins in the middle of a conversation, or one named that leaves it. */
+function readToolChange(json: JsonCursor, draft: Draft): void {
+  if (json.peek() === '{') eachField(json, ADDITION, () => readTool(json, draft))
+  else json.skip()
 }
 
 function readTool(json: JsonCursor, draft: Draft): void {
   draft.tools = true
+  if (json.peek() !== '{') {
+    json.skip()
+    return
+  }
   eachField(json, TOOL, (field) => {
     if (TOOL.names[field] === 'cache_control') return readCacheControl(json, draft)
     const type = json.stringOrNull()
-    if (type !== null && HOSTED_TOOL.test(type)) draft.unbounded.push(type.slice(0, 64))
+    if (type === null || type === 'custom') return
+    if (!CALLERS_TOOL.test(type)) nameUnbounded(draft, type)
+    draft.textBytes += type.includes('_toolset') ? TOKENS_PER_TOOLSET : TOKENS_PER_KNOWN_TOOL
   })
+}
+
+function readContextManagement(json: JsonCursor, draft: Draft): void {
+  if (json.peek() !== '{') {
+    json.skip()
+    return
+  }
+  eachField(json, CONTEXT_MANAGEMENT, () =>
+    eachObject(json, () =>
+      eachField(json, TYPED, () => {
+        const type = json.stringOrNull()
+        if (type !== null && !FREE_EDIT.test(type)) nameUnbounded(draft, type)
+      }),
+    ),
+  )
+}
+
+/** A thread that goes on: what it holds already is input that the body does not show. */
+function readThread(json: JsonCursor, draft: Draft): void {
+  if (json.peek() !== '{') {
+    json.skip()
+    return
+  }
+  eachField(json, TYPED, () => {
+    if (json.stringOrNull() !== 'create') draft.unsizedInput = true
+  })
+}
+
+function nameUnbounded(draft: Draft, name: string): void {
+  const short = name.slice(0, MOST_NAME_CHARACTERS)
+  if (draft.unbounded.length < MOST_NAMES && !draft.unbounded.includes(short)) draft.unbounded.push(short)
 }
 
 function readCacheControl(json: JsonCursor, draft: Draft): void {
@@ -181,96 +248,6 @@ function edit(body: Buffer, spots: Spots, edits: Edits): Buffer {
     splices.push(spots.cap ? { ...spots.cap, text } : inserted(spots.opened, `"max_tokens":${text}`, spots.isEmpty))
   }
   return spliced(body, splices)
-}
-
-const ANSWER = new Fields('usage', 'model', 'type')
-
-function readMessage(document: Buffer): Metered | undefined {
-  const json = new JsonCursor(document)
-  let usage: unknown
-  let model: string | null = null
-  eachField(json, ANSWER, (field) => {
-    const name = ANSWER.names[field]
-    if (name === 'usage') usage = JSON.parse(json.text(json.skip()))
-    else if (name === 'model') model = json.stringOrNull()
-    else json.skip()
-  })
-  json.finish()
-  return isRecord(usage) ? normalise(usage, model) : undefined
-}
-
-/** Anthropic's input classes are disjoint already. Cache writes it does not split by lifetime are five-minute ones. */
-function normalise(counts: Readonly<Record<string, unknown>>, model: string | null): Metered {
-  const written = countOf(counts.cache_creation_input_tokens)
-  const lifetimes = recordOf(counts.cache_creation)
-  const cacheWrite1h = Math.min(countOf(lifetimes.ephemeral_1h_input_tokens), Math.max(written, 0))
-  const usage: Usage = usageOf({
-    input: countOf(counts.input_tokens),
-    cacheRead: countOf(counts.cache_read_input_tokens),
-    cacheWrite5m: written - cacheWrite1h,
-    cacheWrite1h,
-    output: countOf(counts.output_tokens),
-    webSearches: countOf(recordOf(counts.server_tool_use).web_search_requests),
-    requests: 1,
-  })
-  return {
-    usage,
-    reasoningTokens: countOf(recordOf(counts.output_tokens_details).thinking_tokens),
-    model,
-    serviceTier:
-      dearerTier(counts.speed, counts.inference_geo) ??
-      (typeof counts.service_tier === 'string' ? counts.service_tier : null),
-  }
-}
-
-const USAGE = Buffer.from('"usage"')
-const STOP = Buffer.from('message_stop')
-const ERROR = Buffer.from('"error"')
-
-class MessageEvents implements EventMeter {
-  terminated = false
-  finished = false
-  failed = false
-  /** Usage as last said, field by field: later events repeat some, are null in others, and never add up. */
-  #counts: Record<string, unknown> | undefined
-  #model: string | null = null
-
-  mayMatter(chunk: Buffer): boolean {
-    return hasValue(chunk, USAGE) || chunk.includes(STOP) || chunk.includes(ERROR)
-  }
-
-  data(payload: Buffer): boolean {
-    if (!this.mayMatter(payload)) return false
-    try {
-      this.#event(JSON.parse(payload.toString()))
-    } catch {
-      // Not an event: passed on as it is.
-    }
-    return false
-  }
-
-  metered(): Metered | undefined {
-    return this.#counts ? normalise(this.#counts, this.#model) : undefined
-  }
-
-  #event(event: unknown): void {
-    if (!isRecord(event)) return
-    if (event.type === 'message_start') {
-      const message = recordOf(event.message)
-      this.#model = typeof message.model === 'string' ? message.model : null
-      this.#overwrite(message.usage)
-    } else if (event.type === 'message_delta') {
-      this.#overwrite(event.usage)
-      this.finished ||= typeof recordOf(event.delta).stop_reason === 'string'
-    } else if (event.type === 'message_stop') this.terminated = this.finished = true
-    else if (event.type === 'error') this.failed = true
-  }
-
-  #overwrite(usage: unknown): void {
-    if (!isRecord(usage)) return
-    const said = Object.entries(usage).filter(([, value]) => value !== null)
-    this.#counts = { ...this.#counts, ...Object.fromEntries(said) }
-  }
 }
 
 /** Types of errors by status, as Anthropic's own API names them. */

@@ -34,9 +34,17 @@ export interface Reading {
   edit(edits: Edits): Buffer
 }
 
+/** A part of what an answer used, that is priced by itself. */
+export interface Share {
+  readonly usage: Usage
+  readonly model: string | null
+}
+
 /** What an answer said it used, in disjoint classes. */
 export interface Metered {
   readonly usage: Usage
+  /** What was used beside that: by other models, or in passes of their own. */
+  readonly also?: readonly Share[]
   readonly reasoningTokens: number
   readonly model: string | null
   readonly serviceTier: string | null

@@ -161,7 +161,8 @@ function readConfig(json: JsonCursor, draft: Draft, spots: Spots): void {
   config.isEmpty = members === 0
 }
 
-function readContent(json: JsonCursor, draft: Draft): void {
+/** One content: a message, or what is to be embedded. */
+export function readContent(json: JsonCursor, draft: Draft): void {
   draft.messages++
   eachField(json, CONTENT, () => {
     if (json.peek() === '{') readPart(json, draft)

@@ -1,17 +1,34 @@
 // The dialects there are, and the paths they are asked at.
 
+import { anthropicCountTokens } from './anthropic-count-tokens.ts'
 import { anthropicMessages } from './anthropic-messages.ts'
 import type { Dialect } from './dialect.ts'
+import { geminiCountTokens } from './gemini-count-tokens.ts'
+import { geminiEmbed } from './gemini-embed.ts'
 import { geminiGenerate } from './gemini-generate.ts'
 import { openaiChat } from './openai-chat.ts'
+import { openaiCompletions } from './openai-completions.ts'
+import { openaiEmbeddings } from './openai-embeddings.ts'
+import { openaiResponses } from './openai-responses.ts'
 
-const GEMINI_PATH = /\/v1(beta|alpha)?\/models\/.+:(generateContent|streamGenerateContent)$/
+const GEMINI_PATH = /\/v1(?:beta|alpha)?\/models\/.+:(\w+)$/
+const GEMINI_METHODS: ReadonlyMap<string, Dialect> = new Map([
+  ['generateContent', geminiGenerate],
+  ['streamGenerateContent', geminiGenerate],
+  ['countTokens', geminiCountTokens],
+  ['embedContent', geminiEmbed],
+  ['batchEmbedContents', geminiEmbed],
+])
 
 /** The dialect of an LLM call, by its path; undefined for any other path. */
 export function dialectAt(path: string): Dialect | undefined {
   if (path.endsWith('/chat/completions')) return openaiChat
   if (path.endsWith('/v1/messages')) return anthropicMessages
-  return GEMINI_PATH.test(path) ? geminiGenerate : undefined
+  if (path.endsWith('/v1/messages/count_tokens')) return anthropicCountTokens
+  if (path.endsWith('/v1/embeddings')) return openaiEmbeddings
+  if (path.endsWith('/v1/completions')) return openaiCompletions
+  if (path.endsWith('/responses')) return openaiResponses
+  return GEMINI_METHODS.get(GEMINI_PATH.exec(path)?.[1] ?? '')
 }
 
 /** The dialect in whose shape a path without a call of its own is answered. */
@@ -22,8 +39,14 @@ export function nearestDialect(path: string): Dialect {
 
 const DIALECTS = {
   'openai.chat': openaiChat,
+  'openai.completions': openaiCompletions,
+  'openai.embeddings': openaiEmbeddings,
+  'openai.responses': openaiResponses,
   'anthropic.messages': anthropicMessages,
+  'anthropic.countTokens': anthropicCountTokens,
   'gemini.generateContent': geminiGenerate,
+  'gemini.countTokens': geminiCountTokens,
+  'gemini.embedContent': geminiEmbed,
 } as const satisfies Record<string, Dialect>
 
 export type DialectName = keyof typeof DIALECTS

@@ -43,7 +43,7 @@ const PART = new Fields('image_url', 'input_audio', 'file')
 const TOOL = new Fields('type')
 
 /** Where in a body the things lie that may be edited. */
-interface Spots {
+export interface Spots {
   /** Right after the outermost brace. */
   readonly opened: number
   isEmpty: boolean
@@ -86,7 +86,7 @@ function read(body: Buffer): Reading {
   json.finish()
   spots.isEmpty = members === 0
   if (draft.model === '') throw invalid('model', 'is required')
-  return { ask: draft, asksForUsage: spots.asksForUsage, edit: (edits) => edit(body, spots, edits) }
+  return { ask: draft, asksForUsage: spots.asksForUsage, edit: (edits) => editChat(body, spots, edits) }
 }
 
 function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots): void {
@@ -138,7 +138,7 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
   }
 }
 
-function readStreamOptions(json: JsonCursor, spots: Spots): void {
+export function readStreamOptions(json: JsonCursor, spots: Spots): void {
   const start = json.position
   if (json.peek() !== '{') {
     if (json.peek() !== 'n') throw invalid('stream_options', 'must be an object')
@@ -183,7 +183,8 @@ function readTool(json: JsonCursor, draft: Draft): void {
   })
 }
 
-function edit(body: Buffer, spots: Spots, edits: Edits): Buffer {
+/** Also for completions, whose bodies have the same spots. */
+export function editChat(body: Buffer, spots: Spots, edits: Edits): Buffer {
   const splices: Splice[] = []
   const added: string[] = []
   if (edits.model !== undefined && spots.model) splices.push({ ...spots.model, text: JSON.stringify(edits.model) })
@@ -203,11 +204,14 @@ function edit(body: Buffer, spots: Spots, edits: Edits): Buffer {
   return spliced(body, splices)
 }
 
-const ANSWER = new Fields('choices', 'usage', 'model', 'service_tier', 'error')
+const ANSWER = new Fields('choices', 'usage', 'x_groq', 'model', 'service_tier', 'error')
+const X_GROQ = new Fields('usage')
 const CHOICE = new Fields('finish_reason')
 
 interface Answer {
   readonly metered: Metered | undefined
+  /** Its usage stands where `stream_options` puts it. */
+  readonly asAsked: boolean
   readonly choices: number
   readonly finished: boolean
   readonly failed: boolean
@@ -216,6 +220,7 @@ interface Answer {
 /** Reads an answer, or one chunk of it. Only what stands at the top level counts: a model's own words never do. */
 function readAnswer(json: JsonCursor, bytes: Buffer): Answer {
   let usage: unknown = null
+  let groqUsage: unknown = null
   let model: string | null = null
   let serviceTier: string | null = null
   let choices = 0
@@ -224,6 +229,7 @@ function readAnswer(json: JsonCursor, bytes: Buffer): Answer {
   eachField(json, ANSWER, (field) => {
     const name = ANSWER.names[field]
     if (name === 'usage') usage = valueAt(bytes, json.skip())
+    else if (name === 'x_groq') groqUsage = readGroqUsage(json, bytes)
     else if (name === 'model') model = json.stringOrNull()
     else if (name === 'service_tier') serviceTier = json.stringOrNull()
     else if (name === 'error') failed = json.text(json.skip()) !== 'null'
@@ -237,7 +243,21 @@ function readAnswer(json: JsonCursor, bytes: Buffer): Answer {
     }
   })
   json.finish()
-  return { metered: isRecord(usage) ? normalise(usage, model, serviceTier) : undefined, choices, finished, failed }
+  const asAsked = isRecord(usage)
+  const counts = asAsked ? usage : groqUsage
+  const metered = isRecord(counts) ? normalise(counts, model, serviceTier) : undefined
+  return { metered, asAsked, choices, finished, failed }
+}
+
+/** Groq's own place for usage, in streams that were not asked for it; the others have the same figures twice. */
+function readGroqUsage(json: JsonCursor, bytes: Buffer): unknown {
+  let usage: unknown = null
+  if (json.peek() !== '{') json.skip()
+  else
+    eachField(json, X_GROQ, () => {
+      usage = valueAt(bytes, json.skip())
+    })
+  return usage
 }
 
 function valueAt(bytes: Buffer, { start, end }: Range): unknown {
@@ -245,7 +265,11 @@ function valueAt(bytes: Buffer, { start, end }: Range): unknown {
   return JSON.parse(bytes.toString('latin1', start, end))
 }
 
-/** OpenAI's counts hold their parts inside; ours are disjoint. Parts that contradict their total are cut to fit. */
+/**
+ * OpenAI's counts hold their parts inside; ours are disjoint. Parts that contradict their total are cut to fit. Tokens that
+ * are in the total and in neither half were used as well: sound that is larger than its half could hold or is all that is
+ * missing (Voxtral), and else reasoning, named (xAI) or not (Gemini's OpenAI endpoint).
+ */
 function normalise(
   usage: Readonly<Record<string, unknown>>,
   model: string | null,
@@ -257,19 +281,25 @@ function normalise(
   const completion = countOf(usage.completion_tokens)
   const cacheRead = Math.min(countOf(inputDetails.cached_tokens), prompt)
   const cacheWrite5m = Math.min(countOf(inputDetails.cache_write_tokens), prompt - cacheRead)
-  const audioInput = Math.min(countOf(inputDetails.audio_tokens), prompt - cacheRead - cacheWrite5m)
+  const audio = countOf(inputDetails.audio_tokens)
+  const beside = Math.max(0, countOf(usage.total_tokens) - prompt - completion)
+  const reasoning = countOf(outputDetails.reasoning_tokens)
+  const unnamed = Math.max(0, beside - reasoning)
+  const audioBeside = audio > prompt || audio === unnamed ? Math.min(audio, unnamed) : 0
+  const reasoningBeside = beside - audioBeside
+  const audioInside = Math.min(audio - audioBeside, prompt - cacheRead - cacheWrite5m)
   const audioOutput = Math.min(countOf(outputDetails.audio_tokens), completion)
   return {
     usage: usageOf({
-      input: prompt - cacheRead - cacheWrite5m - audioInput,
+      input: prompt - cacheRead - cacheWrite5m - audioInside,
       cacheRead,
       cacheWrite5m,
-      audioInput,
-      output: completion - audioOutput,
+      audioInput: audioInside + audioBeside,
+      output: completion - audioOutput + reasoningBeside,
       audioOutput,
       requests: 1,
     }),
-    reasoningTokens: countOf(outputDetails.reasoning_tokens),
+    reasoningTokens: Math.max(reasoning, reasoningBeside),
     model,
     serviceTier,
   }
@@ -301,7 +331,7 @@ class ChatEvents implements EventMeter {
       this.#last = answer.metered ?? this.#last
       this.finished ||= answer.finished
       this.failed ||= answer.failed
-      return answer.choices === 0 && answer.metered !== undefined
+      return answer.choices === 0 && answer.asAsked
     } catch {
       return false
     }

@@ -276,6 +276,26 @@ describe('figures', () => {
     })
     expect(await stage.page('/v1/models/gpt-4o')).toMatchObject({ id: 'gpt-4o', object: 'model' })
     expect(await stage.page('/v1/models/sim/echo')).toMatchObject({ id: 'sim/echo' })
+    const { models } = await stage.page<{ models: { name: string }[] }>('/v1beta/models')
+    const names = models.map(({ name }) => name)
+    expect(names).toContain('models/gemini-embedding-001')
+    expect(names).not.toContain('models/gpt-4o')
+    expect(await stage.page('/v1beta/models?pageSize=2&pageToken=1')).toEqual({
+      models: models.slice(1, 3),
+      nextPageToken: '3',
+    })
+    expect(await stage.page('/v1beta/models/gemini-embedding-001')).toEqual({
+      name: 'models/gemini-embedding-001',
+      displayName: 'gemini-embedding-001',
+      inputTokenLimit: 2_048,
+      outputTokenLimit: 0,
+      supportedGenerationMethods: ['embedContent', 'countTokens'],
+    })
+    expect(await stage.page('/v1/models', { headers: { 'x-goog-api-client': 'google-genai-sdk' } })).toEqual({ models })
+    const missing = await stage.fetch('in process', '/v1beta/models/gpt-4o', {
+      headers: { 'x-goog-api-key': 'alice-secret-alice' },
+    })
+    expect([missing.status, await missing.json()]).toMatchObject([404, { error: { status: 'NOT_FOUND' } }])
     expect((await stage.fetch('in process', '/healthz')).status).toBe(200)
     expect((await stage.fetch('in process', '/readyz')).status).toBe(200)
     stage.app.gate.close()

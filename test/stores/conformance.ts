@@ -305,6 +305,11 @@ function ledgerSuite(kind: Kind): void {
         limitTokens: 4,
         remainingTokens: 5,
         resetTokensMs: 6,
+        retryAfterMs: 7,
+        others: [
+          { name: 'input-tokens', limit: 8, remaining: 9, resetMs: null },
+          { name: 'tokens-month', limit: null, remaining: 10, resetMs: 11 },
+        ],
       },
     })
     await store.reserve([{ facts, charges: [], expiresAtMs: at(1000).monoMs }], at())

@@ -41,6 +41,13 @@ export interface Recording extends Listed {
 /** True where the recordings are at hand. */
 export const HAS_RECORDINGS = existsSync(new URL('index.json', FOLDER))
 
+/** The APIs that there are recordings of. */
+export function recordedApis(): string[] {
+  if (!HAS_RECORDINGS) return []
+  const index: Listed[] = JSON.parse(readFileSync(new URL('index.json', FOLDER), 'utf8'))
+  return [...new Set(index.map(({ api }) => api))]
+}
+
 /** Every recorded exchange of an API; none where the folder is absent. */
 export function recordingsOf(api: string): Recording[] {
   if (!HAS_RECORDINGS) return []

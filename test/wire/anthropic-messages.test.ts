@@ -16,20 +16,8 @@ const lengthOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 const EPHEMERAL = { cache_control: { type: 'ephemeral' } }
 const HOUR = { cache_control: { type: 'ephemeral', ttl: '1h' } }
 const FIVE = { cache_control: { ttl: '5m' } }
-
-describe('the usage', () => {
-  test.each([
-    [{ service_tier: 'standard', speed: 'fast', inference_geo: 'us' }, 'fast+us'],
-    [{ service_tier: 'standard', speed: 'fast' }, 'fast'],
-    [{ service_tier: 'standard', speed: 'standard', inference_geo: 'global' }, 'standard'],
-  ])('%j is priced as %s', (more, tier) => {
-    const tap = anthropicMessages.tap(false, 'application/json', false)
-    const usage = { input_tokens: 1, output_tokens: 1, ...more }
-    tap.push(Buffer.from(JSON.stringify({ type: 'message', model: 'claude-sonnet-5', usage })))
-    tap.end()
-    expect(tap.metered()?.serviceTier).toBe(tier)
-  })
-})
+const COMPACT = 'compact_20260112'
+const manages = (...types: string[]) => ({ context_management: { edits: types.map((type) => ({ type })) } })
 
 describe('the ask', () => {
   test('of a bare call is its model, its cap, its bytes and its messages', () => {
@@ -61,7 +49,18 @@ describe('the ask', () => {
     ['no MCP servers', { mcp_servers: [] }, { unbounded: [] }],
     ['a container', { container: 'c_1' }, { unbounded: ['container'] }],
     ['a container of null', { container: null }, { unbounded: [] }],
-    ['context management', { context_management: { edits: [] } }, { unbounded: ['context_management'] }],
+    ['fallbacks', { fallbacks: [{ model: 'x' }] }, { unbounded: ['fallbacks'] }],
+    ['fallbacks of the provider', { fallbacks: 'default' }, { unbounded: ['fallbacks'] }],
+    ['no fallbacks', { fallbacks: null }, { unbounded: [] }],
+    ['compaction at once', { compaction: { type: 'summarize' } }, { unbounded: ['compaction'] }],
+    ['compaction when it is due', manages('clear_thinking_20251015', COMPACT), { unbounded: [COMPACT] }],
+    ['context that is only cleared', manages('clear_tool_uses_20250919'), { unbounded: [] }],
+    ['an edit of the context nobody knows', manages('dream_20270101'), { unbounded: ['dream_20270101'] }],
+    ['context management of nothing', { context_management: { edits: [] } }, { unbounded: [] }],
+    ['context management of null', { context_management: null }, { unbounded: [] }],
+    ['a new thread', { thread: { type: 'create' } }, { unsizedInput: false }],
+    ['no thread', { thread: null }, { unsizedInput: false }],
+    ['a thread that goes on', { thread: { previous_message_id: 'm', type: 'continue' } }, { unsizedInput: true }],
     ['several messages', { messages: [{ content: 'a' }, { content: [] }, {}, null] }, { messages: 3 }],
   ])('with %s', (_name, more, expected) => {
     expect(askOf(more)).toMatchObject(expected)
@@ -74,8 +73,54 @@ describe('the ask', () => {
     'tool_search_tool_regex_20251119',
     'mcp_toolset',
     'advisor_20260301',
+    'not_known_20270101',
   ])('with the hosted tool %s has no bound', (type) => {
     expect(askOf({ tools: [{ name: 'f' }, { type }] })).toMatchObject({ tools: true, unbounded: [type] })
+    const definition = { type: 'tool_definition', definition: { name: 'x', type } }
+    const added = says({ type: 'tool_addition', tool: definition })
+    expect(askOf(added), 'in the middle of a conversation').toMatchObject({ tools: true, unbounded: [type] })
+  })
+
+  test.each([
+    ['bash_20250124', 1_500],
+    ['text_editor_20250728', 1_500],
+    ['computer_20251124', 1_500],
+    ['memory_20250818', 1_500],
+    ['browser_toolset_20260801', 10_000],
+    ['computer_toolset_20260801', 10_000],
+    ['custom', 0],
+    [null, 0],
+  ])("the caller's tool %s has a bound, with room for a description that the body does not hold", (type, room) => {
+    const more = { tools: [{ type, name: 'f' }] }
+    const textBytes = lengthOf({ ...BARE, ...more }) + room
+    expect(askOf(more)).toMatchObject({ tools: true, unbounded: [], textBytes })
+  })
+
+  test('a tool that is only named has been counted where it stands', () => {
+    const tool = { type: 'tool_reference', name: 'web_search' }
+    expect(askOf(says({ type: 'tool_removal', tool }, { type: 'tool_addition', tool: null }))).toMatchObject({
+      tools: false,
+      unbounded: [],
+    })
+  })
+
+  test('names few of the things that have no bound, once each and briefly', () => {
+    const typed = (kinds: number) =>
+      Array.from({ length: 100 }, (_, each) => ({ type: `${each % kinds}-${'x'.repeat(100)}` }))
+    const { unbounded } = askOf({ tools: typed(50) })
+    expect(unbounded).toHaveLength(8)
+    expect(askOf({ tools: typed(3) }).unbounded).toHaveLength(3)
+    expect(Math.max(...unbounded.map((name) => name.length))).toBe(64)
+  })
+
+  test.each([
+    ['output-300k-2026-03-24', ['output-300k-2026-03-24']],
+    ['context-1m-2025-08-07, output-300k-2026-03-24,x', ['output-300k-2026-03-24']],
+    ['interleaved-thinking-2025-05-14,context-management-2025-06-27,compact-2026-01-12', []],
+  ])('with the betas %s', (betas, unbounded) => {
+    const header = (name: string) => (name === 'anthropic-beta' ? betas : undefined)
+    const { ask } = anthropicMessages.read(Buffer.from(JSON.stringify(BARE)), { ...LINE, header })
+    expect(ask.unbounded).toEqual(unbounded)
   })
 
   test.each([
@@ -131,6 +176,10 @@ describe('the ask', () => {
   test.each([
     ['a document', { type: 'document', source: inline }],
     ['a document in a tool result', { type: 'tool_result', content: [{ type: 'document', source: inline }] }],
+    [
+      'a document that was fetched',
+      { type: 'web_fetch_tool_result', content: { type: 'web_fetch_result', content: { type: 'document' } } },
+    ],
     ['a file for a container', { type: 'container_upload', file_id: 'f' }],
   ])('with %s has no size', (_name, part) => {
     expect(askOf(says(part))).toMatchObject({ unsizedInput: true, images: 0 })

@@ -5,15 +5,22 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { costOf } from '../../src/core/prices.ts'
 import { type QuoteRules, quote } from '../../src/core/quote.ts'
-import { inputTokens, outputTokens } from '../../src/core/usage.ts'
+import { inputTokens, outputTokens, usageSum } from '../../src/core/usage.ts'
 import { anthropic } from '../../src/providers/anthropic.ts'
+import { compatible } from '../../src/providers/compatible.ts'
+import { PRESET_NAMES, presetRow } from '../../src/providers/compatible-presets.ts'
 import { gemini } from '../../src/providers/gemini.ts'
 import { openai } from '../../src/providers/openai.ts'
 import { createPriceBook } from '../../src/providers/prices.ts'
+import { anthropicCountTokens } from '../../src/wire/anthropic-count-tokens.ts'
 import { anthropicMessages } from '../../src/wire/anthropic-messages.ts'
 import type { Dialect, Metered, Tap } from '../../src/wire/dialect.ts'
+import { geminiEmbed } from '../../src/wire/gemini-embed.ts'
 import { geminiGenerate } from '../../src/wire/gemini-generate.ts'
 import { openaiChat } from '../../src/wire/openai-chat.ts'
+import { openaiCompletions } from '../../src/wire/openai-completions.ts'
+import { openaiEmbeddings } from '../../src/wire/openai-embeddings.ts'
+import { openaiResponses } from '../../src/wire/openai-responses.ts'
 import { cutAt, HAS_RECORDINGS, type Recording, recordingsOf } from '../support/recordings.ts'
 import { lineTo } from './samples.ts'
 import { bytewise, type Fed, feed } from './streams.ts'
@@ -23,6 +30,12 @@ const SEPTEMBER = Date.parse('2026-09-01T12:00:00Z')
 const SETTINGS = { defaultMaxOutputTokens: 4_096, tokenReservation: 'estimate' } as const
 const UNUSED = { apiKey: '', baseUrl: 'http://127.0.0.1:9', model: '' }
 const book = createPriceBook()
+const PRESET_RULES: ReadonlyMap<string, QuoteRules> = new Map(
+  PRESET_NAMES.map((name) => {
+    const row = { ...presetRow(name), baseUrl: UNUSED.baseUrl, name, missingVariable: undefined, callerKeys: false }
+    return [name, compatible(row).rules]
+  }),
+)
 
 /** Why some recordings do not come out as expected: by cause, the files. */
 type Causes = Readonly<Record<string, readonly string[]>>
@@ -31,6 +44,8 @@ interface Corpus {
   readonly api: string
   readonly dialect: Dialect
   readonly rules: QuoteRules
+  /** True where calls to compatible endpoints are quoted by their own rules. */
+  readonly presets?: true
   readonly count: number
   /** Usage that differs from the other party's. */
   readonly usage: Causes
@@ -57,36 +72,57 @@ const CORPORA: readonly Corpus[] = [
         'azure-chat-sse-200-grok-4-1-fast-non-reasoning-80271dea.json',
         'openrouter-chat-json-200-google-gemini-2-5-flash-64aff6e6.json',
       ],
-      'later: Mistral counts sound beside the prompt': [
+      'Mistral counts sound beside the prompt, where the other party does not look': [
         'mistral-chat-json-200-voxtral-small-latest-69c778d7.json',
         'mistral-chat-json-200-voxtral-small-latest-e7268617.json',
       ],
-      'later: Groq, not asked for usage, says it in x_groq alone': ['groq-chat-sse-200-llama3-8b-8192-98ef4359.json'],
-      'later: xAI counts reasoning beside the output': [
-        'xai-chat-json-200-grok-3-mini-7d5dc181.json',
-        'xai-chat-json-200-grok-3-mini-d9a6d935.json',
-        'xai-chat-json-200-grok-4-0709-22e1b444.json',
-        'xai-chat-json-200-grok-4-0709-e8a1e33e.json',
-        'xai-chat-sse-200-grok-3-mini-9c8a8e4f.json',
-        'xai-chat-sse-200-grok-3-mini-bd7f0bf3.json',
-      ],
     },
     modelInPath: 9,
-    exceeded: {
-      'later: xAI puts a prompt of its own before the tools': [
-        'xai-chat-json-200-grok-4-0709-22e1b444.json',
-        'xai-chat-json-200-grok-4-0709-e8a1e33e.json',
+    presets: true,
+    exceeded: {},
+    withUsage: 152,
+    asked: { bounded: 124, withoutPrice: 30, unbounded: 3, trimmed: 8, withoutUsage: 30 },
+  },
+  {
+    api: 'openai.responses',
+    dialect: openaiResponses,
+    rules: openai(UNUSED).rules,
+    count: 65,
+    usage: {
+      'the other party does not look among the output for searches, nor where xAI counts them': [
+        'deepseek-responses-json-200-deepseek-v4-flash-ba279545.json',
+        'openai-responses-sse-200-gpt-5-80e7a46a.json',
+        'openai-responses-sse-200-gpt-5-e13dfa2a.json',
+        'openai-responses-sse-200-gpt-5-mini-4546f041.json',
+        'xai-responses-json-200-grok-4-3-5c55ef17.json',
+        'xai-responses-sse-200-grok-4-fast-reasoning-0f20b13a.json',
+        'xai-responses-sse-200-grok-4-fast-reasoning-3b56b469.json',
       ],
     },
-    withUsage: 152,
-    asked: { bounded: 123, withoutPrice: 30, unbounded: 3, trimmed: 8, withoutUsage: 31 },
+    modelInPath: 0,
+    exceeded: {},
+    withUsage: 59,
+    asked: { bounded: 38, withoutPrice: 5, unbounded: 8, trimmed: 1, withoutUsage: 4 },
   },
   {
     api: 'anthropic.messages',
     dialect: anthropicMessages,
     rules: anthropic(UNUSED).rules,
     count: 66,
-    usage: {},
+    usage: {
+      'it leaves out the passes of advisors': [
+        'anthropic-anthropic-messages-json-200-claude-sonnet-4-6-42ba03c9.json',
+        'anthropic-anthropic-messages-json-200-claude-sonnet-5-2b02c4d2.json',
+        'anthropic-anthropic-messages-json-200-claude-sonnet-5-788b10cb.json',
+        'anthropic-anthropic-messages-sse-200-claude-sonnet-4-6-9baa70e7.json',
+      ],
+      'it leaves out passes that compacted the context': [
+        'anthropic-anthropic-messages-json-200-claude-opus-4-6-a2e0658b.json',
+        'anthropic-anthropic-messages-json-200-claude-sonnet-4-6-00079f23.json',
+        'anthropic-anthropic-messages-sse-200-claude-opus-4-6-57ec62ca.json',
+        'anthropic-anthropic-messages-sse-200-claude-sonnet-4-6-379dd827.json',
+      ],
+    },
     modelInPath: 7,
     exceeded: {},
     withUsage: 60,
@@ -102,6 +138,57 @@ const CORPORA: readonly Corpus[] = [
     exceeded: {},
     withUsage: 61,
     asked: { bounded: 36, withoutPrice: 0, unbounded: 10, trimmed: 14, withoutUsage: 3 },
+  },
+  {
+    api: 'openai.completions',
+    dialect: openaiCompletions,
+    rules: openai(UNUSED).rules,
+    count: 15,
+    usage: {},
+    modelInPath: 0,
+    exceeded: {},
+    withUsage: 9,
+    asked: { bounded: 9, withoutPrice: 7, unbounded: 0, trimmed: 0, withoutUsage: 6 },
+  },
+  {
+    api: 'openai.embeddings',
+    dialect: openaiEmbeddings,
+    rules: openai(UNUSED).rules,
+    count: 20,
+    usage: {
+      'Voyage gives a total alone, which is all input': ['voyage-embeddings-json-200-voyage-3-5-0e359da3.json'],
+    },
+    modelInPath: 2,
+    exceeded: {},
+    withUsage: 16,
+    asked: { bounded: 16, withoutPrice: 6, unbounded: 0, trimmed: 0, withoutUsage: 3 },
+  },
+  {
+    api: 'anthropic.count_tokens',
+    dialect: anthropicCountTokens,
+    rules: anthropic(UNUSED).rules,
+    count: 2,
+    usage: {
+      'counted, and not used: the other party reads nothing, we read that nothing was used': [
+        'anthropic-anthropic-count-tokens-json-200-claude-haiku-4-5-5ab1c3a5.json',
+        'anthropic-anthropic-count-tokens-json-404-claude-does-not-exist-3146d5c4.json',
+      ],
+    },
+    modelInPath: 0,
+    exceeded: {},
+    withUsage: 0,
+    asked: { bounded: 1, withoutPrice: 0, unbounded: 0, trimmed: 0, withoutUsage: 1 },
+  },
+  {
+    api: 'gemini.embed_content',
+    dialect: geminiEmbed,
+    rules: gemini(UNUSED).rules,
+    count: 8,
+    usage: {},
+    modelInPath: 0,
+    exceeded: {},
+    withUsage: 6,
+    asked: { bounded: 5, withoutPrice: 0, unbounded: 0, trimmed: 1, withoutUsage: 2 },
   },
 ]
 
@@ -192,7 +279,7 @@ function isSame(one: Heard, other: Heard): boolean {
 /** `unbounded`: the provider may run tools of its own. `trimmed`: the request's media was cut out of the recording. */
 type Verdict = 'bounded' | 'boundedInTokens' | 'exceeded' | 'unbounded' | 'trimmed' | 'withoutUsage'
 
-function verdict({ dialect, rules }: Corpus, recording: Recording): Verdict {
+function verdict({ dialect, presets, ...corpus }: Corpus, recording: Recording): Verdict {
   const { ask } = askOf(dialect, recording)
   const tap = dialect.tap(recording.stream, contentType(recording), false)
   const { metered } = hear(tap, [Buffer.from(recording.response.body)])
@@ -200,7 +287,8 @@ function verdict({ dialect, rules }: Corpus, recording: Recording): Verdict {
   if (ask.unbounded.length > 0) return 'unbounded'
   if (recording.request?.body_trimmed) return 'trimmed'
   const facts = book.find(recording.provider, ask.model, SEPTEMBER)
-  const most = quote(ask, facts, rules, SETTINGS)
+  const rules = presets ? PRESET_RULES.get(recording.provider) : undefined
+  const most = quote(ask, facts, rules ?? corpus.rules, SETTINGS)
   const { usage, model, serviceTier } = metered
   if (inputTokens(usage) > most.inputTokens || outputTokens(usage) > most.outputTokens) return 'exceeded'
   if (!facts.price) return 'boundedInTokens'
@@ -240,7 +328,8 @@ function complete(some: Readonly<Record<string, number>>): Record<string, number
 
 function inTheirTerms(metered: Metered | undefined): Record<string, number> | undefined {
   if (!metered) return undefined
-  const { usage, reasoningTokens } = metered
+  const { reasoningTokens, also = [] } = metered
+  const usage = also.reduce((sum, share) => usageSum(sum, share.usage), metered.usage)
   return complete({
     input_tokens: inputTokens(usage),
     output_tokens: outputTokens(usage),
@@ -258,7 +347,7 @@ function inTheirTerms(metered: Metered | undefined): Record<string, number> | un
 /** The ask of a recorded request. Azure and Vertex name more in the path than we do: it is put where it is looked for. */
 function askOf(dialect: Dialect, { request, model }: Recording) {
   const body = { ...(request?.body as object) }
-  const added = dialect !== geminiGenerate && !('model' in body)
+  const added = !dialect.name.startsWith('gemini.') && !('model' in body)
   const bytes = Buffer.from(JSON.stringify(added ? { ...body, model: model ?? 'unknown' } : body))
   const path = request?.path.replace(/^.*\/models\//, '/v1beta/models/').split('?')[0] ?? ''
   return { ask: dialect.read(bytes, lineTo(path)).ask, added }

@@ -3,11 +3,16 @@
 import { describe, expect, test } from 'vitest'
 import { Problem } from '../../src/core/problem.ts'
 import type { Refusal } from '../../src/core/refusal.ts'
+import { anthropicCountTokens } from '../../src/wire/anthropic-count-tokens.ts'
 import { anthropicMessages } from '../../src/wire/anthropic-messages.ts'
 import type { Dialect, HeaderList } from '../../src/wire/dialect.ts'
+import { geminiCountTokens } from '../../src/wire/gemini-count-tokens.ts'
+import { geminiEmbed } from '../../src/wire/gemini-embed.ts'
 import { geminiGenerate } from '../../src/wire/gemini-generate.ts'
 import { dialectAt, dialectNamed, nearestDialect } from '../../src/wire/index.ts'
 import { openaiChat } from '../../src/wire/openai-chat.ts'
+import { openaiCompletions } from '../../src/wire/openai-completions.ts'
+import { openaiEmbeddings } from '../../src/wire/openai-embeddings.ts'
 import { CONTEXT, levelOf, NOW, refusalAt } from './samples.ts'
 
 const REQUESTS = refusalAt(levelOf('requests', 60n, 0n, 1_500), 1n, 'time')
@@ -240,10 +245,16 @@ describe('native rate-limit headers', () => {
 test.each([
   ['/v1/chat/completions', openaiChat, openaiChat],
   ['/v1/messages', anthropicMessages, anthropicMessages],
-  ['/v1/messages/count_tokens', undefined, anthropicMessages],
+  ['/v1/completions', openaiCompletions, openaiChat],
+  ['/v1/embeddings', openaiEmbeddings, openaiChat],
+  ['/v1/messages/count_tokens', anthropicCountTokens, anthropicMessages],
+  ['/v1/messages/batches', undefined, anthropicMessages],
   ['/v1beta/models/gemini-2.5-pro:generateContent', geminiGenerate, geminiGenerate],
   ['/v1beta/models/a/b:streamGenerateContent', geminiGenerate, geminiGenerate],
-  ['/v1beta/models/m:batchEmbedContents', undefined, geminiGenerate],
+  ['/v1beta/models/m:countTokens', geminiCountTokens, geminiGenerate],
+  ['/v1/models/m:embedContent', geminiEmbed, geminiGenerate],
+  ['/v1beta/models/m:batchEmbedContents', geminiEmbed, geminiGenerate],
+  ['/v1beta/models/m:asyncBatchEmbedContent', undefined, geminiGenerate],
   ['/v1/files', undefined, openaiChat],
 ])('%s is answered in its own shape', (path, called, nearest) => {
   expect(dialectAt(path)).toBe(called)

@@ -67,6 +67,42 @@ describe('OpenAI counts parts inside totals:', () => {
     ],
     ['of an embedding', { prompt_tokens: 8, total_tokens: 8 }, { input: 8 }, 0],
     [
+      'with reasoning beside, as xAI counts it',
+      { ...detailed(12, { cached_tokens: 2 }, 2, { reasoning_tokens: 320 }), total_tokens: 334 },
+      { input: 10, cacheRead: 2, output: 322 },
+      320,
+    ],
+    [
+      'with reasoning in the total alone, as at the OpenAI endpoint of Gemini',
+      { prompt_tokens: 35, completion_tokens: 12, total_tokens: 109 },
+      { input: 35, output: 74 },
+      62,
+    ],
+    [
+      'with sound beside the prompt, as Voxtral counts it',
+      { ...detailed(9, { cached_tokens: 0, audio_tokens: 375 }, 248), total_tokens: 632 },
+      { input: 9, audioInput: 375, output: 248 },
+      0,
+    ],
+    [
+      'with sound beside a prompt that is longer',
+      { ...detailed(400, { audio_tokens: 375 }, 10), total_tokens: 785 },
+      { input: 400, audioInput: 375, output: 10 },
+      0,
+    ],
+    [
+      'with sound inside, and reasoning in the total alone',
+      { ...detailed(60, { audio_tokens: 50 }, 10), total_tokens: 170 },
+      { input: 10, audioInput: 50, output: 110 },
+      100,
+    ],
+    [
+      'with less in the total than in its halves',
+      { ...detailed(9, {}, 40, { reasoning_tokens: 30 }), total_tokens: 20 },
+      { input: 9, output: 40 },
+      30,
+    ],
+    [
       'nulls and nonsense',
       { prompt_tokens: null, completion_tokens: '7', prompt_tokens_details: [], completion_tokens_details: null },
       {},
@@ -93,6 +129,59 @@ describe('OpenAI counts parts inside totals:', () => {
       }),
     )
   })
+
+  test('adds up to the total where that is more than its halves, and to these where it is less', () => {
+    const details = fc.record({ cached_tokens: anything, audio_tokens: anything, reasoning_tokens: anything })
+    fc.assert(
+      fc.property(
+        fc.nat(100),
+        details,
+        fc.nat(100),
+        details,
+        fc.nat(1_000),
+        (prompt, input, completion, output, all) => {
+          const { usage } = meter({ ...detailed(prompt, input, completion, output), total_tokens: all }) ?? {
+            usage: usageOf(),
+          }
+          expect(totalTokens(usage)).toBe(Math.max(all, prompt + completion))
+          expect(inputTokens(usage)).toBeGreaterThanOrEqual(prompt)
+          expect(outputTokens(usage)).toBeGreaterThanOrEqual(completion)
+          expect(Math.min(...Object.values(usage))).toBeGreaterThanOrEqual(0)
+        },
+      ),
+    )
+  })
+})
+
+describe('Groq says usage in a place of its own,', () => {
+  const counts = { prompt_tokens: 12, completion_tokens: 26, total_tokens: 38 }
+  const last = { choices: [{ delta: {}, finish_reason: 'stop' }], x_groq: { id: 'req_1', usage: counts } }
+  const usage = usageOf({ input: 12, output: 26, requests: 1 })
+  const heard = (...chunks: object[]) => {
+    const tap = openaiChat.tap(true, 'text/event-stream', true)
+    const stream = [...chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`), 'data: [DONE]\n\n'].join('')
+    const out = Buffer.concat([tap.push(Buffer.from(stream)), tap.end()]).toString()
+    return { usage: tap.metered()?.usage, hidden: stream.length - out.length }
+  }
+
+  test('which counts where it stands alone, and hides nothing', () => {
+    expect(heard({ choices: [], x_groq: { id: 'req_1' } }, last)).toEqual({ usage, hidden: 0 })
+    expect(heard({ choices: [], x_groq: { usage: counts } })).toEqual({ usage, hidden: 0 })
+  })
+
+  test('and counts once where it was asked for, too', () => {
+    const asked = { choices: [], usage: counts, x_groq: { id: 'req_1', usage: counts } }
+    expect(heard(last, asked).usage).toEqual(usage)
+    expect(heard(last, asked).hidden).toBeGreaterThan(0)
+  })
+
+  test.each([[null], [7], ['x'], [[]], [{ usage: null }], [{ usage: [] }], [{ usage: 'x' }]])(
+    'or %j in it, which is none',
+    (x_groq) => {
+      expect(heard({ choices: [], x_groq }, { ...last, x_groq })).toEqual({ usage: undefined, hidden: 0 })
+      expect(heard(last, { choices: [], x_groq }).usage).toEqual(usage)
+    },
+  )
 })
 
 describe('Anthropic counts classes apart:', () => {

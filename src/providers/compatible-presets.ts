@@ -1,0 +1,172 @@
+// Presets: OpenAI-compatible endpoints that are known by name, one row each. What a row leaves out is as in ANY_ENDPOINT.
+
+/** How a server is told the key. */
+export const AUTHS = ['bearer', 'api-key', 'none'] as const
+
+/** The dialects a compatible server may speak. */
+export const COMPATIBLE_DIALECTS = [
+  'openai.chat',
+  'openai.completions',
+  'openai.embeddings',
+  'openai.responses',
+] as const
+
+type DialectName = (typeof COMPATIBLE_DIALECTS)[number]
+
+/** Everything that tells one OpenAI-compatible endpoint from another. */
+export interface EndpointRow {
+  /** With its path, such as `https://api.groq.com/openai/v1`. Empty where everyone has an address of their own. */
+  readonly baseUrl: string
+  /** The key, `$NAME` for the variable that holds it, or empty for servers that take none. */
+  readonly apiKey: string
+  readonly auth: (typeof AUTHS)[number]
+  /** Sent with every request, in place of the caller's of the same name. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly query: Readonly<Record<string, string>>
+  readonly capField: 'max_tokens' | 'max_completion_tokens'
+  /** False also where usage comes unasked. */
+  readonly knowsStreamOptions: boolean
+  readonly capCoversReasoning: boolean
+  readonly tokensPerCall: number
+  readonly tokensPerMessage: number
+  readonly tokensWithTools: number
+  readonly dialects: readonly DialectName[]
+  /** The price book's name for it. Empty: its own name. `free`: models without a price of their own cost nothing. */
+  readonly prices: string
+  /** The model shown as the default. */
+  readonly model: string
+  /** Paths that are not the dialect's own; `{deployment}` stands for the model as the server names it. */
+  readonly paths: { readonly [Name in DialectName]?: string }
+  /** The server's names for models, by those they are asked and priced under. */
+  readonly deployments: Readonly<Record<string, string>>
+  /** Error statuses it does not bill, beside those nobody bills. */
+  readonly freeStatuses: readonly number[]
+}
+
+/** An endpoint nobody knows: nothing is sent to it that some server refuses. */
+export const ANY_ENDPOINT: EndpointRow = {
+  baseUrl: '',
+  apiKey: '',
+  auth: 'bearer',
+  headers: {},
+  query: {},
+  capField: 'max_tokens',
+  knowsStreamOptions: false,
+  capCoversReasoning: true,
+  tokensPerCall: 64,
+  tokensPerMessage: 16,
+  tokensWithTools: 128,
+  dialects: ['openai.chat'],
+  prices: '',
+  model: '',
+  paths: {},
+  deployments: {},
+  freeStatuses: [400, 402, 405, 409, 415, 503],
+}
+
+/** Servers of one's own: what a call costs is on no bill. */
+const LOCAL: Partial<EndpointRow> = {
+  prices: 'free',
+  knowsStreamOptions: true,
+  dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
+}
+
+const AZURE: Partial<EndpointRow> = {
+  apiKey: '$AZURE_OPENAI_API_KEY',
+  auth: 'api-key',
+  prices: 'azure',
+  capField: 'max_completion_tokens',
+  knowsStreamOptions: true,
+  dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
+}
+
+const DEPLOYMENT = '/openai/deployments/{deployment}'
+
+export const PRESETS = {
+  groq: {
+    baseUrl: 'https://api.groq.com/openai/v1',
+    apiKey: '$GROQ_API_KEY',
+    prices: 'groq',
+    capField: 'max_completion_tokens',
+    knowsStreamOptions: true,
+    dialects: ['openai.chat', 'openai.responses'],
+    // 498: its flex tier has no room.
+    freeStatuses: [...ANY_ENDPOINT.freeStatuses, 498],
+  },
+  // Refuses fields it does not know, and says its usage unasked.
+  mistral: {
+    baseUrl: 'https://api.mistral.ai/v1',
+    apiKey: '$MISTRAL_API_KEY',
+    prices: 'mistral',
+    dialects: ['openai.chat', 'openai.embeddings'],
+  },
+  deepseek: {
+    baseUrl: 'https://api.deepseek.com',
+    apiKey: '$DEEPSEEK_API_KEY',
+    prices: 'deepseek',
+    knowsStreamOptions: true,
+    dialects: ['openai.chat', 'openai.responses'],
+  },
+  // Puts a prompt of its own before the caller's (680 tokens for one of 12 characters), and reasons beyond the cap (137 on 50).
+  xai: {
+    baseUrl: 'https://api.x.ai/v1',
+    apiKey: '$XAI_API_KEY',
+    prices: 'xai',
+    capField: 'max_completion_tokens',
+    knowsStreamOptions: true,
+    capCoversReasoning: false,
+    tokensPerCall: 1_536,
+    tokensWithTools: 512,
+    dialects: ['openai.chat', 'openai.responses'],
+  },
+  openrouter: {
+    baseUrl: 'https://openrouter.ai/api/v1',
+    apiKey: '$OPENROUTER_API_KEY',
+    prices: 'openrouter',
+    knowsStreamOptions: true,
+    // Claude's tool prompt, for whom it may pass calls on to.
+    tokensWithTools: 1_000,
+    dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
+  },
+  // Say their usage unasked.
+  together: {
+    baseUrl: 'https://api.together.xyz/v1',
+    apiKey: '$TOGETHER_API_KEY',
+    prices: 'together',
+    dialects: ['openai.chat', 'openai.completions', 'openai.embeddings'],
+  },
+  perplexity: { baseUrl: 'https://api.perplexity.ai', apiKey: '$PERPLEXITY_API_KEY', prices: 'perplexity' },
+  cerebras: {
+    baseUrl: 'https://api.cerebras.ai/v1',
+    apiKey: '$CEREBRAS_API_KEY',
+    prices: 'cerebras',
+    capField: 'max_completion_tokens',
+    knowsStreamOptions: true,
+    dialects: ['openai.chat', 'openai.completions'],
+  },
+  /** The v1 API, at `https://RESOURCE.openai.azure.com/openai/v1`. */
+  azure: AZURE,
+  /** The API with a deployment in the path and a version in the query, at `https://RESOURCE.openai.azure.com`. */
+  'azure-deployments': {
+    ...AZURE,
+    query: { 'api-version': '2025-04-01-preview' },
+    paths: {
+      'openai.chat': `${DEPLOYMENT}/chat/completions`,
+      'openai.completions': `${DEPLOYMENT}/completions`,
+      'openai.embeddings': `${DEPLOYMENT}/embeddings`,
+      'openai.responses': '/openai/responses',
+    },
+  },
+  ollama: { ...LOCAL, baseUrl: 'http://127.0.0.1:11434/v1' },
+  vllm: { ...LOCAL, baseUrl: 'http://127.0.0.1:8000/v1' },
+} as const satisfies Record<string, Partial<EndpointRow>>
+
+export type PresetName = keyof typeof PRESETS
+
+/** Never empty. */
+export const PRESET_NAMES = Object.keys(PRESETS) as [PresetName, ...PresetName[]]
+
+/** A preset's row, whole. */
+export function presetRow(name: PresetName | undefined): EndpointRow {
+  return name === undefined ? ANY_ENDPOINT : { ...ANY_ENDPOINT, ...PRESETS[name] }
+}

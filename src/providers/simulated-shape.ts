@@ -1,0 +1,22 @@
+// The simulated provider's shapes: what it has to say, and the form a dialect puts it in.
+
+/** What is to be said, before it is put in a dialect's shape. */
+export interface Speech {
+  readonly id: string
+  readonly model: string
+  readonly words: readonly string[]
+  readonly input: number
+  readonly output: number
+  /** The cap ended it. */
+  readonly cut: boolean
+  readonly withUsage: boolean
+}
+
+/** A request's body, parsed. */
+export type Asked = Readonly<Record<string, unknown>>
+
+export interface Shape {
+  whole(speech: Speech, asked: Asked): string
+  stream(speech: Speech, asked: Asked): readonly string[]
+  error(status: number, message: string): string
+}

@@ -1,0 +1,81 @@
+// Gemini embedContent and batchEmbedContents: POST /v1beta/models/{model}:embedContent.
+
+import { countOf, usageOf } from '../core/usage.ts'
+import type { Dialect, Metered, Reading, RequestLine } from './dialect.ts'
+import { DocumentTap } from './document.ts'
+import { type Draft, draftOf, eachField, eachObject, recordOf } from './draft.ts'
+import { geminiGenerate, modelInPath, readContent } from './gemini-generate.ts'
+import { readModelAgain, withModel } from './gemini-model.ts'
+import { Fields, JsonCursor, type Range } from './json.ts'
+import { normalisedBytes } from './text.ts'
+
+/** A batch holds requests; a single call is one itself. */
+const BODY = new Fields('requests', 'model', 'content')
+
+export const geminiEmbed: Dialect = {
+  ...geminiGenerate,
+  name: 'gemini.embedContent',
+  read,
+  tap: () => new DocumentTap(readVectors),
+}
+
+function read(body: Buffer, line: RequestLine): Reading {
+  const json = new JsonCursor(body)
+  const draft = draftOf(normalisedBytes(body))
+  draft.kind = 'embed'
+  draft.model = modelInPath(line.path)
+  const models: Range[] = []
+  const contents = readRequest(json, draft, models)
+  json.finish()
+  draft.prompts = Math.max(1, contents)
+  return { ask: draft, asksForUsage: true, edit: (edits) => withModel(body, models, edits) }
+}
+
+/** Returns how many contents there are to embed. */
+function readRequest(json: JsonCursor, draft: Draft, models: Range[]): number {
+  let contents = 0
+  const readOne = () => (contents += readRequest(json, draft, models))
+  eachField(json, BODY, (field) => {
+    const name = BODY.names[field]
+    if (name === 'model') readModelAgain(json, draft.model, models)
+    else if (name === 'requests' && json.peek() === '{') readOne()
+    else if (name === 'requests') eachObject(json, readOne)
+    else if (json.peek() === '{') {
+      contents++
+      readContent(json, draft)
+    } else json.skip()
+  })
+  return contents
+}
+
+const ANSWER = new Fields('usageMetadata')
+const PICTURES = new Set<unknown>(['IMAGE', 'VIDEO', 'DOCUMENT'])
+
+/** Undefined where it counts nothing: older models never count, and no content is as short as that. */
+function readVectors(document: Buffer): Metered | undefined {
+  const json = new JsonCursor(document)
+  let counts: Readonly<Record<string, unknown>> = {}
+  eachField(json, ANSWER, () => (counts = recordOf(JSON.parse(json.text(json.skip())))))
+  json.finish()
+  const prompt = countOf(counts.promptTokenCount)
+  if (prompt === 0) return undefined
+  const audioInput = Math.min(
+    tokensOf(counts, (modality) => modality === 'AUDIO'),
+    prompt,
+  )
+  const imageInput = Math.min(
+    tokensOf(counts, (modality) => PICTURES.has(modality)),
+    prompt - audioInput,
+  )
+  const usage = usageOf({ input: prompt - audioInput - imageInput, audioInput, imageInput, requests: 1 })
+  return { usage, reasoningTokens: 0, model: null, serviceTier: null }
+}
+
+function tokensOf(counts: Readonly<Record<string, unknown>>, counted: (modality: unknown) => boolean): number {
+  const details: unknown = counts.promptTokenDetails ?? counts.promptTokensDetails
+  if (!Array.isArray(details)) return 0
+  return details
+    .map(recordOf)
+    .filter(({ modality }) => counted(modality))
+    .reduce((sum, { tokenCount }) => sum + countOf(tokenCount), 0)
+}

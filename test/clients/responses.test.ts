@@ -1,0 +1,282 @@
+// Responses: OpenAI's newer way to ask, with the SDKs that have it, against a running gateway.
+
+import { createOpenAI } from '@ai-sdk/openai'
+import { generateText, streamText } from 'ai'
+import OpenAI7 from 'openai'
+import OpenAI6 from 'openai-6'
+import { describe, expect, test } from 'vitest'
+import { type Gateway, type GatewayOptions, startGateway } from '../support/server.ts'
+import { PROVIDER_KEY } from '../support/upstream.ts'
+import { KEY, startPair } from './pair.ts'
+
+const start = ({ settings, ...options }: GatewayOptions = {}) =>
+  startGateway({ ...options, settings: { BURSAR_KEYS: `alice:${KEY}`, ...settings } })
+
+const PROMPT = 'Say hello to Köln.'
+const SAID = `You said: ${PROMPT}`
+const STREAMED = { model: 'gpt-4o', input: PROMPT, stream: true } as const
+const bodyOf = (model: string) => ({ model, input: [{ role: 'user' as const, content: PROMPT }] })
+
+/** One question put to an SDK: its answer's text, or whatever it throws. */
+interface Sdk {
+  readonly name: string
+  whole(url: string, model: string): Promise<string>
+  streamed(url: string, model: string): Promise<string>
+}
+
+const openai = { apiKey: KEY, maxRetries: 0 }
+const openai7At = (url: string) => new OpenAI7({ ...openai, baseURL: `${url}/v1` }).responses
+const openai6At = (url: string) => new OpenAI6({ ...openai, baseURL: `${url}/v1` }).responses
+const aiAt = (url: string, model: string) => createOpenAI({ apiKey: KEY, baseURL: `${url}/v1` }).responses(model)
+
+async function joined(events: AsyncIterable<{ readonly type: string }>): Promise<string> {
+  let text = ''
+  for await (const event of events) if ('delta' in event) text += event.delta
+  return text
+}
+
+const SDKS: readonly Sdk[] = [
+  {
+    name: 'openai 7',
+    whole: async (url, model) => (await openai7At(url).create(bodyOf(model))).output_text,
+    streamed: async (url, model) => joined(await openai7At(url).create({ ...bodyOf(model), stream: true })),
+  },
+  {
+    name: 'openai 6',
+    whole: async (url, model) => (await openai6At(url).create(bodyOf(model))).output_text,
+    streamed: async (url, model) => joined(await openai6At(url).create({ ...bodyOf(model), stream: true })),
+  },
+  {
+    name: '@ai-sdk/openai',
+    whole: async (url, model) => (await generateText({ model: aiAt(url, model), prompt: PROMPT, maxRetries: 0 })).text,
+    streamed: async (url, model) => {
+      let text = ''
+      const { fullStream } = streamText({
+        model: aiAt(url, model),
+        prompt: PROMPT,
+        maxRetries: 0,
+        onError: () => {},
+      })
+      for await (const part of fullStream) {
+        if (part.type === 'text-delta') text += part.text
+        if (part.type === 'error') throw part.error
+      }
+      return text
+    },
+  },
+]
+
+/** How the calls were booked: the newest first. */
+async function booked({ app, idle }: Gateway, simulated = true) {
+  await idle()
+  const entries = await app.store.entries({ simulated, limit: 10 })
+  return entries.map(({ facts, outcome }) => {
+    if (!outcome) throw new Error('not settled')
+    expect(facts).toMatchObject({ dialect: 'openai.responses', caller: { key: 'alice' } })
+    expect(outcome.cost.totalNanoUsd).toBeLessThanOrEqual(facts.reservedCostNanoUsd)
+    return { ended: [outcome.ending, outcome.certainty], usage: outcome.usage, cost: outcome.cost, facts }
+  })
+}
+
+describe.each(SDKS)('$name', (sdk) => {
+  test('is answered, whole and streamed, and what it says it used is booked', async () => {
+    await using gateway = await start()
+    expect(await sdk.whole(gateway.url, 'sim/echo')).toBe(SAID)
+    expect(await sdk.streamed(gateway.url, 'sim/echo')).toBe(SAID)
+    for (const { ended, usage } of await booked(gateway)) {
+      expect(ended).toEqual(['completed', 'exact'])
+      expect(usage).toMatchObject({ input: expect.any(Number), output: 6, requests: 1 })
+      expect(usage.input).toBeGreaterThan(0)
+    }
+    expect(await booked(gateway)).toHaveLength(2)
+  })
+
+  test.each(['sim/cut', 'sim/no-end'])('raises an error when the stream of %s breaks off', async (model) => {
+    await using gateway = await start()
+    await expect(sdk.streamed(gateway.url, model)).rejects.toThrow(/broke off its answer/)
+    expect((await booked(gateway)).map(({ ended }) => ended)).toEqual([['failed', 'upperBound']])
+  })
+
+  test.each([
+    [{ MAX_REQUESTS_PER_MINUTE: '0' }, /requests_per_minute/],
+    [{ MAX_COST_PER_REQUEST: '0.000001' }, /cost_per_request/],
+  ])('is refused within %j', async (settings, message) => {
+    await using gateway = await start({ settings })
+    for (const ask of [sdk.whole, sdk.streamed])
+      await expect(ask(gateway.url, 'sim/echo')).rejects.toMatchObject({ message: expect.stringMatching(message) })
+    expect(await booked(gateway)).toEqual([])
+  })
+})
+
+describe('openai 7', () => {
+  const options = (url: string) => ({ ...openai, baseURL: `${url}/v1` })
+  const fails = (gateway: Gateway, model = 'sim/echo') =>
+    openai7At(gateway.url)
+      .create(bodyOf(model))
+      .then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+
+  test.each([
+    [{ MAX_REQUESTS_PER_MINUTE: '0' }, 'rate_limit_exceeded'],
+    [{ MAX_TOKENS_PER_MINUTE: '1' }, 'rate_limit_exceeded'],
+    [{ MAX_COST_PER_REQUEST: '0.000001' }, 'insufficient_quota'],
+    [{ DAILY_SPENDING_LIMIT: '0' }, 'insufficient_quota'],
+  ])('raises its RateLimitError within %j', async (settings, code) => {
+    await using gateway = await start({ settings })
+    const error = await fails(gateway)
+    expect(error).toBeInstanceOf(OpenAI7.RateLimitError)
+    expect(error).toMatchObject({ status: 429, code })
+  })
+
+  test("raises its own errors for the provider's, and for what cannot be read", async () => {
+    await using gateway = await start()
+    expect(await fails(gateway, 'sim/error-429')).toBeInstanceOf(OpenAI7.RateLimitError)
+    expect(await fails(gateway, 'sim/error-500')).toBeInstanceOf(OpenAI7.InternalServerError)
+    const broken = openai7At(gateway.url).create({ model: 'sim/echo', input: 'Hi', max_output_tokens: -1 })
+    await expect(broken).rejects.toBeInstanceOf(OpenAI7.BadRequestError)
+    const unknown = new OpenAI7(options(gateway.url)).responses.retrieve('resp_1')
+    await expect(unknown).rejects.toBeInstanceOf(OpenAI7.NotFoundError)
+  })
+
+  test('gets the events of OpenAI, in their order', async () => {
+    await using gateway = await start()
+    const types: string[] = []
+    const stream = openai7At(gateway.url).stream({ ...bodyOf('sim/echo'), max_output_tokens: 3 })
+    for await (const { type, sequence_number } of stream) expect(types.push(type) - 1).toBe(sequence_number)
+    expect(types).toEqual([
+      'response.created',
+      'response.in_progress',
+      'response.output_item.added',
+      'response.content_part.added',
+      ...Array.from({ length: 3 }, () => 'response.output_text.delta'),
+      'response.output_text.done',
+      'response.content_part.done',
+      'response.output_item.done',
+      'response.incomplete',
+    ])
+    const final = await stream.finalResponse()
+    expect(final).toMatchObject({ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } })
+    expect(final.output_text).toBe('You said: Say')
+    const [{ usage, ended } = { usage: undefined, ended: undefined }] = await booked(gateway)
+    expect([final.usage?.input_tokens, final.usage?.output_tokens]).toEqual([usage?.input, usage?.output])
+    expect(ended).toEqual(['completed', 'exact'])
+  })
+
+  test('is told what a tool answered', async () => {
+    await using gateway = await start()
+    const answer = await openai7At(gateway.url).create({
+      model: 'sim/echo',
+      input: [
+        { role: 'user', content: 'Add.' },
+        { type: 'function_call', call_id: 'c', name: 'add', arguments: '{}' },
+        { type: 'function_call_output', call_id: 'c', output: 'seven' },
+      ],
+      tools: [{ type: 'function', name: 'add', parameters: {}, strict: null }],
+    })
+    expect(answer.output_text).toBe('You said: seven')
+  })
+})
+
+/** An answer of OpenAI's, of which so much stands in its last event that it comes in many packets. */
+const USAGE = { input_tokens: 21, input_tokens_details: { cached_tokens: 5 }, output_tokens: 9, total_tokens: 30 }
+const LONG = 'Grüße '.repeat(30_000)
+const part = { type: 'output_text', text: LONG, annotations: [] }
+const message = { id: 'msg_1', type: 'message', role: 'assistant', status: 'completed', content: [part] }
+const response = (more: object) => ({
+  id: 'resp_1',
+  object: 'response',
+  model: 'gpt-4o-2024-08-06',
+  error: null,
+  ...more,
+})
+const event = (type: string, more: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+const CREATED = event('response.created', { response: response({ status: 'in_progress', output: [], usage: null }) })
+const COMPLETED = event('response.completed', {
+  response: response({ status: 'completed', output: [message], usage: USAGE }),
+})
+
+function reply(type: string, pieces: readonly string[]) {
+  return { status: 200, headers: { 'content-type': type }, pieces }
+}
+const streamOf = (...pieces: string[]) => reply('text/event-stream', pieces)
+
+describe('in front of a provider', () => {
+  test.each([
+    ['openai 7', (url: string) => openai7At(url).create(STREAMED)],
+    ['openai 6', (url: string) => openai6At(url).create(STREAMED)],
+  ])('%s misses no byte of a long last event, however it comes', async (_name, ask) => {
+    await using pair = await startPair()
+    const [head, tail] = [COMPLETED.slice(0, 70_000), COMPLETED.slice(70_000, -1)]
+    const silent = new Promise<void>(() => {})
+    pair.upstream.reply = () => ({
+      ...streamOf(CREATED, head, tail, '\n'),
+      pieces: [CREATED, head, tail, '\n', silent],
+    })
+    const events: { readonly type: string }[] = []
+    for await (const one of await ask(pair.gateway.url)) events.push(one)
+    expect(events.map(({ type }) => type)).toEqual(['response.created', 'response.completed'])
+    expect(events[1]).toMatchObject({ response: { output: [message] } })
+    const [entry] = await booked(pair.gateway, false)
+    expect(entry?.ended).toEqual(['completed', 'exact'])
+    expect(entry?.usage).toMatchObject({ input: 16, cacheRead: 5, output: 9 })
+    expect(pair.upstream.received[0]).toMatchObject({
+      path: '/v1/responses',
+      headers: { authorization: `Bearer ${PROVIDER_KEY}` },
+      body: { model: 'gpt-4o', stream: true },
+    })
+  })
+
+  test("an SDK learns of the provider's own failure as it would from the provider", async () => {
+    await using pair = await startPair()
+    const error = { type: 'insufficient_quota', code: 'insufficient_quota', message: 'You are broke.', param: null }
+    const failed = response({ status: 'failed', error: { code: error.code, message: error.message }, usage: null })
+    pair.upstream.reply = () =>
+      streamOf(CREATED, event('error', { sequence_number: 2, error }), event('response.failed', { response: failed }))
+    const learned = async (url: string) => {
+      const stream = await openai7At(url).create(STREAMED)
+      return joined(stream).catch((thrown: unknown) => thrown)
+    }
+    const direct = await learned(pair.upstream.url)
+    expect(direct).toBeInstanceOf(OpenAI7.APIError)
+    expect(await learned(pair.gateway.url)).toMatchObject({
+      message: String((direct as Error).message),
+      code: error.code,
+    })
+    expect((await booked(pair.gateway, false)).map(({ ended }) => ended)).toEqual([['failed', 'upperBound']])
+  })
+
+  test('a call that goes on in the background is booked in full, or refused', async () => {
+    for (const [UNBOUNDED_CALLS, refused] of [
+      ['estimate', false],
+      ['refuse', true],
+    ] as const) {
+      await using pair = await startPair({ settings: { UNBOUNDED_CALLS, MAX_COST_PER_REQUEST: '' } })
+      const queued = response({ status: 'queued', background: true, output: [], usage: null })
+      pair.upstream.reply = () => reply('application/json', [JSON.stringify(queued)])
+      const ask = openai7At(pair.gateway.url).create({ model: 'gpt-4o', input: PROMPT, background: true })
+      if (refused) await expect(ask).rejects.toThrow(/background/)
+      else expect((await ask).status).toBe('queued')
+      const [entry] = await booked(pair.gateway, false)
+      if (refused) expect(entry).toBeUndefined()
+      else
+        expect([entry?.ended, entry?.cost.totalNanoUsd]).toEqual([
+          ['completed', 'upperBound'],
+          entry?.facts.reservedCostNanoUsd,
+        ])
+    }
+  })
+
+  test('a cap is set where a call has none and the money left does not do', async () => {
+    await using pair = await startPair({ settings: { DAILY_SPENDING_LIMIT: '0.10', MAX_COST_PER_REQUEST: '' } })
+    const whole = response({ status: 'completed', output: [message], usage: USAGE })
+    pair.upstream.reply = () => reply('application/json', [JSON.stringify(whole)])
+    const { response: answer } = await openai7At(pair.gateway.url)
+      .create({ model: 'gpt-4o', input: PROMPT })
+      .withResponse()
+    const cap = Number(answer.headers.get('x-bursar-max-output-tokens'))
+    expect(cap).toBeGreaterThan(0)
+    expect(pair.upstream.received[0]?.body).toEqual({ model: 'gpt-4o', input: PROMPT, max_output_tokens: cap })
+  })
+})

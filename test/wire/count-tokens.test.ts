@@ -1,0 +1,95 @@
+// Counts of tokens: requests that are read like the calls they stand for, and use nothing whatever they are answered.
+
+import { describe, expect, test } from 'vitest'
+import { type QuoteRules, quote } from '../../src/core/quote.ts'
+import { usageOf } from '../../src/core/usage.ts'
+import { anthropicCountTokens } from '../../src/wire/anthropic-count-tokens.ts'
+import { geminiCountTokens } from '../../src/wire/gemini-count-tokens.ts'
+import { lineTo } from './samples.ts'
+import { bytewise, feed } from './streams.ts'
+
+const MESSAGES = lineTo('/v1/messages/count_tokens', 'beta=true&key=k')
+const CONTENTS = lineTo('/v1beta/models/google/gemini-2.5-pro:countTokens')
+const bytes = (body: unknown) => Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
+const messages = (body: unknown) => anthropicCountTokens.read(bytes(body), MESSAGES)
+const contents = (body: unknown) => geminiCountTokens.read(bytes(body), CONTENTS)
+
+const RULES: QuoteRules = {
+  tokensPerCall: 64,
+  tokensPerMessage: 16,
+  tokensWithTools: 128,
+  imageTokens: () => 1_000,
+  capCoversReasoning: true,
+  cachesUnasked: true,
+}
+const SETTINGS = { defaultMaxOutputTokens: 4_096, tokenReservation: 'worst' } as const
+const UNKNOWN = { price: undefined, limits: undefined }
+
+describe.each([
+  ['Anthropic', anthropicCountTokens, MESSAGES, { model: 'claude-sonnet-5', messages: [{ content: 'Hi' }] }],
+  ['Gemini', geminiCountTokens, CONTENTS, { contents: [{ parts: [{ text: 'Hi' }] }] }],
+] as const)('a count of %s', (_name, dialect, line, body) => {
+  test('is no call that writes, and reserves nothing', () => {
+    const { ask } = dialect.read(bytes(body), line)
+    expect(ask).toMatchObject({ kind: 'count', stream: false, outputCap: null, unbounded: [] })
+    expect(quote(ask, UNKNOWN, RULES, SETTINGS)).toMatchObject({ tokens: 0, costNanoUsd: 0n, injectedCap: null })
+  })
+
+  test.each(['{"input_tokens":14}', '{"totalTokens":14}', '{}', '', '<html>', '{"usage":{"input_tokens":9}}'])(
+    'answered %j used nothing',
+    (text) => {
+      const tap = dialect.tap(false, 'application/json', false)
+      expect(feed(tap, bytewise(Buffer.from(text), 3)).out.toString()).toBe(text)
+      expect(tap.metered()).toEqual({ usage: usageOf(), reasoningTokens: 0, model: null, serviceTier: null })
+      expect([tap.whole, tap.finished, tap.failed]).toEqual([true, true, false])
+    },
+  )
+})
+
+describe('Anthropic', () => {
+  const BODY = { model: 'claude-sonnet-5', messages: [{ role: 'user', content: 'Hi' }] }
+
+  test('may name tools that nobody can bound: none is run', () => {
+    const tools = [{ type: 'web_search_20250305', name: 'web_search' }]
+    expect(messages({ ...BODY, tools, mcp_servers: [{}], stream: true }).ask).toMatchObject({
+      model: 'claude-sonnet-5',
+      stream: false,
+      unbounded: [],
+    })
+  })
+
+  test('is asked for at its own path, with its own query and the model of the provider', () => {
+    expect(anthropicCountTokens.upstreamPath('m', MESSAGES)).toBe('/v1/messages/count_tokens?beta=true')
+    const edited = messages(BODY).edit({ model: 'other' })
+    expect(JSON.parse(edited.toString())).toEqual({ ...BODY, model: 'other' })
+  })
+
+  test.each([{ messages: [] }, { ...BODY, messages: 'Hi' }])('%j is refused', (body) => {
+    expect(() => messages(body)).toThrow(expect.objectContaining({ code: 'invalid_request' }))
+  })
+})
+
+describe('Gemini', () => {
+  const REQUEST = { model: 'models/google/gemini-2.5-pro', contents: [] }
+
+  test('names its model in the path, and once more where the request is inside', () => {
+    expect(contents({ contents: [] }).ask.model).toBe('google/gemini-2.5-pro')
+    for (const field of ['generateContentRequest', 'generate_content_request']) {
+      const reading = contents({ [field]: REQUEST })
+      expect(JSON.parse(reading.edit({ model: 'm' }).toString())).toEqual({
+        [field]: { ...REQUEST, model: 'models/m' },
+      })
+    }
+    const body = bytes({ generateContentRequest: null })
+    expect(geminiCountTokens.read(body, CONTENTS).edit({ model: 'm' })).toEqual(body)
+    expect(geminiCountTokens.upstreamPath('m', CONTENTS)).toBe('/v1beta/models/m:countTokens')
+  })
+
+  test('is refused where it names another, or is no JSON', () => {
+    expect(() => contents({ generateContentRequest: { model: 'models/other' } })).toThrow(
+      expect.objectContaining({ code: 'invalid_request', param: 'model' }),
+    )
+    for (const text of ['', '[]', '{"contents":[}', '{}}'])
+      expect(() => contents(text), text).toThrow(expect.objectContaining({ code: 'invalid_json' }))
+  })
+})
