@@ -44,7 +44,7 @@ describe.skipIf(!HAS_RECORDINGS)('recorded errors', () => {
       const { headers, body } = played?.response ?? { headers: {}, body: '' }
       response.writeHead(played?.status ?? 500, { ...headers }).end(body)
     }
-    stage = await Stage.open({ config: LIMITED, clock, play })
+    stage = await Stage.open({ config: LIMITED, clock, play, counts: true })
   })
   afterAll(() => stage.close())
 

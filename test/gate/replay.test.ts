@@ -286,6 +286,7 @@ describe.skipIf(!HAS_RECORDINGS)('recordings through the gateway (../shared/reco
     stage = await Stage.open({
       clock,
       play: replay,
+      counts: true,
       env: { UNKNOWN_PRICE: 'allow' },
     })
     const providers = Object.fromEntries(

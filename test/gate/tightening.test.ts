@@ -28,7 +28,7 @@ async function open(costPerDay: string, count: object | null = null): Promise<()
     if (count) call.response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(count))
     else call.response.writeHead(500, { 'content-type': 'application/json' }).end('{}')
   }
-  stage = await Stage.open({ config: { prices, limits: { global: { costPerDay } } }, play })
+  stage = await Stage.open({ config: { prices, limits: { global: { costPerDay } } }, play, counts: true })
   return () => stage.upstream.received.filter(isCount)
 }
 

@@ -4,13 +4,14 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createAdaptorServer } from '@hono/node-server'
+import { getRequestListener } from '@hono/node-server'
 import pino from 'pino'
 import { type App, createApp } from '../../src/app.ts'
 import type { Clock } from '../../src/clock.ts'
 import { readFileConfig, readSettings } from '../../src/config.ts'
 import type { Entry } from '../../src/core/entry.ts'
 import { uuidV7Source } from '../../src/ids.ts'
+import { callListener } from '../../src/routes/calls.ts'
 import { openRegistry, openStore } from '../../src/stores/index.ts'
 import { PRICE, requestFor, type Said, type Spoken, type Wanted, wholeAnswer } from '../gate/spoken.ts'
 
@@ -27,6 +28,8 @@ export interface Received {
   readonly cut: Promise<boolean>
 }
 
+const COUNT_PATH = /count_?tokens/i
+
 export type Play = (call: Received) => void | Promise<void>
 
 /** A provider on a port of its own. Keeps a log of everything it received. */
@@ -35,7 +38,7 @@ export class Upstream {
   play: Play
   readonly #server: Server
 
-  private constructor(play: Play) {
+  private constructor(play: Play, counts: boolean) {
     this.play = play
     this.#server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
       const chunks: Buffer[] = []
@@ -44,6 +47,7 @@ export class Upstream {
       response.on('error', () => {})
       request.on('end', () => {
         const path = request.url ?? ''
+        if (!counts && COUNT_PATH.test(path)) return response.writeHead(404).end()
         const spoken = path.includes('/chat/') ? 'openai' : path.includes('/messages') ? 'anthropic' : 'gemini'
         const cut = new Promise<boolean>((resolve) => response.on('close', () => resolve(!response.writableFinished)))
         const body = Buffer.concat(chunks).toString()
@@ -54,8 +58,12 @@ export class Upstream {
     })
   }
 
-  static async open(play: Play = (call) => answerWhole(call, { input: 20, output: 10 })): Promise<Upstream> {
-    const upstream = new Upstream(play)
+  /** @param counts true where counts of tokens are calls like others; else nobody counts here, and nobody is told of it */
+  static async open(
+    play: Play = (call) => answerWhole(call, { input: 20, output: 10 }),
+    counts = false,
+  ): Promise<Upstream> {
+    const upstream = new Upstream(play, counts)
     await new Promise<void>((resolve) => upstream.#server.listen(0, '127.0.0.1', resolve))
     return upstream
   }
@@ -120,6 +128,8 @@ export interface StageOptions {
   readonly config?: unknown
   readonly clock?: Clock
   readonly play?: Play
+  /** The upstream counts tokens, by `play`. */
+  readonly counts?: boolean
   /** A file for the ledger; without one it is kept in memory. */
   readonly path?: string
 }
@@ -151,7 +161,7 @@ export class Stage {
 
   static async open(options: StageOptions = {}): Promise<Stage> {
     const { clock = wallClock, config = { prices: [PRICE] } } = options
-    const upstream = await Upstream.open(options.play)
+    const upstream = await Upstream.open(options.play, options.counts)
     const settings = readSettings({ ...upstream.env, ...UNLIMITED, ADMIN_KEY, ...options.env })
     const log: string[] = []
     const url = options.path === undefined ? 'memory:' : `sqlite:${options.path}`
@@ -167,7 +177,8 @@ export class Stage {
       registry: openRegistry(store),
     })
     // In process, the platform's own Request and Response are to be met.
-    const server = createAdaptorServer({ fetch: app.app.fetch, overrideGlobalObjects: false }) as Server
+    const pages = getRequestListener(app.app.fetch, { overrideGlobalObjects: false })
+    const server = createServer(callListener(app.gate, pages))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     return new Stage(app, upstream, log, server)
   }
