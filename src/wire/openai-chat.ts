@@ -36,6 +36,9 @@ const BODY = new Fields(
   'modalities',
   'prediction',
   'web_search_options',
+  'search_parameters',
+  'plugins',
+  'models',
 )
 const STREAM_OPTIONS = new Fields('include_usage')
 const MESSAGE = new Fields('content', 'audio')
@@ -132,8 +135,12 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
     case 'prediction':
       draft.predictionBytes = json.peek() === '{' ? lengthOf(json.skip()) : 0 * lengthOf(json.skip())
       return
+    // xAI's search; OpenRouter's plugins, and the models it falls back to.
+    case 'search_parameters':
+    case 'plugins':
+    case 'models':
     case 'web_search_options':
-      if (json.peek() === '{') draft.unbounded.push(name)
+      if (json.peek() === '{' || json.peek() === '[') draft.unbounded.push(name)
       json.skip()
   }
 }
