@@ -74,7 +74,7 @@ export class Callers {
     const advice = `Send your own key for ${provider} where its SDK puts it${ours}.`
     if (headers.length === 0 && query === '') throw new Problem('unauthenticated', `No provider key given. ${advice}`)
     const secrets = headers.filter((_, at) => at % 2 === 1).flatMap(secretsOf)
-    if ([...secrets, secretOf(query)].some((secret) => this.#isOurs(secret)))
+    if ([...secrets, ...secretsOf(secretOf(query))].some((secret) => this.#isOurs(secret)))
       throw new Problem('unauthenticated', `A Bursar key is not sent to providers. ${advice}`)
     return { headers, query }
   }
@@ -144,10 +144,10 @@ function secretOf(parameter: string): string {
   return new URLSearchParams(parameter).get('key') ?? ''
 }
 
-/** What a header's value can hold as a key: a header sent twice arrives as one list. */
+/** What a value can hold as a key: a header sent twice arrives as one list, and some servers take quotes off. */
 function secretsOf(value: string): string[] {
   const bare = value.replace(BEARER, '').trim()
-  return [bare, ...bare.split(',').map((part) => part.replace(BEARER, '').trim())]
+  return [bare, ...bare.split(/[,;"'\s]+/).map((part) => part.replace(BEARER, ''))]
 }
 
 function digest(secret: string): string {

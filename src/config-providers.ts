@@ -41,6 +41,7 @@ const providerRow = z.strictObject({
   headers: headers.exactOptional(),
   query: z.record(z.string().min(1), z.string()).exactOptional(),
   capField: z.enum(['max_tokens', 'max_completion_tokens']).exactOptional(),
+  readsBothCaps: z.boolean().exactOptional(),
   knowsStreamOptions: z.boolean().exactOptional(),
   capCoversReasoning: z.boolean().exactOptional(),
   tokensPerCall: tokens.exactOptional(),

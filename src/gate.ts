@@ -17,7 +17,7 @@ import type { Recorder } from './recorder.ts'
 import { Relay, type RelayParts } from './relay.ts'
 import { type Store, StoreUnavailable } from './stores/store.ts'
 import type { Tightening } from './tightening.ts'
-import type { Dialect, HeaderList, Reading } from './wire/dialect.ts'
+import type { Dialect, Edits, HeaderList, Reading } from './wire/dialect.ts'
 import { ietfRateHeaders } from './wire/figures.ts'
 
 export interface GateParts {
@@ -103,6 +103,20 @@ export class Gate {
       await relay.done
     } catch (error) {
       this.#reject(exchange, dialect, callId, this.#problemOf(error, callId))
+    } finally {
+      this.#held.give(heldBytes)
+    }
+  }
+
+  /** Lends what may be held of requests and answers, for as long as `use` takes. */
+  async holding<Value>(use: (hold: (bytes: number) => boolean) => Promise<Value>): Promise<Value> {
+    let heldBytes = 0
+    try {
+      return await use((bytes) => {
+        if (!this.#held.take(bytes)) return false
+        heldBytes += bytes
+        return true
+      })
     } finally {
       this.#held.give(heldBytes)
     }
@@ -250,6 +264,10 @@ export async function readBody(
   return body
 }
 
+function capEdit({ capField, capFieldAlone = false }: Provider, tokens: number | null): Pick<Edits, 'cap'> {
+  return tokens === null ? {} : { cap: { field: capField, tokens, alone: capFieldAlone } }
+}
+
 /** What of a request is not sent as it came. */
 interface Changes {
   readonly cap: number | null
@@ -272,7 +290,7 @@ function outgoing(
     callerKey,
     body: reading.edit({
       ...(name === ask.model ? {} : { model: name }),
-      ...(cap === null ? {} : { cap: { field: provider.capField, tokens: cap } }),
+      ...capEdit(provider, cap ?? (provider.capFieldAlone ? ask.outputCap : null)),
       ...(asksUsage ? { includeUsage: true } : {}),
     }),
     model: name,

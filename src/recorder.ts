@@ -42,8 +42,9 @@ export class Recorder {
     this.#store = store
   }
 
-  settled(facts: CallFacts, outcome: Outcome, admitted: Admitted): void {
-    if (outcome.upstreamLimits && !facts.simulated) this.#sawLimits(facts, outcome)
+  /** @param ownAccount false where the call was made with the caller's own key: the provider's limits are the caller's, too */
+  settled(facts: CallFacts, outcome: Outcome, admitted: Admitted, ownAccount: boolean): void {
+    if (outcome.upstreamLimits && !facts.simulated && ownAccount) this.#sawLimits(facts, outcome)
     if (facts.costKnown && outcome.cost.totalNanoUsd > facts.reservedCostNanoUsd)
       this.#overQuote(facts, outcome, admitted)
     if (this.#log.isLevelEnabled('info')) this.#lines.add(callLine(facts, outcome))

@@ -418,7 +418,8 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     this.#parts.store.settle([{ callId: this.#facts.callId, outcome, used }], now).catch((failure: unknown) => {
       this.#parts.recorder.failedUnexpectedly(this.#facts.callId, failure)
     })
-    this.#parts.recorder.settled(this.#facts, outcome, this.#call.admitted)
+    const ownAccount = this.#call.outgoing.callerKey === undefined
+    this.#parts.recorder.settled(this.#facts, outcome, this.#call.admitted, ownAccount)
   }
 
   #used(metered: Metered | undefined): { readonly usage: Usage; readonly cost: Cost } {

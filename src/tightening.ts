@@ -51,14 +51,26 @@ export class Tightening {
 }
 
 function askProvider({ provider, dialect, model, body, headers, callerKey }: Countable): Promise<number | undefined> {
-  const request = countRequestFor(dialect, body, model)
+  const request = readable(() => countRequestFor(dialect, body, model))
   if (!request) return Promise.resolve(undefined)
   return new Promise((resolve) => {
     const count = new Count(resolve)
     const sending = provider.send({ ...request, headers, callerKey, model, stream: false, plain: true }, count)
-    const late = setTimeout(() => sending.abort(), PATIENCE_MS)
+    const late = setTimeout(() => {
+      sending.abort()
+      // Before there is a connection nobody is told of it.
+      count.failed()
+    }, PATIENCE_MS)
     count.over = () => clearTimeout(late)
   })
+}
+
+function readable<Value>(read: () => Value): Value | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
 }
 
 /** Hears one count. */

@@ -17,14 +17,20 @@ export interface CountReply {
  * Runs of one kind of character that the tokenizer does not cut: it takes time in the square of their length. They count a
  * token for every byte instead, which is the most they can be.
  */
-const LONG_RUN = /[\p{L}\p{M}]{128,}|[^\s\p{L}\p{N}]{128,}|\s{128,}/gu
+const LONG_RUN = /[\p{L}\p{M}]{64,}|[^\s\p{L}\p{N}]{64,}|\s{64,}/gu
 
 /** Special tokens in a text are text. */
 const AS_TEXT = { disallowedSpecial: new Set<string>() }
 
-/** At most so many tokens: exactly, but for runs that nobody writes. */
-export function mostTokens(text: string): number {
+/** Characters written as escapes are more tokens than their escapes, some of them. Others stay: what they stand for is less. */
+const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|.)/g
+
+/** At most so many tokens of a JSON text: exactly, but for runs that nobody writes. */
+export function mostTokens(json: string): number {
   let runBytes = 0
+  const text = json.replace(ESCAPE, (written, hex: string | undefined) =>
+    hex === undefined ? written : String.fromCharCode(Number.parseInt(hex, 16)),
+  )
   const rest = text.replace(LONG_RUN, (run) => {
     runBytes += Buffer.byteLength(run)
     return ' '

@@ -6,38 +6,53 @@ import type { CountQuestion, CountReply } from './tokenizer-worker.ts'
 /** Its tables take a hundred megabytes. */
 const IDLE_MS = 60_000
 /** Longer texts are not counted: their calls are quoted by their bytes. */
-const MOST_CHARACTERS = 524_288
+const MOST_CHARACTERS = 262_144
 /** Texts waiting to be counted; more are turned away, so that nobody waits long. */
-const MOST_WAITING = 32
+const MOST_WAITING = 16
 const PATIENCE_MS = 3_000
 
-type Answer = (tokens: number | undefined) => void
+interface Waiting {
+  readonly text: string
+  readonly answer: (tokens: number | undefined) => void
+}
 
 export class Tokenizer {
   #worker: Worker | undefined
-  readonly #waiting = new Map<number, Answer>()
+  /** One text at a time is in the thread: what has become too late here is never counted there. */
+  #counting: Waiting | undefined
+  readonly #waiting: Waiting[] = []
   #lastId = 0
   #idle: NodeJS.Timeout | undefined
 
-  /** The most tokens a text can be for OpenAI's models. Undefined where it was not counted: too long, too many, too late. */
+  /** The most tokens a JSON text can be for OpenAI's models. Undefined where it was not counted: too long, too many, too late. */
   count(text: string): Promise<number | undefined> {
-    if (text.length > MOST_CHARACTERS || this.#waiting.size >= MOST_WAITING) return Promise.resolve(undefined)
-    const id = ++this.#lastId
+    if (text.length > MOST_CHARACTERS || this.#waiting.length >= MOST_WAITING) return Promise.resolve(undefined)
     return new Promise((resolve) => {
-      const late = setTimeout(() => this.#answer(id, undefined), PATIENCE_MS)
-      this.#waiting.set(id, (tokens) => {
+      const late = setTimeout(() => this.#giveUp(waiting), PATIENCE_MS)
+      const answer = (tokens: number | undefined) => {
         clearTimeout(late)
         resolve(tokens)
-      })
-      this.#running().postMessage({ id, text } satisfies CountQuestion)
+      }
+      const waiting: Waiting = { text, answer }
+      this.#waiting.push(waiting)
+      this.#next()
     })
   }
 
   async close(): Promise<void> {
     clearTimeout(this.#idle)
     const worker = this.#worker
-    this.#gone()
+    this.#worker = undefined
+    this.#counted(undefined)
+    for (const { answer } of this.#waiting.splice(0)) answer(undefined)
     await worker?.terminate()
+  }
+
+  #next(): void {
+    if (this.#counting) return
+    this.#counting = this.#waiting.shift()
+    if (this.#counting)
+      this.#running().postMessage({ id: ++this.#lastId, text: this.#counting.text } satisfies CountQuestion)
   }
 
   #running(): Worker {
@@ -46,22 +61,41 @@ export class Tokenizer {
     if (this.#worker) return this.#worker
     const worker = new Worker(new URL('./tokenizer-worker.ts', import.meta.url))
     worker.unref()
-    worker.on('message', ({ id, tokens }: CountReply) => this.#answer(id, tokens))
-    worker.on('error', () => this.#worker === worker && this.#gone())
-    worker.on('exit', () => this.#worker === worker && this.#gone())
+    worker.on('message', ({ id, tokens }: CountReply) => {
+      if (id !== this.#lastId) return
+      this.#counted(tokens)
+      this.#next()
+    })
+    worker.on('error', () => this.#lost(worker))
+    worker.on('exit', () => this.#lost(worker))
     this.#worker = worker
     return worker
   }
 
-  #answer(id: number, tokens: number | undefined): void {
-    const answer = this.#waiting.get(id)
-    this.#waiting.delete(id)
-    answer?.(tokens)
+  #counted(tokens: number | undefined): void {
+    const counted = this.#counting
+    this.#counting = undefined
+    counted?.answer(tokens)
   }
 
-  /** Whoever waits is not kept waiting. */
-  #gone(): void {
+  /** A text that takes too long takes its thread with it: the next one gets another. */
+  #giveUp(waiting: Waiting): void {
+    if (waiting === this.#counting) {
+      const worker = this.#worker
+      this.#worker = undefined
+      void worker?.terminate()
+      this.#counted(undefined)
+      this.#next()
+      return
+    }
+    this.#waiting.splice(this.#waiting.indexOf(waiting), 1)
+    waiting.answer(undefined)
+  }
+
+  #lost(worker: Worker): void {
+    if (this.#worker !== worker) return
     this.#worker = undefined
-    for (const id of [...this.#waiting.keys()]) this.#answer(id, undefined)
+    this.#counted(undefined)
+    this.#next()
   }
 }

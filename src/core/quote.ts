@@ -13,6 +13,8 @@ export interface Ask {
   /** Bytes that can become text tokens: the body without inline media, grown where the provider's normalisation grows it. */
   readonly textBytes: number
   readonly messages: number
+  /** Tokens the provider adds of its own for what is asked for: its descriptions of tools that a request only names. */
+  readonly addedTokens: number
   /** The largest output cap present, for one answer. Null when absent. */
   readonly outputCap: number | null
   /** Answers the provider will write: n, best_of, candidateCount, times prompts. */
@@ -148,6 +150,7 @@ function mostInput(ask: Ask, limits: ModelLimits | undefined, rules: QuoteRules,
   const framing =
     rules.tokensPerCall +
     rules.tokensPerMessage * ask.messages +
+    ask.addedTokens +
     (ask.tools ? rules.tokensWithTools : 0) +
     (ask.images > 0 ? ask.images * rules.imageTokens(ask.model) : 0)
   const text = counted && 'text' in counted ? Math.min(counted.text, ask.textBytes) : ask.textBytes

@@ -24,6 +24,8 @@ export interface EndpointRow {
   readonly headers: Readonly<Record<string, string>>
   readonly query: Readonly<Record<string, string>>
   readonly capField: 'max_tokens' | 'max_completion_tokens'
+  /** The other of the two is read as well. Where it is not, a caller's cap is put where it is. */
+  readonly readsBothCaps: boolean
   /** False also where usage comes unasked. */
   readonly knowsStreamOptions: boolean
   readonly capCoversReasoning: boolean
@@ -51,6 +53,7 @@ export const ANY_ENDPOINT: EndpointRow = {
   headers: {},
   query: {},
   capField: 'max_tokens',
+  readsBothCaps: false,
   knowsStreamOptions: false,
   capCoversReasoning: true,
   tokensPerCall: 64,
@@ -76,6 +79,7 @@ const AZURE: Partial<EndpointRow> = {
   auth: 'api-key',
   prices: 'azure',
   capField: 'max_completion_tokens',
+  readsBothCaps: true,
   knowsStreamOptions: true,
   dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
 }
@@ -88,6 +92,7 @@ export const PRESETS = {
     apiKey: '$GROQ_API_KEY',
     prices: 'groq',
     capField: 'max_completion_tokens',
+    readsBothCaps: true,
     knowsStreamOptions: true,
     dialects: ['openai.chat', 'openai.responses'],
     // 498: its flex tier has no room.
@@ -113,6 +118,7 @@ export const PRESETS = {
     apiKey: '$XAI_API_KEY',
     prices: 'xai',
     capField: 'max_completion_tokens',
+    readsBothCaps: true,
     knowsStreamOptions: true,
     capCoversReasoning: false,
     tokensPerCall: 1_536,
@@ -123,6 +129,7 @@ export const PRESETS = {
     baseUrl: 'https://openrouter.ai/api/v1',
     apiKey: '$OPENROUTER_API_KEY',
     prices: 'openrouter',
+    readsBothCaps: true,
     knowsStreamOptions: true,
     // Claude's tool prompt, for whom it may pass calls on to.
     tokensWithTools: 1_000,
@@ -158,7 +165,7 @@ export const PRESETS = {
     },
   },
   ollama: { ...LOCAL, baseUrl: 'http://127.0.0.1:11434/v1' },
-  vllm: { ...LOCAL, baseUrl: 'http://127.0.0.1:8000/v1' },
+  vllm: { ...LOCAL, readsBothCaps: true, baseUrl: 'http://127.0.0.1:8000/v1' },
 } as const satisfies Record<string, Partial<EndpointRow>>
 
 export type PresetName = keyof typeof PRESETS

@@ -62,6 +62,7 @@ export function compatible(settings: CompatibleSettings): Provider {
       cachesUnasked: true,
     },
     capField: settings.capField,
+    capFieldAlone: !settings.readsBothCaps,
     knowsStreamOptions: settings.knowsStreamOptions,
     freeStatuses: new Set(settings.freeStatuses),
     send: (outgoing, listener) => forward.send({ ...outgoing, path: pathOf(settings, outgoing) }, listener),

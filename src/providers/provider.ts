@@ -79,6 +79,8 @@ export interface Provider {
   readonly counts?: 'tokenizer' | 'endpoint'
   /** The field that caps output in its dialect. */
   readonly capField: string
+  /** True where a cap in any other field is not known to be read: a caller's own is put there. */
+  readonly capFieldAlone?: boolean
   /** Knows `stream_options.include_usage`. */
   readonly knowsStreamOptions: boolean
   /** Error statuses it is known not to bill, beside those nobody bills. */

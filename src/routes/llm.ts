@@ -177,9 +177,14 @@ async function estimate(parts: LlmParts, c: Context): Promise<unknown> {
   const path = url.searchParams.get('path') ?? '/v1/chat/completions'
   const dialect = dialectAt(path)
   if (!dialect) throw new Problem('invalid_request', `No call is made at ${path.slice(0, 256)}.`, 'path')
-  const exchange = new WebExchange(new Request(new URL(path, url), c.req.raw))
-  const body = await readBody(exchange, parts.settings.MAX_BODY_BYTES, () => true)
-  const applicant = parts.gate.applicant(exchange, dialect, body)
+  if (!URL.canParse(path, url.origin)) throw new Problem('invalid_request', 'It must be a path.', 'path')
+  const exchange = new WebExchange(new Request(new URL(path, url.origin), c.req.raw))
+  parts.callers.identify(exchange)
+  const applicant = await parts.gate.holding((hold) =>
+    readBody(exchange, parts.settings.MAX_BODY_BYTES, hold).then((body) =>
+      parts.gate.applicant(exchange, dialect, body),
+    ),
+  )
   const now = parts.clock.now()
   const quote = parts.gate.admission.quote(applicant, now)
   const charges = parts.gate.admission.charges(applicant, quote, now)

@@ -194,7 +194,7 @@ function readTool(json: JsonCursor, draft: Draft): void {
     const type = json.stringOrNull()
     if (type === null || type === 'custom') return
     if (!CALLERS_TOOL.test(type)) nameUnbounded(draft, type)
-    draft.textBytes += type.includes('_toolset') ? TOKENS_PER_TOOLSET : TOKENS_PER_KNOWN_TOOL
+    draft.addedTokens += type.includes('_toolset') ? TOKENS_PER_TOOLSET : TOKENS_PER_KNOWN_TOOL
   })
 }
 

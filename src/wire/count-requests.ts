@@ -13,36 +13,61 @@ export interface CountRequest {
 }
 
 /** What Anthropic counts; other fields are refused. */
-const ANTHROPIC = new Fields('messages', 'system', 'tools', 'tool_choice', 'thinking')
-const NO_FIELDS = new Fields()
+const COUNTED = ['messages', 'system', 'tools', 'tool_choice', 'thinking', 'output_config', 'output_format'] as const
+/** What takes nothing in. With any other field a count would not be of the whole call. */
+const FREE = [
+  'model',
+  'max_tokens',
+  'stream',
+  'temperature',
+  'top_p',
+  'top_k',
+  'stop_sequences',
+  'metadata',
+  'service_tier',
+  'speed',
+  'inference_geo',
+  'cache_control',
+] as const
+const ANTHROPIC = new Fields(...COUNTED, ...FREE)
+const MODEL = new Fields('model')
 
-/** Undefined for dialects whose providers do not count. @param model as the provider names it */
+/** Undefined where it cannot be counted whole. @param model as the provider names it */
 export function countRequestFor(dialect: string, body: Buffer, model: string): CountRequest | undefined {
   if (dialect === 'anthropic.messages') {
     const path = '/v1/messages/count_tokens'
-    return { dialect: 'anthropic.countTokens', path, body: anthropicCount(body, model) }
+    const counted = anthropicCount(body, model)
+    return counted && { dialect: 'anthropic.countTokens', path, body: counted }
   }
   if (dialect === 'gemini.generateContent') {
     const path = `/v1beta/models/${encodeURIComponent(model)}:countTokens`
-    return { dialect: 'gemini.countTokens', path, body: geminiCount(body, model) }
+    const counted = geminiCount(body, model)
+    return counted && { dialect: 'gemini.countTokens', path, body: counted }
   }
   return undefined
 }
 
-function anthropicCount(body: Buffer, model: string): Buffer {
+function anthropicCount(body: Buffer, model: string): Buffer | undefined {
   const json = new JsonCursor(body)
   const parts: Buffer[] = [Buffer.from(`{"model":${JSON.stringify(model)}`)]
-  eachField(json, ANTHROPIC, (field) => {
+  let known = 0
+  const members = eachField(json, ANTHROPIC, (field) => {
+    known++
     const { start, end } = json.skip()
-    parts.push(Buffer.from(`,"${ANTHROPIC.names[field]}":`), body.subarray(start, end))
+    if (field < COUNTED.length) parts.push(Buffer.from(`,"${COUNTED[field]}":`), body.subarray(start, end))
   })
-  return Buffer.concat([...parts, Buffer.from('}')])
+  return known === members ? Buffer.concat([...parts, Buffer.from('}')]) : undefined
 }
 
-function geminiCount(body: Buffer, model: string): Buffer {
+function geminiCount(body: Buffer, model: string): Buffer | undefined {
   const json = new JsonCursor(body)
   const opened = json.position + 1
-  const members = eachField(json, NO_FIELDS, () => {})
+  let named = false
+  const members = eachField(json, MODEL, () => {
+    named = true
+    json.skip()
+  })
+  if (named) return undefined
   const request = spliced(body, [inserted(opened, `"model":${JSON.stringify(`models/${model}`)}`, members === 0)])
   return Buffer.concat([Buffer.from('{"generateContentRequest":'), request, Buffer.from('}')])
 }

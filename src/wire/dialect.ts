@@ -20,7 +20,12 @@ export interface Edits {
   /** The model as the provider names it. */
   readonly model?: string
   /** An output cap, in the field the provider reads it from. */
-  readonly cap?: { readonly field: string; readonly tokens: number }
+  readonly cap?: {
+    readonly field: string
+    readonly tokens: number
+    /** No other field may say anything else: the provider does not read it. */
+    readonly alone?: boolean
+  }
   /** Ask for usage at the end of a stream. */
   readonly includeUsage?: boolean
 }

@@ -13,6 +13,7 @@ export function draftOf(textBytes: number): Draft {
     stream: false,
     textBytes,
     messages: 0,
+    addedTokens: 0,
     outputCap: null,
     answers: 1,
     prompts: 1,

@@ -66,6 +66,11 @@ export function headerIn(headers: HeaderList, name: string): string | undefined 
 /** A query as it goes on, with its question mark: the caller's key never goes upstream. */
 export function forwardedQuery(query: string): string {
   if (query === '') return ''
-  const kept = query.split('&').filter((part) => part !== '' && !/^key(=|$)/.test(part))
+  const kept = query.split('&').filter((part) => part !== '' && !isKey(part))
   return kept.length === 0 ? '' : `?${kept.join('&')}`
+}
+
+/** However it is spelled. */
+function isKey(part: string): boolean {
+  return new URLSearchParams(part).has('key')
 }

@@ -39,10 +39,22 @@ const BODY = new Fields(
   'search_parameters',
   'plugins',
   'models',
+  'preset',
+  'route',
 )
 const STREAM_OPTIONS = new Fields('include_usage')
 const MESSAGE = new Fields('content', 'audio')
-const PART = new Fields('image_url', 'input_audio', 'file')
+const PART = new Fields('type', 'image_url', 'input_audio', 'file')
+/** Parts whose size in the body bounds what they are; pictures are counted. */
+const SIZED_PARTS: ReadonlySet<string | null> = new Set([
+  'text',
+  'input_text',
+  'output_text',
+  'refusal',
+  'thinking',
+  'reasoning',
+  'image_url',
+])
 const TOOL = new Fields('type')
 
 /** Where in a body the things lie that may be edited. */
@@ -139,8 +151,10 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
     case 'search_parameters':
     case 'plugins':
     case 'models':
+    case 'preset':
+    case 'route':
     case 'web_search_options':
-      if (json.peek() === '{' || json.peek() === '[') draft.unbounded.push(name)
+      if (json.peek() !== 'n') draft.unbounded.push(name)
       json.skip()
   }
 }
@@ -175,6 +189,10 @@ function readMessages(json: JsonCursor, draft: Draft): void {
 }
 
 function readPart(json: JsonCursor, part: number, draft: Draft): void {
+  if (PART.names[part] === 'type') {
+    if (!SIZED_PARTS.has(json.stringOrNull())) draft.unsizedInput = true
+    return
+  }
   if (PART.names[part] === 'image_url') draft.images++
   else draft.unsizedInput = true
   if (PART.names[part] === 'input_audio') draft.audioInput = true
@@ -199,6 +217,8 @@ export function editChat(body: Buffer, spots: Spots, edits: Edits): Buffer {
     const present = spots.caps.get(edits.cap.field)
     if (present) splices.push({ ...present, text: String(edits.cap.tokens) })
     else added.push(`"${edits.cap.field}":${edits.cap.tokens}`)
+    for (const [field, range] of spots.caps)
+      if (edits.cap.alone && field !== edits.cap.field) splices.push({ ...range, text: 'null' })
   }
   if (edits.includeUsage && !spots.asksForUsage) {
     const { includeUsage, streamOptions } = spots

@@ -294,7 +294,7 @@ function readTool(json: JsonCursor, draft: Draft): void {
     KNOWN_TOOLS.has(type) ||
     (type === 'shell' && environment === 'local') ||
     (type === 'tool_search' && execution === 'client')
-  if (atCaller) draft.textBytes += KNOWN_TOOL_TOKENS
+  if (atCaller) draft.addedTokens += KNOWN_TOOL_TOKENS
   else nameUnbounded(draft, type)
 }
 

@@ -22,6 +22,7 @@ const ASK: Ask = {
   stream: false,
   textBytes: 1_000,
   messages: 2,
+  addedTokens: 0,
   outputCap: 100,
   kind: 'generate',
   answers: 1,

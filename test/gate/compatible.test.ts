@@ -47,6 +47,21 @@ const sent = () => {
 const errorOf = async (response: Response): Promise<{ code: string; message: string }> => (await response.json()).error
 
 describe('a compatible endpoint', () => {
+  test.each([
+    [{}, { max_completion_tokens: 7 }, { max_completion_tokens: null, max_tokens: 7 }],
+    [{}, { max_tokens: 5, max_completion_tokens: 7 }, { max_completion_tokens: null, max_tokens: 7 }],
+    [{ preset: 'cerebras' }, { max_tokens: 5 }, { max_tokens: null, max_completion_tokens: 5 }],
+    [{ preset: 'groq' }, { max_tokens: 5 }, { max_tokens: 5 }],
+  ])('%j, asked with the cap %j, gets it where it is read', async (row, caps, expected) => {
+    await using gateway = await gatewayTo(
+      { own: { ...row, baseUrl: `${upstream.url}/v1`, apiKey: ENDPOINT_KEY } },
+      { UNKNOWN_PRICE: 'allow' },
+    )
+    await ask(gateway, 'own/m', { body: { max_tokens: undefined, ...caps } })
+    const { max_tokens, max_completion_tokens } = sent().body as Record<string, unknown>
+    expect(JSON.parse(JSON.stringify({ max_tokens, max_completion_tokens }))).toEqual(expected)
+  })
+
   test('is asked by its prefix, with its own key and price', async () => {
     const row = { preset: 'groq', baseUrl: `${upstream.url}/openai/v1/`, apiKey: ENDPOINT_KEY }
     await using gateway = await gatewayTo({ fast: row })

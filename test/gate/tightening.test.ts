@@ -78,6 +78,39 @@ describe('text for a model of OpenAI', () => {
     expect(await reserved()).toBeGreaterThan(45_000n * 1_000n)
   })
 
+  it('is counted as what it stands for, however it is written', async () => {
+    await open('0.021')
+    const escaped = JSON.stringify({
+      model: 'gpt-4o',
+      max_completion_tokens: 10,
+      messages: [{ role: 'user', content: '@' }],
+    })
+    const body = escaped.replace('@', '\\uabcd'.repeat(10_000))
+    const headers = { 'content-type': 'application/json' }
+    // Three tokens each, and two as they are written.
+    expect((await stage.fetch('over sockets', '/v1/chat/completions', { method: 'POST', headers, body })).status).toBe(
+      429,
+    )
+  })
+
+  it("keeps room for the provider's own words about its tools", async () => {
+    await open('0.003')
+    const body = { model: 'gpt-4o', max_output_tokens: 16, input: 'hi', tools: [{ type: 'apply_patch' }] }
+    const headers = { 'content-type': 'application/json' }
+    const asked = { method: 'POST', headers, body: JSON.stringify(body) }
+    expect((await stage.fetch('over sockets', '/v1/responses', asked)).status).toBe(429)
+  })
+
+  it('is given up when too many wait, and then the bound stands', async () => {
+    await open('0.02')
+    const slow = Array.from({ length: 250_000 }, (_, at) =>
+      at % 60 === 0 ? ' ' : String.fromCharCode(0x4e00 + ((at * 7919) % 20_000)),
+    ).join('')
+    const answers = await Promise.all(Array.from({ length: 40 }, () => openai('gpt-4o', slow)))
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 429))
+    expect((await openai('gpt-4o')).status).toBe(200)
+  })
+
   it('is refused where its tokens do not fit either, and says so in tokens', async () => {
     await open('0.005')
     const answer = await openai('gpt-4o')
@@ -128,6 +161,20 @@ describe('text for a provider that counts', () => {
     const { generateContentRequest } = JSON.parse(counts()[0]?.body ?? '{}')
     expect(generateContentRequest.model).toBe('models/gemini-2.5-flash')
     expect(Object.keys(generateContentRequest).toSorted()).toEqual(['contents', 'generationConfig', 'model'])
+  })
+
+  it('is bounded by its bytes where a field would be left out of the count', async () => {
+    const counts = await open('0.02', { input_tokens: 10 })
+    const body = {
+      model: 'claude-sonnet-5',
+      max_tokens: 10,
+      messages: [{ role: 'user', content: WORDS }],
+      something_new: {},
+    }
+    const headers = { 'content-type': 'application/json' }
+    const asked = { method: 'POST', headers, body: JSON.stringify(body) }
+    expect((await stage.fetch('over sockets', '/v1/messages', asked)).status).toBe(429)
+    expect(counts()).toHaveLength(0)
   })
 
   it('is bounded by its bytes where the count fails', async () => {

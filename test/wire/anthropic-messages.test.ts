@@ -92,8 +92,8 @@ describe('the ask', () => {
     [null, 0],
   ])("the caller's tool %s has a bound, with room for a description that the body does not hold", (type, room) => {
     const more = { tools: [{ type, name: 'f' }] }
-    const textBytes = lengthOf({ ...BARE, ...more }) + room
-    expect(askOf(more)).toMatchObject({ tools: true, unbounded: [], textBytes })
+    const textBytes = lengthOf({ ...BARE, ...more })
+    expect(askOf(more)).toMatchObject({ tools: true, unbounded: [], textBytes, addedTokens: room })
   })
 
   test('a tool that is only named has been counted where it stands', () => {

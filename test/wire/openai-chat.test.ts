@@ -42,6 +42,12 @@ describe('the ask', () => {
     ['web search of null', { web_search_options: null }, { unbounded: [] }],
     ["xAI's search", { search_parameters: { mode: 'auto' } }, { unbounded: ['search_parameters'] }],
     ['plugins', { plugins: [{ id: 'web' }] }, { unbounded: ['plugins'] }],
+    [
+      'a part nobody knows',
+      { messages: [{ content: [{ type: 'document_url', document_url: 'x' }] }] },
+      { unsizedInput: true },
+    ],
+    ['text parts', { messages: [{ content: [{ type: 'text', text: 'x' }] }] }, { unsizedInput: false }],
     ['models to fall back to', { models: ['a', 'b'] }, { unbounded: ['models'] }],
     ['spoken answers', { modalities: ['text', 'audio'] }, { audioOutput: true }],
     ['silent answers', { modalities: ['text'] }, { audioOutput: false }],

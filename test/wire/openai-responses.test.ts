@@ -69,7 +69,7 @@ describe('the ask', () => {
     ['a search of tools', { type: 'tool_search', execution: 'client' }],
   ])('with %s at the caller is bounded, with room for what the provider says of it', (_name, one) => {
     const bytes = lengthOf({ ...BARE, ...tool(one, one) })
-    expect(askOf(tool(one, one))).toMatchObject({ tools: true, unbounded: [], textBytes: bytes + 8_192 })
+    expect(askOf(tool(one, one))).toMatchObject({ tools: true, unbounded: [], textBytes: bytes, addedTokens: 8_192 })
   })
 
   test.each([
