@@ -48,6 +48,20 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     await expectBooked(stage, EXACT)
   })
 
+  it('the blank line after the last event is waited for, and the connection is not', async () => {
+    const sent = eventsOf(spoken, SAID).join('')
+    const stage = await open(async ({ response }) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write(sent.slice(0, -1))
+      await sleep(30)
+      response.write(sent.slice(-1))
+      if (spoken === 'gemini') response.end()
+    })
+    const answer = await askForUsage(stage, spoken, door)
+    expect(await within(900, answer.text())).toBe(sent)
+    await expectBooked(stage, EXACT)
+  })
+
   it('a stream that ends without its end is an error, and costs the whole reservation', async () => {
     const [first = '', second = ''] = eventsOf(spoken, SAID)
     const stage = await open(({ response }) => {
