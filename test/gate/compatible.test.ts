@@ -327,6 +327,37 @@ describe('the caller’s own provider key', () => {
     }
   })
 
+  test.each([
+    ['/v1/chat/completions?%6bey=SECRET&a=1', {}],
+    ['/v1/chat/completions?key=mine&k%65y=SECRET', {}],
+  ])('is the only one that goes on in a query (%s)', async (path, headers) => {
+    await using gateway = await gatewayTo(FORWARDED, { BURSAR_KEYS: `alice:${BURSAR_KEY}` })
+    const own = { authorization: `Bearer ${OWN_KEY}`, 'x-bursar-key': BURSAR_KEY, ...headers }
+    const before = upstream.received.length
+    await ask(gateway, 'gpt-4o', { path: path.replace('SECRET', BURSAR_KEY), headers: own })
+    for (const received of upstream.received.slice(before)) expect(JSON.stringify(received)).not.toContain(BURSAR_KEY)
+  })
+
+  test.each(['"KEY"', 'KEY;x', 'x KEY', "'KEY'"])('is not a Bursar key in disguise (%s)', async (value) => {
+    await using gateway = await gatewayTo(FORWARDED, { BURSAR_KEYS: `alice:${BURSAR_KEY}` })
+    const headers = { 'x-api-key': value.replace('KEY', BURSAR_KEY), 'x-bursar-key': BURSAR_KEY }
+    const body = { model: 'claude-sonnet-5' }
+    const response = await ask(gateway, 'claude-sonnet-5', { path: '/v1/messages', headers, body })
+    expect(response.status).toBe(401)
+  })
+
+  test('says nothing to others of the limits its account has', async () => {
+    upstream.reply = (answer) => ({ ...answer, headers: { ...answer.headers, 'x-ratelimit-remaining-requests': '3' } })
+    const BOB_KEY = 'bsr-of-bob-0123456789'
+    await using gateway = await gatewayTo(FORWARDED, { BURSAR_KEYS: `alice:${BURSAR_KEY},bob:${BOB_KEY}` })
+    await ask(gateway, 'gpt-4o', { headers: { authorization: `Bearer ${OWN_KEY}`, 'x-bursar-key': BURSAR_KEY } })
+    const page = await fetch(`${gateway.url}/llm/status`, { headers: { authorization: `Bearer ${BOB_KEY}` } })
+    const { providers } = (await page.json()) as { providers: { upstream_rate_limits?: unknown }[] }
+    expect(providers.map((one) => one.upstream_rate_limits ?? null)).toEqual([null, null, null])
+    const [entry] = await gateway.entries()
+    expect(entry?.outcome?.upstreamLimits?.remainingRequests).toBe(3)
+  })
+
   test('is not sent where the provider has ours', async () => {
     await using gateway = await gatewayTo({})
     await ask(gateway, 'gpt-4o', { headers: { authorization: `Bearer ${OWN_KEY}`, 'api-key': OWN_KEY } })

@@ -167,6 +167,21 @@ describe('figures', () => {
     ])
   })
 
+  it('an estimate is for those who may call, of a path that is one', async () => {
+    await open({ env: { BURSAR_KEYS: 'alice:alice-secret-alice' } })
+    const asked = (query: string, key: string) =>
+      stage.fetch('over sockets', `/llm/estimate${query}`, {
+        method: 'POST',
+        body: '{ broken',
+        headers: { 'x-api-key': key, 'content-type': 'application/json' },
+      })
+    // The body is not so much as looked at.
+    expect((await asked('', 'somebody-else')).status).toBe(401)
+    expect((await asked('', 'alice-secret-alice')).status).toBe(400)
+    expect((await asked('?path=//x:99999999/v1/messages', 'alice-secret-alice')).status).toBe(400)
+    expect((await asked('?path=http://[/v1/messages', 'alice-secret-alice')).status).toBe(400)
+  })
+
   it('an estimate of a call that would get a cap says so, as does one that does not fit', async () => {
     await open({ config: { prices: [PRICE], limits: { global: { costPerCall: '0.004', requestsPerDay: 0 } } } })
     const init = { method: 'POST', body: requestFor('openai').body, headers: { 'content-type': 'application/json' } }
