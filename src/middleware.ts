@@ -112,7 +112,7 @@ class HandlerCall implements Sending {
     listener.started()
     await next()
     const { status, body } = c.res
-    // An exception may come out as any status; a handler's 5xx says nothing about what it had used by then.
+    // An exception may come out with whatever status; a handler's 5xx says nothing about what it had used by then.
     if (c.error || status >= 500) failed()
     listener.head(status, headerList(c.res.headers))
     const reader = body?.getReader()

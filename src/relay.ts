@@ -211,7 +211,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
 
   /** True once the blank line has come that ends the last event: nobody waits for the provider to close. */
   #endsLastEvent(bytes: Buffer): boolean {
-    this.#lastEvent = (this.#lastEvent + bytes.toString('latin1')).slice(-3)
+    this.#lastEvent = (this.#lastEvent + bytes.toString('latin1', Math.max(0, bytes.length - 3))).slice(-3)
     return this.#lastEvent.endsWith('\n\n') || this.#lastEvent === '\n\r\n'
   }
 

@@ -6,7 +6,7 @@ import type { Refusal } from '../core/refusal.ts'
 import { dearerTier, MessageEvents, readMessage } from './anthropic-usage.ts'
 import type { Dialect, Edits, ErrorContext, HeaderList, Reading, RequestLine } from './dialect.ts'
 import { DocumentTap } from './document.ts'
-import { type Draft, draftOf, eachField, eachObject, readMedia } from './draft.ts'
+import { type Draft, draftOf, eachField, eachObject, nameUnbounded, readMedia } from './draft.ts'
 import { inserted, type Splice, spliced } from './edit.ts'
 import { refusalDetails, tightest, timeText } from './figures.ts'
 import { forwardedQuery } from './headers.ts'
@@ -57,9 +57,6 @@ const UNBOUNDED_PARTS = new Set(['mcp_servers', 'container', 'fallbacks', 'compa
 const FREE_EDIT = /^clear_/
 /** The one beta that lifts a bound without a word in the body: answers longer than the model's usual maximum. */
 const LONG_OUTPUT_BETA = /output-300k[\w-]{0,32}/
-/** Names of what makes a call unboundable are for people: a few tell enough. */
-const MOST_NAMES = 8
-const MOST_NAME_CHARACTERS = 64
 
 interface Spots {
   readonly opened: number
@@ -222,11 +219,6 @@ function readThread(json: JsonCursor, draft: Draft): void {
   eachField(json, TYPED, () => {
     if (json.stringOrNull() !== 'create') draft.unsizedInput = true
   })
-}
-
-function nameUnbounded(draft: Draft, name: string): void {
-  const short = name.slice(0, MOST_NAME_CHARACTERS)
-  if (draft.unbounded.length < MOST_NAMES && !draft.unbounded.includes(short)) draft.unbounded.push(short)
 }
 
 function readCacheControl(json: JsonCursor, draft: Draft): void {

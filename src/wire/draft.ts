@@ -30,6 +30,15 @@ export function draftOf(textBytes: number): Draft {
   }
 }
 
+/** Names of what makes a call unboundable are for people: a few tell enough. A request may hold any number of them. */
+const MOST_NAMES = 8
+const MOST_NAME_CHARACTERS = 64
+
+export function nameUnbounded(draft: Draft, name: string): void {
+  const short = name.slice(0, MOST_NAME_CHARACTERS)
+  if (draft.unbounded.length < MOST_NAMES && !draft.unbounded.includes(short)) draft.unbounded.push(short)
+}
+
 /** Answers asked of one prompt, at most: beyond this no provider goes. */
 const MOST_ANSWERS = 128
 

@@ -13,6 +13,7 @@ import {
   eachObject,
   isRecord,
   lengthOf,
+  nameUnbounded,
   readAnswers,
   readAudioOutput,
   readMedia,
@@ -200,7 +201,7 @@ function readTool(json: JsonCursor, draft: Draft): void {
     declarations++
     draft.tools = lengthOf(json.skip()) > 2 || draft.tools
   })
-  if (members > declarations) draft.unbounded.push(`tools at byte ${start}`)
+  if (members > declarations) nameUnbounded(draft, `tools at byte ${start}`)
 }
 
 function edit(body: Buffer, spots: Spots, edits: Edits): Buffer {

@@ -10,6 +10,7 @@ import {
   eachObject,
   isRecord,
   lengthOf,
+  nameUnbounded,
   readAnswers,
   readAudioOutput,
   readMedia,
@@ -85,11 +86,10 @@ export const openaiChat: Dialect = {
   rateHeaders: openaiRateHeaders,
 }
 
-function read(body: Buffer): Reading {
-  const json = new JsonCursor(body)
-  const draft = draftOf(body.length)
-  const spots: Spots = {
-    opened: json.position + 1,
+/** None found yet, in a body whose outermost brace stands here. */
+export function spotsFrom(brace: number): Spots {
+  return {
+    opened: brace + 1,
     isEmpty: false,
     model: null,
     caps: new Map(),
@@ -97,6 +97,12 @@ function read(body: Buffer): Reading {
     includeUsage: null,
     asksForUsage: false,
   }
+}
+
+function read(body: Buffer): Reading {
+  const json = new JsonCursor(body)
+  const draft = draftOf(body.length)
+  const spots = spotsFrom(json.position)
   const members = eachField(json, BODY, (field) => readMember(json, BODY.names[field] ?? '', draft, spots))
   json.finish()
   spots.isEmpty = members === 0
@@ -154,7 +160,7 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
     case 'preset':
     case 'route':
     case 'web_search_options':
-      if (json.peek() !== 'n') draft.unbounded.push(name)
+      if (json.peek() !== 'n') nameUnbounded(draft, name)
       json.skip()
   }
 }
@@ -204,7 +210,7 @@ function readTool(json: JsonCursor, draft: Draft): void {
   draft.tools = true
   eachField(json, TOOL, () => {
     const type = json.stringOrNull()
-    if (type !== null && type !== 'function' && type !== 'custom') draft.unbounded.push(type.slice(0, 64))
+    if (type !== null && type !== 'function' && type !== 'custom') nameUnbounded(draft, type)
   })
 }
 

@@ -4,7 +4,7 @@ import type { Dialect, Edits, Reading } from './dialect.ts'
 import { draftOf, eachField, readAnswers } from './draft.ts'
 import { forwardedQuery } from './headers.ts'
 import { Fields, invalid, JsonCursor } from './json.ts'
-import { editChat, openaiChat, readStreamOptions, type Spots } from './openai-chat.ts'
+import { editChat, openaiChat, readStreamOptions, type Spots, spotsFrom } from './openai-chat.ts'
 import { readPrompts } from './prompts.ts'
 
 const BODY = new Fields('model', 'prompt', 'stream', 'stream_options', 'max_tokens', 'n', 'best_of', 'user')
@@ -25,15 +25,7 @@ export const openaiCompletions: Dialect = {
 function read(body: Buffer): Reading {
   const json = new JsonCursor(body)
   const draft = draftOf(body.length)
-  const spots: Spots = {
-    opened: json.position + 1,
-    isEmpty: false,
-    model: null,
-    caps: new Map(),
-    streamOptions: null,
-    includeUsage: null,
-    asksForUsage: false,
-  }
+  const spots = spotsFrom(json.position)
   let answers = 1
   eachField(json, BODY, (field) => {
     const name = BODY.names[field] ?? ''

@@ -229,35 +229,16 @@ class ResponseEvents implements EventMeter {
   }
 }
 
-/**
- * Its last event is the one that no client may miss. It repeats the whole answer, images and all, and comes in many pieces:
- * the stream has not ended before the blank line behind it.
- */
+/** Its last event repeats the whole answer, images and all: long lines are shortened before they are read. */
 class ResponsesTap extends SseTap {
   readonly #shortener = new Shortener()
-  /** The last bytes passed since the last event's own line. */
-  #tail = ''
-  #closed = false
 
   constructor() {
     super(new ResponseEvents(), false)
   }
 
-  override get terminated(): boolean {
-    return this.#closed && super.terminated
-  }
-
   override push(chunk: Buffer): Buffer {
     super.push(this.#shortener.push(chunk))
-    if (super.terminated && !this.#closed) {
-      this.#tail = (this.#tail + chunk.toString('latin1', Math.max(0, chunk.length - 3))).slice(-3)
-      this.#closed = /\n\r?\n$/.test(this.#tail)
-    }
     return chunk
-  }
-
-  override end(): Buffer {
-    this.#closed = true
-    return super.end()
   }
 }

@@ -2,7 +2,16 @@
 
 import type { Problem } from '../core/problem.ts'
 import type { Dialect, Edits, ErrorContext, Reading } from './dialect.ts'
-import { type Draft, draftOf, eachField, eachObject, lengthOf, readAudioOutput, readMedia } from './draft.ts'
+import {
+  type Draft,
+  draftOf,
+  eachField,
+  eachObject,
+  lengthOf,
+  nameUnbounded,
+  readAudioOutput,
+  readMedia,
+} from './draft.ts'
 import { inserted, type Splice, spliced } from './edit.ts'
 import { forwardedQuery } from './headers.ts'
 import { Fields, invalid, JsonCursor, type Range } from './json.ts'
@@ -67,9 +76,6 @@ const KNOWN_TOOLS = new Set(['local_shell', 'apply_patch'])
 /** More than any such description: a whole call with apply_patch was seen to take 642 tokens in. */
 const KNOWN_TOOL_TOKENS = 4_096
 const EMPTY = '""'
-/** Names of what makes a call unboundable are for people: a few tell enough. */
-const MOST_NAMES = 8
-const MOST_NAME_CHARACTERS = 64
 
 /** Where in a body the things lie that may be edited. */
 interface Spots {
@@ -166,11 +172,6 @@ function readStored(json: JsonCursor, name: string, draft: Draft): void {
     if (name === 'prompt' || name === 'context_management') nameUnbounded(draft, name)
   }
   json.skip()
-}
-
-function nameUnbounded(draft: Draft, name: string): void {
-  const short = name.slice(0, MOST_NAME_CHARACTERS)
-  if (draft.unbounded.length < MOST_NAMES && !draft.unbounded.includes(short)) draft.unbounded.push(short)
 }
 
 function readInput(json: JsonCursor, draft: Draft): void {

@@ -34,6 +34,32 @@ const everywhere: [Door, Spoken][] = DOORS.flatMap((door) => SPOKEN.map((spoken)
 const SAID = { input: 21, output: 9 }
 const EXACT = { ending: 'completed', certainty: 'exact', cost: costOfSaid(SAID), tokens: 30 }
 
+describe.each(DOORS)('%s, responses:', (door) => {
+  it.each(['\n', '\r\n'])(
+    'the rest of the last event is waited for, and the connection is not (%j)',
+    async (newline) => {
+      const usage = { input_tokens: SAID.input, output_tokens: SAID.output }
+      const last = {
+        type: 'response.completed',
+        response: { object: 'response', model: 'm', status: 'completed', usage },
+      }
+      const sent = `data: ${JSON.stringify(last)}${newline}event: response.completed${newline}${newline}`
+      const stage = await open(async ({ response }) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        for (const piece of sent.split(/(?<=\r|\n)/)) {
+          response.write(piece)
+          await sleep(10)
+        }
+      })
+      const body = JSON.stringify({ model: 'm', input: 'hello', max_output_tokens: 50, stream: true })
+      const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
+      const answer = await stage.fetch(door, '/v1/responses', init)
+      expect(await within(900, answer.text())).toBe(sent)
+      await expectBooked(stage, EXACT)
+    },
+  )
+})
+
 describe.each(everywhere)('%s, %s:', (door, spoken) => {
   it('the bytes are those of the provider, wherever they are cut', async () => {
     const sent = eventsOf(spoken, SAID, ['Hé', '日本', '\\"usage\\":{"', ' 👋']).join('')

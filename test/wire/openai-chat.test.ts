@@ -48,6 +48,11 @@ describe('the ask', () => {
       { unsizedInput: true },
     ],
     ['text parts', { messages: [{ content: [{ type: 'text', text: 'x' }] }] }, { unsizedInput: false }],
+    [
+      'tools of any number',
+      { tools: Array.from({ length: 20 }, (_, at) => ({ type: `t${at % 10}` })) },
+      { unbounded: ['t0', 't1', 't2', 't3', 't4', 't5', 't6', 't7'] },
+    ],
     ['models to fall back to', { models: ['a', 'b'] }, { unbounded: ['models'] }],
     ['spoken answers', { modalities: ['text', 'audio'] }, { audioOutput: true }],
     ['silent answers', { modalities: ['text'] }, { audioOutput: false }],
