@@ -4,17 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Kind } from './bodies.ts'
 import type { Load } from './load.ts'
-import {
-  costOf,
-  folder,
-  type Loader,
-  type Measured,
-  measure,
-  median,
-  type Subject,
-  sleep,
-  startLoader,
-} from './measure.ts'
+import { folder, type Loader, type Measured, measure, median, type Subject, startLoader } from './measure.ts'
 
 type Shape = Pick<Load, 'kind' | 'connections' | 'ratePerSecond'>
 export type Test = { loader: Loader; bare: Subject; ours: Subject; pairs: number; seconds: number }
@@ -128,38 +118,6 @@ export async function latency(test: Test): Promise<Latency> {
     found.addedP99Ms.push(of(ours, 'p99Ms') - of(bare, 'p99Ms'))
   }
   return found
-}
-
-const SAMPLE_MS = 5000
-const megabytes = (bytes: number) => (bytes / 1024 / 1024).toFixed(1)
-
-/** Short calls, long calls and streams at once; memory is flat when its last fifth is no higher than its middle one. */
-export async function soak(ours: Subject, minutes: number): Promise<void> {
-  const seconds = minutes * 60
-  const kinds: readonly Kind[] = ['1kb', '100kb', 'stream', 'stream-usage']
-  let running = true
-  const loads = Promise.all(
-    kinds.map((kind) => measure(startLoader(), ours, { kind, connections: CONNECTIONS / 4, seconds })),
-  ).finally(() => {
-    running = false
-  })
-  const samples: number[] = []
-  while (running) {
-    const { rssBytes } = costOf(ours.pid)
-    const minute = (samples.length * SAMPLE_MS) / 60_000
-    if (Number.isInteger(minute)) console.log(`minute ${String(minute).padStart(3)}  ${megabytes(rssBytes)} MB`)
-    samples.push(rssBytes)
-    await Promise.race([sleep(SAMPLE_MS), loads])
-  }
-  const done = await loads
-  const fifth = (index: number) =>
-    median(samples.slice(Math.floor((samples.length * index) / 5), Math.ceil((samples.length * (index + 1)) / 5)))
-  const growth = fifth(4) / fifth(2) - 1
-  console.log(
-    `${sum(done, 'calls')} calls; middle fifth ${megabytes(fifth(2))} MB, last fifth ${megabytes(fifth(4))} MB`,
-  )
-  console.log(growth <= 0.05 ? 'flat' : `NOT FLAT: ${(growth * 100).toFixed(0)} % more`)
-  if (growth > 0.05) process.exitCode = 1
 }
 
 type StartOurs = (database: string) => Promise<Subject>

@@ -3,21 +3,33 @@
 import { createConnection, type Socket } from 'node:net'
 import { type Kind, requestOf } from './bodies.ts'
 
-/** Without `ratePerSecond` the loop is closed: every connection sends again as soon as it has its answer. */
+/**
+ * Without `ratePerSecond` the loop is closed: every connection sends again as soon as it has its answer, or `pauseMs` later.
+ * A client that leaves drops its connection, after a number of reads up to `leaveWithinReads` or after so long, if the answer
+ * is not over by then.
+ */
 export type Load = {
   port: number
   kind: Kind
   connections: number
   seconds: number
   ratePerSecond?: number
+  pauseMs?: number
+  leaveWithinReads?: number
+  leaveAfterMs?: number
   headers?: readonly string[]
 }
 
-/** `calls` includes `errors` (not a 200, or a broken connection); `reads` counts socket reads, to see chunks coalesce. */
+/**
+ * `calls` includes `errors` (not a 200, or a broken connection), which include the `unanswered`, and calls whose client `left`;
+ * `reads` counts socket reads, to see chunks coalesce.
+ */
 export type Result = {
   calls: number
   errors: number
   firstError?: string
+  unanswered: number
+  left: number
   chunks: number
   reads: number
   seconds: number
@@ -45,6 +57,8 @@ class Connection {
   /** The last characters of the chunked body so far, because a marker may be split between two reads. */
   #tail = ''
   #ok = false
+  #readsLeft = Number.POSITIVE_INFINITY
+  #leaving: NodeJS.Timeout | undefined
 
   constructor(run: Run) {
     this.#run = run
@@ -55,6 +69,9 @@ class Connection {
     this.busy = true
     this.#socket ??= this.#connect()
     this.#socket.write(this.#run.request)
+    const { leaveWithinReads, leaveAfterMs } = this.#run.load
+    if (leaveWithinReads !== undefined) this.#readsLeft = 1 + (this.#run.calls % leaveWithinReads)
+    if (leaveAfterMs !== undefined) this.#leaving = setTimeout(() => this.#leave(), leaveAfterMs)
   }
 
   close(): void {
@@ -75,8 +92,19 @@ class Connection {
     return socket
   }
 
-  #broke(reason: string): void {
+  #leave(): void {
+    this.#socket?.removeAllListeners().on('error', () => {})
+    this.close()
     this.#socket = undefined
+    this.#run.left++
+    this.#finish(undefined)
+  }
+
+  #broke(reason: string): void {
+    // An error is followed by a close.
+    if (!this.#socket) return
+    this.#socket = undefined
+    clearTimeout(this.#leaving)
     this.#left = HEAD
     this.#head = ''
     // A pause, so that a dead server does not turn the closed loop into a spin.
@@ -85,6 +113,7 @@ class Connection {
 
   #take(text: string): void {
     this.#run.reads++
+    if (--this.#readsLeft === 0) return this.#leave()
     if (this.#left === HEAD) {
       this.#head += text
       const end = this.#head.indexOf('\r\n\r\n')
@@ -111,6 +140,7 @@ class Connection {
   #finish(error: string | undefined): void {
     if (!this.busy) return
     this.busy = false
+    clearTimeout(this.#leaving)
     this.#left = HEAD
     this.#head = ''
     this.#run.done(this, error)
@@ -124,6 +154,7 @@ class Run {
   errors = 0
   chunks = 0
   reads = 0
+  left = 0
   readonly #latenciesUs = new Uint32Array(MAX_LATENCY_US + 1)
   readonly #all: Connection[]
   readonly #idle: Connection[] = []
@@ -163,7 +194,13 @@ class Run {
     }
     const late = this.#late.shift()
     if (late !== undefined) this.#send(connection, late)
-    else if (this.load.ratePerSecond === undefined && now < this.#endsAt) this.#send(connection, now)
+    else if (this.load.ratePerSecond !== undefined) this.#idle.push(connection)
+    else if (this.load.pauseMs === undefined) this.#again(connection)
+    else setTimeout(() => this.#again(connection), this.load.pauseMs)
+  }
+
+  #again(connection: Connection): void {
+    if (performance.now() < this.#endsAt) this.#send(connection)
     else this.#idle.push(connection)
   }
 
@@ -203,6 +240,8 @@ class Run {
       calls: this.calls + lost,
       errors: this.errors + lost,
       ...(this.#firstError || lost ? { firstError: this.#firstError ?? `${lost} calls never answered` } : {}),
+      unanswered: lost,
+      left: this.left,
       chunks: this.chunks,
       reads: this.reads,
       seconds: (performance.now() - this.#startedAt) / 1000,

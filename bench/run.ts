@@ -4,14 +4,15 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { KEY, type Kind } from './bodies.ts'
-import { type Latency, latency, type Ratio, ratio, soak, startTimes, type Test } from './cases.ts'
+import { type Latency, latency, type Ratio, ratio, startTimes, type Test } from './cases.ts'
 import { costOf, folder, median, type Subject, start, startLoader, watchOthers } from './measure.ts'
 import { startPortkey } from './peers.ts'
+import { SOAK_ENV, soak } from './soak.ts'
 
 const HELP = `npm run bench -- [options]
   --only 1kb|100kb|stream|latency|soak|start   one case (default: all but soak and start)
   --pairs N     pairs of runs (7)        --seconds N   length of one run (10)
-  --quick       3 pairs of 4 seconds     --minutes N   length of the soak (10)
+  --quick       3 pairs of 4 seconds     --minutes N   length of the soak (10): calls, streams, clients that leave, faults
   --rows N      ledger rows for start (10000000)
   --peers       what a call costs another gateway, as many times ours (needs the npm registry)
   --self        measure the bare proxy against itself: how much this machine lies`
@@ -124,17 +125,18 @@ async function main(): Promise<void> {
   const seconds = Number(flags.seconds ?? (flags.quick ? 4 : 10))
   const upstream = await start('upstream', join(import.meta.dirname, 'upstream.ts'), {})
   const startBare = (name: string) => start(name, BARE, { UPSTREAM: `http://127.0.0.1:${upstream.port}` })
-  const startOurs = (database = 'bench.db') =>
+  const startOurs = (database = 'bench.db', more: Record<string, string> = {}) =>
     flags.self
       ? startBare('ours')
-      : start('ours', join(ROOT, 'src/main.ts'), bursarEnv(upstream, database), { flags: START_FLAGS })
+      : start('ours', join(ROOT, 'src/main.ts'), { ...bursarEnv(upstream, database), ...more }, { flags: START_FLAGS })
 
   if (flags.only === 'start') return startTimes(startOurs, Number(flags.rows))
-  const ours = await startOurs()
   if (flags.only === 'soak') {
-    await soak(ours, Number(flags.minutes))
-    return printRss('memory', costOf(ours.pid).peakBytes)
+    if (flags.self) throw new Error('--self: the bare proxy has no ledger to look into')
+    const ours = await startOurs('soak.db', SOAK_ENV)
+    return printRss('memory', await soak(ours, upstream, join(folder, 'soak.db'), Number(flags.minutes)))
   }
+  const ours = await startOurs()
   const others = watchOthers()
   if (flags.peers) {
     await comparePeer({ loader: startLoader(), pairs, seconds }, ours, await startPortkey(upstream))

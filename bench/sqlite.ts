@@ -67,6 +67,7 @@ function reservation(now: Instant): Reservation {
     capInjected: null,
     simulated: false,
     metadata: null,
+    idempotency: null,
   }
   const amounts = { requests: 1n, tokens: 1400n, cost: 12_345_678n, inFlight: 1n }
   const charges = plan.chargesFor(facts, amounts, now.wallMs, '', false)
@@ -84,7 +85,9 @@ const outcome = (wallMs: number): Outcome => ({
   settledAtMs: wallMs,
   latencyMs: 812,
   timeToFirstTokenMs: 311,
-  attempts: [{ provider: 'openai', model: 'gpt-4o', status: 200, durationMs: 811, error: null }],
+  attempts: [
+    { provider: 'openai', model: 'gpt-4o', status: 200, durationMs: 811, error: null, costNanoUsd: 5_075_000n },
+  ],
   upstreamLimits: null,
 })
 const used = { requests: 1n, tokens: 770n, cost: 5_075_000n, inFlight: 0n }

@@ -1,16 +1,20 @@
 // The pretend provider: answers every chat completion with canned bytes over a raw socket, and never reads more of a request
-// than its length and two flags, so that it is never the bottleneck.
+// than its length, two flags and the part of the load it belongs to, so that it is never the bottleneck.
+// `GET /received` answers how many calls it has read to their end, by that part, whatever became of them.
 //
 // PORT      where to listen
 // TICK_MS   streams: every open stream gets one chunk per tick; 0 = as fast as the event loop turns (default 2)
 // DELAY_MS  wait this long before answering (default 0)
 import { createServer, type Socket } from 'node:net'
+import { ERROR, type Fault, GARBAGE, isFault, PART_HEADER } from './faults.ts'
 
 const port = Number(process.env.PORT ?? 0)
 const tickMs = Number(process.env.TICK_MS ?? 2)
 const delayMs = Number(process.env.DELAY_MS ?? 0)
 
 const CHUNKS_PER_STREAM = 100
+/** After which a stream that is to break does. */
+const CHUNKS_BEFORE_FAULT = 40
 
 const USAGE =
   '{"prompt_tokens":25,"completion_tokens":100,"total_tokens":125,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}'
@@ -44,7 +48,8 @@ function streamAnswer(withUsage: boolean): Buffer[] {
   return framed.map((text) => Buffer.from(text))
 }
 
-type Stream = { socket: Socket; chunks: Buffer[]; next: number }
+/** `after` is done once all chunks are written. */
+type Stream = { socket: Socket; chunks: Buffer[]; next: number; after?: (socket: Socket) => void }
 const streams = new Set<Stream>()
 let ticking = false
 
@@ -52,7 +57,9 @@ function advance(): void {
   for (const stream of streams) {
     const chunk = stream.socket.destroyed ? undefined : stream.chunks[stream.next++]
     if (chunk) stream.socket.write(chunk)
-    if (!chunk || stream.next === stream.chunks.length) streams.delete(stream)
+    if (chunk && stream.next < stream.chunks.length) continue
+    streams.delete(stream)
+    stream.after?.(stream.socket)
   }
   ticking = streams.size > 0
   if (ticking) schedule()
@@ -64,15 +71,54 @@ function schedule(): void {
   else setTimeout(advance, tickMs)
 }
 
+function begin(stream: Stream): void {
+  streams.add(stream)
+  if (!ticking) schedule()
+}
+
+const breakingOff = (socket: Socket, after: (socket: Socket) => void) =>
+  begin({ socket, chunks: STREAM.slice(0, CHUNKS_BEFORE_FAULT), next: 0, after })
+
+let garbled = 0
+const garbage = (socket: Socket) => socket.write(GARBAGE[garbled++ % GARBAGE.length] ?? ERROR)
+
+const MISBEHAVE: Readonly<Record<Fault, (socket: Socket) => void>> = {
+  'error 500': (socket) => socket.write(ERROR),
+  cut: (socket) => breakingOff(socket, () => socket.destroy()),
+  stall: (socket) => breakingOff(socket, () => {}),
+  reset: (socket) => socket.resetAndDestroy(),
+  hang: () => {},
+  garbage,
+  'garbage stream': garbage,
+}
+
+/** Calls read to their end, by the part of the load they belong to; '' is none. */
+const received = new Map<string, number>()
+const PART = `\r\n${PART_HEADER}: `
+/** No head is longer here. */
+const HEAD_BYTES = 2048
+
+function partOf(request: Buffer): string {
+  const head = request.subarray(0, HEAD_BYTES)
+  const at = head.indexOf(PART)
+  return at < 0 ? '' : head.toString('latin1', at + PART.length, head.indexOf('\r', at + PART.length))
+}
+
+function counts(): string {
+  const body = JSON.stringify(Object.fromEntries(received))
+  return `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+}
+
 function answer(socket: Socket, request: Buffer): void {
   if (request[0] !== 0x50 /* P of POST */) {
-    socket.write(HEALTH)
-  } else if (request.includes('"stream":true')) {
-    streams.add({ socket, chunks: request.includes('"include_usage":true') ? STREAM_WITH_USAGE : STREAM, next: 0 })
-    if (!ticking) schedule()
-  } else {
-    socket.write(WHOLE)
+    socket.write(request.toString('latin1', 0, 14) === 'GET /received ' ? counts() : HEALTH)
+    return
   }
+  const part = partOf(request)
+  received.set(part, (received.get(part) ?? 0) + 1)
+  if (isFault(part)) MISBEHAVE[part](socket)
+  else if (!request.includes('"stream":true')) socket.write(WHOLE)
+  else begin({ socket, chunks: request.includes('"include_usage":true') ? STREAM_WITH_USAGE : STREAM, next: 0 })
 }
 
 /** Bytes a request needs in total, or 'chunked'; undefined while its head is not complete. */

@@ -14,6 +14,8 @@ export interface Countable {
   readonly body: Buffer
   readonly headers: HeaderList
   readonly callerKey: CallerKey | undefined
+  /** Id of the key it came with: each gets its share of the places. Null or absent where there are none to tell apart. */
+  readonly caller?: string | null
 }
 
 /** The models whose text this tokenizer cuts as they do; older ones cut it finer. */
@@ -23,30 +25,69 @@ const DOUBT = 1.1
 const PATIENCE_MS = 3_000
 /** Counts asked of providers at a time; they limit those, too. */
 const MOST_ASKED = 16
+/** Texts that wait for the tokenizer, the one that is counted included. More are turned away, so that nobody waits long. */
+const MOST_TEXTS = 16
 const MOST_ANSWER_BYTES = 65_536
 
 export class Tightening {
   readonly #tokenizer = new Tokenizer()
-  #asked = 0
+  readonly #texts = new Places(MOST_TEXTS)
+  readonly #asked = new Places(MOST_ASKED)
 
   /** Undefined where it cannot be told, or not soon enough: then the bound stands. Never rejects. */
   async count(call: Countable): Promise<CountedInput | undefined> {
-    if (call.provider.counts === 'tokenizer') {
-      const text = TOKENIZED.test(call.model) ? await this.#tokenizer.count(call.body.toString()) : undefined
+    const { counts, configured } = call.provider
+    if (counts === 'tokenizer' && TOKENIZED.test(call.model)) {
+      const text = await this.#texts.hold(call.caller, () => this.#tokenizer.count(call.body.toString()))
       return text === undefined ? undefined : { text }
     }
-    if (call.provider.counts !== 'endpoint' || !call.provider.configured || this.#asked >= MOST_ASKED) return undefined
-    this.#asked += 1
-    try {
-      const all = await askProvider(call)
-      return all === undefined ? undefined : { all: Math.ceil(all * DOUBT) }
-    } finally {
-      this.#asked -= 1
-    }
+    if (counts !== 'endpoint' || !configured) return undefined
+    const all = await this.#asked.hold(call.caller, () => askProvider(call))
+    return all === undefined ? undefined : { all: Math.ceil(all * DOUBT) }
   }
 
   close(): Promise<void> {
     return this.#tokenizer.close()
+  }
+}
+
+/** Places of which nobody gets all: once half are taken, those who have a quarter get no more. */
+export class Places {
+  readonly #most: number
+  #taken = 0
+  readonly #takenBy = new Map<string, number>()
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** How many callers are remembered: those who hold a place. */
+  get callers(): number {
+    return this.#takenBy.size
+  }
+
+  /** Runs `work` in a place. Undefined where there is none for this caller. */
+  async hold<Value>(
+    caller: string | null | undefined,
+    work: () => Promise<Value | undefined>,
+  ): Promise<Value | undefined> {
+    const name = caller ?? null
+    const own = name === null ? 0 : (this.#takenBy.get(name) ?? 0)
+    if (this.#taken >= this.#most || (this.#taken >= this.#most / 2 && own >= this.#most / 4)) return undefined
+    this.#change(name, 1)
+    try {
+      return await work()
+    } finally {
+      this.#change(name, -1)
+    }
+  }
+
+  #change(name: string | null, by: number): void {
+    this.#taken += by
+    if (name === null) return
+    const own = (this.#takenBy.get(name) ?? 0) + by
+    if (own > 0) this.#takenBy.set(name, own)
+    else this.#takenBy.delete(name)
   }
 }
 

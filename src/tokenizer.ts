@@ -7,8 +7,6 @@ import type { CountQuestion, CountReply } from './tokenizer-worker.ts'
 const IDLE_MS = 60_000
 /** Longer texts are not counted: their calls are quoted by their bytes. */
 const MOST_CHARACTERS = 262_144
-/** Texts waiting to be counted; more are turned away, so that nobody waits long. */
-const MOST_WAITING = 16
 const PATIENCE_MS = 3_000
 
 interface Waiting {
@@ -24,9 +22,9 @@ export class Tokenizer {
   #lastId = 0
   #idle: NodeJS.Timeout | undefined
 
-  /** The most tokens a JSON text can be for OpenAI's models. Undefined where it was not counted: too long, too many, too late. */
+  /** The most tokens a JSON text can be for OpenAI's models. Undefined where it was not counted: too long, or too late. */
   count(text: string): Promise<number | undefined> {
-    if (text.length > MOST_CHARACTERS || this.#waiting.length >= MOST_WAITING) return Promise.resolve(undefined)
+    if (text.length > MOST_CHARACTERS) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       const late = setTimeout(() => this.#giveUp(waiting), PATIENCE_MS)
       const answer = (tokens: number | undefined) => {

@@ -78,3 +78,13 @@ export function totalTokens(usage: Usage): number {
 export function countOf(value: unknown): number {
   return typeof value === 'number' && value > 0 && value <= Number.MAX_SAFE_INTEGER ? Math.floor(value) : 0
 }
+
+/**
+ * True where figures that a cost rests on can be believed: each is a count or was left out, and not all of them are nothing.
+ * What says otherwise says nothing: then the most it can have been is booked.
+ */
+export function isCounted(figures: readonly unknown[]): boolean {
+  const isCount = (value: unknown) =>
+    (Number.isSafeInteger(value) && Number(value) >= 0) || value === null || value === undefined
+  return figures.every(isCount) && figures.some((value) => countOf(value) > 0)
+}

@@ -1,6 +1,6 @@
 // Anthropic's answers: what they say they used, as documents and as streams, pass by pass where they tell.
 
-import { countOf, TOKEN_CLASSES, type Usage, usageOf, usageSum } from '../core/usage.ts'
+import { countOf, isCounted, TOKEN_CLASSES, type Usage, usageOf, usageSum } from '../core/usage.ts'
 import type { Metered, Share } from './dialect.ts'
 import { eachField, isRecord, recordOf } from './draft.ts'
 import { Fields, JsonCursor } from './json.ts'
@@ -32,7 +32,10 @@ export function readMessage(document: Buffer): Metered | undefined {
   return isRecord(usage) ? normalise(usage, model) : undefined
 }
 
-function normalise(counts: Readonly<Record<string, unknown>>, model: string | null): Metered {
+function normalise(counts: Readonly<Record<string, unknown>>, model: string | null): Metered | undefined {
+  const { input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens, iterations } = counts
+  const figures = [input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens]
+  if (!Array.isArray(iterations) && !isCounted(figures)) return undefined
   const { own, also } = sharesOf(counts, model)
   const webSearches = countOf(recordOf(counts.server_tool_use).web_search_requests)
   return {

@@ -108,3 +108,13 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
 export function recordOf(value: unknown): Readonly<Record<string, unknown>> {
   return isRecord(value) ? value : {}
 }
+
+/** Undefined for what is no JSON object: `[DONE]`, and worse. */
+export function parsedObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}

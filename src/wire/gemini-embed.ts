@@ -49,7 +49,9 @@ function readRequest(json: JsonCursor, draft: Draft, models: Range[]): number {
 }
 
 const ANSWER = new Fields('usageMetadata')
-const PICTURES = new Set<unknown>(['IMAGE', 'VIDEO', 'DOCUMENT'])
+const MODALITIES = { sound: ['AUDIO'], picture: ['IMAGE'], film: ['VIDEO', 'DOCUMENT'] } as const
+/** Film is billed like a model of its own. No price is known of documents: they cost as much. */
+const FILM_MODEL = 'gemini-embedding-2-video'
 
 /** Undefined where it counts nothing: older models never count, and no content is as short as that. */
 function readVectors(document: Buffer): Metered | undefined {
@@ -59,23 +61,19 @@ function readVectors(document: Buffer): Metered | undefined {
   json.finish()
   const prompt = countOf(counts.promptTokenCount)
   if (prompt === 0) return undefined
-  const audioInput = Math.min(
-    tokensOf(counts, (modality) => modality === 'AUDIO'),
-    prompt,
-  )
-  const imageInput = Math.min(
-    tokensOf(counts, (modality) => PICTURES.has(modality)),
-    prompt - audioInput,
-  )
-  const usage = usageOf({ input: prompt - audioInput - imageInput, audioInput, imageInput, requests: 1 })
-  return { usage, reasoningTokens: 0, model: null, serviceTier: null }
+  const film = Math.min(tokensOf(counts, MODALITIES.film), prompt)
+  const audioInput = Math.min(tokensOf(counts, MODALITIES.sound), prompt - film)
+  const imageInput = Math.min(tokensOf(counts, MODALITIES.picture), prompt - film - audioInput)
+  const usage = usageOf({ input: prompt - film - audioInput - imageInput, audioInput, imageInput, requests: 1 })
+  const also = film > 0 ? { also: [{ usage: usageOf({ imageInput: film }), model: FILM_MODEL }] } : {}
+  return { usage, ...also, reasoningTokens: 0, model: null, serviceTier: null }
 }
 
-function tokensOf(counts: Readonly<Record<string, unknown>>, counted: (modality: unknown) => boolean): number {
+function tokensOf(counts: Readonly<Record<string, unknown>>, modalities: readonly unknown[]): number {
   const details: unknown = counts.promptTokenDetails ?? counts.promptTokensDetails
   if (!Array.isArray(details)) return 0
   return details
     .map(recordOf)
-    .filter(({ modality }) => counted(modality))
+    .filter(({ modality }) => modalities.includes(modality))
     .reduce((sum, { tokenCount }) => sum + countOf(tokenCount), 0)
 }

@@ -2,7 +2,7 @@
 
 import type { Problem } from '../core/problem.ts'
 import type { Refusal } from '../core/refusal.ts'
-import { countOf, usageOf } from '../core/usage.ts'
+import { countOf, isCounted, usageOf } from '../core/usage.ts'
 import { ArrayTap } from './array.ts'
 import type { Dialect, Edits, ErrorContext, Metered, Reading, RequestLine } from './dialect.ts'
 import { DocumentTap } from './document.ts'
@@ -253,7 +253,7 @@ function readResponse(document: Buffer): Metered | undefined {
 function normalise(counts: Readonly<Record<string, unknown>>, model: string | null): Metered | undefined {
   const prompt = countOf(counts.promptTokenCount)
   const output = countOf(counts.candidatesTokenCount) + countOf(counts.thoughtsTokenCount)
-  if (prompt + output === 0) return undefined
+  if (!isCounted([counts.promptTokenCount, counts.candidatesTokenCount, counts.thoughtsTokenCount])) return undefined
   const cached = Math.min(countOf(counts.cachedContentTokenCount), prompt)
   const audioCacheRead = Math.min(modality(counts.cacheTokensDetails, 'AUDIO'), cached)
   const audioInput = Math.min(

@@ -58,6 +58,11 @@ function nextName(name: string): string | undefined {
   return next
 }
 
+/** All but those of these lower-case names. */
+export function without(headers: HeaderList, ...names: string[]): HeaderList {
+  return headers.filter((_, at) => !names.includes(headers[at - (at % 2)] ?? ''))
+}
+
 export function headerIn(headers: HeaderList, name: string): string | undefined {
   for (let at = 0; at + 1 < headers.length; at += 2) if (headers[at] === name) return headers[at + 1]
   return undefined

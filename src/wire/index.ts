@@ -10,6 +10,7 @@ import { openaiChat } from './openai-chat.ts'
 import { openaiCompletions } from './openai-completions.ts'
 import { openaiEmbeddings } from './openai-embeddings.ts'
 import { openaiResponses } from './openai-responses.ts'
+import { isStored, openaiStored } from './openai-stored.ts'
 
 const GEMINI_PATH = /\/v1(?:beta|alpha)?\/models\/.+:(\w+)$/
 const GEMINI_METHODS: ReadonlyMap<string, Dialect> = new Map([
@@ -31,6 +32,11 @@ export function dialectAt(path: string): Dialect | undefined {
   return GEMINI_METHODS.get(GEMINI_PATH.exec(path)?.[1] ?? '')
 }
 
+/** The dialect of what is done with a stored response; undefined for anything else. */
+export function storedAt(method: string, path: string): Dialect | undefined {
+  return isStored(method, path) ? openaiStored : undefined
+}
+
 /** The dialect in whose shape a path without a call of its own is answered. */
 export function nearestDialect(path: string): Dialect {
   if (path.includes('/messages')) return anthropicMessages
@@ -42,6 +48,7 @@ const DIALECTS = {
   'openai.completions': openaiCompletions,
   'openai.embeddings': openaiEmbeddings,
   'openai.responses': openaiResponses,
+  'openai.stored': openaiStored,
   'anthropic.messages': anthropicMessages,
   'anthropic.countTokens': anthropicCountTokens,
   'gemini.generateContent': geminiGenerate,
@@ -53,4 +60,8 @@ export type DialectName = keyof typeof DIALECTS
 
 export function dialectNamed(name: DialectName): Dialect {
   return DIALECTS[name]
+}
+
+export function isDialectName(name: string): name is DialectName {
+  return Object.hasOwn(DIALECTS, name)
 }

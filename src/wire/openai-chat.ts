@@ -1,6 +1,6 @@
 // OpenAI chat completions: POST /v1/chat/completions, and every API that copies it.
 
-import { countOf, usageOf } from '../core/usage.ts'
+import { countOf, isCounted, usageOf } from '../core/usage.ts'
 import type { Dialect, Edits, Metered, Reading } from './dialect.ts'
 import { DocumentTap } from './document.ts'
 import {
@@ -307,7 +307,8 @@ function normalise(
   usage: Readonly<Record<string, unknown>>,
   model: string | null,
   serviceTier: string | null,
-): Metered {
+): Metered | undefined {
+  if (!isCounted([usage.prompt_tokens, usage.completion_tokens, usage.total_tokens])) return undefined
   const inputDetails = recordOf(usage.prompt_tokens_details)
   const outputDetails = recordOf(usage.completion_tokens_details)
   const prompt = countOf(usage.prompt_tokens)

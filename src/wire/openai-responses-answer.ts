@@ -1,6 +1,6 @@
 // What a response of OpenAI's says it used, whole or at the end of a stream.
 
-import { countOf, usageOf } from '../core/usage.ts'
+import { countOf, isCounted, usageOf } from '../core/usage.ts'
 import type { Metered, Share, Tap } from './dialect.ts'
 import { DocumentTap } from './document.ts'
 import { eachField, eachObject, isRecord, recordOf } from './draft.ts'
@@ -9,11 +9,18 @@ import { Shortener } from './shorten.ts'
 import { type EventMeter, hasValue, SseTap } from './sse.ts'
 
 const RESPONSE = new Fields('usage', 'model', 'service_tier', 'status', 'error', 'output', 'tools', 'tool_usage')
-const OUTPUT_ITEM = new Fields('type', 'action')
+const OUTPUT_ITEM = new Fields('type', 'id', 'action', 'container_id', 'environment')
 const ACTION = new Fields('type')
-const OUTPUT_TOOL = new Fields('type', 'model')
+const ENVIRONMENT = new Fields('container_id')
+const OUTPUT_TOOL = new Fields('type', 'model', 'container', 'environment')
+const CONTAINER = new Fields('memory_limit')
 /** Draws where a response does not say who did. */
 const USUAL_IMAGE_MODEL = 'gpt-image-1'
+/** Memory that containers have, and are billed by. The first is what they get unasked. */
+const MEMORIES = ['1g', '4g', '16g', '64g']
+/** What a response holds of them is counted no further. */
+const MOST_ITEMS = 10_000
+const MOST_ID_CHARACTERS = 128
 
 export function responsesTap(streaming: boolean, contentType: string): Tap {
   return streaming && contentType.includes('event-stream') ? new ResponsesTap() : new DocumentTap(readWhole)
@@ -27,20 +34,37 @@ interface Answer {
   model: string | null
   serviceTier: string | null
   imageModel: string | null
-  searches: number
+  /** The dearest memory stated, as a place in MEMORIES. */
+  memory: number
+  readonly items: BilledItems
   failed: boolean
+}
+
+/** What is billed by the piece: each counts once, however often a stream tells of it. */
+interface BilledItems {
+  readonly webSearches: Set<string>
+  readonly fileSearches: Set<string>
+  readonly containers: Set<string>
+}
+
+function noItems(): BilledItems {
+  return { webSearches: new Set(), fileSearches: new Set(), containers: new Set() }
+}
+
+function addTo(items: Set<string>, id: string): void {
+  if (items.size < MOST_ITEMS) items.add(id.slice(0, MOST_ID_CHARACTERS))
 }
 
 /** A failed response that says no usage is as good as none: nobody knows what it cost. Throws for it. */
 function readWhole(document: Buffer): Metered | undefined {
-  const answer = readAnswer(document)
+  const answer = readAnswer(document, noItems())
   const metered = meteredIn(answer)
   if (answer.failed && !metered) throw new Error('the response failed')
   return metered
 }
 
 /** Only what stands at its own level counts: a model's words, and what it was asked, never do. */
-function readAnswer(bytes: Buffer): Answer {
+function readAnswer(bytes: Buffer, items: BilledItems): Answer {
   const json = new JsonCursor(bytes)
   const answer: Answer = {
     usage: null,
@@ -48,7 +72,8 @@ function readAnswer(bytes: Buffer): Answer {
     model: null,
     serviceTier: null,
     imageModel: null,
-    searches: 0,
+    memory: 0,
+    items,
     failed: false,
   }
   eachField(json, RESPONSE, (field) => readAnswerMember(json, bytes, RESPONSE.names[field] ?? '', answer))
@@ -76,10 +101,12 @@ function readAnswerMember(json: JsonCursor, bytes: Buffer, name: string, answer:
     case 'error':
       answer.failed = json.text(json.skip()) !== 'null' || answer.failed
       return
-    case 'output':
-      return eachObject(json, () => readOutputItem(json, answer))
+    case 'output': {
+      let place = 0
+      return eachObject(json, () => readOutputItem(json, answer.items, String(place++)))
+    }
     case 'tools':
-      return eachObject(json, () => readImageModel(json, answer))
+      return eachObject(json, () => readOutputTool(json, answer))
   }
 }
 
@@ -88,33 +115,57 @@ function valueAt(bytes: Buffer, { start, end }: Range): unknown {
   return JSON.parse(bytes.toString('latin1', start, end))
 }
 
-/** Searches are billed by the call; opening what was found, and looking in it, are not. */
-function readOutputItem(json: JsonCursor, answer: Answer): void {
-  const item: { type: string | null; action: string | null } = { type: null, action: null }
+/**
+ * Searches are billed by the call; opening what was found, and looking in it, are not. Containers are billed each by itself,
+ * whatever runs in them.
+ * @param place stands in for an id
+ */
+function readOutputItem(json: JsonCursor, items: BilledItems, place: string): void {
+  const item: { type: string | null; id: string; action: string | null; container: string | null } = {
+    type: null,
+    id: place,
+    action: null,
+    container: null,
+  }
   eachField(json, OUTPUT_ITEM, (field) => {
-    if (OUTPUT_ITEM.names[field] === 'type') item.type = json.stringOrNull()
+    const name = OUTPUT_ITEM.names[field]
+    if (name === 'type') item.type = json.stringOrNull()
+    else if (name === 'id') item.id = json.stringOrNull() || place
+    else if (name === 'container_id') item.container = json.stringOrNull()
     else if (json.peek() !== '{') json.skip()
-    else eachField(json, ACTION, () => (item.action = json.stringOrNull()))
+    else if (name === 'action') eachField(json, ACTION, () => (item.action = json.stringOrNull()))
+    else eachField(json, ENVIRONMENT, () => (item.container = json.stringOrNull()))
   })
-  const isFree = item.action === 'open_page' || item.action === 'find_in_page'
-  if (item.type === 'web_search_call' && !isFree) answer.searches++
+  const { type, id, action, container } = item
+  if (type === 'web_search_call' && action !== 'open_page' && action !== 'find_in_page') addTo(items.webSearches, id)
+  if (type === 'file_search_call') addTo(items.fileSearches, id)
+  if (type === 'code_interpreter_call') addTo(items.containers, container ?? '')
+  if (type === 'shell_call' && container !== null) addTo(items.containers, container)
 }
 
-/** Images are written, and billed, by a model of their own. */
-function readImageModel(json: JsonCursor, answer: Answer): void {
+/** Images are written, and billed, by a model of their own, and containers by the memory that was asked for. */
+function readOutputTool(json: JsonCursor, answer: Answer): void {
   const tool: { type: string | null; model: string | null } = { type: null, model: null }
   eachField(json, OUTPUT_TOOL, (field) => {
-    if (OUTPUT_TOOL.names[field] === 'type') tool.type = json.stringOrNull()
-    else tool.model = json.stringOrNull()
+    const name = OUTPUT_TOOL.names[field]
+    if (name === 'type') tool.type = json.stringOrNull()
+    else if (name === 'model') tool.model = json.stringOrNull()
+    else if (json.peek() !== '{') json.skip()
+    else eachField(json, CONTAINER, () => (answer.memory = Math.max(answer.memory, placeOf(json.stringOrNull()))))
   })
   if (tool.type === 'image_generation') answer.imageModel = tool.model
+}
+
+/** A memory nobody has heard of is taken to be the dearest. */
+function placeOf(memory: string | null): number {
+  const place = memory === null ? 0 : MEMORIES.indexOf(memory)
+  return place < 0 ? MEMORIES.length - 1 : place
 }
 
 /** OpenAI's counts hold their parts inside; ours are disjoint. Parts that contradict their total are cut to fit. */
 function meteredIn(answer: Answer): Metered | undefined {
   const { usage, model, serviceTier } = answer
-  if (!isRecord(usage) || (typeof usage.input_tokens !== 'number' && typeof usage.output_tokens !== 'number'))
-    return undefined
+  if (!isRecord(usage) || !isCounted([usage.input_tokens, usage.output_tokens])) return undefined
   const inputDetails = recordOf(usage.input_tokens_details)
   const outputDetails = recordOf(usage.output_tokens_details)
   const lifetimes = recordOf(inputDetails.cache_write_tokens_details)
@@ -125,7 +176,7 @@ function meteredIn(answer: Answer): Metered | undefined {
   const cacheWrite1h = Math.min(countOf(lifetimes.ttl_12h_tokens), written)
   const audioInput = Math.min(countOf(inputDetails.audio_tokens), input - cacheRead - written)
   const audioOutput = Math.min(countOf(outputDetails.audio_tokens), output)
-  const images = imagesIn(answer)
+  const also = sharesIn(answer)
   return {
     usage: usageOf({
       input: input - cacheRead - written - audioInput,
@@ -138,7 +189,7 @@ function meteredIn(answer: Answer): Metered | undefined {
       webSearches: searchesIn(answer, usage),
       requests: 1,
     }),
-    ...(images ? { also: [images] } : {}),
+    ...(also.length > 0 ? { also } : {}),
     reasoningTokens: countOf(outputDetails.reasoning_tokens),
     model,
     serviceTier,
@@ -146,10 +197,23 @@ function meteredIn(answer: Answer): Metered | undefined {
 }
 
 /** OpenAI and xAI count searches in places of their own, too, and not always as many: the most of them counts. */
-function searchesIn({ searches, toolUsage }: Answer, usage: Readonly<Record<string, unknown>>): number {
+function searchesIn({ items, toolUsage }: Answer, usage: Readonly<Record<string, unknown>>): number {
   const counted = countOf(recordOf(recordOf(toolUsage).web_search).num_requests)
   const { web_search_calls, x_search_calls } = recordOf(usage.server_side_tool_usage_details)
-  return Math.max(searches, counted, countOf(web_search_calls) + countOf(x_search_calls))
+  return Math.max(items.webSearches.size, counted, countOf(web_search_calls) + countOf(x_search_calls))
+}
+
+/** What is billed beside the model, each by the name its price has. */
+function sharesIn(answer: Answer): Share[] {
+  const { fileSearches, containers } = answer.items
+  const images = imagesIn(answer)
+  const shares = images ? [images] : []
+  const add = (model: string, requests: number) => {
+    if (requests > 0) shares.push({ usage: usageOf({ requests }), model })
+  }
+  add('file_search', fileSearches.size)
+  add(`container_${MEMORIES[answer.memory]}`, containers.size)
+  return shares
 }
 
 /** What was used to draw: tokens of text and images, by the model that draws. */
@@ -164,18 +228,44 @@ function imagesIn({ toolUsage, imageModel }: Answer): Share | undefined {
   return { usage, model: imageModel ?? USUAL_IMAGE_MODEL }
 }
 
-const EVENT = new Fields('type', 'response', 'error')
+const EVENT = new Fields('type', 'response', 'error', 'item', 'output_index')
 const COMPLETED = Buffer.from('"response.completed"')
 const INCOMPLETE = Buffer.from('"response.incomplete"')
 const FAILED = Buffer.from('"response.failed"')
 const ERROR = Buffer.from('"error"')
+const ITEM_DONE = Buffer.from('"response.output_item.done"')
 const DONE = Buffer.from('[DONE]')
+
+interface Event {
+  type: string | null
+  response: Range | null
+  error: boolean
+  item: Range | null
+  /** Of the item, in the output. */
+  place: string
+}
+
+function readEvent(payload: Buffer): Event {
+  const json = new JsonCursor(payload)
+  const event: Event = { type: null, response: null, error: false, item: null, place: '' }
+  eachField(json, EVENT, (field) => {
+    const name = EVENT.names[field]
+    if (name === 'type') event.type = json.stringOrNull()
+    else if (name === 'response') event.response = json.skip()
+    else if (name === 'item') event.item = json.skip()
+    else if (name === 'output_index') event.place = json.text(json.skip())
+    else event.error = json.text(json.skip()) !== 'null'
+  })
+  return event
+}
 
 class ResponseEvents implements EventMeter {
   terminated = false
   finished = false
   failed = false
   #last: Metered | undefined
+  /** The last event repeats them, but for some providers, which leave its output empty. */
+  readonly #items = noItems()
 
   mayMatter(chunk: Buffer): boolean {
     return (
@@ -183,6 +273,7 @@ class ResponseEvents implements EventMeter {
       chunk.includes(INCOMPLETE) ||
       chunk.includes(FAILED) ||
       chunk.includes(DONE) ||
+      chunk.includes(ITEM_DONE) ||
       hasValue(chunk, ERROR)
     )
   }
@@ -203,24 +294,14 @@ class ResponseEvents implements EventMeter {
   }
 
   #event(payload: Buffer): void {
-    const json = new JsonCursor(payload)
-    const event: { type: string | null; response: Range | null; error: boolean } = {
-      type: null,
-      response: null,
-      error: false,
-    }
-    eachField(json, EVENT, (field) => {
-      const name = EVENT.names[field]
-      if (name === 'type') event.type = json.stringOrNull()
-      else if (name === 'response') event.response = json.skip()
-      else event.error = json.text(json.skip()) !== 'null'
-    })
-    const { type, response, error } = event
+    const { type, response, error, item, place } = readEvent(payload)
     if (type === 'error' || error) this.failed = true
+    if (type === 'response.output_item.done' && item)
+      readOutputItem(new JsonCursor(payload.subarray(item.start, item.end)), this.#items, place)
     if (type !== 'response.completed' && type !== 'response.incomplete' && type !== 'response.failed') return
     if (type === 'response.failed') this.failed = true
     this.#ends(type !== 'response.failed')
-    if (response) this.#last = meteredIn(readAnswer(payload.subarray(response.start, response.end)))
+    if (response) this.#last = meteredIn(readAnswer(payload.subarray(response.start, response.end), this.#items))
   }
 
   #ends(well: boolean): void {

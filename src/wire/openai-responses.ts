@@ -45,8 +45,8 @@ const PART = new Fields(
   'file_data',
   'prompt_cache_breakpoint',
 )
-const TOOL = new Fields('type', 'tools', 'execution', 'environment')
-const ENVIRONMENT = new Fields('type')
+const TOOL = new Fields('type', 'tools', 'execution', 'environment', 'container')
+const ENVIRONMENT = new Fields('type', 'memory_limit')
 const CACHE = new Fields('ttl')
 
 /** Items whose every word stands in the body. Others name what the provider keeps: its results, files, earlier answers. */
@@ -275,11 +275,12 @@ interface Tool {
   type: string | null
   execution: string | null
   environment: string | null
+  memory: string | null
 }
 
 /** A tool that the caller does not run is run by the provider, as often as the model likes. */
 function readTool(json: JsonCursor, draft: Draft): void {
-  const tool: Tool = { type: null, execution: null, environment: null }
+  const tool: Tool = { type: null, execution: null, environment: null, memory: null }
   draft.tools = true
   eachField(json, TOOL, (field) => {
     const name = TOOL.names[field]
@@ -287,16 +288,24 @@ function readTool(json: JsonCursor, draft: Draft): void {
     else if (name === 'execution') tool.execution = json.stringOrNull()
     else if (name === 'tools') eachObject(json, () => readTool(json, draft))
     else if (json.peek() !== '{') json.skip()
-    else eachField(json, ENVIRONMENT, () => (tool.environment = json.stringOrNull()))
+    else
+      eachField(json, ENVIRONMENT, (part) => {
+        const value = json.stringOrNull()
+        if (ENVIRONMENT.names[part] === 'memory_limit') tool.memory = value ?? tool.memory
+        else if (name === 'environment') tool.environment = value
+      })
   })
-  const { type, execution, environment } = tool
+  const { type, execution, environment, memory } = tool
   if (type === null || OWN_TOOLS.has(type)) return
   const atCaller =
     KNOWN_TOOLS.has(type) ||
     (type === 'shell' && environment === 'local') ||
     (type === 'tool_search' && execution === 'client')
   if (atCaller) draft.addedTokens += KNOWN_TOOL_TOKENS
-  else nameUnbounded(draft, type)
+  else {
+    nameUnbounded(draft, type)
+    if (memory !== null) nameUnbounded(draft, `container_${memory}`)
+  }
 }
 
 /** How long the cache is to keep what is written: half an hour, or twelve of them. */

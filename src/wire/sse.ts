@@ -37,6 +37,9 @@ export class SseTap implements Tap {
   readonly #carry = new Pile()
   /** Inside a line that grew too long; bytes up to its end are not looked at. */
   #inLongLine = false
+  /** How the first line ended. After a return alone all is read, and what is held back passed on, with feeds in its place. */
+  #lineEnd: 'feed' | 'return' | undefined
+  #endedWithReturn = false
   #events = 0
 
   constructor(meter: EventMeter, hides: boolean) {
@@ -65,12 +68,19 @@ export class SseTap implements Tap {
   }
 
   push(chunk: Buffer): Buffer {
+    if (this.#lineEnd !== 'return') return this.#push(chunk)
+    const read = this.#push(withFeeds(chunk))
+    return this.#hides ? read : chunk
+  }
+
+  #push(chunk: Buffer): Buffer {
     if (this.#inLongLine) return this.#pastLongLine(chunk)
     if (this.#carry.length === 0 && endsEvent(chunk) && !this.#meter.mayMatter(chunk)) {
       this.#events += occurrences(chunk, DATA)
       return chunk
     }
-    if (!chunk.includes(LINE_FEED)) return this.#keep(chunk)
+    if (!chunk.includes(LINE_FEED)) return this.#hasBareReturn(chunk) ? this.#pushBare(chunk) : this.#keep(chunk)
+    this.#lineEnd ??= 'feed'
     const bytes = this.#takeCarry(chunk)
     return this.#hides ? this.#pushEvents(bytes) : this.#pushLines(bytes, chunk)
   }
@@ -80,6 +90,21 @@ export class SseTap implements Tap {
     const rest = this.#takeCarry(NOTHING)
     const hidden = this.#readLines(rest)
     return this.#hides && !hidden ? rest : NOTHING
+  }
+
+  /** Of a chunk without line feeds. Its last byte may be half of a line end. */
+  #hasBareReturn(chunk: Buffer): boolean {
+    if (this.#lineEnd || chunk.length === 0) return false
+    const followed = this.#endedWithReturn
+    const at = chunk.indexOf(CARRIAGE_RETURN)
+    this.#endedWithReturn = at === chunk.length - 1
+    return followed || (at >= 0 && !this.#endedWithReturn)
+  }
+
+  #pushBare(chunk: Buffer): Buffer {
+    this.#lineEnd = 'return'
+    const read = this.#push(withFeeds(this.#takeCarry(chunk)))
+    return this.#hides ? read : chunk
   }
 
   /** Every line that is finished is read; the chunk goes on as it came. */
@@ -122,7 +147,8 @@ export class SseTap implements Tap {
     const feed = chunk.indexOf(LINE_FEED)
     if (feed < 0) return chunk
     this.#inLongLine = false
-    const rest = this.push(chunk.subarray(feed + 1))
+    this.#lineEnd ??= 'feed'
+    const rest = this.#push(chunk.subarray(feed + 1))
     return this.#hides ? Buffer.concat([chunk.subarray(0, feed + 1), rest]) : chunk
   }
 
@@ -142,6 +168,14 @@ export class SseTap implements Tap {
     }
     return hide && this.#hides
   }
+}
+
+/** A copy with line feeds for returns. */
+function withFeeds(chunk: Buffer): Buffer {
+  const bytes = Buffer.from(chunk)
+  for (let at = bytes.indexOf(CARRIAGE_RETURN); at >= 0; at = bytes.indexOf(CARRIAGE_RETURN, at + 1))
+    bytes[at] = LINE_FEED
+  return bytes
 }
 
 function startsWithData(bytes: Buffer, from: number, end: number): boolean {

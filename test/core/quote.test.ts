@@ -157,6 +157,18 @@ describe('the price', () => {
       flat({ webSearches: 10_000n * USD }),
       100_000_000n,
     ],
+    [
+      'has one use of every hosted tool whose fee is known, on any tier',
+      { unbounded: ['file_search', 'constructor', 'container_4g'], outputCap: 0, serviceTier: 'priority' },
+      {
+        ...flat({}),
+        toolFees: new Map([
+          ['file_search', 2_500n * USD],
+          ['container_4g', 120_000n * USD],
+        ]),
+      },
+      122_500_000n,
+    ],
     ['is dearer on a dear tier', { serviceTier: 'priority', outputCap: 0 }, PLAIN, (1_096n * 3_000n * 175n) / 100n],
     ['is no cheaper on a cheap tier', { serviceTier: 'flex', outputCap: 0 }, PLAIN, 1_096n * 3_000n],
     ['is the higher step within the bound', { textBytes: 1_000, outputCap: 0 }, STEP, 1_096n * 2_000n],
@@ -291,6 +303,21 @@ describe('the affordable cap', () => {
   ])('%s', (_what, more, price, budget, cap) => {
     const ask = { ...ASK, ...more }
     expect(affordableCap(ask, quoteOf(ask, price), RULES, budget)).toBe(cap)
+  })
+
+  test('bounds nothing where it leaves reasoning out: it is any where the call fits, and none where it does not', () => {
+    const rules = { ...RULES, capCoversReasoning: false }
+    fc.assert(
+      fc.property(asks, prices, budgets, fc.boolean(), (some, price, budget, known) => {
+        const ask = { ...ASK, ...some }
+        const facts = { price, limits: known ? { ...LIMITS, maxOutput: 3_000 } : undefined }
+        const quoted = quote(ask, facts, rules, SETTINGS)
+        const fits = quoted.costNanoUsd <= budget
+        expect(affordableCap(ask, quoted, rules, budget)).toBe(fits ? Number.MAX_SAFE_INTEGER : -1)
+        if (known) expect(quote(ask, facts, rules, SETTINGS, 1).costNanoUsd).toBe(quoted.costNanoUsd)
+      }),
+      { numRuns: 1_000 },
+    )
   })
 
   test('of an unknown price is any', () => {

@@ -161,9 +161,47 @@ describe('corrections', () => {
   })
 
   test('classes without a meter of their own fall to the dearer rate', () => {
-    expect(dollars(find('gemini', 'gemini-embedding-2'), 'imageInput')).toBe(12)
     expect(dollars(find('openai', 'gpt-image-1'), 'cacheRead')).toBe(2.5)
     expect(dollars(find('perplexity', 'sonar-deep-research'), 'output')).toBe(8)
+  })
+})
+
+describe('what is billed beside a model', () => {
+  test.each([
+    ['file_search', 2.5],
+    ['container_1g', 30],
+    ['container_4g', 120],
+    ['container_16g', 480],
+    ['container_64g', 1_920],
+  ])('a thousand times %s cost $%d, and nothing else', (name, figure) => {
+    for (const provider of ['openai', 'azure']) {
+      const { price } = find(provider, name)
+      expect(price && costOf(price, usageOf({ requests: 1_000 })).totalNanoUsd).toBe(BigInt(figure * 1e9))
+      expect(price && costOf(price, usageOf({ input: 1_000_000, output: 1_000_000 })).totalNanoUsd).toBe(0n)
+    }
+    expect(find('openai', 'gpt-5').price?.toolFees?.get(name)).toBe(BigInt(figure * 1e12))
+  })
+
+  test('containers cost as the smallest where only their tool is named', () => {
+    const fees = find('azure', 'gpt-4o').price?.toolFees
+    expect([fees?.get('code_interpreter'), fees?.get('shell')]).toEqual([30_000_000_000_000n, 30_000_000_000_000n])
+    expect(find('anthropic', 'claude-sonnet-5').price?.toolFees).toBeUndefined()
+  })
+
+  test('fees stay under prices of the operator, but for free models', () => {
+    const own = createPriceBook()
+    own.addPrice('openai', 'gpt-5', { input: 1, output: 1 })
+    own.addPrice('openai', 'gpt-4o', { input: 1 })
+    own.addPrice('openai', 'gpt-4.1', { input: 0, output: 0 })
+    const fees = (model: string) => own.find('openai', model, SEPTEMBER).price?.toolFees
+    expect([fees('gpt-5')?.size, fees('gpt-4o')?.size, fees('gpt-4.1')]).toEqual([7, 7, undefined])
+  })
+
+  test('pictures and film that are embedded cost each their own, and what may be either is reserved as the dearest', () => {
+    const facts = find('gemini', 'gemini-embedding-2')
+    const rates = (['input', 'imageInput', 'audioInput', 'audioCacheRead'] as const).map((name) => dollars(facts, name))
+    expect(rates).toEqual([0.2, 0.45, 6.5, 12])
+    expect(dollars(find('gemini', 'gemini-embedding-2-video'), 'imageInput')).toBe(12)
   })
 })
 

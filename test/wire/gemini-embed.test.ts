@@ -113,7 +113,7 @@ describe('an answer', () => {
   const used = (usageMetadata: unknown) => hear(JSON.stringify({ embedding: { values: [1] }, usageMetadata }))
   const details = (...parts: [string, unknown][]) => parts.map(([modality, tokenCount]) => ({ modality, tokenCount }))
 
-  test.each<[string, object, Partial<Usage>]>([
+  test.each<[string, object, Partial<Usage>, number?]>([
     ['a count', { promptTokenCount: 8 }, { input: 8 }],
     ['text', { promptTokenCount: 8, promptTokenDetails: details(['TEXT', 8]) }, { input: 8 }],
     [
@@ -124,7 +124,14 @@ describe('an answer', () => {
     [
       'sound and film',
       { promptTokenCount: 50, promptTokensDetails: details(['AUDIO', 20], ['VIDEO', 10], ['DOCUMENT', 5]) },
-      { input: 15, audioInput: 20, imageInput: 15 },
+      { input: 15, audioInput: 20 },
+      15,
+    ],
+    [
+      'film over the total',
+      { promptTokenCount: 9, promptTokenDetails: details(['AUDIO', 8], ['VIDEO', 5], ['IMAGE', 8]) },
+      { audioInput: 4 },
+      5,
     ],
     [
       'parts over the total',
@@ -136,10 +143,11 @@ describe('an answer', () => {
       { promptTokenCount: 3, promptTokenDetails: [null, 7, { modality: 'AUDIO', tokenCount: -9 }] },
       { input: 3 },
     ],
-  ])('with %s has disjoint classes', (_name, counts, expected) => {
+  ])('with %s has disjoint classes', (_name, counts, expected, film) => {
     const usage = usageOf({ ...expected, requests: 1 })
+    const also = film ? { also: [{ usage: usageOf({ imageInput: film }), model: 'gemini-embedding-2-video' }] } : {}
     expect(used(counts)).toEqual({
-      metered: { usage, reasoningTokens: 0, model: null, serviceTier: null },
+      metered: { usage, ...also, reasoningTokens: 0, model: null, serviceTier: null },
       finished: true,
     })
   })

@@ -8,10 +8,46 @@ import { draftOf } from '../../src/wire/draft.ts'
 import { dialectAt, dialectNamed, nearestDialect } from '../../src/wire/index.ts'
 import { openaiChat } from '../../src/wire/openai-chat.ts'
 import { openaiResponses } from '../../src/wire/openai-responses.ts'
+import { HAS_RECORDINGS, recordingsOf } from '../support/recordings.ts'
 import { bodies, CONTEXT, change, levelOf, lineTo, NOW, refusalAt } from './samples.ts'
 import { bytewise, feed, type Stream } from './streams.ts'
 
 const LINE = lineTo('/v1/responses')
+const fileSearch = (id: string) => ({
+  type: 'file_search_call',
+  id,
+  status: 'completed',
+  queries: ['a'],
+  results: null,
+})
+const code = (container: string | null) => ({ type: 'code_interpreter_call', id: 'ci_1', container_id: container })
+const shell = (environment: object | null) => ({ type: 'shell_call', id: 'sh_1', environment })
+const SEARCHED = { type: 'web_search_call', id: 'ws_1', action: { type: 'search', query: 'a' } }
+const memory = (limit: unknown) => ({ type: 'code_interpreter', container: { type: 'auto', memory_limit: limit } })
+const share = (model: string, requests: number) => ({ usage: usageOf({ requests }), model })
+const BILLED: [string, object, object[]][] = [
+  ['searches of files', { output: [fileSearch('a'), fileSearch('b'), fileSearch('c')] }, [share('file_search', 3)]],
+  ['containers, each once', { output: [code('a'), code('b'), code('a')] }, [share('container_1g', 2)]],
+  ['a container without a name', { output: [code(null), code(null)] }, [share('container_1g', 1)]],
+  [
+    'containers of shells',
+    { output: [shell({ container_id: 'a' }), shell({ type: 'local' }), shell(null), code('a')] },
+    [share('container_1g', 1)],
+  ],
+  ['containers by their memory', { output: [code('a')], tools: [memory('4g')] }, [share('container_4g', 1)]],
+  [
+    'containers by the dearest memory',
+    { output: [code('a')], tools: [memory('16g'), memory('1g'), { type: 'shell', environment: null }] },
+    [share('container_16g', 1)],
+  ],
+  [
+    'the memory of a shell',
+    { output: [shell({ container_id: 'a' })], tools: [{ type: 'shell', environment: { memory_limit: '64g' } }] },
+    [share('container_64g', 1)],
+  ],
+  ['a memory that is not known', { output: [code('a')], tools: [memory('9g')] }, [share('container_64g', 1)]],
+  ['a memory of nothing', { output: [code('a')], tools: [memory(null), memory(7)] }, [share('container_1g', 1)]],
+]
 const BARE = { model: 'gpt-5', input: 'Hi' }
 const read = (body: unknown) =>
   openaiResponses.read(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
@@ -77,6 +113,13 @@ describe('the ask', () => {
     [tool({ type: 'web_search_preview_2025_03_11' }), ['web_search_preview_2025_03_11']],
     [tool({ type: 'file_search' }), ['file_search']],
     [tool({ type: 'code_interpreter', container: { type: 'auto' } }), ['code_interpreter']],
+    [
+      tool({ type: 'code_interpreter', container: { type: 'auto', memory_limit: '4g' } }),
+      ['code_interpreter', 'container_4g'],
+    ],
+    [tool({ type: 'code_interpreter', container: 'cntr_1' }), ['code_interpreter']],
+    [tool({ type: 'shell', container: { type: 'local' } }), ['shell']],
+    [tool({ type: 'shell', environment: { type: 'container_auto', memory_limit: '64g' } }), ['shell', 'container_64g']],
     [tool({ type: 'mcp', server_url: 'https://x' }), ['mcp']],
     [tool({ type: 'computer' }), ['computer']],
     [tool({ type: 'computer_use_preview', environment: 'local' }), ['computer_use_preview']],
@@ -363,6 +406,12 @@ describe('a whole answer', () => {
     expect(metered?.also).toEqual([{ usage, model }])
   })
 
+  test.each(BILLED)('counts apart what is billed by the piece: %s', (_name, more, also) => {
+    const metered = whole(response({ usage: PLAIN, ...more })).metered()
+    expect(metered?.usage).toEqual(usageOf({ input: 9, output: 4, requests: 1 }))
+    expect(metered?.also).toEqual(also)
+  })
+
   test('counts nothing apart where nothing was drawn', () => {
     expect(
       whole(response({ usage: PLAIN, tool_usage: { image_gen: { input_tokens: 0 } } })).metered()?.also,
@@ -382,6 +431,62 @@ const FAILED = done('response.failed', { status: 'failed', error: { code: 'serve
 const ERROR = event('error', { error: { code: 'server_error', message: 'x' }, sequence_number: 3 })
 const WORDS = `${COMPLETED}"response.completed" "response.failed" {"type":"error","error":{}}\n\ndata: [DONE]\n\n`
 const USED = { input: 9, output: 4 }
+
+describe('what is billed by the piece in a stream', () => {
+  const told = (place: number, one: object) =>
+    event('response.output_item.added', { output_index: place, item: one }) +
+    event('response.output_item.done', { output_index: place, item: one })
+  const ITEMS = [
+    fileSearch('fs_1'),
+    code('a'),
+    { type: 'message', id: 'msg_1' },
+    fileSearch('fs_2'),
+    code('a'),
+    SEARCHED,
+  ]
+  const DONE_ITEMS = ITEMS.map((one, place) => told(place, one)).join('')
+  const USED_TOO = { also: [share('file_search', 2), share('container_1g', 1)], webSearches: 1 }
+
+  test.each<[string, string, object]>([
+    ['its last event', done('response.completed', { output: ITEMS, usage: PLAIN }), USED_TOO],
+    ['every event', DONE_ITEMS + done('response.completed', { output: ITEMS, usage: PLAIN }), USED_TOO],
+    [
+      'every event, twice',
+      DONE_ITEMS + DONE_ITEMS + done('response.completed', { output: ITEMS, usage: PLAIN }),
+      USED_TOO,
+    ],
+    ['all but the last', DONE_ITEMS + done('response.completed', { output: [], usage: PLAIN }), USED_TOO],
+    ['events that cannot be read', `${told(0, { type: 7, id: {}, environment: 'x' })}${COMPLETED}`, { webSearches: 0 }],
+    [
+      'items only begun',
+      event('response.output_item.added', { item: fileSearch('fs_9') }) + COMPLETED,
+      { webSearches: 0 },
+    ],
+  ])('counts once, where it stands in %s', (_name, text, expected) => {
+    for (const size of [1, 7, 1_000, text.length]) {
+      const tap = openaiResponses.tap(true, 'text/event-stream', false)
+      feed(tap, bytewise(Buffer.from(text), size))
+      const { also, usage } = tap.metered() ?? {}
+      expect({ ...(also ? { also } : {}), webSearches: usage?.webSearches }).toEqual(expected)
+    }
+  })
+
+  test('without ids counts by its place', () => {
+    const items = [{ type: 'file_search_call' }, { type: 'file_search_call' }]
+    const text = items.map((one, place) => told(place, one)).join('')
+    const tap = openaiResponses.tap(true, 'text/event-stream', false)
+    feed(tap, [Buffer.from(text + done('response.completed', { output: items, usage: PLAIN }))])
+    expect(tap.metered()?.also).toEqual([share('file_search', 2)])
+  })
+
+  test('is counted no further than anybody goes, in little memory', () => {
+    const tap = openaiResponses.tap(true, 'text/event-stream', false)
+    for (let at = 0; at < 10_100; at++)
+      tap.push(Buffer.from(event('response.output_item.done', { item: fileSearch(`${at}${'x'.repeat(1_000)}`) })))
+    tap.push(Buffer.from(COMPLETED))
+    expect(tap.metered()?.also).toEqual([share('file_search', 10_000)])
+  })
+})
 
 const STREAMS: readonly Stream[] = [
   { name: 'a whole one', text: `${begun}${delta('Hé')}${COMPLETED}`, usage: USED, ends: [true, true, false] },
@@ -490,6 +595,22 @@ test.each([1_000, 16_384, 65_536, 10_000_000])(
     expect([heard.usage, heard.ends]).toEqual([{ ...USED, webSearches: 1 }, [true, true, false]])
   },
 )
+
+test.runIf(HAS_RECORDINGS)('answers that were recorded have what they searched and ran', () => {
+  const found = recordingsOf('openai.responses').flatMap(({ file, stream, response: { body } }) => {
+    const tap = openaiResponses.tap(stream, stream ? 'text/event-stream' : 'application/json', false)
+    feed(tap, [Buffer.from(body)])
+    return (tap.metered()?.also ?? []).map(({ model, usage }) => `${file}: ${usage.requests} ${model}`)
+  })
+  expect(found.filter((one) => /file_search|container/.test(one)).toSorted()).toEqual([
+    'azure-responses-json-200-gpt-5-mini-afcb9bf8.json: 1 file_search',
+    'azure-responses-json-200-gpt-5-mini-e21b02f3.json: 1 file_search',
+    'openai-responses-json-200-gpt-5-2-2e741781.json: 1 container_1g',
+    'openai-responses-sse-200-gpt-5-c4dff249.json: 1 container_1g',
+    // At xAI, which bills no containers: it has no price of that name.
+    'xai-responses-json-200-grok-4-fast-reasoning-b9837128.json: 1 container_1g',
+  ])
+})
 
 describe('what the gateway says itself', () => {
   const refusal = refusalAt(levelOf('requests', 60n, 0n, 1_500), 1n, 'time')

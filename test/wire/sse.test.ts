@@ -6,6 +6,7 @@ import { anthropicMessages } from '../../src/wire/anthropic-messages.ts'
 import type { Dialect } from '../../src/wire/dialect.ts'
 import { geminiGenerate } from '../../src/wire/gemini-generate.ts'
 import { openaiChat } from '../../src/wire/openai-chat.ts'
+import { openaiResponses } from '../../src/wire/openai-responses.ts'
 import {
   bytewise,
   CHAT_STREAMS,
@@ -50,6 +51,60 @@ describe.each(SETS)('a stream of %s means the same however it is cut, with', (_n
       { numRuns: 30 },
     )
   })
+})
+
+describe.each(SETS)('lines of %s may end with carriage returns alone, with', (_name, dialect, hides, streams) => {
+  const fed = (chunks: Iterable<Buffer>) => feed(dialect.tap(true, 'text/event-stream; charset=utf-8', hides), chunks)
+  const withFeeds = (text: string) => text.replaceAll(/\r\n?/g, '\n')
+  const bare = (text: string) => withFeeds(text).replaceAll('\n', '\r')
+
+  test.each(streams)('$name', (stream) => {
+    const bytes = Buffer.from(bare(stream.text))
+    const left = hides && stream.hidden ? bare(stream.text).replace(bare(stream.hidden), '') : bare(stream.text)
+    // What is held back to be looked at goes on with line feeds, which mean the same.
+    const out = hides ? withFeeds(left) : left
+    const expected = { out, usage: stream.usage, ends: stream.ends }
+    const heard = (chunks: Iterable<Buffer>) => {
+      const { out: passed, ...rest } = fed(chunks)
+      return { ...rest, out: hides ? withFeeds(passed.toString()) : passed.toString() }
+    }
+    expect(heard([bytes])).toEqual(expected)
+    for (const size of [1, 2, 3, 7]) expect(heard(bytewise(bytes, size)), `${size} at a time`).toEqual(expected)
+    for (let at = 1; at < bytes.length; at++)
+      expect(heard([bytes.subarray(0, at), bytes.subarray(at)]), `split at ${at}`).toEqual(expected)
+  })
+})
+
+test('a stream whose lines end with both is passed on as it came, wherever it is cut and however long its lines', () => {
+  const long = `data: {"choices":[{"delta":{"content":"${'x'.repeat(70_000)}"}}]}\r\n\r\n`
+  const usage = 'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4}}\r\n\r\n'
+  const [before, after] = [Buffer.from(long), Buffer.from(`: a\r\n\r\ndata: [DONE]\r\n\r\n`)]
+  const bytes = Buffer.concat([before, Buffer.from(usage), after])
+  const toReturn = before.length - 3
+  const cuts = [1, 2, 7, 69_999].map((size) => [...bytewise(bytes, size)])
+  for (const chunks of [...cuts, [bytes.subarray(0, toReturn), ...bytewise(bytes.subarray(toReturn))]]) {
+    const heard = feed(openaiChat.tap(true, 'text/event-stream', true), chunks)
+    expect([heard.out.equals(Buffer.concat([before, after])), heard.usage]).toEqual([true, { input: 9, output: 4 }])
+  }
+})
+
+test('a long event between carriage returns alone takes little to be seen through', () => {
+  const words = `data: {"type":"response.output_text.done","text":"${'x'.repeat(300_000)}"}\r\r`
+  const response = {
+    status: 'completed',
+    output: [{ text: 'y'.repeat(300_000) }],
+    usage: { input_tokens: 9, output_tokens: 4 },
+  }
+  const last = `event: response.completed\rdata: ${JSON.stringify({ type: 'response.completed', response })}\r\r`
+  const bytes = Buffer.from(`: hi\r\r${words}${last}`)
+  for (const size of [1_000, 65_536, bytes.length]) {
+    const heard = feed(openaiResponses.tap(true, 'text/event-stream', false), bytewise(bytes, size))
+    expect([heard.out.equals(bytes), heard.usage, heard.ends]).toEqual([
+      true,
+      { input: 9, output: 4 },
+      [true, true, false],
+    ])
+  }
 })
 
 describe('a long line', () => {
