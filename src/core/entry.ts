@@ -30,6 +30,8 @@ export interface Attempt {
   readonly durationMs: number
   /** Why it failed, in a word or two; null when it did not. */
   readonly error: string | null
+  /** What it is booked at; 0 where it was free, and where the ledger was written before this was kept. */
+  readonly costNanoUsd: bigint
 }
 
 /** One limit of an upstream, over one span. Null where it did not say. */
@@ -83,6 +85,8 @@ export interface CallFacts {
   readonly simulated: boolean
   /** JSON, at most 2 kB, or null. */
   readonly metadata: string | null
+  /** Digests of the key a caller gave the call so that it may safely ask again, and of what it sent with it. */
+  readonly idempotency: { readonly keyHash: string; readonly bodyHash: string } | null
 }
 
 /** What is known once it is settled. */

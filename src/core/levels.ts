@@ -1,6 +1,8 @@
 // Levels: every meter's state in memory, and the one way to change it: check all, then take all. Never waits.
 
 import {
+  advance,
+  type BucketLevel,
   type Charge,
   type Instant,
   isIdle,
@@ -16,6 +18,7 @@ import {
   viewOf,
   type What,
 } from './meter.ts'
+import { divideUp } from './money.ts'
 
 /** One charge that did not fit, and the level it met. */
 export interface Short {
@@ -32,6 +35,19 @@ export interface Taken {
   readonly short: readonly Short[]
   /** Names of unenforced limits that would have refused. */
   readonly overlooked: readonly string[]
+}
+
+/** What `raise` answers. `charges` is what is left once the rest is lowered. */
+export interface Raised extends Taken {
+  /** What is held now, charge by charge: of each meter the more of what was held and what is asked. */
+  readonly held: readonly Charge[]
+}
+
+export interface Lowered {
+  /** What is held now. */
+  readonly charges: readonly Charge[]
+  /** Good until anything else changes a level, but for later lowerings that are undone first. */
+  readonly undo: () => void
 }
 
 /** What a call used, by what limits count. */
@@ -84,11 +100,71 @@ export class Levels {
     return { charges: taken, short, overlooked }
   }
 
-  /** Replaces what was taken by what was used. Without `used` the whole of it counts as used, but for calls in flight. */
-  settle(charges: readonly Charge[], used: Used | undefined, now: Instant): void {
+  /**
+   * Takes what new charges ask beyond what a call holds, all or nothing. A meter that is held already moves by the
+   * difference, and only a larger amount has to fit. What is held beyond the new charges stays: `lower` gives it back. In
+   * `short`, amounts are whole and levels are without what this call holds.
+   * @param held what `take` or an earlier amendment left this call with
+   */
+  raise(held: readonly Charge[], charges: readonly Charge[], now: Instant): Raised {
+    const summed = sumByMeter(charges)
+    const short: Short[] = []
+    const overlooked: string[] = []
+    // Every level is found before any is changed: loading one may fail.
+    for (const { meter } of held) this.#find(meter)
+    const found = summed.map((charge) => this.#find(charge.meter))
+    const had = summed.map((charge) => ofMeter(held, charge.meter))
+    for (const [index, charge] of summed.entries()) {
+      const lacking = lackingMore(found[index]?.level, had[index], charge, now)
+      if (!lacking) continue
+      if (charge.enforced) short.push({ charge, ...lacking })
+      else overlooked.push(charge.meter.name)
+    }
+    if (short.length > 0) return { held, charges: [], short, overlooked }
+    const raised: Charge[] = held.filter(({ meter }) => !ofMeter(summed, meter))
+    const left: Charge[] = []
+    for (const [index, charge] of summed.entries()) {
+      if (charge.meter.refill === 'call') continue
+      const kept = found[index] ?? this.#make(charge.meter, now)
+      const before = had[index]
+      const more = before ? takeMore(kept.level, before, charge, now) : take(kept.level, charge, now)
+      raised.push(more)
+      left.push(more.amount > charge.amount ? { ...more, amount: charge.amount } : more)
+      this.#touch(kept)
+    }
+    return { held: raised, charges: left, short, overlooked }
+  }
+
+  /**
+   * Gives back what a call holds beyond `charges`, as refunds do. Never refuses. `charges` is what `raise` answered, or what
+   * the call held before it.
+   */
+  lower(held: readonly Charge[], charges: readonly Charge[], now: Instant): Lowered {
+    const changed: { readonly kept: Kept; readonly before: Level }[] = []
+    for (const charge of held) {
+      const excess = charge.amount - (ofMeter(charges, charge.meter)?.amount ?? 0n)
+      if (excess <= 0n) continue
+      const kept = this.#findOrMake(charge.meter, now)
+      changed.push({ kept, before: { ...kept.level } })
+      settle(kept.level, { ...charge, amount: excess }, 0n, now)
+      this.#touch(kept)
+    }
+    return {
+      charges: charges.map((charge) => {
+        const { mark, drained } = ofMeter(held, charge.meter) ?? {}
+        return mark === undefined || !drained ? charge : { ...charge, mark, drained }
+      }),
+      undo: () => {
+        for (const { kept, before } of changed) Object.assign(kept.level, before)
+      },
+    }
+  }
+
+  /** Replaces what was taken by what was used. Without `used` the whole of it counts as used, but for calls in flight. `usedOn` goes before it, by meter. */
+  settle(charges: readonly Charge[], used: Used | undefined, now: Instant, usedOn?: ReadonlyMap<string, bigint>): void {
     for (const charge of charges) {
       const kept = this.#findOrMake(charge.meter, now)
-      const booked = used ? used[charge.meter.what] : charge.amount
+      const booked = used ? (usedOn?.get(charge.meter.key) ?? used[charge.meter.what]) : charge.amount
       settle(kept.level, charge, charge.meter.refill === 'none' ? 0n : booked, now)
       this.#touch(kept)
     }
@@ -195,6 +271,57 @@ export class Levels {
     kept.dirty = true
     this.#dirty.push(kept)
   }
+}
+
+function ofMeter(charges: readonly Charge[], { key }: Meter): Charge | undefined {
+  return charges.find(({ meter }) => meter.key === key)
+}
+
+/** Why what a charge asks beyond what is held does not fit, and the level it would meet once that were given back. */
+function lackingMore(
+  level: Level | undefined,
+  held: Charge | undefined,
+  charge: Charge,
+  now: Instant,
+): Pick<Short, 'shortfall' | 'level'> | undefined {
+  let free = level
+  let asked = charge
+  if (level && held) {
+    if (charge.amount <= held.amount) return undefined
+    free = { ...level }
+    settle(free, held, 0n, now)
+    // Of what was taken from a bucket some has drained, and is not asked again.
+    if (level.kind === 'bucket') asked = { ...charge, amount: charge.amount - held.amount }
+  }
+  const lacking = shortfall(asked === charge ? free : level, asked, now)
+  return lacking && { shortfall: lacking, level: viewOf(free, charge, now) }
+}
+
+/** Takes the difference, where there is one. Returns what is held then: the more of both. */
+function takeMore(level: Level, held: Charge, charge: Charge, now: Instant): Charge {
+  const { capacity, enforced } = charge
+  if (charge.amount <= held.amount) return { ...held, capacity, enforced }
+  if (level.kind === 'window') {
+    level.reserved += charge.amount - held.amount
+    return charge
+  }
+  advance(level, charge, now)
+  const others = heldByOthers(level, held)
+  const more = take(level, { ...charge, amount: charge.amount - held.amount }, now)
+  const { drained = more.drained } = held
+  return { ...more, amount: held.amount + more.amount, mark: level.taken - others, ...(drained ? { drained } : {}) }
+}
+
+/**
+ * What has not drained of others' charges, rounded up. The mark of a charge that has grown is set back by it, as though the
+ * charge stood before them all: no refund of it, however late, gives back what is theirs.
+ */
+function heldByOthers(level: BucketLevel, { meter, amount, mark = level.taken }: Charge): bigint {
+  const spanMs = BigInt(meter.spanMs)
+  const all = level.used * spanMs - level.remainder
+  const upToMark = all - (level.taken - mark) * spanMs
+  const own = upToMark < amount * spanMs ? upToMark : amount * spanMs
+  return divideUp(own > 0n ? all - own : all, spanMs)
 }
 
 /** Charges on the same meter become one. Hardly ever needed, so the given list is returned as it is when it can be. */

@@ -50,6 +50,8 @@ export interface Charge {
   readonly enforced: boolean
   /** Once taken from a bucket: what had been taken from it altogether, this charge included. */
   readonly mark?: bigint
+  /** And what had drained from it by then, and when that was. */
+  readonly drained?: { readonly units: bigint; readonly atMs: number }
 }
 
 /** Now, on both clocks. Buckets run on the monotonic one, windows on the wall. Whole milliseconds. */
@@ -70,6 +72,8 @@ export interface BucketLevel {
   atMs: number
   /** Everything ever taken, whatever was given back: only differences matter. */
   taken: bigint
+  /** Everything that ever drained, in whole units: only differences matter. */
+  drained: bigint
 }
 
 export interface WindowLevel {
@@ -88,7 +92,8 @@ export type Shortfall =
   | { readonly kind: 'never' }
 
 export function newLevel(meter: Meter, now: Instant): Level {
-  if (meter.refill === 'steady') return { kind: 'bucket', used: 0n, remainder: 0n, atMs: now.monoMs, taken: 0n }
+  if (meter.refill === 'steady')
+    return { kind: 'bucket', used: 0n, remainder: 0n, atMs: now.monoMs, taken: 0n, drained: 0n }
   return { kind: 'window', settled: 0n, reserved: 0n, endsAtMs: meter.endsAtMs }
 }
 
@@ -97,10 +102,11 @@ export function advance(level: Level, charge: Charge, now: Instant): void {
   if (level.kind !== 'bucket' || now.monoMs <= level.atMs) return
   const drained = BigInt(now.monoMs - level.atMs) * charge.capacity + level.remainder
   const spanMs = BigInt(charge.meter.spanMs)
+  const units = least(drained / spanMs, level.used)
   level.atMs = now.monoMs
-  level.used -= drained / spanMs
-  level.remainder = drained % spanMs
-  if (level.used <= 0n) emptyBucket(level)
+  level.used -= units
+  level.drained += units
+  level.remainder = level.used === 0n ? 0n : drained % spanMs
 }
 
 /** Takes a charge that fits, or one that is not enforced. Returns what was really taken: see `unenforcedRoom`. */
@@ -113,7 +119,7 @@ export function take(level: Level, charge: Charge, now: Instant): Charge {
   const amount = charge.enforced ? charge.amount : least(charge.amount, unenforcedRoom(level, charge))
   pour(level, amount)
   const { meter, capacity, enforced } = charge
-  return { meter, amount, capacity, enforced, mark: level.taken }
+  return { meter, amount, capacity, enforced, mark: level.taken, drained: { units: level.drained, atMs: level.atMs } }
 }
 
 /** Replaces what was taken by what was used. Never refuses; the difference may be a debt. */
@@ -144,15 +150,25 @@ function pour(level: BucketLevel, amount: bigint): void {
 }
 
 /**
- * Gives back at most what of the charge has not drained, first in first out: what drained while the bucket would have been
- * empty without this call is gone. Giving that back too would promise it twice.
+ * Gives back at most what of the charge has not drained: what drained while the bucket would have been empty without this
+ * call is gone. Giving that back too would promise it twice. Two figures are certain to be there yet, the larger one counts:
+ * all that is held but what was taken since, and the charge but what drained since.
  */
-function giveBack(level: BucketLevel, { meter, mark = level.taken }: Charge, amount: bigint): void {
+function giveBack(level: BucketLevel, charge: Charge, amount: bigint): void {
+  const { meter, mark = level.taken } = charge
   const spanMs = BigInt(meter.spanMs)
   const held = heldBy(level, spanMs)
-  const left = held - least(amount * spanMs, above(held - (level.taken - mark) * spanMs))
+  const firstInFirstOut = held - (level.taken - mark) * spanMs
+  const undrained = least((charge.amount - drainedSince(level, charge)) * spanMs, held)
+  const left = held - least(amount * spanMs, above(firstInFirstOut > undrained ? firstInFirstOut : undrained))
   level.used = divideUp(left, spanMs)
   level.remainder = level.used * spanMs - left
+}
+
+/** Rounded up. */
+function drainedSince(level: BucketLevel, { amount, drained }: Charge): bigint {
+  if (!drained) return amount
+  return level.atMs === drained.atMs ? 0n : level.drained - drained.units + 1n
 }
 
 /** What has not drained, in unit × milliseconds: nothing is rounded. */
@@ -240,12 +256,6 @@ export function isIdle(level: Level): boolean {
 /** A charge that is not enforced may run a bucket into debt, but by no more than one capacity. */
 function unenforcedRoom(level: BucketLevel, charge: Charge): bigint {
   return above(2n * charge.capacity - level.used)
-}
-
-/** A full bucket carries no remainder: the promise is capacity + rate × time, not a unit more. */
-function emptyBucket(level: BucketLevel): void {
-  level.used = 0n
-  level.remainder = 0n
 }
 
 function least(a: bigint, b: bigint): bigint {

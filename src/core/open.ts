@@ -34,10 +34,18 @@ export class OpenCalls<Call extends Reservation> {
     const place = this.#vacant.pop() ?? this.#calls.length
     this.#placeOf.set(facts.callId, place)
     this.#calls[place] = call
-    const sum = facts.simulated ? this.#simulated : this.#real
-    sum.calls += 1
-    sum.tokens += facts.reservedTokens
-    sum.costNanoUsd += facts.reservedCostNanoUsd
+    this.#count(facts)
+  }
+
+  /** Puts a call where the one with its id is. That none is open is a bug of the caller. */
+  replace(call: Call): void {
+    const { facts } = call
+    const place = this.#placeOf.get(facts.callId)
+    const before = place === undefined ? undefined : this.#calls[place]
+    if (place === undefined || !before) throw new Error(`call ${facts.callId} is not open`)
+    this.#calls[place] = call
+    this.#uncount(before.facts)
+    this.#count(facts)
   }
 
   /** Undefined when it is not open: settled before, expired, or never reserved. */
@@ -48,10 +56,7 @@ export class OpenCalls<Call extends Reservation> {
     this.#placeOf.delete(callId)
     this.#calls[place] = undefined
     this.#vacant.push(place)
-    const sum = call.facts.simulated ? this.#simulated : this.#real
-    sum.calls -= 1
-    sum.tokens -= call.facts.reservedTokens
-    sum.costNanoUsd -= call.facts.reservedCostNanoUsd
+    this.#uncount(call.facts)
     return call
   }
 
@@ -67,19 +72,45 @@ export class OpenCalls<Call extends Reservation> {
   totals(simulated: boolean): OpenTotals {
     return { ...(simulated ? this.#simulated : this.#real) }
   }
+
+  #count(facts: CallFacts): void {
+    const sum = facts.simulated ? this.#simulated : this.#real
+    sum.calls += 1
+    sum.tokens += facts.reservedTokens
+    sum.costNanoUsd += facts.reservedCostNanoUsd
+  }
+
+  #uncount(facts: CallFacts): void {
+    const sum = facts.simulated ? this.#simulated : this.#real
+    sum.calls -= 1
+    sum.tokens -= facts.reservedTokens
+    sum.costNanoUsd -= facts.reservedCostNanoUsd
+  }
 }
+
+/** An amendment of an open call, at its place: who called it what, and when, stays as it was. */
+export function amended<Amendment extends Reservation>({ facts }: Reservation, amendment: Amendment): Amendment {
+  const { callId, caller, reservedAtMs, day } = facts
+  return { ...amendment, facts: { ...amendment.facts, callId, caller, reservedAtMs, day } }
+}
+
+/** Those that answer in vectors: they write no tokens. */
+const VECTOR_DIALECTS: ReadonlySet<string> = new Set(['openai.embeddings', 'gemini.embedContent'])
 
 /**
  * How a call is booked that nobody settled: money that may be spent is spent. A reservation does not tell tokens apart by
- * class, so they stand as output: the sums are what was reserved.
+ * class, so they stand as output, or as input where there is no output: the sums are what was reserved.
  */
 export function expiredOutcome(facts: CallFacts, wallMs: number): Outcome {
+  const tokens = facts.reservedTokens
+  const cost = facts.reservedCostNanoUsd
+  const readsOnly = VECTOR_DIALECTS.has(facts.dialect)
   return {
     ending: 'expired',
     certainty: 'upperBound',
-    usage: usageOf({ output: facts.reservedTokens }),
+    usage: usageOf(readsOnly ? { input: tokens } : { output: tokens }),
     reasoningTokens: 0,
-    cost: { inputNanoUsd: 0n, outputNanoUsd: facts.reservedCostNanoUsd, totalNanoUsd: facts.reservedCostNanoUsd },
+    cost: { inputNanoUsd: readsOnly ? cost : 0n, outputNanoUsd: readsOnly ? 0n : cost, totalNanoUsd: cost },
     answeredModel: null,
     settledAtMs: wallMs,
     latencyMs: Math.max(0, wallMs - facts.reservedAtMs),

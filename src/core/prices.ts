@@ -20,6 +20,8 @@ export interface Price {
   readonly steps: readonly [PriceStep, ...PriceStep[]]
   /** Percent of the token rates by service tier (`flex` 50, `priority` 175); a tier not named costs 100. */
   readonly serviceTierPercent: Readonly<Record<string, number>>
+  /** Nano-dollars per million uses of tools that the provider runs, by the names asks give them. Absent where none is known. */
+  readonly toolFees?: ReadonlyMap<string, bigint>
 }
 
 /** What a model can take and give, in tokens. */
@@ -44,6 +46,8 @@ export interface PriceBook {
    * @param atMs wall clock, epoch milliseconds: some prices change by date or hour
    */
   find(provider: string, model: string, atMs: number): ModelFacts
+  /** Whether the provider itself answers that model, as far as anybody knows. */
+  serves(provider: string, model: string, atMs: number): boolean
 }
 
 export interface Cost {

@@ -129,7 +129,10 @@ function quoteOf(
   }
 }
 
-/** The largest cap for one answer with which the call costs at most `budgetNanoUsd`. Negative when none does. */
+/**
+ * The largest cap for one answer with which the call costs at most `budgetNanoUsd`. Negative when none does. Where the cap
+ * does not cover reasoning, it bounds nothing: then it is any, or none.
+ */
 export function affordableCap(ask: Ask, quoted: Quote, rules: QuoteRules, budgetNanoUsd: bigint): number {
   if (!quoted.price) return Number.MAX_SAFE_INTEGER
   let cap = Number.MAX_SAFE_INTEGER
@@ -139,6 +142,10 @@ export function affordableCap(ask: Ask, quoted: Quote, rules: QuoteRules, budget
     if (left < 0n) return -1
     if (outputRate === 0n) continue
     const outputs = Number(left / (outputRate * percent))
+    if (!rules.capCoversReasoning) {
+      if (outputs < quoted.outputTokens) return -1
+      continue
+    }
     cap = Math.min(cap, Math.floor((outputs - ask.predictionBytes) / ask.answers))
   }
   return cap
@@ -201,10 +208,16 @@ function dearest(ask: Ask, price: Price, { rates }: PriceStep, rules: QuoteRules
     inputRate: largest(inputRates(ask, rates, rules)),
     // Only models that write images have an image rate of their own, and those write them unasked.
     outputRate: largest([rates.output, rates.imageOutput, ask.audioOutput ? rates.audioOutput : 0n]),
-    fees: rates.requests + (ask.unbounded.length > 0 ? rates.webSearches * ASSUMED_WEB_SEARCHES : 0n),
+    fees: rates.requests + (ask.unbounded.length > 0 ? hostedFees(ask, price, rates) : 0n),
     // A cheap tier may be refused and served at the standard one.
     percent: BigInt(Math.max(100, tier)),
   }
+}
+
+/** Searches, and one use of every other tool that has a fee of its own. */
+function hostedFees(ask: Ask, { toolFees }: Price, rates: Rates): bigint {
+  const searches = rates.webSearches * ASSUMED_WEB_SEARCHES
+  return ask.unbounded.reduce((sum, name) => sum + (toolFees?.get(name) ?? 0n), searches)
 }
 
 function inputRates(ask: Ask, rates: Rates, rules: QuoteRules): bigint[] {

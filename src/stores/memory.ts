@@ -4,12 +4,13 @@ import type { Entry, Outcome, Reservation } from '../core/entry.ts'
 import { Levels } from '../core/levels.ts'
 import { NO_SUBJECT, subjectOf } from '../core/limits.ts'
 import type { Charge, Instant, LevelView, Meter } from '../core/meter.ts'
-import { expiredOutcome, OpenCalls } from '../core/open.ts'
+import { amended, expiredOutcome, OpenCalls } from '../core/open.ts'
 import { Report } from '../core/report.ts'
 import { Ring } from '../core/ring.ts'
 import { totalTokens } from '../core/usage.ts'
 import {
   type Admission,
+  type Amendment,
   type AuditLine,
   type Document,
   type DocumentKind,
@@ -62,15 +63,37 @@ export class MemoryStore implements Store {
     })
   }
 
+  async amend(amendments: readonly Amendment[], now: Instant): Promise<readonly Admission[]> {
+    this.#mustBeOpen()
+    const raised = new Map<string, { readonly held: readonly Charge[]; readonly to: Reservation }>()
+    const answers = amendments.map((amendment): Admission => {
+      const { callId } = amendment.facts
+      const call = this.#open.get(callId)
+      if (!call) return { admitted: false, short: [] }
+      const before = raised.get(callId)?.held ?? call.charges
+      const { held, charges, short, overlooked } = this.#levels.raise(before, amendment.charges, now)
+      if (short.length > 0) return { admitted: false, short }
+      raised.set(callId, { held, to: { ...amended(call, amendment), charges } })
+      return { admitted: true, levels: [], overlooked }
+    })
+    for (const { held, to } of raised.values()) {
+      this.#levels.lower(held, to.charges, now)
+      this.#open.replace(to)
+    }
+    return answers.map((answer, index) =>
+      answer.admitted ? { ...answer, levels: this.#levels.view(amendments[index]?.charges ?? [], now) } : answer,
+    )
+  }
+
   async settle(settlements: readonly Settlement[], now: Instant): Promise<readonly SettleResult[]> {
     this.#mustBeOpen()
-    return settlements.map(({ callId, outcome, used }) => {
+    return settlements.map(({ callId, outcome, used, usedOn }) => {
       const call = this.#open.remove(callId)
       if (!call) {
         this.#late += 1
         return 'late'
       }
-      this.#levels.settle(call.charges, used, now)
+      this.#levels.settle(call.charges, used, now, usedOn)
       this.#book(call, outcome)
       return 'settled'
     })
@@ -136,6 +159,13 @@ export class MemoryStore implements Store {
     return this.#entries.find((entry) => entry.facts.callId === callId)
   }
 
+  async idempotent(keyHash: string, sinceMs: number): Promise<Entry | undefined> {
+    const open = this.#open.all().map(({ facts }): Entry => ({ facts, outcome: null, settledSeq: null }))
+    return [...open, ...this.#entries.newest()]
+      .filter(({ facts }) => facts.idempotency?.keyHash === keyHash && facts.reservedAtMs >= sinceMs)
+      .reduce<Entry | undefined>((newest, entry) => (newest && isNewer(newest, entry) ? newest : entry), undefined)
+  }
+
   async sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>> {
     const sums = new Map<string, bigint>()
     const add = ({ facts, outcome }: Pick<Entry, 'facts' | 'outcome'>) => {
@@ -171,6 +201,13 @@ export class MemoryStore implements Store {
   #mustBeOpen(): void {
     if (this.#closed) throw new StoreUnavailable('the store is closed')
   }
+}
+
+function isNewer({ facts }: Entry, other: Entry): boolean {
+  return (
+    facts.reservedAtMs - other.facts.reservedAtMs > 0 ||
+    (facts.reservedAtMs === other.facts.reservedAtMs && facts.callId > other.facts.callId)
+  )
 }
 
 function figureOf(what: SumQuery['what'], facts: Entry['facts'], outcome: Outcome | null): bigint {

@@ -129,4 +129,14 @@ const FIRST = `
   );
 `
 
-export const MIGRATIONS: readonly string[] = [FIRST]
+/** Calls with an idempotency key, as digests. Few have one: the index holds only those. */
+const IDEMPOTENCY = `
+  ALTER TABLE entry ADD COLUMN idempotency_key TEXT;
+  ALTER TABLE entry ADD COLUMN idempotency_body TEXT;
+  CREATE INDEX entry_idempotency ON entry (idempotency_key) WHERE idempotency_key IS NOT NULL;
+`
+
+/** What drained of a bucket altogether, by which refunds go. */
+const DRAINED = 'ALTER TABLE level ADD COLUMN drained INTEGER NOT NULL DEFAULT 0;'
+
+export const MIGRATIONS: readonly string[] = [FIRST, IDEMPOTENCY, DRAINED]

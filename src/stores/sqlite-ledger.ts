@@ -3,8 +3,8 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { setTimeout as setTimeoutPromise } from 'node:timers/promises'
 import type { Entry, Reservation } from '../core/entry.ts'
-import type { Levels } from '../core/levels.ts'
-import type { Instant } from '../core/meter.ts'
+import type { Levels, Lowered } from '../core/levels.ts'
+import type { Charge, Instant } from '../core/meter.ts'
 import { expiredOutcome } from '../core/open.ts'
 import { isBusy } from './sqlite-file.ts'
 import { LevelRows, textOfCharges } from './sqlite-levels.ts'
@@ -15,7 +15,20 @@ import { StoreUnavailable } from './store.ts'
 /** An open call and its row. */
 export interface OpenRow extends Reservation {
   readonly id: number
+  charges: readonly Charge[]
   /** Why this row is not to be written, or could not be; the others of its commit are. */
+  error?: Error
+  /** What it is to become with the next commit. */
+  amending?: Amending | undefined
+}
+
+/** Of no effect once its row points elsewhere: the call was settled, or the amendment failed. */
+export interface Amending {
+  readonly row: OpenRow
+  to: Reservation
+  /** What the levels hold until it is written: of each meter the more of what was held and what is to be. */
+  held: readonly Charge[]
+  now: Instant
   error?: Error
 }
 
@@ -23,12 +36,28 @@ export interface OpenRow extends Reservation {
 interface Job {
   readonly id: number
   readonly opened: boolean
+  /** The open row still has the facts from before an amendment. */
+  readonly amended: boolean
   entry: Entry
+}
+
+/** What the ledger tells of its commits, in the midst of them. */
+export interface Told {
+  /** These rows were not written and never will be: their charges are to be given back. */
+  notReserved(rows: readonly OpenRow[]): void
+  /** The same of amendments. */
+  notAmended(amendments: readonly Amending[], error: Error): void
+  /** Written; what they hold too much was given back before. */
+  amended(amendments: readonly Amending[]): void
 }
 
 interface Waiting<Item> {
   readonly items: Item[]
   readonly done: PromiseWithResolvers<void>
+}
+
+interface Reserves extends Waiting<OpenRow> {
+  amendments?: Amending[]
 }
 
 type Flushed = 'written' | 'busy' | 'failed'
@@ -56,11 +85,11 @@ export class Ledger {
   readonly rollups: Rollups
   readonly #db: DatabaseSync
   readonly #levels: Levels
-  readonly #notReserved: (rows: readonly OpenRow[]) => void
+  readonly #told: Told
   readonly #entries: EntryRows
   readonly #begin: StatementSync
   readonly #commit: StatementSync
-  #reserves: Waiting<OpenRow> | undefined
+  #reserves: Reserves | undefined
   #jobs: Waiting<Job> | undefined
   #timer: NodeJS.Timeout | undefined
   #rollupTimer: NodeJS.Timeout | undefined
@@ -70,10 +99,9 @@ export class Ledger {
   #prunedAtMs: number | undefined
   #prunedKey = ''
 
-  /** @param notReserved these rows were not written and never will be: their charges are to be given back */
-  constructor(db: DatabaseSync, levels: (rows: LevelRows) => Levels, notReserved: (rows: readonly OpenRow[]) => void) {
+  constructor(db: DatabaseSync, levels: (rows: LevelRows) => Levels, told: Told) {
     this.#db = db
-    this.#notReserved = notReserved
+    this.#told = told
     this.levelRows = new LevelRows(db)
     this.rollups = new Rollups(db)
     this.#levels = levels(this.levelRows)
@@ -84,13 +112,24 @@ export class Ledger {
 
   /** To be written with all others of this turn of the event loop: await `reserved`. */
   reserve(row: OpenRow): void {
+    this.#reservesWaiting().items.push(row)
+  }
+
+  /** Like `reserve`. */
+  amend(amending: Amending): void {
+    const reserves = this.#reservesWaiting()
+    reserves.amendments ??= []
+    reserves.amendments.push(amending)
+  }
+
+  #reservesWaiting(): Reserves {
     if (!this.#reserves) {
       this.#reserves = waiting()
       // Whoever awaits it is told; a list that was given up does not.
       this.#reserves.done.promise.catch(() => {})
       setImmediate(() => this.flush())
     }
-    this.#reserves.items.push(row)
+    return this.#reserves
   }
 
   /** Resolves after the commit at the end of this turn. */
@@ -99,9 +138,9 @@ export class Ledger {
   }
 
   /** Resolves when it is written, with the next commit that succeeds. */
-  settle(id: number, entry: Entry, opened: boolean): Promise<void> {
+  settle(id: number, entry: Entry, opened: boolean, amended = false): Promise<void> {
     const jobs = this.#jobsWaiting()
-    const size = jobs.items.push({ id, entry, opened })
+    const size = jobs.items.push({ id, entry, opened, amended })
     if (size === FULL_BATCH && this.#retryMs === 0) setImmediate(() => this.flush())
     return jobs.done.promise
   }
@@ -144,7 +183,7 @@ export class Ledger {
     const reserves = this.#reserves
     this.#reserves = undefined
     try {
-      this.#write(reserves?.items ?? [])
+      this.#write(reserves)
     } catch (error) {
       if (isBusy(error) && ++this.#busyTimes < MOST_BUSY_TIMES) {
         this.#reserves = reserves
@@ -152,8 +191,10 @@ export class Ledger {
         return 'busy'
       }
       if (reserves) {
-        this.#notReserved(reserves.items.filter((row) => !row.error))
-        reserves.done.reject(new StoreUnavailable('the ledger could not be written', { cause: error }))
+        const unavailable = new StoreUnavailable('the ledger could not be written', { cause: error })
+        this.#told.notAmended(standing(reserves), unavailable)
+        this.#told.notReserved(reserves.items.filter((row) => !row.error))
+        reserves.done.reject(unavailable)
         // New rows need room that settled ones may not.
         return this.flush()
       }
@@ -205,14 +246,16 @@ export class Ledger {
     this.#jobs = undefined
   }
 
-  #write(rows: readonly OpenRow[]): void {
+  #write(reserves: Reserves | undefined): void {
     const jobs = this.#jobs
     const saveRollups = this.#rollupsDue || this.rollups.size >= MANY_ROLLUPS
-    if (rows.length === 0 && !jobs && !this.#levels.dirty && !saveRollups) return
+    if (!reserves && !jobs && !this.#levels.dirty && !saveRollups) return
     let dirty: ReturnType<Levels['drainDirty']> = []
+    const lowered: Lowered[] = []
     try {
       this.#begin.get()
-      for (const row of rows) this.#insert(row)
+      for (const row of reserves?.items ?? []) this.#insert(row)
+      if (reserves?.amendments) this.#amend(standing(reserves), lowered)
       for (const job of jobs?.items ?? []) this.#settle(job)
       dirty = this.#levels.drainDirty()
       for (const [key, level] of dirty) this.levelRows.save(key, level)
@@ -220,6 +263,7 @@ export class Ledger {
       this.#commit.get()
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      for (const { undo } of lowered.reverse()) undo()
       this.#levels.redirty(dirty.map(([key]) => key))
       throw error
     }
@@ -227,6 +271,7 @@ export class Ledger {
       this.rollups.saved()
       this.#rollupsDue = false
     }
+    if (reserves?.amendments) this.#told.amended(standing(reserves))
     this.#jobs = undefined
     for (const { entry } of jobs?.items ?? []) this.rollups.count(entry)
     if (jobs) this.#rollupTimer ??= setTimeout(() => this.#rollupTimeout(), ROLLUPS_MS).unref()
@@ -240,7 +285,25 @@ export class Ledger {
     } catch (error) {
       if (!isOfRow(error)) throw error
       row.error = error
-      this.#notReserved([row])
+      this.#told.notReserved([row])
+    }
+  }
+
+  /** What becomes free is free from this commit on: not before, when it could fail, nor later, when the row would hold less. */
+  #amend(amendments: readonly Amending[], lowered: Lowered[]): void {
+    const written = amendments.filter((amending) => this.#isRewritten(amending))
+    for (const { held, to, now } of written) lowered.push(this.#levels.lower(held, to.charges, now))
+  }
+
+  #isRewritten(amending: Amending): boolean {
+    const { row, to } = amending
+    try {
+      this.#entries.amend(row.id, to.facts, textOfCharges(to.charges))
+      return true
+    } catch (error) {
+      if (!isOfRow(error)) throw error
+      this.#told.notAmended([amending], new StoreUnavailable('the row could not be written', { cause: error }))
+      return false
     }
   }
 
@@ -250,6 +313,7 @@ export class Ledger {
     if (!job.opened) this.#entries.insert(job.id, facts, '[]', true)
     if (!outcome || settledSeq === null) return
     try {
+      if (job.amended) this.#entries.amend(job.id, facts, '[]')
       this.#entries.settle(job.id, settledSeq, facts, outcome)
     } catch (error) {
       if (!isOfRow(error)) throw error
@@ -276,6 +340,10 @@ export class Ledger {
     // A process that is done must not be kept alive by a disk that stays full.
     if (this.#retryMs > 0) this.#timer.unref()
   }
+}
+
+function standing({ amendments = [] }: Reserves): readonly Amending[] {
+  return amendments.filter((amending) => amending.row.amending === amending)
 }
 
 function waiting<Item>(): Waiting<Item> {

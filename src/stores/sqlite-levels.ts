@@ -1,7 +1,7 @@
 // Levels in the SQLite file, and the charges that open rows hold on them. Decides nothing.
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import type { Charge, Level } from '../core/meter.ts'
+import type { BucketLevel, Charge, Level } from '../core/meter.ts'
 import { big, count, int64 } from './sqlite-rows.ts'
 
 const WINDOW_KEPT_MS = 2 * 86_400_000
@@ -18,10 +18,12 @@ export class LevelRows {
     this.#slice = db.prepare('SELECT key FROM level WHERE key > ? ORDER BY key LIMIT ?')
     this.#prune = db.prepare(`DELETE FROM level WHERE key > ? AND key <= ?
       AND ((kind = 'window' AND rest = 0 AND at_ms < ?) OR (kind = 'bucket' AND at_ms < ?))`)
-    this.#find = db.prepare('SELECT kind, used, rest, at_ms, taken FROM level WHERE key = ?')
+    this.#find = db.prepare('SELECT kind, used, rest, at_ms, taken, drained FROM level WHERE key = ?')
     this.#find.setReadBigInts(true)
-    this.#save = db.prepare(`INSERT INTO level (key, kind, used, rest, at_ms, taken) VALUES (?, ?, ?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET used = excluded.used, rest = excluded.rest, at_ms = excluded.at_ms, taken = excluded.taken`)
+    this.#save =
+      db.prepare(`INSERT INTO level (key, kind, used, rest, at_ms, taken, drained) VALUES (?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET used = excluded.used, rest = excluded.rest, at_ms = excluded.at_ms, taken = excluded.taken,
+        drained = excluded.drained`)
   }
 
   /** A bucket stored with a time to come (the clock was set back since) goes on from now: it mints nothing and is not frozen. */
@@ -36,6 +38,7 @@ export class LevelRows {
         remainder: big(row.rest),
         atMs: Math.min(atMs ?? monoMs, monoMs),
         taken: big(row.taken),
+        drained: big(row.drained),
       }
     }
     return {
@@ -47,12 +50,15 @@ export class LevelRows {
   }
 
   save(key: string, level: Level): void {
-    if (level.kind === 'bucket')
-      this.#save.get(key, 'bucket', int64(level.used), level.remainder, level.atMs, int64(level.taken))
+    if (level.kind === 'bucket') this.#saveBucket(key, level)
     else {
       const endsAtMs = Number.isFinite(level.endsAtMs) ? level.endsAtMs : null
-      this.#save.get(key, 'window', int64(level.settled), int64(level.reserved), endsAtMs, 0)
+      this.#save.get(key, 'window', int64(level.settled), int64(level.reserved), endsAtMs, 0, 0)
     }
+  }
+
+  #saveBucket(key: string, { used, remainder, atMs, taken, drained }: BucketLevel): void {
+    this.#save.get(key, 'bucket', int64(used), remainder, atMs, int64(taken), int64(drained))
   }
 
   /**

@@ -17,6 +17,10 @@ const FACTS = `call_id, organisation, project, key, user, thread, agent, task, o
   model, reserved_at_ms, day, reserved_tokens, reserved_cost_nano_usd, price_version, cost_known, streaming, cap_asked,
   cap_injected, simulated, metadata, charges`
 
+/** What an amendment may change. */
+const AMENDED = `operation, dialect, provider, requested_model, model, reserved_tokens, reserved_cost_nano_usd, price_version,
+  cost_known, streaming, cap_asked, cap_injected, simulated, metadata, idempotency_key, idempotency_body, charges`
+
 /** About what settling adds to a row. */
 const PAD_BYTES = 80
 
@@ -33,6 +37,8 @@ export function int64(value: bigint): bigint {
  */
 export class EntryRows {
   readonly #insert: StatementSync
+  readonly #identify: StatementSync
+  readonly #amend: StatementSync
   readonly #settle: StatementSync
   readonly #settleRare: StatementSync
 
@@ -40,6 +46,9 @@ export class EntryRows {
     const places = FACTS.split(',').map(() => '?')
     this.#insert = db.prepare(`INSERT INTO entry (id, appended, ${FACTS}, pad)
       VALUES (?, ?, ${places.join(', ')}, zeroblob(${PAD_BYTES}))`)
+    this.#identify = db.prepare('UPDATE entry SET idempotency_key = ?, idempotency_body = ? WHERE id = ?')
+    const changes = AMENDED.split(',').map((column) => `${column} = ?`)
+    this.#amend = db.prepare(`UPDATE entry SET ${changes.join(', ')} WHERE id = ?`)
     this.#settle =
       db.prepare(`UPDATE entry SET pad = NULL, settled_seq = ?, ending = ?, certainty = ?, settled_at_ms = ?,
       latency_ms = ?, time_to_first_token_ms = ?, answered_model = ?, input_tokens = ?, cache_read_tokens = ?,
@@ -81,6 +90,30 @@ export class EntryRows {
       facts.metadata,
       charges,
     )
+    if (facts.idempotency) this.#identify.get(facts.idempotency.keyHash, facts.idempotency.bodyHash, id)
+  }
+
+  amend(id: number, facts: CallFacts, charges: string): void {
+    this.#amend.get(
+      facts.operation,
+      facts.dialect,
+      facts.provider,
+      facts.requestedModel,
+      facts.model,
+      facts.reservedTokens,
+      int64(facts.reservedCostNanoUsd),
+      facts.priceVersion,
+      facts.costKnown ? 1 : 0,
+      facts.streaming ? 1 : 0,
+      facts.capAsked,
+      facts.capInjected,
+      facts.simulated ? 1 : 0,
+      facts.metadata,
+      facts.idempotency?.keyHash ?? null,
+      facts.idempotency?.bodyHash ?? null,
+      charges,
+      id,
+    )
   }
 
   settle(id: number, seq: number, facts: CallFacts, outcome: Outcome): void {
@@ -102,7 +135,7 @@ export class EntryRows {
       int64(cost.inputNanoUsd),
       int64(cost.outputNanoUsd),
       int64(cost.totalNanoUsd),
-      storedAttempts(facts, outcome.attempts),
+      storedAttempts(facts, outcome),
       storedLimits(outcome.upstreamLimits),
       id,
     )
@@ -178,7 +211,13 @@ function factsOf(row: Row): CallFacts {
     capInjected: count(row.cap_injected),
     simulated: row.simulated === 1n,
     metadata: text(row.metadata),
+    idempotency: idempotencyOf(row),
   }
+}
+
+function idempotencyOf(row: Row): CallFacts['idempotency'] {
+  const [keyHash, bodyHash] = [text(row.idempotency_key), text(row.idempotency_body)]
+  return keyHash === null || bodyHash === null ? null : { keyHash, bodyHash }
 }
 
 function outcomeOf(row: Row): Outcome {
@@ -230,19 +269,27 @@ export function big(value: SQLOutputValue | undefined): bigint {
   return typeof value === 'bigint' ? value : 0n
 }
 
-/** One good attempt at the call's own target, as nearly all have, is stored as its duration. */
-function storedAttempts({ provider, model }: CallFacts, attempts: readonly Attempt[]): string | number | null {
+/** One good attempt at the call's own target and cost, as nearly all have, is stored as its duration. */
+function storedAttempts({ provider, model }: CallFacts, { attempts, cost }: Outcome): string | number | null {
   const [first] = attempts
   if (!first) return null
   const plain = attempts.length === 1 && first.status === 200 && first.error === null
-  return plain && first.provider === provider && first.model === model ? first.durationMs : JSON.stringify(attempts)
+  const own = first.provider === provider && first.model === model && first.costNanoUsd === cost.totalNanoUsd
+  if (plain && own) return first.durationMs
+  return JSON.stringify(attempts.map((attempt) => ({ ...attempt, costNanoUsd: `${attempt.costNanoUsd}` })))
 }
 
+type StoredAttempt = Omit<Attempt, 'costNanoUsd'> & { readonly costNanoUsd?: string }
+
 function readAttempts(row: Row): readonly Attempt[] {
-  if (typeof row.attempts === 'string') return JSON.parse(row.attempts)
+  if (typeof row.attempts === 'string') {
+    const attempts: readonly StoredAttempt[] = JSON.parse(row.attempts)
+    return attempts.map((attempt) => ({ ...attempt, costNanoUsd: BigInt(attempt.costNanoUsd ?? 0) }))
+  }
   const durationMs = count(row.attempts)
   if (durationMs === null) return []
-  return [{ provider: text(row.provider) ?? '', model: text(row.model) ?? '', status: 200, durationMs, error: null }]
+  const [provider, model] = [text(row.provider) ?? '', text(row.model) ?? '']
+  return [{ provider, model, status: 200, durationMs, error: null, costNanoUsd: big(row.cost_nano_usd) }]
 }
 
 /** As a list: the names would be most of it. What most answers do not say is at its end, and left off. */

@@ -1,19 +1,20 @@
 // SQLite store: levels in memory, one row per call in a file. For one process, which owns the file. Reads no clock.
 
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { CallFacts, Entry, Outcome, Reservation } from '../core/entry.ts'
 import { Levels } from '../core/levels.ts'
 import type { Charge, Instant, LevelView, Meter } from '../core/meter.ts'
-import { expiredOutcome, OpenCalls } from '../core/open.ts'
+import { amended, expiredOutcome, OpenCalls } from '../core/open.ts'
 import { Report } from '../core/report.ts'
 import { type OpenFile, openFile, type Synchronous } from './sqlite-file.ts'
-import { Ledger, type OpenRow } from './sqlite-ledger.ts'
+import { type Amending, Ledger, type OpenRow } from './sqlite-ledger.ts'
 import { chargesOfText, type LevelRows } from './sqlite-levels.ts'
 import { IDS_PER_MS } from './sqlite-queries.ts'
 import { InlineReader, type Reader, WorkerReader } from './sqlite-reader.ts'
 import { entryOf, prepareEntries } from './sqlite-rows.ts'
 import {
   type Admission,
+  type Amendment,
   type EntryQuery,
   type LedgerRecord,
   type OpenTotals,
@@ -45,6 +46,7 @@ export class SqliteStore implements Store {
   readonly #levels: Levels
   readonly #open = new OpenCalls<OpenRow>()
   readonly #reader: Reader
+  readonly #findIdempotent: StatementSync
   #now: Instant
   #lastId: number
   #lastSeq: number
@@ -64,7 +66,11 @@ export class SqliteStore implements Store {
     try {
       let levels = new Levels()
       const load = (rows: LevelRows) => (levels = new Levels((key) => rows.find(key, this.#now.monoMs)))
-      this.#ledger = new Ledger(db, load, (rows) => this.#giveBack(rows))
+      this.#ledger = new Ledger(db, load, {
+        notReserved: (rows) => this.#giveBack(rows),
+        notAmended: (amendments, error) => this.#notAmended(amendments, error),
+        amended: (amendments) => this.#amended(amendments),
+      })
       this.#levels = levels
       // One look-up each: the condition is what lets the second use its index.
       const last = db
@@ -73,6 +79,10 @@ export class SqliteStore implements Store {
         .get()
       this.#lastId = Number(last?.id ?? 0)
       this.#lastSeq = Number(last?.seq ?? 0)
+      this.#findIdempotent = prepareEntries(
+        db,
+        'WHERE idempotency_key = ? AND id >= ? AND reserved_at_ms >= ? ORDER BY id DESC LIMIT 1',
+      )
       this.#countUnsaved()
       this.#settleLeftOpen()
     } catch (error) {
@@ -120,17 +130,48 @@ export class SqliteStore implements Store {
     return { admitted: true, levels: this.#levels.view(reservation.charges, now), overlooked: taken.overlooked }
   }
 
+  async amend(amendments: readonly Amendment[], now: Instant): Promise<readonly Admission[]> {
+    this.#at(now)
+    const made: Amending[] = []
+    let answers: Admission[]
+    try {
+      answers = amendments.map((amendment) => this.#raise(amendment, now, made))
+    } catch (error) {
+      // A level could not be read: nothing of this list is amended.
+      this.#notAmended(made, new StoreUnavailable('not amended', { cause: error }))
+      throw error
+    }
+    if (made.length > 0) await this.#ledger.reserved()
+    for (const { error } of made) if (error) throw error
+    return answers.map((answer, index) =>
+      answer.admitted ? { ...answer, levels: this.#levels.view(amendments[index]?.charges ?? [], now) } : answer,
+    )
+  }
+
+  /** An amendment that comes while another of the same call waits to be written takes its place. */
+  #raise(amendment: Amendment, now: Instant, made: Amending[]): Admission {
+    const row = this.#open.get(amendment.facts.callId)
+    if (!row) return { admitted: false, short: [] }
+    const raised = this.#levels.raise(row.amending?.held ?? row.charges, amendment.charges, now)
+    if (raised.short.length > 0) return { admitted: false, short: raised.short }
+    const change = { to: { ...amended(row, amendment), charges: raised.charges }, held: raised.held, now }
+    if (row.amending) Object.assign(row.amending, change)
+    else this.#ledger.amend((row.amending = { row, ...change }))
+    made.push(row.amending)
+    return { admitted: true, levels: [], overlooked: raised.overlooked }
+  }
+
   async settle(settlements: readonly Settlement[], now: Instant): Promise<readonly SettleResult[]> {
     this.#at(now)
     let written: Promise<void> | undefined
-    const results = settlements.map(({ callId, outcome, used }): SettleResult => {
+    const results = settlements.map((settlement): SettleResult => {
+      const { callId, outcome } = settlement
       const row = this.#open.remove(callId)
       if (!row) {
         this.#late += 1
         return 'late'
       }
-      this.#levels.settle(row.charges, used, now)
-      written = this.#book(row, outcome).written
+      written = this.#close(row, outcome, settlement, now).written
       return 'settled'
     })
     await written
@@ -163,8 +204,12 @@ export class SqliteStore implements Store {
     for (const { facts } of this.#open.expired(now)) {
       const row = this.#open.remove(facts.callId)
       if (!row) continue
-      this.#levels.settle(row.charges, undefined, now)
-      const booked = this.#book(row, expiredOutcome(facts, now.wallMs))
+      const booked = this.#close(
+        row,
+        expiredOutcome((row.amending?.to ?? row).facts, now.wallMs),
+        { used: undefined },
+        now,
+      )
       swept.push(booked.entry)
       written = booked.written
     }
@@ -211,6 +256,14 @@ export class SqliteStore implements Store {
     return this.#reader.ask({ ask: 'entry', callId })
   }
 
+  async idempotent(keyHash: string, sinceMs: number): Promise<Entry | undefined> {
+    this.#mustBeOpen()
+    await this.#ledger.drain(false)
+    const since = Math.max(0, sinceMs)
+    const row = this.#findIdempotent.get(keyHash, Math.floor(since) * IDS_PER_MS, since)
+    return row && entryOf(row)
+  }
+
   async sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>> {
     this.#mustBeOpen()
     await this.#ledger.drain(false)
@@ -240,16 +293,45 @@ export class SqliteStore implements Store {
     if (this.#closed) throw new StoreUnavailable('the store is closed')
   }
 
-  #book(row: OpenRow, outcome: Outcome): { entry: Entry; written: Promise<void> } {
-    const entry: Entry = { facts: row.facts, outcome, settledSeq: ++this.#lastSeq }
-    return { entry, written: this.#ledger.settle(row.id, entry, !this.#ledger.unreserve(row)) }
+  /** Books a call that is open no more, as amended where that was under way. */
+  #close(
+    row: OpenRow,
+    outcome: Outcome,
+    { used, usedOn }: Pick<Settlement, 'used' | 'usedOn'>,
+    now: Instant,
+  ): { entry: Entry; written: Promise<void> } {
+    const { amending } = row
+    const { facts, charges } = amending?.to ?? row
+    if (amending) {
+      row.amending = undefined
+      this.#levels.lower(amending.held, charges, now)
+    }
+    this.#levels.settle(charges, used, now, usedOn)
+    const entry: Entry = { facts, outcome, settledSeq: ++this.#lastSeq }
+    const written = this.#ledger.settle(row.id, entry, !this.#ledger.unreserve(row), amending !== undefined)
+    return { entry, written }
   }
 
   #giveBack(rows: readonly OpenRow[]): void {
     for (const row of rows) {
+      if (row.amending) this.#notAmended([row.amending], row.error ?? new StoreUnavailable('not reserved'))
       this.#open.remove(row.facts.callId)
       this.#levels.untake(row.charges, this.#now)
     }
+  }
+
+  #notAmended(amendments: readonly Amending[], error: Error): void {
+    for (const amending of amendments) {
+      if (amending.row.amending !== amending) continue
+      const { row, held } = amending
+      amending.error = error
+      row.amending = undefined
+      row.charges = this.#levels.lower(held, row.charges, this.#now).charges
+    }
+  }
+
+  #amended(amendments: readonly Amending[]): void {
+    for (const { row, to } of amendments) this.#open.replace({ ...to, id: row.id })
   }
 
   #isKnown(callId: string): boolean {

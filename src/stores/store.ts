@@ -19,11 +19,20 @@ export type Admission =
     }
   | { readonly admitted: false; readonly short: readonly Short[] }
 
+/**
+ * What an open reservation, of the same call id, is to become. `charges` and `expiresAtMs` replace its own as a whole, `facts`
+ * too but for its caller, instant and day. Charges are made with the instant of the reservation, whatever the time is now: a
+ * window that has turned since has another meter, and would be charged anew while the old one is given back.
+ */
+export type Amendment = Reservation
+
 export interface Settlement {
   readonly callId: string
   readonly outcome: Outcome
   /** What to book by each thing limits count; undefined books the whole reservation (but for calls in flight: 0). */
   readonly used: Used | undefined
+  /** What to book in its place, by the keys of meters that were not all charged for the same. */
+  readonly usedOn?: ReadonlyMap<string, bigint>
 }
 
 /** `late`: the reservation was settled or swept before; nothing changed. */
@@ -75,6 +84,14 @@ export interface Store {
    */
   reserve(reservations: readonly Reservation[], now: Instant): Promise<readonly Admission[]>
   /**
+   * All of an amendment or nothing: what is held already moves by the difference, and where the larger amounts do not fit
+   * nothing changes. Not admitted with nothing short: the call is not open. `short` has whole amounts, and levels without what
+   * the call itself holds. Resolves once the row is as durable as `reserve` makes it; what becomes free is not given to others
+   * before, not even to those of the list. Rejects (StoreUnavailable) when it could not be written; the reservation stands as before then.
+   * A settlement that overtakes it settles the amended call.
+   */
+  amend(amendments: readonly Amendment[], now: Instant): Promise<readonly Admission[]>
+  /**
    * Exactly once for each reservation, whatever happens later. Levels change before this returns; the promise resolves when
    * the row is written. A failed write is retried, and the open row counts in full until it succeeds.
    */
@@ -90,6 +107,8 @@ export interface Store {
   entries(query: EntryQuery): Promise<readonly Entry[]>
   /** Settled or open, or undefined. */
   entry(callId: string): Promise<Entry | undefined>
+  /** The newest call, settled or open, with that key (`facts.idempotency`) that was reserved at `sinceMs` or later. */
+  idempotent(keyHash: string, sinceMs: number): Promise<Entry | undefined>
   /** Sums by subject (see `subjectOf` in core/limits), for seeding. */
   sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>>
   /** What is reserved now, of real or of simulated calls. */

@@ -96,16 +96,26 @@ test('settled and reserved never exceed the capacity, and what is booked is what
     meters: fc.array(fc.nat(3), { minLength: 1, maxLength: 5 }),
     amount: fc.bigInt(0n, 60n),
     settles: fc.nat(5),
+    amends: fc.boolean(),
+    lowers: fc.boolean(),
     part: fc.nat(100),
   })
   const property = fc.property(fc.array(operation, { maxLength: 60 }), (list) => {
     const levels = new Levels()
     const booked = [0n, 0n, 0n, 0n]
     let open: { charges: readonly Charge[]; amount: bigint; meters: Set<number> }[] = []
-    for (const { meters, amount, settles, part } of list) {
+    for (const { meters, amount, settles, amends, lowers, part } of list) {
       const wanted = meters.map((meter) => charge(`${meter}`, amount, 100n))
-      const { charges, short } = levels.take(wanted, at(0))
-      if (short.length === 0) open.push({ charges, amount, meters: new Set(meters) })
+      const call = amends ? open.pop() : undefined
+      if (call) {
+        const raised = levels.raise(call.charges, wanted, at(0))
+        const fits = raised.short.length === 0
+        levels.lower(raised.held, fits && lowers ? raised.charges : call.charges, at(0))
+        open.push(fits && lowers ? { charges: raised.charges, amount, meters: new Set(meters) } : call)
+      } else {
+        const { charges, short } = levels.take(wanted, at(0))
+        if (short.length === 0) open.push({ charges, amount, meters: new Set(meters) })
+      }
       for (const call of open.slice(0, settles)) {
         const cost = (call.amount * BigInt(part)) / 100n
         levels.settle(call.charges, used(cost), at(0))
@@ -114,10 +124,126 @@ test('settled and reserved never exceed the capacity, and what is booked is what
       open = open.slice(settles)
       for (const [meter, sum] of booked.entries()) {
         const [view] = levels.view([charge(`${meter}`, 0n, 100n)], at(0))
+        const held = open.flatMap((one) => one.charges).filter((one) => one.meter.key === `${meter}`)
         expect(view?.settled).toBe(sum)
+        expect(view?.reserved).toBe(held.reduce((all, one) => all + one.amount, 0n))
         expect((view?.settled ?? 0n) + (view?.reserved ?? 0n) <= 100n).toBe(true)
       }
     }
   })
   fc.assert(property, { numRuns: 400 })
+})
+
+describe('an amendment', () => {
+  const states = (levels: Levels) =>
+    levels.view(
+      ['a', 'b', 'c'].map((key) => charge(key, 0n, 10n)),
+      at(0),
+    )
+
+  test('that does not fit changes nothing, saves nothing and leaves what was held', () => {
+    const levels = new Levels()
+    const { charges } = levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], at(0))
+    levels.drainDirty()
+    const before = states(levels)
+    const raised = levels.raise(charges, [charge('a', 6n, 10n), charge('c', 11n, 10n)], at(0))
+    expect([raised.held, raised.charges, raised.short.length]).toEqual([charges, [], 1])
+    expect([states(levels), levels.dirty]).toEqual([before, false])
+  })
+
+  test('holds the more of both until it is lowered, and each level is saved once', () => {
+    const levels = new Levels()
+    const { charges } = levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], at(0))
+    levels.drainDirty()
+    const raised = levels.raise(charges, [charge('b', 2n, 10n), charge('c', 7n, 10n)], at(0))
+    expect(states(levels).map(({ reserved }) => reserved)).toEqual([5n, 5n, 7n])
+    levels.lower(raised.held, raised.charges, at(0))
+    expect(states(levels).map(({ reserved }) => reserved)).toEqual([0n, 2n, 7n])
+    expect([...saved(levels).keys()].sort()).toEqual(['a', 'b', 'c'])
+  })
+
+  test('that was lowered can be taken back', () => {
+    const levels = new Levels()
+    const wanted = [charge('a', 5n, 10n), charge('bucket', 5n, 10n, 'steady')]
+    const { charges } = levels.take(wanted, at(0))
+    const bytes = () => [...saved(levels)]
+    const before = bytes()
+    levels.lower(charges, [], at(1000)).undo()
+    expect(bytes()).toEqual(before)
+  })
+
+  test('that cannot load a level fails before anything is taken', () => {
+    const levels = new Levels((key) => {
+      if (key === 'broken') throw new Error('disk')
+      return undefined
+    })
+    const { charges } = levels.take([charge('a', 5n, 10n)], at(0))
+    levels.drainDirty()
+    expect(() => levels.raise(charges, [charge('a', 9n, 10n), charge('broken', 1n, 10n)], at(0))).toThrow('disk')
+    expect([states(levels)[0]?.reserved, levels.dirty]).toEqual([5n, false])
+    const broken = charge('broken', 1n, 10n)
+    expect(() => levels.raise([...charges, broken], [charge('a', 9n, 10n)], at(0))).toThrow('disk')
+    expect([states(levels)[0]?.reserved, levels.dirty]).toEqual([5n, false])
+  })
+})
+
+test('what calls use of a bucket, amended or not, is never more than a capacity and what drains', () => {
+  const CAPACITY = 60n
+  const bucket = (amount: bigint) => [charge('bucket', amount, CAPACITY, 'steady')]
+  interface Call {
+    charges: readonly Charge[]
+    /** What it asked, and when: what it uses at least was used then. */
+    pieces: { readonly ms: number; readonly amount: bigint }[]
+  }
+  const sumOf = (pieces: Call['pieces']) => pieces.reduce((sum, { amount }) => sum + amount, 0n)
+  /** The first pieces up to an amount. */
+  const cut = (pieces: Call['pieces'], most: bigint) => {
+    let left = most
+    return pieces.map(({ ms, amount }) => {
+      const part = amount < left ? amount : left
+      left -= part
+      return { ms, amount: part }
+    })
+  }
+  const operation = fc.record({
+    kind: fc.constantFrom('take', 'amend', 'settle'),
+    which: fc.nat(3),
+    amount: fc.bigInt(0n, 60n),
+    afterMs: fc.nat(20_000),
+  })
+  const property = fc.property(fc.array(operation, { maxLength: 40 }), (list) => {
+    const levels = new Levels()
+    const open: Call[] = []
+    const spent: Call['pieces'] = []
+    let ms = 0
+    for (const { kind, which, amount, afterMs } of list) {
+      ms += afterMs
+      const call = open[which % Math.max(1, open.length)]
+      if (kind === 'take' || !call) {
+        const { charges, short } = levels.take(bucket(amount), at(ms))
+        if (short.length === 0) open.push({ charges, pieces: [{ ms, amount }] })
+      } else if (kind === 'amend') {
+        const raised = levels.raise(call.charges, bucket(amount), at(ms))
+        if (raised.short.length > 0) continue
+        levels.lower(raised.held, raised.charges, at(ms))
+        const more = amount - sumOf(call.pieces)
+        call.charges = raised.charges
+        call.pieces = more > 0n ? [...call.pieces, { ms, amount: more }] : cut(call.pieces, amount)
+      } else {
+        const pieces = cut(call.pieces, amount)
+        levels.settle(call.charges, used(sumOf(pieces)), at(ms))
+        spent.push(...pieces)
+        open.splice(open.indexOf(call), 1)
+      }
+    }
+    for (const call of open) spent.push(...call.pieces)
+    for (const from of spent) {
+      for (const to of spent) {
+        const within = spent.filter((piece) => piece.ms >= from.ms && piece.ms <= to.ms)
+        if (to.ms < from.ms) continue
+        expect(sumOf(within) * 60_000n <= CAPACITY * BigInt(60_000 + to.ms - from.ms)).toBe(true)
+      }
+    }
+  })
+  fc.assert(property, { numRuns: 2000 })
 })

@@ -42,6 +42,7 @@ const bucket = (used: bigint, atMs = 0, remainder = 0n): BucketLevel => ({
   remainder,
   atMs,
   taken: 0n,
+  drained: 0n,
 })
 
 describe('shortfall', () => {
@@ -220,7 +221,7 @@ test('giving back what was just taken leaves a level as though nothing had been,
       untake(level, taken)
       const other = { ...start }
       advance(other, some, at(before + after))
-      expect({ ...level, taken: 0n }).toEqual(other)
+      expect({ ...level, taken: 0n, drained: 0n }).toEqual({ ...other, drained: 0n })
     },
   )
   fc.assert(property, { numRuns: 1000 })
@@ -251,6 +252,61 @@ test('what is given back to a bucket never leaves it emptier than if the call ha
   fc.assert(property, { numRuns: 2000 })
 })
 
+test('calls that settle in any order never leave a bucket emptier than if they had only taken what they used', () => {
+  const calls = fc.array(
+    fc.record({
+      afterMs: fc.nat(5000),
+      amount: fc.bigInt(0n, 60n),
+      share: fc.nat(100),
+      openMs: fc.nat(20_000),
+    }),
+    { minLength: 1, maxLength: 12 },
+  )
+  const property = fc.property(calls, (list) => {
+    const [withThem, without] = [bucket(0n), bucket(0n)]
+    let now = 0
+    const open: { settlesAtMs: number; taken: Charge; used: bigint }[] = []
+    const settleUntil = (untilMs: number) => {
+      open.sort((one, other) => one.settlesAtMs - other.settlesAtMs)
+      while (open[0] && open[0].settlesAtMs <= untilMs) {
+        const [{ settlesAtMs, taken, used }] = open.splice(0, 1) as [(typeof open)[0]]
+        settle(withThem, taken, used, at(settlesAtMs))
+      }
+    }
+    for (const { afterMs, amount, share, openMs } of list) {
+      now += afterMs
+      settleUntil(now)
+      const used = (amount * BigInt(share)) / 100n
+      open.push({ settlesAtMs: now + openMs, taken: take(withThem, charge(amount, 60n), at(now)), used })
+      take(without, charge(used, 60n), at(now))
+    }
+    settleUntil(Number.POSITIVE_INFINITY)
+    const end = now + 20_000
+    for (const level of [withThem, without]) advance(level, charge(0n, 60n), at(end))
+    expect(withThem.used).toBeGreaterThanOrEqual(without.used)
+  })
+  fc.assert(property, { numRuns: 5000 })
+})
+
+test('calls that settle in another order than they came give back all the same', () => {
+  const level = bucket(0n)
+  const first = take(level, charge(1_000n, 10_000n), at(0))
+  const second = take(level, charge(1_000n, 10_000n), at(0))
+  settle(level, second, 100n, at(0))
+  settle(level, first, 100n, at(0))
+  expect(level.used).toBe(200n)
+})
+
+test('a call that others overtake loses no more of its refund than drained while it was open', () => {
+  const level = bucket(0n)
+  const first = take(level, charge(1_000n, 6_000n), at(0))
+  const second = take(level, charge(1_000n, 6_000n), at(0))
+  settle(level, second, 100n, at(1000))
+  settle(level, first, 100n, at(2000))
+  // 200 drained in these two seconds: of the 200 used nothing is left, and at most as much again is lost.
+  expect(level.used).toBeLessThanOrEqual(201n)
+})
+
 test('what drained while a call was open is not given back a second time', () => {
   const level = bucket(0n)
   const first = take(level, charge(60n, 60n), at(0))
@@ -264,7 +320,7 @@ test('a clock that steps back mints nothing, and one that stepped forward goes o
   const some = charge(1n, 60n)
   advance(level, some, at(10_000))
   for (const ms of [9000, 0, -5, 9999]) advance(level, some, at(ms))
-  expect(level).toEqual(bucket(50n, 10_000))
+  expect(level).toEqual({ ...bucket(50n, 10_000), drained: 10n })
   advance(level, some, at(11_000))
   expect(level.used).toBe(49n)
 })

@@ -39,6 +39,7 @@ export function factsOf(callId: string, some: Partial<Omit<CallFacts, 'caller'>>
     capInjected: null,
     simulated: false,
     metadata: null,
+    idempotency: null,
     ...some,
     caller: { ...NOBODY, ...some.caller },
   }

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Charge, Instant } from '../../src/core/meter.ts'
 import { addEntry, newTally } from '../../src/core/report.ts'
 import type { Registry, Store } from '../../src/stores/store.ts'
+import { amendmentsSuite } from './amendments.ts'
 import { at, chargeOf, factsOf, outcomeOf, reservationOf, usedOf } from './calls.ts'
 
 export interface Kind {
@@ -14,6 +15,7 @@ export interface Kind {
 
 export function conformance(kind: Kind): void {
   describe(`${kind.name}: meters`, () => metersSuite(kind))
+  describe(`${kind.name}: amendments`, () => amendmentsSuite(kind))
   describe(`${kind.name}: endings`, () => endingsSuite(kind))
   describe(`${kind.name}: ledger`, () => ledgerSuite(kind))
   describe(`${kind.name}: registry`, () => registrySuite(kind))
@@ -277,8 +279,16 @@ function ledgerSuite(kind: Kind): void {
       simulated: true,
       metadata: '{"a":1}',
       reservedCostNanoUsd: 9_007_199_254_740_993n,
+      idempotency: { keyHash: 'a1', bodyHash: 'b2' },
     })
-    const attempt = { provider: 'openai', model: 'gpt-4o', status: 200, durationMs: 7, error: null }
+    const attempt = {
+      provider: 'openai',
+      model: 'gpt-4o',
+      status: 200,
+      durationMs: 7,
+      error: null,
+      costNanoUsd: 9_007_199_254_740_994n,
+    }
     const outcome = outcomeOf(12, 9_007_199_254_740_995n, {
       usage: {
         input: 1,
@@ -297,7 +307,7 @@ function ledgerSuite(kind: Kind): void {
       reasoningTokens: 3,
       answeredModel: 'gpt-4o-2024',
       timeToFirstTokenMs: 4,
-      attempts: [{ ...attempt, status: null, error: 'timeout' }, attempt],
+      attempts: [{ ...attempt, status: null, error: 'timeout', costNanoUsd: 1n }, attempt],
       upstreamLimits: {
         limitRequests: 1,
         remainingRequests: null,
@@ -316,12 +326,12 @@ function ledgerSuite(kind: Kind): void {
     expect(await store.entry('whole')).toEqual({ facts, outcome: null, settledSeq: null })
     await store.settle([{ callId: 'whole', outcome, used: undefined }], at())
     expect(await store.entry('whole')).toEqual({ facts, outcome, settledSeq: 1 })
-    const plain = outcomeOf(3, 1n, { attempts: [attempt] })
-    await store.append(
-      [{ kind: 'entry', facts: factsOf('plain'), outcome: plain, charges: [], used: usedOf(3, 1n) }],
-      at(),
-    )
-    expect(await store.entry('plain')).toEqual({ facts: factsOf('plain'), outcome: plain, settledSeq: 2 })
+    for (const [index, costNanoUsd] of [1n, 2n].entries()) {
+      const facts = factsOf(`plain-${index}`)
+      const plain = outcomeOf(3, 1n, { attempts: [{ ...attempt, costNanoUsd }] })
+      await store.append([{ kind: 'entry', facts, outcome: plain, charges: [], used: usedOf(3, 1n) }], at())
+      expect(await store.entry(facts.callId)).toEqual({ facts, outcome: plain, settledSeq: 2 + index })
+    }
     expect(await store.entry('nobody')).toBeUndefined()
   })
 
@@ -346,6 +356,44 @@ function ledgerSuite(kind: Kind): void {
     expect([today?.settled, today?.reserved, perMinute?.settled]).toEqual([25n, 0n, 30n])
     expect((await store.report({ simulated: false })).total()).toMatchObject({ requests: 1, costNanoUsd: 25n })
     expect(await store.entry('elsewhere')).toMatchObject({ outcome, settledSeq: 1 })
+  })
+
+  test('a call is found by its idempotency key, the newest one, open or settled', async () => {
+    const idempotency = (body: string) => ({ keyHash: 'key', bodyHash: body })
+    const found = async (sinceMs = 0) => (await store.idempotent('key', sinceMs))?.facts.callId
+    expect(await found()).toBeUndefined()
+    await call('other', 1n, { idempotency: { keyHash: 'other', bodyHash: 'b' } })
+    await call('none', 1n)
+    await store.reserve([reservationOf('first', [], { idempotency: idempotency('a') })], at())
+    expect(await store.idempotent('key', at().wallMs)).toEqual({
+      facts: factsOf('first', { idempotency: idempotency('a') }),
+      outcome: null,
+      settledSeq: null,
+    })
+    expect(await found(at(1).wallMs)).toBeUndefined()
+    const second = reservationOf('second', [], { idempotency: idempotency('b'), reservedAtMs: at(10).wallMs })
+    await store.reserve([second], at(10))
+    await store.settle([{ callId: 'second', outcome: outcomeOf(3, 1n), used: usedOf(3, 1n) }], at(20))
+    await store.settle([{ callId: 'first', outcome: outcomeOf(3, 1n), used: usedOf(3, 1n) }], at(30))
+    expect(await store.idempotent('key', at().wallMs)).toMatchObject({
+      facts: { callId: 'second', idempotency: idempotency('b') },
+      outcome: { ending: 'completed' },
+    })
+    expect(await found(at(10).wallMs)).toBe('second')
+    expect(await found(at(11).wallMs)).toBeUndefined()
+    if (!reopen) return
+    await store.close(at(40))
+    store = await reopen(at(40))
+    expect(await found(at().wallMs)).toBe('second')
+  })
+
+  test('a call reserved in this very turn is found by its key', async () => {
+    const reserving = store.reserve(
+      [reservationOf('call', [], { idempotency: { keyHash: 'key', bodyHash: 'b' } })],
+      at(),
+    )
+    expect((await store.idempotent('key', 0))?.facts.callId).toBe('call')
+    await reserving
   })
 
   test('refusals are counted by reason', async () => {

@@ -26,11 +26,13 @@ async function killed(path: string, prefix: string, afterMs: number): Promise<st
 test('a process killed again and again keeps its word', async () => {
   const path = join(folder(), 'ledger.db')
   const reserved = new Set<string>()
+  const amended = new Set<string>()
   const settled = new Map<string, bigint>()
   for (let round = 0; round < 5; round++) {
     for (const line of await killed(path, `${round}`, 20 + 60 * round)) {
       const [word, callId = '', cost = '0'] = line.split(' ')
       if (word === 'reserved') reserved.add(callId)
+      if (word === 'amended') amended.add(callId)
       if (word === 'settled') settled.set(callId, BigInt(cost))
     }
     const store = new SqliteStore(path, { now: at() })
@@ -38,13 +40,20 @@ test('a process killed again and again keeps its word', async () => {
     const byId = new Map(entries.map((entry) => [entry.facts.callId, entry]))
     expect(byId.size).toBe(entries.length)
     for (const callId of reserved) expect(byId.has(callId)).toBe(true)
+    for (const callId of amended) {
+      const entry = byId.get(callId)
+      expect(entry?.facts.reservedCostNanoUsd).toBe(25n)
+      if (entry?.outcome?.ending === 'expired') expect(entry.outcome.cost.totalNanoUsd).toBe(25n)
+    }
     for (const [callId, cost] of settled) {
       expect(byId.get(callId)?.outcome).toMatchObject({ ending: 'completed', cost: { totalNanoUsd: cost } })
     }
     const sum = entries.reduce((before, { outcome }) => before + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
-    const levels = await store.levels([chargeOf('cost/total', 0n, 1n), chargeOf('inFlight', 0n, 1n)], at())
+    const inFlight = [chargeOf('inFlight', 0n, 1n), chargeOf('inFlight', 0n, 1n, { subject: 'b' })]
+    const levels = await store.levels([chargeOf('cost/total', 0n, 1n), ...inFlight], at())
     expect(levels.map((level) => [level.settled, level.reserved])).toEqual([
       [sum, 0n],
+      [0n, 0n],
       [0n, 0n],
     ])
     const total = (await store.report({ simulated: false })).total()
@@ -52,4 +61,5 @@ test('a process killed again and again keeps its word', async () => {
     await store.close(at())
   }
   expect(settled.size).toBeGreaterThan(100)
+  expect(amended.size).toBeGreaterThan(30)
 })

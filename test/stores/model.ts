@@ -2,6 +2,7 @@
 
 import { expect } from 'vitest'
 import type { Reservation } from '../../src/core/entry.ts'
+import type { Short } from '../../src/core/levels.ts'
 import type { Charge, Instant } from '../../src/core/meter.ts'
 import { NO_COST } from '../../src/core/prices.ts'
 import type { Admission, Store } from '../../src/stores/store.ts'
@@ -10,6 +11,11 @@ interface Held {
   settled: bigint
   reserved: bigint
   readonly charge: Charge
+}
+
+interface Sum {
+  readonly charge: Charge
+  amount: bigint
 }
 
 export class Model {
@@ -31,7 +37,49 @@ export class Model {
       this.open.set(reservation.facts.callId, reservation)
       return
     }
-    const short = admission.short.map(({ charge }) => charge.meter.key)
+    this.#refused(admission.short, over)
+  }
+
+  /** The same of a list of amendments. They count beyond what calls hold, and what they make free is free after them all. */
+  amend(amendments: readonly Reservation[], admissions: readonly Admission[]): void {
+    const raised = new Map<string, { held: Map<string, bigint>; to: Reservation }>()
+    for (const [index, amendment] of amendments.entries()) {
+      const { callId, caller, reservedAtMs, day } = amendment.facts
+      const before = this.open.get(callId)
+      const admission = admissions[index]
+      if (!before) expect(admission).toEqual({ admitted: false, short: [] })
+      if (!before || !admission) continue
+      const held = raised.get(callId)?.held ?? amounts(before.charges)
+      const sums = kept(amendment.charges)
+      const more = ({ charge, amount }: Sum) => amount - (held.get(charge.meter.key) ?? 0n)
+      const over = sums.filter((sum) => {
+        const { settled, reserved } = this.#held(sum.charge)
+        return sum.charge.enforced && more(sum) > 0n && settled + reserved + more(sum) > sum.charge.capacity
+      })
+      if (!admission.admitted) {
+        this.#refused(admission.short, over)
+        continue
+      }
+      expect(over.map(({ charge }) => charge.meter.key)).toEqual([])
+      for (const sum of sums.filter((one) => more(one) > 0n)) {
+        this.#held(sum.charge).reserved += more(sum)
+        held.set(sum.charge.meter.key, sum.amount)
+      }
+      const facts = { ...amendment.facts, callId, caller, reservedAtMs, day }
+      raised.set(callId, { held, to: { ...amendment, facts } })
+    }
+    for (const [callId, { held, to }] of raised) {
+      const left = amounts(to.charges)
+      for (const [key, amount] of held) {
+        const window = this.windows.get(key)
+        if (window) window.reserved -= amount - (left.get(key) ?? 0n)
+      }
+      this.open.set(callId, to)
+    }
+  }
+
+  #refused(answer: readonly Short[], over: readonly { readonly charge: Charge }[]): void {
+    const short = answer.map(({ charge }) => charge.meter.key)
     expect(short.length).toBeGreaterThan(0)
     expect(short.filter((key) => this.windows.has(key)).sort()).toEqual(
       over.map(({ charge }) => charge.meter.key).sort(),
@@ -65,7 +113,8 @@ export class Model {
     )
     const shown = views.map(({ meter, settled, reserved }) => [meter.key, settled, reserved])
     expect(shown).toEqual(all.map(({ charge, settled, reserved }) => [charge.meter.key, settled, reserved]))
-    expect(store.open(false).calls).toBe(this.open.size)
+    const held = [...this.open.values()].reduce((sum, { facts }) => sum + facts.reservedCostNanoUsd, 0n)
+    expect(store.open(false)).toMatchObject({ calls: this.open.size, costNanoUsd: held })
   }
 
   async checkLedger(store: Store): Promise<void> {
@@ -87,8 +136,8 @@ export class Model {
 }
 
 /** What windows and counts keep of a list of charges, summed by meter. */
-function kept(charges: readonly Charge[]): { charge: Charge; amount: bigint }[] {
-  const sums = new Map<string, { charge: Charge; amount: bigint }>()
+function kept(charges: readonly Charge[]): Sum[] {
+  const sums = new Map<string, Sum>()
   for (const charge of charges) {
     if (charge.meter.refill === 'steady' || charge.meter.refill === 'call') continue
     const sum = sums.get(charge.meter.key)
@@ -96,4 +145,8 @@ function kept(charges: readonly Charge[]): { charge: Charge; amount: bigint }[] 
     else sums.set(charge.meter.key, { charge, amount: charge.amount })
   }
   return [...sums.values()]
+}
+
+function amounts(charges: readonly Charge[]): Map<string, bigint> {
+  return new Map(kept(charges).map(({ charge, amount }) => [charge.meter.key, amount]))
 }

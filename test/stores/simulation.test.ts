@@ -4,6 +4,7 @@
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import type { Reservation } from '../../src/core/entry.ts'
 import type { Charge, Instant } from '../../src/core/meter.ts'
 import { MemoryStore } from '../../src/stores/memory.ts'
 import { SqliteStore } from '../../src/stores/sqlite.ts'
@@ -46,6 +47,7 @@ class Simulation {
   now: Instant = { wallMs: START_MS, monoMs: START_MS }
   #calls = 0
   readonly #capacities = new Map<string, bigint>()
+  mayFail = true
 
   constructor(seed: number, store: Store) {
     this.random = new Random(seed)
@@ -58,7 +60,9 @@ class Simulation {
     const ms = random.chance(3) ? random.below(4 * 3_600_000) : random.below(4000)
     this.now = { wallMs: this.now.wallMs + ms, monoMs: this.now.monoMs + ms }
     const dice = random.below(100)
-    if (dice < 50) await this.reserve(1 + random.below(3))
+    if (dice < 38) await this.reserve(1 + random.below(3))
+    else if (dice < 48) await this.amend()
+    else if (dice < 50) await this.failToWrite()
     else if (dice < 85) await this.settle()
     else if (dice < 90) await this.sweep()
     else if (dice < 94) await this.settleAgain()
@@ -76,6 +80,51 @@ class Simulation {
     }
   }
 
+  async amend(): Promise<void> {
+    if (this.model.open.size === 0) return
+    const amendments = Array.from({ length: 1 + this.random.below(2) }, () =>
+      this.amendment(this.random.pick([...this.model.open.keys(), 'ghost'])),
+    )
+    this.model.amend(amendments, await this.store.amend(amendments, this.now))
+  }
+
+  /** A retry or a fallback: more or less of the same meters, or of others, as they were when the call was reserved. */
+  amendment(callId: string): Reservation {
+    const { random } = this
+    const before = this.model.open.get(callId)
+    const reservedAtMs = before?.facts.reservedAtMs ?? this.now.wallMs
+    const { facts, charges, expiresAtMs } = this.#reservation({ wallMs: reservedAtMs, monoMs: reservedAtMs })
+    const same = before && random.chance(50)
+    const cost = random.chance(10) ? 5000n : BigInt(random.below(400))
+    const changed = same
+      ? before.charges.map((charge) => (charge.meter.what === 'cost' ? { ...charge, amount: cost } : charge))
+      : charges
+    const reservedCostNanoUsd = same ? cost : facts.reservedCostNanoUsd
+    const operation = `${this.#calls}`
+    return { facts: { ...facts, callId, operation, reservedCostNanoUsd }, charges: changed, expiresAtMs }
+  }
+
+  /** Nothing that could not be written changes anything, whether one row is at fault or the disk. */
+  async failToWrite(): Promise<void> {
+    const { store, random } = this
+    if (!this.mayFail || !(store instanceof SqliteStore) || this.model.open.size === 0) return
+    const why = random.pick(['INSERT ON level', "UPDATE ON entry WHEN new.operation <> ''"])
+    store.db.exec(`CREATE TEMP TRIGGER failing BEFORE ${why} BEGIN SELECT raise(ABORT, 'failing'); END`)
+    const callId = random.pick([...this.model.open.keys()])
+    const amending = store.amend([this.amendment(callId), this.amendment(callId)], this.now)
+    const others = why.startsWith('UPDATE') ? [this.#reservation()] : []
+    const [amended, reserved] = await Promise.allSettled([amending, store.reserve(others, this.now)])
+    store.db.exec('DROP TRIGGER failing')
+    if (amended.status === 'fulfilled') expect(amended.value.some(({ admitted }) => admitted)).toBe(false)
+    else expect(amended.reason).toMatchObject({ name: 'StoreUnavailable' })
+    if (reserved.status === 'rejected') throw reserved.reason
+    for (const [index, answer] of reserved.value.entries()) {
+      const other = others[index]
+      // It may have met what the amendments took before they failed.
+      if (other && answer.admitted) this.model.admit(other, answer)
+    }
+  }
+
   async settle(): Promise<void> {
     if (this.model.open.size === 0) return
     const callId = this.random.pick([...this.model.open.keys()])
@@ -86,11 +135,11 @@ class Simulation {
     expect(await settling).toEqual(['settled'])
   }
 
-  /** At what was reserved, less, more, or unknown. */
-  settlement(callId: string) {
+  /** At what was reserved, less, more, or (where the whole is sure) unknown. */
+  settlement(callId: string, isWholeSure = true) {
     const reserved = this.model.open.get(callId)?.facts.reservedCostNanoUsd ?? 0n
     const part = this.random.pick([0, 0, 50, 100, 100, 130])
-    const cost = this.random.chance(20) ? undefined : (reserved * BigInt(part)) / 100n
+    const cost = isWholeSure && this.random.chance(20) ? undefined : (reserved * BigInt(part)) / 100n
     const outcome = outcomeOf(30, cost ?? reserved, { ending: cost === undefined ? 'failed' : 'completed' })
     return { settlement: { callId, outcome, used: cost === undefined ? undefined : usedOf(30, cost) }, cost }
   }
@@ -121,35 +170,35 @@ class Simulation {
     this.model.append(facts.callId, charges, cost)
   }
 
-  #reservation() {
+  #reservation(now = this.now) {
     const { random } = this
     const subject = random.pick(SUBJECTS)
     const cost = BigInt(random.chance(10) ? 0 : random.below(400))
     const charges = [
-      this.#charge('requests/minute', 1n, subject),
-      this.#charge('tokens/minute', BigInt(random.below(500)), subject),
-      this.#charge('cost/minute', cost, subject),
-      this.#charge('cost/day', cost, random.chance(20) ? 'a' : subject),
-      this.#charge('cost/total', cost, 'all'),
-      this.#charge('inFlight', 1n, subject),
+      this.#charge('requests/minute', 1n, subject, now),
+      this.#charge('tokens/minute', BigInt(random.below(500)), subject, now),
+      this.#charge('cost/minute', cost, subject, now),
+      this.#charge('cost/day', cost, random.chance(20) ? 'a' : subject, now),
+      this.#charge('cost/total', cost, 'all', now),
+      this.#charge('inFlight', 1n, subject, now),
     ].filter(() => random.chance(85))
     if (random.chance(5) && charges[0]) charges.push(charges[0])
     return reservationOf(`call-${++this.#calls}`, charges, {
       caller: { key: subject },
       reservedCostNanoUsd: cost,
       reservedTokens: 500,
-      reservedAtMs: this.now.wallMs,
+      reservedAtMs: now.wallMs,
       expiresAfterMs: 1000 + random.below(60_000),
     })
   }
 
-  #charge(name: Parameters<typeof chargeOf>[0], amount: bigint, subject: string): Charge {
+  #charge(name: Parameters<typeof chargeOf>[0], amount: bigint, subject: string, now: Instant): Charge {
     const usual = { 'cost/total': 10n ** 12n, inFlight: 20n, 'requests/minute': 300n }
     const first = name in usual ? usual[name as keyof typeof usual] : 3000n
     const limit = `${name}/${subject}`
     if (!this.#capacities.has(limit)) this.#capacities.set(limit, first)
     const enforced = !(subject === 'c' && name === 'cost/day')
-    return chargeOf(name, amount, this.#capacities.get(limit) ?? first, { subject, enforced, now: this.now })
+    return chargeOf(name, amount, this.#capacities.get(limit) ?? first, { subject, enforced, now })
   }
 }
 
@@ -168,6 +217,7 @@ describe('random calls', () => {
       new Simulation(SEED, new MemoryStore(1e6)),
       new Simulation(SEED, new SqliteStore(':memory:', { now: start() })),
     ]
+    one.mayFail = other.mayFail = false
     const [seen, seenOther] = [record(one), record(other)]
     for (let step = 0; step < 1000; step++) {
       await one.step()
@@ -219,6 +269,13 @@ const start = (): Instant => ({ wallMs: START_MS, monoMs: START_MS })
 function record({ store }: Simulation): unknown[] {
   const seen: unknown[] = []
   const reserve = store.reserve.bind(store)
+  const amend = store.amend.bind(store)
+  store.amend = async (amendments, now) => {
+    const answers = await amend(amendments, now)
+    const charges = amendments.flatMap((amendment) => amendment.charges)
+    seen.push(answers, await store.levels(charges, now))
+    return answers
+  }
   store.reserve = async (reservations, now) => {
     const answers = await reserve(reservations, now)
     seen.push(
@@ -242,16 +299,24 @@ function expireAll({ model }: Simulation): void {
   for (const callId of [...model.open.keys()]) model.settle(callId, undefined)
 }
 
-/** Dies with some settlements and reservations under way: of those, either nothing or all of it has happened. */
+/** Dies with some settlements and amendments under way: of those, either nothing or all of it has happened. */
 async function die(simulation: Simulation, reopen: () => SqliteStore): Promise<void> {
   const { store, model, random } = simulation
+  const amending = [...model.open.keys()].filter(() => random.chance(30)).map((callId) => simulation.amendment(callId))
+  const answers = amending.map((amendment) => store.amend([amendment], simulation.now))
   const underWay = [...model.open.keys()].filter(() => random.chance(50))
-  const settling = underWay.map((callId) => ({ callId, ...simulation.settlement(callId) }))
+  const changing = new Set(amending.map(({ facts }) => facts.callId))
+  const settling = underWay.map((callId) => ({ callId, ...simulation.settlement(callId, !changing.has(callId)) }))
   for (const { settlement } of settling) void store.settle([settlement], simulation.now)
   const waits = random.below(3)
   if (waits === 1) await new Promise((resolve) => setImmediate(resolve))
   if (waits === 2) await new Promise((resolve) => setTimeout(resolve, random.below(9)))
   simulation.store = reopen()
+  for (const [index, amendment] of amending.entries()) {
+    const { callId, operation } = amendment.facts
+    const entry = await simulation.store.entry(callId)
+    if (entry?.facts.operation === operation) model.amend([amendment], (await answers[index]) ?? [])
+  }
   for (const { callId, cost } of settling) {
     const entry = await simulation.store.entry(callId)
     expect(entry?.outcome).toBeTruthy()

@@ -17,6 +17,15 @@ const charges = [
   chargeOf('cost/day', 10n, 100_000n),
   chargeOf('inFlight', 1n, 100_000n),
 ]
+/** What a call with those may become. */
+const larger = [
+  chargeOf('requests/minute', 1n, 100_000n),
+  chargeOf('tokens/minute', 500n, 100_000n),
+  chargeOf('cost/day', 99_990n, 100_000n),
+  chargeOf('inFlight', 1n, 100_000n),
+  chargeOf('cost/total', 7n, 100_000n),
+]
+const all = larger.map((charge) => ({ ...charge, amount: 0n }))
 const settlement = (callId: string) => ({ callId, outcome: outcomeOf(30, 4n), used: usedOf(30, 4n) })
 
 describe('one owner', () => {
@@ -122,6 +131,48 @@ describe('a file that is not ours', () => {
   })
 })
 
+test('a ledger from before costs of attempts and idempotency keys were kept goes on', async () => {
+  const path = join(folder(), 'ledger.db')
+  const attempt = {
+    provider: 'openai',
+    model: 'gpt-4o',
+    status: 500,
+    durationMs: 7,
+    error: 'status 500',
+    costNanoUsd: 5n,
+  }
+  const before = new SqliteStore(path, { now: at() })
+  await before.reserve([reservationOf('old', charges), reservationOf('open', charges)], at())
+  const outcome = outcomeOf(30, 4n, { attempts: [attempt, attempt] })
+  await before.settle([{ callId: 'old', outcome, used: usedOf(30, 4n) }], at())
+  await before.close(at())
+  const db = new DatabaseSync(path)
+  const { costNanoUsd: _, ...old } = attempt
+  db.prepare("UPDATE entry SET attempts = ? WHERE call_id = 'old'").run(JSON.stringify([old, old]))
+  db.exec(`DROP INDEX entry_idempotency; ALTER TABLE entry DROP COLUMN idempotency_key;
+    ALTER TABLE entry DROP COLUMN idempotency_body; ALTER TABLE level DROP COLUMN drained; PRAGMA user_version = 1`)
+  db.close()
+  const store = new SqliteStore(path, { now: at() })
+  const free = { ...attempt, costNanoUsd: 0n }
+  expect(await store.entry('old')).toMatchObject({ facts: { idempotency: null }, outcome: { attempts: [free, free] } })
+  expect(await store.entry('open')).toMatchObject({ outcome: { ending: 'expired' } })
+  await store.reserve([reservationOf('new', [], { idempotency: { keyHash: 'key', bodyHash: 'body' } })], at())
+  expect((await store.idempotent('key', 0))?.facts.callId).toBe('new')
+  await store.close(at())
+})
+
+test('calls are found by their idempotency key through an index that holds no others', async () => {
+  const store = new SqliteStore(':memory:', { now: at() })
+  const plan = store.db.prepare(`EXPLAIN QUERY PLAN SELECT * FROM entry
+    WHERE idempotency_key = ? AND id >= ? AND reserved_at_ms >= ? ORDER BY id DESC LIMIT 1`)
+  expect(plan.all('key', 0, 0).map(({ detail }) => detail)).toEqual([
+    'SEARCH entry USING INDEX entry_idempotency (idempotency_key=? AND rowid>?)',
+  ])
+  const sql = store.db.prepare("SELECT sql FROM sqlite_schema WHERE name = 'entry_idempotency'").get()
+  expect(sql?.sql).toMatch('WHERE idempotency_key IS NOT NULL')
+  await store.close(at())
+})
+
 describe('a full disk', () => {
   const fill = (store: SqliteStore) => {
     const pages = Number(store.db.prepare('PRAGMA page_count').get()?.page_count)
@@ -162,6 +213,108 @@ describe('a full disk', () => {
     empty(store)
     expect(await store.reserve([reservationOf('again', charges)], at())).toMatchObject([{ admitted: true }])
     expect(store.open(false).calls).toBe(reserved.length + 1)
+    await store.close(at())
+  })
+
+  test('an amendment that cannot be written leaves the reservation as it was, and what it gave up with it', async () => {
+    const path = join(folder(), 'ledger.db')
+    const store = new SqliteStore(path, { now: at() })
+    const first = reservationOf('call', charges, { reservedCostNanoUsd: 10n })
+    await store.reserve([first, reservationOf('twin', charges.slice(2))], at())
+    const before = await store.levels(all, at())
+    store.db.exec("CREATE TEMP TRIGGER full BEFORE INSERT ON level BEGIN SELECT raise(ABORT, 'full'); END")
+    const results = await Promise.allSettled([
+      store.amend([reservationOf('call', larger)], at()),
+      store.amend([reservationOf('call', charges.slice(0, 1)), reservationOf('twin', [])], at()),
+      store.reserve([reservationOf('other', [])], at()),
+    ])
+    for (const result of results) expect(result).toMatchObject({ reason: { name: 'StoreUnavailable' } })
+    expect(await store.levels(all, at())).toEqual(before)
+    expect(await store.entry('call')).toMatchObject({ facts: first.facts })
+    store.db.exec('DROP TRIGGER full')
+    await store.settle([{ callId: 'twin', outcome: outcomeOf(0, 0n), used: usedOf(0, 0n) }], at())
+    expect(await store.amend([reservationOf('call', larger)], at())).toMatchObject([{ admitted: true }])
+    await store.close(at())
+    const reopened = new SqliteStore(path, { now: at() })
+    const levels = await reopened.levels(all, at())
+    expect(levels.map(({ settled, reserved }) => [settled, reserved])).toEqual([
+      [1n, 0n],
+      [500n, 0n],
+      [99_990n, 0n],
+      [0n, 0n],
+      [7n, 0n],
+    ])
+    await reopened.close(at())
+  })
+
+  test('a reservation whose amendment could not be written is settled as though none had been tried', async () => {
+    const store = new SqliteStore(':memory:', { now: at() })
+    const before = await store.levels(all, at())
+    await store.reserve([reservationOf('call', charges)], at())
+    store.db.exec("CREATE TEMP TRIGGER full BEFORE INSERT ON level BEGIN SELECT raise(ABORT, 'full'); END")
+    await expect(store.amend([reservationOf('call', larger)], at())).rejects.toThrow(StoreUnavailable)
+    store.db.exec('DROP TRIGGER full')
+    await store.settle([{ callId: 'call', outcome: outcomeOf(0, 0n), used: usedOf(0, 0n) }], at())
+    expect((await store.levels(all, at())).slice(1)).toEqual(before.slice(1))
+    await store.close(at())
+  })
+
+  test('what an amendment gives up is nobody else’s until it is written', async () => {
+    const store = new SqliteStore(':memory:', { now: at() })
+    const [most, few] = [[chargeOf('cost/day', 90n, 100n)], [chargeOf('cost/day', 5n, 100n)]]
+    await store.reserve([reservationOf('call', most)], at())
+    store.db.exec(`CREATE TEMP TRIGGER odd BEFORE UPDATE ON entry WHEN new.operation = 'odd'
+      BEGIN SELECT raise(ABORT, 'odd'); END`)
+    const [amended, reserved] = await Promise.allSettled([
+      store.amend([reservationOf('call', few, { operation: 'odd' })], at()),
+      store.reserve([reservationOf('other', most)], at()),
+    ])
+    expect([amended.status, reserved]).toMatchObject(['rejected', { value: [{ admitted: false }] }])
+    const level = async () => (await store.levels(few, at()))[0]
+    expect(await level()).toMatchObject({ settled: 0n, reserved: 90n })
+    expect(await store.amend([reservationOf('call', few)], at())).toMatchObject([{ admitted: true }])
+    expect(await store.reserve([reservationOf('other', most)], at())).toMatchObject([{ admitted: true }])
+    expect(await level()).toMatchObject({ settled: 0n, reserved: 95n })
+    await store.close(at())
+  })
+
+  test('an amendment falls with the row it is of', async () => {
+    const store = new SqliteStore(':memory:', { now: at() })
+    const before = await store.levels(all, at())
+    store.db.exec(`CREATE TEMP TRIGGER odd BEFORE INSERT ON entry WHEN new.call_id = 'odd'
+      BEGIN SELECT raise(ABORT, 'odd'); END`)
+    const results = await Promise.allSettled([
+      store.reserve([reservationOf('odd', charges)], at()),
+      store.amend([reservationOf('odd', larger)], at()),
+      store.reserve([reservationOf('fine', [])], at()),
+      store.amend([reservationOf('fine', [], { model: 'other' })], at()),
+    ])
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled', 'fulfilled'])
+    expect((await store.levels(all, at())).slice(1)).toEqual(before.slice(1))
+    expect(store.open(false).calls).toBe(1)
+    expect(await store.entry('fine')).toMatchObject({ facts: { model: 'other' } })
+    await store.close(at())
+  })
+
+  test('amendments of a list that meets a level that cannot be read change nothing', async () => {
+    const store = new SqliteStore(':memory:', { now: at() })
+    await store.reserve([reservationOf('call', charges)], at())
+    const before = await store.levels(all, at())
+    store.db.exec('ALTER TABLE level RENAME TO away')
+    const unread = [chargeOf('cost/minute', 1n, 100n)]
+    const list = [larger.slice(0, 4), larger.slice(2, 3), unread].map((some) => reservationOf('call', some))
+    await expect(store.amend(list, at())).rejects.toThrow('level')
+    store.db.exec('ALTER TABLE away RENAME TO level')
+    expect(await store.levels(all, at())).toEqual(before)
+    await store.settle([{ callId: 'call', outcome: outcomeOf(30, 4n), used: undefined }], at())
+    const levels = await store.levels(all, at())
+    expect(levels.map(({ settled, reserved }) => [settled, reserved])).toEqual([
+      [1n, 0n],
+      [50n, 0n],
+      [10n, 0n],
+      [0n, 0n],
+      [0n, 0n],
+    ])
     await store.close(at())
   })
 

@@ -18,6 +18,11 @@ async function caller(name: string): Promise<void> {
     const some = { reservedCostNanoUsd: 10n, reservedAtMs: now.wallMs }
     await store.reserve([reservationOf(callId, charges, some)], now)
     writeSync(1, `reserved ${callId}\n`)
+    if (index % 3 === 0) {
+      const amended = [chargeOf('cost/total', 25n, 10n ** 12n), chargeOf('inFlight', 1n, 1000n, { subject: 'b' })]
+      await store.amend([reservationOf(callId, amended, { ...some, reservedCostNanoUsd: 25n })], instant())
+      writeSync(1, `amended ${callId}\n`)
+    }
     // One in ten is never settled.
     if (index % 10 === 9) continue
     const cost = BigInt(index % 8)
