@@ -7,7 +7,7 @@ import type { Caller, CallFacts } from './core/entry.ts'
 import type { FactoredQuote } from './core/excess.ts'
 import type { Short } from './core/levels.ts'
 import type { Amounts, LimitPlan, Subjects } from './core/limits.ts'
-import type { Charge, Instant, LevelView } from './core/meter.ts'
+import type { Charge, Instant, LevelView, Meter } from './core/meter.ts'
 import { divideUp } from './core/money.ts'
 import type { ModelFacts, PriceBook } from './core/prices.ts'
 import { Problem } from './core/problem.ts'
@@ -17,24 +17,70 @@ import type { Provider } from './providers/provider.ts'
 import type { Store } from './stores/store.ts'
 import type { Countable, Tightening } from './tightening.ts'
 
+/** Somebody who may answer a call, and the call as it would be put to it. */
+export interface Candidate {
+  readonly provider: Provider
+  /** As the provider will be asked. */
+  readonly model: string
+  readonly ask: Ask
+  /** What of it can be counted; where it is absent the bound stands. */
+  readonly countable?: Countable
+  /** What it takes in, where that was counted because its bound did not fit. */
+  readonly counted?: CountedInput
+}
+
 /** What of a call is known before it is quoted. */
 export interface Applicant {
   readonly callId: string
   readonly caller: Caller
   readonly operation: string | null
+  /** What the caller speaks. */
   readonly dialect: string
-  readonly provider: Provider
-  /** As the provider will be asked. */
-  readonly model: string
-  readonly ask: Ask
-  /** What it takes in, where that was counted because its bound did not fit. */
-  readonly counted?: CountedInput
+  /** As the caller wrote it. */
+  readonly requestedModel: string
+  readonly first: Candidate
+  /** Those it may fall back to, in order. Empty for most. */
+  readonly others: readonly Candidate[]
+  /** Where the money left is too little, those that are too dear are left out. */
+  readonly leavesOutDear: boolean
+  readonly idempotency: CallFacts['idempotency']
+  /** A budget of its own, beside all limits. */
+  readonly budget: Budget | undefined
+}
+
+/** What an attempt can have used at most. */
+export interface Bound {
+  readonly tokens: number
+  readonly costNanoUsd: bigint
+}
+
+/** What all calls of one task may cost together. */
+export interface Budget {
+  readonly meter: Meter
+  readonly nanoUsd: bigint
+}
+
+/** The quote of the first candidate, raised to what the dearest of all can cost. */
+export interface RouteQuote extends FactoredQuote {
+  /** What the first candidate can use by itself, where another one is dearer. */
+  readonly own?: Bound
 }
 
 export type Admitted = {
   readonly admitted: true
+  /** As it was admitted: without candidates that did not fit. */
+  readonly applicant: Applicant
   readonly facts: CallFacts
-  readonly quote: FactoredQuote
+  readonly quote: RouteQuote
+  /** What this attempt can have used at most. */
+  readonly bound: Bound
+  /** What it was charged. */
+  readonly charges: readonly Charge[]
+  /** What attempts before it are booked as, and on which meters. */
+  readonly spent: Bound
+  readonly spentOn: readonly Charge[]
+  /** Monotonic milliseconds. */
+  readonly expiresAtMs: number
   /** False where something in the call has no bound: hosted tools and the like. */
   readonly bounded: boolean
   readonly levels: readonly LevelView[]
@@ -48,11 +94,10 @@ export type Refused = {
   readonly levels: readonly LevelView[]
 }
 
-/** What of a request can be counted. */
-export type Sent = Pick<Countable, 'body' | 'headers' | 'callerKey'>
-
 /** Simulated calls have meters of their own: they are limited like real ones, and spend nothing of theirs. */
 export const SIMULATED_REALM = 'simulated/'
+
+const NOTHING_SPENT: Bound = { tokens: 0, costNanoUsd: 0n }
 
 /** Between looking at what is free and taking it, another replica may take it first. */
 const MOST_TRIES = 3
@@ -88,32 +133,33 @@ export class Admission {
   }
 
   /** The most a call can cost, as it would be quoted now. Throws Problem where it cannot be. */
-  quote(applicant: Applicant, now: Instant): FactoredQuote {
-    const { ask } = applicant
-    const facts = this.#facts(applicant, now)
-    if (ask.unbounded.length > 0 && this.#parts.settings.UNBOUNDED_CALLS === 'refuse') {
-      throw new Problem(
-        'unbounded_call',
-        `Nobody can bound what this call costs, because of: ${ask.unbounded.join(', ')}.`,
-      )
+  quote(applicant: Applicant, now: Instant): RouteQuote {
+    const { unbounded } = applicant.first.ask
+    if (unbounded.length > 0 && this.#parts.settings.UNBOUNDED_CALLS === 'refuse') {
+      throw new Problem('unbounded_call', `Nobody can bound what this call costs, because of: ${unbounded.join(', ')}.`)
     }
-    return this.#affordable(applicant, this.#quoted(applicant, facts), facts)
+    return this.#affordable(applicant, this.#dearest(applicant, now), now)
   }
 
   /** The charges a quote makes. */
   charges(applicant: Applicant, quoted: Quote, now: Instant): Charge[] {
     const amounts: Amounts = { requests: 1n, tokens: BigInt(quoted.tokens), cost: quoted.costNanoUsd, inFlight: 1n }
-    const realm = applicant.provider.simulated ? SIMULATED_REALM : ''
-    return this.#parts.limits.plan.chargesFor(subjectsOf(applicant), amounts, now.wallMs, realm, this.#soft)
+    const realm = applicant.first.provider.simulated ? SIMULATED_REALM : ''
+    const { plan } = this.#parts.limits
+    const charges = plan.chargesFor(subjectsOf(applicant), amounts, now.wallMs, realm, this.#soft)
+    const { budget } = applicant
+    if (budget)
+      charges.push({ meter: budget.meter, amount: quoted.costNanoUsd, capacity: budget.nanoUsd, enforced: true })
+    return charges
   }
 
   /**
-   * Reserves the most the call can use. A call without a cap that does not fit the money left gets one, and another try; one
-   * that would be refused for the size of its input has that counted, and another try.
-   * @param sent what is counted; where it is absent the bound stands
+   * Reserves the most the call can use, whichever of its candidates answers. A call without a cap that does not fit the money
+   * left gets one, and another try; one that would be refused for the size of its input has that counted, and another try;
+   * one that may do without its dearest candidates is tried without them.
    * Throws Problem for calls that cannot be quoted, StoreUnavailable when the ledger cannot be written.
    */
-  async admit(applicant: Applicant, now: Instant, sent?: Sent): Promise<Admitted | Refused> {
+  async admit(applicant: Applicant, now: Instant): Promise<Admitted | Refused> {
     if (this.#parts.limits.changing) await this.#parts.limits.changing
     let quoted = this.quote(applicant, now)
     for (let tries = 1; ; tries++) {
@@ -124,41 +170,103 @@ export class Admission {
       if (answer?.admitted)
         return {
           admitted: true,
+          applicant,
           facts,
           quote: quoted,
-          bounded: applicant.ask.unbounded.length === 0,
+          bound: quoted.own ?? quoted,
+          charges,
+          spent: NOTHING_SPENT,
+          spentOn: [],
+          expiresAtMs,
+          bounded: applicant.first.ask.unbounded.length === 0,
           levels: answer.levels,
           overlooked: answer.overlooked,
         }
       const short = answer?.short ?? []
       const smaller = tries < MOST_TRIES ? this.#capped(applicant, quoted, short, now) : undefined
       if (!smaller) {
-        const counted = sent && (await this.#counted(applicant, sent, short, now))
-        if (counted) return this.admit({ ...applicant, counted }, this.#parts.clock.now())
-        return this.#refused(applicant, quoted, short, now)
+        const counted = await this.#counted(applicant, short, now)
+        if (counted)
+          return this.admit({ ...applicant, first: { ...applicant.first, counted } }, this.#parts.clock.now())
+        const cheaper = this.#withoutDearest(applicant, short, now)
+        return cheaper ? this.admit(cheaper, now) : this.#refused(applicant, quoted, short, now)
       }
       quoted = smaller
     }
   }
 
+  /**
+   * Moves the reservation of a call under way to another of its candidates, or to the same one once more.
+   * @param billed the attempt before may have been: it is booked as the most it can have used
+   * Undefined where that does not fit: the reservation is as it was.
+   */
+  async move(from: Admitted, candidate: Candidate, billed: boolean, now: Instant): Promise<Admitted | undefined> {
+    const applicant: Applicant = { ...from.applicant, first: candidate, others: [] }
+    const cap = from.quote.injectedCap ?? undefined
+    const quoted = this.#quoted(candidate, this.#facts(candidate, now), cap)
+    const then = { wallMs: from.facts.reservedAtMs, monoMs: now.monoMs }
+    const facts = this.#callFacts(applicant, quoted, then)
+    const booked = billed ? from.bound : NOTHING_SPENT
+    const spent = {
+      tokens: from.spent.tokens + booked.tokens,
+      costNanoUsd: from.spent.costNanoUsd + booked.costNanoUsd,
+    }
+    const charges = this.charges(applicant, quoted, then)
+    const spentOn = billed ? [...from.spentOn, ...spentCharges(from, charges)] : from.spentOn
+    const amendment = {
+      facts: {
+        ...facts,
+        reservedTokens: facts.reservedTokens + spent.tokens,
+        reservedCostNanoUsd: facts.reservedCostNanoUsd + spent.costNanoUsd,
+      },
+      charges: [...charges, ...spentOn],
+      expiresAtMs: from.expiresAtMs,
+    }
+    const [answer] = await this.#parts.store.amend([amendment], now)
+    if (!answer?.admitted) return undefined
+    const bounded = candidate.ask.unbounded.length === 0
+    return {
+      ...from,
+      applicant,
+      facts: amendment.facts,
+      quote: quoted,
+      bound: quoted,
+      charges,
+      spent,
+      spentOn,
+      bounded,
+    }
+  }
+
   /** The input of a call that may fit once it is counted; undefined where it could not fit without any input at all. */
   async #counted(
-    applicant: Applicant,
-    sent: Sent,
+    { first, others }: Applicant,
     short: readonly Short[],
     now: Instant,
   ): Promise<CountedInput | undefined> {
-    const { ask, provider, model, dialect } = applicant
+    const { ask, countable } = first
+    if (!countable || first.counted || others.length > 0) return undefined
     const boundless = ask.kind !== 'generate' || ask.unsizedInput || ask.unbounded.length > 0
     if (boundless || !short.every((one) => one.charge.meter.what === 'cost')) return undefined
     const cap = ask.outputCap === null ? this.#leastCap : undefined
-    const least = this.#quoted({ ...applicant, counted: { all: 0 } }, this.#facts(applicant, now), cap)
+    const least = this.#quoted({ ...first, counted: { all: 0 } }, this.#facts(first, now), cap)
     if (short.some((one) => one.level.free < least.costNanoUsd)) return undefined
-    return this.#parts.tightening.count({ ...sent, provider, model, dialect })
+    return this.#parts.tightening.count(countable)
   }
 
-  #facts(applicant: Applicant, now: Instant): ModelFacts {
-    const { provider, model, ask } = applicant
+  /** The same call without the candidates that are as dear as the dearest; undefined where that leaves none, or is not wanted. */
+  #withoutDearest(applicant: Applicant, short: readonly Short[], now: Instant): Applicant | undefined {
+    if (!applicant.leavesOutDear || !short.some((one) => one.charge.meter.what === 'cost')) return undefined
+    const priced = candidatesOf(applicant).flatMap((candidate) => {
+      const facts = this.#factsOrNone(candidate, now)
+      return facts ? [{ candidate, costNanoUsd: this.#quoted(candidate, facts).costNanoUsd }] : []
+    })
+    const most = priced.reduce((dearest, one) => (one.costNanoUsd > dearest ? one.costNanoUsd : dearest), 0n)
+    const [first, ...others] = priced.filter((one) => one.costNanoUsd < most).map((one) => one.candidate)
+    return first && { ...applicant, first, others }
+  }
+
+  #facts({ provider, model, ask }: Candidate, now: Instant): ModelFacts {
     const listed = this.#parts.prices.find(provider.priceName, model, now.wallMs)
     const found = { ...listed, price: listed.price ?? provider.unlistedPrice }
     if (!this.#parts.settings.ENABLE_COST_TRACKING) return { ...found, price: undefined }
@@ -169,14 +277,40 @@ export class Admission {
     return found
   }
 
+  #factsOrNone(candidate: Candidate, now: Instant): ModelFacts | undefined {
+    try {
+      return this.#facts(candidate, now)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** The quote of the first candidate, raised to the dearest of all: whichever of them answers, it is reserved. */
+  #dearest({ first, others }: Applicant, now: Instant, cap?: number): RouteQuote {
+    const quoted = this.#quoted(first, this.#facts(first, now), cap)
+    if (others.length === 0) return quoted
+    let { tokens, costNanoUsd } = quoted
+    for (const other of others) {
+      // It is asked without a price only where that is allowed.
+      const facts = this.#factsOrNone(other, now)
+      if (!facts) continue
+      const also = this.#quoted(other, facts, cap ?? quoted.injectedCap ?? undefined)
+      tokens = Math.max(tokens, also.tokens)
+      if (also.costNanoUsd > costNanoUsd) costNanoUsd = also.costNanoUsd
+    }
+    const plainCostNanoUsd = quoted.plainCostNanoUsd ?? quoted.costNanoUsd
+    const own = { tokens: quoted.tokens, costNanoUsd: quoted.costNanoUsd }
+    return { ...quoted, tokens, costNanoUsd, plainCostNanoUsd, own }
+  }
+
   /**
    * A quote. Where calls to the model were seen to cost more than theirs, it is raised by as much, up to the dearest that a
    * call to it can be: all of its window, and its longest answers.
    */
-  #quoted(applicant: Applicant, facts: ModelFacts, cap?: number): FactoredQuote {
-    const { ask, provider } = applicant
-    const plain = quote(ask, facts, provider.rules, this.#quoteSettings, cap, applicant.counted)
-    const percent = this.#percent(applicant)
+  #quoted(candidate: Candidate, facts: ModelFacts, cap?: number): FactoredQuote {
+    const { ask, provider } = candidate
+    const plain = quote(ask, facts, provider.rules, this.#quoteSettings, cap, candidate.counted)
+    const percent = this.#percent(candidate)
     if (percent === 100n || plain.costNanoUsd === 0n) return plain
     const raised = divideUp(plain.costNanoUsd * percent, 100n)
     const most = { ...ask, unsizedInput: true, outputCap: facts.limits ? null : ask.outputCap }
@@ -186,22 +320,30 @@ export class Admission {
     return { ...plain, costNanoUsd, plainCostNanoUsd: plain.costNanoUsd }
   }
 
-  #affordableCap(applicant: Applicant, quoted: Quote, budgetNanoUsd: bigint): number {
-    const { ask, provider } = applicant
-    return affordableCap(ask, quoted, provider.rules, (budgetNanoUsd * 100n) / this.#percent(applicant))
+  /** The largest cap with which each of the candidates costs at most as much. */
+  #affordableCap(applicant: Applicant, budgetNanoUsd: bigint, now: Instant): number {
+    const caps = candidatesOf(applicant).map((candidate) => {
+      const facts = this.#factsOrNone(candidate, now)
+      if (!facts) return Number.MAX_SAFE_INTEGER
+      const quoted = this.#quoted(candidate, facts)
+      const budget = (budgetNanoUsd * 100n) / this.#percent(candidate)
+      return affordableCap(candidate.ask, quoted, candidate.provider.rules, budget)
+    })
+    return Math.min(...caps)
   }
 
-  #percent({ ask, provider, model }: Applicant): bigint {
+  #percent({ ask, provider, model }: Candidate): bigint {
     return BigInt(this.#parts.recorder.excesses.percent(provider.name, model, ask.unbounded.length === 0))
   }
 
   /** Without a cap of its own, a call over the ceiling per call gets the largest cap that keeps it under. */
-  #affordable(applicant: Applicant, quoted: FactoredQuote, facts: ModelFacts): FactoredQuote {
-    if (this.#soft || applicant.ask.outputCap !== null || applicant.ask.kind !== 'generate') return quoted
+  #affordable(applicant: Applicant, quoted: RouteQuote, now: Instant): RouteQuote {
+    const { ask } = applicant.first
+    if (this.#soft || ask.outputCap !== null || ask.kind !== 'generate') return quoted
     const ceiling = this.#parts.limits.plan.ceiling(subjectsOf(applicant), 'cost')
     if (ceiling === undefined || quoted.costNanoUsd <= ceiling) return quoted
-    const cap = this.#affordableCap(applicant, quoted, ceiling)
-    return cap < this.#leastCap ? quoted : this.#quoted(applicant, facts, cap)
+    const cap = this.#affordableCap(applicant, ceiling, now)
+    return cap < this.#leastCap ? quoted : this.#dearest(applicant, now, cap)
   }
 
   /**
@@ -209,13 +351,13 @@ export class Admission {
    * even the least cap fits, the quote with that one, so that the refusal says when it will.
    * Undefined where a cap is none of our business, or money is not lacking, or no cap makes the call cheaper.
    */
-  #capped(applicant: Applicant, quoted: Quote, short: readonly Short[], now: Instant): FactoredQuote | undefined {
-    const { ask } = applicant
+  #capped(applicant: Applicant, quoted: Quote, short: readonly Short[], now: Instant): RouteQuote | undefined {
+    const { ask } = applicant.first
     const money = short.filter((one) => one.charge.meter.what === 'cost')
     if (this.#soft || ask.outputCap !== null || ask.kind !== 'generate' || money.length === 0) return undefined
     const free = money.map((one) => one.level.free).reduce((least, one) => (one < least ? one : least))
-    const cap = Math.max(this.#affordableCap(applicant, quoted, free / 2n), this.#leastCap)
-    const smaller = this.#quoted(applicant, this.#facts(applicant, now), cap)
+    const cap = Math.max(this.#affordableCap(applicant, free / 2n, now), this.#leastCap)
+    const smaller = this.#dearest(applicant, now, cap)
     return smaller.costNanoUsd < quoted.costNanoUsd ? smaller : undefined
   }
 
@@ -225,39 +367,40 @@ export class Admission {
       inFlightMs: 1000 + Math.floor(this.#parts.random() * 2000),
       neverMs: Math.max(1, windowAt('day', zone, now.wallMs).endsAtMs - now.wallMs),
     }
-    const refusal = refusalOf(short, waits, this.#fittingCap(applicant, quoted, short))
+    const refusal = refusalOf(short, waits, this.#fittingCap(applicant, short, now))
     return { admitted: false, refusal, quote: quoted, levels: short.map((one) => one.level) }
   }
 
   /** The cap that would have fitted every money limit that refused; null where none would, or money was not it. */
-  #fittingCap(applicant: Applicant, quoted: Quote, short: readonly Short[]): number | null {
-    if (applicant.ask.kind !== 'generate' || !short.every((one) => one.charge.meter.what === 'cost')) return null
-    const caps = short.map((one) => this.#affordableCap(applicant, quoted, one.level.free))
+  #fittingCap(applicant: Applicant, short: readonly Short[], now: Instant): number | null {
+    if (applicant.first.ask.kind !== 'generate' || !short.every((one) => one.charge.meter.what === 'cost')) return null
+    const caps = short.map((one) => this.#affordableCap(applicant, one.level.free, now))
     const cap = Math.min(...caps)
     return cap >= 1 && cap < Number.MAX_SAFE_INTEGER ? cap : null
   }
 
   #callFacts(applicant: Applicant, quoted: Quote, now: Instant): CallFacts {
-    const { ask, provider } = applicant
+    const { ask, provider, model } = applicant.first
     return {
       callId: applicant.callId,
       caller: applicant.caller,
       operation: applicant.operation,
       dialect: applicant.dialect,
       provider: provider.name,
-      requestedModel: ask.model,
-      model: applicant.model,
+      requestedModel: applicant.requestedModel,
+      model,
       reservedAtMs: now.wallMs,
       day: windowAt('day', this.#parts.limits.plan.timeZone, now.wallMs).id.slice(4),
       reservedTokens: quoted.tokens,
       reservedCostNanoUsd: quoted.costNanoUsd,
       priceVersion: quoted.price?.version ?? null,
-      costKnown: quoted.price !== undefined,
+      costKnown: quoted.price !== undefined || ask.kind === 'count',
       streaming: ask.stream,
       capAsked: ask.outputCap,
       capInjected: quoted.injectedCap,
       simulated: provider.simulated,
       metadata: null,
+      idempotency: applicant.idempotency,
     }
   }
 
@@ -266,8 +409,22 @@ export class Admission {
   }
 }
 
-function subjectsOf(applicant: Applicant): Subjects {
-  return { caller: applicant.caller, provider: applicant.provider.name, model: applicant.model }
+function subjectsOf({ caller, first }: Applicant): Subjects {
+  return { caller, provider: first.provider.name, model: first.model }
+}
+
+/** What an attempt that may have been billed leaves on its meters. A call is one request on each meter it touches. */
+function spentCharges({ charges, bound }: Admitted, next: readonly Charge[]): Charge[] {
+  const amounts = { requests: 1n, tokens: BigInt(bound.tokens), cost: bound.costNanoUsd, inFlight: 0n }
+  const isNext = ({ meter }: Charge) => next.some((one) => one.meter.key === meter.key)
+  return charges
+    .filter(({ meter }) => meter.refill !== 'call' && meter.what !== 'inFlight')
+    .filter((charge) => charge.meter.what !== 'requests' || !isNext(charge))
+    .map((charge) => ({ ...charge, amount: amounts[charge.meter.what] }))
+}
+
+function candidatesOf({ first, others }: Applicant): readonly Candidate[] {
+  return [first, ...others]
 }
 
 /** The message carries the very line to paste. */

@@ -4,14 +4,17 @@ import type { Hono } from 'hono'
 import type { Logger } from 'pino'
 import { Callers } from './callers.ts'
 import type { Clock } from './clock.ts'
-import { type FileConfig, type FilePrice, type Settings, settingLimits } from './config.ts'
+import { type FileConfig, type FilePrice, type PatternModels, type Settings, settingLimits } from './config.ts'
+import { Circuits } from './core/circuit.ts'
 import { Gate } from './gate.ts'
+import { Idempotency } from './idempotency.ts'
 import { LimitsInForce } from './limits-in-force.ts'
-import { askableModels, ProvidersInForce } from './providers/index.ts'
+import { askableModels, ProvidersInForce, usualModel } from './providers/index.ts'
 import { createPriceBook, type EditablePriceBook, type UserPrice, type UserPriceEntry } from './providers/prices.ts'
 import type { Provider } from './providers/provider.ts'
 import { Recorder } from './recorder.ts'
 import { routes } from './routes/index.ts'
+import { Routing } from './routing.ts'
 import type { Registry, Store } from './stores/store.ts'
 import { Tightening } from './tightening.ts'
 
@@ -61,11 +64,14 @@ export async function createApp(parts: AppParts): Promise<App> {
     open: settings.AUTH === 'off',
   })
   const recorder = new Recorder(log, store)
+  const circuits = new Circuits()
   const tightening = new Tightening()
   const shared = {
     ...parts,
     prices,
     callers,
+    circuits,
+    idempotency: new Idempotency(store),
     recorder,
     tightening,
     limits,
@@ -75,14 +81,19 @@ export async function createApp(parts: AppParts): Promise<App> {
       return providers.list
     },
   }
-  const gate = new Gate(shared)
+  const routing = new Routing(shared)
+  const routed = Object.assign(shared, { routing })
+  const gate = new Gate(routed)
 
+  let patterns: PatternModels = {}
   const reload = async (file: FileConfig) => {
     const userPrices = file.prices.map(userPriceOf)
     prices.replaceUserPrices(userPrices)
     const fileLimits = file.limits.filter((limit) => settings.ENABLE_COST_TRACKING || limit.what !== 'cost')
     await limits.change([...settingLimits(settings), ...fileLimits], clock.now())
     providers.change(file.providers)
+    routing.change(file.routes)
+    patterns = file.patterns
   }
   await reload(parts.file)
 
@@ -95,8 +106,13 @@ export async function createApp(parts: AppParts): Promise<App> {
     return provider ? askableModels(provider, prices.models(provider.priceName)) : []
   }
 
+  const patternModels = () => ({
+    model: patterns.model ?? usualModel(providers.list, settings.DEFAULT_LLM_PROVIDER),
+    embeddingModel: patterns.embeddingModel,
+  })
+
   return {
-    app: routes(Object.assign(shared, { gate, models: modelsOf })),
+    app: routes(Object.assign(routed, { gate, models: modelsOf, patternModels })),
     gate,
     store,
     prices,

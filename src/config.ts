@@ -2,11 +2,13 @@
 
 import { z } from 'zod'
 import { type Environment, providerRows, providersShape } from './config-providers.ts'
+import { patternsShape, routeRows, routesShape } from './config-routes.ts'
 import { isTimeZone, type Span } from './core/calendar.ts'
 import { type Limit, REFILLS, WHO } from './core/limits.ts'
 import type { Refill, What, Who } from './core/meter.ts'
 import { parseUsd } from './core/money.ts'
 import type { ProviderRows } from './providers/index.ts'
+import type { RouteRows } from './routing.ts'
 
 /** A key a caller may use, from `BURSAR_KEYS`. The secret itself is not kept. */
 export interface ConfiguredKey {
@@ -213,6 +215,8 @@ const price = z.strictObject({
 
 const fileShape = z.strictObject({
   $schema: z.string().optional(),
+  ...routesShape,
+  patterns: patternsShape,
   providers: providersShape,
   limits: z.record(z.string(), limitSet).default({}),
   prices: z.array(price).default([]),
@@ -220,10 +224,18 @@ const fileShape = z.strictObject({
 
 export type FilePrice = z.infer<typeof price>
 
+export interface PatternModels {
+  readonly model?: string
+  readonly embeddingModel?: string
+}
+
 export interface FileConfig {
   readonly limits: readonly Limit[]
   readonly prices: readonly FilePrice[]
   readonly providers: ProviderRows
+  readonly routes: RouteRows
+  /** The models that patterns ask where a request names none. */
+  readonly patterns: PatternModels
 }
 
 /**
@@ -254,8 +266,9 @@ export function readFileConfig(json: string, env: Environment = {}): FileConfig 
     else limits.push(...limitsOf(scope, subject, set, mistakes))
   }
   const providers = providerRows(parsed.data.providers, env, mistakes)
+  const routes = routeRows(parsed.data, mistakes)
   if (mistakes.length > 0) throw new ConfigError(mistakes)
-  return { limits, prices: parsed.data.prices, providers }
+  return { limits, prices: parsed.data.prices, providers, routes, patterns: parsed.data.patterns }
 }
 
 interface Scope {

@@ -1,24 +1,31 @@
 // Gate: one call, top to bottom: who asks, for what, at most how much, may they; then sent, metered and settled by its relay.
 
 import { isUtf8 } from 'node:buffer'
-import { Admission, type Applicant, type Refused } from './admission.ts'
+import { Admission, type Admitted, type Applicant, type Budget, type Candidate, type Refused } from './admission.ts'
+import { Attempts, type AttemptsParts } from './attempts.ts'
+import { Bookkeeping } from './booking.ts'
 import { type Callers, cutTo, declaredOperation } from './callers.ts'
+import { type CallCandidate, candidatesOf, type Incoming } from './candidates.ts'
 import { Allowance, type Clock, Deadlines } from './clock.ts'
 import type { Settings } from './config.ts'
+import type { Circuits, Passage } from './core/circuit.ts'
+import type { Caller } from './core/entry.ts'
 import type { LimitPlan } from './core/limits.ts'
-import type { Instant, LevelView } from './core/meter.ts'
+import type { Instant } from './core/meter.ts'
 import type { PriceBook } from './core/prices.ts'
 import { Problem } from './core/problem.ts'
 import { retryAfterSeconds } from './core/refusal.ts'
+import { type CallOut, dispatchOf, rateHeaders, type SendInstead } from './dispatch.ts'
 import type { Exchange } from './exchange.ts'
-import { notConfigured, type Target, targetOf } from './providers/index.ts'
-import type { CallerKey, Outgoing, Provider } from './providers/provider.ts'
+import type { Idempotency, IdempotencyMark } from './idempotency.ts'
+import { nativeTarget, notConfigured } from './providers/index.ts'
+import type { Provider } from './providers/provider.ts'
 import type { Recorder } from './recorder.ts'
-import { Relay, type RelayParts } from './relay.ts'
+import { type Dispatch, Relay, type RelayParts } from './relay.ts'
+import type { Passable, Route, Routing } from './routing.ts'
 import { type Store, StoreUnavailable } from './stores/store.ts'
 import type { Tightening } from './tightening.ts'
-import type { Dialect, Edits, HeaderList, Reading } from './wire/dialect.ts'
-import { ietfRateHeaders } from './wire/figures.ts'
+import type { Dialect, HeaderList } from './wire/dialect.ts'
 
 export interface GateParts {
   readonly settings: Settings
@@ -27,6 +34,9 @@ export interface GateParts {
   readonly prices: PriceBook
   readonly providers: readonly Provider[]
   readonly callers: Callers
+  readonly routing: Routing
+  readonly circuits: Circuits
+  readonly idempotency: Idempotency
   readonly recorder: Recorder
   readonly tightening: Tightening
   readonly limits: { readonly plan: LimitPlan; readonly changing: Promise<void> | undefined }
@@ -40,12 +50,27 @@ const LONGEST_RETRY_MS = 60_000
 /** No provider's names are as long; they go into meters, logs and the ledger. */
 const MOST_MODEL_CHARACTERS = 512
 
-/** Sends in a provider's place: the handler behind the middleware. */
-export type SendInstead = Provider['send']
+const PASSES: Passage = { kind: 'closed' }
+
+/** Counts bytes held for a call; false where there is no room. */
+type Hold = (bytes: number) => boolean
+
+/** Where a call may go. */
+interface Way extends Pick<Route, 'retries' | 'onBudget' | 'isAlias'>, Passable<CallCandidate> {}
+
+export interface CallOptions {
+  /** Sends in place of the provider, whose price and rules still count. */
+  readonly sendInstead?: SendInstead
+  /** Is told of the relay once the call is on its way. */
+  readonly begun?: (relay: Relay) => void
+  /** What all calls of the task it belongs to may cost together. */
+  readonly budget?: Budget
+}
 
 export class Gate {
   readonly #parts: GateParts
   readonly #relayParts: RelayParts
+  readonly #attemptsParts: Pick<AttemptsParts<Dispatch>, 'admission' | 'circuits' | 'clock' | 'random'>
   readonly admission: Admission
   readonly #held: Allowance
   #closing = false
@@ -55,7 +80,10 @@ export class Gate {
     this.admission = new Admission(parts)
     this.#held = new Allowance(parts.settings.MAX_BUFFERED_BYTES)
     const deadlines = new Deadlines(parts.clock, parts.settings.UPSTREAM_TIMEOUT_MS)
-    this.#relayParts = { ...parts, deadlines, drains: new Allowance(parts.settings.MAX_DRAINS) }
+    const bookkeeping = new Bookkeeping(parts.prices, parts.settings)
+    this.#relayParts = { ...parts, bookkeeping, deadlines, drains: new Allowance(parts.settings.MAX_DRAINS) }
+    const { circuits, clock, random } = parts
+    this.#attemptsParts = { admission: this.admission, circuits, clock, random }
   }
 
   /** Calls sent and not over. */
@@ -77,34 +105,29 @@ export class Gate {
     this.#relayParts.deadlines.expireAll()
   }
 
-  /**
-   * Takes one call from its request to its last byte. Never rejects: whatever goes wrong is answered, recorded and settled.
-   * @param sendInstead sends in place of the provider, whose price and rules still count
-   * @param begun is told of the relay once the call is on its way
-   */
-  async call(
-    exchange: Exchange,
-    dialect: Dialect,
-    sendInstead?: SendInstead,
-    begun?: (relay: Relay) => void,
-  ): Promise<void> {
+  /** Takes one call from its request to its last byte. Never rejects: whatever goes wrong is answered, recorded and settled. */
+  async call(exchange: Exchange, dialect: Dialect, options: CallOptions = {}): Promise<void> {
     const callId = this.#parts.newCallId()
     let heldBytes = 0
-    const hold = (bytes: number) => {
+    const hold: Hold = (bytes) => {
       if (!this.#held.take(bytes)) return false
       heldBytes += bytes
       return true
     }
+    let mark: IdempotencyMark | undefined
     try {
-      const relay = await this.#admitted(exchange, dialect, callId, hold, sendInstead)
+      const call = await this.#read(exchange, dialect, hold, options.sendInstead !== undefined)
+      mark = await this.#mark(call)
+      const relay = await this.#admitted(call, callId, hold, mark, options)
       if (!relay) return
-      begun?.(relay)
+      options.begun?.(relay)
       relay.send()
       await relay.done
     } catch (error) {
       this.#reject(exchange, dialect, callId, this.#problemOf(error, callId))
     } finally {
       this.#held.give(heldBytes)
+      if (mark) this.#parts.idempotency.leave(mark)
     }
   }
 
@@ -125,73 +148,142 @@ export class Gate {
   /** What a request would be admitted as, with nothing reserved or sent. Throws Problem. */
   applicant(exchange: Exchange, dialect: Dialect, body: Buffer): Applicant {
     const caller = this.#parts.callers.identify(exchange)
-    return this.#applicant(exchange, dialect, dialect.read(body, exchange), this.#parts.newCallId(), caller)
+    const call = this.#incoming(exchange, dialect, body, caller, () => undefined)
+    const route = this.#parts.routing.route(dialect, modelOf(call), this.#parts.clock.now().wallMs)
+    const way = { ...route, candidates: candidatesOf(route.targets, call), passage: PASSES }
+    return this.#applicant(call, this.#parts.newCallId(), way, null, undefined)
+  }
+
+  /** Who asks, and for what. Throws Problem. */
+  async #read(exchange: Exchange, dialect: Dialect, hold: Hold, standsIn: boolean): Promise<Incoming> {
+    const { callers, settings } = this.#parts
+    const caller = callers.identify(exchange)
+    if (this.#closing) throw new Problem('shutting_down', 'The gateway is stopping.')
+    const body = await readBody(exchange, settings.MAX_BODY_BYTES, hold)
+    return this.#incoming(exchange, dialect, body, caller, (provider) =>
+      provider.callerKeys && !standsIn ? callers.providerKey(exchange, provider.name) : undefined,
+    )
+  }
+
+  #incoming(
+    exchange: Exchange,
+    dialect: Dialect,
+    body: Buffer,
+    caller: Caller,
+    callerKey: Incoming['callerKey'],
+  ): Incoming {
+    const usualCap = this.#parts.settings.DEFAULT_MAX_OUTPUT_TOKENS
+    return { exchange, dialect, body, reading: dialect.read(body, exchange), caller, usualCap, callerKey }
+  }
+
+  /** Undefined for calls without such a key. Throws Problem for those made before. */
+  #mark({ exchange, body, caller }: Incoming): Promise<IdempotencyMark> | undefined {
+    const key = exchange.header('idempotency-key')
+    if (key === undefined) return undefined
+    const request = [`${exchange.method} ${exchange.path}?${exchange.query}\n`, body]
+    return this.#parts.idempotency.enter(key, caller.key ?? '', request, this.#parts.clock.now())
   }
 
   /** The relay of an admitted call, or undefined where it was refused and answered. Throws Problem. */
   async #admitted(
-    exchange: Exchange,
-    dialect: Dialect,
+    call: Incoming,
     callId: string,
-    hold: (bytes: number) => boolean,
-    sendInstead: SendInstead | undefined,
+    hold: Hold,
+    mark: IdempotencyMark | undefined,
+    { sendInstead, budget }: CallOptions,
   ): Promise<Relay | undefined> {
-    const caller = this.#parts.callers.identify(exchange)
-    if (this.#closing) throw new Problem('shutting_down', 'The gateway is stopping.')
-    const body = await readBody(exchange, this.#parts.settings.MAX_BODY_BYTES, hold)
-    const reading = dialect.read(body, exchange)
-    const applicant = this.#applicant(exchange, dialect, reading, callId, caller)
-    if (!applicant.provider.configured && !sendInstead) throw notConfigured(applicant.provider)
-    const asksCaller = applicant.provider.callerKeys && !sendInstead
-    const callerKey = asksCaller ? this.#parts.callers.providerKey(exchange, applicant.provider.name) : undefined
-
-    const now = this.#parts.clock.now()
-    const admission = await this.admission.admit(applicant, now, { body, headers: exchange.headers, callerKey })
+    const { exchange, dialect } = call
+    const { settings, clock, recorder } = this.#parts
+    const now = clock.now()
+    const way = sendInstead ? this.#standIn(call) : this.#way(call, now)
+    const applicant = this.#applicant(call, callId, way, mark ?? null, budget)
+    const admission = await this.#admit(applicant, way.passage, now)
     if (!admission.admitted) {
-      this.#parts.recorder.refused(applicant, admission.refusal, admission.quote, now)
+      recorder.refused(applicant, admission.refusal, admission.quote, now)
       this.#refuse(exchange, dialect, callId, admission, now)
       return undefined
     }
-    const provider = sendInstead ? { ...applicant.provider, send: sendInstead } : applicant.provider
-    const { injectedCap } = admission.quote
-    const cap = this.#parts.settings.ENFORCEMENT === 'soft' ? null : injectedCap
-    const asksUsage = reading.ask.stream && !reading.asksForUsage && provider.knowsStreamOptions
-    const headers = rateHeaders(dialect, callId, admission.levels, 'provider', now)
-    if (cap !== null) headers.push('x-bursar-max-output-tokens', String(cap))
-    if (admission.overlooked.length > 0) headers.push('x-bursar-over-limit', admission.overlooked.join(', '))
-    if (provider.simulated) headers.push('x-bursar-simulated', 'true')
+    const out = { call, callId, isRouted: way.isAlias, sendInstead, settings, now }
     return new Relay(this.#relayParts, {
       exchange,
       dialect,
-      provider,
-      outgoing: outgoing(exchange, dialect, applicant, reading, { cap, asksUsage, callerKey }),
-      admitted: admission,
-      hidesUsage: asksUsage,
-      headers,
+      ...this.#tries(out, way, admission),
       hold,
-      reject: (problem) => this.#answer(exchange, dialect, callId, problem),
+      reject: (problem, headers) => this.#answer(exchange, dialect, callId, problem, headers),
     })
   }
 
+  /** Where a call may go, as things are now. */
+  #way(call: Incoming, now: Instant): Way {
+    const { routing } = this.#parts
+    const route = routing.route(call.dialect, modelOf(call), now.wallMs)
+    const [{ provider }] = route.targets
+    if (!provider.configured) throw notConfigured(provider)
+    return { ...route, ...routing.passable(candidatesOf(route.targets, call), now.monoMs) }
+  }
+
+  /** To a handler that stands in the place of the provider whose dialect the call is in. */
+  #standIn(call: Incoming): Way {
+    const { dialect } = call
+    const target = nativeTarget(this.#parts.providers, dialect.name, modelOf(call))
+    const candidates = candidatesOf([{ ...target, dialect, translation: undefined }], call)
+    return { candidates, passage: PASSES, retries: 0, onBudget: 'refuse', isAlias: false }
+  }
+
+  /** A target whose circuit let this call through as its probe hears of it when the call is not made. */
+  async #admit(applicant: Applicant, passage: Passage, now: Instant): Promise<Admitted | Refused> {
+    const { provider, model } = applicant.first
+    const leave = () => this.#parts.circuits.leave(provider.name, model, passage)
+    try {
+      const admission = await this.admission.admit(applicant, now)
+      if (!admission.admitted || !isSameTarget(admission.applicant.first, applicant.first)) leave()
+      return admission
+    } catch (error) {
+      leave()
+      throw error
+    }
+  }
+
+  /** The first try of a call, and those that may follow it. */
+  #tries(out: CallOut, { candidates, passage, retries }: Way, admission: Admitted) {
+    const { first, others } = admission.applicant
+    const chosen = candidates.find((one) => isSameTarget(one, first)) ?? candidates[0]
+    const rest = candidates.filter((one) => others.includes(one))
+    const { provider, model } = chosen
+    const entered =
+      chosen === candidates[0] ? passage : this.#parts.circuits.enter(provider.name, model, out.now.monoMs)
+    const dispatch = dispatchOf(out, admission, chosen, entered)
+    if (retries === 0 && rest.length === 0) return { first: dispatch, attempts: undefined }
+    const parts = {
+      ...this.#attemptsParts,
+      retries,
+      deadlineMs: out.now.monoMs + out.settings.UPSTREAM_TIMEOUT_MS,
+      dispatchOf: (admitted: Admitted, candidate: CallCandidate, passes: Passage) =>
+        dispatchOf(out, admitted, candidate, passes),
+    }
+    return { first: dispatch, attempts: new Attempts(parts, admission, chosen, rest) }
+  }
+
   #applicant(
-    exchange: Exchange,
-    dialect: Dialect,
-    reading: Reading,
+    { exchange, dialect, reading, caller }: Incoming,
     callId: string,
-    caller: Applicant['caller'],
+    { candidates, onBudget }: Way,
+    idempotency: IdempotencyMark | null,
+    budget: Budget | undefined,
   ): Applicant {
-    if (reading.ask.model.length > MOST_MODEL_CHARACTERS)
-      throw new Problem('invalid_request', 'The name of the model is too long.', 'model')
-    const target: Target = targetOf(this.#parts.providers, dialect.name, reading.ask.model)
+    const [first, ...others] = candidates
+    const { user, model } = reading.ask
     return {
       callId,
-      caller:
-        caller.user === null && reading.ask.user !== null ? { ...caller, user: cutTo(256, reading.ask.user) } : caller,
+      caller: caller.user === null && user !== null ? { ...caller, user: cutTo(256, user) } : caller,
       operation: declaredOperation(exchange),
       dialect: dialect.name,
-      provider: target.provider,
-      model: target.model,
-      ask: reading.ask,
+      requestedModel: model,
+      first,
+      others,
+      leavesOutDear: onBudget === 'cheaper',
+      idempotency,
+      budget,
     }
   }
 
@@ -210,21 +302,17 @@ export class Gate {
     this.#answer(exchange, dialect, callId, problem)
   }
 
-  #answer(exchange: Exchange, dialect: Dialect, callId: string, problem: Problem): void {
+  #answer(exchange: Exchange, dialect: Dialect, callId: string, problem: Problem, more: HeaderList = []): void {
     if (exchange.begun || exchange.left) return
-    const headers: HeaderList = [
-      'x-bursar-call-id',
-      callId,
-      'x-bursar-source',
-      'gateway',
+    const headers: HeaderList = ['x-bursar-call-id', callId, 'x-bursar-source', 'gateway']
+    headers.push(
       dialect.requestIdHeader,
       callId,
-    ]
-    headers.push('content-type', 'application/json')
-    // Nothing about it changes while a client waits.
-    if (problem.code === 'provider_not_configured') headers.push('x-should-retry', 'false')
-    // After a body that is too large the rest of it is read and thrown away: closing would lose the answer.
-    if (problem.code === 'shutting_down') headers.push('connection', 'close')
+      'content-type',
+      'application/json',
+      ...adviceHeaders(problem),
+      ...more,
+    )
     endWith(
       exchange,
       problem.status,
@@ -264,57 +352,34 @@ export async function readBody(
   return body
 }
 
-function capEdit({ capField, capFieldAlone = false }: Provider, tokens: number | null): Pick<Edits, 'cap'> {
-  return tokens === null ? {} : { cap: { field: capField, tokens, alone: capFieldAlone } }
-}
-
-/** What of a request is not sent as it came. */
-interface Changes {
-  readonly cap: number | null
-  readonly asksUsage: boolean
-  readonly callerKey: CallerKey | undefined
-}
-
-function outgoing(
-  exchange: Exchange,
-  dialect: Dialect,
-  { ask, model, provider }: Applicant,
-  reading: Reading,
-  { cap, asksUsage, callerKey }: Changes,
-): Outgoing {
-  const name = provider.deployments?.get(model) ?? model
-  return {
-    dialect: dialect.name,
-    path: dialect.upstreamPath(name, exchange),
-    headers: exchange.headers,
-    callerKey,
-    body: reading.edit({
-      ...(name === ask.model ? {} : { model: name }),
-      ...capEdit(provider, cap ?? (provider.capFieldAlone ? ask.outputCap : null)),
-      ...(asksUsage ? { includeUsage: true } : {}),
-    }),
-    model: name,
-    stream: ask.stream,
-    plain: asksUsage,
+/** What a client is told to do about a problem. */
+function adviceHeaders({ code, advice }: Problem): HeaderList {
+  const headers: HeaderList = [...(advice.headers ?? [])]
+  if (advice.retryAfterMs !== undefined) {
+    const waitMs = Math.ceil(advice.retryAfterMs)
+    headers.push('retry-after', String(retryAfterSeconds(waitMs)), 'retry-after-ms', String(waitMs))
   }
+  // Nothing about it changes while a client waits.
+  if (advice.retry === false || code === 'provider_not_configured') headers.push('x-should-retry', 'false')
+  // After a body that is too large the rest of it is read and thrown away: closing would lose the answer.
+  if (code === 'shutting_down') headers.push('connection', 'close')
+  return headers
+}
+
+/** The model a call asks for. Throws Problem for a name no provider's is as long as. */
+function modelOf({ reading }: Incoming): string {
+  const { model } = reading.ask
+  if (model.length > MOST_MODEL_CHARACTERS)
+    throw new Problem('invalid_request', 'The name of the model is too long.', 'model')
+  return model
+}
+
+function isSameTarget(one: Candidate, other: Candidate): boolean {
+  return one.provider === other.provider && one.model === other.model
 }
 
 function endWith(exchange: Exchange, status: number, headers: HeaderList, text: string): void {
   const body = Buffer.from(text)
   exchange.begin(status, [...headers, 'content-length', String(body.length)])
   exchange.end(body)
-}
-
-/** Headers that every answer to an admitted or refused call carries: our figures in the dialect's words, and the IETF's. */
-function rateHeaders(
-  dialect: Dialect,
-  callId: string,
-  levels: readonly LevelView[],
-  source: 'gateway' | 'provider',
-  now: Instant,
-): HeaderList {
-  const headers: HeaderList = ['x-bursar-call-id', callId, 'x-bursar-source', source]
-  dialect.rateHeaders(levels, now.wallMs, headers)
-  ietfRateHeaders(levels, headers)
-  return headers
 }

@@ -39,10 +39,11 @@ export function gateMiddleware(gate: Gate, options: GateOptions): MiddlewareHand
     let failed = () => {}
     const send = (outgoing: Outgoing, listener: Listener) =>
       new HandlerCall(c, next, outgoing, listener, () => failed())
-    void gate.call(exchange, dialect, send, (relay) => {
+    const begun = (relay: Relay) => {
       failed = () => relay.notFree()
       c.set('bursar', { settle: (usage) => report(relay, usage) })
-    })
+    }
+    void gate.call(exchange, dialect, { sendInstead: send, begun })
     const response = await exchange.response
     // Hono merges headers into a response that is set before: the handler's own must be taken away first.
     c.res = undefined

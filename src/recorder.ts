@@ -56,13 +56,13 @@ export class Recorder {
   }
 
   refused(applicant: Applicant, refusal: Refusal, quote: Quote, now: Instant): void {
-    const { callId, caller, ask, provider } = applicant
+    const { callId, caller, requestedModel, first } = applicant
     this.#refused.push({
       callId,
       atMs: now.wallMs,
       key: caller.key,
-      model: ask.model,
-      provider: provider.name,
+      model: requestedModel,
+      provider: first.provider.name,
       refusal,
       quote,
     })
@@ -72,7 +72,7 @@ export class Recorder {
         call: callId,
         key: caller.key,
         user: caller.user,
-        model: ask.model,
+        model: requestedModel,
         outcome: 'refused',
         limit: refusal.meter.name,
         reason: refusal.kind,

@@ -1,22 +1,24 @@
 // Relay: one admitted call on its way: sent, answered, metered while it flows, settled exactly once whatever happens.
 
 import type { Admitted } from './admission.ts'
+import { type Attempts, type Failure, isTrouble, type Next } from './attempts.ts'
+import { type Booking, type Bookkeeping, estimated, exact, free, whole } from './booking.ts'
 import { cutTo } from './callers.ts'
 import type { Allowance, Clock, Deadline, Deadlines, Expiring } from './clock.ts'
 import type { Settings } from './config.ts'
-import type { Attempt, CallFacts, Certainty, Ending, Outcome, UpstreamLimits } from './core/entry.ts'
+import type { Circuits, Passage } from './core/circuit.ts'
+import type { Attempt, CallFacts, Ending, Outcome, UpstreamLimits } from './core/entry.ts'
 import { formatUsd } from './core/money.ts'
-import { expiredOutcome } from './core/open.ts'
-import { type Cost, costOf, costSum, NO_COST, type PriceBook } from './core/prices.ts'
 import { Problem, type ProblemCode } from './core/problem.ts'
-import { totalTokens, type Usage, usageOf, usageSum } from './core/usage.ts'
 import { decoded, isEncoded, StreamDecoder } from './decode.ts'
 import type { ClientWatcher, Exchange } from './exchange.ts'
 import type { Listener, Outgoing, Provider, Sending } from './providers/provider.ts'
 import type { Recorder } from './recorder.ts'
 import type { Store } from './stores/store.ts'
-import type { Dialect, HeaderList, Metered, Share, Tap } from './wire/dialect.ts'
-import { headerIn, passedOn } from './wire/headers.ts'
+import type { Translation } from './translate/translation.ts'
+import type { AnswerContext } from './translate/translator.ts'
+import type { Dialect, HeaderList, Metered, Tap } from './wire/dialect.ts'
+import { headerIn, passedOn, without } from './wire/headers.ts'
 import { refusedLimits, upstreamLimits } from './wire/upstream-limits.ts'
 
 /** What every relay needs, once for all calls. */
@@ -24,28 +26,43 @@ export interface RelayParts {
   readonly settings: Settings
   readonly clock: Clock
   readonly store: Store
-  readonly prices: PriceBook
+  readonly bookkeeping: Bookkeeping
+  readonly circuits: Circuits
   readonly recorder: Recorder
   readonly deadlines: Deadlines
   /** Calls read on for clients that left. */
   readonly drains: Allowance
 }
 
-/** One call, admitted. */
-export interface RelayCall {
-  readonly exchange: Exchange
-  readonly dialect: Dialect
+/** One way to go: a target, and the request as it is put to it. */
+export interface Dispatch {
   readonly provider: Provider
   readonly outgoing: Outgoing
   readonly admitted: Admitted
+  /** How the target's circuit let it through. */
+  readonly passage: Passage
+  /** What the provider speaks. */
+  readonly dialect: Dialect
+  /** Where that is not what the caller speaks. */
+  readonly translation: { readonly with: Translation; readonly context: AnswerContext } | undefined
   /** True where a usage chunk was asked for that the caller did not ask for. */
   readonly hidesUsage: boolean
   /** Headers every answer to this call carries. */
   readonly headers: HeaderList
+}
+
+/** One call, admitted. */
+export interface RelayCall {
+  readonly exchange: Exchange
+  /** What the caller speaks. */
+  readonly dialect: Dialect
+  readonly first: Dispatch
+  /** Further tries; undefined where there are none to be made. */
+  readonly attempts: Attempts<Dispatch> | undefined
   /** Counts bytes held for this call; false where there is no room. */
   readonly hold: (bytes: number) => boolean
   /** Answers a problem in the dialect's shape, where no answer has begun. */
-  readonly reject: (problem: Problem) => void
+  readonly reject: (problem: Problem, headers: HeaderList) => void
 }
 
 /** Error statuses that nobody bills. */
@@ -57,23 +74,48 @@ const NOTHING = Buffer.alloc(0)
 /** What a provider calls its model goes into the ledger; it may say anything. */
 const MOST_ANSWERED_CHARACTERS = 256
 
-/** How a call is to be booked. */
-interface Booking {
-  readonly ending: Ending
-  readonly certainty: Certainty
-  readonly metered: Metered | undefined
-  /** True books the whole reservation, since what was used is not known. */
-  readonly whole: boolean
+/** The connection was never made, whoever tried. */
+const NEVER_SENT: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+/** What ends an attempt and says nothing of its target. */
+const NOT_ITS_FAULT: ReadonlySet<string> = new Set(['client left', 'shutting_down', 'internal', 'answer too large'])
+/** Of a target that refused and did not say for how long. */
+const UNSAID_COOLING_MS = 5_000
+
+/** A call between two attempts. */
+interface Waiting {
+  /** The attempt before cost nothing. */
+  readonly free: boolean
+  /** Ends the call with that attempt's failure. */
+  readonly giveUp: () => void
+  /** Why it is not to go on after all. */
+  stopped: 'left' | 'upstream_timeout' | 'shutting_down' | undefined
+  /** Its reservation is being moved. */
+  moving: boolean
+  timer: NodeJS.Timeout | undefined
 }
 
 export class Relay implements Listener, Expiring, ClientWatcher {
   readonly #parts: RelayParts
   readonly #call: RelayCall
-  readonly #facts: CallFacts
   readonly #sentAtMs: number
+  #dispatch: Dispatch
+  /** Of the attempt under way. */
+  #attemptAtMs: number
+  readonly #attempts: Attempt[] = []
+  #attemptEnded = false
+  #waiting: Waiting | undefined
   #sending: Sending | undefined
   #deadline: Deadline | undefined
-  #state: 'sent' | 'streaming' | 'collecting' | 'over' = 'sent'
+  /** `between`: an attempt has failed, and another one is about to be made. */
+  #state: 'sent' | 'streaming' | 'collecting' | 'between' | 'over' = 'sent'
   /** The provider may have read the request. */
   #started = false
   #settled = false
@@ -101,15 +143,16 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   constructor(parts: RelayParts, call: RelayCall) {
     this.#parts = parts
     this.#call = call
-    this.#facts = call.admitted.facts
+    this.#dispatch = call.first
     this.#sentAtMs = parts.clock.now().monoMs
+    this.#attemptAtMs = this.#sentAtMs
     this.done = new Promise((resolve) => {
       this.#finish = resolve
     })
   }
 
   send(): void {
-    const { exchange, provider, outgoing } = this.#call
+    const { exchange } = this.#call
     if (exchange.left) {
       this.#settle(free('canceled'), 'client left')
       this.#over()
@@ -117,7 +160,17 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     }
     this.#deadline = this.#parts.deadlines.add(this, this.#sentAtMs)
     exchange.watcher = this
-    this.#sending = provider.send(outgoing, this)
+    this.#sendNow()
+  }
+
+  #sendNow(): void {
+    const { provider, outgoing, translation } = this.#dispatch
+    this.#sending =
+      translation && provider.sendTranslated ? provider.sendTranslated(outgoing, this) : provider.send(outgoing, this)
+  }
+
+  get #facts(): CallFacts {
+    return this.#dispatch.admitted.facts
   }
 
   started(): void {
@@ -144,14 +197,28 @@ export class Relay implements Listener, Expiring, ClientWatcher {
       this.#state = 'collecting'
       return
     }
-    const contentType = headerIn(headers, 'content-type') ?? ''
     const encoded = isEncoded(this.#encoding)
-    const tap = this.#call.dialect.tap(this.#facts.streaming, contentType, this.#call.hidesUsage && !encoded)
+    const tap = this.#tapFor(headerIn(headers, 'content-type') ?? '', encoded)
     this.#tap = tap
     this.#state = tap.whole ? 'collecting' : 'streaming'
     if (tap.whole) return
     if (encoded) this.#decoder = new StreamDecoder(this.#encoding ?? '', (plain) => tap.push(plain))
-    this.#call.exchange.begin(status, [...passedOn(headers, false), ...this.#call.headers], true)
+    this.#call.exchange.begin(status, this.#answerHeaders(false), true)
+  }
+
+  #tapFor(contentType: string, encoded: boolean): Tap {
+    const { dialect, hidesUsage, translation } = this.#dispatch
+    const tap = dialect.tap(this.#facts.streaming, contentType, hidesUsage && !encoded)
+    return translation ? translation.with.tap(tap, translation.context) : tap
+  }
+
+  /** The provider's headers as they go on, and ours. */
+  #answerHeaders(isError: boolean): HeaderList {
+    const { headers, translation } = this.#dispatch
+    const passed = passedOn(this.#upstreamHeaders, isError)
+    if (!translation) return [...passed, ...headers]
+    const type = translation.with.contentType(isError || this.#tap?.whole !== false, translation.context)
+    return [...without(passed, 'content-type', 'content-encoding'), 'content-type', type, ...headers]
   }
 
   data(chunk: Buffer): void {
@@ -159,7 +226,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     this.#firstAtMs ??= this.#parts.clock.now().monoMs
     if (this.#state === 'collecting') this.#collect(chunk)
     else if (this.#decoder) this.#decoder.push(chunk, () => this.#pass(chunk))
-    else this.#pass(this.#tap?.push(chunk) ?? chunk)
+    else this.#passRead(chunk)
   }
 
   end(): void {
@@ -174,25 +241,114 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   failed(error: Error): void {
     clearTimeout(this.#linger)
     if (this.#state === 'over') return
-    if (!this.#started) {
-      this.#settle(free('failed'), codeOf(error))
-      this.#abandon(problemOf('upstream_unreachable', this.#call.provider.name))
+    const code = codeOf(error)
+    // What the client has is whole all the same when the model had said why it stopped.
+    if (this.#state === 'streaming' && this.#tap?.finished) {
+      this.#settle(whole('completed'), code)
+      this.#close(NOTHING)
       return
     }
-    // What the client has is whole all the same when the model had said why it stopped.
-    const finished = this.#state === 'streaming' && this.#tap?.finished === true
-    this.#settle(whole(finished ? 'completed' : 'failed'), codeOf(error))
-    if (finished) this.#close(NOTHING)
-    else this.#abandon(problemOf('upstream_failed', this.#call.provider.name))
+    const unsent = !this.#started || NEVER_SENT.has(code)
+    this.#attemptFailed({ status: null, free: unsent, retryAfterMs: null }, code, () => {
+      this.#settle(unsent ? free('failed') : whole('failed'), code)
+      this.#abandon(this.#problem(unsent ? 'upstream_unreachable' : 'upstream_failed'))
+    })
   }
 
   /** The deadline has come, or the server stops. Whatever was used, no more than the whole reservation can have been. */
   expire(code: 'upstream_timeout' | 'shutting_down'): void {
     if (this.#state === 'over') return
+    if (this.#state === 'between') {
+      this.#stopWaiting(code)
+      return
+    }
     this.#settle(this.#started ? whole('failed') : free('failed'), code)
     // First the client is told why: aborting reports a failure of its own at once.
-    this.#abandon(problemOf(code, this.#call.provider.name))
+    this.#abandon(this.#problem(code))
     this.#sending?.abort()
+  }
+
+  /**
+   * An attempt has ended without an answer for the caller: another one is made, or `giveUp` says so.
+   * @param error in a word or two
+   */
+  #attemptFailed(failure: Failure, error: string, giveUp: () => void): void {
+    const unanswered = !this.#call.exchange.begun && !this.#leftEarly
+    const next = unanswered ? this.#call.attempts?.next(failure) : undefined
+    if (!next) {
+      giveUp()
+      return
+    }
+    this.#attemptOver(error, failure.free ? 0n : this.#dispatch.admitted.bound.costNanoUsd)
+    this.#state = 'between'
+    this.#waiting = { free: failure.free, giveUp, stopped: undefined, moving: false, timer: undefined }
+    this.#waiting.timer = setTimeout(() => {
+      this.#goOn(next).catch((broken: unknown) => this.#broke(broken))
+    }, next.delayMs)
+  }
+
+  async #goOn(next: Next<Dispatch>): Promise<void> {
+    const waiting = this.#waiting
+    if (!waiting) return
+    waiting.moving = true
+    const dispatch = await next.dispatch()
+    waiting.moving = false
+    if (dispatch) this.#dispatch = dispatch
+    if (waiting.stopped) {
+      if (dispatch) this.#parts.circuits.leave(this.#facts.provider, this.#facts.model, dispatch.passage)
+      // Another reservation may stand that nothing was sent for.
+      this.#waiting = { ...waiting, free: waiting.free || dispatch !== undefined }
+      this.#stopWaiting(waiting.stopped)
+    } else if (dispatch) this.#startAgain()
+    else {
+      this.#state = 'sent'
+      waiting.giveUp()
+    }
+  }
+
+  #startAgain(): void {
+    this.#waiting = undefined
+    this.#state = 'sent'
+    this.#started = this.#notFree = false
+    this.#status = null
+    this.#upstreamHeaders = []
+    this.#upstreamLimits = null
+    this.#encoding = this.#tap = this.#decoder = undefined
+    this.#collected = []
+    this.#collectedBytes = 0
+    this.#firstAtMs = null
+    this.#attemptAtMs = this.#parts.clock.now().monoMs
+    this.#attemptEnded = false
+    this.#sendNow()
+  }
+
+  /** Nothing is under way, and nothing more will be. While a reservation is being moved that has to wait for its end. */
+  #stopWaiting(why: 'left' | 'upstream_timeout' | 'shutting_down'): void {
+    const waiting = this.#waiting
+    if (!waiting) return
+    if (waiting.moving) {
+      waiting.stopped = why
+      return
+    }
+    clearTimeout(waiting.timer)
+    const ending = why === 'left' ? 'canceled' : 'failed'
+    this.#settle(waiting.free ? free(ending) : whole(ending), why === 'left' ? 'client left' : why)
+    if (why === 'left') this.#over()
+    else this.#abandon(this.#problem(why))
+  }
+
+  /** Of an answer in another dialect more may be wrong than its bytes. */
+  #passRead(chunk: Buffer): void {
+    let bytes: Buffer
+    try {
+      bytes = this.#tap?.push(chunk) ?? chunk
+    } catch {
+      this.#settle(whole('failed'), 'unreadable')
+      this.#abandon(this.#problem('upstream_failed'))
+      this.#sending?.abort()
+      return
+    }
+    this.#pass(bytes)
   }
 
   /** Passes bytes of a stream on. The call is settled before its last event leaves: clients hang up on seeing it. */
@@ -230,7 +386,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
       return
     }
     this.#settle(whole('failed'), 'ended early')
-    this.#abandon(problemOf('upstream_failed', this.#call.provider.name), rest)
+    this.#abandon(this.#problem('upstream_failed'), rest)
   }
 
   #settleStream(): void {
@@ -251,56 +407,71 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     this.#collected.push(chunk)
   }
 
-  /** A whole answer, or an error: settled before it is passed on, so that its cost can be in its headers. */
   async #collectedAll(): Promise<void> {
     const [first] = this.#collected
     const body = this.#collected.length === 1 && first ? first : Buffer.concat(this.#collected)
     this.#collected = []
-    if (this.#tap) {
-      if (isEncoded(this.#encoding)) await this.#readEncoded(this.#tap, body, this.#encoding)
-      else this.#tap.push(body)
-      this.#tap.end()
-      const metered = this.#tap.metered() ?? this.#reported
-      if (metered) this.#settle(exact(this.#ending(), metered), null)
-      else this.#settle(whole(this.#tap.finished ? this.#ending() : 'failed'), 'no usage')
-    } else {
-      if (this.#status === 429) await this.#readRefusal(body)
-      this.#settleError(this.#status ?? 0)
-    }
-    this.#answer(body)
+    if (this.#tap) await this.#wholeAnswer(this.#tap, body)
+    else await this.#errorAnswer(this.#status ?? 0, body)
   }
 
-  async #readEncoded(tap: Tap, body: Buffer, encoding: string): Promise<void> {
-    try {
-      tap.push(await decoded(body, encoding, this.#parts.settings.MAX_BODY_BYTES))
-    } catch {
-      // Unreadable: no usage, and the whole reservation is booked.
-    }
+  /** Settled before it is passed on, so that its cost can be in its headers. */
+  async #wholeAnswer(tap: Tap, body: Buffer): Promise<void> {
+    const { translation } = this.#dispatch
+    // Unreadable: no usage, and the whole reservation is booked.
+    const plain = isEncoded(this.#encoding) ? await this.#plain(body) : body
+    const passed = plain && read(tap, plain)
+    const metered = tap.metered() ?? this.#reported
+    if (metered) this.#settle(exact(this.#ending(), metered), null)
+    else this.#settle(whole(tap.finished ? this.#ending() : 'failed'), 'no usage')
+    if (!translation) this.#answer(body)
+    else if (passed) this.#answer(passed)
+    else this.#abandon(this.#problem('upstream_failed'))
   }
 
-  /** When to come back is often said in words alone. */
-  async #readRefusal(body: Buffer): Promise<void> {
-    let plain = body
-    if (isEncoded(this.#encoding)) {
-      const most = this.#parts.settings.MAX_BODY_BYTES
-      plain = await decoded(body, this.#encoding, most).catch(() => NOTHING)
+  async #errorAnswer(status: number, body: Buffer): Promise<void> {
+    const { provider, translation } = this.#dispatch
+    const plain = isEncoded(this.#encoding) ? ((await this.#plain(body)) ?? NOTHING) : body
+    const { wallMs, monoMs } = this.#parts.clock.now()
+    if (status === 429) {
+      // When to come back is often said in words alone.
+      this.#upstreamLimits = refusedLimits(this.#upstreamHeaders, plain, wallMs)
+      this.#cool(monoMs)
     }
-    this.#upstreamLimits = refusedLimits(this.#upstreamHeaders, plain, this.#parts.clock.now().wallMs)
+    const isFree = !this.#notFree && (FREE_STATUSES.has(status) || provider.freeStatuses.has(status))
+    const failure = { status, free: isFree, retryAfterMs: this.#upstreamLimits?.retryAfterMs ?? null }
+    this.#attemptFailed(failure, `status ${status}`, () => {
+      this.#settle(isFree ? free('failed') : whole('failed'), `status ${status}`)
+      const context = { callId: this.#facts.callId, nowMs: wallMs }
+      this.#answer(translation ? Buffer.from(translation.with.errorBody(status, plain, context)) : body)
+    })
+  }
+
+  /** While there are others, a target that refuses is asked last. */
+  #cool(monoMs: number): void {
+    const { provider, outgoing, admitted } = this.#dispatch
+    if (provider.simulated || outgoing.callerKey) return
+    const forMs = this.#upstreamLimits?.retryAfterMs ?? UNSAID_COOLING_MS
+    this.#parts.circuits.cool(provider.name, admitted.facts.model, forMs, monoMs)
+  }
+
+  #plain(body: Buffer): Promise<Buffer | undefined> {
+    const most = this.#parts.settings.MAX_BODY_BYTES
+    return decoded(body, this.#encoding ?? '', most).catch(() => undefined)
   }
 
   #answer(body: Buffer): void {
     if (this.#state === 'over') return
-    const isError = (this.#status ?? 0) >= 300
-    const headers = passedOn(this.#upstreamHeaders, isError)
-    headers.push(...this.#call.headers)
+    const headers = this.#answerHeaders((this.#status ?? 0) >= 300)
+    if ((this.#status ?? 0) >= 300) headers.push(...this.#noMoreRetries())
     headers.push('x-bursar-cost-usd', formatUsd(this.#costNanoUsd), 'content-length', String(body.length))
     this.#call.exchange.begin(this.#status ?? 502, headers)
     this.#close(body)
   }
 
-  #settleError(status: number): void {
-    const isFree = !this.#notFree && (FREE_STATUSES.has(status) || this.#call.provider.freeStatuses.has(status))
-    this.#settle(isFree ? free('failed') : whole('failed'), `status ${status}`)
+  /** Where we have retried, its SDK need not. */
+  #noMoreRetries(): HeaderList {
+    return this.#attempts.length > 1 ? ['x-should-retry', 'false'] : []
   }
 
   clientDrained(): void {
@@ -309,47 +480,50 @@ export class Relay implements Listener, Expiring, ClientWatcher {
 
   clientLeft(): void {
     if (this.#state === 'over') return
+    if (this.#state === 'between') {
+      this.#stopWaiting('left')
+      return
+    }
     const policy = this.#parts.settings.ON_DISCONNECT
     this.#leftEarly = this.#tap?.finished !== true
-    if (this.#started && policy === 'drain' && this.#parts.drains.take(1)) {
+    // A stream for which nothing was reserved has nothing to say at its end.
+    const isFree = this.#facts.streaming && this.#facts.reservedTokens === 0
+    if (this.#started && !isFree && policy === 'drain' && this.#parts.drains.take(1)) {
       this.#drains = true
       this.#sending?.resume()
       return
     }
-    const seen = this.#tap?.metered()
-    if (!this.#started) this.#settle(free('canceled'), 'client left')
-    else if (policy === 'cancel') this.#settle(this.#estimate(seen), 'client left')
-    else this.#settle(whole(this.#ending()), 'client left')
+    const { outgoing, admitted } = this.#dispatch
+    if (!this.#started || isFree) this.#settle(free('canceled'), 'client left')
+    else if (policy === 'cancel') {
+      const { events = 0 } = this.#tap ?? {}
+      this.#settle(estimated(this.#tap?.metered(), events, outgoing.body.length, admitted), 'client left')
+    } else this.#settle(whole(this.#ending()), 'client left')
     this.#sending?.abort()
     this.#over()
-  }
-
-  /** What was seen of an answer nobody waits for: as many tokens as there were events. */
-  #estimate(seen: Metered | undefined): Booking {
-    const { ask, quote } = { ask: this.#call.outgoing, quote: this.#call.admitted.quote }
-    const input = Math.min(quote.inputTokens, Math.ceil(ask.body.length / 4))
-    const output = Math.min(quote.outputTokens, this.#tap?.events ?? 0)
-    const usage = seen
-      ? { ...seen.usage, output: Math.max(seen.usage.output, output) }
-      : usageOf({ input, output, requests: 1 })
-    const metered = seen ? { ...seen, usage } : { usage, reasoningTokens: 0, model: null, serviceTier: null }
-    return { ending: 'canceled', certainty: 'estimated', metered, whole: false }
   }
 
   #ending(): Ending {
     return this.#leftEarly ? 'canceled' : 'completed'
   }
 
+  #problem(code: ProblemCode): Problem {
+    return new Problem(code, `The provider ${this.#dispatch.provider.name} ${MESSAGES[code] ?? 'failed'}.`)
+  }
+
   /** Ends the client's answer as complete. */
   #close(bytes: Buffer): void {
-    this.#call.exchange.end(bytes)
+    // Some SDK takes a translated error event for one more answer.
+    const broken = this.#tap?.failed && this.#dispatch.translation && this.#call.dialect.breaksAfterError
+    if (broken) this.#call.exchange.cut(bytes.toString())
+    else this.#call.exchange.end(bytes)
     this.#over()
   }
 
   /** Ends the client's answer as failed, in a way it cannot take for complete. */
   #abandon(problem: Problem, rest: Buffer = NOTHING): void {
     const { exchange, dialect, reject } = this.#call
-    if (!exchange.begun) reject(problem)
+    if (!exchange.begun) reject(problem, this.#noMoreRetries())
     else if (this.#decoder || exchange.blocked) exchange.cut()
     else {
       const { callId } = this.#facts
@@ -365,7 +539,10 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     this.#over()
   }
 
+  /** Of the stream that goes to the caller. */
   #contentType(): string {
+    const { translation } = this.#dispatch
+    if (translation) return translation.with.contentType(false, translation.context)
     return headerIn(this.#upstreamHeaders, 'content-type') ?? ''
   }
 
@@ -384,77 +561,68 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     this.#abandon(new Problem('internal', 'The gateway failed.'))
   }
 
+  /** Notes an attempt, once, and tells its target's circuit how it went. */
+  #attemptOver(error: string | null, costNanoUsd: bigint): void {
+    if (this.#attemptEnded) return
+    this.#attemptEnded = true
+    const { provider, model } = this.#facts
+    const { monoMs } = this.#parts.clock.now()
+    const status = this.#status
+    const durationMs = monoMs - this.#attemptAtMs
+    this.#attempts.push({ provider, model, status, durationMs, error, costNanoUsd })
+    if (this.#dispatch.provider.simulated) return
+    const { circuits } = this.#parts
+    const { passage } = this.#dispatch
+    if (error !== null && NOT_ITS_FAULT.has(error)) circuits.leave(provider, model, passage)
+    else circuits.ended(provider, model, isTrouble(status, error), passage, monoMs)
+  }
+
   #costNanoUsd = 0n
 
   #settle(booking: Booking, error: string | null): void {
     if (this.#settled) return
     this.#settled = true
     const now = this.#parts.clock.now()
-    const { usage, cost } = booking.whole ? expiredOutcome(this.#facts, now.wallMs) : this.#used(booking.metered)
+    const { admitted, provider, outgoing } = this.#dispatch
+    const { usage, cost, attemptNanoUsd, ...booked } = this.#parts.bookkeeping.booked(
+      booking,
+      admitted,
+      provider.priceName,
+      now.wallMs,
+    )
     this.#costNanoUsd = cost.totalNanoUsd
-    const attempt: Attempt = {
-      provider: this.#facts.provider,
-      model: this.#facts.model,
-      status: this.#status,
-      durationMs: now.monoMs - this.#sentAtMs,
-      error,
-    }
+    this.#attemptOver(error, attemptNanoUsd)
+    const { metered } = booking
     const outcome: Outcome = {
       ending: booking.ending,
-      certainty: booking.certainty,
+      certainty: admitted.spent.costNanoUsd > 0n ? 'upperBound' : booking.certainty,
       usage,
-      reasoningTokens: booking.metered?.reasoningTokens ?? 0,
+      reasoningTokens: metered?.reasoningTokens ?? 0,
       cost,
-      answeredModel: booking.metered?.model ? cutTo(MOST_ANSWERED_CHARACTERS, booking.metered.model) : null,
+      answeredModel: metered?.model ? cutTo(MOST_ANSWERED_CHARACTERS, metered.model) : null,
       settledAtMs: now.wallMs,
       latencyMs: Math.max(0, now.wallMs - this.#facts.reservedAtMs),
       timeToFirstTokenMs: this.#firstAtMs === null ? null : this.#firstAtMs - this.#sentAtMs,
-      attempts: [attempt],
+      attempts: this.#attempts,
       upstreamLimits: this.#upstreamLimits,
     }
-    const tokens = BigInt(totalTokens(usage))
-    const used = booking.whole ? undefined : { requests: 1n, tokens, cost: cost.totalNanoUsd, inFlight: 0n }
     // Levels change now; the row is written within milliseconds, and until then the open row counts in full.
-    this.#parts.store.settle([{ callId: this.#facts.callId, outcome, used }], now).catch((failure: unknown) => {
+    this.#parts.store.settle([{ callId: this.#facts.callId, outcome, ...booked }], now).catch((failure: unknown) => {
       this.#parts.recorder.failedUnexpectedly(this.#facts.callId, failure)
     })
-    const ownAccount = this.#call.outgoing.callerKey === undefined
-    this.#parts.recorder.settled(this.#facts, outcome, this.#call.admitted, ownAccount)
-  }
-
-  #used(metered: Metered | undefined): { readonly usage: Usage; readonly cost: Cost } {
-    if (!metered) return { usage: usageOf(), cost: NO_COST }
-    let { usage } = metered
-    let cost = this.#cost(metered, metered.serviceTier)
-    for (const share of metered.also ?? []) {
-      usage = usageSum(usage, share.usage)
-      cost = costSum(cost, this.#cost(share, metered.serviceTier))
-    }
-    return { usage, cost }
-  }
-
-  /** By the model that answered, or, where its price is not known, the one that was asked. */
-  #cost({ usage, model }: Share, serviceTier: string | null): Cost {
-    if (!this.#parts.settings.ENABLE_COST_TRACKING) return NO_COST
-    const { priceName } = this.#call.provider
-    const answered =
-      model === null ? undefined : this.#parts.prices.find(priceName, model, this.#facts.reservedAtMs).price
-    const price = answered ?? this.#call.admitted.quote.price
-    return price ? costOf(price, usage, serviceTier ?? undefined) : NO_COST
+    this.#parts.recorder.settled(this.#facts, outcome, admitted, outgoing.callerKey === undefined)
   }
 }
 
-function exact(ending: Ending, metered: Metered): Booking {
-  return { ending, certainty: 'exact', metered, whole: false }
-}
-
-/** Nothing was used but the request. */
-function free(ending: Ending): Booking {
-  return { ending, certainty: 'exact', metered: undefined, whole: false }
-}
-
-function whole(ending: Ending): Booking {
-  return { ending, certainty: 'upperBound', metered: undefined, whole: true }
+/** What a tap makes of a whole answer; undefined where it cannot be read. */
+function read(tap: Tap, body: Buffer): Buffer | undefined {
+  try {
+    const passed = tap.push(body)
+    tap.end()
+    return passed
+  } catch {
+    return undefined
+  }
 }
 
 const MESSAGES: Partial<Record<ProblemCode, string>> = {
@@ -462,10 +630,6 @@ const MESSAGES: Partial<Record<ProblemCode, string>> = {
   upstream_failed: 'broke off its answer',
   upstream_timeout: 'did not finish its answer in time',
   shutting_down: 'was still answering when the gateway stopped',
-}
-
-function problemOf(code: ProblemCode, provider: string): Problem {
-  return new Problem(code, `The provider ${provider} ${MESSAGES[code] ?? 'failed'}.`)
 }
 
 /** The error's code, never its message: that may hold addresses. */

@@ -7,6 +7,7 @@ import { ConfigError, type FileConfig, readFileConfig, readSettings } from './co
 import type { Environment } from './config-providers.ts'
 import { NO_PROVIDER_ROWS } from './providers/index.ts'
 import { callListener } from './routes/calls.ts'
+import { NO_ROUTES } from './routing.ts'
 import { StoreUnusable } from './stores/store.ts'
 import { openApp } from './system.ts'
 
@@ -14,7 +15,7 @@ const CONFIG_POLL_MS = 1_000
 /** A request that is still arriving after this is given up. */
 const REQUEST_TIMEOUT_MS = 120_000
 const KEEP_ALIVE_MS = 65_000
-const NO_FILE: FileConfig = { limits: [], prices: [], providers: NO_PROVIDER_ROWS }
+const NO_FILE: FileConfig = { limits: [], prices: [], providers: NO_PROVIDER_ROWS, routes: NO_ROUTES, patterns: {} }
 
 /** The file's configuration, or an empty one where there is no file. Throws ConfigError. */
 function readConfigFile(path: string, env: Environment): FileConfig {

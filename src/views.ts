@@ -1,5 +1,6 @@
 // Views: the JSON of the gateway's own endpoints: entries, refusals and levels as people and programs read them. Money is decimal dollars.
 
+import type { CircuitView } from './core/circuit.ts'
 import type { Entry } from './core/entry.ts'
 import type { ModelExcess } from './core/excess.ts'
 import type { LevelView } from './core/meter.ts'
@@ -49,7 +50,10 @@ export function entryJson({ facts, outcome, settledSeq }: Entry): Readonly<Recor
     latency_ms: outcome?.latencyMs ?? null,
     time_to_first_token_ms: outcome?.timeToFirstTokenMs ?? null,
     max_output_tokens: { asked: facts.capAsked, set_by_gateway: facts.capInjected },
-    attempts: outcome?.attempts ?? [],
+    attempts: (outcome?.attempts ?? []).map(({ costNanoUsd, ...attempt }) => ({
+      ...attempt,
+      cost: jsonUsd(costNanoUsd),
+    })),
     upstream_rate_limits: outcome?.upstreamLimits ?? null,
     simulated: facts.simulated,
   }
@@ -95,6 +99,19 @@ export function excessesJson(models: readonly ModelExcess[]): Readonly<Record<st
       ...by,
       factor: percent / 100,
     })),
+  }
+}
+
+/** A target that failed of late, or refused. */
+export function circuitJson(circuit: CircuitView): Readonly<Record<string, unknown>> {
+  const { provider, model, state, failures, calls, retryAfterMs, coolingMs } = circuit
+  return {
+    target: `${provider}/${model}`,
+    circuit: state,
+    failed: failures,
+    of: calls,
+    retry_after_ms: Math.ceil(retryAfterMs),
+    cooling_ms: Math.ceil(coolingMs),
   }
 }
 

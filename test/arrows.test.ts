@@ -85,6 +85,7 @@ describe('folders', () => {
     ['core', ['core']],
     ['wire', ['wire', 'core']],
     ['providers', ['providers', 'wire', 'core']],
+    ['translate', ['translate', 'wire', 'core']],
     ['stores', ['stores', 'core']],
     ['exporters', ['exporters', 'core']],
     ['patterns', ['patterns', 'core']],
@@ -106,6 +107,8 @@ describe('folders', () => {
         'exporter.ts',
         'pattern.ts',
         'forward.ts',
+        'pooled-fetch.ts',
+        'sdk-call.ts',
         'migrations.ts',
       ]
       const family = (path: string) => posix.basename(path, '.ts').split('-')[0]
@@ -163,6 +166,14 @@ describe('only these know', () => {
 
   test('the HTTP client: the one that forwards', () => {
     expect(users(/^undici$/)).toEqual(['providers/forward.ts'])
+  })
+
+  test.each([
+    ['openai', 'providers/openai.ts'],
+    ['@anthropic-ai/sdk', 'providers/anthropic.ts'],
+    ['@google/generative-ai', 'providers/gemini.ts'],
+  ])('the SDK %s: its provider', (name, file) => {
+    expect(users(new RegExp(`^${name}(?:/|$)`))).toEqual([file])
   })
 
   test.each([

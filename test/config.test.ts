@@ -198,7 +198,13 @@ describe('bursar.json', () => {
     mistakesOf(() => readFileConfig(typeof file === 'string' ? file : JSON.stringify(file)))
 
   test('may be empty', () => {
-    expect(readFileConfig('{}')).toEqual({ limits: [], prices: [], providers: { callerKeys: [], compatible: [] } })
+    expect(readFileConfig('{}')).toEqual({
+      limits: [],
+      prices: [],
+      providers: { callerKeys: [], compatible: [] },
+      routes: { aliases: new Map(), retries: 0 },
+      patterns: {},
+    })
   })
 
   test('holds limits per subject, for each of a kind and over everyone', () => {

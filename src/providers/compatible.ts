@@ -4,7 +4,7 @@ import { type Price, ratesOf } from '../core/prices.ts'
 import type { HeaderList } from '../wire/dialect.ts'
 import type { EndpointRow } from './compatible-presets.ts'
 import { Forward } from './forward.ts'
-import type { Outgoing, Provider } from './provider.ts'
+import { type Outgoing, type Provider, secretOf } from './provider.ts'
 
 /** One endpoint, with every default filled in. */
 export interface CompatibleSettings extends EndpointRow {
@@ -66,6 +66,12 @@ export function compatible(settings: CompatibleSettings): Provider {
     knowsStreamOptions: settings.knowsStreamOptions,
     freeStatuses: new Set(settings.freeStatuses),
     send: (outgoing, listener) => forward.send({ ...outgoing, path: pathOf(settings, outgoing) }, listener),
+    sendTranslated: (outgoing, listener) => {
+      const { callerKey } = outgoing
+      const key = callerKey && { headers: credentialsOf({ ...settings, apiKey: secretOf(callerKey) }), query: '' }
+      const headers = ['content-type', 'application/json']
+      return forward.send({ ...outgoing, path: pathOf(settings, outgoing), headers, callerKey: key }, listener)
+    },
     retire: () => forward.retire(),
     close: () => forward.close(),
   }

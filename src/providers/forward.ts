@@ -15,6 +15,15 @@ export interface Endpoint {
   readonly query?: string
 }
 
+/** A request as it goes over the wire, but for what belongs to the connection. */
+export interface WholeRequest {
+  readonly method: string
+  /** With its query. */
+  readonly path: string
+  readonly headers: HeaderList
+  readonly body: Buffer
+}
+
 /** Encodings whose answers can be metered. */
 const METERED_ENCODINGS = new Set(['gzip', 'br', 'deflate', 'zstd', 'identity', 'x-gzip'])
 
@@ -72,14 +81,15 @@ export class Forward {
   }
 
   send(outgoing: Outgoing, listener: Listener): Sending {
-    const answer = new Answer(listener)
     const key = outgoing.callerKey ?? this.#key
-    const request = {
-      path: this.#basePath + this.#withQuery(outgoing.path, key.query),
-      method: 'POST' as const,
-      headers: this.#headersOf(outgoing, key.headers),
-      body: outgoing.body,
-    }
+    const headers = this.#headersOf(outgoing, key.headers)
+    const path = this.#basePath + this.#withQuery(outgoing.path, key.query)
+    return this.dispatch({ method: outgoing.method ?? 'POST', path, headers, body: outgoing.body }, listener)
+  }
+
+  /** Sends a request that is whole: nothing is added to it. */
+  dispatch(request: WholeRequest, listener: Listener): Sending {
+    const answer = new Answer(listener)
     try {
       const pool = this.#retired ? poolOf(this.#origin) : this.#pool
       pool.dispatch(request, answer)
@@ -117,6 +127,8 @@ export class Forward {
     for (let at = 0; at + 1 < outgoing.headers.length; at += 2) {
       const name = forwardedName(outgoing.headers[at] ?? '')
       if (name === undefined || this.#headerNames.has(name)) continue
+      // No type of nothing: a server may take it for a promise of JSON.
+      if (name === 'content-type' && outgoing.body.length === 0) continue
       const value = outgoing.headers[at + 1] ?? ''
       headers.push(name, name === ENCODING ? encodings(value, outgoing.plain) : value)
     }

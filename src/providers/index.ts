@@ -102,22 +102,39 @@ export function notConfigured(provider: Provider): Problem {
   return new Problem('provider_not_configured', message, 'model')
 }
 
-/**
- * Who answers `model` when asked in `dialect`. `sim/…` is simulated, `openai/…` and the like name their provider, anything
- * else goes to the provider whose dialect it is. Throws Problem where none can.
- */
-export function targetOf(providers: readonly Provider[], dialect: string, model: string): Target {
-  if (model.startsWith('sim/')) return { provider: speaking(providers, 'simulated', dialect), model }
+/** The target that a model's name names itself: `sim/…` is simulated, `openai/…` and the like begin with their provider. */
+export function namedTarget(providers: readonly Provider[], model: string): Target | undefined {
   const slash = model.indexOf('/')
-  const named = slash > 0 ? providers.find((provider) => provider.name === model.slice(0, slash)) : undefined
-  const provider = named ?? providers.find((one) => !one.simulated && one.dialects.includes(dialect))
-  if (!provider) throw new Problem('not_found', `No provider answers ${dialect}.`, 'model')
-  return { provider: speaking(providers, provider.name, dialect), model: named ? model.slice(slash + 1) : model }
+  if (slash <= 0) return undefined
+  const simulated = model.startsWith('sim/')
+  const name = simulated ? 'simulated' : model.slice(0, slash)
+  const provider = providers.find((one) => one.name === name)
+  return provider && { provider, model: simulated ? model : model.slice(slash + 1) }
 }
 
-function speaking(providers: readonly Provider[], name: string, dialect: string): Provider {
-  const provider = providers.find((one) => one.name === name)
-  if (provider?.dialects.includes(dialect)) return provider
-  const spoken = provider ? ` It answers ${provider.dialects.join(', ')}.` : ''
-  throw new Problem('not_found', `The provider ${name} does not answer ${dialect}.${spoken}`, 'model')
+/** The provider whose own a dialect is. Throws Problem where it is nobody's. */
+export function nativeProvider(providers: readonly Provider[], dialect: string): Provider {
+  const provider = providers.find((one) => !one.simulated && one.dialects.includes(dialect))
+  if (!provider) throw new Problem('not_found', `No provider answers ${dialect}.`, 'model')
+  return provider
+}
+
+/** A target that is asked in its own dialect. Throws Problem where its provider does not speak it. */
+export function nativeTarget(providers: readonly Provider[], dialect: string, model: string): Target {
+  const target = namedTarget(providers, model) ?? { provider: nativeProvider(providers, dialect), model }
+  if (!target.provider.dialects.includes(dialect)) throw doesNotAnswer(target.provider, dialect)
+  return target
+}
+
+export function doesNotAnswer({ name, dialects }: Provider, dialect: string): Problem {
+  const message = `The provider ${name} does not answer ${dialect}. It answers ${dialects.join(', ')}.`
+  return new Problem('not_found', message, 'model')
+}
+
+/** The model of whoever can be asked without anybody naming one: the default provider's, another one's, a simulated one. */
+export function usualModel(providers: readonly Provider[], defaultProvider: string): string {
+  const ready = providers.filter(({ simulated, configured, callerKeys }) => !simulated && configured && !callerKeys)
+  const usual =
+    ready.find(({ name }) => name === defaultProvider) ?? ready.find(({ defaultModel }) => defaultModel !== '')
+  return usual && usual.defaultModel !== '' ? `${usual.name}/${usual.defaultModel}` : 'sim/echo'
 }

@@ -1,7 +1,10 @@
 // OpenAI, or whatever OPENAI_BASE_URL points at in its place.
 
+import OpenAI, { APIError } from 'openai'
 import { Forward } from './forward.ts'
-import type { Provider, ProviderSettings } from './provider.ts'
+import { pooledFetch } from './pooled-fetch.ts'
+import { type Outgoing, type Provider, type ProviderSettings, secretOf } from './provider.ts'
+import { rawAnswer, SdkCall, type SdkRequest } from './sdk-call.ts'
 
 /** The most tokens of one image by model family, first match counts; OpenAI's vision guide, November 2026. */
 const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
@@ -21,7 +24,7 @@ export function openai(settings: ProviderSettings): Provider {
   })
   return {
     name: 'openai',
-    dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
+    dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses', 'openai.stored'],
     simulated: false,
     configured: settings.apiKey !== '' || settings.callerKeys === true,
     callerKeys: settings.callerKeys === true,
@@ -43,7 +46,39 @@ export function openai(settings: ProviderSettings): Provider {
     knowsStreamOptions: true,
     freeStatuses: new Set([400, 402, 405, 409, 415, 503]),
     send: (outgoing, listener) => forward.send(outgoing, listener),
+    sendTranslated: (outgoing, listener) => new SdkCall(sdkRequest(forward, settings, outgoing), listener),
     retire: () => forward.retire(),
     close: () => forward.close(),
+  }
+}
+
+/** Calls are cut by their own deadline, and this comes after it. */
+const SDK_TIMEOUT_MS = 86_400_000
+
+function sdkRequest(forward: Forward, settings: ProviderSettings, outgoing: Outgoing): SdkRequest {
+  return {
+    async ask(signal, started) {
+      const client = new OpenAI({
+        apiKey: outgoing.callerKey ? secretOf(outgoing.callerKey) : settings.apiKey,
+        baseURL: settings.baseUrl,
+        organization: null,
+        project: null,
+        maxRetries: 0,
+        timeout: SDK_TIMEOUT_MS,
+        logLevel: 'off',
+        fetch: pooledFetch(forward, started),
+      })
+      const headers = { 'content-type': 'application/json' }
+      return rawAnswer(await client.post(outgoing.path, { body: outgoing.body, headers, signal }).asResponse())
+    },
+    answerIn(error) {
+      if (!(error instanceof APIError) || typeof error.status !== 'number') return undefined
+      const headers = [...(error.headers ?? [])].flat()
+      return {
+        status: error.status,
+        headers,
+        body: JSON.stringify({ error: error.error ?? { message: error.message } }),
+      }
+    },
   }
 }

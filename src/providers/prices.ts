@@ -76,11 +76,12 @@ const LIBRARY_IDS: ReadonlyMap<string, string> = new Map([
 /**
  * The library's price keys by our class. Classes it knows and we do not fall into the one their tokens are counted in, at
  * the dearer of the two rates: video into image, cached images into cache reads, reasoning into output.
+ * `storage_searches_kcount` (file search) is the same for every model: it stands in TOOLS.
  *
  * Ignored, because no usage we meter carries their units: `audio_hours`, `input_audio_hours` (transcription),
  * `input_document_kpages`, `input_annotated_document_kpages` (OCR), `input_text_messages_kcount` (realtime voice),
- * `storage_searches_kcount` (file search), `output_citation_mtok` (Perplexity deep research). A model priced in
- * nothing else has no price here, rather than a price of zero.
+ * `output_citation_mtok` (Perplexity deep research). A model priced in nothing else has no price here, rather than a
+ * price of zero.
  */
 const CLASS_OF_KEY: ReadonlyMap<string, UsageClass> = new Map([
   ['input_mtok', 'input'],
@@ -128,6 +129,39 @@ const SONNET_4_LONG: Override = {
   },
 }
 
+/**
+ * Pictures are embedded at a price of their own, film at a dearer one: it is booked by a name of its own, `…-video`, which
+ * has the library's figures. What may be film is reserved at its price, as sound in the cache, which embeddings never are.
+ */
+const EMBEDDED_PICTURES: Override = { set: { input_video_mtok: 0.45, cache_audio_read_mtok: 12 } }
+
+/**
+ * Dollars per thousand uses of what OpenAI runs for its models, as it publishes them: calls of file search, and containers
+ * for twenty minutes each, by their memory. Each is billed like a model of its own, by the request.
+ */
+const TOOLS = {
+  file_search: 2.5,
+  container_1g: 30,
+  container_4g: 120,
+  container_16g: 480,
+  container_64g: 1_920,
+}
+
+/** Azure borrows OpenAI's models, and its tools with them. */
+const TOOL_OVERRIDES = ['openai', 'azure'].flatMap((libraryId) =>
+  Object.entries(TOOLS).map(([name, fee]): readonly [string, Override] => [
+    `${libraryId}/${name}`,
+    { set: { input_mtok: 0, requests_kcount: fee } },
+  ]),
+)
+
+/** By the names of what a request declares: tools whose containers have no memory stated get the smallest. */
+const TOOL_FEES: ReadonlyMap<string, bigint> = new Map(
+  Object.entries({ ...TOOLS, code_interpreter: TOOLS.container_1g, shell: TOOLS.container_1g }).map(
+    ([name, fee]) => [name, nanoOf(fee) * 1_000n] as const,
+  ),
+)
+
 /** Every call of these models searches; the fee is per call and not in the usage. */
 const SEARCH_PREVIEW: Override = { set: { requests_kcount: 25 } }
 
@@ -157,6 +191,9 @@ const OVERRIDES: ReadonlyMap<string, Override> = new Map<string, Override>([
   ['google/gemini-flash-lite-latest', { as: 'gemini-3.5-flash-lite' }],
   ['google/gemini-pro-latest', { as: 'gemini-3.1-pro-preview' }],
   ['google/gemini-1.5-flash-8b', { as: 'gemini-flash-1.5-8b' }],
+  ['google/gemini-embedding-2', EMBEDDED_PICTURES],
+  ['google/gemini-embedding-2-video', { as: 'gemini-embedding-2' }],
+  ...TOOL_OVERRIDES,
   ['deepseek/deepseek-chat', { as: 'deepseek-v4-flash' }],
   ['deepseek/deepseek-reasoner', { as: 'deepseek-v4-flash' }],
   ['mistral/mistral-large-latest', { as: 'mistral-large-2512' }],
@@ -307,6 +344,9 @@ export function createPriceBook(): EditablePriceBook {
 
   return {
     find,
+    // The library prices Claude at Google's, too: Vertex has it, the Gemini endpoint has not.
+    serves: (provider, model, atMs) =>
+      find(provider, model, atMs).price !== undefined && !(provider === 'gemini' && isClaude(model)),
     addPrice(provider, model, price) {
       inCode.set(...userLayer({ provider, model, price }, 'code'))
       names = new RecentNames(MOST_NAMES)
@@ -486,9 +526,13 @@ function compile(
     spans: dated.map((price) => spanOf(price.constraint)),
     prices: dated.map((price) => {
       const steps = stepsOf({ ...price.prices, ...override?.set }, libraryId, families.at(-1) ?? '')
-      return steps && { version, steps, serviceTierPercent: tiersOf(libraryId, families) }
+      return steps && { version, steps, serviceTierPercent: tiersOf(libraryId, families), ...toolFeesOf(libraryId) }
     }),
   }
+}
+
+function toolFeesOf(libraryId: string): Pick<Price, 'toolFees'> {
+  return libraryId === 'openai' || libraryId === 'azure' ? { toolFees: TOOL_FEES } : {}
 }
 
 /** Undefined when the model is priced only in units that we do not meter. No key at all is a price of zero. */
@@ -615,12 +659,14 @@ function overlayPrice(under: Price | undefined, { rates, version }: UserLayer, c
     const { webSearches = 0n, requests = 0n } = under?.steps[0].rates ?? {}
     const free = Object.values(rates).every((rate) => rate === 0n)
     const known = free ? rates : { webSearches, requests, ...rates }
-    return { version, steps: [{ fromInputTokens: 0, rates: filledRates(known, claude) }], serviceTierPercent }
+    const steps: Price['steps'] = [{ fromInputTokens: 0, rates: filledRates(known, claude) }]
+    const toolFees = under?.toolFees
+    return { version, steps, serviceTierPercent, ...(toolFees && !free ? { toolFees } : {}) }
   }
   if (!under) return undefined
   const corrected = (step: PriceStep): PriceStep => ({ ...step, rates: { ...step.rates, ...rates } })
   const [first, ...later] = under.steps
-  return { version, steps: [corrected(first), ...later.map(corrected)], serviceTierPercent }
+  return { ...under, version, steps: [corrected(first), ...later.map(corrected)] }
 }
 
 /** A model that nobody knows needs its context window; its output is then at most that. */

@@ -21,9 +21,17 @@ export interface CallerKey {
   readonly query: string
 }
 
+/** The key itself, wherever it stood. */
+export function secretOf({ headers, query }: CallerKey): string {
+  const bare = (headers[1] ?? '').replace(/^Bearer\s+/i, '')
+  return bare === '' ? (new URLSearchParams(query).get('key') ?? '') : bare
+}
+
 /** A request as it goes upstream. */
 export interface Outgoing {
   readonly dialect: string
+  /** POST where it is absent. */
+  readonly method?: string
   /** Path and query, relative to the provider's base URL. */
   readonly path: string
   /** The caller's own headers; the provider drops what is not its business and adds its key. */
@@ -86,6 +94,11 @@ export interface Provider {
   /** Error statuses it is known not to bill, beside those nobody bills. */
   readonly freeStatuses: ReadonlySet<number>
   send(outgoing: Outgoing, listener: Listener): Sending
+  /**
+   * Sends what was translated from another dialect through the provider's official SDK. Of the caller's headers nothing goes
+   * on but its own key. Absent where there is no such SDK: then `send` does it.
+   */
+  sendTranslated?(outgoing: Outgoing, listener: Listener): Sending
   /** Lets the calls under way and those already admitted finish, and then goes of everything. */
   retire(): Promise<void>
   /** Ends everything at once. */

@@ -1,10 +1,14 @@
 // The simulated provider's words: what it answers to a request, whole or in pieces, in each dialect's own shape.
 
-import { isRecord } from '../wire/draft.ts'
+import { isRecord, recordOf } from '../wire/draft.ts'
 import type { Outgoing } from './provider.ts'
+import { ANTHROPIC } from './simulated-anthropic.ts'
 import { COMPLETIONS } from './simulated-completions.ts'
+import { GEMINI } from './simulated-gemini.ts'
+import { OPENAI } from './simulated-openai.ts'
 import { RESPONSES } from './simulated-responses.ts'
-import type { Shape, Speech } from './simulated-shape.ts'
+import type { Asked, Call, Shape, Speech, SpokenCall } from './simulated-shape.ts'
+import { callsFor, jsonFor } from './simulated-tools.ts'
 import { geminiVectors, openaiVectors } from './simulated-vectors.ts'
 
 /** An answer as it goes over the wire. */
@@ -17,6 +21,8 @@ export interface SimulatedAnswer {
 
 const USUAL_CAP = 1_024
 const BYTES_PER_TOKEN = 4
+/** Where tools are called. */
+const CHATS = new Set(['openai.chat', 'anthropic.messages', 'gemini.generateContent'])
 
 /** The answer to a request. Same request, same answer. */
 export function scriptOf(outgoing: Outgoing, fault: string): SimulatedAnswer {
@@ -37,120 +43,49 @@ export function scriptOf(outgoing: Outgoing, fault: string): SimulatedAnswer {
     : { status, contentType: 'application/json; charset=UTF-8', pieces: asArray(pieces) }
 }
 
-function speechOf(outgoing: Outgoing, asked: Readonly<Record<string, unknown>>, fault: string): Speech {
+function speechOf(outgoing: Outgoing, asked: Asked, fault: string): Speech {
   const cap = capIn(asked)
-  const told = lastTold(asked)
+  const id = idOf(outgoing.body)
   const wanted = Number(/^long-(\d{1,6})$/.exec(fault)?.[1] ?? 0)
-  const text = wanted > 0 ? 'word '.repeat(wanted).trim() : `You said: ${told === '' ? 'nothing' : told}`
-  const words = text.match(/\s*\S+/g) ?? []
+  const told = { last: lastTold(asked), all: allTold(asked) }
+  const calls =
+    wanted > 0 || !CHATS.has(outgoing.dialect)
+      ? []
+      : callsFor(asked, told, Number(/^tools-(\d{1,3})$/.exec(fault)?.[1] ?? 1), id)
+  const json = wanted > 0 || calls.length > 0 ? undefined : jsonFor(asked, told)
+  const text = wanted > 0 ? 'word '.repeat(wanted).trim() : `You said: ${told.last === '' ? 'nothing' : told.last}`
+  const words = calls.length > 0 ? [] : json === undefined ? (text.match(/\s*\S+/g) ?? []) : piecesOf(json)
   const said = words.slice(0, cap)
+  const spoken = spokenWithin(calls, cap)
+  const pieces = spoken.reduce((sum, call) => sum + call.pieces.length, 0)
   return {
-    id: idOf(outgoing.body),
+    id,
     model: outgoing.model,
     words: said,
+    calls: spoken,
     input: Math.ceil(outgoing.body.length / BYTES_PER_TOKEN),
-    output: said.length,
-    cut: said.length < words.length,
+    output: said.length + pieces,
+    cut: said.length < words.length || spoken.length < calls.length || spoken.some(({ whole }) => !whole),
     withUsage: fault !== 'no-usage',
   }
 }
 
-const OPENAI: Shape = {
-  whole: (speech) =>
-    JSON.stringify({
-      id: `chatcmpl-${speech.id}`,
-      object: 'chat.completion',
-      created: 0,
-      model: speech.model,
-      choices: [
-        {
-          index: 0,
-          message: { role: 'assistant', content: speech.words.join(''), refusal: null },
-          logprobs: null,
-          finish_reason: speech.cut ? 'length' : 'stop',
-        },
-      ],
-      ...(speech.withUsage ? { usage: openaiUsage(speech) } : {}),
-    }),
-  stream: (speech, asked) => {
-    const options = asked.stream_options
-    const asksForUsage = speech.withUsage && isRecord(options) && options.include_usage === true
-    const chunk = (choices: unknown[], usage: unknown = null) =>
-      `data: ${JSON.stringify({ id: `chatcmpl-${speech.id}`, object: 'chat.completion.chunk', created: 0, model: speech.model, choices, ...(asksForUsage ? { usage } : {}) })}\n\n`
-    const delta = (delta: unknown, reason: string | null) => chunk([{ index: 0, delta, finish_reason: reason }])
-    return [
-      delta({ role: 'assistant', content: '' }, null),
-      ...speech.words.map((content) => delta({ content }, null)),
-      delta({}, speech.cut ? 'length' : 'stop'),
-      ...(asksForUsage ? [chunk([], openaiUsage(speech))] : []),
-      'data: [DONE]\n\n',
-    ]
-  },
-  error: (status, message) =>
-    JSON.stringify({
-      error: {
-        message,
-        type: status === 429 ? 'requests' : 'server_error',
-        param: null,
-        code: status === 429 ? 'rate_limit_exceeded' : null,
-      },
-    }),
+/** JSON in pieces of a token each. */
+function piecesOf(json: string): string[] {
+  return json.match(/.{1,4}/gsu) ?? []
 }
 
-const ANTHROPIC: Shape = {
-  whole: (speech) =>
-    JSON.stringify({
-      id: `msg_${speech.id}`,
-      type: 'message',
-      role: 'assistant',
-      model: speech.model,
-      content: [{ type: 'text', text: speech.words.join('') }],
-      stop_reason: speech.cut ? 'max_tokens' : 'end_turn',
-      stop_sequence: null,
-      ...(speech.withUsage ? { usage: anthropicUsage(speech) } : {}),
-    }),
-  stream: (speech) => {
-    const event = (type: string, more: Readonly<Record<string, unknown>>) =>
-      `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
-    const message = {
-      id: `msg_${speech.id}`,
-      type: 'message',
-      role: 'assistant',
-      model: speech.model,
-      content: [],
-      stop_reason: null,
-      stop_sequence: null,
-    }
-    const usage = speech.withUsage ? { usage: { ...anthropicUsage(speech), output_tokens: 1 } } : {}
-    return [
-      event('message_start', { message: { ...message, ...usage } }),
-      event('content_block_start', { index: 0, content_block: { type: 'text', text: '' } }),
-      event('ping', {}),
-      ...speech.words.map((text) => event('content_block_delta', { index: 0, delta: { type: 'text_delta', text } })),
-      event('content_block_stop', { index: 0 }),
-      event('message_delta', {
-        delta: { stop_reason: speech.cut ? 'max_tokens' : 'end_turn', stop_sequence: null },
-        ...(speech.withUsage ? { usage: { output_tokens: speech.output } } : {}),
-      }),
-      event('message_stop', {}),
-    ]
-  },
-  error: (status, message) =>
-    JSON.stringify({
-      type: 'error',
-      error: { type: status === 429 ? 'rate_limit_error' : 'api_error', message },
-      request_id: 'req_simulated',
-    }),
-}
-
-const GEMINI: Shape = {
-  whole: (speech) => JSON.stringify(geminiResponse(speech, speech.words.join(''), true)),
-  stream: (speech) => [
-    ...speech.words.map((text) => `data: ${JSON.stringify(geminiResponse(speech, text, false))}\r\n\r\n`),
-    `data: ${JSON.stringify(geminiResponse(speech, '', true))}\r\n\r\n`,
-  ],
-  error: (status, message) =>
-    JSON.stringify({ error: { code: status, message, status: status === 429 ? 'RESOURCE_EXHAUSTED' : 'INTERNAL' } }),
+/** As many calls as the cap has tokens for, the last one maybe in part. */
+function spokenWithin(calls: readonly Call[], cap: number): SpokenCall[] {
+  const spoken: SpokenCall[] = []
+  let left = cap
+  for (const call of calls) {
+    const all = piecesOf(JSON.stringify(call.arguments))
+    const pieces = all.slice(0, left)
+    if (pieces.length > 0) spoken.push({ ...call, pieces, whole: pieces.length === all.length })
+    left -= pieces.length
+  }
+  return spoken
 }
 
 const SHAPES: Readonly<Record<string, Shape>> = {
@@ -165,50 +100,17 @@ const SHAPES: Readonly<Record<string, Shape>> = {
   'gemini.countTokens': { ...GEMINI, whole: ({ input }) => JSON.stringify({ totalTokens: input }) },
 }
 
-function openaiUsage(speech: Speech) {
-  return {
-    prompt_tokens: speech.input,
-    completion_tokens: speech.output,
-    total_tokens: speech.input + speech.output,
-    prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
-    completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0 },
-  }
-}
-
-function anthropicUsage(speech: Speech) {
-  return {
-    input_tokens: speech.input,
-    cache_creation_input_tokens: 0,
-    cache_read_input_tokens: 0,
-    output_tokens: speech.output,
-    service_tier: 'standard',
-  }
-}
-
-function geminiResponse(speech: Speech, text: string, last: boolean) {
-  const finish = last ? { finishReason: speech.cut ? 'MAX_TOKENS' : 'STOP' } : {}
-  const counted = last
-    ? { candidatesTokenCount: speech.output, totalTokenCount: speech.input + speech.output }
-    : { totalTokenCount: speech.input }
-  return {
-    candidates: [{ content: { parts: [{ text }], role: 'model' }, ...finish, index: 0 }],
-    ...(speech.withUsage ? { usageMetadata: { promptTokenCount: speech.input, ...counted } } : {}),
-    modelVersion: speech.model,
-    responseId: speech.id,
-  }
-}
-
 /** Events as Gemini sends them without `alt=sse`: one JSON array. */
 function asArray(events: readonly string[]): string[] {
   return [...events.map((event, at) => `${at === 0 ? '[' : ',\r\n'}${event.slice('data: '.length).trim()}\n`), ']']
 }
 
-function parsed(body: Buffer): Readonly<Record<string, unknown>> {
+function parsed(body: Buffer): Asked {
   const value: unknown = JSON.parse(body.toString())
   return isRecord(value) ? value : {}
 }
 
-function capIn(asked: Readonly<Record<string, unknown>>): number {
+function capIn(asked: Asked): number {
   const config = isRecord(asked.generationConfig) ? asked.generationConfig : {}
   const caps = [asked.max_tokens, asked.max_completion_tokens, asked.max_output_tokens, config.maxOutputTokens].filter(
     (cap) => typeof cap === 'number',
@@ -217,14 +119,26 @@ function capIn(asked: Readonly<Record<string, unknown>>): number {
 }
 
 /** The text of the last message, whatever the dialect calls it. */
-function lastTold(asked: Readonly<Record<string, unknown>>): string {
+function lastTold(asked: Asked): string {
   for (const text of [asked.prompt, asked.input]) if (typeof text === 'string') return text
-  const messages = [asked.messages, asked.contents, asked.input].find((some) => Array.isArray(some)) ?? []
-  const last: unknown = messages.at(-1)
-  if (!isRecord(last)) return ''
-  return textOf(last.content ?? last.parts ?? last.output)
+  return messageText(messagesIn(asked).at(-1))
 }
 
+/** The rules and all messages. */
+function allTold(asked: Asked): string {
+  const rules = [asked.system, recordOf(asked.systemInstruction ?? asked.system_instruction).parts, asked.instructions]
+  return [...rules.map(textOf), ...messagesIn(asked).map(messageText)].filter((text) => text !== '').join('\n')
+}
+
+function messagesIn(asked: Asked): readonly unknown[] {
+  return [asked.messages, asked.contents, asked.input].find((some) => Array.isArray(some)) ?? []
+}
+
+function messageText(message: unknown): string {
+  return isRecord(message) ? textOf(message.content ?? message.parts ?? message.output) : ''
+}
+
+/** Results of tools are words, too. */
 function textOf(content: unknown): string {
   if (typeof content === 'string') return content
   if (Array.isArray(content))
@@ -232,7 +146,10 @@ function textOf(content: unknown): string {
       .map(textOf)
       .filter((text) => text !== '')
       .join(' ')
-  return isRecord(content) && typeof content.text === 'string' ? content.text : ''
+  if (!isRecord(content)) return ''
+  if (typeof content.text === 'string') return content.text
+  if (content.type === 'tool_result') return textOf(content.content)
+  return isRecord(content.functionResponse) ? JSON.stringify(content.functionResponse.response ?? {}) : ''
 }
 
 /** A short id that depends on the request alone (FNV-1a). */

@@ -5,10 +5,11 @@ import type { Listener, Outgoing, Provider, Sending } from './provider.ts'
 import { type SimulatedAnswer, scriptOf } from './simulated-script.ts'
 
 /**
- * Models: `sim/echo` (and any name not listed) says back what it was told; `sim/slow` takes 50 ms per piece, `sim/slow-N` N ms;
- * `sim/long-N` writes N tokens. Faults: `sim/error-STATUS`, `sim/unreachable`, `sim/hang` (never answers), `sim/cut` (breaks
- * in the middle), `sim/no-end` (closes in the middle as though done), `sim/no-usage`, `sim/garbage`, `sim/html`,
- * `sim/endless`.
+ * Models: `sim/echo` (and any name not listed) says back what it was told, answers a JSON schema with an instance of it, and
+ * calls the first tool it is given until there are results; `sim/tools-N` makes N calls at once; `sim/slow` takes 50 ms per
+ * piece, `sim/slow-N` N ms; `sim/long-N` writes N tokens. Faults: `sim/error-STATUS`, `sim/unreachable`, `sim/hang` (never
+ * answers), `sim/cut` (breaks in the middle), `sim/no-end` (closes in the middle as though done), `sim/no-usage`,
+ * `sim/garbage`, `sim/html`, `sim/endless`.
  */
 export function simulated(): Provider {
   return {

@@ -8,17 +8,15 @@ import { Problem } from '../core/problem.ts'
 import { NodeExchange, WebExchange } from '../exchange.ts'
 import type { Gate } from '../gate.ts'
 import type { Dialect } from '../wire/dialect.ts'
-import { dialectAt, nearestDialect } from '../wire/index.ts'
+import { dialectAt, nearestDialect, storedAt } from '../wire/index.ts'
 
 type Env = { Bindings: Partial<HttpBindings> }
 
 export function callRoutes(gate: Gate): Hono<Env> {
   const app = new Hono<Env>()
-  const call = (c: Context<Env>) => {
-    const dialect = dialectAt(c.req.path)
-    return dialect ? answer(c, gate, dialect) : notFound(c)
-  }
-  for (const path of PATHS) app.post(path, call)
+  const call = (c: Context<Env>, dialect: Dialect | undefined) => (dialect ? answer(c, gate, dialect) : notFound(c))
+  for (const path of PATHS) app.post(path, (c) => call(c, dialectAt(c.req.path)))
+  app.on(['GET', 'POST', 'DELETE'], '/v1/responses/*', (c) => call(c, storedAt(c.req.method, c.req.path)))
   return app
 }
 

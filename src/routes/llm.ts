@@ -5,6 +5,7 @@ import { SIMULATED_REALM } from '../admission.ts'
 import type { Callers, Viewer } from '../callers.ts'
 import type { Clock } from '../clock.ts'
 import type { Settings } from '../config.ts'
+import type { Circuits } from '../core/circuit.ts'
 import type { LimitPlan } from '../core/limits.ts'
 import { jsonUsd } from '../core/money.ts'
 import { Problem } from '../core/problem.ts'
@@ -14,7 +15,7 @@ import { type Gate, readBody } from '../gate.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Recorder } from '../recorder.ts'
 import type { Store } from '../stores/store.ts'
-import { entryJson, excessesJson, levelJson, quoteJson, refusedJson } from '../views.ts'
+import { circuitJson, entryJson, excessesJson, levelJson, quoteJson, refusedJson } from '../views.ts'
 import { problemResponse, viewerOf } from '../web.ts'
 import { amountJson } from '../wire/figures.ts'
 import { dialectAt } from '../wire/index.ts'
@@ -26,6 +27,7 @@ export interface LlmParts {
   readonly gate: Gate
   readonly callers: Callers
   readonly recorder: Recorder
+  readonly circuits: Circuits
   readonly providers: readonly Provider[]
   readonly plan: () => LimitPlan
 }
@@ -77,6 +79,7 @@ function status(parts: LlmParts, viewer: Viewer): unknown {
         ? `${ready.length} provider(s) ready`
         : 'No provider is configured; sim/ models answer without one',
     enforcement: parts.settings.ENFORCEMENT,
+    targets: parts.circuits.views(parts.clock.now().monoMs).map(circuitJson),
     ...(viewer.key === null ? excessesJson(parts.recorder.excesses.models()) : {}),
   }
 }
@@ -196,11 +199,11 @@ async function estimate(parts: LlmParts, c: Context): Promise<unknown> {
     return { ...(level ? levelJson(level) : {}), needed: amountJson(charge.meter, charge.amount), fits }
   })
   return {
-    provider: applicant.provider.name,
-    model: applicant.model,
+    provider: applicant.first.provider.name,
+    model: applicant.first.model,
     fits: checks.every((check) => check.fits),
     ...quoteJson(quote),
-    unbounded: applicant.ask.unbounded,
+    unbounded: applicant.first.ask.unbounded,
     limits: checks,
   }
 }

@@ -12,6 +12,8 @@ import { dialectNamed } from '../wire/index.ts'
 export interface ModelParts {
   readonly callers: Callers
   readonly providers: readonly Provider[]
+  /** Names of routes, which stand for models. */
+  readonly routing: { readonly aliases: readonly string[] }
   /** Known models of a provider. */
   readonly models: (provider: string) => readonly string[]
 }
@@ -41,16 +43,21 @@ export function modelRoutes(parts: ModelParts): Hono {
 
 interface Model {
   readonly id: string
-  readonly provider: Provider
+  readonly provider: Pick<Provider, 'name' | 'dialects' | 'simulated'>
 }
 
 function known(parts: ModelParts): Model[] {
-  return parts.providers
+  const aliases = parts.routing.aliases.map((id) => ({ id, provider: ALIAS }))
+  const models = parts.providers
     .filter((provider) => provider.configured)
     .flatMap((provider) =>
       (provider.simulated ? SIMULATED : parts.models(provider.name)).map((id) => ({ id, provider })),
     )
+  return [...aliases, ...models]
 }
+
+/** What stands in a provider's place where that is decided by call. */
+const ALIAS: Model['provider'] = { name: 'bursar', dialects: ['gemini.generateContent'], simulated: false }
 
 /** One vendor's way to write models down. */
 interface Shape {

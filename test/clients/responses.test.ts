@@ -136,7 +136,7 @@ describe('openai 7', () => {
     expect(await fails(gateway, 'sim/error-500')).toBeInstanceOf(OpenAI7.InternalServerError)
     const broken = openai7At(gateway.url).create({ model: 'sim/echo', input: 'Hi', max_output_tokens: -1 })
     await expect(broken).rejects.toBeInstanceOf(OpenAI7.BadRequestError)
-    const unknown = new OpenAI7(options(gateway.url)).responses.retrieve('resp_1')
+    const unknown = new OpenAI7(options(gateway.url)).responses.retrieve('resp.1')
     await expect(unknown).rejects.toBeInstanceOf(OpenAI7.NotFoundError)
   })
 

@@ -7,7 +7,7 @@ import { Problem } from '../../src/core/problem.ts'
 import { type Ask, quote } from '../../src/core/quote.ts'
 import { USAGE_CLASSES } from '../../src/core/usage.ts'
 import { WebExchange } from '../../src/exchange.ts'
-import type { Outgoing } from '../../src/providers/provider.ts'
+import type { Outgoing, Provider } from '../../src/providers/provider.ts'
 import { simulated } from '../../src/providers/simulated.ts'
 import { anthropicCountTokens } from '../../src/wire/anthropic-count-tokens.ts'
 import { anthropicMessages } from '../../src/wire/anthropic-messages.ts'
@@ -238,10 +238,11 @@ describe(`${CASES} cases from SEED=${SEED}`, () => {
           signal: leaving.signal,
         }),
       )
-      const done = stage.app.gate.call(exchange, one.dialect, (outgoing, listener) => {
+      const sendInstead: Provider['send'] = (outgoing, listener) => {
         admitted++
         return play(one, outgoing, listener, random)
-      })
+      }
+      const done = stage.app.gate.call(exchange, one.dialect, { sendInstead })
       const response = await exchange.response
       if (random.chance(0.1)) leaving.abort()
       await response.arrayBuffer().catch(() => {})

@@ -194,9 +194,9 @@ describe('a compatible endpoint', () => {
   })
 
   test('without its key is not configured, and says what to set', async () => {
-    const { providers } = readFileConfig(JSON.stringify({ providers: { fast: { preset: 'groq' } } }), {})
+    const file = readFileConfig(JSON.stringify({ providers: { fast: { preset: 'groq' } } }), {})
     await using gateway = await gatewayTo({})
-    await gateway.app.reload({ limits: [], prices: [], providers })
+    await gateway.app.reload(file)
     const refused = await ask(gateway, 'fast/llama-3.3-70b-versatile')
     expect(refused.status).toBe(503)
     expect((await errorOf(refused)).message).toContain('Set GROQ_API_KEY in .env file')

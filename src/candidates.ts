@@ -1,0 +1,109 @@
+// Candidates: the targets that may answer a call, each with the request as it is put to it.
+
+import type { Candidate } from './admission.ts'
+import type { Caller } from './core/entry.ts'
+import { Problem } from './core/problem.ts'
+import type { Exchange } from './exchange.ts'
+import type { CallerKey, Outgoing, Provider } from './providers/provider.ts'
+import type { RouteTarget } from './routing.ts'
+import type { Translation } from './translate/translation.ts'
+import type { Dialect, Edits, HeaderList, Reading, RequestLine } from './wire/dialect.ts'
+
+/** A candidate for a call that has come in. */
+export interface CallCandidate extends Candidate {
+  /** What the provider is asked in. */
+  readonly dialect: Dialect
+  readonly translation: Translation | undefined
+  readonly reading: Reading
+  readonly line: RequestLine
+  readonly headers: HeaderList
+  readonly callerKey: CallerKey | undefined
+  /** Hints of the caller's that the target has no words for, by the caller's names. */
+  readonly dropped: readonly string[]
+}
+
+/** A call as it came in. */
+export interface Incoming {
+  readonly exchange: Exchange
+  readonly dialect: Dialect
+  readonly body: Buffer
+  readonly reading: Reading
+  /** The cap of a call that has none, where the target's dialect cannot do without. */
+  readonly usualCap: number
+  readonly caller: Caller
+  /** The caller's own key for a provider; throws Problem where it has brought none. */
+  callerKey(provider: Provider): CallerKey | undefined
+}
+
+/** What goes with a request that was translated: nothing of the caller's. */
+const OWN_HEADERS: HeaderList = ['content-type', 'application/json', 'anthropic-version', '2023-06-01']
+
+/** Those that can be asked. Throws the first one's Problem where none can. */
+export function candidatesOf(targets: readonly RouteTarget[], call: Incoming): [CallCandidate, ...CallCandidate[]] {
+  let problem: Problem | undefined
+  const found: CallCandidate[] = []
+  for (const target of targets) {
+    try {
+      found.push(candidateOf(target, call))
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error
+      problem ??= error
+    }
+  }
+  const [first, ...others] = found
+  if (!first) throw problem ?? new Problem('not_found', 'Nobody answers this model.', 'model')
+  return [first, ...others]
+}
+
+function candidateOf({ provider, model, dialect, translation }: RouteTarget, call: Incoming): CallCandidate {
+  const callerKey = call.callerKey(provider)
+  const asked = translation
+    ? translated(translation, dialect, { model, capField: provider.capField, usualCap: call.usualCap }, call)
+    : { line: call.exchange, headers: call.exchange.headers, reading: call.reading, body: call.body, dropped: [] }
+  const { reading, body, ...rest } = asked
+  const { headers } = rest
+  const countable = { provider, dialect: dialect.name, model, body, headers, callerKey, caller: call.caller.key }
+  return { provider, model, dialect, translation, callerKey, reading, ask: reading.ask, countable, ...rest }
+}
+
+function translated(
+  translation: Translation,
+  dialect: Dialect,
+  target: Parameters<Translation['ask']>[2],
+  { body, exchange }: Incoming,
+) {
+  const ask = translation.ask(body, exchange, target)
+  const reading = dialect.read(ask.body, ask.line)
+  return { line: ask.line, headers: OWN_HEADERS, reading, body: ask.body, dropped: ask.dropped }
+}
+
+/** What of a request is not sent as it came. */
+export interface Changes {
+  readonly cap: number | null
+  readonly asksUsage: boolean
+}
+
+/** A candidate's request as it goes out. @param method of the caller's request */
+export function outgoingOf(candidate: CallCandidate, method: string, { cap, asksUsage }: Changes): Outgoing {
+  const { provider, model, dialect, reading, line, headers, callerKey, translation } = candidate
+  const name = provider.deployments?.get(model) ?? model
+  return {
+    dialect: dialect.name,
+    method,
+    path: dialect.upstreamPath(name, line),
+    headers,
+    callerKey,
+    body: reading.edit({
+      ...(name === reading.ask.model ? {} : { model: name }),
+      ...capEdit(provider, cap ?? (provider.capFieldAlone ? reading.ask.outputCap : null)),
+      ...(asksUsage ? { includeUsage: true } : {}),
+    }),
+    model: name,
+    stream: reading.ask.stream,
+    plain: asksUsage || translation !== undefined,
+  }
+}
+
+function capEdit({ capField, capFieldAlone = false }: Provider, tokens: number | null): Pick<Edits, 'cap'> {
+  return tokens === null ? {} : { cap: { field: capField, tokens, alone: capFieldAlone } }
+}

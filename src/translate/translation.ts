@@ -1,0 +1,66 @@
+// Translation: one call asked in one dialect and answered in another, joined from two translators.
+
+import { Problem } from '../core/problem.ts'
+import type { ErrorContext, RequestLine, Tap } from '../wire/dialect.ts'
+import { parsedObject } from '../wire/draft.ts'
+import { TranslatedTap } from './translated-tap.ts'
+import type { AnswerContext, AskTarget, NeutralField, Translator } from './translator.ts'
+
+export interface TranslatedAsk {
+  readonly body: Buffer
+  /** As though it had come to the provider's own path. */
+  readonly line: RequestLine
+  /** Names, in the caller's dialect, of hints that the target has no words for. */
+  readonly dropped: readonly string[]
+}
+
+/** The two ends of a translation. */
+export class Translation {
+  /** What the caller speaks. */
+  readonly #caller: Translator
+  /** What the provider speaks. */
+  readonly #provider: Translator
+
+  constructor(caller: Translator, provider: Translator) {
+    this.#caller = caller
+    this.#provider = provider
+  }
+
+  /** Throws Problem `unsupported`, naming the caller's field, for what the provider's dialect cannot say. */
+  ask(body: Buffer, line: RequestLine, target: AskTarget): TranslatedAsk {
+    const parsed = parsedObject(body.toString())
+    if (!parsed) throw new Problem('invalid_json', 'The request body is not a JSON object.')
+    const ask = this.#caller.readAsk(parsed, line)
+    try {
+      const written = this.#provider.writeAsk(ask, target)
+      const { path, query } = this.#provider.requestLine(ask, target)
+      return {
+        body: Buffer.from(JSON.stringify(written.body)),
+        line: { path, query, header: () => undefined },
+        dropped: [...new Set(written.dropped.map((name) => this.#nameOf(name)))],
+      }
+    } catch (error) {
+      if (!(error instanceof Problem) || error.param === null) throw error
+      throw new Problem(error.code, error.message, this.#nameOf(error.param))
+    }
+  }
+
+  /** @param meter the tap of the provider's dialect for this answer */
+  tap(meter: Tap, context: AnswerContext): Tap {
+    return new TranslatedTap(meter, this.#provider, this.#caller, context)
+  }
+
+  /** The content type of a whole answer, or of a stream. */
+  contentType(whole: boolean, context: AnswerContext): string {
+    return whole ? 'application/json' : this.#caller.streamType(context)
+  }
+
+  /** A provider's error answer, in the caller's words. */
+  errorBody(status: number, body: Buffer, context: ErrorContext): string {
+    return this.#caller.writeError(this.#provider.readError(status, parsedObject(body.toString())), context)
+  }
+
+  #nameOf(name: string): string {
+    return this.#caller.names[name as NeutralField] ?? name
+  }
+}

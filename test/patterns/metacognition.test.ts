@@ -1,0 +1,100 @@
+// Metacognition: confidence, gaps, and each choice there is.
+
+import { describe, expect, it } from 'vitest'
+import { METACOGNITION } from '../../src/patterns/metacognition.ts'
+import { budgetEnding, endings, lastOf, outcomeOf, type Script, scripted } from './runs.ts'
+
+const BODY = { problem: 'How far is it?' }
+const FIRST = { reasoning: 'I know maps.', answer: '10 km', confidence: 0.9 }
+const REVIEW = { gaps: ['which road'], choice: 'answer', question: '', why: 'it holds', confidence: 0.8 }
+const SECOND = { reasoning: 'I walked.', answer: '11 km', confidence: 0.6 }
+const COMPARED = { agree: true, answer: '10.5 km', why: 'both are near', confidence: 0.85 }
+
+const script =
+  (review: object = {}, first: object = {}, compared: object = {}): Script =>
+  (_ask, step) =>
+    ({
+      answer: { ...FIRST, ...first },
+      review: { ...REVIEW, ...review },
+      check: SECOND,
+      compare: { ...COMPARED, ...compared },
+    })[step] ?? ''
+
+const run = async (play: Script, ends = {}) => {
+  const one = scripted(play, ends)
+  return { outcome: await outcomeOf(METACOGNITION, BODY, one), asked: one.asked }
+}
+
+describe('metacognition', () => {
+  it('answers at once where it is sure', async () => {
+    const { outcome, asked } = await run(script())
+    expect(asked.map(({ step }) => step)).toEqual(['answer', 'review'])
+    expect(outcome.result).toEqual({
+      decision: 'answer',
+      answer: '10 km',
+      confidence: 0.8,
+      reasoning: 'I know maps.',
+      gaps: ['which road'],
+      why: 'it holds',
+      question: null,
+    })
+  })
+
+  it('asks back where only the asker knows', async () => {
+    const { outcome } = await run(script({ choice: 'ask', question: 'By which road?' }))
+    expect(outcome.result).toMatchObject({ decision: 'ask', question: 'By which road?' })
+  })
+
+  it('declines', async () => {
+    const { outcome } = await run(script({ choice: 'decline', confidence: 0.1 }))
+    expect(outcome.result).toMatchObject({ decision: 'decline', answer: null, confidence: 0.1 })
+  })
+
+  it.each([
+    ['it chooses to', script({ choice: 'check' })],
+    ['its first confidence is low', script({}, { confidence: 0.5 })],
+    ['its review is not sure', script({ confidence: 0.5 })],
+    ['it asks back without a question', script({ choice: 'ask', question: ' ' })],
+  ])('goes a second way where %s', async (_when, play) => {
+    const { outcome, asked } = await run(play)
+    expect(asked.map(({ step }) => step)).toEqual(['answer', 'review', 'check', 'compare'])
+    expect(lastOf(asked[2]?.ask)).not.toContain('10 km')
+    expect(lastOf(asked[3]?.ask)).toMatch(/10 km[\s\S]*11 km/)
+    expect(outcome.result).toMatchObject({
+      decision: 'answer',
+      answer: '10.5 km',
+      confidence: 0.85,
+      checked: { agrees: true, answer: '11 km', why: 'both are near' },
+    })
+  })
+
+  it('declines where the second way leaves it unsure', async () => {
+    const { outcome } = await run(script({ choice: 'check' }, {}, { agree: false, confidence: 0.2 }))
+    expect(outcome.result).toMatchObject({ decision: 'decline', answer: null, checked: { agrees: false } })
+  })
+
+  it('cuts confidences to what there is', async () => {
+    const { outcome } = await run(script({ confidence: 1.7 }, { confidence: 1e300 }))
+    expect(outcome.result).toMatchObject({ confidence: 1 })
+  })
+
+  it('gives back its first answer wherever the budget ends', async () => {
+    const ended = await budgetEnding(METACOGNITION, BODY, script({ choice: 'check' }))
+    expect(endings(ended)).toEqual(['thrown: budget', ...[1, 2, 3].map((asks) => `budget after ${asks}`)])
+    for (const one of ended.slice(1)) expect(one).toMatchObject({ result: { answer: '10 km', decision: 'answer' } })
+  })
+
+  it('repairs a choice that there is not', async () => {
+    const { outcome, asked } = await run((ask, step, at) =>
+      step === 'review again' ? REVIEW : script({ choice: 'guess' })(ask, step, at),
+    )
+    expect(asked.map(({ step }) => step)).toEqual(['answer', 'review', 'review again'])
+    expect(outcome.steps[1]?.failed).toContain('choice')
+    expect(outcome.result).toMatchObject({ decision: 'answer' })
+  })
+
+  it('keeps the answer of a model that then writes nothing but garbage', async () => {
+    const { outcome } = await run((ask, step, at) => (step === 'answer' ? script()(ask, step, at) : '}{'))
+    expect(outcome).toMatchObject({ stopped: 'error', result: { answer: '10 km', confidence: 0.9 } })
+  })
+})

@@ -1,0 +1,82 @@
+// Junk: parsed JSON of names that mean something, nested anyhow.
+
+import fc from 'fast-check'
+
+const INNER = [
+  'role',
+  'content',
+  'type',
+  'text',
+  'image_url',
+  'url',
+  'file',
+  'file_data',
+  'input_audio',
+  'data',
+  'format',
+  'tool_calls',
+  'id',
+  'function',
+  'name',
+  'arguments',
+  'refusal',
+  'thinking_blocks',
+  'thinking',
+  'reasoning_content',
+  'tool_call_id',
+  'custom',
+  'cache_control',
+  'extra_content',
+  'index',
+  'delta',
+  'message',
+  'finish_reason',
+  'reasoning',
+  'reasoning_details',
+  'images',
+  'function_call',
+  'error',
+  'code',
+  'metadata',
+  'raw',
+  'google',
+  'thought_signature',
+  'parameters',
+  'json_schema',
+  'schema',
+  'allowed_tools',
+  'tools',
+  '__proto__',
+  'constructor',
+]
+const WORDS = [
+  'user',
+  'assistant',
+  'tool',
+  'system',
+  'function',
+  'text',
+  'image_url',
+  'file',
+  'input_audio',
+  'refusal',
+  'thinking',
+  'custom',
+  'json_schema',
+  'allowed_tools',
+  'a',
+  '',
+  'data:image/png;base64,aGk=',
+]
+
+/** Objects of known names, nested anyhow. */
+export const junk = fc.letrec<{ value: unknown }>((tie) => ({
+  value: fc.oneof(
+    { depthSize: 'medium', withCrossShrink: true },
+    fc.constantFrom<unknown>(...WORDS, null, true, 0, -1, 1e308),
+    fc.array(tie('value'), { maxLength: 4 }),
+    fc
+      .array(fc.tuple(fc.constantFrom(...INNER), tie('value')), { maxLength: 6 })
+      .map((entries) => Object.fromEntries(entries)),
+  ),
+})).value
