@@ -1,8 +1,14 @@
-// The requests of the benchmark as ready-made bytes: a short chat, a long agent conversation, and two streams.
+// The requests of the benchmark as ready-made bytes: a short chat, a long agent conversation, and two streams; the short ones
+// also as they are asked for a model of another dialect.
 export const KEY = 'bsr_bench_secret_0123456789'
 
 export const KINDS = ['1kb', '100kb', 'stream', 'stream-usage'] as const
 export type Kind = (typeof KINDS)[number]
+
+/** Whose dialect a call is asked in, and for which model: the pretend provider answers each model in its own dialect. */
+export type Way = { asked: 'openai' | 'anthropic'; model: string }
+
+export const PASS_THROUGH: Way = { asked: 'openai', model: 'gpt-4o' }
 
 const PROSE =
   'The harbour office keeps one ledger for every ship: what was promised, what was paid, and what is still owed. A clerk may not lend from a purse that is already spoken for, however full it looks. '
@@ -26,18 +32,17 @@ function code(length: number): string {
   return text
 }
 
-function shortChat(): object {
-  return {
-    model: 'gpt-4o',
-    max_tokens: 100,
-    temperature: 0.2,
-    messages: [
-      { role: 'system', content: 'You are a concise assistant. Answer in plain English.' },
-      { role: 'user', content: 'What does a bursar do?' },
-      { role: 'assistant', content: prose(180) },
-      { role: 'user', content: prose(490) },
-    ],
-  }
+const SYSTEM = 'You are a concise assistant. Answer in plain English.'
+
+function shortChat({ asked, model }: Way): object {
+  const messages = [
+    { role: 'user', content: 'What does a bursar do?' },
+    { role: 'assistant', content: prose(180) },
+    { role: 'user', content: prose(490) },
+  ]
+  const settings = { model, max_tokens: 100, temperature: 0.2 }
+  if (asked === 'anthropic') return { ...settings, system: SYSTEM, messages }
+  return { ...settings, messages: [{ role: 'system', content: SYSTEM }, ...messages] }
 }
 
 function tool(index: number): object {
@@ -74,18 +79,20 @@ function agentChat(): object {
   return { model: 'gpt-4o', max_tokens: 100, messages, tools: Array.from({ length: 10 }, (_, index) => tool(index)) }
 }
 
-export function bodyOf(kind: Kind): string {
-  if (kind === '1kb') return JSON.stringify(shortChat())
+export function bodyOf(kind: Kind, way = PASS_THROUGH): string {
+  if (kind === '1kb') return JSON.stringify(shortChat(way))
   if (kind === '100kb') return JSON.stringify(agentChat())
   const usage = kind === 'stream-usage' ? { stream_options: { include_usage: true } } : {}
-  return JSON.stringify({ ...shortChat(), stream: true, ...usage })
+  return JSON.stringify({ ...shortChat(way), stream: true, ...usage })
 }
 
+const PATHS = { openai: '/v1/chat/completions', anthropic: '/v1/messages' }
+
 /** A whole HTTP/1.1 request, the same bytes for every gateway under test but for the headers it needs of its own. */
-export function requestOf(kind: Kind, port: number, headers: readonly string[] = []): Buffer {
-  const body = bodyOf(kind)
+export function requestOf(kind: Kind, port: number, headers: readonly string[] = [], way = PASS_THROUGH): Buffer {
+  const body = bodyOf(kind, way)
   const head = [
-    'POST /v1/chat/completions HTTP/1.1',
+    `POST ${PATHS[way.asked]} HTTP/1.1`,
     `host: 127.0.0.1:${port}`,
     'user-agent: bursar-bench',
     'accept: application/json',

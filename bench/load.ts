@@ -1,7 +1,7 @@
 // The load generator, a process of its own started with `fork`: every Load it is sent is answered by a Result.
 // Raw sockets, one request in flight on each, and of the answer it reads only status, length and the number of SSE chunks.
 import { createConnection, type Socket } from 'node:net'
-import { type Kind, requestOf } from './bodies.ts'
+import { type Kind, requestOf, type Way } from './bodies.ts'
 
 /**
  * Without `ratePerSecond` the loop is closed: every connection sends again as soon as it has its answer, or `pauseMs` later.
@@ -11,6 +11,8 @@ import { type Kind, requestOf } from './bodies.ts'
 export type Load = {
   port: number
   kind: Kind
+  /** Pass-through where it is absent. */
+  way?: Way
   connections: number
   seconds: number
   ratePerSecond?: number
@@ -166,7 +168,7 @@ class Run {
 
   constructor(load: Load) {
     this.load = load
-    this.request = requestOf(load.kind, load.port, load.headers)
+    this.request = requestOf(load.kind, load.port, load.headers, load.way)
     this.#endsAt = this.#startedAt + load.seconds * 1000
     this.#all = Array.from({ length: load.connections }, () => new Connection(this))
     this.#idle.push(...this.#all)

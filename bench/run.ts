@@ -8,16 +8,17 @@ import { type Latency, latency, type Ratio, ratio, startTimes, type Test } from 
 import { costOf, folder, median, type Subject, start, startLoader, watchOthers } from './measure.ts'
 import { startPortkey } from './peers.ts'
 import { SOAK_ENV, soak } from './soak.ts'
+import { translated } from './translated.ts'
 
 const HELP = `npm run bench -- [options]
-  --only 1kb|100kb|stream|latency|soak|start   one case (default: all but soak and start)
+  --only 1kb|100kb|stream|latency|translated|soak|start   one case (default: all but soak and start)
   --pairs N     pairs of runs (7)        --seconds N   length of one run (10)
   --quick       3 pairs of 4 seconds     --minutes N   length of the soak (10): calls, streams, clients that leave, faults
   --rows N      ledger rows for start (10000000)
   --peers       what a call costs another gateway, as many times ours (needs the npm registry)
   --self        measure the bare proxy against itself: how much this machine lies`
 
-const CASES = ['1kb', '100kb', 'stream', 'latency', 'soak', 'start']
+const CASES = ['1kb', '100kb', 'stream', 'latency', 'translated', 'soak', 'start']
 
 const { values: flags } = parseArgs({
   options: {
@@ -56,6 +57,10 @@ const PEER_CASES: readonly { name: string; kind: Kind; unit: string; connections
 const bursarEnv = (upstream: Subject, database: string) => ({
   OPENAI_API_KEY: 'sk-bench',
   OPENAI_BASE_URL: `http://127.0.0.1:${upstream.port}/v1`,
+  ANTHROPIC_API_KEY: 'sk-ant-bench',
+  ANTHROPIC_BASE_URL: `http://127.0.0.1:${upstream.port}`,
+  GEMINI_API_KEY: 'bench',
+  GEMINI_BASE_URL: `http://127.0.0.1:${upstream.port}`,
   BURSAR_KEYS: `bench:${KEY}`,
   DATABASE_URL: `sqlite:${join(folder, database)}`,
   MAX_REQUESTS_PER_MINUTE: '1000000000',
@@ -142,13 +147,15 @@ async function main(): Promise<void> {
     await comparePeer({ loader: startLoader(), pairs, seconds }, ours, await startPortkey(upstream))
     return printOthers(others())
   }
+  if (flags.self && flags.only === 'translated') throw new Error('--self: the bare proxy translates nothing')
   const test: Test = { loader: startLoader(), bare: await startBare('bare'), ours, pairs, seconds }
   for (const target of TARGETS) {
     if (!wanted(target.only)) continue
     printRatio(target.name, target.only === 'stream' ? 'chunk' : 'call', target.atMost, await ratio(test, target.kind))
   }
   if (wanted('latency')) printLatency(await latency(test))
-  printRss('memory', costOf(ours.pid).peakBytes)
+  if (flags.only !== 'translated') printRss('memory', costOf(ours.pid).peakBytes)
+  if (wanted('translated') && !flags.self) await translated(test)
   printOthers(others())
 }
 

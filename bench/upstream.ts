@@ -1,55 +1,25 @@
-// The pretend provider: answers every chat completion with canned bytes over a raw socket, and never reads more of a request
-// than its length, two flags and the part of the load it belongs to, so that it is never the bottleneck.
+// The pretend provider: answers every call with canned bytes of the dialect its path belongs to, over a raw socket, and never
+// reads more of a request than its length, path, two flags and the part of the load it belongs to, so that it is never the
+// bottleneck.
 // `GET /received` answers how many calls it has read to their end, by that part, whatever became of them.
 //
 // PORT      where to listen
 // TICK_MS   streams: every open stream gets one chunk per tick; 0 = as fast as the event loop turns (default 2)
 // DELAY_MS  wait this long before answering (default 0)
 import { createServer, type Socket } from 'node:net'
+import { ANSWERS, type Answers } from './answers.ts'
 import { ERROR, type Fault, GARBAGE, isFault, PART_HEADER } from './faults.ts'
 
 const port = Number(process.env.PORT ?? 0)
 const tickMs = Number(process.env.TICK_MS ?? 2)
 const delayMs = Number(process.env.DELAY_MS ?? 0)
 
-const CHUNKS_PER_STREAM = 100
 /** After which a stream that is to break does. */
 const CHUNKS_BEFORE_FAULT = 40
 
-const USAGE =
-  '{"prompt_tokens":25,"completion_tokens":100,"total_tokens":125,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}'
-
 const HEALTH = Buffer.from('HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok')
-const WHOLE = wholeAnswer()
-const STREAM = streamAnswer(false)
-const STREAM_WITH_USAGE = streamAnswer(true)
-
-function wholeAnswer(): Buffer {
-  const text = 'A bursar keeps the purse: nothing is spent before it is set aside. '.repeat(9).slice(0, 520)
-  const body = `{"id":"chatcmpl-bench","object":"chat.completion","created":1763856000,"model":"gpt-4o","choices":[{"index":0,"message":{"role":"assistant","content":"${text}","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":${USAGE},"service_tier":"default","system_fingerprint":"fp_bench"}`
-  return Buffer.from(
-    `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_bench\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
-}
-
-/** One buffer per socket write; the head travels with the first chunk, `[DONE]` with the end of the body. */
-function streamAnswer(withUsage: boolean): Buffer[] {
-  const event = (choices: string, usage: string) =>
-    `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1763856000,"model":"gpt-4o","service_tier":"default","system_fingerprint":"fp_bench","choices":[${choices}]${withUsage ? `,"usage":${usage}` : ''}}\n\n`
-  const choice = (delta: string, finish: string) =>
-    `{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}`
-  const events = [event(choice('{"role":"assistant","content":"","refusal":null}', 'null'), 'null')]
-  while (events.length < CHUNKS_PER_STREAM - 1) events.push(event(choice('{"content":" purse"}', 'null'), 'null'))
-  events.push(event(choice('{}', '"stop"'), 'null'))
-  if (withUsage) events.push(event('', USAGE))
-  const framed = events.map((text) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`)
-  framed[0] = `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nx-request-id: req_bench\r\ntransfer-encoding: chunked\r\n\r\n${framed[0]}`
-  framed.push('e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n')
-  return framed.map((text) => Buffer.from(text))
-}
-
 /** `after` is done once all chunks are written. */
-type Stream = { socket: Socket; chunks: Buffer[]; next: number; after?: (socket: Socket) => void }
+type Stream = { socket: Socket; chunks: readonly Buffer[]; next: number; after?: (socket: Socket) => void }
 const streams = new Set<Stream>()
 let ticking = false
 
@@ -77,7 +47,7 @@ function begin(stream: Stream): void {
 }
 
 const breakingOff = (socket: Socket, after: (socket: Socket) => void) =>
-  begin({ socket, chunks: STREAM.slice(0, CHUNKS_BEFORE_FAULT), next: 0, after })
+  begin({ socket, chunks: ANSWERS.openai.stream.slice(0, CHUNKS_BEFORE_FAULT), next: 0, after })
 
 let garbled = 0
 const garbage = (socket: Socket) => socket.write(GARBAGE[garbled++ % GARBAGE.length] ?? ERROR)
@@ -109,6 +79,16 @@ function counts(): string {
   return `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
 }
 
+/** The whole path of a Gemini call names its model; this much says whose it is, and whether it is a stream. */
+const PATH_BYTES = 128
+
+function answersTo(line: string): { answers: Answers; streams: boolean } {
+  if (line.startsWith('POST /v1/messages')) return { answers: ANSWERS.anthropic, streams: false }
+  if (line.startsWith('POST /v1beta/'))
+    return { answers: ANSWERS.gemini, streams: line.includes(':streamGenerateContent') }
+  return { answers: ANSWERS.openai, streams: false }
+}
+
 function answer(socket: Socket, request: Buffer): void {
   if (request[0] !== 0x50 /* P of POST */) {
     socket.write(request.toString('latin1', 0, 14) === 'GET /received ' ? counts() : HEALTH)
@@ -116,9 +96,11 @@ function answer(socket: Socket, request: Buffer): void {
   }
   const part = partOf(request)
   received.set(part, (received.get(part) ?? 0) + 1)
+  const { answers, streams } = answersTo(request.toString('latin1', 0, PATH_BYTES))
   if (isFault(part)) MISBEHAVE[part](socket)
-  else if (!request.includes('"stream":true')) socket.write(WHOLE)
-  else begin({ socket, chunks: request.includes('"include_usage":true') ? STREAM_WITH_USAGE : STREAM, next: 0 })
+  else if (!streams && !request.includes('"stream":true')) socket.write(answers.whole)
+  else if (request.includes('"include_usage":true')) begin({ socket, chunks: answers.streamWithUsage, next: 0 })
+  else begin({ socket, chunks: answers.stream, next: 0 })
 }
 
 /** Bytes a request needs in total, or 'chunked'; undefined while its head is not complete. */

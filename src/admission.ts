@@ -203,7 +203,7 @@ export class Admission {
   async move(from: Admitted, candidate: Candidate, billed: boolean, now: Instant): Promise<Admitted | undefined> {
     const applicant: Applicant = { ...from.applicant, first: candidate, others: [] }
     const cap = from.quote.injectedCap ?? undefined
-    const quoted = this.#quoted(candidate, this.#facts(candidate, now), cap)
+    const quoted = this.#quoted(candidate, this.#facts(candidate, now, applicant.budget), cap)
     const then = { wallMs: from.facts.reservedAtMs, monoMs: now.monoMs }
     const facts = this.#callFacts(applicant, quoted, then)
     const booked = billed ? from.bound : NOTHING_SPENT
@@ -219,7 +219,7 @@ export class Admission {
         reservedTokens: facts.reservedTokens + spent.tokens,
         reservedCostNanoUsd: facts.reservedCostNanoUsd + spent.costNanoUsd,
       },
-      charges: [...charges, ...spentOn],
+      charges: [...charges.map((charge) => withSpent(charge, spent)), ...spentOn],
       expiresAtMs: from.expiresAtMs,
     }
     const [answer] = await this.#parts.store.amend([amendment], now)
@@ -258,7 +258,7 @@ export class Admission {
   #withoutDearest(applicant: Applicant, short: readonly Short[], now: Instant): Applicant | undefined {
     if (!applicant.leavesOutDear || !short.some((one) => one.charge.meter.what === 'cost')) return undefined
     const priced = candidatesOf(applicant).flatMap((candidate) => {
-      const facts = this.#factsOrNone(candidate, now)
+      const facts = this.#factsOrNone(candidate, now, applicant.budget)
       return facts ? [{ candidate, costNanoUsd: this.#quoted(candidate, facts).costNanoUsd }] : []
     })
     const most = priced.reduce((dearest, one) => (one.costNanoUsd > dearest ? one.costNanoUsd : dearest), 0n)
@@ -266,33 +266,37 @@ export class Admission {
     return first && { ...applicant, first, others }
   }
 
-  #facts({ provider, model, ask }: Candidate, now: Instant): ModelFacts {
+  #facts({ provider, model, ask }: Candidate, now: Instant, budget?: Budget): ModelFacts {
     const listed = this.#parts.prices.find(provider.priceName, model, now.wallMs)
     const found = { ...listed, price: listed.price ?? provider.unlistedPrice }
     if (!this.#parts.settings.ENABLE_COST_TRACKING) return { ...found, price: undefined }
     if (ask.kind === 'count') return found
-    if (!found.price && this.#parts.settings.UNKNOWN_PRICE === 'refuse' && this.#parts.limits.plan.limitsMoney) {
+    if (
+      !found.price &&
+      this.#parts.settings.UNKNOWN_PRICE === 'refuse' &&
+      (this.#parts.limits.plan.limitsMoney || budget)
+    ) {
       throw new Problem('unknown_price', unknownPrice(provider.priceName, model), 'model')
     }
     return found
   }
 
-  #factsOrNone(candidate: Candidate, now: Instant): ModelFacts | undefined {
+  #factsOrNone(candidate: Candidate, now: Instant, budget?: Budget): ModelFacts | undefined {
     try {
-      return this.#facts(candidate, now)
+      return this.#facts(candidate, now, budget)
     } catch {
       return undefined
     }
   }
 
   /** The quote of the first candidate, raised to the dearest of all: whichever of them answers, it is reserved. */
-  #dearest({ first, others }: Applicant, now: Instant, cap?: number): RouteQuote {
-    const quoted = this.#quoted(first, this.#facts(first, now), cap)
+  #dearest({ first, others, budget }: Applicant, now: Instant, cap?: number): RouteQuote {
+    const quoted = this.#quoted(first, this.#facts(first, now, budget), cap)
     if (others.length === 0) return quoted
     let { tokens, costNanoUsd } = quoted
     for (const other of others) {
       // It is asked without a price only where that is allowed.
-      const facts = this.#factsOrNone(other, now)
+      const facts = this.#factsOrNone(other, now, budget)
       if (!facts) continue
       const also = this.#quoted(other, facts, cap ?? quoted.injectedCap ?? undefined)
       tokens = Math.max(tokens, also.tokens)
@@ -323,7 +327,7 @@ export class Admission {
   /** The largest cap with which each of the candidates costs at most as much. */
   #affordableCap(applicant: Applicant, budgetNanoUsd: bigint, now: Instant): number {
     const caps = candidatesOf(applicant).map((candidate) => {
-      const facts = this.#factsOrNone(candidate, now)
+      const facts = this.#factsOrNone(candidate, now, applicant.budget)
       if (!facts) return Number.MAX_SAFE_INTEGER
       const quoted = this.#quoted(candidate, facts)
       const budget = (budgetNanoUsd * 100n) / this.#percent(candidate)
@@ -411,6 +415,13 @@ export class Admission {
 
 function subjectsOf({ caller, first }: Applicant): Subjects {
   return { caller, provider: first.provider.name, model: first.model }
+}
+
+/** What one call may cost at most goes for all its attempts together. */
+function withSpent(charge: Charge, { tokens, costNanoUsd }: Bound): Charge {
+  const { refill, what } = charge.meter
+  if (refill !== 'call' || (what !== 'cost' && what !== 'tokens')) return charge
+  return { ...charge, amount: charge.amount + (what === 'cost' ? costNanoUsd : BigInt(tokens)) }
 }
 
 /** What an attempt that may have been billed leaves on its meters. A call is one request on each meter it touches. */

@@ -44,6 +44,11 @@ export interface App {
 
 const SWEEP_MS = 5_000
 const CLOSE_STEP_MS = 20
+const MOST_STEPS_AFTER_CUT = 50
+
+function step(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, CLOSE_STEP_MS))
+}
 
 export async function createApp(parts: AppParts): Promise<App> {
   const { settings, store, registry, clock, log } = parts
@@ -123,9 +128,9 @@ export async function createApp(parts: AppParts): Promise<App> {
     async close(waitMs) {
       gate.close()
       const until = clock.now().monoMs + waitMs
-      while (gate.inFlight > 0 && clock.now().monoMs < until)
-        await new Promise((resolve) => setTimeout(resolve, CLOSE_STEP_MS))
+      while (gate.inFlight + gate.holders > 0 && clock.now().monoMs < until) await step()
       gate.cutAll()
+      for (let steps = 0; gate.moving + gate.holders > 0 && steps < MOST_STEPS_AFTER_CUT; steps++) await step()
       clearInterval(sweeping)
       recorder.flush()
       await store.close(clock.now())

@@ -106,6 +106,10 @@ export class Callers {
     if (this.#byDigest.size > 0) return
     const host = request.header('host') ?? ''
     if (!this.#open && host !== '' && !LOOPBACK_HOST.test(host)) throw new Problem('forbidden', 'Unknown host name.')
+    // Pages can make some requests without an origin: pictures, scripts. Browsers say so all the same.
+    const site = request.header('sec-fetch-site')
+    if (site === 'cross-site' || site === 'same-site')
+      throw new Problem('forbidden', 'Requests from other web pages are not accepted.')
     const origin = request.header('origin')
     if (origin !== undefined && origin.replace(/^https?:\/\//, '') !== host)
       throw new Problem('forbidden', 'Requests from other web pages are not accepted.')

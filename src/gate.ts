@@ -73,6 +73,7 @@ export class Gate {
   readonly #attemptsParts: Pick<AttemptsParts<Dispatch>, 'admission' | 'circuits' | 'clock' | 'random'>
   readonly admission: Admission
   readonly #held: Allowance
+  #holders = 0
   #closing = false
 
   constructor(parts: GateParts) {
@@ -81,14 +82,26 @@ export class Gate {
     this.#held = new Allowance(parts.settings.MAX_BUFFERED_BYTES)
     const deadlines = new Deadlines(parts.clock, parts.settings.UPSTREAM_TIMEOUT_MS)
     const bookkeeping = new Bookkeeping(parts.prices, parts.settings)
-    this.#relayParts = { ...parts, bookkeeping, deadlines, drains: new Allowance(parts.settings.MAX_DRAINS) }
+    const drains = new Allowance(parts.settings.MAX_DRAINS)
+    const moves = new Allowance(Number.MAX_SAFE_INTEGER)
+    this.#relayParts = { ...parts, bookkeeping, deadlines, drains, moves }
     const { circuits, clock, random } = parts
     this.#attemptsParts = { admission: this.admission, circuits, clock, random }
+  }
+
+  /** Work under way that is no call, but may make some: see `holding`. */
+  get holders(): number {
+    return this.#holders
   }
 
   /** Calls sent and not over. */
   get inFlight(): number {
     return this.#relayParts.deadlines.size
+  }
+
+  /** Calls that were cut and not settled yet: their reservations are being moved. */
+  get moving(): number {
+    return this.#relayParts.moves.held
   }
 
   get closing(): boolean {
@@ -134,6 +147,7 @@ export class Gate {
   /** Lends what may be held of requests and answers, for as long as `use` takes. */
   async holding<Value>(use: (hold: (bytes: number) => boolean) => Promise<Value>): Promise<Value> {
     let heldBytes = 0
+    this.#holders += 1
     try {
       return await use((bytes) => {
         if (!this.#held.take(bytes)) return false
@@ -142,6 +156,7 @@ export class Gate {
       })
     } finally {
       this.#held.give(heldBytes)
+      this.#holders -= 1
     }
   }
 

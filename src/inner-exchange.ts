@@ -52,7 +52,9 @@ export class InnerExchange implements Exchange {
     return undefined
   }
 
-  async body(): Promise<Buffer> {
+  /** It is ours, however large; but what is held for it counts. */
+  async body(_mostBytes: number, hold: (bytes: number) => void): Promise<Buffer> {
+    hold(this.#body.length)
     return this.#body
   }
 

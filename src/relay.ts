@@ -1,16 +1,16 @@
 // Relay: one admitted call on its way: sent, answered, metered while it flows, settled exactly once whatever happens.
 
 import type { Admitted } from './admission.ts'
+import { Arrival } from './arrival.ts'
 import { type Attempts, type Failure, isTrouble, type Next } from './attempts.ts'
 import { type Booking, type Bookkeeping, estimated, exact, free, whole } from './booking.ts'
 import { cutTo } from './callers.ts'
 import type { Allowance, Clock, Deadline, Deadlines, Expiring } from './clock.ts'
 import type { Settings } from './config.ts'
 import type { Circuits, Passage } from './core/circuit.ts'
-import type { Attempt, CallFacts, Ending, Outcome, UpstreamLimits } from './core/entry.ts'
+import type { Attempt, CallFacts, Ending, Outcome } from './core/entry.ts'
 import { formatUsd } from './core/money.ts'
 import { Problem, type ProblemCode } from './core/problem.ts'
-import { decoded, isEncoded, StreamDecoder } from './decode.ts'
 import type { ClientWatcher, Exchange } from './exchange.ts'
 import type { Listener, Outgoing, Provider, Sending } from './providers/provider.ts'
 import type { Recorder } from './recorder.ts'
@@ -18,8 +18,7 @@ import type { Store } from './stores/store.ts'
 import type { Translation } from './translate/translation.ts'
 import type { AnswerContext } from './translate/translator.ts'
 import type { Dialect, HeaderList, Metered, Tap } from './wire/dialect.ts'
-import { headerIn, passedOn, without } from './wire/headers.ts'
-import { refusedLimits, upstreamLimits } from './wire/upstream-limits.ts'
+import { passedOn, without } from './wire/headers.ts'
 
 /** What every relay needs, once for all calls. */
 export interface RelayParts {
@@ -32,6 +31,8 @@ export interface RelayParts {
   readonly deadlines: Deadlines
   /** Calls read on for clients that left. */
   readonly drains: Allowance
+  /** Calls whose reservation is just being moved: they are settled after it, whatever happens. */
+  readonly moves: Allowance
 }
 
 /** One way to go: a target, and the request as it is put to it. */
@@ -107,30 +108,17 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   readonly #call: RelayCall
   readonly #sentAtMs: number
   #dispatch: Dispatch
-  /** Of the attempt under way. */
-  #attemptAtMs: number
+  /** Of the attempt under way, or the last. */
+  #arrival: Arrival
   readonly #attempts: Attempt[] = []
-  #attemptEnded = false
   #waiting: Waiting | undefined
   #sending: Sending | undefined
   #deadline: Deadline | undefined
   /** `between`: an attempt has failed, and another one is about to be made. */
   #state: 'sent' | 'streaming' | 'collecting' | 'between' | 'over' = 'sent'
-  /** The provider may have read the request. */
-  #started = false
   #settled = false
   #leftEarly = false
-  #notFree = false
   #drains = false
-  #status: number | null = null
-  #upstreamHeaders: HeaderList = []
-  #upstreamLimits: UpstreamLimits | null = null
-  #encoding: string | undefined
-  #tap: Tap | undefined
-  #decoder: StreamDecoder | undefined
-  #collected: Buffer[] = []
-  #collectedBytes = 0
-  #firstAtMs: number | null = null
   #lastByte = LINE_FEED
   #lastEvent = ''
   #linger: NodeJS.Timeout | undefined
@@ -145,7 +133,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     this.#call = call
     this.#dispatch = call.first
     this.#sentAtMs = parts.clock.now().monoMs
-    this.#attemptAtMs = this.#sentAtMs
+    this.#arrival = new Arrival(this.#sentAtMs)
     this.done = new Promise((resolve) => {
       this.#finish = resolve
     })
@@ -174,12 +162,12 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   }
 
   started(): void {
-    this.#started = true
+    this.#arrival.started = true
   }
 
   /** Something was used, whatever the answer's status says. */
   notFree(): void {
-    this.#notFree = true
+    this.#arrival.notFree = true
   }
 
   /** Usage for an answer that carries none. The answer's own wins. */
@@ -189,21 +177,18 @@ export class Relay implements Listener, Expiring, ClientWatcher {
 
   head(status: number, headers: HeaderList): void {
     if (this.#state === 'over') return
-    this.#status = status
-    this.#upstreamHeaders = headers
-    this.#upstreamLimits = upstreamLimits(status, headers, this.#parts.clock.now().wallMs)
-    this.#encoding = headerIn(headers, 'content-encoding')
+    const arrival = this.#arrival
+    arrival.head(status, headers, this.#parts.clock.now().wallMs)
     if (status >= 300) {
       this.#state = 'collecting'
       return
     }
-    const encoded = isEncoded(this.#encoding)
-    const tap = this.#tapFor(headerIn(headers, 'content-type') ?? '', encoded)
-    this.#tap = tap
+    const tap = this.#tapFor(arrival.contentType, arrival.isEncoded)
+    arrival.readWith(tap)
     this.#state = tap.whole ? 'collecting' : 'streaming'
-    if (tap.whole) return
-    if (encoded) this.#decoder = new StreamDecoder(this.#encoding ?? '', (plain) => tap.push(plain))
-    this.#call.exchange.begin(status, this.#answerHeaders(false), true)
+    // It was asked for without an encoding: one that comes all the same cannot be translated piece by piece.
+    if (arrival.decoder && this.#dispatch.translation) this.#unreadable()
+    else if (!tap.whole) this.#call.exchange.begin(status, this.#answerHeaders(false), true)
   }
 
   #tapFor(contentType: string, encoded: boolean): Tap {
@@ -215,17 +200,19 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   /** The provider's headers as they go on, and ours. */
   #answerHeaders(isError: boolean): HeaderList {
     const { headers, translation } = this.#dispatch
-    const passed = passedOn(this.#upstreamHeaders, isError)
-    if (!translation) return [...passed, ...headers]
-    const type = translation.with.contentType(isError || this.#tap?.whole !== false, translation.context)
-    return [...without(passed, 'content-type', 'content-encoding'), 'content-type', type, ...headers]
+    const more = isError ? this.#noMoreRetries() : []
+    const answered = passedOn(this.#arrival.headers, isError)
+    const passed = more.length > 0 ? without(answered, 'x-should-retry') : answered
+    if (!translation) return [...passed, ...headers, ...more]
+    const type = translation.with.contentType(isError || this.#arrival.tap?.whole !== false, translation.context)
+    return [...without(passed, 'content-type', 'content-encoding'), 'content-type', type, ...headers, ...more]
   }
 
   data(chunk: Buffer): void {
     if (this.#state === 'over') return
-    this.#firstAtMs ??= this.#parts.clock.now().monoMs
+    this.#arrival.firstAtMs ??= this.#parts.clock.now().monoMs
     if (this.#state === 'collecting') this.#collect(chunk)
-    else if (this.#decoder) this.#decoder.push(chunk, () => this.#pass(chunk))
+    else if (this.#arrival.decoder) this.#arrival.decoder.push(chunk, () => this.#pass(chunk))
     else this.#passRead(chunk)
   }
 
@@ -233,7 +220,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     clearTimeout(this.#linger)
     if (this.#state === 'over') return
     if (this.#state === 'streaming') {
-      if (this.#decoder) this.#decoder.end(() => this.#streamEnded())
+      if (this.#arrival.decoder) this.#arrival.decoder.end(() => this.#streamEnded())
       else this.#streamEnded()
     } else this.#collectedAll().catch((error: unknown) => this.#broke(error))
   }
@@ -243,12 +230,12 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     if (this.#state === 'over') return
     const code = codeOf(error)
     // What the client has is whole all the same when the model had said why it stopped.
-    if (this.#state === 'streaming' && this.#tap?.finished) {
+    if (this.#state === 'streaming' && this.#arrival.tap?.finished) {
       this.#settle(whole('completed'), code)
       this.#close(NOTHING)
       return
     }
-    const unsent = !this.#started || NEVER_SENT.has(code)
+    const unsent = !this.#arrival.started || NEVER_SENT.has(code)
     this.#attemptFailed({ status: null, free: unsent, retryAfterMs: null }, code, () => {
       this.#settle(unsent ? free('failed') : whole('failed'), code)
       this.#abandon(this.#problem(unsent ? 'upstream_unreachable' : 'upstream_failed'))
@@ -262,7 +249,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
       this.#stopWaiting(code)
       return
     }
-    this.#settle(this.#started ? whole('failed') : free('failed'), code)
+    this.#settle(this.#arrival.started ? whole('failed') : free('failed'), code)
     // First the client is told why: aborting reports a failure of its own at once.
     this.#abandon(this.#problem(code))
     this.#sending?.abort()
@@ -291,7 +278,8 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     const waiting = this.#waiting
     if (!waiting) return
     waiting.moving = true
-    const dispatch = await next.dispatch()
+    this.#parts.moves.take(1)
+    const dispatch = await next.dispatch().finally(() => this.#parts.moves.give(1))
     waiting.moving = false
     if (dispatch) this.#dispatch = dispatch
     if (waiting.stopped) {
@@ -309,16 +297,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   #startAgain(): void {
     this.#waiting = undefined
     this.#state = 'sent'
-    this.#started = this.#notFree = false
-    this.#status = null
-    this.#upstreamHeaders = []
-    this.#upstreamLimits = null
-    this.#encoding = this.#tap = this.#decoder = undefined
-    this.#collected = []
-    this.#collectedBytes = 0
-    this.#firstAtMs = null
-    this.#attemptAtMs = this.#parts.clock.now().monoMs
-    this.#attemptEnded = false
+    this.#arrival = new Arrival(this.#parts.clock.now().monoMs)
     this.#sendNow()
   }
 
@@ -341,24 +320,28 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   #passRead(chunk: Buffer): void {
     let bytes: Buffer
     try {
-      bytes = this.#tap?.push(chunk) ?? chunk
+      bytes = this.#arrival.tap?.push(chunk) ?? chunk
     } catch {
-      this.#settle(whole('failed'), 'unreadable')
-      this.#abandon(this.#problem('upstream_failed'))
-      this.#sending?.abort()
+      this.#unreadable()
       return
     }
     this.#pass(bytes)
   }
 
+  #unreadable(): void {
+    this.#settle(whole('failed'), 'unreadable')
+    this.#abandon(this.#problem('upstream_failed'))
+    this.#sending?.abort()
+  }
+
   /** Passes bytes of a stream on. The call is settled before its last event leaves: clients hang up on seeing it. */
   #pass(bytes: Buffer): void {
     if (this.#state === 'over') return
-    if (this.#tap?.terminated) {
+    if (this.#arrival.tap?.terminated) {
       this.#settleStream()
       this.#linger ??= setTimeout(() => this.#sending?.abort(), LINGER_MS)
       // An encoding has an end of its own, that may come after the last event.
-      if (this.#decoder || !this.#endsLastEvent(bytes)) this.#write(bytes)
+      if (this.#arrival.decoder || !this.#endsLastEvent(bytes)) this.#write(bytes)
       else this.#close(bytes)
       return
     }
@@ -379,8 +362,8 @@ export class Relay implements Listener, Expiring, ClientWatcher {
 
   #streamEnded(): void {
     if (this.#state === 'over') return
-    const rest = this.#tap?.end() ?? NOTHING
-    if (this.#tap?.finished || this.#tap?.failed) {
+    const rest = this.#arrival.tap?.end() ?? NOTHING
+    if (this.#arrival.tap?.finished || this.#arrival.tap?.failed) {
       this.#settleStream()
       this.#close(rest)
       return
@@ -390,36 +373,30 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   }
 
   #settleStream(): void {
-    const metered = this.#tap?.metered() ?? this.#reported
-    const failed = this.#tap?.failed === true && !this.#tap.finished
+    const metered = this.#arrival.tap?.metered() ?? this.#reported
+    const failed = this.#arrival.tap?.failed === true && !this.#arrival.tap.finished
     if (metered && !failed) this.#settle(exact(this.#ending(), metered), null)
     else this.#settle(whole(failed ? 'failed' : this.#ending()), failed ? 'error event' : null)
   }
 
   #collect(chunk: Buffer): void {
-    this.#collectedBytes += chunk.length
-    if (this.#collectedBytes > this.#parts.settings.MAX_BODY_BYTES || !this.#call.hold(chunk.length)) {
-      this.#settle(whole('failed'), 'answer too large')
-      this.#abandon(new Problem('upstream_failed', 'The answer is too large to be passed on.'))
-      this.#sending?.abort()
-      return
-    }
-    this.#collected.push(chunk)
+    if (this.#arrival.collect(chunk) <= this.#parts.settings.MAX_BODY_BYTES && this.#call.hold(chunk.length)) return
+    this.#settle(whole('failed'), 'answer too large')
+    this.#abandon(new Problem('upstream_failed', 'The answer is too large to be passed on.'))
+    this.#sending?.abort()
   }
 
   async #collectedAll(): Promise<void> {
-    const [first] = this.#collected
-    const body = this.#collected.length === 1 && first ? first : Buffer.concat(this.#collected)
-    this.#collected = []
-    if (this.#tap) await this.#wholeAnswer(this.#tap, body)
-    else await this.#errorAnswer(this.#status ?? 0, body)
+    const body = this.#arrival.takeBody()
+    if (this.#arrival.tap) await this.#wholeAnswer(this.#arrival.tap, body)
+    else await this.#errorAnswer(this.#arrival.status ?? 0, body)
   }
 
   /** Settled before it is passed on, so that its cost can be in its headers. */
   async #wholeAnswer(tap: Tap, body: Buffer): Promise<void> {
     const { translation } = this.#dispatch
     // Unreadable: no usage, and the whole reservation is booked.
-    const plain = isEncoded(this.#encoding) ? await this.#plain(body) : body
+    const plain = await this.#arrival.plain(body, this.#parts.settings.MAX_BODY_BYTES)
     const passed = plain && read(tap, plain)
     const metered = tap.metered() ?? this.#reported
     if (metered) this.#settle(exact(this.#ending(), metered), null)
@@ -431,15 +408,14 @@ export class Relay implements Listener, Expiring, ClientWatcher {
 
   async #errorAnswer(status: number, body: Buffer): Promise<void> {
     const { provider, translation } = this.#dispatch
-    const plain = isEncoded(this.#encoding) ? ((await this.#plain(body)) ?? NOTHING) : body
+    const plain = (await this.#arrival.plain(body, this.#parts.settings.MAX_BODY_BYTES)) ?? NOTHING
     const { wallMs, monoMs } = this.#parts.clock.now()
     if (status === 429) {
-      // When to come back is often said in words alone.
-      this.#upstreamLimits = refusedLimits(this.#upstreamHeaders, plain, wallMs)
+      this.#arrival.readRefusal(plain, wallMs)
       this.#cool(monoMs)
     }
-    const isFree = !this.#notFree && (FREE_STATUSES.has(status) || provider.freeStatuses.has(status))
-    const failure = { status, free: isFree, retryAfterMs: this.#upstreamLimits?.retryAfterMs ?? null }
+    const isFree = !this.#arrival.notFree && (FREE_STATUSES.has(status) || provider.freeStatuses.has(status))
+    const failure = { status, free: isFree, retryAfterMs: this.#arrival.limits?.retryAfterMs ?? null }
     this.#attemptFailed(failure, `status ${status}`, () => {
       this.#settle(isFree ? free('failed') : whole('failed'), `status ${status}`)
       const context = { callId: this.#facts.callId, nowMs: wallMs }
@@ -451,21 +427,15 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   #cool(monoMs: number): void {
     const { provider, outgoing, admitted } = this.#dispatch
     if (provider.simulated || outgoing.callerKey) return
-    const forMs = this.#upstreamLimits?.retryAfterMs ?? UNSAID_COOLING_MS
+    const forMs = this.#arrival.limits?.retryAfterMs ?? UNSAID_COOLING_MS
     this.#parts.circuits.cool(provider.name, admitted.facts.model, forMs, monoMs)
-  }
-
-  #plain(body: Buffer): Promise<Buffer | undefined> {
-    const most = this.#parts.settings.MAX_BODY_BYTES
-    return decoded(body, this.#encoding ?? '', most).catch(() => undefined)
   }
 
   #answer(body: Buffer): void {
     if (this.#state === 'over') return
-    const headers = this.#answerHeaders((this.#status ?? 0) >= 300)
-    if ((this.#status ?? 0) >= 300) headers.push(...this.#noMoreRetries())
+    const headers = this.#answerHeaders((this.#arrival.status ?? 0) >= 300)
     headers.push('x-bursar-cost-usd', formatUsd(this.#costNanoUsd), 'content-length', String(body.length))
-    this.#call.exchange.begin(this.#status ?? 502, headers)
+    this.#call.exchange.begin(this.#arrival.status ?? 502, headers)
     this.#close(body)
   }
 
@@ -485,19 +455,19 @@ export class Relay implements Listener, Expiring, ClientWatcher {
       return
     }
     const policy = this.#parts.settings.ON_DISCONNECT
-    this.#leftEarly = this.#tap?.finished !== true
+    this.#leftEarly = this.#arrival.tap?.finished !== true
     // A stream for which nothing was reserved has nothing to say at its end.
     const isFree = this.#facts.streaming && this.#facts.reservedTokens === 0
-    if (this.#started && !isFree && policy === 'drain' && this.#parts.drains.take(1)) {
+    if (this.#arrival.started && !isFree && policy === 'drain' && this.#parts.drains.take(1)) {
       this.#drains = true
       this.#sending?.resume()
       return
     }
     const { outgoing, admitted } = this.#dispatch
-    if (!this.#started || isFree) this.#settle(free('canceled'), 'client left')
+    if (!this.#arrival.started || isFree) this.#settle(free('canceled'), 'client left')
     else if (policy === 'cancel') {
-      const { events = 0 } = this.#tap ?? {}
-      this.#settle(estimated(this.#tap?.metered(), events, outgoing.body.length, admitted), 'client left')
+      const { events = 0 } = this.#arrival.tap ?? {}
+      this.#settle(estimated(this.#arrival.tap?.metered(), events, outgoing.body.length, admitted), 'client left')
     } else this.#settle(whole(this.#ending()), 'client left')
     this.#sending?.abort()
     this.#over()
@@ -514,7 +484,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   /** Ends the client's answer as complete. */
   #close(bytes: Buffer): void {
     // Some SDK takes a translated error event for one more answer.
-    const broken = this.#tap?.failed && this.#dispatch.translation && this.#call.dialect.breaksAfterError
+    const broken = this.#arrival.tap?.failed && this.#dispatch.translation && this.#call.dialect.breaksAfterError
     if (broken) this.#call.exchange.cut(bytes.toString())
     else this.#call.exchange.end(bytes)
     this.#over()
@@ -523,8 +493,9 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   /** Ends the client's answer as failed, in a way it cannot take for complete. */
   #abandon(problem: Problem, rest: Buffer = NOTHING): void {
     const { exchange, dialect, reject } = this.#call
-    if (!exchange.begun) reject(problem, this.#noMoreRetries())
-    else if (this.#decoder || exchange.blocked) exchange.cut()
+    const cost = ['x-bursar-cost-usd', formatUsd(this.#costNanoUsd)]
+    if (!exchange.begun) reject(problem, [...this.#noMoreRetries(), ...cost])
+    else if (this.#arrival.decoder || exchange.blocked) exchange.cut()
     else {
       const { callId } = this.#facts
       const event = dialect.streamError(problem, { callId, nowMs: this.#parts.clock.now().wallMs }, this.#contentType())
@@ -542,8 +513,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   /** Of the stream that goes to the caller. */
   #contentType(): string {
     const { translation } = this.#dispatch
-    if (translation) return translation.with.contentType(false, translation.context)
-    return headerIn(this.#upstreamHeaders, 'content-type') ?? ''
+    return translation ? translation.with.contentType(false, translation.context) : this.#arrival.contentType
   }
 
   #over(): void {
@@ -563,12 +533,13 @@ export class Relay implements Listener, Expiring, ClientWatcher {
 
   /** Notes an attempt, once, and tells its target's circuit how it went. */
   #attemptOver(error: string | null, costNanoUsd: bigint): void {
-    if (this.#attemptEnded) return
-    this.#attemptEnded = true
+    const arrival = this.#arrival
+    if (arrival.noted) return
+    arrival.noted = true
     const { provider, model } = this.#facts
     const { monoMs } = this.#parts.clock.now()
-    const status = this.#status
-    const durationMs = monoMs - this.#attemptAtMs
+    const { status } = arrival
+    const durationMs = monoMs - arrival.sentAtMs
     this.#attempts.push({ provider, model, status, durationMs, error, costNanoUsd })
     if (this.#dispatch.provider.simulated) return
     const { circuits } = this.#parts
@@ -595,16 +566,16 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     const { metered } = booking
     const outcome: Outcome = {
       ending: booking.ending,
-      certainty: admitted.spent.costNanoUsd > 0n ? 'upperBound' : booking.certainty,
+      certainty: admitted.spent.costNanoUsd > 0n || admitted.spent.tokens > 0 ? 'upperBound' : booking.certainty,
       usage,
       reasoningTokens: metered?.reasoningTokens ?? 0,
       cost,
       answeredModel: metered?.model ? cutTo(MOST_ANSWERED_CHARACTERS, metered.model) : null,
       settledAtMs: now.wallMs,
       latencyMs: Math.max(0, now.wallMs - this.#facts.reservedAtMs),
-      timeToFirstTokenMs: this.#firstAtMs === null ? null : this.#firstAtMs - this.#sentAtMs,
+      timeToFirstTokenMs: this.#arrival.firstAtMs === null ? null : this.#arrival.firstAtMs - this.#sentAtMs,
       attempts: this.#attempts,
-      upstreamLimits: this.#upstreamLimits,
+      upstreamLimits: this.#arrival.limits,
     }
     // Levels change now; the row is written within milliseconds, and until then the open row counts in full.
     this.#parts.store.settle([{ callId: this.#facts.callId, outcome, ...booked }], now).catch((failure: unknown) => {

@@ -48,6 +48,8 @@ async function start(env: Readonly<Record<string, string | undefined>>): Promise
   const settings = readSettings(env)
   const file = readConfigFile(settings.CONFIG_FILE, env)
   const { app: bursar, log, flush } = await openApp(settings, file)
+  if (env.CONFIG_FILE && file === NO_FILE)
+    log.warn({ file: settings.CONFIG_FILE }, 'CONFIG_FILE names a file that is not there: it is read once it is')
   if (!settings.ENABLE_COST_TRACKING)
     log.warn('ENABLE_COST_TRACKING=false: calls are neither priced nor limited by cost')
   if (settings.AUTH === 'off' && settings.BURSAR_KEYS.length === 0)

@@ -50,8 +50,9 @@ export function entryJson({ facts, outcome, settledSeq }: Entry): Readonly<Recor
     latency_ms: outcome?.latencyMs ?? null,
     time_to_first_token_ms: outcome?.timeToFirstTokenMs ?? null,
     max_output_tokens: { asked: facts.capAsked, set_by_gateway: facts.capInjected },
-    attempts: (outcome?.attempts ?? []).map(({ costNanoUsd, ...attempt }) => ({
+    attempts: (outcome?.attempts ?? []).map(({ durationMs, costNanoUsd, ...attempt }) => ({
       ...attempt,
+      duration_ms: durationMs,
       cost: jsonUsd(costNanoUsd),
     })),
     upstream_rate_limits: outcome?.upstreamLimits ?? null,

@@ -83,6 +83,11 @@ export function issueOf(error: z.ZodError): { readonly field: string | null; rea
   const field = (issue?.path ?? [])
     .map((step, at) => (typeof step === 'number' ? `[${step}]` : `${at > 0 ? '.' : ''}${String(step)}`))
     .join('')
-  const words = issue?.message ?? 'is not what it should be'
+  const words = cut(issue?.message ?? 'is not what it should be', 500)
+  if (issue?.code === 'unrecognized_keys' && field === '') return { field: cut(issue.keys[0] ?? '', 200), text: words }
   return field === '' ? { field: null, text: words } : { field: cut(field, 200), text: `${cut(field, 200)}: ${words}` }
+}
+
+export function isRecord(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -6,7 +6,7 @@ import { parseUsd } from '../core/money.ts'
 import type { JsonObject } from '../core/neutral.ts'
 import { Problem } from '../core/problem.ts'
 import { type Outcome, type Run, Stopped } from './pattern-run.ts'
-import { issueOf } from './pattern-text.ts'
+import { isRecord, issueOf } from './pattern-text.ts'
 import { Trail } from './pattern-trail.ts'
 
 export * from './pattern-run.ts'
@@ -87,11 +87,21 @@ export function patternOf<Shape extends z.ZodRawShape>(course: Course<Shape>): P
   }
 }
 
+/** No request has as many, and no record in one: they are counted before anything looks at each. */
+const MOST_FIELDS = 100
+
 function readField<Shape extends z.ZodType>(shape: Shape, body: unknown): z.output<Shape> {
+  if (isLarge(body)) throw new Problem('invalid_request', `has more than ${MOST_FIELDS} fields`)
+  const large = isRecord(body) ? Object.keys(body).find((field) => isLarge(body[field])) : undefined
+  if (large !== undefined) throw new Problem('invalid_request', `${large}: has more than ${MOST_FIELDS} fields`, large)
   const read = shape.safeParse(body)
   if (read.success) return read.data
   const { field, text } = issueOf(read.error)
   throw new Problem('invalid_request', text, field)
+}
+
+function isLarge(value: unknown): boolean {
+  return isRecord(value) && Object.keys(value).length > MOST_FIELDS
 }
 
 async function outcomeOf(run: Run, follow: (trail: Trail) => Promise<JsonObject>): Promise<Outcome> {

@@ -1,7 +1,7 @@
 // Pooled fetch: what the official SDKs call `fetch`, over the pool that all other calls take.
 
 import type { HeaderList } from '../wire/dialect.ts'
-import type { Forward } from './forward.ts'
+import type { Forward, WholeRequest } from './forward.ts'
 import type { Listener, Sending } from './provider.ts'
 
 type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
@@ -9,37 +9,51 @@ type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Resp
 /** Statuses whose web Response must not have a body. */
 const NO_BODY: ReadonlySet<number> = new Set([204, 205, 304])
 
-/** For one call: its requests are the forward's, and `started` hears when one may have been read. */
-export function pooledFetch(forward: Forward, started: () => void): Fetch {
+/** What is handed through an SDK to the fetch of one call. */
+export interface Told extends Omit<RequestInit, 'body' | 'headers' | 'method' | 'signal'> {
+  /** Hears when the request may have been read. */
+  readonly started: () => void
+}
+
+/** Its requests are the forward's. */
+export function pooledFetch(forward: Forward): Fetch {
   return (input, init = {}) =>
     new Promise((resolve, reject) => {
       const url = new URL(input instanceof Request ? input.url : input)
-      const answer = new FetchedAnswer(started, resolve, reject)
       const request = {
         method: init.method ?? 'GET',
         path: url.pathname + url.search,
-        headers: plainHeaders(new Headers(init.headers)),
+        headers: plainHeaders(init.headers instanceof Headers ? init.headers : new Headers(init.headers)),
         body: bytesOf(init.body),
       }
-      answer.sending = forward.dispatch(request, answer)
-      const abort = () => answer.sending?.abort()
-      if (init.signal?.aborted) abort()
-      else init.signal?.addEventListener('abort', abort, { once: true })
+      new FetchedAnswer(init, resolve, reject).send(forward, request)
     })
 }
 
 /** As undici tells of an answer, turned into a web Response whose body comes no faster than it is read. */
 class FetchedAnswer implements Listener {
-  readonly started: () => void
+  readonly #init: RequestInit
   readonly #resolve: (response: Response) => void
   readonly #reject: (error: Error) => void
-  sending: Sending | undefined
+  #sending: Sending | undefined
   #body: ReadableStreamDefaultController<Uint8Array> | undefined
+  readonly #abort = () => this.#sending?.abort()
 
-  constructor(started: () => void, resolve: (response: Response) => void, reject: (error: Error) => void) {
-    this.started = started
+  constructor(init: RequestInit, resolve: (response: Response) => void, reject: (error: Error) => void) {
+    this.#init = init
     this.#resolve = resolve
     this.#reject = reject
+  }
+
+  send(forward: Forward, request: WholeRequest): void {
+    const { signal } = this.#init
+    signal?.addEventListener('abort', this.#abort, { once: true })
+    this.#sending = forward.dispatch(request, this)
+    if (signal?.aborted) this.#abort()
+  }
+
+  started(): void {
+    if ('started' in this.#init && typeof this.#init.started === 'function') this.#init.started()
   }
 
   head(status: number, headers: HeaderList): void {
@@ -47,8 +61,8 @@ class FetchedAnswer implements Listener {
       start: (controller) => {
         this.#body = controller
       },
-      pull: () => this.sending?.resume(),
-      cancel: () => this.sending?.abort(),
+      pull: () => this.#sending?.resume(),
+      cancel: this.#abort,
     })
     const pairs: [string, string][] = []
     for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? '', headers[at + 1] ?? ''])
@@ -57,10 +71,11 @@ class FetchedAnswer implements Listener {
 
   data(chunk: Buffer): void {
     this.#body?.enqueue(chunk)
-    if ((this.#body?.desiredSize ?? 1) <= 0) this.sending?.pause()
+    if ((this.#body?.desiredSize ?? 1) <= 0) this.#sending?.pause()
   }
 
   end(): void {
+    this.#over()
     try {
       this.#body?.close()
     } catch {
@@ -69,8 +84,14 @@ class FetchedAnswer implements Listener {
   }
 
   failed(error: Error): void {
+    this.#over()
     this.#body?.error(error)
     this.#reject(error)
+  }
+
+  /** SDKs keep their signals until the body is collected: a listener that leads to the body would keep both forever. */
+  #over(): void {
+    this.#init.signal?.removeEventListener('abort', this.#abort)
   }
 }
 

@@ -1,25 +1,29 @@
 // Agentic patterns: POST /api/patterns/{name}. The request itself is no call; each of its asks is.
 
 import { type Context, Hono } from 'hono'
-import { Asker, AskFailed, runBudget } from '../asking.ts'
-import type { Callers } from '../callers.ts'
+import { Asker, AskFailed, runBudget, type Spent } from '../asking.ts'
+import { type Callers, declaredOperation } from '../callers.ts'
 import { Allowance, type Clock } from '../clock.ts'
 import type { Settings } from '../config.ts'
 import { jsonUsd } from '../core/money.ts'
+import type { JsonObject } from '../core/neutral.ts'
 import { Problem } from '../core/problem.ts'
-import { retryAfterSeconds } from '../core/refusal.ts'
 import { WebExchange } from '../exchange.ts'
 import { type Gate, readBody } from '../gate.ts'
 import { PATTERNS } from '../patterns/index.ts'
 import { type Outcome, type Pattern, type Step, Stopped, type Task } from '../patterns/pattern.ts'
+import type { Recorder } from '../recorder.ts'
+import type { Store } from '../stores/store.ts'
 import { problemResponse } from '../web.ts'
-import { parsedObject } from '../wire/draft.ts'
+import { parsedObject, recordOf } from '../wire/draft.ts'
 
 export interface PatternParts {
   readonly settings: Settings
   readonly clock: Clock
   readonly gate: Gate
+  readonly store: Pick<Store, 'entry'>
   readonly callers: Callers
+  readonly recorder: Pick<Recorder, 'failedUnexpectedly'>
   readonly newCallId: () => string
   /** The models patterns ask where a request names none. */
   readonly patternModels: () => { readonly model: string; readonly embeddingModel: string | undefined }
@@ -29,31 +33,42 @@ export function patternRoutes(parts: PatternParts): Hono {
   const app = new Hono()
   app.onError(problemResponse)
   app.get('/api/patterns', (c) =>
-    c.json({ patterns: PATTERNS.map(({ name, about, schema }) => ({ name, about, schema })) }),
+    c.json({ patterns: PATTERNS.map(({ name, about, schema }) => ({ name, about, schema: withStream(schema) })) }),
   )
   const runs = new Allowance(MOST_RUNS)
   for (const pattern of PATTERNS) app.post(`/api/patterns/${pattern.name}`, (c) => started(parts, runs, pattern, c))
   return app
 }
 
+/** What a request may hold beside what its pattern reads. */
+function withStream({ properties, ...schema }: JsonObject): JsonObject {
+  const stream = { type: 'boolean', description: 'Whether steps are told as server-sent events as they are done.' }
+  return { ...schema, properties: { ...recordOf(properties), stream } }
+}
+
 /** Runs at a time: they may wait long. */
 const MOST_RUNS = 1_000
 
+/** The answer to a request, whose bytes count as held until its run is over. Throws Problem. */
 async function started(parts: PatternParts, runs: Allowance, pattern: Pattern, c: Context): Promise<Response> {
   const exchange = new WebExchange(c.req.raw)
-  parts.callers.identify(exchange)
+  const { task: id } = parts.callers.identify(exchange)
   if (parts.gate.closing) throw new Problem('shutting_down', 'The gateway is stopping.')
-  const { stream, ...fields } = await parts.gate.holding(async (hold) =>
-    objectIn(await readBody(exchange, parts.settings.MAX_BODY_BYTES, hold)),
-  )
-  if (stream !== undefined && typeof stream !== 'boolean')
-    throw new Problem('invalid_request', 'stream: must be true or false', 'stream')
-  const task = pattern.read(fields)
-  if (!runs.take(1)) throw new Problem('overloaded', 'Too many runs are under way. Please try again in a moment.')
-  const run = new PatternRun(parts, pattern, task, exchange, c.req.raw.signal)
-  const answer = stream ? streamed(run) : whole(run)
-  void run.over.finally(() => runs.give(1))
-  return answer
+  const answer = Promise.withResolvers<Response>()
+  const follow = async (hold: (bytes: number) => boolean) => {
+    const body = objectIn(await readBody(exchange, parts.settings.MAX_BODY_BYTES, hold))
+    const { task, stream } = taskIn(body, pattern, parts.settings)
+    if (!runs.take(1)) throw new Problem('overloaded', 'Too many runs are under way. Please try again in a moment.')
+    try {
+      const run = new PatternRun(parts, { pattern, task, id: id ?? parts.newCallId(), exchange }, c.req.raw.signal)
+      answer.resolve(stream ? streamed(run) : whole(run))
+      await run.over
+    } finally {
+      runs.give(1)
+    }
+  }
+  parts.gate.holding(follow).catch(answer.reject)
+  return answer.promise
 }
 
 function objectIn(body: Buffer): Readonly<Record<string, unknown>> {
@@ -62,41 +77,56 @@ function objectIn(body: Buffer): Readonly<Record<string, unknown>> {
   return value
 }
 
-/** What a run is answered with. */
-interface RunJson extends Readonly<Record<string, unknown>> {
-  readonly simulated: boolean
+/** What is to be done, and whether its steps are to be told as they are done. Throws Problem. */
+function taskIn(body: Readonly<Record<string, unknown>>, pattern: Pattern, settings: Settings) {
+  const { stream = false, ...fields } = body
+  if (typeof stream !== 'boolean') throw new Problem('invalid_request', 'stream: must be true or false', 'stream')
+  const task = pattern.read(fields)
+  if (task.mostCostNanoUsd !== undefined && !settings.ENABLE_COST_TRACKING)
+    throw new Problem(
+      'invalid_request',
+      'max_cost_usd: cannot be kept while ENABLE_COST_TRACKING is false',
+      'max_cost_usd',
+    )
+  return { task, stream }
+}
+
+/** What a run is to do, and for whom. */
+interface Started {
+  readonly pattern: Pattern
+  readonly task: Task
+  /** Of all its calls, in the ledger. */
+  readonly id: string
+  readonly exchange: WebExchange
 }
 
 /** One run under way. */
 class PatternRun {
   readonly #parts: PatternParts
-  readonly #pattern: Pattern
-  readonly #task: Task
-  readonly #budgetJson: unknown
-  readonly #id: string
+  readonly #started: Started
   readonly #model: string
   readonly #ended = Promise.withResolvers<void>()
   readonly #left = new AbortController()
   readonly #asker: Asker
 
-  constructor(parts: PatternParts, pattern: Pattern, task: Task, exchange: WebExchange, signal: AbortSignal) {
+  constructor(parts: PatternParts, started: Started, signal: AbortSignal) {
     const { clock, gate, settings } = parts
+    const { pattern, task, id, exchange } = started
     const models = parts.patternModels()
     const now = clock.now()
     this.#parts = parts
-    this.#pattern = pattern
-    this.#task = task
-    this.#id = exchange.header('x-bursar-task') ?? parts.newCallId()
+    this.#started = started
     this.#model = task.model ?? models.model
-    this.#budgetJson = task.mostCostNanoUsd === undefined ? null : jsonUsd(task.mostCostNanoUsd)
+    if (signal.aborted) this.leave()
     signal.addEventListener('abort', () => this.leave())
     this.#asker = new Asker({
       gate,
       clock,
+      ledger: parts.store,
       headers: exchange.headers,
       query: exchange.query,
-      task: this.#id,
-      operation: exchange.header('x-bursar-operation') ?? pattern.name,
+      task: id,
+      operation: declaredOperation(exchange) ?? pattern.name,
       model: this.#model,
       embeddingModel: models.embeddingModel,
       // By an id of its own: a caller's task may have many runs.
@@ -109,6 +139,14 @@ class PatternRun {
     })
   }
 
+  get id(): string {
+    return this.#started.id
+  }
+
+  get spent(): Spent {
+    return this.#asker.spent
+  }
+
   get over(): Promise<void> {
     return this.#ended.promise
   }
@@ -117,15 +155,16 @@ class PatternRun {
     this.#left.abort()
   }
 
-  /** @param told of every step when it is done. Throws Problem where the run could not even start. */
-  async follow(told: (step: Step) => void): Promise<RunJson> {
+  /** @param told of every step when it is done. Throws Stopped where there is nothing to give back. */
+  async follow(told: (step: Step) => void): Promise<object> {
     const { embed } = this.#asker
+    const { task } = this.#started
     try {
-      const outcome = await this.#task.follow({
+      const outcome = await task.follow({
         ask: (ask) => this.#asker.ask(ask),
         ...(embed ? { embed } : {}),
         nowMs: () => this.#parts.clock.now().wallMs,
-        mostSteps: this.#task.mostSteps,
+        mostSteps: task.mostSteps,
         left: () => this.#left.signal.aborted,
         step: told,
       })
@@ -135,91 +174,138 @@ class PatternRun {
     }
   }
 
-  #json(outcome: Outcome): RunJson {
-    const { input, output } = outcome.tokens
+  /** The answer to a run that has nothing to give back. */
+  refused(error: unknown): Response {
+    if (error instanceof Stopped) return stoppedResponse(error, this.id)
+    this.#parts.recorder.failedUnexpectedly(this.id, error)
+    return problemResponse(new Problem('internal', 'The gateway failed.'))
+  }
+
+  #json({ result, stopped, stoppedBecause, steps }: Outcome): object {
+    const { pattern, task } = this.#started
+    const { requests, input, output, costNanoUsd, simulated } = this.spent
     return {
-      pattern: this.#pattern.name,
-      task: this.#id,
+      pattern: pattern.name,
+      task: this.id,
       model: this.#model,
-      result: outcome.result,
-      stopped: outcome.stopped ?? null,
-      ...(outcome.stoppedBecause === undefined ? {} : { stopped_because: outcome.stoppedBecause }),
-      steps: outcome.steps.map(stepJson),
-      usage: { requests: outcome.asks, input_tokens: input, output_tokens: output, total_tokens: input + output },
-      cost: jsonUsd(outcome.costNanoUsd),
+      result,
+      stopped: stopped ?? null,
+      ...(stoppedBecause === undefined ? {} : { stopped_because: stoppedBecause }),
+      steps: steps.map(stepJson),
+      usage: { requests, input_tokens: input, output_tokens: output, total_tokens: input + output },
+      cost: jsonUsd(costNanoUsd),
       limits: {
-        max_cost_usd: this.#budgetJson,
-        max_steps: this.#task.mostSteps,
+        max_cost_usd: task.mostCostNanoUsd === undefined ? null : jsonUsd(task.mostCostNanoUsd),
+        max_steps: task.mostSteps,
         max_seconds: this.#parts.settings.UPSTREAM_TIMEOUT_MS / 1_000,
       },
-      simulated: outcome.simulated,
+      simulated,
     }
   }
 }
 
-function stepJson({ durationMs, costNanoUsd, callId, ...step }: Step): object {
+function stepJson({ number, name, kind, model, asked, answered, failed, tokens, ...step }: Step): object {
   return {
-    ...step,
-    duration_ms: durationMs,
-    ...(costNanoUsd === undefined ? {} : { cost: jsonUsd(costNanoUsd) }),
-    ...(callId === undefined ? {} : { call_id: callId }),
+    number,
+    name,
+    kind,
+    model,
+    asked,
+    answered,
+    failed,
+    tokens,
+    cost: step.costNanoUsd === undefined ? undefined : jsonUsd(step.costNanoUsd),
+    duration_ms: step.durationMs,
+    call_id: step.callId,
   }
 }
 
 async function whole(run: PatternRun): Promise<Response> {
   try {
     const answer = await run.follow(() => {})
-    return Response.json(answer, answer.simulated ? { headers: { 'x-bursar-simulated': 'true' } } : {})
+    const headers = new Headers({ 'x-bursar-task': run.id })
+    if (run.spent.simulated) headers.set('x-bursar-simulated', 'true')
+    return Response.json(answer, { headers })
   } catch (error) {
-    return refused(error)
+    return run.refused(error)
   }
 }
 
 /** Steps as events, and the whole at the end. A run that cannot even start is answered like any other. */
 async function streamed(run: PatternRun): Promise<Response> {
-  const encoder = new TextEncoder()
-  const begun = Promise.withResolvers<Response>()
-  let sink: ReadableStreamDefaultController<Uint8Array> | undefined
-  const send = (event: string, data: unknown) => {
-    if (!sink) begin()
-    sink?.enqueue(encoder.encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`))
-  }
-  const begin = () => {
+  const answer = Promise.withResolvers<Response>()
+  const events = new RunEvents(run)
+  const begin = () => answer.resolve(events.response)
+  run
+    .follow((step) => {
+      events.send('step', stepJson(step))
+      if (run.spent.requests > 0) begin()
+    })
+    .then((result) => {
+      events.send('result', result)
+      begin()
+    })
+    .catch(async (error: unknown) => {
+      const refused = run.refused(error)
+      if (run.spent.requests > 0) events.send('error', await refused.clone().json())
+      answer.resolve(refused)
+    })
+    .finally(() => events.end())
+    .catch(answer.reject)
+  return answer.promise
+}
+
+/** Server-sent events of a run. Few and small: they wait for the client in memory. */
+class RunEvents {
+  readonly response: Response
+  readonly #encoder = new TextEncoder()
+  #sink: ReadableStreamDefaultController<Uint8Array> | undefined
+
+  constructor(run: PatternRun) {
     const body = new ReadableStream<Uint8Array>({
-      start: (controller) => {
-        sink = controller
+      start: (sink) => {
+        this.#sink = sink
       },
       cancel: () => {
-        sink = undefined
+        this.#sink = undefined
         run.leave()
       },
     })
-    begun.resolve(new Response(body, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } }))
+    const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-bursar-task': run.id }
+    this.response = new Response(body, { headers })
   }
-  run
-    .follow((step) => send('step', stepJson(step)))
-    .then((result) => send('result', result))
-    .catch(async (error: unknown) => {
-      if (!sink) begun.resolve(refused(error))
-      else send('error', await refused(error).json())
-    })
-    .finally(() => sink?.close())
-    .catch(() => {})
-  return begun.promise
+
+  send(event: string, data: object): void {
+    this.#sink?.enqueue(this.#encoder.encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`))
+  }
+
+  end(): void {
+    this.#sink?.close()
+    this.#sink = undefined
+  }
 }
 
 const STATUS_OF = { budget: 429, rate: 429, steps: 400, deadline: 504, left: 499, error: 502 } as const
+/** What is said of the ask that failed, and holds for the run. */
+const KEPT = ['retry-after', 'retry-after-ms', 'x-should-retry', 'x-bursar-limited-by', 'x-bursar-call-id']
 
-/** A run that has nothing to give back. */
-function refused(error: unknown): Response {
-  if (!(error instanceof Stopped)) return problemResponse(error instanceof Error ? error : new Error(String(error)))
+function stoppedResponse(error: Stopped, task: string): Response {
   const failed = error instanceof AskFailed ? error : undefined
-  const status = failed?.status ?? STATUS_OF[error.reason]
-  const headers = new Headers({ 'x-bursar-source': 'gateway' })
-  if (failed?.retryAfterMs !== undefined) {
-    headers.set('retry-after', String(retryAfterSeconds(failed.retryAfterMs)))
-    headers.set('retry-after-ms', String(Math.ceil(failed.retryAfterMs)))
+  const headers = new Headers({ 'x-bursar-task': task })
+  headers.set('x-bursar-source', failed?.headers.get('x-bursar-source') ?? 'gateway')
+  for (const name of KEPT) {
+    const value = failed?.headers.get(name)
+    if (value !== undefined) headers.set(name, value)
   }
-  const { reason, message } = error
-  return Response.json({ error: { code: reason, message, param: null, details: failed?.details } }, { status, headers })
+  const { code, param, details } = failed?.error ?? {}
+  const said = {
+    code: typeof code === 'string' ? code : error.reason,
+    message: error.message,
+    // Its other fields are not those of the run.
+    param: param === 'model' ? param : null,
+    stopped: error.reason,
+    task,
+    details,
+  }
+  return Response.json({ error: said }, { status: failed?.status ?? STATUS_OF[error.reason], headers })
 }

@@ -11,7 +11,7 @@ import type {
 } from '../core/neutral.ts'
 import { inputTokens, outputTokens, usageOf } from '../core/usage.ts'
 import { objectIn } from './anthropic-messages-arguments.ts'
-import { DIALECT, ownFields } from './anthropic-messages-own.ts'
+import { DIALECT, legalId, ownFields } from './anthropic-messages-own.ts'
 import { readBlock } from './anthropic-messages-parts.ts'
 import type { AnswerContext } from './translator.ts'
 
@@ -101,7 +101,7 @@ function writePart(part: Part): JsonObject[] {
     case 'reasoning':
       return writeThinking(part)
     case 'toolCall':
-      return [{ type: 'tool_use', id: part.id, name: part.name, input: objectIn(part.arguments) ?? {} }]
+      return [{ type: 'tool_use', id: legalId(part.id), name: part.name, input: objectIn(part.arguments) ?? {} }]
     case 'own':
       return part.dialect === DIALECT ? [part.value] : []
     case 'media':
@@ -124,7 +124,7 @@ export function writeUsage(used: NeutralUsage | undefined): JsonObject {
   const cacheRead = usage.cacheRead + usage.audioCacheRead
   const cacheWrite = usage.cacheWrite5m + usage.cacheWrite1h
   return {
-    input_tokens: inputTokens(usage) - usage.cacheRead - cacheWrite,
+    input_tokens: inputTokens(usage) - cacheRead - cacheWrite,
     cache_creation_input_tokens: cacheWrite,
     cache_read_input_tokens: cacheRead,
     cache_creation: {

@@ -13,7 +13,7 @@ import type {
 import { isRecord } from '../wire/draft.ts'
 import { invalid } from '../wire/json.ts'
 import { objectIn } from './anthropic-messages-arguments.ts'
-import { cacheControl, DIALECT, foreign, given, isNothing, ownFields } from './anthropic-messages-own.ts'
+import { cacheControl, DIALECT, foreign, given, isNothing, legalId, ownFields } from './anthropic-messages-own.ts'
 import { unsupported } from './translator.ts'
 
 export interface Written {
@@ -173,19 +173,4 @@ function writeToolResult(part: ToolResultPart, dropped: Set<string>): JsonObject
 
 function contentOrNone(blocks: readonly JsonObject[], content: unknown): unknown {
   return blocks.length > 0 ? contentOf(blocks) : content
-}
-
-const ILLEGAL = /[^a-zA-Z0-9_-]/g
-
-/** The id itself where it may be one; otherwise one made of it, so that call and result still agree. */
-function legalId(id: string): string {
-  const legal = id.replace(ILLEGAL, '_')
-  return legal === id ? id : `${legal}_${hashOf(id)}`
-}
-
-/** FNV-1a, 32 bits. */
-function hashOf(text: string): string {
-  let hash = 0x811c9dc5
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
-  return (hash >>> 0).toString(16).padStart(8, '0')
 }

@@ -1,7 +1,7 @@
 // Anthropic models: what each generation takes of thinking and sampling, told by its name.
 
-import type { Effort, JsonObject, NeutralAsk, NeutralMessage, Reasoning } from '../core/neutral.ts'
-import { given, ownFields } from './anthropic-messages-own.ts'
+import type { Effort, JsonObject, NeutralAsk, NeutralMessage, Reasoning, ReasoningPart } from '../core/neutral.ts'
+import { DIALECT, given, ownFields } from './anthropic-messages-own.ts'
 
 const VERSION = /claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)/
 
@@ -75,9 +75,12 @@ function wordOf({ effort, budgetTokens }: Reasoning, version: number): string | 
 function hasUnsignedCalls(messages: readonly NeutralMessage[]): boolean {
   const last = messages.findLast(({ role }) => role === 'assistant')
   const call = last?.parts.findIndex(({ kind }) => kind === 'toolCall') ?? -1
-  return (
-    call >= 0 && !last?.parts.slice(0, call).some((part) => part.kind === 'reasoning' && part.signedIn !== undefined)
-  )
+  return call >= 0 && !last?.parts.slice(0, call).some((part) => part.kind === 'reasoning' && isSigned(part))
+}
+
+/** By Anthropic: what others signed is not sent there. */
+function isSigned({ signedIn, signature, redacted }: ReasoningPart): boolean {
+  return signedIn === DIALECT && (signature !== undefined || redacted !== undefined)
 }
 
 const LEAST_THINKING_TOP_P = 0.95

@@ -89,3 +89,18 @@ export function cacheControl(cache: CacheHint | undefined): JsonObject {
   if (cache === undefined) return {}
   return { cache_control: cache === '1h' ? { type: 'ephemeral', ttl: '1h' } : { type: 'ephemeral' } }
 }
+
+const ILLEGAL = /[^a-zA-Z0-9_-]/g
+
+/** The id itself where it may be one; otherwise one made of it, so that call and result still agree. */
+export function legalId(id: string): string {
+  const legal = id.replace(ILLEGAL, '_')
+  return legal === id ? id : `${legal}_${hashOf(id)}`
+}
+
+/** FNV-1a, 32 bits. */
+function hashOf(text: string): string {
+  let hash = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+  return (hash >>> 0).toString(16).padStart(8, '0')
+}

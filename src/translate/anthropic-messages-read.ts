@@ -34,6 +34,7 @@ const READ = new Set([
   'output_format',
   'metadata',
   'inference_geo',
+  'context_management',
 ])
 const HINTS = new Set([
   'cache_control',
@@ -56,6 +57,8 @@ export function readAsk(body: JsonObject, line: RequestLine): NeutralAsk {
   // Where it is thought may be law; anywhere is what every other provider offers.
   if (said.inference_geo === 'global') kept.hint('inference_geo', 'global')
   else if (said.inference_geo !== undefined) kept.need('inference_geo', said.inference_geo)
+  if (said.context_management !== undefined)
+    kept[keepsAll(said.context_management) ? 'hint' : 'need']('context_management', said.context_management)
   const betas = line.header('anthropic-beta')
   if (betas) kept.hint('anthropic-beta', betas)
   return {
@@ -74,6 +77,12 @@ export function readAsk(body: JsonObject, line: RequestLine): NeutralAsk {
     ...given('user', readUser(said.metadata, kept)),
     ...kept.own(),
   }
+}
+
+/** Edits of the context that leave all of it there, as Claude Code asks for. */
+function keepsAll(management: unknown): boolean {
+  const { edits, ...more } = recordOf(management)
+  return Array.isArray(edits) && isNothing(more) && edits.every((edit) => recordOf(edit).keep === 'all')
 }
 
 /** The fields that say anything; the others are kept. */

@@ -2,9 +2,9 @@
 
 import type { JsonObject, NeutralEvent, NeutralUsage } from '../core/neutral.ts'
 import { messageHead, writeStop, writeUsage } from './anthropic-messages-answer.ts'
-import { Brackets } from './anthropic-messages-arguments.ts'
 import { writeError } from './anthropic-messages-errors.ts'
-import { DIALECT } from './anthropic-messages-own.ts'
+import { DIALECT, legalId } from './anthropic-messages-own.ts'
+import { Brackets } from './brackets.ts'
 import type { AnswerContext, EventWriter } from './translator.ts'
 
 /** Characters held back for a call that does not come to its end. Beyond that it is taken to have ended. */
@@ -94,7 +94,7 @@ export class MessageWriter implements EventWriter {
         return
       case 'toolCall':
         this.#hasCalls = true
-        this.#append('call', { type: 'tool_use', id: event.id, name: event.name, input: {} }, event.call)
+        this.#append('call', { type: 'tool_use', id: legalId(event.id), name: event.name, input: {} }, event.call)
         return
       case 'arguments':
         return this.#addArguments(event)

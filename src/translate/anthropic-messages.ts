@@ -27,6 +27,7 @@ export const anthropicMessagesTranslator: Translator = {
     stop: 'stop_sequences',
     reasoning: 'thinking',
     user: 'metadata.user_id',
+    cache: 'cache_control',
   },
   readAsk,
   writeAsk,

@@ -12,7 +12,15 @@ import type {
 import { inputTokens, outputTokens } from '../core/usage.ts'
 import { isRecord, recordOf } from '../wire/draft.ts'
 import { DIALECT, putBack } from './gemini-generate-own.ts'
-import { type CallIds, objectIn, readPart, writeCall, writeMedia, writeThought } from './gemini-generate-parts.ts'
+import {
+  type CallIds,
+  objectIn,
+  readPart,
+  UNSIGNED,
+  writeCall,
+  writeMedia,
+  writeThought,
+} from './gemini-generate-parts.ts'
 import type { AnswerContext } from './translator.ts'
 
 const STOPS: ReadonlyMap<unknown, StopReason> = new Map<unknown, StopReason>([
@@ -151,10 +159,20 @@ export function writeAnswer(answer: NeutralAnswer, used: NeutralUsage | undefine
 function candidateOf({ parts, stop }: NeutralChoice, index: number): JsonObject {
   const broken = parts.find((part) => part.kind === 'toolCall' && !objectIn(part.arguments))
   return {
-    content: { parts: parts.flatMap(writePart), role: 'model' },
+    content: { parts: signedFirst(parts).flatMap(writePart), role: 'model' },
     ...finishOf(stop, broken?.kind === 'toolCall' ? broken.name : undefined),
     index,
   }
+}
+
+/** Gemini itself, handed back what another model called, wants the first call signed. */
+function signedFirst(parts: readonly Part[]): Part[] {
+  const first = parts.find((part) => part.kind === 'toolCall' && objectIn(part.arguments))
+  return parts.map((part) =>
+    part === first && part.kind === 'toolCall' && part.own?.dialect !== DIALECT
+      ? { ...part, signature: part.signature ?? UNSIGNED }
+      : part,
+  )
 }
 
 /** A call whose arguments are no JSON object is not handed on: Gemini says that it was malformed. @param broken its tool */

@@ -2,6 +2,7 @@
 
 import type { JsonObject, NeutralEvent, NeutralUsage, StopReason } from '../core/neutral.ts'
 import { isRecord, recordOf } from '../wire/draft.ts'
+import { Brackets } from './brackets.ts'
 import {
   AnswerIds,
   candidatesIn,
@@ -19,7 +20,7 @@ import {
 import { errorBody, readError } from './gemini-generate-error.ts'
 import { DIALECT } from './gemini-generate-own.ts'
 import { PartialCall } from './gemini-generate-partial.ts'
-import { objectIn } from './gemini-generate-parts.ts'
+import { UNSIGNED } from './gemini-generate-parts.ts'
 import type { AnswerContext, EventReader, EventWriter } from './translator.ts'
 
 /** Where one of the answers stands. */
@@ -133,11 +134,14 @@ interface Call {
   readonly id: string
   readonly name: string
   readonly signature: string | undefined
+  readonly brackets: Brackets
   text: string
 }
 
 interface Written {
   readonly calls: Map<number, Call>
+  /** One has been written. */
+  hasCalled: boolean
   stop: StopReason | undefined
   /** The tool of a call that could not be written. */
   broken: string | undefined
@@ -170,8 +174,7 @@ export class GeminiEventWriter implements EventWriter {
       case 'error':
         return this.#fail(errorBody(event.error, this.#context))
       case 'toolCall':
-        this.#open(event)
-        return ''
+        return this.#open(event)
       case 'arguments':
         this.#collect(this.#choice(event.choice).calls.get(event.call), event.text)
         return ''
@@ -201,35 +204,49 @@ export class GeminiEventWriter implements EventWriter {
   }
 
   #choice(index: number): Written {
-    const choice = this.#choices.get(index) ?? { calls: new Map(), stop: undefined, broken: undefined }
+    const choice = this.#choices.get(index) ?? {
+      calls: new Map(),
+      hasCalled: false,
+      stop: undefined,
+      broken: undefined,
+    }
     this.#choices.set(index, choice)
     return choice
   }
 
-  #open({ choice, call, id, name, signature }: NeutralEvent & { readonly kind: 'toolCall' }): void {
-    const opened: Call = { id, name, signature, text: '' }
+  #open({ choice, call, id, name, signature }: NeutralEvent & { readonly kind: 'toolCall' }): string {
+    const flushed = this.#flush(choice, true)
+    const opened: Call = { id, name, signature, brackets: new Brackets(), text: '' }
     this.#held += CALL_CHARACTERS + id.length + name.length
     if (this.#held <= MOST_CHARACTERS) this.#choice(choice).calls.set(call, opened)
     else this.#choice(choice).broken = name
+    return flushed
   }
 
   #collect(call: Call | undefined, text: string): void {
     this.#held += text.length
-    if (call && this.#held <= MOST_CHARACTERS) call.text += text
+    if (!call || this.#held > MOST_CHARACTERS) return
+    call.text += text
+    call.brackets.push(text)
   }
 
-  /** The calls collected so far, whole. Those of some dialects arrive interleaved. */
-  #flush(index: number): string {
+  /** The calls collected so far, or, as some arrive interleaved, those at their head that nothing can be added to. */
+  #flush(index: number, onlyWhole = false): string {
     const choice = this.#choice(index)
     const parts: JsonObject[] = []
-    for (const { id, name, signature, text } of choice.calls.values()) {
+    for (const [call, { id, name, signature, brackets, text }] of choice.calls) {
+      if (onlyWhole && !brackets.isWhole) break
+      choice.calls.delete(call)
       const args = text.trim() === '' ? '{}' : text
-      if (!objectIn(args)) choice.broken ??= name
-      const signed = signature === undefined ? {} : { signature }
-      parts.push(...writePart({ kind: 'toolCall', id, name, arguments: args, ...signed }))
+      // Gemini itself, handed back what another model called, wants the first call signed.
+      const sign = signature ?? (choice.hasCalled ? undefined : UNSIGNED)
+      const signed = sign === undefined ? {} : { signature: sign }
+      const written = writePart({ kind: 'toolCall', id, name, arguments: args, ...signed })
+      if (written.length === 0) choice.broken ??= name
+      else choice.hasCalled = true
+      parts.push(...written)
       this.#held -= CALL_CHARACTERS + id.length + name.length + text.length
     }
-    choice.calls.clear()
     return parts.length === 0 ? '' : this.#parts(index, parts)
   }
 

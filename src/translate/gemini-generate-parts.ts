@@ -260,6 +260,9 @@ export function writeResult(part: ToolResultPart): { readonly result: JsonObject
   }
 }
 
+/** Documented by Google for calls that it did not sign, since another model made them. */
+export const UNSIGNED = 'skip_thought_signature_validator'
+
 /** A call of a tool. @param args its arguments, parsed */
 export function writeCall(part: ToolCallPart, args: JsonObject, signature: string | undefined): JsonObject {
   const functionCall = { id: part.id, name: part.name, args }

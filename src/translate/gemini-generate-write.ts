@@ -26,7 +26,7 @@ import {
   SIZES,
   SPELT,
 } from './gemini-generate-own.ts'
-import { objectIn, writeCall, writeMedia, writeResult, writeThought } from './gemini-generate-parts.ts'
+import { objectIn, UNSIGNED, writeCall, writeMedia, writeResult, writeThought } from './gemini-generate-parts.ts'
 import { type AskTarget, unsupported, type WrittenAsk } from './translator.ts'
 
 const MOST_STOPS = 5
@@ -201,9 +201,6 @@ function systemOf(messages: readonly NeutralMessage[], dropped: Set<string>): Js
 function isOurs(part: Part): boolean {
   return (part.kind === 'own' && part.dialect === DIALECT) || ('own' in part && part.own?.dialect === DIALECT)
 }
-
-/** Documented by Google for calls that it did not sign, since another model made them. */
-const UNSIGNED = 'skip_thought_signature_validator'
 
 function contentsOf(messages: readonly NeutralMessage[], model: string, dropped: Set<string>): JsonObject[] {
   const contents: { readonly role: string; readonly parts: JsonObject[]; readonly own: Own | undefined }[] = []

@@ -6,7 +6,7 @@ import { readMessages, writeMessages } from './openai-chat-messages.ts'
 import { DIALECT } from './openai-chat-parts.ts'
 import { ALWAYS_THINKS, readReasoning, writeReasoning } from './openai-chat-reasoning.ts'
 import { readFormat, readTool, readToolChoice, writeFormat, writeTool, writeToolChoice } from './openai-chat-tools.ts'
-import { OwnDraft, ownFields, sameJson } from './shared.ts'
+import { hashOf, OwnDraft, ownFields, sameJson } from './shared.ts'
 import { type AskTarget, unsupported, type WrittenAsk } from './translator.ts'
 
 type AskDraft = { -readonly [Field in keyof NeutralAsk]: NeutralAsk[Field] }
@@ -163,9 +163,18 @@ export function writeAsk(ask: NeutralAsk, target: AskTarget): WrittenAsk {
     ...(ask.parallelTools !== undefined && { parallel_tool_calls: ask.parallelTools }),
     ...(ask.format && { response_format: writeFormat(ask.format, own.response_format ? undefined : 'answer') }),
     ...(ask.reasoning && writeReasoning(ask.reasoning, target.model, own, dropped)),
-    ...(ask.user !== undefined && { user: ask.user }),
+    ...(ask.user !== undefined && { user: legalUser(ask.user) }),
   }
   return { body: written, dropped: [...dropped] }
+}
+
+const MOST_USER_CHARACTERS = 64
+
+/** Other dialects' users may be longer: such a one keeps its start, and a hash of the whole. */
+function legalUser(user: string): string {
+  if (user.length <= MOST_USER_CHARACTERS) return user
+  const hash = hashOf(user)
+  return `${user.slice(0, MOST_USER_CHARACTERS - hash.length - 1).toWellFormed()}_${hash}`
 }
 
 function withDefaults(own: JsonObject): JsonObject {

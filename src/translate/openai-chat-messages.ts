@@ -221,11 +221,11 @@ function writeSystem({ parts, own }: NeutralMessage, dropped: Set<string>): Json
   return { ...fields, role, ...writeContent(parts, { spelled: content, usual: '', between: '\n\n' }, dropped) }
 }
 
-/** Each result is a message of its own. */
+/** Each result is a message of its own; what of it is no text stands in the user's message after them. */
 function writeUser({ parts, own }: NeutralMessage, dropped: Set<string>): JsonObject[] {
   const { content, ...fields } = ownFields(own, DIALECT, dropped)
   const results = parts.filter((part) => part.kind === 'toolResult')
-  const others = parts.filter((part) => part.kind !== 'toolResult')
+  const others = [...results.flatMap(mediaBeside), ...parts.filter((part) => part.kind !== 'toolResult')]
   const written = results.map((result) => writeResult(result, dropped))
   if (results.length > 0 && others.length === 0) return written
   const [only] = others
@@ -233,13 +233,19 @@ function writeUser({ parts, own }: NeutralMessage, dropped: Set<string>): JsonOb
   return [...written, { ...fields, role: 'user', ...writeContent(others, { spelled: content, usual: '' }, dropped) }]
 }
 
+/** Pictures in a result of another dialect, and what they are of. */
+function mediaBeside(result: ToolResultPart): Part[] {
+  const media = result.own?.dialect === DIALECT ? [] : result.parts.filter(({ kind }) => kind === 'media')
+  return media.length === 0 ? [] : [{ kind: 'text', text: `Result of ${result.name}:` }, ...media]
+}
+
 function writeResult(result: ToolResultPart, dropped: Set<string>): JsonObject {
   const { name, content, ...fields } = ownFields(result.own, DIALECT, dropped)
   if (result.cache !== undefined) dropped.add('cache')
   const isOwn = Array.isArray(content)
-  if (!isOwn && result.parts.some(({ kind }) => kind !== 'text'))
-    throw unsupported('messages', 'The result of a tool can be nothing but text here.')
-  const usual = result.failed ? 'Error' : ''
+  const parts = isOwn ? result.parts : result.parts.filter(({ kind }) => kind === 'text')
+  const isBeside = parts.length < result.parts.length
+  const usual = result.failed ? 'Error' : isBeside ? 'See the next message of the user.' : ''
   return {
     ...fields,
     role: 'tool',
@@ -247,7 +253,7 @@ function writeResult(result: ToolResultPart, dropped: Set<string>): JsonObject {
     ...(name !== undefined && { name: name === '' ? result.name : name }),
     ...(isOwn && content.length > 0
       ? { content }
-      : writeContent(result.parts, { spelled: content, usual, between: '\n' }, dropped)),
+      : writeContent(parts, { spelled: content, usual, between: '\n' }, dropped)),
   }
 }
 

@@ -33,6 +33,7 @@ export const openaiChatTranslator: Translator = {
     presencePenalty: 'presence_penalty',
     reasoning: 'reasoning_effort',
     user: 'user',
+    cache: 'cache_control',
   },
   readAsk,
   writeAsk,

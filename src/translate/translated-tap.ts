@@ -9,7 +9,7 @@ import type { AnswerContext, EventReader, EventWriter, Translator } from './tran
 
 const LINE_FEED = 0x0a
 const NOTHING = Buffer.alloc(0)
-const DATA = 'data:'
+const DATA = Buffer.from('data:')
 /** A longer event is no event: pictures are shorter. */
 const MOST_LINE_BYTES = 33_554_432
 
@@ -72,42 +72,54 @@ export class TranslatedTap implements Tap {
   }
 
   push(chunk: Buffer): Buffer {
-    this.#meter.push(chunk)
     if (this.whole) return this.#answer(chunk)
+    this.#meter.push(chunk)
     this.#readLines(chunk)
     if (this.terminated) this.#close()
     return this.#take()
   }
 
   end(): Buffer {
-    this.#meter.end()
     if (this.whole) return NOTHING
+    this.#meter.end()
     this.#readLine(this.#line.take())
     // Of one that broke off nothing is made up: whoever reads on must see that it did.
     if (this.finished || this.failed) this.#close()
     return this.#take()
   }
 
+  /** The whole of it, in one. */
   #answer(body: Buffer): Buffer {
+    this.#meter.push(body)
+    this.#meter.end()
     const parsed = parsedObject(body.toString())
     if (!parsed) throw new Untranslatable('the answer is no JSON object')
     const used = usedIn(this.metered())
-    return Buffer.from(JSON.stringify(this.#to.writeAnswer(this.#from.readAnswer(parsed), used, this.#context)))
+    const answer = this.#from.readAnswer(parsed)
+    const saysNothing = answer.choices.every(({ parts, stop }) => parts.length === 0 && stop === 'end')
+    if (!used && saysNothing) throw new Untranslatable('the answer is none of its dialect')
+    return Buffer.from(JSON.stringify(this.#to.writeAnswer(answer, used, this.#context)))
   }
 
   #readLines(chunk: Buffer): void {
     let from = 0
     for (let feed = chunk.indexOf(LINE_FEED); feed >= 0; feed = chunk.indexOf(LINE_FEED, from)) {
-      this.#line.push(chunk.subarray(from, feed))
-      this.#readLine(this.#line.take())
+      this.#readLine(this.#takeLine(chunk.subarray(from, feed)))
       from = feed + 1
     }
     this.#line.push(chunk.subarray(from))
     if (this.#line.length > MOST_LINE_BYTES) throw new Untranslatable('an event of the answer is too long')
   }
 
+  /** Most lines come in one piece. */
+  #takeLine(last: Buffer): Buffer {
+    if (this.#line.length === 0) return last
+    this.#line.push(last)
+    return this.#line.take()
+  }
+
   #readLine(line: Buffer): void {
-    if (this.#closed || line.length <= DATA.length || line.toString('latin1', 0, DATA.length) !== DATA) return
+    if (this.#closed || line.length <= DATA.length || line.compare(DATA, 0, DATA.length, 0, DATA.length) !== 0) return
     const data = parsedObject(line.toString('utf8', DATA.length))
     if (!data) return
     for (const event of this.#reader.read(data)) this.#written += this.#writer.write(event)

@@ -12,7 +12,7 @@ import { Problem } from '../core/problem.ts'
 import type { ErrorContext, RequestLine } from '../wire/dialect.ts'
 
 /** The fields of a neutral ask that a dialect may call otherwise. */
-export type NeutralField = keyof NeutralAsk
+export type NeutralField = keyof NeutralAsk | 'cache'
 
 /** A target cannot do what was asked. The caller is told its own name of the field. */
 export function unsupported(field: NeutralField, message: string): Problem {

@@ -339,6 +339,7 @@ const STATUS_NAMES: Readonly<Record<number, string>> = {
 }
 
 const INFO_TYPE = 'type.googleapis.com/google.rpc.ErrorInfo'
+const BAD_REQUEST_TYPE = 'type.googleapis.com/google.rpc.BadRequest'
 
 function problemBody(problem: Problem, context: ErrorContext): string {
   return JSON.stringify({
@@ -346,9 +347,18 @@ function problemBody(problem: Problem, context: ErrorContext): string {
       code: problem.status,
       message: problem.message,
       status: STATUS_NAMES[problem.status] ?? 'UNKNOWN',
-      details: [{ '@type': INFO_TYPE, reason: problem.code, domain: 'bursar', metadata: { callId: context.callId } }],
+      details: [
+        { '@type': INFO_TYPE, reason: problem.code, domain: 'bursar', metadata: { callId: context.callId } },
+        ...fieldViolations(problem),
+      ],
     },
   })
+}
+
+/** The field at fault, where Google's own errors name it. */
+function fieldViolations({ param, message }: Problem): readonly object[] {
+  if (param === null) return []
+  return [{ '@type': BAD_REQUEST_TYPE, fieldViolations: [{ field: param, description: message }] }]
 }
 
 function refusalBody(refusal: Refusal, context: ErrorContext): string {

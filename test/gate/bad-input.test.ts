@@ -129,6 +129,9 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     'a page of %s may not spend: 403',
     (origin) => expectTurnedAway(door, spoken, { headers: { ...JSON_TYPE, origin } }, 403).then(() => {}),
   )
+  it.each(['cross-site', 'same-site'])('a request that a browser says is %s, without an origin', (site) =>
+    expectTurnedAway(door, spoken, { headers: { ...JSON_TYPE, 'sec-fetch-site': site } }, 403).then(() => {}),
+  )
 
   it('__proto__ and its like are fields like any other, and change nobody', async () => {
     // Made from pairs: written as a literal, `__proto__` would be no member.

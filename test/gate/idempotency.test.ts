@@ -1,7 +1,7 @@
 // Idempotency-Key: the same request is made once. Whoever asks again is told what became of it, and may try anew where it was free.
 
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
-import { HandClock, type Play, until } from '../support/stage.ts'
+import { DOORS, HandClock, type Play, until } from '../support/stage.ts'
 import { COST, fails, hangs, inTurn, LedgerFolder, Routed, type RoutedOptions, STORES, well } from './routing-stage.ts'
 import { errorIn, type Spoken, type Wanted } from './spoken.ts'
 
@@ -130,7 +130,6 @@ describe.each(STORES)('%s:', (store) => {
     ['another body', { text: 'something else' }],
     ['another model', { model: 'second/m' }],
     ['another form of answer', { stream: true }],
-    ['another path', { spoken: 'anthropic' }],
   ] as const)('the key of %s is refused for good: 422', async (_, other) => {
     await open({ first: inTurn(hangs, well) })
     const asking = status()
@@ -143,6 +142,15 @@ describe.each(STORES)('%s:', (store) => {
       expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([422, 'false'])
     }
     expect(routed.asked).toEqual([1, 0])
+  })
+
+  it('the same body at another path is another request', async () => {
+    await open()
+    const uncapped = async (spoken: Spoken) => {
+      const init = { headers: { 'idempotency-key': 'the key' } }
+      return (await routed.stage.call(spoken, { model: 'first/m' }, init, 'over sockets')).status
+    }
+    expect([await uncapped('openai'), await uncapped('anthropic'), await uncapped('openai')]).toEqual([200, 422, 409])
   })
 
   it('a key is its caller’s own', async () => {
@@ -165,14 +173,24 @@ describe.each(STORES)('%s:', (store) => {
     expect(sent()).toBe(2)
   })
 
-  it.each([false, true])('of 200 at once with one key exactly one is sent, stream: %s', async (stream) => {
-    await open()
-    const statuses = await Promise.all(Array.from({ length: 200 }, () => status({ stream })))
-    expect(statuses.filter((code) => code === 200)).toHaveLength(1)
-    expect(statuses.filter((code) => code === 409)).toHaveLength(199)
-    expect(sent()).toBe(1)
-    expect((await routed.entry()).outcome?.cost.totalNanoUsd).toBe(COST)
-  })
+  it.each(DOORS.flatMap((door) => [false, true].map((stream) => [door, stream] as const)))(
+    '%s, of 200 at once with one key exactly one is sent, stream: %s',
+    async (door, stream) => {
+      await open()
+      const wanted = { model: 'first/m', cap: 50, stream }
+      const statuses = await Promise.all(
+        Array.from({ length: 200 }, async () => {
+          const answer = await routed.stage.call('openai', wanted, { headers: { 'idempotency-key': 'the key' } }, door)
+          await answer.text()
+          return answer.status
+        }),
+      )
+      expect(statuses.filter((code) => code === 200)).toHaveLength(1)
+      expect(statuses.filter((code) => code === 409)).toHaveLength(199)
+      expect(sent()).toBe(1)
+      expect((await routed.entry()).outcome?.cost.totalNanoUsd).toBe(COST)
+    },
+  )
 
   it('200 at once with keys of their own are all sent', async () => {
     await open()

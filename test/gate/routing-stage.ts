@@ -174,7 +174,7 @@ export const closes: Play = ({ response }) => void response.destroy()
 export const hangs: Play = () => {}
 
 /** One play after the other; the last one stays. */
-export function inTurn(...plays: readonly [Play, ...Play[]]): Play {
+export function inTurn(...plays: readonly Play[]): Play {
   let at = 0
   return (call) => (plays[at++] ?? plays[plays.length - 1] ?? well)(call)
 }

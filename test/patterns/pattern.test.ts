@@ -50,7 +50,7 @@ describe('a request', () => {
     [{ ...BODY, max_steps: 1.5 }, 'max_steps'],
     [{ said: 3 }, 'said'],
     [{}, 'said'],
-    [{ ...BODY, more: 1 }, null],
+    [{ ...BODY, more: 1 }, 'more'],
     [null, null],
     ['hi', null],
   ])('is refused as %j', (body, param) => {

@@ -108,7 +108,9 @@ describe('reflection', () => {
     [{ criteria: { a: 'b' } }, 'initial_output'],
     [{ ...BODY, max_steps: 51 }, 'max_steps'],
     [{ ...BODY, max_cost_usd: '-1' }, 'max_cost_usd'],
-    [{ ...BODY, nonsense: 1 }, null],
+    [{ ...BODY, nonsense: 1 }, 'nonsense'],
+    [{ ...BODY, ...Object.fromEntries(Array.from({ length: 101 }, (_, at) => [`f${at}`, at])) }, null],
+    [{ ...BODY, criteria: Object.fromEntries(Array.from({ length: 101 }, (_, at) => [`c${at}`, 'x'])) }, 'criteria'],
     [[], null],
   ])('refuses %j, naming the field', (body, field) => {
     expect(() => REFLECTION.read(body)).toThrow(expect.objectContaining({ code: 'invalid_request', param: field }))

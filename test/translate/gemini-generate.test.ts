@@ -11,6 +11,7 @@ import { HAS_RECORDINGS, type Recording, recordingsOf } from '../support/recordi
 import { lineTo } from '../wire/samples.ts'
 
 const CONTEXT: AnswerContext = { callId: '019a-call', nowMs: 0, model: 'asked', withUsage: true, asEvents: true }
+const UNSIGNED = { thoughtSignature: 'skip_thought_signature_validator' }
 const RECORDINGS = recordingsOf('gemini.generate_content')
 const GOOD = RECORDINGS.filter(({ status }) => status === 200)
 
@@ -794,7 +795,8 @@ describe('an answer', () => {
               { text: 'Hm', thought: true },
               { text: 'Hi' },
               { inlineData: { mimeType: 'image/png', data: 'AA==' } },
-              { functionCall: { id: 'a', name: 'f', args: { x: 1 } } },
+              // Handed back to Gemini itself, it has to be signed.
+              { functionCall: { id: 'a', name: 'f', args: { x: 1 } }, ...UNSIGNED },
             ],
           },
           finishReason: 'STOP',
@@ -852,7 +854,7 @@ describe('an answer', () => {
       candidates: [
         content(
           0,
-          { functionCall: { id: 'a', name: 'f', args: { x: 1 } } },
+          { functionCall: { id: 'a', name: 'f', args: { x: 1 } }, ...UNSIGNED },
           { functionCall: { id: 'b', name: 'g', args: {} }, thoughtSignature: 'c2ln' },
         ),
       ],
@@ -922,9 +924,21 @@ describe('an answer', () => {
       { kind: 'text', choice: 0, text: 'A' },
     ]
     expect(eventsIn(writeAll(call)).map((event) => valuesOf(event, 'parts'))).toEqual([
-      [[{ functionCall: { id: 'a', name: 'f', args: {} } }]],
+      [[{ functionCall: { id: 'a', name: 'f', args: {} }, ...UNSIGNED }]],
       [[{ text: 'A' }]],
     ])
+  })
+
+  test('streams a call as soon as the next one begins, unless more of it may come', () => {
+    const writer = gemini.eventWriter(CONTEXT)
+    const call = (at: number) => writer.write({ kind: 'toolCall', choice: 0, call: at, id: `${at}`, name: 'f' })
+    const more = (at: number, text: string) => writer.write({ kind: 'arguments', choice: 0, call: at, text })
+    const called = (at: number, more = {}) => [{ functionCall: { id: `${at}`, name: 'f', args: {} }, ...more }]
+    const partsIn = (written: string) => eventsIn(written).map((event) => valuesOf(event, 'parts'))
+    expect([call(0), more(0, '{'), call(1), more(1, '{}'), more(0, '}')]).toEqual(['', '', '', '', ''])
+    expect(partsIn(call(2))).toEqual([[[...called(0, UNSIGNED), ...called(1)]]])
+    expect(more(2, '{}')).toBe('')
+    expect(partsIn(writer.end(undefined))).toEqual([[called(2)]])
   })
 
   test('has calls with ids of its own, streamed or not', () => {

@@ -92,7 +92,7 @@ export const SCHEMA = {
   additionalProperties: false,
 }
 const ZONE = { type: 'object', properties: { zone: { type: 'string' } }, required: ['zone'] }
-const TOOLS = [
+export const TOOLS = [
   { name: 'weather', description: 'The weather in a city.', schema: SCHEMA },
   { name: 'time', description: 'The time in a zone.', schema: ZONE },
 ]
@@ -406,6 +406,17 @@ export const CALLERS: readonly Caller[] = [
         : undefined,
   },
 ]
+
+/** Throws where nothing is raised, or no error of the SDK's own. */
+export async function raisedBy(caller: Caller, answer: Promise<unknown>): Promise<Raised> {
+  const error: unknown = await answer.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  const raised = caller.raised(error)
+  if (!raised) throw new Error('nothing was raised, or no error of the SDK', { cause: error })
+  return raised
+}
 
 /** Google's SDK puts the body into its words. */
 function bodyIn(message: string): unknown {

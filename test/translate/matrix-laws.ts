@@ -92,7 +92,7 @@ function openaiMessages(law: Law, messages: readonly Json[]): void {
     law.fields(
       `${role}`,
       message,
-      'role content tool_calls tool_call_id name refusal reasoning_content thinking_blocks',
+      'role content tool_calls tool_call_id name refusal annotations reasoning_content thinking_blocks',
     )
     law.that(['system', 'developer', 'user', 'assistant', 'tool'].includes(String(role)), `role ${role}`)
     if (role === 'tool') {
@@ -196,7 +196,7 @@ const CONFIG_FIELDS =
 function gemini(law: Law, { path, query, headers, body }: Received): void {
   const [, model = '', method = ''] = /^\/gemini\/v1(?:beta)?\/models\/([\w.-]+):(\w+)$/.exec(path) ?? []
   law.that(['generateContent', 'streamGenerateContent'].includes(method), `path ${path}`)
-  law.that((method === 'streamGenerateContent') === (query === 'alt=sse'), `query ${query}`)
+  law.that(method === 'streamGenerateContent' ? /^(alt=sse)?$/.test(query) : query === '', `query ${query}`)
   law.that(headers['x-goog-api-key'] === KEYS.gemini, 'x-goog-api-key')
   law.fields('body', body, GEMINI_FIELDS)
   const config = recordOf(body.generationConfig)
@@ -223,7 +223,7 @@ function geminiContents(law: Law, contents: readonly Json[], signs: boolean): vo
   let awaited: readonly Json[] = []
   for (const [at, { role, parts }] of contents.entries()) {
     law.that(role === (at % 2 === 0 ? 'user' : 'model'), `role ${role} at ${at}`)
-    law.that(listOf(parts).length > 0, 'an empty content')
+    law.that(!listOf(parts).every(({ text }) => text === ''), 'an empty content')
     const answers = listOf(parts).flatMap((part) => listOf([part.functionResponse]))
     law.that(answers.length === awaited.length, `${answers.length} responses to ${awaited.length} calls`)
     for (const [index, { id, name, response }] of answers.entries()) {
@@ -244,7 +244,7 @@ function geminiPart(law: Law, { thought, thoughtSignature, ...data }: Json): voi
   const [kind = '', ...others] = Object.keys(data)
   law.that(others.length === 0, `a part of ${kind} and ${others}`)
   law.that(thoughtSignature === undefined || kind === 'functionCall' || thought === true, 'thoughtSignature')
-  if (kind === 'text') law.that(typeof data.text === 'string' && data.text !== '', 'an empty text')
+  if (kind === 'text') law.that(typeof data.text === 'string', 'text')
   else if (kind === 'inlineData') law.that(recordOf(data.inlineData).mimeType === 'image/png', 'inlineData')
   else if (kind === 'functionCall') law.that(isRecord(recordOf(data.functionCall).args), 'args')
   else law.that(kind === 'functionResponse', `part ${kind}`)

@@ -134,12 +134,16 @@ export class Upstreams {
     return { thought: thinks(body) ? WORDS.thought : '', text, calls, answers }
   }
 
-  #usual(provider: Provider, { path, body }: Received, said: Said): Reply {
+  #usual(provider: Provider, { path, query, body }: Received, said: Said): Reply {
     const voice = VOICES[provider]
     const model = typeof body.model === 'string' ? body.model : (/models\/(.*):/.exec(path)?.[1] ?? '')
     if (body.stream !== true && !path.includes(':stream'))
       return { status: 200, type: 'application/json', pieces: [voice.whole(said, model)] }
     const { events, holdAt } = voice.stream(said, model, body)
+    if (provider === 'gemini' && query === '') {
+      const list = events.map((event, at) => `${at === 0 ? '[' : ',\r\n'}${event.slice('data: '.length).trim()}\n`)
+      return { status: 200, type: 'application/json; charset=UTF-8', pieces: [...list, ']'] }
+    }
     return {
       status: 200,
       type: voice.type,

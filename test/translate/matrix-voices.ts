@@ -32,6 +32,7 @@ export interface Seen {
   readonly images: readonly unknown[]
   readonly schema: unknown
   readonly results: readonly string[]
+  readonly tools: readonly { readonly name: unknown; readonly description: unknown; readonly schema: unknown }[]
 }
 
 export interface Voice {
@@ -139,7 +140,11 @@ function chat(isOpenai: boolean): Voice {
       return { events: [...before, ...rest], holdAt: before.length }
     },
     thinks: (body) => body.reasoning_effort !== undefined,
-    seen: ({ messages, response_format: format }) => ({
+    seen: ({ messages, tools, response_format: format }) => ({
+      tools: listOf(tools).map((tool) => {
+        const { name, description, parameters: schema } = recordOf(tool.function)
+        return { name, description, schema }
+      }),
       images: listOf(messages).flatMap(({ content }) =>
         listOf(content).flatMap(({ image_url: image }) => (image ? [recordOf(image).url] : [])),
       ),
@@ -204,9 +209,10 @@ const anthropic: Voice = {
     return { events: [...before, ...rest], holdAt: before.length }
   },
   thinks: ({ thinking }) => recordOf(thinking).type === 'enabled',
-  seen: ({ messages, output_config: config }) => {
+  seen: ({ messages, tools, output_config: config }) => {
     const blocks = listOf(messages).flatMap(({ content }) => listOf(content))
     return {
+      tools: listOf(tools).map(({ name, description, input_schema: schema }) => ({ name, description, schema })),
       images: blocks.flatMap(({ type, source }) => (type === 'image' ? [recordOf(source).data] : [])),
       schema: recordOf(recordOf(config).format).schema,
       results: blocks.flatMap(({ type, content }) => (type === 'tool_result' ? [textOf(content)] : [])),
@@ -294,9 +300,11 @@ const gemini: Voice = {
     return { events, holdAt: events.length - 1 }
   },
   thinks: ({ generationConfig: config }) => recordOf(recordOf(config).thinkingConfig).includeThoughts === true,
-  seen: ({ contents, generationConfig: config }) => {
+  seen: ({ contents, tools, generationConfig: config }) => {
     const parts = listOf(contents).flatMap((content) => listOf(content.parts))
+    const declared = listOf(tools).flatMap(({ functionDeclarations: declarations }) => listOf(declarations))
     return {
+      tools: declared.map(({ name, description, parametersJsonSchema: schema }) => ({ name, description, schema })),
       images: parts.flatMap(({ inlineData }) => (inlineData ? [recordOf(inlineData).data] : [])),
       schema: recordOf(config).responseJsonSchema,
       results: parts.flatMap(({ functionResponse: answer }) =>

@@ -1,11 +1,12 @@
 // The matrix: every caller's SDK against every provider, for everything that can be asked, whole and streamed.
 
+import { type GenerateContentResponse, GoogleGenerativeAI, SchemaType } from '@google/generative-ai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Entry } from '../../src/core/entry.ts'
 import { inputTokens, outputTokens } from '../../src/core/usage.ts'
 import type { Gateway } from '../support/server.ts'
-import type { Caller, Got, Hearing, PieceKind, Turn, Wish } from './matrix-callers.ts'
-import { SCHEMA } from './matrix-callers.ts'
+import type { Got, Hearing, PieceKind, Turn, Wish } from './matrix-callers.ts'
+import { raisedBy, SCHEMA, TOOLS } from './matrix-callers.ts'
 import { CELLS, type Cell, FAILURES, FEATURES, modelOf, OUTS, type Out } from './matrix-cells.ts'
 import { KEY, type Reply, type Scene, startScene, WORDS } from './matrix-upstreams.ts'
 import { SPENT, VOICES } from './matrix-voices.ts'
@@ -93,12 +94,32 @@ const PROVIDERS: Readonly<Record<Out, string>> = {
   simulated: 'simulated',
 }
 
+/** Who is asked in the caller's own dialect. */
+const NATIVE: Readonly<Record<Cell['caller']['name'], readonly Out[]>> = {
+  openai: ['openai', 'compatible', 'simulated'],
+  anthropic: ['anthropic', 'simulated'],
+  gemini: ['gemini', 'simulated'],
+}
+
 /** The ledger says what the caller was told, and of whom. */
-async function expectBooked({ caller, out }: Cell, { callId, usage }: Got, streaming: boolean): Promise<void> {
+async function expectBooked({ caller, out, what }: Cell, got: Got, streaming: boolean): Promise<void> {
+  const { callId, usage } = got
   const { gateway } = scene
   await gateway.idle()
   const entry = await entryOf(callId)
-  expect(entry.facts).toMatchObject({ dialect: caller.dialect, provider: PROVIDERS[out], streaming, costKnown: true })
+  const requestedModel = modelOf(out, what)
+  const model = out === 'simulated' ? requestedModel : requestedModel.replace(/^\w+\//, '')
+  const provider = PROVIDERS[out]
+  expect(entry.facts).toMatchObject({
+    dialect: caller.dialect,
+    provider,
+    requestedModel,
+    model,
+    streaming,
+    costKnown: true,
+  })
+  const isTranslated = !NATIVE[caller.name].includes(out)
+  expect(got.headers.get('x-bursar-target')).toBe(isTranslated ? `${provider}/${model}` : null)
   expect(entry.outcome).toMatchObject({ ending: 'completed', certainty: 'exact' })
   if (!entry.outcome) throw new Error('it is not settled')
   const { usage: booked, reasoningTokens, cost } = entry.outcome
@@ -111,7 +132,7 @@ async function expectBooked({ caller, out }: Cell, { callId, usage }: Got, strea
   expect(cost.totalNanoUsd).toBeLessThanOrEqual(entry.facts.reservedCostNanoUsd)
   const headers = { authorization: `Bearer ${KEY}` }
   const explained = await (await fetch(`${gateway.url}/llm/explain/${callId}`, { headers })).json()
-  expect(explained).toMatchObject({ dialect: caller.dialect, provider: PROVIDERS[out], certainty: 'exact' })
+  expect(explained).toMatchObject({ dialect: caller.dialect, provider, certainty: 'exact' })
   expect(explained.tokens).toEqual({
     total: usage.input + usage.output,
     input: usage.input,
@@ -150,7 +171,8 @@ function expectAnswered({ caller, out, what, outcome }: Cell, got: Got): void {
   )
   expect(got.thought).toBe(QUIET.has(outcome) ? '' : WORDS.thought)
   if (outcome === 'hidden' && out === 'openai') expect(got.usage.reasoning).toBe(SPENT.reasoning)
-  const { images, schema } = upstreams.seen
+  const { images, schema, tools } = upstreams.seen
+  expect(tools).toEqual(calls.length > 0 ? TOOLS : [])
   expect(images.map((image) => String(image).replace(/^data:image\/png;base64,/, ''))).toEqual(
     what === 'image' ? [IMAGE] : [],
   )
@@ -168,16 +190,6 @@ function expectPieces({ caller, out, what }: Cell, { pieces, got }: Heard): void
   else expect(pieces.arguments).toBeGreaterThan(got.calls.length)
 }
 
-async function raisedBy(caller: Caller, answer: Promise<unknown>) {
-  const error: unknown = await answer.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  const raised = caller.raised(error)
-  if (!raised) throw new Error('nothing was raised, or no error of the SDK', { cause: error })
-  return raised
-}
-
 /** Some of the answer was heard, then the SDK raised an error, and all that was reserved is booked. */
 async function expectBroken(cell: Cell, gateway: Gateway, whole: string, model?: string): Promise<void> {
   let heard = ''
@@ -185,11 +197,7 @@ async function expectBroken(cell: Cell, gateway: Gateway, whole: string, model?:
   const answer = cell.caller.talk(gateway.url).streamed(turnOf('text'), wish, (_, text) => {
     heard += text
   })
-  const error: unknown = await answer.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  expect(error).toBeInstanceOf(Error)
+  expect((await raisedBy(cell.caller, answer)).type).toBe(cell.outcome)
   expect(whole.startsWith(heard) && heard.length > 0 && heard !== whole).toBe(true)
   await gateway.idle()
   const [entry, ...others] = await gateway.app.store.entries({ limit: 10 })
@@ -294,6 +302,42 @@ describe('a stream that breaks in the middle', () => {
       await expectBroken(cell, own.gateway, `You said: ${ASKED}`, 'sim/cut')
     },
   )
+})
+
+describe.each(OUTS)('%s, asked as Gemini is', (out) => {
+  const model = modelOf(out, 'tools')
+  const question = { contents: [{ role: 'user', parts: [{ text: ASKED }] }] }
+
+  test("through Google's older SDK, calls tools and answers", async () => {
+    const { upstreams, gateway } = scene
+    upstreams.callsOne()
+    const parameters = { type: SchemaType.OBJECT, properties: { city: { type: SchemaType.STRING } } } as const
+    const older = new GoogleGenerativeAI(KEY).getGenerativeModel({ model: `models/${model}` }, { baseUrl: gateway.url })
+    const tools = [{ functionDeclarations: [{ name: 'weather', description: 'The weather.', parameters }] }]
+    const whole = (await older.generateContent({ ...question, tools })).response
+    const stream = await older.generateContentStream({ ...question, tools })
+    for (const answer of [whole, await stream.response])
+      expect(answer.functionCalls()?.map(({ name }) => name)).toEqual(['weather'])
+    const text = out === 'simulated' ? `You said: ${ASKED}` : WORDS.answer
+    expect((await older.generateContent(question)).response.text()).toBe(text)
+    expect((await (await older.generateContentStream(question)).response).text()).toBe(text)
+    expect(upstreams.faults.splice(0)).toEqual([])
+  })
+
+  test('without an SDK, streams a JSON array', async () => {
+    const { upstreams, gateway } = scene
+    const response = await fetch(`${gateway.url}/v1beta/models/${encodeURIComponent(model)}:streamGenerateContent`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-goog-api-key': KEY },
+      body: JSON.stringify(question),
+    })
+    expect(response.headers.get('content-type')).toMatch(/^application\/json/)
+    const events: GenerateContentResponse[] = await response.json()
+    const parts = events.flatMap(({ candidates }) => candidates?.[0]?.content.parts ?? [])
+    expect(parts.map(({ text }) => text).join('')).toBe(out === 'simulated' ? `You said: ${ASKED}` : WORDS.answer)
+    expect(events.length).toBeGreaterThan(2)
+    expect(upstreams.faults.splice(0)).toEqual([])
+  })
 })
 
 test('the table holds every caller against every provider', () => {

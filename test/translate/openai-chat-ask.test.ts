@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { JsonObject, NeutralAsk, NeutralMessage, Part } from '../../src/core/neutral.ts'
+import type { JsonObject, NeutralAsk, NeutralMessage, Part, ToolResultPart } from '../../src/core/neutral.ts'
 import { Problem } from '../../src/core/problem.ts'
 import { openaiChatTranslator } from '../../src/translate/openai-chat.ts'
 import { isEmpty } from '../../src/translate/shared.ts'
@@ -661,26 +661,6 @@ describe('asks of other dialects', () => {
       'messages',
     ],
     [
-      'a picture as a result',
-      bare({
-        messages: [
-          {
-            role: 'user',
-            parts: [
-              {
-                kind: 'toolResult',
-                callId: 'c',
-                name: 'f',
-                failed: false,
-                parts: [{ kind: 'media', mediaType: 'image/png', source: { base64: '' } }],
-              },
-            ],
-          },
-        ],
-      }),
-      'messages',
-    ],
-    [
       'a picture by the assistant',
       bare({
         messages: [{ role: 'assistant', parts: [{ kind: 'media', mediaType: 'image/png', source: { base64: '' } }] }],
@@ -689,6 +669,36 @@ describe('asks of other dialects', () => {
     ],
   ])('%s cannot be said', (_what, ask, param) => {
     expect(thrown(() => write(ask))).toMatchObject({ code: 'unsupported', status: 400, param })
+  })
+
+  test('a picture as a result stands in the message after the results', () => {
+    const result = (callId: string, parts: ToolResultPart['parts']): ToolResultPart => ({
+      kind: 'toolResult',
+      callId,
+      name: 'read',
+      failed: false,
+      parts,
+    })
+    const picture = { kind: 'media', mediaType: 'image/png', source: { base64: 'aGk=' } } as const
+    const parts = [result('a', [picture]), result('b', [{ kind: 'text', text: 'two' }, picture])]
+    const { messages } = write(
+      bare({ messages: [{ role: 'user', parts: [...parts, { kind: 'text', text: 'and?' }] }] }),
+    ).body
+    const seen = { type: 'image_url', image_url: { url: PNG } }
+    expect(messages).toEqual([
+      { role: 'tool', tool_call_id: 'a', content: 'See the next message of the user.' },
+      { role: 'tool', tool_call_id: 'b', content: 'two' },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'Result of read:' },
+          seen,
+          { type: 'text', text: 'Result of read:' },
+          seen,
+          { type: 'text', text: 'and?' },
+        ],
+      },
+    ])
   })
 })
 

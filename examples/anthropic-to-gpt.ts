@@ -1,0 +1,25 @@
+// The Anthropic SDK, answered by GPT: `npm start`, then `npx node examples/anthropic-to-gpt.ts`. It streams.
+
+import Anthropic from '@anthropic-ai/sdk'
+import { GATEWAY, KEY, modelOr } from './gateway.ts'
+
+const anthropic = new Anthropic({ baseURL: GATEWAY, apiKey: KEY })
+const model = await modelOr('openai', 'gpt-4o')
+
+const { data, response } = await anthropic.messages
+  .create({
+    model,
+    max_tokens: 2_000,
+    // GPT-4o does not think: that is left out, and the answer says so.
+    thinking: { type: 'enabled', budget_tokens: 1_024 },
+    stream: true,
+    messages: [{ role: 'user', content: 'Say hello.' }],
+  })
+  .withResponse()
+console.log('target:', response.headers.get('x-bursar-target') ?? model)
+console.log('left out:', response.headers.get('x-bursar-dropped') ?? 'nothing')
+
+for await (const event of data) {
+  if (event.type === 'content_block_delta' && event.delta.type === 'text_delta') process.stdout.write(event.delta.text)
+  if (event.type === 'message_delta') console.log(`\n${event.delta.stop_reason}, tokens:`, event.usage.output_tokens)
+}

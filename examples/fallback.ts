@@ -1,0 +1,29 @@
+// A fallback: `CONFIG_FILE=examples/fallback.json npm start`, then `npx node examples/fallback.ts`. Who answers an alias, and what
+// was tried before. Without ANTHROPIC_API_KEY it asks an alias whose first target is simulated, and always refuses.
+
+import OpenAI from 'openai'
+import { GATEWAY, KEY, modelOr } from './gateway.ts'
+
+interface Explained {
+  readonly attempts: readonly {
+    provider: string
+    model: string
+    status: number | null
+    error: string | null
+    cost: number
+  }[]
+}
+
+const openai = new OpenAI({ baseURL: `${GATEWAY}/v1`, apiKey: KEY })
+const model = await modelOr('anthropic', 'steady', 'steady-simulated')
+
+const { data, response } = await openai.chat.completions
+  .create({ model, max_completion_tokens: 500, messages: [{ role: 'user', content: 'Say hello.' }] })
+  .withResponse()
+console.log(response.headers.get('x-bursar-target'), 'says:', data.choices[0]?.message.content)
+
+const id = response.headers.get('x-bursar-call-id')
+const explained = await fetch(`${GATEWAY}/llm/explain/${id}`, { headers: { authorization: `Bearer ${KEY}` } })
+const { attempts }: Explained = await explained.json()
+for (const one of attempts)
+  console.log(`${one.provider}/${one.model}: status ${one.status}, ${one.error ?? 'answered'}, $${one.cost}`)
