@@ -399,11 +399,11 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     const plain = await this.#arrival.plain(body, this.#parts.settings.MAX_BODY_BYTES)
     const passed = plain && read(tap, plain)
     const metered = tap.metered() ?? this.#reported
-    if (metered) this.#settle(exact(this.#ending(), metered), null)
-    else this.#settle(whole(tap.finished ? this.#ending() : 'failed'), 'no usage')
-    if (!translation) this.#answer(body)
-    else if (passed) this.#answer(passed)
-    else this.#abandon(this.#problem('upstream_failed'))
+    const unreadable = translation && !passed
+    if (metered) this.#settle(exact(unreadable ? 'failed' : this.#ending(), metered), unreadable ? 'unreadable' : null)
+    else this.#settle(whole(tap.finished && !unreadable ? this.#ending() : 'failed'), 'no usage')
+    if (unreadable) this.#abandon(this.#problem('upstream_failed'))
+    else this.#answer(passed && translation ? passed : body)
   }
 
   async #errorAnswer(status: number, body: Buffer): Promise<void> {

@@ -70,6 +70,8 @@ class FetchedAnswer implements Listener {
   }
 
   data(chunk: Buffer): void {
+    // undici tells of nothing when it is resumed: pausing at that would go on for ever.
+    if (chunk.length === 0) return
     this.#body?.enqueue(chunk)
     if ((this.#body?.desiredSize ?? 1) <= 0) this.#sending?.pause()
   }
