@@ -84,7 +84,12 @@ export function countOf(value: unknown): number {
  * What says otherwise says nothing: then the most it can have been is booked.
  */
 export function isCounted(figures: readonly unknown[]): boolean {
-  const isCount = (value: unknown) =>
-    (Number.isSafeInteger(value) && Number(value) >= 0) || value === null || value === undefined
-  return figures.every(isCount) && figures.some((value) => countOf(value) > 0)
+  return areCounts(figures) && figures.some((value) => countOf(value) > 0)
+}
+
+/** True where each figure is a count, or was left out. */
+export function areCounts(figures: readonly unknown[]): boolean {
+  return figures.every(
+    (value) => value === null || value === undefined || (Number.isSafeInteger(value) && Number(value) >= 0),
+  )
 }

@@ -1,6 +1,6 @@
 // Anthropic's answers: what they say they used, as documents and as streams, pass by pass where they tell.
 
-import { countOf, isCounted, TOKEN_CLASSES, type Usage, usageOf, usageSum } from '../core/usage.ts'
+import { areCounts, countOf, isCounted, TOKEN_CLASSES, type Usage, usageOf, usageSum } from '../core/usage.ts'
 import type { Metered, Share } from './dialect.ts'
 import { eachField, isRecord, recordOf } from './draft.ts'
 import { Fields, JsonCursor } from './json.ts'
@@ -33,9 +33,8 @@ export function readMessage(document: Buffer): Metered | undefined {
 }
 
 function normalise(counts: Readonly<Record<string, unknown>>, model: string | null): Metered | undefined {
-  const { input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens, iterations } = counts
-  const figures = [input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens]
-  if (!Array.isArray(iterations) && !isCounted(figures)) return undefined
+  const passes = Array.isArray(counts.iterations) ? counts.iterations : []
+  if (!isCounted(figuresOf(counts)) || !passes.every((pass) => areCounts(figuresOf(recordOf(pass))))) return undefined
   const { own, also } = sharesOf(counts, model)
   const webSearches = countOf(recordOf(counts.server_tool_use).web_search_requests)
   return {
@@ -47,6 +46,12 @@ function normalise(counts: Readonly<Record<string, unknown>>, model: string | nu
       dearerTier(counts.speed, counts.inference_geo) ??
       (typeof counts.service_tier === 'string' ? counts.service_tier : null),
   }
+}
+
+/** What its cost rests on. */
+function figuresOf(counts: Readonly<Record<string, unknown>>): unknown[] {
+  const { input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens } = counts
+  return [input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens]
 }
 
 /** Anthropic's input classes are disjoint already. Cache writes it does not split by lifetime are five-minute ones. */

@@ -263,7 +263,8 @@ describe.each(STORES)('%s:', (store) => {
     expect(routed.stage.log.join('')).not.toContain('the secret key')
   })
 
-  it.runIf(store === 'sqlite')('is remembered when the gateway starts again', async () => {
+  const survives = store === 'sqlite' ? it : undefined
+  survives?.('is remembered when the gateway starts again', async () => {
     const clock = new HandClock()
     await open({ clock, first: inTurn(well, fails(503), hangs) })
     expect(await status({ key: 'done' })).toBe(200)

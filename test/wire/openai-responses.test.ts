@@ -319,7 +319,6 @@ describe('a whole answer', () => {
       { input: 30, audioInput: 20, output: 5, audioOutput: 25 },
       0,
     ],
-    ['negative', detailed(-5, { cached_tokens: -3 }, -1, { reasoning_tokens: -1 }), {}, 0],
     ['half a count', { input_tokens: 7 }, { input: 7 }, 0],
   ])('counts what it used: %s', (_name, usage, expected, reasoningTokens) => {
     expect(whole(response({ service_tier: 'flex', usage })).metered()).toEqual({
