@@ -109,6 +109,7 @@ describe('folders', () => {
         'forward.ts',
         'pooled-fetch.ts',
         'sdk-call.ts',
+        'sdk-post.ts',
         'migrations.ts',
       ]
       const family = (path: string) => posix.basename(path, '.ts').split('-')[0]

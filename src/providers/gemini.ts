@@ -63,7 +63,7 @@ function sdkRequest(settings: ProviderSettings, outgoing: Outgoing): SdkRequest 
       response.catch(() => {})
       return answerOf('text/event-stream', eventsOf(stream))
     },
-    async answerIn(error) {
+    answerIn(error) {
       if (!(error instanceof GoogleGenerativeAIFetchError) || error.status === undefined) return undefined
       const { status, statusText = '', errorDetails = [] } = error
       // What the server said comes after the address and the status, and has the details at its end.

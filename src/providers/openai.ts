@@ -1,10 +1,9 @@
 // OpenAI, or whatever OPENAI_BASE_URL points at in its place.
 
-import type OpenAI from 'openai'
 import { Forward } from './forward.ts'
-import { pooledFetch, type Told } from './pooled-fetch.ts'
-import { type Outgoing, type Provider, type ProviderSettings, secretOf } from './provider.ts'
-import { rawAnswer, SdkCall, type SdkRequest } from './sdk-call.ts'
+import type { Provider, ProviderSettings } from './provider.ts'
+import { SdkCall } from './sdk-call.ts'
+import { type PostingSdk, postingRequests } from './sdk-post.ts'
 
 /** The most tokens of one image by model family, first match counts; OpenAI's vision guide, November 2026. */
 const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
@@ -22,7 +21,7 @@ export function openai(settings: ProviderSettings): Provider {
     baseUrl: settings.baseUrl,
     credentials: ['authorization', `Bearer ${settings.apiKey}`],
   })
-  const clientOf = clientsOf(forward, settings)
+  const requestOf = postingRequests(SDK, forward, settings)
   return {
     name: 'openai',
     dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses', 'openai.stored'],
@@ -47,67 +46,17 @@ export function openai(settings: ProviderSettings): Provider {
     knowsStreamOptions: true,
     freeStatuses: new Set([400, 402, 405, 409, 415, 503]),
     send: (outgoing, listener) => forward.send(outgoing, listener),
-    sendTranslated: (outgoing, listener) => new SdkCall(sdkRequest(clientOf, outgoing), listener),
+    sendTranslated: (outgoing, listener) => new SdkCall(requestOf(outgoing), listener),
     retire: () => forward.retire(),
     close: () => forward.close(),
   }
 }
 
-/** Calls are cut by their own deadline, and this comes after it. */
-const SDK_TIMEOUT_MS = 86_400_000
-
-let sdk: Promise<typeof import('openai')> | undefined
-
-/** Loaded with the first call that needs it: a start without it is shorter, and takes less memory. */
-function loadSdk(): Promise<typeof import('openai')> {
-  sdk ??= import('openai')
-  return sdk
-}
-
-type ClientOf = (outgoing: Outgoing) => Promise<OpenAI>
-
-/** The client for a call: one for all calls with our key, another for each that brings its own. */
-function clientsOf(forward: Forward, { apiKey, baseUrl }: ProviderSettings): ClientOf {
-  const fetch = pooledFetch(forward)
-  const clientFor = async (key: string) => {
-    const { default: OpenAI } = await loadSdk()
-    return new OpenAI({
-      apiKey: key,
-      organization: null,
-      project: null,
-      baseURL: baseUrl,
-      maxRetries: 0,
-      timeout: SDK_TIMEOUT_MS,
-      logLevel: 'off',
-      fetch,
-    })
-  }
-  let ours: Promise<OpenAI> | undefined
-  return ({ callerKey }) => {
-    if (callerKey) return clientFor(secretOf(callerKey))
-    ours ??= clientFor(apiKey)
-    return ours
-  }
-}
-
-function sdkRequest(clientOf: ClientOf, outgoing: Outgoing): SdkRequest {
-  return {
-    async ask(signal, started) {
-      const fetchOptions: Told = { started }
-      const headers = { 'content-type': 'application/json' }
-      const options = { body: outgoing.body, headers, signal, fetchOptions }
-      const client = await clientOf(outgoing)
-      return rawAnswer(await client.post(outgoing.path, options).asResponse())
-    },
-    async answerIn(error) {
-      const { APIError } = await loadSdk()
-      if (!(error instanceof APIError) || typeof error.status !== 'number') return undefined
-      const headers = [...(error.headers ?? [])].flat()
-      return {
-        status: error.status,
-        headers,
-        body: JSON.stringify({ error: error.error ?? { message: error.message } }),
-      }
-    },
-  }
+const SDK: PostingSdk = {
+  newClient: async (options) => {
+    const { default: OpenAI } = await import('openai')
+    return new OpenAI({ ...options, organization: null, project: null })
+  },
+  headers: {},
+  errorBody: (kept) => ({ error: kept }),
 }

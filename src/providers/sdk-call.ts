@@ -22,7 +22,7 @@ export interface SdkRequest {
   /** Asks; `started` is to be called when the request may have been read. Rejects with the SDK's own errors. */
   ask(signal: AbortSignal, started: () => void): Promise<SdkAnswer>
   /** Undefined for an error that is no answer: nothing came, or it broke. */
-  answerIn(error: unknown): Promise<SdkError | undefined>
+  answerIn(error: unknown): SdkError | undefined
 }
 
 export class SdkCall implements Sending {
@@ -58,7 +58,7 @@ export class SdkCall implements Sending {
     try {
       answer = await request.ask(this.#abort.signal, () => listener.started())
     } catch (error) {
-      const refused = await request.answerIn(error)
+      const refused = request.answerIn(error)
       if (!refused) throw error
       listener.head(refused.status, refused.headers)
       listener.data(Buffer.from(refused.body))

@@ -3,6 +3,7 @@
 import type { ErrorKind, NeutralError } from '../core/neutral.ts'
 import type { ErrorContext } from '../wire/dialect.ts'
 import { recordOf } from '../wire/draft.ts'
+import { KIND_OF_STATUS } from './shared.ts'
 
 const MOST_CHARACTERS = 2_000
 
@@ -17,18 +18,6 @@ const KINDS: Readonly<Record<string, ErrorKind>> = {
   overloaded_error: 'overloaded',
   timeout_error: 'timeout',
   api_error: 'server',
-}
-const STATUSES: Readonly<Record<number, ErrorKind>> = {
-  401: 'unauthenticated',
-  402: 'quota',
-  403: 'forbidden',
-  404: 'notFound',
-  408: 'timeout',
-  413: 'tooLarge',
-  429: 'rate',
-  503: 'overloaded',
-  504: 'timeout',
-  529: 'overloaded',
 }
 
 /** Limits on money that come under the types of other errors. */
@@ -50,7 +39,7 @@ export function readError(status: number, body: unknown): NeutralError {
 
 function kindOf(status: number, type: unknown, code: unknown, message: unknown): ErrorKind {
   const known = typeof type === 'string' && Object.hasOwn(KINDS, type) ? KINDS[type] : undefined
-  const kind = known ?? STATUSES[status] ?? (status >= 400 && status < 500 ? 'invalid' : 'server')
+  const kind = known ?? KIND_OF_STATUS.get(status) ?? (status >= 400 && status < 500 ? 'invalid' : 'server')
   const isMoney = typeof code === 'string' && MONEY_CODE.test(code)
   if (kind === 'rate' || kind === 'invalid') {
     if (isMoney || (typeof message === 'string' && MONEY_MESSAGE.test(message))) return 'quota'

@@ -3,6 +3,7 @@
 import type { ErrorKind, JsonObject, NeutralError } from '../core/neutral.ts'
 import type { ErrorContext } from '../wire/dialect.ts'
 import { recordOf } from '../wire/draft.ts'
+import { KIND_OF_STATUS } from './shared.ts'
 
 const MOST_CHARACTERS = 2_000
 
@@ -21,19 +22,6 @@ const KINDS: ReadonlyMap<unknown, ErrorKind> = new Map<unknown, ErrorKind>([
   ['INTERNAL', 'server'],
   ['UNKNOWN', 'server'],
   ['DATA_LOSS', 'server'],
-])
-
-const KINDS_BY_STATUS: ReadonlyMap<number, ErrorKind> = new Map<number, ErrorKind>([
-  [401, 'unauthenticated'],
-  [402, 'quota'],
-  [403, 'forbidden'],
-  [404, 'notFound'],
-  [408, 'timeout'],
-  [413, 'tooLarge'],
-  [429, 'rate'],
-  [503, 'overloaded'],
-  [504, 'timeout'],
-  [529, 'overloaded'],
 ])
 
 /** Status and google.rpc name by what went wrong. */
@@ -72,7 +60,7 @@ function isKey(details: unknown): boolean {
 }
 
 function kindOf(status: number, name: unknown): ErrorKind {
-  const byStatus = KINDS_BY_STATUS.get(status) ?? KINDS.get(name)
+  const byStatus = KIND_OF_STATUS.get(status) ?? KINDS.get(name)
   return byStatus ?? (status >= 400 && status < 500 ? 'invalid' : 'server')
 }
 

@@ -3,7 +3,7 @@
 import type { ErrorKind, JsonObject, NeutralError } from '../core/neutral.ts'
 import type { ErrorContext } from '../wire/dialect.ts'
 import { isRecord, recordOf } from '../wire/draft.ts'
-import { jsonOf } from './shared.ts'
+import { jsonOf, KIND_OF_STATUS } from './shared.ts'
 
 const MOST_CHARACTERS = 2_000
 const MOST_CODE_CHARACTERS = 100
@@ -11,18 +11,6 @@ const MOST_CODE_CHARACTERS = 100
 /** Codes that say more than the status they come with. Money comes as 429, too. */
 const QUOTA =
   /^(?:insufficient_quota|credit_balance_exhausted|billing_hard_limit_reached|\w+_(?:spend|usage)_limit_exceeded)$/
-const BY_STATUS: ReadonlyMap<number, ErrorKind> = new Map([
-  [401, 'unauthenticated'],
-  [402, 'quota'],
-  [403, 'forbidden'],
-  [404, 'notFound'],
-  [408, 'timeout'],
-  [413, 'tooLarge'],
-  [429, 'rate'],
-  [503, 'overloaded'],
-  [504, 'timeout'],
-  [529, 'overloaded'],
-])
 /** For streams, whose errors often come without a status. */
 const BY_WORD: readonly (readonly [RegExp, ErrorKind])[] = [
   [/overloaded|unavailable/i, 'overloaded'],
@@ -62,7 +50,7 @@ function wordOf(code: unknown): string | undefined {
 
 function kindOf(status: number, words: readonly string[]): ErrorKind {
   if (words.some((word) => QUOTA.test(word))) return 'quota'
-  const byStatus = BY_STATUS.get(status)
+  const byStatus = KIND_OF_STATUS.get(status)
   if (byStatus) return byStatus
   if (status >= 500) return words.some((word) => /overloaded/i.test(word)) ? 'overloaded' : 'server'
   if (status >= 400) return 'invalid'

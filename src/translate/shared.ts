@@ -1,6 +1,6 @@
 // Shared: the little that readers and writers of asks have in common.
 
-import type { JsonObject, Own } from '../core/neutral.ts'
+import type { ErrorKind, JsonObject, Own } from '../core/neutral.ts'
 import { Problem } from '../core/problem.ts'
 import { isRecord } from '../wire/draft.ts'
 
@@ -109,3 +109,17 @@ export function hashOf(text: string): string {
   for (const byte of Buffer.from(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * FNV_PRIME)
   return hash.toString(16).padStart(16, '0')
 }
+
+/** What went wrong, where nothing says more than HTTP's status. */
+export const KIND_OF_STATUS: ReadonlyMap<number, ErrorKind> = new Map<number, ErrorKind>([
+  [401, 'unauthenticated'],
+  [402, 'quota'],
+  [403, 'forbidden'],
+  [404, 'notFound'],
+  [408, 'timeout'],
+  [413, 'tooLarge'],
+  [429, 'rate'],
+  [503, 'overloaded'],
+  [504, 'timeout'],
+  [529, 'overloaded'],
+])
