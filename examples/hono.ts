@@ -1,4 +1,4 @@
-// A Hono app of one's own behind Bursar's gate: `npm run example`, then POST /v1/chat/completions at port 8787.
+// A Hono app of one's own behind Bursar's gate: `npx node examples/hono.ts`, then POST /v1/chat/completions at port 8787.
 
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
@@ -22,4 +22,4 @@ app.post('/v1/chat/completions', async (c) => {
 })
 app.route('/', bursar.app)
 
-serve({ fetch: app.fetch, port: 8787 })
+serve({ fetch: app.fetch, port: 8787 }, () => console.log('http://127.0.0.1:8787/v1/chat/completions'))

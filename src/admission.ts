@@ -23,6 +23,8 @@ export interface Candidate {
   /** As the provider will be asked. */
   readonly model: string
   readonly ask: Ask
+  /** The cap it has been given, where it had none and the target cannot do without. */
+  readonly usualCap?: number
   /** What of it can be counted; where it is absent the bound stands. */
   readonly countable?: Countable
   /** What it takes in, where that was counted because its bound did not fit. */
@@ -313,7 +315,8 @@ export class Admission {
    */
   #quoted(candidate: Candidate, facts: ModelFacts, cap?: number): FactoredQuote {
     const { ask, provider } = candidate
-    const plain = quote(ask, facts, provider.rules, this.#quoteSettings, cap, candidate.counted)
+    const set = cap === undefined ? candidate.usualCap : Math.min(cap, candidate.usualCap ?? cap)
+    const plain = quote(ask, facts, provider.rules, this.#quoteSettings, set, candidate.counted)
     const percent = this.#percent(candidate)
     if (percent === 100n || plain.costNanoUsd === 0n) return plain
     const raised = divideUp(plain.costNanoUsd * percent, 100n)
@@ -440,6 +443,9 @@ function candidatesOf({ first, others }: Applicant): readonly Candidate[] {
 
 /** The message carries the very line to paste. */
 function unknownPrice(provider: string, model: string): string {
-  const line = JSON.stringify({ prices: [{ provider, model: model.slice(0, 128), input: '1.00', output: '2.00' }] })
-  return `The price of ${model.slice(0, 128)} is not known, so its cost cannot be limited. Put its dollars per million tokens into bursar.json, for example ${line}, or set UNKNOWN_PRICE=allow.`
+  const name = model.slice(0, 128)
+  const line = JSON.stringify({ prices: [{ provider, model: name, input: '1.00', output: '2.00' }] })
+  const [prefix] = name.split('/')
+  const meant = name.includes('/') ? ` If ${prefix} is meant as a provider, it needs a row in bursar.json.` : ''
+  return `The price of ${name} is not known, so its cost cannot be limited. Put its dollars per million tokens into bursar.json, for example ${line}, or set UNKNOWN_PRICE=allow.${meant}`
 }

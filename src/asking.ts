@@ -78,9 +78,9 @@ const MILLISECONDS_OF_GRACE = 3_600_000
 const BUDGET_NAME = 'max_cost_usd'
 
 /** A budget of its own for one run. */
-export function runBudget(task: string, nanoUsd: bigint, wallMs: number, deadlineInMs: number): Budget {
+export function runBudget(run: string, task: string, nanoUsd: bigint, wallMs: number, deadlineInMs: number): Budget {
   const meter: Meter = {
-    key: `run:${task}/cost/total`,
+    key: `run:${run}/cost/total`,
     name: BUDGET_NAME,
     who: 'task',
     subject: task,

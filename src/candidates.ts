@@ -3,6 +3,7 @@
 import type { Candidate } from './admission.ts'
 import type { Caller } from './core/entry.ts'
 import { Problem } from './core/problem.ts'
+import type { Ask } from './core/quote.ts'
 import type { Exchange } from './exchange.ts'
 import type { CallerKey, Outgoing, Provider } from './providers/provider.ts'
 import type { RouteTarget } from './routing.ts'
@@ -50,7 +51,9 @@ export function candidatesOf(targets: readonly RouteTarget[], call: Incoming): [
       problem ??= error
     }
   }
-  const [first, ...others] = found
+  // A key that a caller brings is one provider's: it goes to no other.
+  const keyed = found.find(({ callerKey }) => callerKey)?.provider
+  const [first, ...others] = found.filter(({ callerKey, provider }) => !callerKey || provider === keyed)
   if (!first) throw problem ?? new Problem('not_found', 'Nobody answers this model.', 'model')
   return [first, ...others]
 }
@@ -63,7 +66,13 @@ function candidateOf({ provider, model, dialect, translation }: RouteTarget, cal
   const { reading, body, ...rest } = asked
   const { headers } = rest
   const countable = { provider, dialect: dialect.name, model, body, headers, callerKey, caller: call.caller.key }
-  return { provider, model, dialect, translation, callerKey, reading, ask: reading.ask, countable, ...rest }
+  return { provider, model, dialect, translation, callerKey, reading, countable, ...askOf(reading.ask, call), ...rest }
+}
+
+/** A cap that the translation set is the gateway's own: it can be made smaller, and is announced. */
+function askOf(ask: Ask, { reading }: Incoming): Pick<Candidate, 'ask' | 'usualCap'> {
+  if (ask.outputCap === null || reading.ask.outputCap !== null || ask.kind !== 'generate') return { ask }
+  return { ask: { ...ask, outputCap: null }, usualCap: ask.outputCap }
 }
 
 function translated(

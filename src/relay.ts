@@ -86,7 +86,15 @@ const NEVER_SENT: ReadonlySet<string> = new Set([
 ])
 
 /** What ends an attempt and says nothing of its target. */
-const NOT_ITS_FAULT: ReadonlySet<string> = new Set(['client left', 'shutting_down', 'internal', 'answer too large'])
+const NOT_ITS_FAULT: ReadonlySet<string> = new Set([
+  'client left',
+  'client too slow',
+  'shutting_down',
+  'internal',
+  'answer too large',
+  // What is wrong may be the request.
+  'error event',
+])
 /** Of a target that refused and did not say for how long. */
 const UNSAID_COOLING_MS = 5_000
 
@@ -183,12 +191,21 @@ export class Relay implements Listener, Expiring, ClientWatcher {
       this.#state = 'collecting'
       return
     }
+    this.#answers()
     const tap = this.#tapFor(arrival.contentType, arrival.isEncoded)
     arrival.readWith(tap)
     this.#state = tap.whole ? 'collecting' : 'streaming'
     // It was asked for without an encoding: one that comes all the same cannot be translated piece by piece.
     if (arrival.decoder && this.#dispatch.translation) this.#unreadable()
     else if (!tap.whole) this.#call.exchange.begin(status, this.#answerHeaders(false), true)
+  }
+
+  /** A target that was let through to see is well: others need not wait for the end of a long answer. */
+  #answers(): void {
+    if (this.#dispatch.passage.kind !== 'probe') return
+    const { provider, model } = this.#facts
+    this.#parts.circuits.ended(provider, model, false, this.#dispatch.passage, this.#parts.clock.now().monoMs)
+    this.#dispatch = { ...this.#dispatch, passage: { kind: 'closed' } }
   }
 
   #tapFor(contentType: string, encoded: boolean): Tap {
@@ -249,7 +266,9 @@ export class Relay implements Listener, Expiring, ClientWatcher {
       this.#stopWaiting(code)
       return
     }
-    this.#settle(this.#arrival.started ? whole('failed') : free('failed'), code)
+    // Whoever does not read what comes keeps the provider waiting, and not the other way round.
+    const why = code === 'upstream_timeout' && this.#call.exchange.blocked ? 'client too slow' : code
+    this.#settle(this.#arrival.started ? whole('failed') : free('failed'), why)
     // First the client is told why: aborting reports a failure of its own at once.
     this.#abandon(this.#problem(code))
     this.#sending?.abort()

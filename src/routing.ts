@@ -128,7 +128,8 @@ export class Routing {
     const { providers, prices } = this.#parts
     const lists = (provider: Provider) => prices.serves(provider.priceName, model, wallMs)
     const own = nativeProvider(providers, dialect.name)
-    if (own.configured && lists(own)) return { provider: own, model }
+    // A name with a provider in front that is not there any more goes to nobody else.
+    if ((own.configured && lists(own)) || model.includes('/')) return { provider: own, model }
     const translates = translatorOf(dialect.name) !== undefined
     const others = providers.filter((one) => !one.simulated && (translates || one.dialects.includes(dialect.name)))
     const other = others.find((one) => one.configured && lists(one)) ?? (lists(own) ? own : others.find(lists))

@@ -11,6 +11,8 @@ import { NO_ROUTES } from './routing.ts'
 import { StoreUnusable } from './stores/store.ts'
 import { openApp } from './system.ts'
 
+/** Whoever has none needs none. */
+const USUAL_CONFIG_FILE = 'bursar.json'
 const CONFIG_POLL_MS = 1_000
 /** A request that is still arriving after this is given up. */
 const REQUEST_TIMEOUT_MS = 120_000
@@ -48,7 +50,7 @@ async function start(env: Readonly<Record<string, string | undefined>>): Promise
   const settings = readSettings(env)
   const file = readConfigFile(settings.CONFIG_FILE, env)
   const { app: bursar, log, flush } = await openApp(settings, file)
-  if (env.CONFIG_FILE && file === NO_FILE)
+  if (file === NO_FILE && settings.CONFIG_FILE !== USUAL_CONFIG_FILE)
     log.warn({ file: settings.CONFIG_FILE }, 'CONFIG_FILE names a file that is not there: it is read once it is')
   if (!settings.ENABLE_COST_TRACKING)
     log.warn('ENABLE_COST_TRACKING=false: calls are neither priced nor limited by cost')

@@ -57,7 +57,9 @@ export class Tokenizer {
     clearTimeout(this.#idle)
     this.#idle = setTimeout(() => void this.close(), IDLE_MS).unref()
     if (this.#worker) return this.#worker
-    const worker = new Worker(new URL('./tokenizer-worker.ts', import.meta.url))
+    const worker = new Worker(
+      new URL(import.meta.url.endsWith('.ts') ? './tokenizer-worker.ts' : './tokenizer-worker.js', import.meta.url),
+    )
     worker.unref()
     worker.on('message', ({ id, tokens }: CountReply) => {
       if (id !== this.#lastId) return

@@ -169,10 +169,13 @@ describe('only these know', () => {
     expect(users(/^undici$/)).toEqual(['providers/forward.ts'])
   })
 
+  test('an SDK with a transport of its own: nobody', () => {
+    expect(users(/^@google\//)).toEqual([])
+  })
+
   test.each([
     ['openai', 'providers/openai.ts'],
     ['@anthropic-ai/sdk', 'providers/anthropic.ts'],
-    ['@google/generative-ai', 'providers/gemini.ts'],
   ])('the SDK %s: its provider', (name, file) => {
     expect(users(new RegExp(`^${name}(?:/|$)`))).toEqual([file])
   })

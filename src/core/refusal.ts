@@ -66,7 +66,12 @@ export function retryAfterSeconds(waitMs: number): number {
 /** An amount with its unit, for people. */
 export function amountText(meter: Meter, amount: bigint): string {
   if (meter.what === 'cost') return `$${formatUsd(amount)}`
-  return meter.what === 'inFlight' ? `${amount} in flight` : `${amount} ${meter.what}`
+  if (meter.what === 'inFlight') return `${amount} in flight`
+  return `${amount} ${amount === 1n ? meter.what.slice(0, -1) : meter.what}`
+}
+
+function freeText(meter: Meter, free: bigint): string {
+  return meter.what === 'cost' ? `of which $${formatUsd(free)} is` : `${free} of them`
 }
 
 function isLater(a: Short, b: Short): boolean {
@@ -78,7 +83,7 @@ function isLater(a: Short, b: Short): boolean {
 function messageOf({ charge, level }: Short, kind: RefusalKind, waitMs: number, fittingCap: number | null): string {
   const { meter, amount, capacity } = charge
   const whose = meter.who === 'global' ? '' : ` of ${meter.who} ${meter.subject}`
-  const figures = `This call needs up to ${amountText(meter, amount)}; the limit${whose} is ${amountText(meter, capacity)}, of which ${amountText(meter, level.free)} is free.`
+  const figures = `This call needs up to ${amountText(meter, amount)}; the limit${whose} is ${amountText(meter, capacity)}, ${freeText(meter, level.free)} free.`
   return [`Rate limit exceeded: ${meter.name}.`, figures, advice(kind, waitMs), capAdvice(fittingCap)]
     .filter((part) => part !== '')
     .join(' ')

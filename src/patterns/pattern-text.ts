@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import type { JsonObject, NeutralMessage, Part } from '../core/neutral.ts'
+import { holdsMore } from '../core/values.ts'
 
 /** The text, no longer than this many characters; says so where something is missing. */
 export function cut(text: string, most: number): string {
@@ -56,6 +57,7 @@ export function readAs<Shape extends z.ZodType>(shape: Shape, text: string): Rea
   if (from < 0 || to < from) return { ok: false, problem: 'it holds no JSON object' }
   const json = text.slice(from, to + 1)
   if (!isShallow(json)) return { ok: false, problem: 'it is nested too deeply' }
+  if (holdsMore(json, MOST_VALUES)) return { ok: false, problem: `it holds more than ${MOST_VALUES} values` }
   try {
     const read = shape.safeParse(JSON.parse(json))
     return read.success ? { ok: true, value: read.data } : { ok: false, problem: issueOf(read.error).text }
@@ -65,6 +67,8 @@ export function readAs<Shape extends z.ZodType>(shape: Shape, text: string): Rea
 }
 
 const MOST_DEPTH = 64
+/** No answer has as many, and each that is wrong takes memory to say so. */
+const MOST_VALUES = 10_000
 
 /** Whether text has fewer levels of brackets than anything needs, those in strings included. */
 export function isShallow(text: string): boolean {

@@ -13,7 +13,8 @@ const MOST_CHARACTERS = 2_000_000
 const GIVEN = 8
 const CANDIDATES = 32
 /** Passages are indexed a few at a time, so that calls of others go on in between. */
-const INDEXED_AT_ONCE = 50
+const INDEXED_AT_ONCE = 5
+const WORDS_IN: (text: string) => string[] = MiniSearch.getDefault('tokenize')
 /** Of reciprocal rank fusion, as usual. */
 const RANK_OFFSET = 60
 const MOST_CITATIONS = 20
@@ -78,10 +79,27 @@ async function searched(question: string, passages: readonly Passage[]): Promise
     passages.map(({ text }, id) => ({ id, text })),
     { chunkSize: INDEXED_AT_ONCE },
   )
-  const hits = index.search(question).flatMap(({ id }) => passages[Number(id)] ?? [])
+  const hits = (await hitsOf(question, index)).flatMap((id) => passages[id] ?? [])
   if (hits.length >= CANDIDATES) return hits
   const seen = new Set(hits)
   return [...hits, ...passages.filter((passage) => !seen.has(passage)).slice(0, CANDIDATES - hits.length)]
+}
+
+/**
+ * What one search for all words of the question finds, in its order: the more words, the better. They are looked for one at a
+ * time, each once, so that calls of others go on in between.
+ */
+async function hitsOf(question: string, index: MiniSearch): Promise<number[]> {
+  const found = new Map<number, { readonly score: number; readonly words: number }>()
+  for (const word of new Set(WORDS_IN(question.toLowerCase()))) {
+    for (const { id, score } of index.search(word)) {
+      const before = found.get(id) ?? { score: 0, words: 0 }
+      found.set(id, { score: before.score + score, words: before.words + 1 })
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const worth = ({ score, words }: { readonly score: number; readonly words: number }) => score * words
+  return [...found].sort(([, one], [, other]) => worth(other) - worth(one)).map(([id]) => id)
 }
 
 /** By both ranks together. Embeddings that fail leave the order as it is. */

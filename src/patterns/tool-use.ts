@@ -192,15 +192,15 @@ class Loop {
 
 /** A model's calls, each id once. */
 function callsIn(parts: readonly Part[]): ToolCallPart[] {
-  const calls = parts.filter((part) => part.kind === 'toolCall')
-  return calls.filter(({ id }, at) => calls.findIndex((call) => call.id === id) === at)
+  const known = new Set<string>()
+  return parts.filter((part) => part.kind === 'toolCall').filter(({ id }) => known.size < known.add(id).size)
 }
 
 /** What of an answer goes on in the conversation, in words that every dialect knows. */
 function kept(parts: readonly Part[]): Part[] {
-  const calls = callsIn(parts)
+  const calls = new Set<Part>(callsIn(parts))
   return parts.flatMap((part): Part[] => {
-    if (part.kind === 'toolCall' && !calls.includes(part)) return []
+    if (part.kind === 'toolCall' && !calls.has(part)) return []
     if (part.kind === 'text' && part.text === '') return []
     if (part.kind === 'text' || part.kind === 'reasoning' || part.kind === 'toolCall') {
       const { own: _, ...plain } = part

@@ -9,6 +9,9 @@ type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Resp
 /** Statuses whose web Response must not have a body. */
 const NO_BODY: ReadonlySet<number> = new Set([204, 205, 304])
 
+/** No error says as much. */
+const MOST_ERROR_BYTES = 1_048_576
+
 /** What is handed through an SDK to the fetch of one call. */
 export interface Told extends Omit<RequestInit, 'body' | 'headers' | 'method' | 'signal'> {
   /** Hears when the request may have been read. */
@@ -37,6 +40,8 @@ class FetchedAnswer implements Listener {
   readonly #reject: (error: Error) => void
   #sending: Sending | undefined
   #body: ReadableStreamDefaultController<Uint8Array> | undefined
+  #isError = false
+  #errorBytes = 0
   readonly #abort = () => this.#sending?.abort()
 
   constructor(init: RequestInit, resolve: (response: Response) => void, reject: (error: Error) => void) {
@@ -57,6 +62,7 @@ class FetchedAnswer implements Listener {
   }
 
   head(status: number, headers: HeaderList): void {
+    this.#isError = status >= 400
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#body = controller
@@ -72,8 +78,16 @@ class FetchedAnswer implements Listener {
   data(chunk: Buffer): void {
     // undici tells of nothing when it is resumed: pausing at that would go on for ever.
     if (chunk.length === 0) return
+    if (this.#isError && (this.#errorBytes += chunk.length) > MOST_ERROR_BYTES) return this.#cutError()
     this.#body?.enqueue(chunk)
     if ((this.#body?.desiredSize ?? 1) <= 0) this.#sending?.pause()
+  }
+
+  /** SDKs read all of an error: what is too long for one ends here. */
+  #cutError(): void {
+    this.end()
+    this.#body = undefined
+    this.#sending?.abort()
   }
 
   end(): void {

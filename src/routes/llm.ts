@@ -158,8 +158,7 @@ async function limits(parts: LlmParts, c: Context): Promise<unknown> {
       agent: asked('agent'),
       task: asked('task'),
     },
-    provider: asked('provider') ?? '',
-    model: asked('model') ?? '',
+    ...targetAsked(asked('provider') ?? '', asked('model') ?? ''),
   }
   const now = parts.clock.now()
   const realm = (await showsSimulated(parts)) ? SIMULATED_REALM : ''
@@ -169,6 +168,14 @@ async function limits(parts: LlmParts, c: Context): Promise<unknown> {
     .filter(({ meter }) => meter.who === 'global' || (meter.who === 'key' ? key !== null : asked(meter.who) !== null))
   const levels = await parts.store.levels(charges, now)
   return { enforcement: parts.settings.ENFORCEMENT, time_zone: parts.plan().timeZone, limits: levels.map(levelJson) }
+}
+
+/** A model may come with its provider in front. */
+function targetAsked(provider: string, model: string): { readonly provider: string; readonly model: string } {
+  const slash = model.indexOf('/')
+  return provider !== '' || slash <= 0
+    ? { provider, model }
+    : { provider: model.slice(0, slash), model: model.slice(slash + 1) }
 }
 
 /**

@@ -3,16 +3,18 @@
 import { type Context, Hono } from 'hono'
 import { Asker, AskFailed, runBudget, type Spent } from '../asking.ts'
 import { type Callers, declaredOperation } from '../callers.ts'
-import { Allowance, type Clock } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import type { Settings } from '../config.ts'
 import { jsonUsd } from '../core/money.ts'
 import type { JsonObject } from '../core/neutral.ts'
 import { Problem } from '../core/problem.ts'
+import { holdsMore } from '../core/values.ts'
 import { WebExchange } from '../exchange.ts'
 import { type Gate, readBody } from '../gate.ts'
 import { type Outcome, type Pattern, type Step, Stopped, type Task } from '../patterns/pattern.ts'
 import type { Recorder } from '../recorder.ts'
 import type { Store } from '../stores/store.ts'
+import { Places } from '../tightening.ts'
 import { problemResponse } from '../web.ts'
 import { parsedObject, recordOf } from '../wire/draft.ts'
 
@@ -37,7 +39,7 @@ export function patternRoutes(parts: PatternParts): Hono {
       patterns: patterns.map(({ name, about, schema }) => ({ name, about, schema: withStream(schema) })),
     })
   })
-  const runs = new Allowance(MOST_RUNS)
+  const runs = new Places(MOST_RUNS)
   app.post('/api/patterns/:name', async (c) => {
     const pattern = (await allPatterns()).find(({ name }) => name === c.req.param('name'))
     if (!pattern) throw new Problem('not_found', 'There is no such pattern.')
@@ -58,33 +60,38 @@ function withStream({ properties, ...schema }: JsonObject): JsonObject {
   return { ...schema, properties: { ...recordOf(properties), stream } }
 }
 
-/** Runs at a time: they may wait long. */
+/** Runs at a time: they may wait long. Each key gets its share of them. */
 const MOST_RUNS = 1_000
 
 /** The answer to a request, whose bytes count as held until its run is over. Throws Problem. */
-async function started(parts: PatternParts, runs: Allowance, pattern: Pattern, c: Context): Promise<Response> {
+async function started(parts: PatternParts, runs: Places, pattern: Pattern, c: Context): Promise<Response> {
   const exchange = new WebExchange(c.req.raw)
-  const { task: id } = parts.callers.identify(exchange)
+  const { task: id, key } = parts.callers.identify(exchange)
   if (parts.gate.closing) throw new Problem('shutting_down', 'The gateway is stopping.')
   const answer = Promise.withResolvers<Response>()
   const follow = async (hold: (bytes: number) => boolean) => {
     const body = objectIn(await readBody(exchange, parts.settings.MAX_BODY_BYTES, hold))
     const { task, stream } = taskIn(body, pattern, parts.settings)
-    if (!runs.take(1)) throw new Problem('overloaded', 'Too many runs are under way. Please try again in a moment.')
-    try {
+    const isOver = await runs.hold(key, async () => {
       const run = new PatternRun(parts, { pattern, task, id: id ?? parts.newCallId(), exchange }, c.req.raw.signal)
       answer.resolve(stream ? streamed(run) : whole(run))
       await run.over
-    } finally {
-      runs.give(1)
-    }
+      return true
+    })
+    if (!isOver) throw new Problem('overloaded', 'Too many runs are under way. Please try again in a moment.')
   }
   parts.gate.holding(follow).catch(answer.reject)
   return answer.promise
 }
 
+/** No request has as many: parsed, those of a large body take seconds of everybody's time. */
+const MOST_VALUES = 100_000
+
 function objectIn(body: Buffer): Readonly<Record<string, unknown>> {
-  const value = parsedObject(body.toString())
+  const text = body.toString()
+  if (holdsMore(text, MOST_VALUES))
+    throw new Problem('invalid_request', `The request has more than ${MOST_VALUES} values.`)
+  const value = parsedObject(text)
   if (!value) throw new Problem('invalid_json', 'The request body is not a JSON object.')
   return value
 }
@@ -145,7 +152,7 @@ class PatternRun {
       budget:
         task.mostCostNanoUsd === undefined
           ? undefined
-          : runBudget(parts.newCallId(), task.mostCostNanoUsd, now.wallMs, settings.UPSTREAM_TIMEOUT_MS),
+          : runBudget(parts.newCallId(), id, task.mostCostNanoUsd, now.wallMs, settings.UPSTREAM_TIMEOUT_MS),
       deadlineMs: now.monoMs + settings.UPSTREAM_TIMEOUT_MS,
       signal: this.#left.signal,
     })

@@ -76,7 +76,10 @@ export class WorkerReader implements Reader {
   #running(): Worker {
     if (this.#worker) return this.#worker
     const workerData = { path: this.#path, checkpointMs: this.#checkpointMs }
-    const worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url), { workerData })
+    const worker = new Worker(
+      new URL(import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.js', import.meta.url),
+      { workerData },
+    )
     worker.unref()
     worker.on('message', (reply: Reply) => this.#answered(reply))
     worker.on('error', (error) => this.#lost(worker, error))

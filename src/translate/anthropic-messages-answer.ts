@@ -13,6 +13,7 @@ import { inputTokens, outputTokens, usageOf } from '../core/usage.ts'
 import { objectIn } from './anthropic-messages-arguments.ts'
 import { DIALECT, legalId, ownFields } from './anthropic-messages-own.ts'
 import { readBlock } from './anthropic-messages-parts.ts'
+import { nameIn } from './shared.ts'
 import type { AnswerContext } from './translator.ts'
 
 const READ: Readonly<Record<string, StopReason>> = {
@@ -56,8 +57,8 @@ export function readAnswer(body: JsonObject): NeutralAnswer {
     ...(typeof sequence === 'string' ? { stopSequence: sequence } : {}),
   }
   return {
-    id: typeof id === 'string' ? id : '',
-    model: typeof model === 'string' ? model : '',
+    id: nameIn(id),
+    model: nameIn(model),
     choices: [choice],
   }
 }

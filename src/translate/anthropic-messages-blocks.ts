@@ -36,7 +36,7 @@ export function writeMessages(messages: readonly NeutralMessage[], dropped: Set<
     const blocks = message.parts.flatMap((part) => writePart(part, message.role, dropped))
     // A model that said nothing is left out: an empty message is refused, unless it is the last.
     const isSilent = message.role === 'assistant' && index < messages.length - 1 && blocks.every(isEmptyText)
-    if (message.role === 'system' && !('role' in fields)) system.push(...blocks)
+    if (message.role === 'system' && !('role' in fields)) for (const block of blocks) system.push(block)
     else if (!isSilent) addTurn(turns, { role: message.role, fields, blocks })
   }
   const written = turns.map(writeTurn)
@@ -49,7 +49,8 @@ export function writeMessages(messages: readonly NeutralMessage[], dropped: Set<
 function addTurn(turns: Turn[], turn: Turn): void {
   const before = turns.at(-1)
   const canJoin = before?.role === turn.role && [before, turn].every(({ fields }) => Object.keys(fields).length === 0)
-  if (before && canJoin) before.blocks.push(...turn.blocks)
+  // One by one: there may be more of them than a call takes arguments.
+  if (before && canJoin) for (const block of turn.blocks) before.blocks.push(block)
   else turns.push(turn)
 }
 

@@ -6,6 +6,7 @@ import { readStop } from './anthropic-messages-answer.ts'
 import { textOfValue } from './anthropic-messages-arguments.ts'
 import { readError } from './anthropic-messages-errors.ts'
 import { DIALECT, isNothing } from './anthropic-messages-own.ts'
+import { nameIn } from './shared.ts'
 import type { EventReader } from './translator.ts'
 
 /** Calls that are open at once. Anthropic's come one after the other; more are nobody's real answer. */
@@ -27,7 +28,7 @@ export class MessageReader implements EventReader {
     switch (data.type) {
       case 'message_start': {
         const { id, model } = recordOf(data.message)
-        return [{ kind: 'start', id: stringOf(id), model: stringOf(model) }]
+        return [{ kind: 'start', id: nameIn(id), model: nameIn(model) }]
       }
       case 'content_block_start':
         return this.#start(data.index, recordOf(data.content_block))
@@ -95,10 +96,6 @@ export class MessageReader implements EventReader {
     const met = typeof sequence === 'string' ? { stopSequence: sequence } : {}
     return [{ kind: 'stop', choice: 0, reason: readStop(reason), ...met }]
   }
-}
-
-function stringOf(value: unknown): string {
-  return typeof value === 'string' ? value : ''
 }
 
 function textEvents(text: unknown): NeutralEvent[] {

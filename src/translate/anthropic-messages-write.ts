@@ -85,7 +85,8 @@ function offered(
   choice: ToolChoice | undefined,
 ): readonly (ToolDefinition | OwnTool)[] {
   if (choice?.kind !== 'tools' || isNamed(choice)) return tools
-  return tools.filter((tool) => choice.names.includes(nameOf(tool)))
+  const names = new Set(choice.names)
+  return tools.filter((tool) => names.has(nameOf(tool)))
 }
 
 function nameOf(tool: ToolDefinition | OwnTool): string {

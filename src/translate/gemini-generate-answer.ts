@@ -21,6 +21,7 @@ import {
   writeMedia,
   writeThought,
 } from './gemini-generate-parts.ts'
+import { nameIn } from './shared.ts'
 import type { AnswerContext } from './translator.ts'
 
 const STOPS: ReadonlyMap<unknown, StopReason> = new Map<unknown, StopReason>([
@@ -91,11 +92,11 @@ export function partsIn(candidate: JsonObject, ids: CallIds): Part[] {
 }
 
 export function idOf(body: JsonObject): string {
-  return typeof body.responseId === 'string' ? body.responseId : ''
+  return nameIn(body.responseId)
 }
 
 export function modelOf(body: JsonObject): string {
-  return typeof body.modelVersion === 'string' ? body.modelVersion : ''
+  return nameIn(body.modelVersion)
 }
 
 export function candidatesIn(body: JsonObject): JsonObject[] {

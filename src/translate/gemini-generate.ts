@@ -29,7 +29,7 @@ export const geminiGenerateTranslator: Translator = {
   readAsk,
   writeAsk,
   requestLine: ({ stream }, { model }) => ({
-    path: `/v1beta/models/${encodeURIComponent(model)}:${stream ? 'streamGenerateContent' : 'generateContent'}`,
+    path: `/v1beta/models/${encodeURIComponent(model.toWellFormed())}:${stream ? 'streamGenerateContent' : 'generateContent'}`,
     query: stream ? 'alt=sse' : '',
   }),
   readAnswer,

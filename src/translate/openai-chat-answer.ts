@@ -5,6 +5,7 @@ import { inputTokens, outputTokens } from '../core/usage.ts'
 import { isRecord, recordOf } from '../wire/draft.ts'
 import { isBlock, readBlocks, textIn, writeBlock } from './openai-chat-messages.ts'
 import { DIALECT, googleExtra, inlineOf, readCall, urlOf } from './openai-chat-parts.ts'
+import { nameIn } from './shared.ts'
 import type { AnswerContext } from './translator.ts'
 
 /** Words of many servers; one that is not here says that the answer has ended. */
@@ -19,11 +20,11 @@ const STOPS: ReadonlyMap<unknown, StopReason> = new Map([
 
 /** Never throws: what cannot be read is left out. */
 export function readAnswer(body: JsonObject): NeutralAnswer {
-  const id = typeof body.id === 'string' ? body.id : ''
+  const id = nameIn(body.id)
   const choices = Array.isArray(body.choices) ? body.choices.filter(isRecord) : []
   return {
     id,
-    model: typeof body.model === 'string' ? body.model : '',
+    model: nameIn(body.model),
     choices: choices.map((choice, at) => readChoice(choice, `call_${id || 'answer'}_${at}`)),
   }
 }

@@ -16,7 +16,7 @@ import {
 import { readError, writeError } from './openai-chat-errors.ts'
 import { readBlocks, writeBlock } from './openai-chat-messages.ts'
 import { googleExtra, googleSignature } from './openai-chat-parts.ts'
-import { jsonOf } from './shared.ts'
+import { jsonOf, nameIn } from './shared.ts'
 import type { AnswerContext, EventReader, EventWriter } from './translator.ts'
 
 /** Nobody sends more in one answer; beyond it, nothing is remembered, nor passed on. */
@@ -81,11 +81,11 @@ export class ChatEventReader implements EventReader {
 
   /** Azure's first event says nothing of the answer: it has no choices, and neither id nor model. */
   #start(data: JsonObject, hasChoices: boolean, events: NeutralEvent[]): void {
-    const id = typeof data.id === 'string' ? data.id : ''
+    const id = nameIn(data.id)
     if (this.#started || (id === '' && !hasChoices)) return
     this.#started = true
     this.#id = id
-    events.push({ kind: 'start', id, model: typeof data.model === 'string' ? data.model : '' })
+    events.push({ kind: 'start', id, model: nameIn(data.model) })
   }
 
   #readChoice(number: number, value: JsonObject, events: NeutralEvent[]): void {

@@ -100,6 +100,14 @@ export function jsonOf(value: unknown): string {
   }
 }
 
+/** Names of answers and of models are shorter. */
+const MOST_NAME_CHARACTERS = 256
+
+/** An answer's name of itself or of its model, cut to size: it is said again with every event. Empty where there is none. */
+export function nameIn(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, MOST_NAME_CHARACTERS) : ''
+}
+
 const FNV_PRIME = 0x100000001b3n
 const FNV_OFFSET = 0xcbf29ce484222325n
 

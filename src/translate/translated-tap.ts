@@ -2,6 +2,7 @@
 
 import type { NeutralUsage } from '../core/neutral.ts'
 import { usageSum } from '../core/usage.ts'
+import { holdsMore } from '../core/values.ts'
 import type { Metered, Tap } from '../wire/dialect.ts'
 import { parsedObject } from '../wire/draft.ts'
 import { Pile } from '../wire/pile.ts'
@@ -12,6 +13,9 @@ const NOTHING = Buffer.alloc(0)
 const DATA = Buffer.from('data:')
 /** A longer event is no event: pictures are shorter. */
 const MOST_LINE_BYTES = 33_554_432
+
+/** No answer has as many: parsing more would take everybody's time. */
+const MOST_VALUES = 1_000_000
 
 /** The provider's answer could not be read: nothing of it can be passed on. */
 export class Untranslatable extends Error {
@@ -92,7 +96,8 @@ export class TranslatedTap implements Tap {
   #answer(body: Buffer): Buffer {
     this.#meter.push(body)
     this.#meter.end()
-    const parsed = parsedObject(body.toString())
+    const text = body.toString()
+    const parsed = holdsMore(text, MOST_VALUES) ? undefined : parsedObject(text)
     if (!parsed) throw new Untranslatable('the answer is no JSON object')
     const used = usedIn(this.metered())
     const answer = this.#from.readAnswer(parsed)

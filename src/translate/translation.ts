@@ -1,10 +1,14 @@
 // Translation: one call asked in one dialect and answered in another, joined from two translators.
 
 import { Problem } from '../core/problem.ts'
+import { holdsMore } from '../core/values.ts'
 import type { ErrorContext, RequestLine, Tap } from '../wire/dialect.ts'
 import { parsedObject } from '../wire/draft.ts'
 import { TranslatedTap } from './translated-tap.ts'
 import type { AnswerContext, AskTarget, NeutralField, Translator } from './translator.ts'
+
+/** Conversations of agents have a few thousand. */
+const MOST_VALUES = 100_000
 
 export interface TranslatedAsk {
   readonly body: Buffer
@@ -28,7 +32,10 @@ export class Translation {
 
   /** Throws Problem `unsupported`, naming the caller's field, for what the provider's dialect cannot say. */
   ask(body: Buffer, line: RequestLine, target: AskTarget): TranslatedAsk {
-    const parsed = parsedObject(body.toString())
+    const text = body.toString()
+    if (holdsMore(text, MOST_VALUES))
+      throw new Problem('invalid_request', `A request that is translated can have at most ${MOST_VALUES} values.`)
+    const parsed = parsedObject(text)
     if (!parsed) throw new Problem('invalid_json', 'The request body is not a JSON object.')
     const ask = this.#caller.readAsk(parsed, line)
     try {
@@ -61,6 +68,7 @@ export class Translation {
   }
 
   #nameOf(name: string): string {
-    return this.#caller.names[name as NeutralField] ?? name
+    const { names } = this.#caller
+    return Object.hasOwn(names, name) ? (names[name as NeutralField] ?? name) : name
   }
 }

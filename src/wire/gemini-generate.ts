@@ -53,7 +53,25 @@ const MEDIA = new Fields('mimeType', 'mime_type', 'data')
 /** Media without sound, which has a price of its own. */
 const SILENT = /^(image|text|application)\//
 const RESPONSE = new Fields('parts')
-const TOOL = new Fields('functionDeclarations', 'function_declarations')
+const DECLARATIONS = ['functionDeclarations', 'function_declarations']
+/** Tools that Google runs. */
+const HOSTED = [
+  'googleSearch',
+  'google_search',
+  'googleSearchRetrieval',
+  'google_search_retrieval',
+  'codeExecution',
+  'code_execution',
+  'urlContext',
+  'url_context',
+  'fileSearch',
+  'file_search',
+  'computerUse',
+  'computer_use',
+  'googleMaps',
+  'google_maps',
+]
+const TOOL = new Fields(...DECLARATIONS, ...HOSTED)
 
 const camel = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 const BODY_NAMES = BODY.names.map(camel)
@@ -196,12 +214,15 @@ function readBlob(json: JsonCursor, draft: Draft, inline: boolean): void {
 /** A tool entry with anything but function declarations is run by Google: search, code, URL context. */
 function readTool(json: JsonCursor, draft: Draft): void {
   const start = json.position
-  let declarations = 0
-  const members = eachField(json, TOOL, () => {
-    declarations++
-    draft.tools = lengthOf(json.skip()) > 2 || draft.tools
+  let known = 0
+  const members = eachField(json, TOOL, (field) => {
+    const name = TOOL.names[field] ?? ''
+    const length = lengthOf(json.skip())
+    known++
+    if (DECLARATIONS.includes(name)) draft.tools = length > 2 || draft.tools
+    else nameUnbounded(draft, name)
   })
-  if (members > declarations) nameUnbounded(draft, `tools at byte ${start}`)
+  if (members > known) nameUnbounded(draft, `tools at byte ${start}`)
 }
 
 function edit(body: Buffer, spots: Spots, edits: Edits): Buffer {

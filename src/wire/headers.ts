@@ -22,6 +22,8 @@ const DROPPED = new Set([
   'anthropic-workspace-id',
   'retry-after',
   'retry-after-ms',
+  // Nobody is to follow it, and take a key along.
+  'location',
 ])
 
 const RATE_LIMIT = /^(x-ratelimit-|anthropic-ratelimit-|anthropic-priority-|anthropic-fast-|ratelimit)/

@@ -61,17 +61,17 @@ describe('its message', () => {
     [
       BRIEF,
       null,
-      'Rate limit exceeded: requests_per_minute. This call needs up to 1 requests; the limit is 60 requests, of which 0 requests is free. Please try again in 2s.',
+      'Rate limit exceeded: requests_per_minute. This call needs up to 1 request; the limit is 60 requests, 0 of them free. Please try again in 2s.',
     ],
     [
       shortOf(TOKENS, [5_000n, 6_000n, 1_000n], { kind: 'time', waitMs: 40_000 }, 'user'),
       null,
-      'Rate limit exceeded: tokens_per_minute. This call needs up to 5000 tokens; the limit of user alice/7 is 6000 tokens, of which 1000 tokens is free. Please try again in 40s.',
+      'Rate limit exceeded: tokens_per_minute. This call needs up to 5000 tokens; the limit of user alice/7 is 6000 tokens, 1000 of them free. Please try again in 40s.',
     ],
     [
       BUSY,
       null,
-      'Rate limit exceeded: max_in_flight. This call needs up to 1 in flight; the limit is 4 in flight, of which 0 in flight is free. It fits once calls in flight are done. Please try again in a moment.',
+      'Rate limit exceeded: max_in_flight. This call needs up to 1 in flight; the limit is 4 in flight, 0 of them free. It fits once calls in flight are done. Please try again in a moment.',
     ],
     [
       NEVER,

@@ -86,7 +86,7 @@ describe.each(DOORS)('%s, a request', (door) => {
     ['half of an object', '{"goal":', 'invalid_json'],
     ['a list', '[]', 'invalid_json'],
     ['a word', '"goal"', 'invalid_json'],
-    ['nothing but depth', '['.repeat(200_000), 'invalid_json'],
+    ['nothing but depth', '['.repeat(90_000), 'invalid_json'],
     ['depth in a field', `{"goal":${'['.repeat(5_000)}${']'.repeat(5_000)}}`, 'invalid_request'],
     ['a prototype', '{"__proto__":{"goal":"x"}}', 'invalid_request'],
     ['bytes that are no text', Buffer.from([0x7b, 0xff, 0xfe, 0x7d]), 'invalid_json'],
@@ -94,6 +94,15 @@ describe.each(DOORS)('%s, a request', (door) => {
     await open()
     const answer = await ran(stage, 'planning', {}, { door, body })
     expect([answer.status, errorOf(answer).code]).toEqual([400, code])
+  })
+
+  it('that holds more values than any is refused as it is, and may hold as many marks in a text', async () => {
+    await open()
+    const many = '{},'.repeat(50_000)
+    const refused = await ran(stage, 'planning', {}, { door, body: `{"goal":"x","constraints":[${many}{}]}` })
+    expect(errorOf(refused).message).toBe('The request has more than 100000 values.')
+    const documents = [{ id: 'a', text: many }]
+    expect((await ran(stage, 'rag', { documents }, { door })).status).toBe(200)
   })
 
   it.each([

@@ -93,8 +93,14 @@ describe('a shape', () => {
     ['{"word":""}', 'word'],
     ['{"__proto__":{"word":"a"}}', 'word'],
     [`${'{"word":'.repeat(50_000)}1${'}'.repeat(50_000)}`, 'nested too deeply'],
+    [`{"word":[${'{},'.repeat(5_000)}{}]}`, 'more than 10000 values'],
   ])('is not read from %.40j', (answer, problem) => {
     expect(readAs(shape, answer)).toMatchObject({ ok: false, problem: expect.stringContaining(problem) })
+  })
+
+  it('may have any marks in its strings', () => {
+    const word = ',:"\\'.repeat(10_000)
+    expect(readAs(shape, JSON.stringify({ word }))).toEqual({ ok: true, value: { word } })
   })
 
   it('is asked for once more, with what was wrong', async () => {

@@ -47,6 +47,34 @@ describe('rag', () => {
     expect(outcome.result).toMatchObject({ grounded: true, dropped_citations: 3, citations: [{ document: 'porto' }] })
   })
 
+  it('finds what has the most words of the question, and the rarest', async () => {
+    const texts = [
+      'Rivers flow.',
+      'The bridge of iron.',
+      'The iron gate. The iron bridge: an iron thing.',
+      'Iron, iron.',
+    ]
+    const documents = texts.map((text, at) => ({ id: String(at), text }))
+    const question = 'Is THE bridge of iron?'
+    const { outcome } = await run(() => answers(), { question, documents })
+    expect(outcome.result.passages).toMatchObject(['1', '2', '3', '0'].map((document) => ({ document })))
+  })
+
+  it('lets others go on while it looks for a long question in long documents', { timeout: 60_000 }, async () => {
+    const words = Array.from({ length: 400 }, (_, at) => at.toString(36).padStart(2, '0'))
+    const documents = [{ id: 'a', text: `${words.join(' ')}\n\n`.repeat(400) }]
+    const begun = performance.now()
+    let last = begun
+    let longest = 0
+    const turning = setInterval(() => {
+      longest = Math.max(longest, performance.now() - last)
+      last = performance.now()
+    })
+    await run(() => answers(), { question: words.join(' '), documents })
+    clearInterval(turning)
+    expect(Math.max(longest, performance.now() - last)).toBeLessThan((performance.now() - begun) / 4)
+  })
+
   it('says when nothing it cites is there', async () => {
     const { outcome } = await run(() => answers(['p1', 'Trust me.']))
     expect(outcome.result).toMatchObject({ found: true, grounded: false, dropped_citations: 1, citations: [] })

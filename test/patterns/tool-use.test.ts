@@ -121,6 +121,12 @@ describe('tool use', () => {
     expect(resultsIn(asked[1]?.ask).filter(({ failed }) => failed)).toHaveLength(2)
   })
 
+  it('is not kept busy by an answer of very many calls', async () => {
+    const calls = Array.from({ length: 200_000 }, (_, at) => sum(String(at), `1 + ${at}`))
+    const { outcome } = await run(turns(calls), TASK, { mostSteps: 2 })
+    expect(outcome).toMatchObject({ stopped: 'steps', result: { ended: 'cut_short' } })
+  })
+
   it('answers with a refusal in its own words', async () => {
     const { outcome } = await run(turns([{ kind: 'refusal', text: 'I will not.' }]))
     expect(outcome.result).toMatchObject({ ended: 'done', answer: 'I will not.' })

@@ -71,3 +71,23 @@ test('a signal that has fired before sends nothing', async () => {
   await expect(pooledFetch(forward)(url, init)).rejects.toThrow()
   expect(started).toBe(0)
 })
+
+test.each([
+  [500, true],
+  [200, false],
+])('of a body that does not end, with status %i, too much is cut: %s', async (status, isCut) => {
+  const most = 4_000_000
+  let isClosed = false
+  play = (response) => {
+    response.writeHead(status).on('close', () => {
+      isClosed = !response.writableFinished
+    })
+    response.write('x'.repeat(most), () => !isCut && response.end())
+  }
+  const { response, listeners } = called()
+  const { length } = await (await response).text()
+  if (isCut) expect(length).toBeLessThanOrEqual(1_048_576)
+  else expect(length).toBe(most)
+  expect(listeners()).toBe(0)
+  await expect.poll(() => isClosed).toBe(isCut)
+})

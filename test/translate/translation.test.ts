@@ -1,0 +1,97 @@
+// Translation: what hostile requests and answers must not do to it.
+
+import { describe, expect, test } from 'vitest'
+import { Problem } from '../../src/core/problem.ts'
+import { translatorOf } from '../../src/translate/index.ts'
+import { Translation } from '../../src/translate/translation.ts'
+import { recordOf } from '../../src/wire/draft.ts'
+import { dialectNamed } from '../../src/wire/index.ts'
+import { CONTEXT, lineTo } from '../wire/samples.ts'
+
+type Name = 'openai.chat' | 'anthropic.messages' | 'gemini.generateContent'
+
+function between(caller: Name, provider: Name): Translation {
+  const [from, to] = [translatorOf(caller), translatorOf(provider)]
+  if (!from || !to) throw new Error('no translator')
+  return new Translation(from, to)
+}
+
+const CHAT = lineTo('/v1/chat/completions')
+const TARGET = { model: 'claude-sonnet-4-5', capField: 'max_tokens', usualCap: 4_096 }
+const HI = { model: 'm', messages: [{ role: 'user', content: 'Hi' }] }
+const bodyOf = (body: object) => Buffer.from(JSON.stringify(body))
+const asked = (provider: Name, body: object | string, model = TARGET.model) =>
+  between('openai.chat', provider).ask(typeof body === 'string' ? Buffer.from(body) : bodyOf(body), CHAT, {
+    ...TARGET,
+    model,
+  })
+
+describe('a request', () => {
+  test.each(['__proto__', 'constructor', 'toString', 'valueOf'])('is told of a field called %s by its name', (name) => {
+    const body = `{"model":"m","messages":[{"role":"user","content":"Hi"}],"${name}":{"a":1}}`
+    for (const provider of ['anthropic.messages', 'gemini.generateContent'] as const) {
+      const told = expect(() => asked(provider, body))
+      told.toThrow(Problem)
+      told.toThrow(expect.objectContaining({ param: name }))
+    }
+  })
+
+  test('may name a model that is no text', () => {
+    expect(asked('gemini.generateContent', HI, '\ud800').line.path).toBe('/v1beta/models/%EF%BF%BD:generateContent')
+  })
+
+  test('may hold very many parts', () => {
+    const content = Array.from({ length: 20_000 }, () => ({ type: 'text', text: 'a' }))
+    for (const role of ['user', 'system']) {
+      const messages = [...HI.messages, { role, content }]
+      expect(asked('anthropic.messages', { ...HI, messages }).body.length).toBeGreaterThan(500_000)
+    }
+  })
+
+  test('chooses among its tools in a time that grows with their number, not with its square', () => {
+    const named = (start: string) =>
+      Array.from({ length: 6_000 }, (_, at) => ({
+        type: 'function',
+        function: { name: `a_tool_with_a_long_name_that_${start}_${at + 100_000}` },
+      }))
+    const [tools, others] = [named('is'), named('no')]
+    const choice = { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [...others, tools[0]] } }
+    const startedMs = performance.now()
+    const { body } = asked('anthropic.messages', { ...HI, tools, tool_choice: choice })
+    expect(recordOf(JSON.parse(body.toString())).tools).toHaveLength(1)
+    expect(performance.now() - startedMs).toBeLessThan(5_000)
+  }, 60_000)
+})
+
+const LONG = 'm'.repeat(100_000)
+const EVENTS: Readonly<Record<Name, readonly string[]>> = {
+  'openai.chat': [
+    `{"id":"${LONG}","model":"${LONG}","choices":[{"index":0,"delta":{"content":"a"}}]}`,
+    '{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}]}}]}',
+  ],
+  'anthropic.messages': [
+    `{"type":"message_start","message":{"id":"${LONG}","model":"${LONG}"}}`,
+    '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}',
+  ],
+  'gemini.generateContent': [
+    `{"responseId":"${LONG}","modelVersion":"${LONG}","candidates":[{"content":{"parts":[{"text":"a"}]}}]}`,
+    '{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f"}}]}}]}',
+  ],
+}
+
+describe('a stream', () => {
+  test.each([
+    ['anthropic.messages', 'openai.chat'],
+    ['openai.chat', 'anthropic.messages'],
+    ['gemini.generateContent', 'anthropic.messages'],
+    ['openai.chat', 'gemini.generateContent'],
+    ['gemini.generateContent', 'openai.chat'],
+  ] as const)('for %s whose provider, %s, has a name without end does not say all of it again', (caller, provider) => {
+    const context = { ...CONTEXT, model: 'asked', withUsage: true, asEvents: true }
+    const meter = dialectNamed(provider).tap(true, 'text/event-stream', false)
+    const tap = between(caller, provider).tap(meter, context)
+    const said = EVENTS[provider].map((data) => tap.push(Buffer.from(`data: ${data}\n\n`)).toString()).join('')
+    expect(said).toContain('"a"')
+    expect(said.length).toBeLessThan(10_000)
+  })
+})
