@@ -11,11 +11,11 @@ import { openRegistry, openStore } from './stores/index.ts'
 const { timeOrigin } = performance
 
 /** `monoMs` is the time since 1970 on a clock that never steps: comparable between runs, and steady within one. */
-export const systemClock: Clock = {
+const systemClock: Clock = {
   now: () => ({ wallMs: Date.now(), monoMs: Math.floor(timeOrigin + performance.now()) }),
 }
 
-export const systemRandom = (): number => Math.random()
+const systemRandom = (): number => Math.random()
 
 export const newCallId = uuidV7Source(
   () => Date.now(),
@@ -26,7 +26,7 @@ const FLUSH_MS = 200
 const BUFFER_BYTES = 16_384
 
 /** One JSON line per event on standard output, written in batches beside the calls. `flush` writes what is left. */
-export function systemLog(level: string): { readonly log: Logger; readonly flush: () => void } {
+function systemLog(level: string): { readonly log: Logger; readonly flush: () => void } {
   const destination = pino.destination({ dest: 1, sync: false, minLength: BUFFER_BYTES, maxWrite: 4 * BUFFER_BYTES })
   // Standard output may be closed before we are: that is no reason to stop.
   destination.on('error', () => {})

@@ -96,7 +96,7 @@ export function minuteOf(wallMs: number): number {
 }
 
 /** The tally under a key, made when there is none. */
-export function tallyIn<Key>(tallies: Map<Key, Tally>, key: Key): Tally {
+function tallyIn<Key>(tallies: Map<Key, Tally>, key: Key): Tally {
   let tally = tallies.get(key)
   if (!tally) tallies.set(key, (tally = newTally()))
   return tally

@@ -46,7 +46,7 @@ export interface EndpointRow {
 }
 
 /** An endpoint nobody knows: nothing is sent to it that some server refuses. */
-export const ANY_ENDPOINT: EndpointRow = {
+const ANY_ENDPOINT: EndpointRow = {
   baseUrl: '',
   apiKey: '',
   auth: 'bearer',
@@ -86,7 +86,7 @@ const AZURE: Partial<EndpointRow> = {
 
 const DEPLOYMENT = '/openai/deployments/{deployment}'
 
-export const PRESETS = {
+const PRESETS = {
   groq: {
     baseUrl: 'https://api.groq.com/openai/v1',
     apiKey: '$GROQ_API_KEY',

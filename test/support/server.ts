@@ -21,7 +21,7 @@ export interface TestClock extends Clock {
   pass(ms: number): void
 }
 
-export function testClock(startMs = NOON_MS): TestClock {
+function testClock(startMs = NOON_MS): TestClock {
   let passedMs = 0
   return {
     now: () => ({ wallMs: startMs + passedMs, monoMs: startMs + passedMs }),
