@@ -43,7 +43,9 @@ export function anthropic(settings: ProviderSettings): Provider {
 const SDK: PostingSdk = {
   newClient: async (options) => {
     const { default: Anthropic } = await import('@anthropic-ai/sdk')
-    return new Anthropic({ ...options, authToken: null })
+    // The key goes where untranslated calls have it.
+    const defaultHeaders = { 'x-api-key': options.apiKey, authorization: null }
+    return new Anthropic({ ...options, authToken: null, defaultHeaders })
   },
   // The version that the translator writes for; later ones leave fields out.
   headers: { 'anthropic-version': '2023-06-01' },

@@ -199,16 +199,17 @@ describe('a provider that is not there', () => {
   })
 })
 
-/** Writes as fast as it is read, until there is enough or nobody is left. Resolves to the bytes that could be written. */
+/** Writes as fast as it is read, until there is enough or nobody is left. Counts the bytes that could be written. */
 class Flood {
   bytes = 0
   enough = false
 
   async write({ response }: Received, piece: string, most: number): Promise<void> {
+    const closed = new Promise((resolve) => response.once('close', resolve))
     while (this.bytes < most && !this.enough && !response.destroyed) {
       this.bytes += piece.length
       if (response.write(piece)) await new Promise((resolve) => setImmediate(resolve))
-      else await Promise.race([new Promise((resolve) => response.once('drain', resolve)), closed(response)])
+      else await Promise.race([new Promise((resolve) => response.once('drain', resolve)), closed])
     }
   }
 
@@ -221,8 +222,6 @@ class Flood {
     return this.bytes
   }
 }
-
-const closed = (response: Received['response']) => new Promise((resolve) => response.once('close', resolve))
 
 const MEGABYTE = 1_000_000
 
