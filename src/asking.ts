@@ -224,11 +224,13 @@ export class Asker {
 
   /** Why a run cannot go on, from an error answer in OpenAI's shape. */
   #failureOf({ status, headers }: InnerAnswer, body: Readonly<Record<string, unknown>>): AskFailed {
-    const { budget } = this.#asking
+    const { budget, clock, deadlineMs } = this.#asking
     const error = recordOf(body.error)
     const details = recordOf(error.details)
     const message = typeof error.message === 'string' ? error.message : `The call failed with status ${status}.`
     const failing = { status, headers, error }
+    // A call has a deadline of its own, which may come in the same moment.
+    if (status === 504 && clock.now().monoMs >= deadlineMs) return new AskFailed('deadline', message, failing)
     if (status !== 429) return new AskFailed('error', message, failing)
     if (budget && details.limit === BUDGET_NAME) {
       const words = `The next call may cost more than is left of the run's ${BUDGET_NAME}, $${formatUsd(budget.nanoUsd)}.`
