@@ -1,6 +1,7 @@
 // Candidates: the targets that may answer a call, each with the request as it is put to it.
 
 import type { Candidate } from './admission.ts'
+import type { Callers } from './callers.ts'
 import type { Caller } from './core/entry.ts'
 import { Problem } from './core/problem.ts'
 import type { Ask } from './core/quote.ts'
@@ -32,20 +33,25 @@ export interface Incoming {
   /** The cap of a call that has none, where the target's dialect cannot do without. */
   readonly usualCap: number
   readonly caller: Caller
-  /** The caller's own key for a provider; throws Problem where it has brought none. */
-  callerKey(provider: Provider): CallerKey | undefined
 }
+
+/** Finds the key for a provider that a request brings along. Throws Problem where there is none. */
+export type KeyFinder = Pick<Callers, 'providerKey'>
 
 /** What goes with a request that was translated: nothing of the caller's. */
 const OWN_HEADERS: HeaderList = ['content-type', 'application/json', 'anthropic-version', '2023-06-01']
 
 /** Those that can be asked. Throws the first one's Problem where none can. */
-export function candidatesOf(targets: readonly RouteTarget[], call: Incoming): [CallCandidate, ...CallCandidate[]] {
+export function candidatesOf(
+  targets: readonly RouteTarget[],
+  call: Incoming,
+  keys: KeyFinder | undefined,
+): [CallCandidate, ...CallCandidate[]] {
   let problem: Problem | undefined
   const found: CallCandidate[] = []
   for (const target of targets) {
     try {
-      found.push(candidateOf(target, call))
+      found.push(candidateOf(target, call, keys))
     } catch (error) {
       if (!(error instanceof Problem)) throw error
       problem ??= error
@@ -58,8 +64,12 @@ export function candidatesOf(targets: readonly RouteTarget[], call: Incoming): [
   return [first, ...others]
 }
 
-function candidateOf({ provider, model, dialect, translation }: RouteTarget, call: Incoming): CallCandidate {
-  const callerKey = call.callerKey(provider)
+function candidateOf(
+  { provider, model, dialect, translation }: RouteTarget,
+  call: Incoming,
+  keys: KeyFinder | undefined,
+): CallCandidate {
+  const callerKey = provider.callerKeys ? keys?.providerKey(call.exchange, provider.name) : undefined
   const asked = translation
     ? translated(translation, dialect, { model, capField: provider.capField, usualCap: call.usualCap }, call)
     : { line: call.exchange, headers: call.exchange.headers, reading: call.reading, body: call.body, dropped: [] }

@@ -129,7 +129,7 @@ export class Gate {
     }
     let mark: IdempotencyMark | undefined
     try {
-      const call = await this.#read(exchange, dialect, hold, options.sendInstead !== undefined)
+      const call = await this.#read(exchange, dialect, hold)
       mark = await this.#mark(call)
       const relay = await this.#admitted(call, callId, hold, mark, options)
       if (!relay) return
@@ -163,32 +163,24 @@ export class Gate {
   /** What a request would be admitted as, with nothing reserved or sent. Throws Problem. */
   applicant(exchange: Exchange, dialect: Dialect, body: Buffer): Applicant {
     const caller = this.#parts.callers.identify(exchange)
-    const call = this.#incoming(exchange, dialect, body, caller, () => undefined)
+    const call = this.#incoming(exchange, dialect, body, caller)
     const route = this.#parts.routing.route(dialect, modelOf(call), this.#parts.clock.now().wallMs)
-    const way = { ...route, candidates: candidatesOf(route.targets, call), passage: PASSES }
+    const way = { ...route, candidates: candidatesOf(route.targets, call, undefined), passage: PASSES }
     return this.#applicant(call, this.#parts.newCallId(), way, null, undefined)
   }
 
   /** Who asks, and for what. Throws Problem. */
-  async #read(exchange: Exchange, dialect: Dialect, hold: Hold, standsIn: boolean): Promise<Incoming> {
+  async #read(exchange: Exchange, dialect: Dialect, hold: Hold): Promise<Incoming> {
     const { callers, settings } = this.#parts
     const caller = callers.identify(exchange)
     if (this.#closing) throw new Problem('shutting_down', 'The gateway is stopping.')
     const body = await readBody(exchange, settings.MAX_BODY_BYTES, hold)
-    return this.#incoming(exchange, dialect, body, caller, (provider) =>
-      provider.callerKeys && !standsIn ? callers.providerKey(exchange, provider.name) : undefined,
-    )
+    return this.#incoming(exchange, dialect, body, caller)
   }
 
-  #incoming(
-    exchange: Exchange,
-    dialect: Dialect,
-    body: Buffer,
-    caller: Caller,
-    callerKey: Incoming['callerKey'],
-  ): Incoming {
+  #incoming(exchange: Exchange, dialect: Dialect, body: Buffer, caller: Caller): Incoming {
     const usualCap = this.#parts.settings.DEFAULT_MAX_OUTPUT_TOKENS
-    return { exchange, dialect, body, reading: dialect.read(body, exchange), caller, usualCap, callerKey }
+    return { exchange, dialect, body, reading: dialect.read(body, exchange), caller, usualCap }
   }
 
   /** Undefined for calls without such a key. Throws Problem for those made before. */
@@ -234,14 +226,14 @@ export class Gate {
     const route = routing.route(call.dialect, modelOf(call), now.wallMs)
     const [{ provider }] = route.targets
     if (!provider.configured) throw notConfigured(provider)
-    return { ...route, ...routing.passable(candidatesOf(route.targets, call), now.monoMs) }
+    return { ...route, ...routing.passable(candidatesOf(route.targets, call, this.#parts.callers), now.monoMs) }
   }
 
   /** To a handler that stands in the place of the provider whose dialect the call is in. */
   #standIn(call: Incoming): Way {
     const { dialect } = call
     const target = nativeTarget(this.#parts.providers, dialect.name, modelOf(call))
-    const candidates = candidatesOf([{ ...target, dialect, translation: undefined }], call)
+    const candidates = candidatesOf([{ ...target, dialect, translation: undefined }], call, undefined)
     return { candidates, passage: PASSES, retries: 0, onBudget: 'refuse', isAlias: false }
   }
 
