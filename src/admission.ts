@@ -24,7 +24,7 @@ export interface Candidate {
   readonly model: string
   readonly ask: Ask
   /** The cap it has been given, where it had none and the target cannot do without. */
-  readonly usualCap?: number
+  readonly usualCap: number | null
   /** What of it can be counted; where it is absent the bound stands. */
   readonly countable?: Countable
   /** What it takes in, where that was counted because its bound did not fit. */
@@ -315,7 +315,8 @@ export class Admission {
    */
   #quoted(candidate: Candidate, facts: ModelFacts, cap?: number): FactoredQuote {
     const { ask, provider } = candidate
-    const set = cap === undefined ? candidate.usualCap : Math.min(cap, candidate.usualCap ?? cap)
+    const usual = candidate.usualCap ?? undefined
+    const set = cap === undefined ? usual : Math.min(cap, usual ?? cap)
     const plain = quote(ask, facts, provider.rules, this.#quoteSettings, set, candidate.counted)
     const percent = this.#percent(candidate)
     if (percent === 100n || plain.costNanoUsd === 0n) return plain

@@ -4,7 +4,6 @@ import type { Candidate } from './admission.ts'
 import type { Callers } from './callers.ts'
 import type { Caller } from './core/entry.ts'
 import { Problem } from './core/problem.ts'
-import type { Ask } from './core/quote.ts'
 import type { Exchange } from './exchange.ts'
 import type { CallerKey, Outgoing, Provider } from './providers/provider.ts'
 import type { RouteTarget } from './routing.ts'
@@ -41,12 +40,16 @@ export type KeyFinder = Pick<Callers, 'providerKey'>
 /** What goes with a request that was translated: nothing of the caller's. */
 const OWN_HEADERS: HeaderList = ['content-type', 'application/json', 'anthropic-version', '2023-06-01']
 
+const NOTHING_DROPPED: readonly string[] = []
+
 /** Those that can be asked. Throws the first one's Problem where none can. */
 export function candidatesOf(
   targets: readonly RouteTarget[],
   call: Incoming,
   keys: KeyFinder | undefined,
 ): [CallCandidate, ...CallCandidate[]] {
+  const [only] = targets
+  if (targets.length === 1 && only) return [candidateOf(only, call, keys)]
   let problem: Problem | undefined
   const found: CallCandidate[] = []
   for (const target of targets) {
@@ -70,30 +73,29 @@ function candidateOf(
   keys: KeyFinder | undefined,
 ): CallCandidate {
   const callerKey = provider.callerKeys ? keys?.providerKey(call.exchange, provider.name) : undefined
-  const asked = translation
-    ? translated(translation, dialect, { model, capField: provider.capField, usualCap: call.usualCap }, call)
-    : { line: call.exchange, headers: call.exchange.headers, reading: call.reading, body: call.body, dropped: [] }
-  const { reading, body, ...rest } = asked
-  const { headers } = rest
-  const countable = { provider, dialect: dialect.name, model, body, headers, callerKey, caller: call.caller.key }
-  return { provider, model, dialect, translation, callerKey, reading, countable, ...askOf(reading.ask, call), ...rest }
-}
-
-/** A cap that the translation set is the gateway's own: it can be made smaller, and is announced. */
-function askOf(ask: Ask, { reading }: Incoming): Pick<Candidate, 'ask' | 'usualCap'> {
-  if (ask.outputCap === null || reading.ask.outputCap !== null || ask.kind !== 'generate') return { ask }
-  return { ask: { ...ask, outputCap: null }, usualCap: ask.outputCap }
-}
-
-function translated(
-  translation: Translation,
-  dialect: Dialect,
-  target: Parameters<Translation['ask']>[2],
-  { body, exchange }: Incoming,
-) {
-  const ask = translation.ask(body, exchange, target)
-  const reading = dialect.read(ask.body, ask.line)
-  return { line: ask.line, headers: OWN_HEADERS, reading, body: ask.body, dropped: ask.dropped }
+  const { exchange, caller } = call
+  const ask = translation?.ask(call.body, exchange, { model, capField: provider.capField, usualCap: call.usualCap })
+  const { body, line, dropped } = ask ?? { body: call.body, line: exchange, dropped: NOTHING_DROPPED }
+  const reading = ask ? dialect.read(body, line) : call.reading
+  const headers = ask ? OWN_HEADERS : exchange.headers
+  const countable = { provider, dialect: dialect.name, model, body, headers, callerKey, caller: caller.key }
+  // A cap that the translation set is the gateway's own: it can be made smaller, and is announced.
+  const usualCap = call.reading.ask.outputCap === null ? reading.ask.outputCap : null
+  const asked = usualCap === null ? reading.ask : { ...reading.ask, outputCap: null }
+  return {
+    provider,
+    model,
+    dialect,
+    translation,
+    callerKey,
+    reading,
+    line,
+    headers,
+    dropped,
+    countable,
+    usualCap,
+    ask: asked,
+  }
 }
 
 /** What of a request is not sent as it came. */

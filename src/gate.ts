@@ -130,7 +130,8 @@ export class Gate {
     let mark: IdempotencyMark | undefined
     try {
       const call = await this.#read(exchange, dialect, hold)
-      mark = await this.#mark(call)
+      const marking = this.#mark(call)
+      if (marking) mark = await marking
       const relay = await this.#admitted(call, callId, hold, mark, options)
       if (!relay) return
       options.begun?.(relay)
@@ -204,7 +205,9 @@ export class Gate {
     const now = clock.now()
     const way = sendInstead ? this.#standIn(call) : this.#way(call, now)
     const applicant = this.#applicant(call, callId, way, mark ?? null, budget)
-    const admission = await this.#admit(applicant, way.passage, now)
+    const admission = await (way.passage.kind === 'probe'
+      ? this.#admitProbe(applicant, way.passage, now)
+      : this.admission.admit(applicant, now))
     if (!admission.admitted) {
       recorder.refused(applicant, admission.refusal, admission.quote, now)
       this.#refuse(exchange, dialect, callId, admission, now)
@@ -237,8 +240,8 @@ export class Gate {
     return { candidates, passage: PASSES, retries: 0, onBudget: 'refuse', isAlias: false }
   }
 
-  /** A target whose circuit let this call through as its probe hears of it when the call is not made. */
-  async #admit(applicant: Applicant, passage: Passage, now: Instant): Promise<Admitted | Refused> {
+  /** A target whose circuit let this call through to see hears of it when the call is not made. */
+  async #admitProbe(applicant: Applicant, passage: Passage, now: Instant): Promise<Admitted | Refused> {
     const { provider, model } = applicant.first
     const leave = () => this.#parts.circuits.leave(provider.name, model, passage)
     try {
@@ -253,14 +256,15 @@ export class Gate {
 
   /** The first try of a call, and those that may follow it. */
   #tries(out: CallOut, { candidates, passage, retries }: Way, admission: Admitted) {
+    const [best] = candidates
+    if (candidates.length === 1 && retries === 0)
+      return { first: dispatchOf(out, admission, best, passage), attempts: undefined }
     const { first, others } = admission.applicant
-    const chosen = candidates.find((one) => isSameTarget(one, first)) ?? candidates[0]
+    const chosen = candidates.find((one) => isSameTarget(one, first)) ?? best
     const rest = candidates.filter((one) => others.includes(one))
     const { provider, model } = chosen
-    const entered =
-      chosen === candidates[0] ? passage : this.#parts.circuits.enter(provider.name, model, out.now.monoMs)
+    const entered = chosen === best ? passage : this.#parts.circuits.enter(provider.name, model, out.now.monoMs)
     const dispatch = dispatchOf(out, admission, chosen, entered)
-    if (retries === 0 && rest.length === 0) return { first: dispatch, attempts: undefined }
     const parts = {
       ...this.#attemptsParts,
       retries,

@@ -1,4 +1,4 @@
-// SDK call: one request made through an official SDK, told to a listener as any other is.
+// SDK call: one request made through an official SDK, told to a listener like those that are forwarded.
 
 import type { HeaderList } from '../wire/dialect.ts'
 import type { Listener, Sending } from './provider.ts'

@@ -184,6 +184,8 @@ export class JsonCursor {
   finish(): void {
     this.#space()
     if (this.#at < this.#bytes.length) throw this.#broken('the end')
+    // As large as the body, and whoever may still edit it keeps this alive.
+    this.#latin1 = undefined
   }
 
   #enter(bracket: number, what: string): void {
