@@ -57,17 +57,26 @@ function isHighSurrogate(code: number): boolean {
   return code >= 0xd800 && code <= 0xdbff
 }
 
-/** The quote's place in the document: one citation, or none where it is not there. Spaces and kinds of quotes may differ. */
+/**
+ * The quote's place in the document: one citation, or none where it is not there. Spaces and kinds of
+ * quotes may differ; a place where they do not comes first.
+ */
 export function located(quote: string, { document, start, text }: Passage): Citation[] {
-  const wanted = plain(quote).letters.trim()
+  const wanted = quote.trim()
   if (wanted === '' || quote.length > 2 * PASSAGE_CHARACTERS) return []
+  const exactly = text.indexOf(wanted)
+  const [from, to] = exactly === -1 ? looselyAt(wanted, text) : [exactly, exactly + wanted.length]
+  if (from === undefined || to === undefined) return []
+  return [{ document, start: start + from, end: start + to, quote: text.slice(from, to) }]
+}
+
+function looselyAt(quote: string, text: string): [from?: number, to?: number] {
+  const wanted = plain(quote).letters
   const { letters, places } = plain(text)
   const at = letters.indexOf(wanted)
   const from = places[at]
   const last = places[at + wanted.length - 1]
-  if (from === undefined || last === undefined) return []
-  const to = last + 1
-  return [{ document, start: start + from, end: start + to, quote: text.slice(from, to) }]
+  return from === undefined || last === undefined ? [] : [from, last + 1]
 }
 
 /** A text with one space for any white space and plain quotes, and where each letter of it stood. */

@@ -266,6 +266,14 @@ describe('a quote', () => {
     },
   )
 
+  it('is found where its own marks stand, before a place that only looks like it', () => {
+    const text = 'He said “yes”, she said "yes".'
+    const [citation] = located('"yes"', { document: 'd', start: 0, end: text.length, text })
+    expect(citation).toMatchObject({ start: 24, end: 29, quote: '"yes"' })
+    const [closing] = located('”', { document: 'd', start: 0, end: text.length, text })
+    expect(closing).toMatchObject({ start: 12, end: 13, quote: '”' })
+  })
+
   it('that was cut out of a passage is found in it', () => {
     fc.assert(
       fc.property(fc.nat(PORTO.length - 1), fc.nat(40), (from, length) => {
