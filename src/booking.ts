@@ -51,7 +51,7 @@ export interface Booked {
   readonly attemptNanoUsd: bigint
   /** What its meters are to book; undefined is all that is reserved on them. With what attempts before it left on some. */
   readonly used: Used | undefined
-  readonly usedOn?: ReadonlyMap<string, bigint>
+  readonly usedOn: ReadonlyMap<string, bigint> | undefined
 }
 
 /** Prices calls by the models that answered them. */
@@ -66,16 +66,23 @@ export class Bookkeeping {
 
   /** @param priceName what the price book calls whoever answered */
   booked(booking: Booking, admitted: Admitted, priceName: string, wallMs: number): Booked {
-    const last = booking.whole ? this.#most(admitted, wallMs) : this.#used(booking.metered, admitted, priceName)
-    const attemptNanoUsd = last.cost.totalNanoUsd
+    const { usage, cost } = booking.whole
+      ? this.#most(admitted, wallMs)
+      : this.#used(booking.metered, admitted, priceName)
+    const attemptNanoUsd = cost.totalNanoUsd
     const isAll = booking.whole && admitted.quote.own === undefined
-    const tokens = BigInt(totalTokens(last.usage))
+    const tokens = BigInt(totalTokens(usage))
     const used = isAll ? undefined : { requests: 1n, tokens, cost: attemptNanoUsd, inFlight: 0n }
-    if (admitted.spent.costNanoUsd === 0n && admitted.spent.tokens === 0) return { ...last, attemptNanoUsd, used }
-    const before = this.#boundOf(admitted, admitted.spent, wallMs)
-    const usage = usageSum(before.usage, last.usage)
-    const cost = costSum(before.cost, last.cost)
-    return { usage, cost, attemptNanoUsd, used, ...(used ? { usedOn: usedOn(admitted, used) } : {}) }
+    const { spent } = admitted
+    if (spent.costNanoUsd === 0n && spent.tokens === 0) return { usage, cost, attemptNanoUsd, used, usedOn: undefined }
+    const before = this.#boundOf(admitted, spent, wallMs)
+    return {
+      usage: usageSum(before.usage, usage),
+      cost: costSum(before.cost, cost),
+      attemptNanoUsd,
+      used,
+      usedOn: used && usedOn(admitted, used),
+    }
   }
 
   #most(admitted: Admitted, wallMs: number): Pick<Booked, 'usage' | 'cost'> {

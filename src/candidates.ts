@@ -114,17 +114,19 @@ export function outgoingOf(candidate: CallCandidate, method: string, { cap, asks
     path: dialect.upstreamPath(name, line),
     headers,
     callerKey,
-    body: reading.edit({
-      ...(name === reading.ask.model ? {} : { model: name }),
-      ...capEdit(provider, cap ?? (provider.capFieldAlone ? reading.ask.outputCap : null)),
-      ...(asksUsage ? { includeUsage: true } : {}),
-    }),
+    body: reading.edit(editsOf(provider, reading, name, { cap, asksUsage })),
     model: name,
     stream: reading.ask.stream,
     plain: asksUsage || translation !== undefined,
   }
 }
 
-function capEdit({ capField, capFieldAlone = false }: Provider, tokens: number | null): Pick<Edits, 'cap'> {
-  return tokens === null ? {} : { cap: { field: capField, tokens, alone: capFieldAlone } }
+function editsOf(provider: Provider, { ask }: Reading, name: string, { cap, asksUsage }: Changes): Edits {
+  const edits: { -readonly [Part in keyof Edits]: Edits[Part] } = {}
+  const { capField, capFieldAlone = false } = provider
+  const tokens = cap ?? (capFieldAlone ? ask.outputCap : null)
+  if (name !== ask.model) edits.model = name
+  if (tokens !== null) edits.cap = { field: capField, tokens, alone: capFieldAlone }
+  if (asksUsage) edits.includeUsage = true
+  return edits
 }

@@ -86,7 +86,7 @@ export class Deadlines {
   }
 }
 
-/** A number that must not pass a most, held in parts and given back. */
+/** A number that must not pass a most, held in parts and given back. See Holding. */
 export class Allowance {
   readonly #most: number
   #held = 0
@@ -108,5 +108,27 @@ export class Allowance {
 
   give(amount: number): void {
     this.#held -= amount
+  }
+}
+
+/** What somebody holds of an allowance. */
+export class Holding {
+  readonly #of: Allowance
+  #amount = 0
+
+  constructor(of: Allowance) {
+    this.#of = of
+  }
+
+  /** More of it. False, and nothing changes, where there is not that much left. */
+  take(amount: number): boolean {
+    if (!this.#of.take(amount)) return false
+    this.#amount += amount
+    return true
+  }
+
+  giveBack(): void {
+    this.#of.give(this.#amount)
+    this.#amount = 0
   }
 }

@@ -1,6 +1,7 @@
 // Exchange: a call's two ends, the request to read and the answer to write, over Node's own streams or web Request/Response.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Holding } from './clock.ts'
 import { Problem } from './core/problem.ts'
 import type { HeaderList, RequestLine } from './wire/dialect.ts'
 
@@ -20,10 +21,11 @@ export interface Exchange extends RequestLine {
   /** Names and values in turn, as they came. */
   readonly headers: HeaderList
   /**
-   * Reads the body once. Throws Problem `body_too_large`, or `request_timeout` where the client left while sending.
-   * @param hold is told of every chunk's size before it is kept, and throws where there is no room for it
+   * Reads the body once. Rejects with Problem `body_too_large`, `request_timeout` where the client left while sending, or
+   * `overloaded` where there is no room for it.
+   * @param holding takes every chunk's size before it is kept
    */
-  body(mostBytes: number, hold: (bytes: number) => void): Promise<Buffer>
+  body(mostBytes: number, holding: Pick<Holding, 'take'>): Promise<Buffer>
   /** @param atOnce sends the headers now, and not with the first bytes of a body that may take its time */
   begin(status: number, headers: HeaderList, atOnce?: boolean): void
   /** False when the client is slower than we are: wait for `clientDrained`. */
@@ -46,6 +48,12 @@ function tooLarge(mostBytes: number): Problem {
 function goneWhileSending(): Problem {
   return new Problem('request_timeout', 'The request body did not arrive.')
 }
+
+export function noRoom(): Problem {
+  return new Problem('overloaded', 'Too many bytes are in flight. Please try again in a moment.')
+}
+
+function ignore(): void {}
 
 /** Over `node:http`, without web streams in between. */
 export class NodeExchange implements Exchange {
@@ -70,7 +78,7 @@ export class NodeExchange implements Exchange {
       this.watcher?.clientLeft()
     })
     // A socket that breaks while we write is a client that left: 'close' follows.
-    outgoing.on('error', () => {})
+    outgoing.on('error', ignore)
   }
 
   get method(): string {
@@ -98,41 +106,36 @@ export class NodeExchange implements Exchange {
     return Array.isArray(value) ? value[0] : value
   }
 
-  body(mostBytes: number, hold: (bytes: number) => void): Promise<Buffer> {
+  body(mostBytes: number, holding: Pick<Holding, 'take'>): Promise<Buffer> {
     const incoming = this.#incoming
     const announced = Number(incoming.headers['content-length'] ?? Number.NaN)
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = []
       let size = 0
-      let whole = false
+      let over = false
+      const fail = (problem: Problem) => {
+        over = true
+        chunks.length = 0
+        reject(problem)
+      }
       const finish = () => {
-        if (whole) return
-        whole = true
+        over = true
         const [first] = chunks
         resolve(chunks.length === 1 && first ? first : Buffer.concat(chunks))
       }
-      const fail = (problem: unknown) => {
-        incoming.removeAllListeners('data')
-        chunks.length = 0
-        // What still comes is thrown away, so that the client gets to read the answer.
-        incoming.resume()
-        reject(problem)
-      }
-      if (announced > mostBytes) return fail(tooLarge(mostBytes))
       incoming.on('data', (chunk: Buffer) => {
+        // What comes after a failure is thrown away, so that the client gets to read the answer.
+        if (over) return
         size += chunk.length
-        try {
-          if (size > mostBytes) throw tooLarge(mostBytes)
-          hold(chunk.length)
-        } catch (error) {
-          return fail(error)
-        }
+        if (size > mostBytes) return fail(tooLarge(mostBytes))
+        if (!holding.take(chunk.length)) return fail(noRoom())
         chunks.push(chunk)
         if (size === announced) finish()
       })
-      incoming.on('end', finish)
+      if (announced > mostBytes) return fail(tooLarge(mostBytes))
+      if (!(announced > 0)) incoming.on('end', () => over || finish())
       // After an error, too.
-      incoming.on('close', () => whole || reject(goneWhileSending()))
+      incoming.on('close', () => over || reject(goneWhileSending()))
     })
   }
 
@@ -217,7 +220,7 @@ export class WebExchange implements Exchange {
     return this.#request.headers.get(name) ?? undefined
   }
 
-  async body(mostBytes: number, hold: (bytes: number) => void): Promise<Buffer> {
+  async body(mostBytes: number, holding: Pick<Holding, 'take'>): Promise<Buffer> {
     if (Number(this.header('content-length') ?? 0) > mostBytes) throw tooLarge(mostBytes)
     const chunks: Uint8Array[] = []
     let size = 0
@@ -225,7 +228,7 @@ export class WebExchange implements Exchange {
       for await (const chunk of this.#request.body ?? []) {
         size += chunk.length
         if (size > mostBytes) throw tooLarge(mostBytes)
-        hold(chunk.length)
+        if (!holding.take(chunk.length)) throw noRoom()
         chunks.push(chunk)
       }
     } catch (error) {

@@ -6,7 +6,7 @@ import { Attempts, type AttemptsParts } from './attempts.ts'
 import { Bookkeeping } from './booking.ts'
 import { type Callers, cutTo, declaredOperation } from './callers.ts'
 import { type CallCandidate, candidatesOf, type Incoming } from './candidates.ts'
-import { Allowance, type Clock, Deadlines } from './clock.ts'
+import { Allowance, type Clock, Deadlines, Holding } from './clock.ts'
 import type { Settings } from './config.ts'
 import type { Circuits, Passage } from './core/circuit.ts'
 import type { Caller } from './core/entry.ts'
@@ -21,7 +21,7 @@ import type { Idempotency, IdempotencyMark } from './idempotency.ts'
 import { nativeTarget, notConfigured } from './providers/index.ts'
 import type { Provider } from './providers/provider.ts'
 import type { Recorder } from './recorder.ts'
-import { type Dispatch, Relay, type RelayParts } from './relay.ts'
+import { type Dispatch, Relay, type RelayParts, type Tries } from './relay.ts'
 import type { Passable, Route, Routing } from './routing.ts'
 import { type Store, StoreUnavailable } from './stores/store.ts'
 import type { Tightening } from './tightening.ts'
@@ -52,11 +52,13 @@ const MOST_MODEL_CHARACTERS = 512
 
 const PASSES: Passage = { kind: 'closed' }
 
-/** Counts bytes held for a call; false where there is no room. */
-type Hold = (bytes: number) => boolean
-
 /** Where a call may go. */
-interface Way extends Pick<Route, 'retries' | 'onBudget' | 'isAlias'>, Passable<CallCandidate> {}
+interface Way extends Passable<CallCandidate> {
+  readonly route: Pick<Route, 'retries' | 'onBudget' | 'isAlias'>
+}
+
+/** Of calls that a handler answers in a provider's place. */
+const NO_ROUTE: Way['route'] = { retries: 0, onBudget: 'refuse', isAlias: false }
 
 export interface CallOptions {
   /** Sends in place of the provider, whose price and rules still count. */
@@ -84,7 +86,8 @@ export class Gate {
     const bookkeeping = new Bookkeeping(parts.prices, parts.settings)
     const drains = new Allowance(parts.settings.MAX_DRAINS)
     const moves = new Allowance(Number.MAX_SAFE_INTEGER)
-    this.#relayParts = { ...parts, bookkeeping, deadlines, drains, moves }
+    const reject = this.#answer.bind(this)
+    this.#relayParts = { ...parts, bookkeeping, deadlines, drains, moves, reject }
     const { circuits, clock, random } = parts
     this.#attemptsParts = { admission: this.admission, circuits, clock, random }
   }
@@ -120,43 +123,43 @@ export class Gate {
 
   /** Takes one call from its request to its last byte. Never rejects: whatever goes wrong is answered, recorded and settled. */
   async call(exchange: Exchange, dialect: Dialect, options: CallOptions = {}): Promise<void> {
-    const callId = this.#parts.newCallId()
-    let heldBytes = 0
-    const hold: Hold = (bytes) => {
-      if (!this.#held.take(bytes)) return false
-      heldBytes += bytes
-      return true
-    }
+    const { callers, clock, newCallId, settings } = this.#parts
+    const callId = newCallId()
+    const holding = new Holding(this.#held)
     let mark: IdempotencyMark | undefined
     try {
-      const call = await this.#read(exchange, dialect, hold)
+      const caller = callers.identify(exchange)
+      if (this.#closing) throw new Problem('shutting_down', 'The gateway is stopping.')
+      const body = await readBody(exchange, settings.MAX_BODY_BYTES, holding)
+      const call = this.#incoming(exchange, dialect, body, caller)
       const marking = this.#mark(call)
       if (marking) mark = await marking
-      const relay = await this.#admitted(call, callId, hold, mark, options)
-      if (!relay) return
+      const now = clock.now()
+      const way = options.sendInstead ? this.#standIn(call) : this.#way(call, now)
+      const applicant = this.#applicant(call, callId, way, mark ?? null, options.budget)
+      const admission = await this.#admission(applicant, way.passage, now)
+      if (!admission.admitted) return this.#refuse(call, applicant, admission, now)
+      const out = { call, callId, isRouted: way.route.isAlias, sendInstead: options.sendInstead, settings, now }
+      const relay = new Relay(this.#relayParts, exchange, dialect, holding, this.#tries(out, way, admission))
       options.begun?.(relay)
       relay.send()
       await relay.done
     } catch (error) {
       this.#reject(exchange, dialect, callId, this.#problemOf(error, callId))
     } finally {
-      this.#held.give(heldBytes)
+      holding.giveBack()
       if (mark) this.#parts.idempotency.leave(mark)
     }
   }
 
   /** Lends what may be held of requests and answers, for as long as `use` takes. */
-  async holding<Value>(use: (hold: (bytes: number) => boolean) => Promise<Value>): Promise<Value> {
-    let heldBytes = 0
+  async holding<Value>(use: (holding: Holding) => Promise<Value>): Promise<Value> {
+    const holding = new Holding(this.#held)
     this.#holders += 1
     try {
-      return await use((bytes) => {
-        if (!this.#held.take(bytes)) return false
-        heldBytes += bytes
-        return true
-      })
+      return await use(holding)
     } finally {
-      this.#held.give(heldBytes)
+      holding.giveBack()
       this.#holders -= 1
     }
   }
@@ -166,19 +169,11 @@ export class Gate {
     const caller = this.#parts.callers.identify(exchange)
     const call = this.#incoming(exchange, dialect, body, caller)
     const route = this.#parts.routing.route(dialect, modelOf(call), this.#parts.clock.now().wallMs)
-    const way = { ...route, candidates: candidatesOf(route.targets, call, undefined), passage: PASSES }
+    const way = { route, candidates: candidatesOf(route.targets, call, undefined), passage: PASSES }
     return this.#applicant(call, this.#parts.newCallId(), way, null, undefined)
   }
 
-  /** Who asks, and for what. Throws Problem. */
-  async #read(exchange: Exchange, dialect: Dialect, hold: Hold): Promise<Incoming> {
-    const { callers, settings } = this.#parts
-    const caller = callers.identify(exchange)
-    if (this.#closing) throw new Problem('shutting_down', 'The gateway is stopping.')
-    const body = await readBody(exchange, settings.MAX_BODY_BYTES, hold)
-    return this.#incoming(exchange, dialect, body, caller)
-  }
-
+  /** Throws Problem. */
   #incoming(exchange: Exchange, dialect: Dialect, body: Buffer, caller: Caller): Incoming {
     const usualCap = this.#parts.settings.DEFAULT_MAX_OUTPUT_TOKENS
     return { exchange, dialect, body, reading: dialect.read(body, exchange), caller, usualCap }
@@ -192,44 +187,14 @@ export class Gate {
     return this.#parts.idempotency.enter(key, caller.key ?? '', request, this.#parts.clock.now())
   }
 
-  /** The relay of an admitted call, or undefined where it was refused and answered. Throws Problem. */
-  async #admitted(
-    call: Incoming,
-    callId: string,
-    hold: Hold,
-    mark: IdempotencyMark | undefined,
-    { sendInstead, budget }: CallOptions,
-  ): Promise<Relay | undefined> {
-    const { exchange, dialect } = call
-    const { settings, clock, recorder } = this.#parts
-    const now = clock.now()
-    const way = sendInstead ? this.#standIn(call) : this.#way(call, now)
-    const applicant = this.#applicant(call, callId, way, mark ?? null, budget)
-    const admission = await (way.passage.kind === 'probe'
-      ? this.#admitProbe(applicant, way.passage, now)
-      : this.admission.admit(applicant, now))
-    if (!admission.admitted) {
-      recorder.refused(applicant, admission.refusal, admission.quote, now)
-      this.#refuse(exchange, dialect, callId, admission, now)
-      return undefined
-    }
-    const out = { call, callId, isRouted: way.isAlias, sendInstead, settings, now }
-    return new Relay(this.#relayParts, {
-      exchange,
-      dialect,
-      ...this.#tries(out, way, admission),
-      hold,
-      reject: (problem, headers) => this.#answer(exchange, dialect, callId, problem, headers),
-    })
-  }
-
-  /** Where a call may go, as things are now. */
+  /** Where a call may go, as things are now. Throws Problem. */
   #way(call: Incoming, now: Instant): Way {
     const { routing } = this.#parts
     const route = routing.route(call.dialect, modelOf(call), now.wallMs)
     const [{ provider }] = route.targets
     if (!provider.configured) throw notConfigured(provider)
-    return { ...route, ...routing.passable(candidatesOf(route.targets, call, this.#parts.callers), now.monoMs) }
+    const { candidates, passage } = routing.passable(candidatesOf(route.targets, call, this.#parts.callers), now.monoMs)
+    return { route, candidates, passage }
   }
 
   /** To a handler that stands in the place of the provider whose dialect the call is in. */
@@ -237,7 +202,12 @@ export class Gate {
     const { dialect } = call
     const target = nativeTarget(this.#parts.providers, dialect.name, modelOf(call))
     const candidates = candidatesOf([{ ...target, dialect, translation: undefined }], call, undefined)
-    return { candidates, passage: PASSES, retries: 0, onBudget: 'refuse', isAlias: false }
+    return { route: NO_ROUTE, candidates, passage: PASSES }
+  }
+
+  #admission(applicant: Applicant, passage: Passage, now: Instant): Promise<Admitted | Refused> {
+    if (passage.kind === 'probe') return this.#admitProbe(applicant, passage, now)
+    return this.admission.admit(applicant, now)
   }
 
   /** A target whose circuit let this call through to see hears of it when the call is not made. */
@@ -255,7 +225,8 @@ export class Gate {
   }
 
   /** The first try of a call, and those that may follow it. */
-  #tries(out: CallOut, { candidates, passage, retries }: Way, admission: Admitted) {
+  #tries(out: CallOut, { candidates, passage, route }: Way, admission: Admitted): Tries {
+    const { retries } = route
     const [best] = candidates
     if (candidates.length === 1 && retries === 0)
       return { first: dispatchOf(out, admission, best, passage), attempts: undefined }
@@ -278,7 +249,7 @@ export class Gate {
   #applicant(
     { exchange, dialect, reading, caller }: Incoming,
     callId: string,
-    { candidates, onBudget }: Way,
+    { candidates, route }: Way,
     idempotency: IdempotencyMark | null,
     budget: Budget | undefined,
   ): Applicant {
@@ -292,13 +263,16 @@ export class Gate {
       requestedModel: model,
       first,
       others,
-      leavesOutDear: onBudget === 'cheaper',
+      leavesOutDear: route.onBudget === 'cheaper',
       idempotency,
       budget,
     }
   }
 
-  #refuse(exchange: Exchange, dialect: Dialect, callId: string, { refusal, levels }: Refused, now: Instant): void {
+  #refuse({ exchange, dialect }: Incoming, applicant: Applicant, refused: Refused, now: Instant): void {
+    const { refusal, quote, levels } = refused
+    const { callId } = applicant
+    this.#parts.recorder.refused(applicant, refusal, quote, now)
     const headers = rateHeaders(dialect, callId, levels, 'gateway', now)
     headers.push('content-type', 'application/json', dialect.requestIdHeader, callId)
     headers.push('retry-after', String(retryAfterSeconds(refusal.waitMs)), 'retry-after-ms', String(refusal.waitMs))
@@ -342,12 +316,8 @@ export class Gate {
   }
 }
 
-/** The request's body. Throws Problem for what cannot be JSON. */
-export async function readBody(
-  exchange: Exchange,
-  mostBytes: number,
-  hold: (bytes: number) => boolean,
-): Promise<Buffer> {
+/** The request's body. Rejects with Problem for what cannot be JSON. */
+export async function readBody(exchange: Exchange, mostBytes: number, holding: Holding): Promise<Buffer> {
   const type = exchange.header('content-type')
   if (type !== undefined && !/^application\/([\w.-]+\+)?json\b/i.test(type)) {
     throw new Problem('unsupported_media_type', 'The content type must be application/json.')
@@ -356,9 +326,7 @@ export async function readBody(
   if (encoding !== undefined && encoding !== 'identity') {
     throw new Problem('unsupported_media_type', 'Compressed request bodies are not accepted.')
   }
-  const body = await exchange.body(mostBytes, (bytes) => {
-    if (!hold(bytes)) throw new Problem('overloaded', 'Too many bytes are in flight. Please try again in a moment.')
-  })
+  const body = await exchange.body(mostBytes, holding)
   if (!isUtf8(body)) throw new Problem('invalid_json', 'The request body is not valid UTF-8.')
   return body
 }

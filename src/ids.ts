@@ -1,34 +1,59 @@
 // Ids: UUIDv7 (RFC 9562), in the order they were made, also within a millisecond. Clock and randomness are handed in.
 
 const BATCH = 256
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+const RANDOM_BYTES = 8
+const DIGITS = Buffer.from('0123456789abcdef')
+/** Where the digits of each part stand in `xxxxxxxx-xxxx-7xxx-xxxx-xxxxxxxxxxxx`. */
+const TIME = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]
+const COUNTER = [15, 16, 17]
+const RANDOM = [19, 20, 21, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35]
 
 /** @param randomBytes fills a buffer of this many bytes; asked once for many ids. */
 export function uuidV7Source(wallMs: () => number, randomBytes: (size: number) => Uint8Array): () => string {
+  const text = Buffer.from('00000000-0000-7000-8000-000000000000')
   let pool: Uint8Array = new Uint8Array(0)
   let used = 0
   let lastMs = 0
   let counter = 0
   return () => {
-    if (used + 8 > pool.length) {
-      pool = randomBytes(8 * BATCH)
+    if (used + RANDOM_BYTES > pool.length) {
+      pool = randomBytes(RANDOM_BYTES * BATCH)
       used = 0
     }
-    const byte = (at: number) => pool[used + at] ?? 0
     const now = wallMs()
     if (now > lastMs) {
       lastMs = now
-      counter = ((byte(6) & 0x3) << 8) | byte(7)
+      // From somewhere in its lower quarter, so that there is room to count on.
+      counter = (((pool[used + 6] ?? 0) & 0x3) << 8) | (pool[used + 7] ?? 0)
+      writeNumber(text, TIME, lastMs)
     } else if (++counter > 0xfff) {
       // Twelve bits used up, or the clock stepped back: borrow from the next millisecond, so that order holds.
       lastMs++
       counter = 0
+      writeNumber(text, TIME, lastMs)
     }
-    const time = lastMs.toString(16).padStart(12, '0')
-    const hex = (value: number) => HEX[value] ?? '00'
-    const variant = hex(0x80 | (byte(0) & 0x3f))
-    const id = `${time.slice(0, 8)}-${time.slice(8)}-7${(0x1000 | counter).toString(16).slice(1)}-${variant}${hex(byte(1))}-${hex(byte(2))}${hex(byte(3))}${hex(byte(4))}${hex(byte(5))}${hex(byte(6))}${hex(byte(7))}`
-    used += 8
-    return id
+    writeNumber(text, COUNTER, counter)
+    writeBytes(text, RANDOM, pool, used)
+    // The two bits of the variant.
+    text[19] = DIGITS[0x8 | (((pool[used] ?? 0) >> 4) & 0x3)] ?? 0
+    used += RANDOM_BYTES
+    return text.toString('latin1')
+  }
+}
+
+/** In hexadecimal digits, as many as there are places. */
+function writeNumber(text: Buffer, places: readonly number[], value: number): void {
+  let rest = value
+  for (let index = places.length - 1; index >= 0; index--) {
+    text[places[index] ?? 0] = DIGITS[rest % 16] ?? 0
+    rest = Math.floor(rest / 16)
+  }
+}
+
+function writeBytes(text: Buffer, places: readonly number[], bytes: Uint8Array, from: number): void {
+  for (let index = 0; index < places.length; index += 2) {
+    const byte = bytes[from + index / 2] ?? 0
+    text[places[index] ?? 0] = DIGITS[byte >> 4] ?? 0
+    text[places[index + 1] ?? 0] = DIGITS[byte & 0xf] ?? 0
   }
 }

@@ -1,6 +1,7 @@
 // Inner exchange: the two ends of a call that the gateway makes for a caller of its own endpoints.
 
-import type { ClientWatcher, Exchange } from './exchange.ts'
+import type { Holding } from './clock.ts'
+import { type ClientWatcher, type Exchange, noRoom } from './exchange.ts'
 import type { HeaderList } from './wire/dialect.ts'
 
 /** What came back. */
@@ -53,8 +54,8 @@ export class InnerExchange implements Exchange {
   }
 
   /** It is ours, however large; but what is held for it counts. */
-  async body(_mostBytes: number, hold: (bytes: number) => void): Promise<Buffer> {
-    hold(this.#body.length)
+  async body(_mostBytes: number, holding: Pick<Holding, 'take'>): Promise<Buffer> {
+    if (!holding.take(this.#body.length)) throw noRoom()
     return this.#body
   }
 

@@ -5,10 +5,11 @@ import { Arrival } from './arrival.ts'
 import { type Attempts, type Failure, isTrouble, type Next } from './attempts.ts'
 import { type Booking, type Bookkeeping, estimated, exact, free, whole } from './booking.ts'
 import { cutTo } from './callers.ts'
-import type { Allowance, Clock, Deadline, Deadlines, Expiring } from './clock.ts'
+import type { Allowance, Clock, Deadline, Deadlines, Expiring, Holding } from './clock.ts'
 import type { Settings } from './config.ts'
 import type { Circuits, Passage } from './core/circuit.ts'
 import type { Attempt, CallFacts, Ending, Outcome } from './core/entry.ts'
+import type { Instant } from './core/meter.ts'
 import { formatUsd } from './core/money.ts'
 import { Problem, type ProblemCode } from './core/problem.ts'
 import type { ClientWatcher, Exchange } from './exchange.ts'
@@ -33,6 +34,8 @@ export interface RelayParts {
   readonly drains: Allowance
   /** Calls whose reservation is just being moved: they are settled after it, whatever happens. */
   readonly moves: Allowance
+  /** Answers a problem in the dialect's shape, where no answer has begun. */
+  readonly reject: (exchange: Exchange, dialect: Dialect, callId: string, problem: Problem, headers: HeaderList) => void
 }
 
 /** One way to go: a target, and the request as it is put to it. */
@@ -52,18 +55,11 @@ export interface Dispatch {
   readonly headers: HeaderList
 }
 
-/** One call, admitted. */
-export interface RelayCall {
-  readonly exchange: Exchange
-  /** What the caller speaks. */
-  readonly dialect: Dialect
+/** The tries of a call. */
+export interface Tries {
   readonly first: Dispatch
-  /** Further tries; undefined where there are none to be made. */
+  /** Further ones; undefined where there are none to be made. */
   readonly attempts: Attempts<Dispatch> | undefined
-  /** Counts bytes held for this call; false where there is no room. */
-  readonly hold: (bytes: number) => boolean
-  /** Answers a problem in the dialect's shape, where no answer has begun. */
-  readonly reject: (problem: Problem, headers: HeaderList) => void
 }
 
 /** Error statuses that nobody bills. */
@@ -72,6 +68,7 @@ const FREE_STATUSES: ReadonlySet<number> = new Set([401, 403, 404, 413, 422, 429
 const LINGER_MS = 1_000
 const LINE_FEED = 0x0a
 const NOTHING = Buffer.alloc(0)
+const NO_HEADERS: readonly string[] = []
 /** What a provider calls its model goes into the ledger; it may say anything. */
 const MOST_ANSWERED_CHARACTERS = 256
 
@@ -113,7 +110,11 @@ interface Waiting {
 
 export class Relay implements Listener, Expiring, ClientWatcher {
   readonly #parts: RelayParts
-  readonly #call: RelayCall
+  readonly #exchange: Exchange
+  /** What the caller speaks. */
+  readonly #dialect: Dialect
+  readonly #holding: Holding
+  readonly #tries: Attempts<Dispatch> | undefined
   readonly #sentAtMs: number
   #dispatch: Dispatch
   /** Of the attempt under way, or the last. */
@@ -136,10 +137,13 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   /** Resolves when nothing is left to do for this call. */
   readonly done: Promise<void>
 
-  constructor(parts: RelayParts, call: RelayCall) {
+  constructor(parts: RelayParts, exchange: Exchange, dialect: Dialect, holding: Holding, tries: Tries) {
     this.#parts = parts
-    this.#call = call
-    this.#dispatch = call.first
+    this.#exchange = exchange
+    this.#dialect = dialect
+    this.#holding = holding
+    this.#tries = tries.attempts
+    this.#dispatch = tries.first
     this.#sentAtMs = parts.clock.now().monoMs
     this.#arrival = new Arrival(this.#sentAtMs)
     this.done = new Promise((resolve) => {
@@ -148,7 +152,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   }
 
   send(): void {
-    const { exchange } = this.#call
+    const exchange = this.#exchange
     if (exchange.left) {
       this.#settle(free('canceled'), 'client left')
       this.#over()
@@ -197,7 +201,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     this.#state = tap.whole ? 'collecting' : 'streaming'
     // It was asked for without an encoding: one that comes all the same cannot be translated piece by piece.
     if (arrival.decoder && this.#dispatch.translation) this.#unreadable()
-    else if (!tap.whole) this.#call.exchange.begin(status, this.#answerHeaders(false), true)
+    else if (!tap.whole) this.#exchange.begin(status, this.#answerHeaders(false), true)
   }
 
   /** A target that was let through to see is well: others need not wait for the end of a long answer. */
@@ -217,12 +221,16 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   /** The provider's headers as they go on, and ours. */
   #answerHeaders(isError: boolean): HeaderList {
     const { headers, translation } = this.#dispatch
-    const more = isError ? this.#noMoreRetries() : []
-    const answered = passedOn(this.#arrival.headers, isError)
-    const passed = more.length > 0 ? without(answered, 'x-should-retry') : answered
-    if (!translation) return [...passed, ...headers, ...more]
-    const type = translation.with.contentType(isError || this.#arrival.tap?.whole !== false, translation.context)
-    return [...without(passed, 'content-type', 'content-encoding'), 'content-type', type, ...headers, ...more]
+    const more = isError ? this.#noMoreRetries() : NO_HEADERS
+    let passed = passedOn(this.#arrival.headers, isError)
+    if (more.length > 0) passed = without(passed, 'x-should-retry')
+    if (translation) {
+      const type = translation.with.contentType(isError || this.#arrival.tap?.whole !== false, translation.context)
+      passed = without(passed, 'content-type', 'content-encoding')
+      passed.push('content-type', type)
+    }
+    passed.push(...headers, ...more)
+    return passed
   }
 
   data(chunk: Buffer): void {
@@ -239,7 +247,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     if (this.#state === 'streaming') {
       if (this.#arrival.decoder) this.#arrival.decoder.end(() => this.#streamEnded())
       else this.#streamEnded()
-    } else this.#collectedAll().catch((error: unknown) => this.#broke(error))
+    } else this.#collectedAll()
   }
 
   failed(error: Error): void {
@@ -267,7 +275,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
       return
     }
     // Whoever does not read what comes keeps the provider waiting, and not the other way round.
-    const why = code === 'upstream_timeout' && this.#call.exchange.blocked ? 'client too slow' : code
+    const why = code === 'upstream_timeout' && this.#exchange.blocked ? 'client too slow' : code
     this.#settle(this.#arrival.started ? whole('failed') : free('failed'), why)
     // First the client is told why: aborting reports a failure of its own at once.
     this.#abandon(this.#problem(code))
@@ -279,13 +287,14 @@ export class Relay implements Listener, Expiring, ClientWatcher {
    * @param error in a word or two
    */
   #attemptFailed(failure: Failure, error: string, giveUp: () => void): void {
-    const unanswered = !this.#call.exchange.begun && !this.#leftEarly
-    const next = unanswered ? this.#call.attempts?.next(failure) : undefined
+    const unanswered = !this.#exchange.begun && !this.#leftEarly
+    const next = unanswered ? this.#tries?.next(failure) : undefined
     if (!next) {
       giveUp()
       return
     }
-    this.#attemptOver(error, failure.free ? 0n : this.#dispatch.admitted.bound.costNanoUsd)
+    const costNanoUsd = failure.free ? 0n : this.#dispatch.admitted.bound.costNanoUsd
+    this.#attemptOver(error, costNanoUsd, this.#parts.clock.now())
     this.#state = 'between'
     this.#waiting = { free: failure.free, giveUp, stopped: undefined, moving: false, timer: undefined }
     this.#waiting.timer = setTimeout(() => {
@@ -376,7 +385,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   #write(bytes: Buffer): void {
     if (bytes.length === 0) return
     this.#lastByte = bytes[bytes.length - 1] ?? 0
-    if (!this.#call.exchange.write(bytes)) this.#sending?.pause()
+    if (!this.#exchange.write(bytes)) this.#sending?.pause()
   }
 
   #streamEnded(): void {
@@ -399,23 +408,36 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   }
 
   #collect(chunk: Buffer): void {
-    if (this.#arrival.collect(chunk) <= this.#parts.settings.MAX_BODY_BYTES && this.#call.hold(chunk.length)) return
+    if (this.#arrival.collect(chunk) <= this.#parts.settings.MAX_BODY_BYTES && this.#holding.take(chunk.length)) return
     this.#settle(whole('failed'), 'answer too large')
     this.#abandon(new Problem('upstream_failed', 'The answer is too large to be passed on.'))
     this.#sending?.abort()
   }
 
-  async #collectedAll(): Promise<void> {
+  #collectedAll(): void {
     const body = this.#arrival.takeBody()
-    if (this.#arrival.tap) await this.#wholeAnswer(this.#arrival.tap, body)
-    else await this.#errorAnswer(this.#arrival.status ?? 0, body)
+    if (!this.#arrival.isEncoded) {
+      this.#ended(body, body)
+      return
+    }
+    const plain = this.#arrival.plain(body, this.#parts.settings.MAX_BODY_BYTES)
+    plain.then((decoded) => this.#ended(body, decoded)).catch((error: unknown) => this.#broke(error))
+  }
+
+  /** @param plain without its encoding; undefined where it could not be decoded */
+  #ended(body: Buffer, plain: Buffer | undefined): void {
+    try {
+      if (this.#arrival.tap) this.#wholeAnswer(this.#arrival.tap, body, plain)
+      else this.#errorAnswer(this.#arrival.status ?? 0, body, plain ?? NOTHING)
+    } catch (error) {
+      this.#broke(error)
+    }
   }
 
   /** Settled before it is passed on, so that its cost can be in its headers. */
-  async #wholeAnswer(tap: Tap, body: Buffer): Promise<void> {
+  #wholeAnswer(tap: Tap, body: Buffer, plain: Buffer | undefined): void {
     const { translation } = this.#dispatch
     // Unreadable: no usage, and the whole reservation is booked.
-    const plain = await this.#arrival.plain(body, this.#parts.settings.MAX_BODY_BYTES)
     const passed = plain && read(tap, plain)
     const metered = tap.metered() ?? this.#reported
     const unreadable = translation && !passed
@@ -425,9 +447,8 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     else this.#answer(passed && translation ? passed : body)
   }
 
-  async #errorAnswer(status: number, body: Buffer): Promise<void> {
+  #errorAnswer(status: number, body: Buffer, plain: Buffer): void {
     const { provider, translation } = this.#dispatch
-    const plain = (await this.#arrival.plain(body, this.#parts.settings.MAX_BODY_BYTES)) ?? NOTHING
     const { wallMs, monoMs } = this.#parts.clock.now()
     if (status === 429) {
       this.#arrival.readRefusal(plain, wallMs)
@@ -454,13 +475,13 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     if (this.#state === 'over') return
     const headers = this.#answerHeaders((this.#arrival.status ?? 0) >= 300)
     headers.push('x-bursar-cost-usd', formatUsd(this.#costNanoUsd), 'content-length', String(body.length))
-    this.#call.exchange.begin(this.#arrival.status ?? 502, headers)
+    this.#exchange.begin(this.#arrival.status ?? 502, headers)
     this.#close(body)
   }
 
   /** Where we have retried, its SDK need not. */
-  #noMoreRetries(): HeaderList {
-    return this.#attempts.length > 1 ? ['x-should-retry', 'false'] : []
+  #noMoreRetries(): readonly string[] {
+    return this.#attempts.length > 1 ? ['x-should-retry', 'false'] : NO_HEADERS
   }
 
   clientDrained(): void {
@@ -503,20 +524,21 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   /** Ends the client's answer as complete. */
   #close(bytes: Buffer): void {
     // Some SDK takes a translated error event for one more answer.
-    const broken = this.#arrival.tap?.failed && this.#dispatch.translation && this.#call.dialect.breaksAfterError
-    if (broken) this.#call.exchange.cut(bytes.toString())
-    else this.#call.exchange.end(bytes)
+    const broken = this.#arrival.tap?.failed && this.#dispatch.translation && this.#dialect.breaksAfterError
+    if (broken) this.#exchange.cut(bytes.toString())
+    else this.#exchange.end(bytes)
     this.#over()
   }
 
   /** Ends the client's answer as failed, in a way it cannot take for complete. */
   #abandon(problem: Problem, rest: Buffer = NOTHING): void {
-    const { exchange, dialect, reject } = this.#call
+    const exchange = this.#exchange
+    const dialect = this.#dialect
+    const { callId } = this.#facts
     const cost = ['x-bursar-cost-usd', formatUsd(this.#costNanoUsd)]
-    if (!exchange.begun) reject(problem, [...this.#noMoreRetries(), ...cost])
+    if (!exchange.begun) this.#parts.reject(exchange, dialect, callId, problem, [...this.#noMoreRetries(), ...cost])
     else if (this.#arrival.decoder || exchange.blocked) exchange.cut()
     else {
-      const { callId } = this.#facts
       const event = dialect.streamError(problem, { callId, nowMs: this.#parts.clock.now().wallMs }, this.#contentType())
       if (rest.length > 0) {
         exchange.write(rest)
@@ -540,7 +562,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     if (this.#deadline) this.#parts.deadlines.remove(this.#deadline)
     if (this.#drains) this.#parts.drains.give(1)
     this.#drains = false
-    this.#call.exchange.watcher = undefined
+    this.#exchange.watcher = undefined
     this.#finish()
   }
 
@@ -551,12 +573,11 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   }
 
   /** Notes an attempt, once, and tells its target's circuit how it went. */
-  #attemptOver(error: string | null, costNanoUsd: bigint): void {
+  #attemptOver(error: string | null, costNanoUsd: bigint, { monoMs }: Instant): void {
     const arrival = this.#arrival
     if (arrival.noted) return
     arrival.noted = true
     const { provider, model } = this.#facts
-    const { monoMs } = this.#parts.clock.now()
     const { status } = arrival
     const durationMs = monoMs - arrival.sentAtMs
     this.#attempts.push({ provider, model, status, durationMs, error, costNanoUsd })
@@ -574,14 +595,10 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     this.#settled = true
     const now = this.#parts.clock.now()
     const { admitted, provider, outgoing } = this.#dispatch
-    const { usage, cost, attemptNanoUsd, ...booked } = this.#parts.bookkeeping.booked(
-      booking,
-      admitted,
-      provider.priceName,
-      now.wallMs,
-    )
+    const booked = this.#parts.bookkeeping.booked(booking, admitted, provider.priceName, now.wallMs)
+    const { usage, cost, used, usedOn } = booked
     this.#costNanoUsd = cost.totalNanoUsd
-    this.#attemptOver(error, attemptNanoUsd)
+    this.#attemptOver(error, booked.attemptNanoUsd, now)
     const { metered } = booking
     const outcome: Outcome = {
       ending: booking.ending,
@@ -597,7 +614,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
       upstreamLimits: this.#arrival.limits,
     }
     // Levels change now; the row is written within milliseconds, and until then the open row counts in full.
-    this.#parts.store.settle([{ callId: this.#facts.callId, outcome, ...booked }], now).catch((failure: unknown) => {
+    this.#parts.store.settle([{ callId: this.#facts.callId, outcome, used, usedOn }], now).catch((failure: unknown) => {
       this.#parts.recorder.failedUnexpectedly(this.#facts.callId, failure)
     })
     this.#parts.recorder.settled(this.#facts, outcome, admitted, outgoing.callerKey === undefined)

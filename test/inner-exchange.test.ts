@@ -22,12 +22,10 @@ describe('its request', () => {
 
   it('is read whatever its size, and what is held for it is counted first', async () => {
     const held: number[] = []
-    expect((await open().body(1, (bytes) => held.push(bytes))).toString()).toBe('{"model":"m"}')
+    const all = { take: (bytes: number) => held.push(bytes) > 0 }
+    expect((await open().body(1, all)).toString()).toBe('{"model":"m"}')
     expect(held).toEqual([13])
-    const full = () => {
-      throw new Error('no room')
-    }
-    await expect(open().body(1, full)).rejects.toThrow('no room')
+    await expect(open().body(1, { take: () => false })).rejects.toMatchObject({ code: 'overloaded' })
   })
 })
 

@@ -84,6 +84,7 @@ export class Circuits {
 
   /** How a call ended: `failed` where the target could not be reached, broke, or said that it is in trouble. */
   ended(provider: string, model: string, failed: boolean, passage: Passage, nowMs: number): void {
+    if (!failed && this.#circuits.size === 0) return
     const known = this.#circuits.get(keyOf(provider, model))
     if (!known && !failed) return
     const circuit = known ?? this.#circuit(provider, model, nowMs)

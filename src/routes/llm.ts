@@ -190,8 +190,8 @@ async function estimate(parts: LlmParts, c: Context): Promise<unknown> {
   if (!URL.canParse(path, url.origin)) throw new Problem('invalid_request', 'It must be a path.', 'path')
   const exchange = new WebExchange(new Request(new URL(path, url.origin), c.req.raw))
   parts.callers.identify(exchange)
-  const applicant = await parts.gate.holding((hold) =>
-    readBody(exchange, parts.settings.MAX_BODY_BYTES, hold).then((body) =>
+  const applicant = await parts.gate.holding((holding) =>
+    readBody(exchange, parts.settings.MAX_BODY_BYTES, holding).then((body) =>
       parts.gate.applicant(exchange, dialect, body),
     ),
   )

@@ -3,7 +3,7 @@
 import { type Context, Hono } from 'hono'
 import { Asker, AskFailed, runBudget, type Spent } from '../asking.ts'
 import { type Callers, declaredOperation } from '../callers.ts'
-import type { Clock } from '../clock.ts'
+import type { Clock, Holding } from '../clock.ts'
 import type { Settings } from '../config.ts'
 import { jsonUsd } from '../core/money.ts'
 import type { JsonObject } from '../core/neutral.ts'
@@ -69,8 +69,8 @@ async function started(parts: PatternParts, runs: Places, pattern: Pattern, c: C
   const { task: id, key } = parts.callers.identify(exchange)
   if (parts.gate.closing) throw new Problem('shutting_down', 'The gateway is stopping.')
   const answer = Promise.withResolvers<Response>()
-  const follow = async (hold: (bytes: number) => boolean) => {
-    const body = objectIn(await readBody(exchange, parts.settings.MAX_BODY_BYTES, hold))
+  const follow = async (holding: Holding) => {
+    const body = objectIn(await readBody(exchange, parts.settings.MAX_BODY_BYTES, holding))
     const { task, stream } = taskIn(body, pattern, parts.settings)
     const isOver = await runs.hold(key, async () => {
       const run = new PatternRun(parts, { pattern, task, id: id ?? parts.newCallId(), exchange }, c.req.raw.signal)
