@@ -37,7 +37,10 @@ const { values: flags } = parseArgs({
 const ROOT = join(import.meta.dirname, '..')
 const BARE = join(import.meta.dirname, 'bare.ts')
 /** As `npm start` has them. */
-const START_FLAGS = readFileSync(join(ROOT, 'package.json'), 'utf8').match(/--max-semi-space-size=\d+/g) ?? []
+const START_FLAGS =
+  readFileSync(join(ROOT, 'package.json'), 'utf8')
+    .match(/"start": "([^"]*)"/)?.[1]
+    ?.match(/--\S+/g) ?? []
 const MAX_RSS_BYTES = 200 * 1024 * 1024
 const TARGETS: readonly { name: string; kind: Kind; only: string; atMost: number }[] = [
   { name: '1 kB body', kind: '1kb', only: '1kb', atMost: 1.5 },

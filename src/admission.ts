@@ -3,7 +3,7 @@
 import type { Clock } from './clock.ts'
 import type { Settings } from './config.ts'
 import { windowAt } from './core/calendar.ts'
-import type { Caller, CallFacts } from './core/entry.ts'
+import type { Caller, CallFacts, Reservation } from './core/entry.ts'
 import type { FactoredQuote } from './core/excess.ts'
 import type { Short } from './core/levels.ts'
 import type { Amounts, LimitPlan, Subjects } from './core/limits.ts'
@@ -14,7 +14,7 @@ import { Problem } from './core/problem.ts'
 import { type Ask, affordableCap, type CountedInput, type Quote, type QuoteSettings, quote } from './core/quote.ts'
 import { type Refusal, refusalOf } from './core/refusal.ts'
 import type { Provider } from './providers/provider.ts'
-import type { Store } from './stores/store.ts'
+import type { Store, Admission as StoreAdmission } from './stores/store.ts'
 import type { Countable, Tightening } from './tightening.ts'
 
 /** Somebody who may answer a call, and the call as it would be put to it. */
@@ -100,6 +100,7 @@ export type Refused = {
 export const SIMULATED_REALM = 'simulated/'
 
 const NOTHING_SPENT: Bound = { tokens: 0, costNanoUsd: 0n }
+const SPENT_NOWHERE: readonly Charge[] = []
 
 /** Between looking at what is free and taking it, another replica may take it first. */
 const MOST_TRIES = 3
@@ -165,36 +166,35 @@ export class Admission {
     if (this.#parts.limits.changing) await this.#parts.limits.changing
     let quoted = this.quote(applicant, now)
     for (let tries = 1; ; tries++) {
-      const charges = this.charges(applicant, quoted, now)
-      const facts = this.#callFacts(applicant, quoted, now)
-      const expiresAtMs = now.monoMs + this.#parts.settings.UPSTREAM_TIMEOUT_MS + GRACE_MS
-      const [answer] = await this.#parts.store.reserve([{ facts, charges, expiresAtMs }], now)
-      if (answer?.admitted)
-        return {
-          admitted: true,
-          applicant,
-          facts,
-          quote: quoted,
-          bound: quoted.own ?? quoted,
-          charges,
-          spent: NOTHING_SPENT,
-          spentOn: [],
-          expiresAtMs,
-          bounded: applicant.first.ask.unbounded.length === 0,
-          levels: answer.levels,
-          overlooked: answer.overlooked,
-        }
+      const reservation = this.#reservation(applicant, quoted, now)
+      const answer = (await this.#parts.store.reserve([reservation], now))[0]
+      if (answer?.admitted) return admittedAs(applicant, quoted, reservation, answer)
       const short = answer?.short ?? []
       const smaller = tries < MOST_TRIES ? this.#capped(applicant, quoted, short, now) : undefined
-      if (!smaller) {
-        const counted = await this.#counted(applicant, short, now)
-        if (counted)
-          return this.admit({ ...applicant, first: { ...applicant.first, counted } }, this.#parts.clock.now())
-        const cheaper = this.#withoutDearest(applicant, short, now)
-        return cheaper ? this.admit(cheaper, now) : this.#refused(applicant, quoted, short, now)
-      }
+      if (!smaller) return this.#admitOther(applicant, quoted, short, now)
       quoted = smaller
     }
+  }
+
+  #reservation(applicant: Applicant, quoted: Quote, now: Instant): Reservation {
+    return {
+      facts: this.#callFacts(applicant, quoted, now),
+      charges: this.charges(applicant, quoted, now),
+      expiresAtMs: now.monoMs + this.#parts.settings.UPSTREAM_TIMEOUT_MS + GRACE_MS,
+    }
+  }
+
+  /** What is left to try for a call that no cap makes fit; its refusal where nothing is. */
+  async #admitOther(
+    applicant: Applicant,
+    quoted: Quote,
+    short: readonly Short[],
+    now: Instant,
+  ): Promise<Admitted | Refused> {
+    const counted = await this.#counted(applicant, short, now)
+    if (counted) return this.admit({ ...applicant, first: { ...applicant.first, counted } }, this.#parts.clock.now())
+    const cheaper = this.#withoutDearest(applicant, short, now)
+    return cheaper ? this.admit(cheaper, now) : this.#refused(applicant, quoted, short, now)
   }
 
   /**
@@ -270,11 +270,12 @@ export class Admission {
 
   #facts({ provider, model, ask }: Candidate, now: Instant, budget?: Budget): ModelFacts {
     const listed = this.#parts.prices.find(provider.priceName, model, now.wallMs)
-    const found = { ...listed, price: listed.price ?? provider.unlistedPrice }
-    if (!this.#parts.settings.ENABLE_COST_TRACKING) return { ...found, price: undefined }
-    if (ask.kind === 'count') return found
+    if (!this.#parts.settings.ENABLE_COST_TRACKING) return { price: undefined, limits: listed.limits }
+    if (listed.price) return listed
+    const found = { price: provider.unlistedPrice, limits: listed.limits }
     if (
       !found.price &&
+      ask.kind !== 'count' &&
       this.#parts.settings.UNKNOWN_PRICE === 'refuse' &&
       (this.#parts.limits.plan.limitsMoney || budget)
     ) {
@@ -319,8 +320,8 @@ export class Admission {
     const set = cap === undefined ? usual : Math.min(cap, usual ?? cap)
     const plain = quote(ask, facts, provider.rules, this.#quoteSettings, set, candidate.counted)
     const percent = this.#percent(candidate)
-    if (percent === 100n || plain.costNanoUsd === 0n) return plain
-    const raised = divideUp(plain.costNanoUsd * percent, 100n)
+    if (percent === 100 || plain.costNanoUsd === 0n) return plain
+    const raised = divideUp(plain.costNanoUsd * BigInt(percent), 100n)
     const most = { ...ask, unsizedInput: true, outputCap: facts.limits ? null : ask.outputCap }
     const dearest = quote(most, facts, provider.rules, this.#quoteSettings, facts.limits ? undefined : cap).costNanoUsd
     const least = raised < dearest ? raised : dearest
@@ -334,14 +335,14 @@ export class Admission {
       const facts = this.#factsOrNone(candidate, now, applicant.budget)
       if (!facts) return Number.MAX_SAFE_INTEGER
       const quoted = this.#quoted(candidate, facts)
-      const budget = (budgetNanoUsd * 100n) / this.#percent(candidate)
+      const budget = (budgetNanoUsd * 100n) / BigInt(this.#percent(candidate))
       return affordableCap(candidate.ask, quoted, candidate.provider.rules, budget)
     })
     return Math.min(...caps)
   }
 
-  #percent({ ask, provider, model }: Candidate): bigint {
-    return BigInt(this.#parts.recorder.excesses.percent(provider.name, model, ask.unbounded.length === 0))
+  #percent({ ask, provider, model }: Candidate): number {
+    return this.#parts.recorder.excesses.percent(provider.name, model, ask.unbounded.length === 0)
   }
 
   /** Without a cap of its own, a call over the ceiling per call gets the largest cap that keeps it under. */
@@ -414,6 +415,28 @@ export class Admission {
 
   get #leastCap(): number {
     return this.#parts.settings.MIN_INJECTED_OUTPUT_TOKENS
+  }
+}
+
+function admittedAs(
+  applicant: Applicant,
+  quoted: RouteQuote,
+  { facts, charges, expiresAtMs }: Reservation,
+  { levels, overlooked }: Extract<StoreAdmission, { admitted: true }>,
+): Admitted {
+  return {
+    admitted: true,
+    applicant,
+    facts,
+    quote: quoted,
+    bound: quoted.own ?? quoted,
+    charges,
+    spent: NOTHING_SPENT,
+    spentOn: SPENT_NOWHERE,
+    expiresAtMs,
+    bounded: applicant.first.ask.unbounded.length === 0,
+    levels,
+    overlooked,
   }
 }
 

@@ -53,6 +53,9 @@ export interface Lowered {
 /** What a call used, by what limits count. */
 export type Used = Readonly<Record<What, bigint>>
 
+const NONE_SHORT: readonly Short[] = []
+const NONE_OVERLOOKED: readonly string[] = []
+
 interface Kept {
   readonly key: string
   readonly level: Level
@@ -78,22 +81,22 @@ export class Levels {
   /** All or nothing, decided and done at one instant. Charges on the same meter are one charge. */
   take(charges: readonly Charge[], now: Instant): Taken {
     const summed = sumByMeter(charges)
-    const short: Short[] = []
-    const overlooked: string[] = []
+    let short = NONE_SHORT
+    let overlooked = NONE_OVERLOOKED
     // Every level is found before any is changed: loading one may fail.
-    const found = summed.map((charge) => this.#find(charge.meter))
-    for (const [index, charge] of summed.entries()) {
-      const level = found[index]?.level
+    for (const charge of summed) {
+      const level = this.#find(charge.meter)?.level
       const lacking = shortfall(level, charge, now)
       if (!lacking) continue
-      if (charge.enforced) short.push({ charge, shortfall: lacking, level: viewOf(level, charge, now) })
-      else overlooked.push(charge.meter.name)
+      if (charge.enforced) short = [...short, { charge, shortfall: lacking, level: viewOf(level, charge, now) }]
+      else overlooked = [...overlooked, charge.meter.name]
     }
     if (short.length > 0) return { charges: [], short, overlooked }
     const taken: Charge[] = []
-    for (const [index, charge] of summed.entries()) {
+    for (const charge of summed) {
       if (charge.meter.refill === 'call') continue
-      const kept = found[index] ?? this.#make(charge.meter, now)
+      // What was found is young by now.
+      const kept = this.#young.get(charge.meter.key) ?? this.#make(charge.meter, now)
       taken.push(take(kept.level, charge, now))
       this.#touch(kept)
     }
@@ -240,6 +243,7 @@ export class Levels {
   }
 
   #find(meter: Meter): Kept | undefined {
+    if (meter.refill === 'call') return undefined
     const young = this.#young.get(meter.key)
     if (young) return young
     const old = this.#old.get(meter.key)
@@ -248,8 +252,7 @@ export class Levels {
       this.#young.set(meter.key, old)
       return old
     }
-    if (!this.#load || meter.refill === 'call') return undefined
-    const level = this.#load(meter.key)
+    const level = this.#load?.(meter.key)
     if (!level) return undefined
     const loaded = { key: meter.key, level, dirty: false }
     this.#young.set(meter.key, loaded)

@@ -80,8 +80,14 @@ interface Family {
   readonly who: Who
   readonly what: What
   readonly span: Span
-  readonly each: Limit | undefined
-  readonly bySubject: ReadonlyMap<string, Limit>
+  readonly each: MeteredLimit | undefined
+  readonly bySubject: ReadonlyMap<string, MeteredLimit>
+}
+
+/** A limit and its meters, which live on from call to call: their names are long, and headers remember what they made of them. */
+interface MeteredLimit {
+  readonly limit: Limit
+  readonly meters: Map<string, { readonly meter: Meter; readonly fromMs: number }>
 }
 
 /** What a call takes, by what limits count. */
@@ -91,7 +97,6 @@ export class LimitPlan {
   readonly limits: readonly Limit[]
   readonly timeZone: string
   readonly #families: readonly Family[]
-  readonly #meters = new Map<Limit, Map<string, { readonly meter: Meter; readonly fromMs: number }>>()
 
   constructor(limits: readonly Limit[], timeZone: string) {
     this.limits = limits
@@ -117,10 +122,11 @@ export class LimitPlan {
     const charges: Charge[] = []
     for (const family of this.#families) {
       const subject = SUBJECT_OF[family.who](call)
-      const limit = family.bySubject.get(subject) ?? family.each
-      if (!limit) continue
+      const metered = family.bySubject.get(subject) ?? family.each
+      if (!metered) continue
+      const { limit } = metered
       charges.push({
-        meter: this.#meterOf(limit, subject, wallMs, realm),
+        meter: this.#meterOf(metered, subject, wallMs, realm),
         amount: amounts[family.what],
         capacity: limit.capacity,
         enforced: limit.enforced && !soft,
@@ -129,13 +135,11 @@ export class LimitPlan {
     return charges
   }
 
-  /** Meters live on from call to call: their names are long, and headers remember what they made of them. */
-  #meterOf(limit: Limit, subject: string, wallMs: number, realm: string): Meter {
+  #meterOf({ limit, meters }: MeteredLimit, subject: string, wallMs: number, realm: string): Meter {
     const name = realm + subject
-    let meters = this.#meters.get(limit)
-    if (!meters || meters.size >= MOST_REMEMBERED) this.#meters.set(limit, (meters = new Map()))
     const known = meters.get(name)
     if (known && wallMs >= known.fromMs && wallMs < known.meter.endsAtMs) return known.meter
+    if (meters.size >= MOST_REMEMBERED) meters.clear()
     const meter = meterOf(limit, subject, wallMs, this.timeZone, realm)
     const fromMs = limit.refill === 'window' ? windowAt(limit.span, this.timeZone, wallMs).startsAtMs : 0
     meters.set(name, { meter, fromMs })
@@ -147,7 +151,7 @@ export class LimitPlan {
     let least: bigint | undefined
     for (const family of this.#families) {
       if (family.what !== what || family.span !== 'call') continue
-      const limit = family.bySubject.get(SUBJECT_OF[family.who](call)) ?? family.each
+      const limit = (family.bySubject.get(SUBJECT_OF[family.who](call)) ?? family.each)?.limit
       if (limit?.enforced && (least === undefined || limit.capacity < least)) least = limit.capacity
     }
     return least
@@ -171,13 +175,15 @@ export function meterOf(limit: Limit, subject: string, wallMs: number, timeZone:
 }
 
 function familyOf(first: Limit, members: readonly Limit[]): Family {
-  const bySubject = new Map<string, Limit>()
-  for (const limit of members) if (limit.subject !== undefined) bySubject.set(limit.subject, limit)
+  const bySubject = new Map<string, MeteredLimit>()
+  for (const limit of members)
+    if (limit.subject !== undefined) bySubject.set(limit.subject, { limit, meters: new Map() })
+  const each = members.find((limit) => limit.subject === undefined)
   return {
     who: first.who,
     what: first.what,
     span: first.span,
-    each: members.find((limit) => limit.subject === undefined),
+    each: each && { limit: each, meters: new Map() },
     bySubject,
   }
 }

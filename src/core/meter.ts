@@ -132,7 +132,7 @@ export function settle(level: Level, charge: Charge, used: bigint, now: Instant)
   advance(level, charge, now)
   const more = used - charge.amount
   if (more < 0n) giveBack(level, charge, -more)
-  else pour(level, charge.enforced ? more : least(more, unenforcedRoom(level, charge)))
+  else if (more > 0n) pour(level, charge.enforced ? more : least(more, unenforcedRoom(level, charge)))
 }
 
 /** Gives back a charge as though it had never been taken. */
@@ -218,16 +218,12 @@ export interface LevelView {
 export function viewOf(level: Level | undefined, charge: Charge, now: Instant): LevelView {
   const { meter, capacity, enforced } = charge
   if (meter.refill === 'steady') {
-    const used = level?.kind === 'bucket' ? drainedTo(level, charge, now) : { used: 0n, resetMs: 0 }
-    return {
-      meter,
-      capacity,
-      enforced,
-      settled: used.used,
-      reserved: 0n,
-      free: above(capacity - used.used),
-      resetMs: used.resetMs,
-    }
+    if (level?.kind !== 'bucket')
+      return { meter, capacity, enforced, settled: 0n, reserved: 0n, free: capacity, resetMs: 0 }
+    const { used, remainder } = drainedTo(level, charge, now)
+    const drainsIn = capacity === 0n ? 0n : divideUp(used * BigInt(meter.spanMs) - remainder, capacity)
+    const resetMs = Number(drainsIn)
+    return { meter, capacity, enforced, settled: used, reserved: 0n, free: above(capacity - used), resetMs }
   }
   const settled = level?.kind === 'window' ? level.settled : 0n
   const reserved = level?.kind === 'window' ? level.reserved : 0n
@@ -236,16 +232,12 @@ export function viewOf(level: Level | undefined, charge: Charge, now: Instant): 
   return { meter, capacity, enforced, settled, reserved, free: above(capacity - settled - reserved), resetMs }
 }
 
-function drainedTo(level: BucketLevel, charge: Charge, now: Instant): { used: bigint; resetMs: number } {
+/** A level as it will be now; the same one where it is already. */
+function drainedTo(level: BucketLevel, charge: Charge, now: Instant): Pick<BucketLevel, 'used' | 'remainder'> {
+  if (now.monoMs <= level.atMs) return level
   const copy = { ...level }
   advance(copy, charge, now)
-  if (copy.used === 0n) return { used: 0n, resetMs: 0 }
-  if (charge.capacity === 0n) return { used: copy.used, resetMs: 0 }
-  const spanMs = BigInt(charge.meter.spanMs)
-  return {
-    used: copy.used,
-    resetMs: Number((copy.used * spanMs - copy.remainder + charge.capacity - 1n) / charge.capacity),
-  }
+  return copy
 }
 
 /** An idle bucket or window is indistinguishable from one that was never touched, and need not be kept. */

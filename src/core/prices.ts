@@ -1,7 +1,7 @@
 // Prices: integer rates per usage class, and what a usage costs by them. Where prices come from is not known here.
 
 import { divideUp } from './money.ts'
-import { FEE_CLASSES, inputTokens, TOKEN_CLASSES, USAGE_CLASSES, type Usage, type UsageClass } from './usage.ts'
+import { inputTokens, USAGE_CLASSES, type Usage, type UsageClass } from './usage.ts'
 
 /** Nano-dollars per **million** units of each class: $2.50 per million tokens is `2_500_000_000n`. */
 export type Rates = Readonly<Record<UsageClass, bigint>>
@@ -69,8 +69,6 @@ export function costSum(one: Cost, other: Cost): Cost {
 
 const MILLION = 1_000_000n
 const PERCENT_OF_MILLION = 100n * MILLION
-const OUTPUT_CLASSES: ReadonlySet<UsageClass> = new Set(['output', 'audioOutput', 'imageOutput'])
-const INPUT_CLASSES = TOKEN_CLASSES.filter((name) => !OUTPUT_CLASSES.has(name))
 
 /** The rates in force for a call with this much input. */
 export function ratesFor(price: Price, totalInputTokens: number): Rates {
@@ -83,19 +81,39 @@ export function ratesFor(price: Price, totalInputTokens: number): Rates {
 export function costOf(price: Price, usage: Usage, serviceTier?: string): Cost {
   const rates = ratesFor(price, inputTokens(usage))
   const percent = BigInt(tierPercent(price, serviceTier))
-  let input = 0n
-  let output = 0n
-  let fees = 0n
-  for (const name of INPUT_CLASSES) if (usage[name] > 0) input += rates[name] * BigInt(usage[name])
-  for (const name of OUTPUT_CLASSES) if (usage[name] > 0) output += rates[name] * BigInt(usage[name])
-  for (const name of FEE_CLASSES) if (usage[name] > 0) fees += rates[name] * BigInt(usage[name])
-  input *= percent
-  output *= percent
+  const input = inputCost(rates, usage) * percent
+  const output = outputCost(rates, usage) * percent
+  const fees = times(rates.webSearches, usage.webSearches) + times(rates.requests, usage.requests)
   return {
     inputNanoUsd: input / PERCENT_OF_MILLION,
     outputNanoUsd: output / PERCENT_OF_MILLION,
     totalNanoUsd: divideUp(input + output + fees * 100n, PERCENT_OF_MILLION),
   }
+}
+
+/** In nano-dollars × million, class by class: a look-up by name costs more than the arithmetic. */
+function inputCost(rates: Rates, usage: Usage): bigint {
+  return (
+    times(rates.input, usage.input) +
+    times(rates.cacheRead, usage.cacheRead) +
+    times(rates.cacheWrite5m, usage.cacheWrite5m) +
+    times(rates.cacheWrite1h, usage.cacheWrite1h) +
+    times(rates.audioInput, usage.audioInput) +
+    times(rates.audioCacheRead, usage.audioCacheRead) +
+    times(rates.imageInput, usage.imageInput)
+  )
+}
+
+function outputCost(rates: Rates, usage: Usage): bigint {
+  return (
+    times(rates.output, usage.output) +
+    times(rates.audioOutput, usage.audioOutput) +
+    times(rates.imageOutput, usage.imageOutput)
+  )
+}
+
+function times(rate: bigint, units: number): bigint {
+  return units > 0 ? rate * BigInt(units) : 0n
 }
 
 /** What a service tier costs in percent of the standard one; unknown tiers cost as much. */

@@ -136,7 +136,8 @@ function quoteOf(
 export function affordableCap(ask: Ask, quoted: Quote, rules: QuoteRules, budgetNanoUsd: bigint): number {
   if (!quoted.price) return Number.MAX_SAFE_INTEGER
   let cap = Number.MAX_SAFE_INTEGER
-  for (const step of stepsWithin(quoted.price, quoted.inputTokens)) {
+  for (const step of quoted.price.steps) {
+    if (!isWithin(step, quoted.inputTokens)) continue
     const { inputRate, outputRate, fees, percent } = dearest(ask, quoted.price, step, rules)
     const left = budgetNanoUsd * PERCENT_OF_MILLION - BigInt(quoted.inputTokens) * inputRate * percent - fees * 100n
     if (left < 0n) return -1
@@ -181,7 +182,8 @@ function usualTokens(ask: Ask, cap: number | null, limits: ModelLimits | undefin
 
 function mostCost(ask: Ask, price: Price, rules: QuoteRules, inputTokens: number, outputTokens: number): bigint {
   let most = 0n
-  for (const step of stepsWithin(price, inputTokens)) {
+  for (const step of price.steps) {
+    if (!isWithin(step, inputTokens)) continue
     const { inputRate, outputRate, fees, percent } = dearest(ask, price, step, rules)
     const scaled = (BigInt(inputTokens) * inputRate + BigInt(outputTokens) * outputRate) * percent + fees * 100n
     if (scaled > most) most = scaled
@@ -189,9 +191,9 @@ function mostCost(ask: Ask, price: Price, rules: QuoteRules, inputTokens: number
   return divideUp(most, PERCENT_OF_MILLION)
 }
 
-/** The steps a call may turn out to be billed by: it may take less input than its bound. */
-function stepsWithin(price: Price, inputTokens: number): readonly PriceStep[] {
-  return price.steps.filter((step) => step.fromInputTokens <= inputTokens)
+/** Whether a call may turn out to be billed by a step: it may take less input than its bound. */
+function isWithin({ fromInputTokens }: PriceStep, inputTokens: number): boolean {
+  return fromInputTokens <= inputTokens
 }
 
 interface Dearest {
@@ -205,9 +207,8 @@ interface Dearest {
 function dearest(ask: Ask, price: Price, { rates }: PriceStep, rules: QuoteRules): Dearest {
   const tier = tierPercent(price, ask.serviceTier)
   return {
-    inputRate: largest(inputRates(ask, rates, rules)),
-    // Only models that write images have an image rate of their own, and those write them unasked.
-    outputRate: largest([rates.output, rates.imageOutput, ask.audioOutput ? rates.audioOutput : 0n]),
+    inputRate: dearestInput(ask, rates, rules),
+    outputRate: dearestOutput(ask, rates),
     fees: rates.requests + (ask.unbounded.length > 0 ? hostedFees(ask, price, rates) : 0n),
     // A cheap tier may be refused and served at the standard one.
     percent: BigInt(Math.max(100, tier)),
@@ -220,17 +221,23 @@ function hostedFees(ask: Ask, { toolFees }: Price, rates: Rates): bigint {
   return ask.unbounded.reduce((sum, name) => sum + (toolFees?.get(name) ?? 0n), searches)
 }
 
-function inputRates(ask: Ask, rates: Rates, rules: QuoteRules): bigint[] {
-  const found = [rates.input, rates.cacheRead]
-  if (ask.cacheWrite !== 'none' || rules.cachesUnasked) found.push(rates.cacheWrite5m)
-  if (ask.cacheWrite === '1h') found.push(rates.cacheWrite1h)
-  if (ask.audioInput) found.push(rates.audioInput)
+function dearestInput(ask: Ask, rates: Rates, rules: QuoteRules): bigint {
+  let most = larger(rates.input, rates.cacheRead)
+  if (ask.cacheWrite !== 'none' || rules.cachesUnasked) most = larger(most, rates.cacheWrite5m)
+  if (ask.cacheWrite === '1h') most = larger(most, rates.cacheWrite1h)
+  if (ask.audioInput) most = larger(most, rates.audioInput)
   // What a body's size says nothing about may hold pictures, and sound that is cached.
-  if (ask.images > 0 || ask.unsizedInput) found.push(rates.imageInput)
-  if (ask.unsizedInput) found.push(rates.audioCacheRead)
-  return found
+  if (ask.images > 0 || ask.unsizedInput) most = larger(most, rates.imageInput)
+  if (ask.unsizedInput) most = larger(most, rates.audioCacheRead)
+  return most
 }
 
-function largest(values: readonly bigint[]): bigint {
-  return values.reduce((most, value) => (value > most ? value : most), 0n)
+function dearestOutput(ask: Ask, rates: Rates): bigint {
+  // Only models that write images have an image rate of their own, and those write them unasked.
+  const most = larger(rates.output, rates.imageOutput)
+  return ask.audioOutput ? larger(most, rates.audioOutput) : most
+}
+
+function larger(one: bigint, other: bigint): bigint {
+  return one > other ? one : other
 }

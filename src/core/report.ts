@@ -1,7 +1,7 @@
 // Report: totals that grow with every settled call. The one place where calls are summed, so that no two pages disagree.
 
 import type { Entry } from './entry.ts'
-import { TOKEN_CLASSES, type TokenClass, totalTokens } from './usage.ts'
+import { TOKEN_CLASSES, type TokenClass, totalTokens, type Usage } from './usage.ts'
 
 const MINUTE_MS = 60_000
 const RECENT_MINUTES = 60
@@ -29,9 +29,22 @@ export function addEntry(tally: Tally, entry: Entry): void {
   tally.requests += 1
   tally.tokens += totalTokens(outcome.usage)
   tally.costNanoUsd += outcome.cost.totalNanoUsd
-  const { usage } = outcome
-  for (const name of TOKEN_CLASSES) if (usage[name] !== 0) tally.tokensByClass[name] += usage[name]
+  addUsage(tally.tokensByClass, outcome.usage)
   tally[outcome.certainty] += 1
+}
+
+/** Class by class, since every call is added: a look-up by name costs more than the sum. */
+function addUsage(sum: Tally['tokensByClass'], usage: Usage): void {
+  sum.input += usage.input
+  sum.cacheRead += usage.cacheRead
+  sum.cacheWrite5m += usage.cacheWrite5m
+  sum.cacheWrite1h += usage.cacheWrite1h
+  sum.output += usage.output
+  sum.audioInput += usage.audioInput
+  sum.audioCacheRead += usage.audioCacheRead
+  sum.audioOutput += usage.audioOutput
+  sum.imageInput += usage.imageInput
+  sum.imageOutput += usage.imageOutput
 }
 
 /** Adds to `sum`, and returns it. */
@@ -84,6 +97,7 @@ export class Report {
 
   /** Oldest in first out, by arrival and not by name: a clock that once stepped forward must not push out the present. */
   #pruneMinutes(): void {
+    if (this.minutes.size <= 2 * RECENT_MINUTES) return
     for (const minute of this.minutes.keys()) {
       if (this.minutes.size <= 2 * RECENT_MINUTES) return
       this.minutes.delete(minute)

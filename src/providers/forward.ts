@@ -1,6 +1,7 @@
 // Forward: sends a request to an HTTP endpoint as it is, over a keep-alive pool, and hands back what comes, chunk by chunk.
 
 import { type Dispatcher, Pool } from 'undici'
+import { TurnsEnd } from '../core/turns-end.ts'
 import type { HeaderList } from '../wire/dialect.ts'
 import type { CallerKey, Listener, Outgoing, Sending } from './provider.ts'
 
@@ -22,6 +23,11 @@ export interface WholeRequest {
   readonly path: string
   readonly headers: HeaderList
   readonly body: Buffer
+}
+
+interface Send {
+  readonly request: WholeRequest
+  readonly answer: Answer
 }
 
 /** Encodings whose answers can be metered. */
@@ -68,6 +74,8 @@ export class Forward {
   readonly #headerNames: ReadonlySet<string>
   readonly #query: string
   #retired = false
+  /** Requests of calls that were admitted together are written together: see the ends of answers. */
+  readonly #sends = new TurnsEnd<Send>(process.nextTick, (send) => this.#send(send))
 
   constructor(endpoint: Endpoint) {
     const url = new URL(endpoint.baseUrl)
@@ -90,6 +98,11 @@ export class Forward {
   /** Sends a request that is whole: nothing is added to it. */
   dispatch(request: WholeRequest, listener: Listener): Sending {
     const answer = new Answer(listener)
+    this.#sends.push({ request, answer })
+    return answer
+  }
+
+  #send({ request, answer }: Send): void {
     try {
       const pool = this.#retired ? poolOf(this.#origin) : this.#pool
       pool.dispatch(request, answer)
@@ -99,7 +112,6 @@ export class Forward {
       // undici throws for what it will not send at all.
       answer.onResponseError(undefined, error instanceof Error ? error : new Error(String(error)))
     }
-    return answer
   }
 
   /** Resolves when the calls under way are over. Those sent later still are sent. */

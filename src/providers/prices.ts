@@ -28,7 +28,7 @@ import { FEE_CLASSES, USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
 export const LIBRARY_VERSION = 'genai-prices@0.1.8'
 const OVERRIDE_VERSION = 'bursar@1'
 
-/** Names remembered, known or not: callers choose names, so this bounds what they can make us hold. */
+/** Names remembered of one provider, known or not: callers choose names, so this bounds what they can make us hold. */
 export const MOST_NAMES = 10_000
 
 /** Dollars as a decimal (`"0.15"`, at most nine decimals) or a number. */
@@ -58,7 +58,7 @@ export interface EditablePriceBook extends PriceBook {
   replaceUserPrices(entries: readonly UserPriceEntry[]): void
   /** Ids of the models with a known price, for listings: the library's and the operator's. */
   models(provider: string): readonly string[]
-  /** How many names are remembered now; at most `MOST_NAMES`. */
+  /** How many names are remembered now; at most `MOST_NAMES` of each provider. */
   readonly remembered: number
 }
 
@@ -312,14 +312,14 @@ const SIMULATED: Known = {
 const UNKNOWN_FACTS: ModelFacts = Object.freeze({ price: undefined, limits: undefined })
 const UNKNOWN_TIMELINE: Timeline = { spans: [undefined], prices: [undefined] }
 
-/** Longer keys are nobody's model; they are answered without being remembered. */
-const LONGEST_KEY = 512
+/** Longer names are nobody's model; they are answered without being remembered. */
+const LONGEST_NAME = 512
 
 export function createPriceBook(): EditablePriceBook {
   const timelines = new Map<string, Timeline>()
   const inCode = new Map<string, UserLayer>()
   let inFile: ReadonlyMap<string, UserLayer> = new Map()
-  let names = new RecentNames<RememberedModel>(MOST_NAMES)
+  const remembered = new Map<string, RecentNames<RememberedModel>>()
 
   function remember(provider: string, model: string): RememberedModel {
     const spellings = modelNames(provider, model)
@@ -335,10 +335,11 @@ export function createPriceBook(): EditablePriceBook {
   }
 
   function find(provider: string, model: string, atMs: number): ModelFacts {
-    const key = `${provider}\n${model}`
-    if (key.length > LONGEST_KEY) return UNKNOWN_FACTS
-    let known = names.get(key)
-    if (!known) names.set(key, (known = remember(provider, model)))
+    if (model.length > LONGEST_NAME) return UNKNOWN_FACTS
+    let names = remembered.get(provider)
+    if (!names) remembered.set(provider, (names = new RecentNames(MOST_NAMES)))
+    let known = names.get(model)
+    if (!known) names.set(model, (known = remember(provider, model)))
     return known.facts[known.spans.length === 1 ? 0 : spanAt(known.spans, atMs)] ?? UNKNOWN_FACTS
   }
 
@@ -349,11 +350,11 @@ export function createPriceBook(): EditablePriceBook {
       find(provider, model, atMs).price !== undefined && !(provider === 'gemini' && isClaude(model)),
     addPrice(provider, model, price) {
       inCode.set(...userLayer({ provider, model, price }, 'code'))
-      names = new RecentNames(MOST_NAMES)
+      remembered.clear()
     },
     replaceUserPrices(entries) {
       inFile = new Map(entries.map((entry) => userLayer(entry, 'bursar.json')))
-      names = new RecentNames(MOST_NAMES)
+      remembered.clear()
     },
     models(provider) {
       const mark = `${provider}\n`
@@ -362,7 +363,7 @@ export function createPriceBook(): EditablePriceBook {
       return [...ids].filter((id) => find(provider, id, 0).price !== undefined).sort()
     },
     get remembered() {
-      return names.size
+      return [...remembered.values()].reduce((sum, names) => sum + names.size, 0)
     },
   }
 }

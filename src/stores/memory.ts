@@ -32,7 +32,8 @@ export class MemoryStore implements Store {
   readonly #levels = new Levels()
   readonly #open = new OpenCalls<Reservation>()
   readonly #entries: Ring<Entry>
-  readonly #reports = new Map<string, Report>()
+  readonly #real = new Map<string, Report>()
+  readonly #simulated = new Map<string, Report>()
   #seq = 0
   #late = 0
   #turnedAtMs: number | undefined
@@ -55,11 +56,11 @@ export class MemoryStore implements Store {
     this.#mustBeOpen()
     return reservations.map((reservation): Admission => {
       if (this.#open.get(reservation.facts.callId)) throw new Error(`call ${reservation.facts.callId} is open already`)
-      const taken = this.#levels.take(reservation.charges, now)
-      if (taken.short.length > 0) return { admitted: false, short: taken.short }
-      this.#open.add({ ...reservation, charges: taken.charges })
-      const levels = this.#levels.view(reservation.charges, now)
-      return { admitted: true, levels, overlooked: taken.overlooked }
+      const { facts, expiresAtMs } = reservation
+      const { charges, short, overlooked } = this.#levels.take(reservation.charges, now)
+      if (short.length > 0) return { admitted: false, short }
+      this.#open.add({ facts, charges, expiresAtMs })
+      return { admitted: true, levels: this.#levels.view(reservation.charges, now), overlooked }
     })
   }
 
@@ -192,9 +193,9 @@ export class MemoryStore implements Store {
 
   /** Of one key, or (`''`) of all. */
   #reportOf(simulated: boolean, key: string): Report {
-    const name = `${simulated ? 'simulated' : 'real'}/${key}`
-    let report = this.#reports.get(name)
-    if (!report) this.#reports.set(name, (report = new Report()))
+    const reports = simulated ? this.#simulated : this.#real
+    let report = reports.get(key)
+    if (!report) reports.set(key, (report = new Report()))
     return report
   }
 

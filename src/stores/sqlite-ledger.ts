@@ -137,12 +137,10 @@ export class Ledger {
     return this.#reserves?.done.promise
   }
 
-  /** Resolves when it is written, with the next commit that succeeds. */
-  settle(id: number, entry: Entry, opened: boolean, amended = false): Promise<void> {
-    const jobs = this.#jobsWaiting()
-    const size = jobs.items.push({ id, entry, opened, amended })
+  /** To be written soon: await `written`. */
+  settle(id: number, entry: Entry, opened: boolean, amended = false): void {
+    const size = this.#jobsWaiting().items.push({ id, entry, opened, amended })
     if (size === FULL_BATCH && this.#retryMs === 0) setImmediate(() => this.flush())
-    return jobs.done.promise
   }
 
   #jobsWaiting(): Waiting<Job> {
@@ -170,8 +168,8 @@ export class Ledger {
     return at >= 0
   }
 
-  /** Resolves when the levels as they are now are written. */
-  levelsWritten(): Promise<void> {
+  /** Resolves when what was settled, and the levels as they are now, are written: with the next commit that succeeds. */
+  written(): Promise<void> {
     return this.#jobsWaiting().done.promise
   }
 
@@ -273,6 +271,8 @@ export class Ledger {
     }
     if (reserves?.amendments) this.#told.amended(standing(reserves))
     this.#jobs = undefined
+    clearTimeout(this.#timer)
+    this.#timer = undefined
     for (const { entry } of jobs?.items ?? []) this.rollups.count(entry)
     if (jobs) this.#rollupTimer ??= setTimeout(() => this.#rollupTimeout(), ROLLUPS_MS).unref()
     jobs?.done.resolve()

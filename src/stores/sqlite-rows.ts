@@ -25,10 +25,11 @@ const AMENDED = `operation, dialect, provider, requested_model, model, reserved_
 const PAD_BYTES = 80
 
 const INT64_MAX = 2n ** 63n - 1n
+const INT64_MIN = -INT64_MAX
 
 /** The column holds 64 bits. A figure beyond that (nine billion dollars) must not cost other calls their commit. */
 export function int64(value: bigint): bigint {
-  return value > INT64_MAX ? INT64_MAX : value < -INT64_MAX ? -INT64_MAX : value
+  return value > INT64_MAX ? INT64_MAX : value < INT64_MIN ? INT64_MIN : value
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { CallFacts, Entry, Outcome, Reservation } from '../core/entry.ts'
-import { Levels } from '../core/levels.ts'
+import { Levels, type Used } from '../core/levels.ts'
 import type { Charge, Instant, LevelView, Meter } from '../core/meter.ts'
 import { amended, expiredOutcome, OpenCalls } from '../core/open.ts'
 import { Report } from '../core/report.ts'
@@ -104,30 +104,33 @@ export class SqliteStore implements Store {
   async reserve(reservations: readonly Reservation[], now: Instant): Promise<readonly Admission[]> {
     this.#at(now)
     const rows: OpenRow[] = []
-    let admissions: Admission[]
+    const admissions = this.#takeAll(reservations, now, rows)
+    if (rows.length > 0) await this.#ledger.reserved()
+    throwFirst(rows)
+    return admissions
+  }
+
+  #takeAll(reservations: readonly Reservation[], now: Instant, rows: OpenRow[]): Admission[] {
     try {
-      admissions = reservations.map((reservation) => this.#take(reservation, now, rows))
+      return reservations.map((reservation) => this.#take(reservation, now, rows))
     } catch (error) {
       // A level could not be read, or an id is taken: nothing of this list is reserved.
       for (const row of rows) row.error = new StoreUnavailable('not reserved', { cause: error })
       this.#giveBack(rows)
       throw error
     }
-    if (rows.length > 0) await this.#ledger.reserved()
-    for (const { error } of rows) if (error) throw error
-    return admissions
   }
 
   #take(reservation: Reservation, now: Instant, rows: OpenRow[]): Admission {
     const { facts, expiresAtMs } = reservation
     if (this.#open.get(facts.callId)) throw new Error(`call ${facts.callId} is open already`)
-    const taken = this.#levels.take(reservation.charges, now)
-    if (taken.short.length > 0) return { admitted: false, short: taken.short }
-    const row: OpenRow = { id: this.#nextId(facts, now), facts, charges: taken.charges, expiresAtMs }
+    const { charges, short, overlooked } = this.#levels.take(reservation.charges, now)
+    if (short.length > 0) return { admitted: false, short }
+    const row: OpenRow = { id: this.#nextId(facts, now), facts, charges, expiresAtMs }
     this.#open.add(row)
     this.#ledger.reserve(row)
     rows.push(row)
-    return { admitted: true, levels: this.#levels.view(reservation.charges, now), overlooked: taken.overlooked }
+    return { admitted: true, levels: this.#levels.view(reservation.charges, now), overlooked }
   }
 
   async amend(amendments: readonly Amendment[], now: Instant): Promise<readonly Admission[]> {
@@ -142,7 +145,7 @@ export class SqliteStore implements Store {
       throw error
     }
     if (made.length > 0) await this.#ledger.reserved()
-    for (const { error } of made) if (error) throw error
+    throwFirst(made)
     return answers.map((answer, index) =>
       answer.admitted ? { ...answer, levels: this.#levels.view(amendments[index]?.charges ?? [], now) } : answer,
     )
@@ -163,24 +166,21 @@ export class SqliteStore implements Store {
 
   async settle(settlements: readonly Settlement[], now: Instant): Promise<readonly SettleResult[]> {
     this.#at(now)
-    let written: Promise<void> | undefined
-    const results = settlements.map((settlement): SettleResult => {
-      const { callId, outcome } = settlement
-      const row = this.#open.remove(callId)
-      if (!row) {
-        this.#late += 1
-        return 'late'
-      }
-      written = this.#close(row, outcome, settlement, now).written
-      return 'settled'
-    })
-    await written
+    const results = settlements.map((settlement) => this.#settle(settlement, now))
+    if (results.includes('settled')) await this.#ledger.written()
     return results
+  }
+
+  #settle({ callId, outcome, used, usedOn }: Settlement, now: Instant): SettleResult {
+    const row = this.#open.remove(callId)
+    if (row) this.#close(row, outcome, now, used, usedOn)
+    else this.#late += 1
+    return row ? 'settled' : 'late'
   }
 
   async append(records: readonly LedgerRecord[], now: Instant): Promise<void> {
     this.#at(now)
-    let written: Promise<void> | undefined
+    let isWaiting = false
     for (const record of records) {
       if (record.kind === 'refusals') {
         this.#ledger.rollups.refuse(record.reason, record.count)
@@ -190,9 +190,10 @@ export class SqliteStore implements Store {
       if (this.#isKnown(record.facts.callId)) continue
       this.#levels.book(record.charges, record.used, now)
       const entry: Entry = { facts: record.facts, outcome: record.outcome, settledSeq: ++this.#lastSeq }
-      written = this.#ledger.settle(this.#nextId(record.facts, now), entry, false)
+      this.#ledger.settle(this.#nextId(record.facts, now), entry, false)
+      isWaiting = true
     }
-    await written
+    if (isWaiting) await this.#ledger.written()
   }
 
   async sweep(now: Instant): Promise<readonly Entry[]> {
@@ -200,20 +201,12 @@ export class SqliteStore implements Store {
     this.#tidy(now)
     const swept = this.#leftOpen
     this.#leftOpen = []
-    let written: Promise<void> | undefined
-    for (const { facts } of this.#open.expired(now)) {
-      const row = this.#open.remove(facts.callId)
-      if (!row) continue
-      const booked = this.#close(
-        row,
-        expiredOutcome((row.amending?.to ?? row).facts, now.wallMs),
-        { used: undefined },
-        now,
-      )
-      swept.push(booked.entry)
-      written = booked.written
+    const expired = this.#open.expired(now)
+    for (const row of expired) {
+      this.#open.remove(row.facts.callId)
+      swept.push(this.#close(row, expiredOutcome((row.amending?.to ?? row).facts, now.wallMs), now))
     }
-    await written
+    if (expired.length > 0) await this.#ledger.written()
     return swept
   }
 
@@ -225,7 +218,7 @@ export class SqliteStore implements Store {
   async seed(levels: readonly { readonly meter: Meter; readonly settled: bigint }[], now: Instant): Promise<void> {
     this.#at(now)
     for (const { meter, settled } of levels) this.#levels.seed(meter, settled, now)
-    await this.#ledger.levelsWritten()
+    await this.#ledger.written()
   }
 
   async report({ simulated, key }: ReportQuery): Promise<Report> {
@@ -294,12 +287,7 @@ export class SqliteStore implements Store {
   }
 
   /** Books a call that is open no more, as amended where that was under way. */
-  #close(
-    row: OpenRow,
-    outcome: Outcome,
-    { used, usedOn }: Pick<Settlement, 'used' | 'usedOn'>,
-    now: Instant,
-  ): { entry: Entry; written: Promise<void> } {
+  #close(row: OpenRow, outcome: Outcome, now: Instant, used?: Used, usedOn?: Settlement['usedOn']): Entry {
     const { amending } = row
     const { facts, charges } = amending?.to ?? row
     if (amending) {
@@ -308,8 +296,8 @@ export class SqliteStore implements Store {
     }
     this.#levels.settle(charges, used, now, usedOn)
     const entry: Entry = { facts, outcome, settledSeq: ++this.#lastSeq }
-    const written = this.#ledger.settle(row.id, entry, !this.#ledger.unreserve(row), amending !== undefined)
-    return { entry, written }
+    this.#ledger.settle(row.id, entry, !this.#ledger.unreserve(row), amending !== undefined)
+    return entry
   }
 
   #giveBack(rows: readonly OpenRow[]): void {
@@ -374,4 +362,8 @@ export class SqliteStore implements Store {
     }
     this.#ledger.prune(now)
   }
+}
+
+function throwFirst(failed: readonly { readonly error?: Error }[]): void {
+  for (const { error } of failed) if (error) throw error
 }

@@ -32,7 +32,7 @@ export interface Settlement {
   /** What to book by each thing limits count; undefined books the whole reservation (but for calls in flight: 0). */
   readonly used: Used | undefined
   /** What to book in its place, by the keys of meters that were not all charged for the same. */
-  readonly usedOn?: ReadonlyMap<string, bigint>
+  readonly usedOn?: ReadonlyMap<string, bigint> | undefined
 }
 
 /** `late`: the reservation was settled or swept before; nothing changed. */

@@ -99,25 +99,23 @@ function read(body: Buffer, line: RequestLine): Reading {
 
 function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots): void {
   if (UNBOUNDED_PARTS.has(name)) {
-    const value = json.text(json.skip())
+    const value = json.text(json.range())
     if (value !== 'null' && value !== '[]') nameUnbounded(draft, name)
     return
   }
   switch (name) {
     case 'model':
-      spots.model = json.skip()
+      spots.model = json.range()
       draft.model = json.stringAt(spots.model, name)
       return
     case 'messages':
       if (json.peek() !== '[') throw invalid(name, 'must be an array')
-      return eachObject(json, () => {
-        draft.messages++
-        eachField(json, MESSAGE, () => readContent(json, draft))
-      })
+      draft.messages = eachObject(json, readTurn, draft)
+      return
     case 'system':
       return readContent(json, draft)
     case 'max_tokens':
-      spots.cap = json.skip()
+      spots.cap = json.range()
       // 0 is allowed: it fills the cache and writes nothing.
       draft.outputCap = json.countAt(spots.cap, name, 0)
       return
@@ -125,7 +123,8 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       draft.stream = json.boolean(name)
       return
     case 'tools':
-      return eachObject(json, () => readTool(json, draft))
+      eachObject(json, readTool, draft)
+      return
     case 'metadata':
       if (json.peek() === '{') eachField(json, METADATA, () => (draft.user = json.stringOrNull()))
       else json.skip()
@@ -148,10 +147,18 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
   }
 }
 
+function readTurn(json: JsonCursor, draft: Draft): void {
+  eachField(json, MESSAGE, readMessageContent, draft)
+}
+
+function readMessageContent(_field: number, json: JsonCursor, draft: Draft): void {
+  readContent(json, draft)
+}
+
 /** A string, blocks, or one block; blocks may hold blocks (tool results). The cursor bounds how deep. */
 function readContent(json: JsonCursor, draft: Draft): void {
   if (json.peek() === '{') readBlock(json, draft)
-  else eachObject(json, () => readBlock(json, draft))
+  else eachObject(json, readBlock, draft)
 }
 
 function readBlock(json: JsonCursor, draft: Draft): void {
@@ -200,14 +207,14 @@ function readContextManagement(json: JsonCursor, draft: Draft): void {
     json.skip()
     return
   }
-  eachField(json, CONTEXT_MANAGEMENT, () =>
-    eachObject(json, () =>
-      eachField(json, TYPED, () => {
-        const type = json.stringOrNull()
-        if (type !== null && !FREE_EDIT.test(type)) nameUnbounded(draft, type)
-      }),
-    ),
-  )
+  eachField(json, CONTEXT_MANAGEMENT, () => eachObject(json, readContextEdit, draft))
+}
+
+function readContextEdit(json: JsonCursor, draft: Draft): void {
+  eachField(json, TYPED, () => {
+    const type = json.stringOrNull()
+    if (type !== null && !FREE_EDIT.test(type)) nameUnbounded(draft, type)
+  })
 }
 
 /** A thread that goes on: what it holds already is input that the body does not show. */

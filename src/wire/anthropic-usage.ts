@@ -24,7 +24,7 @@ export function readMessage(document: Buffer): Metered | undefined {
   let model: string | null = null
   eachField(json, ANSWER, (field) => {
     const name = ANSWER.names[field]
-    if (name === 'usage') usage = JSON.parse(json.text(json.skip()))
+    if (name === 'usage') usage = json.value()
     else if (name === 'model') model = json.stringOrNull()
     else json.skip()
   })
@@ -95,9 +95,9 @@ function sharesOf(counts: Readonly<Record<string, unknown>>, model: string | nul
   return { own, also: [...others].map(([by, usage]) => ({ model: by, usage })) }
 }
 
-const USAGE = Buffer.from('"usage"')
+const USAGE = Buffer.from('usage"')
 const STOP = Buffer.from('message_stop')
-const ERROR = Buffer.from('"error"')
+const ERROR = Buffer.from('error"')
 
 export class MessageEvents implements EventMeter {
   terminated = false

@@ -53,7 +53,7 @@ function anthropicCount(body: Buffer, model: string): Buffer | undefined {
   let known = 0
   const members = eachField(json, ANTHROPIC, (field) => {
     known++
-    const { start, end } = json.skip()
+    const { start, end } = json.range()
     if (field < COUNTED.length) parts.push(Buffer.from(`,"${COUNTED[field]}":`), body.subarray(start, end))
   })
   return known === members ? Buffer.concat([...parts, Buffer.from('}')]) : undefined

@@ -50,7 +50,7 @@ export function readAnswers(json: JsonCursor, name: string): number {
 
 /** Inline media: its bytes are no text. */
 export function readMedia(json: JsonCursor, draft: Draft): void {
-  draft.textBytes -= lengthOf(json.skip())
+  draft.textBytes -= lengthOf(json.range())
 }
 
 export function lengthOf({ start, end }: Range): number {
@@ -58,7 +58,20 @@ export function lengthOf({ start, end }: Range): number {
 }
 
 /** Calls `read` at each member's value; known fields may come once. Returns how many members there are. */
-export function eachField(json: JsonCursor, fields: Fields, read: (field: number) => void): number {
+export function eachField(json: JsonCursor, fields: Fields, read: (field: number) => void): number
+/** @param into is handed to `read`, which so need not be made anew for each object */
+export function eachField<Into>(
+  json: JsonCursor,
+  fields: Fields,
+  read: (field: number, json: JsonCursor, into: Into) => void,
+  into: Into,
+): number
+export function eachField(
+  json: JsonCursor,
+  fields: Fields,
+  read: (field: number, json: JsonCursor, into: unknown) => void,
+  into?: unknown,
+): number {
   json.enterObject()
   let seen = 0
   let members = 0
@@ -66,22 +79,29 @@ export function eachField(json: JsonCursor, fields: Fields, read: (field: number
     seen = once(seen, field, fields)
     members++
     if (field === OTHER) json.skip()
-    else read(field)
+    else read(field, json, into)
   }
   return members
 }
 
-/** Calls `read` at each element that is an object; skips others. A value that is no array is skipped whole. */
-export function eachObject(json: JsonCursor, read: () => void): void {
+/**
+ * Calls `read` at each element that is an object; skips others. A value that is no array is skipped whole. Returns how many
+ * objects there are.
+ */
+export function eachObject<Into>(json: JsonCursor, read: (json: JsonCursor, into: Into) => void, into: Into): number {
+  let objects = 0
   if (json.peek() !== '[') {
     json.skip()
-    return
+    return objects
   }
   json.enterArray()
   while (json.nextElement()) {
-    if (json.peek() === '{') read()
-    else json.skip()
+    if (json.peek() === '{') {
+      objects++
+      read(json, into)
+    } else json.skip()
   }
+  return objects
 }
 
 const SILENT = new Set(['text', 'image', 'TEXT', 'IMAGE'])

@@ -24,28 +24,33 @@ function read(body: Buffer, line: RequestLine): Reading {
   const draft = draftOf(normalisedBytes(body))
   draft.kind = 'embed'
   draft.model = modelInPath(line.path)
-  const models: Range[] = []
-  const contents = readRequest(json, draft, models)
+  const found: Found = { draft, models: [], contents: 0 }
+  readRequest(json, found)
   json.finish()
-  draft.prompts = Math.max(1, contents)
-  return { ask: draft, asksForUsage: true, edit: (edits) => withModel(body, models, edits) }
+  draft.prompts = Math.max(1, found.contents)
+  return { ask: draft, asksForUsage: true, edit: (edits) => withModel(body, found.models, edits) }
 }
 
-/** Returns how many contents there are to embed. */
-function readRequest(json: JsonCursor, draft: Draft, models: Range[]): number {
-  let contents = 0
-  const readOne = () => (contents += readRequest(json, draft, models))
-  eachField(json, BODY, (field) => {
-    const name = BODY.names[field]
-    if (name === 'model') readModelAgain(json, draft.model, models)
-    else if (name === 'requests' && json.peek() === '{') readOne()
-    else if (name === 'requests') eachObject(json, readOne)
-    else if (json.peek() === '{') {
-      contents++
-      readContent(json, draft)
-    } else json.skip()
-  })
-  return contents
+interface Found {
+  readonly draft: Draft
+  readonly models: Range[]
+  /** How many there are to embed. */
+  contents: number
+}
+
+function readRequest(json: JsonCursor, found: Found): void {
+  eachField(json, BODY, readMember, found)
+}
+
+function readMember(field: number, json: JsonCursor, found: Found): void {
+  const name = BODY.names[field]
+  if (name === 'model') readModelAgain(json, found.draft.model, found.models)
+  else if (name === 'requests' && json.peek() === '{') readRequest(json, found)
+  else if (name === 'requests') eachObject(json, readRequest, found)
+  else if (json.peek() === '{') {
+    found.contents++
+    readContent(json, found.draft)
+  } else json.skip()
 }
 
 const ANSWER = new Fields('usageMetadata')
@@ -57,7 +62,7 @@ const FILM_MODEL = 'gemini-embedding-2-video'
 function readVectors(document: Buffer): Metered | undefined {
   const json = new JsonCursor(document)
   let counts: Readonly<Record<string, unknown>> = {}
-  eachField(json, ANSWER, () => (counts = recordOf(JSON.parse(json.text(json.skip())))))
+  eachField(json, ANSWER, () => (counts = recordOf(json.value())))
   json.finish()
   const prompt = countOf(counts.promptTokenCount)
   if (prompt === 0) return undefined

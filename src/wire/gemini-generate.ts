@@ -139,7 +139,7 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
   switch (name) {
     case 'contents':
       if (json.peek() === '{') readContent(json, draft)
-      else eachObject(json, () => readContent(json, draft))
+      else eachObject(json, readContent, draft)
       return
     case 'systemInstruction':
       if (json.peek() === '{') readContent(json, draft)
@@ -149,7 +149,7 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       return readConfig(json, draft, spots)
     case 'tools':
       if (json.peek() === '{') readTool(json, draft)
-      else eachObject(json, () => readTool(json, draft))
+      else eachObject(json, readTool, draft)
       return
     case 'cachedContent':
       if (json.stringOrNull()) draft.unsizedInput = true
@@ -163,7 +163,7 @@ function readConfig(json: JsonCursor, draft: Draft, spots: Spots): void {
   if (spots.config || spots.nullConfig) throw invalid('generationConfig', 'must not come twice')
   if (json.peek() !== '{') {
     if (json.peek() !== 'n') throw invalid('generationConfig', 'must be an object')
-    spots.nullConfig = json.skip()
+    spots.nullConfig = json.range()
     return
   }
   const config = { opened: json.position + 1, isEmpty: false }
@@ -171,7 +171,7 @@ function readConfig(json: JsonCursor, draft: Draft, spots: Spots): void {
   const members = eachField(json, CONFIG, (field) => {
     const name = CONFIG_NAMES[field]
     if (name === 'maxOutputTokens') {
-      spots.cap = json.skip()
+      spots.cap = json.range()
       const cap = json.countAt(spots.cap, name, 1)
       if (cap !== null) draft.outputCap = Math.max(draft.outputCap ?? 0, cap)
     } else if (name === 'candidateCount') draft.answers = Math.max(draft.answers, readAnswers(json, name))
@@ -183,20 +183,24 @@ function readConfig(json: JsonCursor, draft: Draft, spots: Spots): void {
 /** One content: a message, or what is to be embedded. */
 export function readContent(json: JsonCursor, draft: Draft): void {
   draft.messages++
-  eachField(json, CONTENT, () => {
-    if (json.peek() === '{') readPart(json, draft)
-    else eachObject(json, () => readPart(json, draft))
-  })
+  eachField(json, CONTENT, readParts, draft)
+}
+
+function readParts(_field: number, json: JsonCursor, draft: Draft): void {
+  if (json.peek() === '{') readPart(json, draft)
+  else eachObject(json, readPart, draft)
 }
 
 function readPart(json: JsonCursor, draft: Draft): void {
-  eachField(json, PART, (field) => {
-    const name = PART_NAMES[field]
-    if (json.peek() !== '{') json.skip()
-    else if (name === 'inlineData' || name === 'fileData') readBlob(json, draft, name === 'inlineData')
-    // A function may answer with media of its own.
-    else eachField(json, RESPONSE, () => eachObject(json, () => readPart(json, draft)))
-  })
+  eachField(json, PART, readPartMember, draft)
+}
+
+function readPartMember(field: number, json: JsonCursor, draft: Draft): void {
+  const name = PART_NAMES[field]
+  if (json.peek() !== '{') json.skip()
+  else if (name === 'inlineData' || name === 'fileData') readBlob(json, draft, name === 'inlineData')
+  // A function may answer with media of its own.
+  else eachField(json, RESPONSE, () => eachObject(json, readPart, draft))
 }
 
 /** Media, inline or stored. Only an inline image counts as one: a stored file is what its caller says it is. */
@@ -217,7 +221,7 @@ function readTool(json: JsonCursor, draft: Draft): void {
   let known = 0
   const members = eachField(json, TOOL, (field) => {
     const name = TOOL.names[field] ?? ''
-    const length = lengthOf(json.skip())
+    const length = lengthOf(json.range())
     known++
     if (DECLARATIONS.includes(name)) draft.tools = length > 2 || draft.tools
     else nameUnbounded(draft, name)
@@ -241,33 +245,56 @@ function edit(body: Buffer, spots: Spots, edits: Edits): Buffer {
 const ANSWER = new Fields('candidates', 'usageMetadata', 'modelVersion', 'promptFeedback', 'error')
 const CANDIDATE = new Fields('finishReason')
 
+/** A response, or one of a stream's, as far as it was read. */
 interface Answer {
-  readonly metered: Metered | undefined
-  readonly finished: boolean
-  readonly failed: boolean
+  counts: unknown
+  model: string | null
+  finished: boolean
+  failed: boolean
 }
 
 function readAnswer(document: Buffer): Answer {
   const json = new JsonCursor(document)
-  let counts: unknown
-  let model: string | null = null
-  let finished = false
-  let failed = false
-  eachField(json, ANSWER, (field) => {
-    const name = ANSWER.names[field]
-    if (name === 'usageMetadata') counts = JSON.parse(json.text(json.skip()))
-    else if (name === 'modelVersion') model = json.stringOrNull()
-    else if (name === 'error') failed = lengthOf(json.skip()) > 4
-    // Blocked prompts are answered without a candidate.
-    else if (name === 'promptFeedback') finished = json.text(json.skip()).includes('"blockReason"') || finished
-    else eachObject(json, () => eachField(json, CANDIDATE, () => (finished = json.stringOrNull() !== null || finished)))
-  })
+  const answer: Answer = { counts: null, model: null, finished: false, failed: false }
+  eachField(json, ANSWER, readAnswerMember, answer)
   json.finish()
-  return { metered: isRecord(counts) ? normalise(counts, model) : undefined, finished, failed }
+  return answer
+}
+
+function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void {
+  switch (ANSWER.names[field]) {
+    case 'usageMetadata':
+      answer.counts = json.value()
+      return
+    case 'modelVersion':
+      answer.model = json.stringOrNull()
+      return
+    case 'error':
+      answer.failed = lengthOf(json.range()) > 4
+      return
+    case 'promptFeedback':
+      // Blocked prompts are answered without a candidate.
+      if (json.text(json.range()).includes('"blockReason"')) answer.finished = true
+      return
+    case 'candidates':
+      eachObject(json, readCandidate, answer)
+  }
+}
+
+function readCandidate(json: JsonCursor, answer: Answer): void {
+  eachField(json, CANDIDATE, readFinish, answer)
+}
+
+function readFinish(_field: number, json: JsonCursor, answer: Answer): void {
+  if (json.stringOrNull() !== null) answer.finished = true
+}
+
+function meteredIn({ counts, model }: Answer): Metered | undefined {
+  return isRecord(counts) ? normalise(counts, model) : undefined
 }
 
 function readResponse(document: Buffer): Metered | undefined {
-  return readAnswer(document).metered
+  return meteredIn(readAnswer(document))
 }
 
 /** Thoughts and tool-use prompts stand beside Gemini's totals, cached and audio tokens inside. Undefined when it counts nothing. */
@@ -308,10 +335,10 @@ function modality(details: unknown, name: string): number {
   )
 }
 
-const USAGE = Buffer.from('"usageMetadata"')
-const FINISH_REASON = Buffer.from('"finishReason"')
-const FEEDBACK = Buffer.from('"promptFeedback"')
-const ERROR = Buffer.from('"error"')
+const USAGE = Buffer.from('usageMetadata"')
+const FINISH_REASON = Buffer.from('finishReason"')
+const FEEDBACK = Buffer.from('promptFeedback"')
+const ERROR = Buffer.from('error"')
 
 /** Gemini ends a stream by closing it: `terminated` never comes. */
 class ResponseEvents implements EventMeter {
@@ -329,7 +356,7 @@ class ResponseEvents implements EventMeter {
     if (!this.mayMatter(payload)) return false
     try {
       const answer = readAnswer(payload)
-      this.#last = answer.metered ?? this.#last
+      this.#last = meteredIn(answer) ?? this.#last
       this.finished ||= answer.finished
       this.failed ||= answer.failed
     } catch {

@@ -13,7 +13,7 @@ const MOST_REQUESTS = 10_000
  * @param model the path's
  */
 export function readModelAgain(json: JsonCursor, model: string, spots: Range[]): void {
-  const at = json.skip()
+  const at = json.range()
   if (json.text(at) === 'null') return
   const named = json.stringAt(at, 'model')
   if (lastPart(named) !== lastPart(model)) throw invalid('model', 'must be the model that the path names')

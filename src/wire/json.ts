@@ -9,23 +9,29 @@ export const END = -2
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
+const COMMA = 0x2c
+const MINUS = 0x2d
+const LETTER_N = 0x6e
+const LETTER_T = 0x74
+const OPEN_BRACE = 0x7b
+const OPEN_BRACKET = 0x5b
 const MAX_DEPTH = 256
-const SHORT_STRING = 24
+const NEAR_BYTES = 24
 
 /** The keys a reader knows in one kind of object. Their positions are what `nextField` returns. */
 export class Fields {
   readonly names: readonly string[]
-  readonly #byShape = new Map<number, { readonly index: number; readonly bytes: Buffer }[]>()
+  readonly #byLength: readonly (readonly { readonly index: number; readonly bytes: Buffer }[])[]
   readonly #folded = new Map<string, number>()
 
   constructor(...names: string[]) {
     this.names = names
-    for (const [index, name] of names.entries()) {
-      const bytes = Buffer.from(name)
-      const shape = shapeOf(bytes[0] ?? 0, bytes.length)
-      this.#byShape.set(shape, [...(this.#byShape.get(shape) ?? []), { index, bytes }])
-      this.#folded.set(fold(name), index)
-    }
+    const known = names.map((name, index) => ({ index, bytes: Buffer.from(name) }))
+    const longest = Math.max(0, ...known.map(({ bytes }) => bytes.length))
+    this.#byLength = Array.from({ length: longest + 1 }, (_, length) =>
+      known.filter(({ bytes }) => bytes.length === length),
+    )
+    for (const [index, name] of names.entries()) this.#folded.set(fold(name), index)
   }
 
   /**
@@ -33,19 +39,19 @@ export class Fields {
    * on whether such keys are the same, and what is metered must be what is run.
    */
   find(bytes: Buffer, start: number, end: number): number {
-    const candidates = this.#byShape.get(shapeOf(bytes[start] ?? 0, end - start))
+    const candidates = this.#byLength[end - start]
     if (!candidates) return OTHER
     for (const { index, bytes: name } of candidates) {
       let at = 0
-      let sameCase = true
+      let differs = 0
       for (; at < name.length; at++) {
-        const difference = (bytes[start + at] ?? 0) ^ (name[at] ?? 0)
-        if (difference === 0) continue
-        if (difference !== 0x20 || !isLetter(name[at] ?? 0)) break
-        sameCase = false
+        const byte = name[at] ?? 0
+        const difference = (bytes[start + at] ?? 0) ^ byte
+        if (difference !== 0 && (difference !== 0x20 || !isLetter(byte))) break
+        differs |= difference
       }
       if (at < name.length) continue
-      if (!sameCase) throw caseVariant(bytes.toString('utf8', start, end), this.names[index] ?? '')
+      if (differs !== 0) throw caseVariant(bytes.toString('utf8', start, end), this.names[index] ?? '')
       return index
     }
     return OTHER
@@ -68,13 +74,11 @@ export interface Range {
 
 /**
  * A pull parser over one body. Call `enterObject` and `nextField`, or `enterArray` and `nextElement`, and consume each value
- * with `skip`, `string`, `number`, `boolean`, or by entering it.
+ * with `skip`, `range`, `value`, `string`, `count`, `boolean`, or by entering it.
  * Throws Problem `invalid_json` on broken structure. What is inside skipped strings and numbers is the provider's to judge.
  */
 export class JsonCursor {
   readonly #bytes: Buffer
-  /** The bytes as a string of one character each, made for the first long string: its search is half as dear as a buffer's. */
-  #latin1: string | undefined
   #at = 0
   /** True right after `{` or `[`, where no comma is due. */
   #fresh = false
@@ -82,7 +86,7 @@ export class JsonCursor {
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
-    this.#space()
+    this.#at = spaceEnd(bytes, 0)
   }
 
   /** The first byte of the next value, as a character: `{`, `[`, `"`, a digit, `t`, `f`, `n`, or '' at the end. */
@@ -95,32 +99,29 @@ export class JsonCursor {
   }
 
   enterObject(): void {
-    this.#enter(0x7b, 'an object')
+    this.#enter(OPEN_BRACE, 'an object')
   }
 
   enterArray(): void {
-    this.#enter(0x5b, 'an array')
+    this.#enter(OPEN_BRACKET, 'an array')
   }
 
   /** The next key's position in `fields`, OTHER, or END. The cursor then stands at the key's value. */
   nextField(fields: Fields): number {
     if (!this.#continues(0x7d)) return END
     if (this.#bytes[this.#at] !== QUOTE) throw this.#broken('a key')
+    const bytes = this.#bytes
     const start = this.#at + 1
     let end = start
     let plain = true
-    for (let byte = this.#bytes[end]; byte !== QUOTE; byte = this.#bytes[++end]) {
+    for (let byte = bytes[end]; byte !== QUOTE; byte = bytes[++end]) {
       if (byte === undefined) throw this.#broken('the end of a key')
       if (byte < 0x80 && byte !== BACKSLASH) continue
       plain = false
       if (byte === BACKSLASH) end++
     }
-    this.#at = end + 1
-    this.#space()
-    if (this.#bytes[this.#at] !== 0x3a) throw this.#broken('a colon')
-    this.#at++
-    this.#space()
-    return plain ? fields.find(this.#bytes, start, end) : fields.findDecoded(this.#decode(start - 1, end + 1))
+    this.#at = colonEnd(bytes, end + 1)
+    return plain ? fields.find(bytes, start, end) : fields.findDecoded(this.#decode(start - 1, end + 1))
   }
 
   /** True when the cursor stands at another element of the array. */
@@ -128,13 +129,22 @@ export class JsonCursor {
     return this.#continues(0x5d)
   }
 
+  /** Skips any value. */
+  skip(): void {
+    this.#done(valueEnd(this.#bytes, this.#at, this.#depth))
+  }
+
   /** Skips any value. Returns where it was. */
-  skip(): Range {
+  range(): Range {
     const start = this.#at
-    this.#skipValue(this.#depth)
-    const end = this.#at
-    this.#done()
+    const end = valueEnd(this.#bytes, start, this.#depth)
+    this.#done(end)
     return { start, end }
+  }
+
+  /** Any value, parsed. Throws SyntaxError where JSON.parse does. */
+  value(): unknown {
+    return JSON.parse(this.text(this.range()))
   }
 
   /** The bytes of a value, as they came. */
@@ -142,19 +152,19 @@ export class JsonCursor {
     return this.#bytes.toString('utf8', start, end)
   }
 
-  /** The string at a range that `skip` returned. */
+  /** The string at a range that `range` returned. */
   stringAt({ start, end }: Range, name: string): string {
     if (this.#bytes[start] !== QUOTE) throw invalid(name, 'must be a string')
     return this.#decode(start, end)
   }
 
   string(name: string): string {
-    return this.stringAt(this.skip(), name)
+    return this.stringAt(this.range(), name)
   }
 
   /** Any string; anything else gives null. */
   stringOrNull(): string | null {
-    const at = this.skip()
+    const at = this.range()
     return this.#bytes[at.start] === QUOTE ? this.#decode(at.start, at.end) : null
   }
 
@@ -166,142 +176,53 @@ export class JsonCursor {
     return first === 't'
   }
 
-  /** The whole number, of at least `least`, at a range that `skip` returned; null gives null. */
+  /** The whole number, of at least `least`, at a range that `range` returned; null gives null. */
   countAt({ start, end }: Range, name: string, least: number): number | null {
-    const text = this.#bytes.toString('latin1', start, Math.min(end, start + 40))
-    if (text === 'null') return null
-    const value = /^-?\d/.test(text) ? Number(text) : Number.NaN
+    const first = this.#bytes[start] ?? 0
+    if (first === LETTER_N) return null
+    const digit = first === MINUS ? (this.#bytes[start + 1] ?? 0) : first
+    const value = isDigit(digit) ? Number(this.#bytes.toString('latin1', start, Math.min(end, start + 40))) : Number.NaN
     if (!Number.isSafeInteger(value) || value < least)
       throw invalid(name, `must be a whole number of at least ${least}`)
     return value
   }
 
   count(name: string, least: number): number | null {
-    return this.countAt(this.skip(), name, least)
+    return this.countAt(this.range(), name, least)
   }
 
   /** After the outermost value: nothing but space may follow. */
   finish(): void {
-    this.#space()
     if (this.#at < this.#bytes.length) throw this.#broken('the end')
-    // As large as the body, and whoever may still edit it keeps this alive.
-    this.#latin1 = undefined
   }
 
   #enter(bracket: number, what: string): void {
     if (this.#bytes[this.#at] !== bracket) throw this.#broken(what)
     if (++this.#depth > MAX_DEPTH) throw tooDeep()
-    this.#at++
-    this.#space()
+    this.#at = spaceEnd(this.#bytes, this.#at + 1)
     this.#fresh = true
   }
 
   /** Steps over the comma to the next member, or out of the container. */
   #continues(closing: number): boolean {
-    if (this.#bytes[this.#at] === closing) {
-      this.#at++
+    const byte = this.#bytes[this.#at]
+    if (byte === closing) {
       this.#depth--
-      this.#done()
+      this.#done(this.#at + 1)
       return false
     }
     if (!this.#fresh) {
-      if (this.#bytes[this.#at] !== 0x2c) throw this.#broken('a comma or the end of it')
-      this.#at++
-      this.#space()
+      if (byte !== COMMA) throw this.#broken('a comma or the end of it')
+      this.#at = spaceEnd(this.#bytes, this.#at + 1)
     }
     this.#fresh = false
     return true
   }
 
-  #done(): void {
+  /** A value ended here. */
+  #done(end: number): void {
     this.#fresh = false
-    this.#space()
-  }
-
-  #skipValue(depth: number): void {
-    const byte = this.#bytes[this.#at]
-    if (byte === QUOTE) this.#skipString()
-    else if (byte === 0x7b || byte === 0x5b) this.#skipContainer(byte, depth + 1)
-    else this.#skipScalar()
-  }
-
-  #skipContainer(opening: number, depth: number): void {
-    if (depth > MAX_DEPTH) throw tooDeep()
-    const closing = opening + 2
-    this.#at++
-    this.#space()
-    if (this.#bytes[this.#at] === closing) {
-      this.#at++
-      return
-    }
-    for (;;) {
-      if (opening === 0x7b) this.#skipKey()
-      this.#skipValue(depth)
-      this.#space()
-      const byte = this.#bytes[this.#at]
-      this.#at++
-      if (byte === closing) return
-      if (byte !== 0x2c) throw this.#broken('a comma or the end of it', this.#at - 1)
-      this.#space()
-    }
-  }
-
-  #skipKey(): void {
-    if (this.#bytes[this.#at] !== QUOTE) throw this.#broken('a key')
-    this.#skipString()
-    this.#space()
-    if (this.#bytes[this.#at] !== 0x3a) throw this.#broken('a colon')
-    this.#at++
-    this.#space()
-  }
-
-  /** To the quote that is not escaped: one after an even run of backslashes. */
-  #skipString(): void {
-    const bytes = this.#bytes
-    let at = this.#at + 1
-    // Most strings are short: a native search costs more than looking.
-    for (const near = at + SHORT_STRING; at < near; at++) {
-      const byte = bytes[at]
-      if (byte === QUOTE) {
-        this.#at = at + 1
-        return
-      }
-      if (byte === BACKSLASH) at++
-      else if (byte === undefined) break
-    }
-    this.#latin1 ??= bytes.toString('latin1')
-    for (at--; ; ) {
-      at = this.#latin1.indexOf('"', at + 1)
-      if (at < 0) throw this.#broken('the end of a string', bytes.length)
-      let escapes = 0
-      while (bytes[at - 1 - escapes] === BACKSLASH) escapes++
-      if (escapes % 2 === 0) break
-    }
-    this.#at = at + 1
-  }
-
-  /** A number or a literal. A number's digits are the provider's to judge. */
-  #skipScalar(): void {
-    const bytes = this.#bytes
-    const start = this.#at
-    let at = start
-    let byte = bytes[at] ?? 0
-    const literal = LITERALS[byte]
-    if (literal !== undefined) {
-      for (let index = 0; index < literal.length; index++)
-        if (bytes[at++] !== literal[index]) throw this.#broken('a value', start)
-    } else {
-      if (!isDigit(byte) && byte !== 0x2d) throw this.#broken('a value', start)
-      do byte = bytes[++at] ?? 0
-      while (isDigit(byte) || byte === 0x2e || byte === 0x2b || byte === 0x2d || (byte | 0x20) === 0x65)
-    }
-    this.#at = at
-  }
-
-  #space(): void {
-    let byte = this.#bytes[this.#at] ?? QUOTE
-    while (byte <= 0x20 && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09))
-      byte = this.#bytes[++this.#at] ?? QUOTE
+    this.#at = spaceEnd(this.#bytes, end)
   }
 
   /** The string literal at `[start, end)`, quotes included, decoded. */
@@ -316,9 +237,86 @@ export class JsonCursor {
   }
 
   #broken(expected: string, at = this.#at): Problem {
-    const where = at >= this.#bytes.length ? 'at its end' : `at byte ${at}`
-    return new Problem('invalid_json', `The request body is not valid JSON: expected ${expected} ${where}.`)
+    return broken(this.#bytes, expected, at)
   }
+}
+
+/** Where the value that starts at `at` ends. @param depth of what holds it */
+function valueEnd(bytes: Buffer, at: number, depth: number): number {
+  const byte = bytes[at]
+  if (byte === QUOTE) return stringEnd(bytes, at)
+  return byte === OPEN_BRACE || byte === OPEN_BRACKET ? containerEnd(bytes, at, byte, depth + 1) : scalarEnd(bytes, at)
+}
+
+function containerEnd(bytes: Buffer, from: number, opening: number, depth: number): number {
+  if (depth > MAX_DEPTH) throw tooDeep()
+  const closing = opening + 2
+  let at = spaceEnd(bytes, from + 1)
+  if (bytes[at] === closing) return at + 1
+  for (;;) {
+    if (opening === OPEN_BRACE) {
+      if (bytes[at] !== QUOTE) throw broken(bytes, 'a key', at)
+      at = colonEnd(bytes, stringEnd(bytes, at))
+    }
+    at = spaceEnd(bytes, valueEnd(bytes, at, depth))
+    const byte = bytes[at]
+    if (byte === closing) return at + 1
+    if (byte !== COMMA) throw broken(bytes, 'a comma or the end of it', at)
+    at = spaceEnd(bytes, at + 1)
+  }
+}
+
+/** After the quote that is not escaped: one after an even run of backslashes. */
+function stringEnd(bytes: Buffer, from: number): number {
+  let at = from + 1
+  for (;;) {
+    // Most strings are short, and escaped quotes come in crowds: a native search costs as much as looking at this many.
+    const near = Math.min(at + NEAR_BYTES, bytes.length)
+    while (at < near && bytes[at] !== QUOTE) at++
+    if (at === near) at = bytes.indexOf(QUOTE, at)
+    if (at < 0) throw broken(bytes, 'the end of a string', bytes.length)
+    let escapes = 0
+    while (bytes[at - 1 - escapes] === BACKSLASH) escapes++
+    at++
+    if (escapes % 2 === 0) return at
+  }
+}
+
+/** Of a number or a literal. A number's digits are the provider's to judge. */
+function scalarEnd(bytes: Buffer, from: number): number {
+  let at = from
+  let byte = bytes[at] ?? 0
+  if (isDigit(byte) || byte === MINUS) {
+    do byte = bytes[++at] ?? 0
+    while (isDigit(byte) || byte === 0x2e || byte === 0x2b || byte === MINUS || (byte | 0x20) === 0x65)
+    return at
+  }
+  const literal = byte === LETTER_N ? NULL : byte === LETTER_T ? TRUE : FALSE
+  for (let index = 0; index < literal.length; index++)
+    if (bytes[at++] !== literal[index]) throw broken(bytes, 'a value', from)
+  return at
+}
+
+/** After the colon that follows a key, and the space around it. */
+function colonEnd(bytes: Buffer, from: number): number {
+  const at = spaceEnd(bytes, from)
+  if (bytes[at] !== 0x3a) throw broken(bytes, 'a colon', at)
+  return spaceEnd(bytes, at + 1)
+}
+
+function spaceEnd(bytes: Buffer, from: number): number {
+  let at = from
+  while (at < bytes.length && isSpace(bytes[at] ?? 0)) at++
+  return at
+}
+
+function isSpace(byte: number): boolean {
+  return byte <= 0x20 && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09)
+}
+
+function broken(bytes: Buffer, expected: string, at: number): Problem {
+  const where = at >= bytes.length ? 'at its end' : `at byte ${at}`
+  return new Problem('invalid_json', `The request body is not valid JSON: expected ${expected} ${where}.`)
 }
 
 export function invalid(name: string, what: string): Problem {
@@ -342,19 +340,12 @@ function tooDeep(): Problem {
   return new Problem('invalid_json', `The request body is nested more than ${MAX_DEPTH} levels deep.`)
 }
 
-const LITERALS: Readonly<Record<number, Buffer>> = {
-  116: Buffer.from('true'),
-  102: Buffer.from('false'),
-  110: Buffer.from('null'),
-}
+const TRUE = Buffer.from('true')
+const FALSE = Buffer.from('false')
+const NULL = Buffer.from('null')
 
 function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39
-}
-
-/** Keys of one shape are compared byte by byte; the first letter's case is left out of it. */
-function shapeOf(firstByte: number, length: number): number {
-  return (length << 8) | (firstByte | 0x20)
 }
 
 function isLetter(byte: number): boolean {

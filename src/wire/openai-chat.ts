@@ -64,7 +64,7 @@ export interface Spots {
   readonly opened: number
   isEmpty: boolean
   model: Range | null
-  readonly caps: Map<string, Range>
+  readonly caps: Record<'max_tokens' | 'max_completion_tokens', Range | null>
   streamOptions: (Range & { readonly members: number }) | null
   includeUsage: Range | null
   asksForUsage: boolean
@@ -79,7 +79,7 @@ export const openaiChat: Dialect = {
   tap: (streaming, contentType, hideUsage) =>
     streaming && contentType.includes('event-stream')
       ? new SseTap(new ChatEvents(), hideUsage)
-      : new DocumentTap((document) => readAnswer(new JsonCursor(document), document).metered),
+      : new DocumentTap(readDocument),
   refusalBody: openaiRefusalBody,
   problemBody: openaiProblemBody,
   streamError: (problem, context) => `data: ${openaiProblemBody(problem, context)}\n\n`,
@@ -92,7 +92,7 @@ export function spotsFrom(brace: number): Spots {
     opened: brace + 1,
     isEmpty: false,
     model: null,
-    caps: new Map(),
+    caps: { max_tokens: null, max_completion_tokens: null },
     streamOptions: null,
     includeUsage: null,
     asksForUsage: false,
@@ -113,7 +113,7 @@ function read(body: Buffer): Reading {
 function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots): void {
   switch (name) {
     case 'model':
-      spots.model = json.skip()
+      spots.model = json.range()
       draft.model = json.stringAt(spots.model, name)
       return
     case 'messages':
@@ -125,9 +125,9 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       return readStreamOptions(json, spots)
     case 'max_tokens':
     case 'max_completion_tokens': {
-      const at = json.skip()
+      const at = json.range()
       const cap = json.countAt(at, name, 1)
-      spots.caps.set(name, at)
+      spots.caps[name] = at
       if (cap !== null) draft.outputCap = Math.max(draft.outputCap ?? 0, cap)
       return
     }
@@ -135,12 +135,11 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       draft.answers = readAnswers(json, name)
       return
     case 'tools':
-      return eachObject(json, () => readTool(json, draft))
+      eachObject(json, readTool, draft)
+      return
     case 'functions':
-      return eachObject(json, () => {
-        draft.tools = true
-        json.skip()
-      })
+      eachObject(json, readFunction, draft)
+      return
     case 'service_tier':
       draft.serviceTier = json.stringOrNull()
       return
@@ -151,7 +150,7 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       draft.audioOutput = readAudioOutput(json)
       return
     case 'prediction':
-      draft.predictionBytes = json.peek() === '{' ? lengthOf(json.skip()) : 0 * lengthOf(json.skip())
+      draft.predictionBytes = json.peek() === '{' ? lengthOf(json.range()) : 0 * lengthOf(json.range())
       return
     // xAI's search; OpenRouter's plugins, and the models it falls back to.
     case 'search_parameters':
@@ -169,32 +168,38 @@ export function readStreamOptions(json: JsonCursor, spots: Spots): void {
   const start = json.position
   if (json.peek() !== '{') {
     if (json.peek() !== 'n') throw invalid('stream_options', 'must be an object')
-    spots.streamOptions = { ...json.skip(), members: -1 }
+    spots.streamOptions = { ...json.range(), members: -1 }
     return
   }
   const members = eachField(json, STREAM_OPTIONS, () => {
     spots.asksForUsage = json.peek() === 't'
-    spots.includeUsage = json.skip()
+    spots.includeUsage = json.range()
   })
   spots.streamOptions = { start, end: start + 1, members }
 }
 
 function readMessages(json: JsonCursor, draft: Draft): void {
   if (json.peek() !== '[') throw invalid('messages', 'must be an array')
-  eachObject(json, () => {
-    draft.messages++
-    eachField(json, MESSAGE, (field) => {
-      const isAudio = MESSAGE.names[field] === 'audio'
-      // `audio` refers to an earlier spoken answer, whose length the body does not show.
-      if (isAudio && json.peek() === '{') draft.unsizedInput = draft.audioInput = true
-      if (isAudio) json.skip()
-      else if (json.peek() === '[') eachObject(json, () => eachField(json, PART, (part) => readPart(json, part, draft)))
-      else json.skip()
-    })
-  })
+  draft.messages = eachObject(json, readMessage, draft)
 }
 
-function readPart(json: JsonCursor, part: number, draft: Draft): void {
+function readMessage(json: JsonCursor, draft: Draft): void {
+  eachField(json, MESSAGE, readMessageMember, draft)
+}
+
+function readMessageMember(field: number, json: JsonCursor, draft: Draft): void {
+  const isAudio = MESSAGE.names[field] === 'audio'
+  // `audio` refers to an earlier spoken answer, whose length the body does not show.
+  if (isAudio && json.peek() === '{') draft.unsizedInput = draft.audioInput = true
+  if (isAudio || json.peek() !== '[') json.skip()
+  else eachObject(json, readPart, draft)
+}
+
+function readPart(json: JsonCursor, draft: Draft): void {
+  eachField(json, PART, readPartMember, draft)
+}
+
+function readPartMember(part: number, json: JsonCursor, draft: Draft): void {
   if (PART.names[part] === 'type') {
     if (!SIZED_PARTS.has(json.stringOrNull())) draft.unsizedInput = true
     return
@@ -208,10 +213,17 @@ function readPart(json: JsonCursor, part: number, draft: Draft): void {
 /** A tool that is neither a function nor a grammar is run by the provider, as often as the model likes. */
 function readTool(json: JsonCursor, draft: Draft): void {
   draft.tools = true
-  eachField(json, TOOL, () => {
-    const type = json.stringOrNull()
-    if (type !== null && type !== 'function' && type !== 'custom') nameUnbounded(draft, type)
-  })
+  eachField(json, TOOL, readToolType, draft)
+}
+
+function readToolType(_field: number, json: JsonCursor, draft: Draft): void {
+  const type = json.stringOrNull()
+  if (type !== null && type !== 'function' && type !== 'custom') nameUnbounded(draft, type)
+}
+
+function readFunction(json: JsonCursor, draft: Draft): void {
+  draft.tools = true
+  json.skip()
 }
 
 /** Also for completions, whose bodies have the same spots. */
@@ -220,11 +232,15 @@ export function editChat(body: Buffer, spots: Spots, edits: Edits): Buffer {
   const added: string[] = []
   if (edits.model !== undefined && spots.model) splices.push({ ...spots.model, text: JSON.stringify(edits.model) })
   if (edits.cap) {
-    const present = spots.caps.get(edits.cap.field)
-    if (present) splices.push({ ...present, text: String(edits.cap.tokens) })
-    else added.push(`"${edits.cap.field}":${edits.cap.tokens}`)
-    for (const [field, range] of spots.caps)
-      if (edits.cap.alone && field !== edits.cap.field) splices.push({ ...range, text: 'null' })
+    const { field, tokens, alone } = edits.cap
+    let isPresent = false
+    for (const [present, at] of Object.entries(spots.caps)) {
+      if (at && present === field) {
+        isPresent = true
+        splices.push({ ...at, text: String(tokens) })
+      } else if (at && alone) splices.push({ ...at, text: 'null' })
+    }
+    if (!isPresent) added.push(`"${field}":${tokens}`)
   }
   if (edits.includeUsage && !spots.asksForUsage) {
     const { includeUsage, streamOptions } = spots
@@ -241,61 +257,80 @@ const ANSWER = new Fields('choices', 'usage', 'x_groq', 'model', 'service_tier',
 const X_GROQ = new Fields('usage')
 const CHOICE = new Fields('finish_reason')
 
+/** An answer, or one chunk of it, as far as it was read. */
 interface Answer {
-  readonly metered: Metered | undefined
-  /** Its usage stands where `stream_options` puts it. */
-  readonly asAsked: boolean
-  readonly choices: number
-  readonly finished: boolean
-  readonly failed: boolean
+  /** Where `stream_options` puts it. */
+  usage: unknown
+  /** Groq's own place for it, in streams that were not asked for it; the others have the same figures twice. */
+  groqUsage: unknown
+  model: string | null
+  serviceTier: string | null
+  choices: number
+  finished: boolean
+  failed: boolean
 }
 
-/** Reads an answer, or one chunk of it. Only what stands at the top level counts: a model's own words never do. */
-function readAnswer(json: JsonCursor, bytes: Buffer): Answer {
-  let usage: unknown = null
-  let groqUsage: unknown = null
-  let model: string | null = null
-  let serviceTier: string | null = null
-  let choices = 0
-  let finished = false
-  let failed = false
-  eachField(json, ANSWER, (field) => {
-    const name = ANSWER.names[field]
-    if (name === 'usage') usage = valueAt(bytes, json.skip())
-    else if (name === 'x_groq') groqUsage = readGroqUsage(json, bytes)
-    else if (name === 'model') model = json.stringOrNull()
-    else if (name === 'service_tier') serviceTier = json.stringOrNull()
-    else if (name === 'error') failed = json.text(json.skip()) !== 'null'
-    else {
-      eachObject(json, () => {
-        choices++
-        eachField(json, CHOICE, () => {
-          finished = json.text(json.skip()) !== 'null' || finished
-        })
-      })
-    }
-  })
+/** Only what stands at the top level counts: a model's own words never do. Throws on what cannot be read. */
+function readAnswer(bytes: Buffer): Answer {
+  const json = new JsonCursor(bytes)
+  const answer: Answer = {
+    usage: null,
+    groqUsage: null,
+    model: null,
+    serviceTier: null,
+    choices: 0,
+    finished: false,
+    failed: false,
+  }
+  eachField(json, ANSWER, readAnswerMember, answer)
   json.finish()
-  const asAsked = isRecord(usage)
-  const counts = asAsked ? usage : groqUsage
-  const metered = isRecord(counts) ? normalise(counts, model, serviceTier) : undefined
-  return { metered, asAsked, choices, finished, failed }
+  return answer
 }
 
-/** Groq's own place for usage, in streams that were not asked for it; the others have the same figures twice. */
-function readGroqUsage(json: JsonCursor, bytes: Buffer): unknown {
-  let usage: unknown = null
-  if (json.peek() !== '{') json.skip()
-  else
-    eachField(json, X_GROQ, () => {
-      usage = valueAt(bytes, json.skip())
-    })
-  return usage
+function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void {
+  switch (ANSWER.names[field]) {
+    case 'usage':
+      answer.usage = json.value()
+      return
+    case 'x_groq':
+      if (json.peek() === '{') eachField(json, X_GROQ, readGroqUsage, answer)
+      else json.skip()
+      return
+    case 'model':
+      answer.model = json.stringOrNull()
+      return
+    case 'service_tier':
+      answer.serviceTier = json.stringOrNull()
+      return
+    case 'error':
+      answer.failed = json.peek() !== 'n'
+      json.skip()
+      return
+    case 'choices':
+      answer.choices = eachObject(json, readChoice, answer)
+  }
 }
 
-function valueAt(bytes: Buffer, { start, end }: Range): unknown {
-  // Nothing but counts is read from it, so the encoding of its text does not matter.
-  return JSON.parse(bytes.toString('latin1', start, end))
+function readGroqUsage(_field: number, json: JsonCursor, answer: Answer): void {
+  answer.groqUsage = json.value()
+}
+
+function readChoice(json: JsonCursor, answer: Answer): void {
+  eachField(json, CHOICE, readFinish, answer)
+}
+
+function readFinish(_field: number, json: JsonCursor, answer: Answer): void {
+  if (json.peek() !== 'n') answer.finished = true
+  json.skip()
+}
+
+function readDocument(document: Buffer): Metered | undefined {
+  return meteredIn(readAnswer(document))
+}
+
+function meteredIn({ usage, groqUsage, model, serviceTier }: Answer): Metered | undefined {
+  const counts = isRecord(usage) ? usage : groqUsage
+  return isRecord(counts) ? normalise(counts, model, serviceTier) : undefined
 }
 
 /**
@@ -339,10 +374,10 @@ function normalise(
   }
 }
 
-const USAGE = Buffer.from('"usage"')
-const FINISH_REASON = Buffer.from('"finish_reason"')
-const ERROR = Buffer.from('"error"')
-const DONE = Buffer.from('[DONE]')
+const USAGE = Buffer.from('usage"')
+const FINISH_REASON = Buffer.from('finish_reason"')
+const ERROR = Buffer.from('error"')
+const DONE = Buffer.from('DONE]')
 
 class ChatEvents implements EventMeter {
   terminated = false
@@ -361,11 +396,11 @@ class ChatEvents implements EventMeter {
     }
     if (!this.mayMatter(payload)) return false
     try {
-      const answer = readAnswer(new JsonCursor(payload), payload)
-      this.#last = answer.metered ?? this.#last
+      const answer = readAnswer(payload)
+      this.#last = meteredIn(answer) ?? this.#last
       this.finished ||= answer.finished
       this.failed ||= answer.failed
-      return answer.choices === 0 && answer.asAsked
+      return answer.choices === 0 && isRecord(answer.usage)
     } catch {
       return false
     }

@@ -30,7 +30,7 @@ function read(body: Buffer): Reading {
   eachField(json, BODY, (field) => {
     const name = BODY.names[field] ?? ''
     if (name === 'model') {
-      spots.model = json.skip()
+      spots.model = json.range()
       draft.model = json.stringAt(spots.model, name)
     } else if (name === 'prompt') {
       if (json.peek() === 'n') json.skip()
@@ -38,8 +38,8 @@ function read(body: Buffer): Reading {
     } else if (name === 'stream') draft.stream = json.boolean(name)
     else if (name === 'stream_options') readStreamOptions(json, spots)
     else if (name === CAP) {
-      const at = json.skip()
-      spots.caps.set(name, at)
+      const at = json.range()
+      spots.caps[name] = at
       // 0 is allowed: it says back the prompt with its probabilities.
       draft.outputCap = json.countAt(at, name, 0)
     } else if (name === 'user') draft.user = json.stringOrNull()

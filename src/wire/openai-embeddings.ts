@@ -30,7 +30,7 @@ function read(body: Buffer): Reading {
   eachField(json, BODY, (field) => {
     const name = BODY.names[field]
     if (name === 'model') {
-      const at = json.skip()
+      const at = json.range()
       models.push(at)
       draft.model = json.stringAt(at, name)
     } else if (name === 'input') {
@@ -55,7 +55,7 @@ function readVectors(document: Buffer): Metered | undefined {
   let model: string | null = null
   eachField(json, ANSWER, (field) => {
     if (ANSWER.names[field] === 'model') model = json.stringOrNull()
-    else counts = recordOf(JSON.parse(json.text(json.skip())))
+    else counts = recordOf(json.value())
   })
   json.finish()
   const input = Math.max(countOf(counts.prompt_tokens), countOf(counts.total_tokens))

@@ -76,18 +76,18 @@ function readAnswer(bytes: Buffer, items: BilledItems): Answer {
     items,
     failed: false,
   }
-  eachField(json, RESPONSE, (field) => readAnswerMember(json, bytes, RESPONSE.names[field] ?? '', answer))
+  eachField(json, RESPONSE, readAnswerMember, answer)
   json.finish()
   return answer
 }
 
-function readAnswerMember(json: JsonCursor, bytes: Buffer, name: string, answer: Answer): void {
-  switch (name) {
+function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void {
+  switch (RESPONSE.names[field]) {
     case 'usage':
-      answer.usage = valueAt(bytes, json.skip())
+      answer.usage = json.value()
       return
     case 'tool_usage':
-      answer.toolUsage = valueAt(bytes, json.skip())
+      answer.toolUsage = json.value()
       return
     case 'model':
       answer.model = json.stringOrNull()
@@ -99,20 +99,17 @@ function readAnswerMember(json: JsonCursor, bytes: Buffer, name: string, answer:
       answer.failed = json.stringOrNull() === 'failed' || answer.failed
       return
     case 'error':
-      answer.failed = json.text(json.skip()) !== 'null' || answer.failed
+      if (json.peek() !== 'n') answer.failed = true
+      json.skip()
       return
     case 'output': {
       let place = 0
-      return eachObject(json, () => readOutputItem(json, answer.items, String(place++)))
+      eachObject(json, (_json, { items }) => readOutputItem(json, items, String(place++)), answer)
+      return
     }
     case 'tools':
-      return eachObject(json, () => readOutputTool(json, answer))
+      eachObject(json, readOutputTool, answer)
   }
-}
-
-function valueAt(bytes: Buffer, { start, end }: Range): unknown {
-  // Nothing but counts is read from it, so the encoding of its text does not matter.
-  return JSON.parse(bytes.toString('latin1', start, end))
 }
 
 /**
@@ -229,11 +226,11 @@ function imagesIn({ toolUsage, imageModel }: Answer): Share | undefined {
 }
 
 const EVENT = new Fields('type', 'response', 'error', 'item', 'output_index')
-const COMPLETED = Buffer.from('"response.completed"')
-const INCOMPLETE = Buffer.from('"response.incomplete"')
-const FAILED = Buffer.from('"response.failed"')
-const ERROR = Buffer.from('"error"')
-const ITEM_DONE = Buffer.from('"response.output_item.done"')
+const COMPLETED = Buffer.from('.completed"')
+const INCOMPLETE = Buffer.from('.incomplete"')
+const FAILED = Buffer.from('.failed"')
+const ERROR = Buffer.from('error"')
+const ITEM_DONE = Buffer.from('_item.done"')
 const DONE = Buffer.from('[DONE]')
 
 interface Event {
@@ -251,10 +248,10 @@ function readEvent(payload: Buffer): Event {
   eachField(json, EVENT, (field) => {
     const name = EVENT.names[field]
     if (name === 'type') event.type = json.stringOrNull()
-    else if (name === 'response') event.response = json.skip()
-    else if (name === 'item') event.item = json.skip()
-    else if (name === 'output_index') event.place = json.text(json.skip())
-    else event.error = json.text(json.skip()) !== 'null'
+    else if (name === 'response') event.response = json.range()
+    else if (name === 'item') event.item = json.range()
+    else if (name === 'output_index') event.place = json.text(json.range())
+    else event.error = json.text(json.range()) !== 'null'
   })
   return event
 }

@@ -129,7 +129,7 @@ function read(body: Buffer): Reading {
 function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots): void {
   switch (name) {
     case 'model':
-      spots.model = json.skip()
+      spots.model = json.range()
       draft.model = json.stringAt(spots.model, name)
       return
     case 'input':
@@ -138,11 +138,12 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       draft.stream = json.boolean(name)
       return
     case 'max_output_tokens':
-      spots.cap = json.skip()
+      spots.cap = json.range()
       draft.outputCap = json.countAt(spots.cap, name, 1)
       return
     case 'tools':
-      return eachObject(json, () => readTool(json, draft))
+      eachObject(json, readTool, draft)
+      return
     case 'service_tier':
       draft.serviceTier = json.stringOrNull()
       return
@@ -176,7 +177,7 @@ function readStored(json: JsonCursor, name: string, draft: Draft): void {
 
 function readInput(json: JsonCursor, draft: Draft): void {
   const first = json.peek()
-  if (first === '[') eachObject(json, () => readItem(json, draft))
+  if (first === '[') eachObject(json, readItem, draft)
   else if (first === '"' || first === 'n') json.skip()
   else throw invalid('input', 'must be a string or an array')
 }
@@ -214,28 +215,25 @@ function readItemMember(json: JsonCursor, name: string, draft: Draft, item: Item
       item.hasWords = readContent(json, draft) || item.hasWords
       return
     case 'tools':
-      return eachObject(json, () => readTool(json, draft))
+      eachObject(json, readTool, draft)
+      return
     case 'encrypted_content': {
       // Reasoning that is not sent along is looked up by its id.
       const isText = json.peek() === '"'
-      item.hasWords = (lengthOf(json.skip()) > EMPTY.length && isText) || item.hasWords
+      item.hasWords = (lengthOf(json.range()) > EMPTY.length && isText) || item.hasWords
       return
     }
     case 'result':
-      item.resultBytes = lengthOf(json.skip())
+      item.resultBytes = lengthOf(json.range())
   }
 }
 
 /** A string, parts, or one part. Returns whether there is any. */
 function readContent(json: JsonCursor, draft: Draft): boolean {
-  let isAny = json.peek() === '"'
-  const one = () => {
-    isAny = true
-    readPart(json, draft)
-  }
-  if (json.peek() === '{') one()
-  else eachObject(json, one)
-  return isAny
+  const first = json.peek()
+  if (first !== '{') return eachObject(json, readPart, draft) > 0 || first === '"'
+  readPart(json, draft)
+  return true
 }
 
 interface Part {
@@ -286,7 +284,7 @@ function readTool(json: JsonCursor, draft: Draft): void {
     const name = TOOL.names[field]
     if (name === 'type') tool.type = json.stringOrNull()
     else if (name === 'execution') tool.execution = json.stringOrNull()
-    else if (name === 'tools') eachObject(json, () => readTool(json, draft))
+    else if (name === 'tools') eachObject(json, readTool, draft)
     else if (json.peek() !== '{') json.skip()
     else
       eachField(json, ENVIRONMENT, (part) => {

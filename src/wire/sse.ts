@@ -179,11 +179,9 @@ function withFeeds(chunk: Buffer): Buffer {
 }
 
 function startsWithData(bytes: Buffer, from: number, end: number): boolean {
-  return (
-    end - from > DATA.length &&
-    bytes[from] === 0x64 &&
-    bytes.compare(DATA, 0, DATA.length, from, from + DATA.length) === 0
-  )
+  if (end - from <= DATA.length) return false
+  for (let at = 0; at < DATA.length; at++) if (bytes[from + at] !== DATA[at]) return false
+  return true
 }
 
 /** True when a chunk ends with a blank line, as one that holds whole events does. */
@@ -212,11 +210,12 @@ function occurrences(bytes: Buffer, needle: Buffer): number {
 
 /**
  * True when some `"key"` in the chunk has a value other than null: `"usage":{`, `"finish_reason":"stop"`. The key is given
- * with its quotes; inside a string its quotes would be escaped.
+ * with the quote that ends it, which inside a string would be escaped, and without the one before it: a search would stop at
+ * every quote there is.
  */
-export function hasValue(chunk: Buffer, quotedKey: Buffer): boolean {
-  for (let at = chunk.indexOf(quotedKey); at >= 0; at = chunk.indexOf(quotedKey, at + 1)) {
-    let next = at + quotedKey.length
+export function hasValue(chunk: Buffer, keyWithQuote: Buffer): boolean {
+  for (let at = chunk.indexOf(keyWithQuote); at >= 0; at = chunk.indexOf(keyWithQuote, at + 1)) {
+    let next = at + keyWithQuote.length
     while (chunk[next] === 0x20 || chunk[next] === 0x3a) next++
     if (chunk[next] !== 0x6e) return true
   }

@@ -60,6 +60,16 @@ test('a level that cannot be loaded fails the call before anything is taken', ()
   expect([levels.size, levels.dirty]).toEqual([0, false])
 })
 
+test('nothing is loaded any more once something is taken', () => {
+  const asked: string[] = []
+  const levels = new Levels((key) => {
+    asked.push(key)
+    return undefined
+  })
+  levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n), charge('call', 5n, 10n, 'call')], at(0))
+  expect(asked).toEqual(['a', 'b'])
+})
+
 describe('idle levels', () => {
   test('come back from where they were stored', () => {
     const store = new Map<string, Level>()

