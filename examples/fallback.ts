@@ -17,6 +17,12 @@ interface Explained {
 const openai = new OpenAI({ baseURL: `${GATEWAY}/v1`, apiKey: KEY })
 const model = await modelOr('anthropic', 'steady', 'steady-simulated')
 
+const known = await openai.models.list()
+if (!known.data.some(({ id }) => id === model)) {
+  console.error(`The gateway knows no alias ${model}: start it with CONFIG_FILE=examples/fallback.json.`)
+  process.exit(1)
+}
+
 const { data, response } = await openai.chat.completions
   .create({ model, max_completion_tokens: 500, messages: [{ role: 'user', content: 'Say hello.' }] })
   .withResponse()

@@ -135,6 +135,8 @@ export async function createApp(parts: AppParts): Promise<App> {
       recorder.flush()
       await store.close(clock.now())
       await Promise.all([providers.close(), tightening.close()])
+      // Ends of answers are written at the end of the turn they came in, which may be this one.
+      await new Promise((resolve) => setImmediate(resolve))
     },
   }
 }

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { type Environment, providerRows, providersShape } from './config-providers.ts'
 import { patternsShape, routeRows, routesShape } from './config-routes.ts'
 import { isTimeZone, type Span } from './core/calendar.ts'
-import { type Limit, REFILLS, WHO } from './core/limits.ts'
+import { type Limit, REFILLS, SCOPED_BY, WHO } from './core/limits.ts'
 import type { Refill, What, Who } from './core/meter.ts'
 import { parseUsd } from './core/money.ts'
 import type { ProviderRows } from './providers/index.ts'
@@ -263,6 +263,7 @@ export function readFileConfig(json: string, env: Environment = {}): FileConfig 
       mistakes.push(
         `limits.${subject}: expected global, per${WHO.slice(1).map(capital).join(', per')}, or who:subject such as key:alice`,
       )
+    else if (!isWhole(scope)) mistakes.push(`limits.${subject}: ${SCOPES[SCOPED_BY[scope.who] ?? 'key']}`)
     else limits.push(...limitsOf(scope, subject, set, mistakes))
   }
   const providers = providerRows(parsed.data.providers, env, mistakes)
@@ -283,6 +284,16 @@ function scopeOf(name: string): Scope | undefined {
   const colon = name.indexOf(':')
   const who = WHO.find((one) => one === name.slice(0, colon))
   return who && who !== 'global' && colon < name.length - 1 ? { who, subject: name.slice(colon + 1) } : undefined
+}
+
+const SCOPES = {
+  key: 'expected the name of its key in front, such as user:alice/bob, or user:(none)/bob where there are no keys',
+  provider: 'expected its provider in front, such as model:openai/gpt-4o',
+}
+
+/** False for a subject that no call is: one of two parts that has only the second. */
+function isWhole({ who, subject }: Scope): boolean {
+  return subject === undefined || SCOPED_BY[who] === undefined || subject.includes('/')
 }
 
 function limitsOf(scope: Scope, subject: string, set: z.infer<typeof limitSet>, mistakes: string[]): Limit[] {

@@ -168,11 +168,16 @@ function callLine(facts: CallFacts, outcome: Outcome): string {
   const error = outcome.attempts.at(-1)?.error ?? null
   return (
     `{"level":30,"time":"${isoTime(outcome.settledAtMs)}","call":"${facts.callId}","key":${quoted(caller.key)},"user":${quoted(caller.user)}` +
-    `,"model":${quoted(facts.requestedModel)},"provider":"${facts.provider}","outcome":"${outcome.ending}"` +
+    `,"model":${quoted(facts.requestedModel)},"provider":"${facts.provider}"${askedAs(facts)},"outcome":"${outcome.ending}"` +
     `,"certainty":"${outcome.certainty}","input":${inputTokens(outcome.usage)},"output":${outputTokens(outcome.usage)}` +
     `,"costUsd":"${formatUsd(outcome.cost.totalNanoUsd)}","ms":${outcome.latencyMs},"firstMs":${outcome.timeToFirstTokenMs}` +
     `,"stream":${facts.streaming}${error === null ? '' : `,"error":${quoted(error)}`},"msg":"call"}`
   )
+}
+
+/** The model as the provider was asked for it, where that is not what the caller wrote. */
+function askedAs({ model, requestedModel }: CallFacts): string {
+  return model === requestedModel ? '' : `,"asked":${quoted(model)}`
 }
 
 let second = -1

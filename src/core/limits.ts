@@ -44,6 +44,15 @@ const SUBJECT_OF: Readonly<Record<Who, (call: Subjects) => string>> = {
 
 export const WHO = Object.keys(SUBJECT_OF) as readonly Who[]
 
+/** Whose subjects have two parts, and what the first one is. */
+export const SCOPED_BY: Readonly<Partial<Record<Who, 'key' | 'provider'>>> = {
+  user: 'key',
+  thread: 'key',
+  agent: 'key',
+  task: 'key',
+  model: 'provider',
+}
+
 /** The spans each thing may be limited over, and how it comes back unless the limit says otherwise. */
 export const REFILLS: Readonly<Record<What, Partial<Record<Span, Refill>>>> = {
   requests: { minute: 'steady', hour: 'steady', day: 'window', month: 'window', total: 'window' },
@@ -174,11 +183,18 @@ export function meterOf(limit: Limit, subject: string, wallMs: number, timeZone:
   }
 }
 
+/** Of limits on the same subjects: a setting and a line of a file, say. What is only watched gives way to what is enforced. */
+function strictest(limits: readonly Limit[]): Limit | undefined {
+  const enforced = limits.filter((limit) => limit.enforced)
+  const [first, ...others] = enforced.length > 0 ? enforced : limits
+  return others.reduce((least, other) => (least && least.capacity <= other.capacity ? least : other), first)
+}
+
 function familyOf(first: Limit, members: readonly Limit[]): Family {
   const bySubject = new Map<string, MeteredLimit>()
   for (const limit of members)
     if (limit.subject !== undefined) bySubject.set(limit.subject, { limit, meters: new Map() })
-  const each = members.find((limit) => limit.subject === undefined)
+  const each = strictest(members.filter((limit) => limit.subject === undefined))
   return {
     who: first.who,
     what: first.what,

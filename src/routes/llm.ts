@@ -173,9 +173,10 @@ async function limits(parts: LlmParts, c: Context): Promise<unknown> {
 /** A model may come with its provider in front. */
 function targetAsked(provider: string, model: string): { readonly provider: string; readonly model: string } {
   const slash = model.indexOf('/')
-  return provider !== '' || slash <= 0
+  const named = slash > 0 ? model.slice(0, slash) : ''
+  return named === '' || (provider !== '' && provider !== named)
     ? { provider, model }
-    : { provider: model.slice(0, slash), model: model.slice(slash + 1) }
+    : { provider: named, model: model.slice(slash + 1) }
 }
 
 /**

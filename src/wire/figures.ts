@@ -22,7 +22,7 @@ export function refusalDetails(refusal: Refusal, nowMs: number): Readonly<Record
     free: amountJson(meter, refusal.free),
     capacity: amountJson(meter, refusal.capacity),
     retry_after_ms: refusal.waitMs,
-    resets_at: timeText(nowMs + refusal.waitMs),
+    resets_at: refusal.retryable ? timeText(nowMs + refusal.waitMs) : null,
     retryable: refusal.retryable,
     fitting_max_output_tokens: refusal.fittingCap,
   }

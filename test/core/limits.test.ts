@@ -80,6 +80,15 @@ describe('charges', () => {
     expect([capacity('rich'), capacity('poor')]).toEqual([900n, 100n])
   })
 
+  test('of two on the same the stricter one holds, and what is enforced before what is only watched', () => {
+    const capacities = (...limits: Limit[]) =>
+      new LimitPlan(limits, 'UTC').chargesFor(call(), amounts, NOON, '', false).map(({ capacity }) => capacity)
+    const [low, high] = [limit({ capacity: 100n }), limit({ capacity: 900n })]
+    expect([capacities(low, high), capacities(high, low)]).toEqual([[100n], [100n]])
+    const watched = limit({ capacity: 1n, enforced: false })
+    expect([capacities(watched, high), capacities(high, watched), capacities(watched)]).toEqual([[900n], [900n], [1n]])
+  })
+
   test('a single subject’s limit leaves others alone', () => {
     const plan = new LimitPlan([limit({ who: 'key', subject: 'one' })], 'UTC')
     expect([keys(plan, call({ key: 'one' })), keys(plan, call({ key: 'two' }))]).toEqual([

@@ -91,6 +91,7 @@ describe('an alias', () => {
     const { facts } = await routed.entry()
     expect(facts).toMatchObject({ requestedModel: 'both', model: 'm', provider: 'first' })
     expect(stage.upstream.received).toHaveLength(0)
+    await expect.poll(() => stage.log.join('')).toContain('"model":"both","provider":"first","asked":"m"')
   })
 
   it('goes on to the next target when the first cannot be reached', async () => {

@@ -67,6 +67,14 @@ describe('SIGTERM', () => {
     expect(await exit).toEqual({ code: 0, signal: null })
   })
 
+  it('writes the answers of calls it cuts, also where closing its ledger and providers takes no time', async () => {
+    const gateway = await Gateway.start({ DATABASE_URL: 'memory:', DRAIN_TIMEOUT_MS: '0' })
+    const stream = await ask(gateway, 'sim/slow-2000')
+    const exit = gateway.kill('SIGTERM')
+    expect(await stream.text()).toContain('"code":"shutting_down"')
+    expect(await exit).toEqual({ code: 0, signal: null })
+  })
+
   it('answers a call that arrives too late with 503 in the words of its SDK, on a connection that was open', async () => {
     const gateway = await Gateway.start({ ...env(), DRAIN_TIMEOUT_MS: '2000' })
     const slow = await ask(gateway, 'sim/slow-100')

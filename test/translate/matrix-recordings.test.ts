@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inputTokens, outputTokens } from '../../src/core/usage.ts'
 import { isRecord, recordOf } from '../../src/wire/draft.ts'
-import { type Recording, recordingsOf } from '../support/recordings.ts'
+import { HAS_RECORDINGS, type Recording, recordingsOf } from '../support/recordings.ts'
 import { CALLERS, type Caller, type Wish } from './matrix-callers.ts'
 import { type Json, listOf } from './matrix-laws.ts'
 import { type Scene, startScene } from './matrix-upstreams.ts'
@@ -105,7 +105,7 @@ function isFit({ status, flags, fidelity, expected_usage: usage, response }: Rec
   return status === 200 && usage !== null && !isBroken && isWhole
 }
 
-describe.each(APIS)('$name', (api) => {
+describe.skipIf(!HAS_RECORDINGS).each(APIS)('$name (../shared/recordings)', (api) => {
   const recordings = recordingsOf(api.name).filter(isFit)
   let scene: Scene
   beforeAll(async () => {

@@ -30,7 +30,7 @@ const details = (refusal: Refusal, more: object = {}) => ({
   limits: [refusal.meter.name],
   subject: 'global',
   retry_after_ms: refusal.waitMs,
-  resets_at: new Date(NOW + refusal.waitMs).toISOString(),
+  resets_at: refusal.retryable ? new Date(NOW + refusal.waitMs).toISOString() : null,
   retryable: true,
   fitting_max_output_tokens: null,
   ...more,
