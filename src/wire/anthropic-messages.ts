@@ -127,7 +127,7 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       return
     case 'metadata':
       if (json.peek() === '{') eachField(json, METADATA, () => (draft.user = json.stringOrNull()))
-      else json.skip()
+      else json.skipValue()
       return
     case 'service_tier':
       draft.serviceTier = json.stringOrNull()
@@ -184,13 +184,13 @@ function readBlock(json: JsonCursor, draft: Draft): void {
 /** A tool that joins in the middle of a conversation, or one named that leaves it. */
 function readToolChange(json: JsonCursor, draft: Draft): void {
   if (json.peek() === '{') eachField(json, ADDITION, () => readTool(json, draft))
-  else json.skip()
+  else json.skipValue()
 }
 
 function readTool(json: JsonCursor, draft: Draft): void {
   draft.tools = true
   if (json.peek() !== '{') {
-    json.skip()
+    json.skipValue()
     return
   }
   eachField(json, TOOL, (field) => {
@@ -204,7 +204,7 @@ function readTool(json: JsonCursor, draft: Draft): void {
 
 function readContextManagement(json: JsonCursor, draft: Draft): void {
   if (json.peek() !== '{') {
-    json.skip()
+    json.skipValue()
     return
   }
   eachField(json, CONTEXT_MANAGEMENT, () => eachObject(json, readContextEdit, draft))
@@ -220,7 +220,7 @@ function readContextEdit(json: JsonCursor, draft: Draft): void {
 /** A thread that goes on: what it holds already is input that the body does not show. */
 function readThread(json: JsonCursor, draft: Draft): void {
   if (json.peek() !== '{') {
-    json.skip()
+    json.skipValue()
     return
   }
   eachField(json, TYPED, () => {
@@ -230,7 +230,7 @@ function readThread(json: JsonCursor, draft: Draft): void {
 
 function readCacheControl(json: JsonCursor, draft: Draft): void {
   if (json.peek() !== '{') {
-    json.skip()
+    json.skipValue()
     return
   }
   if (draft.cacheWrite === 'none') draft.cacheWrite = '5m'

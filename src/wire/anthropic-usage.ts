@@ -26,7 +26,7 @@ export function readMessage(document: Buffer): Metered | undefined {
     const name = ANSWER.names[field]
     if (name === 'usage') usage = json.value()
     else if (name === 'model') model = json.stringOrNull()
-    else json.skip()
+    else json.skipValue()
   })
   json.finish()
   return isRecord(usage) ? normalise(usage, model) : undefined

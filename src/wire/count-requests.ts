@@ -65,7 +65,7 @@ function geminiCount(body: Buffer, model: string): Buffer | undefined {
   let named = false
   const members = eachField(json, MODEL, () => {
     named = true
-    json.skip()
+    json.skipValue()
   })
   if (named) return undefined
   const request = spliced(body, [inserted(opened, `"model":${JSON.stringify(`models/${model}`)}`, members === 0)])

@@ -1,7 +1,7 @@
 // Draft: an ask while it is being read, and the little every dialect's reader needs.
 
 import type { Ask } from '../core/quote.ts'
-import { type Fields, invalid, type JsonCursor, OTHER, once, type Range } from './json.ts'
+import { type Fields, invalid, JsonCursor, OTHER, once, type Range } from './json.ts'
 
 export type Draft = { -readonly [Part in keyof Ask]: Ask[Part] } & { unbounded: string[] }
 
@@ -78,10 +78,23 @@ export function eachField(
   for (let field = json.nextField(fields); field >= OTHER; field = json.nextField(fields)) {
     seen = once(seen, field, fields)
     members++
-    if (field === OTHER) json.skip()
+    if (field === OTHER) json.skipValue()
     else read(field, json, into)
   }
   return members
+}
+
+/** Reads a document that is one object: `read` puts its members `into` what is returned. Throws on what cannot be read. */
+export function readInto<Into>(
+  document: Buffer,
+  fields: Fields,
+  read: (field: number, json: JsonCursor, into: Into) => void,
+  into: Into,
+): Into {
+  const json = new JsonCursor(document)
+  eachField(json, fields, read, into)
+  json.finish()
+  return into
 }
 
 /**
@@ -91,7 +104,7 @@ export function eachField(
 export function eachObject<Into>(json: JsonCursor, read: (json: JsonCursor, into: Into) => void, into: Into): number {
   let objects = 0
   if (json.peek() !== '[') {
-    json.skip()
+    json.skipValue()
     return objects
   }
   json.enterArray()
@@ -99,7 +112,7 @@ export function eachObject<Into>(json: JsonCursor, read: (json: JsonCursor, into
     if (json.peek() === '{') {
       objects++
       read(json, into)
-    } else json.skip()
+    } else json.skipValue()
   }
   return objects
 }

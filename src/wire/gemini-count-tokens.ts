@@ -26,7 +26,7 @@ function read(body: Buffer, line: RequestLine): Reading {
   const models: Range[] = []
   eachField(json, BODY, () => {
     if (json.peek() === '{') eachField(json, REQUEST, () => readModelAgain(json, draft.model, models))
-    else json.skip()
+    else json.skipValue()
   })
   json.finish()
   return { ask: draft, asksForUsage: true, edit: (edits) => withModel(body, models, edits) }

@@ -50,7 +50,7 @@ function readMember(field: number, json: JsonCursor, found: Found): void {
   else if (json.peek() === '{') {
     found.contents++
     readContent(json, found.draft)
-  } else json.skip()
+  } else json.skipValue()
 }
 
 const ANSWER = new Fields('usageMetadata')

@@ -16,6 +16,7 @@ import {
   nameUnbounded,
   readAnswers,
   readAudioOutput,
+  readInto,
   readMedia,
   recordOf,
 } from './draft.ts'
@@ -143,7 +144,7 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       return
     case 'systemInstruction':
       if (json.peek() === '{') readContent(json, draft)
-      else json.skip()
+      else json.skipValue()
       return
     case 'generationConfig':
       return readConfig(json, draft, spots)
@@ -197,7 +198,7 @@ function readPart(json: JsonCursor, draft: Draft): void {
 
 function readPartMember(field: number, json: JsonCursor, draft: Draft): void {
   const name = PART_NAMES[field]
-  if (json.peek() !== '{') json.skip()
+  if (json.peek() !== '{') json.skipValue()
   else if (name === 'inlineData' || name === 'fileData') readBlob(json, draft, name === 'inlineData')
   // A function may answer with media of its own.
   else eachField(json, RESPONSE, () => eachObject(json, readPart, draft))
@@ -254,11 +255,8 @@ interface Answer {
 }
 
 function readAnswer(document: Buffer): Answer {
-  const json = new JsonCursor(document)
-  const answer: Answer = { counts: null, model: null, finished: false, failed: false }
-  eachField(json, ANSWER, readAnswerMember, answer)
-  json.finish()
-  return answer
+  const none: Answer = { counts: null, model: null, finished: false, failed: false }
+  return readInto(document, ANSWER, readAnswerMember, none)
 }
 
 function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void {

@@ -74,7 +74,7 @@ export interface Range {
 
 /**
  * A pull parser over one body. Call `enterObject` and `nextField`, or `enterArray` and `nextElement`, and consume each value
- * with `skip`, `range`, `value`, `string`, `count`, `boolean`, or by entering it.
+ * with `skipValue`, `range`, `value`, `string`, `count`, `boolean`, or by entering it.
  * Throws Problem `invalid_json` on broken structure. What is inside skipped strings and numbers is the provider's to judge.
  */
 export class JsonCursor {
@@ -130,7 +130,7 @@ export class JsonCursor {
   }
 
   /** Skips any value. */
-  skip(): void {
+  skipValue(): void {
     this.#done(valueEnd(this.#bytes, this.#at, this.#depth))
   }
 
@@ -172,7 +172,7 @@ export class JsonCursor {
   boolean(name: string): boolean {
     const first = this.peek()
     if (first !== 't' && first !== 'f' && first !== 'n') throw invalid(name, 'must be true or false')
-    this.skip()
+    this.skipValue()
     return first === 't'
   }
 

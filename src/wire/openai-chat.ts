@@ -13,6 +13,7 @@ import {
   nameUnbounded,
   readAnswers,
   readAudioOutput,
+  readInto,
   readMedia,
   recordOf,
 } from './draft.ts'
@@ -160,7 +161,7 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
     case 'route':
     case 'web_search_options':
       if (json.peek() !== 'n') nameUnbounded(draft, name)
-      json.skip()
+      json.skipValue()
   }
 }
 
@@ -191,7 +192,7 @@ function readMessageMember(field: number, json: JsonCursor, draft: Draft): void 
   const isAudio = MESSAGE.names[field] === 'audio'
   // `audio` refers to an earlier spoken answer, whose length the body does not show.
   if (isAudio && json.peek() === '{') draft.unsizedInput = draft.audioInput = true
-  if (isAudio || json.peek() !== '[') json.skip()
+  if (isAudio || json.peek() !== '[') json.skipValue()
   else eachObject(json, readPart, draft)
 }
 
@@ -223,7 +224,7 @@ function readToolType(_field: number, json: JsonCursor, draft: Draft): void {
 
 function readFunction(json: JsonCursor, draft: Draft): void {
   draft.tools = true
-  json.skip()
+  json.skipValue()
 }
 
 /** Also for completions, whose bodies have the same spots. */
@@ -272,8 +273,7 @@ interface Answer {
 
 /** Only what stands at the top level counts: a model's own words never do. Throws on what cannot be read. */
 function readAnswer(bytes: Buffer): Answer {
-  const json = new JsonCursor(bytes)
-  const answer: Answer = {
+  return readInto<Answer>(bytes, ANSWER, readAnswerMember, {
     usage: null,
     groqUsage: null,
     model: null,
@@ -281,10 +281,7 @@ function readAnswer(bytes: Buffer): Answer {
     choices: 0,
     finished: false,
     failed: false,
-  }
-  eachField(json, ANSWER, readAnswerMember, answer)
-  json.finish()
-  return answer
+  })
 }
 
 function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void {
@@ -294,7 +291,7 @@ function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void
       return
     case 'x_groq':
       if (json.peek() === '{') eachField(json, X_GROQ, readGroqUsage, answer)
-      else json.skip()
+      else json.skipValue()
       return
     case 'model':
       answer.model = json.stringOrNull()
@@ -304,7 +301,7 @@ function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void
       return
     case 'error':
       answer.failed = json.peek() !== 'n'
-      json.skip()
+      json.skipValue()
       return
     case 'choices':
       answer.choices = eachObject(json, readChoice, answer)
@@ -321,7 +318,7 @@ function readChoice(json: JsonCursor, answer: Answer): void {
 
 function readFinish(_field: number, json: JsonCursor, answer: Answer): void {
   if (json.peek() !== 'n') answer.finished = true
-  json.skip()
+  json.skipValue()
 }
 
 function readDocument(document: Buffer): Metered | undefined {

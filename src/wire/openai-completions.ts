@@ -33,7 +33,7 @@ function read(body: Buffer): Reading {
       spots.model = json.range()
       draft.model = json.stringAt(spots.model, name)
     } else if (name === 'prompt') {
-      if (json.peek() === 'n') json.skip()
+      if (json.peek() === 'n') json.skipValue()
       else readPrompts(json, name, draft)
     } else if (name === 'stream') draft.stream = json.boolean(name)
     else if (name === 'stream_options') readStreamOptions(json, spots)

@@ -3,7 +3,7 @@
 import { countOf, isCounted, usageOf } from '../core/usage.ts'
 import type { Metered, Share, Tap } from './dialect.ts'
 import { DocumentTap } from './document.ts'
-import { eachField, eachObject, isRecord, recordOf } from './draft.ts'
+import { eachField, eachObject, isRecord, readInto, recordOf } from './draft.ts'
 import { Fields, JsonCursor, type Range } from './json.ts'
 import { Shortener } from './shorten.ts'
 import { type EventMeter, hasValue, SseTap } from './sse.ts'
@@ -65,8 +65,7 @@ function readWhole(document: Buffer): Metered | undefined {
 
 /** Only what stands at its own level counts: a model's words, and what it was asked, never do. */
 function readAnswer(bytes: Buffer, items: BilledItems): Answer {
-  const json = new JsonCursor(bytes)
-  const answer: Answer = {
+  return readInto<Answer>(bytes, RESPONSE, readAnswerMember, {
     usage: null,
     toolUsage: null,
     model: null,
@@ -75,10 +74,7 @@ function readAnswer(bytes: Buffer, items: BilledItems): Answer {
     memory: 0,
     items,
     failed: false,
-  }
-  eachField(json, RESPONSE, readAnswerMember, answer)
-  json.finish()
-  return answer
+  })
 }
 
 function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void {
@@ -100,7 +96,7 @@ function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void
       return
     case 'error':
       if (json.peek() !== 'n') answer.failed = true
-      json.skip()
+      json.skipValue()
       return
     case 'output': {
       let place = 0
@@ -129,7 +125,7 @@ function readOutputItem(json: JsonCursor, items: BilledItems, place: string): vo
     if (name === 'type') item.type = json.stringOrNull()
     else if (name === 'id') item.id = json.stringOrNull() || place
     else if (name === 'container_id') item.container = json.stringOrNull()
-    else if (json.peek() !== '{') json.skip()
+    else if (json.peek() !== '{') json.skipValue()
     else if (name === 'action') eachField(json, ACTION, () => (item.action = json.stringOrNull()))
     else eachField(json, ENVIRONMENT, () => (item.container = json.stringOrNull()))
   })
@@ -147,7 +143,7 @@ function readOutputTool(json: JsonCursor, answer: Answer): void {
     const name = OUTPUT_TOOL.names[field]
     if (name === 'type') tool.type = json.stringOrNull()
     else if (name === 'model') tool.model = json.stringOrNull()
-    else if (json.peek() !== '{') json.skip()
+    else if (json.peek() !== '{') json.skipValue()
     else eachField(json, CONTAINER, () => (answer.memory = Math.max(answer.memory, placeOf(json.stringOrNull()))))
   })
   if (tool.type === 'image_generation') answer.imageModel = tool.model

@@ -172,13 +172,13 @@ function readStored(json: JsonCursor, name: string, draft: Draft): void {
     draft.unsizedInput = true
     if (name === 'prompt' || name === 'context_management') nameUnbounded(draft, name)
   }
-  json.skip()
+  json.skipValue()
 }
 
 function readInput(json: JsonCursor, draft: Draft): void {
   const first = json.peek()
   if (first === '[') eachObject(json, readItem, draft)
-  else if (first === '"' || first === 'n') json.skip()
+  else if (first === '"' || first === 'n') json.skipValue()
   else throw invalid('input', 'must be a string or an array')
 }
 
@@ -266,7 +266,7 @@ function readPartMember(json: JsonCursor, name: string, draft: Draft, part: Part
       if (!isNull) draft.audioInput = true
   }
   part.hasFile ||= !isNull
-  json.skip()
+  json.skipValue()
 }
 
 interface Tool {
@@ -285,7 +285,7 @@ function readTool(json: JsonCursor, draft: Draft): void {
     if (name === 'type') tool.type = json.stringOrNull()
     else if (name === 'execution') tool.execution = json.stringOrNull()
     else if (name === 'tools') eachObject(json, readTool, draft)
-    else if (json.peek() !== '{') json.skip()
+    else if (json.peek() !== '{') json.skipValue()
     else
       eachField(json, ENVIRONMENT, (part) => {
         const value = json.stringOrNull()
@@ -309,7 +309,7 @@ function readTool(json: JsonCursor, draft: Draft): void {
 /** How long the cache is to keep what is written: half an hour, or twelve of them. */
 function readLifetime(json: JsonCursor, draft: Draft): void {
   if (json.peek() !== '{') {
-    json.skip()
+    json.skipValue()
     return
   }
   eachField(json, CACHE, () => {

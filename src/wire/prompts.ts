@@ -9,7 +9,7 @@ import { invalid, type JsonCursor } from './json.ts'
  */
 export function readPrompts(json: JsonCursor, name: string, draft: Draft): void {
   if (json.peek() === '"') {
-    json.skip()
+    json.skipValue()
     return
   }
   if (json.peek() !== '[') throw invalid(name, 'must be a string or an array')
@@ -33,7 +33,7 @@ function readParts(json: JsonCursor, draft: Draft): void {
 
 function readPart(json: JsonCursor, draft: Draft): void {
   if (json.peek() === '{') draft.unsizedInput = draft.audioInput = true
-  json.skip()
+  json.skipValue()
 }
 
 function isDigit(first: string): boolean {

@@ -34,7 +34,7 @@ function walk(bytes: Buffer, fields: Fields): Seen[] {
 
 function skipWhole(bytes: Buffer): void {
   const json = new JsonCursor(bytes)
-  json.skip()
+  json.skipValue()
   json.finish()
 }
 
