@@ -84,6 +84,20 @@ export function eachField(
   return members
 }
 
+/** Calls `read` at each known figure of an object in an answer. As with JSON.parse, of equal keys the last counts. */
+export function eachFigure<Into>(
+  json: JsonCursor,
+  fields: Fields,
+  read: (field: number, json: JsonCursor, into: Into) => void,
+  into: Into,
+): void {
+  json.enterObject()
+  for (let field = json.nextField(fields); field >= OTHER; field = json.nextField(fields)) {
+    if (field === OTHER) json.skipValue()
+    else read(field, json, into)
+  }
+}
+
 /** Reads a document that is one object: `read` puts its members `into` what is returned. Throws on what cannot be read. */
 export function readInto<Into>(
   document: Buffer,

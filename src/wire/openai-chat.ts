@@ -7,15 +7,14 @@ import {
   type Draft,
   draftOf,
   eachField,
+  eachFigure,
   eachObject,
-  isRecord,
   lengthOf,
   nameUnbounded,
   readAnswers,
   readAudioOutput,
   readInto,
   readMedia,
-  recordOf,
 } from './draft.ts'
 import { inserted, type Splice, spliced } from './edit.ts'
 import { forwardedQuery } from './headers.ts'
@@ -257,13 +256,34 @@ export function editChat(body: Buffer, spots: Spots, edits: Edits): Buffer {
 const ANSWER = new Fields('choices', 'usage', 'x_groq', 'model', 'service_tier', 'error')
 const X_GROQ = new Fields('usage')
 const CHOICE = new Fields('finish_reason')
+const COUNTS = Fields.exact(
+  'prompt_tokens',
+  'completion_tokens',
+  'total_tokens',
+  'prompt_tokens_details',
+  'completion_tokens_details',
+)
+const PROMPT_DETAILS = Fields.exact('cached_tokens', 'cache_write_tokens', 'audio_tokens')
+const COMPLETION_DETAILS = Fields.exact('reasoning_tokens', 'audio_tokens')
+
+/** The figures of one answer, as they came. */
+interface Counts {
+  prompt: unknown
+  completion: unknown
+  total: unknown
+  cached: unknown
+  cacheWritten: unknown
+  audioInput: unknown
+  reasoning: unknown
+  audioOutput: unknown
+}
 
 /** An answer, or one chunk of it, as far as it was read. */
 interface Answer {
   /** Where `stream_options` puts it. */
-  usage: unknown
+  usage: Counts | null
   /** Groq's own place for it, in streams that were not asked for it; the others have the same figures twice. */
-  groqUsage: unknown
+  groqUsage: Counts | null
   model: string | null
   serviceTier: string | null
   choices: number
@@ -287,7 +307,7 @@ function readAnswer(bytes: Buffer): Answer {
 function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void {
   switch (ANSWER.names[field]) {
     case 'usage':
-      answer.usage = json.value()
+      answer.usage = readCounts(json)
       return
     case 'x_groq':
       if (json.peek() === '{') eachField(json, X_GROQ, readGroqUsage, answer)
@@ -309,7 +329,62 @@ function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void
 }
 
 function readGroqUsage(_field: number, json: JsonCursor, answer: Answer): void {
-  answer.groqUsage = json.value()
+  answer.groqUsage = readCounts(json)
+}
+
+/** Null for what is no object. */
+function readCounts(json: JsonCursor): Counts | null {
+  if (json.peek() !== '{') {
+    json.skipValue()
+    return null
+  }
+  const counts: Counts = {
+    prompt: undefined,
+    completion: undefined,
+    total: undefined,
+    cached: undefined,
+    cacheWritten: undefined,
+    audioInput: undefined,
+    reasoning: undefined,
+    audioOutput: undefined,
+  }
+  eachFigure(json, COUNTS, readCount, counts)
+  return counts
+}
+
+function readCount(field: number, json: JsonCursor, counts: Counts): void {
+  switch (COUNTS.names[field]) {
+    case 'prompt_tokens':
+      counts.prompt = json.figure()
+      return
+    case 'completion_tokens':
+      counts.completion = json.figure()
+      return
+    case 'total_tokens':
+      counts.total = json.figure()
+      return
+    case 'prompt_tokens_details':
+      counts.cached = counts.cacheWritten = counts.audioInput = undefined
+      if (json.peek() === '{') eachFigure(json, PROMPT_DETAILS, readPromptDetail, counts)
+      else json.skipValue()
+      return
+    case 'completion_tokens_details':
+      counts.reasoning = counts.audioOutput = undefined
+      if (json.peek() === '{') eachFigure(json, COMPLETION_DETAILS, readCompletionDetail, counts)
+      else json.skipValue()
+  }
+}
+
+function readPromptDetail(field: number, json: JsonCursor, counts: Counts): void {
+  const name = PROMPT_DETAILS.names[field]
+  if (name === 'cached_tokens') counts.cached = json.figure()
+  else if (name === 'cache_write_tokens') counts.cacheWritten = json.figure()
+  else counts.audioInput = json.figure()
+}
+
+function readCompletionDetail(field: number, json: JsonCursor, counts: Counts): void {
+  if (COMPLETION_DETAILS.names[field] === 'reasoning_tokens') counts.reasoning = json.figure()
+  else counts.audioOutput = json.figure()
 }
 
 function readChoice(json: JsonCursor, answer: Answer): void {
@@ -326,8 +401,8 @@ function readDocument(document: Buffer): Metered | undefined {
 }
 
 function meteredIn({ usage, groqUsage, model, serviceTier }: Answer): Metered | undefined {
-  const counts = isRecord(usage) ? usage : groqUsage
-  return isRecord(counts) ? normalise(counts, model, serviceTier) : undefined
+  const counts = usage ?? groqUsage
+  return counts ? normalise(counts, model, serviceTier) : undefined
 }
 
 /**
@@ -335,26 +410,20 @@ function meteredIn({ usage, groqUsage, model, serviceTier }: Answer): Metered | 
  * are in the total and in neither half were used as well: sound that is larger than its half could hold or is all that is
  * missing (Voxtral), and else reasoning, named (xAI) or not (Gemini's OpenAI endpoint).
  */
-function normalise(
-  usage: Readonly<Record<string, unknown>>,
-  model: string | null,
-  serviceTier: string | null,
-): Metered | undefined {
-  if (!isCounted([usage.prompt_tokens, usage.completion_tokens, usage.total_tokens])) return undefined
-  const inputDetails = recordOf(usage.prompt_tokens_details)
-  const outputDetails = recordOf(usage.completion_tokens_details)
-  const prompt = countOf(usage.prompt_tokens)
-  const completion = countOf(usage.completion_tokens)
-  const cacheRead = Math.min(countOf(inputDetails.cached_tokens), prompt)
-  const cacheWrite5m = Math.min(countOf(inputDetails.cache_write_tokens), prompt - cacheRead)
-  const audio = countOf(inputDetails.audio_tokens)
-  const beside = Math.max(0, countOf(usage.total_tokens) - prompt - completion)
-  const reasoning = countOf(outputDetails.reasoning_tokens)
+function normalise(counts: Counts, model: string | null, serviceTier: string | null): Metered | undefined {
+  if (!isCounted([counts.prompt, counts.completion, counts.total])) return undefined
+  const prompt = countOf(counts.prompt)
+  const completion = countOf(counts.completion)
+  const cacheRead = Math.min(countOf(counts.cached), prompt)
+  const cacheWrite5m = Math.min(countOf(counts.cacheWritten), prompt - cacheRead)
+  const audio = countOf(counts.audioInput)
+  const beside = Math.max(0, countOf(counts.total) - prompt - completion)
+  const reasoning = countOf(counts.reasoning)
   const unnamed = Math.max(0, beside - reasoning)
   const audioBeside = audio > prompt || audio === unnamed ? Math.min(audio, unnamed) : 0
   const reasoningBeside = beside - audioBeside
   const audioInside = Math.min(audio - audioBeside, prompt - cacheRead - cacheWrite5m)
-  const audioOutput = Math.min(countOf(outputDetails.audio_tokens), completion)
+  const audioOutput = Math.min(countOf(counts.audioOutput), completion)
   return {
     usage: usageOf({
       input: prompt - cacheRead - cacheWrite5m - audioInside,
@@ -397,7 +466,7 @@ class ChatEvents implements EventMeter {
       this.#last = meteredIn(answer) ?? this.#last
       this.finished ||= answer.finished
       this.failed ||= answer.failed
-      return answer.choices === 0 && isRecord(answer.usage)
+      return answer.choices === 0 && answer.usage !== null
     } catch {
       return false
     }
