@@ -16,26 +16,34 @@ const LETTER_N = 0x6e
 const LETTER_T = 0x74
 const OPEN_BRACE = 0x7b
 const OPEN_BRACKET = 0x5b
+const CASE_BIT = 0x20
+const NONE = -1
+const MOST_SLOTS = 4096
 const DIGIT_ZERO = 0x30
 /** So many always make a safe integer. */
 const MOST_DIGITS = 15
 const MAX_DEPTH = 256
-const NEAR_BYTES = 24
+const FOUR_QUOTES = 0x22222222
+/** Most strings are short: so much is looked at byte by byte. */
+const NEAR_BYTES = 16
+/** In anything shorter the view costs more than it saves. */
+const WORTH_WORDS_BYTES = 4096
+/** From here on a native search is worth its call. */
+const WORDS_BYTES = 512
 
 /** The keys a reader knows in one kind of object. Their positions are what `nextField` returns. */
 export class Fields {
   readonly names: readonly string[]
-  #refusesVariants = true
-  readonly #byLength: readonly (readonly { readonly index: number; readonly bytes: Buffer }[])[]
+  readonly #bytes: readonly Buffer[]
+  /** Positions of names, by their hashes: no two share a slot. */
+  readonly #slots: Int8Array
   readonly #folded = new Map<string, number>()
+  #refusesVariants = true
 
   constructor(...names: string[]) {
     this.names = names
-    const known = names.map((name, index) => ({ index, bytes: Buffer.from(name) }))
-    const longest = Math.max(0, ...known.map(({ bytes }) => bytes.length))
-    this.#byLength = Array.from({ length: longest + 1 }, (_, length) =>
-      known.filter(({ bytes }) => bytes.length === length),
-    )
+    this.#bytes = names.map((name) => Buffer.from(name))
+    this.#slots = slotsOf(this.#bytes.map((name) => hashOf(name, 0, name.length)))
     for (const [index, name] of names.entries()) this.#folded.set(fold(name), index)
   }
 
@@ -51,21 +59,18 @@ export class Fields {
    * on whether such keys are the same, and what is metered must be what is run.
    */
   find(bytes: Buffer, start: number, end: number): number {
-    const candidates = this.#byLength[end - start]
-    if (!candidates) return OTHER
-    for (const { index, bytes: name } of candidates) {
-      let at = 0
-      let differs = 0
-      for (; at < name.length; at++) {
-        const byte = name[at] ?? 0
-        const difference = (bytes[start + at] ?? 0) ^ byte
-        if (difference !== 0 && (difference !== 0x20 || !isLetter(byte))) break
-        differs |= difference
-      }
-      if (at < name.length) continue
-      if (differs === 0) return index
-      if (this.#refusesVariants) throw caseVariant(bytes.toString('utf8', start, end), this.names[index] ?? '')
+    const index = this.#slots[hashOf(bytes, start, end) & (this.#slots.length - 1)] ?? NONE
+    const name = this.#bytes[index]
+    if (name === undefined || name.length !== end - start) return OTHER
+    let differs = 0
+    for (let at = 0; at < name.length; at++) {
+      const byte = name[at] ?? 0
+      const difference = (bytes[start + at] ?? 0) ^ byte
+      if (difference !== 0 && (difference !== CASE_BIT || !isLetter(byte))) return OTHER
+      differs |= difference
     }
+    if (differs === 0) return index
+    if (this.#refusesVariants) throw caseVariant(bytes.toString('utf8', start, end), this.names[index] ?? '')
     return OTHER
   }
 
@@ -77,6 +82,24 @@ export class Fields {
     if (this.#refusesVariants) throw caseVariant(key, this.names[index] ?? '')
     return OTHER
   }
+}
+
+/** Of a key's length and three of its bytes, which tells known keys apart; the same for letters of both cases. */
+function hashOf(bytes: Buffer, start: number, end: number): number {
+  const first = (bytes[start] ?? 0) | CASE_BIT
+  const middle = (bytes[(start + end) >> 1] ?? 0) | CASE_BIT
+  const last = (bytes[end - 1] ?? 0) | CASE_BIT
+  return Math.imul(Math.imul(Math.imul(end - start, 31) + first, 31) + middle, 31) + last
+}
+
+/** As many slots as it takes for each hash to have its own. */
+function slotsOf(hashes: readonly number[]): Int8Array {
+  for (let size = 8; size <= MOST_SLOTS; size *= 2) {
+    const slots = new Int8Array(size).fill(NONE)
+    for (const [index, hash] of hashes.entries()) slots[hash & (size - 1)] = index
+    if (slots.filter((slot) => slot !== NONE).length === hashes.length) return slots
+  }
+  throw new Error('two fields cannot be told apart: hash more of their bytes')
 }
 
 /** Where a value lies in the body: `[start, end)`, in bytes. */
@@ -92,6 +115,7 @@ export interface Range {
  */
 export class JsonCursor {
   readonly #bytes: Buffer
+  #words: DataView | undefined
   #at = 0
   /** True right after `{` or `[`, where no comma is due. */
   #fresh = false
@@ -144,13 +168,13 @@ export class JsonCursor {
 
   /** Skips any value. */
   skipValue(): void {
-    this.#done(valueEnd(this.#bytes, this.#at, this.#depth))
+    this.#done(this.#valueEnd(this.#at, this.#depth))
   }
 
   /** Skips any value. Returns where it was. */
   range(): Range {
     const start = this.#at
-    const end = valueEnd(this.#bytes, start, this.#depth)
+    const end = this.#valueEnd(start, this.#depth)
     this.#done(end)
     return { start, end }
   }
@@ -244,6 +268,65 @@ export class JsonCursor {
     this.#at = spaceEnd(this.#bytes, end)
   }
 
+  /** Where the value that starts at `at` ends. @param depth of what holds it */
+  #valueEnd(at: number, depth: number): number {
+    const byte = this.#bytes[at]
+    if (byte === QUOTE) return this.#stringEnd(at)
+    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) return this.#containerEnd(at, byte, depth + 1)
+    return scalarEnd(this.#bytes, at)
+  }
+
+  #containerEnd(from: number, opening: number, depth: number): number {
+    if (depth > MAX_DEPTH) throw tooDeep()
+    const bytes = this.#bytes
+    const closing = opening + 2
+    let at = spaceEnd(bytes, from + 1)
+    if (bytes[at] === closing) return at + 1
+    for (;;) {
+      if (opening === OPEN_BRACE) {
+        if (bytes[at] !== QUOTE) throw this.#broken('a key', at)
+        at = colonEnd(bytes, this.#stringEnd(at))
+      }
+      at = spaceEnd(bytes, this.#valueEnd(at, depth))
+      const byte = bytes[at]
+      if (byte === closing) return at + 1
+      if (byte !== COMMA) throw this.#broken('a comma or the end of it', at)
+      at = spaceEnd(bytes, at + 1)
+    }
+  }
+
+  /** After the quote that is not escaped. */
+  #stringEnd(from: number): number {
+    const bytes = this.#bytes
+    const near = Math.min(from + NEAR_BYTES, bytes.length)
+    let at = from + 1
+    while (at < near && bytes[at] !== QUOTE) at++
+    if (at >= near) at = this.#quoteFrom(at)
+    while (bytes[at - 1] === BACKSLASH && isEscaped(bytes, at)) at = this.#quoteFrom(at + 1)
+    if (at < 0) throw this.#broken('the end of a string', bytes.length)
+    return at + 1
+  }
+
+  /**
+   * The next quote, or -1. Four bytes at a time: escaped quotes come in crowds, and a native search costs as much as fifty
+   * of these steps.
+   */
+  #quoteFrom(from: number): number {
+    const bytes = this.#bytes
+    if (bytes.length < WORTH_WORDS_BYTES) return bytes.indexOf(QUOTE, from)
+    this.#words ??= new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    const words = this.#words
+    const end = Math.min(from + WORDS_BYTES, bytes.length - 3)
+    let at = from
+    for (; at < end; at += 4) {
+      const word = words.getInt32(at, true) ^ FOUR_QUOTES
+      // The lowest byte that was a quote has its highest bit set here, and none below it has.
+      const found = (word - 0x01010101) & ~word & 0x80808080
+      if (found !== 0) return at + ((31 - Math.clz32(found & -found)) >> 3)
+    }
+    return bytes.indexOf(QUOTE, at)
+  }
+
   /** The string literal at `[start, end)`, quotes included, decoded. */
   #decode(start: number, end: number): string {
     const text = remembered(this.#bytes, start + 1, end - 1)
@@ -260,45 +343,11 @@ export class JsonCursor {
   }
 }
 
-/** Where the value that starts at `at` ends. @param depth of what holds it */
-function valueEnd(bytes: Buffer, at: number, depth: number): number {
-  const byte = bytes[at]
-  if (byte === QUOTE) return stringEnd(bytes, at)
-  return byte === OPEN_BRACE || byte === OPEN_BRACKET ? containerEnd(bytes, at, byte, depth + 1) : scalarEnd(bytes, at)
-}
-
-function containerEnd(bytes: Buffer, from: number, opening: number, depth: number): number {
-  if (depth > MAX_DEPTH) throw tooDeep()
-  const closing = opening + 2
-  let at = spaceEnd(bytes, from + 1)
-  if (bytes[at] === closing) return at + 1
-  for (;;) {
-    if (opening === OPEN_BRACE) {
-      if (bytes[at] !== QUOTE) throw broken(bytes, 'a key', at)
-      at = colonEnd(bytes, stringEnd(bytes, at))
-    }
-    at = spaceEnd(bytes, valueEnd(bytes, at, depth))
-    const byte = bytes[at]
-    if (byte === closing) return at + 1
-    if (byte !== COMMA) throw broken(bytes, 'a comma or the end of it', at)
-    at = spaceEnd(bytes, at + 1)
-  }
-}
-
-/** After the quote that is not escaped: one after an even run of backslashes. */
-function stringEnd(bytes: Buffer, from: number): number {
-  let at = from + 1
-  for (;;) {
-    // Most strings are short, and escaped quotes come in crowds: a native search costs as much as looking at this many.
-    const near = Math.min(at + NEAR_BYTES, bytes.length)
-    while (at < near && bytes[at] !== QUOTE) at++
-    if (at === near) at = bytes.indexOf(QUOTE, at)
-    if (at < 0) throw broken(bytes, 'the end of a string', bytes.length)
-    let escapes = 0
-    while (bytes[at - 1 - escapes] === BACKSLASH) escapes++
-    at++
-    if (escapes % 2 === 0) return at
-  }
+/** A quote after an odd run of backslashes. */
+function isEscaped(bytes: Buffer, quote: number): boolean {
+  let backslashes = 0
+  while (bytes[quote - 1 - backslashes] === BACKSLASH) backslashes++
+  return backslashes % 2 === 1
 }
 
 /** Of a number or a literal. A number's digits are the provider's to judge. */
