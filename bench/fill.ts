@@ -49,5 +49,6 @@ for (const [span, id] of [
   }
 }
 db.exec(`INSERT OR REPLACE INTO mark SELECT 'rolled_up_seq', max(settled_seq) FROM entry`)
+db.exec(`INSERT OR REPLACE INTO mark SELECT 'open_from', max(id) FROM entry`)
 db.exec('PRAGMA journal_mode = WAL')
 db.close()

@@ -65,6 +65,12 @@ export class OpenCalls<Call extends Reservation> {
     return [...this.#placeOf.values()].map((place) => this.#calls[place]).filter((call) => call !== undefined)
   }
 
+  /** The one that was added first. */
+  oldest(): Call | undefined {
+    for (const place of this.#placeOf.values()) return this.#calls[place]
+    return undefined
+  }
+
   expired(now: Instant): Call[] {
     return this.all().filter((call) => call.expiresAtMs <= now.monoMs)
   }

@@ -9,7 +9,7 @@ import { expiredOutcome } from '../core/open.ts'
 import { isBusy } from './sqlite-file.ts'
 import { LevelRows, textOfCharges } from './sqlite-levels.ts'
 import { Rollups } from './sqlite-rollups.ts'
-import { EntryRows } from './sqlite-rows.ts'
+import { EntryRows, prepareEntries, type Row } from './sqlite-rows.ts'
 import { StoreUnavailable } from './store.ts'
 
 /** An open call and its row. */
@@ -43,6 +43,8 @@ interface Job {
 
 /** What the ledger tells of its commits, in the midst of them. */
 export interface Told {
+  /** Of all calls that will be open once this commit is made, as of the one after: none has an id below. */
+  openFrom(): number
   /** These rows were not written and never will be: their charges are to be given back. */
   notReserved(rows: readonly OpenRow[]): void
   /** The same of amendments. */
@@ -89,6 +91,7 @@ export class Ledger {
   readonly #entries: EntryRows
   readonly #begin: StatementSync
   readonly #commit: StatementSync
+  readonly #saveOpenFrom: StatementSync
   #reserves: Reserves | undefined
   #jobs: Waiting<Job> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -108,6 +111,13 @@ export class Ledger {
     this.#entries = new EntryRows(db)
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
+    this.#saveOpenFrom = db.prepare("UPDATE mark SET value = ? WHERE name = 'open_from'")
+  }
+
+  /** Rows that nobody settled. */
+  leftOpen(): Row[] {
+    const from = this.#db.prepare("SELECT value FROM mark WHERE name = 'open_from'").get()
+    return prepareEntries(this.#db, 'WHERE id >= ? AND settled_seq IS NULL ORDER BY id').all(Number(from?.value ?? 0))
   }
 
   /** To be written with all others of this turn of the event loop: await `reserved`. */
@@ -257,7 +267,10 @@ export class Ledger {
       for (const job of jobs?.items ?? []) this.#settle(job)
       dirty = this.#levels.drainDirty()
       for (const [key, level] of dirty) this.levelRows.save(key, level)
-      if (saveRollups) this.rollups.save()
+      if (saveRollups) {
+        this.rollups.save()
+        this.#saveOpenFrom.get(this.#told.openFrom())
+      }
       this.#commit.get()
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')

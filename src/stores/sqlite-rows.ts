@@ -170,7 +170,7 @@ function hasRareUsage(usage: Usage): boolean {
   )
 }
 
-type Row = Record<string, SQLOutputValue>
+export type Row = Record<string, SQLOutputValue>
 
 /** For statements that read whole entries: money needs all its 64 bits. */
 export function prepareEntries(db: DatabaseSync, where: string): StatementSync {

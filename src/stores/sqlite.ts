@@ -67,6 +67,7 @@ export class SqliteStore implements Store {
       let levels = new Levels()
       const load = (rows: LevelRows) => (levels = new Levels((key) => rows.find(key, this.#now.monoMs)))
       this.#ledger = new Ledger(db, load, {
+        openFrom: () => this.#open.oldest()?.id ?? this.#lastId + 1,
         notReserved: (rows) => this.#giveBack(rows),
         notAmended: (amendments, error) => this.#notAmended(amendments, error),
         amended: (amendments) => this.#amended(amendments),
@@ -344,7 +345,7 @@ export class SqliteStore implements Store {
 
   #settleLeftOpen(): void {
     const now = this.#now
-    for (const row of prepareEntries(this.db, 'WHERE settled_seq IS NULL ORDER BY id').all()) {
+    for (const row of this.#ledger.leftOpen()) {
       const { facts } = entryOf(row)
       this.#levels.settle(chargesOfText(String(row.charges)), undefined, now)
       const entry: Entry = { facts, outcome: expiredOutcome(facts, now.wallMs), settledSeq: ++this.#lastSeq }

@@ -150,7 +150,9 @@ test('a ledger from before costs of attempts and idempotency keys were kept goes
   const { costNanoUsd: _, ...old } = attempt
   db.prepare("UPDATE entry SET attempts = ? WHERE call_id = 'old'").run(JSON.stringify([old, old]))
   db.exec(`DROP INDEX entry_idempotency; ALTER TABLE entry DROP COLUMN idempotency_key;
-    ALTER TABLE entry DROP COLUMN idempotency_body; ALTER TABLE level DROP COLUMN drained; PRAGMA user_version = 1`)
+    ALTER TABLE entry DROP COLUMN idempotency_body; ALTER TABLE level DROP COLUMN drained;
+    CREATE INDEX entry_open ON entry (settled_seq) WHERE settled_seq IS NULL; DELETE FROM mark WHERE name = 'open_from';
+    PRAGMA user_version = 1`)
   db.close()
   const store = new SqliteStore(path, { now: at() })
   const free = { ...attempt, costNanoUsd: 0n }
@@ -159,6 +161,41 @@ test('a ledger from before costs of attempts and idempotency keys were kept goes
   await store.reserve([reservationOf('new', [], { idempotency: { keyHash: 'key', bodyHash: 'body' } })], at())
   expect((await store.idempotent('key', 0))?.facts.callId).toBe('new')
   await store.close(at())
+})
+
+test('rows that were left open are found, however many were settled before and after them', async () => {
+  const path = join(folder(), 'ledger.db')
+  const idOf = (store: SqliteStore, callId: string) =>
+    Number(store.db.prepare('SELECT id FROM entry WHERE call_id = ?').get(callId)?.id)
+  const from = (store: SqliteStore) =>
+    Number(store.db.prepare("SELECT value FROM mark WHERE name = 'open_from'").get()?.value)
+  const store = new SqliteStore(path, { now: at() })
+  const call = (callId: string) => store.reserve([reservationOf(callId, charges)], at())
+  const settle = async (callId: string) => {
+    await store.settle([settlement(callId)], at())
+    // Saves the sums, too.
+    await store.report({ simulated: false, key: 'key' })
+  }
+  for (const callId of ['a', 'b', 'c', 'd', 'e']) await call(callId)
+  await settle('a')
+  expect(from(store)).toBe(idOf(store, 'b'))
+  await settle('c')
+  expect(from(store)).toBe(idOf(store, 'b'))
+  await settle('b')
+  expect(from(store)).toBe(idOf(store, 'd'))
+  await store.close(at())
+
+  const second = new SqliteStore(path, { now: at() })
+  for (const callId of ['d', 'e']) expect(await second.entry(callId)).toMatchObject({ outcome: { ending: 'expired' } })
+  for (const callId of ['a', 'b', 'c'])
+    expect(await second.entry(callId)).toMatchObject({ outcome: { ending: 'completed' } })
+  expect(from(second)).toBe(idOf(second, 'e') + 1)
+  await second.reserve([reservationOf('f', charges)], at())
+  await second.close(at())
+
+  const third = new SqliteStore(path, { now: at() })
+  expect(await third.entry('f')).toMatchObject({ outcome: { ending: 'expired' } })
+  await third.close(at())
 })
 
 test('calls are found by their idempotency key through an index that holds no others', async () => {
