@@ -4,8 +4,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Problem } from '../../src/core/problem.ts'
-import { eachField } from '../../src/wire/draft.ts'
+import { eachField, eachFigure } from '../../src/wire/draft.ts'
 import { Fields, JsonCursor, OTHER } from '../../src/wire/json.ts'
+import { remembered } from '../../src/wire/remembered.ts'
 import { KEYS, render, type Seen, spaces, tree } from './documents.ts'
 
 const ALL = new Fields(...KEYS)
@@ -175,6 +176,53 @@ describe('a document broken', () => {
   )
 })
 
+describe('a large body', () => {
+  /** Quotes, backslashes and bytes next to a quote's, in crowds and far apart. */
+  const long = fc
+    .array(
+      fc.oneof(
+        fc.constantFrom('"', '\\', '!', '#', '\u00a2', 'é', 'b'),
+        fc.nat(1200).map((size) => 'a'.repeat(size)),
+      ),
+    )
+    .map((parts) => parts.join(''))
+
+  test('has its strings end where JSON.parse ends them, at every place of the bytes in memory', () => {
+    fc.assert(
+      fc.property(fc.array(long, { minLength: 1, maxLength: 12 }), fc.nat(7), (strings, offset) => {
+        const text = JSON.stringify({ pad: 'x'.repeat(4096), strings, tail: {} })
+        const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(text)]).subarray(offset)
+        const seen: unknown[] = []
+        const json = new JsonCursor(bytes)
+        eachField(json, new Fields('strings'), () => {
+          json.enterArray()
+          while (json.nextElement()) seen.push(JSON.parse(json.text(json.range())))
+        })
+        json.finish()
+        expect(seen).toEqual(strings)
+      }),
+    )
+  })
+
+  test('has strings of every length end where they do', () => {
+    const strings = Array.from({ length: 600 }, (_, length) => `${'a'.repeat(length)}"`)
+    const json = new JsonCursor(Buffer.from(JSON.stringify(strings)))
+    const seen: unknown[] = []
+    json.enterArray()
+    while (json.nextElement()) seen.push(JSON.parse(json.text(json.range())))
+    expect(seen).toEqual(strings)
+  })
+
+  test('cut off anywhere is broken', () => {
+    fc.assert(
+      fc.property(long, fc.nat(), (string, cut) => {
+        const bytes = Buffer.from(JSON.stringify(['x'.repeat(4096), string]))
+        expect(problemOf(() => skipWhole(bytes.subarray(0, 4097 + (cut % (bytes.length - 4097)))))).toBe('invalid_json')
+      }),
+    )
+  })
+})
+
 describe('nesting', () => {
   test.each([['['], ['{"a":'], ['[{"a":']])('of 100,000 %s is refused at once', (opening) => {
     const bomb = Buffer.from(opening.repeat(100_000))
@@ -256,6 +304,44 @@ describe('known fields', () => {
   })
 })
 
+test('of an answer’s figures, keys in another case are other keys, and of equal ones the last counts', () => {
+  const FIGURES = Fields.exact('input_tokens', 'output_tokens')
+  const seen: unknown[] = []
+  const json = new JsonCursor(
+    Buffer.from(
+      '{"Input_tokens":1,"input_tokens":2,"INPUT_TOKENS":{"input_tokens":9},"input_token\\u0053":4,"input_tokens":3}',
+    ),
+  )
+  eachFigure(json, FIGURES, (field) => seen.push([FIGURES.names[field], json.figure()]), undefined)
+  json.finish()
+  expect(seen).toEqual([
+    ['input_tokens', 2],
+    ['input_tokens', 3],
+  ])
+})
+
+test('two fields that cannot be told apart are a mistake of who wrote them', () => {
+  expect(() => new Fields('model', 'Model')).toThrow('cannot be told apart')
+})
+
+test('short texts are what their bytes say, made once', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.string({ unit: 'binary', maxLength: 60 }), { maxLength: 40 }),
+      fc.nat(5),
+      (texts, start) => {
+        for (const text of [...texts, ...texts]) {
+          const bytes = Buffer.from(`${'-'.repeat(start)}${text}-`)
+          expect(remembered(bytes, start, bytes.length - 1)).toBe(bytes.toString('utf8', start, bytes.length - 1))
+          bytes.fill(0)
+        }
+      },
+    ),
+  )
+  // Of one length and one hash.
+  for (const text of ['--Aa', '--BB', '--Aa']) expect(remembered(Buffer.from(text), 0, 4)).toBe(text)
+})
+
 describe('a value', () => {
   const at = (text: string) => new JsonCursor(Buffer.from(text))
 
@@ -282,6 +368,18 @@ describe('a value', () => {
     )
     expect(() => at('"\\q"').string('s')).toThrow(expect.objectContaining({ code: 'invalid_json' }))
     expect(() => at('7').string('s')).toThrow(expect.objectContaining({ param: 's' }))
+  })
+
+  test('that is a figure is what JSON.parse finds', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.json({ maxDepth: 2 }), fc.nat(), fc.maxSafeNat()), (value) => {
+        const text = String(value)
+        expect(at(text).figure()).toEqual(JSON.parse(text))
+      }),
+    )
+    for (const text of ['0', '999999999999999', '9999999999999999', '-0', '1e3', '0.5', 'null'])
+      expect(at(text).figure()).toEqual(JSON.parse(text))
+    expect(() => at('007').figure()).toThrow(SyntaxError)
   })
 
   test('that is true, false or null is a boolean', () => {

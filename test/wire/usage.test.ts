@@ -34,6 +34,27 @@ describe('OpenAI counts parts inside totals:', () => {
     completion_tokens_details: output,
   })
 
+  test('and of what is said twice the last counts, in any spelling of JSON', () => {
+    const details = fc.dictionary(
+      fc.constantFrom('cached_tokens', 'audio_tokens', 'reasoning_tokens', 'Cached_tokens'),
+      anything,
+    )
+    const name = fc.constantFrom('prompt_tokens', 'completion_tokens', 'total_tokens', 'Prompt_tokens', '__proto__')
+    const detailsName = fc.constantFrom('prompt_tokens_details', 'completion_tokens_details')
+    const member = fc.oneof(fc.tuple(name, anything), fc.tuple(detailsName, fc.oneof(details, anything)))
+    fc.assert(
+      fc.property(fc.array(member, { maxLength: 9 }), fc.constantFrom('', ' ', '\n\t'), (members, space) => {
+        const said = members.map(([key, value]) => `${space}"${key}"${space}:${space}${JSON.stringify(value)}${space}`)
+        const text = `{"model":"gpt-4o-2024","service_tier":"flex","choices":[],"usage":{${said.join(',')}}}`
+        const tap = openaiChat.tap(false, 'application/json', false)
+        tap.push(Buffer.from(text))
+        tap.end()
+        expect(tap.finished).toBe(true)
+        expect(tap.metered()).toEqual(meter(JSON.parse(text).usage))
+      }),
+    )
+  })
+
   test.each<Row>([
     ['plain', { prompt_tokens: 9, completion_tokens: 4, total_tokens: 13 }, { input: 9, output: 4 }, 0],
     ['with reasoning inside', detailed(9, {}, 40, { reasoning_tokens: 30 }), { input: 9, output: 40 }, 30],
