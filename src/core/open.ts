@@ -65,7 +65,7 @@ export class OpenCalls<Call extends Reservation> {
     return [...this.#placeOf.values()].map((place) => this.#calls[place]).filter((call) => call !== undefined)
   }
 
-  /** The one that was added first. */
+  /** The one that was added first, also where it was replaced since. */
   oldest(): Call | undefined {
     for (const place of this.#placeOf.values()) return this.#calls[place]
     return undefined

@@ -139,7 +139,10 @@ const IDEMPOTENCY = `
 /** What drained of a bucket altogether, by which refunds go. */
 const DRAINED = 'ALTER TABLE level ADD COLUMN drained INTEGER NOT NULL DEFAULT 0;'
 
-/** Open rows are looked for from the oldest one on, which is saved with the sums: an index of them cost each call two writes. */
+/**
+ * Open rows are looked for from `open_from` on, below which none is and none will be written. It is saved with the sums: an
+ * index of open rows cost each call two writes.
+ */
 const OPEN_FROM = `
   INSERT INTO mark SELECT 'open_from', coalesce(
     (SELECT min(id) FROM entry WHERE settled_seq IS NULL), (SELECT max(id) FROM entry), 0);

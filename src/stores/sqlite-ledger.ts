@@ -43,7 +43,7 @@ interface Job {
 
 /** What the ledger tells of its commits, in the midst of them. */
 export interface Told {
-  /** Of all calls that will be open once this commit is made, as of the one after: none has an id below. */
+  /** No row that is open after this commit, or is written after it, has a smaller id. */
   openFrom(): number
   /** These rows were not written and never will be: their charges are to be given back. */
   notReserved(rows: readonly OpenRow[]): void
@@ -85,6 +85,8 @@ const MOST_JOBS = 50_000
 export class Ledger {
   readonly levelRows: LevelRows
   readonly rollups: Rollups
+  /** What `Told.openFrom` said last, before this was opened: new ids start here, too, or their rows would not be found. */
+  readonly openFrom: number
   readonly #db: DatabaseSync
   readonly #levels: Levels
   readonly #told: Told
@@ -111,13 +113,14 @@ export class Ledger {
     this.#entries = new EntryRows(db)
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
-    this.#saveOpenFrom = db.prepare("UPDATE mark SET value = ? WHERE name = 'open_from'")
+    this.#saveOpenFrom = db.prepare(`INSERT INTO mark VALUES ('open_from', ?)
+      ON CONFLICT DO UPDATE SET value = excluded.value`)
+    this.openFrom = Number(db.prepare("SELECT value FROM mark WHERE name = 'open_from'").get()?.value ?? 0)
   }
 
-  /** Rows that nobody settled. */
+  /** Rows that nobody settled before this was opened. */
   leftOpen(): Row[] {
-    const from = this.#db.prepare("SELECT value FROM mark WHERE name = 'open_from'").get()
-    return prepareEntries(this.#db, 'WHERE id >= ? AND settled_seq IS NULL ORDER BY id').all(Number(from?.value ?? 0))
+    return prepareEntries(this.#db, 'WHERE id >= ? AND settled_seq IS NULL ORDER BY id').all(this.openFrom)
   }
 
   /** To be written with all others of this turn of the event loop: await `reserved`. */

@@ -78,7 +78,8 @@ export class SqliteStore implements Store {
         .prepare(`SELECT (SELECT max(id) FROM entry) AS id,
         (SELECT max(settled_seq) FROM entry WHERE settled_seq IS NOT NULL) AS seq`)
         .get()
-      this.#lastId = Number(last?.id ?? 0)
+      // Ids that were given to calls whose rows could not be written are no row's, and still not given again.
+      this.#lastId = Math.max(Number(last?.id ?? 0), this.#ledger.openFrom - 1)
       this.#lastSeq = Number(last?.seq ?? 0)
       this.#findIdempotent = prepareEntries(
         db,

@@ -1,4 +1,4 @@
-// JsonCursor: reads a few fields out of a JSON body without building the rest. Strings are skipped at memchr speed.
+// JsonCursor: reads a few fields out of a JSON body without building the rest.
 
 import { Problem } from '../core/problem.ts'
 import { remembered } from './remembered.ts'
@@ -26,10 +26,10 @@ const MAX_DEPTH = 256
 const FOUR_QUOTES = 0x22222222
 /** Most strings are short: so much is looked at byte by byte. */
 const NEAR_BYTES = 16
-/** In anything shorter the view costs more than it saves. */
-const WORTH_WORDS_BYTES = 4096
-/** From here on a native search is worth its call. */
-const WORDS_BYTES = 512
+/** In a shorter body the view costs more than it saves. */
+const LEAST_VIEWED_BYTES = 4096
+/** After as much of a string without a quote, a native search is worth its call. */
+const FAR_BYTES = 512
 
 /** The keys a reader knows in one kind of object. Their positions are what `nextField` returns. */
 export class Fields {
@@ -87,7 +87,7 @@ export class Fields {
 /** Of a key's length and three of its bytes, which tells known keys apart; the same for letters of both cases. */
 function hashOf(bytes: Buffer, start: number, end: number): number {
   const first = (bytes[start] ?? 0) | CASE_BIT
-  const middle = (bytes[(start + end) >> 1] ?? 0) | CASE_BIT
+  const middle = (bytes[(start + end) >>> 1] ?? 0) | CASE_BIT
   const last = (bytes[end - 1] ?? 0) | CASE_BIT
   return Math.imul(Math.imul(Math.imul(end - start, 31) + first, 31) + middle, 31) + last
 }
@@ -302,7 +302,7 @@ export class JsonCursor {
     let at = from + 1
     while (at < near && bytes[at] !== QUOTE) at++
     if (at >= near) at = this.#quoteFrom(at)
-    while (bytes[at - 1] === BACKSLASH && isEscaped(bytes, at)) at = this.#quoteFrom(at + 1)
+    while (at > 0 && bytes[at - 1] === BACKSLASH && isEscaped(bytes, at)) at = this.#quoteFrom(at + 1)
     if (at < 0) throw this.#broken('the end of a string', bytes.length)
     return at + 1
   }
@@ -313,14 +313,14 @@ export class JsonCursor {
    */
   #quoteFrom(from: number): number {
     const bytes = this.#bytes
-    if (bytes.length < WORTH_WORDS_BYTES) return bytes.indexOf(QUOTE, from)
+    if (bytes.length < LEAST_VIEWED_BYTES) return bytes.indexOf(QUOTE, from)
     this.#words ??= new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     const words = this.#words
-    const end = Math.min(from + WORDS_BYTES, bytes.length - 3)
+    const end = Math.min(from + FAR_BYTES, bytes.length - 3)
     let at = from
     for (; at < end; at += 4) {
       const word = words.getInt32(at, true) ^ FOUR_QUOTES
-      // The lowest byte that was a quote has its highest bit set here, and none below it has.
+      // Has the highest bit of the lowest byte that was a quote, and none below it; those above may be wrong.
       const found = (word - 0x01010101) & ~word & 0x80808080
       if (found !== 0) return at + ((31 - Math.clz32(found & -found)) >> 3)
     }

@@ -332,10 +332,10 @@ function readGroqUsage(_field: number, json: JsonCursor, answer: Answer): void {
   answer.groqUsage = readCounts(json)
 }
 
-/** Null for what is no object. */
+/** Null for what is no object. Throws on what JSON.parse does not take, as for every figure: it says nothing, then. */
 function readCounts(json: JsonCursor): Counts | null {
   if (json.peek() !== '{') {
-    json.skipValue()
+    json.value()
     return null
   }
   const counts: Counts = {
@@ -366,12 +366,12 @@ function readCount(field: number, json: JsonCursor, counts: Counts): void {
     case 'prompt_tokens_details':
       counts.cached = counts.cacheWritten = counts.audioInput = undefined
       if (json.peek() === '{') eachFigure(json, PROMPT_DETAILS, readPromptDetail, counts)
-      else json.skipValue()
+      else json.value()
       return
     case 'completion_tokens_details':
       counts.reasoning = counts.audioOutput = undefined
       if (json.peek() === '{') eachFigure(json, COMPLETION_DETAILS, readCompletionDetail, counts)
-      else json.skipValue()
+      else json.value()
   }
 }
 

@@ -198,6 +198,30 @@ test('rows that were left open are found, however many were settled before and a
   await third.close(at())
 })
 
+test.each([2000, 0, -2000])(
+  'a row is found again after ids were given that no row has, and a start %i ms later',
+  async (ms) => {
+    const path = join(folder(), 'ledger.db')
+    const store = new SqliteStore(path, { now: at() })
+    store.db.exec(
+      "CREATE TEMP TRIGGER odd BEFORE INSERT ON entry WHEN new.call_id = 'odd' BEGIN SELECT raise(ABORT, 'odd'); END",
+    )
+    await store.reserve([reservationOf('fine', charges)], at())
+    await store.settle([settlement('fine')], at())
+    for (let tries = 0; tries < 3; tries++)
+      await expect(store.reserve([reservationOf('odd', charges)], at())).rejects.toThrow('odd')
+    await store.close(at())
+
+    const second = new SqliteStore(path, { now: at(ms) })
+    await second.reserve([reservationOf('lost', charges)], at(ms))
+    await second.close(at(ms))
+
+    const third = new SqliteStore(path, { now: at(ms) })
+    expect(await third.entry('lost')).toMatchObject({ outcome: { ending: 'expired' } })
+    await third.close(at(ms))
+  },
+)
+
 test('calls are found by their idempotency key through an index that holds no others', async () => {
   const store = new SqliteStore(':memory:', { now: at() })
   const plan = store.db.prepare(`EXPLAIN QUERY PLAN SELECT * FROM entry
