@@ -27,10 +27,9 @@ async function ask<Answer>(subject: Subject, path: string, key = ''): Promise<An
 export const receivedBy = (upstream: Subject) => ask<Record<string, number>>(upstream, '/received')
 
 async function standingOf(ours: Subject, adminKey: string): Promise<Standing> {
-  const [stats, { limits }] = await Promise.all([
-    ask<Stats>(ours, '/llm/stats', adminKey),
-    ask<Limits>(ours, '/llm/limits', adminKey),
-  ])
+  const stats = await ask<Stats>(ours, '/llm/stats', adminKey)
+  // After the stats: once those say that no call is open, none is here.
+  const { limits } = await ask<Limits>(ours, '/llm/limits', adminKey)
   return {
     openCalls: stats.reserved_now.requests,
     reserved: limits.reduce((sum, limit) => sum + Number(limit.reserved), 0),

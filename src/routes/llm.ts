@@ -87,10 +87,9 @@ function status(parts: LlmParts, viewer: Viewer): unknown {
 async function stats(parts: LlmParts, viewer: Viewer): Promise<unknown> {
   const simulated = await showsSimulated(parts)
   const mine = viewer.key === null ? {} : { key: viewer.key }
-  const [report, newest] = await Promise.all([
-    parts.store.report({ simulated, ...mine }),
-    parts.store.entries({ simulated, ...mine, limit: NEWEST_ENTRIES }),
-  ])
+  const newest = await parts.store.entries({ simulated, ...mine, limit: NEWEST_ENTRIES })
+  // Right after one another, so that a call that is just being settled is in one of them.
+  const report = await parts.store.report({ simulated, ...mine })
   const total = report.total()
   const open = parts.store.open(simulated)
   return {
