@@ -319,7 +319,7 @@ export class Gate {
 /** The request's body. Rejects with Problem for what cannot be JSON. */
 export async function readBody(exchange: Exchange, mostBytes: number, holding: Holding): Promise<Buffer> {
   const type = exchange.header('content-type')
-  if (type !== undefined && type !== 'application/json' && !/^application\/([\w.-]+\+)?json\b/i.test(type)) {
+  if (type !== undefined && !/^application\/([\w.-]+\+)?json\b/i.test(type)) {
     throw new Problem('unsupported_media_type', 'The content type must be application/json.')
   }
   const encoding = exchange.header('content-encoding')

@@ -8,6 +8,7 @@ import type { Charge, Instant } from '../core/meter.ts'
 import { expiredOutcome } from '../core/open.ts'
 import { isBusy } from './sqlite-file.ts'
 import { LevelRows, textOfCharges } from './sqlite-levels.ts'
+import { findMark, prepareMark } from './sqlite-marks.ts'
 import { Rollups } from './sqlite-rollups.ts'
 import { EntryRows, prepareEntries, type Row } from './sqlite-rows.ts'
 import { StoreUnavailable } from './store.ts'
@@ -113,9 +114,8 @@ export class Ledger {
     this.#entries = new EntryRows(db)
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
-    this.#saveOpenFrom = db.prepare(`INSERT INTO mark VALUES ('open_from', ?)
-      ON CONFLICT DO UPDATE SET value = excluded.value`)
-    this.openFrom = Number(db.prepare("SELECT value FROM mark WHERE name = 'open_from'").get()?.value ?? 0)
+    this.#saveOpenFrom = prepareMark(db, 'open_from')
+    this.openFrom = findMark(db, 'open_from')
   }
 
   /** Rows that nobody settled before this was opened. */

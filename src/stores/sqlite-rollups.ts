@@ -5,6 +5,7 @@ import type { Entry } from '../core/entry.ts'
 import { NO_SUBJECT } from '../core/limits.ts'
 import { addEntry, addTally, minuteOf, newTally, Report, type Tally } from '../core/report.ts'
 import { TOKEN_CLASSES, type TokenClass } from '../core/usage.ts'
+import { findMark, prepareMark } from './sqlite-marks.ts'
 import { int64 } from './sqlite-rows.ts'
 
 const KEPT_MINUTES = 120
@@ -70,10 +71,8 @@ export class Rollups {
       ON CONFLICT DO UPDATE SET ${sums.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')}`)
     this.#saveRefusal = db.prepare(`INSERT INTO refusal VALUES (?, ?)
       ON CONFLICT DO UPDATE SET count = count + excluded.count`)
-    this.#saveMark = db.prepare(`INSERT INTO mark VALUES ('rolled_up_seq', ?)
-      ON CONFLICT DO UPDATE SET value = excluded.value`)
-    const mark = db.prepare("SELECT value FROM mark WHERE name = 'rolled_up_seq'").get()
-    this.#countedSeq = this.#savedSeq = Number(mark?.value ?? 0)
+    this.#saveMark = prepareMark(db, 'rolled_up_seq')
+    this.#countedSeq = this.#savedSeq = findMark(db, 'rolled_up_seq')
   }
 
   /** Entries up to this one are counted. */

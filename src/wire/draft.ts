@@ -57,7 +57,7 @@ export function lengthOf({ start, end }: Range): number {
   return end - start
 }
 
-/** Calls `read` at each member's value; known fields may come once. Returns how many members there are. */
+/** Calls `read` at each member's value; known fields may come once, but for exact ones. Returns how many members there are. */
 export function eachField(json: JsonCursor, fields: Fields, read: (field: number) => void): number
 /** @param into is handed to `read`, which so need not be made anew for each object */
 export function eachField<Into>(
@@ -82,20 +82,6 @@ export function eachField(
     else read(field, json, into)
   }
   return members
-}
-
-/** Calls `read` at each known figure of an object in an answer. As with JSON.parse, of equal keys the last counts. */
-export function eachFigure<Into>(
-  json: JsonCursor,
-  fields: Fields,
-  read: (field: number, json: JsonCursor, into: Into) => void,
-  into: Into,
-): void {
-  json.enterObject()
-  for (let field = json.nextField(fields); field >= OTHER; field = json.nextField(fields)) {
-    if (field === OTHER) json.skipValue()
-    else read(field, json, into)
-  }
 }
 
 /** Reads a document that is one object: `read` puts its members `into` what is returned. Throws on what cannot be read. */

@@ -38,7 +38,7 @@ export class Fields {
   /** Positions of names, by their hashes: no two share a slot. */
   readonly #slots: Int8Array
   readonly #folded = new Map<string, number>()
-  #refusesVariants = true
+  #isExact = false
 
   constructor(...names: string[]) {
     this.names = names
@@ -47,11 +47,15 @@ export class Fields {
     for (const [index, name] of names.entries()) this.#folded.set(fold(name), index)
   }
 
-  /** Of an answer's own figures: keys that differ by case are other keys, as they are to whoever else reads them. */
+  /** Of an answer's own figures, as JSON.parse has them: keys that differ by case are other keys, of equal ones the last counts. */
   static exact(...names: string[]): Fields {
     const fields = new Fields(...names)
-    fields.#refusesVariants = false
+    fields.#isExact = true
     return fields
+  }
+
+  get isExact(): boolean {
+    return this.#isExact
   }
 
   /**
@@ -70,7 +74,7 @@ export class Fields {
       differs |= difference
     }
     if (differs === 0) return index
-    if (this.#refusesVariants) throw caseVariant(bytes.toString('utf8', start, end), this.names[index] ?? '')
+    if (!this.#isExact) throw caseVariant(bytes.toString('utf8', start, end), this.names[index] ?? '')
     return OTHER
   }
 
@@ -79,7 +83,7 @@ export class Fields {
     const index = this.#folded.get(fold(key))
     if (index === undefined) return OTHER
     if (this.names[index] === key) return index
-    if (this.#refusesVariants) throw caseVariant(key, this.names[index] ?? '')
+    if (!this.#isExact) throw caseVariant(key, this.names[index] ?? '')
     return OTHER
   }
 }
@@ -405,7 +409,7 @@ export function invalid(name: string, what: string): Problem {
 
 /** A known field that appears twice: which of the two counts differs between servers. */
 export function once(seen: number, field: number, fields: Fields): number {
-  if (field < 0) return seen
+  if (field < 0 || fields.isExact) return seen
   const bit = 1 << field
   if (seen & bit)
     throw new Problem('invalid_request', `Duplicate field '${fields.names[field]}'.`, fields.names[field] ?? null)

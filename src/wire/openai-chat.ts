@@ -7,7 +7,6 @@ import {
   type Draft,
   draftOf,
   eachField,
-  eachFigure,
   eachObject,
   lengthOf,
   nameUnbounded,
@@ -348,7 +347,7 @@ function readCounts(json: JsonCursor): Counts | null {
     reasoning: undefined,
     audioOutput: undefined,
   }
-  eachFigure(json, COUNTS, readCount, counts)
+  eachField(json, COUNTS, readCount, counts)
   return counts
 }
 
@@ -365,12 +364,12 @@ function readCount(field: number, json: JsonCursor, counts: Counts): void {
       return
     case 'prompt_tokens_details':
       counts.cached = counts.cacheWritten = counts.audioInput = undefined
-      if (json.peek() === '{') eachFigure(json, PROMPT_DETAILS, readPromptDetail, counts)
+      if (json.peek() === '{') eachField(json, PROMPT_DETAILS, readPromptDetail, counts)
       else json.value()
       return
     case 'completion_tokens_details':
       counts.reasoning = counts.audioOutput = undefined
-      if (json.peek() === '{') eachFigure(json, COMPLETION_DETAILS, readCompletionDetail, counts)
+      if (json.peek() === '{') eachField(json, COMPLETION_DETAILS, readCompletionDetail, counts)
       else json.value()
   }
 }

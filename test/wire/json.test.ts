@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Problem } from '../../src/core/problem.ts'
-import { eachField, eachFigure } from '../../src/wire/draft.ts'
+import { eachField } from '../../src/wire/draft.ts'
 import { Fields, JsonCursor, OTHER } from '../../src/wire/json.ts'
 import { remembered } from '../../src/wire/remembered.ts'
 import { KEYS, render, type Seen, spaces, tree } from './documents.ts'
@@ -312,7 +312,7 @@ test('of an answer’s figures, keys in another case are other keys, and of equa
       '{"Input_tokens":1,"input_tokens":2,"INPUT_TOKENS":{"input_tokens":9},"input_token\\u0053":4,"input_tokens":3}',
     ),
   )
-  eachFigure(json, FIGURES, (field) => seen.push([FIGURES.names[field], json.figure()]), undefined)
+  eachField(json, FIGURES, (field) => seen.push([FIGURES.names[field], json.figure()]))
   json.finish()
   expect(seen).toEqual([
     ['input_tokens', 2],
