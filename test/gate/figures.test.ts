@@ -223,6 +223,28 @@ describe('figures', () => {
     expect(await explain('01234567-89ab-7def-8123-456789abcdef')).toMatchObject({ error: { code: 'not_found' } })
   })
 
+  it('counts a call that is settled while the figures are gathered, as open or as made', async () => {
+    let finish = () => {}
+    await open({
+      play: async ({ response }) => {
+        const events = eventsOf('openai', USED)
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).write(events.shift())
+        finish = () => void response.end(events.join(''))
+      },
+    })
+    const answer = await stage.call('openai', { cap: 10, stream: true })
+    const { store } = stage.app
+    const entries = store.entries.bind(store)
+    store.entries = async (query) => {
+      const newest = await entries(query)
+      finish()
+      await answer.text()
+      return newest
+    }
+    const stats = await stage.page<{ total_requests: number; reserved_now: { requests: number } }>('/llm/stats')
+    expect(stats.total_requests + stats.reserved_now.requests).toBe(1)
+  })
+
   it('explains a stream while it is open, by the id in its headers', async () => {
     let finish = () => {}
     await open({
