@@ -4,6 +4,7 @@ import pino, { type Logger } from 'pino'
 import type { Admitted, Applicant } from './admission.ts'
 import type { CallFacts, Outcome } from './core/entry.ts'
 import { Excesses } from './core/excess.ts'
+import { Memo } from './core/memo.ts'
 import type { Instant } from './core/meter.ts'
 import { formatUsd } from './core/money.ts'
 import type { Problem } from './core/problem.ts'
@@ -193,10 +194,9 @@ function isoTime(wallMs: number): string {
   return `${secondText}${String(wallMs - whole * 1000).padStart(3, '0')}Z`
 }
 
-const PLAIN = /^[\w .:/@+-]*$/
+/** As JSON strings. Nearly all calls have the same few names. */
+const literals = new Memo((name) => JSON.stringify(name))
 
-/** A JSON string. Names are plain but for those a caller made up. */
-function quoted(text: string | null): string {
-  if (text === null) return 'null'
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+function quoted(name: string | null): string {
+  return name === null ? 'null' : literals.of(name)
 }

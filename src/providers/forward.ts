@@ -1,6 +1,7 @@
 // Forward: sends a request to an HTTP endpoint as it is, over a keep-alive pool, and hands back what comes, chunk by chunk.
 
 import { type Dispatcher, Pool } from 'undici'
+import { Memo } from '../core/memo.ts'
 import { TurnsEnd } from '../core/turns-end.ts'
 import type { HeaderList } from '../wire/dialect.ts'
 import type { CallerKey, Listener, Outgoing, Sending } from './provider.ts'
@@ -137,7 +138,7 @@ export class Forward {
   #headersOf(outgoing: Outgoing, credentials: HeaderList): HeaderList {
     const headers: HeaderList = []
     for (let at = 0; at + 1 < outgoing.headers.length; at += 2) {
-      const name = forwardedName(outgoing.headers[at] ?? '')
+      const name = forwardedNames.of(outgoing.headers[at] ?? '')
       if (name === undefined || this.#headerNames.has(name)) continue
       // No type of nothing: a server may take it for a promise of JSON.
       if (name === 'content-type' && outgoing.body.length === 0) continue
@@ -168,18 +169,11 @@ function nameOf(part: string): string {
   return name
 }
 
-/** Header names seen before, as they are forwarded; undefined is not. Bounded: a caller may send any name. */
-const forwarded = new Map<string, string | undefined>()
-const MOST_REMEMBERED = 1_000
-
-function forwardedName(name: string): string | undefined {
-  const known = forwarded.get(name)
-  if (known !== undefined || forwarded.has(name)) return known
+/** A header's name as it is forwarded; undefined is not. */
+const forwardedNames = new Memo((name) => {
   const lower = name.toLowerCase()
-  const forwards = !NOT_FORWARDED.has(lower) && !lower.startsWith('x-bursar-')
-  if (forwarded.size < MOST_REMEMBERED) forwarded.set(name, forwards ? lower : undefined)
-  return forwards ? lower : undefined
-}
+  return NOT_FORWARDED.has(lower) || lower.startsWith('x-bursar-') ? undefined : lower
+})
 
 /** Of the encodings a client takes, those we can read; `identity` alone where nothing may be encoded. */
 function encodings(accepted: string, plain: boolean): string {

@@ -1,5 +1,6 @@
 // Headers of answers: which of the provider's go on to the caller, and under which name.
 
+import { Memo } from '../core/memo.ts'
 import type { HeaderList } from './dialect.ts'
 
 /** Hop-by-hop headers, lengths that are set anew, cookies, and who the gateway's owner is to the provider. */
@@ -28,9 +29,11 @@ const DROPPED = new Set([
 
 const RATE_LIMIT = /^(x-ratelimit-|anthropic-ratelimit-|anthropic-priority-|anthropic-fast-|ratelimit)/
 
-/** Names seen before and what becomes of them; undefined is dropped. Bounded: a provider may send any name. */
-const renamed = new Map<string, string | undefined>()
-const MOST_RENAMED = 1_000
+/** What becomes of a header's name; undefined is dropped. */
+const nextNames = new Memo((name) => {
+  if (DROPPED.has(name) || name.startsWith('x-bursar-')) return undefined
+  return RATE_LIMIT.test(name) ? `x-bursar-upstream-${name}` : name
+})
 
 /**
  * The provider's headers as they go on: its rate limits as `x-bursar-upstream-*`, since ours take their place.
@@ -42,22 +45,10 @@ export function passedOn(headers: HeaderList, keepsRetryAfter: boolean): HeaderL
     const name = headers[at] ?? ''
     const value = headers[at + 1] ?? ''
     const retry = keepsRetryAfter && (name === 'retry-after' || name === 'retry-after-ms')
-    const next = retry ? name : nextName(name)
+    const next = retry ? name : nextNames.of(name)
     if (next !== undefined) passed.push(next, value)
   }
   return passed
-}
-
-function nextName(name: string): string | undefined {
-  if (renamed.has(name)) return renamed.get(name)
-  const next =
-    DROPPED.has(name) || name.startsWith('x-bursar-')
-      ? undefined
-      : RATE_LIMIT.test(name)
-        ? `x-bursar-upstream-${name}`
-        : name
-  if (renamed.size < MOST_RENAMED) renamed.set(name, next)
-  return next
 }
 
 /** All but those of these lower-case names. */

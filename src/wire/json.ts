@@ -64,7 +64,8 @@ export class Fields {
    */
   find(bytes: Buffer, start: number, end: number): number {
     const index = this.#slots[hashOf(bytes, start, end) & (this.#slots.length - 1)] ?? NONE
-    const name = this.#bytes[index]
+    // Asking an array for what stands at -1 takes as long as all the rest.
+    const name = index === NONE ? undefined : this.#bytes[index]
     if (name === undefined || name.length !== end - start) return OTHER
     let differs = 0
     for (let at = 0; at < name.length; at++) {
@@ -227,11 +228,16 @@ export class JsonCursor {
   countAt({ start, end }: Range, name: string, least: number): number | null {
     const first = this.#bytes[start] ?? 0
     if (first === LETTER_N) return null
-    const digit = first === MINUS ? (this.#bytes[start + 1] ?? 0) : first
-    const value = isDigit(digit) ? Number(this.#bytes.toString('latin1', start, Math.min(end, start + 40))) : Number.NaN
+    const value = wholeNumber(this.#bytes, start, end) ?? this.#numberAt(start, end)
     if (!Number.isSafeInteger(value) || value < least)
       throw invalid(name, `must be a whole number of at least ${least}`)
     return value
+  }
+
+  #numberAt(start: number, end: number): number {
+    const first = this.#bytes[start] ?? 0
+    const digit = first === MINUS ? (this.#bytes[start + 1] ?? 0) : first
+    return isDigit(digit) ? Number(this.#bytes.toString('latin1', start, Math.min(end, start + 40))) : Number.NaN
   }
 
   count(name: string, least: number): number | null {
