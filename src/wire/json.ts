@@ -1,6 +1,7 @@
 // JsonCursor: reads a few fields out of a JSON body without building the rest.
 
 import { Problem } from '../core/problem.ts'
+import { Quotes } from './quotes.ts'
 import { remembered } from './remembered.ts'
 
 /** Returned by `nextField` for a key that is not in the table. */
@@ -23,13 +24,10 @@ const DIGIT_ZERO = 0x30
 /** So many always make a safe integer. */
 const MOST_DIGITS = 15
 const MAX_DEPTH = 256
-const FOUR_QUOTES = 0x22222222
-/** Most strings are short: so much is looked at byte by byte. */
+/** Most strings are short: so much is looked at byte by byte, and not in a native search. */
 const NEAR_BYTES = 16
-/** In a shorter body the view costs more than it saves. */
-const LEAST_VIEWED_BYTES = 4096
-/** After as much of a string without a quote, a native search is worth its call. */
-const FAR_BYTES = 512
+/** In a text as long as this it pays to find all quotes beforehand. */
+const LEAST_LONG_BYTES = 4096
 
 /** The keys a reader knows in one kind of object. Their positions are what `nextField` returns. */
 export class Fields {
@@ -120,7 +118,7 @@ export interface Range {
  */
 export class JsonCursor {
   readonly #bytes: Buffer
-  #words: DataView | undefined
+  readonly #quotes: Quotes | undefined
   #at = 0
   /** True right after `{` or `[`, where no comma is due. */
   #fresh = false
@@ -128,6 +126,7 @@ export class JsonCursor {
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
+    this.#quotes = bytes.length < LEAST_LONG_BYTES ? undefined : Quotes.of(bytes)
     this.#at = spaceEnd(bytes, 0)
   }
 
@@ -307,34 +306,9 @@ export class JsonCursor {
 
   /** After the quote that is not escaped. */
   #stringEnd(from: number): number {
-    const bytes = this.#bytes
-    const near = Math.min(from + NEAR_BYTES, bytes.length)
-    let at = from + 1
-    while (at < near && bytes[at] !== QUOTE) at++
-    if (at >= near) at = this.#quoteFrom(at)
-    while (at > 0 && bytes[at - 1] === BACKSLASH && isEscaped(bytes, at)) at = this.#quoteFrom(at + 1)
-    if (at < 0) throw this.#broken('the end of a string', bytes.length)
+    const at = this.#quotes ? this.#quotes.first(from + 1) : closingQuote(this.#bytes, from + 1)
+    if (at < 0) throw this.#broken('the end of a string', this.#bytes.length)
     return at + 1
-  }
-
-  /**
-   * The next quote, or -1. Four bytes at a time: escaped quotes come in crowds, and a native search costs as much as fifty
-   * of these steps.
-   */
-  #quoteFrom(from: number): number {
-    const bytes = this.#bytes
-    if (bytes.length < LEAST_VIEWED_BYTES) return bytes.indexOf(QUOTE, from)
-    this.#words ??= new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-    const words = this.#words
-    const end = Math.min(from + FAR_BYTES, bytes.length - 3)
-    let at = from
-    for (; at < end; at += 4) {
-      const word = words.getInt32(at, true) ^ FOUR_QUOTES
-      // Has the highest bit of the lowest byte that was a quote, and none below it; those above may be wrong.
-      const found = (word - 0x01010101) & ~word & 0x80808080
-      if (found !== 0) return at + ((31 - Math.clz32(found & -found)) >> 3)
-    }
-    return bytes.indexOf(QUOTE, at)
   }
 
   /** The string literal at `[start, end)`, quotes included, decoded. */
@@ -351,6 +325,16 @@ export class JsonCursor {
   #broken(expected: string, at = this.#at): Problem {
     return broken(this.#bytes, expected, at)
   }
+}
+
+/** The first quote from `from` on, inside a string, that is not escaped; or -1. */
+function closingQuote(bytes: Buffer, from: number): number {
+  const near = Math.min(from + NEAR_BYTES, bytes.length)
+  let at = from
+  while (at < near && bytes[at] !== QUOTE) at++
+  if (at >= near) at = bytes.indexOf(QUOTE, at)
+  while (at > 0 && bytes[at - 1] === BACKSLASH && isEscaped(bytes, at)) at = bytes.indexOf(QUOTE, at + 1)
+  return at
 }
 
 /** A quote after an odd run of backslashes. */
