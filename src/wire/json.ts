@@ -27,7 +27,7 @@ const MAX_DEPTH = 256
 /** Most strings are short: so much is looked at byte by byte, and not in a native search. */
 const NEAR_BYTES = 16
 /** In a text as long as this it pays to find all quotes beforehand. */
-const LEAST_LONG_BYTES = 4096
+const LEAST_LONG_BYTES = 2048
 
 /** The keys a reader knows in one kind of object. Their positions are what `nextField` returns. */
 export class Fields {
