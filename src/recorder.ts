@@ -168,7 +168,7 @@ function callLine(facts: CallFacts, outcome: Outcome): string {
   const { caller } = facts
   const error = outcome.attempts.at(-1)?.error ?? null
   return (
-    `{"level":30,"time":"${isoTime(outcome.settledAtMs)}","call":"${facts.callId}","key":${quoted(caller.key)},"user":${quoted(caller.user)}` +
+    `{"level":30,"time":"${isoTime(outcome.settledAtMs)}","call":"${facts.callId}","key":${quoted(caller.key)},"user":${JSON.stringify(caller.user)}` +
     `,"model":${quoted(facts.requestedModel)},"provider":"${facts.provider}"${askedAs(facts)},"outcome":"${outcome.ending}"` +
     `,"certainty":"${outcome.certainty}","input":${inputTokens(outcome.usage)},"output":${outputTokens(outcome.usage)}` +
     `,"costUsd":"${formatUsd(outcome.cost.totalNanoUsd)}","ms":${outcome.latencyMs},"firstMs":${outcome.timeToFirstTokenMs}` +
@@ -194,7 +194,7 @@ function isoTime(wallMs: number): string {
   return `${secondText}${String(wallMs - whole * 1000).padStart(3, '0')}Z`
 }
 
-/** As JSON strings. Nearly all calls have the same few names. */
+/** As JSON strings: the same few names in nearly all calls. */
 const literals = new Memo((name) => JSON.stringify(name))
 
 function quoted(name: string | null): string {

@@ -5,11 +5,11 @@ interface Made<Value> {
   readonly value: Value
 }
 
-const SLOTS = 256
+const SLOTS = 1024
 const LONGEST = 64
 
 /**
- * Holds some hundred values: of two texts that share a place, the later one. For texts that come anew with every call a Map
+ * Holds no more than there are places: of two texts that share one, the later. For texts that come anew with every call a Map
  * costs more: before it looks for one, V8 makes sure that it has every text only once.
  */
 export class Memo<Value> {
@@ -22,20 +22,18 @@ export class Memo<Value> {
   }
 
   of(text: string): Value {
+    if (text.length > LONGEST) return this.#make(text)
     const slot = slotOf(text)
     const known = this.#slots[slot]
     if (known?.text === text) return known.value
     const value = this.#make(text)
-    if (text.length <= LONGEST) this.#slots[slot] = { text, value }
+    this.#slots[slot] = { text, value }
     return value
   }
 }
 
-/** By length and three characters. */
 function slotOf(text: string): number {
-  const { length } = text
-  if (length === 0) return 0
-  const head = Math.imul(length, 31) + text.charCodeAt(0)
-  const body = Math.imul(head, 31) + text.charCodeAt(length >> 1)
-  return (Math.imul(body, 31) + text.charCodeAt(length - 1)) & (SLOTS - 1)
+  let hash = text.length
+  for (let at = 0; at < text.length; at++) hash = (Math.imul(hash, 31) + text.charCodeAt(at)) | 0
+  return hash & (SLOTS - 1)
 }

@@ -1,7 +1,7 @@
 // JsonCursor: reads a few fields out of a JSON body without building the rest.
 
 import { Problem } from '../core/problem.ts'
-import { Quotes } from './quotes.ts'
+import { backslashesBefore, Quotes } from './quotes.ts'
 import { remembered } from './remembered.ts'
 
 /** Returned by `nextField` for a key that is not in the table. */
@@ -114,7 +114,7 @@ export interface Range {
 /**
  * A pull parser over one body. Call `enterObject` and `nextField`, or `enterArray` and `nextElement`, and consume each value
  * with `skipValue`, `range`, `value`, `string`, `count`, `boolean`, or by entering it.
- * Throws Problem `invalid_json` on broken structure. What is inside skipped strings and numbers is the provider's to judge.
+ * The body must not change meanwhile. Throws Problem `invalid_json` on broken structure. What is inside skipped strings and numbers is the provider's to judge.
  */
 export class JsonCursor {
   readonly #bytes: Buffer
@@ -333,15 +333,8 @@ function closingQuote(bytes: Buffer, from: number): number {
   let at = from
   while (at < near && bytes[at] !== QUOTE) at++
   if (at >= near) at = bytes.indexOf(QUOTE, at)
-  while (at > 0 && bytes[at - 1] === BACKSLASH && isEscaped(bytes, at)) at = bytes.indexOf(QUOTE, at + 1)
+  while (at > 0 && backslashesBefore(bytes, at) % 2 === 1) at = bytes.indexOf(QUOTE, at + 1)
   return at
-}
-
-/** A quote after an odd run of backslashes. */
-function isEscaped(bytes: Buffer, quote: number): boolean {
-  let backslashes = 0
-  while (bytes[quote - 1 - backslashes] === BACKSLASH) backslashes++
-  return backslashes % 2 === 1
 }
 
 /** Of a number or a literal. A number's digits are the provider's to judge. */

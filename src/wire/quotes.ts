@@ -2,11 +2,11 @@
 
 /** The binary of quotes.wat. */
 export const BINARY = Buffer.from(
-  'AGFzbQEAAAABBgFgAX8BfwMCAQAFAwEABgYGAX8BQQALBxsDBm1lbW9yeQIAB2VzY2FwZWQDAARmaW5kAAAKzgIBywIDA38EewV+IwCtIQtBgIAEIQICQANA' +
-    'IAEgAE8NASAB/QAEACEEIAH9AAQQIQUgAf0ABCAhBiAB/QAEMCEHIARB3AD9D/0j/WQgBUHcAP0P/SP9ZEEQdHKtIAZB3AD9D/0j/WQgB0HcAP0P/SP9ZEEQ' +
-    'dHKtQiCGhCEJIARBIv0P/SP9ZCAFQSL9D/0j/WRBEHRyrSAGQSL9D/0j/WQgB0Ei/Q/9I/1kQRB0cq1CIIaEIQggCSALQn+FgyEMIAxCAYZCqtWq1arVqtWq' +
-    'f4QgDH1CqtWq1arVqtWqf4UhCiAIIAogCSALhIVCf4WDIQggCiAJg0I/iCELIAIgCHunQQJ0aiEDAkADQCACIANPDQEgAiABIAh6p2o2AgAgCCAIQgF9gyEI' +
-    'IAJBBGohAgwACwsgAUHAAGohAQwACwsgC6ckACACQYCABGtBAnYL',
+  'AGFzbQEAAAABBwFgAn9/AX8DAgEABQMBAAYHEQIGbWVtb3J5AgAEZmluZAAACskCAcYCAwN/BHsFfiABrSEMQYCABCEDAkADQCACIABPDQEgAv0ABAAhBSAC' +
+    '/QAEECEGIAL9AAQgIQcgAv0ABDAhCCAFQdwA/Q/9I/1kIAZB3AD9D/0j/WRBEHRyrSAHQdwA/Q/9I/1kIAhB3AD9D/0j/WRBEHRyrUIghoQhCiAFQSL9D/0j' +
+    '/WQgBkEi/Q/9I/1kQRB0cq0gB0Ei/Q/9I/1kIAhBIv0P/SP9ZEEQdHKtQiCGhCEJIAogDEJ/hYMhDSANQgGGQqrVqtWq1arVqn+EIA19QqrVqtWq1arVqn+F' +
+    'IQsgCSALIAogDISFQn+FgyEJIAsgCoNCP4ghDCADIAl7p0ECdGohBAJAA0AgAyAETw0BIAMgAiAJeqdqNgIAIAkgCUIBfYMhCSADQQRqIQMMAAsLIAJBwABq' +
+    'IQIMAAsLIANBgIAEa0ECdgs=',
   'base64',
 )
 
@@ -14,24 +14,25 @@ export const BINARY = Buffer.from(
 export const BLOCK_BYTES = 65_536
 const STEP_BYTES = 64
 const SPACE = 0x20
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
 /** Behind the last position that was found. */
 const LAST = 0xffff_ffff
 
 /** What quotes.wat exports. */
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer }
-  readonly escaped: { value: number }
-  readonly find: (length: number) => number
+  readonly find: (length: number, escaped: number) => number
 }
 
 interface Engine extends Exports {
   readonly text: Uint8Array
   readonly found: Uint32Array
-  /** Whose block was looked at last. A number: the text itself must not live on here. */
+  /** Whose block `text` has. A number: the text itself, which may be large, must not live on here. */
   holder: number
 }
 
-let made = 0
+let lastNumber = 0
 
 /** Undefined where a runtime makes no WebAssembly out of bytes. */
 const engine = engineOf(BINARY)
@@ -50,56 +51,62 @@ function engineOf(binary: BufferSource): Engine | undefined {
 
 /** The quotes of one text that no backslash escapes, block by block. */
 export class Quotes {
-  readonly #bytes: Uint8Array
+  readonly #bytes: Buffer
   readonly #engine: Engine
-  readonly #number = ++made
-  /** Of the block at hand: where it begins, whether its first byte is escaped, and which of its quotes comes next. */
+  readonly #number = ++lastNumber
+  /** Where the block at hand begins, and which of its quotes comes next. */
   #from = 0
-  #isEscaped = 0
   #next = 0
   /** Where the last answer was looked for. */
   #asked = 0
 
-  private constructor(bytes: Uint8Array, found: Engine) {
+  private constructor(bytes: Buffer, engine: Engine) {
     this.#bytes = bytes
-    this.#engine = found
+    this.#engine = engine
   }
 
   /** Undefined where there is no quick way to find them. @param bytes must not change meanwhile */
-  static of(bytes: Uint8Array): Quotes | undefined {
+  static of(bytes: Buffer): Quotes | undefined {
     return engine && new Quotes(bytes, engine)
   }
 
   /** The first one at `at` or after it, or -1. Quick where each time is asked for a later one. */
   first(at: number): number {
     const { found, holder } = this.#engine
-    if (at < this.#asked) this.#find(0, 0)
-    // Another text was looked at in between.
-    else if (holder !== this.#number) this.#find(this.#from, this.#isEscaped)
+    // Where it was not asked before, or another text was looked at in between.
+    if (at < this.#asked || holder !== this.#number) this.#find(at)
     this.#asked = at
     for (;;) {
-      const place = at - this.#from
       let next = this.#next
-      while ((found[next] ?? LAST) < place) next++
+      while ((found[next] ?? LAST) < at - this.#from) next++
       this.#next = next
-      const there = found[next] ?? LAST
-      if (there !== LAST) return this.#from + there
-      if (this.#from + BLOCK_BYTES >= this.#bytes.length) return -1
-      this.#find(this.#from + BLOCK_BYTES, this.#engine.escaped.value)
+      const place = found[next] ?? LAST
+      if (place !== LAST) return this.#from + place
+      // A native search passes over pictures and sound, which have none for long.
+      const later = this.#bytes.indexOf(QUOTE, this.#from + BLOCK_BYTES)
+      if (later < 0) return -1
+      this.#find(later)
     }
   }
 
-  #find(from: number, isEscaped: number): void {
-    const { text, found, escaped, find } = this.#engine
+  /** Finds those of the block that begins at `from`. */
+  #find(from: number): void {
+    const { text, found, find } = this.#engine
     const block = this.#bytes.subarray(from, from + BLOCK_BYTES)
     text.set(block)
     // It reads on to a whole step.
     text.fill(SPACE, block.length, Math.ceil(block.length / STEP_BYTES) * STEP_BYTES)
-    escaped.value = isEscaped
     this.#engine.holder = this.#number
+
     this.#from = from
-    this.#isEscaped = isEscaped
-    found[find(block.length)] = LAST
     this.#next = 0
+    found[find(block.length, backslashesBefore(this.#bytes, from) % 2)] = LAST
   }
+}
+
+/** How many stand right before `at`. */
+export function backslashesBefore(bytes: Uint8Array, at: number): number {
+  let from = at
+  while (bytes[from - 1] === BACKSLASH) from--
+  return at - from
 }

@@ -6,17 +6,14 @@
 (module
   (memory (export "memory") 6)
 
-  ;; 1 where the byte after the text is escaped by the text's end. To be set before `find`, to what holds for the first byte.
-  (global $escaped (export "escaped") (mut i32) (i32.const 0))
-
-  ;; The number of quotes found in the $length bytes from 0 on. Whole 64 bytes are read: what follows the text must be no
-  ;; quote and no backslash.
-  (func (export "find") (param $length i32) (result i32)
+  ;; The number of quotes found in the $length bytes from 0 on. $escaped is 1 where the first byte is escaped. Whole 64 bytes
+  ;; are read: what follows the text must be no quote and no backslash.
+  (func (export "find") (param $length i32) (param $escaped i32) (result i32)
     (local $at i32) (local $out i32) (local $end i32)
     (local $a v128) (local $b v128) (local $c v128) (local $d v128)
     ;; From here on a bit stands for each of 64 bytes.
     (local $quotes i64) (local $slashes i64) (local $escapes i64) (local $before i64) (local $first i64)
-    (local.set $before (i64.extend_i32_u (global.get $escaped)))
+    (local.set $before (i64.extend_i32_u (local.get $escaped)))
     (local.set $out (i32.const 65536))
     (block $over
       (loop $next
@@ -76,5 +73,4 @@
             (br $write)))
         (local.set $at (i32.add (local.get $at) (i32.const 64)))
         (br $next)))
-    (global.set $escaped (i32.wrap_i64 (local.get $before)))
     (i32.shr_u (i32.sub (local.get $out) (i32.const 65536)) (i32.const 2))))

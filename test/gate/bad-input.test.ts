@@ -1,5 +1,6 @@
 // Bad input: each kind gets the right status in the dialect's own shape, sends nothing, and consumes nothing.
 
+import { request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { answerWhole, DOORS, type Door, Stage } from '../support/stage.ts'
 import { booked, LIMITED } from './booked.ts'
@@ -249,5 +250,24 @@ describe.each(DOORS)('%s:', (door) => {
       expect(JSON.stringify([call?.path, call?.headers, call?.body])).not.toContain('callers-secret')
       expect(call?.path).toContain('beta=true')
     }
+  })
+
+  it('nor however their names are written', async () => {
+    const { path, body } = requestFor('openai', { cap: 5 })
+    const secrets = ['Authorization', 'X-API-Key', 'X-Goog-Api-Key', 'Api-Key', 'COOKIE', 'X-Bursar-User']
+    const headers = {
+      'Content-Type': 'application/json',
+      ...Object.fromEntries(secrets.map((name) => [name, 'hidden'])),
+    }
+    // Not by fetch, which writes them in lower case.
+    await new Promise((resolve, reject) => {
+      const sent = request(stage.url + path, { method: 'POST', headers }, (answer) =>
+        answer.resume().on('end', resolve),
+      )
+      sent.on('error', reject).end(body)
+    })
+    const [call] = stage.upstream.received.splice(0)
+    expect(call).toBeDefined()
+    expect(JSON.stringify([call?.path, call?.headers, call?.body])).not.toContain('hidden')
   })
 })

@@ -5,14 +5,14 @@ import { expect, test } from 'vitest'
 import wabt from 'wabt'
 import { BINARY, BLOCK_BYTES, Quotes } from '../../src/wire/quotes.ts'
 
-function quotesOf(bytes: Uint8Array): Quotes {
+function quotesOf(bytes: Buffer): Quotes {
   const quotes = Quotes.of(bytes)
   if (!quotes) throw new Error('no WebAssembly here')
   return quotes
 }
 
 /** All of them, as they are found by asking for one after the other. */
-function found(bytes: Uint8Array): number[] {
+function found(bytes: Buffer): number[] {
   const quotes = quotesOf(bytes)
   const places: number[] = []
   for (let at = quotes.first(0); at >= 0; at = quotes.first(at + 1)) places.push(at)
@@ -103,4 +103,31 @@ test('may be asked for an earlier one again', () => {
     -1,
     0,
   ])
+})
+
+test('nor does an earlier one leave anything of itself behind', () => {
+  const bytes = Buffer.from(`"${'\\'.repeat(BLOCK_BYTES)}"`)
+  const quotes = quotesOf(bytes)
+  expect(quotes.first(BLOCK_BYTES)).toBe(BLOCK_BYTES + 1)
+  expect(quotes.first(0)).toBe(0)
+})
+
+test('how one text ends says nothing of the next', () => {
+  expect(found(Buffer.from(`"${'a'.repeat(62)}\\`))).toEqual([0])
+  expect(found(Buffer.from('"a"'))).toEqual([0, 2])
+})
+
+test('a quote may be all there is of the last block', () => {
+  expect(found(Buffer.from(`${'a'.repeat(BLOCK_BYTES)}"`))).toEqual([BLOCK_BYTES])
+  expect(found(Buffer.from(`"${'a'.repeat(2 * BLOCK_BYTES - 1)}"`))).toEqual([0, 2 * BLOCK_BYTES])
+})
+
+test('blocks without quotes are passed over, whatever backslashes they end with', () => {
+  const bare = fc.integer({ min: BLOCK_BYTES, max: 2 * BLOCK_BYTES })
+  fc.assert(
+    fc.property(SOME, bare, fc.nat(3), SOME, (head, length, backslashes, tail) => {
+      const text = Buffer.concat([head, Buffer.alloc(length, 'a'), Buffer.alloc(backslashes, '\\'), tail])
+      expect(found(text)).toEqual(unescaped(text))
+    }),
+  )
 })
