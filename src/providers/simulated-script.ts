@@ -5,6 +5,7 @@ import type { Outgoing } from './provider.ts'
 import { ANTHROPIC } from './simulated-anthropic.ts'
 import { COMPLETIONS } from './simulated-completions.ts'
 import { GEMINI } from './simulated-gemini.ts'
+import { inputTokens } from './simulated-media.ts'
 import { OPENAI } from './simulated-openai.ts'
 import { RESPONSES } from './simulated-responses.ts'
 import type { Asked, Call, Shape, Speech, SpokenCall } from './simulated-shape.ts'
@@ -20,7 +21,6 @@ export interface SimulatedAnswer {
 }
 
 const USUAL_CAP = 1_024
-const BYTES_PER_TOKEN = 4
 /** Where tools are called. */
 const CHATS = new Set(['openai.chat', 'anthropic.messages', 'gemini.generateContent'])
 
@@ -63,7 +63,7 @@ function speechOf(outgoing: Outgoing, asked: Asked, fault: string): Speech {
     model: outgoing.model,
     words: said,
     calls: spoken,
-    input: Math.ceil(outgoing.body.length / BYTES_PER_TOKEN),
+    input: inputTokens(outgoing.body.length, asked),
     output: said.length + pieces,
     cut: said.length < words.length || spoken.length < calls.length || spoken.some(({ whole }) => !whole),
     withUsage: fault !== 'no-usage',

@@ -2,6 +2,7 @@
 
 import type { HeaderList } from '../wire/dialect.ts'
 import type { Listener, Outgoing, Provider, Sending } from './provider.ts'
+import { MOST_MEDIA_TOKENS } from './simulated-media.ts'
 import { type SimulatedAnswer, scriptOf } from './simulated-script.ts'
 
 /**
@@ -35,7 +36,7 @@ export function simulated(): Provider {
       tokensPerCall: 0,
       tokensPerMessage: 0,
       tokensWithTools: 0,
-      imageTokens: () => 258,
+      imageTokens: () => MOST_MEDIA_TOKENS,
       capCoversReasoning: true,
       cachesUnasked: false,
     },

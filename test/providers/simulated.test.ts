@@ -3,10 +3,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { quote } from '../../src/core/quote.ts'
 import { simulated } from '../../src/providers/simulated.ts'
 import { instanceOf } from '../../src/providers/simulated-instance.ts'
 import { expressionIn } from '../../src/providers/simulated-words.ts'
 import { recordOf } from '../../src/wire/draft.ts'
+import { dialectNamed } from '../../src/wire/index.ts'
+import { lineTo } from '../wire/samples.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -457,5 +460,39 @@ describe('arithmetic', () => {
       )
     }
     expect(performance.now() - begun).toBeLessThan(4_000)
+  })
+})
+
+describe('what it takes in', () => {
+  const data = 'A'.repeat(1_000_000)
+  const url = `data:image/png;base64,${data}`
+  const told = (part: Json) => ({ model: 'sim/echo', max_tokens: 9, messages: [{ role: 'user', content: [part] }] })
+  const contents = (part: Json) => ({ contents: [{ role: 'user', parts: [part] }] })
+
+  it.each<[Parameters<typeof dialectNamed>[0], Json, number]>([
+    ['openai.chat', told({ type: 'image_url', image_url: { url } }), 300],
+    ['openai.chat', told({ type: 'input_audio', input_audio: { data, format: 'wav' } }), 300],
+    ['openai.chat', told({ type: 'text', text: url }), 300],
+    ['openai.chat', told({ type: 'text', text: 'data: seven words of text, and no picture' }), 45],
+    ['openai.chat', told({ type: 'text', text: data }), 250_030],
+    [
+      'openai.responses',
+      { model: 'sim/echo', input: [{ role: 'user', content: [{ type: 'input_image', image_url: url }] }] },
+      300,
+    ],
+    ['anthropic.messages', told({ type: 'image', source: { type: 'base64', media_type: 'image/png', data } }), 310],
+    ['gemini.generateContent', contents({ inlineData: { mimeType: 'image/png', data } }), 300],
+    ['gemini.generateContent', contents({ inline_data: { mime_type: 'image/png', data } }), 300],
+  ])('%s %#: is no more than its quote, and of a picture not its bytes', async (name, body, most) => {
+    const { ask } = dialectNamed(name).read(
+      Buffer.from(JSON.stringify(body)),
+      lineTo('/v1beta/models/sim:generateContent'),
+    )
+    const settings = { defaultMaxOutputTokens: 1, tokenReservation: 'worst' } as const
+    const facts = { price: undefined, limits: undefined }
+    const { usage, usageMetadata } = JSON.parse(await sent(name, body))
+    const input = usage?.prompt_tokens ?? usage?.input_tokens ?? usageMetadata.promptTokenCount
+    expect(input).toBeLessThanOrEqual(quote(ask, facts, simulated().rules, settings).inputTokens)
+    expect(input).toBeLessThan(most)
   })
 })
