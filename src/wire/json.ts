@@ -114,7 +114,8 @@ export interface Range {
 /**
  * A pull parser over one body. Call `enterObject` and `nextField`, or `enterArray` and `nextElement`, and consume each value
  * with `skipValue`, `range`, `value`, `string`, `count`, `boolean`, or by entering it.
- * The body must not change meanwhile. Throws Problem `invalid_json` on broken structure. What is inside skipped strings and numbers is the provider's to judge.
+ * The body must not change meanwhile. Throws Problem `invalid_json` on broken structure. What is inside skipped strings and
+ * numbers is the provider's to judge.
  */
 export class JsonCursor {
   readonly #bytes: Buffer
