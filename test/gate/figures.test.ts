@@ -223,7 +223,8 @@ describe('figures', () => {
     expect(await explain('01234567-89ab-7def-8123-456789abcdef')).toMatchObject({ error: { code: 'not_found' } })
   })
 
-  it('counts a call that is settled while the figures are gathered, as open or as made', async () => {
+  /** A stream that has begun and ends when told. */
+  async function openedStream(): Promise<{ answer: Response; finish: () => void }> {
     let finish = () => {}
     await open({
       play: async ({ response }) => {
@@ -233,6 +234,11 @@ describe('figures', () => {
       },
     })
     const answer = await stage.call('openai', { cap: 10, stream: true })
+    return { answer, finish }
+  }
+
+  it('counts a call that is settled while the figures are gathered, as open or as made', async () => {
+    const { answer, finish } = await openedStream()
     const { store } = stage.app
     const entries = store.entries.bind(store)
     store.entries = async (query) => {
@@ -246,15 +252,7 @@ describe('figures', () => {
   })
 
   it('explains a stream while it is open, by the id in its headers', async () => {
-    let finish = () => {}
-    await open({
-      play: async ({ response }) => {
-        const events = eventsOf('openai', USED)
-        response.writeHead(200, { 'content-type': 'text/event-stream' }).write(events.shift())
-        finish = () => void response.end(events.join(''))
-      },
-    })
-    const answer = await stage.call('openai', { cap: 10, stream: true })
+    const { answer, finish } = await openedStream()
     const page = `/llm/explain/${answer.headers.get('x-bursar-call-id')}`
     expect(await stage.page(page)).toMatchObject({
       status: 'in_flight',
