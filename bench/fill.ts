@@ -2,7 +2,7 @@
 //   node bench/fill.ts <path> <rows>
 
 import { DatabaseSync } from 'node:sqlite'
-import { SqliteStore } from '../src/stores/sqlite.ts'
+import { SqliteStore } from '../src/stores/sqlite/store.ts'
 
 const [path, count] = process.argv.slice(2)
 if (!path || !count) throw new Error('usage: node bench/fill.ts <path> <rows>')

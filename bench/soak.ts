@@ -1,9 +1,10 @@
 // The soak: every way a call can go, at once and for long. When the load is over, memory must have been flat, nothing may be
 // reserved any more, and every call the provider has read must be in the ledger, settled.
-import { errorsIn, idleStanding, type Rows, receivedBy, rowsBy, type Standing } from './books.ts'
+
 import { isFault, PART_HEADER } from './faults.ts'
 import type { Load, Result } from './load.ts'
 import { costOf, median, type Subject, sleep, startLoader } from './measure.ts'
+import { errorsIn, idleStanding, type Rows, receivedBy, rowsBy, type Standing } from './reconcile.ts'
 
 /** How long a call may take that neither the provider nor its client ends. */
 const TIMEOUT_MS = 10_000

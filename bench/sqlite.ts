@@ -4,11 +4,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { CallFacts, Outcome, Reservation } from '../src/core/entry.ts'
+import type { CallFacts, Outcome, Reservation } from '../src/core/ledger-entry.ts'
 import { LimitPlan } from '../src/core/limits.ts'
 import type { Instant } from '../src/core/meter.ts'
 import { usageOf } from '../src/core/usage.ts'
-import { SqliteStore } from '../src/stores/sqlite.ts'
+import { SqliteStore } from '../src/stores/sqlite/store.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'bursar-bench-'))
 const path = process.argv[2] ?? join(folder, 'bench.db')

@@ -1,14 +1,14 @@
 // Bursar as a library: the gateway's app to mount, and `gate()` to put in front of handlers of one's own.
 
 import type { Hono, MiddlewareHandler } from 'hono'
-import { readFileConfig, readSettings } from './config.ts'
-import { type GateOptions, type GateVariables, gateMiddleware } from './middleware.ts'
-import type { UserPrice } from './providers/prices.ts'
-import { openApp } from './system.ts'
+import { openApp } from './app/system.ts'
+import { readFileConfig, readSettings } from './config/file.ts'
+import { type GateOptions, type GateVariables, gateMiddleware } from './http/middleware.ts'
+import type { UserPrice } from './prices/price-book.ts'
 
-export { ConfigError } from './config.ts'
-export type { GateOptions, GateVariables, HandlerUsage } from './middleware.ts'
-export type { UserPrice } from './providers/prices.ts'
+export { ConfigError } from './config/file.ts'
+export type { GateOptions, GateVariables, HandlerUsage } from './http/middleware.ts'
+export type { UserPrice } from './prices/price-book.ts'
 export { StoreUnusable } from './stores/store.ts'
 
 export interface BursarOptions {

@@ -7,7 +7,7 @@ import dotenv from 'dotenv'
 const { directory } = enableCompileCache()
 // Threads have it too: to strip types itself, each would take 30 MB.
 if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory
-const { serve } = await import('./serve.ts')
+const { serve } = await import('./app/serve.ts')
 
 dotenv.config({ quiet: true })
 await serve(process.env)

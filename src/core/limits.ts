@@ -1,7 +1,7 @@
 // Limits: who × what × span, as two tables, and the charges they make of a call. Adding a row adds a dimension.
 
 import { SPAN_MS, type Span, windowAt } from './calendar.ts'
-import type { Caller } from './entry.ts'
+import type { Caller } from './ledger-entry.ts'
 import type { Charge, Meter, Refill, What, Who } from './meter.ts'
 
 /** One configured limit: on one subject, or (`subject` undefined) on each subject of its kind by itself. */

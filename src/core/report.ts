@@ -1,6 +1,6 @@
 // Report: totals that grow with every settled call. The one place where calls are summed, so that no two pages disagree.
 
-import type { Entry } from './entry.ts'
+import type { Entry } from './ledger-entry.ts'
 import { TOKEN_CLASSES, type TokenClass, totalTokens, type Usage } from './usage.ts'
 
 const MINUTE_MS = 60_000

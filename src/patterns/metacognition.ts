@@ -1,8 +1,8 @@
 // Metacognition: an answer with a confidence, a look at its gaps, and a choice: answer, ask back, check another way, decline.
 
 import { z } from 'zod'
-import type { JsonObject } from '../core/neutral.ts'
-import { cut, fenced, patternOf, type Trail, told } from './pattern.ts'
+import type { JsonObject } from '../core/chat.ts'
+import { cut, fenced, patternOf, type Trail, told } from './pattern/pattern.ts'
 
 /** An answer less sure than this is checked before it is given. */
 const SURE = 0.7

@@ -1,8 +1,8 @@
 // Reflection: a text is scored against criteria, criticised and revised until it passes or gets no better. The best one wins.
 
 import { z } from 'zod'
-import type { JsonObject } from '../core/neutral.ts'
-import { fenced, patternOf, type Trail, told } from './pattern.ts'
+import type { JsonObject } from '../core/chat.ts'
+import { fenced, patternOf, type Trail, told } from './pattern/pattern.ts'
 
 const MOST_CRITERIA = 20
 const MOST_SCORE = 10

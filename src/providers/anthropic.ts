@@ -1,9 +1,9 @@
 // Anthropic.
 
-import { Forward } from './forward.ts'
 import type { Provider, ProviderSettings } from './provider.ts'
-import { SdkCall } from './sdk-call.ts'
-import { type PostingSdk, postingRequests } from './sdk-post.ts'
+import { Forward } from './transport/forward.ts'
+import { SdkCall } from './transport/sdk-call.ts'
+import { type PostingSdk, postingRequests } from './transport/sdk-post.ts'
 
 /** ceil(w / 28) × ceil(h / 28) at the largest size an image is scaled to, for the newest models; older ones take 1,568. */
 const IMAGE_TOKENS = 4_784

@@ -1,7 +1,7 @@
 // Gemini, over the Generative Language API.
 
-import { Forward } from './forward.ts'
 import { type Provider, type ProviderSettings, secretOf } from './provider.ts'
+import { Forward } from './transport/forward.ts'
 
 /** Gemini 3 at its highest media resolution; Gemini 2 cuts images of at most 3072 × 3072 into 768 × 768 tiles of 258. */
 const IMAGE_TOKENS = 258 * 17

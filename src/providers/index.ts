@@ -3,11 +3,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Problem } from '../core/problem.ts'
 import { anthropic } from './anthropic.ts'
-import { type CompatibleSettings, compatible } from './compatible.ts'
+import { type CompatibleSettings, compatible } from './compatible/compatible.ts'
 import { gemini } from './gemini.ts'
 import { openai } from './openai.ts'
 import type { Provider, ProviderSettings } from './provider.ts'
-import { simulated } from './simulated.ts'
+import { simulated } from './simulated/provider.ts'
 
 /** What each provider over HTTP is configured with. */
 export interface ProvidersSettings {
@@ -16,8 +16,8 @@ export interface ProvidersSettings {
   readonly gemini: ProviderSettings
 }
 
-export type { CompatibleSettings } from './compatible.ts'
-export { AUTHS, COMPATIBLE_DIALECTS, PRESET_NAMES, presetRow } from './compatible-presets.ts'
+export type { CompatibleSettings } from './compatible/compatible.ts'
+export { AUTHS, COMPATIBLE_DIALECTS, PRESET_NAMES, presetRow } from './compatible/presets.ts'
 
 /** The providers that are settings; all others are rows of bursar.json. */
 export const BUILT_IN = ['openai', 'anthropic', 'gemini'] as const

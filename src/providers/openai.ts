@@ -1,9 +1,9 @@
 // OpenAI, or whatever OPENAI_BASE_URL points at in its place.
 
-import { Forward } from './forward.ts'
 import type { Provider, ProviderSettings } from './provider.ts'
-import { SdkCall } from './sdk-call.ts'
-import { type PostingSdk, postingRequests } from './sdk-post.ts'
+import { Forward } from './transport/forward.ts'
+import { SdkCall } from './transport/sdk-call.ts'
+import { type PostingSdk, postingRequests } from './transport/sdk-post.ts'
 
 /** The most tokens of one image by model family, first match counts; OpenAI's vision guide, November 2026. */
 const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [

@@ -1,9 +1,9 @@
 // Stores: the list of kinds, chosen by DATABASE_URL. The only file that knows them all.
 
 import type { Instant } from '../core/meter.ts'
-import { MemoryRegistry, MemoryStore } from './memory.ts'
-import { SqliteStore } from './sqlite.ts'
-import { SqliteRegistry } from './sqlite-registry.ts'
+import { MemoryRegistry, MemoryStore } from './memory/store.ts'
+import { SqliteRegistry } from './sqlite/registry.ts'
+import { SqliteStore } from './sqlite/store.ts'
 import { type Registry, type Store, StoreUnusable } from './store.ts'
 
 export interface StoreOptions {

@@ -1,9 +1,9 @@
 // Store and Registry: the two contracts every kind of storage keeps. They know no policy and read no clock.
 
-import type { CallFacts, Entry, Outcome, Reservation } from '../core/entry.ts'
+import type { CallFacts, Entry, Outcome, Reservation } from '../core/ledger-entry.ts'
 import type { Short, Used } from '../core/levels.ts'
 import type { Charge, Instant, LevelView, Meter, What, Who } from '../core/meter.ts'
-import type { OpenTotals } from '../core/open.ts'
+import type { OpenTotals } from '../core/open-calls.ts'
 import type { Report } from '../core/report.ts'
 
 export type { OpenTotals }

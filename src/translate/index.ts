@@ -1,8 +1,8 @@
 // The translators there are.
 
-import { anthropicMessagesTranslator } from './anthropic-messages.ts'
-import { geminiGenerateTranslator } from './gemini-generate.ts'
-import { openaiChatTranslator } from './openai-chat.ts'
+import { anthropicMessagesTranslator } from './anthropic/translator.ts'
+import { geminiGenerateTranslator } from './gemini/translator.ts'
+import { openaiChatTranslator } from './openai/translator.ts'
 import type { Translator } from './translator.ts'
 
 const TRANSLATORS: ReadonlyMap<string, Translator> = new Map(

@@ -1,11 +1,11 @@
 // Translated tap: listens to an answer in the provider's dialect, and passes it on in the caller's.
 
-import type { NeutralUsage } from '../core/neutral.ts'
+import type { NeutralUsage } from '../core/chat.ts'
+import { holdsMore } from '../core/json-values.ts'
 import { usageSum } from '../core/usage.ts'
-import { holdsMore } from '../core/values.ts'
+import { parsedObject } from '../wire/ask-reader.ts'
 import type { Metered, Tap } from '../wire/dialect.ts'
-import { parsedObject } from '../wire/draft.ts'
-import { Pile } from '../wire/pile.ts'
+import { Pile } from '../wire/taps/chunk-buffer.ts'
 import type { AnswerContext, EventReader, EventWriter, Translator } from './translator.ts'
 
 const LINE_FEED = 0x0a

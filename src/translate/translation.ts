@@ -1,9 +1,9 @@
 // Translation: one call asked in one dialect and answered in another, joined from two translators.
 
+import { holdsMore } from '../core/json-values.ts'
 import { Problem } from '../core/problem.ts'
-import { holdsMore } from '../core/values.ts'
+import { parsedObject } from '../wire/ask-reader.ts'
 import type { ErrorContext, RequestLine, Tap } from '../wire/dialect.ts'
-import { parsedObject } from '../wire/draft.ts'
 import { TranslatedTap } from './translated-tap.ts'
 import type { AnswerContext, AskTarget, NeutralField, Translator } from './translator.ts'
 

@@ -1,13 +1,6 @@
 // Translator: one dialect's way into the neutral ask and answer, and out of it. N dialects need N of these, not N × N.
 
-import type {
-  JsonObject,
-  NeutralAnswer,
-  NeutralAsk,
-  NeutralError,
-  NeutralEvent,
-  NeutralUsage,
-} from '../core/neutral.ts'
+import type { JsonObject, NeutralAnswer, NeutralAsk, NeutralError, NeutralEvent, NeutralUsage } from '../core/chat.ts'
 import { Problem } from '../core/problem.ts'
 import type { ErrorContext, RequestLine } from '../wire/dialect.ts'
 

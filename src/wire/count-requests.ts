@@ -1,8 +1,8 @@
 // Count requests: the request that asks a provider how many tokens a call would take in, made from the call's own body.
 
-import { eachField, isRecord } from './draft.ts'
-import { inserted, spliced } from './edit.ts'
-import { Fields, JsonCursor } from './json.ts'
+import { eachField, isRecord } from './ask-reader.ts'
+import { Fields, JsonCursor } from './json/cursor.ts'
+import { inserted, spliced } from './json/edit.ts'
 
 /** A count as its provider wants to be asked for it. */
 export interface CountRequest {

@@ -1,6 +1,6 @@
 // Headers of answers: which of the provider's go on to the caller, and under which name.
 
-import { Memo } from '../core/memo.ts'
+import { Memo } from '../core/slot-cache.ts'
 import type { HeaderList } from './dialect.ts'
 
 /** Hop-by-hop headers, lengths that are set anew, cookies, and who the gateway's owner is to the provider. */

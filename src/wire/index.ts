@@ -1,16 +1,16 @@
 // The dialects there are, and the paths they are asked at.
 
-import { anthropicCountTokens } from './anthropic-count-tokens.ts'
-import { anthropicMessages } from './anthropic-messages.ts'
+import { anthropicCountTokens } from './anthropic/count-tokens.ts'
+import { anthropicMessages } from './anthropic/messages.ts'
 import type { Dialect } from './dialect.ts'
-import { geminiCountTokens } from './gemini-count-tokens.ts'
-import { geminiEmbed } from './gemini-embed.ts'
-import { geminiGenerate } from './gemini-generate.ts'
-import { openaiChat } from './openai-chat.ts'
-import { openaiCompletions } from './openai-completions.ts'
-import { openaiEmbeddings } from './openai-embeddings.ts'
-import { openaiResponses } from './openai-responses.ts'
-import { isStored, openaiStored } from './openai-stored.ts'
+import { geminiCountTokens } from './gemini/count-tokens.ts'
+import { geminiEmbed } from './gemini/embed.ts'
+import { geminiGenerate } from './gemini/generate.ts'
+import { openaiChat } from './openai/chat.ts'
+import { openaiCompletions } from './openai/completions.ts'
+import { openaiEmbeddings } from './openai/embeddings.ts'
+import { openaiResponses } from './openai/responses.ts'
+import { isStored, openaiStored } from './openai/stored.ts'
 
 const GEMINI_PATH = /\/v1(?:beta|alpha)?\/models\/.+:(\w+)$/
 const GEMINI_METHODS: ReadonlyMap<string, Dialect> = new Map([

@@ -1,8 +1,8 @@
 // Upstream limits: what a provider says of its own rate limits, in headers and in the body of a refusal, in one shape.
 
-import type { UpstreamLimit, UpstreamLimits } from '../core/entry.ts'
+import type { UpstreamLimit, UpstreamLimits } from '../core/ledger-entry.ts'
+import { recordOf } from './ask-reader.ts'
 import type { HeaderList } from './dialect.ts'
-import { recordOf } from './draft.ts'
 
 type Figure = 'limit' | 'remaining' | 'reset'
 

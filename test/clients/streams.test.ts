@@ -1,7 +1,7 @@
 // Streams: what each SDK's user learns when a stream breaks, and what the ledger holds when the user leaves in its middle.
 
 import { describe, expect, test } from 'vitest'
-import type { Entry } from '../../src/core/entry.ts'
+import type { Entry } from '../../src/core/ledger-entry.ts'
 import { until } from '../support/server.ts'
 import { type Answer, type Dialect, WORDS } from '../support/upstream.ts'
 import { CLIENTS } from './clients.ts'

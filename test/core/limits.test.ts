@@ -1,7 +1,7 @@
 // Limits: whose they are, what they are called, and which charges they make of a call.
 
 import { describe, expect, test } from 'vitest'
-import type { Caller } from '../../src/core/entry.ts'
+import type { Caller } from '../../src/core/ledger-entry.ts'
 import { type Limit, LimitPlan, limitName, subjectOf, WHO } from '../../src/core/limits.ts'
 
 const caller = (some: Partial<Caller> = {}): Caller => ({

@@ -1,6 +1,6 @@
 // Mutate: JSON and event streams, changed the way broken, odd and hostile parties change them.
 
-import type { Random } from '../gate/random.ts'
+import type { Random } from '../call/random.ts'
 
 /** What may stand in any place of a document. Raw text: some of it is no JSON. */
 const ODD = [

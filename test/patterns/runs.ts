@@ -1,9 +1,9 @@
 // Runs for tests of patterns: on scripted answers, or on the simulated provider.
 
-import type { JsonObject, NeutralMessage, Part, ToolCallPart } from '../../src/core/neutral.ts'
-import type { Embed, ModelAnswer, ModelAsk, Outcome, Pattern, Run, Step } from '../../src/patterns/pattern.ts'
-import { Stopped, textOf } from '../../src/patterns/pattern.ts'
-import { simulated } from '../../src/providers/simulated.ts'
+import type { JsonObject, NeutralMessage, Part, ToolCallPart } from '../../src/core/chat.ts'
+import type { Embed, ModelAnswer, ModelAsk, Outcome, Pattern, Run, Step } from '../../src/patterns/pattern/pattern.ts'
+import { Stopped, textOf } from '../../src/patterns/pattern/pattern.ts'
+import { simulated } from '../../src/providers/simulated/provider.ts'
 
 export const NOW_MS = Date.UTC(2026, 10, 22, 12)
 

@@ -1,7 +1,7 @@
 // What every store promises of reservations that change while their call is under way. Part of the conformance suite.
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { Reservation } from '../../src/core/entry.ts'
+import type { Reservation } from '../../src/core/ledger-entry.ts'
 import type { Charge, Instant } from '../../src/core/meter.ts'
 import type { Store } from '../../src/stores/store.ts'
 import { at, chargeOf, outcomeOf, reservationOf, usedOf } from './calls.ts'

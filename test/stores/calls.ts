@@ -1,7 +1,7 @@
 // Calls, charges and outcomes for tests of stores, each made of as little as the test says.
 
 import { windowAt } from '../../src/core/calendar.ts'
-import type { Caller, CallFacts, Outcome, Reservation } from '../../src/core/entry.ts'
+import type { Caller, CallFacts, Outcome, Reservation } from '../../src/core/ledger-entry.ts'
 import type { Used } from '../../src/core/levels.ts'
 import { type Limit, meterOf } from '../../src/core/limits.ts'
 import type { Charge, Instant, What } from '../../src/core/meter.ts'

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { SqliteStore } from '../../src/stores/sqlite.ts'
+import { SqliteStore } from '../../src/stores/sqlite/store.ts'
 import { at, chargeOf } from './calls.ts'
 import { folder } from './folder.ts'
 

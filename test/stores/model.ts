@@ -1,7 +1,7 @@
 // A simple model of what windows hold and what the ledger says, to check stores against. Knows nothing of how they do it.
 
 import { expect } from 'vitest'
-import type { Reservation } from '../../src/core/entry.ts'
+import type { Reservation } from '../../src/core/ledger-entry.ts'
 import type { Short } from '../../src/core/levels.ts'
 import type { Charge, Instant } from '../../src/core/meter.ts'
 import { NO_COST } from '../../src/core/prices.ts'

@@ -2,7 +2,7 @@
 // Arguments: file, prefix of its call ids.
 
 import { writeSync } from 'node:fs'
-import { SqliteStore } from '../../src/stores/sqlite.ts'
+import { SqliteStore } from '../../src/stores/sqlite/store.ts'
 import { chargeOf, outcomeOf, reservationOf, usedOf } from './calls.ts'
 
 const [path = '', prefix = ''] = process.argv.slice(2)

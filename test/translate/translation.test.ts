@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { Problem } from '../../src/core/problem.ts'
 import { translatorOf } from '../../src/translate/index.ts'
 import { Translation } from '../../src/translate/translation.ts'
-import { recordOf } from '../../src/wire/draft.ts'
+import { recordOf } from '../../src/wire/ask-reader.ts'
 import { dialectNamed } from '../../src/wire/index.ts'
 import { CONTEXT, lineTo } from '../wire/samples.ts'
 

@@ -3,8 +3,8 @@
 import { describe, expect, test } from 'vitest'
 import { type QuoteRules, quote } from '../../src/core/quote.ts'
 import { usageOf } from '../../src/core/usage.ts'
-import { anthropicCountTokens } from '../../src/wire/anthropic-count-tokens.ts'
-import { geminiCountTokens } from '../../src/wire/gemini-count-tokens.ts'
+import { anthropicCountTokens } from '../../src/wire/anthropic/count-tokens.ts'
+import { geminiCountTokens } from '../../src/wire/gemini/count-tokens.ts'
 import { lineTo } from './samples.ts'
 import { bytewise, feed } from './streams.ts'
 

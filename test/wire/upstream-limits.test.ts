@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { UpstreamLimits } from '../../src/core/entry.ts'
+import type { UpstreamLimits } from '../../src/core/ledger-entry.ts'
 import type { HeaderList } from '../../src/wire/dialect.ts'
 import { refusedLimits, shareLeft, upstreamLimits } from '../../src/wire/upstream-limits.ts'
 import { HAS_RECORDINGS, type Recording, recordedApis, recordingsOf } from '../support/recordings.ts'

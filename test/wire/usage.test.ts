@@ -3,10 +3,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { countOf, inputTokens, outputTokens, totalTokens, type Usage, usageOf } from '../../src/core/usage.ts'
-import { anthropicMessages } from '../../src/wire/anthropic-messages.ts'
+import { anthropicMessages } from '../../src/wire/anthropic/messages.ts'
 import type { Dialect, Metered } from '../../src/wire/dialect.ts'
-import { geminiGenerate } from '../../src/wire/gemini-generate.ts'
-import { openaiChat } from '../../src/wire/openai-chat.ts'
+import { geminiGenerate } from '../../src/wire/gemini/generate.ts'
+import { openaiChat } from '../../src/wire/openai/chat.ts'
 
 function metered(dialect: Dialect, document: object): Metered | undefined {
   const tap = dialect.tap(false, 'application/json', false)

@@ -1,0 +1,55 @@
+// System: the real clocks, randomness and ids. With main, the only place that reads them.
+
+import { randomBytes } from 'node:crypto'
+import pino, { type Logger } from 'pino'
+import type { Clock } from '../call/deadlines.ts'
+import type { FileConfig, Settings } from '../config/file.ts'
+import { uuidV7Source } from '../core/call-ids.ts'
+import { openRegistry, openStore } from '../stores/index.ts'
+import { type App, createApp } from './app.ts'
+
+const { timeOrigin } = performance
+
+/** `monoMs` is the time since 1970 on a clock that never steps: comparable between runs, and steady within one. */
+const systemClock: Clock = {
+  now: () => ({ wallMs: Date.now(), monoMs: Math.floor(timeOrigin + performance.now()) }),
+}
+
+const systemRandom = (): number => Math.random()
+
+export const newCallId = uuidV7Source(
+  () => Date.now(),
+  (size) => randomBytes(size),
+)
+
+const FLUSH_MS = 200
+const BUFFER_BYTES = 16_384
+
+/** One JSON line per event on standard output, written in batches beside the calls. `flush` writes what is left. */
+function systemLog(level: string): { readonly log: Logger; readonly flush: () => void } {
+  const destination = pino.destination({ dest: 1, sync: false, minLength: BUFFER_BYTES, maxWrite: 4 * BUFFER_BYTES })
+  // Standard output may be closed before we are: that is no reason to stop.
+  destination.on('error', () => {})
+  const flushing = setInterval(() => destination.flush(), FLUSH_MS).unref()
+  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+  return {
+    log,
+    flush: () => {
+      clearInterval(flushing)
+      destination.flushSync()
+    },
+  }
+}
+
+/** The app on the real clocks, with its ledger open. Throws StoreUnusable. */
+export async function openApp(settings: Settings, file: FileConfig) {
+  const store = await openStore(settings.DATABASE_URL, {
+    now: systemClock.now(),
+    synchronous: settings.SQLITE_SYNCHRONOUS,
+    keep: settings.USAGE_HISTORY_SIZE,
+  })
+  const { log, flush } = systemLog(settings.LOG_LEVEL)
+  const parts = { settings, file, clock: systemClock, random: systemRandom, newCallId, log, store }
+  const app: App = await createApp({ ...parts, registry: openRegistry(store) })
+  return { app, log, flush }
+}

@@ -1,0 +1,475 @@
+// Admission: from an ask to a reservation or a refusal. Quotes, sets a cap where that makes a call fit, and reserves.
+
+import type { Settings } from '../config/file.ts'
+import { windowAt } from '../core/calendar.ts'
+import type { Caller, CallFacts, Reservation } from '../core/ledger-entry.ts'
+import type { Short } from '../core/levels.ts'
+import type { Amounts, LimitPlan, Subjects } from '../core/limits.ts'
+import type { Charge, Instant, LevelView, Meter } from '../core/meter.ts'
+import { divideUp } from '../core/money.ts'
+import type { ModelFacts, PriceBook } from '../core/prices.ts'
+import { Problem } from '../core/problem.ts'
+import { type Ask, affordableCap, type CountedInput, type Quote, type QuoteSettings, quote } from '../core/quote.ts'
+import type { FactoredQuote } from '../core/quote-excess.ts'
+import { type Refusal, refusalOf } from '../core/refusal.ts'
+import type { Countable, Tightening } from '../counting/input-counter.ts'
+import type { Provider } from '../providers/provider.ts'
+import type { Store, Admission as StoreAdmission } from '../stores/store.ts'
+import type { Clock } from './deadlines.ts'
+
+/** Somebody who may answer a call, and the call as it would be put to it. */
+export interface Candidate {
+  readonly provider: Provider
+  /** As the provider will be asked. */
+  readonly model: string
+  readonly ask: Ask
+  /** The cap it has been given, where it had none and the target cannot do without. */
+  readonly usualCap: number | null
+  /** What of it can be counted; where it is absent the bound stands. */
+  readonly countable?: Countable
+  /** What it takes in, where that was counted because its bound did not fit. */
+  readonly counted?: CountedInput
+}
+
+/** What of a call is known before it is quoted. */
+export interface Applicant {
+  readonly callId: string
+  readonly caller: Caller
+  readonly operation: string | null
+  /** What the caller speaks. */
+  readonly dialect: string
+  /** As the caller wrote it. */
+  readonly requestedModel: string
+  readonly first: Candidate
+  /** Those it may fall back to, in order. Empty for most. */
+  readonly others: readonly Candidate[]
+  /** Where the money left is too little, those that are too dear are left out. */
+  readonly leavesOutDear: boolean
+  readonly idempotency: CallFacts['idempotency']
+  /** A budget of its own, beside all limits. */
+  readonly budget: Budget | undefined
+}
+
+/** What an attempt can have used at most. */
+export interface Bound {
+  readonly tokens: number
+  readonly costNanoUsd: bigint
+}
+
+/** What all calls of one task may cost together. */
+export interface Budget {
+  readonly meter: Meter
+  readonly nanoUsd: bigint
+}
+
+/** The quote of the first candidate, raised to what the dearest of all can cost. */
+export interface RouteQuote extends FactoredQuote {
+  /** What the first candidate can use by itself, where another one is dearer. */
+  readonly own?: Bound
+}
+
+export type Admitted = {
+  readonly admitted: true
+  /** As it was admitted: without candidates that did not fit. */
+  readonly applicant: Applicant
+  readonly facts: CallFacts
+  readonly quote: RouteQuote
+  /** What this attempt can have used at most. */
+  readonly bound: Bound
+  /** What it was charged. */
+  readonly charges: readonly Charge[]
+  /** What attempts before it are booked as, and on which meters. */
+  readonly spent: Bound
+  readonly spentOn: readonly Charge[]
+  /** Monotonic milliseconds. */
+  readonly expiresAtMs: number
+  /** False where something in the call has no bound: hosted tools and the like. */
+  readonly bounded: boolean
+  readonly levels: readonly LevelView[]
+  readonly overlooked: readonly string[]
+}
+
+export type Refused = {
+  readonly admitted: false
+  readonly refusal: Refusal
+  readonly quote: Quote
+  readonly levels: readonly LevelView[]
+}
+
+/** Simulated calls have meters of their own: they are limited like real ones, and spend nothing of theirs. */
+export const SIMULATED_REALM = 'simulated/'
+
+const NOTHING_SPENT: Bound = { tokens: 0, costNanoUsd: 0n }
+const SPENT_NOWHERE: readonly Charge[] = []
+
+/** Between looking at what is free and taking it, another replica may take it first. */
+const MOST_TRIES = 3
+const GRACE_MS = 60_000
+
+export interface AdmissionParts {
+  readonly settings: Settings
+  readonly store: Store
+  readonly prices: PriceBook
+  /** Read anew for every call, since limits are reloaded. */
+  readonly limits: { readonly plan: LimitPlan; readonly changing: Promise<void> | undefined }
+  /** By how much calls were seen to exceed their quotes, in percent of them. */
+  readonly recorder: {
+    readonly excesses: { percent(provider: string, model: string, bounded: boolean): number }
+  }
+  readonly random: () => number
+  readonly clock: Clock
+  readonly tightening: Tightening
+}
+
+export class Admission {
+  readonly #parts: AdmissionParts
+  readonly #quoteSettings: QuoteSettings
+  readonly #soft: boolean
+
+  constructor(parts: AdmissionParts) {
+    this.#parts = parts
+    this.#soft = parts.settings.ENFORCEMENT === 'soft'
+    this.#quoteSettings = {
+      defaultMaxOutputTokens: parts.settings.DEFAULT_MAX_OUTPUT_TOKENS,
+      tokenReservation: parts.settings.TOKEN_RESERVATION,
+    }
+  }
+
+  /** The most a call can cost, as it would be quoted now. Throws Problem where it cannot be. */
+  quote(applicant: Applicant, now: Instant): RouteQuote {
+    const { unbounded } = applicant.first.ask
+    if (unbounded.length > 0 && this.#parts.settings.UNBOUNDED_CALLS === 'refuse') {
+      throw new Problem('unbounded_call', `Nobody can bound what this call costs, because of: ${unbounded.join(', ')}.`)
+    }
+    return this.#affordable(applicant, this.#dearest(applicant, now), now)
+  }
+
+  /** The charges a quote makes. */
+  charges(applicant: Applicant, quoted: Quote, now: Instant): Charge[] {
+    const amounts: Amounts = { requests: 1n, tokens: BigInt(quoted.tokens), cost: quoted.costNanoUsd, inFlight: 1n }
+    const realm = applicant.first.provider.simulated ? SIMULATED_REALM : ''
+    const { plan } = this.#parts.limits
+    const charges = plan.chargesFor(subjectsOf(applicant), amounts, now.wallMs, realm, this.#soft)
+    const { budget } = applicant
+    if (budget)
+      charges.push({ meter: budget.meter, amount: quoted.costNanoUsd, capacity: budget.nanoUsd, enforced: true })
+    return charges
+  }
+
+  /**
+   * Reserves the most the call can use, whichever of its candidates answers. A call without a cap that does not fit the money
+   * left gets one, and another try; one that would be refused for the size of its input has that counted, and another try;
+   * one that may do without its dearest candidates is tried without them.
+   * Throws Problem for calls that cannot be quoted, StoreUnavailable when the ledger cannot be written.
+   */
+  async admit(applicant: Applicant, now: Instant): Promise<Admitted | Refused> {
+    if (this.#parts.limits.changing) await this.#parts.limits.changing
+    let quoted = this.quote(applicant, now)
+    for (let tries = 1; ; tries++) {
+      const reservation = this.#reservation(applicant, quoted, now)
+      const answer = (await this.#parts.store.reserve([reservation], now))[0]
+      if (answer?.admitted) return admittedAs(applicant, quoted, reservation, answer)
+      const short = answer?.short ?? []
+      const smaller = tries < MOST_TRIES ? this.#capped(applicant, quoted, short, now) : undefined
+      if (!smaller) return this.#admitOther(applicant, quoted, short, now)
+      quoted = smaller
+    }
+  }
+
+  #reservation(applicant: Applicant, quoted: Quote, now: Instant): Reservation {
+    return {
+      facts: this.#callFacts(applicant, quoted, now),
+      charges: this.charges(applicant, quoted, now),
+      expiresAtMs: now.monoMs + this.#parts.settings.UPSTREAM_TIMEOUT_MS + GRACE_MS,
+    }
+  }
+
+  /** What is left to try for a call that no cap makes fit; its refusal where nothing is. */
+  async #admitOther(
+    applicant: Applicant,
+    quoted: Quote,
+    short: readonly Short[],
+    now: Instant,
+  ): Promise<Admitted | Refused> {
+    const counted = await this.#counted(applicant, short, now)
+    if (counted) return this.admit({ ...applicant, first: { ...applicant.first, counted } }, this.#parts.clock.now())
+    const cheaper = this.#withoutDearest(applicant, short, now)
+    return cheaper ? this.admit(cheaper, now) : this.#refused(applicant, quoted, short, now)
+  }
+
+  /**
+   * Moves the reservation of a call under way to another of its candidates, or to the same one once more.
+   * @param billed the attempt before may have been: it is booked as the most it can have used
+   * Undefined where that does not fit: the reservation is as it was.
+   */
+  async move(from: Admitted, candidate: Candidate, billed: boolean, now: Instant): Promise<Admitted | undefined> {
+    const applicant: Applicant = { ...from.applicant, first: candidate, others: [] }
+    const cap = from.quote.injectedCap ?? undefined
+    const quoted = this.#quoted(candidate, this.#facts(candidate, now, applicant.budget), cap)
+    const then = { wallMs: from.facts.reservedAtMs, monoMs: now.monoMs }
+    const facts = this.#callFacts(applicant, quoted, then)
+    const booked = billed ? from.bound : NOTHING_SPENT
+    const spent = {
+      tokens: from.spent.tokens + booked.tokens,
+      costNanoUsd: from.spent.costNanoUsd + booked.costNanoUsd,
+    }
+    const charges = this.charges(applicant, quoted, then)
+    const spentOn = billed ? [...from.spentOn, ...spentCharges(from, charges)] : from.spentOn
+    const amendment = {
+      facts: {
+        ...facts,
+        reservedTokens: facts.reservedTokens + spent.tokens,
+        reservedCostNanoUsd: facts.reservedCostNanoUsd + spent.costNanoUsd,
+      },
+      charges: [...charges.map((charge) => withSpent(charge, spent)), ...spentOn],
+      expiresAtMs: from.expiresAtMs,
+    }
+    const [answer] = await this.#parts.store.amend([amendment], now)
+    if (!answer?.admitted) return undefined
+    const bounded = candidate.ask.unbounded.length === 0
+    return {
+      ...from,
+      applicant,
+      facts: amendment.facts,
+      quote: quoted,
+      bound: quoted,
+      charges,
+      spent,
+      spentOn,
+      bounded,
+    }
+  }
+
+  /** The input of a call that may fit once it is counted; undefined where it could not fit without any input at all. */
+  async #counted(
+    { first, others }: Applicant,
+    short: readonly Short[],
+    now: Instant,
+  ): Promise<CountedInput | undefined> {
+    const { ask, countable } = first
+    if (!countable || first.counted || others.length > 0) return undefined
+    const boundless = ask.kind !== 'generate' || ask.unsizedInput || ask.unbounded.length > 0
+    if (boundless || !short.every((one) => one.charge.meter.what === 'cost')) return undefined
+    const cap = ask.outputCap === null ? this.#leastCap : undefined
+    const least = this.#quoted({ ...first, counted: { all: 0 } }, this.#facts(first, now), cap)
+    if (short.some((one) => one.level.free < least.costNanoUsd)) return undefined
+    return this.#parts.tightening.count(countable)
+  }
+
+  /** The same call without the candidates that are as dear as the dearest; undefined where that leaves none, or is not wanted. */
+  #withoutDearest(applicant: Applicant, short: readonly Short[], now: Instant): Applicant | undefined {
+    if (!applicant.leavesOutDear || !short.some((one) => one.charge.meter.what === 'cost')) return undefined
+    const priced = candidatesOf(applicant).flatMap((candidate) => {
+      const facts = this.#factsOrNone(candidate, now, applicant.budget)
+      return facts ? [{ candidate, costNanoUsd: this.#quoted(candidate, facts).costNanoUsd }] : []
+    })
+    const most = priced.reduce((dearest, one) => (one.costNanoUsd > dearest ? one.costNanoUsd : dearest), 0n)
+    const [first, ...others] = priced.filter((one) => one.costNanoUsd < most).map((one) => one.candidate)
+    return first && { ...applicant, first, others }
+  }
+
+  #facts({ provider, model, ask }: Candidate, now: Instant, budget?: Budget): ModelFacts {
+    const listed = this.#parts.prices.find(provider.priceName, model, now.wallMs)
+    if (!this.#parts.settings.ENABLE_COST_TRACKING) return { price: undefined, limits: listed.limits }
+    if (listed.price) return listed
+    const found = { price: provider.unlistedPrice, limits: listed.limits }
+    if (
+      !found.price &&
+      ask.kind !== 'count' &&
+      this.#parts.settings.UNKNOWN_PRICE === 'refuse' &&
+      (this.#parts.limits.plan.limitsMoney || budget)
+    ) {
+      throw new Problem('unknown_price', unknownPrice(provider.priceName, model), 'model')
+    }
+    return found
+  }
+
+  #factsOrNone(candidate: Candidate, now: Instant, budget?: Budget): ModelFacts | undefined {
+    try {
+      return this.#facts(candidate, now, budget)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** The quote of the first candidate, raised to the dearest of all: whichever of them answers, it is reserved. */
+  #dearest({ first, others, budget }: Applicant, now: Instant, cap?: number): RouteQuote {
+    const quoted = this.#quoted(first, this.#facts(first, now, budget), cap)
+    if (others.length === 0) return quoted
+    let { tokens, costNanoUsd } = quoted
+    for (const other of others) {
+      // It is asked without a price only where that is allowed.
+      const facts = this.#factsOrNone(other, now, budget)
+      if (!facts) continue
+      const also = this.#quoted(other, facts, cap ?? quoted.injectedCap ?? undefined)
+      tokens = Math.max(tokens, also.tokens)
+      if (also.costNanoUsd > costNanoUsd) costNanoUsd = also.costNanoUsd
+    }
+    const plainCostNanoUsd = quoted.plainCostNanoUsd ?? quoted.costNanoUsd
+    const own = { tokens: quoted.tokens, costNanoUsd: quoted.costNanoUsd }
+    return { ...quoted, tokens, costNanoUsd, plainCostNanoUsd, own }
+  }
+
+  /**
+   * A quote. Where calls to the model were seen to cost more than theirs, it is raised by as much, up to the dearest that a
+   * call to it can be: all of its window, and its longest answers.
+   */
+  #quoted(candidate: Candidate, facts: ModelFacts, cap?: number): FactoredQuote {
+    const { ask, provider } = candidate
+    const usual = candidate.usualCap ?? undefined
+    const set = cap === undefined ? usual : Math.min(cap, usual ?? cap)
+    const plain = quote(ask, facts, provider.rules, this.#quoteSettings, set, candidate.counted)
+    const percent = this.#percent(candidate)
+    if (percent === 100 || plain.costNanoUsd === 0n) return plain
+    const raised = divideUp(plain.costNanoUsd * BigInt(percent), 100n)
+    const most = { ...ask, unsizedInput: true, outputCap: facts.limits ? null : ask.outputCap }
+    const dearest = quote(most, facts, provider.rules, this.#quoteSettings, facts.limits ? undefined : cap).costNanoUsd
+    const least = raised < dearest ? raised : dearest
+    const costNanoUsd = least > plain.costNanoUsd ? least : plain.costNanoUsd
+    return { ...plain, costNanoUsd, plainCostNanoUsd: plain.costNanoUsd }
+  }
+
+  /** The largest cap with which each of the candidates costs at most as much. */
+  #affordableCap(applicant: Applicant, budgetNanoUsd: bigint, now: Instant): number {
+    const caps = candidatesOf(applicant).map((candidate) => {
+      const facts = this.#factsOrNone(candidate, now, applicant.budget)
+      if (!facts) return Number.MAX_SAFE_INTEGER
+      const quoted = this.#quoted(candidate, facts)
+      const budget = (budgetNanoUsd * 100n) / BigInt(this.#percent(candidate))
+      return affordableCap(candidate.ask, quoted, candidate.provider.rules, budget)
+    })
+    return Math.min(...caps)
+  }
+
+  #percent({ ask, provider, model }: Candidate): number {
+    return this.#parts.recorder.excesses.percent(provider.name, model, ask.unbounded.length === 0)
+  }
+
+  /** Without a cap of its own, a call over the ceiling per call gets the largest cap that keeps it under. */
+  #affordable(applicant: Applicant, quoted: RouteQuote, now: Instant): RouteQuote {
+    const { ask } = applicant.first
+    if (this.#soft || ask.outputCap !== null || ask.kind !== 'generate') return quoted
+    const ceiling = this.#parts.limits.plan.ceiling(subjectsOf(applicant), 'cost')
+    if (ceiling === undefined || quoted.costNanoUsd <= ceiling) return quoted
+    const cap = this.#affordableCap(applicant, ceiling, now)
+    return cap < this.#leastCap ? quoted : this.#dearest(applicant, now, cap)
+  }
+
+  /**
+   * A smaller quote for the money left: half of what is free goes to one call, so that the next one finds some too. Where not
+   * even the least cap fits, the quote with that one, so that the refusal says when it will.
+   * Undefined where a cap is none of our business, or money is not lacking, or no cap makes the call cheaper.
+   */
+  #capped(applicant: Applicant, quoted: Quote, short: readonly Short[], now: Instant): RouteQuote | undefined {
+    const { ask } = applicant.first
+    const money = short.filter((one) => one.charge.meter.what === 'cost')
+    if (this.#soft || ask.outputCap !== null || ask.kind !== 'generate' || money.length === 0) return undefined
+    const free = money.map((one) => one.level.free).reduce((least, one) => (one < least ? one : least))
+    const cap = Math.max(this.#affordableCap(applicant, free / 2n, now), this.#leastCap)
+    const smaller = this.#dearest(applicant, now, cap)
+    return smaller.costNanoUsd < quoted.costNanoUsd ? smaller : undefined
+  }
+
+  #refused(applicant: Applicant, quoted: Quote, short: readonly Short[], now: Instant): Refused {
+    const zone = this.#parts.limits.plan.timeZone
+    const waits = {
+      inFlightMs: 1000 + Math.floor(this.#parts.random() * 2000),
+      neverMs: Math.max(1, windowAt('day', zone, now.wallMs).endsAtMs - now.wallMs),
+    }
+    const refusal = refusalOf(short, waits, this.#fittingCap(applicant, short, now))
+    return { admitted: false, refusal, quote: quoted, levels: short.map((one) => one.level) }
+  }
+
+  /** The cap that would have fitted every money limit that refused; null where none would, or money was not it. */
+  #fittingCap(applicant: Applicant, short: readonly Short[], now: Instant): number | null {
+    if (applicant.first.ask.kind !== 'generate' || !short.every((one) => one.charge.meter.what === 'cost')) return null
+    const caps = short.map((one) => this.#affordableCap(applicant, one.level.free, now))
+    const cap = Math.min(...caps)
+    return cap >= 1 && cap < Number.MAX_SAFE_INTEGER ? cap : null
+  }
+
+  #callFacts(applicant: Applicant, quoted: Quote, now: Instant): CallFacts {
+    const { ask, provider, model } = applicant.first
+    return {
+      callId: applicant.callId,
+      caller: applicant.caller,
+      operation: applicant.operation,
+      dialect: applicant.dialect,
+      provider: provider.name,
+      requestedModel: applicant.requestedModel,
+      model,
+      reservedAtMs: now.wallMs,
+      day: windowAt('day', this.#parts.limits.plan.timeZone, now.wallMs).id.slice(4),
+      reservedTokens: quoted.tokens,
+      reservedCostNanoUsd: quoted.costNanoUsd,
+      priceVersion: quoted.price?.version ?? null,
+      costKnown: quoted.price !== undefined || ask.kind === 'count',
+      streaming: ask.stream,
+      capAsked: ask.outputCap,
+      capInjected: quoted.injectedCap,
+      simulated: provider.simulated,
+      metadata: null,
+      idempotency: applicant.idempotency,
+    }
+  }
+
+  get #leastCap(): number {
+    return this.#parts.settings.MIN_INJECTED_OUTPUT_TOKENS
+  }
+}
+
+function admittedAs(
+  applicant: Applicant,
+  quoted: RouteQuote,
+  { facts, charges, expiresAtMs }: Reservation,
+  { levels, overlooked }: Extract<StoreAdmission, { admitted: true }>,
+): Admitted {
+  return {
+    admitted: true,
+    applicant,
+    facts,
+    quote: quoted,
+    bound: quoted.own ?? quoted,
+    charges,
+    spent: NOTHING_SPENT,
+    spentOn: SPENT_NOWHERE,
+    expiresAtMs,
+    bounded: applicant.first.ask.unbounded.length === 0,
+    levels,
+    overlooked,
+  }
+}
+
+function subjectsOf({ caller, first }: Applicant): Subjects {
+  return { caller, provider: first.provider.name, model: first.model }
+}
+
+/** What one call may cost at most goes for all its attempts together. */
+function withSpent(charge: Charge, { tokens, costNanoUsd }: Bound): Charge {
+  const { refill, what } = charge.meter
+  if (refill !== 'call' || (what !== 'cost' && what !== 'tokens')) return charge
+  return { ...charge, amount: charge.amount + (what === 'cost' ? costNanoUsd : BigInt(tokens)) }
+}
+
+/** What an attempt that may have been billed leaves on its meters. A call is one request on each meter it touches. */
+function spentCharges({ charges, bound }: Admitted, next: readonly Charge[]): Charge[] {
+  const amounts = { requests: 1n, tokens: BigInt(bound.tokens), cost: bound.costNanoUsd, inFlight: 0n }
+  const isNext = ({ meter }: Charge) => next.some((one) => one.meter.key === meter.key)
+  return charges
+    .filter(({ meter }) => meter.refill !== 'call' && meter.what !== 'inFlight')
+    .filter((charge) => charge.meter.what !== 'requests' || !isNext(charge))
+    .map((charge) => ({ ...charge, amount: amounts[charge.meter.what] }))
+}
+
+function candidatesOf({ first, others }: Applicant): readonly Candidate[] {
+  return [first, ...others]
+}
+
+/** The message carries the very line to paste. */
+function unknownPrice(provider: string, model: string): string {
+  const name = model.slice(0, 128)
+  const line = JSON.stringify({ prices: [{ provider, model: name, input: '1.00', output: '2.00' }] })
+  const [prefix] = name.split('/')
+  const meant = name.includes('/') ? ` If ${prefix} is meant as a provider, it needs a row in bursar.json.` : ''
+  return `The price of ${name} is not known, so its cost cannot be limited. Put its dollars per million tokens into bursar.json, for example ${line}, or set UNKNOWN_PRICE=allow.${meant}`
+}

@@ -1,0 +1,134 @@
+// Clock: the two clocks as one value, handed in by main; and the deadlines of calls in flight.
+
+import type { Instant } from '../core/meter.ts'
+
+export interface Clock {
+  /** Whole milliseconds on both clocks. */
+  now(): Instant
+}
+
+/** Something that has to end by a time. */
+export interface Expiring {
+  expire(code: 'upstream_timeout' | 'shutting_down'): void
+}
+
+/** A place in the queue of `Deadlines`: what `add` gives and `remove` takes. */
+export interface Deadline {
+  readonly call: Expiring
+  readonly dueMs: number
+  previous: Deadline | undefined
+  next: Deadline | undefined
+}
+
+/**
+ * Deadlines that all lie equally far ahead, so that the first to come is the first to go: one timer for any number of calls.
+ * A list and not a Map: Maps that are added to and deleted from all the time keep deleted values alive from one outgrown table
+ * to the next, until the next full collection.
+ */
+export class Deadlines {
+  readonly #clock: Clock
+  readonly #afterMs: number
+  #first: Deadline | undefined
+  #last: Deadline | undefined
+  #size = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(clock: Clock, afterMs: number) {
+    this.#clock = clock
+    this.#afterMs = afterMs
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  add(call: Expiring, nowMonoMs: number): Deadline {
+    const added: Deadline = { call, dueMs: nowMonoMs + this.#afterMs, previous: this.#last, next: undefined }
+    if (this.#last) this.#last.next = added
+    else this.#first = added
+    this.#last = added
+    this.#size += 1
+    this.#timer ??= setTimeout(() => this.#check(), this.#afterMs).unref()
+    return added
+  }
+
+  /** Changes nothing where it is gone already. */
+  remove(deadline: Deadline): void {
+    const { previous, next } = deadline
+    if (!previous && this.#first !== deadline) return
+    if (previous) previous.next = next
+    else this.#first = next
+    if (next) next.previous = previous
+    else this.#last = previous
+    // What is dead and old must not point at what is young.
+    deadline.previous = undefined
+    deadline.next = undefined
+    this.#size -= 1
+  }
+
+  /** Ends everything now. */
+  expireAll(): void {
+    this.#expire(Number.POSITIVE_INFINITY, 'shutting_down')
+  }
+
+  #check(): void {
+    this.#timer = undefined
+    const now = this.#clock.now().monoMs
+    this.#expire(now, 'upstream_timeout')
+    if (this.#first) this.#timer = setTimeout(() => this.#check(), this.#first.dueMs - now).unref()
+  }
+
+  #expire(untilMs: number, code: 'upstream_timeout' | 'shutting_down'): void {
+    for (let due = this.#first; due && due.dueMs <= untilMs; due = this.#first) {
+      this.remove(due)
+      due.call.expire(code)
+    }
+  }
+}
+
+/** A number that must not pass a most, held in parts and given back. See Holding. */
+export class Allowance {
+  readonly #most: number
+  #held = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  get held(): number {
+    return this.#held
+  }
+
+  /** False, and nothing is held, where there is not that much left. */
+  take(amount: number): boolean {
+    if (this.#held + amount > this.#most) return false
+    this.#held += amount
+    return true
+  }
+
+  give(amount: number): void {
+    this.#held -= amount
+  }
+}
+
+/** What somebody holds of an allowance. */
+export class Holding {
+  readonly #of: Allowance
+  #amount = 0
+
+  constructor(of: Allowance) {
+    this.#of = of
+  }
+
+  /** More of it. False, and nothing changes, where there is not that much left. */
+  take(amount: number): boolean {
+    if (!this.#of.take(amount)) return false
+    this.#amount += amount
+    return true
+  }
+
+  giveBack(): void {
+    this.#of.give(this.#amount)
+    this.#amount = 0
+  }
+}

@@ -1,0 +1,96 @@
+// Dispatch: how an admitted call goes out to one of its candidates, and the headers its answer will carry.
+
+import type { Settings } from '../config/file.ts'
+import type { Passage } from '../core/circuit.ts'
+import type { Instant, LevelView } from '../core/meter.ts'
+import type { Provider } from '../providers/provider.ts'
+import type { AnswerContext } from '../translate/translator.ts'
+import type { Dialect, HeaderList } from '../wire/dialect.ts'
+import { ietfRateHeaders } from '../wire/limit-headers.ts'
+import type { Admitted } from './admission.ts'
+import { type CallCandidate, type Incoming, outgoingOf } from './candidates.ts'
+import type { Dispatch } from './relay.ts'
+
+/** Sends in a provider's place: the handler behind the middleware. */
+export type SendInstead = Provider['send']
+
+/** What all attempts of a call have in common. */
+export interface CallOut {
+  readonly call: Incoming
+  readonly callId: string
+  /** It may be answered by another target than the one it names. */
+  readonly isRouted: boolean
+  readonly sendInstead: SendInstead | undefined
+  readonly settings: Settings
+  readonly now: Instant
+}
+
+export function dispatchOf(out: CallOut, admitted: Admitted, candidate: CallCandidate, passage: Passage): Dispatch {
+  const { call, sendInstead, settings } = out
+  const { dialect, reading, translation } = candidate
+  const provider = providerFor(candidate, passage, sendInstead)
+  const cap = settings.ENFORCEMENT === 'soft' ? null : admitted.quote.injectedCap
+  const asksUsage = reading.ask.stream && !reading.asksForUsage && provider.knowsStreamOptions
+  return {
+    provider,
+    outgoing: outgoingOf(candidate, call.exchange.method, { cap, asksUsage }),
+    admitted,
+    passage,
+    dialect,
+    translation: translation && { with: translation, context: answerContext(out) },
+    hidesUsage: asksUsage && !translation,
+    headers: headersOf(out, admitted, candidate, cap),
+  }
+}
+
+/** Whose circuit has opened since it was chosen is not asked: that is told as though it could not be reached. */
+function providerFor({ provider }: CallCandidate, passage: Passage, sendInstead: SendInstead | undefined): Provider {
+  const send = passage.kind === 'open' ? sendNothing : sendInstead
+  return send ? { ...provider, send, sendTranslated: send } : provider
+}
+
+const sendNothing: SendInstead = (_outgoing, listener) => {
+  setImmediate(() => listener.failed(Object.assign(new Error('circuit open'), { code: 'circuit_open' })))
+  return { pause() {}, resume() {}, abort() {} }
+}
+
+function headersOf(out: CallOut, admitted: Admitted, candidate: CallCandidate, cap: number | null): HeaderList {
+  const { provider, model, translation, dropped } = candidate
+  const headers = rateHeaders(out.call.dialect, out.callId, admitted.levels, 'provider', out.now)
+  if (cap !== null) headers.push('x-bursar-max-output-tokens', String(cap))
+  if (admitted.overlooked.length > 0) headers.push('x-bursar-over-limit', admitted.overlooked.join(', '))
+  if (provider.simulated) headers.push('x-bursar-simulated', 'true')
+  if (out.isRouted || translation) headers.push('x-bursar-target', visible(`${provider.name}/${model}`))
+  if (dropped.length > 0) headers.push('x-bursar-dropped', visible(dropped.join(', ')))
+  return headers
+}
+
+/** What can stand in a header: names may be a caller's own. */
+function visible(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 1_024)
+}
+
+function answerContext({ call, callId, now }: CallOut): AnswerContext {
+  const asArray = call.dialect.name === 'gemini.generateContent' && !/(?:^|&)alt=sse(?:&|$)/.test(call.exchange.query)
+  return {
+    callId,
+    nowMs: now.wallMs,
+    model: call.reading.ask.model,
+    withUsage: call.reading.asksForUsage,
+    asEvents: !asArray,
+  }
+}
+
+/** Headers that every answer to an admitted or refused call carries: our figures in the dialect's words, and the IETF's. */
+export function rateHeaders(
+  dialect: Dialect,
+  callId: string,
+  levels: readonly LevelView[],
+  source: 'gateway' | 'provider',
+  now: Instant,
+): HeaderList {
+  const headers: HeaderList = ['x-bursar-call-id', callId, 'x-bursar-source', source]
+  dialect.rateHeaders(levels, now.wallMs, headers)
+  ietfRateHeaders(levels, headers)
+  return headers
+}

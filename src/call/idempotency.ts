@@ -1,0 +1,90 @@
+// Idempotency: a call that is sent again under the same key is not made again. What is remembered is the ledger's own rows.
+
+import { hash } from 'node:crypto'
+import type { Entry } from '../core/ledger-entry.ts'
+import type { Instant } from '../core/meter.ts'
+import { formatUsd } from '../core/money.ts'
+import { Problem } from '../core/problem.ts'
+import type { Store } from '../stores/store.ts'
+
+/** A call's key and its request, as digests. */
+export interface IdempotencyMark {
+  readonly keyHash: string
+  readonly bodyHash: string
+}
+
+const REMEMBERED_MS = 86_400_000
+const LONGEST_KEY = 255
+const COME_BACK_MS = 1_000
+
+export class Idempotency {
+  readonly #store: Store
+  /** Calls of this process that are not over, by the digest of their key. */
+  readonly #inFlight = new Map<string, string>()
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /**
+   * Lets a call go on under its key, until `leave`. Throws Problem: in flight, done before, or another request.
+   * @param key as the caller wrote it
+   * @param scope whose key it is: those of different callers have nothing to do with each other
+   * @param request everything that makes requests differ
+   */
+  async enter(
+    key: string,
+    scope: string,
+    request: readonly (string | Buffer)[],
+    now: Instant,
+  ): Promise<IdempotencyMark> {
+    if (key === '' || key.length > LONGEST_KEY)
+      throw new Problem('invalid_request', `The Idempotency-Key must have 1 to ${LONGEST_KEY} characters.`)
+    const mark = { keyHash: digest([scope, '\n', key]), bodyHash: digest(request) }
+    const running = this.#inFlight.get(mark.keyHash)
+    if (running !== undefined) throw running === mark.bodyHash ? inFlight() : anotherRequest()
+    this.#inFlight.set(mark.keyHash, mark.bodyHash)
+    try {
+      const before = await this.#store.idempotent(mark.keyHash, now.wallMs - REMEMBERED_MS)
+      if (before) refuseRepeated(before, mark)
+    } catch (error) {
+      this.leave(mark)
+      throw error
+    }
+    return mark
+  }
+
+  /** The call is over, however it ended. */
+  leave({ keyHash }: IdempotencyMark): void {
+    this.#inFlight.delete(keyHash)
+  }
+}
+
+/** A call that failed and cost nothing may be made once more; any other has been made. */
+function refuseRepeated({ facts, outcome }: Entry, { bodyHash }: IdempotencyMark): void {
+  if (facts.idempotency?.bodyHash !== bodyHash) throw anotherRequest()
+  if (!outcome) throw inFlight()
+  const costNanoUsd = outcome.cost.totalNanoUsd
+  if (outcome.ending !== 'completed' && costNanoUsd === 0n) return
+  const cost = formatUsd(costNanoUsd)
+  throw new Problem(
+    'idempotency_done',
+    `This request was made before, by call ${facts.callId}, which ended ${outcome.ending} and cost $${cost}. Its answer is not kept.`,
+    null,
+    { retry: false, headers: ['x-bursar-original-call-id', facts.callId, 'x-bursar-cost-usd', cost] },
+  )
+}
+
+function inFlight(): Problem {
+  const message = 'A call with this Idempotency-Key is still under way.'
+  return new Problem('idempotency_in_flight', message, null, { retryAfterMs: COME_BACK_MS })
+}
+
+function anotherRequest(): Problem {
+  const message = 'This Idempotency-Key was used for another request.'
+  return new Problem('idempotency_mismatch', message, null, { retry: false })
+}
+
+function digest(parts: readonly (string | Buffer)[]): string {
+  return hash('sha256', Buffer.concat(parts.map((part) => Buffer.from(part))), 'base64url')
+}

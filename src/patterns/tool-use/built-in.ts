@@ -1,0 +1,117 @@
+// Tool use's own tools: a calculator, the time, units, JSON, text. None reaches the shell, the network or a file.
+
+import { convert, getMeasureKind, type Unit } from 'convert'
+import { z } from 'zod'
+import type { JsonObject } from '../../core/chat.ts'
+import { issueOf, schemaOf } from '../pattern/pattern.ts'
+import { calculate } from './calculator.ts'
+import { queryJson } from './json.ts'
+
+/** What a tool gave, and what was wrong where it failed. */
+export interface Ran {
+  readonly answered: string
+  readonly failed?: string
+}
+
+export interface BuiltIn {
+  readonly description: string
+  /** JSON Schema of its arguments. */
+  readonly schema: JsonObject
+  /** @param nowMs wall clock */
+  run(args: JsonObject, nowMs: number): Ran
+}
+
+const MOST_TEXT_CHARACTERS = 100_000
+
+/** By name. */
+export const BUILT_IN: Readonly<Record<string, BuiltIn>> = {
+  calculator: toolOf(
+    'Calculates. Knows + - * / % ^, parentheses, pi, e, tau, and abs, ceil, cos, exp, floor, ln, log10, log2, max, min, pow, round, sign, sin, sqrt, tan, trunc.',
+    z.object({ expression: z.string().max(1_000).describe('An arithmetic expression, such as (2 + 3) * sqrt(16).') }),
+    ({ expression }) => String(calculate(expression)),
+  ),
+  current_time: toolOf(
+    'Tells the current date and time.',
+    z.object({ time_zone: z.string().max(64).describe('A time zone of the IANA list, such as Europe/Berlin or UTC.') }),
+    ({ time_zone }, nowMs) => timeIn(time_zone === '' ? 'UTC' : time_zone, nowMs),
+  ),
+  convert_units: toolOf(
+    'Converts between units of length, mass, volume, area, time, temperature, data, energy, force, power, pressure, angle.',
+    z.object({
+      value: z.number().describe('How many of the unit.'),
+      from: z.string().max(64).describe('The unit it is in, such as km.'),
+      to: z.string().max(64).describe('The unit it is wanted in, such as miles.'),
+    }),
+    ({ value, from, to }) => `${value} ${from} = ${converted(value, from, to)} ${to}`,
+  ),
+  json_query: toolOf(
+    'Finds values in JSON by a JSONPath (RFC 9535).',
+    z.object({
+      json: z.string().max(20_000).describe('The JSON text.'),
+      path: z.string().max(200).describe('A JSONPath, such as $.items[?@.price < 10].name.'),
+    }),
+    ({ json, path }) => queryJson(json, path),
+  ),
+  text_statistics: toolOf(
+    'Counts characters, words, sentences, lines and paragraphs of a text.',
+    z.object({ text: z.string().max(MOST_TEXT_CHARACTERS).describe('The text.') }),
+    ({ text }) => JSON.stringify(statisticsOf(text)),
+  ),
+}
+
+function toolOf<Shape extends z.ZodType>(
+  description: string,
+  shape: Shape,
+  work: (args: z.output<Shape>, nowMs: number) => string,
+): BuiltIn {
+  return {
+    description,
+    schema: schemaOf(shape),
+    run: (args, nowMs) => {
+      const read = shape.safeParse(args)
+      if (!read.success) return failure(issueOf(read.error).text)
+      try {
+        return { answered: work(read.data, nowMs) }
+      } catch (error) {
+        return failure(error instanceof Error ? error.message : 'it failed')
+      }
+    },
+  }
+}
+
+function failure(problem: string): Ran {
+  return { answered: `Failed: ${problem}`, failed: problem }
+}
+
+function timeIn(timeZone: string, nowMs: number): string {
+  const parts = new Intl.DateTimeFormat('en-US', { timeZone, dateStyle: 'full', timeStyle: 'long' }).format(nowMs)
+  return `${parts} (${new Date(nowMs).toISOString()})`
+}
+
+/** Twelve digits: beyond them binary fractions show. */
+function converted(value: number, from: string, to: string): number {
+  const [source, target] = [from.trim(), to.trim()]
+  if (!isUnit(source)) throw new Error(`from: there is no unit ${source}`)
+  if (!isUnit(target)) throw new Error(`to: there is no unit ${target}`)
+  const result = convert(value, source).to(target)
+  if (!Number.isFinite(result)) throw new Error('the value is too large')
+  return Number(result.toPrecision(12))
+}
+
+function isUnit(text: string): text is Unit {
+  return getMeasureKind(text) !== undefined
+}
+
+function statisticsOf(text: string) {
+  const words = text.match(/[\p{L}\p{N}]+(?:['’-][\p{L}\p{N}]+)*/gu) ?? []
+  const letters = words.reduce((sum, word) => sum + word.length, 0)
+  return {
+    characters: [...text].length,
+    words: words.length,
+    distinct_words: new Set(words.map((word) => word.toLowerCase())).size,
+    sentences: text.split(/[.!?…。]+/).filter((one) => /[\p{L}\p{N}]/u.test(one)).length,
+    lines: text === '' ? 0 : text.split('\n').length,
+    paragraphs: text.split(/\n\s*\n/).filter((one) => one.trim() !== '').length,
+    average_word_length: words.length === 0 ? 0 : Number((letters / words.length).toFixed(2)),
+  }
+}

@@ -1,0 +1,97 @@
+// OpenAI-compatible endpoints: whatever speaks OpenAI's dialects somewhere else. Known ones are rows of presets; none is code.
+
+import { type Price, ratesOf } from '../../core/prices.ts'
+import type { HeaderList } from '../../wire/dialect.ts'
+import { type Outgoing, type Provider, secretOf } from '../provider.ts'
+import { Forward } from '../transport/forward.ts'
+import type { EndpointRow } from './presets.ts'
+
+/** One endpoint, with every default filled in. */
+export interface CompatibleSettings extends EndpointRow {
+  /** What its models are prefixed with. */
+  readonly name: string
+  /** The key itself; empty where there is none. */
+  readonly apiKey: string
+  /** The variable that should hold the key and does not. */
+  readonly missingVariable: string | undefined
+  readonly callerKeys: boolean
+}
+
+/** The most tokens of one image, where the model's family is known to take more or less than most; first match counts. */
+const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
+  [/gpt-4o-mini/, 48_169],
+  [/gpt-(5\.[6-9]|[6-9])/, 36_000],
+  [/claude/, 4_784],
+]
+const MOST_IMAGE_TOKENS = 16_384
+
+/** The price of what is on no bill. */
+const FREE: Price = {
+  version: 'free',
+  steps: [{ fromInputTokens: 0, rates: ratesOf({}) }],
+  serviceTierPercent: {},
+}
+
+export function compatible(settings: CompatibleSettings): Provider {
+  const { name, callerKeys } = settings
+  const isFree = settings.prices === 'free'
+  const forward = new Forward({
+    baseUrl: settings.baseUrl,
+    credentials: credentialsOf(settings),
+    headers: Object.entries(settings.headers).flatMap(([header, value]) => [header.toLowerCase(), value]),
+    query: new URLSearchParams(settings.query).toString(),
+  })
+  return {
+    name,
+    dialects: settings.dialects,
+    simulated: false,
+    configured: callerKeys || settings.missingVariable === undefined,
+    callerKeys,
+    priceName: isFree || settings.prices === '' ? name : settings.prices,
+    ...(isFree ? { unlistedPrice: FREE } : {}),
+    deployments: new Map(Object.entries(settings.deployments)),
+    defaultModel: settings.model,
+    setupGuide: `Set ${settings.missingVariable ?? ''} in .env file`,
+    rules: {
+      tokensPerCall: settings.tokensPerCall,
+      tokensPerMessage: settings.tokensPerMessage,
+      tokensWithTools: settings.tokensWithTools,
+      imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MOST_IMAGE_TOKENS,
+      capCoversReasoning: settings.capCoversReasoning,
+      // Whose model answers is not known, and some bill for cache writes.
+      cachesUnasked: true,
+    },
+    capField: settings.capField,
+    capFieldAlone: !settings.readsBothCaps,
+    knowsStreamOptions: settings.knowsStreamOptions,
+    freeStatuses: new Set(settings.freeStatuses),
+    send: (outgoing, listener) => forward.send({ ...outgoing, path: pathOf(settings, outgoing) }, listener),
+    sendTranslated: (outgoing, listener) => {
+      const { callerKey } = outgoing
+      const key = callerKey && { headers: credentialsOf({ ...settings, apiKey: secretOf(callerKey) }), query: '' }
+      const headers = ['content-type', 'application/json']
+      return forward.send({ ...outgoing, path: pathOf(settings, outgoing), headers, callerKey: key }, listener)
+    },
+    retire: () => forward.retire(),
+    close: () => forward.close(),
+  }
+}
+
+function credentialsOf({ apiKey, auth }: CompatibleSettings): HeaderList {
+  if (apiKey === '' || auth === 'none') return []
+  return auth === 'api-key' ? ['api-key', apiKey] : ['authorization', `Bearer ${apiKey}`]
+}
+
+/** The dialect's own path, or the one set in its place, with the caller's query. */
+function pathOf({ paths }: CompatibleSettings, { dialect, path, model }: Outgoing): string {
+  const template = Object.entries(paths).find(([name]) => name === dialect)?.[1]
+  if (template === undefined) return path
+  const query = path.indexOf('?')
+  const placed = template.replaceAll('{deployment}', () => segment(model))
+  return query < 0 ? placed : placed + path.slice(query)
+}
+
+/** One segment of a path, whatever the caller calls its model: dots alone would lead elsewhere. */
+function segment(model: string): string {
+  return encodeURIComponent(model.toWellFormed()).replace(/^\.+$/, '_')
+}

@@ -1,0 +1,69 @@
+// The simulated provider's chat completions, as OpenAI shapes them: text, or calls of tools.
+
+import { isRecord } from '../../wire/ask-reader.ts'
+import type { Shape, Speech, SpokenCall } from './shape.ts'
+
+export const OPENAI: Shape = {
+  whole: (speech) =>
+    JSON.stringify({
+      id: `chatcmpl-${speech.id}`,
+      object: 'chat.completion',
+      created: 0,
+      model: speech.model,
+      choices: [{ index: 0, message: messageOf(speech), logprobs: null, finish_reason: reasonOf(speech) }],
+      ...(speech.withUsage ? { usage: usageOf(speech) } : {}),
+    }),
+  stream: (speech, asked) => {
+    const options = asked.stream_options
+    const asksForUsage = speech.withUsage && isRecord(options) && options.include_usage === true
+    const chunk = (choices: unknown[], usage: unknown = null) =>
+      `data: ${JSON.stringify({ id: `chatcmpl-${speech.id}`, object: 'chat.completion.chunk', created: 0, model: speech.model, choices, ...(asksForUsage ? { usage } : {}) })}\n\n`
+    const delta = (delta: unknown, reason: string | null) => chunk([{ index: 0, delta, finish_reason: reason }])
+    const calls = speech.calls.flatMap((call, index) => [
+      delta({ tool_calls: [{ index, ...callOf(call, '') }] }, null),
+      ...call.pieces.map((text) => delta({ tool_calls: [{ index, function: { arguments: text } }] }, null)),
+    ])
+    return [
+      delta({ role: 'assistant', content: calls.length > 0 ? null : '' }, null),
+      ...speech.words.map((content) => delta({ content }, null)),
+      ...calls,
+      delta({}, reasonOf(speech)),
+      ...(asksForUsage ? [chunk([], usageOf(speech))] : []),
+      'data: [DONE]\n\n',
+    ]
+  },
+  error: (status, message) =>
+    JSON.stringify({
+      error: {
+        message,
+        type: status === 429 ? 'requests' : 'server_error',
+        param: null,
+        code: status === 429 ? 'rate_limit_exceeded' : null,
+      },
+    }),
+}
+
+function messageOf({ words, calls }: Speech) {
+  if (calls.length === 0) return { role: 'assistant', content: words.join(''), refusal: null }
+  const tool_calls = calls.map((call) => callOf(call, call.pieces.join('')))
+  return { role: 'assistant', content: null, tool_calls, refusal: null }
+}
+
+function callOf({ id, name }: SpokenCall, text: string) {
+  return { id: `call_${id}`, type: 'function', function: { name, arguments: text } }
+}
+
+function reasonOf({ cut, calls }: Speech): string {
+  if (cut) return 'length'
+  return calls.length > 0 ? 'tool_calls' : 'stop'
+}
+
+function usageOf(speech: Speech) {
+  return {
+    prompt_tokens: speech.input,
+    completion_tokens: speech.output,
+    total_tokens: speech.input + speech.output,
+    prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
+    completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0 },
+  }
+}

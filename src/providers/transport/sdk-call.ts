@@ -1,0 +1,89 @@
+// SDK call: one request made through an official SDK, told to a listener like those that are forwarded.
+
+import type { HeaderList } from '../../wire/dialect.ts'
+import type { Listener, Sending } from '../provider.ts'
+
+/** What an SDK answered: its head, and its body as it comes. */
+export interface SdkAnswer {
+  readonly status: number
+  readonly headers: HeaderList
+  readonly body: AsyncIterable<Uint8Array>
+}
+
+/** An error that an SDK made of an error answer. */
+export interface SdkError {
+  readonly status: number
+  readonly headers: HeaderList
+  /** Its body, as far as the SDK kept it. */
+  readonly body: string
+}
+
+export interface SdkRequest {
+  /** Asks; `started` is to be called when the request may have been read. Rejects with the SDK's own errors. */
+  ask(signal: AbortSignal, started: () => void): Promise<SdkAnswer>
+  /** Undefined for an error that is no answer: nothing came, or it broke. */
+  answerIn(error: unknown): SdkError | undefined
+}
+
+export class SdkCall implements Sending {
+  readonly #abort = new AbortController()
+  readonly #listener: Listener
+  #paused: Promise<void> | undefined
+  #resume: () => void = () => {}
+
+  constructor(request: SdkRequest, listener: Listener) {
+    this.#listener = listener
+    this.#run(request).catch((error: unknown) => listener.failed(causeOf(error)))
+  }
+
+  pause(): void {
+    this.#paused ??= new Promise((resolve) => {
+      this.#resume = resolve
+    })
+  }
+
+  resume(): void {
+    this.#resume()
+    this.#paused = undefined
+  }
+
+  abort(): void {
+    this.#abort.abort()
+    this.resume()
+  }
+
+  async #run(request: SdkRequest): Promise<void> {
+    const listener = this.#listener
+    let answer: SdkAnswer
+    try {
+      answer = await request.ask(this.#abort.signal, () => listener.started())
+    } catch (error) {
+      const refused = request.answerIn(error)
+      if (!refused) throw error
+      listener.head(refused.status, refused.headers)
+      listener.data(Buffer.from(refused.body))
+      listener.end()
+      return
+    }
+    listener.head(answer.status, answer.headers)
+    for await (const chunk of answer.body) {
+      listener.data(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
+      if (this.#paused) await this.#paused
+    }
+    listener.end()
+  }
+}
+
+/** SDKs wrap what really happened. */
+function causeOf(error: unknown): Error {
+  let inner = error instanceof Error ? error : new Error(String(error))
+  for (let depth = 0; depth < 5 && inner.cause instanceof Error; depth++) inner = inner.cause
+  return inner
+}
+
+/** A web answer as an SDK hands it out raw. */
+export function rawAnswer(response: Response): SdkAnswer {
+  return { status: response.status, headers: [...response.headers].flat(), body: response.body ?? nothing() }
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}

@@ -1,0 +1,147 @@
+// The SQLite file: opened by one owner, made or migrated, and never touched when it is not ours. Knows no entries.
+
+import { closeSync, existsSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { StoreUnusable } from '../store.ts'
+import { APPLICATION_ID, MIGRATIONS } from './migrations.ts'
+
+export type Synchronous = 'normal' | 'full'
+
+export interface OpenFile {
+  readonly db: DatabaseSync
+  /** Closes the connection and lets another process be the owner. */
+  readonly release: () => void
+}
+
+const MAGIC = 'SQLite format 3\0'
+const USER_VERSION_AT = 60
+const APPLICATION_ID_AT = 68
+const HEADER_BYTES = 100
+
+/** Opening may wait for somebody who looks at the file. Commits never do: they are tried again later. */
+const BUSY_MS = 1000
+/** What the log is cut to when it is started anew. */
+const LOG_BYTES = 64 * 1024 * 1024
+
+/** Throws StoreUnusable, with the file untouched, when another process owns it or it is not a ledger this version knows. */
+export function openFile(path: string, synchronous: Synchronous): OpenFile {
+  if (path === ':memory:') {
+    const db = new DatabaseSync(path)
+    migrate(db)
+    return { db, release: () => db.close() }
+  }
+  try {
+    checkHeader(path)
+    const owner = takeOwnership(path)
+    try {
+      return openOwned(path, synchronous, owner)
+    } catch (error) {
+      owner.close()
+      throw error
+    }
+  } catch (error) {
+    if (error instanceof StoreUnusable) throw error
+    throw new StoreUnusable(`${path} cannot be opened: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+function openOwned(path: string, synchronous: Synchronous, owner: DatabaseSync): OpenFile {
+  if (!existsSync(path) || statSync(path).size === 0) create(path)
+  const db = new DatabaseSync(path, { timeout: BUSY_MS })
+  try {
+    checkVersion(path, versionOf(db))
+    migrate(db)
+    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA wal_autocheckpoint = 0;
+      PRAGMA journal_size_limit = ${LOG_BYTES}; PRAGMA busy_timeout = 0`)
+  } catch (error) {
+    db.close()
+    throw error
+  }
+  return {
+    db,
+    release: () => {
+      db.close()
+      owner.close()
+    },
+  }
+}
+
+/** A new ledger is made beside and renamed, so that a file under its name is always a whole one. */
+function create(path: string): void {
+  const draft = `${path}.new`
+  rmSync(draft, { force: true })
+  rmSync(`${draft}-journal`, { force: true })
+  const db = new DatabaseSync(draft)
+  migrate(db)
+  db.exec('PRAGMA journal_mode = WAL')
+  db.close()
+  renameSync(draft, path)
+}
+
+function migrate(db: DatabaseSync): void {
+  const from = versionOf(db)
+  if (from >= MIGRATIONS.length) return
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    for (const migration of MIGRATIONS.slice(from)) db.exec(migration)
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`)
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    throw error
+  }
+}
+
+function versionOf(db: DatabaseSync): number {
+  return Number(db.prepare('PRAGMA user_version').get()?.user_version)
+}
+
+/** By the bytes alone: even opening a foreign database could change it. */
+function checkHeader(path: string): void {
+  if (!existsSync(path)) return
+  const header = Buffer.alloc(HEADER_BYTES)
+  const file = openSync(path, 'r')
+  let size: number
+  try {
+    size = readSync(file, header, 0, HEADER_BYTES, 0)
+  } finally {
+    closeSync(file)
+  }
+  if (size === 0) return
+  if (size < HEADER_BYTES || header.toString('latin1', 0, MAGIC.length) !== MAGIC) {
+    throw new StoreUnusable(`${path} is not an SQLite database; it was not changed`)
+  }
+  if (header.readUInt32BE(APPLICATION_ID_AT) !== APPLICATION_ID) {
+    throw new StoreUnusable(`${path} belongs to another application; it was not changed`)
+  }
+  checkVersion(path, header.readUInt32BE(USER_VERSION_AT))
+}
+
+function checkVersion(path: string, version: number): void {
+  if (version <= MIGRATIONS.length) return
+  throw new StoreUnusable(`${path} was written by a newer version (format ${version}, known ${MIGRATIONS.length})`)
+}
+
+/** An exclusive transaction that never ends: the operating system lets go of it when the process dies, however it dies. */
+function takeOwnership(path: string): DatabaseSync {
+  const ownerPath = `${path}.owner`
+  const owner = new DatabaseSync(ownerPath, { timeout: 0 })
+  try {
+    owner.exec('BEGIN EXCLUSIVE')
+    return owner
+  } catch (error) {
+    owner.close()
+    if (!isBusy(error)) throw error
+    throw new StoreUnusable(`${path} is in use by another process (it holds ${ownerPath})`, { cause: error })
+  }
+}
+
+const SQLITE_BUSY = 5
+
+/** Another connection holds the lock that is needed. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === SQLITE_BUSY
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

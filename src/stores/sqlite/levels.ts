@@ -1,0 +1,107 @@
+// Levels in the SQLite file, and the charges that open rows hold on them. Decides nothing.
+
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { BucketLevel, Charge, Level } from '../../core/meter.ts'
+import { big, count, int64 } from './rows.ts'
+
+const WINDOW_KEPT_MS = 2 * 86_400_000
+const BUCKET_KEPT_MS = 31 * 86_400_000
+
+/** Levels by primary key. */
+export class LevelRows {
+  readonly #find: StatementSync
+  readonly #save: StatementSync
+  readonly #slice: StatementSync
+  readonly #prune: StatementSync
+
+  constructor(db: DatabaseSync) {
+    this.#slice = db.prepare('SELECT key FROM level WHERE key > ? ORDER BY key LIMIT ?')
+    this.#prune = db.prepare(`DELETE FROM level WHERE key > ? AND key <= ?
+      AND ((kind = 'window' AND rest = 0 AND at_ms < ?) OR (kind = 'bucket' AND at_ms < ?))`)
+    this.#find = db.prepare('SELECT kind, used, rest, at_ms, taken, drained FROM level WHERE key = ?')
+    this.#find.setReadBigInts(true)
+    this.#save =
+      db.prepare(`INSERT INTO level (key, kind, used, rest, at_ms, taken, drained) VALUES (?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET used = excluded.used, rest = excluded.rest, at_ms = excluded.at_ms, taken = excluded.taken,
+        drained = excluded.drained`)
+  }
+
+  /** A bucket stored with a time to come (the clock was set back since) goes on from now: it mints nothing and is not frozen. */
+  find(key: string, monoMs: number): Level | undefined {
+    const row = this.#find.get(key)
+    if (!row) return undefined
+    const atMs = count(row.at_ms)
+    if (row.kind === 'bucket') {
+      return {
+        kind: 'bucket',
+        used: big(row.used),
+        remainder: big(row.rest),
+        atMs: Math.min(atMs ?? monoMs, monoMs),
+        taken: big(row.taken),
+        drained: big(row.drained),
+      }
+    }
+    return {
+      kind: 'window',
+      settled: big(row.used),
+      reserved: big(row.rest),
+      endsAtMs: atMs ?? Number.POSITIVE_INFINITY,
+    }
+  }
+
+  save(key: string, level: Level): void {
+    if (level.kind === 'bucket') this.#saveBucket(key, level)
+    else {
+      const endsAtMs = Number.isFinite(level.endsAtMs) ? level.endsAtMs : null
+      this.#save.get(key, 'window', int64(level.settled), int64(level.reserved), endsAtMs, 0, 0)
+    }
+  }
+
+  #saveBucket(key: string, { used, remainder, atMs, taken, drained }: BucketLevel): void {
+    this.#save.get(key, 'bucket', int64(used), remainder, atMs, int64(taken), int64(drained))
+  }
+
+  /**
+   * Deletes, of the next `limit` levels after `key`, windows that ended two days ago and hold nothing, and buckets untouched
+   * for a month (steady limits refill within the hour). Returns where to go on; `''` at the end.
+   */
+  prune(key: string, limit: number, nowMs: number): string {
+    const last = this.#slice.all(key, limit).at(-1)
+    if (!last) return ''
+    this.#prune.run(key, String(last.key), nowMs - WINDOW_KEPT_MS, nowMs - BUCKET_KEPT_MS)
+    return String(last.key)
+  }
+}
+
+/**
+ * What a sweep after a restart needs of the charges, as `[[key, amount, inFlight], …]`. Buckets are left out: where the whole
+ * reservation counts as used they do not change.
+ */
+export function textOfCharges(charges: readonly Charge[]): string {
+  let list = ''
+  for (const { meter, amount } of charges) {
+    if (meter.refill === 'steady') continue
+    list += `${list === '' ? '[' : ','}[${JSON.stringify(meter.key)},"${amount}",${meter.refill === 'none' ? 1 : 0}]`
+  }
+  return list === '' ? '[]' : `${list}]`
+}
+
+export function chargesOfText(list: string): Charge[] {
+  const rows: [string, string, number][] = JSON.parse(list)
+  return rows.map(([key, amount, inFlight]) => ({
+    meter: {
+      key,
+      name: '',
+      who: 'global',
+      subject: '',
+      what: inFlight ? 'inFlight' : 'cost',
+      span: 'total',
+      refill: inFlight ? 'none' : 'window',
+      spanMs: 0,
+      endsAtMs: Number.POSITIVE_INFINITY,
+    },
+    capacity: 0n,
+    amount: BigInt(amount),
+    enforced: true,
+  }))
+}

@@ -1,0 +1,106 @@
+// Questions to the SQLite ledger that may read many rows: asked in a worker, off the path of calls. They change nothing.
+
+import type { DatabaseSync } from 'node:sqlite'
+import type { Entry } from '../../core/ledger-entry.ts'
+import { NO_SUBJECT } from '../../core/limits.ts'
+import type { Who } from '../../core/meter.ts'
+import type { Tally } from '../../core/report.ts'
+import type { EntryQuery, ReportQuery, SumQuery } from '../store.ts'
+import { readReport, TOKENS_SUM } from './rollups.ts'
+import { entryOf, prepareEntries } from './rows.ts'
+
+export type Question =
+  | { readonly ask: 'entries'; readonly query: EntryQuery }
+  | { readonly ask: 'entry'; readonly callId: string }
+  | { readonly ask: 'sums'; readonly query: SumQuery }
+  | { readonly ask: 'report'; readonly query: ReportQuery }
+
+/** By kind of question; plain data, so that it can cross to another thread. */
+export interface Answers {
+  entries: readonly Entry[]
+  entry: Entry | undefined
+  sums: ReadonlyMap<string, bigint>
+  report: { readonly days: ReadonlyMap<string, Tally>; readonly minutes: ReadonlyMap<number, Tally> }
+}
+
+/** Entry ids are milliseconds × this, counted up within one: see migrations. */
+export const IDS_PER_MS = 1024
+
+export function answer(db: DatabaseSync, question: Question): Answers[Question['ask']] {
+  switch (question.ask) {
+    case 'entries':
+      return readEntries(db, question.query)
+    case 'entry':
+      return readEntry(db, question.callId)
+    case 'sums':
+      return readSums(db, question.query)
+    case 'report': {
+      const { days, minutes } = readReport(db, question.query.key ?? '', question.query.simulated)
+      return { days, minutes }
+    }
+  }
+}
+
+function readEntries(db: DatabaseSync, { simulated, key, beforeSeq, limit }: EntryQuery): Entry[] {
+  const where = ['settled_seq IS NOT NULL', 'settled_seq < ?']
+  const values: (string | number)[] = [beforeSeq ?? Number.MAX_SAFE_INTEGER]
+  if (simulated !== undefined) {
+    where.push('simulated = ?')
+    values.push(simulated ? 1 : 0)
+  }
+  if (key !== undefined) {
+    where.push('key = ?')
+    values.push(key)
+  }
+  const rows = prepareEntries(db, `WHERE ${where.join(' AND ')} ORDER BY settled_seq DESC LIMIT ?`)
+  return rows.all(...values, limit).map(entryOf)
+}
+
+/** How many rows are looked at for a call that may have been reserved a while after its id was made. */
+const FOUND_WITHIN_ROWS = 1_000_000
+const UUID_V7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7/i
+
+function readEntry(db: DatabaseSync, callId: string): Entry | undefined {
+  const [, high, low] = UUID_V7.exec(callId) ?? []
+  const fromId = high && low ? Number.parseInt(high + low, 16) * IDS_PER_MS : 0
+  const found = db.prepare(`SELECT id FROM entry WHERE appended = 1 AND call_id = $callId
+    UNION ALL SELECT id FROM (SELECT id, call_id FROM entry WHERE id >= $fromId ORDER BY id LIMIT ${FOUND_WITHIN_ROWS})
+      WHERE call_id = $callId LIMIT 1`)
+  const id = found.get({ $callId: callId, $fromId: fromId })?.id
+  const row = id === undefined ? undefined : prepareEntries(db, 'WHERE id = ?').get(Number(id))
+  return row ? entryOf(row) : undefined
+}
+
+const within = (column: string) => `coalesce(key, '${NO_SUBJECT}') || '/' || coalesce(${column}, '${NO_SUBJECT}')`
+
+/** What `subjectOf` makes of a call, in SQL. */
+const SUBJECT: Readonly<Record<Who, string>> = {
+  global: "''",
+  organisation: `coalesce(organisation, '${NO_SUBJECT}')`,
+  project: `coalesce(project, '${NO_SUBJECT}')`,
+  key: `coalesce(key, '${NO_SUBJECT}')`,
+  user: within('user'),
+  thread: within('thread'),
+  agent: within('agent'),
+  task: within('task'),
+  model: "provider || '/' || model",
+  provider: 'provider',
+}
+
+const FIGURE: Readonly<Record<SumQuery['what'], string>> = {
+  requests: '1',
+  tokens: `CASE WHEN settled_seq IS NULL THEN reserved_tokens ELSE ${TOKENS_SUM} END`,
+  cost: 'CASE WHEN settled_seq IS NULL THEN reserved_cost_nano_usd ELSE cost_nano_usd END',
+}
+
+function readSums(db: DatabaseSync, { who, what, simulated, sinceMs }: SumQuery): Map<string, bigint> {
+  const rows = db.prepare(`SELECT ${SUBJECT[who]} AS subject, sum(${FIGURE[what]}) AS figure FROM entry
+    WHERE id >= ? AND reserved_at_ms >= ? AND simulated = ? GROUP BY 1`)
+  rows.setReadBigInts(true)
+  const since = Math.max(0, sinceMs)
+  const sums = new Map<string, bigint>()
+  for (const row of rows.iterate(Math.floor(since) * IDS_PER_MS, since, simulated ? 1 : 0)) {
+    if (typeof row.figure === 'bigint') sums.set(String(row.subject), row.figure)
+  }
+  return sums
+}

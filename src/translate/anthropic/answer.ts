@@ -1,0 +1,140 @@
+// Anthropic answers, whole: read, and written.
+
+import type {
+  JsonObject,
+  NeutralAnswer,
+  NeutralChoice,
+  NeutralUsage,
+  Part,
+  ReasoningPart,
+  StopReason,
+} from '../../core/chat.ts'
+import { inputTokens, outputTokens, usageOf } from '../../core/usage.ts'
+import { nameIn } from '../dialect-fields.ts'
+import type { AnswerContext } from '../translator.ts'
+import { objectIn } from './arguments.ts'
+import { DIALECT, legalId, ownFields } from './dialect-fields.ts'
+import { readBlock } from './read-parts.ts'
+
+const READ: Readonly<Record<string, StopReason>> = {
+  end_turn: 'end',
+  max_tokens: 'length',
+  tool_use: 'toolCalls',
+  stop_sequence: 'stopSequence',
+  refusal: 'refusal',
+  pause_turn: 'paused',
+  compaction: 'paused',
+  model_context_window_exceeded: 'context',
+}
+
+/** Reasons nobody knows yet end an answer like any other. */
+export function readStop(reason: unknown): StopReason {
+  return typeof reason === 'string' && Object.hasOwn(READ, reason) ? (READ[reason] ?? 'end') : 'end'
+}
+
+const WRITTEN: Readonly<Record<StopReason, string>> = {
+  end: 'end_turn',
+  length: 'max_tokens',
+  toolCalls: 'tool_use',
+  stopSequence: 'stop_sequence',
+  filtered: 'refusal',
+  refusal: 'refusal',
+  context: 'model_context_window_exceeded',
+  paused: 'pause_turn',
+}
+
+/** Some say `end` after a call that was forced, or after a refusal in words. */
+export function writeStop(reason: StopReason, hasCalls: boolean, hasRefused: boolean): string {
+  if (reason !== 'end') return WRITTEN[reason]
+  return hasCalls ? 'tool_use' : hasRefused ? 'refusal' : 'end_turn'
+}
+
+export function readAnswer(body: JsonObject): NeutralAnswer {
+  const { id, model, content, stop_reason: reason, stop_sequence: sequence } = body
+  const choice: NeutralChoice = {
+    parts: Array.isArray(content) ? content.flatMap(readPart) : [],
+    stop: readStop(reason),
+    ...(typeof sequence === 'string' ? { stopSequence: sequence } : {}),
+  }
+  return {
+    id: nameIn(id),
+    model: nameIn(model),
+    choices: [choice],
+  }
+}
+
+/** A block that cannot be read says nothing. */
+function readPart(block: unknown): Part[] {
+  try {
+    return [readBlock(block, 'content', new Map())]
+  } catch {
+    return []
+  }
+}
+
+/** Of several choices the first: nobody who speaks this dialect can have asked for more. */
+export function writeAnswer(answer: NeutralAnswer, used: NeutralUsage | undefined, context: AnswerContext): JsonObject {
+  const { parts, stop, stopSequence }: NeutralChoice = answer.choices[0] ?? { parts: [], stop: 'end' }
+  const hasCalls = parts.some(({ kind }) => kind === 'toolCall')
+  const hasRefused = parts.some(({ kind }) => kind === 'refusal')
+  return {
+    ...messageHead(answer.model, context),
+    content: parts.flatMap(writePart),
+    stop_reason: writeStop(stop, hasCalls, hasRefused),
+    stop_sequence: stopSequence ?? null,
+    usage: writeUsage(used),
+  }
+}
+
+export function messageHead(model: string, context: AnswerContext): JsonObject {
+  return { id: `msg_${context.callId}`, type: 'message', role: 'assistant', model: model || context.model }
+}
+
+/** None for what the dialect has no words for in an answer: media, and what other dialects keep for themselves. */
+function writePart(part: Part): JsonObject[] {
+  switch (part.kind) {
+    case 'text':
+      return part.text === ''
+        ? []
+        : [{ citations: null, ...ownFields(part.own, new Set()), type: 'text', text: part.text }]
+    case 'refusal':
+      return part.text === '' ? [] : [{ citations: null, type: 'text', text: part.text }]
+    case 'reasoning':
+      return writeThinking(part)
+    case 'toolCall':
+      return [{ type: 'tool_use', id: legalId(part.id), name: part.name, input: objectIn(part.arguments) ?? {} }]
+    case 'own':
+      return part.dialect === DIALECT ? [part.value] : []
+    case 'media':
+    case 'toolResult':
+      return []
+  }
+}
+
+/** Signatures of others are left out: handed back, they would be taken for Anthropic's. */
+function writeThinking(part: ReasoningPart): JsonObject[] {
+  const isOurs = part.signedIn === DIALECT
+  if (part.redacted !== undefined) return isOurs ? [{ type: 'redacted_thinking', data: part.redacted }] : []
+  const signature = isOurs ? (part.signature ?? '') : ''
+  return part.text === '' && signature === '' ? [] : [{ type: 'thinking', thinking: part.text, signature }]
+}
+
+/** Zeros where nobody said: SDKs add these up unasked. */
+export function writeUsage(used: NeutralUsage | undefined): JsonObject {
+  const usage = used?.usage ?? usageOf()
+  const cacheRead = usage.cacheRead + usage.audioCacheRead
+  const cacheWrite = usage.cacheWrite5m + usage.cacheWrite1h
+  return {
+    input_tokens: inputTokens(usage) - cacheRead - cacheWrite,
+    cache_creation_input_tokens: cacheWrite,
+    cache_read_input_tokens: cacheRead,
+    cache_creation: {
+      ephemeral_5m_input_tokens: usage.cacheWrite5m,
+      ephemeral_1h_input_tokens: usage.cacheWrite1h,
+    },
+    output_tokens: outputTokens(usage),
+    output_tokens_details: { thinking_tokens: Math.min(used?.reasoningTokens ?? 0, outputTokens(usage)) },
+    server_tool_use: usage.webSearches > 0 ? { web_search_requests: usage.webSearches } : null,
+    service_tier: null,
+  }
+}

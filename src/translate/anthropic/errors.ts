@@ -1,0 +1,81 @@
+// Anthropic errors: read from a provider, and written for Anthropic's SDKs.
+
+import type { ErrorKind, NeutralError } from '../../core/chat.ts'
+import { recordOf } from '../../wire/ask-reader.ts'
+import type { ErrorContext } from '../../wire/dialect.ts'
+import { KIND_OF_STATUS } from '../dialect-fields.ts'
+
+const MOST_CHARACTERS = 2_000
+
+const KINDS: Readonly<Record<string, ErrorKind>> = {
+  invalid_request_error: 'invalid',
+  authentication_error: 'unauthenticated',
+  permission_error: 'forbidden',
+  not_found_error: 'notFound',
+  request_too_large: 'tooLarge',
+  rate_limit_error: 'rate',
+  billing_error: 'quota',
+  overloaded_error: 'overloaded',
+  timeout_error: 'timeout',
+  api_error: 'server',
+}
+
+/** Limits on money that come under the types of other errors. */
+const MONEY_CODE = /spend_limit|billing/
+const MONEY_MESSAGE = /credit balance is too low|reached your specified API usage limits/i
+
+export function readError(status: number, body: unknown): NeutralError {
+  const whole = recordOf(body)
+  const { type, message, details } = recordOf(whole.error)
+  const code = recordOf(details).error_code ?? type
+  const text = [message, whole.message].find((some) => typeof some === 'string' && some !== '')
+  return {
+    status,
+    kind: kindOf(status, type, code, text),
+    message: typeof text === 'string' ? text.slice(0, MOST_CHARACTERS) : `The provider answered with status ${status}.`,
+    ...(typeof code === 'string' ? { code: code.slice(0, MOST_CHARACTERS) } : {}),
+  }
+}
+
+function kindOf(status: number, type: unknown, code: unknown, message: unknown): ErrorKind {
+  const known = typeof type === 'string' && Object.hasOwn(KINDS, type) ? KINDS[type] : undefined
+  const kind = known ?? KIND_OF_STATUS.get(status) ?? (status >= 400 && status < 500 ? 'invalid' : 'server')
+  const isMoney = typeof code === 'string' && MONEY_CODE.test(code)
+  if (kind === 'rate' || kind === 'invalid') {
+    if (isMoney || (typeof message === 'string' && MONEY_MESSAGE.test(message))) return 'quota'
+  }
+  return kind
+}
+
+const TYPES: Readonly<Record<ErrorKind, string>> = {
+  invalid: 'invalid_request_error',
+  unauthenticated: 'authentication_error',
+  forbidden: 'permission_error',
+  notFound: 'not_found_error',
+  tooLarge: 'request_too_large',
+  rate: 'rate_limit_error',
+  quota: 'billing_error',
+  overloaded: 'overloaded_error',
+  timeout: 'timeout_error',
+  server: 'api_error',
+}
+
+/** Under status 429 only this code tells money from a rate: SDKs have an error of its own for it. */
+const MONEY_IS_OUT = 'enforced_spend_limit_reached'
+
+export function writeError(error: NeutralError, context: ErrorContext): string {
+  const isSpent = error.kind === 'quota' && error.status === 429
+  const details = {
+    ...(isSpent ? { error_code: MONEY_IS_OUT } : {}),
+    ...(error.code === undefined ? {} : { code: error.code }),
+  }
+  return JSON.stringify({
+    type: 'error',
+    error: {
+      type: isSpent ? TYPES.rate : TYPES[error.kind],
+      message: error.message.slice(0, MOST_CHARACTERS),
+      ...(Object.keys(details).length > 0 ? { details } : {}),
+    },
+    request_id: context.callId || undefined,
+  })
+}

@@ -1,0 +1,78 @@
+// Gemini's errors: google.rpc's names for what went wrong, read and written.
+
+import type { ErrorKind, JsonObject, NeutralError } from '../../core/chat.ts'
+import { recordOf } from '../../wire/ask-reader.ts'
+import type { ErrorContext } from '../../wire/dialect.ts'
+import { KIND_OF_STATUS } from '../dialect-fields.ts'
+
+const MOST_CHARACTERS = 2_000
+
+const KINDS: ReadonlyMap<unknown, ErrorKind> = new Map<unknown, ErrorKind>([
+  ['INVALID_ARGUMENT', 'invalid'],
+  ['FAILED_PRECONDITION', 'invalid'],
+  ['OUT_OF_RANGE', 'invalid'],
+  ['UNIMPLEMENTED', 'invalid'],
+  ['ALREADY_EXISTS', 'invalid'],
+  ['UNAUTHENTICATED', 'unauthenticated'],
+  ['PERMISSION_DENIED', 'forbidden'],
+  ['NOT_FOUND', 'notFound'],
+  ['RESOURCE_EXHAUSTED', 'rate'],
+  ['UNAVAILABLE', 'overloaded'],
+  ['DEADLINE_EXCEEDED', 'timeout'],
+  ['INTERNAL', 'server'],
+  ['UNKNOWN', 'server'],
+  ['DATA_LOSS', 'server'],
+])
+
+/** Status and google.rpc name by what went wrong. */
+const NAMES: Readonly<Record<ErrorKind, readonly [number, string]>> = {
+  invalid: [400, 'INVALID_ARGUMENT'],
+  unauthenticated: [401, 'UNAUTHENTICATED'],
+  forbidden: [403, 'PERMISSION_DENIED'],
+  notFound: [404, 'NOT_FOUND'],
+  tooLarge: [413, 'INVALID_ARGUMENT'],
+  rate: [429, 'RESOURCE_EXHAUSTED'],
+  quota: [429, 'RESOURCE_EXHAUSTED'],
+  overloaded: [503, 'UNAVAILABLE'],
+  timeout: [504, 'DEADLINE_EXCEEDED'],
+  server: [500, 'INTERNAL'],
+}
+
+/** Never throws. @param status HTTP's, or 0 in the middle of a stream */
+export function readError(status: number, body: unknown): NeutralError {
+  // A stream that is one JSON array fails as one, too.
+  const error = recordOf(recordOf(Array.isArray(body) ? body[0] : body).error)
+  const code = typeof error.code === 'number' ? error.code : 0
+  const known = status || code
+  const said =
+    typeof error.message === 'string' && error.message !== '' ? error.message : `The provider answered ${known}.`
+  return {
+    status: known,
+    kind: isKey(error.details) ? 'unauthenticated' : kindOf(known, error.status),
+    message: said.slice(0, MOST_CHARACTERS),
+    ...(typeof error.status === 'string' ? { code: error.status.slice(0, MOST_CHARACTERS) } : {}),
+  }
+}
+
+/** A key that Google does not know is an invalid argument to it. */
+function isKey(details: unknown): boolean {
+  return Array.isArray(details) && details.some((one) => recordOf(one).reason === 'API_KEY_INVALID')
+}
+
+function kindOf(status: number, name: unknown): ErrorKind {
+  const byStatus = KIND_OF_STATUS.get(status) ?? KINDS.get(name)
+  return byStatus ?? (status >= 400 && status < 500 ? 'invalid' : 'server')
+}
+
+export function errorBody(error: NeutralError, context: ErrorContext): JsonObject {
+  const [usual, status] = NAMES[error.kind]
+  const info = { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: error.code ?? status, domain: 'bursar' }
+  return {
+    error: {
+      code: error.status >= 400 && error.status < 600 ? error.status : usual,
+      message: error.message,
+      status,
+      details: [{ ...info, metadata: { callId: context.callId } }],
+    },
+  }
+}

@@ -1,0 +1,48 @@
+// OpenAI chat, translated: asks, answers, streams and errors of /v1/chat/completions, and of every API that copies it.
+
+import type { Translator } from '../translator.ts'
+import { readAnswer, writeAnswer } from './answer.ts'
+import { readAsk, writeAsk } from './ask.ts'
+import { readError, writeError } from './errors.ts'
+import { ChatEventReader, ChatEventWriter } from './events.ts'
+import { DIALECT } from './parts.ts'
+
+/**
+ * What it writes asks for usage at the end of a stream only where the caller did: whether a server knows the field is for
+ * its provider to say.
+ */
+export const openaiChatTranslator: Translator = {
+  dialect: DIALECT,
+  title: 'OpenAI',
+  names: {
+    model: 'model',
+    stream: 'stream',
+    messages: 'messages',
+    tools: 'tools',
+    toolChoice: 'tool_choice',
+    parallelTools: 'parallel_tool_calls',
+    format: 'response_format',
+    outputCap: 'max_completion_tokens',
+    answers: 'n',
+    temperature: 'temperature',
+    topP: 'top_p',
+    topK: 'top_k',
+    seed: 'seed',
+    stop: 'stop',
+    frequencyPenalty: 'frequency_penalty',
+    presencePenalty: 'presence_penalty',
+    reasoning: 'reasoning_effort',
+    user: 'user',
+    cache: 'cache_control',
+  },
+  readAsk,
+  writeAsk,
+  requestLine: () => ({ path: '/v1/chat/completions', query: '' }),
+  readAnswer,
+  writeAnswer,
+  eventReader: () => new ChatEventReader(),
+  eventWriter: (context) => new ChatEventWriter(context),
+  streamType: () => 'text/event-stream; charset=utf-8',
+  readError,
+  writeError,
+}

@@ -1,0 +1,18 @@
+// Anthropic's count of tokens: POST /v1/messages/count_tokens. It takes a request, and no money.
+
+import type { Dialect } from '../dialect.ts'
+import { forwardedQuery } from '../headers.ts'
+import { countingTap } from '../taps/count.ts'
+import { anthropicMessages } from './messages.ts'
+
+export const anthropicCountTokens: Dialect = {
+  ...anthropicMessages,
+  name: 'anthropic.countTokens',
+  read(body, line) {
+    const { ask, ...reading } = anthropicMessages.read(body, line)
+    // No tool is run, and nothing is written.
+    return { ...reading, ask: { ...ask, kind: 'count', stream: false, outputCap: null, unbounded: [] } }
+  },
+  upstreamPath: (_model, line) => `/v1/messages/count_tokens${forwardedQuery(line.query)}`,
+  tap: countingTap,
+}

@@ -1,0 +1,49 @@
+// How OpenAI's dialects say no: error bodies and rate-limit headers their SDKs turn into typed errors.
+
+import type { LevelView } from '../../core/meter.ts'
+import type { Problem } from '../../core/problem.ts'
+import type { Refusal } from '../../core/refusal.ts'
+import type { ErrorContext, HeaderList } from '../dialect.ts'
+import { goDuration, refusalDetails, tightest } from '../limit-headers.ts'
+
+export function openaiRefusalBody(refusal: Refusal, context: ErrorContext): string {
+  // Waiting for other calls is no matter of money, even where the limit counts money: SDKs give up on insufficient_quota.
+  const money = refusal.meter.what === 'cost' && refusal.kind !== 'inFlight'
+  return JSON.stringify({
+    error: {
+      message: refusal.message,
+      type: money ? 'insufficient_quota' : refusal.meter.what === 'tokens' ? 'tokens' : 'requests',
+      param: null,
+      code: money ? 'insufficient_quota' : 'rate_limit_exceeded',
+      details: refusalDetails(refusal, context.nowMs),
+      call_id: context.callId || undefined,
+    },
+  })
+}
+
+export function openaiProblemBody(problem: Problem, context: ErrorContext): string {
+  return JSON.stringify({
+    error: {
+      message: problem.message,
+      type: problem.status >= 500 ? 'server_error' : 'invalid_request_error',
+      param: problem.param,
+      code: problem.code === 'unauthenticated' ? 'invalid_api_key' : problem.code,
+      call_id: context.callId || undefined,
+    },
+  })
+}
+
+export function openaiRateHeaders(levels: readonly LevelView[], _wallMs: number, headers: HeaderList): void {
+  const requests = tightest(levels, 'requests')
+  const tokens = tightest(levels, 'tokens')
+  if (requests) {
+    headers.push('x-ratelimit-limit-requests', `${requests.capacity}`)
+    headers.push('x-ratelimit-remaining-requests', `${requests.free}`)
+    headers.push('x-ratelimit-reset-requests', goDuration(requests.resetMs))
+  }
+  if (tokens) {
+    headers.push('x-ratelimit-limit-tokens', `${tokens.capacity}`)
+    headers.push('x-ratelimit-remaining-tokens', `${tokens.free}`)
+    headers.push('x-ratelimit-reset-tokens', goDuration(tokens.resetMs))
+  }
+}

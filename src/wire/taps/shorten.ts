@@ -1,0 +1,105 @@
+// Shortener: what is kept of lines too long to be kept whole. Their structure stands, the insides of long strings do not.
+
+import { Pile } from './chunk-buffer.ts'
+
+const LINE_FEED = 0x0a
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const LETTER_U = 0x75
+
+/** Lines up to here are left as they are. */
+const LONG_LINE_BYTES = 65_536
+/** Kept of each string in the rest of a longer one: more than any name or count has. */
+const KEPT_BYTES = 512
+/** A letter and four digits, after the backslash. */
+const LONGEST_ESCAPE = 5
+const NEAR_BYTES = 256
+
+/**
+ * Shortens a stream of lines, JSON in most of them, whatever way its bytes were cut. A long line stays the JSON it was, but
+ * for strings that end early: images, and the words of an answer.
+ */
+export class Shortener {
+  /** The line that is not long yet, from its beginning. */
+  readonly #line = new Pile()
+  #isLong = false
+  #inString = false
+  /** Bytes of an escape still to come, at most. It is kept or left out whole. */
+  #escape = 0
+  #keepsEscape = true
+  /** Bytes of the string so far. */
+  #length = 0
+
+  /** Returns the chunk, or what is kept of it. */
+  push(chunk: Buffer): Buffer {
+    if (this.#isLong) return this.#pushLong(chunk)
+    const from = chunk.lastIndexOf(LINE_FEED) + 1
+    if (from > 0) this.#line.take()
+    const rest = chunk.subarray(from)
+    if (this.#line.length + rest.length <= LONG_LINE_BYTES) {
+      this.#line.push(rest)
+      return chunk
+    }
+    this.#isLong = true
+    this.#inString = false
+    this.#escape = 0
+    this.#kept(this.#line.take())
+    // What began before has passed.
+    this.#keepsEscape = true
+    return Buffer.concat([chunk.subarray(0, from), this.#kept(rest)])
+  }
+
+  #pushLong(chunk: Buffer): Buffer {
+    const end = chunk.indexOf(LINE_FEED) + 1
+    if (end === 0) return this.#kept(chunk)
+    const kept = this.#kept(chunk.subarray(0, end))
+    this.#isLong = false
+    return Buffer.concat([kept, this.push(chunk.subarray(end))])
+  }
+
+  /** A copy: a view would hold on to all that is left out. */
+  #kept(bytes: Buffer): Buffer {
+    const kept = Buffer.allocUnsafe(bytes.length)
+    let end = 0
+    for (let at = 0; at < bytes.length; at++) {
+      if (this.#inString && this.#length >= KEPT_BYTES && this.#escape === 0) at = nextSpecial(bytes, at)
+      const byte = bytes[at]
+      if (byte !== undefined && this.#keeps(byte)) kept[end++] = byte
+    }
+    return Buffer.from(kept.subarray(0, end))
+  }
+
+  #keeps(byte: number): boolean {
+    if (!this.#inString) {
+      this.#inString = byte === QUOTE
+      this.#length = 0
+      return true
+    }
+    if (this.#escape > 0) {
+      this.#escape = this.#escape < LONGEST_ESCAPE ? this.#escape - 1 : byte === LETTER_U ? LONGEST_ESCAPE - 1 : 0
+      return this.#keepsEscape
+    }
+    if (byte === QUOTE) {
+      this.#inString = false
+      return true
+    }
+    const keeps = this.#length++ < KEPT_BYTES
+    if (byte === BACKSLASH) {
+      this.#escape = LONGEST_ESCAPE
+      this.#keepsEscape = keeps
+    }
+    return keeps
+  }
+}
+
+/** Where a string may end, or an escape begins. A search of nearby bytes first: escapes come in crowds. */
+function nextSpecial(bytes: Buffer, from: number): number {
+  for (let to = from + NEAR_BYTES; ; to += to - from) {
+    const near = bytes.subarray(from, to)
+    const quote = near.indexOf(QUOTE)
+    const backslash = (quote < 0 ? near : near.subarray(0, quote)).indexOf(BACKSLASH)
+    if (backslash >= 0) return from + backslash
+    if (quote >= 0) return from + quote
+    if (to >= bytes.length) return bytes.length
+  }
+}

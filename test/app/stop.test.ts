@@ -1,0 +1,212 @@
+// The process's own manners: it stops in order, and does not start with settings or files it cannot make sense of.
+
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { requestFor } from '../call/dialect-fixtures.ts'
+import { Upstream, until } from '../support/gateway-fixture.ts'
+import { Gateway } from './child.ts'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'bursar-stop-'))
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+const env = () => ({ DATABASE_URL: `sqlite:${join(folder, 'ledger.db')}` })
+
+function ask(gateway: Gateway, model: string): Promise<Response> {
+  const { path, body } = requestFor('openai', { model, text: 'one two three four five six', cap: 50, stream: true })
+  return fetch(gateway.url + path, { method: 'POST', body, headers: { 'content-type': 'application/json' } })
+}
+
+describe('SIGTERM', () => {
+  it('lets streams finish, takes nothing new, settles everything, and ends with 0', async () => {
+    const gateway = await Gateway.start(env())
+    const answers = await Promise.all(Array.from({ length: 10 }, () => ask(gateway, 'sim/slow-60')))
+    const exit = gateway.kill('SIGTERM')
+    const probe = until(async () => {
+      const ready = await fetch(`${gateway.url}/readyz`).then(
+        (answer) => answer.status,
+        () => 0,
+      )
+      return ready === 200 ? undefined : ready
+    })
+    expect([0, 503]).toContain(await probe)
+    for (const answer of answers) expect(await answer.text()).toMatch(/"finish_reason":"stop".*\[DONE\]\s*$/s)
+    expect(await exit).toEqual({ code: 0, signal: null })
+    expect(rows()).toEqual(Array(10).fill({ ending: 'completed', certainty: 'exact' }))
+    expect(gateway.stdout).toMatch(/"stopped"\}\n$/)
+  })
+
+  it('cuts with an error event what does not finish within DRAIN_TIMEOUT_MS, and books it in full', async () => {
+    const gateway = await Gateway.start({ ...env(), DRAIN_TIMEOUT_MS: '300' })
+    const answer = await ask(gateway, 'sim/slow-2000')
+    const startedMs = performance.now()
+    const exit = gateway.kill('SIGTERM')
+    expect(await answer.text()).toMatch(
+      /"error":\{"message":"The provider simulated was still answering when the gateway stopped/,
+    )
+    expect(await exit).toEqual({ code: 0, signal: null })
+    expect(performance.now() - startedMs).toBeLessThan(2_500)
+    expect(rows()).toEqual([{ ending: 'failed', certainty: 'upperBound' }])
+  })
+
+  it('cuts a call whose provider hangs with 503, and is not kept by idle connections or a second signal', async () => {
+    const gateway = await Gateway.start({ ...env(), DRAIN_TIMEOUT_MS: '200' })
+    await (await fetch(`${gateway.url}/healthz`)).text()
+    const asked = ask(gateway, 'sim/hang')
+    await until(async () => (await openCalls(gateway)) === 1 || undefined)
+    const exit = gateway.kill('SIGTERM')
+    void gateway.kill('SIGINT')
+    expect((await asked).status).toBe(503)
+    expect(await exit).toEqual({ code: 0, signal: null })
+  })
+
+  it('writes the answers of calls it cuts, also where closing its ledger and providers takes no time', async () => {
+    const gateway = await Gateway.start({ DATABASE_URL: 'memory:', DRAIN_TIMEOUT_MS: '0' })
+    const stream = await ask(gateway, 'sim/slow-2000')
+    const exit = gateway.kill('SIGTERM')
+    expect(await stream.text()).toContain('"code":"shutting_down"')
+    expect(await exit).toEqual({ code: 0, signal: null })
+  })
+
+  it('answers a call that arrives too late with 503 in the words of its SDK, on a connection that was open', async () => {
+    const gateway = await Gateway.start({ ...env(), DRAIN_TIMEOUT_MS: '2000' })
+    const slow = await ask(gateway, 'sim/slow-100')
+    void gateway.kill('SIGTERM')
+    await sleep(50)
+    const late = await ask(gateway, 'sim/echo').catch(() => undefined)
+    if (late)
+      expect([late.status, ((await late.json()) as { error: { code: string } }).error.code]).toEqual([
+        503,
+        'shutting_down',
+      ])
+    expect(await slow.text()).toContain('[DONE]')
+    expect((await gateway.exit).code).toBe(0)
+    expect(rows()).toHaveLength(1)
+  })
+
+  it('leaves the ledger whole where the provider is real, too', async () => {
+    const upstream = await Upstream.open(() => {})
+    const gateway = await Gateway.start({ ...env(), ...upstream.env, DRAIN_TIMEOUT_MS: '200' })
+    const { path, body } = requestFor('openai', { model: 'gpt-4o', cap: 50 })
+    const asked = fetch(gateway.url + path, { method: 'POST', body, headers: { 'content-type': 'application/json' } })
+    await until(async () => upstream.received[0])
+    const exit = gateway.kill('SIGTERM')
+    expect((await asked).status).toBe(503)
+    expect((await exit).code).toBe(0)
+    expect(rows()).toEqual([{ ending: 'failed', certainty: 'upperBound' }])
+    await upstream.close()
+  })
+})
+
+describe('settings that make no sense', () => {
+  it('are all named at once, and no secret is repeated', async () => {
+    const gateway = Gateway.run({
+      ...env(),
+      PORT: 'eighty',
+      MAX_COST_PER_REQUEST: '-1',
+      DAILY_SPENDING_LIMIT: '1e3',
+      TIME_ZONE: 'Mars/Olympus',
+      OPENAI_API_KEY: 'sk-sec\nret-1',
+      BURSAR_KEYS: 'alice:alice-secret-alice\nx,alice:bob',
+      ADMIN_KEY: 'short-secret',
+      ENFORCEMENT: 'maybe',
+    })
+    expect(await gateway.exit).toEqual({ code: 1, signal: null })
+    for (const name of [
+      'PORT',
+      'MAX_COST_PER_REQUEST',
+      'DAILY_SPENDING_LIMIT',
+      'TIME_ZONE',
+      'OPENAI_API_KEY',
+      'BURSAR_KEYS',
+      'ADMIN_KEY',
+      'ENFORCEMENT',
+    ])
+      expect(gateway.stderr).toMatch(new RegExp(`^ *${name}: `, 'm'))
+    expect(gateway.stderr + gateway.stdout).not.toMatch(/sk-sec|ret-1|alice-secret|short-secret| at .*\.ts:/)
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  it.each([
+    [{ HOST: '0.0.0.0' }, /HOST: 0\.0\.0\.0 can be reached from outside/],
+    [{ DATABASE_URL: 'mysql://root:hunter2@localhost/db' }, /DATABASE_URL: must be sqlite:PATH or memory:/],
+    [{ PORT: '70000' }, /PORT: must be a whole number from 0 to 65535/],
+  ])('%o: exit 1', async (wrong, said) => {
+    const gateway = Gateway.run({ ...env(), ...wrong })
+    expect((await gateway.exit).code).toBe(1)
+    expect(gateway.stderr).toMatch(said)
+    expect(gateway.stderr).not.toMatch(/hunter2/)
+  })
+
+  it('a bursar.json that is wrong is refused with every mistake', async () => {
+    const path = join(folder, 'bursar.json')
+    writeFileSync(path, '{"limits":{"perKey":{"costPerDay":"ten"},"perPlanet":{}},"prices":[{"model":""}],"x":1}')
+    const gateway = Gateway.run({ ...env(), CONFIG_FILE: path })
+    expect((await gateway.exit).code).toBe(1)
+    expect(gateway.stderr).toMatch(/costPerDay/)
+    expect(gateway.stderr).toMatch(/prices\.0\.model/)
+  })
+})
+
+describe('a file that is no ledger', () => {
+  it.each([
+    ['text', () => writeFileSync(join(folder, 'ledger.db'), 'my diary\n'.repeat(100)), /is not an SQLite database/],
+    ['half a header', () => writeFileSync(join(folder, 'ledger.db'), 'SQLite format 3\0'), /is not an SQLite database/],
+    [
+      "another application's",
+      () => new DatabaseSync(join(folder, 'ledger.db')).exec('CREATE TABLE diary (page TEXT)'),
+      /belongs to another application/,
+    ],
+    ['a folder', () => mkdtempSync(join(folder, 'x')), /cannot be opened|is a directory|not an SQLite/i],
+  ])('%s: exit 1, and the file is as it was', async (what, make, said) => {
+    make()
+    const path = what === 'a folder' ? folder : join(folder, 'ledger.db')
+    const before = digests()
+    const gateway = Gateway.run({ DATABASE_URL: `sqlite:${path}` })
+    expect((await gateway.exit).code).toBe(1)
+    expect(gateway.stderr).toMatch(said)
+    expect(digests()).toMatchObject(before)
+  })
+
+  it('a ledger that is corrupt: exit 1, and the file is as it was', async () => {
+    await (await Gateway.start(env())).kill('SIGTERM')
+    const path = join(folder, 'ledger.db')
+    const bytes = readFileSync(path)
+    writeFileSync(path, bytes.fill(0x41, 200, bytes.length - 200))
+    const before = digests()
+    const gateway = Gateway.run(env())
+    expect((await gateway.exit).code).toBe(1)
+    expect(gateway.stderr).not.toBe('')
+    expect(digests()['ledger.db']).toBe(before['ledger.db'])
+  })
+})
+
+async function openCalls(gateway: Gateway): Promise<number> {
+  return (await gateway.page<{ reserved_now: { requests: number } }>('/llm/stats')).reserved_now.requests
+}
+
+function rows() {
+  const db = new DatabaseSync(join(folder, 'ledger.db'), { readOnly: true })
+  const found = db.prepare('SELECT ending, certainty FROM entry').all()
+  db.close()
+  return found.map((row) => ({ ...row }))
+}
+
+function digests(): Record<string, string> {
+  const files = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile())
+  return Object.fromEntries(
+    files.map(({ name }) => [
+      name,
+      createHash('sha256')
+        .update(readFileSync(join(folder, name)))
+        .digest('hex'),
+    ]),
+  )
+}

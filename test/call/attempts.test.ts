@@ -1,0 +1,714 @@
+// Attempts: a call that fails is made again where that may help, elsewhere where it may not, and is booked once with all it cost.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import type { Failure } from '../../src/call/attempts.ts'
+import type { Entry } from '../../src/core/ledger-entry.ts'
+import { HandClock, type Play, Stage, until, within } from '../support/gateway-fixture.ts'
+import { booked, nanoUsd } from './booked.ts'
+import { costOfSaid, errorIn, requestFor } from './dialect-fixtures.ts'
+import { Random, SEED } from './random.ts'
+import { FAULTS, FaultyProvider, type NextFault, TROUBLES } from './routing-faults.ts'
+import {
+  COST,
+  closes,
+  fails,
+  fileFor,
+  hangs,
+  inTurn,
+  LedgerFolder,
+  LIMITS,
+  Routed,
+  type RoutedOptions,
+  resets,
+  STORES,
+  streamOf,
+  type TargetJson,
+  well,
+} from './routing-fixture.ts'
+import { triesAt } from './routing-tries.ts'
+
+const ledgers = new LedgerFolder()
+afterAll(() => ledgers.remove())
+
+let routed: Routed
+afterEach(() => routed?.close())
+
+async function open(options: RoutedOptions = {}): Promise<Routed> {
+  routed = await Routed.open(options)
+  return routed
+}
+
+/** The alias `both`, asked this often at each target. */
+const retrying = (retries: number, targets = ['first/m', 'second/m']) => ({ aliases: { both: { targets, retries } } })
+
+/** Provider, status and error of each attempt. */
+const triesIn = ({ outcome }: Entry) =>
+  outcome?.attempts.map(({ provider, status, error }) => [provider, status, error])
+
+describe('a failed attempt', () => {
+  const failure = (more: Partial<Failure> = {}): Failure => ({ status: 503, free: true, retryAfterMs: null, ...more })
+
+  /** The waits before each further attempt of a call that keeps failing. */
+  async function waits(random: number, retries: number, how: Partial<Failure> = {}): Promise<number[]> {
+    const { stage } = await open()
+    const attempts = await triesAt(stage, { clock: new HandClock(), random, retries })
+    const delays: number[] = []
+    for (let next = attempts.next(failure(how)); next; next = attempts.next(failure(how))) {
+      delays.push(next.delayMs)
+      expect(await next.dispatch()).toBe('first/m')
+    }
+    return delays
+  }
+
+  it.each([
+    [0, [125, 250, 500, 1_000, 2_000]],
+    [0.5, [188, 375, 750, 1_500, 3_000]],
+    [0.999_999, [250, 500, 1_000, 2_000, 4_000]],
+  ])('is followed by others after longer and longer, by chance of %f', async (random, expected) => {
+    expect(await waits(random, 5)).toEqual(expected)
+  })
+
+  it('is followed by one after eight seconds at most', async () => {
+    expect((await waits(0.999_999, 9)).slice(-4)).toEqual([8_000, 8_000, 8_000, 8_000])
+  })
+
+  it.each([
+    [100, [188, 375]],
+    [300, [300, 375]],
+    [30_000, [30_000, 30_000]],
+    [30_001, []],
+  ])('of a provider that wants to be asked again after %i ms', async (retryAfterMs, expected) => {
+    expect(await waits(0.5, 2, { retryAfterMs })).toEqual(expected)
+  })
+
+  it.each([
+    [null, true],
+    [408, true],
+    [429, true],
+    [500, true],
+    [502, true],
+    [503, true],
+    [504, true],
+    [529, true],
+    [400, false],
+    [401, false],
+    [403, false],
+    [404, false],
+    [409, false],
+    [413, false],
+    [422, false],
+  ])('with status %s is followed by another: %s', async (status, followed) => {
+    const { stage } = await open()
+    const options = { clock: new HandClock(), random: 0, retries: 1, others: ['second/m'] }
+    const attempts = await triesAt(stage, options)
+    expect(attempts.next(failure({ status })) !== undefined).toBe(followed)
+  })
+
+  it('is not followed by one that would come after the deadline', async () => {
+    const { stage } = await open()
+    const clock = new HandClock()
+    const options = { clock, random: 0, retries: 5, deadlineMs: clock.monoMs + 126 }
+    const attempts = await triesAt(stage, options)
+    expect(attempts.next(failure())?.delayMs).toBe(125)
+    clock.pass(1)
+    expect(attempts.next(failure())).toBeUndefined()
+  })
+
+  it('is followed by one elsewhere, at once, when waiting would take too long or has been enough', async () => {
+    const { stage } = await open()
+    const options = { clock: new HandClock(), random: 0, retries: 1, others: ['second/m'] }
+    const patient = await triesAt(stage, options)
+    const again = patient.next(failure())
+    expect([again?.delayMs, await again?.dispatch()]).toEqual([125, 'first/m'])
+    const elsewhere = patient.next(failure())
+    expect([elsewhere?.delayMs, await elsewhere?.dispatch()]).toEqual([0, 'second/m'])
+    // A target of its own has retries of its own.
+    expect(patient.next(failure())?.delayMs).toBe(125)
+  })
+
+  it.each([
+    ['wants to be left alone for long', { retryAfterMs: 60_000 }],
+    ['refuses for its own limits', { status: 429, retryAfterMs: 1 }],
+  ])('of a provider that %s is followed by one elsewhere at once', async (_, how) => {
+    const { stage } = await open()
+    const options = { clock: new HandClock(), random: 0, retries: 1, others: ['second/m'] }
+    const elsewhere = (await triesAt(stage, options)).next(failure(how))
+    expect([elsewhere?.delayMs, await elsewhere?.dispatch()]).toEqual([0, 'second/m'])
+  })
+})
+
+describe('over sockets', () => {
+  /** Milliseconds between the requests that an upstream gets. */
+  function timed(...plays: readonly Play[]): { readonly play: Play; readonly gaps: number[] } {
+    const turn = inTurn(...plays)
+    const gaps: number[] = []
+    let lastMs: number | undefined
+    const play: Play = (call) => {
+      const nowMs = performance.now()
+      if (lastMs !== undefined) gaps.push(nowMs - lastMs)
+      lastMs = nowMs
+      return turn(call)
+    }
+    return { play, gaps }
+  }
+
+  it.each([
+    ['retry-after-ms', { 'retry-after-ms': '300' }, 'no', 300],
+    ['retry-after', { 'retry-after': '1' }, 'no', 1_000],
+    ['nothing', {}, 'no', 188],
+  ] as const)('a wait that %s asks for is kept', async (_, headers, message, waitMs) => {
+    const { play, gaps } = timed(fails(429, headers, message), well)
+    await open({ first: play, file: retrying(1, ['first/m']) })
+    expect((await routed.ask()).status).toBe(200)
+    expect(gaps).toHaveLength(1)
+    expect(gaps[0]).toBeGreaterThanOrEqual(waitMs - 2)
+    expect(gaps[0]).toBeLessThan(waitMs + 700)
+  })
+
+  it('a wait that RetryInfo asks for is kept', async () => {
+    const details = [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '0.6s' }]
+    const error = { code: 429, message: 'Quota exceeded.', status: 'RESOURCE_EXHAUSTED', details }
+    const refuses: Play = ({ response }) =>
+      void response.writeHead(429, { 'content-type': 'application/json' }).end(JSON.stringify({ error }))
+    const { play, gaps } = timed(refuses, well)
+    await open({ play, file: retrying(1, ['gemini/m']) })
+    expect((await routed.ask({}, {}, 'gemini')).status).toBe(200)
+    expect(gaps[0]).toBeGreaterThanOrEqual(598)
+  })
+
+  it.each([
+    ['408', fails(408), 408, 'status 408'],
+    ['429', fails(429), 429, 'status 429'],
+    ['500', fails(500), 500, 'status 500'],
+    ['503', fails(503), 503, 'status 503'],
+    ['a reset', resets, null, 'ECONNRESET'],
+    ['a closed connection', closes, null, 'UND_ERR_SOCKET'],
+  ])('after %s it is asked again, and then well', async (_, play, status, error) => {
+    await open({ first: inTurn(play, well), file: retrying(1, ['first/m']) })
+    const answer = await routed.ask()
+    expect([answer.status, answer.headers.has('x-should-retry')]).toEqual([200, false])
+    expect(triesIn(await routed.entry())).toEqual([
+      ['first', status, error],
+      ['first', 200, null],
+    ])
+  })
+
+  it('a model that is no alias is asked once, unless retries says otherwise', async () => {
+    await open({ first: fails(503) })
+    const once = await routed.ask({ model: 'first/m' })
+    expect([once.status, once.headers.has('x-should-retry'), routed.asked]).toEqual([503, false, [1, 0]])
+    await routed.close()
+    await open({ first: fails(503), file: { retries: 2 } })
+    const thrice = await routed.ask({ model: 'first/m' })
+    expect([thrice.status, thrice.headers.get('x-should-retry'), routed.asked]).toEqual([503, 'false', [3, 0]])
+    expect(triesIn(await routed.entry())).toEqual(Array(3).fill(['first', 503, 'status 503']))
+  })
+
+  it.each([400, 401, 403, 404, 413, 422])('status %i is the answer, and nobody else is asked', async (status) => {
+    await open({ first: fails(status), file: retrying(2) })
+    const answer = await routed.ask()
+    expect([answer.status, answer.headers.has('x-should-retry'), routed.asked]).toEqual([status, false, [1, 0]])
+    expect(errorIn('openai', await answer.json()).message).toBe('no')
+  })
+
+  it('the last error is the caller’s, who is told not to try again, whatever the provider says', async () => {
+    await open({ first: fails(503), second: fails(502, { 'x-should-retry': 'true' }, 'last'), file: retrying(0) })
+    const answer = await routed.ask()
+    expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([502, 'false'])
+    expect(answer.headers.get('x-bursar-target')).toBe('second/m')
+    expect(errorIn('openai', await answer.json()).message).toBe('last')
+  })
+
+  it('targets that cannot be reached at all are an error of the gateway’s, and free', async () => {
+    await open({ file: retrying(1, ['nowhere/m', 'nowhere/cheap']) })
+    const answer = await routed.ask()
+    expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([502, 'false'])
+    expect(errorIn('openai', await answer.json()).code).toBe('upstream_unreachable')
+    const entry = await routed.entry()
+    expect(triesIn(entry)).toEqual(Array(4).fill(['nowhere', null, 'ECONNREFUSED']))
+    expect(entry.outcome).toMatchObject({ ending: 'failed', certainty: 'exact', cost: { totalNanoUsd: 0n } })
+  })
+
+  it.each([
+    ['resets', resets],
+    ['closes', closes],
+  ])('a stream of which something has reached the client is not begun again: the provider %s', async (_, breaks) => {
+    const begins: Play = async (call) => {
+      call.response.writeHead(200, { 'content-type': 'text/event-stream' })
+      call.response.write(streamOf('openai')[0])
+      await sleep(50)
+      await breaks(call)
+    }
+    await open({ first: begins, file: retrying(2) })
+    const answer = await routed.ask({ stream: true })
+    expect(answer.status).toBe(200)
+    expect(await answer.text().catch(() => 'cut')).toMatch(/upstream_failed|broke off|cut/)
+    expect(routed.asked).toEqual([1, 0])
+    expect((await routed.entry()).outcome).toMatchObject({ ending: 'failed', certainty: 'upperBound' })
+  })
+
+  it('a stream that ends before it begins is asked for again', async () => {
+    await open({ first: inTurn(fails(503), closes), file: retrying(1) })
+    const answer = await routed.ask({ stream: true })
+    expect(await answer.text()).toMatch(/\[DONE\]\s*$/)
+    expect(routed.asked).toEqual([2, 1])
+  })
+
+  it('an error body that breaks off is no answer', async () => {
+    const breaksOff: Play = async ({ response }) => {
+      response.writeHead(503, { 'content-type': 'application/json', 'content-length': '100' }).write('{"error"')
+      await sleep(20)
+      response.destroy()
+    }
+    await open({ first: breaksOff, file: retrying(0) })
+    expect((await routed.ask()).headers.get('x-bursar-target')).toBe('second/m')
+  })
+
+  it('what a provider said of its limits is not taken for another one’s', async () => {
+    const headers = { 'x-ratelimit-limit-requests': '7', 'x-ratelimit-remaining-requests': '0', 'retry-after': '9' }
+    await open({ first: fails(429, headers), file: retrying(0, ['first/m', 'nowhere/m']) })
+    expect((await routed.ask()).status).toBe(502)
+    const { facts, outcome } = await routed.entry()
+    expect([facts.provider, outcome?.upstreamLimits]).toEqual(['nowhere', null])
+  })
+
+  it('error bodies of earlier attempts do not count against the size of an answer', async () => {
+    await open({
+      first: inTurn(fails(503, {}, 'x'.repeat(900)), fails(503, {}, 'x'.repeat(900)), well),
+      env: { MAX_BODY_BYTES: '1500' },
+      file: retrying(2, ['first/m']),
+    })
+    expect((await routed.ask()).status).toBe(200)
+  })
+})
+
+/** `both` may end at ten times the price; `dear` is that target alone. */
+const withDear = {
+  aliases: {
+    both: { targets: ['first/m', 'second/dear'], retries: 0 },
+    dear: { targets: ['second/dear'], retries: 0 },
+  },
+}
+
+describe.each(STORES)('%s: reservations', (store) => {
+  const openStored = (options: RoutedOptions = {}) => open({ ...ledgers.pathFor(store), ...options })
+  /** What the first attempt of a call to `both` reserves: the name `first/m` is three characters longer. */
+  const firstBound = async () => (await routed.bound('first/m')) - 3_000n
+  const costLevel = async () => {
+    const { settled, reserved } = await routed.stage.level('daily_spending_limit')
+    return { settled: nanoUsd(settled), reserved: nanoUsd(reserved) }
+  }
+
+  /** Everything the levels say is in the ledger, in one entry. */
+  async function expectBooked(costNanoUsd: bigint): Promise<Entry> {
+    const entry = await routed.entry()
+    const { levels } = await booked(routed.stage)
+    const { outcome } = entry
+    const attempts = outcome?.attempts.reduce((sum, one) => sum + one.costNanoUsd, 0n)
+    expect({ cost: outcome?.cost.totalNanoUsd, attempts }).toEqual({ cost: costNanoUsd, attempts: costNanoUsd })
+    expect(levels).toMatchObject({ requests: 1, costNanoUsd, inFlight: 0 })
+    const stats = await routed.stage.page<{ total_tokens: number; total_cost: number }>('/llm/stats')
+    expect(nanoUsd(stats.total_cost)).toBe(costNanoUsd)
+    expect(levels.tokens).toBe(stats.total_tokens)
+    return entry
+  }
+
+  it.each([
+    ['a status that is free', fails(503)],
+    ['a refusal', fails(429)],
+  ])('an attempt that failed with %s shares its reservation with the next', async (_, play) => {
+    await openStored({ first: play, second: hangs, file: retrying(0) })
+    const bound = await routed.bound('both')
+    const asking = routed.ask()
+    const call = await until(async () => routed.second.received[0])
+    expect(await costLevel()).toEqual({ settled: 0n, reserved: bound })
+    well(call)
+    expect((await asking).status).toBe(200)
+    const { outcome } = await expectBooked(COST)
+    expect(outcome?.certainty).toBe('exact')
+  })
+
+  it.each([
+    ['an error that may be billed', fails(500)],
+    ['a reset', resets],
+    ['a closed connection', closes],
+  ])(
+    'an attempt that failed with %s is booked at its bound, and the next has a reservation of its own',
+    async (_, play) => {
+      await openStored({ first: play, second: hangs, file: withDear })
+      const first = await firstBound()
+      const second = await routed.bound('dear')
+      const asking = routed.ask()
+      const call = await until(async () => routed.second.received[0])
+      expect(await costLevel()).toEqual({ settled: 0n, reserved: first + second })
+      well(call)
+      expect((await asking).status).toBe(200)
+      const { outcome } = await expectBooked(first + 10n * COST)
+      expect(outcome?.certainty).toBe('upperBound')
+      expect(outcome?.attempts.map(({ costNanoUsd }) => costNanoUsd)).toEqual([first, 10n * COST])
+    },
+  )
+
+  it('every attempt that may have been billed is booked, whoever made it', async () => {
+    await openStored({ first: fails(500), second: fails(500), file: retrying(1) })
+    const bound = await firstBound()
+    expect((await routed.ask()).status).toBe(500)
+    const { outcome } = await expectBooked(4n * bound)
+    expect(outcome?.attempts).toHaveLength(4)
+    expect(outcome).toMatchObject({ ending: 'failed', certainty: 'upperBound' })
+  })
+
+  it('the header of the cost holds all attempts', async () => {
+    await openStored({ first: inTurn(fails(500), well), file: retrying(1, ['first/m']) })
+    const bound = await firstBound()
+    const answer = await routed.ask()
+    expect(nanoUsd(Number(answer.headers.get('x-bursar-cost-usd')))).toBe(bound + COST)
+    await expectBooked(bound + COST)
+  })
+
+  it('a call is one request and one in flight, however many attempts it takes', async () => {
+    const limits = { global: { requestsPerDay: 1, requestsPerMinute: 1, inFlight: 1 } }
+    await openStored({ first: inTurn(fails(500), fails(503)), file: { ...retrying(1), limits } })
+    expect((await routed.ask()).status).toBe(200)
+    expect(routed.asked).toEqual([2, 1])
+    const settled = async (limit: string) => (await routed.stage.level(limit)).settled
+    await routed.entry()
+    expect([await settled('requests_per_day'), await settled('max_in_flight')]).toEqual([1, 0])
+  })
+
+  it('limits of a provider hold what was used there', async () => {
+    const each = { costPerDay: '1', requestsPerDay: 10, tokensPerDay: 100_000 }
+    await openStored({ first: fails(500), file: { ...retrying(0), limits: { ...LIMITS, perProvider: each } } })
+    const bound = await firstBound()
+    expect((await routed.ask()).status).toBe(200)
+    const { facts } = await expectBooked(bound + COST)
+    const at = async (provider: string) => {
+      const levels = await routed.stage.levels(`?provider=${provider}`)
+      const own = levels.filter(({ subject }) => subject === `provider:${provider}`)
+      return own.map(({ limit, settled, reserved }) => [limit, settled, reserved])
+    }
+    expect(await at('second')).toEqual([
+      ['requests_per_day', 1, 0],
+      ['tokens_per_day', 30, 0],
+      ['daily_spending_limit', 0.000_04, 0],
+    ])
+    const [requests, tokens, cost] = await at('first')
+    expect([requests, cost]).toEqual([
+      ['requests_per_day', 1, 0],
+      ['daily_spending_limit', Number(bound) / 1e9, 0],
+    ])
+    expect(tokens?.[1]).toBeGreaterThan(30)
+    expect(facts.provider).toBe('second')
+  })
+
+  it('a call keeps to its ceiling, attempts and all', async () => {
+    const limits = { global: { ...LIMITS.global, costPerCall: '0.0003' } }
+    await openStored({ first: fails(500), file: { ...retrying(1), limits } })
+    const bound = await firstBound()
+    expect([(await routed.ask()).status, routed.asked]).toEqual([500, [1, 0]])
+    await expectBooked(bound)
+  })
+
+  it('what may have been billed is no exact figure where costs are not tracked, either', async () => {
+    await openStored({ first: fails(500), env: { ENABLE_COST_TRACKING: 'false' }, file: retrying(0) })
+    expect((await routed.ask()).status).toBe(200)
+    const { outcome } = await expectBooked(0n)
+    expect(outcome?.certainty).toBe('upperBound')
+  })
+
+  it('another attempt that does not fit is not made', async () => {
+    const limits = { global: { ...LIMITS.global, costPerDay: '0.0003' } }
+    await openStored({ first: fails(500), file: { ...retrying(1), limits } })
+    const bound = await firstBound()
+    const answer = await routed.ask()
+    expect([answer.status, answer.headers.has('x-should-retry'), routed.asked]).toEqual([500, false, [1, 0]])
+    await expectBooked(bound)
+  })
+
+  describe.each([
+    ['its client leaves', 'canceled', null],
+    ['its deadline comes', 'failed', 504],
+    ['the gateway stops', 'failed', 503],
+  ] as const)('%s', (why, ending, status) => {
+    const clock = new HandClock()
+    const DEADLINE_MS = 300
+
+    /** Asks, and ends the call once `now` says so. Answers with the status, or null for a client that left. */
+    async function ask(now: () => Promise<unknown>): Promise<number | null> {
+      const leaving = new AbortController()
+      const asking = routed.ask({}, { signal: leaving.signal }).then(
+        (answer) => answer.text().then(() => answer.status),
+        () => null,
+      )
+      await now()
+      if (why === 'its client leaves') leaving.abort()
+      else if (why === 'the gateway stops') routed.stage.app.gate.cutAll()
+      else clock.pass(DEADLINE_MS)
+      return asking
+    }
+
+    const openSlow = (options: RoutedOptions) =>
+      openStored({ clock, env: { UPSTREAM_TIMEOUT_MS: String(DEADLINE_MS) }, ...options })
+
+    /** So late that the deadline comes while the next attempt is waited for. */
+    const late =
+      (play: Play): Play =>
+      async (call) => {
+        await sleep(150)
+        await play(call)
+      }
+    const wait = { 'retry-after-ms': String(DEADLINE_MS - 10) }
+
+    it('between two attempts: it is over at once, and settled once', async () => {
+      await openSlow({ first: late(fails(503, wait)), file: retrying(1) })
+      const over = await ask(() => until(async () => routed.asked[0] === 1 || undefined).then(() => sleep(200)))
+      expect(over).toBe(status)
+      const { outcome } = await expectBooked(0n)
+      expect(outcome).toMatchObject({ ending, certainty: 'exact' })
+      await sleep(DEADLINE_MS)
+      expect(routed.asked).toEqual([1, 0])
+      expect(routed.stage.app.gate.inFlight).toBe(0)
+    })
+
+    it('between two attempts of which the first may have been billed: that one is booked', async () => {
+      await openSlow({ first: late(fails(500, wait)), file: retrying(1) })
+      const bound = await firstBound()
+      expect(await ask(() => until(async () => routed.asked[0] === 1 || undefined).then(() => sleep(200)))).toBe(status)
+      const { outcome } = await expectBooked(bound)
+      expect(outcome).toMatchObject({ ending, certainty: 'upperBound' })
+      expect(routed.asked).toEqual([1, 0])
+    })
+
+    describe.each([
+      ['is moved', 'moved'],
+      ['cannot be moved', 'stays'],
+      ['cannot be written', 'fails'],
+    ])('while a reservation %s', (_, how) => {
+      /** Reservations are moved once `go` is called. */
+      function slowMoves() {
+        const { store: ledger } = routed.stage.app
+        const amend = ledger.amend.bind(ledger)
+        const moving = Promise.withResolvers<void>()
+        const going = Promise.withResolvers<void>()
+        ledger.amend = async (...amendment) => {
+          moving.resolve()
+          await going.promise
+          if (how === 'fails') throw new Error('the disk is full')
+          return how === 'stays' ? [{ admitted: false, short: [] }] : amend(...amendment)
+        }
+        return { begun: moving.promise, go: () => going.resolve() }
+      }
+
+      it.each([
+        ['is free', fails(503), false],
+        ['may have been billed', fails(500), true],
+      ] as const)('after an attempt that %s: it is settled once, and nothing is sent', async (_, play, billed) => {
+        await openSlow({ first: play, file: retrying(0) })
+        const bound = await firstBound()
+        const moves = slowMoves()
+        const asking = ask(() => within(2_000, moves.begun))
+        await moves.begun
+        await sleep(DEADLINE_MS + 50)
+        moves.go()
+        expect(await asking).toBe(status)
+        const { outcome } = await expectBooked(billed ? bound : 0n)
+        expect(outcome?.ending).toBe(ending)
+        expect(routed.asked).toEqual([1, 0])
+      })
+
+      it('a probe that was to be made is given back', async () => {
+        await openSlow({
+          first: fails(503),
+          second: fails(503),
+          file: { aliases: { ...retrying(0).aliases, two: { targets: ['second/m'], retries: 0 } } },
+        })
+        for (let call = 0; call < 10; call++) await (await routed.ask({ model: 'two' })).text()
+        await routed.stage.settled(10)
+        clock.pass(5_000)
+        const moves = slowMoves()
+        const asking = ask(() => within(2_000, moves.begun))
+        await moves.begun
+        await sleep(DEADLINE_MS + 50)
+        moves.go()
+        expect(await asking).toBe(status)
+        await routed.stage.settled(11)
+        routed.second.play = well
+        expect((await routed.ask({ model: 'two' })).status).toBe(200)
+      })
+    })
+  })
+
+  it('a gateway that closes while a reservation is moved leaves nothing open', async () => {
+    const path = ledgers.pathFor(store)
+    await open({ ...path, first: fails(500), second: hangs, file: retrying(0) })
+    const bound = await firstBound()
+    const { store: ledger } = routed.stage.app
+    const amend = ledger.amend.bind(ledger)
+    const begun = Promise.withResolvers<void>()
+    ledger.amend = async (...amendment) => {
+      begun.resolve()
+      await sleep(50)
+      return amend(...amendment)
+    }
+    const asking = routed.ask().then(
+      ({ status }) => status,
+      () => 0,
+    )
+    await begun.promise
+    await routed.stage.app.close(0)
+    expect(await within(5_000, asking)).toBe(503)
+    expect(ledger.open(false).calls).toBe(0)
+    if (store === 'memory') return
+    await routed.close()
+    await open(path)
+    const { outcome } = await routed.entry()
+    expect(outcome?.cost.totalNanoUsd).toBe(bound)
+  })
+})
+
+describe.each(STORES)('%s: a thousand calls to a target that fails half of the time', (store) => {
+  const CALLS = 1_000
+  const AT_ONCE = 50
+  const clock = new HandClock()
+
+  let faulty: FaultyProvider
+  let steady: FaultyProvider
+  let stage: Stage | undefined
+  afterEach(async () => {
+    await stage?.close()
+    stage = undefined
+    await Promise.all([faulty.goAway(), steady.goAway()])
+  })
+
+  it('are all answered, and paid for once', async () => {
+    console.info(`SEED=${SEED}`)
+    const random = new Random(SEED)
+    faulty = await FaultyProvider.open()
+    steady = await FaultyProvider.open()
+    const file = fileFor(faulty.url, steady.url)
+    const limits = { global: { ...LIMITS.global, costPerDay: '0.15' } }
+    stage = await Stage.open({
+      clock,
+      env: { USAGE_HISTORY_SIZE: '10000' },
+      ...ledgers.pathFor(store),
+      config: { ...file, limits, ...retrying(1) },
+    })
+    const { app } = stage
+    const overshoots: unknown[] = []
+    let looks = 0
+    const watching = setInterval(() => {
+      void stage?.levels().then((levels) => {
+        looks += 1
+        overshoots.push(...levels.filter(({ settled, reserved, capacity }) => settled + reserved > capacity + 1e-12))
+      })
+    }, 3)
+    const half: NextFault = () => (random.chance(0.5) ? random.oneOf(FAULTS) : undefined)
+    let asked = 0
+    const failed: unknown[] = []
+    /** As many calls at once, whole and streamed. */
+    const wave = async () => {
+      const calls = Array.from({ length: AT_ONCE }, () => asked++)
+      await Promise.all(
+        calls.map(async (call) => {
+          const wanted = { model: 'both', cap: 20, text: textOf(call), stream: call % 2 === 1 }
+          const answer = await stage?.call('openai', wanted, {}, 'over sockets')
+          const text = await answer?.text().catch(String)
+          if (answer?.status !== 200 || !/"usage":\{|\[DONE\]/.test(text ?? ''))
+            failed.push([call, answer?.status, text])
+        }),
+      )
+    }
+    const circuit = () =>
+      stage?.page<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets[0]?.circuit)
+    /** Whoever was asked to wait, waits no more; connections that were closed are known to be. */
+    const pass = async (ms: number) => {
+      clock.pass(ms)
+      await sleep(20)
+    }
+    try {
+      faulty.next = half
+      while (asked < 400) {
+        await wave()
+        await pass(20_000)
+      }
+      // It breaks down: others are asked at once, and it is left alone.
+      faulty.next = () => random.oneOf(TROUBLES)
+      await pass(60_000)
+      await wave()
+      expect(await circuit()).toBe('open')
+      const before = faulty.served.length
+      await wave()
+      expect(faulty.served).toHaveLength(before)
+      // It is away when it is tried again, and well the next time.
+      await faulty.goAway()
+      await pass(60_000)
+      await wave()
+      expect(await circuit()).toBe('open')
+      await faulty.comeBack()
+      faulty.next = () => undefined
+      await pass(60_000)
+      await wave()
+      expect(await circuit()).toBe('closed')
+      await faulty.goAway()
+      await pass(20)
+      await wave()
+      expect(await circuit()).toBe('open')
+      await faulty.comeBack()
+      faulty.next = half
+      await pass(60_000)
+      while (asked < CALLS) {
+        await wave()
+        await pass(20_000)
+      }
+    } finally {
+      clearInterval(watching)
+    }
+    expect(failed).toEqual([])
+    const entries = await stage.settled(CALLS)
+    expect(overshoots).toEqual([])
+    expect(looks).toBeGreaterThan(50)
+    expect(entries).toHaveLength(CALLS)
+    expect(app.store.open(false)).toMatchObject({ calls: 0 })
+
+    // The providers' own books, call by call.
+    const bounds = [await boundOf(false), await boundOf(true)]
+    const owed = new Map<string, bigint>()
+    const tries = new Map<string, number>()
+    for (const { call, said, billed, stream } of [...faulty.served, ...steady.served]) {
+      const cost = said ? costOfSaid(said) : billed ? (bounds[Number(stream)] ?? 0n) : 0n
+      owed.set(textOf(call), (owed.get(textOf(call)) ?? 0n) + cost)
+      tries.set(textOf(call), (tries.get(textOf(call)) ?? 0) + 1)
+    }
+    const all = [...owed.values()].reduce((sum, cost) => sum + cost, 0n)
+    const spent = entries.reduce((sum, { outcome }) => sum + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
+    expect(spent).toBe(all)
+    const made = (entry: Entry) => entry.outcome?.attempts ?? []
+    expect(sorted(entries.map(({ outcome }) => outcome?.cost.totalNanoUsd ?? 0n))).toEqual(sorted([...owed.values()]))
+    for (const entry of entries) {
+      const sum = made(entry).reduce((total, { costNanoUsd }) => total + costNanoUsd, 0n)
+      expect(sum).toBe(entry.outcome?.cost.totalNanoUsd)
+      expect(made(entry).at(-1)).toMatchObject({ status: 200, error: null })
+    }
+    const errors = new Set(entries.flatMap(made).map(({ error }) => error))
+    for (const error of ERRORS) expect(errors).toContain(error)
+    const reached = entries.flatMap(made).filter(({ error }) => error !== 'ECONNREFUSED')
+    expect(reached).toHaveLength(faulty.served.length + steady.served.length)
+    const { levels } = await booked(stage)
+    expect(levels).toMatchObject({ requests: CALLS, costNanoUsd: spent, inFlight: 0 })
+
+    async function boundOf(stream: boolean): Promise<bigint> {
+      const { path, body } = requestFor('openai', { model: 'both', cap: 20, text: textOf(0), stream })
+      const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
+      return nanoUsd((await stage?.page<{ cost: number }>(`/llm/estimate?path=${path}`, init))?.cost ?? 0)
+    }
+  })
+})
+
+/** How a target's faults look in the ledger. */
+const ERRORS = ['ECONNREFUSED', 'ECONNRESET', 'UND_ERR_SOCKET', 'status 500', 'status 503', 'status 429']
+
+/** All of one length: they reserve the same. */
+const textOf = (call: number) => `call ${String(call).padStart(4, '0')}`
+
+const sorted = (amounts: readonly bigint[]) => amounts.toSorted((one, other) => Number(one - other))

@@ -1,0 +1,66 @@
+// Booked: what a test expects the ledger, the levels and the figures to say after a call, all three of them.
+
+import { expect } from 'vitest'
+import type { Entry } from '../../src/core/ledger-entry.ts'
+import { totalTokens } from '../../src/core/usage.ts'
+import type { Stage } from '../support/gateway-fixture.ts'
+import { PRICE } from './dialect-fixtures.ts'
+
+/** Windows only, so that levels show sums. */
+export const LIMITED = {
+  prices: [PRICE],
+  limits: { global: { requestsPerDay: 1_000, tokensPerDay: 1_000_000, costPerDay: '1', inFlight: 100 } },
+}
+
+export interface Sums {
+  readonly requests: number
+  readonly tokens: number
+  readonly costNanoUsd: bigint
+  readonly inFlight: number
+}
+
+/** A JSON number of dollars, as it was before it became one. */
+export const nanoUsd = (usd: number): bigint => BigInt(Math.round(usd * 1e9))
+
+/** The settled part of every level, and the ledger. Nothing may be reserved. */
+export async function booked(stage: Stage): Promise<{ levels: Sums; entries: readonly Entry[] }> {
+  const entries = await stage.entries()
+  const levels = await stage.levels()
+  const level = (name: string) => levels.find((one) => one.limit === name) ?? { settled: 0, reserved: 0 }
+  for (const { limit, reserved } of levels) expect({ limit, reserved }).toEqual({ limit, reserved: 0 })
+  return {
+    levels: {
+      requests: level('requests_per_day').settled,
+      tokens: level('tokens_per_day').settled,
+      costNanoUsd: nanoUsd(level('daily_spending_limit').settled),
+      inFlight: level('max_in_flight').settled + level('max_in_flight').reserved,
+    },
+    entries,
+  }
+}
+
+export interface Expected {
+  readonly ending?: string
+  readonly certainty: string
+  /** Nano-dollars, or all that was reserved. */
+  readonly cost: bigint | 'whole'
+  readonly tokens?: number
+}
+
+/** The one call there was, once it is settled: the ledger, the levels and the figures agree on what was expected. */
+export async function expectBooked(stage: Stage, expected: Expected): Promise<Entry> {
+  await stage.settled(1)
+  const { levels, entries } = await booked(stage)
+  const [entry] = entries
+  if (!entry?.outcome || entries.length !== 1) throw new Error(`${entries.length} entries in place of one`)
+  const { facts, outcome } = entry
+  const costNanoUsd = expected.cost === 'whole' ? facts.reservedCostNanoUsd : expected.cost
+  const tokens = expected.cost === 'whole' ? facts.reservedTokens : (expected.tokens ?? totalTokens(outcome.usage))
+  expect(facts.reservedCostNanoUsd).toBeGreaterThan(0n)
+  expect(outcome).toMatchObject({ certainty: expected.certainty, ending: expected.ending ?? outcome.ending })
+  expect({ cost: outcome.cost.totalNanoUsd, tokens: totalTokens(outcome.usage) }).toEqual({ cost: costNanoUsd, tokens })
+  expect(levels).toEqual({ requests: 1, tokens, costNanoUsd, inFlight: 0 })
+  const stats = await stage.page<{ total_requests: number; total_tokens: number; total_cost: number }>('/llm/stats')
+  expect(stats).toMatchObject({ total_requests: 1, total_tokens: tokens, total_cost: Number(costNanoUsd) / 1e9 })
+  return entry
+}

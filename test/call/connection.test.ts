@@ -1,0 +1,199 @@
+// What only a socket can do wrong: bytes in odd order, bodies that stop, headers too long, answers nobody reads.
+
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { answerWhole, Stage, until, within } from '../support/gateway-fixture.ts'
+import { booked, expectBooked, LIMITED } from './booked.ts'
+import { requestFor, SPOKEN, type Spoken } from './dialect-fixtures.ts'
+
+const USED = { input: 20, output: 10 }
+const KEYS = { BURSAR_KEYS: 'alice:alice-secret-alice' }
+
+let stage: Stage
+beforeEach(async () => {
+  stage = await Stage.open({
+    config: LIMITED,
+    play: (call) => answerWhole(call, USED),
+    env: { ...KEYS, MAX_BODY_BYTES: '100000' },
+  })
+})
+afterEach(() => stage.close())
+
+interface Head {
+  readonly method?: string
+  readonly path?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+/** A request as text. Its length is right unless it is given. */
+function text(spoken: Spoken, { method = 'POST', headers = {}, ...given }: Head = {}): string {
+  const { path, body } = { ...requestFor(spoken, { cap: 10 }), ...given }
+  const all = {
+    host: 'localhost',
+    'content-type': 'application/json',
+    'x-api-key': 'alice-secret-alice',
+    'content-length': String(Buffer.byteLength(body)),
+    ...headers,
+  }
+  return `${method} ${path} HTTP/1.1\r\n${Object.entries(all)
+    .map((pair) => pair.join(': '))
+    .join('\r\n')}\r\n\r\n${body}`
+}
+
+/** Writes bytes as they are, and reads until the answers are as many as wanted, or the connection closes. */
+function exchange(bytes: string | Buffer, answers = 1): Promise<string> {
+  const read = new Promise<string>((resolve, reject) => {
+    let seen = ''
+    const socket = connect(stage.port, '127.0.0.1').on('error', (error) =>
+      seen === '' ? reject(error) : resolve(seen),
+    )
+    socket.on('close', () => resolve(seen))
+    socket.on('data', (chunk: Buffer) => {
+      seen += chunk.toString('latin1')
+      const complete = seen.match(/\}\s*(?=HTTP\/1\.1 \d|$)/g)?.length ?? 0
+      if (complete < answers) return
+      socket.destroy()
+      resolve(seen)
+    })
+    socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes)
+  })
+  return within(5_000, read)
+}
+
+const statusesIn = (answers: string) => [...answers.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status))
+
+describe.each(SPOKEN)('%s:', (spoken) => {
+  it('requests that come all at once on one connection are answered in order', async () => {
+    const requests = [
+      text(spoken),
+      text(spoken, { body: '{' }),
+      text(spoken),
+      text(spoken, { headers: { 'x-api-key': 'wrong' } }),
+      text(spoken),
+    ]
+    expect(statusesIn(await exchange(requests.join(''), 5))).toEqual([200, 400, 200, 401, 200])
+    expect(await stage.settled(3)).toHaveLength(3)
+  })
+
+  it('a client that expects 100-continue gets it, and its answer', async () => {
+    expect(statusesIn(await exchange(text(spoken, { headers: { expect: '100-continue' } }), 1))).toEqual([100, 200])
+    expect(stage.upstream.received[0]?.headers.expect).toBeUndefined()
+  })
+
+  it('after a body that is too large the connection is usable or closed, and the answer has arrived', async () => {
+    const large = text(spoken, { body: ' '.repeat(3_000_000) })
+    const answers = await exchange(large + text(spoken), 2)
+    expect(statusesIn(answers)[0]).toBe(413)
+    if (statusesIn(answers).length > 1) expect(statusesIn(answers)).toEqual([413, 200])
+    else expect(answers).toMatch(/connection: close/i)
+  })
+
+  it('a body in chunks that grows too large is 413, and the answer has arrived', async () => {
+    const headers = { 'transfer-encoding': 'chunked', 'content-length': '' }
+    const chunk = `${(65_536).toString(16)}\r\n${' '.repeat(65_536)}\r\n`
+    const head = text(spoken, { headers, body: '' }).replace('content-length: \r\n', '')
+    expect(statusesIn(await exchange(`${head}${chunk.repeat(100)}0\r\n\r\n`))[0]).toBe(413)
+  })
+
+  it('a client that leaves in the middle of its body consumes nothing', async () => {
+    const before = await booked(stage)
+    const socket = connect(stage.port, '127.0.0.1').on('error', () => {})
+    socket.write(text(spoken, { headers: { 'content-length': '5000' } }))
+    await sleep(20)
+    socket.destroy()
+    await sleep(30)
+    expect(await booked(stage)).toEqual(before)
+    expect(statusesIn(await exchange(text(spoken)))).toEqual([200])
+  })
+
+  it.each([
+    ['a length that is no number', { 'content-length': 'many' }],
+    ['a negative length', { 'content-length': '-5' }],
+    ['a length and chunks', { 'transfer-encoding': 'chunked' }],
+  ])('%s is 400', async (_, headers) => {
+    const before = await booked(stage)
+    expect(statusesIn(await exchange(text(spoken, { headers }))).at(0)).toBe(400)
+    expect(await booked(stage)).toEqual(before)
+  })
+
+  it('headers of 100 kB are 431, and the next connection is served', async () => {
+    expect(statusesIn(await exchange(text(spoken, { headers: { 'x-bursar-user': 'u'.repeat(100_000) } })))).toEqual([
+      431,
+    ])
+    expect(statusesIn(await exchange(text(spoken)))).toEqual([200])
+  })
+
+  it('header values beyond ASCII are taken as they are, and stay within 256 characters', async () => {
+    const user = `j\xf6rg ${'\xe9'.repeat(5_000)}`
+    expect(statusesIn(await exchange(text(spoken, { headers: { 'x-bursar-user': user } })))).toEqual([200])
+    const [entry] = await stage.settled(1)
+    expect(entry?.facts.caller.user?.startsWith('j\xf6rg \xe9')).toBe(true)
+    expect(entry?.facts.caller.user?.length).toBe(256)
+  })
+
+  it.each([
+    ['wrong', 'wrong-secret-wrong'],
+    ['empty', ''],
+    ['right but for its case', 'ALICE-secret-alice'],
+    ['right and more', 'alice-secret-alicex'],
+    ['beyond ASCII', 'alic\xe9-secret-alice'],
+  ])('a key that is %s is 401', async (_, key) => {
+    const before = await booked(stage)
+    expect(statusesIn(await exchange(text(spoken, { headers: { 'x-api-key': key } })))).toEqual([401])
+    expect(await booked(stage)).toEqual(before)
+    expect(stage.log.join('')).not.toContain(key === '' ? 'no such key' : key)
+  })
+
+  it('a key with a line break in a query is 401', async () => {
+    const { path } = requestFor(spoken)
+    const asked = text(spoken, {
+      path: `${path}${path.includes('?') ? '&' : '?'}key=alice-secret-alice%0d%0ax-api-key:%20y`,
+      headers: { 'x-api-key': '' },
+    })
+    expect(statusesIn(await exchange(asked.replace('x-api-key: \r\n', '')))).toEqual([401])
+  })
+
+  it('a key is taken wherever an SDK puts it', async () => {
+    const { path } = requestFor(spoken)
+    const ways: Head[] = [
+      { headers: { authorization: 'Bearer alice-secret-alice' } },
+      { headers: { authorization: 'bearer   alice-secret-alice' } },
+      { headers: { 'x-goog-api-key': 'alice-secret-alice' } },
+      { headers: { 'api-key': 'alice-secret-alice' } },
+      { path: `${path}${path.includes('?') ? '&' : '?'}key=alice-secret-alice` },
+    ]
+    for (const way of ways) {
+      const asked = text(spoken, way).replace('x-api-key: alice-secret-alice\r\n', '')
+      expect(statusesIn(await exchange(asked)), JSON.stringify(way)).toEqual([200])
+    }
+  })
+
+  it('a client that stops reading is given up at the deadline, without an end it could take for the whole', async () => {
+    await stage.close()
+    stage = await Stage.open({
+      config: LIMITED,
+      env: { UPSTREAM_TIMEOUT_MS: '400' },
+      play: ({ response }) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        const more = () => {
+          while (!response.destroyed && response.write(`data: {"choices":[]}\n\n${': x\n'.repeat(10_000)}`));
+        }
+        response.on('drain', more)
+        more()
+      },
+    })
+    const socket = connect(stage.port, '127.0.0.1').on('error', () => {})
+    const { path, body } = requestFor(spoken, { cap: 10, stream: true })
+    socket.pause().write(text(spoken, { path, body }))
+    const call = await until(async () => stage.upstream.received[0])
+    expect(await within(3_000, call.cut)).toBe(true)
+    await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    let seen = ''
+    socket.on('data', (chunk: Buffer) => (seen = (seen + chunk.toString('latin1')).slice(-1_000)))
+    await new Promise((resolve) => socket.on('close', resolve).resume())
+    // Where it had room left, the room was for an error event.
+    if (seen.endsWith('0\r\n\r\n')) expect(seen).toMatch(/"error":\{/)
+  })
+})

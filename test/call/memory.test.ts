@@ -1,0 +1,261 @@
+// Nothing that comes from either side makes the gateway's memory grow: measured in a process of its own, after a collection.
+
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Gateway } from '../app/child.ts'
+import { answerWhole, type Received, Upstream, until } from '../support/gateway-fixture.ts'
+import { requestFor, wholeAnswer } from './dialect-fixtures.ts'
+
+const MEGABYTE = 1_048_576
+const MOST_GROWTH = 20 * MEGABYTE
+const DEADLINE_MS = 1_200
+/** What is still on its way when an answer has come. */
+const SETTLING_MS = 300
+const JSON_TYPE = { 'content-type': 'application/json', 'x-api-key': 'alice-secret-alice' }
+
+let upstream: Upstream
+let gateway: Gateway
+beforeEach(async () => {
+  upstream = await Upstream.open()
+  const limits = {
+    MAX_REQUESTS_PER_MINUTE: '',
+    MAX_TOKENS_PER_MINUTE: '',
+    MAX_COST_PER_REQUEST: '1000',
+    DAILY_SPENDING_LIMIT: '1000000',
+  }
+  const keys = { BURSAR_KEYS: 'alice:alice-secret-alice', UNKNOWN_PRICE: 'allow' }
+  const memory = {
+    ...keys,
+    DATABASE_URL: 'memory:',
+    UPSTREAM_TIMEOUT_MS: String(DEADLINE_MS),
+    MAX_BODY_BYTES: '8388608',
+  }
+  gateway = await Gateway.start({ ...upstream.env, ...limits, ...memory })
+})
+afterEach(async () => {
+  await gateway.kill('SIGKILL')
+  await upstream.close()
+})
+
+async function ask({ path, body }: { path: string; body: string }): Promise<number> {
+  const answer = await fetch(gateway.url + path, { method: 'POST', body, headers: JSON_TYPE })
+  await answer.arrayBuffer().catch(() => {})
+  return answer.status
+}
+
+/**
+ * What allocators keep for themselves varies by as much as is allowed here, and the young generation grows once by more; neither
+ * goes on from one time to the next, as a leak does.
+ */
+const MOST_TIMES = 3
+
+/**
+ * Runs something hostile until pools and heaps have the size they work at, then again, and measures what is left of it. The
+ * gateway goes on answering.
+ */
+async function expectNoGrowth(
+  times: number,
+  hostile: (times: number) => Promise<unknown>,
+  first = times,
+): Promise<void> {
+  await hostile(first)
+  await sleep(SETTLING_MS)
+  let grown = Number.POSITIVE_INFINITY
+  for (let time = 1; time <= MOST_TIMES && grown > MOST_GROWTH; time++) {
+    const before = await gateway.rss()
+    await hostile(times)
+    await sleep(SETTLING_MS)
+    grown = (await gateway.rss()) - before
+  }
+  expect(Math.round(grown / MEGABYTE), 'megabytes grown').toBeLessThanOrEqual(MOST_GROWTH / MEGABYTE)
+  upstream.play = (call) => answerWhole(call, { input: 20, output: 10 })
+  expect(await ask(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
+}
+
+/** Writes as long as the other side reads. */
+async function pour(call: Received, type: string, piece: string | Buffer, first: string | Buffer = ''): Promise<void> {
+  const { response } = call
+  response.writeHead(200, { 'content-type': type })
+  if (first.length > 0) response.write(first)
+  while (!response.destroyed && !response.closed) {
+    if (!response.write(piece)) await Promise.race([once(response, 'drain'), call.cut])
+    else await sleep(0)
+  }
+}
+
+const streamed = () => ask(requestFor('openai', { model: 'gpt-4o', cap: 10, stream: true }))
+
+describe('memory stays, whatever comes:', () => {
+  it('bodies of 100 MB', () =>
+    expectNoGrowth(4, async (times) => {
+      for (let at = 0; at < times; at++) expect(await sendMuch(100 * MEGABYTE, at % 2 === 0)).toBe(413)
+    }))
+
+  it('models with a megabyte of a name', () =>
+    expectNoGrowth(30, async (times) => {
+      for (let at = 0; at < times; at++) {
+        await ask(requestFor('openai', { model: `sim/${Math.random()}${'x'.repeat(MEGABYTE)}`, cap: 10 }))
+      }
+    }))
+
+  it('users with a megabyte of a name, in each way a body can name them', () =>
+    expectNoGrowth(30, async (times) => {
+      for (let at = 0; at < times; at++) {
+        const user = `${Math.random()}${'u'.repeat(MEGABYTE)}`
+        const openai = JSON.parse(requestFor('openai', { model: 'gpt-4o', cap: 10 }).body)
+        await ask({ path: '/v1/chat/completions', body: JSON.stringify({ ...openai, user }) })
+        const claude = JSON.parse(requestFor('anthropic', { model: 'claude-sonnet-4-5', cap: 10 }).body)
+        await ask({ path: '/v1/messages', body: JSON.stringify({ ...claude, metadata: { user_id: user } }) })
+      }
+    }))
+
+  it('answers by models with a megabyte of a name', () =>
+    expectNoGrowth(30, async (times) => {
+      upstream.play = ({ spoken, response }) => {
+        const model = Math.random() + 'm'.repeat(MEGABYTE)
+        response
+          .writeHead(200, JSON_TYPE)
+          .end(wholeAnswer(spoken, { input: 1, output: 1 }).replace('"model":"m"', `"model":"${model}"`))
+      }
+      for (let at = 0; at < times; at++) expect(await ask(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
+    }))
+
+  it('a stream that is one line without an end', () =>
+    expectNoGrowth(1, () => {
+      upstream.play = (call) =>
+        pour(call, 'text/event-stream', 'x'.repeat(65_536), 'data: {"choices":[{"delta":{"content":"')
+      return streamed()
+    }))
+
+  it('a stream of events without an end', () =>
+    expectNoGrowth(1, () => {
+      const event = 'data: {"choices":[{"index":0,"delta":{"content":"hi"}}],"usage":{}}\n\n'
+      upstream.play = (call) => pour(call, 'text/event-stream', event.repeat(200))
+      return streamed()
+    }))
+
+  it('a document without an end, whole and in the place of a stream', () =>
+    expectNoGrowth(1, async () => {
+      upstream.play = (call) => pour(call, 'application/json', 'x'.repeat(262_144), '{"choices":"')
+      await ask(requestFor('openai', { model: 'gpt-4o', cap: 10 }))
+      await streamed()
+    }))
+
+  it('a document as long as the deadline in the place of a stream is not collected beyond the largest answer', async () => {
+    const before = await gateway.rss()
+    let most = 0
+    upstream.play = (call) => pour(call, 'application/json', 'x'.repeat(1_048_576), '{"choices":"')
+    const asked = streamed()
+    for (let at = 0; at < 10; at++) most = Math.max(most, (await gateway.rss()) - before)
+    await asked
+    expect(most / MEGABYTE).toBeLessThan(60)
+  })
+
+  it('a bomb in gzip, whole and streamed', () => {
+    const bomb = gzipSync(Buffer.alloc(200 * MEGABYTE, 0x20))
+    return expectNoGrowth(1, async () => {
+      for (const type of ['application/json', 'text/event-stream']) {
+        upstream.play = ({ response }) =>
+          void response.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' }).end(bomb)
+        const { path, body } = requestFor('anthropic', {
+          model: 'claude-sonnet-4-5',
+          cap: 10,
+          stream: type === 'text/event-stream',
+        })
+        await new Promise<void>((resolve) => {
+          const headers = { ...JSON_TYPE, 'accept-encoding': 'gzip' }
+          const asked = request(gateway.url + path, { method: 'POST', headers }, (answer) =>
+            answer.resume().on('close', resolve),
+          )
+          asked.on('error', () => resolve()).end(body)
+        })
+      }
+    })
+  })
+
+  it('clients that ask for much and never read: they hold little, and are given up at the deadline', async () => {
+    const before = await gateway.rss()
+    let most = 0
+    await expectNoGrowth(10, async (times) => {
+      upstream.play = (call) => pour(call, 'text/event-stream', `data: ${'x'.repeat(65_536)}\n\n`)
+      upstream.received.length = 0
+      const { body, path } = requestFor('openai', { model: 'gpt-4o', cap: 10, stream: true })
+      const sockets = Array.from({ length: times }, () => {
+        const socket = connect(gateway.port, '127.0.0.1').on('error', () => {})
+        socket.pause()
+        socket.write(
+          `POST ${path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: alice-secret-alice\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+        )
+        return socket
+      })
+      await until(async () => upstream.received.length === times || undefined)
+      await sleep(DEADLINE_MS / 2)
+      most = Math.max(most, (await gateway.rss()) - before)
+      expect(await Promise.all(upstream.received.map((call) => call.cut))).not.toContain(false)
+      for (const socket of sockets) socket.destroy()
+    })
+    expect(most / MEGABYTE).toBeLessThan(100)
+  })
+
+  it('ten thousand wrong keys', () =>
+    expectNoGrowth(
+      10_000,
+      async (times) => {
+        const head =
+          'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nauthorization: Bearer '
+        for (let at = 0; at < times; at += 250) {
+          const wrong = Array.from({ length: 250 }, () => `${head}${Math.random()}\r\n\r\n{}`)
+          expect(await pipelined(wrong)).toEqual(new Map([['401', 250]]))
+        }
+      },
+      5_000,
+    ))
+})
+
+/** Sends requests on one connection without waiting, and counts the answers by status. */
+function pipelined(requests: readonly string[]): Promise<Map<string, number>> {
+  const statuses = new Map<string, number>()
+  return new Promise((resolve, reject) => {
+    let answers = 0
+    const socket = connect(gateway.port, '127.0.0.1').on('error', reject)
+    socket.on('data', (chunk: Buffer) => {
+      for (const [, status = ''] of chunk.toString('latin1').matchAll(/HTTP\/1\.1 (\d{3})/g)) {
+        statuses.set(status, (statuses.get(status) ?? 0) + 1)
+        if (++answers < requests.length) continue
+        socket.destroy()
+        resolve(statuses)
+      }
+    })
+    socket.write(requests.join(''))
+  })
+}
+
+/** A body of this size, with its length said beforehand or not. Resolves with the answer's status. */
+function sendMuch(bytes: number, declared: boolean): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const length = declared ? { 'content-length': bytes } : {}
+    const asked = request(`${gateway.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { ...JSON_TYPE, ...length },
+    })
+    asked.on('response', (answer) => {
+      resolve(answer.statusCode ?? 0)
+      answer.resume()
+    })
+    asked.on('error', reject)
+    const piece = Buffer.alloc(MEGABYTE, 0x20)
+    let sent = 0
+    const more = () => {
+      while (sent < bytes) {
+        sent += MEGABYTE
+        if (!asked.write(piece)) return void asked.once('drain', more)
+      }
+      asked.end()
+    }
+    more()
+  })
+}

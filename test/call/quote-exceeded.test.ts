@@ -1,0 +1,204 @@
+// Costs above their reservation: booked in full, counted by model and reason, logged, shown, and quoted for from then on.
+
+import { afterEach, describe, expect, it } from 'vitest'
+import { Excesses } from '../../src/core/quote-excess.ts'
+import { usageOf } from '../../src/core/usage.ts'
+import { excessesJson } from '../../src/http/views.ts'
+import { factsOf, outcomeOf } from '../stores/calls.ts'
+import { DOORS, type Door, Stage, type StageOptions } from '../support/gateway-fixture.ts'
+import { booked, LIMITED, nanoUsd } from './booked.ts'
+import { costOfSaid, PRICE, type Said, SPOKEN, type Spoken, type Wanted, wholeAnswer } from './dialect-fixtures.ts'
+
+let stage: Stage | undefined
+afterEach(async () => {
+  await stage?.close()
+  stage = undefined
+})
+
+const DEAR = { ...PRICE, model: 'd', input: '100', output: '200' }
+const FREE = { ...PRICE, model: 'free', input: '0', output: '0' }
+const CONFIG = { ...LIMITED, prices: [PRICE, DEAR, FREE] }
+/** All of the window and the longest answer. */
+const DEAREST = costOfSaid({ input: PRICE.contextWindow, output: PRICE.maxOutput })
+
+interface Answer {
+  readonly said: Said
+  readonly model?: string
+}
+
+/** A stage whose upstream answers what it is told next. */
+async function open(options: StageOptions = {}) {
+  const answers: Answer[] = []
+  const opened = await Stage.open({
+    config: CONFIG,
+    play: ({ spoken, response }) => {
+      const { said, model = 'm' } = answers.shift() ?? { said: { input: 1, output: 1 } }
+      const body = wholeAnswer(spoken, said).replace(/"(model|modelVersion)":"m"/, `"$1":"${model}"`)
+      response.writeHead(200, { 'content-type': 'application/json' }).end(body)
+    },
+    ...options,
+  })
+  stage = opened
+  let calls = 0
+  return {
+    stage: opened,
+    /** One call; its entry, once it is settled. */
+    async call(spoken: Spoken, answer: Answer, door: Door = 'in process', wanted: Wanted = { cap: 10 }) {
+      answers.push(answer)
+      const response = await opened.call(spoken, wanted, {}, door)
+      expect(response.status).toBe(200)
+      await response.text()
+      const [entry] = await opened.settled(++calls)
+      if (!entry?.outcome) throw new Error('there is no entry')
+      return { reserved: entry.facts.reservedCostNanoUsd, cost: entry.outcome.cost.totalNanoUsd }
+    },
+  }
+}
+
+interface Shown {
+  readonly cost_over_quote: Readonly<Record<string, number>>
+  readonly quote_exceeded: readonly {
+    readonly provider: string
+    readonly model: string
+    readonly input: number
+    readonly output: number
+    readonly price: number
+    readonly factor: number
+  }[]
+}
+
+const raised = (cost: bigint, percent: bigint) => (cost * percent + 99n) / 100n
+const percentOf = (cost: bigint, quoted: bigint) => (cost * 100n + quoted - 1n) / quoted
+
+describe.each(DOORS.flatMap((door) => SPOKEN.map((spoken): [Door, Spoken] => [door, spoken])))(
+  '%s, %s:',
+  (door, spoken) => {
+    it('is booked in full, counted, logged and shown, and the model is quoted higher', async () => {
+      const { stage, call } = await open()
+      const said = { input: 5_000, output: 7 }
+      const first = await call(spoken, { said }, door)
+      expect(first.cost).toBe(costOfSaid(said))
+      expect(first.cost).toBeGreaterThan(first.reserved)
+      expect((await booked(stage)).levels.costNanoUsd).toBe(first.cost)
+      const percent = percentOf(first.cost, first.reserved)
+      const shown = await stage.page<Shown>('/llm/status')
+      expect(shown.cost_over_quote).toEqual({ m: 1 })
+      expect(shown.quote_exceeded).toEqual([
+        { provider: spoken, model: 'm', input: 1, output: 0, price: 0, factor: Number(percent) / 100 },
+      ])
+      const line = stage.log.find((one) => one.includes('cost more than its quote')) ?? '{}'
+      expect(JSON.parse(line)).toMatchObject({ level: 40, provider: spoken, model: 'm', reason: 'input' })
+
+      const second = await call(spoken, { said }, door)
+      expect(second.reserved).toBe(raised(first.reserved, percent))
+      expect(second.reserved).toBeGreaterThanOrEqual(second.cost)
+      expect((await stage.page<Shown>('/llm/status')).cost_over_quote).toEqual({ m: 1 })
+      expect((await call(spoken, { said: { input: 1, output: 1 } }, door, { model: 'd', cap: 10 })).reserved).toBe(
+        first.reserved * 100n,
+      )
+    })
+  },
+)
+
+it('the largest excess counts, each measured against the quote as it was', async () => {
+  const { stage, call } = await open()
+  const { reserved, cost } = await call('openai', { said: { input: 1_000, output: 1 } })
+  const more = await call('openai', { said: { input: 9_000, output: 1 } })
+  const less = await call('openai', { said: { input: 2_000, output: 1 } })
+  expect(more.reserved).toBe(raised(reserved, percentOf(cost, reserved)))
+  const percent = percentOf(more.cost, reserved)
+  expect(less.reserved).toBe(raised(reserved, percent))
+  const { quote_exceeded } = await stage.page<Shown>('/llm/status')
+  expect(quote_exceeded).toMatchObject([{ input: 2, factor: Number(percent) / 100 }])
+})
+
+it.each<['input' | 'output' | 'price', Answer]>([
+  ['input', { said: { input: 3_000, output: 1 } }],
+  ['output', { said: { input: 1, output: 900 } }],
+  ['price', { said: { input: 20, output: 9 }, model: 'd' }],
+])('what was more than quoted is named: %s', async (reason, answer) => {
+  const { stage, call } = await open()
+  await call('openai', answer)
+  const { quote_exceeded } = await stage.page<Shown>('/llm/status')
+  expect(quote_exceeded).toMatchObject([{ input: 0, output: 0, price: 0, [reason]: 1 }])
+})
+
+it('no quote is raised above the dearest that a call can be', async () => {
+  const { call } = await open({ config: { ...CONFIG, limits: {} } })
+  await call('openai', { said: { input: 100_000_000, output: 1 } })
+  expect((await call('openai', { said: { input: 1, output: 1 } })).reserved).toBe(DEAREST)
+})
+
+it('a quote of nothing stays one', async () => {
+  const { stage, call } = await open()
+  const free = await call('openai', { said: { input: 1, output: 1 }, model: 'd' }, 'in process', {
+    model: 'free',
+    cap: 10,
+  })
+  expect([free.reserved, free.cost]).toEqual([0n, costOfSaid({ input: 1, output: 1 }) * 100n])
+  expect(await stage.page<Shown>('/llm/status')).toMatchObject({ quote_exceeded: [{ price: 1, factor: 1 }] })
+  expect(
+    (await call('openai', { said: { input: 1, output: 1 } }, 'in process', { model: 'free', cap: 10 })).reserved,
+  ).toBe(0n)
+})
+
+it('limits on money count with it: a cap of ours is smaller, and what does not fit any more is refused', async () => {
+  const { stage, call } = await open({ env: { MAX_COST_PER_REQUEST: '0.004' }, config: { ...CONFIG, limits: {} } })
+  const ceiling = nanoUsd(0.004)
+  const before = await call('openai', { said: { input: 700, output: 1 } }, 'in process', {})
+  await call('openai', { said: { input: 1_000, output: 1 } })
+  const after = await call('openai', { said: { input: 1, output: 1 } }, 'in process', {})
+  for (const { reserved } of [before, after]) {
+    expect(reserved).toBeLessThanOrEqual(ceiling)
+    expect(reserved).toBeGreaterThan((ceiling * 95n) / 100n)
+  }
+  const [entry, , first] = await stage.entries()
+  expect(entry?.facts.capInjected).toBeLessThan(first?.facts.capInjected ?? 0)
+  const refused = await stage.call('openai', { cap: 1_500 })
+  expect(refused.status).toBe(429)
+  const { error } = (await refused.json()) as { error: { details: { fitting_max_output_tokens: number } } }
+  const fitting = error.details.fitting_max_output_tokens
+  expect((await stage.call('openai', { cap: fitting })).status).toBe(200)
+  expect((await stage.call('openai', { cap: fitting + 2 })).status).toBe(429)
+})
+
+describe('of all models', () => {
+  const quote = { inputTokens: 10, outputTokens: 10, tokens: 5, costNanoUsd: 100n, price: undefined, injectedCap: null }
+  const outcome = outcomeOf(3, 250n, { usage: usageOf({ input: 11, output: 11 }) })
+  const facts = (model: string, simulated = false) =>
+    factsOf('c', { model, simulated, provider: simulated ? 'simulated' : 'openai', reservedCostNanoUsd: 100n })
+
+  it('those that are simulated stay apart from real ones', () => {
+    const excesses = new Excesses()
+    expect(excesses.add(facts('m', true), outcome, quote, true)).toBe('input')
+    expect([excesses.percent('simulated', 'm', true), excesses.percent('openai', 'm', true)]).toEqual([250, 100])
+    expect(excessesJson(excesses.models())).toEqual({ cost_over_quote: {}, quote_exceeded: [] })
+  })
+
+  it('calls that nobody can bound say nothing about those without hosted tools', () => {
+    const excesses = new Excesses()
+    excesses.add(facts('m'), outcome, quote, false)
+    expect([excesses.percent('openai', 'm', false), excesses.percent('openai', 'm', true)]).toEqual([250, 100])
+    expect(excessesJson(excesses.models())).toMatchObject({
+      cost_over_quote: { m: 1 },
+      quote_exceeded: [{ factor: 2.5 }],
+    })
+  })
+
+  it('a call that was admitted before a larger excess was seen lowers nothing', () => {
+    const excesses = new Excesses()
+    excesses.add(facts('m'), outcome, quote, true)
+    excesses.add(facts('m'), outcomeOf(3, 150n), quote, true)
+    expect(excesses.percent('openai', 'm', true)).toBe(250)
+  })
+
+  it('a thousand are told apart, and the rest are counted together', () => {
+    const excesses = new Excesses()
+    for (let at = 0; at < 3_000; at++) excesses.add(facts(`m${at}`), outcome, quote, true)
+    expect(excesses.models()).toHaveLength(1_001)
+    expect(excesses.models().at(-1)?.counts.input).toBe(2_000)
+    expect([excesses.percent('openai', 'm999', true), excesses.percent('openai', 'm2999', true)]).toEqual([250, 100])
+    excesses.add(facts('m5'), outcome, quote, true)
+    expect(excesses.models()[5]?.counts.input).toBe(2)
+  })
+})

@@ -1,0 +1,89 @@
+// Every recorded error, played by an upstream over real sockets: passed on byte for byte, and booked as a request and no more.
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { refusedLimits, upstreamLimits } from '../../src/wire/upstream-limits.ts'
+import { HandClock, type Received, Stage } from '../support/gateway-fixture.ts'
+import { HAS_RECORDINGS, type Recording, recordingsOf } from '../support/recordings.ts'
+import { booked, LIMITED } from './booked.ts'
+import { requestFor } from './dialect-fixtures.ts'
+
+const INPUT = { model: 'm', input: 'hello' }
+
+/** A call of each recorded API that there is a dialect for. */
+const CALLS: readonly (readonly [api: string, path: string, body: string])[] = [
+  ['openai.chat', ...callOf('openai')],
+  ['openai.responses', '/v1/responses', JSON.stringify({ ...INPUT, max_output_tokens: 9 })],
+  ['openai.embeddings', '/v1/embeddings', JSON.stringify(INPUT)],
+  ['anthropic.messages', ...callOf('anthropic')],
+  [
+    'anthropic.count_tokens',
+    '/v1/messages/count_tokens',
+    JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'hello' }] }),
+  ],
+  ['gemini.generate_content', ...callOf('gemini')],
+  [
+    'gemini.embed_content',
+    '/v1beta/models/m:embedContent',
+    JSON.stringify({ content: { parts: [{ text: 'hello' }] } }),
+  ],
+]
+
+function callOf(spoken: 'openai' | 'anthropic' | 'gemini'): [path: string, body: string] {
+  const { path, body } = requestFor(spoken, { cap: 9 })
+  return [path, body]
+}
+
+describe.skipIf(!HAS_RECORDINGS)('recorded errors', () => {
+  let played: Recording | undefined
+  let stage: Stage
+  const clock = new HandClock()
+  clock.wallMs = Date.UTC(2024, 0, 1)
+
+  beforeAll(async () => {
+    const play = ({ response }: Received) => {
+      const { headers, body } = played?.response ?? { headers: {}, body: '' }
+      response.writeHead(played?.status ?? 500, { ...headers }).end(body)
+    }
+    stage = await Stage.open({ config: LIMITED, clock, play, counts: true })
+  })
+  afterAll(() => stage.close())
+
+  const cases = CALLS.flatMap(([api, path, body]) =>
+    recordingsOf(api)
+      .filter(({ status }) => status >= 400)
+      .map((recording) => ({ name: recording.file, path, body, recording })),
+  )
+  let calls = 0
+
+  it('are there in every dialect that was recorded failing', () => {
+    const apis = new Set(cases.map(({ recording }) => recording.api))
+    expect([...apis].toSorted()).toEqual(CALLS.map(([api]) => api).toSorted())
+    expect(cases.length).toBeGreaterThan(35)
+  })
+
+  it.each(cases)('$name', async ({ path, body, recording }) => {
+    played = recording
+    const headers = { 'content-type': 'application/json' }
+    const answer = await stage.fetch('over sockets', path, { method: 'POST', headers, body })
+    const bytes = Buffer.from(await answer.arrayBuffer())
+    expect(answer.status).toBe(recording.status)
+    expect(bytes.equals(Buffer.from(recording.response.body))).toBe(true)
+    expect(answer.headers.get('x-bursar-cost-usd')).toMatch(/^0(\.0+)?$/)
+    expect(answer.headers.get('retry-after')).toBe(recording.response.headers['retry-after'] ?? null)
+
+    const [entry] = await stage.settled(++calls)
+    expect(entry?.outcome).toMatchObject({ ending: 'failed', certainty: 'exact', cost: { totalNanoUsd: 0n } })
+    expect(entry?.outcome?.attempts).toMatchObject([{ status: recording.status, error: `status ${recording.status}` }])
+    const { levels } = await booked(stage)
+    expect(levels).toEqual({ requests: calls, tokens: 0, costNanoUsd: 0n, inFlight: 0 })
+    expect(entry?.outcome?.upstreamLimits).toEqual(limitsIn(recording))
+  })
+
+  /** That these are the figures that stand there is seen in test/wire. */
+  function limitsIn({ status, response }: Recording) {
+    const headers = Object.entries(response.headers).flatMap(([name, value]) => [name.toLowerCase(), value])
+    return status === 429
+      ? refusedLimits(headers, Buffer.from(response.body), clock.wallMs)
+      : upstreamLimits(status, headers, clock.wallMs)
+  }
+})

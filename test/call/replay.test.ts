@@ -1,0 +1,366 @@
+// Every recorded exchange of the dialects there are, replayed through the gateway over real sockets: the bytes that come out are
+// the bytes that were recorded, and what is booked is what another party reads in them and asks for it.
+
+import { setImmediate as turn } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readFileConfig } from '../../src/config/file.ts'
+import { inputTokens, outputTokens } from '../../src/core/usage.ts'
+import { HandClock, type Received, Stage } from '../support/gateway-fixture.ts'
+import { cutAt, HAS_RECORDINGS, type Recording, recordingsOf } from '../support/recordings.ts'
+import { Random, SEED } from './random.ts'
+
+/** The day of the other party's prices. */
+const SEPTEMBER = Date.parse('2026-09-01T12:00:00Z')
+const CUTS = ['as recorded', 'byte by byte', 'at random'] as const
+type Cut = (typeof CUTS)[number]
+/** Longer bodies come 61 bytes at a time where they would come one by one: the dialects' own tests cut them all. */
+const MOST_SINGLE_BYTES = 3_000
+const AT_A_TIME = 8
+/** Of one call from the next, on the gateway's clock. */
+const BETWEEN_MS = 5_000
+
+/** Several answers, one after the other in one body: the first is passed on, and ends the call. */
+const SEVERAL_IN_ONE = [
+  'anthropic-anthropic-messages-sse-200-claude-sonnet-4-5-046f6f81.json',
+  'openai-responses-sse-200-gpt-5-1-codex-max-c6f8e64b.json',
+]
+
+/** What is booked otherwise than the other party would: why, and which. */
+const DIFFERENT: Readonly<Record<string, readonly string[]>> = {
+  'Voxtral counts sound beside the prompt, and theirs leaves it out': [
+    'mistral-chat-json-200-voxtral-small-latest-69c778d7.json',
+    'mistral-chat-json-200-voxtral-small-latest-e7268617.json',
+  ],
+  "the price is the answering model's, where theirs is of what the alias once meant": [
+    'deepseek-chat-json-200-deepseek-reasoner-7af1b1e4.json',
+    'deepseek-chat-sse-200-deepseek-chat-7318b68a.json',
+    'deepseek-chat-sse-200-deepseek-chat-b8e0a66c.json',
+    'mistral-chat-json-200-mistral-small-latest-06c6a068.json',
+    'mistral-chat-json-200-mistral-small-latest-8e972607.json',
+    'mistral-chat-json-200-mistral-small-latest-9233384b.json',
+    'mistral-chat-sse-200-mistral-small-latest-4ce67778.json',
+    'mistral-chat-sse-200-mistral-small-latest-86ef12a2.json',
+    'mistral-chat-sse-200-mistral-small-latest-bc6cdce5.json',
+  ],
+  'sound and pictures have rates of their own': [
+    'openai-chat-json-200-gpt-4o-audio-preview-ce279c64.json',
+    'google-gemini-embed-content-json-200-gemini-embedding-2-caab9583.json',
+  ],
+  'the service tier of the answer is dearer or cheaper': [
+    'openai-chat-json-200-gpt-5-5cbc1563.json',
+    'openai-chat-json-200-gpt-5-b8d6a404.json',
+    'openai-chat-json-200-gpt-5-d8feffdb.json',
+    'openai-responses-sse-200-gpt-5-ee52377c.json',
+  ],
+  'the price was doubled since, and OpenRouter billed as we do': [
+    'openrouter-chat-sse-200-anthropic-claude-3-5-sonnet-ac65984a.json',
+  ],
+  'searches are billed by the piece': [
+    'openai-responses-sse-200-gpt-5-80e7a46a.json',
+    'openai-responses-sse-200-gpt-5-e13dfa2a.json',
+    'openai-responses-sse-200-gpt-5-mini-4546f041.json',
+    'xai-responses-json-200-grok-4-3-5c55ef17.json',
+    'xai-responses-sse-200-grok-4-fast-reasoning-0f20b13a.json',
+    'xai-responses-sse-200-grok-4-fast-reasoning-3b56b469.json',
+  ],
+  'files are searched, and containers run, by the piece': [
+    'azure-responses-json-200-gpt-5-mini-afcb9bf8.json',
+    'azure-responses-json-200-gpt-5-mini-e21b02f3.json',
+    'openai-responses-json-200-gpt-5-2-2e741781.json',
+    'openai-responses-sse-200-gpt-5-c4dff249.json',
+  ],
+  'passes of compaction and advisors are no part of the top level': [
+    'anthropic-anthropic-messages-json-200-claude-opus-4-6-a2e0658b.json',
+    'anthropic-anthropic-messages-json-200-claude-sonnet-4-6-00079f23.json',
+    'anthropic-anthropic-messages-json-200-claude-sonnet-4-6-42ba03c9.json',
+    'anthropic-anthropic-messages-json-200-claude-sonnet-5-2b02c4d2.json',
+    'anthropic-anthropic-messages-json-200-claude-sonnet-5-788b10cb.json',
+    'anthropic-anthropic-messages-sse-200-claude-opus-4-6-57ec62ca.json',
+    'anthropic-anthropic-messages-sse-200-claude-sonnet-4-6-379dd827.json',
+    'anthropic-anthropic-messages-sse-200-claude-sonnet-4-6-9baa70e7.json',
+  ],
+}
+
+interface Api {
+  readonly api: string
+  readonly count: number
+  /** @param model as it was asked, with its provider in front where that is not the dialect's own */
+  readonly path: (recording: Recording) => string
+  readonly request: (model: string, stream: boolean) => object
+}
+
+const chat = (model: string, stream: boolean) => ({
+  model,
+  messages: [{ role: 'user', content: 'hello' }],
+  ...(stream ? { stream, stream_options: { include_usage: true } } : {}),
+})
+const contents = () => ({ contents: [{ role: 'user', parts: [{ text: 'hello' }] }] })
+/** What a recording was asked at, of models behind paths of their own. */
+const geminiPath = (usual: string) => (recording: Recording) => {
+  const [, call] = /\/models\/([^/?]+:\w+)/.exec(recording.request?.path ?? '') ?? []
+  const method = recording.stream ? 'streamGenerateContent' : usual
+  const isArray = recording.response.body.startsWith('[')
+  return `/v1beta/models/${call ?? `${recording.model ?? 'gemini-2.5-flash'}:${method}`}${recording.stream && !isArray ? '?alt=sse' : ''}`
+}
+
+const APIS: readonly Api[] = [
+  { api: 'openai.chat', count: 187, path: () => '/v1/chat/completions', request: chat },
+  {
+    api: 'openai.responses',
+    count: 65,
+    path: () => '/v1/responses',
+    request: (model, stream) => ({ model, input: 'hello', stream }),
+  },
+  {
+    api: 'openai.embeddings',
+    count: 20,
+    path: () => '/v1/embeddings',
+    request: (model) => ({ model, input: 'hello' }),
+  },
+  {
+    api: 'openai.completions',
+    count: 15,
+    path: () => '/v1/completions',
+    request: (model, stream) => ({
+      model,
+      prompt: 'hello',
+      ...(stream ? { stream, stream_options: { include_usage: true } } : {}),
+    }),
+  },
+  {
+    api: 'anthropic.messages',
+    count: 66,
+    path: () => '/v1/messages',
+    request: (model, stream) => ({ model, max_tokens: 10, messages: [{ role: 'user', content: 'hello' }], stream }),
+  },
+  {
+    api: 'anthropic.count_tokens',
+    count: 2,
+    path: () => '/v1/messages/count_tokens',
+    request: (model) => ({ model, messages: [{ role: 'user', content: 'hello' }] }),
+  },
+  { api: 'gemini.generate_content', count: 67, path: geminiPath('generateContent'), request: contents },
+  {
+    api: 'gemini.embed_content',
+    count: 8,
+    path: geminiPath('embedContent'),
+    request: () => ({ content: { parts: [{ text: 'hello' }] } }),
+  },
+]
+
+/** Providers of the corpus that speak OpenAI's dialects, and what the price book calls them. */
+const COMPATIBLE: Readonly<Record<string, string>> = {
+  alibaba: 'alibaba',
+  // Its OpenAI-compatible endpoint.
+  'anthropic-compatible': 'anthropic',
+  azure: 'azure',
+  bedrock_mantle: 'aws',
+  cerebras: 'cerebras',
+  crusoe: 'crusoe',
+  deepseek: 'deepseek',
+  groq: 'groq',
+  huggingface: 'huggingface',
+  mistral: 'mistral',
+  moonshot: 'moonshotai',
+  ollama: 'ollama',
+  openai_compatible: 'openai_compatible',
+  openrouter: 'openrouter',
+  perplexity: 'perplexity',
+  snowflake: 'snowflake',
+  together: 'together',
+  vllm: 'vllm',
+  voyage: 'voyage',
+  xai: 'xai',
+  zai: 'zai',
+}
+const DIALECTS = ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses']
+
+interface Expected {
+  readonly expected_usage: Readonly<Record<string, number>> | null
+  readonly expected_cost_usd: number | null
+  readonly provider_cost_usd: number | null
+}
+
+interface Replayed {
+  readonly recording: Recording & Expected
+  readonly status: number
+  readonly bytes: Buffer
+  readonly usage: { readonly input: number; readonly output: number } | null
+  readonly costUsd: number
+  readonly certainty: string | undefined
+  readonly open: boolean
+}
+
+const all = APIS.flatMap(({ api }) => recordingsOf(api)) as (Recording & Expected)[]
+let stage: Stage
+
+/** The upstream: it gives the recording that a request's header names, in the pieces that another names. */
+async function replay({ headers, response }: Received): Promise<void> {
+  const recording = all[Number(headers['x-replay'])]
+  if (!recording) throw new Error('nothing to replay')
+  const given = Object.entries(recording.response.headers).filter(
+    ([name]) => !/^(content-(length|encoding)|transfer-encoding|connection)$/i.test(name),
+  )
+  // Some recorders left it out.
+  const usual = recording.stream ? 'text/event-stream' : 'application/json'
+  const type = recording.response.body.startsWith('[') ? 'application/json' : usual
+  response.writeHead(recording.status, { 'content-type': type, ...Object.fromEntries(given) })
+  for (const piece of piecesOf(recording, headers['x-cut'] as Cut)) {
+    if (!response.write(piece)) await new Promise((resolve) => response.once('drain', resolve))
+    await turn()
+  }
+  response.end()
+}
+
+function piecesOf(recording: Recording, cut: Cut): Buffer[] {
+  const bytes = Buffer.from(recording.response.body)
+  const random = new Random(SEED)
+  const lengths = (length: () => number) => {
+    const found: number[] = []
+    for (let at = 0; at < bytes.length; at += found.at(-1) ?? 1) found.push(length())
+    return found
+  }
+  if (cut === 'byte by byte')
+    return cutAt(
+      bytes,
+      lengths(() => (bytes.length <= MOST_SINGLE_BYTES ? 1 : 61)),
+    )
+  const most = Math.max(2, Math.ceil(bytes.length / 4))
+  if (cut === 'at random')
+    return cutAt(
+      bytes,
+      lengths(() => random.between(1, most)),
+    )
+  return cutAt(bytes, recording.response.chunk_bytes ?? lengths(() => random.between(200, 1_500)))
+}
+
+async function ask({ path, request, api }: Api, recording: Recording, cut: Cut): Promise<Replayed> {
+  const recorded = recording.request?.body
+  const known = typeof recorded === 'object' && recorded !== null && !recording.request?.body_trimmed
+  const model = recording.request_model ?? recording.model ?? 'unknown'
+  const provider = recording.provider === 'anthropic' ? 'anthropic-compatible' : recording.provider
+  const named = provider in COMPATIBLE && api.startsWith('openai.') ? `${provider}/${model}` : model
+  const sent = known
+    ? { ...recorded, ...(api.startsWith('gemini.') ? {} : { model: named }) }
+    : request(named, recording.stream)
+  const answer = await stage.fetch('over sockets', path(recording), {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'x-replay': String(all.findIndex(({ file }) => file === recording.file)),
+      'x-cut': cut,
+    },
+    body: JSON.stringify(sent),
+  })
+  const bytes = Buffer.from(await answer.arrayBuffer())
+  const callId = answer.headers.get('x-bursar-call-id') ?? ''
+  const entry = await settled(callId)
+  const { outcome } = entry ?? {}
+  return {
+    recording: recording as Recording & Expected,
+    status: answer.status,
+    bytes,
+    usage: outcome ? { input: inputTokens(outcome.usage), output: outputTokens(outcome.usage) } : null,
+    costUsd: Number(outcome?.cost.totalNanoUsd ?? -1n) / 1e9,
+    certainty: outcome?.certainty,
+    open: !outcome,
+  }
+}
+
+async function settled(callId: string) {
+  for (let times = 0; times < 200; times++) {
+    const entry = await stage.app.store.entry(callId)
+    if (!entry || entry.outcome) return entry
+    await turn()
+  }
+  return undefined
+}
+
+async function replayAll(api: Api, cut: Cut): Promise<Replayed[]> {
+  const waiting = recordingsOf(api.api)
+  const replayed: Replayed[] = []
+  const next = async (): Promise<void> => {
+    for (let recording = waiting.shift(); recording; recording = waiting.shift()) {
+      // So many recorded errors would keep the rest from being sent.
+      clock.monoMs += BETWEEN_MS
+      replayed.push(await ask(api, recording, cut))
+    }
+  }
+  await Promise.all(Array.from({ length: AT_A_TIME }, next))
+  return replayed.toSorted((one, other) => (one.recording.file < other.recording.file ? -1 : 1))
+}
+
+const clock = new HandClock()
+
+describe.skipIf(!HAS_RECORDINGS)('recordings through the gateway (../shared/recordings)', () => {
+  beforeAll(async () => {
+    clock.wallMs = SEPTEMBER
+    stage = await Stage.open({
+      clock,
+      play: replay,
+      counts: true,
+      env: { UNKNOWN_PRICE: 'allow' },
+    })
+    const providers = Object.fromEntries(
+      Object.entries(COMPATIBLE).map(([name, prices]) => [
+        name,
+        { baseUrl: `${stage.upstream.url}/v1`, apiKey: 'key', prices, dialects: DIALECTS },
+      ]),
+    )
+    await stage.app.reload(readFileConfig(JSON.stringify({ providers }), {}))
+  })
+  afterAll(() => stage.close())
+
+  const bills: { file: string; ours: number; theirs: number }[] = []
+
+  test.each(APIS)('$api: $count', { timeout: 300_000 }, async (api) => {
+    const first = await replayAll(api, 'as recorded')
+    expect(first).toHaveLength(api.count)
+    const files: string[] = []
+    for (const one of first) {
+      const { recording, status, bytes, open } = one
+      expect([recording.file, status, open]).toEqual([recording.file, recording.status, false])
+      expectBytes(recording, bytes)
+      if (isDifferent(one)) files.push(recording.file)
+      if (recording.provider_cost_usd !== null && one.certainty === 'exact')
+        bills.push({ file: recording.file, ours: one.costUsd, theirs: recording.provider_cost_usd })
+    }
+    const known = Object.values(DIFFERENT).flat()
+    expect(files).toEqual(known.filter((file) => first.some(({ recording }) => recording.file === file)).toSorted())
+    for (const cut of CUTS.slice(1)) {
+      for (const [index, again] of (await replayAll(api, cut)).entries()) {
+        const { file } = again.recording
+        expectBytes(again.recording, again.bytes)
+        expect([file, cut, ...figuresOf(again)]).toEqual([file, cut, ...figuresOf(first[index])])
+      }
+    }
+    expect(stage.app.store.open(false).calls).toBe(0)
+  })
+
+  test('cost what their providers billed, where those say it, for two in three', () => {
+    console.table(bills)
+    const equal = bills.filter(({ ours, theirs }) => Math.abs(ours - theirs) <= 1.001e-9)
+    expect([equal.length, bills.length]).toEqual([21, 32])
+  })
+})
+
+function expectBytes(recording: Recording, bytes: Buffer): void {
+  const recorded = Buffer.from(recording.response.body)
+  if (SEVERAL_IN_ONE.includes(recording.file))
+    expect(bytes.length > 100 && recorded.subarray(0, bytes.length).equals(bytes), recording.file).toBe(true)
+  else expect(bytes.equals(recorded), recording.file).toBe(true)
+}
+
+/** True where other tokens or other money are booked than the other party reads and asks. */
+function isDifferent({ recording, usage, costUsd }: Replayed): boolean {
+  const { expected_usage: tokens, expected_cost_usd: cost } = recording
+  if (!tokens || SEVERAL_IN_ONE.includes(recording.file)) return false
+  if (usage?.input !== (tokens.input_tokens ?? 0) || usage.output !== (tokens.output_tokens ?? 0)) return true
+  // A double of theirs is off by a thousandth of a nano-dollar; ours is rounded up.
+  return cost !== null && Math.abs(costUsd - cost) > 1.001e-9
+}
+
+function figuresOf(one: Replayed | undefined) {
+  const several = one && SEVERAL_IN_ONE.includes(one.recording.file)
+  return several ? [] : [one?.usage, one?.costUsd, one?.certainty]
+}

@@ -1,0 +1,180 @@
+// Routing stage: a gateway with endpoints of its own, `first`, `second` and `nowhere`, beside the built-in providers, and how they fail.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Clock } from '../../src/call/deadlines.ts'
+import type { Entry } from '../../src/core/ledger-entry.ts'
+import { type Play, type Received, Stage, Upstream } from '../support/gateway-fixture.ts'
+import { nanoUsd } from './booked.ts'
+import { eventsOf, PRICE, requestFor, type Said, type Spoken, type Wanted, wholeAnswer } from './dialect-fixtures.ts'
+
+export const SAID: Said = { input: 20, output: 10 }
+/** What an answer with `SAID` costs of the model `m`: 20 × 1,000 + 10 × 2,000. */
+export const COST = 40_000n
+
+/** The same model at ten times the price, and at a tenth. */
+export const PRICES = [
+  PRICE,
+  { ...PRICE, model: 'dear', input: '10', output: '20' },
+  { ...PRICE, model: 'cheap', input: '0.1', output: '0.2' },
+]
+
+/** Windows only, so that levels show sums. */
+export const LIMITS = {
+  global: { requestsPerDay: 10_000, tokensPerDay: 100_000_000, costPerDay: '100', inFlight: 500 },
+}
+
+export interface RoutedOptions {
+  readonly file?: Readonly<Record<string, unknown>>
+  readonly env?: Readonly<Record<string, string>>
+  readonly clock?: Clock
+  readonly first?: Play
+  readonly second?: Play
+  /** Of the built-in providers. */
+  readonly play?: Play
+  readonly path?: string
+}
+
+export const STORES = ['memory', 'sqlite'] as const
+export type StoreKind = (typeof STORES)[number]
+
+/** A folder for ledgers, gone at the end. */
+export class LedgerFolder {
+  readonly #path = mkdtempSync(join(tmpdir(), 'bursar-routing-'))
+  #made = 0
+
+  /** Undefined for the store in memory. */
+  pathFor(kind: StoreKind): { readonly path?: string } {
+    return kind === 'sqlite' ? { path: join(this.#path, `${++this.#made}.db`) } : {}
+  }
+
+  remove(): void {
+    rmSync(this.#path, { recursive: true, force: true })
+  }
+}
+
+export class Routed {
+  readonly stage: Stage
+  readonly first: Upstream
+  readonly second: Upstream
+
+  private constructor(stage: Stage, first: Upstream, second: Upstream) {
+    this.stage = stage
+    this.first = first
+    this.second = second
+  }
+
+  /** The alias `both` asks `first/m`, then `second/m`, unless the file says otherwise. */
+  static async open({
+    first: one = well,
+    second: other = well,
+    file,
+    ...options
+  }: RoutedOptions = {}): Promise<Routed> {
+    const first = await Upstream.open(one)
+    const second = await Upstream.open(other)
+    const config = { ...fileFor(first.url, second.url), ...file }
+    const stage = await Stage.open({ play: well, ...options, config })
+    return new Routed(stage, first, second)
+  }
+
+  ask(wanted: Wanted = {}, init: RequestInit = {}, spoken: Spoken = 'openai'): Promise<Response> {
+    return this.stage.call(spoken, { model: 'both', cap: 50, ...wanted }, init, 'over sockets')
+  }
+
+  /** How often each endpoint was asked. */
+  get asked(): readonly [number, number] {
+    return [this.first.received.length, this.second.received.length]
+  }
+
+  /** The one call there was, once it is settled. */
+  async entry(): Promise<Entry> {
+    const [entry, ...others] = await this.stage.settled(1)
+    if (!entry || others.length > 0) throw new Error(`${others.length + 1} entries in place of one`)
+    return entry
+  }
+
+  /** What one call to a model would reserve by itself. The name's length counts. */
+  async bound(model: string, wanted: Wanted = {}, spoken: Spoken = 'openai'): Promise<bigint> {
+    const { path, body } = requestFor(spoken, { cap: 50, ...wanted, model })
+    const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
+    const { cost } = await this.stage.page<{ cost: number }>(`/llm/estimate?path=${path}`, init)
+    return nanoUsd(cost)
+  }
+
+  targets(): Promise<readonly TargetJson[]> {
+    return this.stage.page<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets)
+  }
+
+  async close(): Promise<void> {
+    await this.stage.close()
+    await Promise.all([this.first.close(), this.second.close()])
+  }
+}
+
+/** A target as `/llm/status` shows it. */
+export interface TargetJson {
+  readonly target: string
+  readonly circuit: string
+  readonly failed: number
+  readonly of: number
+  readonly retry_after_ms: number
+  readonly cooling_ms: number
+}
+
+/** What bursar.json holds where the endpoints are at these origins. */
+export function fileFor(first: string, second: string) {
+  return {
+    prices: PRICES,
+    limits: LIMITS,
+    providers: { first: endpointAt(first), second: endpointAt(second), nowhere: endpointAt(NOWHERE) },
+    aliases: { both: { targets: ['first/m', 'second/m'], retries: 0 } },
+  }
+}
+
+export const endpointAt = (origin: string) => ({ baseUrl: `${origin}/v1`, auth: 'none' })
+
+/** Nobody listens there. */
+export const NOWHERE = 'http://127.0.0.1:1'
+
+export const wantsStream = ({ body, path }: Received): boolean => /"stream":true|:stream/.test(body + path)
+
+/** Answers as it is asked to: whole or as a stream, as the model that was asked. */
+export function well(call: Received): void {
+  const stream = wantsStream(call)
+  const text = stream ? streamOf(call.spoken).join('') : wholeAnswer(call.spoken, SAID)
+  const model = /"model":("\w+")/.exec(call.body)?.[1] ?? '"m"'
+  const type = stream ? 'text/event-stream' : 'application/json'
+  call.response.writeHead(200, { 'content-type': type }).end(text.replaceAll('"model":"m"', `"model":${model}`))
+}
+
+/** A stream with everything that an SDK wants to see of it. */
+export function streamOf(spoken: Spoken): string[] {
+  const events = eventsOf(spoken, SAID)
+  if (spoken !== 'anthropic') return events
+  const event = (type: string, more: object) =>
+    `event: ${type}\ndata: ${JSON.stringify({ type, index: 0, ...more })}\n\n`
+  const start = event('content_block_start', { content_block: { type: 'text', text: '' } })
+  return [...events.slice(0, 1), start, ...events.slice(1, -2), event('content_block_stop', {}), ...events.slice(-2)]
+}
+
+/** Answers with an error. */
+export function fails(status: number, headers: Readonly<Record<string, string>> = {}, message = 'no'): Play {
+  return ({ response }) => {
+    const body = JSON.stringify({ error: { message, type: 'error', code: null, param: null } })
+    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body)
+  }
+}
+
+/** The request was read, and nothing comes of it. */
+export const resets: Play = ({ response }) => void response.socket?.resetAndDestroy()
+/** The same, in order. */
+export const closes: Play = ({ response }) => void response.destroy()
+export const hangs: Play = () => {}
+
+/** One play after the other; the last one stays. */
+export function inTurn(...plays: readonly Play[]): Play {
+  let at = 0
+  return (call) => (plays[at++] ?? plays[plays.length - 1] ?? well)(call)
+}

@@ -1,0 +1,64 @@
+// Routing tries: the attempts of one admitted call, without a provider, so that their times can be looked at one by one.
+
+import { Attempts } from '../../src/call/attempts.ts'
+import type { CallCandidate } from '../../src/call/candidates.ts'
+import type { Clock } from '../../src/call/deadlines.ts'
+import { Circuits } from '../../src/core/circuit.ts'
+import { WebExchange } from '../../src/exchange/exchange.ts'
+import { dialectAt } from '../../src/wire/index.ts'
+import type { Stage } from '../support/gateway-fixture.ts'
+import { requestFor } from './dialect-fixtures.ts'
+
+export interface TriesOptions {
+  readonly clock: Clock
+  readonly random: number
+  readonly retries: number
+  readonly deadlineMs?: number
+  /** Models it may fall back to. */
+  readonly others?: readonly string[]
+}
+
+/** Attempts that have a reservation; what they dispatch is the name of the target. */
+export async function triesAt(stage: Stage, options: TriesOptions): Promise<Attempts<string>> {
+  const { clock, random, retries, deadlineMs = Number.POSITIVE_INFINITY, others = [] } = options
+  const [current, ...rest] = ['first/m', ...others].map((model) => candidateFor(stage, model))
+  if (!current) throw new Error('there is no candidate')
+  const { applicant, candidate } = current
+  const admitted = await stage.app.gate.admission.admit(applicant, clock.now())
+  if (!admitted.admitted) throw new Error('it does not fit')
+  const parts = {
+    admission: stage.app.gate.admission,
+    circuits: new Circuits(),
+    clock,
+    random: () => random,
+    retries,
+    deadlineMs,
+    dispatchOf: (_: unknown, { provider, model }: CallCandidate) => `${provider.name}/${model}`,
+  }
+  const first = { ...candidate, ...applicant.first }
+  return new Attempts(
+    parts,
+    { ...admitted, applicant: { ...applicant, first } },
+    first,
+    rest.map((one) => one.candidate),
+  )
+}
+
+function candidateFor(stage: Stage, model: string) {
+  const { path, body } = requestFor('openai', { model, cap: 50 })
+  const exchange = new WebExchange(new Request(`http://localhost${path}`, { method: 'POST', body }))
+  const dialect = dialectAt(path)
+  if (!dialect) throw new Error(`no call is made at ${path}`)
+  const applicant = stage.app.gate.applicant(exchange, dialect, Buffer.from(body))
+  const candidate: CallCandidate = {
+    ...applicant.first,
+    dialect,
+    translation: undefined,
+    reading: dialect.read(Buffer.from(body), exchange),
+    line: exchange,
+    headers: [],
+    callerKey: undefined,
+    dropped: [],
+  }
+  return { applicant, candidate }
+}

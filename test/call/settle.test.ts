@@ -1,0 +1,208 @@
+// How calls end and what they are booked as, over both exchanges and in every dialect.
+
+import { afterEach, describe, expect, it } from 'vitest'
+import {
+  answerWhole,
+  DOORS,
+  type Door,
+  HandClock,
+  type Play,
+  Stage,
+  type StageOptions,
+  until,
+  within,
+} from '../support/gateway-fixture.ts'
+import { booked, expectBooked, LIMITED } from './booked.ts'
+import { costOfSaid, errorIn, eventsOf, SPOKEN, type Spoken } from './dialect-fixtures.ts'
+
+let stage: Stage | undefined
+afterEach(async () => {
+  await stage?.close()
+  stage = undefined
+})
+
+async function open(play: Play, options: StageOptions = {}): Promise<Stage> {
+  stage = await Stage.open({ config: LIMITED, play, ...options })
+  return stage
+}
+
+const everywhere: [Door, Spoken][] = DOORS.flatMap((door) => SPOKEN.map((spoken): [Door, Spoken] => [door, spoken]))
+const SAID = { input: 21, output: 9 }
+/** Error statuses a provider does not bill, beside those nobody bills. */
+const FREE_AT: Readonly<Record<Spoken, readonly number[]>> = {
+  openai: [400, 402, 405, 409, 415, 503],
+  anthropic: [400, 402, 405, 409, 415, 503, 529],
+  gemini: [400, 402, 405, 409, 415, 503],
+}
+const FREE_EVERYWHERE = [401, 403, 404, 413, 422, 429]
+
+describe.each(everywhere)('%s, %s:', (door, spoken) => {
+  it('a whole answer is booked exactly, and says what it cost', async () => {
+    const stage = await open((call) => answerWhole(call, SAID))
+    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('x-bursar-cost-usd')).toBe('0.000039')
+    expect(answer.headers.get('x-bursar-source')).toBe('provider')
+    await answer.text()
+    const entry = await expectBooked(stage, {
+      ending: 'completed',
+      certainty: 'exact',
+      cost: costOfSaid(SAID),
+      tokens: 30,
+    })
+    expect(answer.headers.get('x-bursar-call-id')).toBe(entry.facts.callId)
+    expect(entry.outcome?.attempts).toMatchObject([{ status: 200, error: null }])
+  })
+
+  it('a stream is booked exactly', async () => {
+    const stage = await open(async ({ response }) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      for (const event of eventsOf(spoken, SAID)) response.write(event)
+      response.end()
+    })
+    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    expect(answer.headers.get('x-bursar-cost-usd')).toBeNull()
+    await answer.text()
+    const entry = await expectBooked(stage, {
+      ending: 'completed',
+      certainty: 'exact',
+      cost: costOfSaid(SAID),
+      tokens: 30,
+    })
+    expect(entry.facts.streaming).toBe(true)
+  })
+
+  it('errors that are not billed take the request only, and others the whole reservation', async () => {
+    let status = 0
+    const stage = await open(({ response }) => {
+      response
+        .writeHead(status, { 'content-type': 'application/json', 'retry-after': '7' })
+        .end('{"error":{"message":"no"}}')
+    })
+    let spent = 0n
+    const statuses = [...FREE_EVERYWHERE, ...FREE_AT[spoken], 300, 408, 418, 500, 502, 504]
+    for (const [at, code] of statuses.entries()) {
+      status = code
+      const answer = await stage.call(spoken, { cap: 50, stream: at % 2 === 0 }, { redirect: 'manual' }, door)
+      expect([answer.status, await answer.text()]).toEqual([code, '{"error":{"message":"no"}}'])
+      expect(answer.headers.get('retry-after')).toBe('7')
+      const [entry] = await stage.settled(at + 1)
+      const free = FREE_EVERYWHERE.includes(code) || FREE_AT[spoken].includes(code)
+      const cost = free ? 0n : (entry?.facts.reservedCostNanoUsd ?? -1n)
+      expect(entry?.outcome).toMatchObject({
+        ending: 'failed',
+        certainty: free ? 'exact' : 'upperBound',
+        cost: { totalNanoUsd: cost },
+      })
+      expect(entry?.outcome?.attempts).toMatchObject([{ status: code, error: `status ${code}` }])
+      spent += cost
+    }
+    const { levels } = await booked(stage)
+    expect(levels).toMatchObject({ requests: statuses.length, costNanoUsd: spent, inFlight: 0 })
+  })
+
+  it('an upstream that cannot be reached costs nothing', async () => {
+    const stage = await open(() => {}, { env: unreachable })
+    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    expect(answer.status).toBe(502)
+    await expectBooked(stage, { ending: 'failed', certainty: 'exact', cost: 0n, tokens: 0 })
+    expect(errorIn(spoken, await answer.json()).message).toMatch(/could not be reached/)
+  })
+
+  it('an upstream that dies after the request was written costs the whole reservation', async () => {
+    const stage = await open(({ response }) => void response.destroy())
+    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    expect(answer.status).toBe(502)
+    await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    expect(errorIn(spoken, await answer.json()).message).toMatch(/broke off/)
+  })
+
+  it('an answer that breaks off in its middle is an error, not half an answer', async () => {
+    const stage = await open(({ response }) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' })
+      response.write('{"usage":', () => response.destroy())
+    })
+    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    expect(answer.status).toBe(502)
+    await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+  })
+
+  it.each([
+    ['garbage', 'application/json', '{"usage": {"prompt_tokens'],
+    ['HTML', 'text/html', '<!doctype html><title>Welcome</title>'],
+    ['JSON without usage', 'application/json', '{"choices":[],"content":[],"candidates":[]}'],
+    ['nothing', 'application/json', ''],
+  ])('%s costs the whole reservation, and is passed on', async (_, type, body) => {
+    const stage = await open(({ response }) => void response.writeHead(200, { 'content-type': type }).end(body))
+    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    expect([answer.status, await answer.text()]).toEqual([200, body])
+    const entry = await expectBooked(stage, { certainty: 'upperBound', cost: 'whole' })
+    expect(answer.headers.get('x-bursar-cost-usd')).toBe((Number(entry.facts.reservedCostNanoUsd) / 1e9).toString())
+  })
+
+  it('a call without an answer in time is cut, and costs the whole reservation', async () => {
+    const stage = await open(() => {}, { env: { UPSTREAM_TIMEOUT_MS: '120' } })
+    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    expect(answer.status).toBe(504)
+    await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    expect(await stage.upstream.received[0]?.cut).toBe(true)
+    expect(errorIn(spoken, await answer.json()).message).toMatch(/in time/)
+  })
+
+  it('a status no web Response can have reaches the client as some error, and is settled', async () => {
+    for (const status of [205, 700, 999]) {
+      const stage = await open(({ response }) => void response.writeHead(status).end())
+      const answer = await within(2_000, stage.call(spoken, { cap: 50 }, {}, door))
+      expect([205, 502, 700, 999]).toContain(answer.status)
+      await expectBooked(stage, { certainty: 'upperBound', cost: 'whole' })
+      await stage.close()
+    }
+  })
+})
+
+describe.each(DOORS)('%s:', (door) => {
+  it('the answer carries our rate limits, and the ones of the provider under other names', async () => {
+    const stage = await open(({ response }) => {
+      const theirs = {
+        'x-ratelimit-remaining-requests': '5',
+        'set-cookie': 'a=b',
+        'openai-organization': 'org-x',
+        'x-request-id': 'req_1',
+      }
+      response
+        .writeHead(200, { 'content-type': 'application/json', ...theirs, 'x-bursar-cost-usd': '99' })
+        .end('{"usage":{}}')
+    })
+    const { headers } = await stage.call('openai', { cap: 50 }, {}, door)
+    expect(headers.get('x-ratelimit-remaining-requests')).toBe('999')
+    expect(headers.get('x-bursar-upstream-x-ratelimit-remaining-requests')).toBe('5')
+    expect(headers.get('ratelimit-policy')).toContain('"daily_spending_limit";q=1000000;qu="micro-usd";w=86400')
+    expect(headers.get('x-request-id')).toBe('req_1')
+    expect([headers.get('set-cookie'), headers.get('openai-organization')]).toEqual([null, null])
+    expect(headers.get('x-bursar-cost-usd')).not.toBe('99')
+  })
+
+  it('a call that expired stays so: settling it later changes nothing but a counter', async () => {
+    const clock = new HandClock()
+    let finish = () => {}
+    const stage = await open((call) => void (finish = () => answerWhole(call, SAID)), {
+      clock,
+      env: { UPSTREAM_TIMEOUT_MS: '3600000' },
+    })
+    const asked = stage.call('openai', { cap: 50 }, {}, door)
+    await until(async () => stage.upstream.received[0])
+    clock.pass(3_600_000 + 59_999)
+    expect(await stage.app.store.sweep(clock.now())).toHaveLength(0)
+    clock.pass(1)
+    expect(await stage.app.store.sweep(clock.now())).toHaveLength(1)
+    const before = await booked(stage)
+    expect(before.entries[0]?.outcome).toMatchObject({ ending: 'expired', certainty: 'upperBound' })
+    finish()
+    expect((await asked).status).toBe(200)
+    expect(await booked(stage)).toEqual(before)
+    expect(stage.app.store.lateSettlements).toBe(1)
+  })
+})
+
+const nowhere = 'http://127.0.0.1:9'
+const unreachable = { OPENAI_BASE_URL: `${nowhere}/v1`, ANTHROPIC_BASE_URL: nowhere, GEMINI_BASE_URL: nowhere }

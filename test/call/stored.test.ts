@@ -1,0 +1,349 @@
+// Stored responses, with OpenAI's own SDK: fetched through the gate as they are, for a request each, and booked as nothing.
+
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import OpenAI from 'openai'
+import { afterEach, describe, expect, it } from 'vitest'
+import {
+  DOORS,
+  type Door,
+  HandClock,
+  type Play,
+  type Received,
+  Stage,
+  until,
+  within,
+} from '../support/gateway-fixture.ts'
+import { recordingsOf } from '../support/recordings.ts'
+import { booked } from './booked.ts'
+import { costOfSaid, PRICE } from './dialect-fixtures.ts'
+
+let stage: Stage | undefined
+afterEach(async () => {
+  await stage?.close()
+  stage = undefined
+})
+
+const ID = 'resp_0e6b15873828668f00698b9df63cb0'
+const AT = `/v1/responses/${ID}`
+const LIMITED = {
+  prices: [PRICE],
+  limits: { global: { requestsPerDay: 1_000, tokensPerDay: 1_000_000, costPerDay: '1', inFlight: 100 } },
+}
+const KEYS = { BURSAR_KEYS: 'alice:alice-secret-alice' }
+const USAGE = { input_tokens: 20, output_tokens: 10, total_tokens: 30 }
+const DONE = { id: ID, object: 'response', model: 'm', status: 'completed', output: [], usage: USAGE }
+const EVENTS = ['created', 'in_progress', 'completed'].map((name, sequence_number) => {
+  const status = name === 'completed' ? name : 'in_progress'
+  const response = { ...DONE, status, usage: status === 'completed' ? USAGE : null }
+  return `event: response.${name}\ndata: ${JSON.stringify({ type: `response.${name}`, sequence_number, response })}\n\n`
+})
+const ITEM = { id: 'msg_1', type: 'message', role: 'user', content: [{ type: 'input_text', text: 'hello' }] }
+
+/** OpenAI, as far as it keeps responses. */
+const answer: Play = ({ path, response }) => {
+  const { method = '' } = response.req
+  const url = new URL(path, 'http://upstream')
+  const says = (body: object) =>
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  if (method === 'POST')
+    return void says(path.endsWith('/cancel') ? { ...DONE, status: 'cancelled', usage: null } : DONE)
+  if (method === 'DELETE') return void says({ id: ID, object: 'response', deleted: true })
+  if (path.includes('/input_items')) return void says({ object: 'list', data: [ITEM], has_more: false })
+  if (url.searchParams.get('stream') !== 'true') return void says(DONE)
+  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
+  const after = Number(url.searchParams.get('starting_after') ?? -1)
+  for (const event of EVENTS.slice(after + 1)) response.write(event)
+  response.end()
+}
+
+async function open(env: Record<string, string> = {}, play: Play = answer, config: unknown = LIMITED): Promise<Stage> {
+  stage = await Stage.open({ config, play, env: { ...KEYS, ...env }, clock: new HandClock() })
+  return stage
+}
+
+function sdkOf(stage: Stage, door: Door, apiKey = 'alice-secret-alice'): OpenAI {
+  const inProcess = async (url: string | URL | Request, init?: RequestInit) =>
+    stage.app.app.fetch(new Request(url, init))
+  const over = door === 'in process' ? { fetch: inProcess } : {}
+  return new OpenAI({ baseURL: `${stage.url}/v1`, apiKey, maxRetries: 0, ...over })
+}
+
+const asAlice = { authorization: 'Bearer alice-secret-alice' }
+const sent = ({ path, body, response }: Received) => [response.req.method, path, body]
+
+async function collected(events: AsyncIterable<{ readonly type: string }>): Promise<string[]> {
+  const types: string[] = []
+  for await (const { type } of events) types.push(type)
+  return types
+}
+
+/** So many requests that used nothing, whose cost is known. */
+async function expectFree(stage: Stage, requests: number): Promise<void> {
+  await stage.settled(requests)
+  const { levels, entries } = await booked(stage)
+  expect(levels).toEqual({ requests, tokens: 0, costNanoUsd: 0n, inFlight: 0 })
+  for (const { facts, outcome } of entries) {
+    expect(facts).toMatchObject({ dialect: 'openai.stored', provider: 'openai', model: 'stored', costKnown: true })
+    expect(facts).toMatchObject({ reservedTokens: 0, reservedCostNanoUsd: 0n, caller: { key: 'alice' } })
+    expect(outcome?.cost.totalNanoUsd).toBe(0n)
+    expect(Object.values(outcome?.usage ?? { none: 1 }).every((count) => count === 0)).toBe(true)
+  }
+}
+
+describe.each(DOORS)('%s:', (door) => {
+  it('the SDK gets, lists, cancels and deletes what is stored', async () => {
+    const stage = await open({}, answer)
+    const { responses } = sdkOf(stage, door)
+    expect(await responses.retrieve(ID, { include: ['reasoning.encrypted_content'] })).toMatchObject(DONE)
+    const items = await responses.inputItems.list(ID, { limit: 5 })
+    expect(items.data).toEqual([ITEM])
+    expect(await responses.cancel(ID)).toMatchObject({ id: ID, status: 'cancelled' })
+    await responses.delete(ID)
+    expect(
+      stage.upstream.received.map(({ path, response }) => [response.req.method, decodeURIComponent(path)]),
+    ).toEqual([
+      ['GET', `${AT}?include[]=reasoning.encrypted_content`],
+      ['GET', `${AT}/input_items?limit=5`],
+      ['POST', `${AT}/cancel`],
+      ['DELETE', AT],
+    ])
+    for (const { body, headers } of stage.upstream.received) {
+      expect(body).toBe('')
+      expect(headers.authorization).toBe(`Bearer ${stage.upstream.env.OPENAI_API_KEY}`)
+    }
+    await expectFree(stage, 4)
+  })
+
+  it('the SDK gets a stream, from where it likes', async () => {
+    const stage = await open()
+    const { responses } = sdkOf(stage, door)
+    const types = ['response.created', 'response.in_progress', 'response.completed']
+    for (const [after, expected] of [
+      [undefined, types],
+      [0, types.slice(1)],
+      [2, []],
+    ] as const) {
+      const from = after === undefined ? {} : { starting_after: after }
+      expect(await collected(await responses.retrieve(ID, { stream: true, ...from }))).toEqual(expected)
+    }
+    expect(stage.upstream.received.map(({ path }) => path)).toEqual([
+      `${AT}?stream=true`,
+      `${AT}?stream=true&starting_after=0`,
+      `${AT}?stream=true&starting_after=2`,
+    ])
+    await expectFree(stage, 3)
+    for (const { outcome, facts } of await stage.entries())
+      expect([outcome?.ending, outcome?.certainty, facts.streaming]).toEqual(['completed', 'exact', true])
+  })
+
+  it('a stream that breaks off is an error, and is booked as nothing', async () => {
+    const stage = await open({}, ({ response }) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.end(EVENTS[0])
+    })
+    const stream = await sdkOf(stage, door).responses.retrieve(ID, { stream: true })
+    await expect(collected(stream)).rejects.toThrow(/broke off its answer/)
+    await expectFree(stage, 1)
+    expect((await stage.entries())[0]?.outcome?.ending).toBe('failed')
+  })
+
+  it("the provider's own errors are the SDK's, and cost nothing", async () => {
+    const error = JSON.stringify({ error: { message: 'No such response', type: 'invalid_request_error', code: null } })
+    const stage = await open({}, ({ response, path }) => {
+      response.writeHead(path.includes('?') ? 500 : 404, { 'content-type': 'application/json' }).end(error)
+    })
+    const { responses } = sdkOf(stage, door)
+    await expect(responses.retrieve(ID)).rejects.toBeInstanceOf(OpenAI.NotFoundError)
+    await expect(responses.retrieve(ID, { stream: true })).rejects.toBeInstanceOf(OpenAI.InternalServerError)
+    await expectFree(stage, 2)
+  })
+
+  it('what was asked for in the background is booked once, whoever fetches it how often', async () => {
+    const queued = JSON.stringify({ ...DONE, status: 'queued', background: true, usage: null })
+    const stage = await open({}, (call) => {
+      if (call.path !== '/v1/responses') return answer(call)
+      call.response.writeHead(200, { 'content-type': 'application/json' }).end(queued)
+    })
+    const { responses } = sdkOf(stage, door)
+    await responses.create({ model: 'm', input: 'hello', background: true })
+    const before = await booked(stage)
+    expect(before.levels.costNanoUsd).toBeGreaterThan(costOfSaid({ input: 20, output: 10 }))
+    for (let times = 0; times < 3; times++) await responses.retrieve(ID)
+    await collected(await responses.retrieve(ID, { stream: true }))
+    await stage.settled(5)
+    expect((await booked(stage)).levels).toEqual({ ...before.levels, requests: 5 })
+  })
+
+  it.each([
+    ['a caller without a key', 401, OpenAI.AuthenticationError, {}, 'wrong'],
+    ['a provider without one', 503, OpenAI.InternalServerError, { OPENAI_API_KEY: '' }, 'alice-secret-alice'],
+  ] as const)('%s is told so with a %i, and nothing is sent', async (_, status, Failure, env, key) => {
+    const stage = await open(env)
+    const { responses } = sdkOf(stage, door, key)
+    for (const ask of [responses.retrieve(ID), responses.cancel(ID), responses.delete(ID)]) {
+      const error: unknown = await ask.catch((thrown: unknown) => thrown)
+      expect(error).toBeInstanceOf(Failure)
+      expect(error).toMatchObject({ status, message: expect.stringMatching(status === 503 ? /OPENAI_API_KEY/ : /key/) })
+    }
+    expect(stage.upstream.received).toEqual([])
+    expect((await booked(stage)).levels.requests).toBe(0)
+  })
+
+  it.each([
+    ['GET', '/v1/responses'],
+    ['GET', '/v1/responses/'],
+    ['GET', `${AT}/`],
+    ['POST', AT],
+    ['PUT', AT],
+    ['PATCH', `${AT}/cancel`],
+    ['GET', `${AT}/cancel`],
+    ['POST', `${AT}/input_items`],
+    ['GET', '/v1/responses/a.b'],
+    ['GET', '/v1/responses/..%2ffiles'],
+    ['GET', '/v1/responses/%2e%2e%2ffiles'],
+    ['GET', '/v1/responses/%252e%252e'],
+    ['GET', '/v1/responses/a%2Fcancel'],
+    ['GET', '/v1/responses/%72esp'],
+    ['GET', '/v1/responses/a%00'],
+    ['GET', '/v1/responses/a;b'],
+    ['GET', '/v1/responses/a%0d%0aHost:x'],
+    ['GET', `/v1/responses/${'a'.repeat(129)}`],
+    ['GET', `/v1/responses/${'a'.repeat(9_000)}`],
+    ['DELETE', '/v1/responses/*'],
+    ['DELETE', '/v1/files/file-1'],
+    ['GET', '/V1/responses/a'],
+  ])('%s %s is 404 in the shape of the dialect, and goes nowhere', async (method, path) => {
+    const stage = await open()
+    const response = await stage.fetch(door, path, { method, headers: asAlice })
+    expect([response.status, await response.json()]).toEqual([
+      404,
+      { error: expect.objectContaining({ type: 'invalid_request_error', code: 'not_found' }) },
+    ])
+    expect(stage.upstream.received).toEqual([])
+    expect((await booked(stage)).levels.requests).toBe(0)
+  })
+
+  it('nothing of a body goes on, nor keys, nor what is said to the gateway', async () => {
+    const stage = await open()
+    const response = await stage.fetch(door, `${AT}/cancel?key=alice-secret-alice&a=1`, {
+      method: 'POST',
+      headers: { ...asAlice, 'x-bursar-user': 'u', 'content-type': 'application/json', 'x-mine': '1', cookie: 'c=1' },
+      body: '{"model":"gpt-4o"}',
+    })
+    expect([response.status, response.headers.get('x-bursar-source')]).toEqual([200, 'provider'])
+    expect(response.headers.get('x-bursar-cost-usd')).toMatch(/^0(\.0+)?$/)
+    await response.text()
+    const [call] = stage.upstream.received
+    expect(call && sent(call)).toEqual(['POST', `${AT}/cancel?a=1`, ''])
+    expect(call?.headers).toMatchObject({ 'x-mine': '1', 'content-length': '0' })
+    for (const name of ['content-type', 'x-bursar-user', 'cookie']) expect(call?.headers[name]).toBeUndefined()
+    expect((await stage.entries())[0]?.facts.caller.user).toBe('u')
+  })
+
+  it('of 200 at once as many are sent as fit the limit on requests', async () => {
+    const stage = await open({}, () => {}, { limits: { global: { requestsPerMinute: 37 } } })
+    const { received } = stage.upstream
+    let refused = 0
+    const asked = Array.from({ length: 200 }, async (_, at) => {
+      const path = at % 2 === 0 ? AT : `${AT}?stream=true`
+      const response = await stage.fetch(door, path, { method: at % 3 === 0 ? 'DELETE' : 'GET', headers: asAlice })
+      if (response.status === 429) refused++
+      return response.text()
+    })
+    await until(async () => received.length + refused === 200 || undefined)
+    expect([received.length, refused]).toEqual([37, 163])
+    for (const call of received) void answer(call)
+    await Promise.all(asked)
+    expect(await stage.settled(37)).toHaveLength(37)
+  })
+
+  it("a refusal is the SDK's own, and takes nothing", async () => {
+    const stage = await open({ MAX_REQUESTS_PER_MINUTE: '1' })
+    const { responses } = sdkOf(stage, door)
+    await responses.retrieve(ID)
+    const error: unknown = await responses.retrieve(ID).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(OpenAI.RateLimitError)
+    expect(error).toMatchObject({ code: 'rate_limit_exceeded' })
+    await expectFree(stage, 1)
+  })
+
+  it('money that is used up, and prices nobody knows, are no matter', async () => {
+    const stage = await open(
+      { DAILY_SPENDING_LIMIT: '0', MAX_COST_PER_REQUEST: '0', UNBOUNDED_CALLS: 'refuse' },
+      answer,
+      {},
+    )
+    expect(await sdkOf(stage, door).responses.retrieve(ID)).toMatchObject(DONE)
+  })
+
+  it('nobody reads on for a client that leaves a stream', async () => {
+    const stage = await open({ ON_DISCONNECT: 'drain' }, ({ response }) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write(EVENTS[0])
+    })
+    const leaving = new AbortController()
+    const response = await stage.fetch(door, `${AT}?stream=true`, { headers: asAlice, signal: leaving.signal })
+    const reader = response.body?.getReader()
+    await reader?.read()
+    if (door === 'in process') await reader?.cancel()
+    leaving.abort()
+    const [call] = stage.upstream.received
+    expect(await within(2_000, call?.cut ?? Promise.resolve(false))).toBe(true)
+    await expectFree(stage, 1)
+    expect((await stage.entries())[0]?.outcome).toMatchObject({ ending: 'canceled', certainty: 'exact' })
+  })
+
+  it('what a client that leaves asked to be done is done', async () => {
+    const stage = await open({ ON_DISCONNECT: 'drain' }, () => {})
+    const leaving = new AbortController()
+    const asked = stage.fetch(door, `${AT}/cancel`, { method: 'POST', headers: asAlice, signal: leaving.signal })
+    asked.catch(() => {})
+    const call = await until(async () => stage.upstream.received[0])
+    leaving.abort()
+    await sleep(30)
+    void answer(call)
+    expect(await call.cut).toBe(false)
+    await expectFree(stage, 1)
+  })
+})
+
+it.each([
+  ['/v1/responses/../files', 404],
+  ['/v1/responses/a/../../files', 404],
+  ['/v1/x/../responses/resp_1', 404],
+  ['//v1/responses/resp_1', 404],
+  ['/v1/responses//resp_1', 404],
+  ['/v1/responses/resp_1#/x', 404],
+  // No URL at all.
+  ['/v1/responses/..\\files', 400],
+  ['/v1/responses/a\\..\\b', 400],
+  ['/v1/responses/r\xe9sp', 400],
+])('the path %j is not made into another on its way', async (path, status) => {
+  const stage = await open()
+  expect(await within(5_000, statusOf(stage.port, path))).toBe(status)
+  expect(stage.upstream.received).toEqual([])
+})
+
+/** Of a path as it is written: clients clean theirs up. */
+function statusOf(port: number, path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1').on('error', reject)
+    socket.once('data', (chunk: Buffer) => {
+      socket.destroy()
+      resolve(Number(chunk.toString('latin1').split(' ')[1]))
+    })
+    const key = `authorization: ${asAlice.authorization}`
+    socket.write(Buffer.from(`GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${key}\r\n\r\n`, 'latin1'))
+  })
+}
+
+it.each(recordingsOf('openai.responses_retrieve'))('$file passes byte for byte', async ({ request, response }) => {
+  const stage = await open({}, (call) => {
+    call.response.writeHead(200, { 'content-type': 'application/json' }).end(response.body)
+  })
+  const got = await stage.fetch('over sockets', request?.path ?? '', { headers: asAlice })
+  expect([got.status, await got.text()]).toEqual([200, response.body])
+  expect(stage.upstream.received[0]?.path).toBe(request?.path)
+  await expectFree(stage, 1)
+})

@@ -1,0 +1,372 @@
+// Settings and bursar.json: every mistake is reported at once, by name and without secrets, and the example lists them all.
+
+import { readFileSync } from 'node:fs'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { ConfigError, readFileConfig, readSettings, SETTINGS, settingLimits } from '../../src/config/file.ts'
+
+const USD = 1_000_000_000n
+
+/** What is wrong with a configuration, line by line; none when it is taken. */
+function mistakesOf(read: () => unknown): readonly string[] {
+  try {
+    read()
+    return []
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    for (const mistake of error.mistakes) expect(error.message).toContain(mistake)
+    return error.mistakes
+  }
+}
+
+describe('settings', () => {
+  test('have defaults that are taken, once and for all', () => {
+    const settings = readSettings({})
+    expect(Object.keys(settings)).toEqual(Object.keys(SETTINGS))
+    expect(Object.isFrozen(settings)).toBe(true)
+    expect(settings).toMatchObject({
+      PORT: 5_555,
+      HOST: '127.0.0.1',
+      BURSAR_KEYS: [],
+      MAX_REQUESTS_PER_MINUTE: 60n,
+      MAX_COST_PER_REQUEST: USD / 2n,
+      DAILY_SPENDING_LIMIT: 10n * USD,
+      MONTHLY_SPENDING_LIMIT: undefined,
+      ENABLE_COST_TRACKING: true,
+      ENFORCEMENT: 'hard',
+    })
+  })
+
+  test('that are empty or blank are absent: a limit is off, anything else has its default', () => {
+    for (const empty of ['', '  ', '\n']) {
+      const settings = readSettings(Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, empty])))
+      const limits = [
+        'MAX_REQUESTS_PER_MINUTE',
+        'MAX_TOKENS_PER_MINUTE',
+        'MAX_COST_PER_REQUEST',
+        'DAILY_SPENDING_LIMIT',
+      ] as const
+      expect(settings).toEqual({ ...readSettings({}), ...Object.fromEntries(limits.map((name) => [name, undefined])) })
+      expect(settingLimits(settings)).toEqual([])
+    }
+  })
+
+  test.each<[string, string, unknown]>([
+    ['PORT', '0', 0],
+    ['PORT', ' 8080 ', 8_080],
+    ['MAX_REQUESTS_PER_MINUTE', '0', 0n],
+    ['MAX_COST_PER_REQUEST', '0', 0n],
+    ['DAILY_SPENDING_LIMIT', '0.000000001', 1n],
+    ['OPENAI_BASE_URL', 'http://localhost:1/v1//', 'http://localhost:1/v1'],
+    ['TIME_ZONE', 'Europe/Berlin', 'Europe/Berlin'],
+    ['ENABLE_COST_TRACKING', 'false', false],
+    ['DATABASE_URL', 'memory:', 'memory:'],
+    [
+      'BURSAR_KEYS',
+      'a:0123456789abcdef, b:x:123456789abcdef',
+      [
+        { id: 'a', secret: '0123456789abcdef' },
+        { id: 'b', secret: 'x:123456789abcdef' },
+      ],
+    ],
+  ])('%s=%s is taken', (name, text, value) => {
+    expect(readSettings({ [name]: text })).toMatchObject({ [name]: value })
+  })
+
+  const SAME = '0123456789abcdef'
+  const WRONG: readonly (readonly [string, string])[] = [
+    ['PORT', '65536'],
+    ['PORT', '-1'],
+    ['PORT', '80.5'],
+    ['PORT', '0x50'],
+    ['HOST', '0.0.0.0'],
+    ['DATABASE_URL', 'bursar.db'],
+    ['BURSAR_KEYS', 'alice'],
+    ['BURSAR_KEYS', `a b:${SAME}`],
+    ['BURSAR_KEYS', 'alice:short'],
+    ['BURSAR_KEYS', `alice:${SAME},`],
+    ['BURSAR_KEYS', `alice:${SAME},alice:${SAME}0`],
+    ['BURSAR_KEYS', `alice:${SAME},bob:${SAME}`],
+    ['BURSAR_KEYS', `alice:${SAME} ${SAME}`],
+    ['ADMIN_KEY', 'short'],
+    ['AUTH', 'on'],
+    ['LOG_LEVEL', 'loud'],
+    ['OPENAI_API_KEY', 'sk-a b'],
+    ['ANTHROPIC_API_KEY', 'sk-ä'],
+    ['GEMINI_API_KEY', 'a\nb'],
+    ['OPENAI_BASE_URL', 'api.openai.com/v1'],
+    ['ANTHROPIC_BASE_URL', 'ftp://x'],
+    ['GEMINI_BASE_URL', 'https://'],
+    ['DEFAULT_LLM_PROVIDER', 'OpenAI'],
+    ['MAX_REQUESTS_PER_MINUTE', '-5'],
+    ['MAX_TOKENS_PER_MINUTE', '1e5'],
+    ['MAX_COST_PER_REQUEST', '$1'],
+    ['MAX_COST_PER_REQUEST', '1e-3'],
+    ['DAILY_SPENDING_LIMIT', '0.0000000001'],
+    ['MONTHLY_SPENDING_LIMIT', 'none'],
+    ['MAX_IN_FLIGHT', '1.5'],
+    ['ENABLE_COST_TRACKING', 'yes'],
+    ['ENFORCEMENT', 'Hard'],
+    ['TIME_ZONE', 'Berlin'],
+    ['USAGE_HISTORY_SIZE', '1000001'],
+    ['TOKEN_RESERVATION', 'best'],
+    ['DEFAULT_MAX_OUTPUT_TOKENS', '0'],
+    ['MIN_INJECTED_OUTPUT_TOKENS', '0'],
+    ['ON_DISCONNECT', 'hang'],
+    ['MAX_DRAINS', 'many'],
+    ['UNKNOWN_PRICE', 'guess'],
+    ['UNBOUNDED_CALLS', 'allow'],
+    ['MAX_BODY_BYTES', '0'],
+    ['MAX_BUFFERED_BYTES', '0'],
+    ['UPSTREAM_TIMEOUT_MS', '0'],
+    ['DRAIN_TIMEOUT_MS', '-1'],
+    ['SQLITE_SYNCHRONOUS', 'off'],
+  ]
+
+  test.each(WRONG)('%s=%s is refused by its name', (name, text) => {
+    const mistakes = mistakesOf(() => readSettings({ [name]: text }))
+    expect(mistakes).toHaveLength(1)
+    expect(mistakes[0]).toMatch(new RegExp(`^${name}: ..`))
+  })
+
+  test('that are wrong are all reported at once, and each of them can be wrong', () => {
+    // HOST is only a mistake of its own while AUTH and BURSAR_KEYS are none.
+    const wrong = new Map(WRONG.filter(([name]) => name !== 'HOST'))
+    const mistakes = mistakesOf(() => readSettings(Object.fromEntries(wrong)))
+    expect(mistakes.map((mistake) => mistake.split(':')[0])).toEqual(
+      Object.keys(SETTINGS).filter((name) => wrong.has(name)),
+    )
+    const free = ['HOST', 'CONFIG_FILE', 'OPENAI_MODEL', 'ANTHROPIC_MODEL', 'GEMINI_MODEL']
+    expect(Object.keys(SETTINGS).filter((name) => !wrong.has(name) && !free.includes(name))).toEqual([])
+    expect(mistakesOf(() => readSettings({ HOST: '0.0.0.0', PORT: 'x' }))).toHaveLength(2)
+  })
+
+  test.each([
+    [{ HOST: '0.0.0.0', AUTH: 'off' }],
+    [{ HOST: '192.168.1.2', BURSAR_KEYS: `alice:${SAME}` }],
+    [{ HOST: '::1' }],
+    [{ HOST: 'localhost' }],
+  ])('may be served: %j', (env) => {
+    expect(mistakesOf(() => readSettings(env))).toEqual([])
+  })
+
+  test('that are secrets are in no message', () => {
+    const piece = fc.string({ unit: fc.constantFrom(...'0123456789abcdefXYZ'), minLength: 10, maxLength: 30 })
+    const flaw = fc.constantFrom('', ' ', ':', ',', 'ä', '\u0000', '\n', ':short', ',x:', ':,:')
+    const names = fc.constantFrom('OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'GEMINI_API_KEY', 'BURSAR_KEYS', 'ADMIN_KEY')
+    fc.assert(
+      fc.property(names, piece, flaw, piece, (name, start, middle, end) => {
+        const text = mistakesOf(() => readSettings({ [name]: `${start}${middle}${end}`, PORT: 'x' })).join('\n')
+        expect(text).not.toContain(start)
+        expect(text).not.toContain(end)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('make one limit each, over everyone', () => {
+    const limits = settingLimits(readSettings({ MONTHLY_SPENDING_LIMIT: '100', MAX_IN_FLIGHT: '4' }))
+    expect(limits.map(({ what, span, refill, capacity }) => `${what}/${span} ${refill} ${capacity}`)).toEqual([
+      'requests/minute steady 60',
+      'tokens/minute steady 90000',
+      'inFlight/call none 4',
+      'cost/call call 500000000',
+      'cost/day window 10000000000',
+      'cost/month window 100000000000',
+    ])
+    expect(limits.every(({ who, subject, enforced }) => who === 'global' && subject === undefined && enforced)).toBe(
+      true,
+    )
+    expect(settingLimits(readSettings({ ENABLE_COST_TRACKING: 'false' })).map(({ what }) => what)).toEqual([
+      'requests',
+      'tokens',
+    ])
+  })
+
+  test('are all in .env.example with their defaults, and nothing else is', () => {
+    const lines = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8').split('\n')
+    const listed = lines.map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'))
+    const expected = Object.entries(SETTINGS).map(([name, { fallback }]) => `${name}=${fallback}`)
+    expect(listed.toSorted()).toEqual(expected.toSorted())
+  })
+})
+
+const HERE = { baseUrl: 'http://127.0.0.1:8000/v1' }
+
+describe('bursar.json', () => {
+  const mistakesIn = (file: unknown) =>
+    mistakesOf(() => readFileConfig(typeof file === 'string' ? file : JSON.stringify(file)))
+
+  test('may be empty', () => {
+    expect(readFileConfig('{}')).toEqual({
+      limits: [],
+      prices: [],
+      providers: { callerKeys: [], compatible: [] },
+      routes: { aliases: new Map(), retries: 0 },
+      patterns: {},
+    })
+  })
+
+  test('holds limits per subject, for each of a kind and over everyone', () => {
+    const { limits } = readFileConfig(
+      JSON.stringify({
+        $schema: './bursar.schema.json',
+        limits: {
+          global: { costPerMonth: '100.50', inFlight: 8 },
+          perKey: { requestsPerDay: { amount: 1_000, refill: 'steady' }, tokensPerCall: 5_000 },
+          'user:alice/7': { costPerDay: { amount: 0.5, enforce: false } },
+          'model:openai/gpt-4o': { costPerTotal: '0' },
+        },
+      }),
+    )
+    const written = limits.map(
+      ({ who, subject, what, span, capacity, refill, enforced }) =>
+        `${who}:${subject ?? '*'} ${what}/${span} ${capacity} ${refill} ${enforced}`,
+    )
+    expect(written).toEqual([
+      `global:* cost/month ${100_500_000_000n} window true`,
+      'global:* inFlight/call 8 none true',
+      'key:* requests/day 1000 steady true',
+      'key:* tokens/call 5000 call true',
+      'user:alice/7 cost/day 500000000 window false',
+      'model:openai/gpt-4o cost/total 0 window true',
+    ])
+  })
+
+  test('holds prices, for any provider unless it names one', () => {
+    const price = { model: 'm', input: '1.00', output: 2, maxOutput: 4_096 }
+    expect(readFileConfig(JSON.stringify({ prices: [price, { ...price, provider: 'openai' }] })).prices).toEqual([
+      { ...price, provider: '*' },
+      { ...price, provider: 'openai' },
+    ])
+  })
+
+  test.each<[string, unknown]>([
+    ['not valid JSON', '{"limits":'],
+    ['not valid JSON', ''],
+    ['file', []],
+    ['file', { limit: {} }],
+    ['limits', { limits: [] }],
+    ['limits.everyone', { limits: { everyone: { costPerDay: '1' } } }],
+    ['limits.perkey', { limits: { perkey: {} } }],
+    ['limits.perGlobal', { limits: { perGlobal: {} } }],
+    ['limits.global:x', { limits: { 'global:x': {} } }],
+    ['limits.key:', { limits: { 'key:': {} } }],
+    ['limits.user:bob', { limits: { 'user:bob': {} } }],
+    ['limits.task:7', { limits: { 'task:7': {} } }],
+    ['limits.model:gpt-4o', { limits: { 'model:gpt-4o': {} } }],
+    ['limits.global', { limits: { global: { costPerWeek: '1' } } }],
+    ['limits.global', { limits: { global: { costperday: '1' } } }],
+    ['limits.global.costPerDay', { limits: { global: { costPerDay: '-1' } } }],
+    ['limits.global.costPerDay', { limits: { global: { costPerDay: '0.0000000001' } } }],
+    ['limits.global.costPerDay', { limits: { global: { costPerDay: 1e-10 } } }],
+    ['limits.global.costPerDay', { limits: { global: { costPerDay: null } } }],
+    ['limits.global.costPerDay', { limits: { global: { costPerDay: { amount: '1', enforced: true } } } }],
+    ['limits.global.costPerDay', { limits: { global: { costPerDay: { amount: '1', refill: 'call' } } } }],
+    ['limits.global.costPerDay', { limits: { global: { costPerDay: { amount: '1', refill: 'steady' } } } }],
+    ['limits.perKey.tokensPerCall', { limits: { perKey: { tokensPerCall: { amount: 1, refill: 'steady' } } } }],
+    ['limits.perKey.requestsPerMonth', { limits: { perKey: { requestsPerMonth: { amount: 1, refill: 'steady' } } } }],
+    ['limits.perKey.requestsPerMinute', { limits: { perKey: { requestsPerMinute: 1.5 } } }],
+    ['limits.perKey.requestsPerMinute', { limits: { perKey: { requestsPerMinute: '60' } } }],
+    ['limits.perKey.requestsPerMinute', { limits: { perKey: { requestsPerMinute: -1 } } }],
+    ['prices', { prices: {} }],
+    ['prices.0.model', { prices: [{ input: '1' }] }],
+    ['prices.0.model', { prices: [{ model: '' }] }],
+    ['prices.1', { prices: [{ model: 'm' }, { model: 'm', inputs: '1' }] }],
+    ['prices.0.input', { prices: [{ model: 'm', input: true }] }],
+    ['prices.0.maxOutput', { prices: [{ model: 'm', maxOutput: -1 }] }],
+    ['providers', { providers: [] }],
+    ['providers.sim', { providers: { sim: HERE } }],
+    ['providers.simulated', { providers: { simulated: HERE } }],
+    ['providers.a/b', { providers: { 'a/b': HERE } }],
+    ['providers.', { providers: { '': HERE } }],
+    ['providers.openai', { providers: { openai: { callerKeys: 'forward', model: 'gpt-5' } } }],
+    ['providers.anthropic', { providers: { anthropic: HERE } }],
+    ['providers.gemini.callerKeys', { providers: { gemini: { callerKeys: 'on' } } }],
+    ['providers.a', { providers: { a: { ...HERE, apikey: 'x' } } }],
+    ['providers.a.preset', { providers: { a: { preset: 'grok' } } }],
+    ['providers.a.baseUrl', { providers: { a: {} } }],
+    ['providers.a.baseUrl', { providers: { a: { preset: 'azure', apiKey: 'x' } } }],
+    ['providers.a.baseUrl', { providers: { a: { baseUrl: 'localhost:8000/v1' } } }],
+    ['providers.a.baseUrl', { providers: { a: { baseUrl: 'https://user:pass@host/v1' } } }],
+    ['providers.a.baseUrl', { providers: { a: { baseUrl: 'https://host/v1?api-version=1' } } }],
+    ['providers.a.apiKey', { providers: { a: { ...HERE, apiKey: 'two words' } } }],
+    ['providers.a.apiKey', { providers: { a: { ...HERE, apiKey: 'x', auth: 'none' } } }],
+    ['providers.a.apiKey', { providers: { a: { ...HERE, apiKey: '$' } } }],
+    ['providers.a.apiKey', { providers: { a: { ...HERE, apiKey: '$MY KEY' } } }],
+    ['providers.a.callerKeys', { providers: { a: { ...HERE, callerKeys: 'forward', auth: 'none' } } }],
+    ['providers.a.auth', { providers: { a: { ...HERE, auth: 'basic' } } }],
+    ['providers.a.headers', { providers: { a: { ...HERE, headers: { 'Content-Length': '1' } } } }],
+    ['providers.a.headers', { providers: { a: { ...HERE, headers: { 'x-bursar-user': 'me' } } } }],
+    ['providers.a.headers', { providers: { a: { ...HERE, headers: { Authorization: 'Bearer x' } } } }],
+    ['providers.a.headers.a b', { providers: { a: { ...HERE, headers: { 'a b': 'x' } } } }],
+    ['providers.a.headers.x', { providers: { a: { ...HERE, headers: { x: 'a\nb: c' } } } }],
+    ['providers.a.capField', { providers: { a: { ...HERE, capField: 'maxTokens' } } }],
+    ['providers.a.tokensPerCall', { providers: { a: { ...HERE, tokensPerCall: -1 } } }],
+    ['providers.a.dialects', { providers: { a: { ...HERE, dialects: [] } } }],
+    ['providers.a.dialects.0', { providers: { a: { ...HERE, dialects: ['anthropic.messages'] } } }],
+    ['providers.a.paths.openai.chat', { providers: { a: { ...HERE, paths: { 'openai.chat': 'chat?x=1' } } } }],
+    ['providers.a.deployments.m', { providers: { a: { ...HERE, deployments: { m: '' } } } }],
+  ])('is refused at %s: %j', (path, file) => {
+    const mistakes = mistakesIn(file)
+    expect(mistakes).toHaveLength(1)
+    expect(mistakes[0]?.startsWith(`${path}: `)).toBe(true)
+  })
+
+  test('is refused with all its mistakes', () => {
+    const limits = { nobody: {}, perKey: { costPerDay: { amount: '1', refill: 'steady' } }, somebody: {} }
+    expect(mistakesIn({ limits })).toHaveLength(3)
+    expect(mistakesIn({ limits: { global: { costPerDay: 'x', inFlight: 'y' } }, prices: [{}] })).toHaveLength(3)
+    expect(mistakesIn({ limits, providers: { sim: HERE, a: { apiKey: 'two words' }, openai: HERE } })).toHaveLength(7)
+  })
+
+  const providersIn = (providers: object, env: Readonly<Record<string, string>> = {}) =>
+    readFileConfig(JSON.stringify({ providers }), env).providers
+
+  test('holds providers: rows of their own, what presets say, and whose keys are used', () => {
+    const { callerKeys, compatible } = providersIn({
+      groq: { preset: 'groq', apiKey: 'gsk', model: 'llama-3.3-70b-versatile' },
+      'my-vllm': HERE,
+      openai: { callerKeys: 'forward' },
+      gemini: { callerKeys: 'off' },
+    })
+    expect(callerKeys).toEqual(['openai'])
+    expect(compatible.map(({ name }) => name)).toEqual(['groq', 'my-vllm'])
+    expect(compatible[0]).toMatchObject({
+      baseUrl: 'https://api.groq.com/openai/v1',
+      apiKey: 'gsk',
+      capField: 'max_completion_tokens',
+      model: 'llama-3.3-70b-versatile',
+      callerKeys: false,
+    })
+    expect(compatible[1]).toMatchObject({ ...HERE, apiKey: '', missingVariable: undefined, knowsStreamOptions: false })
+  })
+
+  test.each([
+    [{ preset: 'groq', apiKey: '$MY_KEY' }, { MY_KEY: ' gsk\n' }, 'gsk', undefined],
+    [{ preset: 'groq' }, { GROQ_API_KEY: 'gsk' }, 'gsk', undefined],
+    [{ preset: 'groq' }, {}, '', 'GROQ_API_KEY'],
+    [{ preset: 'groq', apiKey: '$MY_KEY' }, { GROQ_API_KEY: 'gsk', MY_KEY: '' }, '', 'MY_KEY'],
+    [{ preset: 'groq', apiKey: '' }, { GROQ_API_KEY: 'gsk' }, '', undefined],
+    [{ ...HERE, apiKey: '$toString' }, {}, '', 'toString'],
+    [{ preset: 'groq', auth: 'none' }, { GROQ_API_KEY: 'gsk' }, '', undefined],
+    [{ preset: 'ollama' }, {}, '', undefined],
+  ])('has keys in it, or the names of variables: %j with %j', (row, env, apiKey, missingVariable) => {
+    expect(providersIn({ a: row }, env).compatible[0]).toMatchObject({ apiKey, missingVariable })
+  })
+
+  test('tells no key when it is refused', () => {
+    const secret = 'gsk 0123456789'
+    const rows = {
+      a: { ...HERE, apiKey: secret },
+      b: { ...HERE, apiKey: '$KEY' },
+      c: { ...HERE, headers: { x: secret, 'content-type': secret } },
+    }
+    const mistakes = mistakesOf(() => providersIn(rows, { KEY: secret })).join('\n')
+    expect(mistakes).toContain('providers.c.headers')
+    expect(mistakes).not.toContain('0123456789')
+    expect(mistakesOf(() => providersIn({ a: rows.a, b: rows.b }, { KEY: secret })).join('\n')).not.toContain(
+      '0123456789',
+    )
+  })
+})

@@ -1,0 +1,42 @@
+// Turn's end: what comes in one turn is done in one go when it is over, in order, and nothing twice.
+
+import { describe, expect, it } from 'vitest'
+import { TurnsEnd } from '../../src/core/turn-batcher.ts'
+
+/** One whose turns end when they are told to. */
+function stage(during: (item: string) => void = () => {}) {
+  const deferred: (() => void)[] = []
+  const done: string[] = []
+  const end = new TurnsEnd<string>(
+    (callback) => deferred.push(callback),
+    (item) => {
+      done.push(item)
+      during(item)
+    },
+  )
+  return { end, deferred, done, turn: () => deferred.shift()?.() }
+}
+
+describe("a turn's end", () => {
+  it('does nothing before, and then all of it in order', () => {
+    const { end, deferred, done, turn } = stage()
+    for (const item of ['a', 'b', 'c']) end.push(item)
+    expect(done).toEqual([])
+    expect(deferred).toHaveLength(1)
+    turn()
+    expect(done).toEqual(['a', 'b', 'c'])
+    expect(deferred).toHaveLength(0)
+  })
+
+  it('leaves what comes meanwhile to the next one', () => {
+    const { end, done, turn } = stage((item) => item === 'a' && end.push('later'))
+    end.push('a')
+    end.push('b')
+    turn()
+    expect(done).toEqual(['a', 'b'])
+    turn()
+    expect(done).toEqual(['a', 'b', 'later'])
+    turn()
+    expect(done).toEqual(['a', 'b', 'later'])
+  })
+})

@@ -1,0 +1,340 @@
+// The gateway's own pages: their shapes, that they agree with each other and with the ledger, and who sees what.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { totalTokens } from '../../src/core/usage.ts'
+import { LIMITED } from '../call/booked.ts'
+import { eventsOf, PRICE, requestFor, SPOKEN } from '../call/dialect-fixtures.ts'
+import { ADMIN_KEY, answerWhole, HandClock, Stage, type StageOptions, until } from '../support/gateway-fixture.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'bursar-figures-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+let stage: Stage
+afterEach(() => stage.close())
+
+const USED = { input: 20, output: 10 }
+async function open(options: StageOptions = {}): Promise<Stage> {
+  stage = await Stage.open({
+    config: LIMITED,
+    play: (call) => answerWhole(call, USED),
+    clock: new HandClock(),
+    ...options,
+  })
+  return stage
+}
+
+interface Stats {
+  readonly total_requests: number
+  readonly total_tokens: number
+  readonly total_cost: number
+  readonly average_cost: number
+  readonly recent_hour: { readonly requests: number; readonly tokens: number; readonly cost: number }
+  readonly daily_costs: Readonly<Record<string, number>>
+  readonly refused: Readonly<Record<string, number>>
+  readonly newest: readonly { readonly call_id: string; readonly key: string | null }[]
+}
+
+describe.each(['/llm', '/api/patterns/llm'])('%s', (prefix) => {
+  it('/status says which providers are ready, and how to make the others so', async () => {
+    await open({ env: { GEMINI_API_KEY: '', OPENAI_MODEL: 'gpt-4o', ANTHROPIC_MODEL: 'claude-x' } })
+    const status = await stage.page<object>(`${prefix}/status`)
+    expect(status).toMatchObject({
+      configured: true,
+      configured_count: 2,
+      total_providers: 3,
+      default_provider: 'openai',
+      providers: [
+        { name: 'openai', status: 'configured', model: 'gpt-4o' },
+        { name: 'anthropic', status: 'configured', model: 'claude-x' },
+        { name: 'gemini', status: 'not_configured', setup_guide: 'Set GEMINI_API_KEY in .env file' },
+      ],
+      message: '2 provider(s) ready',
+    })
+    expect(JSON.stringify(status)).not.toContain('secret')
+  })
+
+  it('/stats has every figure, before the first call and after', async () => {
+    await open({
+      env: {
+        MAX_REQUESTS_PER_MINUTE: '60',
+        MAX_TOKENS_PER_MINUTE: '90000',
+        MAX_COST_PER_REQUEST: '0.50',
+        DAILY_SPENDING_LIMIT: '10.00',
+      },
+      config: { prices: [PRICE] },
+    })
+    const rate_limits = {
+      requests_per_minute: 60,
+      tokens_per_minute: 90_000,
+      max_cost_per_request: 0.5,
+      daily_spending_limit: 10,
+    }
+    const nothing = { requests: 0, tokens: 0, cost: 0 }
+    expect(await stage.page(`${prefix}/stats`)).toMatchObject({
+      total_requests: 0,
+      total_tokens: 0,
+      total_cost: 0,
+      average_cost: 0,
+      recent_hour: nothing,
+      daily_costs: {},
+      rate_limits,
+      refused: {},
+      newest: [],
+    })
+    await (await stage.call('openai', { cap: 10 })).text()
+    await (await stage.call('anthropic', { cap: 10 })).text()
+    await (await stage.call('openai', { cap: 8_000, text: 'x'.repeat(600_000) })).text()
+    await stage.settled(2)
+    expect(await stage.page(`${prefix}/stats`)).toMatchObject({
+      total_requests: 2,
+      total_tokens: 60,
+      total_cost: 0.00008,
+      average_cost: 0.00004,
+      recent_hour: { requests: 2, tokens: 60, cost: 0.00008 },
+      daily_costs: { '2026-11-22': 0.00008 },
+      rate_limits,
+      tokens_by_class: { input: 40, output: 20, cacheRead: 0 },
+      certainty: { exact: 2, estimated: 0, upper_bound: 0 },
+      refused: { tokens_per_minute: 1 },
+      reserved_now: { requests: 0, tokens: 0, cost: 0 },
+      simulated: false,
+    })
+  })
+})
+
+describe('figures', () => {
+  it.each(['memory', 'sqlite'])('%s: are the sum of the entries, and so are the levels', async (store) => {
+    const path = join(folder, 'sums.db')
+    const clock = new HandClock()
+    await open({ clock, ...(store === 'sqlite' ? { path } : {}) })
+    for (let call = 0; call < 30; call++) {
+      const model = call % 7 === 3 ? 'none' : 'm'
+      stage.upstream.play = (received) =>
+        call % 5 === 4
+          ? void received.response.writeHead(500).end()
+          : answerWhole(received, { input: call, output: 2 * call })
+      await (await stage.call(SPOKEN[call % 3] ?? 'openai', { model, cap: 100 })).text()
+      clock.pass(60_000)
+    }
+    await checkSums()
+    const before = await stage.page<Stats>('/llm/stats')
+    expect(before.total_requests).toBe(26)
+    expect(before.refused).toEqual({ unknown_price: 4 })
+    clock.pass(3_600_000)
+    expect((await stage.page<Stats>('/llm/stats')).recent_hour.requests).toBe(0)
+    if (store === 'memory') return
+    await stage.close()
+    await open({ clock, path })
+    expect({ ...(await stage.page<Stats>('/llm/stats')), recent_hour: null }).toEqual({ ...before, recent_hour: null })
+    await checkSums()
+  })
+
+  async function checkSums(): Promise<void> {
+    const entries = await stage.entries()
+    const stats = await stage.page<Stats>('/llm/stats')
+    const cost = entries.reduce((sum, { outcome }) => sum + Number(outcome?.cost.totalNanoUsd), 0) / 1e9
+    const tokens = entries.reduce((sum, { outcome }) => sum + (outcome ? totalTokens(outcome.usage) : 0), 0)
+    expect(stats).toMatchObject({ total_requests: entries.length, total_tokens: tokens, total_cost: cost })
+    expect(Object.values(stats.daily_costs).reduce((sum, one) => sum + one, 0)).toBeCloseTo(cost, 9)
+    expect(await stage.level('daily_spending_limit')).toMatchObject({ settled: cost, reserved: 0 })
+    expect(await stage.level('requests_per_day')).toMatchObject({ settled: entries.length })
+    expect(await stage.level('tokens_per_day')).toMatchObject({ settled: tokens })
+  }
+
+  it.each(SPOKEN)('%s: an estimate is what the call then reserves, and takes nothing itself', async (spoken) => {
+    await open()
+    const { path, body } = requestFor(spoken, { cap: 123, text: 'a few words' })
+    const before = await stage.levels()
+    const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
+    const estimate = await stage.page<Record<string, unknown>>(`/llm/estimate?path=${encodeURIComponent(path)}`, init)
+    expect(await stage.levels()).toEqual(before)
+    expect(estimate).toMatchObject({
+      provider: spoken,
+      model: 'm',
+      fits: true,
+      output_tokens: 123,
+      cost_known: true,
+      unbounded: [],
+    })
+    await (await stage.call(spoken, { cap: 123, text: 'a few words' })).text()
+    const [entry] = await stage.settled(1)
+    expect([estimate.cost, estimate.tokens_reserved]).toEqual([
+      Number(entry?.facts.reservedCostNanoUsd) / 1e9,
+      entry?.facts.reservedTokens,
+    ])
+  })
+
+  it('an estimate is for those who may call, of a path that is one', async () => {
+    await open({ env: { BURSAR_KEYS: 'alice:alice-secret-alice' } })
+    const asked = (query: string, key: string) =>
+      stage.fetch('over sockets', `/llm/estimate${query}`, {
+        method: 'POST',
+        body: '{ broken',
+        headers: { 'x-api-key': key, 'content-type': 'application/json' },
+      })
+    // The body is not so much as looked at.
+    expect((await asked('', 'somebody-else')).status).toBe(401)
+    expect((await asked('', 'alice-secret-alice')).status).toBe(400)
+    expect((await asked('?path=//x:99999999/v1/messages', 'alice-secret-alice')).status).toBe(400)
+    expect((await asked('?path=http://[/v1/messages', 'alice-secret-alice')).status).toBe(400)
+  })
+
+  it('an estimate of a call that would get a cap says so, as does one that does not fit', async () => {
+    await open({ config: { prices: [PRICE], limits: { global: { costPerCall: '0.004', requestsPerDay: 0 } } } })
+    const init = { method: 'POST', body: requestFor('openai').body, headers: { 'content-type': 'application/json' } }
+    const estimate = await stage.page<{ limits: unknown[]; max_output_tokens_set_by_gateway: number }>(
+      '/llm/estimate',
+      init,
+    )
+    expect(estimate).toMatchObject({
+      fits: false,
+      limits: expect.arrayContaining([expect.objectContaining({ limit: 'requests_per_day', needed: 1, fits: false })]),
+    })
+    expect(estimate.max_output_tokens_set_by_gateway).toBeGreaterThan(1_000)
+  })
+
+  it('explains calls that are settled, open, and refused, and knows no others', async () => {
+    let finish = () => {}
+    await open({
+      config: { prices: [PRICE], limits: { global: { inFlight: 1 } } },
+      play: (call) => void (finish = () => answerWhole(call, USED)),
+    })
+    const asked = stage.call('openai', { cap: 10 })
+    await until(async () => stage.upstream.received[0])
+    const refused = await stage.call('openai', { cap: 10 })
+    const explain = (id: string | null) => stage.page<Record<string, unknown>>(`/llm/explain/${id}`)
+    expect(await explain(refused.headers.get('x-bursar-call-id'))).toMatchObject({
+      status: 'refused',
+      refusal: { limit: 'max_in_flight', reason: 'in_flight', needed: 1, free: 0 },
+    })
+    finish()
+    const answer = await asked
+    const id = answer.headers.get('x-bursar-call-id')
+    expect(await explain(id)).toMatchObject({
+      status: 'completed',
+      certainty: 'exact',
+      cost: { total: 0.00004 },
+      tokens: { total: 30 },
+      attempts: [{ status: 200 }],
+    })
+    expect(await explain('01234567-89ab-7def-8123-456789abcdef')).toMatchObject({ error: { code: 'not_found' } })
+  })
+
+  /** A stream that has begun and ends when told. */
+  async function openedStream(): Promise<{ answer: Response; finish: () => void }> {
+    let finish = () => {}
+    await open({
+      play: async ({ response }) => {
+        const events = eventsOf('openai', USED)
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).write(events.shift())
+        finish = () => void response.end(events.join(''))
+      },
+    })
+    const answer = await stage.call('openai', { cap: 10, stream: true })
+    return { answer, finish }
+  }
+
+  it('counts a call that is settled while the figures are gathered, as open or as made', async () => {
+    const { answer, finish } = await openedStream()
+    const { store } = stage.app
+    const entries = store.entries.bind(store)
+    store.entries = async (query) => {
+      const newest = await entries(query)
+      finish()
+      await answer.text()
+      return newest
+    }
+    const stats = await stage.page<{ total_requests: number; reserved_now: { requests: number } }>('/llm/stats')
+    expect(stats.total_requests + stats.reserved_now.requests).toBe(1)
+  })
+
+  it('explains a stream while it is open, by the id in its headers', async () => {
+    const { answer, finish } = await openedStream()
+    const page = `/llm/explain/${answer.headers.get('x-bursar-call-id')}`
+    expect(await stage.page(page)).toMatchObject({
+      status: 'in_flight',
+      certainty: null,
+      cost: null,
+      reserved: { tokens: expect.any(Number) },
+    })
+    const { reserved_now } = await stage.page<{ reserved_now: { requests: number; cost: number } }>('/llm/stats')
+    expect(reserved_now.requests).toBe(1)
+    expect(await stage.level('daily_spending_limit')).toMatchObject({ settled: 0, reserved: reserved_now.cost })
+    finish()
+    await answer.text()
+    expect(await stage.page(page)).toMatchObject({ status: 'completed', certainty: 'exact', streaming: true })
+  })
+
+  it('are for each key its own, for the admin key all, and for no key nothing', async () => {
+    const env = { BURSAR_KEYS: 'alice:alice-secret-alice,bob:bob-secret-bob-bob' }
+    await open({ env, config: { prices: [PRICE], limits: { perKey: { requestsPerDay: 5 } } } })
+    const as = (secret: string) => ({ headers: { authorization: `Bearer ${secret}` } })
+    const first = await stage.call('openai', { cap: 10 }, as('alice-secret-alice'))
+    for (let call = 0; call < 2; call++) await stage.call('openai', { cap: 10 }, as('bob-secret-bob-bob'))
+    await stage.settled(3)
+    const own = await stage.page<Stats>('/llm/stats', as('alice-secret-alice'))
+    expect(own).toMatchObject({ total_requests: 1, newest: [{ key: 'alice' }] })
+    expect(own).not.toHaveProperty('refused')
+    expect(own).not.toHaveProperty('reserved_now')
+    expect(await stage.page<Stats>('/llm/stats')).toMatchObject({ total_requests: 3 })
+    const limits = await stage.page<{ limits: { subject: string; settled: number }[] }>(
+      '/llm/limits?key=bob',
+      as('alice-secret-alice'),
+    )
+    expect(limits.limits).toMatchObject([{ subject: 'key:alice', settled: 1 }])
+    const path = `/llm/explain/${first.headers.get('x-bursar-call-id')}`
+    expect(await stage.page(path, as('alice-secret-alice'))).toMatchObject({ key: 'alice', status: 'completed' })
+    expect(await stage.page(path, as('bob-secret-bob-bob'))).toMatchObject({ error: { code: 'not_found' } })
+    for (const page of ['/llm/stats', '/llm/status', '/llm/limits', path, '/v1/models', '/api/patterns/llm/stats']) {
+      for (const init of [{}, as('wrong'), as('')])
+        expect((await stage.fetch('in process', page, init)).status, page).toBe(401)
+    }
+    expect((await stage.call('openai', { cap: 1 }, as(ADMIN_KEY))).status).toBe(401)
+  })
+
+  it('list models in the shape of the SDK that asks, and probes answer anybody', async () => {
+    await open({ env: { BURSAR_KEYS: 'alice:alice-secret-alice' } })
+    const openai = await stage.page<{ data: { id: string; owned_by: string }[] }>('/v1/models')
+    expect(openai).toMatchObject({ object: 'list' })
+    expect(openai.data.find(({ id }) => id === 'gpt-4o')).toMatchObject({ object: 'model', owned_by: 'openai' })
+    const anthropic = await stage.page<{ data: object[] }>('/v1/models', {
+      headers: { 'anthropic-version': '2023-06-01' },
+    })
+    expect(anthropic).toMatchObject({ has_more: false, first_id: expect.any(String) })
+    expect(anthropic.data[0]).toMatchObject({
+      type: 'model',
+      display_name: expect.any(String),
+      created_at: expect.any(String),
+    })
+    expect(await stage.page('/v1/models/gpt-4o')).toMatchObject({ id: 'gpt-4o', object: 'model' })
+    expect(await stage.page('/v1/models/sim/echo')).toMatchObject({ id: 'sim/echo' })
+    const { models } = await stage.page<{ models: { name: string }[] }>('/v1beta/models')
+    const names = models.map(({ name }) => name)
+    expect(names).toContain('models/gemini-embedding-001')
+    expect(names).not.toContain('models/gpt-4o')
+    expect(await stage.page('/v1beta/models?pageSize=2&pageToken=1')).toEqual({
+      models: models.slice(1, 3),
+      nextPageToken: '3',
+    })
+    expect(await stage.page('/v1beta/models/gemini-embedding-001')).toEqual({
+      name: 'models/gemini-embedding-001',
+      displayName: 'gemini-embedding-001',
+      inputTokenLimit: 2_048,
+      outputTokenLimit: 0,
+      supportedGenerationMethods: ['embedContent', 'countTokens'],
+    })
+    expect(await stage.page('/v1/models', { headers: { 'x-goog-api-client': 'google-genai-sdk' } })).toEqual({ models })
+    const missing = await stage.fetch('in process', '/v1beta/models/gpt-4o', {
+      headers: { 'x-goog-api-key': 'alice-secret-alice' },
+    })
+    expect([missing.status, await missing.json()]).toMatchObject([404, { error: { status: 'NOT_FOUND' } }])
+    expect((await stage.fetch('in process', '/healthz')).status).toBe(200)
+    expect((await stage.fetch('in process', '/readyz')).status).toBe(200)
+    stage.app.gate.close()
+    expect((await stage.fetch('in process', '/readyz')).status).toBe(503)
+    expect((await stage.fetch('in process', '/healthz')).status).toBe(200)
+  })
+})

@@ -1,0 +1,207 @@
+// gate() in front of a user's own handler: the same flow, with the handler in the provider's place.
+
+import { Hono } from 'hono'
+import { HTTPException } from 'hono/http-exception'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type GateVariables, gateMiddleware } from '../../src/http/middleware.ts'
+import { booked, expectBooked, LIMITED } from '../call/booked.ts'
+import { costOfSaid, eventsOf, requestFor, SPOKEN, type Wanted, wholeAnswer } from '../call/dialect-fixtures.ts'
+import { Stage, within } from '../support/gateway-fixture.ts'
+
+type Env = { Variables: GateVariables }
+
+let stage: Stage
+afterEach(async () => {
+  expect(stage.upstream.received).toHaveLength(0)
+  await stage.close()
+})
+
+/** The user's app, with the handler behind the gate. Nothing of it may reach the upstream. */
+async function behindGate(handler: (app: Hono<Env>) => void, env: Record<string, string> = {}): Promise<Hono<Env>> {
+  stage = await Stage.open({ config: LIMITED, env })
+  const app = new Hono<Env>()
+  app.use(gateMiddleware(stage.app.gate, {}))
+  handler(app)
+  return app
+}
+
+function ask(app: Hono<Env>, wanted: Wanted = {}, init: RequestInit = {}): Promise<Response> {
+  const { path, body } = requestFor('openai', { cap: 50, ...wanted })
+  const headers = { 'content-type': 'application/json' }
+  return Promise.resolve(app.request(path, { method: 'POST', body, headers, ...init }))
+}
+
+const SAID = { input: 21, output: 9 }
+const EXACT = { ending: 'completed', certainty: 'exact', cost: costOfSaid(SAID), tokens: 30 }
+const WHOLE = { certainty: 'upperBound', cost: 'whole' } as const
+const json = { 'content-type': 'application/json' }
+
+describe('gate() in front of a handler', () => {
+  it.each(SPOKEN)('%s: meters the usage in the answer', async (spoken) => {
+    const app = await behindGate((app) =>
+      app.post('*', (c) => c.body(wholeAnswer(spoken, SAID), 200, { ...json, 'x-mine': 'kept' })),
+    )
+    const { path, body } = requestFor(spoken, { cap: 50 })
+    const answer = await app.request(path, { method: 'POST', body, headers: json })
+    expect([answer.status, await answer.text()]).toEqual([200, wholeAnswer(spoken, SAID)])
+    expect(answer.headers.get('x-mine')).toBe('kept')
+    expect(answer.headers.get('x-bursar-cost-usd')).toBe('0.000039')
+    await expectBooked(stage, EXACT)
+  })
+
+  it('meters a stream at the end of its body, not when its headers are ready', async () => {
+    let open = -1
+    const events = eventsOf('openai', SAID)
+    const app = await behindGate((app) =>
+      app.post('*', () => {
+        const body = new ReadableStream({
+          async pull(sink) {
+            const event = events.shift()
+            if (events.length === 2) open = stage.app.store.open(false).calls
+            if (event === undefined) sink.close()
+            else sink.enqueue(new TextEncoder().encode(event))
+          },
+        })
+        return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+      }),
+    )
+    const sent = events.toSpliced(-2, 1).join('')
+    expect(await (await ask(app, { stream: true })).text()).toBe(sent)
+    expect(open).toBe(1)
+    await expectBooked(stage, EXACT)
+  })
+
+  it('gives the handler the edited request, and the paths that are no call their way', async () => {
+    let read: unknown
+    const app = await behindGate((app) => {
+      app.post('/v1/*', async (c) => {
+        read = await c.req.json()
+        return c.body(wholeAnswer('openai', SAID), 200, json)
+      })
+      app.get('/hello', (c) => c.text('hello'))
+    })
+    await (await ask(app, { stream: true })).text()
+    expect(read).toMatchObject({ model: 'm', stream_options: { include_usage: true } })
+    expect(await (await app.request('/hello')).text()).toBe('hello')
+    expect(await stage.settled(1)).toHaveLength(1)
+  })
+
+  it('books what the handler itself says it used, where the answer does not', async () => {
+    const app = await behindGate((app) =>
+      app.post('*', (c) => {
+        c.var.bursar.settle({ inputTokens: 21, outputTokens: 9, model: 'm' })
+        return c.json({ answer: 'hi' })
+      }),
+    )
+    const answer = await ask(app)
+    expect(await answer.json()).toEqual({ answer: 'hi' })
+    await expectBooked(stage, EXACT)
+  })
+
+  it("the answer's own figures win over the handler's", async () => {
+    const app = await behindGate((app) =>
+      app.post('*', (c) => {
+        c.var.bursar.settle({ inputTokens: 1, outputTokens: 1 })
+        return c.body(wholeAnswer('openai', SAID), 200, json)
+      }),
+    )
+    await ask(app)
+    await expectBooked(stage, EXACT)
+  })
+
+  it.each([
+    ['throws an error', () => Promise.reject(new Error('a bug')), 500],
+    ['throws an HTTP exception', () => Promise.reject(new HTTPException(502, { message: 'no' })), 502],
+    ['throws an HTTP exception that looks free', () => Promise.reject(new HTTPException(429, { message: 'no' })), 429],
+    ['answers 500', () => new Response('no', { status: 500 }), 500],
+    ['answers 503', () => new Response('no', { status: 503 }), 503],
+    ['leaves usage out', () => Response.json({ answer: 'hi' }), 200],
+  ])('a handler that %s costs the whole reservation', async (_, handler, status) => {
+    const app = await behindGate((app) => app.post('*', async () => handler()))
+    app.onError((error) =>
+      error instanceof HTTPException ? error.getResponse() : new Response('sorry', { status: 500 }),
+    )
+    expect((await ask(app)).status).toBe(status)
+    await expectBooked(stage, WHOLE)
+  })
+
+  it('a handler that turns the caller away itself costs the request only', async () => {
+    const app = await behindGate((app) => app.post('*', (c) => c.json({ error: 'who are you?' }, 401)))
+    expect((await ask(app)).status).toBe(401)
+    await expectBooked(stage, { ending: 'failed', certainty: 'exact', cost: 0n, tokens: 0 })
+  })
+
+  it('a stream that fails half way says so, and costs the whole reservation', async () => {
+    const events = eventsOf('openai', SAID)
+    const app = await behindGate((app) =>
+      app.post('*', () => {
+        const body = new ReadableStream({
+          pull: (sink) =>
+            events.length > 4 ? sink.enqueue(new TextEncoder().encode(events.shift())) : sink.error(new Error('a bug')),
+        })
+        return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+      }),
+    )
+    expect(await (await ask(app, { stream: true })).text()).toMatch(
+      /"error":\{"message":"The provider openai broke off its answer/,
+    )
+    await expectBooked(stage, WHOLE)
+  })
+
+  it('a handler that hangs is given up at the deadline', async () => {
+    let aborted = false
+    const app = await behindGate(
+      (app) =>
+        app.post('*', (c) => {
+          c.req.raw.signal.addEventListener('abort', () => (aborted = true))
+          return new Promise<Response>(() => {})
+        }),
+      { UPSTREAM_TIMEOUT_MS: '100' },
+    )
+    expect((await within(2_000, ask(app))).status).toBe(504)
+    expect(aborted).toBe(true)
+    await expectBooked(stage, WHOLE)
+  })
+
+  it('a client that leaves a stream fires two events, and is booked once', async () => {
+    const app = await behindGate(
+      (app) =>
+        app.post('*', () => {
+          const body = new ReadableStream({
+            pull: (sink) => sink.enqueue(new TextEncoder().encode(eventsOf('openai', SAID)[0])),
+          })
+          return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+        }),
+      { ON_DISCONNECT: 'charge' },
+    )
+    const leaving = new AbortController()
+    const answer = await ask(app, { stream: true }, { signal: leaving.signal })
+    const reader = answer.body?.getReader()
+    await reader?.read()
+    leaving.abort()
+    await reader?.cancel().catch(() => {})
+    await expectBooked(stage, { ...WHOLE, ending: 'canceled' })
+    expect(stage.app.store.lateSettlements).toBe(0)
+  })
+
+  it('shows the calls it metered also where no provider has a key', async () => {
+    const app = await behindGate((app) => app.post('*', (c) => c.body(wholeAnswer('openai', SAID), 200, json)), {
+      OPENAI_API_KEY: '',
+      ANTHROPIC_API_KEY: '',
+      GEMINI_API_KEY: '',
+    })
+    expect((await ask(app)).status).toBe(200)
+    await expectBooked(stage, EXACT)
+  })
+
+  it('does not run the handler of a call that is refused', async () => {
+    let ran = 0
+    const app = await behindGate((app) => app.post('*', (c) => c.json({ ran: ++ran })), {
+      MAX_COST_PER_REQUEST: '0.000000001',
+    })
+    const before = await booked(stage)
+    const answer = await ask(app)
+    expect([answer.status, ran]).toEqual([429, 0])
+    expect(await booked(stage)).toEqual(before)
+  })
+})

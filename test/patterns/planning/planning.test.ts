@@ -1,0 +1,164 @@
+// Planning: plans checked, done in order with results fed forward, replanned once.
+
+import { describe, expect, it } from 'vitest'
+import { orderOf, type Planned, problemsOf } from '../../../src/patterns/planning/check.ts'
+import { PLANNING } from '../../../src/patterns/planning/planning.ts'
+import { budgetEnding, endings, lastOf, outcomeOf, type Say, type Script, scripted } from '../runs.ts'
+
+const BODY = { goal: 'Bake bread', constraints: ['No yeast'] }
+const step = (id: string, needs: readonly string[] = [], task = `task of ${id}`): Planned => ({ id, task, needs })
+const plan = (...steps: readonly Planned[]) => ({ steps })
+const done = (result: string) => ({ ok: true, result, problem: '' })
+const failed = (problem: string) => ({ ok: false, result: '', problem })
+
+const THREE = plan(step('c', ['a', 'b']), step('a'), step('b', ['a']))
+
+/** Says by the step's name; steps that are done by `do ID`. */
+function by(says: Readonly<Record<string, Say>>): Script {
+  return (_ask, name) =>
+    says[name] ?? (name.startsWith('do ') ? done(`result of ${name.slice(3)}`) : { answer: 'bread' })
+}
+
+const run = async (script: Script, ends = {}) => {
+  const one = scripted(script, ends)
+  return { outcome: await outcomeOf(PLANNING, BODY, one), asked: one.asked }
+}
+
+describe('planning', () => {
+  it('does the steps in an order that their needs allow, and puts the results together', async () => {
+    const { outcome, asked } = await run(by({ plan: THREE }))
+    expect(asked.map(({ step }) => step)).toEqual(['plan', 'do a', 'do b', 'do c', 'answer'])
+    expect(outcome.result).toMatchObject({ answer: 'bread', complete: true, replanned: false, problems: [] })
+    expect(outcome.result.plan).toMatchObject([
+      { id: 'a', status: 'done', result: 'result of a' },
+      { id: 'b', status: 'done' },
+      { id: 'c', status: 'done' },
+    ])
+  })
+
+  it('feeds forward the results a step needs, and no others', async () => {
+    const { asked } = await run(by({ plan: plan(step('a'), step('b'), step('c', ['b'])) }))
+    const words = lastOf(asked[3]?.ask)
+    expect(words).toContain('result of b')
+    expect(words).not.toContain('result of a')
+    expect(words).toContain('- No yeast')
+    expect(words).toContain('Your step (c): task of c')
+  })
+
+  it('sends a plan back that cannot be followed, with its mistakes', async () => {
+    const circle = plan(step('a', ['b']), step('b', ['a']))
+    const { outcome, asked } = await run(by({ plan: circle, 'plan again': plan(step('a')) }))
+    expect(asked.map(({ step }) => step)).toEqual(['plan', 'plan again', 'do a', 'answer'])
+    expect(lastOf(asked[1]?.ask)).toContain('2 steps wait for each other in a circle')
+    expect(outcome.result).toMatchObject({ complete: true, problems: ['2 steps wait for each other in a circle'] })
+  })
+
+  it('gives up on a model that plans in circles twice', async () => {
+    const circle = plan(step('a', ['a']))
+    await expect(run(by({ plan: circle, 'plan again': circle }))).rejects.toMatchObject({
+      name: 'Stopped',
+      reason: 'error',
+    })
+  })
+
+  it('replans once where a step fails, keeping what is done', async () => {
+    const says = { plan: THREE, 'do b': failed('no oven'), replan: plan(step('d', ['a'])) }
+    const { outcome, asked } = await run(by(says))
+    expect(asked.map(({ step }) => step)).toEqual(['plan', 'do a', 'do b', 'replan', 'do d', 'answer'])
+    expect(lastOf(asked[3]?.ask)).toContain('Step b failed: no oven')
+    expect(lastOf(asked[4]?.ask)).toContain('result of a')
+    expect(outcome.result).toMatchObject({ answer: 'bread', complete: true, replanned: true })
+    expect(outcome.result.plan).toMatchObject([
+      { id: 'a', status: 'done' },
+      { id: 'b', status: 'failed', result: 'no oven' },
+      { id: 'c', status: 'replaced' },
+      { id: 'd', status: 'done' },
+    ])
+  })
+
+  it('counts an empty result as a failure', async () => {
+    const { outcome } = await run(by({ plan: plan(step('a')), 'do a': done(' '), replan: plan(step('b')) }))
+    expect(outcome.result).toMatchObject({ replanned: true, problems: ['Step a failed: it has no result'] })
+  })
+
+  it('ends at the second failure, with what was done', async () => {
+    const says = { plan: THREE, 'do b': failed('no oven'), replan: plan(step('d')), 'do d': failed('no pan') }
+    const { outcome } = await run(by(says))
+    expect(outcome).toMatchObject({ stopped: 'error', result: { answer: 'result of a', complete: false } })
+    expect(outcome.stoppedBecause).toContain('no pan')
+  })
+
+  it('does not let a new plan use the id of a step that was done', async () => {
+    const says = { plan: THREE, 'do b': failed('no'), replan: plan(step('a')), 'replan again': plan(step('d')) }
+    const { outcome } = await run(by(says))
+    expect(outcome.result).toMatchObject({ complete: true })
+    expect(outcome.result.problems).toContain('the id a is used twice')
+  })
+
+  it('gives back what is done wherever the budget ends', async () => {
+    const says = { plan: THREE, 'do b': failed('no oven'), replan: plan(step('d', ['a'])) }
+    const ended = await budgetEnding(PLANNING, BODY, by(says))
+    expect(endings(ended)).toEqual(['thrown: budget', ...[1, 2, 3, 4, 5].map((asks) => `budget after ${asks}`)])
+    expect(ended.map((one) => ('result' in one ? one.result.answer : 'none'))).toEqual([
+      'none',
+      null,
+      'result of a',
+      'result of a',
+      'result of a',
+      'result of d',
+    ])
+  })
+
+  it('calls its schemas what every provider takes', async () => {
+    const { asked } = await run(by({ plan: plan(step('é/…'.repeat(9))) }))
+    for (const { ask } of asked)
+      expect(ask.format).toMatchObject({ name: expect.stringMatching(/^[a-zA-Z0-9_-]{1,64}$/) })
+  })
+
+  it('is stopped by its steps', async () => {
+    const { outcome } = await run(by({ plan: THREE }), { mostSteps: 2 })
+    expect(outcome).toMatchObject({ stopped: 'steps', result: { complete: false, answer: 'result of a' } })
+  })
+
+  it('outlives broken JSON once, in any step', async () => {
+    const { outcome, asked } = await run((ask, name, at) =>
+      name === 'do a' ? '{"ok": tru' : by({ plan: plan(step('a')), 'do a again': done('x') })(ask, name, at),
+    )
+    expect(asked.map(({ step }) => step)).toEqual(['plan', 'do a', 'do a again', 'answer'])
+    expect(outcome.steps[1]?.failed).toBe('it holds no JSON object')
+    expect(outcome.result).toMatchObject({ complete: true })
+  })
+})
+
+describe('the check of a plan', () => {
+  it.each<[string, Planned[], string[]]>([
+    ['no steps', [], ['the plan has no steps']],
+    [
+      'too many steps',
+      Array.from({ length: 13 }, (_, at) => step(`s${at}`)),
+      ['the plan has 13 steps; 12 are the most'],
+    ],
+    ['an id twice', [step('a'), step('a')], ['the id a is used twice']],
+    ['an id that is taken', [step('old')], ['the id old is used twice']],
+    ['an unknown need', [step('a', ['z'])], ['step a needs z, which is no step']],
+    ['a result used but not needed', [step('a'), step('b', [], 'Use {a}.')], ['step b uses {a} but does not need it']],
+    ['an empty id', [step(' ')], ['step number 1 has no id of 1 to 40 characters']],
+    ['an endless id', [step('x'.repeat(41))], ['step number 1 has no id of 1 to 40 characters']],
+    ['no task', [step('a', [], '')], ['step a has no task of 1 to 4000 characters']],
+    ['a step that waits for itself', [step('a', ['a'])], ['1 steps wait for each other in a circle']],
+    [
+      'a circle of three',
+      [step('a', ['c']), step('b', ['a']), step('c', ['b'])],
+      ['3 steps wait for each other in a circle'],
+    ],
+    ['needs that are done', [step('b', ['old'])], []],
+    ['names like those of objects', [step('__proto__'), step('constructor', ['__proto__'])], []],
+  ])('sees %s', (_what, steps, problems) => {
+    expect(problemsOf(steps, ['old'], ['old'])).toEqual(problems)
+  })
+
+  it('keeps the order of steps that do not need each other', () => {
+    const steps = [step('d', ['b']), step('a'), step('b'), step('c')]
+    expect(orderOf(steps).map(({ id }) => id)).toEqual(['a', 'b', 'd', 'c'])
+  })
+})

@@ -1,0 +1,93 @@
+// Pooled fetch: what an SDK may expect of it, and that nothing of a call is kept once it is over.
+
+import { getEventListeners } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Forward } from '../../../src/providers/transport/forward.ts'
+import { pooledFetch } from '../../../src/providers/transport/pooled-fetch.ts'
+import { listening } from '../../support/server.ts'
+
+let play: (response: ServerResponse) => void
+const server = createServer((request, response) => {
+  request.resume().on('end', () => play(response))
+})
+let url: string
+let forward: Forward
+
+beforeAll(async () => {
+  url = await listening(server)
+  forward = new Forward({ baseUrl: url, credentials: [] })
+})
+
+afterAll(async () => {
+  await forward.close()
+  server.close()
+})
+
+/** One call, and how many still listen to its signal. */
+function called() {
+  const { signal } = new AbortController()
+  let started = 0
+  const init = { method: 'POST', body: '{}', signal, started: () => started++ }
+  const response = pooledFetch(forward)(`${url}/v1/messages`, init)
+  return { response, listeners: () => getEventListeners(signal, 'abort').length, started: () => started }
+}
+
+test('an answer that ended leaves nothing on the signal', async () => {
+  play = (response) => response.end('whole')
+  const { response, listeners, started } = called()
+  expect(listeners()).toBe(1)
+  expect(await (await response).text()).toBe('whole')
+  expect([listeners(), started()]).toEqual([0, 1])
+})
+
+test('an answer that broke off leaves nothing on the signal', async () => {
+  play = (response) => {
+    response.write('half', () => response.destroy())
+  }
+  const { response, listeners } = called()
+  await expect(response.then((answer) => answer.text())).rejects.toThrow()
+  expect(listeners()).toBe(0)
+})
+
+test('no answer at all leaves nothing on the signal', async () => {
+  play = (response) => response.destroy()
+  const { response, listeners } = called()
+  await expect(response).rejects.toThrow()
+  expect(listeners()).toBe(0)
+})
+
+test('an answer that nobody reads on leaves nothing on the signal', async () => {
+  play = (response) => response.write('half')
+  const { response, listeners } = called()
+  await (await response).body?.cancel()
+  await expect.poll(listeners).toBe(0)
+})
+
+test('a signal that has fired before sends nothing', async () => {
+  play = (response) => response.end()
+  let started = 0
+  const init = { method: 'POST', signal: AbortSignal.abort(), started: () => started++ }
+  await expect(pooledFetch(forward)(url, init)).rejects.toThrow()
+  expect(started).toBe(0)
+})
+
+test.each([
+  [500, true],
+  [200, false],
+])('of a body that does not end, with status %i, too much is cut: %s', async (status, isCut) => {
+  const most = 4_000_000
+  let isClosed = false
+  play = (response) => {
+    response.writeHead(status).on('close', () => {
+      isClosed = !response.writableFinished
+    })
+    response.write('x'.repeat(most), () => !isCut && response.end())
+  }
+  const { response, listeners } = called()
+  const { length } = await (await response).text()
+  if (isCut) expect(length).toBeLessThanOrEqual(1_048_576)
+  else expect(length).toBe(most)
+  expect(listeners()).toBe(0)
+  await expect.poll(() => isClosed).toBe(isCut)
+})

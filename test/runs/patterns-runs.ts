@@ -1,0 +1,192 @@
+// Patterns' runs: requests that each pattern can do something with, models that follow a script, and what comes back.
+
+import type { Entry } from '../../src/core/ledger-entry.ts'
+import { totalTokens } from '../../src/core/usage.ts'
+import { nanoUsd } from '../call/booked.ts'
+import type { Door, Play, Received, Stage } from '../support/gateway-fixture.ts'
+
+export const NAMES = ['reflection', 'planning', 'tool-use', 'rag', 'metacognition'] as const
+export type Name = (typeof NAMES)[number]
+
+/** On the simulated provider each but `rag` takes more than one ask. */
+export const REQUESTS: Readonly<Record<Name, object>> = {
+  reflection: { initial_output: 'Bursar is a gate.', criteria: { clarity: 'It is clear.', depth: 'It says why.' } },
+  planning: { goal: 'Write three sentences about rivers.' },
+  'tool-use': { task: 'What is (2 + 3) * 4?' },
+  rag: {
+    question: 'Where is the bridge?',
+    documents: [
+      { id: 'a', text: 'The bridge is in Bonn.' },
+      { id: 'b', text: 'Cats sleep.' },
+    ],
+  },
+  metacognition: { problem: 'How many primes are below 20?' },
+}
+
+export interface StepJson {
+  readonly number: number
+  readonly name: string
+  readonly kind: string
+  readonly asked: string
+  readonly answered: string
+  readonly failed?: string
+  readonly tokens?: { readonly input: number; readonly output: number }
+  readonly cost?: number
+  readonly duration_ms: number
+  readonly call_id?: string
+}
+
+export interface RunJson {
+  readonly pattern: string
+  readonly task: string
+  readonly model: string
+  readonly result: Readonly<Record<string, unknown>>
+  readonly stopped: string | null
+  readonly stopped_because?: string
+  readonly steps: readonly StepJson[]
+  readonly usage: {
+    readonly requests: number
+    readonly input_tokens: number
+    readonly output_tokens: number
+    readonly total_tokens: number
+  }
+  readonly cost: number
+  readonly limits: Readonly<Record<string, unknown>>
+  readonly simulated: boolean
+}
+
+export interface ErrorJson {
+  readonly code: string
+  readonly message: string
+  readonly param: string | null
+  readonly stopped?: string
+  readonly task?: string
+  readonly details?: Readonly<Record<string, unknown>>
+}
+
+/** What a run was answered with: one of the two. */
+export interface Ran {
+  readonly status: number
+  readonly headers: Headers
+  readonly run: RunJson | undefined
+  readonly error: ErrorJson | undefined
+  /** Of a stream. */
+  readonly told: readonly StepJson[]
+}
+
+export interface Start extends RequestInit {
+  readonly door?: Door
+  readonly query?: string
+}
+
+/** Starts a run; resolves once its answer has begun. */
+export function started(stage: Stage, name: Name, more: object = {}, start: Start = {}): Promise<Response> {
+  const { door = 'in process', query = '', ...init } = start
+  const body = JSON.stringify({ ...REQUESTS[name], ...more })
+  const headers = { 'content-type': 'application/json', ...init.headers }
+  return stage.fetch(door, `/api/patterns/${name}${query}`, { method: 'POST', body, ...init, headers })
+}
+
+/** A run from its start to its end. */
+export async function ran(stage: Stage, name: Name, more: object = {}, start: Start = {}): Promise<Ran> {
+  return read(await started(stage, name, more, start))
+}
+
+export async function read(answer: Response): Promise<Ran> {
+  const { status, headers } = answer
+  if (headers.get('content-type') !== 'text/event-stream') {
+    const body = (await answer.json()) as RunJson & { readonly error?: ErrorJson }
+    return { status, headers, run: body.error ? undefined : body, error: body.error, told: [] }
+  }
+  const events = eventsIn(await answer.text())
+  const [last] = events.splice(-1)
+  if (events.some(({ event }) => event !== 'step')) throw new Error('something came after the last event')
+  return {
+    status,
+    headers,
+    run: last?.event === 'result' ? (last.data as RunJson) : undefined,
+    error: last?.event === 'error' ? (last.data as { readonly error: ErrorJson }).error : undefined,
+    told: events.map(({ data }) => data as StepJson),
+  }
+}
+
+function eventsIn(text: string) {
+  if (!text.endsWith('\n\n')) throw new Error('the last event is not whole')
+  return text
+    .slice(0, -2)
+    .split('\n\n')
+    .map((event) => {
+      const [, name = '', data = ''] = /^event: (\w+)\ndata: (.*)$/.exec(event) ?? []
+      return { event: name, data: JSON.parse(data) as unknown }
+    })
+}
+
+/** The one that ran to its answer. Throws where it was refused. */
+export function wholeRun({ run, error }: Ran): RunJson {
+  if (!run) throw new Error(`refused: ${JSON.stringify(error)}`)
+  return run
+}
+
+export function errorOf({ run, error }: Ran): ErrorJson {
+  if (!error) throw new Error(`not refused: ${JSON.stringify(run)}`)
+  return error
+}
+
+/** What ended it, or `whole`. */
+export const kindOf = ({ run, error }: Ran): string => run?.stopped ?? error?.stopped ?? 'whole'
+
+/** All of a task's entries, the oldest first. */
+export async function entriesOf(stage: Stage, task: string): Promise<readonly Entry[]> {
+  const entries = await stage.settled(0)
+  return entries
+    .filter(({ facts }) => facts.caller.task === task)
+    .toSorted((one, other) => (one.facts.callId < other.facts.callId ? -1 : 1))
+}
+
+export const costOf = (entries: readonly Entry[]): bigint =>
+  entries.reduce((sum, { outcome }) => sum + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
+
+/** What a run says it used, and what the ledger says of its task. */
+export async function bothSums(stage: Stage, { task, usage, cost }: RunJson) {
+  const entries = await entriesOf(stage, task)
+  const tokens = entries.reduce((sum, { outcome }) => sum + (outcome ? totalTokens(outcome.usage) : 0), 0)
+  return {
+    said: { requests: usage.requests, tokens: usage.total_tokens, costNanoUsd: nanoUsd(cost) },
+    booked: { requests: entries.length, tokens, costNanoUsd: costOf(entries) },
+  }
+}
+
+/** What the model is asked for: the name of the shape, or `words`. */
+export function shapeIn({ body }: Received): string {
+  return /"json_schema":\{"name":"(\w+)"/.exec(body)?.[1] ?? 'words'
+}
+
+type Say = string | { readonly [field: string]: unknown } | { readonly calls: readonly [name: string, args: string][] }
+
+/** A model of OpenAI's that says what the script does. @param at how many asks came before */
+export function openaiModel(script: (call: Received, at: number) => Say | Play): Play {
+  let at = 0
+  return (call) => {
+    const said = script(call, at++)
+    if (typeof said === 'function') return said(call)
+    const calls = typeof said === 'object' && Array.isArray(said.calls) ? said.calls : undefined
+    const content = calls ? null : typeof said === 'string' ? said : JSON.stringify(said)
+    const tool_calls = calls?.map(([name, args], place) => ({
+      id: `call_${at}_${place}`,
+      type: 'function',
+      function: { name, arguments: args },
+    }))
+    const message = { role: 'assistant', content, ...(tool_calls ? { tool_calls } : {}) }
+    const choices = [{ index: 0, message, finish_reason: calls ? 'tool_calls' : 'stop' }]
+    const usage = { prompt_tokens: 20, completion_tokens: 10, total_tokens: 30 }
+    const text = JSON.stringify({ id: 'c', object: 'chat.completion', created: 0, model: 'm', choices, usage })
+    call.response.writeHead(200, { 'content-type': 'application/json' }).end(text)
+  }
+}
+
+/** A model that scores low and revises, for ever. */
+export const neverContent = openaiModel((call, at) => {
+  if (shapeIn(call).startsWith('revise')) return { revised_text: `Version ${at}.` }
+  const score = { critique: 'More.', score: Math.min(7, at / 10) }
+  return { c1: score, c2: score }
+})

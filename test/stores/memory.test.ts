@@ -1,9 +1,0 @@
-// The memory store keeps the contract.
-
-import { MemoryRegistry, MemoryStore } from '../../src/stores/memory.ts'
-import { conformance } from './conformance.ts'
-
-conformance({
-  name: 'memory',
-  open: async () => ({ store: new MemoryStore(), registry: new MemoryRegistry() }),
-})

@@ -1,0 +1,9 @@
+// The memory store keeps the contract.
+
+import { MemoryRegistry, MemoryStore } from '../../../src/stores/memory/store.ts'
+import { conformance } from '../conformance.ts'
+
+conformance({
+  name: 'memory',
+  open: async () => ({ store: new MemoryStore(), registry: new MemoryRegistry() }),
+})

@@ -1,0 +1,275 @@
+// Stage: a gateway, the upstream it sends to, and clients at both of its doors, for tests that watch calls from end to end.
+
+import { randomBytes } from 'node:crypto'
+import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { getRequestListener } from '@hono/node-server'
+import pino from 'pino'
+import { type App, createApp } from '../../src/app/app.ts'
+import type { Clock } from '../../src/call/deadlines.ts'
+import { readFileConfig, readSettings } from '../../src/config/file.ts'
+import { uuidV7Source } from '../../src/core/call-ids.ts'
+import type { Entry } from '../../src/core/ledger-entry.ts'
+import { callListener } from '../../src/http/calls.ts'
+import { openRegistry, openStore } from '../../src/stores/index.ts'
+import { PRICE, requestFor, type Said, type Spoken, type Wanted, wholeAnswer } from '../call/dialect-fixtures.ts'
+
+export const ADMIN_KEY = 'the-admin-key-of-tests'
+
+/** One request as the upstream got it. */
+export interface Received {
+  readonly spoken: Spoken
+  readonly path: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+  readonly response: ServerResponse
+  /** The gateway closed the connection before the answer was whole. */
+  readonly cut: Promise<boolean>
+}
+
+const COUNT_PATH = /count_?tokens/i
+
+export type Play = (call: Received) => void | Promise<void>
+
+/** A provider on a port of its own. Keeps a log of everything it received. */
+export class Upstream {
+  readonly received: Received[] = []
+  play: Play
+  readonly #server: Server
+
+  private constructor(play: Play, counts: boolean) {
+    this.play = play
+    this.#server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+      const chunks: Buffer[] = []
+      request.on('data', (chunk: Buffer) => chunks.push(chunk))
+      request.on('error', () => {})
+      response.on('error', () => {})
+      request.on('end', () => {
+        const path = request.url ?? ''
+        if (!counts && COUNT_PATH.test(path)) return response.writeHead(404).end()
+        const spoken = path.includes('/chat/') ? 'openai' : path.includes('/messages') ? 'anthropic' : 'gemini'
+        const cut = new Promise<boolean>((resolve) => response.on('close', () => resolve(!response.writableFinished)))
+        const body = Buffer.concat(chunks).toString()
+        const call = { spoken, path, headers: request.headers, body, response, cut } as const
+        this.received.push(call)
+        void this.play(call)
+      })
+    })
+  }
+
+  /** @param counts true where counts of tokens are calls like others; else nobody counts here, and nobody is told of it */
+  static async open(
+    play: Play = (call) => answerWhole(call, { input: 20, output: 10 }),
+    counts = false,
+  ): Promise<Upstream> {
+    const upstream = new Upstream(play, counts)
+    await new Promise<void>((resolve) => upstream.#server.listen(0, '127.0.0.1', resolve))
+    return upstream
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  /** What a gateway has to be told to send here, whatever the dialect. */
+  get env(): Record<string, string> {
+    return {
+      OPENAI_API_KEY: 'sk-upstream-openai-secret',
+      OPENAI_BASE_URL: `${this.url}/v1`,
+      ANTHROPIC_API_KEY: 'sk-upstream-anthropic-secret',
+      ANTHROPIC_BASE_URL: this.url,
+      GEMINI_API_KEY: 'upstream-gemini-secret',
+      GEMINI_BASE_URL: this.url,
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+}
+
+export function answerWhole({ spoken, response }: Received, said: Said): void {
+  response.writeHead(200, { 'content-type': 'application/json' }).end(wholeAnswer(spoken, said))
+}
+
+/** Writes events one by one, each in a packet of its own, and ends the body. */
+export async function answerStream({ response }: Received, events: readonly string[], ends = true): Promise<void> {
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  for (const event of events) {
+    response.write(event)
+    await sleep(1)
+  }
+  if (ends) response.end()
+}
+
+/** Time that passes when told to. */
+export class HandClock implements Clock {
+  wallMs = Date.UTC(2026, 10, 22, 12)
+  monoMs = this.wallMs
+
+  now() {
+    return { wallMs: this.wallMs, monoMs: this.monoMs }
+  }
+
+  pass(ms: number): void {
+    this.wallMs += ms
+    this.monoMs += ms
+  }
+}
+
+const wallClock: Clock = {
+  now: () => ({ wallMs: Date.now(), monoMs: Math.floor(performance.timeOrigin + performance.now()) }),
+}
+
+export interface StageOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly config?: unknown
+  readonly clock?: Clock
+  readonly play?: Play
+  /** The upstream counts tokens, by `play`. */
+  readonly counts?: boolean
+  /** A file for the ledger; without one it is kept in memory. */
+  readonly path?: string
+}
+
+/** No limits but those a test sets. */
+const UNLIMITED = {
+  MAX_REQUESTS_PER_MINUTE: '',
+  MAX_TOKENS_PER_MINUTE: '',
+  MAX_COST_PER_REQUEST: '',
+  DAILY_SPENDING_LIMIT: '',
+}
+
+export type Door = 'over sockets' | 'in process'
+export const DOORS: readonly Door[] = ['over sockets', 'in process']
+
+export class Stage {
+  readonly app: App
+  readonly upstream: Upstream
+  /** Every log line so far. */
+  readonly log: readonly string[]
+  readonly #server: Server
+
+  private constructor(app: App, upstream: Upstream, log: readonly string[], server: Server) {
+    this.app = app
+    this.upstream = upstream
+    this.log = log
+    this.#server = server
+  }
+
+  static async open(options: StageOptions = {}): Promise<Stage> {
+    const { clock = wallClock, config = { prices: [PRICE] } } = options
+    const upstream = await Upstream.open(options.play, options.counts)
+    const settings = readSettings({ ...upstream.env, ...UNLIMITED, ADMIN_KEY, ...options.env })
+    const log: string[] = []
+    const url = options.path === undefined ? 'memory:' : `sqlite:${options.path}`
+    const store = await openStore(url, { now: clock.now(), keep: 100_000 })
+    const app = await createApp({
+      settings,
+      file: readFileConfig(JSON.stringify(config)),
+      clock,
+      random: () => 0.5,
+      newCallId: uuidV7Source(() => clock.now().wallMs, randomBytes),
+      log: pino({ level: 'trace', base: null }, { write: (line) => log.push(line) }),
+      store,
+      registry: openRegistry(store),
+    })
+    // In process, the platform's own Request and Response are to be met.
+    const pages = getRequestListener(app.app.fetch, { overrideGlobalObjects: false })
+    const server = createServer(callListener(app.gate, pages))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    return new Stage(app, upstream, log, server)
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  fetch(door: Door, path: string, init: RequestInit = {}): Promise<Response> {
+    if (door === 'over sockets') return fetch(this.url + path, init)
+    return Promise.resolve(this.app.app.fetch(new Request(`http://localhost${path}`, init)))
+  }
+
+  /** Sends a call and resolves once its answer has begun. */
+  call(spoken: Spoken, wanted: Wanted = {}, init: RequestInit = {}, door: Door = 'in process'): Promise<Response> {
+    const { path, body } = requestFor(spoken, wanted)
+    const headers = { 'content-type': 'application/json', ...init.headers }
+    return this.fetch(door, path, { method: 'POST', body, ...init, headers })
+  }
+
+  /** One of the gateway's own pages, as its owner sees it. */
+  async page<Page>(path: string, init: RequestInit = {}): Promise<Page> {
+    const headers = { authorization: `Bearer ${ADMIN_KEY}`, ...init.headers }
+    return (await this.fetch('in process', path, { ...init, headers })).json() as Promise<Page>
+  }
+
+  /** Levels by limit, without the time until they are as good as new. */
+  async levels(query = ''): Promise<Level[]> {
+    const page = await this.page<{ limits: (Level & { resets_in_ms?: number })[] }>(`/llm/limits${query}`)
+    return page.limits.map(({ resets_in_ms: _, ...level }) => level)
+  }
+
+  async level(limit: string, query = ''): Promise<Level> {
+    const found = (await this.levels(query)).find((level) => level.limit === limit)
+    if (!found) throw new Error(`there is no limit ${limit}`)
+    return found
+  }
+
+  entries(): Promise<readonly Entry[]> {
+    return this.app.store.entries({ limit: 100_000 })
+  }
+
+  /** Settled entries, once there are this many. */
+  async settled(count: number): Promise<readonly Entry[]> {
+    return until(async () => {
+      const entries = await this.entries()
+      return entries.length >= count && this.app.store.open(false).calls === 0 ? entries : undefined
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.app.close(0)
+    this.#server.closeAllConnections()
+    await Promise.all([new Promise((resolve) => this.#server.close(resolve)), this.upstream.close()])
+  }
+}
+
+export interface Level {
+  readonly limit: string
+  readonly subject: string
+  readonly capacity: number
+  readonly settled: number
+  readonly reserved: number
+  readonly free: number
+}
+
+/** Asks again and again until there is an answer. */
+export async function until<Answer>(ask: () => Promise<Answer | undefined>, withinMs = 10_000): Promise<Answer> {
+  const lastMs = performance.now() + withinMs
+  for (;;) {
+    const answer = await ask()
+    if (answer !== undefined) return answer
+    if (performance.now() > lastMs) throw new Error('waited in vain')
+    await sleep(5)
+  }
+}
+
+/** What is promised, or an error where it does not come in time. */
+export async function within<Answer>(ms: number, promised: Promise<Answer>): Promise<Answer> {
+  const given = new AbortController()
+  const tooLate = sleep(ms, undefined, { signal: given.signal }).then(() => {
+    throw new Error(`nothing came within ${ms} ms`)
+  })
+  try {
+    return await Promise.race([promised, tooLate])
+  } finally {
+    given.abort()
+    tooLate.catch(() => {})
+  }
+}

@@ -1,0 +1,495 @@
+// Anthropic answers and errors: recorded ones survive the way into neutral words and back, and streams are read by the SDK.
+
+import Anthropic from '@anthropic-ai/sdk'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { ErrorKind, JsonObject, NeutralAnswer, NeutralEvent, StopReason } from '../../../src/core/chat.ts'
+import { anthropicMessagesTranslator as anthropic } from '../../../src/translate/anthropic/translator.ts'
+import { readMessage } from '../../../src/wire/anthropic/usage.ts'
+import { isRecord, recordOf } from '../../../src/wire/ask-reader.ts'
+import { HAS_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
+import { CONTEXT } from '../../wire/samples.ts'
+import { ANSWERED, eventsOf, joined, objectOf, readEvents, toldBy, USED, writeEvents } from './fixtures.ts'
+
+const RECORDED = recordingsOf('anthropic.messages')
+const WHOLE = RECORDED.filter(({ status, stream }) => status === 200 && !stream)
+const STREAMED = RECORDED.filter(({ status, stream }) => status === 200 && stream).map(({ file, response }) => ({
+  file,
+  // One recording goes on with the next message.
+  stream: `${response.body.split('event: message_stop', 1)[0]}event: message_stop\ndata: {"type":"message_stop"}\n\n`,
+}))
+const FAILED = RECORDED.filter(({ status }) => status !== 200)
+
+/** Everything a document or its events hold under this name, joined, of blocks that are the caller's to see. */
+const textIn = (values: readonly unknown[], type: string, name: string) =>
+  values.map((value) => (recordOf(value).type === type ? recordOf(value)[name] : '')).join('')
+
+describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
+  test('keep what they say', () => {
+    for (const { file, response } of WHOLE) {
+      const body = objectOf(response.body)
+      const read = anthropic.readAnswer(body)
+      const written = anthropic.writeAnswer(read, USED, ANSWERED)
+      expect(
+        anthropic.readAnswer(objectOf(JSON.stringify(written))).choices.map(({ stop }) => stop),
+        file,
+      ).toEqual(read.choices.map(({ stop }) => stop))
+      const again = anthropic.readAnswer(written).choices[0]?.parts ?? []
+      expect(toldBy(again).map(withoutNulls), file).toEqual(toldBy(read.choices[0]?.parts ?? []).map(withoutNulls))
+      const content = Array.isArray(body.content) ? body.content : []
+      const rewritten = Array.isArray(written.content) ? written.content : []
+      for (const [type, name] of [
+        ['text', 'text'],
+        ['thinking', 'thinking'],
+        ['thinking', 'signature'],
+      ] as const) {
+        expect(textIn(rewritten, type, name), file).toBe(textIn(content, type, name))
+      }
+      expect(
+        rewritten.map(({ type }) => type),
+        file,
+      ).toEqual(content.map(({ type }) => type))
+      const isEnded = typeof body.stop_reason === 'string'
+      expect([written.stop_reason, written.stop_sequence, written.model], file).toEqual([
+        isEnded ? body.stop_reason : 'end_turn',
+        body.stop_sequence,
+        body.model,
+      ])
+    }
+    expect(WHOLE.length).toBe(36)
+  })
+
+  test('keep what they say as streams', () => {
+    for (const { file, stream } of STREAMED) {
+      const events = eventsOf(stream)
+      const read = readEvents(stream)
+      const written = writeEvents(read)
+      expect(joined(readEvents(written)).map(withoutId), file).toEqual(joined(read).map(withoutId))
+      const deltas = (some: readonly JsonObject[]) => some.map(({ delta }) => delta)
+      for (const [type, name] of [
+        ['text_delta', 'text'],
+        ['thinking_delta', 'thinking'],
+        ['signature_delta', 'signature'],
+      ] as const) {
+        expect(textIn(deltas(eventsOf(written)), type, name), file).toBe(textIn(deltas(events), type, name))
+      }
+      const calls = events
+        .filter((event) => recordOf(event.content_block).type === 'tool_use')
+        .map(({ index }) => index)
+      const pieces = events.filter(({ index }) => calls.includes(index)).map(({ delta }) => delta)
+      expect(textIn(deltas(eventsOf(written)), 'input_json_delta', 'partial_json').replaceAll('{}', ''), file).toBe(
+        textIn(pieces, 'input_json_delta', 'partial_json').replaceAll('{}', ''),
+      )
+      expect(textOf(read, 'text'), file).toBe(textIn(deltas(events), 'text_delta', 'text'))
+    }
+    expect(STREAMED.length).toBe(25)
+    expect(STREAMED.filter(({ stream }) => stream.includes('"tool_use"')).length).toBe(6)
+  })
+
+  test('that are errors are known for what they are', () => {
+    const kinds = FAILED.map(({ status, response }) => {
+      const { kind, message } = anthropic.readError(status, response.body === '' ? undefined : objectOf(response.body))
+      return [status, kind, message]
+    })
+    expect(kinds.sort()).toEqual([
+      [
+        400,
+        'invalid',
+        'messages.0: all messages must have non-empty content except for the optional final assistant message',
+      ],
+      [401, 'unauthenticated', 'invalid x-api-key'],
+      [429, 'rate', 'The provider answered with status 429.'],
+      [429, 'rate', 'The provider answered with status 429.'],
+      [529, 'overloaded', 'Overloaded'],
+    ])
+    const broken = STREAMED.flatMap(({ stream }) => readEvents(stream).filter(({ kind }) => kind === 'error'))
+    expect(broken).toMatchObject([{ error: { status: 0, kind: 'overloaded', message: 'Overloaded' } }])
+  })
+})
+
+function withoutNulls(part: JsonObject): JsonObject {
+  return objectOf(
+    JSON.stringify(part).replaceAll(',"own":{"dialect":"anthropic.messages","hints":{"citations":null}}', ''),
+  )
+}
+
+function withoutId(event: JsonObject): JsonObject {
+  return event.kind === 'start' ? { ...event, id: '' } : event
+}
+
+function textOf(events: readonly NeutralEvent[], kind: 'text' | 'reasoning'): string {
+  return events.map((event) => (event.kind === kind ? event.text : '')).join('')
+}
+
+const answer = (stop: StopReason, ...parts: NeutralAnswer['choices'][number]['parts']): NeutralAnswer => ({
+  ...{ id: 'x', model: '' },
+  choices: [{ parts, stop }],
+})
+const CALL = { kind: 'toolCall', id: 'a', name: 'f', arguments: '{"b":1}' } as const
+
+describe('an answer', () => {
+  test('of another dialect is a message', () => {
+    const written = anthropic.writeAnswer(
+      answer(
+        'end',
+        { kind: 'reasoning', text: 'r' },
+        { kind: 'reasoning', text: 's', signature: 'x', signedIn: 'gemini.generate_content' },
+        { kind: 'reasoning', text: '', redacted: 'x', signedIn: 'openai.responses' },
+        { kind: 'text', text: '' },
+        { kind: 'text', text: 't' },
+        { kind: 'media', mediaType: 'image/png', source: { base64: '' } },
+        CALL,
+        { ...CALL, arguments: '{"b' },
+      ),
+      USED,
+      ANSWERED,
+    )
+    expect(written).toEqual({
+      ...{ id: 'msg_019a-call', type: 'message', role: 'assistant', model: 'asked' },
+      content: [
+        { type: 'thinking', thinking: 'r', signature: '' },
+        { type: 'thinking', thinking: 's', signature: '' },
+        { type: 'text', text: 't', citations: null },
+        { type: 'tool_use', id: 'a', name: 'f', input: { b: 1 } },
+        { type: 'tool_use', id: 'a', name: 'f', input: {} },
+      ],
+      ...{ stop_reason: 'tool_use', stop_sequence: null },
+      usage: {
+        ...{ input_tokens: 7, cache_creation_input_tokens: 30, cache_read_input_tokens: 5, output_tokens: 40 },
+        cache_creation: { ephemeral_5m_input_tokens: 20, ephemeral_1h_input_tokens: 10 },
+        output_tokens_details: { thinking_tokens: 3 },
+        server_tool_use: { web_search_requests: 2 },
+        service_tier: null,
+      },
+    })
+    const metered = readMessage(Buffer.from(JSON.stringify(written)))
+    expect(metered).toMatchObject({ usage: { ...USED.usage, requests: 1 }, reasoningTokens: 3 })
+  })
+
+  test('of nothing is a message all the same', () => {
+    const written = anthropic.writeAnswer({ id: '', model: 'm', choices: [] }, undefined, ANSWERED)
+    expect(written).toMatchObject({ model: 'm', content: [], stop_reason: 'end_turn', usage: { input_tokens: 0 } })
+  })
+
+  test.each<[StopReason, string]>([
+    ['end', 'end_turn'],
+    ['length', 'max_tokens'],
+    ['toolCalls', 'tool_use'],
+    ['stopSequence', 'stop_sequence'],
+    ['refusal', 'refusal'],
+    ['filtered', 'refusal'],
+    ['context', 'model_context_window_exceeded'],
+    ['paused', 'pause_turn'],
+  ])('that stopped for %s says %s', (stop, reason) => {
+    expect(anthropic.writeAnswer(answer(stop), undefined, ANSWERED).stop_reason).toBe(reason)
+    expect(anthropic.readAnswer({ stop_reason: reason }).choices[0]?.stop).toBe(stop === 'filtered' ? 'refusal' : stop)
+  })
+
+  test('that refused in words says so', () => {
+    const written = anthropic.writeAnswer(answer('end', { kind: 'refusal', text: 'no' }), undefined, ANSWERED)
+    expect(written).toMatchObject({ content: [{ type: 'text', text: 'no' }], stop_reason: 'refusal' })
+  })
+
+  test.each(['constructor', '__proto__', 'dreaming', 7, null])('that stopped for %j has ended', (reason) => {
+    expect(anthropic.readAnswer({ stop_reason: reason }).choices[0]?.stop).toBe('end')
+  })
+})
+
+const start: NeutralEvent = { kind: 'start', id: 'x', model: 'm' }
+const text = (words: string, choice = 0): NeutralEvent => ({ kind: 'text', choice, text: words })
+const reasoning = (words: string): NeutralEvent => ({ kind: 'reasoning', choice: 0, text: words })
+const signature = (signedIn: string = anthropic.dialect): NeutralEvent => ({
+  ...{ kind: 'signature', choice: 0, signature: 's', signedIn },
+})
+const call = (at: number): NeutralEvent => ({ kind: 'toolCall', choice: 0, call: at, id: `c${at}`, name: `f${at}` })
+const piece = (at: number, words: string): NeutralEvent => ({ kind: 'arguments', choice: 0, call: at, text: words })
+const stop = (reason: StopReason): NeutralEvent => ({ kind: 'stop', choice: 0, reason })
+
+/** A stream in short: blocks as they open, what they hold, and where each ends. */
+function inShort(stream: string): string {
+  return eventsOf(stream)
+    .map(({ type, index, content_block: block, delta }) => {
+      const { partial_json: json, text: words, thinking, signature: signed, stop_reason: reason } = recordOf(delta)
+      if (type === 'content_block_start') return `${index}:${recordOf(block).name ?? recordOf(block).type}(`
+      if (type === 'content_block_stop') return ')'
+      return reason ?? json ?? words ?? thinking ?? (signed ? `/${signed}` : `<${String(type).slice(8)}>`)
+    })
+    .join(' ')
+}
+
+describe('a stream', () => {
+  test.each<[string, readonly NeutralEvent[], string]>([
+    ['nothing', [], '<start> end_turn <stop>'],
+    ['text', [start, text('a'), text(''), text('b'), stop('end')], '<start> 0:text( a b ) end_turn <stop>'],
+    ['text without a start', [text('a'), stop('length')], '<start> 0:text( a ) max_tokens <stop>'],
+    ['another choice', [start, text('a', 1), stop('end')], '<start> end_turn <stop>'],
+    [
+      'thought',
+      [
+        start,
+        reasoning('a'),
+        signature(),
+        reasoning('b'),
+        signature('gemini.generate_content'),
+        text('c'),
+        stop('end'),
+      ],
+      '<start> 0:thinking( a /s ) 1:thinking( b ) 2:text( c ) end_turn <stop>',
+    ],
+    [
+      'thought that is not shown',
+      [signature(), signature(), text('a')],
+      '<start> 0:thinking( /s ) 1:thinking( /s ) 2:text( a ) end_turn <stop>',
+    ],
+    [
+      'redacted thought',
+      [
+        { kind: 'redacted', choice: 0, data: 'd', signedIn: anthropic.dialect },
+        { kind: 'redacted', choice: 0, data: 'd', signedIn: 'openai.responses' },
+        text('a'),
+      ],
+      '<start> 0:redacted_thinking( ) 1:text( a ) end_turn <stop>',
+    ],
+    [
+      'calls one after the other',
+      [text('a'), call(0), piece(0, '{"a"'), piece(0, ':"}"}'), call(1), piece(1, '{}'), stop('toolCalls')],
+      '<start> 0:text( a ) 1:f0( {"a" :"}"} ) 2:f1( {} ) tool_use <stop>',
+    ],
+    [
+      'calls at once',
+      [call(0), call(1), piece(0, '{"a":'), piece(1, '{'), piece(0, '1}'), piece(1, '}'), piece(0, ' '), stop('end')],
+      '<start> 0:f0( {"a": 1} ) 1:f1( { } ) tool_use <stop>',
+    ],
+    [
+      'calls without arguments',
+      [call(0), call(1), text('a'), piece(1, '{}'), stop('toolCalls')],
+      '<start> 0:f0( ) 1:f1( {} ) 2:text( a ) tool_use <stop>',
+    ],
+    ['a refusal', [{ kind: 'refusal', choice: 0, text: 'no' }, stop('end')], '<start> 0:text( no ) refusal <stop>'],
+    ['arguments of no call', [piece(7, '{}'), stop('end')], '<start> end_turn <stop>'],
+  ])('of %s comes in blocks', (_, events, expected) => {
+    expect(inShort(writeEvents(events))).toBe(expected)
+  })
+
+  test('is sent as it comes, and holds back only what must wait', () => {
+    const writer = anthropic.eventWriter(ANSWERED)
+    const sent = [start, text('a'), call(0), call(1), piece(1, '{"b":1}'), piece(0, '{}')].map((event) =>
+      writer.write(event),
+    )
+    expect(sent.map(inShort)).toEqual(['<start>', '0:text( a', ') 1:f0(', '', '', '{} ) 2:f1( {"b":1}'])
+    expect(inShort(writer.write(stop('toolCalls')))).toBe(')')
+    expect(writer.end(USED)).toContain('"input_tokens":7')
+    expect([writer.end(USED), writer.write(text('late'))]).toEqual(['', ''])
+  })
+
+  test('does not hold back without end', () => {
+    const writer = anthropic.eventWriter(ANSWERED)
+    writer.write(call(0))
+    writer.write(call(1))
+    let written = ''
+    for (let at = 0; at < 12; at++) written += writer.write(piece(1, 'x'.repeat(100_000)))
+    expect(written.length).toBeGreaterThan(1_000_000)
+    for (let at = 2; at < 30_000; at++) written += writer.write(call(at))
+    expect(written.match(/"f2"/)).not.toBeNull()
+  })
+
+  test('that fails says so, and nothing after it', () => {
+    const writer = anthropic.eventWriter(ANSWERED)
+    writer.write(text('a'))
+    const error = { status: 0, kind: 'overloaded', message: 'busy' } as const
+    expect(writer.write({ kind: 'error', error })).toBe(
+      'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"busy"},"request_id":"019a-call"}\n\n',
+    )
+    expect([writer.write(text('b')), writer.end(USED)]).toEqual(['', ''])
+  })
+
+  test('is one message to the SDK', async () => {
+    const stream = writeEvents([
+      ...[start, reasoning('r'), signature(), text('a'), call(0), call(1), piece(1, '{"b":2}'), piece(0, '{"a":1}')],
+      stop('toolCalls'),
+    ])
+    const fetch = async () => new Response(stream, { headers: { 'content-type': anthropic.streamType(ANSWERED) } })
+    const client = new Anthropic({ apiKey: 'k', baseURL: 'http://127.0.0.1:9', fetch })
+    const asked = { model: 'm', max_tokens: 9, messages: [{ role: 'user' as const, content: 'x' }] }
+    expect(await client.messages.stream(asked).finalMessage()).toMatchObject({
+      content: [
+        { type: 'thinking', thinking: 'r', signature: 's' },
+        { type: 'text', text: 'a' },
+        { type: 'tool_use', id: 'c0', name: 'f0', input: { a: 1 } },
+        { type: 'tool_use', id: 'c1', name: 'f1', input: { b: 2 } },
+      ],
+      stop_reason: 'tool_use',
+      usage: { input_tokens: 7, cache_read_input_tokens: 5, output_tokens: 40 },
+    })
+  })
+
+  const pieces = fc.array(
+    fc.oneof(
+      fc.constantFrom(text('a'), text('b'), reasoning('r'), signature(), call(0), call(1), call(2), stop('end')),
+      fc
+        .tuple(fc.nat({ max: 2 }), fc.constantFrom('{', '}', '"', '{}', '\\', ' '))
+        .map(([at, words]) => piece(at, words)),
+    ),
+  )
+
+  test('opens and closes one block at a time, and loses nothing that is said in time', () => {
+    fc.assert(
+      fc.property(pieces, (events) => {
+        const stream = writeEvents(events)
+        let open: unknown
+        let next = 0
+        for (const { type, index } of eventsOf(stream)) {
+          if (type === 'content_block_start') {
+            expect([open, index]).toEqual([undefined, next++])
+            open = index
+          } else if (type === 'content_block_delta' || type === 'content_block_stop') {
+            expect(index).toBe(open)
+            if (type === 'content_block_stop') open = undefined
+          }
+        }
+        expect(open).toBeUndefined()
+        for (const kind of ['text', 'reasoning'] as const) {
+          expect(textOf(readEvents(stream), kind)).toBe(textOf(events, kind))
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('is read with input that came whole', () => {
+    const reader = anthropic.eventReader()
+    const block = { type: 'tool_use', id: 'a', name: 'f', input: { b: 1 } }
+    expect(reader.read({ type: 'content_block_start', index: 3, content_block: block })).toHaveLength(1)
+    expect(reader.read({ type: 'content_block_stop', index: 3 })).toEqual([piece(0, '{"b":1}')])
+    expect(reader.read({ type: 'content_block_stop', index: 3 })).toEqual([])
+  })
+
+  test('says once why it stopped, and nothing of tools that ran at the provider', () => {
+    const reader = anthropic.eventReader()
+    const block = { type: 'server_tool_use', id: 'a', name: 'web_search', input: {} }
+    const delta = { type: 'input_json_delta', partial_json: '{"q":1}' }
+    const said = [
+      { type: 'content_block_start', index: 0, content_block: block },
+      { type: 'content_block_delta', index: 0, delta },
+      { type: 'content_block_stop', index: 0 },
+      { type: 'message_delta', delta: { stop_reason: null } },
+      { type: 'message_delta', delta: { stop_reason: 'stop_sequence', stop_sequence: 'x' } },
+      { type: 'message_delta', delta: { stop_reason: 'end_turn' } },
+    ].flatMap((event) => reader.read(event))
+    expect(said).toEqual([{ kind: 'stop', choice: 0, reason: 'stopSequence', stopSequence: 'x' }])
+  })
+})
+
+describe('an error', () => {
+  const body = (type: string, more: object = {}) => ({ type: 'error', error: { type, message: 'm', ...more } })
+  test.each<[number, unknown, ErrorKind]>([
+    [400, body('invalid_request_error'), 'invalid'],
+    [400, body('invalid_request_error', { message: 'Your credit balance is too low to …' }), 'quota'],
+    [400, body('invalid_request_error', { message: 'You have reached your specified API usage limits.' }), 'quota'],
+    [402, body('billing_error'), 'quota'],
+    [403, body('permission_error'), 'forbidden'],
+    [404, body('not_found_error'), 'notFound'],
+    [413, body('request_too_large'), 'tooLarge'],
+    [429, body('rate_limit_error'), 'rate'],
+    [429, body('rate_limit_error', { details: { error_code: 'enforced_spend_limit_reached' } }), 'quota'],
+    [500, body('api_error'), 'server'],
+    [504, body('timeout_error'), 'timeout'],
+    [529, body('overloaded_error'), 'overloaded'],
+    [0, body('overloaded_error'), 'overloaded'],
+    [529, undefined, 'overloaded'],
+    [503, 'x', 'overloaded'],
+    [422, {}, 'invalid'],
+    [500, { error: 7 }, 'server'],
+    [401, body('constructor'), 'unauthenticated'],
+    [0, {}, 'server'],
+  ])('of status %i, %j, is %s', (status, said, kind) => {
+    expect(anthropic.readError(status, said)).toMatchObject({ status, kind })
+  })
+
+  test('is never told at length', () => {
+    const long = 'x'.repeat(9_999)
+    expect(anthropic.readError(500, body(long, { message: long })).message).toHaveLength(2_000)
+    expect(objectOf(anthropic.writeError({ status: 500, kind: 'server', message: long }, CONTEXT))).toMatchObject({
+      error: { message: 'x'.repeat(2_000) },
+    })
+  })
+
+  test.each<[number, ErrorKind, string]>([
+    [400, 'invalid', 'BadRequestError'],
+    [401, 'unauthenticated', 'AuthenticationError'],
+    [403, 'forbidden', 'PermissionDeniedError'],
+    [404, 'notFound', 'NotFoundError'],
+    [413, 'tooLarge', 'ContentTooLargeError'],
+    [429, 'rate', 'RateLimitError'],
+    [429, 'quota', 'EnforcedSpendLimitReachedError'],
+    [402, 'quota', 'PaymentRequiredError'],
+    [500, 'server', 'InternalServerError'],
+    [504, 'timeout', 'GatewayTimeoutError'],
+    [529, 'overloaded', 'OverloadedError'],
+  ])("of status %i, %s, is the SDK's %s, and read again the same", async (status, kind, name) => {
+    const said = anthropic.writeError({ status, kind, message: 'm', code: 'c' }, CONTEXT)
+    expect(anthropic.readError(status, objectOf(said))).toMatchObject({ status, kind, message: 'm' })
+    const headers = { 'content-type': 'application/json' }
+    const fetch = async () => new Response(said, { status, headers })
+    const client = new Anthropic({ apiKey: 'k', baseURL: 'http://127.0.0.1:9', fetch, maxRetries: 0 })
+    const asked = client.messages.create({ model: 'm', max_tokens: 9, messages: [] })
+    const thrown: unknown = await asked.catch((error: unknown) => error)
+    expect(thrown instanceof Error && thrown.constructor.name).toBe(name)
+    expect(JSON.stringify(recordOf(thrown).error ?? thrown)).toContain('m')
+  })
+})
+
+test('junk is never more than an answer that says little', () => {
+  const words = fc.constantFrom(
+    'text',
+    'tool_use',
+    'thinking',
+    'redacted_thinking',
+    'message_start',
+    'error',
+    '__proto__',
+  )
+  const kinds = fc.constantFrom(
+    'content_block_start',
+    'content_block_delta',
+    'content_block_stop',
+    'message_delta',
+    'error',
+  )
+  const names = [
+    'type',
+    'text',
+    'content',
+    'content_block',
+    'delta',
+    'input',
+    'id',
+    'name',
+    'error',
+    'stop_reason',
+    'index',
+  ]
+  const { junk } = fc.letrec<{ junk: unknown }>((tie) => ({
+    junk: fc.oneof(
+      { maxDepth: 4 },
+      fc.oneof(words, fc.integer(), fc.constantFrom(null, true, '')),
+      fc.array(tie('junk'), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom(...names), tie('junk'), { maxKeys: 5 }),
+    ),
+  }))
+  fc.assert(
+    fc.property(fc.array(fc.tuple(kinds, junk, junk, junk)), junk, (events, other) => {
+      const reader = anthropic.eventReader()
+      const read = events.flatMap(([type, block, delta, index]) => {
+        const event = objectOf(
+          JSON.stringify({ type, content_block: block, delta, index, message: block, error: delta }),
+        )
+        return reader.read(event)
+      })
+      expect(eventsOf(writeEvents(read)).every(isRecord)).toBe(true)
+      expect(anthropic.readAnswer({ content: other, id: other, stop_reason: other }).choices).toHaveLength(1)
+      anthropic.readError(500, other)
+    }),
+    { numRuns: 500 },
+  )
+})

@@ -1,0 +1,69 @@
+// Anthropic messages as tests speak them: targets, bodies, and what a stream says in all.
+
+import type { JsonObject, NeutralEvent, Part } from '../../../src/core/chat.ts'
+import { usageOf } from '../../../src/core/usage.ts'
+import { anthropicMessagesTranslator as anthropic } from '../../../src/translate/anthropic/translator.ts'
+import type { AnswerContext, AskTarget } from '../../../src/translate/translator.ts'
+import { isRecord } from '../../../src/wire/ask-reader.ts'
+import { CONTEXT, lineTo } from '../../wire/samples.ts'
+
+export const LINE = lineTo('/v1/messages')
+/** A model that knows adaptive thinking and budgets alike. */
+export const NEWER = 'claude-opus-4-6'
+export const TO = (model = NEWER, usualCap = 4_096): AskTarget => ({ model, capField: 'max_tokens', usualCap })
+export const ANSWERED: AnswerContext = { ...CONTEXT, model: 'asked', withUsage: true, asEvents: true }
+export const USED = {
+  usage: usageOf({ input: 7, cacheRead: 5, cacheWrite5m: 20, cacheWrite1h: 10, output: 40, webSearches: 2 }),
+  reasoningTokens: 3,
+}
+
+export function objectOf(text: string): JsonObject {
+  const value: unknown = JSON.parse(text)
+  if (!isRecord(value)) throw new Error('no object')
+  return value
+}
+
+/** The data of each event of a stream. */
+export function eventsOf(stream: string): JsonObject[] {
+  const lines = stream.split(/\r?\n/).filter((line) => line.startsWith('data:'))
+  return lines.map((line) => objectOf(line.slice(5)))
+}
+
+export function readEvents(stream: string): NeutralEvent[] {
+  const reader = anthropic.eventReader()
+  return [...eventsOf(stream).flatMap((event) => reader.read(event)), ...reader.end()]
+}
+
+export function writeEvents(events: readonly NeutralEvent[], context = ANSWERED): string {
+  const writer = anthropic.eventWriter(context)
+  return events.map((event) => writer.write(event)).join('') + writer.end(USED)
+}
+
+/** What a stream says in all: neighbouring pieces of one kind joined. */
+export function joined(events: readonly NeutralEvent[]): JsonObject[] {
+  const said: { [name: string]: unknown; kind: string; text: string }[] = []
+  for (const event of events) {
+    const piece: JsonObject = { ...event }
+    const last = said.at(-1)
+    const text = typeof piece.text === 'string' ? piece.text : undefined
+    if (text === undefined || last?.kind !== event.kind || last.call !== piece.call) {
+      said.push({ ...piece, kind: event.kind, text: text ?? '' })
+    } else last.text += text
+  }
+  return said
+}
+
+/** Parts as far as any dialect could tell them. */
+export function toldBy(parts: readonly Part[]): JsonObject[] {
+  return parts.flatMap((part): JsonObject[] => {
+    if (part.kind === 'toolCall') {
+      return [{ kind: part.kind, id: part.id, name: part.name, arguments: JSON.parse(part.arguments) }]
+    }
+    return part.kind === 'text' && part.text === '' ? [] : [{ ...part }]
+  })
+}
+
+/** One message of the user's, of these blocks. */
+export function says(...content: object[]): { readonly messages: readonly object[] } {
+  return { messages: [{ role: 'user', content }] }
+}

@@ -1,0 +1,209 @@
+// Rounds of tools: asked, called, handed back in the caller's dialect, answered; and conversations that move from provider to provider.
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { recordOf } from '../../../src/wire/ask-reader.ts'
+import { CALLERS, type Caller, type Got, raisedBy, type Talk, type Turn, type Wish } from './callers.ts'
+import { OUTS, type Out } from './cells.ts'
+import { type Json, listOf, SIGNATURES } from './request-rules.ts'
+import { type Scene, startScene, WORDS } from './upstreams.ts'
+
+let scene: Scene
+beforeAll(async () => {
+  scene = await startScene({ settings: { UNKNOWN_PRICE: 'allow' } })
+})
+afterAll(() => scene[Symbol.asyncDispose]())
+/** No provider was asked anything illegal. */
+afterEach(() => {
+  scene.upstreams.callsTwo()
+  scene.upstreams.reply = ({ usual }) => usual
+  expect(scene.upstreams.faults.splice(0)).toEqual([])
+})
+
+const MODELS: Readonly<Record<Out, string>> = {
+  openai: 'openai/gpt-4o',
+  anthropic: 'anthropic/claude-sonnet-4-5',
+  gemini: 'gemini/gemini-3-flash-preview',
+  compatible: 'local/llama-3.3-70b-versatile',
+  simulated: 'sim/tools-2',
+}
+const PAIRS = CALLERS.flatMap((caller) => OUTS.map((out) => ({ caller, out, from: caller.name })))
+const HOWS = ['whole', 'streamed'] as const
+const ASKED: Turn = { text: 'How are the weather and the time in Köln?' }
+const RESULTS = ['Sunny, 21 °C', '12:00']
+
+const ask = (talk: Talk, how: (typeof HOWS)[number], turn: Turn, wish: Wish) => talk[how](turn, wish, () => {})
+const results = ({ calls }: Got): Turn => ({ results: calls.map((call, at) => ({ call, text: RESULTS[at] ?? '' })) })
+
+/** The last request, as its provider got it. */
+function lastBody(): Json {
+  const last = scene.upstreams.asked.at(-1)
+  if (!last) throw new Error('nothing was asked')
+  return last.received.body
+}
+
+describe.each(HOWS)('%s', (how) => {
+  test.each(PAIRS)('$from > $out: two calls at once, and the answer to their results', async ({ caller, out }) => {
+    const { upstreams, gateway } = scene
+    upstreams.callsTwo()
+    const talk = caller.talk(gateway.url)
+    const wish = { model: MODELS[out], tools: true }
+    const called = await ask(talk, how, ASKED, wish)
+    expect(called.calls.map(({ name }) => name)).toEqual(['weather', 'time'])
+    expect(called.stop).toBe(caller.stops.calls)
+    const got = await ask(talk, how, results(called), wish)
+    expect([got.stop, got.calls]).toEqual([caller.stops.end, []])
+    if (out === 'simulated') expect(got.text).toContain('12:00')
+    else {
+      expect(got.text).toBe(WORDS.answer)
+      expect(upstreams.seen.results).toEqual(RESULTS)
+    }
+    await gateway.idle()
+    for (const { callId } of [called, got]) {
+      const entry = await gateway.app.store.entry(callId)
+      expect(entry?.outcome).toMatchObject({ ending: 'completed', certainty: 'exact' })
+    }
+  })
+})
+
+describe('a conversation that moves', () => {
+  const REAL = OUTS.filter((out) => out !== 'simulated')
+  const MOVES = CALLERS.flatMap((caller) => REAL.map((first) => ({ caller, from: caller.name, first })))
+
+  test.each(MOVES)('$from > $first, and on to every other one', async ({ caller, first }) => {
+    const { upstreams, gateway } = scene
+    for (const second of REAL) {
+      for (const how of HOWS) {
+        upstreams.callsTwo()
+        const talk = caller.talk(gateway.url)
+        const called = await ask(talk, how, ASKED, { model: MODELS[first], tools: true, thinks: first === 'anthropic' })
+        const got = await ask(talk, how, results(called), { model: MODELS[second], tools: true })
+        expect([second, how, got.text, upstreams.seen.results]).toEqual([second, how, WORDS.answer, RESULTS])
+        const further = await ask(talk, how, { text: 'Thank you.' }, { model: MODELS[first], tools: true })
+        expect(further.text).toBe(WORDS.answer)
+      }
+    }
+  })
+})
+
+describe.each(HOWS)('thoughts among calls, %s', (how) => {
+  const wish: Wish = { model: MODELS.anthropic, tools: true, thinks: true }
+
+  test.each(CALLERS.filter(({ name }) => name !== 'gemini'))(
+    '$name hands back what Anthropic signed',
+    async (caller) => {
+      const talk = caller.talk(scene.gateway.url)
+      const called = await ask(talk, how, ASKED, wish)
+      expect(called.thought).toBe(WORDS.thought)
+      await ask(talk, how, results(called), wish)
+      const { messages, thinking } = lastBody()
+      expect(recordOf(thinking).type).toBe('enabled')
+      const [thought] = listOf(listOf(messages).at(-2)?.content)
+      expect(thought).toMatchObject({ type: 'thinking', thinking: WORDS.thought, signature: SIGNATURES.anthropic })
+    },
+  )
+
+  test('gemini has no place for what Anthropic signed: the model thinks no more, and the caller is told', async () => {
+    const caller = callerNamed('gemini')
+    const talk = caller.talk(scene.gateway.url)
+    const called = await ask(talk, how, ASKED, wish)
+    expect(called.thought).toBe(WORDS.thought)
+    const got = await ask(talk, how, results(called), wish)
+    expect(got.headers.get('x-bursar-dropped')).toBe('generationConfig.thinkingConfig')
+    expect(lastBody().thinking).toBe(undefined)
+  })
+
+  test.each(CALLERS)('$name hands back what Gemini signed, or what stands for it', async (caller) => {
+    const talk = caller.talk(scene.gateway.url)
+    const model = MODELS.gemini
+    const called = await ask(talk, how, ASKED, { model, tools: true })
+    await ask(talk, how, results(called), { model, tools: true })
+    const parts = listOf(listOf(lastBody().contents).at(-2)?.parts)
+    const signatures = parts.filter(({ functionCall }) => functionCall).map(({ thoughtSignature }) => thoughtSignature)
+    // Anthropic's dialect has no place for it.
+    const expected = caller.name === 'anthropic' ? 'skip_thought_signature_validator' : SIGNATURES.gemini
+    expect(signatures).toEqual([expected, undefined])
+  })
+})
+
+function callerNamed(name: Caller['name']): Caller {
+  const caller = CALLERS.find((one) => one.name === name)
+  if (!caller) throw new Error(`no caller ${name}`)
+  return caller
+}
+
+const CITED = [{ role: 'user', content: [{ type: 'text', text: 'Hello', cache_control: { type: 'ephemeral' } }] }]
+
+/** What is asked for beside a question, of whom, and what of it the answer says was left out. */
+const HINTS: readonly (readonly [Caller['name'], Out, object, string | null])[] = [
+  ['openai', 'anthropic', { seed: 7, frequency_penalty: 0.5 }, 'seed, frequency_penalty'],
+  ['openai', 'anthropic', { logit_bias: { 50256: -100 }, store: true }, 'logit_bias, store'],
+  ['openai', 'anthropic', { temperature: 1.5 }, 'temperature'],
+  ['openai', 'anthropic', { temperature: 0.5, user: 'ada', stop: ['END'] }, null],
+  ['openai', 'gemini', { logit_bias: { 50256: -100 }, user: 'ada' }, 'logit_bias, user'],
+  ['openai', 'gemini', { temperature: 1.5, seed: 7, stop: ['END'], n: 1 }, null],
+  ['anthropic', 'openai', { top_k: 5, stop_sequences: ['END'] }, 'top_k'],
+  ['anthropic', 'openai', { thinking: { type: 'enabled', budget_tokens: 2_000 } }, 'thinking'],
+  ['anthropic', 'openai', { metadata: { user_id: 'ada' } }, null],
+  ['anthropic', 'openai', { messages: CITED }, 'cache_control'],
+  ['anthropic', 'gemini', { metadata: { user_id: 'ada' }, top_k: 5 }, 'metadata.user_id'],
+  ['anthropic', 'compatible', { top_k: 5 }, 'top_k'],
+  ['gemini', 'openai', { topK: 5, seed: 7 }, 'generationConfig.topK'],
+  [
+    'gemini',
+    'openai',
+    { safetySettings: [{ category: 'HARM_CATEGORY_HARASSMENT', threshold: 'OFF' }] },
+    'safetySettings',
+  ],
+  ['gemini', 'anthropic', { seed: 7, presencePenalty: 0.5 }, 'generationConfig.seed, generationConfig.presencePenalty'],
+  ['gemini', 'anthropic', { temperature: 0.5, topK: 5, stopSequences: ['END'] }, null],
+]
+
+test.each(HINTS)('%s > %s, asked with %j, is told that it leaves out %s', async (name, out, more, dropped) => {
+  for (const how of HOWS) {
+    const talk = callerNamed(name).talk(scene.gateway.url)
+    const got = await ask(talk, how, { text: 'Hello' }, { model: MODELS[out], more })
+    expect([got.text, got.headers.get('x-bursar-dropped')]).toEqual([WORDS.answer, dropped])
+  }
+})
+
+const AUDIO = { type: 'input_audio', input_audio: { data: 'UklGRg==', format: 'wav' } }
+const spoken = (part: object) => ({ messages: [{ role: 'user', content: [part] }] })
+const FILE = { type: 'document', source: { type: 'file', file_id: 'file_011CNha8iCJcU1wXNR6q4V8w' } }
+const SEARCH = { type: 'web_search_20250305', name: 'web_search' }
+
+/** What cannot be asked of whom, and the caller's name of it. */
+const NEEDS: readonly (readonly [Caller['name'], Out, object, string])[] = [
+  ['openai', 'anthropic', { logprobs: true }, 'logprobs'],
+  ['openai', 'anthropic', { web_search_options: {} }, 'web_search_options'],
+  ['openai', 'anthropic', { modalities: ['text', 'audio'] }, 'modalities'],
+  ['openai', 'anthropic', spoken(AUDIO), 'messages'],
+  ['openai', 'anthropic', { stop: [' '] }, 'stop'],
+  ['openai', 'anthropic', { a_field_of_tomorrow: 1 }, 'a_field_of_tomorrow'],
+  ['openai', 'gemini', { logprobs: true }, 'logprobs'],
+  ['openai', 'gemini', { n: 9 }, 'n'],
+  ['openai', 'gemini', { stop: ['1', '2', '3', '4', '5', '6'] }, 'stop'],
+  ['anthropic', 'openai', { tools: [SEARCH] }, 'web_search_20250305'],
+  ['anthropic', 'openai', { mcp_servers: [{ type: 'url', url: 'https://x.example', name: 'x' }] }, 'mcp_servers'],
+  ['anthropic', 'openai', { container: 'container_1' }, 'container'],
+  ['anthropic', 'openai', spoken(FILE), 'document'],
+  ['anthropic', 'gemini', spoken(FILE), 'document'],
+  ['anthropic', 'gemini', { tools: [SEARCH] }, 'web_search_20250305'],
+  ['gemini', 'openai', { tools: [{ googleSearch: {} }] }, 'googleSearch'],
+  ['gemini', 'openai', { cachedContent: 'cachedContents/1' }, 'cachedContent'],
+  ['gemini', 'openai', { responseModalities: ['IMAGE'] }, 'generationConfig.responseModalities'],
+  ['gemini', 'anthropic', { tools: [{ codeExecution: {} }] }, 'codeExecution'],
+  ['gemini', 'anthropic', { responseLogprobs: true }, 'generationConfig.responseLogprobs'],
+]
+
+test.each(NEEDS)('%s > %s, asked with %j, is refused, naming %s', async (name, out, more, param) => {
+  const { upstreams, gateway } = scene
+  const before = upstreams.asked.length
+  for (const how of HOWS) {
+    const caller = callerNamed(name)
+    const answer = ask(caller.talk(gateway.url), how, { text: 'Hello' }, { model: MODELS[out], more })
+    const { status, body } = await raisedBy(caller, answer)
+    expect(status).toBe(400)
+    expect(JSON.stringify(body)).toContain(`"${param}"`)
+  }
+  expect(upstreams.asked.length).toBe(before)
+})

@@ -1,0 +1,362 @@
+// Voices: how each provider says one and the same thing, whole and streamed, and how it fails.
+
+import { recordOf } from '../../../src/wire/ask-reader.ts'
+import { type Json, listOf, type Provider, SIGNATURES } from './request-rules.ts'
+
+export interface Call {
+  readonly name: string
+  readonly args: Json
+}
+
+/** What a model says. */
+export interface Said {
+  readonly thought: string
+  readonly text: string
+  readonly calls: readonly Call[]
+  /** How many answers say so. */
+  readonly answers: number
+}
+
+/** What every answer says it used: `input` uncached. */
+export const SPENT = { input: 21, cached: 100, output: 9, reasoning: 4 }
+const INPUT = SPENT.input + SPENT.cached
+
+/** Events in order. What comes from `holdAt` on is not sent before the client has seen something of the rest. */
+export interface Streamed {
+  readonly events: readonly string[]
+  readonly holdAt: number
+}
+
+/** What of a request a test looks at, whatever the dialect. */
+export interface Seen {
+  readonly images: readonly unknown[]
+  readonly schema: unknown
+  readonly results: readonly string[]
+  readonly tools: readonly { readonly name: unknown; readonly description: unknown; readonly schema: unknown }[]
+}
+
+export interface Voice {
+  whole(said: Said, model: string): string
+  stream(said: Said, model: string, body: Json): Streamed
+  /** It was asked to show, or shows unasked, what it thinks. */
+  thinks(body: Json): boolean
+  seen(body: Json): Seen
+  readonly type: string
+  refusal(status: number): string
+  /** In the middle of a stream. */
+  readonly broken: string
+}
+
+const MESSAGE = 'The provider says no.'
+
+function halves(text: string): [string, string] {
+  const letters = [...text]
+  const middle = letters.length >> 1
+  return [letters.slice(0, middle).join(''), letters.slice(middle).join('')]
+}
+
+const argumentsOf = ({ args }: Call) => JSON.stringify(args)
+
+/** In quarters. */
+const quarters = (text: string) => halves(text).flatMap(halves)
+
+/** @param isOpenai others show what they think, name calls as they like, and mix them in a stream */
+function chat(isOpenai: boolean): Voice {
+  const idOf = (at: number) => (isOpenai ? `call_rI3WKPYvVwlOgCGRjsPP2hE${at}` : `functions.tool:${at}`)
+  const usage = ({ thought }: Said) => ({
+    prompt_tokens: INPUT,
+    completion_tokens: SPENT.output,
+    total_tokens: INPUT + SPENT.output,
+    prompt_tokens_details: { cached_tokens: SPENT.cached, audio_tokens: 0 },
+    completion_tokens_details: { reasoning_tokens: thought === '' ? 0 : SPENT.reasoning, audio_tokens: 0 },
+  })
+  const shown = (thought: string) => (isOpenai || thought === '' ? {} : { reasoning_content: thought })
+  const reasonOf = ({ calls }: Said) => (calls.length > 0 ? 'tool_calls' : 'stop')
+  const frame = (object: string, model: string) => ({ id: 'chatcmpl-CyCSIMmw', object, created: 1_795_348_800, model })
+  return {
+    type: 'text/event-stream; charset=utf-8',
+    whole(said, model) {
+      const { thought, text, calls, answers } = said
+      const called = calls.map((call, at) => ({
+        id: idOf(at),
+        type: 'function',
+        function: { name: call.name, arguments: argumentsOf(call) },
+      }))
+      const message = {
+        role: 'assistant',
+        content: text === '' ? null : text,
+        refusal: null,
+        annotations: [],
+        ...shown(thought),
+        ...(called.length > 0 ? { tool_calls: called } : {}),
+      }
+      const choices = Array.from({ length: answers }, (_, index) => ({
+        index,
+        message,
+        logprobs: null,
+        finish_reason: reasonOf(said),
+      }))
+      return JSON.stringify({ ...frame('chat.completion', model), choices, usage: usage(said) })
+    },
+    stream(said, model, { stream_options: options }) {
+      const { thought, text, calls, answers } = said
+      const tells = !isOpenai || recordOf(options).include_usage === true
+      const chunk = (choices: readonly unknown[], used: unknown = null) =>
+        `data: ${JSON.stringify({ ...frame('chat.completion.chunk', model), choices, ...(tells ? { usage: used } : {}) })}\n\n`
+      const delta = (content: Json, finish_reason: string | null = null) =>
+        chunk(Array.from({ length: answers }, (_, index) => ({ index, delta: content, logprobs: null, finish_reason })))
+      const head = ({ name }: Call, index: number) =>
+        delta({ tool_calls: [{ index, id: idOf(index), type: 'function', function: { name, arguments: '' } }] })
+      const piece = (index: number, part: string) => delta({ tool_calls: [{ index, function: { arguments: part } }] })
+      const pieces = calls.map((call, index) => halves(argumentsOf(call)).map((part) => piece(index, part)))
+      const heads = calls.map(head)
+      const beginnings = isOpenai
+        ? calls.flatMap((_, at) => [
+            heads[at] ?? '',
+            pieces[at]?.[0] ?? '',
+            ...(at === calls.length - 1 ? [] : [pieces[at]?.[1] ?? '']),
+          ])
+        : [...heads, ...pieces.map(([first = '']) => first)]
+      const endings = isOpenai ? [pieces.at(-1)?.[1] ?? ''] : pieces.map(([, second = '']) => second)
+      const words = quarters(text).filter((part) => part !== '')
+      const thoughts = isOpenai
+        ? []
+        : quarters(thought)
+            .filter((part) => part !== '')
+            .map((part) => delta(shown(part)))
+      const texts = words.map((content) => delta({ content }))
+      const hasCalls = calls.length > 0
+      const before = [
+        delta({ role: 'assistant', content: hasCalls ? null : '', refusal: null }),
+        ...thoughts,
+        ...(hasCalls ? [...texts, ...beginnings] : texts.slice(0, 2)),
+      ]
+      const rest = [
+        ...(hasCalls ? endings.filter((event) => event !== '') : texts.slice(2)),
+        delta({}, reasonOf(said)),
+        ...(tells ? [chunk([], usage(said))] : []),
+        'data: [DONE]\n\n',
+      ]
+      return { events: [...before, ...rest], holdAt: before.length }
+    },
+    thinks: (body) => body.reasoning_effort !== undefined,
+    seen: ({ messages, tools, response_format: format }) => ({
+      tools: listOf(tools).map((tool) => {
+        const { name, description, parameters: schema } = recordOf(tool.function)
+        return { name, description, schema }
+      }),
+      images: listOf(messages).flatMap(({ content }) =>
+        listOf(content).flatMap(({ image_url: image }) => (image ? [recordOf(image).url] : [])),
+      ),
+      schema: recordOf(recordOf(format).json_schema).schema,
+      results: listOf(messages).flatMap(({ role, content }) => (role === 'tool' ? [textOf(content)] : [])),
+    }),
+    refusal: (status) =>
+      JSON.stringify({
+        error: { message: MESSAGE, type: OPENAI_TYPES[status] ?? 'server_error', param: null, code: null },
+      }),
+    broken: `data: ${JSON.stringify({ error: { message: MESSAGE, type: 'server_error', param: null, code: null } })}\n\n`,
+  }
+}
+
+const OPENAI_TYPES: Readonly<Record<number, string>> = {
+  400: 'invalid_request_error',
+  401: 'invalid_request_error',
+  429: 'requests',
+}
+
+const textOf = (content: unknown): string =>
+  typeof content === 'string'
+    ? content
+    : listOf(content)
+        .map(({ text }) => text)
+        .join('')
+
+const anthropic: Voice = {
+  type: 'text/event-stream; charset=utf-8',
+  whole: (said, model) =>
+    JSON.stringify({
+      ...anthropicFrame(model),
+      content: blocksOf(said).map(({ block, deltas: _ }) => block),
+      stop_reason: said.calls.length > 0 ? 'tool_use' : 'end_turn',
+      usage: anthropicUsage(said),
+    }),
+  stream(said, model) {
+    const event = (type: string, more: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+    const blocks = blocksOf(said).map(({ head, deltas }, index) => [
+      event('content_block_start', { index, content_block: head }),
+      ...deltas.map((delta) => event('content_block_delta', { index, delta })),
+      event('content_block_stop', { index }),
+    ])
+    const message = {
+      ...anthropicFrame(model),
+      content: [],
+      stop_reason: null,
+      usage: { ...anthropicUsage(said), output_tokens: 1 },
+    }
+    const before = [
+      event('message_start', { message }),
+      event('ping'),
+      ...blocks.slice(0, -1).flat(),
+      ...(blocks.at(-1)?.slice(0, 3) ?? []),
+    ]
+    const delta = { stop_reason: said.calls.length > 0 ? 'tool_use' : 'end_turn', stop_sequence: null }
+    const rest = [
+      ...(blocks.at(-1)?.slice(3) ?? []),
+      event('message_delta', { delta, usage: { output_tokens: SPENT.output } }),
+      event('message_stop'),
+    ]
+    return { events: [...before, ...rest], holdAt: before.length }
+  },
+  thinks: ({ thinking }) => recordOf(thinking).type === 'enabled',
+  seen: ({ messages, tools, output_config: config }) => {
+    const blocks = listOf(messages).flatMap(({ content }) => listOf(content))
+    return {
+      tools: listOf(tools).map(({ name, description, input_schema: schema }) => ({ name, description, schema })),
+      images: blocks.flatMap(({ type, source }) => (type === 'image' ? [recordOf(source).data] : [])),
+      schema: recordOf(recordOf(config).format).schema,
+      results: blocks.flatMap(({ type, content }) => (type === 'tool_result' ? [textOf(content)] : [])),
+    }
+  },
+  refusal: (status) => JSON.stringify({ type: 'error', error: { type: ANTHROPIC_TYPES[status], message: MESSAGE } }),
+  broken: `event: error\ndata: ${JSON.stringify({ type: 'error', error: { type: 'overloaded_error', message: MESSAGE } })}\n\n`,
+}
+
+const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  429: 'rate_limit_error',
+  503: 'overloaded_error',
+  529: 'overloaded_error',
+}
+
+function blocksOf({ thought, text, calls }: Said) {
+  const thinking = { type: 'thinking', thinking: thought, signature: SIGNATURES.anthropic }
+  const thoughts = quarters(thought).map((piece) => ({ type: 'thinking_delta', thinking: piece }))
+  const sign = { type: 'signature_delta', signature: SIGNATURES.anthropic }
+  return [
+    ...(thought === ''
+      ? []
+      : [{ block: thinking, head: { ...thinking, thinking: '', signature: '' }, deltas: [...thoughts, sign] }]),
+    ...(text === ''
+      ? []
+      : [
+          {
+            block: { type: 'text', text, citations: null },
+            head: { type: 'text', text: '' },
+            deltas: quarters(text).map((piece) => ({ type: 'text_delta', text: piece })),
+          },
+        ]),
+    ...calls.map((call, at) => {
+      const block = { type: 'tool_use', id: `toolu_01KPaKTJSqAK${at}`, name: call.name, input: call.args }
+      const deltas = quarters(argumentsOf(call)).map((piece) => ({ type: 'input_json_delta', partial_json: piece }))
+      return { block, head: { ...block, input: {} }, deltas }
+    }),
+  ]
+}
+
+const anthropicFrame = (model: string) => ({
+  model,
+  id: 'msg_01KPaKTJSqAK',
+  type: 'message',
+  role: 'assistant',
+  stop_sequence: null,
+})
+
+const anthropicUsage = ({ thought }: Said) => ({
+  input_tokens: SPENT.input,
+  cache_creation_input_tokens: 0,
+  cache_read_input_tokens: SPENT.cached,
+  cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 0 },
+  output_tokens: SPENT.output,
+  ...(thought === '' ? {} : { output_tokens_details: { thinking_tokens: SPENT.reasoning } }),
+  service_tier: 'standard',
+})
+
+const gemini: Voice = {
+  type: 'text/event-stream',
+  whole: (said, model) => {
+    const content = { parts: geminiParts(said, model), role: 'model' }
+    const candidates = Array.from({ length: said.answers }, (_, index) => ({ content, finishReason: 'STOP', index }))
+    return JSON.stringify({ candidates, ...geminiFrame(said, model, true) })
+  },
+  stream(said, model) {
+    const words = quarters(said.text).filter((part) => part !== '')
+    const parts = [
+      ...geminiParts({ ...said, text: '', calls: [] }, model),
+      ...words.map((text) => ({ text })),
+      ...geminiParts({ ...said, text: '', thought: '' }, model),
+    ]
+    const events = parts.map((part, at) => {
+      const isLast = at === parts.length - 1
+      const content = { parts: [part], role: 'model' }
+      const candidates = Array.from({ length: said.answers }, (_, index) => ({
+        content,
+        ...(isLast ? { finishReason: 'STOP' } : {}),
+        index,
+      }))
+      return `data: ${JSON.stringify({ candidates, ...geminiFrame(said, model, isLast) })}\r\n\r\n`
+    })
+    return { events, holdAt: events.length - 1 }
+  },
+  thinks: ({ generationConfig: config }) => recordOf(recordOf(config).thinkingConfig).includeThoughts === true,
+  seen: ({ contents, tools, generationConfig: config }) => {
+    const parts = listOf(contents).flatMap((content) => listOf(content.parts))
+    const declared = listOf(tools).flatMap(({ functionDeclarations: declarations }) => listOf(declarations))
+    return {
+      tools: declared.map(({ name, description, parametersJsonSchema: schema }) => ({ name, description, schema })),
+      images: parts.flatMap(({ inlineData }) => (inlineData ? [recordOf(inlineData).data] : [])),
+      schema: recordOf(config).responseJsonSchema,
+      results: parts.flatMap(({ functionResponse: answer }) =>
+        answer ? [textOf(recordOf(recordOf(answer).response).result)] : [],
+      ),
+    }
+  },
+  refusal: (status) => JSON.stringify({ error: { code: status, message: MESSAGE, status: GEMINI_NAMES[status] } }),
+  broken: `data: ${JSON.stringify({ error: { code: 503, message: MESSAGE, status: 'UNAVAILABLE' } })}\r\n\r\n`,
+}
+
+const GEMINI_NAMES: Readonly<Record<number, string>> = {
+  400: 'INVALID_ARGUMENT',
+  401: 'UNAUTHENTICATED',
+  429: 'RESOURCE_EXHAUSTED',
+  503: 'UNAVAILABLE',
+}
+
+/** Only its newest models sign calls; ids it gives to none. */
+function geminiParts({ thought, text, calls }: Said, model: string): Json[] {
+  const signs = model.startsWith('gemini-3')
+  return [
+    ...(thought === '' ? [] : [{ text: thought, thought: true }]),
+    ...(text === '' ? [] : [{ text }]),
+    ...calls.map(({ name, args }, at) => ({
+      functionCall: { name, args },
+      ...(signs && at === 0 ? { thoughtSignature: SIGNATURES.gemini } : {}),
+    })),
+  ]
+}
+
+function geminiFrame({ thought }: Said, model: string, isLast: boolean) {
+  const thoughts = thought === '' ? 0 : SPENT.reasoning
+  const counted = {
+    candidatesTokenCount: SPENT.output - thoughts,
+    ...(thoughts > 0 ? { thoughtsTokenCount: thoughts } : {}),
+    totalTokenCount: INPUT + SPENT.output,
+  }
+  return {
+    usageMetadata: {
+      promptTokenCount: INPUT,
+      cachedContentTokenCount: SPENT.cached,
+      ...(isLast ? counted : { totalTokenCount: INPUT }),
+    },
+    modelVersion: model,
+    responseId: 'RdkEauOIL66dqtsP',
+  }
+}
+
+export const VOICES: Readonly<Record<Provider, Voice>> = {
+  openai: chat(true),
+  compatible: chat(false),
+  anthropic,
+  gemini,
+}

@@ -1,0 +1,212 @@
+// Upstreams: all providers on one socket, each at a path of its own. They refuse what is no legal request, and say what they are told to.
+
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { recordOf } from '../../../src/wire/ask-reader.ts'
+import { type Gateway, type GatewayOptions, listening, startGateway } from '../../support/server.ts'
+import { faultsOf, KEYS, listOf, type Provider, type Received } from './request-rules.ts'
+import { type Call, type Said, type Seen, VOICES } from './upstream-answers.ts'
+
+/** What is sent in place of what the provider would have said. */
+export interface Reply {
+  readonly status: number
+  readonly type: string
+  /** Each a packet of its own; a promise is waited for in its place. */
+  readonly pieces: readonly (string | Promise<unknown>)[]
+  /** Breaks the connection after the last of them. */
+  readonly cut?: boolean
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** A legal request, and how its provider would answer it. */
+export interface Asked {
+  readonly provider: Provider
+  readonly received: Received
+  readonly said: Said
+  readonly usual: Reply
+}
+
+const CITY: Call = { name: 'weather', args: { city: 'Köln 👋', days: 3 } }
+const ZONE: Call = { name: 'time', args: { zone: 'Europe/Berlin' } }
+export const WORDS = {
+  answer: 'It is sunny in Köln 👋.',
+  looks: 'I will look that up.',
+  thought: 'The user asks for Köln, in Germany.',
+  json: '{"city":"Köln","days":3}',
+}
+
+export class Upstreams {
+  /** What was wrong with requests. */
+  readonly faults: string[] = []
+  readonly asked: Asked[] = []
+  /** The calls of an answer to a request with tools and no results. */
+  calls: readonly Call[] = [CITY]
+  reply: (asked: Asked) => Reply = ({ usual }) => usual
+  /** Streams are held back before their end until this resolves. */
+  held: Promise<unknown> = Promise.resolve()
+  #url = ''
+  readonly #server = createServer((request, response) => {
+    this.#take(request, response).catch(() => response.destroy())
+  })
+
+  static async open(): Promise<Upstreams> {
+    const upstreams = new Upstreams()
+    upstreams.#url = await listening(upstreams.#server)
+    return upstreams
+  }
+
+  callsOne(): void {
+    this.calls = [CITY]
+  }
+
+  callsTwo(): void {
+    this.calls = [CITY, ZONE]
+  }
+
+  /** What the last request held. */
+  get seen(): Seen {
+    const last = this.asked.at(-1)
+    if (!last) throw new Error('nothing was asked')
+    return VOICES[last.provider].seen(last.received.body)
+  }
+
+  get settings(): Readonly<Record<string, string>> {
+    return {
+      OPENAI_API_KEY: KEYS.openai,
+      OPENAI_BASE_URL: `${this.#url}/openai/v1`,
+      ANTHROPIC_API_KEY: KEYS.anthropic,
+      ANTHROPIC_BASE_URL: `${this.#url}/anthropic`,
+      GEMINI_API_KEY: KEYS.gemini,
+      GEMINI_BASE_URL: `${this.#url}/gemini`,
+    }
+  }
+
+  /** What bursar.json holds of the one that is compatible with OpenAI. */
+  get file(): object {
+    const prices = ['llama-3.3-70b-versatile', 'qwen3-32b'].map((model) => ({
+      provider: 'local',
+      model,
+      input: '1',
+      cacheRead: '0.5',
+      output: '2',
+    }))
+    return { providers: { local: { baseUrl: `${this.#url}/compatible/v1`, apiKey: KEYS.compatible } }, prices }
+  }
+
+  close(): void {
+    this.#server.close()
+    this.#server.closeAllConnections()
+  }
+
+  async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '', 'http://localhost')
+    let text = ''
+    for await (const chunk of request.setEncoding('utf8')) text += chunk
+    if (/count_?tokens/i.test(url.pathname)) return void response.writeHead(404).end()
+    const { method = '', headers } = request
+    const received = {
+      method,
+      path: url.pathname,
+      query: url.search.slice(1),
+      headers,
+      body: recordOf(JSON.parse(text)),
+    }
+    const provider = (['openai', 'anthropic', 'gemini', 'compatible'] as const).find((one) =>
+      url.pathname.startsWith(`/${one}/`),
+    )
+    const faults = provider ? faultsOf(provider, received) : [`nobody is at ${url.pathname}`]
+    this.faults.push(...faults)
+    if (!provider || faults.length > 0)
+      return void response.writeHead(400).end(JSON.stringify({ error: { message: `${faults}` } }))
+    const said = this.#saidTo(provider, received)
+    const asked = { provider, received, said, usual: this.#usual(provider, received, said) }
+    this.asked.push(asked)
+    await send(response, this.reply(asked))
+  }
+
+  #saidTo(provider: Provider, { body }: Received): Said {
+    const { seen, thinks } = VOICES[provider]
+    const { schema, results } = seen(body)
+    const calls = listOf(body.tools).length > 0 && results.length === 0 ? this.calls : []
+    const wantsJson = schema !== undefined || /json_object|responseMimeType/.test(JSON.stringify(body))
+    const text = calls.length > 0 ? WORDS.looks : wantsJson ? WORDS.json : WORDS.answer
+    const answers = Number(body.n ?? recordOf(body.generationConfig).candidateCount ?? 1)
+    return { thought: thinks(body) ? WORDS.thought : '', text, calls, answers }
+  }
+
+  #usual(provider: Provider, { path, query, body }: Received, said: Said): Reply {
+    const voice = VOICES[provider]
+    const model = typeof body.model === 'string' ? body.model : (/models\/(.*):/.exec(path)?.[1] ?? '')
+    if (body.stream !== true && !path.includes(':stream'))
+      return { status: 200, type: 'application/json', pieces: [voice.whole(said, model)] }
+    const { events, holdAt } = voice.stream(said, model, body)
+    if (provider === 'gemini' && query === '') {
+      const list = events.map((event, at) => `${at === 0 ? '[' : ',\r\n'}${event.slice('data: '.length).trim()}\n`)
+      return { status: 200, type: 'application/json; charset=UTF-8', pieces: [...list, ']'] }
+    }
+    return {
+      status: 200,
+      type: voice.type,
+      pieces: events.flatMap((event, at) => (at === holdAt ? [this.held, event] : [event])),
+    }
+  }
+}
+
+/** Cuts each event in the middle, wherever that is: in a letter, or in a word. */
+async function send(response: ServerResponse, { status, type, pieces, cut, headers }: Reply): Promise<void> {
+  response.writeHead(status, { 'content-type': type, ...headers })
+  response.flushHeaders()
+  for (const piece of pieces) {
+    if (typeof piece !== 'string') {
+      await piece
+      continue
+    }
+    const bytes = Buffer.from(piece)
+    const middle = bytes.length >> 1
+    for (const part of [bytes.subarray(0, middle), bytes.subarray(middle)]) {
+      response.write(part)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  // What was written is on its way before the connection breaks.
+  if (cut) await sleep(5)
+  if (cut) response.destroy()
+  else response.end()
+}
+
+export const KEY = 'secret-of-the-caller'
+
+export interface Scene extends AsyncDisposable {
+  readonly upstreams: Upstreams
+  readonly gateway: Gateway
+}
+
+/** A gateway in front of all providers. */
+export async function startScene({
+  settings,
+  file = {},
+  ...options
+}: GatewayOptions & { file?: object } = {}): Promise<Scene> {
+  const upstreams = await Upstreams.open()
+  const gateway = await startGateway({
+    ...options,
+    settings: { ...UNLIMITED, ...upstreams.settings, BURSAR_KEYS: `alice:${KEY}`, ...settings },
+    file: { ...upstreams.file, ...file },
+  })
+  return {
+    upstreams,
+    gateway,
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]()
+      upstreams.close()
+    },
+  }
+}
+
+/** Their clock stands still: nothing comes back. */
+const UNLIMITED = {
+  MAX_REQUESTS_PER_MINUTE: '',
+  MAX_TOKENS_PER_MINUTE: '',
+  MAX_COST_PER_REQUEST: '',
+  DAILY_SPENDING_LIMIT: '',
+}

@@ -1,0 +1,220 @@
+// OpenAI chat, translated: what real clients asked comes back as it was, and what real servers answered says the same again.
+
+import { describe, expect, test } from 'vitest'
+import type { JsonObject, NeutralAnswer, NeutralChoice, NeutralEvent, Part } from '../../../src/core/chat.ts'
+import { openaiChatTranslator } from '../../../src/translate/openai/translator.ts'
+import type { AnswerContext, EventReader } from '../../../src/translate/translator.ts'
+import { isRecord, recordOf } from '../../../src/wire/ask-reader.ts'
+import { HAS_RECORDINGS, type Recording, recordingsOf } from '../../support/recordings.ts'
+import { lineTo, NOW } from '../../wire/samples.ts'
+
+const LINE = lineTo('/v1/chat/completions')
+const CONTEXT: AnswerContext = { callId: 'c1', nowMs: NOW, model: 'asked', withUsage: true, asEvents: true }
+const RECORDINGS = recordingsOf('openai.chat')
+
+/** Azure's older paths name the model, not the body. */
+function askedIn({ request }: Recording): JsonObject | undefined {
+  const body = request?.body ?? request?.body_trimmed
+  return isRecord(body) ? { ...body, model: body.model ?? 'in-path' } : undefined
+}
+
+function roundTrip(body: JsonObject): JsonObject {
+  const ask = openaiChatTranslator.readAsk(body, LINE)
+  const capField = 'max_tokens' in body ? 'max_tokens' : 'max_completion_tokens'
+  return openaiChatTranslator.writeAsk(ask, { model: ask.model, capField, usualCap: 1 }).body
+}
+
+/** The parsed data of each event; what is no JSON object is left out, as it is on the way. */
+function eventsIn(text: string): JsonObject[] {
+  return text.split(/\r?\n/).flatMap((line) => {
+    if (!line.startsWith('data:')) return []
+    try {
+      const data: unknown = JSON.parse(line.slice('data:'.length))
+      return isRecord(data) ? [data] : []
+    } catch {
+      return []
+    }
+  })
+}
+
+function readAll(reader: EventReader, events: readonly JsonObject[]): NeutralEvent[] {
+  return [...events.flatMap((event) => reader.read(event)), ...reader.end()]
+}
+
+function rewritten(events: readonly NeutralEvent[]): string {
+  const writer = openaiChatTranslator.eventWriter(CONTEXT)
+  return events.map((event) => writer.write(event)).join('') + writer.end(undefined)
+}
+
+describe.skipIf(!HAS_RECORDINGS)('recorded requests', () => {
+  /** Said in other words, which mean the same. */
+  const respelled: Record<string, string[]> = { "tool_choice 'any' is 'required'": [] }
+
+  test.each(
+    RECORDINGS.flatMap((recording) => {
+      const body = askedIn(recording)
+      return body ? [[recording.file, body] as const] : []
+    }),
+  )('%s comes back as it was', (file, body) => {
+    const back = roundTrip(body)
+    if (body.tool_choice === 'any') {
+      respelled["tool_choice 'any' is 'required'"]?.push(file)
+      expect(back).toEqual({ ...body, tool_choice: 'required' })
+    } else expect(back).toEqual(body)
+  })
+
+  test('there are as many as there were, and one is said in other words', () => {
+    expect(RECORDINGS.filter(askedIn).length).toBe(165)
+    expect(Object.values(respelled).map((files) => files.length)).toEqual([1])
+  })
+})
+
+/** What may differ in an answer that is written again: how the dialect spells thoughts apart. */
+const said = (parts: readonly Part[]) =>
+  parts.map((part) => (part.kind === 'toolCall' ? { ...part, own: undefined } : part))
+const saidBy = ({ choices }: NeutralAnswer) =>
+  choices.map(({ parts, stop }: NeutralChoice) => ({ parts: said(parts), stop }))
+
+describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
+  const whole = RECORDINGS.filter(({ status, stream }) => status === 200 && !stream).map(({ file, response }) => {
+    return [file, recordOf(JSON.parse(response.body))] as const
+  })
+
+  test.each(whole)('%s says the same when it is written again', (_file, body) => {
+    const answer = openaiChatTranslator.readAnswer(body)
+    const written = openaiChatTranslator.writeAnswer(answer, undefined, CONTEXT)
+    expect(saidBy(openaiChatTranslator.readAnswer(written))).toEqual(saidBy(answer))
+    const choices = Array.isArray(body.choices) ? body.choices.map((choice) => recordOf(recordOf(choice).message)) : []
+    const rewritten = Array.isArray(written.choices)
+      ? written.choices.map((choice) => recordOf(recordOf(choice).message))
+      : []
+    expect(rewritten.map(({ content }) => content ?? '')).toEqual(choices.map(({ content }) => content ?? ''))
+    expect(rewritten.flatMap(callsOf)).toEqual(choices.flatMap(callsOf))
+  })
+
+  test('there are as many as there were', () => expect(whole.length).toBe(97))
+})
+
+/** Names, ids and arguments of calls. */
+function callsOf({ tool_calls: calls }: JsonObject): unknown[] {
+  if (!Array.isArray(calls)) return []
+  return calls.map((call) => {
+    const { id, custom } = recordOf(call)
+    const { name, arguments: text } = recordOf(recordOf(call).function)
+    return { id, name, text, ...(name === undefined && { custom }) }
+  })
+}
+
+/** What a stream says, its pieces joined: texts, thoughts, refusals, calls and reasons, by choice. */
+function joined(events: readonly NeutralEvent[]): unknown {
+  const says = new Map<string, string>()
+  for (const event of events) {
+    if (event.kind === 'start' || event.kind === 'error') continue
+    const place = `${event.choice} ${event.kind} ${'call' in event ? event.call : ''}`
+    const piece =
+      event.kind === 'toolCall'
+        ? `${event.id} ${event.name} ${event.signature ?? ''}`
+        : event.kind === 'stop'
+          ? event.reason
+          : 'text' in event
+            ? event.text
+            : JSON.stringify(event)
+    says.set(place, (says.get(place) ?? '') + piece)
+  }
+  return Object.fromEntries(says)
+}
+
+/** Of the recorded bytes, read by nobody's code: what stands in these fields of every delta. */
+function rawText(events: readonly JsonObject[], field: 'content' | 'arguments'): string {
+  const deltas = events.flatMap(({ choices }) =>
+    Array.isArray(choices) ? choices.map((choice) => recordOf(recordOf(choice).delta)) : [],
+  )
+  if (field === 'content')
+    return deltas
+      .flatMap(({ content }) =>
+        typeof content === 'string'
+          ? content
+          : Array.isArray(content)
+            ? content.map((part) => recordOf(part).text ?? '')
+            : [],
+      )
+      .join('')
+  return deltas
+    .flatMap(({ tool_calls: calls }) => (Array.isArray(calls) ? calls : []))
+    .map((call) => recordOf(recordOf(call).function).arguments ?? '')
+    .join('')
+}
+
+const textsOf = (events: readonly NeutralEvent[], kind: 'text' | 'arguments') =>
+  events.map((event) => (event.kind === kind ? event.text : '')).join('')
+
+describe.skipIf(!HAS_RECORDINGS)('recorded streams', () => {
+  const streams = RECORDINGS.filter(({ status, stream }) => status === 200 && stream).map(({ file, response }) => {
+    return [file, eventsIn(response.body)] as const
+  })
+
+  test.each(streams)('%s says the same when it is written again', (_file, data) => {
+    const events = readAll(openaiChatTranslator.eventReader(), data)
+    const again = readAll(openaiChatTranslator.eventReader(), eventsIn(rewritten(events)))
+    expect(textsOf(events, 'text')).toBe(rawText(data, 'content'))
+    expect(textsOf(events, 'arguments')).toBe(rawText(data, 'arguments'))
+    expect(joined(again)).toEqual(joined(events))
+    expect(again.filter(({ kind }) => kind === 'error').length).toBe(
+      events.filter(({ kind }) => kind === 'error').length,
+    )
+  })
+
+  test('there are as many as there were; those with errors say so', () => {
+    const failed = streams.filter(([, data]) =>
+      readAll(openaiChatTranslator.eventReader(), data).some(({ kind }) => kind === 'error'),
+    )
+    expect([streams.length, failed.length]).toEqual([70, 3])
+  })
+})
+
+/** By provider and status: what is wrong, and the provider's code. */
+const ERRORS: Readonly<Record<string, readonly string[]>> = {
+  'anthropic 429': ['rate rate_limit_error'],
+  'azure 404': ['notFound DeploymentNotFound'],
+  'azure 422': ['invalid Invalid input'],
+  'azure 429': ['rate 429', 'rate RateLimitReached'],
+  'deepseek 400': ['invalid invalid_request_error'],
+  'deepseek 401': ['unauthenticated invalid_request_error'],
+  'groq 400': ['invalid tool_use_failed'],
+  'ollama 400': ['invalid invalid_request_error'],
+  'openai 400': ['invalid invalid_image_url'],
+  'openai 401': ['unauthenticated invalid_api_key'],
+  'openai 404': ['notFound invalid_request_error'],
+  'openai 429': ['quota insufficient_quota', 'rate rate_limit_exceeded'],
+  'openrouter 400': ['invalid 400'],
+  'openrouter 404': ['notFound 404'],
+  'openrouter 429': ['rate 429'],
+  'perplexity 401': ['unauthenticated 401'],
+  'together 401': ['unauthenticated invalid_api_key'],
+  'xai 400': ['invalid Client specified an invalid argument'],
+}
+
+describe.skipIf(!HAS_RECORDINGS)('recorded errors', () => {
+  const errors = RECORDINGS.filter(({ status }) => status !== 200)
+
+  test('each is told by its kind and the code of its provider', () => {
+    const told = new Map<string, string[]>()
+    for (const { provider, status, response } of errors) {
+      const { kind, code } = openaiChatTranslator.readError(status, JSON.parse(response.body))
+      const place = `${provider} ${status}`
+      told.set(place, [...(told.get(place) ?? []), `${kind} ${code}`].sort())
+    }
+    expect(Object.fromEntries(told)).toEqual(ERRORS)
+  })
+
+  test.each(errors.map((recording) => [recording.file, recording] as const))(
+    '%s says what its provider said',
+    (_file, { status, response }) => {
+      const error = openaiChatTranslator.readError(status, JSON.parse(response.body))
+      expect(error.status).toBe(status)
+      expect(response.body).toContain(JSON.stringify(error.message.slice(0, 16)).slice(1, -1))
+      const again = openaiChatTranslator.readError(status, JSON.parse(openaiChatTranslator.writeError(error, CONTEXT)))
+      expect([again.kind, again.message]).toEqual([error.kind, error.message])
+    },
+  )
+})

@@ -1,0 +1,133 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import wabt from 'wabt'
+import { BINARY, BLOCK_BYTES, Quotes } from '../../../src/wire/json/quotes.ts'
+
+function quotesOf(bytes: Buffer): Quotes {
+  const quotes = Quotes.of(bytes)
+  if (!quotes) throw new Error('no WebAssembly here')
+  return quotes
+}
+
+/** All of them, as they are found by asking for one after the other. */
+function found(bytes: Buffer): number[] {
+  const quotes = quotesOf(bytes)
+  const places: number[] = []
+  for (let at = quotes.first(0); at >= 0; at = quotes.first(at + 1)) places.push(at)
+  return places
+}
+
+/** Byte by byte. */
+function unescaped(bytes: Uint8Array): number[] {
+  const places: number[] = []
+  for (let at = 0; at < bytes.length; at++) {
+    if (bytes[at] === 0x5c) at++
+    else if (bytes[at] === 0x22) places.push(at)
+  }
+  return places
+}
+
+const SOME = fc.string({ unit: fc.constantFrom('"', '\\', 'a', 'é'), maxLength: 300 }).map((text) => Buffer.from(text))
+
+test('the binary is that of quotes.wat', async () => {
+  const source = readFileSync(join(import.meta.dirname, '../../../src/wire/json/quotes.wat'), 'utf8')
+  const { buffer } = (await wabt()).parseWat('quotes.wat', source, { simd: true }).toBinary({})
+  expect(BINARY.equals(buffer)).toBe(true)
+})
+
+test('finds every quote that no backslash escapes, and no other', () => {
+  fc.assert(
+    fc.property(SOME, (bytes) => {
+      expect(found(bytes)).toEqual(unescaped(bytes))
+    }),
+  )
+})
+
+test('rows of backslashes go on from one step to the next, and from one block to the next', () => {
+  const edges = fc.constantFrom(64, 128, BLOCK_BYTES, 2 * BLOCK_BYTES)
+  const before = fc.nat(70)
+  fc.assert(
+    fc.property(edges, before, SOME, (edge, back, bytes) => {
+      const text = Buffer.concat([Buffer.alloc(Math.max(0, edge - back), 0x61), bytes, Buffer.alloc(100, 0x62)])
+      expect(found(text)).toEqual(unescaped(text))
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('a block may be nothing but quotes', () => {
+  const bytes = Buffer.alloc(BLOCK_BYTES + 65, '"')
+  const quotes = quotesOf(bytes)
+  expect([0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 64].map((at) => quotes.first(at))).toEqual([
+    0,
+    1,
+    BLOCK_BYTES - 1,
+    BLOCK_BYTES,
+    BLOCK_BYTES + 64,
+  ])
+  expect(quotes.first(BLOCK_BYTES + 65)).toBe(-1)
+})
+
+test('what another text has is never found, whoever is asked in between and wherever', () => {
+  const blocks = fc.array(fc.constantFrom('"', '\\"', 'a'.repeat(BLOCK_BYTES - 1), '\\'), {
+    minLength: 1,
+    maxLength: 4,
+  })
+  const asked = fc.array(fc.tuple(fc.nat(1), fc.nat(3 * BLOCK_BYTES)), { maxLength: 8 })
+  fc.assert(
+    fc.property(blocks, blocks, asked, (one, other, questions) => {
+      const texts = [Buffer.from(one.join('')), Buffer.from(other.join(''))]
+      const finders = texts.map(quotesOf)
+      for (const [which, at] of questions) {
+        const expected = unescaped(texts[which] ?? Buffer.alloc(0)).find((place) => place >= at) ?? -1
+        expect(finders[which]?.first(at)).toBe(expected)
+      }
+    }),
+  )
+})
+
+test('bytes that stand behind a text in its buffer are not part of it', () => {
+  const buffer = Buffer.from(`${' '.repeat(10)}"`)
+  expect(quotesOf(buffer.subarray(0, 10)).first(0)).toBe(-1)
+})
+
+test('may be asked for an earlier one again', () => {
+  const bytes = Buffer.from(`"${'a'.repeat(BLOCK_BYTES)}"`)
+  const quotes = quotesOf(bytes)
+  expect([1, 0, 1, BLOCK_BYTES + 2, 0].map((at) => quotes.first(at))).toEqual([
+    BLOCK_BYTES + 1,
+    0,
+    BLOCK_BYTES + 1,
+    -1,
+    0,
+  ])
+})
+
+test('nor does an earlier one leave anything of itself behind', () => {
+  const bytes = Buffer.from(`"${'\\'.repeat(BLOCK_BYTES)}"`)
+  const quotes = quotesOf(bytes)
+  expect(quotes.first(BLOCK_BYTES)).toBe(BLOCK_BYTES + 1)
+  expect(quotes.first(0)).toBe(0)
+})
+
+test('how one text ends says nothing of the next', () => {
+  expect(found(Buffer.from(`"${'a'.repeat(62)}\\`))).toEqual([0])
+  expect(found(Buffer.from('"a"'))).toEqual([0, 2])
+})
+
+test('a quote may be all there is of the last block', () => {
+  expect(found(Buffer.from(`${'a'.repeat(BLOCK_BYTES)}"`))).toEqual([BLOCK_BYTES])
+  expect(found(Buffer.from(`"${'a'.repeat(2 * BLOCK_BYTES - 1)}"`))).toEqual([0, 2 * BLOCK_BYTES])
+})
+
+test('blocks without quotes are passed over, whatever backslashes they end with', () => {
+  const bare = fc.integer({ min: BLOCK_BYTES, max: 2 * BLOCK_BYTES })
+  fc.assert(
+    fc.property(SOME, bare, fc.nat(3), SOME, (head, length, backslashes, tail) => {
+      const text = Buffer.concat([head, Buffer.alloc(length, 'a'), Buffer.alloc(backslashes, '\\'), tail])
+      expect(found(text)).toEqual(unescaped(text))
+    }),
+  )
+})

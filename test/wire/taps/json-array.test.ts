@@ -1,0 +1,93 @@
+// The array tap: a JSON array is metered element by element, whatever way it is cut, and passes on as it came.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { geminiGenerate } from '../../../src/wire/gemini/generate.ts'
+import { bytewise, feed, GEMINI_ARRAYS, memoryBytes, pushBytewise } from '../streams.ts'
+
+const tap = () => geminiGenerate.tap(true, 'application/json; charset=UTF-8', false)
+
+describe('a stream that is one JSON array means the same however it is cut, with', () => {
+  test.each(GEMINI_ARRAYS)('$name', ({ text, usage, ends }) => {
+    const bytes = Buffer.from(text)
+    const expected = { out: text, usage, ends }
+    const fed = (chunks: Iterable<Buffer>) => {
+      const { out, ...rest } = feed(tap(), chunks)
+      return { out: out.toString(), ...rest }
+    }
+    expect(fed([bytes])).toEqual(expected)
+    expect(fed(bytewise(bytes)), 'byte by byte').toEqual(expected)
+    for (let at = 1; at < bytes.length; at++)
+      expect(fed([bytes.subarray(0, at), bytes.subarray(at)]), `split at ${at}`).toEqual(expected)
+    fc.assert(
+      fc.property(fc.array(fc.nat(bytes.length), { maxLength: 12 }), (cuts) => {
+        const at = [0, ...cuts.toSorted((a, b) => a - b), bytes.length]
+        expect(fed(at.slice(1).map((end, index) => bytes.subarray(at[index], end)))).toEqual(expected)
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  test('any strings and brackets inside its elements', () => {
+    const usageMetadata = { promptTokenCount: 8, candidatesTokenCount: 5 }
+    const element = fc.record({ candidates: fc.constant([]), noise: fc.jsonValue({ stringUnit: 'binary' }) })
+    fc.assert(
+      fc.property(fc.array(element), fc.integer({ min: 1, max: 9 }), fc.nat(4), (elements, size, indent) => {
+        const whole = JSON.stringify([...elements, { noise: '"\\]}[{', usageMetadata }], null, indent)
+        const counting = tap()
+        const fed = feed(counting, bytewise(Buffer.from(whole), size))
+        expect(fed).toMatchObject({ usage: { input: 8, output: 5 }, ends: [false, false, false] })
+        expect(counting.events).toBe(elements.length + 1)
+      }),
+    )
+  })
+})
+
+describe('an element', () => {
+  const last = '{"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":8}}'
+
+  test.each([
+    [5_000_000, 65_536],
+    [16_777_300, 1_000_003],
+    [40_000_000, 1_000_003],
+  ])(
+    'of %d bytes in chunks of %d takes no more memory than is worth reading, and the next one counts',
+    (length, size) => {
+      const counting = tap()
+      const before = memoryBytes()
+      counting.push(Buffer.from('[{"usageMetadata":{"promptTokenCount":3},"inlineData":"'))
+      for (let sent = 0; sent < length; sent += size) counting.push(Buffer.alloc(size, 'A'))
+      expect(memoryBytes() - before).toBeLessThan(19_000_000)
+      expect(feed(counting, [Buffer.from(`"},${last}`), Buffer.from(']')])).toMatchObject({
+        usage: { input: 8 },
+        ends: [true, false, false],
+      })
+    },
+  )
+
+  test('of 5 MB, byte by byte, takes about its own memory, and time in proportion', () => {
+    const counting = tap()
+    const bytes = Buffer.alloc(5 << 20, 'A')
+    counting.push(Buffer.from('[{"usageMetadata":{"promptTokenCount":3},"inlineData":"'))
+    expect(pushBytewise(counting, bytes)).toBeLessThan(4 * bytes.length)
+    expect(feed(counting, [Buffer.from('"}]')]).usage).toEqual({ input: 3 })
+  }, 120_000)
+})
+
+test('what is no array of objects counts for nothing, and passes on', () => {
+  for (const text of [
+    '',
+    ']',
+    '}}]]',
+    '[1,2]',
+    '["{\\"usageMetadata\\":{\\"promptTokenCount\\":8}}"]',
+    '{"error":',
+    '[[',
+    'null',
+  ]) {
+    const bytes = Buffer.from(text)
+    const fed = feed(tap(), bytewise(bytes))
+    expect(fed.usage).toBeNull()
+    expect(fed.out.equals(bytes)).toBe(true)
+  }
+})
