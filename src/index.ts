@@ -2,13 +2,14 @@
 
 import type { Hono, MiddlewareHandler } from 'hono'
 import { openApp } from './app/system.ts'
-import { readFileConfig, readSettings } from './config/file.ts'
+import { readFileConfig } from './config/file.ts'
+import { readSettings } from './config/settings.ts'
 import { type GateOptions, type GateVariables, gateMiddleware } from './http/middleware.ts'
-import type { UserPrice } from './prices/price-book.ts'
+import type { UserPrice } from './prices/user-prices.ts'
 
-export { ConfigError } from './config/file.ts'
+export { ConfigError } from './config/config-error.ts'
 export type { GateOptions, GateVariables, HandlerUsage } from './http/middleware.ts'
-export type { UserPrice } from './prices/price-book.ts'
+export type { UserPrice } from './prices/user-prices.ts'
 export { StoreUnusable } from './stores/store.ts'
 
 export interface BursarOptions {

@@ -80,62 +80,77 @@ describe('the reader of imports', () => {
   })
 })
 
+/** The rows of the table in ARCHITECTURE.md whose head begins so, cells without backticks and trailing slashes. */
+function tableOf(head: string): readonly (readonly string[])[] {
+  const lines = readFileSync(new URL('ARCHITECTURE.md', ROOT), 'utf8').split('\n')
+  const start = lines.findIndex((line) => line.startsWith(head)) + 2
+  const length = lines.slice(start).findIndex((line) => !line.startsWith('|'))
+  return lines.slice(start, start + length).map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim().replace(/^`|\/?`$/g, '')),
+  )
+}
+
+const listOf = (cell = '') => cell.split(',').map((name) => name.trim())
+const FOLDERS = tableOf('| folder | what |').map(([folder = '', , imports = ''], index, rows) => ({
+  folder,
+  imports:
+    imports === 'nothing'
+      ? []
+      : imports === 'all above'
+        ? rows.slice(0, index).map(([above = '']) => above)
+        : listOf(imports),
+}))
+const KINDS = tableOf('| folder | each for itself |').map(([folder = '', alone, shared]) => ({
+  folder,
+  alone: listOf(alone),
+  shared: listOf(shared),
+}))
+/** The thing in a folder that a file belongs to: `sqlite` for `stores/sqlite/rows.ts`, `provider` for `providers/provider.ts`. */
+const thingOf = (path: string) => (path.split('/')[1] ?? '').replace(/\.ts$/, '')
+
 describe('folders', () => {
-  test.each([
-    ['core', ['core']],
-    ['wire', ['wire', 'core']],
-    ['providers', ['providers', 'wire', 'core']],
-    ['translate', ['translate', 'wire', 'core']],
-    ['stores', ['stores', 'core']],
-    ['exporters', ['exporters', 'core']],
-    ['patterns', ['patterns', 'core']],
-  ])('%s imports only from %j', (folder, allowed) => {
+  test('those of the table are those there are', () => {
+    const found = new Set(SOURCES.map(({ path }) => folderOf(path)))
+    found.delete('')
+    expect(FOLDERS.map(({ folder }) => folder).toSorted()).toEqual([...found].toSorted())
+  })
+
+  test('beside them stand the process and the library alone', () => {
+    expect(within('').map(({ path }) => path)).toEqual(['index.ts', 'main.ts'])
+  })
+
+  test.each(FOLDERS)('$folder imports only from itself and $imports', ({ folder, imports }) => {
+    const allowed = [folder, ...imports]
     expect(forbidden(within(folder), (target) => !isSource(target) || allowed.includes(folderOf(target)))).toEqual([])
   })
 
   test('core imports no package and nothing of Node', () => {
     expect(forbidden(within('core'), isSource)).toEqual([])
   })
+})
 
-  test.each(['providers', 'stores', 'exporters', 'patterns', 'routes'])(
-    'files in %s do not know each other, but for their type, what they share, and parts of their own',
-    (folder) => {
-      const shared = [
-        'provider.ts',
-        'store.ts',
-        'registry.ts',
-        'exporter.ts',
-        'pattern.ts',
-        'forward.ts',
-        'pooled-fetch.ts',
-        'sdk-call.ts',
-        'sdk-post.ts',
-        'migrations.ts',
-      ]
-      const family = (path: string) => posix.basename(path, '.ts').split('-')[0]
-      const siblings = within(folder).filter(({ path }) => path !== `${folder}/index.ts`)
-      expect(
-        forbidden(
-          siblings,
-          (target, { path }) =>
-            folderOf(target) !== folder ||
-            !isSource(target) ||
-            shared.includes(posix.basename(target)) ||
-            family(target) === family(path),
-        ),
-      ).toEqual([])
-    },
-  )
+describe.each(KINDS)('in $folder', ({ folder, alone, shared }) => {
+  const files = within(folder).filter(({ path }) => path !== `${folder}/index.ts`)
 
-  test('of exporters, patterns, providers and stores are known from outside by their index, types and shared parts', () => {
-    const open =
-      /^(?:providers\/(?:index|provider|prices)|stores\/(?:index|store|registry)|exporters\/(?:index|exporter)|patterns\/(?:index|pattern))\.ts$/
-    const closed = ['providers', 'stores', 'exporters', 'patterns']
-    const outside = (target: string, { path }: Source) =>
-      folderOf(target) === folderOf(path) || !closed.includes(folderOf(target))
-    expect(
-      forbidden(SOURCES, (target, source) => !isSource(target) || outside(target, source) || open.test(target)),
-    ).toEqual([])
+  test('everything stands in the table', () => {
+    expect([...new Set(files.map(({ path }) => thingOf(path)))].toSorted()).toEqual([...alone, ...shared].toSorted())
+  })
+
+  test('what stands for itself knows itself and what is shared, which knows none of it', () => {
+    const allows = (target: string, { path }: Source) =>
+      folderOf(target) !== folder || thingOf(target) === thingOf(path) || shared.includes(thingOf(target))
+    expect(forbidden(files, allows)).toEqual([])
+  })
+
+  test('from outside, only its index, what is shared, and the thing of the same name are known', () => {
+    const allows = (target: string, { path }: Source) =>
+      folderOf(target) !== folder ||
+      folderOf(path) === folder ||
+      ['index', thingOf(path), ...shared].includes(thingOf(target))
+    expect(forbidden(SOURCES, allows)).toEqual([])
   })
 })
 
@@ -156,17 +171,17 @@ describe('only these know', () => {
   const users = (uses: RegExp) =>
     SOURCES.filter(({ imports }) => imports.some((target) => uses.test(target))).map(({ path }) => path)
 
-  test('the web framework: routes and the edge', () => {
-    const edge = ['gate.ts', 'app.ts', 'main.ts', 'serve.ts', 'index.ts', 'middleware.ts', 'web.ts']
-    expect(users(/^@?hono(?:\/|$)/).filter((path) => folderOf(path) !== 'routes' && !edge.includes(path))).toEqual([])
+  test('the web framework: http and the edge', () => {
+    const outside = users(/^@?hono(?:\/|$)/).filter((path) => !['http', 'app', ''].includes(folderOf(path)))
+    expect(outside).toEqual([])
   })
 
-  test('SQLite: stores', () => {
-    expect(users(/^node:sqlite$/).filter((path) => folderOf(path) !== 'stores')).toEqual([])
+  test('SQLite: its store', () => {
+    expect(users(/^node:sqlite$/).filter((path) => !path.startsWith('stores/sqlite/'))).toEqual([])
   })
 
   test('the HTTP client: the one that forwards', () => {
-    expect(users(/^undici$/)).toEqual(['providers/forward.ts'])
+    expect(users(/^undici$/)).toEqual(['providers/transport/forward.ts'])
   })
 
   test('an SDK with a transport of its own: nobody', () => {
@@ -185,7 +200,7 @@ describe('only these know', () => {
     ['randomness', /\bMath\.random\b|\bgetRandomValues\b|\bimport \{[^}]*\brandom[A-Z]/],
     ['the environment', /\bprocess\.env\b|\bimport\.meta\.env\b/],
   ])('%s: main and system', (_what, words) => {
-    expect(saying(words).filter((path) => !['main.ts', 'system.ts'].includes(path))).toEqual([])
+    expect(saying(words).filter((path) => !['main.ts', 'app/system.ts'].includes(path))).toEqual([])
   })
 
   test.each([/\bDate\.now\b|\bperformance\b/, /\bMath\.random\b/, /\bprocess\b/, /\bnew Date\(\)/])(

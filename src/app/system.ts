@@ -2,9 +2,10 @@
 
 import { randomBytes } from 'node:crypto'
 import pino, { type Logger } from 'pino'
-import type { Clock } from '../call/deadlines.ts'
-import type { FileConfig, Settings } from '../config/file.ts'
+import type { FileConfig } from '../config/file.ts'
+import type { Settings } from '../config/settings.ts'
 import { uuidV7Source } from '../core/call-ids.ts'
+import type { Clock } from '../core/clock.ts'
 import { openRegistry, openStore } from '../stores/index.ts'
 import { type App, createApp } from './app.ts'
 

@@ -1,10 +1,12 @@
 // Admission: from an ask to a reservation or a refusal. Quotes, sets a cap where that makes a call fit, and reserves.
 
-import type { Settings } from '../config/file.ts'
+import type { Settings } from '../config/settings.ts'
 import { windowAt } from '../core/calendar.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Caller, CallFacts, Reservation } from '../core/ledger-entry.ts'
 import type { Short } from '../core/levels.ts'
 import type { Amounts, LimitPlan, Subjects } from '../core/limits.ts'
+import { SIMULATED_REALM } from '../core/limits.ts'
 import type { Charge, Instant, LevelView, Meter } from '../core/meter.ts'
 import { divideUp } from '../core/money.ts'
 import type { ModelFacts, PriceBook } from '../core/prices.ts'
@@ -15,7 +17,6 @@ import { type Refusal, refusalOf } from '../core/refusal.ts'
 import type { Countable, Tightening } from '../counting/input-counter.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Store, Admission as StoreAdmission } from '../stores/store.ts'
-import type { Clock } from './deadlines.ts'
 
 /** Somebody who may answer a call, and the call as it would be put to it. */
 export interface Candidate {
@@ -95,9 +96,6 @@ export type Refused = {
   readonly quote: Quote
   readonly levels: readonly LevelView[]
 }
-
-/** Simulated calls have meters of their own: they are limited like real ones, and spend nothing of theirs. */
-export const SIMULATED_REALM = 'simulated/'
 
 const NOTHING_SPENT: Bound = { tokens: 0, costNanoUsd: 0n }
 const SPENT_NOWHERE: readonly Charge[] = []

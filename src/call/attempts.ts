@@ -1,9 +1,9 @@
 // Attempts: the tries of one call. Whether a failed one is followed by another, when, and at which target.
 
 import type { Circuits, Passage } from '../core/circuit.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Admission, Admitted } from './admission.ts'
 import type { CallCandidate } from './candidates.ts'
-import type { Clock } from './deadlines.ts'
 
 /** How an attempt failed, before anything of it reached the caller. */
 export interface Failure {

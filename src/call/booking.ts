@@ -1,6 +1,6 @@
 // Booking: what a call is settled as, from how it ended and what was seen of its usage.
 
-import type { Settings } from '../config/file.ts'
+import type { Settings } from '../config/settings.ts'
 import type { Certainty, Ending } from '../core/ledger-entry.ts'
 import type { Used } from '../core/levels.ts'
 import { expiredOutcome } from '../core/open-calls.ts'

@@ -1,11 +1,6 @@
 // Clock: the two clocks as one value, handed in by main; and the deadlines of calls in flight.
 
-import type { Instant } from '../core/meter.ts'
-
-export interface Clock {
-  /** Whole milliseconds on both clocks. */
-  now(): Instant
-}
+import type { Clock } from '../core/clock.ts'
 
 /** Something that has to end by a time. */
 export interface Expiring {
@@ -83,52 +78,5 @@ export class Deadlines {
       this.remove(due)
       due.call.expire(code)
     }
-  }
-}
-
-/** A number that must not pass a most, held in parts and given back. See Holding. */
-export class Allowance {
-  readonly #most: number
-  #held = 0
-
-  constructor(most: number) {
-    this.#most = most
-  }
-
-  get held(): number {
-    return this.#held
-  }
-
-  /** False, and nothing is held, where there is not that much left. */
-  take(amount: number): boolean {
-    if (this.#held + amount > this.#most) return false
-    this.#held += amount
-    return true
-  }
-
-  give(amount: number): void {
-    this.#held -= amount
-  }
-}
-
-/** What somebody holds of an allowance. */
-export class Holding {
-  readonly #of: Allowance
-  #amount = 0
-
-  constructor(of: Allowance) {
-    this.#of = of
-  }
-
-  /** More of it. False, and nothing changes, where there is not that much left. */
-  take(amount: number): boolean {
-    if (!this.#of.take(amount)) return false
-    this.#amount += amount
-    return true
-  }
-
-  giveBack(): void {
-    this.#of.give(this.#amount)
-    this.#amount = 0
   }
 }

@@ -1,6 +1,6 @@
 // Dispatch: how an admitted call goes out to one of its candidates, and the headers its answer will carry.
 
-import type { Settings } from '../config/file.ts'
+import type { Settings } from '../config/settings.ts'
 import type { Passage } from '../core/circuit.ts'
 import type { Instant, LevelView } from '../core/meter.ts'
 import type { Provider } from '../providers/provider.ts'

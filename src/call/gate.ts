@@ -1,11 +1,13 @@
 // Gate: one call, top to bottom: who asks, for what, at most how much, may they; then sent, metered and settled by its relay.
 
 import { isUtf8 } from 'node:buffer'
-import type { Settings } from '../config/file.ts'
+import type { Settings } from '../config/settings.ts'
 import type { Circuits, Passage } from '../core/circuit.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Caller } from '../core/ledger-entry.ts'
 import type { LimitPlan } from '../core/limits.ts'
 import type { Instant } from '../core/meter.ts'
+import { Allowance, Holding } from '../core/permits.ts'
 import type { PriceBook } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
 import { retryAfterSeconds } from '../core/refusal.ts'
@@ -21,7 +23,7 @@ import { Admission, type Admitted, type Applicant, type Budget, type Candidate, 
 import { Attempts, type AttemptsParts } from './attempts.ts'
 import { Bookkeeping } from './booking.ts'
 import { type CallCandidate, candidatesOf, type Incoming } from './candidates.ts'
-import { Allowance, type Clock, Deadlines, Holding } from './deadlines.ts'
+import { Deadlines } from './deadlines.ts'
 import { type CallOut, dispatchOf, rateHeaders, type SendInstead } from './dispatch.ts'
 import type { Idempotency, IdempotencyMark } from './idempotency.ts'
 import { type Dispatch, Relay, type RelayParts, type Tries } from './relay.ts'
@@ -271,8 +273,10 @@ export class Gate {
 
   #refuse({ exchange, dialect }: Incoming, applicant: Applicant, refused: Refused, now: Instant): void {
     const { refusal, quote, levels } = refused
-    const { callId } = applicant
-    this.#parts.recorder.refused(applicant, refusal, quote, now)
+    const { callId, caller, requestedModel: model, first } = applicant
+    const { key, user } = caller
+    const provider = first.provider.name
+    this.#parts.recorder.refused({ callId, atMs: now.wallMs, key, model, provider, refusal, quote }, user, now)
     const headers = rateHeaders(dialect, callId, levels, 'gateway', now)
     headers.push('content-type', 'application/json', dialect.requestIdHeader, callId)
     headers.push('retry-after', String(retryAfterSeconds(refusal.waitMs)), 'retry-after-ms', String(refusal.waitMs))

@@ -1,10 +1,12 @@
 // Relay: one admitted call on its way: sent, answered, metered while it flows, settled exactly once whatever happens.
 
-import type { Settings } from '../config/file.ts'
+import type { Settings } from '../config/settings.ts'
 import type { Circuits, Passage } from '../core/circuit.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Attempt, CallFacts, Ending, Outcome } from '../core/ledger-entry.ts'
 import type { Instant } from '../core/meter.ts'
 import { formatUsd } from '../core/money.ts'
+import type { Allowance, Holding } from '../core/permits.ts'
 import { Problem, type ProblemCode } from '../core/problem.ts'
 import type { ClientWatcher, Exchange } from '../exchange/exchange.ts'
 import { cutTo } from '../keys/callers.ts'
@@ -18,7 +20,7 @@ import { passedOn, without } from '../wire/headers.ts'
 import type { Admitted } from './admission.ts'
 import { type Attempts, type Failure, isTrouble, type Next } from './attempts.ts'
 import { type Booking, type Bookkeeping, estimated, exact, free, whole } from './booking.ts'
-import type { Allowance, Clock, Deadline, Deadlines, Expiring, Holding } from './deadlines.ts'
+import type { Deadline, Deadlines, Expiring } from './deadlines.ts'
 import { Arrival } from './upstream-answer.ts'
 
 /** What every relay needs, once for all calls. */

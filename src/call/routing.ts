@@ -1,5 +1,6 @@
 // Routing: which targets may answer a model, in what order, and what each of them is asked in.
 
+import { NO_ROUTES, type RouteRow, type RouteRows } from '../config/routes.ts'
 import type { Circuits, Passage } from '../core/circuit.ts'
 import type { PriceBook } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
@@ -9,25 +10,6 @@ import { translatorOf } from '../translate/index.ts'
 import { Translation } from '../translate/translation.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { dialectNamed, isDialectName } from '../wire/index.ts'
-
-/** One alias, with every default filled in. */
-export interface RouteRow {
-  /** Models as callers name them, the first one first. */
-  readonly targets: readonly [string, ...string[]]
-  /** How often a target is asked again that could not answer, before the next one is. */
-  readonly retries: number
-  /** What becomes of a call whose targets do not fit the money left: `cheaper` leaves out the dearest, and tries again. */
-  readonly onBudget: 'refuse' | 'cheaper'
-}
-
-/** What bursar.json says of routes. */
-export interface RouteRows {
-  readonly aliases: ReadonlyMap<string, RouteRow>
-  /** Retries of calls to models that are no alias. Official SDKs retry by themselves. */
-  readonly retries: number
-}
-
-export const NO_ROUTES: RouteRows = { aliases: new Map(), retries: 0 }
 
 /** A target, and what it is asked in. */
 export interface RouteTarget extends Target {

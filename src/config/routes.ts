@@ -1,7 +1,25 @@
 // The routes of bursar.json: aliases with their targets, and how often a target is asked again.
 
 import { z } from 'zod'
-import { NO_ROUTES, type RouteRow, type RouteRows } from '../call/routing.ts'
+
+/** One alias, with every default filled in. */
+export interface RouteRow {
+  /** Models as callers name them, the first one first. */
+  readonly targets: readonly [string, ...string[]]
+  /** How often a target is asked again that could not answer, before the next one is. */
+  readonly retries: number
+  /** What becomes of a call whose targets do not fit the money left: `cheaper` leaves out the dearest, and tries again. */
+  readonly onBudget: 'refuse' | 'cheaper'
+}
+
+/** What bursar.json says of routes. */
+export interface RouteRows {
+  readonly aliases: ReadonlyMap<string, RouteRow>
+  /** Retries of calls to models that are no alias. Official SDKs retry by themselves. */
+  readonly retries: number
+}
+
+export const NO_ROUTES: RouteRows = { aliases: new Map(), retries: 0 }
 
 const MOST_TARGETS = 8
 const MOST_RETRIES = 5

@@ -203,3 +203,6 @@ function familyOf(first: Limit, members: readonly Limit[]): Family {
     bySubject,
   }
 }
+
+/** Simulated calls have meters of their own: they are limited like real ones, and spend nothing of theirs. */
+export const SIMULATED_REALM = 'simulated/'

@@ -1,6 +1,7 @@
 // Money: bigint nano-dollars inside, decimal dollars at the edges. Never a float in between.
 
 /** Nano-dollars in a dollar. */
+
 export const NANO_PER_USD = 1_000_000_000n
 
 const DECIMAL = /^(\d{1,12})(?:\.(\d{1,9}))?$/
@@ -40,4 +41,13 @@ export function jsonUsd(nanoUsd: bigint): unknown {
 /** Quotient rounded up; for non-negative dividends. */
 export function divideUp(dividend: bigint, divisor: bigint): bigint {
   return (dividend + divisor - 1n) / divisor
+}
+
+/** Nano-dollars of a double, exactly its shortest decimal; what is finer than a nano-dollar is rounded up. */
+export function nanoOf(dollars: number): bigint {
+  const [digits = '', exponent = '0'] = String(dollars).split('e')
+  const [whole = '', fraction = ''] = digits.split('.')
+  const finer = fraction.length - Number(exponent) - 9
+  const value = BigInt(whole + fraction)
+  return finer <= 0 ? value * 10n ** BigInt(-finer) : divideUp(value, 10n ** BigInt(finer))
 }

@@ -1,6 +1,6 @@
 // Inner exchange: the two ends of a call that the gateway makes for a caller of its own endpoints.
 
-import type { Holding } from '../call/deadlines.ts'
+import type { Holding } from '../core/permits.ts'
 import type { HeaderList } from '../wire/dialect.ts'
 import { type ClientWatcher, type Exchange, noRoom } from './exchange.ts'
 
@@ -12,7 +12,7 @@ export interface InnerAnswer {
   readonly body: Buffer
 }
 
-export interface InnerRequest {
+interface InnerRequest {
   readonly path: string
   readonly query: string
   /** Names, in lower case, and values in turn. */

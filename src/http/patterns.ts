@@ -1,21 +1,21 @@
 // Agentic patterns: POST /api/patterns/{name}. The request itself is no call; each of its asks is.
 
 import { type Context, Hono } from 'hono'
-import type { Clock, Holding } from '../call/deadlines.ts'
 import { type Gate, readBody } from '../call/gate.ts'
-import type { Settings } from '../config/file.ts'
+import type { Settings } from '../config/settings.ts'
 import type { JsonObject } from '../core/chat.ts'
-import { holdsMore } from '../core/json-values.ts'
+import type { Clock } from '../core/clock.ts'
+import { holdsMore, parsedObject, recordOf } from '../core/json-values.ts'
 import { jsonUsd } from '../core/money.ts'
+import type { Holding } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
 import { Places } from '../counting/input-counter.ts'
-import { WebExchange } from '../exchange/exchange.ts'
+import { WebExchange } from '../exchange/web.ts'
 import { type Callers, declaredOperation } from '../keys/callers.ts'
 import { type Outcome, type Pattern, type Step, Stopped, type Task } from '../patterns/pattern/pattern.ts'
 import { Asker, AskFailed, runBudget, type Spent } from '../runs/model-client.ts'
 import type { Store } from '../stores/store.ts'
 import type { Recorder } from '../telemetry/recorder.ts'
-import { parsedObject, recordOf } from '../wire/ask-reader.ts'
 import { problemResponse } from './problems.ts'
 
 export interface PatternParts {

@@ -1,10 +1,9 @@
 // Callers: who is asking. Secrets are kept as SHA-256 digests and looked up by digest, so timing tells nothing about them.
 
 import { hash } from 'node:crypto'
-import type { ConfiguredKey } from '../config/file.ts'
+import type { ConfiguredKey } from '../config/settings.ts'
 import type { Caller } from '../core/ledger-entry.ts'
 import { Problem } from '../core/problem.ts'
-import type { Exchange } from '../exchange/exchange.ts'
 import type { CallerKey } from '../providers/provider.ts'
 import type { HeaderList, RequestLine } from '../wire/dialect.ts'
 
@@ -117,7 +116,7 @@ export class Callers {
 }
 
 /** A phase the caller declared for its own analytics. */
-export function declaredOperation(request: Exchange): string | null {
+export function declaredOperation(request: RequestLine): string | null {
   return declared(request, 'x-bursar-operation')
 }
 

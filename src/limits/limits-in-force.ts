@@ -1,10 +1,10 @@
 // Limits in force: the plan that calls are checked by, and how a new one takes over without forgetting what was spent.
 
-import { SIMULATED_REALM } from '../call/admission.ts'
 import { windowAt } from '../core/calendar.ts'
-import { type Limit, LimitPlan, meterOf } from '../core/limits.ts'
+import { type Limit, LimitPlan, meterOf, SIMULATED_REALM } from '../core/limits.ts'
 import type { Instant, Meter } from '../core/meter.ts'
-import type { Registry, Store } from '../stores/store.ts'
+import type { Registry } from '../stores/registry.ts'
+import type { Store } from '../stores/store.ts'
 
 export class LimitsInForce {
   readonly #store: Store

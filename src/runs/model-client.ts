@@ -1,9 +1,10 @@
 // Asking: what patterns ask models through. Every ask is a call of its own through the gate: admitted, metered and booked.
 
 import type { Budget } from '../call/admission.ts'
-import type { Clock } from '../call/deadlines.ts'
 import type { Gate } from '../call/gate.ts'
 import type { NeutralAsk } from '../core/chat.ts'
+import type { Clock } from '../core/clock.ts'
+import { parsedObject, recordOf } from '../core/json-values.ts'
 import type { Entry } from '../core/ledger-entry.ts'
 import type { Meter } from '../core/meter.ts'
 import { formatUsd, parseUsd } from '../core/money.ts'
@@ -19,7 +20,6 @@ import {
 } from '../patterns/pattern/pattern.ts'
 import type { Store } from '../stores/store.ts'
 import { translatorOf } from '../translate/index.ts'
-import { parsedObject, recordOf } from '../wire/ask-reader.ts'
 import type { Dialect, HeaderList } from '../wire/dialect.ts'
 import { dialectNamed } from '../wire/index.ts'
 

@@ -1,10 +1,12 @@
 // Stores: the list of kinds, chosen by DATABASE_URL. The only file that knows them all.
 
 import type { Instant } from '../core/meter.ts'
-import { MemoryRegistry, MemoryStore } from './memory/store.ts'
+import { MemoryRegistry } from './memory/registry.ts'
+import { MemoryStore } from './memory/store.ts'
+import type { Registry } from './registry.ts'
 import { SqliteRegistry } from './sqlite/registry.ts'
 import { SqliteStore } from './sqlite/store.ts'
-import { type Registry, type Store, StoreUnusable } from './store.ts'
+import { type Store, StoreUnusable } from './store.ts'
 
 export interface StoreOptions {
   /** Calls that a dead process left open are settled at this instant. */

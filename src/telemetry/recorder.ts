@@ -1,13 +1,12 @@
 // Recorder: what happens after an answer and never in its way: the log line, the newest refusals, what was noticed about providers.
 
 import pino, { type Logger } from 'pino'
-import type { Admitted, Applicant } from '../call/admission.ts'
 import type { CallFacts, Outcome } from '../core/ledger-entry.ts'
 import type { Instant } from '../core/meter.ts'
 import { formatUsd } from '../core/money.ts'
 import type { Problem } from '../core/problem.ts'
 import type { Quote } from '../core/quote.ts'
-import { Excesses } from '../core/quote-excess.ts'
+import { Excesses, type FactoredQuote } from '../core/quote-excess.ts'
 import type { Refusal } from '../core/refusal.ts'
 import { Ring } from '../core/ring.ts'
 import { Memo } from '../core/slot-cache.ts'
@@ -24,6 +23,12 @@ export interface RefusedCall {
   readonly provider: string
   readonly refusal: Refusal
   readonly quote: Quote
+}
+
+/** What a settled call was quoted, and whether that is the most it could cost. */
+interface Quoted {
+  readonly quote: FactoredQuote
+  readonly bounded: boolean
 }
 
 const KEPT_REFUSALS = 1_000
@@ -44,10 +49,10 @@ export class Recorder {
   }
 
   /** @param ownAccount false where the call was made with the caller's own key: the provider's limits are the caller's, too */
-  settled(facts: CallFacts, outcome: Outcome, admitted: Admitted, ownAccount: boolean): void {
+  settled(facts: CallFacts, outcome: Outcome, quoted: Quoted, ownAccount: boolean): void {
     if (outcome.upstreamLimits && !facts.simulated && ownAccount) this.#sawLimits(facts, outcome)
     if (facts.costKnown && outcome.cost.totalNanoUsd > facts.reservedCostNanoUsd)
-      this.#overQuote(facts, outcome, admitted)
+      this.#overQuote(facts, outcome, quoted)
     if (this.#log.isLevelEnabled('info')) this.#lines.add(callLine(facts, outcome))
   }
 
@@ -56,24 +61,17 @@ export class Recorder {
     this.#lines.flush()
   }
 
-  refused(applicant: Applicant, refusal: Refusal, quote: Quote, now: Instant): void {
-    const { callId, caller, requestedModel, first } = applicant
-    this.#refused.push({
-      callId,
-      atMs: now.wallMs,
-      key: caller.key,
-      model: requestedModel,
-      provider: first.provider.name,
-      refusal,
-      quote,
-    })
+  /** @param user as the caller declared it */
+  refused(call: RefusedCall, user: string | null, now: Instant): void {
+    const { callId, key, model, refusal } = call
+    this.#refused.push(call)
     this.#tally(refusal.meter.name, now)
     this.#log.info(
       {
         call: callId,
-        key: caller.key,
-        user: caller.user,
-        model: requestedModel,
+        key,
+        user,
+        model,
         outcome: 'refused',
         limit: refusal.meter.name,
         reason: refusal.kind,
@@ -108,7 +106,7 @@ export class Recorder {
     )
   }
 
-  #overQuote(facts: CallFacts, outcome: Outcome, { quote, bounded }: Admitted): void {
+  #overQuote(facts: CallFacts, outcome: Outcome, { quote, bounded }: Quoted): void {
     const reason = this.excesses.add(facts, outcome, quote, bounded)
     this.#log.warn(
       {

@@ -1,8 +1,8 @@
 // Shared: the little that readers and writers of asks have in common.
 
 import type { ErrorKind, JsonObject, Own } from '../core/chat.ts'
+import { isRecord } from '../core/json-values.ts'
 import { Problem } from '../core/problem.ts'
-import { isRecord } from '../wire/ask-reader.ts'
 
 /** How deep emptiness is looked for: some servers fill in whole objects of nothing. */
 const MOST_EMPTY_LEVELS = 3

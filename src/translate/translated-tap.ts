@@ -1,9 +1,8 @@
 // Translated tap: listens to an answer in the provider's dialect, and passes it on in the caller's.
 
 import type { NeutralUsage } from '../core/chat.ts'
-import { holdsMore } from '../core/json-values.ts'
+import { holdsMore, parsedObject } from '../core/json-values.ts'
 import { usageSum } from '../core/usage.ts'
-import { parsedObject } from '../wire/ask-reader.ts'
 import type { Metered, Tap } from '../wire/dialect.ts'
 import { Pile } from '../wire/taps/chunk-buffer.ts'
 import type { AnswerContext, EventReader, EventWriter, Translator } from './translator.ts'

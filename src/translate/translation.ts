@@ -1,8 +1,7 @@
 // Translation: one call asked in one dialect and answered in another, joined from two translators.
 
-import { holdsMore } from '../core/json-values.ts'
+import { holdsMore, parsedObject } from '../core/json-values.ts'
 import { Problem } from '../core/problem.ts'
-import { parsedObject } from '../wire/ask-reader.ts'
 import type { ErrorContext, RequestLine, Tap } from '../wire/dialect.ts'
 import { TranslatedTap } from './translated-tap.ts'
 import type { AnswerContext, AskTarget, NeutralField, Translator } from './translator.ts'

@@ -133,21 +133,3 @@ function isAudible(json: JsonCursor): boolean {
   const modality = json.stringOrNull()
   return !isNull && (modality === null || !SILENT.has(modality))
 }
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-export function recordOf(value: unknown): Readonly<Record<string, unknown>> {
-  return isRecord(value) ? value : {}
-}
-
-/** Undefined for what is no JSON object: `[DONE]`, and worse. */
-export function parsedObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isRecord(value) ? value : undefined
-  } catch {
-    return undefined
-  }
-}

@@ -1,6 +1,7 @@
 // Count requests: the request that asks a provider how many tokens a call would take in, made from the call's own body.
 
-import { eachField, isRecord } from './ask-reader.ts'
+import { isRecord } from '../core/json-values.ts'
+import { eachField } from './ask-reader.ts'
 import { Fields, JsonCursor } from './json/cursor.ts'
 import { inserted, spliced } from './json/edit.ts'
 

@@ -1,7 +1,7 @@
 // Upstream limits: what a provider says of its own rate limits, in headers and in the body of a refusal, in one shape.
 
+import { recordOf } from '../core/json-values.ts'
 import type { UpstreamLimit, UpstreamLimits } from '../core/ledger-entry.ts'
-import { recordOf } from './ask-reader.ts'
 import type { HeaderList } from './dialect.ts'
 
 type Figure = 'limit' | 'remaining' | 'reset'

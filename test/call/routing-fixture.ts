@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Clock } from '../../src/call/deadlines.ts'
+import type { Clock } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { type Play, type Received, Stage, Upstream } from '../support/gateway-fixture.ts'
 import { nanoUsd } from './booked.ts'

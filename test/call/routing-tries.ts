@@ -2,9 +2,9 @@
 
 import { Attempts } from '../../src/call/attempts.ts'
 import type { CallCandidate } from '../../src/call/candidates.ts'
-import type { Clock } from '../../src/call/deadlines.ts'
 import { Circuits } from '../../src/core/circuit.ts'
-import { WebExchange } from '../../src/exchange/exchange.ts'
+import type { Clock } from '../../src/core/clock.ts'
+import { WebExchange } from '../../src/exchange/web.ts'
 import { dialectAt } from '../../src/wire/index.ts'
 import type { Stage } from '../support/gateway-fixture.ts'
 import { requestFor } from './dialect-fixtures.ts'

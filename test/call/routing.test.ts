@@ -1,7 +1,8 @@
 // Routing: which target answers a model, in what order targets are asked, when one is left alone, and what a route may cost.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { ConfigError, readFileConfig } from '../../src/config/file.ts'
+import { ConfigError } from '../../src/config/config-error.ts'
+import { readFileConfig } from '../../src/config/file.ts'
 import { HandClock, until } from '../support/gateway-fixture.ts'
 import { nanoUsd } from './booked.ts'
 import { errorIn, type Spoken, type Wanted } from './dialect-fixtures.ts'

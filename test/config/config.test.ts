@@ -3,7 +3,9 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ConfigError, readFileConfig, readSettings, SETTINGS, settingLimits } from '../../src/config/file.ts'
+import { ConfigError } from '../../src/config/config-error.ts'
+import { readFileConfig } from '../../src/config/file.ts'
+import { readSettings, SETTINGS, settingLimits } from '../../src/config/settings.ts'
 
 const USD = 1_000_000_000n
 

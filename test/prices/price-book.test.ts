@@ -5,7 +5,9 @@ import { calcPrice, findProvider } from '@pydantic/genai-prices'
 import { describe, expect, test } from 'vitest'
 import { costOf, isFree, type ModelFacts, ratesFor } from '../../src/core/prices.ts'
 import { type Usage, type UsageClass, usageOf } from '../../src/core/usage.ts'
-import { createPriceBook, LIBRARY_VERSION, MOST_NAMES, type UserPrice } from '../../src/prices/price-book.ts'
+import { LIBRARY_VERSION } from '../../src/prices/library.ts'
+import { createPriceBook, MOST_NAMES } from '../../src/prices/price-book.ts'
+import type { UserPrice } from '../../src/prices/user-prices.ts'
 
 const SEPTEMBER = Date.parse('2026-09-01T12:00:00Z')
 const book = createPriceBook()

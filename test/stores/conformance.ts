@@ -3,7 +3,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Charge, Instant } from '../../src/core/meter.ts'
 import { addEntry, newTally } from '../../src/core/report.ts'
-import type { Registry, Store } from '../../src/stores/store.ts'
+import type { Registry } from '../../src/stores/registry.ts'
+import type { Store } from '../../src/stores/store.ts'
 import { amendmentsSuite } from './amendments.ts'
 import { at, chargeOf, factsOf, outcomeOf, reservationOf, usedOf } from './calls.ts'
 

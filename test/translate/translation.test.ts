@@ -1,10 +1,10 @@
 // Translation: what hostile requests and answers must not do to it.
 
 import { describe, expect, test } from 'vitest'
+import { recordOf } from '../../src/core/json-values.ts'
 import { Problem } from '../../src/core/problem.ts'
 import { translatorOf } from '../../src/translate/index.ts'
 import { Translation } from '../../src/translate/translation.ts'
-import { recordOf } from '../../src/wire/ask-reader.ts'
 import { dialectNamed } from '../../src/wire/index.ts'
 import { CONTEXT, lineTo } from '../wire/samples.ts'
 

@@ -1,6 +1,6 @@
 // The simulated provider's completions. Every text of a list is answered by a choice of its own.
 
-import { isRecord } from '../../wire/ask-reader.ts'
+import { isRecord } from '../../core/json-values.ts'
 import type { Asked, Shape, Speech } from './shape.ts'
 
 /** OpenAI takes no more prompts in one call. */

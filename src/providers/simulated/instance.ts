@@ -1,7 +1,7 @@
 // The simulated provider's structured answers: an instance of a JSON schema, made from what it was told. Same words, same
 // instance. A few names of properties mean something (quote, score, expression …); all else is filled by its type.
 
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { blocksIn, expressionIn, missingFrom, nearest, outsideBlocks, share, zoneIn } from './words.ts'
 
 type Schema = Readonly<Record<string, unknown>>

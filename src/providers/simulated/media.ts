@@ -1,6 +1,6 @@
 // The simulated provider's eyes: what of a request is pictures, sound or files, and how many tokens it takes for them.
 
-import { isRecord } from '../../wire/ask-reader.ts'
+import { isRecord } from '../../core/json-values.ts'
 
 /** What one takes at most: its bytes say nothing of its size. */
 export const MOST_MEDIA_TOKENS = 258

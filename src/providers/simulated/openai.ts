@@ -1,6 +1,6 @@
 // The simulated provider's chat completions, as OpenAI shapes them: text, or calls of tools.
 
-import { isRecord } from '../../wire/ask-reader.ts'
+import { isRecord } from '../../core/json-values.ts'
 import type { Shape, Speech, SpokenCall } from './shape.ts'
 
 export const OPENAI: Shape = {

@@ -1,6 +1,6 @@
 // The simulated provider's words: what it answers to a request, whole or in pieces, in each dialect's own shape.
 
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { Outgoing } from '../provider.ts'
 import { ANTHROPIC } from './anthropic.ts'
 import { COMPLETIONS } from './completions.ts'

@@ -1,6 +1,6 @@
 // The simulated provider's tool calls and formats: which tools and which schema a request brings, in any chat dialect.
 
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { instanceOf, type Told } from './instance.ts'
 import type { Asked, Call } from './shape.ts'
 

@@ -1,6 +1,6 @@
 // The simulated provider's vectors: small ones, the same for the same text, in OpenAI's and in Gemini's shape.
 
-import { isRecord } from '../../wire/ask-reader.ts'
+import { isRecord } from '../../core/json-values.ts'
 import type { Asked, Speech } from './shape.ts'
 
 const USUAL_DIMENSIONS = 8

@@ -1,6 +1,6 @@
 // SDK post: what is asked through OpenAI's and Anthropic's SDKs, which are made alike.
 
-import { isRecord } from '../../wire/ask-reader.ts'
+import { isRecord } from '../../core/json-values.ts'
 import { type Outgoing, type ProviderSettings, secretOf } from '../provider.ts'
 import type { Forward } from './forward.ts'
 import { pooledFetch, type Told } from './pooled-fetch.ts'

@@ -2,7 +2,8 @@
 
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import { setTimeout } from 'node:timers/promises'
-import { type AuditLine, type Document, type DocumentKind, type Registry, StoreUnavailable } from '../store.ts'
+import type { AuditLine, Document, DocumentKind, Registry } from '../registry.ts'
+import { StoreUnavailable } from '../store.ts'
 import { isBusy } from './file.ts'
 
 const BUSY_MS = 5

@@ -1,7 +1,7 @@
 // Arguments of tool calls: JSON text, whole or in pieces, whole or broken.
 
 import type { JsonObject } from '../../core/chat.ts'
-import { isRecord } from '../../wire/ask-reader.ts'
+import { isRecord } from '../../core/json-values.ts'
 import { Brackets } from '../brackets.ts'
 
 /** Nobody's tool takes more; text that nests without end would break whoever writes it again. */

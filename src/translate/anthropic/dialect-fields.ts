@@ -1,8 +1,8 @@
 // Anthropic's own: what only its dialect has words for, kept beside what is neutral and put back as it was.
 
 import type { CacheHint, JsonObject, Own } from '../../core/chat.ts'
+import { isRecord } from '../../core/json-values.ts'
 import { Problem } from '../../core/problem.ts'
-import { isRecord } from '../../wire/ask-reader.ts'
 
 export const DIALECT = 'anthropic.messages'
 

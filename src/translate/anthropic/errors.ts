@@ -1,7 +1,7 @@
 // Anthropic errors: read from a provider, and written for Anthropic's SDKs.
 
 import type { ErrorKind, NeutralError } from '../../core/chat.ts'
-import { recordOf } from '../../wire/ask-reader.ts'
+import { recordOf } from '../../core/json-values.ts'
 import type { ErrorContext } from '../../wire/dialect.ts'
 import { KIND_OF_STATUS } from '../dialect-fields.ts'
 

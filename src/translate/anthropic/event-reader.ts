@@ -1,7 +1,7 @@
 // Anthropic answers, streamed: read.
 
 import type { JsonObject, NeutralEvent } from '../../core/chat.ts'
-import { recordOf } from '../../wire/ask-reader.ts'
+import { recordOf } from '../../core/json-values.ts'
 import { nameIn } from '../dialect-fields.ts'
 import type { EventReader } from '../translator.ts'
 import { readStop } from './answer.ts'

@@ -9,7 +9,7 @@ import type {
   TextPart,
   ToolResultPart,
 } from '../../core/chat.ts'
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalid } from '../../wire/json/cursor.ts'
 import { textOfValue } from './arguments.ts'
 import { cacheOf, DIALECT, given, isNothing, Kept } from './dialect-fields.ts'

@@ -11,7 +11,7 @@ import {
   type ToolChoice,
   type ToolDefinition,
 } from '../../core/chat.ts'
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { RequestLine } from '../../wire/dialect.ts'
 import { invalid } from '../../wire/json/cursor.ts'
 import { cacheOf, DIALECT, given, isNothing, Kept } from './dialect-fields.ts'

@@ -10,7 +10,7 @@ import type {
   ToolCallPart,
   ToolResultPart,
 } from '../../core/chat.ts'
-import { isRecord } from '../../wire/ask-reader.ts'
+import { isRecord } from '../../core/json-values.ts'
 import { invalid } from '../../wire/json/cursor.ts'
 import { unsupported } from '../translator.ts'
 import { objectIn } from './arguments.ts'

@@ -1,7 +1,7 @@
 // Anthropic requests, written: a neutral ask as a body.
 
 import type { JsonObject, NeutralAsk, OutputFormat, OwnTool, ToolChoice, ToolDefinition } from '../../core/chat.ts'
-import { recordOf } from '../../wire/ask-reader.ts'
+import { recordOf } from '../../core/json-values.ts'
 import { invalid } from '../../wire/json/cursor.ts'
 import { type AskTarget, unsupported, type WrittenAsk } from '../translator.ts'
 import { cacheControl, DIALECT, foreign, given, ownFields } from './dialect-fields.ts'

@@ -9,8 +9,8 @@ import type {
   Part,
   StopReason,
 } from '../../core/chat.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { inputTokens, outputTokens } from '../../core/usage.ts'
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
 import { nameIn } from '../dialect-fields.ts'
 import type { AnswerContext } from '../translator.ts'
 import { DIALECT, putBack } from './dialect-fields.ts'

@@ -1,8 +1,8 @@
 // Gemini's own fields: found under either spelling, kept beside what is said in neutral words, and put back as they were.
 
 import type { JsonObject, Own } from '../../core/chat.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { Problem } from '../../core/problem.ts'
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
 
 export const DIALECT = 'gemini.generateContent'
 

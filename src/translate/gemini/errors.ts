@@ -1,7 +1,7 @@
 // Gemini's errors: google.rpc's names for what went wrong, read and written.
 
 import type { ErrorKind, JsonObject, NeutralError } from '../../core/chat.ts'
-import { recordOf } from '../../wire/ask-reader.ts'
+import { recordOf } from '../../core/json-values.ts'
 import type { ErrorContext } from '../../wire/dialect.ts'
 import { KIND_OF_STATUS } from '../dialect-fields.ts'
 

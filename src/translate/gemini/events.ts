@@ -1,7 +1,7 @@
 // Gemini's streams: each event a whole answer as far as it is new, with neither a beginning nor a terminal event.
 
 import type { JsonObject, NeutralEvent, NeutralUsage, StopReason } from '../../core/chat.ts'
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { Brackets } from '../brackets.ts'
 import type { AnswerContext, EventReader, EventWriter } from '../translator.ts'
 import {

@@ -1,7 +1,7 @@
 // Partial calls: the arguments of a tool call that Gemini sends value by value, each with its place in the whole.
 
 import type { JsonObject } from '../../core/chat.ts'
-import { recordOf } from '../../wire/ask-reader.ts'
+import { recordOf } from '../../core/json-values.ts'
 
 const MOST_CHARACTERS = 4_194_304
 const MOST_STEPS = 64

@@ -9,7 +9,7 @@ import type {
   ToolCallPart,
   ToolResultPart,
 } from '../../core/chat.ts'
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { DIALECT, INSIDE, invalid, isEmpty, isMarked, OwnFields, putBack } from './dialect-fields.ts'
 
 /** Ids of tool calls, where the caller or the model gave none. */

@@ -12,7 +12,7 @@ import type {
   ToolChoice,
   ToolDefinition,
 } from '../../core/chat.ts'
-import { isRecord } from '../../wire/ask-reader.ts'
+import { isRecord } from '../../core/json-values.ts'
 import type { RequestLine } from '../../wire/dialect.ts'
 import { modelInPath } from '../../wire/gemini/generate.ts'
 import { APART, camelised, DIALECT, EMPTIES, invalid, isEmpty, OwnFields, SIZES, SPELT } from './dialect-fields.ts'

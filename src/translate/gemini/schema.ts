@@ -1,7 +1,7 @@
 // Gemini's schemas: OpenAPI with types in capitals, as the JSON Schema that every other dialect takes.
 
 import type { JsonObject } from '../../core/chat.ts'
-import { isRecord } from '../../wire/ask-reader.ts'
+import { isRecord } from '../../core/json-values.ts'
 
 /** Deeper ones stay as they are: no model takes them. */
 const MOST_LEVELS = 64

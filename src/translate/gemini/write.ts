@@ -11,9 +11,9 @@ import type {
   ToolChoice,
   ToolDefinition,
 } from '../../core/chat.ts'
+import { isRecord } from '../../core/json-values.ts'
 import { Problem } from '../../core/problem.ts'
 import { countOf } from '../../core/usage.ts'
-import { isRecord } from '../../wire/ask-reader.ts'
 import { type AskTarget, unsupported, type WrittenAsk } from '../translator.ts'
 import {
   APART,

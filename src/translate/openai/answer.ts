@@ -1,8 +1,8 @@
 // OpenAI chat, answer: a whole one, both ways, and what its pieces share with it.
 
 import type { JsonObject, NeutralAnswer, NeutralChoice, NeutralUsage, Part, StopReason } from '../../core/chat.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { inputTokens, outputTokens } from '../../core/usage.ts'
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
 import { nameIn } from '../dialect-fields.ts'
 import type { AnswerContext } from '../translator.ts'
 import { isBlock, readBlocks, textIn, writeBlock } from './messages.ts'

@@ -1,7 +1,7 @@
 // OpenAI chat, errors: of a provider's answer or in the middle of a stream, both ways.
 
 import type { ErrorKind, JsonObject, NeutralError } from '../../core/chat.ts'
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { ErrorContext } from '../../wire/dialect.ts'
 import { jsonOf, KIND_OF_STATUS } from '../dialect-fields.ts'
 

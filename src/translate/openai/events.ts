@@ -1,7 +1,7 @@
 // OpenAI chat, events: a streamed answer, both ways.
 
 import type { JsonObject, NeutralEvent, NeutralUsage } from '../../core/chat.ts'
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { jsonOf, nameIn } from '../dialect-fields.ts'
 import type { AnswerContext, EventReader, EventWriter } from '../translator.ts'
 import {

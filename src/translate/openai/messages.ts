@@ -1,7 +1,7 @@
 // OpenAI chat, messages: a conversation, both ways.
 
 import type { JsonObject, NeutralMessage, Part, ReasoningPart, ToolResultPart } from '../../core/chat.ts'
-import { isRecord } from '../../wire/ask-reader.ts'
+import { isRecord } from '../../core/json-values.ts'
 import { invalid } from '../../wire/json/cursor.ts'
 import { OwnDraft, ownFields, sameJson } from '../dialect-fields.ts'
 import { unsupported } from '../translator.ts'

@@ -1,7 +1,7 @@
 // OpenAI chat, parts: what stands in a message's content, and the calls of tools, both ways.
 
 import type { CacheHint, JsonObject, MediaPart, Own, OwnPart, Part, TextPart, ToolCallPart } from '../../core/chat.ts'
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalid } from '../../wire/json/cursor.ts'
 import { hashOf, jsonOf, OwnDraft, ownFields, ownOnly, sameJson } from '../dialect-fields.ts'
 import { unsupported } from '../translator.ts'

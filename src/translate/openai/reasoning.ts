@@ -1,7 +1,7 @@
 // OpenAI chat, reasoning: how much a model is to think, in the words of the servers that copy the API, both ways.
 
 import { EFFORTS, type Effort, type JsonObject, type Reasoning } from '../../core/chat.ts'
-import { recordOf } from '../../wire/ask-reader.ts'
+import { recordOf } from '../../core/json-values.ts'
 import { type OwnDraft, sameJson } from '../dialect-fields.ts'
 
 /** Stands among hints, where the field was. */

@@ -1,7 +1,7 @@
 // OpenAI chat, tools: what may be called, what must be, and what the answer's text is to be, both ways.
 
 import type { JsonObject, OutputFormat, OwnTool, ToolChoice, ToolDefinition } from '../../core/chat.ts'
-import { isRecord, recordOf } from '../../wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalid } from '../../wire/json/cursor.ts'
 import { OwnDraft, ownFields, ownOnly, sameJson } from '../dialect-fields.ts'
 import { DIALECT, readCache, writeCache } from './parts.ts'

@@ -1,7 +1,8 @@
 // Anthropic's answers: what they say they used, as documents and as streams, pass by pass where they tell.
 
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { areCounts, countOf, isCounted, TOKEN_CLASSES, type Usage, usageOf, usageSum } from '../../core/usage.ts'
-import { eachField, isRecord, recordOf } from '../ask-reader.ts'
+import { eachField } from '../ask-reader.ts'
 import type { Metered, Share } from '../dialect.ts'
 import { Fields, JsonCursor } from '../json/cursor.ts'
 import { type EventMeter, hasValue } from '../taps/sse.ts'

@@ -1,7 +1,8 @@
 // Gemini embedContent and batchEmbedContents: POST /v1beta/models/{model}:embedContent.
 
+import { recordOf } from '../../core/json-values.ts'
 import { countOf, usageOf } from '../../core/usage.ts'
-import { type Draft, draftOf, eachField, eachObject, recordOf } from '../ask-reader.ts'
+import { type Draft, draftOf, eachField, eachObject } from '../ask-reader.ts'
 import type { Dialect, Metered, Reading, RequestLine } from '../dialect.ts'
 import { Fields, JsonCursor, type Range } from '../json/cursor.ts'
 import { DocumentTap } from '../taps/document.ts'

@@ -1,5 +1,6 @@
 // Gemini generateContent and streamGenerateContent: POST /v1beta/models/{model}:generateContent.
 
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { Problem } from '../../core/problem.ts'
 import type { Refusal } from '../../core/refusal.ts'
 import { countOf, isCounted, usageOf } from '../../core/usage.ts'
@@ -8,14 +9,12 @@ import {
   draftOf,
   eachField,
   eachObject,
-  isRecord,
   lengthOf,
   nameUnbounded,
   readAnswers,
   readAudioOutput,
   readInto,
   readMedia,
-  recordOf,
 } from '../ask-reader.ts'
 import type { Dialect, Edits, ErrorContext, Metered, Reading, RequestLine } from '../dialect.ts'
 import { forwardedQuery } from '../headers.ts'

@@ -1,7 +1,8 @@
 // OpenAI embeddings: POST /v1/embeddings, and every API that copies it.
 
+import { recordOf } from '../../core/json-values.ts'
 import { countOf, usageOf } from '../../core/usage.ts'
-import { draftOf, eachField, recordOf } from '../ask-reader.ts'
+import { draftOf, eachField } from '../ask-reader.ts'
 import type { Dialect, Edits, Metered, Reading } from '../dialect.ts'
 import { forwardedQuery } from '../headers.ts'
 import { Fields, invalid, JsonCursor, type Range } from '../json/cursor.ts'

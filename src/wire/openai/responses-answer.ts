@@ -1,7 +1,8 @@
 // What a response of OpenAI's says it used, whole or at the end of a stream.
 
+import { isRecord, recordOf } from '../../core/json-values.ts'
 import { countOf, isCounted, usageOf } from '../../core/usage.ts'
-import { eachField, eachObject, isRecord, readInto, recordOf } from '../ask-reader.ts'
+import { eachField, eachObject, readInto } from '../ask-reader.ts'
 import type { Metered, Share, Tap } from '../dialect.ts'
 import { Fields, JsonCursor, type Range } from '../json/cursor.ts'
 import { DocumentTap } from '../taps/document.ts'

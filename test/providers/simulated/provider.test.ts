@@ -3,11 +3,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { recordOf } from '../../../src/core/json-values.ts'
 import { quote } from '../../../src/core/quote.ts'
 import { instanceOf } from '../../../src/providers/simulated/instance.ts'
 import { simulated } from '../../../src/providers/simulated/provider.ts'
 import { expressionIn } from '../../../src/providers/simulated/words.ts'
-import { recordOf } from '../../../src/wire/ask-reader.ts'
 import { dialectNamed } from '../../../src/wire/index.ts'
 import { lineTo } from '../../wire/samples.ts'
 

@@ -1,6 +1,7 @@
 // The memory store keeps the contract.
 
-import { MemoryRegistry, MemoryStore } from '../../../src/stores/memory/store.ts'
+import { MemoryRegistry } from '../../../src/stores/memory/registry.ts'
+import { MemoryStore } from '../../../src/stores/memory/store.ts'
 import { conformance } from '../conformance.ts'
 
 conformance({

@@ -1,10 +1,10 @@
 // Anthropic messages as tests speak them: targets, bodies, and what a stream says in all.
 
 import type { JsonObject, NeutralEvent, Part } from '../../../src/core/chat.ts'
+import { isRecord } from '../../../src/core/json-values.ts'
 import { usageOf } from '../../../src/core/usage.ts'
 import { anthropicMessagesTranslator as anthropic } from '../../../src/translate/anthropic/translator.ts'
 import type { AnswerContext, AskTarget } from '../../../src/translate/translator.ts'
-import { isRecord } from '../../../src/wire/ask-reader.ts'
 import { CONTEXT, lineTo } from '../../wire/samples.ts'
 
 export const LINE = lineTo('/v1/messages')

@@ -3,9 +3,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { JsonObject, NeutralAsk, NeutralMessage, Own, Part } from '../../../src/core/chat.ts'
+import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { Problem } from '../../../src/core/problem.ts'
 import { anthropicMessagesTranslator as anthropic } from '../../../src/translate/anthropic/translator.ts'
-import { isRecord, recordOf } from '../../../src/wire/ask-reader.ts'
 import { HAS_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
 import { LINE, NEWER, objectOf, says, TO } from './fixtures.ts'
 

@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from 'vitest'
 import type { JsonObject, NeutralAnswer, NeutralEvent, NeutralMessage } from '../../../src/core/chat.ts'
+import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { type Usage, usageOf } from '../../../src/core/usage.ts'
 import { geminiGenerateTranslator as gemini } from '../../../src/translate/gemini/translator.ts'
 import type { AnswerContext } from '../../../src/translate/translator.ts'
-import { isRecord, recordOf } from '../../../src/wire/ask-reader.ts'
 import { geminiGenerate, modelInPath } from '../../../src/wire/gemini/generate.ts'
 import { HAS_RECORDINGS, type Recording, recordingsOf } from '../../support/recordings.ts'
 import { lineTo } from '../../wire/samples.ts'

@@ -10,7 +10,7 @@ import {
   type Part,
 } from '@google/genai'
 import OpenAI from 'openai'
-import { isRecord, recordOf } from '../../../src/wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { KEY } from './upstreams.ts'
 
 /** What is asked for, beside what is said. */

@@ -1,8 +1,8 @@
 // Recorded answers of real providers, through the gateway to callers of other dialects: the same words, the same calls, the same usage.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { inputTokens, outputTokens } from '../../../src/core/usage.ts'
-import { isRecord, recordOf } from '../../../src/wire/ask-reader.ts'
 import { HAS_RECORDINGS, type Recording, recordingsOf } from '../../support/recordings.ts'
 import { CALLERS, type Caller, type Wish } from './callers.ts'
 import { type Json, listOf } from './request-rules.ts'

@@ -1,7 +1,7 @@
 // Laws: what makes a request a legal one of each provider's API, as far as the provider itself would refuse it.
 
 import type { IncomingHttpHeaders } from 'node:http'
-import { isRecord, recordOf } from '../../../src/wire/ask-reader.ts'
+import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 
 export type Json = Readonly<Record<string, unknown>>
 

@@ -1,7 +1,7 @@
 // Rounds of tools: asked, called, handed back in the caller's dialect, answered; and conversations that move from provider to provider.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { recordOf } from '../../../src/wire/ask-reader.ts'
+import { recordOf } from '../../../src/core/json-values.ts'
 import { CALLERS, type Caller, type Got, raisedBy, type Talk, type Turn, type Wish } from './callers.ts'
 import { OUTS, type Out } from './cells.ts'
 import { type Json, listOf, SIGNATURES } from './request-rules.ts'

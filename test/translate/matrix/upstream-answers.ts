@@ -1,6 +1,6 @@
 // Voices: how each provider says one and the same thing, whole and streamed, and how it fails.
 
-import { recordOf } from '../../../src/wire/ask-reader.ts'
+import { recordOf } from '../../../src/core/json-values.ts'
 import { type Json, listOf, type Provider, SIGNATURES } from './request-rules.ts'
 
 export interface Call {

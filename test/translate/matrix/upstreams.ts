@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { recordOf } from '../../../src/wire/ask-reader.ts'
+import { recordOf } from '../../../src/core/json-values.ts'
 import { type Gateway, type GatewayOptions, listening, startGateway } from '../../support/server.ts'
 import { faultsOf, KEYS, listOf, type Provider, type Received } from './request-rules.ts'
 import { type Call, type Said, type Seen, VOICES } from './upstream-answers.ts'

@@ -2,9 +2,9 @@
 
 import { describe, expect, test } from 'vitest'
 import type { JsonObject, NeutralAnswer, NeutralChoice, NeutralEvent, Part } from '../../../src/core/chat.ts'
+import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { openaiChatTranslator } from '../../../src/translate/openai/translator.ts'
 import type { AnswerContext, EventReader } from '../../../src/translate/translator.ts'
-import { isRecord, recordOf } from '../../../src/wire/ask-reader.ts'
 import { HAS_RECORDINGS, type Recording, recordingsOf } from '../../support/recordings.ts'
 import { lineTo, NOW } from '../../wire/samples.ts'
 

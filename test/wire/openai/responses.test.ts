@@ -565,7 +565,7 @@ describe.each(STREAMS)('of a stream: $name', ({ text, usage, ends }) => {
     },
   )
 
-  // The relay waits for the blank line that follows: see test/gate/streams.test.ts.
+  // The relay waits for the blank line that follows: see test/call/streams.test.ts.
   test('it has ended as soon as the line of its last event has passed, and no byte sooner', () => {
     const end = text.search(/(?<="type":"response\.(completed|incomplete|failed)".*\r?\n)/)
     if (!ends[1] || end < 0) return

@@ -1,0 +1,34 @@
+// A map that forgets: holds the values used of late, at most so many.
+
+/** At most `most` names; when it is full, those not asked for since it was half full are forgotten. */
+export class RecentNames<Value> {
+  readonly #half: number
+  #young = new Map<string, Value>()
+  #old = new Map<string, Value>()
+
+  constructor(most: number) {
+    this.#half = most / 2
+  }
+
+  get size(): number {
+    return this.#young.size + this.#old.size
+  }
+
+  get(name: string): Value | undefined {
+    const young = this.#young.get(name)
+    if (young !== undefined) return young
+    const old = this.#old.get(name)
+    if (old === undefined) return undefined
+    this.#old.delete(name)
+    this.set(name, old)
+    return old
+  }
+
+  set(name: string, value: Value): void {
+    if (this.#young.size >= this.#half) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#young.set(name, value)
+  }
+}

@@ -1,0 +1,135 @@
+// Corrections: where the price library is wrong or has no figure, from the providers' published prices.
+
+import type { ModelPrice } from '@pydantic/genai-prices'
+import { nanoOf } from '../core/money.ts'
+
+export const OVERRIDE_VERSION = 'bursar@1'
+
+export type KeyPrice = Exclude<ModelPrice[string], undefined>
+
+export interface Override {
+  /** The library's model that this name really is. */
+  readonly as?: string
+  /** Keys put over the library's, or the whole price when the library does not know the model. */
+  readonly set?: Readonly<Record<string, KeyPrice>>
+  /** The library says free and is wrong. */
+  readonly unknown?: true
+}
+
+/** A rate that changes for the whole request once its input is *over* `start`, as the library writes it. */
+function cliff(base: number, start: number, price: number): KeyPrice {
+  return { base, tiers: [{ start, price }] }
+}
+
+/** Anthropic's long-context surcharge of the Sonnet 4 generation: double input, one and a half output. */
+const SONNET_4_LONG: Override = {
+  set: {
+    input_mtok: cliff(3, 200_000, 6),
+    cache_read_mtok: cliff(0.3, 200_000, 0.6),
+    cache_write_mtok: cliff(3.75, 200_000, 7.5),
+    cache_write_1h_mtok: cliff(6, 200_000, 12),
+    output_mtok: cliff(15, 200_000, 22.5),
+  },
+}
+
+/**
+ * Pictures are embedded at a price of their own, film at a dearer one: it is booked by a name of its own, `…-video`, which
+ * has the library's figures. What may be film is reserved at its price, as sound in the cache, which embeddings never are.
+ */
+const EMBEDDED_PICTURES: Override = { set: { input_video_mtok: 0.45, cache_audio_read_mtok: 12 } }
+
+/**
+ * Dollars per thousand uses of what OpenAI runs for its models, as it publishes them: calls of file search, and containers
+ * for twenty minutes each, by their memory. Each is billed like a model of its own, by the request.
+ */
+const TOOLS = {
+  file_search: 2.5,
+  container_1g: 30,
+  container_4g: 120,
+  container_16g: 480,
+  container_64g: 1_920,
+}
+
+/** Azure borrows OpenAI's models, and its tools with them. */
+const TOOL_OVERRIDES = ['openai', 'azure'].flatMap((libraryId) =>
+  Object.entries(TOOLS).map(([name, fee]): readonly [string, Override] => [
+    `${libraryId}/${name}`,
+    { set: { input_mtok: 0, requests_kcount: fee } },
+  ]),
+)
+
+/** By the names of what a request declares: tools whose containers have no memory stated get the smallest. */
+export const TOOL_FEES: ReadonlyMap<string, bigint> = new Map(
+  Object.entries({ ...TOOLS, code_interpreter: TOOLS.container_1g, shell: TOOLS.container_1g }).map(
+    ([name, fee]) => [name, nanoOf(fee) * 1_000n] as const,
+  ),
+)
+
+/** Every call of these models searches; the fee is per call and not in the usage. */
+const SEARCH_PREVIEW: Override = { set: { requests_kcount: 25 } }
+
+/**
+ * Known holes of the library, by its provider id and the asked name, or else by its provider id and its model id. Figures
+ * are the providers' published ones. `gemini-*-latest` move: they stand for the dearest model they can mean in
+ * September 2026, and the answer's own model name gives the exact price.
+ */
+export const OVERRIDES: ReadonlyMap<string, Override> = new Map<string, Override>([
+  ['openai/gpt-4o-audio-preview', { set: { input_audio_mtok: 40, output_audio_mtok: 80 } }],
+  ['openai/gpt-4o-audio-preview-2024-10-01', { set: { input_audio_mtok: 100, output_audio_mtok: 200 } }],
+  ['openai/gpt-4o-mini-audio-preview', { set: { input_audio_mtok: 10, output_audio_mtok: 20 } }],
+  ['openai/gpt-4o-search-preview', SEARCH_PREVIEW],
+  ['openai/gpt-4o-mini-search-preview', SEARCH_PREVIEW],
+  ['openai/gpt-4o-mini-search-preview-2025-03-11', SEARCH_PREVIEW],
+  ['openai/gpt-5-search-api', { as: 'gpt-5', set: { requests_kcount: 10 } }],
+  ['openai/gpt-5-search-api-2025-10-14', { as: 'gpt-5', set: { requests_kcount: 10 } }],
+  ['openai/ft:gpt-4o', { set: { input_mtok: 3.75, cache_read_mtok: 1.875, output_mtok: 15 } }],
+  ['openai/ft:gpt-4o-mini', { set: { input_mtok: 0.3, cache_read_mtok: 0.15, output_mtok: 1.2 } }],
+  ['openai/ft:gpt-4.1', { set: { input_mtok: 3, cache_read_mtok: 0.75, output_mtok: 12 } }],
+  ['openai/ft:gpt-4.1-mini', { set: { input_mtok: 0.8, cache_read_mtok: 0.2, output_mtok: 3.2 } }],
+  ['openai/ft:gpt-4.1-nano', { set: { input_mtok: 0.2, cache_read_mtok: 0.05, output_mtok: 0.8 } }],
+  ['openai/ft:o4-mini', { set: { input_mtok: 4, cache_read_mtok: 1, output_mtok: 16 } }],
+  ['anthropic/claude-sonnet-4-0', SONNET_4_LONG],
+  ['google/claude-4-sonnet', SONNET_4_LONG],
+  ['google/gemini-flash-latest', { as: 'gemini-3.5-flash' }],
+  ['google/gemini-flash-lite-latest', { as: 'gemini-3.5-flash-lite' }],
+  ['google/gemini-pro-latest', { as: 'gemini-3.1-pro-preview' }],
+  ['google/gemini-1.5-flash-8b', { as: 'gemini-flash-1.5-8b' }],
+  ['google/gemini-embedding-2', EMBEDDED_PICTURES],
+  ['google/gemini-embedding-2-video', { as: 'gemini-embedding-2' }],
+  ...TOOL_OVERRIDES,
+  ['deepseek/deepseek-chat', { as: 'deepseek-v4-flash' }],
+  ['deepseek/deepseek-reasoner', { as: 'deepseek-v4-flash' }],
+  ['mistral/mistral-large-latest', { as: 'mistral-large-2512' }],
+  ['mistral/mistral-small-latest', { as: 'mistral-small-2603' }],
+  ['mistral/devstral-latest', { as: 'devstral-2512' }],
+  ['mistral/devstral-medium-latest', { as: 'devstral-2512' }],
+  ['mistral/ministral-3b-latest', { as: 'ministral-3b-2512' }],
+  ['mistral/ministral-14b-latest', { as: 'ministral-14b-2512' }],
+  [
+    'openrouter/anthropic/claude-3.5-sonnet',
+    { set: { input_mtok: 6, cache_read_mtok: 0.6, cache_write_mtok: 7.5, output_mtok: 30 } },
+  ],
+  [
+    'openrouter/openai/gpt-5.6-sol',
+    {
+      set: {
+        input_mtok: cliff(4, 271_999, 8),
+        cache_read_mtok: cliff(0.4, 271_999, 0.8),
+        cache_write_mtok: cliff(5, 271_999, 10),
+        output_mtok: cliff(20, 271_999, 30),
+      },
+    },
+  ],
+  ['openrouter/google/lyria-3-clip-preview', { unknown: true }],
+  ['openrouter/google/lyria-3-pro-preview', { unknown: true }],
+  ['openrouter/gemini-2.5-pro-exp-03-25', { unknown: true }],
+  ['cerebras/qwen-3-coder-480b', { unknown: true }],
+])
+
+/** Dollars per thousand searches where the library has no figure: xAI per tool call, Gemini per grounded prompt or query. */
+export function searchFee(libraryId: string, family: string): number {
+  if (libraryId === 'openai' || libraryId === 'anthropic') return 10
+  if (libraryId === 'x-ai') return 5
+  if (libraryId === 'google' && family.startsWith('gemini-')) return /^gemini-[12]\./.test(family) ? 35 : 14
+  return 0
+}

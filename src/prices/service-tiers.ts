@@ -1,0 +1,64 @@
+// Service tiers: what a tier does to a model's token rates, in percent.
+
+type Percents = Readonly<Record<string, number>>
+
+/** Without a prototype: tiers come from requests and answers, and `constructor` is no percentage. */
+function percents(of: Record<string, number>): Percents {
+  return Object.freeze(Object.assign(Object.create(null) as Record<string, number>, of))
+}
+
+export const NO_TIERS = percents({})
+
+/**
+ * OpenAI's priority prices in percent of the standard ones, rounded up, by the library's model: published figures. For all
+ * others the highest published ratio stands (gpt-5.5 has been quoted at both 200 and 250).
+ */
+const OPENAI_PRIORITY: ReadonlyMap<string, number> = new Map(
+  (
+    [
+      [167, 'gpt-4o-mini'],
+      [170, 'gpt-4o'],
+      [175, 'gpt-4o-2024-05-13 gpt-4.1 gpt-4.1-mini o3'],
+      [180, 'gpt-5-mini gpt-5.1-codex-mini'],
+      [182, 'o4-mini'],
+      [200, 'gpt-4.1-nano gpt-5 gpt-5.1 gpt-5.2 gpt-5.3 gpt-5.3-codex gpt-5.4 gpt-5.4-mini'],
+      [200, 'gpt-5.6-sol gpt-5.6-terra gpt-5.6-luna'],
+    ] as const
+  ).flatMap(([percent, models]) => models.split(' ').map((model) => [model, percent] as const)),
+)
+
+const HIGHEST_OPENAI_PRIORITY = 250
+
+const OPENAI_FLEX = /^(?:o3|o4-mini|gpt-5(?:\.\d)?(?:-mini|-nano|-sol|-terra|-luna)?|gpt-5\.[45]-pro|gpt-6-[a-z]+)$/
+
+/** Anthropic's `speed: fast`: six times the price, twice for Opus 5; six is the safe figure for all others. */
+const ANTHROPIC_FAST: ReadonlyMap<string, number> = new Map([['claude-opus-5', 200]])
+
+const HIGHEST_ANTHROPIC_FAST = 600
+
+const ANTHROPIC_US = 110
+
+/**
+ * What service tiers do to token rates. Keys are the words of OpenAI's `service_tier`; Gemini's traffic types map onto the
+ * same words; Anthropic's `speed: fast` and `inference_geo: us` are `fast`, `us` and `fast+us`. A tier that a model is
+ * not sold in is left out, so it costs 100. Committed capacity (`scale`, Anthropic's `priority`, provisioned throughput)
+ * also costs 100 here: its own bill is paid elsewhere.
+ *
+ * @param families the model's names from the most exact to the family
+ */
+export function tiersOf(libraryId: string, families: readonly string[]): Percents {
+  const family = families.at(-1) ?? ''
+  if (libraryId === 'openai' || libraryId === 'azure') {
+    const known = families.find((name) => OPENAI_PRIORITY.has(name)) ?? ''
+    const priority = OPENAI_PRIORITY.get(known) ?? HIGHEST_OPENAI_PRIORITY
+    return percents(OPENAI_FLEX.test(family) ? { priority, flex: 50, batch: 50 } : { priority, batch: 50 })
+  }
+  if (libraryId === 'anthropic') {
+    const fast = ANTHROPIC_FAST.get(family) ?? HIGHEST_ANTHROPIC_FAST
+    return percents({ fast, us: ANTHROPIC_US, 'fast+us': (fast * ANTHROPIC_US) / 100, batch: 50 })
+  }
+  if (libraryId === 'google' && /^gemini-(?:2\.5|[3-9])/.test(family)) {
+    return percents({ priority: 180, flex: 50, batch: 50 })
+  }
+  return NO_TIERS
+}
