@@ -21,14 +21,14 @@ const ANTHROPIC_INPUT =
 const GEMINI_FRAME =
   '"usageMetadata":{"promptTokenCount":25,"candidatesTokenCount":100,"totalTokenCount":125,"promptTokensDetails":[{"modality":"TEXT","tokenCount":25}]},"modelVersion":"gemini-2.5-flash","responseId":"bench"'
 
-function whole(body: string): Buffer {
+function wholeResponse(body: string): Buffer {
   return Buffer.from(
     `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_bench\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
 }
 
 /** @param last is written together with the end of the body */
-function stream(events: readonly string[], last = ''): Buffer[] {
+function streamChunks(events: readonly string[], last = ''): Buffer[] {
   const frame = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`
   const framed = events.map(frame)
   framed[0] = `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nx-request-id: req_bench\r\ntransfer-encoding: chunked\r\n\r\n${framed[0]}`
@@ -36,17 +36,17 @@ function stream(events: readonly string[], last = ''): Buffer[] {
   return framed.map((text) => Buffer.from(text))
 }
 
-const words = (event: string) => Array.from({ length: WORDS_PER_STREAM }, () => event)
+const repeatPerWord = (event: string) => Array.from({ length: WORDS_PER_STREAM }, () => event)
 
 function openaiStream(withUsage: boolean): Buffer[] {
   const event = (choices: string, usage: string) =>
     `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1763856000,"model":"gpt-4o","service_tier":"default","system_fingerprint":"fp_bench","choices":[${choices}]${withUsage ? `,"usage":${usage}` : ''}}\n\n`
   const choice = (delta: string, finish: string) =>
     event(`{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}`, 'null')
-  return stream(
+  return streamChunks(
     [
       choice('{"role":"assistant","content":"","refusal":null}', 'null'),
-      ...words(choice(`{"content":"${WORD}"}`, 'null')),
+      ...repeatPerWord(choice(`{"content":"${WORD}"}`, 'null')),
       choice('{}', '"stop"'),
       ...(withUsage ? [event('', OPENAI_USAGE)] : []),
     ],
@@ -56,14 +56,14 @@ function openaiStream(withUsage: boolean): Buffer[] {
 
 function anthropicStream(): Buffer[] {
   const event = (type: string, fields: string) => `event: ${type}\ndata: {"type":"${type}"${fields}}\n\n`
-  return stream(
+  return streamChunks(
     [
       event(
         'message_start',
         `,"message":{${ANTHROPIC_MESSAGE},"content":[],"stop_reason":null,"stop_sequence":null,"usage":{${ANTHROPIC_INPUT},"output_tokens":1}}`,
       ),
       event('content_block_start', ',"index":0,"content_block":{"type":"text","text":""}'),
-      ...words(event('content_block_delta', `,"index":0,"delta":{"type":"text_delta","text":"${WORD}"}`)),
+      ...repeatPerWord(event('content_block_delta', `,"index":0,"delta":{"type":"text_delta","text":"${WORD}"}`)),
       event('content_block_stop', ',"index":0'),
       event(
         'message_delta',
@@ -77,26 +77,26 @@ function anthropicStream(): Buffer[] {
 function geminiStream(): Buffer[] {
   const event = (text: string, finish: string) =>
     `data: {"candidates":[{"content":{"parts":[{"text":"${text}"}],"role":"model"}${finish},"index":0}],${GEMINI_FRAME}}\r\n\r\n`
-  return stream([...words(event(WORD, '')), event('', ',"finishReason":"STOP"')])
+  return streamChunks([...repeatPerWord(event(WORD, '')), event('', ',"finishReason":"STOP"')])
 }
 
 export const ANSWERS: Readonly<Record<'openai' | 'anthropic' | 'gemini', Answers>> = {
   openai: {
-    whole: whole(
+    whole: wholeResponse(
       `{"id":"chatcmpl-bench","object":"chat.completion","created":1763856000,"model":"gpt-4o","choices":[{"index":0,"message":{"role":"assistant","content":"${TEXT}","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":${OPENAI_USAGE},"service_tier":"default","system_fingerprint":"fp_bench"}`,
     ),
     stream: openaiStream(false),
     streamWithUsage: openaiStream(true),
   },
   anthropic: {
-    whole: whole(
+    whole: wholeResponse(
       `{${ANTHROPIC_MESSAGE},"content":[{"type":"text","text":"${TEXT}"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{${ANTHROPIC_INPUT},"output_tokens":100,"service_tier":"standard"}}`,
     ),
     stream: anthropicStream(),
     streamWithUsage: anthropicStream(),
   },
   gemini: {
-    whole: whole(
+    whole: wholeResponse(
       `{"candidates":[{"content":{"parts":[{"text":"${TEXT}"}],"role":"model"},"finishReason":"STOP","index":0}],${GEMINI_FRAME}}`,
     ),
     stream: geminiStream(),

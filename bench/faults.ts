@@ -12,12 +12,12 @@ export type Fault = (typeof FAULTS)[number]
 
 export const isFault = (name: string): name is Fault => FAULTS.some((fault) => fault === name)
 
-function answer(status: string, type: string, body: string): Buffer {
+function responseBytes(status: string, type: string, body: string): Buffer {
   const head = `HTTP/1.1 ${status}\r\ncontent-type: ${type}\r\ncontent-length: ${Buffer.byteLength(body, 'latin1')}\r\n\r\n`
   return Buffer.from(head + body, 'latin1')
 }
 
-export const ERROR = answer(
+export const ERROR = responseBytes(
   '500 Internal Server Error',
   'application/json',
   '{"error":{"message":"The server had an error while processing your request.","type":"server_error","param":null,"code":null}}',
@@ -29,9 +29,9 @@ const CONTRADICTION =
 /** Not HTTP at all; half a body; usage that contradicts itself; an event that is not JSON; a line that does not end; bytes. */
 export const GARBAGE: readonly Buffer[] = [
   Buffer.from('\u0000\u0001 this is no answer\r\n\r\n'),
-  answer('200 OK', 'application/json', '{"id":"chatcmpl-bench","choices":[{"mess'),
-  answer('200 OK', 'application/json', CONTRADICTION),
-  answer('200 OK', 'text/event-stream', 'data: {"choices":[{"delta":\n\ndata: nothing\n\nevent\n\n: \n\n'),
-  answer('200 OK', 'text/event-stream', `data: ${'x'.repeat(200_000)}`),
-  answer('200 OK', 'text/event-stream; charset=utf-8', '\u00ff\u00fe\u0000'.repeat(1_000)),
+  responseBytes('200 OK', 'application/json', '{"id":"chatcmpl-bench","choices":[{"mess'),
+  responseBytes('200 OK', 'application/json', CONTRADICTION),
+  responseBytes('200 OK', 'text/event-stream', 'data: {"choices":[{"delta":\n\ndata: nothing\n\nevent\n\n: \n\n'),
+  responseBytes('200 OK', 'text/event-stream', `data: ${'x'.repeat(200_000)}`),
+  responseBytes('200 OK', 'text/event-stream; charset=utf-8', '\u00ff\u00fe\u0000'.repeat(1_000)),
 ]

@@ -6,11 +6,11 @@ import { SqliteStore } from '../src/stores/sqlite/store.ts'
 
 const [path, count] = process.argv.slice(2)
 if (!path || !count) throw new Error('usage: node bench/fill.ts <path> <rows>')
-const ROWS = Number(count)
-const CHUNK = 500_000
+const ROW_COUNT = Number(count)
+const CHUNK_ROWS = 500_000
 /** Rows are spread over the days before now, ten a second. */
 const now = { wallMs: Date.now(), monoMs: Date.now() }
-const firstMs = now.wallMs - ROWS * 100 - 60_000
+const firstMs = now.wallMs - ROW_COUNT * 100 - 60_000
 
 await new SqliteStore(path, { now }).close(now)
 const db = new DatabaseSync(path)
@@ -33,8 +33,8 @@ const insert = db.prepare(`
     875000 + (100 + n % 700) * 10000, 811,
     '[["global:/cost/day:' || date(($first + n * 100) / 1000, 'unixepoch') || '","12345678",0]]'
   FROM row`)
-for (let from = 1; from <= ROWS; from += CHUNK) {
-  insert.run({ $from: from, $until: Math.min(ROWS, from + CHUNK - 1), $first: firstMs })
+for (let from = 1; from <= ROW_COUNT; from += CHUNK_ROWS) {
+  insert.run({ $from: from, $until: Math.min(ROW_COUNT, from + CHUNK_ROWS - 1), $first: firstMs })
 }
 for (const { sql } of indexes) db.exec(String(sql))
 

@@ -42,28 +42,28 @@ export type Result = {
 
 const MAX_LATENCY_US = 2_000_000
 const DRAIN_MS = 15_000
-const LONGEST_STEP_MS = 0.15
+const MAX_STEP_MS = 0.15
 /** Marks a JSON event; `data: [DONE]` is not one. */
 const EVENT = 'data: {'
 const END = '\r\n0\r\n\r\n'
 
-const HEAD = -1
-const CHUNKED = -2
+const READING_HEAD = -1
+const READING_CHUNKS = -2
 
 class Connection {
   intendedAt = 0
   busy = false
-  readonly #run: Run
+  readonly #run: LoadRun
   #socket: Socket | undefined
-  #left = HEAD
+  #remainingBytes = READING_HEAD
   #head = ''
   /** The last characters of the chunked body so far, because a marker may be split between two reads. */
   #tail = ''
-  #ok = false
+  #isOk = false
   #readsLeft = Number.POSITIVE_INFINITY
-  #leaving: NodeJS.Timeout | undefined
+  #disconnectTimer: NodeJS.Timeout | undefined
 
-  constructor(run: Run) {
+  constructor(run: LoadRun) {
     this.#run = run
   }
 
@@ -74,7 +74,7 @@ class Connection {
     this.#socket.write(this.#run.request)
     const { leaveWithinReads, leaveAfterMs } = this.#run.load
     if (leaveWithinReads !== undefined) this.#readsLeft = 1 + (this.#run.calls % leaveWithinReads)
-    if (leaveAfterMs !== undefined) this.#leaving = setTimeout(() => this.#leave(), leaveAfterMs)
+    if (leaveAfterMs !== undefined) this.#disconnectTimer = setTimeout(() => this.#disconnect(), leaveAfterMs)
   }
 
   close(): void {
@@ -85,83 +85,83 @@ class Connection {
     const onread = {
       buffer: Buffer.allocUnsafe(65_536),
       callback: (length: number, buffer: Uint8Array) => {
-        this.#take((buffer as Buffer).toString('latin1', 0, length))
+        this.#read((buffer as Buffer).toString('latin1', 0, length))
         return true
       },
     }
     const socket = createConnection({ host: '127.0.0.1', port: this.#run.load.port, noDelay: true, onread })
-    socket.on('error', (error) => this.#broke(error.message))
-    socket.on('close', () => this.#broke('connection closed'))
+    socket.on('error', (error) => this.#connectionLost(error.message))
+    socket.on('close', () => this.#connectionLost('connection closed'))
     return socket
   }
 
-  #leave(): void {
+  #disconnect(): void {
     this.#socket?.removeAllListeners().on('error', () => {})
     this.close()
     this.#socket = undefined
-    this.#run.left++
+    this.#run.disconnects++
     this.#finish(undefined)
   }
 
-  #broke(reason: string): void {
+  #connectionLost(reason: string): void {
     // An error is followed by a close.
     if (!this.#socket) return
     this.#socket = undefined
-    clearTimeout(this.#leaving)
-    this.#left = HEAD
+    clearTimeout(this.#disconnectTimer)
+    this.#remainingBytes = READING_HEAD
     this.#head = ''
     // A pause, so that a dead server does not turn the closed loop into a spin.
     if (this.busy) setTimeout(() => this.#finish(reason), 20)
   }
 
-  #take(text: string): void {
+  #read(text: string): void {
     this.#run.reads++
-    if (--this.#readsLeft === 0) return this.#leave()
-    if (this.#left === HEAD) {
+    if (--this.#readsLeft === 0) return this.#disconnect()
+    if (this.#remainingBytes === READING_HEAD) {
       this.#head += text
       const end = this.#head.indexOf('\r\n\r\n')
       if (end < 0) return
       const length = /\r\ncontent-length: *(\d+)/i.exec(this.#head.slice(0, end + 2))?.[1]
-      this.#ok = this.#head.startsWith('HTTP/1.1 200')
-      this.#left = length === undefined ? CHUNKED : Number(length)
+      this.#isOk = this.#head.startsWith('HTTP/1.1 200')
+      this.#remainingBytes = length === undefined ? READING_CHUNKS : Number(length)
       this.#tail = '\r\n'
       text = this.#head.slice(end + 4)
-      if (this.#ok) this.#head = ''
+      if (this.#isOk) this.#head = ''
     }
-    if (this.#left === CHUNKED) this.#takeChunked(text)
-    else if ((this.#left -= text.length) <= 0) this.#finish(this.#ok ? undefined : this.#head)
+    if (this.#remainingBytes === READING_CHUNKS) this.#readChunked(text)
+    else if ((this.#remainingBytes -= text.length) <= 0) this.#finish(this.#isOk ? undefined : this.#head)
   }
 
-  #takeChunked(text: string): void {
+  #readChunked(text: string): void {
     const seen = this.#tail + text
     for (let at = seen.indexOf(EVENT); at >= 0; at = seen.indexOf(EVENT, at + EVENT.length)) this.#run.chunks++
     // Shorter than EVENT, so that nothing is counted twice; just as long as END needs before its last character.
     this.#tail = seen.slice(1 - EVENT.length)
-    if (seen.endsWith(END)) this.#finish(this.#ok ? undefined : this.#head)
+    if (seen.endsWith(END)) this.#finish(this.#isOk ? undefined : this.#head)
   }
 
   #finish(error: string | undefined): void {
     if (!this.busy) return
     this.busy = false
-    clearTimeout(this.#leaving)
-    this.#left = HEAD
+    clearTimeout(this.#disconnectTimer)
+    this.#remainingBytes = READING_HEAD
     this.#head = ''
-    this.#run.done(this, error)
+    this.#run.finishCall(this, error)
   }
 }
 
-class Run {
+class LoadRun {
   readonly load: Load
   readonly request: Buffer
   calls = 0
   errors = 0
   chunks = 0
   reads = 0
-  left = 0
+  disconnects = 0
   readonly #latenciesUs = new Uint32Array(MAX_LATENCY_US + 1)
   readonly #all: Connection[]
   readonly #idle: Connection[] = []
-  readonly #late: number[] = []
+  readonly #overdueMs: number[] = []
   readonly #startedAt = performance.now()
   readonly #endsAt: number
   #firstError: string | undefined
@@ -175,16 +175,16 @@ class Run {
     this.#idle.push(...this.#all)
   }
 
-  async finished(): Promise<Result> {
+  async run(): Promise<Result> {
     if (this.load.ratePerSecond === undefined) for (const connection of this.#idle.splice(0)) this.#send(connection)
-    else await this.#paced(this.load.ratePerSecond)
+    else await this.#sendAtRate(this.load.ratePerSecond)
     const giveUpAt = this.#endsAt + DRAIN_MS
     while (performance.now() < this.#endsAt || (this.#inFlight > 0 && performance.now() < giveUpAt)) await sleep(5)
     for (const connection of this.#all) connection.close()
     return this.#result()
   }
 
-  done(connection: Connection, error: string | undefined): void {
+  finishCall(connection: Connection, error: string | undefined): void {
     const now = performance.now()
     const latencyUs = Math.round((now - connection.intendedAt) * 1000)
     const bucket = Math.min(latencyUs, MAX_LATENCY_US)
@@ -195,14 +195,14 @@ class Run {
       this.errors++
       this.#firstError ??= error
     }
-    const late = this.#late.shift()
+    const late = this.#overdueMs.shift()
     if (late !== undefined) this.#send(connection, late)
     else if (this.load.ratePerSecond !== undefined) this.#idle.push(connection)
-    else if (this.load.pauseMs === undefined) this.#again(connection)
-    else setTimeout(() => this.#again(connection), this.load.pauseMs)
+    else if (this.load.pauseMs === undefined) this.#sendAgain(connection)
+    else setTimeout(() => this.#sendAgain(connection), this.load.pauseMs)
   }
 
-  #again(connection: Connection): void {
+  #sendAgain(connection: Connection): void {
     if (performance.now() < this.#endsAt) this.#send(connection)
     else this.#idle.push(connection)
   }
@@ -217,17 +217,17 @@ class Run {
    * itself sleeps in steps of a fraction of that between two turns of the event loop; answers are seen as finely. Shorter steps
    * take half a core, which is then missing where the latency comes from.
    */
-  async #paced(ratePerSecond: number): Promise<void> {
+  async #sendAtRate(ratePerSecond: number): Promise<void> {
     const cell = new Int32Array(new SharedArrayBuffer(4))
     const everyMs = 1000 / ratePerSecond
     for (let next = this.#startedAt; next < this.#endsAt; ) {
       for (const now = performance.now(); next <= now; next += everyMs) {
         const connection = this.#idle.pop()
         if (connection) this.#send(connection, next)
-        else this.#late.push(next)
+        else this.#overdueMs.push(next)
       }
       const restMs = next - performance.now()
-      if (restMs > 0.02) Atomics.wait(cell, 0, 0, Math.min(restMs, LONGEST_STEP_MS))
+      if (restMs > 0.02) Atomics.wait(cell, 0, 0, Math.min(restMs, MAX_STEP_MS))
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
@@ -239,13 +239,13 @@ class Run {
   }
 
   #result(): Result {
-    const lost = this.#inFlight + this.#late.length
+    const lost = this.#inFlight + this.#overdueMs.length
     return {
       calls: this.calls + lost,
       errors: this.errors + lost,
       ...(this.#firstError || lost ? { firstError: this.#firstError ?? `${lost} calls never answered` } : {}),
       unanswered: lost,
-      left: this.left,
+      left: this.disconnects,
       chunks: this.chunks,
       reads: this.reads,
       seconds: (performance.now() - this.#startedAt) / 1000,
@@ -259,5 +259,5 @@ class Run {
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 // Loads come in order and answers go out in the same order; the process ends with the one that started it.
-process.on('message', (load: Load) => new Run(load).finished().then((result) => process.send?.(result)))
+process.on('message', (load: Load) => new LoadRun(load).run().then((result) => process.send?.(result)))
 process.on('disconnect', () => process.exit(0))

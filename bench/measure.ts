@@ -58,7 +58,7 @@ function freePort(): Promise<number> {
   })
 }
 
-function remember(child: ChildProcess): ChildProcess {
+function trackChild(child: ChildProcess): ChildProcess {
   children.add(child)
   child.once('exit', () => children.delete(child))
   return child
@@ -78,7 +78,7 @@ export async function start(
   const logFile = join(folder, `${name}.log`)
   const log = openSync(logFile, 'w')
   const all = { PATH: process.env.PATH ?? '', HOST: '127.0.0.1', PORT: String(port), ...env }
-  const child = remember(
+  const child = trackChild(
     spawn(process.execPath, [...flags, script, ...args(port)], { cwd: folder, env: all, stdio: ['ignore', log, log] }),
   )
   closeSync(log)
@@ -88,7 +88,7 @@ export async function start(
     await Promise.race([exited, sleep(5000).then(() => child.kill('SIGKILL'))])
   }
   const giveUpAt = performance.now() + READY_WITHIN_MS
-  while (!(await healthy(port, healthPath))) {
+  while (!(await isHealthy(port, healthPath))) {
     if (child.exitCode !== null || child.signalCode !== null || performance.now() > giveUpAt)
       throw new Error(`${name} did not start:\n${readFileSync(logFile, 'utf8').slice(-4000)}`)
     await sleep(2)
@@ -96,7 +96,7 @@ export async function start(
   return { name, port, pid: child.pid ?? 0, logFile, stop }
 }
 
-const healthy = (port: number, path: string) =>
+const isHealthy = (port: number, path: string) =>
   fetch(`http://127.0.0.1:${port}${path}`).then(
     (response) => response.arrayBuffer().then(() => response.status === 200),
     () => false,
@@ -139,7 +139,7 @@ export function watchOthers(): () => number {
 export type Loader = { run(load: Load): Promise<Result> }
 
 export function startLoader(): Loader {
-  const child = remember(fork(join(import.meta.dirname, 'load.ts'), { stdio: 'inherit' }))
+  const child = trackChild(fork(join(import.meta.dirname, 'load.ts'), { stdio: 'inherit' }))
   const run = (load: Load) =>
     new Promise<Result>((resolve, reject) => {
       const gone = () => reject(new Error('the load generator ended'))

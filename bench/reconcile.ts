@@ -6,17 +6,24 @@ import { DatabaseSync } from 'node:sqlite'
 import { type Subject, sleep } from './measure.ts'
 
 /** The ledger's rows of one part of the load. `open` rows were never settled, `expired` ones only by the sweep. */
-export type Rows = { all: number; open: number; completed: number; failed: number; canceled: number; expired: number }
+export type RowCounts = {
+  all: number
+  open: number
+  completed: number
+  failed: number
+  canceled: number
+  expired: number
+}
 
 /** What the gateway says of itself. Reserved amounts are sums over its limits, each in its own unit. */
-export type Standing = { openCalls: number; reserved: number; requests: number; lateSettlements: number }
+export type GatewayTotals = { openCalls: number; reserved: number; requests: number; lateSettlements: number }
 
-type Stats = { total_requests: number; reserved_now: { requests: number }; late_settlements: number }
-type Limits = { limits: { reserved: number | string }[] }
+type StatsJson = { total_requests: number; reserved_now: { requests: number }; late_settlements: number }
+type LimitsJson = { limits: { reserved: number | string }[] }
 
 const POLL_MS = 250
 
-async function ask<Answer>(subject: Subject, path: string, key = ''): Promise<Answer> {
+async function fetchJson<Answer>(subject: Subject, path: string, key = ''): Promise<Answer> {
   const headers = key === '' ? {} : { authorization: `Bearer ${key}` }
   const response = await fetch(`http://127.0.0.1:${subject.port}${path}`, { headers })
   if (!response.ok) throw new Error(`${subject.name} ${path}: ${response.status} ${await response.text()}`)
@@ -24,12 +31,12 @@ async function ask<Answer>(subject: Subject, path: string, key = ''): Promise<An
 }
 
 /** Calls the pretend provider has read, by part of the load. */
-export const receivedBy = (upstream: Subject) => ask<Record<string, number>>(upstream, '/received')
+export const receivedBy = (upstream: Subject) => fetchJson<Record<string, number>>(upstream, '/received')
 
-async function standingOf(ours: Subject, adminKey: string): Promise<Standing> {
-  const stats = await ask<Stats>(ours, '/llm/stats', adminKey)
+async function totalsOf(ours: Subject, adminKey: string): Promise<GatewayTotals> {
+  const stats = await fetchJson<StatsJson>(ours, '/llm/stats', adminKey)
   // After the stats: once those say that no call is open, none is here.
-  const { limits } = await ask<Limits>(ours, '/llm/limits', adminKey)
+  const { limits } = await fetchJson<LimitsJson>(ours, '/llm/limits', adminKey)
   return {
     openCalls: stats.reserved_now.requests,
     reserved: limits.reduce((sum, limit) => sum + Number(limit.reserved), 0),
@@ -39,29 +46,29 @@ async function standingOf(ours: Subject, adminKey: string): Promise<Standing> {
 }
 
 /** Waits until no call is open, or as long as is given, and answers with what the gateway says then. */
-export async function idleStanding(ours: Subject, adminKey: string, withinMs: number): Promise<Standing> {
+export async function waitUntilIdle(ours: Subject, adminKey: string, withinMs: number): Promise<GatewayTotals> {
   const giveUpAt = performance.now() + withinMs
   for (;;) {
-    const standing = await standingOf(ours, adminKey)
+    const standing = await totalsOf(ours, adminKey)
     if (standing.openCalls === 0 || performance.now() > giveUpAt) return standing
     await sleep(POLL_MS)
   }
 }
 
-const ROWS = `
+const ROW_COUNTS_SQL = `
   SELECT coalesce(task, '') AS part, count(*) AS "all", count(*) FILTER (WHERE settled_seq IS NULL) AS open,
     count(*) FILTER (WHERE ending = 'completed') AS completed, count(*) FILTER (WHERE ending = 'failed') AS failed,
     count(*) FILTER (WHERE ending = 'canceled') AS canceled, count(*) FILTER (WHERE ending = 'expired') AS expired
   FROM entry GROUP BY part`
 
 /** The ledger's rows by part of the load, which a call names as its task. The gateway must have been stopped. */
-export function rowsBy(database: string): Map<string, Rows> {
+export function rowsBy(database: string): Map<string, RowCounts> {
   const db = new DatabaseSync(database, { readOnly: true })
   try {
-    const count = (row: Record<string, unknown>, name: keyof Rows) => Number(row[name])
+    const count = (row: Record<string, unknown>, name: keyof RowCounts) => Number(row[name])
     return new Map(
       db
-        .prepare(ROWS)
+        .prepare(ROW_COUNTS_SQL)
         .all()
         .map((row) => [
           String(row.part),

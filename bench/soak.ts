@@ -4,7 +4,7 @@
 import { isFault, PART_HEADER } from './faults.ts'
 import type { Load, Result } from './load.ts'
 import { costOf, median, type Subject, sleep, startLoader } from './measure.ts'
-import { errorsIn, idleStanding, type Rows, receivedBy, rowsBy, type Standing } from './reconcile.ts'
+import { errorsIn, type GatewayTotals, type RowCounts, receivedBy, rowsBy, waitUntilIdle } from './reconcile.ts'
 
 /** How long a call may take that neither the provider nor its client ends. */
 const TIMEOUT_MS = 10_000
@@ -15,13 +15,13 @@ const ADMIN_KEY = 'bsr_bench_admin_0123456789'
 export const SOAK_ENV = { ADMIN_KEY, MAX_IN_FLIGHT: '100000', UPSTREAM_TIMEOUT_MS: String(TIMEOUT_MS) }
 
 /** One way a call can go, carried out by a process of its own. Only where the name is a fault's may calls fail. */
-type Part = { name: string } & Omit<Load, 'port' | 'seconds' | 'ratePerSecond' | 'headers'>
+type SoakPart = { name: string } & Omit<Load, 'port' | 'seconds' | 'ratePerSecond' | 'headers'>
 
 /**
  * Calls that hang are read on until their time is over though their client has left: now and then there are more of them than
  * MAX_DRAINS, so that some find no room and are aborted.
  */
-const PARTS: readonly Part[] = [
+const PARTS: readonly SoakPart[] = [
   { name: '1 kB', kind: '1kb', connections: 8 },
   { name: '100 kB', kind: '100kb', connections: 8 },
   { name: 'stream', kind: 'stream', connections: 8 },
@@ -37,15 +37,15 @@ const PARTS: readonly Part[] = [
   { name: 'garbage stream', kind: 'stream', connections: 2, pauseMs: 50 },
 ]
 
-const NO_ROWS: Rows = { all: 0, open: 0, completed: 0, failed: 0, canceled: 0, expired: 0 }
+const NO_ROW_COUNTS: RowCounts = { all: 0, open: 0, completed: 0, failed: 0, canceled: 0, expired: 0 }
 
 /** A part when it is over: what its clients saw, how many of its calls the provider has read, and its rows. */
-type Outcome = { part: Part; result: Result; received: number; rows: Rows }
+type PartResult = { part: SoakPart; result: Result; received: number; rows: RowCounts }
 
-const MOST_SHOWN = 1_000
+const MAX_SHOWN_CHARACTERS = 1_000
 
 /** Says what is wrong, and makes the run fail. */
-function wrong(what: string): void {
+function failSoak(what: string): void {
   console.log(`WRONG: ${what}`)
   process.exitCode = 1
 }
@@ -55,8 +55,8 @@ function wrong(what: string): void {
  * Answers with the most memory the gateway took, in bytes.
  */
 export async function soak(ours: Subject, upstream: Subject, database: string, minutes: number): Promise<number> {
-  const { results, samples } = await load(ours, minutes * 60)
-  const standing = await idleStanding(ours, ADMIN_KEY, IDLE_WITHIN_MS)
+  const { results, samples } = await runParts(ours, minutes * 60)
+  const standing = await waitUntilIdle(ours, ADMIN_KEY, IDLE_WITHIN_MS)
   const received = await receivedBy(upstream)
   const { peakBytes } = costOf(ours.pid)
   await ours.stop()
@@ -64,13 +64,14 @@ export async function soak(ours: Subject, upstream: Subject, database: string, m
   const outcomes = PARTS.map((part, at) => {
     const result = results[at]
     if (!result) throw new Error(`${part.name}: no result`)
-    return { part, result, received: received[part.name] ?? 0, rows: rows.get(part.name) ?? NO_ROWS }
+    return { part, result, received: received[part.name] ?? 0, rows: rows.get(part.name) ?? NO_ROW_COUNTS }
   })
   printCalls(outcomes)
   for (const outcome of outcomes) checkPart(outcome)
-  checkBooks(standing, received, [...rows.values()])
+  checkReconciliation(standing, received, [...rows.values()])
   const errors = await errorsIn(ours.logFile)
-  if (errors.count > 0) wrong(`${errors.count} errors in the log, the first: ${errors.first.slice(0, MOST_SHOWN)}`)
+  if (errors.count > 0)
+    failSoak(`${errors.count} errors in the log, the first: ${errors.first.slice(0, MAX_SHOWN_CHARACTERS)}`)
   printMemory(samples, peakBytes)
   return peakBytes
 }
@@ -81,7 +82,7 @@ const HEAD_START_MS = 2_000
 const megabytes = (bytes: number) => (bytes / 1024 / 1024).toFixed(1)
 
 /** Every part at once, while the gateway's memory is read. */
-async function load(ours: Subject, seconds: number): Promise<{ results: Result[]; samples: number[] }> {
+async function runParts(ours: Subject, seconds: number): Promise<{ results: Result[]; samples: number[] }> {
   let running = true
   const loads = Promise.all(
     PARTS.map(async ({ name, ...shape }) => {
@@ -106,7 +107,7 @@ async function load(ours: Subject, seconds: number): Promise<{ results: Result[]
 
 const COLUMNS = ['calls', 'left', 'received', 'rows', 'completed', 'failed', 'canceled', 'expired', 'unsettled']
 
-function printCalls(outcomes: readonly Outcome[]): void {
+function printCalls(outcomes: readonly PartResult[]): void {
   const line = (name: string, cells: readonly (string | number)[]) =>
     console.log(name.padEnd(24) + cells.map((cell) => String(cell).padStart(11)).join(''))
   const cells = outcomes.map(({ result, received, rows }) => {
@@ -122,31 +123,36 @@ function printCalls(outcomes: readonly Outcome[]): void {
 }
 
 /** Every call was answered, or left; it reached the provider once, and whatever the provider has read is in the ledger. */
-function checkPart({ part, result, received, rows }: Outcome): void {
+function checkPart({ part, result, received, rows }: PartResult): void {
   const { unanswered, errors, calls, firstError = '' } = result
-  if (unanswered > 0) wrong(`${part.name}: ${unanswered} calls were never answered`)
+  if (unanswered > 0) failSoak(`${part.name}: ${unanswered} calls were never answered`)
   else if (errors > 0 && !isFault(part.name))
-    wrong(`${part.name}: ${errors} of ${calls} calls failed: ${firstError.slice(0, MOST_SHOWN)}`)
-  if (calls !== received) wrong(`${part.name}: ${calls} calls were made, the provider has read ${received}`)
-  if (rows.all !== received) wrong(`${part.name}: the provider has read ${received} calls, the ledger has ${rows.all}`)
+    failSoak(`${part.name}: ${errors} of ${calls} calls failed: ${firstError.slice(0, MAX_SHOWN_CHARACTERS)}`)
+  if (calls !== received) failSoak(`${part.name}: ${calls} calls were made, the provider has read ${received}`)
+  if (rows.all !== received)
+    failSoak(`${part.name}: the provider has read ${received} calls, the ledger has ${rows.all}`)
 }
 
-function checkBooks(standing: Standing, received: Readonly<Record<string, number>>, rows: readonly Rows[]): void {
+function checkReconciliation(
+  standing: GatewayTotals,
+  received: Readonly<Record<string, number>>,
+  rows: readonly RowCounts[],
+): void {
   const { openCalls, reserved, requests, lateSettlements } = standing
-  const sum = (field: keyof Rows) => rows.reduce((total, one) => total + one[field], 0)
+  const sum = (field: keyof RowCounts) => rows.reduce((total, one) => total + one[field], 0)
   const read = Object.values(received).reduce((total, calls) => total + calls, 0)
   console.log(
     `${'books'.padEnd(30)} ${read} calls read, ${sum('all')} rows, ${sum('open')} unsettled, ${sum('expired')} expired, ` +
       `${lateSettlements} settled late; before the stop ${openCalls} open, ${reserved} reserved, ${requests} counted`,
   )
-  if (sum('all') !== read) wrong(`the provider has read ${read} calls, the ledger has ${sum('all')}`)
-  if (sum('open') > 0) wrong(`${sum('open')} calls are unsettled in the ledger`)
-  if (sum('expired') + lateSettlements !== 0) wrong('calls were settled by the sweep')
-  if (openCalls !== 0 || reserved !== 0) wrong('something is still reserved')
-  if (requests !== sum('all')) wrong(`/llm/stats counts ${requests} calls, the ledger has ${sum('all')}`)
+  if (sum('all') !== read) failSoak(`the provider has read ${read} calls, the ledger has ${sum('all')}`)
+  if (sum('open') > 0) failSoak(`${sum('open')} calls are unsettled in the ledger`)
+  if (sum('expired') + lateSettlements !== 0) failSoak('calls were settled by the sweep')
+  if (openCalls !== 0 || reserved !== 0) failSoak('something is still reserved')
+  if (requests !== sum('all')) failSoak(`/llm/stats counts ${requests} calls, the ledger has ${sum('all')}`)
 }
 
-const MOST_GROWTH = 0.05
+const MAX_GROWTH_RATIO = 0.05
 
 /** Memory is flat when its last fifth is no higher than its middle one. */
 function printMemory(samples: readonly number[], peakBytes: number): void {
@@ -157,7 +163,8 @@ function printMemory(samples: readonly number[], peakBytes: number): void {
   const growth = last / middle - 1
   console.log(
     `${'memory by fifths'.padEnd(30)} ${fifths.map(megabytes).join('  ')} MB, at most ${megabytes(peakBytes)} MB` +
-      `  ${growth <= MOST_GROWTH ? 'flat' : 'NOT FLAT'}`,
+      `  ${growth <= MAX_GROWTH_RATIO ? 'flat' : 'NOT FLAT'}`,
   )
-  if (!(growth <= MOST_GROWTH)) wrong(`memory grew by ${(growth * 100).toFixed(0)} % from the middle to the last fifth`)
+  if (!(growth <= MAX_GROWTH_RATIO))
+    failSoak(`memory grew by ${(growth * 100).toFixed(0)} % from the middle to the last fifth`)
 }

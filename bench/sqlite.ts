@@ -35,18 +35,18 @@ const instant = (): Instant => {
   return { wallMs, monoMs: wallMs }
 }
 
-let made = 0
+let reservationCount = 0
 function reservation(now: Instant): Reservation {
-  made += 1
+  reservationCount += 1
   const hex = now.wallMs.toString(16).padStart(12, '0')
-  const tail = (made * 0x9e3779b1).toString(16).padStart(12, '0').slice(-12)
+  const tail = (reservationCount * 0x9e3779b1).toString(16).padStart(12, '0').slice(-12)
   const facts: CallFacts = {
-    callId: `${hex.slice(0, 8)}-${hex.slice(8)}-7${(made & 0xfff).toString(16).padStart(3, '0')}-8abc-${tail}`,
+    callId: `${hex.slice(0, 8)}-${hex.slice(8)}-7${(reservationCount & 0xfff).toString(16).padStart(3, '0')}-8abc-${tail}`,
     caller: {
-      key: `key-${made % KEYS}`,
+      key: `key-${reservationCount % KEYS}`,
       organisation: 'acme',
       project: 'search',
-      user: `user-${made % 50}`,
+      user: `user-${reservationCount % 50}`,
       thread: null,
       agent: null,
       task: null,
@@ -92,16 +92,16 @@ const outcome = (wallMs: number): Outcome => ({
 })
 const used = { requests: 1n, tokens: 770n, cost: 5_075_000n, inFlight: 0n }
 
-const ROUND = 1600
+const ROUND_CALLS = 1600
 
 /** Microseconds of this thread per call, without what making the calls costs: the median of rounds. */
 async function measure(store: SqliteStore, batch: number): Promise<number> {
   const rounds: number[] = []
   let settling: Promise<unknown> = Promise.resolve()
-  for (let done = 0; done < CALLS; done += ROUND) {
+  for (let done = 0; done < CALLS; done += ROUND_CALLS) {
     let making = 0
     const startedAt = process.threadCpuUsage()
-    for (let call = 0; call < ROUND; call += batch) {
+    for (let call = 0; call < ROUND_CALLS; call += batch) {
       const now = instant()
       const before = process.threadCpuUsage()
       const calls = Array.from({ length: batch }, () => reservation(now))
@@ -114,7 +114,7 @@ async function measure(store: SqliteStore, batch: number): Promise<number> {
       )
     }
     const spent = process.threadCpuUsage(startedAt)
-    rounds.push((spent.user + spent.system - making) / ROUND)
+    rounds.push((spent.user + spent.system - making) / ROUND_CALLS)
   }
   await settling
   return rounds.sort((a, b) => a - b)[Math.floor(rounds.length / 2)] ?? 0

@@ -41,21 +41,21 @@ function schedule(): void {
   else setTimeout(advance, tickMs)
 }
 
-function begin(stream: Stream): void {
+function startStream(stream: Stream): void {
   streams.add(stream)
   if (!ticking) schedule()
 }
 
-const breakingOff = (socket: Socket, after: (socket: Socket) => void) =>
-  begin({ socket, chunks: ANSWERS.openai.stream.slice(0, CHUNKS_BEFORE_FAULT), next: 0, after })
+const streamThenFail = (socket: Socket, after: (socket: Socket) => void) =>
+  startStream({ socket, chunks: ANSWERS.openai.stream.slice(0, CHUNKS_BEFORE_FAULT), next: 0, after })
 
-let garbled = 0
-const garbage = (socket: Socket) => socket.write(GARBAGE[garbled++ % GARBAGE.length] ?? ERROR)
+let garbageCount = 0
+const garbage = (socket: Socket) => socket.write(GARBAGE[garbageCount++ % GARBAGE.length] ?? ERROR)
 
-const MISBEHAVE: Readonly<Record<Fault, (socket: Socket) => void>> = {
+const FAULT_HANDLERS: Readonly<Record<Fault, (socket: Socket) => void>> = {
   'error 500': (socket) => socket.write(ERROR),
-  cut: (socket) => breakingOff(socket, () => socket.destroy()),
-  stall: (socket) => breakingOff(socket, () => {}),
+  cut: (socket) => streamThenFail(socket, () => socket.destroy()),
+  stall: (socket) => streamThenFail(socket, () => {}),
   reset: (socket) => socket.resetAndDestroy(),
   hang: () => {},
   garbage,
@@ -74,7 +74,7 @@ function partOf(request: Buffer): string {
   return at < 0 ? '' : head.toString('latin1', at + PART.length, head.indexOf('\r', at + PART.length))
 }
 
-function counts(): string {
+function receivedCounts(): string {
   const body = JSON.stringify(Object.fromEntries(received))
   return `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
 }
@@ -82,7 +82,7 @@ function counts(): string {
 /** The whole path of a Gemini call names its model; this much says whose it is, and whether it is a stream. */
 const PATH_BYTES = 128
 
-function answersTo(line: string): { answers: Answers; streams: boolean } {
+function answersFor(line: string): { answers: Answers; streams: boolean } {
   if (line.startsWith('POST /v1/messages')) return { answers: ANSWERS.anthropic, streams: false }
   if (line.startsWith('POST /v1beta/'))
     return { answers: ANSWERS.gemini, streams: line.includes(':streamGenerateContent') }
@@ -91,16 +91,16 @@ function answersTo(line: string): { answers: Answers; streams: boolean } {
 
 function answer(socket: Socket, request: Buffer): void {
   if (request[0] !== 0x50 /* P of POST */) {
-    socket.write(request.toString('latin1', 0, 14) === 'GET /received ' ? counts() : HEALTH)
+    socket.write(request.toString('latin1', 0, 14) === 'GET /received ' ? receivedCounts() : HEALTH)
     return
   }
   const part = partOf(request)
   received.set(part, (received.get(part) ?? 0) + 1)
-  const { answers, streams } = answersTo(request.toString('latin1', 0, PATH_BYTES))
-  if (isFault(part)) MISBEHAVE[part](socket)
+  const { answers, streams } = answersFor(request.toString('latin1', 0, PATH_BYTES))
+  if (isFault(part)) FAULT_HANDLERS[part](socket)
   else if (!streams && !request.includes('"stream":true')) socket.write(answers.whole)
-  else if (request.includes('"include_usage":true')) begin({ socket, chunks: answers.streamWithUsage, next: 0 })
-  else begin({ socket, chunks: answers.stream, next: 0 })
+  else if (request.includes('"include_usage":true')) startStream({ socket, chunks: answers.streamWithUsage, next: 0 })
+  else startStream({ socket, chunks: answers.stream, next: 0 })
 }
 
 /** Bytes a request needs in total, or 'chunked'; undefined while its head is not complete. */

@@ -1,10 +1,10 @@
 // The Anthropic SDK, answered by GPT: `npm start`, then `npx node examples/anthropic-to-gpt.ts`. It streams.
 
 import Anthropic from '@anthropic-ai/sdk'
-import { GATEWAY, KEY, modelOr } from './gateway.ts'
+import { GATEWAY, KEY, modelOrSimulated } from './gateway.ts'
 
 const anthropic = new Anthropic({ baseURL: GATEWAY, apiKey: KEY })
-const model = await modelOr('openai', 'gpt-4o')
+const model = await modelOrSimulated('openai', 'gpt-4o')
 
 const { data, response } = await anthropic.messages
   .create({

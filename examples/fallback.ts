@@ -2,9 +2,9 @@
 // was tried before. Without ANTHROPIC_API_KEY it asks an alias whose first target is simulated, and always refuses.
 
 import OpenAI from 'openai'
-import { GATEWAY, KEY, modelOr } from './gateway.ts'
+import { GATEWAY, KEY, modelOrSimulated } from './gateway.ts'
 
-interface Explained {
+interface Explanation {
   readonly attempts: readonly {
     provider: string
     model: string
@@ -15,10 +15,10 @@ interface Explained {
 }
 
 const openai = new OpenAI({ baseURL: `${GATEWAY}/v1`, apiKey: KEY })
-const model = await modelOr('anthropic', 'steady', 'steady-simulated')
+const model = await modelOrSimulated('anthropic', 'steady', 'steady-simulated')
 
-const known = await openai.models.list()
-if (!known.data.some(({ id }) => id === model)) {
+const listedModels = await openai.models.list()
+if (!listedModels.data.some(({ id }) => id === model)) {
   console.error(`The gateway knows no alias ${model}: start it with CONFIG_FILE=examples/fallback.json.`)
   process.exit(1)
 }
@@ -29,7 +29,7 @@ const { data, response } = await openai.chat.completions
 console.log(response.headers.get('x-bursar-target'), 'says:', data.choices[0]?.message.content)
 
 const id = response.headers.get('x-bursar-call-id')
-const explained = await fetch(`${GATEWAY}/llm/explain/${id}`, { headers: { authorization: `Bearer ${KEY}` } })
-const { attempts }: Explained = await explained.json()
+const explanation = await fetch(`${GATEWAY}/llm/explain/${id}`, { headers: { authorization: `Bearer ${KEY}` } })
+const { attempts }: Explanation = await explanation.json()
 for (const one of attempts)
   console.log(`${one.provider}/${one.model}: status ${one.status}, ${one.error ?? 'answered'}, $${one.cost}`)

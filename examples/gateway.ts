@@ -6,7 +6,7 @@ export const GATEWAY = process.env.BURSAR_URL ?? 'http://127.0.0.1:5555'
 export const KEY = process.env.BURSAR_KEY ?? 'any'
 
 /** The model, or a simulated one where the gateway has no key for its provider. */
-export async function modelOr(provider: string, model: string, simulated = 'sim/echo'): Promise<string> {
+export async function modelOrSimulated(provider: string, model: string, simulated = 'sim/echo'): Promise<string> {
   const response = await fetch(`${GATEWAY}/llm/status`, { headers: { authorization: `Bearer ${KEY}` } })
   const { providers }: { providers: { name: string; status: string }[] } = await response.json()
   if (providers.some(({ name, status }) => name === provider && status === 'configured')) return model

@@ -27,7 +27,7 @@ const BY_PATH = new Map(SOURCES.map((source) => [source.path, source]))
 function sourceOf(file: string): Source {
   const code = codeOf(readFileSync(new URL(file, ROOT), 'utf8'))
   const path = file.slice('src/'.length)
-  return { path, code, imports: importsOf(code).map((target) => resolved(path, target)) }
+  return { path, code, imports: importsOf(code).map((target) => resolveImport(path, target)) }
 }
 
 function codeOf(text: string): string {
@@ -38,7 +38,7 @@ function importsOf(code: string): string[] {
   return [...code.matchAll(IMPORT)].map(([, plain, dynamic, worker]) => plain ?? dynamic ?? worker ?? '')
 }
 
-function resolved(from: string, target: string): string {
+function resolveImport(from: string, target: string): string {
   return target.startsWith('.') ? posix.join(posix.dirname(from), target) : target
 }
 
@@ -47,21 +47,21 @@ function folderOf(path: string): string {
 }
 
 /** Imports that a rule does not allow, as `from → to`. */
-function forbidden(sources: readonly Source[], allows: (target: string, source: Source) => boolean): string[] {
+function forbiddenImports(sources: readonly Source[], allows: (target: string, source: Source) => boolean): string[] {
   return sources.flatMap((source) =>
     source.imports.filter((target) => !allows(target, source)).map((target) => `${source.path} → ${target}`),
   )
 }
 
 const isSource = (target: string) => BY_PATH.has(target)
-const within = (folder: string) => SOURCES.filter(({ path }) => folderOf(path) === folder)
+const sourcesIn = (folder: string) => SOURCES.filter(({ path }) => folderOf(path) === folder)
 /** Sources whose code says this, comments aside. */
-const saying = (words: RegExp) => SOURCES.filter(({ code }) => words.test(code)).map(({ path }) => path)
+const sourcesMatching = (words: RegExp) => SOURCES.filter(({ code }) => words.test(code)).map(({ path }) => path)
 
 test('the sources are read, and every import of ours leads to one of them', () => {
   expect(SOURCES.length).toBeGreaterThan(60)
   expect(SOURCES.flatMap(({ imports }) => imports).length).toBeGreaterThan(200)
-  expect(forbidden(SOURCES, (target) => isSource(target) || !/\.ts$/.test(target))).toEqual([])
+  expect(forbiddenImports(SOURCES, (target) => isSource(target) || !/\.ts$/.test(target))).toEqual([])
 })
 
 describe('the reader of imports', () => {
@@ -119,21 +119,23 @@ describe('folders', () => {
   })
 
   test('beside them stand the process and the library alone', () => {
-    expect(within('').map(({ path }) => path)).toEqual(['index.ts', 'main.ts'])
+    expect(sourcesIn('').map(({ path }) => path)).toEqual(['index.ts', 'main.ts'])
   })
 
   test.each(FOLDERS)('$folder imports only from itself and $imports', ({ folder, imports }) => {
     const allowed = [folder, ...imports]
-    expect(forbidden(within(folder), (target) => !isSource(target) || allowed.includes(folderOf(target)))).toEqual([])
+    expect(
+      forbiddenImports(sourcesIn(folder), (target) => !isSource(target) || allowed.includes(folderOf(target))),
+    ).toEqual([])
   })
 
   test('core imports no package and nothing of Node', () => {
-    expect(forbidden(within('core'), isSource)).toEqual([])
+    expect(forbiddenImports(sourcesIn('core'), isSource)).toEqual([])
   })
 })
 
 describe.each(KINDS)('in $folder', ({ folder, alone, shared }) => {
-  const files = within(folder).filter(({ path }) => path !== `${folder}/index.ts`)
+  const files = sourcesIn(folder).filter(({ path }) => path !== `${folder}/index.ts`)
 
   test('everything stands in the table', () => {
     expect([...new Set(files.map(({ path }) => thingOf(path)))].toSorted()).toEqual([...alone, ...shared].toSorted())
@@ -142,7 +144,7 @@ describe.each(KINDS)('in $folder', ({ folder, alone, shared }) => {
   test('what stands for itself knows itself and what is shared, which knows none of it', () => {
     const allows = (target: string, { path }: Source) =>
       folderOf(target) !== folder || thingOf(target) === thingOf(path) || shared.includes(thingOf(target))
-    expect(forbidden(files, allows)).toEqual([])
+    expect(forbiddenImports(files, allows)).toEqual([])
   })
 
   test('from outside, only its index, what is shared, and the thing of the same name are known', () => {
@@ -150,7 +152,7 @@ describe.each(KINDS)('in $folder', ({ folder, alone, shared }) => {
       folderOf(target) !== folder ||
       folderOf(path) === folder ||
       ['index', thingOf(path), ...shared].includes(thingOf(target))
-    expect(forbidden(SOURCES, allows)).toEqual([])
+    expect(forbiddenImports(SOURCES, allows)).toEqual([])
   })
 })
 
@@ -181,7 +183,7 @@ describe('only these know', () => {
   })
 
   test('the HTTP client: the one that forwards', () => {
-    expect(users(/^undici$/)).toEqual(['providers/transport/forward.ts'])
+    expect(users(/^undici$/)).toEqual(['providers/transport/http-forwarder.ts'])
   })
 
   test('an SDK with a transport of its own: nobody', () => {
@@ -200,17 +202,17 @@ describe('only these know', () => {
     ['randomness', /\bMath\.random\b|\bgetRandomValues\b|\bimport \{[^}]*\brandom[A-Z]/],
     ['the environment', /\bprocess\.env\b|\bimport\.meta\.env\b/],
   ])('%s: main and system', (_what, words) => {
-    expect(saying(words).filter((path) => !['main.ts', 'app/system.ts'].includes(path))).toEqual([])
+    expect(sourcesMatching(words).filter((path) => !['main.ts', 'app/system.ts'].includes(path))).toEqual([])
   })
 
   test.each([/\bDate\.now\b|\bperformance\b/, /\bMath\.random\b/, /\bprocess\b/, /\bnew Date\(\)/])(
     'none in core: %s',
     (words) => {
-      expect(saying(words).filter((path) => folderOf(path) === 'core')).toEqual([])
+      expect(sourcesMatching(words).filter((path) => folderOf(path) === 'core')).toEqual([])
     },
   )
 
   test('global fetch: nobody', () => {
-    expect(saying(/(?<![.\w])fetch\(|\bglobalThis\.fetch\b/)).toEqual([])
+    expect(sourcesMatching(/(?<![.\w])fetch\(|\bglobalThis\.fetch\b/)).toEqual([])
   })
 })

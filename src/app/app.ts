@@ -8,14 +8,14 @@ import { Routing } from '../call/routing.ts'
 import type { FileConfig, FilePrice, PatternModels } from '../config/file.ts'
 import { type Settings, settingLimits } from '../config/settings.ts'
 import { Circuits } from '../core/circuit.ts'
-import type { Clock } from '../core/clock.ts'
-import { Tightening } from '../counting/input-counter.ts'
+import type { Clock, Timers } from '../core/clock.ts'
+import { InputCounter } from '../counting/input-counter.ts'
 import { routes } from '../http/index.ts'
 import { Callers } from '../keys/callers.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
 import type { UserPrice, UserPriceEntry } from '../prices/user-prices.ts'
-import { askableModels, ProvidersInForce, usualModel } from '../providers/index.ts'
+import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Registry } from '../stores/registry.ts'
 import type { Store } from '../stores/store.ts'
@@ -26,6 +26,7 @@ export interface AppParts {
   readonly settings: Settings
   readonly file: FileConfig
   readonly clock: Clock
+  readonly timers: Timers
   readonly random: () => number
   readonly newCallId: () => string
   readonly log: Logger
@@ -45,12 +46,12 @@ export interface App {
   close(waitMs: number): Promise<void>
 }
 
-const SWEEP_MS = 5_000
-const CLOSE_STEP_MS = 20
-const MOST_STEPS_AFTER_CUT = 50
+const SWEEP_INTERVAL_MS = 5_000
+const CLOSE_POLL_MS = 20
+const MAX_CLOSE_POLLS = 50
 
-function step(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, CLOSE_STEP_MS))
+function waitForNextPoll(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, CLOSE_POLL_MS))
 }
 
 export async function createApp(parts: AppParts): Promise<App> {
@@ -69,11 +70,11 @@ export async function createApp(parts: AppParts): Promise<App> {
   const callers = new Callers({
     keys: settings.BURSAR_KEYS,
     adminKey: settings.ADMIN_KEY,
-    open: settings.AUTH === 'off',
+    authOff: settings.AUTH === 'off',
   })
   const recorder = new Recorder(log, store)
   const circuits = new Circuits()
-  const tightening = new Tightening()
+  const inputCounter = new InputCounter()
   const shared = {
     ...parts,
     prices,
@@ -81,7 +82,7 @@ export async function createApp(parts: AppParts): Promise<App> {
     circuits,
     idempotency: new Idempotency(store),
     recorder,
-    tightening,
+    inputCounter,
     limits,
     plan: () => limits.plan,
     // Asked anew for every call: bursar.json changes them.
@@ -107,15 +108,15 @@ export async function createApp(parts: AppParts): Promise<App> {
 
   const sweeping = setInterval(() => {
     store.sweep(clock.now()).catch((error: unknown) => log.error({ err: error }, 'expired calls could not be settled'))
-  }, SWEEP_MS).unref()
+  }, SWEEP_INTERVAL_MS).unref()
 
   const modelsOf = (name: string) => {
     const provider = providers.list.find((one) => one.name === name)
-    return provider ? askableModels(provider, prices.models(provider.priceName)) : []
+    return provider ? listModels(provider, prices.models(provider.priceName)) : []
   }
 
   const patternModels = () => ({
-    model: patterns.model ?? usualModel(providers.list, settings.DEFAULT_LLM_PROVIDER),
+    model: patterns.model ?? chooseDefaultModel(providers.list, settings.DEFAULT_LLM_PROVIDER),
     embeddingModel: patterns.embeddingModel,
   })
 
@@ -131,13 +132,14 @@ export async function createApp(parts: AppParts): Promise<App> {
     async close(waitMs) {
       gate.close()
       const until = clock.now().monoMs + waitMs
-      while (gate.inFlight + gate.holders > 0 && clock.now().monoMs < until) await step()
-      gate.cutAll()
-      for (let steps = 0; gate.moving + gate.holders > 0 && steps < MOST_STEPS_AFTER_CUT; steps++) await step()
+      while (gate.inFlight + gate.activeLeases > 0 && clock.now().monoMs < until) await waitForNextPoll()
+      gate.expireAll()
+      for (let steps = 0; gate.movesInProgress + gate.activeLeases > 0 && steps < MAX_CLOSE_POLLS; steps++)
+        await waitForNextPoll()
       clearInterval(sweeping)
       recorder.flush()
       await store.close(clock.now())
-      await Promise.all([providers.close(), tightening.close()])
+      await Promise.all([providers.close(), inputCounter.close()])
       // Ends of answers are written at the end of the turn they came in, which may be this one.
       await new Promise((resolve) => setImmediate(resolve))
     },

@@ -14,12 +14,18 @@ import { StoreUnusable } from '../stores/store.ts'
 import { openApp } from './system.ts'
 
 /** Whoever has none needs none. */
-const USUAL_CONFIG_FILE = 'bursar.json'
+const DEFAULT_CONFIG_FILE = 'bursar.json'
 const CONFIG_POLL_MS = 1_000
 /** A request that is still arriving after this is given up. */
 const REQUEST_TIMEOUT_MS = 120_000
 const KEEP_ALIVE_MS = 65_000
-const NO_FILE: FileConfig = { limits: [], prices: [], providers: NO_PROVIDER_ROWS, routes: NO_ROUTES, patterns: {} }
+const EMPTY_FILE_CONFIG: FileConfig = {
+  limits: [],
+  prices: [],
+  providers: NO_PROVIDER_ROWS,
+  routes: NO_ROUTES,
+  patterns: {},
+}
 
 /** The file's configuration, or an empty one where there is no file. Throws ConfigError. */
 function readConfigFile(path: string, env: Environment): FileConfig {
@@ -27,7 +33,7 @@ function readConfigFile(path: string, env: Environment): FileConfig {
   try {
     json = readFileSync(path, 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return NO_FILE
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return EMPTY_FILE_CONFIG
     throw new ConfigError([`CONFIG_FILE: ${path} cannot be read`])
   }
   try {
@@ -43,7 +49,7 @@ export async function serve(env: Readonly<Record<string, string | undefined>>): 
   try {
     await start(env)
   } catch (error) {
-    if (error instanceof ConfigError || error instanceof StoreUnusable) stopWith(error.message)
+    if (error instanceof ConfigError || error instanceof StoreUnusable) exitWithError(error.message)
     throw error
   }
 }
@@ -52,7 +58,7 @@ async function start(env: Readonly<Record<string, string | undefined>>): Promise
   const settings = readSettings(env)
   const file = readConfigFile(settings.CONFIG_FILE, env)
   const { app: bursar, log, flush } = await openApp(settings, file)
-  if (file === NO_FILE && settings.CONFIG_FILE !== USUAL_CONFIG_FILE)
+  if (file === EMPTY_FILE_CONFIG && settings.CONFIG_FILE !== DEFAULT_CONFIG_FILE)
     log.warn({ file: settings.CONFIG_FILE }, 'CONFIG_FILE names a file that is not there: it is read once it is')
   if (!settings.ENABLE_COST_TRACKING)
     log.warn('ENABLE_COST_TRACKING=false: calls are neither priced nor limited by cost')
@@ -63,7 +69,7 @@ async function start(env: Readonly<Record<string, string | undefined>>): Promise
     { requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS },
     callListener(bursar.gate, getRequestListener(bursar.app.fetch)),
   )
-  server.on('error', (error) => stopWith(`cannot listen on ${settings.HOST}:${settings.PORT}: ${error.message}`))
+  server.on('error', (error) => exitWithError(`cannot listen on ${settings.HOST}:${settings.PORT}: ${error.message}`))
   server.listen(settings.PORT, settings.HOST, () => {
     const address = server.address()
     const port = typeof address === 'object' && address ? address.port : settings.PORT
@@ -104,7 +110,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-function stopWith(message: string): never {
+function exitWithError(message: string): never {
   process.stderr.write(`${message}\n`)
   process.exit(1)
 }

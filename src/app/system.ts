@@ -5,7 +5,7 @@ import pino, { type Logger } from 'pino'
 import type { FileConfig } from '../config/file.ts'
 import type { Settings } from '../config/settings.ts'
 import { uuidV7Source } from '../core/call-ids.ts'
-import type { Clock } from '../core/clock.ts'
+import type { Clock, Timers } from '../core/clock.ts'
 import { openRegistry, openStore } from '../stores/index.ts'
 import { type App, createApp } from './app.ts'
 
@@ -16,6 +16,11 @@ const systemClock: Clock = {
   now: () => ({ wallMs: Date.now(), monoMs: Math.floor(timeOrigin + performance.now()) }),
 }
 
+const systemTimers: Timers = {
+  setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
+  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
+}
+
 const systemRandom = (): number => Math.random()
 
 export const newCallId = uuidV7Source(
@@ -23,15 +28,20 @@ export const newCallId = uuidV7Source(
   (size) => randomBytes(size),
 )
 
-const FLUSH_MS = 200
-const BUFFER_BYTES = 16_384
+const LOG_FLUSH_INTERVAL_MS = 200
+const LOG_BUFFER_BYTES = 16_384
 
 /** One JSON line per event on standard output, written in batches beside the calls. `flush` writes what is left. */
 function systemLog(level: string): { readonly log: Logger; readonly flush: () => void } {
-  const destination = pino.destination({ dest: 1, sync: false, minLength: BUFFER_BYTES, maxWrite: 4 * BUFFER_BYTES })
+  const destination = pino.destination({
+    dest: 1,
+    sync: false,
+    minLength: LOG_BUFFER_BYTES,
+    maxWrite: 4 * LOG_BUFFER_BYTES,
+  })
   // Standard output may be closed before we are: that is no reason to stop.
   destination.on('error', () => {})
-  const flushing = setInterval(() => destination.flush(), FLUSH_MS).unref()
+  const flushing = setInterval(() => destination.flush(), LOG_FLUSH_INTERVAL_MS).unref()
   const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
   return {
     log,
@@ -47,10 +57,19 @@ export async function openApp(settings: Settings, file: FileConfig) {
   const store = await openStore(settings.DATABASE_URL, {
     now: systemClock.now(),
     synchronous: settings.SQLITE_SYNCHRONOUS,
-    keep: settings.USAGE_HISTORY_SIZE,
+    maxEntries: settings.USAGE_HISTORY_SIZE,
   })
   const { log, flush } = systemLog(settings.LOG_LEVEL)
-  const parts = { settings, file, clock: systemClock, random: systemRandom, newCallId, log, store }
+  const parts = {
+    settings,
+    file,
+    clock: systemClock,
+    timers: systemTimers,
+    random: systemRandom,
+    newCallId,
+    log,
+    store,
+  }
   const app: App = await createApp({ ...parts, registry: openRegistry(store) })
   return { app, log, flush }
 }

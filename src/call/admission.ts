@@ -4,17 +4,24 @@ import type { Settings } from '../config/settings.ts'
 import { windowAt } from '../core/calendar.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Caller, CallFacts, Reservation } from '../core/ledger-entry.ts'
-import type { Short } from '../core/levels.ts'
+import type { Shortfall } from '../core/levels.ts'
 import type { Amounts, LimitPlan, Subjects } from '../core/limits.ts'
 import { SIMULATED_REALM } from '../core/limits.ts'
 import type { Charge, Instant, LevelView, Meter } from '../core/meter.ts'
 import { divideUp } from '../core/money.ts'
 import type { ModelFacts, PriceBook } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
-import { type Ask, affordableCap, type CountedInput, type Quote, type QuoteSettings, quote } from '../core/quote.ts'
-import type { FactoredQuote } from '../core/quote-excess.ts'
+import {
+  affordableCap,
+  type CountedInput,
+  type Quote,
+  type QuoteSettings,
+  quote,
+  type RequestFacts,
+} from '../core/quote.ts'
+import type { FactoredQuote } from '../core/quote-overruns.ts'
 import { type Refusal, refusalOf } from '../core/refusal.ts'
-import type { Countable, Tightening } from '../counting/input-counter.ts'
+import type { CountableInput, InputCounter } from '../counting/input-counter.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Store, Admission as StoreAdmission } from '../stores/store.ts'
 
@@ -23,13 +30,13 @@ export interface Candidate {
   readonly provider: Provider
   /** As the provider will be asked. */
   readonly model: string
-  readonly ask: Ask
+  readonly request: RequestFacts
   /** The cap it has been given, where it had none and the target cannot do without. */
-  readonly usualCap: number | null
+  readonly defaultCap: number | null
   /** What of it can be counted; where it is absent the bound stands. */
-  readonly countable?: Countable
+  readonly countableInput?: CountableInput
   /** What it takes in, where that was counted because its bound did not fit. */
-  readonly counted?: CountedInput
+  readonly countedInput?: CountedInput
 }
 
 /** What of a call is known before it is quoted. */
@@ -45,7 +52,7 @@ export interface Applicant {
   /** Those it may fall back to, in order. Empty for most. */
   readonly others: readonly Candidate[]
   /** Where the money left is too little, those that are too dear are left out. */
-  readonly leavesOutDear: boolean
+  readonly dropsExpensive: boolean
   readonly idempotency: CallFacts['idempotency']
   /** A budget of its own, beside all limits. */
   readonly budget: Budget | undefined
@@ -66,10 +73,10 @@ export interface Budget {
 /** The quote of the first candidate, raised to what the dearest of all can cost. */
 export interface RouteQuote extends FactoredQuote {
   /** What the first candidate can use by itself, where another one is dearer. */
-  readonly own?: Bound
+  readonly firstCandidateBound?: Bound
 }
 
-export type Admitted = {
+export type AdmittedCall = {
   readonly admitted: true
   /** As it was admitted: without candidates that did not fit. */
   readonly applicant: Applicant
@@ -80,31 +87,31 @@ export type Admitted = {
   /** What it was charged. */
   readonly charges: readonly Charge[]
   /** What attempts before it are booked as, and on which meters. */
-  readonly spent: Bound
-  readonly spentOn: readonly Charge[]
+  readonly priorBound: Bound
+  readonly priorCharges: readonly Charge[]
   /** Monotonic milliseconds. */
   readonly expiresAtMs: number
   /** False where something in the call has no bound: hosted tools and the like. */
   readonly bounded: boolean
   readonly levels: readonly LevelView[]
-  readonly overlooked: readonly string[]
+  readonly unenforced: readonly string[]
 }
 
-export type Refused = {
+export type RefusedCall = {
   readonly admitted: false
   readonly refusal: Refusal
   readonly quote: Quote
   readonly levels: readonly LevelView[]
 }
 
-const NOTHING_SPENT: Bound = { tokens: 0, costNanoUsd: 0n }
-const SPENT_NOWHERE: readonly Charge[] = []
+const ZERO_BOUND: Bound = { tokens: 0, costNanoUsd: 0n }
+const NO_PRIOR_CHARGES: readonly Charge[] = []
 
 /** Between looking at what is free and taking it, another replica may take it first. */
-const MOST_TRIES = 3
-const GRACE_MS = 60_000
+const MAX_RESERVE_TRIES = 3
+const EXPIRY_GRACE_MS = 60_000
 
-export interface AdmissionParts {
+export interface AdmissionControlParts {
   readonly settings: Settings
   readonly store: Store
   readonly prices: PriceBook
@@ -112,21 +119,21 @@ export interface AdmissionParts {
   readonly limits: { readonly plan: LimitPlan; readonly changing: Promise<void> | undefined }
   /** By how much calls were seen to exceed their quotes, in percent of them. */
   readonly recorder: {
-    readonly excesses: { percent(provider: string, model: string, bounded: boolean): number }
+    readonly quoteOverruns: { percent(provider: string, model: string, bounded: boolean): number }
   }
   readonly random: () => number
   readonly clock: Clock
-  readonly tightening: Tightening
+  readonly inputCounter: InputCounter
 }
 
-export class Admission {
-  readonly #parts: AdmissionParts
+export class AdmissionControl {
+  readonly #parts: AdmissionControlParts
   readonly #quoteSettings: QuoteSettings
-  readonly #soft: boolean
+  readonly #isSoft: boolean
 
-  constructor(parts: AdmissionParts) {
+  constructor(parts: AdmissionControlParts) {
     this.#parts = parts
-    this.#soft = parts.settings.ENFORCEMENT === 'soft'
+    this.#isSoft = parts.settings.ENFORCEMENT === 'soft'
     this.#quoteSettings = {
       defaultMaxOutputTokens: parts.settings.DEFAULT_MAX_OUTPUT_TOKENS,
       tokenReservation: parts.settings.TOKEN_RESERVATION,
@@ -135,11 +142,11 @@ export class Admission {
 
   /** The most a call can cost, as it would be quoted now. Throws Problem where it cannot be. */
   quote(applicant: Applicant, now: Instant): RouteQuote {
-    const { unbounded } = applicant.first.ask
+    const { unbounded } = applicant.first.request
     if (unbounded.length > 0 && this.#parts.settings.UNBOUNDED_CALLS === 'refuse') {
       throw new Problem('unbounded_call', `Nobody can bound what this call costs, because of: ${unbounded.join(', ')}.`)
     }
-    return this.#affordable(applicant, this.#dearest(applicant, now), now)
+    return this.#quoteUnderCeiling(applicant, this.#mostExpensiveQuote(applicant, now), now)
   }
 
   /** The charges a quote makes. */
@@ -147,7 +154,7 @@ export class Admission {
     const amounts: Amounts = { requests: 1n, tokens: BigInt(quoted.tokens), cost: quoted.costNanoUsd, inFlight: 1n }
     const realm = applicant.first.provider.simulated ? SIMULATED_REALM : ''
     const { plan } = this.#parts.limits
-    const charges = plan.chargesFor(subjectsOf(applicant), amounts, now.wallMs, realm, this.#soft)
+    const charges = plan.chargesFor(subjectsOf(applicant), amounts, now.wallMs, realm, this.#isSoft)
     const { budget } = applicant
     if (budget)
       charges.push({ meter: budget.meter, amount: quoted.costNanoUsd, capacity: budget.nanoUsd, enforced: true })
@@ -160,15 +167,15 @@ export class Admission {
    * one that may do without its dearest candidates is tried without them.
    * Throws Problem for calls that cannot be quoted, StoreUnavailable when the ledger cannot be written.
    */
-  async admit(applicant: Applicant, now: Instant): Promise<Admitted | Refused> {
+  async admit(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {
     if (this.#parts.limits.changing) await this.#parts.limits.changing
     let quoted = this.quote(applicant, now)
     for (let tries = 1; ; tries++) {
       const reservation = this.#reservation(applicant, quoted, now)
       const answer = (await this.#parts.store.reserve([reservation], now))[0]
-      if (answer?.admitted) return admittedAs(applicant, quoted, reservation, answer)
-      const short = answer?.short ?? []
-      const smaller = tries < MOST_TRIES ? this.#capped(applicant, quoted, short, now) : undefined
+      if (answer?.admitted) return toAdmittedCall(applicant, quoted, reservation, answer)
+      const short = answer?.shortfalls ?? []
+      const smaller = tries < MAX_RESERVE_TRIES ? this.#cappedQuote(applicant, quoted, short, now) : undefined
       if (!smaller) return this.#admitOther(applicant, quoted, short, now)
       quoted = smaller
     }
@@ -178,7 +185,7 @@ export class Admission {
     return {
       facts: this.#callFacts(applicant, quoted, now),
       charges: this.charges(applicant, quoted, now),
-      expiresAtMs: now.monoMs + this.#parts.settings.UPSTREAM_TIMEOUT_MS + GRACE_MS,
+      expiresAtMs: now.monoMs + this.#parts.settings.UPSTREAM_TIMEOUT_MS + EXPIRY_GRACE_MS,
     }
   }
 
@@ -186,12 +193,13 @@ export class Admission {
   async #admitOther(
     applicant: Applicant,
     quoted: Quote,
-    short: readonly Short[],
+    short: readonly Shortfall[],
     now: Instant,
-  ): Promise<Admitted | Refused> {
-    const counted = await this.#counted(applicant, short, now)
-    if (counted) return this.admit({ ...applicant, first: { ...applicant.first, counted } }, this.#parts.clock.now())
-    const cheaper = this.#withoutDearest(applicant, short, now)
+  ): Promise<AdmittedCall | RefusedCall> {
+    const counted = await this.#countInput(applicant, short, now)
+    if (counted)
+      return this.admit({ ...applicant, first: { ...applicant.first, countedInput: counted } }, this.#parts.clock.now())
+    const cheaper = this.#withoutMostExpensive(applicant, short, now)
     return cheaper ? this.admit(cheaper, now) : this.#refused(applicant, quoted, short, now)
   }
 
@@ -200,31 +208,36 @@ export class Admission {
    * @param billed the attempt before may have been: it is booked as the most it can have used
    * Undefined where that does not fit: the reservation is as it was.
    */
-  async move(from: Admitted, candidate: Candidate, billed: boolean, now: Instant): Promise<Admitted | undefined> {
+  async move(
+    from: AdmittedCall,
+    candidate: Candidate,
+    billed: boolean,
+    now: Instant,
+  ): Promise<AdmittedCall | undefined> {
     const applicant: Applicant = { ...from.applicant, first: candidate, others: [] }
     const cap = from.quote.injectedCap ?? undefined
-    const quoted = this.#quoted(candidate, this.#facts(candidate, now, applicant.budget), cap)
+    const quoted = this.#quoteCandidate(candidate, this.#modelFacts(candidate, now, applicant.budget), cap)
     const then = { wallMs: from.facts.reservedAtMs, monoMs: now.monoMs }
     const facts = this.#callFacts(applicant, quoted, then)
-    const booked = billed ? from.bound : NOTHING_SPENT
+    const booked = billed ? from.bound : ZERO_BOUND
     const spent = {
-      tokens: from.spent.tokens + booked.tokens,
-      costNanoUsd: from.spent.costNanoUsd + booked.costNanoUsd,
+      tokens: from.priorBound.tokens + booked.tokens,
+      costNanoUsd: from.priorBound.costNanoUsd + booked.costNanoUsd,
     }
     const charges = this.charges(applicant, quoted, then)
-    const spentOn = billed ? [...from.spentOn, ...spentCharges(from, charges)] : from.spentOn
+    const spentOn = billed ? [...from.priorCharges, ...billedCharges(from, charges)] : from.priorCharges
     const amendment = {
       facts: {
         ...facts,
         reservedTokens: facts.reservedTokens + spent.tokens,
         reservedCostNanoUsd: facts.reservedCostNanoUsd + spent.costNanoUsd,
       },
-      charges: [...charges.map((charge) => withSpent(charge, spent)), ...spentOn],
+      charges: [...charges.map((charge) => withPriorBound(charge, spent)), ...spentOn],
       expiresAtMs: from.expiresAtMs,
     }
     const [answer] = await this.#parts.store.amend([amendment], now)
     if (!answer?.admitted) return undefined
-    const bounded = candidate.ask.unbounded.length === 0
+    const bounded = candidate.request.unbounded.length === 0
     return {
       ...from,
       applicant,
@@ -232,95 +245,95 @@ export class Admission {
       quote: quoted,
       bound: quoted,
       charges,
-      spent,
-      spentOn,
+      priorBound: spent,
+      priorCharges: spentOn,
       bounded,
     }
   }
 
   /** The input of a call that may fit once it is counted; undefined where it could not fit without any input at all. */
-  async #counted(
+  async #countInput(
     { first, others }: Applicant,
-    short: readonly Short[],
+    short: readonly Shortfall[],
     now: Instant,
   ): Promise<CountedInput | undefined> {
-    const { ask, countable } = first
-    if (!countable || first.counted || others.length > 0) return undefined
-    const boundless = ask.kind !== 'generate' || ask.unsizedInput || ask.unbounded.length > 0
+    const { request, countableInput } = first
+    if (!countableInput || first.countedInput || others.length > 0) return undefined
+    const boundless = request.kind !== 'generate' || request.unsizedInput || request.unbounded.length > 0
     if (boundless || !short.every((one) => one.charge.meter.what === 'cost')) return undefined
-    const cap = ask.outputCap === null ? this.#leastCap : undefined
-    const least = this.#quoted({ ...first, counted: { all: 0 } }, this.#facts(first, now), cap)
+    const cap = request.outputCap === null ? this.#minCap : undefined
+    const least = this.#quoteCandidate({ ...first, countedInput: { all: 0 } }, this.#modelFacts(first, now), cap)
     if (short.some((one) => one.level.free < least.costNanoUsd)) return undefined
-    return this.#parts.tightening.count(countable)
+    return this.#parts.inputCounter.count(countableInput)
   }
 
   /** The same call without the candidates that are as dear as the dearest; undefined where that leaves none, or is not wanted. */
-  #withoutDearest(applicant: Applicant, short: readonly Short[], now: Instant): Applicant | undefined {
-    if (!applicant.leavesOutDear || !short.some((one) => one.charge.meter.what === 'cost')) return undefined
-    const priced = candidatesOf(applicant).flatMap((candidate) => {
-      const facts = this.#factsOrNone(candidate, now, applicant.budget)
-      return facts ? [{ candidate, costNanoUsd: this.#quoted(candidate, facts).costNanoUsd }] : []
+  #withoutMostExpensive(applicant: Applicant, short: readonly Shortfall[], now: Instant): Applicant | undefined {
+    if (!applicant.dropsExpensive || !short.some((one) => one.charge.meter.what === 'cost')) return undefined
+    const priced = allCandidates(applicant).flatMap((candidate) => {
+      const facts = this.#modelFactsOrNone(candidate, now, applicant.budget)
+      return facts ? [{ candidate, costNanoUsd: this.#quoteCandidate(candidate, facts).costNanoUsd }] : []
     })
     const most = priced.reduce((dearest, one) => (one.costNanoUsd > dearest ? one.costNanoUsd : dearest), 0n)
     const [first, ...others] = priced.filter((one) => one.costNanoUsd < most).map((one) => one.candidate)
     return first && { ...applicant, first, others }
   }
 
-  #facts({ provider, model, ask }: Candidate, now: Instant, budget?: Budget): ModelFacts {
+  #modelFacts({ provider, model, request }: Candidate, now: Instant, budget?: Budget): ModelFacts {
     const listed = this.#parts.prices.find(provider.priceName, model, now.wallMs)
     if (!this.#parts.settings.ENABLE_COST_TRACKING) return { price: undefined, limits: listed.limits }
     if (listed.price) return listed
     const found = { price: provider.unlistedPrice, limits: listed.limits }
     if (
       !found.price &&
-      ask.kind !== 'count' &&
+      request.kind !== 'count' &&
       this.#parts.settings.UNKNOWN_PRICE === 'refuse' &&
-      (this.#parts.limits.plan.limitsMoney || budget)
+      (this.#parts.limits.plan.hasCostLimit || budget)
     ) {
-      throw new Problem('unknown_price', unknownPrice(provider.priceName, model), 'model')
+      throw new Problem('unknown_price', unknownPriceMessage(provider.priceName, model), 'model')
     }
     return found
   }
 
-  #factsOrNone(candidate: Candidate, now: Instant, budget?: Budget): ModelFacts | undefined {
+  #modelFactsOrNone(candidate: Candidate, now: Instant, budget?: Budget): ModelFacts | undefined {
     try {
-      return this.#facts(candidate, now, budget)
+      return this.#modelFacts(candidate, now, budget)
     } catch {
       return undefined
     }
   }
 
   /** The quote of the first candidate, raised to the dearest of all: whichever of them answers, it is reserved. */
-  #dearest({ first, others, budget }: Applicant, now: Instant, cap?: number): RouteQuote {
-    const quoted = this.#quoted(first, this.#facts(first, now, budget), cap)
+  #mostExpensiveQuote({ first, others, budget }: Applicant, now: Instant, cap?: number): RouteQuote {
+    const quoted = this.#quoteCandidate(first, this.#modelFacts(first, now, budget), cap)
     if (others.length === 0) return quoted
     let { tokens, costNanoUsd } = quoted
     for (const other of others) {
       // It is asked without a price only where that is allowed.
-      const facts = this.#factsOrNone(other, now, budget)
+      const facts = this.#modelFactsOrNone(other, now, budget)
       if (!facts) continue
-      const also = this.#quoted(other, facts, cap ?? quoted.injectedCap ?? undefined)
+      const also = this.#quoteCandidate(other, facts, cap ?? quoted.injectedCap ?? undefined)
       tokens = Math.max(tokens, also.tokens)
       if (also.costNanoUsd > costNanoUsd) costNanoUsd = also.costNanoUsd
     }
     const plainCostNanoUsd = quoted.plainCostNanoUsd ?? quoted.costNanoUsd
     const own = { tokens: quoted.tokens, costNanoUsd: quoted.costNanoUsd }
-    return { ...quoted, tokens, costNanoUsd, plainCostNanoUsd, own }
+    return { ...quoted, tokens, costNanoUsd, plainCostNanoUsd, firstCandidateBound: own }
   }
 
   /**
    * A quote. Where calls to the model were seen to cost more than theirs, it is raised by as much, up to the dearest that a
    * call to it can be: all of its window, and its longest answers.
    */
-  #quoted(candidate: Candidate, facts: ModelFacts, cap?: number): FactoredQuote {
-    const { ask, provider } = candidate
-    const usual = candidate.usualCap ?? undefined
+  #quoteCandidate(candidate: Candidate, facts: ModelFacts, cap?: number): FactoredQuote {
+    const { request, provider } = candidate
+    const usual = candidate.defaultCap ?? undefined
     const set = cap === undefined ? usual : Math.min(cap, usual ?? cap)
-    const plain = quote(ask, facts, provider.rules, this.#quoteSettings, set, candidate.counted)
-    const percent = this.#percent(candidate)
+    const plain = quote(request, facts, provider.rules, this.#quoteSettings, set, candidate.countedInput)
+    const percent = this.#overrunPercent(candidate)
     if (percent === 100 || plain.costNanoUsd === 0n) return plain
     const raised = divideUp(plain.costNanoUsd * BigInt(percent), 100n)
-    const most = { ...ask, unsizedInput: true, outputCap: facts.limits ? null : ask.outputCap }
+    const most = { ...request, unsizedInput: true, outputCap: facts.limits ? null : request.outputCap }
     const dearest = quote(most, facts, provider.rules, this.#quoteSettings, facts.limits ? undefined : cap).costNanoUsd
     const least = raised < dearest ? raised : dearest
     const costNanoUsd = least > plain.costNanoUsd ? least : plain.costNanoUsd
@@ -329,28 +342,28 @@ export class Admission {
 
   /** The largest cap with which each of the candidates costs at most as much. */
   #affordableCap(applicant: Applicant, budgetNanoUsd: bigint, now: Instant): number {
-    const caps = candidatesOf(applicant).map((candidate) => {
-      const facts = this.#factsOrNone(candidate, now, applicant.budget)
+    const caps = allCandidates(applicant).map((candidate) => {
+      const facts = this.#modelFactsOrNone(candidate, now, applicant.budget)
       if (!facts) return Number.MAX_SAFE_INTEGER
-      const quoted = this.#quoted(candidate, facts)
-      const budget = (budgetNanoUsd * 100n) / BigInt(this.#percent(candidate))
-      return affordableCap(candidate.ask, quoted, candidate.provider.rules, budget)
+      const quoted = this.#quoteCandidate(candidate, facts)
+      const budget = (budgetNanoUsd * 100n) / BigInt(this.#overrunPercent(candidate))
+      return affordableCap(candidate.request, quoted, candidate.provider.rules, budget)
     })
     return Math.min(...caps)
   }
 
-  #percent({ ask, provider, model }: Candidate): number {
-    return this.#parts.recorder.excesses.percent(provider.name, model, ask.unbounded.length === 0)
+  #overrunPercent({ request, provider, model }: Candidate): number {
+    return this.#parts.recorder.quoteOverruns.percent(provider.name, model, request.unbounded.length === 0)
   }
 
   /** Without a cap of its own, a call over the ceiling per call gets the largest cap that keeps it under. */
-  #affordable(applicant: Applicant, quoted: RouteQuote, now: Instant): RouteQuote {
-    const { ask } = applicant.first
-    if (this.#soft || ask.outputCap !== null || ask.kind !== 'generate') return quoted
+  #quoteUnderCeiling(applicant: Applicant, quoted: RouteQuote, now: Instant): RouteQuote {
+    const { request } = applicant.first
+    if (this.#isSoft || request.outputCap !== null || request.kind !== 'generate') return quoted
     const ceiling = this.#parts.limits.plan.ceiling(subjectsOf(applicant), 'cost')
     if (ceiling === undefined || quoted.costNanoUsd <= ceiling) return quoted
     const cap = this.#affordableCap(applicant, ceiling, now)
-    return cap < this.#leastCap ? quoted : this.#dearest(applicant, now, cap)
+    return cap < this.#minCap ? quoted : this.#mostExpensiveQuote(applicant, now, cap)
   }
 
   /**
@@ -358,17 +371,18 @@ export class Admission {
    * even the least cap fits, the quote with that one, so that the refusal says when it will.
    * Undefined where a cap is none of our business, or money is not lacking, or no cap makes the call cheaper.
    */
-  #capped(applicant: Applicant, quoted: Quote, short: readonly Short[], now: Instant): RouteQuote | undefined {
-    const { ask } = applicant.first
+  #cappedQuote(applicant: Applicant, quoted: Quote, short: readonly Shortfall[], now: Instant): RouteQuote | undefined {
+    const { request } = applicant.first
     const money = short.filter((one) => one.charge.meter.what === 'cost')
-    if (this.#soft || ask.outputCap !== null || ask.kind !== 'generate' || money.length === 0) return undefined
+    if (this.#isSoft || request.outputCap !== null || request.kind !== 'generate' || money.length === 0)
+      return undefined
     const free = money.map((one) => one.level.free).reduce((least, one) => (one < least ? one : least))
-    const cap = Math.max(this.#affordableCap(applicant, free / 2n, now), this.#leastCap)
-    const smaller = this.#dearest(applicant, now, cap)
+    const cap = Math.max(this.#affordableCap(applicant, free / 2n, now), this.#minCap)
+    const smaller = this.#mostExpensiveQuote(applicant, now, cap)
     return smaller.costNanoUsd < quoted.costNanoUsd ? smaller : undefined
   }
 
-  #refused(applicant: Applicant, quoted: Quote, short: readonly Short[], now: Instant): Refused {
+  #refused(applicant: Applicant, quoted: Quote, short: readonly Shortfall[], now: Instant): RefusedCall {
     const zone = this.#parts.limits.plan.timeZone
     const waits = {
       inFlightMs: 1000 + Math.floor(this.#parts.random() * 2000),
@@ -379,15 +393,16 @@ export class Admission {
   }
 
   /** The cap that would have fitted every money limit that refused; null where none would, or money was not it. */
-  #fittingCap(applicant: Applicant, short: readonly Short[], now: Instant): number | null {
-    if (applicant.first.ask.kind !== 'generate' || !short.every((one) => one.charge.meter.what === 'cost')) return null
+  #fittingCap(applicant: Applicant, short: readonly Shortfall[], now: Instant): number | null {
+    if (applicant.first.request.kind !== 'generate' || !short.every((one) => one.charge.meter.what === 'cost'))
+      return null
     const caps = short.map((one) => this.#affordableCap(applicant, one.level.free, now))
     const cap = Math.min(...caps)
     return cap >= 1 && cap < Number.MAX_SAFE_INTEGER ? cap : null
   }
 
   #callFacts(applicant: Applicant, quoted: Quote, now: Instant): CallFacts {
-    const { ask, provider, model } = applicant.first
+    const { request, provider, model } = applicant.first
     return {
       callId: applicant.callId,
       caller: applicant.caller,
@@ -401,9 +416,9 @@ export class Admission {
       reservedTokens: quoted.tokens,
       reservedCostNanoUsd: quoted.costNanoUsd,
       priceVersion: quoted.price?.version ?? null,
-      costKnown: quoted.price !== undefined || ask.kind === 'count',
-      streaming: ask.stream,
-      capAsked: ask.outputCap,
+      costKnown: quoted.price !== undefined || request.kind === 'count',
+      streaming: request.stream,
+      capAsked: request.outputCap,
       capInjected: quoted.injectedCap,
       simulated: provider.simulated,
       metadata: null,
@@ -411,30 +426,30 @@ export class Admission {
     }
   }
 
-  get #leastCap(): number {
+  get #minCap(): number {
     return this.#parts.settings.MIN_INJECTED_OUTPUT_TOKENS
   }
 }
 
-function admittedAs(
+function toAdmittedCall(
   applicant: Applicant,
   quoted: RouteQuote,
   { facts, charges, expiresAtMs }: Reservation,
-  { levels, overlooked }: Extract<StoreAdmission, { admitted: true }>,
-): Admitted {
+  { levels, unenforced }: Extract<StoreAdmission, { admitted: true }>,
+): AdmittedCall {
   return {
     admitted: true,
     applicant,
     facts,
     quote: quoted,
-    bound: quoted.own ?? quoted,
+    bound: quoted.firstCandidateBound ?? quoted,
     charges,
-    spent: NOTHING_SPENT,
-    spentOn: SPENT_NOWHERE,
+    priorBound: ZERO_BOUND,
+    priorCharges: NO_PRIOR_CHARGES,
     expiresAtMs,
-    bounded: applicant.first.ask.unbounded.length === 0,
+    bounded: applicant.first.request.unbounded.length === 0,
     levels,
-    overlooked,
+    unenforced,
   }
 }
 
@@ -443,14 +458,14 @@ function subjectsOf({ caller, first }: Applicant): Subjects {
 }
 
 /** What one call may cost at most goes for all its attempts together. */
-function withSpent(charge: Charge, { tokens, costNanoUsd }: Bound): Charge {
+function withPriorBound(charge: Charge, { tokens, costNanoUsd }: Bound): Charge {
   const { refill, what } = charge.meter
   if (refill !== 'call' || (what !== 'cost' && what !== 'tokens')) return charge
   return { ...charge, amount: charge.amount + (what === 'cost' ? costNanoUsd : BigInt(tokens)) }
 }
 
 /** What an attempt that may have been billed leaves on its meters. A call is one request on each meter it touches. */
-function spentCharges({ charges, bound }: Admitted, next: readonly Charge[]): Charge[] {
+function billedCharges({ charges, bound }: AdmittedCall, next: readonly Charge[]): Charge[] {
   const amounts = { requests: 1n, tokens: BigInt(bound.tokens), cost: bound.costNanoUsd, inFlight: 0n }
   const isNext = ({ meter }: Charge) => next.some((one) => one.meter.key === meter.key)
   return charges
@@ -459,12 +474,12 @@ function spentCharges({ charges, bound }: Admitted, next: readonly Charge[]): Ch
     .map((charge) => ({ ...charge, amount: amounts[charge.meter.what] }))
 }
 
-function candidatesOf({ first, others }: Applicant): readonly Candidate[] {
+function allCandidates({ first, others }: Applicant): readonly Candidate[] {
   return [first, ...others]
 }
 
 /** The message carries the very line to paste. */
-function unknownPrice(provider: string, model: string): string {
+function unknownPriceMessage(provider: string, model: string): string {
   const name = model.slice(0, 128)
   const line = JSON.stringify({ prices: [{ provider, model: name, input: '1.00', output: '2.00' }] })
   const [prefix] = name.split('/')

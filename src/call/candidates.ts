@@ -4,9 +4,9 @@ import type { Caller } from '../core/ledger-entry.ts'
 import { Problem } from '../core/problem.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Callers } from '../keys/callers.ts'
-import type { CallerKey, Outgoing, Provider } from '../providers/provider.ts'
+import type { CallerKey, Provider, UpstreamRequest } from '../providers/provider.ts'
 import type { Translation } from '../translate/translation.ts'
-import type { Dialect, Edits, HeaderList, Reading, RequestLine } from '../wire/dialect.ts'
+import type { Dialect, Edits, HeaderList, ParsedRequest, RequestLine } from '../wire/dialect.ts'
 import type { Candidate } from './admission.ts'
 import type { RouteTarget } from './routing.ts'
 
@@ -15,7 +15,7 @@ export interface CallCandidate extends Candidate {
   /** What the provider is asked in. */
   readonly dialect: Dialect
   readonly translation: Translation | undefined
-  readonly reading: Reading
+  readonly reading: ParsedRequest
   readonly line: RequestLine
   readonly headers: HeaderList
   readonly callerKey: CallerKey | undefined
@@ -24,13 +24,13 @@ export interface CallCandidate extends Candidate {
 }
 
 /** A call as it came in. */
-export interface Incoming {
+export interface IncomingCall {
   readonly exchange: Exchange
   readonly dialect: Dialect
   readonly body: Buffer
-  readonly reading: Reading
+  readonly reading: ParsedRequest
   /** The cap of a call that has none, where the target's dialect cannot do without. */
-  readonly usualCap: number
+  readonly defaultCap: number
   readonly caller: Caller
 }
 
@@ -38,14 +38,14 @@ export interface Incoming {
 export type KeyFinder = Pick<Callers, 'providerKey'>
 
 /** What goes with a request that was translated: nothing of the caller's. */
-const OWN_HEADERS: HeaderList = ['content-type', 'application/json', 'anthropic-version', '2023-06-01']
+const TRANSLATED_REQUEST_HEADERS: HeaderList = ['content-type', 'application/json', 'anthropic-version', '2023-06-01']
 
-const NOTHING_DROPPED: readonly string[] = []
+const NO_DROPPED_HINTS: readonly string[] = []
 
 /** Those that can be asked. Throws the first one's Problem where none can. */
 export function candidatesOf(
   targets: readonly RouteTarget[],
-  call: Incoming,
+  call: IncomingCall,
   keys: KeyFinder | undefined,
 ): [CallCandidate, ...CallCandidate[]] {
   const [only] = targets
@@ -69,19 +69,23 @@ export function candidatesOf(
 
 function candidateOf(
   { provider, model, dialect, translation }: RouteTarget,
-  call: Incoming,
+  call: IncomingCall,
   keys: KeyFinder | undefined,
 ): CallCandidate {
   const callerKey = provider.callerKeys ? keys?.providerKey(call.exchange, provider.name) : undefined
   const { exchange, caller } = call
-  const ask = translation?.ask(call.body, exchange, { model, capField: provider.capField, usualCap: call.usualCap })
-  const { body, line, dropped } = ask ?? { body: call.body, line: exchange, dropped: NOTHING_DROPPED }
-  const reading = ask ? dialect.read(body, line) : call.reading
-  const headers = ask ? OWN_HEADERS : exchange.headers
+  const ask = translation?.translateRequest(call.body, exchange, {
+    model,
+    capField: provider.capField,
+    defaultCap: call.defaultCap,
+  })
+  const { body, line, dropped } = ask ?? { body: call.body, line: exchange, dropped: NO_DROPPED_HINTS }
+  const reading = ask ? dialect.readRequest(body, line) : call.reading
+  const headers = ask ? TRANSLATED_REQUEST_HEADERS : exchange.headers
   const countable = { provider, dialect: dialect.name, model, body, headers, callerKey, caller: caller.key }
   // A cap that the translation set is the gateway's own: it can be made smaller, and is announced.
-  const usualCap = call.reading.ask.outputCap === null ? reading.ask.outputCap : null
-  const asked = usualCap === null ? reading.ask : { ...reading.ask, outputCap: null }
+  const usualCap = call.reading.facts.outputCap === null ? reading.facts.outputCap : null
+  const asked = usualCap === null ? reading.facts : { ...reading.facts, outputCap: null }
   return {
     provider,
     model,
@@ -92,20 +96,24 @@ function candidateOf(
     line,
     headers,
     dropped,
-    countable,
-    usualCap,
-    ask: asked,
+    countableInput: countable,
+    defaultCap: usualCap,
+    request: asked,
   }
 }
 
 /** What of a request is not sent as it came. */
-export interface Changes {
+export interface RequestChanges {
   readonly cap: number | null
   readonly asksUsage: boolean
 }
 
 /** A candidate's request as it goes out. @param method of the caller's request */
-export function outgoingOf(candidate: CallCandidate, method: string, { cap, asksUsage }: Changes): Outgoing {
+export function outgoingOf(
+  candidate: CallCandidate,
+  method: string,
+  { cap, asksUsage }: RequestChanges,
+): UpstreamRequest {
   const { provider, model, dialect, reading, line, headers, callerKey, translation } = candidate
   const name = provider.deployments?.get(model) ?? model
   return {
@@ -116,17 +124,22 @@ export function outgoingOf(candidate: CallCandidate, method: string, { cap, asks
     callerKey,
     body: reading.edit(editsOf(provider, reading, name, { cap, asksUsage })),
     model: name,
-    stream: reading.ask.stream,
-    plain: asksUsage || translation !== undefined,
+    stream: reading.facts.stream,
+    needsPlainAnswer: asksUsage || translation !== undefined,
   }
 }
 
-function editsOf(provider: Provider, { ask }: Reading, name: string, { cap, asksUsage }: Changes): Edits {
+function editsOf(
+  provider: Provider,
+  { facts }: ParsedRequest,
+  name: string,
+  { cap, asksUsage }: RequestChanges,
+): Edits {
   const edits: { -readonly [Part in keyof Edits]: Edits[Part] } = {}
-  const { capField, capFieldAlone = false } = provider
-  const tokens = cap ?? (capFieldAlone ? ask.outputCap : null)
-  if (name !== ask.model) edits.model = name
-  if (tokens !== null) edits.cap = { field: capField, tokens, alone: capFieldAlone }
+  const { capField, readsOnlyCapField = false } = provider
+  const tokens = cap ?? (readsOnlyCapField ? facts.outputCap : null)
+  if (name !== facts.model) edits.model = name
+  if (tokens !== null) edits.cap = { field: capField, tokens, alone: readsOnlyCapField }
   if (asksUsage) edits.includeUsage = true
   return edits
 }

@@ -3,13 +3,13 @@
 import type { Clock } from '../core/clock.ts'
 
 /** Something that has to end by a time. */
-export interface Expiring {
+export interface TimedCall {
   expire(code: 'upstream_timeout' | 'shutting_down'): void
 }
 
 /** A place in the queue of `Deadlines`: what `add` gives and `remove` takes. */
 export interface Deadline {
-  readonly call: Expiring
+  readonly call: TimedCall
   readonly dueMs: number
   previous: Deadline | undefined
   next: Deadline | undefined
@@ -37,7 +37,7 @@ export class Deadlines {
     return this.#size
   }
 
-  add(call: Expiring, nowMonoMs: number): Deadline {
+  add(call: TimedCall, nowMonoMs: number): Deadline {
     const added: Deadline = { call, dueMs: nowMonoMs + this.#afterMs, previous: this.#last, next: undefined }
     if (this.#last) this.#last.next = added
     else this.#first = added

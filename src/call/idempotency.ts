@@ -13,9 +13,9 @@ export interface IdempotencyMark {
   readonly bodyHash: string
 }
 
-const REMEMBERED_MS = 86_400_000
-const LONGEST_KEY = 255
-const COME_BACK_MS = 1_000
+const RETENTION_MS = 86_400_000
+const MAX_KEY_CHARACTERS = 255
+const IN_FLIGHT_RETRY_AFTER_MS = 1_000
 
 export class Idempotency {
   readonly #store: Store
@@ -32,38 +32,38 @@ export class Idempotency {
    * @param scope whose key it is: those of different callers have nothing to do with each other
    * @param request everything that makes requests differ
    */
-  async enter(
+  async acquire(
     key: string,
     scope: string,
     request: readonly (string | Buffer)[],
     now: Instant,
   ): Promise<IdempotencyMark> {
-    if (key === '' || key.length > LONGEST_KEY)
-      throw new Problem('invalid_request', `The Idempotency-Key must have 1 to ${LONGEST_KEY} characters.`)
+    if (key === '' || key.length > MAX_KEY_CHARACTERS)
+      throw new Problem('invalid_request', `The Idempotency-Key must have 1 to ${MAX_KEY_CHARACTERS} characters.`)
     const mark = { keyHash: digest([scope, '\n', key]), bodyHash: digest(request) }
     const running = this.#inFlight.get(mark.keyHash)
-    if (running !== undefined) throw running === mark.bodyHash ? inFlight() : anotherRequest()
+    if (running !== undefined) throw running === mark.bodyHash ? inFlightProblem() : mismatchProblem()
     this.#inFlight.set(mark.keyHash, mark.bodyHash)
     try {
-      const before = await this.#store.idempotent(mark.keyHash, now.wallMs - REMEMBERED_MS)
+      const before = await this.#store.idempotentEntry(mark.keyHash, now.wallMs - RETENTION_MS)
       if (before) refuseRepeated(before, mark)
     } catch (error) {
-      this.leave(mark)
+      this.release(mark)
       throw error
     }
     return mark
   }
 
   /** The call is over, however it ended. */
-  leave({ keyHash }: IdempotencyMark): void {
+  release({ keyHash }: IdempotencyMark): void {
     this.#inFlight.delete(keyHash)
   }
 }
 
 /** A call that failed and cost nothing may be made once more; any other has been made. */
 function refuseRepeated({ facts, outcome }: Entry, { bodyHash }: IdempotencyMark): void {
-  if (facts.idempotency?.bodyHash !== bodyHash) throw anotherRequest()
-  if (!outcome) throw inFlight()
+  if (facts.idempotency?.bodyHash !== bodyHash) throw mismatchProblem()
+  if (!outcome) throw inFlightProblem()
   const costNanoUsd = outcome.cost.totalNanoUsd
   if (outcome.ending !== 'completed' && costNanoUsd === 0n) return
   const cost = formatUsd(costNanoUsd)
@@ -75,12 +75,12 @@ function refuseRepeated({ facts, outcome }: Entry, { bodyHash }: IdempotencyMark
   )
 }
 
-function inFlight(): Problem {
+function inFlightProblem(): Problem {
   const message = 'A call with this Idempotency-Key is still under way.'
-  return new Problem('idempotency_in_flight', message, null, { retryAfterMs: COME_BACK_MS })
+  return new Problem('idempotency_in_flight', message, null, { retryAfterMs: IN_FLIGHT_RETRY_AFTER_MS })
 }
 
-function anotherRequest(): Problem {
+function mismatchProblem(): Problem {
   const message = 'This Idempotency-Key was used for another request.'
   return new Problem('idempotency_mismatch', message, null, { retry: false })
 }

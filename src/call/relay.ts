@@ -1,56 +1,69 @@
 // Relay: one admitted call on its way: sent, answered, metered while it flows, settled exactly once whatever happens.
 
 import type { Settings } from '../config/settings.ts'
-import type { Circuits, Passage } from '../core/circuit.ts'
+import type { CircuitPass, Circuits } from '../core/circuit.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Attempt, CallFacts, Ending, Outcome } from '../core/ledger-entry.ts'
 import type { Instant } from '../core/meter.ts'
 import { formatUsd } from '../core/money.ts'
-import type { Allowance, Holding } from '../core/permits.ts'
+import type { PermitLease, Permits } from '../core/permits.ts'
 import { Problem, type ProblemCode } from '../core/problem.ts'
 import type { ClientWatcher, Exchange } from '../exchange/exchange.ts'
-import { cutTo } from '../keys/callers.ts'
-import type { Listener, Outgoing, Provider, Sending } from '../providers/provider.ts'
+import { truncate } from '../keys/callers.ts'
+import type { AnswerListener, Provider, RequestControl, UpstreamRequest } from '../providers/provider.ts'
 import type { Store } from '../stores/store.ts'
 import type { Recorder } from '../telemetry/recorder.ts'
 import type { Translation } from '../translate/translation.ts'
-import type { AnswerContext } from '../translate/translator.ts'
-import type { Dialect, HeaderList, Metered, Tap } from '../wire/dialect.ts'
-import { passedOn, without } from '../wire/headers.ts'
-import type { Admitted } from './admission.ts'
-import { type Attempts, type Failure, isTrouble, type Next } from './attempts.ts'
-import { type Booking, type Bookkeeping, estimated, exact, free, whole } from './booking.ts'
-import type { Deadline, Deadlines, Expiring } from './deadlines.ts'
-import { Arrival } from './upstream-answer.ts'
+import type { ResponseContext } from '../translate/translator.ts'
+import type { AnswerUsage, Dialect, HeaderList, Tap } from '../wire/dialect.ts'
+import { headersForCaller, withoutHeaders } from '../wire/headers.ts'
+import type { AdmittedCall } from './admission.ts'
+import { type AttemptFailure, isTargetFailure, type NextAttempt, type RetryPlan } from './attempts.ts'
+import type { Deadline, Deadlines, TimedCall } from './deadlines.ts'
+import {
+  estimatedBasis,
+  exactBasis,
+  freeBasis,
+  type SettlementBasis,
+  type SettlementCalculator,
+  upperBoundBasis,
+} from './settlement-amounts.ts'
+import { UpstreamAnswer } from './upstream-answer.ts'
 
 /** What every relay needs, once for all calls. */
 export interface RelayParts {
   readonly settings: Settings
   readonly clock: Clock
   readonly store: Store
-  readonly bookkeeping: Bookkeeping
+  readonly settlementCalculator: SettlementCalculator
   readonly circuits: Circuits
   readonly recorder: Recorder
   readonly deadlines: Deadlines
   /** Calls read on for clients that left. */
-  readonly drains: Allowance
+  readonly drains: Permits
   /** Calls whose reservation is just being moved: they are settled after it, whatever happens. */
-  readonly moves: Allowance
+  readonly moves: Permits
   /** Answers a problem in the dialect's shape, where no answer has begun. */
-  readonly reject: (exchange: Exchange, dialect: Dialect, callId: string, problem: Problem, headers: HeaderList) => void
+  readonly sendProblem: (
+    exchange: Exchange,
+    dialect: Dialect,
+    callId: string,
+    problem: Problem,
+    headers: HeaderList,
+  ) => void
 }
 
 /** One way to go: a target, and the request as it is put to it. */
 export interface Dispatch {
   readonly provider: Provider
-  readonly outgoing: Outgoing
-  readonly admitted: Admitted
+  readonly outgoing: UpstreamRequest
+  readonly admitted: AdmittedCall
   /** How the target's circuit let it through. */
-  readonly passage: Passage
+  readonly circuitPass: CircuitPass
   /** What the provider speaks. */
   readonly dialect: Dialect
   /** Where that is not what the caller speaks. */
-  readonly translation: { readonly with: Translation; readonly context: AnswerContext } | undefined
+  readonly translation: { readonly with: Translation; readonly context: ResponseContext } | undefined
   /** True where a usage chunk was asked for that the caller did not ask for. */
   readonly hidesUsage: boolean
   /** Headers every answer to this call carries. */
@@ -58,10 +71,10 @@ export interface Dispatch {
 }
 
 /** The tries of a call. */
-export interface Tries {
+export interface PlannedAttempts {
   readonly first: Dispatch
   /** Further ones; undefined where there are none to be made. */
-  readonly attempts: Attempts<Dispatch> | undefined
+  readonly retryPlan: RetryPlan<Dispatch> | undefined
 }
 
 /** Error statuses that nobody bills. */
@@ -69,13 +82,13 @@ const FREE_STATUSES: ReadonlySet<number> = new Set([401, 403, 404, 413, 422, 429
 /** After the last event the client is done; the provider gets this long to close its side, for the connection's sake. */
 const LINGER_MS = 1_000
 const LINE_FEED = 0x0a
-const NOTHING = Buffer.alloc(0)
+const EMPTY_BUFFER = Buffer.alloc(0)
 const NO_HEADERS: readonly string[] = []
 /** What a provider calls its model goes into the ledger; it may say anything. */
-const MOST_ANSWERED_CHARACTERS = 256
+const MAX_ANSWERED_MODEL_CHARACTERS = 256
 
 /** The connection was never made, whoever tried. */
-const NEVER_SENT: ReadonlySet<string> = new Set([
+const UNSENT_ERROR_CODES: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
   'EAI_AGAIN',
@@ -85,7 +98,7 @@ const NEVER_SENT: ReadonlySet<string> = new Set([
 ])
 
 /** What ends an attempt and says nothing of its target. */
-const NOT_ITS_FAULT: ReadonlySet<string> = new Set([
+const CIRCUIT_NEUTRAL_ERRORS: ReadonlySet<string> = new Set([
   'client left',
   'client too slow',
   'shutting_down',
@@ -95,69 +108,69 @@ const NOT_ITS_FAULT: ReadonlySet<string> = new Set([
   'error event',
 ])
 /** Of a target that refused and did not say for how long. */
-const UNSAID_COOLING_MS = 5_000
+const DEFAULT_COOLING_MS = 5_000
 
 /** A call between two attempts. */
-interface Waiting {
+interface PendingRetry {
   /** The attempt before cost nothing. */
-  readonly free: boolean
+  readonly isFree: boolean
   /** Ends the call with that attempt's failure. */
   readonly giveUp: () => void
   /** Why it is not to go on after all. */
-  stopped: 'left' | 'upstream_timeout' | 'shutting_down' | undefined
+  stopReason: 'left' | 'upstream_timeout' | 'shutting_down' | undefined
   /** Its reservation is being moved. */
-  moving: boolean
+  isMoving: boolean
   timer: NodeJS.Timeout | undefined
 }
 
-export class Relay implements Listener, Expiring, ClientWatcher {
+export class Relay implements AnswerListener, TimedCall, ClientWatcher {
   readonly #parts: RelayParts
   readonly #exchange: Exchange
   /** What the caller speaks. */
   readonly #dialect: Dialect
-  readonly #holding: Holding
-  readonly #tries: Attempts<Dispatch> | undefined
+  readonly #lease: PermitLease
+  readonly #retryPlan: RetryPlan<Dispatch> | undefined
   readonly #sentAtMs: number
   #dispatch: Dispatch
   /** Of the attempt under way, or the last. */
-  #arrival: Arrival
+  #upstreamAnswer: UpstreamAnswer
   readonly #attempts: Attempt[] = []
-  #waiting: Waiting | undefined
-  #sending: Sending | undefined
+  #pendingRetry: PendingRetry | undefined
+  #sending: RequestControl | undefined
   #deadline: Deadline | undefined
   /** `between`: an attempt has failed, and another one is about to be made. */
   #state: 'sent' | 'streaming' | 'collecting' | 'between' | 'over' = 'sent'
   #settled = false
-  #leftEarly = false
-  #drains = false
+  #clientGoneEarly = false
+  #isDraining = false
   #lastByte = LINE_FEED
   #lastEvent = ''
   #linger: NodeJS.Timeout | undefined
   /** Usage that a handler reported itself, for answers that carry none. */
-  #reported: Metered | undefined
-  #finish: () => void = () => {}
+  #fallbackUsage: AnswerUsage | undefined
+  #resolveDone: () => void = () => {}
   /** Resolves when nothing is left to do for this call. */
   readonly done: Promise<void>
 
-  constructor(parts: RelayParts, exchange: Exchange, dialect: Dialect, holding: Holding, tries: Tries) {
+  constructor(parts: RelayParts, exchange: Exchange, dialect: Dialect, holding: PermitLease, tries: PlannedAttempts) {
     this.#parts = parts
     this.#exchange = exchange
     this.#dialect = dialect
-    this.#holding = holding
-    this.#tries = tries.attempts
+    this.#lease = holding
+    this.#retryPlan = tries.retryPlan
     this.#dispatch = tries.first
     this.#sentAtMs = parts.clock.now().monoMs
-    this.#arrival = new Arrival(this.#sentAtMs)
+    this.#upstreamAnswer = new UpstreamAnswer(this.#sentAtMs)
     this.done = new Promise((resolve) => {
-      this.#finish = resolve
+      this.#resolveDone = resolve
     })
   }
 
   send(): void {
     const exchange = this.#exchange
-    if (exchange.left) {
-      this.#settle(free('canceled'), 'client left')
-      this.#over()
+    if (exchange.clientGone) {
+      this.#settle(freeBasis('canceled'), 'client left')
+      this.#finishCall()
       return
     }
     this.#deadline = this.#parts.deadlines.add(this, this.#sentAtMs)
@@ -176,59 +189,68 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   }
 
   started(): void {
-    this.#arrival.started = true
+    this.#upstreamAnswer.requestSent = true
   }
 
   /** Something was used, whatever the answer's status says. */
-  notFree(): void {
-    this.#arrival.notFree = true
+  markBillable(): void {
+    this.#upstreamAnswer.isBillable = true
   }
 
   /** Usage for an answer that carries none. The answer's own wins. */
-  report(metered: Metered): void {
-    this.#reported = metered
+  setFallbackUsage(metered: AnswerUsage): void {
+    this.#fallbackUsage = metered
   }
 
   head(status: number, headers: HeaderList): void {
     if (this.#state === 'over') return
-    const arrival = this.#arrival
+    const arrival = this.#upstreamAnswer
     arrival.head(status, headers, this.#parts.clock.now().wallMs)
     if (status >= 300) {
       this.#state = 'collecting'
       return
     }
-    this.#answers()
+    this.#markTargetHealthy()
     const tap = this.#tapFor(arrival.contentType, arrival.isEncoded)
     arrival.readWith(tap)
-    this.#state = tap.whole ? 'collecting' : 'streaming'
+    this.#state = tap.isDocument ? 'collecting' : 'streaming'
     // It was asked for without an encoding: one that comes all the same cannot be translated piece by piece.
     if (arrival.decoder && this.#dispatch.translation) this.#unreadable()
-    else if (!tap.whole) this.#exchange.begin(status, this.#answerHeaders(false), true)
+    else if (!tap.isDocument) this.#exchange.writeHead(status, this.#answerHeaders(false), true)
   }
 
   /** A target that was let through to see is well: others need not wait for the end of a long answer. */
-  #answers(): void {
-    if (this.#dispatch.passage.kind !== 'probe') return
+  #markTargetHealthy(): void {
+    if (this.#dispatch.circuitPass.kind !== 'probe') return
     const { provider, model } = this.#facts
-    this.#parts.circuits.ended(provider, model, false, this.#dispatch.passage, this.#parts.clock.now().monoMs)
-    this.#dispatch = { ...this.#dispatch, passage: { kind: 'closed' } }
+    this.#parts.circuits.recordResult(
+      provider,
+      model,
+      false,
+      this.#dispatch.circuitPass,
+      this.#parts.clock.now().monoMs,
+    )
+    this.#dispatch = { ...this.#dispatch, circuitPass: { kind: 'closed' } }
   }
 
   #tapFor(contentType: string, encoded: boolean): Tap {
     const { dialect, hidesUsage, translation } = this.#dispatch
-    const tap = dialect.tap(this.#facts.streaming, contentType, hidesUsage && !encoded)
-    return translation ? translation.with.tap(tap, translation.context) : tap
+    const tap = dialect.createTap(this.#facts.streaming, contentType, hidesUsage && !encoded)
+    return translation ? translation.with.createTap(tap, translation.context) : tap
   }
 
   /** The provider's headers as they go on, and ours. */
   #answerHeaders(isError: boolean): HeaderList {
     const { headers, translation } = this.#dispatch
     const more = isError ? this.#noMoreRetries() : NO_HEADERS
-    let passed = passedOn(this.#arrival.headers, isError)
-    if (more.length > 0) passed = without(passed, 'x-should-retry')
+    let passed = headersForCaller(this.#upstreamAnswer.headers, isError)
+    if (more.length > 0) passed = withoutHeaders(passed, 'x-should-retry')
     if (translation) {
-      const type = translation.with.contentType(isError || this.#arrival.tap?.whole !== false, translation.context)
-      passed = without(passed, 'content-type', 'content-encoding')
+      const type = translation.with.contentType(
+        isError || this.#upstreamAnswer.tap?.isDocument !== false,
+        translation.context,
+      )
+      passed = withoutHeaders(passed, 'content-type', 'content-encoding')
       passed.push('content-type', type)
     }
     passed.push(...headers, ...more)
@@ -237,9 +259,9 @@ export class Relay implements Listener, Expiring, ClientWatcher {
 
   data(chunk: Buffer): void {
     if (this.#state === 'over') return
-    this.#arrival.firstAtMs ??= this.#parts.clock.now().monoMs
+    this.#upstreamAnswer.firstByteAtMs ??= this.#parts.clock.now().monoMs
     if (this.#state === 'collecting') this.#collect(chunk)
-    else if (this.#arrival.decoder) this.#arrival.decoder.push(chunk, () => this.#pass(chunk))
+    else if (this.#upstreamAnswer.decoder) this.#upstreamAnswer.decoder.push(chunk, () => this.#pass(chunk))
     else this.#passRead(chunk)
   }
 
@@ -247,7 +269,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     clearTimeout(this.#linger)
     if (this.#state === 'over') return
     if (this.#state === 'streaming') {
-      if (this.#arrival.decoder) this.#arrival.decoder.end(() => this.#streamEnded())
+      if (this.#upstreamAnswer.decoder) this.#upstreamAnswer.decoder.end(() => this.#streamEnded())
       else this.#streamEnded()
     } else this.#collectedAll()
   }
@@ -257,14 +279,14 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     if (this.#state === 'over') return
     const code = codeOf(error)
     // What the client has is whole all the same when the model had said why it stopped.
-    if (this.#state === 'streaming' && this.#arrival.tap?.finished) {
-      this.#settle(whole('completed'), code)
-      this.#close(NOTHING)
+    if (this.#state === 'streaming' && this.#upstreamAnswer.tap?.finished) {
+      this.#settle(upperBoundBasis('completed'), code)
+      this.#close(EMPTY_BUFFER)
       return
     }
-    const unsent = !this.#arrival.started || NEVER_SENT.has(code)
-    this.#attemptFailed({ status: null, free: unsent, retryAfterMs: null }, code, () => {
-      this.#settle(unsent ? free('failed') : whole('failed'), code)
+    const unsent = !this.#upstreamAnswer.requestSent || UNSENT_ERROR_CODES.has(code)
+    this.#attemptFailed({ status: null, isFree: unsent, retryAfterMs: null }, code, () => {
+      this.#settle(unsent ? freeBasis('failed') : upperBoundBasis('failed'), code)
       this.#abandon(this.#problem(unsent ? 'upstream_unreachable' : 'upstream_failed'))
     })
   }
@@ -278,7 +300,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     }
     // Whoever does not read what comes keeps the provider waiting, and not the other way round.
     const why = code === 'upstream_timeout' && this.#exchange.blocked ? 'client too slow' : code
-    this.#settle(this.#arrival.started ? whole('failed') : free('failed'), why)
+    this.#settle(this.#upstreamAnswer.requestSent ? upperBoundBasis('failed') : freeBasis('failed'), why)
     // First the client is told why: aborting reports a failure of its own at once.
     this.#abandon(this.#problem(code))
     this.#sending?.abort()
@@ -288,35 +310,35 @@ export class Relay implements Listener, Expiring, ClientWatcher {
    * An attempt has ended without an answer for the caller: another one is made, or `giveUp` says so.
    * @param error in a word or two
    */
-  #attemptFailed(failure: Failure, error: string, giveUp: () => void): void {
-    const unanswered = !this.#exchange.begun && !this.#leftEarly
-    const next = unanswered ? this.#tries?.next(failure) : undefined
+  #attemptFailed(failure: AttemptFailure, error: string, giveUp: () => void): void {
+    const unanswered = !this.#exchange.headersSent && !this.#clientGoneEarly
+    const next = unanswered ? this.#retryPlan?.next(failure) : undefined
     if (!next) {
       giveUp()
       return
     }
-    const costNanoUsd = failure.free ? 0n : this.#dispatch.admitted.bound.costNanoUsd
-    this.#attemptOver(error, costNanoUsd, this.#parts.clock.now())
+    const costNanoUsd = failure.isFree ? 0n : this.#dispatch.admitted.bound.costNanoUsd
+    this.#recordAttempt(error, costNanoUsd, this.#parts.clock.now())
     this.#state = 'between'
-    this.#waiting = { free: failure.free, giveUp, stopped: undefined, moving: false, timer: undefined }
-    this.#waiting.timer = setTimeout(() => {
-      this.#goOn(next).catch((broken: unknown) => this.#broke(broken))
+    this.#pendingRetry = { isFree: failure.isFree, giveUp, stopReason: undefined, isMoving: false, timer: undefined }
+    this.#pendingRetry.timer = setTimeout(() => {
+      this.#startNextAttempt(next).catch((broken: unknown) => this.#failInternally(broken))
     }, next.delayMs)
   }
 
-  async #goOn(next: Next<Dispatch>): Promise<void> {
-    const waiting = this.#waiting
+  async #startNextAttempt(next: NextAttempt<Dispatch>): Promise<void> {
+    const waiting = this.#pendingRetry
     if (!waiting) return
-    waiting.moving = true
-    this.#parts.moves.take(1)
-    const dispatch = await next.dispatch().finally(() => this.#parts.moves.give(1))
-    waiting.moving = false
+    waiting.isMoving = true
+    this.#parts.moves.acquire(1)
+    const dispatch = await next.prepare().finally(() => this.#parts.moves.release(1))
+    waiting.isMoving = false
     if (dispatch) this.#dispatch = dispatch
-    if (waiting.stopped) {
-      if (dispatch) this.#parts.circuits.leave(this.#facts.provider, this.#facts.model, dispatch.passage)
+    if (waiting.stopReason) {
+      if (dispatch) this.#parts.circuits.release(this.#facts.provider, this.#facts.model, dispatch.circuitPass)
       // Another reservation may stand that nothing was sent for.
-      this.#waiting = { ...waiting, free: waiting.free || dispatch !== undefined }
-      this.#stopWaiting(waiting.stopped)
+      this.#pendingRetry = { ...waiting, isFree: waiting.isFree || dispatch !== undefined }
+      this.#stopWaiting(waiting.stopReason)
     } else if (dispatch) this.#startAgain()
     else {
       this.#state = 'sent'
@@ -325,24 +347,24 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   }
 
   #startAgain(): void {
-    this.#waiting = undefined
+    this.#pendingRetry = undefined
     this.#state = 'sent'
-    this.#arrival = new Arrival(this.#parts.clock.now().monoMs)
+    this.#upstreamAnswer = new UpstreamAnswer(this.#parts.clock.now().monoMs)
     this.#sendNow()
   }
 
   /** Nothing is under way, and nothing more will be. While a reservation is being moved that has to wait for its end. */
   #stopWaiting(why: 'left' | 'upstream_timeout' | 'shutting_down'): void {
-    const waiting = this.#waiting
+    const waiting = this.#pendingRetry
     if (!waiting) return
-    if (waiting.moving) {
-      waiting.stopped = why
+    if (waiting.isMoving) {
+      waiting.stopReason = why
       return
     }
     clearTimeout(waiting.timer)
     const ending = why === 'left' ? 'canceled' : 'failed'
-    this.#settle(waiting.free ? free(ending) : whole(ending), why === 'left' ? 'client left' : why)
-    if (why === 'left') this.#over()
+    this.#settle(waiting.isFree ? freeBasis(ending) : upperBoundBasis(ending), why === 'left' ? 'client left' : why)
+    if (why === 'left') this.#finishCall()
     else this.#abandon(this.#problem(why))
   }
 
@@ -350,7 +372,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   #passRead(chunk: Buffer): void {
     let bytes: Buffer
     try {
-      bytes = this.#arrival.tap?.push(chunk) ?? chunk
+      bytes = this.#upstreamAnswer.tap?.push(chunk) ?? chunk
     } catch {
       this.#unreadable()
       return
@@ -359,7 +381,7 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   }
 
   #unreadable(): void {
-    this.#settle(whole('failed'), 'unreadable')
+    this.#settle(upperBoundBasis('failed'), 'unreadable')
     this.#abandon(this.#problem('upstream_failed'))
     this.#sending?.abort()
   }
@@ -367,11 +389,11 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   /** Passes bytes of a stream on. The call is settled before its last event leaves: clients hang up on seeing it. */
   #pass(bytes: Buffer): void {
     if (this.#state === 'over') return
-    if (this.#arrival.tap?.terminated) {
+    if (this.#upstreamAnswer.tap?.terminated) {
       this.#settleStream()
       this.#linger ??= setTimeout(() => this.#sending?.abort(), LINGER_MS)
       // An encoding has an end of its own, that may come after the last event.
-      if (this.#arrival.decoder || !this.#endsLastEvent(bytes)) this.#write(bytes)
+      if (this.#upstreamAnswer.decoder || !this.#endsLastEvent(bytes)) this.#write(bytes)
       else this.#close(bytes)
       return
     }
@@ -392,47 +414,48 @@ export class Relay implements Listener, Expiring, ClientWatcher {
 
   #streamEnded(): void {
     if (this.#state === 'over') return
-    const rest = this.#arrival.tap?.end() ?? NOTHING
-    if (this.#arrival.tap?.finished || this.#arrival.tap?.failed) {
+    const rest = this.#upstreamAnswer.tap?.end() ?? EMPTY_BUFFER
+    if (this.#upstreamAnswer.tap?.finished || this.#upstreamAnswer.tap?.failed) {
       this.#settleStream()
       this.#close(rest)
       return
     }
-    this.#settle(whole('failed'), 'ended early')
+    this.#settle(upperBoundBasis('failed'), 'ended early')
     this.#abandon(this.#problem('upstream_failed'), rest)
   }
 
   #settleStream(): void {
-    const metered = this.#arrival.tap?.metered() ?? this.#reported
-    const failed = this.#arrival.tap?.failed === true && !this.#arrival.tap.finished
-    if (metered && !failed) this.#settle(exact(this.#ending(), metered), null)
-    else this.#settle(whole(failed ? 'failed' : this.#ending()), failed ? 'error event' : null)
+    const metered = this.#upstreamAnswer.tap?.answerUsage() ?? this.#fallbackUsage
+    const failed = this.#upstreamAnswer.tap?.failed === true && !this.#upstreamAnswer.tap.finished
+    if (metered && !failed) this.#settle(exactBasis(this.#ending(), metered), null)
+    else this.#settle(upperBoundBasis(failed ? 'failed' : this.#ending()), failed ? 'error event' : null)
   }
 
   #collect(chunk: Buffer): void {
-    if (this.#arrival.collect(chunk) <= this.#parts.settings.MAX_BODY_BYTES && this.#holding.take(chunk.length)) return
-    this.#settle(whole('failed'), 'answer too large')
+    if (this.#upstreamAnswer.collect(chunk) <= this.#parts.settings.MAX_BODY_BYTES && this.#lease.acquire(chunk.length))
+      return
+    this.#settle(upperBoundBasis('failed'), 'answer too large')
     this.#abandon(new Problem('upstream_failed', 'The answer is too large to be passed on.'))
     this.#sending?.abort()
   }
 
   #collectedAll(): void {
-    const body = this.#arrival.takeBody()
-    if (!this.#arrival.isEncoded) {
+    const body = this.#upstreamAnswer.takeBody()
+    if (!this.#upstreamAnswer.isEncoded) {
       this.#ended(body, body)
       return
     }
-    const plain = this.#arrival.plain(body, this.#parts.settings.MAX_BODY_BYTES)
-    plain.then((decoded) => this.#ended(body, decoded)).catch((error: unknown) => this.#broke(error))
+    const plain = this.#upstreamAnswer.decodeBody(body, this.#parts.settings.MAX_BODY_BYTES)
+    plain.then((decoded) => this.#ended(body, decoded)).catch((error: unknown) => this.#failInternally(error))
   }
 
   /** @param plain without its encoding; undefined where it could not be decoded */
   #ended(body: Buffer, plain: Buffer | undefined): void {
     try {
-      if (this.#arrival.tap) this.#wholeAnswer(this.#arrival.tap, body, plain)
-      else this.#errorAnswer(this.#arrival.status ?? 0, body, plain ?? NOTHING)
+      if (this.#upstreamAnswer.tap) this.#wholeAnswer(this.#upstreamAnswer.tap, body, plain)
+      else this.#errorAnswer(this.#upstreamAnswer.status ?? 0, body, plain ?? EMPTY_BUFFER)
     } catch (error) {
-      this.#broke(error)
+      this.#failInternally(error)
     }
   }
 
@@ -440,11 +463,12 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   #wholeAnswer(tap: Tap, body: Buffer, plain: Buffer | undefined): void {
     const { translation } = this.#dispatch
     // Unreadable: no usage, and the whole reservation is booked.
-    const passed = plain && read(tap, plain)
-    const metered = tap.metered() ?? this.#reported
+    const passed = plain && readWholeAnswer(tap, plain)
+    const metered = tap.answerUsage() ?? this.#fallbackUsage
     const unreadable = translation && !passed
-    if (metered) this.#settle(exact(unreadable ? 'failed' : this.#ending(), metered), unreadable ? 'unreadable' : null)
-    else this.#settle(whole(tap.finished && !unreadable ? this.#ending() : 'failed'), 'no usage')
+    if (metered)
+      this.#settle(exactBasis(unreadable ? 'failed' : this.#ending(), metered), unreadable ? 'unreadable' : null)
+    else this.#settle(upperBoundBasis(tap.finished && !unreadable ? this.#ending() : 'failed'), 'no usage')
     if (unreadable) this.#abandon(this.#problem('upstream_failed'))
     else this.#answer(passed && translation ? passed : body)
   }
@@ -453,13 +477,13 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     const { provider, translation } = this.#dispatch
     const { wallMs, monoMs } = this.#parts.clock.now()
     if (status === 429) {
-      this.#arrival.readRefusal(plain, wallMs)
+      this.#upstreamAnswer.readRefusal(plain, wallMs)
       this.#cool(monoMs)
     }
-    const isFree = !this.#arrival.notFree && (FREE_STATUSES.has(status) || provider.freeStatuses.has(status))
-    const failure = { status, free: isFree, retryAfterMs: this.#arrival.limits?.retryAfterMs ?? null }
+    const isFree = !this.#upstreamAnswer.isBillable && (FREE_STATUSES.has(status) || provider.freeStatuses.has(status))
+    const failure = { status, isFree, retryAfterMs: this.#upstreamAnswer.limits?.retryAfterMs ?? null }
     this.#attemptFailed(failure, `status ${status}`, () => {
-      this.#settle(isFree ? free('failed') : whole('failed'), `status ${status}`)
+      this.#settle(isFree ? freeBasis('failed') : upperBoundBasis('failed'), `status ${status}`)
       const context = { callId: this.#facts.callId, nowMs: wallMs }
       this.#answer(translation ? Buffer.from(translation.with.errorBody(status, plain, context)) : body)
     })
@@ -469,15 +493,15 @@ export class Relay implements Listener, Expiring, ClientWatcher {
   #cool(monoMs: number): void {
     const { provider, outgoing, admitted } = this.#dispatch
     if (provider.simulated || outgoing.callerKey) return
-    const forMs = this.#arrival.limits?.retryAfterMs ?? UNSAID_COOLING_MS
-    this.#parts.circuits.cool(provider.name, admitted.facts.model, forMs, monoMs)
+    const forMs = this.#upstreamAnswer.limits?.retryAfterMs ?? DEFAULT_COOLING_MS
+    this.#parts.circuits.startCooling(provider.name, admitted.facts.model, forMs, monoMs)
   }
 
   #answer(body: Buffer): void {
     if (this.#state === 'over') return
-    const headers = this.#answerHeaders((this.#arrival.status ?? 0) >= 300)
+    const headers = this.#answerHeaders((this.#upstreamAnswer.status ?? 0) >= 300)
     headers.push('x-bursar-cost-usd', formatUsd(this.#costNanoUsd), 'content-length', String(body.length))
-    this.#exchange.begin(this.#arrival.status ?? 502, headers)
+    this.#exchange.writeHead(this.#upstreamAnswer.status ?? 502, headers)
     this.#close(body)
   }
 
@@ -486,60 +510,64 @@ export class Relay implements Listener, Expiring, ClientWatcher {
     return this.#attempts.length > 1 ? ['x-should-retry', 'false'] : NO_HEADERS
   }
 
-  clientDrained(): void {
+  onClientDrain(): void {
     this.#sending?.resume()
   }
 
-  clientLeft(): void {
+  onClientGone(): void {
     if (this.#state === 'over') return
     if (this.#state === 'between') {
       this.#stopWaiting('left')
       return
     }
     const policy = this.#parts.settings.ON_DISCONNECT
-    this.#leftEarly = this.#arrival.tap?.finished !== true
+    this.#clientGoneEarly = this.#upstreamAnswer.tap?.finished !== true
     // A stream for which nothing was reserved has nothing to say at its end.
     const isFree = this.#facts.streaming && this.#facts.reservedTokens === 0
-    if (this.#arrival.started && !isFree && policy === 'drain' && this.#parts.drains.take(1)) {
-      this.#drains = true
+    if (this.#upstreamAnswer.requestSent && !isFree && policy === 'drain' && this.#parts.drains.acquire(1)) {
+      this.#isDraining = true
       this.#sending?.resume()
       return
     }
     const { outgoing, admitted } = this.#dispatch
-    if (!this.#arrival.started || isFree) this.#settle(free('canceled'), 'client left')
+    if (!this.#upstreamAnswer.requestSent || isFree) this.#settle(freeBasis('canceled'), 'client left')
     else if (policy === 'cancel') {
-      const { events = 0 } = this.#arrival.tap ?? {}
-      this.#settle(estimated(this.#arrival.tap?.metered(), events, outgoing.body.length, admitted), 'client left')
-    } else this.#settle(whole(this.#ending()), 'client left')
+      const { eventCount = 0 } = this.#upstreamAnswer.tap ?? {}
+      this.#settle(
+        estimatedBasis(this.#upstreamAnswer.tap?.answerUsage(), eventCount, outgoing.body.length, admitted),
+        'client left',
+      )
+    } else this.#settle(upperBoundBasis(this.#ending()), 'client left')
     this.#sending?.abort()
-    this.#over()
+    this.#finishCall()
   }
 
   #ending(): Ending {
-    return this.#leftEarly ? 'canceled' : 'completed'
+    return this.#clientGoneEarly ? 'canceled' : 'completed'
   }
 
   #problem(code: ProblemCode): Problem {
-    return new Problem(code, `The provider ${this.#dispatch.provider.name} ${MESSAGES[code] ?? 'failed'}.`)
+    return new Problem(code, `The provider ${this.#dispatch.provider.name} ${FAILURE_MESSAGES[code] ?? 'failed'}.`)
   }
 
   /** Ends the client's answer as complete. */
   #close(bytes: Buffer): void {
     // Some SDK takes a translated error event for one more answer.
-    const broken = this.#arrival.tap?.failed && this.#dispatch.translation && this.#dialect.breaksAfterError
+    const broken = this.#upstreamAnswer.tap?.failed && this.#dispatch.translation && this.#dialect.breaksAfterError
     if (broken) this.#exchange.cut(bytes.toString())
     else this.#exchange.end(bytes)
-    this.#over()
+    this.#finishCall()
   }
 
   /** Ends the client's answer as failed, in a way it cannot take for complete. */
-  #abandon(problem: Problem, rest: Buffer = NOTHING): void {
+  #abandon(problem: Problem, rest: Buffer = EMPTY_BUFFER): void {
     const exchange = this.#exchange
     const dialect = this.#dialect
     const { callId } = this.#facts
     const cost = ['x-bursar-cost-usd', formatUsd(this.#costNanoUsd)]
-    if (!exchange.begun) this.#parts.reject(exchange, dialect, callId, problem, [...this.#noMoreRetries(), ...cost])
-    else if (this.#arrival.decoder || exchange.blocked) exchange.cut()
+    if (!exchange.headersSent)
+      this.#parts.sendProblem(exchange, dialect, callId, problem, [...this.#noMoreRetries(), ...cost])
+    else if (this.#upstreamAnswer.decoder || exchange.blocked) exchange.cut()
     else {
       const event = dialect.streamError(problem, { callId, nowMs: this.#parts.clock.now().wallMs }, this.#contentType())
       if (rest.length > 0) {
@@ -550,81 +578,85 @@ export class Relay implements Listener, Expiring, ClientWatcher {
       if (dialect.breaksAfterError) exchange.cut(text)
       else exchange.end(text)
     }
-    this.#over()
+    this.#finishCall()
   }
 
   /** Of the stream that goes to the caller. */
   #contentType(): string {
     const { translation } = this.#dispatch
-    return translation ? translation.with.contentType(false, translation.context) : this.#arrival.contentType
+    return translation ? translation.with.contentType(false, translation.context) : this.#upstreamAnswer.contentType
   }
 
-  #over(): void {
+  #finishCall(): void {
     this.#state = 'over'
     if (this.#deadline) this.#parts.deadlines.remove(this.#deadline)
-    if (this.#drains) this.#parts.drains.give(1)
-    this.#drains = false
+    if (this.#isDraining) this.#parts.drains.release(1)
+    this.#isDraining = false
     this.#exchange.watcher = undefined
-    this.#finish()
+    this.#resolveDone()
   }
 
-  #broke(error: unknown): void {
+  #failInternally(error: unknown): void {
     this.#parts.recorder.failedUnexpectedly(this.#facts.callId, error)
-    this.#settle(whole('failed'), 'internal')
+    this.#settle(upperBoundBasis('failed'), 'internal')
     this.#abandon(new Problem('internal', 'The gateway failed.'))
   }
 
   /** Notes an attempt, once, and tells its target's circuit how it went. */
-  #attemptOver(error: string | null, costNanoUsd: bigint, { monoMs }: Instant): void {
-    const arrival = this.#arrival
-    if (arrival.noted) return
-    arrival.noted = true
+  #recordAttempt(error: string | null, costNanoUsd: bigint, { monoMs }: Instant): void {
+    const arrival = this.#upstreamAnswer
+    if (arrival.isRecorded) return
+    arrival.isRecorded = true
     const { provider, model } = this.#facts
     const { status } = arrival
     const durationMs = monoMs - arrival.sentAtMs
     this.#attempts.push({ provider, model, status, durationMs, error, costNanoUsd })
     if (this.#dispatch.provider.simulated) return
     const { circuits } = this.#parts
-    const { passage } = this.#dispatch
-    if (error !== null && NOT_ITS_FAULT.has(error)) circuits.leave(provider, model, passage)
-    else circuits.ended(provider, model, isTrouble(status, error), passage, monoMs)
+    const { circuitPass } = this.#dispatch
+    if (error !== null && CIRCUIT_NEUTRAL_ERRORS.has(error)) circuits.release(provider, model, circuitPass)
+    else circuits.recordResult(provider, model, isTargetFailure(status, error), circuitPass, monoMs)
   }
 
   #costNanoUsd = 0n
 
-  #settle(booking: Booking, error: string | null): void {
+  #settle(booking: SettlementBasis, error: string | null): void {
     if (this.#settled) return
     this.#settled = true
     const now = this.#parts.clock.now()
     const { admitted, provider, outgoing } = this.#dispatch
-    const booked = this.#parts.bookkeeping.booked(booking, admitted, provider.priceName, now.wallMs)
-    const { usage, cost, used, usedOn } = booked
+    const booked = this.#parts.settlementCalculator.settlementFor(booking, admitted, provider.priceName, now.wallMs)
+    const { usage, cost, used, usedByMeter } = booked
     this.#costNanoUsd = cost.totalNanoUsd
-    this.#attemptOver(error, booked.attemptNanoUsd, now)
+    this.#recordAttempt(error, booked.attemptCostNanoUsd, now)
     const { metered } = booking
     const outcome: Outcome = {
       ending: booking.ending,
-      certainty: admitted.spent.costNanoUsd > 0n || admitted.spent.tokens > 0 ? 'upperBound' : booking.certainty,
+      certainty:
+        admitted.priorBound.costNanoUsd > 0n || admitted.priorBound.tokens > 0 ? 'upperBound' : booking.certainty,
       usage,
       reasoningTokens: metered?.reasoningTokens ?? 0,
       cost,
-      answeredModel: metered?.model ? cutTo(MOST_ANSWERED_CHARACTERS, metered.model) : null,
+      answeredModel: metered?.model ? truncate(MAX_ANSWERED_MODEL_CHARACTERS, metered.model) : null,
       settledAtMs: now.wallMs,
       latencyMs: Math.max(0, now.wallMs - this.#facts.reservedAtMs),
-      timeToFirstTokenMs: this.#arrival.firstAtMs === null ? null : this.#arrival.firstAtMs - this.#sentAtMs,
+      timeToFirstTokenMs:
+        this.#upstreamAnswer.firstByteAtMs === null ? null : this.#upstreamAnswer.firstByteAtMs - this.#sentAtMs,
       attempts: this.#attempts,
-      upstreamLimits: this.#arrival.limits,
+      upstreamLimits: this.#upstreamAnswer.limits,
     }
     // Levels change now; the row is written within milliseconds, and until then the open row counts in full.
-    this.#parts.store.settle([{ callId: this.#facts.callId, outcome, used, usedOn }], now).catch((failure: unknown) => {
-      this.#parts.recorder.failedUnexpectedly(this.#facts.callId, failure)
-    })
+    this.#parts.store
+      .settle([{ callId: this.#facts.callId, outcome, used, usedByMeter }], now)
+      .catch((failure: unknown) => {
+        this.#parts.recorder.failedUnexpectedly(this.#facts.callId, failure)
+      })
     this.#parts.recorder.settled(this.#facts, outcome, admitted, outgoing.callerKey === undefined)
   }
 }
 
 /** What a tap makes of a whole answer; undefined where it cannot be read. */
-function read(tap: Tap, body: Buffer): Buffer | undefined {
+function readWholeAnswer(tap: Tap, body: Buffer): Buffer | undefined {
   try {
     const passed = tap.push(body)
     tap.end()
@@ -634,7 +666,7 @@ function read(tap: Tap, body: Buffer): Buffer | undefined {
   }
 }
 
-const MESSAGES: Partial<Record<ProblemCode, string>> = {
+const FAILURE_MESSAGES: Partial<Record<ProblemCode, string>> = {
   upstream_unreachable: 'could not be reached',
   upstream_failed: 'broke off its answer',
   upstream_timeout: 'did not finish its answer in time',

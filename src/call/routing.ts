@@ -1,10 +1,10 @@
 // Routing: which targets may answer a model, in what order, and what each of them is asked in.
 
 import { NO_ROUTES, type RouteRow, type RouteRows } from '../config/routes.ts'
-import type { Circuits, Passage } from '../core/circuit.ts'
+import type { CircuitPass, Circuits } from '../core/circuit.ts'
 import type { PriceBook } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
-import { doesNotAnswer, namedTarget, nativeProvider, type Target } from '../providers/index.ts'
+import { namedTarget, nativeProvider, type Target, unsupportedDialectProblem } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
 import { translatorOf } from '../translate/index.ts'
 import { Translation } from '../translate/translation.ts'
@@ -25,9 +25,9 @@ export interface Route extends Omit<RouteRow, 'targets'> {
 }
 
 /** Those that can be asked now, at least one, and how the first of them may be. */
-export interface Passable<Some> {
+export interface RoutablePlan<Some> {
   readonly candidates: readonly [Some, ...Some[]]
-  readonly passage: Passage
+  readonly circuitPass: CircuitPass
 }
 
 export interface RoutingParts {
@@ -70,7 +70,7 @@ export class Routing {
   }
 
   /** The best first: those that refused a call of late come last. Throws Problem `circuit_open` where nobody can be asked. */
-  passable<Some extends Target>(candidates: readonly [Some, ...Some[]], monoMs: number): Passable<Some> {
+  firstRoutable<Some extends Target>(candidates: readonly [Some, ...Some[]], monoMs: number): RoutablePlan<Some> {
     const { circuits } = this.#parts
     const cooling = ({ provider, model }: Target) => circuits.coolingMs(provider.name, model, monoMs)
     let rest: readonly Some[] =
@@ -78,8 +78,9 @@ export class Routing {
     const isOpen = ({ provider, model }: Target) => circuits.isOpen(provider.name, model, monoMs)
     let waitMs = Number.POSITIVE_INFINITY
     for (let [first, ...others] = rest; first; [first, ...others] = rest) {
-      const passage = circuits.enter(first.provider.name, first.model, monoMs)
-      if (passage.kind !== 'open') return { candidates: [first, ...others.filter((one) => !isOpen(one))], passage }
+      const passage = circuits.acquire(first.provider.name, first.model, monoMs)
+      if (passage.kind !== 'open')
+        return { candidates: [first, ...others.filter((one) => !isOpen(one))], circuitPass: passage }
       waitMs = Math.min(waitMs, passage.retryAfterMs)
       rest = others
     }
@@ -96,17 +97,17 @@ export class Routing {
   }
 
   #target(dialect: Dialect, model: string, wallMs: number): RouteTarget {
-    const target = namedTarget(this.#parts.providers, model) ?? this.#known(dialect, model, wallMs)
+    const target = namedTarget(this.#parts.providers, model) ?? this.#resolveModel(dialect, model, wallMs)
     const { provider } = target
     if (provider.dialects.includes(dialect.name)) return { ...target, dialect, translation: undefined }
     const spoken = provider.dialects.filter(isDialectName).find((name) => translatorOf(name) !== undefined)
     const [caller, translator] = [translatorOf(dialect.name), translatorOf(spoken ?? '')]
-    if (!spoken || !caller || !translator) throw doesNotAnswer(provider, dialect.name)
+    if (!spoken || !caller || !translator) throw unsupportedDialectProblem(provider, dialect.name)
     return { ...target, dialect: dialectNamed(spoken), translation: new Translation(caller, translator) }
   }
 
   /** Whoever lists a model that is named alone. Whose own the dialect is comes first, and is asked what nobody knows. */
-  #known(dialect: Dialect, model: string, wallMs: number): Target {
+  #resolveModel(dialect: Dialect, model: string, wallMs: number): Target {
     const { providers, prices } = this.#parts
     const lists = (provider: Provider) => prices.serves(provider.priceName, model, wallMs)
     const own = nativeProvider(providers, dialect.name)

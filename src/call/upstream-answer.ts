@@ -1,24 +1,24 @@
 // Arrival: what has come of one attempt's answer so far.
 
 import type { UpstreamLimits } from '../core/ledger-entry.ts'
-import { decoded, isEncoded, StreamDecoder } from '../wire/content-encoding.ts'
+import { decompressBody, isEncoded, StreamDecoder } from '../wire/content-encoding.ts'
 import type { HeaderList, Tap } from '../wire/dialect.ts'
-import { headerIn } from '../wire/headers.ts'
-import { refusedLimits, upstreamLimits } from '../wire/upstream-limits.ts'
+import { findHeader } from '../wire/headers.ts'
+import { readRefusalLimits, readUpstreamLimits } from '../wire/upstream-limits.ts'
 
-export class Arrival {
+export class UpstreamAnswer {
   /** Monotonic milliseconds: when it was sent. */
   readonly sentAtMs: number
   /** The provider may have read the request. */
-  started = false
+  requestSent = false
   /** Something was used, whatever its status says. */
-  notFree = false
+  isBillable = false
   /** It stands in the entry's attempts. */
-  noted = false
+  isRecorded = false
   status: number | null = null
   headers: HeaderList = []
   limits: UpstreamLimits | null = null
-  firstAtMs: number | null = null
+  firstByteAtMs: number | null = null
   tap: Tap | undefined
   decoder: StreamDecoder | undefined
   #encoding: string | undefined
@@ -32,8 +32,8 @@ export class Arrival {
   head(status: number, headers: HeaderList, wallMs: number): void {
     this.status = status
     this.headers = headers
-    this.limits = upstreamLimits(status, headers, wallMs)
-    this.#encoding = headerIn(headers, 'content-encoding')
+    this.limits = readUpstreamLimits(status, headers, wallMs)
+    this.#encoding = findHeader(headers, 'content-encoding')
   }
 
   get isEncoded(): boolean {
@@ -41,13 +41,14 @@ export class Arrival {
   }
 
   get contentType(): string {
-    return headerIn(this.headers, 'content-type') ?? ''
+    return findHeader(this.headers, 'content-type') ?? ''
   }
 
   /** Reads the answer with this tap, decoding a stream on the way. */
   readWith(tap: Tap): void {
     this.tap = tap
-    if (!tap.whole && this.isEncoded) this.decoder = new StreamDecoder(this.#encoding ?? '', (plain) => tap.push(plain))
+    if (!tap.isDocument && this.isEncoded)
+      this.decoder = new StreamDecoder(this.#encoding ?? '', (plain) => tap.push(plain))
   }
 
   /** Keeps a piece. Returns how many bytes are kept then. */
@@ -65,12 +66,12 @@ export class Arrival {
   }
 
   /** A body without its encoding; undefined where it cannot be read. */
-  async plain(body: Buffer, mostBytes: number): Promise<Buffer | undefined> {
-    return this.isEncoded ? decoded(body, this.#encoding ?? '', mostBytes).catch(() => undefined) : body
+  async decodeBody(body: Buffer, mostBytes: number): Promise<Buffer | undefined> {
+    return this.isEncoded ? decompressBody(body, this.#encoding ?? '', mostBytes).catch(() => undefined) : body
   }
 
   /** Of a refusal: when to come back is often said in words alone. */
   readRefusal(plain: Buffer, wallMs: number): void {
-    this.limits = refusedLimits(this.headers, plain, wallMs)
+    this.limits = readRefusalLimits(this.headers, plain, wallMs)
   }
 }

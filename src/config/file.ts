@@ -2,14 +2,14 @@
 
 import { z } from 'zod'
 import type { Span } from '../core/calendar.ts'
-import { type Limit, REFILLS, SCOPED_BY, WHO } from '../core/limits.ts'
+import { DEFAULT_REFILLS, type Limit, SCOPED_BY, WHO } from '../core/limits.ts'
 import type { Refill, What, Who } from '../core/meter.ts'
 import { parseUsd } from '../core/money.ts'
 import type { ProviderRows } from '../providers/index.ts'
 import { ConfigError } from './config-error.ts'
-import { type Environment, providerRows, providersShape } from './providers.ts'
+import { type Environment, providerRows, providersSchema } from './providers.ts'
 import type { RouteRows } from './routes.ts'
-import { patternsShape, routeRows, routesShape } from './routes.ts'
+import { patternsSchema, routeFields, routeRows } from './routes.ts'
 
 const usdText = z.union([z.string(), z.number()]).transform((value, context) => {
   const nanoUsd = parseUsd(String(value))
@@ -32,7 +32,7 @@ function limitValue<Amount extends z.ZodType<bigint>>(amount: Amount) {
 
 /** `requestsPerMinute`, `costPerDay`, `tokensPerCall`, `inFlight`, …: every row of the what × span table. */
 const LIMIT_NAMES: ReadonlyMap<string, { readonly what: What; readonly span: Span; readonly refill: Refill }> = new Map(
-  (Object.entries(REFILLS) as [What, Partial<Record<Span, Refill>>][]).flatMap(([what, spans]) =>
+  (Object.entries(DEFAULT_REFILLS) as [What, Partial<Record<Span, Refill>>][]).flatMap(([what, spans]) =>
     (Object.entries(spans) as [Span, Refill][]).map(([span, refill]) => [
       what === 'inFlight' ? what : `${what}Per${span.charAt(0).toUpperCase()}${span.slice(1)}`,
       { what, span, refill },
@@ -46,7 +46,7 @@ const limitSet = z.strictObject(
   ),
 )
 
-const price = z.strictObject({
+const priceSchema = z.strictObject({
   provider: z.string().default('*'),
   model: z.string().min(1),
   input: rate.optional(),
@@ -62,16 +62,16 @@ const price = z.strictObject({
   usualOutput: tokenCount.optional(),
 })
 
-const fileShape = z.strictObject({
+const fileSchema = z.strictObject({
   $schema: z.string().optional(),
-  ...routesShape,
-  patterns: patternsShape,
-  providers: providersShape,
+  ...routeFields,
+  patterns: patternsSchema,
+  providers: providersSchema,
   limits: z.record(z.string(), limitSet).default({}),
-  prices: z.array(price).default([]),
+  prices: z.array(priceSchema).default([]),
 })
 
-export type FilePrice = z.infer<typeof price>
+export type FilePrice = z.infer<typeof priceSchema>
 
 export interface PatternModels {
   readonly model?: string
@@ -98,7 +98,7 @@ export function readFileConfig(json: string, env: Environment = {}): FileConfig 
   } catch (error) {
     throw new ConfigError([`not valid JSON: ${error instanceof Error ? error.message : ''}`])
   }
-  const parsed = fileShape.safeParse(value)
+  const parsed = fileSchema.safeParse(value)
   if (!parsed.success) {
     throw new ConfigError(
       parsed.error.issues.map((issue) => `${issue.path.map(String).join('.') || 'file'}: ${issue.message}`),
@@ -110,9 +110,9 @@ export function readFileConfig(json: string, env: Environment = {}): FileConfig 
     const scope = scopeOf(subject)
     if (!scope)
       mistakes.push(
-        `limits.${subject}: expected global, per${WHO.slice(1).map(capital).join(', per')}, or who:subject such as key:alice`,
+        `limits.${subject}: expected global, per${WHO.slice(1).map(capitalize).join(', per')}, or who:subject such as key:alice`,
       )
-    else if (!isWhole(scope)) mistakes.push(`limits.${subject}: ${SCOPES[SCOPED_BY[scope.who] ?? 'key']}`)
+    else if (!isCompleteScope(scope)) mistakes.push(`limits.${subject}: ${SCOPE_HINTS[SCOPED_BY[scope.who] ?? 'key']}`)
     else limits.push(...limitsOf(scope, subject, set, mistakes))
   }
   const providers = providerRows(parsed.data.providers, env, mistakes)
@@ -128,20 +128,20 @@ interface Scope {
 
 function scopeOf(name: string): Scope | undefined {
   if (name === 'global') return { who: 'global', subject: undefined }
-  const each = WHO.find((who) => who !== 'global' && name === `per${capital(who)}`)
+  const each = WHO.find((who) => who !== 'global' && name === `per${capitalize(who)}`)
   if (each) return { who: each, subject: undefined }
   const colon = name.indexOf(':')
   const who = WHO.find((one) => one === name.slice(0, colon))
   return who && who !== 'global' && colon < name.length - 1 ? { who, subject: name.slice(colon + 1) } : undefined
 }
 
-const SCOPES = {
+const SCOPE_HINTS = {
   key: 'expected the name of its key in front, such as user:alice/bob, or user:(none)/bob where there are no keys',
   provider: 'expected its provider in front, such as model:openai/gpt-4o',
 }
 
 /** False for a subject that no call is: one of two parts that has only the second. */
-function isWhole({ who, subject }: Scope): boolean {
+function isCompleteScope({ who, subject }: Scope): boolean {
   return subject === undefined || SCOPED_BY[who] === undefined || subject.includes('/')
 }
 
@@ -161,6 +161,6 @@ function limitsOf(scope: Scope, subject: string, set: z.infer<typeof limitSet>, 
   })
 }
 
-function capital(word: string): string {
+function capitalize(word: string): string {
   return word.charAt(0).toUpperCase() + word.slice(1)
 }

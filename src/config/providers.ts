@@ -2,8 +2,8 @@
 
 import { z } from 'zod'
 import {
-  AUTHS,
-  BUILT_IN,
+  AUTH_SCHEMES,
+  BUILT_IN_PROVIDERS,
   type BuiltInName,
   COMPATIBLE_DIALECTS,
   type CompatibleSettings,
@@ -18,35 +18,35 @@ export type Environment = Readonly<Record<string, string | undefined>>
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 const HEADER_VALUE = /^[\x20-\x7e]*$/
 /** Set by the gateway alone: they say how bytes travel, or who pays. */
-const OWN_HEADERS =
+const GATEWAY_HEADERS =
   /^(x-bursar-.*|host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|expect|content-(length|type|encoding)|accept-encoding)$/i
 const KEY_HEADERS = /^(authorization|api-key|x-api-key|x-goog-api-key)$/i
-const tokens = z.number().int().nonnegative()
+const tokenCountSchema = z.number().int().nonnegative()
 
-const headers = z
+const headersSchema = z
   .record(
     z.string().regex(HEADER_NAME, 'is no name of a header'),
     z.string().regex(HEADER_VALUE, 'holds characters that cannot be sent in a header'),
   )
-  .refine((all) => !Object.keys(all).some((name) => OWN_HEADERS.test(name)), 'names a header that the gateway sets')
+  .refine((all) => !Object.keys(all).some((name) => GATEWAY_HEADERS.test(name)), 'names a header that the gateway sets')
 
-const baseUrl = z.string().refine(isBaseUrl, 'must be an http(s) URL without a query, and without a key')
+const baseUrlSchema = z.string().refine(isBaseUrl, 'must be an http(s) URL without a query, and without a key')
 
-const providerRow = z.strictObject({
+const providerRowSchema = z.strictObject({
   preset: z.enum(PRESET_NAMES).exactOptional(),
-  baseUrl: baseUrl.exactOptional(),
+  baseUrl: baseUrlSchema.exactOptional(),
   apiKey: z.string().exactOptional(),
   callerKeys: z.enum(['off', 'forward']).exactOptional(),
-  auth: z.enum(AUTHS).exactOptional(),
-  headers: headers.exactOptional(),
+  auth: z.enum(AUTH_SCHEMES).exactOptional(),
+  headers: headersSchema.exactOptional(),
   query: z.record(z.string().min(1), z.string()).exactOptional(),
   capField: z.enum(['max_tokens', 'max_completion_tokens']).exactOptional(),
   readsBothCaps: z.boolean().exactOptional(),
   knowsStreamOptions: z.boolean().exactOptional(),
   capCoversReasoning: z.boolean().exactOptional(),
-  tokensPerCall: tokens.exactOptional(),
-  tokensPerMessage: tokens.exactOptional(),
-  tokensWithTools: tokens.exactOptional(),
+  tokensPerCall: tokenCountSchema.exactOptional(),
+  tokensPerMessage: tokenCountSchema.exactOptional(),
+  tokensWithTools: tokenCountSchema.exactOptional(),
   dialects: z.array(z.enum(COMPATIBLE_DIALECTS)).min(1).exactOptional(),
   prices: z.string().min(1).exactOptional(),
   model: z.string().min(1).exactOptional(),
@@ -56,9 +56,9 @@ const providerRow = z.strictObject({
   deployments: z.record(z.string().min(1), z.string().min(1)).exactOptional(),
 })
 
-type ProviderRow = z.infer<typeof providerRow>
+type ProviderRow = z.infer<typeof providerRowSchema>
 
-export const providersShape = z.record(z.string(), providerRow).default({})
+export const providersSchema = z.record(z.string(), providerRowSchema).default({})
 
 /** The rows with presets filled in and keys looked up. What is wrong with them is added to `mistakes`. */
 export function providerRows(
@@ -70,7 +70,7 @@ export function providerRows(
   const compatible: CompatibleSettings[] = []
   for (const [name, row] of Object.entries(rows)) {
     const wrong = (what: string) => mistakes.push(`providers.${name}${what}`)
-    const builtIn = BUILT_IN.find((one) => one === name)
+    const builtIn = BUILT_IN_PROVIDERS.find((one) => one === name)
     if (builtIn) {
       if (Object.keys(row).some((option) => option !== 'callerKeys'))
         wrong(': only callerKeys can be set here; its key, address and model are settings')

@@ -21,40 +21,42 @@ export interface RouteRows {
 
 export const NO_ROUTES: RouteRows = { aliases: new Map(), retries: 0 }
 
-const MOST_TARGETS = 8
-const MOST_RETRIES = 5
+const MAX_TARGETS = 8
+const MAX_RETRIES = 5
 
-const retries = z.number().int().nonnegative().max(MOST_RETRIES)
-const target = z.string().min(1).max(512)
-const targets = z.tuple([target], target).refine((all) => all.length <= MOST_TARGETS, `must be at most ${MOST_TARGETS}`)
+const retriesSchema = z.number().int().nonnegative().max(MAX_RETRIES)
+const targetSchema = z.string().min(1).max(512)
+const targetsSchema = z
+  .tuple([targetSchema], targetSchema)
+  .refine((all) => all.length <= MAX_TARGETS, `must be at most ${MAX_TARGETS}`)
 
-const aliasRow = z.union([
-  targets,
+const aliasRowSchema = z.union([
+  targetsSchema,
   z.strictObject({
-    targets,
-    retries: retries.exactOptional(),
+    targets: targetsSchema,
+    retries: retriesSchema.exactOptional(),
     onBudget: z.enum(['refuse', 'cheaper']).exactOptional(),
   }),
 ])
 
-export const patternsShape = z
+export const patternsSchema = z
   .strictObject({
     model: z.string().min(1).max(512).exactOptional(),
     embeddingModel: z.string().min(1).max(512).exactOptional(),
   })
   .default({})
 
-export const routesShape = {
-  aliases: z.record(z.string(), aliasRow).default({}),
-  retries: retries.default(NO_ROUTES.retries),
+export const routeFields = {
+  aliases: z.record(z.string(), aliasRowSchema).default({}),
+  retries: retriesSchema.default(NO_ROUTES.retries),
 }
 
 /** Of a call to an alias, which has asked for it: once more at each target. */
-const USUAL_RETRIES = 1
+const DEFAULT_ALIAS_RETRIES = 1
 
 /** The rows with defaults filled in. What is wrong with them is added to `mistakes`. */
 export function routeRows(
-  file: { readonly aliases: Readonly<Record<string, z.infer<typeof aliasRow>>>; readonly retries: number },
+  file: { readonly aliases: Readonly<Record<string, z.infer<typeof aliasRowSchema>>>; readonly retries: number },
   mistakes: string[],
 ): RouteRows {
   const aliases = new Map<string, RouteRow>()
@@ -64,7 +66,7 @@ export function routeRows(
       mistakes.push(`aliases.${name}: must be a name without spaces, and not sim/…`)
     const nested = given.targets.find((target) => target !== name && Object.hasOwn(file.aliases, target))
     if (nested !== undefined) mistakes.push(`aliases.${name}: ${nested} is an alias itself`)
-    aliases.set(name, { retries: USUAL_RETRIES, onBudget: 'refuse', ...given })
+    aliases.set(name, { retries: DEFAULT_ALIAS_RETRIES, onBudget: 'refuse', ...given })
   }
   return { aliases, retries: file.retries }
 }

@@ -23,16 +23,16 @@ export const SPAN_MS: Readonly<Record<Span, number>> = {
   call: 0,
 }
 
-const TOTAL: Window = { id: 'total', startsAtMs: 0, endsAtMs: Number.POSITIVE_INFINITY }
+const TOTAL_WINDOW: Window = { id: 'total', startsAtMs: 0, endsAtMs: Number.POSITIVE_INFINITY }
 
 /** The last window asked for, by span and zone: calls come in order, so almost every question is answered from here. */
-const latest = new Map<string, Map<Span, Window>>()
+const latestWindows = new Map<string, Map<Span, Window>>()
 
 /** The calendar window of `span` that holds `wallMs`, in an IANA time zone. */
 export function windowAt(span: Span, timeZone: string, wallMs: number): Window {
-  if (span === 'total' || span === 'call') return TOTAL
-  let bySpan = latest.get(timeZone)
-  if (!bySpan) latest.set(timeZone, (bySpan = new Map()))
+  if (span === 'total' || span === 'call') return TOTAL_WINDOW
+  let bySpan = latestWindows.get(timeZone)
+  if (!bySpan) latestWindows.set(timeZone, (bySpan = new Map()))
   const known = bySpan.get(span)
   if (known && wallMs >= known.startsAtMs && wallMs < known.endsAtMs) return known
   const found =
@@ -88,7 +88,7 @@ function firstWhere(isTrue: (atMs: number) => boolean, low: number, high: number
   return high
 }
 
-const formats = new Map<string, Intl.DateTimeFormat>()
+const formatsByZone = new Map<string, Intl.DateTimeFormat>()
 
 /** The zone's local time at an instant, as an ISO string without a zone. */
 function localDate(timeZone: string, atMs: number): string {
@@ -98,7 +98,7 @@ function localDate(timeZone: string, atMs: number): string {
 /** Local minus UTC. Whole seconds: no zone in use today has less. */
 function offsetMs(timeZone: string, atMs: number): number {
   if (timeZone === 'UTC') return 0
-  let format = formats.get(timeZone)
+  let format = formatsByZone.get(timeZone)
   if (!format) {
     format = new Intl.DateTimeFormat('en-US', {
       timeZone,
@@ -111,7 +111,7 @@ function offsetMs(timeZone: string, atMs: number): number {
       minute: 'numeric',
       second: 'numeric',
     })
-    formats.set(timeZone, format)
+    formatsByZone.set(timeZone, format)
   }
   const parts: Record<string, number> = {}
   for (const { type, value } of format.formatToParts(atMs)) parts[type] = Number(value)

@@ -1,12 +1,12 @@
 // Ids: UUIDv7 (RFC 9562), in the order they were made, also within a millisecond. Clock and randomness are handed in.
 
-const BATCH = 256
+const IDS_PER_BATCH = 256
 const RANDOM_BYTES = 8
-const DIGITS = Buffer.from('0123456789abcdef')
+const HEX_DIGITS = Buffer.from('0123456789abcdef')
 /** Where the digits of each part stand in `xxxxxxxx-xxxx-7xxx-xxxx-xxxxxxxxxxxx`. */
-const TIME = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]
-const COUNTER = [15, 16, 17]
-const RANDOM = [19, 20, 21, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35]
+const TIME_POSITIONS = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]
+const COUNTER_POSITIONS = [15, 16, 17]
+const RANDOM_POSITIONS = [19, 20, 21, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35]
 
 /** @param randomBytes fills a buffer of this many bytes; asked once for many ids. */
 export function uuidV7Source(wallMs: () => number, randomBytes: (size: number) => Uint8Array): () => string {
@@ -17,7 +17,7 @@ export function uuidV7Source(wallMs: () => number, randomBytes: (size: number) =
   let counter = 0
   return () => {
     if (used + RANDOM_BYTES > pool.length) {
-      pool = randomBytes(RANDOM_BYTES * BATCH)
+      pool = randomBytes(RANDOM_BYTES * IDS_PER_BATCH)
       used = 0
     }
     const now = wallMs()
@@ -25,35 +25,35 @@ export function uuidV7Source(wallMs: () => number, randomBytes: (size: number) =
       lastMs = now
       // From somewhere in its lower quarter, so that there is room to count on.
       counter = (((pool[used + 6] ?? 0) & 0x3) << 8) | (pool[used + 7] ?? 0)
-      writeNumber(text, TIME, lastMs)
+      writeHexNumber(text, TIME_POSITIONS, lastMs)
     } else if (++counter > 0xfff) {
       // Twelve bits used up, or the clock stepped back: borrow from the next millisecond, so that order holds.
       lastMs++
       counter = 0
-      writeNumber(text, TIME, lastMs)
+      writeHexNumber(text, TIME_POSITIONS, lastMs)
     }
-    writeNumber(text, COUNTER, counter)
-    writeBytes(text, RANDOM, pool, used)
+    writeHexNumber(text, COUNTER_POSITIONS, counter)
+    writeHexBytes(text, RANDOM_POSITIONS, pool, used)
     // The two bits of the variant.
-    text[19] = DIGITS[0x8 | (((pool[used] ?? 0) >> 4) & 0x3)] ?? 0
+    text[19] = HEX_DIGITS[0x8 | (((pool[used] ?? 0) >> 4) & 0x3)] ?? 0
     used += RANDOM_BYTES
     return text.toString('latin1')
   }
 }
 
 /** In hexadecimal digits, as many as there are places. */
-function writeNumber(text: Buffer, places: readonly number[], value: number): void {
+function writeHexNumber(text: Buffer, places: readonly number[], value: number): void {
   let rest = value
   for (let index = places.length - 1; index >= 0; index--) {
-    text[places[index] ?? 0] = DIGITS[rest % 16] ?? 0
+    text[places[index] ?? 0] = HEX_DIGITS[rest % 16] ?? 0
     rest = Math.floor(rest / 16)
   }
 }
 
-function writeBytes(text: Buffer, places: readonly number[], bytes: Uint8Array, from: number): void {
+function writeHexBytes(text: Buffer, places: readonly number[], bytes: Uint8Array, from: number): void {
   for (let index = 0; index < places.length; index += 2) {
     const byte = bytes[from + index / 2] ?? 0
-    text[places[index] ?? 0] = DIGITS[byte >> 4] ?? 0
-    text[places[index + 1] ?? 0] = DIGITS[byte & 0xf] ?? 0
+    text[places[index] ?? 0] = HEX_DIGITS[byte >> 4] ?? 0
+    text[places[index + 1] ?? 0] = HEX_DIGITS[byte & 0xf] ?? 0
   }
 }

@@ -9,7 +9,7 @@ export type JsonObject = Readonly<Record<string, unknown>>
  * What only one dialect has words for. A translation to the same dialect puts it back as it was; a translation to another
  * one leaves `hints` out, by name, and refuses `needs`, by name. Names are the dialect's own: `logit_bias`, `thinking.display`.
  */
-export interface Own {
+export interface Extras {
   readonly dialect: string
   readonly hints?: JsonObject
   readonly needs?: JsonObject
@@ -24,7 +24,7 @@ export interface TextPart {
   readonly kind: 'text'
   readonly text: string
   readonly cache?: CacheHint
-  readonly own?: Own
+  readonly extras?: Extras
 }
 
 /** An image, a document, a sound or a film: inline, or where it lies. */
@@ -36,7 +36,7 @@ export interface MediaPart {
   /** Of a file. */
   readonly name?: string
   readonly cache?: CacheHint
-  readonly own?: Own
+  readonly extras?: Extras
 }
 
 /** What a model thought. `signature` and `redacted` mean something to the provider that wrote them, and to no other. */
@@ -48,7 +48,7 @@ export interface ReasoningPart {
   readonly redacted?: string
   /** The dialect in which signature or redacted thought were written. */
   readonly signedIn?: string
-  readonly own?: Own
+  readonly extras?: Extras
 }
 
 export interface ToolCallPart {
@@ -61,7 +61,7 @@ export interface ToolCallPart {
   /** Gemini's thought signature. */
   readonly signature?: string
   readonly cache?: CacheHint
-  readonly own?: Own
+  readonly extras?: Extras
 }
 
 export interface ToolResultPart {
@@ -72,7 +72,7 @@ export interface ToolResultPart {
   readonly parts: readonly (TextPart | MediaPart)[]
   readonly failed: boolean
   readonly cache?: CacheHint
-  readonly own?: Own
+  readonly extras?: Extras
 }
 
 /** A model's refusal in words, where the dialect tells it from text. */
@@ -82,23 +82,23 @@ export interface RefusalPart {
 }
 
 /** A part that only its dialect knows. Another one refuses it by this name. */
-export interface OwnPart {
+export interface DialectPart {
   readonly kind: 'own'
   readonly dialect: string
   readonly name: string
   readonly value: JsonObject
 }
 
-export type Part = TextPart | MediaPart | ReasoningPart | ToolCallPart | ToolResultPart | RefusalPart | OwnPart
+export type Part = TextPart | MediaPart | ReasoningPart | ToolCallPart | ToolResultPart | RefusalPart | DialectPart
 
 /**
  * One message. `system` may stand anywhere, as OpenAI allows; tool results are parts of a `user` message, one for each call
  * answered, before any other part of it.
  */
-export interface NeutralMessage {
+export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant'
   readonly parts: readonly Part[]
-  readonly own?: Own
+  readonly extras?: Extras
 }
 
 export interface ToolDefinition {
@@ -109,11 +109,11 @@ export interface ToolDefinition {
   readonly schema?: JsonObject
   readonly strict?: boolean
   readonly cache?: CacheHint
-  readonly own?: Own
+  readonly extras?: Extras
 }
 
 /** A tool that runs at the provider, or is of a kind that only its dialect knows. */
-export interface OwnTool {
+export interface DialectTool {
   readonly kind: 'own'
   readonly dialect: string
   readonly name: string
@@ -149,11 +149,11 @@ export interface Reasoning {
 }
 
 /** What is asked. Absent fields were not asked for. */
-export interface NeutralAsk {
+export interface ChatRequest {
   readonly model: string
   readonly stream: boolean
-  readonly messages: readonly NeutralMessage[]
-  readonly tools?: readonly (ToolDefinition | OwnTool)[]
+  readonly messages: readonly ChatMessage[]
+  readonly tools?: readonly (ToolDefinition | DialectTool)[]
   readonly toolChoice?: ToolChoice
   /** False: at most one call in an answer. */
   readonly parallelTools?: boolean
@@ -169,13 +169,13 @@ export interface NeutralAsk {
   readonly presencePenalty?: number
   readonly reasoning?: Reasoning
   readonly user?: string
-  readonly own?: Own
+  readonly extras?: Extras
 }
 
 /** Why a model stopped. */
 export type StopReason = 'end' | 'length' | 'toolCalls' | 'stopSequence' | 'filtered' | 'refusal' | 'context' | 'paused'
 
-export interface NeutralChoice {
+export interface ChatChoice {
   readonly parts: readonly Part[]
   readonly stop: StopReason
   /** The one that was met. */
@@ -183,20 +183,20 @@ export interface NeutralChoice {
 }
 
 /** What was used, as far as anybody said. */
-export interface NeutralUsage {
+export interface ChatUsage {
   readonly usage: Usage
   readonly reasoningTokens: number
 }
 
-export interface NeutralAnswer {
+export interface ChatResponse {
   /** The provider's own; empty where it gave none. */
   readonly id: string
   readonly model: string
-  readonly choices: readonly NeutralChoice[]
+  readonly choices: readonly ChatChoice[]
 }
 
 /** A piece of a streamed answer. `choice` counts the answers of one call from 0, `call` the tool calls of one answer. */
-export type NeutralEvent =
+export type ChatEvent =
   | { readonly kind: 'start'; readonly id: string; readonly model: string }
   | { readonly kind: 'text'; readonly choice: number; readonly text: string }
   | { readonly kind: 'reasoning'; readonly choice: number; readonly text: string }
@@ -216,10 +216,10 @@ export type NeutralEvent =
   | { readonly kind: 'media'; readonly choice: number; readonly mediaType: string; readonly base64: string }
   | { readonly kind: 'refusal'; readonly choice: number; readonly text: string }
   | { readonly kind: 'stop'; readonly choice: number; readonly reason: StopReason; readonly stopSequence?: string }
-  | { readonly kind: 'error'; readonly error: NeutralError }
+  | { readonly kind: 'error'; readonly error: ChatError }
 
 /** What went wrong at a provider, in no provider's words. */
-export interface NeutralError {
+export interface ChatError {
   /** HTTP status, or 0 in the middle of a stream that did not say one. */
   readonly status: number
   readonly kind: ErrorKind

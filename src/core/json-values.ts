@@ -2,7 +2,7 @@
 
 /** Whether JSON has more values than that, by the commas and brackets that stand before them. What its strings hold does not count. */
 
-export function holdsMore(json: string, most: number): boolean {
+export function hasMoreValuesThan(json: string, most: number): boolean {
   let values = 0
   let inString = false
   for (let at = 0; at < json.length && values <= most; at++) {
@@ -23,7 +23,7 @@ export function recordOf(value: unknown): Readonly<Record<string, unknown>> {
 }
 
 /** Undefined for what is no JSON object: `[DONE]`, and worse. */
-export function parsedObject(text: string): Readonly<Record<string, unknown>> | undefined {
+export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text)
     return isRecord(value) ? value : undefined

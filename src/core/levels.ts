@@ -10,40 +10,40 @@ import {
   type LevelView,
   type Meter,
   newLevel,
-  type Shortfall,
+  release,
+  type ShortfallReason,
   settle,
-  shortfall,
+  shortfallReason,
   take,
-  untake,
   viewOf,
   type What,
 } from './meter.ts'
 import { divideUp } from './money.ts'
 
 /** One charge that did not fit, and the level it met. */
-export interface Short {
+export interface Shortfall {
   readonly charge: Charge
-  readonly shortfall: Shortfall
+  readonly reason: ShortfallReason
   readonly level: LevelView
 }
 
 /** Either everything was taken (`short` is empty), or nothing was. */
-export interface Taken {
+export interface TakeResult {
   /** What was taken, charge by charge; what settling replaces. */
   readonly charges: readonly Charge[]
   /** Enforced charges that did not fit. */
-  readonly short: readonly Short[]
+  readonly shortfalls: readonly Shortfall[]
   /** Names of unenforced limits that would have refused. */
-  readonly overlooked: readonly string[]
+  readonly unenforced: readonly string[]
 }
 
 /** What `raise` answers. `charges` is what is left once the rest is lowered. */
-export interface Raised extends Taken {
+export interface RaiseResult extends TakeResult {
   /** What is held now, charge by charge: of each meter the more of what was held and what is asked. */
   readonly held: readonly Charge[]
 }
 
-export interface Lowered {
+export interface LowerResult {
   /** What is held now. */
   readonly charges: readonly Charge[]
   /** Good until anything else changes a level, but for later lowerings that are undone first. */
@@ -51,12 +51,12 @@ export interface Lowered {
 }
 
 /** What a call used, by what limits count. */
-export type Used = Readonly<Record<What, bigint>>
+export type UsedAmounts = Readonly<Record<What, bigint>>
 
-const NONE_SHORT: readonly Short[] = []
-const NONE_OVERLOOKED: readonly string[] = []
+const NO_SHORTFALLS: readonly Shortfall[] = []
+const NO_LIMIT_NAMES: readonly string[] = []
 
-interface Kept {
+interface LevelSlot {
   readonly key: string
   readonly level: Level
   dirty: boolean
@@ -64,9 +64,9 @@ interface Kept {
 
 export class Levels {
   /** Two generations: what is touched moves to the young one, what stayed old through a turn is idle. */
-  #young = new Map<string, Kept>()
-  #old = new Map<string, Kept>()
-  #dirty: Kept[] = []
+  #young = new Map<string, LevelSlot>()
+  #old = new Map<string, LevelSlot>()
+  #dirty: LevelSlot[] = []
   readonly #load: ((key: string) => Level | undefined) | undefined
 
   /** @param load reads a stored level on first touch; without it idle levels are only dropped when they hold nothing. */
@@ -79,28 +79,28 @@ export class Levels {
   }
 
   /** All or nothing, decided and done at one instant. Charges on the same meter are one charge. */
-  take(charges: readonly Charge[], now: Instant): Taken {
+  take(charges: readonly Charge[], now: Instant): TakeResult {
     const summed = sumByMeter(charges)
-    let short = NONE_SHORT
-    let overlooked = NONE_OVERLOOKED
+    let short = NO_SHORTFALLS
+    let overlooked = NO_LIMIT_NAMES
     // Every level is found before any is changed: loading one may fail.
     for (const charge of summed) {
       const level = this.#find(charge.meter)?.level
-      const lacking = shortfall(level, charge, now)
+      const lacking = shortfallReason(level, charge, now)
       if (!lacking) continue
-      if (charge.enforced) short = [...short, { charge, shortfall: lacking, level: viewOf(level, charge, now) }]
+      if (charge.enforced) short = [...short, { charge, reason: lacking, level: viewOf(level, charge, now) }]
       else overlooked = [...overlooked, charge.meter.name]
     }
-    if (short.length > 0) return { charges: [], short, overlooked }
+    if (short.length > 0) return { charges: [], shortfalls: short, unenforced: overlooked }
     const taken: Charge[] = []
     for (const charge of summed) {
       if (charge.meter.refill === 'call') continue
       // What was found is young by now.
-      const kept = this.#young.get(charge.meter.key) ?? this.#make(charge.meter, now)
+      const kept = this.#young.get(charge.meter.key) ?? this.#add(charge.meter, now)
       taken.push(take(kept.level, charge, now))
       this.#touch(kept)
     }
-    return { charges: taken, short, overlooked }
+    return { charges: taken, shortfalls: short, unenforced: overlooked }
   }
 
   /**
@@ -109,53 +109,53 @@ export class Levels {
    * `short`, amounts are whole and levels are without what this call holds.
    * @param held what `take` or an earlier amendment left this call with
    */
-  raise(held: readonly Charge[], charges: readonly Charge[], now: Instant): Raised {
+  raise(held: readonly Charge[], charges: readonly Charge[], now: Instant): RaiseResult {
     const summed = sumByMeter(charges)
-    const short: Short[] = []
+    const short: Shortfall[] = []
     const overlooked: string[] = []
     // Every level is found before any is changed: loading one may fail.
     for (const { meter } of held) this.#find(meter)
     const found = summed.map((charge) => this.#find(charge.meter))
-    const had = summed.map((charge) => ofMeter(held, charge.meter))
+    const had = summed.map((charge) => chargeOnMeter(held, charge.meter))
     for (const [index, charge] of summed.entries()) {
-      const lacking = lackingMore(found[index]?.level, had[index], charge, now)
+      const lacking = shortfallOfIncrease(found[index]?.level, had[index], charge, now)
       if (!lacking) continue
       if (charge.enforced) short.push({ charge, ...lacking })
       else overlooked.push(charge.meter.name)
     }
-    if (short.length > 0) return { held, charges: [], short, overlooked }
-    const raised: Charge[] = held.filter(({ meter }) => !ofMeter(summed, meter))
+    if (short.length > 0) return { held, charges: [], shortfalls: short, unenforced: overlooked }
+    const raised: Charge[] = held.filter(({ meter }) => !chargeOnMeter(summed, meter))
     const left: Charge[] = []
     for (const [index, charge] of summed.entries()) {
       if (charge.meter.refill === 'call') continue
-      const kept = found[index] ?? this.#make(charge.meter, now)
+      const kept = found[index] ?? this.#add(charge.meter, now)
       const before = had[index]
-      const more = before ? takeMore(kept.level, before, charge, now) : take(kept.level, charge, now)
+      const more = before ? takeIncrease(kept.level, before, charge, now) : take(kept.level, charge, now)
       raised.push(more)
       left.push(more.amount > charge.amount ? { ...more, amount: charge.amount } : more)
       this.#touch(kept)
     }
-    return { held: raised, charges: left, short, overlooked }
+    return { held: raised, charges: left, shortfalls: short, unenforced: overlooked }
   }
 
   /**
    * Gives back what a call holds beyond `charges`, as refunds do. Never refuses. `charges` is what `raise` answered, or what
    * the call held before it.
    */
-  lower(held: readonly Charge[], charges: readonly Charge[], now: Instant): Lowered {
-    const changed: { readonly kept: Kept; readonly before: Level }[] = []
+  lower(held: readonly Charge[], charges: readonly Charge[], now: Instant): LowerResult {
+    const changed: { readonly kept: LevelSlot; readonly before: Level }[] = []
     for (const charge of held) {
-      const excess = charge.amount - (ofMeter(charges, charge.meter)?.amount ?? 0n)
+      const excess = charge.amount - (chargeOnMeter(charges, charge.meter)?.amount ?? 0n)
       if (excess <= 0n) continue
-      const kept = this.#findOrMake(charge.meter, now)
+      const kept = this.#findOrAdd(charge.meter, now)
       changed.push({ kept, before: { ...kept.level } })
       settle(kept.level, { ...charge, amount: excess }, 0n, now)
       this.#touch(kept)
     }
     return {
       charges: charges.map((charge) => {
-        const { mark, drained } = ofMeter(held, charge.meter) ?? {}
-        return mark === undefined || !drained ? charge : { ...charge, mark, drained }
+        const { takenTotal, drained } = chargeOnMeter(held, charge.meter) ?? {}
+        return takenTotal === undefined || !drained ? charge : { ...charge, takenTotal, drained }
       }),
       undo: () => {
         for (const { kept, before } of changed) Object.assign(kept.level, before)
@@ -164,9 +164,14 @@ export class Levels {
   }
 
   /** Replaces what was taken by what was used. Without `used` the whole of it counts as used, but for calls in flight. `usedOn` goes before it, by meter. */
-  settle(charges: readonly Charge[], used: Used | undefined, now: Instant, usedOn?: ReadonlyMap<string, bigint>): void {
+  settle(
+    charges: readonly Charge[],
+    used: UsedAmounts | undefined,
+    now: Instant,
+    usedOn?: ReadonlyMap<string, bigint>,
+  ): void {
     for (const charge of charges) {
-      const kept = this.#findOrMake(charge.meter, now)
+      const kept = this.#findOrAdd(charge.meter, now)
       const booked = used ? (usedOn?.get(charge.meter.key) ?? used[charge.meter.what]) : charge.amount
       settle(kept.level, charge, charge.meter.refill === 'none' ? 0n : booked, now)
       this.#touch(kept)
@@ -174,7 +179,7 @@ export class Levels {
   }
 
   /** Books what was used without a reservation, whether it fits or not. */
-  book(charges: readonly Charge[], used: Used, now: Instant): void {
+  settleUnreserved(charges: readonly Charge[], used: UsedAmounts, now: Instant): void {
     const kept = sumByMeter(charges).filter((charge) => charge.meter.refill !== 'call')
     this.settle(
       kept.map((charge) => ({ ...charge, amount: 0n })),
@@ -184,17 +189,17 @@ export class Levels {
   }
 
   /** Gives charges back as though they had never been taken. */
-  untake(charges: readonly Charge[], now: Instant): void {
+  release(charges: readonly Charge[], now: Instant): void {
     for (const charge of charges) {
-      const kept = this.#findOrMake(charge.meter, now)
-      untake(kept.level, charge)
+      const kept = this.#findOrAdd(charge.meter, now)
+      release(kept.level, charge)
       this.#touch(kept)
     }
   }
 
   /** Sets what a window has settled, keeping what is reserved: a limit that is new starts from the ledger's sum. */
   seed(meter: Meter, settled: bigint, now: Instant): void {
-    const kept = this.#findOrMake(meter, now)
+    const kept = this.#findOrAdd(meter, now)
     if (kept.level.kind !== 'window') return
     kept.level.settled = settled
     this.#touch(kept)
@@ -206,12 +211,12 @@ export class Levels {
   }
 
   /** True when `drainDirty` has something to give. */
-  get dirty(): boolean {
+  get isDirty(): boolean {
     return this.#dirty.length > 0
   }
 
   /** Levels changed since the last call, each once. The caller saves them, or calls `redirty` when it could not. */
-  drainDirty(): readonly (readonly [key: string, level: Level])[] {
+  collectDirty(): readonly (readonly [key: string, level: Level])[] {
     const drained = this.#dirty
     this.#dirty = []
     return drained.map((kept) => {
@@ -220,7 +225,7 @@ export class Levels {
     })
   }
 
-  redirty(keys: Iterable<string>): void {
+  markDirty(keys: Iterable<string>): void {
     for (const key of keys) {
       const kept = this.#young.get(key) ?? this.#old.get(key)
       if (kept) this.#touch(kept)
@@ -242,7 +247,7 @@ export class Levels {
     }
   }
 
-  #find(meter: Meter): Kept | undefined {
+  #find(meter: Meter): LevelSlot | undefined {
     if (meter.refill === 'call') return undefined
     const young = this.#young.get(meter.key)
     if (young) return young
@@ -259,34 +264,34 @@ export class Levels {
     return loaded
   }
 
-  #findOrMake(meter: Meter, now: Instant): Kept {
-    return this.#find(meter) ?? this.#make(meter, now)
+  #findOrAdd(meter: Meter, now: Instant): LevelSlot {
+    return this.#find(meter) ?? this.#add(meter, now)
   }
 
-  #make(meter: Meter, now: Instant): Kept {
+  #add(meter: Meter, now: Instant): LevelSlot {
     const made = { key: meter.key, level: newLevel(meter, now), dirty: false }
     this.#young.set(meter.key, made)
     return made
   }
 
-  #touch(kept: Kept): void {
+  #touch(kept: LevelSlot): void {
     if (kept.dirty) return
     kept.dirty = true
     this.#dirty.push(kept)
   }
 }
 
-function ofMeter(charges: readonly Charge[], { key }: Meter): Charge | undefined {
+function chargeOnMeter(charges: readonly Charge[], { key }: Meter): Charge | undefined {
   return charges.find(({ meter }) => meter.key === key)
 }
 
 /** Why what a charge asks beyond what is held does not fit, and the level it would meet once that were given back. */
-function lackingMore(
+function shortfallOfIncrease(
   level: Level | undefined,
   held: Charge | undefined,
   charge: Charge,
   now: Instant,
-): Pick<Short, 'shortfall' | 'level'> | undefined {
+): Pick<Shortfall, 'reason' | 'level'> | undefined {
   let free = level
   let asked = charge
   if (level && held) {
@@ -296,12 +301,12 @@ function lackingMore(
     // Of what was taken from a bucket some has drained, and is not asked again.
     if (level.kind === 'bucket') asked = { ...charge, amount: charge.amount - held.amount }
   }
-  const lacking = shortfall(asked === charge ? free : level, asked, now)
-  return lacking && { shortfall: lacking, level: viewOf(free, charge, now) }
+  const lacking = shortfallReason(asked === charge ? free : level, asked, now)
+  return lacking && { reason: lacking, level: viewOf(free, charge, now) }
 }
 
 /** Takes the difference, where there is one. Returns what is held then: the more of both. */
-function takeMore(level: Level, held: Charge, charge: Charge, now: Instant): Charge {
+function takeIncrease(level: Level, held: Charge, charge: Charge, now: Instant): Charge {
   const { capacity, enforced } = charge
   if (charge.amount <= held.amount) return { ...held, capacity, enforced }
   if (level.kind === 'window') {
@@ -312,24 +317,29 @@ function takeMore(level: Level, held: Charge, charge: Charge, now: Instant): Cha
   const others = heldByOthers(level, held)
   const more = take(level, { ...charge, amount: charge.amount - held.amount }, now)
   const { drained = more.drained } = held
-  return { ...more, amount: held.amount + more.amount, mark: level.taken - others, ...(drained ? { drained } : {}) }
+  return {
+    ...more,
+    amount: held.amount + more.amount,
+    takenTotal: level.taken - others,
+    ...(drained ? { drained } : {}),
+  }
 }
 
 /**
  * What has not drained of others' charges, rounded up. The mark of a charge that has grown is set back by it, as though the
  * charge stood before them all: no refund of it, however late, gives back what is theirs.
  */
-function heldByOthers(level: BucketLevel, { meter, amount, mark = level.taken }: Charge): bigint {
+function heldByOthers(level: BucketLevel, { meter, amount, takenTotal = level.taken }: Charge): bigint {
   const spanMs = BigInt(meter.spanMs)
   const all = level.used * spanMs - level.remainder
-  const upToMark = all - (level.taken - mark) * spanMs
+  const upToMark = all - (level.taken - takenTotal) * spanMs
   const own = upToMark < amount * spanMs ? upToMark : amount * spanMs
   return divideUp(own > 0n ? all - own : all, spanMs)
 }
 
 /** Charges on the same meter become one. Hardly ever needed, so the given list is returned as it is when it can be. */
 function sumByMeter(charges: readonly Charge[]): readonly Charge[] {
-  if (!hasTwins(charges)) return charges
+  if (!hasDuplicateMeters(charges)) return charges
   const seen = new Map<string, number>()
   const summed: Charge[] = []
   for (const charge of charges) {
@@ -343,7 +353,7 @@ function sumByMeter(charges: readonly Charge[]): readonly Charge[] {
 }
 
 /** By comparing all pairs: calls have a handful of charges, and a set of keys costs more. */
-function hasTwins(charges: readonly Charge[]): boolean {
+function hasDuplicateMeters(charges: readonly Charge[]): boolean {
   for (let i = 1; i < charges.length; i++) {
     const key = charges[i]?.meter.key
     for (let j = 0; j < i; j++) if (charges[j]?.meter.key === key) return true

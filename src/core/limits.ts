@@ -27,17 +27,18 @@ export interface Subjects {
 export const NO_SUBJECT = '(none)'
 
 /** Subjects that a caller declares are scoped by its key: two keys' user `7` are two subjects. */
-const within = (caller: Caller, declared: string | null) => `${caller.key ?? NO_SUBJECT}/${declared ?? NO_SUBJECT}`
+const scopedSubject = (caller: Caller, declared: string | null) =>
+  `${caller.key ?? NO_SUBJECT}/${declared ?? NO_SUBJECT}`
 
 const SUBJECT_OF: Readonly<Record<Who, (call: Subjects) => string>> = {
   global: () => '',
   organisation: (call) => call.caller.organisation ?? NO_SUBJECT,
   project: (call) => call.caller.project ?? NO_SUBJECT,
   key: (call) => call.caller.key ?? NO_SUBJECT,
-  user: (call) => within(call.caller, call.caller.user),
-  thread: (call) => within(call.caller, call.caller.thread),
-  agent: (call) => within(call.caller, call.caller.agent),
-  task: (call) => within(call.caller, call.caller.task),
+  user: (call) => scopedSubject(call.caller, call.caller.user),
+  thread: (call) => scopedSubject(call.caller, call.caller.thread),
+  agent: (call) => scopedSubject(call.caller, call.caller.agent),
+  task: (call) => scopedSubject(call.caller, call.caller.task),
   model: (call) => `${call.provider}/${call.model}`,
   provider: (call) => call.provider,
 }
@@ -54,7 +55,7 @@ export const SCOPED_BY: Readonly<Partial<Record<Who, 'key' | 'provider'>>> = {
 }
 
 /** The spans each thing may be limited over, and how it comes back unless the limit says otherwise. */
-export const REFILLS: Readonly<Record<What, Partial<Record<Span, Refill>>>> = {
+export const DEFAULT_REFILLS: Readonly<Record<What, Partial<Record<Span, Refill>>>> = {
   requests: { minute: 'steady', hour: 'steady', day: 'window', month: 'window', total: 'window' },
   tokens: { minute: 'steady', hour: 'steady', day: 'window', month: 'window', total: 'window', call: 'call' },
   cost: { minute: 'window', hour: 'window', day: 'window', month: 'window', total: 'window', call: 'call' },
@@ -62,7 +63,7 @@ export const REFILLS: Readonly<Record<What, Partial<Record<Span, Refill>>>> = {
 }
 
 /** Names that read better than `what_per_span`. */
-const NAMES: Readonly<Record<string, string>> = {
+const LIMIT_NAMES: Readonly<Record<string, string>> = {
   'cost/call': 'max_cost_per_request',
   'cost/day': 'daily_spending_limit',
   'cost/month': 'monthly_spending_limit',
@@ -73,7 +74,7 @@ const NAMES: Readonly<Record<string, string>> = {
 
 /** The name a limit goes by in settings, messages and headers. */
 export function limitName(what: What, span: Span): string {
-  return NAMES[`${what}/${span}`] ?? `${what}_per_${span}`
+  return LIMIT_NAMES[`${what}/${span}`] ?? `${what}_per_${span}`
 }
 
 /** The subject of a call in one dimension; also how the ledger's sums are keyed. */
@@ -82,14 +83,14 @@ export function subjectOf(who: Who, call: Subjects): string {
 }
 
 /** Meters remembered for one limit; beyond it they are made anew. */
-const MOST_REMEMBERED = 1_000
+const MAX_METERS_PER_LIMIT = 1_000
 
 /** Limits made ready for calls: by kind, the one for each subject and those for single ones. */
-interface Family {
+interface LimitGroup {
   readonly who: Who
   readonly what: What
   readonly span: Span
-  readonly each: MeteredLimit | undefined
+  readonly defaultLimit: MeteredLimit | undefined
   readonly bySubject: ReadonlyMap<string, MeteredLimit>
 }
 
@@ -105,7 +106,7 @@ export type Amounts = Readonly<Record<What, bigint>>
 export class LimitPlan {
   readonly limits: readonly Limit[]
   readonly timeZone: string
-  readonly #families: readonly Family[]
+  readonly #groups: readonly LimitGroup[]
 
   constructor(limits: readonly Limit[], timeZone: string) {
     this.limits = limits
@@ -115,11 +116,11 @@ export class LimitPlan {
       const name = `${limit.who}/${limit.what}/${limit.span}`
       families.set(name, [...(families.get(name) ?? []), limit])
     }
-    this.#families = [...families.values()].flatMap((members) => (members[0] ? [familyOf(members[0], members)] : []))
+    this.#groups = [...families.values()].flatMap((members) => (members[0] ? [limitGroupOf(members[0], members)] : []))
   }
 
   /** True when some limit counts money, so that a call without a known price cannot be bounded. */
-  get limitsMoney(): boolean {
+  get hasCostLimit(): boolean {
     return this.limits.some((limit) => limit.what === 'cost')
   }
 
@@ -129,9 +130,9 @@ export class LimitPlan {
    */
   chargesFor(call: Subjects, amounts: Amounts, wallMs: number, realm: string, soft: boolean): Charge[] {
     const charges: Charge[] = []
-    for (const family of this.#families) {
+    for (const family of this.#groups) {
       const subject = SUBJECT_OF[family.who](call)
-      const metered = family.bySubject.get(subject) ?? family.each
+      const metered = family.bySubject.get(subject) ?? family.defaultLimit
       if (!metered) continue
       const { limit } = metered
       charges.push({
@@ -148,7 +149,7 @@ export class LimitPlan {
     const name = realm + subject
     const known = meters.get(name)
     if (known && wallMs >= known.fromMs && wallMs < known.meter.endsAtMs) return known.meter
-    if (meters.size >= MOST_REMEMBERED) meters.clear()
+    if (meters.size >= MAX_METERS_PER_LIMIT) meters.clear()
     const meter = meterOf(limit, subject, wallMs, this.timeZone, realm)
     const fromMs = limit.refill === 'window' ? windowAt(limit.span, this.timeZone, wallMs).startsAtMs : 0
     meters.set(name, { meter, fromMs })
@@ -158,9 +159,9 @@ export class LimitPlan {
   /** The least that a single call may take of something, or undefined where no enforced limit says. */
   ceiling(call: Subjects, what: What): bigint | undefined {
     let least: bigint | undefined
-    for (const family of this.#families) {
+    for (const family of this.#groups) {
       if (family.what !== what || family.span !== 'call') continue
-      const limit = (family.bySubject.get(SUBJECT_OF[family.who](call)) ?? family.each)?.limit
+      const limit = (family.bySubject.get(SUBJECT_OF[family.who](call)) ?? family.defaultLimit)?.limit
       if (limit?.enforced && (least === undefined || limit.capacity < least)) least = limit.capacity
     }
     return least
@@ -184,22 +185,22 @@ export function meterOf(limit: Limit, subject: string, wallMs: number, timeZone:
 }
 
 /** Of limits on the same subjects: a setting and a line of a file, say. What is only watched gives way to what is enforced. */
-function strictest(limits: readonly Limit[]): Limit | undefined {
+function strictestLimit(limits: readonly Limit[]): Limit | undefined {
   const enforced = limits.filter((limit) => limit.enforced)
   const [first, ...others] = enforced.length > 0 ? enforced : limits
   return others.reduce((least, other) => (least && least.capacity <= other.capacity ? least : other), first)
 }
 
-function familyOf(first: Limit, members: readonly Limit[]): Family {
+function limitGroupOf(first: Limit, members: readonly Limit[]): LimitGroup {
   const bySubject = new Map<string, MeteredLimit>()
   for (const limit of members)
     if (limit.subject !== undefined) bySubject.set(limit.subject, { limit, meters: new Map() })
-  const each = strictest(members.filter((limit) => limit.subject === undefined))
+  const each = strictestLimit(members.filter((limit) => limit.subject === undefined))
   return {
     who: first.who,
     what: first.what,
     span: first.span,
-    each: each && { limit: each, meters: new Map() },
+    defaultLimit: each && { limit: each, meters: new Map() },
     bySubject,
   }
 }

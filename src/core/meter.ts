@@ -49,7 +49,7 @@ export interface Charge {
   /** False in soft mode and for shadow limits: taken even where it does not fit. */
   readonly enforced: boolean
   /** Once taken from a bucket: what had been taken from it altogether, this charge included. */
-  readonly mark?: bigint
+  readonly takenTotal?: bigint
   /** And what had drained from it by then, and when that was. */
   readonly drained?: { readonly units: bigint; readonly atMs: number }
 }
@@ -86,7 +86,7 @@ export interface WindowLevel {
 export type Level = BucketLevel | WindowLevel
 
 /** Why a charge does not fit. `waitMs` is the first whole millisecond after which it does, on an otherwise idle meter. */
-export type Shortfall =
+export type ShortfallReason =
   | { readonly kind: 'time'; readonly waitMs: number }
   | { readonly kind: 'inFlight' }
   | { readonly kind: 'never' }
@@ -102,7 +102,7 @@ export function advance(level: Level, charge: Charge, now: Instant): void {
   if (level.kind !== 'bucket' || now.monoMs <= level.atMs) return
   const drained = BigInt(now.monoMs - level.atMs) * charge.capacity + level.remainder
   const spanMs = BigInt(charge.meter.spanMs)
-  const units = least(drained / spanMs, level.used)
+  const units = minBigint(drained / spanMs, level.used)
   level.atMs = now.monoMs
   level.used -= units
   level.drained += units
@@ -116,10 +116,17 @@ export function take(level: Level, charge: Charge, now: Instant): Charge {
     return charge
   }
   advance(level, charge, now)
-  const amount = charge.enforced ? charge.amount : least(charge.amount, unenforcedRoom(level, charge))
-  pour(level, amount)
+  const amount = charge.enforced ? charge.amount : minBigint(charge.amount, unenforcedRoom(level, charge))
+  fillBucket(level, amount)
   const { meter, capacity, enforced } = charge
-  return { meter, amount, capacity, enforced, mark: level.taken, drained: { units: level.drained, atMs: level.atMs } }
+  return {
+    meter,
+    amount,
+    capacity,
+    enforced,
+    takenTotal: level.taken,
+    drained: { units: level.drained, atMs: level.atMs },
+  }
 }
 
 /** Replaces what was taken by what was used. Never refuses; the difference may be a debt. */
@@ -131,20 +138,20 @@ export function settle(level: Level, charge: Charge, used: bigint, now: Instant)
   }
   advance(level, charge, now)
   const more = used - charge.amount
-  if (more < 0n) giveBack(level, charge, -more)
-  else if (more > 0n) pour(level, charge.enforced ? more : least(more, unenforcedRoom(level, charge)))
+  if (more < 0n) refund(level, charge, -more)
+  else if (more > 0n) fillBucket(level, charge.enforced ? more : minBigint(more, unenforcedRoom(level, charge)))
 }
 
 /** Gives back a charge as though it had never been taken. */
-export function untake(level: Level, charge: Charge): void {
+export function release(level: Level, charge: Charge): void {
   if (level.kind === 'window') {
     level.reserved -= charge.amount
     return
   }
-  giveBack(level, charge, charge.amount)
+  refund(level, charge, charge.amount)
 }
 
-function pour(level: BucketLevel, amount: bigint): void {
+function fillBucket(level: BucketLevel, amount: bigint): void {
   level.used += amount
   level.taken += amount
 }
@@ -154,13 +161,13 @@ function pour(level: BucketLevel, amount: bigint): void {
  * call is gone. Giving that back too would promise it twice. Two figures are certain to be there yet, the larger one counts:
  * all that is held but what was taken since, and the charge but what drained since.
  */
-function giveBack(level: BucketLevel, charge: Charge, amount: bigint): void {
-  const { meter, mark = level.taken } = charge
+function refund(level: BucketLevel, charge: Charge, amount: bigint): void {
+  const { meter, takenTotal = level.taken } = charge
   const spanMs = BigInt(meter.spanMs)
   const held = heldBy(level, spanMs)
-  const firstInFirstOut = held - (level.taken - mark) * spanMs
-  const undrained = least((charge.amount - drainedSince(level, charge)) * spanMs, held)
-  const left = held - least(amount * spanMs, above(firstInFirstOut > undrained ? firstInFirstOut : undrained))
+  const firstInFirstOut = held - (level.taken - takenTotal) * spanMs
+  const undrained = minBigint((charge.amount - drainedSince(level, charge)) * spanMs, held)
+  const left = held - minBigint(amount * spanMs, clampToZero(firstInFirstOut > undrained ? firstInFirstOut : undrained))
   level.used = divideUp(left, spanMs)
   level.remainder = level.used * spanMs - left
 }
@@ -177,19 +184,19 @@ function heldBy(level: BucketLevel, spanMs: bigint): bigint {
 }
 
 /** Undefined when the charge fits. Changes nothing. `level` is undefined where the meter was never touched. */
-export function shortfall(level: Level | undefined, charge: Charge, now: Instant): Shortfall | undefined {
+export function shortfallReason(level: Level | undefined, charge: Charge, now: Instant): ShortfallReason | undefined {
   const { amount, capacity, meter } = charge
   if (amount === 0n && meter.what === 'cost') return undefined
   if (amount > capacity) return { kind: 'never' }
   if (!level || meter.refill === 'call') return undefined
-  if (level.kind === 'bucket') return bucketShortfall(level, charge, now)
+  if (level.kind === 'bucket') return bucketShortfallReason(level, charge, now)
   if (level.settled + level.reserved + amount <= capacity) return undefined
   if (meter.refill === 'none' || level.settled + amount <= capacity) return { kind: 'inFlight' }
   if (meter.endsAtMs === Number.POSITIVE_INFINITY) return { kind: 'never' }
   return { kind: 'time', waitMs: Math.max(1, meter.endsAtMs - now.wallMs) }
 }
 
-function bucketShortfall(level: BucketLevel, charge: Charge, now: Instant): Shortfall | undefined {
+function bucketShortfallReason(level: BucketLevel, charge: Charge, now: Instant): ShortfallReason | undefined {
   const missing = level.used + charge.amount - charge.capacity
   if (missing <= 0n) return undefined
   if (charge.capacity === 0n) return { kind: 'never' }
@@ -223,13 +230,13 @@ export function viewOf(level: Level | undefined, charge: Charge, now: Instant): 
     const { used, remainder } = drainedTo(level, charge, now)
     const drainsIn = capacity === 0n ? 0n : divideUp(used * BigInt(meter.spanMs) - remainder, capacity)
     const resetMs = Number(drainsIn)
-    return { meter, capacity, enforced, settled: used, reserved: 0n, free: above(capacity - used), resetMs }
+    return { meter, capacity, enforced, settled: used, reserved: 0n, free: clampToZero(capacity - used), resetMs }
   }
   const settled = level?.kind === 'window' ? level.settled : 0n
   const reserved = level?.kind === 'window' ? level.reserved : 0n
   const resetMs =
     meter.refill === 'window' && Number.isFinite(meter.endsAtMs) ? Math.max(0, meter.endsAtMs - now.wallMs) : 0
-  return { meter, capacity, enforced, settled, reserved, free: above(capacity - settled - reserved), resetMs }
+  return { meter, capacity, enforced, settled, reserved, free: clampToZero(capacity - settled - reserved), resetMs }
 }
 
 /** A level as it will be now; the same one where it is already. */
@@ -247,13 +254,13 @@ export function isIdle(level: Level): boolean {
 
 /** A charge that is not enforced may run a bucket into debt, but by no more than one capacity. */
 function unenforcedRoom(level: BucketLevel, charge: Charge): bigint {
-  return above(2n * charge.capacity - level.used)
+  return clampToZero(2n * charge.capacity - level.used)
 }
 
-function least(a: bigint, b: bigint): bigint {
+function minBigint(a: bigint, b: bigint): bigint {
   return a < b ? a : b
 }
 
-function above(value: bigint): bigint {
+function clampToZero(value: bigint): bigint {
   return value > 0n ? value : 0n
 }

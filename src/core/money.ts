@@ -4,14 +4,14 @@
 
 export const NANO_PER_USD = 1_000_000_000n
 
-const DECIMAL = /^(\d{1,12})(?:\.(\d{1,9}))?$/
+const DECIMAL_PATTERN = /^(\d{1,12})(?:\.(\d{1,9}))?$/
 
 /**
  * Decimal dollars (`"0.50"`, `"10"`) to nano-dollars, or undefined for anything else: signs, exponents, more than nine
  * decimals (which could not be kept exactly).
  */
 export function parseUsd(text: string): bigint | undefined {
-  const match = DECIMAL.exec(text)
+  const match = DECIMAL_PATTERN.exec(text)
   if (!match) return undefined
   return BigInt(match[1] ?? '0') * NANO_PER_USD + BigInt((match[2] ?? '').padEnd(9, '0'))
 }
@@ -44,7 +44,7 @@ export function divideUp(dividend: bigint, divisor: bigint): bigint {
 }
 
 /** Nano-dollars of a double, exactly its shortest decimal; what is finer than a nano-dollar is rounded up. */
-export function nanoOf(dollars: number): bigint {
+export function nanoUsdOf(dollars: number): bigint {
   const [digits = '', exponent = '0'] = String(dollars).split('e')
   const [whole = '', fraction = ''] = digits.split('.')
   const finer = fraction.length - Number(exponent) - 9

@@ -16,58 +16,58 @@ export interface OpenTotals {
  * after they are settled: each table it outgrows holds on to what was deleted, and to the next table.
  */
 export class OpenCalls<Call extends Reservation> {
-  readonly #placeOf = new Map<string, number>()
+  readonly #indexById = new Map<string, number>()
   readonly #calls: (Call | undefined)[] = []
-  readonly #vacant: number[] = []
+  readonly #vacantIndexes: number[] = []
   readonly #real = { calls: 0, tokens: 0, costNanoUsd: 0n }
   readonly #simulated = { calls: 0, tokens: 0, costNanoUsd: 0n }
 
   get(callId: string): Call | undefined {
-    const place = this.#placeOf.get(callId)
+    const place = this.#indexById.get(callId)
     return place === undefined ? undefined : this.#calls[place]
   }
 
   /** An id that is open already is a bug of the caller. */
   add(call: Call): void {
     const { facts } = call
-    if (this.#placeOf.has(facts.callId)) throw new Error(`call ${facts.callId} is open already`)
-    const place = this.#vacant.pop() ?? this.#calls.length
-    this.#placeOf.set(facts.callId, place)
+    if (this.#indexById.has(facts.callId)) throw new Error(`call ${facts.callId} is open already`)
+    const place = this.#vacantIndexes.pop() ?? this.#calls.length
+    this.#indexById.set(facts.callId, place)
     this.#calls[place] = call
-    this.#count(facts)
+    this.#addToTotals(facts)
   }
 
   /** Puts a call where the one with its id is. That none is open is a bug of the caller. */
   replace(call: Call): void {
     const { facts } = call
-    const place = this.#placeOf.get(facts.callId)
+    const place = this.#indexById.get(facts.callId)
     const before = place === undefined ? undefined : this.#calls[place]
     if (place === undefined || !before) throw new Error(`call ${facts.callId} is not open`)
     this.#calls[place] = call
-    this.#uncount(before.facts)
-    this.#count(facts)
+    this.#subtractFromTotals(before.facts)
+    this.#addToTotals(facts)
   }
 
   /** Undefined when it is not open: settled before, expired, or never reserved. */
   remove(callId: string): Call | undefined {
-    const place = this.#placeOf.get(callId)
+    const place = this.#indexById.get(callId)
     const call = place === undefined ? undefined : this.#calls[place]
     if (place === undefined || !call) return undefined
-    this.#placeOf.delete(callId)
+    this.#indexById.delete(callId)
     this.#calls[place] = undefined
-    this.#vacant.push(place)
-    this.#uncount(call.facts)
+    this.#vacantIndexes.push(place)
+    this.#subtractFromTotals(call.facts)
     return call
   }
 
   /** In the order they were added. */
   all(): Call[] {
-    return [...this.#placeOf.values()].map((place) => this.#calls[place]).filter((call) => call !== undefined)
+    return [...this.#indexById.values()].map((place) => this.#calls[place]).filter((call) => call !== undefined)
   }
 
   /** The one that was added first, also where it was replaced since. */
   oldest(): Call | undefined {
-    for (const place of this.#placeOf.values()) return this.#calls[place]
+    for (const place of this.#indexById.values()) return this.#calls[place]
     return undefined
   }
 
@@ -79,14 +79,14 @@ export class OpenCalls<Call extends Reservation> {
     return { ...(simulated ? this.#simulated : this.#real) }
   }
 
-  #count(facts: CallFacts): void {
+  #addToTotals(facts: CallFacts): void {
     const sum = facts.simulated ? this.#simulated : this.#real
     sum.calls += 1
     sum.tokens += facts.reservedTokens
     sum.costNanoUsd += facts.reservedCostNanoUsd
   }
 
-  #uncount(facts: CallFacts): void {
+  #subtractFromTotals(facts: CallFacts): void {
     const sum = facts.simulated ? this.#simulated : this.#real
     sum.calls -= 1
     sum.tokens -= facts.reservedTokens
@@ -95,7 +95,7 @@ export class OpenCalls<Call extends Reservation> {
 }
 
 /** An amendment of an open call, at its place: who called it what, and when, stays as it was. */
-export function amended<Amendment extends Reservation>({ facts }: Reservation, amendment: Amendment): Amendment {
+export function applyAmendment<Amendment extends Reservation>({ facts }: Reservation, amendment: Amendment): Amendment {
   const { callId, caller, reservedAtMs, day } = facts
   return { ...amendment, facts: { ...amendment.facts, callId, caller, reservedAtMs, day } }
 }

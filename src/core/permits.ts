@@ -1,12 +1,12 @@
 // Permits: a counting semaphore that never waits, and what one holder has taken from it.
 
 /** A number that must not pass a most, held in parts and given back. See Holding. */
-export class Allowance {
-  readonly #most: number
+export class Permits {
+  readonly #max: number
   #held = 0
 
   constructor(most: number) {
-    this.#most = most
+    this.#max = most
   }
 
   get held(): number {
@@ -14,35 +14,35 @@ export class Allowance {
   }
 
   /** False, and nothing is held, where there is not that much left. */
-  take(amount: number): boolean {
-    if (this.#held + amount > this.#most) return false
+  acquire(amount: number): boolean {
+    if (this.#held + amount > this.#max) return false
     this.#held += amount
     return true
   }
 
-  give(amount: number): void {
+  release(amount: number): void {
     this.#held -= amount
   }
 }
 
 /** What somebody holds of an allowance. */
-export class Holding {
-  readonly #of: Allowance
+export class PermitLease {
+  readonly #permits: Permits
   #amount = 0
 
-  constructor(of: Allowance) {
-    this.#of = of
+  constructor(of: Permits) {
+    this.#permits = of
   }
 
   /** More of it. False, and nothing changes, where there is not that much left. */
-  take(amount: number): boolean {
-    if (!this.#of.take(amount)) return false
+  acquire(amount: number): boolean {
+    if (!this.#permits.acquire(amount)) return false
     this.#amount += amount
     return true
   }
 
-  giveBack(): void {
-    this.#of.give(this.#amount)
+  release(): void {
+    this.#permits.release(this.#amount)
     this.#amount = 0
   }
 }

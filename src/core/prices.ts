@@ -83,7 +83,7 @@ export function costOf(price: Price, usage: Usage, serviceTier?: string): Cost {
   const percent = BigInt(tierPercent(price, serviceTier))
   const input = inputCost(rates, usage) * percent
   const output = outputCost(rates, usage) * percent
-  const fees = times(rates.webSearches, usage.webSearches) + times(rates.requests, usage.requests)
+  const fees = multiply(rates.webSearches, usage.webSearches) + multiply(rates.requests, usage.requests)
   return {
     inputNanoUsd: input / PERCENT_OF_MILLION,
     outputNanoUsd: output / PERCENT_OF_MILLION,
@@ -94,25 +94,25 @@ export function costOf(price: Price, usage: Usage, serviceTier?: string): Cost {
 /** In nano-dollars × million, class by class: a look-up by name costs more than the arithmetic. */
 function inputCost(rates: Rates, usage: Usage): bigint {
   return (
-    times(rates.input, usage.input) +
-    times(rates.cacheRead, usage.cacheRead) +
-    times(rates.cacheWrite5m, usage.cacheWrite5m) +
-    times(rates.cacheWrite1h, usage.cacheWrite1h) +
-    times(rates.audioInput, usage.audioInput) +
-    times(rates.audioCacheRead, usage.audioCacheRead) +
-    times(rates.imageInput, usage.imageInput)
+    multiply(rates.input, usage.input) +
+    multiply(rates.cacheRead, usage.cacheRead) +
+    multiply(rates.cacheWrite5m, usage.cacheWrite5m) +
+    multiply(rates.cacheWrite1h, usage.cacheWrite1h) +
+    multiply(rates.audioInput, usage.audioInput) +
+    multiply(rates.audioCacheRead, usage.audioCacheRead) +
+    multiply(rates.imageInput, usage.imageInput)
   )
 }
 
 function outputCost(rates: Rates, usage: Usage): bigint {
   return (
-    times(rates.output, usage.output) +
-    times(rates.audioOutput, usage.audioOutput) +
-    times(rates.imageOutput, usage.imageOutput)
+    multiply(rates.output, usage.output) +
+    multiply(rates.audioOutput, usage.audioOutput) +
+    multiply(rates.imageOutput, usage.imageOutput)
   )
 }
 
-function times(rate: bigint, units: number): bigint {
+function multiply(rate: bigint, units: number): bigint {
   return units > 0 ? rate * BigInt(units) : 0n
 }
 

@@ -4,7 +4,7 @@ import { divideUp } from './money.ts'
 import { type ModelFacts, type ModelLimits, type Price, type PriceStep, type Rates, tierPercent } from './prices.ts'
 
 /** What a call wants, as far as it changes what the call can cost. Dialects read it from bodies. */
-export interface Ask {
+export interface RequestFacts {
   /** An answer in words; vectors, which are no output; or how many tokens something is, which takes a request and no money. */
   readonly kind: 'generate' | 'embed' | 'count'
   /** As the caller wrote it. */
@@ -47,7 +47,7 @@ export interface QuoteRules {
   /** False where reasoning is billed beyond the cap. */
   readonly capCoversReasoning: boolean
   /** True where the provider writes its cache, and bills for it, without being asked. */
-  readonly cachesUnasked: boolean
+  readonly cachesAutomatically: boolean
 }
 
 export interface QuoteSettings {
@@ -73,12 +73,12 @@ export interface Quote {
 }
 
 /** Window assumed for a model nobody knows: the largest in common use. */
-const UNKNOWN_CONTEXT_WINDOW = 1_048_576
-const UNKNOWN_USUAL_OUTPUT = 1_000
+const DEFAULT_CONTEXT_WINDOW_TOKENS = 1_048_576
+const DEFAULT_USUAL_OUTPUT_TOKENS = 1_000
 /** English is about four bytes a token; only for rates, never for money. */
-const USUAL_BYTES_PER_TOKEN = 4
+const ESTIMATED_BYTES_PER_TOKEN = 4
 /** What an image usually takes, for rates. */
-const USUAL_IMAGE_TOKENS = 1_000
+const ESTIMATED_IMAGE_TOKENS = 1_000
 /** Searches a hosted search tool is taken to make: nobody bounds them. */
 const ASSUMED_WEB_SEARCHES = 10n
 const PERCENT_OF_MILLION = 100_000_000n
@@ -89,7 +89,7 @@ const PERCENT_OF_MILLION = 100_000_000n
  * of the request's bytes, where it is less.
  */
 export function quote(
-  ask: Ask,
+  ask: RequestFacts,
   facts: ModelFacts,
   rules: QuoteRules,
   settings: QuoteSettings,
@@ -98,18 +98,18 @@ export function quote(
 ): Quote {
   if (ask.kind === 'count')
     return { inputTokens: 0, outputTokens: 0, tokens: 0, costNanoUsd: 0n, price: facts.price, injectedCap: null }
-  const inputTokens = mostInput(ask, facts.limits, rules, counted)
+  const inputTokens = maxInputTokens(ask, facts.limits, rules, counted)
   if (ask.kind === 'embed') return quoteOf(ask, facts, rules, settings, inputTokens, 0, null)
   const unknownOutput = ask.outputCap === null && !facts.limits
   const most = facts.limits?.maxOutput ?? Number.MAX_SAFE_INTEGER
   const injectedCap = cap !== undefined ? Math.min(cap, most) : unknownOutput ? settings.defaultMaxOutputTokens : null
   const asked = injectedCap ?? ask.outputCap
-  const outputTokens = mostOutput(asked, facts.limits, rules) * ask.answers + ask.predictionBytes
+  const outputTokens = maxOutputTokens(asked, facts.limits, rules) * ask.answers + ask.predictionBytes
   return quoteOf(ask, facts, rules, settings, inputTokens, outputTokens, injectedCap)
 }
 
 function quoteOf(
-  ask: Ask,
+  ask: RequestFacts,
   facts: ModelFacts,
   rules: QuoteRules,
   settings: QuoteSettings,
@@ -122,8 +122,8 @@ function quoteOf(
   return {
     inputTokens,
     outputTokens,
-    tokens: settings.tokenReservation === 'worst' ? worst : Math.min(worst, usualTokens(ask, asked, facts.limits)),
-    costNanoUsd: facts.price ? mostCost(ask, facts.price, rules, inputTokens, outputTokens) : 0n,
+    tokens: settings.tokenReservation === 'worst' ? worst : Math.min(worst, estimatedTokens(ask, asked, facts.limits)),
+    costNanoUsd: facts.price ? maxCostNanoUsd(ask, facts.price, rules, inputTokens, outputTokens) : 0n,
     price: facts.price,
     injectedCap,
   }
@@ -133,12 +133,12 @@ function quoteOf(
  * The largest cap for one answer with which the call costs at most `budgetNanoUsd`. Negative when none does. Where the cap
  * does not cover reasoning, it bounds nothing: then it is any, or none.
  */
-export function affordableCap(ask: Ask, quoted: Quote, rules: QuoteRules, budgetNanoUsd: bigint): number {
+export function affordableCap(ask: RequestFacts, quoted: Quote, rules: QuoteRules, budgetNanoUsd: bigint): number {
   if (!quoted.price) return Number.MAX_SAFE_INTEGER
   let cap = Number.MAX_SAFE_INTEGER
   for (const step of quoted.price.steps) {
-    if (!isWithin(step, quoted.inputTokens)) continue
-    const { inputRate, outputRate, fees, percent } = dearest(ask, quoted.price, step, rules)
+    if (!canApply(step, quoted.inputTokens)) continue
+    const { inputRate, outputRate, fees, percent } = maxRates(ask, quoted.price, step, rules)
     const left = budgetNanoUsd * PERCENT_OF_MILLION - BigInt(quoted.inputTokens) * inputRate * percent - fees * 100n
     if (left < 0n) return -1
     if (outputRate === 0n) continue
@@ -152,8 +152,13 @@ export function affordableCap(ask: Ask, quoted: Quote, rules: QuoteRules, budget
   return cap
 }
 
-function mostInput(ask: Ask, limits: ModelLimits | undefined, rules: QuoteRules, counted?: CountedInput): number {
-  const window = (limits?.contextWindow ?? UNKNOWN_CONTEXT_WINDOW) * ask.prompts
+function maxInputTokens(
+  ask: RequestFacts,
+  limits: ModelLimits | undefined,
+  rules: QuoteRules,
+  counted?: CountedInput,
+): number {
+  const window = (limits?.contextWindow ?? DEFAULT_CONTEXT_WINDOW_TOKENS) * ask.prompts
   if (ask.unsizedInput || ask.unbounded.length > 0) return window
   const framing =
     rules.tokensPerCall +
@@ -168,23 +173,29 @@ function mostInput(ask: Ask, limits: ModelLimits | undefined, rules: QuoteRules,
 }
 
 /** For one answer. The provider holds itself to the model's maximum, whatever was asked. */
-function mostOutput(cap: number | null, limits: ModelLimits | undefined, rules: QuoteRules): number {
+function maxOutputTokens(cap: number | null, limits: ModelLimits | undefined, rules: QuoteRules): number {
   const maximum = limits?.maxOutput ?? Number.MAX_SAFE_INTEGER
   if (cap === null || (!rules.capCoversReasoning && limits)) return maximum
   return Math.min(cap, maximum)
 }
 
-function usualTokens(ask: Ask, cap: number | null, limits: ModelLimits | undefined): number {
-  const usual = limits?.usualOutput ?? UNKNOWN_USUAL_OUTPUT
+function estimatedTokens(ask: RequestFacts, cap: number | null, limits: ModelLimits | undefined): number {
+  const usual = limits?.usualOutput ?? DEFAULT_USUAL_OUTPUT_TOKENS
   const output = ask.kind === 'embed' ? 0 : Math.min(cap ?? usual, usual) * ask.answers
-  return Math.ceil(ask.textBytes / USUAL_BYTES_PER_TOKEN) + ask.images * USUAL_IMAGE_TOKENS + output
+  return Math.ceil(ask.textBytes / ESTIMATED_BYTES_PER_TOKEN) + ask.images * ESTIMATED_IMAGE_TOKENS + output
 }
 
-function mostCost(ask: Ask, price: Price, rules: QuoteRules, inputTokens: number, outputTokens: number): bigint {
+function maxCostNanoUsd(
+  ask: RequestFacts,
+  price: Price,
+  rules: QuoteRules,
+  inputTokens: number,
+  outputTokens: number,
+): bigint {
   let most = 0n
   for (const step of price.steps) {
-    if (!isWithin(step, inputTokens)) continue
-    const { inputRate, outputRate, fees, percent } = dearest(ask, price, step, rules)
+    if (!canApply(step, inputTokens)) continue
+    const { inputRate, outputRate, fees, percent } = maxRates(ask, price, step, rules)
     const scaled = (BigInt(inputTokens) * inputRate + BigInt(outputTokens) * outputRate) * percent + fees * 100n
     if (scaled > most) most = scaled
   }
@@ -192,11 +203,11 @@ function mostCost(ask: Ask, price: Price, rules: QuoteRules, inputTokens: number
 }
 
 /** Whether a call may turn out to be billed by a step: it may take less input than its bound. */
-function isWithin({ fromInputTokens }: PriceStep, inputTokens: number): boolean {
+function canApply({ fromInputTokens }: PriceStep, inputTokens: number): boolean {
   return fromInputTokens <= inputTokens
 }
 
-interface Dearest {
+interface MaxRates {
   readonly inputRate: bigint
   readonly outputRate: bigint
   /** In nano-dollars × million, like rate × tokens. */
@@ -204,11 +215,11 @@ interface Dearest {
   readonly percent: bigint
 }
 
-function dearest(ask: Ask, price: Price, { rates }: PriceStep, rules: QuoteRules): Dearest {
+function maxRates(ask: RequestFacts, price: Price, { rates }: PriceStep, rules: QuoteRules): MaxRates {
   const tier = tierPercent(price, ask.serviceTier)
   return {
-    inputRate: dearestInput(ask, rates, rules),
-    outputRate: dearestOutput(ask, rates),
+    inputRate: maxInputRate(ask, rates, rules),
+    outputRate: maxOutputRate(ask, rates),
     fees: rates.requests + (ask.unbounded.length > 0 ? hostedFees(ask, price, rates) : 0n),
     // A cheap tier may be refused and served at the standard one.
     percent: BigInt(Math.max(100, tier)),
@@ -216,28 +227,28 @@ function dearest(ask: Ask, price: Price, { rates }: PriceStep, rules: QuoteRules
 }
 
 /** Searches, and one use of every other tool that has a fee of its own. */
-function hostedFees(ask: Ask, { toolFees }: Price, rates: Rates): bigint {
+function hostedFees(ask: RequestFacts, { toolFees }: Price, rates: Rates): bigint {
   const searches = rates.webSearches * ASSUMED_WEB_SEARCHES
   return ask.unbounded.reduce((sum, name) => sum + (toolFees?.get(name) ?? 0n), searches)
 }
 
-function dearestInput(ask: Ask, rates: Rates, rules: QuoteRules): bigint {
-  let most = larger(rates.input, rates.cacheRead)
-  if (ask.cacheWrite !== 'none' || rules.cachesUnasked) most = larger(most, rates.cacheWrite5m)
-  if (ask.cacheWrite === '1h') most = larger(most, rates.cacheWrite1h)
-  if (ask.audioInput) most = larger(most, rates.audioInput)
+function maxInputRate(ask: RequestFacts, rates: Rates, rules: QuoteRules): bigint {
+  let most = maxBigint(rates.input, rates.cacheRead)
+  if (ask.cacheWrite !== 'none' || rules.cachesAutomatically) most = maxBigint(most, rates.cacheWrite5m)
+  if (ask.cacheWrite === '1h') most = maxBigint(most, rates.cacheWrite1h)
+  if (ask.audioInput) most = maxBigint(most, rates.audioInput)
   // What a body's size says nothing about may hold pictures, and sound that is cached.
-  if (ask.images > 0 || ask.unsizedInput) most = larger(most, rates.imageInput)
-  if (ask.unsizedInput) most = larger(most, rates.audioCacheRead)
+  if (ask.images > 0 || ask.unsizedInput) most = maxBigint(most, rates.imageInput)
+  if (ask.unsizedInput) most = maxBigint(most, rates.audioCacheRead)
   return most
 }
 
-function dearestOutput(ask: Ask, rates: Rates): bigint {
+function maxOutputRate(ask: RequestFacts, rates: Rates): bigint {
   // Only models that write images have an image rate of their own, and those write them unasked.
-  const most = larger(rates.output, rates.imageOutput)
-  return ask.audioOutput ? larger(most, rates.audioOutput) : most
+  const most = maxBigint(rates.output, rates.imageOutput)
+  return ask.audioOutput ? maxBigint(most, rates.audioOutput) : most
 }
 
-function larger(one: bigint, other: bigint): bigint {
+function maxBigint(one: bigint, other: bigint): bigint {
   return one > other ? one : other
 }

@@ -1,13 +1,13 @@
 // A map that forgets: holds the values used of late, at most so many.
 
 /** At most `most` names; when it is full, those not asked for since it was half full are forgotten. */
-export class RecentNames<Value> {
-  readonly #half: number
+export class RecentMap<Value> {
+  readonly #maxPerGeneration: number
   #young = new Map<string, Value>()
   #old = new Map<string, Value>()
 
   constructor(most: number) {
-    this.#half = most / 2
+    this.#maxPerGeneration = most / 2
   }
 
   get size(): number {
@@ -25,7 +25,7 @@ export class RecentNames<Value> {
   }
 
   set(name: string, value: Value): void {
-    if (this.#young.size >= this.#half) {
+    if (this.#young.size >= this.#maxPerGeneration) {
       this.#old = this.#young
       this.#young = new Map()
     }

@@ -1,6 +1,6 @@
 // Refusal: why a call was not admitted, when it would be, and what would have fitted. Each dialect renders it in its own shape.
 
-import type { Short } from './levels.ts'
+import type { Shortfall } from './levels.ts'
 import type { Meter } from './meter.ts'
 import { formatUsd } from './money.ts'
 
@@ -29,21 +29,21 @@ export interface Refusal {
 }
 
 /** What is not the meters' business: how long to ask clients to wait where no figure is exact. */
-export interface Waits {
+export interface RefusalWaits {
   /** For `inFlight`: a moment, different for each client, so that they do not all come back at once. */
   readonly inFlightMs: number
   /** For `never`: until the turn of the day, before which nothing changes by itself. */
   readonly neverMs: number
 }
 
-const RANK: Readonly<Record<RefusalKind, number>> = { inFlight: 0, time: 1, never: 2 }
+const KIND_RANK: Readonly<Record<RefusalKind, number>> = { inFlight: 0, time: 1, never: 2 }
 
 /** The refusal that a list of shortfalls amounts to. The list holds at least one. */
-export function refusalOf(short: readonly Short[], waits: Waits, fittingCap: number | null): Refusal {
-  const worst = short.reduce((a, b) => (isLater(b, a) ? b : a))
-  const { charge, shortfall, level } = worst
-  const { kind } = shortfall
-  const waitMs = kind === 'time' ? shortfall.waitMs : kind === 'inFlight' ? waits.inFlightMs : waits.neverMs
+export function refusalOf(short: readonly Shortfall[], waits: RefusalWaits, fittingCap: number | null): Refusal {
+  const worst = short.reduce((a, b) => (isWorse(b, a) ? b : a))
+  const { charge, reason, level } = worst
+  const { kind } = reason
+  const waitMs = kind === 'time' ? reason.waitMs : kind === 'inFlight' ? waits.inFlightMs : waits.neverMs
   return {
     kind,
     meter: charge.meter,
@@ -74,27 +74,27 @@ function freeText(meter: Meter, free: bigint): string {
   return meter.what === 'cost' ? `of which $${formatUsd(free)} is` : `${free} of them`
 }
 
-function isLater(a: Short, b: Short): boolean {
-  const difference = RANK[a.shortfall.kind] - RANK[b.shortfall.kind]
+function isWorse(a: Shortfall, b: Shortfall): boolean {
+  const difference = KIND_RANK[a.reason.kind] - KIND_RANK[b.reason.kind]
   if (difference !== 0) return difference > 0
-  return a.shortfall.kind === 'time' && b.shortfall.kind === 'time' && a.shortfall.waitMs > b.shortfall.waitMs
+  return a.reason.kind === 'time' && b.reason.kind === 'time' && a.reason.waitMs > b.reason.waitMs
 }
 
-function messageOf({ charge, level }: Short, kind: RefusalKind, waitMs: number, fittingCap: number | null): string {
+function messageOf({ charge, level }: Shortfall, kind: RefusalKind, waitMs: number, fittingCap: number | null): string {
   const { meter, amount, capacity } = charge
   const whose = meter.who === 'global' ? '' : ` of ${meter.who} ${meter.subject}`
   const figures = `This call needs up to ${amountText(meter, amount)}; the limit${whose} is ${amountText(meter, capacity)}, ${freeText(meter, level.free)} free.`
-  return [`Rate limit exceeded: ${meter.name}.`, figures, advice(kind, waitMs), capAdvice(fittingCap)]
+  return [`Rate limit exceeded: ${meter.name}.`, figures, adviceText(kind, waitMs), capAdviceText(fittingCap)]
     .filter((part) => part !== '')
     .join(' ')
 }
 
-function advice(kind: RefusalKind, waitMs: number): string {
+function adviceText(kind: RefusalKind, waitMs: number): string {
   if (kind === 'time') return `Please try again in ${retryAfterSeconds(waitMs)}s.`
   if (kind === 'inFlight') return 'It fits once calls in flight are done. Please try again in a moment.'
   return 'Waiting does not help: it is more than the limit allows at all.'
 }
 
-function capAdvice(fittingCap: number | null): string {
+function capAdviceText(fittingCap: number | null): string {
   return fittingCap === null ? '' : `An output cap of ${fittingCap} tokens would fit.`
 }

@@ -65,23 +65,23 @@ export class Report {
   /** By minute since the epoch; at most the sixty that a recent hour is made of, and those not yet pruned. */
   readonly minutes = new Map<number, Tally>()
   /** Refused calls by reason. */
-  readonly refused = new Map<string, number>()
+  readonly refusals = new Map<string, number>()
 
-  book(entry: Entry): void {
-    addEntry(tallyIn(this.days, entry.facts.day), entry)
-    addEntry(tallyIn(this.minutes, minuteOf(entry.facts.reservedAtMs)), entry)
+  addCall(entry: Entry): void {
+    addEntry(findOrAddTally(this.days, entry.facts.day), entry)
+    addEntry(findOrAddTally(this.minutes, minuteOf(entry.facts.reservedAtMs)), entry)
     this.#pruneMinutes()
   }
 
   /** Books many calls of one day and minute at once. */
-  add(day: string, minute: number, sum: Tally): void {
-    addTally(tallyIn(this.days, day), sum)
-    addTally(tallyIn(this.minutes, minute), sum)
+  addSum(day: string, minute: number, sum: Tally): void {
+    addTally(findOrAddTally(this.days, day), sum)
+    addTally(findOrAddTally(this.minutes, minute), sum)
     this.#pruneMinutes()
   }
 
-  refuse(reason: string, count = 1): void {
-    this.refused.set(reason, (this.refused.get(reason) ?? 0) + count)
+  addRefusals(reason: string, count = 1): void {
+    this.refusals.set(reason, (this.refusals.get(reason) ?? 0) + count)
   }
 
   total(): Tally {
@@ -110,7 +110,7 @@ export function minuteOf(wallMs: number): number {
 }
 
 /** The tally under a key, made when there is none. */
-function tallyIn<Key>(tallies: Map<Key, Tally>, key: Key): Tally {
+function findOrAddTally<Key>(tallies: Map<Key, Tally>, key: Key): Tally {
   let tally = tallies.get(key)
   if (!tally) tallies.set(key, (tally = newTally()))
   return tally

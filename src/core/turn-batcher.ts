@@ -1,9 +1,9 @@
 // Turn's end: what is put off until the others of this turn of the event loop are as far, and then done in one go.
 
-export class TurnsEnd<Item> {
+export class TurnBatcher<Item> {
   readonly #defer: (callback: () => void) => unknown
-  readonly #each: (item: Item) => void
-  readonly #flush = () => this.#doAll()
+  readonly #handle: (item: Item) => void
+  readonly #flush = () => this.#handleAll()
   #items: Item[] = []
 
   /**
@@ -12,16 +12,16 @@ export class TurnsEnd<Item> {
    */
   constructor(defer: (callback: () => void) => unknown, each: (item: Item) => void) {
     this.#defer = defer
-    this.#each = each
+    this.#handle = each
   }
 
   push(item: Item): void {
     if (this.#items.push(item) === 1) this.#defer(this.#flush)
   }
 
-  #doAll(): void {
+  #handleAll(): void {
     const items = this.#items
     this.#items = []
-    for (const item of items) this.#each(item)
+    for (const item of items) this.#handle(item)
   }
 }

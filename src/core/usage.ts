@@ -83,7 +83,7 @@ export function countOf(value: unknown): number {
  * True where figures that a cost rests on can be believed: each is a count or was left out, and not all of them are nothing.
  * What says otherwise says nothing: then the most it can have been is booked.
  */
-export function isCounted(figures: readonly unknown[]): boolean {
+export function areCredibleCounts(figures: readonly unknown[]): boolean {
   return areCounts(figures) && figures.some((value) => countOf(value) > 0)
 }
 

@@ -1,13 +1,13 @@
 // Tightening: what a call really takes in, found out only where its bound in bytes, and nothing else, would refuse it.
 
 import type { CountedInput } from '../core/quote.ts'
-import type { CallerKey, Listener, Provider } from '../providers/provider.ts'
-import { countIn, countRequestFor } from '../wire/count-requests.ts'
+import type { AnswerListener, CallerKey, Provider } from '../providers/provider.ts'
+import { countRequestFor, parseTokenCount } from '../wire/count-requests.ts'
 import type { HeaderList } from '../wire/dialect.ts'
 import { Tokenizer } from './tokenizer.ts'
 
 /** What of a call is counted. */
-export interface Countable {
+export interface CountableInput {
   readonly provider: Provider
   readonly dialect: string
   readonly model: string
@@ -19,31 +19,31 @@ export interface Countable {
 }
 
 /** The models whose text this tokenizer cuts as they do; older ones cut it finer. */
-const TOKENIZED = /^(gpt-4o|gpt-4\.1|gpt-4\.5|gpt-[5-9]|gpt-oss|gpt-audio|chatgpt-4o|codex|o\d)/
+const TOKENIZED_MODELS = /^(gpt-4o|gpt-4\.1|gpt-4\.5|gpt-[5-9]|gpt-oss|gpt-audio|chatgpt-4o|codex|o\d)/
 /** A provider's own count is an estimate, it says. */
-const DOUBT = 1.1
-const PATIENCE_MS = 3_000
+const COUNT_SAFETY_FACTOR = 1.1
+const COUNT_TIMEOUT_MS = 3_000
 /** Counts asked of providers at a time; they limit those, too. */
-const MOST_ASKED = 16
+const MAX_PROVIDER_COUNTS = 16
 /** Texts that wait for the tokenizer, the one that is counted included. More are turned away, so that nobody waits long. */
-const MOST_TEXTS = 16
-const MOST_ANSWER_BYTES = 65_536
+const MAX_QUEUED_TEXTS = 16
+const MAX_ANSWER_BYTES = 65_536
 
-export class Tightening {
+export class InputCounter {
   readonly #tokenizer = new Tokenizer()
-  readonly #texts = new Places(MOST_TEXTS)
-  readonly #asked = new Places(MOST_ASKED)
+  readonly #tokenizerSlots = new FairSlots(MAX_QUEUED_TEXTS)
+  readonly #providerSlots = new FairSlots(MAX_PROVIDER_COUNTS)
 
   /** Undefined where it cannot be told, or not soon enough: then the bound stands. Never rejects. */
-  async count(call: Countable): Promise<CountedInput | undefined> {
-    const { counts, configured } = call.provider
-    if (counts === 'tokenizer' && TOKENIZED.test(call.model)) {
-      const text = await this.#texts.hold(call.caller, () => this.#tokenizer.count(call.body.toString()))
+  async count(call: CountableInput): Promise<CountedInput | undefined> {
+    const { countingMethod, configured } = call.provider
+    if (countingMethod === 'tokenizer' && TOKENIZED_MODELS.test(call.model)) {
+      const text = await this.#tokenizerSlots.withSlot(call.caller, () => this.#tokenizer.count(call.body.toString()))
       return text === undefined ? undefined : { text }
     }
-    if (counts !== 'endpoint' || !configured) return undefined
-    const all = await this.#asked.hold(call.caller, () => askProvider(call))
-    return all === undefined ? undefined : { all: Math.ceil(all * DOUBT) }
+    if (countingMethod !== 'endpoint' || !configured) return undefined
+    const all = await this.#providerSlots.withSlot(call.caller, () => fetchProviderCount(call))
+    return all === undefined ? undefined : { all: Math.ceil(all * COUNT_SAFETY_FACTOR) }
   }
 
   close(): Promise<void> {
@@ -52,28 +52,28 @@ export class Tightening {
 }
 
 /** Places of which nobody gets all: once half are taken, those who have a quarter get no more. */
-export class Places {
-  readonly #most: number
+export class FairSlots {
+  readonly #max: number
   #taken = 0
   readonly #takenBy = new Map<string, number>()
 
   constructor(most: number) {
-    this.#most = most
+    this.#max = most
   }
 
   /** How many callers are remembered: those who hold a place. */
-  get callers(): number {
+  get callerCount(): number {
     return this.#takenBy.size
   }
 
   /** Runs `work` in a place. Undefined where there is none for this caller. */
-  async hold<Value>(
+  async withSlot<Value>(
     caller: string | null | undefined,
     work: () => Promise<Value | undefined>,
   ): Promise<Value | undefined> {
     const name = caller ?? null
     const own = name === null ? 0 : (this.#takenBy.get(name) ?? 0)
-    if (this.#taken >= this.#most || (this.#taken >= this.#most / 2 && own >= this.#most / 4)) return undefined
+    if (this.#taken >= this.#max || (this.#taken >= this.#max / 2 && own >= this.#max / 4)) return undefined
     this.#change(name, 1)
     try {
       return await work()
@@ -91,22 +91,32 @@ export class Places {
   }
 }
 
-function askProvider({ provider, dialect, model, body, headers, callerKey }: Countable): Promise<number | undefined> {
-  const request = readable(() => countRequestFor(dialect, body, model))
+function fetchProviderCount({
+  provider,
+  dialect,
+  model,
+  body,
+  headers,
+  callerKey,
+}: CountableInput): Promise<number | undefined> {
+  const request = valueOrUndefined(() => countRequestFor(dialect, body, model))
   if (!request) return Promise.resolve(undefined)
   return new Promise((resolve) => {
-    const count = new Count(resolve)
-    const sending = provider.send({ ...request, headers, callerKey, model, stream: false, plain: true }, count)
+    const count = new CountListener(resolve)
+    const sending = provider.send(
+      { ...request, headers, callerKey, model, stream: false, needsPlainAnswer: true },
+      count,
+    )
     const late = setTimeout(() => {
       sending.abort()
       // Before there is a connection nobody is told of it.
       count.failed()
-    }, PATIENCE_MS)
-    count.over = () => clearTimeout(late)
+    }, COUNT_TIMEOUT_MS)
+    count.onFinish = () => clearTimeout(late)
   })
 }
 
-function readable<Value>(read: () => Value): Value | undefined {
+function valueOrUndefined<Value>(read: () => Value): Value | undefined {
   try {
     return read()
   } catch {
@@ -115,12 +125,12 @@ function readable<Value>(read: () => Value): Value | undefined {
 }
 
 /** Hears one count. */
-class Count implements Listener {
+class CountListener implements AnswerListener {
   readonly #resolve: (tokens: number | undefined) => void
   #status = 0
   #bytes = 0
   readonly #chunks: Buffer[] = []
-  over: () => void = () => {}
+  onFinish: () => void = () => {}
 
   constructor(resolve: (tokens: number | undefined) => void) {
     this.#resolve = resolve
@@ -134,11 +144,11 @@ class Count implements Listener {
 
   data(chunk: Buffer): void {
     this.#bytes += chunk.length
-    if (this.#bytes <= MOST_ANSWER_BYTES) this.#chunks.push(chunk)
+    if (this.#bytes <= MAX_ANSWER_BYTES) this.#chunks.push(chunk)
   }
 
   end(): void {
-    this.#finish(this.#status === 200 ? countIn(Buffer.concat(this.#chunks)) : undefined)
+    this.#finish(this.#status === 200 ? parseTokenCount(Buffer.concat(this.#chunks)) : undefined)
   }
 
   failed(): void {
@@ -146,7 +156,7 @@ class Count implements Listener {
   }
 
   #finish(tokens: number | undefined): void {
-    this.over()
+    this.onFinish()
     this.#resolve(tokens)
   }
 }

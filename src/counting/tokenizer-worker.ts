@@ -3,7 +3,7 @@
 import { parentPort } from 'node:worker_threads'
 import { clearMergeCache, countTokens } from 'gpt-tokenizer/encoding/o200k_base'
 
-export interface CountQuestion {
+export interface CountRequest {
   readonly id: number
   readonly text: string
 }
@@ -20,13 +20,13 @@ export interface CountReply {
 const LONG_RUN = /[\p{L}\p{M}]{64,}|[^\s\p{L}\p{N}]{64,}|\s{64,}/gu
 
 /** Special tokens in a text are text. */
-const AS_TEXT = { disallowedSpecial: new Set<string>() }
+const PLAIN_TEXT_OPTIONS = { disallowedSpecial: new Set<string>() }
 
 /** Characters written as escapes are more tokens than their escapes, some of them. Others stay: what they stand for is less. */
 const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|.)/g
 
 /** At most so many tokens of a JSON text: exactly, but for runs that nobody writes. */
-export function mostTokens(json: string): number {
+export function tokenUpperBound(json: string): number {
   let runBytes = 0
   const text = json.replace(ESCAPE, (written, hex: string | undefined) =>
     hex === undefined ? written : String.fromCharCode(Number.parseInt(hex, 16)),
@@ -35,12 +35,12 @@ export function mostTokens(json: string): number {
     runBytes += Buffer.byteLength(run)
     return ' '
   })
-  const tokens = countTokens(rest, AS_TEXT)
+  const tokens = countTokens(rest, PLAIN_TEXT_OPTIONS)
   // Otherwise it grows with whatever callers send.
   clearMergeCache()
   return tokens + runBytes
 }
 
-parentPort?.on('message', ({ id, text }: CountQuestion) => {
-  parentPort?.postMessage({ id, tokens: mostTokens(text) } satisfies CountReply)
+parentPort?.on('message', ({ id, text }: CountRequest) => {
+  parentPort?.postMessage({ id, tokens: tokenUpperBound(text) } satisfies CountReply)
 })

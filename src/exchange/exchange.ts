@@ -1,14 +1,14 @@
 // Exchange: a call's two ends, the request to read and the answer to write, over Node's own streams or web Request/Response.
 
-import type { Holding } from '../core/permits.ts'
+import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
 import type { HeaderList, RequestLine } from '../wire/dialect.ts'
 
 /** Who hears of the client. One object and not callbacks: closures put on a property are born old and keep their call alive. */
 export interface ClientWatcher {
-  clientLeft(): void
+  onClientGone(): void
   /** The client reads again, after a `write` that said false. */
-  clientDrained(): void
+  onClientDrain(): void
 }
 
 /**
@@ -24,30 +24,30 @@ export interface Exchange extends RequestLine {
    * `overloaded` where there is no room for it.
    * @param holding takes every chunk's size before it is kept
    */
-  body(mostBytes: number, holding: Pick<Holding, 'take'>): Promise<Buffer>
+  body(mostBytes: number, holding: Pick<PermitLease, 'acquire'>): Promise<Buffer>
   /** @param atOnce sends the headers now, and not with the first bytes of a body that may take its time */
-  begin(status: number, headers: HeaderList, atOnce?: boolean): void
+  writeHead(status: number, headers: HeaderList, atOnce?: boolean): void
   /** False when the client is slower than we are: wait for `clientDrained`. */
   write(chunk: Buffer): boolean
   end(chunk?: Buffer | string): void
   /** Breaks the connection, after some last bytes: the client must not take what it has for the whole. */
   cut(last?: string): void
-  readonly begun: boolean
+  readonly headersSent: boolean
   /** The client has stopped reading: what is written now waits for it, perhaps for ever. */
   readonly blocked: boolean
   /** The client went away before the answer ended. */
-  readonly left: boolean
+  readonly clientGone: boolean
   watcher: ClientWatcher | undefined
 }
 
-export function tooLarge(mostBytes: number): Problem {
+export function bodyTooLargeProblem(mostBytes: number): Problem {
   return new Problem('body_too_large', `The request body is larger than ${mostBytes} bytes.`)
 }
 
-export function goneWhileSending(): Problem {
+export function incompleteBodyProblem(): Problem {
   return new Problem('request_timeout', 'The request body did not arrive.')
 }
 
-export function noRoom(): Problem {
+export function overloadedProblem(): Problem {
   return new Problem('overloaded', 'Too many bytes are in flight. Please try again in a moment.')
 }

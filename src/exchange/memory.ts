@@ -1,18 +1,18 @@
 // Inner exchange: the two ends of a call that the gateway makes for a caller of its own endpoints.
 
-import type { Holding } from '../core/permits.ts'
+import type { PermitLease } from '../core/permits.ts'
 import type { HeaderList } from '../wire/dialect.ts'
-import { type ClientWatcher, type Exchange, noRoom } from './exchange.ts'
+import { type ClientWatcher, type Exchange, overloadedProblem } from './exchange.ts'
 
 /** What came back. */
-export interface InnerAnswer {
+export interface MemoryResponse {
   readonly status: number
   /** By lower-case name. */
   readonly headers: ReadonlyMap<string, string>
   readonly body: Buffer
 }
 
-interface InnerRequest {
+interface MemoryRequest {
   readonly path: string
   readonly query: string
   /** Names, in lower case, and values in turn. */
@@ -21,22 +21,22 @@ interface InnerRequest {
 }
 
 /** The request is in memory, and so is the answer when it has ended. */
-export class InnerExchange implements Exchange {
+export class MemoryExchange implements Exchange {
   readonly method = 'POST'
   readonly path: string
   readonly query: string
   readonly headers: HeaderList
   readonly #body: Buffer
-  readonly #answer = Promise.withResolvers<InnerAnswer | undefined>()
-  readonly #pieces: Buffer[] = []
-  readonly #answerHeaders = new Map<string, string>()
+  readonly #response = Promise.withResolvers<MemoryResponse | undefined>()
+  readonly #chunks: Buffer[] = []
+  readonly #responseHeaders = new Map<string, string>()
   #status = 0
   readonly blocked = false
-  begun = false
-  left = false
+  headersSent = false
+  clientGone = false
   watcher: ClientWatcher | undefined
 
-  constructor({ path, query, headers, body }: InnerRequest) {
+  constructor({ path, query, headers, body }: MemoryRequest) {
     this.path = path
     this.query = query
     this.headers = headers
@@ -44,8 +44,8 @@ export class InnerExchange implements Exchange {
   }
 
   /** Undefined where it broke off, or nobody waits for it any more. */
-  get answer(): Promise<InnerAnswer | undefined> {
-    return this.#answer.promise
+  get response(): Promise<MemoryResponse | undefined> {
+    return this.#response.promise
   }
 
   header(name: string): string | undefined {
@@ -54,38 +54,38 @@ export class InnerExchange implements Exchange {
   }
 
   /** It is ours, however large; but what is held for it counts. */
-  async body(_mostBytes: number, holding: Pick<Holding, 'take'>): Promise<Buffer> {
-    if (!holding.take(this.#body.length)) throw noRoom()
+  async body(_mostBytes: number, holding: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
+    if (!holding.acquire(this.#body.length)) throw overloadedProblem()
     return this.#body
   }
 
-  begin(status: number, headers: HeaderList): void {
-    this.begun = true
+  writeHead(status: number, headers: HeaderList): void {
+    this.headersSent = true
     this.#status = status
     for (let at = 0; at + 1 < headers.length; at += 2)
-      this.#answerHeaders.set((headers[at] ?? '').toLowerCase(), headers[at + 1] ?? '')
+      this.#responseHeaders.set((headers[at] ?? '').toLowerCase(), headers[at + 1] ?? '')
   }
 
   write(chunk: Buffer): boolean {
-    this.#pieces.push(chunk)
+    this.#chunks.push(chunk)
     return true
   }
 
   end(chunk?: Buffer | string): void {
-    if (chunk !== undefined) this.#pieces.push(Buffer.from(chunk))
-    const body = Buffer.concat(this.#pieces)
-    this.#answer.resolve({ status: this.#status, headers: this.#answerHeaders, body })
+    if (chunk !== undefined) this.#chunks.push(Buffer.from(chunk))
+    const body = Buffer.concat(this.#chunks)
+    this.#response.resolve({ status: this.#status, headers: this.#responseHeaders, body })
   }
 
   cut(): void {
-    this.#answer.resolve(undefined)
+    this.#response.resolve(undefined)
   }
 
   /** Whoever it is made for went away. */
-  leave(): void {
-    if (this.left) return
-    this.left = true
-    this.#answer.resolve(undefined)
-    this.watcher?.clientLeft()
+  disconnect(): void {
+    if (this.clientGone) return
+    this.clientGone = true
+    this.#response.resolve(undefined)
+    this.watcher?.onClientGone()
   }
 }

@@ -1,15 +1,21 @@
 // A call's two ends over node:http.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Holding } from '../core/permits.ts'
+import type { PermitLease } from '../core/permits.ts'
 import type { Problem } from '../core/problem.ts'
-import { TurnsEnd } from '../core/turn-batcher.ts'
+import { TurnBatcher } from '../core/turn-batcher.ts'
 import type { HeaderList } from '../wire/dialect.ts'
-import { type ClientWatcher, type Exchange, goneWhileSending, noRoom, tooLarge } from './exchange.ts'
+import {
+  bodyTooLargeProblem,
+  type ClientWatcher,
+  type Exchange,
+  incompleteBodyProblem,
+  overloadedProblem,
+} from './exchange.ts'
 
-function ignore(): void {}
+function ignoreError(): void {}
 
-interface Ending {
+interface PendingEnd {
   readonly outgoing: ServerResponse
   readonly chunk: Buffer | string | undefined
 }
@@ -18,7 +24,7 @@ interface Ending {
  * Answers that end in one turn of the event loop are written at its end, one right after the other: a write wakes whoever waits
  * for it, and to wake it anew for each takes as long as a third of the call.
  */
-const endings = new TurnsEnd<Ending>(setImmediate, ({ outgoing, chunk }) => outgoing.end(chunk))
+const pendingEnds = new TurnBatcher<PendingEnd>(setImmediate, ({ outgoing, chunk }) => outgoing.end(chunk))
 
 /** Over `node:http`, without web streams in between. */
 export class NodeExchange implements Exchange {
@@ -26,7 +32,7 @@ export class NodeExchange implements Exchange {
   readonly #outgoing: ServerResponse
   readonly path: string
   readonly query: string
-  #left = false
+  #clientGone = false
   #awaitsDrain = false
   watcher: ClientWatcher | undefined
 
@@ -38,12 +44,12 @@ export class NodeExchange implements Exchange {
     this.path = mark < 0 ? url : url.slice(0, mark)
     this.query = mark < 0 ? '' : url.slice(mark + 1)
     outgoing.on('close', () => {
-      if (outgoing.writableEnded || this.#left) return
-      this.#left = true
-      this.watcher?.clientLeft()
+      if (outgoing.writableEnded || this.#clientGone) return
+      this.#clientGone = true
+      this.watcher?.onClientGone()
     })
     // A socket that breaks while we write is a client that left: 'close' follows.
-    outgoing.on('error', ignore)
+    outgoing.on('error', ignoreError)
   }
 
   get method(): string {
@@ -54,7 +60,7 @@ export class NodeExchange implements Exchange {
     return this.#incoming.rawHeaders
   }
 
-  get begun(): boolean {
+  get headersSent(): boolean {
     return this.#outgoing.headersSent
   }
 
@@ -62,8 +68,8 @@ export class NodeExchange implements Exchange {
     return this.#outgoing.writableNeedDrain
   }
 
-  get left(): boolean {
-    return this.#left
+  get clientGone(): boolean {
+    return this.#clientGone
   }
 
   header(name: string): string | undefined {
@@ -71,7 +77,7 @@ export class NodeExchange implements Exchange {
     return Array.isArray(value) ? value[0] : value
   }
 
-  body(mostBytes: number, holding: Pick<Holding, 'take'>): Promise<Buffer> {
+  body(mostBytes: number, holding: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
     const incoming = this.#incoming
     const announced = Number(incoming.headers['content-length'] ?? Number.NaN)
     return new Promise((resolve, reject) => {
@@ -92,43 +98,43 @@ export class NodeExchange implements Exchange {
         // What comes after a failure is thrown away, so that the client gets to read the answer.
         if (over) return
         size += chunk.length
-        if (size > mostBytes) return fail(tooLarge(mostBytes))
-        if (!holding.take(chunk.length)) return fail(noRoom())
+        if (size > mostBytes) return fail(bodyTooLargeProblem(mostBytes))
+        if (!holding.acquire(chunk.length)) return fail(overloadedProblem())
         chunks.push(chunk)
         if (size === announced) finish()
       })
-      if (announced > mostBytes) return fail(tooLarge(mostBytes))
+      if (announced > mostBytes) return fail(bodyTooLargeProblem(mostBytes))
       if (!(announced > 0)) incoming.on('end', () => over || finish())
       // After an error, too.
-      incoming.on('close', () => over || reject(goneWhileSending()))
+      incoming.on('close', () => over || reject(incompleteBodyProblem()))
     })
   }
 
-  begin(status: number, headers: HeaderList, atOnce = false): void {
-    if (this.#left) return
+  writeHead(status: number, headers: HeaderList, atOnce = false): void {
+    if (this.#clientGone) return
     this.#outgoing.writeHead(status, headers)
     if (atOnce) this.#outgoing.flushHeaders()
   }
 
   write(chunk: Buffer): boolean {
-    if (this.#left || this.#outgoing.write(chunk)) return true
+    if (this.#clientGone || this.#outgoing.write(chunk)) return true
     if (!this.#awaitsDrain) {
       this.#awaitsDrain = true
       this.#outgoing.once('drain', () => {
         this.#awaitsDrain = false
-        this.watcher?.clientDrained()
+        this.watcher?.onClientDrain()
       })
     }
     return false
   }
 
   end(chunk?: Buffer | string): void {
-    if (!this.#left) endings.push({ outgoing: this.#outgoing, chunk })
+    if (!this.#clientGone) pendingEnds.push({ outgoing: this.#outgoing, chunk })
   }
 
   cut(last?: string): void {
     const outgoing = this.#outgoing
-    if (last === undefined || this.#left) outgoing.destroy()
+    if (last === undefined || this.#clientGone) outgoing.destroy()
     else outgoing.write(last, () => outgoing.destroy())
   }
 }

@@ -1,12 +1,18 @@
 // A call's two ends over web Request and Response.
 
-import type { Holding } from '../core/permits.ts'
+import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
 import type { HeaderList } from '../wire/dialect.ts'
-import { type ClientWatcher, type Exchange, goneWhileSending, noRoom, tooLarge } from './exchange.ts'
+import {
+  bodyTooLargeProblem,
+  type ClientWatcher,
+  type Exchange,
+  incompleteBodyProblem,
+  overloadedProblem,
+} from './exchange.ts'
 
 /** Statuses whose web Response must not have a body. */
-const NO_BODY: ReadonlySet<number> = new Set([204, 205, 304])
+const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
 
 /** Over web Request and Response: in-process `fetch`, tests, other runtimes, and handlers of a user's own app. */
 export class WebExchange implements Exchange {
@@ -20,8 +26,8 @@ export class WebExchange implements Exchange {
   #sink: ReadableStreamDefaultController<Uint8Array> | undefined
   #ended = false
   #failOnPull: Error | undefined
-  #left = false
-  begun = false
+  #clientGone = false
+  headersSent = false
   watcher: ClientWatcher | undefined
 
   constructor(request: Request) {
@@ -33,11 +39,11 @@ export class WebExchange implements Exchange {
     this.response = new Promise((resolve) => {
       this.#respond = resolve
     })
-    if (request.signal.aborted) this.#leave()
+    if (request.signal.aborted) this.#disconnect()
     request.signal.addEventListener('abort', () => {
       // Whoever still reads the answer is told: an aborted fetch fails, it does not wait.
       if (!this.#ended) this.#sink?.error(request.signal.reason)
-      this.#leave()
+      this.#disconnect()
     })
   }
 
@@ -49,32 +55,32 @@ export class WebExchange implements Exchange {
     return (this.#sink?.desiredSize ?? 1) <= 0
   }
 
-  get left(): boolean {
-    return this.#left
+  get clientGone(): boolean {
+    return this.#clientGone
   }
 
   header(name: string): string | undefined {
     return this.#request.headers.get(name) ?? undefined
   }
 
-  async body(mostBytes: number, holding: Pick<Holding, 'take'>): Promise<Buffer> {
-    if (Number(this.header('content-length') ?? 0) > mostBytes) throw tooLarge(mostBytes)
+  async body(mostBytes: number, holding: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
+    if (Number(this.header('content-length') ?? 0) > mostBytes) throw bodyTooLargeProblem(mostBytes)
     const chunks: Uint8Array[] = []
     let size = 0
     try {
       for await (const chunk of this.#request.body ?? []) {
         size += chunk.length
-        if (size > mostBytes) throw tooLarge(mostBytes)
-        if (!holding.take(chunk.length)) throw noRoom()
+        if (size > mostBytes) throw bodyTooLargeProblem(mostBytes)
+        if (!holding.acquire(chunk.length)) throw overloadedProblem()
         chunks.push(chunk)
       }
     } catch (error) {
-      throw error instanceof Problem ? error : goneWhileSending()
+      throw error instanceof Problem ? error : incompleteBodyProblem()
     }
     return Buffer.concat(chunks)
   }
 
-  begin(status: number, headers: HeaderList): void {
+  writeHead(status: number, headers: HeaderList): void {
     const pairs: [string, string][] = []
     for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? '', headers[at + 1] ?? ''])
     const body = new ReadableStream<Uint8Array>({
@@ -83,31 +89,31 @@ export class WebExchange implements Exchange {
       },
       pull: (sink) => {
         if (this.#failOnPull) sink.error(this.#failOnPull)
-        this.watcher?.clientDrained()
+        this.watcher?.onClientDrain()
       },
-      cancel: () => this.#leave(),
+      cancel: () => this.#disconnect(),
     })
     // A web Response takes fewer statuses than HTTP does.
     const legal = status >= 200 && status <= 599 ? status : 502
-    this.#respond(new Response(NO_BODY.has(status) ? null : body, { status: legal, headers: pairs }))
-    this.begun = true
+    this.#respond(new Response(BODILESS_STATUSES.has(status) ? null : body, { status: legal, headers: pairs }))
+    this.headersSent = true
   }
 
   write(chunk: Buffer): boolean {
-    if (this.#left || !this.#sink) return true
+    if (this.#clientGone || !this.#sink) return true
     this.#sink.enqueue(chunk)
     return !this.blocked
   }
 
   end(chunk?: Buffer | string): void {
-    if (this.#ended || this.#left) return
+    if (this.#ended || this.#clientGone) return
     if (chunk !== undefined && chunk.length > 0) this.write(Buffer.from(chunk))
     this.#ended = true
     this.#sink?.close()
   }
 
   cut(last?: string): void {
-    if (this.#ended || this.#left) return
+    if (this.#ended || this.#clientGone) return
     if (last !== undefined) this.write(Buffer.from(last))
     this.#ended = true
     const failure = new Error('The answer was cut off.')
@@ -116,11 +122,11 @@ export class WebExchange implements Exchange {
     else this.#failOnPull = failure
   }
 
-  #leave(): void {
-    if (this.#left || this.#ended) return
-    this.#left = true
+  #disconnect(): void {
+    if (this.#clientGone || this.#ended) return
+    this.#clientGone = true
     // Nobody reads it, but whoever awaits it must not wait for ever.
-    if (!this.begun) this.#respond(new Response(null, { status: 499 }))
-    this.watcher?.clientLeft()
+    if (!this.headersSent) this.#respond(new Response(null, { status: 499 }))
+    this.watcher?.onClientGone()
   }
 }

@@ -9,19 +9,19 @@ import { Problem } from '../core/problem.ts'
 import { NodeExchange } from '../exchange/node.ts'
 import { WebExchange } from '../exchange/web.ts'
 import type { Dialect } from '../wire/dialect.ts'
-import { dialectAt, nearestDialect, storedAt } from '../wire/index.ts'
+import { dialectAt, nearestDialect, storedDialectAt } from '../wire/index.ts'
 
 type Env = { Bindings: Partial<HttpBindings> }
 
 export function callRoutes(gate: Gate): Hono<Env> {
   const app = new Hono<Env>()
-  const call = (c: Context<Env>, dialect: Dialect | undefined) => (dialect ? answer(c, gate, dialect) : notFound(c))
-  for (const path of PATHS) app.post(path, (c) => call(c, dialectAt(c.req.path)))
-  app.on(['GET', 'POST', 'DELETE'], '/v1/responses/*', (c) => call(c, storedAt(c.req.method, c.req.path)))
+  const call = (c: Context<Env>, dialect: Dialect | undefined) => (dialect ? handleCall(c, gate, dialect) : notFound(c))
+  for (const path of CALL_PATHS) app.post(path, (c) => call(c, dialectAt(c.req.path)))
+  app.on(['GET', 'POST', 'DELETE'], '/v1/responses/*', (c) => call(c, storedDialectAt(c.req.method, c.req.path)))
   return app
 }
 
-const PATHS = [
+const CALL_PATHS = [
   '/v1/chat/completions',
   '/v1/messages',
   '/v1/messages/count_tokens',
@@ -34,7 +34,7 @@ const PATHS = [
 ]
 
 function isCallPath(path: string): boolean {
-  return PATHS.some((one) => (one.endsWith('*') ? path.startsWith(one.slice(0, -1)) : path === one))
+  return CALL_PATHS.some((one) => (one.endsWith('*') ? path.startsWith(one.slice(0, -1)) : path === one))
 }
 
 /**
@@ -64,7 +64,7 @@ export function notFound(c: Context): Response {
   })
 }
 
-async function answer(c: Context<Env>, gate: Gate, dialect: Dialect): Promise<Response> {
+async function handleCall(c: Context<Env>, gate: Gate, dialect: Dialect): Promise<Response> {
   const { incoming, outgoing } = c.env ?? {}
   if (incoming && outgoing) {
     await gate.call(new NodeExchange(incoming, outgoing), dialect)

@@ -18,7 +18,7 @@ import type { Recorder } from '../telemetry/recorder.ts'
 import { dialectAt } from '../wire/index.ts'
 import { amountJson } from '../wire/limit-headers.ts'
 import { problemResponse, viewerOf } from './problems.ts'
-import { circuitJson, entryJson, excessesJson, levelJson, quoteJson, refusedJson } from './views.ts'
+import { circuitJson, entryJson, levelJson, overrunsJson, quoteJson, refusedJson } from './views.ts'
 
 export interface LlmParts {
   readonly settings: Settings
@@ -32,7 +32,7 @@ export interface LlmParts {
   readonly plan: () => LimitPlan
 }
 
-const NEWEST_ENTRIES = 20
+const MAX_NEWEST_ENTRIES = 20
 
 export function llmRoutes(parts: LlmParts): Hono {
   const app = new Hono()
@@ -50,7 +50,9 @@ export function llmRoutes(parts: LlmParts): Hono {
 /** Simulated calls count only where there are no others: a handler behind `gate()` needs no provider of ours. */
 async function showsSimulated(parts: LlmParts): Promise<boolean> {
   if (parts.providers.some((provider) => provider.configured && !provider.simulated)) return false
-  return parts.store.open(false).calls === 0 && (await parts.store.report({ simulated: false })).total().requests === 0
+  return (
+    parts.store.openTotals(false).calls === 0 && (await parts.store.report({ simulated: false })).total().requests === 0
+  )
 }
 
 function status(parts: LlmParts, viewer: Viewer): unknown {
@@ -67,9 +69,9 @@ function status(parts: LlmParts, viewer: Viewer): unknown {
             name: provider.name,
             status: 'configured',
             model: provider.defaultModel,
-            upstream_rate_limits: parts.recorder.upstreams.newest(provider.name) ?? null,
+            upstream_rate_limits: parts.recorder.upstreamLimits.newest(provider.name) ?? null,
             ...(viewer.key === null
-              ? { upstream_rate_limits_by_model: parts.recorder.upstreams.models(provider.name) }
+              ? { upstream_rate_limits_by_model: parts.recorder.upstreamLimits.models(provider.name) }
               : {}),
           }
         : { name: provider.name, status: 'not_configured', setup_guide: provider.setupGuide },
@@ -80,18 +82,18 @@ function status(parts: LlmParts, viewer: Viewer): unknown {
         : 'No provider is configured; sim/ models answer without one',
     enforcement: parts.settings.ENFORCEMENT,
     targets: parts.circuits.views(parts.clock.now().monoMs).map(circuitJson),
-    ...(viewer.key === null ? excessesJson(parts.recorder.excesses.models()) : {}),
+    ...(viewer.key === null ? overrunsJson(parts.recorder.quoteOverruns.models()) : {}),
   }
 }
 
 async function stats(parts: LlmParts, viewer: Viewer): Promise<unknown> {
   const simulated = await showsSimulated(parts)
   const mine = viewer.key === null ? {} : { key: viewer.key }
-  const newest = await parts.store.entries({ simulated, ...mine, limit: NEWEST_ENTRIES })
+  const newest = await parts.store.entries({ simulated, ...mine, limit: MAX_NEWEST_ENTRIES })
   // Right after one another, so that a call that is just being settled is in one of them.
   const report = await parts.store.report({ simulated, ...mine })
   const total = report.total()
-  const open = parts.store.open(simulated)
+  const open = parts.store.openTotals(simulated)
   return {
     total_requests: total.requests,
     total_tokens: total.tokens,
@@ -104,7 +106,7 @@ async function stats(parts: LlmParts, viewer: Viewer): Promise<unknown> {
     certainty: { exact: total.exact, estimated: total.estimated, upper_bound: total.upperBound },
     ...(viewer.key === null
       ? {
-          refused: Object.fromEntries(report.refused),
+          refused: Object.fromEntries(report.refusals),
           reserved_now: { requests: open.calls, tokens: open.tokens, cost: jsonUsd(open.costNanoUsd) },
           late_settlements: parts.store.lateSettlements,
         }
@@ -131,13 +133,13 @@ function rateLimits(plan: LimitPlan): unknown {
     max_cost_per_request: null,
     daily_spending_limit: null,
   }
-  for (const { meter, capacity } of plan.chargesFor(NOBODY, NOTHING, 0, '', false))
+  for (const { meter, capacity } of plan.chargesFor(NO_SUBJECTS, ZERO_AMOUNTS, 0, '', false))
     if (meter.who === 'global') found[meter.name] = amountJson(meter, capacity)
   return found
 }
 
-const NOTHING = { requests: 0n, tokens: 0n, cost: 0n, inFlight: 0n }
-const NOBODY = {
+const ZERO_AMOUNTS = { requests: 0n, tokens: 0n, cost: 0n, inFlight: 0n }
+const NO_SUBJECTS = {
   caller: { key: null, organisation: null, project: null, user: null, thread: null, agent: null, task: null },
   provider: '',
   model: '',
@@ -150,27 +152,27 @@ async function limits(parts: LlmParts, c: Context): Promise<unknown> {
   const key = viewer.key ?? asked('key')
   const subjects = {
     caller: {
-      ...NOBODY.caller,
+      ...NO_SUBJECTS.caller,
       key,
       user: asked('user'),
       thread: asked('thread'),
       agent: asked('agent'),
       task: asked('task'),
     },
-    ...targetAsked(asked('provider') ?? '', asked('model') ?? ''),
+    ...targetInQuery(asked('provider') ?? '', asked('model') ?? ''),
   }
   const now = parts.clock.now()
   const realm = (await showsSimulated(parts)) ? SIMULATED_REALM : ''
   const charges = parts
     .plan()
-    .chargesFor(subjects, NOTHING, now.wallMs, realm, parts.settings.ENFORCEMENT === 'soft')
+    .chargesFor(subjects, ZERO_AMOUNTS, now.wallMs, realm, parts.settings.ENFORCEMENT === 'soft')
     .filter(({ meter }) => meter.who === 'global' || (meter.who === 'key' ? key !== null : asked(meter.who) !== null))
   const levels = await parts.store.levels(charges, now)
   return { enforcement: parts.settings.ENFORCEMENT, time_zone: parts.plan().timeZone, limits: levels.map(levelJson) }
 }
 
 /** A model may come with its provider in front. */
-function targetAsked(provider: string, model: string): { readonly provider: string; readonly model: string } {
+function targetInQuery(provider: string, model: string): { readonly provider: string; readonly model: string } {
   const slash = model.indexOf('/')
   const named = slash > 0 ? model.slice(0, slash) : ''
   return named === '' || (provider !== '' && provider !== named)
@@ -190,14 +192,14 @@ async function estimate(parts: LlmParts, c: Context): Promise<unknown> {
   if (!URL.canParse(path, url.origin)) throw new Problem('invalid_request', 'It must be a path.', 'path')
   const exchange = new WebExchange(new Request(new URL(path, url.origin), c.req.raw))
   parts.callers.identify(exchange)
-  const applicant = await parts.gate.holding((holding) =>
+  const applicant = await parts.gate.withBufferLease((holding) =>
     readBody(exchange, parts.settings.MAX_BODY_BYTES, holding).then((body) =>
-      parts.gate.applicant(exchange, dialect, body),
+      parts.gate.applicantFor(exchange, dialect, body),
     ),
   )
   const now = parts.clock.now()
-  const quote = parts.gate.admission.quote(applicant, now)
-  const charges = parts.gate.admission.charges(applicant, quote, now)
+  const quote = parts.gate.admissionControl.quote(applicant, now)
+  const charges = parts.gate.admissionControl.charges(applicant, quote, now)
   const levels = await parts.store.levels(charges, now)
   const checks = charges.map((charge, at) => {
     const level = levels[at]
@@ -210,7 +212,7 @@ async function estimate(parts: LlmParts, c: Context): Promise<unknown> {
     model: applicant.first.model,
     fits: checks.every((check) => check.fits),
     ...quoteJson(quote),
-    unbounded: applicant.first.ask.unbounded,
+    unbounded: applicant.first.request.unbounded,
     limits: checks,
   }
 }
@@ -218,7 +220,7 @@ async function estimate(parts: LlmParts, c: Context): Promise<unknown> {
 async function explain(parts: LlmParts, viewer: Viewer, callId: string): Promise<unknown> {
   const entry = await parts.store.entry(callId)
   if (entry && (viewer.key === null || entry.facts.caller.key === viewer.key)) return entryJson(entry)
-  const refused = parts.recorder.refusal(callId)
+  const refused = parts.recorder.findRefusal(callId)
   if (refused && (viewer.key === null || refused.key === viewer.key)) return refusedJson(refused)
   throw new Problem('not_found', 'No such call. Refused calls are kept for a while only.', 'callId')
 }

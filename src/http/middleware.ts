@@ -5,7 +5,7 @@ import type { Gate } from '../call/gate.ts'
 import type { Relay } from '../call/relay.ts'
 import { usageOf } from '../core/usage.ts'
 import { WebExchange } from '../exchange/web.ts'
-import type { Listener, Outgoing, Sending } from '../providers/provider.ts'
+import type { AnswerListener, RequestControl, UpstreamRequest } from '../providers/provider.ts'
 import type { HeaderList } from '../wire/dialect.ts'
 import { type DialectName, dialectAt, dialectNamed } from '../wire/index.ts'
 
@@ -37,13 +37,13 @@ export function gateMiddleware(gate: Gate, options: GateOptions): MiddlewareHand
     if (!dialect || c.req.method !== 'POST') return next()
     const exchange = new WebExchange(c.req.raw)
     let failed = () => {}
-    const send = (outgoing: Outgoing, listener: Listener) =>
+    const send = (outgoing: UpstreamRequest, listener: AnswerListener) =>
       new HandlerCall(c, next, outgoing, listener, () => failed())
     const begun = (relay: Relay) => {
-      failed = () => relay.notFree()
-      c.set('bursar', { settle: (usage) => report(relay, usage) })
+      failed = () => relay.markBillable()
+      c.set('bursar', { settle: (usage) => setHandlerUsage(relay, usage) })
     }
-    void gate.call(exchange, dialect, { sendInstead: send, begun })
+    void gate.call(exchange, dialect, { sendInstead: send, onStart: begun })
     const response = await exchange.response
     // Hono merges headers into a response that is set before: the handler's own must be taken away first.
     c.res = undefined
@@ -51,8 +51,8 @@ export function gateMiddleware(gate: Gate, options: GateOptions): MiddlewareHand
   }
 }
 
-function report(relay: Relay, usage: HandlerUsage): void {
-  relay.report({
+function setHandlerUsage(relay: Relay, usage: HandlerUsage): void {
+  relay.setFallbackUsage({
     usage: usageOf({
       input: usage.inputTokens,
       output: usage.outputTokens,
@@ -67,12 +67,18 @@ function report(relay: Relay, usage: HandlerUsage): void {
 }
 
 /** Runs the handler with the edited request, and tells of its answer as though it came from a provider. */
-class HandlerCall implements Sending {
+class HandlerCall implements RequestControl {
   readonly #abort = new AbortController()
-  #resumed: (() => void) | undefined
+  #resolvePause: (() => void) | undefined
   #paused: Promise<void> | undefined
 
-  constructor(c: Context, next: () => Promise<void>, outgoing: Outgoing, listener: Listener, failed: () => void) {
+  constructor(
+    c: Context,
+    next: () => Promise<void>,
+    outgoing: UpstreamRequest,
+    listener: AnswerListener,
+    failed: () => void,
+  ) {
     this.#run(c, next, outgoing, listener, failed).catch((error: unknown) => {
       listener.failed(error instanceof Error ? error : new Error(String(error)))
     })
@@ -80,13 +86,13 @@ class HandlerCall implements Sending {
 
   pause(): void {
     this.#paused ??= new Promise((resolve) => {
-      this.#resumed = resolve
+      this.#resolvePause = resolve
     })
   }
 
   resume(): void {
-    this.#resumed?.()
-    this.#paused = this.#resumed = undefined
+    this.#resolvePause?.()
+    this.#paused = this.#resolvePause = undefined
   }
 
   abort(): void {
@@ -97,8 +103,8 @@ class HandlerCall implements Sending {
   async #run(
     c: Context,
     next: () => Promise<void>,
-    outgoing: Outgoing,
-    listener: Listener,
+    outgoing: UpstreamRequest,
+    listener: AnswerListener,
     failed: () => void,
   ): Promise<void> {
     const headers = new Headers(c.req.raw.headers)

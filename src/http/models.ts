@@ -18,24 +18,32 @@ export interface ModelParts {
   readonly models: (provider: string) => readonly string[]
 }
 
-const SIMULATED = ['sim/echo', 'sim/slow', 'sim/long-500', 'sim/error-429', 'sim/error-500', 'sim/cut', 'sim/hang']
+const SIMULATED_MODELS = [
+  'sim/echo',
+  'sim/slow',
+  'sim/long-500',
+  'sim/error-429',
+  'sim/error-500',
+  'sim/cut',
+  'sim/hang',
+]
 
 export function modelRoutes(parts: ModelParts): Hono {
   const app = new Hono()
-  app.onError((error, c) => failed(error, shapeOf(c).dialect))
+  app.onError((error, c) => dialectProblemResponse(error, formatOf(c).dialect))
   for (const path of ['/v1/models', '/v1beta/models', '/v1alpha/models']) {
     app.get(path, (c) => {
       viewerOf(parts, c)
-      const shape = shapeOf(c)
-      return c.json(shape.list(known(parts).filter(shape.shows), c))
+      const shape = formatOf(c)
+      return c.json(shape.list(listedModels(parts).filter(shape.shows), c))
     })
     app.get(`${path}/:id{.+}`, (c) => {
       viewerOf(parts, c)
-      const shape = shapeOf(c)
+      const shape = formatOf(c)
       const id = c.req.param('id')
-      const model = known(parts).find((one) => one.id === id && shape.shows(one))
+      const model = listedModels(parts).find((one) => one.id === id && shape.shows(one))
       if (!model) throw new Problem('not_found', `The model ${id.slice(0, 128)} is not known here.`, 'model')
-      return c.json(shape.one(model))
+      return c.json(shape.describe(model))
     })
   }
   return app
@@ -46,84 +54,88 @@ interface Model {
   readonly provider: Pick<Provider, 'name' | 'dialects' | 'simulated'>
 }
 
-function known(parts: ModelParts): Model[] {
-  const aliases = parts.routing.aliases.map((id) => ({ id, provider: ALIAS }))
+function listedModels(parts: ModelParts): Model[] {
+  const aliases = parts.routing.aliases.map((id) => ({ id, provider: ALIAS_PROVIDER }))
   const models = parts.providers
     .filter((provider) => provider.configured)
     .flatMap((provider) =>
-      (provider.simulated ? SIMULATED : parts.models(provider.name)).map((id) => ({ id, provider })),
+      (provider.simulated ? SIMULATED_MODELS : parts.models(provider.name)).map((id) => ({ id, provider })),
     )
   return [...aliases, ...models]
 }
 
 /** What stands in a provider's place where that is decided by call. */
-const ALIAS: Model['provider'] = { name: 'bursar', dialects: ['gemini.generateContent'], simulated: false }
+const ALIAS_PROVIDER: Model['provider'] = { name: 'bursar', dialects: ['gemini.generateContent'], simulated: false }
 
 /** One vendor's way to write models down. */
-interface Shape {
+interface ModelListFormat {
   /** Writes problems. */
   readonly dialect: Dialect
   shows(model: Model): boolean
   list(models: readonly Model[], c: Context): object
-  one(model: Model): object
+  describe(model: Model): object
 }
 
-const OPENAI: Shape = {
+const OPENAI_FORMAT: ModelListFormat = {
   dialect: dialectNamed('openai.chat'),
   shows: () => true,
-  list: (models) => ({ object: 'list', data: models.map(OPENAI.one) }),
-  one: ({ id, provider }) => ({ id, object: 'model', created: 0, owned_by: provider.name }),
+  list: (models) => ({ object: 'list', data: models.map(OPENAI_FORMAT.describe) }),
+  describe: ({ id, provider }) => ({ id, object: 'model', created: 0, owned_by: provider.name }),
 }
 
-const ANTHROPIC: Shape = {
+const ANTHROPIC_FORMAT: ModelListFormat = {
   dialect: dialectNamed('anthropic.messages'),
   shows: () => true,
   list: (models) => ({
-    data: models.map(ANTHROPIC.one),
+    data: models.map(ANTHROPIC_FORMAT.describe),
     has_more: false,
     first_id: models[0]?.id ?? null,
     last_id: models.at(-1)?.id ?? null,
   }),
-  one: ({ id }) => ({ type: 'model', id, display_name: id, created_at: '1970-01-01T00:00:00Z' }),
+  describe: ({ id }) => ({ type: 'model', id, display_name: id, created_at: '1970-01-01T00:00:00Z' }),
 }
 
 /** Google's SDKs ask no other vendor's models. */
-const GEMINI: Shape = {
+const GEMINI_FORMAT: ModelListFormat = {
   dialect: dialectNamed('gemini.generateContent'),
   shows: ({ provider }) => provider.dialects.includes('gemini.generateContent'),
   list: (models, c) => {
-    const from = wholeNumber(c.req.query('pageToken')) ?? 0
-    const to = from + (wholeNumber(c.req.query('pageSize')) || models.length)
-    const page = { models: models.slice(from, to).map(GEMINI.one) }
+    const from = parseWholeNumber(c.req.query('pageToken')) ?? 0
+    const to = from + (parseWholeNumber(c.req.query('pageSize')) || models.length)
+    const page = { models: models.slice(from, to).map(GEMINI_FORMAT.describe) }
     return to < models.length ? { ...page, nextPageToken: `${to}` } : page
   },
-  one: ({ id, provider }) => {
+  describe: ({ id, provider }) => {
     const limits = limitsOf(id)
     return {
       name: `models/${id}`,
       displayName: id,
       ...(limits ? { inputTokenLimit: limits.contextWindow, outputTokenLimit: limits.maxOutput } : {}),
-      supportedGenerationMethods: provider.simulated ? ALL : limits?.maxOutput === 0 ? EMBEDDING : GENERATING,
+      supportedGenerationMethods: provider.simulated
+        ? ALL_METHODS
+        : limits?.maxOutput === 0
+          ? EMBEDDING_METHODS
+          : GENERATION_METHODS,
     }
   },
 }
 
-const EMBEDDING = ['embedContent', 'countTokens']
-const GENERATING = ['generateContent', 'countTokens']
-const ALL = ['generateContent', 'embedContent', 'countTokens']
+const EMBEDDING_METHODS = ['embedContent', 'countTokens']
+const GENERATION_METHODS = ['generateContent', 'countTokens']
+const ALL_METHODS = ['generateContent', 'embedContent', 'countTokens']
 
 /** Google's newest SDK asks at `/v1`, as OpenAI's and Anthropic's do. */
-function shapeOf(c: Context): Shape {
+function formatOf(c: Context): ModelListFormat {
   const isGoogle = c.req.header('x-goog-api-key') !== undefined || c.req.header('x-goog-api-client') !== undefined
-  if (isGoogle || !c.req.path.startsWith('/v1/')) return GEMINI
-  return c.req.header('anthropic-version') === undefined ? OPENAI : ANTHROPIC
+  if (isGoogle || !c.req.path.startsWith('/v1/')) return GEMINI_FORMAT
+  return c.req.header('anthropic-version') === undefined ? OPENAI_FORMAT : ANTHROPIC_FORMAT
 }
 
-function wholeNumber(text: string | undefined): number | undefined {
+function parseWholeNumber(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined
 }
 
-function failed(error: Error, dialect: Dialect): Response {
+function dialectProblemResponse(error: Error, dialect: Dialect): Response {
   const problem = error instanceof Problem ? error : new Problem('internal', 'The gateway failed.')
   return new Response(dialect.problemBody(problem, { callId: '', nowMs: 0 }), {
     status: problem.status,

@@ -5,15 +5,15 @@ import { type Gate, readBody } from '../call/gate.ts'
 import type { Settings } from '../config/settings.ts'
 import type { JsonObject } from '../core/chat.ts'
 import type { Clock } from '../core/clock.ts'
-import { holdsMore, parsedObject, recordOf } from '../core/json-values.ts'
+import { hasMoreValuesThan, parseObject, recordOf } from '../core/json-values.ts'
 import { jsonUsd } from '../core/money.ts'
-import type { Holding } from '../core/permits.ts'
+import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
-import { Places } from '../counting/input-counter.ts'
+import { FairSlots } from '../counting/input-counter.ts'
 import { WebExchange } from '../exchange/web.ts'
 import { type Callers, declaredOperation } from '../keys/callers.ts'
-import { type Outcome, type Pattern, type Step, Stopped, type Task } from '../patterns/pattern/pattern.ts'
-import { Asker, AskFailed, runBudget, type Spent } from '../runs/model-client.ts'
+import { type Outcome, type Pattern, type PatternRequest, RunStopped, type Step } from '../patterns/pattern/pattern.ts'
+import { createRunBudget, ModelClient, ModelRequestError, type RunUsage } from '../runs/model-client.ts'
 import type { Store } from '../stores/store.ts'
 import type { Recorder } from '../telemetry/recorder.ts'
 import { problemResponse } from './problems.ts'
@@ -34,74 +34,78 @@ export function patternRoutes(parts: PatternParts): Hono {
   const app = new Hono()
   app.onError(problemResponse)
   app.get('/api/patterns', async (c) => {
-    const patterns = await allPatterns()
+    const patterns = await loadPatterns()
     return c.json({
-      patterns: patterns.map(({ name, about, schema }) => ({ name, about, schema: withStream(schema) })),
+      patterns: patterns.map(({ name, description, schema }) => ({
+        name,
+        about: description,
+        schema: withStreamField(schema),
+      })),
     })
   })
-  const runs = new Places(MOST_RUNS)
+  const runs = new FairSlots(MAX_RUNS)
   app.post('/api/patterns/:name', async (c) => {
-    const pattern = (await allPatterns()).find(({ name }) => name === c.req.param('name'))
+    const pattern = (await loadPatterns()).find(({ name }) => name === c.req.param('name'))
     if (!pattern) throw new Problem('not_found', 'There is no such pattern.')
-    return started(parts, runs, pattern, c)
+    return startRun(parts, runs, pattern, c)
   })
   return app
 }
 
 /** Loaded when somebody asks: with all they need they take as much memory as a tenth of the rest. */
-async function allPatterns(): Promise<readonly Pattern[]> {
+async function loadPatterns(): Promise<readonly Pattern[]> {
   const { PATTERNS } = await import('../patterns/index.ts')
   return PATTERNS
 }
 
 /** What a request may hold beside what its pattern reads. */
-function withStream({ properties, ...schema }: JsonObject): JsonObject {
+function withStreamField({ properties, ...schema }: JsonObject): JsonObject {
   const stream = { type: 'boolean', description: 'Whether steps are told as server-sent events as they are done.' }
   return { ...schema, properties: { ...recordOf(properties), stream } }
 }
 
 /** Runs at a time: they may wait long. Each key gets its share of them. */
-const MOST_RUNS = 1_000
+const MAX_RUNS = 1_000
 
 /** The answer to a request, whose bytes count as held until its run is over. Throws Problem. */
-async function started(parts: PatternParts, runs: Places, pattern: Pattern, c: Context): Promise<Response> {
+async function startRun(parts: PatternParts, runs: FairSlots, pattern: Pattern, c: Context): Promise<Response> {
   const exchange = new WebExchange(c.req.raw)
   const { task: id, key } = parts.callers.identify(exchange)
-  if (parts.gate.closing) throw new Problem('shutting_down', 'The gateway is stopping.')
+  if (parts.gate.isClosing) throw new Problem('shutting_down', 'The gateway is stopping.')
   const answer = Promise.withResolvers<Response>()
-  const follow = async (holding: Holding) => {
-    const body = objectIn(await readBody(exchange, parts.settings.MAX_BODY_BYTES, holding))
-    const { task, stream } = taskIn(body, pattern, parts.settings)
-    const isOver = await runs.hold(key, async () => {
+  const follow = async (holding: PermitLease) => {
+    const body = parseBody(await readBody(exchange, parts.settings.MAX_BODY_BYTES, holding))
+    const { task, stream } = readTask(body, pattern, parts.settings)
+    const isOver = await runs.withSlot(key, async () => {
       const run = new PatternRun(parts, { pattern, task, id: id ?? parts.newCallId(), exchange }, c.req.raw.signal)
-      answer.resolve(stream ? streamed(run) : whole(run))
-      await run.over
+      answer.resolve(stream ? streamResponse(run) : wholeResponse(run))
+      await run.finished
       return true
     })
     if (!isOver) throw new Problem('overloaded', 'Too many runs are under way. Please try again in a moment.')
   }
-  parts.gate.holding(follow).catch(answer.reject)
+  parts.gate.withBufferLease(follow).catch(answer.reject)
   return answer.promise
 }
 
 /** No request has as many: parsed, those of a large body take seconds of everybody's time. */
-const MOST_VALUES = 100_000
+const MAX_JSON_VALUES = 100_000
 
-function objectIn(body: Buffer): Readonly<Record<string, unknown>> {
+function parseBody(body: Buffer): Readonly<Record<string, unknown>> {
   const text = body.toString()
-  if (holdsMore(text, MOST_VALUES))
-    throw new Problem('invalid_request', `The request has more than ${MOST_VALUES} values.`)
-  const value = parsedObject(text)
+  if (hasMoreValuesThan(text, MAX_JSON_VALUES))
+    throw new Problem('invalid_request', `The request has more than ${MAX_JSON_VALUES} values.`)
+  const value = parseObject(text)
   if (!value) throw new Problem('invalid_json', 'The request body is not a JSON object.')
   return value
 }
 
 /** What is to be done, and whether its steps are to be told as they are done. Throws Problem. */
-function taskIn(body: Readonly<Record<string, unknown>>, pattern: Pattern, settings: Settings) {
+function readTask(body: Readonly<Record<string, unknown>>, pattern: Pattern, settings: Settings) {
   const { stream = false, ...fields } = body
   if (typeof stream !== 'boolean') throw new Problem('invalid_request', 'stream: must be true or false', 'stream')
   const task = pattern.read(fields)
-  if (task.mostCostNanoUsd !== undefined && !settings.ENABLE_COST_TRACKING)
+  if (task.maxCostNanoUsd !== undefined && !settings.ENABLE_COST_TRACKING)
     throw new Problem(
       'invalid_request',
       'max_cost_usd: cannot be kept while ENABLE_COST_TRACKING is false',
@@ -111,9 +115,9 @@ function taskIn(body: Readonly<Record<string, unknown>>, pattern: Pattern, setti
 }
 
 /** What a run is to do, and for whom. */
-interface Started {
+interface RunRequest {
   readonly pattern: Pattern
-  readonly task: Task
+  readonly task: PatternRequest
   /** Of all its calls, in the ledger. */
   readonly id: string
   readonly exchange: WebExchange
@@ -122,23 +126,23 @@ interface Started {
 /** One run under way. */
 class PatternRun {
   readonly #parts: PatternParts
-  readonly #started: Started
+  readonly #request: RunRequest
   readonly #model: string
   readonly #ended = Promise.withResolvers<void>()
-  readonly #left = new AbortController()
-  readonly #asker: Asker
+  readonly #abort = new AbortController()
+  readonly #modelClient: ModelClient
 
-  constructor(parts: PatternParts, started: Started, signal: AbortSignal) {
+  constructor(parts: PatternParts, started: RunRequest, signal: AbortSignal) {
     const { clock, gate, settings } = parts
     const { pattern, task, id, exchange } = started
     const models = parts.patternModels()
     const now = clock.now()
     this.#parts = parts
-    this.#started = started
+    this.#request = started
     this.#model = task.model ?? models.model
-    if (signal.aborted) this.leave()
-    signal.addEventListener('abort', () => this.leave())
-    this.#asker = new Asker({
+    if (signal.aborted) this.cancel()
+    signal.addEventListener('abort', () => this.cancel())
+    this.#modelClient = new ModelClient({
       gate,
       clock,
       ledger: parts.store,
@@ -150,42 +154,42 @@ class PatternRun {
       embeddingModel: models.embeddingModel,
       // By an id of its own: a caller's task may have many runs.
       budget:
-        task.mostCostNanoUsd === undefined
+        task.maxCostNanoUsd === undefined
           ? undefined
-          : runBudget(parts.newCallId(), id, task.mostCostNanoUsd, now.wallMs, settings.UPSTREAM_TIMEOUT_MS),
+          : createRunBudget(parts.newCallId(), id, task.maxCostNanoUsd, now.wallMs, settings.UPSTREAM_TIMEOUT_MS),
       deadlineMs: now.monoMs + settings.UPSTREAM_TIMEOUT_MS,
-      signal: this.#left.signal,
+      signal: this.#abort.signal,
     })
   }
 
   get id(): string {
-    return this.#started.id
+    return this.#request.id
   }
 
-  get spent(): Spent {
-    return this.#asker.spent
+  get usage(): RunUsage {
+    return this.#modelClient.usage
   }
 
-  get over(): Promise<void> {
+  get finished(): Promise<void> {
     return this.#ended.promise
   }
 
-  leave(): void {
-    this.#left.abort()
+  cancel(): void {
+    this.#abort.abort()
   }
 
   /** @param told of every step when it is done. Throws Stopped where there is nothing to give back. */
   async follow(told: (step: Step) => void): Promise<object> {
-    const { embed } = this.#asker
-    const { task } = this.#started
+    const { embed } = this.#modelClient
+    const { task } = this.#request
     try {
-      const outcome = await task.follow({
-        ask: (ask) => this.#asker.ask(ask),
+      const outcome = await task.execute({
+        callModel: (ask) => this.#modelClient.complete(ask),
         ...(embed ? { embed } : {}),
         nowMs: () => this.#parts.clock.now().wallMs,
-        mostSteps: task.mostSteps,
-        left: () => this.#left.signal.aborted,
-        step: told,
+        maxSteps: task.maxSteps,
+        isClientGone: () => this.#abort.signal.aborted,
+        recordStep: told,
       })
       return this.#json(outcome)
     } finally {
@@ -194,15 +198,15 @@ class PatternRun {
   }
 
   /** The answer to a run that has nothing to give back. */
-  refused(error: unknown): Response {
-    if (error instanceof Stopped) return stoppedResponse(error, this.id)
+  errorResponse(error: unknown): Response {
+    if (error instanceof RunStopped) return stoppedResponse(error, this.id)
     this.#parts.recorder.failedUnexpectedly(this.id, error)
     return problemResponse(new Problem('internal', 'The gateway failed.'))
   }
 
   #json({ result, stopped, stoppedBecause, steps }: Outcome): object {
-    const { pattern, task } = this.#started
-    const { requests, input, output, costNanoUsd, simulated } = this.spent
+    const { pattern, task } = this.#request
+    const { requests, inputTokens, outputTokens, costNanoUsd, simulated } = this.usage
     return {
       pattern: pattern.name,
       task: this.id,
@@ -211,11 +215,16 @@ class PatternRun {
       stopped: stopped ?? null,
       ...(stoppedBecause === undefined ? {} : { stopped_because: stoppedBecause }),
       steps: steps.map(stepJson),
-      usage: { requests, input_tokens: input, output_tokens: output, total_tokens: input + output },
+      usage: {
+        requests,
+        input_tokens: inputTokens,
+        output_tokens: outputTokens,
+        total_tokens: inputTokens + outputTokens,
+      },
       cost: jsonUsd(costNanoUsd),
       limits: {
-        max_cost_usd: task.mostCostNanoUsd === undefined ? null : jsonUsd(task.mostCostNanoUsd),
-        max_steps: task.mostSteps,
+        max_cost_usd: task.maxCostNanoUsd === undefined ? null : jsonUsd(task.maxCostNanoUsd),
+        max_steps: task.maxSteps,
         max_seconds: this.#parts.settings.UPSTREAM_TIMEOUT_MS / 1_000,
       },
       simulated,
@@ -239,34 +248,34 @@ function stepJson({ number, name, kind, model, asked, answered, failed, tokens, 
   }
 }
 
-async function whole(run: PatternRun): Promise<Response> {
+async function wholeResponse(run: PatternRun): Promise<Response> {
   try {
     const answer = await run.follow(() => {})
     const headers = new Headers({ 'x-bursar-task': run.id })
-    if (run.spent.simulated) headers.set('x-bursar-simulated', 'true')
+    if (run.usage.simulated) headers.set('x-bursar-simulated', 'true')
     return Response.json(answer, { headers })
   } catch (error) {
-    return run.refused(error)
+    return run.errorResponse(error)
   }
 }
 
 /** Steps as events, and the whole at the end. A run that cannot even start is answered like any other. */
-async function streamed(run: PatternRun): Promise<Response> {
+async function streamResponse(run: PatternRun): Promise<Response> {
   const answer = Promise.withResolvers<Response>()
   const events = new RunEvents(run)
   const begin = () => answer.resolve(events.response)
   run
     .follow((step) => {
       events.send('step', stepJson(step))
-      if (run.spent.requests > 0) begin()
+      if (run.usage.requests > 0) begin()
     })
     .then((result) => {
       events.send('result', result)
       begin()
     })
     .catch(async (error: unknown) => {
-      const refused = run.refused(error)
-      if (run.spent.requests > 0) events.send('error', await refused.clone().json())
+      const refused = run.errorResponse(error)
+      if (run.usage.requests > 0) events.send('error', await refused.clone().json())
       answer.resolve(refused)
     })
     .finally(() => events.end())
@@ -287,7 +296,7 @@ class RunEvents {
       },
       cancel: () => {
         this.#sink = undefined
-        run.leave()
+        run.cancel()
       },
     })
     const headers = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-bursar-task': run.id }
@@ -304,15 +313,15 @@ class RunEvents {
   }
 }
 
-const STATUS_OF = { budget: 429, rate: 429, steps: 400, deadline: 504, left: 499, error: 502 } as const
+const STATUS_BY_REASON = { budget: 429, rate: 429, steps: 400, deadline: 504, left: 499, error: 502 } as const
 /** What is said of the ask that failed, and holds for the run. */
-const KEPT = ['retry-after', 'retry-after-ms', 'x-should-retry', 'x-bursar-limited-by', 'x-bursar-call-id']
+const FORWARDED_HEADERS = ['retry-after', 'retry-after-ms', 'x-should-retry', 'x-bursar-limited-by', 'x-bursar-call-id']
 
-function stoppedResponse(error: Stopped, task: string): Response {
-  const failed = error instanceof AskFailed ? error : undefined
+function stoppedResponse(error: RunStopped, task: string): Response {
+  const failed = error instanceof ModelRequestError ? error : undefined
   const headers = new Headers({ 'x-bursar-task': task })
   headers.set('x-bursar-source', failed?.headers.get('x-bursar-source') ?? 'gateway')
-  for (const name of KEPT) {
+  for (const name of FORWARDED_HEADERS) {
     const value = failed?.headers.get(name)
     if (value !== undefined) headers.set(name, value)
   }
@@ -326,5 +335,5 @@ function stoppedResponse(error: Stopped, task: string): Response {
     task,
     details,
   }
-  return Response.json({ error: said }, { status: failed?.status ?? STATUS_OF[error.reason], headers })
+  return Response.json({ error: said }, { status: failed?.status ?? STATUS_BY_REASON[error.reason], headers })
 }

@@ -7,7 +7,11 @@ import type { Callers, Viewer } from '../keys/callers.ts'
 /** Who is looking. Throws Problem where nobody known is. */
 export function viewerOf(parts: { readonly callers: Callers }, c: Context): Viewer {
   const url = new URL(c.req.url)
-  return parts.callers.viewer({ path: url.pathname, query: url.search.slice(1), header: (name) => c.req.header(name) })
+  return parts.callers.identifyViewer({
+    path: url.pathname,
+    query: url.search.slice(1),
+    header: (name) => c.req.header(name),
+  })
 }
 
 /** Problems of these endpoints have one plain shape. Anything else that was thrown says no more than that it was. */

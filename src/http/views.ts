@@ -5,12 +5,12 @@ import type { Entry } from '../core/ledger-entry.ts'
 import type { LevelView } from '../core/meter.ts'
 import { jsonUsd } from '../core/money.ts'
 import type { Quote } from '../core/quote.ts'
-import type { ModelExcess } from '../core/quote-excess.ts'
+import type { ModelOverruns } from '../core/quote-overruns.ts'
 import { inputTokens, outputTokens, totalTokens } from '../core/usage.ts'
-import type { RefusedCall } from '../telemetry/recorder.ts'
+import type { RefusalRecord } from '../telemetry/recorder.ts'
 import { amountJson, refusalDetails } from '../wire/limit-headers.ts'
 
-const iso = (atMs: number) => new Date(atMs).toISOString()
+const isoTime = (atMs: number) => new Date(atMs).toISOString()
 
 export function entryJson({ facts, outcome, settledSeq }: Entry): Readonly<Record<string, unknown>> {
   return {
@@ -23,8 +23,8 @@ export function entryJson({ facts, outcome, settledSeq }: Entry): Readonly<Recor
     provider: facts.provider,
     model: facts.requestedModel,
     answered_model: outcome?.answeredModel ?? null,
-    reserved_at: iso(facts.reservedAtMs),
-    settled_at: outcome ? iso(outcome.settledAtMs) : null,
+    reserved_at: isoTime(facts.reservedAtMs),
+    settled_at: outcome ? isoTime(outcome.settledAtMs) : null,
     settled_seq: settledSeq,
     day: facts.day,
     reserved: { tokens: facts.reservedTokens, cost: jsonUsd(facts.reservedCostNanoUsd) },
@@ -60,14 +60,14 @@ export function entryJson({ facts, outcome, settledSeq }: Entry): Readonly<Recor
   }
 }
 
-export function refusedJson(call: RefusedCall): Readonly<Record<string, unknown>> {
+export function refusedJson(call: RefusalRecord): Readonly<Record<string, unknown>> {
   return {
     call_id: call.callId,
     status: 'refused',
     key: call.key,
     provider: call.provider,
     model: call.model,
-    refused_at: iso(call.atMs),
+    refused_at: isoTime(call.atMs),
     message: call.refusal.message,
     refusal: refusalDetails(call.refusal, call.atMs),
     quote: quoteJson(call.quote),
@@ -87,7 +87,7 @@ export function quoteJson(quote: Quote): Readonly<Record<string, unknown>> {
 }
 
 /** Calls that cost more than their quote: how many by model, and beside it why, and by what such a model is quoted higher. */
-export function excessesJson(models: readonly ModelExcess[]): Readonly<Record<string, unknown>> {
+export function overrunsJson(models: readonly ModelOverruns[]): Readonly<Record<string, unknown>> {
   const real = models.filter((one) => !one.simulated)
   const counts = new Map<string, number>()
   for (const { model, counts: by } of real)

@@ -12,7 +12,7 @@ export interface Viewer {
   readonly key: string | null
 }
 
-const MOST_DECLARED_CHARACTERS = 256
+const MAX_DECLARED_CHARACTERS = 256
 /** Where SDKs put keys, beside `?key=`. */
 const KEY_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key']
 const BEARER = /^bearer /i
@@ -22,39 +22,40 @@ export interface CallersOptions {
   readonly keys: readonly ConfiguredKey[]
   readonly adminKey: string
   /** AUTH=off: served to anyone who can reach it. */
-  readonly open: boolean
+  readonly authOff: boolean
 }
 
 export class Callers {
-  readonly #byDigest = new Map<string, string>()
+  readonly #keyByDigest = new Map<string, string>()
   /** Secrets that were right before: no more than there are keys. Wrong ones never get here. */
-  readonly #remembered = new Map<string, string>()
+  readonly #keyBySecret = new Map<string, string>()
   readonly #adminDigest: string | undefined
-  readonly #open: boolean
+  readonly #authOff: boolean
 
-  constructor({ keys, adminKey, open }: CallersOptions) {
-    for (const { id, secret } of keys) this.#byDigest.set(digest(secret), id)
+  constructor({ keys, adminKey, authOff }: CallersOptions) {
+    for (const { id, secret } of keys) this.#keyByDigest.set(digest(secret), id)
     this.#adminDigest = adminKey === '' ? undefined : digest(adminKey)
-    this.#open = open
+    this.#authOff = authOff
   }
 
   /** The caller of an LLM call. Throws Problem `unauthenticated` or `forbidden`. */
   identify(request: RequestLine): Caller {
     return {
-      key: this.#key(request),
+      key: this.#keyOf(request),
       organisation: null,
       project: null,
-      user: declared(request, 'x-bursar-user'),
-      thread: declared(request, 'x-bursar-thread'),
-      agent: declared(request, 'x-bursar-agent'),
-      task: declared(request, 'x-bursar-task'),
+      user: declaredHeader(request, 'x-bursar-user'),
+      thread: declaredHeader(request, 'x-bursar-thread'),
+      agent: declaredHeader(request, 'x-bursar-agent'),
+      task: declaredHeader(request, 'x-bursar-task'),
     }
   }
 
   /** Who wants to read figures. Throws like `identify`. */
-  viewer(request: RequestLine): Viewer {
-    if (this.#adminDigest !== undefined && digest(secretIn(request) ?? '') === this.#adminDigest) return { key: null }
-    return { key: this.#key(request) }
+  identifyViewer(request: RequestLine): Viewer {
+    if (this.#adminDigest !== undefined && digest(secretInRequest(request) ?? '') === this.#adminDigest)
+      return { key: null }
+    return { key: this.#keyOf(request) }
   }
 
   /**
@@ -68,43 +69,43 @@ export class Callers {
       if (value !== '' && (name !== 'authorization' || BEARER.test(value))) headers.push(name, value)
     }
     const parameter = keyParameter(request.query)
-    const query = secretOf(parameter) === '' ? '' : parameter
-    const ours = this.#byDigest.size > 0 ? ', and your Bursar key in x-bursar-key' : ''
+    const query = secretInParameter(parameter) === '' ? '' : parameter
+    const ours = this.#keyByDigest.size > 0 ? ', and your Bursar key in x-bursar-key' : ''
     const advice = `Send your own key for ${provider} where its SDK puts it${ours}.`
     if (headers.length === 0 && query === '') throw new Problem('unauthenticated', `No provider key given. ${advice}`)
-    const secrets = headers.filter((_, at) => at % 2 === 1).flatMap(secretsOf)
-    if ([...secrets, ...secretsOf(secretOf(query))].some((secret) => this.#isOurs(secret)))
+    const secrets = headers.filter((_, at) => at % 2 === 1).flatMap(possibleSecrets)
+    if ([...secrets, ...possibleSecrets(secretInParameter(query))].some((secret) => this.#isBursarSecret(secret)))
       throw new Problem('unauthenticated', `A Bursar key is not sent to providers. ${advice}`)
     return { headers, query }
   }
 
-  #isOurs(secret: string): boolean {
+  #isBursarSecret(secret: string): boolean {
     const found = digest(secret)
-    return this.#byDigest.has(found) || found === this.#adminDigest
+    return this.#keyByDigest.has(found) || found === this.#adminDigest
   }
 
-  #key(request: RequestLine): string | null {
+  #keyOf(request: RequestLine): string | null {
     this.#refuseForeignPages(request)
-    if (this.#byDigest.size === 0) return null
-    const secret = secretIn(request)
+    if (this.#keyByDigest.size === 0) return null
+    const secret = secretInRequest(request)
     if (secret === undefined)
       throw new Problem(
         'unauthenticated',
         'No API key given. Send a Bursar key as the SDK would send the provider key.',
       )
-    const remembered = this.#remembered.get(secret)
+    const remembered = this.#keyBySecret.get(secret)
     if (remembered !== undefined) return remembered
-    const key = this.#byDigest.get(digest(secret))
+    const key = this.#keyByDigest.get(digest(secret))
     if (key === undefined) throw new Problem('unauthenticated', 'Incorrect API key.')
-    this.#remembered.set(secret, key)
+    this.#keyBySecret.set(secret, key)
     return key
   }
 
   /** Without keys any web page the user opens could spend their money: only local names and our own pages get in. */
   #refuseForeignPages(request: RequestLine): void {
-    if (this.#byDigest.size > 0) return
+    if (this.#keyByDigest.size > 0) return
     const host = request.header('host') ?? ''
-    if (!this.#open && host !== '' && !LOOPBACK_HOST.test(host)) throw new Problem('forbidden', 'Unknown host name.')
+    if (!this.#authOff && host !== '' && !LOOPBACK_HOST.test(host)) throw new Problem('forbidden', 'Unknown host name.')
     // Pages can make some requests without an origin: pictures, scripts. Browsers say so all the same.
     const site = request.header('sec-fetch-site')
     if (site === 'cross-site' || site === 'same-site')
@@ -117,17 +118,17 @@ export class Callers {
 
 /** A phase the caller declared for its own analytics. */
 export function declaredOperation(request: RequestLine): string | null {
-  return declared(request, 'x-bursar-operation')
+  return declaredHeader(request, 'x-bursar-operation')
 }
 
 /** What a caller says of itself, cut to size: it becomes part of meters' names and of the ledger. */
-function declared(request: RequestLine, name: string): string | null {
+function declaredHeader(request: RequestLine, name: string): string | null {
   const value = request.header(name)
-  return value === undefined || value === '' ? null : cutTo(MOST_DECLARED_CHARACTERS, value)
+  return value === undefined || value === '' ? null : truncate(MAX_DECLARED_CHARACTERS, value)
 }
 
 /** In its own header, or wherever an SDK puts a key. */
-function secretIn(request: RequestLine): string | undefined {
+function secretInRequest(request: RequestLine): string | undefined {
   const own = request.header('x-bursar-key')
   if (own !== undefined) return own
   const authorization = request.header('authorization')
@@ -135,7 +136,7 @@ function secretIn(request: RequestLine): string | undefined {
   const header = request.header('x-api-key') ?? request.header('x-goog-api-key') ?? request.header('api-key')
   if (header !== undefined) return header
   const parameter = keyParameter(request.query)
-  return parameter === '' ? undefined : secretOf(parameter)
+  return parameter === '' ? undefined : secretInParameter(parameter)
 }
 
 /** `key=…` as it stands in a query, or empty. Spelled otherwise it is none: it would not be kept from going upstream. */
@@ -143,12 +144,12 @@ function keyParameter(query: string): string {
   return query.includes('key=') ? (query.split('&').find((part) => part.startsWith('key=')) ?? '') : ''
 }
 
-function secretOf(parameter: string): string {
+function secretInParameter(parameter: string): string {
   return new URLSearchParams(parameter).get('key') ?? ''
 }
 
 /** What a value can hold as a key: a header sent twice arrives as one list, and some servers take quotes off. */
-function secretsOf(value: string): string[] {
+function possibleSecrets(value: string): string[] {
   const bare = value.replace(BEARER, '').trim()
   return [bare, ...bare.split(/[,;"'\s]+/).map((part) => part.replace(BEARER, ''))]
 }
@@ -158,6 +159,6 @@ function digest(secret: string): string {
 }
 
 /** A copy of the beginning: what `slice` returns keeps the whole of a long string alive. */
-export function cutTo(mostCharacters: number, text: string): string {
+export function truncate(mostCharacters: number, text: string): string {
   return text.length <= mostCharacters ? text : Buffer.from(text.slice(0, mostCharacters)).toString()
 }

@@ -1,7 +1,7 @@
 // Corrections: where the price library is wrong or has no figure, from the providers' published prices.
 
 import type { ModelPrice } from '@pydantic/genai-prices'
-import { nanoOf } from '../core/money.ts'
+import { nanoUsdOf } from '../core/money.ts'
 
 export const OVERRIDE_VERSION = 'bursar@1'
 
@@ -17,18 +17,18 @@ export interface Override {
 }
 
 /** A rate that changes for the whole request once its input is *over* `start`, as the library writes it. */
-function cliff(base: number, start: number, price: number): KeyPrice {
+function cliffPrice(base: number, start: number, price: number): KeyPrice {
   return { base, tiers: [{ start, price }] }
 }
 
 /** Anthropic's long-context surcharge of the Sonnet 4 generation: double input, one and a half output. */
-const SONNET_4_LONG: Override = {
+const SONNET_4_LONG_CONTEXT: Override = {
   set: {
-    input_mtok: cliff(3, 200_000, 6),
-    cache_read_mtok: cliff(0.3, 200_000, 0.6),
-    cache_write_mtok: cliff(3.75, 200_000, 7.5),
-    cache_write_1h_mtok: cliff(6, 200_000, 12),
-    output_mtok: cliff(15, 200_000, 22.5),
+    input_mtok: cliffPrice(3, 200_000, 6),
+    cache_read_mtok: cliffPrice(0.3, 200_000, 0.6),
+    cache_write_mtok: cliffPrice(3.75, 200_000, 7.5),
+    cache_write_1h_mtok: cliffPrice(6, 200_000, 12),
+    output_mtok: cliffPrice(15, 200_000, 22.5),
   },
 }
 
@@ -42,7 +42,7 @@ const EMBEDDED_PICTURES: Override = { set: { input_video_mtok: 0.45, cache_audio
  * Dollars per thousand uses of what OpenAI runs for its models, as it publishes them: calls of file search, and containers
  * for twenty minutes each, by their memory. Each is billed like a model of its own, by the request.
  */
-const TOOLS = {
+const TOOL_USD_PER_THOUSAND = {
   file_search: 2.5,
   container_1g: 30,
   container_4g: 120,
@@ -52,7 +52,7 @@ const TOOLS = {
 
 /** Azure borrows OpenAI's models, and its tools with them. */
 const TOOL_OVERRIDES = ['openai', 'azure'].flatMap((libraryId) =>
-  Object.entries(TOOLS).map(([name, fee]): readonly [string, Override] => [
+  Object.entries(TOOL_USD_PER_THOUSAND).map(([name, fee]): readonly [string, Override] => [
     `${libraryId}/${name}`,
     { set: { input_mtok: 0, requests_kcount: fee } },
   ]),
@@ -60,9 +60,11 @@ const TOOL_OVERRIDES = ['openai', 'azure'].flatMap((libraryId) =>
 
 /** By the names of what a request declares: tools whose containers have no memory stated get the smallest. */
 export const TOOL_FEES: ReadonlyMap<string, bigint> = new Map(
-  Object.entries({ ...TOOLS, code_interpreter: TOOLS.container_1g, shell: TOOLS.container_1g }).map(
-    ([name, fee]) => [name, nanoOf(fee) * 1_000n] as const,
-  ),
+  Object.entries({
+    ...TOOL_USD_PER_THOUSAND,
+    code_interpreter: TOOL_USD_PER_THOUSAND.container_1g,
+    shell: TOOL_USD_PER_THOUSAND.container_1g,
+  }).map(([name, fee]) => [name, nanoUsdOf(fee) * 1_000n] as const),
 )
 
 /** Every call of these models searches; the fee is per call and not in the usage. */
@@ -88,8 +90,8 @@ export const OVERRIDES: ReadonlyMap<string, Override> = new Map<string, Override
   ['openai/ft:gpt-4.1-mini', { set: { input_mtok: 0.8, cache_read_mtok: 0.2, output_mtok: 3.2 } }],
   ['openai/ft:gpt-4.1-nano', { set: { input_mtok: 0.2, cache_read_mtok: 0.05, output_mtok: 0.8 } }],
   ['openai/ft:o4-mini', { set: { input_mtok: 4, cache_read_mtok: 1, output_mtok: 16 } }],
-  ['anthropic/claude-sonnet-4-0', SONNET_4_LONG],
-  ['google/claude-4-sonnet', SONNET_4_LONG],
+  ['anthropic/claude-sonnet-4-0', SONNET_4_LONG_CONTEXT],
+  ['google/claude-4-sonnet', SONNET_4_LONG_CONTEXT],
   ['google/gemini-flash-latest', { as: 'gemini-3.5-flash' }],
   ['google/gemini-flash-lite-latest', { as: 'gemini-3.5-flash-lite' }],
   ['google/gemini-pro-latest', { as: 'gemini-3.1-pro-preview' }],
@@ -113,10 +115,10 @@ export const OVERRIDES: ReadonlyMap<string, Override> = new Map<string, Override
     'openrouter/openai/gpt-5.6-sol',
     {
       set: {
-        input_mtok: cliff(4, 271_999, 8),
-        cache_read_mtok: cliff(0.4, 271_999, 0.8),
-        cache_write_mtok: cliff(5, 271_999, 10),
-        output_mtok: cliff(20, 271_999, 30),
+        input_mtok: cliffPrice(4, 271_999, 8),
+        cache_read_mtok: cliffPrice(0.4, 271_999, 0.8),
+        cache_write_mtok: cliffPrice(5, 271_999, 10),
+        output_mtok: cliffPrice(20, 271_999, 30),
       },
     },
   ],

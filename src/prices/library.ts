@@ -8,13 +8,13 @@ import {
   type ModelInfo,
   type ModelPrice,
 } from '@pydantic/genai-prices'
-import { nanoOf } from '../core/money.ts'
+import { nanoUsdOf } from '../core/money.ts'
 import type { ModelLimits, Price, PriceStep } from '../core/prices.ts'
 import type { UsageClass } from '../core/usage.ts'
 import { type KeyPrice, OVERRIDE_VERSION, OVERRIDES, type Override, searchFee, TOOL_FEES } from './corrections.ts'
 import { limitsOf } from './model-limits.ts'
 import { familyNames } from './model-names.ts'
-import { filledRates, isClaude, isFee, type KnownRates } from './rates.ts'
+import { fillRates, isClaude, isFee, type KnownRates } from './rates.ts'
 import { tiersOf } from './service-tiers.ts'
 
 /** The version recorded for prices that are the library's own. A test holds it to the installed package. */
@@ -62,7 +62,7 @@ const CLASS_OF_KEY: ReadonlyMap<string, UsageClass> = new Map([
 
 const UNKNOWN_TIMELINE: Timeline = { spans: [undefined], prices: [undefined] }
 
-export interface Known {
+export interface TimedModelFacts {
   readonly timeline: Timeline
   readonly limits: ModelLimits | undefined
 }
@@ -78,7 +78,7 @@ export function libraryFacts(
   spellings: readonly string[],
   model: string,
   timelines: Map<string, Timeline>,
-): Known {
+): TimedModelFacts {
   const libraryId = LIBRARY_IDS.get(provider) ?? provider
   // The library also finds providers by likeness (`my-openai-proxy`); only its exact ids are taken.
   const listedThere = findProvider({ providerId: libraryId })?.id === libraryId
@@ -90,7 +90,8 @@ export function libraryFacts(
     if (!found && !override) continue
     const key = `${found?.libraryId ?? libraryId}/${found?.info.id ?? ''}/${named ? name : ''}`
     let timeline = timelines.get(key)
-    if (!timeline) timelines.set(key, (timeline = compile(found, found?.libraryId ?? libraryId, name, override)))
+    if (!timeline)
+      timelines.set(key, (timeline = compileTimeline(found, found?.libraryId ?? libraryId, name, override)))
     return { timeline, limits: limitsOf(model) ?? (found && limitsOf(found.info.id)) }
   }
   return { timeline: UNKNOWN_TIMELINE, limits: limitsOf(model) }
@@ -125,7 +126,7 @@ function namesIn(match: MatchLogic): readonly string[] {
 }
 
 /** The library's ids of a provider's models; Vertex lists Claude among Google's, the Gemini endpoint does not serve it. */
-export function listed(provider: string): readonly string[] {
+export function listedModels(provider: string): readonly string[] {
   if (provider === 'simulated') return ['sim/echo']
   const libraryId = LIBRARY_IDS.get(provider) ?? provider
   const library = findProvider({ providerId: libraryId })
@@ -135,44 +136,44 @@ export function listed(provider: string): readonly string[] {
   return provider === 'gemini' ? current.filter((id) => !isClaude(id)) : current
 }
 
-export type Span =
+export type PriceSpan =
   | { readonly fromMs: number }
   | { readonly dailyFromMs: number; readonly dailyToMs: number }
   | undefined
 
 /** A model's prices over time: of those whose span holds, the last one counts; the first when none does. */
 export interface Timeline {
-  readonly spans: readonly Span[]
+  readonly spans: readonly PriceSpan[]
   readonly prices: readonly (Price | undefined)[]
 }
 
 const DAY_MS = 86_400_000
 
-export function spanAt(spans: readonly Span[], atMs: number): number {
-  for (let index = spans.length - 1; index > 0; index--) if (holds(spans[index], atMs)) return index
+export function spanAt(spans: readonly PriceSpan[], atMs: number): number {
+  for (let index = spans.length - 1; index > 0; index--) if (isInSpan(spans[index], atMs)) return index
   return 0
 }
 
-function holds(span: Span, atMs: number): boolean {
+function isInSpan(span: PriceSpan, atMs: number): boolean {
   if (span === undefined) return true
   if ('fromMs' in span) return atMs >= span.fromMs
-  const timeMs = timeOfDay(atMs)
+  const timeMs = timeOfDayMs(atMs)
   if (span.dailyToMs < span.dailyFromMs) return timeMs >= span.dailyFromMs || timeMs < span.dailyToMs
   return timeMs >= span.dailyFromMs && timeMs < span.dailyToMs
 }
 
-function timeOfDay(atMs: number): number {
+function timeOfDayMs(atMs: number): number {
   return ((atMs % DAY_MS) + DAY_MS) % DAY_MS
 }
 
-function spanOf(constraint: ConditionalPrice['constraint']): Span {
+function spanOf(constraint: ConditionalPrice['constraint']): PriceSpan {
   if (!constraint) return undefined
   if (constraint.type === 'start_date') return { fromMs: Date.parse(constraint.start_date) }
-  const dailyMs = (time: string) => timeOfDay(Date.parse(`1970-01-01T${time}`))
+  const dailyMs = (time: string) => timeOfDayMs(Date.parse(`1970-01-01T${time}`))
   return { dailyFromMs: dailyMs(constraint.start_time), dailyToMs: dailyMs(constraint.end_time) }
 }
 
-function compile(
+function compileTimeline(
   found: LibraryModel | undefined,
   libraryId: string,
   name: string,
@@ -209,8 +210,8 @@ function stepsOf(keys: ModelPrice, libraryId: string, family: string): Price['st
   )
   const step = (fromInputTokens: number): PriceStep => {
     const known = knownRates(priced, fromInputTokens)
-    if (!free) known.webSearches ??= nanoOf(searchFee(libraryId, family)) * 1_000n
-    return { fromInputTokens, rates: filledRates(known, isClaude(family)) }
+    if (!free) known.webSearches ??= nanoUsdOf(searchFee(libraryId, family)) * 1_000n
+    return { fromInputTokens, rates: fillRates(known, isClaude(family)) }
   }
   return [step(0), ...[...edges].sort((a, b) => a - b).map(step)]
 }
@@ -218,7 +219,7 @@ function stepsOf(keys: ModelPrice, libraryId: string, family: string): Price['st
 function knownRates(priced: readonly (readonly [UsageClass, KeyPrice])[], inputTokens: number): KnownRates {
   const known: KnownRates = {}
   for (const [name, price] of priced) {
-    const rate = nanoOf(dollarsAt(price, inputTokens)) * (isFee(name) ? 1_000n : 1n)
+    const rate = nanoUsdOf(dollarsAt(price, inputTokens)) * (isFee(name) ? 1_000n : 1n)
     if (rate >= (known[name] ?? 0n)) known[name] = rate
   }
   return known

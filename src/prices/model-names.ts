@@ -2,7 +2,7 @@
 // never decides that a model exists, and it never turns one model's name into another's.
 
 /** Longer names are nobody's: the longest in use are Bedrock ARNs of about 150 characters. */
-const LONGEST_NAME = 256
+const MAX_NAME_CHARACTERS = 256
 
 /** How providers are called in front of a model name (`google/…`, `google-vertex:…`), beside the name we use. */
 const PROVIDER_SPELLINGS: ReadonlyMap<string, readonly string[]> = new Map([
@@ -22,7 +22,7 @@ const PROVIDER_SPELLINGS: ReadonlyMap<string, readonly string[]> = new Map([
   ['moonshotai', ['moonshot', 'moonshotai']],
 ])
 
-const ANY_SPELLING: ReadonlySet<string> = new Set([
+const ALL_SPELLINGS: ReadonlySet<string> = new Set([
   ...[...PROVIDER_SPELLINGS.values()].flat(),
   ...['groq', 'deepseek', 'openrouter', 'cerebras', 'cohere', 'perplexity', 'ollama', 'simulated'],
 ])
@@ -40,7 +40,7 @@ const BEDROCK_VENDOR = /^(?:[a-z]{2,6}(?:-gov)?\.)?(?:anthropic|amazon|meta|mist
 const ENDING =
   /(?:-\d{4}-\d{2}-\d{2}|[-@]\d{8}|-\d{2}-(?:\d{4}|\d{2})|-\d{3,4}|-v\d{1,2}(?::\d{1,2})?|[-@](?:latest|default)|-(?:preview|exp|beta|customtools)|\[1m\]|:(?:free|beta))$/
 
-const MOST_ENDINGS = 4
+const MAX_ENDINGS = 4
 
 /**
  * The spellings of `model` to look up in `provider`'s price list, the most literal first; none for an empty or absurd
@@ -48,11 +48,11 @@ const MOST_ENDINGS = 4
  */
 export function modelNames(provider: string, model: string): readonly string[] {
   const asked = model.trim().toLowerCase()
-  if (asked === '' || asked.length > LONGEST_NAME) return []
-  const name = withoutProvider(asked, PROVIDER_SPELLINGS.get(provider) ?? [provider])
+  if (asked === '' || asked.length > MAX_NAME_CHARACTERS) return []
+  const name = stripProvider(asked, PROVIDER_SPELLINGS.get(provider) ?? [provider])
   const names = new Set([asked, name, name.replace(/^gpt-35-/, 'gpt-3.5-')])
   if (name.startsWith('ft:')) {
-    const tuned = `ft:${tunedModel(name)}`
+    const tuned = `ft:${baseModelOf(name)}`
     names.add(tuned).add(tuned.replace(/-\d{4}-\d{2}-\d{2}$/, ''))
   }
   if (name.endsWith('-latest')) names.add(name.slice(0, -'-latest'.length))
@@ -66,9 +66,9 @@ export function modelNames(provider: string, model: string): readonly string[] {
  */
 export function familyNames(model: string): readonly string[] {
   let name = bareName(model)
-  if (name === '' || name.length > LONGEST_NAME) return []
+  if (name === '' || name.length > MAX_NAME_CHARACTERS) return []
   const names = [name]
-  while (names.length <= MOST_ENDINGS) {
+  while (names.length <= MAX_ENDINGS) {
     const family = name.replace(ENDING, '')
     if (family === name || family === '') break
     names.push(family)
@@ -78,9 +78,9 @@ export function familyNames(model: string): readonly string[] {
 }
 
 function bareName(model: string): string {
-  const asked = model.length > LONGEST_NAME ? '' : model.trim().toLowerCase()
-  let name = withoutProvider(asked, ANY_SPELLING)
-  if (name.startsWith('ft:')) name = tunedModel(name)
+  const asked = model.length > MAX_NAME_CHARACTERS ? '' : model.trim().toLowerCase()
+  let name = stripProvider(asked, ALL_SPELLINGS)
+  if (name.startsWith('ft:')) name = baseModelOf(name)
   name = name.slice(name.lastIndexOf('/') + 1).replace(BEDROCK_VENDOR, '')
   if (name.startsWith('claude-')) return claudeName(name)
   return name.replace(/^gpt-35-/, 'gpt-3.5-')
@@ -94,7 +94,7 @@ function claudeName(name: string): string {
     .replace(/^claude-(sonnet)-(3-[57])/, 'claude-$2-$1')
 }
 
-function withoutProvider(name: string, spellings: Iterable<string>): string {
+function stripProvider(name: string, spellings: Iterable<string>): string {
   const known = new Set(spellings)
   let rest = name
   for (let prefixes = 0; prefixes < 3; prefixes++) {
@@ -106,6 +106,6 @@ function withoutProvider(name: string, spellings: Iterable<string>): string {
 }
 
 /** `ft:base:organisation:suffix:id` → `base` */
-function tunedModel(name: string): string {
+function baseModelOf(name: string): string {
   return name.split(':')[1] ?? ''
 }

@@ -2,15 +2,22 @@
 // It compiles a name once and remembers it; it does no I/O and never guesses: an unknown name has no price.
 
 import { type ModelFacts, type PriceBook, ratesOf } from '../core/prices.ts'
-import { RecentNames } from '../core/recent-map.ts'
-import { type Known, libraryFacts, listed, type Span, spanAt, type Timeline } from './library.ts'
+import { RecentMap } from '../core/recent-map.ts'
+import { libraryFacts, listedModels, type PriceSpan, spanAt, type TimedModelFacts, type Timeline } from './library.ts'
 import { familyNames, modelNames } from './model-names.ts'
 import { isClaude } from './rates.ts'
 import { NO_TIERS } from './service-tiers.ts'
-import { layerOf, overlay, type UserLayer, type UserPrice, type UserPriceEntry, userLayer } from './user-prices.ts'
+import {
+  applyLayer,
+  compileUserLayer,
+  findLayer,
+  type UserLayer,
+  type UserPrice,
+  type UserPriceEntry,
+} from './user-prices.ts'
 
 /** Names remembered of one provider, known or not: callers choose names, so this bounds what they can make us hold. */
-export const MOST_NAMES = 10_000
+export const MAX_NAMES = 10_000
 
 export interface EditablePriceBook extends PriceBook {
   /** Sets a price in code. Throws a RangeError that names the mistake. */
@@ -20,10 +27,10 @@ export interface EditablePriceBook extends PriceBook {
   /** Ids of the models with a known price, for listings: the library's and the operator's. */
   models(provider: string): readonly string[]
   /** How many names are remembered now; at most `MOST_NAMES` of each provider. */
-  readonly remembered: number
+  readonly cachedNameCount: number
 }
 
-const SIMULATED: Known = {
+const SIMULATED_MODEL: TimedModelFacts = {
   timeline: {
     spans: [undefined],
     prices: [
@@ -45,31 +52,31 @@ const SIMULATED: Known = {
 const UNKNOWN_FACTS: ModelFacts = Object.freeze({ price: undefined, limits: undefined })
 
 /** Longer names are nobody's model; they are answered without being remembered. */
-const LONGEST_NAME = 512
+const MAX_NAME_CHARACTERS = 512
 
 export function createPriceBook(): EditablePriceBook {
   const timelines = new Map<string, Timeline>()
   const inCode = new Map<string, UserLayer>()
   let inFile: ReadonlyMap<string, UserLayer> = new Map()
-  const remembered = new Map<string, RecentNames<RememberedModel>>()
+  const remembered = new Map<string, RecentMap<CachedModel>>()
 
-  function remember(provider: string, model: string): RememberedModel {
+  function remember(provider: string, model: string): CachedModel {
     const spellings = modelNames(provider, model)
-    const known = provider === 'simulated' ? SIMULATED : libraryFacts(provider, spellings, model, timelines)
+    const known = provider === 'simulated' ? SIMULATED_MODEL : libraryFacts(provider, spellings, model, timelines)
     const own = [...spellings, ...familyNames(model)]
-    const layers = ['*', provider].flatMap((owner) => [inCode, inFile].map((source) => layerOf(source, owner, own)))
+    const layers = ['*', provider].flatMap((owner) => [inCode, inFile].map((source) => findLayer(source, owner, own)))
     const facts = known.timeline.prices.map((price) => {
       let found: ModelFacts = { price, limits: known.limits }
-      for (const layer of layers) if (layer) found = overlay(found, layer, isClaude(model))
+      for (const layer of layers) if (layer) found = applyLayer(found, layer, isClaude(model))
       return found
     })
     return { spans: known.timeline.spans, facts }
   }
 
   function find(provider: string, model: string, atMs: number): ModelFacts {
-    if (model.length > LONGEST_NAME) return UNKNOWN_FACTS
+    if (model.length > MAX_NAME_CHARACTERS) return UNKNOWN_FACTS
     let names = remembered.get(provider)
-    if (!names) remembered.set(provider, (names = new RecentNames(MOST_NAMES)))
+    if (!names) remembered.set(provider, (names = new RecentMap(MAX_NAMES)))
     let known = names.get(model)
     if (!known) names.set(model, (known = remember(provider, model)))
     return known.facts[known.spans.length === 1 ? 0 : spanAt(known.spans, atMs)] ?? UNKNOWN_FACTS
@@ -81,26 +88,26 @@ export function createPriceBook(): EditablePriceBook {
     serves: (provider, model, atMs) =>
       find(provider, model, atMs).price !== undefined && !(provider === 'gemini' && isClaude(model)),
     addPrice(provider, model, price) {
-      inCode.set(...userLayer({ provider, model, price }, 'code'))
+      inCode.set(...compileUserLayer({ provider, model, price }, 'code'))
       remembered.clear()
     },
     replaceUserPrices(entries) {
-      inFile = new Map(entries.map((entry) => userLayer(entry, 'bursar.json')))
+      inFile = new Map(entries.map((entry) => compileUserLayer(entry, 'bursar.json')))
       remembered.clear()
     },
     models(provider) {
       const mark = `${provider}\n`
       const own = [...inCode.keys(), ...inFile.keys()].filter((key) => key.startsWith(mark))
-      const ids = new Set([...listed(provider), ...own.map((key) => key.slice(mark.length))])
+      const ids = new Set([...listedModels(provider), ...own.map((key) => key.slice(mark.length))])
       return [...ids].filter((id) => find(provider, id, 0).price !== undefined).sort()
     },
-    get remembered() {
+    get cachedNameCount() {
       return [...remembered.values()].reduce((sum, names) => sum + names.size, 0)
     },
   }
 }
 
-interface RememberedModel {
-  readonly spans: readonly Span[]
+interface CachedModel {
+  readonly spans: readonly PriceSpan[]
   readonly facts: readonly ModelFacts[]
 }

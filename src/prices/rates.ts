@@ -7,7 +7,7 @@ import { FEE_CLASSES, type UsageClass } from '../core/usage.ts'
 export type KnownRates = Partial<Record<UsageClass, bigint>>
 
 /** Anthropic's cache writes are 1.25 times the input price for five minutes and twice for an hour, on every platform. */
-export function filledRates(known: KnownRates, claude: boolean): Rates {
+export function fillRates(known: KnownRates, claude: boolean): Rates {
   if (!claude || known.input === undefined) return ratesOf(known)
   return ratesOf({
     ...known,

@@ -1,19 +1,19 @@
 // Service tiers: what a tier does to a model's token rates, in percent.
 
-type Percents = Readonly<Record<string, number>>
+type TierPercents = Readonly<Record<string, number>>
 
 /** Without a prototype: tiers come from requests and answers, and `constructor` is no percentage. */
-function percents(of: Record<string, number>): Percents {
+function tierPercents(of: Record<string, number>): TierPercents {
   return Object.freeze(Object.assign(Object.create(null) as Record<string, number>, of))
 }
 
-export const NO_TIERS = percents({})
+export const NO_TIERS = tierPercents({})
 
 /**
  * OpenAI's priority prices in percent of the standard ones, rounded up, by the library's model: published figures. For all
  * others the highest published ratio stands (gpt-5.5 has been quoted at both 200 and 250).
  */
-const OPENAI_PRIORITY: ReadonlyMap<string, number> = new Map(
+const OPENAI_PRIORITY_PERCENT: ReadonlyMap<string, number> = new Map(
   (
     [
       [167, 'gpt-4o-mini'],
@@ -27,16 +27,17 @@ const OPENAI_PRIORITY: ReadonlyMap<string, number> = new Map(
   ).flatMap(([percent, models]) => models.split(' ').map((model) => [model, percent] as const)),
 )
 
-const HIGHEST_OPENAI_PRIORITY = 250
+const MAX_OPENAI_PRIORITY_PERCENT = 250
 
-const OPENAI_FLEX = /^(?:o3|o4-mini|gpt-5(?:\.\d)?(?:-mini|-nano|-sol|-terra|-luna)?|gpt-5\.[45]-pro|gpt-6-[a-z]+)$/
+const OPENAI_FLEX_MODELS =
+  /^(?:o3|o4-mini|gpt-5(?:\.\d)?(?:-mini|-nano|-sol|-terra|-luna)?|gpt-5\.[45]-pro|gpt-6-[a-z]+)$/
 
 /** Anthropic's `speed: fast`: six times the price, twice for Opus 5; six is the safe figure for all others. */
-const ANTHROPIC_FAST: ReadonlyMap<string, number> = new Map([['claude-opus-5', 200]])
+const ANTHROPIC_FAST_PERCENT: ReadonlyMap<string, number> = new Map([['claude-opus-5', 200]])
 
-const HIGHEST_ANTHROPIC_FAST = 600
+const MAX_ANTHROPIC_FAST_PERCENT = 600
 
-const ANTHROPIC_US = 110
+const ANTHROPIC_US_PERCENT = 110
 
 /**
  * What service tiers do to token rates. Keys are the words of OpenAI's `service_tier`; Gemini's traffic types map onto the
@@ -46,19 +47,19 @@ const ANTHROPIC_US = 110
  *
  * @param families the model's names from the most exact to the family
  */
-export function tiersOf(libraryId: string, families: readonly string[]): Percents {
+export function tiersOf(libraryId: string, families: readonly string[]): TierPercents {
   const family = families.at(-1) ?? ''
   if (libraryId === 'openai' || libraryId === 'azure') {
-    const known = families.find((name) => OPENAI_PRIORITY.has(name)) ?? ''
-    const priority = OPENAI_PRIORITY.get(known) ?? HIGHEST_OPENAI_PRIORITY
-    return percents(OPENAI_FLEX.test(family) ? { priority, flex: 50, batch: 50 } : { priority, batch: 50 })
+    const known = families.find((name) => OPENAI_PRIORITY_PERCENT.has(name)) ?? ''
+    const priority = OPENAI_PRIORITY_PERCENT.get(known) ?? MAX_OPENAI_PRIORITY_PERCENT
+    return tierPercents(OPENAI_FLEX_MODELS.test(family) ? { priority, flex: 50, batch: 50 } : { priority, batch: 50 })
   }
   if (libraryId === 'anthropic') {
-    const fast = ANTHROPIC_FAST.get(family) ?? HIGHEST_ANTHROPIC_FAST
-    return percents({ fast, us: ANTHROPIC_US, 'fast+us': (fast * ANTHROPIC_US) / 100, batch: 50 })
+    const fast = ANTHROPIC_FAST_PERCENT.get(family) ?? MAX_ANTHROPIC_FAST_PERCENT
+    return tierPercents({ fast, us: ANTHROPIC_US_PERCENT, 'fast+us': (fast * ANTHROPIC_US_PERCENT) / 100, batch: 50 })
   }
   if (libraryId === 'google' && /^gemini-(?:2\.5|[3-9])/.test(family)) {
-    return percents({ priority: 180, flex: 50, batch: 50 })
+    return tierPercents({ priority: 180, flex: 50, batch: 50 })
   }
   return NO_TIERS
 }

@@ -1,10 +1,10 @@
 // Prices that an operator writes: read, checked, and laid over the library's.
 
 import { hash } from 'node:crypto'
-import { nanoOf, parseUsd } from '../core/money.ts'
+import { nanoUsdOf, parseUsd } from '../core/money.ts'
 import type { ModelFacts, ModelLimits, Price, PriceStep } from '../core/prices.ts'
 import { USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
-import { filledRates, isFee, type KnownRates } from './rates.ts'
+import { fillRates, isFee, type KnownRates } from './rates.ts'
 import { NO_TIERS } from './service-tiers.ts'
 
 /** Dollars as a decimal (`"0.15"`, at most nine decimals) or a number. */
@@ -35,7 +35,10 @@ export interface UserLayer {
 
 const LIMIT_NAMES = ['contextWindow', 'maxOutput', 'usualOutput'] as const
 
-export function userLayer({ provider, model, price }: UserPriceEntry, source: string): [key: string, layer: UserLayer] {
+export function compileUserLayer(
+  { provider, model, price }: UserPriceEntry,
+  source: string,
+): [key: string, layer: UserLayer] {
   const where = `price of ${provider}/${model}`
   const rates: KnownRates = {}
   for (const name of USAGE_CLASSES) {
@@ -55,7 +58,7 @@ export function userLayer({ provider, model, price }: UserPriceEntry, source: st
   return [`${provider}\n${model.trim().toLowerCase()}`, { rates, limits, version }]
 }
 
-export function layerOf(
+export function findLayer(
   source: ReadonlyMap<string, UserLayer>,
   owner: string,
   names: readonly string[],
@@ -65,13 +68,13 @@ export function layerOf(
 }
 
 function userRate(dollars: Dollars, where: string): bigint {
-  if (typeof dollars === 'number' && Number.isFinite(dollars) && dollars >= 0) return nanoOf(dollars)
+  if (typeof dollars === 'number' && Number.isFinite(dollars) && dollars >= 0) return nanoUsdOf(dollars)
   const nanoUsd = typeof dollars === 'string' ? parseUsd(dollars) : undefined
   if (nanoUsd === undefined) throw new RangeError(`${where} must be decimal dollars, zero or more`)
   return nanoUsd
 }
 
-export function overlay(under: ModelFacts, layer: UserLayer, claude: boolean): ModelFacts {
+export function applyLayer(under: ModelFacts, layer: UserLayer, claude: boolean): ModelFacts {
   return { price: overlayPrice(under.price, layer, claude), limits: overlayLimits(under.limits, layer.limits) }
 }
 
@@ -82,7 +85,7 @@ function overlayPrice(under: Price | undefined, { rates, version }: UserLayer, c
     const { webSearches = 0n, requests = 0n } = under?.steps[0].rates ?? {}
     const free = Object.values(rates).every((rate) => rate === 0n)
     const known = free ? rates : { webSearches, requests, ...rates }
-    const steps: Price['steps'] = [{ fromInputTokens: 0, rates: filledRates(known, claude) }]
+    const steps: Price['steps'] = [{ fromInputTokens: 0, rates: fillRates(known, claude) }]
     const toolFees = under?.toolFees
     return { version, steps, serviceTierPercent, ...(toolFees && !free ? { toolFees } : {}) }
   }

@@ -1,16 +1,16 @@
 // Anthropic.
 
 import type { Provider, ProviderSettings } from './provider.ts'
-import { Forward } from './transport/forward.ts'
+import { HttpForwarder } from './transport/http-forwarder.ts'
 import { SdkCall } from './transport/sdk-call.ts'
-import { type PostingSdk, postingRequests } from './transport/sdk-post.ts'
+import { createSdkRequests, type SdkAdapter } from './transport/sdk-post.ts'
 
 /** ceil(w / 28) × ceil(h / 28) at the largest size an image is scaled to, for the newest models; older ones take 1,568. */
 const IMAGE_TOKENS = 4_784
 
 export function anthropic(settings: ProviderSettings): Provider {
-  const forward = new Forward({ baseUrl: settings.baseUrl, credentials: ['x-api-key', settings.apiKey] })
-  const requestOf = postingRequests(SDK, forward, settings)
+  const forward = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-api-key', settings.apiKey] })
+  const requestOf = createSdkRequests(SDK, forward, settings)
   return {
     name: 'anthropic',
     dialects: ['anthropic.messages', 'anthropic.countTokens'],
@@ -27,9 +27,9 @@ export function anthropic(settings: ProviderSettings): Provider {
       tokensWithTools: 1_000,
       imageTokens: () => IMAGE_TOKENS,
       capCoversReasoning: true,
-      cachesUnasked: false,
+      cachesAutomatically: false,
     },
-    counts: 'endpoint',
+    countingMethod: 'endpoint',
     capField: 'max_tokens',
     knowsStreamOptions: false,
     freeStatuses: new Set([400, 402, 405, 409, 415, 503, 529]),
@@ -40,7 +40,7 @@ export function anthropic(settings: ProviderSettings): Provider {
   }
 }
 
-const SDK: PostingSdk = {
+const SDK: SdkAdapter = {
   newClient: async (options) => {
     const { default: Anthropic } = await import('@anthropic-ai/sdk')
     // The key goes where untranslated calls have it.

@@ -1,13 +1,13 @@
 // Gemini, over the Generative Language API.
 
 import { type Provider, type ProviderSettings, secretOf } from './provider.ts'
-import { Forward } from './transport/forward.ts'
+import { HttpForwarder } from './transport/http-forwarder.ts'
 
 /** Gemini 3 at its highest media resolution; Gemini 2 cuts images of at most 3072 × 3072 into 768 × 768 tiles of 258. */
 const IMAGE_TOKENS = 258 * 17
 
 export function gemini(settings: ProviderSettings): Provider {
-  const forward = new Forward({ baseUrl: settings.baseUrl, credentials: ['x-goog-api-key', settings.apiKey] })
+  const forward = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-goog-api-key', settings.apiKey] })
   return {
     name: 'gemini',
     dialects: ['gemini.generateContent', 'gemini.countTokens', 'gemini.embedContent'],
@@ -23,9 +23,9 @@ export function gemini(settings: ProviderSettings): Provider {
       tokensWithTools: 256,
       imageTokens: () => IMAGE_TOKENS,
       capCoversReasoning: true,
-      cachesUnasked: false,
+      cachesAutomatically: false,
     },
-    counts: 'endpoint',
+    countingMethod: 'endpoint',
     capField: 'maxOutputTokens',
     knowsStreamOptions: false,
     freeStatuses: new Set([400, 402, 405, 409, 415, 503]),

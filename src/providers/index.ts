@@ -17,11 +17,11 @@ export interface ProvidersSettings {
 }
 
 export type { CompatibleSettings } from './compatible/compatible.ts'
-export { AUTHS, COMPATIBLE_DIALECTS, PRESET_NAMES, presetRow } from './compatible/presets.ts'
+export { AUTH_SCHEMES, COMPATIBLE_DIALECTS, PRESET_NAMES, presetRow } from './compatible/presets.ts'
 
 /** The providers that are settings; all others are rows of bursar.json. */
-export const BUILT_IN = ['openai', 'anthropic', 'gemini'] as const
-export type BuiltInName = (typeof BUILT_IN)[number]
+export const BUILT_IN_PROVIDERS = ['openai', 'anthropic', 'gemini'] as const
+export type BuiltInName = (typeof BUILT_IN_PROVIDERS)[number]
 
 /** What bursar.json says of providers. */
 export interface ProviderRows {
@@ -32,9 +32,9 @@ export interface ProviderRows {
 
 export const NO_PROVIDER_ROWS: ProviderRows = { callerKeys: [], compatible: [] }
 
-const BUILT_IN_KINDS = { openai, anthropic, gemini }
+const BUILT_IN_FACTORIES = { openai, anthropic, gemini }
 
-interface Made {
+interface ConfiguredProvider {
   readonly settings: unknown
   readonly provider: Provider
 }
@@ -42,7 +42,7 @@ interface Made {
 /** The providers as they are now. They change with bursar.json; one whose row stays the same stays as it is. */
 export class ProvidersInForce {
   readonly #settings: ProvidersSettings
-  #made: ReadonlyMap<string, Made> = new Map()
+  #byName: ReadonlyMap<string, ConfiguredProvider> = new Map()
   #list: readonly Provider[] = []
 
   constructor(settings: ProvidersSettings) {
@@ -56,19 +56,19 @@ export class ProvidersInForce {
 
   /** Puts rows in force for calls to come. Calls under way finish at the providers they were admitted for. */
   change(rows: ProviderRows): void {
-    const made = new Map<string, Made>()
+    const made = new Map<string, ConfiguredProvider>()
     const add = <Settings>(name: string, settings: Settings, make: (settings: Settings) => Provider) => {
-      const before = this.#made.get(name)
+      const before = this.#byName.get(name)
       const stays = before !== undefined && isDeepStrictEqual(before.settings, settings)
       made.set(name, stays ? before : { settings, provider: make(settings) })
     }
-    for (const name of BUILT_IN) {
-      add(name, { ...this.#settings[name], callerKeys: rows.callerKeys.includes(name) }, BUILT_IN_KINDS[name])
+    for (const name of BUILT_IN_PROVIDERS) {
+      add(name, { ...this.#settings[name], callerKeys: rows.callerKeys.includes(name) }, BUILT_IN_FACTORIES[name])
     }
     for (const row of rows.compatible) add(row.name, row, compatible)
     add('simulated', undefined, simulated)
-    const before = this.#made
-    this.#made = made
+    const before = this.#byName
+    this.#byName = made
     this.#list = [...made.values()].map((one) => one.provider)
     for (const [name, one] of before) if (made.get(name) !== one) void one.provider.retire()
   }
@@ -82,8 +82,8 @@ export class ProvidersInForce {
  * A provider's models as they are asked for here, for listings.
  * @param known those the price book knows
  */
-export function askableModels(provider: Provider, known: readonly string[]): readonly string[] {
-  if (BUILT_IN.some((name) => name === provider.name)) return known
+export function listModels(provider: Provider, known: readonly string[]): readonly string[] {
+  if (BUILT_IN_PROVIDERS.some((name) => name === provider.name)) return known
   const { deployments, defaultModel } = provider
   const own = deployments && deployments.size > 0 ? [...deployments.keys()] : known
   const shown = defaultModel === '' || own.includes(defaultModel) ? own : [...own, defaultModel]
@@ -97,7 +97,7 @@ export interface Target {
 }
 
 /** A provider that has no key. */
-export function notConfigured(provider: Provider): Problem {
+export function notConfiguredProblem(provider: Provider): Problem {
   const message = `The provider ${provider.name} is not configured. ${provider.setupGuide}, or ask a sim/ model.`
   return new Problem('provider_not_configured', message, 'model')
 }
@@ -122,17 +122,17 @@ export function nativeProvider(providers: readonly Provider[], dialect: string):
 /** A target that is asked in its own dialect. Throws Problem where its provider does not speak it. */
 export function nativeTarget(providers: readonly Provider[], dialect: string, model: string): Target {
   const target = namedTarget(providers, model) ?? { provider: nativeProvider(providers, dialect), model }
-  if (!target.provider.dialects.includes(dialect)) throw doesNotAnswer(target.provider, dialect)
+  if (!target.provider.dialects.includes(dialect)) throw unsupportedDialectProblem(target.provider, dialect)
   return target
 }
 
-export function doesNotAnswer({ name, dialects }: Provider, dialect: string): Problem {
+export function unsupportedDialectProblem({ name, dialects }: Provider, dialect: string): Problem {
   const message = `The provider ${name} does not answer ${dialect}. It answers ${dialects.join(', ')}.`
   return new Problem('not_found', message, 'model')
 }
 
 /** The model of whoever can be asked without anybody naming one: the default provider's, another one's, a simulated one. */
-export function usualModel(providers: readonly Provider[], defaultProvider: string): string {
+export function chooseDefaultModel(providers: readonly Provider[], defaultProvider: string): string {
   const ready = providers.filter(({ simulated, configured, callerKeys }) => !simulated && configured && !callerKeys)
   const usual =
     ready.find(({ name }) => name === defaultProvider) ?? ready.find(({ defaultModel }) => defaultModel !== '')

@@ -1,9 +1,9 @@
 // OpenAI, or whatever OPENAI_BASE_URL points at in its place.
 
 import type { Provider, ProviderSettings } from './provider.ts'
-import { Forward } from './transport/forward.ts'
+import { HttpForwarder } from './transport/http-forwarder.ts'
 import { SdkCall } from './transport/sdk-call.ts'
-import { type PostingSdk, postingRequests } from './transport/sdk-post.ts'
+import { createSdkRequests, type SdkAdapter } from './transport/sdk-post.ts'
 
 /** The most tokens of one image by model family, first match counts; OpenAI's vision guide, November 2026. */
 const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
@@ -14,14 +14,14 @@ const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
   [/^(gpt-4\.1-(mini|nano)|gpt-5(\.\d)?-(mini|nano)|o4-mini|gpt-5\.[23])/, 15_115],
   [/^(gpt-4o|gpt-4\.1|gpt-4-|gpt-5|o1|o3)/, 1_445],
 ]
-const MOST_IMAGE_TOKENS = 48_169
+const MAX_IMAGE_TOKENS = 48_169
 
 export function openai(settings: ProviderSettings): Provider {
-  const forward = new Forward({
+  const forward = new HttpForwarder({
     baseUrl: settings.baseUrl,
     credentials: ['authorization', `Bearer ${settings.apiKey}`],
   })
-  const requestOf = postingRequests(SDK, forward, settings)
+  const requestOf = createSdkRequests(SDK, forward, settings)
   return {
     name: 'openai',
     dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses', 'openai.stored'],
@@ -36,12 +36,12 @@ export function openai(settings: ProviderSettings): Provider {
       tokensPerCall: 64,
       tokensPerMessage: 16,
       tokensWithTools: 128,
-      imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MOST_IMAGE_TOKENS,
+      imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MAX_IMAGE_TOKENS,
       capCoversReasoning: true,
       // From GPT-5.6 on, cache writes are billed without being asked for; before, their rate is the input rate.
-      cachesUnasked: true,
+      cachesAutomatically: true,
     },
-    counts: 'tokenizer',
+    countingMethod: 'tokenizer',
     capField: 'max_completion_tokens',
     knowsStreamOptions: true,
     freeStatuses: new Set([400, 402, 405, 409, 415, 503]),
@@ -52,7 +52,7 @@ export function openai(settings: ProviderSettings): Provider {
   }
 }
 
-const SDK: PostingSdk = {
+const SDK: SdkAdapter = {
   newClient: async (options) => {
     const { default: OpenAI } = await import('openai')
     return new OpenAI({ ...options, organization: null, project: null })

@@ -28,7 +28,7 @@ export function secretOf({ headers, query }: CallerKey): string {
 }
 
 /** A request as it goes upstream. */
-export interface Outgoing {
+export interface UpstreamRequest {
   readonly dialect: string
   /** POST where it is absent. */
   readonly method?: string
@@ -42,11 +42,11 @@ export interface Outgoing {
   readonly model: string
   readonly stream: boolean
   /** True where the answer has to be read as plain text on its way, because something in it is to be hidden. */
-  readonly plain: boolean
+  readonly needsPlainAnswer: boolean
 }
 
 /** Hears what comes back. `head` once, then `data`, then `end` or `failed`; or `failed` alone. */
-export interface Listener {
+export interface AnswerListener {
   /** From now on the provider may have read the request, and may bill for it. */
   started(): void
   /** @param headers lower-case names and values in turn */
@@ -57,7 +57,7 @@ export interface Listener {
 }
 
 /** The way to steer a request under way. */
-export interface Sending {
+export interface RequestControl {
   pause(): void
   resume(): void
   abort(): void
@@ -84,21 +84,21 @@ export interface Provider {
   readonly setupGuide: string
   readonly rules: QuoteRules
   /** How its input can be counted: by OpenAI's public tokenizer, or by asking the provider itself. */
-  readonly counts?: 'tokenizer' | 'endpoint'
+  readonly countingMethod?: 'tokenizer' | 'endpoint'
   /** The field that caps output in its dialect. */
   readonly capField: string
   /** True where a cap in any other field is not known to be read: a caller's own is put there. */
-  readonly capFieldAlone?: boolean
+  readonly readsOnlyCapField?: boolean
   /** Knows `stream_options.include_usage`. */
   readonly knowsStreamOptions: boolean
   /** Error statuses it is known not to bill, beside those nobody bills. */
   readonly freeStatuses: ReadonlySet<number>
-  send(outgoing: Outgoing, listener: Listener): Sending
+  send(outgoing: UpstreamRequest, listener: AnswerListener): RequestControl
   /**
    * Sends what was translated from another dialect through the provider's official SDK. Of the caller's headers nothing goes
    * on but its own key. Absent where there is no such SDK: then `send` does it.
    */
-  sendTranslated?(outgoing: Outgoing, listener: Listener): Sending
+  sendTranslated?(outgoing: UpstreamRequest, listener: AnswerListener): RequestControl
   /** Lets the calls under way and those already admitted finish, and then goes of everything. */
   retire(): Promise<void>
   /** Ends everything at once. */

@@ -13,7 +13,7 @@ export interface StoreOptions {
   readonly now: Instant
   readonly synchronous?: 'normal' | 'full'
   /** How many entries a store in memory keeps. */
-  readonly keep?: number
+  readonly maxEntries?: number
 }
 
 /** `sqlite:path` or `memory:`. Rejects with StoreUnusable when it cannot be opened. */
@@ -21,7 +21,7 @@ export async function openStore(url: string, options: StoreOptions): Promise<Sto
   const colon = url.indexOf(':')
   const scheme = url.slice(0, colon)
   const path = url.slice(colon + 1).replace(/^\/\/(?=.)/, '')
-  if (scheme === 'memory') return new MemoryStore(options.keep)
+  if (scheme === 'memory') return new MemoryStore(options.maxEntries)
   if (scheme === 'sqlite' && path !== '') {
     return new SqliteStore(path, { now: options.now, synchronous: options.synchronous ?? 'normal' })
   }

@@ -1,7 +1,7 @@
 // Store and Registry: the two contracts every kind of storage keeps. They know no policy and read no clock.
 
 import type { CallFacts, Entry, Outcome, Reservation } from '../core/ledger-entry.ts'
-import type { Short, Used } from '../core/levels.ts'
+import type { Shortfall, UsedAmounts } from '../core/levels.ts'
 import type { Charge, Instant, LevelView, Meter, What, Who } from '../core/meter.ts'
 import type { OpenTotals } from '../core/open-calls.ts'
 import type { Report } from '../core/report.ts'
@@ -15,9 +15,9 @@ export type Admission =
       /** The level of each charge, in the order given, after it was taken. */
       readonly levels: readonly LevelView[]
       /** Names of unenforced limits that would have refused. */
-      readonly overlooked: readonly string[]
+      readonly unenforced: readonly string[]
     }
-  | { readonly admitted: false; readonly short: readonly Short[] }
+  | { readonly admitted: false; readonly shortfalls: readonly Shortfall[] }
 
 /**
  * What an open reservation, of the same call id, is to become. `charges` and `expiresAtMs` replace its own as a whole, `facts`
@@ -30,9 +30,9 @@ export interface Settlement {
   readonly callId: string
   readonly outcome: Outcome
   /** What to book by each thing limits count; undefined books the whole reservation (but for calls in flight: 0). */
-  readonly used: Used | undefined
+  readonly used: UsedAmounts | undefined
   /** What to book in its place, by the keys of meters that were not all charged for the same. */
-  readonly usedOn?: ReadonlyMap<string, bigint> | undefined
+  readonly usedByMeter?: ReadonlyMap<string, bigint> | undefined
 }
 
 /** `late`: the reservation was settled or swept before; nothing changed. */
@@ -46,7 +46,7 @@ export type LedgerRecord =
       readonly outcome: Outcome
       /** Taken whether they fit or not, then settled as used. */
       readonly charges: readonly Charge[]
-      readonly used: Used
+      readonly used: UsedAmounts
     }
   | { readonly kind: 'refusals'; readonly reason: string; readonly count: number }
 
@@ -108,11 +108,11 @@ export interface Store {
   /** Settled or open, or undefined. */
   entry(callId: string): Promise<Entry | undefined>
   /** The newest call, settled or open, with that key (`facts.idempotency`) that was reserved at `sinceMs` or later. */
-  idempotent(keyHash: string, sinceMs: number): Promise<Entry | undefined>
+  idempotentEntry(keyHash: string, sinceMs: number): Promise<Entry | undefined>
   /** Sums by subject (see `subjectOf` in core/limits), for seeding. */
   sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>>
   /** What is reserved now, of real or of simulated calls. */
-  open(simulated: boolean): OpenTotals
+  openTotals(simulated: boolean): OpenTotals
   /** Settlements that came after their call had expired, since start. */
   readonly lateSettlements: number
   /** Writes everything down and lets go of files and connections. Open reservations stay open. */

@@ -6,16 +6,16 @@ import type { Instant } from '../core/meter.ts'
 import { formatUsd } from '../core/money.ts'
 import type { Problem } from '../core/problem.ts'
 import type { Quote } from '../core/quote.ts'
-import { Excesses, type FactoredQuote } from '../core/quote-excess.ts'
+import { type FactoredQuote, QuoteOverruns } from '../core/quote-overruns.ts'
 import type { Refusal } from '../core/refusal.ts'
 import { Ring } from '../core/ring.ts'
-import { Memo } from '../core/slot-cache.ts'
+import { SlotCache } from '../core/slot-cache.ts'
 import { inputTokens, outputTokens } from '../core/usage.ts'
 import type { Store } from '../stores/store.ts'
-import { Upstreams } from './upstream-limits-seen.ts'
+import { UpstreamLimitTracker } from './upstream-limits-seen.ts'
 
 /** A refused call, kept for `/llm/explain` as long as the ring has room. It has no row in the ledger: it consumed nothing. */
-export interface RefusedCall {
+export interface RefusalRecord {
   readonly callId: string
   readonly atMs: number
   readonly key: string | null
@@ -31,41 +31,41 @@ interface Quoted {
   readonly bounded: boolean
 }
 
-const KEPT_REFUSALS = 1_000
+const MAX_KEPT_REFUSALS = 1_000
 
 export class Recorder {
   readonly #log: Logger
-  readonly #lines: CallLines
+  readonly #callLog: CallLogWriter
   readonly #store: Store
-  readonly #refused = new Ring<RefusedCall>(KEPT_REFUSALS)
-  readonly upstreams = new Upstreams()
+  readonly #refused = new Ring<RefusalRecord>(MAX_KEPT_REFUSALS)
+  readonly upstreamLimits = new UpstreamLimitTracker()
   /** Calls that cost more than their quote. Booked in full; the promise did not hold for them. */
-  readonly excesses = new Excesses()
+  readonly quoteOverruns = new QuoteOverruns()
 
   constructor(log: Logger, store: Store) {
     this.#log = log
-    this.#lines = new CallLines(log)
+    this.#callLog = new CallLogWriter(log)
     this.#store = store
   }
 
   /** @param ownAccount false where the call was made with the caller's own key: the provider's limits are the caller's, too */
   settled(facts: CallFacts, outcome: Outcome, quoted: Quoted, ownAccount: boolean): void {
-    if (outcome.upstreamLimits && !facts.simulated && ownAccount) this.#sawLimits(facts, outcome)
+    if (outcome.upstreamLimits && !facts.simulated && ownAccount) this.#recordLimits(facts, outcome)
     if (facts.costKnown && outcome.cost.totalNanoUsd > facts.reservedCostNanoUsd)
-      this.#overQuote(facts, outcome, quoted)
-    if (this.#log.isLevelEnabled('info')) this.#lines.add(callLine(facts, outcome))
+      this.#recordOverrun(facts, outcome, quoted)
+    if (this.#log.isLevelEnabled('info')) this.#callLog.add(formatCallLine(facts, outcome))
   }
 
   /** Hands on the lines that are waiting. */
   flush(): void {
-    this.#lines.flush()
+    this.#callLog.flush()
   }
 
   /** @param user as the caller declared it */
-  refused(call: RefusedCall, user: string | null, now: Instant): void {
+  refused(call: RefusalRecord, user: string | null, now: Instant): void {
     const { callId, key, model, refusal } = call
     this.#refused.push(call)
-    this.#tally(refusal.meter.name, now)
+    this.#countRefusal(refusal.meter.name, now)
     this.#log.info(
       {
         call: callId,
@@ -83,7 +83,7 @@ export class Recorder {
 
   /** A call that could not go on for another reason than a limit. */
   rejected(callId: string, problem: Problem, now: Instant): void {
-    this.#tally(problem.code, now)
+    this.#countRefusal(problem.code, now)
     const level = problem.status >= 500 ? 'warn' : 'info'
     this.#log[level]({ call: callId, outcome: 'rejected', reason: problem.code, status: problem.status }, 'call')
   }
@@ -92,12 +92,12 @@ export class Recorder {
     this.#log.error({ call: callId, err: error }, 'a call failed in the gateway itself')
   }
 
-  refusal(callId: string): RefusedCall | undefined {
+  findRefusal(callId: string): RefusalRecord | undefined {
     return this.#refused.find((one) => one.callId === callId)
   }
 
-  #sawLimits(facts: CallFacts, outcome: Outcome): void {
-    const low = this.upstreams.saw(facts, outcome)
+  #recordLimits(facts: CallFacts, outcome: Outcome): void {
+    const low = this.upstreamLimits.record(facts, outcome)
     if (!low) return
     const { provider, model } = facts
     this.#log.warn(
@@ -106,8 +106,8 @@ export class Recorder {
     )
   }
 
-  #overQuote(facts: CallFacts, outcome: Outcome, { quote, bounded }: Quoted): void {
-    const reason = this.excesses.add(facts, outcome, quote, bounded)
+  #recordOverrun(facts: CallFacts, outcome: Outcome, { quote, bounded }: Quoted): void {
+    const reason = this.quoteOverruns.add(facts, outcome, quote, bounded)
     this.#log.warn(
       {
         call: facts.callId,
@@ -121,7 +121,7 @@ export class Recorder {
     )
   }
 
-  #tally(reason: string, now: Instant): void {
+  #countRefusal(reason: string, now: Instant): void {
     this.#store.append([{ kind: 'refusals', reason, count: 1 }], now).catch((error: unknown) => {
       this.#log.error({ err: error }, 'a refusal could not be counted in the ledger')
     })
@@ -133,7 +133,7 @@ const BATCH_CHARACTERS = 8_192
 const BATCH_MS = 50
 
 /** Finished lines on their way to where a log goes: the one line of every call skips the formatting. */
-class CallLines {
+class CallLogWriter {
   readonly #write: (text: string) => void
   #pending = ''
   #timer: NodeJS.Timeout | undefined
@@ -162,39 +162,39 @@ function isWritable(stream: unknown): stream is { write(text: string): unknown }
 }
 
 /** The line of one call, in pino's shape. Put together by hand: it is written for every call. */
-function callLine(facts: CallFacts, outcome: Outcome): string {
+function formatCallLine(facts: CallFacts, outcome: Outcome): string {
   const { caller } = facts
   const error = outcome.attempts.at(-1)?.error ?? null
   return (
-    `{"level":30,"time":"${isoTime(outcome.settledAtMs)}","call":"${facts.callId}","key":${quoted(caller.key)},"user":${JSON.stringify(caller.user)}` +
-    `,"model":${quoted(facts.requestedModel)},"provider":"${facts.provider}"${askedAs(facts)},"outcome":"${outcome.ending}"` +
+    `{"level":30,"time":"${isoTime(outcome.settledAtMs)}","call":"${facts.callId}","key":${jsonString(caller.key)},"user":${JSON.stringify(caller.user)}` +
+    `,"model":${jsonString(facts.requestedModel)},"provider":"${facts.provider}"${askedModelField(facts)},"outcome":"${outcome.ending}"` +
     `,"certainty":"${outcome.certainty}","input":${inputTokens(outcome.usage)},"output":${outputTokens(outcome.usage)}` +
     `,"costUsd":"${formatUsd(outcome.cost.totalNanoUsd)}","ms":${outcome.latencyMs},"firstMs":${outcome.timeToFirstTokenMs}` +
-    `,"stream":${facts.streaming}${error === null ? '' : `,"error":${quoted(error)}`},"msg":"call"}`
+    `,"stream":${facts.streaming}${error === null ? '' : `,"error":${jsonString(error)}`},"msg":"call"}`
   )
 }
 
 /** The model as the provider was asked for it, where that is not what the caller wrote. */
-function askedAs({ model, requestedModel }: CallFacts): string {
-  return model === requestedModel ? '' : `,"asked":${quoted(model)}`
+function askedModelField({ model, requestedModel }: CallFacts): string {
+  return model === requestedModel ? '' : `,"asked":${jsonString(model)}`
 }
 
-let second = -1
-let secondText = ''
+let cachedSecond = -1
+let cachedSecondText = ''
 
 /** ISO 8601, with all but the milliseconds remembered for a second. */
 function isoTime(wallMs: number): string {
   const whole = Math.floor(wallMs / 1000)
-  if (whole !== second) {
-    second = whole
-    secondText = new Date(whole * 1000).toISOString().slice(0, 20)
+  if (whole !== cachedSecond) {
+    cachedSecond = whole
+    cachedSecondText = new Date(whole * 1000).toISOString().slice(0, 20)
   }
-  return `${secondText}${String(wallMs - whole * 1000).padStart(3, '0')}Z`
+  return `${cachedSecondText}${String(wallMs - whole * 1000).padStart(3, '0')}Z`
 }
 
 /** As JSON strings: the same few names in nearly all calls. */
-const literals = new Memo((name) => JSON.stringify(name))
+const jsonStrings = new SlotCache((name) => JSON.stringify(name))
 
-function quoted(name: string | null): string {
-  return name === null ? 'null' : literals.of(name)
+function jsonString(name: string | null): string {
+  return name === null ? 'null' : jsonStrings.get(name)
 }

@@ -1,10 +1,10 @@
 // Upstreams: the rate limits each target was last seen to have, and a word of warning before a provider refuses.
 
 import type { CallFacts, Outcome, UpstreamLimits } from '../core/ledger-entry.ts'
-import { shareLeft } from '../wire/upstream-limits.ts'
+import { remainingFraction } from '../wire/upstream-limits.ts'
 
 /** A provider's own rate limits, and when it said so. */
-export interface SeenLimits extends UpstreamLimits {
+export interface ObservedLimits extends UpstreamLimits {
   readonly seenAtMs: number
 }
 
@@ -16,7 +16,7 @@ export interface LowLimit {
   readonly resetMs: number | null
 }
 
-interface Target {
+interface TargetLimits {
   readonly provider: string
   readonly model: string
   limits: UpstreamLimits
@@ -26,17 +26,17 @@ interface Target {
 }
 
 /** The one that was silent for longest gives way: callers may make up any model's name. */
-const MOST_TARGETS = 1_000
+const MAX_TARGETS = 1_000
 const LOW_SHARE = 0.1
 const RECOVERED_SHARE = 0.2
 /** A limit of two a second is used up and as good as new all the time. */
-const WARNING_SPAN_MS = 60_000
+const MIN_WARNING_INTERVAL_MS = 60_000
 
-export class Upstreams {
-  readonly #targets = new Map<string, Target>()
+export class UpstreamLimitTracker {
+  readonly #targets = new Map<string, TargetLimits>()
 
   /** Takes what an answer said. Answers with the limit to warn of, once until it has recovered. */
-  saw(facts: CallFacts, outcome: Outcome): LowLimit | undefined {
+  record(facts: CallFacts, outcome: Outcome): LowLimit | undefined {
     const limits = outcome.upstreamLimits
     if (!limits) return undefined
     const atMs = facts.reservedAtMs + (outcome.timeToFirstTokenMs ?? outcome.latencyMs)
@@ -45,14 +45,14 @@ export class Upstreams {
     if (atMs < target.seenAtMs && target.seenAtMs <= outcome.settledAtMs) return undefined
     target.limits = limits
     target.seenAtMs = atMs
-    return warningOf(target, atMs)
+    return checkLowLimit(target, atMs)
   }
 
-  #target({ provider, model }: CallFacts, limits: UpstreamLimits): Target {
+  #target({ provider, model }: CallFacts, limits: UpstreamLimits): TargetLimits {
     const key = `${provider}\n${model}`
     const known = this.#targets.get(key)
     if (known) return known
-    if (this.#targets.size >= MOST_TARGETS) this.#forgetOldest()
+    if (this.#targets.size >= MAX_TARGETS) this.#forgetOldest()
     const never = Number.NEGATIVE_INFINITY
     const target = { provider, model, limits, seenAtMs: never, low: false, warnedAtMs: never }
     this.#targets.set(key, target)
@@ -60,38 +60,38 @@ export class Upstreams {
   }
 
   #forgetOldest(): void {
-    let oldest: [string, Target] | undefined
+    let oldest: [string, TargetLimits] | undefined
     for (const entry of this.#targets) if (!oldest || entry[1].seenAtMs < oldest[1].seenAtMs) oldest = entry
     if (oldest) this.#targets.delete(oldest[0])
   }
 
   /** What a provider said last, of whichever model. */
-  newest(provider: string): SeenLimits | undefined {
-    let newest: Target | undefined
+  newest(provider: string): ObservedLimits | undefined {
+    let newest: TargetLimits | undefined
     for (const target of this.#targets.values())
       if (target.provider === provider && (!newest || target.seenAtMs >= newest.seenAtMs)) newest = target
-    return newest && seenOf(newest)
+    return newest && observedLimitsOf(newest)
   }
 
   /** What a provider said last of each model, by name. */
-  models(provider: string): Readonly<Record<string, SeenLimits>> {
+  models(provider: string): Readonly<Record<string, ObservedLimits>> {
     const targets = [...this.#targets.values()].filter((target) => target.provider === provider)
-    return Object.fromEntries(targets.map((target) => [target.model, seenOf(target)]))
+    return Object.fromEntries(targets.map((target) => [target.model, observedLimitsOf(target)]))
   }
 }
 
-function seenOf({ limits, seenAtMs }: Target): SeenLimits {
+function observedLimitsOf({ limits, seenAtMs }: TargetLimits): ObservedLimits {
   return { ...limits, seenAtMs }
 }
 
-function warningOf(target: Target, atMs: number): LowLimit | undefined {
+function checkLowLimit(target: TargetLimits, atMs: number): LowLimit | undefined {
   const { limits } = target
-  const requests = shareLeft(limits.limitRequests, limits.remainingRequests) ?? 1
-  const tokens = shareLeft(limits.limitTokens, limits.remainingTokens) ?? 1
+  const requests = remainingFraction(limits.limitRequests, limits.remainingRequests) ?? 1
+  const tokens = remainingFraction(limits.limitTokens, limits.remainingTokens) ?? 1
   let least = Math.min(requests, tokens)
   let other: LowLimit | undefined
   for (const one of limits.others) {
-    const share = shareLeft(one.limit, one.remaining)
+    const share = remainingFraction(one.limit, one.remaining)
     // Beyond what a priority tier holds, calls are served at the standard one.
     if (share === undefined || share >= least || one.name.startsWith('priority-')) continue
     least = share
@@ -99,7 +99,7 @@ function warningOf(target: Target, atMs: number): LowLimit | undefined {
   }
   if (least > RECOVERED_SHARE) target.low = false
   if (least >= LOW_SHARE || target.low) return undefined
-  if (atMs >= target.warnedAtMs && atMs - target.warnedAtMs < WARNING_SPAN_MS) return undefined
+  if (atMs >= target.warnedAtMs && atMs - target.warnedAtMs < MIN_WARNING_INTERVAL_MS) return undefined
   target.low = true
   target.warnedAtMs = atMs
   if (other) return other

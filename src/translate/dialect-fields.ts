@@ -1,20 +1,20 @@
 // Shared: the little that readers and writers of asks have in common.
 
-import type { ErrorKind, JsonObject, Own } from '../core/chat.ts'
+import type { ErrorKind, Extras, JsonObject } from '../core/chat.ts'
 import { isRecord } from '../core/json-values.ts'
 import { Problem } from '../core/problem.ts'
 
 /** How deep emptiness is looked for: some servers fill in whole objects of nothing. */
-const MOST_EMPTY_LEVELS = 3
+const MAX_EMPTY_LEVELS = 3
 
 /** What stands for nothing asked: such a field is kept, but nobody misses it. */
 export function isEmpty(value: unknown): boolean {
-  return value === false || isVoid(value, MOST_EMPTY_LEVELS)
+  return value === false || isEmptyToLevel(value, MAX_EMPTY_LEVELS)
 }
 
-function isVoid(value: unknown, levels: number): boolean {
+function isEmptyToLevel(value: unknown, levels: number): boolean {
   if (Array.isArray(value)) return value.length === 0
-  if (isRecord(value)) return levels > 0 && Object.values(value).every((inner) => isVoid(inner, levels - 1))
+  if (isRecord(value)) return levels > 0 && Object.values(value).every((inner) => isEmptyToLevel(inner, levels - 1))
   return value === null || value === undefined || value === '' || value === 0
 }
 
@@ -22,7 +22,7 @@ function isVoid(value: unknown, levels: number): boolean {
  * Collects what only one dialect knows. A hint that is empty also serves as a mark of how something was spelled: it says
  * nothing to another dialect, and is never announced.
  */
-export class OwnDraft {
+export class ExtrasDraft {
   readonly #hints = new Map<string, unknown>()
   readonly #needs = new Map<string, unknown>()
 
@@ -35,7 +35,7 @@ export class OwnDraft {
   }
 
   /** Fields of an object that are none of the `known`: needs, but for these hints and for what is empty. */
-  rest(record: JsonObject, known: ReadonlySet<string>, hints: ReadonlySet<string>): this {
+  keepRest(record: JsonObject, known: ReadonlySet<string>, hints: ReadonlySet<string>): this {
     for (const [name, value] of Object.entries(record)) {
       if (known.has(name)) continue
       if (hints.has(name) || isEmpty(value)) this.hint(name, value)
@@ -45,14 +45,14 @@ export class OwnDraft {
   }
 
   /** To be spread: `{}` where there is nothing. */
-  done(dialect: string): { readonly own?: Own } {
+  toField(dialect: string): { readonly extras?: Extras } {
     if (this.#hints.size + this.#needs.size === 0) return {}
-    const own = {
+    const extras = {
       dialect,
       ...(this.#hints.size > 0 && { hints: Object.fromEntries(this.#hints) }),
       ...(this.#needs.size > 0 && { needs: Object.fromEntries(this.#needs) }),
     }
-    return { own }
+    return { extras }
   }
 }
 
@@ -60,35 +60,35 @@ export class OwnDraft {
  * What a writer of this dialect puts back of it, needs and hints together. Of another dialect's it notes the hints as
  * dropped, and throws Problem `unsupported` for a need.
  */
-export function ownFields(own: Own | undefined, dialect: string, dropped: Set<string>): JsonObject {
-  if (own === undefined) return {}
-  if (own.dialect === dialect) return { ...own.hints, ...own.needs }
-  const [need] = Object.keys(own.needs ?? {})
-  if (need !== undefined) throw ownOnly(need)
-  for (const [name, value] of Object.entries(own.hints ?? {})) if (!isEmpty(value)) dropped.add(name)
+export function writeExtras(extras: Extras | undefined, dialect: string, dropped: Set<string>): JsonObject {
+  if (extras === undefined) return {}
+  if (extras.dialect === dialect) return { ...extras.hints, ...extras.needs }
+  const [need] = Object.keys(extras.needs ?? {})
+  if (need !== undefined) throw unsupportedExtra(need)
+  for (const [name, value] of Object.entries(extras.hints ?? {})) if (!isEmpty(value)) dropped.add(name)
   return {}
 }
 
 /** @param name as the dialect that has it calls it */
-export function ownOnly(name: string): Problem {
+export function unsupportedExtra(name: string): Problem {
   return new Problem('unsupported', `The model that is to answer has nothing like '${name}'.`, name)
 }
 
 /** How deep two values are compared: nothing that is put back is deeper. */
-const MOST_LEVELS = 64
+const MAX_COMPARED_LEVELS = 64
 
 /** Whether two parsed JSON values say the same, whatever the order of their members. Too deep ones do not. */
-export function sameJson(one: unknown, other: unknown, levels = MOST_LEVELS): boolean {
+export function isSameJson(one: unknown, other: unknown, levels = MAX_COMPARED_LEVELS): boolean {
   if (Object.is(one, other)) return true
   if (levels === 0) return false
   if (Array.isArray(one)) {
     if (!Array.isArray(other) || other.length !== one.length) return false
-    return one.every((value, at) => sameJson(value, other[at], levels - 1))
+    return one.every((value, at) => isSameJson(value, other[at], levels - 1))
   }
   if (!isRecord(one) || !isRecord(other)) return false
   const names = Object.keys(one)
   if (names.length !== Object.keys(other).length) return false
-  return names.every((name) => Object.hasOwn(other, name) && sameJson(one[name], other[name], levels - 1))
+  return names.every((name) => Object.hasOwn(other, name) && isSameJson(one[name], other[name], levels - 1))
 }
 
 /** JSON of a value that was parsed from JSON; `{}` for what is too deep for it. */
@@ -101,11 +101,11 @@ export function jsonOf(value: unknown): string {
 }
 
 /** Names of answers and of models are shorter. */
-const MOST_NAME_CHARACTERS = 256
+const MAX_NAME_CHARACTERS = 256
 
 /** An answer's name of itself or of its model, cut to size: it is said again with every event. Empty where there is none. */
-export function nameIn(value: unknown): string {
-  return typeof value === 'string' ? value.slice(0, MOST_NAME_CHARACTERS) : ''
+export function readName(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, MAX_NAME_CHARACTERS) : ''
 }
 
 const FNV_PRIME = 0x100000001b3n

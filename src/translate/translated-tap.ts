@@ -1,24 +1,24 @@
 // Translated tap: listens to an answer in the provider's dialect, and passes it on in the caller's.
 
-import type { NeutralUsage } from '../core/chat.ts'
-import { holdsMore, parsedObject } from '../core/json-values.ts'
+import type { ChatUsage } from '../core/chat.ts'
+import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
 import { usageSum } from '../core/usage.ts'
-import type { Metered, Tap } from '../wire/dialect.ts'
-import { Pile } from '../wire/taps/chunk-buffer.ts'
-import type { AnswerContext, EventReader, EventWriter, Translator } from './translator.ts'
+import type { AnswerUsage, Tap } from '../wire/dialect.ts'
+import { ChunkBuffer } from '../wire/taps/chunk-buffer.ts'
+import type { EventReader, EventWriter, ResponseContext, Translator } from './translator.ts'
 
 const LINE_FEED = 0x0a
-const NOTHING = Buffer.alloc(0)
-const DATA = Buffer.from('data:')
+const EMPTY_BUFFER = Buffer.alloc(0)
+const DATA_PREFIX = Buffer.from('data:')
 /** A longer event is no event: pictures are shorter. */
-const MOST_LINE_BYTES = 33_554_432
+const MAX_LINE_BYTES = 33_554_432
 
 /** No answer has as many: parsing more would take everybody's time. */
-const MOST_VALUES = 1_000_000
+const MAX_VALUES = 1_000_000
 
 /** The provider's answer could not be read: nothing of it can be passed on. */
-export class Untranslatable extends Error {
-  override name = 'Untranslatable'
+export class TranslationError extends Error {
+  override name = 'TranslationError'
 }
 
 /**
@@ -26,83 +26,83 @@ export class Untranslatable extends Error {
  * came in; they throw Untranslatable for an answer that is none.
  */
 export class TranslatedTap implements Tap {
-  readonly #meter: Tap
-  readonly #from: Translator
-  readonly #to: Translator
-  readonly #context: AnswerContext
+  readonly #providerTap: Tap
+  readonly #providerTranslator: Translator
+  readonly #callerTranslator: Translator
+  readonly #context: ResponseContext
   readonly #reader: EventReader
   readonly #writer: EventWriter
-  readonly #line = new Pile()
-  #written = ''
-  #closed = false
+  readonly #lineBuffer = new ChunkBuffer()
+  #output = ''
+  #isClosed = false
 
   /**
    * @param meter the tap of the provider's dialect, for the same answer
    * @param from what the provider speaks
    * @param to what the caller speaks
    */
-  constructor(meter: Tap, from: Translator, to: Translator, context: AnswerContext) {
-    this.#meter = meter
-    this.#from = from
-    this.#to = to
+  constructor(meter: Tap, from: Translator, to: Translator, context: ResponseContext) {
+    this.#providerTap = meter
+    this.#providerTranslator = from
+    this.#callerTranslator = to
     this.#context = context
-    this.#reader = from.eventReader()
-    this.#writer = to.eventWriter(context)
+    this.#reader = from.createEventReader()
+    this.#writer = to.createEventWriter(context)
   }
 
-  get whole(): boolean {
-    return this.#meter.whole
+  get isDocument(): boolean {
+    return this.#providerTap.isDocument
   }
 
   get terminated(): boolean {
-    return this.#meter.terminated
+    return this.#providerTap.terminated
   }
 
   get finished(): boolean {
-    return this.#meter.finished
+    return this.#providerTap.finished
   }
 
   get failed(): boolean {
-    return this.#meter.failed
+    return this.#providerTap.failed
   }
 
-  get events(): number {
-    return this.#meter.events
+  get eventCount(): number {
+    return this.#providerTap.eventCount
   }
 
-  metered(): Metered | undefined {
-    return this.#meter.metered()
+  answerUsage(): AnswerUsage | undefined {
+    return this.#providerTap.answerUsage()
   }
 
   push(chunk: Buffer): Buffer {
-    if (this.whole) return this.#answer(chunk)
-    this.#meter.push(chunk)
+    if (this.isDocument) return this.#translateWhole(chunk)
+    this.#providerTap.push(chunk)
     this.#readLines(chunk)
     if (this.terminated) this.#close()
-    return this.#take()
+    return this.#takeOutput()
   }
 
   end(): Buffer {
-    if (this.whole) return NOTHING
-    this.#meter.end()
-    this.#readLine(this.#line.take())
+    if (this.isDocument) return EMPTY_BUFFER
+    this.#providerTap.end()
+    this.#readLine(this.#lineBuffer.take())
     // Of one that broke off nothing is made up: whoever reads on must see that it did.
     if (this.finished || this.failed) this.#close()
-    return this.#take()
+    return this.#takeOutput()
   }
 
   /** The whole of it, in one. */
-  #answer(body: Buffer): Buffer {
-    this.#meter.push(body)
-    this.#meter.end()
+  #translateWhole(body: Buffer): Buffer {
+    this.#providerTap.push(body)
+    this.#providerTap.end()
     const text = body.toString()
-    const parsed = holdsMore(text, MOST_VALUES) ? undefined : parsedObject(text)
-    if (!parsed) throw new Untranslatable('the answer is no JSON object')
-    const used = usedIn(this.metered())
-    const answer = this.#from.readAnswer(parsed)
+    const parsed = hasMoreValuesThan(text, MAX_VALUES) ? undefined : parseObject(text)
+    if (!parsed) throw new TranslationError('the answer is no JSON object')
+    const used = totalUsage(this.answerUsage())
+    const answer = this.#providerTranslator.readResponse(parsed)
     const saysNothing = answer.choices.every(({ parts, stop }) => parts.length === 0 && stop === 'end')
-    if (!used && saysNothing) throw new Untranslatable('the answer is none of its dialect')
-    return Buffer.from(JSON.stringify(this.#to.writeAnswer(answer, used, this.#context)))
+    if (!used && saysNothing) throw new TranslationError('the answer is none of its dialect')
+    return Buffer.from(JSON.stringify(this.#callerTranslator.writeResponse(answer, used, this.#context)))
   }
 
   #readLines(chunk: Buffer): void {
@@ -111,41 +111,46 @@ export class TranslatedTap implements Tap {
       this.#readLine(this.#takeLine(chunk.subarray(from, feed)))
       from = feed + 1
     }
-    this.#line.push(chunk.subarray(from))
-    if (this.#line.length > MOST_LINE_BYTES) throw new Untranslatable('an event of the answer is too long')
+    this.#lineBuffer.push(chunk.subarray(from))
+    if (this.#lineBuffer.length > MAX_LINE_BYTES) throw new TranslationError('an event of the answer is too long')
   }
 
   /** Most lines come in one piece. */
   #takeLine(last: Buffer): Buffer {
-    if (this.#line.length === 0) return last
-    this.#line.push(last)
-    return this.#line.take()
+    if (this.#lineBuffer.length === 0) return last
+    this.#lineBuffer.push(last)
+    return this.#lineBuffer.take()
   }
 
   #readLine(line: Buffer): void {
-    if (this.#closed || line.length <= DATA.length || line.compare(DATA, 0, DATA.length, 0, DATA.length) !== 0) return
-    const data = parsedObject(line.toString('utf8', DATA.length))
+    if (
+      this.#isClosed ||
+      line.length <= DATA_PREFIX.length ||
+      line.compare(DATA_PREFIX, 0, DATA_PREFIX.length, 0, DATA_PREFIX.length) !== 0
+    )
+      return
+    const data = parseObject(line.toString('utf8', DATA_PREFIX.length))
     if (!data) return
-    for (const event of this.#reader.read(data)) this.#written += this.#writer.write(event)
+    for (const event of this.#reader.read(data)) this.#output += this.#writer.write(event)
   }
 
   /** Writes what belongs to the end: stop reasons held back, usage, the terminal event. Once. */
   #close(): void {
-    if (this.#closed) return
-    this.#closed = true
-    for (const event of this.#reader.end()) this.#written += this.#writer.write(event)
-    this.#written += this.#writer.end(usedIn(this.metered()))
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const event of this.#reader.end()) this.#output += this.#writer.write(event)
+    this.#output += this.#writer.end(totalUsage(this.answerUsage()))
   }
 
-  #take(): Buffer {
-    const written = this.#written
-    this.#written = ''
-    return written === '' ? NOTHING : Buffer.from(written)
+  #takeOutput(): Buffer {
+    const written = this.#output
+    this.#output = ''
+    return written === '' ? EMPTY_BUFFER : Buffer.from(written)
   }
 }
 
-function usedIn(metered: Metered | undefined): NeutralUsage | undefined {
+function totalUsage(metered: AnswerUsage | undefined): ChatUsage | undefined {
   if (!metered) return undefined
-  const usage = (metered.also ?? []).reduce((sum, share) => usageSum(sum, share.usage), metered.usage)
+  const usage = (metered.otherUsage ?? []).reduce((sum, share) => usageSum(sum, share.usage), metered.usage)
   return { usage, reasoningTokens: metered.reasoningTokens }
 }

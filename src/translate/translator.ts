@@ -1,35 +1,35 @@
 // Translator: one dialect's way into the neutral ask and answer, and out of it. N dialects need N of these, not N × N.
 
-import type { JsonObject, NeutralAnswer, NeutralAsk, NeutralError, NeutralEvent, NeutralUsage } from '../core/chat.ts'
+import type { ChatError, ChatEvent, ChatRequest, ChatResponse, ChatUsage, JsonObject } from '../core/chat.ts'
 import { Problem } from '../core/problem.ts'
 import type { ErrorContext, RequestLine } from '../wire/dialect.ts'
 
 /** The fields of a neutral ask that a dialect may call otherwise. */
-export type NeutralField = keyof NeutralAsk | 'cache'
+export type ChatRequestField = keyof ChatRequest | 'cache'
 
 /** A target cannot do what was asked. The caller is told its own name of the field. */
-export function unsupported(field: NeutralField, message: string): Problem {
+export function unsupported(field: ChatRequestField, message: string): Problem {
   return new Problem('unsupported', message, field)
 }
 
 /** What a neutral ask is written for. */
-export interface AskTarget {
+export interface RequestTarget {
   /** As the provider names it. */
   readonly model: string
   /** The field that caps output there: some OpenAI-compatible servers know only the older one. */
   readonly capField: string
   /** The cap of a call that has none, where the dialect cannot do without. */
-  readonly usualCap: number
+  readonly defaultCap: number
 }
 
-export interface WrittenAsk {
+export interface WrittenRequest {
   readonly body: JsonObject
   /** What was left out, since it was only a hint: neutral fields, or, of what only the caller's dialect knows, its names. */
   readonly dropped: readonly string[]
 }
 
 /** What an answer is written for. */
-export interface AnswerContext {
+export interface ResponseContext {
   readonly callId: string
   /** Wall clock, milliseconds. */
   readonly nowMs: number
@@ -44,16 +44,16 @@ export interface AnswerContext {
 /** Reads a stream, event by event. Never throws: an event that cannot be read says nothing. */
 export interface EventReader {
   /** @param data the parsed JSON of one event's data */
-  read(data: JsonObject): readonly NeutralEvent[]
+  read(data: JsonObject): readonly ChatEvent[]
   /** The stream has ended, well or not. What is still to be said; no more than a second `stop`'s worth. */
-  end(): readonly NeutralEvent[]
+  end(): readonly ChatEvent[]
 }
 
 /** Writes a stream. What it returns is ready to be sent; empty where nothing is to be sent yet. */
 export interface EventWriter {
-  write(event: NeutralEvent): string
+  write(event: ChatEvent): string
   /** The last of it: whatever the dialect holds back for the end, and its terminal event. Once. */
-  end(used: NeutralUsage | undefined): string
+  end(used: ChatUsage | undefined): string
 }
 
 export interface Translator {
@@ -62,24 +62,24 @@ export interface Translator {
   /** Who speaks it, for people: `Anthropic`. */
   readonly title: string
   /** What it calls the fields of an ask: `max_completion_tokens`, `generationConfig.topK`. */
-  readonly names: Readonly<Partial<Record<NeutralField, string>>>
+  readonly fieldNames: Readonly<Partial<Record<ChatRequestField, string>>>
   /**
    * Throws Problem `invalid_request`, naming the field, for what is no request of this dialect. The body is otherwise
    * checked by the dialect's reader in wire/.
    */
-  readAsk(body: JsonObject, line: RequestLine): NeutralAsk
+  readRequest(body: JsonObject, line: RequestLine): ChatRequest
   /** Throws `unsupported` for what this dialect cannot say and is more than a hint. */
-  writeAsk(ask: NeutralAsk, target: AskTarget): WrittenAsk
+  writeRequest(ask: ChatRequest, target: RequestTarget): WrittenRequest
   /** Where a written ask is sent: the path its own dialect's SDK would use, and the query. */
-  requestLine(ask: NeutralAsk, target: AskTarget): { readonly path: string; readonly query: string }
-  readAnswer(body: JsonObject): NeutralAnswer
-  writeAnswer(answer: NeutralAnswer, used: NeutralUsage | undefined, context: AnswerContext): JsonObject
-  eventReader(): EventReader
-  eventWriter(context: AnswerContext): EventWriter
+  requestLine(ask: ChatRequest, target: RequestTarget): { readonly path: string; readonly query: string }
+  readResponse(body: JsonObject): ChatResponse
+  writeResponse(answer: ChatResponse, used: ChatUsage | undefined, context: ResponseContext): JsonObject
+  createEventReader(): EventReader
+  createEventWriter(context: ResponseContext): EventWriter
   /** The content type of a stream that `eventWriter` writes. */
-  streamType(context: AnswerContext): string
+  streamContentType(context: ResponseContext): string
   /** An error answer of a provider. @param body its parsed JSON, or undefined where it is none */
-  readError(status: number, body: unknown): NeutralError
+  readError(status: number, body: unknown): ChatError
   /** The body of an error answer, JSON. */
-  writeError(error: NeutralError, context: ErrorContext): string
+  writeError(error: ChatError, context: ErrorContext): string
 }

@@ -14,9 +14,9 @@ import {
   zstdDecompress,
 } from 'node:zlib'
 
-type Inflate = (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>
+type Decompress = (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>
 
-const WHOLE: Readonly<Record<string, Inflate>> = {
+const DECOMPRESSORS: Readonly<Record<string, Decompress>> = {
   gzip: promisify(gunzip),
   'x-gzip': promisify(gunzip),
   deflate: promisify(inflate),
@@ -24,11 +24,11 @@ const WHOLE: Readonly<Record<string, Inflate>> = {
   zstd: promisify(zstdDecompress),
 }
 
-const flush = constants.Z_SYNC_FLUSH
-const STREAMING: Readonly<Record<string, () => Transform>> = {
-  gzip: () => createGunzip({ flush }),
-  'x-gzip': () => createGunzip({ flush }),
-  deflate: () => createInflate({ flush }),
+const SYNC_FLUSH = constants.Z_SYNC_FLUSH
+const STREAM_DECOMPRESSORS: Readonly<Record<string, () => Transform>> = {
+  gzip: () => createGunzip({ flush: SYNC_FLUSH }),
+  'x-gzip': () => createGunzip({ flush: SYNC_FLUSH }),
+  deflate: () => createInflate({ flush: SYNC_FLUSH }),
   br: () => createBrotliDecompress({ flush: constants.BROTLI_OPERATION_FLUSH }),
   zstd: () => createZstdDecompress({ flush: constants.ZSTD_e_flush }),
 }
@@ -39,8 +39,8 @@ export function isEncoded(encoding: string | undefined): encoding is string {
 }
 
 /** The plain bytes of a whole answer. Rejects what it cannot decode, and what grows beyond `mostBytes`. */
-export async function decoded(bytes: Buffer, encoding: string, mostBytes: number): Promise<Buffer> {
-  const inflateWhole = Object.hasOwn(WHOLE, encoding) ? WHOLE[encoding] : undefined
+export async function decompressBody(bytes: Buffer, encoding: string, mostBytes: number): Promise<Buffer> {
+  const inflateWhole = Object.hasOwn(DECOMPRESSORS, encoding) ? DECOMPRESSORS[encoding] : undefined
   if (!inflateWhole) throw new Error(`unknown content encoding ${encoding.slice(0, 32)}`)
   return inflateWhole(bytes, { maxOutputLength: mostBytes })
 }
@@ -48,25 +48,25 @@ export async function decoded(bytes: Buffer, encoding: string, mostBytes: number
 /** Decodes a stream piece by piece. */
 export class StreamDecoder {
   readonly #transform: Transform | undefined
-  #broken = false
+  #hasFailed = false
 
   /** @param plain gets the decoded bytes; nothing more once something could not be decoded */
   constructor(encoding: string, plain: (chunk: Buffer) => void) {
-    this.#transform = Object.hasOwn(STREAMING, encoding) ? STREAMING[encoding]?.() : undefined
+    this.#transform = Object.hasOwn(STREAM_DECOMPRESSORS, encoding) ? STREAM_DECOMPRESSORS[encoding]?.() : undefined
     this.#transform?.on('data', plain)
     this.#transform?.on('error', () => {
-      this.#broken = true
+      this.#hasFailed = true
     })
   }
 
   /** Calls `then` once everything that these bytes decode to has been handed over. */
   push(chunk: Buffer, then: () => void): void {
-    if (!this.#transform || this.#broken) then()
+    if (!this.#transform || this.#hasFailed) then()
     else this.#transform.write(chunk, () => then())
   }
 
   end(then: () => void): void {
-    if (!this.#transform || this.#broken) return then()
+    if (!this.#transform || this.#hasFailed) return then()
     let told = false
     const once = () => {
       if (told) return

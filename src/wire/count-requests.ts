@@ -1,9 +1,9 @@
 // Count requests: the request that asks a provider how many tokens a call would take in, made from the call's own body.
 
 import { isRecord } from '../core/json-values.ts'
-import { eachField } from './ask-reader.ts'
 import { Fields, JsonCursor } from './json/cursor.ts'
-import { inserted, spliced } from './json/edit.ts'
+import { applySplices, memberInsertion } from './json/edit.ts'
+import { eachField } from './request-reader.ts'
 
 /** A count as its provider wants to be asked for it. */
 export interface CountRequest {
@@ -14,9 +14,17 @@ export interface CountRequest {
 }
 
 /** What Anthropic counts; other fields are refused. */
-const COUNTED = ['messages', 'system', 'tools', 'tool_choice', 'thinking', 'output_config', 'output_format'] as const
+const COUNTED_FIELDS = [
+  'messages',
+  'system',
+  'tools',
+  'tool_choice',
+  'thinking',
+  'output_config',
+  'output_format',
+] as const
 /** What takes nothing in. With any other field a count would not be of the whole call. */
-const FREE = [
+const UNCOUNTED_FIELDS = [
   'model',
   'max_tokens',
   'stream',
@@ -30,51 +38,54 @@ const FREE = [
   'inference_geo',
   'cache_control',
 ] as const
-const ANTHROPIC = new Fields(...COUNTED, ...FREE)
-const MODEL = new Fields('model')
+const ANTHROPIC_FIELDS = new Fields(...COUNTED_FIELDS, ...UNCOUNTED_FIELDS)
+const MODEL_FIELD = new Fields('model')
 
 /** Undefined where it cannot be counted whole. @param model as the provider names it */
 export function countRequestFor(dialect: string, body: Buffer, model: string): CountRequest | undefined {
   if (dialect === 'anthropic.messages') {
     const path = '/v1/messages/count_tokens'
-    const counted = anthropicCount(body, model)
+    const counted = anthropicCountBody(body, model)
     return counted && { dialect: 'anthropic.countTokens', path, body: counted }
   }
   if (dialect === 'gemini.generateContent') {
     const path = `/v1beta/models/${encodeURIComponent(model)}:countTokens`
-    const counted = geminiCount(body, model)
+    const counted = geminiCountBody(body, model)
     return counted && { dialect: 'gemini.countTokens', path, body: counted }
   }
   return undefined
 }
 
-function anthropicCount(body: Buffer, model: string): Buffer | undefined {
+function anthropicCountBody(body: Buffer, model: string): Buffer | undefined {
   const json = new JsonCursor(body)
   const parts: Buffer[] = [Buffer.from(`{"model":${JSON.stringify(model)}`)]
   let known = 0
-  const members = eachField(json, ANTHROPIC, (field) => {
+  const members = eachField(json, ANTHROPIC_FIELDS, (field) => {
     known++
     const { start, end } = json.range()
-    if (field < COUNTED.length) parts.push(Buffer.from(`,"${COUNTED[field]}":`), body.subarray(start, end))
+    if (field < COUNTED_FIELDS.length)
+      parts.push(Buffer.from(`,"${COUNTED_FIELDS[field]}":`), body.subarray(start, end))
   })
   return known === members ? Buffer.concat([...parts, Buffer.from('}')]) : undefined
 }
 
-function geminiCount(body: Buffer, model: string): Buffer | undefined {
+function geminiCountBody(body: Buffer, model: string): Buffer | undefined {
   const json = new JsonCursor(body)
   const opened = json.position + 1
   let named = false
-  const members = eachField(json, MODEL, () => {
+  const members = eachField(json, MODEL_FIELD, () => {
     named = true
     json.skipValue()
   })
   if (named) return undefined
-  const request = spliced(body, [inserted(opened, `"model":${JSON.stringify(`models/${model}`)}`, members === 0)])
+  const request = applySplices(body, [
+    memberInsertion(opened, `"model":${JSON.stringify(`models/${model}`)}`, members === 0),
+  ])
   return Buffer.concat([Buffer.from('{"generateContentRequest":'), request, Buffer.from('}')])
 }
 
 /** The count in an answer of either provider; undefined where there is none. */
-export function countIn(answer: Buffer): number | undefined {
+export function parseTokenCount(answer: Buffer): number | undefined {
   try {
     const value: unknown = JSON.parse(answer.toString())
     const tokens = isRecord(value) ? (value.input_tokens ?? value.totalTokens) : undefined

@@ -2,7 +2,7 @@
 
 import type { LevelView } from '../core/meter.ts'
 import type { Problem } from '../core/problem.ts'
-import type { Ask } from '../core/quote.ts'
+import type { RequestFacts } from '../core/quote.ts'
 import type { Refusal } from '../core/refusal.ts'
 import type { Usage } from '../core/usage.ts'
 
@@ -31,8 +31,8 @@ export interface Edits {
 }
 
 /** A request body, read. */
-export interface Reading {
-  readonly ask: Ask
+export interface ParsedRequest {
+  readonly facts: RequestFacts
   /** True when the caller itself asked for usage at the end of its stream, or the dialect always sends it. */
   readonly asksForUsage: boolean
   /** The body with these edits made as byte edits; the body itself when there are none. */
@@ -40,16 +40,16 @@ export interface Reading {
 }
 
 /** A part of what an answer used, that is priced by itself. */
-export interface Share {
+export interface UsageShare {
   readonly usage: Usage
   readonly model: string | null
 }
 
 /** What an answer said it used, in disjoint classes. */
-export interface Metered {
+export interface AnswerUsage {
   readonly usage: Usage
   /** What was used beside that: by other models, or in passes of their own. */
-  readonly also?: readonly Share[]
+  readonly otherUsage?: readonly UsageShare[]
   readonly reasoningTokens: number
   readonly model: string | null
   readonly serviceTier: string | null
@@ -58,13 +58,13 @@ export interface Metered {
 /** Listens to one answer. Never throws: an answer that cannot be read has no usage. */
 export interface Tap {
   /** One document, that is read when it has ended: to be collected before it is passed on. */
-  readonly whole: boolean
+  readonly isDocument: boolean
   /** Takes the next bytes, and returns those to pass on: the same, but for a usage chunk the caller did not ask for. */
   push(chunk: Buffer): Buffer
   /** The body has ended. Returns bytes held back until now. */
   end(): Buffer
   /** The last usage seen, or undefined. */
-  metered(): Metered | undefined
+  answerUsage(): AnswerUsage | undefined
   /** The dialect's terminal event has passed: nothing of interest follows. */
   readonly terminated: boolean
   /** The model has said why it stopped, or the answer is whole: a body that ends now ended well. */
@@ -72,7 +72,7 @@ export interface Tap {
   /** The answer carried an error event. */
   readonly failed: boolean
   /** How many content events have passed, for an estimate where nothing better is known. */
-  readonly events: number
+  readonly eventCount: number
 }
 
 /** A header list as Node writes it: name, value, name, value. */
@@ -87,11 +87,11 @@ export interface ErrorContext {
 export interface Dialect {
   readonly name: string
   /** Throws Problem for what cannot be metered: broken JSON, absurd caps, duplicate or case-variant fields. */
-  read(body: Buffer, line: RequestLine): Reading
+  readRequest(body: Buffer, line: RequestLine): ParsedRequest
   /** Path and query to ask the provider at, relative to its base URL. */
   upstreamPath(model: string, line: RequestLine): string
   /** True when an answer with this content type is a stream of events rather than one document. */
-  tap(streaming: boolean, contentType: string, hideUsage: boolean): Tap
+  createTap(streaming: boolean, contentType: string, hideUsage: boolean): Tap
   refusalBody(refusal: Refusal, context: ErrorContext): string
   problemBody(problem: Problem, context: ErrorContext): string
   /** What ends a stream of this content type that could not be finished: the dialect's error event. */
@@ -101,5 +101,5 @@ export interface Dialect {
   /** The header in which its SDKs look for a request id. */
   readonly requestIdHeader: string
   /** The dialect's native rate-limit headers, with our figures, appended to `headers`. */
-  rateHeaders(levels: readonly LevelView[], wallMs: number, headers: HeaderList): void
+  addRateHeaders(levels: readonly LevelView[], wallMs: number, headers: HeaderList): void
 }

@@ -33,7 +33,7 @@ export function dialectAt(path: string): Dialect | undefined {
 }
 
 /** The dialect of what is done with a stored response; undefined for anything else. */
-export function storedAt(method: string, path: string): Dialect | undefined {
+export function storedDialectAt(method: string, path: string): Dialect | undefined {
   return isStored(method, path) ? openaiStored : undefined
 }
 

@@ -7,7 +7,7 @@ import type { HeaderList } from './dialect.ts'
 
 const NANO_PER_MICRO = 1000n
 /** 9999-12-31T23:59:59.999Z */
-const LAST_MS = 253_402_300_799_999
+const MAX_DATE_MS = 253_402_300_799_999
 
 /** How a refusal came to be, for programs. Amounts are numbers in the limit's unit; money is decimal dollars. */
 export function refusalDetails(refusal: Refusal, nowMs: number): Readonly<Record<string, unknown>> {
@@ -22,15 +22,15 @@ export function refusalDetails(refusal: Refusal, nowMs: number): Readonly<Record
     free: amountJson(meter, refusal.free),
     capacity: amountJson(meter, refusal.capacity),
     retry_after_ms: refusal.waitMs,
-    resets_at: refusal.retryable ? timeText(nowMs + refusal.waitMs) : null,
+    resets_at: refusal.retryable ? formatTime(nowMs + refusal.waitMs) : null,
     retryable: refusal.retryable,
     fitting_max_output_tokens: refusal.fittingCap,
   }
 }
 
 /** RFC 3339, whose years have four digits: a debt on a tiny limit can take longer. */
-export function timeText(wallMs: number): string {
-  return new Date(Math.min(wallMs, LAST_MS)).toISOString()
+export function formatTime(wallMs: number): string {
+  return new Date(Math.min(wallMs, MAX_DATE_MS)).toISOString()
 }
 
 /** Counts as numbers, nano-dollars as exact decimal dollars. */
@@ -39,7 +39,7 @@ export function amountJson(meter: Meter, amount: bigint): unknown {
 }
 
 /** The tightest level over minutes and the like of one thing, or undefined where nothing limits it. */
-export function tightest(levels: readonly LevelView[], what: Meter['what']): LevelView | undefined {
+export function tightestLevel(levels: readonly LevelView[], what: Meter['what']): LevelView | undefined {
   let found: LevelView | undefined
   for (const level of levels) {
     if (level.meter.what !== what || level.meter.refill === 'call') continue
@@ -49,7 +49,7 @@ export function tightest(levels: readonly LevelView[], what: Meter['what']): Lev
 }
 
 /** Go's `time.Duration.String()`, as OpenAI writes resets: `17ms`, `1.5s`, `6m0s`, `24h0m0s`. */
-export function goDuration(ms: number): string {
+export function formatGoDuration(ms: number): string {
   if (ms < 1000) return ms === 0 ? '0s' : `${ms}ms`
   const seconds = Math.floor(ms / 1000)
   const fraction = ms % 1000
@@ -59,7 +59,7 @@ export function goDuration(ms: number): string {
   return minutes < 60 ? `${minutes}m${tail}` : `${Math.floor(minutes / 60)}h${minutes % 60}m${tail}`
 }
 
-const UNIT: Readonly<Record<Meter['what'], string>> = {
+const UNIT_PARAMETER: Readonly<Record<Meter['what'], string>> = {
   requests: '',
   tokens: ';qu="tokens"',
   cost: ';qu="micro-usd"',
@@ -67,20 +67,20 @@ const UNIT: Readonly<Record<Meter['what'], string>> = {
 }
 
 /** What never changes about a limit in these headers, by meter; a changed capacity makes it anew. */
-const remembered = new WeakMap<Meter, { readonly capacity: bigint; readonly policy: string; readonly name: string }>()
+const policyCache = new WeakMap<Meter, { readonly capacity: bigint; readonly policy: string; readonly name: string }>()
 
 function policyOf({ meter, capacity }: LevelView) {
-  const known = remembered.get(meter)
+  const known = policyCache.get(meter)
   if (known?.capacity === capacity) return known
   const name = `"${meter.who === 'global' ? meter.name : `${meter.who}_${meter.name}`}"`
   const window = meter.refill === 'none' || !Number.isFinite(meter.spanMs) ? '' : `;w=${meter.spanMs / 1000}`
-  const made = { capacity, policy: `${name};q=${unitsOf(meter, capacity)}${UNIT[meter.what]}${window}`, name }
-  remembered.set(meter, made)
+  const made = { capacity, policy: `${name};q=${unitsOf(meter, capacity)}${UNIT_PARAMETER[meter.what]}${window}`, name }
+  policyCache.set(meter, made)
   return made
 }
 
 /** `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), one item per limit. */
-export function ietfRateHeaders(levels: readonly LevelView[], headers: HeaderList): void {
+export function addIetfRateHeaders(levels: readonly LevelView[], headers: HeaderList): void {
   let policies = ''
   let states = ''
   for (const level of levels) {

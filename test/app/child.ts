@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { ADMIN_KEY } from '../support/gateway-fixture.ts'
 
 /** Many children start from the same files. */
-const CACHE = join(tmpdir(), 'bursar-test-compile-cache')
+const CACHE_FOLDER = join(tmpdir(), 'bursar-test-compile-cache')
 const ROOT = join(import.meta.dirname, '../..')
 
 export interface Exit {
@@ -20,7 +20,7 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-export class Gateway {
+export class GatewayProcess {
   readonly #process: ChildProcess
   readonly exit: Promise<Exit>
   stdout = ''
@@ -34,7 +34,7 @@ export class Gateway {
       cwd: env.CWD ?? '/tmp',
       env: {
         PATH: process.env.PATH,
-        NODE_COMPILE_CACHE: CACHE,
+        NODE_COMPILE_CACHE: CACHE_FOLDER,
         PORT: '0',
         ADMIN_KEY,
         CONFIG_FILE: '/nonexistent/bursar.json',
@@ -54,13 +54,13 @@ export class Gateway {
   }
 
   /** Starts one that is expected not to get far. */
-  static run(env: Readonly<Record<string, string>>): Gateway {
-    return new Gateway(env)
+  static run(env: Readonly<Record<string, string>>): GatewayProcess {
+    return new GatewayProcess(env)
   }
 
   /** Resolves when it listens. */
-  static async start(env: Readonly<Record<string, string>>): Promise<Gateway> {
-    const gateway = new Gateway(env)
+  static async start(env: Readonly<Record<string, string>>): Promise<GatewayProcess> {
+    const gateway = new GatewayProcess(env)
     const listening = new Promise<number>((resolve) => {
       gateway.#process.stdout?.on('data', () => {
         const port = /"port":(\d+),.*"listening"/.exec(gateway.stdout)?.[1]
@@ -89,7 +89,7 @@ export class Gateway {
   }
 
   /** Bytes it holds after a collection. */
-  async rss(): Promise<number> {
+  async rssBytes(): Promise<number> {
     const from = this.stderr.length
     this.#process.kill('SIGUSR2')
     for (;;) {

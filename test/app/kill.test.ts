@@ -7,21 +7,21 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import {
-  costOfSaid,
+  costOfUsage,
+  DIALECT_NAMES,
+  type DialectName,
   eventsOf,
   PRICE,
+  type ReportedUsage,
   requestFor,
-  type Said,
-  SPOKEN,
-  type Spoken,
   wholeAnswer,
 } from '../call/dialect-fixtures.ts'
 import { Random, SEED } from '../call/random.ts'
 import { type Received, Upstream } from '../support/gateway-fixture.ts'
-import { Gateway } from './child.ts'
+import { GatewayProcess } from './child.ts'
 
-const KILLS = 50
-const CALLERS = 6
+const KILL_COUNT = 50
+const CALLER_COUNT = 6
 const LIMIT_USD = 40
 
 let folder: string
@@ -48,9 +48,9 @@ const env = () => ({
 it('kill -9, fifty times: every call that was sent is in the ledger once, and no budget comes back', async () => {
   console.info(`SEED=${SEED}`)
   const random = new Random(SEED)
-  const truths = new Map<string, Said>()
-  upstream.play = (call) => answerSomehow(call, truths, random)
-  let gateway: Gateway | undefined
+  const truths = new Map<string, ReportedUsage>()
+  upstream.respond = (call) => answerAtRandom(call, truths, random)
+  let gateway: GatewayProcess | undefined
   let running = true
   let made = 0
   const caller = async () => {
@@ -60,11 +60,11 @@ it('kill -9, fifty times: every call that was sent is in the ledger once, and no
       else await callOnce(target, `call-${made++}`, random).catch(() => sleep(2))
     }
   }
-  const callers = Array.from({ length: CALLERS }, caller)
+  const callers = Array.from({ length: CALLER_COUNT }, caller)
   let spentUsd = 0
   try {
-    for (let kill = 0; kill < KILLS; kill++) {
-      const next = await Gateway.start(env())
+    for (let kill = 0; kill < KILL_COUNT; kill++) {
+      const next = await GatewayProcess.start(env())
       const stats = await next.page<{ total_cost: number; reserved_now: { requests: number } }>('/llm/stats')
       // All that was sent until now is booked, at no less than the truth, and at no less than was booked before.
       expect(stats.reserved_now.requests).toBe(0)
@@ -80,20 +80,20 @@ it('kill -9, fifty times: every call that was sent is in the ledger once, and no
     running = false
     await Promise.all(callers)
   }
-  const last = await Gateway.start(env())
+  const last = await GatewayProcess.start(env())
   const stats = await last.page<{ total_cost: number; total_requests: number }>('/llm/stats')
   const { limits } = await last.page<{ limits: { limit: string; settled: number; reserved: number }[] }>('/llm/limits')
   expect(await last.kill('SIGTERM')).toEqual({ code: 0, signal: null })
 
   const rows = ledger()
-  expect(truths.size).toBeGreaterThan(KILLS)
+  expect(truths.size).toBeGreaterThan(KILL_COUNT)
   const byTask = Map.groupBy(rows, (row) => String(row.task))
   for (const [task, truth] of truths) {
     const found = byTask.get(task) ?? []
     expect(found, `${task} of SEED=${SEED}`).toHaveLength(1)
     const cost = BigInt(Number(found[0]?.cost))
     expect(['exact', 'upperBound']).toContain(found[0]?.certainty)
-    expect(cost, task).toBeGreaterThanOrEqual(costOfSaid(truth))
+    expect(cost, task).toBeGreaterThanOrEqual(costOfUsage(truth))
   }
   expect(rows.filter((row) => row.settled_seq === null)).toHaveLength(0)
   const booked = rows.reduce((sum, row) => sum + Number(row.cost), 0)
@@ -111,45 +111,45 @@ it('kill -9, fifty times: every call that was sent is in the ledger once, and no
 }, 300_000)
 
 it('a killed gateway that had spent all its budget has none left when it is back', async () => {
-  upstream.play = ({ spoken, response }) =>
-    void response.writeHead(200).end(wholeAnswer(spoken, { input: 1, output: 1_000 }))
+  upstream.respond = ({ dialect, response }) =>
+    void response.writeHead(200).end(wholeAnswer(dialect, { input: 1, output: 1_000 }))
   const tight = { ...env(), DAILY_SPENDING_LIMIT: '0.009' }
-  const first = await Gateway.start(tight)
+  const first = await GatewayProcess.start(tight)
   let spent = 0
   while (spent < 20 && (await callOnce(first, 'one', new Random(1), 1_000)) === 200) spent++
   expect(spent).toBe(4)
   await sleep(50)
   await first.kill('SIGKILL')
-  const second = await Gateway.start(tight)
+  const second = await GatewayProcess.start(tight)
   expect(await callOnce(second, 'two', new Random(1), 1_000)).toBe(429)
   await second.kill('SIGKILL')
 })
 
 it('a second gateway on the same ledger refuses to start, and the first goes on', async () => {
-  upstream.play = (call) => answerSomehow(call, new Map(), new Random(1))
-  const first = await Gateway.start(env())
-  const second = Gateway.run(env())
+  upstream.respond = (call) => answerAtRandom(call, new Map(), new Random(1))
+  const first = await GatewayProcess.start(env())
+  const second = GatewayProcess.run(env())
   expect(await second.exit).toEqual({ code: 1, signal: null })
   expect(second.stderr).toMatch(/in use by another process/)
   expect((await fetch(`${first.url}/readyz`)).status).toBe(200)
   await first.kill('SIGKILL')
   // Once it is gone, however it went, the ledger is free.
-  const third = await Gateway.start(env())
+  const third = await GatewayProcess.start(env())
   expect(await third.kill('SIGTERM')).toEqual({ code: 0, signal: null })
 })
 
 /** Answers now, later, in pieces, or not at all. What was used is decided at once, whether anybody is told or not. */
-async function answerSomehow(call: Received, truths: Map<string, Said>, random: Random): Promise<void> {
-  const { spoken, response, headers } = call
+async function answerAtRandom(call: Received, truths: Map<string, ReportedUsage>, random: Random): Promise<void> {
+  const { dialect, response, headers } = call
   const said = { input: random.between(1, 30), output: random.between(1, 50) }
   truths.set(String(headers['x-test-task']), said)
   const stream = call.path.includes('stream') || call.body.includes('"stream":true')
   await sleep(random.between(0, 40))
   if (random.chance(0.05)) response.destroy()
-  else if (!stream) response.writeHead(200, { 'content-type': 'application/json' }).end(wholeAnswer(spoken, said))
+  else if (!stream) response.writeHead(200, { 'content-type': 'application/json' }).end(wholeAnswer(dialect, said))
   else {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
-    for (const event of eventsOf(spoken, said)) {
+    for (const event of eventsOf(dialect, said)) {
       response.write(event)
       await sleep(random.between(0, 10))
     }
@@ -158,12 +158,12 @@ async function answerSomehow(call: Received, truths: Map<string, Said>, random: 
 }
 
 async function callOnce(
-  gateway: Gateway,
+  gateway: GatewayProcess,
   task: string,
   random: Random,
   cap = random.between(50, 200),
 ): Promise<number> {
-  const spoken: Spoken = random.oneOf(SPOKEN)
+  const spoken: DialectName = random.oneOf(DIALECT_NAMES)
   const { path, body } = requestFor(spoken, { model: PRICE.model, cap, stream: cap < 200 && random.chance(0.5) })
   const headers = { 'content-type': 'application/json', 'x-bursar-task': task, 'x-test-task': task }
   const answer = await fetch(gateway.url + path, { method: 'POST', body, headers })
@@ -178,6 +178,6 @@ function ledger() {
   return rows
 }
 
-function sumOf(truths: readonly Said[]): bigint {
-  return truths.map(costOfSaid).reduce((sum, cost) => sum + cost, 0n)
+function sumOf(truths: readonly ReportedUsage[]): bigint {
+  return truths.map(costOfUsage).reduce((sum, cost) => sum + cost, 0n)
 }

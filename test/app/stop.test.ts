@@ -8,8 +8,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { requestFor } from '../call/dialect-fixtures.ts'
-import { Upstream, until } from '../support/gateway-fixture.ts'
-import { Gateway } from './child.ts'
+import { Upstream, waitFor } from '../support/gateway-fixture.ts'
+import { GatewayProcess } from './child.ts'
 
 let folder: string
 beforeEach(() => {
@@ -19,17 +19,17 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
 const env = () => ({ DATABASE_URL: `sqlite:${join(folder, 'ledger.db')}` })
 
-function ask(gateway: Gateway, model: string): Promise<Response> {
+function sendRequest(gateway: GatewayProcess, model: string): Promise<Response> {
   const { path, body } = requestFor('openai', { model, text: 'one two three four five six', cap: 50, stream: true })
   return fetch(gateway.url + path, { method: 'POST', body, headers: { 'content-type': 'application/json' } })
 }
 
 describe('SIGTERM', () => {
   it('lets streams finish, takes nothing new, settles everything, and ends with 0', async () => {
-    const gateway = await Gateway.start(env())
-    const answers = await Promise.all(Array.from({ length: 10 }, () => ask(gateway, 'sim/slow-60')))
+    const gateway = await GatewayProcess.start(env())
+    const answers = await Promise.all(Array.from({ length: 10 }, () => sendRequest(gateway, 'sim/slow-60')))
     const exit = gateway.kill('SIGTERM')
-    const probe = until(async () => {
+    const probe = waitFor(async () => {
       const ready = await fetch(`${gateway.url}/readyz`).then(
         (answer) => answer.status,
         () => 0,
@@ -44,8 +44,8 @@ describe('SIGTERM', () => {
   })
 
   it('cuts with an error event what does not finish within DRAIN_TIMEOUT_MS, and books it in full', async () => {
-    const gateway = await Gateway.start({ ...env(), DRAIN_TIMEOUT_MS: '300' })
-    const answer = await ask(gateway, 'sim/slow-2000')
+    const gateway = await GatewayProcess.start({ ...env(), DRAIN_TIMEOUT_MS: '300' })
+    const answer = await sendRequest(gateway, 'sim/slow-2000')
     const startedMs = performance.now()
     const exit = gateway.kill('SIGTERM')
     expect(await answer.text()).toMatch(
@@ -57,10 +57,10 @@ describe('SIGTERM', () => {
   })
 
   it('cuts a call whose provider hangs with 503, and is not kept by idle connections or a second signal', async () => {
-    const gateway = await Gateway.start({ ...env(), DRAIN_TIMEOUT_MS: '200' })
+    const gateway = await GatewayProcess.start({ ...env(), DRAIN_TIMEOUT_MS: '200' })
     await (await fetch(`${gateway.url}/healthz`)).text()
-    const asked = ask(gateway, 'sim/hang')
-    await until(async () => (await openCalls(gateway)) === 1 || undefined)
+    const asked = sendRequest(gateway, 'sim/hang')
+    await waitFor(async () => (await openCalls(gateway)) === 1 || undefined)
     const exit = gateway.kill('SIGTERM')
     void gateway.kill('SIGINT')
     expect((await asked).status).toBe(503)
@@ -68,19 +68,19 @@ describe('SIGTERM', () => {
   })
 
   it('writes the answers of calls it cuts, also where closing its ledger and providers takes no time', async () => {
-    const gateway = await Gateway.start({ DATABASE_URL: 'memory:', DRAIN_TIMEOUT_MS: '0' })
-    const stream = await ask(gateway, 'sim/slow-2000')
+    const gateway = await GatewayProcess.start({ DATABASE_URL: 'memory:', DRAIN_TIMEOUT_MS: '0' })
+    const stream = await sendRequest(gateway, 'sim/slow-2000')
     const exit = gateway.kill('SIGTERM')
     expect(await stream.text()).toContain('"code":"shutting_down"')
     expect(await exit).toEqual({ code: 0, signal: null })
   })
 
   it('answers a call that arrives too late with 503 in the words of its SDK, on a connection that was open', async () => {
-    const gateway = await Gateway.start({ ...env(), DRAIN_TIMEOUT_MS: '2000' })
-    const slow = await ask(gateway, 'sim/slow-100')
+    const gateway = await GatewayProcess.start({ ...env(), DRAIN_TIMEOUT_MS: '2000' })
+    const slow = await sendRequest(gateway, 'sim/slow-100')
     void gateway.kill('SIGTERM')
     await sleep(50)
-    const late = await ask(gateway, 'sim/echo').catch(() => undefined)
+    const late = await sendRequest(gateway, 'sim/echo').catch(() => undefined)
     if (late)
       expect([late.status, ((await late.json()) as { error: { code: string } }).error.code]).toEqual([
         503,
@@ -93,10 +93,10 @@ describe('SIGTERM', () => {
 
   it('leaves the ledger whole where the provider is real, too', async () => {
     const upstream = await Upstream.open(() => {})
-    const gateway = await Gateway.start({ ...env(), ...upstream.env, DRAIN_TIMEOUT_MS: '200' })
+    const gateway = await GatewayProcess.start({ ...env(), ...upstream.env, DRAIN_TIMEOUT_MS: '200' })
     const { path, body } = requestFor('openai', { model: 'gpt-4o', cap: 50 })
     const asked = fetch(gateway.url + path, { method: 'POST', body, headers: { 'content-type': 'application/json' } })
-    await until(async () => upstream.received[0])
+    await waitFor(async () => upstream.received[0])
     const exit = gateway.kill('SIGTERM')
     expect((await asked).status).toBe(503)
     expect((await exit).code).toBe(0)
@@ -107,7 +107,7 @@ describe('SIGTERM', () => {
 
 describe('settings that make no sense', () => {
   it('are all named at once, and no secret is repeated', async () => {
-    const gateway = Gateway.run({
+    const gateway = GatewayProcess.run({
       ...env(),
       PORT: 'eighty',
       MAX_COST_PER_REQUEST: '-1',
@@ -139,7 +139,7 @@ describe('settings that make no sense', () => {
     [{ DATABASE_URL: 'mysql://root:hunter2@localhost/db' }, /DATABASE_URL: must be sqlite:PATH or memory:/],
     [{ PORT: '70000' }, /PORT: must be a whole number from 0 to 65535/],
   ])('%o: exit 1', async (wrong, said) => {
-    const gateway = Gateway.run({ ...env(), ...wrong })
+    const gateway = GatewayProcess.run({ ...env(), ...wrong })
     expect((await gateway.exit).code).toBe(1)
     expect(gateway.stderr).toMatch(said)
     expect(gateway.stderr).not.toMatch(/hunter2/)
@@ -148,7 +148,7 @@ describe('settings that make no sense', () => {
   it('a bursar.json that is wrong is refused with every mistake', async () => {
     const path = join(folder, 'bursar.json')
     writeFileSync(path, '{"limits":{"perKey":{"costPerDay":"ten"},"perPlanet":{}},"prices":[{"model":""}],"x":1}')
-    const gateway = Gateway.run({ ...env(), CONFIG_FILE: path })
+    const gateway = GatewayProcess.run({ ...env(), CONFIG_FILE: path })
     expect((await gateway.exit).code).toBe(1)
     expect(gateway.stderr).toMatch(/costPerDay/)
     expect(gateway.stderr).toMatch(/prices\.0\.model/)
@@ -169,26 +169,26 @@ describe('a file that is no ledger', () => {
     make()
     const path = what === 'a folder' ? folder : join(folder, 'ledger.db')
     const before = digests()
-    const gateway = Gateway.run({ DATABASE_URL: `sqlite:${path}` })
+    const gateway = GatewayProcess.run({ DATABASE_URL: `sqlite:${path}` })
     expect((await gateway.exit).code).toBe(1)
     expect(gateway.stderr).toMatch(said)
     expect(digests()).toMatchObject(before)
   })
 
   it('a ledger that is corrupt: exit 1, and the file is as it was', async () => {
-    await (await Gateway.start(env())).kill('SIGTERM')
+    await (await GatewayProcess.start(env())).kill('SIGTERM')
     const path = join(folder, 'ledger.db')
     const bytes = readFileSync(path)
     writeFileSync(path, bytes.fill(0x41, 200, bytes.length - 200))
     const before = digests()
-    const gateway = Gateway.run(env())
+    const gateway = GatewayProcess.run(env())
     expect((await gateway.exit).code).toBe(1)
     expect(gateway.stderr).not.toBe('')
     expect(digests()['ledger.db']).toBe(before['ledger.db'])
   })
 })
 
-async function openCalls(gateway: Gateway): Promise<number> {
+async function openCalls(gateway: GatewayProcess): Promise<number> {
   return (await gateway.page<{ reserved_now: { requests: number } }>('/llm/stats')).reserved_now.requests
 }
 

@@ -2,15 +2,14 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
-import type { Failure } from '../../src/call/attempts.ts'
+import type { AttemptFailure } from '../../src/call/attempts.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
-import { HandClock, type Play, Stage, until, within } from '../support/gateway-fixture.ts'
-import { booked, nanoUsd } from './booked.ts'
-import { costOfSaid, errorIn, requestFor } from './dialect-fixtures.ts'
+import { GatewayFixture, ManualClock, type Responder, waitFor, withTimeout } from '../support/gateway-fixture.ts'
+import { costOfUsage, errorIn, requestFor } from './dialect-fixtures.ts'
 import { Random, SEED } from './random.ts'
-import { FAULTS, FaultyProvider, type NextFault, TROUBLES } from './routing-faults.ts'
+import { FAULTS, type FaultSource, FaultyProvider, HEALTH_FAULTS } from './routing-faults.ts'
 import {
-  COST,
+  COST_NANO_USD,
   closes,
   fails,
   fileFor,
@@ -18,45 +17,51 @@ import {
   inTurn,
   LedgerFolder,
   LIMITS,
-  Routed,
-  type RoutedOptions,
+  RoutingFixture,
+  type RoutingFixtureOptions,
   resets,
   STORES,
   streamOf,
+  succeeds,
   type TargetJson,
-  well,
 } from './routing-fixture.ts'
-import { triesAt } from './routing-tries.ts'
+import { retriesAt } from './routing-retries.ts'
+import { nanoUsd, readSettled } from './settlement-checks.ts'
 
 const ledgers = new LedgerFolder()
 afterAll(() => ledgers.remove())
 
-let routed: Routed
-afterEach(() => routed?.close())
+let fixture: RoutingFixture
+afterEach(() => fixture?.close())
 
-async function open(options: RoutedOptions = {}): Promise<Routed> {
-  routed = await Routed.open(options)
-  return routed
+async function open(options: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
+  fixture = await RoutingFixture.open(options)
+  return fixture
 }
 
 /** The alias `both`, asked this often at each target. */
 const retrying = (retries: number, targets = ['first/m', 'second/m']) => ({ aliases: { both: { targets, retries } } })
 
 /** Provider, status and error of each attempt. */
-const triesIn = ({ outcome }: Entry) =>
+const attemptsIn = ({ outcome }: Entry) =>
   outcome?.attempts.map(({ provider, status, error }) => [provider, status, error])
 
 describe('a failed attempt', () => {
-  const failure = (more: Partial<Failure> = {}): Failure => ({ status: 503, free: true, retryAfterMs: null, ...more })
+  const failure = (more: Partial<AttemptFailure> = {}): AttemptFailure => ({
+    status: 503,
+    isFree: true,
+    retryAfterMs: null,
+    ...more,
+  })
 
   /** The waits before each further attempt of a call that keeps failing. */
-  async function waits(random: number, retries: number, how: Partial<Failure> = {}): Promise<number[]> {
-    const { stage } = await open()
-    const attempts = await triesAt(stage, { clock: new HandClock(), random, retries })
+  async function waits(random: number, retries: number, how: Partial<AttemptFailure> = {}): Promise<number[]> {
+    const { gateway } = await open()
+    const attempts = await retriesAt(gateway, { clock: new ManualClock(), random, retries })
     const delays: number[] = []
     for (let next = attempts.next(failure(how)); next; next = attempts.next(failure(how))) {
       delays.push(next.delayMs)
-      expect(await next.dispatch()).toBe('first/m')
+      expect(await next.prepare()).toBe('first/m')
     }
     return delays
   }
@@ -99,30 +104,30 @@ describe('a failed attempt', () => {
     [413, false],
     [422, false],
   ])('with status %s is followed by another: %s', async (status, followed) => {
-    const { stage } = await open()
-    const options = { clock: new HandClock(), random: 0, retries: 1, others: ['second/m'] }
-    const attempts = await triesAt(stage, options)
+    const { gateway } = await open()
+    const options = { clock: new ManualClock(), random: 0, retries: 1, otherModels: ['second/m'] }
+    const attempts = await retriesAt(gateway, options)
     expect(attempts.next(failure({ status })) !== undefined).toBe(followed)
   })
 
   it('is not followed by one that would come after the deadline', async () => {
-    const { stage } = await open()
-    const clock = new HandClock()
+    const { gateway } = await open()
+    const clock = new ManualClock()
     const options = { clock, random: 0, retries: 5, deadlineMs: clock.monoMs + 126 }
-    const attempts = await triesAt(stage, options)
+    const attempts = await retriesAt(gateway, options)
     expect(attempts.next(failure())?.delayMs).toBe(125)
-    clock.pass(1)
+    clock.advance(1)
     expect(attempts.next(failure())).toBeUndefined()
   })
 
   it('is followed by one elsewhere, at once, when waiting would take too long or has been enough', async () => {
-    const { stage } = await open()
-    const options = { clock: new HandClock(), random: 0, retries: 1, others: ['second/m'] }
-    const patient = await triesAt(stage, options)
+    const { gateway } = await open()
+    const options = { clock: new ManualClock(), random: 0, retries: 1, otherModels: ['second/m'] }
+    const patient = await retriesAt(gateway, options)
     const again = patient.next(failure())
-    expect([again?.delayMs, await again?.dispatch()]).toEqual([125, 'first/m'])
+    expect([again?.delayMs, await again?.prepare()]).toEqual([125, 'first/m'])
     const elsewhere = patient.next(failure())
-    expect([elsewhere?.delayMs, await elsewhere?.dispatch()]).toEqual([0, 'second/m'])
+    expect([elsewhere?.delayMs, await elsewhere?.prepare()]).toEqual([0, 'second/m'])
     // A target of its own has retries of its own.
     expect(patient.next(failure())?.delayMs).toBe(125)
   })
@@ -131,20 +136,20 @@ describe('a failed attempt', () => {
     ['wants to be left alone for long', { retryAfterMs: 60_000 }],
     ['refuses for its own limits', { status: 429, retryAfterMs: 1 }],
   ])('of a provider that %s is followed by one elsewhere at once', async (_, how) => {
-    const { stage } = await open()
-    const options = { clock: new HandClock(), random: 0, retries: 1, others: ['second/m'] }
-    const elsewhere = (await triesAt(stage, options)).next(failure(how))
-    expect([elsewhere?.delayMs, await elsewhere?.dispatch()]).toEqual([0, 'second/m'])
+    const { gateway } = await open()
+    const options = { clock: new ManualClock(), random: 0, retries: 1, otherModels: ['second/m'] }
+    const elsewhere = (await retriesAt(gateway, options)).next(failure(how))
+    expect([elsewhere?.delayMs, await elsewhere?.prepare()]).toEqual([0, 'second/m'])
   })
 })
 
 describe('over sockets', () => {
   /** Milliseconds between the requests that an upstream gets. */
-  function timed(...plays: readonly Play[]): { readonly play: Play; readonly gaps: number[] } {
+  function timed(...plays: readonly Responder[]): { readonly play: Responder; readonly gaps: number[] } {
     const turn = inTurn(...plays)
     const gaps: number[] = []
     let lastMs: number | undefined
-    const play: Play = (call) => {
+    const play: Responder = (call) => {
       const nowMs = performance.now()
       if (lastMs !== undefined) gaps.push(nowMs - lastMs)
       lastMs = nowMs
@@ -158,9 +163,9 @@ describe('over sockets', () => {
     ['retry-after', { 'retry-after': '1' }, 'no', 1_000],
     ['nothing', {}, 'no', 188],
   ] as const)('a wait that %s asks for is kept', async (_, headers, message, waitMs) => {
-    const { play, gaps } = timed(fails(429, headers, message), well)
+    const { play, gaps } = timed(fails(429, headers, message), succeeds)
     await open({ first: play, file: retrying(1, ['first/m']) })
-    expect((await routed.ask()).status).toBe(200)
+    expect((await fixture.send()).status).toBe(200)
     expect(gaps).toHaveLength(1)
     expect(gaps[0]).toBeGreaterThanOrEqual(waitMs - 2)
     expect(gaps[0]).toBeLessThan(waitMs + 700)
@@ -169,11 +174,11 @@ describe('over sockets', () => {
   it('a wait that RetryInfo asks for is kept', async () => {
     const details = [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '0.6s' }]
     const error = { code: 429, message: 'Quota exceeded.', status: 'RESOURCE_EXHAUSTED', details }
-    const refuses: Play = ({ response }) =>
+    const refuses: Responder = ({ response }) =>
       void response.writeHead(429, { 'content-type': 'application/json' }).end(JSON.stringify({ error }))
-    const { play, gaps } = timed(refuses, well)
-    await open({ play, file: retrying(1, ['gemini/m']) })
-    expect((await routed.ask({}, {}, 'gemini')).status).toBe(200)
+    const { play, gaps } = timed(refuses, succeeds)
+    await open({ respond: play, file: retrying(1, ['gemini/m']) })
+    expect((await fixture.send({}, {}, 'gemini')).status).toBe(200)
     expect(gaps[0]).toBeGreaterThanOrEqual(598)
   })
 
@@ -185,10 +190,10 @@ describe('over sockets', () => {
     ['a reset', resets, null, 'ECONNRESET'],
     ['a closed connection', closes, null, 'UND_ERR_SOCKET'],
   ])('after %s it is asked again, and then well', async (_, play, status, error) => {
-    await open({ first: inTurn(play, well), file: retrying(1, ['first/m']) })
-    const answer = await routed.ask()
+    await open({ first: inTurn(play, succeeds), file: retrying(1, ['first/m']) })
+    const answer = await fixture.send()
     expect([answer.status, answer.headers.has('x-should-retry')]).toEqual([200, false])
-    expect(triesIn(await routed.entry())).toEqual([
+    expect(attemptsIn(await fixture.settledEntry())).toEqual([
       ['first', status, error],
       ['first', 200, null],
     ])
@@ -196,25 +201,29 @@ describe('over sockets', () => {
 
   it('a model that is no alias is asked once, unless retries says otherwise', async () => {
     await open({ first: fails(503) })
-    const once = await routed.ask({ model: 'first/m' })
-    expect([once.status, once.headers.has('x-should-retry'), routed.asked]).toEqual([503, false, [1, 0]])
-    await routed.close()
+    const once = await fixture.send({ model: 'first/m' })
+    expect([once.status, once.headers.has('x-should-retry'), fixture.requestCounts]).toEqual([503, false, [1, 0]])
+    await fixture.close()
     await open({ first: fails(503), file: { retries: 2 } })
-    const thrice = await routed.ask({ model: 'first/m' })
-    expect([thrice.status, thrice.headers.get('x-should-retry'), routed.asked]).toEqual([503, 'false', [3, 0]])
-    expect(triesIn(await routed.entry())).toEqual(Array(3).fill(['first', 503, 'status 503']))
+    const thrice = await fixture.send({ model: 'first/m' })
+    expect([thrice.status, thrice.headers.get('x-should-retry'), fixture.requestCounts]).toEqual([503, 'false', [3, 0]])
+    expect(attemptsIn(await fixture.settledEntry())).toEqual(Array(3).fill(['first', 503, 'status 503']))
   })
 
   it.each([400, 401, 403, 404, 413, 422])('status %i is the answer, and nobody else is asked', async (status) => {
     await open({ first: fails(status), file: retrying(2) })
-    const answer = await routed.ask()
-    expect([answer.status, answer.headers.has('x-should-retry'), routed.asked]).toEqual([status, false, [1, 0]])
+    const answer = await fixture.send()
+    expect([answer.status, answer.headers.has('x-should-retry'), fixture.requestCounts]).toEqual([
+      status,
+      false,
+      [1, 0],
+    ])
     expect(errorIn('openai', await answer.json()).message).toBe('no')
   })
 
   it('the last error is the caller’s, who is told not to try again, whatever the provider says', async () => {
     await open({ first: fails(503), second: fails(502, { 'x-should-retry': 'true' }, 'last'), file: retrying(0) })
-    const answer = await routed.ask()
+    const answer = await fixture.send()
     expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([502, 'false'])
     expect(answer.headers.get('x-bursar-target')).toBe('second/m')
     expect(errorIn('openai', await answer.json()).message).toBe('last')
@@ -222,11 +231,11 @@ describe('over sockets', () => {
 
   it('targets that cannot be reached at all are an error of the gateway’s, and free', async () => {
     await open({ file: retrying(1, ['nowhere/m', 'nowhere/cheap']) })
-    const answer = await routed.ask()
+    const answer = await fixture.send()
     expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([502, 'false'])
     expect(errorIn('openai', await answer.json()).code).toBe('upstream_unreachable')
-    const entry = await routed.entry()
-    expect(triesIn(entry)).toEqual(Array(4).fill(['nowhere', null, 'ECONNREFUSED']))
+    const entry = await fixture.settledEntry()
+    expect(attemptsIn(entry)).toEqual(Array(4).fill(['nowhere', null, 'ECONNREFUSED']))
     expect(entry.outcome).toMatchObject({ ending: 'failed', certainty: 'exact', cost: { totalNanoUsd: 0n } })
   })
 
@@ -234,57 +243,57 @@ describe('over sockets', () => {
     ['resets', resets],
     ['closes', closes],
   ])('a stream of which something has reached the client is not begun again: the provider %s', async (_, breaks) => {
-    const begins: Play = async (call) => {
+    const begins: Responder = async (call) => {
       call.response.writeHead(200, { 'content-type': 'text/event-stream' })
       call.response.write(streamOf('openai')[0])
       await sleep(50)
       await breaks(call)
     }
     await open({ first: begins, file: retrying(2) })
-    const answer = await routed.ask({ stream: true })
+    const answer = await fixture.send({ stream: true })
     expect(answer.status).toBe(200)
     expect(await answer.text().catch(() => 'cut')).toMatch(/upstream_failed|broke off|cut/)
-    expect(routed.asked).toEqual([1, 0])
-    expect((await routed.entry()).outcome).toMatchObject({ ending: 'failed', certainty: 'upperBound' })
+    expect(fixture.requestCounts).toEqual([1, 0])
+    expect((await fixture.settledEntry()).outcome).toMatchObject({ ending: 'failed', certainty: 'upperBound' })
   })
 
   it('a stream that ends before it begins is asked for again', async () => {
     await open({ first: inTurn(fails(503), closes), file: retrying(1) })
-    const answer = await routed.ask({ stream: true })
+    const answer = await fixture.send({ stream: true })
     expect(await answer.text()).toMatch(/\[DONE\]\s*$/)
-    expect(routed.asked).toEqual([2, 1])
+    expect(fixture.requestCounts).toEqual([2, 1])
   })
 
   it('an error body that breaks off is no answer', async () => {
-    const breaksOff: Play = async ({ response }) => {
+    const breaksOff: Responder = async ({ response }) => {
       response.writeHead(503, { 'content-type': 'application/json', 'content-length': '100' }).write('{"error"')
       await sleep(20)
       response.destroy()
     }
     await open({ first: breaksOff, file: retrying(0) })
-    expect((await routed.ask()).headers.get('x-bursar-target')).toBe('second/m')
+    expect((await fixture.send()).headers.get('x-bursar-target')).toBe('second/m')
   })
 
   it('what a provider said of its limits is not taken for another one’s', async () => {
     const headers = { 'x-ratelimit-limit-requests': '7', 'x-ratelimit-remaining-requests': '0', 'retry-after': '9' }
     await open({ first: fails(429, headers), file: retrying(0, ['first/m', 'nowhere/m']) })
-    expect((await routed.ask()).status).toBe(502)
-    const { facts, outcome } = await routed.entry()
+    expect((await fixture.send()).status).toBe(502)
+    const { facts, outcome } = await fixture.settledEntry()
     expect([facts.provider, outcome?.upstreamLimits]).toEqual(['nowhere', null])
   })
 
   it('error bodies of earlier attempts do not count against the size of an answer', async () => {
     await open({
-      first: inTurn(fails(503, {}, 'x'.repeat(900)), fails(503, {}, 'x'.repeat(900)), well),
+      first: inTurn(fails(503, {}, 'x'.repeat(900)), fails(503, {}, 'x'.repeat(900)), succeeds),
       env: { MAX_BODY_BYTES: '1500' },
       file: retrying(2, ['first/m']),
     })
-    expect((await routed.ask()).status).toBe(200)
+    expect((await fixture.send()).status).toBe(200)
   })
 })
 
 /** `both` may end at ten times the price; `dear` is that target alone. */
-const withDear = {
+const withExpensive = {
   aliases: {
     both: { targets: ['first/m', 'second/dear'], retries: 0 },
     dear: { targets: ['second/dear'], retries: 0 },
@@ -292,23 +301,23 @@ const withDear = {
 }
 
 describe.each(STORES)('%s: reservations', (store) => {
-  const openStored = (options: RoutedOptions = {}) => open({ ...ledgers.pathFor(store), ...options })
+  const openStored = (options: RoutingFixtureOptions = {}) => open({ ...ledgers.pathFor(store), ...options })
   /** What the first attempt of a call to `both` reserves: the name `first/m` is three characters longer. */
-  const firstBound = async () => (await routed.bound('first/m')) - 3_000n
+  const firstBound = async () => (await fixture.reservationNanoUsd('first/m')) - 3_000n
   const costLevel = async () => {
-    const { settled, reserved } = await routed.stage.level('daily_spending_limit')
+    const { settled, reserved } = await fixture.gateway.level('daily_spending_limit')
     return { settled: nanoUsd(settled), reserved: nanoUsd(reserved) }
   }
 
   /** Everything the levels say is in the ledger, in one entry. */
   async function expectBooked(costNanoUsd: bigint): Promise<Entry> {
-    const entry = await routed.entry()
-    const { levels } = await booked(routed.stage)
+    const entry = await fixture.settledEntry()
+    const { levels } = await readSettled(fixture.gateway)
     const { outcome } = entry
     const attempts = outcome?.attempts.reduce((sum, one) => sum + one.costNanoUsd, 0n)
     expect({ cost: outcome?.cost.totalNanoUsd, attempts }).toEqual({ cost: costNanoUsd, attempts: costNanoUsd })
     expect(levels).toMatchObject({ requests: 1, costNanoUsd, inFlight: 0 })
-    const stats = await routed.stage.page<{ total_tokens: number; total_cost: number }>('/llm/stats')
+    const stats = await fixture.gateway.fetchPage<{ total_tokens: number; total_cost: number }>('/llm/stats')
     expect(nanoUsd(stats.total_cost)).toBe(costNanoUsd)
     expect(levels.tokens).toBe(stats.total_tokens)
     return entry
@@ -319,13 +328,13 @@ describe.each(STORES)('%s: reservations', (store) => {
     ['a refusal', fails(429)],
   ])('an attempt that failed with %s shares its reservation with the next', async (_, play) => {
     await openStored({ first: play, second: hangs, file: retrying(0) })
-    const bound = await routed.bound('both')
-    const asking = routed.ask()
-    const call = await until(async () => routed.second.received[0])
+    const bound = await fixture.reservationNanoUsd('both')
+    const asking = fixture.send()
+    const call = await waitFor(async () => fixture.second.received[0])
     expect(await costLevel()).toEqual({ settled: 0n, reserved: bound })
-    well(call)
+    succeeds(call)
     expect((await asking).status).toBe(200)
-    const { outcome } = await expectBooked(COST)
+    const { outcome } = await expectBooked(COST_NANO_USD)
     expect(outcome?.certainty).toBe('exact')
   })
 
@@ -336,44 +345,44 @@ describe.each(STORES)('%s: reservations', (store) => {
   ])(
     'an attempt that failed with %s is booked at its bound, and the next has a reservation of its own',
     async (_, play) => {
-      await openStored({ first: play, second: hangs, file: withDear })
+      await openStored({ first: play, second: hangs, file: withExpensive })
       const first = await firstBound()
-      const second = await routed.bound('dear')
-      const asking = routed.ask()
-      const call = await until(async () => routed.second.received[0])
+      const second = await fixture.reservationNanoUsd('dear')
+      const asking = fixture.send()
+      const call = await waitFor(async () => fixture.second.received[0])
       expect(await costLevel()).toEqual({ settled: 0n, reserved: first + second })
-      well(call)
+      succeeds(call)
       expect((await asking).status).toBe(200)
-      const { outcome } = await expectBooked(first + 10n * COST)
+      const { outcome } = await expectBooked(first + 10n * COST_NANO_USD)
       expect(outcome?.certainty).toBe('upperBound')
-      expect(outcome?.attempts.map(({ costNanoUsd }) => costNanoUsd)).toEqual([first, 10n * COST])
+      expect(outcome?.attempts.map(({ costNanoUsd }) => costNanoUsd)).toEqual([first, 10n * COST_NANO_USD])
     },
   )
 
   it('every attempt that may have been billed is booked, whoever made it', async () => {
     await openStored({ first: fails(500), second: fails(500), file: retrying(1) })
     const bound = await firstBound()
-    expect((await routed.ask()).status).toBe(500)
+    expect((await fixture.send()).status).toBe(500)
     const { outcome } = await expectBooked(4n * bound)
     expect(outcome?.attempts).toHaveLength(4)
     expect(outcome).toMatchObject({ ending: 'failed', certainty: 'upperBound' })
   })
 
   it('the header of the cost holds all attempts', async () => {
-    await openStored({ first: inTurn(fails(500), well), file: retrying(1, ['first/m']) })
+    await openStored({ first: inTurn(fails(500), succeeds), file: retrying(1, ['first/m']) })
     const bound = await firstBound()
-    const answer = await routed.ask()
-    expect(nanoUsd(Number(answer.headers.get('x-bursar-cost-usd')))).toBe(bound + COST)
-    await expectBooked(bound + COST)
+    const answer = await fixture.send()
+    expect(nanoUsd(Number(answer.headers.get('x-bursar-cost-usd')))).toBe(bound + COST_NANO_USD)
+    await expectBooked(bound + COST_NANO_USD)
   })
 
   it('a call is one request and one in flight, however many attempts it takes', async () => {
     const limits = { global: { requestsPerDay: 1, requestsPerMinute: 1, inFlight: 1 } }
     await openStored({ first: inTurn(fails(500), fails(503)), file: { ...retrying(1), limits } })
-    expect((await routed.ask()).status).toBe(200)
-    expect(routed.asked).toEqual([2, 1])
-    const settled = async (limit: string) => (await routed.stage.level(limit)).settled
-    await routed.entry()
+    expect((await fixture.send()).status).toBe(200)
+    expect(fixture.requestCounts).toEqual([2, 1])
+    const settled = async (limit: string) => (await fixture.gateway.level(limit)).settled
+    await fixture.settledEntry()
     expect([await settled('requests_per_day'), await settled('max_in_flight')]).toEqual([1, 0])
   })
 
@@ -381,10 +390,10 @@ describe.each(STORES)('%s: reservations', (store) => {
     const each = { costPerDay: '1', requestsPerDay: 10, tokensPerDay: 100_000 }
     await openStored({ first: fails(500), file: { ...retrying(0), limits: { ...LIMITS, perProvider: each } } })
     const bound = await firstBound()
-    expect((await routed.ask()).status).toBe(200)
-    const { facts } = await expectBooked(bound + COST)
+    expect((await fixture.send()).status).toBe(200)
+    const { facts } = await expectBooked(bound + COST_NANO_USD)
     const at = async (provider: string) => {
-      const levels = await routed.stage.levels(`?provider=${provider}`)
+      const levels = await fixture.gateway.levels(`?provider=${provider}`)
       const own = levels.filter(({ subject }) => subject === `provider:${provider}`)
       return own.map(({ limit, settled, reserved }) => [limit, settled, reserved])
     }
@@ -406,13 +415,13 @@ describe.each(STORES)('%s: reservations', (store) => {
     const limits = { global: { ...LIMITS.global, costPerCall: '0.0003' } }
     await openStored({ first: fails(500), file: { ...retrying(1), limits } })
     const bound = await firstBound()
-    expect([(await routed.ask()).status, routed.asked]).toEqual([500, [1, 0]])
+    expect([(await fixture.send()).status, fixture.requestCounts]).toEqual([500, [1, 0]])
     await expectBooked(bound)
   })
 
   it('what may have been billed is no exact figure where costs are not tracked, either', async () => {
     await openStored({ first: fails(500), env: { ENABLE_COST_TRACKING: 'false' }, file: retrying(0) })
-    expect((await routed.ask()).status).toBe(200)
+    expect((await fixture.send()).status).toBe(200)
     const { outcome } = await expectBooked(0n)
     expect(outcome?.certainty).toBe('upperBound')
   })
@@ -421,8 +430,8 @@ describe.each(STORES)('%s: reservations', (store) => {
     const limits = { global: { ...LIMITS.global, costPerDay: '0.0003' } }
     await openStored({ first: fails(500), file: { ...retrying(1), limits } })
     const bound = await firstBound()
-    const answer = await routed.ask()
-    expect([answer.status, answer.headers.has('x-should-retry'), routed.asked]).toEqual([500, false, [1, 0]])
+    const answer = await fixture.send()
+    expect([answer.status, answer.headers.has('x-should-retry'), fixture.requestCounts]).toEqual([500, false, [1, 0]])
     await expectBooked(bound)
   })
 
@@ -431,29 +440,29 @@ describe.each(STORES)('%s: reservations', (store) => {
     ['its deadline comes', 'failed', 504],
     ['the gateway stops', 'failed', 503],
   ] as const)('%s', (why, ending, status) => {
-    const clock = new HandClock()
+    const clock = new ManualClock()
     const DEADLINE_MS = 300
 
     /** Asks, and ends the call once `now` says so. Answers with the status, or null for a client that left. */
     async function ask(now: () => Promise<unknown>): Promise<number | null> {
       const leaving = new AbortController()
-      const asking = routed.ask({}, { signal: leaving.signal }).then(
+      const asking = fixture.send({}, { signal: leaving.signal }).then(
         (answer) => answer.text().then(() => answer.status),
         () => null,
       )
       await now()
       if (why === 'its client leaves') leaving.abort()
-      else if (why === 'the gateway stops') routed.stage.app.gate.cutAll()
-      else clock.pass(DEADLINE_MS)
+      else if (why === 'the gateway stops') fixture.gateway.app.gate.expireAll()
+      else clock.advance(DEADLINE_MS)
       return asking
     }
 
-    const openSlow = (options: RoutedOptions) =>
+    const openSlow = (options: RoutingFixtureOptions) =>
       openStored({ clock, env: { UPSTREAM_TIMEOUT_MS: String(DEADLINE_MS) }, ...options })
 
     /** So late that the deadline comes while the next attempt is waited for. */
     const late =
-      (play: Play): Play =>
+      (play: Responder): Responder =>
       async (call) => {
         await sleep(150)
         await play(call)
@@ -462,22 +471,26 @@ describe.each(STORES)('%s: reservations', (store) => {
 
     it('between two attempts: it is over at once, and settled once', async () => {
       await openSlow({ first: late(fails(503, wait)), file: retrying(1) })
-      const over = await ask(() => until(async () => routed.asked[0] === 1 || undefined).then(() => sleep(200)))
+      const over = await ask(() =>
+        waitFor(async () => fixture.requestCounts[0] === 1 || undefined).then(() => sleep(200)),
+      )
       expect(over).toBe(status)
       const { outcome } = await expectBooked(0n)
       expect(outcome).toMatchObject({ ending, certainty: 'exact' })
       await sleep(DEADLINE_MS)
-      expect(routed.asked).toEqual([1, 0])
-      expect(routed.stage.app.gate.inFlight).toBe(0)
+      expect(fixture.requestCounts).toEqual([1, 0])
+      expect(fixture.gateway.app.gate.inFlight).toBe(0)
     })
 
     it('between two attempts of which the first may have been billed: that one is booked', async () => {
       await openSlow({ first: late(fails(500, wait)), file: retrying(1) })
       const bound = await firstBound()
-      expect(await ask(() => until(async () => routed.asked[0] === 1 || undefined).then(() => sleep(200)))).toBe(status)
+      expect(
+        await ask(() => waitFor(async () => fixture.requestCounts[0] === 1 || undefined).then(() => sleep(200))),
+      ).toBe(status)
       const { outcome } = await expectBooked(bound)
       expect(outcome).toMatchObject({ ending, certainty: 'upperBound' })
-      expect(routed.asked).toEqual([1, 0])
+      expect(fixture.requestCounts).toEqual([1, 0])
     })
 
     describe.each([
@@ -487,7 +500,7 @@ describe.each(STORES)('%s: reservations', (store) => {
     ])('while a reservation %s', (_, how) => {
       /** Reservations are moved once `go` is called. */
       function slowMoves() {
-        const { store: ledger } = routed.stage.app
+        const { store: ledger } = fixture.gateway.app
         const amend = ledger.amend.bind(ledger)
         const moving = Promise.withResolvers<void>()
         const going = Promise.withResolvers<void>()
@@ -495,7 +508,7 @@ describe.each(STORES)('%s: reservations', (store) => {
           moving.resolve()
           await going.promise
           if (how === 'fails') throw new Error('the disk is full')
-          return how === 'stays' ? [{ admitted: false, short: [] }] : amend(...amendment)
+          return how === 'stays' ? [{ admitted: false, shortfalls: [] }] : amend(...amendment)
         }
         return { begun: moving.promise, go: () => going.resolve() }
       }
@@ -507,14 +520,14 @@ describe.each(STORES)('%s: reservations', (store) => {
         await openSlow({ first: play, file: retrying(0) })
         const bound = await firstBound()
         const moves = slowMoves()
-        const asking = ask(() => within(2_000, moves.begun))
+        const asking = ask(() => withTimeout(2_000, moves.begun))
         await moves.begun
         await sleep(DEADLINE_MS + 50)
         moves.go()
         expect(await asking).toBe(status)
         const { outcome } = await expectBooked(billed ? bound : 0n)
         expect(outcome?.ending).toBe(ending)
-        expect(routed.asked).toEqual([1, 0])
+        expect(fixture.requestCounts).toEqual([1, 0])
       })
 
       it('a probe that was to be made is given back', async () => {
@@ -523,18 +536,18 @@ describe.each(STORES)('%s: reservations', (store) => {
           second: fails(503),
           file: { aliases: { ...retrying(0).aliases, two: { targets: ['second/m'], retries: 0 } } },
         })
-        for (let call = 0; call < 10; call++) await (await routed.ask({ model: 'two' })).text()
-        await routed.stage.settled(10)
-        clock.pass(5_000)
+        for (let call = 0; call < 10; call++) await (await fixture.send({ model: 'two' })).text()
+        await fixture.gateway.settledEntries(10)
+        clock.advance(5_000)
         const moves = slowMoves()
-        const asking = ask(() => within(2_000, moves.begun))
+        const asking = ask(() => withTimeout(2_000, moves.begun))
         await moves.begun
         await sleep(DEADLINE_MS + 50)
         moves.go()
         expect(await asking).toBe(status)
-        await routed.stage.settled(11)
-        routed.second.play = well
-        expect((await routed.ask({ model: 'two' })).status).toBe(200)
+        await fixture.gateway.settledEntries(11)
+        fixture.second.respond = succeeds
+        expect((await fixture.send({ model: 'two' })).status).toBe(200)
       })
     })
   })
@@ -543,7 +556,7 @@ describe.each(STORES)('%s: reservations', (store) => {
     const path = ledgers.pathFor(store)
     await open({ ...path, first: fails(500), second: hangs, file: retrying(0) })
     const bound = await firstBound()
-    const { store: ledger } = routed.stage.app
+    const { store: ledger } = fixture.gateway.app
     const amend = ledger.amend.bind(ledger)
     const begun = Promise.withResolvers<void>()
     ledger.amend = async (...amendment) => {
@@ -551,18 +564,18 @@ describe.each(STORES)('%s: reservations', (store) => {
       await sleep(50)
       return amend(...amendment)
     }
-    const asking = routed.ask().then(
+    const asking = fixture.send().then(
       ({ status }) => status,
       () => 0,
     )
     await begun.promise
-    await routed.stage.app.close(0)
-    expect(await within(5_000, asking)).toBe(503)
-    expect(ledger.open(false).calls).toBe(0)
+    await fixture.gateway.app.close(0)
+    expect(await withTimeout(5_000, asking)).toBe(503)
+    expect(ledger.openTotals(false).calls).toBe(0)
     if (store === 'memory') return
-    await routed.close()
+    await fixture.close()
     await open(path)
-    const { outcome } = await routed.entry()
+    const { outcome } = await fixture.settledEntry()
     expect(outcome?.cost.totalNanoUsd).toBe(bound)
   })
 })
@@ -570,15 +583,15 @@ describe.each(STORES)('%s: reservations', (store) => {
 describe.each(STORES)('%s: a thousand calls to a target that fails half of the time', (store) => {
   const CALLS = 1_000
   const AT_ONCE = 50
-  const clock = new HandClock()
+  const clock = new ManualClock()
 
   let faulty: FaultyProvider
   let steady: FaultyProvider
-  let stage: Stage | undefined
+  let stage: GatewayFixture | undefined
   afterEach(async () => {
     await stage?.close()
     stage = undefined
-    await Promise.all([faulty.goAway(), steady.goAway()])
+    await Promise.all([faulty.stopListening(), steady.stopListening()])
   })
 
   it('are all answered, and paid for once', async () => {
@@ -588,7 +601,7 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
     steady = await FaultyProvider.open()
     const file = fileFor(faulty.url, steady.url)
     const limits = { global: { ...LIMITS.global, costPerDay: '0.15' } }
-    stage = await Stage.open({
+    stage = await GatewayFixture.open({
       clock,
       env: { USAGE_HISTORY_SIZE: '10000' },
       ...ledgers.pathFor(store),
@@ -603,7 +616,7 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
         overshoots.push(...levels.filter(({ settled, reserved, capacity }) => settled + reserved > capacity + 1e-12))
       })
     }, 3)
-    const half: NextFault = () => (random.chance(0.5) ? random.oneOf(FAULTS) : undefined)
+    const half: FaultSource = () => (random.chance(0.5) ? random.oneOf(FAULTS) : undefined)
     let asked = 0
     const failed: unknown[] = []
     /** As many calls at once, whole and streamed. */
@@ -620,20 +633,20 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
       )
     }
     const circuit = () =>
-      stage?.page<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets[0]?.circuit)
+      stage?.fetchPage<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets[0]?.circuit)
     /** Whoever was asked to wait, waits no more; connections that were closed are known to be. */
     const pass = async (ms: number) => {
-      clock.pass(ms)
+      clock.advance(ms)
       await sleep(20)
     }
     try {
-      faulty.next = half
+      faulty.nextFault = half
       while (asked < 400) {
         await wave()
         await pass(20_000)
       }
       // It breaks down: others are asked at once, and it is left alone.
-      faulty.next = () => random.oneOf(TROUBLES)
+      faulty.nextFault = () => random.oneOf(HEALTH_FAULTS)
       await pass(60_000)
       await wave()
       expect(await circuit()).toBe('open')
@@ -641,21 +654,21 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
       await wave()
       expect(faulty.served).toHaveLength(before)
       // It is away when it is tried again, and well the next time.
-      await faulty.goAway()
+      await faulty.stopListening()
       await pass(60_000)
       await wave()
       expect(await circuit()).toBe('open')
-      await faulty.comeBack()
-      faulty.next = () => undefined
+      await faulty.startListening()
+      faulty.nextFault = () => undefined
       await pass(60_000)
       await wave()
       expect(await circuit()).toBe('closed')
-      await faulty.goAway()
+      await faulty.stopListening()
       await pass(20)
       await wave()
       expect(await circuit()).toBe('open')
-      await faulty.comeBack()
-      faulty.next = half
+      await faulty.startListening()
+      faulty.nextFault = half
       await pass(60_000)
       while (asked < CALLS) {
         await wave()
@@ -665,18 +678,18 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
       clearInterval(watching)
     }
     expect(failed).toEqual([])
-    const entries = await stage.settled(CALLS)
+    const entries = await stage.settledEntries(CALLS)
     expect(overshoots).toEqual([])
     expect(looks).toBeGreaterThan(50)
     expect(entries).toHaveLength(CALLS)
-    expect(app.store.open(false)).toMatchObject({ calls: 0 })
+    expect(app.store.openTotals(false)).toMatchObject({ calls: 0 })
 
     // The providers' own books, call by call.
     const bounds = [await boundOf(false), await boundOf(true)]
     const owed = new Map<string, bigint>()
     const tries = new Map<string, number>()
-    for (const { call, said, billed, stream } of [...faulty.served, ...steady.served]) {
-      const cost = said ? costOfSaid(said) : billed ? (bounds[Number(stream)] ?? 0n) : 0n
+    for (const { call, usage, billed, stream } of [...faulty.served, ...steady.served]) {
+      const cost = usage ? costOfUsage(usage) : billed ? (bounds[Number(stream)] ?? 0n) : 0n
       owed.set(textOf(call), (owed.get(textOf(call)) ?? 0n) + cost)
       tries.set(textOf(call), (tries.get(textOf(call)) ?? 0) + 1)
     }
@@ -694,13 +707,13 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
     for (const error of ERRORS) expect(errors).toContain(error)
     const reached = entries.flatMap(made).filter(({ error }) => error !== 'ECONNREFUSED')
     expect(reached).toHaveLength(faulty.served.length + steady.served.length)
-    const { levels } = await booked(stage)
+    const { levels } = await readSettled(stage)
     expect(levels).toMatchObject({ requests: CALLS, costNanoUsd: spent, inFlight: 0 })
 
     async function boundOf(stream: boolean): Promise<bigint> {
       const { path, body } = requestFor('openai', { model: 'both', cap: 20, text: textOf(0), stream })
       const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-      return nanoUsd((await stage?.page<{ cost: number }>(`/llm/estimate?path=${path}`, init))?.cost ?? 0)
+      return nanoUsd((await stage?.fetchPage<{ cost: number }>(`/llm/estimate?path=${path}`, init))?.cost ?? 0)
     }
   })
 })

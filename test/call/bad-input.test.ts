@@ -2,59 +2,61 @@
 
 import { request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { answerWhole, DOORS, type Door, Stage } from '../support/gateway-fixture.ts'
-import { booked, LIMITED } from './booked.ts'
-import { errorIn, requestFor, SPOKEN, type Spoken } from './dialect-fixtures.ts'
+import { answerWhole, GatewayFixture, TRANSPORTS, type Transport } from '../support/gateway-fixture.ts'
+import { DIALECT_NAMES, type DialectName, errorIn, requestFor } from './dialect-fixtures.ts'
+import { LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
 
-let stage: Stage
+let fixture: GatewayFixture
 beforeAll(async () => {
   const play = (call: Parameters<typeof answerWhole>[0]) => answerWhole(call, { input: 1, output: 1 })
-  stage = await Stage.open({ config: LIMITED, play, env: { MAX_BODY_BYTES: '100000' } })
+  fixture = await GatewayFixture.open({ config: LIMITED_CONFIG, respond: play, env: { MAX_BODY_BYTES: '100000' } })
 })
-afterAll(() => stage.close())
+afterAll(() => fixture.close())
 
-const everywhere: [Door, Spoken][] = DOORS.flatMap((door) => SPOKEN.map((spoken): [Door, Spoken] => [door, spoken]))
+const transportsAndDialects: [Transport, DialectName][] = TRANSPORTS.flatMap((door) =>
+  DIALECT_NAMES.map((spoken): [Transport, DialectName] => [door, spoken]),
+)
 const JSON_TYPE = { 'content-type': 'application/json' }
 
 /** The body of a good request with members added or replaced, each written as it is. */
-function bodyWith(spoken: Spoken, members: Readonly<Record<string, string>>): string {
+function bodyWith(spoken: DialectName, members: Readonly<Record<string, string>>): string {
   const good = JSON.parse(requestFor(spoken).body) as Record<string, unknown>
   const texts = Object.entries(good).map(([name, value]): [string, string] => [name, JSON.stringify(value)])
   const all = [...texts.filter(([name]) => !Object.hasOwn(members, name)), ...Object.entries(members)]
   return `{${all.map(([name, text]) => `"${name}":${text}`).join(',')}}`
 }
 
-const CAP: Readonly<Record<Spoken, (cap: string) => Readonly<Record<string, string>>>> = {
+const CAP: Readonly<Record<DialectName, (cap: string) => Readonly<Record<string, string>>>> = {
   openai: (cap) => ({ max_completion_tokens: cap }),
   anthropic: (cap) => ({ max_tokens: cap }),
   gemini: (cap) => ({ generationConfig: `{"maxOutputTokens":${cap}}` }),
 }
-const LIST: Readonly<Record<Spoken, string>> = { openai: 'messages', anthropic: 'messages', gemini: 'contents' }
-const VARIANTS: Readonly<Record<Spoken, readonly string[]>> = {
+const LIST: Readonly<Record<DialectName, string>> = { openai: 'messages', anthropic: 'messages', gemini: 'contents' }
+const MISSPELLED_FIELDS: Readonly<Record<DialectName, readonly string[]>> = {
   openai: ['Model', 'Max_Tokens', 'MAX_COMPLETION_TOKENS', 'Stream', '\\u004dodel', 'ſtream'],
   anthropic: ['Model', 'Max_tokens', 'STREAM', 'max_to\\u212Aens'],
   gemini: ['Contents', 'GenerationConfig', 'CACHEDCONTENT', 'generation_Config'],
 }
 
-async function expectTurnedAway(
-  door: Door,
-  spoken: Spoken,
+async function expectRejected(
+  door: Transport,
+  spoken: DialectName,
   init: RequestInit,
   status: number,
   path?: string,
 ): Promise<string> {
-  const before = await booked(stage)
+  const before = await readSettled(fixture)
   const asked = { method: 'POST', headers: JSON_TYPE, body: requestFor(spoken).body, ...init }
-  const answer = await stage.fetch(door, path ?? requestFor(spoken).path, asked)
+  const answer = await fixture.fetch(door, path ?? requestFor(spoken).path, asked)
   const text = await answer.text()
   expect([answer.status, text.slice(0, 300)]).toEqual([status, text.slice(0, 300)])
   expect(answer.headers.get('content-type')).toMatch(/^application\/json/)
-  expect(await booked(stage)).toEqual(before)
-  expect(stage.upstream.received).toHaveLength(0)
+  expect(await readSettled(fixture)).toEqual(before)
+  expect(fixture.upstream.received).toHaveLength(0)
   return errorIn(spoken, JSON.parse(text)).message
 }
 
-describe.each(everywhere)('%s, %s:', (door, spoken) => {
+describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   it.each([
     ['nothing', ''],
     ['an open brace', '{'],
@@ -71,45 +73,48 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     ['ten thousand brackets, closed again', bodyWith(spoken, { more: '['.repeat(10_000) + ']'.repeat(10_000) })],
     ['ten thousand objects in each other', bodyWith(spoken, { more: '{"a":'.repeat(9_000) + '1'.padEnd(9_001, '}') })],
     ['nested content', bodyWith(spoken, { [LIST[spoken]]: '[{"content":'.repeat(5_000) })],
-  ])('a body of %s is 400', (_, body) => expectTurnedAway(door, spoken, { body }, 400).then(() => {}))
+  ])('a body of %s is 400', (_, body) => expectRejected(door, spoken, { body }, 400).then(() => {}))
 
   it('a body that is not UTF-8 is 400', async () => {
     const body = new Uint8Array(Buffer.from(bodyWith(spoken, { more: '"\x80\xfe"' }), 'latin1'))
-    expect(await expectTurnedAway(door, spoken, { body }, 400)).toMatch(/UTF-8/)
+    expect(await expectRejected(door, spoken, { body }, 400)).toMatch(/UTF-8/)
   })
 
   it.each(['-1', '1.5', '1e400', '"100"', '9007199254740993', '1e21', '-0.5', '[1]', '{}', 'true'])(
     'a cap of %s is 400',
     async (cap) => {
-      expect(await expectTurnedAway(door, spoken, { body: bodyWith(spoken, CAP[spoken](cap)) }, 400)).toMatch(/max/i)
+      expect(await expectRejected(door, spoken, { body: bodyWith(spoken, CAP[spoken](cap)) }, 400)).toMatch(/max/i)
     },
   )
 
-  it.each(VARIANTS[spoken])('the field %s, which differs from a known one by case alone, is 400', async (name) => {
-    expect(await expectTurnedAway(door, spoken, { body: bodyWith(spoken, { [name]: '1' }) }, 400)).toMatch(
-      /Did you mean/,
-    )
-  })
+  it.each(MISSPELLED_FIELDS[spoken])(
+    'the field %s, which differs from a known one by case alone, is 400',
+    async (name) => {
+      expect(await expectRejected(door, spoken, { body: bodyWith(spoken, { [name]: '1' }) }, 400)).toMatch(
+        /Did you mean/,
+      )
+    },
+  )
 
   it('a field that is there twice is 400', async () => {
     const body = bodyWith(spoken, {}).replace('{', `{"${LIST[spoken]}":[],`)
-    expect(await expectTurnedAway(door, spoken, { body }, 400)).toMatch(/Duplicate/)
+    expect(await expectRejected(door, spoken, { body }, 400)).toMatch(/Duplicate/)
   })
 
   it('a model whose price nobody knows is 400', async () => {
     const { path, body } = requestFor(spoken, { model: 'no-such-model' })
-    expect(await expectTurnedAway(door, spoken, { body }, 400, path)).toMatch(/price of no-such-model is not known/)
+    expect(await expectRejected(door, spoken, { body }, 400, path)).toMatch(/price of no-such-model is not known/)
   })
 
   it('a model with ten thousand characters is 400', async () => {
     const { path, body } = requestFor(spoken, { model: `sim/${'x'.repeat(10_000)}` })
-    const message = await expectTurnedAway(door, spoken, { body }, 400, path)
+    const message = await expectRejected(door, spoken, { body }, 400, path)
     expect(message.length).toBeLessThan(1_000)
   })
 
   it('a body that is larger than the largest is 413', async () => {
     const body = bodyWith(spoken, { more: `"${'x'.repeat(100_000)}"` })
-    expect(await expectTurnedAway(door, spoken, { body }, 413)).toMatch(/larger than 100000 bytes/)
+    expect(await expectRejected(door, spoken, { body }, 413)).toMatch(/larger than 100000 bytes/)
   })
 
   it.each([
@@ -119,19 +124,19 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     'text/html',
     'application/jsonp',
   ])('a content type of %s is 415', (type) =>
-    expectTurnedAway(door, spoken, { headers: { 'content-type': type } }, 415).then(() => {}),
+    expectRejected(door, spoken, { headers: { 'content-type': type } }, 415).then(() => {}),
   )
 
   it.each(['gzip', 'br', 'gzip, identity'])('a body in %s is 415', (encoding) =>
-    expectTurnedAway(door, spoken, { headers: { ...JSON_TYPE, 'content-encoding': encoding } }, 415).then(() => {}),
+    expectRejected(door, spoken, { headers: { ...JSON_TYPE, 'content-encoding': encoding } }, 415).then(() => {}),
   )
 
   it.each(['https://evil.example', 'null', 'http://127.0.0.1.evil.example', 'http://localhost:1'])(
     'a page of %s may not spend: 403',
-    (origin) => expectTurnedAway(door, spoken, { headers: { ...JSON_TYPE, origin } }, 403).then(() => {}),
+    (origin) => expectRejected(door, spoken, { headers: { ...JSON_TYPE, origin } }, 403).then(() => {}),
   )
   it.each(['cross-site', 'same-site'])('a request that a browser says is %s, without an origin', (site) =>
-    expectTurnedAway(door, spoken, { headers: { ...JSON_TYPE, 'sec-fetch-site': site } }, 403).then(() => {}),
+    expectRejected(door, spoken, { headers: { ...JSON_TYPE, 'sec-fetch-site': site } }, 403).then(() => {}),
   )
 
   it('__proto__ and its like are fields like any other, and change nobody', async () => {
@@ -144,9 +149,9 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     ])
     const body = bodyWith(spoken, { ...odd, ...CAP[spoken]('5') })
     expect(body).toContain('"__proto__":')
-    const answer = await stage.fetch(door, requestFor(spoken).path, { method: 'POST', headers: JSON_TYPE, body })
+    const answer = await fixture.fetch(door, requestFor(spoken).path, { method: 'POST', headers: JSON_TYPE, body })
     expect(answer.status).toBe(200)
-    expect(stage.upstream.received.splice(0)[0]?.body).toBe(body)
+    expect(fixture.upstream.received.splice(0)[0]?.body).toBe(body)
     expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false)
     await answer.text()
   })
@@ -154,17 +159,17 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
   it.each(['GET', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'])(
     '%s where calls are made is 404 or 405',
     async (method) => {
-      const before = await booked(stage)
-      const answer = await stage.fetch(door, requestFor(spoken).path, { method })
+      const before = await readSettled(fixture)
+      const answer = await fixture.fetch(door, requestFor(spoken).path, { method })
       expect([404, 405]).toContain(answer.status)
       const text = await answer.text()
       if (method !== 'HEAD') errorIn(spoken, JSON.parse(text))
-      expect(await booked(stage)).toEqual(before)
+      expect(await readSettled(fixture)).toEqual(before)
     },
   )
 })
 
-describe.each(DOORS)('%s:', (door) => {
+describe.each(TRANSPORTS)('%s:', (door) => {
   it.each([
     ['/v1/chat/completions', 'openai', { n: '0' }],
     ['/v1/chat/completions', 'openai', { n: '-1' }],
@@ -179,7 +184,7 @@ describe.each(DOORS)('%s:', (door) => {
     ['/v1beta/models/m:generateContent', 'gemini', { generationConfig: '{"candidateCount":-1}' }],
     ['/v1beta/models/m:generateContent', 'gemini', { generation_config: '{"max_output_tokens":-1}' }],
   ] as const)('%s as %s with %o is 400', (path, spoken, members) =>
-    expectTurnedAway(door, spoken, { body: bodyWith(spoken, members) }, 400, path).then(() => {}),
+    expectRejected(door, spoken, { body: bodyWith(spoken, members) }, 400, path).then(() => {}),
   )
 
   it.each([
@@ -195,16 +200,16 @@ describe.each(DOORS)('%s:', (door) => {
     '/v1beta/cachedContents',
     '/v1alpha/models/a/b/c:generateContent',
   ])('%s leads nowhere', async (path) => {
-    const before = await booked(stage)
-    const answer = await stage.fetch(door, path, {
+    const before = await readSettled(fixture)
+    const answer = await fixture.fetch(door, path, {
       method: 'POST',
       headers: JSON_TYPE,
       body: requestFor('gemini', { cap: 5 }).body,
     })
     expect([400, 404]).toContain(answer.status)
     errorIn('gemini', await answer.json())
-    expect(await booked(stage)).toEqual(before)
-    expect(stage.upstream.received).toHaveLength(0)
+    expect(await readSettled(fixture)).toEqual(before)
+    expect(fixture.upstream.received).toHaveLength(0)
   })
 
   it.each([
@@ -217,14 +222,14 @@ describe.each(DOORS)('%s:', (door) => {
     '/v2/chat/completions',
     '/',
   ])('%s is never sent on unmetered', async (path) => {
-    const answer = await stage.fetch(door, path, {
+    const answer = await fixture.fetch(door, path, {
       method: 'POST',
       headers: JSON_TYPE,
       body: requestFor('openai', { cap: 5 }).body,
     })
     expect(answer.status).toBe(404)
     errorIn(path.startsWith('/v1/messages') ? 'anthropic' : 'openai', await answer.json())
-    expect(stage.upstream.received).toHaveLength(0)
+    expect(fixture.upstream.received).toHaveLength(0)
   })
 
   it("neither the caller's key nor its headers to us go upstream, wherever they stand", async () => {
@@ -237,16 +242,16 @@ describe.each(DOORS)('%s:', (door) => {
       cookie: 'a=callers-secret',
       'x-bursar-user': 'callers-secret',
     }
-    for (const spoken of SPOKEN) {
+    for (const spoken of DIALECT_NAMES) {
       const { path, body } = requestFor(spoken, { cap: 5 })
       await (
-        await stage.fetch(door, `${path}?key=callers-secret&key=callers-secret&beta=true`, {
+        await fixture.fetch(door, `${path}?key=callers-secret&key=callers-secret&beta=true`, {
           method: 'POST',
           headers,
           body,
         })
       ).text()
-      const [call] = stage.upstream.received.splice(0)
+      const [call] = fixture.upstream.received.splice(0)
       expect(JSON.stringify([call?.path, call?.headers, call?.body])).not.toContain('callers-secret')
       expect(call?.path).toContain('beta=true')
     }
@@ -261,12 +266,12 @@ describe.each(DOORS)('%s:', (door) => {
     }
     // Not by fetch, which writes them in lower case.
     await new Promise((resolve, reject) => {
-      const sent = request(stage.url + path, { method: 'POST', headers }, (answer) =>
+      const sent = request(fixture.url + path, { method: 'POST', headers }, (answer) =>
         answer.resume().on('end', resolve),
       )
       sent.on('error', reject).end(body)
     })
-    const [call] = stage.upstream.received.splice(0)
+    const [call] = fixture.upstream.received.splice(0)
     expect(call).toBeDefined()
     expect(JSON.stringify([call?.path, call?.headers, call?.body])).not.toContain('hidden')
   })

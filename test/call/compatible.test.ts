@@ -2,12 +2,12 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
-import { answerWhole, type Play, Stage } from '../support/gateway-fixture.ts'
-import { type Gateway, startGateway, until } from '../support/server.ts'
+import { answerWhole, GatewayFixture, type Responder } from '../support/gateway-fixture.ts'
+import { type Gateway, startGateway, waitFor } from '../support/server.ts'
 import { PROVIDER_KEY, startUpstream, type Upstream } from '../support/upstream.ts'
 
 const ENDPOINT_KEY = 'gsk-of-the-endpoint-0123456789'
-const OWN_KEY = 'sk-of-the-caller-0123456789'
+const CALLER_KEY = 'sk-of-the-caller-0123456789'
 const BURSAR_KEY = 'bsr-of-alice-0123456789'
 const ADMIN_KEY = 'bsr-of-the-admin-0123456789'
 const MESSAGES = [{ role: 'user', content: 'Grüße' }]
@@ -21,13 +21,17 @@ beforeEach(() => {
   upstream.reply = (answer) => answer
 })
 
-interface Wanted {
+interface RequestOverrides {
   readonly path?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: object
 }
 
-function ask(gateway: Gateway, model: string, { path, headers, body }: Wanted = {}): Promise<Response> {
+function sendRequest(
+  gateway: Gateway,
+  model: string,
+  { path, headers, body }: RequestOverrides = {},
+): Promise<Response> {
   return fetch(gateway.url + (path ?? '/v1/chat/completions'), {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
@@ -38,7 +42,7 @@ function ask(gateway: Gateway, model: string, { path, headers, body }: Wanted = 
 const gatewayTo = (providers: object, settings: Readonly<Record<string, string>> = {}, more: object = {}) =>
   startGateway({ settings: { ...upstream.settings, ...settings }, file: { providers, ...more } })
 
-const sent = () => {
+const lastReceived = () => {
   const last = upstream.received.at(-1)
   if (!last) throw new Error('nothing was sent')
   return last
@@ -57,19 +61,21 @@ describe('a compatible endpoint', () => {
       { own: { ...row, baseUrl: `${upstream.url}/v1`, apiKey: ENDPOINT_KEY } },
       { UNKNOWN_PRICE: 'allow' },
     )
-    await ask(gateway, 'own/m', { body: { max_tokens: undefined, ...caps } })
-    const { max_tokens, max_completion_tokens } = sent().body as Record<string, unknown>
+    await sendRequest(gateway, 'own/m', { body: { max_tokens: undefined, ...caps } })
+    const { max_tokens, max_completion_tokens } = lastReceived().body as Record<string, unknown>
     expect(JSON.parse(JSON.stringify({ max_tokens, max_completion_tokens }))).toEqual(expected)
   })
 
   test('is asked by its prefix, with its own key and price', async () => {
     const row = { preset: 'groq', baseUrl: `${upstream.url}/openai/v1/`, apiKey: ENDPOINT_KEY }
     await using gateway = await gatewayTo({ fast: row })
-    const response = await ask(gateway, 'fast/llama-3.3-70b-versatile', { headers: { authorization: 'Bearer mine' } })
+    const response = await sendRequest(gateway, 'fast/llama-3.3-70b-versatile', {
+      headers: { authorization: 'Bearer mine' },
+    })
     expect(response.status).toBe(200)
-    expect(sent().path).toBe('/openai/v1/chat/completions')
-    expect(sent().headers.authorization).toBe(`Bearer ${ENDPOINT_KEY}`)
-    expect(sent().body).toMatchObject({ model: 'llama-3.3-70b-versatile', max_tokens: 50 })
+    expect(lastReceived().path).toBe('/openai/v1/chat/completions')
+    expect(lastReceived().headers.authorization).toBe(`Bearer ${ENDPOINT_KEY}`)
+    expect(lastReceived().body).toMatchObject({ model: 'llama-3.3-70b-versatile', max_tokens: 50 })
     const [entry] = await gateway.entries()
     expect(entry?.facts).toMatchObject({ provider: 'fast', model: 'llama-3.3-70b-versatile', costKnown: true })
     // 21 tokens at $0.59 a million and 9 at $0.79.
@@ -83,7 +89,7 @@ describe('a compatible endpoint', () => {
       const [body] = answer.pieces
       return { ...answer, pieces: [JSON.stringify({ ...JSON.parse(String(body)), model: 'llama-3.1-8b-instant' })] }
     }
-    await ask(gateway, 'fast/llama-3.3-70b-versatile')
+    await sendRequest(gateway, 'fast/llama-3.3-70b-versatile')
     expect((await gateway.entries())[0]?.outcome?.cost.totalNanoUsd).toBe(21n * 50n + 9n * 80n)
   })
 
@@ -95,12 +101,12 @@ describe('a compatible endpoint', () => {
       deployments: { 'gpt-4o': 'my gpt/4o' },
     }
     await using gateway = await gatewayTo({ azure: row })
-    await ask(gateway, 'azure/gpt-4o', { path: '/v1/chat/completions?api-version=2020-01-01&trace=1&key=x' })
-    expect(sent().path).toBe(
+    await sendRequest(gateway, 'azure/gpt-4o', { path: '/v1/chat/completions?api-version=2020-01-01&trace=1&key=x' })
+    expect(lastReceived().path).toBe(
       '/openai/deployments/my%20gpt%2F4o/chat/completions?trace=1&api-version=2025-04-01-preview',
     )
-    expect(sent().headers).toMatchObject({ 'api-key': ENDPOINT_KEY })
-    expect(sent().headers).not.toHaveProperty('authorization')
+    expect(lastReceived().headers).toMatchObject({ 'api-key': ENDPOINT_KEY })
+    expect(lastReceived().headers).not.toHaveProperty('authorization')
     const [entry] = await gateway.entries()
     expect(entry?.facts).toMatchObject({ provider: 'azure', model: 'gpt-4o', costKnown: true })
   })
@@ -116,16 +122,16 @@ describe('a compatible endpoint', () => {
       ['a?b#c', 'a%3Fb%23c'],
       ['\ud800', '%EF%BF%BD'],
     ]) {
-      expect((await ask(gateway, `azure/${model}`)).status).toBe(200)
-      expect(sent().path).toBe(`/openai/deployments/${segment}/chat/completions?api-version=2025-04-01-preview`)
+      expect((await sendRequest(gateway, `azure/${model}`)).status).toBe(200)
+      expect(lastReceived().path).toBe(`/openai/deployments/${segment}/chat/completions?api-version=2025-04-01-preview`)
     }
   })
 
   test('on the newer Azure API gets the name of its deployment in the body', async () => {
     const row = { preset: 'azure', baseUrl: `${upstream.url}/openai/v1`, apiKey: ENDPOINT_KEY }
     await using gateway = await gatewayTo({ azure: { ...row, deployments: { 'gpt-4o': 'mine' } } })
-    await ask(gateway, 'azure/gpt-4o')
-    expect(sent()).toMatchObject({ path: '/openai/v1/chat/completions', body: { model: 'mine' } })
+    await sendRequest(gateway, 'azure/gpt-4o')
+    expect(lastReceived()).toMatchObject({ path: '/openai/v1/chat/completions', body: { model: 'mine' } })
   })
 
   test.each([
@@ -136,9 +142,9 @@ describe('a compatible endpoint', () => {
   ])('of preset %s is capped in its own field, and asked for usage where it knows how', async (preset, cap, knows) => {
     const row = { ...(preset ? { preset } : {}), baseUrl: upstream.url, apiKey: ENDPOINT_KEY }
     await using gateway = await gatewayTo({ here: row }, { MAX_COST_PER_REQUEST: '', DAILY_SPENDING_LIMIT: '' })
-    await (await ask(gateway, 'here/some-model', { body: { stream: true, max_tokens: null } })).text()
+    await (await sendRequest(gateway, 'here/some-model', { body: { stream: true, max_tokens: null } })).text()
     const options = knows ? { stream_options: { include_usage: true } } : {}
-    const { max_tokens = null, ...body } = sent().body
+    const { max_tokens = null, ...body } = lastReceived().body
     expect({ ...(max_tokens === null ? {} : { max_tokens }), ...body }).toEqual({
       model: 'some-model',
       messages: MESSAGES,
@@ -151,20 +157,23 @@ describe('a compatible endpoint', () => {
   test('gets fixed headers and queries in place of the caller’s', async () => {
     const row = { baseUrl: upstream.url, headers: { 'X-Title': 'ours', 'HTTP-Referer': 'us' }, query: { v: 'a b&c' } }
     await using gateway = await gatewayTo({ here: row }, { UNKNOWN_PRICE: 'allow' })
-    await ask(gateway, 'here/m', { path: '/v1/chat/completions?v=1&%76=2&w=3', headers: { 'x-title': 'theirs' } })
-    expect(sent().path).toBe('/chat/completions?w=3&v=a+b%26c')
-    expect(sent().headers).toMatchObject({ 'x-title': 'ours', 'http-referer': 'us' })
-    expect(sent().headers).not.toHaveProperty('authorization')
+    await sendRequest(gateway, 'here/m', {
+      path: '/v1/chat/completions?v=1&%76=2&w=3',
+      headers: { 'x-title': 'theirs' },
+    })
+    expect(lastReceived().path).toBe('/chat/completions?w=3&v=a+b%26c')
+    expect(lastReceived().headers).toMatchObject({ 'x-title': 'ours', 'http-referer': 'us' })
+    expect(lastReceived().headers).not.toHaveProperty('authorization')
   })
 
   test('that is local costs nothing, and no budget keeps it from answering', async () => {
     const rows = { ollama: { preset: 'ollama', baseUrl: upstream.url }, elsewhere: { baseUrl: upstream.url } }
     const limits = { DAILY_SPENDING_LIMIT: '0', MAX_COST_PER_REQUEST: '0' }
     await using gateway = await gatewayTo(rows, limits)
-    expect((await ask(gateway, 'ollama/llama3')).status).toBe(200)
+    expect((await sendRequest(gateway, 'ollama/llama3')).status).toBe(200)
     const [entry] = await gateway.entries()
     expect(entry).toMatchObject({ facts: { costKnown: true }, outcome: { cost: { totalNanoUsd: 0n } } })
-    const refused = await ask(gateway, 'elsewhere/llama3')
+    const refused = await sendRequest(gateway, 'elsewhere/llama3')
     expect(refused.status).toBe(400)
     const { message } = await errorOf(refused)
     const [line = ''] = /\{.*\}/.exec(message) ?? []
@@ -174,7 +183,7 @@ describe('a compatible endpoint', () => {
   test('that is local has the price it is given', async () => {
     const prices = [{ provider: 'ollama', model: 'llama3', input: '1', output: '2' }]
     await using gateway = await gatewayTo({ ollama: { preset: 'ollama', baseUrl: upstream.url } }, {}, { prices })
-    expect((await ask(gateway, 'ollama/llama3')).status).toBe(200)
+    expect((await sendRequest(gateway, 'ollama/llama3')).status).toBe(200)
     // The server answers with a name that has no price: what was asked for counts, not nothing.
     expect((await gateway.entries())[0]?.outcome?.cost.totalNanoUsd).toBe(21n * 1_000n + 9n * 2_000n)
   })
@@ -183,7 +192,7 @@ describe('a compatible endpoint', () => {
     const row = { preset: 'xai', baseUrl: upstream.url, apiKey: ENDPOINT_KEY }
     const estimate = async (providers: object) => {
       await using gateway = await gatewayTo(providers)
-      return (await ask(gateway, 'x/grok-3', { path: '/llm/estimate' })).json()
+      return (await sendRequest(gateway, 'x/grok-3', { path: '/llm/estimate' })).json()
     }
     const beyond = await estimate({ x: row })
     const within = await estimate({ x: { ...row, capCoversReasoning: true } })
@@ -197,7 +206,7 @@ describe('a compatible endpoint', () => {
     const file = readFileConfig(JSON.stringify({ providers: { fast: { preset: 'groq' } } }), {})
     await using gateway = await gatewayTo({})
     await gateway.app.reload(file)
-    const refused = await ask(gateway, 'fast/llama-3.3-70b-versatile')
+    const refused = await sendRequest(gateway, 'fast/llama-3.3-70b-versatile')
     expect(refused.status).toBe(503)
     expect((await errorOf(refused)).message).toContain('Set GROQ_API_KEY in .env file')
     const status = await (await fetch(`${gateway.url}/llm/status`)).json()
@@ -233,12 +242,12 @@ describe('bursar.json, changed', () => {
     const held = Promise.withResolvers<void>()
     upstream.reply = (answer) => ({ ...answer, pieces: [held.promise, ...answer.pieces] })
     const asked = upstream.received.length
-    const first = ask(gateway, 'here/m')
-    await until(() => upstream.received.length > asked)
+    const first = sendRequest(gateway, 'here/m')
+    await waitFor(() => upstream.received.length > asked)
     await gateway.app.reload(configOf({ here: row('new') }))
     upstream.reply = (answer) => answer
-    expect((await ask(gateway, 'here/m')).status).toBe(200)
-    expect(sent().path).toBe('/new/chat/completions')
+    expect((await sendRequest(gateway, 'here/m')).status).toBe(200)
+    expect(lastReceived().path).toBe('/new/chat/completions')
     held.resolve()
     const answer = await first
     expect([answer.status, (await answer.json()).usage.prompt_tokens]).toEqual([200, 21])
@@ -260,12 +269,12 @@ describe('bursar.json, changed', () => {
           body: Buffer.from('{}'),
           model: 'm',
           stream: false,
-          plain: false,
+          needsPlainAnswer: false,
         },
         { started: () => {}, head: resolve, data: () => {}, end: () => {}, failed: reject },
       )
     })
-    expect([status, sent().path]).toEqual([200, '/old/chat/completions'])
+    expect([status, lastReceived().path]).toEqual([200, '/old/chat/completions'])
   })
 
   test('takes a provider away, and leaves what is as it was in place', async () => {
@@ -279,8 +288,8 @@ describe('bursar.json, changed', () => {
     await gateway.app.reload(configOf({ here: { ...row('a'), apiKey: 'another' }, openai: { callerKeys: 'forward' } }))
     expect(find('here')).not.toBe(before.here)
     expect(find('openai')?.callerKeys).toBe(true)
-    await ask(gateway, 'here/m')
-    expect(sent().headers.authorization).toBe('Bearer another')
+    await sendRequest(gateway, 'here/m')
+    expect(lastReceived().headers.authorization).toBe('Bearer another')
   })
 })
 
@@ -292,12 +301,12 @@ const FORWARDED = {
 
 describe('the caller’s own provider key', () => {
   const places: readonly [string, string, Readonly<Record<string, string>>][] = [
-    ['gpt-4o', '/v1/chat/completions', { authorization: `Bearer ${OWN_KEY}` }],
-    ['gpt-4o', '/v1/chat/completions', { 'api-key': OWN_KEY }],
-    ['claude-sonnet-5', '/v1/messages', { 'x-api-key': OWN_KEY }],
-    ['claude-sonnet-5', '/v1/messages', { authorization: `Bearer ${OWN_KEY}` }],
-    ['', '/v1beta/models/gemini-2.5-flash:generateContent', { 'x-goog-api-key': OWN_KEY }],
-    ['', `/v1beta/models/gemini-2.5-flash:generateContent?a=1&key=${OWN_KEY}`, {}],
+    ['gpt-4o', '/v1/chat/completions', { authorization: `Bearer ${CALLER_KEY}` }],
+    ['gpt-4o', '/v1/chat/completions', { 'api-key': CALLER_KEY }],
+    ['claude-sonnet-5', '/v1/messages', { 'x-api-key': CALLER_KEY }],
+    ['claude-sonnet-5', '/v1/messages', { authorization: `Bearer ${CALLER_KEY}` }],
+    ['', '/v1beta/models/gemini-2.5-flash:generateContent', { 'x-goog-api-key': CALLER_KEY }],
+    ['', `/v1beta/models/gemini-2.5-flash:generateContent?a=1&key=${CALLER_KEY}`, {}],
   ]
   const KEYS = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key']
 
@@ -310,9 +319,9 @@ describe('the caller’s own provider key', () => {
     ] as const) {
       await using gateway = await gatewayTo(FORWARDED, settings)
       const body = model === '' ? { contents: [{ parts: [{ text: 'Hi' }] }] } : {}
-      const response = await ask(gateway, model, { path, headers: { ...headers, ...own }, body })
+      const response = await sendRequest(gateway, model, { path, headers: { ...headers, ...own }, body })
       expect(response.status).toBe(200)
-      const got = sent()
+      const got = lastReceived()
       expect(
         Object.fromEntries(KEYS.flatMap((name) => (got.headers[name] ? [[name, got.headers[name]]] : []))),
       ).toEqual(headers)
@@ -323,7 +332,7 @@ describe('the caller’s own provider key', () => {
       const [entry] = await gateway.entries()
       expect(entry?.facts.caller.key).toBe('x-bursar-key' in own ? 'alice' : null)
       const ledger = JSON.stringify(entry, (_key, value) => (typeof value === 'bigint' ? String(value) : value))
-      expect(ledger).not.toContain(OWN_KEY)
+      expect(ledger).not.toContain(CALLER_KEY)
     }
   })
 
@@ -332,9 +341,9 @@ describe('the caller’s own provider key', () => {
     ['/v1/chat/completions?key=mine&k%65y=SECRET', {}],
   ])('is the only one that goes on in a query (%s)', async (path, headers) => {
     await using gateway = await gatewayTo(FORWARDED, { BURSAR_KEYS: `alice:${BURSAR_KEY}` })
-    const own = { authorization: `Bearer ${OWN_KEY}`, 'x-bursar-key': BURSAR_KEY, ...headers }
+    const own = { authorization: `Bearer ${CALLER_KEY}`, 'x-bursar-key': BURSAR_KEY, ...headers }
     const before = upstream.received.length
-    await ask(gateway, 'gpt-4o', { path: path.replace('SECRET', BURSAR_KEY), headers: own })
+    await sendRequest(gateway, 'gpt-4o', { path: path.replace('SECRET', BURSAR_KEY), headers: own })
     for (const received of upstream.received.slice(before)) expect(JSON.stringify(received)).not.toContain(BURSAR_KEY)
   })
 
@@ -342,7 +351,7 @@ describe('the caller’s own provider key', () => {
     await using gateway = await gatewayTo(FORWARDED, { BURSAR_KEYS: `alice:${BURSAR_KEY}` })
     const headers = { 'x-api-key': value.replace('KEY', BURSAR_KEY), 'x-bursar-key': BURSAR_KEY }
     const body = { model: 'claude-sonnet-5' }
-    const response = await ask(gateway, 'claude-sonnet-5', { path: '/v1/messages', headers, body })
+    const response = await sendRequest(gateway, 'claude-sonnet-5', { path: '/v1/messages', headers, body })
     expect(response.status).toBe(401)
   })
 
@@ -350,7 +359,9 @@ describe('the caller’s own provider key', () => {
     upstream.reply = (answer) => ({ ...answer, headers: { ...answer.headers, 'x-ratelimit-remaining-requests': '3' } })
     const BOB_KEY = 'bsr-of-bob-0123456789'
     await using gateway = await gatewayTo(FORWARDED, { BURSAR_KEYS: `alice:${BURSAR_KEY},bob:${BOB_KEY}` })
-    await ask(gateway, 'gpt-4o', { headers: { authorization: `Bearer ${OWN_KEY}`, 'x-bursar-key': BURSAR_KEY } })
+    await sendRequest(gateway, 'gpt-4o', {
+      headers: { authorization: `Bearer ${CALLER_KEY}`, 'x-bursar-key': BURSAR_KEY },
+    })
     const page = await fetch(`${gateway.url}/llm/status`, { headers: { authorization: `Bearer ${BOB_KEY}` } })
     const { providers } = (await page.json()) as { providers: { upstream_rate_limits?: unknown }[] }
     expect(providers.map((one) => one.upstream_rate_limits ?? null)).toEqual([null, null, null])
@@ -360,27 +371,27 @@ describe('the caller’s own provider key', () => {
 
   test('is not sent where the provider has ours', async () => {
     await using gateway = await gatewayTo({})
-    await ask(gateway, 'gpt-4o', { headers: { authorization: `Bearer ${OWN_KEY}`, 'api-key': OWN_KEY } })
-    expect(sent().headers.authorization).toBe(`Bearer ${PROVIDER_KEY}`)
-    expect(JSON.stringify(sent())).not.toContain(OWN_KEY)
+    await sendRequest(gateway, 'gpt-4o', { headers: { authorization: `Bearer ${CALLER_KEY}`, 'api-key': CALLER_KEY } })
+    expect(lastReceived().headers.authorization).toBe(`Bearer ${PROVIDER_KEY}`)
+    expect(JSON.stringify(lastReceived())).not.toContain(CALLER_KEY)
   })
 
   test('goes to compatible endpoints too', async () => {
     const row = { preset: 'azure', baseUrl: upstream.url, callerKeys: 'forward', apiKey: ENDPOINT_KEY }
     await using gateway = await gatewayTo({ azure: row })
-    await ask(gateway, 'azure/gpt-4o', { headers: { 'api-key': OWN_KEY } })
-    expect(sent().headers['api-key']).toBe(OWN_KEY)
-    expect(JSON.stringify(sent())).not.toContain(ENDPOINT_KEY)
+    await sendRequest(gateway, 'azure/gpt-4o', { headers: { 'api-key': CALLER_KEY } })
+    expect(lastReceived().headers['api-key']).toBe(CALLER_KEY)
+    expect(JSON.stringify(lastReceived())).not.toContain(ENDPOINT_KEY)
   })
 
   test.each<[string, Readonly<Record<string, string>>, string]>([
     ['is missing', {}, ''],
     ['is empty', { 'x-api-key': '' }, '?key='],
-    ['is no bearer token', { authorization: `Basic ${OWN_KEY}` }, ''],
+    ['is no bearer token', { authorization: `Basic ${CALLER_KEY}` }, ''],
     ['is a Bursar key', { authorization: `Bearer ${BURSAR_KEY}` }, ''],
     ['is a Bursar key in small letters', { authorization: `bearer  ${BURSAR_KEY}` }, ''],
-    ['is a Bursar key beside one', { authorization: `Bearer ${OWN_KEY}`, 'x-api-key': BURSAR_KEY }, ''],
-    ['is a Bursar key in a list', { 'x-api-key': `${OWN_KEY}, ${BURSAR_KEY}` }, ''],
+    ['is a Bursar key beside one', { authorization: `Bearer ${CALLER_KEY}`, 'x-api-key': BURSAR_KEY }, ''],
+    ['is a Bursar key in a list', { 'x-api-key': `${CALLER_KEY}, ${BURSAR_KEY}` }, ''],
     ['is the admin key', { 'api-key': ADMIN_KEY }, ''],
     ['is a Bursar key in the query', {}, `?key=${BURSAR_KEY}`],
     ['is a Bursar key in the query, encoded', {}, `?key=%62${BURSAR_KEY.slice(1)}`],
@@ -388,7 +399,7 @@ describe('the caller’s own provider key', () => {
     const settings = { BURSAR_KEYS: `alice:${BURSAR_KEY}`, ADMIN_KEY }
     await using gateway = await gatewayTo(FORWARDED, settings)
     const asked = upstream.received.length
-    const response = await ask(gateway, 'gpt-4o', {
+    const response = await sendRequest(gateway, 'gpt-4o', {
       path: `/v1/chat/completions${query}`,
       headers: { 'x-bursar-key': BURSAR_KEY, ...headers },
     })
@@ -404,42 +415,47 @@ describe('the caller’s own provider key', () => {
 
   test('is no Bursar key: with these, callers say who they are by one', async () => {
     await using gateway = await gatewayTo(FORWARDED, { BURSAR_KEYS: `alice:${BURSAR_KEY}`, ADMIN_KEY })
-    const own = { authorization: `Bearer ${OWN_KEY}` }
-    for (const headers of [own, { ...own, 'x-bursar-key': OWN_KEY }, { ...own, 'x-bursar-key': '' }]) {
-      const response = await ask(gateway, 'gpt-4o', { headers })
+    const own = { authorization: `Bearer ${CALLER_KEY}` }
+    for (const headers of [own, { ...own, 'x-bursar-key': CALLER_KEY }, { ...own, 'x-bursar-key': '' }]) {
+      const response = await sendRequest(gateway, 'gpt-4o', { headers })
       expect(response.status).toBe(401)
-      expect(await response.text()).not.toContain(OWN_KEY)
+      expect(await response.text()).not.toContain(CALLER_KEY)
     }
     // In the usual place a Bursar key alone still is one, for everything that sends no key on.
-    expect((await ask(gateway, 'sim/echo', { headers: { authorization: `Bearer ${BURSAR_KEY}` } })).status).toBe(200)
-    expect((await ask(gateway, 'sim/echo', { headers: { 'x-bursar-key': BURSAR_KEY } })).status).toBe(200)
+    expect(
+      (await sendRequest(gateway, 'sim/echo', { headers: { authorization: `Bearer ${BURSAR_KEY}` } })).status,
+    ).toBe(200)
+    expect((await sendRequest(gateway, 'sim/echo', { headers: { 'x-bursar-key': BURSAR_KEY } })).status).toBe(200)
     const seen = await fetch(`${gateway.url}/llm/stats`, { headers: { 'x-bursar-key': ADMIN_KEY } })
     expect(seen.status).toBe(200)
   })
 
   test('is in no log line and on no page, whatever becomes of the call', async () => {
-    const stage = await Stage.open({ config: { providers: FORWARDED }, env: { BURSAR_KEYS: `alice:${BURSAR_KEY}` } })
-    const plays: readonly Play[] = [
+    const stage = await GatewayFixture.open({
+      config: { providers: FORWARDED },
+      env: { BURSAR_KEYS: `alice:${BURSAR_KEY}` },
+    })
+    const plays: readonly Responder[] = [
       (call) => answerWhole(call, { input: 20, output: 10 }),
-      ({ response }) => void response.writeHead(401).end(`{"error":{"message":"Incorrect API key: ${OWN_KEY}"}}`),
+      ({ response }) => void response.writeHead(401).end(`{"error":{"message":"Incorrect API key: ${CALLER_KEY}"}}`),
       ({ response }) => void response.destroy(),
     ]
-    const headers = { authorization: `Bearer ${OWN_KEY}`, 'x-bursar-key': BURSAR_KEY }
+    const headers = { authorization: `Bearer ${CALLER_KEY}`, 'x-bursar-key': BURSAR_KEY }
     for (const play of plays) {
-      stage.upstream.play = play
+      stage.upstream.respond = play
       await (await stage.call('openai', {}, { headers })).text()
     }
-    await stage.settled(plays.length)
+    await stage.settledEntries(plays.length)
     const pages = await Promise.all(
-      ['/llm/status', '/llm/stats', '/llm/limits?key=alice'].map((path) => stage.page<unknown>(path)),
+      ['/llm/status', '/llm/stats', '/llm/limits?key=alice'].map((path) => stage.fetchPage<unknown>(path)),
     )
     await stage.close()
     const told = [...stage.log, JSON.stringify(pages)].join('\n')
     expect(stage.upstream.received.map((call) => call.headers.authorization)).toEqual(
-      plays.map(() => `Bearer ${OWN_KEY}`),
+      plays.map(() => `Bearer ${CALLER_KEY}`),
     )
     expect(stage.log.join('').trim().split('\n').length).toBeGreaterThanOrEqual(plays.length)
-    expect(told).not.toContain(OWN_KEY)
+    expect(told).not.toContain(CALLER_KEY)
     expect(told).not.toContain(BURSAR_KEY)
   })
 })

@@ -3,24 +3,24 @@
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { answerWhole, Stage, until, within } from '../support/gateway-fixture.ts'
-import { booked, expectBooked, LIMITED } from './booked.ts'
-import { requestFor, SPOKEN, type Spoken } from './dialect-fixtures.ts'
+import { answerWhole, GatewayFixture, waitFor, withTimeout } from '../support/gateway-fixture.ts'
+import { DIALECT_NAMES, type DialectName, requestFor } from './dialect-fixtures.ts'
+import { expectSettled, LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
 
 const USED = { input: 20, output: 10 }
 const KEYS = { BURSAR_KEYS: 'alice:alice-secret-alice' }
 
-let stage: Stage
+let fixture: GatewayFixture
 beforeEach(async () => {
-  stage = await Stage.open({
-    config: LIMITED,
-    play: (call) => answerWhole(call, USED),
+  fixture = await GatewayFixture.open({
+    config: LIMITED_CONFIG,
+    respond: (call) => answerWhole(call, USED),
     env: { ...KEYS, MAX_BODY_BYTES: '100000' },
   })
 })
-afterEach(() => stage.close())
+afterEach(() => fixture.close())
 
-interface Head {
+interface RequestParts {
   readonly method?: string
   readonly path?: string
   readonly headers?: Readonly<Record<string, string>>
@@ -28,7 +28,7 @@ interface Head {
 }
 
 /** A request as text. Its length is right unless it is given. */
-function text(spoken: Spoken, { method = 'POST', headers = {}, ...given }: Head = {}): string {
+function requestText(spoken: DialectName, { method = 'POST', headers = {}, ...given }: RequestParts = {}): string {
   const { path, body } = { ...requestFor(spoken, { cap: 10 }), ...given }
   const all = {
     host: 'localhost',
@@ -46,7 +46,7 @@ function text(spoken: Spoken, { method = 'POST', headers = {}, ...given }: Head 
 function exchange(bytes: string | Buffer, answers = 1): Promise<string> {
   const read = new Promise<string>((resolve, reject) => {
     let seen = ''
-    const socket = connect(stage.port, '127.0.0.1').on('error', (error) =>
+    const socket = connect(fixture.port, '127.0.0.1').on('error', (error) =>
       seen === '' ? reject(error) : resolve(seen),
     )
     socket.on('close', () => resolve(seen))
@@ -59,32 +59,34 @@ function exchange(bytes: string | Buffer, answers = 1): Promise<string> {
     })
     socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes)
   })
-  return within(5_000, read)
+  return withTimeout(5_000, read)
 }
 
 const statusesIn = (answers: string) => [...answers.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status))
 
-describe.each(SPOKEN)('%s:', (spoken) => {
+describe.each(DIALECT_NAMES)('%s:', (spoken) => {
   it('requests that come all at once on one connection are answered in order', async () => {
     const requests = [
-      text(spoken),
-      text(spoken, { body: '{' }),
-      text(spoken),
-      text(spoken, { headers: { 'x-api-key': 'wrong' } }),
-      text(spoken),
+      requestText(spoken),
+      requestText(spoken, { body: '{' }),
+      requestText(spoken),
+      requestText(spoken, { headers: { 'x-api-key': 'wrong' } }),
+      requestText(spoken),
     ]
     expect(statusesIn(await exchange(requests.join(''), 5))).toEqual([200, 400, 200, 401, 200])
-    expect(await stage.settled(3)).toHaveLength(3)
+    expect(await fixture.settledEntries(3)).toHaveLength(3)
   })
 
   it('a client that expects 100-continue gets it, and its answer', async () => {
-    expect(statusesIn(await exchange(text(spoken, { headers: { expect: '100-continue' } }), 1))).toEqual([100, 200])
-    expect(stage.upstream.received[0]?.headers.expect).toBeUndefined()
+    expect(statusesIn(await exchange(requestText(spoken, { headers: { expect: '100-continue' } }), 1))).toEqual([
+      100, 200,
+    ])
+    expect(fixture.upstream.received[0]?.headers.expect).toBeUndefined()
   })
 
   it('after a body that is too large the connection is usable or closed, and the answer has arrived', async () => {
-    const large = text(spoken, { body: ' '.repeat(3_000_000) })
-    const answers = await exchange(large + text(spoken), 2)
+    const large = requestText(spoken, { body: ' '.repeat(3_000_000) })
+    const answers = await exchange(large + requestText(spoken), 2)
     expect(statusesIn(answers)[0]).toBe(413)
     if (statusesIn(answers).length > 1) expect(statusesIn(answers)).toEqual([413, 200])
     else expect(answers).toMatch(/connection: close/i)
@@ -93,19 +95,19 @@ describe.each(SPOKEN)('%s:', (spoken) => {
   it('a body in chunks that grows too large is 413, and the answer has arrived', async () => {
     const headers = { 'transfer-encoding': 'chunked', 'content-length': '' }
     const chunk = `${(65_536).toString(16)}\r\n${' '.repeat(65_536)}\r\n`
-    const head = text(spoken, { headers, body: '' }).replace('content-length: \r\n', '')
+    const head = requestText(spoken, { headers, body: '' }).replace('content-length: \r\n', '')
     expect(statusesIn(await exchange(`${head}${chunk.repeat(100)}0\r\n\r\n`))[0]).toBe(413)
   })
 
   it('a client that leaves in the middle of its body consumes nothing', async () => {
-    const before = await booked(stage)
-    const socket = connect(stage.port, '127.0.0.1').on('error', () => {})
-    socket.write(text(spoken, { headers: { 'content-length': '5000' } }))
+    const before = await readSettled(fixture)
+    const socket = connect(fixture.port, '127.0.0.1').on('error', () => {})
+    socket.write(requestText(spoken, { headers: { 'content-length': '5000' } }))
     await sleep(20)
     socket.destroy()
     await sleep(30)
-    expect(await booked(stage)).toEqual(before)
-    expect(statusesIn(await exchange(text(spoken)))).toEqual([200])
+    expect(await readSettled(fixture)).toEqual(before)
+    expect(statusesIn(await exchange(requestText(spoken)))).toEqual([200])
   })
 
   it.each([
@@ -113,22 +115,22 @@ describe.each(SPOKEN)('%s:', (spoken) => {
     ['a negative length', { 'content-length': '-5' }],
     ['a length and chunks', { 'transfer-encoding': 'chunked' }],
   ])('%s is 400', async (_, headers) => {
-    const before = await booked(stage)
-    expect(statusesIn(await exchange(text(spoken, { headers }))).at(0)).toBe(400)
-    expect(await booked(stage)).toEqual(before)
+    const before = await readSettled(fixture)
+    expect(statusesIn(await exchange(requestText(spoken, { headers }))).at(0)).toBe(400)
+    expect(await readSettled(fixture)).toEqual(before)
   })
 
   it('headers of 100 kB are 431, and the next connection is served', async () => {
-    expect(statusesIn(await exchange(text(spoken, { headers: { 'x-bursar-user': 'u'.repeat(100_000) } })))).toEqual([
-      431,
-    ])
-    expect(statusesIn(await exchange(text(spoken)))).toEqual([200])
+    expect(
+      statusesIn(await exchange(requestText(spoken, { headers: { 'x-bursar-user': 'u'.repeat(100_000) } }))),
+    ).toEqual([431])
+    expect(statusesIn(await exchange(requestText(spoken)))).toEqual([200])
   })
 
   it('header values beyond ASCII are taken as they are, and stay within 256 characters', async () => {
     const user = `j\xf6rg ${'\xe9'.repeat(5_000)}`
-    expect(statusesIn(await exchange(text(spoken, { headers: { 'x-bursar-user': user } })))).toEqual([200])
-    const [entry] = await stage.settled(1)
+    expect(statusesIn(await exchange(requestText(spoken, { headers: { 'x-bursar-user': user } })))).toEqual([200])
+    const [entry] = await fixture.settledEntries(1)
     expect(entry?.facts.caller.user?.startsWith('j\xf6rg \xe9')).toBe(true)
     expect(entry?.facts.caller.user?.length).toBe(256)
   })
@@ -140,15 +142,15 @@ describe.each(SPOKEN)('%s:', (spoken) => {
     ['right and more', 'alice-secret-alicex'],
     ['beyond ASCII', 'alic\xe9-secret-alice'],
   ])('a key that is %s is 401', async (_, key) => {
-    const before = await booked(stage)
-    expect(statusesIn(await exchange(text(spoken, { headers: { 'x-api-key': key } })))).toEqual([401])
-    expect(await booked(stage)).toEqual(before)
-    expect(stage.log.join('')).not.toContain(key === '' ? 'no such key' : key)
+    const before = await readSettled(fixture)
+    expect(statusesIn(await exchange(requestText(spoken, { headers: { 'x-api-key': key } })))).toEqual([401])
+    expect(await readSettled(fixture)).toEqual(before)
+    expect(fixture.log.join('')).not.toContain(key === '' ? 'no such key' : key)
   })
 
   it('a key with a line break in a query is 401', async () => {
     const { path } = requestFor(spoken)
-    const asked = text(spoken, {
+    const asked = requestText(spoken, {
       path: `${path}${path.includes('?') ? '&' : '?'}key=alice-secret-alice%0d%0ax-api-key:%20y`,
       headers: { 'x-api-key': '' },
     })
@@ -157,7 +159,7 @@ describe.each(SPOKEN)('%s:', (spoken) => {
 
   it('a key is taken wherever an SDK puts it', async () => {
     const { path } = requestFor(spoken)
-    const ways: Head[] = [
+    const ways: RequestParts[] = [
       { headers: { authorization: 'Bearer alice-secret-alice' } },
       { headers: { authorization: 'bearer   alice-secret-alice' } },
       { headers: { 'x-goog-api-key': 'alice-secret-alice' } },
@@ -165,17 +167,17 @@ describe.each(SPOKEN)('%s:', (spoken) => {
       { path: `${path}${path.includes('?') ? '&' : '?'}key=alice-secret-alice` },
     ]
     for (const way of ways) {
-      const asked = text(spoken, way).replace('x-api-key: alice-secret-alice\r\n', '')
+      const asked = requestText(spoken, way).replace('x-api-key: alice-secret-alice\r\n', '')
       expect(statusesIn(await exchange(asked)), JSON.stringify(way)).toEqual([200])
     }
   })
 
   it('a client that stops reading is given up at the deadline, without an end it could take for the whole', async () => {
-    await stage.close()
-    stage = await Stage.open({
-      config: LIMITED,
+    await fixture.close()
+    fixture = await GatewayFixture.open({
+      config: LIMITED_CONFIG,
       env: { UPSTREAM_TIMEOUT_MS: '400' },
-      play: ({ response }) => {
+      respond: ({ response }) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
         const more = () => {
           while (!response.destroyed && response.write(`data: {"choices":[]}\n\n${': x\n'.repeat(10_000)}`));
@@ -184,12 +186,12 @@ describe.each(SPOKEN)('%s:', (spoken) => {
         more()
       },
     })
-    const socket = connect(stage.port, '127.0.0.1').on('error', () => {})
+    const socket = connect(fixture.port, '127.0.0.1').on('error', () => {})
     const { path, body } = requestFor(spoken, { cap: 10, stream: true })
-    socket.pause().write(text(spoken, { path, body }))
-    const call = await until(async () => stage.upstream.received[0])
-    expect(await within(3_000, call.cut)).toBe(true)
-    await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    socket.pause().write(requestText(spoken, { path, body }))
+    const call = await waitFor(async () => fixture.upstream.received[0])
+    expect(await withTimeout(3_000, call.cut)).toBe(true)
+    await expectSettled(fixture, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
     let seen = ''
     socket.on('data', (chunk: Buffer) => (seen = (seen + chunk.toString('latin1')).slice(-1_000)))
     await new Promise((resolve) => socket.on('close', resolve).resume())

@@ -1,24 +1,24 @@
 // Spoken: requests and answers in each dialect, with the usage a test wants them to have.
 
-export const SPOKEN = ['openai', 'anthropic', 'gemini'] as const
+export const DIALECT_NAMES = ['openai', 'anthropic', 'gemini'] as const
 /** A dialect, by the name of the provider that speaks it. */
-export type Spoken = (typeof SPOKEN)[number]
+export type DialectName = (typeof DIALECT_NAMES)[number]
 
 /** A dollar per million tokens in, two out: a token in costs 1,000 nano-dollars, one out 2,000. */
 export const PRICE = { provider: '*', model: 'm', input: '1', output: '2', contextWindow: 200_000, maxOutput: 8_000 }
-export const NANO_PER_INPUT = 1_000n
-export const NANO_PER_OUTPUT = 2_000n
+export const NANO_USD_PER_INPUT_TOKEN = 1_000n
+export const NANO_USD_PER_OUTPUT_TOKEN = 2_000n
 
 /** What an answer says it used. */
-export interface Said {
+export interface ReportedUsage {
   readonly input: number
   readonly output: number
 }
 
-export const costOfSaid = ({ input, output }: Said): bigint =>
-  BigInt(input) * NANO_PER_INPUT + BigInt(output) * NANO_PER_OUTPUT
+export const costOfUsage = ({ input, output }: ReportedUsage): bigint =>
+  BigInt(input) * NANO_USD_PER_INPUT_TOKEN + BigInt(output) * NANO_USD_PER_OUTPUT_TOKEN
 
-export interface Wanted {
+export interface RequestOptions {
   readonly model?: string
   readonly text?: string
   readonly cap?: number
@@ -26,7 +26,10 @@ export interface Wanted {
 }
 
 /** A call's path and body. */
-export function requestFor(spoken: Spoken, { model = 'm', text = 'hello', cap, stream = false }: Wanted = {}) {
+export function requestFor(
+  spoken: DialectName,
+  { model = 'm', text = 'hello', cap, stream = false }: RequestOptions = {},
+) {
   const messages = [{ role: 'user', content: text }]
   if (spoken === 'openai') {
     const body = { model, messages, ...(cap === undefined ? {} : { max_completion_tokens: cap }), stream }
@@ -42,7 +45,7 @@ export function requestFor(spoken: Spoken, { model = 'm', text = 'hello', cap, s
   return { path: `/v1beta/models/${encodeURIComponent(model)}:${method}`, body: JSON.stringify(body) }
 }
 
-export function wholeAnswer(spoken: Spoken, { input, output }: Said): string {
+export function wholeAnswer(spoken: DialectName, { input, output }: ReportedUsage): string {
   if (spoken === 'openai') {
     const choices = [{ index: 0, message: { role: 'assistant', content: 'hi' }, finish_reason: 'stop' }]
     const usage = { prompt_tokens: input, completion_tokens: output, total_tokens: input + output }
@@ -59,7 +62,11 @@ export function wholeAnswer(spoken: Spoken, { input, output }: Said): string {
 }
 
 /** A stream's events in order: the usage is in the last but one, or for Gemini in the last. */
-export function eventsOf(spoken: Spoken, { input, output }: Said, words = ['Hel', 'lo', ' there']): string[] {
+export function eventsOf(
+  spoken: DialectName,
+  { input, output }: ReportedUsage,
+  words = ['Hel', 'lo', ' there'],
+): string[] {
   if (spoken === 'openai') {
     const chunk = (choices: unknown[], usage: unknown = null) =>
       `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', model: 'm', choices, usage })}\n\n`
@@ -101,7 +108,7 @@ interface ErrorBody {
 }
 
 /** What an error in the dialect's own shape says. Throws where it has another shape. */
-export function errorIn(spoken: Spoken, body: unknown): { readonly message: string; readonly code: unknown } {
+export function errorIn(spoken: DialectName, body: unknown): { readonly message: string; readonly code: unknown } {
   const { type, error } = body as ErrorBody
   const inShape =
     spoken === 'openai'

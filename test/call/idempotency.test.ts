@@ -1,47 +1,47 @@
 // Idempotency-Key: the same request is made once. Whoever asks again is told what became of it, and may try anew where it was free.
 
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
-import { DOORS, HandClock, type Play, until } from '../support/gateway-fixture.ts'
-import { errorIn, type Spoken, type Wanted } from './dialect-fixtures.ts'
+import { ManualClock, type Responder, TRANSPORTS, waitFor } from '../support/gateway-fixture.ts'
+import { type DialectName, errorIn, type RequestOptions } from './dialect-fixtures.ts'
 import {
-  COST,
+  COST_NANO_USD,
   fails,
   hangs,
   inTurn,
   LedgerFolder,
-  Routed,
-  type RoutedOptions,
+  RoutingFixture,
+  type RoutingFixtureOptions,
   STORES,
-  well,
+  succeeds,
 } from './routing-fixture.ts'
 
 const ledgers = new LedgerFolder()
 afterAll(() => ledgers.remove())
 
-let routed: Routed
-afterEach(() => routed?.close())
+let fixture: RoutingFixture
+afterEach(() => fixture?.close())
 
 const KEYS = 'alice:alice-secret-0123456789,bob:bob-secret-0123456789'
-const as = (name: string) => ({ authorization: `Bearer ${name}-secret-0123456789` })
+const headersOf = (name: string) => ({ authorization: `Bearer ${name}-secret-0123456789` })
 const DAY_MS = 86_400_000
 
 describe.each(STORES)('%s:', (store) => {
   let path: { readonly path?: string } = {}
 
-  async function open(options: RoutedOptions = {}): Promise<Routed> {
+  async function open(options: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
     path = ledgers.pathFor(store)
-    routed = await Routed.open({ ...path, ...options })
-    return routed
+    fixture = await RoutingFixture.open({ ...path, ...options })
+    return fixture
   }
 
-  interface More extends Wanted {
+  interface More extends RequestOptions {
     readonly key?: string
     readonly headers?: Readonly<Record<string, string>>
-    readonly spoken?: Spoken
+    readonly spoken?: DialectName
   }
 
   function ask({ key = 'the key', headers, spoken = 'openai', ...wanted }: More = {}): Promise<Response> {
-    return routed.ask({ model: 'first/m', ...wanted }, { headers: { ...headers, 'idempotency-key': key } }, spoken)
+    return fixture.send({ model: 'first/m', ...wanted }, { headers: { ...headers, 'idempotency-key': key } }, spoken)
   }
 
   /** Asks, and lets the answer come to its end. */
@@ -51,12 +51,12 @@ describe.each(STORES)('%s:', (store) => {
     return answer.status
   }
 
-  const sent = () => routed.first.received.length
+  const sent = () => fixture.first.received.length
 
   it('a call in flight is not made twice: 409, and when to come back', async () => {
     await open({ first: hangs })
     const asking = status()
-    const call = await until(async () => routed.first.received[0])
+    const call = await waitFor(async () => fixture.first.received[0])
     const again = await ask()
     expect([again.status, again.headers.get('retry-after'), again.headers.has('x-should-retry')]).toEqual([
       409,
@@ -64,7 +64,7 @@ describe.each(STORES)('%s:', (store) => {
       false,
     ])
     expect(errorIn('openai', await again.json()).code).toBe('idempotency_in_flight')
-    well(call)
+    succeeds(call)
     expect(await asking).toBe(200)
     expect(sent()).toBe(1)
   })
@@ -83,7 +83,7 @@ describe.each(STORES)('%s:', (store) => {
     const { message, code } = errorIn('openai', await again.json())
     expect(code).toBe('idempotency_done')
     expect(message).toContain(`${answer.headers.get('x-bursar-call-id')}, which ended completed and cost $0.00004`)
-    expect((await routed.entry()).outcome?.cost.totalNanoUsd).toBe(COST)
+    expect((await fixture.settledEntry()).outcome?.cost.totalNanoUsd).toBe(COST_NANO_USD)
     expect(sent()).toBe(1)
   })
 
@@ -99,7 +99,7 @@ describe.each(STORES)('%s:', (store) => {
     ['an answer that says it costs nothing', fails(503), 503],
     ['an answer that nobody bills', fails(401), 401],
   ])('a call that failed with %s may be made again', async (_, play, failed) => {
-    await open({ first: inTurn(play, play, well) })
+    await open({ first: inTurn(play, play, succeeds) })
     expect([await status(), await status(), await status(), await status()]).toEqual([failed, failed, 200, 409])
     expect(sent()).toBe(3)
   })
@@ -110,7 +110,7 @@ describe.each(STORES)('%s:', (store) => {
   })
 
   it('a call that failed and may have been billed is not made again', async () => {
-    await open({ first: inTurn(fails(500), well) })
+    await open({ first: inTurn(fails(500), succeeds) })
     expect(await status()).toBe(500)
     const again = await ask()
     expect([again.status, sent()]).toEqual([409, 1])
@@ -122,15 +122,15 @@ describe.each(STORES)('%s:', (store) => {
   it('a call whose client left is made all the same, and not again', async () => {
     await open({ first: hangs, env: { ON_DISCONNECT: 'drain' } })
     const leaving = new AbortController()
-    const left = routed
-      .ask({ model: 'first/m' }, { headers: { 'idempotency-key': 'the key' }, signal: leaving.signal })
+    const left = fixture
+      .send({ model: 'first/m' }, { headers: { 'idempotency-key': 'the key' }, signal: leaving.signal })
       .catch(() => 'left')
-    const call = await until(async () => routed.first.received[0])
+    const call = await waitFor(async () => fixture.first.received[0])
     leaving.abort()
     await left
     expect(await status()).toBe(409)
-    well(call)
-    await routed.stage.settled(1)
+    succeeds(call)
+    await fixture.gateway.settledEntries(1)
     const again = await ask()
     expect(errorIn('openai', await again.json()).message).toMatch(/ended canceled and cost \$0\.00004\./)
     expect(sent()).toBe(1)
@@ -141,24 +141,24 @@ describe.each(STORES)('%s:', (store) => {
     ['another model', { model: 'second/m' }],
     ['another form of answer', { stream: true }],
   ] as const)('the key of %s is refused for good: 422', async (_, other) => {
-    await open({ first: inTurn(hangs, well) })
+    await open({ first: inTurn(hangs, succeeds) })
     const asking = status()
-    const call = await until(async () => routed.first.received[0])
+    const call = await waitFor(async () => fixture.first.received[0])
     const during = await ask(other)
-    well(call)
+    succeeds(call)
     expect(await asking).toBe(200)
     const after = await ask(other)
     for (const answer of [during, after]) {
       expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([422, 'false'])
     }
-    expect(routed.asked).toEqual([1, 0])
+    expect(fixture.requestCounts).toEqual([1, 0])
   })
 
   it('the same body at another path is another request', async () => {
     await open()
-    const uncapped = async (spoken: Spoken) => {
+    const uncapped = async (spoken: DialectName) => {
       const init = { headers: { 'idempotency-key': 'the key' } }
-      return (await routed.stage.call(spoken, { model: 'first/m' }, init, 'over sockets')).status
+      return (await fixture.gateway.call(spoken, { model: 'first/m' }, init, 'over sockets')).status
     }
     expect([await uncapped('openai'), await uncapped('anthropic'), await uncapped('openai')]).toEqual([200, 422, 409])
   })
@@ -166,31 +166,36 @@ describe.each(STORES)('%s:', (store) => {
   it('a key is its caller’s own', async () => {
     await open({ env: { BURSAR_KEYS: KEYS } })
     const statuses = []
-    for (const name of ['alice', 'bob', 'alice', 'bob']) statuses.push(await status({ headers: as(name) }))
+    for (const name of ['alice', 'bob', 'alice', 'bob']) statuses.push(await status({ headers: headersOf(name) }))
     expect(statuses).toEqual([200, 200, 409, 409])
-    expect(await status({ headers: as('alice'), key: 'another' })).toBe(200)
+    expect(await status({ headers: headersOf('alice'), key: 'another' })).toBe(200)
   })
 
   it('is remembered for a day', async () => {
-    const clock = new HandClock()
+    const clock = new ManualClock()
     await open({ clock })
     expect(await status()).toBe(200)
-    clock.pass(DAY_MS)
+    clock.advance(DAY_MS)
     expect(await status()).toBe(409)
-    clock.pass(1)
+    clock.advance(1)
     expect(await status()).toBe(200)
     expect(await status()).toBe(409)
     expect(sent()).toBe(2)
   })
 
-  it.each(DOORS.flatMap((door) => [false, true].map((stream) => [door, stream] as const)))(
+  it.each(TRANSPORTS.flatMap((door) => [false, true].map((stream) => [door, stream] as const)))(
     '%s, of 200 at once with one key exactly one is sent, stream: %s',
     async (door, stream) => {
       await open()
       const wanted = { model: 'first/m', cap: 50, stream }
       const statuses = await Promise.all(
         Array.from({ length: 200 }, async () => {
-          const answer = await routed.stage.call('openai', wanted, { headers: { 'idempotency-key': 'the key' } }, door)
+          const answer = await fixture.gateway.call(
+            'openai',
+            wanted,
+            { headers: { 'idempotency-key': 'the key' } },
+            door,
+          )
           await answer.text()
           return answer.status
         }),
@@ -198,7 +203,7 @@ describe.each(STORES)('%s:', (store) => {
       expect(statuses.filter((code) => code === 200)).toHaveLength(1)
       expect(statuses.filter((code) => code === 409)).toHaveLength(199)
       expect(sent()).toBe(1)
-      expect((await routed.entry()).outcome?.cost.totalNanoUsd).toBe(COST)
+      expect((await fixture.settledEntry()).outcome?.cost.totalNanoUsd).toBe(COST_NANO_USD)
     },
   )
 
@@ -210,28 +215,28 @@ describe.each(STORES)('%s:', (store) => {
   })
 
   it('a call that was refused by a limit may come again', async () => {
-    const clock = new HandClock()
+    const clock = new ManualClock()
     await open({ clock, file: { limits: { global: { requestsPerMinute: 1 } } } })
     expect(await status({ key: 'one' })).toBe(200)
     expect([await status(), await status()]).toEqual([429, 429])
-    clock.pass(60_000)
+    clock.advance(60_000)
     expect([await status(), await status()]).toEqual([200, 409])
   })
 
   it('a call that could not go on for another reason may come again', async () => {
-    const clock = new HandClock()
-    await open({ clock, first: inTurn(...Array<Play>(10).fill(fails(503)), well) })
+    const clock = new ManualClock()
+    await open({ clock, first: inTurn(...Array<Responder>(10).fill(fails(503)), succeeds) })
     for (let call = 0; call < 10; call++) await status({ key: `key ${call}` })
     const refused = await ask()
     expect(errorIn('openai', await refused.json()).code).toBe('circuit_open')
-    clock.pass(5_000)
+    clock.advance(5_000)
     expect([await status(), await status()]).toEqual([200, 409])
   })
 
   it('a call that was answered by its second target is done, attempts and all', async () => {
     await open({ first: fails(503) })
     expect([await status({ model: 'both' }), await status({ model: 'both' })]).toEqual([200, 409])
-    expect(routed.asked).toEqual([1, 1])
+    expect(fixture.requestCounts).toEqual([1, 1])
   })
 
   it.each([
@@ -258,32 +263,32 @@ describe.each(STORES)('%s:', (store) => {
 
   it('calls without a key are made as often as they come', async () => {
     await open()
-    for (let call = 0; call < 3; call++) expect((await routed.ask({ model: 'first/m' })).status).toBe(200)
+    for (let call = 0; call < 3; call++) expect((await fixture.send({ model: 'first/m' })).status).toBe(200)
     expect(sent()).toBe(3)
   })
 
   it('keys and requests are kept as digests', async () => {
     await open()
     await status({ key: 'the secret key' })
-    const { facts } = await routed.entry()
+    const { facts } = await fixture.settledEntry()
     expect(facts.idempotency).toEqual({
       keyHash: expect.stringMatching(/^[\w-]{43}$/),
       bodyHash: expect.stringMatching(/^[\w-]{43}$/),
     })
-    expect(routed.stage.log.join('')).not.toContain('the secret key')
+    expect(fixture.gateway.log.join('')).not.toContain('the secret key')
   })
 
   const survives = store === 'sqlite' ? it : undefined
   survives?.('is remembered when the gateway starts again', async () => {
-    const clock = new HandClock()
-    await open({ clock, first: inTurn(well, fails(503), hangs) })
+    const clock = new ManualClock()
+    await open({ clock, first: inTurn(succeeds, fails(503), hangs) })
     expect(await status({ key: 'done' })).toBe(200)
     expect(await status({ key: 'free' })).toBe(503)
     const cut = status({ key: 'cut' })
-    await until(async () => sent() === 3 || undefined)
-    await routed.close()
+    await waitFor(async () => sent() === 3 || undefined)
+    await fixture.close()
     await cut.catch(() => 0)
-    routed = await Routed.open({ ...path, clock })
+    fixture = await RoutingFixture.open({ ...path, clock })
     const keys = ['done', 'free', 'cut', 'new']
     const statuses = []
     for (const key of keys) statuses.push(await status({ key }))

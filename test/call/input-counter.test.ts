@@ -2,8 +2,8 @@
 // anyway is not, and where nobody counts the bound stands.
 
 import { afterEach, describe, expect, it } from 'vitest'
-import { answerWhole, type Received, Stage } from '../support/gateway-fixture.ts'
-import { nanoUsd } from './booked.ts'
+import { answerWhole, GatewayFixture, type Received } from '../support/gateway-fixture.ts'
+import { nanoUsd } from './settlement-checks.ts'
 
 /** A dollar per million tokens in, two out, for models that are counted. */
 const prices = ['gpt-4o', 'claude-sonnet-5', 'gemini-2.5-flash', 'old'].map((model) => ({
@@ -17,8 +17,8 @@ const prices = ['gpt-4o', 'claude-sonnet-5', 'gemini-2.5-flash', 'old'].map((mod
 const WORDS = 'The quick brown fox jumps over the lazy dog. '.repeat(1_000)
 const USED = { input: 10_500, output: 5 }
 
-let stage: Stage
-afterEach(() => stage.close())
+let fixture: GatewayFixture
+afterEach(() => fixture.close())
 
 /** Counts are asked at paths of their own. Returns how often that was done. */
 async function open(costPerDay: string, count: object | null = null): Promise<() => readonly Received[]> {
@@ -28,18 +28,22 @@ async function open(costPerDay: string, count: object | null = null): Promise<()
     if (count) call.response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(count))
     else call.response.writeHead(500, { 'content-type': 'application/json' }).end('{}')
   }
-  stage = await Stage.open({ config: { prices, limits: { global: { costPerDay } } }, play, counts: true })
-  return () => stage.upstream.received.filter(isCount)
+  fixture = await GatewayFixture.open({
+    config: { prices, limits: { global: { costPerDay } } },
+    respond: play,
+    countsTokens: true,
+  })
+  return () => fixture.upstream.received.filter(isCount)
 }
 
-const openai = (model: string, text = WORDS, cap: number | null = 10) =>
-  stage.fetch('over sockets', '/v1/chat/completions', {
+const sendOpenai = (model: string, text = WORDS, cap: number | null = 10) =>
+  fixture.fetch('over sockets', '/v1/chat/completions', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ model, messages: [{ role: 'user', content: text }], max_completion_tokens: cap }),
   })
-const anthropic = () =>
-  stage.fetch('over sockets', '/v1/messages', {
+const sendAnthropic = () =>
+  fixture.fetch('over sockets', '/v1/messages', {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'anthropic-version': '2023-06-01', 'x-api-key': 'sk-mine' },
     body: JSON.stringify({
@@ -50,8 +54,8 @@ const anthropic = () =>
       messages: [{ role: 'user', content: WORDS }],
     }),
   })
-const gemini = () =>
-  stage.fetch('over sockets', '/v1beta/models/gemini-2.5-flash:generateContent', {
+const sendGemini = () =>
+  fixture.fetch('over sockets', '/v1beta/models/gemini-2.5-flash:generateContent', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({
@@ -60,13 +64,13 @@ const gemini = () =>
     }),
   })
 
-const reserved = async () => (await stage.settled(1))[0]?.facts.reservedCostNanoUsd ?? 0n
+const reservedNanoUsd = async () => (await fixture.settledEntries(1))[0]?.facts.reservedCostNanoUsd ?? 0n
 
 describe('text for a model of OpenAI', () => {
   it('is counted where its bytes do not fit, and reserves what its tokens can cost', async () => {
     await open('0.02')
-    expect((await openai('gpt-4o')).status).toBe(200)
-    const cost = await reserved()
+    expect((await sendOpenai('gpt-4o')).status).toBe(200)
+    const cost = await reservedNanoUsd()
     expect(WORDS.length).toBeGreaterThan(40_000)
     expect(cost).toBeGreaterThan(10_000n * 1_000n)
     expect(cost).toBeLessThan(11_000n * 1_000n)
@@ -74,8 +78,8 @@ describe('text for a model of OpenAI', () => {
 
   it('is not counted where its bytes fit', async () => {
     await open('1')
-    expect((await openai('gpt-4o')).status).toBe(200)
-    expect(await reserved()).toBeGreaterThan(45_000n * 1_000n)
+    expect((await sendOpenai('gpt-4o')).status).toBe(200)
+    expect(await reservedNanoUsd()).toBeGreaterThan(45_000n * 1_000n)
   })
 
   it('is counted as what it stands for, however it is written', async () => {
@@ -88,9 +92,9 @@ describe('text for a model of OpenAI', () => {
     const body = escaped.replace('@', '\\uabcd'.repeat(10_000))
     const headers = { 'content-type': 'application/json' }
     // Three tokens each, and two as they are written.
-    expect((await stage.fetch('over sockets', '/v1/chat/completions', { method: 'POST', headers, body })).status).toBe(
-      429,
-    )
+    expect(
+      (await fixture.fetch('over sockets', '/v1/chat/completions', { method: 'POST', headers, body })).status,
+    ).toBe(429)
   })
 
   it("keeps room for the provider's own words about its tools", async () => {
@@ -98,7 +102,7 @@ describe('text for a model of OpenAI', () => {
     const body = { model: 'gpt-4o', max_output_tokens: 16, input: 'hi', tools: [{ type: 'apply_patch' }] }
     const headers = { 'content-type': 'application/json' }
     const asked = { method: 'POST', headers, body: JSON.stringify(body) }
-    expect((await stage.fetch('over sockets', '/v1/responses', asked)).status).toBe(429)
+    expect((await fixture.fetch('over sockets', '/v1/responses', asked)).status).toBe(429)
   })
 
   it('is given up when too many wait, and then the bound stands', async () => {
@@ -106,37 +110,37 @@ describe('text for a model of OpenAI', () => {
     const slow = Array.from({ length: 250_000 }, (_, at) =>
       at % 60 === 0 ? ' ' : String.fromCharCode(0x4e00 + ((at * 7919) % 20_000)),
     ).join('')
-    const answers = await Promise.all(Array.from({ length: 40 }, () => openai('gpt-4o', slow)))
+    const answers = await Promise.all(Array.from({ length: 40 }, () => sendOpenai('gpt-4o', slow)))
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 429))
-    expect((await openai('gpt-4o')).status).toBe(200)
+    expect((await sendOpenai('gpt-4o')).status).toBe(200)
   })
 
   it('is refused where its tokens do not fit either, and says so in tokens', async () => {
     await open('0.005')
-    const answer = await openai('gpt-4o')
+    const answer = await sendOpenai('gpt-4o')
     const { error } = (await answer.json()) as { error: { details: { needed: number } } }
     expect(answer.status).toBe(429)
     expect(nanoUsd(error.details.needed)).toBeLessThan(11_000n * 1_000n)
-    expect(await stage.entries()).toHaveLength(0)
-    expect((await stage.level('daily_spending_limit')).free).toBe(0.005)
+    expect(await fixture.entries()).toHaveLength(0)
+    expect((await fixture.level('daily_spending_limit')).free).toBe(0.005)
   })
 
   it('without a cap gets one from what the count leaves', async () => {
     await open('0.025')
-    const answer = await openai('gpt-4o', WORDS, null)
+    const answer = await sendOpenai('gpt-4o', WORDS, null)
     expect(answer.status).toBe(200)
     expect(Number(answer.headers.get('x-bursar-max-output-tokens'))).toBeGreaterThan(500)
   })
 
   it('is bounded by its bytes for models that cut it finer', async () => {
     await open('0.02')
-    expect((await openai('old')).status).toBe(429)
+    expect((await sendOpenai('old')).status).toBe(429)
   })
 
   it('is counted in no time whatever it is made of', async () => {
     await open('0.2')
     const started = performance.now()
-    expect((await openai('gpt-4o', 'a'.repeat(400_000))).status).toBe(429)
+    expect((await sendOpenai('gpt-4o', 'a'.repeat(400_000))).status).toBe(429)
     expect(performance.now() - started).toBeLessThan(3_500)
   })
 })
@@ -144,7 +148,7 @@ describe('text for a model of OpenAI', () => {
 describe('text for a provider that counts', () => {
   it("is counted by Anthropic, with our key and the caller's version, in the fields it takes", async () => {
     const counts = await open('0.02', { input_tokens: 10_000 })
-    expect((await anthropic()).status).toBe(200)
+    expect((await sendAnthropic()).status).toBe(200)
     const [count] = counts()
     expect(Object.keys(JSON.parse(count?.body ?? '{}')).toSorted()).toEqual(['messages', 'model', 'system'])
     expect([count?.headers['x-api-key'], count?.headers['anthropic-version']]).toEqual([
@@ -152,12 +156,12 @@ describe('text for a provider that counts', () => {
       '2023-06-01',
     ])
     // The count and a tenth, at the price of writing it into a cache.
-    expect(await reserved()).toBe(11_000n * 1_000n + 10n * 2_000n)
+    expect(await reservedNanoUsd()).toBe(11_000n * 1_000n + 10n * 2_000n)
   })
 
   it('is counted by Gemini, whole', async () => {
     const counts = await open('0.02', { totalTokens: 10_000 })
-    expect((await gemini()).status).toBe(200)
+    expect((await sendGemini()).status).toBe(200)
     const { generateContentRequest } = JSON.parse(counts()[0]?.body ?? '{}')
     expect(generateContentRequest.model).toBe('models/gemini-2.5-flash')
     expect(Object.keys(generateContentRequest).toSorted()).toEqual(['contents', 'generationConfig', 'model'])
@@ -173,20 +177,20 @@ describe('text for a provider that counts', () => {
     }
     const headers = { 'content-type': 'application/json' }
     const asked = { method: 'POST', headers, body: JSON.stringify(body) }
-    expect((await stage.fetch('over sockets', '/v1/messages', asked)).status).toBe(429)
+    expect((await fixture.fetch('over sockets', '/v1/messages', asked)).status).toBe(429)
     expect(counts()).toHaveLength(0)
   })
 
   it('is bounded by its bytes where the count fails', async () => {
     const counts = await open('0.02')
-    expect((await anthropic()).status).toBe(429)
+    expect((await sendAnthropic()).status).toBe(429)
     expect(counts()).toHaveLength(1)
-    expect(await stage.entries()).toHaveLength(0)
+    expect(await fixture.entries()).toHaveLength(0)
   })
 
   it('is not counted where no input at all would fit', async () => {
     const counts = await open('0.00001', { input_tokens: 10 })
-    expect((await anthropic()).status).toBe(429)
+    expect((await sendAnthropic()).status).toBe(429)
     expect(counts()).toHaveLength(0)
   })
 })

@@ -6,19 +6,19 @@ import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { Gateway } from '../app/child.ts'
-import { answerWhole, type Received, Upstream, until } from '../support/gateway-fixture.ts'
+import { GatewayProcess } from '../app/child.ts'
+import { answerWhole, type Received, Upstream, waitFor } from '../support/gateway-fixture.ts'
 import { requestFor, wholeAnswer } from './dialect-fixtures.ts'
 
-const MEGABYTE = 1_048_576
-const MOST_GROWTH = 20 * MEGABYTE
+const MEGABYTE_BYTES = 1_048_576
+const MAX_GROWTH_BYTES = 20 * MEGABYTE_BYTES
 const DEADLINE_MS = 1_200
 /** What is still on its way when an answer has come. */
 const SETTLING_MS = 300
 const JSON_TYPE = { 'content-type': 'application/json', 'x-api-key': 'alice-secret-alice' }
 
 let upstream: Upstream
-let gateway: Gateway
+let gateway: GatewayProcess
 beforeEach(async () => {
   upstream = await Upstream.open()
   const limits = {
@@ -34,14 +34,14 @@ beforeEach(async () => {
     UPSTREAM_TIMEOUT_MS: String(DEADLINE_MS),
     MAX_BODY_BYTES: '8388608',
   }
-  gateway = await Gateway.start({ ...upstream.env, ...limits, ...memory })
+  gateway = await GatewayProcess.start({ ...upstream.env, ...limits, ...memory })
 })
 afterEach(async () => {
   await gateway.kill('SIGKILL')
   await upstream.close()
 })
 
-async function ask({ path, body }: { path: string; body: string }): Promise<number> {
+async function sendRequest({ path, body }: { path: string; body: string }): Promise<number> {
   const answer = await fetch(gateway.url + path, { method: 'POST', body, headers: JSON_TYPE })
   await answer.arrayBuffer().catch(() => {})
   return answer.status
@@ -51,7 +51,7 @@ async function ask({ path, body }: { path: string; body: string }): Promise<numb
  * What allocators keep for themselves varies by as much as is allowed here, and the young generation grows once by more; neither
  * goes on from one time to the next, as a leak does.
  */
-const MOST_TIMES = 3
+const MAX_REPEATS = 3
 
 /**
  * Runs something hostile until pools and heaps have the size they work at, then again, and measures what is left of it. The
@@ -65,19 +65,24 @@ async function expectNoGrowth(
   await hostile(first)
   await sleep(SETTLING_MS)
   let grown = Number.POSITIVE_INFINITY
-  for (let time = 1; time <= MOST_TIMES && grown > MOST_GROWTH; time++) {
-    const before = await gateway.rss()
+  for (let time = 1; time <= MAX_REPEATS && grown > MAX_GROWTH_BYTES; time++) {
+    const before = await gateway.rssBytes()
     await hostile(times)
     await sleep(SETTLING_MS)
-    grown = (await gateway.rss()) - before
+    grown = (await gateway.rssBytes()) - before
   }
-  expect(Math.round(grown / MEGABYTE), 'megabytes grown').toBeLessThanOrEqual(MOST_GROWTH / MEGABYTE)
-  upstream.play = (call) => answerWhole(call, { input: 20, output: 10 })
-  expect(await ask(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
+  expect(Math.round(grown / MEGABYTE_BYTES), 'megabytes grown').toBeLessThanOrEqual(MAX_GROWTH_BYTES / MEGABYTE_BYTES)
+  upstream.respond = (call) => answerWhole(call, { input: 20, output: 10 })
+  expect(await sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
 }
 
 /** Writes as long as the other side reads. */
-async function pour(call: Received, type: string, piece: string | Buffer, first: string | Buffer = ''): Promise<void> {
+async function writeUntilClosed(
+  call: Received,
+  type: string,
+  piece: string | Buffer,
+  first: string | Buffer = '',
+): Promise<void> {
   const { response } = call
   response.writeHead(200, { 'content-type': type })
   if (first.length > 0) response.write(first)
@@ -87,79 +92,80 @@ async function pour(call: Received, type: string, piece: string | Buffer, first:
   }
 }
 
-const streamed = () => ask(requestFor('openai', { model: 'gpt-4o', cap: 10, stream: true }))
+const sendStreamed = () => sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10, stream: true }))
 
 describe('memory stays, whatever comes:', () => {
   it('bodies of 100 MB', () =>
     expectNoGrowth(4, async (times) => {
-      for (let at = 0; at < times; at++) expect(await sendMuch(100 * MEGABYTE, at % 2 === 0)).toBe(413)
+      for (let at = 0; at < times; at++) expect(await sendLargeBody(100 * MEGABYTE_BYTES, at % 2 === 0)).toBe(413)
     }))
 
   it('models with a megabyte of a name', () =>
     expectNoGrowth(30, async (times) => {
       for (let at = 0; at < times; at++) {
-        await ask(requestFor('openai', { model: `sim/${Math.random()}${'x'.repeat(MEGABYTE)}`, cap: 10 }))
+        await sendRequest(requestFor('openai', { model: `sim/${Math.random()}${'x'.repeat(MEGABYTE_BYTES)}`, cap: 10 }))
       }
     }))
 
   it('users with a megabyte of a name, in each way a body can name them', () =>
     expectNoGrowth(30, async (times) => {
       for (let at = 0; at < times; at++) {
-        const user = `${Math.random()}${'u'.repeat(MEGABYTE)}`
+        const user = `${Math.random()}${'u'.repeat(MEGABYTE_BYTES)}`
         const openai = JSON.parse(requestFor('openai', { model: 'gpt-4o', cap: 10 }).body)
-        await ask({ path: '/v1/chat/completions', body: JSON.stringify({ ...openai, user }) })
+        await sendRequest({ path: '/v1/chat/completions', body: JSON.stringify({ ...openai, user }) })
         const claude = JSON.parse(requestFor('anthropic', { model: 'claude-sonnet-4-5', cap: 10 }).body)
-        await ask({ path: '/v1/messages', body: JSON.stringify({ ...claude, metadata: { user_id: user } }) })
+        await sendRequest({ path: '/v1/messages', body: JSON.stringify({ ...claude, metadata: { user_id: user } }) })
       }
     }))
 
   it('answers by models with a megabyte of a name', () =>
     expectNoGrowth(30, async (times) => {
-      upstream.play = ({ spoken, response }) => {
-        const model = Math.random() + 'm'.repeat(MEGABYTE)
+      upstream.respond = ({ dialect, response }) => {
+        const model = Math.random() + 'm'.repeat(MEGABYTE_BYTES)
         response
           .writeHead(200, JSON_TYPE)
-          .end(wholeAnswer(spoken, { input: 1, output: 1 }).replace('"model":"m"', `"model":"${model}"`))
+          .end(wholeAnswer(dialect, { input: 1, output: 1 }).replace('"model":"m"', `"model":"${model}"`))
       }
-      for (let at = 0; at < times; at++) expect(await ask(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
+      for (let at = 0; at < times; at++)
+        expect(await sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
     }))
 
   it('a stream that is one line without an end', () =>
     expectNoGrowth(1, () => {
-      upstream.play = (call) =>
-        pour(call, 'text/event-stream', 'x'.repeat(65_536), 'data: {"choices":[{"delta":{"content":"')
-      return streamed()
+      upstream.respond = (call) =>
+        writeUntilClosed(call, 'text/event-stream', 'x'.repeat(65_536), 'data: {"choices":[{"delta":{"content":"')
+      return sendStreamed()
     }))
 
   it('a stream of events without an end', () =>
     expectNoGrowth(1, () => {
       const event = 'data: {"choices":[{"index":0,"delta":{"content":"hi"}}],"usage":{}}\n\n'
-      upstream.play = (call) => pour(call, 'text/event-stream', event.repeat(200))
-      return streamed()
+      upstream.respond = (call) => writeUntilClosed(call, 'text/event-stream', event.repeat(200))
+      return sendStreamed()
     }))
 
   it('a document without an end, whole and in the place of a stream', () =>
     expectNoGrowth(1, async () => {
-      upstream.play = (call) => pour(call, 'application/json', 'x'.repeat(262_144), '{"choices":"')
-      await ask(requestFor('openai', { model: 'gpt-4o', cap: 10 }))
-      await streamed()
+      upstream.respond = (call) => writeUntilClosed(call, 'application/json', 'x'.repeat(262_144), '{"choices":"')
+      await sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10 }))
+      await sendStreamed()
     }))
 
   it('a document as long as the deadline in the place of a stream is not collected beyond the largest answer', async () => {
-    const before = await gateway.rss()
+    const before = await gateway.rssBytes()
     let most = 0
-    upstream.play = (call) => pour(call, 'application/json', 'x'.repeat(1_048_576), '{"choices":"')
-    const asked = streamed()
-    for (let at = 0; at < 10; at++) most = Math.max(most, (await gateway.rss()) - before)
+    upstream.respond = (call) => writeUntilClosed(call, 'application/json', 'x'.repeat(1_048_576), '{"choices":"')
+    const asked = sendStreamed()
+    for (let at = 0; at < 10; at++) most = Math.max(most, (await gateway.rssBytes()) - before)
     await asked
-    expect(most / MEGABYTE).toBeLessThan(60)
+    expect(most / MEGABYTE_BYTES).toBeLessThan(60)
   })
 
   it('a bomb in gzip, whole and streamed', () => {
-    const bomb = gzipSync(Buffer.alloc(200 * MEGABYTE, 0x20))
+    const bomb = gzipSync(Buffer.alloc(200 * MEGABYTE_BYTES, 0x20))
     return expectNoGrowth(1, async () => {
       for (const type of ['application/json', 'text/event-stream']) {
-        upstream.play = ({ response }) =>
+        upstream.respond = ({ response }) =>
           void response.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' }).end(bomb)
         const { path, body } = requestFor('anthropic', {
           model: 'claude-sonnet-4-5',
@@ -178,10 +184,10 @@ describe('memory stays, whatever comes:', () => {
   })
 
   it('clients that ask for much and never read: they hold little, and are given up at the deadline', async () => {
-    const before = await gateway.rss()
+    const before = await gateway.rssBytes()
     let most = 0
     await expectNoGrowth(10, async (times) => {
-      upstream.play = (call) => pour(call, 'text/event-stream', `data: ${'x'.repeat(65_536)}\n\n`)
+      upstream.respond = (call) => writeUntilClosed(call, 'text/event-stream', `data: ${'x'.repeat(65_536)}\n\n`)
       upstream.received.length = 0
       const { body, path } = requestFor('openai', { model: 'gpt-4o', cap: 10, stream: true })
       const sockets = Array.from({ length: times }, () => {
@@ -192,13 +198,13 @@ describe('memory stays, whatever comes:', () => {
         )
         return socket
       })
-      await until(async () => upstream.received.length === times || undefined)
+      await waitFor(async () => upstream.received.length === times || undefined)
       await sleep(DEADLINE_MS / 2)
-      most = Math.max(most, (await gateway.rss()) - before)
+      most = Math.max(most, (await gateway.rssBytes()) - before)
       expect(await Promise.all(upstream.received.map((call) => call.cut))).not.toContain(false)
       for (const socket of sockets) socket.destroy()
     })
-    expect(most / MEGABYTE).toBeLessThan(100)
+    expect(most / MEGABYTE_BYTES).toBeLessThan(100)
   })
 
   it('ten thousand wrong keys', () =>
@@ -209,7 +215,7 @@ describe('memory stays, whatever comes:', () => {
           'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nauthorization: Bearer '
         for (let at = 0; at < times; at += 250) {
           const wrong = Array.from({ length: 250 }, () => `${head}${Math.random()}\r\n\r\n{}`)
-          expect(await pipelined(wrong)).toEqual(new Map([['401', 250]]))
+          expect(await sendPipelined(wrong)).toEqual(new Map([['401', 250]]))
         }
       },
       5_000,
@@ -217,7 +223,7 @@ describe('memory stays, whatever comes:', () => {
 })
 
 /** Sends requests on one connection without waiting, and counts the answers by status. */
-function pipelined(requests: readonly string[]): Promise<Map<string, number>> {
+function sendPipelined(requests: readonly string[]): Promise<Map<string, number>> {
   const statuses = new Map<string, number>()
   return new Promise((resolve, reject) => {
     let answers = 0
@@ -235,7 +241,7 @@ function pipelined(requests: readonly string[]): Promise<Map<string, number>> {
 }
 
 /** A body of this size, with its length said beforehand or not. Resolves with the answer's status. */
-function sendMuch(bytes: number, declared: boolean): Promise<number> {
+function sendLargeBody(bytes: number, declared: boolean): Promise<number> {
   return new Promise((resolve, reject) => {
     const length = declared ? { 'content-length': bytes } : {}
     const asked = request(`${gateway.url}/v1/chat/completions`, {
@@ -247,11 +253,11 @@ function sendMuch(bytes: number, declared: boolean): Promise<number> {
       answer.resume()
     })
     asked.on('error', reject)
-    const piece = Buffer.alloc(MEGABYTE, 0x20)
+    const piece = Buffer.alloc(MEGABYTE_BYTES, 0x20)
     let sent = 0
     const more = () => {
       while (sent < bytes) {
-        sent += MEGABYTE
+        sent += MEGABYTE_BYTES
         if (!asked.write(piece)) return void asked.once('drain', more)
       }
       asked.end()

@@ -5,22 +5,29 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
-import { answerWhole, HandClock, type Received, Stage, until } from '../support/gateway-fixture.ts'
-import { NANO_PER_INPUT, NANO_PER_OUTPUT, PRICE, requestFor, SPOKEN } from './dialect-fixtures.ts'
+import { answerWhole, GatewayFixture, ManualClock, type Received, waitFor } from '../support/gateway-fixture.ts'
+import {
+  DIALECT_NAMES,
+  NANO_USD_PER_INPUT_TOKEN,
+  NANO_USD_PER_OUTPUT_TOKEN,
+  PRICE,
+  requestFor,
+} from './dialect-fixtures.ts'
 import { Random, SEED } from './random.ts'
-import { Campaign } from './random-calls.ts'
+import { RandomCalls } from './random-calls.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'bursar-overshoot-'))
-let stage: Stage | undefined
-let files = 0
+let fixture: GatewayFixture | undefined
+let fileCount = 0
 afterEach(async () => {
-  await stage?.close()
-  stage = undefined
+  await fixture?.close()
+  fixture = undefined
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const STORES = ['memory', 'sqlite'] as const
-const fileFor = (store: (typeof STORES)[number]) => (store === 'memory' ? {} : { path: join(folder, `${++files}.db`) })
+const fileFor = (store: (typeof STORES)[number]) =>
+  store === 'memory' ? {} : { path: join(folder, `${++fileCount}.db`) }
 
 const CALLS = 200
 const KEYS = 'alice:alice-secret-alice,bob:bob-secret-bob-bob'
@@ -28,71 +35,75 @@ const asAlice = { authorization: 'Bearer alice-secret-alice' }
 const asBob = { authorization: 'Bearer bob-secret-bob-bob' }
 
 /** What one call of these tests reserves: its size is the same each time. */
-function reservedFor(): bigint {
+function reservationNanoUsd(): bigint {
   const { body } = requestFor('openai', { cap: 100 })
-  return BigInt(body.length + 64 + 16) * NANO_PER_INPUT + 100n * NANO_PER_OUTPUT
+  return BigInt(body.length + 64 + 16) * NANO_USD_PER_INPUT_TOKEN + 100n * NANO_USD_PER_OUTPUT_TOKEN
 }
 
-const FIT = 37
-const budget = (calls: number, more = 0n) => {
-  const nano = reservedFor() * BigInt(calls) + more
+const CALLS_THAT_FIT = 37
+const budgetUsd = (calls: number, more = 0n) => {
+  const nano = reservationNanoUsd() * BigInt(calls) + more
   return `0.${nano.toString().padStart(9, '0')}`
 }
 
 describe.each(STORES)('%s: 200 calls at once', (store) => {
   it.each([
-    ['money per day', { global: { costPerDay: budget(FIT) } }, FIT],
-    ['money per day, a nano-dollar short', { global: { costPerDay: budget(FIT, -1n) } }, FIT - 1],
-    ['money per month of one key', { perKey: { costPerMonth: budget(FIT) } }, FIT],
-    ['requests per minute', { global: { requestsPerMinute: FIT } }, FIT],
-    ['requests per day of a user', { perUser: { requestsPerDay: FIT } }, FIT],
-    ['calls in flight', { global: { inFlight: FIT } }, FIT],
-    ['calls in flight of one key', { 'key:alice': { inFlight: FIT } }, FIT],
+    ['money per day', { global: { costPerDay: budgetUsd(CALLS_THAT_FIT) } }, CALLS_THAT_FIT],
+    [
+      'money per day, a nano-dollar short',
+      { global: { costPerDay: budgetUsd(CALLS_THAT_FIT, -1n) } },
+      CALLS_THAT_FIT - 1,
+    ],
+    ['money per month of one key', { perKey: { costPerMonth: budgetUsd(CALLS_THAT_FIT) } }, CALLS_THAT_FIT],
+    ['requests per minute', { global: { requestsPerMinute: CALLS_THAT_FIT } }, CALLS_THAT_FIT],
+    ['requests per day of a user', { perUser: { requestsPerDay: CALLS_THAT_FIT } }, CALLS_THAT_FIT],
+    ['calls in flight', { global: { inFlight: CALLS_THAT_FIT } }, CALLS_THAT_FIT],
+    ['calls in flight of one key', { 'key:alice': { inFlight: CALLS_THAT_FIT } }, CALLS_THAT_FIT],
   ])('against a limit on %s: as many are sent as fit', async (_, limits, fit) => {
-    stage = await Stage.open({
+    fixture = await GatewayFixture.open({
       config: { prices: [PRICE], limits },
       env: { BURSAR_KEYS: KEYS },
-      play: () => {},
-      clock: new HandClock(),
+      respond: () => {},
+      clock: new ManualClock(),
       ...fileFor(store),
     })
-    const { upstream } = stage
+    const { upstream } = fixture
     const refused: Response[] = []
     const answers = Array.from({ length: CALLS }, async () => {
-      const answer = await stage?.call('openai', { cap: 100 }, { headers: asAlice }, 'over sockets')
+      const answer = await fixture?.call('openai', { cap: 100 }, { headers: asAlice }, 'over sockets')
       if (answer?.status === 429) refused.push(answer)
       return answer?.text()
     })
-    await until(async () => upstream.received.length + refused.length === CALLS || undefined, 20_000)
+    await waitFor(async () => upstream.received.length + refused.length === CALLS || undefined, 20_000)
     expect(upstream.received).toHaveLength(fit)
-    for (const level of await stage.levels('?key=alice&user=')) {
+    for (const level of await fixture.levels('?key=alice&user=')) {
       expect(level.settled + level.reserved).toBeLessThanOrEqual(level.capacity)
     }
     for (const call of upstream.received) answerWhole(call, { input: 20, output: 100 })
     await Promise.all(answers)
-    expect(await stage.settled(fit)).toHaveLength(fit)
+    expect(await fixture.settledEntries(fit)).toHaveLength(fit)
     expect(refused.every((answer) => Number(answer.headers.get('retry-after')) >= 1)).toBe(true)
   })
 
   it('a limit on each key is each key its own', async () => {
     const config = {
       prices: [PRICE],
-      limits: { perKey: { costPerDay: budget(11) }, global: { costPerDay: budget(15) } },
+      limits: { perKey: { costPerDay: budgetUsd(11) }, global: { costPerDay: budgetUsd(15) } },
     }
-    stage = await Stage.open({ config, env: { BURSAR_KEYS: KEYS }, play: () => {}, ...fileFor(store) })
-    const { upstream } = stage
+    fixture = await GatewayFixture.open({ config, env: { BURSAR_KEYS: KEYS }, respond: () => {}, ...fileFor(store) })
+    const { upstream } = fixture
     let refused = 0
     const ask = (headers: Record<string, string>) =>
       Array.from({ length: 30 }, async () => {
-        const answer = await stage?.call('openai', { cap: 100 }, { headers }, 'over sockets')
+        const answer = await fixture?.call('openai', { cap: 100 }, { headers }, 'over sockets')
         refused += answer?.status === 429 ? 1 : 0
         await answer?.text()
       })
     const alice = ask(asAlice)
-    await until(async () => upstream.received.length + refused === 30 || undefined)
+    await waitFor(async () => upstream.received.length + refused === 30 || undefined)
     expect(upstream.received).toHaveLength(11)
     const bob = ask(asBob)
-    await until(async () => upstream.received.length + refused === 60 || undefined)
+    await waitFor(async () => upstream.received.length + refused === 60 || undefined)
     expect(upstream.received).toHaveLength(15)
     for (const call of upstream.received) answerWhole(call, { input: 20, output: 100 })
     await Promise.all([...alice, ...bob])
@@ -103,8 +114,8 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
     const random = new Random(SEED)
     const limitNano = 30_000_000n
     const config = { prices: [PRICE], limits: { global: { costPerDay: '0.03' } } }
-    stage = await Stage.open({ config, play: () => {}, ...fileFor(store) })
-    const { upstream } = stage
+    fixture = await GatewayFixture.open({ config, respond: () => {}, ...fileFor(store) })
+    const { upstream } = fixture
     const needs: number[] = []
     const answers = Array.from({ length: CALLS }, async () => {
       const wanted = {
@@ -112,17 +123,17 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
         text: 'x'.repeat(random.between(1, 2_000)),
         stream: random.chance(0.3),
       }
-      const answer = await stage?.call(random.oneOf(SPOKEN), wanted, {}, 'over sockets')
+      const answer = await fixture?.call(random.oneOf(DIALECT_NAMES), wanted, {}, 'over sockets')
       // What is admitted may be answered in a form its dialect does not know, and then breaks off.
       const text = (await answer?.text().catch(() => '')) ?? ''
       if (answer?.status === 429) needs.push(neededIn(text))
     })
-    await until(async () => upstream.received.length + needs.length === CALLS || undefined, 20_000)
-    const [level] = await stage.levels()
+    await waitFor(async () => upstream.received.length + needs.length === CALLS || undefined, 20_000)
+    const [level] = await fixture.levels()
     const free = level?.free ?? -1
     expect(level?.reserved).toBeLessThanOrEqual(Number(limitNano) / 1e9)
     expect(Math.min(...needs)).toBeGreaterThan(free)
-    const most = upstream.received.map(mostCostOf).reduce((sum, cost) => sum + cost, 0n)
+    const most = upstream.received.map(maxCostOf).reduce((sum, cost) => sum + cost, 0n)
     expect(most).toBeLessThanOrEqual(limitNano)
     for (const call of upstream.received) answerWhole(call, { input: 1, output: 1 })
     await Promise.all(answers)
@@ -135,10 +146,10 @@ describe('a campaign of random calls', () => {
     '%s, round %i',
     async (store, round) => {
       const seed = SEED + round
-      const campaign = await Campaign.open(new Random(seed), fileFor(store))
-      stage = campaign.stage
+      const campaign = await RandomCalls.open(new Random(seed), fileFor(store))
+      fixture = campaign.fixture
       try {
-        for (let wave = 0; wave < 6; wave++) await campaign.wave()
+        for (let wave = 0; wave < 6; wave++) await campaign.runWave()
         await campaign.checkLedger()
       } catch (error) {
         throw new Error(`SEED=${SEED} (round ${round}): ${campaign.description}`, { cause: error })
@@ -148,9 +159,9 @@ describe('a campaign of random calls', () => {
 })
 
 /** The most a received call can have cost, by what the upstream saw: its bytes, and its cap. */
-function mostCostOf({ body }: Received): bigint {
+function maxCostOf({ body }: Received): bigint {
   const cap = /"(?:max_completion_tokens|max_tokens|maxOutputTokens)":(\d+)/.exec(body)?.[1] ?? '8000'
-  return BigInt(Buffer.byteLength(body)) * NANO_PER_INPUT + BigInt(cap) * NANO_PER_OUTPUT
+  return BigInt(Buffer.byteLength(body)) * NANO_USD_PER_INPUT_TOKEN + BigInt(cap) * NANO_USD_PER_OUTPUT_TOKEN
 }
 
 /** What a refusal says the call would have needed, in any dialect. */

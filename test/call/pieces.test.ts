@@ -3,20 +3,20 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { formatUsd } from '../../src/core/money.ts'
 import { inputTokens, outputTokens } from '../../src/core/usage.ts'
-import { type Received, Stage } from '../support/gateway-fixture.ts'
+import { GatewayFixture, type Received } from '../support/gateway-fixture.ts'
 
-let stage: Stage
-afterEach(() => stage.close())
+let fixture: GatewayFixture
+afterEach(() => fixture.close())
 
 /** Asks, is answered this, and returns what was booked. */
-async function booked(path: string, body: object, answer: object, config: object = {}) {
+async function settleAnswer(path: string, body: object, answer: object, config: object = {}) {
   const play = ({ response }: Received) =>
     void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer))
-  stage = await Stage.open({ play, config })
+  fixture = await GatewayFixture.open({ respond: play, config })
   const headers = { 'content-type': 'application/json' }
-  const answered = await stage.fetch('over sockets', path, { method: 'POST', headers, body: JSON.stringify(body) })
+  const answered = await fixture.fetch('over sockets', path, { method: 'POST', headers, body: JSON.stringify(body) })
   expect([answered.status, await answered.json()]).toEqual([200, answer])
-  const [entry] = await stage.settled(1)
+  const [entry] = await fixture.settledEntries(1)
   const { usage, cost, certainty } = entry?.outcome ?? {}
   return {
     tokens: usage && [inputTokens(usage), outputTokens(usage)],
@@ -27,7 +27,11 @@ async function booked(path: string, body: object, answer: object, config: object
   }
 }
 
-const code = (container: string) => ({ type: 'code_interpreter_call', id: `ci_${container}`, container_id: container })
+const codeCall = (container: string) => ({
+  type: 'code_interpreter_call',
+  id: `ci_${container}`,
+  container_id: container,
+})
 const response = (tools: readonly object[], output: readonly object[]) => ({
   id: 'resp_1',
   model: 'gpt-4.1',
@@ -41,9 +45,14 @@ const response = (tools: readonly object[], output: readonly object[]) => ({
 describe('an answer is booked with', () => {
   it('its searches of files and its containers, at most once each', async () => {
     const tools = [{ type: 'file_search' }, { type: 'code_interpreter', container: { memory_limit: '4g' } }]
-    const output = [{ type: 'file_search_call', id: 'a' }, { type: 'file_search_call', id: 'b' }, code('x'), code('x')]
+    const output = [
+      { type: 'file_search_call', id: 'a' },
+      { type: 'file_search_call', id: 'b' },
+      codeCall('x'),
+      codeCall('x'),
+    ]
     const body = { model: 'gpt-4.1', input: 'Hi', max_output_tokens: 100, tools }
-    const entry = await booked('/v1/responses', body, response(tools, output), {
+    const entry = await settleAnswer('/v1/responses', body, response(tools, output), {
       limits: { global: { costPerCall: '10' } },
     })
     // 1,000 tokens at $2 and 100 at $8 a million, two searches at $2.50 a thousand, and a container of $0.12.
@@ -57,7 +66,7 @@ describe('an answer is booked with', () => {
       { modality: 'IMAGE', tokenCount: 258 },
       { modality: 'VIDEO', tokenCount: 1_000 },
     ]
-    const entry = await booked(
+    const entry = await settleAnswer(
       '/v1beta/models/gemini-embedding-2:embedContent',
       { content: { parts: [part('image/png'), part('video/mp4')] } },
       { embedding: { values: [1] }, usageMetadata: { promptTokenCount: 1_258, promptTokenDetails } },
@@ -68,7 +77,7 @@ describe('an answer is booked with', () => {
   })
 
   it('its whole reservation as input, where vectors are answered without a count', async () => {
-    const entry = await booked(
+    const entry = await settleAnswer(
       '/v1beta/models/gemini-embedding-001:embedContent',
       { content: { parts: [{ text: 'Hi there' }] } },
       { embedding: { values: [1] } },
@@ -85,7 +94,7 @@ describe('a provider whose caps leave reasoning out', () => {
     async (cap) => {
       const price = { provider: '*', model: 'm', input: '1', output: '1', contextWindow: 100_000, maxOutput: 50_000 }
       const own = { preset: 'xai', baseUrl: 'http://127.0.0.1:9', apiKey: 'xai-0123456789' }
-      stage = await Stage.open({
+      fixture = await GatewayFixture.open({
         config: { prices: [price], providers: { own }, limits: { global: { costPerDay: '0.03' } } },
       })
       const body = JSON.stringify({
@@ -94,7 +103,7 @@ describe('a provider whose caps leave reasoning out', () => {
         max_completion_tokens: cap,
       })
       const headers = { 'content-type': 'application/json' }
-      const refused = await stage.fetch('over sockets', '/v1/chat/completions', { method: 'POST', headers, body })
+      const refused = await fixture.fetch('over sockets', '/v1/chat/completions', { method: 'POST', headers, body })
       const { error } = (await refused.json()) as { error: { details: object } }
       expect([refused.status, refused.headers.get('x-bursar-max-output-tokens')]).toEqual([429, null])
       expect(error.details).toMatchObject({ needed: expect.any(Number) })

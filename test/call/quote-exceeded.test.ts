@@ -1,61 +1,74 @@
 // Costs above their reservation: booked in full, counted by model and reason, logged, shown, and quoted for from then on.
 
 import { afterEach, describe, expect, it } from 'vitest'
-import { Excesses } from '../../src/core/quote-excess.ts'
+import { QuoteOverruns } from '../../src/core/quote-overruns.ts'
 import { usageOf } from '../../src/core/usage.ts'
-import { excessesJson } from '../../src/http/views.ts'
+import { overrunsJson } from '../../src/http/views.ts'
 import { factsOf, outcomeOf } from '../stores/calls.ts'
-import { DOORS, type Door, Stage, type StageOptions } from '../support/gateway-fixture.ts'
-import { booked, LIMITED, nanoUsd } from './booked.ts'
-import { costOfSaid, PRICE, type Said, SPOKEN, type Spoken, type Wanted, wholeAnswer } from './dialect-fixtures.ts'
+import { GatewayFixture, type GatewayFixtureOptions, TRANSPORTS, type Transport } from '../support/gateway-fixture.ts'
+import {
+  costOfUsage,
+  DIALECT_NAMES,
+  type DialectName,
+  PRICE,
+  type ReportedUsage,
+  type RequestOptions,
+  wholeAnswer,
+} from './dialect-fixtures.ts'
+import { LIMITED_CONFIG, nanoUsd, readSettled } from './settlement-checks.ts'
 
-let stage: Stage | undefined
+let fixture: GatewayFixture | undefined
 afterEach(async () => {
-  await stage?.close()
-  stage = undefined
+  await fixture?.close()
+  fixture = undefined
 })
 
-const DEAR = { ...PRICE, model: 'd', input: '100', output: '200' }
+const EXPENSIVE = { ...PRICE, model: 'd', input: '100', output: '200' }
 const FREE = { ...PRICE, model: 'free', input: '0', output: '0' }
-const CONFIG = { ...LIMITED, prices: [PRICE, DEAR, FREE] }
+const CONFIG = { ...LIMITED_CONFIG, prices: [PRICE, EXPENSIVE, FREE] }
 /** All of the window and the longest answer. */
-const DEAREST = costOfSaid({ input: PRICE.contextWindow, output: PRICE.maxOutput })
+const MAX_COST_NANO_USD = costOfUsage({ input: PRICE.contextWindow, output: PRICE.maxOutput })
 
 interface Answer {
-  readonly said: Said
+  readonly said: ReportedUsage
   readonly model?: string
 }
 
 /** A stage whose upstream answers what it is told next. */
-async function open(options: StageOptions = {}) {
+async function open(options: GatewayFixtureOptions = {}) {
   const answers: Answer[] = []
-  const opened = await Stage.open({
+  const opened = await GatewayFixture.open({
     config: CONFIG,
-    play: ({ spoken, response }) => {
+    respond: ({ dialect, response }) => {
       const { said, model = 'm' } = answers.shift() ?? { said: { input: 1, output: 1 } }
-      const body = wholeAnswer(spoken, said).replace(/"(model|modelVersion)":"m"/, `"$1":"${model}"`)
+      const body = wholeAnswer(dialect, said).replace(/"(model|modelVersion)":"m"/, `"$1":"${model}"`)
       response.writeHead(200, { 'content-type': 'application/json' }).end(body)
     },
     ...options,
   })
-  stage = opened
+  fixture = opened
   let calls = 0
   return {
     stage: opened,
     /** One call; its entry, once it is settled. */
-    async call(spoken: Spoken, answer: Answer, door: Door = 'in process', wanted: Wanted = { cap: 10 }) {
+    async call(
+      spoken: DialectName,
+      answer: Answer,
+      door: Transport = 'in process',
+      wanted: RequestOptions = { cap: 10 },
+    ) {
       answers.push(answer)
       const response = await opened.call(spoken, wanted, {}, door)
       expect(response.status).toBe(200)
       await response.text()
-      const [entry] = await opened.settled(++calls)
+      const [entry] = await opened.settledEntries(++calls)
       if (!entry?.outcome) throw new Error('there is no entry')
       return { reserved: entry.facts.reservedCostNanoUsd, cost: entry.outcome.cost.totalNanoUsd }
     },
   }
 }
 
-interface Shown {
+interface OverrunsJson {
   readonly cost_over_quote: Readonly<Record<string, number>>
   readonly quote_exceeded: readonly {
     readonly provider: string
@@ -67,21 +80,21 @@ interface Shown {
   }[]
 }
 
-const raised = (cost: bigint, percent: bigint) => (cost * percent + 99n) / 100n
+const percentageOf = (cost: bigint, percent: bigint) => (cost * percent + 99n) / 100n
 const percentOf = (cost: bigint, quoted: bigint) => (cost * 100n + quoted - 1n) / quoted
 
-describe.each(DOORS.flatMap((door) => SPOKEN.map((spoken): [Door, Spoken] => [door, spoken])))(
+describe.each(TRANSPORTS.flatMap((door) => DIALECT_NAMES.map((spoken): [Transport, DialectName] => [door, spoken])))(
   '%s, %s:',
   (door, spoken) => {
     it('is booked in full, counted, logged and shown, and the model is quoted higher', async () => {
       const { stage, call } = await open()
       const said = { input: 5_000, output: 7 }
       const first = await call(spoken, { said }, door)
-      expect(first.cost).toBe(costOfSaid(said))
+      expect(first.cost).toBe(costOfUsage(said))
       expect(first.cost).toBeGreaterThan(first.reserved)
-      expect((await booked(stage)).levels.costNanoUsd).toBe(first.cost)
+      expect((await readSettled(stage)).levels.costNanoUsd).toBe(first.cost)
       const percent = percentOf(first.cost, first.reserved)
-      const shown = await stage.page<Shown>('/llm/status')
+      const shown = await stage.fetchPage<OverrunsJson>('/llm/status')
       expect(shown.cost_over_quote).toEqual({ m: 1 })
       expect(shown.quote_exceeded).toEqual([
         { provider: spoken, model: 'm', input: 1, output: 0, price: 0, factor: Number(percent) / 100 },
@@ -90,9 +103,9 @@ describe.each(DOORS.flatMap((door) => SPOKEN.map((spoken): [Door, Spoken] => [do
       expect(JSON.parse(line)).toMatchObject({ level: 40, provider: spoken, model: 'm', reason: 'input' })
 
       const second = await call(spoken, { said }, door)
-      expect(second.reserved).toBe(raised(first.reserved, percent))
+      expect(second.reserved).toBe(percentageOf(first.reserved, percent))
       expect(second.reserved).toBeGreaterThanOrEqual(second.cost)
-      expect((await stage.page<Shown>('/llm/status')).cost_over_quote).toEqual({ m: 1 })
+      expect((await stage.fetchPage<OverrunsJson>('/llm/status')).cost_over_quote).toEqual({ m: 1 })
       expect((await call(spoken, { said: { input: 1, output: 1 } }, door, { model: 'd', cap: 10 })).reserved).toBe(
         first.reserved * 100n,
       )
@@ -105,10 +118,10 @@ it('the largest excess counts, each measured against the quote as it was', async
   const { reserved, cost } = await call('openai', { said: { input: 1_000, output: 1 } })
   const more = await call('openai', { said: { input: 9_000, output: 1 } })
   const less = await call('openai', { said: { input: 2_000, output: 1 } })
-  expect(more.reserved).toBe(raised(reserved, percentOf(cost, reserved)))
+  expect(more.reserved).toBe(percentageOf(reserved, percentOf(cost, reserved)))
   const percent = percentOf(more.cost, reserved)
-  expect(less.reserved).toBe(raised(reserved, percent))
-  const { quote_exceeded } = await stage.page<Shown>('/llm/status')
+  expect(less.reserved).toBe(percentageOf(reserved, percent))
+  const { quote_exceeded } = await stage.fetchPage<OverrunsJson>('/llm/status')
   expect(quote_exceeded).toMatchObject([{ input: 2, factor: Number(percent) / 100 }])
 })
 
@@ -119,14 +132,14 @@ it.each<['input' | 'output' | 'price', Answer]>([
 ])('what was more than quoted is named: %s', async (reason, answer) => {
   const { stage, call } = await open()
   await call('openai', answer)
-  const { quote_exceeded } = await stage.page<Shown>('/llm/status')
+  const { quote_exceeded } = await stage.fetchPage<OverrunsJson>('/llm/status')
   expect(quote_exceeded).toMatchObject([{ input: 0, output: 0, price: 0, [reason]: 1 }])
 })
 
 it('no quote is raised above the dearest that a call can be', async () => {
   const { call } = await open({ config: { ...CONFIG, limits: {} } })
   await call('openai', { said: { input: 100_000_000, output: 1 } })
-  expect((await call('openai', { said: { input: 1, output: 1 } })).reserved).toBe(DEAREST)
+  expect((await call('openai', { said: { input: 1, output: 1 } })).reserved).toBe(MAX_COST_NANO_USD)
 })
 
 it('a quote of nothing stays one', async () => {
@@ -135,8 +148,10 @@ it('a quote of nothing stays one', async () => {
     model: 'free',
     cap: 10,
   })
-  expect([free.reserved, free.cost]).toEqual([0n, costOfSaid({ input: 1, output: 1 }) * 100n])
-  expect(await stage.page<Shown>('/llm/status')).toMatchObject({ quote_exceeded: [{ price: 1, factor: 1 }] })
+  expect([free.reserved, free.cost]).toEqual([0n, costOfUsage({ input: 1, output: 1 }) * 100n])
+  expect(await stage.fetchPage<OverrunsJson>('/llm/status')).toMatchObject({
+    quote_exceeded: [{ price: 1, factor: 1 }],
+  })
   expect(
     (await call('openai', { said: { input: 1, output: 1 } }, 'in process', { model: 'free', cap: 10 })).reserved,
   ).toBe(0n)
@@ -169,31 +184,31 @@ describe('of all models', () => {
     factsOf('c', { model, simulated, provider: simulated ? 'simulated' : 'openai', reservedCostNanoUsd: 100n })
 
   it('those that are simulated stay apart from real ones', () => {
-    const excesses = new Excesses()
+    const excesses = new QuoteOverruns()
     expect(excesses.add(facts('m', true), outcome, quote, true)).toBe('input')
     expect([excesses.percent('simulated', 'm', true), excesses.percent('openai', 'm', true)]).toEqual([250, 100])
-    expect(excessesJson(excesses.models())).toEqual({ cost_over_quote: {}, quote_exceeded: [] })
+    expect(overrunsJson(excesses.models())).toEqual({ cost_over_quote: {}, quote_exceeded: [] })
   })
 
   it('calls that nobody can bound say nothing about those without hosted tools', () => {
-    const excesses = new Excesses()
+    const excesses = new QuoteOverruns()
     excesses.add(facts('m'), outcome, quote, false)
     expect([excesses.percent('openai', 'm', false), excesses.percent('openai', 'm', true)]).toEqual([250, 100])
-    expect(excessesJson(excesses.models())).toMatchObject({
+    expect(overrunsJson(excesses.models())).toMatchObject({
       cost_over_quote: { m: 1 },
       quote_exceeded: [{ factor: 2.5 }],
     })
   })
 
   it('a call that was admitted before a larger excess was seen lowers nothing', () => {
-    const excesses = new Excesses()
+    const excesses = new QuoteOverruns()
     excesses.add(facts('m'), outcome, quote, true)
     excesses.add(facts('m'), outcomeOf(3, 150n), quote, true)
     expect(excesses.percent('openai', 'm', true)).toBe(250)
   })
 
   it('a thousand are told apart, and the rest are counted together', () => {
-    const excesses = new Excesses()
+    const excesses = new QuoteOverruns()
     for (let at = 0; at < 3_000; at++) excesses.add(facts(`m${at}`), outcome, quote, true)
     expect(excesses.models()).toHaveLength(1_001)
     expect(excesses.models().at(-1)?.counts.input).toBe(2_000)

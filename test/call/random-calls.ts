@@ -3,53 +3,67 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
-import { answerStream, HandClock, type Received, Stage, until } from '../support/gateway-fixture.ts'
-import { costOfSaid, eventsOf, PRICE, type Said, SPOKEN, type Spoken, wholeAnswer } from './dialect-fixtures.ts'
+import { answerStream, GatewayFixture, ManualClock, type Received, waitFor } from '../support/gateway-fixture.ts'
+import {
+  costOfUsage,
+  DIALECT_NAMES,
+  type DialectName,
+  eventsOf,
+  PRICE,
+  type ReportedUsage,
+  wholeAnswer,
+} from './dialect-fixtures.ts'
 import type { Random } from './random.ts'
 
-const FATES = ['whole', 'whole', 'leaves', 'dies', 'half', 'silent', 'error', 'turned away', 'garbage'] as const
-type Fate = (typeof FATES)[number]
+const SCENARIOS = ['whole', 'whole', 'leaves', 'dies', 'half', 'silent', 'error', 'turned away', 'garbage'] as const
+type Scenario = (typeof SCENARIOS)[number]
 
 /** One planned call. Its number travels as the task, so that the ledger's row can be found. */
-interface Plan {
+interface PlannedCall {
   readonly task: string
-  readonly spoken: Spoken
+  readonly dialect: DialectName
   readonly key: string
-  readonly fate: Fate
+  readonly scenario: Scenario
   readonly cap: number
   readonly text: string
   readonly stream: boolean
   readonly day: string
-  readonly leaving: AbortController
+  readonly disconnect: AbortController
   /** What the call really used, whether anybody is told or not. */
-  truth: Said
+  trueUsage: ReportedUsage
   status: number | undefined
-  over: boolean
+  isFinished: boolean
 }
 
-const SECRETS: Readonly<Record<string, string>> = { alice: 'alice-secret-alice', bob: 'bob-secret-bob-bob' }
+const CALLER_SECRETS: Readonly<Record<string, string>> = { alice: 'alice-secret-alice', bob: 'bob-secret-bob-bob' }
 const DAY_MS = 86_400_000
 
-type Limits = Readonly<Record<string, Readonly<Record<string, string | number>>>>
+type LimitSettings = Readonly<Record<string, Readonly<Record<string, string | number>>>>
 
-export class Campaign {
-  readonly stage: Stage
+export class RandomCalls {
+  readonly fixture: GatewayFixture
   readonly #random: Random
-  readonly #clock: HandClock
-  readonly #limits: Limits
+  readonly #clock: ManualClock
+  readonly #limits: LimitSettings
   readonly #drains: boolean
-  readonly #plans = new Map<string, Plan>()
+  readonly #plannedCalls = new Map<string, PlannedCall>()
 
-  private constructor(stage: Stage, random: Random, clock: HandClock, limits: Limits, drains: boolean) {
-    this.stage = stage
+  private constructor(
+    stage: GatewayFixture,
+    random: Random,
+    clock: ManualClock,
+    limits: LimitSettings,
+    drains: boolean,
+  ) {
+    this.fixture = stage
     this.#random = random
     this.#clock = clock
     this.#limits = limits
     this.#drains = drains
   }
 
-  static async open(random: Random, store: { path?: string }): Promise<Campaign> {
-    const clock = new HandClock()
+  static async open(random: Random, store: { path?: string }): Promise<RandomCalls> {
+    const clock = new ManualClock()
     const usd = (most: number) => `0.${String(random.between(1, most)).padStart(9, '0')}`
     const global = {
       costPerDay: usd(40_000_000),
@@ -60,13 +74,19 @@ export class Campaign {
     const limits = { global, ...(random.chance(0.6) ? { perKey: { costPerDay: usd(20_000_000) } } : {}) }
     const drains = random.chance(0.5)
     const env = {
-      BURSAR_KEYS: Object.entries(SECRETS)
+      BURSAR_KEYS: Object.entries(CALLER_SECRETS)
         .map((pair) => pair.join(':'))
         .join(','),
       ON_DISCONNECT: drains ? 'drain' : 'charge',
     }
-    const stage = await Stage.open({ config: { prices: [PRICE], limits }, clock, env, play: () => {}, ...store })
-    return new Campaign(stage, random, clock, limits, drains)
+    const stage = await GatewayFixture.open({
+      config: { prices: [PRICE], limits },
+      clock,
+      env,
+      respond: () => {},
+      ...store,
+    })
+    return new RandomCalls(stage, random, clock, limits, drains)
   }
 
   get description(): string {
@@ -74,47 +94,48 @@ export class Campaign {
   }
 
   /** Sends many calls at once; when each is refused or received, plays their fates, checking at every step. */
-  async wave(): Promise<void> {
-    const { received } = this.stage.upstream
+  async runWave(): Promise<void> {
+    const { received } = this.fixture.upstream
     const before = received.length
-    const plans = Array.from({ length: this.#random.between(1, 25) }, () => this.#plan())
-    const asked = plans.map((plan) => this.#ask(plan))
-    await until(
-      async () => received.length - before + plans.filter((plan) => plan.over).length === plans.length || undefined,
+    const plans = Array.from({ length: this.#random.between(1, 25) }, () => this.#planCall())
+    const asked = plans.map((plan) => this.#sendCall(plan))
+    await waitFor(
+      async () =>
+        received.length - before + plans.filter((plan) => plan.isFinished).length === plans.length || undefined,
     )
     await this.#checkLevels()
     const now = received.slice(before)
     expect(now.map(taskOf).toSorted()).toEqual(
       plans
-        .filter((plan) => !plan.over)
+        .filter((plan) => !plan.isFinished)
         .map(({ task }) => task)
         .toSorted(),
     )
     for (const call of now) {
-      const plan = this.#plans.get(taskOf(call))
+      const plan = this.#plannedCalls.get(taskOf(call))
       if (!plan) throw new Error('a call was received that nobody made')
-      await this.#play(plan, call)
+      await this.#respond(plan, call)
       await this.#checkLevels()
     }
     await Promise.all(asked)
-    await until(async () => this.stage.app.store.open(false).calls === 0 || undefined)
+    await waitFor(async () => this.fixture.app.store.openTotals(false).calls === 0 || undefined)
     await this.#checkLevels()
-    this.#clock.pass(this.#random.oneOf([0, 1_000, 3_600_000, DAY_MS / 2]))
+    this.#clock.advance(this.#random.oneOf([0, 1_000, 3_600_000, DAY_MS / 2]))
   }
 
   /** One row for each received call, none for any other, and none that says less than the truth. */
   async checkLedger(): Promise<void> {
-    const entries = await this.stage.entries()
+    const entries = await this.fixture.entries()
     const rows = new Map(entries.map((entry) => [entry.facts.caller.task, entry]))
-    const tasks = this.stage.upstream.received.map(taskOf)
+    const tasks = this.fixture.upstream.received.map(taskOf)
     expect(entries.map((entry) => entry.facts.caller.task).toSorted()).toEqual(tasks.toSorted())
     const trueByDay = new Map<string, bigint>()
     for (const task of tasks) {
-      const plan = this.#plans.get(task)
+      const plan = this.#plannedCalls.get(task)
       const row = rows.get(task)
       if (!plan || !row?.outcome) throw new Error(`${task} is not in the ledger`)
-      const truth = costOfSaid(plan.truth)
-      expect(row.outcome.cost.totalNanoUsd, `${task} ${plan.fate}`).toBeGreaterThanOrEqual(truth)
+      const truth = costOfUsage(plan.trueUsage)
+      expect(row.outcome.cost.totalNanoUsd, `${task} ${plan.scenario}`).toBeGreaterThanOrEqual(truth)
       expect(row.outcome.cost.totalNanoUsd).toBeLessThanOrEqual(row.facts.reservedCostNanoUsd)
       expect({ day: row.facts.day, key: row.facts.caller.key }).toEqual({ day: plan.day, key: plan.key })
       trueByDay.set(plan.day, (trueByDay.get(plan.day) ?? 0n) + truth)
@@ -123,37 +144,37 @@ export class Campaign {
     for (const [day, truth] of trueByDay) expect(truth, day).toBeLessThanOrEqual(most)
   }
 
-  #plan(): Plan {
+  #planCall(): PlannedCall {
     const random = this.#random
     const cap = random.between(1, 600)
-    const fate = random.oneOf(FATES)
-    const plan: Plan = {
-      task: `call-${this.#plans.size}`,
-      spoken: random.oneOf(SPOKEN),
-      key: random.oneOf(Object.keys(SECRETS)),
-      fate,
+    const fate = random.oneOf(SCENARIOS)
+    const plan: PlannedCall = {
+      task: `call-${this.#plannedCalls.size}`,
+      dialect: random.oneOf(DIALECT_NAMES),
+      key: random.oneOf(Object.keys(CALLER_SECRETS)),
+      scenario: fate,
       cap,
       text: 'word '.repeat(random.between(1, 300)),
       stream: random.chance(0.5),
       day: new Date(this.#clock.wallMs).toISOString().slice(0, 10),
-      leaving: new AbortController(),
-      truth: { input: random.between(1, 40), output: random.between(0, cap) },
+      disconnect: new AbortController(),
+      trueUsage: { input: random.between(1, 40), output: random.between(0, cap) },
       status: undefined,
-      over: false,
+      isFinished: false,
     }
-    if (fate === 'turned away') plan.truth = { input: 0, output: 0 }
-    this.#plans.set(plan.task, plan)
+    if (fate === 'turned away') plan.trueUsage = { input: 0, output: 0 }
+    this.#plannedCalls.set(plan.task, plan)
     return plan
   }
 
-  async #ask(plan: Plan): Promise<void> {
-    const { cap, text, stream, task, key, leaving } = plan
-    const headers = { authorization: `Bearer ${SECRETS[key]}`, 'x-bursar-task': task, 'x-test-task': task }
+  async #sendCall(plan: PlannedCall): Promise<void> {
+    const { cap, text, stream, task, key, disconnect } = plan
+    const headers = { authorization: `Bearer ${CALLER_SECRETS[key]}`, 'x-bursar-task': task, 'x-test-task': task }
     try {
-      const answer = await this.stage.call(
-        plan.spoken,
+      const answer = await this.fixture.call(
+        plan.dialect,
         { cap, text, stream },
-        { headers, signal: leaving.signal },
+        { headers, signal: disconnect.signal },
         'over sockets',
       )
       plan.status = answer.status
@@ -161,24 +182,24 @@ export class Campaign {
     } catch {
       // A client that left, or an answer that broke off.
     }
-    plan.over = true
+    plan.isFinished = true
   }
 
-  async #play({ fate, spoken, truth, stream, leaving }: Plan, call: Received): Promise<void> {
+  async #respond({ scenario, dialect, trueUsage, stream, disconnect }: PlannedCall, call: Received): Promise<void> {
     const { response } = call
     const json = { 'content-type': 'application/json' }
-    const events = eventsOf(spoken, truth)
+    const events = eventsOf(dialect, trueUsage)
     const answer = () =>
-      stream ? answerStream(call, events) : void response.writeHead(200, json).end(wholeAnswer(spoken, truth))
-    if (fate === 'whole') await answer()
-    else if (fate === 'dies') response.destroy()
-    else if (fate === 'error') response.writeHead(500, json).end('{"error":{"message":"no"}}')
-    else if (fate === 'turned away') response.writeHead(429, json).end('{"error":{"message":"no"}}')
-    else if (fate === 'garbage') response.writeHead(200, json).end('{"usage":')
-    else if (fate === 'half') await answerStream(call, events.slice(0, 2))
-    else if (fate === 'silent') response.writeHead(200, json).end('{"choices":[]}')
+      stream ? answerStream(call, events) : void response.writeHead(200, json).end(wholeAnswer(dialect, trueUsage))
+    if (scenario === 'whole') await answer()
+    else if (scenario === 'dies') response.destroy()
+    else if (scenario === 'error') response.writeHead(500, json).end('{"error":{"message":"no"}}')
+    else if (scenario === 'turned away') response.writeHead(429, json).end('{"error":{"message":"no"}}')
+    else if (scenario === 'garbage') response.writeHead(200, json).end('{"usage":')
+    else if (scenario === 'half') await answerStream(call, events.slice(0, 2))
+    else if (scenario === 'silent') response.writeHead(200, json).end('{"choices":[]}')
     else {
-      leaving.abort()
+      disconnect.abort()
       await sleep(this.#random.between(0, 5))
       await answer()
     }
@@ -186,8 +207,8 @@ export class Campaign {
 
   /** Σ ≤ limit, on every meter, now. */
   async #checkLevels(): Promise<void> {
-    for (const key of Object.keys(SECRETS)) {
-      for (const { limit, settled, reserved, capacity } of await this.stage.levels(`?key=${key}`)) {
+    for (const key of Object.keys(CALLER_SECRETS)) {
+      for (const { limit, settled, reserved, capacity } of await this.fixture.levels(`?key=${key}`)) {
         const sum = Math.round((settled + reserved) * 1e9)
         expect(sum, `${limit} of ${key}`).toBeLessThanOrEqual(Math.round(capacity * 1e9))
       }

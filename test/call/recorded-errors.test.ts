@@ -1,11 +1,11 @@
 // Every recorded error, played by an upstream over real sockets: passed on byte for byte, and booked as a request and no more.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { refusedLimits, upstreamLimits } from '../../src/wire/upstream-limits.ts'
-import { HandClock, type Received, Stage } from '../support/gateway-fixture.ts'
+import { readRefusalLimits, readUpstreamLimits } from '../../src/wire/upstream-limits.ts'
+import { GatewayFixture, ManualClock, type Received } from '../support/gateway-fixture.ts'
 import { HAS_RECORDINGS, type Recording, recordingsOf } from '../support/recordings.ts'
-import { booked, LIMITED } from './booked.ts'
 import { requestFor } from './dialect-fixtures.ts'
+import { LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
 
 const INPUT = { model: 'm', input: 'hello' }
 
@@ -35,8 +35,8 @@ function callOf(spoken: 'openai' | 'anthropic' | 'gemini'): [path: string, body:
 
 describe.skipIf(!HAS_RECORDINGS)('recorded errors', () => {
   let played: Recording | undefined
-  let stage: Stage
-  const clock = new HandClock()
+  let stage: GatewayFixture
+  const clock = new ManualClock()
   clock.wallMs = Date.UTC(2024, 0, 1)
 
   beforeAll(async () => {
@@ -44,7 +44,7 @@ describe.skipIf(!HAS_RECORDINGS)('recorded errors', () => {
       const { headers, body } = played?.response ?? { headers: {}, body: '' }
       response.writeHead(played?.status ?? 500, { ...headers }).end(body)
     }
-    stage = await Stage.open({ config: LIMITED, clock, play, counts: true })
+    stage = await GatewayFixture.open({ config: LIMITED_CONFIG, clock, respond: play, countsTokens: true })
   })
   afterAll(() => stage.close())
 
@@ -71,10 +71,10 @@ describe.skipIf(!HAS_RECORDINGS)('recorded errors', () => {
     expect(answer.headers.get('x-bursar-cost-usd')).toMatch(/^0(\.0+)?$/)
     expect(answer.headers.get('retry-after')).toBe(recording.response.headers['retry-after'] ?? null)
 
-    const [entry] = await stage.settled(++calls)
+    const [entry] = await stage.settledEntries(++calls)
     expect(entry?.outcome).toMatchObject({ ending: 'failed', certainty: 'exact', cost: { totalNanoUsd: 0n } })
     expect(entry?.outcome?.attempts).toMatchObject([{ status: recording.status, error: `status ${recording.status}` }])
-    const { levels } = await booked(stage)
+    const { levels } = await readSettled(stage)
     expect(levels).toEqual({ requests: calls, tokens: 0, costNanoUsd: 0n, inFlight: 0 })
     expect(entry?.outcome?.upstreamLimits).toEqual(limitsIn(recording))
   })
@@ -83,7 +83,7 @@ describe.skipIf(!HAS_RECORDINGS)('recorded errors', () => {
   function limitsIn({ status, response }: Recording) {
     const headers = Object.entries(response.headers).flatMap(([name, value]) => [name.toLowerCase(), value])
     return status === 429
-      ? refusedLimits(headers, Buffer.from(response.body), clock.wallMs)
-      : upstreamLimits(status, headers, clock.wallMs)
+      ? readRefusalLimits(headers, Buffer.from(response.body), clock.wallMs)
+      : readUpstreamLimits(status, headers, clock.wallMs)
   }
 })

@@ -5,19 +5,19 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
 import { inputTokens, outputTokens } from '../../src/core/usage.ts'
-import { HandClock, type Received, Stage } from '../support/gateway-fixture.ts'
-import { cutAt, HAS_RECORDINGS, type Recording, recordingsOf } from '../support/recordings.ts'
+import { GatewayFixture, ManualClock, type Received } from '../support/gateway-fixture.ts'
+import { HAS_RECORDINGS, type Recording, recordingsOf, splitAt } from '../support/recordings.ts'
 import { Random, SEED } from './random.ts'
 
 /** The day of the other party's prices. */
-const SEPTEMBER = Date.parse('2026-09-01T12:00:00Z')
-const CUTS = ['as recorded', 'byte by byte', 'at random'] as const
-type Cut = (typeof CUTS)[number]
+const SEPTEMBER_MS = Date.parse('2026-09-01T12:00:00Z')
+const SPLITS = ['as recorded', 'byte by byte', 'at random'] as const
+type Split = (typeof SPLITS)[number]
 /** Longer bodies come 61 bytes at a time where they would come one by one: the dialects' own tests cut them all. */
-const MOST_SINGLE_BYTES = 3_000
-const AT_A_TIME = 8
+const MAX_BYTEWISE_BYTES = 3_000
+const CONCURRENT_CALLS = 8
 /** Of one call from the next, on the gateway's clock. */
-const BETWEEN_MS = 5_000
+const CALL_GAP_MS = 5_000
 
 /** Several answers, one after the other in one body: the first is passed on, and ends the call. */
 const SEVERAL_IN_ONE = [
@@ -26,7 +26,7 @@ const SEVERAL_IN_ONE = [
 ]
 
 /** What is booked otherwise than the other party would: why, and which. */
-const DIFFERENT: Readonly<Record<string, readonly string[]>> = {
+const KNOWN_DIFFERENCES: Readonly<Record<string, readonly string[]>> = {
   'Voxtral counts sound beside the prompt, and theirs leaves it out': [
     'mistral-chat-json-200-voxtral-small-latest-69c778d7.json',
     'mistral-chat-json-200-voxtral-small-latest-e7268617.json',
@@ -175,14 +175,14 @@ const COMPATIBLE: Readonly<Record<string, string>> = {
 }
 const DIALECTS = ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses']
 
-interface Expected {
+interface ExpectedFields {
   readonly expected_usage: Readonly<Record<string, number>> | null
   readonly expected_cost_usd: number | null
   readonly provider_cost_usd: number | null
 }
 
-interface Replayed {
-  readonly recording: Recording & Expected
+interface ReplayResult {
+  readonly recording: Recording & ExpectedFields
   readonly status: number
   readonly bytes: Buffer
   readonly usage: { readonly input: number; readonly output: number } | null
@@ -191,12 +191,12 @@ interface Replayed {
   readonly open: boolean
 }
 
-const all = APIS.flatMap(({ api }) => recordingsOf(api)) as (Recording & Expected)[]
-let stage: Stage
+const allRecordings = APIS.flatMap(({ api }) => recordingsOf(api)) as (Recording & ExpectedFields)[]
+let fixture: GatewayFixture
 
 /** The upstream: it gives the recording that a request's header names, in the pieces that another names. */
 async function replay({ headers, response }: Received): Promise<void> {
-  const recording = all[Number(headers['x-replay'])]
+  const recording = allRecordings[Number(headers['x-replay'])]
   if (!recording) throw new Error('nothing to replay')
   const given = Object.entries(recording.response.headers).filter(
     ([name]) => !/^(content-(length|encoding)|transfer-encoding|connection)$/i.test(name),
@@ -205,14 +205,14 @@ async function replay({ headers, response }: Received): Promise<void> {
   const usual = recording.stream ? 'text/event-stream' : 'application/json'
   const type = recording.response.body.startsWith('[') ? 'application/json' : usual
   response.writeHead(recording.status, { 'content-type': type, ...Object.fromEntries(given) })
-  for (const piece of piecesOf(recording, headers['x-cut'] as Cut)) {
+  for (const piece of piecesOf(recording, headers['x-cut'] as Split)) {
     if (!response.write(piece)) await new Promise((resolve) => response.once('drain', resolve))
     await turn()
   }
   response.end()
 }
 
-function piecesOf(recording: Recording, cut: Cut): Buffer[] {
+function piecesOf(recording: Recording, cut: Split): Buffer[] {
   const bytes = Buffer.from(recording.response.body)
   const random = new Random(SEED)
   const lengths = (length: () => number) => {
@@ -221,20 +221,20 @@ function piecesOf(recording: Recording, cut: Cut): Buffer[] {
     return found
   }
   if (cut === 'byte by byte')
-    return cutAt(
+    return splitAt(
       bytes,
-      lengths(() => (bytes.length <= MOST_SINGLE_BYTES ? 1 : 61)),
+      lengths(() => (bytes.length <= MAX_BYTEWISE_BYTES ? 1 : 61)),
     )
   const most = Math.max(2, Math.ceil(bytes.length / 4))
   if (cut === 'at random')
-    return cutAt(
+    return splitAt(
       bytes,
       lengths(() => random.between(1, most)),
     )
-  return cutAt(bytes, recording.response.chunk_bytes ?? lengths(() => random.between(200, 1_500)))
+  return splitAt(bytes, recording.response.chunk_bytes ?? lengths(() => random.between(200, 1_500)))
 }
 
-async function ask({ path, request, api }: Api, recording: Recording, cut: Cut): Promise<Replayed> {
+async function replayRecording({ path, request, api }: Api, recording: Recording, cut: Split): Promise<ReplayResult> {
   const recorded = recording.request?.body
   const known = typeof recorded === 'object' && recorded !== null && !recording.request?.body_trimmed
   const model = recording.request_model ?? recording.model ?? 'unknown'
@@ -243,21 +243,21 @@ async function ask({ path, request, api }: Api, recording: Recording, cut: Cut):
   const sent = known
     ? { ...recorded, ...(api.startsWith('gemini.') ? {} : { model: named }) }
     : request(named, recording.stream)
-  const answer = await stage.fetch('over sockets', path(recording), {
+  const answer = await fixture.fetch('over sockets', path(recording), {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
-      'x-replay': String(all.findIndex(({ file }) => file === recording.file)),
+      'x-replay': String(allRecordings.findIndex(({ file }) => file === recording.file)),
       'x-cut': cut,
     },
     body: JSON.stringify(sent),
   })
   const bytes = Buffer.from(await answer.arrayBuffer())
   const callId = answer.headers.get('x-bursar-call-id') ?? ''
-  const entry = await settled(callId)
+  const entry = await settledEntry(callId)
   const { outcome } = entry ?? {}
   return {
-    recording: recording as Recording & Expected,
+    recording: recording as Recording & ExpectedFields,
     status: answer.status,
     bytes,
     usage: outcome ? { input: inputTokens(outcome.usage), output: outputTokens(outcome.usage) } : null,
@@ -267,49 +267,49 @@ async function ask({ path, request, api }: Api, recording: Recording, cut: Cut):
   }
 }
 
-async function settled(callId: string) {
+async function settledEntry(callId: string) {
   for (let times = 0; times < 200; times++) {
-    const entry = await stage.app.store.entry(callId)
+    const entry = await fixture.app.store.entry(callId)
     if (!entry || entry.outcome) return entry
     await turn()
   }
   return undefined
 }
 
-async function replayAll(api: Api, cut: Cut): Promise<Replayed[]> {
+async function replayAll(api: Api, cut: Split): Promise<ReplayResult[]> {
   const waiting = recordingsOf(api.api)
-  const replayed: Replayed[] = []
+  const replayed: ReplayResult[] = []
   const next = async (): Promise<void> => {
     for (let recording = waiting.shift(); recording; recording = waiting.shift()) {
       // So many recorded errors would keep the rest from being sent.
-      clock.monoMs += BETWEEN_MS
-      replayed.push(await ask(api, recording, cut))
+      clock.monoMs += CALL_GAP_MS
+      replayed.push(await replayRecording(api, recording, cut))
     }
   }
-  await Promise.all(Array.from({ length: AT_A_TIME }, next))
+  await Promise.all(Array.from({ length: CONCURRENT_CALLS }, next))
   return replayed.toSorted((one, other) => (one.recording.file < other.recording.file ? -1 : 1))
 }
 
-const clock = new HandClock()
+const clock = new ManualClock()
 
 describe.skipIf(!HAS_RECORDINGS)('recordings through the gateway (../shared/recordings)', () => {
   beforeAll(async () => {
-    clock.wallMs = SEPTEMBER
-    stage = await Stage.open({
+    clock.wallMs = SEPTEMBER_MS
+    fixture = await GatewayFixture.open({
       clock,
-      play: replay,
-      counts: true,
+      respond: replay,
+      countsTokens: true,
       env: { UNKNOWN_PRICE: 'allow' },
     })
     const providers = Object.fromEntries(
       Object.entries(COMPATIBLE).map(([name, prices]) => [
         name,
-        { baseUrl: `${stage.upstream.url}/v1`, apiKey: 'key', prices, dialects: DIALECTS },
+        { baseUrl: `${fixture.upstream.url}/v1`, apiKey: 'key', prices, dialects: DIALECTS },
       ]),
     )
-    await stage.app.reload(readFileConfig(JSON.stringify({ providers }), {}))
+    await fixture.app.reload(readFileConfig(JSON.stringify({ providers }), {}))
   })
-  afterAll(() => stage.close())
+  afterAll(() => fixture.close())
 
   const bills: { file: string; ours: number; theirs: number }[] = []
 
@@ -325,16 +325,16 @@ describe.skipIf(!HAS_RECORDINGS)('recordings through the gateway (../shared/reco
       if (recording.provider_cost_usd !== null && one.certainty === 'exact')
         bills.push({ file: recording.file, ours: one.costUsd, theirs: recording.provider_cost_usd })
     }
-    const known = Object.values(DIFFERENT).flat()
+    const known = Object.values(KNOWN_DIFFERENCES).flat()
     expect(files).toEqual(known.filter((file) => first.some(({ recording }) => recording.file === file)).toSorted())
-    for (const cut of CUTS.slice(1)) {
+    for (const cut of SPLITS.slice(1)) {
       for (const [index, again] of (await replayAll(api, cut)).entries()) {
         const { file } = again.recording
         expectBytes(again.recording, again.bytes)
         expect([file, cut, ...figuresOf(again)]).toEqual([file, cut, ...figuresOf(first[index])])
       }
     }
-    expect(stage.app.store.open(false).calls).toBe(0)
+    expect(fixture.app.store.openTotals(false).calls).toBe(0)
   })
 
   test('cost what their providers billed, where those say it, for two in three', () => {
@@ -352,7 +352,7 @@ function expectBytes(recording: Recording, bytes: Buffer): void {
 }
 
 /** True where other tokens or other money are booked than the other party reads and asks. */
-function isDifferent({ recording, usage, costUsd }: Replayed): boolean {
+function isDifferent({ recording, usage, costUsd }: ReplayResult): boolean {
   const { expected_usage: tokens, expected_cost_usd: cost } = recording
   if (!tokens || SEVERAL_IN_ONE.includes(recording.file)) return false
   if (usage?.input !== (tokens.input_tokens ?? 0) || usage.output !== (tokens.output_tokens ?? 0)) return true
@@ -360,7 +360,7 @@ function isDifferent({ recording, usage, costUsd }: Replayed): boolean {
   return cost !== null && Math.abs(costUsd - cost) > 1.001e-9
 }
 
-function figuresOf(one: Replayed | undefined) {
+function figuresOf(one: ReplayResult | undefined) {
   const several = one && SEVERAL_IN_ONE.includes(one.recording.file)
   return several ? [] : [one?.usage, one?.costUsd, one?.certainty]
 }

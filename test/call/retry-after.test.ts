@@ -3,14 +3,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
-import { HandClock, Stage } from '../support/gateway-fixture.ts'
-import { errorIn, SPOKEN, type Spoken } from './dialect-fixtures.ts'
+import { GatewayFixture, ManualClock } from '../support/gateway-fixture.ts'
+import { DIALECT_NAMES, type DialectName, errorIn } from './dialect-fixtures.ts'
 import { Random, SEED } from './random.ts'
 
-let stage: Stage
-afterEach(() => stage.close())
+let fixture: GatewayFixture
+afterEach(() => fixture.close())
 
-const PRICED = [
+const PRICES = [
   { model: 'sim/echo', input: '1', output: '2', contextWindow: 100_000, maxOutput: 4_000, usualOutput: 50 },
 ]
 const PLANS = 400
@@ -39,16 +39,16 @@ function limitsFor(random: Random) {
   }
 }
 
-interface Try {
-  readonly spoken: Spoken
+interface RandomCall {
+  readonly dialect: DialectName
   readonly cap: number | undefined
   readonly text: string
   readonly user: string
 }
 
-async function attempt({ spoken, cap, text, user }: Try) {
-  const answer = await stage.call(
-    spoken,
+async function sendCall({ dialect, cap, text, user }: RandomCall) {
+  const answer = await fixture.call(
+    dialect,
     { model: 'sim/echo', text, ...(cap === undefined ? {} : { cap }) },
     { headers: { 'x-bursar-user': user } },
   )
@@ -58,7 +58,7 @@ async function attempt({ spoken, cap, text, user }: Try) {
     waitMs: Number(answer.headers.get('retry-after-ms')),
     seconds: Number(answer.headers.get('retry-after')),
     body,
-    spoken,
+    spoken: dialect,
   }
 }
 
@@ -68,38 +68,38 @@ const reasonIn = (body: string) => /"reason":"(time|in_flight|never)"/.exec(body
 describe('Retry-After', () => {
   it('is the first moment at which the call fits, whatever refuses it', async () => {
     console.info(`SEED=${SEED}`)
-    const clock = new HandClock()
-    stage = await Stage.open({ clock, config: {} })
+    const clock = new ManualClock()
+    fixture = await GatewayFixture.open({ clock, config: {} })
     const random = new Random(SEED)
     let told = 0
     for (let plan = 0; plan < PLANS; plan++) {
       const limits = limitsFor(random)
-      await stage.app.reload(readFileConfig(JSON.stringify({ prices: PRICED, limits })))
+      await fixture.app.reload(readFileConfig(JSON.stringify({ prices: PRICES, limits })))
       const where = () => `SEED=${SEED}, plan ${plan}: ${JSON.stringify(limits)}`
-      clock.pass(2 * 86_400_000 + random.between(0, 86_400_000))
+      clock.advance(2 * 86_400_000 + random.between(0, 86_400_000))
       for (let call = 0; call < CALLS; call++) {
-        const next: Try = {
-          spoken: random.oneOf(SPOKEN),
+        const next: RandomCall = {
+          dialect: random.oneOf(DIALECT_NAMES),
           cap: random.chance(0.3) ? undefined : random.between(1, 1_500),
           text: 'word '.repeat(random.between(1, 60)),
           user: random.oneOf(['ann', 'ben']),
         }
-        const first = await attempt(next)
+        const first = await sendCall(next)
         if (first.status === 200 || reasonIn(first.body) !== 'time') {
-          clock.pass(random.oneOf([0, 0, 1, 137, 5_000]))
+          clock.advance(random.oneOf([0, 0, 1, 137, 5_000]))
           continue
         }
         told++
         expect(first.seconds, where()).toBe(Math.max(1, Math.ceil(first.waitMs / 1_000)))
-        clock.pass(first.waitMs - 1)
-        const early = await attempt(next)
+        clock.advance(first.waitMs - 1)
+        const early = await sendCall(next)
         expect(
           { status: early.status, next, waitMs: first.waitMs, body: first.body },
           `one step early: ${where()}`,
         ).toMatchObject({ status: 429 })
         expect(early.waitMs, where()).toBe(1)
-        clock.pass(1)
-        const onTime = await attempt(next)
+        clock.advance(1)
+        const onTime = await sendCall(next)
         expect(
           { status: onTime.status, next, waitMs: first.waitMs, body: onTime.body },
           `on time: ${where()}`,
@@ -110,56 +110,66 @@ describe('Retry-After', () => {
   }, 120_000)
 
   it('holds for a call without a cap that would get one as soon as a slower limit lets it', async () => {
-    const clock = new HandClock()
+    const clock = new ManualClock()
     const limits = { global: { requestsPerMinute: 2, costPerDay: '0.006' } }
-    stage = await Stage.open({ clock, config: { prices: PRICED, limits }, env: { MIN_INJECTED_OUTPUT_TOKENS: '16' } })
-    const uncapped: Try = { spoken: 'openai', cap: undefined, text: 'hello', user: 'ann' }
-    for (let call = 0; call < 2; call++) expect((await attempt(uncapped)).status).toBe(200)
-    const refused = await attempt(uncapped)
+    fixture = await GatewayFixture.open({
+      clock,
+      config: { prices: PRICES, limits },
+      env: { MIN_INJECTED_OUTPUT_TOKENS: '16' },
+    })
+    const uncapped: RandomCall = { dialect: 'openai', cap: undefined, text: 'hello', user: 'ann' }
+    for (let call = 0; call < 2; call++) expect((await sendCall(uncapped)).status).toBe(200)
+    const refused = await sendCall(uncapped)
     expect([refused.status, reasonIn(refused.body)]).toEqual([429, 'time'])
     expect(refused.waitMs).toBe(30_000)
-    clock.pass(30_000)
-    expect((await attempt(uncapped)).status).toBe(200)
+    clock.advance(30_000)
+    expect((await sendCall(uncapped)).status).toBe(200)
   })
 
   it('of a budget that is used up is the turn of its day, and says that waiting helps', async () => {
-    const clock = new HandClock()
-    stage = await Stage.open({ clock, config: { prices: PRICED, limits: { global: { costPerDay: '0.0005' } } } })
-    const uncapped: Try = { spoken: 'openai', cap: undefined, text: 'hello', user: 'ann' }
+    const clock = new ManualClock()
+    fixture = await GatewayFixture.open({
+      clock,
+      config: { prices: PRICES, limits: { global: { costPerDay: '0.0005' } } },
+    })
+    const uncapped: RandomCall = { dialect: 'openai', cap: undefined, text: 'hello', user: 'ann' }
     // Fills the day until not even the least cap fits.
-    for (let status = 200; status === 200; ) status = (await attempt({ ...uncapped, cap: 90 })).status
-    const refused = await attempt(uncapped)
+    for (let status = 200; status === 200; ) status = (await sendCall({ ...uncapped, cap: 90 })).status
+    const refused = await sendCall(uncapped)
     expect(refused.status).toBe(429)
     expect(refused.waitMs).toBe(12 * 3_600_000)
-    clock.pass(refused.waitMs)
-    const next = await attempt({ ...uncapped, cap: 90 })
+    clock.advance(refused.waitMs)
+    const next = await sendCall({ ...uncapped, cap: 90 })
     expect(next.status).toBe(200)
   })
 
   it('never calls hopeless what the gateway itself would make fit tomorrow', async () => {
-    const clock = new HandClock()
+    const clock = new ManualClock()
     // Uncapped, the call would cost over $0.008 at most, which is more than a day allows: it is admitted with a cap.
-    stage = await Stage.open({ clock, config: { prices: PRICED, limits: { global: { costPerDay: '0.004' } } } })
-    const uncapped: Try = { spoken: 'openai', cap: undefined, text: 'word '.repeat(400), user: 'ann' }
-    for (let call = 0; call < 30; call++) if ((await attempt(uncapped)).status === 429) break
-    const refused = await attempt(uncapped)
+    fixture = await GatewayFixture.open({
+      clock,
+      config: { prices: PRICES, limits: { global: { costPerDay: '0.004' } } },
+    })
+    const uncapped: RandomCall = { dialect: 'openai', cap: undefined, text: 'word '.repeat(400), user: 'ann' }
+    for (let call = 0; call < 30; call++) if ((await sendCall(uncapped)).status === 429) break
+    const refused = await sendCall(uncapped)
     expect([refused.status, reasonIn(refused.body)]).toEqual([429, 'time'])
-    clock.pass(refused.waitMs)
-    expect((await attempt(uncapped)).status).toBe(200)
+    clock.advance(refused.waitMs)
+    expect((await sendCall(uncapped)).status).toBe(200)
   })
 
-  it.each(SPOKEN)(
+  it.each(DIALECT_NAMES)(
     '%s: is in whole seconds and in milliseconds, and says when SDKs should not sleep that long',
     async (spoken) => {
-      const clock = new HandClock()
-      stage = await Stage.open({
+      const clock = new ManualClock()
+      fixture = await GatewayFixture.open({
         clock,
-        config: { prices: PRICED, limits: { global: { requestsPerHour: 120, requestsPerDay: 2 } } },
+        config: { prices: PRICES, limits: { global: { requestsPerHour: 120, requestsPerDay: 2 } } },
       })
-      const one: Try = { spoken, cap: 5, text: 'hello', user: 'ann' }
-      await attempt(one)
-      await attempt(one)
-      const answer = await stage.call(spoken, { model: 'sim/echo', cap: 5 })
+      const one: RandomCall = { dialect: spoken, cap: 5, text: 'hello', user: 'ann' }
+      await sendCall(one)
+      await sendCall(one)
+      const answer = await fixture.call(spoken, { model: 'sim/echo', cap: 5 })
       expect(answer.status).toBe(429)
       expect(answer.headers.get('retry-after')).toBe(String(12 * 3_600))
       expect(answer.headers.get('retry-after-ms')).toBe(String(12 * 3_600_000))
@@ -171,24 +181,24 @@ describe('Retry-After', () => {
   )
 
   it('of a call that waits for others in flight is short, random, and nothing to give up for', async () => {
-    stage = await Stage.open({ config: { prices: PRICED, limits: { global: { inFlight: 1 } } } })
-    const held = stage.call('openai', { model: 'sim/slow-100', cap: 5 })
+    fixture = await GatewayFixture.open({ config: { prices: PRICES, limits: { global: { inFlight: 1 } } } })
+    const held = fixture.call('openai', { model: 'sim/slow-100', cap: 5 })
     await sleep(20)
-    const refused = await attempt({ spoken: 'openai', cap: 5, text: 'hello', user: 'ann' })
+    const refused = await sendCall({ dialect: 'openai', cap: 5, text: 'hello', user: 'ann' })
     expect([refused.status, reasonIn(refused.body), refused.waitMs]).toEqual([429, 'in_flight', 2_000])
     expect(refused.body).toContain('"code":"rate_limit_exceeded"')
     await (await held).text()
-    expect((await attempt({ spoken: 'openai', cap: 5, text: 'hello', user: 'ann' })).status).toBe(200)
+    expect((await sendCall({ dialect: 'openai', cap: 5, text: 'hello', user: 'ann' })).status).toBe(200)
   })
 
   it('holds in real time', async () => {
-    stage = await Stage.open({ config: { prices: PRICED, limits: { global: { requestsPerMinute: 120 } } } })
-    const one: Try = { spoken: 'openai', cap: 5, text: 'hello', user: 'ann' }
-    let refused = await attempt(one)
-    for (let call = 0; refused.status === 200 && call < 500; call++) refused = await attempt(one)
+    fixture = await GatewayFixture.open({ config: { prices: PRICES, limits: { global: { requestsPerMinute: 120 } } } })
+    const one: RandomCall = { dialect: 'openai', cap: 5, text: 'hello', user: 'ann' }
+    let refused = await sendCall(one)
+    for (let call = 0; refused.status === 200 && call < 500; call++) refused = await sendCall(one)
     expect(refused.waitMs).toBeGreaterThan(0)
     expect(refused.waitMs).toBeLessThanOrEqual(500)
     await sleep(refused.waitMs + 1)
-    expect((await attempt(one)).status).toBe(200)
+    expect((await sendCall(one)).status).toBe(200)
   })
 })

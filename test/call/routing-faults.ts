@@ -2,32 +2,32 @@
 
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { eventsOf, type Said, wholeAnswer } from './dialect-fixtures.ts'
+import { eventsOf, type ReportedUsage, wholeAnswer } from './dialect-fixtures.ts'
 
 /** How a call can end at a provider. `reset` and `closed` come before the answer's head. */
 export const FAULTS = ['reset', 'closed', '500', '503', '429'] as const
 export type Fault = (typeof FAULTS)[number]
 /** Those that say something of the provider's health. */
-export const TROUBLES: readonly Fault[] = ['reset', 'closed', '500', '503']
+export const HEALTH_FAULTS: readonly Fault[] = ['reset', 'closed', '500', '503']
 
 /** May have been billed, for all anybody knows. */
-const BILLED: ReadonlySet<Fault> = new Set(['reset', 'closed', '500'])
+const BILLED_FAULTS: ReadonlySet<Fault> = new Set(['reset', 'closed', '500'])
 
 /** One request as a provider had it: what it was answered, or how it failed. */
-export interface Served {
+export interface ServedCall {
   readonly call: number
   readonly stream: boolean
-  readonly said: Said | undefined
+  readonly usage: ReportedUsage | undefined
   readonly billed: boolean
 }
 
 /** Says how the next call fails; undefined is an answer. */
-export type NextFault = () => Fault | undefined
+export type FaultSource = () => Fault | undefined
 
 /** A provider of the openai dialect, that can also be away. Calls say which they are: `call 17`. */
 export class FaultyProvider {
-  readonly served: Served[] = []
-  next: NextFault = () => undefined
+  readonly served: ServedCall[] = []
+  nextFault: FaultSource = () => undefined
   readonly #server: Server
   #port = 0
 
@@ -45,7 +45,7 @@ export class FaultyProvider {
 
   static async open(): Promise<FaultyProvider> {
     const provider = new FaultyProvider()
-    await provider.comeBack()
+    await provider.startListening()
     return provider
   }
 
@@ -54,12 +54,12 @@ export class FaultyProvider {
   }
 
   /** Connections are refused from now on. */
-  async goAway(): Promise<void> {
+  async stopListening(): Promise<void> {
     this.#server.closeAllConnections()
     await new Promise((resolve) => this.#server.close(resolve))
   }
 
-  async comeBack(): Promise<void> {
+  async startListening(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.listen(this.#port, '127.0.0.1', resolve)
@@ -70,14 +70,14 @@ export class FaultyProvider {
   #serve(body: string, response: ServerResponse): void {
     const call = Number(/call (\d+)/.exec(body)?.[1])
     const stream = body.includes('"stream":true')
-    const fault = this.next()
+    const fault = this.nextFault()
     if (fault !== undefined) {
-      this.served.push({ call, stream, said: undefined, billed: BILLED.has(fault) })
+      this.served.push({ call, stream, usage: undefined, billed: BILLED_FAULTS.has(fault) })
       fail(response, fault)
       return
     }
     const said = { input: 10 + (call % 7), output: 1 + (call % 11) }
-    this.served.push({ call, stream, said, billed: true })
+    this.served.push({ call, stream, usage: said, billed: true })
     const type = stream ? 'text/event-stream' : 'application/json'
     response.writeHead(200, { 'content-type': type })
     response.end(stream ? eventsOf('openai', said).join('') : wholeAnswer('openai', said))

@@ -5,13 +5,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
-import { type Play, type Received, Stage, Upstream } from '../support/gateway-fixture.ts'
-import { nanoUsd } from './booked.ts'
-import { eventsOf, PRICE, requestFor, type Said, type Spoken, type Wanted, wholeAnswer } from './dialect-fixtures.ts'
+import { GatewayFixture, type Received, type Responder, Upstream } from '../support/gateway-fixture.ts'
+import {
+  type DialectName,
+  eventsOf,
+  PRICE,
+  type ReportedUsage,
+  type RequestOptions,
+  requestFor,
+  wholeAnswer,
+} from './dialect-fixtures.ts'
+import { nanoUsd } from './settlement-checks.ts'
 
-export const SAID: Said = { input: 20, output: 10 }
+export const USAGE: ReportedUsage = { input: 20, output: 10 }
 /** What an answer with `SAID` costs of the model `m`: 20 × 1,000 + 10 × 2,000. */
-export const COST = 40_000n
+export const COST_NANO_USD = 40_000n
 
 /** The same model at ten times the price, and at a tenth. */
 export const PRICES = [
@@ -25,14 +33,14 @@ export const LIMITS = {
   global: { requestsPerDay: 10_000, tokensPerDay: 100_000_000, costPerDay: '100', inFlight: 500 },
 }
 
-export interface RoutedOptions {
+export interface RoutingFixtureOptions {
   readonly file?: Readonly<Record<string, unknown>>
   readonly env?: Readonly<Record<string, string>>
   readonly clock?: Clock
-  readonly first?: Play
-  readonly second?: Play
+  readonly first?: Responder
+  readonly second?: Responder
   /** Of the built-in providers. */
-  readonly play?: Play
+  readonly respond?: Responder
   readonly path?: string
 }
 
@@ -42,11 +50,11 @@ export type StoreKind = (typeof STORES)[number]
 /** A folder for ledgers, gone at the end. */
 export class LedgerFolder {
   readonly #path = mkdtempSync(join(tmpdir(), 'bursar-routing-'))
-  #made = 0
+  #fileCount = 0
 
   /** Undefined for the store in memory. */
   pathFor(kind: StoreKind): { readonly path?: string } {
-    return kind === 'sqlite' ? { path: join(this.#path, `${++this.#made}.db`) } : {}
+    return kind === 'sqlite' ? { path: join(this.#path, `${++this.#fileCount}.db`) } : {}
   }
 
   remove(): void {
@@ -54,61 +62,65 @@ export class LedgerFolder {
   }
 }
 
-export class Routed {
-  readonly stage: Stage
+export class RoutingFixture {
+  readonly gateway: GatewayFixture
   readonly first: Upstream
   readonly second: Upstream
 
-  private constructor(stage: Stage, first: Upstream, second: Upstream) {
-    this.stage = stage
+  private constructor(stage: GatewayFixture, first: Upstream, second: Upstream) {
+    this.gateway = stage
     this.first = first
     this.second = second
   }
 
   /** The alias `both` asks `first/m`, then `second/m`, unless the file says otherwise. */
   static async open({
-    first: one = well,
-    second: other = well,
+    first: one = succeeds,
+    second: other = succeeds,
     file,
     ...options
-  }: RoutedOptions = {}): Promise<Routed> {
+  }: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
     const first = await Upstream.open(one)
     const second = await Upstream.open(other)
     const config = { ...fileFor(first.url, second.url), ...file }
-    const stage = await Stage.open({ play: well, ...options, config })
-    return new Routed(stage, first, second)
+    const stage = await GatewayFixture.open({ respond: succeeds, ...options, config })
+    return new RoutingFixture(stage, first, second)
   }
 
-  ask(wanted: Wanted = {}, init: RequestInit = {}, spoken: Spoken = 'openai'): Promise<Response> {
-    return this.stage.call(spoken, { model: 'both', cap: 50, ...wanted }, init, 'over sockets')
+  send(wanted: RequestOptions = {}, init: RequestInit = {}, spoken: DialectName = 'openai'): Promise<Response> {
+    return this.gateway.call(spoken, { model: 'both', cap: 50, ...wanted }, init, 'over sockets')
   }
 
   /** How often each endpoint was asked. */
-  get asked(): readonly [number, number] {
+  get requestCounts(): readonly [number, number] {
     return [this.first.received.length, this.second.received.length]
   }
 
   /** The one call there was, once it is settled. */
-  async entry(): Promise<Entry> {
-    const [entry, ...others] = await this.stage.settled(1)
+  async settledEntry(): Promise<Entry> {
+    const [entry, ...others] = await this.gateway.settledEntries(1)
     if (!entry || others.length > 0) throw new Error(`${others.length + 1} entries in place of one`)
     return entry
   }
 
   /** What one call to a model would reserve by itself. The name's length counts. */
-  async bound(model: string, wanted: Wanted = {}, spoken: Spoken = 'openai'): Promise<bigint> {
+  async reservationNanoUsd(
+    model: string,
+    wanted: RequestOptions = {},
+    spoken: DialectName = 'openai',
+  ): Promise<bigint> {
     const { path, body } = requestFor(spoken, { cap: 50, ...wanted, model })
     const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-    const { cost } = await this.stage.page<{ cost: number }>(`/llm/estimate?path=${path}`, init)
+    const { cost } = await this.gateway.fetchPage<{ cost: number }>(`/llm/estimate?path=${path}`, init)
     return nanoUsd(cost)
   }
 
   targets(): Promise<readonly TargetJson[]> {
-    return this.stage.page<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets)
+    return this.gateway.fetchPage<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets)
   }
 
   async close(): Promise<void> {
-    await this.stage.close()
+    await this.gateway.close()
     await Promise.all([this.first.close(), this.second.close()])
   }
 }
@@ -128,7 +140,7 @@ export function fileFor(first: string, second: string) {
   return {
     prices: PRICES,
     limits: LIMITS,
-    providers: { first: endpointAt(first), second: endpointAt(second), nowhere: endpointAt(NOWHERE) },
+    providers: { first: endpointAt(first), second: endpointAt(second), nowhere: endpointAt(UNREACHABLE_URL) },
     aliases: { both: { targets: ['first/m', 'second/m'], retries: 0 } },
   }
 }
@@ -136,22 +148,22 @@ export function fileFor(first: string, second: string) {
 export const endpointAt = (origin: string) => ({ baseUrl: `${origin}/v1`, auth: 'none' })
 
 /** Nobody listens there. */
-export const NOWHERE = 'http://127.0.0.1:1'
+export const UNREACHABLE_URL = 'http://127.0.0.1:1'
 
 export const wantsStream = ({ body, path }: Received): boolean => /"stream":true|:stream/.test(body + path)
 
 /** Answers as it is asked to: whole or as a stream, as the model that was asked. */
-export function well(call: Received): void {
+export function succeeds(call: Received): void {
   const stream = wantsStream(call)
-  const text = stream ? streamOf(call.spoken).join('') : wholeAnswer(call.spoken, SAID)
+  const text = stream ? streamOf(call.dialect).join('') : wholeAnswer(call.dialect, USAGE)
   const model = /"model":("\w+")/.exec(call.body)?.[1] ?? '"m"'
   const type = stream ? 'text/event-stream' : 'application/json'
   call.response.writeHead(200, { 'content-type': type }).end(text.replaceAll('"model":"m"', `"model":${model}`))
 }
 
 /** A stream with everything that an SDK wants to see of it. */
-export function streamOf(spoken: Spoken): string[] {
-  const events = eventsOf(spoken, SAID)
+export function streamOf(spoken: DialectName): string[] {
+  const events = eventsOf(spoken, USAGE)
   if (spoken !== 'anthropic') return events
   const event = (type: string, more: object) =>
     `event: ${type}\ndata: ${JSON.stringify({ type, index: 0, ...more })}\n\n`
@@ -160,7 +172,7 @@ export function streamOf(spoken: Spoken): string[] {
 }
 
 /** Answers with an error. */
-export function fails(status: number, headers: Readonly<Record<string, string>> = {}, message = 'no'): Play {
+export function fails(status: number, headers: Readonly<Record<string, string>> = {}, message = 'no'): Responder {
   return ({ response }) => {
     const body = JSON.stringify({ error: { message, type: 'error', code: null, param: null } })
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body)
@@ -168,13 +180,13 @@ export function fails(status: number, headers: Readonly<Record<string, string>> 
 }
 
 /** The request was read, and nothing comes of it. */
-export const resets: Play = ({ response }) => void response.socket?.resetAndDestroy()
+export const resets: Responder = ({ response }) => void response.socket?.resetAndDestroy()
 /** The same, in order. */
-export const closes: Play = ({ response }) => void response.destroy()
-export const hangs: Play = () => {}
+export const closes: Responder = ({ response }) => void response.destroy()
+export const hangs: Responder = () => {}
 
 /** One play after the other; the last one stays. */
-export function inTurn(...plays: readonly Play[]): Play {
+export function inTurn(...plays: readonly Responder[]): Responder {
   let at = 0
-  return (call) => (plays[at++] ?? plays[plays.length - 1] ?? well)(call)
+  return (call) => (plays[at++] ?? plays[plays.length - 1] ?? succeeds)(call)
 }

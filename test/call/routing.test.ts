@@ -3,29 +3,29 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ConfigError } from '../../src/config/config-error.ts'
 import { readFileConfig } from '../../src/config/file.ts'
-import { HandClock, until } from '../support/gateway-fixture.ts'
-import { nanoUsd } from './booked.ts'
-import { errorIn, type Spoken, type Wanted } from './dialect-fixtures.ts'
+import { ManualClock, waitFor } from '../support/gateway-fixture.ts'
+import { type DialectName, errorIn, type RequestOptions } from './dialect-fixtures.ts'
 import {
-  COST,
+  COST_NANO_USD,
   endpointAt,
   fails,
   fileFor,
   hangs,
   inTurn,
   LIMITS,
-  NOWHERE,
-  Routed,
-  type RoutedOptions,
-  well,
+  RoutingFixture,
+  type RoutingFixtureOptions,
+  succeeds,
+  UNREACHABLE_URL,
 } from './routing-fixture.ts'
+import { nanoUsd } from './settlement-checks.ts'
 
-let routed: Routed
-afterEach(() => routed?.close())
+let fixture: RoutingFixture
+afterEach(() => fixture?.close())
 
-async function open(options: RoutedOptions = {}): Promise<Routed> {
-  routed = await Routed.open(options)
-  return routed
+async function open(options: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
+  fixture = await RoutingFixture.open(options)
+  return fixture
 }
 
 const withAliases = (aliases: object, more: object = {}) => ({ file: { aliases, ...more } })
@@ -83,69 +83,69 @@ describe('aliases in bursar.json', () => {
 
 describe('an alias', () => {
   it('asks its first target, under the name the target knows', async () => {
-    const { stage, first } = await open()
-    const answer = await routed.ask()
+    const { gateway, first } = await open()
+    const answer = await fixture.send()
     expect(answer.status).toBe(200)
     expect(answer.headers.get('x-bursar-target')).toBe('first/m')
     expect(answer.headers.get('x-bursar-cost-usd')).toBe('0.00004')
     expect(JSON.parse(first.received[0]?.body ?? '')).toMatchObject({ model: 'm' })
-    const { facts } = await routed.entry()
+    const { facts } = await fixture.settledEntry()
     expect(facts).toMatchObject({ requestedModel: 'both', model: 'm', provider: 'first' })
-    expect(stage.upstream.received).toHaveLength(0)
-    await expect.poll(() => stage.log.join('')).toContain('"model":"both","provider":"first","asked":"m"')
+    expect(gateway.upstream.received).toHaveLength(0)
+    await expect.poll(() => gateway.log.join('')).toContain('"model":"both","provider":"first","asked":"m"')
   })
 
   it('goes on to the next target when the first cannot be reached', async () => {
-    const { stage } = await open(withAliases({ both: ['nowhere/m', 'second/m'] }))
-    const answer = await routed.ask()
+    const { gateway } = await open(withAliases({ both: ['nowhere/m', 'second/m'] }))
+    const answer = await fixture.send()
     expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([200, 'second/m'])
-    expect((await routed.entry()).outcome?.attempts).toMatchObject([
+    expect((await fixture.settledEntry()).outcome?.attempts).toMatchObject([
       { provider: 'nowhere', error: 'ECONNREFUSED' },
       { provider: 'nowhere', error: 'ECONNREFUSED' },
       { provider: 'second', error: null },
     ])
-    expect((await stage.level('daily_spending_limit')).settled).toBe(0.00004)
+    expect((await gateway.level('daily_spending_limit')).settled).toBe(0.00004)
   })
 
   it('may be put in front of a model of the same name', async () => {
     await open({ first: fails(503), ...withAliases({ m: { targets: ['first/m', 'm'], retries: 0 } }) })
-    const answer = await routed.ask({ model: 'm' })
+    const answer = await fixture.send({ model: 'm' })
     expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([200, 'openai/m'])
   })
 
   it('changes while the gateway runs, all of it or nothing', async () => {
-    const { stage, first, second } = await open()
+    const { gateway, first, second } = await open()
     const file = fileFor(first.url, second.url)
-    const reload = (aliases: object) => stage.app.reload(readFileConfig(JSON.stringify({ ...file, aliases })))
+    const reload = (aliases: object) => gateway.app.reload(readFileConfig(JSON.stringify({ ...file, aliases })))
     await reload({ both: ['second/m'] })
-    expect((await routed.ask()).headers.get('x-bursar-target')).toBe('second/m')
+    expect((await fixture.send()).headers.get('x-bursar-target')).toBe('second/m')
     expect(() => reload({ both: [] })).toThrow(ConfigError)
-    expect((await routed.ask()).headers.get('x-bursar-target')).toBe('second/m')
+    expect((await fixture.send()).headers.get('x-bursar-target')).toBe('second/m')
     await reload({})
     // Nobody's name now: it goes where the dialect goes, and has no price.
-    expect((await routed.ask()).status).toBe(400)
-    expect(routed.asked).toEqual([0, 2])
+    expect((await fixture.send()).status).toBe(400)
+    expect(fixture.requestCounts).toEqual([0, 2])
   })
 
   it('leaves out targets that have no key, and says what is missing where none has one', async () => {
-    const providers = (variable: string) => ({ keyless: { baseUrl: NOWHERE, apiKey: variable } })
-    const { stage, second } = await open()
+    const providers = (variable: string) => ({ keyless: { baseUrl: UNREACHABLE_URL, apiKey: variable } })
+    const { gateway, second } = await open()
     const put = (targets: string[]) =>
-      stage.app.reload(
+      gateway.app.reload(
         readFileConfig(
           JSON.stringify({
-            ...fileFor(NOWHERE, second.url),
+            ...fileFor(UNREACHABLE_URL, second.url),
             providers: { second: endpointAt(second.url), ...providers('$SOME_KEY') },
             aliases: { both: targets },
           }),
         ),
       )
     await put(['keyless/m', 'second/m'])
-    const answer = await routed.ask()
+    const answer = await fixture.send()
     expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([200, 'second/m'])
-    expect((await routed.entry()).outcome?.attempts).toHaveLength(1)
+    expect((await fixture.settledEntry()).outcome?.attempts).toHaveLength(1)
     await put(['keyless/m'])
-    const refused = await routed.ask()
+    const refused = await fixture.send()
     expect([refused.status, refused.headers.get('x-should-retry')]).toEqual([503, 'false'])
     expect(errorIn('openai', await refused.json()).message).toContain('SOME_KEY')
   })
@@ -153,12 +153,12 @@ describe('an alias', () => {
   it('can be asked in a dialect that only some of its targets speak', async () => {
     await open(withAliases({ both: ['openai/text-embedding-3-small', 'anthropic/m'] }))
     const body = JSON.stringify({ model: 'both', input: 'hello' })
-    const answer = await routed.stage.fetch('over sockets', '/v1/embeddings', {
+    const answer = await fixture.gateway.fetch('over sockets', '/v1/embeddings', {
       method: 'POST',
       body,
       headers: { 'content-type': 'application/json' },
     })
-    expect([answer.status, routed.stage.upstream.received.length]).toEqual([200, 1])
+    expect([answer.status, fixture.gateway.upstream.received.length]).toEqual([200, 1])
   })
 })
 
@@ -171,12 +171,12 @@ describe('a model that is named alone', () => {
     ['gemini-2.5-flash', 'openai', 'gemini', '/v1beta/models/gemini-2.5-flash:generateContent'],
   ] as const)('%s, asked as of %s, goes to %s', async (model, spoken, provider, path) => {
     await open()
-    const answer = await routed.ask({ model }, {}, spoken)
+    const answer = await fixture.send({ model }, {}, spoken)
     expect(answer.status).toBe(200)
     expect(answer.headers.get('x-bursar-target')).toBe(spoken === provider ? null : `${provider}/${model}`)
     expect(await answer.text()).toContain('hi')
-    expect(routed.stage.upstream.received.map((one) => one.path)).toEqual([path])
-    expect((await routed.entry()).facts).toMatchObject({ provider, model })
+    expect(fixture.gateway.upstream.received.map((one) => one.path)).toEqual([path])
+    expect((await fixture.settledEntry()).facts).toMatchObject({ provider, model })
   })
 
   it.each([
@@ -185,14 +185,14 @@ describe('a model that is named alone', () => {
     ['gemini', '/v1beta/models/who-knows:generateContent'],
   ] as const)('and that nobody knows stays with %s, whose dialect it is asked in', async (spoken, path) => {
     await open({ env: { UNKNOWN_PRICE: 'allow' } })
-    expect((await routed.ask({ model: 'who-knows' }, {}, spoken)).status).toBe(200)
-    expect(routed.stage.upstream.received.map((one) => one.path)).toEqual([path])
+    expect((await fixture.send({ model: 'who-knows' }, {}, spoken)).status).toBe(200)
+    expect(fixture.gateway.upstream.received.map((one) => one.path)).toEqual([path])
   })
 
   it('keeps a prefix that is nobody’s name', async () => {
     await open({ env: { UNKNOWN_PRICE: 'allow' } })
-    expect((await routed.ask({ model: 'nosuch/m' })).status).toBe(200)
-    expect(JSON.parse(routed.stage.upstream.received[0]?.body ?? '')).toMatchObject({ model: 'nosuch/m' })
+    expect((await fixture.send({ model: 'nosuch/m' })).status).toBe(200)
+    expect(JSON.parse(fixture.gateway.upstream.received[0]?.body ?? '')).toMatchObject({ model: 'nosuch/m' })
   })
 
   it.each([
@@ -201,10 +201,10 @@ describe('a model that is named alone', () => {
     ['who-knows', 'anthropic', 'ANTHROPIC_API_KEY'],
   ] as const)('%s, asked as of %s without a key, names %s', async (model, spoken, variable) => {
     await open({ env: { [variable]: '', UNKNOWN_PRICE: 'allow' } })
-    const answer = await routed.ask({ model }, {}, spoken)
+    const answer = await fixture.send({ model }, {}, spoken)
     expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([503, 'false'])
     expect(errorIn(spoken, await answer.json()).message).toContain(variable)
-    expect(await routed.stage.entries()).toHaveLength(0)
+    expect(await fixture.gateway.entries()).toHaveLength(0)
   })
 })
 
@@ -215,158 +215,162 @@ describe.each([false, true])('across dialects, stream: %s:', (stream) => {
     ['openai', 'gemini/m'],
   ] as const)('a client of %s is answered by %s when its first target is down', async (spoken, target) => {
     await open(withAliases({ both: { targets: ['nowhere/m', target], retries: 0 } }))
-    const answer = await routed.ask({ stream }, {}, spoken)
+    const answer = await fixture.send({ stream }, {}, spoken)
     expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([200, target])
     const text = await answer.text()
     expect(textIn(spoken, text, stream)).toBe(stream ? 'Hello there' : 'hi')
-    const { facts, outcome } = await routed.entry()
+    const { facts, outcome } = await fixture.settledEntry()
     expect(`${facts.provider}/${facts.model}`).toBe(target)
-    expect(outcome).toMatchObject({ ending: 'completed', certainty: 'exact', cost: { totalNanoUsd: COST } })
+    expect(outcome).toMatchObject({ ending: 'completed', certainty: 'exact', cost: { totalNanoUsd: COST_NANO_USD } })
     expect(outcome?.attempts).toMatchObject([
       { provider: 'nowhere', costNanoUsd: 0n },
-      { error: null, costNanoUsd: COST },
+      { error: null, costNanoUsd: COST_NANO_USD },
     ])
   })
 })
 
 describe('a circuit', () => {
-  const clock = new HandClock()
+  const clock = new ManualClock()
   const one = { aliases: { one: { targets: ['first/m'], retries: 0 } } }
-  const status = async (wanted: Wanted = { model: 'one' }) => {
-    const answer = await routed.ask(wanted)
+  const status = async (wanted: RequestOptions = { model: 'one' }) => {
+    const answer = await fixture.send(wanted)
     await answer.text()
     return answer.status
   }
 
   /** Ten calls that fail. */
-  async function broken(options: RoutedOptions = {}): Promise<Routed> {
+  async function broken(options: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
     await open({ clock, first: fails(500), ...options, file: { ...one, ...options.file } })
     for (let call = 0; call < 10; call++) expect(await status()).toBe(500)
-    return routed
+    return fixture
   }
 
   it('stays closed through failures that are less than half, and refusals', async () => {
-    await open({ clock, first: inTurn(...Array(5).fill(fails(429)), ...Array(4).fill(fails(500)), well), file: one })
+    await open({
+      clock,
+      first: inTurn(...Array(5).fill(fails(429)), ...Array(4).fill(fails(500)), succeeds),
+      file: one,
+    })
     for (let call = 0; call < 12; call++) await status()
-    expect(await routed.targets()).toMatchObject([{ target: 'first/m', circuit: 'closed', failed: 4 }])
-    expect(routed.asked).toEqual([12, 0])
+    expect(await fixture.targets()).toMatchObject([{ target: 'first/m', circuit: 'closed', failed: 4 }])
+    expect(fixture.requestCounts).toEqual([12, 0])
   })
 
   it('opens: 503 with the time to wait, and nothing is consumed', async () => {
-    const { stage } = await broken()
-    await stage.settled(10)
-    const before = await stage.levels()
-    clock.pass(1_500)
-    const answer = await routed.ask({ model: 'one' })
+    const { gateway } = await broken()
+    await gateway.settledEntries(10)
+    const before = await gateway.levels()
+    clock.advance(1_500)
+    const answer = await fixture.send({ model: 'one' })
     expect(answer.status).toBe(503)
     expect(answer.headers.get('retry-after')).toBe('4')
     expect(answer.headers.get('retry-after-ms')).toBe('3500')
     expect(errorIn('openai', await answer.json()).code).toBe('circuit_open')
-    expect(await stage.levels()).toEqual(before)
-    expect(await stage.entries()).toHaveLength(10)
-    expect(routed.asked).toEqual([10, 0])
+    expect(await gateway.levels()).toEqual(before)
+    expect(await gateway.entries()).toHaveLength(10)
+    expect(fixture.requestCounts).toEqual([10, 0])
     const target = { target: 'first/m', circuit: 'open', failed: 10, of: 10, retry_after_ms: 3_500, cooling_ms: 0 }
-    expect(await routed.targets()).toEqual([target])
+    expect(await fixture.targets()).toEqual([target])
   })
 
   it.each(['openai', 'anthropic', 'gemini'] as const)('says so in the words of %s', async (spoken) => {
     await broken()
-    const answer = await routed.ask({ model: 'one' }, {}, spoken)
+    const answer = await fixture.send({ model: 'one' }, {}, spoken)
     expect(answer.status).toBe(503)
     expect(errorIn(spoken, await answer.json()).message).toMatch(/keep failing/)
   })
 
   it('half open lets one of 200 calls through, and closes when that one does well', async () => {
     const { first } = await broken()
-    clock.pass(5_000)
-    expect(await routed.targets()).toMatchObject([{ circuit: 'half-open' }])
+    clock.advance(5_000)
+    expect(await fixture.targets()).toMatchObject([{ circuit: 'half-open' }])
     let answered: () => void = () => {}
     const answering = new Promise<void>((resolve) => {
       answered = resolve
     })
-    first.play = async (call) => {
+    first.respond = async (call) => {
       await answering
-      well(call)
+      succeeds(call)
     }
     const statuses = Array.from({ length: 200 }, () => status())
     const refused: number[] = []
     for (const one of statuses) void one.then((code) => code === 503 && refused.push(code))
-    await until(async () => refused.length === 199 || undefined)
+    await waitFor(async () => refused.length === 199 || undefined)
     expect(first.received).toHaveLength(11)
     answered()
     expect((await Promise.all(statuses)).filter((code) => code === 200)).toHaveLength(1)
-    expect(await routed.targets()).toMatchObject([{ circuit: 'closed', failed: 0 }])
+    expect(await fixture.targets()).toMatchObject([{ circuit: 'closed', failed: 0 }])
     expect(await Promise.all([status(), status(), status()])).toEqual([200, 200, 200])
   })
 
   it('opens for longer when the one let through fails', async () => {
     await broken()
-    clock.pass(5_000)
+    clock.advance(5_000)
     expect(await status()).toBe(500)
-    expect(await routed.targets()).toMatchObject([{ circuit: 'open', retry_after_ms: 10_000 }])
-    clock.pass(9_999)
+    expect(await fixture.targets()).toMatchObject([{ circuit: 'open', retry_after_ms: 10_000 }])
+    clock.advance(9_999)
     expect(await status()).toBe(503)
-    clock.pass(1)
+    clock.advance(1)
     expect(await status()).toBe(500)
-    expect(await routed.targets()).toMatchObject([{ circuit: 'open', retry_after_ms: 20_000 }])
+    expect(await fixture.targets()).toMatchObject([{ circuit: 'open', retry_after_ms: 20_000 }])
   })
 
   it('lets the next one through when the first is refused by a limit', async () => {
     const { first } = await broken()
-    first.play = well
-    clock.pass(5_000)
+    first.respond = succeeds
+    clock.advance(5_000)
     expect(await status({ model: 'one', cap: 8_000, text: 'x'.repeat(200_000) })).toBe(200)
-    await routed.stage.app.reload(
+    await fixture.gateway.app.reload(
       readFileConfig(
         JSON.stringify({ ...fileFor(first.url, first.url), ...one, limits: { perModel: { costPerCall: '0.001' } } }),
       ),
     )
-    first.play = fails(500)
+    first.respond = fails(500)
     for (let call = 0; call < 10; call++) await status()
-    clock.pass(5_000)
-    first.play = well
+    clock.advance(5_000)
+    first.respond = succeeds
     expect(await status({ model: 'one', cap: 8_000 })).toBe(429)
-    expect(await routed.targets()).toMatchObject([{ circuit: 'half-open' }])
+    expect(await fixture.targets()).toMatchObject([{ circuit: 'half-open' }])
     expect(await status()).toBe(200)
-    expect(await routed.targets()).toMatchObject([{ circuit: 'closed' }])
+    expect(await fixture.targets()).toMatchObject([{ circuit: 'closed' }])
   })
 
   it('lets the next one through when the first one’s client leaves', async () => {
-    const { first, stage } = await broken({ env: { ON_DISCONNECT: 'cancel' } })
-    clock.pass(5_000)
-    first.play = hangs
+    const { first, gateway } = await broken({ env: { ON_DISCONNECT: 'cancel' } })
+    clock.advance(5_000)
+    first.respond = hangs
     const leaving = new AbortController()
-    const left = routed.ask({ model: 'one' }, { signal: leaving.signal }).catch(() => 'left')
-    await until(async () => first.received.length === 11 || undefined)
+    const left = fixture.send({ model: 'one' }, { signal: leaving.signal }).catch(() => 'left')
+    await waitFor(async () => first.received.length === 11 || undefined)
     expect(await status()).toBe(503)
     leaving.abort()
     expect(await left).toBe('left')
-    await stage.settled(11)
-    first.play = well
+    await gateway.settledEntries(11)
+    first.respond = succeeds
     expect(await status()).toBe(200)
-    expect(await routed.targets()).toMatchObject([{ circuit: 'closed' }])
+    expect(await fixture.targets()).toMatchObject([{ circuit: 'closed' }])
   })
 
   it('that is open is passed by: the next target is asked, and its price is what counts', async () => {
     await broken({ file: { aliases: { ...one.aliases, both: ['first/m', 'second/cheap'], less: ['second/cheap'] } } })
-    const bound = await routed.bound('less')
-    const answer = await routed.ask()
+    const bound = await fixture.reservationNanoUsd('less')
+    const answer = await fixture.send()
     expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([200, 'second/cheap'])
-    const [entry] = await routed.stage.settled(11)
+    const [entry] = await fixture.gateway.settledEntries(11)
     expect(entry?.outcome?.attempts).toHaveLength(1)
-    expect(entry?.outcome?.cost.totalNanoUsd).toBe(COST / 10n)
+    expect(entry?.outcome?.cost.totalNanoUsd).toBe(COST_NANO_USD / 10n)
     expect(entry?.facts.reservedCostNanoUsd).toBe(bound)
   })
 
   it('that is open says when the first of several may be asked again', async () => {
-    const { stage } = await broken({
+    const { gateway } = await broken({
       second: fails(500),
       file: { aliases: { ...one.aliases, two: { targets: ['second/m'], retries: 0 }, both: ['second/m', 'first/m'] } },
     })
-    clock.pass(2_000)
+    clock.advance(2_000)
     for (let call = 0; call < 10; call++) await status({ model: 'two' })
-    expect((await routed.ask()).headers.get('retry-after-ms')).toBe('3000')
-    expect(stage.app.store.open(false).calls).toBe(0)
+    expect((await fixture.send()).headers.get('retry-after-ms')).toBe('3000')
+    expect(gateway.app.store.openTotals(false).calls).toBe(0)
   })
 
   it('that is open stays so for the cheaper target of a route, too', async () => {
@@ -377,90 +381,90 @@ describe('a circuit', () => {
       file: { limits: { global: { costPerDay: '0.0012' } }, aliases: { ...one.aliases, both } },
     })
     for (let call = 0; call < 10; call++) await status()
-    expect(await routed.targets()).toMatchObject([{ target: 'first/m', circuit: 'open' }])
+    expect(await fixture.targets()).toMatchObject([{ target: 'first/m', circuit: 'open' }])
     await status({ model: 'both' })
-    expect(routed.asked).toEqual([10, 0])
-    clock.pass(5_000)
-    routed.first.play = hangs
+    expect(fixture.requestCounts).toEqual([10, 0])
+    clock.advance(5_000)
+    fixture.first.respond = hangs
     const leaving = new AbortController()
     const asking = Array.from({ length: 5 }, () =>
-      routed.ask({ cap: 1 }, { signal: leaving.signal }).then(
+      fixture.send({ cap: 1 }, { signal: leaving.signal }).then(
         ({ status }) => status,
         () => 0,
       ),
     )
-    await until(async () => routed.first.received.length > 10 || undefined)
+    await waitFor(async () => fixture.first.received.length > 10 || undefined)
     leaving.abort()
     await Promise.all(asking)
-    expect(routed.asked).toEqual([11, 0])
+    expect(fixture.requestCounts).toEqual([11, 0])
   })
 
   it('never opens for simulated models', async () => {
     await open({ clock })
     for (let call = 0; call < 20; call++) expect(await status({ model: 'sim/error-500' })).toBe(500)
-    expect(await routed.targets()).toEqual([])
+    expect(await fixture.targets()).toEqual([])
   })
 })
 
 describe('a target that refused for its own limits', () => {
-  let clock: HandClock
+  let clock: ManualClock
   beforeEach(() => {
-    clock = new HandClock()
+    clock = new ManualClock()
   })
 
   it('is asked last for as long as it said', async () => {
-    await open({ clock, first: inTurn(fails(429, { 'retry-after': '7' }), well) })
+    await open({ clock, first: inTurn(fails(429, { 'retry-after': '7' }), succeeds) })
     const targets: (string | null)[] = []
-    const ask = async () => targets.push((await routed.ask()).headers.get('x-bursar-target'))
+    const ask = async () => targets.push((await fixture.send()).headers.get('x-bursar-target'))
     await ask()
-    clock.pass(6_999)
+    clock.advance(6_999)
     await ask()
-    expect(await routed.targets()).toMatchObject([{ target: 'first/m', circuit: 'closed', cooling_ms: 1 }])
-    clock.pass(1)
+    expect(await fixture.targets()).toMatchObject([{ target: 'first/m', circuit: 'closed', cooling_ms: 1 }])
+    clock.advance(1)
     await ask()
     expect(targets).toEqual(['second/m', 'second/m', 'first/m'])
-    expect(routed.asked).toEqual([2, 2])
+    expect(fixture.requestCounts).toEqual([2, 2])
   })
 
   it('is asked all the same where there is no other', async () => {
-    await open({ clock, first: inTurn(fails(429, { 'retry-after': '7' }), well) })
-    expect((await routed.ask({ model: 'first/m' })).status).toBe(429)
-    expect((await routed.ask({ model: 'first/m' })).status).toBe(200)
+    await open({ clock, first: inTurn(fails(429, { 'retry-after': '7' }), succeeds) })
+    expect((await fixture.send({ model: 'first/m' })).status).toBe(429)
+    expect((await fixture.send({ model: 'first/m' })).status).toBe(200)
   })
 
   it('that did not say for how long is left alone for five seconds', async () => {
     await open({ clock, first: fails(429) })
-    await routed.ask()
-    expect(await routed.targets()).toMatchObject([{ cooling_ms: 5_000 }])
+    await fixture.send()
+    expect(await fixture.targets()).toMatchObject([{ cooling_ms: 5_000 }])
   })
 
   it('is asked, both having refused, when it was to be asked sooner', async () => {
     await open({
       clock,
-      first: inTurn(fails(429, { 'retry-after': '30' }), well),
-      second: inTurn(fails(429, { 'retry-after': '10' }), well),
+      first: inTurn(fails(429, { 'retry-after': '30' }), succeeds),
+      second: inTurn(fails(429, { 'retry-after': '10' }), succeeds),
     })
-    expect((await routed.ask()).status).toBe(429)
-    expect((await routed.ask()).headers.get('x-bursar-target')).toBe('second/m')
+    expect((await fixture.send()).status).toBe(429)
+    expect((await fixture.send()).headers.get('x-bursar-target')).toBe('second/m')
   })
 })
 
 describe('what a route may cost', () => {
   it('is reserved for its dearest target; whoever answers sets the price', async () => {
-    const { stage, first } = await open({
+    const { gateway, first } = await open({
       first: hangs,
       ...withAliases({ both: ['first/cheap', 'second/dear'], more: ['second/dear'] }),
     })
-    const bound = await routed.bound('more')
-    const asking = routed.ask()
-    await until(async () => first.received[0])
-    expect(nanoUsd((await stage.level('daily_spending_limit')).reserved)).toBe(bound)
+    const bound = await fixture.reservationNanoUsd('more')
+    const asking = fixture.send()
+    await waitFor(async () => first.received[0])
+    expect(nanoUsd((await gateway.level('daily_spending_limit')).reserved)).toBe(bound)
     const [call] = first.received
-    if (call) well(call)
+    if (call) succeeds(call)
     expect((await asking).headers.get('x-bursar-cost-usd')).toBe('0.000004')
-    const { outcome } = await routed.entry()
-    expect(outcome?.cost.totalNanoUsd).toBe(COST / 10n)
-    expect(await stage.level('daily_spending_limit')).toMatchObject({ settled: 0.000004, reserved: 0 })
+    const { outcome } = await fixture.settledEntry()
+    expect(outcome?.cost.totalNanoUsd).toBe(COST_NANO_USD / 10n)
+    expect(await gateway.level('daily_spending_limit')).toMatchObject({ settled: 0.000004, reserved: 0 })
   })
 
   it('of a dearer target that had to answer is that target’s', async () => {
@@ -468,8 +472,8 @@ describe('what a route may cost', () => {
       first: fails(503),
       ...withAliases({ both: { targets: ['first/cheap', 'second/dear'], retries: 0 } }),
     })
-    expect((await routed.ask()).headers.get('x-bursar-cost-usd')).toBe('0.0004')
-    expect((await routed.stage.level('daily_spending_limit')).settled).toBe(0.0004)
+    expect((await fixture.send()).headers.get('x-bursar-cost-usd')).toBe('0.0004')
+    expect((await fixture.gateway.level('daily_spending_limit')).settled).toBe(0.0004)
   })
 
   /** A day's money that holds one call to `m`, and none to `dear`. */
@@ -480,44 +484,44 @@ describe('what a route may cost', () => {
     ['cheaper', 200, 'second/m'],
   ])('that does not fit, on %s: %i', async (onBudget, status, target) => {
     await open(withAliases({ both: { targets: ['first/dear', 'second/m'], onBudget } }, { limits: tight }))
-    const answer = await routed.ask()
+    const answer = await fixture.send()
     expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([status, target])
-    expect(routed.asked).toEqual([0, status === 200 ? 1 : 0])
+    expect(fixture.requestCounts).toEqual([0, status === 200 ? 1 : 0])
   })
 
   it('that fits no target is refused, and nothing is taken', async () => {
     const limits = { global: { costPerDay: '0.000001', inFlight: 10 } }
     await open(withAliases({ both: { targets: ['first/dear', 'second/m'], onBudget: 'cheaper' } }, { limits }))
-    const before = await routed.stage.levels()
-    const answer = await routed.ask()
+    const before = await fixture.gateway.levels()
+    const answer = await fixture.send()
     expect(answer.status).toBe(429)
-    expect(await routed.stage.levels()).toEqual(before)
-    expect(routed.asked).toEqual([0, 0])
+    expect(await fixture.gateway.levels()).toEqual(before)
+    expect(fixture.requestCounts).toEqual([0, 0])
   })
 
   it('leaves out none for another limit than money', async () => {
     const limits = { 'provider:first': { tokensPerCall: 1 } }
     await open(withAliases({ both: { targets: ['first/dear', 'second/m'], onBudget: 'cheaper' } }, { limits }))
-    expect((await routed.ask()).status).toBe(429)
+    expect((await fixture.send()).status).toBe(429)
   })
 
   it('falls back only where that still fits', async () => {
     // What the second costs there is no more than the route has: but of the second alone there is less.
     const limits = { ...LIMITS, 'provider:second': { costPerDay: '0.000001' } }
     await open({ first: fails(503), file: { limits } })
-    const answer = await routed.ask()
+    const answer = await fixture.send()
     expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([503, 'first/m'])
-    expect(routed.asked).toEqual([1, 0])
-    expect(await routed.stage.level('daily_spending_limit')).toMatchObject({ settled: 0, reserved: 0 })
+    expect(fixture.requestCounts).toEqual([1, 0])
+    expect(await fixture.gateway.level('daily_spending_limit')).toMatchObject({ settled: 0, reserved: 0 })
   })
 })
 
 describe('the header that names the target', () => {
   it('comes with every answer of an alias, its errors included, and with no other', async () => {
-    await open({ first: inTurn(fails(400), fails(400), well) })
-    expect((await routed.ask()).headers.get('x-bursar-target')).toBe('first/m')
-    expect((await routed.ask({ model: 'first/m' })).headers.has('x-bursar-target')).toBe(false)
-    expect((await routed.ask({ stream: true })).headers.get('x-bursar-target')).toBe('first/m')
+    await open({ first: inTurn(fails(400), fails(400), succeeds) })
+    expect((await fixture.send()).headers.get('x-bursar-target')).toBe('first/m')
+    expect((await fixture.send({ model: 'first/m' })).headers.has('x-bursar-target')).toBe(false)
+    expect((await fixture.send({ stream: true })).headers.get('x-bursar-target')).toBe('first/m')
   })
 
   it('holds no more than a header can', async () => {
@@ -525,12 +529,12 @@ describe('the header that names the target', () => {
       env: { UNKNOWN_PRICE: 'allow' },
       ...withAliases({ both: ['first/größe\u{1f44b}'] }, { limits: { global: { inFlight: 3 } } }),
     })
-    expect((await routed.ask()).headers.get('x-bursar-target')).toMatch(/^first\/gr\?\?e\?+$/)
+    expect((await fixture.send()).headers.get('x-bursar-target')).toMatch(/^first\/gr\?\?e\?+$/)
   })
 })
 
 /** The text an answer holds, as the client's own dialect has it. */
-function textIn(spoken: Spoken, text: string, stream: boolean): string {
+function textIn(spoken: DialectName, text: string, stream: boolean): string {
   const values = stream
     ? text.split('\n').flatMap((line) => (/^data: \{/.test(line) ? [JSON.parse(line.slice(6))] : []))
     : [JSON.parse(text)]

@@ -3,51 +3,53 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   answerWhole,
-  DOORS,
-  type Door,
-  HandClock,
-  type Play,
-  Stage,
-  type StageOptions,
-  until,
-  within,
+  GatewayFixture,
+  type GatewayFixtureOptions,
+  ManualClock,
+  type Responder,
+  TRANSPORTS,
+  type Transport,
+  waitFor,
+  withTimeout,
 } from '../support/gateway-fixture.ts'
-import { booked, expectBooked, LIMITED } from './booked.ts'
-import { costOfSaid, errorIn, eventsOf, SPOKEN, type Spoken } from './dialect-fixtures.ts'
+import { costOfUsage, DIALECT_NAMES, type DialectName, errorIn, eventsOf } from './dialect-fixtures.ts'
+import { expectSettled, LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
 
-let stage: Stage | undefined
+let fixture: GatewayFixture | undefined
 afterEach(async () => {
-  await stage?.close()
-  stage = undefined
+  await fixture?.close()
+  fixture = undefined
 })
 
-async function open(play: Play, options: StageOptions = {}): Promise<Stage> {
-  stage = await Stage.open({ config: LIMITED, play, ...options })
-  return stage
+async function open(play: Responder, options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
+  fixture = await GatewayFixture.open({ config: LIMITED_CONFIG, respond: play, ...options })
+  return fixture
 }
 
-const everywhere: [Door, Spoken][] = DOORS.flatMap((door) => SPOKEN.map((spoken): [Door, Spoken] => [door, spoken]))
-const SAID = { input: 21, output: 9 }
+const transportsAndDialects: [Transport, DialectName][] = TRANSPORTS.flatMap((door) =>
+  DIALECT_NAMES.map((spoken): [Transport, DialectName] => [door, spoken]),
+)
+const USAGE = { input: 21, output: 9 }
 /** Error statuses a provider does not bill, beside those nobody bills. */
-const FREE_AT: Readonly<Record<Spoken, readonly number[]>> = {
+const FREE_STATUSES: Readonly<Record<DialectName, readonly number[]>> = {
   openai: [400, 402, 405, 409, 415, 503],
   anthropic: [400, 402, 405, 409, 415, 503, 529],
   gemini: [400, 402, 405, 409, 415, 503],
 }
-const FREE_EVERYWHERE = [401, 403, 404, 413, 422, 429]
+const COMMON_FREE_STATUSES = [401, 403, 404, 413, 422, 429]
 
-describe.each(everywhere)('%s, %s:', (door, spoken) => {
+describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   it('a whole answer is booked exactly, and says what it cost', async () => {
-    const stage = await open((call) => answerWhole(call, SAID))
+    const stage = await open((call) => answerWhole(call, USAGE))
     const answer = await stage.call(spoken, { cap: 50 }, {}, door)
     expect(answer.status).toBe(200)
     expect(answer.headers.get('x-bursar-cost-usd')).toBe('0.000039')
     expect(answer.headers.get('x-bursar-source')).toBe('provider')
     await answer.text()
-    const entry = await expectBooked(stage, {
+    const entry = await expectSettled(stage, {
       ending: 'completed',
       certainty: 'exact',
-      cost: costOfSaid(SAID),
+      cost: costOfUsage(USAGE),
       tokens: 30,
     })
     expect(answer.headers.get('x-bursar-call-id')).toBe(entry.facts.callId)
@@ -57,16 +59,16 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
   it('a stream is booked exactly', async () => {
     const stage = await open(async ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
-      for (const event of eventsOf(spoken, SAID)) response.write(event)
+      for (const event of eventsOf(spoken, USAGE)) response.write(event)
       response.end()
     })
     const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
     expect(answer.headers.get('x-bursar-cost-usd')).toBeNull()
     await answer.text()
-    const entry = await expectBooked(stage, {
+    const entry = await expectSettled(stage, {
       ending: 'completed',
       certainty: 'exact',
-      cost: costOfSaid(SAID),
+      cost: costOfUsage(USAGE),
       tokens: 30,
     })
     expect(entry.facts.streaming).toBe(true)
@@ -80,14 +82,14 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
         .end('{"error":{"message":"no"}}')
     })
     let spent = 0n
-    const statuses = [...FREE_EVERYWHERE, ...FREE_AT[spoken], 300, 408, 418, 500, 502, 504]
+    const statuses = [...COMMON_FREE_STATUSES, ...FREE_STATUSES[spoken], 300, 408, 418, 500, 502, 504]
     for (const [at, code] of statuses.entries()) {
       status = code
       const answer = await stage.call(spoken, { cap: 50, stream: at % 2 === 0 }, { redirect: 'manual' }, door)
       expect([answer.status, await answer.text()]).toEqual([code, '{"error":{"message":"no"}}'])
       expect(answer.headers.get('retry-after')).toBe('7')
-      const [entry] = await stage.settled(at + 1)
-      const free = FREE_EVERYWHERE.includes(code) || FREE_AT[spoken].includes(code)
+      const [entry] = await stage.settledEntries(at + 1)
+      const free = COMMON_FREE_STATUSES.includes(code) || FREE_STATUSES[spoken].includes(code)
       const cost = free ? 0n : (entry?.facts.reservedCostNanoUsd ?? -1n)
       expect(entry?.outcome).toMatchObject({
         ending: 'failed',
@@ -97,15 +99,15 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
       expect(entry?.outcome?.attempts).toMatchObject([{ status: code, error: `status ${code}` }])
       spent += cost
     }
-    const { levels } = await booked(stage)
+    const { levels } = await readSettled(stage)
     expect(levels).toMatchObject({ requests: statuses.length, costNanoUsd: spent, inFlight: 0 })
   })
 
   it('an upstream that cannot be reached costs nothing', async () => {
-    const stage = await open(() => {}, { env: unreachable })
+    const stage = await open(() => {}, { env: UNREACHABLE_ENV })
     const answer = await stage.call(spoken, { cap: 50 }, {}, door)
     expect(answer.status).toBe(502)
-    await expectBooked(stage, { ending: 'failed', certainty: 'exact', cost: 0n, tokens: 0 })
+    await expectSettled(stage, { ending: 'failed', certainty: 'exact', cost: 0n, tokens: 0 })
     expect(errorIn(spoken, await answer.json()).message).toMatch(/could not be reached/)
   })
 
@@ -113,7 +115,7 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     const stage = await open(({ response }) => void response.destroy())
     const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
     expect(answer.status).toBe(502)
-    await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
     expect(errorIn(spoken, await answer.json()).message).toMatch(/broke off/)
   })
 
@@ -124,7 +126,7 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     })
     const answer = await stage.call(spoken, { cap: 50 }, {}, door)
     expect(answer.status).toBe(502)
-    await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
 
   it.each([
@@ -136,7 +138,7 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     const stage = await open(({ response }) => void response.writeHead(200, { 'content-type': type }).end(body))
     const answer = await stage.call(spoken, { cap: 50 }, {}, door)
     expect([answer.status, await answer.text()]).toEqual([200, body])
-    const entry = await expectBooked(stage, { certainty: 'upperBound', cost: 'whole' })
+    const entry = await expectSettled(stage, { certainty: 'upperBound', cost: 'whole' })
     expect(answer.headers.get('x-bursar-cost-usd')).toBe((Number(entry.facts.reservedCostNanoUsd) / 1e9).toString())
   })
 
@@ -144,7 +146,7 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     const stage = await open(() => {}, { env: { UPSTREAM_TIMEOUT_MS: '120' } })
     const answer = await stage.call(spoken, { cap: 50 }, {}, door)
     expect(answer.status).toBe(504)
-    await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
     expect(await stage.upstream.received[0]?.cut).toBe(true)
     expect(errorIn(spoken, await answer.json()).message).toMatch(/in time/)
   })
@@ -152,15 +154,15 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
   it('a status no web Response can have reaches the client as some error, and is settled', async () => {
     for (const status of [205, 700, 999]) {
       const stage = await open(({ response }) => void response.writeHead(status).end())
-      const answer = await within(2_000, stage.call(spoken, { cap: 50 }, {}, door))
+      const answer = await withTimeout(2_000, stage.call(spoken, { cap: 50 }, {}, door))
       expect([205, 502, 700, 999]).toContain(answer.status)
-      await expectBooked(stage, { certainty: 'upperBound', cost: 'whole' })
+      await expectSettled(stage, { certainty: 'upperBound', cost: 'whole' })
       await stage.close()
     }
   })
 })
 
-describe.each(DOORS)('%s:', (door) => {
+describe.each(TRANSPORTS)('%s:', (door) => {
   it('the answer carries our rate limits, and the ones of the provider under other names', async () => {
     const stage = await open(({ response }) => {
       const theirs = {
@@ -183,26 +185,30 @@ describe.each(DOORS)('%s:', (door) => {
   })
 
   it('a call that expired stays so: settling it later changes nothing but a counter', async () => {
-    const clock = new HandClock()
+    const clock = new ManualClock()
     let finish = () => {}
-    const stage = await open((call) => void (finish = () => answerWhole(call, SAID)), {
+    const stage = await open((call) => void (finish = () => answerWhole(call, USAGE)), {
       clock,
       env: { UPSTREAM_TIMEOUT_MS: '3600000' },
     })
     const asked = stage.call('openai', { cap: 50 }, {}, door)
-    await until(async () => stage.upstream.received[0])
-    clock.pass(3_600_000 + 59_999)
+    await waitFor(async () => stage.upstream.received[0])
+    clock.advance(3_600_000 + 59_999)
     expect(await stage.app.store.sweep(clock.now())).toHaveLength(0)
-    clock.pass(1)
+    clock.advance(1)
     expect(await stage.app.store.sweep(clock.now())).toHaveLength(1)
-    const before = await booked(stage)
+    const before = await readSettled(stage)
     expect(before.entries[0]?.outcome).toMatchObject({ ending: 'expired', certainty: 'upperBound' })
     finish()
     expect((await asked).status).toBe(200)
-    expect(await booked(stage)).toEqual(before)
+    expect(await readSettled(stage)).toEqual(before)
     expect(stage.app.store.lateSettlements).toBe(1)
   })
 })
 
-const nowhere = 'http://127.0.0.1:9'
-const unreachable = { OPENAI_BASE_URL: `${nowhere}/v1`, ANTHROPIC_BASE_URL: nowhere, GEMINI_BASE_URL: nowhere }
+const UNREACHABLE_URL = 'http://127.0.0.1:9'
+const UNREACHABLE_ENV = {
+  OPENAI_BASE_URL: `${UNREACHABLE_URL}/v1`,
+  ANTHROPIC_BASE_URL: UNREACHABLE_URL,
+  GEMINI_BASE_URL: UNREACHABLE_URL,
+}

@@ -5,64 +5,70 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
-  DOORS,
-  type Door,
-  HandClock,
-  type Play,
+  GatewayFixture,
+  ManualClock,
   type Received,
-  Stage,
-  until,
-  within,
+  type Responder,
+  TRANSPORTS,
+  type Transport,
+  waitFor,
+  withTimeout,
 } from '../support/gateway-fixture.ts'
 import { recordingsOf } from '../support/recordings.ts'
-import { booked } from './booked.ts'
-import { costOfSaid, PRICE } from './dialect-fixtures.ts'
+import { costOfUsage, PRICE } from './dialect-fixtures.ts'
+import { readSettled } from './settlement-checks.ts'
 
-let stage: Stage | undefined
+let fixture: GatewayFixture | undefined
 afterEach(async () => {
-  await stage?.close()
-  stage = undefined
+  await fixture?.close()
+  fixture = undefined
 })
 
 const ID = 'resp_0e6b15873828668f00698b9df63cb0'
-const AT = `/v1/responses/${ID}`
+const RESPONSE_PATH = `/v1/responses/${ID}`
 const LIMITED = {
   prices: [PRICE],
   limits: { global: { requestsPerDay: 1_000, tokensPerDay: 1_000_000, costPerDay: '1', inFlight: 100 } },
 }
 const KEYS = { BURSAR_KEYS: 'alice:alice-secret-alice' }
 const USAGE = { input_tokens: 20, output_tokens: 10, total_tokens: 30 }
-const DONE = { id: ID, object: 'response', model: 'm', status: 'completed', output: [], usage: USAGE }
+const COMPLETED_RESPONSE = { id: ID, object: 'response', model: 'm', status: 'completed', output: [], usage: USAGE }
 const EVENTS = ['created', 'in_progress', 'completed'].map((name, sequence_number) => {
   const status = name === 'completed' ? name : 'in_progress'
-  const response = { ...DONE, status, usage: status === 'completed' ? USAGE : null }
+  const response = { ...COMPLETED_RESPONSE, status, usage: status === 'completed' ? USAGE : null }
   return `event: response.${name}\ndata: ${JSON.stringify({ type: `response.${name}`, sequence_number, response })}\n\n`
 })
 const ITEM = { id: 'msg_1', type: 'message', role: 'user', content: [{ type: 'input_text', text: 'hello' }] }
 
 /** OpenAI, as far as it keeps responses. */
-const answer: Play = ({ path, response }) => {
+const answer: Responder = ({ path, response }) => {
   const { method = '' } = response.req
   const url = new URL(path, 'http://upstream')
   const says = (body: object) =>
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
   if (method === 'POST')
-    return void says(path.endsWith('/cancel') ? { ...DONE, status: 'cancelled', usage: null } : DONE)
+    return void says(
+      path.endsWith('/cancel') ? { ...COMPLETED_RESPONSE, status: 'cancelled', usage: null } : COMPLETED_RESPONSE,
+    )
   if (method === 'DELETE') return void says({ id: ID, object: 'response', deleted: true })
   if (path.includes('/input_items')) return void says({ object: 'list', data: [ITEM], has_more: false })
-  if (url.searchParams.get('stream') !== 'true') return void says(DONE)
+  if (url.searchParams.get('stream') !== 'true') return void says(COMPLETED_RESPONSE)
   response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
   const after = Number(url.searchParams.get('starting_after') ?? -1)
   for (const event of EVENTS.slice(after + 1)) response.write(event)
   response.end()
 }
 
-async function open(env: Record<string, string> = {}, play: Play = answer, config: unknown = LIMITED): Promise<Stage> {
-  stage = await Stage.open({ config, play, env: { ...KEYS, ...env }, clock: new HandClock() })
-  return stage
+async function open(
+  env: Record<string, string> = {},
+  play: Responder = answer,
+  config: unknown = LIMITED,
+): Promise<GatewayFixture> {
+  fixture = await GatewayFixture.open({ config, respond: play, env: { ...KEYS, ...env }, clock: new ManualClock() })
+  return fixture
 }
 
-function sdkOf(stage: Stage, door: Door, apiKey = 'alice-secret-alice'): OpenAI {
+function sdkOf(stage: GatewayFixture, door: Transport, apiKey = 'alice-secret-alice'): OpenAI {
   const inProcess = async (url: string | URL | Request, init?: RequestInit) =>
     stage.app.app.fetch(new Request(url, init))
   const over = door === 'in process' ? { fetch: inProcess } : {}
@@ -70,18 +76,18 @@ function sdkOf(stage: Stage, door: Door, apiKey = 'alice-secret-alice'): OpenAI 
 }
 
 const asAlice = { authorization: 'Bearer alice-secret-alice' }
-const sent = ({ path, body, response }: Received) => [response.req.method, path, body]
+const requestOf = ({ path, body, response }: Received) => [response.req.method, path, body]
 
-async function collected(events: AsyncIterable<{ readonly type: string }>): Promise<string[]> {
+async function collectTypes(events: AsyncIterable<{ readonly type: string }>): Promise<string[]> {
   const types: string[] = []
   for await (const { type } of events) types.push(type)
   return types
 }
 
 /** So many requests that used nothing, whose cost is known. */
-async function expectFree(stage: Stage, requests: number): Promise<void> {
-  await stage.settled(requests)
-  const { levels, entries } = await booked(stage)
+async function expectFree(stage: GatewayFixture, requests: number): Promise<void> {
+  await stage.settledEntries(requests)
+  const { levels, entries } = await readSettled(stage)
   expect(levels).toEqual({ requests, tokens: 0, costNanoUsd: 0n, inFlight: 0 })
   for (const { facts, outcome } of entries) {
     expect(facts).toMatchObject({ dialect: 'openai.stored', provider: 'openai', model: 'stored', costKnown: true })
@@ -91,11 +97,11 @@ async function expectFree(stage: Stage, requests: number): Promise<void> {
   }
 }
 
-describe.each(DOORS)('%s:', (door) => {
+describe.each(TRANSPORTS)('%s:', (door) => {
   it('the SDK gets, lists, cancels and deletes what is stored', async () => {
     const stage = await open({}, answer)
     const { responses } = sdkOf(stage, door)
-    expect(await responses.retrieve(ID, { include: ['reasoning.encrypted_content'] })).toMatchObject(DONE)
+    expect(await responses.retrieve(ID, { include: ['reasoning.encrypted_content'] })).toMatchObject(COMPLETED_RESPONSE)
     const items = await responses.inputItems.list(ID, { limit: 5 })
     expect(items.data).toEqual([ITEM])
     expect(await responses.cancel(ID)).toMatchObject({ id: ID, status: 'cancelled' })
@@ -103,10 +109,10 @@ describe.each(DOORS)('%s:', (door) => {
     expect(
       stage.upstream.received.map(({ path, response }) => [response.req.method, decodeURIComponent(path)]),
     ).toEqual([
-      ['GET', `${AT}?include[]=reasoning.encrypted_content`],
-      ['GET', `${AT}/input_items?limit=5`],
-      ['POST', `${AT}/cancel`],
-      ['DELETE', AT],
+      ['GET', `${RESPONSE_PATH}?include[]=reasoning.encrypted_content`],
+      ['GET', `${RESPONSE_PATH}/input_items?limit=5`],
+      ['POST', `${RESPONSE_PATH}/cancel`],
+      ['DELETE', RESPONSE_PATH],
     ])
     for (const { body, headers } of stage.upstream.received) {
       expect(body).toBe('')
@@ -125,12 +131,12 @@ describe.each(DOORS)('%s:', (door) => {
       [2, []],
     ] as const) {
       const from = after === undefined ? {} : { starting_after: after }
-      expect(await collected(await responses.retrieve(ID, { stream: true, ...from }))).toEqual(expected)
+      expect(await collectTypes(await responses.retrieve(ID, { stream: true, ...from }))).toEqual(expected)
     }
     expect(stage.upstream.received.map(({ path }) => path)).toEqual([
-      `${AT}?stream=true`,
-      `${AT}?stream=true&starting_after=0`,
-      `${AT}?stream=true&starting_after=2`,
+      `${RESPONSE_PATH}?stream=true`,
+      `${RESPONSE_PATH}?stream=true&starting_after=0`,
+      `${RESPONSE_PATH}?stream=true&starting_after=2`,
     ])
     await expectFree(stage, 3)
     for (const { outcome, facts } of await stage.entries())
@@ -143,7 +149,7 @@ describe.each(DOORS)('%s:', (door) => {
       response.end(EVENTS[0])
     })
     const stream = await sdkOf(stage, door).responses.retrieve(ID, { stream: true })
-    await expect(collected(stream)).rejects.toThrow(/broke off its answer/)
+    await expect(collectTypes(stream)).rejects.toThrow(/broke off its answer/)
     await expectFree(stage, 1)
     expect((await stage.entries())[0]?.outcome?.ending).toBe('failed')
   })
@@ -160,19 +166,19 @@ describe.each(DOORS)('%s:', (door) => {
   })
 
   it('what was asked for in the background is booked once, whoever fetches it how often', async () => {
-    const queued = JSON.stringify({ ...DONE, status: 'queued', background: true, usage: null })
+    const queued = JSON.stringify({ ...COMPLETED_RESPONSE, status: 'queued', background: true, usage: null })
     const stage = await open({}, (call) => {
       if (call.path !== '/v1/responses') return answer(call)
       call.response.writeHead(200, { 'content-type': 'application/json' }).end(queued)
     })
     const { responses } = sdkOf(stage, door)
     await responses.create({ model: 'm', input: 'hello', background: true })
-    const before = await booked(stage)
-    expect(before.levels.costNanoUsd).toBeGreaterThan(costOfSaid({ input: 20, output: 10 }))
+    const before = await readSettled(stage)
+    expect(before.levels.costNanoUsd).toBeGreaterThan(costOfUsage({ input: 20, output: 10 }))
     for (let times = 0; times < 3; times++) await responses.retrieve(ID)
-    await collected(await responses.retrieve(ID, { stream: true }))
-    await stage.settled(5)
-    expect((await booked(stage)).levels).toEqual({ ...before.levels, requests: 5 })
+    await collectTypes(await responses.retrieve(ID, { stream: true }))
+    await stage.settledEntries(5)
+    expect((await readSettled(stage)).levels).toEqual({ ...before.levels, requests: 5 })
   })
 
   it.each([
@@ -187,18 +193,18 @@ describe.each(DOORS)('%s:', (door) => {
       expect(error).toMatchObject({ status, message: expect.stringMatching(status === 503 ? /OPENAI_API_KEY/ : /key/) })
     }
     expect(stage.upstream.received).toEqual([])
-    expect((await booked(stage)).levels.requests).toBe(0)
+    expect((await readSettled(stage)).levels.requests).toBe(0)
   })
 
   it.each([
     ['GET', '/v1/responses'],
     ['GET', '/v1/responses/'],
-    ['GET', `${AT}/`],
-    ['POST', AT],
-    ['PUT', AT],
-    ['PATCH', `${AT}/cancel`],
-    ['GET', `${AT}/cancel`],
-    ['POST', `${AT}/input_items`],
+    ['GET', `${RESPONSE_PATH}/`],
+    ['POST', RESPONSE_PATH],
+    ['PUT', RESPONSE_PATH],
+    ['PATCH', `${RESPONSE_PATH}/cancel`],
+    ['GET', `${RESPONSE_PATH}/cancel`],
+    ['POST', `${RESPONSE_PATH}/input_items`],
     ['GET', '/v1/responses/a.b'],
     ['GET', '/v1/responses/..%2ffiles'],
     ['GET', '/v1/responses/%2e%2e%2ffiles'],
@@ -221,12 +227,12 @@ describe.each(DOORS)('%s:', (door) => {
       { error: expect.objectContaining({ type: 'invalid_request_error', code: 'not_found' }) },
     ])
     expect(stage.upstream.received).toEqual([])
-    expect((await booked(stage)).levels.requests).toBe(0)
+    expect((await readSettled(stage)).levels.requests).toBe(0)
   })
 
   it('nothing of a body goes on, nor keys, nor what is said to the gateway', async () => {
     const stage = await open()
-    const response = await stage.fetch(door, `${AT}/cancel?key=alice-secret-alice&a=1`, {
+    const response = await stage.fetch(door, `${RESPONSE_PATH}/cancel?key=alice-secret-alice&a=1`, {
       method: 'POST',
       headers: { ...asAlice, 'x-bursar-user': 'u', 'content-type': 'application/json', 'x-mine': '1', cookie: 'c=1' },
       body: '{"model":"gpt-4o"}',
@@ -235,7 +241,7 @@ describe.each(DOORS)('%s:', (door) => {
     expect(response.headers.get('x-bursar-cost-usd')).toMatch(/^0(\.0+)?$/)
     await response.text()
     const [call] = stage.upstream.received
-    expect(call && sent(call)).toEqual(['POST', `${AT}/cancel?a=1`, ''])
+    expect(call && requestOf(call)).toEqual(['POST', `${RESPONSE_PATH}/cancel?a=1`, ''])
     expect(call?.headers).toMatchObject({ 'x-mine': '1', 'content-length': '0' })
     for (const name of ['content-type', 'x-bursar-user', 'cookie']) expect(call?.headers[name]).toBeUndefined()
     expect((await stage.entries())[0]?.facts.caller.user).toBe('u')
@@ -246,16 +252,16 @@ describe.each(DOORS)('%s:', (door) => {
     const { received } = stage.upstream
     let refused = 0
     const asked = Array.from({ length: 200 }, async (_, at) => {
-      const path = at % 2 === 0 ? AT : `${AT}?stream=true`
+      const path = at % 2 === 0 ? RESPONSE_PATH : `${RESPONSE_PATH}?stream=true`
       const response = await stage.fetch(door, path, { method: at % 3 === 0 ? 'DELETE' : 'GET', headers: asAlice })
       if (response.status === 429) refused++
       return response.text()
     })
-    await until(async () => received.length + refused === 200 || undefined)
+    await waitFor(async () => received.length + refused === 200 || undefined)
     expect([received.length, refused]).toEqual([37, 163])
     for (const call of received) void answer(call)
     await Promise.all(asked)
-    expect(await stage.settled(37)).toHaveLength(37)
+    expect(await stage.settledEntries(37)).toHaveLength(37)
   })
 
   it("a refusal is the SDK's own, and takes nothing", async () => {
@@ -274,7 +280,7 @@ describe.each(DOORS)('%s:', (door) => {
       answer,
       {},
     )
-    expect(await sdkOf(stage, door).responses.retrieve(ID)).toMatchObject(DONE)
+    expect(await sdkOf(stage, door).responses.retrieve(ID)).toMatchObject(COMPLETED_RESPONSE)
   })
 
   it('nobody reads on for a client that leaves a stream', async () => {
@@ -283,13 +289,16 @@ describe.each(DOORS)('%s:', (door) => {
       response.write(EVENTS[0])
     })
     const leaving = new AbortController()
-    const response = await stage.fetch(door, `${AT}?stream=true`, { headers: asAlice, signal: leaving.signal })
+    const response = await stage.fetch(door, `${RESPONSE_PATH}?stream=true`, {
+      headers: asAlice,
+      signal: leaving.signal,
+    })
     const reader = response.body?.getReader()
     await reader?.read()
     if (door === 'in process') await reader?.cancel()
     leaving.abort()
     const [call] = stage.upstream.received
-    expect(await within(2_000, call?.cut ?? Promise.resolve(false))).toBe(true)
+    expect(await withTimeout(2_000, call?.cut ?? Promise.resolve(false))).toBe(true)
     await expectFree(stage, 1)
     expect((await stage.entries())[0]?.outcome).toMatchObject({ ending: 'canceled', certainty: 'exact' })
   })
@@ -297,9 +306,13 @@ describe.each(DOORS)('%s:', (door) => {
   it('what a client that leaves asked to be done is done', async () => {
     const stage = await open({ ON_DISCONNECT: 'drain' }, () => {})
     const leaving = new AbortController()
-    const asked = stage.fetch(door, `${AT}/cancel`, { method: 'POST', headers: asAlice, signal: leaving.signal })
+    const asked = stage.fetch(door, `${RESPONSE_PATH}/cancel`, {
+      method: 'POST',
+      headers: asAlice,
+      signal: leaving.signal,
+    })
     asked.catch(() => {})
-    const call = await until(async () => stage.upstream.received[0])
+    const call = await waitFor(async () => stage.upstream.received[0])
     leaving.abort()
     await sleep(30)
     void answer(call)
@@ -321,7 +334,7 @@ it.each([
   ['/v1/responses/r\xe9sp', 400],
 ])('the path %j is not made into another on its way', async (path, status) => {
   const stage = await open()
-  expect(await within(5_000, statusOf(stage.port, path))).toBe(status)
+  expect(await withTimeout(5_000, statusOf(stage.port, path))).toBe(status)
   expect(stage.upstream.received).toEqual([])
 })
 

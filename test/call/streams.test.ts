@@ -17,36 +17,46 @@ import {
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   answerStream,
-  DOORS,
-  type Door,
-  type Play,
-  Stage,
-  type StageOptions,
-  within,
+  GatewayFixture,
+  type GatewayFixtureOptions,
+  type Responder,
+  TRANSPORTS,
+  type Transport,
+  withTimeout,
 } from '../support/gateway-fixture.ts'
-import { expectBooked, LIMITED } from './booked.ts'
-import { costOfSaid, errorIn, eventsOf, requestFor, SPOKEN, type Spoken, wholeAnswer } from './dialect-fixtures.ts'
+import {
+  costOfUsage,
+  DIALECT_NAMES,
+  type DialectName,
+  errorIn,
+  eventsOf,
+  requestFor,
+  wholeAnswer,
+} from './dialect-fixtures.ts'
+import { expectSettled, LIMITED_CONFIG } from './settlement-checks.ts'
 
-let stage: Stage | undefined
+let fixture: GatewayFixture | undefined
 afterEach(async () => {
-  await stage?.close()
-  stage = undefined
+  await fixture?.close()
+  fixture = undefined
 })
 
-async function open(play: Play, options: StageOptions = {}): Promise<Stage> {
-  stage = await Stage.open({ config: LIMITED, play, ...options })
-  return stage
+async function open(play: Responder, options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
+  fixture = await GatewayFixture.open({ config: LIMITED_CONFIG, respond: play, ...options })
+  return fixture
 }
 
-const everywhere: [Door, Spoken][] = DOORS.flatMap((door) => SPOKEN.map((spoken): [Door, Spoken] => [door, spoken]))
-const SAID = { input: 21, output: 9 }
-const EXACT = { ending: 'completed', certainty: 'exact', cost: costOfSaid(SAID), tokens: 30 }
+const transportsAndDialects: [Transport, DialectName][] = TRANSPORTS.flatMap((door) =>
+  DIALECT_NAMES.map((spoken): [Transport, DialectName] => [door, spoken]),
+)
+const USAGE = { input: 21, output: 9 }
+const EXACT = { ending: 'completed', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 }
 
-describe.each(DOORS)('%s, responses:', (door) => {
+describe.each(TRANSPORTS)('%s, responses:', (door) => {
   it.each(['\n', '\r\n'])(
     'the rest of the last event is waited for, and the connection is not (%j)',
     async (newline) => {
-      const usage = { input_tokens: SAID.input, output_tokens: SAID.output }
+      const usage = { input_tokens: USAGE.input, output_tokens: USAGE.output }
       const last = {
         type: 'response.completed',
         response: { object: 'response', model: 'm', status: 'completed', usage },
@@ -62,28 +72,28 @@ describe.each(DOORS)('%s, responses:', (door) => {
       const body = JSON.stringify({ model: 'm', input: 'hello', max_output_tokens: 50, stream: true })
       const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
       const answer = await stage.fetch(door, '/v1/responses', init)
-      expect(await within(900, answer.text())).toBe(sent)
-      await expectBooked(stage, EXACT)
+      expect(await withTimeout(900, answer.text())).toBe(sent)
+      await expectSettled(stage, EXACT)
     },
   )
 })
 
-describe.each(everywhere)('%s, %s:', (door, spoken) => {
+describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   it('the bytes are those of the provider, wherever they are cut', async () => {
-    const sent = eventsOf(spoken, SAID, ['Hé', '日本', '\\"usage\\":{"', ' 👋']).join('')
+    const sent = eventsOf(spoken, USAGE, ['Hé', '日本', '\\"usage\\":{"', ' 👋']).join('')
     const bytes = Buffer.from(sent)
     const stage = await open(async ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
       for (let at = 0; at < bytes.length; at += 7) response.write(bytes.subarray(at, at + 7))
       response.end()
     })
-    const answer = await askForUsage(stage, spoken, door)
+    const answer = await requestUsage(stage, spoken, door)
     expect(await answer.text()).toBe(sent)
-    await expectBooked(stage, EXACT)
+    await expectSettled(stage, EXACT)
   })
 
   it('the blank line after the last event is waited for, and the connection is not', async () => {
-    const sent = eventsOf(spoken, SAID).join('')
+    const sent = eventsOf(spoken, USAGE).join('')
     const stage = await open(async ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(sent.slice(0, -1))
@@ -91,35 +101,35 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
       response.write(sent.slice(-1))
       if (spoken === 'gemini') response.end()
     })
-    const answer = await askForUsage(stage, spoken, door)
-    expect(await within(900, answer.text())).toBe(sent)
-    await expectBooked(stage, EXACT)
+    const answer = await requestUsage(stage, spoken, door)
+    expect(await withTimeout(900, answer.text())).toBe(sent)
+    await expectSettled(stage, EXACT)
   })
 
   it('a stream that ends without its end is an error, and costs the whole reservation', async () => {
-    const [first = '', second = ''] = eventsOf(spoken, SAID)
+    const [first = '', second = ''] = eventsOf(spoken, USAGE)
     const stage = await open(({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.end(first + second.slice(0, 20))
     })
     const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
     await expectErrorEvent(spoken, answer, /broke off/, first)
-    await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
 
   it('an upstream that dies in the middle of a stream is an error event', async () => {
-    const [first = ''] = eventsOf(spoken, SAID)
+    const [first = ''] = eventsOf(spoken, USAGE)
     const stage = await open(({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(first, () => setTimeout(() => response.destroy(), 5))
     })
     const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
     await expectErrorEvent(spoken, answer, /broke off/, first)
-    await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
 
   it('a stream that is not over in time is cut with an error event', async () => {
-    const [first = ''] = eventsOf(spoken, SAID)
+    const [first = ''] = eventsOf(spoken, USAGE)
     const stage = await open(
       ({ response }) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -129,12 +139,12 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     )
     const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
     await expectErrorEvent(spoken, answer, /in time/, first)
-    await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
     expect(await stage.upstream.received[0]?.cut).toBe(true)
   })
 
   it("the provider's own error event passes on, and costs the whole reservation", async () => {
-    const [first = ''] = eventsOf(spoken, SAID)
+    const [first = ''] = eventsOf(spoken, USAGE)
     const error = {
       type: 'error',
       error: { type: 'overloaded_error', message: 'Overloaded', code: 503, status: 'UNAVAILABLE' },
@@ -143,22 +153,22 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
     const stage = await open((call) => answerStream(call, [sent]))
     const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
     expect(await answer.text()).toBe(sent)
-    await expectBooked(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
 
   it.each(['gzip', 'br', 'deflate', 'zstd'] as const)(
     'a whole answer in %s passes on as it is, metered',
     async (encoding) => {
       const whole = { gzip: gzipSync, br: brotliCompressSync, deflate: deflateSync, zstd: zstdCompressSync }
-      const sent = whole[encoding](wholeAnswer(spoken, SAID))
+      const sent = whole[encoding](wholeAnswer(spoken, USAGE))
       const stage = await open(({ response }) => {
         response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': encoding }).end(sent)
       })
-      const { headers, body } = await raw(stage, spoken, door, false)
+      const { headers, body } = await fetchRaw(stage, spoken, door, false)
       expect(headers.get('content-encoding')).toBe(encoding)
       expect(headers.get('x-bursar-cost-usd')).toBe('0.000039')
       expect(body.equals(sent)).toBe(true)
-      await expectBooked(stage, EXACT)
+      await expectSettled(stage, EXACT)
     },
   )
 
@@ -168,13 +178,13 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
       const sent: Buffer[] = []
       const stage = await open(async ({ response }) => {
         response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': encoding })
-        const coder = coders[encoding]()
+        const coder = compressors[encoding]()
         coder.on('data', (chunk: Buffer) => {
           sent.push(chunk)
           response.write(chunk)
         })
         coder.on('end', () => response.end())
-        for (const event of eventsOf(spoken, SAID)) {
+        for (const event of eventsOf(spoken, USAGE)) {
           coder.write(event)
           await sleep(1)
         }
@@ -182,17 +192,17 @@ describe.each(everywhere)('%s, %s:', (door, spoken) => {
         await sleep(30)
         coder.end()
       })
-      const { headers, body } = await raw(stage, spoken, door, true)
+      const { headers, body } = await fetchRaw(stage, spoken, door, true)
       expect(headers.get('content-encoding')).toBe(encoding)
       expect(body.equals(Buffer.concat(sent))).toBe(true)
-      await expectBooked(stage, EXACT)
+      await expectSettled(stage, EXACT)
     },
   )
 })
 
-describe.each(DOORS)('%s:', (door) => {
+describe.each(TRANSPORTS)('%s:', (door) => {
   it('openai: a usage chunk that was not asked for is asked for, metered, and hidden', async () => {
-    const events = eventsOf('openai', SAID)
+    const events = eventsOf('openai', USAGE)
     const stage = await open((call) => answerStream(call, events))
     const answer = await stage.call(
       'openai',
@@ -204,12 +214,12 @@ describe.each(DOORS)('%s:', (door) => {
     const [call] = stage.upstream.received
     expect(JSON.parse(call?.body ?? '')).toHaveProperty('stream_options', { include_usage: true })
     expect(call?.headers['accept-encoding']).toBe('identity')
-    await expectBooked(stage, EXACT)
+    await expectSettled(stage, EXACT)
   })
 
   it('openai: a first chunk with empty choices and no usage is not hidden', async () => {
     const filters = `data: ${JSON.stringify({ choices: [], prompt_filter_results: [], usage: null })}\n\n`
-    const events = [filters, ...eventsOf('openai', SAID)]
+    const events = [filters, ...eventsOf('openai', USAGE)]
     const stage = await open((call) => answerStream(call, events))
     const answer = await stage.call('openai', { cap: 50, stream: true }, {}, door)
     expect(await answer.text()).toBe(events.toSpliced(-2, 1).join(''))
@@ -218,21 +228,21 @@ describe.each(DOORS)('%s:', (door) => {
   it.each(['openai', 'anthropic'] as const)(
     '%s: the answer closes at once after its last event, though the upstream does not',
     async (spoken) => {
-      const stage = await open((call) => answerStream(call, eventsOf(spoken, SAID), false))
+      const stage = await open((call) => answerStream(call, eventsOf(spoken, USAGE), false))
       const startedMs = performance.now()
-      await within(
+      await withTimeout(
         2_000,
         stage.call(spoken, { cap: 50, stream: true }, {}, door).then((answer) => answer.text()),
       )
       expect(performance.now() - startedMs).toBeLessThan(700)
-      await expectBooked(stage, EXACT)
+      await expectSettled(stage, EXACT)
       // The connection is given up a while later, so that it does not stay open for ever.
-      expect(await within(3_000, stage.upstream.received[0]?.cut ?? Promise.resolve(false))).toBe(true)
+      expect(await withTimeout(3_000, stage.upstream.received[0]?.cut ?? Promise.resolve(false))).toBe(true)
     },
   )
 
   it.each(['openai', 'anthropic'] as const)('%s: the call is settled before its last event leaves', async (spoken) => {
-    const stage = await open((call) => answerStream(call, eventsOf(spoken, SAID), false))
+    const stage = await open((call) => answerStream(call, eventsOf(spoken, USAGE), false))
     const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
     const decoder = new TextDecoder()
     let seen = ''
@@ -241,12 +251,12 @@ describe.each(DOORS)('%s:', (door) => {
       const over = seen.includes('[DONE]') || seen.includes('message_stop')
       if (over) break
     }
-    expect(stage.app.store.open(false).calls).toBe(0)
-    await expectBooked(stage, EXACT)
+    expect(stage.app.store.openTotals(false).calls).toBe(0)
+    await expectSettled(stage, EXACT)
   })
 
   it('gemini: a stream that is one JSON array is passed on, metered, and ended as an array where it breaks off', async () => {
-    const elements = eventsOf('gemini', SAID).map((event) => event.slice('data: '.length).trim())
+    const elements = eventsOf('gemini', USAGE).map((event) => event.slice('data: '.length).trim())
     const whole = `[${elements.join('\n,\r\n')}\n]`
     let sent = whole
     const stage = await open(
@@ -256,7 +266,7 @@ describe.each(DOORS)('%s:', (door) => {
     const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
     const answer = await stage.fetch(door, '/v1beta/models/m:streamGenerateContent', init)
     expect(await answer.text()).toBe(whole)
-    await expectBooked(stage, EXACT)
+    await expectSettled(stage, EXACT)
     sent = `[${elements[0]}\n`
     const broken = await stage.fetch(door, '/v1beta/models/m:streamGenerateContent', init)
     const { text, broke } = await readAll(broken)
@@ -268,14 +278,14 @@ describe.each(DOORS)('%s:', (door) => {
 })
 
 /** A stream whose usage the caller itself asked for, so that nothing is hidden from it. */
-function askForUsage(stage: Stage, spoken: Spoken, door: Door): Promise<Response> {
+function requestUsage(stage: GatewayFixture, spoken: DialectName, door: Transport): Promise<Response> {
   const { path, body } = requestFor(spoken, { cap: 50, stream: true })
   const more = spoken === 'openai' ? { stream_options: { include_usage: true } } : {}
   const asked = JSON.stringify({ ...JSON.parse(body), ...more })
   return stage.fetch(door, path, { method: 'POST', body: asked, headers: { 'content-type': 'application/json' } })
 }
 
-const coders = {
+const compressors = {
   gzip: () => createGzip({ flush: constants.Z_SYNC_FLUSH }),
   br: () => createBrotliCompress({ flush: constants.BROTLI_OPERATION_FLUSH }),
   deflate: () => createDeflate({ flush: constants.Z_SYNC_FLUSH }),
@@ -283,10 +293,10 @@ const coders = {
 }
 
 /** The answer's bytes as they came, which `fetch` over sockets would decode. */
-async function raw(
-  stage: Stage,
-  spoken: Spoken,
-  door: Door,
+async function fetchRaw(
+  stage: GatewayFixture,
+  spoken: DialectName,
+  door: Transport,
   stream: boolean,
 ): Promise<{ headers: Headers; body: Buffer }> {
   const { path, body } = requestFor(spoken, { cap: 50, stream })
@@ -322,7 +332,7 @@ async function readAll(answer: Response): Promise<{ text: string; broke: boolean
 }
 
 /** The last event is the dialect's error event. Gemini's SDKs read on after one: there the connection breaks as well. */
-async function expectErrorEvent(spoken: Spoken, answer: Response, message: RegExp, first: string): Promise<void> {
+async function expectErrorEvent(spoken: DialectName, answer: Response, message: RegExp, first: string): Promise<void> {
   const { text, broke } = await readAll(answer)
   expect({ begins: text.startsWith(first), broke }).toEqual({ begins: true, broke: spoken === 'gemini' })
   const last =

@@ -5,12 +5,12 @@ import OpenAI6 from 'openai-6'
 import { describe, expect, test } from 'vitest'
 import type { Gateway } from '../support/server.ts'
 import { PROVIDER_KEY, type Received, type Upstream, WORDS } from '../support/upstream.ts'
-import type { Ask, Client } from './ask.ts'
+import type { Client, ClientRequest } from './client-request.ts'
 import { CLIENTS } from './clients.ts'
-import { KEY, plain, startPair, streamed } from './pair.ts'
+import { KEY, plainJson, readStream, startPair } from './pair.ts'
 
-async function eventsOf(client: Client, ask: Ask): Promise<readonly unknown[]> {
-  const { events, error } = await streamed(client, ask)
+async function eventsOf(client: Client, ask: ClientRequest): Promise<readonly unknown[]> {
+  const { events, error } = await readStream(client, ask)
   if (error !== undefined) throw error
   return events
 }
@@ -27,7 +27,7 @@ function withoutNullUsage(events: readonly unknown[]): unknown[] {
 const CONNECTION = new Set(['host', 'connection', 'content-length', 'accept-encoding'])
 const CREDENTIALS = new Set(['authorization', 'x-api-key', 'x-goog-api-key'])
 
-function ownHeaders(received: Received | undefined): [string, unknown][] {
+function forwardedHeaders(received: Received | undefined): [string, unknown][] {
   const isOwn = ([name]: readonly [string, unknown]) => !CONNECTION.has(name) && !CREDENTIALS.has(name)
   return Object.entries(received?.headers ?? {})
     .filter(isOwn)
@@ -44,11 +44,15 @@ async function expectOneEntry(gateway: Gateway): Promise<void> {
 }
 
 /** What an SDK that asks the gateway makes of it, against what the same SDK makes of the provider. */
-async function expectSame(client: Client, more: Partial<Ask>, prepare: (upstream: Upstream) => void = () => {}) {
+async function expectSame(
+  client: Client,
+  more: Partial<ClientRequest>,
+  prepare: (upstream: Upstream) => void = () => {},
+) {
   for (const streamed of [false, true]) {
     await using scene = await startPair()
     prepare(scene.upstream)
-    const ask = async (at: Ask) => (streamed ? eventsOf(client, at) : plain(await client.whole(at)))
+    const ask = async (at: ClientRequest) => (streamed ? eventsOf(client, at) : plainJson(await client.whole(at)))
     const expected = await ask({ ...scene.direct, ...more })
     const got = await ask({ ...scene.through, ...more })
     expect(Array.isArray(got) ? withoutNullUsage(got) : got).toEqual(expected)
@@ -83,8 +87,8 @@ describe.each(CLIENTS)('$name', (client) => {
     const [direct, through] = scene.upstream.received
     expect(through?.path).toBe(direct?.path)
     expect(through?.body).toEqual(direct?.body)
-    expect(ownHeaders(through)).toEqual(ownHeaders(direct).filter(([name]) => name !== 'x-bursar-user'))
-    expect(ownHeaders(through)).toContainEqual(['x-request-source', 'the-test'])
+    expect(forwardedHeaders(through)).toEqual(forwardedHeaders(direct).filter(([name]) => name !== 'x-bursar-user'))
+    expect(forwardedHeaders(through)).toContainEqual(['x-request-source', 'the-test'])
     const sent = JSON.stringify(through)
     expect(sent).toContain(PROVIDER_KEY)
     expect(sent).not.toContain(KEY)
@@ -105,17 +109,17 @@ describe.each(CLIENTS)('$name', (client) => {
 })
 
 const BODY = { model: 'gpt-4o', messages: [{ role: 'user' as const, content: 'Hello' }] }
-const ASKING = { stream_options: { include_usage: true } }
+const WITH_USAGE = { stream_options: { include_usage: true } }
 
 interface Chunk {
   readonly choices: readonly unknown[]
   readonly usage?: unknown
 }
 
-const options = (at: Ask) => ({ apiKey: at.key, baseURL: `${at.url}/v1` })
+const options = (at: ClientRequest) => ({ apiKey: at.key, baseURL: `${at.url}/v1` })
 const STREAMS: readonly (readonly [
   string,
-  (at: Ask, more: { stream_options?: { include_usage: boolean } }) => PromiseLike<AsyncIterable<Chunk>>,
+  (at: ClientRequest, more: { stream_options?: { include_usage: boolean } }) => PromiseLike<AsyncIterable<Chunk>>,
 ])[] = [
   ['openai 7', (at, more) => new OpenAI7(options(at)).chat.completions.create({ ...BODY, ...more, stream: true })],
   ['openai 6', (at, more) => new OpenAI6(options(at)).chat.completions.create({ ...BODY, ...more, stream: true })],
@@ -130,7 +134,7 @@ describe.each(STREAMS)('%s', (_name, streamOf) => {
 
   test('sees usage at the end of a stream when it asked for it', async () => {
     await using scene = await startPair()
-    const [last, ...others] = await usagesIn(await streamOf(scene.through, ASKING))
+    const [last, ...others] = await usagesIn(await streamOf(scene.through, WITH_USAGE))
     expect(last).toMatchObject({ choices: [], usage: { prompt_tokens: 21, completion_tokens: 9 } })
     expect(others).toEqual([])
   })

@@ -1,6 +1,6 @@
 // Clients: every SDK the gateway promises to serve.
 
-import type { Client } from './ask.ts'
+import type { Client } from './client-request.ts'
 import { aiAnthropic, aiGoogle, aiOpenai, langchainAnthropic, langchainOpenai } from './frameworks.ts'
 import { anthropic, genai, generativeAi, openai6, openai7 } from './vendors.ts'
 

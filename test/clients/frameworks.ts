@@ -15,12 +15,12 @@ import {
   type ToolSet,
   tool,
 } from 'ai'
-import type { Dialect } from '../support/upstream.ts'
+import type { DialectName } from '../support/upstream.ts'
 import {
   type ApiErrorLike,
-  type Ask,
   CAP,
   type Client,
+  type ClientRequest,
   codeIn,
   FUNCTION,
   headers,
@@ -31,7 +31,7 @@ import {
   sdkFailure,
   signal,
   TOOL,
-} from './ask.ts'
+} from './client-request.ts'
 
 /** What a LangChain model has in common whoever answers. */
 interface Runnable {
@@ -54,7 +54,7 @@ function isApiError(error: unknown): error is ApiErrorLike {
   return false
 }
 
-function langchain(name: string, dialect: Dialect, modelFor: (ask: Ask) => Runnable): Client {
+function langchain(name: string, dialect: DialectName, modelFor: (ask: ClientRequest) => Runnable): Client {
   const read = ({ content, tool_calls, usage_metadata, response_metadata }: Message) => ({
     content,
     tool_calls,
@@ -78,7 +78,7 @@ function langchain(name: string, dialect: Dialect, modelFor: (ask: Ask) => Runna
   }
 }
 
-function chatOpenai(ask: Ask): Runnable {
+function chatOpenai(ask: ClientRequest): Runnable {
   const model = new ChatOpenAI({
     model: modelOf('openai', ask),
     apiKey: ask.key,
@@ -89,7 +89,7 @@ function chatOpenai(ask: Ask): Runnable {
   return ask.tools ? model.bindTools([FUNCTION]) : model
 }
 
-function chatAnthropic(ask: Ask): Runnable {
+function chatAnthropic(ask: ClientRequest): Runnable {
   const model = new ChatAnthropic({
     model: modelOf('anthropic', ask),
     apiKey: ask.key,
@@ -101,8 +101,8 @@ function chatAnthropic(ask: Ask): Runnable {
   return ask.tools ? model.bindTools([{ ...TOOL, input_schema: { ...PARAMETERS, required: ['city'] } }]) : model
 }
 
-function aiSdk(name: string, dialect: Dialect, modelFor: (ask: Ask) => LanguageModel): Client {
-  const body = (ask: Ask) => ({
+function aiSdk(name: string, dialect: DialectName, modelFor: (ask: ClientRequest) => LanguageModel): Client {
+  const body = (ask: ClientRequest) => ({
     model: modelFor(ask),
     prompt: ask.prompt ?? PROMPT,
     maxOutputTokens: CAP,
@@ -144,7 +144,7 @@ const AI_TOOLS: ToolSet = {
   weather: tool({ description: TOOL.description, inputSchema: jsonSchema({ ...PARAMETERS, required: ['city'] }) }),
 }
 
-const aiSettings = (ask: Ask) => ({ apiKey: ask.key, headers: headers(ask) })
+const aiSettings = (ask: ClientRequest) => ({ apiKey: ask.key, headers: headers(ask) })
 
 export const langchainOpenai = langchain('@langchain/openai', 'openai', chatOpenai)
 export const langchainAnthropic = langchain('@langchain/anthropic', 'anthropic', chatAnthropic)

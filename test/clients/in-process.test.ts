@@ -3,8 +3,8 @@
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { describe, expect, test } from 'vitest'
-import { until } from '../support/server.ts'
-import { KEY, type Pair, plain, startPair } from './pair.ts'
+import { waitFor } from '../support/server.ts'
+import { type GatewayPair, KEY, plainJson, startPair } from './pair.ts'
 
 const MESSAGES = [{ role: 'user' as const, content: 'Hello' }]
 const CHAT = { model: 'gpt-4o', messages: MESSAGES, stream_options: { include_usage: true } }
@@ -13,23 +13,24 @@ const MESSAGE = { model: 'claude-sonnet-5', messages: MESSAGES, max_tokens: 64 }
 type Fetch = (url: string | URL | Request, init?: RequestInit) => Promise<Response>
 
 /** One question, over whatever `fetch` there is. */
-interface Mounted {
-  whole(pair: Pair, fetch: Fetch | undefined): Promise<unknown>
-  stream(pair: Pair, fetch: Fetch | undefined, signal?: AbortSignal): Promise<AsyncIterable<unknown>>
+interface MountedClient {
+  whole(pair: GatewayPair, fetch: Fetch | undefined): Promise<unknown>
+  stream(pair: GatewayPair, fetch: Fetch | undefined, signal?: AbortSignal): Promise<AsyncIterable<unknown>>
   readonly error: new (...args: never[]) => Error
 }
 
-function optionsOf(pair: Pair, fetch: Fetch | undefined, path: string) {
+function optionsOf(pair: GatewayPair, fetch: Fetch | undefined, path: string) {
   // Without a socket the host is never looked up.
   return fetch
     ? { apiKey: KEY, baseURL: `http://gateway.invalid${path}`, fetch }
     : { apiKey: KEY, baseURL: `${pair.upstream.url}${path}` }
 }
 
-const openai = (pair: Pair, fetch: Fetch | undefined) => new OpenAI(optionsOf(pair, fetch, '/v1')).chat.completions
-const anthropic = (pair: Pair, fetch: Fetch | undefined) => new Anthropic(optionsOf(pair, fetch, '')).messages
+const openai = (pair: GatewayPair, fetch: Fetch | undefined) =>
+  new OpenAI(optionsOf(pair, fetch, '/v1')).chat.completions
+const anthropic = (pair: GatewayPair, fetch: Fetch | undefined) => new Anthropic(optionsOf(pair, fetch, '')).messages
 
-const MOUNTED: readonly (readonly [string, Mounted])[] = [
+const MOUNTED_CLIENTS: readonly (readonly [string, MountedClient])[] = [
   [
     'openai 7',
     {
@@ -50,29 +51,29 @@ const MOUNTED: readonly (readonly [string, Mounted])[] = [
   ],
 ]
 
-async function all(stream: AsyncIterable<unknown>): Promise<unknown[]> {
+async function collectAll(stream: AsyncIterable<unknown>): Promise<unknown[]> {
   const events: unknown[] = []
-  for await (const event of stream) events.push(plain(event))
+  for await (const event of stream) events.push(plainJson(event))
   return events
 }
 
 const mount =
-  ({ gateway }: Pair): Fetch =>
+  ({ gateway }: GatewayPair): Fetch =>
   async (url, init) =>
     gateway.app.app.fetch(new Request(url, init))
 
-describe.each(MOUNTED)('%s', (_name, client) => {
+describe.each(MOUNTED_CLIENTS)('%s', (_name, client) => {
   test('gets whole and streamed answers from an app it is mounted on', async () => {
     await using pair = await startPair()
-    expect(plain(await client.whole(pair, mount(pair)))).toEqual(plain(await client.whole(pair, undefined)))
-    const direct = await all(await client.stream(pair, undefined))
-    expect(await all(await client.stream(pair, mount(pair)))).toEqual(direct)
+    expect(plainJson(await client.whole(pair, mount(pair)))).toEqual(plainJson(await client.whole(pair, undefined)))
+    const direct = await collectAll(await client.stream(pair, undefined))
+    expect(await collectAll(await client.stream(pair, mount(pair)))).toEqual(direct)
     const entries = await pair.gateway.entries()
     expect(entries.map(({ outcome }) => [outcome?.ending, outcome?.certainty])).toEqual([
       ['completed', 'exact'],
       ['completed', 'exact'],
     ])
-    expect(pair.gateway.arrivals).toEqual([])
+    expect(pair.gateway.receivedRequests).toEqual([])
   })
 
   test('raises its own error when the app refuses', async () => {
@@ -84,7 +85,7 @@ describe.each(MOUNTED)('%s', (_name, client) => {
   test('throws when the provider dies in mid-stream', async () => {
     await using pair = await startPair()
     pair.upstream.reply = (usual) => ({ ...usual, pieces: usual.pieces.slice(0, 4), cut: true })
-    await expect(client.stream(pair, mount(pair)).then(all)).rejects.toThrow('broke off its answer')
+    await expect(client.stream(pair, mount(pair)).then(collectAll)).rejects.toThrow('broke off its answer')
   })
 
   test('leaves one settled entry when it aborts in mid-stream', { timeout: 5_000 }, async () => {
@@ -94,7 +95,7 @@ describe.each(MOUNTED)('%s', (_name, client) => {
     const abort = new AbortController()
     for await (const _ of await client.stream(pair, mount(pair), abort.signal)) abort.abort()
     release()
-    await until(async () => (await pair.gateway.entries()).length > 0)
+    await waitFor(async () => (await pair.gateway.entries()).length > 0)
     const entries = await pair.gateway.entries()
     expect(entries.map(({ outcome }) => [outcome?.ending, outcome?.certainty])).toEqual([['canceled', 'exact']])
   })

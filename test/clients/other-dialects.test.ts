@@ -21,7 +21,7 @@ const anthropicAt = ({ url }: Gateway) => new Anthropic({ apiKey: KEY, baseURL: 
 const genaiAt = ({ url }: Gateway) => new GoogleGenAI({ apiKey: KEY, httpOptions: { baseUrl: url } }).models
 
 /** What was booked for the one call that was made. */
-async function booked(gateway: Gateway): Promise<Entry> {
+async function settledEntry(gateway: Gateway): Promise<Entry> {
   await gateway.idle()
   const [entry, ...others] = await gateway.app.store.entries({ simulated: true, limit: 10 })
   expect(others).toEqual([])
@@ -32,8 +32,8 @@ async function booked(gateway: Gateway): Promise<Entry> {
 }
 
 /** sim/ takes a dollar for a million tokens in, and two for as many out. */
-async function expectBooked(gateway: Gateway, dialect: string, input: number, output: number): Promise<void> {
-  const { facts, outcome } = await booked(gateway)
+async function expectSettled(gateway: Gateway, dialect: string, input: number, output: number): Promise<void> {
+  const { facts, outcome } = await settledEntry(gateway)
   expect(facts).toMatchObject({ dialect, caller: { key: 'alice' } })
   expect(outcome?.usage).toMatchObject({ input, output, requests: 1 })
   expect(formatUsd(outcome?.cost.totalNanoUsd ?? -1n)).toBe(formatUsd(BigInt(input + 2 * output) * 1_000n))
@@ -53,7 +53,7 @@ describe('embeddings.create of openai', () => {
     expect(model).toBe('sim/embed')
     const sent = JSON.stringify({ ...body, encoding_format: 'base64' })
     expect(usage).toEqual({ prompt_tokens: Math.ceil(sent.length / 4), total_tokens: Math.ceil(sent.length / 4) })
-    await expectBooked(gateway, 'openai.embeddings', usage.prompt_tokens, 0)
+    await expectSettled(gateway, 'openai.embeddings', usage.prompt_tokens, 0)
   })
 
   test('gets the same vectors in either encoding', async () => {
@@ -115,7 +115,7 @@ describe('completions.create of openai', () => {
     await using gateway = await start()
     const { choices, usage } = await openaiAt(gateway).completions.create(body)
     expect(choices).toEqual([{ text: 'You said: one two three', index: 0, logprobs: null, finish_reason: 'length' }])
-    await expectBooked(gateway, 'openai.completions', usage?.prompt_tokens ?? -1, 5)
+    await expectSettled(gateway, 'openai.completions', usage?.prompt_tokens ?? -1, 5)
   })
 
   test('gets a stream, without the usage that the gateway asked for itself', async () => {
@@ -125,7 +125,7 @@ describe('completions.create of openai', () => {
     expect(chunks.map(({ choices }) => choices[0]?.text).join('')).toBe('You said: one two three')
     expect(chunks.at(-1)?.choices[0]?.finish_reason).toBe('length')
     expect(chunks.filter(({ choices, usage }) => choices.length === 0 || usage)).toEqual([])
-    const { outcome } = await booked(gateway)
+    const { outcome } = await settledEntry(gateway)
     expect(outcome?.usage).toMatchObject({ output: 5, requests: 1 })
   })
 
@@ -135,7 +135,7 @@ describe('completions.create of openai', () => {
     const chunks: OpenAI.Completion[] = []
     for await (const chunk of await openaiAt(gateway).completions.create(asking)) chunks.push(chunk)
     expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens: 5 } })
-    await expectBooked(gateway, 'openai.completions', chunks.at(-1)?.usage?.prompt_tokens ?? -1, 5)
+    await expectSettled(gateway, 'openai.completions', chunks.at(-1)?.usage?.prompt_tokens ?? -1, 5)
   })
 
   test('gets a choice for each prompt', async () => {
@@ -145,21 +145,21 @@ describe('completions.create of openai', () => {
       [0, 'You said: one', 'stop'],
       [1, 'You said: one two three', 'length'],
     ])
-    await expectBooked(gateway, 'openai.completions', usage?.prompt_tokens ?? -1, 8)
+    await expectSettled(gateway, 'openai.completions', usage?.prompt_tokens ?? -1, 8)
   })
 
   test('gets the sixteen tokens of the API where it sets no cap', async () => {
     await using gateway = await start()
     const { usage } = await openaiAt(gateway).completions.create({ model: 'sim/echo', prompt: PROMPT })
     expect(usage?.completion_tokens).toBe(16)
-    expect((await booked(gateway)).facts).toMatchObject({ capAsked: 16, capInjected: null })
+    expect((await settledEntry(gateway)).facts).toMatchObject({ capAsked: 16, capInjected: null })
   })
 
   test('gets nothing but the usage of its prompt where it asks for no tokens', async () => {
     await using gateway = await start()
     const { choices, usage } = await openaiAt(gateway).completions.create({ ...body, max_tokens: 0 })
     expect(choices).toMatchObject([{ text: '', finish_reason: 'length' }])
-    await expectBooked(gateway, 'openai.completions', usage?.prompt_tokens ?? -1, 0)
+    await expectSettled(gateway, 'openai.completions', usage?.prompt_tokens ?? -1, 0)
   })
 
   test.each([false, true])('is refused with its typed error (streamed: %s)', async (stream) => {
@@ -206,7 +206,7 @@ describe('messages.countTokens of @anthropic-ai/sdk', () => {
 const UNPRICED = { ANTHROPIC_API_KEY: 'sk-x', ANTHROPIC_BASE_URL: 'http://127.0.0.1:9' }
 
 async function expectNothingSpent(gateway: Gateway, dialect: string): Promise<void> {
-  const { facts, outcome } = await booked(gateway)
+  const { facts, outcome } = await settledEntry(gateway)
   expect(facts).toMatchObject({ dialect, reservedTokens: 0, reservedCostNanoUsd: 0n })
   expect(Object.values(outcome?.usage ?? {}).filter((count) => count !== 0)).toEqual([])
   expect(outcome?.cost.totalNanoUsd).toBe(0n)
@@ -223,7 +223,7 @@ describe('@google/genai', () => {
     expect(embeddings?.map(({ values }) => values?.length)).toEqual([4, 4, 4])
     expect(embeddings?.[0]?.values).toEqual(embeddings?.[2]?.values)
     expect(embeddings?.[0]?.values).not.toEqual(embeddings?.[1]?.values)
-    const { facts, outcome } = await booked(gateway)
+    const { facts, outcome } = await settledEntry(gateway)
     expect(facts.dialect).toBe('gemini.embedContent')
     expect(outcome?.usage).toMatchObject({ output: 0, requests: 1 })
     expect(outcome?.usage.input).toBeGreaterThan(20)
@@ -288,7 +288,7 @@ test('every SDK finds its own shape of model list at one address, and its own er
   })
 })
 
-interface Forwarded {
+interface ForwardedCall {
   readonly path: string
   readonly body: object
   /** As the provider is to get them. */
@@ -299,7 +299,7 @@ interface Forwarded {
 }
 
 const CONTENT = { parts: [{ text: 'Hi' }] }
-const FORWARDED: readonly Forwarded[] = [
+const FORWARDED_CALLS: readonly ForwardedCall[] = [
   {
     path: '/v1/embeddings',
     body: { model: 'openai/text-embedding-3-small', input: ['Hi'] },
@@ -355,7 +355,7 @@ const FORWARDED: readonly Forwarded[] = [
   },
 ]
 
-test.each(FORWARDED)('$path goes on to its provider, and its answer comes back as it is', async (forwarded) => {
+test.each(FORWARDED_CALLS)('$path goes on to its provider, and its answer comes back as it is', async (forwarded) => {
   const { path, body, sent, answer, usage, certainty = 'exact' } = forwarded
   await using scene = await startPair()
   scene.upstream.reply = (usual) => ({ ...usual, pieces: [JSON.stringify(answer)] })

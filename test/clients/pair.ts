@@ -2,19 +2,19 @@
 
 import { type Gateway, type GatewayOptions, startGateway } from '../support/server.ts'
 import { startUpstream, type Upstream } from '../support/upstream.ts'
-import type { Ask, Client } from './ask.ts'
+import type { Client, ClientRequest } from './client-request.ts'
 
 export const KEY = 'secret-of-the-caller'
 
-export interface Pair extends AsyncDisposable {
+export interface GatewayPair extends AsyncDisposable {
   readonly upstream: Upstream
   readonly gateway: Gateway
   /** The way to the provider itself, and the way through the gateway. */
-  readonly direct: Ask
-  readonly through: Ask
+  readonly direct: ClientRequest
+  readonly through: ClientRequest
 }
 
-export async function startPair({ settings, ...options }: GatewayOptions = {}): Promise<Pair> {
+export async function startPair({ settings, ...options }: GatewayOptions = {}): Promise<GatewayPair> {
   const upstream = await startUpstream()
   const keys = { BURSAR_KEYS: `alice:${KEY}` }
   const gateway = await startGateway({ ...options, settings: { ...upstream.settings, ...keys, ...settings } })
@@ -31,21 +31,25 @@ export async function startPair({ settings, ...options }: GatewayOptions = {}): 
 }
 
 /** Only what an answer says: SDKs add functions and absent fields of their own. */
-export function plain(value: unknown): unknown {
+export function plainJson(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value))
 }
 
 /** How a stream went: its events, and what it threw in the end. */
-export interface Streamed {
+export interface StreamResult {
   readonly events: readonly unknown[]
   readonly error: unknown
 }
 
-export async function streamed(client: Client, ask: Ask, seen: (event: unknown) => void = () => {}): Promise<Streamed> {
+export async function readStream(
+  client: Client,
+  ask: ClientRequest,
+  seen: (event: unknown) => void = () => {},
+): Promise<StreamResult> {
   const events: unknown[] = []
   try {
     for await (const event of client.events(ask)) {
-      events.push(plain(event))
+      events.push(plainJson(event))
       seen(event)
     }
   } catch (error) {

@@ -1,15 +1,15 @@
 // The tables: what each SDK makes of each kind of refusal, and how often it asks before it gives up.
 
-import type { Kind } from './situations.ts'
+import type { RefusalSituation } from './situations.ts'
 
-type Row<Value> = Readonly<Record<Kind, Value>>
+type Row<Value> = Readonly<Record<RefusalSituation, Value>>
 type Table<Value> = Readonly<Record<string, Row<Value>>>
 
 /**
  * Requests made while nothing changes, with each SDK's own defaults: what is worth waiting for is asked for again. The AI SDK
  * does not know `x-should-retry`, LangChain only `Retry-After`, and Google's own SDKs ask once whatever they are told.
  */
-export const ATTEMPTS: Table<number> = read(`
+export const ATTEMPTS: Table<number> = parseTable(`
                           time  long  money  never  flight  key  body  path  size  setup
   openai 7                   3     1      1      1       3    1     1     1     1      1
   openai 6                   3     1      1      1       3    1     1     1     1      1
@@ -23,7 +23,7 @@ export const ATTEMPTS: Table<number> = read(`
   @ai-sdk/google             3     3      3      3       3    1     1     1     1      3
 `)
 
-function read(text: string): Table<number> {
+function parseTable(text: string): Table<number> {
   const [header = [], ...rows] = text
     .trim()
     .split('\n')
@@ -54,12 +54,12 @@ export const RETRY_AFTER: Partial<Row<string>> = {
   flight: '1',
 }
 
-function all<Value>(value: Value): Row<Value> {
+function uniformRow<Value>(value: Value): Row<Value> {
   return Object.fromEntries(Object.keys(STATUS).map((kind) => [kind, value])) as Row<Value>
 }
 
 const TYPES: Row<string> = {
-  ...all('RateLimitError'),
+  ...uniformRow('RateLimitError'),
   key: 'AuthenticationError',
   body: 'BadRequestError',
   path: 'NotFoundError',
@@ -70,7 +70,7 @@ const SPENT = 'EnforcedSpendLimitReachedError'
 const NO_QUOTA = 'RateLimitError InsufficientQuotaError'
 const TOO_LONG = 'RateLimitError RateLimitCapacityError'
 const AI: Row<string> = {
-  ...all('AI_RetryError'),
+  ...uniformRow('AI_RetryError'),
   key: 'AI_APICallError',
   body: 'AI_APICallError',
   path: 'AI_APICallError',
@@ -88,8 +88,8 @@ export const ERRORS: Table<string> = {
     size: 'ContentTooLargeError',
     setup: 'ServiceUnavailableError',
   },
-  '@google/generative-ai': all('GoogleGenerativeAIFetchError'),
-  '@google/genai': all('ApiError'),
+  '@google/generative-ai': uniformRow('GoogleGenerativeAIFetchError'),
+  '@google/genai': uniformRow('ApiError'),
   '@langchain/openai': { ...TYPES, long: TOO_LONG, money: NO_QUOTA, never: NO_QUOTA },
   '@langchain/anthropic': { ...TYPES, long: TOO_LONG, money: TOO_LONG, never: TOO_LONG },
   '@ai-sdk/openai': AI,
@@ -98,7 +98,7 @@ export const ERRORS: Table<string> = {
 }
 
 const OPENAI: Row<string> = {
-  ...all('rate_limit_exceeded'),
+  ...uniformRow('rate_limit_exceeded'),
   money: 'insufficient_quota',
   never: 'insufficient_quota',
   key: 'invalid_api_key',
@@ -108,7 +108,7 @@ const OPENAI: Row<string> = {
   setup: 'provider_not_configured',
 }
 const ANTHROPIC: Row<string> = {
-  ...all('rate_limit_error'),
+  ...uniformRow('rate_limit_error'),
   key: 'authentication_error',
   body: 'invalid_request_error',
   path: 'not_found_error',
@@ -116,7 +116,7 @@ const ANTHROPIC: Row<string> = {
   setup: 'overloaded_error',
 }
 const GEMINI: Row<string> = {
-  ...all('RESOURCE_EXHAUSTED'),
+  ...uniformRow('RESOURCE_EXHAUSTED'),
   key: 'UNAUTHENTICATED',
   body: 'INVALID_ARGUMENT',
   path: 'NOT_FOUND',
@@ -135,7 +135,7 @@ export const CODES: Table<string> = {
   },
   // This one shows the details only, whose reasons are Bursar's own words.
   '@google/generative-ai': {
-    ...all('LIMIT_EXCEEDED'),
+    ...uniformRow('LIMIT_EXCEEDED'),
     key: 'unauthenticated',
     body: 'unknown_price',
     path: 'not_found',

@@ -13,7 +13,7 @@ const start = ({ settings, ...options }: GatewayOptions = {}) =>
   startGateway({ ...options, settings: { BURSAR_KEYS: `alice:${KEY}`, ...settings } })
 
 const PROMPT = 'Say hello to Köln.'
-const SAID = `You said: ${PROMPT}`
+const ANSWER_TEXT = `You said: ${PROMPT}`
 const STREAMED = { model: 'gpt-4o', input: PROMPT, stream: true } as const
 const bodyOf = (model: string) => ({ model, input: [{ role: 'user' as const, content: PROMPT }] })
 
@@ -29,7 +29,7 @@ const openai7At = (url: string) => new OpenAI7({ ...openai, baseURL: `${url}/v1`
 const openai6At = (url: string) => new OpenAI6({ ...openai, baseURL: `${url}/v1` }).responses
 const aiAt = (url: string, model: string) => createOpenAI({ apiKey: KEY, baseURL: `${url}/v1` }).responses(model)
 
-async function joined(events: AsyncIterable<{ readonly type: string }>): Promise<string> {
+async function joinText(events: AsyncIterable<{ readonly type: string }>): Promise<string> {
   let text = ''
   for await (const event of events) if ('delta' in event) text += event.delta
   return text
@@ -39,12 +39,12 @@ const SDKS: readonly Sdk[] = [
   {
     name: 'openai 7',
     whole: async (url, model) => (await openai7At(url).create(bodyOf(model))).output_text,
-    streamed: async (url, model) => joined(await openai7At(url).create({ ...bodyOf(model), stream: true })),
+    streamed: async (url, model) => joinText(await openai7At(url).create({ ...bodyOf(model), stream: true })),
   },
   {
     name: 'openai 6',
     whole: async (url, model) => (await openai6At(url).create(bodyOf(model))).output_text,
-    streamed: async (url, model) => joined(await openai6At(url).create({ ...bodyOf(model), stream: true })),
+    streamed: async (url, model) => joinText(await openai6At(url).create({ ...bodyOf(model), stream: true })),
   },
   {
     name: '@ai-sdk/openai',
@@ -67,7 +67,7 @@ const SDKS: readonly Sdk[] = [
 ]
 
 /** How the calls were booked: the newest first. */
-async function booked({ app, idle }: Gateway, simulated = true) {
+async function settledEntry({ app, idle }: Gateway, simulated = true) {
   await idle()
   const entries = await app.store.entries({ simulated, limit: 10 })
   return entries.map(({ facts, outcome }) => {
@@ -81,20 +81,20 @@ async function booked({ app, idle }: Gateway, simulated = true) {
 describe.each(SDKS)('$name', (sdk) => {
   test('is answered, whole and streamed, and what it says it used is booked', async () => {
     await using gateway = await start()
-    expect(await sdk.whole(gateway.url, 'sim/echo')).toBe(SAID)
-    expect(await sdk.streamed(gateway.url, 'sim/echo')).toBe(SAID)
-    for (const { ended, usage } of await booked(gateway)) {
+    expect(await sdk.whole(gateway.url, 'sim/echo')).toBe(ANSWER_TEXT)
+    expect(await sdk.streamed(gateway.url, 'sim/echo')).toBe(ANSWER_TEXT)
+    for (const { ended, usage } of await settledEntry(gateway)) {
       expect(ended).toEqual(['completed', 'exact'])
       expect(usage).toMatchObject({ input: expect.any(Number), output: 6, requests: 1 })
       expect(usage.input).toBeGreaterThan(0)
     }
-    expect(await booked(gateway)).toHaveLength(2)
+    expect(await settledEntry(gateway)).toHaveLength(2)
   })
 
   test.each(['sim/cut', 'sim/no-end'])('raises an error when the stream of %s breaks off', async (model) => {
     await using gateway = await start()
     await expect(sdk.streamed(gateway.url, model)).rejects.toThrow(/broke off its answer/)
-    expect((await booked(gateway)).map(({ ended }) => ended)).toEqual([['failed', 'upperBound']])
+    expect((await settledEntry(gateway)).map(({ ended }) => ended)).toEqual([['failed', 'upperBound']])
   })
 
   test.each([
@@ -104,7 +104,7 @@ describe.each(SDKS)('$name', (sdk) => {
     await using gateway = await start({ settings })
     for (const ask of [sdk.whole, sdk.streamed])
       await expect(ask(gateway.url, 'sim/echo')).rejects.toMatchObject({ message: expect.stringMatching(message) })
-    expect(await booked(gateway)).toEqual([])
+    expect(await settledEntry(gateway)).toEqual([])
   })
 })
 
@@ -159,7 +159,7 @@ describe('openai 7', () => {
     const final = await stream.finalResponse()
     expect(final).toMatchObject({ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } })
     expect(final.output_text).toBe('You said: Say')
-    const [{ usage, ended } = { usage: undefined, ended: undefined }] = await booked(gateway)
+    const [{ usage, ended } = { usage: undefined, ended: undefined }] = await settledEntry(gateway)
     expect([final.usage?.input_tokens, final.usage?.output_tokens]).toEqual([usage?.input, usage?.output])
     expect(ended).toEqual(['completed', 'exact'])
   })
@@ -218,7 +218,7 @@ describe('in front of a provider', () => {
     for await (const one of await ask(pair.gateway.url)) events.push(one)
     expect(events.map(({ type }) => type)).toEqual(['response.created', 'response.completed'])
     expect(events[1]).toMatchObject({ response: { output: [message] } })
-    const [entry] = await booked(pair.gateway, false)
+    const [entry] = await settledEntry(pair.gateway, false)
     expect(entry?.ended).toEqual(['completed', 'exact'])
     expect(entry?.usage).toMatchObject({ input: 16, cacheRead: 5, output: 9 })
     expect(pair.upstream.received[0]).toMatchObject({
@@ -236,7 +236,7 @@ describe('in front of a provider', () => {
       streamOf(CREATED, event('error', { sequence_number: 2, error }), event('response.failed', { response: failed }))
     const learned = async (url: string) => {
       const stream = await openai7At(url).create(STREAMED)
-      return joined(stream).catch((thrown: unknown) => thrown)
+      return joinText(stream).catch((thrown: unknown) => thrown)
     }
     const direct = await learned(pair.upstream.url)
     expect(direct).toBeInstanceOf(OpenAI7.APIError)
@@ -244,7 +244,7 @@ describe('in front of a provider', () => {
       message: String((direct as Error).message),
       code: error.code,
     })
-    expect((await booked(pair.gateway, false)).map(({ ended }) => ended)).toEqual([['failed', 'upperBound']])
+    expect((await settledEntry(pair.gateway, false)).map(({ ended }) => ended)).toEqual([['failed', 'upperBound']])
   })
 
   test('a call that goes on in the background is booked in full, or refused', async () => {
@@ -258,7 +258,7 @@ describe('in front of a provider', () => {
       const ask = openai7At(pair.gateway.url).create({ model: 'gpt-4o', input: PROMPT, background: true })
       if (refused) await expect(ask).rejects.toThrow(/background/)
       else expect((await ask).status).toBe('queued')
-      const [entry] = await booked(pair.gateway, false)
+      const [entry] = await settledEntry(pair.gateway, false)
       if (refused) expect(entry).toBeUndefined()
       else
         expect([entry?.ended, entry?.cost.totalNanoUsd]).toEqual([

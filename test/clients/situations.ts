@@ -1,10 +1,20 @@
 // Situations: every way the gateway says no, and how to get there with a single call.
 
-import { until } from '../support/server.ts'
-import type { Ask } from './ask.ts'
-import { KEY, type Pair, startPair } from './pair.ts'
+import { waitFor } from '../support/server.ts'
+import type { ClientRequest } from './client-request.ts'
+import { type GatewayPair, KEY, startPair } from './pair.ts'
 
-export type Kind = 'time' | 'long' | 'money' | 'never' | 'flight' | 'key' | 'body' | 'path' | 'size' | 'setup'
+export type RefusalSituation =
+  | 'time'
+  | 'long'
+  | 'money'
+  | 'never'
+  | 'flight'
+  | 'key'
+  | 'body'
+  | 'path'
+  | 'size'
+  | 'setup'
 
 interface Situation {
   /** Ends a sentence. */
@@ -12,39 +22,39 @@ interface Situation {
   readonly settings?: Readonly<Record<string, string>>
   readonly file?: unknown
   /** Comes before the call that is refused. */
-  before?(pair: Pair): Promise<unknown>
+  before?(pair: GatewayPair): Promise<unknown>
   /** What is different about that call. */
-  ask?(pair: Pair): Partial<Ask>
+  requestOverrides?(pair: GatewayPair): Partial<ClientRequest>
 }
 
-export interface Scene extends Pair {
+export interface RefusalFixture extends GatewayPair {
   /** The call that is refused. */
-  readonly ask: Ask
+  readonly request: ClientRequest
   /** How often it was made, so far. */
-  attempts(): number
+  requestCount(): number
   /** How often the provider heard of it. */
-  forwarded(): number
+  forwardedCount(): number
   /** Ends a call that is held. */
   release(): Promise<void>
 }
 
-export const SITUATIONS: Readonly<Record<Kind, Situation>> = {
+export const SITUATIONS: Readonly<Record<RefusalSituation, Situation>> = {
   time: {
     when: 'when the requests of a minute are used up',
     settings: { MAX_REQUESTS_PER_MINUTE: '12' },
-    before: (pair) => Promise.all(Array.from({ length: 12 }, () => call(pair))),
+    before: (pair) => Promise.all(Array.from({ length: 12 }, () => sendCall(pair))),
   },
   long: {
     when: 'when the requests of an hour are used up',
     file: { limits: { global: { requestsPerHour: 1 } } },
-    before: call,
+    before: sendCall,
   },
   money: {
     when: 'when the money of a day is used up',
     settings: { DAILY_SPENDING_LIMIT: '1.00' },
     before: async (pair) => {
-      pair.upstream.spent = { input: 1, output: 1_000_000 }
-      await call(pair)
+      pair.upstream.reportedUsage = { input: 1, output: 1_000_000 }
+      await sendCall(pair)
     },
   },
   never: {
@@ -55,26 +65,26 @@ export const SITUATIONS: Readonly<Record<Kind, Situation>> = {
     when: 'when as many calls are in flight as may be',
     settings: { MAX_IN_FLIGHT: '1' },
     before: async (pair) => {
-      void call(pair).catch(() => {})
-      await until(() => pair.upstream.received.length === 1)
+      void sendCall(pair).catch(() => {})
+      await waitFor(() => pair.upstream.received.length === 1)
     },
   },
   key: {
     when: 'when its key is unknown',
-    ask: () => ({ key: 'secret-of-nobody' }),
+    requestOverrides: () => ({ key: 'secret-of-nobody' }),
   },
   body: {
     when: 'when its model has no known price',
-    ask: () => ({ model: 'nobody-knows-this-model' }),
+    requestOverrides: () => ({ model: 'nobody-knows-this-model' }),
   },
   path: {
     when: 'when its base URL has a /v1 too many',
-    ask: ({ gateway }) => ({ url: `${gateway.url}/v1` }),
+    requestOverrides: ({ gateway }) => ({ url: `${gateway.url}/v1` }),
   },
   size: {
     when: 'when its request is too large',
     settings: { MAX_BODY_BYTES: '100000' },
-    ask: () => ({ prompt: 'x'.repeat(4_000_000) }),
+    requestOverrides: () => ({ prompt: 'x'.repeat(4_000_000) }),
   },
   setup: {
     when: 'when the gateway has no key of the provider',
@@ -82,22 +92,22 @@ export const SITUATIONS: Readonly<Record<Kind, Situation>> = {
   },
 }
 
-export const KINDS = Object.keys(SITUATIONS) as Kind[]
+export const REFUSAL_SITUATIONS = Object.keys(SITUATIONS) as RefusalSituation[]
 
-export async function stage(kind: Kind): Promise<Scene> {
-  const { settings = {}, file, before, ask }: Situation = SITUATIONS[kind]
+export async function setUpRefusal(kind: RefusalSituation): Promise<RefusalFixture> {
+  const { settings = {}, file, before, requestOverrides }: Situation = SITUATIONS[kind]
   const pair = await startPair({ settings, file })
   const { gateway, upstream } = pair
   const { promise: released, resolve } = Promise.withResolvers<void>()
   if (kind === 'flight') upstream.reply = (usual) => ({ ...usual, pieces: [released, ...usual.pieces] })
   await before?.(pair)
-  const arrivedBefore = gateway.arrivals.length
+  const arrivedBefore = gateway.receivedRequests.length
   const receivedBefore = upstream.received.length
   return {
     ...pair,
-    ask: { ...pair.through, ...ask?.(pair) },
-    attempts: () => gateway.arrivals.length - arrivedBefore,
-    forwarded: () => upstream.received.length - receivedBefore,
+    request: { ...pair.through, ...requestOverrides?.(pair) },
+    requestCount: () => gateway.receivedRequests.length - arrivedBefore,
+    forwardedCount: () => upstream.received.length - receivedBefore,
     async release() {
       resolve()
       await gateway.idle()
@@ -110,7 +120,7 @@ export async function stage(kind: Kind): Promise<Scene> {
 }
 
 /** A call that uses something up. */
-async function call({ gateway }: Pair): Promise<void> {
+async function sendCall({ gateway }: GatewayPair): Promise<void> {
   const response = await fetch(`${gateway.url}/v1/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${KEY}` },

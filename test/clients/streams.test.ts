@@ -2,20 +2,20 @@
 
 import { describe, expect, test } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'
-import { until } from '../support/server.ts'
-import { type Answer, type Dialect, WORDS } from '../support/upstream.ts'
+import { waitFor } from '../support/server.ts'
+import { type Answer, type DialectName, WORDS } from '../support/upstream.ts'
 import { CLIENTS } from './clients.ts'
-import { type Pair, startPair, streamed } from './pair.ts'
+import { type GatewayPair, readStream, startPair } from './pair.ts'
 
 /** Enough of any dialect's stream to hold the first word. */
-const BEGINNING = 4
+const PIECES_BEFORE_BREAK = 4
 
-function broken(usual: Answer, more: Partial<Answer>): Answer {
-  return { ...usual, pieces: usual.pieces.slice(0, BEGINNING), ...more }
+function breakAnswer(usual: Answer, more: Partial<Answer>): Answer {
+  return { ...usual, pieces: usual.pieces.slice(0, PIECES_BEFORE_BREAK), ...more }
 }
 
 /** How each provider says in mid-stream that it cannot go on. */
-const ERROR_EVENTS: Readonly<Record<Dialect, string>> = {
+const ERROR_EVENTS: Readonly<Record<DialectName, string>> = {
   openai: 'data: {"error":{"message":"We are overloaded.","type":"server_error","param":null,"code":null}}\n\n',
   anthropic:
     'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"We are overloaded."}}\n\n',
@@ -23,7 +23,7 @@ const ERROR_EVENTS: Readonly<Record<Dialect, string>> = {
 }
 
 /** And how it refuses a call of its own accord. */
-const REFUSALS: Readonly<Record<Dialect, string>> = {
+const REFUSALS: Readonly<Record<DialectName, string>> = {
   openai: '{"error":{"message":"Slow down.","type":"tokens","param":null,"code":"rate_limit_exceeded"}}',
   anthropic: '{"type":"error","error":{"type":"rate_limit_error","message":"Slow down."},"request_id":"req_upstream"}',
   gemini: '{"error":{"code":429,"message":"Slow down.","status":"RESOURCE_EXHAUSTED"}}',
@@ -31,10 +31,10 @@ const REFUSALS: Readonly<Record<Dialect, string>> = {
 
 const SAYS = /Gr\u00fc\u00dfe/
 
-async function endings({ gateway }: Pair): Promise<unknown[]> {
+async function endings({ gateway }: GatewayPair): Promise<unknown[]> {
   await gateway.idle()
-  await until(async () => (await gateway.entries()).length > 0)
-  expect(gateway.app.store.open(false)).toMatchObject({ calls: 0 })
+  await waitFor(async () => (await gateway.entries()).length > 0)
+  expect(gateway.app.store.openTotals(false)).toMatchObject({ calls: 0 })
   return (await gateway.entries()).map(({ outcome }: Entry) => [outcome?.ending, outcome?.certainty])
 }
 
@@ -47,8 +47,8 @@ describe.each(CLIENTS)('$name', (client) => {
     ['closes in the middle as though it were done', {}],
   ])('does not take for an answer what came of one when the provider %s', async (_how, more) => {
     await using pair = await startPair()
-    pair.upstream.reply = (usual) => broken(usual, more)
-    const { events, error } = await streamed(client, { ...pair.through, retries: 0 })
+    pair.upstream.reply = (usual) => breakAnswer(usual, more)
+    const { events, error } = await readStream(client, { ...pair.through, retries: 0 })
     expect(JSON.stringify(events)).toMatch(SAYS)
     if (throwsErrorEvents) expect(String(error)).toMatch(/broke off its answer/)
     else expect(error).toBeInstanceOf(Error)
@@ -57,8 +57,8 @@ describe.each(CLIENTS)('$name', (client) => {
 
   test('throws when the provider dies in the middle of a compressed stream', async () => {
     await using pair = await startPair()
-    pair.upstream.reply = (usual) => broken(usual, { cut: true, gzip: true })
-    const { error } = await streamed(client, { ...pair.through, retries: 0 })
+    pair.upstream.reply = (usual) => breakAnswer(usual, { cut: true, gzip: true })
+    const { error } = await readStream(client, { ...pair.through, retries: 0 })
     expect(error).toBeInstanceOf(Error)
     expect(await endings(pair)).toEqual([['failed', 'upperBound']])
   })
@@ -66,9 +66,9 @@ describe.each(CLIENTS)('$name', (client) => {
   test("learns of the provider's own error in mid-stream as it would from the provider", async () => {
     await using pair = await startPair()
     pair.upstream.reply = (usual) =>
-      broken(usual, { pieces: [...usual.pieces.slice(0, BEGINNING), ERROR_EVENTS[client.dialect]] })
-    const direct = await streamed(client, { ...pair.direct, retries: 0 })
-    const through = await streamed(client, { ...pair.through, retries: 0 })
+      breakAnswer(usual, { pieces: [...usual.pieces.slice(0, PIECES_BEFORE_BREAK), ERROR_EVENTS[client.dialect]] })
+    const direct = await readStream(client, { ...pair.direct, retries: 0 })
+    const through = await readStream(client, { ...pair.through, retries: 0 })
     expect(String(through.error)).toBe(String(direct.error))
     expect(client.failure(through.error)).toEqual(client.failure(direct.error))
     expect(through.events.length).toBe(direct.events.length)
@@ -104,12 +104,12 @@ describe.each(CLIENTS)('$name', (client) => {
     async (_how, policy, certainty, ledger) => {
       await using pair = await startPair({ ledger, settings: { ON_DISCONNECT: policy } })
       const { promise: left, resolve: release } = Promise.withResolvers<void>()
-      pair.upstream.reply = (usual) => ({ ...usual, pieces: usual.pieces.toSpliced(BEGINNING, 0, left) })
+      pair.upstream.reply = (usual) => ({ ...usual, pieces: usual.pieces.toSpliced(PIECES_BEFORE_BREAK, 0, left) })
       const abort = new AbortController()
-      await streamed(client, { ...pair.through, signal: abort.signal }, (event) => {
+      await readStream(client, { ...pair.through, signal: abort.signal }, (event) => {
         if (SAYS.test(JSON.stringify(event))) abort.abort()
       })
-      await until(() => pair.gateway.arrivals[0]?.left === true)
+      await waitFor(() => pair.gateway.receivedRequests[0]?.clientGone === true)
       release()
       expect(await endings(pair)).toEqual([['canceled', certainty]])
       expect(pair.upstream.received).toHaveLength(1)
@@ -119,7 +119,7 @@ describe.each(CLIENTS)('$name', (client) => {
   test('leaves one settled entry when its user breaks out of the loop', async () => {
     await using pair = await startPair()
     const { promise: left, resolve: release } = Promise.withResolvers<void>()
-    pair.upstream.reply = (usual) => ({ ...usual, pieces: usual.pieces.toSpliced(BEGINNING, 0, left) })
+    pair.upstream.reply = (usual) => ({ ...usual, pieces: usual.pieces.toSpliced(PIECES_BEFORE_BREAK, 0, left) })
     for await (const event of client.events(pair.through)) {
       if (!SAYS.test(JSON.stringify(event))) continue
       // Some SDKs hang up at once, some with the next event, and some read on behind their user's back.

@@ -6,9 +6,9 @@ import { GoogleGenerativeAI, GoogleGenerativeAIFetchError, SchemaType } from '@g
 import OpenAI7 from 'openai'
 import OpenAI6 from 'openai-6'
 import {
-  type Ask,
   CAP,
   type Client,
+  type ClientRequest,
   codeIn,
   FUNCTION,
   headers,
@@ -19,16 +19,16 @@ import {
   sdkFailure,
   signal,
   TOOL,
-} from './ask.ts'
+} from './client-request.ts'
 
-const openaiOptions = (ask: Ask) => ({
+const openaiOptions = (ask: ClientRequest) => ({
   apiKey: ask.key,
   baseURL: `${ask.url}/v1`,
   defaultHeaders: headers(ask),
   ...retries(ask),
 })
 
-function openaiBody(ask: Ask) {
+function openaiBody(ask: ClientRequest) {
   return {
     model: modelOf('openai', ask),
     messages: [{ role: 'user' as const, content: ask.prompt ?? PROMPT }],
@@ -70,11 +70,11 @@ export const anthropic: Client = {
     error instanceof Anthropic.APIError ? sdkFailure(error, error.errorCode ?? error.type) : undefined,
 }
 
-function anthropicOf(ask: Ask) {
+function anthropicOf(ask: ClientRequest) {
   return new Anthropic({ apiKey: ask.key, baseURL: ask.url, defaultHeaders: headers(ask), ...retries(ask) })
 }
 
-function anthropicBody(ask: Ask) {
+function anthropicBody(ask: ClientRequest) {
   return {
     model: modelOf('anthropic', ask),
     max_tokens: CAP,
@@ -99,7 +99,7 @@ export const generativeAi: Client = {
       : undefined,
 }
 
-function generativeModel(ask: Ask) {
+function generativeModel(ask: ClientRequest) {
   const parameters = { type: SchemaType.OBJECT, properties: { city: { type: SchemaType.STRING } } } as const
   return new GoogleGenerativeAI(ask.key).getGenerativeModel(
     {
@@ -134,11 +134,11 @@ export const genai: Client = {
       : undefined,
 }
 
-function genaiOf(ask: Ask) {
+function genaiOf(ask: ClientRequest) {
   return new GoogleGenAI({ apiKey: ask.key, httpOptions: { baseUrl: ask.url, headers: headers(ask) } }).models
 }
 
-function genaiBody(ask: Ask) {
+function genaiBody(ask: ClientRequest) {
   const declarations = [{ ...TOOL, parametersJsonSchema: PARAMETERS }]
   return {
     model: modelOf('gemini', ask),

@@ -193,7 +193,7 @@ describe('settings', () => {
   })
 })
 
-const HERE = { baseUrl: 'http://127.0.0.1:8000/v1' }
+const LOCAL_ENDPOINT = { baseUrl: 'http://127.0.0.1:8000/v1' }
 
 describe('bursar.json', () => {
   const mistakesIn = (file: unknown) =>
@@ -278,37 +278,40 @@ describe('bursar.json', () => {
     ['prices.0.input', { prices: [{ model: 'm', input: true }] }],
     ['prices.0.maxOutput', { prices: [{ model: 'm', maxOutput: -1 }] }],
     ['providers', { providers: [] }],
-    ['providers.sim', { providers: { sim: HERE } }],
-    ['providers.simulated', { providers: { simulated: HERE } }],
-    ['providers.a/b', { providers: { 'a/b': HERE } }],
-    ['providers.', { providers: { '': HERE } }],
+    ['providers.sim', { providers: { sim: LOCAL_ENDPOINT } }],
+    ['providers.simulated', { providers: { simulated: LOCAL_ENDPOINT } }],
+    ['providers.a/b', { providers: { 'a/b': LOCAL_ENDPOINT } }],
+    ['providers.', { providers: { '': LOCAL_ENDPOINT } }],
     ['providers.openai', { providers: { openai: { callerKeys: 'forward', model: 'gpt-5' } } }],
-    ['providers.anthropic', { providers: { anthropic: HERE } }],
+    ['providers.anthropic', { providers: { anthropic: LOCAL_ENDPOINT } }],
     ['providers.gemini.callerKeys', { providers: { gemini: { callerKeys: 'on' } } }],
-    ['providers.a', { providers: { a: { ...HERE, apikey: 'x' } } }],
+    ['providers.a', { providers: { a: { ...LOCAL_ENDPOINT, apikey: 'x' } } }],
     ['providers.a.preset', { providers: { a: { preset: 'grok' } } }],
     ['providers.a.baseUrl', { providers: { a: {} } }],
     ['providers.a.baseUrl', { providers: { a: { preset: 'azure', apiKey: 'x' } } }],
     ['providers.a.baseUrl', { providers: { a: { baseUrl: 'localhost:8000/v1' } } }],
     ['providers.a.baseUrl', { providers: { a: { baseUrl: 'https://user:pass@host/v1' } } }],
     ['providers.a.baseUrl', { providers: { a: { baseUrl: 'https://host/v1?api-version=1' } } }],
-    ['providers.a.apiKey', { providers: { a: { ...HERE, apiKey: 'two words' } } }],
-    ['providers.a.apiKey', { providers: { a: { ...HERE, apiKey: 'x', auth: 'none' } } }],
-    ['providers.a.apiKey', { providers: { a: { ...HERE, apiKey: '$' } } }],
-    ['providers.a.apiKey', { providers: { a: { ...HERE, apiKey: '$MY KEY' } } }],
-    ['providers.a.callerKeys', { providers: { a: { ...HERE, callerKeys: 'forward', auth: 'none' } } }],
-    ['providers.a.auth', { providers: { a: { ...HERE, auth: 'basic' } } }],
-    ['providers.a.headers', { providers: { a: { ...HERE, headers: { 'Content-Length': '1' } } } }],
-    ['providers.a.headers', { providers: { a: { ...HERE, headers: { 'x-bursar-user': 'me' } } } }],
-    ['providers.a.headers', { providers: { a: { ...HERE, headers: { Authorization: 'Bearer x' } } } }],
-    ['providers.a.headers.a b', { providers: { a: { ...HERE, headers: { 'a b': 'x' } } } }],
-    ['providers.a.headers.x', { providers: { a: { ...HERE, headers: { x: 'a\nb: c' } } } }],
-    ['providers.a.capField', { providers: { a: { ...HERE, capField: 'maxTokens' } } }],
-    ['providers.a.tokensPerCall', { providers: { a: { ...HERE, tokensPerCall: -1 } } }],
-    ['providers.a.dialects', { providers: { a: { ...HERE, dialects: [] } } }],
-    ['providers.a.dialects.0', { providers: { a: { ...HERE, dialects: ['anthropic.messages'] } } }],
-    ['providers.a.paths.openai.chat', { providers: { a: { ...HERE, paths: { 'openai.chat': 'chat?x=1' } } } }],
-    ['providers.a.deployments.m', { providers: { a: { ...HERE, deployments: { m: '' } } } }],
+    ['providers.a.apiKey', { providers: { a: { ...LOCAL_ENDPOINT, apiKey: 'two words' } } }],
+    ['providers.a.apiKey', { providers: { a: { ...LOCAL_ENDPOINT, apiKey: 'x', auth: 'none' } } }],
+    ['providers.a.apiKey', { providers: { a: { ...LOCAL_ENDPOINT, apiKey: '$' } } }],
+    ['providers.a.apiKey', { providers: { a: { ...LOCAL_ENDPOINT, apiKey: '$MY KEY' } } }],
+    ['providers.a.callerKeys', { providers: { a: { ...LOCAL_ENDPOINT, callerKeys: 'forward', auth: 'none' } } }],
+    ['providers.a.auth', { providers: { a: { ...LOCAL_ENDPOINT, auth: 'basic' } } }],
+    ['providers.a.headers', { providers: { a: { ...LOCAL_ENDPOINT, headers: { 'Content-Length': '1' } } } }],
+    ['providers.a.headers', { providers: { a: { ...LOCAL_ENDPOINT, headers: { 'x-bursar-user': 'me' } } } }],
+    ['providers.a.headers', { providers: { a: { ...LOCAL_ENDPOINT, headers: { Authorization: 'Bearer x' } } } }],
+    ['providers.a.headers.a b', { providers: { a: { ...LOCAL_ENDPOINT, headers: { 'a b': 'x' } } } }],
+    ['providers.a.headers.x', { providers: { a: { ...LOCAL_ENDPOINT, headers: { x: 'a\nb: c' } } } }],
+    ['providers.a.capField', { providers: { a: { ...LOCAL_ENDPOINT, capField: 'maxTokens' } } }],
+    ['providers.a.tokensPerCall', { providers: { a: { ...LOCAL_ENDPOINT, tokensPerCall: -1 } } }],
+    ['providers.a.dialects', { providers: { a: { ...LOCAL_ENDPOINT, dialects: [] } } }],
+    ['providers.a.dialects.0', { providers: { a: { ...LOCAL_ENDPOINT, dialects: ['anthropic.messages'] } } }],
+    [
+      'providers.a.paths.openai.chat',
+      { providers: { a: { ...LOCAL_ENDPOINT, paths: { 'openai.chat': 'chat?x=1' } } } },
+    ],
+    ['providers.a.deployments.m', { providers: { a: { ...LOCAL_ENDPOINT, deployments: { m: '' } } } }],
   ])('is refused at %s: %j', (path, file) => {
     const mistakes = mistakesIn(file)
     expect(mistakes).toHaveLength(1)
@@ -319,7 +322,9 @@ describe('bursar.json', () => {
     const limits = { nobody: {}, perKey: { costPerDay: { amount: '1', refill: 'steady' } }, somebody: {} }
     expect(mistakesIn({ limits })).toHaveLength(3)
     expect(mistakesIn({ limits: { global: { costPerDay: 'x', inFlight: 'y' } }, prices: [{}] })).toHaveLength(3)
-    expect(mistakesIn({ limits, providers: { sim: HERE, a: { apiKey: 'two words' }, openai: HERE } })).toHaveLength(7)
+    expect(
+      mistakesIn({ limits, providers: { sim: LOCAL_ENDPOINT, a: { apiKey: 'two words' }, openai: LOCAL_ENDPOINT } }),
+    ).toHaveLength(7)
   })
 
   const providersIn = (providers: object, env: Readonly<Record<string, string>> = {}) =>
@@ -328,7 +333,7 @@ describe('bursar.json', () => {
   test('holds providers: rows of their own, what presets say, and whose keys are used', () => {
     const { callerKeys, compatible } = providersIn({
       groq: { preset: 'groq', apiKey: 'gsk', model: 'llama-3.3-70b-versatile' },
-      'my-vllm': HERE,
+      'my-vllm': LOCAL_ENDPOINT,
       openai: { callerKeys: 'forward' },
       gemini: { callerKeys: 'off' },
     })
@@ -341,7 +346,12 @@ describe('bursar.json', () => {
       model: 'llama-3.3-70b-versatile',
       callerKeys: false,
     })
-    expect(compatible[1]).toMatchObject({ ...HERE, apiKey: '', missingVariable: undefined, knowsStreamOptions: false })
+    expect(compatible[1]).toMatchObject({
+      ...LOCAL_ENDPOINT,
+      apiKey: '',
+      missingVariable: undefined,
+      knowsStreamOptions: false,
+    })
   })
 
   test.each([
@@ -350,7 +360,7 @@ describe('bursar.json', () => {
     [{ preset: 'groq' }, {}, '', 'GROQ_API_KEY'],
     [{ preset: 'groq', apiKey: '$MY_KEY' }, { GROQ_API_KEY: 'gsk', MY_KEY: '' }, '', 'MY_KEY'],
     [{ preset: 'groq', apiKey: '' }, { GROQ_API_KEY: 'gsk' }, '', undefined],
-    [{ ...HERE, apiKey: '$toString' }, {}, '', 'toString'],
+    [{ ...LOCAL_ENDPOINT, apiKey: '$toString' }, {}, '', 'toString'],
     [{ preset: 'groq', auth: 'none' }, { GROQ_API_KEY: 'gsk' }, '', undefined],
     [{ preset: 'ollama' }, {}, '', undefined],
   ])('has keys in it, or the names of variables: %j with %j', (row, env, apiKey, missingVariable) => {
@@ -360,9 +370,9 @@ describe('bursar.json', () => {
   test('tells no key when it is refused', () => {
     const secret = 'gsk 0123456789'
     const rows = {
-      a: { ...HERE, apiKey: secret },
-      b: { ...HERE, apiKey: '$KEY' },
-      c: { ...HERE, headers: { x: secret, 'content-type': secret } },
+      a: { ...LOCAL_ENDPOINT, apiKey: secret },
+      b: { ...LOCAL_ENDPOINT, apiKey: '$KEY' },
+      c: { ...LOCAL_ENDPOINT, headers: { x: secret, 'content-type': secret } },
     }
     const mistakes = mistakesOf(() => providersIn(rows, { KEY: secret })).join('\n')
     expect(mistakes).toContain('providers.c.headers')

@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isTimeZone, type Span, windowAt } from '../../src/core/calendar.ts'
 
-const HOUR = 3_600_000
-const DAY = 24 * HOUR
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
 const ZONES = [
   'UTC',
   'America/New_York',
@@ -21,12 +21,12 @@ describe.each(ZONES)('in %s', (zone) => {
   test('days follow each other without gap or overlap for three years, 23 to 25 hours long', () => {
     let window = windowAt('day', zone, utc('2025-01-01T12:00'))
     for (let days = 0; days < 3 * 365; days++) {
-      const hours = (window.endsAtMs - window.startsAtMs) / HOUR
+      const hours = (window.endsAtMs - window.startsAtMs) / HOUR_MS
       expect([23, 23.5, 24, 24.5, 25]).toContain(hours)
       expect(windowAt('day', zone, window.endsAtMs - 1)).toEqual(window)
       const next = windowAt('day', zone, window.endsAtMs)
       expect(next.startsAtMs).toBe(window.endsAtMs)
-      expect(Date.parse(next.id.slice(4)) - Date.parse(window.id.slice(4))).toBe(DAY)
+      expect(Date.parse(next.id.slice(4)) - Date.parse(window.id.slice(4))).toBe(DAY_MS)
       window = next
     }
   })
@@ -44,7 +44,7 @@ describe.each(ZONES)('in %s', (zone) => {
 
   test('any two instants are in the same window or in windows that do not overlap', () => {
     const instant = fc.integer({ min: utc('2025-01-01T00:00'), max: utc('2028-01-01T00:00') })
-    const nearby = fc.integer({ min: -3 * HOUR, max: 3 * HOUR })
+    const nearby = fc.integer({ min: -3 * HOUR_MS, max: 3 * HOUR_MS })
     const span = fc.constantFrom<Span>('minute', 'hour', 'day', 'month')
     const property = fc.property(span, instant, nearby, (some, first, distance) => {
       const [a, b] = [windowAt(some, zone, first), windowAt(some, zone, first + distance)]
@@ -57,11 +57,11 @@ describe.each(ZONES)('in %s', (zone) => {
   })
 
   test('hours follow each other without gap or overlap where the clocks change', () => {
-    for (let day = utc('2026-01-01T00:00'); day < utc('2027-01-01T00:00'); day += DAY) {
+    for (let day = utc('2026-01-01T00:00'); day < utc('2027-01-01T00:00'); day += DAY_MS) {
       let window = windowAt('day', zone, day)
-      if (window.endsAtMs - window.startsAtMs === DAY) continue
-      const last = window.endsAtMs + HOUR
-      window = windowAt('hour', zone, window.startsAtMs - 2 * HOUR)
+      if (window.endsAtMs - window.startsAtMs === DAY_MS) continue
+      const last = window.endsAtMs + HOUR_MS
+      window = windowAt('hour', zone, window.startsAtMs - 2 * HOUR_MS)
       while (window.startsAtMs < last) {
         const next = windowAt('hour', zone, window.endsAtMs)
         expect(next.startsAtMs).toBe(window.endsAtMs)
@@ -86,7 +86,7 @@ test.each([
 ] as const)('a %s in %s at %s is %s, %d hours long', (span, zone, when, id, hours) => {
   const window = windowAt(span, zone, utc(when))
   expect(window.id).toBe(id)
-  expect((window.endsAtMs - window.startsAtMs) / HOUR).toBeCloseTo(hours, 9)
+  expect((window.endsAtMs - window.startsAtMs) / HOUR_MS).toBeCloseTo(hours, 9)
 })
 
 test('a total never turns', () => {

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { uuidV7Source } from '../../src/core/call-ids.ts'
 
-const SHAPE = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+const UUID_V7_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 const timeOf = (id: string) => Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16)
 
 /** Bytes that differ each time they are asked for, the same in every run. */
@@ -17,7 +17,7 @@ describe('ids', () => {
   test('are UUIDs of version 7 that tell when they were made', () => {
     const make = uuidV7Source(() => 1_795_000_000_000, bytesSource())
     const id = make()
-    expect(id).toMatch(SHAPE)
+    expect(id).toMatch(UUID_V7_PATTERN)
     expect(timeOf(id)).toBe(1_795_000_000_000)
   })
 
@@ -30,7 +30,7 @@ describe('ids', () => {
           nowMs += step
           return make()
         })
-        expect(ids.every((id) => SHAPE.test(id))).toBe(true)
+        expect(ids.every((id) => UUID_V7_PATTERN.test(id))).toBe(true)
         expect(ids.toSorted()).toEqual(ids)
         expect(new Set(ids).size).toBe(ids.length)
       }),

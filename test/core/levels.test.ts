@@ -23,17 +23,17 @@ const charge = (key: string, amount: bigint, capacity: bigint, refill: Refill = 
 })
 const at = (ms: number) => ({ wallMs: ms, monoMs: ms })
 const used = (amount: bigint) => ({ requests: amount, tokens: amount, cost: amount, inFlight: amount })
-const saved = (levels: Levels) => new Map(levels.drainDirty().map(([key, level]) => [key, { ...level }]))
+const saved = (levels: Levels) => new Map(levels.collectDirty().map(([key, level]) => [key, { ...level }]))
 
 test('every change is saved once, a refusal and a look not at all', () => {
   const levels = new Levels()
   levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], at(0))
   levels.take([charge('a', 5n, 10n)], at(0))
   expect([...saved(levels).keys()].sort()).toEqual(['a', 'b'])
-  expect(levels.take([charge('b', 1n, 10n), charge('a', 1n, 10n)], at(0)).short).toHaveLength(1)
+  expect(levels.take([charge('b', 1n, 10n), charge('a', 1n, 10n)], at(0)).shortfalls).toHaveLength(1)
   levels.view([charge('a', 0n, 10n), charge('new', 0n, 10n)], at(0))
-  expect([levels.dirty, saved(levels).size]).toEqual([false, 0])
-  levels.redirty(['a', 'unknown'])
+  expect([levels.isDirty, saved(levels).size]).toEqual([false, 0])
+  levels.markDirty(['a', 'unknown'])
   expect([...saved(levels).keys()]).toEqual(['a'])
 })
 
@@ -41,14 +41,14 @@ test('a call in flight leaves its meter whatever it is said to have used', () =>
   const levels = new Levels()
   const { charges } = levels.take([charge('open', 1n, 1n, 'none')], at(0))
   levels.settle(charges, used(1n), at(0))
-  expect(levels.take([charge('open', 1n, 1n, 'none')], at(0)).short).toEqual([])
+  expect(levels.take([charge('open', 1n, 1n, 'none')], at(0)).shortfalls).toEqual([])
 })
 
 test('a call’s own ceiling keeps no level', () => {
   const levels = new Levels()
   expect(levels.take([charge('call', 5n, 10n, 'call')], at(0)).charges).toEqual([])
-  levels.book([charge('call', 5n, 10n, 'call')], used(5n), at(0))
-  expect([levels.size, levels.dirty]).toEqual([0, false])
+  levels.settleUnreserved([charge('call', 5n, 10n, 'call')], used(5n), at(0))
+  expect([levels.size, levels.isDirty]).toEqual([0, false])
 })
 
 test('a level that cannot be loaded fails the call before anything is taken', () => {
@@ -57,7 +57,7 @@ test('a level that cannot be loaded fails the call before anything is taken', ()
     return undefined
   })
   expect(() => levels.take([charge('a', 5n, 10n), charge('broken', 1n, 10n)], at(0))).toThrow('disk')
-  expect([levels.size, levels.dirty]).toEqual([0, false])
+  expect([levels.size, levels.isDirty]).toEqual([0, false])
 })
 
 test('nothing is loaded any more once something is taken', () => {
@@ -78,7 +78,7 @@ describe('idle levels', () => {
     levels.turnGeneration(at(0))
     levels.turnGeneration(at(0))
     expect(levels.size).toBe(1)
-    for (const [key, level] of levels.drainDirty()) store.set(key, { ...level })
+    for (const [key, level] of levels.collectDirty()) store.set(key, { ...level })
     levels.turnGeneration(at(0))
     levels.turnGeneration(at(0))
     expect(levels.size).toBe(0)
@@ -89,11 +89,11 @@ describe('idle levels', () => {
     const levels = new Levels()
     const { charges } = levels.take([charge('held', 5n, 10n)], at(0))
     levels.take([charge('empty', 0n, 10n)], at(0))
-    levels.drainDirty()
+    levels.collectDirty()
     for (let turn = 0; turn < 3; turn++) levels.turnGeneration(at(0))
     expect(levels.size).toBe(1)
     levels.settle(charges, used(5n), at(0))
-    levels.drainDirty()
+    levels.collectDirty()
     for (let turn = 0; turn < 3; turn++) levels.turnGeneration(at(86_400_000 + 1))
     expect(levels.view([charge('held', 0n, 10n)], at(0))[0]?.settled).toBe(5n)
     for (let turn = 0; turn < 3; turn++) levels.turnGeneration(at(2 * 86_400_000 + 1))
@@ -119,12 +119,12 @@ test('settled and reserved never exceed the capacity, and what is booked is what
       const call = amends ? open.pop() : undefined
       if (call) {
         const raised = levels.raise(call.charges, wanted, at(0))
-        const fits = raised.short.length === 0
+        const fits = raised.shortfalls.length === 0
         levels.lower(raised.held, fits && lowers ? raised.charges : call.charges, at(0))
         open.push(fits && lowers ? { charges: raised.charges, amount, meters: new Set(meters) } : call)
       } else {
-        const { charges, short } = levels.take(wanted, at(0))
-        if (short.length === 0) open.push({ charges, amount, meters: new Set(meters) })
+        const { charges, shortfalls } = levels.take(wanted, at(0))
+        if (shortfalls.length === 0) open.push({ charges, amount, meters: new Set(meters) })
       }
       for (const call of open.slice(0, settles)) {
         const cost = (call.amount * BigInt(part)) / 100n
@@ -154,17 +154,17 @@ describe('an amendment', () => {
   test('that does not fit changes nothing, saves nothing and leaves what was held', () => {
     const levels = new Levels()
     const { charges } = levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], at(0))
-    levels.drainDirty()
+    levels.collectDirty()
     const before = states(levels)
     const raised = levels.raise(charges, [charge('a', 6n, 10n), charge('c', 11n, 10n)], at(0))
-    expect([raised.held, raised.charges, raised.short.length]).toEqual([charges, [], 1])
-    expect([states(levels), levels.dirty]).toEqual([before, false])
+    expect([raised.held, raised.charges, raised.shortfalls.length]).toEqual([charges, [], 1])
+    expect([states(levels), levels.isDirty]).toEqual([before, false])
   })
 
   test('holds the more of both until it is lowered, and each level is saved once', () => {
     const levels = new Levels()
     const { charges } = levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], at(0))
-    levels.drainDirty()
+    levels.collectDirty()
     const raised = levels.raise(charges, [charge('b', 2n, 10n), charge('c', 7n, 10n)], at(0))
     expect(states(levels).map(({ reserved }) => reserved)).toEqual([5n, 5n, 7n])
     levels.lower(raised.held, raised.charges, at(0))
@@ -188,12 +188,12 @@ describe('an amendment', () => {
       return undefined
     })
     const { charges } = levels.take([charge('a', 5n, 10n)], at(0))
-    levels.drainDirty()
+    levels.collectDirty()
     expect(() => levels.raise(charges, [charge('a', 9n, 10n), charge('broken', 1n, 10n)], at(0))).toThrow('disk')
-    expect([states(levels)[0]?.reserved, levels.dirty]).toEqual([5n, false])
+    expect([states(levels)[0]?.reserved, levels.isDirty]).toEqual([5n, false])
     const broken = charge('broken', 1n, 10n)
     expect(() => levels.raise([...charges, broken], [charge('a', 9n, 10n)], at(0))).toThrow('disk')
-    expect([states(levels)[0]?.reserved, levels.dirty]).toEqual([5n, false])
+    expect([states(levels)[0]?.reserved, levels.isDirty]).toEqual([5n, false])
   })
 })
 
@@ -230,11 +230,11 @@ test('what calls use of a bucket, amended or not, is never more than a capacity 
       ms += afterMs
       const call = open[which % Math.max(1, open.length)]
       if (kind === 'take' || !call) {
-        const { charges, short } = levels.take(bucket(amount), at(ms))
-        if (short.length === 0) open.push({ charges, pieces: [{ ms, amount }] })
+        const { charges, shortfalls } = levels.take(bucket(amount), at(ms))
+        if (shortfalls.length === 0) open.push({ charges, pieces: [{ ms, amount }] })
       } else if (kind === 'amend') {
         const raised = levels.raise(call.charges, bucket(amount), at(ms))
-        if (raised.short.length > 0) continue
+        if (raised.shortfalls.length > 0) continue
         levels.lower(raised.held, raised.charges, at(ms))
         const more = amount - sumOf(call.pieces)
         call.charges = raised.charges

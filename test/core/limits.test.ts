@@ -26,7 +26,7 @@ const limit = (some: Partial<Limit> = {}): Limit => ({
   ...some,
 })
 const amounts = { requests: 1n, tokens: 20n, cost: 300n, inFlight: 1n }
-const NOON = Date.UTC(2026, 10, 22, 12)
+const NOON_MS = Date.UTC(2026, 10, 22, 12)
 
 test.each([
   ['global', call({ key: 'k' }), ''],
@@ -56,7 +56,7 @@ test('names are those of the settings', () => {
 
 describe('charges', () => {
   const keys = (plan: LimitPlan, some = call(), realm = '') =>
-    plan.chargesFor(some, amounts, NOON, realm, false).map(({ meter }) => meter.key)
+    plan.chargesFor(some, amounts, NOON_MS, realm, false).map(({ meter }) => meter.key)
 
   test('take the amount of what is limited, with the capacity in force', () => {
     const plan = new LimitPlan(
@@ -67,7 +67,7 @@ describe('charges', () => {
       ],
       'UTC',
     )
-    expect(plan.chargesFor(call(), amounts, NOON, '', false)).toMatchObject([
+    expect(plan.chargesFor(call(), amounts, NOON_MS, '', false)).toMatchObject([
       { meter: { key: 'global:/cost/day:2026-11-22', endsAtMs: Date.UTC(2026, 10, 23) }, amount: 300n, capacity: 100n },
       { meter: { key: 'global:/tokens/minute', spanMs: 60_000 }, amount: 20n },
       { meter: { key: 'global:/inFlight/call', refill: 'none' }, amount: 1n },
@@ -76,13 +76,13 @@ describe('charges', () => {
 
   test('a subject’s own limit replaces the one for each', () => {
     const plan = new LimitPlan([limit({ who: 'key' }), limit({ who: 'key', subject: 'rich', capacity: 900n })], 'UTC')
-    const capacity = (key: string) => plan.chargesFor(call({ key }), amounts, NOON, '', false)[0]?.capacity
+    const capacity = (key: string) => plan.chargesFor(call({ key }), amounts, NOON_MS, '', false)[0]?.capacity
     expect([capacity('rich'), capacity('poor')]).toEqual([900n, 100n])
   })
 
   test('of two on the same the stricter one holds, and what is enforced before what is only watched', () => {
     const capacities = (...limits: Limit[]) =>
-      new LimitPlan(limits, 'UTC').chargesFor(call(), amounts, NOON, '', false).map(({ capacity }) => capacity)
+      new LimitPlan(limits, 'UTC').chargesFor(call(), amounts, NOON_MS, '', false).map(({ capacity }) => capacity)
     const [low, high] = [limit({ capacity: 100n }), limit({ capacity: 900n })]
     expect([capacities(low, high), capacities(high, low)]).toEqual([[100n], [100n]])
     const watched = limit({ capacity: 1n, enforced: false })
@@ -110,8 +110,8 @@ describe('charges', () => {
 
   test('soft mode enforces nothing', () => {
     const plan = new LimitPlan([limit()], 'UTC')
-    expect(plan.chargesFor(call(), amounts, NOON, '', true)[0]?.enforced).toBe(false)
-    expect(plan.limitsMoney).toBe(true)
+    expect(plan.chargesFor(call(), amounts, NOON_MS, '', true)[0]?.enforced).toBe(false)
+    expect(plan.hasCostLimit).toBe(true)
   })
 
   test('the window turns with the calendar, and back when the clock does', () => {

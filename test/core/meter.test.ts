@@ -10,10 +10,10 @@ import {
   type Level,
   type Meter,
   newLevel,
+  release,
   settle,
-  shortfall,
+  shortfallReason,
   take,
-  untake,
   viewOf,
 } from '../../src/core/meter.ts'
 
@@ -103,17 +103,17 @@ describe('shortfall', () => {
     ['a call of its own: within', undefined, charge(4n, 4n, { refill: 'call' }), 0, undefined],
   ] as [string, Level | undefined, Charge, number, unknown][])('%s', (_name, level, some, ms, expected) => {
     const before = structuredClone(level)
-    expect(shortfall(level, some, at(ms))).toEqual(expected)
+    expect(shortfallReason(level, some, at(ms))).toEqual(expected)
     expect(level).toEqual(before)
   })
 })
 
 const capacities = fc.bigInt({ min: 1n, max: 100_000n })
-const spans = fc.constantFrom(1000, 60_000, 3_600_000)
+const spansMs = fc.constantFrom(1000, 60_000, 3_600_000)
 
 test('many small steps drain what one big step does', () => {
   const steps = fc.array(fc.integer({ min: 0, max: 5000 }), { maxLength: 50 })
-  const property = fc.property(capacities, spans, fc.bigInt(0n, 200_000n), steps, (capacity, spanMs, used, list) => {
+  const property = fc.property(capacities, spansMs, fc.bigInt(0n, 200_000n), steps, (capacity, spanMs, used, list) => {
     const [small, big] = [bucket(used), bucket(used)]
     let now = 0
     for (const step of list) advance(small, charge(0n, capacity, { spanMs }), at((now += step)))
@@ -126,7 +126,7 @@ test('many small steps drain what one big step does', () => {
 test('waiting exactly as long as told admits; one millisecond less refuses', () => {
   const property = fc.property(
     capacities,
-    spans,
+    spansMs,
     fc.bigInt(0n, 300_000n),
     fc.nat(1_000_000),
     fc.integer({ min: -10_000, max: 10_000_000 }),
@@ -134,28 +134,28 @@ test('waiting exactly as long as told admits; one millisecond less refuses', () 
     (capacity, spanMs, used, rest, now, part) => {
       const level = bucket(used, 0, BigInt(rest % spanMs))
       const wanted = charge(1n + BigInt(Math.floor(Number(capacity - 1n) * part)), capacity, { spanMs })
-      const short = shortfall(level, wanted, at(now))
+      const short = shortfallReason(level, wanted, at(now))
       if (!short) return
       if (short.kind !== 'time') throw new Error(short.kind)
-      expect(shortfall(level, wanted, at(now + short.waitMs - 1))).toBeDefined()
-      expect(shortfall(level, wanted, at(now + short.waitMs))).toBeUndefined()
+      expect(shortfallReason(level, wanted, at(now + short.waitMs - 1))).toBeDefined()
+      expect(shortfallReason(level, wanted, at(now + short.waitMs))).toBeUndefined()
       const polled = { ...level }
       for (const ms of [0.1, 0.5, 0.9]) advance(polled, wanted, at(now + Math.floor(short.waitMs * ms)))
-      expect(shortfall(polled, wanted, at(now + short.waitMs - 1))).toBeDefined()
-      expect(shortfall(polled, wanted, at(now + short.waitMs))).toBeUndefined()
+      expect(shortfallReason(polled, wanted, at(now + short.waitMs - 1))).toBeDefined()
+      expect(shortfallReason(polled, wanted, at(now + short.waitMs))).toBeUndefined()
     },
   )
   fc.assert(property, { numRuns: 5000 })
 })
 
 /** Calls in random order: each is taken when it fits, and settled after a while at some part of what it took. */
-interface Drawn {
+interface RandomCharge {
   readonly afterMs: number
   readonly part: number
   readonly openMs: number
   readonly usedPart: number
 }
-const drawn: fc.Arbitrary<Drawn> = fc.record({
+const randomCharge: fc.Arbitrary<RandomCharge> = fc.record({
   afterMs: fc.oneof(fc.constantFrom(0, 0, 1000, 60_000), fc.integer({ min: 0, max: 90_000 })),
   part: fc.oneof(fc.constantFrom(1, 0.5), fc.double({ min: 0, max: 1, noNaN: true })),
   openMs: fc.oneof(fc.constantFrom(0, 1000, 60_000, 61_000), fc.integer({ min: 0, max: 200_000 })),
@@ -163,7 +163,7 @@ const drawn: fc.Arbitrary<Drawn> = fc.record({
 })
 
 /** What a bucket admitted, by when, and what of it was really used. */
-function admitted(calls: readonly Drawn[], capacity: bigint, spanMs: number): { ms: number; used: bigint }[] {
+function admitCalls(calls: readonly RandomCharge[], capacity: bigint, spanMs: number): { ms: number; used: bigint }[] {
   const found: { ms: number; used: bigint }[] = []
   const level = newLevel(meter({ spanMs }), at(0))
   let open: { charge: Charge; endMs: number; used: bigint }[] = []
@@ -177,7 +177,7 @@ function admitted(calls: readonly Drawn[], capacity: bigint, spanMs: number): { 
     now += afterMs
     end(now)
     const wanted = charge(BigInt(Math.ceil(Number(capacity) * part)) || 1n, capacity, { spanMs })
-    if (shortfall(level, wanted, at(now))) continue
+    if (shortfallReason(level, wanted, at(now))) continue
     const taken = take(level, wanted, at(now))
     const used = BigInt(Math.floor(Number(wanted.amount) * usedPart))
     open.push({ charge: taken, endMs: now + openMs, used })
@@ -187,20 +187,25 @@ function admitted(calls: readonly Drawn[], capacity: bigint, spanMs: number): { 
 }
 
 test('over any stretch of time a bucket promises no more than its capacity and what drained in it', () => {
-  const property = fc.property(capacities, spans, fc.array(drawn, { maxLength: 40 }), (capacity, spanMs, calls) => {
-    const list = admitted(calls, capacity, spanMs)
-    for (let first = 0; first < list.length; first++) {
-      let sum = 0n
-      for (let last = first; last < list.length; last++) {
-        const from = list[first]?.ms ?? 0
-        const { ms, used } = list[last] ?? { ms: 0, used: 0n }
-        sum += used
-        // In unit × ms, so that nothing is rounded. One unit of slack: drained time is carried, not lost.
-        const most = (capacity + 1n) * BigInt(spanMs) + BigInt(ms - from) * capacity
-        expect(sum * BigInt(spanMs) <= most).toBe(true)
+  const property = fc.property(
+    capacities,
+    spansMs,
+    fc.array(randomCharge, { maxLength: 40 }),
+    (capacity, spanMs, calls) => {
+      const list = admitCalls(calls, capacity, spanMs)
+      for (let first = 0; first < list.length; first++) {
+        let sum = 0n
+        for (let last = first; last < list.length; last++) {
+          const from = list[first]?.ms ?? 0
+          const { ms, used } = list[last] ?? { ms: 0, used: 0n }
+          sum += used
+          // In unit × ms, so that nothing is rounded. One unit of slack: drained time is carried, not lost.
+          const most = (capacity + 1n) * BigInt(spanMs) + BigInt(ms - from) * capacity
+          expect(sum * BigInt(spanMs) <= most).toBe(true)
+        }
       }
-    }
-  })
+    },
+  )
   fc.assert(property, { numRuns: 1500 })
 })
 
@@ -218,7 +223,7 @@ test('giving back what was just taken leaves a level as though nothing had been,
       const level = { ...start }
       const taken = take(level, some, at(before))
       advance(level, some, at(before + after))
-      untake(level, taken)
+      release(level, taken)
       const other = { ...start }
       advance(other, some, at(before + after))
       expect({ ...level, taken: 0n, drained: 0n }).toEqual({ ...other, drained: 0n })
@@ -312,7 +317,7 @@ test('what drained while a call was open is not given back a second time', () =>
   const first = take(level, charge(60n, 60n), at(0))
   take(level, charge(60n, 60n), at(60_000))
   settle(level, first, 0n, at(60_000))
-  expect(shortfall(level, charge(1n, 60n), at(60_000))).toEqual({ kind: 'time', waitMs: 1000 })
+  expect(shortfallReason(level, charge(1n, 60n), at(60_000))).toEqual({ kind: 'time', waitMs: 1000 })
 })
 
 test('a clock that steps back mints nothing, and one that stepped forward goes on from there', () => {
@@ -327,8 +332,8 @@ test('a clock that steps back mints nothing, and one that stepped forward goes o
 
 test('a changed capacity needs no conversion', () => {
   const level = bucket(50n)
-  expect(shortfall(level, charge(1n, 40n), at(0))).toEqual({ kind: 'time', waitMs: 16_500 })
-  expect(shortfall(level, charge(30n, 80n), at(0))).toBeUndefined()
+  expect(shortfallReason(level, charge(1n, 40n), at(0))).toEqual({ kind: 'time', waitMs: 16_500 })
+  expect(shortfallReason(level, charge(30n, 80n), at(0))).toBeUndefined()
 })
 
 test('views show what is free, never less than nothing, and when a level is as good as new', () => {

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { costOf, type ModelLimits, type Price, type PriceStep, ratesOf } from '../../src/core/prices.ts'
-import { type Ask, affordableCap, type QuoteRules, type QuoteSettings, quote } from '../../src/core/quote.ts'
+import { affordableCap, type QuoteRules, type QuoteSettings, quote, type RequestFacts } from '../../src/core/quote.ts'
 import { USAGE_CLASSES, type UsageClass, usageOf } from '../../src/core/usage.ts'
 
 const SETTINGS: QuoteSettings = { defaultMaxOutputTokens: 4_096, tokenReservation: 'estimate' }
@@ -14,10 +14,10 @@ const RULES: QuoteRules = {
   tokensWithTools: 128,
   imageTokens: () => 1_445,
   capCoversReasoning: true,
-  cachesUnasked: false,
+  cachesAutomatically: false,
 }
 const LIMITS: ModelLimits = { contextWindow: 128_000, maxOutput: 16_384, usualOutput: 500 }
-const ASK: Ask = {
+const REQUEST: RequestFacts = {
   model: 'm',
   stream: false,
   textBytes: 1_000,
@@ -52,14 +52,14 @@ function step([fromInputTokens, rates]: [number, Partial<Record<UsageClass, bigi
 const flat = (rates: Partial<Record<UsageClass, bigint>>) => priceOf([0, rates])
 const PLAIN = flat({ input: 3n * USD, output: 15n * USD })
 const quoteOf = (
-  more: Partial<Ask>,
+  more: Partial<RequestFacts>,
   price: Price | undefined = PLAIN,
   limits: ModelLimits | undefined = LIMITS,
   rules = RULES,
-) => quote({ ...ASK, ...more }, { price, limits }, rules, SETTINGS)
+) => quote({ ...REQUEST, ...more }, { price, limits }, rules, SETTINGS)
 
 describe('the most a call can take in', () => {
-  test.each<[string, Partial<Ask>, number]>([
+  test.each<[string, Partial<RequestFacts>, number]>([
     ['its bytes, and what the provider adds', {}, 1_000 + 64 + 32],
     ['its tools', { tools: true }, 1_000 + 64 + 32 + 128],
     ['its images, each at its largest', { images: 2 }, 1_000 + 64 + 32 + 2_890],
@@ -71,8 +71,8 @@ describe('the most a call can take in', () => {
   })
 
   test('is not cut by a window that is not known', () => {
-    const unknown = (more: Partial<Ask>) =>
-      quote({ ...ASK, ...more }, { price: PLAIN, limits: undefined }, RULES, SETTINGS)
+    const unknown = (more: Partial<RequestFacts>) =>
+      quote({ ...REQUEST, ...more }, { price: PLAIN, limits: undefined }, RULES, SETTINGS)
     expect(unknown({ textBytes: 5_000_000 }).inputTokens).toBe(5_000_096)
     expect(unknown({ unsizedInput: true }).inputTokens).toBe(1_048_576)
   })
@@ -80,7 +80,7 @@ describe('the most a call can take in', () => {
 
 describe('the most it can write', () => {
   const noCap = { ...RULES, capCoversReasoning: false }
-  test.each<[string, Partial<Ask>, ModelLimits | undefined, QuoteRules, number, number | null]>([
+  test.each<[string, Partial<RequestFacts>, ModelLimits | undefined, QuoteRules, number, number | null]>([
     ['its cap', {}, LIMITS, RULES, 100, null],
     ['its cap for each answer', { answers: 3 }, LIMITS, RULES, 300, null],
     ["the model's maximum where its cap is over it", { outputCap: 1e15 }, LIMITS, RULES, 16_384, null],
@@ -92,18 +92,18 @@ describe('the most it can write', () => {
     ['the default cap, of an unknown model without one', { outputCap: null }, undefined, RULES, 4_096, 4_096],
   ])('is %s', (_what, more, limits, rules, outputTokens, injectedCap) => {
     const facts = { price: PLAIN, limits }
-    expect(quote({ ...ASK, ...more }, facts, rules, SETTINGS)).toMatchObject({ outputTokens, injectedCap })
+    expect(quote({ ...REQUEST, ...more }, facts, rules, SETTINGS)).toMatchObject({ outputTokens, injectedCap })
   })
 
   test('is the cap that is set in the place of its own, and no more than the model gives', () => {
     const facts = { price: PLAIN, limits: LIMITS }
-    expect(quote(ASK, facts, RULES, SETTINGS, 7)).toMatchObject({ outputTokens: 7, injectedCap: 7 })
-    expect(quote(ASK, facts, RULES, SETTINGS, 99_999)).toMatchObject({ outputTokens: 16_384, injectedCap: 16_384 })
+    expect(quote(REQUEST, facts, RULES, SETTINGS, 7)).toMatchObject({ outputTokens: 7, injectedCap: 7 })
+    expect(quote(REQUEST, facts, RULES, SETTINGS, 99_999)).toMatchObject({ outputTokens: 16_384, injectedCap: 16_384 })
   })
 })
 
 describe('what limits on tokens reserve', () => {
-  test.each<[string, Partial<Ask>, number]>([
+  test.each<[string, Partial<RequestFacts>, number]>([
     ['a quarter of the bytes and the cap', {}, 250 + 100],
     ['no more output than is usual', { outputCap: 16_000 }, 250 + 500],
     ['the usual output where there is no cap', { outputCap: null, answers: 2 }, 250 + 1_000],
@@ -115,7 +115,7 @@ describe('what limits on tokens reserve', () => {
   test('is never more than the worst case, which the strict setting reserves', () => {
     fc.assert(
       fc.property(fc.nat(300_000), fc.option(fc.nat(20_000)), fc.nat(20), (textBytes, outputCap, images) => {
-        const ask = { ...ASK, textBytes, outputCap, images }
+        const ask = { ...REQUEST, textBytes, outputCap, images }
         const [usual, worst] = [SETTINGS, WORST].map((settings) =>
           quote(ask, { price: PLAIN, limits: LIMITS }, RULES, settings),
         )
@@ -130,7 +130,7 @@ describe('the price', () => {
   const WRITES = flat({ input: USD, cacheWrite5m: 2n * USD, cacheWrite1h: 4n * USD })
   const STEP = priceOf([0, { input: USD }], [1_096, { input: 2n * USD }])
 
-  test.each<[string, Partial<Ask>, Price, bigint]>([
+  test.each<[string, Partial<RequestFacts>, Price, bigint]>([
     ['is rate times tokens', {}, PLAIN, 1_096n * 3_000n + 100n * 15_000n],
     ['has five-minute cache writes', { cacheWrite: '5m' }, WRITES, 1_096n * 2_000n],
     ['has one-hour cache writes', { cacheWrite: '1h' }, WRITES, 1_096n * 4_000n],
@@ -186,13 +186,13 @@ describe('the price', () => {
 
   test('has cache writes where the provider makes them unasked', () => {
     const price = flat({ input: USD, cacheWrite5m: 2n * USD })
-    expect(quoteOf({ outputCap: 0 }, price, LIMITS, { ...RULES, cachesUnasked: true }).costNanoUsd).toBe(
+    expect(quoteOf({ outputCap: 0 }, price, LIMITS, { ...RULES, cachesAutomatically: true }).costNanoUsd).toBe(
       1_096n * 2_000n,
     )
   })
 
   test('that is not known is nothing, and says so', () => {
-    expect(quote(ASK, { price: undefined, limits: LIMITS }, RULES, SETTINGS)).toMatchObject({
+    expect(quote(REQUEST, { price: undefined, limits: LIMITS }, RULES, SETTINGS)).toMatchObject({
       costNanoUsd: 0n,
       price: undefined,
     })
@@ -206,7 +206,7 @@ const rates = fc.record(Object.fromEntries(USAGE_CLASSES.map((name) => [name, ra
 const prices = fc
   .tuple(rates, fc.array(fc.tuple(fc.nat(3_000), rates), { maxLength: 2 }))
   .map(([first, more]) => priceOf([0, first], ...more.toSorted(([a], [b]) => a - b)))
-const asks = fc.record({
+const requests = fc.record({
   textBytes: fc.nat(3_000),
   messages: fc.nat(3),
   outputCap: fc.nat(3_000),
@@ -224,9 +224,14 @@ const shares = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength:
 
 test('no usage within the ask costs more than the quote, in any mix of the classes it allows', () => {
   fc.assert(
-    fc.property(asks, prices, shares, fc.boolean(), (some, price, share, cachesUnasked) => {
-      const ask = { ...ASK, ...some }
-      const most = quoteOf(ask, price, { ...LIMITS, contextWindow: 4_000 }, { ...RULES, cachesUnasked })
+    fc.property(requests, prices, shares, fc.boolean(), (some, price, share, cachesUnasked) => {
+      const ask = { ...REQUEST, ...some }
+      const most = quoteOf(
+        ask,
+        price,
+        { ...LIMITS, contextWindow: 4_000 },
+        { ...RULES, cachesAutomatically: cachesUnasked },
+      )
       const inputs: UsageClass[] = ['input', 'cacheRead']
       if (ask.cacheWrite !== 'none' || cachesUnasked) inputs.push('cacheWrite5m')
       if (ask.cacheWrite === '1h') inputs.push('cacheWrite1h')
@@ -267,13 +272,13 @@ function split(
 describe('the affordable cap', () => {
   const budgets = fc.oneof(fc.bigInt(0n, 1_000n), fc.bigInt(0n, 10n * USD))
   const limits = { ...LIMITS, maxOutput: Number.MAX_SAFE_INTEGER }
-  const costAt = (ask: Ask, price: Price, cap: number) =>
+  const costAt = (ask: RequestFacts, price: Price, cap: number) =>
     quote(ask, { price, limits }, RULES, SETTINGS, cap).costNanoUsd
 
   test('is the largest that fits, and one more does not', () => {
     fc.assert(
-      fc.property(asks, prices, budgets, (some, price, budget) => {
-        const ask = { ...ASK, ...some }
+      fc.property(requests, prices, budgets, (some, price, budget) => {
+        const ask = { ...REQUEST, ...some }
         const cap = affordableCap(ask, quoteOf(ask, price, limits), RULES, budget)
         if (cap >= 0 && cap < Number.MAX_SAFE_INTEGER / 4) expect(costAt(ask, price, cap) <= budget).toBe(true)
         if (cap < 1e12) expect(costAt(ask, price, Math.max(cap + 1, 0)) > budget).toBe(true)
@@ -284,14 +289,14 @@ describe('the affordable cap', () => {
 
   test('costs more the larger it is', () => {
     fc.assert(
-      fc.property(asks, prices, fc.nat(10_000), fc.nat(10_000), (some, price, a, b) => {
-        const ask = { ...ASK, ...some }
+      fc.property(requests, prices, fc.nat(10_000), fc.nat(10_000), (some, price, a, b) => {
+        const ask = { ...REQUEST, ...some }
         expect(costAt(ask, price, Math.min(a, b)) <= costAt(ask, price, Math.max(a, b))).toBe(true)
       }),
     )
   })
 
-  test.each<[string, Partial<Ask>, Price, bigint, number]>([
+  test.each<[string, Partial<RequestFacts>, Price, bigint, number]>([
     ['is exact to the nano-dollar', {}, PLAIN, 1_096n * 3_000n + 15_000n * 7n, 7],
     ['falls short by one nano-dollar', {}, PLAIN, 1_096n * 3_000n + 15_000n * 7n - 1n, 6],
     ['is shared by the answers', { answers: 2 }, PLAIN, 1_096n * 3_000n + 15_000n * 7n, 3],
@@ -301,15 +306,15 @@ describe('the affordable cap', () => {
     ['is any where output is free', {}, flat({ input: USD }), 2n * USD, Number.MAX_SAFE_INTEGER],
     ['knows the dear tier', { serviceTier: 'priority' }, flat({ output: 4n * USD }), 70_000n, 10],
   ])('%s', (_what, more, price, budget, cap) => {
-    const ask = { ...ASK, ...more }
+    const ask = { ...REQUEST, ...more }
     expect(affordableCap(ask, quoteOf(ask, price), RULES, budget)).toBe(cap)
   })
 
   test('bounds nothing where it leaves reasoning out: it is any where the call fits, and none where it does not', () => {
     const rules = { ...RULES, capCoversReasoning: false }
     fc.assert(
-      fc.property(asks, prices, budgets, fc.boolean(), (some, price, budget, known) => {
-        const ask = { ...ASK, ...some }
+      fc.property(requests, prices, budgets, fc.boolean(), (some, price, budget, known) => {
+        const ask = { ...REQUEST, ...some }
         const facts = { price, limits: known ? { ...LIMITS, maxOutput: 3_000 } : undefined }
         const quoted = quote(ask, facts, rules, SETTINGS)
         const fits = quoted.costNanoUsd <= budget
@@ -321,7 +326,7 @@ describe('the affordable cap', () => {
   })
 
   test('of an unknown price is any', () => {
-    const quoted = quote(ASK, { price: undefined, limits: LIMITS }, RULES, SETTINGS)
-    expect(affordableCap(ASK, quoted, RULES, 0n)).toBe(Number.MAX_SAFE_INTEGER)
+    const quoted = quote(REQUEST, { price: undefined, limits: LIMITS }, RULES, SETTINGS)
+    expect(affordableCap(REQUEST, quoted, RULES, 0n)).toBe(Number.MAX_SAFE_INTEGER)
   })
 })

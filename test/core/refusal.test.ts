@@ -2,13 +2,13 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Short } from '../../src/core/levels.ts'
+import type { Shortfall } from '../../src/core/levels.ts'
 import { type Limit, meterOf } from '../../src/core/limits.ts'
-import type { Shortfall } from '../../src/core/meter.ts'
+import type { ShortfallReason } from '../../src/core/meter.ts'
 import { amountText, refusalOf, retryAfterSeconds } from '../../src/core/refusal.ts'
 
 const WAITS = { inFlightMs: 1_700, neverMs: 43_200_000 }
-const NOW = Date.parse('2026-11-22T12:00:00Z')
+const NOW_MS = Date.parse('2026-11-22T12:00:00Z')
 
 const REQUESTS = { what: 'requests', span: 'minute', refill: 'steady' } as const
 const TOKENS = { what: 'tokens', span: 'minute', refill: 'steady' } as const
@@ -16,22 +16,22 @@ const DAILY = { what: 'cost', span: 'day', refill: 'window' } as const
 const CEILING = { what: 'cost', span: 'call', refill: 'call' } as const
 const IN_FLIGHT = { what: 'inFlight', span: 'call', refill: 'none' } as const
 
-function shortOf(
+function shortfallOf(
   limit: Pick<Limit, 'what' | 'span' | 'refill'>,
   [amount, capacity, free]: readonly [bigint, bigint, bigint],
-  shortfall: Shortfall,
+  shortfall: ShortfallReason,
   who: 'global' | 'user' = 'global',
-): Short {
+): Shortfall {
   const subject = who === 'user' ? 'alice/7' : ''
-  const meter = meterOf({ ...limit, who, subject: undefined, capacity, enforced: true }, subject, NOW, 'UTC', '')
+  const meter = meterOf({ ...limit, who, subject: undefined, capacity, enforced: true }, subject, NOW_MS, 'UTC', '')
   const level = { meter, capacity, enforced: true, settled: capacity - free, reserved: 0n, free, resetMs: 5_000 }
-  return { charge: { meter, amount, capacity, enforced: true }, shortfall, level }
+  return { charge: { meter, amount, capacity, enforced: true }, reason: shortfall, level }
 }
 
-const NEVER = shortOf(CEILING, [2_000_000_000n, 500_000_000n, 500_000_000n], { kind: 'never' })
-const LONG = shortOf(DAILY, [20_000_000n, 10_000_000_000n, 1n], { kind: 'time', waitMs: 43_200_000 })
-const BRIEF = shortOf(REQUESTS, [1n, 60n, 0n], { kind: 'time', waitMs: 1_001 })
-const BUSY = shortOf(IN_FLIGHT, [1n, 4n, 0n], { kind: 'inFlight' })
+const NEVER = shortfallOf(CEILING, [2_000_000_000n, 500_000_000n, 500_000_000n], { kind: 'never' })
+const LONG = shortfallOf(DAILY, [20_000_000n, 10_000_000_000n, 1n], { kind: 'time', waitMs: 43_200_000 })
+const BRIEF = shortfallOf(REQUESTS, [1n, 60n, 0n], { kind: 'time', waitMs: 1_001 })
+const BUSY = shortfallOf(IN_FLIGHT, [1n, 4n, 0n], { kind: 'inFlight' })
 
 describe('the refusal of several limits', () => {
   test('is the one that lets the call through last, whatever their order, and names them all', () => {
@@ -64,7 +64,7 @@ describe('its message', () => {
       'Rate limit exceeded: requests_per_minute. This call needs up to 1 request; the limit is 60 requests, 0 of them free. Please try again in 2s.',
     ],
     [
-      shortOf(TOKENS, [5_000n, 6_000n, 1_000n], { kind: 'time', waitMs: 40_000 }, 'user'),
+      shortfallOf(TOKENS, [5_000n, 6_000n, 1_000n], { kind: 'time', waitMs: 40_000 }, 'user'),
       null,
       'Rate limit exceeded: tokens_per_minute. This call needs up to 5000 tokens; the limit of user alice/7 is 6000 tokens, 1000 of them free. Please try again in 40s.',
     ],

@@ -13,8 +13,8 @@ const entry = (afterMs: number, cost: bigint) => ({
 
 test('a call belongs to the day and minute of its reservation', () => {
   const report = new Report()
-  report.book(entry(0, 5n))
-  report.book(entry(12 * 3_600_000, 7n))
+  report.addCall(entry(0, 5n))
+  report.addCall(entry(12 * 3_600_000, 7n))
   expect([...report.days].map(([day, { costNanoUsd }]) => [day, costNanoUsd])).toEqual([
     ['2026-11-22', 5n],
     ['2026-11-23', 7n],
@@ -26,20 +26,20 @@ test('tokens of every class are counted as what they are', () => {
   const report = new Report()
   const usage = usageOf(Object.fromEntries(TOKEN_CLASSES.map((name, index) => [name, index + 1])))
   for (const { facts, outcome, settledSeq } of [entry(0, 1n), entry(1, 1n)])
-    report.book({ facts, outcome: { ...outcome, usage }, settledSeq })
+    report.addCall({ facts, outcome: { ...outcome, usage }, settledSeq })
   const twice = Object.fromEntries(TOKEN_CLASSES.map((name, index) => [name, 2 * (index + 1)]))
   expect(report.total()).toMatchObject({ tokens: 110, tokensByClass: twice })
 })
 
 test('a call in flight adds nothing', () => {
   const report = new Report()
-  report.book({ facts: factsOf('open'), outcome: null, settledSeq: null })
+  report.addCall({ facts: factsOf('open'), outcome: null, settledSeq: null })
   expect(report.total()).toEqual(newTally())
 })
 
 test('the recent hour is the sixty minutes up to now', () => {
   const report = new Report()
-  for (let minute = 0; minute < 90; minute++) report.book(entry(minute * 60_000, 1n))
+  for (let minute = 0; minute < 90; minute++) report.addCall(entry(minute * 60_000, 1n))
   expect(report.recentHour(START_MS + 89 * 60_000).requests).toBe(60)
   expect(report.recentHour(START_MS + 89 * 60_000 + 30 * 60_000).requests).toBe(30)
   expect(report.recentHour(START_MS - 60_000).requests).toBe(0)
@@ -47,15 +47,15 @@ test('the recent hour is the sixty minutes up to now', () => {
 
 test('minutes are bounded, days and totals are not touched by it', () => {
   const report = new Report()
-  for (let minute = 0; minute < 1000; minute++) report.book(entry(minute * 60_000, 1n))
+  for (let minute = 0; minute < 1000; minute++) report.addCall(entry(minute * 60_000, 1n))
   expect(report.minutes.size).toBe(120)
   expect(report.total().requests).toBe(1000)
 })
 
 test('a clock that once stepped forward does not push out the present', () => {
   const report = new Report()
-  report.book(entry(400 * 86_400_000, 1n))
-  for (let minute = 0; minute < 300; minute++) report.book(entry(minute * 60_000, 1n))
+  report.addCall(entry(400 * 86_400_000, 1n))
+  for (let minute = 0; minute < 300; minute++) report.addCall(entry(minute * 60_000, 1n))
   expect(report.recentHour(START_MS + 299 * 60_000).requests).toBe(60)
 })
 
@@ -63,23 +63,23 @@ test('booking a sum is booking its calls', () => {
   const [one, other] = [new Report(), new Report()]
   const sum = newTally()
   for (let index = 0; index < 5; index++) {
-    one.book(entry(index, 3n))
+    one.addCall(entry(index, 3n))
     addTally(
       sum,
       (() => {
         const single = new Report()
-        single.book(entry(index, 3n))
+        single.addCall(entry(index, 3n))
         return single.total()
       })(),
     )
   }
-  other.add('2026-11-22', minuteOf(START_MS), sum)
+  other.addSum('2026-11-22', minuteOf(START_MS), sum)
   expect([other.days, other.minutes]).toEqual([one.days, one.minutes])
 })
 
 test('refusals are counted by reason', () => {
   const report = new Report()
-  report.refuse('a')
-  report.refuse('a', 4)
-  expect([...report.refused]).toEqual([['a', 5]])
+  report.addRefusals('a')
+  report.addRefusals('a', 4)
+  expect([...report.refusals]).toEqual([['a', 5]])
 })

@@ -1,29 +1,29 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Memo } from '../../src/core/slot-cache.ts'
+import { SlotCache } from '../../src/core/slot-cache.ts'
 
 test('answers what is made of a text, whichever texts came before', () => {
   const texts = fc.array(fc.string({ maxLength: 80, unit: fc.constantFrom('a', 'b', 'é') }))
   fc.assert(
     fc.property(texts, (list) => {
-      const memo = new Memo((text) => `<${text}>`)
-      for (const text of list) expect(memo.of(text)).toBe(`<${text}>`)
+      const memo = new SlotCache((text) => `<${text}>`)
+      for (const text of list) expect(memo.get(text)).toBe(`<${text}>`)
     }),
   )
 })
 
 test('makes a short text once, a long one each time: it is not kept', () => {
   const made: string[] = []
-  const memo = new Memo((text) => made.push(text))
+  const memo = new SlotCache((text) => made.push(text))
   const [short, long] = ['x'.repeat(64), 'x'.repeat(65)]
-  for (const text of ['content-type', 'content-type', '', '', short, short, long, long]) memo.of(text)
+  for (const text of ['content-type', 'content-type', '', '', short, short, long, long]) memo.get(text)
   expect(made).toEqual(['content-type', '', short, long, long])
 })
 
 test('what is undefined is remembered, too', () => {
   let times = 0
-  const memo = new Memo(() => void times++)
-  expect([memo.of('host'), memo.of('host'), times]).toEqual([undefined, undefined, 1])
+  const memo = new SlotCache(() => void times++)
+  expect([memo.get('host'), memo.get('host'), times]).toEqual([undefined, undefined, 1])
 })
 
 test('names that SDKs send and providers answer with have places of their own', () => {
@@ -37,7 +37,7 @@ test('names that SDKs send and providers answer with have places of their own', 
     anthropic-ratelimit-tokens-reset anthropic-ratelimit-input-tokens-limit anthropic-ratelimit-output-tokens-limit
     anthropic-ratelimit-output-tokens-reset`.split(/\s+/)
   const made: string[] = []
-  const memo = new Memo((name) => made.push(name))
-  for (const name of [...names, ...names]) memo.of(name)
+  const memo = new SlotCache((name) => made.push(name))
+  for (const name of [...names, ...names]) memo.get(name)
   expect(made).toEqual(names)
 })

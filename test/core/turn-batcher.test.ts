@@ -1,13 +1,13 @@
 // Turn's end: what comes in one turn is done in one go when it is over, in order, and nothing twice.
 
 import { describe, expect, it } from 'vitest'
-import { TurnsEnd } from '../../src/core/turn-batcher.ts'
+import { TurnBatcher } from '../../src/core/turn-batcher.ts'
 
 /** One whose turns end when they are told to. */
-function stage(during: (item: string) => void = () => {}) {
+function manualBatcher(during: (item: string) => void = () => {}) {
   const deferred: (() => void)[] = []
   const done: string[] = []
-  const end = new TurnsEnd<string>(
+  const end = new TurnBatcher<string>(
     (callback) => deferred.push(callback),
     (item) => {
       done.push(item)
@@ -19,7 +19,7 @@ function stage(during: (item: string) => void = () => {}) {
 
 describe("a turn's end", () => {
   it('does nothing before, and then all of it in order', () => {
-    const { end, deferred, done, turn } = stage()
+    const { end, deferred, done, turn } = manualBatcher()
     for (const item of ['a', 'b', 'c']) end.push(item)
     expect(done).toEqual([])
     expect(deferred).toHaveLength(1)
@@ -29,7 +29,7 @@ describe("a turn's end", () => {
   })
 
   it('leaves what comes meanwhile to the next one', () => {
-    const { end, done, turn } = stage((item) => item === 'a' && end.push('later'))
+    const { end, done, turn } = manualBatcher((item) => item === 'a' && end.push('later'))
     end.push('a')
     end.push('b')
     turn()

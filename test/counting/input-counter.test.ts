@@ -1,14 +1,14 @@
 // Places for counting are few, and no caller gets all of them.
 
 import { describe, expect, test } from 'vitest'
-import { Places } from '../../src/counting/input-counter.ts'
+import { FairSlots } from '../../src/counting/input-counter.ts'
 
 /** Sixteen places, and work in them that goes on until it is told to end. */
-function places() {
-  const all = new Places(16)
+function sixteenSlots() {
+  const all = new FairSlots(16)
   const ends: (() => void)[] = []
   const work = () => new Promise<'done'>((resolve) => ends.push(() => resolve('done')))
-  const take = (caller: string | null, times: number) => Array.from({ length: times }, () => all.hold(caller, work))
+  const take = (caller: string | null, times: number) => Array.from({ length: times }, () => all.withSlot(caller, work))
   const end = () => {
     for (const one of ends.splice(0)) one()
   }
@@ -17,7 +17,7 @@ function places() {
 
 describe('places', () => {
   test('are for everybody while half of them are free', async () => {
-    const { take, end, busy } = places()
+    const { take, end, busy } = sixteenSlots()
     const taken = take('a', 20)
     expect(busy()).toBe(8)
     end()
@@ -25,7 +25,7 @@ describe('places', () => {
   })
 
   test('beyond half are for those who hold less than a quarter', () => {
-    const { take, busy } = places()
+    const { take, busy } = sixteenSlots()
     take('a', 100)
     take('b', 100)
     expect(busy()).toBe(12)
@@ -39,13 +39,13 @@ describe('places', () => {
   })
 
   test('are all taken where there are no callers to tell apart, and no more', () => {
-    const { take, busy } = places()
+    const { take, busy } = sixteenSlots()
     take(null, 100)
     expect(busy()).toBe(16)
   })
 
   test('are given back, also by work that fails, and callers are forgotten', async () => {
-    const { all, take, end, busy } = places()
+    const { all, take, end, busy } = sixteenSlots()
     for (let round = 0; round < 3; round++) {
       const taken = take('a', 100)
       expect(busy()).toBe(8)
@@ -53,10 +53,10 @@ describe('places', () => {
       await Promise.all(taken)
     }
     const failed = await Promise.allSettled(
-      Array.from({ length: 20 }, () => all.hold('a', () => Promise.reject(new Error('no')))),
+      Array.from({ length: 20 }, () => all.withSlot('a', () => Promise.reject(new Error('no')))),
     )
     expect(failed.filter(({ status }) => status === 'rejected')).toHaveLength(8)
-    expect(all.callers).toBe(0)
+    expect(all.callerCount).toBe(0)
     take('a', 8)
     expect(busy()).toBe(8)
   })

@@ -4,10 +4,10 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { costOf, ratesOf } from '../../src/core/prices.ts'
 import { Problem } from '../../src/core/problem.ts'
-import { type Ask, quote } from '../../src/core/quote.ts'
+import { quote, type RequestFacts } from '../../src/core/quote.ts'
 import { USAGE_CLASSES } from '../../src/core/usage.ts'
 import { WebExchange } from '../../src/exchange/web.ts'
-import type { Outgoing, Provider } from '../../src/providers/provider.ts'
+import type { Provider, UpstreamRequest } from '../../src/providers/provider.ts'
 import { simulated } from '../../src/providers/simulated/provider.ts'
 import { anthropicCountTokens } from '../../src/wire/anthropic/count-tokens.ts'
 import { anthropicMessages } from '../../src/wire/anthropic/messages.ts'
@@ -19,22 +19,22 @@ import { openaiChat } from '../../src/wire/openai/chat.ts'
 import { openaiCompletions } from '../../src/wire/openai/completions.ts'
 import { openaiEmbeddings } from '../../src/wire/openai/embeddings.ts'
 import { openaiResponses } from '../../src/wire/openai/responses.ts'
-import { eventsOf, requestFor, type Spoken, wholeAnswer } from '../call/dialect-fixtures.ts'
+import { type DialectName, eventsOf, requestFor, wholeAnswer } from '../call/dialect-fixtures.ts'
 import { Random, SEED } from '../call/random.ts'
-import { Stage } from '../support/gateway-fixture.ts'
+import { GatewayFixture } from '../support/gateway-fixture.ts'
 import { recordingsOf } from '../support/recordings.ts'
 import { lineTo } from '../wire/samples.ts'
 import { CHAT_STREAMS, GEMINI_ARRAYS, GEMINI_STREAMS, MESSAGE_STREAMS } from '../wire/streams.ts'
-import { mutated, mutatedStream, pieces } from './mutate.ts'
+import { mutate, mutateStream, splitBytes } from './mutate.ts'
 
-const CASES = Number(process.env.FUZZ_CASES ?? 60_000)
+const CASE_COUNT = Number(process.env.FUZZ_CASES ?? 60_000)
 /** Each case is one request or one answer; calls through the gate cost more. */
-const CALLS = Math.ceil(CASES / 50)
-const MINUTES_10 = 600_000
+const CALL_COUNT = Math.ceil(CASE_COUNT / 50)
+const TEN_MINUTES_MS = 600_000
 /** Long documents are read like short ones, only slower. */
-const MOST_SEED_CHARACTERS = 12_000
+const MAX_SEED_CHARACTERS = 12_000
 /** Seeds of runs that once found something. */
-const FOUND: readonly number[] = []
+const KNOWN_SEEDS: readonly number[] = []
 
 interface Subject {
   readonly dialect: Dialect
@@ -44,16 +44,16 @@ interface Subject {
   readonly streams: readonly string[]
 }
 
-function subject(
+function recordedSubject(
   dialect: Dialect,
   api: string,
   path: string,
-  spoken: Spoken,
+  spoken: DialectName,
   streams: readonly { text: string }[],
 ): Subject {
   const said = { input: 20, output: 10 }
   const recordings = recordingsOf(api)
-  const short = (texts: readonly string[]) => texts.filter((text) => text.length < MOST_SEED_CHARACTERS)
+  const short = (texts: readonly string[]) => texts.filter((text) => text.length < MAX_SEED_CHARACTERS)
   return {
     dialect,
     path,
@@ -75,9 +75,16 @@ function subject(
 }
 
 /** A dialect that a request and an answer stand for, where there are no recordings. */
-function small(dialect: Dialect, api: string, path: string, request: object, answer: object, stream = ''): Subject {
+function smallSubject(
+  dialect: Dialect,
+  api: string,
+  path: string,
+  request: object,
+  answer: object,
+  stream = '',
+): Subject {
   const recordings = recordingsOf(api)
-  const short = (texts: readonly string[]) => texts.filter((text) => text !== '' && text.length < MOST_SEED_CHARACTERS)
+  const short = (texts: readonly string[]) => texts.filter((text) => text !== '' && text.length < MAX_SEED_CHARACTERS)
   const wholes = recordings.filter((one) => !one.stream).map(({ response }) => response.body)
   const streams = recordings.filter((one) => one.stream).map(({ response }) => response.body)
   return {
@@ -102,7 +109,7 @@ const RESPONSE = {
 const VECTOR = { data: [{ embedding: [0.1, 2] }], model: 'm', usage: { prompt_tokens: 7, total_tokens: 7 } }
 
 const SUBJECTS: readonly Subject[] = [
-  small(
+  smallSubject(
     openaiResponses,
     'openai.responses',
     '/v1/responses',
@@ -110,44 +117,44 @@ const SUBJECTS: readonly Subject[] = [
     RESPONSE,
     `data: ${JSON.stringify({ type: 'response.created', response: { usage: null } })}\n\nevent: response.completed\ndata: ${JSON.stringify({ type: 'response.completed', response: RESPONSE })}\n\n`,
   ),
-  small(
+  smallSubject(
     openaiEmbeddings,
     'openai.embeddings',
     '/v1/embeddings',
     { model: 'm', input: ['a', 'b'], encoding_format: 'float' },
     VECTOR,
   ),
-  small(
+  smallSubject(
     openaiCompletions,
     'openai.completions',
     '/v1/completions',
     { model: 'm', prompt: ['a', 'b'], n: 2, best_of: 3, max_tokens: 5, stream: true },
     { choices: [{ text: 'a', finish_reason: 'stop' }], usage: { prompt_tokens: 2, completion_tokens: 1 } },
   ),
-  small(
+  smallSubject(
     anthropicCountTokens,
     'anthropic.count_tokens',
     '/v1/messages/count_tokens',
     { model: 'm', messages: [{ role: 'user', content: 'a' }], tools: [{ name: 't', input_schema: {} }] },
     { input_tokens: 7 },
   ),
-  small(
+  smallSubject(
     geminiCountTokens,
     'gemini.count_tokens',
     '/v1beta/models/m:countTokens',
     { generateContentRequest: { model: 'models/m', contents: [{ parts: [{ text: 'a' }] }] } },
     { totalTokens: 7 },
   ),
-  small(
+  smallSubject(
     geminiEmbed,
     'gemini.embed_content',
     '/v1beta/models/m:batchEmbedContents',
     { requests: [{ model: 'models/m', content: { parts: [{ text: 'a' }] } }] },
     { embeddings: [{ values: [1] }], usageMetadata: { promptTokenCount: 3 } },
   ),
-  subject(openaiChat, 'openai.chat', '/v1/chat/completions', 'openai', CHAT_STREAMS),
-  subject(anthropicMessages, 'anthropic.messages', '/v1/messages', 'anthropic', MESSAGE_STREAMS),
-  subject(geminiGenerate, 'gemini.generate_content', '/v1beta/models/m:streamGenerateContent', 'gemini', [
+  recordedSubject(openaiChat, 'openai.chat', '/v1/chat/completions', 'openai', CHAT_STREAMS),
+  recordedSubject(anthropicMessages, 'anthropic.messages', '/v1/messages', 'anthropic', MESSAGE_STREAMS),
+  recordedSubject(geminiGenerate, 'gemini.generate_content', '/v1beta/models/m:streamGenerateContent', 'gemini', [
     ...GEMINI_STREAMS,
     ...GEMINI_ARRAYS,
   ]),
@@ -163,16 +170,16 @@ const SETTINGS = { defaultMaxOutputTokens: 4_096, tokenReservation: 'estimate' }
 const RULES = simulated().rules
 
 const rejections: unknown[] = []
-const note = (reason: unknown) => rejections.push(reason)
-process.on('unhandledRejection', note)
+const noteRejection = (reason: unknown) => rejections.push(reason)
+process.on('unhandledRejection', noteRejection)
 afterAll(() => {
-  process.off('unhandledRejection', note)
+  process.off('unhandledRejection', noteRejection)
   expect(rejections).toEqual([])
 })
 
 /** Runs a case per seed, those that once found something first. What fails says how to do it again. */
-async function each(cases: number, run: (random: Random) => void | Promise<void>): Promise<void> {
-  for (const seed of [...FOUND, ...Array.from({ length: cases }, (_, index) => SEED + index)]) {
+async function forEachCase(cases: number, run: (random: Random) => void | Promise<void>): Promise<void> {
+  for (const seed of [...KNOWN_SEEDS, ...Array.from({ length: cases }, (_, index) => SEED + index)]) {
     try {
       await run(new Random(seed))
     } catch (error) {
@@ -181,15 +188,15 @@ async function each(cases: number, run: (random: Random) => void | Promise<void>
   }
 }
 
-describe(`${CASES} cases from SEED=${SEED}`, () => {
-  test('requests are read or refused, never half understood', { timeout: MINUTES_10 }, async () => {
-    await each(Math.ceil(CASES / 3), (random) => {
+describe(`${CASE_COUNT} cases from SEED=${SEED}`, () => {
+  test('requests are read or refused, never half understood', { timeout: TEN_MINUTES_MS }, async () => {
+    await forEachCase(Math.ceil(CASE_COUNT / 3), (random) => {
       const { dialect, path, requests } = random.oneOf(SUBJECTS)
-      const body = mutated(random.oneOf(requests), random)
+      const body = mutate(random.oneOf(requests), random)
       const reading = readOrRefuse(dialect, body, path)
       if (!reading) return
-      expectCounts(reading.ask)
-      const quoted = quote(reading.ask, FACTS, RULES, SETTINGS)
+      expectCounts(reading.facts)
+      const quoted = quote(reading.facts, FACTS, RULES, SETTINGS)
       for (const figure of [quoted.inputTokens, quoted.outputTokens, quoted.tokens])
         expect(figure >= 0 && Number.isFinite(figure)).toBe(true)
       expect(quoted.costNanoUsd >= 0n).toBe(true)
@@ -197,38 +204,38 @@ describe(`${CASES} cases from SEED=${SEED}`, () => {
     })
   })
 
-  test('whole answers pass as they came, and no count is negative', { timeout: MINUTES_10 }, async () => {
-    await each(Math.ceil(CASES / 3), (random) => {
+  test('whole answers pass as they came, and no count is negative', { timeout: TEN_MINUTES_MS }, async () => {
+    await forEachCase(Math.ceil(CASE_COUNT / 3), (random) => {
       const { dialect, answers } = random.oneOf(SUBJECTS)
-      const bytes = mutated(random.oneOf(answers), random)
-      const tap = dialect.tap(false, 'application/json', false)
-      expect(passed(tap, pieces(bytes, random)).equals(bytes)).toBe(true)
+      const bytes = mutate(random.oneOf(answers), random)
+      const tap = dialect.createTap(false, 'application/json', false)
+      expect(passThrough(tap, splitBytes(bytes, random)).equals(bytes)).toBe(true)
       expectUsage(tap)
     })
   })
 
   test('streams pass as they came but for what is hidden, and no count is negative', {
-    timeout: MINUTES_10,
+    timeout: TEN_MINUTES_MS,
   }, async () => {
-    await each(Math.ceil(CASES / 3), (random) => {
+    await forEachCase(Math.ceil(CASE_COUNT / 3), (random) => {
       const { dialect, streams } = random.oneOf(SUBJECTS)
-      const bytes = mutatedStream(random.oneOf(streams), random)
+      const bytes = mutateStream(random.oneOf(streams), random)
       const hides = random.chance(0.3)
       const type = bytes[0] === 0x5b ? 'application/json' : 'text/event-stream'
-      const tap = dialect.tap(true, type, hides)
-      const out = passed(tap, pieces(bytes, random))
+      const tap = dialect.createTap(true, type, hides)
+      const out = passThrough(tap, splitBytes(bytes, random))
       if (hides) expect(out.length).toBeLessThanOrEqual(bytes.length)
       else expect(out.equals(bytes)).toBe(true)
       expectUsage(tap)
     })
   })
 
-  test('whatever is asked and answered, every reservation is settled', { timeout: MINUTES_10 }, async () => {
-    const stage = await Stage.open({ env: { UPSTREAM_TIMEOUT_MS: '2000', MAX_IN_FLIGHT: '1000' } })
+  test('whatever is asked and answered, every reservation is settled', { timeout: TEN_MINUTES_MS }, async () => {
+    const stage = await GatewayFixture.open({ env: { UPSTREAM_TIMEOUT_MS: '2000', MAX_IN_FLIGHT: '1000' } })
     let admitted = 0
-    await each(CALLS, async (random) => {
+    await forEachCase(CALL_COUNT, async (random) => {
       const one = random.oneOf(SUBJECTS)
-      const request = random.chance(0.5) ? random.oneOf(one.requests) : mutated(random.oneOf(one.requests), random)
+      const request = random.chance(0.5) ? random.oneOf(one.requests) : mutate(random.oneOf(one.requests), random)
       const leaving = new AbortController()
       const exchange = new WebExchange(
         new Request(`http://localhost${one.path}`, {
@@ -240,7 +247,7 @@ describe(`${CASES} cases from SEED=${SEED}`, () => {
       )
       const sendInstead: Provider['send'] = (outgoing, listener) => {
         admitted++
-        return play(one, outgoing, listener, random)
+        return sendToSimulated(one, outgoing, listener, random)
       }
       const done = stage.app.gate.call(exchange, one.dialect, { sendInstead })
       const response = await exchange.response
@@ -248,7 +255,7 @@ describe(`${CASES} cases from SEED=${SEED}`, () => {
       await response.arrayBuffer().catch(() => {})
       await done
     })
-    expect(stage.app.store.open(false)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
+    expect(stage.app.store.openTotals(false)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
     expect(await stage.entries()).toHaveLength(admitted)
     expect(stage.log.filter((line) => line.includes('failed in the gateway itself'))).toEqual([])
     await stage.close()
@@ -257,38 +264,43 @@ describe(`${CASES} cases from SEED=${SEED}`, () => {
 
 function readOrRefuse(dialect: Dialect, body: Buffer, path: string) {
   try {
-    return dialect.read(body, lineTo(path))
+    return dialect.readRequest(body, lineTo(path))
   } catch (error) {
     if (error instanceof Problem && error.status < 500) return undefined
     throw error
   }
 }
 
-function expectCounts(ask: Ask): void {
+function expectCounts(ask: RequestFacts): void {
   for (const count of [ask.textBytes, ask.messages, ask.answers, ask.prompts, ask.predictionBytes, ask.images])
     expect(Number.isSafeInteger(count) && count >= 0).toBe(true)
   if (ask.outputCap !== null) expect(Number.isSafeInteger(ask.outputCap) && ask.outputCap >= 0).toBe(true)
 }
 
 /** What the provider will read in the body is what was read here, and after an edit what was put in. What is no JSON it refuses. */
-function expectSameWords(dialect: Dialect, reading: ReturnType<Dialect['read']>, body: Buffer, path: string): void {
+function expectSameWords(
+  dialect: Dialect,
+  reading: ReturnType<Dialect['readRequest']>,
+  body: Buffer,
+  path: string,
+): void {
   const theirs = membersOf(body)
   if (!theirs) return
   const edited = reading.edit({
     model: 'another',
     cap: { field: 'max_tokens', tokens: 77 },
-    ...(reading.asksForUsage || !reading.ask.stream ? {} : { includeUsage: true }),
+    ...(reading.asksForUsage || !reading.facts.stream ? {} : { includeUsage: true }),
   })
   const after = membersOf(edited)
   // Google's model is in the path.
-  const again = dialect.read(edited, lineTo(path.replace('/m:', '/another:')))
+  const again = dialect.readRequest(edited, lineTo(path.replace('/m:', '/another:')))
   expect(after).toBeDefined()
-  if (reading.ask.kind === 'generate' && reading.ask.outputCap === null) expect(again.ask.outputCap).toBe(77)
+  if (reading.facts.kind === 'generate' && reading.facts.outputCap === null) expect(again.facts.outputCap).toBe(77)
   if (dialect.name.startsWith('gemini')) return
-  expect(theirs.model).toBe(reading.ask.model)
-  if (reading.ask.kind === 'generate') expect(theirs.stream === true).toBe(reading.ask.stream)
-  expect([after?.model, again.ask.model]).toEqual(['another', 'another'])
-  if (reading.ask.kind === 'generate' && reading.ask.stream) expect(again.asksForUsage).toBe(true)
+  expect(theirs.model).toBe(reading.facts.model)
+  if (reading.facts.kind === 'generate') expect(theirs.stream === true).toBe(reading.facts.stream)
+  expect([after?.model, again.facts.model]).toEqual(['another', 'another'])
+  if (reading.facts.kind === 'generate' && reading.facts.stream) expect(again.asksForUsage).toBe(true)
 }
 
 function membersOf(body: Buffer): Readonly<Record<string, unknown>> | undefined {
@@ -299,13 +311,13 @@ function membersOf(body: Buffer): Readonly<Record<string, unknown>> | undefined 
   }
 }
 
-function passed(tap: Tap, chunks: readonly Buffer[]): Buffer {
+function passThrough(tap: Tap, chunks: readonly Buffer[]): Buffer {
   const out = chunks.map((chunk) => tap.push(chunk))
   return Buffer.concat([...out, tap.end()])
 }
 
 function expectUsage(tap: Tap): void {
-  const metered = tap.metered()
+  const metered = tap.answerUsage()
   if (!metered) return
   for (const name of USAGE_CLASSES)
     expect(Number.isSafeInteger(metered.usage[name]) && metered.usage[name] >= 0, name).toBe(true)
@@ -314,9 +326,14 @@ function expectUsage(tap: Tap): void {
 }
 
 /** An upstream that answers anything, in any status and type, and may break off, or hang until it is cut. */
-function play(one: Subject, outgoing: Outgoing, listener: Parameters<typeof simulatedSend>[1], random: Random) {
+function sendToSimulated(
+  one: Subject,
+  outgoing: UpstreamRequest,
+  listener: Parameters<typeof simulatedSend>[1],
+  random: Random,
+) {
   const text = random.oneOf(outgoing.stream ? one.streams : one.answers)
-  const change = outgoing.stream ? mutatedStream : mutated
+  const change = outgoing.stream ? mutateStream : mutate
   const bytes = random.chance(0.3) ? Buffer.from(text) : change(text, random)
   const status = random.chance(0.8) ? 200 : random.oneOf([201, 204, 301, 400, 401, 404, 429, 500, 503, 529])
   const type = random.oneOf(['application/json', 'text/event-stream', 'text/html', ''])
@@ -334,7 +351,7 @@ function play(one: Subject, outgoing: Outgoing, listener: Parameters<typeof simu
     listener.started()
     if (random.chance(0.05)) return fail('reset')
     listener.head(status, ['content-type', random.chance(0.8) ? usual : type, ...encoding])
-    const chunks = pieces(bytes, random).slice(0, 50)
+    const chunks = splitBytes(bytes, random).slice(0, 50)
     const breaksAt = random.chance(0.1) ? random.between(0, chunks.length) : -1
     const next = (at: number): unknown =>
       step(() => {

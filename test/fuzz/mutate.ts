@@ -3,7 +3,7 @@
 import type { Random } from '../call/random.ts'
 
 /** What may stand in any place of a document. Raw text: some of it is no JSON. */
-const ODD = [
+const ODD_VALUES = [
   'null',
   'true',
   'false',
@@ -71,13 +71,13 @@ const KEYS = [
 ] as const
 
 /** A value of a document, as text with its place. */
-interface Place {
+interface ValueSpan {
   readonly start: number
   readonly end: number
 }
 
 /** Strings, numbers, words and whole containers of a JSON text, found without reading it as JSON. */
-function places(text: string, random: Random): Place {
+function randomSpan(text: string, random: Random): ValueSpan {
   const tokens = [...text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|[[\]{},:]/g)]
   if (tokens.length === 0) return { start: 0, end: text.length }
   const from = random.between(0, tokens.length - 1)
@@ -93,8 +93,8 @@ function places(text: string, random: Random): Place {
   return { start, end: text.length }
 }
 
-function changed(text: string, random: Random): string {
-  const { start, end } = places(text, random)
+function changeValue(text: string, random: Random): string {
+  const { start, end } = randomSpan(text, random)
   const there = text.slice(start, end)
   const put = (value: string) => text.slice(0, start) + value + text.slice(end)
   switch (random.between(0, 8)) {
@@ -105,18 +105,18 @@ function changed(text: string, random: Random): string {
       return text.slice(0, at) + random.oneOf(FIGURES) + text.slice(at + (number?.[0].length ?? 0))
     }
     case 0:
-      return put(random.oneOf(ODD))
+      return put(random.oneOf(ODD_VALUES))
     case 1:
       return put('')
     case 2:
       return put(`${there},${there}`)
     case 3: {
-      const other = places(text, random)
+      const other = randomSpan(text, random)
       return put(text.slice(other.start, other.end))
     }
     case 4:
       // Into the object that begins here or later, as its first member.
-      return text.replace('{', () => `{"${random.oneOf(KEYS)}":${random.oneOf(ODD)},`)
+      return text.replace('{', () => `{"${random.oneOf(KEYS)}":${random.oneOf(ODD_VALUES)},`)
     case 5:
       return put(there.toUpperCase())
     case 6:
@@ -127,14 +127,14 @@ function changed(text: string, random: Random): string {
 }
 
 /** One to four changes to a JSON text, and now and then to its bytes. */
-export function mutated(text: string, random: Random): Buffer {
+export function mutate(text: string, random: Random): Buffer {
   let result = text
-  for (let times = random.between(1, 4); times > 0; times--) result = changed(result, random)
-  return random.chance(0.2) ? scratched(Buffer.from(result), random) : Buffer.from(result)
+  for (let times = random.between(1, 4); times > 0; times--) result = changeValue(result, random)
+  return random.chance(0.2) ? corruptBytes(Buffer.from(result), random) : Buffer.from(result)
 }
 
 /** Bytes flipped, cut off, doubled, or put in. */
-export function scratched(bytes: Buffer, random: Random): Buffer {
+export function corruptBytes(bytes: Buffer, random: Random): Buffer {
   if (bytes.length === 0) return bytes
   const at = random.between(0, bytes.length - 1)
   const until = Math.min(bytes.length, at + random.between(1, 40))
@@ -154,7 +154,7 @@ export function scratched(bytes: Buffer, random: Random): Buffer {
 }
 
 /** An event stream with events changed, left out, doubled or in another order, in another framing, or cut short. */
-export function mutatedStream(text: string, random: Random): Buffer {
+export function mutateStream(text: string, random: Random): Buffer {
   const events = text.split(/(?<=\r?\n\r?\n)/)
   const at = random.between(0, events.length - 1)
   const event = events[at] ?? ''
@@ -172,15 +172,15 @@ export function mutatedStream(text: string, random: Random): Buffer {
       events.splice(at, 0, ': comment\n', 'retry: 1\n\n', 'data\n\n', 'data:\n\n', 'data: [DONE]x\n\n')
       break
     default:
-      events[at] = event.replace(/(?<=^data: ?).*$/m, (data) => mutated(data, random).toString())
+      events[at] = event.replace(/(?<=^data: ?).*$/m, (data) => mutate(data, random).toString())
   }
   const joined = events.join('')
   const framed = random.chance(0.1) ? joined.replaceAll(/\r?\n/g, random.oneOf(['\r\n', '\n'])) : joined
-  return random.chance(0.2) ? scratched(Buffer.from(framed), random) : Buffer.from(framed)
+  return random.chance(0.2) ? corruptBytes(Buffer.from(framed), random) : Buffer.from(framed)
 }
 
 /** The bytes in pieces: one, few or many. */
-export function pieces(bytes: Buffer, random: Random): Buffer[] {
+export function splitBytes(bytes: Buffer, random: Random): Buffer[] {
   const most = random.oneOf([1, 7, 100, 1_000, 100_000])
   const cut: Buffer[] = []
   for (let at = 0; at < bytes.length; ) {

@@ -5,28 +5,35 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { totalTokens } from '../../src/core/usage.ts'
-import { LIMITED } from '../call/booked.ts'
-import { eventsOf, PRICE, requestFor, SPOKEN } from '../call/dialect-fixtures.ts'
-import { ADMIN_KEY, answerWhole, HandClock, Stage, type StageOptions, until } from '../support/gateway-fixture.ts'
+import { DIALECT_NAMES, eventsOf, PRICE, requestFor } from '../call/dialect-fixtures.ts'
+import { LIMITED_CONFIG } from '../call/settlement-checks.ts'
+import {
+  ADMIN_KEY,
+  answerWhole,
+  GatewayFixture,
+  type GatewayFixtureOptions,
+  ManualClock,
+  waitFor,
+} from '../support/gateway-fixture.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'bursar-figures-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-let stage: Stage
-afterEach(() => stage.close())
+let fixture: GatewayFixture
+afterEach(() => fixture.close())
 
 const USED = { input: 20, output: 10 }
-async function open(options: StageOptions = {}): Promise<Stage> {
-  stage = await Stage.open({
-    config: LIMITED,
-    play: (call) => answerWhole(call, USED),
-    clock: new HandClock(),
+async function open(options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
+  fixture = await GatewayFixture.open({
+    config: LIMITED_CONFIG,
+    respond: (call) => answerWhole(call, USED),
+    clock: new ManualClock(),
     ...options,
   })
-  return stage
+  return fixture
 }
 
-interface Stats {
+interface StatsJson {
   readonly total_requests: number
   readonly total_tokens: number
   readonly total_cost: number
@@ -40,7 +47,7 @@ interface Stats {
 describe.each(['/llm', '/api/patterns/llm'])('%s', (prefix) => {
   it('/status says which providers are ready, and how to make the others so', async () => {
     await open({ env: { GEMINI_API_KEY: '', OPENAI_MODEL: 'gpt-4o', ANTHROPIC_MODEL: 'claude-x' } })
-    const status = await stage.page<object>(`${prefix}/status`)
+    const status = await fixture.fetchPage<object>(`${prefix}/status`)
     expect(status).toMatchObject({
       configured: true,
       configured_count: 2,
@@ -73,7 +80,7 @@ describe.each(['/llm', '/api/patterns/llm'])('%s', (prefix) => {
       daily_spending_limit: 10,
     }
     const nothing = { requests: 0, tokens: 0, cost: 0 }
-    expect(await stage.page(`${prefix}/stats`)).toMatchObject({
+    expect(await fixture.fetchPage(`${prefix}/stats`)).toMatchObject({
       total_requests: 0,
       total_tokens: 0,
       total_cost: 0,
@@ -84,11 +91,11 @@ describe.each(['/llm', '/api/patterns/llm'])('%s', (prefix) => {
       refused: {},
       newest: [],
     })
-    await (await stage.call('openai', { cap: 10 })).text()
-    await (await stage.call('anthropic', { cap: 10 })).text()
-    await (await stage.call('openai', { cap: 8_000, text: 'x'.repeat(600_000) })).text()
-    await stage.settled(2)
-    expect(await stage.page(`${prefix}/stats`)).toMatchObject({
+    await (await fixture.call('openai', { cap: 10 })).text()
+    await (await fixture.call('anthropic', { cap: 10 })).text()
+    await (await fixture.call('openai', { cap: 8_000, text: 'x'.repeat(600_000) })).text()
+    await fixture.settledEntries(2)
+    expect(await fixture.fetchPage(`${prefix}/stats`)).toMatchObject({
       total_requests: 2,
       total_tokens: 60,
       total_cost: 0.00008,
@@ -108,49 +115,55 @@ describe.each(['/llm', '/api/patterns/llm'])('%s', (prefix) => {
 describe('figures', () => {
   it.each(['memory', 'sqlite'])('%s: are the sum of the entries, and so are the levels', async (store) => {
     const path = join(folder, 'sums.db')
-    const clock = new HandClock()
+    const clock = new ManualClock()
     await open({ clock, ...(store === 'sqlite' ? { path } : {}) })
     for (let call = 0; call < 30; call++) {
       const model = call % 7 === 3 ? 'none' : 'm'
-      stage.upstream.play = (received) =>
+      fixture.upstream.respond = (received) =>
         call % 5 === 4
           ? void received.response.writeHead(500).end()
           : answerWhole(received, { input: call, output: 2 * call })
-      await (await stage.call(SPOKEN[call % 3] ?? 'openai', { model, cap: 100 })).text()
-      clock.pass(60_000)
+      await (await fixture.call(DIALECT_NAMES[call % 3] ?? 'openai', { model, cap: 100 })).text()
+      clock.advance(60_000)
     }
     await checkSums()
-    const before = await stage.page<Stats>('/llm/stats')
+    const before = await fixture.fetchPage<StatsJson>('/llm/stats')
     expect(before.total_requests).toBe(26)
     expect(before.refused).toEqual({ unknown_price: 4 })
-    clock.pass(3_600_000)
-    expect((await stage.page<Stats>('/llm/stats')).recent_hour.requests).toBe(0)
+    clock.advance(3_600_000)
+    expect((await fixture.fetchPage<StatsJson>('/llm/stats')).recent_hour.requests).toBe(0)
     if (store === 'memory') return
-    await stage.close()
+    await fixture.close()
     await open({ clock, path })
-    expect({ ...(await stage.page<Stats>('/llm/stats')), recent_hour: null }).toEqual({ ...before, recent_hour: null })
+    expect({ ...(await fixture.fetchPage<StatsJson>('/llm/stats')), recent_hour: null }).toEqual({
+      ...before,
+      recent_hour: null,
+    })
     await checkSums()
   })
 
   async function checkSums(): Promise<void> {
-    const entries = await stage.entries()
-    const stats = await stage.page<Stats>('/llm/stats')
+    const entries = await fixture.entries()
+    const stats = await fixture.fetchPage<StatsJson>('/llm/stats')
     const cost = entries.reduce((sum, { outcome }) => sum + Number(outcome?.cost.totalNanoUsd), 0) / 1e9
     const tokens = entries.reduce((sum, { outcome }) => sum + (outcome ? totalTokens(outcome.usage) : 0), 0)
     expect(stats).toMatchObject({ total_requests: entries.length, total_tokens: tokens, total_cost: cost })
     expect(Object.values(stats.daily_costs).reduce((sum, one) => sum + one, 0)).toBeCloseTo(cost, 9)
-    expect(await stage.level('daily_spending_limit')).toMatchObject({ settled: cost, reserved: 0 })
-    expect(await stage.level('requests_per_day')).toMatchObject({ settled: entries.length })
-    expect(await stage.level('tokens_per_day')).toMatchObject({ settled: tokens })
+    expect(await fixture.level('daily_spending_limit')).toMatchObject({ settled: cost, reserved: 0 })
+    expect(await fixture.level('requests_per_day')).toMatchObject({ settled: entries.length })
+    expect(await fixture.level('tokens_per_day')).toMatchObject({ settled: tokens })
   }
 
-  it.each(SPOKEN)('%s: an estimate is what the call then reserves, and takes nothing itself', async (spoken) => {
+  it.each(DIALECT_NAMES)('%s: an estimate is what the call then reserves, and takes nothing itself', async (spoken) => {
     await open()
     const { path, body } = requestFor(spoken, { cap: 123, text: 'a few words' })
-    const before = await stage.levels()
+    const before = await fixture.levels()
     const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-    const estimate = await stage.page<Record<string, unknown>>(`/llm/estimate?path=${encodeURIComponent(path)}`, init)
-    expect(await stage.levels()).toEqual(before)
+    const estimate = await fixture.fetchPage<Record<string, unknown>>(
+      `/llm/estimate?path=${encodeURIComponent(path)}`,
+      init,
+    )
+    expect(await fixture.levels()).toEqual(before)
     expect(estimate).toMatchObject({
       provider: spoken,
       model: 'm',
@@ -159,8 +172,8 @@ describe('figures', () => {
       cost_known: true,
       unbounded: [],
     })
-    await (await stage.call(spoken, { cap: 123, text: 'a few words' })).text()
-    const [entry] = await stage.settled(1)
+    await (await fixture.call(spoken, { cap: 123, text: 'a few words' })).text()
+    const [entry] = await fixture.settledEntries(1)
     expect([estimate.cost, estimate.tokens_reserved]).toEqual([
       Number(entry?.facts.reservedCostNanoUsd) / 1e9,
       entry?.facts.reservedTokens,
@@ -170,7 +183,7 @@ describe('figures', () => {
   it('an estimate is for those who may call, of a path that is one', async () => {
     await open({ env: { BURSAR_KEYS: 'alice:alice-secret-alice' } })
     const asked = (query: string, key: string) =>
-      stage.fetch('over sockets', `/llm/estimate${query}`, {
+      fixture.fetch('over sockets', `/llm/estimate${query}`, {
         method: 'POST',
         body: '{ broken',
         headers: { 'x-api-key': key, 'content-type': 'application/json' },
@@ -185,7 +198,7 @@ describe('figures', () => {
   it('an estimate of a call that would get a cap says so, as does one that does not fit', async () => {
     await open({ config: { prices: [PRICE], limits: { global: { costPerCall: '0.004', requestsPerDay: 0 } } } })
     const init = { method: 'POST', body: requestFor('openai').body, headers: { 'content-type': 'application/json' } }
-    const estimate = await stage.page<{ limits: unknown[]; max_output_tokens_set_by_gateway: number }>(
+    const estimate = await fixture.fetchPage<{ limits: unknown[]; max_output_tokens_set_by_gateway: number }>(
       '/llm/estimate',
       init,
     )
@@ -200,12 +213,12 @@ describe('figures', () => {
     let finish = () => {}
     await open({
       config: { prices: [PRICE], limits: { global: { inFlight: 1 } } },
-      play: (call) => void (finish = () => answerWhole(call, USED)),
+      respond: (call) => void (finish = () => answerWhole(call, USED)),
     })
-    const asked = stage.call('openai', { cap: 10 })
-    await until(async () => stage.upstream.received[0])
-    const refused = await stage.call('openai', { cap: 10 })
-    const explain = (id: string | null) => stage.page<Record<string, unknown>>(`/llm/explain/${id}`)
+    const asked = fixture.call('openai', { cap: 10 })
+    await waitFor(async () => fixture.upstream.received[0])
+    const refused = await fixture.call('openai', { cap: 10 })
+    const explain = (id: string | null) => fixture.fetchPage<Record<string, unknown>>(`/llm/explain/${id}`)
     expect(await explain(refused.headers.get('x-bursar-call-id'))).toMatchObject({
       status: 'refused',
       refusal: { limit: 'max_in_flight', reason: 'in_flight', needed: 1, free: 0 },
@@ -227,19 +240,19 @@ describe('figures', () => {
   async function openedStream(): Promise<{ answer: Response; finish: () => void }> {
     let finish = () => {}
     await open({
-      play: async ({ response }) => {
+      respond: async ({ response }) => {
         const events = eventsOf('openai', USED)
         response.writeHead(200, { 'content-type': 'text/event-stream' }).write(events.shift())
         finish = () => void response.end(events.join(''))
       },
     })
-    const answer = await stage.call('openai', { cap: 10, stream: true })
+    const answer = await fixture.call('openai', { cap: 10, stream: true })
     return { answer, finish }
   }
 
   it('counts a call that is settled while the figures are gathered, as open or as made', async () => {
     const { answer, finish } = await openedStream()
-    const { store } = stage.app
+    const { store } = fixture.app
     const entries = store.entries.bind(store)
     store.entries = async (query) => {
       const newest = await entries(query)
@@ -247,60 +260,60 @@ describe('figures', () => {
       await answer.text()
       return newest
     }
-    const stats = await stage.page<{ total_requests: number; reserved_now: { requests: number } }>('/llm/stats')
+    const stats = await fixture.fetchPage<{ total_requests: number; reserved_now: { requests: number } }>('/llm/stats')
     expect(stats.total_requests + stats.reserved_now.requests).toBe(1)
   })
 
   it('explains a stream while it is open, by the id in its headers', async () => {
     const { answer, finish } = await openedStream()
     const page = `/llm/explain/${answer.headers.get('x-bursar-call-id')}`
-    expect(await stage.page(page)).toMatchObject({
+    expect(await fixture.fetchPage(page)).toMatchObject({
       status: 'in_flight',
       certainty: null,
       cost: null,
       reserved: { tokens: expect.any(Number) },
     })
-    const { reserved_now } = await stage.page<{ reserved_now: { requests: number; cost: number } }>('/llm/stats')
+    const { reserved_now } = await fixture.fetchPage<{ reserved_now: { requests: number; cost: number } }>('/llm/stats')
     expect(reserved_now.requests).toBe(1)
-    expect(await stage.level('daily_spending_limit')).toMatchObject({ settled: 0, reserved: reserved_now.cost })
+    expect(await fixture.level('daily_spending_limit')).toMatchObject({ settled: 0, reserved: reserved_now.cost })
     finish()
     await answer.text()
-    expect(await stage.page(page)).toMatchObject({ status: 'completed', certainty: 'exact', streaming: true })
+    expect(await fixture.fetchPage(page)).toMatchObject({ status: 'completed', certainty: 'exact', streaming: true })
   })
 
   it('are for each key its own, for the admin key all, and for no key nothing', async () => {
     const env = { BURSAR_KEYS: 'alice:alice-secret-alice,bob:bob-secret-bob-bob' }
     await open({ env, config: { prices: [PRICE], limits: { perKey: { requestsPerDay: 5 } } } })
     const as = (secret: string) => ({ headers: { authorization: `Bearer ${secret}` } })
-    const first = await stage.call('openai', { cap: 10 }, as('alice-secret-alice'))
-    for (let call = 0; call < 2; call++) await stage.call('openai', { cap: 10 }, as('bob-secret-bob-bob'))
-    await stage.settled(3)
-    const own = await stage.page<Stats>('/llm/stats', as('alice-secret-alice'))
+    const first = await fixture.call('openai', { cap: 10 }, as('alice-secret-alice'))
+    for (let call = 0; call < 2; call++) await fixture.call('openai', { cap: 10 }, as('bob-secret-bob-bob'))
+    await fixture.settledEntries(3)
+    const own = await fixture.fetchPage<StatsJson>('/llm/stats', as('alice-secret-alice'))
     expect(own).toMatchObject({ total_requests: 1, newest: [{ key: 'alice' }] })
     expect(own).not.toHaveProperty('refused')
     expect(own).not.toHaveProperty('reserved_now')
-    expect(await stage.page<Stats>('/llm/stats')).toMatchObject({ total_requests: 3 })
-    const limits = await stage.page<{ limits: { subject: string; settled: number }[] }>(
+    expect(await fixture.fetchPage<StatsJson>('/llm/stats')).toMatchObject({ total_requests: 3 })
+    const limits = await fixture.fetchPage<{ limits: { subject: string; settled: number }[] }>(
       '/llm/limits?key=bob',
       as('alice-secret-alice'),
     )
     expect(limits.limits).toMatchObject([{ subject: 'key:alice', settled: 1 }])
     const path = `/llm/explain/${first.headers.get('x-bursar-call-id')}`
-    expect(await stage.page(path, as('alice-secret-alice'))).toMatchObject({ key: 'alice', status: 'completed' })
-    expect(await stage.page(path, as('bob-secret-bob-bob'))).toMatchObject({ error: { code: 'not_found' } })
+    expect(await fixture.fetchPage(path, as('alice-secret-alice'))).toMatchObject({ key: 'alice', status: 'completed' })
+    expect(await fixture.fetchPage(path, as('bob-secret-bob-bob'))).toMatchObject({ error: { code: 'not_found' } })
     for (const page of ['/llm/stats', '/llm/status', '/llm/limits', path, '/v1/models', '/api/patterns/llm/stats']) {
       for (const init of [{}, as('wrong'), as('')])
-        expect((await stage.fetch('in process', page, init)).status, page).toBe(401)
+        expect((await fixture.fetch('in process', page, init)).status, page).toBe(401)
     }
-    expect((await stage.call('openai', { cap: 1 }, as(ADMIN_KEY))).status).toBe(401)
+    expect((await fixture.call('openai', { cap: 1 }, as(ADMIN_KEY))).status).toBe(401)
   })
 
   it('list models in the shape of the SDK that asks, and probes answer anybody', async () => {
     await open({ env: { BURSAR_KEYS: 'alice:alice-secret-alice' } })
-    const openai = await stage.page<{ data: { id: string; owned_by: string }[] }>('/v1/models')
+    const openai = await fixture.fetchPage<{ data: { id: string; owned_by: string }[] }>('/v1/models')
     expect(openai).toMatchObject({ object: 'list' })
     expect(openai.data.find(({ id }) => id === 'gpt-4o')).toMatchObject({ object: 'model', owned_by: 'openai' })
-    const anthropic = await stage.page<{ data: object[] }>('/v1/models', {
+    const anthropic = await fixture.fetchPage<{ data: object[] }>('/v1/models', {
       headers: { 'anthropic-version': '2023-06-01' },
     })
     expect(anthropic).toMatchObject({ has_more: false, first_id: expect.any(String) })
@@ -309,32 +322,34 @@ describe('figures', () => {
       display_name: expect.any(String),
       created_at: expect.any(String),
     })
-    expect(await stage.page('/v1/models/gpt-4o')).toMatchObject({ id: 'gpt-4o', object: 'model' })
-    expect(await stage.page('/v1/models/sim/echo')).toMatchObject({ id: 'sim/echo' })
-    const { models } = await stage.page<{ models: { name: string }[] }>('/v1beta/models')
+    expect(await fixture.fetchPage('/v1/models/gpt-4o')).toMatchObject({ id: 'gpt-4o', object: 'model' })
+    expect(await fixture.fetchPage('/v1/models/sim/echo')).toMatchObject({ id: 'sim/echo' })
+    const { models } = await fixture.fetchPage<{ models: { name: string }[] }>('/v1beta/models')
     const names = models.map(({ name }) => name)
     expect(names).toContain('models/gemini-embedding-001')
     expect(names).not.toContain('models/gpt-4o')
-    expect(await stage.page('/v1beta/models?pageSize=2&pageToken=1')).toEqual({
+    expect(await fixture.fetchPage('/v1beta/models?pageSize=2&pageToken=1')).toEqual({
       models: models.slice(1, 3),
       nextPageToken: '3',
     })
-    expect(await stage.page('/v1beta/models/gemini-embedding-001')).toEqual({
+    expect(await fixture.fetchPage('/v1beta/models/gemini-embedding-001')).toEqual({
       name: 'models/gemini-embedding-001',
       displayName: 'gemini-embedding-001',
       inputTokenLimit: 2_048,
       outputTokenLimit: 0,
       supportedGenerationMethods: ['embedContent', 'countTokens'],
     })
-    expect(await stage.page('/v1/models', { headers: { 'x-goog-api-client': 'google-genai-sdk' } })).toEqual({ models })
-    const missing = await stage.fetch('in process', '/v1beta/models/gpt-4o', {
+    expect(await fixture.fetchPage('/v1/models', { headers: { 'x-goog-api-client': 'google-genai-sdk' } })).toEqual({
+      models,
+    })
+    const missing = await fixture.fetch('in process', '/v1beta/models/gpt-4o', {
       headers: { 'x-goog-api-key': 'alice-secret-alice' },
     })
     expect([missing.status, await missing.json()]).toMatchObject([404, { error: { status: 'NOT_FOUND' } }])
-    expect((await stage.fetch('in process', '/healthz')).status).toBe(200)
-    expect((await stage.fetch('in process', '/readyz')).status).toBe(200)
-    stage.app.gate.close()
-    expect((await stage.fetch('in process', '/readyz')).status).toBe(503)
-    expect((await stage.fetch('in process', '/healthz')).status).toBe(200)
+    expect((await fixture.fetch('in process', '/healthz')).status).toBe(200)
+    expect((await fixture.fetch('in process', '/readyz')).status).toBe(200)
+    fixture.app.gate.close()
+    expect((await fixture.fetch('in process', '/readyz')).status).toBe(503)
+    expect((await fixture.fetch('in process', '/healthz')).status).toBe(200)
   })
 })

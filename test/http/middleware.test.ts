@@ -4,60 +4,67 @@ import { Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type GateVariables, gateMiddleware } from '../../src/http/middleware.ts'
-import { booked, expectBooked, LIMITED } from '../call/booked.ts'
-import { costOfSaid, eventsOf, requestFor, SPOKEN, type Wanted, wholeAnswer } from '../call/dialect-fixtures.ts'
-import { Stage, within } from '../support/gateway-fixture.ts'
+import {
+  costOfUsage,
+  DIALECT_NAMES,
+  eventsOf,
+  type RequestOptions,
+  requestFor,
+  wholeAnswer,
+} from '../call/dialect-fixtures.ts'
+import { expectSettled, LIMITED_CONFIG, readSettled } from '../call/settlement-checks.ts'
+import { GatewayFixture, withTimeout } from '../support/gateway-fixture.ts'
 
 type Env = { Variables: GateVariables }
 
-let stage: Stage
+let fixture: GatewayFixture
 afterEach(async () => {
-  expect(stage.upstream.received).toHaveLength(0)
-  await stage.close()
+  expect(fixture.upstream.received).toHaveLength(0)
+  await fixture.close()
 })
 
 /** The user's app, with the handler behind the gate. Nothing of it may reach the upstream. */
-async function behindGate(handler: (app: Hono<Env>) => void, env: Record<string, string> = {}): Promise<Hono<Env>> {
-  stage = await Stage.open({ config: LIMITED, env })
+async function appBehindGate(handler: (app: Hono<Env>) => void, env: Record<string, string> = {}): Promise<Hono<Env>> {
+  fixture = await GatewayFixture.open({ config: LIMITED_CONFIG, env })
   const app = new Hono<Env>()
-  app.use(gateMiddleware(stage.app.gate, {}))
+  app.use(gateMiddleware(fixture.app.gate, {}))
   handler(app)
   return app
 }
 
-function ask(app: Hono<Env>, wanted: Wanted = {}, init: RequestInit = {}): Promise<Response> {
+function sendRequest(app: Hono<Env>, wanted: RequestOptions = {}, init: RequestInit = {}): Promise<Response> {
   const { path, body } = requestFor('openai', { cap: 50, ...wanted })
   const headers = { 'content-type': 'application/json' }
   return Promise.resolve(app.request(path, { method: 'POST', body, headers, ...init }))
 }
 
-const SAID = { input: 21, output: 9 }
-const EXACT = { ending: 'completed', certainty: 'exact', cost: costOfSaid(SAID), tokens: 30 }
+const USAGE = { input: 21, output: 9 }
+const EXACT = { ending: 'completed', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 }
 const WHOLE = { certainty: 'upperBound', cost: 'whole' } as const
 const json = { 'content-type': 'application/json' }
 
 describe('gate() in front of a handler', () => {
-  it.each(SPOKEN)('%s: meters the usage in the answer', async (spoken) => {
-    const app = await behindGate((app) =>
-      app.post('*', (c) => c.body(wholeAnswer(spoken, SAID), 200, { ...json, 'x-mine': 'kept' })),
+  it.each(DIALECT_NAMES)('%s: meters the usage in the answer', async (spoken) => {
+    const app = await appBehindGate((app) =>
+      app.post('*', (c) => c.body(wholeAnswer(spoken, USAGE), 200, { ...json, 'x-mine': 'kept' })),
     )
     const { path, body } = requestFor(spoken, { cap: 50 })
     const answer = await app.request(path, { method: 'POST', body, headers: json })
-    expect([answer.status, await answer.text()]).toEqual([200, wholeAnswer(spoken, SAID)])
+    expect([answer.status, await answer.text()]).toEqual([200, wholeAnswer(spoken, USAGE)])
     expect(answer.headers.get('x-mine')).toBe('kept')
     expect(answer.headers.get('x-bursar-cost-usd')).toBe('0.000039')
-    await expectBooked(stage, EXACT)
+    await expectSettled(fixture, EXACT)
   })
 
   it('meters a stream at the end of its body, not when its headers are ready', async () => {
     let open = -1
-    const events = eventsOf('openai', SAID)
-    const app = await behindGate((app) =>
+    const events = eventsOf('openai', USAGE)
+    const app = await appBehindGate((app) =>
       app.post('*', () => {
         const body = new ReadableStream({
           async pull(sink) {
             const event = events.shift()
-            if (events.length === 2) open = stage.app.store.open(false).calls
+            if (events.length === 2) open = fixture.app.store.openTotals(false).calls
             if (event === undefined) sink.close()
             else sink.enqueue(new TextEncoder().encode(event))
           },
@@ -66,47 +73,47 @@ describe('gate() in front of a handler', () => {
       }),
     )
     const sent = events.toSpliced(-2, 1).join('')
-    expect(await (await ask(app, { stream: true })).text()).toBe(sent)
+    expect(await (await sendRequest(app, { stream: true })).text()).toBe(sent)
     expect(open).toBe(1)
-    await expectBooked(stage, EXACT)
+    await expectSettled(fixture, EXACT)
   })
 
   it('gives the handler the edited request, and the paths that are no call their way', async () => {
     let read: unknown
-    const app = await behindGate((app) => {
+    const app = await appBehindGate((app) => {
       app.post('/v1/*', async (c) => {
         read = await c.req.json()
-        return c.body(wholeAnswer('openai', SAID), 200, json)
+        return c.body(wholeAnswer('openai', USAGE), 200, json)
       })
       app.get('/hello', (c) => c.text('hello'))
     })
-    await (await ask(app, { stream: true })).text()
+    await (await sendRequest(app, { stream: true })).text()
     expect(read).toMatchObject({ model: 'm', stream_options: { include_usage: true } })
     expect(await (await app.request('/hello')).text()).toBe('hello')
-    expect(await stage.settled(1)).toHaveLength(1)
+    expect(await fixture.settledEntries(1)).toHaveLength(1)
   })
 
   it('books what the handler itself says it used, where the answer does not', async () => {
-    const app = await behindGate((app) =>
+    const app = await appBehindGate((app) =>
       app.post('*', (c) => {
         c.var.bursar.settle({ inputTokens: 21, outputTokens: 9, model: 'm' })
         return c.json({ answer: 'hi' })
       }),
     )
-    const answer = await ask(app)
+    const answer = await sendRequest(app)
     expect(await answer.json()).toEqual({ answer: 'hi' })
-    await expectBooked(stage, EXACT)
+    await expectSettled(fixture, EXACT)
   })
 
   it("the answer's own figures win over the handler's", async () => {
-    const app = await behindGate((app) =>
+    const app = await appBehindGate((app) =>
       app.post('*', (c) => {
         c.var.bursar.settle({ inputTokens: 1, outputTokens: 1 })
-        return c.body(wholeAnswer('openai', SAID), 200, json)
+        return c.body(wholeAnswer('openai', USAGE), 200, json)
       }),
     )
-    await ask(app)
-    await expectBooked(stage, EXACT)
+    await sendRequest(app)
+    await expectSettled(fixture, EXACT)
   })
 
   it.each([
@@ -117,23 +124,23 @@ describe('gate() in front of a handler', () => {
     ['answers 503', () => new Response('no', { status: 503 }), 503],
     ['leaves usage out', () => Response.json({ answer: 'hi' }), 200],
   ])('a handler that %s costs the whole reservation', async (_, handler, status) => {
-    const app = await behindGate((app) => app.post('*', async () => handler()))
+    const app = await appBehindGate((app) => app.post('*', async () => handler()))
     app.onError((error) =>
       error instanceof HTTPException ? error.getResponse() : new Response('sorry', { status: 500 }),
     )
-    expect((await ask(app)).status).toBe(status)
-    await expectBooked(stage, WHOLE)
+    expect((await sendRequest(app)).status).toBe(status)
+    await expectSettled(fixture, WHOLE)
   })
 
   it('a handler that turns the caller away itself costs the request only', async () => {
-    const app = await behindGate((app) => app.post('*', (c) => c.json({ error: 'who are you?' }, 401)))
-    expect((await ask(app)).status).toBe(401)
-    await expectBooked(stage, { ending: 'failed', certainty: 'exact', cost: 0n, tokens: 0 })
+    const app = await appBehindGate((app) => app.post('*', (c) => c.json({ error: 'who are you?' }, 401)))
+    expect((await sendRequest(app)).status).toBe(401)
+    await expectSettled(fixture, { ending: 'failed', certainty: 'exact', cost: 0n, tokens: 0 })
   })
 
   it('a stream that fails half way says so, and costs the whole reservation', async () => {
-    const events = eventsOf('openai', SAID)
-    const app = await behindGate((app) =>
+    const events = eventsOf('openai', USAGE)
+    const app = await appBehindGate((app) =>
       app.post('*', () => {
         const body = new ReadableStream({
           pull: (sink) =>
@@ -142,15 +149,15 @@ describe('gate() in front of a handler', () => {
         return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
       }),
     )
-    expect(await (await ask(app, { stream: true })).text()).toMatch(
+    expect(await (await sendRequest(app, { stream: true })).text()).toMatch(
       /"error":\{"message":"The provider openai broke off its answer/,
     )
-    await expectBooked(stage, WHOLE)
+    await expectSettled(fixture, WHOLE)
   })
 
   it('a handler that hangs is given up at the deadline', async () => {
     let aborted = false
-    const app = await behindGate(
+    const app = await appBehindGate(
       (app) =>
         app.post('*', (c) => {
           c.req.raw.signal.addEventListener('abort', () => (aborted = true))
@@ -158,50 +165,50 @@ describe('gate() in front of a handler', () => {
         }),
       { UPSTREAM_TIMEOUT_MS: '100' },
     )
-    expect((await within(2_000, ask(app))).status).toBe(504)
+    expect((await withTimeout(2_000, sendRequest(app))).status).toBe(504)
     expect(aborted).toBe(true)
-    await expectBooked(stage, WHOLE)
+    await expectSettled(fixture, WHOLE)
   })
 
   it('a client that leaves a stream fires two events, and is booked once', async () => {
-    const app = await behindGate(
+    const app = await appBehindGate(
       (app) =>
         app.post('*', () => {
           const body = new ReadableStream({
-            pull: (sink) => sink.enqueue(new TextEncoder().encode(eventsOf('openai', SAID)[0])),
+            pull: (sink) => sink.enqueue(new TextEncoder().encode(eventsOf('openai', USAGE)[0])),
           })
           return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
         }),
       { ON_DISCONNECT: 'charge' },
     )
     const leaving = new AbortController()
-    const answer = await ask(app, { stream: true }, { signal: leaving.signal })
+    const answer = await sendRequest(app, { stream: true }, { signal: leaving.signal })
     const reader = answer.body?.getReader()
     await reader?.read()
     leaving.abort()
     await reader?.cancel().catch(() => {})
-    await expectBooked(stage, { ...WHOLE, ending: 'canceled' })
-    expect(stage.app.store.lateSettlements).toBe(0)
+    await expectSettled(fixture, { ...WHOLE, ending: 'canceled' })
+    expect(fixture.app.store.lateSettlements).toBe(0)
   })
 
   it('shows the calls it metered also where no provider has a key', async () => {
-    const app = await behindGate((app) => app.post('*', (c) => c.body(wholeAnswer('openai', SAID), 200, json)), {
+    const app = await appBehindGate((app) => app.post('*', (c) => c.body(wholeAnswer('openai', USAGE), 200, json)), {
       OPENAI_API_KEY: '',
       ANTHROPIC_API_KEY: '',
       GEMINI_API_KEY: '',
     })
-    expect((await ask(app)).status).toBe(200)
-    await expectBooked(stage, EXACT)
+    expect((await sendRequest(app)).status).toBe(200)
+    await expectSettled(fixture, EXACT)
   })
 
   it('does not run the handler of a call that is refused', async () => {
     let ran = 0
-    const app = await behindGate((app) => app.post('*', (c) => c.json({ ran: ++ran })), {
+    const app = await appBehindGate((app) => app.post('*', (c) => c.json({ ran: ++ran })), {
       MAX_COST_PER_REQUEST: '0.000000001',
     })
-    const before = await booked(stage)
-    const answer = await ask(app)
+    const before = await readSettled(fixture)
+    const answer = await sendRequest(app)
     expect([answer.status, ran]).toEqual([429, 0])
-    expect(await booked(stage)).toEqual(before)
+    expect(await readSettled(fixture)).toEqual(before)
   })
 })

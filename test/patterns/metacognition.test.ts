@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { METACOGNITION } from '../../src/patterns/metacognition.ts'
-import { budgetEnding, endings, lastOf, outcomeOf, type Script, scripted } from './runs.ts'
+import { endings, lastText, outcomeOf, runWithEachBudget, type Script, scriptedRun } from './runs.ts'
 
 const BODY = { problem: 'How far is it?' }
 const FIRST = { reasoning: 'I know maps.', answer: '10 km', confidence: 0.9 }
@@ -21,8 +21,8 @@ const script =
     })[step] ?? ''
 
 const run = async (play: Script, ends = {}) => {
-  const one = scripted(play, ends)
-  return { outcome: await outcomeOf(METACOGNITION, BODY, one), asked: one.asked }
+  const one = scriptedRun(play, ends)
+  return { outcome: await outcomeOf(METACOGNITION, BODY, one), asked: one.requests }
 }
 
 describe('metacognition', () => {
@@ -58,8 +58,8 @@ describe('metacognition', () => {
   ])('goes a second way where %s', async (_when, play) => {
     const { outcome, asked } = await run(play)
     expect(asked.map(({ step }) => step)).toEqual(['answer', 'review', 'check', 'compare'])
-    expect(lastOf(asked[2]?.ask)).not.toContain('10 km')
-    expect(lastOf(asked[3]?.ask)).toMatch(/10 km[\s\S]*11 km/)
+    expect(lastText(asked[2]?.request)).not.toContain('10 km')
+    expect(lastText(asked[3]?.request)).toMatch(/10 km[\s\S]*11 km/)
     expect(outcome.result).toMatchObject({
       decision: 'answer',
       answer: '10.5 km',
@@ -79,7 +79,7 @@ describe('metacognition', () => {
   })
 
   it('gives back its first answer wherever the budget ends', async () => {
-    const ended = await budgetEnding(METACOGNITION, BODY, script({ choice: 'check' }))
+    const ended = await runWithEachBudget(METACOGNITION, BODY, script({ choice: 'check' }))
     expect(endings(ended)).toEqual(['thrown: budget', ...[1, 2, 3].map((asks) => `budget after ${asks}`)])
     for (const one of ended.slice(1)) expect(one).toMatchObject({ result: { answer: '10 km', decision: 'answer' } })
   })

@@ -1,53 +1,61 @@
 // Runs for tests of patterns: on scripted answers, or on the simulated provider.
 
-import type { JsonObject, NeutralMessage, Part, ToolCallPart } from '../../src/core/chat.ts'
-import type { Embed, ModelAnswer, ModelAsk, Outcome, Pattern, Run, Step } from '../../src/patterns/pattern/pattern.ts'
-import { Stopped, textOf } from '../../src/patterns/pattern/pattern.ts'
+import type { ChatMessage, JsonObject, Part, ToolCallPart } from '../../src/core/chat.ts'
+import type {
+  Embed,
+  ModelRequest,
+  ModelResponse,
+  Outcome,
+  Pattern,
+  Run,
+  Step,
+} from '../../src/patterns/pattern/pattern.ts'
+import { RunStopped, textOf } from '../../src/patterns/pattern/pattern.ts'
 import { simulated } from '../../src/providers/simulated/provider.ts'
 
 export const NOW_MS = Date.UTC(2026, 10, 22, 12)
 
 /** An answer: text, an object as JSON, parts, or what is thrown. */
-export type Say = string | JsonObject | readonly Part[] | Error
-export type Script = (ask: ModelAsk, step: string, at: number) => Say
+export type ScriptedAnswer = string | JsonObject | readonly Part[] | Error
+export type Script = (ask: ModelRequest, step: string, at: number) => ScriptedAnswer
 
-export interface Asked {
+export interface ScriptedRequest {
   readonly step: string
-  readonly ask: ModelAsk
+  readonly request: ModelRequest
 }
 
 export interface TestRun extends Run {
-  ask: Run['ask']
-  readonly asked: Asked[]
-  readonly told: Step[]
-  gone: boolean
+  callModel: Run['callModel']
+  readonly requests: ScriptedRequest[]
+  readonly steps: Step[]
+  clientGone: boolean
 }
 
-export interface Ends {
+export interface TestRunOptions {
   /** The budget ends before this ask, counted from 0. */
   readonly budgetAt?: number
-  readonly mostSteps?: number
+  readonly maxSteps?: number
   readonly embed?: Embed
 }
 
-export function scripted(script: Script, ends: Ends = {}): TestRun {
+export function scriptedRun(script: Script, ends: TestRunOptions = {}): TestRun {
   let nowMs = NOW_MS
-  const asked: Asked[] = []
+  const asked: ScriptedRequest[] = []
   const told: Step[] = []
   return {
-    asked,
-    told,
-    gone: false,
-    mostSteps: ends.mostSteps ?? 50,
+    requests: asked,
+    steps: told,
+    clientGone: false,
+    maxSteps: ends.maxSteps ?? 50,
     ...(ends.embed === undefined ? {} : { embed: ends.embed }),
     nowMs: () => nowMs++,
-    left() {
-      return this.gone
+    isClientGone() {
+      return this.clientGone
     },
-    step: (step) => told.push(step),
-    async ask(ask, step) {
-      if (asked.length === ends.budgetAt) throw new Stopped('budget', 'The budget is used up.')
-      asked.push({ step, ask })
+    recordStep: (step) => told.push(step),
+    async callModel(ask, step) {
+      if (asked.length === ends.budgetAt) throw new RunStopped('budget', 'The budget is used up.')
+      asked.push({ step, request: ask })
       const said = script(ask, step, asked.length - 1)
       if (said instanceof Error) throw said
       return answerOf(said)
@@ -55,8 +63,8 @@ export function scripted(script: Script, ends: Ends = {}): TestRun {
   }
 }
 
-function answerOf(said: Exclude<Say, Error>): ModelAnswer {
-  const parts = isParts(said) ? said : [text(typeof said === 'string' ? said : JSON.stringify(said))]
+function answerOf(said: Exclude<ScriptedAnswer, Error>): ModelResponse {
+  const parts = isParts(said) ? said : [textPart(typeof said === 'string' ? said : JSON.stringify(said))]
   const calls = parts.some(({ kind }) => kind === 'toolCall')
   return {
     parts,
@@ -70,37 +78,37 @@ function answerOf(said: Exclude<Say, Error>): ModelAnswer {
   }
 }
 
-function isParts(said: Exclude<Say, Error>): said is readonly Part[] {
+function isParts(said: Exclude<ScriptedAnswer, Error>): said is readonly Part[] {
   return Array.isArray(said)
 }
 
-export function text(words: string): Part {
+export function textPart(words: string): Part {
   return { kind: 'text', text: words }
 }
 
-export function call(id: string, name: string, args: unknown): ToolCallPart {
+export function toolCallPart(id: string, name: string, args: unknown): ToolCallPart {
   return { kind: 'toolCall', id, name, arguments: typeof args === 'string' ? args : JSON.stringify(args) }
 }
 
 export async function outcomeOf(pattern: Pattern, body: JsonObject, run: TestRun): Promise<Outcome> {
-  return await pattern.read(body).follow(run)
+  return await pattern.read(body).execute(run)
 }
 
 /** The last thing an ask says. */
-export function lastOf(ask: ModelAsk | undefined): string {
+export function lastText(ask: ModelRequest | undefined): string {
   return textOf(ask?.messages.at(-1)?.parts ?? [])
 }
 
 /** A run on the simulated provider, asked as OpenAI's SDK would ask it. */
-export function onSimulated(model = 'sim/echo', ends: Ends = {}): TestRun {
-  const run = scripted(() => '', ends)
-  run.ask = async (ask, step) => {
-    run.asked.push({ step, ask })
-    const { choices, usage } = await chat({ model, ...bodyOf(ask) })
+export function simulatedRun(model = 'sim/echo', ends: TestRunOptions = {}): TestRun {
+  const run = scriptedRun(() => '', ends)
+  run.callModel = async (ask, step) => {
+    run.requests.push({ step, request: ask })
+    const { choices, usage } = await simulateChat({ model, ...bodyOf(ask) })
     const { message } = choices[0] ?? {}
     const parts = [
-      ...(message?.content ? [text(message.content)] : []),
-      ...(message?.tool_calls ?? []).map((one) => call(one.id, one.function.name, one.function.arguments)),
+      ...(message?.content ? [textPart(message.content)] : []),
+      ...(message?.tool_calls ?? []).map((one) => toolCallPart(one.id, one.function.name, one.function.arguments)),
     ]
     return {
       ...answerOf(parts),
@@ -125,9 +133,12 @@ interface Completion {
   readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number }
 }
 
-function bodyOf({ system, messages, tools, toolChoice, format }: ModelAsk): JsonObject {
+function bodyOf({ system, messages, tools, toolChoice, format }: ModelRequest): JsonObject {
   return {
-    messages: [...(system === undefined ? [] : [{ role: 'system', content: system }]), ...messages.flatMap(written)],
+    messages: [
+      ...(system === undefined ? [] : [{ role: 'system', content: system }]),
+      ...messages.flatMap(openaiMessages),
+    ],
     ...(tools === undefined
       ? {}
       : { tools: tools.map(({ name, schema }) => ({ type: 'function', function: { name, parameters: schema } })) }),
@@ -138,7 +149,7 @@ function bodyOf({ system, messages, tools, toolChoice, format }: ModelAsk): Json
   }
 }
 
-function written({ role, parts }: NeutralMessage): JsonObject[] {
+function openaiMessages({ role, parts }: ChatMessage): JsonObject[] {
   const results = parts.filter((part) => part.kind === 'toolResult')
   const calls = parts.filter((part) => part.kind === 'toolCall')
   const words = textOf(parts)
@@ -156,12 +167,12 @@ function written({ role, parts }: NeutralMessage): JsonObject[] {
 }
 
 /** What the simulated provider answers to a chat completion. */
-export async function chat(body: JsonObject): Promise<Completion> {
-  return JSON.parse(await sent('openai.chat', '/chat/completions', body, String(body.model), false))
+export async function simulateChat(body: JsonObject): Promise<Completion> {
+  return JSON.parse(await sendSimulated('openai.chat', '/chat/completions', body, String(body.model), false))
 }
 
 /** What the simulated provider sends, whole. */
-export async function sent(dialect: string, path: string, body: JsonObject, model: string, stream: boolean) {
+export async function sendSimulated(dialect: string, path: string, body: JsonObject, model: string, stream: boolean) {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const chunks: Buffer[] = []
   const outgoing = {
@@ -172,7 +183,7 @@ export async function sent(dialect: string, path: string, body: JsonObject, mode
     body: Buffer.from(JSON.stringify(body)),
     model,
     stream,
-    plain: false,
+    needsPlainAnswer: false,
   }
   simulated().send(outgoing, {
     started: () => {},
@@ -188,11 +199,15 @@ export async function sent(dialect: string, path: string, body: JsonObject, mode
  * Runs a pattern once for each ask at which its budget could end. Returns what came back each time: an outcome, or what was
  * thrown.
  */
-export async function budgetEnding(pattern: Pattern, body: JsonObject, script: Script): Promise<(Outcome | Error)[]> {
-  const whole = scripted(script)
+export async function runWithEachBudget(
+  pattern: Pattern,
+  body: JsonObject,
+  script: Script,
+): Promise<(Outcome | Error)[]> {
+  const whole = scriptedRun(script)
   await outcomeOf(pattern, body, whole)
-  const ends = whole.asked.map((_, budgetAt) =>
-    outcomeOf(pattern, body, scripted(script, { budgetAt })).catch((error: Error) => error),
+  const ends = whole.requests.map((_, budgetAt) =>
+    outcomeOf(pattern, body, scriptedRun(script, { budgetAt })).catch((error: Error) => error),
   )
   return await Promise.all(ends)
 }
@@ -201,7 +216,7 @@ export async function budgetEnding(pattern: Pattern, body: JsonObject, script: S
 export function endings(outcomes: readonly (Outcome | Error)[]): string[] {
   return outcomes.map((one) =>
     one instanceof Error
-      ? `thrown: ${one instanceof Stopped ? one.reason : one.message}`
-      : `${one.stopped} after ${one.asks}`,
+      ? `thrown: ${one instanceof RunStopped ? one.reason : one.message}`
+      : `${one.stopped} after ${one.modelCalls}`,
   )
 }

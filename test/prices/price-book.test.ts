@@ -6,13 +6,13 @@ import { describe, expect, test } from 'vitest'
 import { costOf, isFree, type ModelFacts, ratesFor } from '../../src/core/prices.ts'
 import { type Usage, type UsageClass, usageOf } from '../../src/core/usage.ts'
 import { LIBRARY_VERSION } from '../../src/prices/library.ts'
-import { createPriceBook, MOST_NAMES } from '../../src/prices/price-book.ts'
+import { createPriceBook, MAX_NAMES } from '../../src/prices/price-book.ts'
 import type { UserPrice } from '../../src/prices/user-prices.ts'
 
-const SEPTEMBER = Date.parse('2026-09-01T12:00:00Z')
+const SEPTEMBER_MS = Date.parse('2026-09-01T12:00:00Z')
 const book = createPriceBook()
 
-function find(provider: string, model: string, at: number | string = SEPTEMBER): ModelFacts {
+function find(provider: string, model: string, at: number | string = SEPTEMBER_MS): ModelFacts {
   return book.find(provider, model, typeof at === 'string' ? Date.parse(at) : at)
 }
 
@@ -98,7 +98,7 @@ describe('popular models', () => {
     if (!price) throw new Error('no price')
     for (const tokens of [start - 1, start, start + 1, start + 2]) {
       const usage = { input_tokens: tokens, cache_read_tokens: 1_000, output_tokens: 1_000 }
-      const theirs = calcPrice(usage, model, { providerId, timestamp: new Date(SEPTEMBER) })
+      const theirs = calcPrice(usage, model, { providerId, timestamp: new Date(SEPTEMBER_MS) })
       const ours = costOf(price, usageOf({ input: tokens - 1_000, cacheRead: 1_000, output: 1_000 })).totalNanoUsd
       expect(Math.abs(Number(ours) - (theirs?.total_price ?? 0) * 1e9)).toBeLessThanOrEqual(1.001)
     }
@@ -195,7 +195,7 @@ describe('what is billed beside a model', () => {
     own.addPrice('openai', 'gpt-5', { input: 1, output: 1 })
     own.addPrice('openai', 'gpt-4o', { input: 1 })
     own.addPrice('openai', 'gpt-4.1', { input: 0, output: 0 })
-    const fees = (model: string) => own.find('openai', model, SEPTEMBER).price?.toolFees
+    const fees = (model: string) => own.find('openai', model, SEPTEMBER_MS).price?.toolFees
     expect([fees('gpt-5')?.size, fees('gpt-4o')?.size, fees('gpt-4.1')]).toEqual([7, 7, undefined])
   })
 
@@ -384,11 +384,11 @@ describe('memory', () => {
       ['openai', 'gpt-4o-foo'],
       ['simulated', 'sim/echo'],
     ] as const) {
-      const first = fresh.find(provider, model, SEPTEMBER)
-      expect(fresh.find(provider, model, SEPTEMBER)).toBe(first)
-      expect(fresh.find(provider, model, SEPTEMBER + 86_400_000)).toBe(first)
+      const first = fresh.find(provider, model, SEPTEMBER_MS)
+      expect(fresh.find(provider, model, SEPTEMBER_MS)).toBe(first)
+      expect(fresh.find(provider, model, SEPTEMBER_MS + 86_400_000)).toBe(first)
     }
-    expect(fresh.remembered).toBe(4)
+    expect(fresh.cachedNameCount).toBe(4)
   })
 
   test('spellings of one model share one price', () => {
@@ -397,15 +397,15 @@ describe('memory', () => {
 
   test('names sent at random do not pile up, nor push out those in use', () => {
     const fresh = createPriceBook()
-    const used = fresh.find('groq', 'llama-3.1-8b-instant', SEPTEMBER)
-    for (let each = 0; each < 3 * MOST_NAMES; each++) {
-      fresh.find('groq', `random-${each}`, SEPTEMBER)
-      if (each % 1_000 === 0) expect(fresh.find('groq', 'llama-3.1-8b-instant', SEPTEMBER)).toBe(used)
-      if (each % 1_000 === 0) expect(fresh.remembered).toBeLessThanOrEqual(MOST_NAMES)
+    const used = fresh.find('groq', 'llama-3.1-8b-instant', SEPTEMBER_MS)
+    for (let each = 0; each < 3 * MAX_NAMES; each++) {
+      fresh.find('groq', `random-${each}`, SEPTEMBER_MS)
+      if (each % 1_000 === 0) expect(fresh.find('groq', 'llama-3.1-8b-instant', SEPTEMBER_MS)).toBe(used)
+      if (each % 1_000 === 0) expect(fresh.cachedNameCount).toBeLessThanOrEqual(MAX_NAMES)
     }
-    const before = fresh.remembered
-    fresh.find('groq', 'y'.repeat(1_000_000), SEPTEMBER)
-    expect(fresh.remembered).toBe(before)
+    const before = fresh.cachedNameCount
+    fresh.find('groq', 'y'.repeat(1_000_000), SEPTEMBER_MS)
+    expect(fresh.cachedNameCount).toBe(before)
   })
 })
 
@@ -427,7 +427,7 @@ describe('prices of the operator', () => {
 
   test('win over the library, for the dated names too, and bring no steps along', () => {
     const own = bookWith('anthropic', 'claude-sonnet-4-5', { input: '1.5', output: 7 })
-    const facts = own.find('anthropic', 'claude-sonnet-4-5-20250929', SEPTEMBER)
+    const facts = own.find('anthropic', 'claude-sonnet-4-5-20250929', SEPTEMBER_MS)
     expect(column(facts, 1_000_000)).toEqual([1.5, 7, 1.5, 1.875, 3])
     expect(facts.price?.version).toMatch(/^code#[0-9a-f]{8}$/)
     expect(facts.limits?.maxOutput).toBe(64_000)
@@ -437,36 +437,36 @@ describe('prices of the operator', () => {
   test('a dated name with its own entry keeps it', () => {
     const own = bookWith('openai', 'gpt-4o', { input: 1, output: 1 })
     own.addPrice('openai', 'gpt-4o-2024-05-13', { input: 4, output: 4 })
-    expect(dollars(own.find('openai', 'gpt-4o-2024-05-13', SEPTEMBER), 'input')).toBe(4)
-    expect(dollars(own.find('openai', 'gpt-4o-2024-08-06', SEPTEMBER), 'input')).toBe(1)
+    expect(dollars(own.find('openai', 'gpt-4o-2024-05-13', SEPTEMBER_MS), 'input')).toBe(4)
+    expect(dollars(own.find('openai', 'gpt-4o-2024-08-06', SEPTEMBER_MS), 'input')).toBe(1)
   })
 
   test('can be zero, and free then', () => {
-    const { price } = bookWith('ollama', 'llama3.2', { input: 0, output: '0' }).find('ollama', 'llama3.2', SEPTEMBER)
+    const { price } = bookWith('ollama', 'llama3.2', { input: 0, output: '0' }).find('ollama', 'llama3.2', SEPTEMBER_MS)
     expect(price && isFree(price)).toBe(true)
-    const paid = bookWith('openai', 'gpt-4o', { input: 0, output: 0 }).find('openai', 'gpt-4o', SEPTEMBER).price
+    const paid = bookWith('openai', 'gpt-4o', { input: 0, output: 0 }).find('openai', 'gpt-4o', SEPTEMBER_MS).price
     expect(paid && isFree(paid)).toBe(true)
   })
 
   test('a single rate corrects the price already known, in every step', () => {
-    const facts = bookWith('openai', 'gpt-5.4', { cacheRead: '0.1' }).find('openai', 'gpt-5.4', SEPTEMBER)
+    const facts = bookWith('openai', 'gpt-5.4', { cacheRead: '0.1' }).find('openai', 'gpt-5.4', SEPTEMBER_MS)
     expect(column(facts)).toEqual([2.5, 15, 0.1, 2.5, 2.5])
     expect(column(facts, 300_000)).toEqual([5, 22.5, 0.1, 5, 5])
   })
 
   test('a single rate is no price for a model nobody knows', () => {
-    expect(bookWith('ollama', 'mine', { input: 3 }).find('ollama', 'mine', SEPTEMBER).price).toBeUndefined()
+    expect(bookWith('ollama', 'mine', { input: 3 }).find('ollama', 'mine', SEPTEMBER_MS).price).toBeUndefined()
   })
 
   test('limits alone leave the price as it is', () => {
-    const facts = bookWith('openai', 'gpt-4o', { maxOutput: 1_000 }).find('openai', 'gpt-4o', SEPTEMBER)
+    const facts = bookWith('openai', 'gpt-4o', { maxOutput: 1_000 }).find('openai', 'gpt-4o', SEPTEMBER_MS)
     expect(facts.price?.version).toBe(LIBRARY_VERSION)
     expect(facts.limits).toEqual({ contextWindow: 128_000, maxOutput: 1_000, usualOutput: 500 })
   })
 
   test('limits of a model nobody knows need its context window', () => {
-    expect(bookWith('ollama', 'm', { maxOutput: 9 }).find('ollama', 'm', SEPTEMBER).limits).toBeUndefined()
-    expect(bookWith('ollama', 'm', { contextWindow: 8_192 }).find('ollama', 'm', SEPTEMBER).limits).toEqual({
+    expect(bookWith('ollama', 'm', { maxOutput: 9 }).find('ollama', 'm', SEPTEMBER_MS).limits).toBeUndefined()
+    expect(bookWith('ollama', 'm', { contextWindow: 8_192 }).find('ollama', 'm', SEPTEMBER_MS).limits).toEqual({
       contextWindow: 8_192,
       maxOutput: 8_192,
       usualOutput: 1_000,
@@ -476,18 +476,18 @@ describe('prices of the operator', () => {
   test('a named provider wins over *, and at the same name bursar.json over code', () => {
     const own = bookWith('openai', 'gpt-4o', { input: 1, output: 1 })
     own.replaceUserPrices([{ provider: '*', model: 'gpt-4o', price: { input: 2, output: 2 } }])
-    expect(dollars(own.find('openai', 'gpt-4o', SEPTEMBER), 'input')).toBe(1)
-    expect(dollars(own.find('azure', 'gpt-4o', SEPTEMBER), 'input')).toBe(2)
+    expect(dollars(own.find('openai', 'gpt-4o', SEPTEMBER_MS), 'input')).toBe(1)
+    expect(dollars(own.find('azure', 'gpt-4o', SEPTEMBER_MS), 'input')).toBe(2)
     own.replaceUserPrices([{ provider: 'openai', model: 'GPT-4o', price: { input: 3, output: 3 } }])
-    expect(dollars(own.find('openai', 'gpt-4o', SEPTEMBER), 'input')).toBe(3)
-    expect(dollars(own.find('azure', 'gpt-4o', SEPTEMBER), 'input')).toBe(2.5)
+    expect(dollars(own.find('openai', 'gpt-4o', SEPTEMBER_MS), 'input')).toBe(3)
+    expect(dollars(own.find('azure', 'gpt-4o', SEPTEMBER_MS), 'input')).toBe(2.5)
     own.replaceUserPrices([])
-    expect(dollars(own.find('openai', 'gpt-4o', SEPTEMBER), 'input')).toBe(1)
+    expect(dollars(own.find('openai', 'gpt-4o', SEPTEMBER_MS), 'input')).toBe(1)
   })
 
   test('fees are per thousand, tokens per million, both to the ninth digit', () => {
     const price: UserPrice = { input: 0.000000001, output: '0.000000001', webSearches: 10, requests: '5' }
-    const rates = bookWith('x', 'm', price).find('x', 'm', SEPTEMBER).price?.steps[0].rates
+    const rates = bookWith('x', 'm', price).find('x', 'm', SEPTEMBER_MS).price?.steps[0].rates
     expect(rates).toMatchObject({
       input: 1n,
       output: 1n,
@@ -497,12 +497,12 @@ describe('prices of the operator', () => {
   })
 
   test('versions tell figures apart and are stable', () => {
-    const version = (price: UserPrice) => bookWith('x', 'm', price).find('x', 'm', SEPTEMBER).price?.version
+    const version = (price: UserPrice) => bookWith('x', 'm', price).find('x', 'm', SEPTEMBER_MS).price?.version
     expect(version({ input: 1, output: 2 })).toBe(version({ output: '2.0', input: '1' }))
     expect(version({ input: 1, output: 2 })).not.toBe(version({ input: 2, output: 1 }))
     const own = createPriceBook()
     own.replaceUserPrices([{ provider: 'x', model: 'm', price: { input: 1, output: 2 } }])
-    expect(own.find('x', 'm', SEPTEMBER).price?.version).toMatch(/^bursar\.json#[0-9a-f]{8}$/)
+    expect(own.find('x', 'm', SEPTEMBER_MS).price?.version).toMatch(/^bursar\.json#[0-9a-f]{8}$/)
   })
 
   test.each<[string, UserPrice]>([
@@ -515,13 +515,13 @@ describe('prices of the operator', () => {
     ['contextWindow', { contextWindow: -1 }],
   ])('a mistake in %s is named, and changes nothing', (name, price) => {
     const own = bookWith('x', 'm', { input: 1, output: 1 })
-    const before = own.find('x', 'm', SEPTEMBER)
+    const before = own.find('x', 'm', SEPTEMBER_MS)
     const entries = [
       { provider: 'x', model: 'm', price: { input: 9, output: 9 } },
       { provider: 'x', model: 'other', price },
     ]
     expect(() => own.replaceUserPrices(entries)).toThrow(new RegExp(`x/other: ${name}`))
-    expect(own.find('x', 'm', SEPTEMBER)).toBe(before)
+    expect(own.find('x', 'm', SEPTEMBER_MS)).toBe(before)
   })
 
   test('are listed', () => {

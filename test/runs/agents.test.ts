@@ -2,7 +2,7 @@
 // ceiling that is too low says which cap would fit.
 
 import { afterEach, describe, expect, it } from 'vitest'
-import { answerStream, type Received, Stage } from '../support/gateway-fixture.ts'
+import { answerStream, GatewayFixture, type Received } from '../support/gateway-fixture.ts'
 
 /** As the README gives them for agents. */
 const CEILINGS = {
@@ -15,8 +15,8 @@ const DEFAULTS = { ...CEILINGS, MAX_COST_PER_REQUEST: '0.50', DAILY_SPENDING_LIM
 const CONTEXT_BYTES = 100_000
 const TURNS = 6
 
-let stage: Stage
-afterEach(() => stage.close())
+let fixture: GatewayFixture
+afterEach(() => fixture.close())
 
 /** Source files, as an agent reads them. */
 const code = (bytes: number) =>
@@ -152,12 +152,12 @@ describe('a conversation like those of Claude Code', () => {
   conversation(claudeCode)
 
   it('is refused at the default ceiling, with what it needs and the cap that would fit', async () => {
-    stage = await Stage.open({
+    fixture = await GatewayFixture.open({
       env: DEFAULTS,
       config: {},
-      play: (call) => answerStream(call, claudeCode.events(0, 1, 1)),
+      respond: (call) => answerStream(call, claudeCode.events(0, 1, 1)),
     })
-    const answer = await ask(claudeCode, 0)
+    const answer = await sendTurn(claudeCode, 0)
     const { error } = (await answer.json()) as { error: { message: string; details: Record<string, unknown> } }
     expect(answer.status).toBe(429)
     expect(answer.headers.get('x-should-retry')).toBe('false')
@@ -165,7 +165,7 @@ describe('a conversation like those of Claude Code', () => {
     expect(error.details).toMatchObject({ reason: 'never', capacity: 0.5, retryable: false })
     const cap = Number(error.details.fitting_max_output_tokens)
     expect(cap).toBeGreaterThan(1_000)
-    const again = await ask(claudeCode, 0, { max_tokens: cap })
+    const again = await sendTurn(claudeCode, 0, { max_tokens: cap })
     expect(again.status).toBe(200)
     await again.text()
   })
@@ -175,16 +175,20 @@ describe('a conversation like those of Codex', () => {
   conversation(codex)
 
   it('gets a cap under the default ceiling, since it sets none', async () => {
-    stage = await Stage.open({ env: DEFAULTS, config: {}, play: (call) => answerStream(call, codex.events(0, 1, 1)) })
-    const answer = await ask(codex, 0)
+    fixture = await GatewayFixture.open({
+      env: DEFAULTS,
+      config: {},
+      respond: (call) => answerStream(call, codex.events(0, 1, 1)),
+    })
+    const answer = await sendTurn(codex, 0)
     expect(answer.status).toBe(200)
     expect(Number(answer.headers.get('x-bursar-max-output-tokens'))).toBeGreaterThan(15_000)
     await answer.text()
   })
 })
 
-const ask = (agent: Agent, turn: number, more: object = {}) =>
-  stage.fetch('over sockets', agent.path, {
+const sendTurn = (agent: Agent, turn: number, more: object = {}) =>
+  fixture.fetch('over sockets', agent.path, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...agent.headers },
     body: JSON.stringify({ ...agent.request(turn, CONTEXT_BYTES), ...more }),
@@ -197,13 +201,13 @@ function conversation(agent: Agent): void {
     )
     let next = 0
     const play = (call: Received) => answerStream(call, agent.events(...(turns[next++] ?? [0, 0, 1])))
-    stage = await Stage.open({ env: CEILINGS, config: {}, play })
+    fixture = await GatewayFixture.open({ env: CEILINGS, config: {}, respond: play })
     for (let turn = 0; turn < TURNS; turn++) {
-      const answer = await ask(agent, turn)
+      const answer = await sendTurn(agent, turn)
       expect([answer.status, answer.headers.get('x-bursar-max-output-tokens')]).toEqual([200, null])
       expect(await answer.text()).toBe(agent.events(...(turns[turn] ?? [0, 0, 0])).join(''))
     }
-    const entries = await stage.settled(TURNS)
+    const entries = await fixture.settledEntries(TURNS)
     const spent = entries.reduce((sum, { outcome }) => sum + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
     expect(spent).toBe(turns.reduce((sum, turn) => sum + agent.cost(...turn), 0n))
     expect(entries.every(({ outcome }) => outcome?.certainty === 'exact')).toBe(true)

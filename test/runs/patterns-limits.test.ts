@@ -5,67 +5,73 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { formatUsd } from '../../src/core/money.ts'
 import { PRICE } from '../call/dialect-fixtures.ts'
-import { HandClock, Stage, type StageOptions, until, within } from '../support/gateway-fixture.ts'
 import {
-  bothSums,
+  GatewayFixture,
+  type GatewayFixtureOptions,
+  ManualClock,
+  waitFor,
+  withTimeout,
+} from '../support/gateway-fixture.ts'
+import {
+  completedRun,
   costOf,
+  endlessReviser,
   entriesOf,
   errorOf,
   kindOf,
-  NAMES,
-  type Name,
-  neverContent,
   openaiModel,
-  ran,
-  wholeRun,
+  PATTERN_NAMES,
+  type PatternName,
+  runAndLedgerSums,
+  runPattern,
 } from './patterns-runs.ts'
 
-let stage: Stage
-afterEach(() => stage.close())
+let fixture: GatewayFixture
+afterEach(() => fixture.close())
 
 /** Caps are left as they are: then the same asks are made, and reserve the same, whatever money there is. */
 const NO_SMALLER_CAPS = { MIN_INJECTED_OUTPUT_TOKENS: '4096' }
 /** Every ask reserves the same and costs something: each needs more money than the one before. */
-const EVEN = { provider: 'simulated', model: 'sim/echo', input: '0', output: '2', maxOutput: 4_096 }
+const OUTPUT_ONLY_PRICE = { provider: 'simulated', model: 'sim/echo', input: '0', output: '2', maxOutput: 4_096 }
 
-async function open({ env, config, ...options }: StageOptions = {}): Promise<void> {
+async function open({ env, config, ...options }: GatewayFixtureOptions = {}): Promise<void> {
   const patterns = { model: 'sim/echo' }
-  const all = { prices: [PRICE, EVEN], patterns, ...(config as object) }
-  stage = await Stage.open({ clock: new HandClock(), ...options, env: { ...env }, config: all })
+  const all = { prices: [PRICE, OUTPUT_ONLY_PRICE], patterns, ...(config as object) }
+  fixture = await GatewayFixture.open({ clock: new ManualClock(), ...options, env: { ...env }, config: all })
 }
 
-const reserved = ({ facts }: Entry) => facts.reservedCostNanoUsd
+const reservedNanoUsd = ({ facts }: Entry) => facts.reservedCostNanoUsd
 
 /** A run that is not limited, call by call. */
-async function calls(name: Name, more: object = {}): Promise<readonly Entry[]> {
-  return entriesOf(stage, wholeRun(await ran(stage, name, more)).task)
+async function calls(name: PatternName, more: object = {}): Promise<readonly Entry[]> {
+  return entriesOf(fixture, completedRun(await runPattern(fixture, name, more)).task)
 }
 
 /** With how much money the ask at `at` is the first that does not fit: a nano-dollar too little. */
 function lackingAt(entries: readonly Entry[], at: number): bigint {
   const [next] = entries.slice(at)
   if (!next) throw new Error('there is no such ask')
-  return costOf(entries.slice(0, at)) + reserved(next) - 1n
+  return costOf(entries.slice(0, at)) + reservedNanoUsd(next) - 1n
 }
 
 describe('max_cost_usd', () => {
-  it.each(NAMES)('%s ends before the first ask that does not fit, with what it has', async (name) => {
+  it.each(PATTERN_NAMES)('%s ends before the first ask that does not fit, with what it has', async (name) => {
     await open({ env: NO_SMALLER_CAPS })
     const whole = await calls(name)
     for (const [at] of whole.entries()) {
       for (const stream of [false, true]) {
         const most = lackingAt(whole, at)
-        const answer = await ran(stage, name, { stream, max_cost_usd: formatUsd(most) })
+        const answer = await runPattern(fixture, name, { stream, max_cost_usd: formatUsd(most) })
         const { run, error } = answer
         expect([answer.status, kindOf(answer)]).toEqual([at === 0 ? 429 : 200, 'budget'])
         const task = run?.task ?? error?.task ?? ''
-        const entries = await entriesOf(stage, task)
+        const entries = await entriesOf(fixture, task)
         expect(entries).toHaveLength(at)
         expect(costOf(entries)).toBeLessThanOrEqual(most)
         if (run) {
           expect(run.stopped_because).toContain(`max_cost_usd, $${formatUsd(most)}`)
           expect(run.limits.max_cost_usd).toBe(Number(formatUsd(most)))
-          const { said, booked } = await bothSums(stage, run)
+          const { said, booked } = await runAndLedgerSums(fixture, run)
           expect(said).toEqual(booked)
         } else {
           expect(error).toMatchObject({ code: 'insufficient_quota', details: { limit: 'max_cost_usd', unit: 'usd' } })
@@ -75,21 +81,21 @@ describe('max_cost_usd', () => {
         }
       }
       const enough = formatUsd(lackingAt(whole, at) + 1n)
-      const { usage } = wholeRun(await ran(stage, name, { max_cost_usd: enough }))
+      const { usage } = completedRun(await runPattern(fixture, name, { max_cost_usd: enough }))
       expect(usage.requests).toBeGreaterThan(at)
     }
   })
 
-  it.each(NAMES)('%s costs no more than that, though caps are set to make calls fit', async (name) => {
+  it.each(PATTERN_NAMES)('%s costs no more than that, though caps are set to make calls fit', async (name) => {
     await open()
     const whole = await calls(name)
-    const most = costOf(whole) + reserved(whole[0] ?? ({ facts: { reservedCostNanoUsd: 0n } } as Entry))
+    const most = costOf(whole) + reservedNanoUsd(whole[0] ?? ({ facts: { reservedCostNanoUsd: 0n } } as Entry))
     const kinds = new Set<string>()
     for (let part = 1n; part <= 40n; part++) {
       const budget = (most * part) / 40n
-      const answer = await ran(stage, name, { max_cost_usd: formatUsd(budget) })
+      const answer = await runPattern(fixture, name, { max_cost_usd: formatUsd(budget) })
       const task = answer.run?.task ?? answer.error?.task ?? ''
-      expect(costOf(await entriesOf(stage, task))).toBeLessThanOrEqual(budget)
+      expect(costOf(await entriesOf(fixture, task))).toBeLessThanOrEqual(budget)
       expect(answer.status).toBe(answer.run ? 200 : 429)
       kinds.add(`${answer.status} ${kindOf(answer)}`)
     }
@@ -103,45 +109,46 @@ describe('max_cost_usd', () => {
     const enough = formatUsd(lackingAt(whole, whole.length - 1) + 1n)
     const more = { max_cost_usd: enough }
     const start = { headers: { 'x-bursar-task': 'one' } }
-    for (let run = 0; run < 3; run++) expect(kindOf(await ran(stage, 'metacognition', more, start))).toBe('whole')
+    for (let run = 0; run < 3; run++)
+      expect(kindOf(await runPattern(fixture, 'metacognition', more, start))).toBe('whole')
     expect(last?.facts.reservedCostNanoUsd).toBeGreaterThan(0n)
-    expect(await entriesOf(stage, 'one')).toHaveLength(3 * whole.length)
+    expect(await entriesOf(fixture, 'one')).toHaveLength(3 * whole.length)
   })
 
   it('of nothing starts nothing', async () => {
     await open()
     for (const most of [0, '0', '0.000000001', 0.000000001]) {
-      expect((await ran(stage, 'rag', { max_cost_usd: most })).status).toBe(429)
+      expect((await runPattern(fixture, 'rag', { max_cost_usd: most })).status).toBe(429)
     }
-    expect(await stage.entries()).toEqual([])
+    expect(await fixture.entries()).toEqual([])
   })
 
   it('is refused with a model whose price nobody knows, with no other limit, too', async () => {
     await open()
-    const answer = await ran(stage, 'rag', { model: 'nobody-knows-it', max_cost_usd: 1 })
+    const answer = await runPattern(fixture, 'rag', { model: 'nobody-knows-it', max_cost_usd: 1 })
     expect([answer.status, errorOf(answer).code, errorOf(answer).param]).toEqual([400, 'unknown_price', 'model'])
-    expect(stage.upstream.received).toEqual([])
+    expect(fixture.upstream.received).toEqual([])
   })
 
   it('is refused where costs are not tracked: nobody could keep it', async () => {
     await open({ env: { ENABLE_COST_TRACKING: 'false' } })
-    const answer = await ran(stage, 'rag', { max_cost_usd: 1 })
+    const answer = await runPattern(fixture, 'rag', { max_cost_usd: 1 })
     expect([answer.status, errorOf(answer).param]).toEqual([400, 'max_cost_usd'])
-    expect((await ran(stage, 'rag')).status).toBe(200)
+    expect((await runPattern(fixture, 'rag')).status).toBe(200)
   })
 })
 
 describe('limits of a day', () => {
-  it.each(NAMES)('%s ends where the day’s money does', async (name) => {
+  it.each(PATTERN_NAMES)('%s ends where the day’s money does', async (name) => {
     await open({ env: NO_SMALLER_CAPS })
     const whole = await calls(name)
     for (const [at] of whole.entries()) {
-      await stage.close()
+      await fixture.close()
       const costPerDay = formatUsd(lackingAt(whole, at))
       await open({ env: NO_SMALLER_CAPS, config: { limits: { global: { costPerDay } } } })
-      const answer = await ran(stage, name)
+      const answer = await runPattern(fixture, name)
       expect([answer.status, kindOf(answer)]).toEqual([at === 0 ? 429 : 200, 'budget'])
-      const entries = await stage.settled(at)
+      const entries = await fixture.settledEntries(at)
       expect(entries).toHaveLength(at)
       if (at === 0) expect(Number(answer.headers.get('retry-after'))).toBe(12 * 3_600)
       else expect(answer.run?.stopped_because).toMatch(/^Rate limit exceeded: daily_spending_limit\. /)
@@ -150,25 +157,25 @@ describe('limits of a day', () => {
 
   it('of one call’s cost end it as money does', async () => {
     await open({ env: { MAX_COST_PER_REQUEST: '0.000001' } })
-    const answer = await ran(stage, 'rag')
+    const answer = await runPattern(fixture, 'rag')
     expect([answer.status, errorOf(answer).code, kindOf(answer)]).toEqual([429, 'insufficient_quota', 'budget'])
   })
 
   it('that are held by calls in flight are waited for', async () => {
     await open({ env: NO_SMALLER_CAPS })
-    const other = () => stage.call('openai', { model: 'sim/slow-300', cap: 2_000 })
+    const other = () => fixture.call('openai', { model: 'sim/slow-300', cap: 2_000 })
     const [first] = await calls('metacognition')
     expect((await other()).status).toBe(200)
-    const [held] = await stage.entries()
+    const [held] = await fixture.entries()
     if (!first || !held) throw new Error('nothing was booked')
-    await stage.close()
+    await fixture.close()
     // What the first ask costs is already too much for the second, as long as the other call holds its part.
-    const costPerDay = formatUsd(reserved(first) + reserved(held))
+    const costPerDay = formatUsd(reservedNanoUsd(first) + reservedNanoUsd(held))
     await open({ env: NO_SMALLER_CAPS, config: { limits: { global: { costPerDay } } } })
     const holding = other()
-    await until(async () => (stage.app.gate.inFlight === 1 ? true : undefined))
+    await waitFor(async () => (fixture.app.gate.inFlight === 1 ? true : undefined))
     const startedMs = performance.now()
-    const run = wholeRun(await within(8_000, ran(stage, 'metacognition')))
+    const run = completedRun(await withTimeout(8_000, runPattern(fixture, 'metacognition')))
     expect([run.stopped, (await holding).status]).toEqual([null, 200])
     expect(performance.now() - startedMs).toBeGreaterThan(900)
   })
@@ -178,15 +185,17 @@ describe('50 runs at once', () => {
   it('never spend more than the day has, and none hangs', async () => {
     const limits = { global: { costPerDay: '0.05' } }
     const patterns = { model: 'sim/echo' }
-    stage = await Stage.open({ config: { limits, patterns }, env: { UPSTREAM_TIMEOUT_MS: '6000' } })
-    const runs = Array.from({ length: 50 }, (_, at) => ran(stage, NAMES[at % NAMES.length] ?? 'rag'))
-    const answers = await within(12_000, Promise.all(runs))
+    fixture = await GatewayFixture.open({ config: { limits, patterns }, env: { UPSTREAM_TIMEOUT_MS: '6000' } })
+    const runs = Array.from({ length: 50 }, (_, at) =>
+      runPattern(fixture, PATTERN_NAMES[at % PATTERN_NAMES.length] ?? 'rag'),
+    )
+    const answers = await withTimeout(12_000, Promise.all(runs))
     expect(answers.filter(({ run }) => run?.stopped === null).length).toBeGreaterThan(0)
     for (const answer of answers) expect(answer.status).toBe(answer.run ? 200 : 429)
-    expect(costOf(await stage.settled(1))).toBeLessThanOrEqual(50_000_000n)
+    expect(costOf(await fixture.settledEntries(1))).toBeLessThanOrEqual(50_000_000n)
     const tasks = answers.flatMap(({ run }) => run ?? [])
     for (const run of tasks) {
-      const { said, booked } = await bothSums(stage, run)
+      const { said, booked } = await runAndLedgerSums(fixture, run)
       expect(said).toEqual(booked)
     }
   })
@@ -194,15 +203,15 @@ describe('50 runs at once', () => {
 
 describe('rates', () => {
   it('are waited for in the middle of a run', async () => {
-    stage = await Stage.open({ env: { MAX_REQUESTS_PER_MINUTE: '120' } })
-    const fill = () => stage.call('openai', { model: 'sim/echo', cap: 1 })
+    fixture = await GatewayFixture.open({ env: { MAX_REQUESTS_PER_MINUTE: '120' } })
+    const fill = () => fixture.call('openai', { model: 'sim/echo', cap: 1 })
     while ((await Promise.all([fill(), fill(), fill(), fill()])).every(({ status }) => status === 200)) {}
     const begin = async () => {
-      const answer = await ran(stage, 'reflection', { model: 'sim/echo' })
+      const answer = await runPattern(fixture, 'reflection', { model: 'sim/echo' })
       return answer.run
     }
     const startedMs = performance.now()
-    const run = await until(begin)
+    const run = await waitFor(begin)
     expect(run.stopped).toBeNull()
     expect(run.usage.requests).toBe(3)
     // Half a second for each ask after the first.
@@ -212,10 +221,10 @@ describe('rates', () => {
 
   it.each([false, true])('that no wait within the deadline helps end a run at once, stream: %s', async (stream) => {
     await open({ env: { MAX_REQUESTS_PER_MINUTE: '2', UPSTREAM_TIMEOUT_MS: '20000' } })
-    const first = await within(2_000, ran(stage, 'reflection', { stream }))
+    const first = await withTimeout(2_000, runPattern(fixture, 'reflection', { stream }))
     expect([first.status, kindOf(first), first.run?.usage.requests]).toEqual([200, 'rate', 2])
     expect(first.run?.stopped_because).toMatch(/^Rate limit exceeded: requests_per_minute\. /)
-    const second = await within(2_000, ran(stage, 'reflection', { stream }))
+    const second = await withTimeout(2_000, runPattern(fixture, 'reflection', { stream }))
     expect([second.status, kindOf(second)]).toEqual([429, 'rate'])
     expect(errorOf(second)).toMatchObject({ code: 'rate_limit_exceeded', param: null })
     expect(second.headers.get('retry-after')).toBe('30')
@@ -233,19 +242,19 @@ describe('rates', () => {
         response.writeHead(429, { 'content-type': 'application/json', 'retry-after-ms': '-1' }).end(body)
       }
     })
-    await open({ play })
+    await open({ respond: play })
     const startedMs = performance.now()
-    const run = wholeRun(await ran(stage, 'metacognition', { model: 'm' }))
+    const run = completedRun(await runPattern(fixture, 'metacognition', { model: 'm' }))
     expect([run.stopped, run.usage.requests, refusals]).toEqual([null, 4, 2])
     expect(performance.now() - startedMs).toBeGreaterThan(1_900)
   })
 
   it('that stop a gateway do not: a waiting run ends as soon as it closes', async () => {
     await open({ env: { MAX_REQUESTS_PER_MINUTE: '2' } })
-    const running = ran(stage, 'reflection')
-    await stage.settled(2)
-    stage.app.gate.close()
-    const run = wholeRun(await within(1_000, running))
+    const running = runPattern(fixture, 'reflection')
+    await fixture.settledEntries(2)
+    fixture.app.gate.close()
+    const run = completedRun(await withTimeout(1_000, running))
     expect([run.stopped, run.stopped_because]).toEqual(['error', 'The gateway is stopping.'])
   })
 })
@@ -256,11 +265,11 @@ describe('100 reflections at 60 per minute', () => {
 
   it('of one ask each: 60 run, the others are told when to come again', async () => {
     await open({ env: { MAX_REQUESTS_PER_MINUTE: '60' } })
-    const alone = wholeRun(await ran(stage, 'reflection', content))
+    const alone = completedRun(await runPattern(fixture, 'reflection', content))
     expect(alone.usage.requests).toBe(1)
-    const answers = await within(
+    const answers = await withTimeout(
       10_000,
-      Promise.all(Array.from({ length: 100 }, () => ran(stage, 'reflection', content))),
+      Promise.all(Array.from({ length: 100 }, () => runPattern(fixture, 'reflection', content))),
     )
     expect(answers.filter(({ run }) => run?.stopped === null)).toHaveLength(59)
     const refused = answers.filter(({ run }) => !run)
@@ -272,27 +281,27 @@ describe('100 reflections at 60 per minute', () => {
   })
 
   it('of several asks each: some run, some wait, some are refused, and none hangs', async () => {
-    stage = await Stage.open({
+    fixture = await GatewayFixture.open({
       env: { MAX_REQUESTS_PER_MINUTE: '60', UPSTREAM_TIMEOUT_MS: '4000' },
       config: { patterns: { model: 'sim/echo' } },
     })
-    const runs = Array.from({ length: 100 }, (_, at) => ran(stage, 'reflection', { stream: at % 2 === 0 }))
-    const answers = await within(8_000, Promise.all(runs))
+    const runs = Array.from({ length: 100 }, (_, at) => runPattern(fixture, 'reflection', { stream: at % 2 === 0 }))
+    const answers = await withTimeout(8_000, Promise.all(runs))
     const kinds = Map.groupBy(answers, (answer) => `${answer.status} ${kindOf(answer)}`)
     expect([...kinds.keys()].toSorted()).toEqual(expect.arrayContaining(['200 rate', '429 rate']))
     expect(
       [...kinds.keys()].every((kind) => ['200 whole', '200 rate', '200 deadline', '429 rate'].includes(kind)),
     ).toBe(true)
     expect(answers.filter(({ run }) => run).length).toBeGreaterThanOrEqual(20)
-    expect((await stage.entries()).length).toBeLessThanOrEqual(60 + 8)
-    expect(stage.app.gate.inFlight).toBe(0)
+    expect((await fixture.entries()).length).toBeLessThanOrEqual(60 + 8)
+    expect(fixture.app.gate.inFlight).toBe(0)
   })
 })
 
 describe('steps', () => {
   it('of a model that calls tools for ever end at max_steps', async () => {
     await open({
-      play: openaiModel((_, at) => ({ calls: [['calculator', JSON.stringify({ expression: `1 + ${at}` })]] })),
+      respond: openaiModel((_, at) => ({ calls: [['calculator', JSON.stringify({ expression: `1 + ${at}` })]] })),
     })
     for (const [most, asks] of [
       [16, 8],
@@ -300,8 +309,8 @@ describe('steps', () => {
       [1, 1],
     ] as const) {
       const more = { model: 'm', ...(most === 16 ? {} : { max_steps: most }) }
-      const answer = await ran(stage, 'tool-use', more)
-      const run = wholeRun(answer)
+      const answer = await runPattern(fixture, 'tool-use', more)
+      const run = completedRun(answer)
       expect([answer.status, run.stopped, run.steps.length, run.usage.requests]).toEqual([200, 'steps', most, asks])
       expect(run.limits.max_steps).toBe(most)
       expect(run.result).toMatchObject({ ended: 'cut_short' })
@@ -309,15 +318,15 @@ describe('steps', () => {
   })
 
   it('of a model that makes the same call again and again end before that', async () => {
-    await open({ play: openaiModel(() => ({ calls: [['calculator', '{"expression":"1 + 1"}']] })) })
-    const run = wholeRun(await ran(stage, 'tool-use', { model: 'm', max_steps: 50 }))
+    await open({ respond: openaiModel(() => ({ calls: [['calculator', '{"expression":"1 + 1"}']] })) })
+    const run = completedRun(await runPattern(fixture, 'tool-use', { model: 'm', max_steps: 50 }))
     expect(run.result).toMatchObject({ ended: 'repeated' })
     expect(run.usage.requests).toBeLessThan(6)
   })
 
   it('of a text that never is good enough end, too', async () => {
-    await open({ play: neverContent })
-    const run = wholeRun(await ran(stage, 'reflection', { model: 'm', max_steps: 50 }))
+    await open({ respond: endlessReviser })
+    const run = completedRun(await runPattern(fixture, 'reflection', { model: 'm', max_steps: 50 }))
     expect(run.usage.requests).toBeLessThanOrEqual(50)
     expect(run.stopped === 'steps' || run.result.ended === 'no_improvement').toBe(true)
   })

@@ -2,14 +2,14 @@
 
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { totalTokens } from '../../src/core/usage.ts'
-import { nanoUsd } from '../call/booked.ts'
-import type { Door, Play, Received, Stage } from '../support/gateway-fixture.ts'
+import { nanoUsd } from '../call/settlement-checks.ts'
+import type { GatewayFixture, Received, Responder, Transport } from '../support/gateway-fixture.ts'
 
-export const NAMES = ['reflection', 'planning', 'tool-use', 'rag', 'metacognition'] as const
-export type Name = (typeof NAMES)[number]
+export const PATTERN_NAMES = ['reflection', 'planning', 'tool-use', 'rag', 'metacognition'] as const
+export type PatternName = (typeof PATTERN_NAMES)[number]
 
 /** On the simulated provider each but `rag` takes more than one ask. */
-export const REQUESTS: Readonly<Record<Name, object>> = {
+export const REQUESTS: Readonly<Record<PatternName, object>> = {
   reflection: { initial_output: 'Bursar is a gate.', criteria: { clarity: 'It is clear.', depth: 'It says why.' } },
   planning: { goal: 'Write three sentences about rivers.' },
   'tool-use': { task: 'What is (2 + 3) * 4?' },
@@ -65,38 +65,48 @@ export interface ErrorJson {
 }
 
 /** What a run was answered with: one of the two. */
-export interface Ran {
+export interface PatternResponse {
   readonly status: number
   readonly headers: Headers
   readonly run: RunJson | undefined
   readonly error: ErrorJson | undefined
   /** Of a stream. */
-  readonly told: readonly StepJson[]
+  readonly streamedSteps: readonly StepJson[]
 }
 
-export interface Start extends RequestInit {
-  readonly door?: Door
+export interface RunRequestInit extends RequestInit {
+  readonly transport?: Transport
   readonly query?: string
 }
 
 /** Starts a run; resolves once its answer has begun. */
-export function started(stage: Stage, name: Name, more: object = {}, start: Start = {}): Promise<Response> {
-  const { door = 'in process', query = '', ...init } = start
+export function startRun(
+  stage: GatewayFixture,
+  name: PatternName,
+  more: object = {},
+  start: RunRequestInit = {},
+): Promise<Response> {
+  const { transport = 'in process', query = '', ...init } = start
   const body = JSON.stringify({ ...REQUESTS[name], ...more })
   const headers = { 'content-type': 'application/json', ...init.headers }
-  return stage.fetch(door, `/api/patterns/${name}${query}`, { method: 'POST', body, ...init, headers })
+  return stage.fetch(transport, `/api/patterns/${name}${query}`, { method: 'POST', body, ...init, headers })
 }
 
 /** A run from its start to its end. */
-export async function ran(stage: Stage, name: Name, more: object = {}, start: Start = {}): Promise<Ran> {
-  return read(await started(stage, name, more, start))
+export async function runPattern(
+  stage: GatewayFixture,
+  name: PatternName,
+  more: object = {},
+  start: RunRequestInit = {},
+): Promise<PatternResponse> {
+  return readResponse(await startRun(stage, name, more, start))
 }
 
-export async function read(answer: Response): Promise<Ran> {
+export async function readResponse(answer: Response): Promise<PatternResponse> {
   const { status, headers } = answer
   if (headers.get('content-type') !== 'text/event-stream') {
     const body = (await answer.json()) as RunJson & { readonly error?: ErrorJson }
-    return { status, headers, run: body.error ? undefined : body, error: body.error, told: [] }
+    return { status, headers, run: body.error ? undefined : body, error: body.error, streamedSteps: [] }
   }
   const events = eventsIn(await answer.text())
   const [last] = events.splice(-1)
@@ -106,7 +116,7 @@ export async function read(answer: Response): Promise<Ran> {
     headers,
     run: last?.event === 'result' ? (last.data as RunJson) : undefined,
     error: last?.event === 'error' ? (last.data as { readonly error: ErrorJson }).error : undefined,
-    told: events.map(({ data }) => data as StepJson),
+    streamedSteps: events.map(({ data }) => data as StepJson),
   }
 }
 
@@ -122,22 +132,22 @@ function eventsIn(text: string) {
 }
 
 /** The one that ran to its answer. Throws where it was refused. */
-export function wholeRun({ run, error }: Ran): RunJson {
+export function completedRun({ run, error }: PatternResponse): RunJson {
   if (!run) throw new Error(`refused: ${JSON.stringify(error)}`)
   return run
 }
 
-export function errorOf({ run, error }: Ran): ErrorJson {
+export function errorOf({ run, error }: PatternResponse): ErrorJson {
   if (!error) throw new Error(`not refused: ${JSON.stringify(run)}`)
   return error
 }
 
 /** What ended it, or `whole`. */
-export const kindOf = ({ run, error }: Ran): string => run?.stopped ?? error?.stopped ?? 'whole'
+export const kindOf = ({ run, error }: PatternResponse): string => run?.stopped ?? error?.stopped ?? 'whole'
 
 /** All of a task's entries, the oldest first. */
-export async function entriesOf(stage: Stage, task: string): Promise<readonly Entry[]> {
-  const entries = await stage.settled(0)
+export async function entriesOf(stage: GatewayFixture, task: string): Promise<readonly Entry[]> {
+  const entries = await stage.settledEntries(0)
   return entries
     .filter(({ facts }) => facts.caller.task === task)
     .toSorted((one, other) => (one.facts.callId < other.facts.callId ? -1 : 1))
@@ -147,7 +157,7 @@ export const costOf = (entries: readonly Entry[]): bigint =>
   entries.reduce((sum, { outcome }) => sum + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
 
 /** What a run says it used, and what the ledger says of its task. */
-export async function bothSums(stage: Stage, { task, usage, cost }: RunJson) {
+export async function runAndLedgerSums(stage: GatewayFixture, { task, usage, cost }: RunJson) {
   const entries = await entriesOf(stage, task)
   const tokens = entries.reduce((sum, { outcome }) => sum + (outcome ? totalTokens(outcome.usage) : 0), 0)
   return {
@@ -161,10 +171,13 @@ export function shapeIn({ body }: Received): string {
   return /"json_schema":\{"name":"(\w+)"/.exec(body)?.[1] ?? 'words'
 }
 
-type Say = string | { readonly [field: string]: unknown } | { readonly calls: readonly [name: string, args: string][] }
+type ScriptedAnswer =
+  | string
+  | { readonly [field: string]: unknown }
+  | { readonly calls: readonly [name: string, args: string][] }
 
 /** A model of OpenAI's that says what the script does. @param at how many asks came before */
-export function openaiModel(script: (call: Received, at: number) => Say | Play): Play {
+export function openaiModel(script: (call: Received, at: number) => ScriptedAnswer | Responder): Responder {
   let at = 0
   return (call) => {
     const said = script(call, at++)
@@ -185,7 +198,7 @@ export function openaiModel(script: (call: Received, at: number) => Say | Play):
 }
 
 /** A model that scores low and revises, for ever. */
-export const neverContent = openaiModel((call, at) => {
+export const endlessReviser = openaiModel((call, at) => {
   if (shapeIn(call).startsWith('revise')) return { revised_text: `Version ${at}.` }
   const score = { critique: 'More.', score: Math.min(7, at / 10) }
   return { c1: score, c2: score }

@@ -3,24 +3,32 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
 import { PRICE } from '../call/dialect-fixtures.ts'
-import { DOORS, type Received, Stage, type StageOptions } from '../support/gateway-fixture.ts'
-import { bothSums, entriesOf, NAMES, openaiModel, ran, shapeIn, wholeRun } from './patterns-runs.ts'
+import { GatewayFixture, type GatewayFixtureOptions, type Received, TRANSPORTS } from '../support/gateway-fixture.ts'
+import {
+  completedRun,
+  entriesOf,
+  openaiModel,
+  PATTERN_NAMES,
+  runAndLedgerSums,
+  runPattern,
+  shapeIn,
+} from './patterns-runs.ts'
 
-let stage: Stage
-afterEach(() => stage.close())
+let fixture: GatewayFixture
+afterEach(() => fixture.close())
 
-async function open(options: StageOptions = {}): Promise<void> {
-  stage = await Stage.open(options)
+async function open(options: GatewayFixtureOptions = {}): Promise<void> {
+  fixture = await GatewayFixture.open(options)
 }
-const onSimulated = (more: object = {}): StageOptions => ({
+const onSimulated = (more: object = {}): GatewayFixtureOptions => ({
   config: { prices: [PRICE], patterns: { model: 'sim/echo' }, ...more },
 })
 
-describe.each(DOORS)('%s:', (door) => {
-  it.each(NAMES)('%s comes to its end, and says of each step what it was, cost and took', async (name) => {
+describe.each(TRANSPORTS)('%s:', (door) => {
+  it.each(PATTERN_NAMES)('%s comes to its end, and says of each step what it was, cost and took', async (name) => {
     await open(onSimulated())
-    const answer = await ran(stage, name, {}, { door })
-    const run = wholeRun(answer)
+    const answer = await runPattern(fixture, name, {}, { transport: door })
+    const run = completedRun(answer)
     expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'application/json'])
     expect(answer.headers.get('x-bursar-simulated')).toBe('true')
     expect(answer.headers.get('x-bursar-task')).toBe(run.task)
@@ -34,33 +42,36 @@ describe.each(DOORS)('%s:', (door) => {
     }
   })
 
-  it.each(NAMES)('%s, streamed, tells each step when it is done, and the same answer at the end', async (name) => {
-    await open(onSimulated())
-    const whole = wholeRun(await ran(stage, name, {}, { door }))
-    const streamed = await ran(stage, name, { stream: true }, { door })
-    const run = wholeRun(streamed)
-    expect(streamed.headers.get('x-bursar-task')).toBe(run.task)
-    expect(streamed.told).toEqual(run.steps)
-    const plain = ({ steps, task: _, ...rest }: typeof run) => ({
-      ...rest,
-      steps: steps.map(({ call_id: _, duration_ms: __, ...step }) => step),
-    })
-    expect(plain(run)).toEqual(plain(whole))
-  })
+  it.each(PATTERN_NAMES)(
+    '%s, streamed, tells each step when it is done, and the same answer at the end',
+    async (name) => {
+      await open(onSimulated())
+      const whole = completedRun(await runPattern(fixture, name, {}, { transport: door }))
+      const streamed = await runPattern(fixture, name, { stream: true }, { transport: door })
+      const run = completedRun(streamed)
+      expect(streamed.headers.get('x-bursar-task')).toBe(run.task)
+      expect(streamed.streamedSteps).toEqual(run.steps)
+      const plain = ({ steps, task: _, ...rest }: typeof run) => ({
+        ...rest,
+        steps: steps.map(({ call_id: _, duration_ms: __, ...step }) => step),
+      })
+      expect(plain(run)).toEqual(plain(whole))
+    },
+  )
 
-  it.each(NAMES)('%s is in the ledger, call by call, and its sums are the ledger’s', async (name) => {
+  it.each(PATTERN_NAMES)('%s is in the ledger, call by call, and its sums are the ledger’s', async (name) => {
     await open({ ...onSimulated({ patterns: { model: 'sim/echo', embeddingModel: 'sim/vectors' } }) })
     const headers = { 'x-bursar-user': 'u1', 'x-bursar-thread': 't1' }
     for (const stream of [false, true]) {
-      const run = wholeRun(await ran(stage, name, { stream }, { door, headers }))
-      const entries = await entriesOf(stage, run.task)
+      const run = completedRun(await runPattern(fixture, name, { stream }, { transport: door, headers }))
+      const entries = await entriesOf(fixture, run.task)
       expect(entries.map(({ facts }) => facts.callId)).toEqual(run.steps.flatMap(({ call_id }) => call_id ?? []))
       expect(entries.length).toBeGreaterThan(name === 'rag' ? 1 : 0)
       for (const { facts } of entries) {
         expect(facts).toMatchObject({ operation: name, provider: 'simulated', simulated: true })
         expect(facts.caller).toMatchObject({ key: null, task: run.task, user: 'u1', thread: 't1' })
       }
-      const { said, booked } = await bothSums(stage, run)
+      const { said, booked } = await runAndLedgerSums(fixture, run)
       expect(said).toEqual(booked)
     }
   })
@@ -68,9 +79,9 @@ describe.each(DOORS)('%s:', (door) => {
   it('a caller’s own task and operation are those of all calls', async () => {
     await open(onSimulated())
     const headers = { 'x-bursar-task': 'mine', 'x-bursar-operation': 'drafting' }
-    const run = wholeRun(await ran(stage, 'metacognition', {}, { door, headers }))
+    const run = completedRun(await runPattern(fixture, 'metacognition', {}, { transport: door, headers }))
     expect(run.task).toBe('mine')
-    const entries = await entriesOf(stage, 'mine')
+    const entries = await entriesOf(fixture, 'mine')
     expect(entries.map(({ facts }) => facts.operation)).toEqual(entries.map(() => 'drafting'))
     expect(entries).toHaveLength(run.usage.requests)
   })
@@ -80,27 +91,30 @@ describe.each(DOORS)('%s:', (door) => {
     ['longer than any', 't'.repeat(300)],
   ])('a task that is %s is named as in the ledger', async (_, task) => {
     await open(onSimulated())
-    const run = wholeRun(await ran(stage, 'metacognition', {}, { door, headers: { 'x-bursar-task': task } }))
-    expect(await entriesOf(stage, run.task)).toHaveLength(run.usage.requests)
+    const run = completedRun(
+      await runPattern(fixture, 'metacognition', {}, { transport: door, headers: { 'x-bursar-task': task } }),
+    )
+    expect(await entriesOf(fixture, run.task)).toHaveLength(run.usage.requests)
   })
 })
 
 describe('models', () => {
   it('are those that bursar.json names, from its next reading on, or the request', async () => {
     await open(onSimulated())
-    const modelOf = async (more: object = {}) => wholeRun(await ran(stage, 'rag', more)).model
+    const modelOf = async (more: object = {}) => completedRun(await runPattern(fixture, 'rag', more)).model
     expect(await modelOf()).toBe('sim/echo')
     expect(await modelOf({ model: 'sim/other' })).toBe('sim/other')
-    await stage.app.reload(readFileConfig(JSON.stringify({ patterns: { model: 'sim/tools-2' } })))
+    await fixture.app.reload(readFileConfig(JSON.stringify({ patterns: { model: 'sim/tools-2' } })))
     expect(await modelOf()).toBe('sim/tools-2')
-    const { facts } = (await stage.entries())[0] ?? {}
+    const { facts } = (await fixture.entries())[0] ?? {}
     expect(facts?.model).toBe('sim/tools-2')
   })
 
   it('of embeddings order the passages once one is named', async () => {
     await open(onSimulated())
-    const stepsOf = async () => wholeRun(await ran(stage, 'rag')).steps.map(({ name, failed }) => [name, failed])
-    const changed = (patterns: object) => stage.app.reload(readFileConfig(JSON.stringify({ patterns })))
+    const stepsOf = async () =>
+      completedRun(await runPattern(fixture, 'rag')).steps.map(({ name, failed }) => [name, failed])
+    const changed = (patterns: object) => fixture.app.reload(readFileConfig(JSON.stringify({ patterns })))
     const plain = ['search', undefined]
     const answer = ['answer', undefined]
     expect(await stepsOf()).toEqual([plain, answer])
@@ -108,9 +122,9 @@ describe('models', () => {
     expect(await stepsOf()).toEqual([plain, ['rank', undefined], answer])
     await changed({ model: 'sim/echo', embeddingModel: 'sim/error-500' })
     expect(await stepsOf()).toEqual([plain, ['rank', 'Simulated error 500.'], answer])
-    const [last] = await stage.entries()
-    const run = wholeRun(await ran(stage, 'rag', {}, { headers: { 'x-bursar-task': 'ranked' } }))
-    const { said, booked } = await bothSums(stage, run)
+    const [last] = await fixture.entries()
+    const run = completedRun(await runPattern(fixture, 'rag', {}, { headers: { 'x-bursar-task': 'ranked' } }))
+    const { said, booked } = await runAndLedgerSums(fixture, run)
     expect(last?.facts.dialect).toBe('openai.chat')
     // What the failed ranking may have cost is part of it.
     expect(said).toEqual(booked)
@@ -126,16 +140,16 @@ describe('models', () => {
       const body = JSON.stringify({ ...frame, content, stop_reason: 'end_turn', usage })
       response.writeHead(200, { 'content-type': 'application/json' }).end(body)
     }
-    await open({ play })
-    const run = wholeRun(await ran(stage, 'reflection', { model: 'anthropic/claude-sonnet-4-5' }))
+    await open({ respond: play })
+    const run = completedRun(await runPattern(fixture, 'reflection', { model: 'anthropic/claude-sonnet-4-5' }))
     expect(run.result).toMatchObject({ ended: 'all_passed', output: 'Bursar is a gate.' })
-    const [call, ...others] = stage.upstream.received
+    const [call, ...others] = fixture.upstream.received
     expect(others).toEqual([])
     expect(call?.path).toBe('/v1/messages')
     const sent = JSON.parse(call?.body ?? '{}') as Record<string, { format?: object }>
     expect(sent.output_config?.format).toMatchObject({ type: 'json_schema', schema: { type: 'object' } })
     expect(sent).toMatchObject({ model: 'claude-sonnet-4-5', system: expect.anything() })
-    const { said: summed, booked } = await bothSums(stage, run)
+    const { said: summed, booked } = await runAndLedgerSums(fixture, run)
     expect(summed).toEqual(booked)
     expect(summed).toMatchObject({ requests: 1, tokens: 30 })
   })
@@ -143,7 +157,7 @@ describe('models', () => {
   it('see nothing of the request but what the pattern asks', async () => {
     const content = { critique: 'Fine.', score: 9 }
     await open({
-      play: openaiModel(() => ({ c1: content, c2: content })),
+      respond: openaiModel(() => ({ c1: content, c2: content })),
       env: { BURSAR_KEYS: 'alice:alice-secret-alice' },
     })
     const headers = {
@@ -155,8 +169,8 @@ describe('models', () => {
       'x-bursar-user': 'u1',
     }
     const start = { headers, query: '?key=alice-secret-alice&api-version=1', door: 'over sockets' } as const
-    expect((await ran(stage, 'reflection', { model: 'm' }, start)).status).toBe(200)
-    const [call] = stage.upstream.received
+    expect((await runPattern(fixture, 'reflection', { model: 'm' }, start)).status).toBe(200)
+    const [call] = fixture.upstream.received
     expect(call?.path).toBe('/v1/chat/completions')
     expect(call?.headers['accept-encoding']).toBe('identity')
     const seen = JSON.stringify([call?.headers, call?.path, call?.body])
@@ -165,8 +179,8 @@ describe('models', () => {
 
   it('that do not say what they used cost what was booked', async () => {
     await open(onSimulated())
-    const run = wholeRun(await ran(stage, 'reflection', { model: 'sim/no-usage' }))
-    const { said, booked } = await bothSums(stage, run)
+    const run = completedRun(await runPattern(fixture, 'reflection', { model: 'sim/no-usage' }))
+    const { said, booked } = await runAndLedgerSums(fixture, run)
     expect(said).toEqual(booked)
     expect(said.costNanoUsd).toBeGreaterThan(0n)
   })
@@ -175,12 +189,12 @@ describe('models', () => {
     const names: string[] = []
     const content = { critique: 'Fine.', score: 9 }
     await open({
-      play: openaiModel((call) => {
+      respond: openaiModel((call) => {
         names.push(shapeIn(call))
         return names.length === 1 ? 'no JSON at all' : { c1: content, c2: content }
       }),
     })
-    const run = wholeRun(await ran(stage, 'reflection', { model: 'm' }))
+    const run = completedRun(await runPattern(fixture, 'reflection', { model: 'm' }))
     expect(names).toEqual(['score', 'score'])
     expect(run.steps.map(({ name, failed }) => [name, failed])).toEqual([
       ['score', 'it holds no JSON object'],

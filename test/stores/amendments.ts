@@ -5,9 +5,9 @@ import type { Reservation } from '../../src/core/ledger-entry.ts'
 import type { Charge, Instant } from '../../src/core/meter.ts'
 import type { Store } from '../../src/stores/store.ts'
 import { at, chargeOf, outcomeOf, reservationOf, usedOf } from './calls.ts'
-import type { Kind } from './conformance.ts'
+import type { StoreFactory } from './conformance.ts'
 
-export function amendmentsSuite(kind: Kind): void {
+export function amendmentsSuite(kind: StoreFactory): void {
   let store: Store
   let reopen: ((now: Instant) => Promise<Store>) | undefined
   beforeEach(async () => {
@@ -19,7 +19,7 @@ export function amendmentsSuite(kind: Kind): void {
 
   const reserve = async (callId: string, charges: readonly Charge[], now = at()) =>
     (await store.reserve([reservationOf(callId, charges)], now))[0]?.admitted
-  const amend = async (callId: string, charges: readonly Charge[], now = at(), some: Some = {}) =>
+  const amend = async (callId: string, charges: readonly Charge[], now = at(), some: FactsOverrides = {}) =>
     (await store.amend([reservationOf(callId, charges, some)], now))[0]
   const settle = (callId: string, tokens: number, cost: bigint, now = at()) =>
     store.settle([{ callId, outcome: outcomeOf(tokens, cost), used: usedOf(tokens, cost) }], now)
@@ -47,7 +47,7 @@ export function amendmentsSuite(kind: Kind): void {
     const views = await store.levels(attempt('one', 0n), at())
     expect(await amend('call', attempt('one', cost))).toEqual({
       admitted: true,
-      overlooked: [],
+      unenforced: [],
       levels: views.map((view, index) => {
         const by = [0n, cost - 30n, cost - 30n, 0n, 0n, cost - 30n, 0n][index] ?? 0n
         const bucket = view.meter.refill === 'steady'
@@ -81,7 +81,10 @@ export function amendmentsSuite(kind: Kind): void {
     const all = [...attempt('one', 0n), ...wanted]
     const before = await store.levels(all, at(500))
     const entry = await store.entry('call')
-    expect(await amend('call', wanted, at(500), { model: 'other' })).toMatchObject({ admitted: false, short: [{}] })
+    expect(await amend('call', wanted, at(500), { model: 'other' })).toMatchObject({
+      admitted: false,
+      shortfalls: [{}],
+    })
     expect(await store.levels(all, at(500))).toEqual(before)
     expect(await store.entry('call')).toEqual(entry)
     await settle('call', 30, 30n)
@@ -92,10 +95,10 @@ export function amendmentsSuite(kind: Kind): void {
     await reserve('call', [chargeOf('cost/day', 30n, 100n)])
     await reserve('other', [chargeOf('cost/day', 40n, 100n)])
     expect(await amend('call', [chargeOf('cost/day', 61n, 100n)])).toMatchObject({
-      short: [{ charge: { amount: 61n }, level: { reserved: 40n, free: 60n }, shortfall: { kind: 'inFlight' } }],
+      shortfalls: [{ charge: { amount: 61n }, level: { reserved: 40n, free: 60n }, reason: { kind: 'inFlight' } }],
     })
     expect(await amend('call', [chargeOf('cost/day', 101n, 100n)])).toMatchObject({
-      short: [{ shortfall: { kind: 'never' } }],
+      shortfalls: [{ reason: { kind: 'never' } }],
     })
     expect((await amend('call', [chargeOf('cost/day', 60n, 100n)]))?.admitted).toBe(true)
   })
@@ -115,7 +118,7 @@ export function amendmentsSuite(kind: Kind): void {
   test('an unenforced charge grows where it does not fit, and is named', async () => {
     const soft = (amount: bigint) => [chargeOf('cost/day', amount, 100n, { enforced: false })]
     await reserve('call', soft(90n))
-    expect(await amend('call', soft(150n))).toMatchObject({ admitted: true, overlooked: ['daily_spending_limit'] })
+    expect(await amend('call', soft(150n))).toMatchObject({ admitted: true, unenforced: ['daily_spending_limit'] })
     expect(await levels(soft(0n))).toEqual([[0n, 150n]])
   })
 
@@ -155,7 +158,7 @@ export function amendmentsSuite(kind: Kind): void {
     await store.sweep(at(60_000))
     const before = await store.levels(attempt('one', 0n), at(60_000))
     for (const callId of ['settled', 'swept', 'ghost']) {
-      expect(await amend(callId, attempt('one', 20n), at(60_000))).toEqual({ admitted: false, short: [] })
+      expect(await amend(callId, attempt('one', 20n), at(60_000))).toEqual({ admitted: false, shortfalls: [] })
     }
     expect(await store.levels(attempt('one', 0n), at(60_000))).toEqual(before)
   })
@@ -189,12 +192,12 @@ export function amendmentsSuite(kind: Kind): void {
     const { reservedAtMs, day } = first.facts
     const facts = { ...second.facts, caller: first.facts.caller, reservedAtMs, day }
     expect(await store.entry('call')).toEqual({ facts, outcome: null, settledSeq: null })
-    expect(store.open(false)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
-    expect(store.open(true)).toEqual({ calls: 1, tokens: 9, costNanoUsd: 70n })
+    expect(store.openTotals(false)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
+    expect(store.openTotals(true)).toEqual({ calls: 1, tokens: 9, costNanoUsd: 70n })
     expect(await store.sweep(at(94_999))).toEqual([])
     const [swept] = await store.sweep(at(95_000))
     expect(swept).toMatchObject({ facts, outcome: { ending: 'expired', cost: { totalNanoUsd: 70n } } })
-    expect(store.open(true)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
+    expect(store.openTotals(true)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
     expect(await store.entry('call')).toEqual(swept)
   })
 
@@ -248,7 +251,7 @@ export function amendmentsSuite(kind: Kind): void {
     expect(await levels(attempt('one', 0n))).toEqual(pairs([1, 0], [40, 0], [40, 0], [0, 0], [0, 0], [0, 0], [0, 0]))
     expect(await levels(attempt('two', 0n))).toEqual(pairs([1, 0], [40, 0], [40, 0], [0, 0], [0, 0], [40, 0], [0, 0]))
     expect(await store.entry('call')).toMatchObject({ facts: { provider: 'third' }, settledSeq: 1 })
-    expect(store.open(false)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
+    expect(store.openTotals(false)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
   })
 
   test('an amendment of a written row that is settled in the same turn is in the ledger', async () => {
@@ -296,7 +299,7 @@ export function amendmentsSuite(kind: Kind): void {
   })
 }
 
-type Some = Parameters<typeof reservationOf>[2]
+type FactsOverrides = Parameters<typeof reservationOf>[2]
 
 const pairs = (...list: readonly (readonly [number, number])[]) =>
   list.map(([settled, reserved]) => [BigInt(settled), BigInt(reserved)])

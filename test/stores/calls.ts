@@ -2,7 +2,7 @@
 
 import { windowAt } from '../../src/core/calendar.ts'
 import type { Caller, CallFacts, Outcome, Reservation } from '../../src/core/ledger-entry.ts'
-import type { Used } from '../../src/core/levels.ts'
+import type { UsedAmounts } from '../../src/core/levels.ts'
 import { type Limit, meterOf } from '../../src/core/limits.ts'
 import type { Charge, Instant, What } from '../../src/core/meter.ts'
 import { usageOf } from '../../src/core/usage.ts'
@@ -105,6 +105,6 @@ export function outcomeOf(tokens: number, costNanoUsd: bigint, some: Partial<Out
   }
 }
 
-export function usedOf(tokens: number, costNanoUsd: bigint): Used {
+export function usedOf(tokens: number, costNanoUsd: bigint): UsedAmounts {
   return { requests: 1n, tokens: BigInt(tokens), cost: costNanoUsd, inFlight: 0n }
 }

@@ -8,13 +8,13 @@ import type { Store } from '../../src/stores/store.ts'
 import { amendmentsSuite } from './amendments.ts'
 import { at, chargeOf, factsOf, outcomeOf, reservationOf, usedOf } from './calls.ts'
 
-export interface Kind {
+export interface StoreFactory {
   readonly name: string
   /** A fresh one, and how to open the same again after it was closed; undefined when it survives nothing. */
   readonly open: () => Promise<{ store: Store; registry: Registry; reopen?: (now: Instant) => Promise<Store> }>
 }
 
-export function conformance(kind: Kind): void {
+export function conformance(kind: StoreFactory): void {
   describe(`${kind.name}: meters`, () => metersSuite(kind))
   describe(`${kind.name}: amendments`, () => amendmentsSuite(kind))
   describe(`${kind.name}: endings`, () => endingsSuite(kind))
@@ -32,7 +32,7 @@ const everyCharge = (amount: bigint, capacity: bigint): Charge[] => [
   chargeOf('cost/call', amount, capacity),
 ]
 
-function metersSuite(kind: Kind): void {
+function metersSuite(kind: StoreFactory): void {
   let store: Store
   beforeEach(async () => {
     store = (await kind.open()).store
@@ -57,7 +57,7 @@ function metersSuite(kind: Kind): void {
     expect((await reserve('one', [chargeOf('cost/day', 60n, 100n)])).admitted).toBe(true)
     expect(await reserve('two', [chargeOf('cost/day', 41n, 100n)])).toMatchObject({
       admitted: false,
-      short: [{ shortfall: { kind: 'inFlight' }, level: { settled: 0n, reserved: 60n, free: 40n } }],
+      shortfalls: [{ reason: { kind: 'inFlight' }, level: { settled: 0n, reserved: 60n, free: 40n } }],
     })
     expect((await reserve('three', [chargeOf('cost/day', 40n, 100n)])).admitted).toBe(true)
   })
@@ -67,19 +67,19 @@ function metersSuite(kind: Kind): void {
     expect(await reserve('one', charges)).toMatchObject({
       admitted: true,
       levels: [{ reserved: 1n, free: 4n }, { free: 50n }, { reserved: 30n, free: 70n }],
-      overlooked: [],
+      unenforced: [],
     })
   })
 
   test('a call over one of many limits takes nothing from any of them', async () => {
     await reserve('first', everyCharge(60n, 100n))
     const before = await store.levels(everyCharge(0n, 100n), at(10))
-    for (const short of ['cost/day', 'cost/total', 'tokens/minute', 'cost/call'] as const) {
-      const charges = everyCharge(10n, 100n).filter(({ meter }) => `${meter.what}/${meter.span}` !== short)
-      expect((await reserve('refused', [...charges, chargeOf(short, 101n, 100n)], at(10))).admitted).toBe(false)
+    for (const shortfalls of ['cost/day', 'cost/total', 'tokens/minute', 'cost/call'] as const) {
+      const charges = everyCharge(10n, 100n).filter(({ meter }) => `${meter.what}/${meter.span}` !== shortfalls)
+      expect((await reserve('refused', [...charges, chargeOf(shortfalls, 101n, 100n)], at(10))).admitted).toBe(false)
     }
     expect(await store.levels(everyCharge(0n, 100n), at(10))).toEqual(before)
-    expect(store.open(false).calls).toBe(1)
+    expect(store.openTotals(false).calls).toBe(1)
   })
 
   test('each item of a list is decided by itself, in order', async () => {
@@ -97,7 +97,7 @@ function metersSuite(kind: Kind): void {
 
   test('an unenforced charge is taken where it does not fit, and named', async () => {
     const soft = chargeOf('cost/day', 150n, 100n, { enforced: false })
-    expect(await reserve('over', [soft])).toMatchObject({ admitted: true, overlooked: ['daily_spending_limit'] })
+    expect(await reserve('over', [soft])).toMatchObject({ admitted: true, unenforced: ['daily_spending_limit'] })
     expect(await level(soft)).toEqual({ settled: 0n, reserved: 150n, free: 0n })
   })
 
@@ -131,7 +131,7 @@ function metersSuite(kind: Kind): void {
     await settle('dear', 90, 130n)
     expect(await level(chargeOf('cost/day', 0n, 100n))).toEqual({ settled: 130n, reserved: 0n, free: 0n })
     expect(await reserve('next', [chargeOf('tokens/minute', 1n, 60n)])).toMatchObject({
-      short: [{ shortfall: { kind: 'time', waitMs: 31_000 } }],
+      shortfalls: [{ reason: { kind: 'time', waitMs: 31_000 } }],
     })
     expect((await reserve('next', [chargeOf('tokens/minute', 1n, 60n)], at(30_999))).admitted).toBe(false)
     expect((await reserve('next', [chargeOf('tokens/minute', 1n, 60n)], at(31_000))).admitted).toBe(true)
@@ -140,7 +140,7 @@ function metersSuite(kind: Kind): void {
   test('calls in flight come back when they settle, whatever they used', async () => {
     const one = chargeOf('inFlight', 1n, 1n)
     await reserve('first', [one])
-    expect(await reserve('second', [one])).toMatchObject({ short: [{ shortfall: { kind: 'inFlight' } }] })
+    expect(await reserve('second', [one])).toMatchObject({ shortfalls: [{ reason: { kind: 'inFlight' } }] })
     await store.settle([{ callId: 'first', outcome: outcomeOf(1, 1n), used: undefined }], at())
     expect((await reserve('second', [one])).admitted).toBe(true)
   })
@@ -191,7 +191,7 @@ const ENDINGS = [
   },
 ] as const
 
-function endingsSuite(kind: Kind): void {
+function endingsSuite(kind: StoreFactory): void {
   let store: Store
   beforeEach(async () => {
     store = (await kind.open()).store
@@ -211,7 +211,7 @@ function endingsSuite(kind: Kind): void {
     expect(today).toMatchObject({ settled: cost, reserved: 0n })
     expect(total).toMatchObject({ settled: cost, reserved: 0n })
     expect(inFlight).toMatchObject({ settled: 0n, reserved: 0n })
-    expect(store.open(false)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
+    expect(store.openTotals(false)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
     expect(await store.entry('call')).toMatchObject({ outcome, settledSeq: 1 })
   })
 
@@ -254,7 +254,7 @@ function endingsSuite(kind: Kind): void {
   })
 }
 
-function ledgerSuite(kind: Kind): void {
+function ledgerSuite(kind: StoreFactory): void {
   let store: Store
   let reopen: ((now: Instant) => Promise<Store>) | undefined
   beforeEach(async () => {
@@ -361,12 +361,12 @@ function ledgerSuite(kind: Kind): void {
 
   test('a call is found by its idempotency key, the newest one, open or settled', async () => {
     const idempotency = (body: string) => ({ keyHash: 'key', bodyHash: body })
-    const found = async (sinceMs = 0) => (await store.idempotent('key', sinceMs))?.facts.callId
+    const found = async (sinceMs = 0) => (await store.idempotentEntry('key', sinceMs))?.facts.callId
     expect(await found()).toBeUndefined()
     await call('other', 1n, { idempotency: { keyHash: 'other', bodyHash: 'b' } })
     await call('none', 1n)
     await store.reserve([reservationOf('first', [], { idempotency: idempotency('a') })], at())
-    expect(await store.idempotent('key', at().wallMs)).toEqual({
+    expect(await store.idempotentEntry('key', at().wallMs)).toEqual({
       facts: factsOf('first', { idempotency: idempotency('a') }),
       outcome: null,
       settledSeq: null,
@@ -376,7 +376,7 @@ function ledgerSuite(kind: Kind): void {
     await store.reserve([second], at(10))
     await store.settle([{ callId: 'second', outcome: outcomeOf(3, 1n), used: usedOf(3, 1n) }], at(20))
     await store.settle([{ callId: 'first', outcome: outcomeOf(3, 1n), used: usedOf(3, 1n) }], at(30))
-    expect(await store.idempotent('key', at().wallMs)).toMatchObject({
+    expect(await store.idempotentEntry('key', at().wallMs)).toMatchObject({
       facts: { callId: 'second', idempotency: idempotency('b') },
       outcome: { ending: 'completed' },
     })
@@ -393,14 +393,14 @@ function ledgerSuite(kind: Kind): void {
       [reservationOf('call', [], { idempotency: { keyHash: 'key', bodyHash: 'b' } })],
       at(),
     )
-    expect((await store.idempotent('key', 0))?.facts.callId).toBe('call')
+    expect((await store.idempotentEntry('key', 0))?.facts.callId).toBe('call')
     await reserving
   })
 
   test('refusals are counted by reason', async () => {
     await store.append([{ kind: 'refusals', reason: 'requests_per_minute', count: 3 }], at())
     await store.append([{ kind: 'refusals', reason: 'requests_per_minute', count: 2 }], at())
-    expect([...(await store.report({ simulated: false })).refused]).toEqual([['requests_per_minute', 5]])
+    expect([...(await store.report({ simulated: false })).refusals]).toEqual([['requests_per_minute', 5]])
   })
 
   test('reports are the sums of the entries, of all and of each key, real and simulated apart', async () => {
@@ -449,8 +449,8 @@ function ledgerSuite(kind: Kind): void {
 
   test('open totals are what open calls hold, real and simulated apart', async () => {
     await store.reserve([reservationOf('real', []), reservationOf('sim', [], { simulated: true })], at())
-    expect(store.open(false)).toEqual({ calls: 1, tokens: 100, costNanoUsd: 1000n })
-    expect(store.open(true)).toEqual({ calls: 1, tokens: 100, costNanoUsd: 1000n })
+    expect(store.openTotals(false)).toEqual({ calls: 1, tokens: 100, costNanoUsd: 1000n })
+    expect(store.openTotals(true)).toEqual({ calls: 1, tokens: 100, costNanoUsd: 1000n })
   })
 
   test('a closed store refuses work instead of losing it', async () => {
@@ -472,7 +472,7 @@ function ledgerSuite(kind: Kind): void {
     expect([inFlight?.settled, inFlight?.reserved]).toEqual([0n, 0n])
     const report = await store.report({ simulated: false })
     expect(report.total()).toMatchObject({ requests: 2, costNanoUsd: 1040n, exact: 1, upperBound: 1 })
-    expect([...report.refused]).toEqual([['cost', 2]])
+    expect([...report.refusals]).toEqual([['cost', 2]])
     expect(await store.entry('open')).toMatchObject({ outcome: { ending: 'expired' }, settledSeq: 2 })
     expect((await store.sweep(at())).map(({ facts }) => facts.callId)).toEqual(['open'])
     await store.close(at())
@@ -482,7 +482,7 @@ function ledgerSuite(kind: Kind): void {
   })
 }
 
-function registrySuite(kind: Kind): void {
+function registrySuite(kind: StoreFactory): void {
   let store: Store
   let registry: Registry
   beforeEach(async () => {
@@ -531,6 +531,6 @@ function registrySuite(kind: Kind): void {
     const calls = [1, 2, 3].map((id) => store.reserve([reservationOf(`${id}`, [])], at()))
     await Promise.all([...writes, ...calls])
     expect(await registry.read('alert')).toMatchObject([{ value: 3, version: 3 }])
-    expect(store.open(false).calls).toBe(3)
+    expect(store.openTotals(false).calls).toBe(3)
   })
 }

@@ -6,20 +6,20 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { SqliteStore } from '../../src/stores/sqlite/store.ts'
 import { at, chargeOf } from './calls.ts'
-import { folder } from './folder.ts'
+import { temporaryFolder } from './folder.ts'
 
 const VICTIM = fileURLToPath(new URL('./victim.ts', import.meta.url))
 
-const LEAST_SETTLED = 25
+const MIN_SETTLED = 25
 
 /** What a process said before it was killed, some time after it settled that many calls. */
-async function killed(path: string, prefix: string, afterMs: number): Promise<string[]> {
+async function killVictim(path: string, prefix: string, afterMs: number): Promise<string[]> {
   const child = spawn(process.execPath, [VICTIM, path, prefix], { stdio: ['ignore', 'pipe', 'inherit'] })
   let said = ''
   let dying = false
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     said += text
-    if (dying || said.split('settled').length <= LEAST_SETTLED) return
+    if (dying || said.split('settled').length <= MIN_SETTLED) return
     dying = true
     setTimeout(() => child.kill('SIGKILL'), afterMs)
   })
@@ -29,12 +29,12 @@ async function killed(path: string, prefix: string, afterMs: number): Promise<st
 }
 
 test('a process killed again and again keeps its word', async () => {
-  const path = join(folder(), 'ledger.db')
+  const path = join(temporaryFolder(), 'ledger.db')
   const reserved = new Set<string>()
   const amended = new Set<string>()
   const settled = new Map<string, bigint>()
   for (let round = 0; round < 5; round++) {
-    for (const line of await killed(path, `${round}`, 20 + 60 * round)) {
+    for (const line of await killVictim(path, `${round}`, 20 + 60 * round)) {
       const [word, callId = '', cost = '0'] = line.split(' ')
       if (word === 'reserved') reserved.add(callId)
       if (word === 'amended') amended.add(callId)
@@ -65,6 +65,6 @@ test('a process killed again and again keeps its word', async () => {
     expect([total.requests, total.costNanoUsd]).toEqual([entries.length, sum])
     await store.close(at())
   }
-  expect(settled.size).toBeGreaterThanOrEqual(5 * LEAST_SETTLED)
+  expect(settled.size).toBeGreaterThanOrEqual(5 * MIN_SETTLED)
   expect(amended.size).toBeGreaterThan(10)
 })

@@ -2,42 +2,42 @@
 
 import { expect } from 'vitest'
 import type { Reservation } from '../../src/core/ledger-entry.ts'
-import type { Short } from '../../src/core/levels.ts'
+import type { Shortfall } from '../../src/core/levels.ts'
 import type { Charge, Instant } from '../../src/core/meter.ts'
 import { NO_COST } from '../../src/core/prices.ts'
 import type { Admission, Store } from '../../src/stores/store.ts'
 
-interface Held {
+interface WindowLevel {
   settled: bigint
   reserved: bigint
   readonly charge: Charge
 }
 
-interface Sum {
+interface MeterSum {
   readonly charge: Charge
   amount: bigint
 }
 
-export class Model {
-  readonly windows = new Map<string, Held>()
+export class StoreModel {
+  readonly windows = new Map<string, WindowLevel>()
   readonly open = new Map<string, Reservation>()
   /** Cost of every settled call. */
-  readonly booked = new Map<string, bigint>()
+  readonly settledCosts = new Map<string, bigint>()
 
   /** Checks an answer against what the windows held before it, and takes what it took. */
   admit(reservation: Reservation, admission: Admission): void {
-    const sums = kept(reservation.charges)
+    const sums = sumByMeter(reservation.charges)
     const over = sums.filter(({ charge, amount }) => {
-      const { settled, reserved } = this.#held(charge)
+      const { settled, reserved } = this.#windowOf(charge)
       return charge.enforced && settled + reserved + amount > charge.capacity && amount > 0n
     })
     if (admission.admitted) {
       expect(over.map(({ charge }) => charge.meter.key)).toEqual([])
-      for (const { charge, amount } of sums) this.#held(charge).reserved += amount
+      for (const { charge, amount } of sums) this.#windowOf(charge).reserved += amount
       this.open.set(reservation.facts.callId, reservation)
       return
     }
-    this.#refused(admission.short, over)
+    this.#checkRefusal(admission.shortfalls, over)
   }
 
   /** The same of a list of amendments. They count beyond what calls hold, and what they make free is free after them all. */
@@ -47,29 +47,29 @@ export class Model {
       const { callId, caller, reservedAtMs, day } = amendment.facts
       const before = this.open.get(callId)
       const admission = admissions[index]
-      if (!before) expect(admission).toEqual({ admitted: false, short: [] })
+      if (!before) expect(admission).toEqual({ admitted: false, shortfalls: [] })
       if (!before || !admission) continue
-      const held = raised.get(callId)?.held ?? amounts(before.charges)
-      const sums = kept(amendment.charges)
-      const more = ({ charge, amount }: Sum) => amount - (held.get(charge.meter.key) ?? 0n)
+      const held = raised.get(callId)?.held ?? amountByMeter(before.charges)
+      const sums = sumByMeter(amendment.charges)
+      const more = ({ charge, amount }: MeterSum) => amount - (held.get(charge.meter.key) ?? 0n)
       const over = sums.filter((sum) => {
-        const { settled, reserved } = this.#held(sum.charge)
+        const { settled, reserved } = this.#windowOf(sum.charge)
         return sum.charge.enforced && more(sum) > 0n && settled + reserved + more(sum) > sum.charge.capacity
       })
       if (!admission.admitted) {
-        this.#refused(admission.short, over)
+        this.#checkRefusal(admission.shortfalls, over)
         continue
       }
       expect(over.map(({ charge }) => charge.meter.key)).toEqual([])
       for (const sum of sums.filter((one) => more(one) > 0n)) {
-        this.#held(sum.charge).reserved += more(sum)
+        this.#windowOf(sum.charge).reserved += more(sum)
         held.set(sum.charge.meter.key, sum.amount)
       }
       const facts = { ...amendment.facts, callId, caller, reservedAtMs, day }
       raised.set(callId, { held, to: { ...amendment, facts } })
     }
     for (const [callId, { held, to }] of raised) {
-      const left = amounts(to.charges)
+      const left = amountByMeter(to.charges)
       for (const [key, amount] of held) {
         const window = this.windows.get(key)
         if (window) window.reserved -= amount - (left.get(key) ?? 0n)
@@ -78,10 +78,10 @@ export class Model {
     }
   }
 
-  #refused(answer: readonly Short[], over: readonly { readonly charge: Charge }[]): void {
-    const short = answer.map(({ charge }) => charge.meter.key)
-    expect(short.length).toBeGreaterThan(0)
-    expect(short.filter((key) => this.windows.has(key)).sort()).toEqual(
+  #checkRefusal(answer: readonly Shortfall[], over: readonly { readonly charge: Charge }[]): void {
+    const shortfalls = answer.map(({ charge }) => charge.meter.key)
+    expect(shortfalls.length).toBeGreaterThan(0)
+    expect(shortfalls.filter((key) => this.windows.has(key)).sort()).toEqual(
       over.map(({ charge }) => charge.meter.key).sort(),
     )
   }
@@ -91,17 +91,18 @@ export class Model {
     const reservation = this.open.get(callId)
     if (!reservation) throw new Error(`${callId} is not open`)
     this.open.delete(callId)
-    for (const { charge, amount } of kept(reservation.charges)) {
-      const held = this.#held(charge)
+    for (const { charge, amount } of sumByMeter(reservation.charges)) {
+      const held = this.#windowOf(charge)
       held.reserved -= amount
       if (charge.meter.refill === 'window') held.settled += cost ?? amount
     }
-    this.booked.set(callId, cost ?? reservation.facts.reservedCostNanoUsd)
+    this.settledCosts.set(callId, cost ?? reservation.facts.reservedCostNanoUsd)
   }
 
   append(callId: string, charges: readonly Charge[], cost: bigint): void {
-    for (const { charge } of kept(charges)) if (charge.meter.refill === 'window') this.#held(charge).settled += cost
-    this.booked.set(callId, cost)
+    for (const { charge } of sumByMeter(charges))
+      if (charge.meter.refill === 'window') this.#windowOf(charge).settled += cost
+    this.settledCosts.set(callId, cost)
   }
 
   async checkLevels(store: Store, now: Instant): Promise<void> {
@@ -114,21 +115,21 @@ export class Model {
     const shown = views.map(({ meter, settled, reserved }) => [meter.key, settled, reserved])
     expect(shown).toEqual(all.map(({ charge, settled, reserved }) => [charge.meter.key, settled, reserved]))
     const held = [...this.open.values()].reduce((sum, { facts }) => sum + facts.reservedCostNanoUsd, 0n)
-    expect(store.open(false)).toMatchObject({ calls: this.open.size, costNanoUsd: held })
+    expect(store.openTotals(false)).toMatchObject({ calls: this.open.size, costNanoUsd: held })
   }
 
   async checkLedger(store: Store): Promise<void> {
     const entries = await store.entries({ limit: 1_000_000 })
     const found = entries.map(({ facts, outcome }) => [facts.callId, (outcome?.cost ?? NO_COST).totalNanoUsd] as const)
-    expect(new Map(found)).toEqual(this.booked)
-    expect(found.length).toBe(this.booked.size)
+    expect(new Map(found)).toEqual(this.settledCosts)
+    expect(found.length).toBe(this.settledCosts.size)
     expect(new Set(entries.map(({ settledSeq }) => settledSeq)).size).toBe(found.length)
     const total = (await store.report({ simulated: false })).total()
-    const sum = [...this.booked.values()].reduce((before, cost) => before + cost, 0n)
+    const sum = [...this.settledCosts.values()].reduce((before, cost) => before + cost, 0n)
     expect([total.requests, total.costNanoUsd]).toEqual([found.length, sum])
   }
 
-  #held(charge: Charge): Held {
+  #windowOf(charge: Charge): WindowLevel {
     let held = this.windows.get(charge.meter.key)
     if (!held) this.windows.set(charge.meter.key, (held = { settled: 0n, reserved: 0n, charge }))
     return held
@@ -136,8 +137,8 @@ export class Model {
 }
 
 /** What windows and counts keep of a list of charges, summed by meter. */
-function kept(charges: readonly Charge[]): Sum[] {
-  const sums = new Map<string, Sum>()
+function sumByMeter(charges: readonly Charge[]): MeterSum[] {
+  const sums = new Map<string, MeterSum>()
   for (const charge of charges) {
     if (charge.meter.refill === 'steady' || charge.meter.refill === 'call') continue
     const sum = sums.get(charge.meter.key)
@@ -147,6 +148,6 @@ function kept(charges: readonly Charge[]): Sum[] {
   return [...sums.values()]
 }
 
-function amounts(charges: readonly Charge[]): Map<string, bigint> {
-  return new Map(kept(charges).map(({ charge, amount }) => [charge.meter.key, amount]))
+function amountByMeter(charges: readonly Charge[]): Map<string, bigint> {
+  return new Map(sumByMeter(charges).map(({ charge, amount }) => [charge.meter.key, amount]))
 }

@@ -10,8 +10,8 @@ import { MemoryStore } from '../../src/stores/memory/store.ts'
 import { SqliteStore } from '../../src/stores/sqlite/store.ts'
 import type { Store } from '../../src/stores/store.ts'
 import { chargeOf, outcomeOf, reservationOf, START_MS, usedOf } from './calls.ts'
-import { folder } from './folder.ts'
-import { Model } from './model.ts'
+import { temporaryFolder } from './folder.ts'
+import { StoreModel } from './model.ts'
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9))
 console.log(`simulation: SEED=${SEED}`)
@@ -42,7 +42,7 @@ const SUBJECTS = ['a', 'b', 'c']
 
 class Simulation {
   readonly random: Random
-  readonly model = new Model()
+  readonly model = new StoreModel()
   store: Store
   now: Instant = { wallMs: START_MS, monoMs: START_MS }
   #calls = 0
@@ -145,8 +145,8 @@ class Simulation {
   }
 
   async settleAgain(): Promise<void> {
-    if (this.model.booked.size === 0) return
-    const callId = this.random.pick([...this.model.booked.keys()])
+    if (this.model.settledCosts.size === 0) return
+    const callId = this.random.pick([...this.model.settledCosts.keys()])
     const late = this.store.lateSettlements
     expect(await this.store.settle([{ callId, outcome: outcomeOf(1, 1n), used: undefined }], this.now)).toEqual([
       'late',
@@ -218,7 +218,7 @@ describe('random calls', () => {
       new Simulation(SEED, new SqliteStore(':memory:', { now: start() })),
     ]
     one.mayFail = other.mayFail = false
-    const [seen, seenOther] = [record(one), record(other)]
+    const [seen, seenOther] = [recordOf(one), recordOf(other)]
     for (let step = 0; step < 1000; step++) {
       await one.step()
       await other.step()
@@ -232,7 +232,7 @@ describe('random calls', () => {
   })
 
   test('restarts and sudden deaths lose nothing that was told, and give no budget back', async () => {
-    const where = folder()
+    const where = temporaryFolder()
     let lives = 0
     const path = () => join(where, `${lives}.db`)
     const open = () => new SqliteStore(path(), { now: simulation.now, checkpointMs: 1e9 })
@@ -248,7 +248,7 @@ describe('random calls', () => {
       } else if (step % 20 === 19) {
         const before = simulation.store
         abandoned.push(before)
-        await die(simulation, () => {
+        await killAndReopen(simulation, () => {
           const from = path()
           lives += 1
           for (const part of ['', '-wal']) copyFileSync(from + part, path() + part)
@@ -266,7 +266,7 @@ describe('random calls', () => {
 const start = (): Instant => ({ wallMs: START_MS, monoMs: START_MS })
 
 /** Keeps what a store answers. */
-function record({ store }: Simulation): unknown[] {
+function recordOf({ store }: Simulation): unknown[] {
   const seen: unknown[] = []
   const reserve = store.reserve.bind(store)
   const amend = store.amend.bind(store)
@@ -300,7 +300,7 @@ function expireAll({ model }: Simulation): void {
 }
 
 /** Dies with some settlements and amendments under way: of those, either nothing or all of it has happened. */
-async function die(simulation: Simulation, reopen: () => SqliteStore): Promise<void> {
+async function killAndReopen(simulation: Simulation, reopen: () => SqliteStore): Promise<void> {
   const { store, model, random } = simulation
   const amending = [...model.open.keys()].filter(() => random.chance(30)).map((callId) => simulation.amendment(callId))
   const answers = amending.map((amendment) => store.amend([amendment], simulation.now))

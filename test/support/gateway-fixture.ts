@@ -10,17 +10,24 @@ import { type App, createApp } from '../../src/app/app.ts'
 import { readFileConfig } from '../../src/config/file.ts'
 import { readSettings } from '../../src/config/settings.ts'
 import { uuidV7Source } from '../../src/core/call-ids.ts'
-import type { Clock } from '../../src/core/clock.ts'
+import type { Clock, Timer, Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { callListener } from '../../src/http/calls.ts'
 import { openRegistry, openStore } from '../../src/stores/index.ts'
-import { PRICE, requestFor, type Said, type Spoken, type Wanted, wholeAnswer } from '../call/dialect-fixtures.ts'
+import {
+  type DialectName,
+  PRICE,
+  type ReportedUsage,
+  type RequestOptions,
+  requestFor,
+  wholeAnswer,
+} from '../call/dialect-fixtures.ts'
 
 export const ADMIN_KEY = 'the-admin-key-of-tests'
 
 /** One request as the upstream got it. */
 export interface Received {
-  readonly spoken: Spoken
+  readonly dialect: DialectName
   readonly path: string
   readonly headers: IncomingHttpHeaders
   readonly body: string
@@ -31,16 +38,16 @@ export interface Received {
 
 const COUNT_PATH = /count_?tokens/i
 
-export type Play = (call: Received) => void | Promise<void>
+export type Responder = (call: Received) => void | Promise<void>
 
 /** A provider on a port of its own. Keeps a log of everything it received. */
 export class Upstream {
   readonly received: Received[] = []
-  play: Play
+  respond: Responder
   readonly #server: Server
 
-  private constructor(play: Play, counts: boolean) {
-    this.play = play
+  private constructor(play: Responder, counts: boolean) {
+    this.respond = play
     this.#server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
       const chunks: Buffer[] = []
       request.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -49,19 +56,19 @@ export class Upstream {
       request.on('end', () => {
         const path = request.url ?? ''
         if (!counts && COUNT_PATH.test(path)) return response.writeHead(404).end()
-        const spoken = path.includes('/chat/') ? 'openai' : path.includes('/messages') ? 'anthropic' : 'gemini'
+        const dialect = path.includes('/chat/') ? 'openai' : path.includes('/messages') ? 'anthropic' : 'gemini'
         const cut = new Promise<boolean>((resolve) => response.on('close', () => resolve(!response.writableFinished)))
         const body = Buffer.concat(chunks).toString()
-        const call = { spoken, path, headers: request.headers, body, response, cut } as const
+        const call = { dialect, path, headers: request.headers, body, response, cut } as const
         this.received.push(call)
-        void this.play(call)
+        void this.respond(call)
       })
     })
   }
 
   /** @param counts true where counts of tokens are calls like others; else nobody counts here, and nobody is told of it */
   static async open(
-    play: Play = (call) => answerWhole(call, { input: 20, output: 10 }),
+    play: Responder = (call) => answerWhole(call, { input: 20, output: 10 }),
     counts = false,
   ): Promise<Upstream> {
     const upstream = new Upstream(play, counts)
@@ -91,8 +98,8 @@ export class Upstream {
   }
 }
 
-export function answerWhole({ spoken, response }: Received, said: Said): void {
-  response.writeHead(200, { 'content-type': 'application/json' }).end(wholeAnswer(spoken, said))
+export function answerWhole({ dialect, response }: Received, said: ReportedUsage): void {
+  response.writeHead(200, { 'content-type': 'application/json' }).end(wholeAnswer(dialect, said))
 }
 
 /** Writes events one by one, each in a packet of its own, and ends the body. */
@@ -106,47 +113,94 @@ export async function answerStream({ response }: Received, events: readonly stri
 }
 
 /** Time that passes when told to. */
-export class HandClock implements Clock {
+/** A clock that stands still until a test moves it, and timers that go off as it moves. */
+export class ManualClock implements Clock, Timers {
   wallMs = Date.UTC(2026, 10, 22, 12)
   monoMs = this.wallMs
+  readonly #timers: ManualTimer[] = []
 
   now() {
     return { wallMs: this.wallMs, monoMs: this.monoMs }
   }
 
-  pass(ms: number): void {
-    this.wallMs += ms
-    this.monoMs += ms
+  /** Moves both clocks, and calls back timers that fall due on the way, the earliest first. */
+  advance(ms: number): void {
+    const untilMs = this.monoMs + ms
+    for (let due = this.#nextDue(untilMs); due; due = this.#nextDue(untilMs)) {
+      this.#moveTo(Math.max(this.monoMs, due.dueMs))
+      this.clearTimeout(due)
+      due.callback()
+    }
+    this.#moveTo(untilMs)
   }
+
+  setTimeout(callback: () => void, delayMs: number): Timer {
+    const timer: ManualTimer = { callback, dueMs: this.monoMs + delayMs, unref: () => timer }
+    this.#timers.push(timer)
+    return timer
+  }
+
+  clearTimeout(timer: Timer | undefined): void {
+    const timers: readonly (Timer | undefined)[] = this.#timers
+    const index = timers.indexOf(timer)
+    if (index >= 0) this.#timers.splice(index, 1)
+  }
+
+  /** How many timers are waiting. */
+  get timerCount(): number {
+    return this.#timers.length
+  }
+
+  #nextDue(untilMs: number): ManualTimer | undefined {
+    const [earliest] = this.#timers.toSorted((one, other) => one.dueMs - other.dueMs)
+    return earliest && earliest.dueMs <= untilMs ? earliest : undefined
+  }
+
+  #moveTo(monoMs: number): void {
+    this.wallMs += monoMs - this.monoMs
+    this.monoMs = monoMs
+  }
+}
+
+interface ManualTimer extends Timer {
+  readonly callback: () => void
+  readonly dueMs: number
+}
+
+export const realTimers: Timers = {
+  setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
+  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
 }
 
 const wallClock: Clock = {
   now: () => ({ wallMs: Date.now(), monoMs: Math.floor(performance.timeOrigin + performance.now()) }),
 }
 
-export interface StageOptions {
+export interface GatewayFixtureOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly config?: unknown
   readonly clock?: Clock
-  readonly play?: Play
+  /** Without them, timers are the process's own. */
+  readonly timers?: Timers
+  readonly respond?: Responder
   /** The upstream counts tokens, by `play`. */
-  readonly counts?: boolean
+  readonly countsTokens?: boolean
   /** A file for the ledger; without one it is kept in memory. */
   readonly path?: string
 }
 
 /** No limits but those a test sets. */
-const UNLIMITED = {
+const UNLIMITED_SETTINGS = {
   MAX_REQUESTS_PER_MINUTE: '',
   MAX_TOKENS_PER_MINUTE: '',
   MAX_COST_PER_REQUEST: '',
   DAILY_SPENDING_LIMIT: '',
 }
 
-export type Door = 'over sockets' | 'in process'
-export const DOORS: readonly Door[] = ['over sockets', 'in process']
+export type Transport = 'over sockets' | 'in process'
+export const TRANSPORTS: readonly Transport[] = ['over sockets', 'in process']
 
-export class Stage {
+export class GatewayFixture {
   readonly app: App
   readonly upstream: Upstream
   /** Every log line so far. */
@@ -160,17 +214,18 @@ export class Stage {
     this.#server = server
   }
 
-  static async open(options: StageOptions = {}): Promise<Stage> {
+  static async open(options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
     const { clock = wallClock, config = { prices: [PRICE] } } = options
-    const upstream = await Upstream.open(options.play, options.counts)
-    const settings = readSettings({ ...upstream.env, ...UNLIMITED, ADMIN_KEY, ...options.env })
+    const upstream = await Upstream.open(options.respond, options.countsTokens)
+    const settings = readSettings({ ...upstream.env, ...UNLIMITED_SETTINGS, ADMIN_KEY, ...options.env })
     const log: string[] = []
     const url = options.path === undefined ? 'memory:' : `sqlite:${options.path}`
-    const store = await openStore(url, { now: clock.now(), keep: 100_000 })
+    const store = await openStore(url, { now: clock.now(), maxEntries: 100_000 })
     const app = await createApp({
       settings,
       file: readFileConfig(JSON.stringify(config)),
       clock,
+      timers: options.timers ?? realTimers,
       random: () => 0.5,
       newCallId: uuidV7Source(() => clock.now().wallMs, randomBytes),
       log: pino({ level: 'trace', base: null }, { write: (line) => log.push(line) }),
@@ -181,7 +236,7 @@ export class Stage {
     const pages = getRequestListener(app.app.fetch, { overrideGlobalObjects: false })
     const server = createServer(callListener(app.gate, pages))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    return new Stage(app, upstream, log, server)
+    return new GatewayFixture(app, upstream, log, server)
   }
 
   get port(): number {
@@ -192,31 +247,36 @@ export class Stage {
     return `http://127.0.0.1:${this.port}`
   }
 
-  fetch(door: Door, path: string, init: RequestInit = {}): Promise<Response> {
+  fetch(door: Transport, path: string, init: RequestInit = {}): Promise<Response> {
     if (door === 'over sockets') return fetch(this.url + path, init)
     return Promise.resolve(this.app.app.fetch(new Request(`http://localhost${path}`, init)))
   }
 
   /** Sends a call and resolves once its answer has begun. */
-  call(spoken: Spoken, wanted: Wanted = {}, init: RequestInit = {}, door: Door = 'in process'): Promise<Response> {
-    const { path, body } = requestFor(spoken, wanted)
+  call(
+    dialect: DialectName,
+    wanted: RequestOptions = {},
+    init: RequestInit = {},
+    door: Transport = 'in process',
+  ): Promise<Response> {
+    const { path, body } = requestFor(dialect, wanted)
     const headers = { 'content-type': 'application/json', ...init.headers }
     return this.fetch(door, path, { method: 'POST', body, ...init, headers })
   }
 
   /** One of the gateway's own pages, as its owner sees it. */
-  async page<Page>(path: string, init: RequestInit = {}): Promise<Page> {
+  async fetchPage<Page>(path: string, init: RequestInit = {}): Promise<Page> {
     const headers = { authorization: `Bearer ${ADMIN_KEY}`, ...init.headers }
     return (await this.fetch('in process', path, { ...init, headers })).json() as Promise<Page>
   }
 
   /** Levels by limit, without the time until they are as good as new. */
-  async levels(query = ''): Promise<Level[]> {
-    const page = await this.page<{ limits: (Level & { resets_in_ms?: number })[] }>(`/llm/limits${query}`)
+  async levels(query = ''): Promise<LevelJson[]> {
+    const page = await this.fetchPage<{ limits: (LevelJson & { resets_in_ms?: number })[] }>(`/llm/limits${query}`)
     return page.limits.map(({ resets_in_ms: _, ...level }) => level)
   }
 
-  async level(limit: string, query = ''): Promise<Level> {
+  async level(limit: string, query = ''): Promise<LevelJson> {
     const found = (await this.levels(query)).find((level) => level.limit === limit)
     if (!found) throw new Error(`there is no limit ${limit}`)
     return found
@@ -227,10 +287,10 @@ export class Stage {
   }
 
   /** Settled entries, once there are this many. */
-  async settled(count: number): Promise<readonly Entry[]> {
-    return until(async () => {
+  async settledEntries(count: number): Promise<readonly Entry[]> {
+    return waitFor(async () => {
       const entries = await this.entries()
-      return entries.length >= count && this.app.store.open(false).calls === 0 ? entries : undefined
+      return entries.length >= count && this.app.store.openTotals(false).calls === 0 ? entries : undefined
     })
   }
 
@@ -241,7 +301,7 @@ export class Stage {
   }
 }
 
-export interface Level {
+export interface LevelJson {
   readonly limit: string
   readonly subject: string
   readonly capacity: number
@@ -251,7 +311,7 @@ export interface Level {
 }
 
 /** Asks again and again until there is an answer. */
-export async function until<Answer>(ask: () => Promise<Answer | undefined>, withinMs = 10_000): Promise<Answer> {
+export async function waitFor<Answer>(ask: () => Promise<Answer | undefined>, withinMs = 10_000): Promise<Answer> {
   const lastMs = performance.now() + withinMs
   for (;;) {
     const answer = await ask()
@@ -262,7 +322,7 @@ export async function until<Answer>(ask: () => Promise<Answer | undefined>, with
 }
 
 /** What is promised, or an error where it does not come in time. */
-export async function within<Answer>(ms: number, promised: Promise<Answer>): Promise<Answer> {
+export async function withTimeout<Answer>(ms: number, promised: Promise<Answer>): Promise<Answer> {
   const given = new AbortController()
   const tooLate = sleep(ms, undefined, { signal: given.signal }).then(() => {
     throw new Error(`nothing came within ${ms} ms`)

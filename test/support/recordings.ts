@@ -8,7 +8,7 @@ const FOLDER = new URL('../../../shared/recordings/', import.meta.url)
 export type ExpectedUsage = Readonly<Record<string, number>>
 
 /** One line of the index. */
-export interface Listed {
+export interface RecordingInfo {
   readonly file: string
   readonly provider: string
   readonly api: string
@@ -22,7 +22,7 @@ export interface Listed {
   readonly expected_usage: ExpectedUsage | null
 }
 
-export interface Recording extends Listed {
+export interface Recording extends RecordingInfo {
   readonly request: {
     readonly path: string
     /** Null where the recorder kept none. */
@@ -44,21 +44,21 @@ export const HAS_RECORDINGS = existsSync(new URL('index.json', FOLDER))
 /** The APIs that there are recordings of. */
 export function recordedApis(): string[] {
   if (!HAS_RECORDINGS) return []
-  const index: Listed[] = JSON.parse(readFileSync(new URL('index.json', FOLDER), 'utf8'))
+  const index: RecordingInfo[] = JSON.parse(readFileSync(new URL('index.json', FOLDER), 'utf8'))
   return [...new Set(index.map(({ api }) => api))]
 }
 
 /** Every recorded exchange of an API; none where the folder is absent. */
 export function recordingsOf(api: string): Recording[] {
   if (!HAS_RECORDINGS) return []
-  const index: Listed[] = JSON.parse(readFileSync(new URL('index.json', FOLDER), 'utf8'))
+  const index: RecordingInfo[] = JSON.parse(readFileSync(new URL('index.json', FOLDER), 'utf8'))
   return index
     .filter((listed) => listed.api === api)
     .map((listed) => ({ ...listed, ...JSON.parse(readFileSync(new URL(listed.file, FOLDER), 'utf8')) }))
 }
 
 /** The response's bytes cut at these lengths; what is left over comes last. */
-export function cutAt(bytes: Buffer, lengths: readonly number[]): Buffer[] {
+export function splitAt(bytes: Buffer, lengths: readonly number[]): Buffer[] {
   const chunks: Buffer[] = []
   let from = 0
   for (const length of lengths) {

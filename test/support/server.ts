@@ -13,20 +13,21 @@ import { uuidV7Source } from '../../src/core/call-ids.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { openRegistry, openStore } from '../../src/stores/index.ts'
+import { realTimers } from './gateway-fixture.ts'
 
 /** Noon: no window but the minute turns by accident. */
 const NOON_MS = Date.UTC(2026, 10, 22, 12)
 
 export interface TestClock extends Clock {
   /** Moves both clocks on. */
-  pass(ms: number): void
+  advance(ms: number): void
 }
 
 function testClock(startMs = NOON_MS): TestClock {
   let passedMs = 0
   return {
     now: () => ({ wallMs: startMs + passedMs, monoMs: startMs + passedMs }),
-    pass: (ms) => {
+    advance: (ms) => {
       passedMs += Math.ceil(ms)
     },
   }
@@ -43,12 +44,12 @@ export interface GatewayOptions {
 }
 
 /** A request as it reached the gateway's socket. */
-export interface Arrival {
+export interface ReceivedRequest {
   readonly method: string
   readonly url: string
   readonly headers: IncomingHttpHeaders
   /** The client went away before its answer had ended. */
-  left: boolean
+  clientGone: boolean
 }
 
 export interface Gateway extends AsyncDisposable {
@@ -56,7 +57,7 @@ export interface Gateway extends AsyncDisposable {
   readonly url: string
   readonly app: App
   readonly clock: TestClock
-  readonly arrivals: readonly Arrival[]
+  readonly receivedRequests: readonly ReceivedRequest[]
   /** Settled calls, newest first. */
   entries(): Promise<readonly Entry[]>
   /** Resolves when no call is in flight any more. */
@@ -71,11 +72,12 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     DATABASE_URL: folder === undefined ? 'memory:' : `sqlite:${join(folder, 'ledger.db')}`,
     ...options.settings,
   })
-  const store = await openStore(settings.DATABASE_URL, { now: clock.now(), keep: settings.USAGE_HISTORY_SIZE })
+  const store = await openStore(settings.DATABASE_URL, { now: clock.now(), maxEntries: settings.USAGE_HISTORY_SIZE })
   const app = await createApp({
     settings,
     file: readFileConfig(JSON.stringify(options.file ?? {})),
     clock,
+    timers: realTimers,
     random: () => 0,
     newCallId: uuidV7Source(
       () => clock.now().wallMs,
@@ -86,22 +88,22 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     registry: openRegistry(store),
   })
   const server = createAdaptorServer({ fetch: app.app.fetch }) as Server
-  const arrivals: Arrival[] = []
+  const arrivals: ReceivedRequest[] = []
   server.prependListener('request', ({ method = '', url = '', headers }: IncomingMessage, response: ServerResponse) => {
-    const arrival = { method, url, headers, left: false }
+    const arrival = { method, url, headers, clientGone: false }
     arrivals.push(arrival)
     response.on('close', () => {
-      arrival.left = !response.writableEnded
+      arrival.clientGone = !response.writableEnded
     })
   })
-  const url = await listening(server)
+  const url = await listen(server)
   return {
     url,
     app,
     clock,
-    arrivals,
+    receivedRequests: arrivals,
     entries: () => app.store.entries({ simulated: false, limit: 1_000 }),
-    idle: () => until(() => app.gate.inFlight === 0),
+    idle: () => waitFor(() => app.gate.inFlight === 0),
     async [Symbol.asyncDispose]() {
       server.close()
       server.closeAllConnections()
@@ -112,7 +114,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
 }
 
 /** Listens on a free port of this machine. Resolves to the origin. */
-export async function listening(server: Server): Promise<string> {
+export async function listen(server: Server): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(0, '127.0.0.1', resolve)
@@ -123,7 +125,7 @@ export async function listening(server: Server): Promise<string> {
 }
 
 /** Looks again until it is so. Throws where that takes longer than anything here should. */
-export async function until(isSo: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<void> {
+export async function waitFor(isSo: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<void> {
   const giveUpAt = performance.now() + withinMs
   while (!(await isSo())) {
     if (performance.now() > giveUpAt) throw new Error(`not so within ${withinMs} ms: ${isSo}`)

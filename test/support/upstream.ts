@@ -2,13 +2,13 @@
 
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import { constants, createGzip, gzipSync } from 'node:zlib'
-import { listening } from './server.ts'
+import { listen } from './server.ts'
 
-export type Dialect = 'openai' | 'anthropic' | 'gemini'
+export type DialectName = 'openai' | 'anthropic' | 'gemini'
 
 /** A request as the provider got it. */
 export interface Received {
-  readonly dialect: Dialect
+  readonly dialect: DialectName
   /** With its query. */
   readonly path: string
   readonly headers: IncomingHttpHeaders
@@ -25,7 +25,7 @@ export interface Answer {
   readonly gzip?: boolean
 }
 
-export interface Spent {
+export interface ReportedUsage {
   readonly input: number
   readonly output: number
 }
@@ -35,7 +35,7 @@ export interface Upstream extends AsyncDisposable {
   readonly url: string
   readonly received: readonly Received[]
   /** What every answer says it used. */
-  spent: Spent
+  reportedUsage: ReportedUsage
   /** Changes what is answered. Gets what the provider would have said. */
   reply: (usual: Answer, received: Received) => Answer
   /** Settings of a gateway in front of it. */
@@ -51,15 +51,15 @@ export async function startUpstream(): Promise<Upstream> {
     void take(request, response).catch(() => response.destroy())
   })
   const take = async (request: IncomingMessage, response: ServerResponse) => {
-    const one = await read(request)
+    const one = await readRequest(request)
     received.push(one)
-    await send(response, upstream.reply(usual(one, upstream.spent), one))
+    await sendAnswer(response, upstream.reply(usualAnswer(one, upstream.reportedUsage), one))
   }
-  const url = await listening(server)
+  const url = await listen(server)
   const upstream: Upstream = {
     url,
     received,
-    spent: { input: 21, output: 9 },
+    reportedUsage: { input: 21, output: 9 },
     reply: (answer) => answer,
     settings: {
       OPENAI_API_KEY: PROVIDER_KEY,
@@ -77,7 +77,7 @@ export async function startUpstream(): Promise<Upstream> {
   return upstream
 }
 
-async function read(request: IncomingMessage): Promise<Received> {
+async function readRequest(request: IncomingMessage): Promise<Received> {
   const path = request.url ?? ''
   const dialect = path.includes('/chat/completions') ? 'openai' : path.includes('/messages') ? 'anthropic' : 'gemini'
   let text = ''
@@ -85,7 +85,7 @@ async function read(request: IncomingMessage): Promise<Received> {
   return { dialect, path, headers: request.headers, body: JSON.parse(text) }
 }
 
-async function send(response: ServerResponse, { status, headers, pieces, cut, gzip }: Answer): Promise<void> {
+async function sendAnswer(response: ServerResponse, { status, headers, pieces, cut, gzip }: Answer): Promise<void> {
   const whole = pieces.length === 1 && typeof pieces[0] === 'string'
   response.writeHead(status, gzip ? { ...headers, 'content-encoding': 'gzip' } : headers)
   response.flushHeaders()
@@ -108,7 +108,7 @@ export const CITY = { name: 'weather', arguments: { city: 'Köln' } }
 const TEXT = WORDS.join('')
 const ARGUMENTS = JSON.stringify(CITY.arguments)
 
-function usual({ dialect, path, body }: Received, spent: Spent): Answer {
+function usualAnswer({ dialect, path, body }: Received, spent: ReportedUsage): Answer {
   const tool = Array.isArray(body.tools) && body.tools.length > 0
   const stream = dialect === 'gemini' ? path.includes(':stream') : body.stream === true
   const events = stream && (dialect !== 'gemini' || path.includes('alt=sse'))
@@ -123,13 +123,13 @@ function usual({ dialect, path, body }: Received, spent: Spent): Answer {
   }
 }
 
-interface Voice {
+interface DialectAnswers {
   readonly headers: Readonly<Record<string, string>>
-  whole(spent: Spent, tool: boolean): unknown
-  stream(spent: Spent, tool: boolean, body: Readonly<Record<string, unknown>>): string[]
+  whole(spent: ReportedUsage, tool: boolean): unknown
+  stream(spent: ReportedUsage, tool: boolean, body: Readonly<Record<string, unknown>>): string[]
 }
 
-const openai: Voice = {
+const openai: DialectAnswers = {
   headers: {
     'x-request-id': 'req_upstream',
     'openai-organization': 'the-owner',
@@ -174,7 +174,7 @@ const openaiFrame = {
   system_fingerprint: 'fp_a0e9480a2f',
 }
 
-function openaiUsage({ input, output }: Spent) {
+function openaiUsage({ input, output }: ReportedUsage) {
   return {
     prompt_tokens: input,
     completion_tokens: output,
@@ -184,7 +184,7 @@ function openaiUsage({ input, output }: Spent) {
   }
 }
 
-const anthropic: Voice = {
+const anthropic: DialectAnswers = {
   headers: {
     'request-id': 'req_upstream',
     'anthropic-organization-id': 'the-owner',
@@ -228,7 +228,7 @@ const anthropicFrame = {
   stop_sequence: null,
 }
 
-function anthropicUsage({ input, output }: Spent) {
+function anthropicUsage({ input, output }: ReportedUsage) {
   return {
     input_tokens: input,
     cache_creation_input_tokens: 0,
@@ -240,7 +240,7 @@ function anthropicUsage({ input, output }: Spent) {
   }
 }
 
-const gemini: Voice = {
+const gemini: DialectAnswers = {
   headers: { 'server-timing': 'gfet4t7; dur=610', 'x-content-type-options': 'nosniff' },
   whole: (spent, tool) => geminiResponse([tool ? geminiCall : { text: TEXT }], spent, true),
   stream: (spent, tool) => {
@@ -254,7 +254,7 @@ const gemini: Voice = {
 
 const geminiCall = { functionCall: { id: 'fc_1', name: CITY.name, args: CITY.arguments } }
 
-function geminiResponse(parts: readonly unknown[], { input, output }: Spent, last: boolean) {
+function geminiResponse(parts: readonly unknown[], { input, output }: ReportedUsage, last: boolean) {
   const counted = last ? { candidatesTokenCount: output, totalTokenCount: input + output } : { totalTokenCount: input }
   return {
     candidates: [{ content: { parts, role: 'model' }, ...(last ? { finishReason: 'STOP' } : {}), index: 0 }],

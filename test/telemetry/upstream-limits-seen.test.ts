@@ -3,18 +3,18 @@
 import { gzipSync } from 'node:zlib'
 import { afterEach, expect, it } from 'vitest'
 import type { CallFacts, Outcome, UpstreamLimits } from '../../src/core/ledger-entry.ts'
-import { Upstreams } from '../../src/telemetry/upstream-limits-seen.ts'
+import { UpstreamLimitTracker } from '../../src/telemetry/upstream-limits-seen.ts'
 import { PRICE, wholeAnswer } from '../call/dialect-fixtures.ts'
 import { factsOf, outcomeOf } from '../stores/calls.ts'
-import { DOORS, HandClock, type Play, Stage } from '../support/gateway-fixture.ts'
+import { GatewayFixture, ManualClock, type Responder, TRANSPORTS } from '../support/gateway-fixture.ts'
 
-let stage: Stage | undefined
+let fixture: GatewayFixture | undefined
 afterEach(async () => {
-  await stage?.close()
-  stage = undefined
+  await fixture?.close()
+  fixture = undefined
 })
 
-interface Status {
+interface StatusJson {
   readonly providers: readonly {
     readonly name: string
     readonly upstream_rate_limits?: (UpstreamLimits & { readonly seenAtMs: number }) | null
@@ -22,14 +22,14 @@ interface Status {
   }[]
 }
 
-async function openai(stage: Stage) {
-  const { providers } = await stage.page<Status>('/llm/status')
+async function openai(stage: GatewayFixture) {
+  const { providers } = await stage.fetchPage<StatusJson>('/llm/status')
   return providers.find(({ name }) => name === 'openai')
 }
 
 const CONFIG = { prices: [PRICE, { ...PRICE, model: 'other' }], limits: {} }
 
-function answering(headers: () => Readonly<Record<string, string>>): Play {
+function answerWith(headers: () => Readonly<Record<string, string>>): Responder {
   return ({ response }) =>
     void response
       .writeHead(200, { 'content-type': 'application/json', ...headers() })
@@ -38,16 +38,16 @@ function answering(headers: () => Readonly<Record<string, string>>): Play {
 
 it('the status shows what a provider said last, and beside it by model', async () => {
   let remaining = '59'
-  const clock = new HandClock()
+  const clock = new ManualClock()
   const headers = () => ({ 'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': remaining })
-  stage = await Stage.open({ config: CONFIG, clock, play: answering(headers) })
-  expect((await openai(stage))?.upstream_rate_limits).toBeNull()
-  await (await stage.call('openai', { cap: 9 })).text()
-  clock.pass(1_000)
+  fixture = await GatewayFixture.open({ config: CONFIG, clock, respond: answerWith(headers) })
+  expect((await openai(fixture))?.upstream_rate_limits).toBeNull()
+  await (await fixture.call('openai', { cap: 9 })).text()
+  clock.advance(1_000)
   remaining = '40'
-  await (await stage.call('openai', { model: 'other', cap: 9 })).text()
-  await stage.settled(2)
-  const shown = await openai(stage)
+  await (await fixture.call('openai', { model: 'other', cap: 9 })).text()
+  await fixture.settledEntries(2)
+  const shown = await openai(fixture)
   expect(shown?.upstream_rate_limits).toEqual({
     limitRequests: 60,
     remainingRequests: 40,
@@ -66,45 +66,48 @@ it('the status shows what a provider said last, and beside it by model', async (
   ])
 })
 
-it.each(DOORS)('%s: a refusal that says when to come back in its words alone is kept with the call', async (door) => {
-  const body = '{"error":{"message":"Rate limit reached. Please try again in 5.289s.","code":"rate_limit_exceeded"}}'
-  let encoded = false
-  const play: Play = ({ response }) => {
-    const headers = { 'content-type': 'application/json', ...(encoded ? { 'content-encoding': 'gzip' } : {}) }
-    response.writeHead(429, headers).end(encoded ? gzipSync(body) : body)
-  }
-  stage = await Stage.open({ config: CONFIG, play })
-  for (const count of [1, 2]) {
-    const answer = await stage.call('openai', { cap: 9 }, {}, door)
-    expect(answer.status).toBe(429)
-    if (door === 'over sockets' || !encoded) expect(await answer.text()).toBe(body)
-    const [entry] = await stage.settled(count)
-    expect(entry?.outcome?.upstreamLimits).toMatchObject({ retryAfterMs: 5_289, others: [] })
-    expect(entry?.outcome?.cost.totalNanoUsd).toBe(0n)
-    encoded = true
-  }
-})
+it.each(TRANSPORTS)(
+  '%s: a refusal that says when to come back in its words alone is kept with the call',
+  async (door) => {
+    const body = '{"error":{"message":"Rate limit reached. Please try again in 5.289s.","code":"rate_limit_exceeded"}}'
+    let encoded = false
+    const play: Responder = ({ response }) => {
+      const headers = { 'content-type': 'application/json', ...(encoded ? { 'content-encoding': 'gzip' } : {}) }
+      response.writeHead(429, headers).end(encoded ? gzipSync(body) : body)
+    }
+    fixture = await GatewayFixture.open({ config: CONFIG, respond: play })
+    for (const count of [1, 2]) {
+      const answer = await fixture.call('openai', { cap: 9 }, {}, door)
+      expect(answer.status).toBe(429)
+      if (door === 'over sockets' || !encoded) expect(await answer.text()).toBe(body)
+      const [entry] = await fixture.settledEntries(count)
+      expect(entry?.outcome?.upstreamLimits).toMatchObject({ retryAfterMs: 5_289, others: [] })
+      expect(entry?.outcome?.cost.totalNanoUsd).toBe(0n)
+      encoded = true
+    }
+  },
+)
 
 it('the log warns once before a provider refuses, and again when it had recovered', async () => {
-  const clock = new HandClock()
+  const clock = new ManualClock()
   let left = 100
   const headers = () => ({ 'x-ratelimit-limit-tokens': '1000', 'x-ratelimit-remaining-tokens': String(left) })
-  stage = await Stage.open({ config: CONFIG, clock, play: answering(headers) })
+  fixture = await GatewayFixture.open({ config: CONFIG, clock, respond: answerWith(headers) })
   const warnings: number[] = []
   let calls = 0
   for (left of [1_000, 100, 99, 50, 0, 200, 99, 201, 99, 98]) {
-    clock.pass(61_000)
-    await (await stage.call('openai', { cap: 9 })).text()
-    await stage.settled(++calls)
-    const lines = stage.log.filter((line) => line.includes('is about to refuse'))
+    clock.advance(61_000)
+    await (await fixture.call('openai', { cap: 9 })).text()
+    await fixture.settledEntries(++calls)
+    const lines = fixture.log.filter((line) => line.includes('is about to refuse'))
     if (lines.length > warnings.length) warnings.push(left)
   }
   expect(warnings).toEqual([99, 99])
-  const line = JSON.parse(stage.log.find((one) => one.includes('is about to refuse')) ?? '{}')
+  const line = JSON.parse(fixture.log.find((one) => one.includes('is about to refuse')) ?? '{}')
   expect(line).toMatchObject({ level: 40, provider: 'openai', model: 'm', limit: 'tokens', remaining: 99, of: 1_000 })
 })
 
-const NOTHING: UpstreamLimits = {
+const NO_LIMITS: UpstreamLimits = {
   limitRequests: null,
   remainingRequests: null,
   resetRequestsMs: null,
@@ -116,50 +119,50 @@ const NOTHING: UpstreamLimits = {
 }
 
 /** A call of a model, seen at a moment, that settled then. */
-function seen(model: string, atMs: number, limits: Partial<UpstreamLimits>): [CallFacts, Outcome] {
+function callWithLimits(model: string, atMs: number, limits: Partial<UpstreamLimits>): [CallFacts, Outcome] {
   const facts = factsOf(`${model}-${atMs}`, { provider: 'openai', model, reservedAtMs: atMs })
-  const upstreamLimits = { ...NOTHING, ...limits }
+  const upstreamLimits = { ...NO_LIMITS, ...limits }
   return [facts, outcomeOf(1, 1n, { upstreamLimits, settledAtMs: atMs, latencyMs: 0, timeToFirstTokenMs: null })]
 }
 
 it('a limit that is used up and as good as new all the time is warned of once a minute', () => {
-  const upstreams = new Upstreams()
+  const upstreams = new UpstreamLimitTracker()
   let warnings = 0
   for (let atMs = 0; atMs < 600_000; atMs += 500) {
     const remainingRequests = (atMs / 500) % 2
-    if (upstreams.saw(...seen('m', atMs, { limitRequests: 2, remainingRequests }))) warnings++
+    if (upstreams.record(...callWithLimits('m', atMs, { limitRequests: 2, remainingRequests }))) warnings++
   }
   expect(warnings).toBe(10)
 })
 
 it('the limit with the least left is named; beyond a priority tier calls go on', () => {
-  const upstreams = new Upstreams()
+  const upstreams = new UpstreamLimitTracker()
   const others = [
     { name: 'priority-input-tokens', limit: 100, remaining: 0, resetMs: null },
     { name: 'input-tokens', limit: 100, remaining: 3, resetMs: 7 },
     { name: 'images', limit: null, remaining: 0, resetMs: null },
   ]
   const limits = { limitTokens: 100, remainingTokens: 5, limitRequests: 0, remainingRequests: 0, others }
-  expect(upstreams.saw(...seen('m', 0, limits))?.name).toBe('input-tokens')
-  expect(upstreams.saw(...seen('n', 0, { others: others.slice(0, 1) }))).toBeUndefined()
-  expect(upstreams.saw(...seen('o', 0, { ...limits, others: [] }))?.name).toBe('tokens')
+  expect(upstreams.record(...callWithLimits('m', 0, limits))?.name).toBe('input-tokens')
+  expect(upstreams.record(...callWithLimits('n', 0, { others: others.slice(0, 1) }))).toBeUndefined()
+  expect(upstreams.record(...callWithLimits('o', 0, { ...limits, others: [] }))?.name).toBe('tokens')
 })
 
 it('what a long stream was told at its beginning does not count against what came later', () => {
-  const upstreams = new Upstreams()
-  upstreams.saw(...seen('m', 5_000, { limitRequests: 10, remainingRequests: 9 }))
-  const [facts, outcome] = seen('m', 1_000, { limitRequests: 10, remainingRequests: 0 })
+  const upstreams = new UpstreamLimitTracker()
+  upstreams.record(...callWithLimits('m', 5_000, { limitRequests: 10, remainingRequests: 9 }))
+  const [facts, outcome] = callWithLimits('m', 1_000, { limitRequests: 10, remainingRequests: 0 })
   expect(
-    upstreams.saw(facts, { ...outcome, settledAtMs: 9_000, latencyMs: 8_000, timeToFirstTokenMs: 5 }),
+    upstreams.record(facts, { ...outcome, settledAtMs: 9_000, latencyMs: 8_000, timeToFirstTokenMs: 5 }),
   ).toBeUndefined()
   expect(upstreams.newest('openai')).toMatchObject({ remainingRequests: 9, seenAtMs: 5_000 })
 })
 
 it('a thousand targets are kept, and the one that was silent for longest gives way', () => {
-  const upstreams = new Upstreams()
+  const upstreams = new UpstreamLimitTracker()
   for (let at = 0; at < 3_000; at++) {
-    upstreams.saw(...seen(`made-up-${at}`, at, { limitRequests: at }))
-    upstreams.saw(...seen('used', at, { limitRequests: 7 }))
+    upstreams.record(...callWithLimits(`made-up-${at}`, at, { limitRequests: at }))
+    upstreams.record(...callWithLimits('used', at, { limitRequests: 7 }))
   }
   const models = upstreams.models('openai')
   expect(Object.keys(models)).toHaveLength(1_000)

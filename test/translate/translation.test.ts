@@ -17,11 +17,11 @@ function between(caller: Name, provider: Name): Translation {
 }
 
 const CHAT = lineTo('/v1/chat/completions')
-const TARGET = { model: 'claude-sonnet-4-5', capField: 'max_tokens', usualCap: 4_096 }
+const TARGET = { model: 'claude-sonnet-4-5', capField: 'max_tokens', defaultCap: 4_096 }
 const HI = { model: 'm', messages: [{ role: 'user', content: 'Hi' }] }
 const bodyOf = (body: object) => Buffer.from(JSON.stringify(body))
-const asked = (provider: Name, body: object | string, model = TARGET.model) =>
-  between('openai.chat', provider).ask(typeof body === 'string' ? Buffer.from(body) : bodyOf(body), CHAT, {
+const translateRequest = (provider: Name, body: object | string, model = TARGET.model) =>
+  between('openai.chat', provider).translateRequest(typeof body === 'string' ? Buffer.from(body) : bodyOf(body), CHAT, {
     ...TARGET,
     model,
   })
@@ -30,21 +30,23 @@ describe('a request', () => {
   test.each(['__proto__', 'constructor', 'toString', 'valueOf'])('is told of a field called %s by its name', (name) => {
     const body = `{"model":"m","messages":[{"role":"user","content":"Hi"}],"${name}":{"a":1}}`
     for (const provider of ['anthropic.messages', 'gemini.generateContent'] as const) {
-      const told = expect(() => asked(provider, body))
+      const told = expect(() => translateRequest(provider, body))
       told.toThrow(Problem)
       told.toThrow(expect.objectContaining({ param: name }))
     }
   })
 
   test('may name a model that is no text', () => {
-    expect(asked('gemini.generateContent', HI, '\ud800').line.path).toBe('/v1beta/models/%EF%BF%BD:generateContent')
+    expect(translateRequest('gemini.generateContent', HI, '\ud800').line.path).toBe(
+      '/v1beta/models/%EF%BF%BD:generateContent',
+    )
   })
 
   test('may hold very many parts', () => {
     const content = Array.from({ length: 20_000 }, () => ({ type: 'text', text: 'a' }))
     for (const role of ['user', 'system']) {
       const messages = [...HI.messages, { role, content }]
-      expect(asked('anthropic.messages', { ...HI, messages }).body.length).toBeGreaterThan(500_000)
+      expect(translateRequest('anthropic.messages', { ...HI, messages }).body.length).toBeGreaterThan(500_000)
     }
   })
 
@@ -57,24 +59,24 @@ describe('a request', () => {
     const [tools, others] = [named('is'), named('no')]
     const choice = { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [...others, tools[0]] } }
     const startedMs = performance.now()
-    const { body } = asked('anthropic.messages', { ...HI, tools, tool_choice: choice })
+    const { body } = translateRequest('anthropic.messages', { ...HI, tools, tool_choice: choice })
     expect(recordOf(JSON.parse(body.toString())).tools).toHaveLength(1)
     expect(performance.now() - startedMs).toBeLessThan(5_000)
   }, 60_000)
 })
 
-const LONG = 'm'.repeat(100_000)
+const LONG_TEXT = 'm'.repeat(100_000)
 const EVENTS: Readonly<Record<Name, readonly string[]>> = {
   'openai.chat': [
-    `{"id":"${LONG}","model":"${LONG}","choices":[{"index":0,"delta":{"content":"a"}}]}`,
+    `{"id":"${LONG_TEXT}","model":"${LONG_TEXT}","choices":[{"index":0,"delta":{"content":"a"}}]}`,
     '{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}]}}]}',
   ],
   'anthropic.messages': [
-    `{"type":"message_start","message":{"id":"${LONG}","model":"${LONG}"}}`,
+    `{"type":"message_start","message":{"id":"${LONG_TEXT}","model":"${LONG_TEXT}"}}`,
     '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}',
   ],
   'gemini.generateContent': [
-    `{"responseId":"${LONG}","modelVersion":"${LONG}","candidates":[{"content":{"parts":[{"text":"a"}]}}]}`,
+    `{"responseId":"${LONG_TEXT}","modelVersion":"${LONG_TEXT}","candidates":[{"content":{"parts":[{"text":"a"}]}}]}`,
     '{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f"}}]}}]}',
   ],
 }
@@ -88,8 +90,8 @@ describe('a stream', () => {
     ['gemini.generateContent', 'openai.chat'],
   ] as const)('for %s whose provider, %s, has a name without end does not say all of it again', (caller, provider) => {
     const context = { ...CONTEXT, model: 'asked', withUsage: true, asEvents: true }
-    const meter = dialectNamed(provider).tap(true, 'text/event-stream', false)
-    const tap = between(caller, provider).tap(meter, context)
+    const meter = dialectNamed(provider).createTap(true, 'text/event-stream', false)
+    const tap = between(caller, provider).createTap(meter, context)
     const said = EVENTS[provider].map((data) => tap.push(Buffer.from(`data: ${data}\n\n`)).toString()).join('')
     expect(said).toContain('"a"')
     expect(said.length).toBeLessThan(10_000)

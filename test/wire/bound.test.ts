@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { costOf } from '../../src/core/prices.ts'
 import { type CountedInput, quote } from '../../src/core/quote.ts'
 import { inputTokens, outputTokens } from '../../src/core/usage.ts'
-import { mostTokens } from '../../src/counting/tokenizer-worker.ts'
+import { tokenUpperBound } from '../../src/counting/tokenizer-worker.ts'
 import { createPriceBook } from '../../src/prices/price-book.ts'
 import { anthropic } from '../../src/providers/anthropic.ts'
 import { gemini } from '../../src/providers/gemini.ts'
@@ -19,10 +19,10 @@ import { openaiResponses } from '../../src/wire/openai/responses.ts'
 import { HAS_RECORDINGS, type Recording, recordingsOf } from '../support/recordings.ts'
 import { lineTo } from './samples.ts'
 
-const SEPTEMBER = Date.parse('2026-09-01T12:00:00Z')
+const SEPTEMBER_MS = Date.parse('2026-09-01T12:00:00Z')
 const SETTINGS = { defaultMaxOutputTokens: 4_096, tokenReservation: 'estimate' } as const
 const UNUSED = { apiKey: '', baseUrl: 'http://127.0.0.1:9', model: '', callerKeys: false }
-const DOUBT = 1.1
+const COUNT_SAFETY_FACTOR = 1.1
 const book = createPriceBook()
 
 interface Row {
@@ -50,19 +50,21 @@ interface Ratios {
 function ratiosOf({ dialect, provider }: Row, recording: Recording): Ratios | undefined {
   const { body, body_trimmed: trimmed, path = '' } = recording.request ?? {}
   if (typeof body !== 'object' || body === null || trimmed || recording.status !== 200) return undefined
-  const tap = dialect.tap(recording.stream, recording.stream ? 'text/event-stream' : 'application/json', false)
+  const tap = dialect.createTap(recording.stream, recording.stream ? 'text/event-stream' : 'application/json', false)
   tap.push(Buffer.from(recording.response.body))
   tap.end()
-  const metered = tap.metered()
+  const metered = tap.answerUsage()
   const text = JSON.stringify(body)
-  const { ask } = dialect.read(Buffer.from(text), lineTo(path.split('?')[0] ?? ''))
-  const facts = book.find(provider.priceName, ask.model, SEPTEMBER)
-  if (!metered || metered.also || !facts.price || ask.unbounded.length > 0 || ask.unsizedInput) return undefined
+  const { facts: ask } = dialect.readRequest(Buffer.from(text), lineTo(path.split('?')[0] ?? ''))
+  const facts = book.find(provider.priceName, ask.model, SEPTEMBER_MS)
+  if (!metered || metered.otherUsage || !facts.price || ask.unbounded.length > 0 || ask.unsizedInput) return undefined
   const used = inputTokens(metered.usage)
   const cost = Number(costOf(facts.price, metered.usage, metered.serviceTier ?? undefined).totalNanoUsd)
   if (used === 0 || cost === 0) return undefined
   const counted: CountedInput =
-    provider.counts === 'tokenizer' ? { text: mostTokens(text) } : { all: Math.ceil(used * DOUBT) }
+    provider.countingMethod === 'tokenizer'
+      ? { text: tokenUpperBound(text) }
+      : { all: Math.ceil(used * COUNT_SAFETY_FACTOR) }
   // What a cap leaves open is the same either way: the answer it got is what is bounded.
   const capped = { ...ask, outputCap: Math.max(1, outputTokens(metered.usage)) }
   const wide = quote(capped, facts, provider.rules, SETTINGS)
@@ -75,7 +77,7 @@ function ratiosOf({ dialect, provider }: Row, recording: Recording): Ratios | un
   }
 }
 
-const at = (share: number, values: readonly number[]) =>
+const quantile = (share: number, values: readonly number[]) =>
   Number((values.toSorted((one, other) => one - other)[Math.floor(values.length * share)] ?? Number.NaN).toFixed(2))
 
 test.skipIf(!HAS_RECORDINGS)('no bounded call used more than its quote, counted or not (../shared/recordings)', () => {
@@ -88,7 +90,7 @@ test.skipIf(!HAS_RECORDINGS)('no bounded call used more than its quote, counted 
       expect([file, Math.min(input, counted, money, countedMoney) >= 1]).toEqual([file, true])
     const column = (name: keyof Ratios) => {
       const values = found.map((one) => one[name])
-      return `${at(0.5, values)} / ${at(0.95, values)}`
+      return `${quantile(0.5, values)} / ${quantile(0.95, values)}`
     }
     return {
       api: row.api,

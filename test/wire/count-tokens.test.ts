@@ -11,8 +11,8 @@ import { bytewise, feed } from './streams.ts'
 const MESSAGES = lineTo('/v1/messages/count_tokens', 'beta=true&key=k')
 const CONTENTS = lineTo('/v1beta/models/google/gemini-2.5-pro:countTokens')
 const bytes = (body: unknown) => Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
-const messages = (body: unknown) => anthropicCountTokens.read(bytes(body), MESSAGES)
-const contents = (body: unknown) => geminiCountTokens.read(bytes(body), CONTENTS)
+const messages = (body: unknown) => anthropicCountTokens.readRequest(bytes(body), MESSAGES)
+const contents = (body: unknown) => geminiCountTokens.readRequest(bytes(body), CONTENTS)
 
 const RULES: QuoteRules = {
   tokensPerCall: 64,
@@ -20,7 +20,7 @@ const RULES: QuoteRules = {
   tokensWithTools: 128,
   imageTokens: () => 1_000,
   capCoversReasoning: true,
-  cachesUnasked: true,
+  cachesAutomatically: true,
 }
 const SETTINGS = { defaultMaxOutputTokens: 4_096, tokenReservation: 'worst' } as const
 const UNKNOWN = { price: undefined, limits: undefined }
@@ -30,18 +30,18 @@ describe.each([
   ['Gemini', geminiCountTokens, CONTENTS, { contents: [{ parts: [{ text: 'Hi' }] }] }],
 ] as const)('a count of %s', (_name, dialect, line, body) => {
   test('is no call that writes, and reserves nothing', () => {
-    const { ask } = dialect.read(bytes(body), line)
-    expect(ask).toMatchObject({ kind: 'count', stream: false, outputCap: null, unbounded: [] })
-    expect(quote(ask, UNKNOWN, RULES, SETTINGS)).toMatchObject({ tokens: 0, costNanoUsd: 0n, injectedCap: null })
+    const { facts } = dialect.readRequest(bytes(body), line)
+    expect(facts).toMatchObject({ kind: 'count', stream: false, outputCap: null, unbounded: [] })
+    expect(quote(facts, UNKNOWN, RULES, SETTINGS)).toMatchObject({ tokens: 0, costNanoUsd: 0n, injectedCap: null })
   })
 
   test.each(['{"input_tokens":14}', '{"totalTokens":14}', '{}', '', '<html>', '{"usage":{"input_tokens":9}}'])(
     'answered %j used nothing',
     (text) => {
-      const tap = dialect.tap(false, 'application/json', false)
+      const tap = dialect.createTap(false, 'application/json', false)
       expect(feed(tap, bytewise(Buffer.from(text), 3)).out.toString()).toBe(text)
-      expect(tap.metered()).toEqual({ usage: usageOf(), reasoningTokens: 0, model: null, serviceTier: null })
-      expect([tap.whole, tap.finished, tap.failed]).toEqual([true, true, false])
+      expect(tap.answerUsage()).toEqual({ usage: usageOf(), reasoningTokens: 0, model: null, serviceTier: null })
+      expect([tap.isDocument, tap.finished, tap.failed]).toEqual([true, true, false])
     },
   )
 })
@@ -51,7 +51,7 @@ describe('Anthropic', () => {
 
   test('may name tools that nobody can bound: none is run', () => {
     const tools = [{ type: 'web_search_20250305', name: 'web_search' }]
-    expect(messages({ ...BODY, tools, mcp_servers: [{}], stream: true }).ask).toMatchObject({
+    expect(messages({ ...BODY, tools, mcp_servers: [{}], stream: true }).facts).toMatchObject({
       model: 'claude-sonnet-5',
       stream: false,
       unbounded: [],
@@ -73,7 +73,7 @@ describe('Gemini', () => {
   const REQUEST = { model: 'models/google/gemini-2.5-pro', contents: [] }
 
   test('names its model in the path, and once more where the request is inside', () => {
-    expect(contents({ contents: [] }).ask.model).toBe('google/gemini-2.5-pro')
+    expect(contents({ contents: [] }).facts.model).toBe('google/gemini-2.5-pro')
     for (const field of ['generateContentRequest', 'generate_content_request']) {
       const reading = contents({ [field]: REQUEST })
       expect(JSON.parse(reading.edit({ model: 'm' }).toString())).toEqual({
@@ -81,7 +81,7 @@ describe('Gemini', () => {
       })
     }
     const body = bytes({ generateContentRequest: null })
-    expect(geminiCountTokens.read(body, CONTENTS).edit({ model: 'm' })).toEqual(body)
+    expect(geminiCountTokens.readRequest(body, CONTENTS).edit({ model: 'm' })).toEqual(body)
     expect(geminiCountTokens.upstreamPath('m', CONTENTS)).toBe('/v1beta/models/m:countTokens')
   })
 

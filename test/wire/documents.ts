@@ -40,7 +40,7 @@ export const { tree } = fc.letrec<{ tree: Tree }>((tie) => ({
 }))
 export const spaces = fc.array(fc.constantFrom('', ' ', '\n\t', '\r\n'), { minLength: 1, maxLength: 7 })
 
-export interface Seen {
+export interface ValueSpan {
   /** The key's place in KEYS, or null for an element. */
   readonly key: number | null
   readonly start: number
@@ -48,10 +48,10 @@ export interface Seen {
 }
 
 /** A tree as JSON text, with where each value below the outermost lies, in the order they end. */
-export function render(root: Tree, padding: readonly string[]): { bytes: Buffer; values: Seen[] } {
+export function render(root: Tree, padding: readonly string[]): { bytes: Buffer; values: ValueSpan[] } {
   let text = ''
   let turn = 0
-  const values: Seen[] = []
+  const values: ValueSpan[] = []
   const position = () => Buffer.byteLength(text)
   const space = () => (text += padding[turn++ % padding.length])
   const put = (value: Tree, key: number | null, outermost = false) => {

@@ -4,10 +4,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { LevelView } from '../../src/core/meter.ts'
 import type { HeaderList } from '../../src/wire/dialect.ts'
-import { headerIn, passedOn } from '../../src/wire/headers.ts'
-import { goDuration, ietfRateHeaders, tightest } from '../../src/wire/limit-headers.ts'
-import { upstreamLimits } from '../../src/wire/upstream-limits.ts'
-import { levelOf, NOW } from './samples.ts'
+import { findHeader, headersForCaller } from '../../src/wire/headers.ts'
+import { addIetfRateHeaders, formatGoDuration, tightestLevel } from '../../src/wire/limit-headers.ts'
+import { readUpstreamLimits } from '../../src/wire/upstream-limits.ts'
+import { levelOf, NOW_MS } from './samples.ts'
 
 describe('a Go duration', () => {
   test.each([
@@ -28,13 +28,15 @@ describe('a Go duration', () => {
     [86_400_000, '24h0m0s'],
     [950_400, '15m50.4s'],
   ])('of %d ms is %s', (ms, text) => {
-    expect(goDuration(ms)).toBe(text)
+    expect(formatGoDuration(ms)).toBe(text)
   })
 
   test('is read back as it was written, up to years', () => {
     fc.assert(
       fc.property(fc.nat(100_000_000_000), (ms) => {
-        expect(upstreamLimits(200, ['x-ratelimit-reset-tokens', goDuration(ms)], NOW)?.resetTokensMs).toBe(ms)
+        expect(readUpstreamLimits(200, ['x-ratelimit-reset-tokens', formatGoDuration(ms)], NOW_MS)?.resetTokensMs).toBe(
+          ms,
+        )
       }),
     )
   })
@@ -70,8 +72,10 @@ function parseList(text: string): { item: string; [parameter: string]: string | 
 describe('the IETF pair', () => {
   const pairOf = (levels: readonly LevelView[]) => {
     const headers: HeaderList = []
-    ietfRateHeaders(levels, headers)
-    return [headerIn(headers, 'ratelimit-policy'), headerIn(headers, 'ratelimit')].map((text) => parseList(text ?? ''))
+    addIetfRateHeaders(levels, headers)
+    return [findHeader(headers, 'ratelimit-policy'), findHeader(headers, 'ratelimit')].map((text) =>
+      parseList(text ?? ''),
+    )
   }
 
   test('is two lists of structured fields, one item per limit', () => {
@@ -123,7 +127,7 @@ describe('the IETF pair', () => {
   test('is absent where nothing is kept', () => {
     const headers: HeaderList = []
     const { meter, ...level } = levelOf('cost', 1n, 1n, 0)
-    ietfRateHeaders([{ ...level, meter: { ...meter, refill: 'call' } }], headers)
+    addIetfRateHeaders([{ ...level, meter: { ...meter, refill: 'call' } }], headers)
     expect(headers).toEqual([])
   })
 })
@@ -131,8 +135,8 @@ describe('the IETF pair', () => {
 test('the tightest level is the one with least free, ceilings per call aside', () => {
   const [wide, tight] = [levelOf('tokens', 10n, 9n, 0), levelOf('tokens', 100n, 3n, 0)]
   const ceiling = { ...tight, free: 0n, meter: { ...tight.meter, refill: 'call' as const } }
-  expect(tightest([wide, ceiling, tight], 'tokens')).toBe(tight)
-  expect(tightest([wide], 'requests')).toBeUndefined()
+  expect(tightestLevel([wide, ceiling, tight], 'tokens')).toBe(tight)
+  expect(tightestLevel([wide], 'requests')).toBeUndefined()
 })
 
 describe("a provider's own limits", () => {
@@ -159,7 +163,7 @@ describe("a provider's own limits", () => {
       'x-bursar-upstream-ratelimit',
     ]
     const namesOf = (headers: HeaderList) => headers.filter((_, at) => at % 2 === 0)
-    expect(namesOf(passedOn(given, false))).toEqual(kept)
-    expect(namesOf(passedOn(given, true))).toEqual([...kept, 'retry-after'])
+    expect(namesOf(headersForCaller(given, false))).toEqual(kept)
+    expect(namesOf(headersForCaller(given, true))).toEqual([...kept, 'retry-after'])
   })
 })

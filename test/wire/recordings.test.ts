@@ -14,19 +14,19 @@ import { gemini } from '../../src/providers/gemini.ts'
 import { openai } from '../../src/providers/openai.ts'
 import { anthropicCountTokens } from '../../src/wire/anthropic/count-tokens.ts'
 import { anthropicMessages } from '../../src/wire/anthropic/messages.ts'
-import type { Dialect, Metered, Tap } from '../../src/wire/dialect.ts'
+import type { AnswerUsage, Dialect, Tap } from '../../src/wire/dialect.ts'
 import { geminiEmbed } from '../../src/wire/gemini/embed.ts'
 import { geminiGenerate } from '../../src/wire/gemini/generate.ts'
 import { openaiChat } from '../../src/wire/openai/chat.ts'
 import { openaiCompletions } from '../../src/wire/openai/completions.ts'
 import { openaiEmbeddings } from '../../src/wire/openai/embeddings.ts'
 import { openaiResponses } from '../../src/wire/openai/responses.ts'
-import { cutAt, HAS_RECORDINGS, type Recording, recordingsOf } from '../support/recordings.ts'
+import { HAS_RECORDINGS, type Recording, recordingsOf, splitAt } from '../support/recordings.ts'
 import { lineTo } from './samples.ts'
-import { bytewise, type Fed, feed } from './streams.ts'
+import { bytewise, feed, type TapResult } from './streams.ts'
 
 /** The day of the other party's prices. */
-const SEPTEMBER = Date.parse('2026-09-01T12:00:00Z')
+const SEPTEMBER_MS = Date.parse('2026-09-01T12:00:00Z')
 const SETTINGS = { defaultMaxOutputTokens: 4_096, tokenReservation: 'estimate' } as const
 const UNUSED = { apiKey: '', baseUrl: 'http://127.0.0.1:9', model: '' }
 const book = createPriceBook()
@@ -195,22 +195,23 @@ const CORPORA: readonly Corpus[] = [
 describe.skipIf(!HAS_RECORDINGS).each(CORPORA)('recordings of $api (../shared/recordings)', (corpus) => {
   const { dialect } = corpus
   const recordings = recordingsOf(corpus.api)
-  const tapOf = (recording: Recording, hides = false) => dialect.tap(recording.stream, contentType(recording), hides)
+  const tapOf = (recording: Recording, hides = false) =>
+    dialect.createTap(recording.stream, contentType(recording), hides)
 
   test('pass as they came and mean the same, however they are cut', () => {
     expect(recordings).toHaveLength(corpus.count)
     for (const recording of recordings) {
       const bytes = Buffer.from(recording.response.body)
-      const whole = hear(tapOf(recording), [bytes])
+      const whole = readTap(tapOf(recording), [bytes])
       expect(whole.out.equals(bytes), recording.file).toBe(true)
-      for (const chunks of cuts(recording, bytes))
-        expect(isSame(hear(tapOf(recording), chunks), whole), recording.file).toBe(true)
+      for (const chunks of splits(recording, bytes))
+        expect(isSame(readTap(tapOf(recording), chunks), whole), recording.file).toBe(true)
     }
   })
 
   test('say how they ended', () => {
     for (const recording of recordings) {
-      const [finished, , failed] = hear(tapOf(recording), [Buffer.from(recording.response.body)]).ends
+      const [finished, , failed] = readTap(tapOf(recording), [Buffer.from(recording.response.body)]).ends
       const broken = recording.flags.includes('mid_stream_error')
       if (recording.status < 400) expect([finished, failed], recording.file).toEqual([!broken, broken])
     }
@@ -218,9 +219,9 @@ describe.skipIf(!HAS_RECORDINGS).each(CORPORA)('recordings of $api (../shared/re
 
   test("have the usage that another party's library reads in them", () => {
     const differing = recordings.filter((recording) => {
-      const { metered } = hear(tapOf(recording), [Buffer.from(recording.response.body)])
+      const { metered } = readTap(tapOf(recording), [Buffer.from(recording.response.body)])
       const expected = recording.expected_usage ?? undefined
-      return JSON.stringify(inTheirTerms(metered)) !== JSON.stringify(expected && complete(expected))
+      return JSON.stringify(inRecordedTerms(metered)) !== JSON.stringify(expected && complete(expected))
     })
     expect(recordings.filter((recording) => recording.expected_usage)).toHaveLength(corpus.withUsage)
     expect(filesOf(differing)).toEqual(Object.values(corpus.usage).flat().toSorted())
@@ -252,8 +253,8 @@ describe.skipIf(!HAS_RECORDINGS)('recorded streams of openai.chat with usage hid
       const shown = events.filter((event) => !isUsageAlone(event))
       hidden += events.length - shown.length
       const bytes = Buffer.from(recording.response.body)
-      for (const chunks of [[bytes], ...cuts(recording, bytes)]) {
-        const { out } = hear(openaiChat.tap(true, 'text/event-stream', true), chunks)
+      for (const chunks of [[bytes], ...splits(recording, bytes)]) {
+        const { out } = readTap(openaiChat.createTap(true, 'text/event-stream', true), chunks)
         expect(out.equals(Buffer.from(shown.join(''))), recording.file).toBe(true)
       }
     }
@@ -261,16 +262,16 @@ describe.skipIf(!HAS_RECORDINGS)('recorded streams of openai.chat with usage hid
   })
 })
 
-interface Heard extends Pick<Fed, 'out' | 'ends'> {
-  readonly metered: Metered | undefined
+interface TapReading extends Pick<TapResult, 'out' | 'ends'> {
+  readonly metered: AnswerUsage | undefined
 }
 
-function hear(tap: Tap, chunks: Iterable<Buffer>): Heard {
+function readTap(tap: Tap, chunks: Iterable<Buffer>): TapReading {
   const { out, ends } = feed(tap, chunks)
-  return { out, ends, metered: tap.metered() }
+  return { out, ends, metered: tap.answerUsage() }
 }
 
-function isSame(one: Heard, other: Heard): boolean {
+function isSame(one: TapReading, other: TapReading): boolean {
   return (
     one.out.equals(other.out) && JSON.stringify([one.ends, one.metered]) === JSON.stringify([other.ends, other.metered])
   )
@@ -281,18 +282,18 @@ type Verdict = 'bounded' | 'boundedInTokens' | 'exceeded' | 'unbounded' | 'trimm
 
 function verdict({ dialect, presets, ...corpus }: Corpus, recording: Recording): Verdict {
   const { ask } = askOf(dialect, recording)
-  const tap = dialect.tap(recording.stream, contentType(recording), false)
-  const { metered } = hear(tap, [Buffer.from(recording.response.body)])
+  const tap = dialect.createTap(recording.stream, contentType(recording), false)
+  const { metered } = readTap(tap, [Buffer.from(recording.response.body)])
   if (!metered || recording.status >= 400) return 'withoutUsage'
   if (ask.unbounded.length > 0) return 'unbounded'
   if (recording.request?.body_trimmed) return 'trimmed'
-  const facts = book.find(recording.provider, ask.model, SEPTEMBER)
+  const facts = book.find(recording.provider, ask.model, SEPTEMBER_MS)
   const rules = presets ? PRESET_RULES.get(recording.provider) : undefined
   const most = quote(ask, facts, rules ?? corpus.rules, SETTINGS)
   const { usage, model, serviceTier } = metered
   if (inputTokens(usage) > most.inputTokens || outputTokens(usage) > most.outputTokens) return 'exceeded'
   if (!facts.price) return 'boundedInTokens'
-  const answered = model === null ? undefined : book.find(recording.provider, model, SEPTEMBER).price
+  const answered = model === null ? undefined : book.find(recording.provider, model, SEPTEMBER_MS).price
   const { totalNanoUsd } = costOf(answered ?? facts.price, usage, serviceTier ?? undefined)
   return totalNanoUsd <= most.costNanoUsd ? 'bounded' : 'exceeded'
 }
@@ -302,11 +303,11 @@ function contentType({ stream, flags }: Recording): string {
 }
 
 /** As recorded off the socket, byte by byte, and five times at random. */
-function* cuts(recording: Recording, bytes: Buffer): Generator<Iterable<Buffer>> {
-  if (recording.response.chunk_bytes) yield cutAt(bytes, recording.response.chunk_bytes)
+function* splits(recording: Recording, bytes: Buffer): Generator<Iterable<Buffer>> {
+  if (recording.response.chunk_bytes) yield splitAt(bytes, recording.response.chunk_bytes)
   yield bytewise(bytes)
   const lengths = fc.array(fc.integer({ min: 1, max: Math.max(2, bytes.length >> 2) }), { minLength: 3, maxLength: 40 })
-  for (const some of fc.sample(lengths, 5)) yield cutAt(bytes, some)
+  for (const some of fc.sample(lengths, 5)) yield splitAt(bytes, some)
 }
 
 /** Members of usage by the other party's names, all of them, in one order. */
@@ -326,10 +327,10 @@ function complete(some: Readonly<Record<string, number>>): Record<string, number
   return Object.fromEntries(names.map((name) => [name, some[name] ?? 0]))
 }
 
-function inTheirTerms(metered: Metered | undefined): Record<string, number> | undefined {
+function inRecordedTerms(metered: AnswerUsage | undefined): Record<string, number> | undefined {
   if (!metered) return undefined
-  const { reasoningTokens, also = [] } = metered
-  const usage = also.reduce((sum, share) => usageSum(sum, share.usage), metered.usage)
+  const { reasoningTokens, otherUsage = [] } = metered
+  const usage = otherUsage.reduce((sum, share) => usageSum(sum, share.usage), metered.usage)
   return complete({
     input_tokens: inputTokens(usage),
     output_tokens: outputTokens(usage),
@@ -350,7 +351,7 @@ function askOf(dialect: Dialect, { request, model }: Recording) {
   const added = !dialect.name.startsWith('gemini.') && !('model' in body)
   const bytes = Buffer.from(JSON.stringify(added ? { ...body, model: model ?? 'unknown' } : body))
   const path = request?.path.replace(/^.*\/models\//, '/v1beta/models/').split('?')[0] ?? ''
-  return { ask: dialect.read(bytes, lineTo(path)).ask, added }
+  return { ask: dialect.readRequest(bytes, lineTo(path)).facts, added }
 }
 
 function isUsageAlone(event: string): boolean {

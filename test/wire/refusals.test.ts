@@ -13,15 +13,15 @@ import { dialectAt, dialectNamed, nearestDialect } from '../../src/wire/index.ts
 import { openaiChat } from '../../src/wire/openai/chat.ts'
 import { openaiCompletions } from '../../src/wire/openai/completions.ts'
 import { openaiEmbeddings } from '../../src/wire/openai/embeddings.ts'
-import { CONTEXT, levelOf, NOW, refusalAt } from './samples.ts'
+import { CONTEXT, levelOf, NOW_MS, refusalAt } from './samples.ts'
 
 const REQUESTS = refusalAt(levelOf('requests', 60n, 0n, 1_500), 1n, 'time')
 const TOKENS = refusalAt(levelOf('tokens', 90_000n, 10n, 59_999, 'alice'), 4_000n, 'time')
 const MONEY = refusalAt(levelOf('cost', 10_000_000_000n, 1n, 43_200_000), 20_000_001n, 'time', 512)
-const TOO_DEAR = refusalAt(levelOf('cost', 500_000_000n, 500_000_000n, 0), 600_000_000n, 'never')
+const TOO_EXPENSIVE = refusalAt(levelOf('cost', 500_000_000n, 500_000_000n, 0), 600_000_000n, 'never')
 const BUSY_MONEY = refusalAt(levelOf('cost', 10_000_000_000n, 1n, 43_200_000), 20_000_001n, 'inFlight')
 const IN_FLIGHT = refusalAt(levelOf('inFlight', 4n, 0n, 0), 1n, 'inFlight')
-const ALL = [REQUESTS, TOKENS, MONEY, TOO_DEAR, BUSY_MONEY, IN_FLIGHT]
+const ALL = [REQUESTS, TOKENS, MONEY, TOO_EXPENSIVE, BUSY_MONEY, IN_FLIGHT]
 
 const bodyOf = (dialect: Dialect, refusal: Refusal) => JSON.parse(dialect.refusalBody(refusal, CONTEXT))
 const details = (refusal: Refusal, more: object = {}) => ({
@@ -30,7 +30,7 @@ const details = (refusal: Refusal, more: object = {}) => ({
   limits: [refusal.meter.name],
   subject: 'global',
   retry_after_ms: refusal.waitMs,
-  resets_at: refusal.retryable ? new Date(NOW + refusal.waitMs).toISOString() : null,
+  resets_at: refusal.retryable ? new Date(NOW_MS + refusal.waitMs).toISOString() : null,
   retryable: true,
   fitting_max_output_tokens: null,
   ...more,
@@ -51,8 +51,8 @@ describe('the figures of a refusal are the same in every dialect:', () => {
     ],
     [
       'never',
-      TOO_DEAR,
-      details(TOO_DEAR, { reason: 'never', unit: 'usd', needed: 0.6, free: 0.5, capacity: 0.5, retryable: false }),
+      TOO_EXPENSIVE,
+      details(TOO_EXPENSIVE, { reason: 'never', unit: 'usd', needed: 0.6, free: 0.5, capacity: 0.5, retryable: false }),
     ],
     [
       'in flight',
@@ -75,7 +75,7 @@ describe('the figures of a refusal are the same in every dialect:', () => {
     const long = refusalAt(levelOf('tokens', 1n, 0n, 9e15), 1n, 'time')
     for (const dialect of [openaiChat, anthropicMessages, geminiGenerate]) {
       expect(JSON.stringify(bodyOf(dialect, long))).toContain('9999-12-31T23:59:59.999Z')
-      expect(() => dialect.rateHeaders([levelOf('tokens', 1n, 0n, 9e15)], NOW, [])).not.toThrow()
+      expect(() => dialect.addRateHeaders([levelOf('tokens', 1n, 0n, 9e15)], NOW_MS, [])).not.toThrow()
     }
   })
 })
@@ -85,7 +85,7 @@ describe('OpenAI', () => {
     [REQUESTS, 'requests', 'rate_limit_exceeded'],
     [TOKENS, 'tokens', 'rate_limit_exceeded'],
     [MONEY, 'insufficient_quota', 'insufficient_quota'],
-    [TOO_DEAR, 'insufficient_quota', 'insufficient_quota'],
+    [TOO_EXPENSIVE, 'insufficient_quota', 'insufficient_quota'],
     // SDKs give up on insufficient_quota: waiting for others is no such thing.
     [BUSY_MONEY, 'requests', 'rate_limit_exceeded'],
     [IN_FLIGHT, 'requests', 'rate_limit_exceeded'],
@@ -110,7 +110,7 @@ describe('OpenAI', () => {
 
 describe('Anthropic', () => {
   test.each(ALL)('a refusal is a rate_limit_error, and a spend limit where money ran out', (refusal) => {
-    const money = refusal === MONEY || refusal === TOO_DEAR
+    const money = refusal === MONEY || refusal === TOO_EXPENSIVE
     const body = bodyOf(anthropicMessages, refusal)
     expect(body).toMatchObject({
       type: 'error',
@@ -151,7 +151,7 @@ describe('Gemini', () => {
     [REQUESTS, '1.500s', '60'],
     [TOKENS, '59.999s', '90000'],
     [MONEY, '43200.000s', '10000000000'],
-    [TOO_DEAR, '43200.000s', '500000000'],
+    [TOO_EXPENSIVE, '43200.000s', '500000000'],
     [IN_FLIGHT, '1.700s', '4'],
   ])(
     'a refusal is RESOURCE_EXHAUSTED, with the quota and a protobuf duration to wait',
@@ -206,7 +206,7 @@ describe('native rate-limit headers', () => {
   ]
   const written = (dialect: Dialect) => {
     const headers: HeaderList = []
-    dialect.rateHeaders(LEVELS, NOW, headers)
+    dialect.addRateHeaders(LEVELS, NOW_MS, headers)
     return Object.fromEntries(headers.flatMap((name, at) => (at % 2 === 0 ? [[name, headers[at + 1]]] : [])))
   }
 
@@ -237,7 +237,7 @@ describe('native rate-limit headers', () => {
   test('are none where nothing is limited', () => {
     const headers: HeaderList = []
     for (const dialect of [openaiChat, anthropicMessages])
-      dialect.rateHeaders([levelOf('cost', 1n, 1n, 0)], NOW, headers)
+      dialect.addRateHeaders([levelOf('cost', 1n, 1n, 0)], NOW_MS, headers)
     expect(headers).toEqual([])
   })
 })

@@ -8,8 +8,8 @@ import { type Refusal, refusalOf } from '../../src/core/refusal.ts'
 import type { RequestLine } from '../../src/wire/dialect.ts'
 import { render, spaces } from './documents.ts'
 
-export const NOW = Date.parse('2026-11-22T12:00:00Z')
-export const CONTEXT = { callId: '019a-call', nowMs: NOW }
+export const NOW_MS = Date.parse('2026-11-22T12:00:00Z')
+export const CONTEXT = { callId: '019a-call', nowMs: NOW_MS }
 
 export function lineTo(path: string, query = ''): RequestLine {
   return { path, query, header: () => undefined }
@@ -35,7 +35,7 @@ export function bodies(members: readonly Member[]): fc.Arbitrary<Buffer> {
 }
 
 /** What is gone from `before` and what is new in `after`, between the bytes they share at both ends. */
-export function change(before: Buffer, after: Buffer): { readonly gone: string; readonly added: string } {
+export function diffBytes(before: Buffer, after: Buffer): { readonly gone: string; readonly added: string } {
   const shorter = Math.min(before.length, after.length)
   let start = 0
   while (start < shorter && before[start] === after[start]) start++
@@ -47,12 +47,17 @@ export function change(before: Buffer, after: Buffer): { readonly gone: string; 
   }
 }
 
-const FILLS: Readonly<Record<What, Refill>> = { requests: 'steady', tokens: 'steady', cost: 'window', inFlight: 'none' }
+const REFILLS: Readonly<Record<What, Refill>> = {
+  requests: 'steady',
+  tokens: 'steady',
+  cost: 'window',
+  inFlight: 'none',
+}
 
 export function levelOf(what: What, capacity: bigint, free: bigint, resetMs: number, key?: string): LevelView {
   const span = what === 'cost' ? 'day' : what === 'inFlight' ? 'call' : 'minute'
-  const limit = { what, span, capacity, refill: FILLS[what], enforced: true } as const
-  const meter = meterOf({ ...limit, who: key ? 'key' : 'global', subject: key }, key ?? '', NOW, 'UTC', '')
+  const limit = { what, span, capacity, refill: REFILLS[what], enforced: true } as const
+  const meter = meterOf({ ...limit, who: key ? 'key' : 'global', subject: key }, key ?? '', NOW_MS, 'UTC', '')
   return { meter, capacity, enforced: true, settled: capacity - free, reserved: 0n, free, resetMs }
 }
 
@@ -61,5 +66,5 @@ export function refusalAt(level: LevelView, needed: bigint, kind: RefusalKind, c
   const { meter, capacity } = level
   const shortfall = kind === 'time' ? { kind, waitMs: level.resetMs } : { kind }
   const charge = { meter, amount: needed, capacity, enforced: true }
-  return refusalOf([{ charge, shortfall, level }], { inFlightMs: 1_700, neverMs: 43_200_000 }, cap)
+  return refusalOf([{ charge, reason: shortfall, level }], { inFlightMs: 1_700, neverMs: 43_200_000 }, cap)
 }

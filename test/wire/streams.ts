@@ -189,7 +189,7 @@ export const GEMINI_ARRAYS: readonly Stream[] = ANSWERS.map(({ parts, ...rest })
   text: `[${parts.join('\n,\r\n')}\n]`,
 }))
 
-export interface Fed {
+export interface TapResult {
   readonly out: Buffer
   /** Classes that are not zero, `requests` aside. */
   readonly usage: Partial<Usage> | null
@@ -197,11 +197,11 @@ export interface Fed {
 }
 
 /** What a tap passes on and has learned, once it was fed these chunks and the end. */
-export function feed(tap: Tap, chunks: Iterable<Buffer>): Fed {
+export function feed(tap: Tap, chunks: Iterable<Buffer>): TapResult {
   const out: Buffer[] = []
   for (const chunk of chunks) out.push(tap.push(chunk))
   out.push(tap.end())
-  const { requests, ...tokens } = tap.metered()?.usage ?? { requests: 0 }
+  const { requests, ...tokens } = tap.answerUsage()?.usage ?? { requests: 0 }
   const usage = requests === 1 ? Object.fromEntries(Object.entries(tokens).filter(([, count]) => count !== 0)) : null
   return { out: Buffer.concat(out), usage, ends: [tap.finished, tap.terminated, tap.failed] }
 }

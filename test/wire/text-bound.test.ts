@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { normalisedBytes } from '../../src/wire/text-bound.ts'
+import { maxNormalisedBytes } from '../../src/wire/text-bound.ts'
 
 const LIGATURE = '\ufdfa' // 3 bytes, 33 once normalised: nothing grows more.
 
@@ -11,11 +11,11 @@ const escaped = (text: string) =>
   Array.from({ length: text.length }, (_, at) => `\\u${text.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')
 
 /** What a tokenizer can see of a body: each string decoded and normalised by itself. */
-function seenBytes(value: unknown): number {
+function boundBytes(value: unknown): number {
   if (typeof value === 'string') return Buffer.byteLength(value.normalize('NFKC'))
-  if (Array.isArray(value)) return value.reduce((sum: number, one) => sum + seenBytes(one), 0)
+  if (Array.isArray(value)) return value.reduce((sum: number, one) => sum + boundBytes(one), 0)
   if (typeof value !== 'object' || value === null) return 0
-  return Object.entries(value).reduce((sum, [key, one]) => sum + seenBytes(key) + seenBytes(one), 0)
+  return Object.entries(value).reduce((sum, [key, one]) => sum + boundBytes(key) + boundBytes(one), 0)
 }
 
 describe('the text bound', () => {
@@ -29,7 +29,7 @@ describe('the text bound', () => {
     ['of marks after a line break joins nothing', `"${'\\r\u0323\u0304'.repeat(10)}${LIGATURE}"`, 95],
     ['of escapes for ASCII is what was sent', '"\\u0041"', 8],
   ])('%s', (_what, text, bytes) => {
-    expect(normalisedBytes(Buffer.from(text))).toBe(bytes)
+    expect(maxNormalisedBytes(Buffer.from(text))).toBe(bytes)
   })
 
   const piece = fc.oneof(
@@ -69,8 +69,8 @@ describe('the text bound', () => {
       fc.property(fc.array(value, { maxLength: 4 }), (values) => {
         const body = Buffer.from(`{"é":[${values.map(([json]) => json).join(',')}]}`)
         const texts = values.map(([, text]) => text)
-        expect(normalisedBytes(body)).toBeGreaterThanOrEqual(seenBytes(texts))
-        expect(normalisedBytes(body)).toBeGreaterThanOrEqual(body.length)
+        expect(maxNormalisedBytes(body)).toBeGreaterThanOrEqual(boundBytes(texts))
+        expect(maxNormalisedBytes(body)).toBeGreaterThanOrEqual(body.length)
       }),
       { numRuns: 3_000 },
     )
@@ -79,8 +79,8 @@ describe('the text bound', () => {
   test('of a long body is above it without looking closer, and follows what can grow', () => {
     const long = 'A'.repeat(300_000)
     for (const text of [LIGATURE, escaped(LIGATURE), `é${escaped('é')}`, '\\\\']) {
-      const bound = normalisedBytes(Buffer.from(`"${long}${text.repeat(1_000)}"`))
-      const seen = seenBytes(JSON.parse(`"${long}${text.repeat(1_000)}"`))
+      const bound = maxNormalisedBytes(Buffer.from(`"${long}${text.repeat(1_000)}"`))
+      const seen = boundBytes(JSON.parse(`"${long}${text.repeat(1_000)}"`))
       expect(bound).toBeGreaterThanOrEqual(seen)
       // Media in base64 does not grow: it must not be counted eleven times.
       expect(bound).toBeLessThan(1.4 * seen)
@@ -96,8 +96,8 @@ describe('the text bound', () => {
         0,
       )
       const padding = 'A'.repeat(262_144)
-      expect(normalisedBytes(Buffer.from(`"${padding}${text}"`))).toBeGreaterThanOrEqual(single + padding.length)
-      expect(normalisedBytes(Buffer.from(`"${padding}${escaped(text)}"`))).toBeGreaterThanOrEqual(
+      expect(maxNormalisedBytes(Buffer.from(`"${padding}${text}"`))).toBeGreaterThanOrEqual(single + padding.length)
+      expect(maxNormalisedBytes(Buffer.from(`"${padding}${escaped(text)}"`))).toBeGreaterThanOrEqual(
         single + padding.length,
       )
     }

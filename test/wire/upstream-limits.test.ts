@@ -4,11 +4,11 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { UpstreamLimits } from '../../src/core/ledger-entry.ts'
 import type { HeaderList } from '../../src/wire/dialect.ts'
-import { refusedLimits, shareLeft, upstreamLimits } from '../../src/wire/upstream-limits.ts'
+import { readRefusalLimits, readUpstreamLimits, remainingFraction } from '../../src/wire/upstream-limits.ts'
 import { HAS_RECORDINGS, type Recording, recordedApis, recordingsOf } from '../support/recordings.ts'
-import { NOW } from './samples.ts'
+import { NOW_MS } from './samples.ts'
 
-const NONE: UpstreamLimits = {
+const NO_LIMITS: UpstreamLimits = {
   limitRequests: null,
   remainingRequests: null,
   resetRequestsMs: null,
@@ -20,7 +20,8 @@ const NONE: UpstreamLimits = {
 }
 
 const listed = (headers: Readonly<Record<string, string>>): HeaderList => Object.entries(headers).flat()
-const read = (headers: Readonly<Record<string, string>>, status = 200) => upstreamLimits(status, listed(headers), NOW)
+const read = (headers: Readonly<Record<string, string>>, status = 200) =>
+  readUpstreamLimits(status, listed(headers), NOW_MS)
 const other = (name: string, limit: number | null, remaining: number | null, resetMs: number | null = null) => ({
   name,
   limit,
@@ -193,13 +194,13 @@ const FAMILIES: readonly [string, Readonly<Record<string, string>>, Partial<Upst
 ]
 
 test.each(FAMILIES)('limits are read: %s', (_, headers, expected) => {
-  expect(read(headers)).toEqual({ ...NONE, ...expected })
+  expect(read(headers)).toEqual({ ...NO_LIMITS, ...expected })
 })
 
 test('an answer that says nothing of limits has none', () => {
   expect(read({ 'content-type': 'x', 'x-ratelimit-key': 'a', 'x-request-id': '1', ratelimit: 'limit=10' })).toBeNull()
   expect(read({ 'x-ratelimit-remaining-tokens': '-1' })).toBeNull()
-  expect(refusedLimits([], Buffer.from('{}'), NOW)).toBeNull()
+  expect(readRefusalLimits([], Buffer.from('{}'), NOW_MS)).toBeNull()
 })
 
 test.each([
@@ -242,7 +243,7 @@ const BODIES: readonly [string, string, number | null][] = [
 ]
 
 test.each(BODIES)('a refusal says when to come back: %s', (_, body, ms) => {
-  expect(refusedLimits([], Buffer.from(body), NOW)?.retryAfterMs ?? null).toBe(ms)
+  expect(readRefusalLimits([], Buffer.from(body), NOW_MS)?.retryAfterMs ?? null).toBe(ms)
 })
 
 test('the later of header and body counts, and the figures of both are kept', () => {
@@ -250,8 +251,8 @@ test('the later of header and body counts, and the figures of both are kept', ()
   const violations = quotas.map((quotaId, at) => ({ quotaId, quotaValue: at === 0 ? '250' : 'many' }))
   const details = [{ '@type': 'type.googleapis.com/google.rpc.QuotaFailure', violations }, 7, null]
   const body = JSON.stringify({ error: { message: 'Please retry in 3s.', details } })
-  expect(refusedLimits(['retry-after', '1', 'x-ratelimit-limit-tokens', '9'], Buffer.from(body), NOW)).toEqual({
-    ...NONE,
+  expect(readRefusalLimits(['retry-after', '1', 'x-ratelimit-limit-tokens', '9'], Buffer.from(body), NOW_MS)).toEqual({
+    ...NO_LIMITS,
     limitRequests: 250,
     remainingRequests: 0,
     limitTokens: 9,
@@ -261,13 +262,13 @@ test('the later of header and body counts, and the figures of both are kept', ()
 })
 
 test('the share left is known where both figures are', () => {
-  expect([shareLeft(10, 1), shareLeft(10, 0), shareLeft(0, 0), shareLeft(null, 1), shareLeft(1, null)]).toEqual([
-    0.1,
-    0,
-    undefined,
-    undefined,
-    undefined,
-  ])
+  expect([
+    remainingFraction(10, 1),
+    remainingFraction(10, 0),
+    remainingFraction(0, 0),
+    remainingFraction(null, 1),
+    remainingFraction(1, null),
+  ]).toEqual([0.1, 0, undefined, undefined, undefined])
 })
 
 describe('whatever is sent', () => {
@@ -299,9 +300,9 @@ describe('whatever is sent', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(name, value), { maxLength: 80 }), body, (headers, body) => {
         for (const limits of [
-          upstreamLimits(429, headers.flat(), NOW),
-          refusedLimits(headers.flat(), body, NOW),
-          upstreamLimits(429, headers.flat().slice(1), NOW),
+          readUpstreamLimits(429, headers.flat(), NOW_MS),
+          readRefusalLimits(headers.flat(), body, NOW_MS),
+          readUpstreamLimits(429, headers.flat().slice(1), NOW_MS),
         ]) {
           if (!limits) continue
           const { others, ...figures } = limits
@@ -314,10 +315,10 @@ describe('whatever is sent', () => {
   })
 
   test('made-up names do not crowd out real ones', () => {
-    for (let at = 0; at < 5_000; at++) upstreamLimits(200, [`x-${at}`, '1', `x-ratelimit-limit-${at}`, '1'], NOW)
+    for (let at = 0; at < 5_000; at++) readUpstreamLimits(200, [`x-${at}`, '1', `x-ratelimit-limit-${at}`, '1'], NOW_MS)
     expect(read({ 'x-ratelimit-limit-never-seen': '7' })?.others).toEqual([other('never-seen', 7, null)])
     const many = Array.from({ length: 500 }, (_, at) => [`x-ratelimit-limit-${at}`, '1']).flat()
-    expect(upstreamLimits(200, many, NOW)?.others.length).toBe(16)
+    expect(readUpstreamLimits(200, many, NOW_MS)?.others.length).toBe(16)
   })
 })
 
@@ -371,10 +372,10 @@ const MEANINGLESS: Readonly<Record<string, string>> = {
   'ratelimitbysize-query-cost': 'what this call took (Mistral)',
   'x-should-retry': 'passed on to the client, whose business it is',
 }
-const WAITS = new Set(['retry-after', 'retry-after-ms'])
+const WAIT_HEADERS = new Set(['retry-after', 'retry-after-ms'])
 
 /** By file. Null where neither a header nor a word tells. */
-const WAITED: readonly (readonly [string, number | null])[] = [
+const RECORDED_WAITS: readonly (readonly [string, number | null])[] = [
   ['anthropic-anthropic-messages-json-429-x', null],
   ['anthropic-anthropic-messages-json-429-x', 16_000],
   ['anthropic-chat-json-429-x', null],
@@ -390,22 +391,22 @@ const WAITED: readonly (readonly [string, number | null])[] = [
 ]
 
 /** A moment before all recordings, so that no reset has passed. */
-const LONG_AGO = Date.UTC(2024, 0, 1)
+const LONG_AGO_MS = Date.UTC(2024, 0, 1)
 
 function isOfLimits(name: string): boolean {
   return /rate-?limit|retry|quota|-(remaining|reset)/.test(name)
 }
 
 function expectedMs(text: string): number {
-  if (/^\d{4}-/.test(text)) return Date.parse(text) - LONG_AGO
-  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) > 1e9 ? Number(text) * 1_000 - LONG_AGO : Number(text) * 1_000
+  if (/^\d{4}-/.test(text)) return Date.parse(text) - LONG_AGO_MS
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) > 1e9 ? Number(text) * 1_000 - LONG_AGO_MS : Number(text) * 1_000
   const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
   const parts = [...text.matchAll(/([\d.]+)(ms|s|m|h)/g)]
   return parts.reduce((sum, [, number, unit]) => sum + Number(number) * units[unit as keyof typeof units], 0)
 }
 
 /** What stands in the headers, by the name of the limit, without figures of −1. */
-function stated({ response }: Recording): Map<string, ReturnType<typeof other>> {
+function statedLimits({ response }: Recording): Map<string, ReturnType<typeof other>> {
   const limits = new Map<string, ReturnType<typeof other>>()
   for (const [header, text] of Object.entries(response.headers)) {
     const [name, figure] = MEANING[header.toLowerCase()] ?? []
@@ -424,17 +425,17 @@ describe.skipIf(!HAS_RECORDINGS)('recordings', () => {
 
   test('every name of a limit that was recorded is read, or there is a reason', () => {
     const names = new Set(recordings.flatMap((one) => headersOf(one).map(([name]) => name)).filter(isOfLimits))
-    const known = [...Object.keys(MEANING), ...Object.keys(MEANINGLESS), ...WAITS]
+    const known = [...Object.keys(MEANING), ...Object.keys(MEANINGLESS), ...WAIT_HEADERS]
     expect([...names].filter((name) => !known.includes(name))).toEqual([])
     expect(names.size).toBeGreaterThan(55)
-    for (const name of Object.keys(MEANINGLESS)) expect(upstreamLimits(200, [name, '7'], NOW)).toBeNull()
+    for (const name of Object.keys(MEANINGLESS)) expect(readUpstreamLimits(200, [name, '7'], NOW_MS)).toBeNull()
   })
 
   test('every set of headers is read as what stands in it', () => {
     let sets = 0
     for (const recording of recordings) {
-      const limits = upstreamLimits(recording.status, headersOf(recording).flat(), LONG_AGO)
-      const expected = stated(recording)
+      const limits = readUpstreamLimits(recording.status, headersOf(recording).flat(), LONG_AGO_MS)
+      const expected = statedLimits(recording)
       if (expected.size === 0) {
         expect(limits === null || limits.retryAfterMs !== null, recording.file).toBe(true)
         continue
@@ -462,9 +463,9 @@ describe.skipIf(!HAS_RECORDINGS)('recordings', () => {
     const waits = recordings
       .filter(({ status }) => status === 429)
       .map((one) => {
-        const limits = refusedLimits(headersOf(one).flat(), Buffer.from(one.response.body), LONG_AGO)
+        const limits = readRefusalLimits(headersOf(one).flat(), Buffer.from(one.response.body), LONG_AGO_MS)
         return [one.file.replace(/-[0-9a-f]{8}\.json$/, ''), limits?.retryAfterMs ?? null]
       })
-    expect(waits.toSorted()).toEqual(WAITED)
+    expect(waits.toSorted()).toEqual(RECORDED_WAITS)
   })
 })

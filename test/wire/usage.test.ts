@@ -4,21 +4,21 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { countOf, inputTokens, outputTokens, totalTokens, type Usage, usageOf } from '../../src/core/usage.ts'
 import { anthropicMessages } from '../../src/wire/anthropic/messages.ts'
-import type { Dialect, Metered } from '../../src/wire/dialect.ts'
+import type { AnswerUsage, Dialect } from '../../src/wire/dialect.ts'
 import { geminiGenerate } from '../../src/wire/gemini/generate.ts'
 import { openaiChat } from '../../src/wire/openai/chat.ts'
 
-function metered(dialect: Dialect, document: object): Metered | undefined {
-  const tap = dialect.tap(false, 'application/json', false)
+function meteredOf(dialect: Dialect, document: object): AnswerUsage | undefined {
+  const tap = dialect.createTap(false, 'application/json', false)
   tap.push(Buffer.from(JSON.stringify(document)))
   tap.end()
-  return tap.metered()
+  return tap.answerUsage()
 }
 
 type Row = [name: string, counts: unknown, classes: Partial<Usage> | undefined, reasoning: number]
 
 /** Undefined where the counts say nothing. */
-const expected = (classes: Partial<Usage> | undefined, rest: Omit<Metered, 'usage'>): Metered | undefined =>
+const expected = (classes: Partial<Usage> | undefined, rest: Omit<AnswerUsage, 'usage'>): AnswerUsage | undefined =>
   classes && { usage: usageOf({ ...classes, requests: 1 }), ...rest }
 
 /** What a provider may put where a count belongs. */
@@ -26,7 +26,7 @@ const anything = fc.oneof(fc.nat(1_000), fc.integer(), fc.constantFrom(null, '7'
 
 describe('OpenAI counts parts inside totals:', () => {
   const meter = (usage: unknown) =>
-    metered(openaiChat, { model: 'gpt-4o-2024', service_tier: 'flex', choices: [], usage })
+    meteredOf(openaiChat, { model: 'gpt-4o-2024', service_tier: 'flex', choices: [], usage })
   const detailed = (prompt: unknown, input: object, completion: unknown = 0, output: object = {}) => ({
     prompt_tokens: prompt,
     completion_tokens: completion,
@@ -46,11 +46,11 @@ describe('OpenAI counts parts inside totals:', () => {
       fc.property(fc.array(member, { maxLength: 9 }), fc.constantFrom('', ' ', '\n\t'), (members, space) => {
         const said = members.map(([key, value]) => `${space}"${key}"${space}:${space}${JSON.stringify(value)}${space}`)
         const text = `{"model":"gpt-4o-2024","service_tier":"flex","choices":[],"usage":{${said.join(',')}}}`
-        const tap = openaiChat.tap(false, 'application/json', false)
+        const tap = openaiChat.createTap(false, 'application/json', false)
         tap.push(Buffer.from(text))
         tap.end()
         expect(tap.finished).toBe(true)
-        expect(tap.metered()).toEqual(meter(JSON.parse(text).usage))
+        expect(tap.answerUsage()).toEqual(meter(JSON.parse(text).usage))
       }),
     )
   })
@@ -178,10 +178,10 @@ describe('Groq says usage in a place of its own,', () => {
   const last = { choices: [{ delta: {}, finish_reason: 'stop' }], x_groq: { id: 'req_1', usage: counts } }
   const usage = usageOf({ input: 12, output: 26, requests: 1 })
   const heard = (...chunks: object[]) => {
-    const tap = openaiChat.tap(true, 'text/event-stream', true)
+    const tap = openaiChat.createTap(true, 'text/event-stream', true)
     const stream = [...chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`), 'data: [DONE]\n\n'].join('')
     const out = Buffer.concat([tap.push(Buffer.from(stream)), tap.end()]).toString()
-    return { usage: tap.metered()?.usage, hidden: stream.length - out.length }
+    return { usage: tap.answerUsage()?.usage, hidden: stream.length - out.length }
   }
 
   test('which counts where it stands alone, and hides nothing', () => {
@@ -205,7 +205,7 @@ describe('Groq says usage in a place of its own,', () => {
 })
 
 describe('Anthropic counts classes apart:', () => {
-  const meter = (usage: unknown) => metered(anthropicMessages, { type: 'message', model: 'claude-sonnet-5', usage })
+  const meter = (usage: unknown) => meteredOf(anthropicMessages, { type: 'message', model: 'claude-sonnet-5', usage })
 
   test.each<Row>([
     ['plain', { input_tokens: 9, output_tokens: 4 }, { input: 9, output: 4 }, 0],
@@ -297,7 +297,8 @@ describe('Anthropic counts classes apart:', () => {
 })
 
 describe('Gemini counts thoughts and tool use beside totals, cached and spoken tokens inside:', () => {
-  const meter = (usageMetadata: unknown) => metered(geminiGenerate, { modelVersion: 'gemini-2.5-flash', usageMetadata })
+  const meter = (usageMetadata: unknown) =>
+    meteredOf(geminiGenerate, { modelVersion: 'gemini-2.5-flash', usageMetadata })
   const audio = (tokenCount: unknown) => [
     { modality: 'TEXT', tokenCount: 1 },
     { modality: 'AUDIO', tokenCount },

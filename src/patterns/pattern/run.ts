@@ -1,8 +1,8 @@
 // Pattern run: what a course is given of the world, what it asks and gets, and the ways it ends early.
 
 import type {
+  ChatMessage,
   JsonObject,
-  NeutralMessage,
   OutputFormat,
   Part,
   StopReason,
@@ -11,9 +11,9 @@ import type {
 } from '../../core/chat.ts'
 
 /** What a pattern asks of a model. Which model is the run's to know. */
-export interface ModelAsk {
+export interface ModelRequest {
   readonly system?: string
-  readonly messages: readonly NeutralMessage[]
+  readonly messages: readonly ChatMessage[]
   readonly tools?: readonly ToolDefinition[]
   readonly toolChoice?: ToolChoice
   readonly format?: OutputFormat
@@ -26,7 +26,7 @@ export interface Tokens {
   readonly output: number
 }
 
-export interface ModelAnswer {
+export interface ModelResponse {
   readonly parts: readonly Part[]
   readonly stop: StopReason
   /** All text parts, one after the other. */
@@ -39,15 +39,15 @@ export interface ModelAnswer {
 }
 
 /** The only way to a model. Waits where waiting helps; throws Stopped where the run has to end. */
-export type AskModel = (ask: ModelAsk, step: string) => Promise<ModelAnswer>
+export type CallModel = (ask: ModelRequest, step: string) => Promise<ModelResponse>
 
 /**
  * One vector for each text, in their order, and what they cost. Throws Stopped as `AskModel` does; `error` only costs the
  * run its better order.
  */
-export type Embed = (texts: readonly string[]) => Promise<Embedded>
+export type Embed = (texts: readonly string[]) => Promise<Embeddings>
 
-export interface Embedded {
+export interface Embeddings {
   readonly vectors: readonly (readonly number[])[]
   readonly tokens: Tokens
   readonly costNanoUsd: bigint
@@ -56,14 +56,14 @@ export interface Embedded {
 }
 
 /** `left`: the caller went away. `error`: a model failed, or twice gave something that cannot be used. */
-export type StoppedBy = 'budget' | 'rate' | 'steps' | 'deadline' | 'left' | 'error'
+export type StopCause = 'budget' | 'rate' | 'steps' | 'deadline' | 'left' | 'error'
 
 /** A run has to end. What it found so far is its outcome; where it found nothing yet, this is what its starter catches. */
-export class Stopped extends Error {
-  override name = 'Stopped'
-  readonly reason: StoppedBy
+export class RunStopped extends Error {
+  override name = 'RunStopped'
+  readonly reason: StopCause
 
-  constructor(reason: StoppedBy, message: string, options?: ErrorOptions) {
+  constructor(reason: StopCause, message: string, options?: ErrorOptions) {
     super(message, options)
     this.reason = reason
   }
@@ -90,25 +90,25 @@ export interface Step {
 
 /** All that a course has of the world. */
 export interface Run {
-  readonly ask: AskModel
+  readonly callModel: CallModel
   readonly embed?: Embed
   /** Wall clock, milliseconds. */
   nowMs(): number
-  readonly mostSteps: number
+  readonly maxSteps: number
   /** True once the caller is gone; asked before every step. */
-  left(): boolean
+  isClientGone(): boolean
   /** Told of every step when it is done. */
-  step(step: Step): void
+  recordStep(step: Step): void
 }
 
 export interface Outcome {
   readonly result: JsonObject
   /** What ended the run before its end; absent where it came to it. */
-  readonly stopped?: StoppedBy
+  readonly stopped?: StopCause
   /** Why, for people. */
   readonly stoppedBecause?: string
   readonly steps: readonly Step[]
-  readonly asks: number
+  readonly modelCalls: number
   readonly tokens: Tokens
   readonly costNanoUsd: bigint
   /** Any of its answers was simulated. */

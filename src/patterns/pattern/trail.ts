@@ -2,19 +2,27 @@
 
 import type { z } from 'zod'
 import type { JsonObject, OutputFormat, Part } from '../../core/chat.ts'
-import { type Embed, type ModelAnswer, type ModelAsk, type Outcome, type Run, type Step, Stopped } from './run.ts'
-import { cut, type Read, readAs, schemaOf, told } from './text.ts'
+import {
+  type Embed,
+  type ModelRequest,
+  type ModelResponse,
+  type Outcome,
+  type Run,
+  RunStopped,
+  type Step,
+} from './run.ts'
+import { type ReadResult, readAs, schemaOf, textMessage, truncate } from './text.ts'
 
-const MOST_STEP_CHARACTERS = 500
-const MOST_REPAIR_CHARACTERS = 20_000
+const MAX_STEP_CHARACTERS = 500
+const MAX_REPAIR_CHARACTERS = 20_000
 
 /** A run under way: its steps, and what it found so far. */
 export class Trail {
   readonly #run: Run
   readonly #steps: Step[] = []
-  #simulated = false
+  #isSimulated = false
   /** What is given back should the run end now. */
-  found: JsonObject | undefined
+  partialResult: JsonObject | undefined
 
   constructor(run: Run) {
     this.#run = run
@@ -29,36 +37,42 @@ export class Trail {
   }
 
   /** Asks in free words. */
-  async ask(name: string, ask: ModelAsk): Promise<ModelAnswer> {
-    const { answer } = await this.#ask(name, ask, ({ text }) => ({ ok: true, value: text }))
+  async callModel(name: string, ask: ModelRequest): Promise<ModelResponse> {
+    const { answer } = await this.#callModel(name, ask, ({ text }) => ({ ok: true, value: text }))
     return answer
   }
 
   /** Asks for a shape. What does not fit it is told to the model once; throws Stopped `error` where that does not help. */
-  async askFor<Shape extends z.ZodType>(name: string, ask: ModelAsk, shape: Shape): Promise<z.output<Shape>> {
-    const format: OutputFormat = { kind: 'schema', name: formatName(name), schema: schemaOf(shape), strict: true }
+  async callModelAs<Shape extends z.ZodType>(name: string, ask: ModelRequest, shape: Shape): Promise<z.output<Shape>> {
+    const format: OutputFormat = { kind: 'schema', name: schemaNameOf(name), schema: schemaOf(shape), strict: true }
     let messages = ask.messages
     let problem = ''
     for (const step of [name, `${name} again`]) {
-      const { answer, read } = await this.#ask(step, { ...ask, format, messages }, (answer) => readIn(shape, answer))
+      const { answer, read } = await this.#callModel(step, { ...ask, format, messages }, (answer) =>
+        readResponseAs(shape, answer),
+      )
       if (read.ok) return read.value
       problem = read.problem
       const again = `That cannot be used: ${problem}. Answer again, with a JSON object of the schema and nothing else.`
-      messages = [...ask.messages, told('assistant', cut(answer.text, MOST_REPAIR_CHARACTERS)), told('user', again)]
+      messages = [
+        ...ask.messages,
+        textMessage('assistant', truncate(answer.text, MAX_REPAIR_CHARACTERS)),
+        textMessage('user', again),
+      ]
     }
-    throw new Stopped('error', `The model's answer to the step "${name}" cannot be used: ${problem}.`)
+    throw new RunStopped('error', `The model's answer to the step "${name}" cannot be used: ${problem}.`)
   }
 
   /** Does something that is no ask. */
-  async take<Value>(
+  async runStep<Value>(
     kind: 'tool' | 'retrieve',
     name: string,
     asked: string,
-    work: () => Promise<Worked<Value>> | Worked<Value>,
+    work: () => Promise<StepResult<Value>> | StepResult<Value>,
   ): Promise<Value> {
-    const begunMs = this.#begin()
+    const begunMs = this.#startStep()
     const { value, ...done } = await work()
-    this.#end(begunMs, { name, kind, asked, ...done })
+    this.#endStep(begunMs, { name, kind, asked, ...done })
     return value
   }
 
@@ -67,60 +81,63 @@ export class Trail {
     return {
       result,
       steps,
-      asks: steps.filter(({ kind }) => kind === 'ask').length,
+      modelCalls: steps.filter(({ kind }) => kind === 'ask').length,
       tokens: {
         input: steps.reduce((sum, { tokens }) => sum + (tokens?.input ?? 0), 0),
         output: steps.reduce((sum, { tokens }) => sum + (tokens?.output ?? 0), 0),
       },
       costNanoUsd: steps.reduce((sum, { costNanoUsd }) => sum + (costNanoUsd ?? 0n), 0n),
-      simulated: this.#simulated,
+      simulated: this.#isSimulated,
     }
   }
 
-  async #ask<Value>(name: string, ask: ModelAsk, reader: (answer: ModelAnswer) => Read<Value>) {
-    const begunMs = this.#begin()
-    const answer = await this.#run.ask(ask, name)
+  async #callModel<Value>(name: string, ask: ModelRequest, reader: (answer: ModelResponse) => ReadResult<Value>) {
+    const begunMs = this.#startStep()
+    const answer = await this.#run.callModel(ask, name)
     const { parts, tokens, costNanoUsd, model, callId } = answer
     const read = reader(answer)
     const failed = read.ok ? {} : { failed: read.problem }
-    const words = { asked: shown(ask.messages.at(-1)?.parts ?? []), answered: shown(parts), ...failed }
-    this.#simulated ||= answer.simulated
-    this.#end(begunMs, { name, kind: 'ask', ...words, tokens, costNanoUsd, model, callId })
+    const words = { asked: describeParts(ask.messages.at(-1)?.parts ?? []), answered: describeParts(parts), ...failed }
+    this.#isSimulated ||= answer.simulated
+    this.#endStep(begunMs, { name, kind: 'ask', ...words, tokens, costNanoUsd, model, callId })
     return { answer, read }
   }
 
-  #begin(): number {
-    if (this.#run.left()) throw new Stopped('left', 'The caller is gone.')
-    const { mostSteps } = this.#run
-    if (this.#steps.length >= mostSteps) throw new Stopped('steps', `The run has taken all its ${mostSteps} steps.`)
+  #startStep(): number {
+    if (this.#run.isClientGone()) throw new RunStopped('left', 'The caller is gone.')
+    const { maxSteps } = this.#run
+    if (this.#steps.length >= maxSteps) throw new RunStopped('steps', `The run has taken all its ${maxSteps} steps.`)
     return this.#run.nowMs()
   }
 
-  #end(begunMs: number, done: Omit<Step, 'number' | 'durationMs'>): void {
+  #endStep(begunMs: number, done: Omit<Step, 'number' | 'durationMs'>): void {
     const step = {
       ...done,
       number: this.#steps.length + 1,
-      asked: cut(done.asked, MOST_STEP_CHARACTERS),
-      answered: cut(done.answered, MOST_STEP_CHARACTERS),
+      asked: truncate(done.asked, MAX_STEP_CHARACTERS),
+      answered: truncate(done.answered, MAX_STEP_CHARACTERS),
       durationMs: Math.max(0, this.#run.nowMs() - begunMs),
     }
     this.#steps.push(step)
-    this.#run.step(step)
+    this.#run.recordStep(step)
   }
 }
 
 /** What came of a step that is no ask: its value, and what is told of it. */
-export interface Worked<Value>
+export interface StepResult<Value>
   extends Pick<Step, 'answered' | 'failed' | 'tokens' | 'costNanoUsd' | 'model' | 'callId'> {
   readonly value: Value
 }
 
 /** What providers take as the name of a schema. */
-function formatName(step: string): string {
+function schemaNameOf(step: string): string {
   return step.replace(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64)
 }
 
-function readIn<Shape extends z.ZodType>(shape: Shape, { text, stop }: ModelAnswer): Read<z.output<Shape>> {
+function readResponseAs<Shape extends z.ZodType>(
+  shape: Shape,
+  { text, stop }: ModelResponse,
+): ReadResult<z.output<Shape>> {
   const read = readAs(shape, text)
   if (read.ok) return read
   if (stop === 'length' || stop === 'context') return { ok: false, problem: `${read.problem} (cut off at its length)` }
@@ -129,12 +146,12 @@ function readIn<Shape extends z.ZodType>(shape: Shape, { text, stop }: ModelAnsw
 }
 
 /** Parts in short, for people. */
-function shown(parts: readonly Part[]): string {
+function describeParts(parts: readonly Part[]): string {
   return parts
     .map((part) => {
-      if (part.kind === 'text' || part.kind === 'refusal') return cut(part.text, MOST_STEP_CHARACTERS)
-      if (part.kind === 'toolCall') return `${part.name}(${cut(part.arguments, MOST_STEP_CHARACTERS)})`
-      return part.kind === 'toolResult' ? `${part.name}: ${shown(part.parts)}` : ''
+      if (part.kind === 'text' || part.kind === 'refusal') return truncate(part.text, MAX_STEP_CHARACTERS)
+      if (part.kind === 'toolCall') return `${part.name}(${truncate(part.arguments, MAX_STEP_CHARACTERS)})`
+      return part.kind === 'toolResult' ? `${part.name}: ${describeParts(part.parts)}` : ''
     })
     .filter((text) => text !== '')
     .join('\n')

@@ -2,12 +2,12 @@
 
 import { z } from 'zod'
 import type { JsonObject } from '../../core/chat.ts'
-import { cut, fenced, patternOf, Stopped, type Trail, told } from '../pattern/pattern.ts'
-import { orderOf, type Planned, problemsOf } from './check.ts'
+import { definePattern, fence, RunStopped, type Trail, textMessage, truncate } from '../pattern/pattern.ts'
+import { orderOf, type PlanStep, problemsOf } from './check.ts'
 
-const MOST_RESULT_CHARACTERS = 8_000
+const MAX_RESULT_CHARACTERS = 8_000
 
-interface Done extends Planned {
+interface TrackedStep extends PlanStep {
   readonly status: 'done' | 'failed' | 'open' | 'replaced'
   readonly result: string
 }
@@ -42,39 +42,39 @@ const stepShape = z.object({
 
 const answerShape = z.object({ answer: z.string().describe('What the goal asks for, put together from the results.') })
 
-const PLANS =
+const PLAN_PROMPT =
   'You plan. Take the goal apart into a few steps (one to twelve) that can be done by thinking and writing alone, one after the other. Each step names the ids of the steps whose results it uses; no circles.'
-const DOES =
+const STEP_PROMPT =
   'You do one step of a plan. Use the results of earlier steps that are given. Where the step cannot be done, say so: ok is false and problem says why.'
-const ANSWERS = 'You put the results of a plan together into the answer that the goal asks for.'
+const ANSWER_PROMPT = 'You put the results of a plan together into the answer that the goal asks for.'
 
-export const PLANNING = patternOf({
+export const PLANNING = definePattern({
   name: 'planning',
-  about: 'Takes a goal apart into steps that depend on each other, checks the plan, and does them in order.',
+  description: 'Takes a goal apart into steps that depend on each other, checks the plan, and does them in order.',
   fields,
-  usualSteps: 20,
-  follow: async (asked, trail) => {
-    const work = new Work(asked, trail)
+  defaultMaxSteps: 20,
+  execute: async (asked, trail) => {
+    const work = new PlanExecution(asked, trail)
     await work.plan('plan', [])
-    while (work.next !== undefined) await work.do(work.next)
-    return await work.answer()
+    while (work.nextStep !== undefined) await work.doStep(work.nextStep)
+    return await work.composeAnswer()
   },
 })
 
 /** The plan and what was done of it. */
-class Work {
-  readonly #asked: Input
+class PlanExecution {
+  readonly #input: Input
   readonly #trail: Trail
   readonly #problems: string[] = []
-  #steps: Done[] = []
-  #replanned = false
+  #steps: TrackedStep[] = []
+  #hasReplanned = false
 
   constructor(asked: Input, trail: Trail) {
-    this.#asked = asked
+    this.#input = asked
     this.#trail = trail
   }
 
-  get next(): Done | undefined {
+  get nextStep(): TrackedStep | undefined {
     return this.#steps.find(({ status }) => status === 'open')
   }
 
@@ -86,80 +86,85 @@ class Work {
     let problems: readonly string[] = []
     for (const again of ['', ' again']) {
       const sent = problems.length === 0 ? [] : [`Your plan has mistakes:\n${bullets(problems)}\nGive a better one.`]
-      const { steps } = await this.#ask(`${name}${again}`, PLANS, [...words, ...sent], planShape)
+      const { steps } = await this.#callModelAs(`${name}${again}`, PLAN_PROMPT, [...words, ...sent], planShape)
       problems = problemsOf(
         steps,
         known,
         done.map(({ id }) => id),
       )
       if (problems.length === 0) {
-        this.#steps = [...this.#steps, ...orderOf(steps).map((step) => ({ ...step, ...OPEN }))]
-        this.#keep()
+        this.#steps = [...this.#steps, ...orderOf(steps).map((step) => ({ ...step, ...NEW_STEP_STATE }))]
+        this.#keepPartialResult()
         return
       }
       this.#problems.push(...problems)
     }
-    throw new Stopped('error', `The model twice made a plan that cannot be followed: ${problems[0]}.`)
+    throw new RunStopped('error', `The model twice made a plan that cannot be followed: ${problems[0]}.`)
   }
 
   /** Does a step. The first that fails has the rest planned anew; the second ends the run. */
-  async do(step: Done): Promise<void> {
+  async doStep(step: TrackedStep): Promise<void> {
     const inputs = this.#steps.filter(({ id }) => step.needs.includes(id))
     const words = [...this.#goal(), ...this.#results(inputs), `Your step (${step.id}): ${step.task}`]
-    const { ok, result, problem } = await this.#ask(`do ${cut(step.id, 40)}`, DOES, words, stepShape)
+    const { ok, result, problem } = await this.#callModelAs(
+      `do ${truncate(step.id, 40)}`,
+      STEP_PROMPT,
+      words,
+      stepShape,
+    )
     const done = ok && result.trim() !== ''
-    this.#mark(step, done ? 'done' : 'failed', done ? result : problem)
+    this.#setStatus(step, done ? 'done' : 'failed', done ? result : problem)
     if (done) return
-    const failure = `Step ${step.id} failed: ${cut(problem.trim() || 'it has no result', 500)}`
+    const failure = `Step ${step.id} failed: ${truncate(problem.trim() || 'it has no result', 500)}`
     this.#problems.push(failure)
-    this.#keep()
-    if (this.#replanned) throw new Stopped('error', `${failure}, after the plan had been changed.`)
-    this.#replanned = true
-    for (const open of this.#steps.filter(({ status }) => status === 'open')) this.#mark(open, 'replaced', '')
+    this.#keepPartialResult()
+    if (this.#hasReplanned) throw new RunStopped('error', `${failure}, after the plan had been changed.`)
+    this.#hasReplanned = true
+    for (const open of this.#steps.filter(({ status }) => status === 'open')) this.#setStatus(open, 'replaced', '')
     const ids = this.#steps.map(({ id }) => id).join(', ')
     await this.plan('replan', [`${failure}. Plan what is left in another way, with ids other than ${ids}.`])
   }
 
-  async answer(): Promise<JsonObject> {
+  async composeAnswer(): Promise<JsonObject> {
     const words = [...this.#goal(), ...this.#results(this.#steps.filter(({ status }) => status === 'done'))]
-    const { answer } = await this.#ask('answer', ANSWERS, words, answerShape)
+    const { answer } = await this.#callModelAs('answer', ANSWER_PROMPT, words, answerShape)
     return this.#result(answer, true)
   }
 
-  async #ask<Shape extends z.ZodType>(name: string, system: string, words: readonly string[], shape: Shape) {
-    return await this.#trail.askFor(name, { system, messages: [told('user', words.join('\n\n'))] }, shape)
+  async #callModelAs<Shape extends z.ZodType>(name: string, system: string, words: readonly string[], shape: Shape) {
+    return await this.#trail.callModelAs(name, { system, messages: [textMessage('user', words.join('\n\n'))] }, shape)
   }
 
   #goal(): string[] {
-    const { goal, constraints = [] } = this.#asked
+    const { goal, constraints = [] } = this.#input
     return [`Goal: ${goal}`, ...(constraints.length > 0 ? [`Constraints:\n${bullets(constraints)}`] : [])]
   }
 
-  #results(steps: readonly Done[]): string[] {
-    const texts = fenced(
+  #results(steps: readonly TrackedStep[]): string[] {
+    const texts = fence(
       'result',
-      steps.map(({ result }) => cut(result, MOST_RESULT_CHARACTERS)),
+      steps.map(({ result }) => truncate(result, MAX_RESULT_CHARACTERS)),
     )
-    return steps.map(({ id, task }, at) => `Result {${id}} of "${cut(task, 500)}":\n${texts[at]}`)
+    return steps.map(({ id, task }, at) => `Result {${id}} of "${truncate(task, 500)}":\n${texts[at]}`)
   }
 
-  #mark(step: Done, status: Done['status'], result: string): void {
+  #setStatus(step: TrackedStep, status: TrackedStep['status'], result: string): void {
     this.#steps = this.#steps.map((one) => (one === step ? { ...one, status, result } : one))
-    this.#keep()
+    this.#keepPartialResult()
   }
 
-  #keep(): void {
+  #keepPartialResult(): void {
     const last = this.#steps.findLast(({ status }) => status === 'done')
-    this.#trail.found = this.#result(last?.result ?? null, false)
+    this.#trail.partialResult = this.#result(last?.result ?? null, false)
   }
 
   /** @param answer the newest result there is, until they are put together */
   #result(answer: string | null, complete: boolean): JsonObject {
-    return { answer, complete, plan: this.#steps, replanned: this.#replanned, problems: [...this.#problems] }
+    return { answer, complete, plan: this.#steps, replanned: this.#hasReplanned, problems: [...this.#problems] }
   }
 }
 
-const OPEN = { status: 'open', result: '' } as const
+const NEW_STEP_STATE = { status: 'open', result: '' } as const
 
 function bullets(lines: readonly string[]): string {
   return lines.map((line) => `- ${line}`).join('\n')

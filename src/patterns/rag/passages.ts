@@ -1,6 +1,6 @@
 // RAG's passages: pieces of documents that know where they stand, and quotes found in them.
 
-export interface Document {
+export interface SourceDocument {
   readonly id: string
   readonly text: string
 }
@@ -22,14 +22,14 @@ export interface Citation {
   readonly quote: string
 }
 
-const PASSAGE_CHARACTERS = 1_200
+const MAX_PASSAGE_CHARACTERS = 1_200
 /** A passage ends no earlier than this where it can end well. */
-const LEAST_CHARACTERS = 600
+const MIN_PASSAGE_CHARACTERS = 600
 /** Where to end, the best first: a paragraph, a line, a sentence, a word. */
-const ENDS = ['\n\n', '\n', '. ', ' ']
+const PASSAGE_ENDS = ['\n\n', '\n', '. ', ' ']
 
 /** The documents in pieces that follow each other without a gap; those without a letter are left out. */
-export function passagesOf(documents: readonly Document[]): Passage[] {
+export function passagesOf(documents: readonly SourceDocument[]): Passage[] {
   return documents.flatMap(({ id, text }) => {
     const passages: Passage[] = []
     for (let start = 0; start < text.length; ) {
@@ -43,12 +43,12 @@ export function passagesOf(documents: readonly Document[]): Passage[] {
 }
 
 function endOf(text: string, start: number): number {
-  const most = start + PASSAGE_CHARACTERS
+  const most = start + MAX_PASSAGE_CHARACTERS
   if (most >= text.length) return text.length
   const piece = text.slice(start, most)
-  for (const mark of ENDS) {
+  for (const mark of PASSAGE_ENDS) {
     const at = piece.lastIndexOf(mark)
-    if (at + mark.length > LEAST_CHARACTERS) return start + at + mark.length
+    if (at + mark.length > MIN_PASSAGE_CHARACTERS) return start + at + mark.length
   }
   return isHighSurrogate(text.charCodeAt(most - 1)) ? most - 1 : most
 }
@@ -61,18 +61,18 @@ function isHighSurrogate(code: number): boolean {
  * The quote's place in the document: one citation, or none where it is not there. Spaces and kinds of
  * quotes may differ; a place where they do not comes first.
  */
-export function located(quote: string, { document, start, text }: Passage): Citation[] {
+export function findQuote(quote: string, { document, start, text }: Passage): Citation[] {
   const wanted = quote.trim()
-  if (wanted === '' || quote.length > 2 * PASSAGE_CHARACTERS) return []
+  if (wanted === '' || quote.length > 2 * MAX_PASSAGE_CHARACTERS) return []
   const exactly = text.indexOf(wanted)
-  const [from, to] = exactly === -1 ? looselyAt(wanted, text) : [exactly, exactly + wanted.length]
+  const [from, to] = exactly === -1 ? findLoosely(wanted, text) : [exactly, exactly + wanted.length]
   if (from === undefined || to === undefined) return []
   return [{ document, start: start + from, end: start + to, quote: text.slice(from, to) }]
 }
 
-function looselyAt(quote: string, text: string): [from?: number, to?: number] {
-  const wanted = plain(quote).letters
-  const { letters, places } = plain(text)
+function findLoosely(quote: string, text: string): [from?: number, to?: number] {
+  const wanted = normalizeText(quote).letters
+  const { letters, places } = normalizeText(text)
   const at = letters.indexOf(wanted)
   const from = places[at]
   const last = places[at + wanted.length - 1]
@@ -80,11 +80,11 @@ function looselyAt(quote: string, text: string): [from?: number, to?: number] {
 }
 
 /** A text with one space for any white space and plain quotes, and where each letter of it stood. */
-function plain(text: string): { readonly letters: string; readonly places: readonly number[] } {
+function normalizeText(text: string): { readonly letters: string; readonly places: readonly number[] } {
   let letters = ''
   const places: number[] = []
   for (let at = 0; at < text.length; at++) {
-    const letter = PLAIN.get(text.charAt(at)) ?? text.charAt(at)
+    const letter = PLAIN_CHARACTERS.get(text.charAt(at)) ?? text.charAt(at)
     const isSpace = /\s/.test(letter)
     if (isSpace && letters.endsWith(' ')) continue
     letters += isSpace ? ' ' : letter
@@ -93,7 +93,7 @@ function plain(text: string): { readonly letters: string; readonly places: reado
   return { letters, places }
 }
 
-const PLAIN = new Map(
+const PLAIN_CHARACTERS = new Map(
   [
     ['\u2018\u2019\u201a\u2032', "'"],
     ['\u201c\u201d\u201e\u2033', '"'],

@@ -8,43 +8,43 @@ import { calculate } from './calculator.ts'
 import { queryJson } from './json.ts'
 
 /** What a tool gave, and what was wrong where it failed. */
-export interface Ran {
+export interface ToolOutput {
   readonly answered: string
   readonly failed?: string
 }
 
-export interface BuiltIn {
+export interface BuiltInTool {
   readonly description: string
   /** JSON Schema of its arguments. */
   readonly schema: JsonObject
   /** @param nowMs wall clock */
-  run(args: JsonObject, nowMs: number): Ran
+  run(args: JsonObject, nowMs: number): ToolOutput
 }
 
-const MOST_TEXT_CHARACTERS = 100_000
+const MAX_TEXT_CHARACTERS = 100_000
 
 /** By name. */
-export const BUILT_IN: Readonly<Record<string, BuiltIn>> = {
-  calculator: toolOf(
+export const BUILT_IN_TOOLS: Readonly<Record<string, BuiltInTool>> = {
+  calculator: defineTool(
     'Calculates. Knows + - * / % ^, parentheses, pi, e, tau, and abs, ceil, cos, exp, floor, ln, log10, log2, max, min, pow, round, sign, sin, sqrt, tan, trunc.',
     z.object({ expression: z.string().max(1_000).describe('An arithmetic expression, such as (2 + 3) * sqrt(16).') }),
     ({ expression }) => String(calculate(expression)),
   ),
-  current_time: toolOf(
+  current_time: defineTool(
     'Tells the current date and time.',
     z.object({ time_zone: z.string().max(64).describe('A time zone of the IANA list, such as Europe/Berlin or UTC.') }),
     ({ time_zone }, nowMs) => timeIn(time_zone === '' ? 'UTC' : time_zone, nowMs),
   ),
-  convert_units: toolOf(
+  convert_units: defineTool(
     'Converts between units of length, mass, volume, area, time, temperature, data, energy, force, power, pressure, angle.',
     z.object({
       value: z.number().describe('How many of the unit.'),
       from: z.string().max(64).describe('The unit it is in, such as km.'),
       to: z.string().max(64).describe('The unit it is wanted in, such as miles.'),
     }),
-    ({ value, from, to }) => `${value} ${from} = ${converted(value, from, to)} ${to}`,
+    ({ value, from, to }) => `${value} ${from} = ${convertUnits(value, from, to)} ${to}`,
   ),
-  json_query: toolOf(
+  json_query: defineTool(
     'Finds values in JSON by a JSONPath (RFC 9535).',
     z.object({
       json: z.string().max(20_000).describe('The JSON text.'),
@@ -52,18 +52,18 @@ export const BUILT_IN: Readonly<Record<string, BuiltIn>> = {
     }),
     ({ json, path }) => queryJson(json, path),
   ),
-  text_statistics: toolOf(
+  text_statistics: defineTool(
     'Counts characters, words, sentences, lines and paragraphs of a text.',
-    z.object({ text: z.string().max(MOST_TEXT_CHARACTERS).describe('The text.') }),
+    z.object({ text: z.string().max(MAX_TEXT_CHARACTERS).describe('The text.') }),
     ({ text }) => JSON.stringify(statisticsOf(text)),
   ),
 }
 
-function toolOf<Shape extends z.ZodType>(
+function defineTool<Shape extends z.ZodType>(
   description: string,
   shape: Shape,
   work: (args: z.output<Shape>, nowMs: number) => string,
-): BuiltIn {
+): BuiltInTool {
   return {
     description,
     schema: schemaOf(shape),
@@ -79,7 +79,7 @@ function toolOf<Shape extends z.ZodType>(
   }
 }
 
-function failure(problem: string): Ran {
+function failure(problem: string): ToolOutput {
   return { answered: `Failed: ${problem}`, failed: problem }
 }
 
@@ -89,7 +89,7 @@ function timeIn(timeZone: string, nowMs: number): string {
 }
 
 /** Twelve digits: beyond them binary fractions show. */
-function converted(value: number, from: string, to: string): number {
+function convertUnits(value: number, from: string, to: string): number {
   const [source, target] = [from.trim(), to.trim()]
   if (!isUnit(source)) throw new Error(`from: there is no unit ${source}`)
   if (!isUnit(target)) throw new Error(`to: there is no unit ${target}`)

@@ -2,59 +2,59 @@
 // the caller, so it is checked like anything else.
 
 import { z } from 'zod'
-import type { NeutralMessage, Part, ToolResultPart } from '../../core/chat.ts'
+import type { ChatMessage, Part, ToolResultPart } from '../../core/chat.ts'
 
-const MOST_MESSAGES = 200
-const MOST_PARTS = 100
-const MOST_CHARACTERS = 200_000
-const MOST_CHARACTERS_IN_ALL = 1_000_000
+const MAX_MESSAGES = 200
+const MAX_PARTS = 100
+const MAX_TEXT_CHARACTERS = 200_000
+const MAX_CONVERSATION_CHARACTERS = 1_000_000
 
-const words = z.string().max(MOST_CHARACTERS)
-const id = z.string().min(1).max(256)
-const text = z.strictObject({ kind: z.literal('text'), text: words })
+const wordsShape = z.string().max(MAX_TEXT_CHARACTERS)
+const idShape = z.string().min(1).max(256)
+const textShape = z.strictObject({ kind: z.literal('text'), text: wordsShape })
 
-const part = z.discriminatedUnion('kind', [
-  text,
-  z.strictObject({ kind: z.literal('refusal'), text: words }),
+const partShape = z.discriminatedUnion('kind', [
+  textShape,
+  z.strictObject({ kind: z.literal('refusal'), text: wordsShape }),
   z.strictObject({
     kind: z.literal('reasoning'),
-    text: words,
-    signature: words.exactOptional(),
-    redacted: words.exactOptional(),
+    text: wordsShape,
+    signature: wordsShape.exactOptional(),
+    redacted: wordsShape.exactOptional(),
     signedIn: z.string().max(64).exactOptional(),
   }),
   z.strictObject({
     kind: z.literal('toolCall'),
-    id,
+    id: idShape,
     name: z.string().min(1).max(256),
-    arguments: words.min(1),
-    signature: words.exactOptional(),
+    arguments: wordsShape.min(1),
+    signature: wordsShape.exactOptional(),
   }),
   z.strictObject({
     kind: z.literal('toolResult'),
-    callId: id,
+    callId: idShape,
     name: z.string().min(1).max(256),
-    parts: z.array(text).max(1),
+    parts: z.array(textShape).max(1),
     failed: z.boolean(),
   }),
 ])
 
-export const conversation = z
-  .array(z.strictObject({ role: z.enum(['user', 'assistant']), parts: z.array(part).min(1).max(MOST_PARTS) }))
+export const conversationShape = z
+  .array(z.strictObject({ role: z.enum(['user', 'assistant']), parts: z.array(partShape).min(1).max(MAX_PARTS) }))
   .min(2)
-  .max(MOST_MESSAGES)
-  .refine((messages) => JSON.stringify(messages).length <= MOST_CHARACTERS_IN_ALL, 'is too long in all')
+  .max(MAX_MESSAGES)
+  .refine((messages) => JSON.stringify(messages).length <= MAX_CONVERSATION_CHARACTERS, 'is too long in all')
 
-export const results = z
-  .array(z.strictObject({ call_id: id, output: words, failed: z.boolean().exactOptional() }))
+export const resultsShape = z
+  .array(z.strictObject({ call_id: idShape, output: wordsShape, failed: z.boolean().exactOptional() }))
   .min(1)
-  .max(MOST_PARTS)
+  .max(MAX_PARTS)
 
-type Conversation = z.output<typeof conversation>
-type Results = z.output<typeof results>
+type Conversation = z.output<typeof conversationShape>
+type Results = z.output<typeof resultsShape>
 
 /** What is wrong with the two together: a conversation whose calls are not answered each, and each once. */
-export function mistakeIn(
+export function findMistake(
   messages: Conversation | undefined,
   given: Results | undefined,
 ): readonly [field: string, problem: string] | undefined {
@@ -92,8 +92,8 @@ function problemOf(role: string, part: Part, open: Set<string>, seen: Set<string
 }
 
 /** The conversation with the results in it: all those of one answer in one message. */
-export function answered(messages: Conversation, given: Results): NeutralMessage[] {
-  const names = new Map(messages.flatMap(({ parts }) => parts).flatMap((part) => named(part)))
+export function appendResults(messages: Conversation, given: Results): ChatMessage[] {
+  const names = new Map(messages.flatMap(({ parts }) => parts).flatMap((part) => toolNameEntries(part)))
   const added = given.map(
     ({ call_id, output, failed = false }): ToolResultPart => ({
       kind: 'toolResult',
@@ -109,6 +109,6 @@ export function answered(messages: Conversation, given: Results): NeutralMessage
   return [...messages.slice(0, -1), { role: 'user', parts: [...added, ...last.parts] }]
 }
 
-function named(part: Part): [string, string][] {
+function toolNameEntries(part: Part): [string, string][] {
   return part.kind === 'toolCall' ? [[part.id, part.name]] : []
 }

@@ -2,8 +2,8 @@
 
 import { type Price, ratesOf } from '../../core/prices.ts'
 import type { HeaderList } from '../../wire/dialect.ts'
-import { type Outgoing, type Provider, secretOf } from '../provider.ts'
-import { Forward } from '../transport/forward.ts'
+import { type Provider, secretOf, type UpstreamRequest } from '../provider.ts'
+import { HttpForwarder } from '../transport/http-forwarder.ts'
 import type { EndpointRow } from './presets.ts'
 
 /** One endpoint, with every default filled in. */
@@ -23,10 +23,10 @@ const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
   [/gpt-(5\.[6-9]|[6-9])/, 36_000],
   [/claude/, 4_784],
 ]
-const MOST_IMAGE_TOKENS = 16_384
+const MAX_IMAGE_TOKENS = 16_384
 
 /** The price of what is on no bill. */
-const FREE: Price = {
+const FREE_PRICE: Price = {
   version: 'free',
   steps: [{ fromInputTokens: 0, rates: ratesOf({}) }],
   serviceTierPercent: {},
@@ -35,7 +35,7 @@ const FREE: Price = {
 export function compatible(settings: CompatibleSettings): Provider {
   const { name, callerKeys } = settings
   const isFree = settings.prices === 'free'
-  const forward = new Forward({
+  const forward = new HttpForwarder({
     baseUrl: settings.baseUrl,
     credentials: credentialsOf(settings),
     headers: Object.entries(settings.headers).flatMap(([header, value]) => [header.toLowerCase(), value]),
@@ -48,7 +48,7 @@ export function compatible(settings: CompatibleSettings): Provider {
     configured: callerKeys || settings.missingVariable === undefined,
     callerKeys,
     priceName: isFree || settings.prices === '' ? name : settings.prices,
-    ...(isFree ? { unlistedPrice: FREE } : {}),
+    ...(isFree ? { unlistedPrice: FREE_PRICE } : {}),
     deployments: new Map(Object.entries(settings.deployments)),
     defaultModel: settings.model,
     setupGuide: `Set ${settings.missingVariable ?? ''} in .env file`,
@@ -56,13 +56,13 @@ export function compatible(settings: CompatibleSettings): Provider {
       tokensPerCall: settings.tokensPerCall,
       tokensPerMessage: settings.tokensPerMessage,
       tokensWithTools: settings.tokensWithTools,
-      imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MOST_IMAGE_TOKENS,
+      imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MAX_IMAGE_TOKENS,
       capCoversReasoning: settings.capCoversReasoning,
       // Whose model answers is not known, and some bill for cache writes.
-      cachesUnasked: true,
+      cachesAutomatically: true,
     },
     capField: settings.capField,
-    capFieldAlone: !settings.readsBothCaps,
+    readsOnlyCapField: !settings.readsBothCaps,
     knowsStreamOptions: settings.knowsStreamOptions,
     freeStatuses: new Set(settings.freeStatuses),
     send: (outgoing, listener) => forward.send({ ...outgoing, path: pathOf(settings, outgoing) }, listener),
@@ -83,15 +83,15 @@ function credentialsOf({ apiKey, auth }: CompatibleSettings): HeaderList {
 }
 
 /** The dialect's own path, or the one set in its place, with the caller's query. */
-function pathOf({ paths }: CompatibleSettings, { dialect, path, model }: Outgoing): string {
+function pathOf({ paths }: CompatibleSettings, { dialect, path, model }: UpstreamRequest): string {
   const template = Object.entries(paths).find(([name]) => name === dialect)?.[1]
   if (template === undefined) return path
   const query = path.indexOf('?')
-  const placed = template.replaceAll('{deployment}', () => segment(model))
+  const placed = template.replaceAll('{deployment}', () => pathSegment(model))
   return query < 0 ? placed : placed + path.slice(query)
 }
 
 /** One segment of a path, whatever the caller calls its model: dots alone would lead elsewhere. */
-function segment(model: string): string {
+function pathSegment(model: string): string {
   return encodeURIComponent(model.toWellFormed()).replace(/^\.+$/, '_')
 }

@@ -1,7 +1,7 @@
 // Presets: OpenAI-compatible endpoints that are known by name, one row each. What a row leaves out is as in ANY_ENDPOINT.
 
 /** How a server is told the key. */
-export const AUTHS = ['bearer', 'api-key', 'none'] as const
+export const AUTH_SCHEMES = ['bearer', 'api-key', 'none'] as const
 
 /** The dialects a compatible server may speak. */
 export const COMPATIBLE_DIALECTS = [
@@ -19,7 +19,7 @@ export interface EndpointRow {
   readonly baseUrl: string
   /** The key, `$NAME` for the variable that holds it, or empty for servers that take none. */
   readonly apiKey: string
-  readonly auth: (typeof AUTHS)[number]
+  readonly auth: (typeof AUTH_SCHEMES)[number]
   /** Sent with every request, in place of the caller's of the same name. */
   readonly headers: Readonly<Record<string, string>>
   readonly query: Readonly<Record<string, string>>
@@ -46,7 +46,7 @@ export interface EndpointRow {
 }
 
 /** An endpoint nobody knows: nothing is sent to it that some server refuses. */
-const ANY_ENDPOINT: EndpointRow = {
+const DEFAULT_ENDPOINT: EndpointRow = {
   baseUrl: '',
   apiKey: '',
   auth: 'bearer',
@@ -68,13 +68,13 @@ const ANY_ENDPOINT: EndpointRow = {
 }
 
 /** Servers of one's own: what a call costs is on no bill. */
-const LOCAL: Partial<EndpointRow> = {
+const LOCAL_ENDPOINT: Partial<EndpointRow> = {
   prices: 'free',
   knowsStreamOptions: true,
   dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
 }
 
-const AZURE: Partial<EndpointRow> = {
+const AZURE_ENDPOINT: Partial<EndpointRow> = {
   apiKey: '$AZURE_OPENAI_API_KEY',
   auth: 'api-key',
   prices: 'azure',
@@ -84,7 +84,7 @@ const AZURE: Partial<EndpointRow> = {
   dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
 }
 
-const DEPLOYMENT = '/openai/deployments/{deployment}'
+const DEPLOYMENT_PATH = '/openai/deployments/{deployment}'
 
 const PRESETS = {
   groq: {
@@ -96,7 +96,7 @@ const PRESETS = {
     knowsStreamOptions: true,
     dialects: ['openai.chat', 'openai.responses'],
     // 498: its flex tier has no room.
-    freeStatuses: [...ANY_ENDPOINT.freeStatuses, 498],
+    freeStatuses: [...DEFAULT_ENDPOINT.freeStatuses, 498],
   },
   // Refuses fields it does not know, and says its usage unasked.
   mistral: {
@@ -152,20 +152,20 @@ const PRESETS = {
     dialects: ['openai.chat', 'openai.completions'],
   },
   /** The v1 API, at `https://RESOURCE.openai.azure.com/openai/v1`. */
-  azure: AZURE,
+  azure: AZURE_ENDPOINT,
   /** The API with a deployment in the path and a version in the query, at `https://RESOURCE.openai.azure.com`. */
   'azure-deployments': {
-    ...AZURE,
+    ...AZURE_ENDPOINT,
     query: { 'api-version': '2025-04-01-preview' },
     paths: {
-      'openai.chat': `${DEPLOYMENT}/chat/completions`,
-      'openai.completions': `${DEPLOYMENT}/completions`,
-      'openai.embeddings': `${DEPLOYMENT}/embeddings`,
+      'openai.chat': `${DEPLOYMENT_PATH}/chat/completions`,
+      'openai.completions': `${DEPLOYMENT_PATH}/completions`,
+      'openai.embeddings': `${DEPLOYMENT_PATH}/embeddings`,
       'openai.responses': '/openai/responses',
     },
   },
-  ollama: { ...LOCAL, baseUrl: 'http://127.0.0.1:11434/v1' },
-  vllm: { ...LOCAL, readsBothCaps: true, baseUrl: 'http://127.0.0.1:8000/v1' },
+  ollama: { ...LOCAL_ENDPOINT, baseUrl: 'http://127.0.0.1:11434/v1' },
+  vllm: { ...LOCAL_ENDPOINT, readsBothCaps: true, baseUrl: 'http://127.0.0.1:8000/v1' },
 } as const satisfies Record<string, Partial<EndpointRow>>
 
 export type PresetName = keyof typeof PRESETS
@@ -175,5 +175,5 @@ export const PRESET_NAMES = Object.keys(PRESETS) as [PresetName, ...PresetName[]
 
 /** A preset's row, whole. */
 export function presetRow(name: PresetName | undefined): EndpointRow {
-  return name === undefined ? ANY_ENDPOINT : { ...ANY_ENDPOINT, ...PRESETS[name] }
+  return name === undefined ? DEFAULT_ENDPOINT : { ...DEFAULT_ENDPOINT, ...PRESETS[name] }
 }

@@ -1,23 +1,23 @@
 // The simulated provider's messages, as Anthropic shapes them: text, or calls of tools.
 
-import type { Shape, Speech, SpokenCall } from './shape.ts'
+import type { AnswerContent, AnswerFormat, PartialToolCall } from './answer-format.ts'
 
-export const ANTHROPIC: Shape = {
+export const ANTHROPIC_FORMAT: AnswerFormat = {
   whole: (speech) =>
     JSON.stringify({
-      ...messageOf(speech, contentOf(speech), reasonOf(speech)),
+      ...messageOf(speech, contentOf(speech), stopReasonOf(speech)),
       ...(speech.withUsage ? { usage: usageOf(speech) } : {}),
     }),
   stream: (speech) => {
     const usage = speech.withUsage ? { usage: { ...usageOf(speech), output_tokens: 1 } } : {}
     return [
-      event('message_start', { message: { ...messageOf(speech, [], null), ...usage } }),
+      formatEvent('message_start', { message: { ...messageOf(speech, [], null), ...usage } }),
       ...(speech.calls.length > 0 ? speech.calls.flatMap(callEvents) : textEvents(speech)),
-      event('message_delta', {
-        delta: { stop_reason: reasonOf(speech), stop_sequence: null },
-        ...(speech.withUsage ? { usage: { output_tokens: speech.output } } : {}),
+      formatEvent('message_delta', {
+        delta: { stop_reason: stopReasonOf(speech), stop_sequence: null },
+        ...(speech.withUsage ? { usage: { output_tokens: speech.outputTokens } } : {}),
       }),
-      event('message_stop', {}),
+      formatEvent('message_stop', {}),
     ]
   },
   error: (status, message) =>
@@ -28,32 +28,32 @@ export const ANTHROPIC: Shape = {
     }),
 }
 
-function event(type: string, more: Readonly<Record<string, unknown>>): string {
+function formatEvent(type: string, more: Readonly<Record<string, unknown>>): string {
   return `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
 }
 
-function textEvents({ words }: Speech): string[] {
+function textEvents({ words }: AnswerContent): string[] {
   return [
-    event('content_block_start', { index: 0, content_block: { type: 'text', text: '' } }),
-    event('ping', {}),
-    ...words.map((text) => event('content_block_delta', { index: 0, delta: { type: 'text_delta', text } })),
-    event('content_block_stop', { index: 0 }),
+    formatEvent('content_block_start', { index: 0, content_block: { type: 'text', text: '' } }),
+    formatEvent('ping', {}),
+    ...words.map((text) => formatEvent('content_block_delta', { index: 0, delta: { type: 'text_delta', text } })),
+    formatEvent('content_block_stop', { index: 0 }),
   ]
 }
 
-function callEvents(call: SpokenCall, index: number): string[] {
+function callEvents(call: PartialToolCall, index: number): string[] {
   const delta = (partial_json: string) =>
-    event('content_block_delta', { index, delta: { type: 'input_json_delta', partial_json } })
+    formatEvent('content_block_delta', { index, delta: { type: 'input_json_delta', partial_json } })
   return [
-    event('content_block_start', { index, content_block: callOf(call, {}) }),
-    ...(index === 0 ? [event('ping', {})] : []),
+    formatEvent('content_block_start', { index, content_block: callOf(call, {}) }),
+    ...(index === 0 ? [formatEvent('ping', {})] : []),
     delta(''),
     ...call.pieces.map(delta),
-    event('content_block_stop', { index }),
+    formatEvent('content_block_stop', { index }),
   ]
 }
 
-function messageOf(speech: Speech, content: readonly unknown[], stop_reason: string | null) {
+function messageOf(speech: AnswerContent, content: readonly unknown[], stop_reason: string | null) {
   return {
     id: `msg_${speech.id}`,
     type: 'message',
@@ -66,26 +66,26 @@ function messageOf(speech: Speech, content: readonly unknown[], stop_reason: str
 }
 
 /** A call that the cap ended has no input: half of it would be no JSON. */
-function contentOf({ words, calls }: Speech): readonly unknown[] {
+function contentOf({ words, calls }: AnswerContent): readonly unknown[] {
   if (calls.length === 0) return [{ type: 'text', text: words.join('') }]
-  return calls.map((call) => callOf(call, call.whole ? call.arguments : {}))
+  return calls.map((call) => callOf(call, call.isComplete ? call.arguments : {}))
 }
 
-function callOf({ id, name }: SpokenCall, input: unknown) {
+function callOf({ id, name }: PartialToolCall, input: unknown) {
   return { type: 'tool_use', id: `toolu_${id}`, name, input }
 }
 
-function reasonOf({ cut, calls }: Speech): string {
-  if (cut) return 'max_tokens'
+function stopReasonOf({ isTruncated, calls }: AnswerContent): string {
+  if (isTruncated) return 'max_tokens'
   return calls.length > 0 ? 'tool_use' : 'end_turn'
 }
 
-function usageOf(speech: Speech) {
+function usageOf(speech: AnswerContent) {
   return {
-    input_tokens: speech.input,
+    input_tokens: speech.inputTokens,
     cache_creation_input_tokens: 0,
     cache_read_input_tokens: 0,
-    output_tokens: speech.output,
+    output_tokens: speech.outputTokens,
     service_tier: 'standard',
   }
 }

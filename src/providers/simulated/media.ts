@@ -3,10 +3,10 @@
 import { isRecord } from '../../core/json-values.ts'
 
 /** What one takes at most: its bytes say nothing of its size. */
-export const MOST_MEDIA_TOKENS = 258
+export const MAX_MEDIA_TOKENS = 258
 const BYTES_PER_TOKEN = 4
 /** What stands beside base64 data in some dialect. */
-const TYPES = ['media_type', 'mimeType', 'mime_type', 'format']
+const MEDIA_TYPE_FIELDS = ['media_type', 'mimeType', 'mime_type', 'format']
 
 /** What a request takes in. @param asked its body, parsed */
 export function inputTokens(bodyBytes: number, asked: unknown): number {
@@ -14,7 +14,7 @@ export function inputTokens(bodyBytes: number, asked: unknown): number {
   let tokens = 0
   for (const { length } of mediaIn(asked)) {
     textBytes -= length
-    tokens += Math.min(MOST_MEDIA_TOKENS, Math.ceil(length / BYTES_PER_TOKEN))
+    tokens += Math.min(MAX_MEDIA_TOKENS, Math.ceil(length / BYTES_PER_TOKEN))
   }
   return Math.ceil(textBytes / BYTES_PER_TOKEN) + tokens
 }
@@ -24,6 +24,6 @@ function mediaIn(value: unknown): string[] {
   if (typeof value === 'string') return value.startsWith('data:') ? [value] : []
   if (Array.isArray(value)) return value.flatMap(mediaIn)
   if (!isRecord(value)) return []
-  if (typeof value.data === 'string' && TYPES.some((name) => name in value)) return [value.data]
+  if (typeof value.data === 'string' && MEDIA_TYPE_FIELDS.some((name) => name in value)) return [value.data]
   return Object.values(value).flatMap(mediaIn)
 }

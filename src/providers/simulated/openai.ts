@@ -1,16 +1,16 @@
 // The simulated provider's chat completions, as OpenAI shapes them: text, or calls of tools.
 
 import { isRecord } from '../../core/json-values.ts'
-import type { Shape, Speech, SpokenCall } from './shape.ts'
+import type { AnswerContent, AnswerFormat, PartialToolCall } from './answer-format.ts'
 
-export const OPENAI: Shape = {
+export const OPENAI_FORMAT: AnswerFormat = {
   whole: (speech) =>
     JSON.stringify({
       id: `chatcmpl-${speech.id}`,
       object: 'chat.completion',
       created: 0,
       model: speech.model,
-      choices: [{ index: 0, message: messageOf(speech), logprobs: null, finish_reason: reasonOf(speech) }],
+      choices: [{ index: 0, message: messageOf(speech), logprobs: null, finish_reason: finishReasonOf(speech) }],
       ...(speech.withUsage ? { usage: usageOf(speech) } : {}),
     }),
   stream: (speech, asked) => {
@@ -27,7 +27,7 @@ export const OPENAI: Shape = {
       delta({ role: 'assistant', content: calls.length > 0 ? null : '' }, null),
       ...speech.words.map((content) => delta({ content }, null)),
       ...calls,
-      delta({}, reasonOf(speech)),
+      delta({}, finishReasonOf(speech)),
       ...(asksForUsage ? [chunk([], usageOf(speech))] : []),
       'data: [DONE]\n\n',
     ]
@@ -43,26 +43,26 @@ export const OPENAI: Shape = {
     }),
 }
 
-function messageOf({ words, calls }: Speech) {
+function messageOf({ words, calls }: AnswerContent) {
   if (calls.length === 0) return { role: 'assistant', content: words.join(''), refusal: null }
   const tool_calls = calls.map((call) => callOf(call, call.pieces.join('')))
   return { role: 'assistant', content: null, tool_calls, refusal: null }
 }
 
-function callOf({ id, name }: SpokenCall, text: string) {
+function callOf({ id, name }: PartialToolCall, text: string) {
   return { id: `call_${id}`, type: 'function', function: { name, arguments: text } }
 }
 
-function reasonOf({ cut, calls }: Speech): string {
-  if (cut) return 'length'
+function finishReasonOf({ isTruncated, calls }: AnswerContent): string {
+  if (isTruncated) return 'length'
   return calls.length > 0 ? 'tool_calls' : 'stop'
 }
 
-function usageOf(speech: Speech) {
+function usageOf(speech: AnswerContent) {
   return {
-    prompt_tokens: speech.input,
-    completion_tokens: speech.output,
-    total_tokens: speech.input + speech.output,
+    prompt_tokens: speech.inputTokens,
+    completion_tokens: speech.outputTokens,
+    total_tokens: speech.inputTokens + speech.outputTokens,
     prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
     completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0 },
   }

@@ -1,9 +1,9 @@
 // Simulated: a provider in this process. Deterministic answers, real streams, usage and prices, and faults on request.
 
 import type { HeaderList } from '../../wire/dialect.ts'
-import type { Listener, Outgoing, Provider, Sending } from '../provider.ts'
-import { MOST_MEDIA_TOKENS } from './media.ts'
-import { type SimulatedAnswer, scriptOf } from './script.ts'
+import type { AnswerListener, Provider, RequestControl, UpstreamRequest } from '../provider.ts'
+import { MAX_MEDIA_TOKENS } from './media.ts'
+import { type SimulatedAnswer, simulateAnswer } from './script.ts'
 
 /**
  * Models: `sim/echo` (and any name not listed) says back what it was told, answers a JSON schema with an instance of it, and
@@ -36,36 +36,36 @@ export function simulated(): Provider {
       tokensPerCall: 0,
       tokensPerMessage: 0,
       tokensWithTools: 0,
-      imageTokens: () => MOST_MEDIA_TOKENS,
+      imageTokens: () => MAX_MEDIA_TOKENS,
       capCoversReasoning: true,
-      cachesUnasked: false,
+      cachesAutomatically: false,
     },
     capField: 'max_tokens',
     knowsStreamOptions: true,
     freeStatuses: new Set(),
-    send: (outgoing, listener) => new Play(outgoing, listener),
+    send: (outgoing, listener) => new AnswerPlayback(outgoing, listener),
     retire: async () => {},
     close: async () => {},
   }
 }
 
 /** One answer being given, piece by piece, at the pace its model is named for. */
-class Play implements Sending {
-  readonly #listener: Listener
+class AnswerPlayback implements RequestControl {
+  readonly #listener: AnswerListener
   readonly #fault: string
   readonly #paceMs: number
   readonly #answer: SimulatedAnswer
-  #at = 0
+  #pieceIndex = 0
   #paused = false
-  #over = false
+  #isFinished = false
   #timer: NodeJS.Timeout | NodeJS.Immediate | undefined
 
-  constructor(outgoing: Outgoing, listener: Listener) {
+  constructor(outgoing: UpstreamRequest, listener: AnswerListener) {
     this.#listener = listener
     this.#fault = outgoing.model.replace(/^sim\//, '')
     this.#paceMs = this.#fault.startsWith('slow') ? Number(/^slow-(\d{1,5})$/.exec(this.#fault)?.[1] ?? 50) : 0
-    this.#answer = scriptOf(outgoing, this.#fault)
-    this.#later(() => this.#begin())
+    this.#answer = simulateAnswer(outgoing, this.#fault)
+    this.#schedule(() => this.#start())
   }
 
   pause(): void {
@@ -75,55 +75,56 @@ class Play implements Sending {
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
-    if (this.#timer === undefined) this.#next()
+    if (this.#timer === undefined) this.#scheduleNext()
   }
 
   abort(): void {
-    if (this.#over) return
-    this.#over = true
+    if (this.#isFinished) return
+    this.#isFinished = true
     clearTimeout(this.#timer as NodeJS.Timeout)
     clearImmediate(this.#timer as NodeJS.Immediate)
     setImmediate(() => this.#listener.failed(new Error('aborted')))
   }
 
-  #begin(): void {
+  #start(): void {
     if (this.#fault === 'unreachable') return this.#fail(new Error('connect ECONNREFUSED (simulated)'))
     this.#listener.started()
     if (this.#fault === 'hang') return
     const headers: HeaderList = ['content-type', this.#answer.contentType, 'x-request-id', 'req_simulated']
     if (this.#answer.status === 429) headers.push('retry-after', '1')
     this.#listener.head(this.#answer.status, headers)
-    this.#next()
+    this.#scheduleNext()
   }
 
-  #next(): void {
-    this.#later(() => this.#piece())
+  #scheduleNext(): void {
+    this.#schedule(() => this.#sendPiece())
   }
 
-  #piece(): void {
+  #sendPiece(): void {
     this.#timer = undefined
     if (this.#paused) return
     const { pieces } = this.#answer
     const breaksAt = Math.ceil(pieces.length / 2)
-    if (this.#fault === 'cut' && this.#at >= breaksAt) return this.#fail(new Error('other side closed (simulated)'))
-    if (this.#fault === 'endless' && this.#at >= breaksAt) this.#at = breaksAt - 1
-    const piece = pieces[this.#at++]
-    if (piece === undefined || (this.#fault === 'no-end' && this.#at > breaksAt)) {
-      this.#over = true
+    if (this.#fault === 'cut' && this.#pieceIndex >= breaksAt)
+      return this.#fail(new Error('other side closed (simulated)'))
+    if (this.#fault === 'endless' && this.#pieceIndex >= breaksAt) this.#pieceIndex = breaksAt - 1
+    const piece = pieces[this.#pieceIndex++]
+    if (piece === undefined || (this.#fault === 'no-end' && this.#pieceIndex > breaksAt)) {
+      this.#isFinished = true
       this.#listener.end()
       return
     }
     this.#listener.data(Buffer.from(piece))
-    if (!this.#over) this.#next()
+    if (!this.#isFinished) this.#scheduleNext()
   }
 
   #fail(error: Error): void {
-    this.#over = true
+    this.#isFinished = true
     this.#listener.failed(error)
   }
 
-  #later(step: () => void): void {
-    if (this.#over) return
+  #schedule(step: () => void): void {
+    if (this.#isFinished) return
     this.#timer = this.#paceMs > 0 ? setTimeout(step, this.#paceMs) : setImmediate(step)
   }
 }

@@ -1,9 +1,9 @@
 // The simulated provider's responses: one message, whole or as the events that OpenAI makes of one, in their order.
 
-import type { Shape, Speech } from './shape.ts'
+import type { AnswerContent, AnswerFormat } from './answer-format.ts'
 
-export const RESPONSES: Pick<Shape, 'whole' | 'stream'> = {
-  whole: (speech) => JSON.stringify(ended(speech)),
+export const RESPONSES_FORMAT: Pick<AnswerFormat, 'whole' | 'stream'> = {
+  whole: (speech) => JSON.stringify(finishedResponse(speech)),
   stream: (speech) => {
     const item_id = itemOf(speech, []).id
     const place = { item_id, output_index: 0, content_index: 0 }
@@ -11,36 +11,36 @@ export const RESPONSES: Pick<Shape, 'whole' | 'stream'> = {
     const event = (type: string, more: object) => ({ type, ...more })
     const part = partOf(text)
     return [
-      event('response.created', { response: begun(speech) }),
-      event('response.in_progress', { response: begun(speech) }),
+      event('response.created', { response: startedResponse(speech) }),
+      event('response.in_progress', { response: startedResponse(speech) }),
       event('response.output_item.added', { output_index: 0, item: { ...itemOf(speech, []), status: 'in_progress' } }),
       event('response.content_part.added', { ...place, part: partOf('') }),
       ...speech.words.map((delta) => event('response.output_text.delta', { ...place, delta, logprobs: [] })),
       event('response.output_text.done', { ...place, text, logprobs: [] }),
       event('response.content_part.done', { ...place, part }),
       event('response.output_item.done', { output_index: 0, item: itemOf(speech, [part]) }),
-      event(`response.${statusOf(speech)}`, { response: ended(speech) }),
-    ].map(written)
+      event(`response.${statusOf(speech)}`, { response: finishedResponse(speech) }),
+    ].map(formatEvent)
   },
 }
 
-function written(event: { readonly type: string }, sequence_number: number): string {
+function formatEvent(event: { readonly type: string }, sequence_number: number): string {
   return `event: ${event.type}\ndata: ${JSON.stringify({ ...event, sequence_number })}\n\n`
 }
 
-function statusOf({ cut }: Speech): string {
-  return cut ? 'incomplete' : 'completed'
+function statusOf({ isTruncated }: AnswerContent): string {
+  return isTruncated ? 'incomplete' : 'completed'
 }
 
 function partOf(text: string) {
   return { type: 'output_text', text, annotations: [], logprobs: [] }
 }
 
-function itemOf(speech: Speech, content: readonly unknown[]) {
+function itemOf(speech: AnswerContent, content: readonly unknown[]) {
   return { id: `msg_${speech.id}`, type: 'message', status: statusOf(speech), role: 'assistant', content }
 }
 
-function begun(speech: Speech) {
+function startedResponse(speech: AnswerContent) {
   return {
     id: `resp_${speech.id}`,
     object: 'response',
@@ -63,22 +63,22 @@ function begun(speech: Speech) {
   }
 }
 
-function ended(speech: Speech) {
+function finishedResponse(speech: AnswerContent) {
   return {
-    ...begun(speech),
+    ...startedResponse(speech),
     status: statusOf(speech),
-    incomplete_details: speech.cut ? { reason: 'max_output_tokens' } : null,
+    incomplete_details: speech.isTruncated ? { reason: 'max_output_tokens' } : null,
     output: [itemOf(speech, [partOf(speech.words.join(''))])],
     usage: speech.withUsage ? usageOf(speech) : null,
   }
 }
 
-function usageOf({ input, output }: Speech) {
+function usageOf({ inputTokens, outputTokens }: AnswerContent) {
   return {
-    input_tokens: input,
+    input_tokens: inputTokens,
     input_tokens_details: { cached_tokens: 0 },
-    output_tokens: output,
+    output_tokens: outputTokens,
     output_tokens_details: { reasoning_tokens: 0 },
-    total_tokens: input + output,
+    total_tokens: inputTokens + outputTokens,
   }
 }

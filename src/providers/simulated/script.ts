@@ -1,14 +1,14 @@
 // The simulated provider's words: what it answers to a request, whole or in pieces, in each dialect's own shape.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import type { Outgoing } from '../provider.ts'
-import { ANTHROPIC } from './anthropic.ts'
-import { COMPLETIONS } from './completions.ts'
-import { GEMINI } from './gemini.ts'
+import type { UpstreamRequest } from '../provider.ts'
+import type { AnswerContent, AnswerFormat, PartialToolCall, RequestBody, ToolCall } from './answer-format.ts'
+import { ANTHROPIC_FORMAT } from './anthropic.ts'
+import { COMPLETIONS_FORMAT } from './completions.ts'
+import { GEMINI_FORMAT } from './gemini.ts'
 import { inputTokens } from './media.ts'
-import { OPENAI } from './openai.ts'
-import { RESPONSES } from './responses.ts'
-import type { Asked, Call, Shape, Speech, SpokenCall } from './shape.ts'
+import { OPENAI_FORMAT } from './openai.ts'
+import { RESPONSES_FORMAT } from './responses.ts'
 import { callsFor, jsonFor } from './tools.ts'
 import { geminiVectors, openaiVectors } from './vectors.ts'
 
@@ -20,52 +20,53 @@ export interface SimulatedAnswer {
   readonly pieces: readonly string[]
 }
 
-const USUAL_CAP = 1_024
+const DEFAULT_CAP_TOKENS = 1_024
 /** Where tools are called. */
-const CHATS = new Set(['openai.chat', 'anthropic.messages', 'gemini.generateContent'])
+const CHAT_DIALECTS = new Set(['openai.chat', 'anthropic.messages', 'gemini.generateContent'])
 
 /** The answer to a request. Same request, same answer. */
-export function scriptOf(outgoing: Outgoing, fault: string): SimulatedAnswer {
-  const shape = SHAPES[outgoing.dialect] ?? OPENAI
-  const asked = parsed(outgoing.body)
+export function simulateAnswer(outgoing: UpstreamRequest, fault: string): SimulatedAnswer {
+  const shape = ANSWER_FORMATS[outgoing.dialect] ?? OPENAI_FORMAT
+  const asked = parseBody(outgoing.body)
   const status = Number(/^error-(\d{3})$/.exec(fault)?.[1] ?? 200)
   if (status !== 200)
     return { status, contentType: 'application/json', pieces: [shape.error(status, `Simulated error ${status}.`)] }
   if (fault === 'garbage')
     return { status, contentType: 'application/json', pieces: ['{"choices":[{"me\u0000ssage', '\ufffd\ufffd'] }
   if (fault === 'html') return { status, contentType: 'text/html', pieces: ['<!doctype html><title>Simulated</title>'] }
-  const speech = speechOf(outgoing, asked, fault)
+  const speech = contentOf(outgoing, asked, fault)
   if (!outgoing.stream) return { status, contentType: 'application/json', pieces: [shape.whole(speech, asked)] }
   const events = !outgoing.path.includes(':stream') || /[?&]alt=sse(&|$)/.test(outgoing.path)
   const pieces = shape.stream(speech, asked)
   return events
     ? { status, contentType: 'text/event-stream', pieces }
-    : { status, contentType: 'application/json; charset=UTF-8', pieces: asArray(pieces) }
+    : { status, contentType: 'application/json; charset=UTF-8', pieces: toJsonArray(pieces) }
 }
 
-function speechOf(outgoing: Outgoing, asked: Asked, fault: string): Speech {
+function contentOf(outgoing: UpstreamRequest, asked: RequestBody, fault: string): AnswerContent {
   const cap = capIn(asked)
   const id = idOf(outgoing.body)
   const wanted = Number(/^long-(\d{1,6})$/.exec(fault)?.[1] ?? 0)
-  const told = { last: lastTold(asked), all: allTold(asked) }
+  const told = { last: lastMessageText(asked), all: conversationText(asked) }
   const calls =
-    wanted > 0 || !CHATS.has(outgoing.dialect)
+    wanted > 0 || !CHAT_DIALECTS.has(outgoing.dialect)
       ? []
       : callsFor(asked, told, Number(/^tools-(\d{1,3})$/.exec(fault)?.[1] ?? 1), id)
   const json = wanted > 0 || calls.length > 0 ? undefined : jsonFor(asked, told)
   const text = wanted > 0 ? 'word '.repeat(wanted).trim() : `You said: ${told.last === '' ? 'nothing' : told.last}`
   const words = calls.length > 0 ? [] : json === undefined ? (text.match(/\s*\S+/g) ?? []) : piecesOf(json)
   const said = words.slice(0, cap)
-  const spoken = spokenWithin(calls, cap)
+  const spoken = truncateCalls(calls, cap)
   const pieces = spoken.reduce((sum, call) => sum + call.pieces.length, 0)
   return {
     id,
     model: outgoing.model,
     words: said,
     calls: spoken,
-    input: inputTokens(outgoing.body.length, asked),
-    output: said.length + pieces,
-    cut: said.length < words.length || spoken.length < calls.length || spoken.some(({ whole }) => !whole),
+    inputTokens: inputTokens(outgoing.body.length, asked),
+    outputTokens: said.length + pieces,
+    isTruncated:
+      said.length < words.length || spoken.length < calls.length || spoken.some(({ isComplete }) => !isComplete),
     withUsage: fault !== 'no-usage',
   }
 }
@@ -76,61 +77,64 @@ function piecesOf(json: string): string[] {
 }
 
 /** As many calls as the cap has tokens for, the last one maybe in part. */
-function spokenWithin(calls: readonly Call[], cap: number): SpokenCall[] {
-  const spoken: SpokenCall[] = []
+function truncateCalls(calls: readonly ToolCall[], cap: number): PartialToolCall[] {
+  const spoken: PartialToolCall[] = []
   let left = cap
   for (const call of calls) {
     const all = piecesOf(JSON.stringify(call.arguments))
     const pieces = all.slice(0, left)
-    if (pieces.length > 0) spoken.push({ ...call, pieces, whole: pieces.length === all.length })
+    if (pieces.length > 0) spoken.push({ ...call, pieces, isComplete: pieces.length === all.length })
     left -= pieces.length
   }
   return spoken
 }
 
-const SHAPES: Readonly<Record<string, Shape>> = {
-  'openai.chat': OPENAI,
-  'anthropic.messages': ANTHROPIC,
-  'gemini.generateContent': GEMINI,
-  'openai.completions': { ...OPENAI, ...COMPLETIONS },
-  'openai.responses': { ...OPENAI, ...RESPONSES },
-  'openai.embeddings': { ...OPENAI, whole: (speech, asked) => openaiVectors(asked, speech) },
-  'gemini.embedContent': { ...GEMINI, whole: (speech, asked) => geminiVectors(asked, speech) },
-  'anthropic.countTokens': { ...ANTHROPIC, whole: ({ input }) => JSON.stringify({ input_tokens: input }) },
-  'gemini.countTokens': { ...GEMINI, whole: ({ input }) => JSON.stringify({ totalTokens: input }) },
+const ANSWER_FORMATS: Readonly<Record<string, AnswerFormat>> = {
+  'openai.chat': OPENAI_FORMAT,
+  'anthropic.messages': ANTHROPIC_FORMAT,
+  'gemini.generateContent': GEMINI_FORMAT,
+  'openai.completions': { ...OPENAI_FORMAT, ...COMPLETIONS_FORMAT },
+  'openai.responses': { ...OPENAI_FORMAT, ...RESPONSES_FORMAT },
+  'openai.embeddings': { ...OPENAI_FORMAT, whole: (speech, asked) => openaiVectors(asked, speech) },
+  'gemini.embedContent': { ...GEMINI_FORMAT, whole: (speech, asked) => geminiVectors(asked, speech) },
+  'anthropic.countTokens': {
+    ...ANTHROPIC_FORMAT,
+    whole: ({ inputTokens: input }) => JSON.stringify({ input_tokens: input }),
+  },
+  'gemini.countTokens': { ...GEMINI_FORMAT, whole: ({ inputTokens: input }) => JSON.stringify({ totalTokens: input }) },
 }
 
 /** Events as Gemini sends them without `alt=sse`: one JSON array. */
-function asArray(events: readonly string[]): string[] {
+function toJsonArray(events: readonly string[]): string[] {
   return [...events.map((event, at) => `${at === 0 ? '[' : ',\r\n'}${event.slice('data: '.length).trim()}\n`), ']']
 }
 
-function parsed(body: Buffer): Asked {
+function parseBody(body: Buffer): RequestBody {
   const value: unknown = JSON.parse(body.toString())
   return isRecord(value) ? value : {}
 }
 
-function capIn(asked: Asked): number {
+function capIn(asked: RequestBody): number {
   const config = isRecord(asked.generationConfig) ? asked.generationConfig : {}
   const caps = [asked.max_tokens, asked.max_completion_tokens, asked.max_output_tokens, config.maxOutputTokens].filter(
     (cap) => typeof cap === 'number',
   )
-  return caps.length > 0 ? Math.min(...caps) : USUAL_CAP
+  return caps.length > 0 ? Math.min(...caps) : DEFAULT_CAP_TOKENS
 }
 
 /** The text of the last message, whatever the dialect calls it. */
-function lastTold(asked: Asked): string {
+function lastMessageText(asked: RequestBody): string {
   for (const text of [asked.prompt, asked.input]) if (typeof text === 'string') return text
   return messageText(messagesIn(asked).at(-1))
 }
 
 /** The rules and all messages. */
-function allTold(asked: Asked): string {
+function conversationText(asked: RequestBody): string {
   const rules = [asked.system, recordOf(asked.systemInstruction ?? asked.system_instruction).parts, asked.instructions]
   return [...rules.map(textOf), ...messagesIn(asked).map(messageText)].filter((text) => text !== '').join('\n')
 }
 
-function messagesIn(asked: Asked): readonly unknown[] {
+function messagesIn(asked: RequestBody): readonly unknown[] {
   return [asked.messages, asked.contents, asked.input].find((some) => Array.isArray(some)) ?? []
 }
 

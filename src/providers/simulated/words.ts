@@ -1,9 +1,9 @@
 // The simulated provider's reading: what stands between marks, which sentence is near a question, what a text lacks.
 
 /** No more of what was said is read. */
-const MOST_CHARACTERS = 200_000
-const MOST_BLOCKS = 50
-const OPENED = /<([a-z][a-z0-9_-]{0,40})(?: [^<>\n]{0,200})?>\n/g
+const MAX_CHARACTERS = 200_000
+const MAX_BLOCKS = 50
+const OPENING_TAG = /<([a-z][a-z0-9_-]{0,40})(?: [^<>\n]{0,200})?>\n/g
 
 interface Block {
   readonly start: number
@@ -13,40 +13,40 @@ interface Block {
 
 /** Texts between `<name>` and `</name>`, each on lines of their own. */
 export function blocksIn(text: string): string[] {
-  return blocks(text).map((block) => block.text)
+  return findBlocks(text).map((block) => block.text)
 }
 
 /** What stands between no marks. */
 export function outsideBlocks(text: string): string {
   const pieces: string[] = []
   let at = 0
-  for (const { start, end } of blocks(text)) {
+  for (const { start, end } of findBlocks(text)) {
     pieces.push(text.slice(at, start))
     at = end
   }
-  return [...pieces, text.slice(at, MOST_CHARACTERS)].join(' ').trim()
+  return [...pieces, text.slice(at, MAX_CHARACTERS)].join(' ').trim()
 }
 
-function blocks(whole: string): Block[] {
-  const text = whole.slice(0, MOST_CHARACTERS)
+function findBlocks(whole: string): Block[] {
+  const text = whole.slice(0, MAX_CHARACTERS)
   const found: Block[] = []
-  OPENED.lastIndex = 0
-  for (let tries = 0; tries < MOST_BLOCKS; tries++) {
-    const opened = OPENED.exec(text)
+  OPENING_TAG.lastIndex = 0
+  for (let tries = 0; tries < MAX_BLOCKS; tries++) {
+    const opened = OPENING_TAG.exec(text)
     if (opened === null) break
     const close = `\n</${opened[1]}>`
-    const end = text.indexOf(close, OPENED.lastIndex - 1)
+    const end = text.indexOf(close, OPENING_TAG.lastIndex - 1)
     if (end < 0) continue
-    found.push({ start: opened.index, end: end + close.length, text: text.slice(OPENED.lastIndex, end) })
-    OPENED.lastIndex = end + close.length
+    found.push({ start: opened.index, end: end + close.length, text: text.slice(OPENING_TAG.lastIndex, end) })
+    OPENING_TAG.lastIndex = end + close.length
   }
   return found
 }
 
 /** The sentence that shares the most words with what is asked, as it stands. */
-export function nearest(asked: string, text: string): string {
+export function nearestSentence(asked: string, text: string): string {
   const wanted = new Set(wordsOf(asked))
-  const sentences = (text.slice(0, MOST_CHARACTERS).match(/[^.!?\n]+[.!?]?/g) ?? []).map((one) => one.trim())
+  const sentences = (text.slice(0, MAX_CHARACTERS).match(/[^.!?\n]+[.!?]?/g) ?? []).map((one) => one.trim())
   let best = ''
   let most = -1
   for (const sentence of sentences) {
@@ -59,14 +59,14 @@ export function nearest(asked: string, text: string): string {
 }
 
 /** How much of a topic's words a text holds, from 0 to 1. */
-export function share(topic: string, text: string): number {
+export function topicCoverage(topic: string, text: string): number {
   const wanted = new Set(wordsOf(topic))
   const held = new Set(wordsOf(text))
   return wanted.size === 0 ? 1 : [...wanted].filter((word) => held.has(word)).length / wanted.size
 }
 
 /** Words of list items (`- …`) that a text lacks, in their order. */
-export function missingFrom(text: string, list: string): string {
+export function missingWords(text: string, list: string): string {
   const held = new Set(wordsOf(text))
   const items = list.split('\n').filter((line) => line.trimStart().startsWith('- '))
   return [...new Set(wordsOf(items.join('\n')))].filter((word) => !held.has(word)).join(' ')
@@ -74,7 +74,7 @@ export function missingFrom(text: string, list: string): string {
 
 /** The first piece of arithmetic with something to do in it. */
 export function expressionIn(text: string): string | undefined {
-  const pieces = text.slice(0, MOST_CHARACTERS).match(/[\d(][\d\s.+*/%^()-]{0,200}/g) ?? []
+  const pieces = text.slice(0, MAX_CHARACTERS).match(/[\d(][\d\s.+*/%^()-]{0,200}/g) ?? []
   return pieces.map((piece) => piece.replace(/[\s.+*/%^(-]+$/, '').trim()).find(isExpression)
 }
 
@@ -83,15 +83,15 @@ function isExpression(text: string): boolean {
   return /\d\s*[-+*/%^]\s*[\d(]/.test(text) && count('(') === count(')') && !/\d\s+\d|\.\D|\d\s*\(|\)\s*\d/.test(text)
 }
 
-export function zoneIn(text: string): string | undefined {
-  return /\b[A-Z][a-z]{2,20}\/[A-Z][A-Za-z_]{2,30}\b/.exec(text.slice(0, MOST_CHARACTERS))?.[0]
+export function timeZoneIn(text: string): string | undefined {
+  return /\b[A-Z][a-z]{2,20}\/[A-Z][A-Za-z_]{2,30}\b/.exec(text.slice(0, MAX_CHARACTERS))?.[0]
 }
 
 /** Of four letters and more, in lower case: shorter ones say little. */
 function wordsOf(text: string): string[] {
   return (
     text
-      .slice(0, MOST_CHARACTERS)
+      .slice(0, MAX_CHARACTERS)
       .toLowerCase()
       .match(/[\p{L}\p{N}]{4,}/gu) ?? []
   )

@@ -1,32 +1,32 @@
 // Pooled fetch: what the official SDKs call `fetch`, over the pool that all other calls take.
 
 import type { HeaderList } from '../../wire/dialect.ts'
-import type { Listener, Sending } from '../provider.ts'
-import type { Forward, WholeRequest } from './forward.ts'
+import type { AnswerListener, RequestControl } from '../provider.ts'
+import type { HttpForwarder, HttpRequest } from './http-forwarder.ts'
 
 type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
 /** Statuses whose web Response must not have a body. */
-const NO_BODY: ReadonlySet<number> = new Set([204, 205, 304])
+const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
 
 /** No error says as much. */
-const MOST_ERROR_BYTES = 1_048_576
+const MAX_ERROR_BYTES = 1_048_576
 
 /** What is handed through an SDK to the fetch of one call. */
-export interface Told extends Omit<RequestInit, 'body' | 'headers' | 'method' | 'signal'> {
+export interface FetchOptions extends Omit<RequestInit, 'body' | 'headers' | 'method' | 'signal'> {
   /** Hears when the request may have been read. */
   readonly started: () => void
 }
 
 /** Its requests are the forward's. */
-export function pooledFetch(forward: Forward): Fetch {
+export function pooledFetch(forward: HttpForwarder): Fetch {
   return (input, init = {}) =>
     new Promise((resolve, reject) => {
       const url = new URL(input instanceof Request ? input.url : input)
       const request = {
         method: init.method ?? 'GET',
         path: url.pathname + url.search,
-        headers: plainHeaders(init.headers instanceof Headers ? init.headers : new Headers(init.headers)),
+        headers: forwardableHeaders(init.headers instanceof Headers ? init.headers : new Headers(init.headers)),
         body: bytesOf(init.body),
       }
       new FetchedAnswer(init, resolve, reject).send(forward, request)
@@ -34,11 +34,11 @@ export function pooledFetch(forward: Forward): Fetch {
 }
 
 /** As undici tells of an answer, turned into a web Response whose body comes no faster than it is read. */
-class FetchedAnswer implements Listener {
+class FetchedAnswer implements AnswerListener {
   readonly #init: RequestInit
   readonly #resolve: (response: Response) => void
   readonly #reject: (error: Error) => void
-  #sending: Sending | undefined
+  #sending: RequestControl | undefined
   #body: ReadableStreamDefaultController<Uint8Array> | undefined
   #isError = false
   #errorBytes = 0
@@ -50,10 +50,10 @@ class FetchedAnswer implements Listener {
     this.#reject = reject
   }
 
-  send(forward: Forward, request: WholeRequest): void {
+  send(forward: HttpForwarder, request: HttpRequest): void {
     const { signal } = this.#init
     signal?.addEventListener('abort', this.#abort, { once: true })
-    this.#sending = forward.dispatch(request, this)
+    this.#sending = forward.sendUnchanged(request, this)
     if (signal?.aborted) this.#abort()
   }
 
@@ -72,26 +72,26 @@ class FetchedAnswer implements Listener {
     })
     const pairs: [string, string][] = []
     for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? '', headers[at + 1] ?? ''])
-    this.#resolve(new Response(NO_BODY.has(status) ? null : body, { status, headers: pairs }))
+    this.#resolve(new Response(BODILESS_STATUSES.has(status) ? null : body, { status, headers: pairs }))
   }
 
   data(chunk: Buffer): void {
     // undici tells of nothing when it is resumed: pausing at that would go on for ever.
     if (chunk.length === 0) return
-    if (this.#isError && (this.#errorBytes += chunk.length) > MOST_ERROR_BYTES) return this.#cutError()
+    if (this.#isError && (this.#errorBytes += chunk.length) > MAX_ERROR_BYTES) return this.#truncateError()
     this.#body?.enqueue(chunk)
     if ((this.#body?.desiredSize ?? 1) <= 0) this.#sending?.pause()
   }
 
   /** SDKs read all of an error: what is too long for one ends here. */
-  #cutError(): void {
+  #truncateError(): void {
     this.end()
     this.#body = undefined
     this.#sending?.abort()
   }
 
   end(): void {
-    this.#over()
+    this.#removeAbortListener()
     try {
       this.#body?.close()
     } catch {
@@ -100,22 +100,28 @@ class FetchedAnswer implements Listener {
   }
 
   failed(error: Error): void {
-    this.#over()
+    this.#removeAbortListener()
     this.#body?.error(error)
     this.#reject(error)
   }
 
   /** SDKs keep their signals until the body is collected: a listener that leads to the body would keep both forever. */
-  #over(): void {
+  #removeAbortListener(): void {
     this.#init.signal?.removeEventListener('abort', this.#abort)
   }
 }
 
 /** Set by whoever sends, or no business of the provider's. */
-const NOT_SENT = new Set(['host', 'connection', 'content-length', 'transfer-encoding', 'accept-encoding'])
+const DROPPED_REQUEST_HEADERS = new Set([
+  'host',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'accept-encoding',
+])
 
-function plainHeaders(headers: Headers): HeaderList {
-  const list = [...headers].filter(([name]) => !NOT_SENT.has(name)).flat()
+function forwardableHeaders(headers: Headers): HeaderList {
+  const list = [...headers].filter(([name]) => !DROPPED_REQUEST_HEADERS.has(name)).flat()
   // What is translated has to be read.
   list.push('accept-encoding', 'identity')
   return list

@@ -1,7 +1,7 @@
 // SDK call: one request made through an official SDK, told to a listener like those that are forwarded.
 
 import type { HeaderList } from '../../wire/dialect.ts'
-import type { Listener, Sending } from '../provider.ts'
+import type { AnswerListener, RequestControl } from '../provider.ts'
 
 /** What an SDK answered: its head, and its body as it comes. */
 export interface SdkAnswer {
@@ -20,18 +20,18 @@ export interface SdkError {
 
 export interface SdkRequest {
   /** Asks; `started` is to be called when the request may have been read. Rejects with the SDK's own errors. */
-  ask(signal: AbortSignal, started: () => void): Promise<SdkAnswer>
+  send(signal: AbortSignal, started: () => void): Promise<SdkAnswer>
   /** Undefined for an error that is no answer: nothing came, or it broke. */
-  answerIn(error: unknown): SdkError | undefined
+  errorAnswerIn(error: unknown): SdkError | undefined
 }
 
-export class SdkCall implements Sending {
+export class SdkCall implements RequestControl {
   readonly #abort = new AbortController()
-  readonly #listener: Listener
+  readonly #listener: AnswerListener
   #paused: Promise<void> | undefined
   #resume: () => void = () => {}
 
-  constructor(request: SdkRequest, listener: Listener) {
+  constructor(request: SdkRequest, listener: AnswerListener) {
     this.#listener = listener
     this.#run(request).catch((error: unknown) => listener.failed(causeOf(error)))
   }
@@ -56,9 +56,9 @@ export class SdkCall implements Sending {
     const listener = this.#listener
     let answer: SdkAnswer
     try {
-      answer = await request.ask(this.#abort.signal, () => listener.started())
+      answer = await request.send(this.#abort.signal, () => listener.started())
     } catch (error) {
-      const refused = request.answerIn(error)
+      const refused = request.errorAnswerIn(error)
       if (!refused) throw error
       listener.head(refused.status, refused.headers)
       listener.data(Buffer.from(refused.body))
@@ -82,8 +82,8 @@ function causeOf(error: unknown): Error {
 }
 
 /** A web answer as an SDK hands it out raw. */
-export function rawAnswer(response: Response): SdkAnswer {
-  return { status: response.status, headers: [...response.headers].flat(), body: response.body ?? nothing() }
+export function sdkAnswerOf(response: Response): SdkAnswer {
+  return { status: response.status, headers: [...response.headers].flat(), body: response.body ?? emptyBody() }
 }
 
-async function* nothing(): AsyncGenerator<Uint8Array> {}
+async function* emptyBody(): AsyncGenerator<Uint8Array> {}

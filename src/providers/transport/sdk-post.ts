@@ -1,19 +1,19 @@
 // SDK post: what is asked through OpenAI's and Anthropic's SDKs, which are made alike.
 
 import { isRecord } from '../../core/json-values.ts'
-import { type Outgoing, type ProviderSettings, secretOf } from '../provider.ts'
-import type { Forward } from './forward.ts'
-import { pooledFetch, type Told } from './pooled-fetch.ts'
-import { rawAnswer, type SdkError, type SdkRequest } from './sdk-call.ts'
+import { type ProviderSettings, secretOf, type UpstreamRequest } from '../provider.ts'
+import type { HttpForwarder } from './http-forwarder.ts'
+import { type FetchOptions, pooledFetch } from './pooled-fetch.ts'
+import { type SdkError, type SdkRequest, sdkAnswerOf } from './sdk-call.ts'
 
 interface PostOptions {
   readonly body: Buffer
   readonly headers: Record<string, string>
   readonly signal: AbortSignal
-  readonly fetchOptions: Told
+  readonly fetchOptions: FetchOptions
 }
 
-interface PostingClient {
+interface SdkClient {
   post(path: string, options: PostOptions): { asResponse(): Promise<Response> }
 }
 
@@ -27,9 +27,9 @@ export interface ClientOptions {
   readonly fetch: ReturnType<typeof pooledFetch>
 }
 
-export interface PostingSdk {
+export interface SdkAdapter {
   /** Loads the SDK with the first call that needs it: a start without it is shorter, and takes less memory. */
-  newClient(options: ClientOptions): Promise<PostingClient>
+  newClient(options: ClientOptions): Promise<SdkClient>
   readonly headers: Readonly<Record<string, string>>
   /** The body of an error answer, from what its error kept of it. */
   errorBody(kept: unknown): unknown
@@ -39,29 +39,29 @@ export interface PostingSdk {
 const TIMEOUT_MS = 86_400_000
 
 /** How calls are made through an SDK: with one client for our key, and another for each call that brings its own. */
-export function postingRequests(
-  sdk: PostingSdk,
-  forward: Forward,
+export function createSdkRequests(
+  sdk: SdkAdapter,
+  forward: HttpForwarder,
   { apiKey, baseUrl }: ProviderSettings,
-): (outgoing: Outgoing) => SdkRequest {
+): (outgoing: UpstreamRequest) => SdkRequest {
   const fetch = pooledFetch(forward)
   const clientFor = (key: string) =>
     sdk.newClient({ apiKey: key, baseURL: baseUrl, maxRetries: 0, timeout: TIMEOUT_MS, logLevel: 'off', fetch })
-  let ours: Promise<PostingClient> | undefined
+  let ours: Promise<SdkClient> | undefined
   return ({ callerKey, path, body }) => ({
-    async ask(signal, started) {
+    async send(signal, started) {
       ours ??= callerKey ? undefined : clientFor(apiKey)
       const client = await (callerKey ? clientFor(secretOf(callerKey)) : ours)
       if (!client) throw new Error('there is no client')
       const headers = { 'content-type': 'application/json', ...sdk.headers }
-      return rawAnswer(await client.post(path, { body, headers, signal, fetchOptions: { started } }).asResponse())
+      return sdkAnswerOf(await client.post(path, { body, headers, signal, fetchOptions: { started } }).asResponse())
     },
-    answerIn: (error) => answerIn(sdk, error),
+    errorAnswerIn: (error) => errorAnswerIn(sdk, error),
   })
 }
 
 /** Their errors of answers have a status, headers, and what the body said. */
-function answerIn(sdk: PostingSdk, error: unknown): SdkError | undefined {
+function errorAnswerIn(sdk: SdkAdapter, error: unknown): SdkError | undefined {
   if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number') return undefined
   const headers = 'headers' in error && error.headers instanceof Headers ? [...error.headers].flat() : []
   const kept = 'error' in error && isRecord(error.error) ? error.error : undefined

@@ -6,7 +6,7 @@ import type { AuditLine, Document, DocumentKind, Registry } from '../registry.ts
 export class MemoryRegistry implements Registry {
   readonly #documents = new Map<string, Document>()
   readonly #watchers = new Map<DocumentKind, Set<(document: Document) => void>>()
-  readonly #lines = new Ring<AuditLine>(10_000)
+  readonly #auditLines = new Ring<AuditLine>(10_000)
   #version = 0
 
   async read(kind: DocumentKind, id?: string): Promise<readonly Document[]> {
@@ -25,7 +25,8 @@ export class MemoryRegistry implements Registry {
     const document: Document = { kind, id, value: JSON.parse(JSON.stringify(value ?? null)), version: ++this.#version }
     this.#documents.set(name, document)
     const { actor, atMs } = by
-    if (by.audit) this.#lines.push({ version: document.version, atMs, actor, kind, id, before, after: document.value })
+    if (by.audit)
+      this.#auditLines.push({ version: document.version, atMs, actor, kind, id, before, after: document.value })
     for (const changed of this.#watchers.get(kind) ?? []) changed(document)
     return document
   }
@@ -38,6 +39,6 @@ export class MemoryRegistry implements Registry {
   }
 
   async audit(limit: number): Promise<readonly AuditLine[]> {
-    return this.#lines.newest(limit)
+    return this.#auditLines.newest(limit)
   }
 }

@@ -4,7 +4,7 @@ import type { Entry, Outcome, Reservation } from '../../core/ledger-entry.ts'
 import { Levels } from '../../core/levels.ts'
 import { NO_SUBJECT, subjectOf } from '../../core/limits.ts'
 import type { Charge, Instant, LevelView, Meter } from '../../core/meter.ts'
-import { amended, expiredOutcome, OpenCalls } from '../../core/open-calls.ts'
+import { applyAmendment, expiredOutcome, OpenCalls } from '../../core/open-calls.ts'
 import { Report } from '../../core/report.ts'
 import { Ring } from '../../core/ring.ts'
 import { totalTokens } from '../../core/usage.ts'
@@ -26,13 +26,13 @@ const GENERATION_MS = 600_000
 
 export class MemoryStore implements Store {
   readonly #levels = new Levels()
-  readonly #open = new OpenCalls<Reservation>()
+  readonly #openCalls = new OpenCalls<Reservation>()
   readonly #entries: Ring<Entry>
-  readonly #real = new Map<string, Report>()
-  readonly #simulated = new Map<string, Report>()
-  #seq = 0
-  #late = 0
-  #turnedAtMs: number | undefined
+  readonly #realReports = new Map<string, Report>()
+  readonly #simulatedReports = new Map<string, Report>()
+  #lastSeq = 0
+  #lateCount = 0
+  #generationTurnedAtMs: number | undefined
   #closed = false
 
   /** @param keep how many entries are kept; older ones live on in the totals only */
@@ -41,41 +41,42 @@ export class MemoryStore implements Store {
   }
 
   get lateSettlements(): number {
-    return this.#late
+    return this.#lateCount
   }
 
-  open(simulated: boolean): OpenTotals {
-    return this.#open.totals(simulated)
+  openTotals(simulated: boolean): OpenTotals {
+    return this.#openCalls.totals(simulated)
   }
 
   async reserve(reservations: readonly Reservation[], now: Instant): Promise<readonly Admission[]> {
-    this.#mustBeOpen()
+    this.#assertOpen()
     return reservations.map((reservation): Admission => {
-      if (this.#open.get(reservation.facts.callId)) throw new Error(`call ${reservation.facts.callId} is open already`)
+      if (this.#openCalls.get(reservation.facts.callId))
+        throw new Error(`call ${reservation.facts.callId} is open already`)
       const { facts, expiresAtMs } = reservation
-      const { charges, short, overlooked } = this.#levels.take(reservation.charges, now)
-      if (short.length > 0) return { admitted: false, short }
-      this.#open.add({ facts, charges, expiresAtMs })
-      return { admitted: true, levels: this.#levels.view(reservation.charges, now), overlooked }
+      const { charges, shortfalls, unenforced } = this.#levels.take(reservation.charges, now)
+      if (shortfalls.length > 0) return { admitted: false, shortfalls }
+      this.#openCalls.add({ facts, charges, expiresAtMs })
+      return { admitted: true, levels: this.#levels.view(reservation.charges, now), unenforced }
     })
   }
 
   async amend(amendments: readonly Amendment[], now: Instant): Promise<readonly Admission[]> {
-    this.#mustBeOpen()
+    this.#assertOpen()
     const raised = new Map<string, { readonly held: readonly Charge[]; readonly to: Reservation }>()
     const answers = amendments.map((amendment): Admission => {
       const { callId } = amendment.facts
-      const call = this.#open.get(callId)
-      if (!call) return { admitted: false, short: [] }
+      const call = this.#openCalls.get(callId)
+      if (!call) return { admitted: false, shortfalls: [] }
       const before = raised.get(callId)?.held ?? call.charges
-      const { held, charges, short, overlooked } = this.#levels.raise(before, amendment.charges, now)
-      if (short.length > 0) return { admitted: false, short }
-      raised.set(callId, { held, to: { ...amended(call, amendment), charges } })
-      return { admitted: true, levels: [], overlooked }
+      const { held, charges, shortfalls, unenforced } = this.#levels.raise(before, amendment.charges, now)
+      if (shortfalls.length > 0) return { admitted: false, shortfalls }
+      raised.set(callId, { held, to: { ...applyAmendment(call, amendment), charges } })
+      return { admitted: true, levels: [], unenforced }
     })
     for (const { held, to } of raised.values()) {
       this.#levels.lower(held, to.charges, now)
-      this.#open.replace(to)
+      this.#openCalls.replace(to)
     }
     return answers.map((answer, index) =>
       answer.admitted ? { ...answer, levels: this.#levels.view(amendments[index]?.charges ?? [], now) } : answer,
@@ -83,45 +84,45 @@ export class MemoryStore implements Store {
   }
 
   async settle(settlements: readonly Settlement[], now: Instant): Promise<readonly SettleResult[]> {
-    this.#mustBeOpen()
-    return settlements.map(({ callId, outcome, used, usedOn }) => {
-      const call = this.#open.remove(callId)
+    this.#assertOpen()
+    return settlements.map(({ callId, outcome, used, usedByMeter }) => {
+      const call = this.#openCalls.remove(callId)
       if (!call) {
-        this.#late += 1
+        this.#lateCount += 1
         return 'late'
       }
-      this.#levels.settle(call.charges, used, now, usedOn)
-      this.#book(call, outcome)
+      this.#levels.settle(call.charges, used, now, usedByMeter)
+      this.#addSettled(call, outcome)
       return 'settled'
     })
   }
 
   async append(records: readonly LedgerRecord[], now: Instant): Promise<void> {
-    this.#mustBeOpen()
+    this.#assertOpen()
     for (const record of records) {
       if (record.kind === 'refusals') {
-        for (const simulated of [false, true]) this.#reportOf(simulated, '').refuse(record.reason, record.count)
+        for (const simulated of [false, true]) this.#reportOf(simulated, '').addRefusals(record.reason, record.count)
         continue
       }
       const { callId } = record.facts
-      if (this.#open.get(callId) || this.#entries.find((entry) => entry.facts.callId === callId)) continue
-      this.#levels.book(record.charges, record.used, now)
-      this.#book(record, record.outcome)
+      if (this.#openCalls.get(callId) || this.#entries.find((entry) => entry.facts.callId === callId)) continue
+      this.#levels.settleUnreserved(record.charges, record.used, now)
+      this.#addSettled(record, record.outcome)
     }
   }
 
   async sweep(now: Instant): Promise<readonly Entry[]> {
-    this.#mustBeOpen()
-    this.#turnedAtMs ??= now.monoMs
-    if (now.monoMs - this.#turnedAtMs >= GENERATION_MS) {
-      this.#turnedAtMs = now.monoMs
-      this.#levels.drainDirty()
+    this.#assertOpen()
+    this.#generationTurnedAtMs ??= now.monoMs
+    if (now.monoMs - this.#generationTurnedAtMs >= GENERATION_MS) {
+      this.#generationTurnedAtMs = now.monoMs
+      this.#levels.collectDirty()
       this.#levels.turnGeneration(now)
     }
-    return this.#open.expired(now).map((call) => {
-      this.#open.remove(call.facts.callId)
+    return this.#openCalls.expired(now).map((call) => {
+      this.#openCalls.remove(call.facts.callId)
       this.#levels.settle(call.charges, undefined, now)
-      return this.#book(call, expiredOutcome(call.facts, now.wallMs))
+      return this.#addSettled(call, expiredOutcome(call.facts, now.wallMs))
     })
   }
 
@@ -151,13 +152,13 @@ export class MemoryStore implements Store {
   }
 
   async entry(callId: string): Promise<Entry | undefined> {
-    const call = this.#open.get(callId)
+    const call = this.#openCalls.get(callId)
     if (call) return { facts: call.facts, outcome: null, settledSeq: null }
     return this.#entries.find((entry) => entry.facts.callId === callId)
   }
 
-  async idempotent(keyHash: string, sinceMs: number): Promise<Entry | undefined> {
-    const open = this.#open.all().map(({ facts }): Entry => ({ facts, outcome: null, settledSeq: null }))
+  async idempotentEntry(keyHash: string, sinceMs: number): Promise<Entry | undefined> {
+    const open = this.#openCalls.all().map(({ facts }): Entry => ({ facts, outcome: null, settledSeq: null }))
     return [...open, ...this.#entries.newest()]
       .filter(({ facts }) => facts.idempotency?.keyHash === keyHash && facts.reservedAtMs >= sinceMs)
       .reduce<Entry | undefined>((newest, entry) => (newest && isNewer(newest, entry) ? newest : entry), undefined)
@@ -171,7 +172,7 @@ export class MemoryStore implements Store {
       sums.set(subject, (sums.get(subject) ?? 0n) + figureOf(query.what, facts, outcome))
     }
     for (const entry of this.#entries.newest()) add(entry)
-    for (const call of this.#open.all()) add({ facts: call.facts, outcome: null })
+    for (const call of this.#openCalls.all()) add({ facts: call.facts, outcome: null })
     return sums
   }
 
@@ -179,23 +180,23 @@ export class MemoryStore implements Store {
     this.#closed = true
   }
 
-  #book({ facts }: Pick<Reservation, 'facts'>, outcome: Outcome): Entry {
-    const entry: Entry = { facts, outcome, settledSeq: ++this.#seq }
+  #addSettled({ facts }: Pick<Reservation, 'facts'>, outcome: Outcome): Entry {
+    const entry: Entry = { facts, outcome, settledSeq: ++this.#lastSeq }
     this.#entries.push(entry)
-    this.#reportOf(facts.simulated, '').book(entry)
-    this.#reportOf(facts.simulated, facts.caller.key ?? NO_SUBJECT).book(entry)
+    this.#reportOf(facts.simulated, '').addCall(entry)
+    this.#reportOf(facts.simulated, facts.caller.key ?? NO_SUBJECT).addCall(entry)
     return entry
   }
 
   /** Of one key, or (`''`) of all. */
   #reportOf(simulated: boolean, key: string): Report {
-    const reports = simulated ? this.#simulated : this.#real
+    const reports = simulated ? this.#simulatedReports : this.#realReports
     let report = reports.get(key)
     if (!report) reports.set(key, (report = new Report()))
     return report
   }
 
-  #mustBeOpen(): void {
+  #assertOpen(): void {
     if (this.#closed) throw new StoreUnavailable('the store is closed')
   }
 }

@@ -7,24 +7,24 @@ import { APPLICATION_ID, MIGRATIONS } from './migrations.ts'
 
 export type Synchronous = 'normal' | 'full'
 
-export interface OpenFile {
+export interface LedgerFile {
   readonly db: DatabaseSync
   /** Closes the connection and lets another process be the owner. */
   readonly release: () => void
 }
 
-const MAGIC = 'SQLite format 3\0'
-const USER_VERSION_AT = 60
-const APPLICATION_ID_AT = 68
+const HEADER_MAGIC = 'SQLite format 3\0'
+const USER_VERSION_OFFSET = 60
+const APPLICATION_ID_OFFSET = 68
 const HEADER_BYTES = 100
 
 /** Opening may wait for somebody who looks at the file. Commits never do: they are tried again later. */
-const BUSY_MS = 1000
+const BUSY_TIMEOUT_MS = 1000
 /** What the log is cut to when it is started anew. */
-const LOG_BYTES = 64 * 1024 * 1024
+const MAX_LOG_BYTES = 64 * 1024 * 1024
 
 /** Throws StoreUnusable, with the file untouched, when another process owns it or it is not a ledger this version knows. */
-export function openFile(path: string, synchronous: Synchronous): OpenFile {
+export function openFile(path: string, synchronous: Synchronous): LedgerFile {
   if (path === ':memory:') {
     const db = new DatabaseSync(path)
     migrate(db)
@@ -32,7 +32,7 @@ export function openFile(path: string, synchronous: Synchronous): OpenFile {
   }
   try {
     checkHeader(path)
-    const owner = takeOwnership(path)
+    const owner = acquireOwnership(path)
     try {
       return openOwned(path, synchronous, owner)
     } catch (error) {
@@ -45,14 +45,14 @@ export function openFile(path: string, synchronous: Synchronous): OpenFile {
   }
 }
 
-function openOwned(path: string, synchronous: Synchronous, owner: DatabaseSync): OpenFile {
-  if (!existsSync(path) || statSync(path).size === 0) create(path)
-  const db = new DatabaseSync(path, { timeout: BUSY_MS })
+function openOwned(path: string, synchronous: Synchronous, owner: DatabaseSync): LedgerFile {
+  if (!existsSync(path) || statSync(path).size === 0) createFile(path)
+  const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS })
   try {
     checkVersion(path, versionOf(db))
     migrate(db)
     db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA wal_autocheckpoint = 0;
-      PRAGMA journal_size_limit = ${LOG_BYTES}; PRAGMA busy_timeout = 0`)
+      PRAGMA journal_size_limit = ${MAX_LOG_BYTES}; PRAGMA busy_timeout = 0`)
   } catch (error) {
     db.close()
     throw error
@@ -67,7 +67,7 @@ function openOwned(path: string, synchronous: Synchronous, owner: DatabaseSync):
 }
 
 /** A new ledger is made beside and renamed, so that a file under its name is always a whole one. */
-function create(path: string): void {
+function createFile(path: string): void {
   const draft = `${path}.new`
   rmSync(draft, { force: true })
   rmSync(`${draft}-journal`, { force: true })
@@ -107,13 +107,13 @@ function checkHeader(path: string): void {
     closeSync(file)
   }
   if (size === 0) return
-  if (size < HEADER_BYTES || header.toString('latin1', 0, MAGIC.length) !== MAGIC) {
+  if (size < HEADER_BYTES || header.toString('latin1', 0, HEADER_MAGIC.length) !== HEADER_MAGIC) {
     throw new StoreUnusable(`${path} is not an SQLite database; it was not changed`)
   }
-  if (header.readUInt32BE(APPLICATION_ID_AT) !== APPLICATION_ID) {
+  if (header.readUInt32BE(APPLICATION_ID_OFFSET) !== APPLICATION_ID) {
     throw new StoreUnusable(`${path} belongs to another application; it was not changed`)
   }
-  checkVersion(path, header.readUInt32BE(USER_VERSION_AT))
+  checkVersion(path, header.readUInt32BE(USER_VERSION_OFFSET))
 }
 
 function checkVersion(path: string, version: number): void {
@@ -122,7 +122,7 @@ function checkVersion(path: string, version: number): void {
 }
 
 /** An exclusive transaction that never ends: the operating system lets go of it when the process dies, however it dies. */
-function takeOwnership(path: string): DatabaseSync {
+function acquireOwnership(path: string): DatabaseSync {
   const ownerPath = `${path}.owner`
   const owner = new DatabaseSync(ownerPath, { timeout: 0 })
   try {

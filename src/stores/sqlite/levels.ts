@@ -2,20 +2,20 @@
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { BucketLevel, Charge, Level } from '../../core/meter.ts'
-import { big, count, int64 } from './rows.ts'
+import { clampInt64, parseCount, toBigint } from './rows.ts'
 
-const WINDOW_KEPT_MS = 2 * 86_400_000
-const BUCKET_KEPT_MS = 31 * 86_400_000
+const WINDOW_RETENTION_MS = 2 * 86_400_000
+const BUCKET_RETENTION_MS = 31 * 86_400_000
 
 /** Levels by primary key. */
 export class LevelRows {
   readonly #find: StatementSync
   readonly #save: StatementSync
-  readonly #slice: StatementSync
+  readonly #selectKeys: StatementSync
   readonly #prune: StatementSync
 
   constructor(db: DatabaseSync) {
-    this.#slice = db.prepare('SELECT key FROM level WHERE key > ? ORDER BY key LIMIT ?')
+    this.#selectKeys = db.prepare('SELECT key FROM level WHERE key > ? ORDER BY key LIMIT ?')
     this.#prune = db.prepare(`DELETE FROM level WHERE key > ? AND key <= ?
       AND ((kind = 'window' AND rest = 0 AND at_ms < ?) OR (kind = 'bucket' AND at_ms < ?))`)
     this.#find = db.prepare('SELECT kind, used, rest, at_ms, taken, drained FROM level WHERE key = ?')
@@ -30,21 +30,21 @@ export class LevelRows {
   find(key: string, monoMs: number): Level | undefined {
     const row = this.#find.get(key)
     if (!row) return undefined
-    const atMs = count(row.at_ms)
+    const atMs = parseCount(row.at_ms)
     if (row.kind === 'bucket') {
       return {
         kind: 'bucket',
-        used: big(row.used),
-        remainder: big(row.rest),
+        used: toBigint(row.used),
+        remainder: toBigint(row.rest),
         atMs: Math.min(atMs ?? monoMs, monoMs),
-        taken: big(row.taken),
-        drained: big(row.drained),
+        taken: toBigint(row.taken),
+        drained: toBigint(row.drained),
       }
     }
     return {
       kind: 'window',
-      settled: big(row.used),
-      reserved: big(row.rest),
+      settled: toBigint(row.used),
+      reserved: toBigint(row.rest),
       endsAtMs: atMs ?? Number.POSITIVE_INFINITY,
     }
   }
@@ -53,12 +53,12 @@ export class LevelRows {
     if (level.kind === 'bucket') this.#saveBucket(key, level)
     else {
       const endsAtMs = Number.isFinite(level.endsAtMs) ? level.endsAtMs : null
-      this.#save.get(key, 'window', int64(level.settled), int64(level.reserved), endsAtMs, 0, 0)
+      this.#save.get(key, 'window', clampInt64(level.settled), clampInt64(level.reserved), endsAtMs, 0, 0)
     }
   }
 
   #saveBucket(key: string, { used, remainder, atMs, taken, drained }: BucketLevel): void {
-    this.#save.get(key, 'bucket', int64(used), remainder, atMs, int64(taken), int64(drained))
+    this.#save.get(key, 'bucket', clampInt64(used), remainder, atMs, clampInt64(taken), clampInt64(drained))
   }
 
   /**
@@ -66,9 +66,9 @@ export class LevelRows {
    * for a month (steady limits refill within the hour). Returns where to go on; `''` at the end.
    */
   prune(key: string, limit: number, nowMs: number): string {
-    const last = this.#slice.all(key, limit).at(-1)
+    const last = this.#selectKeys.all(key, limit).at(-1)
     if (!last) return ''
-    this.#prune.run(key, String(last.key), nowMs - WINDOW_KEPT_MS, nowMs - BUCKET_KEPT_MS)
+    this.#prune.run(key, String(last.key), nowMs - WINDOW_RETENTION_MS, nowMs - BUCKET_RETENTION_MS)
     return String(last.key)
   }
 }
@@ -77,7 +77,7 @@ export class LevelRows {
  * What a sweep after a restart needs of the charges, as `[[key, amount, inFlight], …]`. Buckets are left out: where the whole
  * reservation counts as used they do not change.
  */
-export function textOfCharges(charges: readonly Charge[]): string {
+export function serializeCharges(charges: readonly Charge[]): string {
   let list = ''
   for (const { meter, amount } of charges) {
     if (meter.refill === 'steady') continue
@@ -86,7 +86,7 @@ export function textOfCharges(charges: readonly Charge[]): string {
   return list === '' ? '[]' : `${list}]`
 }
 
-export function chargesOfText(list: string): Charge[] {
+export function parseCharges(list: string): Charge[] {
   const rows: [string, string, number][] = JSON.parse(list)
   return rows.map(([key, amount, inFlight]) => ({
     meter: {

@@ -2,14 +2,14 @@
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 
-type Mark = 'rolled_up_seq' | 'open_from'
+type MarkName = 'rolled_up_seq' | 'open_from'
 
 /** Zero where none was saved. */
-export function findMark(db: DatabaseSync, name: Mark): number {
+export function findMark(db: DatabaseSync, name: MarkName): number {
   return Number(db.prepare('SELECT value FROM mark WHERE name = ?').get(name)?.value ?? 0)
 }
 
 /** Takes the value. */
-export function prepareMark(db: DatabaseSync, name: Mark): StatementSync {
+export function prepareSaveMark(db: DatabaseSync, name: MarkName): StatementSync {
   return db.prepare(`INSERT INTO mark VALUES ('${name}', ?) ON CONFLICT DO UPDATE SET value = excluded.value`)
 }

@@ -8,7 +8,7 @@ export const APPLICATION_ID = 0x42525352
  * time is a stretch of ids and needs no index; a call id is a UUIDv7, so it is found a little after the time it holds. Only
  * calls that were appended, which somebody else may send twice, are unique by index. Rows without `settled_seq` are open.
  */
-const FIRST = `
+const INITIAL_SCHEMA = `
   CREATE TABLE entry (
     id INTEGER PRIMARY KEY,
     call_id TEXT NOT NULL,
@@ -149,4 +149,4 @@ const OPEN_FROM = `
   DROP INDEX entry_open;
 `
 
-export const MIGRATIONS: readonly string[] = [FIRST, IDEMPOTENCY, DRAINED, OPEN_FROM]
+export const MIGRATIONS: readonly string[] = [INITIAL_SCHEMA, IDEMPOTENCY, DRAINED, OPEN_FROM]

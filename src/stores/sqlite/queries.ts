@@ -6,17 +6,17 @@ import { NO_SUBJECT } from '../../core/limits.ts'
 import type { Who } from '../../core/meter.ts'
 import type { Tally } from '../../core/report.ts'
 import type { EntryQuery, ReportQuery, SumQuery } from '../store.ts'
-import { readReport, TOKENS_SUM } from './rollups.ts'
+import { readReport, TOKENS_SUM_SQL } from './rollups.ts'
 import { entryOf, prepareEntries } from './rows.ts'
 
-export type Question =
+export type LedgerQuery =
   | { readonly ask: 'entries'; readonly query: EntryQuery }
   | { readonly ask: 'entry'; readonly callId: string }
   | { readonly ask: 'sums'; readonly query: SumQuery }
   | { readonly ask: 'report'; readonly query: ReportQuery }
 
 /** By kind of question; plain data, so that it can cross to another thread. */
-export interface Answers {
+export interface LedgerQueryResults {
   entries: readonly Entry[]
   entry: Entry | undefined
   sums: ReadonlyMap<string, bigint>
@@ -26,7 +26,7 @@ export interface Answers {
 /** Entry ids are milliseconds × this, counted up within one: see migrations. */
 export const IDS_PER_MS = 1024
 
-export function answer(db: DatabaseSync, question: Question): Answers[Question['ask']] {
+export function runLedgerQuery(db: DatabaseSync, question: LedgerQuery): LedgerQueryResults[LedgerQuery['ask']] {
   switch (question.ask) {
     case 'entries':
       return readEntries(db, question.query)
@@ -57,44 +57,45 @@ function readEntries(db: DatabaseSync, { simulated, key, beforeSeq, limit }: Ent
 }
 
 /** How many rows are looked at for a call that may have been reserved a while after its id was made. */
-const FOUND_WITHIN_ROWS = 1_000_000
+const MAX_SCANNED_ROWS = 1_000_000
 const UUID_V7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7/i
 
 function readEntry(db: DatabaseSync, callId: string): Entry | undefined {
   const [, high, low] = UUID_V7.exec(callId) ?? []
   const fromId = high && low ? Number.parseInt(high + low, 16) * IDS_PER_MS : 0
   const found = db.prepare(`SELECT id FROM entry WHERE appended = 1 AND call_id = $callId
-    UNION ALL SELECT id FROM (SELECT id, call_id FROM entry WHERE id >= $fromId ORDER BY id LIMIT ${FOUND_WITHIN_ROWS})
+    UNION ALL SELECT id FROM (SELECT id, call_id FROM entry WHERE id >= $fromId ORDER BY id LIMIT ${MAX_SCANNED_ROWS})
       WHERE call_id = $callId LIMIT 1`)
   const id = found.get({ $callId: callId, $fromId: fromId })?.id
   const row = id === undefined ? undefined : prepareEntries(db, 'WHERE id = ?').get(Number(id))
   return row ? entryOf(row) : undefined
 }
 
-const within = (column: string) => `coalesce(key, '${NO_SUBJECT}') || '/' || coalesce(${column}, '${NO_SUBJECT}')`
+const scopedSubjectSql = (column: string) =>
+  `coalesce(key, '${NO_SUBJECT}') || '/' || coalesce(${column}, '${NO_SUBJECT}')`
 
 /** What `subjectOf` makes of a call, in SQL. */
-const SUBJECT: Readonly<Record<Who, string>> = {
+const SUBJECT_SQL: Readonly<Record<Who, string>> = {
   global: "''",
   organisation: `coalesce(organisation, '${NO_SUBJECT}')`,
   project: `coalesce(project, '${NO_SUBJECT}')`,
   key: `coalesce(key, '${NO_SUBJECT}')`,
-  user: within('user'),
-  thread: within('thread'),
-  agent: within('agent'),
-  task: within('task'),
+  user: scopedSubjectSql('user'),
+  thread: scopedSubjectSql('thread'),
+  agent: scopedSubjectSql('agent'),
+  task: scopedSubjectSql('task'),
   model: "provider || '/' || model",
   provider: 'provider',
 }
 
-const FIGURE: Readonly<Record<SumQuery['what'], string>> = {
+const FIGURE_SQL: Readonly<Record<SumQuery['what'], string>> = {
   requests: '1',
-  tokens: `CASE WHEN settled_seq IS NULL THEN reserved_tokens ELSE ${TOKENS_SUM} END`,
+  tokens: `CASE WHEN settled_seq IS NULL THEN reserved_tokens ELSE ${TOKENS_SUM_SQL} END`,
   cost: 'CASE WHEN settled_seq IS NULL THEN reserved_cost_nano_usd ELSE cost_nano_usd END',
 }
 
 function readSums(db: DatabaseSync, { who, what, simulated, sinceMs }: SumQuery): Map<string, bigint> {
-  const rows = db.prepare(`SELECT ${SUBJECT[who]} AS subject, sum(${FIGURE[what]}) AS figure FROM entry
+  const rows = db.prepare(`SELECT ${SUBJECT_SQL[who]} AS subject, sum(${FIGURE_SQL[what]}) AS figure FROM entry
     WHERE id >= ? AND reserved_at_ms >= ? AND simulated = ? GROUP BY 1`)
   rows.setReadBigInts(true)
   const since = Math.max(0, sinceMs)

@@ -6,10 +6,10 @@ import type { AuditLine, Document, DocumentKind, Registry } from '../registry.ts
 import { StoreUnavailable } from '../store.ts'
 import { isBusy } from './file.ts'
 
-const BUSY_MS = 5
-const MOST_BUSY_TIMES = 400
+const BUSY_RETRY_MS = 5
+const MAX_BUSY_RETRIES = 400
 
-type WrittenBy = Parameters<Registry['write']>[1]
+type WriteOrigin = Parameters<Registry['write']>[1]
 
 export class SqliteRegistry implements Registry {
   readonly #db: DatabaseSync
@@ -30,24 +30,24 @@ export class SqliteRegistry implements Registry {
     return (id === undefined ? rows.all(kind) : rows.all(kind, id)).map((row) => ({
       kind,
       id: String(row.id),
-      value: parsed(row.value),
+      value: parseJson(row.value),
       version: Number(row.version),
     }))
   }
 
   async write(
     { kind, id, value }: { readonly kind: DocumentKind; readonly id: string; readonly value: unknown },
-    by: WrittenBy,
+    by: WriteOrigin,
   ): Promise<Document> {
     const after = value === null || value === undefined ? null : JSON.stringify(value)
-    const version = await this.#whenFree(() => this.#save(kind, id, after, by))
-    const document: Document = { kind, id, value: parsed(after), version }
+    const version = await this.#retryWhileBusy(() => this.#save(kind, id, after, by))
+    const document: Document = { kind, id, value: parseJson(after), version }
     for (const changed of this.#watchers.get(kind) ?? []) changed(document)
     return document
   }
 
   /** One transaction, without a pause in which the store could write. Returns the version it made. */
-  #save(kind: DocumentKind, id: string, after: string | null, by: WrittenBy): number {
+  #save(kind: DocumentKind, id: string, after: string | null, by: WriteOrigin): number {
     this.#db.exec('BEGIN IMMEDIATE')
     try {
       const version = this.#version + 1
@@ -68,16 +68,16 @@ export class SqliteRegistry implements Registry {
     }
   }
 
-  async #whenFree(save: () => number): Promise<number> {
+  async #retryWhileBusy(save: () => number): Promise<number> {
     for (let times = 1; ; times++) {
       try {
         return save()
       } catch (error) {
-        if (!isBusy(error) || times === MOST_BUSY_TIMES) {
+        if (!isBusy(error) || times === MAX_BUSY_RETRIES) {
           throw new StoreUnavailable('the registry could not be written', { cause: error })
         }
       }
-      await setTimeout(BUSY_MS)
+      await setTimeout(BUSY_RETRY_MS)
     }
   }
 
@@ -96,12 +96,12 @@ export class SqliteRegistry implements Registry {
       actor: String(row.actor),
       kind: row.kind as DocumentKind,
       id: String(row.id),
-      before: parsed(row.before),
-      after: parsed(row.after),
+      before: parseJson(row.before),
+      after: parseJson(row.after),
     }))
   }
 }
 
-function parsed(text: SQLOutputValue | undefined): unknown {
+function parseJson(text: SQLOutputValue | undefined): unknown {
   return typeof text === 'string' ? JSON.parse(text) : null
 }

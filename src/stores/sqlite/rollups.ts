@@ -5,10 +5,10 @@ import type { Entry } from '../../core/ledger-entry.ts'
 import { NO_SUBJECT } from '../../core/limits.ts'
 import { addEntry, addTally, minuteOf, newTally, Report, type Tally } from '../../core/report.ts'
 import { TOKEN_CLASSES, type TokenClass } from '../../core/usage.ts'
-import { findMark, prepareMark } from './marks.ts'
-import { int64 } from './rows.ts'
+import { findMark, prepareSaveMark } from './marks.ts'
+import { clampInt64 } from './rows.ts'
 
-const KEPT_MINUTES = 120
+const RETENTION_MINUTES = 120
 
 const COLUMN_OF: Readonly<Record<TokenClass, string>> = {
   input: 'input_tokens',
@@ -24,10 +24,10 @@ const COLUMN_OF: Readonly<Record<TokenClass, string>> = {
 }
 
 /** Adds up what its tallies counted, in SQL. */
-export const TOKENS_SUM = Object.values(COLUMN_OF).join(' + ')
+export const TOKENS_SUM_SQL = Object.values(COLUMN_OF).join(' + ')
 
 /** One row's growth since the last save. */
-interface Delta {
+interface RollupDelta {
   readonly span: 'day' | 'minute'
   readonly key: string
   readonly simulated: boolean
@@ -36,7 +36,7 @@ interface Delta {
 }
 
 /** Calls of one day and minute, by key: what a call is added to. The four rows it belongs to are made of this. */
-interface Fresh {
+interface MinuteTallies {
   readonly day: string
   readonly minute: number
   readonly simulated: boolean
@@ -54,9 +54,9 @@ export class Rollups {
   readonly #save: StatementSync
   readonly #saveRefusal: StatementSync
   readonly #saveMark: StatementSync
-  #fresh: Fresh[] = []
-  #freshSize = 0
-  readonly #deltas = new Map<string, Delta>()
+  #unfolded: MinuteTallies[] = []
+  #unfoldedSize = 0
+  readonly #deltas = new Map<string, RollupDelta>()
   readonly #refusals = new Map<string, number>()
   #countedSeq: number
   #savedSeq: number
@@ -71,7 +71,7 @@ export class Rollups {
       ON CONFLICT DO UPDATE SET ${sums.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')}`)
     this.#saveRefusal = db.prepare(`INSERT INTO refusal VALUES (?, ?)
       ON CONFLICT DO UPDATE SET count = count + excluded.count`)
-    this.#saveMark = prepareMark(db, 'rolled_up_seq')
+    this.#saveMark = prepareSaveMark(db, 'rolled_up_seq')
     this.#countedSeq = this.#savedSeq = findMark(db, 'rolled_up_seq')
   }
 
@@ -82,51 +82,53 @@ export class Rollups {
 
   /** Roughly how many rows the next save writes. */
   get size(): number {
-    return this.#freshSize + this.#deltas.size
+    return this.#unfoldedSize + this.#deltas.size
   }
 
-  get unsaved(): boolean {
+  get hasUnsaved(): boolean {
     return this.#savedSeq < this.#countedSeq || this.#refusals.size > 0
   }
 
   /** Only entries whose row is committed, in the order of `settledSeq`. */
-  count(entry: Entry): void {
+  countEntry(entry: Entry): void {
     const { day, reservedAtMs, caller, simulated } = entry.facts
     const minute = minuteOf(reservedAtMs)
-    let fresh = this.#fresh.find((some) => some.minute === minute && some.day === day && some.simulated === simulated)
-    if (!fresh) this.#fresh.push((fresh = { day, minute, simulated, byKey: new Map() }))
+    let fresh = this.#unfolded.find(
+      (some) => some.minute === minute && some.day === day && some.simulated === simulated,
+    )
+    if (!fresh) this.#unfolded.push((fresh = { day, minute, simulated, byKey: new Map() }))
     const key = caller.key ?? NO_SUBJECT
     let tally = fresh.byKey.get(key)
     if (!tally) {
       fresh.byKey.set(key, (tally = newTally()))
-      this.#freshSize += 2
+      this.#unfoldedSize += 2
     }
     addEntry(tally, entry)
     this.#countedSeq = entry.settledSeq ?? this.#countedSeq
   }
 
-  refuse(reason: string, count: number): void {
+  addRefusals(reason: string, count: number): void {
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + count)
-    this.real.refuse(reason, count)
-    this.simulated.refuse(reason, count)
+    this.real.addRefusals(reason, count)
+    this.simulated.addRefusals(reason, count)
   }
 
   /** Brings the reports up to what was counted. */
   fold(): void {
-    for (const { day, minute, simulated, byKey } of this.#fresh) {
+    for (const { day, minute, simulated, byKey } of this.#unfolded) {
       const sum = newTally()
       for (const [key, tally] of byKey) {
         addTally(sum, tally)
-        this.#add({ span: 'day', id: day, key, simulated, tally })
-        this.#add({ span: 'minute', id: minute, key, simulated, tally })
+        this.#addDelta({ span: 'day', id: day, key, simulated, tally })
+        this.#addDelta({ span: 'minute', id: minute, key, simulated, tally })
       }
-      this.#add({ span: 'day', id: day, key: '', simulated, tally: sum })
-      this.#add({ span: 'minute', id: minute, key: '', simulated, tally: sum })
+      this.#addDelta({ span: 'day', id: day, key: '', simulated, tally: sum })
+      this.#addDelta({ span: 'minute', id: minute, key: '', simulated, tally: sum })
       const report = simulated ? this.simulated : this.real
-      report.add(day, minute, sum)
+      report.addSum(day, minute, sum)
     }
-    this.#fresh = []
-    this.#freshSize = 0
+    this.#unfolded = []
+    this.#unfoldedSize = 0
   }
 
   /** Inside a transaction. Call `saved` once it is committed, before anything else is counted. */
@@ -136,13 +138,13 @@ export class Rollups {
       const tokens = TOKEN_CLASSES.map((name) => tally.tokensByClass[name])
       const { requests, costNanoUsd, exact, estimated, upperBound } = tally
       const flag = simulated ? 1 : 0
-      this.#save.get(span, key, flag, id, requests, int64(costNanoUsd), exact, estimated, upperBound, ...tokens)
+      this.#save.get(span, key, flag, id, requests, clampInt64(costNanoUsd), exact, estimated, upperBound, ...tokens)
     }
     for (const [reason, count] of this.#refusals) this.#saveRefusal.get(reason, count)
     this.#saveMark.get(this.#countedSeq)
   }
 
-  saved(): void {
+  markSaved(): void {
     this.#deltas.clear()
     this.#refusals.clear()
     this.#savedSeq = this.#countedSeq
@@ -150,11 +152,11 @@ export class Rollups {
 
   /** Drops minutes that no recent hour needs. */
   prune(wallMs: number): void {
-    const before = minuteOf(wallMs) - KEPT_MINUTES
+    const before = minuteOf(wallMs) - RETENTION_MINUTES
     this.#db.prepare("DELETE FROM rollup WHERE span = 'minute' AND id < ?").run(before)
   }
 
-  #add(growth: Delta): void {
+  #addDelta(growth: RollupDelta): void {
     const name = `${growth.span}/${growth.simulated}/${growth.id}/${growth.key}`
     const delta = this.#deltas.get(name)
     if (delta) addTally(delta.tally, growth.tally)
@@ -172,7 +174,7 @@ export function readReport(db: DatabaseSync, key: string, simulated: boolean): R
   for (const row of rows.iterate('minute', key, flag)) report.minutes.set(Number(row.id), tallyOf(row))
   if (key !== '') return report
   for (const row of db.prepare('SELECT reason, count FROM refusal').iterate()) {
-    report.refuse(String(row.reason), Number(row.count))
+    report.addRefusals(String(row.reason), Number(row.count))
   }
   return report
 }

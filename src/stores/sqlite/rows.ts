@@ -13,23 +13,23 @@ import type {
 } from '../../core/ledger-entry.ts'
 import type { Usage } from '../../core/usage.ts'
 
-const FACTS = `call_id, organisation, project, key, user, thread, agent, task, operation, dialect, provider, requested_model,
+const FACT_COLUMNS = `call_id, organisation, project, key, user, thread, agent, task, operation, dialect, provider, requested_model,
   model, reserved_at_ms, day, reserved_tokens, reserved_cost_nano_usd, price_version, cost_known, streaming, cap_asked,
   cap_injected, simulated, metadata, charges`
 
 /** What an amendment may change. */
-const AMENDED = `operation, dialect, provider, requested_model, model, reserved_tokens, reserved_cost_nano_usd, price_version,
+const AMENDED_COLUMNS = `operation, dialect, provider, requested_model, model, reserved_tokens, reserved_cost_nano_usd, price_version,
   cost_known, streaming, cap_asked, cap_injected, simulated, metadata, idempotency_key, idempotency_body, charges`
 
 /** About what settling adds to a row. */
 const PAD_BYTES = 80
 
-const INT64_MAX = 2n ** 63n - 1n
-const INT64_MIN = -INT64_MAX
+const MAX_INT64 = 2n ** 63n - 1n
+const MIN_INT64 = -MAX_INT64
 
 /** The column holds 64 bits. A figure beyond that (nine billion dollars) must not cost other calls their commit. */
-export function int64(value: bigint): bigint {
-  return value > INT64_MAX ? INT64_MAX : value < INT64_MIN ? INT64_MIN : value
+export function clampInt64(value: bigint): bigint {
+  return value > MAX_INT64 ? MAX_INT64 : value < MIN_INT64 ? MIN_INT64 : value
 }
 
 /**
@@ -38,24 +38,24 @@ export function int64(value: bigint): bigint {
  */
 export class EntryRows {
   readonly #insert: StatementSync
-  readonly #identify: StatementSync
+  readonly #setIdempotency: StatementSync
   readonly #amend: StatementSync
   readonly #settle: StatementSync
-  readonly #settleRare: StatementSync
+  readonly #updateRareUsage: StatementSync
 
   constructor(db: DatabaseSync) {
-    const places = FACTS.split(',').map(() => '?')
-    this.#insert = db.prepare(`INSERT INTO entry (id, appended, ${FACTS}, pad)
+    const places = FACT_COLUMNS.split(',').map(() => '?')
+    this.#insert = db.prepare(`INSERT INTO entry (id, appended, ${FACT_COLUMNS}, pad)
       VALUES (?, ?, ${places.join(', ')}, zeroblob(${PAD_BYTES}))`)
-    this.#identify = db.prepare('UPDATE entry SET idempotency_key = ?, idempotency_body = ? WHERE id = ?')
-    const changes = AMENDED.split(',').map((column) => `${column} = ?`)
+    this.#setIdempotency = db.prepare('UPDATE entry SET idempotency_key = ?, idempotency_body = ? WHERE id = ?')
+    const changes = AMENDED_COLUMNS.split(',').map((column) => `${column} = ?`)
     this.#amend = db.prepare(`UPDATE entry SET ${changes.join(', ')} WHERE id = ?`)
     this.#settle =
       db.prepare(`UPDATE entry SET pad = NULL, settled_seq = ?, ending = ?, certainty = ?, settled_at_ms = ?,
       latency_ms = ?, time_to_first_token_ms = ?, answered_model = ?, input_tokens = ?, cache_read_tokens = ?,
       cache_write_5m_tokens = ?, output_tokens = ?, billed_requests = ?, reasoning_tokens = ?, input_cost_nano_usd = ?,
       output_cost_nano_usd = ?, cost_nano_usd = ?, attempts = ?, upstream_limits = ? WHERE id = ?`)
-    this.#settleRare = db.prepare(`UPDATE entry SET cache_write_1h_tokens = ?, audio_input_tokens = ?,
+    this.#updateRareUsage = db.prepare(`UPDATE entry SET cache_write_1h_tokens = ?, audio_input_tokens = ?,
       audio_cache_read_tokens = ?, audio_output_tokens = ?, image_input_tokens = ?, image_output_tokens = ?,
       web_searches = ? WHERE id = ?`)
   }
@@ -81,7 +81,7 @@ export class EntryRows {
       facts.reservedAtMs,
       facts.day,
       facts.reservedTokens,
-      int64(facts.reservedCostNanoUsd),
+      clampInt64(facts.reservedCostNanoUsd),
       facts.priceVersion,
       facts.costKnown ? 1 : 0,
       facts.streaming ? 1 : 0,
@@ -91,7 +91,7 @@ export class EntryRows {
       facts.metadata,
       charges,
     )
-    if (facts.idempotency) this.#identify.get(facts.idempotency.keyHash, facts.idempotency.bodyHash, id)
+    if (facts.idempotency) this.#setIdempotency.get(facts.idempotency.keyHash, facts.idempotency.bodyHash, id)
   }
 
   amend(id: number, facts: CallFacts, charges: string): void {
@@ -102,7 +102,7 @@ export class EntryRows {
       facts.requestedModel,
       facts.model,
       facts.reservedTokens,
-      int64(facts.reservedCostNanoUsd),
+      clampInt64(facts.reservedCostNanoUsd),
       facts.priceVersion,
       facts.costKnown ? 1 : 0,
       facts.streaming ? 1 : 0,
@@ -133,18 +133,18 @@ export class EntryRows {
       usage.output,
       usage.requests,
       outcome.reasoningTokens,
-      int64(cost.inputNanoUsd),
-      int64(cost.outputNanoUsd),
-      int64(cost.totalNanoUsd),
-      storedAttempts(facts, outcome),
-      storedLimits(outcome.upstreamLimits),
+      clampInt64(cost.inputNanoUsd),
+      clampInt64(cost.outputNanoUsd),
+      clampInt64(cost.totalNanoUsd),
+      serializeAttempts(facts, outcome),
+      serializeLimits(outcome.upstreamLimits),
       id,
     )
     if (hasRareUsage(usage)) this.#settleRareUsage(id, usage)
   }
 
   #settleRareUsage(id: number, usage: Usage): void {
-    this.#settleRare.get(
+    this.#updateRareUsage.get(
       usage.cacheWrite1h,
       usage.audioInput,
       usage.audioCacheRead,
@@ -180,98 +180,98 @@ export function prepareEntries(db: DatabaseSync, where: string): StatementSync {
 }
 
 export function entryOf(row: Row): Entry {
-  const settledSeq = count(row.settled_seq)
+  const settledSeq = parseCount(row.settled_seq)
   return { facts: factsOf(row), outcome: settledSeq === null ? null : outcomeOf(row), settledSeq }
 }
 
 function factsOf(row: Row): CallFacts {
   return {
-    callId: text(row.call_id) ?? '',
+    callId: parseText(row.call_id) ?? '',
     caller: {
-      key: text(row.key),
-      organisation: text(row.organisation),
-      project: text(row.project),
-      user: text(row.user),
-      thread: text(row.thread),
-      agent: text(row.agent),
-      task: text(row.task),
+      key: parseText(row.key),
+      organisation: parseText(row.organisation),
+      project: parseText(row.project),
+      user: parseText(row.user),
+      thread: parseText(row.thread),
+      agent: parseText(row.agent),
+      task: parseText(row.task),
     },
-    operation: text(row.operation),
-    dialect: text(row.dialect) ?? '',
-    provider: text(row.provider) ?? '',
-    requestedModel: text(row.requested_model) ?? '',
-    model: text(row.model) ?? '',
-    reservedAtMs: count(row.reserved_at_ms) ?? 0,
-    day: text(row.day) ?? '',
-    reservedTokens: count(row.reserved_tokens) ?? 0,
-    reservedCostNanoUsd: big(row.reserved_cost_nano_usd),
-    priceVersion: text(row.price_version),
+    operation: parseText(row.operation),
+    dialect: parseText(row.dialect) ?? '',
+    provider: parseText(row.provider) ?? '',
+    requestedModel: parseText(row.requested_model) ?? '',
+    model: parseText(row.model) ?? '',
+    reservedAtMs: parseCount(row.reserved_at_ms) ?? 0,
+    day: parseText(row.day) ?? '',
+    reservedTokens: parseCount(row.reserved_tokens) ?? 0,
+    reservedCostNanoUsd: toBigint(row.reserved_cost_nano_usd),
+    priceVersion: parseText(row.price_version),
     costKnown: row.cost_known === 1n,
     streaming: row.streaming === 1n,
-    capAsked: count(row.cap_asked),
-    capInjected: count(row.cap_injected),
+    capAsked: parseCount(row.cap_asked),
+    capInjected: parseCount(row.cap_injected),
     simulated: row.simulated === 1n,
-    metadata: text(row.metadata),
+    metadata: parseText(row.metadata),
     idempotency: idempotencyOf(row),
   }
 }
 
 function idempotencyOf(row: Row): CallFacts['idempotency'] {
-  const [keyHash, bodyHash] = [text(row.idempotency_key), text(row.idempotency_body)]
+  const [keyHash, bodyHash] = [parseText(row.idempotency_key), parseText(row.idempotency_body)]
   return keyHash === null || bodyHash === null ? null : { keyHash, bodyHash }
 }
 
 function outcomeOf(row: Row): Outcome {
   return {
-    ending: text(row.ending) as Ending,
-    certainty: text(row.certainty) as Certainty,
+    ending: parseText(row.ending) as Ending,
+    certainty: parseText(row.certainty) as Certainty,
     usage: usageOfRow(row),
-    reasoningTokens: count(row.reasoning_tokens) ?? 0,
+    reasoningTokens: parseCount(row.reasoning_tokens) ?? 0,
     cost: {
-      inputNanoUsd: big(row.input_cost_nano_usd),
-      outputNanoUsd: big(row.output_cost_nano_usd),
-      totalNanoUsd: big(row.cost_nano_usd),
+      inputNanoUsd: toBigint(row.input_cost_nano_usd),
+      outputNanoUsd: toBigint(row.output_cost_nano_usd),
+      totalNanoUsd: toBigint(row.cost_nano_usd),
     },
-    answeredModel: text(row.answered_model),
-    settledAtMs: count(row.settled_at_ms) ?? 0,
-    latencyMs: count(row.latency_ms) ?? 0,
-    timeToFirstTokenMs: count(row.time_to_first_token_ms),
-    attempts: readAttempts(row),
-    upstreamLimits: readLimits(row),
+    answeredModel: parseText(row.answered_model),
+    settledAtMs: parseCount(row.settled_at_ms) ?? 0,
+    latencyMs: parseCount(row.latency_ms) ?? 0,
+    timeToFirstTokenMs: parseCount(row.time_to_first_token_ms),
+    attempts: parseAttempts(row),
+    upstreamLimits: parseLimits(row),
   }
 }
 
 function usageOfRow(row: Row): Usage {
   return {
-    input: count(row.input_tokens) ?? 0,
-    cacheRead: count(row.cache_read_tokens) ?? 0,
-    cacheWrite5m: count(row.cache_write_5m_tokens) ?? 0,
-    cacheWrite1h: count(row.cache_write_1h_tokens) ?? 0,
-    output: count(row.output_tokens) ?? 0,
-    audioInput: count(row.audio_input_tokens) ?? 0,
-    audioCacheRead: count(row.audio_cache_read_tokens) ?? 0,
-    audioOutput: count(row.audio_output_tokens) ?? 0,
-    imageInput: count(row.image_input_tokens) ?? 0,
-    imageOutput: count(row.image_output_tokens) ?? 0,
-    webSearches: count(row.web_searches) ?? 0,
-    requests: count(row.billed_requests) ?? 0,
+    input: parseCount(row.input_tokens) ?? 0,
+    cacheRead: parseCount(row.cache_read_tokens) ?? 0,
+    cacheWrite5m: parseCount(row.cache_write_5m_tokens) ?? 0,
+    cacheWrite1h: parseCount(row.cache_write_1h_tokens) ?? 0,
+    output: parseCount(row.output_tokens) ?? 0,
+    audioInput: parseCount(row.audio_input_tokens) ?? 0,
+    audioCacheRead: parseCount(row.audio_cache_read_tokens) ?? 0,
+    audioOutput: parseCount(row.audio_output_tokens) ?? 0,
+    imageInput: parseCount(row.image_input_tokens) ?? 0,
+    imageOutput: parseCount(row.image_output_tokens) ?? 0,
+    webSearches: parseCount(row.web_searches) ?? 0,
+    requests: parseCount(row.billed_requests) ?? 0,
   }
 }
 
-export function text(value: SQLOutputValue | undefined): string | null {
+export function parseText(value: SQLOutputValue | undefined): string | null {
   return typeof value === 'string' ? value : null
 }
 
-export function count(value: SQLOutputValue | undefined): number | null {
+export function parseCount(value: SQLOutputValue | undefined): number | null {
   return typeof value === 'bigint' || typeof value === 'number' ? Number(value) : null
 }
 
-export function big(value: SQLOutputValue | undefined): bigint {
+export function toBigint(value: SQLOutputValue | undefined): bigint {
   return typeof value === 'bigint' ? value : 0n
 }
 
 /** One good attempt at the call's own target and cost, as nearly all have, is stored as its duration. */
-function storedAttempts({ provider, model }: CallFacts, { attempts, cost }: Outcome): string | number | null {
+function serializeAttempts({ provider, model }: CallFacts, { attempts, cost }: Outcome): string | number | null {
   const [first] = attempts
   if (!first) return null
   const plain = attempts.length === 1 && first.status === 200 && first.error === null
@@ -282,19 +282,19 @@ function storedAttempts({ provider, model }: CallFacts, { attempts, cost }: Outc
 
 type StoredAttempt = Omit<Attempt, 'costNanoUsd'> & { readonly costNanoUsd?: string }
 
-function readAttempts(row: Row): readonly Attempt[] {
+function parseAttempts(row: Row): readonly Attempt[] {
   if (typeof row.attempts === 'string') {
     const attempts: readonly StoredAttempt[] = JSON.parse(row.attempts)
     return attempts.map((attempt) => ({ ...attempt, costNanoUsd: BigInt(attempt.costNanoUsd ?? 0) }))
   }
-  const durationMs = count(row.attempts)
+  const durationMs = parseCount(row.attempts)
   if (durationMs === null) return []
-  const [provider, model] = [text(row.provider) ?? '', text(row.model) ?? '']
-  return [{ provider, model, status: 200, durationMs, error: null, costNanoUsd: big(row.cost_nano_usd) }]
+  const [provider, model] = [parseText(row.provider) ?? '', parseText(row.model) ?? '']
+  return [{ provider, model, status: 200, durationMs, error: null, costNanoUsd: toBigint(row.cost_nano_usd) }]
 }
 
 /** As a list: the names would be most of it. What most answers do not say is at its end, and left off. */
-function storedLimits(limits: UpstreamLimits | null): string | null {
+function serializeLimits(limits: UpstreamLimits | null): string | null {
   if (!limits) return null
   const { limitRequests, remainingRequests, resetRequestsMs, limitTokens, remainingTokens, resetTokensMs } = limits
   const { retryAfterMs, others } = limits
@@ -306,30 +306,30 @@ function storedLimits(limits: UpstreamLimits | null): string | null {
 
 type StoredLimits = readonly (number | string | null)[]
 
-function readLimits(row: Row): UpstreamLimits | null {
-  const list: StoredLimits | null = JSON.parse(text(row.upstream_limits) ?? 'null')
+function parseLimits(row: Row): UpstreamLimits | null {
+  const list: StoredLimits | null = JSON.parse(parseText(row.upstream_limits) ?? 'null')
   if (!list) return null
   const others: UpstreamLimit[] = []
   for (let at = 7; at < list.length; at += 4)
     others.push({
       name: String(list[at]),
-      limit: figure(list, at + 1),
-      remaining: figure(list, at + 2),
-      resetMs: figure(list, at + 3),
+      limit: numberAt(list, at + 1),
+      remaining: numberAt(list, at + 2),
+      resetMs: numberAt(list, at + 3),
     })
   return {
-    limitRequests: figure(list, 0),
-    remainingRequests: figure(list, 1),
-    resetRequestsMs: figure(list, 2),
-    limitTokens: figure(list, 3),
-    remainingTokens: figure(list, 4),
-    resetTokensMs: figure(list, 5),
-    retryAfterMs: figure(list, 6),
+    limitRequests: numberAt(list, 0),
+    remainingRequests: numberAt(list, 1),
+    resetRequestsMs: numberAt(list, 2),
+    limitTokens: numberAt(list, 3),
+    remainingTokens: numberAt(list, 4),
+    resetTokensMs: numberAt(list, 5),
+    retryAfterMs: numberAt(list, 6),
     others,
   }
 }
 
-function figure(list: StoredLimits, at: number): number | null {
+function numberAt(list: StoredLimits, at: number): number | null {
   const value = list[at]
   return typeof value === 'number' ? value : null
 }

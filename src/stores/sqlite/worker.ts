@@ -2,31 +2,33 @@
 
 import { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
-import { answer, type Question } from './queries.ts'
+import { type LedgerQuery, runLedgerQuery } from './queries.ts'
 
 /** What the owner sends. */
-export type Letter = { readonly id: number; readonly question: Question } | { readonly close: true }
+export type WorkerRequest = { readonly id: number; readonly question: LedgerQuery } | { readonly close: true }
 
 /** What comes back, in the order asked. */
-export type Reply = { readonly id: number; readonly value: unknown } | { readonly id: number; readonly error: string }
+export type WorkerReply =
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly error: string }
 
 /** 16 MB of log: it is started anew when little of it is left to move, */
-const LONG_LOG_FRAMES = 4096
-const SHORT_REST_FRAMES = 512
+const RESTART_LOG_FRAMES = 4096
+const SMALL_REST_FRAMES = 512
 /** and at 128 MB however much is left. Writers have to wait meanwhile. */
-const LONGEST_LOG_FRAMES = 32_768
-const MOST_PASSES = 4
+const MAX_LOG_FRAMES = 32_768
+const MAX_PASSES = 4
 
-if (parentPort) serve(parentPort, workerData)
+if (parentPort) serveRequests(parentPort, workerData)
 
-function serve(
+function serveRequests(
   port: NonNullable<typeof parentPort>,
   { path, checkpointMs }: { path: string; checkpointMs: number },
 ): void {
   const db = new DatabaseSync(path, { timeout: 50 })
   db.exec('PRAGMA query_only = ON')
   const checkpoints = setInterval(() => checkpoint(db), checkpointMs)
-  port.on('message', (letter: Letter) => {
+  port.on('message', (letter: WorkerRequest) => {
     if ('close' in letter) {
       clearInterval(checkpoints)
       db.close()
@@ -37,9 +39,9 @@ function serve(
   })
 }
 
-function replyTo(db: DatabaseSync, { id, question }: Extract<Letter, { id: number }>): Reply {
+function replyTo(db: DatabaseSync, { id, question }: Extract<WorkerRequest, { id: number }>): WorkerReply {
   try {
-    return { id, value: answer(db, question) }
+    return { id, value: runLedgerQuery(db, question) }
   } catch (error) {
     return { id, error: error instanceof Error ? error.message : String(error) }
   }
@@ -51,15 +53,15 @@ function replyTo(db: DatabaseSync, { id, question }: Extract<Letter, { id: numbe
  */
 function checkpoint(db: DatabaseSync): void {
   try {
-    let log = run(db, 'PASSIVE')
-    for (let pass = 1; pass < MOST_PASSES && log.rest > SHORT_REST_FRAMES; pass++) log = run(db, 'PASSIVE')
+    let log = runCheckpoint(db, 'PASSIVE')
+    for (let pass = 1; pass < MAX_PASSES && log.rest > SMALL_REST_FRAMES; pass++) log = runCheckpoint(db, 'PASSIVE')
     const { frames, rest } = log
-    const isNearlyMoved = rest > 0 && rest <= SHORT_REST_FRAMES
-    if (frames > (isNearlyMoved ? LONG_LOG_FRAMES : LONGEST_LOG_FRAMES)) run(db, 'RESTART')
+    const isNearlyMoved = rest > 0 && rest <= SMALL_REST_FRAMES
+    if (frames > (isNearlyMoved ? RESTART_LOG_FRAMES : MAX_LOG_FRAMES)) runCheckpoint(db, 'RESTART')
   } catch {}
 }
 
-function run(db: DatabaseSync, mode: 'PASSIVE' | 'RESTART'): { frames: number; rest: number } {
+function runCheckpoint(db: DatabaseSync, mode: 'PASSIVE' | 'RESTART'): { frames: number; rest: number } {
   const row = db.prepare(`PRAGMA wal_checkpoint(${mode})`).get()
   const frames = Number(row?.log ?? 0)
   return { frames, rest: frames - Number(row?.checkpointed ?? 0) }

@@ -2,17 +2,17 @@
 
 import type { JsonObject } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
-import { Brackets } from '../brackets.ts'
+import { BracketTracker } from '../bracket-tracker.ts'
 
 /** Nobody's tool takes more; text that nests without end would break whoever writes it again. */
-const DEEPEST = 128
+const MAX_LEVELS = 128
 
 /** The object in this text; undefined where it holds none that could be written again. */
-export function objectIn(text: string): JsonObject | undefined {
+export function parseJsonObject(text: string): JsonObject | undefined {
   if (text === '') return {}
-  const brackets = new Brackets()
+  const brackets = new BracketTracker()
   brackets.push(text)
-  if (brackets.deepest > DEEPEST) return undefined
+  if (brackets.maxDepth > MAX_LEVELS) return undefined
   try {
     const value: unknown = JSON.parse(text)
     return isRecord(value) ? value : undefined
@@ -22,7 +22,7 @@ export function objectIn(text: string): JsonObject | undefined {
 }
 
 /** JSON of any value that was parsed from JSON; undefined where it nests too deep. */
-export function textOfValue(value: unknown): string | undefined {
+export function stringifyJson(value: unknown): string | undefined {
   try {
     return JSON.stringify(value)
   } catch {

@@ -1,13 +1,13 @@
 // Anthropic's own: what only its dialect has words for, kept beside what is neutral and put back as it was.
 
-import type { CacheHint, JsonObject, Own } from '../../core/chat.ts'
+import type { CacheHint, Extras, JsonObject } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
 import { Problem } from '../../core/problem.ts'
 
 export const DIALECT = 'anthropic.messages'
 
 /** True for a field's value that asks for nothing: the same as if the field were absent. */
-export function isNothing(value: unknown): boolean {
+export function isEmpty(value: unknown): boolean {
   if (isBlank(value)) return true
   return isRecord(value) && Object.values(value).every(isBlank)
 }
@@ -17,10 +17,10 @@ function isBlank(value: unknown): boolean {
   return typeof value === 'object' && Object.keys(value).length === 0
 }
 
-const NONE: ReadonlySet<string> = new Set()
+const NO_HINTS: ReadonlySet<string> = new Set()
 
 /** What is kept of something that is being read. */
-export class Kept {
+export class ExtrasDraft {
   readonly #hints = new Map<string, unknown>()
   readonly #needs = new Map<string, unknown>()
 
@@ -30,12 +30,12 @@ export class Kept {
 
   /** A hint, where it says nothing. */
   need(name: string, value: unknown): void {
-    if (isNothing(value)) this.hint(name, value)
+    if (isEmpty(value)) this.hint(name, value)
     else this.#needs.set(name, value)
   }
 
   /** Keeps all but what is read and not null: as hints those so named, as needs those nobody knows. */
-  rest(record: JsonObject, read: ReadonlySet<string>, hints: ReadonlySet<string> = NONE, prefix = ''): void {
+  keepRest(record: JsonObject, read: ReadonlySet<string>, hints: ReadonlySet<string> = NO_HINTS, prefix = ''): void {
     for (const [name, value] of Object.entries(record)) {
       if (read.has(name) && value !== null) continue
       if (hints.has(name)) this.hint(prefix + name, value)
@@ -44,23 +44,23 @@ export class Kept {
   }
 
   /** As a member to spread: nothing, where nothing is kept. */
-  own(): { readonly own?: Own } {
+  toField(): { readonly extras?: Extras } {
     const hints = this.#hints.size > 0 ? { hints: Object.fromEntries(this.#hints) } : {}
     const needs = this.#needs.size > 0 ? { needs: Object.fromEntries(this.#needs) } : {}
-    return 'hints' in hints || 'needs' in needs ? { own: { dialect: DIALECT, ...hints, ...needs } } : {}
+    return 'hints' in hints || 'needs' in needs ? { extras: { dialect: DIALECT, ...hints, ...needs } } : {}
   }
 }
 
 /** Fields to put back, where they are ours. Throws Problem `unsupported` for a need of another dialect. */
-export function ownFields(own: Own | undefined, dropped: Set<string>): JsonObject {
-  if (!own) return {}
-  if (own.dialect === DIALECT) return { ...own.hints, ...own.needs }
-  for (const name of Object.keys(own.needs ?? {})) throw foreign(name)
-  for (const [name, value] of Object.entries(own.hints ?? {})) if (!isNothing(value)) dropped.add(name)
+export function writeExtras(extras: Extras | undefined, dropped: Set<string>): JsonObject {
+  if (!extras) return {}
+  if (extras.dialect === DIALECT) return { ...extras.hints, ...extras.needs }
+  for (const name of Object.keys(extras.needs ?? {})) throw unsupportedExtra(name)
+  for (const [name, value] of Object.entries(extras.hints ?? {})) if (!isEmpty(value)) dropped.add(name)
   return {}
 }
 
-export function foreign(name: string): Problem {
+export function unsupportedExtra(name: string): Problem {
   return new Problem('unsupported', `Anthropic models cannot be asked for '${name}'.`, name)
 }
 
@@ -75,7 +75,7 @@ export function cacheOf(control: unknown): CacheHint | undefined {
 }
 
 /** A member to spread: nothing, where there is no value. */
-export function given<Name extends string, Value>(
+export function optionalField<Name extends string, Value>(
   name: Name,
   value: Value | undefined,
 ): { readonly [N in Name]?: Value } {
@@ -90,11 +90,11 @@ export function cacheControl(cache: CacheHint | undefined): JsonObject {
   return { cache_control: cache === '1h' ? { type: 'ephemeral', ttl: '1h' } : { type: 'ephemeral' } }
 }
 
-const ILLEGAL = /[^a-zA-Z0-9_-]/g
+const ILLEGAL_CHARACTERS = /[^a-zA-Z0-9_-]/g
 
 /** The id itself where it may be one; otherwise one made of it, so that call and result still agree. */
 export function legalId(id: string): string {
-  const legal = id.replace(ILLEGAL, '_')
+  const legal = id.replace(ILLEGAL_CHARACTERS, '_')
   return legal === id ? id : `${legal}_${hashOf(id)}`
 }
 

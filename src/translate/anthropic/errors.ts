@@ -1,11 +1,11 @@
 // Anthropic errors: read from a provider, and written for Anthropic's SDKs.
 
-import type { ErrorKind, NeutralError } from '../../core/chat.ts'
+import type { ChatError, ErrorKind } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
 import type { ErrorContext } from '../../wire/dialect.ts'
 import { KIND_OF_STATUS } from '../dialect-fields.ts'
 
-const MOST_CHARACTERS = 2_000
+const MAX_MESSAGE_CHARACTERS = 2_000
 
 const KINDS: Readonly<Record<string, ErrorKind>> = {
   invalid_request_error: 'invalid',
@@ -24,7 +24,7 @@ const KINDS: Readonly<Record<string, ErrorKind>> = {
 const MONEY_CODE = /spend_limit|billing/
 const MONEY_MESSAGE = /credit balance is too low|reached your specified API usage limits/i
 
-export function readError(status: number, body: unknown): NeutralError {
+export function readError(status: number, body: unknown): ChatError {
   const whole = recordOf(body)
   const { type, message, details } = recordOf(whole.error)
   const code = recordOf(details).error_code ?? type
@@ -32,8 +32,9 @@ export function readError(status: number, body: unknown): NeutralError {
   return {
     status,
     kind: kindOf(status, type, code, text),
-    message: typeof text === 'string' ? text.slice(0, MOST_CHARACTERS) : `The provider answered with status ${status}.`,
-    ...(typeof code === 'string' ? { code: code.slice(0, MOST_CHARACTERS) } : {}),
+    message:
+      typeof text === 'string' ? text.slice(0, MAX_MESSAGE_CHARACTERS) : `The provider answered with status ${status}.`,
+    ...(typeof code === 'string' ? { code: code.slice(0, MAX_MESSAGE_CHARACTERS) } : {}),
   }
 }
 
@@ -61,19 +62,19 @@ const TYPES: Readonly<Record<ErrorKind, string>> = {
 }
 
 /** Under status 429 only this code tells money from a rate: SDKs have an error of its own for it. */
-const MONEY_IS_OUT = 'enforced_spend_limit_reached'
+const SPEND_LIMIT_CODE = 'enforced_spend_limit_reached'
 
-export function writeError(error: NeutralError, context: ErrorContext): string {
+export function writeError(error: ChatError, context: ErrorContext): string {
   const isSpent = error.kind === 'quota' && error.status === 429
   const details = {
-    ...(isSpent ? { error_code: MONEY_IS_OUT } : {}),
+    ...(isSpent ? { error_code: SPEND_LIMIT_CODE } : {}),
     ...(error.code === undefined ? {} : { code: error.code }),
   }
   return JSON.stringify({
     type: 'error',
     error: {
       type: isSpent ? TYPES.rate : TYPES[error.kind],
-      message: error.message.slice(0, MOST_CHARACTERS),
+      message: error.message.slice(0, MAX_MESSAGE_CHARACTERS),
       ...(Object.keys(details).length > 0 ? { details } : {}),
     },
     request_id: context.callId || undefined,

@@ -1,43 +1,43 @@
 // Anthropic answers, streamed: read.
 
-import type { JsonObject, NeutralEvent } from '../../core/chat.ts'
+import type { ChatEvent, JsonObject } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
-import { nameIn } from '../dialect-fields.ts'
+import { readName } from '../dialect-fields.ts'
 import type { EventReader } from '../translator.ts'
-import { readStop } from './answer.ts'
-import { textOfValue } from './arguments.ts'
-import { DIALECT, isNothing } from './dialect-fields.ts'
+import { stringifyJson } from './arguments.ts'
+import { DIALECT, isEmpty } from './dialect-fields.ts'
 import { readError } from './errors.ts'
+import { readStopReason } from './response.ts'
 
 /** Calls that are open at once. Anthropic's come one after the other; more are nobody's real answer. */
-const MOST_OPEN = 128
+const MAX_UNFINISHED_CALLS = 128
 
-interface OpenCall {
+interface StreamedCall {
   readonly call: number
   /** As the block began: whole where no pieces follow. */
   readonly input: unknown
   hasPieces: boolean
 }
 
-export class MessageReader implements EventReader {
-  readonly #open = new Map<unknown, OpenCall>()
-  #calls = 0
+export class AnthropicEventReader implements EventReader {
+  readonly #unfinishedCalls = new Map<unknown, StreamedCall>()
+  #callCount = 0
   #hasStopped = false
 
-  read(data: JsonObject): readonly NeutralEvent[] {
+  read(data: JsonObject): readonly ChatEvent[] {
     switch (data.type) {
       case 'message_start': {
         const { id, model } = recordOf(data.message)
-        return [{ kind: 'start', id: nameIn(id), model: nameIn(model) }]
+        return [{ kind: 'start', id: readName(id), model: readName(model) }]
       }
       case 'content_block_start':
-        return this.#start(data.index, recordOf(data.content_block))
+        return this.#startBlock(data.index, recordOf(data.content_block))
       case 'content_block_delta':
-        return this.#delta(data.index, recordOf(data.delta))
+        return this.#readDelta(data.index, recordOf(data.delta))
       case 'content_block_stop':
-        return this.#stop(data.index)
+        return this.#stopBlock(data.index)
       case 'message_delta':
-        return this.#end(recordOf(data.delta))
+        return this.#readStop(recordOf(data.delta))
       case 'error':
         return [{ kind: 'error', error: readError(0, data) }]
     }
@@ -45,28 +45,29 @@ export class MessageReader implements EventReader {
   }
 
   /** Whatever there was has been said: a stream that did not stop has not ended well. */
-  end(): readonly NeutralEvent[] {
+  end(): readonly ChatEvent[] {
     return []
   }
 
-  #start(index: unknown, block: JsonObject): NeutralEvent[] {
+  #startBlock(index: unknown, block: JsonObject): ChatEvent[] {
     const { type, text, thinking, signature, data } = block
     if (type === 'text') return textEvents(text)
     if (type === 'thinking') return [...reasoningEvents(thinking), ...signatureEvents(signature)]
     if (type === 'redacted_thinking' && typeof data === 'string') {
       return [{ kind: 'redacted', choice: 0, data, signedIn: DIALECT }]
     }
-    return type === 'tool_use' ? this.#call(index, block) : []
+    return type === 'tool_use' ? this.#startCall(index, block) : []
   }
 
-  #call(index: unknown, { id, name, input }: JsonObject): NeutralEvent[] {
-    if (typeof id !== 'string' || typeof name !== 'string' || this.#open.size >= MOST_OPEN) return []
-    const call = this.#calls++
-    this.#open.set(index, { call, input, hasPieces: false })
+  #startCall(index: unknown, { id, name, input }: JsonObject): ChatEvent[] {
+    if (typeof id !== 'string' || typeof name !== 'string' || this.#unfinishedCalls.size >= MAX_UNFINISHED_CALLS)
+      return []
+    const call = this.#callCount++
+    this.#unfinishedCalls.set(index, { call, input, hasPieces: false })
     return [{ kind: 'toolCall', choice: 0, call, id, name }]
   }
 
-  #delta(index: unknown, delta: JsonObject): NeutralEvent[] {
+  #readDelta(index: unknown, delta: JsonObject): ChatEvent[] {
     switch (delta.type) {
       case 'text_delta':
         return textEvents(delta.text)
@@ -75,38 +76,38 @@ export class MessageReader implements EventReader {
       case 'signature_delta':
         return signatureEvents(delta.signature)
     }
-    const open = this.#open.get(index)
+    const open = this.#unfinishedCalls.get(index)
     const piece = delta.partial_json
     if (delta.type !== 'input_json_delta' || !open || typeof piece !== 'string' || piece === '') return []
     open.hasPieces = true
     return [{ kind: 'arguments', choice: 0, call: open.call, text: piece }]
   }
 
-  #stop(index: unknown): NeutralEvent[] {
-    const open = this.#open.get(index)
-    this.#open.delete(index)
+  #stopBlock(index: unknown): ChatEvent[] {
+    const open = this.#unfinishedCalls.get(index)
+    this.#unfinishedCalls.delete(index)
     if (!open || open.hasPieces) return []
-    const text = textOfValue(isNothing(open.input) ? {} : open.input) ?? '{}'
+    const text = stringifyJson(isEmpty(open.input) ? {} : open.input) ?? '{}'
     return [{ kind: 'arguments', choice: 0, call: open.call, text }]
   }
 
-  #end({ stop_reason: reason, stop_sequence: sequence }: JsonObject): NeutralEvent[] {
+  #readStop({ stop_reason: reason, stop_sequence: sequence }: JsonObject): ChatEvent[] {
     if (typeof reason !== 'string' || this.#hasStopped) return []
     this.#hasStopped = true
     const met = typeof sequence === 'string' ? { stopSequence: sequence } : {}
-    return [{ kind: 'stop', choice: 0, reason: readStop(reason), ...met }]
+    return [{ kind: 'stop', choice: 0, reason: readStopReason(reason), ...met }]
   }
 }
 
-function textEvents(text: unknown): NeutralEvent[] {
+function textEvents(text: unknown): ChatEvent[] {
   return typeof text === 'string' && text !== '' ? [{ kind: 'text', choice: 0, text }] : []
 }
 
-function reasoningEvents(text: unknown): NeutralEvent[] {
+function reasoningEvents(text: unknown): ChatEvent[] {
   return typeof text === 'string' && text !== '' ? [{ kind: 'reasoning', choice: 0, text }] : []
 }
 
-function signatureEvents(signature: unknown): NeutralEvent[] {
+function signatureEvents(signature: unknown): ChatEvent[] {
   if (typeof signature !== 'string' || signature === '') return []
   return [{ kind: 'signature', choice: 0, signature, signedIn: DIALECT }]
 }

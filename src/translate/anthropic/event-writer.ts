@@ -1,14 +1,14 @@
 // Anthropic answers, streamed: written. Its content blocks come one after the other, whatever came at once elsewhere.
 
-import type { JsonObject, NeutralEvent, NeutralUsage } from '../../core/chat.ts'
-import { Brackets } from '../brackets.ts'
-import type { AnswerContext, EventWriter } from '../translator.ts'
-import { messageHead, writeStop, writeUsage } from './answer.ts'
+import type { ChatEvent, ChatUsage, JsonObject } from '../../core/chat.ts'
+import { BracketTracker } from '../bracket-tracker.ts'
+import type { EventWriter, ResponseContext } from '../translator.ts'
 import { DIALECT, legalId } from './dialect-fields.ts'
 import { writeError } from './errors.ts'
+import { messageHead, writeStopReason, writeUsage } from './response.ts'
 
 /** Characters held back for a call that does not come to its end. Beyond that it is taken to have ended. */
-const MOST_HELD = 1_048_576
+const MAX_HELD_CHARACTERS = 1_048_576
 
 /** A content block. The first of the queue is being written, the others wait for it. */
 interface Block {
@@ -17,178 +17,182 @@ interface Block {
   readonly call?: number
   readonly head: JsonObject
   /** Deltas that are not written yet. */
-  readonly held: JsonObject[]
+  readonly heldDeltas: JsonObject[]
   /** Follows a call's arguments. */
-  readonly brackets?: Brackets
+  readonly brackets?: BracketTracker
   /** Nothing can be added. */
   isClosed: boolean
 }
 
-type Said<Kind extends NeutralEvent['kind']> = Extract<NeutralEvent, { readonly kind: Kind }>
+type EventOf<Kind extends ChatEvent['kind']> = Extract<ChatEvent, { readonly kind: Kind }>
 
-export class MessageWriter implements EventWriter {
-  readonly #context: AnswerContext
+export class AnthropicEventWriter implements EventWriter {
+  readonly #context: ResponseContext
   readonly #queue: Block[] = []
-  #out = ''
-  #index = 0
+  #output = ''
+  #blockIndex = 0
   #heldCharacters = 0
   #hasStarted = false
-  #isOpen = false
+  #isBlockStarted = false
   #hasFailed = false
   #hasEnded = false
   #hasCalls = false
   #hasRefused = false
-  #stop: Said<'stop'> | undefined
+  #stopEvent: EventOf<'stop'> | undefined
 
-  constructor(context: AnswerContext) {
+  constructor(context: ResponseContext) {
     this.#context = context
   }
 
-  write(event: NeutralEvent): string {
+  write(event: ChatEvent): string {
     if (this.#hasFailed || this.#hasEnded) return ''
     if (event.kind === 'error') {
       this.#hasFailed = true
-      return sse('error', writeError(event.error, this.#context))
+      return sseEvent('error', writeError(event.error, this.#context))
     }
     if (event.kind !== 'start' && event.choice !== 0) return ''
     if (!this.#hasStarted) this.#start(event.kind === 'start' ? event.model : '')
-    this.#take(event)
-    if (this.#stop) this.#finish()
+    this.#enqueue(event)
+    if (this.#stopEvent) this.#finish()
     else this.#advance()
-    return this.#taken()
+    return this.#takeOutput()
   }
 
-  end(used: NeutralUsage | undefined): string {
+  end(used: ChatUsage | undefined): string {
     if (this.#hasFailed || this.#hasEnded) return ''
     if (!this.#hasStarted) this.#start('')
     this.#finish()
     this.#hasEnded = true
-    const { reason = 'end', stopSequence = null } = this.#stop ?? {}
-    const stop = writeStop(reason, this.#hasCalls, this.#hasRefused)
-    this.#event('message_delta', { delta: { stop_reason: stop, stop_sequence: stopSequence }, usage: writeUsage(used) })
-    this.#event('message_stop', {})
-    return this.#taken()
+    const { reason = 'end', stopSequence = null } = this.#stopEvent ?? {}
+    const stop = writeStopReason(reason, this.#hasCalls, this.#hasRefused)
+    this.#writeEvent('message_delta', {
+      delta: { stop_reason: stop, stop_sequence: stopSequence },
+      usage: writeUsage(used),
+    })
+    this.#writeEvent('message_stop', {})
+    return this.#takeOutput()
   }
 
   /** How much was read is not known yet: the true figures come with the last delta. */
   #start(model: string): void {
     this.#hasStarted = true
     const rest = { content: [], stop_reason: null, stop_sequence: null, usage: writeUsage(undefined) }
-    this.#event('message_start', { message: { ...messageHead(model, this.#context), ...rest } })
+    this.#writeEvent('message_start', { message: { ...messageHead(model, this.#context), ...rest } })
   }
 
-  #take(event: NeutralEvent): void {
+  #enqueue(event: ChatEvent): void {
     switch (event.kind) {
       case 'text':
       case 'refusal':
         this.#hasRefused ||= event.kind === 'refusal'
-        if (event.text !== '') this.#add(this.#blockOf('text'), { type: 'text_delta', text: event.text })
+        if (event.text !== '') this.#addDelta(this.#blockOf('text'), { type: 'text_delta', text: event.text })
         return
       case 'reasoning':
-        if (event.text !== '') this.#add(this.#blockOf('thinking'), { type: 'thinking_delta', thinking: event.text })
+        if (event.text !== '')
+          this.#addDelta(this.#blockOf('thinking'), { type: 'thinking_delta', thinking: event.text })
         return
       case 'signature':
-        return this.#sign(event)
+        return this.#addSignature(event)
       case 'redacted':
-        if (event.signedIn === DIALECT) this.#append('redacted', { type: 'redacted_thinking', data: event.data })
+        if (event.signedIn === DIALECT) this.#appendBlock('redacted', { type: 'redacted_thinking', data: event.data })
         return
       case 'toolCall':
         this.#hasCalls = true
-        this.#append('call', { type: 'tool_use', id: legalId(event.id), name: event.name, input: {} }, event.call)
+        this.#appendBlock('call', { type: 'tool_use', id: legalId(event.id), name: event.name, input: {} }, event.call)
         return
       case 'arguments':
         return this.#addArguments(event)
       case 'stop':
-        this.#stop ??= event
+        this.#stopEvent ??= event
     }
   }
 
   /** The signature closes its thought: what is thought next is another block. Those of others mean nothing here. */
-  #sign({ signature, signedIn }: Said<'signature'>): void {
+  #addSignature({ signature, signedIn }: EventOf<'signature'>): void {
     if (signedIn !== DIALECT) return
     const block = this.#blockOf('thinking')
-    this.#add(block, { type: 'signature_delta', signature })
+    this.#addDelta(block, { type: 'signature_delta', signature })
     block.isClosed = true
   }
 
-  #addArguments({ call, text }: Said<'arguments'>): void {
+  #addArguments({ call, text }: EventOf<'arguments'>): void {
     const block = this.#queue.find((queued) => queued.call === call)
     if (!block || text === '') return
     block.brackets?.push(text)
-    this.#add(block, { type: 'input_json_delta', partial_json: text })
+    this.#addDelta(block, { type: 'input_json_delta', partial_json: text })
   }
 
   /** The last block, if it is of this kind and open; otherwise a new one. */
   #blockOf(kind: 'text' | 'thinking'): Block {
     const last = this.#queue.at(-1)
     if (last?.kind === kind && !last.isClosed) return last
-    return this.#append(
+    return this.#appendBlock(
       kind,
       kind === 'text' ? { type: 'text', text: '' } : { type: 'thinking', thinking: '', signature: '' },
     )
   }
 
-  #append(kind: Block['kind'], head: JsonObject, call?: number): Block {
-    const more = call === undefined ? {} : { call, brackets: new Brackets() }
-    const block = { kind, head, held: [], isClosed: kind === 'redacted', ...more }
+  #appendBlock(kind: Block['kind'], head: JsonObject, call?: number): Block {
+    const more = call === undefined ? {} : { call, brackets: new BracketTracker() }
+    const block = { kind, head, heldDeltas: [], isClosed: kind === 'redacted', ...more }
     this.#queue.push(block)
-    this.#count(block, head)
+    this.#countHeld(block, head)
     return block
   }
 
-  #add(block: Block, delta: JsonObject): void {
-    block.held.push(delta)
-    this.#count(block, delta)
+  #addDelta(block: Block, delta: JsonObject): void {
+    block.heldDeltas.push(delta)
+    this.#countHeld(block, delta)
   }
 
-  #count(block: Block, held: JsonObject): void {
+  #countHeld(block: Block, held: JsonObject): void {
     if (block !== this.#queue[0]) this.#heldCharacters += JSON.stringify(held).length
   }
 
   /** Writes the first block, and goes on to the next where it has ended: a call's arguments may come late. */
   #advance(): void {
-    const isPressed = this.#heldCharacters > MOST_HELD
+    const isPressed = this.#heldCharacters > MAX_HELD_CHARACTERS
     for (let block = this.#queue[0]; block; block = this.#queue[0]) {
-      this.#pour(block)
+      this.#writeBlock(block)
       const hasEnded = isPressed || !block.brackets || block.brackets.isWhole
       if (!hasEnded || this.#queue.length === 1) break
-      this.#close()
+      this.#closeBlock()
     }
     if (this.#queue.length <= 1) this.#heldCharacters = 0
   }
 
   #finish(): void {
     for (let block = this.#queue[0]; block; block = this.#queue[0]) {
-      this.#pour(block)
-      this.#close()
+      this.#writeBlock(block)
+      this.#closeBlock()
     }
   }
 
-  #pour(block: Block): void {
-    const index = this.#index
-    if (!this.#isOpen) this.#event('content_block_start', { index, content_block: block.head })
-    this.#isOpen = true
-    for (const delta of block.held) this.#event('content_block_delta', { index, delta })
-    block.held.length = 0
+  #writeBlock(block: Block): void {
+    const index = this.#blockIndex
+    if (!this.#isBlockStarted) this.#writeEvent('content_block_start', { index, content_block: block.head })
+    this.#isBlockStarted = true
+    for (const delta of block.heldDeltas) this.#writeEvent('content_block_delta', { index, delta })
+    block.heldDeltas.length = 0
   }
 
-  #close(): void {
-    this.#event('content_block_stop', { index: this.#index++ })
-    this.#isOpen = false
+  #closeBlock(): void {
+    this.#writeEvent('content_block_stop', { index: this.#blockIndex++ })
+    this.#isBlockStarted = false
     this.#queue.shift()
   }
 
-  #event(type: string, fields: JsonObject): void {
-    this.#out += sse(type, JSON.stringify({ type, ...fields }))
+  #writeEvent(type: string, fields: JsonObject): void {
+    this.#output += sseEvent(type, JSON.stringify({ type, ...fields }))
   }
 
-  #taken(): string {
-    const out = this.#out
-    this.#out = ''
+  #takeOutput(): string {
+    const out = this.#output
+    this.#output = ''
     return out
   }
 }
 
-function sse(type: string, data: string): string {
+function sseEvent(type: string, data: string): string {
   return `event: ${type}\ndata: ${data}\n\n`
 }

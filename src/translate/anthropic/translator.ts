@@ -1,18 +1,18 @@
 // Anthropic messages, translated: POST /v1/messages.
 
 import type { Translator } from '../translator.ts'
-import { readAnswer, writeAnswer } from './answer.ts'
 import { DIALECT } from './dialect-fields.ts'
 import { readError, writeError } from './errors.ts'
-import { MessageReader } from './event-reader.ts'
-import { MessageWriter } from './event-writer.ts'
-import { readAsk } from './read.ts'
-import { writeAsk } from './write.ts'
+import { AnthropicEventReader } from './event-reader.ts'
+import { AnthropicEventWriter } from './event-writer.ts'
+import { readRequest } from './read.ts'
+import { readResponse, writeResponse } from './response.ts'
+import { writeRequest } from './write.ts'
 
 export const anthropicMessagesTranslator: Translator = {
   dialect: DIALECT,
   title: 'Anthropic',
-  names: {
+  fieldNames: {
     model: 'model',
     stream: 'stream',
     messages: 'messages',
@@ -29,14 +29,14 @@ export const anthropicMessagesTranslator: Translator = {
     user: 'metadata.user_id',
     cache: 'cache_control',
   },
-  readAsk,
-  writeAsk,
+  readRequest,
+  writeRequest,
   requestLine: () => ({ path: '/v1/messages', query: '' }),
-  readAnswer,
-  writeAnswer,
-  eventReader: () => new MessageReader(),
-  eventWriter: (context) => new MessageWriter(context),
-  streamType: () => 'text/event-stream; charset=utf-8',
+  readResponse,
+  writeResponse,
+  createEventReader: () => new AnthropicEventReader(),
+  createEventWriter: (context) => new AnthropicEventWriter(context),
+  streamContentType: () => 'text/event-stream; charset=utf-8',
   readError,
   writeError,
 }

@@ -1,9 +1,9 @@
 // Anthropic messages, written: neutral messages as content blocks.
 
 import type {
+  ChatMessage,
   JsonObject,
   MediaPart,
-  NeutralMessage,
   Part,
   ReasoningPart,
   TextPart,
@@ -11,28 +11,36 @@ import type {
   ToolResultPart,
 } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
-import { invalid } from '../../wire/json/cursor.ts'
+import { invalidField } from '../../wire/json/cursor.ts'
 import { unsupported } from '../translator.ts'
-import { objectIn } from './arguments.ts'
-import { cacheControl, DIALECT, foreign, given, isNothing, legalId, ownFields } from './dialect-fields.ts'
+import { parseJsonObject } from './arguments.ts'
+import {
+  cacheControl,
+  DIALECT,
+  isEmpty,
+  legalId,
+  optionalField,
+  unsupportedExtra,
+  writeExtras,
+} from './dialect-fields.ts'
 
-export interface Written {
+export interface WrittenMessages {
   readonly system?: string | readonly JsonObject[]
   readonly messages: readonly JsonObject[]
 }
 
 interface Turn {
-  readonly role: NeutralMessage['role']
+  readonly role: ChatMessage['role']
   readonly fields: JsonObject
   readonly blocks: JsonObject[]
 }
 
 /** Throws Problem for what cannot be said to an Anthropic model. */
-export function writeMessages(messages: readonly NeutralMessage[], dropped: Set<string>): Written {
+export function writeMessages(messages: readonly ChatMessage[], dropped: Set<string>): WrittenMessages {
   const system: JsonObject[] = []
   const turns: Turn[] = []
   for (const [index, message] of messages.entries()) {
-    const fields = ownFields(message.own, dropped)
+    const fields = writeExtras(message.extras, dropped)
     const blocks = message.parts.flatMap((part) => writePart(part, message.role, dropped))
     // A model that said nothing is left out: an empty message is refused, unless it is the last.
     const isSilent = message.role === 'assistant' && index < messages.length - 1 && blocks.every(isEmptyText)
@@ -42,7 +50,7 @@ export function writeMessages(messages: readonly NeutralMessage[], dropped: Set<
   const written = turns.map(writeTurn)
   // There is no asking with instructions alone.
   if (written.length === 0 && system.length > 0) return { messages: [{ role: 'user', content: contentOf(system) }] }
-  return { ...given('system', system.length > 0 ? contentOf(system) : undefined), messages: written }
+  return { ...optionalField('system', system.length > 0 ? contentOf(system) : undefined), messages: written }
 }
 
 /** Neighbours of one role are one message. */
@@ -58,7 +66,7 @@ function writeTurn({ role, fields, blocks }: Turn): JsonObject {
   const results = blocks.filter(({ type }) => type === 'tool_result')
   const others = blocks.filter(({ type }) => type !== 'tool_result')
   const isBare = blocks.length === 0 && role === 'system'
-  return { ...fields, role, ...given('content', isBare ? undefined : contentOf([...results, ...others])) }
+  return { ...fields, role, ...optionalField('content', isBare ? undefined : contentOf([...results, ...others])) }
 }
 
 /** Plain text alone is a string. Empty text is refused, and says nothing beside other blocks. */
@@ -75,7 +83,7 @@ function isEmptyText({ type, text }: JsonObject): boolean {
 }
 
 /** One block, or none for what means nothing to this provider. */
-function writePart(part: Part, role: NeutralMessage['role'], dropped: Set<string>): JsonObject[] {
+function writePart(part: Part, role: ChatMessage['role'], dropped: Set<string>): JsonObject[] {
   switch (part.kind) {
     case 'text':
       return [writeText(part, dropped)]
@@ -91,13 +99,13 @@ function writePart(part: Part, role: NeutralMessage['role'], dropped: Set<string
     case 'toolResult':
       return [writeToolResult(part, dropped)]
     case 'own':
-      if (part.dialect !== DIALECT) throw foreign(part.name)
+      if (part.dialect !== DIALECT) throw unsupportedExtra(part.name)
       return [part.value]
   }
 }
 
 function writeText(part: TextPart, dropped: Set<string>): JsonObject {
-  const { source, search_result: found, document, ...fields } = ownFields(part.own, dropped)
+  const { source, search_result: found, document, ...fields } = writeExtras(part.extras, dropped)
   const whole = found ?? document
   if (isRecord(whole)) return whole
   const common = { ...fields, ...cacheControl(part.cache) }
@@ -120,7 +128,7 @@ function writeMedia(part: MediaPart, dropped: Set<string>): JsonObject {
   if ('url' in source && !/^https?:/i.test(source.url)) {
     throw unsupported('messages', 'Anthropic models take files inline or by an http address.')
   }
-  const common = { ...ownFields(part.own, dropped), ...cacheControl(part.cache) }
+  const common = { ...writeExtras(part.extras, dropped), ...cacheControl(part.cache) }
   const from =
     'url' in source
       ? { type: 'url', url: source.url }
@@ -128,13 +136,13 @@ function writeMedia(part: MediaPart, dropped: Set<string>): JsonObject {
         ? textSource(Buffer.from(source.base64, 'base64').toString())
         : { type: 'base64', media_type: mediaType, data: source.base64 }
   if (isImage) return { ...common, type: 'image', source: from }
-  return { ...common, ...given('title', name), type: 'document', source: from }
+  return { ...common, ...optionalField('title', name), type: 'document', source: from }
 }
 
 /** Thought that others signed, or nobody, means nothing here. */
 function writeThinking(part: ReasoningPart, dropped: Set<string>): JsonObject[] {
   if (part.signedIn !== DIALECT) return []
-  const fields = ownFields(part.own, dropped)
+  const fields = writeExtras(part.extras, dropped)
   if (part.redacted !== undefined) return [{ ...fields, type: 'redacted_thinking', data: part.redacted }]
   if (part.signature === undefined) return []
   return [{ ...fields, type: 'thinking', thinking: part.text, signature: part.signature }]
@@ -142,23 +150,23 @@ function writeThinking(part: ReasoningPart, dropped: Set<string>): JsonObject[] 
 
 function writeToolUse(part: ToolCallPart, dropped: Set<string>): JsonObject {
   return {
-    ...ownFields(part.own, dropped),
+    ...writeExtras(part.extras, dropped),
     type: 'tool_use',
     id: legalId(part.id),
     name: part.name,
-    input: objectOf(part.arguments),
+    input: parseArguments(part.arguments),
     ...cacheControl(part.cache),
   }
 }
 
-function objectOf(text: string): JsonObject {
-  const value = objectIn(text)
+function parseArguments(text: string): JsonObject {
+  const value = parseJsonObject(text)
   if (value) return value
-  throw invalid('messages', 'must hold tool calls whose arguments are a JSON object')
+  throw invalidField('messages', 'must hold tool calls whose arguments are a JSON object')
 }
 
 function writeToolResult(part: ToolResultPart, dropped: Set<string>): JsonObject {
-  const { content, ...fields } = ownFields(part.own, dropped)
+  const { content, ...fields } = writeExtras(part.extras, dropped)
   const blocks = part.parts.map((inner) =>
     inner.kind === 'text' ? writeText(inner, dropped) : writeMedia(inner, dropped),
   )
@@ -166,7 +174,7 @@ function writeToolResult(part: ToolResultPart, dropped: Set<string>): JsonObject
     ...fields,
     type: 'tool_result',
     tool_use_id: legalId(part.callId),
-    ...given('content', content !== undefined && !isNothing(content) ? content : contentOrNone(blocks, content)),
+    ...optionalField('content', content !== undefined && !isEmpty(content) ? content : contentOrNone(blocks, content)),
     ...(part.failed ? { is_error: true } : {}),
     ...cacheControl(part.cache),
   }

@@ -1,6 +1,6 @@
 // Gemini's own fields: found under either spelling, kept beside what is said in neutral words, and put back as they were.
 
-import type { JsonObject, Own } from '../../core/chat.ts'
+import type { Extras, JsonObject } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { Problem } from '../../core/problem.ts'
 
@@ -12,14 +12,14 @@ export function invalid(field: string, message: string): Problem {
 }
 
 /** The known fields of an object, and those of the objects in them. Null: whatever it holds is no field. */
-interface Shape {
-  readonly [name: string]: Shape | null
+interface FieldTree {
+  readonly [name: string]: FieldTree | null
 }
 
-const BLOB: Shape = { mimeType: null, data: null, displayName: null }
-const FILE: Shape = { mimeType: null, fileUri: null, displayName: null }
-const MEDIA: Shape = { inlineData: BLOB, fileData: FILE }
-const PART: Shape = {
+const BLOB: FieldTree = { mimeType: null, data: null, displayName: null }
+const FILE: FieldTree = { mimeType: null, fileUri: null, displayName: null }
+const MEDIA: FieldTree = { inlineData: BLOB, fileData: FILE }
+const PART: FieldTree = {
   ...MEDIA,
   text: null,
   thought: null,
@@ -36,8 +36,8 @@ const PART: Shape = {
   partMetadata: null,
   speechMetadata: null,
 }
-const CONTENT: Shape = { role: null, parts: PART }
-const DECLARATION: Shape = {
+const CONTENT: FieldTree = { role: null, parts: PART }
+const DECLARATION: FieldTree = {
   name: null,
   description: null,
   parameters: null,
@@ -46,7 +46,7 @@ const DECLARATION: Shape = {
   responseJsonSchema: null,
   behavior: null,
 }
-const CONFIG: Shape = {
+const CONFIG: FieldTree = {
   candidateCount: null,
   stopSequences: null,
   maxOutputTokens: null,
@@ -73,7 +73,7 @@ const CONFIG: Shape = {
 }
 
 /** Of a request body. */
-const BODY: Shape = {
+const BODY: FieldTree = {
   contents: CONTENT,
   systemInstruction: CONTENT,
   generationConfig: CONFIG,
@@ -91,48 +91,55 @@ const BODY: Shape = {
   model: null,
 }
 
-const camel = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+const toCamelCase = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
 /** A body with its known fields in camelCase, and the paths of those that were in snake_case. */
-export function camelised(body: JsonObject): { readonly body: JsonObject; readonly spelt: readonly string[] } {
+export function convertToCamelCase(body: JsonObject): { readonly body: JsonObject; readonly spelt: readonly string[] } {
   const spelt: string[] = []
-  return { body: recordOf(inCamel(body, BODY, '', spelt)), spelt }
+  return { body: recordOf(camelCaseFields(body, BODY, '', spelt)), spelt }
 }
 
-function inCamel(value: unknown, shape: Shape, path: string, spelt: string[]): unknown {
-  if (Array.isArray(value)) return value.map((one, at) => inCamel(one, shape, `${path}${at}.`, spelt))
+function camelCaseFields(value: unknown, shape: FieldTree, path: string, spelt: string[]): unknown {
+  if (Array.isArray(value)) return value.map((one, at) => camelCaseFields(one, shape, `${path}${at}.`, spelt))
   if (!isRecord(value)) return value
   const fields = new Map<string, unknown>()
   for (const [key, inside] of Object.entries(value)) {
-    const name = Object.hasOwn(shape, key) ? key : camel(key)
+    const name = Object.hasOwn(shape, key) ? key : toCamelCase(key)
     const inner = Object.hasOwn(shape, name) ? shape[name] : undefined
     const known = inner === undefined ? key : name
     if (fields.has(known)) throw invalid(known, 'must not come twice')
     if (known !== key) spelt.push(path + key)
-    fields.set(known, inner ? inCamel(inside, inner, `${path}${known}.`, spelt) : inside)
+    fields.set(known, inner ? camelCaseFields(inside, inner, `${path}${known}.`, spelt) : inside)
   }
   return Object.fromEntries(fields)
 }
 
 /** A body with these fields in snake_case again: those of them that are there. */
-export function respelt(body: JsonObject, spelt: readonly string[]): JsonObject {
-  return spelt.length === 0 ? body : recordOf(inSnake(body, '', new Set(spelt), new Set(spelt.flatMap(parents))))
+export function restoreSnakeCase(body: JsonObject, spelt: readonly string[]): JsonObject {
+  return spelt.length === 0
+    ? body
+    : recordOf(snakeCaseFields(body, '', new Set(spelt), new Set(spelt.flatMap(parentPaths))))
 }
 
 /** `a.`, `a.0.` of `a.0.b_c`. */
-function parents(path: string): string[] {
+function parentPaths(path: string): string[] {
   const names = path.split('.')
   return names.slice(0, -1).map((_, at) => `${names.slice(0, at + 1).join('.')}.`)
 }
 
-function inSnake(value: unknown, path: string, spelt: ReadonlySet<string>, inside: ReadonlySet<string>): unknown {
+function snakeCaseFields(
+  value: unknown,
+  path: string,
+  spelt: ReadonlySet<string>,
+  inside: ReadonlySet<string>,
+): unknown {
   if (path !== '' && !inside.has(path)) return value
-  if (Array.isArray(value)) return value.map((one, at) => inSnake(one, `${path}${at}.`, spelt, inside))
+  if (Array.isArray(value)) return value.map((one, at) => snakeCaseFields(one, `${path}${at}.`, spelt, inside))
   if (!isRecord(value)) return value
   return Object.fromEntries(
     Object.entries(value).map(([name, one]) => {
       const snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-      return [spelt.has(path + snake) ? snake : name, inSnake(one, `${path}${name}.`, spelt, inside)]
+      return [spelt.has(path + snake) ? snake : name, snakeCaseFields(one, `${path}${name}.`, spelt, inside)]
     }),
   )
 }
@@ -168,13 +175,13 @@ export function isEmpty(value: unknown): boolean {
 }
 
 /** What of an object is not said in neutral words, gathered while it is read. */
-export class OwnFields {
+export class ExtrasDraft {
   readonly #hints = new Map<string, unknown>()
   readonly #needs = new Map<string, unknown>()
   readonly #marks = new Map<string, unknown>()
 
   /** Keeps what is not among the fields said in neutral words, and nulls. @param prefix `generationConfig.` */
-  rest(object: JsonObject, said: readonly string[], prefix = ''): void {
+  keepRest(object: JsonObject, said: readonly string[], prefix = ''): void {
     for (const [name, value] of Object.entries(object)) {
       if (value !== null && said.includes(name)) continue
       const kept = isEmpty(value) || HINTS.has(prefix + name) ? this.#hints : this.#needs
@@ -196,10 +203,10 @@ export class OwnFields {
   }
 
   /** The field `own`; no field where there is nothing to keep. */
-  own(): { readonly own?: Own } {
+  toField(): { readonly extras?: Extras } {
     if (this.#hints.size + this.#needs.size + this.#marks.size === 0) return {}
     return {
-      own: {
+      extras: {
         dialect: DIALECT,
         ...(this.#hints.size > 0 ? { hints: Object.fromEntries(this.#hints) } : {}),
         ...(this.#needs.size > 0 ? { needs: Object.fromEntries(this.#needs) } : {}),
@@ -210,23 +217,29 @@ export class OwnFields {
 }
 
 /** Marks that say where an object stood, not what was in it. */
-export const APART = 'apart'
-export const INSIDE = 'inside'
-export const SPELT = 'spelt'
+export const SEPARATE_MARK = 'apart'
+export const INSIDE_RESULT_MARK = 'inside'
+export const SNAKE_CASE_MARK = 'spelt'
 /** How many parts each of the contents had that are one message. */
-export const SIZES = 'sizes'
+export const CONTENT_SIZES_MARK = 'sizes'
 /** Empty texts, each with its place among the parts of its message. */
-export const EMPTIES = 'empties'
-const PLACES: ReadonlySet<string> = new Set([APART, INSIDE, SPELT, SIZES, EMPTIES])
+export const EMPTY_TEXTS_MARK = 'empties'
+const POSITION_MARKS: ReadonlySet<string> = new Set([
+  SEPARATE_MARK,
+  INSIDE_RESULT_MARK,
+  SNAKE_CASE_MARK,
+  CONTENT_SIZES_MARK,
+  EMPTY_TEXTS_MARK,
+])
 
 /** What this dialect's reader marked so; an empty list where it did not. */
-export function markedList(own: Own | undefined, name: string): readonly unknown[] {
-  const value = own?.dialect === DIALECT ? own.marks?.[name] : undefined
+export function markedList(extras: Extras | undefined, name: string): readonly unknown[] {
+  const value = extras?.dialect === DIALECT ? extras.marks?.[name] : undefined
   return Array.isArray(value) ? value : []
 }
 
-export function isMarked(own: Own | undefined, name: string): boolean {
-  return own?.dialect === DIALECT && own.marks?.[name] === true
+export function isMarked(extras: Extras | undefined, name: string): boolean {
+  return extras?.dialect === DIALECT && extras.marks?.[name] === true
 }
 
 const GROUPS: ReadonlySet<string> = new Set([
@@ -239,8 +252,8 @@ const GROUPS: ReadonlySet<string> = new Set([
 ])
 
 /** An object with what was kept of it by this dialect: `inlineData.displayName` goes into its `inlineData`. */
-export function putBack(object: JsonObject, own: Own | undefined): JsonObject {
-  if (own?.dialect !== DIALECT) return object
+export function restoreExtras(object: JsonObject, extras: Extras | undefined): JsonObject {
+  if (extras?.dialect !== DIALECT) return object
   const fields = new Map(Object.entries(object))
   const put = (key: string, change: (fields: Map<string, unknown>, name: string) => void) => {
     const dot = key.indexOf('.')
@@ -250,13 +263,13 @@ export function putBack(object: JsonObject, own: Own | undefined): JsonObject {
     change(inside, key.slice(dot + 1))
     fields.set(group, Object.fromEntries(inside))
   }
-  for (const [key, value] of Object.entries({ ...own.hints, ...own.needs })) {
+  for (const [key, value] of Object.entries({ ...extras.hints, ...extras.needs })) {
     put(key, (into, name) => {
       if (!into.has(name)) into.set(name, value)
     })
   }
-  for (const [key, value] of Object.entries(own.marks ?? {})) {
-    if (PLACES.has(key)) continue
+  for (const [key, value] of Object.entries(extras.marks ?? {})) {
+    if (POSITION_MARKS.has(key)) continue
     put(key, (into, name) => (value === null ? into.delete(name) : into.set(name, value)))
   }
   return Object.fromEntries(fields)

@@ -1,11 +1,11 @@
 // Gemini's errors: google.rpc's names for what went wrong, read and written.
 
-import type { ErrorKind, JsonObject, NeutralError } from '../../core/chat.ts'
+import type { ChatError, ErrorKind, JsonObject } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
 import type { ErrorContext } from '../../wire/dialect.ts'
 import { KIND_OF_STATUS } from '../dialect-fields.ts'
 
-const MOST_CHARACTERS = 2_000
+const MAX_MESSAGE_CHARACTERS = 2_000
 
 const KINDS: ReadonlyMap<unknown, ErrorKind> = new Map<unknown, ErrorKind>([
   ['INVALID_ARGUMENT', 'invalid'],
@@ -39,7 +39,7 @@ const NAMES: Readonly<Record<ErrorKind, readonly [number, string]>> = {
 }
 
 /** Never throws. @param status HTTP's, or 0 in the middle of a stream */
-export function readError(status: number, body: unknown): NeutralError {
+export function readError(status: number, body: unknown): ChatError {
   // A stream that is one JSON array fails as one, too.
   const error = recordOf(recordOf(Array.isArray(body) ? body[0] : body).error)
   const code = typeof error.code === 'number' ? error.code : 0
@@ -48,14 +48,14 @@ export function readError(status: number, body: unknown): NeutralError {
     typeof error.message === 'string' && error.message !== '' ? error.message : `The provider answered ${known}.`
   return {
     status: known,
-    kind: isKey(error.details) ? 'unauthenticated' : kindOf(known, error.status),
-    message: said.slice(0, MOST_CHARACTERS),
-    ...(typeof error.status === 'string' ? { code: error.status.slice(0, MOST_CHARACTERS) } : {}),
+    kind: isInvalidKey(error.details) ? 'unauthenticated' : kindOf(known, error.status),
+    message: said.slice(0, MAX_MESSAGE_CHARACTERS),
+    ...(typeof error.status === 'string' ? { code: error.status.slice(0, MAX_MESSAGE_CHARACTERS) } : {}),
   }
 }
 
 /** A key that Google does not know is an invalid argument to it. */
-function isKey(details: unknown): boolean {
+function isInvalidKey(details: unknown): boolean {
   return Array.isArray(details) && details.some((one) => recordOf(one).reason === 'API_KEY_INVALID')
 }
 
@@ -64,7 +64,7 @@ function kindOf(status: number, name: unknown): ErrorKind {
   return byStatus ?? (status >= 400 && status < 500 ? 'invalid' : 'server')
 }
 
-export function errorBody(error: NeutralError, context: ErrorContext): JsonObject {
+export function errorBody(error: ChatError, context: ErrorContext): JsonObject {
   const [usual, status] = NAMES[error.kind]
   const info = { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: error.code ?? status, domain: 'bursar' }
   return {

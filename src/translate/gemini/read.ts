@@ -1,12 +1,12 @@
 // Gemini's asks, read: a body and the path it came to, in neutral words.
 
 import type {
+  ChatMessage,
+  ChatRequest,
+  DialectTool,
   Effort,
   JsonObject,
-  NeutralAsk,
-  NeutralMessage,
   OutputFormat,
-  OwnTool,
   Part,
   Reasoning,
   ToolChoice,
@@ -15,31 +15,41 @@ import type {
 import { isRecord } from '../../core/json-values.ts'
 import type { RequestLine } from '../../wire/dialect.ts'
 import { modelInPath } from '../../wire/gemini/generate.ts'
-import { APART, camelised, DIALECT, EMPTIES, invalid, isEmpty, OwnFields, SIZES, SPELT } from './dialect-fields.ts'
-import { type CallIds, readPart } from './parts.ts'
-import { lowered } from './schema.ts'
+import {
+  CONTENT_SIZES_MARK,
+  convertToCamelCase,
+  DIALECT,
+  EMPTY_TEXTS_MARK,
+  ExtrasDraft,
+  invalid,
+  isEmpty,
+  SEPARATE_MARK,
+  SNAKE_CASE_MARK,
+} from './dialect-fields.ts'
+import { readPart, type ToolCallIds } from './parts.ts'
+import { jsonSchemaOf } from './schema.ts'
 
 /** Throws Problem `invalid_request`, naming the field, for what is no request. */
-export function readAsk(original: JsonObject, line: RequestLine): NeutralAsk {
-  const { body, spelt } = camelised(original)
-  const own = new OwnFields()
-  if (spelt.length > 0) own.mark(SPELT, spelt)
+export function readRequest(original: JsonObject, line: RequestLine): ChatRequest {
+  const { body, spelt } = convertToCamelCase(original)
+  const extras = new ExtrasDraft()
+  if (spelt.length > 0) extras.mark(SNAKE_CASE_MARK, spelt)
   const { model, ...rest } = body
   // The path names it: here it says nothing.
-  if (model !== undefined && model !== null) own.mark('model', model)
+  if (model !== undefined && model !== null) extras.mark('model', model)
   const config = objectAt(body.generationConfig, 'generationConfig') ?? {}
   const toolConfig = objectAt(body.toolConfig, 'toolConfig') ?? {}
   const full = ['generationConfig', 'toolConfig', 'tools'].filter((name) => !isEmpty(body[name]))
-  own.rest(rest, ['contents', 'systemInstruction', ...full])
+  extras.keepRest(rest, ['contents', 'systemInstruction', ...full])
   const messages = [...systemOf(body.systemInstruction), ...messagesOf(body.contents)]
   return {
     model: modelInPath(line.path),
     stream: line.path.endsWith(':streamGenerateContent'),
     messages,
     ...(isEmpty(body.tools) ? {} : { tools: toolsOf(body.tools) }),
-    ...choiceIn(toolConfig, own),
-    ...configIn(config, own),
-    ...own.own(),
+    ...choiceIn(toolConfig, extras),
+    ...configIn(config, extras),
+    ...extras.toField(),
   }
 }
 
@@ -58,120 +68,121 @@ function listOf(value: unknown, name: string): JsonObject[] {
   })
 }
 
-function systemOf(value: unknown): NeutralMessage[] {
+function systemOf(value: unknown): ChatMessage[] {
   const content = objectAt(value, 'systemInstruction')
   if (!content) return []
-  const own = new OwnFields()
-  own.rest(content, ['role', 'parts'])
+  const extras = new ExtrasDraft()
+  extras.keepRest(content, ['role', 'parts'])
   // Google does not look at it.
-  if (!isEmpty(content.role)) own.mark('role', content.role)
+  if (!isEmpty(content.role)) extras.mark('role', content.role)
   const parts = listOf(content.parts, 'systemInstruction.parts').map((part, at) =>
     readPart(part, `systemInstruction.parts[${at}]`, NO_CALLS),
   )
-  return [{ role: 'system', parts, ...own.own() }]
+  return [{ role: 'system', parts, ...extras.toField() }]
 }
 
-const NO_CALLS: CallIds = {
-  called: () => {
+const NO_CALLS: ToolCallIds = {
+  idOfCall: () => {
     throw invalid('systemInstruction', 'must not call functions')
   },
-  answered: () => {
+  idOfResult: () => {
     throw invalid('systemInstruction', 'must not answer functions')
   },
 }
 
 /** Calls of a conversation that were not answered yet, in their order. Google's callers need not name them. */
-class Conversation implements CallIds {
+class ConversationToolCallIds implements ToolCallIds {
   /** Where the reader stands. */
-  at = ''
-  readonly #ids = new Map<string, string[]>()
-  readonly #next = new Map<string, number>()
-  readonly #answered = new Set<string>()
+  position = ''
+  readonly #idsByTool = new Map<string, string[]>()
+  readonly #nextByTool = new Map<string, number>()
+  readonly #answeredIds = new Set<string>()
 
-  called(name: string, given: string | undefined): string {
-    const id = given ?? `call_${this.at}`
-    const ids = this.#ids.get(name) ?? []
+  idOfCall(name: string, given: string | undefined): string {
+    const id = given ?? `call_${this.position}`
+    const ids = this.#idsByTool.get(name) ?? []
     ids.push(id)
-    this.#ids.set(name, ids)
+    this.#idsByTool.set(name, ids)
     return id
   }
 
-  answered(name: string, given: string | undefined): string {
-    const id = given ?? this.#firstOpen(name) ?? `call_${this.at}`
-    this.#answered.add(id)
+  idOfResult(name: string, given: string | undefined): string {
+    const id = given ?? this.#firstUnanswered(name) ?? `call_${this.position}`
+    this.#answeredIds.add(id)
     return id
   }
 
-  #firstOpen(name: string): string | undefined {
-    const ids = this.#ids.get(name) ?? []
-    let next = this.#next.get(name) ?? 0
-    while (next < ids.length && this.#answered.has(ids[next] ?? '')) next++
-    this.#next.set(name, next)
+  #firstUnanswered(name: string): string | undefined {
+    const ids = this.#idsByTool.get(name) ?? []
+    let next = this.#nextByTool.get(name) ?? 0
+    while (next < ids.length && this.#answeredIds.has(ids[next] ?? '')) next++
+    this.#nextByTool.set(name, next)
     return ids[next]
   }
 }
 
 /** A part, and how it came. */
-interface Came {
+interface ParsedPart {
   readonly part: Part
   readonly original: JsonObject
 }
 
 /** Contents that are one message: clients that gather streams hand every event back as a content of its own. */
-interface Gathered {
-  readonly role: NeutralMessage['role']
-  readonly parts: Came[]
+interface MessageDraft {
+  readonly role: ChatMessage['role']
+  readonly parts: ParsedPart[]
   readonly sizes: number[]
-  readonly own: OwnFields
+  readonly extras: ExtrasDraft
   /** It has fields of its own: no content can join it. */
-  readonly isAlone: boolean
+  readonly isSeparate: boolean
 }
 
-function messagesOf(contents: unknown): NeutralMessage[] {
-  const conversation = new Conversation()
-  const gathered: Gathered[] = []
+function messagesOf(contents: unknown): ChatMessage[] {
+  const conversation = new ConversationToolCallIds()
+  const gathered: MessageDraft[] = []
   for (const [message, content] of listOf(contents, 'contents').entries()) {
     const role = roleOf(content.role, message)
     const parts = listOf(content.parts, `contents[${message}].parts`).map((original, at) => {
-      conversation.at = `${message}_${at}`
+      conversation.position = `${message}_${at}`
       return { part: readPart(original, `contents[${message}].parts[${at}]`, conversation), original }
     })
-    const own = new OwnFields()
-    own.rest(content, ['role', 'parts'])
-    if (content.role !== (role === 'assistant' ? 'model' : role)) own.mark('role', content.role ?? null)
-    const isAlone = own.own().own !== undefined
+    const extras = new ExtrasDraft()
+    extras.keepRest(content, ['role', 'parts'])
+    if (content.role !== (role === 'assistant' ? 'model' : role)) extras.mark('role', content.role ?? null)
+    const isAlone = extras.toField().extras !== undefined
     const last = gathered.at(-1)
-    if (last?.role === role && !isAlone && !last.isAlone) {
+    if (last?.role === role && !isAlone && !last.isSeparate) {
       for (const part of parts) last.parts.push(part)
       last.sizes.push(parts.length)
     } else {
-      if (last?.role === role) own.mark(APART, true)
-      gathered.push({ role, parts, sizes: [parts.length], own, isAlone })
+      if (last?.role === role) extras.mark(SEPARATE_MARK, true)
+      gathered.push({ role, parts, sizes: [parts.length], extras, isSeparate: isAlone })
     }
   }
   return gathered.map(messageOf)
 }
 
-function messageOf({ role, parts, sizes, own }: Gathered): NeutralMessage {
+function messageOf({ role, parts, sizes, extras }: MessageDraft): ChatMessage {
   const results = parts.filter(({ part }) => part.kind === 'toolResult')
   const ordered = [...results, ...parts.filter(({ part }) => part.kind !== 'toolResult')]
   const said = ordered.filter((came) => !isEmptyText(came))
-  if (sizes.length > 1 || parts.length === 0) own.mark(SIZES, sizes)
+  if (sizes.length > 1 || parts.length === 0) extras.mark(CONTENT_SIZES_MARK, sizes)
   // One that is nothing but empty is left as it is.
-  if (said.length === 0 || said.length === ordered.length) return { role, parts: ordered.map(partOf), ...own.own() }
+  if (said.length === 0 || said.length === ordered.length)
+    return { role, parts: ordered.map(partOf), ...extras.toField() }
   const empties = ordered.flatMap((came, at) => (isEmptyText(came) ? [[at, came.original]] : []))
-  own.mark(EMPTIES, empties)
-  return { role, parts: said.map(partOf), ...own.own() }
+  extras.mark(EMPTY_TEXTS_MARK, empties)
+  return { role, parts: said.map(partOf), ...extras.toField() }
 }
 
-const partOf = ({ part }: Came) => part
+const partOf = ({ part }: ParsedPart) => part
 
 /** Google ends streams with one, for its signature's sake. Others refuse them. */
-function isEmptyText({ part }: Came): boolean {
+function isEmptyText({ part }: ParsedPart): boolean {
   return part.kind === 'text' && part.text === ''
 }
 
-function roleOf(role: unknown, message: number): NeutralMessage['role'] {
+function roleOf(role: unknown, message: number): ChatMessage['role'] {
   if (role === 'model') return 'assistant'
   // Google's older clients name results of functions so.
   if (role === undefined || role === null || role === '') return 'user'
@@ -180,8 +191,8 @@ function roleOf(role: unknown, message: number): NeutralMessage['role'] {
   throw invalid(`contents[${message}].role`, 'must be user or model')
 }
 
-function toolsOf(value: unknown): (ToolDefinition | OwnTool)[] {
-  const tools: (ToolDefinition | OwnTool)[] = []
+function toolsOf(value: unknown): (ToolDefinition | DialectTool)[] {
+  const tools: (ToolDefinition | DialectTool)[] = []
   for (const [at, { functionDeclarations, ...rest }] of listOf(value, 'tools').entries()) {
     const apart = tools.at(-1)?.kind === 'function'
     const field = `tools[${at}].functionDeclarations`
@@ -198,35 +209,35 @@ function toolsOf(value: unknown): (ToolDefinition | OwnTool)[] {
 function readDeclaration(declaration: JsonObject, field: string, apart: boolean): ToolDefinition {
   const { name, description, parameters, parametersJsonSchema } = declaration
   if (typeof name !== 'string' || name === '') throw invalid(`${field}.name`, 'must be a name')
-  const own = new OwnFields()
-  own.rest(declaration, ['name', 'description', 'parameters', 'parametersJsonSchema'])
+  const extras = new ExtrasDraft()
+  extras.keepRest(declaration, ['name', 'description', 'parameters', 'parametersJsonSchema'])
   const schema = objectAt(parametersJsonSchema, `${field}.parametersJsonSchema`)
   const open = objectAt(parameters, `${field}.parameters`)
-  if (open) own.mark('parameters', open)
-  if (open && !schema) own.mark('parametersJsonSchema', null)
-  if (apart) own.mark(APART, true)
+  if (open) extras.mark('parameters', open)
+  if (open && !schema) extras.mark('parametersJsonSchema', null)
+  if (apart) extras.mark(SEPARATE_MARK, true)
   return {
     kind: 'function',
     name,
     ...(typeof description === 'string' ? { description } : {}),
-    ...(schema ? { schema } : open ? { schema: lowered(open) } : {}),
-    ...own.own(),
+    ...(schema ? { schema } : open ? { schema: jsonSchemaOf(open) } : {}),
+    ...extras.toField(),
   }
 }
 
-const CALLING = 'toolConfig.functionCallingConfig'
+const CALLING_CONFIG = 'toolConfig.functionCallingConfig'
 
-function choiceIn(config: JsonObject, own: OwnFields): { readonly toolChoice?: ToolChoice } {
-  own.rest(config, ['functionCallingConfig'], 'toolConfig.')
-  const calling = objectAt(config.functionCallingConfig, CALLING)
+function choiceIn(config: JsonObject, extras: ExtrasDraft): { readonly toolChoice?: ToolChoice } {
+  extras.keepRest(config, ['functionCallingConfig'], 'toolConfig.')
+  const calling = objectAt(config.functionCallingConfig, CALLING_CONFIG)
   if (!calling) return {}
   const { mode, allowedFunctionNames, ...rest } = calling
-  own.mark(CALLING, calling)
+  extras.mark(CALLING_CONFIG, calling)
   const names = isEmpty(allowedFunctionNames)
     ? undefined
-    : stringsOf(allowedFunctionNames, `${CALLING}.allowedFunctionNames`)
+    : stringsOf(allowedFunctionNames, `${CALLING_CONFIG}.allowedFunctionNames`)
   // It promises arguments that fit their schema.
-  if ((mode === 'VALIDATED' && !names) || !Object.values(rest).every(isEmpty)) own.hint(CALLING, calling)
+  if ((mode === 'VALIDATED' && !names) || !Object.values(rest).every(isEmpty)) extras.hint(CALLING_CONFIG, calling)
   if (mode === 'NONE') return { toolChoice: { kind: 'none' } }
   if (names) return { toolChoice: { kind: 'tools', names, required: mode === 'ANY' } }
   return isEmpty(mode) ? {} : { toolChoice: { kind: mode === 'ANY' ? 'required' : 'auto' } }
@@ -251,13 +262,17 @@ const NUMBERS = {
   presencePenalty: 'presencePenalty',
 } as const
 
-type Config = Omit<NeutralAsk, 'model' | 'stream' | 'messages'>
+type ConfigFields = Omit<ChatRequest, 'model' | 'stream' | 'messages'>
 
-function configIn(config: JsonObject, own: OwnFields): Config {
+function configIn(config: JsonObject, extras: ExtrasDraft): ConfigFields {
   const said = ['stopSequences', 'thinkingConfig', 'responseMimeType', 'responseSchema', 'responseJsonSchema']
   const silent = isTextOnly(config.responseModalities)
-  if (silent) own.mark('generationConfig.responseModalities', config.responseModalities)
-  own.rest(config, [...said, ...Object.keys(NUMBERS), ...(silent ? ['responseModalities'] : [])], 'generationConfig.')
+  if (silent) extras.mark('generationConfig.responseModalities', config.responseModalities)
+  extras.keepRest(
+    config,
+    [...said, ...Object.keys(NUMBERS), ...(silent ? ['responseModalities'] : [])],
+    'generationConfig.',
+  )
   const numbers: Partial<Record<(typeof NUMBERS)[keyof typeof NUMBERS], number>> = {}
   for (const [name, field] of Object.entries(NUMBERS)) {
     const value = config[name]
@@ -269,8 +284,8 @@ function configIn(config: JsonObject, own: OwnFields): Config {
   return {
     ...numbers,
     ...(stop === undefined ? {} : { stop: stringsOf(stop, 'generationConfig.stopSequences') }),
-    ...formatIn(config, own),
-    ...reasoningIn(config.thinkingConfig, own),
+    ...formatIn(config, extras),
+    ...reasoningIn(config.thinkingConfig, extras),
   }
 }
 
@@ -279,37 +294,42 @@ function isTextOnly(modalities: unknown): boolean {
   return Array.isArray(modalities) && modalities.length > 0 && modalities.every((one) => one === 'TEXT')
 }
 
-const CONFIG = 'generationConfig.'
+const CONFIG_PREFIX = 'generationConfig.'
 
-function formatIn(config: JsonObject, own: OwnFields): { readonly format?: OutputFormat } {
+function formatIn(config: JsonObject, extras: ExtrasDraft): { readonly format?: OutputFormat } {
   const type = config.responseMimeType
-  const schema = objectAt(config.responseJsonSchema, `${CONFIG}responseJsonSchema`)
-  const open = objectAt(config.responseSchema, `${CONFIG}responseSchema`)
+  const schema = objectAt(config.responseJsonSchema, `${CONFIG_PREFIX}responseJsonSchema`)
+  const open = objectAt(config.responseSchema, `${CONFIG_PREFIX}responseSchema`)
   if (type === 'application/json') {
-    if (open) own.mark(`${CONFIG}responseSchema`, open)
-    if (open && !schema) own.mark(`${CONFIG}responseJsonSchema`, null)
-    const asked = schema ?? (open ? lowered(open) : null)
+    if (open) extras.mark(`${CONFIG_PREFIX}responseSchema`, open)
+    if (open && !schema) extras.mark(`${CONFIG_PREFIX}responseJsonSchema`, null)
+    const asked = schema ?? (open ? jsonSchemaOf(open) : null)
     return { format: asked ? { kind: 'schema', schema: asked } : { kind: 'json' } }
   }
-  if (type === 'text/plain') own.mark(`${CONFIG}responseMimeType`, type)
-  else if (!isEmpty(type)) own.need(`${CONFIG}responseMimeType`, type)
-  else if (type === '') own.hint(`${CONFIG}responseMimeType`, type)
-  if (schema) own.need(`${CONFIG}responseJsonSchema`, schema)
-  if (open) own.need(`${CONFIG}responseSchema`, open)
+  if (type === 'text/plain') extras.mark(`${CONFIG_PREFIX}responseMimeType`, type)
+  else if (!isEmpty(type)) extras.need(`${CONFIG_PREFIX}responseMimeType`, type)
+  else if (type === '') extras.hint(`${CONFIG_PREFIX}responseMimeType`, type)
+  if (schema) extras.need(`${CONFIG_PREFIX}responseJsonSchema`, schema)
+  if (open) extras.need(`${CONFIG_PREFIX}responseSchema`, open)
   return {}
 }
 
-const LEVELS: Readonly<Record<string, Effort>> = { MINIMAL: 'minimal', LOW: 'low', MEDIUM: 'medium', HIGH: 'high' }
-const THINKING = `${CONFIG}thinkingConfig`
+const EFFORT_BY_LEVEL: Readonly<Record<string, Effort>> = {
+  MINIMAL: 'minimal',
+  LOW: 'low',
+  MEDIUM: 'medium',
+  HIGH: 'high',
+}
+const THINKING_CONFIG = `${CONFIG_PREFIX}thinkingConfig`
 
-function reasoningIn(value: unknown, own: OwnFields): { readonly reasoning?: Reasoning } {
-  const config = objectAt(value, THINKING)
+function reasoningIn(value: unknown, extras: ExtrasDraft): { readonly reasoning?: Reasoning } {
+  const config = objectAt(value, THINKING_CONFIG)
   if (!config) return {}
   const { includeThoughts, thinkingBudget, thinkingLevel, ...rest } = config
-  own.mark(THINKING, config)
-  if (!Object.values(rest).every(isEmpty)) own.need(THINKING, config)
+  extras.mark(THINKING_CONFIG, config)
+  if (!Object.values(rest).every(isEmpty)) extras.need(THINKING_CONFIG, config)
   const level = typeof thinkingLevel === 'string' ? thinkingLevel.toUpperCase() : ''
-  const effort = Object.hasOwn(LEVELS, level) ? LEVELS[level] : undefined
+  const effort = Object.hasOwn(EFFORT_BY_LEVEL, level) ? EFFORT_BY_LEVEL[level] : undefined
   const reasoning: Reasoning = {
     ...(effort ? { effort } : {}),
     ...budgetOf(thinkingBudget),

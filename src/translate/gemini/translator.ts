@@ -1,17 +1,17 @@
 // Gemini generateContent, translated: asks, answers, streams and errors, to and from neutral words.
 
 import type { Translator } from '../translator.ts'
-import { readAnswer, writeAnswer } from './answer.ts'
 import { DIALECT } from './dialect-fields.ts'
 import { errorBody, readError } from './errors.ts'
 import { GeminiEventReader, GeminiEventWriter } from './events.ts'
-import { readAsk } from './read.ts'
-import { writeAsk } from './write.ts'
+import { readRequest } from './read.ts'
+import { readResponse, writeResponse } from './response.ts'
+import { writeRequest } from './write.ts'
 
 export const geminiGenerateTranslator: Translator = {
   dialect: DIALECT,
   title: 'Gemini',
-  names: {
+  fieldNames: {
     messages: 'contents',
     toolChoice: 'toolConfig.functionCallingConfig',
     format: 'generationConfig.responseMimeType',
@@ -26,17 +26,17 @@ export const geminiGenerateTranslator: Translator = {
     presencePenalty: 'generationConfig.presencePenalty',
     reasoning: 'generationConfig.thinkingConfig',
   },
-  readAsk,
-  writeAsk,
+  readRequest,
+  writeRequest,
   requestLine: ({ stream }, { model }) => ({
     path: `/v1beta/models/${encodeURIComponent(model.toWellFormed())}:${stream ? 'streamGenerateContent' : 'generateContent'}`,
     query: stream ? 'alt=sse' : '',
   }),
-  readAnswer,
-  writeAnswer,
-  eventReader: () => new GeminiEventReader(),
-  eventWriter: (context) => new GeminiEventWriter(context),
-  streamType: ({ asEvents }) => (asEvents ? 'text/event-stream' : 'application/json; charset=UTF-8'),
+  readResponse,
+  writeResponse,
+  createEventReader: () => new GeminiEventReader(),
+  createEventWriter: (context) => new GeminiEventWriter(context),
+  streamContentType: ({ asEvents }) => (asEvents ? 'text/event-stream' : 'application/json; charset=UTF-8'),
   readError,
   writeError: (error, context) => JSON.stringify(errorBody(error, context)),
 }

@@ -1,10 +1,10 @@
 // Gemini's asks, written: what is asked in neutral words, as a body for generateContent.
 
 import type {
+  ChatMessage,
+  ChatRequest,
+  Extras,
   JsonObject,
-  NeutralAsk,
-  NeutralMessage,
-  Own,
   Part,
   Reasoning,
   ToolCallPart,
@@ -14,29 +14,29 @@ import type {
 import { isRecord } from '../../core/json-values.ts'
 import { Problem } from '../../core/problem.ts'
 import { countOf } from '../../core/usage.ts'
-import { type AskTarget, unsupported, type WrittenAsk } from '../translator.ts'
+import { type RequestTarget, unsupported, type WrittenRequest } from '../translator.ts'
 import {
-  APART,
+  CONTENT_SIZES_MARK,
   DIALECT,
-  EMPTIES,
+  EMPTY_TEXTS_MARK,
   isEmpty,
   isMarked,
   markedList,
-  putBack,
-  respelt,
-  SIZES,
-  SPELT,
+  restoreExtras,
+  restoreSnakeCase,
+  SEPARATE_MARK,
+  SNAKE_CASE_MARK,
 } from './dialect-fields.ts'
-import { objectIn, UNSIGNED, writeCall, writeMedia, writeResult, writeThought } from './parts.ts'
+import { parseJsonObject, SKIP_SIGNATURE_CHECK, writeCall, writeMedia, writeResult, writeThought } from './parts.ts'
 
-const MOST_STOPS = 5
-const MOST_ANSWERS = 8
-const HOTTEST = 2
+const MAX_STOP_SEQUENCES = 5
+const MAX_CANDIDATES = 8
+const MAX_TEMPERATURE = 2
 
 /** Throws Problem `unsupported` for what Gemini cannot do, `invalid_request` for a conversation that is none. */
-export function writeAsk(ask: NeutralAsk, target: AskTarget): WrittenAsk {
+export function writeRequest(ask: ChatRequest, target: RequestTarget): WrittenRequest {
   const dropped = new Set<string>()
-  passOver(ask.own, dropped)
+  dropForeignExtras(ask.extras, dropped)
   const system = ask.messages.filter(({ role }) => role === 'system')
   const others = ask.messages.filter(({ role }) => role !== 'system')
   const generationConfig = configOf(ask, target.model, dropped)
@@ -50,39 +50,40 @@ export function writeAsk(ask: NeutralAsk, target: AskTarget): WrittenAsk {
     ...(isEmpty(toolConfig) ? {} : { toolConfig }),
     ...(isEmpty(generationConfig) ? {} : { generationConfig }),
   }
-  const spelt = markedList(ask.own, SPELT).filter((path) => typeof path === 'string')
+  const spelt = markedList(ask.extras, SNAKE_CASE_MARK).filter((path) => typeof path === 'string')
   return {
-    body: respelt(putBack(body, forModel(ask, target.model)), spelt),
+    body: restoreSnakeCase(restoreExtras(body, extrasForModel(ask, target.model)), spelt),
     dropped: [...dropped],
   }
 }
 
 /** Leaves another dialect's hints out, by name, and refuses its needs. */
-function passOver(own: Own | undefined, dropped: Set<string>): void {
-  if (!own || own.dialect === DIALECT) return
-  const [need] = Object.keys(own.needs ?? {})
+function dropForeignExtras(extras: Extras | undefined, dropped: Set<string>): void {
+  if (!extras || extras.dialect === DIALECT) return
+  const [need] = Object.keys(extras.needs ?? {})
   if (need !== undefined) throw new Problem('unsupported', `Gemini has nothing like ${need}.`, need)
-  for (const [name, value] of Object.entries(own.hints ?? {})) if (!isEmpty(value)) dropped.add(name)
+  for (const [name, value] of Object.entries(extras.hints ?? {})) if (!isEmpty(value)) dropped.add(name)
 }
 
 /** How a model is told to think has changed twice. */
-function thinkingOf(model: string): 'none' | 'budget' | 'level' {
+function thinkingStyleOf(model: string): 'none' | 'budget' | 'level' {
   if (/gemini-1|gemini-2\.0|gemma|-image/.test(model)) return 'none'
   return /gemini-2\.5/.test(model) ? 'budget' : 'level'
 }
 
 /** What the ask's own reader kept, without what another generation of models does not take. */
-function forModel(ask: NeutralAsk, model: string): Own | undefined {
-  if (!ask.own?.marks || thinkingOf(ask.model) === thinkingOf(model)) return ask.own
-  const { 'generationConfig.thinkingConfig': _thinking, ...marks } = ask.own.marks
-  return { ...ask.own, marks }
+function extrasForModel(ask: ChatRequest, model: string): Extras | undefined {
+  if (!ask.extras?.marks || thinkingStyleOf(ask.model) === thinkingStyleOf(model)) return ask.extras
+  const { 'generationConfig.thinkingConfig': _thinking, ...marks } = ask.extras.marks
+  return { ...ask.extras, marks }
 }
 
-function configOf(ask: NeutralAsk, model: string, dropped: Set<string>): JsonObject {
+function configOf(ask: ChatRequest, model: string, dropped: Set<string>): JsonObject {
   const { answers, temperature, seed, stop, format } = ask
-  if ((stop?.length ?? 0) > MOST_STOPS) throw unsupported('stop', `Gemini takes ${MOST_STOPS} stop sequences at most.`)
-  if ((answers ?? 1) > MOST_ANSWERS) throw unsupported('answers', `Gemini gives ${MOST_ANSWERS} answers at most.`)
-  const hot = temperature !== undefined && temperature > HOTTEST
+  if ((stop?.length ?? 0) > MAX_STOP_SEQUENCES)
+    throw unsupported('stop', `Gemini takes ${MAX_STOP_SEQUENCES} stop sequences at most.`)
+  if ((answers ?? 1) > MAX_CANDIDATES) throw unsupported('answers', `Gemini gives ${MAX_CANDIDATES} answers at most.`)
+  const hot = temperature !== undefined && temperature > MAX_TEMPERATURE
   // It takes 32 bits.
   const long = seed !== undefined && (seed | 0) !== seed
   if (hot) dropped.add('temperature')
@@ -91,7 +92,7 @@ function configOf(ask: NeutralAsk, model: string, dropped: Set<string>): JsonObj
   const fields = {
     candidateCount: answers,
     maxOutputTokens: ask.outputCap,
-    temperature: hot ? HOTTEST : temperature,
+    temperature: hot ? MAX_TEMPERATURE : temperature,
     topP: ask.topP,
     topK: ask.topK,
     seed: long ? undefined : seed,
@@ -105,7 +106,7 @@ function configOf(ask: NeutralAsk, model: string, dropped: Set<string>): JsonObj
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }
 
-const LEVELS = {
+const LEVEL_BY_EFFORT = {
   none: 'minimal',
   minimal: 'minimal',
   low: 'low',
@@ -114,16 +115,24 @@ const LEVELS = {
   xhigh: 'high',
   max: 'high',
 }
-const BUDGETS = { none: 0, minimal: 512, low: 1_024, medium: 8_192, high: 24_576, xhigh: 24_576, max: 24_576 }
-const MOST_BUDGET = 24_576
+const BUDGET_TOKENS_BY_EFFORT = {
+  none: 0,
+  minimal: 512,
+  low: 1_024,
+  medium: 8_192,
+  high: 24_576,
+  xhigh: 24_576,
+  max: 24_576,
+}
+const MAX_BUDGET_TOKENS = 24_576
 /** The larger models cannot do without thought. */
-const LEAST_BUDGET_OF_PRO = 128
-const LOW_BUDGET = 2_048
-const MEDIUM_BUDGET = 8_192
+const MIN_PRO_BUDGET_TOKENS = 128
+const MAX_LOW_BUDGET_TOKENS = 2_048
+const MAX_MEDIUM_BUDGET_TOKENS = 8_192
 
 function thinkingConfigOf(reasoning: Reasoning, model: string, dropped: Set<string>): JsonObject {
   const { effort, budgetTokens, dynamic, shown } = reasoning
-  const way = thinkingOf(model)
+  const way = thinkingStyleOf(model)
   const isPro = model.includes('-pro')
   if (way === 'none') {
     if (effort !== 'none') dropped.add('reasoning')
@@ -132,19 +141,19 @@ function thinkingConfigOf(reasoning: Reasoning, model: string, dropped: Set<stri
   if (isPro && effort === 'none') dropped.add('reasoning')
   const show = shown === undefined ? {} : { includeThoughts: shown }
   if (way === 'budget') {
-    const asked = effort ? BUDGETS[effort] : dynamic ? -1 : undefined
-    const budget = budgetTokens === undefined ? asked : Math.min(budgetTokens, MOST_BUDGET)
+    const asked = effort ? BUDGET_TOKENS_BY_EFFORT[effort] : dynamic ? -1 : undefined
+    const budget = budgetTokens === undefined ? asked : Math.min(budgetTokens, MAX_BUDGET_TOKENS)
     if (budget === undefined) return show
-    return { thinkingBudget: isPro && budget >= 0 ? Math.max(budget, LEAST_BUDGET_OF_PRO) : budget, ...show }
+    return { thinkingBudget: isPro && budget >= 0 ? Math.max(budget, MIN_PRO_BUDGET_TOKENS) : budget, ...show }
   }
-  const level = effort ? LEVELS[effort] : budgetTokens === undefined ? undefined : levelOf(budgetTokens)
+  const level = effort ? LEVEL_BY_EFFORT[effort] : budgetTokens === undefined ? undefined : levelOf(budgetTokens)
   if (level === undefined) return show
   return { thinkingLevel: isPro && level === 'minimal' ? 'low' : level, ...show }
 }
 
 function levelOf(budgetTokens: number): string {
-  if (budgetTokens <= LOW_BUDGET) return 'low'
-  return budgetTokens <= MEDIUM_BUDGET ? 'medium' : 'high'
+  if (budgetTokens <= MAX_LOW_BUDGET_TOKENS) return 'low'
+  return budgetTokens <= MAX_MEDIUM_BUDGET_TOKENS ? 'medium' : 'high'
 }
 
 function callingOf(choice: ToolChoice): JsonObject {
@@ -154,7 +163,7 @@ function callingOf(choice: ToolChoice): JsonObject {
   return { mode: { auto: 'AUTO', none: 'NONE', required: 'ANY' }[choice.kind] }
 }
 
-function toolsOf(tools: NonNullable<NeutralAsk['tools']>, dropped: Set<string>): JsonObject[] {
+function toolsOf(tools: NonNullable<ChatRequest['tools']>, dropped: Set<string>): JsonObject[] {
   const entries: JsonObject[] = []
   let list: JsonObject[] | undefined
   for (const tool of tools) {
@@ -164,7 +173,7 @@ function toolsOf(tools: NonNullable<NeutralAsk['tools']>, dropped: Set<string>):
       list = undefined
       continue
     }
-    if (!list || isMarked(tool.own, APART)) {
+    if (!list || isMarked(tool.extras, SEPARATE_MARK)) {
       list = []
       entries.push({ functionDeclarations: list })
     }
@@ -174,7 +183,7 @@ function toolsOf(tools: NonNullable<NeutralAsk['tools']>, dropped: Set<string>):
 }
 
 function declarationOf(tool: ToolDefinition, dropped: Set<string>): JsonObject {
-  passOver(tool.own, dropped)
+  dropForeignExtras(tool.extras, dropped)
   if (tool.strict) dropped.add('strict')
   if (tool.cache) dropped.add('cache')
   const { name, description, schema } = tool
@@ -183,52 +192,52 @@ function declarationOf(tool: ToolDefinition, dropped: Set<string>): JsonObject {
     ...(description === undefined ? {} : { description }),
     ...(schema === undefined ? {} : { parametersJsonSchema: schema }),
   }
-  return putBack(declaration, tool.own)
+  return restoreExtras(declaration, tool.extras)
 }
 
-function systemOf(messages: readonly NeutralMessage[], dropped: Set<string>): JsonObject {
+function systemOf(messages: readonly ChatMessage[], dropped: Set<string>): JsonObject {
   const parts = messages.flatMap((message) => {
-    passOver(message.own, dropped)
+    dropForeignExtras(message.extras, dropped)
     return message.parts.map((part) => {
-      if (part.kind !== 'text' && !isOurs(part))
+      if (part.kind !== 'text' && !isGeminiPart(part))
         throw unsupported('messages', 'Gemini takes only text as instructions.')
       return writePart(part, dropped)
     })
   })
-  return putBack({ parts: parts.flat() }, messages[0]?.own)
+  return restoreExtras({ parts: parts.flat() }, messages[0]?.extras)
 }
 
-function isOurs(part: Part): boolean {
-  return (part.kind === 'own' && part.dialect === DIALECT) || ('own' in part && part.own?.dialect === DIALECT)
+function isGeminiPart(part: Part): boolean {
+  return (part.kind === 'own' && part.dialect === DIALECT) || ('extras' in part && part.extras?.dialect === DIALECT)
 }
 
-function contentsOf(messages: readonly NeutralMessage[], model: string, dropped: Set<string>): JsonObject[] {
-  const contents: { readonly role: string; readonly parts: JsonObject[]; readonly own: Own | undefined }[] = []
-  const signs = thinkingOf(model) === 'level'
+function contentsOf(messages: readonly ChatMessage[], model: string, dropped: Set<string>): JsonObject[] {
+  const contents: { readonly role: string; readonly parts: JsonObject[]; readonly extras: Extras | undefined }[] = []
+  const signs = thinkingStyleOf(model) === 'level'
   for (const message of messages) {
-    passOver(message.own, dropped)
+    dropForeignExtras(message.extras, dropped)
     const role = message.role === 'assistant' ? 'model' : 'user'
-    for (const [at, parts] of contentsIn(message, partsOf(message.parts, signs, dropped)).entries()) {
+    for (const [at, parts] of splitContents(message, writeParts(message.parts, signs, dropped)).entries()) {
       const last = contents.at(-1)
-      const joins = at === 0 && last?.role === role && !isMarked(message.own, APART)
+      const joins = at === 0 && last?.role === role && !isMarked(message.extras, SEPARATE_MARK)
       if (joins) for (const part of parts) last.parts.push(part)
-      else contents.push({ role, parts, own: message.own })
+      else contents.push({ role, parts, extras: message.extras })
     }
   }
-  return contents.map(({ role, parts, own }) => putBack({ role, parts }, own))
+  return contents.map(({ role, parts, extras }) => restoreExtras({ role, parts }, extras))
 }
 
 /** A message as the contents that it was, with the empty texts that it had; none where there is nothing to say. */
-function contentsIn({ own }: NeutralMessage, parts: readonly JsonObject[]): JsonObject[][] {
+function splitContents({ extras }: ChatMessage, parts: readonly JsonObject[]): JsonObject[][] {
   const all: JsonObject[] = []
   let taken = 0
-  for (const empty of markedList(own, EMPTIES)) {
+  for (const empty of markedList(extras, EMPTY_TEXTS_MARK)) {
     const [at, part] = Array.isArray(empty) ? empty : []
     for (const end = countOf(at); all.length < end && taken < parts.length; taken++) all.push(parts[taken] ?? {})
     if (isRecord(part)) all.push(part)
   }
   for (const part of parts.slice(taken)) all.push(part)
-  const sizes = markedList(own, SIZES).map(countOf)
+  const sizes = markedList(extras, CONTENT_SIZES_MARK).map(countOf)
   if (sizes.length > 0 && sizes.reduce((sum, size) => sum + size, 0) === all.length) {
     let from = 0
     return sizes.map((size) => all.slice(from, (from += size)))
@@ -237,40 +246,40 @@ function contentsIn({ own }: NeutralMessage, parts: readonly JsonObject[]): Json
 }
 
 /** @param signs the model wants the first call of each message signed */
-function partsOf(parts: readonly Part[], signs: boolean, dropped: Set<string>): JsonObject[] {
+function writeParts(parts: readonly Part[], signs: boolean, dropped: Set<string>): JsonObject[] {
   const first = parts.find(({ kind }) => kind === 'toolCall')
   const results = parts
     .filter((part) => part.kind === 'toolResult')
     .map((part) => {
-      passOver(part.own, dropped)
+      dropForeignExtras(part.extras, dropped)
       if (part.cache) dropped.add('cache')
-      for (const inside of part.parts) passOver(inside.own, dropped)
+      for (const inside of part.parts) dropForeignExtras(inside.extras, dropped)
       return writeResult(part)
     })
   const others = parts.flatMap((part): JsonObject[] => {
     if (part.kind === 'toolResult') return []
     if (part.kind !== 'toolCall') return writePart(part, dropped)
-    const needsOne = signs && part === first && part.own?.dialect !== DIALECT
-    return [callOf(part, part.signature ?? (needsOne ? UNSIGNED : undefined), dropped)]
+    const needsOne = signs && part === first && part.extras?.dialect !== DIALECT
+    return [callOf(part, part.signature ?? (needsOne ? SKIP_SIGNATURE_CHECK : undefined), dropped)]
   })
   return [...results.map(({ result }) => result), ...results.flatMap(({ beside }) => beside), ...others]
 }
 
 function callOf(part: ToolCallPart, signature: string | undefined, dropped: Set<string>): JsonObject {
-  passOver(part.own, dropped)
+  dropForeignExtras(part.extras, dropped)
   if (part.cache) dropped.add('cache')
-  const args = part.arguments.trim() === '' ? {} : objectIn(part.arguments)
+  const args = part.arguments.trim() === '' ? {} : parseJsonObject(part.arguments)
   if (args) return writeCall(part, args, signature)
   throw new Problem('invalid_request', 'messages: the arguments of a tool call are no JSON object', 'messages')
 }
 
 /** What another provider thought means nothing to Gemini: it is left out. */
 function writePart(part: Part, dropped: Set<string>): JsonObject[] {
-  if ('own' in part) passOver(part.own, dropped)
+  if ('extras' in part) dropForeignExtras(part.extras, dropped)
   if ('cache' in part && part.cache) dropped.add('cache')
   switch (part.kind) {
     case 'text':
-      return part.text === '' && !isOurs(part) ? [] : [putBack({ text: part.text }, part.own)]
+      return part.text === '' && !isGeminiPart(part) ? [] : [restoreExtras({ text: part.text }, part.extras)]
     case 'refusal':
       return [{ text: part.text }]
     case 'media':

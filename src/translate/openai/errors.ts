@@ -1,18 +1,18 @@
 // OpenAI chat, errors: of a provider's answer or in the middle of a stream, both ways.
 
-import type { ErrorKind, JsonObject, NeutralError } from '../../core/chat.ts'
+import type { ChatError, ErrorKind, JsonObject } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { ErrorContext } from '../../wire/dialect.ts'
 import { jsonOf, KIND_OF_STATUS } from '../dialect-fields.ts'
 
-const MOST_CHARACTERS = 2_000
-const MOST_CODE_CHARACTERS = 100
+const MAX_MESSAGE_CHARACTERS = 2_000
+const MAX_CODE_CHARACTERS = 100
 
 /** Codes that say more than the status they come with. Money comes as 429, too. */
-const QUOTA =
+const QUOTA_CODE =
   /^(?:insufficient_quota|credit_balance_exhausted|billing_hard_limit_reached|\w+_(?:spend|usage)_limit_exceeded)$/
 /** For streams, whose errors often come without a status. */
-const BY_WORD: readonly (readonly [RegExp, ErrorKind])[] = [
+const KINDS_BY_WORD: readonly (readonly [RegExp, ErrorKind])[] = [
   [/overloaded|unavailable/i, 'overloaded'],
   [/rate_?limit|too_many_requests|^slow_down$/i, 'rate'],
   [/timeout/i, 'timeout'],
@@ -23,18 +23,18 @@ const BY_WORD: readonly (readonly [RegExp, ErrorKind])[] = [
 ]
 
 /** @param status of the answer; 200 and 0 say nothing of the error */
-export function readError(status: number, body: unknown): NeutralError {
+export function readError(status: number, body: unknown): ChatError {
   const answer = recordOf(body)
   const error = isRecord(answer.error) ? answer.error : answer
   const words = [error.code, answer.code, error.type].filter((word) => typeof word === 'string')
   const said = status >= 400 ? status : statusIn(error)
-  const code = wordOf(error.code) ?? wordOf(answer.code) ?? wordOf(error.type)
+  const code = codeOf(error.code) ?? codeOf(answer.code) ?? codeOf(error.type)
   const message = messageIn(answer, error) ?? `The provider answered with an error${said > 0 ? ` (${said})` : ''}.`
   return {
     status: said,
     kind: kindOf(said, words),
-    message: message.slice(0, MOST_CHARACTERS).toWellFormed(),
-    ...(code !== undefined && { code: code.slice(0, MOST_CODE_CHARACTERS).toWellFormed() }),
+    message: message.slice(0, MAX_MESSAGE_CHARACTERS).toWellFormed(),
+    ...(code !== undefined && { code: code.slice(0, MAX_CODE_CHARACTERS).toWellFormed() }),
   }
 }
 
@@ -43,18 +43,18 @@ function statusIn({ status_code: status, code }: JsonObject): number {
   return said ?? 0
 }
 
-function wordOf(code: unknown): string | undefined {
+function codeOf(code: unknown): string | undefined {
   if (typeof code === 'number') return String(code)
   return typeof code === 'string' && code !== '' ? code : undefined
 }
 
 function kindOf(status: number, words: readonly string[]): ErrorKind {
-  if (words.some((word) => QUOTA.test(word))) return 'quota'
+  if (words.some((word) => QUOTA_CODE.test(word))) return 'quota'
   const byStatus = KIND_OF_STATUS.get(status)
   if (byStatus) return byStatus
   if (status >= 500) return words.some((word) => /overloaded/i.test(word)) ? 'overloaded' : 'server'
   if (status >= 400) return 'invalid'
-  for (const [pattern, kind] of BY_WORD) if (words.some((word) => pattern.test(word))) return kind
+  for (const [pattern, kind] of KINDS_BY_WORD) if (words.some((word) => pattern.test(word))) return kind
   return 'server'
 }
 
@@ -83,7 +83,7 @@ const TYPES: Readonly<Record<ErrorKind, readonly [type: string, code: string | n
 }
 
 /** JSON. SDKs go by the status and by these codes; the provider's own is shown where the dialect has none. */
-export function writeError(error: NeutralError, context: ErrorContext): string {
+export function writeError(error: ChatError, context: ErrorContext): string {
   const [type, code] = TYPES[error.kind]
   return JSON.stringify({
     error: {

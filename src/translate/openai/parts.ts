@@ -1,9 +1,18 @@
 // OpenAI chat, parts: what stands in a message's content, and the calls of tools, both ways.
 
-import type { CacheHint, JsonObject, MediaPart, Own, OwnPart, Part, TextPart, ToolCallPart } from '../../core/chat.ts'
+import type {
+  CacheHint,
+  DialectPart,
+  Extras,
+  JsonObject,
+  MediaPart,
+  Part,
+  TextPart,
+  ToolCallPart,
+} from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { invalid } from '../../wire/json/cursor.ts'
-import { hashOf, jsonOf, OwnDraft, ownFields, ownOnly, sameJson } from '../dialect-fields.ts'
+import { invalidField } from '../../wire/json/cursor.ts'
+import { ExtrasDraft, hashOf, isSameJson, jsonOf, unsupportedExtra, writeExtras } from '../dialect-fields.ts'
 import { unsupported } from '../translator.ts'
 
 export const DIALECT = 'openai.chat'
@@ -21,28 +30,28 @@ const AUDIO_FORMATS: ReadonlyMap<string, string> = new Map([
 ])
 
 /** One part of a message's content. What cannot be put back exactly is kept as it is, as the dialect's own. */
-export function readPart(value: unknown, place: string): TextPart | MediaPart | OwnPart {
-  if (!isRecord(value)) throw invalid(place, 'must be an object')
+export function readPart(value: unknown, place: string): TextPart | MediaPart | DialectPart {
+  if (!isRecord(value)) throw invalidField(place, 'must be an object')
   if (value.type === 'text') return readText(value, place)
-  if (typeof value.type !== 'string') throw invalid(`${place}.type`, 'must be a string')
+  if (typeof value.type !== 'string') throw invalidField(`${place}.type`, 'must be a string')
   const media = MEDIA_TYPES.has(value.type) ? readMedia(value) : undefined
-  if (media && sameJson(writeMedia(media, new Set()), value)) return media
+  if (media && isSameJson(writeMedia(media, new Set()), value)) return media
   return { kind: 'own', dialect: DIALECT, name: value.type.slice(0, 64), value }
 }
 
 function readText(value: JsonObject, place: string): TextPart {
-  if (typeof value.text !== 'string') throw invalid(`${place}.text`, 'must be a string')
-  const own = new OwnDraft().rest(value, TEXT_FIELDS, PART_HINTS)
-  return { kind: 'text', text: value.text, ...readCache(value, own), ...own.done(DIALECT) }
+  if (typeof value.text !== 'string') throw invalidField(`${place}.text`, 'must be a string')
+  const extras = new ExtrasDraft().keepRest(value, TEXT_FIELDS, PART_HINTS)
+  return { kind: 'text', text: value.text, ...readCache(value, extras), ...extras.toField(DIALECT) }
 }
 
 /** Marks that the cache is spoken of here, or keeps what is said of it in other words. */
-export function readCache(value: JsonObject, own: OwnDraft): { readonly cache?: CacheHint } {
+export function readCache(value: JsonObject, extras: ExtrasDraft): { readonly cache?: CacheHint } {
   if (!Object.hasOwn(value, 'cache_control')) return {}
   const control = value.cache_control
   const ttl = recordOf(control).ttl === '1h' ? '1h' : '5m'
-  const isKnown = sameJson(control, cacheControl(ttl))
-  own.hint('cache_control', isKnown ? null : control)
+  const isKnown = isSameJson(control, cacheControl(ttl))
+  extras.hint('cache_control', isKnown ? null : control)
   return isKnown ? { cache: ttl } : {}
 }
 
@@ -51,36 +60,36 @@ function cacheControl(cache: CacheHint): JsonObject {
 }
 
 /** OpenAI itself refuses the field, so it goes only to where it came from. */
-export function writeCache(cache: CacheHint | undefined, own: JsonObject, dropped: Set<string>): JsonObject {
+export function writeCache(cache: CacheHint | undefined, extras: JsonObject, dropped: Set<string>): JsonObject {
   if (cache === undefined) return {}
-  if (Object.hasOwn(own, 'cache_control')) return { cache_control: cacheControl(cache) }
+  if (Object.hasOwn(extras, 'cache_control')) return { cache_control: cacheControl(cache) }
   dropped.add('cache')
   return {}
 }
 
 function readMedia(value: JsonObject): MediaPart | undefined {
-  const own = new OwnDraft()
-  const cache = readCache(value, own)
+  const extras = new ExtrasDraft()
+  const cache = readCache(value, extras)
   if (Object.hasOwn(value, 'prompt_cache_breakpoint'))
-    own.hint('prompt_cache_breakpoint', value.prompt_cache_breakpoint)
+    extras.hint('prompt_cache_breakpoint', value.prompt_cache_breakpoint)
   const inner = recordOf(value[String(value.type)])
   const media =
     value.type === 'image_url'
-      ? readImage(value.image_url, own)
+      ? readImage(value.image_url, extras)
       : value.type === 'input_audio'
         ? readAudio(inner)
-        : readFile(inner, own)
-  return media && { kind: 'media', ...media, ...cache, ...own.done(DIALECT) }
+        : readFile(inner, extras)
+  return media && { kind: 'media', ...media, ...cache, ...extras.toField(DIALECT) }
 }
 
 type Media = Pick<MediaPart, 'mediaType' | 'source' | 'name'>
 
 /** Some servers take the address alone, in place of the object around it. */
-function readImage(image: unknown, own: OwnDraft): Media | undefined {
+function readImage(image: unknown, extras: ExtrasDraft): Media | undefined {
   const { url, detail } = isRecord(image) ? image : { url: image }
   if (typeof url !== 'string') return undefined
-  if (image === url) own.hint('image_url', '')
-  if (detail !== undefined) own.hint('detail', detail)
+  if (image === url) extras.hint('image_url', '')
+  if (detail !== undefined) extras.hint('detail', detail)
   return inlineOf(url) ?? { mediaType: 'image/*', source: { url } }
 }
 
@@ -89,12 +98,12 @@ function readAudio({ data, format }: JsonObject): Media | undefined {
   return { mediaType: `audio/${format}`, source: { base64: data } }
 }
 
-function readFile({ file_data: data, filename }: JsonObject, own: OwnDraft): Media | undefined {
+function readFile({ file_data: data, filename }: JsonObject, extras: ExtrasDraft): Media | undefined {
   if (typeof data !== 'string') return undefined
   const inline = inlineOf(data)
   if (!inline && !/^https?:/.test(data)) return undefined
-  if (!inline) own.hint('file_data', '')
-  if (typeof filename !== 'string') own.hint('filename', filename ?? null)
+  if (!inline) extras.hint('file_data', '')
+  if (typeof filename !== 'string') extras.hint('filename', filename ?? null)
   return {
     ...(inline ?? { mediaType: 'application/pdf', source: { url: data } }),
     ...(typeof filename === 'string' && { name: filename }),
@@ -113,22 +122,24 @@ export function urlOf({ mediaType, source }: Pick<MediaPart, 'mediaType' | 'sour
 
 export function writePart(part: Part, dropped: Set<string>): JsonObject {
   if (part.kind === 'text') {
-    const own = ownFields(part.own, DIALECT, dropped)
-    return { ...own, ...writeCache(part.cache, own, dropped), type: 'text', text: part.text }
+    const extras = writeExtras(part.extras, DIALECT, dropped)
+    return { ...extras, ...writeCache(part.cache, extras, dropped), type: 'text', text: part.text }
   }
   if (part.kind === 'media') return writeMedia(part, dropped)
   if (part.kind === 'refusal') return { type: 'refusal', refusal: part.text }
   if (part.kind === 'own' && part.dialect === DIALECT) return part.value
-  throw part.kind === 'own' ? ownOnly(part.name) : unsupported('messages', `A message cannot hold a ${part.kind} here.`)
+  throw part.kind === 'own'
+    ? unsupportedExtra(part.name)
+    : unsupported('messages', `A message cannot hold a ${part.kind} here.`)
 }
 
 function writeMedia(part: MediaPart, dropped: Set<string>): JsonObject {
-  const own = ownFields(part.own, DIALECT, dropped)
-  const { detail, image_url: asText, file_data: asUrl, filename: unnamed, ...rest } = own
-  const common = { ...rest, ...writeCache(part.cache, own, dropped) }
+  const extras = writeExtras(part.extras, DIALECT, dropped)
+  const { detail, image_url: asText, file_data: asUrl, filename: unnamed, ...rest } = extras
+  const common = { ...rest, ...writeCache(part.cache, extras, dropped) }
   if (part.mediaType.startsWith('image/')) {
     const url = urlOf(part)
-    const image = asText === '' ? url : { url, ...(Object.hasOwn(own, 'detail') && { detail }) }
+    const image = asText === '' ? url : { url, ...(Object.hasOwn(extras, 'detail') && { detail }) }
     return { ...common, type: 'image_url', image_url: image }
   }
   if (part.mediaType.startsWith('audio/') && 'base64' in part.source) {
@@ -140,14 +151,14 @@ function writeMedia(part: MediaPart, dropped: Set<string>): JsonObject {
     throw unsupported('messages', `Media of type '${part.mediaType}' cannot be sent to this model in this way.`)
   if ('url' in part.source && asUrl !== '')
     throw unsupported('messages', 'This model takes files inline, not by their address.')
-  const name = Object.hasOwn(own, 'filename') ? unnamed : (part.name ?? 'file.pdf')
+  const name = Object.hasOwn(extras, 'filename') ? unnamed : (part.name ?? 'file.pdf')
   return { ...common, type: 'file', file: { file_data: urlOf(part), ...(name !== null && { filename: name }) } }
 }
 
 const CALL_FIELDS: ReadonlySet<string> = new Set(['id', 'type', 'index', 'function', 'extra_content'])
 const FUNCTION_FIELDS: ReadonlySet<string> = new Set(['name', 'arguments'])
-const NONE: ReadonlySet<string> = new Set()
-const MOST_ID_CHARACTERS = 40
+const NO_FIELDS: ReadonlySet<string> = new Set()
+const MAX_ID_CHARACTERS = 40
 const HASH_CHARACTERS = 16
 
 /** A call of a function. Undefined where there is no function's name to be found. */
@@ -155,20 +166,20 @@ export function readCall(value: unknown, madeUpId: string): ToolCallPart | undef
   const call = recordOf(value)
   const { name, arguments: given } = recordOf(call.function)
   if (typeof name !== 'string' || name === '') return undefined
-  const own = new OwnDraft().rest(call, CALL_FIELDS, NONE)
+  const extras = new ExtrasDraft().keepRest(call, CALL_FIELDS, NO_FIELDS)
   if (Object.keys(recordOf(call.function)).some((field) => !FUNCTION_FIELDS.has(field)))
-    own.need('function', call.function)
-  if (given === '') own.hint('arguments', '')
+    extras.need('function', call.function)
+  if (given === '') extras.hint('arguments', '')
   const signature = googleSignature(call)
-  const isKnown = signature !== undefined && sameJson(call.extra_content, googleExtra(signature))
-  if (Object.hasOwn(call, 'extra_content')) own.hint('extra_content', isKnown ? null : call.extra_content)
+  const isKnown = signature !== undefined && isSameJson(call.extra_content, googleExtra(signature))
+  if (Object.hasOwn(call, 'extra_content')) extras.hint('extra_content', isKnown ? null : call.extra_content)
   return {
     kind: 'toolCall',
     id: typeof call.id === 'string' && call.id !== '' ? call.id : madeUpId,
     name,
     arguments: argumentsOf(given),
     ...(signature !== undefined && { signature }),
-    ...own.done(DIALECT),
+    ...extras.toField(DIALECT),
   }
 }
 
@@ -190,12 +201,12 @@ export function googleExtra(signature: string): JsonObject {
 
 /** In an ask. A signature goes only to where it came from. */
 export function writeCall(part: ToolCallPart, dropped: Set<string>): JsonObject {
-  const own = ownFields(part.own, DIALECT, dropped)
-  const { arguments: spelled, extra_content: extra, function: whole, ...rest } = own
+  const extras = writeExtras(part.extras, DIALECT, dropped)
+  const { arguments: spelled, extra_content: extra, function: whole, ...rest } = extras
   if (part.cache !== undefined) dropped.add('cache')
   return {
     ...rest,
-    ...(Object.hasOwn(own, 'extra_content') && {
+    ...(Object.hasOwn(extras, 'extra_content') && {
       extra_content: extra === null && part.signature !== undefined ? googleExtra(part.signature) : extra,
     }),
     id: legalId(part.id),
@@ -206,16 +217,16 @@ export function writeCall(part: ToolCallPart, dropped: Set<string>): JsonObject 
 
 /** At most forty characters: a longer one keeps its start, and a hash of the whole. Alike in a call and in its result. */
 export function legalId(id: string): string {
-  if (id.length <= MOST_ID_CHARACTERS) return id
-  return `${id.slice(0, MOST_ID_CHARACTERS - HASH_CHARACTERS - 1).toWellFormed()}_${hashOf(id)}`
+  if (id.length <= MAX_ID_CHARACTERS) return id
+  return `${id.slice(0, MAX_ID_CHARACTERS - HASH_CHARACTERS - 1).toWellFormed()}_${hashOf(id)}`
 }
 
 /** Nothing is said of it but its words. */
-export function isBare(part: Part): part is TextPart {
-  return part.kind === 'text' && part.cache === undefined && part.own === undefined
+export function isPlainText(part: Part): part is TextPart {
+  return part.kind === 'text' && part.cache === undefined && part.extras === undefined
 }
 
 /** A mark among hints, that says how something was written. */
-export function marked(own: Own | undefined, name: string): boolean {
-  return own?.dialect === DIALECT && Object.hasOwn(own.hints ?? {}, name)
+export function isMarked(extras: Extras | undefined, name: string): boolean {
+  return extras?.dialect === DIALECT && Object.hasOwn(extras.hints ?? {}, name)
 }

@@ -2,10 +2,10 @@
 
 import { EFFORTS, type Effort, type JsonObject, type Reasoning } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
-import { type OwnDraft, sameJson } from '../dialect-fields.ts'
+import { type ExtrasDraft, isSameJson } from '../dialect-fields.ts'
 
 /** Stands among hints, where the field was. */
-const IN_THIS_FORM = ''
+const FORM_MARK = ''
 
 /** The ways in which servers take how much to think; those but the first only where they were asked with it. */
 interface ReasoningForm {
@@ -59,28 +59,33 @@ function isEffort(value: unknown): value is Effort {
 }
 
 /** @param name of the field; undefined where it could not be put back as it was, and is kept as a hint */
-export function readReasoning(name: string, value: unknown, own: OwnDraft): Reasoning | undefined {
+export function readReasoning(name: string, value: unknown, extras: ExtrasDraft): Reasoning | undefined {
   const form = REASONING_FORMS.get(name)
   const reasoning = form?.read(value)
-  if (!form || !reasoning || !sameJson(form.write(reasoning), value)) {
-    own.hint(name, value)
+  if (!form || !reasoning || !isSameJson(form.write(reasoning), value)) {
+    extras.hint(name, value)
     return undefined
   }
-  if (name !== 'reasoning_effort') own.hint(name, IN_THIS_FORM)
+  if (name !== 'reasoning_effort') extras.hint(name, FORM_MARK)
   return reasoning
 }
 
-const LOW_BUDGET = 2_048
-const MEDIUM_BUDGET = 8_192
+const MAX_LOW_BUDGET_TOKENS = 2_048
+const MAX_MEDIUM_BUDGET_TOKENS = 8_192
 /** Models that cannot think, and refuse to be told how much. */
 const NEVER_THINKS = /(?:^|\/)(?:gpt-3|gpt-4|chatgpt-4|(?:meta-)?llama|mixtral)/i
 /** Models that always think, and refuse what steers sampling; routers, whose names hold a slash, see to that themselves. */
 export const ALWAYS_THINKS = /^(?:o\d|gpt-5(?:-mini|-nano|-pro|-codex)?(?:-\d{4}|$))/
 
 /** Empty where nothing is to be said; what the model cannot do is dropped. */
-export function writeReasoning(reasoning: Reasoning, model: string, own: JsonObject, dropped: Set<string>): JsonObject {
+export function writeReasoning(
+  reasoning: Reasoning,
+  model: string,
+  extras: JsonObject,
+  dropped: Set<string>,
+): JsonObject {
   const { effort, budgetTokens } = reasoning
-  for (const [name, form] of REASONING_FORMS) if (own[name] === IN_THIS_FORM) return { [name]: form.write(reasoning) }
+  for (const [name, form] of REASONING_FORMS) if (extras[name] === FORM_MARK) return { [name]: form.write(reasoning) }
   const asked = effort ?? effortOf(budgetTokens)
   if (asked === undefined) return {}
   const never = NEVER_THINKS.test(model)
@@ -91,6 +96,6 @@ export function writeReasoning(reasoning: Reasoning, model: string, own: JsonObj
 
 function effortOf(budgetTokens: number | undefined): Effort | undefined {
   if (budgetTokens === undefined) return undefined
-  if (budgetTokens <= LOW_BUDGET) return 'low'
-  return budgetTokens <= MEDIUM_BUDGET ? 'medium' : 'high'
+  if (budgetTokens <= MAX_LOW_BUDGET_TOKENS) return 'low'
+  return budgetTokens <= MAX_MEDIUM_BUDGET_TOKENS ? 'medium' : 'high'
 }

@@ -1,34 +1,34 @@
 // OpenAI chat, tools: what may be called, what must be, and what the answer's text is to be, both ways.
 
-import type { JsonObject, OutputFormat, OwnTool, ToolChoice, ToolDefinition } from '../../core/chat.ts'
+import type { DialectTool, JsonObject, OutputFormat, ToolChoice, ToolDefinition } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { invalid } from '../../wire/json/cursor.ts'
-import { OwnDraft, ownFields, ownOnly, sameJson } from '../dialect-fields.ts'
+import { invalidField } from '../../wire/json/cursor.ts'
+import { ExtrasDraft, isSameJson, unsupportedExtra, writeExtras } from '../dialect-fields.ts'
 import { DIALECT, readCache, writeCache } from './parts.ts'
 
 const TOOL_FIELDS: ReadonlySet<string> = new Set(['type', 'function', 'cache_control'])
 const FUNCTION_FIELDS: ReadonlySet<string> = new Set(['name', 'description', 'parameters', 'strict'])
 const FUNCTION_PREFIX = 'function.'
-const NONE: ReadonlySet<string> = new Set()
+const NO_FIELDS: ReadonlySet<string> = new Set()
 
-export function readTool(tool: unknown, place: string): ToolDefinition | OwnTool {
-  if (!isRecord(tool)) throw invalid(place, 'must be an object')
+export function readTool(tool: unknown, place: string): ToolDefinition | DialectTool {
+  if (!isRecord(tool)) throw invalidField(place, 'must be an object')
   if (tool.type !== 'function') {
-    if (typeof tool.type !== 'string') throw invalid(`${place}.type`, 'must be a string')
+    if (typeof tool.type !== 'string') throw invalidField(`${place}.type`, 'must be a string')
     return { kind: 'own', dialect: DIALECT, name: tool.type.slice(0, 64), value: tool }
   }
   const given = recordOf(tool.function)
   const { name, description, parameters, strict } = given
-  if (typeof name !== 'string') throw invalid(`${place}.function.name`, 'must be a string')
+  if (typeof name !== 'string') throw invalidField(`${place}.function.name`, 'must be a string')
   const isText = typeof description === 'string'
   const isStrict = typeof strict === 'boolean'
-  const own = new OwnDraft().rest(tool, TOOL_FIELDS, NONE)
+  const extras = new ExtrasDraft().keepRest(tool, TOOL_FIELDS, NO_FIELDS)
   const known = new Set(['name', isText && 'description', isRecord(parameters) && 'parameters', isStrict && 'strict'])
   const inner = Object.entries(given).filter(([field]) => !known.has(field))
   for (const [field, value] of inner) {
     if (FUNCTION_FIELDS.has(field) && value !== null)
-      throw invalid(`${place}.function.${field}`, 'is of the wrong type')
-    own.rest({ [FUNCTION_PREFIX + field]: value }, NONE, NONE)
+      throw invalidField(`${place}.function.${field}`, 'is of the wrong type')
+    extras.keepRest({ [FUNCTION_PREFIX + field]: value }, NO_FIELDS, NO_FIELDS)
   }
   return {
     kind: 'function',
@@ -36,24 +36,24 @@ export function readTool(tool: unknown, place: string): ToolDefinition | OwnTool
     ...(isText && { description }),
     ...(isRecord(parameters) && { schema: parameters }),
     ...(isStrict && { strict }),
-    ...readCache(tool, own),
-    ...own.done(DIALECT),
+    ...readCache(tool, extras),
+    ...extras.toField(DIALECT),
   }
 }
 
-export function writeTool(tool: ToolDefinition | OwnTool, dropped: Set<string>): JsonObject {
+export function writeTool(tool: ToolDefinition | DialectTool, dropped: Set<string>): JsonObject {
   if (tool.kind === 'own') {
-    if (tool.dialect !== DIALECT) throw ownOnly(tool.name)
+    if (tool.dialect !== DIALECT) throw unsupportedExtra(tool.name)
     return tool.value
   }
-  const own = ownFields(tool.own, DIALECT, dropped)
+  const extras = writeExtras(tool.extras, DIALECT, dropped)
   const [inner, outer] = [new Map<string, unknown>(), new Map<string, unknown>()]
-  for (const [name, value] of Object.entries(own))
+  for (const [name, value] of Object.entries(extras))
     if (name.startsWith(FUNCTION_PREFIX)) inner.set(name.slice(FUNCTION_PREFIX.length), value)
     else outer.set(name, value)
   return {
     ...Object.fromEntries(outer),
-    ...writeCache(tool.cache, own, dropped),
+    ...writeCache(tool.cache, extras, dropped),
     type: 'function',
     function: {
       ...Object.fromEntries(inner),
@@ -66,19 +66,19 @@ export function writeTool(tool: ToolDefinition | OwnTool, dropped: Set<string>):
 }
 
 /** Undefined for one that only this dialect knows, which is kept as a need. */
-export function readToolChoice(value: unknown, own: OwnDraft): ToolChoice | undefined {
+export function readToolChoice(value: unknown, extras: ExtrasDraft): ToolChoice | undefined {
   // Mistral's word for it.
   if (value === 'any') return { kind: 'required' }
   if (value === 'auto' || value === 'none' || value === 'required') return { kind: value }
   const [name = ''] = namesIn([value])
-  if (sameJson(value, namedTool(name))) return { kind: 'tools', names: [name], required: true }
+  if (isSameJson(value, namedTool(name))) return { kind: 'tools', names: [name], required: true }
   const { mode, tools } = recordOf(recordOf(value).allowed_tools)
   const names = namesIn(tools)
-  if (sameJson(value, allowedTools(names, mode === 'required'))) {
-    own.hint('tool_choice', [])
+  if (isSameJson(value, allowedTools(names, mode === 'required'))) {
+    extras.hint('tool_choice', [])
     return { kind: 'tools', names, required: mode === 'required' }
   }
-  own.need('tool_choice', value)
+  extras.need('tool_choice', value)
   return undefined
 }
 
@@ -96,16 +96,16 @@ function allowedTools(names: readonly string[], required: boolean): JsonObject {
   return { type: 'allowed_tools', allowed_tools: { mode: required ? 'required' : 'auto', tools } }
 }
 
-export function writeToolChoice(choice: ToolChoice, own: JsonObject): unknown {
+export function writeToolChoice(choice: ToolChoice, extras: JsonObject): unknown {
   if (choice.kind !== 'tools') return choice.kind
-  const isOne = choice.required && choice.names.length === 1 && !Array.isArray(own.tool_choice)
+  const isOne = choice.required && choice.names.length === 1 && !Array.isArray(extras.tool_choice)
   return isOne ? namedTool(choice.names[0] ?? '') : allowedTools(choice.names, choice.required)
 }
 
 /** Undefined for one that could not be put back as it was. */
 export function readFormat(value: unknown): OutputFormat | undefined {
   const { type, json_schema: given } = recordOf(value)
-  if (type === 'json_object') return sameJson(value, { type }) ? { kind: 'json' } : undefined
+  if (type === 'json_object') return isSameJson(value, { type }) ? { kind: 'json' } : undefined
   const { name, description, schema, strict } = recordOf(given)
   if (!isRecord(schema)) return undefined
   const format: OutputFormat = {
@@ -115,11 +115,11 @@ export function readFormat(value: unknown): OutputFormat | undefined {
     ...(typeof description === 'string' && { description }),
     ...(typeof strict === 'boolean' && { strict }),
   }
-  return sameJson(value, writeFormat(format, undefined)) ? format : undefined
+  return isSameJson(value, writeFormat(format, undefined)) ? format : undefined
 }
 
 const ILLEGAL_IN_NAME = /[^a-zA-Z0-9_-]/g
-const MOST_NAME_CHARACTERS = 64
+const MAX_NAME_CHARACTERS = 64
 
 /** @param usualName of a schema that has none: OpenAI wants one */
 export function writeFormat(format: OutputFormat, usualName: string | undefined): JsonObject {
@@ -128,7 +128,7 @@ export function writeFormat(format: OutputFormat, usualName: string | undefined)
   return {
     type: 'json_schema',
     json_schema: {
-      ...(name !== undefined && { name: name.replace(ILLEGAL_IN_NAME, '_').slice(0, MOST_NAME_CHARACTERS) }),
+      ...(name !== undefined && { name: name.replace(ILLEGAL_IN_NAME, '_').slice(0, MAX_NAME_CHARACTERS) }),
       ...(description !== undefined && { description }),
       schema,
       ...(strict !== undefined && { strict }),

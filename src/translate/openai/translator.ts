@@ -1,11 +1,11 @@
 // OpenAI chat, translated: asks, answers, streams and errors of /v1/chat/completions, and of every API that copies it.
 
 import type { Translator } from '../translator.ts'
-import { readAnswer, writeAnswer } from './answer.ts'
-import { readAsk, writeAsk } from './ask.ts'
 import { readError, writeError } from './errors.ts'
 import { ChatEventReader, ChatEventWriter } from './events.ts'
 import { DIALECT } from './parts.ts'
+import { readRequest, writeRequest } from './request.ts'
+import { readResponse, writeResponse } from './response.ts'
 
 /**
  * What it writes asks for usage at the end of a stream only where the caller did: whether a server knows the field is for
@@ -14,7 +14,7 @@ import { DIALECT } from './parts.ts'
 export const openaiChatTranslator: Translator = {
   dialect: DIALECT,
   title: 'OpenAI',
-  names: {
+  fieldNames: {
     model: 'model',
     stream: 'stream',
     messages: 'messages',
@@ -35,14 +35,14 @@ export const openaiChatTranslator: Translator = {
     user: 'user',
     cache: 'cache_control',
   },
-  readAsk,
-  writeAsk,
+  readRequest,
+  writeRequest,
   requestLine: () => ({ path: '/v1/chat/completions', query: '' }),
-  readAnswer,
-  writeAnswer,
-  eventReader: () => new ChatEventReader(),
-  eventWriter: (context) => new ChatEventWriter(context),
-  streamType: () => 'text/event-stream; charset=utf-8',
+  readResponse,
+  writeResponse,
+  createEventReader: () => new ChatEventReader(),
+  createEventWriter: (context) => new ChatEventWriter(context),
+  streamContentType: () => 'text/event-stream; charset=utf-8',
   readError,
   writeError,
 }

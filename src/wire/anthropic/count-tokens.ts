@@ -8,11 +8,11 @@ import { anthropicMessages } from './messages.ts'
 export const anthropicCountTokens: Dialect = {
   ...anthropicMessages,
   name: 'anthropic.countTokens',
-  read(body, line) {
-    const { ask, ...reading } = anthropicMessages.read(body, line)
+  readRequest(body, line) {
+    const { facts, ...reading } = anthropicMessages.readRequest(body, line)
     // No tool is run, and nothing is written.
-    return { ...reading, ask: { ...ask, kind: 'count', stream: false, outputCap: null, unbounded: [] } }
+    return { ...reading, facts: { ...facts, kind: 'count', stream: false, outputCap: null, unbounded: [] } }
   },
   upstreamPath: (_model, line) => `/v1/messages/count_tokens${forwardedQuery(line.query)}`,
-  tap: countingTap,
+  createTap: countingTap,
 }

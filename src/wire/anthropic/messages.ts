@@ -3,16 +3,16 @@
 import type { LevelView } from '../../core/meter.ts'
 import type { Problem } from '../../core/problem.ts'
 import type { Refusal } from '../../core/refusal.ts'
-import { type Draft, draftOf, eachField, eachObject, nameUnbounded, readMedia } from '../ask-reader.ts'
-import type { Dialect, Edits, ErrorContext, HeaderList, Reading, RequestLine } from '../dialect.ts'
+import type { Dialect, Edits, ErrorContext, HeaderList, ParsedRequest, RequestLine } from '../dialect.ts'
 import { forwardedQuery } from '../headers.ts'
-import { Fields, invalid, JsonCursor, type Range } from '../json/cursor.ts'
-import { inserted, type Splice, spliced } from '../json/edit.ts'
-import { refusalDetails, tightest, timeText } from '../limit-headers.ts'
+import { type ByteRange, Fields, invalidField, JsonCursor } from '../json/cursor.ts'
+import { applySplices, memberInsertion, type Splice } from '../json/edit.ts'
+import { formatTime, refusalDetails, tightestLevel } from '../limit-headers.ts'
+import { eachField, eachObject, markUnbounded, newDraft, type RequestDraft, readMedia } from '../request-reader.ts'
 import { DocumentTap } from '../taps/document.ts'
 import { SseTap } from '../taps/sse.ts'
-import { normalisedBytes } from '../text-bound.ts'
-import { dearerTier, MessageEvents, readMessage } from './usage.ts'
+import { maxNormalisedBytes } from '../text-bound.ts'
+import { MessageEvents, premiumTier, readMessageUsage } from './usage.ts'
 
 const BODY = new Fields(
   'model',
@@ -37,32 +37,32 @@ const METADATA = new Fields('user_id')
 const MESSAGE = new Fields('content')
 const BLOCK = new Fields('type', 'source', 'content', 'cache_control', 'tool')
 const TOOL = new Fields('type', 'cache_control')
-const ADDITION = new Fields('definition')
+const TOOL_ADDITION = new Fields('definition')
 const CACHE = new Fields('ttl')
 const CONTEXT_MANAGEMENT = new Fields('edits')
-const TYPED = new Fields('type')
+const TYPE_FIELD = new Fields('type')
 
 /**
  * Tools that the caller runs. All others are the provider's, the ones not yet known too: what they bring back is input that
  * the body does not show, and they may cost more than one pass.
  */
-const CALLERS_TOOL = /^(custom$|bash_|text_editor_|computer_|browser_toolset_|memory_)/
+const CALLER_RUN_TOOL = /^(custom$|bash_|text_editor_|computer_|browser_toolset_|memory_)/
 /** What the provider's own description of one such tool takes, at most: published figures reach 735, with 499 of prompt. */
-const TOKENS_PER_KNOWN_TOOL = 1_500
+const TOOL_DESCRIPTION_TOKENS = 1_500
 /** A set of some twenty-five tools under one name. No figure is published. */
-const TOKENS_PER_TOOLSET = 10_000
+const TOOLSET_DESCRIPTION_TOKENS = 10_000
 /** Parts whose presence alone means the provider may run more than one pass, or another model. */
 const UNBOUNDED_PARTS = new Set(['mcp_servers', 'container', 'fallbacks', 'compaction'])
 /** Edits of the context that only leave things out. Compaction is a pass of its own. */
-const FREE_EDIT = /^clear_/
+const CLEARING_EDIT = /^clear_/
 /** The one beta that lifts a bound without a word in the body: answers longer than the model's usual maximum. */
 const LONG_OUTPUT_BETA = /output-300k[\w-]{0,32}/
 
-interface Spots {
-  readonly opened: number
+interface BodyLayout {
+  readonly membersStart: number
   isEmpty: boolean
-  model: Range | null
-  cap: Range | null
+  model: ByteRange | null
+  cap: ByteRange | null
   speed: string | null
   geo: string | null
 }
@@ -71,36 +71,43 @@ export const anthropicMessages: Dialect = {
   name: 'anthropic.messages',
   breaksAfterError: false,
   requestIdHeader: 'request-id',
-  read,
+  readRequest: readBody,
   upstreamPath: (_model, line) => `/v1/messages${forwardedQuery(line.query)}`,
-  tap: (streaming, contentType) =>
+  createTap: (streaming, contentType) =>
     streaming && contentType.includes('event-stream')
       ? new SseTap(new MessageEvents(), false)
-      : new DocumentTap(readMessage),
+      : new DocumentTap(readMessageUsage),
   refusalBody,
   problemBody,
   streamError: (problem, context) => `event: error\ndata: ${problemBody(problem, context)}\n\n`,
-  rateHeaders,
+  addRateHeaders,
 }
 
-function read(body: Buffer, line: RequestLine): Reading {
+function readBody(body: Buffer, line: RequestLine): ParsedRequest {
   const json = new JsonCursor(body)
-  const draft = draftOf(normalisedBytes(body))
-  const spots: Spots = { opened: json.position + 1, isEmpty: false, model: null, cap: null, speed: null, geo: null }
+  const draft = newDraft(maxNormalisedBytes(body))
+  const spots: BodyLayout = {
+    membersStart: json.position + 1,
+    isEmpty: false,
+    model: null,
+    cap: null,
+    speed: null,
+    geo: null,
+  }
   const members = eachField(json, BODY, (field) => readMember(json, BODY.names[field] ?? '', draft, spots))
   json.finish()
   spots.isEmpty = members === 0
   const longOutput = LONG_OUTPUT_BETA.exec(line.header('anthropic-beta') ?? '')
-  if (longOutput) nameUnbounded(draft, longOutput[0])
-  draft.serviceTier = dearerTier(spots.speed, spots.geo) ?? draft.serviceTier
-  if (draft.model === '') throw invalid('model', 'is required')
-  return { ask: draft, asksForUsage: true, edit: (edits) => edit(body, spots, edits) }
+  if (longOutput) markUnbounded(draft, longOutput[0])
+  draft.serviceTier = premiumTier(spots.speed, spots.geo) ?? draft.serviceTier
+  if (draft.model === '') throw invalidField('model', 'is required')
+  return { facts: draft, asksForUsage: true, edit: (edits) => editBody(body, spots, edits) }
 }
 
-function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots): void {
+function readMember(json: JsonCursor, name: string, draft: RequestDraft, spots: BodyLayout): void {
   if (UNBOUNDED_PARTS.has(name)) {
     const value = json.text(json.range())
-    if (value !== 'null' && value !== '[]') nameUnbounded(draft, name)
+    if (value !== 'null' && value !== '[]') markUnbounded(draft, name)
     return
   }
   switch (name) {
@@ -109,7 +116,7 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       draft.model = json.stringAt(spots.model, name)
       return
     case 'messages':
-      if (json.peek() !== '[') throw invalid(name, 'must be an array')
+      if (json.peek() !== '[') throw invalidField(name, 'must be an array')
       draft.messages = eachObject(json, readTurn, draft)
       return
     case 'system':
@@ -147,21 +154,21 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
   }
 }
 
-function readTurn(json: JsonCursor, draft: Draft): void {
+function readTurn(json: JsonCursor, draft: RequestDraft): void {
   eachField(json, MESSAGE, readMessageContent, draft)
 }
 
-function readMessageContent(_field: number, json: JsonCursor, draft: Draft): void {
+function readMessageContent(_field: number, json: JsonCursor, draft: RequestDraft): void {
   readContent(json, draft)
 }
 
 /** A string, blocks, or one block; blocks may hold blocks (tool results). The cursor bounds how deep. */
-function readContent(json: JsonCursor, draft: Draft): void {
+function readContent(json: JsonCursor, draft: RequestDraft): void {
   if (json.peek() === '{') readBlock(json, draft)
   else eachObject(json, readBlock, draft)
 }
 
-function readBlock(json: JsonCursor, draft: Draft): void {
+function readBlock(json: JsonCursor, draft: RequestDraft): void {
   let type: string | null = null
   let sourceBytes = 0
   eachField(json, BLOCK, (field) => {
@@ -182,12 +189,12 @@ function readBlock(json: JsonCursor, draft: Draft): void {
 }
 
 /** A tool that joins in the middle of a conversation, or one named that leaves it. */
-function readToolChange(json: JsonCursor, draft: Draft): void {
-  if (json.peek() === '{') eachField(json, ADDITION, () => readTool(json, draft))
+function readToolChange(json: JsonCursor, draft: RequestDraft): void {
+  if (json.peek() === '{') eachField(json, TOOL_ADDITION, () => readTool(json, draft))
   else json.skipValue()
 }
 
-function readTool(json: JsonCursor, draft: Draft): void {
+function readTool(json: JsonCursor, draft: RequestDraft): void {
   draft.tools = true
   if (json.peek() !== '{') {
     json.skipValue()
@@ -197,12 +204,12 @@ function readTool(json: JsonCursor, draft: Draft): void {
     if (TOOL.names[field] === 'cache_control') return readCacheControl(json, draft)
     const type = json.stringOrNull()
     if (type === null || type === 'custom') return
-    if (!CALLERS_TOOL.test(type)) nameUnbounded(draft, type)
-    draft.addedTokens += type.includes('_toolset') ? TOKENS_PER_TOOLSET : TOKENS_PER_KNOWN_TOOL
+    if (!CALLER_RUN_TOOL.test(type)) markUnbounded(draft, type)
+    draft.addedTokens += type.includes('_toolset') ? TOOLSET_DESCRIPTION_TOKENS : TOOL_DESCRIPTION_TOKENS
   })
 }
 
-function readContextManagement(json: JsonCursor, draft: Draft): void {
+function readContextManagement(json: JsonCursor, draft: RequestDraft): void {
   if (json.peek() !== '{') {
     json.skipValue()
     return
@@ -210,25 +217,25 @@ function readContextManagement(json: JsonCursor, draft: Draft): void {
   eachField(json, CONTEXT_MANAGEMENT, () => eachObject(json, readContextEdit, draft))
 }
 
-function readContextEdit(json: JsonCursor, draft: Draft): void {
-  eachField(json, TYPED, () => {
+function readContextEdit(json: JsonCursor, draft: RequestDraft): void {
+  eachField(json, TYPE_FIELD, () => {
     const type = json.stringOrNull()
-    if (type !== null && !FREE_EDIT.test(type)) nameUnbounded(draft, type)
+    if (type !== null && !CLEARING_EDIT.test(type)) markUnbounded(draft, type)
   })
 }
 
 /** A thread that goes on: what it holds already is input that the body does not show. */
-function readThread(json: JsonCursor, draft: Draft): void {
+function readThread(json: JsonCursor, draft: RequestDraft): void {
   if (json.peek() !== '{') {
     json.skipValue()
     return
   }
-  eachField(json, TYPED, () => {
+  eachField(json, TYPE_FIELD, () => {
     if (json.stringOrNull() !== 'create') draft.unsizedInput = true
   })
 }
 
-function readCacheControl(json: JsonCursor, draft: Draft): void {
+function readCacheControl(json: JsonCursor, draft: RequestDraft): void {
   if (json.peek() !== '{') {
     json.skipValue()
     return
@@ -239,14 +246,16 @@ function readCacheControl(json: JsonCursor, draft: Draft): void {
   })
 }
 
-function edit(body: Buffer, spots: Spots, edits: Edits): Buffer {
+function editBody(body: Buffer, spots: BodyLayout, edits: Edits): Buffer {
   const splices: Splice[] = []
   if (edits.model !== undefined && spots.model) splices.push({ ...spots.model, text: JSON.stringify(edits.model) })
   if (edits.cap) {
     const text = String(edits.cap.tokens)
-    splices.push(spots.cap ? { ...spots.cap, text } : inserted(spots.opened, `"max_tokens":${text}`, spots.isEmpty))
+    splices.push(
+      spots.cap ? { ...spots.cap, text } : memberInsertion(spots.membersStart, `"max_tokens":${text}`, spots.isEmpty),
+    )
   }
-  return spliced(body, splices)
+  return applySplices(body, splices)
 }
 
 /** Types of errors by status, as Anthropic's own API names them. */
@@ -289,12 +298,12 @@ function refusalBody(refusal: Refusal, context: ErrorContext): string {
   })
 }
 
-function rateHeaders(levels: readonly LevelView[], wallMs: number, headers: HeaderList): void {
+function addRateHeaders(levels: readonly LevelView[], wallMs: number, headers: HeaderList): void {
   for (const what of ['requests', 'tokens'] as const) {
-    const level = tightest(levels, what)
+    const level = tightestLevel(levels, what)
     if (!level) continue
     headers.push(`anthropic-ratelimit-${what}-limit`, `${level.capacity}`)
     headers.push(`anthropic-ratelimit-${what}-remaining`, `${level.free}`)
-    headers.push(`anthropic-ratelimit-${what}-reset`, timeText(wallMs + level.resetMs))
+    headers.push(`anthropic-ratelimit-${what}-reset`, formatTime(wallMs + level.resetMs))
   }
 }

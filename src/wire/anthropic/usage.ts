@@ -1,17 +1,25 @@
 // Anthropic's answers: what they say they used, as documents and as streams, pass by pass where they tell.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { areCounts, countOf, isCounted, TOKEN_CLASSES, type Usage, usageOf, usageSum } from '../../core/usage.ts'
-import { eachField } from '../ask-reader.ts'
-import type { Metered, Share } from '../dialect.ts'
+import {
+  areCounts,
+  areCredibleCounts,
+  countOf,
+  TOKEN_CLASSES,
+  type Usage,
+  usageOf,
+  usageSum,
+} from '../../core/usage.ts'
+import type { AnswerUsage, UsageShare } from '../dialect.ts'
 import { Fields, JsonCursor } from '../json/cursor.ts'
-import { type EventMeter, hasValue } from '../taps/sse.ts'
+import { eachField } from '../request-reader.ts'
+import { type EventUsageReader, hasValue } from '../taps/sse.ts'
 
 /** Models one answer is priced by, beside its own. More are nobody's real answer, and are priced as its own. */
-const MOST_OTHER_MODELS = 8
+const MAX_OTHER_MODELS = 8
 
 /** Speed and place have prices of their own, and no service tier names them: the price book knows them by these words. */
-export function dearerTier(speed: unknown, geo: unknown): string | null {
+export function premiumTier(speed: unknown, geo: unknown): string | null {
   const parts = [speed === 'fast' ? 'fast' : '', geo === 'us' ? 'us' : ''].filter((part) => part !== '')
   return parts.length > 0 ? parts.join('+') : null
 }
@@ -19,7 +27,7 @@ export function dearerTier(speed: unknown, geo: unknown): string | null {
 const ANSWER = new Fields('usage', 'model', 'type')
 
 /** The usage of a whole message. Throws Problem where it is no JSON. */
-export function readMessage(document: Buffer): Metered | undefined {
+export function readMessageUsage(document: Buffer): AnswerUsage | undefined {
   const json = new JsonCursor(document)
   let usage: unknown
   let model: string | null = null
@@ -30,27 +38,28 @@ export function readMessage(document: Buffer): Metered | undefined {
     else json.skipValue()
   })
   json.finish()
-  return isRecord(usage) ? normalise(usage, model) : undefined
+  return isRecord(usage) ? normaliseUsage(usage, model) : undefined
 }
 
-function normalise(counts: Readonly<Record<string, unknown>>, model: string | null): Metered | undefined {
+function normaliseUsage(counts: Readonly<Record<string, unknown>>, model: string | null): AnswerUsage | undefined {
   const passes = Array.isArray(counts.iterations) ? counts.iterations : []
-  if (!isCounted(figuresOf(counts)) || !passes.every((pass) => areCounts(figuresOf(recordOf(pass))))) return undefined
+  if (!areCredibleCounts(billedCounts(counts)) || !passes.every((pass) => areCounts(billedCounts(recordOf(pass)))))
+    return undefined
   const { own, also } = sharesOf(counts, model)
   const webSearches = countOf(recordOf(counts.server_tool_use).web_search_requests)
   return {
     usage: { ...own, webSearches, requests: 1 },
-    ...(also.length > 0 ? { also } : {}),
+    ...(also.length > 0 ? { otherUsage: also } : {}),
     reasoningTokens: countOf(recordOf(counts.output_tokens_details).thinking_tokens),
     model,
     serviceTier:
-      dearerTier(counts.speed, counts.inference_geo) ??
+      premiumTier(counts.speed, counts.inference_geo) ??
       (typeof counts.service_tier === 'string' ? counts.service_tier : null),
   }
 }
 
 /** What its cost rests on. */
-function figuresOf(counts: Readonly<Record<string, unknown>>): unknown[] {
+function billedCounts(counts: Readonly<Record<string, unknown>>): unknown[] {
   const { input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens } = counts
   return [input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens]
 }
@@ -73,7 +82,7 @@ function tokensOf(counts: Readonly<Record<string, unknown>>): Usage {
  * of another model is priced as that model's; where it wrote, it is taken out of the top, which keeps at least the passes of
  * the model that answered. A kind of pass nobody knows is taken to be left out of the top.
  */
-function sharesOf(counts: Readonly<Record<string, unknown>>, model: string | null): { own: Usage; also: Share[] } {
+function sharesOf(counts: Readonly<Record<string, unknown>>, model: string | null): { own: Usage; also: UsageShare[] } {
   const top = tokensOf(counts)
   if (!Array.isArray(counts.iterations)) return { own: top, also: [] }
   let written = usageOf()
@@ -88,7 +97,7 @@ function sharesOf(counts: Readonly<Record<string, unknown>>, model: string | nul
       continue
     }
     if (isWriting) writtenByOthers = usageSum(writtenByOthers, tokens)
-    const key = others.has(by) || others.size < MOST_OTHER_MODELS ? by : model
+    const key = others.has(by) || others.size < MAX_OTHER_MODELS ? by : model
     others.set(key, usageSum(others.get(key) ?? usageOf(), tokens))
   }
   const own = { ...top }
@@ -100,7 +109,7 @@ const USAGE = Buffer.from('usage"')
 const STOP = Buffer.from('message_stop')
 const ERROR = Buffer.from('error"')
 
-export class MessageEvents implements EventMeter {
+export class MessageEvents implements EventUsageReader {
   terminated = false
   finished = false
   failed = false
@@ -112,34 +121,34 @@ export class MessageEvents implements EventMeter {
     return hasValue(chunk, USAGE) || chunk.includes(STOP) || chunk.includes(ERROR)
   }
 
-  data(payload: Buffer): boolean {
+  readData(payload: Buffer): boolean {
     if (!this.mayMatter(payload)) return false
     try {
-      this.#event(JSON.parse(payload.toString()))
+      this.#readEvent(JSON.parse(payload.toString()))
     } catch {
       // Not an event: passed on as it is.
     }
     return false
   }
 
-  metered(): Metered | undefined {
-    return this.#counts ? normalise(this.#counts, this.#model) : undefined
+  answerUsage(): AnswerUsage | undefined {
+    return this.#counts ? normaliseUsage(this.#counts, this.#model) : undefined
   }
 
-  #event(event: unknown): void {
+  #readEvent(event: unknown): void {
     if (!isRecord(event)) return
     if (event.type === 'message_start') {
       const message = recordOf(event.message)
       this.#model = typeof message.model === 'string' ? message.model : null
-      this.#overwrite(message.usage)
+      this.#updateCounts(message.usage)
     } else if (event.type === 'message_delta') {
-      this.#overwrite(event.usage)
+      this.#updateCounts(event.usage)
       this.finished ||= typeof recordOf(event.delta).stop_reason === 'string'
     } else if (event.type === 'message_stop') this.terminated = this.finished = true
     else if (event.type === 'error') this.failed = true
   }
 
-  #overwrite(usage: unknown): void {
+  #updateCounts(usage: unknown): void {
     if (!isRecord(usage)) return
     const said = Object.entries(usage).filter(([, value]) => value !== null)
     this.#counts = { ...this.#counts, ...Object.fromEntries(said) }

@@ -1,11 +1,11 @@
 // Gemini's count of tokens: POST /v1beta/models/{model}:countTokens. It takes a request, and no money.
 
-import { draftOf, eachField } from '../ask-reader.ts'
-import type { Dialect, Reading, RequestLine } from '../dialect.ts'
-import { Fields, JsonCursor, type Range } from '../json/cursor.ts'
+import type { Dialect, ParsedRequest, RequestLine } from '../dialect.ts'
+import { type ByteRange, Fields, JsonCursor } from '../json/cursor.ts'
+import { eachField, newDraft } from '../request-reader.ts'
 import { countingTap } from '../taps/count.ts'
 import { geminiGenerate, modelInPath } from './generate.ts'
-import { readModelAgain, withModel } from './model.ts'
+import { readBodyModel, replaceModels } from './model.ts'
 
 const BODY = new Fields('generateContentRequest', 'generate_content_request')
 const REQUEST = new Fields('model')
@@ -13,21 +13,21 @@ const REQUEST = new Fields('model')
 export const geminiCountTokens: Dialect = {
   ...geminiGenerate,
   name: 'gemini.countTokens',
-  read,
-  tap: countingTap,
+  readRequest: readBody,
+  createTap: countingTap,
 }
 
 /** Whatever is to be counted costs nothing, so of the body only its form and its model matter. */
-function read(body: Buffer, line: RequestLine): Reading {
+function readBody(body: Buffer, line: RequestLine): ParsedRequest {
   const json = new JsonCursor(body)
-  const draft = draftOf(body.length)
+  const draft = newDraft(body.length)
   draft.kind = 'count'
   draft.model = modelInPath(line.path)
-  const models: Range[] = []
+  const models: ByteRange[] = []
   eachField(json, BODY, () => {
-    if (json.peek() === '{') eachField(json, REQUEST, () => readModelAgain(json, draft.model, models))
+    if (json.peek() === '{') eachField(json, REQUEST, () => readBodyModel(json, draft.model, models))
     else json.skipValue()
   })
   json.finish()
-  return { ask: draft, asksForUsage: true, edit: (edits) => withModel(body, models, edits) }
+  return { facts: draft, asksForUsage: true, edit: (edits) => replaceModels(body, models, edits) }
 }

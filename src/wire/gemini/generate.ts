@@ -3,28 +3,28 @@
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { Problem } from '../../core/problem.ts'
 import type { Refusal } from '../../core/refusal.ts'
-import { countOf, isCounted, usageOf } from '../../core/usage.ts'
+import { areCredibleCounts, countOf, usageOf } from '../../core/usage.ts'
+import type { AnswerUsage, Dialect, Edits, ErrorContext, ParsedRequest, RequestLine } from '../dialect.ts'
+import { forwardedQuery } from '../headers.ts'
+import { type ByteRange, Fields, invalidField, JsonCursor } from '../json/cursor.ts'
+import { applySplices, memberInsertion, type Splice } from '../json/edit.ts'
+import { refusalDetails } from '../limit-headers.ts'
 import {
-  type Draft,
-  draftOf,
   eachField,
   eachObject,
   lengthOf,
-  nameUnbounded,
+  markUnbounded,
+  newDraft,
+  type RequestDraft,
   readAnswers,
   readAudioOutput,
   readInto,
   readMedia,
-} from '../ask-reader.ts'
-import type { Dialect, Edits, ErrorContext, Metered, Reading, RequestLine } from '../dialect.ts'
-import { forwardedQuery } from '../headers.ts'
-import { Fields, invalid, JsonCursor, type Range } from '../json/cursor.ts'
-import { inserted, type Splice, spliced } from '../json/edit.ts'
-import { refusalDetails } from '../limit-headers.ts'
+} from '../request-reader.ts'
 import { DocumentTap } from '../taps/document.ts'
 import { ArrayTap } from '../taps/json-array.ts'
-import { type EventMeter, hasValue, SseTap } from '../taps/sse.ts'
-import { normalisedBytes } from '../text-bound.ts'
+import { type EventUsageReader, hasValue, SseTap } from '../taps/sse.ts'
+import { maxNormalisedBytes } from '../text-bound.ts'
 
 // Google's servers take every field in camelCase and in snake_case.
 const BODY = new Fields(
@@ -51,11 +51,11 @@ const CONTENT = new Fields('parts')
 const PART = new Fields('inlineData', 'inline_data', 'fileData', 'file_data', 'functionResponse', 'function_response')
 const MEDIA = new Fields('mimeType', 'mime_type', 'data')
 /** Media without sound, which has a price of its own. */
-const SILENT = /^(image|text|application)\//
+const SILENT_MEDIA_TYPE = /^(image|text|application)\//
 const RESPONSE = new Fields('parts')
-const DECLARATIONS = ['functionDeclarations', 'function_declarations']
+const DECLARATION_FIELDS = ['functionDeclarations', 'function_declarations']
 /** Tools that Google runs. */
-const HOSTED = [
+const HOSTED_TOOLS = [
   'googleSearch',
   'google_search',
   'googleSearchRetrieval',
@@ -71,19 +71,19 @@ const HOSTED = [
   'googleMaps',
   'google_maps',
 ]
-const TOOL = new Fields(...DECLARATIONS, ...HOSTED)
+const TOOL = new Fields(...DECLARATION_FIELDS, ...HOSTED_TOOLS)
 
-const camel = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
-const BODY_NAMES = BODY.names.map(camel)
-const CONFIG_NAMES = CONFIG.names.map(camel)
-const PART_NAMES = PART.names.map(camel)
+const toCamelCase = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+const BODY_NAMES = BODY.names.map(toCamelCase)
+const CONFIG_NAMES = CONFIG.names.map(toCamelCase)
+const PART_NAMES = PART.names.map(toCamelCase)
 
-interface Spots {
-  readonly opened: number
+interface BodyLayout {
+  readonly membersStart: number
   isEmpty: boolean
   config: { readonly opened: number; isEmpty: boolean } | null
-  nullConfig: Range | null
-  cap: Range | null
+  nullConfig: ByteRange | null
+  cap: ByteRange | null
 }
 
 /** A model's name may hold slashes. */
@@ -93,16 +93,16 @@ export const geminiGenerate: Dialect = {
   name: 'gemini.generateContent',
   breaksAfterError: true,
   requestIdHeader: 'x-request-id',
-  read,
+  readRequest: readBody,
   upstreamPath: (model, line) => {
     const [, version, , method] = MODEL_PATH.exec(line.path) ?? []
     return `/${version ?? 'v1beta'}/models/${encodeURIComponent(model)}:${method ?? 'generateContent'}${forwardedQuery(line.query)}`
   },
-  tap: (streaming, contentType) => {
+  createTap: (streaming, contentType) => {
     if (streaming && contentType.includes('event-stream')) return new SseTap(new ResponseEvents(), false)
     return streaming && contentType.includes('json')
       ? new ArrayTap(new ResponseEvents())
-      : new DocumentTap(readResponse)
+      : new DocumentTap(readResponseUsage)
   },
   refusalBody,
   problemBody,
@@ -110,7 +110,7 @@ export const geminiGenerate: Dialect = {
     contentType.includes('event-stream')
       ? `data: ${problemBody(problem, context)}\r\n\r\n`
       : `,\r\n${problemBody(problem, context)}\n]`,
-  rateHeaders: () => {},
+  addRateHeaders: () => {},
 }
 
 /** The model that a path names. */
@@ -123,19 +123,25 @@ export function modelInPath(path: string): string {
   }
 }
 
-function read(body: Buffer, line: RequestLine): Reading {
+function readBody(body: Buffer, line: RequestLine): ParsedRequest {
   const json = new JsonCursor(body)
-  const draft = draftOf(normalisedBytes(body))
-  const spots: Spots = { opened: json.position + 1, isEmpty: false, config: null, nullConfig: null, cap: null }
+  const draft = newDraft(maxNormalisedBytes(body))
+  const spots: BodyLayout = {
+    membersStart: json.position + 1,
+    isEmpty: false,
+    config: null,
+    nullConfig: null,
+    cap: null,
+  }
   draft.model = modelInPath(line.path)
   draft.stream = line.path.endsWith(':streamGenerateContent')
   const members = eachField(json, BODY, (field) => readMember(json, BODY_NAMES[field] ?? '', draft, spots))
   json.finish()
   spots.isEmpty = members === 0
-  return { ask: draft, asksForUsage: true, edit: (edits) => edit(body, spots, edits) }
+  return { facts: draft, asksForUsage: true, edit: (edits) => editBody(body, spots, edits) }
 }
 
-function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots): void {
+function readMember(json: JsonCursor, name: string, draft: RequestDraft, spots: BodyLayout): void {
   switch (name) {
     case 'contents':
       if (json.peek() === '{') readContent(json, draft)
@@ -159,10 +165,10 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
   }
 }
 
-function readConfig(json: JsonCursor, draft: Draft, spots: Spots): void {
-  if (spots.config || spots.nullConfig) throw invalid('generationConfig', 'must not come twice')
+function readConfig(json: JsonCursor, draft: RequestDraft, spots: BodyLayout): void {
+  if (spots.config || spots.nullConfig) throw invalidField('generationConfig', 'must not come twice')
   if (json.peek() !== '{') {
-    if (json.peek() !== 'n') throw invalid('generationConfig', 'must be an object')
+    if (json.peek() !== 'n') throw invalidField('generationConfig', 'must be an object')
     spots.nullConfig = json.range()
     return
   }
@@ -181,21 +187,21 @@ function readConfig(json: JsonCursor, draft: Draft, spots: Spots): void {
 }
 
 /** One content: a message, or what is to be embedded. */
-export function readContent(json: JsonCursor, draft: Draft): void {
+export function readContent(json: JsonCursor, draft: RequestDraft): void {
   draft.messages++
   eachField(json, CONTENT, readParts, draft)
 }
 
-function readParts(_field: number, json: JsonCursor, draft: Draft): void {
+function readParts(_field: number, json: JsonCursor, draft: RequestDraft): void {
   if (json.peek() === '{') readPart(json, draft)
   else eachObject(json, readPart, draft)
 }
 
-function readPart(json: JsonCursor, draft: Draft): void {
+function readPart(json: JsonCursor, draft: RequestDraft): void {
   eachField(json, PART, readPartMember, draft)
 }
 
-function readPartMember(field: number, json: JsonCursor, draft: Draft): void {
+function readPartMember(field: number, json: JsonCursor, draft: RequestDraft): void {
   const name = PART_NAMES[field]
   if (json.peek() !== '{') json.skipValue()
   else if (name === 'inlineData' || name === 'fileData') readBlob(json, draft, name === 'inlineData')
@@ -204,7 +210,7 @@ function readPartMember(field: number, json: JsonCursor, draft: Draft): void {
 }
 
 /** Media, inline or stored. Only an inline image counts as one: a stored file is what its caller says it is. */
-function readBlob(json: JsonCursor, draft: Draft, inline: boolean): void {
+function readBlob(json: JsonCursor, draft: RequestDraft, inline: boolean): void {
   let type = ''
   eachField(json, MEDIA, (field) => {
     if (MEDIA.names[field] === 'data') readMedia(json, draft)
@@ -212,53 +218,53 @@ function readBlob(json: JsonCursor, draft: Draft, inline: boolean): void {
   })
   if (inline && type.startsWith('image/')) draft.images++
   else draft.unsizedInput = true
-  if (!SILENT.test(type)) draft.audioInput = true
+  if (!SILENT_MEDIA_TYPE.test(type)) draft.audioInput = true
 }
 
 /** A tool entry with anything but function declarations is run by Google: search, code, URL context. */
-function readTool(json: JsonCursor, draft: Draft): void {
+function readTool(json: JsonCursor, draft: RequestDraft): void {
   const start = json.position
   let known = 0
   const members = eachField(json, TOOL, (field) => {
     const name = TOOL.names[field] ?? ''
     const length = lengthOf(json.range())
     known++
-    if (DECLARATIONS.includes(name)) draft.tools = length > 2 || draft.tools
-    else nameUnbounded(draft, name)
+    if (DECLARATION_FIELDS.includes(name)) draft.tools = length > 2 || draft.tools
+    else markUnbounded(draft, name)
   })
-  if (members > known) nameUnbounded(draft, `tools at byte ${start}`)
+  if (members > known) markUnbounded(draft, `tools at byte ${start}`)
 }
 
-function edit(body: Buffer, spots: Spots, edits: Edits): Buffer {
+function editBody(body: Buffer, spots: BodyLayout, edits: Edits): Buffer {
   const splices: Splice[] = []
   if (edits.cap) {
     const text = String(edits.cap.tokens)
     const member = `"maxOutputTokens":${text}`
     if (spots.cap) splices.push({ ...spots.cap, text })
     else if (spots.nullConfig) splices.push({ ...spots.nullConfig, text: `{${member}}` })
-    else if (spots.config) splices.push(inserted(spots.config.opened, member, spots.config.isEmpty))
-    else splices.push(inserted(spots.opened, `"generationConfig":{${member}}`, spots.isEmpty))
+    else if (spots.config) splices.push(memberInsertion(spots.config.opened, member, spots.config.isEmpty))
+    else splices.push(memberInsertion(spots.membersStart, `"generationConfig":{${member}}`, spots.isEmpty))
   }
-  return spliced(body, splices)
+  return applySplices(body, splices)
 }
 
 const ANSWER = new Fields('candidates', 'usageMetadata', 'modelVersion', 'promptFeedback', 'error')
 const CANDIDATE = new Fields('finishReason')
 
 /** A response, or one of a stream's, as far as it was read. */
-interface Answer {
+interface AnswerFacts {
   counts: unknown
   model: string | null
   finished: boolean
   failed: boolean
 }
 
-function readAnswer(document: Buffer): Answer {
-  const none: Answer = { counts: null, model: null, finished: false, failed: false }
+function readAnswer(document: Buffer): AnswerFacts {
+  const none: AnswerFacts = { counts: null, model: null, finished: false, failed: false }
   return readInto(document, ANSWER, readAnswerMember, none)
 }
 
-function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void {
+function readAnswerMember(field: number, json: JsonCursor, answer: AnswerFacts): void {
   switch (ANSWER.names[field]) {
     case 'usageMetadata':
       answer.counts = json.value()
@@ -278,35 +284,36 @@ function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void
   }
 }
 
-function readCandidate(json: JsonCursor, answer: Answer): void {
+function readCandidate(json: JsonCursor, answer: AnswerFacts): void {
   eachField(json, CANDIDATE, readFinish, answer)
 }
 
-function readFinish(_field: number, json: JsonCursor, answer: Answer): void {
+function readFinish(_field: number, json: JsonCursor, answer: AnswerFacts): void {
   if (json.stringOrNull() !== null) answer.finished = true
 }
 
-function meteredIn({ counts, model }: Answer): Metered | undefined {
-  return isRecord(counts) ? normalise(counts, model) : undefined
+function answerUsageOf({ counts, model }: AnswerFacts): AnswerUsage | undefined {
+  return isRecord(counts) ? normaliseUsage(counts, model) : undefined
 }
 
-function readResponse(document: Buffer): Metered | undefined {
-  return meteredIn(readAnswer(document))
+function readResponseUsage(document: Buffer): AnswerUsage | undefined {
+  return answerUsageOf(readAnswer(document))
 }
 
 /** Thoughts and tool-use prompts stand beside Gemini's totals, cached and audio tokens inside. Undefined when it counts nothing. */
-function normalise(counts: Readonly<Record<string, unknown>>, model: string | null): Metered | undefined {
+function normaliseUsage(counts: Readonly<Record<string, unknown>>, model: string | null): AnswerUsage | undefined {
   const prompt = countOf(counts.promptTokenCount)
   const output = countOf(counts.candidatesTokenCount) + countOf(counts.thoughtsTokenCount)
-  if (!isCounted([counts.promptTokenCount, counts.candidatesTokenCount, counts.thoughtsTokenCount])) return undefined
+  if (!areCredibleCounts([counts.promptTokenCount, counts.candidatesTokenCount, counts.thoughtsTokenCount]))
+    return undefined
   const cached = Math.min(countOf(counts.cachedContentTokenCount), prompt)
-  const audioCacheRead = Math.min(modality(counts.cacheTokensDetails, 'AUDIO'), cached)
+  const audioCacheRead = Math.min(modalityTokens(counts.cacheTokensDetails, 'AUDIO'), cached)
   const audioInput = Math.min(
-    Math.max(modality(counts.promptTokensDetails, 'AUDIO') - audioCacheRead, 0),
+    Math.max(modalityTokens(counts.promptTokensDetails, 'AUDIO') - audioCacheRead, 0),
     prompt - cached,
   )
-  const audioOutput = Math.min(modality(counts.candidatesTokensDetails, 'AUDIO'), output)
-  const imageOutput = Math.min(modality(counts.candidatesTokensDetails, 'IMAGE'), output - audioOutput)
+  const audioOutput = Math.min(modalityTokens(counts.candidatesTokensDetails, 'AUDIO'), output)
+  const imageOutput = Math.min(modalityTokens(counts.candidatesTokensDetails, 'IMAGE'), output - audioOutput)
   return {
     usage: usageOf({
       input: prompt - cached - audioInput + countOf(counts.toolUsePromptTokenCount),
@@ -324,7 +331,7 @@ function normalise(counts: Readonly<Record<string, unknown>>, model: string | nu
   }
 }
 
-function modality(details: unknown, name: string): number {
+function modalityTokens(details: unknown, name: string): number {
   if (!Array.isArray(details)) return 0
   return details.reduce(
     (sum: number, one) => sum + (recordOf(one).modality === name ? countOf(recordOf(one).tokenCount) : 0),
@@ -338,22 +345,22 @@ const FEEDBACK = Buffer.from('promptFeedback"')
 const ERROR = Buffer.from('error"')
 
 /** Gemini ends a stream by closing it: `terminated` never comes. */
-class ResponseEvents implements EventMeter {
+class ResponseEvents implements EventUsageReader {
   readonly terminated = false
   finished = false
   failed = false
   /** Running totals: the last one counts, and only it is worth parsing twice. */
-  #last: Metered | undefined
+  #last: AnswerUsage | undefined
 
   mayMatter(chunk: Buffer): boolean {
     return hasValue(chunk, USAGE) || hasValue(chunk, FINISH_REASON) || chunk.includes(FEEDBACK) || chunk.includes(ERROR)
   }
 
-  data(payload: Buffer): boolean {
+  readData(payload: Buffer): boolean {
     if (!this.mayMatter(payload)) return false
     try {
       const answer = readAnswer(payload)
-      this.#last = meteredIn(answer) ?? this.#last
+      this.#last = answerUsageOf(answer) ?? this.#last
       this.finished ||= answer.finished
       this.failed ||= answer.failed
     } catch {
@@ -362,7 +369,7 @@ class ResponseEvents implements EventMeter {
     return false
   }
 
-  metered(): Metered | undefined {
+  answerUsage(): AnswerUsage | undefined {
     return this.#last
   }
 }
@@ -383,7 +390,7 @@ const STATUS_NAMES: Readonly<Record<number, string>> = {
   504: 'DEADLINE_EXCEEDED',
 }
 
-const INFO_TYPE = 'type.googleapis.com/google.rpc.ErrorInfo'
+const ERROR_INFO_TYPE = 'type.googleapis.com/google.rpc.ErrorInfo'
 const BAD_REQUEST_TYPE = 'type.googleapis.com/google.rpc.BadRequest'
 
 function problemBody(problem: Problem, context: ErrorContext): string {
@@ -393,7 +400,7 @@ function problemBody(problem: Problem, context: ErrorContext): string {
       message: problem.message,
       status: STATUS_NAMES[problem.status] ?? 'UNKNOWN',
       details: [
-        { '@type': INFO_TYPE, reason: problem.code, domain: 'bursar', metadata: { callId: context.callId } },
+        { '@type': ERROR_INFO_TYPE, reason: problem.code, domain: 'bursar', metadata: { callId: context.callId } },
         ...fieldViolations(problem),
       ],
     },
@@ -420,7 +427,7 @@ function refusalBody(refusal: Refusal, context: ErrorContext): string {
         },
         { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: `${(refusal.waitMs / 1000).toFixed(3)}s` },
         {
-          '@type': INFO_TYPE,
+          '@type': ERROR_INFO_TYPE,
           reason: 'LIMIT_EXCEEDED',
           domain: 'bursar',
           metadata: { callId: context.callId, ...refusalDetails(refusal, context.nowMs) },

@@ -1,13 +1,13 @@
 // JsonCursor: reads a few fields out of a JSON body without building the rest.
 
 import { Problem } from '../../core/problem.ts'
-import { remembered } from './interned-string.ts'
+import { internedString } from './interned-string.ts'
 import { backslashesBefore, Quotes } from './quotes.ts'
 
 /** Returned by `nextField` for a key that is not in the table. */
-export const OTHER = -1
+export const UNKNOWN_FIELD = -1
 /** Returned by `nextField` at the end of the object. */
-export const END = -2
+export const END_OF_OBJECT = -2
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -18,16 +18,16 @@ const LETTER_T = 0x74
 const OPEN_BRACE = 0x7b
 const OPEN_BRACKET = 0x5b
 const CASE_BIT = 0x20
-const NONE = -1
-const MOST_SLOTS = 4096
+const EMPTY_SLOT = -1
+const MAX_SLOTS = 4096
 const DIGIT_ZERO = 0x30
 /** So many always make a safe integer. */
-const MOST_DIGITS = 15
+const MAX_SAFE_DIGITS = 15
 const MAX_DEPTH = 256
 /** Most strings are short: so much is looked at byte by byte, and not in a native search. */
-const NEAR_BYTES = 16
+const NEARBY_BYTES = 16
 /** In a text as long as this it pays to find all quotes beforehand. */
-const LEAST_LONG_BYTES = 2048
+const MIN_LONG_TEXT_BYTES = 2048
 
 /** The keys a reader knows in one kind of object. Their positions are what `nextField` returns. */
 export class Fields {
@@ -35,14 +35,14 @@ export class Fields {
   readonly #bytes: readonly Buffer[]
   /** Positions of names, by their hashes: no two share a slot. */
   readonly #slots: Int8Array
-  readonly #folded = new Map<string, number>()
+  readonly #indexByFoldedName = new Map<string, number>()
   #isExact = false
 
   constructor(...names: string[]) {
     this.names = names
     this.#bytes = names.map((name) => Buffer.from(name))
     this.#slots = slotsOf(this.#bytes.map((name) => hashOf(name, 0, name.length)))
-    for (const [index, name] of names.entries()) this.#folded.set(fold(name), index)
+    for (const [index, name] of names.entries()) this.#indexByFoldedName.set(foldKey(name), index)
   }
 
   /** Of an answer's own figures, as JSON.parse has them: keys that differ by case are other keys, of equal ones the last counts. */
@@ -61,29 +61,29 @@ export class Fields {
    * on whether such keys are the same, and what is metered must be what is run.
    */
   find(bytes: Buffer, start: number, end: number): number {
-    const index = this.#slots[hashOf(bytes, start, end) & (this.#slots.length - 1)] ?? NONE
+    const index = this.#slots[hashOf(bytes, start, end) & (this.#slots.length - 1)] ?? EMPTY_SLOT
     // Asking an array for what stands at -1 takes as long as all the rest.
-    const name = index === NONE ? undefined : this.#bytes[index]
-    if (name === undefined || name.length !== end - start) return OTHER
+    const name = index === EMPTY_SLOT ? undefined : this.#bytes[index]
+    if (name === undefined || name.length !== end - start) return UNKNOWN_FIELD
     let differs = 0
     for (let at = 0; at < name.length; at++) {
       const byte = name[at] ?? 0
       const difference = (bytes[start + at] ?? 0) ^ byte
-      if (difference !== 0 && (difference !== CASE_BIT || !isLetter(byte))) return OTHER
+      if (difference !== 0 && (difference !== CASE_BIT || !isLetter(byte))) return UNKNOWN_FIELD
       differs |= difference
     }
     if (differs === 0) return index
-    if (!this.#isExact) throw caseVariant(bytes.toString('utf8', start, end), this.names[index] ?? '')
-    return OTHER
+    if (!this.#isExact) throw caseVariantProblem(bytes.toString('utf8', start, end), this.names[index] ?? '')
+    return UNKNOWN_FIELD
   }
 
   /** As `find`, for a key with escapes or letters beyond ASCII (`ſtream` folds to `stream`). */
   findDecoded(key: string): number {
-    const index = this.#folded.get(fold(key))
-    if (index === undefined) return OTHER
+    const index = this.#indexByFoldedName.get(foldKey(key))
+    if (index === undefined) return UNKNOWN_FIELD
     if (this.names[index] === key) return index
-    if (!this.#isExact) throw caseVariant(key, this.names[index] ?? '')
-    return OTHER
+    if (!this.#isExact) throw caseVariantProblem(key, this.names[index] ?? '')
+    return UNKNOWN_FIELD
   }
 }
 
@@ -97,16 +97,16 @@ function hashOf(bytes: Buffer, start: number, end: number): number {
 
 /** As many slots as it takes for each hash to have its own. */
 function slotsOf(hashes: readonly number[]): Int8Array {
-  for (let size = 8; size <= MOST_SLOTS; size *= 2) {
-    const slots = new Int8Array(size).fill(NONE)
+  for (let size = 8; size <= MAX_SLOTS; size *= 2) {
+    const slots = new Int8Array(size).fill(EMPTY_SLOT)
     for (const [index, hash] of hashes.entries()) slots[hash & (size - 1)] = index
-    if (slots.filter((slot) => slot !== NONE).length === hashes.length) return slots
+    if (slots.filter((slot) => slot !== EMPTY_SLOT).length === hashes.length) return slots
   }
   throw new Error('two fields cannot be told apart: hash more of their bytes')
 }
 
 /** Where a value lies in the body: `[start, end)`, in bytes. */
-export interface Range {
+export interface ByteRange {
   readonly start: number
   readonly end: number
 }
@@ -120,24 +120,24 @@ export interface Range {
 export class JsonCursor {
   readonly #bytes: Buffer
   readonly #quotes: Quotes | undefined
-  #at = 0
+  #position = 0
   /** True right after `{` or `[`, where no comma is due. */
-  #fresh = false
+  #isAtFirst = false
   #depth = 0
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
-    this.#quotes = bytes.length < LEAST_LONG_BYTES ? undefined : Quotes.of(bytes)
-    this.#at = spaceEnd(bytes, 0)
+    this.#quotes = bytes.length < MIN_LONG_TEXT_BYTES ? undefined : Quotes.of(bytes)
+    this.#position = spaceEnd(bytes, 0)
   }
 
   /** The first byte of the next value, as a character: `{`, `[`, `"`, a digit, `t`, `f`, `n`, or '' at the end. */
   peek(): string {
-    return this.#at < this.#bytes.length ? String.fromCharCode(this.#bytes[this.#at] ?? 0) : ''
+    return this.#position < this.#bytes.length ? String.fromCharCode(this.#bytes[this.#position] ?? 0) : ''
   }
 
   get position(): number {
-    return this.#at
+    return this.#position
   }
 
   enterObject(): void {
@@ -150,37 +150,37 @@ export class JsonCursor {
 
   /** The next key's position in `fields`, OTHER, or END. The cursor then stands at the key's value. */
   nextField(fields: Fields): number {
-    if (!this.#continues(0x7d)) return END
-    if (this.#bytes[this.#at] !== QUOTE) throw this.#broken('a key')
+    if (!this.#nextMember(0x7d)) return END_OF_OBJECT
+    if (this.#bytes[this.#position] !== QUOTE) throw this.#syntaxProblem('a key')
     const bytes = this.#bytes
-    const start = this.#at + 1
+    const start = this.#position + 1
     let end = start
     let plain = true
     for (let byte = bytes[end]; byte !== QUOTE; byte = bytes[++end]) {
-      if (byte === undefined) throw this.#broken('the end of a key')
+      if (byte === undefined) throw this.#syntaxProblem('the end of a key')
       if (byte < 0x80 && byte !== BACKSLASH) continue
       plain = false
       if (byte === BACKSLASH) end++
     }
-    this.#at = colonEnd(bytes, end + 1)
+    this.#position = colonEnd(bytes, end + 1)
     return plain ? fields.find(bytes, start, end) : fields.findDecoded(this.#decode(start - 1, end + 1))
   }
 
   /** True when the cursor stands at another element of the array. */
   nextElement(): boolean {
-    return this.#continues(0x5d)
+    return this.#nextMember(0x5d)
   }
 
   /** Skips any value. */
   skipValue(): void {
-    this.#done(this.#valueEnd(this.#at, this.#depth))
+    this.#endValue(this.#valueEnd(this.#position, this.#depth))
   }
 
   /** Skips any value. Returns where it was. */
-  range(): Range {
-    const start = this.#at
+  range(): ByteRange {
+    const start = this.#position
     const end = this.#valueEnd(start, this.#depth)
-    this.#done(end)
+    this.#endValue(end)
     return { start, end }
   }
 
@@ -190,19 +190,19 @@ export class JsonCursor {
   }
 
   /** As `value`; quicker for a whole number. */
-  figure(): unknown {
+  numberValue(): unknown {
     const { start, end } = this.range()
-    return wholeNumber(this.#bytes, start, end) ?? JSON.parse(this.text({ start, end }))
+    return parseWholeNumber(this.#bytes, start, end) ?? JSON.parse(this.text({ start, end }))
   }
 
   /** The bytes of a value, as they came. */
-  text({ start, end }: Range): string {
+  text({ start, end }: ByteRange): string {
     return this.#bytes.toString('utf8', start, end)
   }
 
   /** The string at a range that `range` returned. */
-  stringAt({ start, end }: Range, name: string): string {
-    if (this.#bytes[start] !== QUOTE) throw invalid(name, 'must be a string')
+  stringAt({ start, end }: ByteRange, name: string): string {
+    if (this.#bytes[start] !== QUOTE) throw invalidField(name, 'must be a string')
     return this.#decode(start, end)
   }
 
@@ -219,18 +219,18 @@ export class JsonCursor {
   /** `true` or `false`; null counts as false. */
   boolean(name: string): boolean {
     const first = this.peek()
-    if (first !== 't' && first !== 'f' && first !== 'n') throw invalid(name, 'must be true or false')
+    if (first !== 't' && first !== 'f' && first !== 'n') throw invalidField(name, 'must be true or false')
     this.skipValue()
     return first === 't'
   }
 
   /** The whole number, of at least `least`, at a range that `range` returned; null gives null. */
-  countAt({ start, end }: Range, name: string, least: number): number | null {
+  countAt({ start, end }: ByteRange, name: string, least: number): number | null {
     const first = this.#bytes[start] ?? 0
     if (first === LETTER_N) return null
-    const value = wholeNumber(this.#bytes, start, end) ?? this.#numberAt(start, end)
+    const value = parseWholeNumber(this.#bytes, start, end) ?? this.#numberAt(start, end)
     if (!Number.isSafeInteger(value) || value < least)
-      throw invalid(name, `must be a whole number of at least ${least}`)
+      throw invalidField(name, `must be a whole number of at least ${least}`)
     return value
   }
 
@@ -246,36 +246,36 @@ export class JsonCursor {
 
   /** After the outermost value: nothing but space may follow. */
   finish(): void {
-    if (this.#at < this.#bytes.length) throw this.#broken('the end')
+    if (this.#position < this.#bytes.length) throw this.#syntaxProblem('the end')
   }
 
   #enter(bracket: number, what: string): void {
-    if (this.#bytes[this.#at] !== bracket) throw this.#broken(what)
-    if (++this.#depth > MAX_DEPTH) throw tooDeep()
-    this.#at = spaceEnd(this.#bytes, this.#at + 1)
-    this.#fresh = true
+    if (this.#bytes[this.#position] !== bracket) throw this.#syntaxProblem(what)
+    if (++this.#depth > MAX_DEPTH) throw tooDeepProblem()
+    this.#position = spaceEnd(this.#bytes, this.#position + 1)
+    this.#isAtFirst = true
   }
 
   /** Steps over the comma to the next member, or out of the container. */
-  #continues(closing: number): boolean {
-    const byte = this.#bytes[this.#at]
+  #nextMember(closing: number): boolean {
+    const byte = this.#bytes[this.#position]
     if (byte === closing) {
       this.#depth--
-      this.#done(this.#at + 1)
+      this.#endValue(this.#position + 1)
       return false
     }
-    if (!this.#fresh) {
-      if (byte !== COMMA) throw this.#broken('a comma or the end of it')
-      this.#at = spaceEnd(this.#bytes, this.#at + 1)
+    if (!this.#isAtFirst) {
+      if (byte !== COMMA) throw this.#syntaxProblem('a comma or the end of it')
+      this.#position = spaceEnd(this.#bytes, this.#position + 1)
     }
-    this.#fresh = false
+    this.#isAtFirst = false
     return true
   }
 
   /** A value ended here. */
-  #done(end: number): void {
-    this.#fresh = false
-    this.#at = spaceEnd(this.#bytes, end)
+  #endValue(end: number): void {
+    this.#isAtFirst = false
+    this.#position = spaceEnd(this.#bytes, end)
   }
 
   /** Where the value that starts at `at` ends. @param depth of what holds it */
@@ -287,50 +287,50 @@ export class JsonCursor {
   }
 
   #containerEnd(from: number, opening: number, depth: number): number {
-    if (depth > MAX_DEPTH) throw tooDeep()
+    if (depth > MAX_DEPTH) throw tooDeepProblem()
     const bytes = this.#bytes
     const closing = opening + 2
     let at = spaceEnd(bytes, from + 1)
     if (bytes[at] === closing) return at + 1
     for (;;) {
       if (opening === OPEN_BRACE) {
-        if (bytes[at] !== QUOTE) throw this.#broken('a key', at)
+        if (bytes[at] !== QUOTE) throw this.#syntaxProblem('a key', at)
         at = colonEnd(bytes, this.#stringEnd(at))
       }
       at = spaceEnd(bytes, this.#valueEnd(at, depth))
       const byte = bytes[at]
       if (byte === closing) return at + 1
-      if (byte !== COMMA) throw this.#broken('a comma or the end of it', at)
+      if (byte !== COMMA) throw this.#syntaxProblem('a comma or the end of it', at)
       at = spaceEnd(bytes, at + 1)
     }
   }
 
   /** After the quote that is not escaped. */
   #stringEnd(from: number): number {
-    const at = this.#quotes ? this.#quotes.first(from + 1) : closingQuote(this.#bytes, from + 1)
-    if (at < 0) throw this.#broken('the end of a string', this.#bytes.length)
+    const at = this.#quotes ? this.#quotes.firstFrom(from + 1) : closingQuote(this.#bytes, from + 1)
+    if (at < 0) throw this.#syntaxProblem('the end of a string', this.#bytes.length)
     return at + 1
   }
 
   /** The string literal at `[start, end)`, quotes included, decoded. */
   #decode(start: number, end: number): string {
-    const text = remembered(this.#bytes, start + 1, end - 1)
+    const text = internedString(this.#bytes, start + 1, end - 1)
     if (!text.includes('\\')) return text
     try {
       return String(JSON.parse(`"${text}"`))
     } catch {
-      throw this.#broken('a well-formed string', start)
+      throw this.#syntaxProblem('a well-formed string', start)
     }
   }
 
-  #broken(expected: string, at = this.#at): Problem {
-    return broken(this.#bytes, expected, at)
+  #syntaxProblem(expected: string, at = this.#position): Problem {
+    return syntaxProblem(this.#bytes, expected, at)
   }
 }
 
 /** The first quote from `from` on, inside a string, that is not escaped; or -1. */
 function closingQuote(bytes: Buffer, from: number): number {
-  const near = Math.min(from + NEAR_BYTES, bytes.length)
+  const near = Math.min(from + NEARBY_BYTES, bytes.length)
   let at = from
   while (at < near && bytes[at] !== QUOTE) at++
   if (at >= near) at = bytes.indexOf(QUOTE, at)
@@ -349,13 +349,13 @@ function scalarEnd(bytes: Buffer, from: number): number {
   }
   const literal = byte === LETTER_N ? NULL : byte === LETTER_T ? TRUE : FALSE
   for (let index = 0; index < literal.length; index++)
-    if (bytes[at++] !== literal[index]) throw broken(bytes, 'a value', from)
+    if (bytes[at++] !== literal[index]) throw syntaxProblem(bytes, 'a value', from)
   return at
 }
 
 /** Undefined for what is more than some digits. */
-function wholeNumber(bytes: Buffer, start: number, end: number): number | undefined {
-  if (end - start > MOST_DIGITS || (bytes[start] === DIGIT_ZERO && end - start > 1)) return undefined
+function parseWholeNumber(bytes: Buffer, start: number, end: number): number | undefined {
+  if (end - start > MAX_SAFE_DIGITS || (bytes[start] === DIGIT_ZERO && end - start > 1)) return undefined
   let value = 0
   for (let at = start; at < end; at++) {
     const byte = bytes[at] ?? 0
@@ -368,7 +368,7 @@ function wholeNumber(bytes: Buffer, start: number, end: number): number | undefi
 /** After the colon that follows a key, and the space around it. */
 function colonEnd(bytes: Buffer, from: number): number {
   const at = spaceEnd(bytes, from)
-  if (bytes[at] !== 0x3a) throw broken(bytes, 'a colon', at)
+  if (bytes[at] !== 0x3a) throw syntaxProblem(bytes, 'a colon', at)
   return spaceEnd(bytes, at + 1)
 }
 
@@ -382,17 +382,17 @@ function isSpace(byte: number): boolean {
   return byte <= 0x20 && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09)
 }
 
-function broken(bytes: Buffer, expected: string, at: number): Problem {
+function syntaxProblem(bytes: Buffer, expected: string, at: number): Problem {
   const where = at >= bytes.length ? 'at its end' : `at byte ${at}`
   return new Problem('invalid_json', `The request body is not valid JSON: expected ${expected} ${where}.`)
 }
 
-export function invalid(name: string, what: string): Problem {
+export function invalidField(name: string, what: string): Problem {
   return new Problem('invalid_request', `Invalid value for '${name}': it ${what}.`, name)
 }
 
 /** A known field that appears twice: which of the two counts differs between servers. */
-export function once(seen: number, field: number, fields: Fields): number {
+export function markSeen(seen: number, field: number, fields: Fields): number {
   if (field < 0 || fields.isExact) return seen
   const bit = 1 << field
   if (seen & bit)
@@ -400,11 +400,11 @@ export function once(seen: number, field: number, fields: Fields): number {
   return seen | bit
 }
 
-function caseVariant(key: string, name: string): Problem {
+function caseVariantProblem(key: string, name: string): Problem {
   return new Problem('invalid_request', `Unknown field '${key.slice(0, 64)}'. Did you mean '${name}'?`, name)
 }
 
-function tooDeep(): Problem {
+function tooDeepProblem(): Problem {
   return new Problem('invalid_json', `The request body is nested more than ${MAX_DEPTH} levels deep.`)
 }
 
@@ -421,6 +421,6 @@ function isLetter(byte: number): boolean {
   return lower >= 0x61 && lower <= 0x7a
 }
 
-function fold(key: string): string {
+function foldKey(key: string): string {
   return key.normalize('NFKC').toUpperCase().toLowerCase()
 }

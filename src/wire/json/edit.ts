@@ -1,13 +1,13 @@
 // Byte edits: a body with a few ranges replaced, everything else untouched.
 
-import type { Range } from './cursor.ts'
+import type { ByteRange } from './cursor.ts'
 
-export interface Splice extends Range {
+export interface Splice extends ByteRange {
   readonly text: string
 }
 
 /** `body` with each range replaced by its text. Ranges may come in any order, and must not overlap. */
-export function spliced(body: Buffer, splices: readonly Splice[]): Buffer {
+export function applySplices(body: Buffer, splices: readonly Splice[]): Buffer {
   if (splices.length === 0) return body
   const parts: Buffer[] = []
   let from = 0
@@ -20,6 +20,6 @@ export function spliced(body: Buffer, splices: readonly Splice[]): Buffer {
 }
 
 /** Puts members in front of an object's first one. `at` is right after its brace. */
-export function inserted(at: number, members: string, objectIsEmpty: boolean): Splice {
+export function memberInsertion(at: number, members: string, objectIsEmpty: boolean): Splice {
   return { start: at, end: at, text: objectIsEmpty ? members : `${members},` }
 }

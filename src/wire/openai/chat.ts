@@ -1,25 +1,25 @@
 // OpenAI chat completions: POST /v1/chat/completions, and every API that copies it.
 
-import { countOf, isCounted, usageOf } from '../../core/usage.ts'
+import { areCredibleCounts, countOf, usageOf } from '../../core/usage.ts'
+import type { AnswerUsage, Dialect, Edits, ParsedRequest } from '../dialect.ts'
+import { forwardedQuery } from '../headers.ts'
+import { type ByteRange, Fields, invalidField, JsonCursor } from '../json/cursor.ts'
+import { applySplices, memberInsertion, type Splice } from '../json/edit.ts'
 import {
-  type Draft,
-  draftOf,
   eachField,
   eachObject,
   lengthOf,
-  nameUnbounded,
+  markUnbounded,
+  newDraft,
+  type RequestDraft,
   readAnswers,
   readAudioOutput,
   readInto,
   readMedia,
-} from '../ask-reader.ts'
-import type { Dialect, Edits, Metered, Reading } from '../dialect.ts'
-import { forwardedQuery } from '../headers.ts'
-import { Fields, invalid, JsonCursor, type Range } from '../json/cursor.ts'
-import { inserted, type Splice, spliced } from '../json/edit.ts'
+} from '../request-reader.ts'
 import { DocumentTap } from '../taps/document.ts'
-import { type EventMeter, hasValue, SseTap } from '../taps/sse.ts'
-import { openaiProblemBody, openaiRateHeaders, openaiRefusalBody } from './errors.ts'
+import { type EventUsageReader, hasValue, SseTap } from '../taps/sse.ts'
+import { addOpenaiRateHeaders, openaiProblemBody, openaiRefusalBody } from './errors.ts'
 
 const BODY = new Fields(
   'model',
@@ -58,14 +58,14 @@ const SIZED_PARTS: ReadonlySet<string | null> = new Set([
 const TOOL = new Fields('type')
 
 /** Where in a body the things lie that may be edited. */
-export interface Spots {
+export interface BodyLayout {
   /** Right after the outermost brace. */
-  readonly opened: number
+  readonly membersStart: number
   isEmpty: boolean
-  model: Range | null
-  readonly caps: Record<'max_tokens' | 'max_completion_tokens', Range | null>
-  streamOptions: (Range & { readonly members: number }) | null
-  includeUsage: Range | null
+  model: ByteRange | null
+  readonly caps: Record<'max_tokens' | 'max_completion_tokens', ByteRange | null>
+  streamOptions: (ByteRange & { readonly members: number }) | null
+  includeUsage: ByteRange | null
   asksForUsage: boolean
 }
 
@@ -73,22 +73,22 @@ export const openaiChat: Dialect = {
   name: 'openai.chat',
   breaksAfterError: false,
   requestIdHeader: 'x-request-id',
-  read,
+  readRequest: readBody,
   upstreamPath: (_model, line) => `/chat/completions${forwardedQuery(line.query)}`,
-  tap: (streaming, contentType, hideUsage) =>
+  createTap: (streaming, contentType, hideUsage) =>
     streaming && contentType.includes('event-stream')
       ? new SseTap(new ChatEvents(), hideUsage)
-      : new DocumentTap(readDocument),
+      : new DocumentTap(readDocumentUsage),
   refusalBody: openaiRefusalBody,
   problemBody: openaiProblemBody,
   streamError: (problem, context) => `data: ${openaiProblemBody(problem, context)}\n\n`,
-  rateHeaders: openaiRateHeaders,
+  addRateHeaders: addOpenaiRateHeaders,
 }
 
 /** None found yet, in a body whose outermost brace stands here. */
-export function spotsFrom(brace: number): Spots {
+export function newBodyLayout(brace: number): BodyLayout {
   return {
-    opened: brace + 1,
+    membersStart: brace + 1,
     isEmpty: false,
     model: null,
     caps: { max_tokens: null, max_completion_tokens: null },
@@ -98,18 +98,18 @@ export function spotsFrom(brace: number): Spots {
   }
 }
 
-function read(body: Buffer): Reading {
+function readBody(body: Buffer): ParsedRequest {
   const json = new JsonCursor(body)
-  const draft = draftOf(body.length)
-  const spots = spotsFrom(json.position)
+  const draft = newDraft(body.length)
+  const spots = newBodyLayout(json.position)
   const members = eachField(json, BODY, (field) => readMember(json, BODY.names[field] ?? '', draft, spots))
   json.finish()
   spots.isEmpty = members === 0
-  if (draft.model === '') throw invalid('model', 'is required')
-  return { ask: draft, asksForUsage: spots.asksForUsage, edit: (edits) => editChat(body, spots, edits) }
+  if (draft.model === '') throw invalidField('model', 'is required')
+  return { facts: draft, asksForUsage: spots.asksForUsage, edit: (edits) => editChat(body, spots, edits) }
 }
 
-function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots): void {
+function readMember(json: JsonCursor, name: string, draft: RequestDraft, spots: BodyLayout): void {
   switch (name) {
     case 'model':
       spots.model = json.range()
@@ -158,15 +158,15 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
     case 'preset':
     case 'route':
     case 'web_search_options':
-      if (json.peek() !== 'n') nameUnbounded(draft, name)
+      if (json.peek() !== 'n') markUnbounded(draft, name)
       json.skipValue()
   }
 }
 
-export function readStreamOptions(json: JsonCursor, spots: Spots): void {
+export function readStreamOptions(json: JsonCursor, spots: BodyLayout): void {
   const start = json.position
   if (json.peek() !== '{') {
-    if (json.peek() !== 'n') throw invalid('stream_options', 'must be an object')
+    if (json.peek() !== 'n') throw invalidField('stream_options', 'must be an object')
     spots.streamOptions = { ...json.range(), members: -1 }
     return
   }
@@ -177,16 +177,16 @@ export function readStreamOptions(json: JsonCursor, spots: Spots): void {
   spots.streamOptions = { start, end: start + 1, members }
 }
 
-function readMessages(json: JsonCursor, draft: Draft): void {
-  if (json.peek() !== '[') throw invalid('messages', 'must be an array')
+function readMessages(json: JsonCursor, draft: RequestDraft): void {
+  if (json.peek() !== '[') throw invalidField('messages', 'must be an array')
   draft.messages = eachObject(json, readMessage, draft)
 }
 
-function readMessage(json: JsonCursor, draft: Draft): void {
+function readMessage(json: JsonCursor, draft: RequestDraft): void {
   eachField(json, MESSAGE, readMessageMember, draft)
 }
 
-function readMessageMember(field: number, json: JsonCursor, draft: Draft): void {
+function readMessageMember(field: number, json: JsonCursor, draft: RequestDraft): void {
   const isAudio = MESSAGE.names[field] === 'audio'
   // `audio` refers to an earlier spoken answer, whose length the body does not show.
   if (isAudio && json.peek() === '{') draft.unsizedInput = draft.audioInput = true
@@ -194,11 +194,11 @@ function readMessageMember(field: number, json: JsonCursor, draft: Draft): void 
   else eachObject(json, readPart, draft)
 }
 
-function readPart(json: JsonCursor, draft: Draft): void {
+function readPart(json: JsonCursor, draft: RequestDraft): void {
   eachField(json, PART, readPartMember, draft)
 }
 
-function readPartMember(part: number, json: JsonCursor, draft: Draft): void {
+function readPartMember(part: number, json: JsonCursor, draft: RequestDraft): void {
   if (PART.names[part] === 'type') {
     if (!SIZED_PARTS.has(json.stringOrNull())) draft.unsizedInput = true
     return
@@ -210,23 +210,23 @@ function readPartMember(part: number, json: JsonCursor, draft: Draft): void {
 }
 
 /** A tool that is neither a function nor a grammar is run by the provider, as often as the model likes. */
-function readTool(json: JsonCursor, draft: Draft): void {
+function readTool(json: JsonCursor, draft: RequestDraft): void {
   draft.tools = true
   eachField(json, TOOL, readToolType, draft)
 }
 
-function readToolType(_field: number, json: JsonCursor, draft: Draft): void {
+function readToolType(_field: number, json: JsonCursor, draft: RequestDraft): void {
   const type = json.stringOrNull()
-  if (type !== null && type !== 'function' && type !== 'custom') nameUnbounded(draft, type)
+  if (type !== null && type !== 'function' && type !== 'custom') markUnbounded(draft, type)
 }
 
-function readFunction(json: JsonCursor, draft: Draft): void {
+function readFunction(json: JsonCursor, draft: RequestDraft): void {
   draft.tools = true
   json.skipValue()
 }
 
 /** Also for completions, whose bodies have the same spots. */
-export function editChat(body: Buffer, spots: Spots, edits: Edits): Buffer {
+export function editChat(body: Buffer, spots: BodyLayout, edits: Edits): Buffer {
   const splices: Splice[] = []
   const added: string[] = []
   if (edits.model !== undefined && spots.model) splices.push({ ...spots.model, text: JSON.stringify(edits.model) })
@@ -246,10 +246,10 @@ export function editChat(body: Buffer, spots: Spots, edits: Edits): Buffer {
     if (includeUsage) splices.push({ ...includeUsage, text: 'true' })
     else if (!streamOptions) added.push('"stream_options":{"include_usage":true}')
     else if (streamOptions.members < 0) splices.push({ ...streamOptions, text: '{"include_usage":true}' })
-    else splices.push(inserted(streamOptions.end, '"include_usage":true', streamOptions.members === 0))
+    else splices.push(memberInsertion(streamOptions.end, '"include_usage":true', streamOptions.members === 0))
   }
-  if (added.length > 0) splices.push(inserted(spots.opened, added.join(','), spots.isEmpty))
-  return spliced(body, splices)
+  if (added.length > 0) splices.push(memberInsertion(spots.membersStart, added.join(','), spots.isEmpty))
+  return applySplices(body, splices)
 }
 
 const ANSWER = new Fields('choices', 'usage', 'x_groq', 'model', 'service_tier', 'error')
@@ -278,7 +278,7 @@ interface Counts {
 }
 
 /** An answer, or one chunk of it, as far as it was read. */
-interface Answer {
+interface AnswerFacts {
   /** Where `stream_options` puts it. */
   usage: Counts | null
   /** Groq's own place for it, in streams that were not asked for it; the others have the same figures twice. */
@@ -291,8 +291,8 @@ interface Answer {
 }
 
 /** Only what stands at the top level counts: a model's own words never do. Throws on what cannot be read. */
-function readAnswer(bytes: Buffer): Answer {
-  return readInto<Answer>(bytes, ANSWER, readAnswerMember, {
+function readAnswer(bytes: Buffer): AnswerFacts {
+  return readInto<AnswerFacts>(bytes, ANSWER, readAnswerMember, {
     usage: null,
     groqUsage: null,
     model: null,
@@ -303,7 +303,7 @@ function readAnswer(bytes: Buffer): Answer {
   })
 }
 
-function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void {
+function readAnswerMember(field: number, json: JsonCursor, answer: AnswerFacts): void {
   switch (ANSWER.names[field]) {
     case 'usage':
       answer.usage = readCounts(json)
@@ -327,7 +327,7 @@ function readAnswerMember(field: number, json: JsonCursor, answer: Answer): void
   }
 }
 
-function readGroqUsage(_field: number, json: JsonCursor, answer: Answer): void {
+function readGroqUsage(_field: number, json: JsonCursor, answer: AnswerFacts): void {
   answer.groqUsage = readCounts(json)
 }
 
@@ -354,13 +354,13 @@ function readCounts(json: JsonCursor): Counts | null {
 function readCount(field: number, json: JsonCursor, counts: Counts): void {
   switch (COUNTS.names[field]) {
     case 'prompt_tokens':
-      counts.prompt = json.figure()
+      counts.prompt = json.numberValue()
       return
     case 'completion_tokens':
-      counts.completion = json.figure()
+      counts.completion = json.numberValue()
       return
     case 'total_tokens':
-      counts.total = json.figure()
+      counts.total = json.numberValue()
       return
     case 'prompt_tokens_details':
       counts.cached = counts.cacheWritten = counts.audioInput = undefined
@@ -376,32 +376,32 @@ function readCount(field: number, json: JsonCursor, counts: Counts): void {
 
 function readPromptDetail(field: number, json: JsonCursor, counts: Counts): void {
   const name = PROMPT_DETAILS.names[field]
-  if (name === 'cached_tokens') counts.cached = json.figure()
-  else if (name === 'cache_write_tokens') counts.cacheWritten = json.figure()
-  else counts.audioInput = json.figure()
+  if (name === 'cached_tokens') counts.cached = json.numberValue()
+  else if (name === 'cache_write_tokens') counts.cacheWritten = json.numberValue()
+  else counts.audioInput = json.numberValue()
 }
 
 function readCompletionDetail(field: number, json: JsonCursor, counts: Counts): void {
-  if (COMPLETION_DETAILS.names[field] === 'reasoning_tokens') counts.reasoning = json.figure()
-  else counts.audioOutput = json.figure()
+  if (COMPLETION_DETAILS.names[field] === 'reasoning_tokens') counts.reasoning = json.numberValue()
+  else counts.audioOutput = json.numberValue()
 }
 
-function readChoice(json: JsonCursor, answer: Answer): void {
+function readChoice(json: JsonCursor, answer: AnswerFacts): void {
   eachField(json, CHOICE, readFinish, answer)
 }
 
-function readFinish(_field: number, json: JsonCursor, answer: Answer): void {
+function readFinish(_field: number, json: JsonCursor, answer: AnswerFacts): void {
   if (json.peek() !== 'n') answer.finished = true
   json.skipValue()
 }
 
-function readDocument(document: Buffer): Metered | undefined {
-  return meteredIn(readAnswer(document))
+function readDocumentUsage(document: Buffer): AnswerUsage | undefined {
+  return answerUsageOf(readAnswer(document))
 }
 
-function meteredIn({ usage, groqUsage, model, serviceTier }: Answer): Metered | undefined {
+function answerUsageOf({ usage, groqUsage, model, serviceTier }: AnswerFacts): AnswerUsage | undefined {
   const counts = usage ?? groqUsage
-  return counts ? normalise(counts, model, serviceTier) : undefined
+  return counts ? normaliseUsage(counts, model, serviceTier) : undefined
 }
 
 /**
@@ -409,8 +409,8 @@ function meteredIn({ usage, groqUsage, model, serviceTier }: Answer): Metered | 
  * are in the total and in neither half were used as well: sound that is larger than its half could hold or is all that is
  * missing (Voxtral), and else reasoning, named (xAI) or not (Gemini's OpenAI endpoint).
  */
-function normalise(counts: Counts, model: string | null, serviceTier: string | null): Metered | undefined {
-  if (!isCounted([counts.prompt, counts.completion, counts.total])) return undefined
+function normaliseUsage(counts: Counts, model: string | null, serviceTier: string | null): AnswerUsage | undefined {
+  if (!areCredibleCounts([counts.prompt, counts.completion, counts.total])) return undefined
   const prompt = countOf(counts.prompt)
   const completion = countOf(counts.completion)
   const cacheRead = Math.min(countOf(counts.cached), prompt)
@@ -444,17 +444,17 @@ const FINISH_REASON = Buffer.from('finish_reason"')
 const ERROR = Buffer.from('error"')
 const DONE = Buffer.from('DONE]')
 
-class ChatEvents implements EventMeter {
+class ChatEvents implements EventUsageReader {
   terminated = false
   finished = false
   failed = false
-  #last: Metered | undefined
+  #last: AnswerUsage | undefined
 
   mayMatter(chunk: Buffer): boolean {
     return hasValue(chunk, USAGE) || hasValue(chunk, FINISH_REASON) || chunk.includes(DONE) || chunk.includes(ERROR)
   }
 
-  data(payload: Buffer): boolean {
+  readData(payload: Buffer): boolean {
     if (payload.includes(DONE) && payload.toString('latin1').trim() === '[DONE]') {
       this.terminated = this.finished = true
       return false
@@ -462,7 +462,7 @@ class ChatEvents implements EventMeter {
     if (!this.mayMatter(payload)) return false
     try {
       const answer = readAnswer(payload)
-      this.#last = meteredIn(answer) ?? this.#last
+      this.#last = answerUsageOf(answer) ?? this.#last
       this.finished ||= answer.finished
       this.failed ||= answer.failed
       return answer.choices === 0 && answer.usage !== null
@@ -471,7 +471,7 @@ class ChatEvents implements EventMeter {
     }
   }
 
-  metered(): Metered | undefined {
+  answerUsage(): AnswerUsage | undefined {
     return this.#last
   }
 }

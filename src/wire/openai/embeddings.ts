@@ -2,11 +2,11 @@
 
 import { recordOf } from '../../core/json-values.ts'
 import { countOf, usageOf } from '../../core/usage.ts'
-import { draftOf, eachField } from '../ask-reader.ts'
-import type { Dialect, Edits, Metered, Reading } from '../dialect.ts'
+import type { AnswerUsage, Dialect, Edits, ParsedRequest } from '../dialect.ts'
 import { forwardedQuery } from '../headers.ts'
-import { Fields, invalid, JsonCursor, type Range } from '../json/cursor.ts'
-import { spliced } from '../json/edit.ts'
+import { type ByteRange, Fields, invalidField, JsonCursor } from '../json/cursor.ts'
+import { applySplices } from '../json/edit.ts'
+import { eachField, newDraft } from '../request-reader.ts'
 import { DocumentTap } from '../taps/document.ts'
 import { openaiChat } from './chat.ts'
 import { readPrompts } from './prompts.ts'
@@ -17,16 +17,16 @@ const BODY = new Fields('model', 'input', 'user')
 export const openaiEmbeddings: Dialect = {
   ...openaiChat,
   name: 'openai.embeddings',
-  read,
+  readRequest: readBody,
   upstreamPath: (_model, line) => `/embeddings${forwardedQuery(line.query)}`,
-  tap: () => new DocumentTap(readVectors),
+  createTap: () => new DocumentTap(readVectorUsage),
 }
 
-function read(body: Buffer): Reading {
+function readBody(body: Buffer): ParsedRequest {
   const json = new JsonCursor(body)
-  const draft = draftOf(body.length)
+  const draft = newDraft(body.length)
   draft.kind = 'embed'
-  const models: Range[] = []
+  const models: ByteRange[] = []
   let hasInput = false
   eachField(json, BODY, (field) => {
     const name = BODY.names[field]
@@ -40,17 +40,17 @@ function read(body: Buffer): Reading {
     } else draft.user = json.stringOrNull()
   })
   json.finish()
-  if (draft.model === '') throw invalid('model', 'is required')
-  if (!hasInput) throw invalid('input', 'is required')
+  if (draft.model === '') throw invalidField('model', 'is required')
+  if (!hasInput) throw invalidField('input', 'is required')
   const edit = ({ model }: Edits) =>
-    spliced(body, model === undefined ? [] : models.map((at) => ({ ...at, text: JSON.stringify(model) })))
-  return { ask: draft, asksForUsage: true, edit }
+    applySplices(body, model === undefined ? [] : models.map((at) => ({ ...at, text: JSON.stringify(model) })))
+  return { facts: draft, asksForUsage: true, edit }
 }
 
 const ANSWER = new Fields('usage', 'model')
 
 /** Undefined when it counts nothing: no input is as short as that. Some servers give the total alone. */
-function readVectors(document: Buffer): Metered | undefined {
+function readVectorUsage(document: Buffer): AnswerUsage | undefined {
   const json = new JsonCursor(document)
   let counts: Readonly<Record<string, unknown>> = {}
   let model: string | null = null

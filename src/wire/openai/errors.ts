@@ -4,7 +4,7 @@ import type { LevelView } from '../../core/meter.ts'
 import type { Problem } from '../../core/problem.ts'
 import type { Refusal } from '../../core/refusal.ts'
 import type { ErrorContext, HeaderList } from '../dialect.ts'
-import { goDuration, refusalDetails, tightest } from '../limit-headers.ts'
+import { formatGoDuration, refusalDetails, tightestLevel } from '../limit-headers.ts'
 
 export function openaiRefusalBody(refusal: Refusal, context: ErrorContext): string {
   // Waiting for other calls is no matter of money, even where the limit counts money: SDKs give up on insufficient_quota.
@@ -33,17 +33,17 @@ export function openaiProblemBody(problem: Problem, context: ErrorContext): stri
   })
 }
 
-export function openaiRateHeaders(levels: readonly LevelView[], _wallMs: number, headers: HeaderList): void {
-  const requests = tightest(levels, 'requests')
-  const tokens = tightest(levels, 'tokens')
+export function addOpenaiRateHeaders(levels: readonly LevelView[], _wallMs: number, headers: HeaderList): void {
+  const requests = tightestLevel(levels, 'requests')
+  const tokens = tightestLevel(levels, 'tokens')
   if (requests) {
     headers.push('x-ratelimit-limit-requests', `${requests.capacity}`)
     headers.push('x-ratelimit-remaining-requests', `${requests.free}`)
-    headers.push('x-ratelimit-reset-requests', goDuration(requests.resetMs))
+    headers.push('x-ratelimit-reset-requests', formatGoDuration(requests.resetMs))
   }
   if (tokens) {
     headers.push('x-ratelimit-limit-tokens', `${tokens.capacity}`)
     headers.push('x-ratelimit-remaining-tokens', `${tokens.free}`)
-    headers.push('x-ratelimit-reset-tokens', goDuration(tokens.resetMs))
+    headers.push('x-ratelimit-reset-tokens', formatGoDuration(tokens.resetMs))
   }
 }

@@ -1,18 +1,18 @@
 // Prompts: what OpenAI's older endpoints are given to read: a text, token ids, or a list of either.
 
-import type { Draft } from '../ask-reader.ts'
-import { invalid, type JsonCursor } from '../json/cursor.ts'
+import { invalidField, type JsonCursor } from '../json/cursor.ts'
+import type { RequestDraft } from '../request-reader.ts'
 
 /**
  * Counts the prompts of a body into `draft.prompts`. An id takes two bytes with its comma, so the body's bytes bound ids as
  * they bound text. Objects are pictures or sound, which some servers embed. Throws Problem for what is no prompt.
  */
-export function readPrompts(json: JsonCursor, name: string, draft: Draft): void {
+export function readPrompts(json: JsonCursor, name: string, draft: RequestDraft): void {
   if (json.peek() === '"') {
     json.skipValue()
     return
   }
-  if (json.peek() !== '[') throw invalid(name, 'must be a string or an array')
+  if (json.peek() !== '[') throw invalidField(name, 'must be a string or an array')
   let prompts = 0
   let ids = 0
   json.enterArray()
@@ -26,12 +26,12 @@ export function readPrompts(json: JsonCursor, name: string, draft: Draft): void 
   draft.prompts = Math.max(1, prompts + ids)
 }
 
-function readParts(json: JsonCursor, draft: Draft): void {
+function readParts(json: JsonCursor, draft: RequestDraft): void {
   json.enterArray()
   while (json.nextElement()) readPart(json, draft)
 }
 
-function readPart(json: JsonCursor, draft: Draft): void {
+function readPart(json: JsonCursor, draft: RequestDraft): void {
   if (json.peek() === '{') draft.unsizedInput = draft.audioInput = true
   json.skipValue()
 }

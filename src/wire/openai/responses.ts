@@ -1,21 +1,21 @@
 // OpenAI Responses: POST /v1/responses, and every API that copies it.
 
 import type { Problem } from '../../core/problem.ts'
+import type { Dialect, Edits, ErrorContext, ParsedRequest } from '../dialect.ts'
+import { forwardedQuery } from '../headers.ts'
+import { type ByteRange, Fields, invalidField, JsonCursor } from '../json/cursor.ts'
+import { applySplices, memberInsertion, type Splice } from '../json/edit.ts'
 import {
-  type Draft,
-  draftOf,
   eachField,
   eachObject,
   lengthOf,
-  nameUnbounded,
+  markUnbounded,
+  newDraft,
+  type RequestDraft,
   readAudioOutput,
   readMedia,
-} from '../ask-reader.ts'
-import type { Dialect, Edits, ErrorContext, Reading } from '../dialect.ts'
-import { forwardedQuery } from '../headers.ts'
-import { Fields, invalid, JsonCursor, type Range } from '../json/cursor.ts'
-import { inserted, type Splice, spliced } from '../json/edit.ts'
-import { openaiProblemBody, openaiRateHeaders, openaiRefusalBody } from './errors.ts'
+} from '../request-reader.ts'
+import { addOpenaiRateHeaders, openaiProblemBody, openaiRefusalBody } from './errors.ts'
 import { responsesTap } from './responses-answer.ts'
 
 const BODY = new Fields(
@@ -70,20 +70,20 @@ const SIZED_ITEMS = new Set([
 const TEXT_PARTS = new Set(['input_text', 'output_text', 'text', 'refusal', 'summary_text', 'reasoning_text'])
 const IMAGE_PARTS = new Set(['input_image', 'computer_screenshot'])
 /** Tools that the caller describes and runs. */
-const OWN_TOOLS = new Set(['function', 'custom', 'namespace'])
+const CALLER_TOOLS = new Set(['function', 'custom', 'namespace'])
 /** Tools that the caller runs and the provider describes, in words that the body does not show. */
-const KNOWN_TOOLS = new Set(['local_shell', 'apply_patch'])
+const PROVIDER_DESCRIBED_TOOLS = new Set(['local_shell', 'apply_patch'])
 /** More than any such description: a whole call with apply_patch was seen to take 642 tokens in. */
-const KNOWN_TOOL_TOKENS = 4_096
-const EMPTY = '""'
+const TOOL_DESCRIPTION_TOKENS = 4_096
+const EMPTY_STRING_JSON = '""'
 
 /** Where in a body the things lie that may be edited. */
-interface Spots {
+interface BodyLayout {
   /** Right after the outermost brace. */
-  readonly opened: number
+  readonly membersStart: number
   isEmpty: boolean
-  model: Range | null
-  cap: Range | null
+  model: ByteRange | null
+  cap: ByteRange | null
   safetyIdentifier: string | null
 }
 
@@ -91,13 +91,13 @@ export const openaiResponses: Dialect = {
   name: 'openai.responses',
   breaksAfterError: false,
   requestIdHeader: 'x-request-id',
-  read,
+  readRequest: readBody,
   upstreamPath: (_model, line) => `/responses${forwardedQuery(line.query)}`,
-  tap: responsesTap,
+  createTap: responsesTap,
   refusalBody: openaiRefusalBody,
   problemBody: openaiProblemBody,
   streamError,
-  rateHeaders: openaiRateHeaders,
+  addRateHeaders: addOpenaiRateHeaders,
 }
 
 /** As documented, and under `error`, as OpenAI really sends it: SDKs raise an error for the one or for the other. */
@@ -107,11 +107,11 @@ function streamError(problem: Problem, context: ErrorContext): string {
   return `event: error\ndata: ${documented.slice(0, -1)},${openaiProblemBody(problem, context).slice(1)}\n\n`
 }
 
-function read(body: Buffer): Reading {
+function readBody(body: Buffer): ParsedRequest {
   const json = new JsonCursor(body)
-  const draft = draftOf(body.length)
-  const spots: Spots = {
-    opened: json.position + 1,
+  const draft = newDraft(body.length)
+  const spots: BodyLayout = {
+    membersStart: json.position + 1,
     isEmpty: false,
     model: null,
     cap: null,
@@ -122,11 +122,11 @@ function read(body: Buffer): Reading {
   spots.isEmpty = members === 0
   draft.messages = Math.max(1, draft.messages)
   draft.user ??= spots.safetyIdentifier
-  if (draft.model === '') throw invalid('model', 'is required')
-  return { ask: draft, asksForUsage: true, edit: (edits) => edit(body, spots, edits) }
+  if (draft.model === '') throw invalidField('model', 'is required')
+  return { facts: draft, asksForUsage: true, edit: (edits) => editBody(body, spots, edits) }
 }
 
-function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots): void {
+function readMember(json: JsonCursor, name: string, draft: RequestDraft, spots: BodyLayout): void {
   switch (name) {
     case 'model':
       spots.model = json.range()
@@ -157,9 +157,9 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
       draft.audioOutput = readAudioOutput(json)
       return
     case 'prompt_cache_options':
-      return readLifetime(json, draft)
+      return readCacheLifetime(json, draft)
     case 'background':
-      if (json.boolean(name)) nameUnbounded(draft, name)
+      if (json.boolean(name)) markUnbounded(draft, name)
       return
     default:
       readStored(json, name, draft)
@@ -167,42 +167,42 @@ function readMember(json: JsonCursor, name: string, draft: Draft, spots: Spots):
 }
 
 /** What the provider keeps: earlier answers are input, and templates and compaction bring tools and passes of their own. */
-function readStored(json: JsonCursor, name: string, draft: Draft): void {
+function readStored(json: JsonCursor, name: string, draft: RequestDraft): void {
   if (json.peek() !== 'n') {
     draft.unsizedInput = true
-    if (name === 'prompt' || name === 'context_management') nameUnbounded(draft, name)
+    if (name === 'prompt' || name === 'context_management') markUnbounded(draft, name)
   }
   json.skipValue()
 }
 
-function readInput(json: JsonCursor, draft: Draft): void {
+function readInput(json: JsonCursor, draft: RequestDraft): void {
   const first = json.peek()
   if (first === '[') eachObject(json, readItem, draft)
   else if (first === '"' || first === 'n') json.skipValue()
-  else throw invalid('input', 'must be a string or an array')
+  else throw invalidField('input', 'must be a string or an array')
 }
 
 /** What of an item says how much of it the body shows. */
 interface Item {
   type: string | null
   hasRole: boolean
-  hasWords: boolean
+  hasContent: boolean
   resultBytes: number
 }
 
-function readItem(json: JsonCursor, draft: Draft): void {
-  const item: Item = { type: null, hasRole: false, hasWords: false, resultBytes: 0 }
+function readItem(json: JsonCursor, draft: RequestDraft): void {
+  const item: Item = { type: null, hasRole: false, hasContent: false, resultBytes: 0 }
   eachField(json, ITEM, (field) => readItemMember(json, ITEM.names[field] ?? '', draft, item))
   const type = item.type ?? (item.hasRole ? 'message' : 'item_reference')
   draft.messages++
-  if (type === 'compaction_trigger') nameUnbounded(draft, type)
+  if (type === 'compaction_trigger') markUnbounded(draft, type)
   if (type === 'image_generation_call') {
     draft.images++
     draft.textBytes -= item.resultBytes
-  } else if (type === 'reasoning' ? !item.hasWords : !SIZED_ITEMS.has(type)) draft.unsizedInput = true
+  } else if (type === 'reasoning' ? !item.hasContent : !SIZED_ITEMS.has(type)) draft.unsizedInput = true
 }
 
-function readItemMember(json: JsonCursor, name: string, draft: Draft, item: Item): void {
+function readItemMember(json: JsonCursor, name: string, draft: RequestDraft, item: Item): void {
   switch (name) {
     case 'type':
       item.type = json.stringOrNull()
@@ -212,7 +212,7 @@ function readItemMember(json: JsonCursor, name: string, draft: Draft, item: Item
       return
     case 'content':
     case 'output':
-      item.hasWords = readContent(json, draft) || item.hasWords
+      item.hasContent = readContent(json, draft) || item.hasContent
       return
     case 'tools':
       eachObject(json, readTool, draft)
@@ -220,7 +220,7 @@ function readItemMember(json: JsonCursor, name: string, draft: Draft, item: Item
     case 'encrypted_content': {
       // Reasoning that is not sent along is looked up by its id.
       const isText = json.peek() === '"'
-      item.hasWords = (lengthOf(json.range()) > EMPTY.length && isText) || item.hasWords
+      item.hasContent = (lengthOf(json.range()) > EMPTY_STRING_JSON.length && isText) || item.hasContent
       return
     }
     case 'result':
@@ -229,7 +229,7 @@ function readItemMember(json: JsonCursor, name: string, draft: Draft, item: Item
 }
 
 /** A string, parts, or one part. Returns whether there is any. */
-function readContent(json: JsonCursor, draft: Draft): boolean {
+function readContent(json: JsonCursor, draft: RequestDraft): boolean {
   const first = json.peek()
   if (first !== '{') return eachObject(json, readPart, draft) > 0 || first === '"'
   readPart(json, draft)
@@ -242,7 +242,7 @@ interface Part {
   hasFile: boolean
 }
 
-function readPart(json: JsonCursor, draft: Draft): void {
+function readPart(json: JsonCursor, draft: RequestDraft): void {
   const part: Part = { type: null, hasImage: false, hasFile: false }
   eachField(json, PART, (field) => readPartMember(json, PART.names[field] ?? '', draft, part))
   const isImage = part.type !== null && IMAGE_PARTS.has(part.type)
@@ -251,7 +251,7 @@ function readPart(json: JsonCursor, draft: Draft): void {
   if (!isImage && (part.hasFile || !isText)) draft.unsizedInput = true
 }
 
-function readPartMember(json: JsonCursor, name: string, draft: Draft, part: Part): void {
+function readPartMember(json: JsonCursor, name: string, draft: RequestDraft, part: Part): void {
   const isNull = json.peek() === 'n'
   switch (name) {
     case 'type':
@@ -261,7 +261,7 @@ function readPartMember(json: JsonCursor, name: string, draft: Draft, part: Part
       part.hasImage = !isNull
       return readMedia(json, draft)
     case 'prompt_cache_breakpoint':
-      return readLifetime(json, draft)
+      return readCacheLifetime(json, draft)
     case 'input_audio':
       if (!isNull) draft.audioInput = true
   }
@@ -277,7 +277,7 @@ interface Tool {
 }
 
 /** A tool that the caller does not run is run by the provider, as often as the model likes. */
-function readTool(json: JsonCursor, draft: Draft): void {
+function readTool(json: JsonCursor, draft: RequestDraft): void {
   const tool: Tool = { type: null, execution: null, environment: null, memory: null }
   draft.tools = true
   eachField(json, TOOL, (field) => {
@@ -294,20 +294,20 @@ function readTool(json: JsonCursor, draft: Draft): void {
       })
   })
   const { type, execution, environment, memory } = tool
-  if (type === null || OWN_TOOLS.has(type)) return
+  if (type === null || CALLER_TOOLS.has(type)) return
   const atCaller =
-    KNOWN_TOOLS.has(type) ||
+    PROVIDER_DESCRIBED_TOOLS.has(type) ||
     (type === 'shell' && environment === 'local') ||
     (type === 'tool_search' && execution === 'client')
-  if (atCaller) draft.addedTokens += KNOWN_TOOL_TOKENS
+  if (atCaller) draft.addedTokens += TOOL_DESCRIPTION_TOKENS
   else {
-    nameUnbounded(draft, type)
-    if (memory !== null) nameUnbounded(draft, `container_${memory}`)
+    markUnbounded(draft, type)
+    if (memory !== null) markUnbounded(draft, `container_${memory}`)
   }
 }
 
 /** How long the cache is to keep what is written: half an hour, or twelve of them. */
-function readLifetime(json: JsonCursor, draft: Draft): void {
+function readCacheLifetime(json: JsonCursor, draft: RequestDraft): void {
   if (json.peek() !== '{') {
     json.skipValue()
     return
@@ -317,13 +317,13 @@ function readLifetime(json: JsonCursor, draft: Draft): void {
   })
 }
 
-function edit(body: Buffer, spots: Spots, edits: Edits): Buffer {
+function editBody(body: Buffer, spots: BodyLayout, edits: Edits): Buffer {
   const splices: Splice[] = []
   if (edits.model !== undefined && spots.model) splices.push({ ...spots.model, text: JSON.stringify(edits.model) })
   if (edits.cap) {
     const text = String(edits.cap.tokens)
-    const added = inserted(spots.opened, `"max_output_tokens":${text}`, spots.isEmpty)
+    const added = memberInsertion(spots.membersStart, `"max_output_tokens":${text}`, spots.isEmpty)
     splices.push(spots.cap ? { ...spots.cap, text } : added)
   }
-  return spliced(body, splices)
+  return applySplices(body, splices)
 }

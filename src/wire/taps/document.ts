@@ -1,57 +1,57 @@
 // Document tap: an answer that is one JSON document, kept whole until it ends, since its usage is needed before its headers go out.
 
-import type { Metered, Tap } from '../dialect.ts'
-import { Pile } from './chunk-buffer.ts'
+import type { AnswerUsage, Tap } from '../dialect.ts'
+import { ChunkBuffer } from './chunk-buffer.ts'
 
-const NOTHING = Buffer.alloc(0)
+const EMPTY_BUFFER = Buffer.alloc(0)
 
 /** Reads the usage of a whole document. Throws on anything it cannot read. */
-export type DocumentMeter = (document: Buffer) => Metered | undefined
+export type DocumentUsageReader = (document: Buffer) => AnswerUsage | undefined
 
 /**
  * The bytes given here are kept by reference; who pushes them bounds how many. Nothing is held back from the caller by this
  * tap itself.
  */
 export class DocumentTap implements Tap {
-  readonly #read: DocumentMeter
-  readonly #document = new Pile()
-  #chunks = 0
-  #metered: Metered | undefined
-  #readable = false
+  readonly #read: DocumentUsageReader
+  readonly #document = new ChunkBuffer()
+  #chunkCount = 0
+  #answerUsage: AnswerUsage | undefined
+  #isReadable = false
 
-  constructor(read: DocumentMeter) {
+  constructor(read: DocumentUsageReader) {
     this.#read = read
   }
 
-  readonly whole = true
+  readonly isDocument = true
   readonly terminated = false
   readonly failed = false
 
   get finished(): boolean {
-    return this.#readable
+    return this.#isReadable
   }
 
-  get events(): number {
-    return this.#chunks
+  get eventCount(): number {
+    return this.#chunkCount
   }
 
-  metered(): Metered | undefined {
-    return this.#metered
+  answerUsage(): AnswerUsage | undefined {
+    return this.#answerUsage
   }
 
   push(chunk: Buffer): Buffer {
     this.#document.push(chunk)
-    this.#chunks++
+    this.#chunkCount++
     return chunk
   }
 
   end(): Buffer {
     try {
-      this.#metered = this.#read(this.#document.take())
-      this.#readable = true
+      this.#answerUsage = this.#read(this.#document.take())
+      this.#isReadable = true
     } catch {
-      this.#readable = false
+      this.#isReadable = false
     }
-    return NOTHING
+    return EMPTY_BUFFER
   }
 }

@@ -1,49 +1,49 @@
 // Array tap: a JSON array sent element by element, as Gemini streams without `alt=sse`. Shows each element to a meter.
 
-import type { Metered, Tap } from '../dialect.ts'
-import { Pile } from './chunk-buffer.ts'
-import type { EventMeter } from './sse.ts'
+import type { AnswerUsage, Tap } from '../dialect.ts'
+import { ChunkBuffer } from './chunk-buffer.ts'
+import type { EventUsageReader } from './sse.ts'
 
-const NOTHING = Buffer.alloc(0)
+const EMPTY_BUFFER = Buffer.alloc(0)
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 /** An element longer than this is passed on unread; inline images are the only ones that come near. */
 const MAX_ELEMENT_BYTES = 16_777_216
 
 export class ArrayTap implements Tap {
-  readonly #meter: EventMeter
+  readonly #reader: EventUsageReader
   /** Brackets open at this point; an element is what is inside the outermost one. */
   #depth = 0
   #inString = false
   /** Inside a string: the byte before was a backslash that escapes. */
   #escaped = false
   /** What has come of the unfinished element. */
-  readonly #element = new Pile()
+  readonly #element = new ChunkBuffer()
   /** The element grew too long; bytes up to its end are not looked at. */
-  #tooLong = false
-  #events = 0
+  #isTooLong = false
+  #eventCount = 0
 
-  constructor(meter: EventMeter) {
-    this.#meter = meter
+  constructor(meter: EventUsageReader) {
+    this.#reader = meter
   }
 
-  readonly whole = false
+  readonly isDocument = false
   readonly terminated = false
 
   get finished(): boolean {
-    return this.#meter.finished
+    return this.#reader.finished
   }
 
   get failed(): boolean {
-    return this.#meter.failed
+    return this.#reader.failed
   }
 
-  get events(): number {
-    return this.#events
+  get eventCount(): number {
+    return this.#eventCount
   }
 
-  metered(): Metered | undefined {
-    return this.#meter.metered()
+  answerUsage(): AnswerUsage | undefined {
+    return this.#reader.answerUsage()
   }
 
   push(chunk: Buffer): Buffer {
@@ -59,19 +59,19 @@ export class ArrayTap implements Tap {
         if (++this.#depth === 2) elementFrom = at
       } else if (byte === 0x7d || byte === 0x5d) {
         if (--this.#depth === 1 && elementFrom >= 0) {
-          this.#keep(chunk.subarray(elementFrom, at + 1))
+          this.#appendToElement(chunk.subarray(elementFrom, at + 1))
           this.#finishElement()
           elementFrom = -1
         }
       }
     }
-    if (elementFrom >= 0) this.#keep(chunk.subarray(elementFrom))
+    if (elementFrom >= 0) this.#appendToElement(chunk.subarray(elementFrom))
     return chunk
   }
 
   /** A single object in the place of the array is how errors come. */
   end(): Buffer {
-    return NOTHING
+    return EMPTY_BUFFER
   }
 
   /** The position of the quote that ends the string, or the chunk's end when it goes on. */
@@ -95,15 +95,15 @@ export class ArrayTap implements Tap {
     return chunk.length
   }
 
-  #keep(bytes: Buffer): void {
-    this.#tooLong ||= this.#element.length + bytes.length > MAX_ELEMENT_BYTES
-    if (this.#tooLong) this.#element.take()
+  #appendToElement(bytes: Buffer): void {
+    this.#isTooLong ||= this.#element.length + bytes.length > MAX_ELEMENT_BYTES
+    if (this.#isTooLong) this.#element.take()
     else this.#element.push(bytes)
   }
 
   #finishElement(): void {
-    this.#events++
-    if (!this.#tooLong) this.#meter.data(this.#element.take())
-    this.#tooLong = false
+    this.#eventCount++
+    if (!this.#isTooLong) this.#reader.readData(this.#element.take())
+    this.#isTooLong = false
   }
 }

@@ -1,12 +1,12 @@
 // SSE tap: finds the few events of a stream that matter, whatever way the bytes were cut. Parses nothing else.
 
-import type { Metered, Tap } from '../dialect.ts'
-import { Pile } from './chunk-buffer.ts'
+import type { AnswerUsage, Tap } from '../dialect.ts'
+import { ChunkBuffer } from './chunk-buffer.ts'
 
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
-const NOTHING = Buffer.alloc(0)
-const DATA = Buffer.from('data:')
+const EMPTY_BUFFER = Buffer.alloc(0)
+const DATA_PREFIX = Buffer.from('data:')
 
 /** A line longer than this is passed on unread: no event that matters is as long. */
 const MAX_LINE_BYTES = 1_048_576
@@ -14,12 +14,12 @@ const MAX_LINE_BYTES = 1_048_576
 const MAX_HELD_BYTES = 65_536
 
 /** What a dialect makes of the data lines of its streams. */
-export interface EventMeter {
+export interface EventUsageReader {
   /** True when a chunk may hold something that matters. Only saves time: may be wrong in that direction alone. */
   mayMatter(chunk: Buffer): boolean
   /** One data line's payload. Returns true to hide its event from the caller. Never throws. */
-  data(payload: Buffer): boolean
-  metered(): Metered | undefined
+  readData(payload: Buffer): boolean
+  answerUsage(): AnswerUsage | undefined
   readonly terminated: boolean
   readonly finished: boolean
   readonly failed: boolean
@@ -30,66 +30,67 @@ export interface EventMeter {
  * cost a few searches. With `hides`, events are passed on whole, so that one can be left out.
  */
 export class SseTap implements Tap {
-  readonly whole = false
-  readonly #meter: EventMeter
+  readonly isDocument = false
+  readonly #reader: EventUsageReader
   readonly #hides: boolean
   /** The unfinished line (or, with `hides`, unfinished event) at the end of what has come. Joined only when it is finished. */
-  readonly #carry = new Pile()
+  readonly #pending = new ChunkBuffer()
   /** Inside a line that grew too long; bytes up to its end are not looked at. */
   #inLongLine = false
   /** How the first line ended. After a return alone all is read, and what is held back passed on, with feeds in its place. */
   #lineEnd: 'feed' | 'return' | undefined
   #endedWithReturn = false
-  #events = 0
+  #eventCount = 0
 
-  constructor(meter: EventMeter, hides: boolean) {
-    this.#meter = meter
+  constructor(meter: EventUsageReader, hides: boolean) {
+    this.#reader = meter
     this.#hides = hides
   }
 
   get terminated(): boolean {
-    return this.#meter.terminated
+    return this.#reader.terminated
   }
 
   get finished(): boolean {
-    return this.#meter.finished
+    return this.#reader.finished
   }
 
   get failed(): boolean {
-    return this.#meter.failed
+    return this.#reader.failed
   }
 
-  get events(): number {
-    return this.#events
+  get eventCount(): number {
+    return this.#eventCount
   }
 
-  metered(): Metered | undefined {
-    return this.#meter.metered()
+  answerUsage(): AnswerUsage | undefined {
+    return this.#reader.answerUsage()
   }
 
   push(chunk: Buffer): Buffer {
     if (this.#lineEnd !== 'return') return this.#push(chunk)
-    const read = this.#push(withFeeds(chunk))
+    const read = this.#push(replaceReturns(chunk))
     return this.#hides ? read : chunk
   }
 
   #push(chunk: Buffer): Buffer {
-    if (this.#inLongLine) return this.#pastLongLine(chunk)
-    if (this.#carry.length === 0 && endsEvent(chunk) && !this.#meter.mayMatter(chunk)) {
-      this.#events += occurrences(chunk, DATA)
+    if (this.#inLongLine) return this.#skipLongLine(chunk)
+    if (this.#pending.length === 0 && endsEvent(chunk) && !this.#reader.mayMatter(chunk)) {
+      this.#eventCount += countOccurrences(chunk, DATA_PREFIX)
       return chunk
     }
-    if (!chunk.includes(LINE_FEED)) return this.#hasBareReturn(chunk) ? this.#pushBare(chunk) : this.#keep(chunk)
+    if (!chunk.includes(LINE_FEED))
+      return this.#hasBareReturn(chunk) ? this.#pushBareReturns(chunk) : this.#holdBack(chunk)
     this.#lineEnd ??= 'feed'
-    const bytes = this.#takeCarry(chunk)
+    const bytes = this.#takePending(chunk)
     return this.#hides ? this.#pushEvents(bytes) : this.#pushLines(bytes, chunk)
   }
 
   /** A stream may end without a line feed: what is left is a line all the same. */
   end(): Buffer {
-    const rest = this.#takeCarry(NOTHING)
+    const rest = this.#takePending(EMPTY_BUFFER)
     const hidden = this.#readLines(rest)
-    return this.#hides && !hidden ? rest : NOTHING
+    return this.#hides && !hidden ? rest : EMPTY_BUFFER
   }
 
   /** Of a chunk without line feeds. Its last byte may be half of a line end. */
@@ -101,9 +102,9 @@ export class SseTap implements Tap {
     return followed || (at >= 0 && !this.#endedWithReturn)
   }
 
-  #pushBare(chunk: Buffer): Buffer {
+  #pushBareReturns(chunk: Buffer): Buffer {
     this.#lineEnd = 'return'
-    const read = this.#push(withFeeds(this.#takeCarry(chunk)))
+    const read = this.#push(replaceReturns(this.#takePending(chunk)))
     return this.#hides ? read : chunk
   }
 
@@ -111,7 +112,7 @@ export class SseTap implements Tap {
   #pushLines(bytes: Buffer, chunk: Buffer): Buffer {
     const end = bytes.lastIndexOf(LINE_FEED) + 1
     this.#readLines(bytes.subarray(0, end))
-    this.#keep(bytes.subarray(end))
+    this.#holdBack(bytes.subarray(end))
     return chunk
   }
 
@@ -124,26 +125,27 @@ export class SseTap implements Tap {
       if (!this.#readLines(event)) passed.push(event)
       from = end
     }
-    passed.push(this.#keep(bytes.subarray(from)))
+    passed.push(this.#holdBack(bytes.subarray(from)))
     return Buffer.concat(passed)
   }
 
   /** Returns what of `rest` can go on at once: all of it when nothing is hidden here, or when it is too long to hold back. */
-  #keep(rest: Buffer): Buffer {
-    this.#carry.push(rest)
-    if (this.#carry.length <= (this.#hides ? MAX_HELD_BYTES : MAX_LINE_BYTES)) return this.#hides ? NOTHING : rest
+  #holdBack(rest: Buffer): Buffer {
+    this.#pending.push(rest)
+    if (this.#pending.length <= (this.#hides ? MAX_HELD_BYTES : MAX_LINE_BYTES))
+      return this.#hides ? EMPTY_BUFFER : rest
     this.#inLongLine = true
-    const held = this.#takeCarry(NOTHING)
+    const held = this.#takePending(EMPTY_BUFFER)
     return this.#hides ? held : rest
   }
 
-  #takeCarry(chunk: Buffer): Buffer {
-    if (this.#carry.length === 0) return chunk
-    this.#carry.push(chunk)
-    return this.#carry.take()
+  #takePending(chunk: Buffer): Buffer {
+    if (this.#pending.length === 0) return chunk
+    this.#pending.push(chunk)
+    return this.#pending.take()
   }
 
-  #pastLongLine(chunk: Buffer): Buffer {
+  #skipLongLine(chunk: Buffer): Buffer {
     const feed = chunk.indexOf(LINE_FEED)
     if (feed < 0) return chunk
     this.#inLongLine = false
@@ -161,8 +163,8 @@ export class SseTap implements Tap {
       let end = feed < 0 ? bytes.length : feed
       if (bytes[end - 1] === CARRIAGE_RETURN) end--
       if (startsWithData(bytes, from, end)) {
-        this.#events++
-        hide = this.#meter.data(bytes.subarray(from + DATA.length, end)) || hide
+        this.#eventCount++
+        hide = this.#reader.readData(bytes.subarray(from + DATA_PREFIX.length, end)) || hide
       }
       from = next
     }
@@ -171,7 +173,7 @@ export class SseTap implements Tap {
 }
 
 /** A copy with line feeds for returns. */
-function withFeeds(chunk: Buffer): Buffer {
+function replaceReturns(chunk: Buffer): Buffer {
   const bytes = Buffer.from(chunk)
   for (let at = bytes.indexOf(CARRIAGE_RETURN); at >= 0; at = bytes.indexOf(CARRIAGE_RETURN, at + 1))
     bytes[at] = LINE_FEED
@@ -179,8 +181,8 @@ function withFeeds(chunk: Buffer): Buffer {
 }
 
 function startsWithData(bytes: Buffer, from: number, end: number): boolean {
-  if (end - from <= DATA.length) return false
-  for (let at = 0; at < DATA.length; at++) if (bytes[from + at] !== DATA[at]) return false
+  if (end - from <= DATA_PREFIX.length) return false
+  for (let at = 0; at < DATA_PREFIX.length; at++) if (bytes[from + at] !== DATA_PREFIX[at]) return false
   return true
 }
 
@@ -202,7 +204,7 @@ function eventEnd(bytes: Buffer, from: number): number {
   return 0
 }
 
-function occurrences(bytes: Buffer, needle: Buffer): number {
+function countOccurrences(bytes: Buffer, needle: Buffer): number {
   let count = 0
   for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + needle.length)) count++
   return count

@@ -3,20 +3,28 @@
 import { describe, expect, it, test } from 'vitest'
 import { z } from 'zod'
 import { PATTERNS } from '../../../src/patterns/index.ts'
-import { cut, fenced, patternOf, readAs, Stopped, schemaOf, told } from '../../../src/patterns/pattern/pattern.ts'
-import { onSimulated, outcomeOf, type Say, type Script, scripted, text } from '../runs.ts'
+import {
+  definePattern,
+  fence,
+  RunStopped,
+  readAs,
+  schemaOf,
+  textMessage,
+  truncate,
+} from '../../../src/patterns/pattern/pattern.ts'
+import { outcomeOf, type Script, type ScriptedAnswer, scriptedRun, simulatedRun, textPart } from '../runs.ts'
 
 const shape = z.object({ word: z.string().min(1) })
 /** Asks twice: for a word, then in free words. */
-const ECHO = patternOf({
+const ECHO = definePattern({
   name: 'echo',
-  about: 'For tests.',
+  description: 'For tests.',
   fields: { said: z.string() },
-  usualSteps: 4,
-  follow: async ({ said }, trail) => {
-    const { word } = await trail.askFor('word', { messages: [told('user', said)] }, shape)
-    trail.found = { word }
-    const { text: more } = await trail.ask('more', { messages: [told('user', word)] })
+  defaultMaxSteps: 4,
+  execute: async ({ said }, trail) => {
+    const { word } = await trail.callModelAs('word', { messages: [textMessage('user', said)] }, shape)
+    trail.partialResult = { word }
+    const { text: more } = await trail.callModel('more', { messages: [textMessage('user', word)] })
     return { word, more }
   },
 })
@@ -24,7 +32,7 @@ const BODY = { said: 'hi' }
 
 /** One answer after the other. */
 const turns =
-  (...says: readonly Say[]): Script =>
+  (...says: readonly ScriptedAnswer[]): Script =>
   (_ask, _step, at) =>
     says[at] ?? ''
 
@@ -32,13 +40,13 @@ describe('a request', () => {
   it('may name its model, its cost and its steps', () => {
     expect(ECHO.read({ ...BODY, model: 'm', max_cost_usd: '0.000000001', max_steps: 2 })).toMatchObject({
       model: 'm',
-      mostCostNanoUsd: 1n,
-      mostSteps: 2,
+      maxCostNanoUsd: 1n,
+      maxSteps: 2,
     })
-    expect(ECHO.read({ ...BODY, max_cost_usd: 0.1 }).mostCostNanoUsd).toBe(100_000_000n)
-    expect(ECHO.read({ ...BODY, max_cost_usd: 0 }).mostCostNanoUsd).toBe(0n)
-    expect(ECHO.read(BODY)).not.toHaveProperty('mostCostNanoUsd')
-    expect(ECHO.read(BODY).mostSteps).toBe(4)
+    expect(ECHO.read({ ...BODY, max_cost_usd: 0.1 }).maxCostNanoUsd).toBe(100_000_000n)
+    expect(ECHO.read({ ...BODY, max_cost_usd: 0 }).maxCostNanoUsd).toBe(0n)
+    expect(ECHO.read(BODY)).not.toHaveProperty('maxCostNanoUsd')
+    expect(ECHO.read(BODY).maxSteps).toBe(4)
   })
 
   it.each([
@@ -104,34 +112,34 @@ describe('a shape', () => {
   })
 
   it('is asked for once more, with what was wrong', async () => {
-    const run = scripted(turns('wrong', { word: 'a' }, 'b'))
+    const run = scriptedRun(turns('wrong', { word: 'a' }, 'b'))
     const { result, steps } = await outcomeOf(ECHO, BODY, run)
     expect(result).toEqual({ word: 'a', more: 'b' })
-    expect(run.asked.map(({ step }) => step)).toEqual(['word', 'word again', 'more'])
-    expect(run.asked[1]?.ask.messages).toMatchObject([
+    expect(run.requests.map(({ step }) => step)).toEqual(['word', 'word again', 'more'])
+    expect(run.requests[1]?.request.messages).toMatchObject([
       { role: 'user' },
-      { role: 'assistant', parts: [text('wrong')] },
+      { role: 'assistant', parts: [textPart('wrong')] },
       { role: 'user', parts: [{ text: expect.stringContaining('it holds no JSON object') }] },
     ])
     expect(steps.map(({ failed }) => failed)).toEqual(['it holds no JSON object', undefined, undefined])
   })
 
   it('that does not come ends a run that has found nothing', async () => {
-    const run = scripted(turns('', ''))
+    const run = scriptedRun(turns('', ''))
     await expect(outcomeOf(ECHO, BODY, run)).rejects.toMatchObject({
       reason: 'error',
       message: /"word" cannot be used/,
     })
-    expect(run.asked).toHaveLength(2)
-    expect(run.asked[1]?.ask.messages[1]?.parts).toEqual([text('(nothing)')])
+    expect(run.requests).toHaveLength(2)
+    expect(run.requests[1]?.request.messages[1]?.parts).toEqual([textPart('(nothing)')])
   })
 })
 
 describe('a run', () => {
   it('tells each step when it is done, and adds them up', async () => {
-    const run = scripted(turns({ word: 'a' }, 'b'))
+    const run = scriptedRun(turns({ word: 'a' }, 'b'))
     const { steps, ...outcome } = await outcomeOf(ECHO, BODY, run)
-    expect(run.told).toEqual(steps)
+    expect(run.steps).toEqual(steps)
     expect(steps[0]).toEqual({
       number: 1,
       name: 'word',
@@ -146,7 +154,7 @@ describe('a run', () => {
     })
     expect(outcome).toEqual({
       result: { word: 'a', more: 'b' },
-      asks: 2,
+      modelCalls: 2,
       tokens: { input: 20, output: 10 },
       costNanoUsd: 14n,
       simulated: false,
@@ -157,7 +165,7 @@ describe('a run', () => {
     const { steps } = await outcomeOf(
       ECHO,
       { said: 'x'.repeat(9_999) },
-      scripted(turns({ word: 'a' }, 'y'.repeat(9_999))),
+      scriptedRun(turns({ word: 'a' }, 'y'.repeat(9_999))),
     )
     expect(steps.map(({ asked, answered }) => [asked.length, answered.length])).toEqual([
       [500, 12],
@@ -168,41 +176,43 @@ describe('a run', () => {
   it.each(['budget', 'rate', 'deadline', 'error'] as const)(
     'gives back what it found where %s ends it',
     async (reason) => {
-      const run = scripted(turns({ word: 'a' }, new Stopped(reason, 'why')))
+      const run = scriptedRun(turns({ word: 'a' }, new RunStopped(reason, 'why')))
       expect(await outcomeOf(ECHO, BODY, run)).toMatchObject({
         result: { word: 'a' },
         stopped: reason,
         stoppedBecause: 'why',
-        asks: 1,
+        modelCalls: 1,
         costNanoUsd: 7n,
       })
     },
   )
 
   it('passes on what ends it before it found anything, and whatever is no end', async () => {
-    await expect(outcomeOf(ECHO, BODY, scripted(turns(new Stopped('rate', 'no'))))).rejects.toThrow(Stopped)
-    await expect(outcomeOf(ECHO, BODY, scripted(turns({ word: 'a' }, new Error('bug'))))).rejects.toThrow('bug')
+    await expect(outcomeOf(ECHO, BODY, scriptedRun(turns(new RunStopped('rate', 'no'))))).rejects.toThrow(RunStopped)
+    await expect(outcomeOf(ECHO, BODY, scriptedRun(turns({ word: 'a' }, new Error('bug'))))).rejects.toThrow('bug')
   })
 
   it('asks no more once the caller is gone', async () => {
-    const run = scripted(turns({ word: 'a' }, 'b'))
-    const ask = run.ask
-    run.ask = async (...all) => {
-      run.gone = true
+    const run = scriptedRun(turns({ word: 'a' }, 'b'))
+    const ask = run.callModel
+    run.callModel = async (...all) => {
+      run.clientGone = true
       return await ask(...all)
     }
     expect(await outcomeOf(ECHO, BODY, run)).toMatchObject({ stopped: 'left', result: { word: 'a' } })
-    expect(run.asked).toHaveLength(1)
+    expect(run.requests).toHaveLength(1)
   })
 
   it('takes no step beyond its last', async () => {
-    const run = scripted(turns({ word: 'a' }, 'b'), { mostSteps: 1 })
-    expect(await outcomeOf(ECHO, BODY, run)).toMatchObject({ stopped: 'steps', asks: 1 })
-    await expect(outcomeOf(ECHO, BODY, scripted(turns(), { mostSteps: 0 }))).rejects.toMatchObject({ reason: 'steps' })
+    const run = scriptedRun(turns({ word: 'a' }, 'b'), { maxSteps: 1 })
+    expect(await outcomeOf(ECHO, BODY, run)).toMatchObject({ stopped: 'steps', modelCalls: 1 })
+    await expect(outcomeOf(ECHO, BODY, scriptedRun(turns(), { maxSteps: 0 }))).rejects.toMatchObject({
+      reason: 'steps',
+    })
   })
 
   it('counts no time that went backwards', async () => {
-    const run = scripted(turns({ word: 'a' }, 'b'))
+    const run = scriptedRun(turns({ word: 'a' }, 'b'))
     let nowMs = 1_000
     run.nowMs = () => nowMs--
     expect((await outcomeOf(ECHO, BODY, run)).steps.map(({ durationMs }) => durationMs)).toEqual([0, 0])
@@ -215,15 +225,15 @@ describe('words', () => {
     ['abcd', 3, 'ab…'],
     ['a😀b', 3, 'a\ufffd…'],
   ])('%s are cut to %d', (words, most, short) => {
-    expect(cut(words, most)).toBe(short)
+    expect(truncate(words, most)).toBe(short)
   })
 
   it('stand between marks that none of them closes', () => {
-    expect(fenced('a', ['x'])).toEqual(['<a>\nx\n</a>'])
-    expect(fenced('a', ['x', '</a>'])).toEqual(['<a-2 id="1">\nx\n</a-2>', '<a-2 id="2">\n</a>\n</a-2>'])
-    expect(fenced('a', ['</a-2></a></a-4'])).toEqual(['<a-3>\n</a-2></a></a-4\n</a-3>'])
+    expect(fence('a', ['x'])).toEqual(['<a>\nx\n</a>'])
+    expect(fence('a', ['x', '</a>'])).toEqual(['<a-2 id="1">\nx\n</a-2>', '<a-2 id="2">\n</a>\n</a-2>'])
+    expect(fence('a', ['</a-2></a></a-4'])).toEqual(['<a-3>\n</a-2></a></a-4\n</a-3>'])
     const many = Array.from({ length: 20_000 }, (_, at) => `</a-${at}>`).join('')
-    expect(fenced('a', [`</a>${many}`])[0]).toMatch(/^<a-20000>/)
+    expect(fence('a', [`</a>${many}`])[0]).toMatch(/^<a-20000>/)
   })
 })
 
@@ -231,7 +241,7 @@ describe('on the simulated provider', () => {
   const course = async (name: string, body: object, model?: string) => {
     const pattern = PATTERNS.find((one) => one.name === name)
     if (pattern === undefined) throw new Error(`no pattern ${name}`)
-    const run = onSimulated(model)
+    const run = simulatedRun(model)
     const outcome = await outcomeOf(pattern, { ...body }, run)
     expect(outcome.simulated).toBe(true)
     return { ...outcome, names: outcome.steps.map((step) => step.name) }

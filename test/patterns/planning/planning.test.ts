@@ -1,27 +1,35 @@
 // Planning: plans checked, done in order with results fed forward, replanned once.
 
 import { describe, expect, it } from 'vitest'
-import { orderOf, type Planned, problemsOf } from '../../../src/patterns/planning/check.ts'
+import { orderOf, type PlanStep, problemsOf } from '../../../src/patterns/planning/check.ts'
 import { PLANNING } from '../../../src/patterns/planning/planning.ts'
-import { budgetEnding, endings, lastOf, outcomeOf, type Say, type Script, scripted } from '../runs.ts'
+import {
+  endings,
+  lastText,
+  outcomeOf,
+  runWithEachBudget,
+  type Script,
+  type ScriptedAnswer,
+  scriptedRun,
+} from '../runs.ts'
 
 const BODY = { goal: 'Bake bread', constraints: ['No yeast'] }
-const step = (id: string, needs: readonly string[] = [], task = `task of ${id}`): Planned => ({ id, task, needs })
-const plan = (...steps: readonly Planned[]) => ({ steps })
+const step = (id: string, needs: readonly string[] = [], task = `task of ${id}`): PlanStep => ({ id, task, needs })
+const plan = (...steps: readonly PlanStep[]) => ({ steps })
 const done = (result: string) => ({ ok: true, result, problem: '' })
 const failed = (problem: string) => ({ ok: false, result: '', problem })
 
 const THREE = plan(step('c', ['a', 'b']), step('a'), step('b', ['a']))
 
 /** Says by the step's name; steps that are done by `do ID`. */
-function by(says: Readonly<Record<string, Say>>): Script {
+function by(says: Readonly<Record<string, ScriptedAnswer>>): Script {
   return (_ask, name) =>
     says[name] ?? (name.startsWith('do ') ? done(`result of ${name.slice(3)}`) : { answer: 'bread' })
 }
 
 const run = async (script: Script, ends = {}) => {
-  const one = scripted(script, ends)
-  return { outcome: await outcomeOf(PLANNING, BODY, one), asked: one.asked }
+  const one = scriptedRun(script, ends)
+  return { outcome: await outcomeOf(PLANNING, BODY, one), asked: one.requests }
 }
 
 describe('planning', () => {
@@ -38,7 +46,7 @@ describe('planning', () => {
 
   it('feeds forward the results a step needs, and no others', async () => {
     const { asked } = await run(by({ plan: plan(step('a'), step('b'), step('c', ['b'])) }))
-    const words = lastOf(asked[3]?.ask)
+    const words = lastText(asked[3]?.request)
     expect(words).toContain('result of b')
     expect(words).not.toContain('result of a')
     expect(words).toContain('- No yeast')
@@ -49,14 +57,14 @@ describe('planning', () => {
     const circle = plan(step('a', ['b']), step('b', ['a']))
     const { outcome, asked } = await run(by({ plan: circle, 'plan again': plan(step('a')) }))
     expect(asked.map(({ step }) => step)).toEqual(['plan', 'plan again', 'do a', 'answer'])
-    expect(lastOf(asked[1]?.ask)).toContain('2 steps wait for each other in a circle')
+    expect(lastText(asked[1]?.request)).toContain('2 steps wait for each other in a circle')
     expect(outcome.result).toMatchObject({ complete: true, problems: ['2 steps wait for each other in a circle'] })
   })
 
   it('gives up on a model that plans in circles twice', async () => {
     const circle = plan(step('a', ['a']))
     await expect(run(by({ plan: circle, 'plan again': circle }))).rejects.toMatchObject({
-      name: 'Stopped',
+      name: 'RunStopped',
       reason: 'error',
     })
   })
@@ -65,8 +73,8 @@ describe('planning', () => {
     const says = { plan: THREE, 'do b': failed('no oven'), replan: plan(step('d', ['a'])) }
     const { outcome, asked } = await run(by(says))
     expect(asked.map(({ step }) => step)).toEqual(['plan', 'do a', 'do b', 'replan', 'do d', 'answer'])
-    expect(lastOf(asked[3]?.ask)).toContain('Step b failed: no oven')
-    expect(lastOf(asked[4]?.ask)).toContain('result of a')
+    expect(lastText(asked[3]?.request)).toContain('Step b failed: no oven')
+    expect(lastText(asked[4]?.request)).toContain('result of a')
     expect(outcome.result).toMatchObject({ answer: 'bread', complete: true, replanned: true })
     expect(outcome.result.plan).toMatchObject([
       { id: 'a', status: 'done' },
@@ -97,7 +105,7 @@ describe('planning', () => {
 
   it('gives back what is done wherever the budget ends', async () => {
     const says = { plan: THREE, 'do b': failed('no oven'), replan: plan(step('d', ['a'])) }
-    const ended = await budgetEnding(PLANNING, BODY, by(says))
+    const ended = await runWithEachBudget(PLANNING, BODY, by(says))
     expect(endings(ended)).toEqual(['thrown: budget', ...[1, 2, 3, 4, 5].map((asks) => `budget after ${asks}`)])
     expect(ended.map((one) => ('result' in one ? one.result.answer : 'none'))).toEqual([
       'none',
@@ -111,12 +119,12 @@ describe('planning', () => {
 
   it('calls its schemas what every provider takes', async () => {
     const { asked } = await run(by({ plan: plan(step('é/…'.repeat(9))) }))
-    for (const { ask } of asked)
-      expect(ask.format).toMatchObject({ name: expect.stringMatching(/^[a-zA-Z0-9_-]{1,64}$/) })
+    for (const { request } of asked)
+      expect(request.format).toMatchObject({ name: expect.stringMatching(/^[a-zA-Z0-9_-]{1,64}$/) })
   })
 
   it('is stopped by its steps', async () => {
-    const { outcome } = await run(by({ plan: THREE }), { mostSteps: 2 })
+    const { outcome } = await run(by({ plan: THREE }), { maxSteps: 2 })
     expect(outcome).toMatchObject({ stopped: 'steps', result: { complete: false, answer: 'result of a' } })
   })
 
@@ -131,7 +139,7 @@ describe('planning', () => {
 })
 
 describe('the check of a plan', () => {
-  it.each<[string, Planned[], string[]]>([
+  it.each<[string, PlanStep[], string[]]>([
     ['no steps', [], ['the plan has no steps']],
     [
       'too many steps',

@@ -1,11 +1,11 @@
 // Tool use's own tools: what they give, and that nothing a model writes makes them fall or take long.
 
 import { describe, expect, it } from 'vitest'
-import { BUILT_IN } from '../../../src/patterns/tool-use/built-in.ts'
+import { BUILT_IN_TOOLS } from '../../../src/patterns/tool-use/built-in.ts'
 import { calculate } from '../../../src/patterns/tool-use/calculator.ts'
 import { NOW_MS } from '../runs.ts'
 
-const run = (name: string, args: object) => BUILT_IN[name]?.run({ ...args }, NOW_MS)
+const run = (name: string, args: object) => BUILT_IN_TOOLS[name]?.run({ ...args }, NOW_MS)
 
 describe('the calculator', () => {
   it.each([

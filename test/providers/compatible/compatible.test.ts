@@ -9,7 +9,7 @@ import { type EndpointRow, PRESET_NAMES, presetRow } from '../../../src/provider
 import { ProvidersInForce } from '../../../src/providers/index.ts'
 import type { Provider } from '../../../src/providers/provider.ts'
 
-const NOBODY = 'http://127.0.0.1:9'
+const UNREACHABLE_URL = 'http://127.0.0.1:9'
 const MODELS: Readonly<Record<string, string>> = {
   groq: 'llama-3.3-70b-versatile',
   mistral: 'mistral-large-latest',
@@ -26,7 +26,15 @@ const LOCAL = ['ollama', 'vllm']
 
 function settings(row: EndpointRow, more: Partial<CompatibleSettings> = {}): CompatibleSettings {
   const { apiKey: _, ...rest } = row
-  return { ...rest, name: 'here', baseUrl: NOBODY, apiKey: '', missingVariable: undefined, callerKeys: false, ...more }
+  return {
+    ...rest,
+    name: 'here',
+    baseUrl: UNREACHABLE_URL,
+    apiKey: '',
+    missingVariable: undefined,
+    callerKeys: false,
+    ...more,
+  }
 }
 
 describe('the preset', () => {
@@ -104,7 +112,7 @@ describe('over a socket', () => {
           body: Buffer.from('{}'),
           model: 'm/1',
           stream: false,
-          plain: false,
+          needsPlainAnswer: false,
         },
         { started: () => {}, head: () => {}, data: () => {}, end, failed },
       )
@@ -138,7 +146,7 @@ describe('over a socket', () => {
 })
 
 test('providers are asked in the order of settings, then of rows, and the simulated one last', () => {
-  const row = { apiKey: '', baseUrl: NOBODY, model: '' }
+  const row = { apiKey: '', baseUrl: UNREACHABLE_URL, model: '' }
   const providers = new ProvidersInForce({ openai: row, anthropic: row, gemini: row })
   providers.change({ callerKeys: ['gemini'], compatible: [settings(presetRow('vllm'), { name: 'b' })] })
   expect(providers.list.map((one) => `${one.name} ${one.configured}`)).toEqual([

@@ -14,11 +14,20 @@ import { lineTo } from '../../wire/samples.ts'
 type Json = Readonly<Record<string, unknown>>
 
 /** What is sent back, all of it. */
-async function sent(dialect: string, body: Json, { model = 'sim/echo', path = '/x', stream = false } = {}) {
+async function sendSimulated(dialect: string, body: Json, { model = 'sim/echo', path = '/x', stream = false } = {}) {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const chunks: Buffer[] = []
   const bytes = Buffer.from(JSON.stringify(body))
-  const outgoing = { dialect, path, headers: [], callerKey: undefined, body: bytes, model, stream, plain: false }
+  const outgoing = {
+    dialect,
+    path,
+    headers: [],
+    callerKey: undefined,
+    body: bytes,
+    model,
+    stream,
+    needsPlainAnswer: false,
+  }
   simulated().send(outgoing, {
     started: () => {},
     head: () => {},
@@ -40,7 +49,7 @@ const SCHEMA = {
 }
 const EXPECTED = { city: 'Weather in Rome', days: 3 }
 
-interface Dialect {
+interface DialectFixture {
   readonly name: string
   ask(tools: readonly string[], more?: { choice?: unknown; format?: boolean; cap?: number; results?: boolean }): Json
   /** The calls of a whole answer, its text, why it stopped, and how many tokens it says it wrote. */
@@ -60,9 +69,9 @@ const listAt = (value: unknown, ...path: readonly (string | number)[]): readonly
   const found = at(value, ...path)
   return Array.isArray(found) ? found : []
 }
-const parsed = (text: unknown): unknown => JSON.parse(String(text))
+const parseJson = (text: unknown): unknown => JSON.parse(String(text))
 
-const openai: Dialect = {
+const openai: DialectFixture = {
   name: 'openai.chat',
   ask: (tools, { choice, format, cap, results } = {}) => ({
     messages: [
@@ -85,7 +94,7 @@ const openai: Dialect = {
   read: (answer) => ({
     calls: listAt(answer, 'choices', 0, 'message', 'tool_calls').map((call) => [
       at(call, 'function', 'name'),
-      parsed(at(call, 'function', 'arguments')),
+      parseJson(at(call, 'function', 'arguments')),
     ]),
     text: String(at(answer, 'choices', 0, 'message', 'content') ?? ''),
     stop: at(answer, 'choices', 0, 'finish_reason'),
@@ -97,7 +106,7 @@ const openai: Dialect = {
     return {
       calls: starts.map((start) => [
         at(start, 'function', 'name'),
-        parsed(
+        parseJson(
           deltas
             .filter((delta) => at(delta, 'index') === at(start, 'index'))
             .map((delta) => at(delta, 'function', 'arguments'))
@@ -114,7 +123,7 @@ const openai: Dialect = {
   second: { type: 'function', function: { name: 'second' } },
 }
 
-const anthropic: Dialect = {
+const anthropic: DialectFixture = {
   name: 'anthropic.messages',
   ask: (tools, { choice, format, cap, results } = {}) => ({
     system: 'Be brief.',
@@ -142,7 +151,7 @@ const anthropic: Dialect = {
     const pieces = (index: unknown) =>
       events.filter((event) => at(event, 'index') === index).map((event) => at(event, 'delta', 'partial_json') ?? '')
     return {
-      calls: starts.map((start) => [at(start, 'content_block', 'name'), parsed(pieces(start.index).join(''))]),
+      calls: starts.map((start) => [at(start, 'content_block', 'name'), parseJson(pieces(start.index).join(''))]),
       text: events.map((event) => at(event, 'delta', 'text') ?? '').join(''),
       stop: at(events, -2, 'delta', 'stop_reason'),
       output: at(events, -2, 'usage', 'output_tokens'),
@@ -153,7 +162,7 @@ const anthropic: Dialect = {
   second: { type: 'tool', name: 'second' },
 }
 
-const gemini: Dialect = {
+const gemini: DialectFixture = {
   name: 'gemini.generateContent',
   ask: (tools, { choice, format, cap, results } = {}) => ({
     contents: [
@@ -191,10 +200,12 @@ const TOOLS = ['first', 'second']
 
 describe.each([openai, anthropic, gemini].map((dialect) => [dialect.name, dialect] as const))('%s', (name, dialect) => {
   const whole = async (body: Json, model = 'sim/echo') =>
-    dialect.read(parsed(await sent(name, body, { model })) as Json)
+    dialect.read(parseJson(await sendSimulated(name, body, { model })) as Json)
   const streamed = async (body: Json, model = 'sim/echo') =>
     dialect.readEvents(
-      eventsOf(await sent(name, body, { model, stream: true, ...(dialect.path ? { path: dialect.path } : {}) })),
+      eventsOf(
+        await sendSimulated(name, body, { model, stream: true, ...(dialect.path ? { path: dialect.path } : {}) }),
+      ),
     )
 
   it.each([
@@ -217,7 +228,7 @@ describe.each([openai, anthropic, gemini].map((dialect) => [dialect.name, dialec
     ['streamed', streamed],
   ])('answers a schema with an instance of it, %s', async (_how, say) => {
     const answer = await say(dialect.ask([], { format: true }))
-    expect(parsed(answer.text)).toEqual(EXPECTED)
+    expect(parseJson(answer.text)).toEqual(EXPECTED)
     expect(answer).toMatchObject({ calls: [], stop: dialect.stops.end })
     expect(answer.output).toBe(Math.ceil(answer.text.length / 4))
   })
@@ -232,7 +243,7 @@ describe.each([openai, anthropic, gemini].map((dialect) => [dialect.name, dialec
     expect(after).toMatchObject({ calls: [], text: expect.stringContaining('sunny'), stop: dialect.stops.end })
     expect((await say(dialect.ask(TOOLS), 'sim/long-5')).calls).toEqual([])
     const both = await say(dialect.ask(TOOLS, { results: true, format: true }))
-    expect(parsed(both.text)).toMatchObject({ days: 3 })
+    expect(parseJson(both.text)).toMatchObject({ days: 3 })
   })
 
   it.each([
@@ -248,7 +259,7 @@ describe.each([openai, anthropic, gemini].map((dialect) => [dialect.name, dialec
 
   it('says the same to the same', async () => {
     const body = dialect.ask(TOOLS)
-    expect(await sent(name, body)).toBe(await sent(name, body))
+    expect(await sendSimulated(name, body)).toBe(await sendSimulated(name, body))
   })
 
   it('sends no usage where it is told so, of calls neither', async () => {
@@ -258,7 +269,8 @@ describe.each([openai, anthropic, gemini].map((dialect) => [dialect.name, dialec
 
 describe('calls in part', () => {
   it('are broken JSON in OpenAI, empty in Anthropic, and none in Gemini', async () => {
-    const cut = async (dialect: Dialect) => parsed(await sent(dialect.name, dialect.ask(TOOLS, { cap: 2 })))
+    const cut = async (dialect: DialectFixture) =>
+      parseJson(await sendSimulated(dialect.name, dialect.ask(TOOLS, { cap: 2 })))
     expect(at(await cut(openai), 'choices', 0, 'message', 'tool_calls', 0, 'function', 'arguments')).toBe('{"city":')
     expect(at(await cut(anthropic), 'content', 0)).toMatchObject({ type: 'tool_use', input: {} })
     expect(at(await cut(gemini), 'candidates', 0, 'content', 'parts')).toEqual([])
@@ -267,11 +279,11 @@ describe('calls in part', () => {
 
 describe('ways to ask', () => {
   const calls = async (body: Json) =>
-    openai.read(parsed(await sent('openai.chat', { ...openai.ask(TOOLS), ...body })) as Json).calls
+    openai.read(parseJson(await sendSimulated('openai.chat', { ...openai.ask(TOOLS), ...body })) as Json).calls
 
   it('for one call at a time', async () => {
     const body = { ...openai.ask(TOOLS), parallel_tool_calls: false }
-    const answer = parsed(await sent('openai.chat', body, { model: 'sim/tools-9' })) as Json
+    const answer = parseJson(await sendSimulated('openai.chat', body, { model: 'sim/tools-9' })) as Json
     expect(openai.read(answer).calls).toHaveLength(1)
   })
 
@@ -300,8 +312,8 @@ describe('ways to ask', () => {
     ],
     ['anthropic.messages', { messages: [], max_tokens: 99, output_format: { type: 'json_schema', schema: SCHEMA } }],
   ])('%s for JSON: %j', async (dialect, body) => {
-    const texts = [...(await sent(dialect, body)).matchAll(/"(?:content|text)":"((?:[^"\\]|\\.)*)"/g)]
-    expect(parsed(parsed(`"${texts[0]?.[1]}"`))).toBeTypeOf('object')
+    const texts = [...(await sendSimulated(dialect, body)).matchAll(/"(?:content|text)":"((?:[^"\\]|\\.)*)"/g)]
+    expect(parseJson(parseJson(`"${texts[0]?.[1]}"`))).toBeTypeOf('object')
   })
 
   it.each<Json>([
@@ -313,14 +325,14 @@ describe('ways to ask', () => {
     { response_format: { type: 'json_schema', json_schema: { schema: 5 } } },
     { messages: 'x' },
   ])('that make no sense are answered all the same: %j', async (body) => {
-    expect(parsed(await sent('openai.chat', { ...openai.ask([]), ...body }))).toMatchObject({
+    expect(parseJson(await sendSimulated('openai.chat', { ...openai.ask([]), ...body }))).toMatchObject({
       object: 'chat.completion',
     })
   })
 })
 
-const TOLD = { last: 'What is 2 + 3?\n<text>\nPens are blue. Ink is black.\n</text>', all: 'Rules.' }
-const make = (schema: unknown) => instanceOf(schema, TOLD)
+const PROMPT = { last: 'What is 2 + 3?\n<text>\nPens are blue. Ink is black.\n</text>', all: 'Rules.' }
+const makeInstance = (schema: unknown) => instanceOf(schema, PROMPT)
 
 describe('an instance', () => {
   it.each<[unknown, unknown]>([
@@ -358,17 +370,17 @@ describe('an instance', () => {
     ['nonsense', 'What is 2 + 3?'],
     [{ type: 'object', properties: 5, required: 'a' }, {}],
   ])('of %j', (schema, instance) => {
-    expect(make(schema)).toEqual(instance)
+    expect(makeInstance(schema)).toEqual(instance)
   })
 
   it('holds a property named like a part of an object, and no prototype of its own', () => {
     const schema = JSON.parse(
       '{"type": "object", "properties": {"__proto__": {"const": 1}}, "required": ["constructor"]}',
     )
-    const instance = make(schema)
+    const instance = makeInstance(schema)
     expect(Object.keys(Object(instance))).toEqual(['__proto__', 'constructor'])
     expect(Object.getPrototypeOf(instance)).toBe(Object.prototype)
-    expect(make({ $ref: '#/constructor/prototype' })).toBe('What is 2 + 3?')
+    expect(makeInstance({ $ref: '#/constructor/prototype' })).toBe('What is 2 + 3?')
   })
 
   it('of a schema that holds itself comes to an end', () => {
@@ -376,7 +388,7 @@ describe('an instance', () => {
       type: 'object',
       properties: { next: { $ref: '#/$defs/node' }, list: { type: 'array', items: { $ref: '#/$defs/node' } } },
     }
-    const size = (schema: unknown) => JSON.stringify(make(schema)).length
+    const size = (schema: unknown) => JSON.stringify(makeInstance(schema)).length
     expect(size({ $ref: '#/$defs/node', $defs: { node } })).toBeLessThan(20_000)
     expect(size({ $ref: '#/$defs/node', $defs: { node: { ...node, required: ['next', 'list'] } } })).toBeLessThan(
       200_000,
@@ -484,13 +496,13 @@ describe('what it takes in', () => {
     ['gemini.generateContent', contents({ inlineData: { mimeType: 'image/png', data } }), 300],
     ['gemini.generateContent', contents({ inline_data: { mime_type: 'image/png', data } }), 300],
   ])('%s %#: is no more than its quote, and of a picture not its bytes', async (name, body, most) => {
-    const { ask } = dialectNamed(name).read(
+    const { facts: ask } = dialectNamed(name).readRequest(
       Buffer.from(JSON.stringify(body)),
       lineTo('/v1beta/models/sim:generateContent'),
     )
     const settings = { defaultMaxOutputTokens: 1, tokenReservation: 'worst' } as const
     const facts = { price: undefined, limits: undefined }
-    const { usage, usageMetadata } = JSON.parse(await sent(name, body))
+    const { usage, usageMetadata } = JSON.parse(await sendSimulated(name, body))
     const input = usage?.prompt_tokens ?? usage?.input_tokens ?? usageMetadata.promptTokenCount
     expect(input).toBeLessThanOrEqual(quote(ask, facts, simulated().rules, settings).inputTokens)
     expect(input).toBeLessThan(most)

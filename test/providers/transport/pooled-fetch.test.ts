@@ -3,20 +3,20 @@
 import { getEventListeners } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Forward } from '../../../src/providers/transport/forward.ts'
+import { HttpForwarder } from '../../../src/providers/transport/http-forwarder.ts'
 import { pooledFetch } from '../../../src/providers/transport/pooled-fetch.ts'
-import { listening } from '../../support/server.ts'
+import { listen } from '../../support/server.ts'
 
-let play: (response: ServerResponse) => void
+let respond: (response: ServerResponse) => void
 const server = createServer((request, response) => {
-  request.resume().on('end', () => play(response))
+  request.resume().on('end', () => respond(response))
 })
 let url: string
-let forward: Forward
+let forward: HttpForwarder
 
 beforeAll(async () => {
-  url = await listening(server)
-  forward = new Forward({ baseUrl: url, credentials: [] })
+  url = await listen(server)
+  forward = new HttpForwarder({ baseUrl: url, credentials: [] })
 })
 
 afterAll(async () => {
@@ -25,7 +25,7 @@ afterAll(async () => {
 })
 
 /** One call, and how many still listen to its signal. */
-function called() {
+function fetchServer() {
   const { signal } = new AbortController()
   let started = 0
   const init = { method: 'POST', body: '{}', signal, started: () => started++ }
@@ -34,38 +34,38 @@ function called() {
 }
 
 test('an answer that ended leaves nothing on the signal', async () => {
-  play = (response) => response.end('whole')
-  const { response, listeners, started } = called()
+  respond = (response) => response.end('whole')
+  const { response, listeners, started } = fetchServer()
   expect(listeners()).toBe(1)
   expect(await (await response).text()).toBe('whole')
   expect([listeners(), started()]).toEqual([0, 1])
 })
 
 test('an answer that broke off leaves nothing on the signal', async () => {
-  play = (response) => {
+  respond = (response) => {
     response.write('half', () => response.destroy())
   }
-  const { response, listeners } = called()
+  const { response, listeners } = fetchServer()
   await expect(response.then((answer) => answer.text())).rejects.toThrow()
   expect(listeners()).toBe(0)
 })
 
 test('no answer at all leaves nothing on the signal', async () => {
-  play = (response) => response.destroy()
-  const { response, listeners } = called()
+  respond = (response) => response.destroy()
+  const { response, listeners } = fetchServer()
   await expect(response).rejects.toThrow()
   expect(listeners()).toBe(0)
 })
 
 test('an answer that nobody reads on leaves nothing on the signal', async () => {
-  play = (response) => response.write('half')
-  const { response, listeners } = called()
+  respond = (response) => response.write('half')
+  const { response, listeners } = fetchServer()
   await (await response).body?.cancel()
   await expect.poll(listeners).toBe(0)
 })
 
 test('a signal that has fired before sends nothing', async () => {
-  play = (response) => response.end()
+  respond = (response) => response.end()
   let started = 0
   const init = { method: 'POST', signal: AbortSignal.abort(), started: () => started++ }
   await expect(pooledFetch(forward)(url, init)).rejects.toThrow()
@@ -78,13 +78,13 @@ test.each([
 ])('of a body that does not end, with status %i, too much is cut: %s', async (status, isCut) => {
   const most = 4_000_000
   let isClosed = false
-  play = (response) => {
+  respond = (response) => {
     response.writeHead(status).on('close', () => {
       isClosed = !response.writableFinished
     })
     response.write('x'.repeat(most), () => !isCut && response.end())
   }
-  const { response, listeners } = called()
+  const { response, listeners } = fetchServer()
   const { length } = await (await response).text()
   if (isCut) expect(length).toBeLessThanOrEqual(1_048_576)
   else expect(length).toBe(most)

@@ -9,7 +9,7 @@ import { openStore } from '../../../src/stores/index.ts'
 import { SqliteStore } from '../../../src/stores/sqlite/store.ts'
 import { StoreUnavailable, StoreUnusable } from '../../../src/stores/store.ts'
 import { at, chargeOf, outcomeOf, reservationOf, usedOf } from '../calls.ts'
-import { folder } from '../folder.ts'
+import { temporaryFolder } from '../folder.ts'
 
 const charges = [
   chargeOf('requests/minute', 1n, 100_000n),
@@ -30,7 +30,7 @@ const settlement = (callId: string) => ({ callId, outcome: outcomeOf(30, 4n), us
 
 describe('one owner', () => {
   test('a second opener is told which file stands in its way, and the first goes on', async () => {
-    const path = join(folder(), 'ledger.db')
+    const path = join(temporaryFolder(), 'ledger.db')
     const first = new SqliteStore(path, { now: at() })
     expect(() => new SqliteStore(path, { now: at() })).toThrow(StoreUnusable)
     expect(() => new SqliteStore(path, { now: at() })).toThrow(`${path}.owner`)
@@ -42,7 +42,7 @@ describe('one owner', () => {
   })
 
   test('another process is kept out, and is let in when the owner was killed', async () => {
-    const path = join(folder(), 'ledger.db')
+    const path = join(temporaryFolder(), 'ledger.db')
     const url = new URL('../../../src/stores/sqlite/store.ts', import.meta.url).href
     const script = `import(${JSON.stringify(url)}).then(({ SqliteStore }) => {
       globalThis.store = new SqliteStore(${JSON.stringify(path)}, { now: { wallMs: 1, monoMs: 1 } })
@@ -103,7 +103,7 @@ describe('a file that is not ours', () => {
   }
 
   test.each(Object.entries(foreign))('%s is refused and left byte for byte as it was', async (_name, make) => {
-    const path = join(folder(), 'ledger.db')
+    const path = join(temporaryFolder(), 'ledger.db')
     make(path)
     // `close` lets go of the file in a later turn.
     await new Promise((resolve) => setTimeout(resolve, 20))
@@ -114,14 +114,14 @@ describe('a file that is not ours', () => {
   })
 
   test('a folder that does not exist, or a folder in its place, is a clear error', async () => {
-    const where = folder()
+    const where = temporaryFolder()
     await expect(openStore(`sqlite:${where}/none/ledger.db`, { now: at() })).rejects.toThrow(StoreUnusable)
     await expect(openStore(`sqlite:${where}`, { now: at() })).rejects.toThrow(StoreUnusable)
     await expect(openStore('mysql:x', { now: at() })).rejects.toThrow('DATABASE_URL')
   })
 
   test('an empty file becomes a ledger, and a start that was killed while making one does no harm', async () => {
-    const path = join(folder(), 'ledger.db')
+    const path = join(temporaryFolder(), 'ledger.db')
     writeFileSync(path, '')
     writeFileSync(`${path}.new`, 'half of a ledger')
     const store = await openStore(`sqlite:${path}`, { now: at() })
@@ -132,7 +132,7 @@ describe('a file that is not ours', () => {
 })
 
 test('a ledger from before costs of attempts and idempotency keys were kept goes on', async () => {
-  const path = join(folder(), 'ledger.db')
+  const path = join(temporaryFolder(), 'ledger.db')
   const attempt = {
     provider: 'openai',
     model: 'gpt-4o',
@@ -159,12 +159,12 @@ test('a ledger from before costs of attempts and idempotency keys were kept goes
   expect(await store.entry('old')).toMatchObject({ facts: { idempotency: null }, outcome: { attempts: [free, free] } })
   expect(await store.entry('open')).toMatchObject({ outcome: { ending: 'expired' } })
   await store.reserve([reservationOf('new', [], { idempotency: { keyHash: 'key', bodyHash: 'body' } })], at())
-  expect((await store.idempotent('key', 0))?.facts.callId).toBe('new')
+  expect((await store.idempotentEntry('key', 0))?.facts.callId).toBe('new')
   await store.close(at())
 })
 
 test('rows that were left open are found, however many were settled before and after them', async () => {
-  const path = join(folder(), 'ledger.db')
+  const path = join(temporaryFolder(), 'ledger.db')
   const idOf = (store: SqliteStore, callId: string) =>
     Number(store.db.prepare('SELECT id FROM entry WHERE call_id = ?').get(callId)?.id)
   const from = (store: SqliteStore) =>
@@ -201,7 +201,7 @@ test('rows that were left open are found, however many were settled before and a
 test.each([2000, 0, -2000])(
   'a row is found again after ids were given that no row has, and a start %i ms later',
   async (ms) => {
-    const path = join(folder(), 'ledger.db')
+    const path = join(temporaryFolder(), 'ledger.db')
     const store = new SqliteStore(path, { now: at() })
     store.db.exec(
       "CREATE TEMP TRIGGER odd BEFORE INSERT ON entry WHEN new.call_id = 'odd' BEGIN SELECT raise(ABORT, 'odd'); END",
@@ -258,27 +258,27 @@ describe('a full disk', () => {
   }
 
   test('calls are refused with nothing taken, and admitted again once there is room', async () => {
-    const store = new SqliteStore(join(folder(), 'ledger.db'), { now: at() })
+    const store = new SqliteStore(join(temporaryFolder(), 'ledger.db'), { now: at() })
     fill(store)
     const reserved = await reserveUntilFull(store, 'a')
     const before = await store.levels(charges, at())
-    const open = store.open(false)
+    const open = store.openTotals(false)
     for (let turn = 0; turn < 3; turn++) {
       const tries = ['x', 'y', 'z'].map((id) => store.reserve([reservationOf(`${id}${turn}`, charges)], at()))
       for (const result of await Promise.allSettled(tries)) {
         expect(result).toMatchObject({ status: 'rejected', reason: { name: 'StoreUnavailable' } })
       }
       expect(await store.levels(charges, at())).toEqual(before)
-      expect(store.open(false)).toEqual(open)
+      expect(store.openTotals(false)).toEqual(open)
     }
     empty(store)
     expect(await store.reserve([reservationOf('again', charges)], at())).toMatchObject([{ admitted: true }])
-    expect(store.open(false).calls).toBe(reserved.length + 1)
+    expect(store.openTotals(false).calls).toBe(reserved.length + 1)
     await store.close(at())
   })
 
   test('an amendment that cannot be written leaves the reservation as it was, and what it gave up with it', async () => {
-    const path = join(folder(), 'ledger.db')
+    const path = join(temporaryFolder(), 'ledger.db')
     const store = new SqliteStore(path, { now: at() })
     const first = reservationOf('call', charges, { reservedCostNanoUsd: 10n })
     await store.reserve([first, reservationOf('twin', charges.slice(2))], at())
@@ -352,7 +352,7 @@ describe('a full disk', () => {
     ])
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled', 'fulfilled'])
     expect((await store.levels(all, at())).slice(1)).toEqual(before.slice(1))
-    expect(store.open(false).calls).toBe(1)
+    expect(store.openTotals(false).calls).toBe(1)
     expect(await store.entry('fine')).toMatchObject({ facts: { model: 'other' } })
     await store.close(at())
   })
@@ -380,7 +380,7 @@ describe('a full disk', () => {
   })
 
   test('a settlement that cannot be written is written when there is room, and until then the row counts in full', async () => {
-    const path = join(folder(), 'ledger.db')
+    const path = join(temporaryFolder(), 'ledger.db')
     const store = new SqliteStore(path, { now: at() })
     fill(store)
     const reserved = await reserveUntilFull(store, 'a')
@@ -406,7 +406,7 @@ describe('a full disk', () => {
   })
 
   test('levels that were not saved with a failed commit are saved with the next', async () => {
-    const path = join(folder(), 'ledger.db')
+    const path = join(temporaryFolder(), 'ledger.db')
     const store = new SqliteStore(path, { now: at() })
     await store.reserve([reservationOf('one', charges)], at())
     store.db.exec("CREATE TEMP TRIGGER full BEFORE INSERT ON level BEGIN SELECT raise(ABORT, 'full'); END")
@@ -427,7 +427,7 @@ describe('a full disk', () => {
   })
 
   test('closing while the disk is full loses what could not be written, and counts it in full', async () => {
-    const path = join(folder(), 'ledger.db')
+    const path = join(temporaryFolder(), 'ledger.db')
     const store = new SqliteStore(path, { now: at() })
     await store.reserve([reservationOf('one', charges)], at())
     store.db.exec("CREATE TEMP TRIGGER full BEFORE UPDATE ON entry BEGIN SELECT raise(ABORT, 'full'); END")
@@ -456,7 +456,7 @@ test('a row that cannot be written does not take the others of its turn with it'
   const after = await store.levels(charges, at())
   expect(after.slice(1)).toEqual(before.slice(1))
   expect(after[0]?.settled).toBe(1n)
-  expect(store.open(false).calls).toBe(1)
+  expect(store.openTotals(false).calls).toBe(1)
   await store.close(at())
 })
 
@@ -502,7 +502,7 @@ test('a settlement that overtakes its reservation is booked all the same', async
 })
 
 test('a bucket stored with a time to come is not frozen, and mints nothing', async () => {
-  const path = join(folder(), 'ledger.db')
+  const path = join(temporaryFolder(), 'ledger.db')
   const charge = chargeOf('tokens/minute', 60n, 60n)
   const before = new SqliteStore(path, { now: at(3_600_000) })
   await before.reserve([reservationOf('call', [charge])], at(3_600_000))
@@ -514,7 +514,7 @@ test('a bucket stored with a time to come is not frozen, and mints nothing', asy
 })
 
 test('idle levels leave memory and come back as they were; old windows leave the file', async () => {
-  const path = join(folder(), 'ledger.db')
+  const path = join(temporaryFolder(), 'ledger.db')
   const store = new SqliteStore(path, { now: at() })
   await store.reserve([reservationOf('call', charges)], at())
   await store.settle([settlement('call')], at())

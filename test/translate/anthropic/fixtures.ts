@@ -1,17 +1,21 @@
 // Anthropic messages as tests speak them: targets, bodies, and what a stream says in all.
 
-import type { JsonObject, NeutralEvent, Part } from '../../../src/core/chat.ts'
+import type { ChatEvent, JsonObject, Part } from '../../../src/core/chat.ts'
 import { isRecord } from '../../../src/core/json-values.ts'
 import { usageOf } from '../../../src/core/usage.ts'
 import { anthropicMessagesTranslator as anthropic } from '../../../src/translate/anthropic/translator.ts'
-import type { AnswerContext, AskTarget } from '../../../src/translate/translator.ts'
+import type { RequestTarget, ResponseContext } from '../../../src/translate/translator.ts'
 import { CONTEXT, lineTo } from '../../wire/samples.ts'
 
 export const LINE = lineTo('/v1/messages')
 /** A model that knows adaptive thinking and budgets alike. */
-export const NEWER = 'claude-opus-4-6'
-export const TO = (model = NEWER, usualCap = 4_096): AskTarget => ({ model, capField: 'max_tokens', usualCap })
-export const ANSWERED: AnswerContext = { ...CONTEXT, model: 'asked', withUsage: true, asEvents: true }
+export const NEWER_MODEL = 'claude-opus-4-6'
+export const targetFor = (model = NEWER_MODEL, usualCap = 4_096): RequestTarget => ({
+  model,
+  capField: 'max_tokens',
+  defaultCap: usualCap,
+})
+export const ANSWER_CONTEXT: ResponseContext = { ...CONTEXT, model: 'asked', withUsage: true, asEvents: true }
 export const USED = {
   usage: usageOf({ input: 7, cacheRead: 5, cacheWrite5m: 20, cacheWrite1h: 10, output: 40, webSearches: 2 }),
   reasoningTokens: 3,
@@ -29,18 +33,18 @@ export function eventsOf(stream: string): JsonObject[] {
   return lines.map((line) => objectOf(line.slice(5)))
 }
 
-export function readEvents(stream: string): NeutralEvent[] {
-  const reader = anthropic.eventReader()
+export function readEvents(stream: string): ChatEvent[] {
+  const reader = anthropic.createEventReader()
   return [...eventsOf(stream).flatMap((event) => reader.read(event)), ...reader.end()]
 }
 
-export function writeEvents(events: readonly NeutralEvent[], context = ANSWERED): string {
-  const writer = anthropic.eventWriter(context)
+export function writeEvents(events: readonly ChatEvent[], context = ANSWER_CONTEXT): string {
+  const writer = anthropic.createEventWriter(context)
   return events.map((event) => writer.write(event)).join('') + writer.end(USED)
 }
 
 /** What a stream says in all: neighbouring pieces of one kind joined. */
-export function joined(events: readonly NeutralEvent[]): JsonObject[] {
+export function joinEvents(events: readonly ChatEvent[]): JsonObject[] {
   const said: { [name: string]: unknown; kind: string; text: string }[] = []
   for (const event of events) {
     const piece: JsonObject = { ...event }
@@ -54,7 +58,7 @@ export function joined(events: readonly NeutralEvent[]): JsonObject[] {
 }
 
 /** Parts as far as any dialect could tell them. */
-export function toldBy(parts: readonly Part[]): JsonObject[] {
+export function comparableParts(parts: readonly Part[]): JsonObject[] {
   return parts.flatMap((part): JsonObject[] => {
     if (part.kind === 'toolCall') {
       return [{ kind: part.kind, id: part.id, name: part.name, arguments: JSON.parse(part.arguments) }]

@@ -2,15 +2,15 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { JsonObject, NeutralAsk, NeutralMessage, Own, Part } from '../../../src/core/chat.ts'
+import type { ChatMessage, ChatRequest, Extras, JsonObject, Part } from '../../../src/core/chat.ts'
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { Problem } from '../../../src/core/problem.ts'
 import { anthropicMessagesTranslator as anthropic } from '../../../src/translate/anthropic/translator.ts'
 import { HAS_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
-import { LINE, NEWER, objectOf, says, TO } from './fixtures.ts'
+import { LINE, NEWER_MODEL, objectOf, says, targetFor } from './fixtures.ts'
 
 const RECORDED = recordingsOf('anthropic.messages')
-const ASKED = RECORDED.flatMap(({ file, request, model }) => {
+const RECORDED_REQUESTS = RECORDED.flatMap(({ file, request, model }) => {
   const body = request?.body ?? request?.body_trimmed
   // Google and Amazon name the model in the path.
   return isRecord(body) ? [{ file, body: { model: model ?? 'claude', ...body } }] : []
@@ -49,28 +49,31 @@ function plainValue(value: unknown, counts: Counts): unknown {
   return Object.fromEntries(entries)
 }
 
-const roundTrip = (body: JsonObject) => anthropic.writeAsk(anthropic.readAsk(body, LINE), TO(String(body.model)))
+const roundTrip = (body: JsonObject) =>
+  anthropic.writeRequest(anthropic.readRequest(body, LINE), targetFor(String(body.model)))
 
 describe.skipIf(!HAS_RECORDINGS)('recorded requests', () => {
   test('come back as they were', () => {
     const counts = { text: 0, cache: 0, format: 0 }
-    for (const { file, body } of ASKED) {
+    for (const { file, body } of RECORDED_REQUESTS) {
       const { body: written, dropped } = roundTrip(body)
       expect(plain(written, { text: 0, cache: 0, format: 0 }), file).toEqual(plain(body, counts))
       expect(dropped, file).toEqual([])
     }
-    expect(ASKED.length).toBe(52)
+    expect(RECORDED_REQUESTS.length).toBe(52)
     expect(counts).toEqual({ text: 28, cache: 1, format: 1 })
   })
 })
 
-const own = (...names: string[]): fc.Arbitrary<Own> =>
+const extras = (...names: string[]): fc.Arbitrary<Extras> =>
   fc.constantFrom(...names).map((name) => ({ dialect: anthropic.dialect, hints: { [name]: { x: 1 } } }))
 const words = fc.string({ minLength: 1 })
 const cache = fc.constantFrom('5m' as const, '1h' as const)
-const maybe = { requiredKeys: [] }
+const ALL_OPTIONAL = { requiredKeys: [] }
 const withCache = <T extends object>(part: fc.Arbitrary<T>, ...names: string[]) =>
-  fc.tuple(part, fc.record({ cache, own: own(...names) }, maybe)).map(([one, more]) => ({ ...one, ...more }))
+  fc
+    .tuple(part, fc.record({ cache, extras: extras(...names) }, ALL_OPTIONAL))
+    .map(([one, more]) => ({ ...one, ...more }))
 const json = fc.dictionary(
   words.filter((name) => name !== '__proto__'),
   fc.oneof(fc.integer(), words, fc.constant(null)),
@@ -127,7 +130,7 @@ const turns = fc.array(
 
 /** A conversation in the order that Anthropic demands: results first in the message after their calls. */
 const messages = fc.tuple(fc.array(text, { maxLength: 2 }), turns).map(([system, all]) => {
-  const said: NeutralMessage[] = system.length > 0 ? [{ role: 'system', parts: system }] : []
+  const said: ChatMessage[] = system.length > 0 ? [{ role: 'system', parts: system }] : []
   let results: Part[] = []
   for (const [turn, { asks, thoughts, says, calls }] of all.entries()) {
     said.push({ role: 'user', parts: [...results, ...asks] })
@@ -156,21 +159,21 @@ const tool = withCache(
   ),
   'eager_input_streaming',
 )
-const ownTool = words.map((name) => ({
+const dialectTool = words.map((name) => ({
   ...{ kind: 'own' as const, dialect: anthropic.dialect, name: 'web_search_20250305' },
   value: { type: 'web_search_20250305', name },
 }))
-const wishes = fc.oneof(
+const toolChoices = fc.oneof(
   fc.record({ kind: fc.constantFrom('auto' as const, 'required' as const, 'none' as const) }),
   fc.record({ kind: fc.constant('tools' as const), names: fc.tuple(words), required: fc.constant(true) }),
 )
-const asks: fc.Arbitrary<NeutralAsk> = fc
+const chatRequests: fc.Arbitrary<ChatRequest> = fc
   .record(
     {
       model: fc.constant('claude-opus-4-6'),
       stream: fc.boolean(),
       messages,
-      tools: fc.array(fc.oneof(tool, ownTool), { minLength: 1, maxLength: 3 }),
+      tools: fc.array(fc.oneof(tool, dialectTool), { minLength: 1, maxLength: 3 }),
       outputCap: fc.integer({ min: 20_000, max: 64_000 }),
       stop: fc.array(
         words.filter((sequence) => sequence.trim() !== ''),
@@ -178,7 +181,7 @@ const asks: fc.Arbitrary<NeutralAsk> = fc
       ),
       format: fc.record({ kind: fc.constant('schema' as const), schema }),
       user: words,
-      own: own('service_tier', 'container', 'metadata.x', 'output_config.task_budget'),
+      extras: extras('service_tier', 'container', 'metadata.x', 'output_config.task_budget'),
     },
     { requiredKeys: ['model', 'stream', 'messages', 'outputCap'] },
   )
@@ -186,15 +189,15 @@ const asks: fc.Arbitrary<NeutralAsk> = fc
     fc
       .oneof(
         fc.record(
-          { toolChoice: wishes, temperature: fc.double({ min: 0.01, max: 1, noNaN: true }), topK: fc.nat() },
-          maybe,
+          { toolChoice: toolChoices, temperature: fc.double({ min: 0.01, max: 1, noNaN: true }), topK: fc.nat() },
+          ALL_OPTIONAL,
         ),
-        fc.record({ topP: fc.double({ min: 0.96, max: 1, noNaN: true }) }, maybe),
-        fc.record({ reasoning: fc.constantFrom(...reasonings) }, maybe),
+        fc.record({ topP: fc.double({ min: 0.96, max: 1, noNaN: true }) }, ALL_OPTIONAL),
+        fc.record({ reasoning: fc.constantFrom(...reasonings) }, ALL_OPTIONAL),
       )
       .map((more) => ({ ...ask, ...more })),
   )
-  .map(({ toolChoice, ...ask }: NeutralAsk) => (ask.tools && toolChoice ? { ...ask, toolChoice } : ask))
+  .map(({ toolChoice, ...ask }: ChatRequest) => (ask.tools && toolChoice ? { ...ask, toolChoice } : ask))
   .filter(({ topK }) => topK !== 0)
 const reasonings = [
   { effort: 'none' },
@@ -208,11 +211,11 @@ const reasonings = [
 describe('an ask of all that the dialect can say', () => {
   test('is read as it was written', () => {
     fc.assert(
-      fc.property(asks, (ask) => {
-        const { body, dropped } = anthropic.writeAsk(ask, TO(ask.model))
+      fc.property(chatRequests, (ask) => {
+        const { body, dropped } = anthropic.writeRequest(ask, targetFor(ask.model))
         expect(dropped).toEqual([])
-        const { own: kept, ...rest } = anthropic.readAsk(objectOf(JSON.stringify(body)), LINE)
-        const { own: asked, ...expected } = ask
+        const { extras: kept, ...rest } = anthropic.readRequest(objectOf(JSON.stringify(body)), LINE)
+        const { extras: asked, ...expected } = ask
         expect(rest).toEqual({ ...expected })
         expect({ ...kept?.hints, ...kept?.needs }).toEqual({ ...asked?.hints })
       }),
@@ -222,8 +225,8 @@ describe('an ask of all that the dialect can say', () => {
 })
 
 const FROM = 'openai.chat'
-const BARE = { model: NEWER, max_tokens: 9_000, messages: [{ role: 'user', content: 'Hi' }] }
-const read = (more: object) => anthropic.readAsk({ ...BARE, ...more }, LINE)
+const BARE = { model: NEWER_MODEL, max_tokens: 9_000, messages: [{ role: 'user', content: 'Hi' }] }
+const read = (more: object) => anthropic.readRequest({ ...BARE, ...more }, LINE)
 const CALLED = [
   { role: 'user', content: 'Hi' },
   { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'f', input: {} }] },
@@ -232,7 +235,7 @@ const answers = (more: object) => ({
   messages: [...CALLED, { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', ...more }] }],
 })
 const EFFORT = { role: 'system', output_config: { effort: 'low' } }
-const FOUND = { type: 'search_result', title: 'T', source: 'https://x', content: [{ type: 'text', text: 'C' }] }
+const SEARCH_RESULT = { type: 'search_result', title: 'T', source: 'https://x', content: [{ type: 'text', text: 'C' }] }
 const document = (source: object, more = {}) => ({ type: 'document', source, ...more })
 const TEXT = { type: 'text', media_type: 'text/plain', data: 'D' }
 
@@ -303,7 +306,7 @@ describe('a field', () => {
     ['a result of text', answers({ content: 'yes', cache_control: { type: 'ephemeral' } })],
     [
       'a result of many kinds',
-      answers({ content: [{ type: 'text', text: 'a' }, { type: 'tool_reference', tool_name: 'g' }, FOUND] }),
+      answers({ content: [{ type: 'text', text: 'a' }, { type: 'tool_reference', tool_name: 'g' }, SEARCH_RESULT] }),
     ],
     [
       'documents',
@@ -313,7 +316,7 @@ describe('a field', () => {
         document({ type: 'content', content: [{ type: 'text', text: 'c' }, { type: 'image' }] }),
         document({ type: 'file', file_id: 'f' }),
         document({ type: 'url', url: 'https://x/y.pdf' }, { context: 'c' }),
-        FOUND,
+        SEARCH_RESULT,
         { type: 'image', source: { type: 'file', file_id: 'f' } },
         { type: 'image', source: { type: 'url', url: 'https://x' }, transformations: { x: 1 } },
         { type: 'text', text: 'x', citations: null, cache_control: { type: 'ephemeral', ttl: '1h' } },
@@ -363,9 +366,9 @@ describe('a field', () => {
 
   test('of betas is a hint that no body holds', () => {
     const line = { ...LINE, header: (name: string) => (name === 'anthropic-beta' ? 'b-1' : undefined) }
-    const ask = anthropic.readAsk(BARE, line)
-    expect(ask.own).toEqual({ dialect: 'anthropic.messages', hints: { 'anthropic-beta': 'b-1' } })
-    expect(anthropic.writeAsk(ask, TO()).body).toEqual(BARE)
+    const ask = anthropic.readRequest(BARE, line)
+    expect(ask.extras).toEqual({ dialect: 'anthropic.messages', hints: { 'anthropic-beta': 'b-1' } })
+    expect(anthropic.writeRequest(ask, targetFor()).body).toEqual(BARE)
   })
 })
 
@@ -377,11 +380,12 @@ describe('for other dialects', () => {
     ['a format', { output_format: { type: 'x' } }, ['output_format']],
     ['what nobody knows', { container: 'c', dream: 1, speed: 'fast' }, ['container', 'dream']],
   ])('%s is needed as far as it goes', (_, more, needs) => {
-    expect(Object.keys(read(more).own?.needs ?? {})).toEqual(needs)
+    expect(Object.keys(read(more).extras?.needs ?? {})).toEqual(needs)
   })
 
   test('documents of text, and what was found, are text', () => {
-    const parts = read(says(document(TEXT), document({ type: 'content', content: 'c' }), FOUND)).messages[0]?.parts
+    const parts = read(says(document(TEXT), document({ type: 'content', content: 'c' }), SEARCH_RESULT)).messages[0]
+      ?.parts
     expect(parts?.map((part) => part.kind === 'text' && part.text)).toEqual(['D', 'c', 'T\nhttps://x\nC'])
   })
 
@@ -393,7 +397,7 @@ describe('for other dialects', () => {
     ],
   ])("a call of %s is the model's own, or needs who made it", (type, kept) => {
     const { messages } = read(says({ type: 'tool_use', id: 'a', name: 'f', input: {}, caller: { type } }))
-    expect(messages[0]?.parts).toEqual([{ ...call('a'), ...(kept ? { own: kept } : {}) }])
+    expect(messages[0]?.parts).toEqual([{ ...call('a'), ...(kept ? { extras: kept } : {}) }])
   })
 
   test('results come first, by the name of their tool', () => {
@@ -405,17 +409,18 @@ describe('for other dialects', () => {
   })
 })
 
-const ASK: NeutralAsk = {
+const REQUEST: ChatRequest = {
   model: 'm',
   stream: false,
   messages: [{ role: 'user', parts: [{ kind: 'text', text: 'Hi' }] }],
 }
-const written = (more: Partial<NeutralAsk>, model = NEWER) => anthropic.writeAsk({ ...ASK, ...more }, TO(model))
-const bodyOf = (...messages: NeutralMessage[]) => written({ messages }).body
-const user = (...parts: Part[]): NeutralMessage => ({ role: 'user', parts })
-const assistant = (...parts: Part[]): NeutralMessage => ({ role: 'assistant', parts })
-const system = (...parts: Part[]): NeutralMessage => ({ role: 'system', parts })
-const t = (text: string): Part => ({ kind: 'text', text })
+const writeRequest = (more: Partial<ChatRequest>, model = NEWER_MODEL) =>
+  anthropic.writeRequest({ ...REQUEST, ...more }, targetFor(model))
+const bodyOf = (...messages: ChatMessage[]) => writeRequest({ messages }).body
+const user = (...parts: Part[]): ChatMessage => ({ role: 'user', parts })
+const assistant = (...parts: Part[]): ChatMessage => ({ role: 'assistant', parts })
+const system = (...parts: Part[]): ChatMessage => ({ role: 'system', parts })
+const textPart = (text: string): Part => ({ kind: 'text', text })
 const call = (id: string, text = '{}'): Part => ({ kind: 'toolCall', id, name: 'f', arguments: text })
 const resultOf = (callId: string): Part => ({ kind: 'toolResult', callId, name: 'f', parts: [], failed: false })
 const FUNCTION = { kind: 'function', name: 'f' } as const
@@ -423,7 +428,7 @@ const UPDATES = { dialect: 'anthropic.messages', hints: { 'thinking.display': 'u
 const FORCED = { tools: [FUNCTION], toolChoice: { kind: 'required' } } as const
 
 describe('thinking', () => {
-  test.each<[string, Partial<NeutralAsk>, Record<string, unknown>]>([
+  test.each<[string, Partial<ChatRequest>, Record<string, unknown>]>([
     ['claude-opus-4-8', { reasoning: { effort: 'minimal' } }, { thinking: { type: 'adaptive' }, effort: 'low' }],
     ['claude-sonnet-5', { reasoning: { effort: 'xhigh' } }, { thinking: { type: 'adaptive' }, effort: 'xhigh' }],
     ['claude-opus-4-6', { reasoning: { effort: 'xhigh' } }, { thinking: { type: 'adaptive' }, effort: 'high' }],
@@ -460,20 +465,20 @@ describe('thinking', () => {
       { thinking: { type: 'enabled', budget_tokens: 1_024 } },
     ],
     ['claude-opus-4-6', { reasoning: { effort: 'low' }, ...FORCED }, { dropped: ['reasoning'] }],
-    ['claude-3-5-haiku', { reasoning: { dynamic: true }, own: UPDATES }, { dropped: ['reasoning'] }],
+    ['claude-3-5-haiku', { reasoning: { dynamic: true }, extras: UPDATES }, { dropped: ['reasoning'] }],
     [
       'claude-next',
-      { reasoning: { dynamic: true }, own: UPDATES },
+      { reasoning: { dynamic: true }, extras: UPDATES },
       { thinking: { type: 'adaptive', display: 'updates' } },
     ],
     [
       'claude-haiku-4-5',
-      { reasoning: { effort: 'low' }, messages: [user(t('a')), assistant(call('a')), user(resultOf('a'))] },
+      { reasoning: { effort: 'low' }, messages: [user(textPart('a')), assistant(call('a')), user(resultOf('a'))] },
       { dropped: ['reasoning'] },
     ],
     [
       'claude-opus-4-6',
-      { reasoning: { effort: 'low' }, messages: [user(t('a')), assistant(call('a')), user(resultOf('a'))] },
+      { reasoning: { effort: 'low' }, messages: [user(textPart('a')), assistant(call('a')), user(resultOf('a'))] },
       { thinking: { type: 'adaptive' }, effort: 'low' },
     ],
     [
@@ -481,14 +486,14 @@ describe('thinking', () => {
       {
         reasoning: { effort: 'low' },
         messages: [
-          user(t('a')),
+          user(textPart('a')),
           assistant({ kind: 'reasoning', text: 't', signature: 's', signedIn: 'anthropic.messages' }, call('a')),
         ],
       },
       { thinking: { type: 'enabled', budget_tokens: 1_024 } },
     ],
   ])('of %s, asked for %j: %j', (model, more, { thinking, effort, dropped = [] }) => {
-    const { body, dropped: left } = written(more, model)
+    const { body, dropped: left } = writeRequest(more, model)
     expect(body.thinking).toEqual(thinking)
     expect(body.output_config).toEqual(effort && { effort })
     expect(left).toEqual(dropped)
@@ -496,7 +501,7 @@ describe('thinking', () => {
 })
 
 describe('sampling', () => {
-  test.each<[string, Partial<NeutralAsk>, object, readonly string[]]>([
+  test.each<[string, Partial<ChatRequest>, object, readonly string[]]>([
     ['claude-sonnet-4', { temperature: 1.7 }, { temperature: 1 }, ['temperature']],
     ['claude-sonnet-4', { temperature: 0, topP: 0.5, topK: 9 }, { temperature: 0, top_p: 0.5, top_k: 9 }, []],
     ['claude-opus-4-1', { temperature: 0, topP: 0.5, topK: 9 }, { temperature: 0, top_k: 9 }, ['topP']],
@@ -507,13 +512,18 @@ describe('sampling', () => {
     ['claude-opus-4-6', { topP: 0.5 }, { top_p: 0.5 }, []],
     ['claude-opus-4-7', { temperature: 0.5, topP: 0.5, topK: 9 }, {}, ['temperature', 'topP', 'topK']],
     ['claude-opus-4-7', { temperature: 1 }, { temperature: 1 }, []],
-    [NEWER, { reasoning: { effort: 'low' }, temperature: 0.5, topK: 9 }, {}, ['temperature', 'topK']],
-    [NEWER, { reasoning: { effort: 'low' }, topP: 0.5 }, {}, ['topP']],
-    [NEWER, { reasoning: { effort: 'low' }, topP: 0.95 }, { top_p: 0.95 }, []],
-    [NEWER, { reasoning: { effort: 'none' }, temperature: 0.5 }, { temperature: 0.5 }, []],
-    [NEWER, { seed: 1, frequencyPenalty: 0, presencePenalty: 1 }, {}, ['seed', 'frequencyPenalty', 'presencePenalty']],
+    [NEWER_MODEL, { reasoning: { effort: 'low' }, temperature: 0.5, topK: 9 }, {}, ['temperature', 'topK']],
+    [NEWER_MODEL, { reasoning: { effort: 'low' }, topP: 0.5 }, {}, ['topP']],
+    [NEWER_MODEL, { reasoning: { effort: 'low' }, topP: 0.95 }, { top_p: 0.95 }, []],
+    [NEWER_MODEL, { reasoning: { effort: 'none' }, temperature: 0.5 }, { temperature: 0.5 }, []],
+    [
+      NEWER_MODEL,
+      { seed: 1, frequencyPenalty: 0, presencePenalty: 1 },
+      {},
+      ['seed', 'frequencyPenalty', 'presencePenalty'],
+    ],
   ])('of %s: %j', (model, more, fields, dropped) => {
-    const { body, dropped: left } = written(more, model)
+    const { body, dropped: left } = writeRequest(more, model)
     const { temperature, top_p, top_k } = body
     expect({ temperature, top_p, top_k }).toEqual({
       temperature: undefined,
@@ -527,22 +537,22 @@ describe('sampling', () => {
 
 describe('an ask of another dialect', () => {
   test('is written with a cap', () => {
-    expect(written({ stream: true }).body).toEqual({
-      ...{ model: NEWER, max_tokens: 4_096, stream: true },
+    expect(writeRequest({ stream: true }).body).toEqual({
+      ...{ model: NEWER_MODEL, max_tokens: 4_096, stream: true },
       messages: [{ role: 'user', content: 'Hi' }],
     })
   })
 
   test('has its instructions joined, its neighbours merged, and results first', () => {
     const body = bodyOf(
-      system(t('a')),
-      user(t('b')),
-      system(t('c')),
-      assistant(t(''), call('x.1')),
+      system(textPart('a')),
+      user(textPart('b')),
+      system(textPart('c')),
+      assistant(textPart(''), call('x.1')),
       assistant(call('y', '')),
-      user(t('d')),
+      user(textPart('d')),
       user(resultOf('x.1'), resultOf('y')),
-      assistant(t('')),
+      assistant(textPart('')),
       user({ kind: 'refusal', text: 'e' }),
     )
     const use = { type: 'tool_use', name: 'f', input: {} }
@@ -571,8 +581,8 @@ describe('an ask of another dialect', () => {
   })
 
   test('of instructions alone asks with them', () => {
-    expect(bodyOf(system(t('a')))).toEqual({
-      model: NEWER,
+    expect(bodyOf(system(textPart('a')))).toEqual({
+      model: NEWER_MODEL,
       max_tokens: 4_096,
       messages: [{ role: 'user', content: 'a' }],
     })
@@ -585,7 +595,7 @@ describe('an ask of another dialect', () => {
         { kind: 'reasoning', text: 'a', signedIn: 'anthropic.messages' },
         { kind: 'reasoning', text: 'b', signature: 's', signedIn: 'gemini.generate_content' },
         { kind: 'reasoning', text: 'c', signature: 's', signedIn: 'anthropic.messages' },
-        t('d'),
+        textPart('d'),
       ),
     )
     expect(body.messages).toEqual([
@@ -619,7 +629,7 @@ describe('an ask of another dialect', () => {
   })
 
   const TOOLS = { tools: [FUNCTION, { kind: 'function', name: 'g', schema: {} }] } as const
-  test.each<[string, Partial<NeutralAsk>, object | undefined, readonly string[]]>([
+  test.each<[string, Partial<ChatRequest>, object | undefined, readonly string[]]>([
     ['nothing', TOOLS, undefined, ['f', 'g']],
     [
       'one at a time',
@@ -648,30 +658,32 @@ describe('an ask of another dialect', () => {
       ['f', 'g'],
     ],
   ])('is free to choose: %s', (_, more, choice, names) => {
-    const { body, dropped } = written(more)
+    const { body, dropped } = writeRequest(more)
     expect(body.tool_choice).toEqual(choice)
     expect(body.tools).toEqual(names.map((name) => ({ name, input_schema: { type: 'object' } })))
     expect(dropped).toEqual([])
   })
 
   test('that chooses among no tools has none', () => {
-    const { body } = written({ toolChoice: { kind: 'auto' }, parallelTools: false })
+    const { body } = writeRequest({ toolChoice: { kind: 'auto' }, parallelTools: false })
     expect(body).not.toHaveProperty('tool_choice')
-    expect(() => written({ toolChoice: { kind: 'required' } })).toThrow(expect.objectContaining({ param: 'tools' }))
+    expect(() => writeRequest({ toolChoice: { kind: 'required' } })).toThrow(
+      expect.objectContaining({ param: 'tools' }),
+    )
   })
 
   test('has its hints named that were left out', () => {
-    const hint = (name: string): Own => ({ dialect: FROM, hints: { [name]: 1, quiet: null, off: false } })
-    const strict = { ...FUNCTION, strict: true, own: hint('c') }
-    const parts: Part[] = [{ kind: 'text', text: 'x', own: hint('b') }]
-    const messages: NeutralMessage[] = [{ role: 'user', parts, own: hint('a') }]
-    const { dropped } = written({ messages, tools: [strict], own: hint('d') }, 'claude-sonnet-4')
+    const hint = (name: string): Extras => ({ dialect: FROM, hints: { [name]: 1, quiet: null, off: false } })
+    const strict = { ...FUNCTION, strict: true, extras: hint('c') }
+    const parts: Part[] = [{ kind: 'text', text: 'x', extras: hint('b') }]
+    const messages: ChatMessage[] = [{ role: 'user', parts, extras: hint('a') }]
+    const { dropped } = writeRequest({ messages, tools: [strict], extras: hint('d') }, 'claude-sonnet-4')
     expect([...dropped].sort()).toEqual(['a', 'b', 'c', 'd', 'strict'])
-    expect(written({ tools: [strict] }, 'claude-haiku-4-5').body.tools).toMatchObject([{ strict: true }])
+    expect(writeRequest({ tools: [strict] }, 'claude-haiku-4-5').body.tools).toMatchObject([{ strict: true }])
   })
 
   const sound = { kind: 'media', mediaType: 'audio/wav', source: { base64: '' } } as const
-  test.each<[string, Partial<NeutralAsk>, string, string]>([
+  test.each<[string, Partial<ChatRequest>, string, string]>([
     ['several answers', { answers: 2 }, 'unsupported', 'answers'],
     ['JSON of any kind', { format: { kind: 'json' } }, 'unsupported', 'format'],
     ['blank stops', { stop: ['a', '\n'] }, 'unsupported', 'stop'],
@@ -683,7 +695,7 @@ describe('an ask of another dialect', () => {
       'messages',
     ],
     ['images of its own', { messages: [assistant({ ...sound, mediaType: 'image/png' })] }, 'unsupported', 'messages'],
-    ['a need', { own: { dialect: FROM, needs: { logprobs: true } } }, 'unsupported', 'logprobs'],
+    ['a need', { extras: { dialect: FROM, needs: { logprobs: true } } }, 'unsupported', 'logprobs'],
     [
       'a part',
       { messages: [user({ kind: 'own', dialect: FROM, name: 'file_id', value: {} })] },
@@ -700,7 +712,7 @@ describe('an ask of another dialect', () => {
       'messages',
     ],
   ])('is refused %s', (_, more, code, param) => {
-    expect(() => written(more)).toThrow(expect.objectContaining({ code, param }))
+    expect(() => writeRequest(more)).toThrow(expect.objectContaining({ code, param }))
   })
 })
 
@@ -743,7 +755,7 @@ test('junk is a Problem or an ask, and never anything else', () => {
     fc.property(body, ([more, messages, other]) => {
       for (const said of [messages, other]) {
         try {
-          roundTrip(objectOf(JSON.stringify({ ...more, model: NEWER, messages: said })))
+          roundTrip(objectOf(JSON.stringify({ ...more, model: NEWER_MODEL, messages: said })))
         } catch (error) {
           expect(error).toBeInstanceOf(Problem)
         }

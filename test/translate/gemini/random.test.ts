@@ -2,16 +2,16 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { JsonObject, NeutralAsk, NeutralEvent, NeutralMessage, Part } from '../../../src/core/chat.ts'
+import type { ChatEvent, ChatMessage, ChatRequest, JsonObject, Part } from '../../../src/core/chat.ts'
 import { Problem } from '../../../src/core/problem.ts'
 import { usageOf } from '../../../src/core/usage.ts'
 import { geminiGenerateTranslator as gemini } from '../../../src/translate/gemini/translator.ts'
-import type { AnswerContext } from '../../../src/translate/translator.ts'
+import type { ResponseContext } from '../../../src/translate/translator.ts'
 import { lineTo } from '../../wire/samples.ts'
 
 const MODEL = 'gemini-2.5-flash'
-const TARGET = { model: MODEL, capField: 'maxOutputTokens', usualCap: 4096 }
-const CONTEXT: AnswerContext = { callId: 'c', nowMs: 0, model: MODEL, withUsage: true, asEvents: true }
+const TARGET = { model: MODEL, capField: 'maxOutputTokens', defaultCap: 4096 }
+const CONTEXT: ResponseContext = { callId: 'c', nowMs: 0, model: MODEL, withUsage: true, asEvents: true }
 const pathOf = (stream: boolean) =>
   lineTo(`/v1beta/models/${MODEL}:${stream ? 'streamGenerateContent' : 'generateContent'}`)
 
@@ -47,9 +47,9 @@ const call = fc.record(
     name: word,
     arguments: plain.map((args) => JSON.stringify(args)),
     signature: word,
-    own: fc.constant({ dialect: 'gemini.generateContent' }),
+    extras: fc.constant({ dialect: 'gemini.generateContent' }),
   },
-  { requiredKeys: ['kind', 'id', 'name', 'arguments', 'own'] },
+  { requiredKeys: ['kind', 'id', 'name', 'arguments', 'extras'] },
 )
 /** An object with `error` or `result` alone is what a text is wrapped in. */
 const said = fc.oneof(
@@ -76,9 +76,9 @@ const messages = fc
     fc.option(fc.array(text, { minLength: 1, maxLength: 2 })),
     fc.array(fc.tuple(userParts, modelParts), { maxLength: 3 }),
   )
-  .map(([system, turns]): NeutralMessage[] => [
+  .map(([system, turns]): ChatMessage[] => [
     ...(system ? [{ role: 'system', parts: system } as const] : []),
-    ...turns.flatMap(([user, model]): NeutralMessage[] => [
+    ...turns.flatMap(([user, model]): ChatMessage[] => [
       { role: 'user', parts: user },
       { role: 'assistant', parts: model },
     ]),
@@ -116,9 +116,9 @@ const budget = fc.oneof(
 const reasoning = fc
   .tuple(budget, fc.option(fc.boolean()))
   .map(([asked, shown]) => (shown === null ? asked : { ...asked, shown }))
-const share = fc.integer({ min: 0, max: 8 }).map((eighths) => eighths / 8)
+const probability = fc.integer({ min: 0, max: 8 }).map((eighths) => eighths / 8)
 
-const ask: fc.Arbitrary<NeutralAsk> = fc.record(
+const chatRequest: fc.Arbitrary<ChatRequest> = fc.record(
   {
     model: fc.constant(MODEL),
     stream: fc.boolean(),
@@ -128,13 +128,13 @@ const ask: fc.Arbitrary<NeutralAsk> = fc.record(
     format,
     outputCap: fc.integer({ min: 1, max: 9_999 }),
     answers: fc.integer({ min: 1, max: 8 }),
-    temperature: share.map((value) => value * 2),
-    topP: share,
+    temperature: probability.map((value) => value * 2),
+    topP: probability,
     topK: fc.integer({ min: 1, max: 99 }),
     seed: fc.integer(),
     stop: fc.array(word, { minLength: 1, maxLength: 5 }),
-    frequencyPenalty: share,
-    presencePenalty: share,
+    frequencyPenalty: probability,
+    presencePenalty: probability,
     reasoning,
   },
   { requiredKeys: ['model', 'stream', 'messages'] },
@@ -142,27 +142,27 @@ const ask: fc.Arbitrary<NeutralAsk> = fc.record(
 
 /** Without what is for Gemini's writer alone. */
 function bare<T>(value: T): T {
-  return JSON.parse(JSON.stringify(value, (key, inner) => (key === 'own' ? undefined : inner)))
+  return JSON.parse(JSON.stringify(value, (key, inner) => (key === 'extras' ? undefined : inner)))
 }
 
 /** Results in the one form that their response has. */
-function settled(value: NeutralAsk): NeutralAsk {
-  const { body } = gemini.writeAsk(value, TARGET)
-  return gemini.readAsk(JSON.parse(JSON.stringify(body)), pathOf(value.stream))
+function normalized(value: ChatRequest): ChatRequest {
+  const { body } = gemini.writeRequest(value, TARGET)
+  return gemini.readRequest(JSON.parse(JSON.stringify(body)), pathOf(value.stream))
 }
 
 test('an ask of all that Gemini can say is the same when it has been written and read', () => {
   fc.assert(
-    fc.property(ask, (asked) => {
+    fc.property(chatRequest, (asked) => {
       const wrapped = asked.messages.some(({ parts }) =>
         parts.some((part) => part.kind === 'toolResult' && /"(error|result)"/.test(JSON.stringify(part.parts))),
       )
       fc.pre(!wrapped)
-      const again = settled(asked)
+      const again = normalized(asked)
       expect(bare(again)).toEqual(bare(asked))
-      expect(gemini.writeAsk(asked, TARGET).dropped).toEqual([])
+      expect(gemini.writeRequest(asked, TARGET).dropped).toEqual([])
       // A second time around nothing moves any more, marks included.
-      expect(settled(again)).toEqual(again)
+      expect(normalized(again)).toEqual(again)
     }),
     { numRuns: 500 },
   )
@@ -281,9 +281,9 @@ describe('whatever comes', () => {
     fc.assert(
       fc.property(bodies, (body) => {
         try {
-          const asked = gemini.readAsk(body, pathOf(false))
-          gemini.writeAsk(asked, TARGET)
-          gemini.writeAsk(asked, { ...TARGET, model: 'gemini-3-flash' })
+          const asked = gemini.readRequest(body, pathOf(false))
+          gemini.writeRequest(asked, TARGET)
+          gemini.writeRequest(asked, { ...TARGET, model: 'gemini-3-flash' })
         } catch (error) {
           expect(error).toBeInstanceOf(Problem)
         }
@@ -297,13 +297,13 @@ describe('whatever comes', () => {
     const used = { usage: usageOf({ output: 1 }), reasoningTokens: 9 }
     fc.assert(
       fc.property(fc.array(bodies, { maxLength: 3 }), (all) => {
-        const reader = gemini.eventReader()
-        const writer = gemini.eventWriter(context)
+        const reader = gemini.createEventReader()
+        const writer = gemini.createEventWriter(context)
         const events = [...all.flatMap((body) => reader.read(body)), ...reader.end()]
         const written = events.map((event) => writer.write(event)).join('') + writer.end(used)
         if (!asEvents) expect(Array.isArray(JSON.parse(written))).toBe(true)
         for (const body of all) {
-          JSON.stringify(gemini.writeAnswer(gemini.readAnswer(body), used, context))
+          JSON.stringify(gemini.writeResponse(gemini.readResponse(body), used, context))
           expect(gemini.readError(400, body).message.length).toBeLessThanOrEqual(2_000)
         }
       }),
@@ -315,7 +315,7 @@ describe('whatever comes', () => {
   test('a stream of events in any order is written as JSON', () => {
     const index = fc.integer({ min: 0, max: 2 })
     const piece = fc.constantFrom('', '{', '}', '{}', '{"a":', '1}', '['.repeat(20_000))
-    const event: fc.Arbitrary<NeutralEvent> = fc.oneof(
+    const event: fc.Arbitrary<ChatEvent> = fc.oneof(
       fc.record({
         kind: fc.constantFrom('text' as const, 'reasoning' as const, 'refusal' as const),
         choice: index,
@@ -332,7 +332,7 @@ describe('whatever comes', () => {
     )
     fc.assert(
       fc.property(fc.array(event, { maxLength: 12 }), (events) => {
-        const writer = gemini.eventWriter({ ...CONTEXT, asEvents: false })
+        const writer = gemini.createEventWriter({ ...CONTEXT, asEvents: false })
         const written = events.map((one) => writer.write(one)).join('') + writer.end(undefined)
         expect(Array.isArray(JSON.parse(written))).toBe(true)
       }),
@@ -346,9 +346,9 @@ describe('whatever comes', () => {
     const part = (functionCall: JsonObject) => ({
       candidates: [{ content: { parts: [{ functionCall }] }, finishReason: 'STOP' }],
     })
-    const answer = gemini.readAnswer(part({ name: 'f', args: deep }))
-    expect(JSON.stringify(gemini.writeAnswer(answer, undefined, CONTEXT))).toContain('MALFORMED_FUNCTION_CALL')
-    const reader = gemini.eventReader()
+    const answer = gemini.readResponse(part({ name: 'f', args: deep }))
+    expect(JSON.stringify(gemini.writeResponse(answer, undefined, CONTEXT))).toContain('MALFORMED_FUNCTION_CALL')
+    const reader = gemini.createEventReader()
     const long = { jsonPath: '$.a', stringValue: 'x'.repeat(1_000_000), willContinue: true }
     for (let times = 0; times < 100; times++) {
       reader.read(part({ ...(times === 0 ? { name: 'f' } : {}), partialArgs: [long], willContinue: true }))
@@ -359,7 +359,7 @@ describe('whatever comes', () => {
 
   test('contents of very many parts are joined, too', () => {
     const parts = Array.from({ length: 150_000 }, (_, at) => ({ text: at % 2 === 0 ? '' : 'a' }))
-    const asked = gemini.readAsk(
+    const asked = gemini.readRequest(
       {
         contents: [
           { role: 'user', parts },
@@ -369,9 +369,9 @@ describe('whatever comes', () => {
       pathOf(false),
     )
     expect(asked.messages.map((message) => message.parts.length)).toEqual([150_000])
-    expect(sizesOf(gemini.writeAsk(asked, TARGET).body.contents)).toEqual([150_000, 150_000])
+    expect(sizesOf(gemini.writeRequest(asked, TARGET).body.contents)).toEqual([150_000, 150_000])
     const other = asked.messages.map(({ parts }) => ({ role: 'user' as const, parts }))
-    const joined = gemini.writeAsk({ ...asked, messages: [...other, ...other] }, TARGET).body
+    const joined = gemini.writeRequest({ ...asked, messages: [...other, ...other] }, TARGET).body
     expect(sizesOf(joined.contents)).toEqual([300_000])
   })
 })

@@ -1,21 +1,21 @@
 // Gemini's translator: what was really recorded, there and back, and what Google's servers and clients must be told.
 
 import { describe, expect, test } from 'vitest'
-import type { JsonObject, NeutralAnswer, NeutralEvent, NeutralMessage } from '../../../src/core/chat.ts'
+import type { ChatEvent, ChatMessage, ChatResponse, JsonObject } from '../../../src/core/chat.ts'
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { type Usage, usageOf } from '../../../src/core/usage.ts'
 import { geminiGenerateTranslator as gemini } from '../../../src/translate/gemini/translator.ts'
-import type { AnswerContext } from '../../../src/translate/translator.ts'
+import type { ResponseContext } from '../../../src/translate/translator.ts'
 import { geminiGenerate, modelInPath } from '../../../src/wire/gemini/generate.ts'
 import { HAS_RECORDINGS, type Recording, recordingsOf } from '../../support/recordings.ts'
 import { lineTo } from '../../wire/samples.ts'
 
-const CONTEXT: AnswerContext = { callId: '019a-call', nowMs: 0, model: 'asked', withUsage: true, asEvents: true }
+const CONTEXT: ResponseContext = { callId: '019a-call', nowMs: 0, model: 'asked', withUsage: true, asEvents: true }
 const UNSIGNED = { thoughtSignature: 'skip_thought_signature_validator' }
 const RECORDINGS = recordingsOf('gemini.generate_content')
-const GOOD = RECORDINGS.filter(({ status }) => status === 200)
+const SUCCESSFUL = RECORDINGS.filter(({ status }) => status === 200)
 
-const targetOf = (model: string) => ({ model, capField: 'maxOutputTokens', usualCap: 4096 })
+const targetOf = (model: string) => ({ model, capField: 'maxOutputTokens', defaultCap: 4096 })
 
 /** Events of a recorded stream, in either framing. */
 function eventsIn(body: string): JsonObject[] {
@@ -25,18 +25,18 @@ function eventsIn(body: string): JsonObject[] {
 
 const isStream = ({ response }: Recording) => /^\s*(data:|\[)/.test(response.body)
 
-function readAll(events: readonly JsonObject[]): NeutralEvent[] {
-  const reader = gemini.eventReader()
+function readAll(events: readonly JsonObject[]): ChatEvent[] {
+  const reader = gemini.createEventReader()
   return [...events.flatMap((event) => reader.read(event)), ...reader.end()]
 }
 
-function writeAll(events: readonly NeutralEvent[], context = CONTEXT): string {
-  const writer = gemini.eventWriter(context)
+function writeAll(events: readonly ChatEvent[], context = CONTEXT): string {
+  const writer = gemini.createEventWriter(context)
   return events.map((event) => writer.write(event)).join('') + writer.end(undefined)
 }
 
 /** What is said, whatever pieces it came in. */
-function saidIn(events: readonly NeutralEvent[]): unknown {
+function saidIn(events: readonly ChatEvent[]): unknown {
   const text = (kind: string) =>
     events.flatMap((event) => (event.kind === kind && 'text' in event ? [event.text] : [])).join('')
   const calls = events.flatMap((event) => (event.kind === 'toolCall' ? [event] : []))
@@ -61,13 +61,13 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
     for (const { request, file } of RECORDINGS) {
       if (!request?.body || !isRecord(request.body)) continue
       const path = request.path.split('?')[0] ?? ''
-      const ask = gemini.readAsk(request.body, lineTo(path))
+      const ask = gemini.readRequest(request.body, lineTo(path))
       const model = modelInPath(path)
-      expect(gemini.writeAsk(ask, targetOf(model)), file).toStrictEqual({ body: request.body, dropped: [] })
+      expect(gemini.writeRequest(ask, targetOf(model)), file).toStrictEqual({ body: request.body, dropped: [] })
       // Vertex has paths of its own.
       if (model !== '') expect(gemini.requestLine(ask, targetOf(model)).path, file).toBe(path)
       // Both readers of the dialect say the same of what both read.
-      const metered = geminiGenerate.read(Buffer.from(JSON.stringify(request.body)), lineTo(path)).ask
+      const metered = geminiGenerate.readRequest(Buffer.from(JSON.stringify(request.body)), lineTo(path)).facts
       expect([ask.model, ask.stream, ask.outputCap ?? null], file).toEqual([
         metered.model,
         metered.stream,
@@ -80,12 +80,12 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
 
   test('answers keep their parts and why they stopped', () => {
     let read = 0
-    for (const recording of GOOD.filter((one) => !isStream(one))) {
+    for (const recording of SUCCESSFUL.filter((one) => !isStream(one))) {
       const { response, file } = recording
       const body = recordOf(JSON.parse(response.body))
-      const answer = gemini.readAnswer(body)
-      const written = gemini.writeAnswer(answer, undefined, CONTEXT)
-      const again = gemini.readAnswer(JSON.parse(JSON.stringify(written)))
+      const answer = gemini.readResponse(body)
+      const written = gemini.writeResponse(answer, undefined, CONTEXT)
+      const again = gemini.readResponse(JSON.parse(JSON.stringify(written)))
       expect(again.choices, file).toStrictEqual(withIds(answer, again))
       expect(written.modelVersion, file).toBe(body.modelVersion)
       for (const name of [
@@ -105,7 +105,7 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
 
   test('streams say the same when they have been read and written', () => {
     let read = 0
-    for (const { response, file } of GOOD.filter(isStream)) {
+    for (const { response, file } of SUCCESSFUL.filter(isStream)) {
       const events = eventsIn(response.body)
       const neutral = readAll(events)
       for (const context of [CONTEXT, { ...CONTEXT, asEvents: false }]) {
@@ -126,7 +126,7 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
   })
 
   test('arguments that came piece by piece are whole', () => {
-    const streams = GOOD.filter(({ response }) => response.body.includes('"partialArgs"'))
+    const streams = SUCCESSFUL.filter(({ response }) => response.body.includes('"partialArgs"'))
     const pieces = streams.flatMap(({ response }) => readAll(eventsIn(response.body)))
     const item = (action: string, description: string, itemid: string, price: number) => ({
       action,
@@ -154,17 +154,17 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
       'totalTokenCount',
     ]
     let compared = 0
-    for (const recording of GOOD.filter((one) => !isStream(one))) {
+    for (const recording of SUCCESSFUL.filter((one) => !isStream(one))) {
       const counts = recordOf(JSON.parse(recording.response.body).usageMetadata)
       // What tools used in prompts is input like any other, once it is metered.
       if (counts.toolUsePromptTokenCount !== undefined) continue
-      const tap = geminiGenerate.tap(false, 'application/json', false)
+      const tap = geminiGenerate.createTap(false, 'application/json', false)
       tap.push(Buffer.from(recording.response.body))
       tap.end()
-      const metered = tap.metered()
+      const metered = tap.answerUsage()
       if (!metered) continue
-      const answer: NeutralAnswer = { id: '', model: '', choices: [] }
-      const written = recordOf(gemini.writeAnswer(answer, metered, CONTEXT).usageMetadata)
+      const answer: ChatResponse = { id: '', model: '', choices: [] }
+      const written = recordOf(gemini.writeResponse(answer, metered, CONTEXT).usageMetadata)
       for (const name of names) expect(written[name] ?? 0, `${recording.file} ${name}`).toBe(counts[name] ?? 0)
       compared++
     }
@@ -186,7 +186,7 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
 })
 
 /** Ids that were made up hold the id of their answer, which a gateway gives anew. */
-function withIds(answer: NeutralAnswer, again: NeutralAnswer): unknown {
+function withIds(answer: ChatResponse, again: ChatResponse): unknown {
   return answer.choices.map((choice, index) => ({
     ...choice,
     parts: choice.parts.map((part, at) => {
@@ -197,14 +197,17 @@ function withIds(answer: NeutralAnswer, again: NeutralAnswer): unknown {
 }
 
 const LINE = lineTo('/v1beta/models/gemini-3-flash:generateContent')
-const read = (body: JsonObject) => gemini.readAsk(body, LINE)
-const write = (messages: readonly NeutralMessage[], more: JsonObject = {}, model = 'gemini-3-flash') =>
-  gemini.writeAsk({ model, stream: false, messages, ...more }, targetOf(model))
-const says = (text: string): NeutralMessage => ({ role: 'user', parts: [{ kind: 'text', text }] })
+const read = (body: JsonObject) => gemini.readRequest(body, LINE)
+const write = (messages: readonly ChatMessage[], more: JsonObject = {}, model = 'gemini-3-flash') =>
+  gemini.writeRequest({ model, stream: false, messages, ...more }, targetOf(model))
+const says = (text: string): ChatMessage => ({ role: 'user', parts: [{ kind: 'text', text }] })
 
 describe('an ask that was read', () => {
   test('takes model and streaming from its path', () => {
-    const ask = gemini.readAsk({ contents: [] }, lineTo('/v1beta/models/tuned%2Fm:streamGenerateContent', 'alt=sse'))
+    const ask = gemini.readRequest(
+      { contents: [] },
+      lineTo('/v1beta/models/tuned%2Fm:streamGenerateContent', 'alt=sse'),
+    )
     expect(ask).toEqual({ model: 'tuned/m', stream: true, messages: [] })
     expect(gemini.requestLine(ask, targetOf('a/b'))).toEqual({
       path: '/v1beta/models/a%2Fb:streamGenerateContent',
@@ -260,7 +263,7 @@ describe('an ask that was read', () => {
       ],
       toolChoice: { kind: 'tools', names: ['f'], required: true },
     })
-    expect(gemini.writeAsk(ask, targetOf('gemini-3-flash'))).toStrictEqual({ body, dropped: [] })
+    expect(gemini.writeRequest(ask, targetOf('gemini-3-flash'))).toStrictEqual({ body, dropped: [] })
   })
 
   test.each<[string, JsonObject, JsonObject]>([
@@ -301,10 +304,10 @@ describe('an ask that was read', () => {
       { generationConfig: { responseMimeType: 'text/x.enum' } },
       { needs: { 'generationConfig.responseMimeType': 'text/x.enum' } },
     ],
-  ])('%s', (_name, more, own) => {
+  ])('%s', (_name, more, extras) => {
     const ask = read({ contents: [], ...more })
-    expect(ask.own).toEqual({ dialect: 'gemini.generateContent', ...own })
-    expect(gemini.writeAsk(ask, targetOf('gemini-3-flash')).body).toStrictEqual({ contents: [], ...more })
+    expect(ask.extras).toEqual({ dialect: 'gemini.generateContent', ...extras })
+    expect(gemini.writeRequest(ask, targetOf('gemini-3-flash')).body).toStrictEqual({ contents: [], ...more })
   })
 
   test.each<[string, JsonObject]>([
@@ -444,7 +447,7 @@ describe('an ask that was read', () => {
     ],
   ])('with %s is written as it was', (_name, more) => {
     const body = { contents: [], ...more }
-    expect(gemini.writeAsk(read(body), targetOf('gemini-3-flash'))).toStrictEqual({ body, dropped: [] })
+    expect(gemini.writeRequest(read(body), targetOf('gemini-3-flash'))).toStrictEqual({ body, dropped: [] })
   })
 
   test.each<[string, JsonObject, JsonObject]>([
@@ -475,7 +478,7 @@ describe('an ask that was read', () => {
 
   test('does not come before what was changed since', () => {
     const changed = { ...read({ contents: [], generationConfig: {}, toolConfig: null }), temperature: 1 }
-    expect(gemini.writeAsk(changed, targetOf('gemini-3-flash')).body).toEqual({
+    expect(gemini.writeRequest(changed, targetOf('gemini-3-flash')).body).toEqual({
       contents: [],
       generationConfig: { temperature: 1 },
       toolConfig: null,
@@ -503,7 +506,7 @@ describe('an ask that was read', () => {
       ['assistant', 'text', 'text', 'toolCall', 'text'],
       ['user', 'toolResult', 'text'],
     ])
-    expect(gemini.writeAsk(ask, targetOf('gemini-3-flash'))).toStrictEqual({ body, dropped: [] })
+    expect(gemini.writeRequest(ask, targetOf('gemini-3-flash'))).toStrictEqual({ body, dropped: [] })
   })
 
   test('knows which call a nameless result answers', () => {
@@ -621,7 +624,7 @@ describe('an ask for Gemini', () => {
   })
 
   test('has a type for a picture that was only named', () => {
-    const at = (url: string): NeutralMessage => ({
+    const at = (url: string): ChatMessage => ({
       role: 'user',
       parts: [{ kind: 'media', mediaType: 'image/*', source: { url } }],
     })
@@ -665,7 +668,7 @@ describe('an ask for Gemini', () => {
       contents: [],
       generationConfig: { thinkingConfig: { thinkingLevel: 'LOW', includeThoughts: false } },
     })
-    const thinking = (model: string) => valuesOf(gemini.writeAsk(ask, targetOf(model)).body, 'thinkingConfig')
+    const thinking = (model: string) => valuesOf(gemini.writeRequest(ask, targetOf(model)).body, 'thinkingConfig')
     expect(thinking('gemini-3.1-pro')).toEqual([{ thinkingLevel: 'LOW', includeThoughts: false }])
     expect(thinking('gemini-2.5-flash')).toEqual([{ thinkingBudget: 1_024, includeThoughts: false }])
     expect(thinking('gemini-2.0-flash')).toEqual([])
@@ -677,7 +680,7 @@ describe('an ask for Gemini', () => {
     ['temperature', { temperature: 3 }, ['temperature']],
     ['seed', { seed: 2 ** 40 }, ['seed']],
     ['strict tools', { tools: [{ kind: 'function', name: 'f', strict: true, cache: '5m' }] }, ['strict', 'cache']],
-    ['hints of others', { own: { dialect: 'other', hints: { a: 1, b: null }, marks: { c: 1 } } }, ['a']],
+    ['hints of others', { extras: { dialect: 'other', hints: { a: 1, b: null }, marks: { c: 1 } } }, ['a']],
     ['nothing', { temperature: 2, seed: 7, parallelTools: true, answers: 1, user: '' }, []],
   ])('leaves out %s, and says so', (_name, more, dropped) => {
     expect(write([says('Hi')], more).dropped).toEqual(dropped)
@@ -686,7 +689,7 @@ describe('an ask for Gemini', () => {
   test.each<[string, JsonObject, string]>([
     ['six stop sequences', { stop: ['1', '2', '3', '4', '5', '6'] }, 'stop'],
     ['nine answers', { answers: 9 }, 'answers'],
-    ['needs of others', { own: { dialect: 'other', needs: { store: 'x' } } }, 'store'],
+    ['needs of others', { extras: { dialect: 'other', needs: { store: 'x' } } }, 'store'],
     ['tools of others', { tools: [{ kind: 'own', dialect: 'other', name: 'web_search', value: {} }] }, 'web_search'],
     [
       'parts of others',
@@ -720,7 +723,7 @@ describe('an ask for Gemini', () => {
 
 describe('an answer', () => {
   const answerOf = (finishReason: string, ...parts: object[]) =>
-    gemini.readAnswer({ responseId: 'R', candidates: [{ content: { parts }, finishReason }] }).choices
+    gemini.readResponse({ responseId: 'R', candidates: [{ content: { parts }, finishReason }] }).choices
 
   test.each([
     ['STOP', 'end'],
@@ -744,12 +747,12 @@ describe('an answer', () => {
 
   test('of several candidates has them in their order', () => {
     const candidate = (index: number) => ({ index, content: { parts: [{ text: `${index}` }] }, finishReason: 'STOP' })
-    const { choices } = gemini.readAnswer({ candidates: [candidate(1), candidate(2), candidate(0)] })
+    const { choices } = gemini.readResponse({ candidates: [candidate(1), candidate(2), candidate(0)] })
     expect(choices.map(({ parts }) => parts)).toEqual(['0', '1', '2'].map((text) => [{ kind: 'text', text }]))
   })
 
   test('to a blocked prompt is one that was filtered', () => {
-    expect(gemini.readAnswer({ promptFeedback: { blockReason: 'SAFETY' } }).choices).toEqual([
+    expect(gemini.readResponse({ promptFeedback: { blockReason: 'SAFETY' } }).choices).toEqual([
       { parts: [], stop: 'filtered' },
     ])
     expect(readAll([{ promptFeedback: { blockReason: 'SAFETY' } }])).toEqual([
@@ -768,7 +771,7 @@ describe('an answer', () => {
   }
 
   test('is written with all its parts', () => {
-    const answer: NeutralAnswer = {
+    const answer: ChatResponse = {
       id: 'chatcmpl-1',
       model: 'gpt',
       choices: [
@@ -786,7 +789,7 @@ describe('an answer', () => {
         { parts: [{ kind: 'refusal', text: 'No.' }], stop: 'refusal' },
       ],
     }
-    expect(gemini.writeAnswer(answer, used, CONTEXT)).toEqual({
+    expect(gemini.writeResponse(answer, used, CONTEXT)).toEqual({
       candidates: [
         {
           content: {
@@ -814,7 +817,7 @@ describe('an answer', () => {
     ['more thoughts than output', { output: 3 }, 9],
     ['nothing', {}, 0],
   ])('never counts less than nothing: %s', (_name, usage, reasoningTokens) => {
-    const written = gemini.writeAnswer(
+    const written = gemini.writeResponse(
       { id: '', model: '', choices: [] },
       { usage: usageOf(usage), reasoningTokens },
       CONTEXT,
@@ -826,12 +829,12 @@ describe('an answer', () => {
   test('with broken arguments is a malformed call, not one to be made', () => {
     const parts = [{ kind: 'toolCall', id: 'a', name: 'f', arguments: '{"x"' } as const]
     const candidate = (stop: 'toolCalls' | 'length') =>
-      gemini.writeAnswer({ id: '', model: '', choices: [{ parts, stop }] }, undefined, CONTEXT).candidates
+      gemini.writeResponse({ id: '', model: '', choices: [{ parts, stop }] }, undefined, CONTEXT).candidates
     expect(candidate('toolCalls')).toMatchObject([{ content: { parts: [] }, finishReason: 'MALFORMED_FUNCTION_CALL' }])
     expect(candidate('length')).toMatchObject([{ content: { parts: [] }, finishReason: 'MAX_TOKENS' }])
   })
 
-  const STREAM: NeutralEvent[] = [
+  const STREAM: ChatEvent[] = [
     { kind: 'start', id: 'x', model: 'gpt' },
     { kind: 'reasoning', choice: 0, text: 'Hm' },
     { kind: 'signature', choice: 0, signature: 's', signedIn: 'anthropic.messages' },
@@ -871,26 +874,26 @@ describe('an answer', () => {
   ]
 
   test('streams calls whole, however their pieces came, and says last why it stopped and what it used', () => {
-    const writer = gemini.eventWriter(CONTEXT)
+    const writer = gemini.createEventWriter(CONTEXT)
     const written = STREAM.map((event) => writer.write(event)).join('') + writer.end(used)
     expect(written).toMatch(/^(data: \{.*\}\r\n\r\n){5}$/)
     expect(eventsIn(written)).toEqual(CHUNKS)
-    expect(gemini.streamType(CONTEXT)).toBe('text/event-stream')
+    expect(gemini.streamContentType(CONTEXT)).toBe('text/event-stream')
   })
 
   test('streams as one list where it was not asked for events', () => {
     const context = { ...CONTEXT, asEvents: false }
-    const writer = gemini.eventWriter(context)
+    const writer = gemini.createEventWriter(context)
     const written = STREAM.map((event) => writer.write(event)).join('') + writer.end(used)
     expect(JSON.parse(written)).toEqual(CHUNKS)
     expect(written).toMatch(/^\[\{.*\}\n(,\r\n\{.*\}\n){4}\]$/)
     expect(writeAll([], context)).toBe('[]')
-    expect(gemini.streamType(context)).toContain('json')
+    expect(gemini.streamContentType(context)).toContain('json')
   })
 
   test('that fails in mid-stream ends there', () => {
-    const failure: NeutralEvent = { kind: 'error', error: { status: 0, kind: 'overloaded', message: 'Busy' } }
-    const events: NeutralEvent[] = [
+    const failure: ChatEvent = { kind: 'error', error: { status: 0, kind: 'overloaded', message: 'Busy' } }
+    const events: ChatEvent[] = [
       { kind: 'text', choice: 0, text: 'A' },
       failure,
       { kind: 'text', choice: 0, text: 'B' },
@@ -910,7 +913,7 @@ describe('an answer', () => {
   })
 
   test('streams a call without a sound end as a malformed one', () => {
-    const call: NeutralEvent[] = [
+    const call: ChatEvent[] = [
       { kind: 'toolCall', choice: 0, call: 0, id: 'a', name: 'f' },
       { kind: 'arguments', choice: 0, call: 0, text: '{"x"' },
       { kind: 'stop', choice: 0, reason: 'toolCalls' },
@@ -919,7 +922,7 @@ describe('an answer', () => {
   })
 
   test('streams a call before the text that comes after it', () => {
-    const call: NeutralEvent[] = [
+    const call: ChatEvent[] = [
       { kind: 'toolCall', choice: 0, call: 0, id: 'a', name: 'f' },
       { kind: 'text', choice: 0, text: 'A' },
     ]
@@ -930,7 +933,7 @@ describe('an answer', () => {
   })
 
   test('streams a call as soon as the next one begins, unless more of it may come', () => {
-    const writer = gemini.eventWriter(CONTEXT)
+    const writer = gemini.createEventWriter(CONTEXT)
     const call = (at: number) => writer.write({ kind: 'toolCall', choice: 0, call: at, id: `${at}`, name: 'f' })
     const more = (at: number, text: string) => writer.write({ kind: 'arguments', choice: 0, call: at, text })
     const called = (at: number, more = {}) => [{ functionCall: { id: `${at}`, name: 'f', args: {} }, ...more }]
@@ -991,8 +994,8 @@ describe('an answer', () => {
   })
 
   test('does not hold back more of a call than anyone can want', () => {
-    const writer = gemini.eventWriter(CONTEXT)
-    const open = (call: number): NeutralEvent => ({ kind: 'toolCall', choice: 0, call, id: 'a', name: 'f' })
+    const writer = gemini.createEventWriter(CONTEXT)
+    const open = (call: number): ChatEvent => ({ kind: 'toolCall', choice: 0, call, id: 'a', name: 'f' })
     writer.write(open(0))
     const before = process.memoryUsage().heapUsed
     const text = '"'.repeat(1_000_000)

@@ -14,7 +14,7 @@ import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { KEY } from './upstreams.ts'
 
 /** What is asked for, beside what is said. */
-export interface Wish {
+export interface CallerOptions {
   readonly model: string
   readonly tools?: boolean
   readonly schema?: boolean
@@ -24,15 +24,15 @@ export interface Wish {
   readonly signal?: AbortSignal
 }
 
-export interface Result {
-  readonly call: GotCall
+export interface ToolResult {
+  readonly call: ReceivedToolCall
   readonly text: string
 }
 
 /** What is said: words, with or without a picture, or what tools found out. */
-export type Turn = { readonly text: string; readonly image?: string } | { readonly results: readonly Result[] }
+export type Turn = { readonly text: string; readonly image?: string } | { readonly results: readonly ToolResult[] }
 
-export interface GotCall {
+export interface ReceivedToolCall {
   /** Gemini may give none. */
   readonly id: string | undefined
   readonly name: string
@@ -40,10 +40,10 @@ export interface GotCall {
 }
 
 /** An answer as its SDK hands it out. */
-export interface Got {
+export interface CallerAnswer {
   readonly text: string
   readonly thought: string
-  readonly calls: readonly GotCall[]
+  readonly calls: readonly ReceivedToolCall[]
   /** Why it stopped, in the dialect's word. */
   readonly stop: string
   readonly answers: number
@@ -60,15 +60,15 @@ export interface Got {
 
 export type PieceKind = 'text' | 'thought' | 'call' | 'arguments'
 /** Hears of each piece of a stream as it comes. */
-export type Hearing = (kind: PieceKind, text: string) => void
+export type PieceListener = (kind: PieceKind, text: string) => void
 
-export interface Talk {
-  whole(turn: Turn, wish: Wish): Promise<Got>
-  streamed(turn: Turn, wish: Wish, hear: Hearing): Promise<Got>
+export interface Conversation {
+  whole(turn: Turn, wish: CallerOptions): Promise<CallerAnswer>
+  streamed(turn: Turn, wish: CallerOptions, hear: PieceListener): Promise<CallerAnswer>
 }
 
 /** What a user of the SDK can read from its error. */
-export interface Raised {
+export interface CallerError {
   readonly type: string
   readonly status: number | undefined
   /** The body's own words. */
@@ -80,9 +80,9 @@ export interface Caller {
   readonly dialect: string
   /** Why answers stop. */
   readonly stops: { readonly end: string; readonly calls: string }
-  talk(url: string): Talk
+  startConversation(url: string): Conversation
   /** Undefined for an error that is not the SDK's own. */
-  raised(error: unknown): Raised | undefined
+  readError(error: unknown): CallerError | undefined
 }
 
 export const SCHEMA = {
@@ -96,12 +96,12 @@ export const TOOLS = [
   { name: 'weather', description: 'The weather in a city.', schema: SCHEMA },
   { name: 'time', description: 'The time in a zone.', schema: ZONE },
 ]
-const RULES = 'You are brief.'
-const CAP = 3_000
-const THOUGHT = 2_000
+const SYSTEM_PROMPT = 'You are brief.'
+const CAP_TOKENS = 3_000
+const THINKING_TOKENS = 2_000
 
 /** Remembers the headers of the last answer. */
-class Headed {
+class HeaderRecorder {
   headers = new Headers()
 
   readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
@@ -110,13 +110,13 @@ class Headed {
     return response
   }
 
-  get told() {
+  get headerFields() {
     return { headers: this.headers, callId: this.headers.get('x-bursar-call-id') ?? '' }
   }
 }
 
-class OpenaiTalk extends Headed implements Talk {
-  readonly #messages: OpenAI.ChatCompletionMessageParam[] = [{ role: 'system', content: RULES }]
+class OpenaiConversation extends HeaderRecorder implements Conversation {
+  readonly #messages: OpenAI.ChatCompletionMessageParam[] = [{ role: 'system', content: SYSTEM_PROMPT }]
   readonly #client: OpenAI
 
   constructor(url: string) {
@@ -124,12 +124,12 @@ class OpenaiTalk extends Headed implements Talk {
     this.#client = new OpenAI({ apiKey: KEY, baseURL: `${url}/v1`, maxRetries: 0, fetch: this.fetch })
   }
 
-  async whole(turn: Turn, wish: Wish): Promise<Got> {
+  async whole(turn: Turn, wish: CallerOptions): Promise<CallerAnswer> {
     const body = this.#body(turn, wish)
-    return this.#got(await this.#client.chat.completions.create(body, options(wish)))
+    return this.#readAnswer(await this.#client.chat.completions.create(body, options(wish)))
   }
 
-  async streamed(turn: Turn, wish: Wish, hear: Hearing): Promise<Got> {
+  async streamed(turn: Turn, wish: CallerOptions, hear: PieceListener): Promise<CallerAnswer> {
     const body = { ...this.#body(turn, wish), stream: true as const, stream_options: { include_usage: true } }
     const stream = this.#client.chat.completions.stream(body, options(wish))
     let thoughts = ''
@@ -148,10 +148,13 @@ class OpenaiTalk extends Headed implements Talk {
       }
     }
     // Of fields it does not know, the SDK keeps the last piece alone.
-    return this.#got(await stream.finalChatCompletion(), thoughts)
+    return this.#readAnswer(await stream.finalChatCompletion(), thoughts)
   }
 
-  #body(turn: Turn, { model, tools, schema, thinks, more }: Wish): OpenAI.ChatCompletionCreateParamsNonStreaming {
+  #body(
+    turn: Turn,
+    { model, tools, schema, thinks, more }: CallerOptions,
+  ): OpenAI.ChatCompletionCreateParamsNonStreaming {
     if ('results' in turn) {
       for (const { call, text } of turn.results)
         this.#messages.push({ role: 'tool', tool_call_id: call.id ?? '', content: text })
@@ -176,7 +179,7 @@ class OpenaiTalk extends Headed implements Talk {
     return {
       model,
       messages: this.#messages,
-      max_completion_tokens: CAP,
+      max_completion_tokens: CAP_TOKENS,
       ...(tools ? { tools: functions } : {}),
       ...(schema ? { response_format: { type: 'json_schema', json_schema } } : {}),
       ...(thinks ? { reasoning_effort: 'low' } : {}),
@@ -184,7 +187,7 @@ class OpenaiTalk extends Headed implements Talk {
     }
   }
 
-  #got({ choices, usage }: OpenAI.ChatCompletion, thoughts = ''): Got {
+  #readAnswer({ choices, usage }: OpenAI.ChatCompletion, thoughts = ''): CallerAnswer {
     const [choice] = choices
     if (!choice || !usage) throw new Error('there is no choice, or no usage')
     const { finish_reason: stop } = choice
@@ -204,14 +207,14 @@ class OpenaiTalk extends Headed implements Talk {
         output: usage.completion_tokens,
         reasoning: usage.completion_tokens_details?.reasoning_tokens ?? 0,
       },
-      ...this.told,
+      ...this.headerFields,
     }
   }
 }
 
-const options = ({ signal }: Wish) => (signal ? { signal } : {})
+const options = ({ signal }: CallerOptions) => (signal ? { signal } : {})
 
-class AnthropicTalk extends Headed implements Talk {
+class AnthropicConversation extends HeaderRecorder implements Conversation {
   readonly #messages: Anthropic.MessageParam[] = []
   readonly #client: Anthropic
 
@@ -220,11 +223,11 @@ class AnthropicTalk extends Headed implements Talk {
     this.#client = new Anthropic({ apiKey: KEY, baseURL: url, maxRetries: 0, fetch: this.fetch })
   }
 
-  async whole(turn: Turn, wish: Wish): Promise<Got> {
-    return this.#got(await this.#client.messages.create(this.#body(turn, wish), options(wish)))
+  async whole(turn: Turn, wish: CallerOptions): Promise<CallerAnswer> {
+    return this.#readAnswer(await this.#client.messages.create(this.#body(turn, wish), options(wish)))
   }
 
-  async streamed(turn: Turn, wish: Wish, hear: Hearing): Promise<Got> {
+  async streamed(turn: Turn, wish: CallerOptions, hear: PieceListener): Promise<CallerAnswer> {
     const stream = this.#client.messages.stream(this.#body(turn, wish), options(wish))
     for await (const event of stream) {
       if (event.type === 'content_block_start' && event.content_block.type === 'tool_use')
@@ -235,10 +238,10 @@ class AnthropicTalk extends Headed implements Talk {
       else if (delta.type === 'thinking_delta') hear('thought', delta.thinking)
       else if (delta.type === 'input_json_delta' && delta.partial_json !== '') hear('arguments', delta.partial_json)
     }
-    return this.#got(await stream.finalMessage())
+    return this.#readAnswer(await stream.finalMessage())
   }
 
-  #body(turn: Turn, { model, tools, schema, thinks, more }: Wish): Anthropic.MessageCreateParamsNonStreaming {
+  #body(turn: Turn, { model, tools, schema, thinks, more }: CallerOptions): Anthropic.MessageCreateParamsNonStreaming {
     this.#messages.push({ role: 'user', content: anthropicContent(turn) })
     const described = TOOLS.map(({ schema: input, ...tool }) => ({
       ...tool,
@@ -246,17 +249,17 @@ class AnthropicTalk extends Headed implements Talk {
     }))
     return {
       model,
-      system: RULES,
+      system: SYSTEM_PROMPT,
       messages: this.#messages,
-      max_tokens: CAP,
+      max_tokens: CAP_TOKENS,
       ...(tools ? { tools: described } : {}),
       ...(schema ? { output_config: { format: { type: 'json_schema', schema: SCHEMA } } } : {}),
-      ...(thinks ? { thinking: { type: 'enabled', budget_tokens: THOUGHT } } : {}),
+      ...(thinks ? { thinking: { type: 'enabled', budget_tokens: THINKING_TOKENS } } : {}),
       ...more,
     }
   }
 
-  #got({ content, stop_reason: stop, usage }: Anthropic.Message): Got {
+  #readAnswer({ content, stop_reason: stop, usage }: Anthropic.Message): CallerAnswer {
     this.#messages.push({ role: 'assistant', content })
     const cached = usage.cache_read_input_tokens ?? 0
     return {
@@ -273,7 +276,7 @@ class AnthropicTalk extends Headed implements Talk {
         output: usage.output_tokens,
         reasoning: usage.output_tokens_details?.thinking_tokens ?? 0,
       },
-      ...this.told,
+      ...this.headerFields,
     }
   }
 }
@@ -294,7 +297,7 @@ function anthropicContent(turn: Turn): Anthropic.MessageParam['content'] {
   ]
 }
 
-class GeminiTalk implements Talk {
+class GeminiConversation implements Conversation {
   readonly #contents: Content[] = []
   readonly #models: GoogleGenAI['models']
 
@@ -302,11 +305,11 @@ class GeminiTalk implements Talk {
     this.#models = new GoogleGenAI({ apiKey: KEY, httpOptions: { baseUrl: url } }).models
   }
 
-  async whole(turn: Turn, wish: Wish): Promise<Got> {
-    return this.#got([await this.#models.generateContent(this.#body(turn, wish))])
+  async whole(turn: Turn, wish: CallerOptions): Promise<CallerAnswer> {
+    return this.#readAnswer([await this.#models.generateContent(this.#body(turn, wish))])
   }
 
-  async streamed(turn: Turn, wish: Wish, hear: Hearing): Promise<Got> {
+  async streamed(turn: Turn, wish: CallerOptions, hear: PieceListener): Promise<CallerAnswer> {
     const answers: GenerateContentResponse[] = []
     for await (const answer of await this.#models.generateContentStream(this.#body(turn, wish))) {
       answers.push(answer)
@@ -315,28 +318,28 @@ class GeminiTalk implements Talk {
         else if (part.text) hear(part.thought ? 'thought' : 'text', part.text)
       }
     }
-    return this.#got(answers)
+    return this.#readAnswer(answers)
   }
 
-  #body(turn: Turn, { model, tools, schema, thinks, more, signal }: Wish): GenerateContentParameters {
+  #body(turn: Turn, { model, tools, schema, thinks, more, signal }: CallerOptions): GenerateContentParameters {
     this.#contents.push({ role: 'user', parts: geminiParts(turn) })
     const declared = TOOLS.map(({ schema: parametersJsonSchema, ...tool }) => ({ ...tool, parametersJsonSchema }))
     return {
       model,
       contents: this.#contents,
       config: {
-        systemInstruction: RULES,
-        maxOutputTokens: CAP,
+        systemInstruction: SYSTEM_PROMPT,
+        maxOutputTokens: CAP_TOKENS,
         ...(tools ? { tools: [{ functionDeclarations: declared }] } : {}),
         ...(schema ? { responseMimeType: 'application/json', responseJsonSchema: SCHEMA } : {}),
-        ...(thinks ? { thinkingConfig: { thinkingBudget: THOUGHT, includeThoughts: true } } : {}),
+        ...(thinks ? { thinkingConfig: { thinkingBudget: THINKING_TOKENS, includeThoughts: true } } : {}),
         ...(signal ? { abortSignal: signal } : {}),
         ...more,
       },
     }
   }
 
-  #got(answers: readonly GenerateContentResponse[]): Got {
+  #readAnswer(answers: readonly GenerateContentResponse[]): CallerAnswer {
     const candidates = answers.flatMap((answer) => answer.candidates ?? [])
     const first = candidates.filter(({ index = 0 }) => index === 0)
     const parts = first.flatMap(({ content }) => content?.parts ?? [])
@@ -379,8 +382,8 @@ export const CALLERS: readonly Caller[] = [
     name: 'openai',
     dialect: 'openai.chat',
     stops: { end: 'stop', calls: 'tool_calls' },
-    talk: (url) => new OpenaiTalk(url),
-    raised: (error) =>
+    startConversation: (url) => new OpenaiConversation(url),
+    readError: (error) =>
       error instanceof OpenAI.APIError
         ? { type: error.constructor.name, status: error.status, body: error.error }
         : undefined,
@@ -389,8 +392,8 @@ export const CALLERS: readonly Caller[] = [
     name: 'anthropic',
     dialect: 'anthropic.messages',
     stops: { end: 'end_turn', calls: 'tool_use' },
-    talk: (url) => new AnthropicTalk(url),
-    raised: (error) =>
+    startConversation: (url) => new AnthropicConversation(url),
+    readError: (error) =>
       error instanceof Anthropic.APIError
         ? { type: error.constructor.name, status: error.status, body: error.error }
         : undefined,
@@ -399,8 +402,8 @@ export const CALLERS: readonly Caller[] = [
     name: 'gemini',
     dialect: 'gemini.generateContent',
     stops: { end: 'STOP', calls: 'STOP' },
-    talk: (url) => new GeminiTalk(url),
-    raised: (error) =>
+    startConversation: (url) => new GeminiConversation(url),
+    readError: (error) =>
       error instanceof ApiError
         ? { type: error.constructor.name, status: error.status, body: bodyIn(error.message) }
         : undefined,
@@ -408,12 +411,12 @@ export const CALLERS: readonly Caller[] = [
 ]
 
 /** Throws where nothing is raised, or no error of the SDK's own. */
-export async function raisedBy(caller: Caller, answer: Promise<unknown>): Promise<Raised> {
+export async function errorRaisedBy(caller: Caller, answer: Promise<unknown>): Promise<CallerError> {
   const error: unknown = await answer.then(
     () => undefined,
     (thrown: unknown) => thrown,
   )
-  const raised = caller.raised(error)
+  const raised = caller.readError(error)
   if (!raised) throw new Error('nothing was raised, or no error of the SDK', { cause: error })
   return raised
 }

@@ -31,19 +31,19 @@ const TABLE = `
   gemini > simulated      ok    ok     ok        ok     ok      ok       ok                                  .                                 ApiError                        ApiError
 `
 
-export const OUTS = ['openai', 'anthropic', 'gemini', 'compatible', 'simulated'] as const
-export type Out = (typeof OUTS)[number]
+export const UPSTREAM_NAMES = ['openai', 'anthropic', 'gemini', 'compatible', 'simulated'] as const
+export type UpstreamName = (typeof UPSTREAM_NAMES)[number]
 
 export interface Cell {
   readonly caller: Caller
-  readonly out: Out
+  readonly out: UpstreamName
   readonly what: Feature | Failure
   readonly outcome: string
 }
 
-export const CELLS: readonly Cell[] = read(TABLE)
+export const CELLS: readonly Cell[] = parseTable(TABLE)
 
-function read(table: string): Cell[] {
+function parseTable(table: string): Cell[] {
   const [header = [], ...rows] = table
     .trim()
     .split('\n')
@@ -51,7 +51,7 @@ function read(table: string): Cell[] {
   return rows.flatMap(([ways = '', ...outcomes]) => {
     const [from, to] = ways.split(/\s*>\s*/)
     const caller = CALLERS.find(({ name }) => name === from)
-    const out = OUTS.find((name) => name === to)
+    const out = UPSTREAM_NAMES.find((name) => name === to)
     if (!caller || !out || outcomes.length !== header.length) throw new Error(`no row: ${ways}`)
     return outcomes.map((outcome, at) => ({ caller, out, what: whatOf(header[at]), outcome }))
   })
@@ -64,7 +64,7 @@ function whatOf(name: string | undefined): Feature | Failure {
 }
 
 /** Who is asked for it. */
-export function modelOf(out: Out, what: Feature | Failure): string {
+export function modelOf(out: UpstreamName, what: Feature | Failure): string {
   switch (out) {
     case 'openai':
       return what === 'thought' ? 'openai/gpt-5' : 'openai/gpt-4o'

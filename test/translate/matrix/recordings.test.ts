@@ -4,12 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { inputTokens, outputTokens } from '../../../src/core/usage.ts'
 import { HAS_RECORDINGS, type Recording, recordingsOf } from '../../support/recordings.ts'
-import { CALLERS, type Caller, type Wish } from './callers.ts'
+import { CALLERS, type Caller, type CallerOptions } from './callers.ts'
 import { type Json, listOf } from './request-rules.ts'
-import { type Scene, startScene } from './upstreams.ts'
+import { type MatrixFixture, startMatrixFixture } from './upstreams.ts'
 
 /** What another reader than ours finds in an answer. */
-interface Read {
+interface AnswerSummary {
   readonly text: string
   readonly calls: readonly { readonly name: string; readonly args: unknown }[]
 }
@@ -17,21 +17,21 @@ interface Read {
 interface Api {
   readonly name: string
   /** Whose own dialect it is. */
-  readonly own: Caller['name']
+  readonly extras: Caller['name']
   readonly model: (recording: Recording) => string
   /** @param bodies the answer, or its events */
-  readonly read: (bodies: readonly Json[]) => Read
+  readonly read: (bodies: readonly Json[]) => AnswerSummary
 }
 
 const APIS: readonly Api[] = [
   {
     name: 'openai.chat',
-    own: 'openai',
+    extras: 'openai',
     model: ({ provider }) => (provider === 'openai' ? 'openai/gpt-4o' : 'local/llama-3.3-70b-versatile'),
     read: readChat,
   },
-  { name: 'anthropic.messages', own: 'anthropic', model: () => 'anthropic/claude-sonnet-4-5', read: readMessages },
-  { name: 'gemini.generate_content', own: 'gemini', model: () => 'gemini/gemini-2.5-flash', read: readContents },
+  { name: 'anthropic.messages', extras: 'anthropic', model: () => 'anthropic/claude-sonnet-4-5', read: readMessages },
+  { name: 'gemini.generate_content', extras: 'gemini', model: () => 'gemini/gemini-2.5-flash', read: readContents },
 ]
 
 /** Strings one after the other, of texts and lists of texts. */
@@ -42,7 +42,7 @@ const textOf = (content: unknown): string =>
         .map(({ type, text }) => (type === 'text' ? String(text) : ''))
         .join('')
 
-function readChat(bodies: readonly Json[]): Read {
+function readChat(bodies: readonly Json[]): AnswerSummary {
   const choices = bodies.flatMap((body) => listOf(body.choices)).filter(({ index = 0 }) => index === 0)
   const messages = choices.map(({ message, delta }) => recordOf(message ?? delta))
   const calls: { name: string; text: string; index: unknown }[] = []
@@ -58,7 +58,7 @@ function readChat(bodies: readonly Json[]): Read {
   }
 }
 
-function readMessages(bodies: readonly Json[]): Read {
+function readMessages(bodies: readonly Json[]): AnswerSummary {
   const blocks = bodies.flatMap((body) => listOf(body.content ?? recordOf(body.message).content))
   const calls = blocks
     .filter(({ type }) => type === 'tool_use')
@@ -77,7 +77,7 @@ function readMessages(bodies: readonly Json[]): Read {
   return { text, calls: [...calls, ...streamed] }
 }
 
-function readContents(bodies: readonly Json[]): Read {
+function readContents(bodies: readonly Json[]): AnswerSummary {
   const candidates = bodies.flatMap((body) => listOf(body.candidates).slice(0, 1))
   const parts = candidates.flatMap(({ content }) => listOf(recordOf(content).parts))
   return {
@@ -107,22 +107,22 @@ function isFit({ status, flags, fidelity, expected_usage: usage, response }: Rec
 
 describe.skipIf(!HAS_RECORDINGS).each(APIS)('$name (../shared/recordings)', (api) => {
   const recordings = recordingsOf(api.name).filter(isFit)
-  let scene: Scene
+  let scene: MatrixFixture
   beforeAll(async () => {
-    scene = await startScene({ settings: { UNKNOWN_PRICE: 'allow' } })
+    scene = await startMatrixFixture({ settings: { UNKNOWN_PRICE: 'allow' } })
   })
   afterAll(() => scene[Symbol.asyncDispose]())
 
-  describe.each(CALLERS.filter(({ name }) => name !== api.own))('to $name', (caller) => {
+  describe.each(CALLERS.filter(({ name }) => name !== api.extras))('to $name', (caller) => {
     test.each(recordings)('$file', async (recording) => {
       const { upstreams, gateway } = scene
       const { body, headers } = recording.response
       const pieces = body.match(/[\s\S]{1,997}/gu) ?? []
       const type = recording.stream ? 'text/event-stream' : (headers['content-type'] ?? 'application/json')
       upstreams.reply = () => ({ status: 200, type, pieces })
-      const wish: Wish = { model: api.model(recording) }
+      const wish: CallerOptions = { model: api.model(recording) }
       const how = recording.stream ? 'streamed' : 'whole'
-      const got = await caller.talk(gateway.url)[how]({ text: 'Hello' }, wish, () => {})
+      const got = await caller.startConversation(gateway.url)[how]({ text: 'Hello' }, wish, () => {})
       const { text, calls } = api.read(bodiesOf(recording))
       expect(got.text).toBe(text)
       expect(got.calls.map(({ name, args }) => ({ name, args }))).toEqual(calls)

@@ -33,29 +33,29 @@ export const listOf = (value: unknown): readonly Json[] => (Array.isArray(value)
 
 /** What is wrong with it; empty for a legal one. */
 export function faultsOf(provider: Provider, received: Received): string[] {
-  const law = new Law()
-  law.that(received.method === 'POST', 'is no POST')
-  law.that(String(received.headers['content-type']).startsWith('application/json'), 'is no JSON')
+  const law = new RuleChecker()
+  law.check(received.method === 'POST', 'is no POST')
+  law.check(String(received.headers['content-type']).startsWith('application/json'), 'is no JSON')
   const sent = JSON.stringify(received.headers)
-  for (const [name, key] of Object.entries(KEYS)) law.that(name === provider || !sent.includes(key), `knows ${name}`)
-  law.that(!/x-bursar|secret-of-the-caller/.test(sent), 'tells of the gateway')
-  if (provider === 'anthropic') anthropic(law, received)
-  else if (provider === 'gemini') gemini(law, received)
-  else openai(law, received, provider)
+  for (const [name, key] of Object.entries(KEYS)) law.check(name === provider || !sent.includes(key), `knows ${name}`)
+  law.check(!/x-bursar|secret-of-the-caller/.test(sent), 'tells of the gateway')
+  if (provider === 'anthropic') checkAnthropic(law, received)
+  else if (provider === 'gemini') checkGemini(law, received)
+  else checkOpenai(law, received, provider)
   return law.faults
 }
 
-class Law {
+class RuleChecker {
   readonly faults: string[] = []
 
-  that(isSo: boolean, fault: string): void {
+  check(isSo: boolean, fault: string): void {
     if (!isSo) this.faults.push(fault)
   }
 
   /** Providers refuse fields they do not know, unless there is nothing in them. */
-  fields(where: string, value: unknown, known: string): void {
+  checkFields(where: string, value: unknown, known: string): void {
     for (const [name, inner] of Object.entries(recordOf(value)))
-      this.that(inner === null || known.split(' ').includes(name), `${where}.${name} is unknown`)
+      this.check(inner === null || known.split(' ').includes(name), `${where}.${name} is unknown`)
   }
 }
 
@@ -64,59 +64,60 @@ const OPENAI_FIELDS =
   'model messages stream stream_options tools tool_choice parallel_tool_calls response_format n temperature top_p seed ' +
   'stop frequency_penalty presence_penalty reasoning_effort user logprobs top_logprobs logit_bias metadata verbosity'
 
-function openai(law: Law, { path, headers, body }: Received, provider: 'openai' | 'compatible'): void {
+function checkOpenai(law: RuleChecker, { path, headers, body }: Received, provider: 'openai' | 'compatible'): void {
   const isOpenai = provider === 'openai'
-  law.that(path === `/${provider}/v1/chat/completions`, `path ${path}`)
-  law.that(headers.authorization === `Bearer ${KEYS[provider]}`, 'authorization')
-  law.fields('body', body, `${OPENAI_FIELDS} ${isOpenai ? 'max_completion_tokens' : 'max_tokens top_k'}`)
-  law.that(body.stream_options === undefined || body.stream === true, 'stream_options without stream')
+  law.check(path === `/${provider}/v1/chat/completions`, `path ${path}`)
+  law.check(headers.authorization === `Bearer ${KEYS[provider]}`, 'authorization')
+  law.checkFields('body', body, `${OPENAI_FIELDS} ${isOpenai ? 'max_completion_tokens' : 'max_tokens top_k'}`)
+  law.check(body.stream_options === undefined || body.stream === true, 'stream_options without stream')
   const { type, json_schema: format } = recordOf(body.response_format)
   if (type === 'json_schema') {
-    law.that(TOOL_NAME.test(String(recordOf(format).name)), 'response_format has no name')
-    law.that(isRecord(recordOf(format).schema), 'response_format has no schema')
+    law.check(TOOL_NAME.test(String(recordOf(format).name)), 'response_format has no name')
+    law.check(isRecord(recordOf(format).schema), 'response_format has no schema')
   }
-  if (/^gpt-4|^llama/.test(String(body.model))) law.that(body.reasoning_effort === undefined, 'cannot reason')
+  if (/^gpt-4|^llama/.test(String(body.model))) law.check(body.reasoning_effort === undefined, 'cannot reason')
   for (const tool of listOf(body.tools)) {
     const { name, parameters } = recordOf(tool.function)
-    law.that(tool.type === 'function' && TOOL_NAME.test(String(name)), 'tools')
-    law.that(parameters === undefined || recordOf(parameters).type === 'object', 'parameters')
+    law.check(tool.type === 'function' && TOOL_NAME.test(String(name)), 'tools')
+    law.check(parameters === undefined || recordOf(parameters).type === 'object', 'parameters')
   }
-  openaiMessages(law, listOf(body.messages))
+  checkOpenaiMessages(law, listOf(body.messages))
 }
 
-function openaiMessages(law: Law, messages: readonly Json[]): void {
-  law.that(messages.length > 0, 'no messages')
+function checkOpenaiMessages(law: RuleChecker, messages: readonly Json[]): void {
+  law.check(messages.length > 0, 'no messages')
   let awaited: string[] = []
   for (const message of messages) {
     const { role, content, tool_calls: calls, tool_call_id: answered } = message
-    law.fields(
+    law.checkFields(
       `${role}`,
       message,
       'role content tool_calls tool_call_id name refusal annotations reasoning_content thinking_blocks',
     )
-    law.that(['system', 'developer', 'user', 'assistant', 'tool'].includes(String(role)), `role ${role}`)
+    law.check(['system', 'developer', 'user', 'assistant', 'tool'].includes(String(role)), `role ${role}`)
     if (role === 'tool') {
-      law.that(awaited.includes(String(answered)), `a result of ${answered}`)
+      law.check(awaited.includes(String(answered)), `a result of ${answered}`)
       awaited = awaited.filter((id) => id !== answered)
-      law.that(typeof content === 'string' || listOf(content).every(({ type }) => type === 'text'), 'a result')
+      law.check(typeof content === 'string' || listOf(content).every(({ type }) => type === 'text'), 'a result')
       continue
     }
-    law.that(awaited.length === 0, `no result of ${awaited}`)
+    law.check(awaited.length === 0, `no result of ${awaited}`)
     const hasContent = typeof content === 'string' || listOf(content).length > 0
-    law.that(hasContent || (role === 'assistant' && listOf(calls).length > 0), `${role} says nothing`)
-    for (const part of listOf(content)) openaiPart(law, part)
+    law.check(hasContent || (role === 'assistant' && listOf(calls).length > 0), `${role} says nothing`)
+    for (const part of listOf(content)) checkOpenaiPart(law, part)
     awaited = listOf(calls).map(({ id, function: called }) => {
-      law.that(isObject(recordOf(called).arguments), 'arguments are no JSON object')
-      law.that(typeof id === 'string' && id.length <= 40, `id ${id}`)
+      law.check(isObject(recordOf(called).arguments), 'arguments are no JSON object')
+      law.check(typeof id === 'string' && id.length <= 40, `id ${id}`)
       return String(id)
     })
   }
-  law.that(awaited.length === 0, `no result of ${awaited}`)
+  law.check(awaited.length === 0, `no result of ${awaited}`)
 }
 
-function openaiPart(law: Law, { type, text, image_url: image }: Json): void {
-  if (type === 'image_url') law.that(/^(data:image\/png;base64,|https:)/.test(String(recordOf(image).url)), 'image_url')
-  else law.that(type === 'text' && typeof text === 'string', `part ${type}`)
+function checkOpenaiPart(law: RuleChecker, { type, text, image_url: image }: Json): void {
+  if (type === 'image_url')
+    law.check(/^(data:image\/png;base64,|https:)/.test(String(recordOf(image).url)), 'image_url')
+  else law.check(type === 'text' && typeof text === 'string', `part ${type}`)
 }
 
 function isObject(text: unknown): boolean {
@@ -127,65 +128,69 @@ const ANTHROPIC_FIELDS =
   'model max_tokens messages system stream tools tool_choice stop_sequences thinking output_config ' + 'metadata'
 const ANTHROPIC_ID = /^[a-zA-Z0-9_-]+$/
 
-function anthropic(law: Law, { path, headers, body }: Received): void {
+function checkAnthropic(law: RuleChecker, { path, headers, body }: Received): void {
   const { max_tokens: cap, thinking, tool_choice: choice } = body
-  law.that(path === '/anthropic/v1/messages', `path ${path}`)
+  law.check(path === '/anthropic/v1/messages', `path ${path}`)
   const keys = [headers['x-api-key'], headers.authorization].filter((key) => key !== undefined)
-  law.that(keys.length === 1 && `${keys}`.replace('Bearer ', '') === KEYS.anthropic, `keys ${keys}`)
+  law.check(keys.length === 1 && `${keys}`.replace('Bearer ', '') === KEYS.anthropic, `keys ${keys}`)
   const version = String(headers['anthropic-version'])
-  law.that(/^(2023-06-01|2026-10-21)$/.test(version), `version ${version}`)
-  law.fields('body', body, version === '2023-06-01' ? `${ANTHROPIC_FIELDS} temperature top_p top_k` : ANTHROPIC_FIELDS)
-  law.that(Number.isInteger(cap) && Number(cap) > 0, 'max_tokens')
+  law.check(/^(2023-06-01|2026-10-21)$/.test(version), `version ${version}`)
+  law.checkFields(
+    'body',
+    body,
+    version === '2023-06-01' ? `${ANTHROPIC_FIELDS} temperature top_p top_k` : ANTHROPIC_FIELDS,
+  )
+  law.check(Number.isInteger(cap) && Number(cap) > 0, 'max_tokens')
   for (const tool of listOf(body.tools)) {
-    law.fields('tool', tool, 'name description input_schema type strict cache_control')
-    law.that(TOOL_NAME.test(String(tool.name)) && recordOf(tool.input_schema).type === 'object', 'tools')
+    law.checkFields('tool', tool, 'name description input_schema type strict cache_control')
+    law.check(TOOL_NAME.test(String(tool.name)) && recordOf(tool.input_schema).type === 'object', 'tools')
   }
   const { format } = recordOf(body.output_config)
   if (format !== undefined) {
-    law.fields('format', format, 'type schema')
-    law.that(recordOf(format).type === 'json_schema' && isRecord(recordOf(format).schema), 'format')
+    law.checkFields('format', format, 'type schema')
+    law.check(recordOf(format).type === 'json_schema' && isRecord(recordOf(format).schema), 'format')
   }
   const { type, budget_tokens: budget } = recordOf(thinking)
   if (type === 'enabled') {
-    law.that(Number(budget) >= 1_024 && Number(budget) < Number(cap), `budget ${budget}`)
-    law.that(body.temperature === undefined && body.top_k === undefined, 'thinking with sampling')
-    law.that(!['any', 'tool'].includes(String(recordOf(choice).type)), 'thinking with a forced tool')
+    law.check(Number(budget) >= 1_024 && Number(budget) < Number(cap), `budget ${budget}`)
+    law.check(body.temperature === undefined && body.top_k === undefined, 'thinking with sampling')
+    law.check(!['any', 'tool'].includes(String(recordOf(choice).type)), 'thinking with a forced tool')
   }
-  anthropicMessages(law, listOf(body.messages), type === 'enabled')
+  checkAnthropicMessages(law, listOf(body.messages), type === 'enabled')
 }
 
-function anthropicMessages(law: Law, messages: readonly Json[], thinks: boolean): void {
-  law.that(messages[0]?.role === 'user', 'no user begins')
+function checkAnthropicMessages(law: RuleChecker, messages: readonly Json[], thinks: boolean): void {
+  law.check(messages[0]?.role === 'user', 'no user begins')
   let awaited: string[] = []
   for (const [at, { role, content }] of messages.entries()) {
-    law.that(role === (at % 2 === 0 ? 'user' : 'assistant'), `role ${role} at ${at}`)
+    law.check(role === (at % 2 === 0 ? 'user' : 'assistant'), `role ${role} at ${at}`)
     const blocks = typeof content === 'string' ? [{ type: 'text', text: content }] : listOf(content)
-    law.that(blocks.length > 0, 'an empty message')
+    law.check(blocks.length > 0, 'an empty message')
     const results = blocks.filter(({ type }) => type === 'tool_result').map(({ tool_use_id }) => String(tool_use_id))
-    law.that(
+    law.check(
       blocks.slice(0, results.length).every(({ type }) => type === 'tool_result'),
       'results come late',
     )
-    law.that(`${results.toSorted()}` === `${awaited.toSorted()}`, `results of ${results}, not of ${awaited}`)
+    law.check(`${results.toSorted()}` === `${awaited.toSorted()}`, `results of ${results}, not of ${awaited}`)
     const calls = blocks.filter(({ type }) => type === 'tool_use')
-    for (const block of blocks) anthropicBlock(law, block, role)
+    for (const block of blocks) checkAnthropicBlock(law, block, role)
     const isThought = ['thinking', 'redacted_thinking'].includes(String(blocks[0]?.type))
-    law.that(!thinks || at < messages.length - 2 || calls.length === 0 || isThought, 'a call without thinking')
+    law.check(!thinks || at < messages.length - 2 || calls.length === 0 || isThought, 'a call without thinking')
     awaited = calls.map(({ id }) => String(id))
   }
-  law.that(awaited.length === 0, `no result of ${awaited}`)
+  law.check(awaited.length === 0, `no result of ${awaited}`)
 }
 
-function anthropicBlock(law: Law, block: Json, role: unknown): void {
+function checkAnthropicBlock(law: RuleChecker, block: Json, role: unknown): void {
   const { type, id, input, source, text, signature, tool_use_id: answered } = block
-  if (type === 'text') law.that(typeof text === 'string' && text !== '', 'an empty text')
+  if (type === 'text') law.check(typeof text === 'string' && text !== '', 'an empty text')
   else if (type === 'tool_use') {
-    law.fields('tool_use', block, 'type id name input cache_control caller')
-    law.that(role === 'assistant' && ANTHROPIC_ID.test(String(id)) && isRecord(input), `tool_use ${id}`)
+    law.checkFields('tool_use', block, 'type id name input cache_control caller')
+    law.check(role === 'assistant' && ANTHROPIC_ID.test(String(id)) && isRecord(input), `tool_use ${id}`)
   } else if (type === 'tool_result')
-    law.that(role === 'user' && ANTHROPIC_ID.test(String(answered)), `tool_result ${answered}`)
-  else if (type === 'image') law.that(role === 'user' && recordOf(source).media_type === 'image/png', 'image')
-  else law.that(type === 'thinking' && signature === SIGNATURES.anthropic, `block ${type} signed ${signature}`)
+    law.check(role === 'user' && ANTHROPIC_ID.test(String(answered)), `tool_result ${answered}`)
+  else if (type === 'image') law.check(role === 'user' && recordOf(source).media_type === 'image/png', 'image')
+  else law.check(type === 'thinking' && signature === SIGNATURES.anthropic, `block ${type} signed ${signature}`)
 }
 
 const GEMINI_FIELDS = 'contents systemInstruction tools toolConfig generationConfig safetySettings'
@@ -193,59 +198,59 @@ const CONFIG_FIELDS =
   'candidateCount maxOutputTokens temperature topP topK seed stopSequences frequencyPenalty presencePenalty ' +
   'responseMimeType responseJsonSchema responseSchema thinkingConfig'
 
-function gemini(law: Law, { path, query, headers, body }: Received): void {
+function checkGemini(law: RuleChecker, { path, query, headers, body }: Received): void {
   const [, model = '', method = ''] = /^\/gemini\/v1(?:beta)?\/models\/([\w.-]+):(\w+)$/.exec(path) ?? []
-  law.that(['generateContent', 'streamGenerateContent'].includes(method), `path ${path}`)
-  law.that(method === 'streamGenerateContent' ? /^(alt=sse)?$/.test(query) : query === '', `query ${query}`)
-  law.that(headers['x-goog-api-key'] === KEYS.gemini, 'x-goog-api-key')
-  law.fields('body', body, GEMINI_FIELDS)
+  law.check(['generateContent', 'streamGenerateContent'].includes(method), `path ${path}`)
+  law.check(method === 'streamGenerateContent' ? /^(alt=sse)?$/.test(query) : query === '', `query ${query}`)
+  law.check(headers['x-goog-api-key'] === KEYS.gemini, 'x-goog-api-key')
+  law.checkFields('body', body, GEMINI_FIELDS)
   const config = recordOf(body.generationConfig)
-  law.fields('generationConfig', config, CONFIG_FIELDS)
-  law.that(!('responseJsonSchema' in config) || config.responseMimeType === 'application/json', 'responseMimeType')
-  law.fields(
+  law.checkFields('generationConfig', config, CONFIG_FIELDS)
+  law.check(!('responseJsonSchema' in config) || config.responseMimeType === 'application/json', 'responseMimeType')
+  law.checkFields(
     'thinkingConfig',
     config.thinkingConfig,
     `includeThoughts ${/-2\.5/.test(model) ? 'thinkingBudget' : 'thinkingLevel'}`,
   )
   for (const tool of listOf(body.tools)) {
-    law.fields('tool', tool, 'functionDeclarations')
+    law.checkFields('tool', tool, 'functionDeclarations')
     for (const { name, parameters, parametersJsonSchema: schema } of listOf(tool.functionDeclarations)) {
-      law.that(TOOL_NAME.test(String(name)) && !(parameters && schema), 'functionDeclarations')
-      law.that(recordOf(parameters ?? schema).type !== undefined, 'parameters')
+      law.check(TOOL_NAME.test(String(name)) && !(parameters && schema), 'functionDeclarations')
+      law.check(recordOf(parameters ?? schema).type !== undefined, 'parameters')
     }
   }
-  for (const part of listOf(recordOf(body.systemInstruction).parts)) law.that(typeof part.text === 'string', 'system')
-  geminiContents(law, listOf(body.contents), model.startsWith('gemini-3'))
+  for (const part of listOf(recordOf(body.systemInstruction).parts)) law.check(typeof part.text === 'string', 'system')
+  checkGeminiContents(law, listOf(body.contents), model.startsWith('gemini-3'))
 }
 
-function geminiContents(law: Law, contents: readonly Json[], signs: boolean): void {
-  law.that(contents[0]?.role === 'user', 'no user begins')
+function checkGeminiContents(law: RuleChecker, contents: readonly Json[], signs: boolean): void {
+  law.check(contents[0]?.role === 'user', 'no user begins')
   let awaited: readonly Json[] = []
   for (const [at, { role, parts }] of contents.entries()) {
-    law.that(role === (at % 2 === 0 ? 'user' : 'model'), `role ${role} at ${at}`)
-    law.that(!listOf(parts).every(({ text }) => text === ''), 'an empty content')
+    law.check(role === (at % 2 === 0 ? 'user' : 'model'), `role ${role} at ${at}`)
+    law.check(!listOf(parts).every(({ text }) => text === ''), 'an empty content')
     const answers = listOf(parts).flatMap((part) => listOf([part.functionResponse]))
-    law.that(answers.length === awaited.length, `${answers.length} responses to ${awaited.length} calls`)
+    law.check(answers.length === awaited.length, `${answers.length} responses to ${awaited.length} calls`)
     for (const [index, { id, name, response }] of answers.entries()) {
       const call = awaited[index]
-      law.that(call?.name === name && call?.id === id && isRecord(response), `a response of ${name} ${id}`)
+      law.check(call?.name === name && call?.id === id && isRecord(response), `a response of ${name} ${id}`)
     }
     const calling = listOf(parts).filter((part) => part.functionCall !== undefined)
     const { thoughtSignature } = calling[0] ?? {}
     const isSigned = thoughtSignature === SIGNATURES.gemini || thoughtSignature === UNSIGNED
-    law.that(!signs || calling.length === 0 || isSigned, 'the first call is not signed')
-    for (const part of listOf(parts)) geminiPart(law, part)
+    law.check(!signs || calling.length === 0 || isSigned, 'the first call is not signed')
+    for (const part of listOf(parts)) checkGeminiPart(law, part)
     awaited = calling.map((part) => recordOf(part.functionCall))
   }
-  law.that(awaited.length === 0, 'no responses')
+  law.check(awaited.length === 0, 'no responses')
 }
 
-function geminiPart(law: Law, { thought, thoughtSignature, ...data }: Json): void {
+function checkGeminiPart(law: RuleChecker, { thought, thoughtSignature, ...data }: Json): void {
   const [kind = '', ...others] = Object.keys(data)
-  law.that(others.length === 0, `a part of ${kind} and ${others}`)
-  law.that(thoughtSignature === undefined || kind === 'functionCall' || thought === true, 'thoughtSignature')
-  if (kind === 'text') law.that(typeof data.text === 'string', 'text')
-  else if (kind === 'inlineData') law.that(recordOf(data.inlineData).mimeType === 'image/png', 'inlineData')
-  else if (kind === 'functionCall') law.that(isRecord(recordOf(data.functionCall).args), 'args')
-  else law.that(kind === 'functionResponse', `part ${kind}`)
+  law.check(others.length === 0, `a part of ${kind} and ${others}`)
+  law.check(thoughtSignature === undefined || kind === 'functionCall' || thought === true, 'thoughtSignature')
+  if (kind === 'text') law.check(typeof data.text === 'string', 'text')
+  else if (kind === 'inlineData') law.check(recordOf(data.inlineData).mimeType === 'image/png', 'inlineData')
+  else if (kind === 'functionCall') law.check(isRecord(recordOf(data.functionCall).args), 'args')
+  else law.check(kind === 'functionResponse', `part ${kind}`)
 }

@@ -2,60 +2,71 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { recordOf } from '../../../src/core/json-values.ts'
-import { CALLERS, type Caller, type Got, raisedBy, type Talk, type Turn, type Wish } from './callers.ts'
-import { OUTS, type Out } from './cells.ts'
+import {
+  CALLERS,
+  type Caller,
+  type CallerAnswer,
+  type CallerOptions,
+  type Conversation,
+  errorRaisedBy,
+  type Turn,
+} from './callers.ts'
+import { UPSTREAM_NAMES, type UpstreamName } from './cells.ts'
 import { type Json, listOf, SIGNATURES } from './request-rules.ts'
-import { type Scene, startScene, WORDS } from './upstreams.ts'
+import { type MatrixFixture, startMatrixFixture, WORDS } from './upstreams.ts'
 
-let scene: Scene
+let fixture: MatrixFixture
 beforeAll(async () => {
-  scene = await startScene({ settings: { UNKNOWN_PRICE: 'allow' } })
+  fixture = await startMatrixFixture({ settings: { UNKNOWN_PRICE: 'allow' } })
 })
-afterAll(() => scene[Symbol.asyncDispose]())
+afterAll(() => fixture[Symbol.asyncDispose]())
 /** No provider was asked anything illegal. */
 afterEach(() => {
-  scene.upstreams.callsTwo()
-  scene.upstreams.reply = ({ usual }) => usual
-  expect(scene.upstreams.faults.splice(0)).toEqual([])
+  fixture.upstreams.useTwoCalls()
+  fixture.upstreams.reply = ({ usual }) => usual
+  expect(fixture.upstreams.faults.splice(0)).toEqual([])
 })
 
-const MODELS: Readonly<Record<Out, string>> = {
+const MODELS: Readonly<Record<UpstreamName, string>> = {
   openai: 'openai/gpt-4o',
   anthropic: 'anthropic/claude-sonnet-4-5',
   gemini: 'gemini/gemini-3-flash-preview',
   compatible: 'local/llama-3.3-70b-versatile',
   simulated: 'sim/tools-2',
 }
-const PAIRS = CALLERS.flatMap((caller) => OUTS.map((out) => ({ caller, out, from: caller.name })))
-const HOWS = ['whole', 'streamed'] as const
-const ASKED: Turn = { text: 'How are the weather and the time in Köln?' }
+const PAIRS = CALLERS.flatMap((caller) => UPSTREAM_NAMES.map((out) => ({ caller, out, from: caller.name })))
+const DELIVERIES = ['whole', 'streamed'] as const
+const TURN: Turn = { text: 'How are the weather and the time in Köln?' }
 const RESULTS = ['Sunny, 21 °C', '12:00']
 
-const ask = (talk: Talk, how: (typeof HOWS)[number], turn: Turn, wish: Wish) => talk[how](turn, wish, () => {})
-const results = ({ calls }: Got): Turn => ({ results: calls.map((call, at) => ({ call, text: RESULTS[at] ?? '' })) })
+const sendTurn = (talk: Conversation, how: (typeof DELIVERIES)[number], turn: Turn, wish: CallerOptions) =>
+  talk[how](turn, wish, () => {})
+const results = ({ calls }: CallerAnswer): Turn => ({
+  results: calls.map((call, at) => ({ call, text: RESULTS[at] ?? '' })),
+})
 
 /** The last request, as its provider got it. */
 function lastBody(): Json {
-  const last = scene.upstreams.asked.at(-1)
+  const last = fixture.upstreams.requests.at(-1)
   if (!last) throw new Error('nothing was asked')
   return last.received.body
 }
 
-describe.each(HOWS)('%s', (how) => {
+describe.each(DELIVERIES)('%s', (how) => {
   test.each(PAIRS)('$from > $out: two calls at once, and the answer to their results', async ({ caller, out }) => {
-    const { upstreams, gateway } = scene
-    upstreams.callsTwo()
-    const talk = caller.talk(gateway.url)
+    const { upstreams, gateway } = fixture
+    upstreams.useTwoCalls()
+    const talk = caller.startConversation(gateway.url)
     const wish = { model: MODELS[out], tools: true }
-    const called = await ask(talk, how, ASKED, wish)
+    const called = await sendTurn(talk, how, TURN, wish)
     expect(called.calls.map(({ name }) => name)).toEqual(['weather', 'time'])
     expect(called.stop).toBe(caller.stops.calls)
-    const got = await ask(talk, how, results(called), wish)
+    const got = await sendTurn(talk, how, results(called), wish)
     expect([got.stop, got.calls]).toEqual([caller.stops.end, []])
     if (out === 'simulated') expect(got.text).toContain('12:00')
     else {
       expect(got.text).toBe(WORDS.answer)
-      expect(upstreams.seen.results).toEqual(RESULTS)
+      expect(upstreams.lastRequest.results).toEqual(RESULTS)
     }
     await gateway.idle()
     for (const { callId } of [called, got]) {
@@ -66,35 +77,39 @@ describe.each(HOWS)('%s', (how) => {
 })
 
 describe('a conversation that moves', () => {
-  const REAL = OUTS.filter((out) => out !== 'simulated')
+  const REAL = UPSTREAM_NAMES.filter((out) => out !== 'simulated')
   const MOVES = CALLERS.flatMap((caller) => REAL.map((first) => ({ caller, from: caller.name, first })))
 
   test.each(MOVES)('$from > $first, and on to every other one', async ({ caller, first }) => {
-    const { upstreams, gateway } = scene
+    const { upstreams, gateway } = fixture
     for (const second of REAL) {
-      for (const how of HOWS) {
-        upstreams.callsTwo()
-        const talk = caller.talk(gateway.url)
-        const called = await ask(talk, how, ASKED, { model: MODELS[first], tools: true, thinks: first === 'anthropic' })
-        const got = await ask(talk, how, results(called), { model: MODELS[second], tools: true })
-        expect([second, how, got.text, upstreams.seen.results]).toEqual([second, how, WORDS.answer, RESULTS])
-        const further = await ask(talk, how, { text: 'Thank you.' }, { model: MODELS[first], tools: true })
+      for (const how of DELIVERIES) {
+        upstreams.useTwoCalls()
+        const talk = caller.startConversation(gateway.url)
+        const called = await sendTurn(talk, how, TURN, {
+          model: MODELS[first],
+          tools: true,
+          thinks: first === 'anthropic',
+        })
+        const got = await sendTurn(talk, how, results(called), { model: MODELS[second], tools: true })
+        expect([second, how, got.text, upstreams.lastRequest.results]).toEqual([second, how, WORDS.answer, RESULTS])
+        const further = await sendTurn(talk, how, { text: 'Thank you.' }, { model: MODELS[first], tools: true })
         expect(further.text).toBe(WORDS.answer)
       }
     }
   })
 })
 
-describe.each(HOWS)('thoughts among calls, %s', (how) => {
-  const wish: Wish = { model: MODELS.anthropic, tools: true, thinks: true }
+describe.each(DELIVERIES)('thoughts among calls, %s', (how) => {
+  const wish: CallerOptions = { model: MODELS.anthropic, tools: true, thinks: true }
 
   test.each(CALLERS.filter(({ name }) => name !== 'gemini'))(
     '$name hands back what Anthropic signed',
     async (caller) => {
-      const talk = caller.talk(scene.gateway.url)
-      const called = await ask(talk, how, ASKED, wish)
+      const talk = caller.startConversation(fixture.gateway.url)
+      const called = await sendTurn(talk, how, TURN, wish)
       expect(called.thought).toBe(WORDS.thought)
-      await ask(talk, how, results(called), wish)
+      await sendTurn(talk, how, results(called), wish)
       const { messages, thinking } = lastBody()
       expect(recordOf(thinking).type).toBe('enabled')
       const [thought] = listOf(listOf(messages).at(-2)?.content)
@@ -104,19 +119,19 @@ describe.each(HOWS)('thoughts among calls, %s', (how) => {
 
   test('gemini has no place for what Anthropic signed: the model thinks no more, and the caller is told', async () => {
     const caller = callerNamed('gemini')
-    const talk = caller.talk(scene.gateway.url)
-    const called = await ask(talk, how, ASKED, wish)
+    const talk = caller.startConversation(fixture.gateway.url)
+    const called = await sendTurn(talk, how, TURN, wish)
     expect(called.thought).toBe(WORDS.thought)
-    const got = await ask(talk, how, results(called), wish)
+    const got = await sendTurn(talk, how, results(called), wish)
     expect(got.headers.get('x-bursar-dropped')).toBe('generationConfig.thinkingConfig')
     expect(lastBody().thinking).toBe(undefined)
   })
 
   test.each(CALLERS)('$name hands back what Gemini signed, or what stands for it', async (caller) => {
-    const talk = caller.talk(scene.gateway.url)
+    const talk = caller.startConversation(fixture.gateway.url)
     const model = MODELS.gemini
-    const called = await ask(talk, how, ASKED, { model, tools: true })
-    await ask(talk, how, results(called), { model, tools: true })
+    const called = await sendTurn(talk, how, TURN, { model, tools: true })
+    await sendTurn(talk, how, results(called), { model, tools: true })
     const parts = listOf(listOf(lastBody().contents).at(-2)?.parts)
     const signatures = parts.filter(({ functionCall }) => functionCall).map(({ thoughtSignature }) => thoughtSignature)
     // Anthropic's dialect has no place for it.
@@ -134,7 +149,7 @@ function callerNamed(name: Caller['name']): Caller {
 const CITED = [{ role: 'user', content: [{ type: 'text', text: 'Hello', cache_control: { type: 'ephemeral' } }] }]
 
 /** What is asked for beside a question, of whom, and what of it the answer says was left out. */
-const HINTS: readonly (readonly [Caller['name'], Out, object, string | null])[] = [
+const HINTS: readonly (readonly [Caller['name'], UpstreamName, object, string | null])[] = [
   ['openai', 'anthropic', { seed: 7, frequency_penalty: 0.5 }, 'seed, frequency_penalty'],
   ['openai', 'anthropic', { logit_bias: { 50256: -100 }, store: true }, 'logit_bias, store'],
   ['openai', 'anthropic', { temperature: 1.5 }, 'temperature'],
@@ -159,24 +174,24 @@ const HINTS: readonly (readonly [Caller['name'], Out, object, string | null])[] 
 ]
 
 test.each(HINTS)('%s > %s, asked with %j, is told that it leaves out %s', async (name, out, more, dropped) => {
-  for (const how of HOWS) {
-    const talk = callerNamed(name).talk(scene.gateway.url)
-    const got = await ask(talk, how, { text: 'Hello' }, { model: MODELS[out], more })
+  for (const how of DELIVERIES) {
+    const talk = callerNamed(name).startConversation(fixture.gateway.url)
+    const got = await sendTurn(talk, how, { text: 'Hello' }, { model: MODELS[out], more })
     expect([got.text, got.headers.get('x-bursar-dropped')]).toEqual([WORDS.answer, dropped])
   }
 })
 
 const AUDIO = { type: 'input_audio', input_audio: { data: 'UklGRg==', format: 'wav' } }
-const spoken = (part: object) => ({ messages: [{ role: 'user', content: [part] }] })
+const withPart = (part: object) => ({ messages: [{ role: 'user', content: [part] }] })
 const FILE = { type: 'document', source: { type: 'file', file_id: 'file_011CNha8iCJcU1wXNR6q4V8w' } }
 const SEARCH = { type: 'web_search_20250305', name: 'web_search' }
 
 /** What cannot be asked of whom, and the caller's name of it. */
-const NEEDS: readonly (readonly [Caller['name'], Out, object, string])[] = [
+const NEEDS: readonly (readonly [Caller['name'], UpstreamName, object, string])[] = [
   ['openai', 'anthropic', { logprobs: true }, 'logprobs'],
   ['openai', 'anthropic', { web_search_options: {} }, 'web_search_options'],
   ['openai', 'anthropic', { modalities: ['text', 'audio'] }, 'modalities'],
-  ['openai', 'anthropic', spoken(AUDIO), 'messages'],
+  ['openai', 'anthropic', withPart(AUDIO), 'messages'],
   ['openai', 'anthropic', { stop: [' '] }, 'stop'],
   ['openai', 'anthropic', { a_field_of_tomorrow: 1 }, 'a_field_of_tomorrow'],
   ['openai', 'gemini', { logprobs: true }, 'logprobs'],
@@ -185,8 +200,8 @@ const NEEDS: readonly (readonly [Caller['name'], Out, object, string])[] = [
   ['anthropic', 'openai', { tools: [SEARCH] }, 'web_search_20250305'],
   ['anthropic', 'openai', { mcp_servers: [{ type: 'url', url: 'https://x.example', name: 'x' }] }, 'mcp_servers'],
   ['anthropic', 'openai', { container: 'container_1' }, 'container'],
-  ['anthropic', 'openai', spoken(FILE), 'document'],
-  ['anthropic', 'gemini', spoken(FILE), 'document'],
+  ['anthropic', 'openai', withPart(FILE), 'document'],
+  ['anthropic', 'gemini', withPart(FILE), 'document'],
   ['anthropic', 'gemini', { tools: [SEARCH] }, 'web_search_20250305'],
   ['gemini', 'openai', { tools: [{ googleSearch: {} }] }, 'googleSearch'],
   ['gemini', 'openai', { cachedContent: 'cachedContents/1' }, 'cachedContent'],
@@ -196,14 +211,14 @@ const NEEDS: readonly (readonly [Caller['name'], Out, object, string])[] = [
 ]
 
 test.each(NEEDS)('%s > %s, asked with %j, is refused, naming %s', async (name, out, more, param) => {
-  const { upstreams, gateway } = scene
-  const before = upstreams.asked.length
-  for (const how of HOWS) {
+  const { upstreams, gateway } = fixture
+  const before = upstreams.requests.length
+  for (const how of DELIVERIES) {
     const caller = callerNamed(name)
-    const answer = ask(caller.talk(gateway.url), how, { text: 'Hello' }, { model: MODELS[out], more })
-    const { status, body } = await raisedBy(caller, answer)
+    const answer = sendTurn(caller.startConversation(gateway.url), how, { text: 'Hello' }, { model: MODELS[out], more })
+    const { status, body } = await errorRaisedBy(caller, answer)
     expect(status).toBe(400)
     expect(JSON.stringify(body)).toContain(`"${param}"`)
   }
-  expect(upstreams.asked.length).toBe(before)
+  expect(upstreams.requests.length).toBe(before)
 })

@@ -3,48 +3,48 @@
 import { recordOf } from '../../../src/core/json-values.ts'
 import { type Json, listOf, type Provider, SIGNATURES } from './request-rules.ts'
 
-export interface Call {
+export interface ToolCall {
   readonly name: string
   readonly args: Json
 }
 
 /** What a model says. */
-export interface Said {
+export interface AnswerContent {
   readonly thought: string
   readonly text: string
-  readonly calls: readonly Call[]
+  readonly calls: readonly ToolCall[]
   /** How many answers say so. */
   readonly answers: number
 }
 
 /** What every answer says it used: `input` uncached. */
-export const SPENT = { input: 21, cached: 100, output: 9, reasoning: 4 }
-const INPUT = SPENT.input + SPENT.cached
+export const REPORTED_USAGE = { input: 21, cached: 100, output: 9, reasoning: 4 }
+const TOTAL_INPUT_TOKENS = REPORTED_USAGE.input + REPORTED_USAGE.cached
 
 /** Events in order. What comes from `holdAt` on is not sent before the client has seen something of the rest. */
-export interface Streamed {
+export interface EventSequence {
   readonly events: readonly string[]
   readonly holdAt: number
 }
 
 /** What of a request a test looks at, whatever the dialect. */
-export interface Seen {
+export interface RequestSummary {
   readonly images: readonly unknown[]
   readonly schema: unknown
   readonly results: readonly string[]
   readonly tools: readonly { readonly name: unknown; readonly description: unknown; readonly schema: unknown }[]
 }
 
-export interface Voice {
-  whole(said: Said, model: string): string
-  stream(said: Said, model: string, body: Json): Streamed
+export interface UpstreamAnswers {
+  whole(said: AnswerContent, model: string): string
+  stream(said: AnswerContent, model: string, body: Json): EventSequence
   /** It was asked to show, or shows unasked, what it thinks. */
-  thinks(body: Json): boolean
-  seen(body: Json): Seen
+  showsThoughts(body: Json): boolean
+  summarizeRequest(body: Json): RequestSummary
   readonly type: string
   refusal(status: number): string
   /** In the middle of a stream. */
-  readonly broken: string
+  readonly errorEvent: string
 }
 
 const MESSAGE = 'The provider says no.'
@@ -55,23 +55,23 @@ function halves(text: string): [string, string] {
   return [letters.slice(0, middle).join(''), letters.slice(middle).join('')]
 }
 
-const argumentsOf = ({ args }: Call) => JSON.stringify(args)
+const argumentsOf = ({ args }: ToolCall) => JSON.stringify(args)
 
 /** In quarters. */
 const quarters = (text: string) => halves(text).flatMap(halves)
 
 /** @param isOpenai others show what they think, name calls as they like, and mix them in a stream */
-function chat(isOpenai: boolean): Voice {
+function chatAnswers(isOpenai: boolean): UpstreamAnswers {
   const idOf = (at: number) => (isOpenai ? `call_rI3WKPYvVwlOgCGRjsPP2hE${at}` : `functions.tool:${at}`)
-  const usage = ({ thought }: Said) => ({
-    prompt_tokens: INPUT,
-    completion_tokens: SPENT.output,
-    total_tokens: INPUT + SPENT.output,
-    prompt_tokens_details: { cached_tokens: SPENT.cached, audio_tokens: 0 },
-    completion_tokens_details: { reasoning_tokens: thought === '' ? 0 : SPENT.reasoning, audio_tokens: 0 },
+  const usage = ({ thought }: AnswerContent) => ({
+    prompt_tokens: TOTAL_INPUT_TOKENS,
+    completion_tokens: REPORTED_USAGE.output,
+    total_tokens: TOTAL_INPUT_TOKENS + REPORTED_USAGE.output,
+    prompt_tokens_details: { cached_tokens: REPORTED_USAGE.cached, audio_tokens: 0 },
+    completion_tokens_details: { reasoning_tokens: thought === '' ? 0 : REPORTED_USAGE.reasoning, audio_tokens: 0 },
   })
   const shown = (thought: string) => (isOpenai || thought === '' ? {} : { reasoning_content: thought })
-  const reasonOf = ({ calls }: Said) => (calls.length > 0 ? 'tool_calls' : 'stop')
+  const reasonOf = ({ calls }: AnswerContent) => (calls.length > 0 ? 'tool_calls' : 'stop')
   const frame = (object: string, model: string) => ({ id: 'chatcmpl-CyCSIMmw', object, created: 1_795_348_800, model })
   return {
     type: 'text/event-stream; charset=utf-8',
@@ -105,7 +105,7 @@ function chat(isOpenai: boolean): Voice {
         `data: ${JSON.stringify({ ...frame('chat.completion.chunk', model), choices, ...(tells ? { usage: used } : {}) })}\n\n`
       const delta = (content: Json, finish_reason: string | null = null) =>
         chunk(Array.from({ length: answers }, (_, index) => ({ index, delta: content, logprobs: null, finish_reason })))
-      const head = ({ name }: Call, index: number) =>
+      const head = ({ name }: ToolCall, index: number) =>
         delta({ tool_calls: [{ index, id: idOf(index), type: 'function', function: { name, arguments: '' } }] })
       const piece = (index: number, part: string) => delta({ tool_calls: [{ index, function: { arguments: part } }] })
       const pieces = calls.map((call, index) => halves(argumentsOf(call)).map((part) => piece(index, part)))
@@ -139,8 +139,8 @@ function chat(isOpenai: boolean): Voice {
       ]
       return { events: [...before, ...rest], holdAt: before.length }
     },
-    thinks: (body) => body.reasoning_effort !== undefined,
-    seen: ({ messages, tools, response_format: format }) => ({
+    showsThoughts: (body) => body.reasoning_effort !== undefined,
+    summarizeRequest: ({ messages, tools, response_format: format }) => ({
       tools: listOf(tools).map((tool) => {
         const { name, description, parameters: schema } = recordOf(tool.function)
         return { name, description, schema }
@@ -155,7 +155,7 @@ function chat(isOpenai: boolean): Voice {
       JSON.stringify({
         error: { message: MESSAGE, type: OPENAI_TYPES[status] ?? 'server_error', param: null, code: null },
       }),
-    broken: `data: ${JSON.stringify({ error: { message: MESSAGE, type: 'server_error', param: null, code: null } })}\n\n`,
+    errorEvent: `data: ${JSON.stringify({ error: { message: MESSAGE, type: 'server_error', param: null, code: null } })}\n\n`,
   }
 }
 
@@ -172,7 +172,7 @@ const textOf = (content: unknown): string =>
         .map(({ text }) => text)
         .join('')
 
-const anthropic: Voice = {
+const anthropic: UpstreamAnswers = {
   type: 'text/event-stream; charset=utf-8',
   whole: (said, model) =>
     JSON.stringify({
@@ -203,13 +203,13 @@ const anthropic: Voice = {
     const delta = { stop_reason: said.calls.length > 0 ? 'tool_use' : 'end_turn', stop_sequence: null }
     const rest = [
       ...(blocks.at(-1)?.slice(3) ?? []),
-      event('message_delta', { delta, usage: { output_tokens: SPENT.output } }),
+      event('message_delta', { delta, usage: { output_tokens: REPORTED_USAGE.output } }),
       event('message_stop'),
     ]
     return { events: [...before, ...rest], holdAt: before.length }
   },
-  thinks: ({ thinking }) => recordOf(thinking).type === 'enabled',
-  seen: ({ messages, tools, output_config: config }) => {
+  showsThoughts: ({ thinking }) => recordOf(thinking).type === 'enabled',
+  summarizeRequest: ({ messages, tools, output_config: config }) => {
     const blocks = listOf(messages).flatMap(({ content }) => listOf(content))
     return {
       tools: listOf(tools).map(({ name, description, input_schema: schema }) => ({ name, description, schema })),
@@ -219,7 +219,7 @@ const anthropic: Voice = {
     }
   },
   refusal: (status) => JSON.stringify({ type: 'error', error: { type: ANTHROPIC_TYPES[status], message: MESSAGE } }),
-  broken: `event: error\ndata: ${JSON.stringify({ type: 'error', error: { type: 'overloaded_error', message: MESSAGE } })}\n\n`,
+  errorEvent: `event: error\ndata: ${JSON.stringify({ type: 'error', error: { type: 'overloaded_error', message: MESSAGE } })}\n\n`,
 }
 
 const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
@@ -230,7 +230,7 @@ const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
   529: 'overloaded_error',
 }
 
-function blocksOf({ thought, text, calls }: Said) {
+function blocksOf({ thought, text, calls }: AnswerContent) {
   const thinking = { type: 'thinking', thinking: thought, signature: SIGNATURES.anthropic }
   const thoughts = quarters(thought).map((piece) => ({ type: 'thinking_delta', thinking: piece }))
   const sign = { type: 'signature_delta', signature: SIGNATURES.anthropic }
@@ -263,17 +263,17 @@ const anthropicFrame = (model: string) => ({
   stop_sequence: null,
 })
 
-const anthropicUsage = ({ thought }: Said) => ({
-  input_tokens: SPENT.input,
+const anthropicUsage = ({ thought }: AnswerContent) => ({
+  input_tokens: REPORTED_USAGE.input,
   cache_creation_input_tokens: 0,
-  cache_read_input_tokens: SPENT.cached,
+  cache_read_input_tokens: REPORTED_USAGE.cached,
   cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 0 },
-  output_tokens: SPENT.output,
-  ...(thought === '' ? {} : { output_tokens_details: { thinking_tokens: SPENT.reasoning } }),
+  output_tokens: REPORTED_USAGE.output,
+  ...(thought === '' ? {} : { output_tokens_details: { thinking_tokens: REPORTED_USAGE.reasoning } }),
   service_tier: 'standard',
 })
 
-const gemini: Voice = {
+const gemini: UpstreamAnswers = {
   type: 'text/event-stream',
   whole: (said, model) => {
     const content = { parts: geminiParts(said, model), role: 'model' }
@@ -299,8 +299,8 @@ const gemini: Voice = {
     })
     return { events, holdAt: events.length - 1 }
   },
-  thinks: ({ generationConfig: config }) => recordOf(recordOf(config).thinkingConfig).includeThoughts === true,
-  seen: ({ contents, tools, generationConfig: config }) => {
+  showsThoughts: ({ generationConfig: config }) => recordOf(recordOf(config).thinkingConfig).includeThoughts === true,
+  summarizeRequest: ({ contents, tools, generationConfig: config }) => {
     const parts = listOf(contents).flatMap((content) => listOf(content.parts))
     const declared = listOf(tools).flatMap(({ functionDeclarations: declarations }) => listOf(declarations))
     return {
@@ -313,7 +313,7 @@ const gemini: Voice = {
     }
   },
   refusal: (status) => JSON.stringify({ error: { code: status, message: MESSAGE, status: GEMINI_NAMES[status] } }),
-  broken: `data: ${JSON.stringify({ error: { code: 503, message: MESSAGE, status: 'UNAVAILABLE' } })}\r\n\r\n`,
+  errorEvent: `data: ${JSON.stringify({ error: { code: 503, message: MESSAGE, status: 'UNAVAILABLE' } })}\r\n\r\n`,
 }
 
 const GEMINI_NAMES: Readonly<Record<number, string>> = {
@@ -324,7 +324,7 @@ const GEMINI_NAMES: Readonly<Record<number, string>> = {
 }
 
 /** Only its newest models sign calls; ids it gives to none. */
-function geminiParts({ thought, text, calls }: Said, model: string): Json[] {
+function geminiParts({ thought, text, calls }: AnswerContent, model: string): Json[] {
   const signs = model.startsWith('gemini-3')
   return [
     ...(thought === '' ? [] : [{ text: thought, thought: true }]),
@@ -336,27 +336,27 @@ function geminiParts({ thought, text, calls }: Said, model: string): Json[] {
   ]
 }
 
-function geminiFrame({ thought }: Said, model: string, isLast: boolean) {
-  const thoughts = thought === '' ? 0 : SPENT.reasoning
+function geminiFrame({ thought }: AnswerContent, model: string, isLast: boolean) {
+  const thoughts = thought === '' ? 0 : REPORTED_USAGE.reasoning
   const counted = {
-    candidatesTokenCount: SPENT.output - thoughts,
+    candidatesTokenCount: REPORTED_USAGE.output - thoughts,
     ...(thoughts > 0 ? { thoughtsTokenCount: thoughts } : {}),
-    totalTokenCount: INPUT + SPENT.output,
+    totalTokenCount: TOTAL_INPUT_TOKENS + REPORTED_USAGE.output,
   }
   return {
     usageMetadata: {
-      promptTokenCount: INPUT,
-      cachedContentTokenCount: SPENT.cached,
-      ...(isLast ? counted : { totalTokenCount: INPUT }),
+      promptTokenCount: TOTAL_INPUT_TOKENS,
+      cachedContentTokenCount: REPORTED_USAGE.cached,
+      ...(isLast ? counted : { totalTokenCount: TOTAL_INPUT_TOKENS }),
     },
     modelVersion: model,
     responseId: 'RdkEauOIL66dqtsP',
   }
 }
 
-export const VOICES: Readonly<Record<Provider, Voice>> = {
-  openai: chat(true),
-  compatible: chat(false),
+export const UPSTREAM_ANSWERS: Readonly<Record<Provider, UpstreamAnswers>> = {
+  openai: chatAnswers(true),
+  compatible: chatAnswers(false),
   anthropic,
   gemini,
 }

@@ -3,9 +3,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { recordOf } from '../../../src/core/json-values.ts'
-import { type Gateway, type GatewayOptions, listening, startGateway } from '../../support/server.ts'
+import { type Gateway, type GatewayOptions, listen, startGateway } from '../../support/server.ts'
 import { faultsOf, KEYS, listOf, type Provider, type Received } from './request-rules.ts'
-import { type Call, type Said, type Seen, VOICES } from './upstream-answers.ts'
+import { type AnswerContent, type RequestSummary, type ToolCall, UPSTREAM_ANSWERS } from './upstream-answers.ts'
 
 /** What is sent in place of what the provider would have said. */
 export interface Reply {
@@ -19,15 +19,15 @@ export interface Reply {
 }
 
 /** A legal request, and how its provider would answer it. */
-export interface Asked {
+export interface UpstreamRequest {
   readonly provider: Provider
   readonly received: Received
-  readonly said: Said
+  readonly said: AnswerContent
   readonly usual: Reply
 }
 
-const CITY: Call = { name: 'weather', args: { city: 'Köln 👋', days: 3 } }
-const ZONE: Call = { name: 'time', args: { zone: 'Europe/Berlin' } }
+const CITY: ToolCall = { name: 'weather', args: { city: 'Köln 👋', days: 3 } }
+const ZONE: ToolCall = { name: 'time', args: { zone: 'Europe/Berlin' } }
 export const WORDS = {
   answer: 'It is sunny in Köln 👋.',
   looks: 'I will look that up.',
@@ -38,36 +38,36 @@ export const WORDS = {
 export class Upstreams {
   /** What was wrong with requests. */
   readonly faults: string[] = []
-  readonly asked: Asked[] = []
+  readonly requests: UpstreamRequest[] = []
   /** The calls of an answer to a request with tools and no results. */
-  calls: readonly Call[] = [CITY]
-  reply: (asked: Asked) => Reply = ({ usual }) => usual
+  calls: readonly ToolCall[] = [CITY]
+  reply: (asked: UpstreamRequest) => Reply = ({ usual }) => usual
   /** Streams are held back before their end until this resolves. */
-  held: Promise<unknown> = Promise.resolve()
+  holdUntil: Promise<unknown> = Promise.resolve()
   #url = ''
   readonly #server = createServer((request, response) => {
-    this.#take(request, response).catch(() => response.destroy())
+    this.#handle(request, response).catch(() => response.destroy())
   })
 
   static async open(): Promise<Upstreams> {
     const upstreams = new Upstreams()
-    upstreams.#url = await listening(upstreams.#server)
+    upstreams.#url = await listen(upstreams.#server)
     return upstreams
   }
 
-  callsOne(): void {
+  useOneCall(): void {
     this.calls = [CITY]
   }
 
-  callsTwo(): void {
+  useTwoCalls(): void {
     this.calls = [CITY, ZONE]
   }
 
   /** What the last request held. */
-  get seen(): Seen {
-    const last = this.asked.at(-1)
+  get lastRequest(): RequestSummary {
+    const last = this.requests.at(-1)
     if (!last) throw new Error('nothing was asked')
-    return VOICES[last.provider].seen(last.received.body)
+    return UPSTREAM_ANSWERS[last.provider].summarizeRequest(last.received.body)
   }
 
   get settings(): Readonly<Record<string, string>> {
@@ -98,7 +98,7 @@ export class Upstreams {
     this.#server.closeAllConnections()
   }
 
-  async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '', 'http://localhost')
     let text = ''
     for await (const chunk of request.setEncoding('utf8')) text += chunk
@@ -118,24 +118,24 @@ export class Upstreams {
     this.faults.push(...faults)
     if (!provider || faults.length > 0)
       return void response.writeHead(400).end(JSON.stringify({ error: { message: `${faults}` } }))
-    const said = this.#saidTo(provider, received)
-    const asked = { provider, received, said, usual: this.#usual(provider, received, said) }
-    this.asked.push(asked)
-    await send(response, this.reply(asked))
+    const said = this.#contentFor(provider, received)
+    const asked = { provider, received, said, usual: this.#usualReply(provider, received, said) }
+    this.requests.push(asked)
+    await sendReply(response, this.reply(asked))
   }
 
-  #saidTo(provider: Provider, { body }: Received): Said {
-    const { seen, thinks } = VOICES[provider]
-    const { schema, results } = seen(body)
+  #contentFor(provider: Provider, { body }: Received): AnswerContent {
+    const { summarizeRequest, showsThoughts } = UPSTREAM_ANSWERS[provider]
+    const { schema, results } = summarizeRequest(body)
     const calls = listOf(body.tools).length > 0 && results.length === 0 ? this.calls : []
     const wantsJson = schema !== undefined || /json_object|responseMimeType/.test(JSON.stringify(body))
     const text = calls.length > 0 ? WORDS.looks : wantsJson ? WORDS.json : WORDS.answer
     const answers = Number(body.n ?? recordOf(body.generationConfig).candidateCount ?? 1)
-    return { thought: thinks(body) ? WORDS.thought : '', text, calls, answers }
+    return { thought: showsThoughts(body) ? WORDS.thought : '', text, calls, answers }
   }
 
-  #usual(provider: Provider, { path, query, body }: Received, said: Said): Reply {
-    const voice = VOICES[provider]
+  #usualReply(provider: Provider, { path, query, body }: Received, said: AnswerContent): Reply {
+    const voice = UPSTREAM_ANSWERS[provider]
     const model = typeof body.model === 'string' ? body.model : (/models\/(.*):/.exec(path)?.[1] ?? '')
     if (body.stream !== true && !path.includes(':stream'))
       return { status: 200, type: 'application/json', pieces: [voice.whole(said, model)] }
@@ -147,13 +147,13 @@ export class Upstreams {
     return {
       status: 200,
       type: voice.type,
-      pieces: events.flatMap((event, at) => (at === holdAt ? [this.held, event] : [event])),
+      pieces: events.flatMap((event, at) => (at === holdAt ? [this.holdUntil, event] : [event])),
     }
   }
 }
 
 /** Cuts each event in the middle, wherever that is: in a letter, or in a word. */
-async function send(response: ServerResponse, { status, type, pieces, cut, headers }: Reply): Promise<void> {
+async function sendReply(response: ServerResponse, { status, type, pieces, cut, headers }: Reply): Promise<void> {
   response.writeHead(status, { 'content-type': type, ...headers })
   response.flushHeaders()
   for (const piece of pieces) {
@@ -176,21 +176,21 @@ async function send(response: ServerResponse, { status, type, pieces, cut, heade
 
 export const KEY = 'secret-of-the-caller'
 
-export interface Scene extends AsyncDisposable {
+export interface MatrixFixture extends AsyncDisposable {
   readonly upstreams: Upstreams
   readonly gateway: Gateway
 }
 
 /** A gateway in front of all providers. */
-export async function startScene({
+export async function startMatrixFixture({
   settings,
   file = {},
   ...options
-}: GatewayOptions & { file?: object } = {}): Promise<Scene> {
+}: GatewayOptions & { file?: object } = {}): Promise<MatrixFixture> {
   const upstreams = await Upstreams.open()
   const gateway = await startGateway({
     ...options,
-    settings: { ...UNLIMITED, ...upstreams.settings, BURSAR_KEYS: `alice:${KEY}`, ...settings },
+    settings: { ...UNLIMITED_SETTINGS, ...upstreams.settings, BURSAR_KEYS: `alice:${KEY}`, ...settings },
     file: { ...upstreams.file, ...file },
   })
   return {
@@ -204,7 +204,7 @@ export async function startScene({
 }
 
 /** Their clock stands still: nothing comes back. */
-const UNLIMITED = {
+const UNLIMITED_SETTINGS = {
   MAX_REQUESTS_PER_MINUTE: '',
   MAX_TOKENS_PER_MINUTE: '',
   MAX_COST_PER_REQUEST: '',

@@ -1,27 +1,27 @@
 // OpenAI chat, translated: what real clients asked comes back as it was, and what real servers answered says the same again.
 
 import { describe, expect, test } from 'vitest'
-import type { JsonObject, NeutralAnswer, NeutralChoice, NeutralEvent, Part } from '../../../src/core/chat.ts'
+import type { ChatChoice, ChatEvent, ChatResponse, JsonObject, Part } from '../../../src/core/chat.ts'
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { openaiChatTranslator } from '../../../src/translate/openai/translator.ts'
-import type { AnswerContext, EventReader } from '../../../src/translate/translator.ts'
+import type { EventReader, ResponseContext } from '../../../src/translate/translator.ts'
 import { HAS_RECORDINGS, type Recording, recordingsOf } from '../../support/recordings.ts'
-import { lineTo, NOW } from '../../wire/samples.ts'
+import { lineTo, NOW_MS } from '../../wire/samples.ts'
 
 const LINE = lineTo('/v1/chat/completions')
-const CONTEXT: AnswerContext = { callId: 'c1', nowMs: NOW, model: 'asked', withUsage: true, asEvents: true }
+const CONTEXT: ResponseContext = { callId: 'c1', nowMs: NOW_MS, model: 'asked', withUsage: true, asEvents: true }
 const RECORDINGS = recordingsOf('openai.chat')
 
 /** Azure's older paths name the model, not the body. */
-function askedIn({ request }: Recording): JsonObject | undefined {
+function requestIn({ request }: Recording): JsonObject | undefined {
   const body = request?.body ?? request?.body_trimmed
   return isRecord(body) ? { ...body, model: body.model ?? 'in-path' } : undefined
 }
 
 function roundTrip(body: JsonObject): JsonObject {
-  const ask = openaiChatTranslator.readAsk(body, LINE)
+  const ask = openaiChatTranslator.readRequest(body, LINE)
   const capField = 'max_tokens' in body ? 'max_tokens' : 'max_completion_tokens'
-  return openaiChatTranslator.writeAsk(ask, { model: ask.model, capField, usualCap: 1 }).body
+  return openaiChatTranslator.writeRequest(ask, { model: ask.model, capField, defaultCap: 1 }).body
 }
 
 /** The parsed data of each event; what is no JSON object is left out, as it is on the way. */
@@ -37,12 +37,12 @@ function eventsIn(text: string): JsonObject[] {
   })
 }
 
-function readAll(reader: EventReader, events: readonly JsonObject[]): NeutralEvent[] {
+function readAll(reader: EventReader, events: readonly JsonObject[]): ChatEvent[] {
   return [...events.flatMap((event) => reader.read(event)), ...reader.end()]
 }
 
-function rewritten(events: readonly NeutralEvent[]): string {
-  const writer = openaiChatTranslator.eventWriter(CONTEXT)
+function rewriteEvents(events: readonly ChatEvent[]): string {
+  const writer = openaiChatTranslator.createEventWriter(CONTEXT)
   return events.map((event) => writer.write(event)).join('') + writer.end(undefined)
 }
 
@@ -52,7 +52,7 @@ describe.skipIf(!HAS_RECORDINGS)('recorded requests', () => {
 
   test.each(
     RECORDINGS.flatMap((recording) => {
-      const body = askedIn(recording)
+      const body = requestIn(recording)
       return body ? [[recording.file, body] as const] : []
     }),
   )('%s comes back as it was', (file, body) => {
@@ -64,16 +64,16 @@ describe.skipIf(!HAS_RECORDINGS)('recorded requests', () => {
   })
 
   test('there are as many as there were, and one is said in other words', () => {
-    expect(RECORDINGS.filter(askedIn).length).toBe(165)
+    expect(RECORDINGS.filter(requestIn).length).toBe(165)
     expect(Object.values(respelled).map((files) => files.length)).toEqual([1])
   })
 })
 
 /** What may differ in an answer that is written again: how the dialect spells thoughts apart. */
-const said = (parts: readonly Part[]) =>
-  parts.map((part) => (part.kind === 'toolCall' ? { ...part, own: undefined } : part))
-const saidBy = ({ choices }: NeutralAnswer) =>
-  choices.map(({ parts, stop }: NeutralChoice) => ({ parts: said(parts), stop }))
+const comparableParts = (parts: readonly Part[]) =>
+  parts.map((part) => (part.kind === 'toolCall' ? { ...part, extras: undefined } : part))
+const comparableChoices = ({ choices }: ChatResponse) =>
+  choices.map(({ parts, stop }: ChatChoice) => ({ parts: comparableParts(parts), stop }))
 
 describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
   const whole = RECORDINGS.filter(({ status, stream }) => status === 200 && !stream).map(({ file, response }) => {
@@ -81,9 +81,9 @@ describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
   })
 
   test.each(whole)('%s says the same when it is written again', (_file, body) => {
-    const answer = openaiChatTranslator.readAnswer(body)
-    const written = openaiChatTranslator.writeAnswer(answer, undefined, CONTEXT)
-    expect(saidBy(openaiChatTranslator.readAnswer(written))).toEqual(saidBy(answer))
+    const answer = openaiChatTranslator.readResponse(body)
+    const written = openaiChatTranslator.writeResponse(answer, undefined, CONTEXT)
+    expect(comparableChoices(openaiChatTranslator.readResponse(written))).toEqual(comparableChoices(answer))
     const choices = Array.isArray(body.choices) ? body.choices.map((choice) => recordOf(recordOf(choice).message)) : []
     const rewritten = Array.isArray(written.choices)
       ? written.choices.map((choice) => recordOf(recordOf(choice).message))
@@ -106,7 +106,7 @@ function callsOf({ tool_calls: calls }: JsonObject): unknown[] {
 }
 
 /** What a stream says, its pieces joined: texts, thoughts, refusals, calls and reasons, by choice. */
-function joined(events: readonly NeutralEvent[]): unknown {
+function joinEvents(events: readonly ChatEvent[]): unknown {
   const says = new Map<string, string>()
   for (const event of events) {
     if (event.kind === 'start' || event.kind === 'error') continue
@@ -145,7 +145,7 @@ function rawText(events: readonly JsonObject[], field: 'content' | 'arguments'):
     .join('')
 }
 
-const textsOf = (events: readonly NeutralEvent[], kind: 'text' | 'arguments') =>
+const textsOf = (events: readonly ChatEvent[], kind: 'text' | 'arguments') =>
   events.map((event) => (event.kind === kind ? event.text : '')).join('')
 
 describe.skipIf(!HAS_RECORDINGS)('recorded streams', () => {
@@ -154,11 +154,11 @@ describe.skipIf(!HAS_RECORDINGS)('recorded streams', () => {
   })
 
   test.each(streams)('%s says the same when it is written again', (_file, data) => {
-    const events = readAll(openaiChatTranslator.eventReader(), data)
-    const again = readAll(openaiChatTranslator.eventReader(), eventsIn(rewritten(events)))
+    const events = readAll(openaiChatTranslator.createEventReader(), data)
+    const again = readAll(openaiChatTranslator.createEventReader(), eventsIn(rewriteEvents(events)))
     expect(textsOf(events, 'text')).toBe(rawText(data, 'content'))
     expect(textsOf(events, 'arguments')).toBe(rawText(data, 'arguments'))
-    expect(joined(again)).toEqual(joined(events))
+    expect(joinEvents(again)).toEqual(joinEvents(events))
     expect(again.filter(({ kind }) => kind === 'error').length).toBe(
       events.filter(({ kind }) => kind === 'error').length,
     )
@@ -166,7 +166,7 @@ describe.skipIf(!HAS_RECORDINGS)('recorded streams', () => {
 
   test('there are as many as there were; those with errors say so', () => {
     const failed = streams.filter(([, data]) =>
-      readAll(openaiChatTranslator.eventReader(), data).some(({ kind }) => kind === 'error'),
+      readAll(openaiChatTranslator.createEventReader(), data).some(({ kind }) => kind === 'error'),
     )
     expect([streams.length, failed.length]).toEqual([70, 3])
   })

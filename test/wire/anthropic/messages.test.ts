@@ -3,26 +3,26 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { anthropicMessages } from '../../../src/wire/anthropic/messages.ts'
-import { draftOf } from '../../../src/wire/ask-reader.ts'
-import { bodies, change, lineTo } from '../samples.ts'
+import { newDraft } from '../../../src/wire/request-reader.ts'
+import { bodies, diffBytes, lineTo } from '../samples.ts'
 
 const LINE = lineTo('/v1/messages')
 const BARE = { model: 'claude-sonnet-5', max_tokens: 100, messages: [{ role: 'user', content: 'Hi' }] }
 const read = (body: unknown) =>
-  anthropicMessages.read(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
-const askOf = (more: object) => read({ ...BARE, ...more }).ask
+  anthropicMessages.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
+const askOf = (more: object) => read({ ...BARE, ...more }).facts
 const says = (...content: object[]) => ({ messages: [{ role: 'user', content }] })
 const lengthOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 const EPHEMERAL = { cache_control: { type: 'ephemeral' } }
-const HOUR = { cache_control: { type: 'ephemeral', ttl: '1h' } }
-const FIVE = { cache_control: { ttl: '5m' } }
+const ONE_HOUR_CACHE = { cache_control: { type: 'ephemeral', ttl: '1h' } }
+const FIVE_MINUTE_CACHE = { cache_control: { ttl: '5m' } }
 const COMPACT = 'compact_20260112'
 const manages = (...types: string[]) => ({ context_management: { edits: types.map((type) => ({ type })) } })
 
 describe('the ask', () => {
   test('of a bare call is its model, its cap, its bytes and its messages', () => {
-    expect(read(BARE).ask).toEqual({
-      ...draftOf(lengthOf(BARE)),
+    expect(read(BARE).facts).toEqual({
+      ...newDraft(lengthOf(BARE)),
       model: 'claude-sonnet-5',
       messages: 1,
       outputCap: 100,
@@ -119,8 +119,8 @@ describe('the ask', () => {
     ['interleaved-thinking-2025-05-14,context-management-2025-06-27,compact-2026-01-12', []],
   ])('with the betas %s', (betas, unbounded) => {
     const header = (name: string) => (name === 'anthropic-beta' ? betas : undefined)
-    const { ask } = anthropicMessages.read(Buffer.from(JSON.stringify(BARE)), { ...LINE, header })
-    expect(ask.unbounded).toEqual(unbounded)
+    const { facts } = anthropicMessages.readRequest(Buffer.from(JSON.stringify(BARE)), { ...LINE, header })
+    expect(facts.unbounded).toEqual(unbounded)
   })
 
   test.each([
@@ -128,14 +128,14 @@ describe('the ask', () => {
     ['at the top', EPHEMERAL, '5m'],
     ['as null', { cache_control: null }, 'none'],
     ['in a system block', { system: [{ type: 'text', text: 'a', ...EPHEMERAL }] }, '5m'],
-    ['in a tool', { tools: [{ name: 'f', ...FIVE }] }, '5m'],
+    ['in a tool', { tools: [{ name: 'f', ...FIVE_MINUTE_CACHE }] }, '5m'],
     ['in a message', says({ type: 'text', text: 'a', ...EPHEMERAL }), '5m'],
     ['in a tool result', says({ type: 'tool_result', content: [{ type: 'text', text: 'a', ...EPHEMERAL }] }), '5m'],
-    ['for an hour', says({ type: 'text', text: 'a', ...HOUR }), '1h'],
-    ['for an hour and then for less', { ...HOUR, system: [{ type: 'text', text: 'a', ...EPHEMERAL }] }, '1h'],
+    ['for an hour', says({ type: 'text', text: 'a', ...ONE_HOUR_CACHE }), '1h'],
+    ['for an hour and then for less', { ...ONE_HOUR_CACHE, system: [{ type: 'text', text: 'a', ...EPHEMERAL }] }, '1h'],
     [
       'for less and then for an hour',
-      { ...says({ type: 'text', ...EPHEMERAL }), tools: [{ name: 'f', ...HOUR }] },
+      { ...says({ type: 'text', ...EPHEMERAL }), tools: [{ name: 'f', ...ONE_HOUR_CACHE }] },
       '1h',
     ],
     [
@@ -143,7 +143,7 @@ describe('the ask', () => {
       { system: '"cache_control":{"ttl":"1h"}', ...says({ type: 'text', text: '{"ttl":"1h"}' }) },
       'none',
     ],
-    ['only in what a tool was given', says({ type: 'tool_use', input: HOUR }), 'none'],
+    ['only in what a tool was given', says({ type: 'tool_use', input: ONE_HOUR_CACHE }), 'none'],
   ])('writes the cache where cache_control stands %s', (_name, more, cacheWrite) => {
     expect(askOf(more).cacheWrite).toBe(cacheWrite)
   })
@@ -243,7 +243,7 @@ describe('an edit', () => {
 
   test('of nothing gives the very body', () => {
     const body = Buffer.from(JSON.stringify(BARE))
-    expect(anthropicMessages.read(body, LINE).edit({ includeUsage: true })).toBe(body)
+    expect(anthropicMessages.readRequest(body, LINE).edit({ includeUsage: true })).toBe(body)
   })
 
   test.each([
@@ -261,11 +261,11 @@ describe('an edit', () => {
   ] as const)('of %s touches nothing beside it', (_name, members, made, set, gone, added) => {
     fc.assert(
       fc.property(bodies([MODEL, MESSAGES, ...members]), (body) => {
-        const edited = anthropicMessages.read(body, LINE).edit(made)
+        const edited = anthropicMessages.readRequest(body, LINE).edit(made)
         expect(JSON.parse(edited.toString())).toEqual({ ...JSON.parse(body.toString()), ...set })
-        expect(gone).toContain(change(body, edited).gone)
+        expect(gone).toContain(diffBytes(body, edited).gone)
         expect(edited.length - body.length).toBe(Buffer.byteLength(added) - Buffer.byteLength(gone))
-        expect(anthropicMessages.read(edited, LINE).edit(made).equals(edited), 'edited twice').toBe(true)
+        expect(anthropicMessages.readRequest(edited, LINE).edit(made).equals(edited), 'edited twice').toBe(true)
       }),
     )
   })

@@ -7,31 +7,32 @@ import { costOf } from '../../../src/core/prices.ts'
 import { TOKEN_CLASSES, type Usage, usageOf, usageSum } from '../../../src/core/usage.ts'
 import { createPriceBook } from '../../../src/prices/price-book.ts'
 import { anthropicMessages } from '../../../src/wire/anthropic/messages.ts'
-import type { Metered, Share } from '../../../src/wire/dialect.ts'
+import type { AnswerUsage, UsageShare } from '../../../src/wire/dialect.ts'
 import { HAS_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
 
 const SONNET = 'claude-sonnet-5'
 const OPUS = 'claude-opus-4-8'
 
-function heard(body: string, streaming = false): Metered | undefined {
-  const tap = anthropicMessages.tap(streaming, streaming ? 'text/event-stream' : 'application/json', false)
+function readMetered(body: string, streaming = false): AnswerUsage | undefined {
+  const tap = anthropicMessages.createTap(streaming, streaming ? 'text/event-stream' : 'application/json', false)
   tap.push(Buffer.from(body))
   tap.end()
-  return tap.metered()
+  return tap.answerUsage()
 }
 
-const said = (usage: object, model: unknown = SONNET) => heard(JSON.stringify({ type: 'message', model, usage }))
+const meteredOf = (usage: object, model: unknown = SONNET) =>
+  readMetered(JSON.stringify({ type: 'message', model, usage }))
 const counts = (input: number, output: number) => ({ input_tokens: input, output_tokens: output })
 const pass = (type: string, input: number, output: number, model?: string | null) =>
   model === undefined ? { type, ...counts(input, output) } : { type, ...counts(input, output), model }
 
 /** Classes that are not zero. */
-function some(usage: Usage | undefined): Partial<Usage> {
+function nonZeroClasses(usage: Usage | undefined): Partial<Usage> {
   return Object.fromEntries(Object.entries(usage ?? {}).filter(([, units]) => units !== 0))
 }
 
-function sharesIn(metered: Metered | undefined): unknown[] {
-  return (metered?.also ?? []).map(({ model, usage }) => [model, some(usage)])
+function sharesIn(metered: AnswerUsage | undefined): unknown[] {
+  return (metered?.otherUsage ?? []).map(({ model, usage }) => [model, nonZeroClasses(usage)])
 }
 
 describe('speed and place', () => {
@@ -40,7 +41,7 @@ describe('speed and place', () => {
     [{ service_tier: 'standard', speed: 'fast' }, 'fast'],
     [{ service_tier: 'standard', speed: 'standard', inference_geo: 'global' }, 'standard'],
   ])('%j is priced as %s', (more, tier) => {
-    expect(said({ ...counts(1, 1), ...more })?.serviceTier).toBe(tier)
+    expect(meteredOf({ ...counts(1, 1), ...more })?.serviceTier).toBe(tier)
   })
 
   test('capacity that is paid for elsewhere costs what all other costs', () => {
@@ -67,7 +68,7 @@ describe('cache writes', () => {
     ['not split', writes(10_345, 0, 0), { cacheWrite5m: 10_345 }],
     ['split into more than there is', writes(30, 10, 90), { cacheWrite1h: 30 }],
   ])('%s', (_name, usage, expected) => {
-    expect(some(said(usage)?.usage)).toEqual({ input: 1, requests: 1, ...expected })
+    expect(nonZeroClasses(meteredOf(usage)?.usage)).toEqual({ input: 1, requests: 1, ...expected })
   })
 })
 
@@ -125,7 +126,7 @@ describe('passes', () => {
     ],
     ['of a kind nobody knows', [9, 4], [pass('dream', 5, 2)], [9, 4], [[SONNET, { input: 5, output: 2 }]]],
   ])('%s', (_name, [input, output], iterations, own, also) => {
-    const metered = said({ ...counts(input, output), iterations })
+    const metered = meteredOf({ ...counts(input, output), iterations })
     expect([metered?.usage.input, metered?.usage.output]).toEqual(own)
     expect(sharesIn(metered)).toEqual(also)
     expect(metered?.usage.requests).toBe(1)
@@ -138,15 +139,15 @@ describe('passes', () => {
       cache_creation_input_tokens: 50,
       cache_creation: { ephemeral_1h_input_tokens: 20 },
     }
-    expect(sharesIn(said({ ...counts(181, 8), iterations: [cached] }))).toEqual([
+    expect(sharesIn(meteredOf({ ...counts(181, 8), iterations: [cached] }))).toEqual([
       [SONNET, { input: 100, output: 83, cacheRead: 55_096, cacheWrite5m: 30, cacheWrite1h: 20 }],
     ])
   })
 
   test('of ever more models are few shares, and nothing of them is lost', () => {
     const iterations = Array.from({ length: 1_000 }, (_, each) => pass('advisor_message', 1, 1, `m-${each % 500}`))
-    const metered = said({ ...counts(9, 4), iterations })
-    expect(metered?.also?.length).toBeLessThan(10)
+    const metered = meteredOf({ ...counts(9, 4), iterations })
+    expect(metered?.otherUsage?.length).toBeLessThan(10)
     expect(sharesIn(metered)[0]).toEqual(['m-0', { input: 2, output: 2 }])
     expect(total(metered)).toMatchObject({ input: 1_009, output: 1_004 })
   })
@@ -161,8 +162,8 @@ describe('passes', () => {
       { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { ...end, iterations: null } },
       { type: 'message_stop' },
     ]
-    const metered = heard(events.map((event) => `event: x\ndata: ${JSON.stringify(event)}\n\n`).join(''), true)
-    expect(some(metered?.usage)).toEqual({ input: 612, output: 2_819, requests: 1 })
+    const metered = readMetered(events.map((event) => `event: x\ndata: ${JSON.stringify(event)}\n\n`).join(''), true)
+    expect(nonZeroClasses(metered?.usage)).toEqual({ input: 612, output: 2_819, requests: 1 })
     expect(sharesIn(metered)).toEqual([[SONNET, { input: 60_385, output: 522 }]])
   })
 
@@ -184,12 +185,12 @@ describe('passes', () => {
     fc.assert(
       fc.property(anyTokens, fc.array(anyPass, { maxLength: 6 }), (top, passes) => {
         const iterations = passes.map(({ tokens, ...rest }) => ({ ...tokens, ...rest }))
-        const metered = said({ ...top, iterations })
+        const metered = meteredOf({ ...top, iterations })
         // Figures that are no counts say nothing at all.
         if (!metered) return
-        const alone = total(said(top))
+        const alone = total(meteredOf(top))
         const all = total(metered)
-        const most = iterations.reduce((sum, one) => usageSum(sum, total(said(one))), alone)
+        const most = iterations.reduce((sum, one) => usageSum(sum, total(meteredOf(one))), alone)
         for (const name of TOKEN_CLASSES) {
           expect(Number.isSafeInteger(all[name])).toBe(true)
           expect(all[name]).toBeGreaterThanOrEqual(alone[name])
@@ -200,14 +201,14 @@ describe('passes', () => {
   })
 })
 
-function total(metered: Metered | undefined): Usage {
-  const shares: readonly Share[] = metered?.also ?? []
+function total(metered: AnswerUsage | undefined): Usage {
+  const shares: readonly UsageShare[] = metered?.otherUsage ?? []
   return shares.reduce((sum, { usage }) => usageSum(sum, usage), metered?.usage ?? usageOf())
 }
 
 describe.skipIf(!HAS_RECORDINGS)('recordings with passes', () => {
   const book = createPriceBook()
-  const nanoUsd = ({ usage, model }: Share) => {
+  const nanoUsd = ({ usage, model }: UsageShare) => {
     const { price } = book.find('anthropic', model ?? '', Date.parse('2026-09-01T12:00:00Z'))
     return price ? costOf(price, usage).totalNanoUsd : 0n
   }
@@ -232,11 +233,14 @@ describe.skipIf(!HAS_RECORDINGS)('recordings with passes', () => {
   }
 
   test('cost what the other party says for the top, and what it leaves out', () => {
-    const found = recordings.map(({ file, stream, response }) => ({ file, metered: heard(response.body, stream) }))
+    const found = recordings.map(({ file, stream, response }) => ({
+      file,
+      metered: readMetered(response.body, stream),
+    }))
     const leftOut = found.flatMap(({ file, metered }) =>
-      (metered?.also ?? []).map((share) => [
+      (metered?.otherUsage ?? []).map((share) => [
         file.replace('anthropic-anthropic-messages-', '').replace('.json', ''),
-        [share.model, some(share.usage), nanoUsd(share)],
+        [share.model, nonZeroClasses(share.usage), nanoUsd(share)],
       ]),
     )
     expect(Object.fromEntries(leftOut)).toEqual(LEFT_OUT)

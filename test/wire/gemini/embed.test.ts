@@ -4,22 +4,22 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Usage, usageOf } from '../../../src/core/usage.ts'
 import { geminiEmbed } from '../../../src/wire/gemini/embed.ts'
-import { bodies, change, lineTo } from '../samples.ts'
+import { bodies, diffBytes, lineTo } from '../samples.ts'
 import { bytewise, feed } from '../streams.ts'
 
-const ONE = lineTo('/v1beta/models/gemini-embedding-2:embedContent')
-const MANY = lineTo('/v1/models/gemini-embedding-2:batchEmbedContents', 'key=k&alt=json')
-const read = (body: unknown, line = ONE) =>
-  geminiEmbed.read(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), line)
+const ONE_LINE = lineTo('/v1beta/models/gemini-embedding-2:embedContent')
+const BATCH_LINE = lineTo('/v1/models/gemini-embedding-2:batchEmbedContents', 'key=k&alt=json')
+const read = (body: unknown, line = ONE_LINE) =>
+  geminiEmbed.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), line)
 const says = (...parts: object[]) => ({ content: { parts } })
 const lengthOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
 describe('the ask', () => {
   test('of a single call is its model, its bytes and its content', () => {
     const body = { ...says({ text: 'Hi' }), taskType: 'RETRIEVAL_QUERY', outputDimensionality: 8 }
-    const { ask, asksForUsage } = read(body)
+    const { facts, asksForUsage } = read(body)
     const asked = { kind: 'embed', model: 'gemini-embedding-2', prompts: 1, messages: 1, stream: false }
-    expect(ask).toMatchObject({ ...asked, textBytes: lengthOf(body), outputCap: null, answers: 1 })
+    expect(facts).toMatchObject({ ...asked, textBytes: lengthOf(body), outputCap: null, answers: 1 })
     expect(asksForUsage).toBe(true)
   })
 
@@ -30,22 +30,26 @@ describe('the ask', () => {
     ['things that are no requests', { requests: [7, null, says({ text: 'a' })] }, 1],
     ['a content of null', { content: null }, 1],
   ])('of %s counts them', (_name, body, prompts) => {
-    expect(read(body, MANY).ask).toMatchObject({ prompts, images: 0, unsizedInput: false })
+    expect(read(body, BATCH_LINE).facts).toMatchObject({ prompts, images: 0, unsizedInput: false })
   })
 
   test('counts pictures by the piece, and gives no size to what else is no text', () => {
     const picture = { inline_data: { mime_type: 'image/png', data: 'A'.repeat(5_000) } }
     const body = { requests: [says({ text: 'a' }, picture), says(picture)] }
-    expect(read(body, MANY).ask).toMatchObject({ images: 2, unsizedInput: false, textBytes: lengthOf(body) - 10_004 })
+    expect(read(body, BATCH_LINE).facts).toMatchObject({
+      images: 2,
+      unsizedInput: false,
+      textBytes: lengthOf(body) - 10_004,
+    })
     const sound = says({ inlineData: { mimeType: 'audio/mp3', data: 'AAAA' } })
-    expect(read(sound).ask).toMatchObject({ images: 0, unsizedInput: true, audioInput: true })
+    expect(read(sound).facts).toMatchObject({ images: 0, unsizedInput: true, audioInput: true })
     const file = says({ fileData: { fileUri: 'gs://x/y', mimeType: 'application/pdf' } })
-    expect(read(file).ask).toMatchObject({ unsizedInput: true, audioInput: false })
+    expect(read(file).facts).toMatchObject({ unsizedInput: true, audioInput: false })
   })
 
   test('has as many bytes as its text has once it is normalised', () => {
     const grown = '\ufdfa'.repeat(100)
-    expect(read(says({ text: grown })).ask.textBytes).toBeGreaterThan(Buffer.byteLength(grown.normalize('NFKC')))
+    expect(read(says({ text: grown })).facts.textBytes).toBeGreaterThan(Buffer.byteLength(grown.normalize('NFKC')))
   })
 })
 
@@ -61,10 +65,10 @@ describe('what cannot be metered is refused:', () => {
 
   test('more requests than anybody takes', () => {
     const requests = Array.from({ length: 10_001 }, () => ({ model: 'models/gemini-embedding-2' }))
-    expect(() => read({ requests }, MANY)).toThrow(
+    expect(() => read({ requests }, BATCH_LINE)).toThrow(
       expect.objectContaining({ code: 'invalid_request', param: 'requests' }),
     )
-    expect(read({ requests: requests.slice(1) }, MANY).ask.model).toBe('gemini-embedding-2')
+    expect(read({ requests: requests.slice(1) }, BATCH_LINE).facts.model).toBe('gemini-embedding-2')
   })
 
   test.each(['', '[]', '{"content":{"parts":[}}', '{"requests":[]}}', '{"requests":'.repeat(300)])('%j', (text) => {
@@ -79,7 +83,7 @@ describe('an edit', () => {
     const requests = '[{"model":"models/gemini/embed","content":{}},{"content":{}},{"model" : "models/embed"}]'
     fc.assert(
       fc.property(bodies([['requests', requests]]), (body) => {
-        const reading = geminiEmbed.read(body, line)
+        const reading = geminiEmbed.readRequest(body, line)
         expect(reading.edit({})).toBe(body)
         const model = { model: 'models/e"x' }
         const edited = reading.edit({ model: 'e"x' })
@@ -93,22 +97,22 @@ describe('an edit', () => {
 
   test('leaves a model that is not there where it is', () => {
     const body = Buffer.from('{"model":null,"content":{}}')
-    expect(geminiEmbed.read(body, line).edit({ model: 'x' })).toEqual(body)
-    expect(change(body, body)).toEqual({ gone: '', added: '' })
+    expect(geminiEmbed.readRequest(body, line).edit({ model: 'x' })).toEqual(body)
+    expect(diffBytes(body, body)).toEqual({ gone: '', added: '' })
   })
 })
 
 test('is asked for by its own method, without the key of the caller', () => {
-  expect(geminiEmbed.upstreamPath('m', MANY)).toBe('/v1/models/m:batchEmbedContents?alt=json')
-  expect(geminiEmbed.upstreamPath('m', ONE)).toBe('/v1beta/models/m:embedContent')
+  expect(geminiEmbed.upstreamPath('m', BATCH_LINE)).toBe('/v1/models/m:batchEmbedContents?alt=json')
+  expect(geminiEmbed.upstreamPath('m', ONE_LINE)).toBe('/v1beta/models/m:embedContent')
 })
 
 describe('an answer', () => {
   const hear = (text: string) => {
-    const tap = geminiEmbed.tap(false, 'application/json', false)
+    const tap = geminiEmbed.createTap(false, 'application/json', false)
     const { out, ends } = feed(tap, bytewise(Buffer.from(text), 7))
     expect(out.toString()).toBe(text)
-    return { metered: tap.metered(), finished: ends[0] }
+    return { metered: tap.answerUsage(), finished: ends[0] }
   }
   const used = (usageMetadata: unknown) => hear(JSON.stringify({ embedding: { values: [1] }, usageMetadata }))
   const details = (...parts: [string, unknown][]) => parts.map(([modality, tokenCount]) => ({ modality, tokenCount }))
@@ -145,7 +149,9 @@ describe('an answer', () => {
     ],
   ])('with %s has disjoint classes', (_name, counts, expected, film) => {
     const usage = usageOf({ ...expected, requests: 1 })
-    const also = film ? { also: [{ usage: usageOf({ imageInput: film }), model: 'gemini-embedding-2-video' }] } : {}
+    const also = film
+      ? { otherUsage: [{ usage: usageOf({ imageInput: film }), model: 'gemini-embedding-2-video' }] }
+      : {}
     expect(used(counts)).toEqual({
       metered: { usage, ...also, reasoningTokens: 0, model: null, serviceTier: null },
       finished: true,

@@ -2,15 +2,15 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { draftOf } from '../../../src/wire/ask-reader.ts'
 import { geminiGenerate, modelInPath } from '../../../src/wire/gemini/generate.ts'
-import { bodies, change, lineTo } from '../samples.ts'
+import { newDraft } from '../../../src/wire/request-reader.ts'
+import { bodies, diffBytes, lineTo } from '../samples.ts'
 
 const LINE = lineTo('/v1beta/models/gemini-2.5-flash:generateContent')
 const BARE = { contents: [{ role: 'user', parts: [{ text: 'Hi' }] }] }
 const read = (body: unknown, line = LINE) =>
-  geminiGenerate.read(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), line)
-const askOf = (more: object) => read({ ...BARE, ...more }).ask
+  geminiGenerate.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), line)
+const askOf = (more: object) => read({ ...BARE, ...more }).facts
 const says = (...parts: object[]) => ({ contents: [{ parts }] })
 const config = (generationConfig: object) => ({ generationConfig })
 const lengthOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
@@ -25,7 +25,7 @@ function inSnake(value: unknown): unknown {
 
 describe('the ask', () => {
   test('of a bare call is the model of its path, its bytes and its messages', () => {
-    expect(read(BARE).ask).toEqual({ ...draftOf(lengthOf(BARE)), model: 'gemini-2.5-flash', messages: 1 })
+    expect(read(BARE).facts).toEqual({ ...newDraft(lengthOf(BARE)), model: 'gemini-2.5-flash', messages: 1 })
   })
 
   const blob = (mimeType: string) => ({ mimeType, data: 'A'.repeat(4_000) })
@@ -72,8 +72,8 @@ describe('the ask', () => {
     ],
     ['one content alone', { contents: { parts: { inlineData: blob('image/png') } } }, { images: 1, messages: 1 }],
   ])('with %s is the same in camelCase and in snake_case', (_name, more, expected) => {
-    expect(read({ ...BARE, ...more }).ask).toMatchObject(expected)
-    expect(read(inSnake({ ...BARE, ...more })).ask).toMatchObject(expected)
+    expect(read({ ...BARE, ...more }).facts).toMatchObject(expected)
+    expect(read(inSnake({ ...BARE, ...more })).facts).toMatchObject(expected)
   })
 
   test.each([
@@ -112,7 +112,7 @@ describe('the path', () => {
     ['/v1beta/models/tunedModels/x:streamGenerateContent', 'tunedModels/x', true],
     ['/v1beta/models/%zz:generateContent', '%zz', false],
   ])('%s names the model and says whether to stream', (path, model, stream) => {
-    expect(read(BARE, lineTo(path)).ask).toMatchObject({ model, stream })
+    expect(read(BARE, lineTo(path)).facts).toMatchObject({ model, stream })
     expect(modelInPath(path)).toBe(model)
   })
 
@@ -152,7 +152,7 @@ describe('an edit', () => {
 
   test('of the model is none: the path holds it', () => {
     const body = Buffer.from(JSON.stringify(BARE))
-    expect(geminiGenerate.read(body, LINE).edit({ model: 'other', includeUsage: true })).toBe(body)
+    expect(geminiGenerate.readRequest(body, LINE).edit({ model: 'other', includeUsage: true })).toBe(body)
   })
 
   test.each([
@@ -166,12 +166,12 @@ describe('an edit', () => {
   ])('of the cap where there is %s touches nothing beside it', (_name, was, gone, added, generationConfig) => {
     fc.assert(
       fc.property(bodies(was === null ? [CONTENTS] : [CONTENTS, ['generationConfig', was]]), (body) => {
-        const edited = geminiGenerate.read(body, LINE).edit(cap)
+        const edited = geminiGenerate.readRequest(body, LINE).edit(cap)
         expect(JSON.parse(edited.toString())).toEqual({ ...JSON.parse(body.toString()), generationConfig })
-        expect(gone).toContain(change(body, edited).gone)
+        expect(gone).toContain(diffBytes(body, edited).gone)
         expect(edited.length - body.length).toBe(added.length - gone.length)
-        expect(geminiGenerate.read(edited, LINE).ask.outputCap).toBe(256)
-        expect(geminiGenerate.read(edited, LINE).edit(cap).equals(edited), 'edited twice').toBe(true)
+        expect(geminiGenerate.readRequest(edited, LINE).facts.outputCap).toBe(256)
+        expect(geminiGenerate.readRequest(edited, LINE).edit(cap).equals(edited), 'edited twice').toBe(true)
       }),
     )
   })

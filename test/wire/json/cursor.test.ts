@@ -4,24 +4,24 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Problem } from '../../../src/core/problem.ts'
-import { eachField } from '../../../src/wire/ask-reader.ts'
-import { Fields, JsonCursor, OTHER } from '../../../src/wire/json/cursor.ts'
-import { remembered } from '../../../src/wire/json/interned-string.ts'
-import { KEYS, render, type Seen, spaces, tree } from '../documents.ts'
+import { Fields, JsonCursor, UNKNOWN_FIELD } from '../../../src/wire/json/cursor.ts'
+import { internedString } from '../../../src/wire/json/interned-string.ts'
+import { eachField } from '../../../src/wire/request-reader.ts'
+import { KEYS, render, spaces, tree, type ValueSpan } from '../documents.ts'
 
 const ALL = new Fields(...KEYS)
 const NONE = new Fields()
 
 /** Every value below the outermost, by entering each container. */
-function walk(bytes: Buffer, fields: Fields): Seen[] {
+function walk(bytes: Buffer, fields: Fields): ValueSpan[] {
   const json = new JsonCursor(bytes)
-  const values: Seen[] = []
+  const values: ValueSpan[] = []
   const value = (key: number | null, outermost = false) => {
     const start = json.position
     let end = 0
     if (json.peek() === '{') {
       json.enterObject()
-      for (let field = json.nextField(fields); field >= OTHER; field = json.nextField(fields)) value(field)
+      for (let field = json.nextField(fields); field >= UNKNOWN_FIELD; field = json.nextField(fields)) value(field)
     } else if (json.peek() === '[') {
       json.enterArray()
       while (json.nextElement()) value(null)
@@ -40,7 +40,7 @@ function skipWhole(bytes: Buffer): void {
 }
 
 /** The code of the Problem thrown, or null. Anything else thrown is a bug. */
-function problemOf(run: () => unknown): string | null {
+function errorOf(run: () => unknown): string | null {
   try {
     run()
     return null
@@ -91,7 +91,7 @@ describe('a well-formed document', () => {
           const json = new JsonCursor(bytes)
           const found: unknown[] = []
           json.enterObject()
-          while (json.nextField(NONE) === OTHER) found.push(JSON.parse(json.text(json.range())))
+          while (json.nextField(NONE) === UNKNOWN_FIELD) found.push(JSON.parse(json.text(json.range())))
           json.finish()
           expect(found).toEqual(Object.values(JSON.parse(bytes.toString())))
         },
@@ -113,8 +113,8 @@ describe('a well-formed document', () => {
 describe('a document broken', () => {
   // Keys with escapes are decoded to be compared, so a walk also refuses what is broken inside of them.
   const agrees = (bytes: Buffer) => {
-    const skipped = problemOf(() => skipWhole(bytes))
-    const walked = problemOf(() => walk(bytes, NONE))
+    const skipped = errorOf(() => skipWhole(bytes))
+    const walked = errorOf(() => walk(bytes, NONE))
     expect(skipped, bytes.toString()).toBe(isWellFormed(bytes) ? null : 'invalid_json')
     if (skipped !== null || parses(bytes)) expect(walked, bytes.toString()).toBe(skipped)
   }
@@ -171,7 +171,7 @@ describe('a document broken', () => {
     'only inside a string or number, like %j, is left to the provider',
     (text) => {
       expect(() => JSON.parse(text)).toThrow()
-      expect(problemOf(() => skipWhole(Buffer.from(text)))).toBeNull()
+      expect(errorOf(() => skipWhole(Buffer.from(text)))).toBeNull()
     },
   )
 })
@@ -217,7 +217,7 @@ describe('a large body', () => {
     fc.assert(
       fc.property(long, fc.nat(), (string, cut) => {
         const bytes = Buffer.from(JSON.stringify(['x'.repeat(4096), string]))
-        expect(problemOf(() => skipWhole(bytes.subarray(0, 4097 + (cut % (bytes.length - 4097)))))).toBe('invalid_json')
+        expect(errorOf(() => skipWhole(bytes.subarray(0, 4097 + (cut % (bytes.length - 4097)))))).toBe('invalid_json')
       }),
     )
   })
@@ -227,8 +227,8 @@ describe('nesting', () => {
   test.each([['['], ['{"a":'], ['[{"a":']])('of 100,000 %s is refused at once', (opening) => {
     const bomb = Buffer.from(opening.repeat(100_000))
     const before = performance.now()
-    expect(problemOf(() => skipWhole(bomb))).toBe('invalid_json')
-    expect(problemOf(() => walk(bomb, NONE))).toBe('invalid_json')
+    expect(errorOf(() => skipWhole(bomb))).toBe('invalid_json')
+    expect(errorOf(() => walk(bomb, NONE))).toBe('invalid_json')
     expect(performance.now() - before).toBeLessThan(1_000)
   })
 
@@ -239,7 +239,7 @@ describe('nesting', () => {
   test('of 256 levels passes and of 257 does not, whether entered or skipped', () => {
     const nested = (levels: number) => Buffer.from('['.repeat(levels) + ']'.repeat(levels))
     for (const read of [skipWhole, (bytes: Buffer) => walk(bytes, NONE)])
-      expect([256, 257].map((levels) => problemOf(() => read(nested(levels))))).toEqual([null, 'invalid_json'])
+      expect([256, 257].map((levels) => errorOf(() => read(nested(levels))))).toEqual([null, 'invalid_json'])
   })
 })
 
@@ -312,7 +312,7 @@ test('of an answer’s figures, keys in another case are other keys, and of equa
       '{"Input_tokens":1,"input_tokens":2,"INPUT_TOKENS":{"input_tokens":9},"input_token\\u0053":4,"input_tokens":3}',
     ),
   )
-  eachField(json, FIGURES, (field) => seen.push([FIGURES.names[field], json.figure()]))
+  eachField(json, FIGURES, (field) => seen.push([FIGURES.names[field], json.numberValue()]))
   json.finish()
   expect(seen).toEqual([
     ['input_tokens', 2],
@@ -332,14 +332,14 @@ test('short texts are what their bytes say, made once', () => {
       (texts, start) => {
         for (const text of [...texts, ...texts]) {
           const bytes = Buffer.from(`${'-'.repeat(start)}${text}-`)
-          expect(remembered(bytes, start, bytes.length - 1)).toBe(bytes.toString('utf8', start, bytes.length - 1))
+          expect(internedString(bytes, start, bytes.length - 1)).toBe(bytes.toString('utf8', start, bytes.length - 1))
           bytes.fill(0)
         }
       },
     ),
   )
   // Of one length and one hash.
-  for (const text of ['--Aa', '--BB', '--Aa']) expect(remembered(Buffer.from(text), 0, 4)).toBe(text)
+  for (const text of ['--Aa', '--BB', '--Aa']) expect(internedString(Buffer.from(text), 0, 4)).toBe(text)
 })
 
 describe('a value', () => {
@@ -374,12 +374,12 @@ describe('a value', () => {
     fc.assert(
       fc.property(fc.oneof(fc.json({ maxDepth: 2 }), fc.nat(), fc.maxSafeNat()), (value) => {
         const text = String(value)
-        expect(at(text).figure()).toEqual(JSON.parse(text))
+        expect(at(text).numberValue()).toEqual(JSON.parse(text))
       }),
     )
     for (const text of ['0', '999999999999999', '9999999999999999', '-0', '1e3', '0.5', 'null'])
-      expect(at(text).figure()).toEqual(JSON.parse(text))
-    expect(() => at('007').figure()).toThrow(SyntaxError)
+      expect(at(text).numberValue()).toEqual(JSON.parse(text))
+    expect(() => at('007').numberValue()).toThrow(SyntaxError)
   })
 
   test('that is true, false or null is a boolean', () => {

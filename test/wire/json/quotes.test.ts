@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import wabt from 'wabt'
-import { BINARY, BLOCK_BYTES, Quotes } from '../../../src/wire/json/quotes.ts'
+import { BLOCK_BYTES, Quotes, WASM_BINARY } from '../../../src/wire/json/quotes.ts'
 
 function quotesOf(bytes: Buffer): Quotes {
   const quotes = Quotes.of(bytes)
@@ -12,15 +12,15 @@ function quotesOf(bytes: Buffer): Quotes {
 }
 
 /** All of them, as they are found by asking for one after the other. */
-function found(bytes: Buffer): number[] {
+function quotePositions(bytes: Buffer): number[] {
   const quotes = quotesOf(bytes)
   const places: number[] = []
-  for (let at = quotes.first(0); at >= 0; at = quotes.first(at + 1)) places.push(at)
+  for (let at = quotes.firstFrom(0); at >= 0; at = quotes.firstFrom(at + 1)) places.push(at)
   return places
 }
 
 /** Byte by byte. */
-function unescaped(bytes: Uint8Array): number[] {
+function expectedPositions(bytes: Uint8Array): number[] {
   const places: number[] = []
   for (let at = 0; at < bytes.length; at++) {
     if (bytes[at] === 0x5c) at++
@@ -34,13 +34,13 @@ const SOME = fc.string({ unit: fc.constantFrom('"', '\\', 'a', 'é'), maxLength:
 test('the binary is that of quotes.wat', async () => {
   const source = readFileSync(join(import.meta.dirname, '../../../src/wire/json/quotes.wat'), 'utf8')
   const { buffer } = (await wabt()).parseWat('quotes.wat', source, { simd: true }).toBinary({})
-  expect(BINARY.equals(buffer)).toBe(true)
+  expect(WASM_BINARY.equals(buffer)).toBe(true)
 })
 
 test('finds every quote that no backslash escapes, and no other', () => {
   fc.assert(
     fc.property(SOME, (bytes) => {
-      expect(found(bytes)).toEqual(unescaped(bytes))
+      expect(quotePositions(bytes)).toEqual(expectedPositions(bytes))
     }),
   )
 })
@@ -51,7 +51,7 @@ test('rows of backslashes go on from one step to the next, and from one block to
   fc.assert(
     fc.property(edges, before, SOME, (edge, back, bytes) => {
       const text = Buffer.concat([Buffer.alloc(Math.max(0, edge - back), 0x61), bytes, Buffer.alloc(100, 0x62)])
-      expect(found(text)).toEqual(unescaped(text))
+      expect(quotePositions(text)).toEqual(expectedPositions(text))
     }),
     { numRuns: 500 },
   )
@@ -60,14 +60,14 @@ test('rows of backslashes go on from one step to the next, and from one block to
 test('a block may be nothing but quotes', () => {
   const bytes = Buffer.alloc(BLOCK_BYTES + 65, '"')
   const quotes = quotesOf(bytes)
-  expect([0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 64].map((at) => quotes.first(at))).toEqual([
+  expect([0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 64].map((at) => quotes.firstFrom(at))).toEqual([
     0,
     1,
     BLOCK_BYTES - 1,
     BLOCK_BYTES,
     BLOCK_BYTES + 64,
   ])
-  expect(quotes.first(BLOCK_BYTES + 65)).toBe(-1)
+  expect(quotes.firstFrom(BLOCK_BYTES + 65)).toBe(-1)
 })
 
 test('what another text has is never found, whoever is asked in between and wherever', () => {
@@ -81,8 +81,8 @@ test('what another text has is never found, whoever is asked in between and wher
       const texts = [Buffer.from(one.join('')), Buffer.from(other.join(''))]
       const finders = texts.map(quotesOf)
       for (const [which, at] of questions) {
-        const expected = unescaped(texts[which] ?? Buffer.alloc(0)).find((place) => place >= at) ?? -1
-        expect(finders[which]?.first(at)).toBe(expected)
+        const expected = expectedPositions(texts[which] ?? Buffer.alloc(0)).find((place) => place >= at) ?? -1
+        expect(finders[which]?.firstFrom(at)).toBe(expected)
       }
     }),
   )
@@ -90,13 +90,13 @@ test('what another text has is never found, whoever is asked in between and wher
 
 test('bytes that stand behind a text in its buffer are not part of it', () => {
   const buffer = Buffer.from(`${' '.repeat(10)}"`)
-  expect(quotesOf(buffer.subarray(0, 10)).first(0)).toBe(-1)
+  expect(quotesOf(buffer.subarray(0, 10)).firstFrom(0)).toBe(-1)
 })
 
 test('may be asked for an earlier one again', () => {
   const bytes = Buffer.from(`"${'a'.repeat(BLOCK_BYTES)}"`)
   const quotes = quotesOf(bytes)
-  expect([1, 0, 1, BLOCK_BYTES + 2, 0].map((at) => quotes.first(at))).toEqual([
+  expect([1, 0, 1, BLOCK_BYTES + 2, 0].map((at) => quotes.firstFrom(at))).toEqual([
     BLOCK_BYTES + 1,
     0,
     BLOCK_BYTES + 1,
@@ -108,18 +108,18 @@ test('may be asked for an earlier one again', () => {
 test('nor does an earlier one leave anything of itself behind', () => {
   const bytes = Buffer.from(`"${'\\'.repeat(BLOCK_BYTES)}"`)
   const quotes = quotesOf(bytes)
-  expect(quotes.first(BLOCK_BYTES)).toBe(BLOCK_BYTES + 1)
-  expect(quotes.first(0)).toBe(0)
+  expect(quotes.firstFrom(BLOCK_BYTES)).toBe(BLOCK_BYTES + 1)
+  expect(quotes.firstFrom(0)).toBe(0)
 })
 
 test('how one text ends says nothing of the next', () => {
-  expect(found(Buffer.from(`"${'a'.repeat(62)}\\`))).toEqual([0])
-  expect(found(Buffer.from('"a"'))).toEqual([0, 2])
+  expect(quotePositions(Buffer.from(`"${'a'.repeat(62)}\\`))).toEqual([0])
+  expect(quotePositions(Buffer.from('"a"'))).toEqual([0, 2])
 })
 
 test('a quote may be all there is of the last block', () => {
-  expect(found(Buffer.from(`${'a'.repeat(BLOCK_BYTES)}"`))).toEqual([BLOCK_BYTES])
-  expect(found(Buffer.from(`"${'a'.repeat(2 * BLOCK_BYTES - 1)}"`))).toEqual([0, 2 * BLOCK_BYTES])
+  expect(quotePositions(Buffer.from(`${'a'.repeat(BLOCK_BYTES)}"`))).toEqual([BLOCK_BYTES])
+  expect(quotePositions(Buffer.from(`"${'a'.repeat(2 * BLOCK_BYTES - 1)}"`))).toEqual([0, 2 * BLOCK_BYTES])
 })
 
 test('blocks without quotes are passed over, whatever backslashes they end with', () => {
@@ -127,7 +127,7 @@ test('blocks without quotes are passed over, whatever backslashes they end with'
   fc.assert(
     fc.property(SOME, bare, fc.nat(3), SOME, (head, length, backslashes, tail) => {
       const text = Buffer.concat([head, Buffer.alloc(length, 'a'), Buffer.alloc(backslashes, '\\'), tail])
-      expect(found(text)).toEqual(unescaped(text))
+      expect(quotePositions(text)).toEqual(expectedPositions(text))
     }),
   )
 })

@@ -2,22 +2,22 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { draftOf } from '../../../src/wire/ask-reader.ts'
 import { openaiChat } from '../../../src/wire/openai/chat.ts'
-import { bodies, change, lineTo } from '../samples.ts'
+import { newDraft } from '../../../src/wire/request-reader.ts'
+import { bodies, diffBytes, lineTo } from '../samples.ts'
 
 const LINE = lineTo('/v1/chat/completions')
 const BARE = { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hi' }] }
 const read = (body: unknown) =>
-  openaiChat.read(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
-const askOf = (more: object) => read({ ...BARE, ...more }).ask
+  openaiChat.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
+const askOf = (more: object) => read({ ...BARE, ...more }).facts
 const says = (...parts: object[]) => ({ messages: [{ role: 'user', content: parts }] })
 const lengthOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
 describe('the ask', () => {
   test('of a bare call is its model, its bytes and its messages', () => {
     const bytes = lengthOf(BARE)
-    expect(read(BARE).ask).toEqual({ ...draftOf(bytes), model: 'gpt-4o', messages: 1 })
+    expect(read(BARE).facts).toEqual({ ...newDraft(bytes), model: 'gpt-4o', messages: 1 })
   })
 
   test.each([
@@ -70,7 +70,7 @@ describe('the ask', () => {
   })
 
   test('is not fooled by escapes in what it asks for', () => {
-    expect(read('{"model":"m","messages":[],"modalities":["\\u0061udio"],"\\u006e":4}').ask).toMatchObject({
+    expect(read('{"model":"m","messages":[],"modalities":["\\u0061udio"],"\\u006e":4}').facts).toMatchObject({
       audioOutput: true,
       answers: 4,
     })
@@ -144,19 +144,19 @@ describe('an edit', () => {
   ) =>
     fc.assert(
       fc.property(bodies([MODEL, MESSAGES, ...members]), (body) => {
-        const edited = openaiChat.read(body, LINE).edit(made)
+        const edited = openaiChat.readRequest(body, LINE).edit(made)
         expect(JSON.parse(edited.toString())).toEqual({ ...JSON.parse(body.toString()), ...set })
-        const found = change(body, edited)
+        const found = diffBytes(body, edited)
         expect(gone).toContain(found.gone)
         expect(found.added.length).toBeLessThanOrEqual(added.length)
         expect(edited.length - body.length).toBe(Buffer.byteLength(added) - Buffer.byteLength(gone))
-        expect(openaiChat.read(edited, LINE).edit(made).equals(edited), 'edited twice').toBe(true)
+        expect(openaiChat.readRequest(edited, LINE).edit(made).equals(edited), 'edited twice').toBe(true)
       }),
     )
 
   test('of nothing gives the very body', () => {
     const body = Buffer.from(JSON.stringify(BARE))
-    expect(openaiChat.read(body, LINE).edit({})).toBe(body)
+    expect(openaiChat.readRequest(body, LINE).edit({})).toBe(body)
   })
 
   test('replaces the model', () => edits([], { model: 'ü"x' }, { model: 'ü"x' }, '"gpt-4o"', '"ü\\"x"'))
@@ -208,7 +208,7 @@ describe('an edit', () => {
     fc.assert(
       fc.property(bodies([MODEL, MESSAGES, ['stream_options', '{}'], ['max_tokens', 'null']]), (body) => {
         const edited = openaiChat
-          .read(body, LINE)
+          .readRequest(body, LINE)
           .edit({ model: 'm', cap: { field: 'max_tokens', tokens: 5 }, includeUsage: true })
         expect(JSON.parse(edited.toString())).toEqual({
           ...JSON.parse(body.toString()),
@@ -216,7 +216,10 @@ describe('an edit', () => {
           max_tokens: 5,
           ...OPTIONS,
         })
-        expect(openaiChat.read(edited, LINE)).toMatchObject({ ask: { model: 'm', outputCap: 5 }, asksForUsage: true })
+        expect(openaiChat.readRequest(edited, LINE)).toMatchObject({
+          facts: { model: 'm', outputCap: 5 },
+          asksForUsage: true,
+        })
       }),
     )
   })

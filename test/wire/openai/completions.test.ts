@@ -2,20 +2,20 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { draftOf } from '../../../src/wire/ask-reader.ts'
 import { openaiCompletions } from '../../../src/wire/openai/completions.ts'
-import { bodies, change, lineTo } from '../samples.ts'
+import { newDraft } from '../../../src/wire/request-reader.ts'
+import { bodies, diffBytes, lineTo } from '../samples.ts'
 import { bytewise, feed } from '../streams.ts'
 
 const LINE = lineTo('/v1/completions')
 const BARE = { model: 'davinci-002', prompt: 'Hi' }
 const read = (body: unknown) =>
-  openaiCompletions.read(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
-const askOf = (more: object) => read({ ...BARE, ...more }).ask
+  openaiCompletions.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
+const askOf = (more: object) => read({ ...BARE, ...more }).facts
 
 describe('the ask', () => {
   test('of a bare call is its model, its bytes and the cap of the API', () => {
-    expect(read(BARE).ask).toEqual({ ...draftOf(JSON.stringify(BARE).length), model: 'davinci-002', outputCap: 16 })
+    expect(read(BARE).facts).toEqual({ ...newDraft(JSON.stringify(BARE).length), model: 'davinci-002', outputCap: 16 })
   })
 
   test.each([
@@ -69,15 +69,15 @@ describe('an edit', () => {
   const edits = (more: (readonly [string, string])[], made: Made, set: object, gone: string) =>
     fc.assert(
       fc.property(bodies([...MEMBERS, ...more]), (body) => {
-        const edited = openaiCompletions.read(body, LINE).edit(made)
+        const edited = openaiCompletions.readRequest(body, LINE).edit(made)
         expect(JSON.parse(edited.toString())).toEqual({ ...JSON.parse(body.toString()), ...set })
-        expect(gone).toContain(change(body, edited).gone)
+        expect(gone).toContain(diffBytes(body, edited).gone)
       }),
     )
 
   test('of nothing gives the very body, where it has a cap', () => {
     const body = Buffer.from(JSON.stringify({ ...BARE, max_tokens: 9 }))
-    expect(openaiCompletions.read(body, LINE).edit({})).toBe(body)
+    expect(openaiCompletions.readRequest(body, LINE).edit({})).toBe(body)
   })
 
   test('of nothing writes the cap of the API, where there is none', () => edits([], {}, { max_tokens: 16 }, ''))
@@ -118,20 +118,21 @@ describe('an answer', () => {
 
   test.each([1, 7, 1_000])('that is whole is read by its top level (chunks of %d)', (size) => {
     const text = `{"object":"text_completion","choices":[{"text":"a","finish_reason":"stop"}],${COUNTS}}`
-    const fed = feed(openaiCompletions.tap(false, 'application/json', false), bytewise(Buffer.from(text), size))
+    const fed = feed(openaiCompletions.createTap(false, 'application/json', false), bytewise(Buffer.from(text), size))
     expect(fed).toEqual({ out: Buffer.from(text), usage: { input: 9, output: 4 }, ends: [true, false, false] })
   })
 
   test.each([1, 7, 1_000])('that is streamed lacks the usage that is hidden, and no more (chunks of %d)', (size) => {
     const bytes = Buffer.from(WORDS + STOP + USAGE + DONE)
-    const fed = (hides: boolean) => feed(openaiCompletions.tap(true, 'text/event-stream', hides), bytewise(bytes, size))
+    const fed = (hides: boolean) =>
+      feed(openaiCompletions.createTap(true, 'text/event-stream', hides), bytewise(bytes, size))
     const heard = { usage: { input: 9, output: 4 }, ends: [true, true, false] }
     expect(fed(false)).toEqual({ ...heard, out: bytes })
     expect(fed(true)).toEqual({ ...heard, out: Buffer.from(WORDS + STOP + DONE) })
   })
 
   test('that is cut did not end well', () => {
-    expect(feed(openaiCompletions.tap(true, 'text/event-stream', true), [Buffer.from(WORDS)]).ends).toEqual([
+    expect(feed(openaiCompletions.createTap(true, 'text/event-stream', true), [Buffer.from(WORDS)]).ends).toEqual([
       false,
       false,
       false,

@@ -3,21 +3,21 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { usageOf } from '../../../src/core/usage.ts'
-import { draftOf } from '../../../src/wire/ask-reader.ts'
 import { openaiEmbeddings } from '../../../src/wire/openai/embeddings.ts'
-import { bodies, change, lineTo } from '../samples.ts'
+import { newDraft } from '../../../src/wire/request-reader.ts'
+import { bodies, diffBytes, lineTo } from '../samples.ts'
 import { bytewise, feed } from '../streams.ts'
 
 const LINE = lineTo('/v1/embeddings')
 const read = (body: unknown) =>
-  openaiEmbeddings.read(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
-const askOf = (more: object) => read({ model: 'text-embedding-3-small', ...more }).ask
+  openaiEmbeddings.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
+const askOf = (more: object) => read({ model: 'text-embedding-3-small', ...more }).facts
 
 describe('the ask', () => {
   test('of a bare call is its model and its bytes', () => {
     const body = { model: 'm', input: 'Hi', encoding_format: 'base64', dimensions: 8 }
-    const draft = draftOf(JSON.stringify(body).length)
-    expect(read(body).ask).toEqual({ ...draft, kind: 'embed', model: 'm' })
+    const draft = newDraft(JSON.stringify(body).length)
+    expect(read(body).facts).toEqual({ ...draft, kind: 'embed', model: 'm' })
   })
 
   test.each([
@@ -83,11 +83,11 @@ test('an edit replaces the model and nothing else', () => {
   ] as const
   fc.assert(
     fc.property(bodies(members), (body) => {
-      const reading = openaiEmbeddings.read(body, LINE)
+      const reading = openaiEmbeddings.readRequest(body, LINE)
       expect(reading.edit({})).toBe(body)
       const edited = reading.edit({ model: 'ü' })
       expect(JSON.parse(edited.toString())).toEqual({ ...JSON.parse(body.toString()), model: 'ü' })
-      expect('"a/b"').toContain(change(body, edited).gone)
+      expect('"a/b"').toContain(diffBytes(body, edited).gone)
     }),
   )
 })
@@ -98,10 +98,10 @@ test('is asked for at its own path, without the key of the caller', () => {
 
 describe('an answer', () => {
   const hear = (text: string, size = 1_000) => {
-    const tap = openaiEmbeddings.tap(false, 'application/json', false)
+    const tap = openaiEmbeddings.createTap(false, 'application/json', false)
     const { out, ends } = feed(tap, bytewise(Buffer.from(text), size))
     expect(out.toString()).toBe(text)
-    return { metered: tap.metered(), finished: ends[0] }
+    return { metered: tap.answerUsage(), finished: ends[0] }
   }
   const answer = (usage: unknown) => JSON.stringify({ data: [{ embedding: [1, 2] }], model: 'm-2', usage })
 

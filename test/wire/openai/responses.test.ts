@@ -4,12 +4,12 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Problem } from '../../../src/core/problem.ts'
 import { inputTokens, outputTokens, type Usage, usageOf } from '../../../src/core/usage.ts'
-import { draftOf } from '../../../src/wire/ask-reader.ts'
 import { dialectAt, dialectNamed, nearestDialect } from '../../../src/wire/index.ts'
 import { openaiChat } from '../../../src/wire/openai/chat.ts'
 import { openaiResponses } from '../../../src/wire/openai/responses.ts'
+import { newDraft } from '../../../src/wire/request-reader.ts'
 import { HAS_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
-import { bodies, CONTEXT, change, levelOf, lineTo, NOW, refusalAt } from '../samples.ts'
+import { bodies, CONTEXT, diffBytes, levelOf, lineTo, NOW_MS, refusalAt } from '../samples.ts'
 import { bytewise, feed, type Stream } from '../streams.ts'
 
 const LINE = lineTo('/v1/responses')
@@ -50,8 +50,8 @@ const BILLED: [string, object, object[]][] = [
 ]
 const BARE = { model: 'gpt-5', input: 'Hi' }
 const read = (body: unknown) =>
-  openaiResponses.read(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
-const askOf = (more: object) => read({ ...BARE, ...more }).ask
+  openaiResponses.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
+const askOf = (more: object) => read({ ...BARE, ...more }).facts
 const item = (...items: object[]) => ({ input: items })
 const says = (...parts: object[]) => item({ role: 'user', content: parts })
 const tool = (...tools: object[]) => ({ tools })
@@ -59,7 +59,7 @@ const lengthOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
 describe('the ask', () => {
   test('of a bare call is its model, its bytes and one message', () => {
-    expect(read(BARE).ask).toEqual({ ...draftOf(lengthOf(BARE)), model: 'gpt-5', messages: 1 })
+    expect(read(BARE).facts).toEqual({ ...newDraft(lengthOf(BARE)), model: 'gpt-5', messages: 1 })
     expect(read(BARE).asksForUsage).toBe(true)
   })
 
@@ -245,9 +245,9 @@ describe('an edit', () => {
   ) =>
     fc.assert(
       fc.property(bodies([...MEMBERS, ...members]), (body) => {
-        const edited = openaiResponses.read(body, LINE).edit(made)
+        const edited = openaiResponses.readRequest(body, LINE).edit(made)
         expect(JSON.parse(edited.toString())).toEqual({ ...JSON.parse(body.toString()), ...set })
-        expect(gone).toContain(change(body, edited).gone)
+        expect(gone).toContain(diffBytes(body, edited).gone)
         expect(edited.length - body.length).toBe(Buffer.byteLength(added) - Buffer.byteLength(gone))
       }),
     )
@@ -255,8 +255,8 @@ describe('an edit', () => {
 
   test('of nothing gives the very body', () => {
     const body = Buffer.from(JSON.stringify(BARE))
-    expect(openaiResponses.read(body, LINE).edit({})).toBe(body)
-    expect(openaiResponses.read(body, LINE).edit({ includeUsage: true })).toBe(body)
+    expect(openaiResponses.readRequest(body, LINE).edit({})).toBe(body)
+    expect(openaiResponses.readRequest(body, LINE).edit({ includeUsage: true })).toBe(body)
   })
 
   test('replaces the model', () => edits([], { model: 'ü"x' }, { model: 'ü"x' }, '"gpt-5"', '"ü\\"x"'))
@@ -286,7 +286,7 @@ const detailed = (input: unknown, details: object, output: unknown = 0, more: ob
 })
 
 function whole(document: object) {
-  const tap = openaiResponses.tap(false, 'application/json', false)
+  const tap = openaiResponses.createTap(false, 'application/json', false)
   tap.push(Buffer.from(JSON.stringify(document)))
   tap.end()
   return tap
@@ -321,7 +321,7 @@ describe('a whole answer', () => {
     ],
     ['half a count', { input_tokens: 7 }, { input: 7 }, 0],
   ])('counts what it used: %s', (_name, usage, expected, reasoningTokens) => {
-    expect(whole(response({ service_tier: 'flex', usage })).metered()).toEqual({
+    expect(whole(response({ service_tier: 'flex', usage })).answerUsage()).toEqual({
       usage: usageOf({ ...expected, requests: 1 }),
       reasoningTokens,
       model: 'gpt-5-2025',
@@ -335,7 +335,8 @@ describe('a whole answer', () => {
     const details = fc.record({ cached_tokens: anything, cache_write_tokens: anything, audio_tokens: anything })
     fc.assert(
       fc.property(fc.nat(1_000), details, fc.nat(1_000), details, (input, inside, output, more) => {
-        const usage = whole(response({ usage: detailed(input, inside, output, more) })).metered()?.usage ?? usageOf()
+        const usage =
+          whole(response({ usage: detailed(input, inside, output, more) })).answerUsage()?.usage ?? usageOf()
         expect([inputTokens(usage), outputTokens(usage)]).toEqual([input, output])
         expect(Math.min(...Object.values(usage))).toBeGreaterThanOrEqual(0)
       }),
@@ -350,12 +351,12 @@ describe('a whole answer', () => {
     ['with an error', { error: { code: 'server_error' } }, false],
   ])('has no usage %s', (_name, more, finished) => {
     const tap = whole(response(more))
-    expect([tap.metered(), tap.finished]).toEqual([undefined, finished])
+    expect([tap.answerUsage(), tap.finished]).toEqual([undefined, finished])
   })
 
   test('that failed has the usage it says', () => {
     const tap = whole(response({ status: 'failed', error: { code: 'server_error' }, usage: PLAIN }))
-    expect([tap.metered()?.usage.input, tap.finished]).toEqual([9, true])
+    expect([tap.answerUsage()?.usage.input, tap.finished]).toEqual([9, true])
   })
 
   test('is not fooled by what it repeats of the request', () => {
@@ -363,7 +364,7 @@ describe('a whole answer', () => {
       metadata: { usage: { input_tokens: 999 } },
       tools: [{ parameters: { usage: { input_tokens: 998 } } }],
     }
-    expect(whole(response(more)).metered()).toBeUndefined()
+    expect(whole(response(more)).answerUsage()).toBeUndefined()
   })
 
   const search = (action?: string) => ({ type: 'web_search_call', ...(action ? { action: { type: action } } : {}) })
@@ -379,7 +380,7 @@ describe('a whole answer', () => {
     ],
     ['nonsense', { output: 'search', tool_usage: [{ web_search: 7 }] }, 0],
   ])('counts searches by %s', (_name, more, webSearches) => {
-    expect(whole(response({ usage: PLAIN, ...more })).metered()?.usage).toMatchObject({ webSearches, input: 9 })
+    expect(whole(response({ usage: PLAIN, ...more })).answerUsage()?.usage).toMatchObject({ webSearches, input: 9 })
   })
 
   const drawn = {
@@ -399,21 +400,21 @@ describe('a whole answer', () => {
     ],
     ['the usual one', [{ type: 'image_generation' }], 'gpt-image-1'],
   ])('counts what was drawn apart, by %s', (_name, tools, model) => {
-    const metered = whole(response({ usage: PLAIN, tools, tool_usage: { image_gen: drawn } })).metered()
+    const metered = whole(response({ usage: PLAIN, tools, tool_usage: { image_gen: drawn } })).answerUsage()
     expect(metered?.usage).toEqual(usageOf({ input: 9, output: 4, requests: 1 }))
     const usage = usageOf({ input: 10, imageInput: 40, output: 10, imageOutput: 290 })
-    expect(metered?.also).toEqual([{ usage, model }])
+    expect(metered?.otherUsage).toEqual([{ usage, model }])
   })
 
   test.each(BILLED)('counts apart what is billed by the piece: %s', (_name, more, also) => {
-    const metered = whole(response({ usage: PLAIN, ...more })).metered()
+    const metered = whole(response({ usage: PLAIN, ...more })).answerUsage()
     expect(metered?.usage).toEqual(usageOf({ input: 9, output: 4, requests: 1 }))
-    expect(metered?.also).toEqual(also)
+    expect(metered?.otherUsage).toEqual(also)
   })
 
   test('counts nothing apart where nothing was drawn', () => {
     expect(
-      whole(response({ usage: PLAIN, tool_usage: { image_gen: { input_tokens: 0 } } })).metered()?.also,
+      whole(response({ usage: PLAIN, tool_usage: { image_gen: { input_tokens: 0 } } })).answerUsage()?.otherUsage,
     ).toBeUndefined()
   })
 })
@@ -444,7 +445,7 @@ describe('what is billed by the piece in a stream', () => {
     SEARCHED,
   ]
   const DONE_ITEMS = ITEMS.map((one, place) => told(place, one)).join('')
-  const USED_TOO = { also: [share('file_search', 2), share('container_1g', 1)], webSearches: 1 }
+  const USED_TOO = { otherUsage: [share('file_search', 2), share('container_1g', 1)], webSearches: 1 }
 
   test.each<[string, string, object]>([
     ['its last event', done('response.completed', { output: ITEMS, usage: PLAIN }), USED_TOO],
@@ -463,27 +464,27 @@ describe('what is billed by the piece in a stream', () => {
     ],
   ])('counts once, where it stands in %s', (_name, text, expected) => {
     for (const size of [1, 7, 1_000, text.length]) {
-      const tap = openaiResponses.tap(true, 'text/event-stream', false)
+      const tap = openaiResponses.createTap(true, 'text/event-stream', false)
       feed(tap, bytewise(Buffer.from(text), size))
-      const { also, usage } = tap.metered() ?? {}
-      expect({ ...(also ? { also } : {}), webSearches: usage?.webSearches }).toEqual(expected)
+      const { otherUsage, usage } = tap.answerUsage() ?? {}
+      expect({ ...(otherUsage ? { otherUsage } : {}), webSearches: usage?.webSearches }).toEqual(expected)
     }
   })
 
   test('without ids counts by its place', () => {
     const items = [{ type: 'file_search_call' }, { type: 'file_search_call' }]
     const text = items.map((one, place) => told(place, one)).join('')
-    const tap = openaiResponses.tap(true, 'text/event-stream', false)
+    const tap = openaiResponses.createTap(true, 'text/event-stream', false)
     feed(tap, [Buffer.from(text + done('response.completed', { output: items, usage: PLAIN }))])
-    expect(tap.metered()?.also).toEqual([share('file_search', 2)])
+    expect(tap.answerUsage()?.otherUsage).toEqual([share('file_search', 2)])
   })
 
   test('is counted no further than anybody goes, in little memory', () => {
-    const tap = openaiResponses.tap(true, 'text/event-stream', false)
+    const tap = openaiResponses.createTap(true, 'text/event-stream', false)
     for (let at = 0; at < 10_100; at++)
       tap.push(Buffer.from(event('response.output_item.done', { item: fileSearch(`${at}${'x'.repeat(1_000)}`) })))
     tap.push(Buffer.from(COMPLETED))
-    expect(tap.metered()?.also).toEqual([share('file_search', 10_000)])
+    expect(tap.answerUsage()?.otherUsage).toEqual([share('file_search', 10_000)])
   })
 })
 
@@ -555,7 +556,7 @@ const STREAMS: readonly Stream[] = [
 
 describe.each(STREAMS)('of a stream: $name', ({ text, usage, ends }) => {
   const bytes = Buffer.from(text)
-  const tap = (hides = false) => openaiResponses.tap(true, 'text/event-stream; charset=utf-8', hides)
+  const tap = (hides = false) => openaiResponses.createTap(true, 'text/event-stream; charset=utf-8', hides)
 
   test.each([1, 2, 3, 7, 64, 1_000, 16_384, bytes.length + 1])(
     'all is said and passed on, %d bytes at a time',
@@ -589,7 +590,7 @@ test.each([1_000, 16_384, 65_536, 10_000_000])(
     ]
     const partial = event('response.image_generation_call.partial_image', { partial_image_b64: image })
     const bytes = Buffer.from(`${begun}${partial}${done('response.completed', { output, usage: PLAIN })}`)
-    const heard = feed(openaiResponses.tap(true, 'text/event-stream', false), bytewise(bytes, size))
+    const heard = feed(openaiResponses.createTap(true, 'text/event-stream', false), bytewise(bytes, size))
     expect(heard.out.equals(bytes)).toBe(true)
     expect([heard.usage, heard.ends]).toEqual([{ ...USED, webSearches: 1 }, [true, true, false]])
   },
@@ -597,9 +598,9 @@ test.each([1_000, 16_384, 65_536, 10_000_000])(
 
 test.runIf(HAS_RECORDINGS)('answers that were recorded have what they searched and ran', () => {
   const found = recordingsOf('openai.responses').flatMap(({ file, stream, response: { body } }) => {
-    const tap = openaiResponses.tap(stream, stream ? 'text/event-stream' : 'application/json', false)
+    const tap = openaiResponses.createTap(stream, stream ? 'text/event-stream' : 'application/json', false)
     feed(tap, [Buffer.from(body)])
-    return (tap.metered()?.also ?? []).map(({ model, usage }) => `${file}: ${usage.requests} ${model}`)
+    return (tap.answerUsage()?.otherUsage ?? []).map(({ model, usage }) => `${file}: ${usage.requests} ${model}`)
   })
   expect(found.filter((one) => /file_search|container/.test(one)).toSorted()).toEqual([
     'azure-responses-json-200-gpt-5-mini-afcb9bf8.json: 1 file_search',
@@ -618,8 +619,8 @@ describe('what the gateway says itself', () => {
 
   test('is said as in chat', () => {
     const [own, chat]: [string[], string[]] = [[], []]
-    openaiResponses.rateHeaders(levels, NOW, own)
-    openaiChat.rateHeaders(levels, NOW, chat)
+    openaiResponses.addRateHeaders(levels, NOW_MS, own)
+    openaiChat.addRateHeaders(levels, NOW_MS, chat)
     expect(own).toEqual(chat)
     expect(openaiResponses.refusalBody(refusal, CONTEXT)).toBe(openaiChat.refusalBody(refusal, CONTEXT))
     expect(openaiResponses.problemBody(problem, CONTEXT)).toBe(openaiChat.problemBody(problem, CONTEXT))
@@ -641,7 +642,7 @@ describe('what the gateway says itself', () => {
         call_id: '019a-call',
       },
     })
-    expect(feed(openaiResponses.tap(true, 'text/event-stream', false), [Buffer.from(text)]).ends).toEqual([
+    expect(feed(openaiResponses.createTap(true, 'text/event-stream', false), [Buffer.from(text)]).ends).toEqual([
       false,
       false,
       true,

@@ -19,7 +19,7 @@ describe.each([
   ['Gemini', geminiGenerate, RESPONSE],
 ])('a document of %s', (_name, dialect, text) => {
   const fed = (body: string, size: number) =>
-    feed(dialect.tap(false, 'application/json', true), bytewise(Buffer.from(body), size))
+    feed(dialect.createTap(false, 'application/json', true), bytewise(Buffer.from(body), size))
 
   test.each([1, 7, 1_000])('in chunks of %d is read by its top level alone, and passes on as it comes', (size) => {
     const whole = ` ${text}\r\n`
@@ -39,16 +39,16 @@ describe.each([
   test('is metered when the provider answers a stream with a document', () => {
     const tap =
       dialect === geminiGenerate
-        ? geminiGenerate.tap(true, 'text/event-stream', false)
-        : dialect.tap(true, 'application/json', true)
+        ? geminiGenerate.createTap(true, 'text/event-stream', false)
+        : dialect.createTap(true, 'application/json', true)
     expect(feed(tap, [Buffer.from(dialect === geminiGenerate ? `data: ${text}` : text)]).usage).toEqual(USED)
   })
 })
 
 test('a document of 5 MB, byte by byte, takes about its own memory', () => {
-  const tap = openaiChat.tap(false, 'application/json', false)
+  const tap = openaiChat.createTap(false, 'application/json', false)
   const bytes = Buffer.from(CHAT.replace('"choices"', `"x":"${'x'.repeat(5 << 20)}","choices"`))
   expect(pushBytewise(tap, bytes)).toBeLessThan(4 * bytes.length)
   expect(feed(tap, []).usage).toEqual(USED)
-  expect(tap.events).toBe(bytes.length)
+  expect(tap.eventCount).toBe(bytes.length)
 }, 120_000)

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { geminiGenerate } from '../../../src/wire/gemini/generate.ts'
 import { bytewise, feed, GEMINI_ARRAYS, memoryBytes, pushBytewise } from '../streams.ts'
 
-const tap = () => geminiGenerate.tap(true, 'application/json; charset=UTF-8', false)
+const tap = () => geminiGenerate.createTap(true, 'application/json; charset=UTF-8', false)
 
 describe('a stream that is one JSON array means the same however it is cut, with', () => {
   test.each(GEMINI_ARRAYS)('$name', ({ text, usage, ends }) => {
@@ -37,7 +37,7 @@ describe('a stream that is one JSON array means the same however it is cut, with
         const counting = tap()
         const fed = feed(counting, bytewise(Buffer.from(whole), size))
         expect(fed).toMatchObject({ usage: { input: 8, output: 5 }, ends: [false, false, false] })
-        expect(counting.events).toBe(elements.length + 1)
+        expect(counting.eventCount).toBe(elements.length + 1)
       }),
     )
   })

@@ -10,12 +10,12 @@ import { openaiResponses } from '../../../src/wire/openai/responses.ts'
 import {
   bytewise,
   CHAT_STREAMS,
-  type Fed,
   feed,
   GEMINI_STREAMS,
   MESSAGE_STREAMS,
   pushBytewise,
   type Stream,
+  type TapResult,
 } from '../streams.ts'
 
 const SETS: readonly (readonly [name: string, dialect: Dialect, hides: boolean, streams: readonly Stream[]])[] = [
@@ -26,27 +26,28 @@ const SETS: readonly (readonly [name: string, dialect: Dialect, hides: boolean, 
 ]
 
 describe.each(SETS)('a stream of %s means the same however it is cut, with', (_name, dialect, hides, streams) => {
-  const fed = (chunks: Iterable<Buffer>) => feed(dialect.tap(true, 'text/event-stream; charset=utf-8', hides), chunks)
+  const fed = (chunks: Iterable<Buffer>) =>
+    feed(dialect.createTap(true, 'text/event-stream; charset=utf-8', hides), chunks)
 
   test.each(streams)('$name', (stream) => {
     const bytes = Buffer.from(stream.text)
-    const expected: Fed = {
+    const expected: TapResult = {
       out: Buffer.from(hides && stream.hidden ? stream.text.replace(stream.hidden, '') : stream.text),
       usage: stream.usage,
       ends: stream.ends,
     }
     expect(expected.out.length < bytes.length).toBe(hides && stream.hidden !== undefined)
-    expect(told(fed([bytes]))).toEqual(told(expected))
-    expect(told(fed(bytewise(bytes))), 'byte by byte').toEqual(told(expected))
+    expect(resultOf(fed([bytes]))).toEqual(resultOf(expected))
+    expect(resultOf(fed(bytewise(bytes))), 'byte by byte').toEqual(resultOf(expected))
     for (let at = 1; at < bytes.length; at++) {
       const split = fed([bytes.subarray(0, at), bytes.subarray(at)])
-      if (!isSame(split, expected)) expect(told(split), `split at ${at}`).toEqual(told(expected))
+      if (!isSame(split, expected)) expect(resultOf(split), `split at ${at}`).toEqual(resultOf(expected))
     }
     fc.assert(
       fc.property(fc.array(fc.nat(bytes.length), { maxLength: 12 }), (cuts) => {
         const at = [0, ...cuts.toSorted((a, b) => a - b), bytes.length]
         const chunks = at.slice(1).map((end, index) => bytes.subarray(at[index], end))
-        expect(told(fed(chunks))).toEqual(told(expected))
+        expect(resultOf(fed(chunks))).toEqual(resultOf(expected))
       }),
       { numRuns: 30 },
     )
@@ -54,7 +55,8 @@ describe.each(SETS)('a stream of %s means the same however it is cut, with', (_n
 })
 
 describe.each(SETS)('lines of %s may end with carriage returns alone, with', (_name, dialect, hides, streams) => {
-  const fed = (chunks: Iterable<Buffer>) => feed(dialect.tap(true, 'text/event-stream; charset=utf-8', hides), chunks)
+  const fed = (chunks: Iterable<Buffer>) =>
+    feed(dialect.createTap(true, 'text/event-stream; charset=utf-8', hides), chunks)
   const withFeeds = (text: string) => text.replaceAll(/\r\n?/g, '\n')
   const bare = (text: string) => withFeeds(text).replaceAll('\n', '\r')
 
@@ -83,7 +85,7 @@ test('a stream whose lines end with both is passed on as it came, wherever it is
   const toReturn = before.length - 3
   const cuts = [1, 2, 7, 69_999].map((size) => [...bytewise(bytes, size)])
   for (const chunks of [...cuts, [bytes.subarray(0, toReturn), ...bytewise(bytes.subarray(toReturn))]]) {
-    const heard = feed(openaiChat.tap(true, 'text/event-stream', true), chunks)
+    const heard = feed(openaiChat.createTap(true, 'text/event-stream', true), chunks)
     expect([heard.out.equals(Buffer.concat([before, after])), heard.usage]).toEqual([true, { input: 9, output: 4 }])
   }
 })
@@ -98,7 +100,7 @@ test('a long event between carriage returns alone takes little to be seen throug
   const last = `event: response.completed\rdata: ${JSON.stringify({ type: 'response.completed', response })}\r\r`
   const bytes = Buffer.from(`: hi\r\r${words}${last}`)
   for (const size of [1_000, 65_536, bytes.length]) {
-    const heard = feed(openaiResponses.tap(true, 'text/event-stream', false), bytewise(bytes, size))
+    const heard = feed(openaiResponses.createTap(true, 'text/event-stream', false), bytewise(bytes, size))
     expect([heard.out.equals(bytes), heard.usage, heard.ends]).toEqual([
       true,
       { input: 9, output: 4 },
@@ -129,14 +131,14 @@ describe('a long line', () => {
   ])('of %d bytes in chunks of %d hides nothing but the usage that follows it', (length, size) => {
     const { bytes, hidden } = streamWith(length)
     for (const hides of [true, false]) {
-      const fed = feed(openaiChat.tap(true, 'text/event-stream', hides), bytewise(bytes, size))
+      const fed = feed(openaiChat.createTap(true, 'text/event-stream', hides), bytewise(bytes, size))
       expect(fed.usage).toEqual({ input: 9, output: 4 })
       expect(fed.out.equals(hides ? hidden : bytes)).toBe(true)
     }
   })
 
   test('passes on as it comes, once it is too long to hold back', () => {
-    const tap = openaiChat.tap(true, 'text/event-stream', true)
+    const tap = openaiChat.createTap(true, 'text/event-stream', true)
     let behind = 0
     let most = 0
     for (const chunk of bytewise(Buffer.alloc(1_000_000, 'x'), 1_000)) {
@@ -153,7 +155,7 @@ describe('a long line', () => {
   ])(
     'of 5 MB, byte by byte and never ended, takes little memory and time (hiding: %s)',
     (hides, mostBytes) => {
-      const tap = openaiChat.tap(true, 'text/event-stream', hides)
+      const tap = openaiChat.createTap(true, 'text/event-stream', hides)
       expect(pushBytewise(tap, Buffer.alloc(5 << 20, 'x'))).toBeLessThan(mostBytes)
     },
     120_000,
@@ -164,18 +166,18 @@ test('content events are counted whatever way they are cut', () => {
   const text = CHAT_STREAMS[0]?.text ?? ''
   const events = text.split(/(?<=\n\n)/).map((event) => Buffer.from(event))
   for (const chunks of [events, ...[1, 10, 100, text.length * 3].map((size) => bytewise(Buffer.from(text), size))]) {
-    const tap = openaiChat.tap(true, 'text/event-stream', false)
+    const tap = openaiChat.createTap(true, 'text/event-stream', false)
     feed(tap, chunks)
-    expect(tap.events).toBe(5)
+    expect(tap.eventCount).toBe(5)
   }
 })
 
 /** With text for bytes, for a difference that can be read. */
-function told(fed: Fed): unknown {
+function resultOf(fed: TapResult): unknown {
   return { ...fed, out: fed.out.toString() }
 }
 
-function isSame(one: Fed, other: Fed): boolean {
+function isSame(one: TapResult, other: TapResult): boolean {
   return (
     one.out.equals(other.out) && JSON.stringify([one.usage, one.ends]) === JSON.stringify([other.usage, other.ends])
   )

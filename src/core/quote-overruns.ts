@@ -5,7 +5,7 @@ import type { Quote } from './quote.ts'
 import { inputTokens, outputTokens } from './usage.ts'
 
 /** What was more than quoted: tokens in, tokens out, or neither, so that it was the price. */
-export type ExcessReason = 'input' | 'output' | 'price'
+export type OverrunReason = 'input' | 'output' | 'price'
 
 /** A quote that an observed factor may have raised. */
 export interface FactoredQuote extends Quote {
@@ -14,41 +14,41 @@ export interface FactoredQuote extends Quote {
 }
 
 /** What was seen of one model. */
-export interface ModelExcess {
+export interface ModelOverruns {
   readonly provider: string
   readonly model: string
   readonly simulated: boolean
-  readonly counts: Readonly<Record<ExcessReason, number>>
+  readonly counts: Readonly<Record<OverrunReason, number>>
   /** What its quotes are multiplied with, in percent: the largest excess there was. 100 where it cannot be said. */
   readonly percent: number
 }
 
-type Seen = {
+type OverrunRecord = {
   readonly provider: string
   readonly model: string
   readonly simulated: boolean
-  readonly counts: Record<ExcessReason, number>
+  readonly counts: Record<OverrunReason, number>
   boundedPercent: number
   unboundedPercent: number
 }
 
 /** Models told apart; the rest share a name, and are quoted as before. */
-const MOST_MODELS = 1_000
+const MAX_MODELS = 1_000
 const OTHER_MODELS = '(others)'
 
 /**
  * Remembers in memory alone: a restart forgets it, and the first call over its quote brings it back. Calls that nobody can
  * bound have a factor of their own, since a loop of hosted tools says nothing about a call without.
  */
-export class Excesses {
-  readonly #seen = new Map<string, Seen>()
+export class QuoteOverruns {
+  readonly #records = new Map<string, OverrunRecord>()
 
   /** Counts a call that cost more than was reserved for it. */
-  add(facts: CallFacts, outcome: Outcome, quoted: FactoredQuote, bounded: boolean): ExcessReason {
+  add(facts: CallFacts, outcome: Outcome, quoted: FactoredQuote, bounded: boolean): OverrunReason {
     const reason = reasonOf(outcome, quoted)
-    const known = this.#seen.get(keyOf(facts.provider, facts.model))
-    const named = known !== undefined || this.#seen.size < MOST_MODELS
-    const seen = known ?? this.#kept(facts, named)
+    const known = this.#records.get(keyOf(facts.provider, facts.model))
+    const named = known !== undefined || this.#records.size < MAX_MODELS
+    const seen = known ?? this.#findOrAddRecord(facts, named)
     seen.counts[reason] += 1
     const plain = quoted.plainCostNanoUsd ?? facts.reservedCostNanoUsd
     if (named && plain > 0n) {
@@ -59,27 +59,27 @@ export class Excesses {
     return reason
   }
 
-  #kept(facts: CallFacts, named: boolean): Seen {
+  #findOrAddRecord(facts: CallFacts, named: boolean): OverrunRecord {
     const provider = named || facts.simulated ? facts.provider : OTHER_MODELS
     const model = named ? facts.model : OTHER_MODELS
     const key = keyOf(provider, model)
-    const known = this.#seen.get(key)
+    const known = this.#records.get(key)
     if (known) return known
     const counts = { input: 0, output: 0, price: 0 }
     const made = { provider, model, simulated: facts.simulated, counts, boundedPercent: 100, unboundedPercent: 100 }
-    this.#seen.set(key, made)
+    this.#records.set(key, made)
     return made
   }
 
   /** What the quotes of a model are to be multiplied with, in percent; 100 for nearly every model. */
   percent(provider: string, model: string, bounded: boolean): number {
-    if (this.#seen.size === 0) return 100
-    const seen = this.#seen.get(keyOf(provider, model))
+    if (this.#records.size === 0) return 100
+    const seen = this.#records.get(keyOf(provider, model))
     return (bounded ? seen?.boundedPercent : seen?.unboundedPercent) ?? 100
   }
 
-  models(): ModelExcess[] {
-    return [...this.#seen.values()].map(({ boundedPercent, unboundedPercent, ...seen }) => ({
+  models(): ModelOverruns[] {
+    return [...this.#records.values()].map(({ boundedPercent, unboundedPercent, ...seen }) => ({
       ...seen,
       percent: Math.max(boundedPercent, unboundedPercent),
     }))
@@ -89,7 +89,7 @@ export class Excesses {
 /** A provider's name has no line breaks. */
 const keyOf = (provider: string, model: string) => `${provider}\n${model}`
 
-function reasonOf({ usage }: Outcome, quoted: Quote): ExcessReason {
+function reasonOf({ usage }: Outcome, quoted: Quote): OverrunReason {
   if (inputTokens(usage) > quoted.inputTokens) return 'input'
   return outputTokens(usage) > quoted.outputTokens ? 'output' : 'price'
 }

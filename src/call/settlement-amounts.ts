@@ -2,60 +2,65 @@
 
 import type { Settings } from '../config/settings.ts'
 import type { Certainty, Ending } from '../core/ledger-entry.ts'
-import type { Used } from '../core/levels.ts'
+import type { UsedAmounts } from '../core/levels.ts'
 import { expiredOutcome } from '../core/open-calls.ts'
 import { type Cost, costOf, costSum, NO_COST, type PriceBook } from '../core/prices.ts'
 import { totalTokens, type Usage, usageOf, usageSum } from '../core/usage.ts'
-import type { Metered, Share } from '../wire/dialect.ts'
-import type { Admitted } from './admission.ts'
+import type { AnswerUsage, UsageShare } from '../wire/dialect.ts'
+import type { AdmittedCall } from './admission.ts'
 
 /** How a call is to be booked. */
-export interface Booking {
+export interface SettlementBasis {
   readonly ending: Ending
   readonly certainty: Certainty
-  readonly metered: Metered | undefined
+  readonly metered: AnswerUsage | undefined
   /** True books the most it can have used, since what was used is not known. */
-  readonly whole: boolean
+  readonly isUpperBound: boolean
 }
 
-export function exact(ending: Ending, metered: Metered): Booking {
-  return { ending, certainty: 'exact', metered, whole: false }
+export function exactBasis(ending: Ending, metered: AnswerUsage): SettlementBasis {
+  return { ending, certainty: 'exact', metered, isUpperBound: false }
 }
 
 /** Nothing was used but the request. */
-export function free(ending: Ending): Booking {
-  return { ending, certainty: 'exact', metered: undefined, whole: false }
+export function freeBasis(ending: Ending): SettlementBasis {
+  return { ending, certainty: 'exact', metered: undefined, isUpperBound: false }
 }
 
-export function whole(ending: Ending): Booking {
-  return { ending, certainty: 'upperBound', metered: undefined, whole: true }
+export function upperBoundBasis(ending: Ending): SettlementBasis {
+  return { ending, certainty: 'upperBound', metered: undefined, isUpperBound: true }
 }
 
 /** What was seen of an answer nobody waits for: as many tokens as there were events. */
-export function estimated(seen: Metered | undefined, events: number, bodyBytes: number, { quote }: Admitted): Booking {
+export function estimatedBasis(
+  seen: AnswerUsage | undefined,
+  events: number,
+  bodyBytes: number,
+  { quote }: AdmittedCall,
+): SettlementBasis {
   const input = Math.min(quote.inputTokens, Math.ceil(bodyBytes / 4))
   const output = Math.min(quote.outputTokens, events)
   const usage = seen
     ? { ...seen.usage, output: Math.max(seen.usage.output, output) }
     : usageOf({ input, output, requests: 1 })
   const metered = seen ? { ...seen, usage } : { usage, reasoningTokens: 0, model: null, serviceTier: null }
-  return { ending: 'canceled', certainty: 'estimated', metered, whole: false }
+  return { ending: 'canceled', certainty: 'estimated', metered, isUpperBound: false }
 }
 
 /** What a call comes to. */
-export interface Booked {
+export interface SettledAmounts {
   /** Of all its attempts. */
   readonly usage: Usage
   readonly cost: Cost
   /** Of the last attempt alone. */
-  readonly attemptNanoUsd: bigint
+  readonly attemptCostNanoUsd: bigint
   /** What its meters are to book; undefined is all that is reserved on them. With what attempts before it left on some. */
-  readonly used: Used | undefined
-  readonly usedOn: ReadonlyMap<string, bigint> | undefined
+  readonly used: UsedAmounts | undefined
+  readonly usedByMeter: ReadonlyMap<string, bigint> | undefined
 }
 
 /** Prices calls by the models that answered them. */
-export class Bookkeeping {
+export class SettlementCalculator {
   readonly #prices: PriceBook
   readonly #tracksCost: boolean
 
@@ -65,40 +70,45 @@ export class Bookkeeping {
   }
 
   /** @param priceName what the price book calls whoever answered */
-  booked(booking: Booking, admitted: Admitted, priceName: string, wallMs: number): Booked {
-    const { usage, cost } = booking.whole
-      ? this.#most(admitted, wallMs)
-      : this.#used(booking.metered, admitted, priceName)
+  settlementFor(booking: SettlementBasis, admitted: AdmittedCall, priceName: string, wallMs: number): SettledAmounts {
+    const { usage, cost } = booking.isUpperBound
+      ? this.#boundUsage(admitted, wallMs)
+      : this.#meteredUsage(booking.metered, admitted, priceName)
     const attemptNanoUsd = cost.totalNanoUsd
-    const isAll = booking.whole && admitted.quote.own === undefined
+    const isAll = booking.isUpperBound && admitted.quote.firstCandidateBound === undefined
     const tokens = BigInt(totalTokens(usage))
     const used = isAll ? undefined : { requests: 1n, tokens, cost: attemptNanoUsd, inFlight: 0n }
-    const { spent } = admitted
-    if (spent.costNanoUsd === 0n && spent.tokens === 0) return { usage, cost, attemptNanoUsd, used, usedOn: undefined }
-    const before = this.#boundOf(admitted, spent, wallMs)
+    const { priorBound } = admitted
+    if (priorBound.costNanoUsd === 0n && priorBound.tokens === 0)
+      return { usage, cost, attemptCostNanoUsd: attemptNanoUsd, used, usedByMeter: undefined }
+    const before = this.#usageOfBound(admitted, priorBound, wallMs)
     return {
       usage: usageSum(before.usage, usage),
       cost: costSum(before.cost, cost),
-      attemptNanoUsd,
+      attemptCostNanoUsd: attemptNanoUsd,
       used,
-      usedOn: used && usedOn(admitted, used),
+      usedByMeter: used && sumUsedByMeter(admitted, used),
     }
   }
 
-  #most(admitted: Admitted, wallMs: number): Pick<Booked, 'usage' | 'cost'> {
-    return this.#boundOf(admitted, admitted.bound, wallMs)
+  #boundUsage(admitted: AdmittedCall, wallMs: number): Pick<SettledAmounts, 'usage' | 'cost'> {
+    return this.#usageOfBound(admitted, admitted.bound, wallMs)
   }
 
   /** Tokens stand in the class in which a call that nobody settles has them. */
-  #boundOf({ facts }: Admitted, { tokens, costNanoUsd }: Admitted['bound'], wallMs: number) {
+  #usageOfBound({ facts }: AdmittedCall, { tokens, costNanoUsd }: AdmittedCall['bound'], wallMs: number) {
     return expiredOutcome({ ...facts, reservedTokens: tokens, reservedCostNanoUsd: costNanoUsd }, wallMs)
   }
 
-  #used(metered: Metered | undefined, admitted: Admitted, priceName: string): Pick<Booked, 'usage' | 'cost'> {
+  #meteredUsage(
+    metered: AnswerUsage | undefined,
+    admitted: AdmittedCall,
+    priceName: string,
+  ): Pick<SettledAmounts, 'usage' | 'cost'> {
     if (!metered) return { usage: usageOf(), cost: NO_COST }
     let { usage } = metered
     let cost = this.#cost(metered, metered.serviceTier, admitted, priceName)
-    for (const share of metered.also ?? []) {
+    for (const share of metered.otherUsage ?? []) {
       usage = usageSum(usage, share.usage)
       cost = costSum(cost, this.#cost(share, metered.serviceTier, admitted, priceName))
     }
@@ -106,7 +116,12 @@ export class Bookkeeping {
   }
 
   /** By the model that answered, or, where its price is not known, the one that was asked. */
-  #cost({ usage, model }: Share, serviceTier: string | null, { facts, quote }: Admitted, priceName: string): Cost {
+  #cost(
+    { usage, model }: UsageShare,
+    serviceTier: string | null,
+    { facts, quote }: AdmittedCall,
+    priceName: string,
+  ): Cost {
     if (!this.#tracksCost) return NO_COST
     const answered = model === null ? undefined : this.#prices.find(priceName, model, facts.reservedAtMs).price
     const price = answered ?? quote.price
@@ -115,8 +130,8 @@ export class Bookkeeping {
 }
 
 /** By meter: what the last attempt used, where it was charged, and what the attempts before it are booked as. */
-function usedOn({ charges, spentOn }: Admitted, used: Used): ReadonlyMap<string, bigint> {
+function sumUsedByMeter({ charges, priorCharges }: AdmittedCall, used: UsedAmounts): ReadonlyMap<string, bigint> {
   const byMeter = new Map(charges.map(({ meter }) => [meter.key, used[meter.what]]))
-  for (const { meter, amount } of spentOn) byMeter.set(meter.key, (byMeter.get(meter.key) ?? 0n) + amount)
+  for (const { meter, amount } of priorCharges) byMeter.set(meter.key, (byMeter.get(meter.key) ?? 0n) + amount)
   return byMeter
 }

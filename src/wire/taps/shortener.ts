@@ -1,6 +1,6 @@
 // Shortener: what is kept of lines too long to be kept whole. Their structure stands, the insides of long strings do not.
 
-import { Pile } from './chunk-buffer.ts'
+import { ChunkBuffer } from './chunk-buffer.ts'
 
 const LINE_FEED = 0x0a
 const QUOTE = 0x22
@@ -10,10 +10,10 @@ const LETTER_U = 0x75
 /** Lines up to here are left as they are. */
 const LONG_LINE_BYTES = 65_536
 /** Kept of each string in the rest of a longer one: more than any name or count has. */
-const KEPT_BYTES = 512
+const MAX_KEPT_STRING_BYTES = 512
 /** A letter and four digits, after the backslash. */
-const LONGEST_ESCAPE = 5
-const NEAR_BYTES = 256
+const MAX_ESCAPE_BYTES = 5
+const NEARBY_BYTES = 256
 
 /**
  * Shortens a stream of lines, JSON in most of them, whatever way its bytes were cut. A long line stays the JSON it was, but
@@ -21,14 +21,14 @@ const NEAR_BYTES = 256
  */
 export class Shortener {
   /** The line that is not long yet, from its beginning. */
-  readonly #line = new Pile()
+  readonly #line = new ChunkBuffer()
   #isLong = false
   #inString = false
   /** Bytes of an escape still to come, at most. It is kept or left out whole. */
-  #escape = 0
+  #escapeBytesLeft = 0
   #keepsEscape = true
   /** Bytes of the string so far. */
-  #length = 0
+  #stringBytes = 0
 
   /** Returns the chunk, or what is kept of it. */
   push(chunk: Buffer): Buffer {
@@ -42,50 +42,56 @@ export class Shortener {
     }
     this.#isLong = true
     this.#inString = false
-    this.#escape = 0
-    this.#kept(this.#line.take())
+    this.#escapeBytesLeft = 0
+    this.#shorten(this.#line.take())
     // What began before has passed.
     this.#keepsEscape = true
-    return Buffer.concat([chunk.subarray(0, from), this.#kept(rest)])
+    return Buffer.concat([chunk.subarray(0, from), this.#shorten(rest)])
   }
 
   #pushLong(chunk: Buffer): Buffer {
     const end = chunk.indexOf(LINE_FEED) + 1
-    if (end === 0) return this.#kept(chunk)
-    const kept = this.#kept(chunk.subarray(0, end))
+    if (end === 0) return this.#shorten(chunk)
+    const kept = this.#shorten(chunk.subarray(0, end))
     this.#isLong = false
     return Buffer.concat([kept, this.push(chunk.subarray(end))])
   }
 
   /** A copy: a view would hold on to all that is left out. */
-  #kept(bytes: Buffer): Buffer {
+  #shorten(bytes: Buffer): Buffer {
     const kept = Buffer.allocUnsafe(bytes.length)
     let end = 0
     for (let at = 0; at < bytes.length; at++) {
-      if (this.#inString && this.#length >= KEPT_BYTES && this.#escape === 0) at = nextSpecial(bytes, at)
+      if (this.#inString && this.#stringBytes >= MAX_KEPT_STRING_BYTES && this.#escapeBytesLeft === 0)
+        at = nextSpecial(bytes, at)
       const byte = bytes[at]
-      if (byte !== undefined && this.#keeps(byte)) kept[end++] = byte
+      if (byte !== undefined && this.#shouldKeep(byte)) kept[end++] = byte
     }
     return Buffer.from(kept.subarray(0, end))
   }
 
-  #keeps(byte: number): boolean {
+  #shouldKeep(byte: number): boolean {
     if (!this.#inString) {
       this.#inString = byte === QUOTE
-      this.#length = 0
+      this.#stringBytes = 0
       return true
     }
-    if (this.#escape > 0) {
-      this.#escape = this.#escape < LONGEST_ESCAPE ? this.#escape - 1 : byte === LETTER_U ? LONGEST_ESCAPE - 1 : 0
+    if (this.#escapeBytesLeft > 0) {
+      this.#escapeBytesLeft =
+        this.#escapeBytesLeft < MAX_ESCAPE_BYTES
+          ? this.#escapeBytesLeft - 1
+          : byte === LETTER_U
+            ? MAX_ESCAPE_BYTES - 1
+            : 0
       return this.#keepsEscape
     }
     if (byte === QUOTE) {
       this.#inString = false
       return true
     }
-    const keeps = this.#length++ < KEPT_BYTES
+    const keeps = this.#stringBytes++ < MAX_KEPT_STRING_BYTES
     if (byte === BACKSLASH) {
-      this.#escape = LONGEST_ESCAPE
+      this.#escapeBytesLeft = MAX_ESCAPE_BYTES
       this.#keepsEscape = keeps
     }
     return keeps
@@ -94,7 +100,7 @@ export class Shortener {
 
 /** Where a string may end, or an escape begins. A search of nearby bytes first: escapes come in crowds. */
 function nextSpecial(bytes: Buffer, from: number): number {
-  for (let to = from + NEAR_BYTES; ; to += to - from) {
+  for (let to = from + NEARBY_BYTES; ; to += to - from) {
     const near = bytes.subarray(from, to)
     const quote = near.indexOf(QUOTE)
     const backslash = (quote < 0 ? near : near.subarray(0, quote)).indexOf(BACKSLASH)

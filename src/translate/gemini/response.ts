@@ -1,22 +1,22 @@
 // Gemini's answers: candidates, why they ended, and what was used.
 
-import type {
-  JsonObject,
-  MediaPart,
-  NeutralAnswer,
-  NeutralChoice,
-  NeutralUsage,
-  Part,
-  StopReason,
-} from '../../core/chat.ts'
+import type { ChatChoice, ChatResponse, ChatUsage, JsonObject, MediaPart, Part, StopReason } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { inputTokens, outputTokens } from '../../core/usage.ts'
-import { nameIn } from '../dialect-fields.ts'
-import type { AnswerContext } from '../translator.ts'
-import { DIALECT, putBack } from './dialect-fields.ts'
-import { type CallIds, objectIn, readPart, UNSIGNED, writeCall, writeMedia, writeThought } from './parts.ts'
+import { readName } from '../dialect-fields.ts'
+import type { ResponseContext } from '../translator.ts'
+import { DIALECT, restoreExtras } from './dialect-fields.ts'
+import {
+  parseJsonObject,
+  readPart,
+  SKIP_SIGNATURE_CHECK,
+  type ToolCallIds,
+  writeCall,
+  writeMedia,
+  writeThought,
+} from './parts.ts'
 
-const STOPS: ReadonlyMap<unknown, StopReason> = new Map<unknown, StopReason>([
+const STOP_REASONS: ReadonlyMap<unknown, StopReason> = new Map<unknown, StopReason>([
   ['STOP', 'end'],
   ['MAX_TOKENS', 'length'],
   ['SAFETY', 'filtered'],
@@ -31,7 +31,7 @@ const STOPS: ReadonlyMap<unknown, StopReason> = new Map<unknown, StopReason>([
   ['CONTINUATION', 'paused'],
 ])
 
-const FINISHED: Readonly<Record<StopReason, string>> = {
+const FINISH_REASONS: Readonly<Record<StopReason, string>> = {
   end: 'STOP',
   toolCalls: 'STOP',
   stopSequence: 'STOP',
@@ -44,7 +44,7 @@ const FINISHED: Readonly<Record<StopReason, string>> = {
 
 /** Gemini does not tell that it stopped to call a tool. @param calls it did call one */
 export function stopOf(finishReason: unknown, calls: boolean): StopReason {
-  const stop = STOPS.get(finishReason) ?? 'end'
+  const stop = STOP_REASONS.get(finishReason) ?? 'end'
   return stop === 'end' && calls ? 'toolCalls' : stop
 }
 
@@ -54,24 +54,24 @@ export function isBlocked(body: JsonObject): boolean {
 }
 
 /** Ids of the calls of one answer, told from those of other answers by its id. */
-export class AnswerIds implements CallIds {
+export class ResponseToolCallIds implements ToolCallIds {
   /** Empty where it has none. */
-  answer = ''
-  #calls = 0
+  responseId = ''
+  #callCount = 0
 
-  called(_name: string, given: string | undefined): string {
-    const made = this.answer === '' ? `call_${this.#calls}` : `call_${this.answer}_${this.#calls}`
-    this.#calls++
+  idOfCall(_name: string, given: string | undefined): string {
+    const made = this.responseId === '' ? `call_${this.#callCount}` : `call_${this.responseId}_${this.#callCount}`
+    this.#callCount++
     return given ?? made
   }
 
-  answered(_name: string, given: string | undefined): string {
+  idOfResult(_name: string, given: string | undefined): string {
     return given ?? ''
   }
 }
 
 /** Parts of an answer. Those that cannot be read say nothing. */
-export function partsIn(candidate: JsonObject, ids: CallIds): Part[] {
+export function readParts(candidate: JsonObject, ids: ToolCallIds): Part[] {
   const { parts } = recordOf(candidate.content)
   if (!Array.isArray(parts)) return []
   return parts.flatMap((part) => {
@@ -84,11 +84,11 @@ export function partsIn(candidate: JsonObject, ids: CallIds): Part[] {
 }
 
 export function idOf(body: JsonObject): string {
-  return nameIn(body.responseId)
+  return readName(body.responseId)
 }
 
 export function modelOf(body: JsonObject): string {
-  return nameIn(body.modelVersion)
+  return readName(body.modelVersion)
 }
 
 export function candidatesIn(body: JsonObject): JsonObject[] {
@@ -96,14 +96,14 @@ export function candidatesIn(body: JsonObject): JsonObject[] {
 }
 
 /** Never throws. */
-export function readAnswer(body: JsonObject): NeutralAnswer {
-  const ids = new AnswerIds()
-  ids.answer = idOf(body)
+export function readResponse(body: JsonObject): ChatResponse {
+  const ids = new ResponseToolCallIds()
+  ids.responseId = idOf(body)
   const candidates = candidatesIn(body)
   const choices = candidates
-    .toSorted((one, other) => indexOf(one) - indexOf(other))
+    .toSorted((one, other) => candidateIndex(one) - candidateIndex(other))
     .map((candidate) => {
-      const parts = partsIn(candidate, ids)
+      const parts = readParts(candidate, ids)
       return {
         parts,
         stop: stopOf(
@@ -112,21 +112,21 @@ export function readAnswer(body: JsonObject): NeutralAnswer {
         ),
       }
     })
-  const none: NeutralChoice = { parts: [], stop: isBlocked(body) ? 'filtered' : 'end' }
-  return { id: ids.answer, model: modelOf(body), choices: choices.length > 0 ? choices : [none] }
+  const none: ChatChoice = { parts: [], stop: isBlocked(body) ? 'filtered' : 'end' }
+  return { id: ids.responseId, model: modelOf(body), choices: choices.length > 0 ? choices : [none] }
 }
 
 /** No provider gives more answers than this to one prompt. */
-const MOST_CHOICES = 128
+const MAX_CHOICES = 128
 
 /** Which of the answers this is; the first where it is not said. */
-export function indexOf(candidate: JsonObject): number {
+export function candidateIndex(candidate: JsonObject): number {
   const { index } = candidate
-  return typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < MOST_CHOICES ? index : 0
+  return typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < MAX_CHOICES ? index : 0
 }
 
 /** Thoughts stand beside Gemini's count of candidates, cached tokens inside that of the prompt. */
-export function usageMetadata({ usage, reasoningTokens }: NeutralUsage): JsonObject {
+export function writeUsage({ usage, reasoningTokens }: ChatUsage): JsonObject {
   const prompt = inputTokens(usage)
   const output = outputTokens(usage)
   const thoughts = Math.min(reasoningTokens, output)
@@ -140,37 +140,37 @@ export function usageMetadata({ usage, reasoningTokens }: NeutralUsage): JsonObj
   }
 }
 
-export function writeAnswer(answer: NeutralAnswer, used: NeutralUsage | undefined, context: AnswerContext): JsonObject {
+export function writeResponse(answer: ChatResponse, used: ChatUsage | undefined, context: ResponseContext): JsonObject {
   return {
     candidates: answer.choices.map(candidateOf),
-    ...(used ? { usageMetadata: usageMetadata(used) } : {}),
+    ...(used ? { usageMetadata: writeUsage(used) } : {}),
     modelVersion: answer.model || context.model,
     responseId: context.callId,
   }
 }
 
-function candidateOf({ parts, stop }: NeutralChoice, index: number): JsonObject {
-  const broken = parts.find((part) => part.kind === 'toolCall' && !objectIn(part.arguments))
+function candidateOf({ parts, stop }: ChatChoice, index: number): JsonObject {
+  const broken = parts.find((part) => part.kind === 'toolCall' && !parseJsonObject(part.arguments))
   return {
-    content: { parts: signedFirst(parts).flatMap(writePart), role: 'model' },
+    content: { parts: signFirstCall(parts).flatMap(writePart), role: 'model' },
     ...finishOf(stop, broken?.kind === 'toolCall' ? broken.name : undefined),
     index,
   }
 }
 
 /** Gemini itself, handed back what another model called, wants the first call signed. */
-function signedFirst(parts: readonly Part[]): Part[] {
-  const first = parts.find((part) => part.kind === 'toolCall' && objectIn(part.arguments))
+function signFirstCall(parts: readonly Part[]): Part[] {
+  const first = parts.find((part) => part.kind === 'toolCall' && parseJsonObject(part.arguments))
   return parts.map((part) =>
-    part === first && part.kind === 'toolCall' && part.own?.dialect !== DIALECT
-      ? { ...part, signature: part.signature ?? UNSIGNED }
+    part === first && part.kind === 'toolCall' && part.extras?.dialect !== DIALECT
+      ? { ...part, signature: part.signature ?? SKIP_SIGNATURE_CHECK }
       : part,
   )
 }
 
 /** A call whose arguments are no JSON object is not handed on: Gemini says that it was malformed. @param broken its tool */
 export function finishOf(stop: StopReason, broken: string | undefined): JsonObject {
-  if (broken === undefined || FINISHED[stop] !== 'STOP') return { finishReason: FINISHED[stop] }
+  if (broken === undefined || FINISH_REASONS[stop] !== 'STOP') return { finishReason: FINISH_REASONS[stop] }
   const finishMessage = `Malformed function call: the arguments of ${broken} are no JSON object.`
   return { finishReason: 'MALFORMED_FUNCTION_CALL', finishMessage }
 }
@@ -179,7 +179,7 @@ export function finishOf(stop: StopReason, broken: string | undefined): JsonObje
 export function writePart(part: Part): JsonObject[] {
   switch (part.kind) {
     case 'text':
-      return [putBack({ text: part.text }, part.own)]
+      return [restoreExtras({ text: part.text }, part.extras)]
     case 'refusal':
       return [{ text: part.text }]
     case 'media':
@@ -187,7 +187,7 @@ export function writePart(part: Part): JsonObject[] {
     case 'reasoning':
       return part.text === '' && part.signedIn !== DIALECT ? [] : [writeThought(part)]
     case 'toolCall': {
-      const args = objectIn(part.arguments)
+      const args = parseJsonObject(part.arguments)
       return args ? [writeCall(part, args, part.signature)] : []
     }
     case 'own':

@@ -2,10 +2,10 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Shortener } from '../../../src/wire/taps/shorten.ts'
+import { Shortener } from '../../../src/wire/taps/shortener.ts'
 import { bytewise, memoryBytes } from '../streams.ts'
 
-const LONG = 65_536
+const LONG_CHARACTERS = 65_536
 
 function shortened(bytes: Buffer, size = bytes.length): Buffer {
   const shortener = new Shortener()
@@ -13,18 +13,21 @@ function shortened(bytes: Buffer, size = bytes.length): Buffer {
 }
 
 /** Every string cut to what is certainly kept; lengths of longer ones depend on where the line grew long. */
-function cut(value: unknown): unknown {
+function truncateStrings(value: unknown): unknown {
   if (typeof value === 'string') return value.slice(0, 64)
-  if (Array.isArray(value)) return value.map(cut)
+  if (Array.isArray(value)) return value.map(truncateStrings)
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, cut(one)]))
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, truncateStrings(one)]))
 }
 
 describe('lines', () => {
-  test.each([1, 7, LONG, 3 * LONG])('up to 64 kB pass as they are, %d bytes at a time', (size) => {
-    const bytes = Buffer.from(`event: a\ndata: {"b":"${'c'.repeat(LONG - 100)}"}\n\n`.repeat(3))
-    expect(shortened(bytes, size).equals(bytes)).toBe(true)
-  })
+  test.each([1, 7, LONG_CHARACTERS, 3 * LONG_CHARACTERS])(
+    'up to 64 kB pass as they are, %d bytes at a time',
+    (size) => {
+      const bytes = Buffer.from(`event: a\ndata: {"b":"${'c'.repeat(LONG_CHARACTERS - 100)}"}\n\n`.repeat(3))
+      expect(shortened(bytes, size).equals(bytes)).toBe(true)
+    },
+  )
 
   test('that are longer stay the JSON they were, however they are cut, and so do those around them', () => {
     const word = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('"', '\\', '\u0000"', '\n', 'é'))
@@ -34,11 +37,11 @@ describe('lines', () => {
     })
     const lines = fc.array(value, { minLength: 1, maxLength: 4 })
     fc.assert(
-      fc.property(lines, fc.integer({ min: 500, max: 2 * LONG }), (values, size) => {
+      fc.property(lines, fc.integer({ min: 500, max: 2 * LONG_CHARACTERS }), (values, size) => {
         const text = values.map((one) => `${JSON.stringify(one)}\n`).join('')
         const kept = shortened(Buffer.from(text), size).toString('latin1').trimEnd().split('\n')
         const expected = values.map((one) => JSON.parse(Buffer.from(JSON.stringify(one)).toString('latin1')))
-        expect(kept.map((line) => cut(JSON.parse(line)))).toEqual(cut(expected))
+        expect(kept.map((line) => truncateStrings(JSON.parse(line)))).toEqual(truncateStrings(expected))
       }),
       { numRuns: 50, endOnFailure: true },
     )
@@ -46,8 +49,11 @@ describe('lines', () => {
 
   test('behind a longer one pass as they are', () => {
     const short = `{"b":"${'c'.repeat(1_000)}"}\n`
-    const kept = shortened(Buffer.from(`{"a":"${'b'.repeat(2 * LONG)}"}\n${short}${short}`), 1_000).toString()
-    expect(kept.length).toBeLessThan(LONG + 4_000)
+    const kept = shortened(
+      Buffer.from(`{"a":"${'b'.repeat(2 * LONG_CHARACTERS)}"}\n${short}${short}`),
+      1_000,
+    ).toString()
+    expect(kept.length).toBeLessThan(LONG_CHARACTERS + 4_000)
     expect(kept.slice(kept.indexOf('\n') + 1)).toBe(`${short}${short}`)
   })
 
@@ -60,7 +66,7 @@ describe('lines', () => {
     expect(memoryBytes() - before).toBeLessThan(2_000_000)
     kept.push(shortener.push(Buffer.from('","usage":7}\n')))
     const whole = Buffer.concat(kept)
-    expect(whole.length).toBeLessThan(2 * LONG)
+    expect(whole.length).toBeLessThan(2 * LONG_CHARACTERS)
     expect(whole.toString()).toMatch(/^data: \{"image":"A+","usage":7\}\n$/)
   })
 })

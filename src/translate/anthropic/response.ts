@@ -1,22 +1,22 @@
 // Anthropic answers, whole: read, and written.
 
 import type {
+  ChatChoice,
+  ChatResponse,
+  ChatUsage,
   JsonObject,
-  NeutralAnswer,
-  NeutralChoice,
-  NeutralUsage,
   Part,
   ReasoningPart,
   StopReason,
 } from '../../core/chat.ts'
 import { inputTokens, outputTokens, usageOf } from '../../core/usage.ts'
-import { nameIn } from '../dialect-fields.ts'
-import type { AnswerContext } from '../translator.ts'
-import { objectIn } from './arguments.ts'
-import { DIALECT, legalId, ownFields } from './dialect-fields.ts'
+import { readName } from '../dialect-fields.ts'
+import type { ResponseContext } from '../translator.ts'
+import { parseJsonObject } from './arguments.ts'
+import { DIALECT, legalId, writeExtras } from './dialect-fields.ts'
 import { readBlock } from './read-parts.ts'
 
-const READ: Readonly<Record<string, StopReason>> = {
+const STOP_REASONS: Readonly<Record<string, StopReason>> = {
   end_turn: 'end',
   max_tokens: 'length',
   tool_use: 'toolCalls',
@@ -28,11 +28,11 @@ const READ: Readonly<Record<string, StopReason>> = {
 }
 
 /** Reasons nobody knows yet end an answer like any other. */
-export function readStop(reason: unknown): StopReason {
-  return typeof reason === 'string' && Object.hasOwn(READ, reason) ? (READ[reason] ?? 'end') : 'end'
+export function readStopReason(reason: unknown): StopReason {
+  return typeof reason === 'string' && Object.hasOwn(STOP_REASONS, reason) ? (STOP_REASONS[reason] ?? 'end') : 'end'
 }
 
-const WRITTEN: Readonly<Record<StopReason, string>> = {
+const ANTHROPIC_STOP_REASONS: Readonly<Record<StopReason, string>> = {
   end: 'end_turn',
   length: 'max_tokens',
   toolCalls: 'tool_use',
@@ -44,21 +44,21 @@ const WRITTEN: Readonly<Record<StopReason, string>> = {
 }
 
 /** Some say `end` after a call that was forced, or after a refusal in words. */
-export function writeStop(reason: StopReason, hasCalls: boolean, hasRefused: boolean): string {
-  if (reason !== 'end') return WRITTEN[reason]
+export function writeStopReason(reason: StopReason, hasCalls: boolean, hasRefused: boolean): string {
+  if (reason !== 'end') return ANTHROPIC_STOP_REASONS[reason]
   return hasCalls ? 'tool_use' : hasRefused ? 'refusal' : 'end_turn'
 }
 
-export function readAnswer(body: JsonObject): NeutralAnswer {
+export function readResponse(body: JsonObject): ChatResponse {
   const { id, model, content, stop_reason: reason, stop_sequence: sequence } = body
-  const choice: NeutralChoice = {
+  const choice: ChatChoice = {
     parts: Array.isArray(content) ? content.flatMap(readPart) : [],
-    stop: readStop(reason),
+    stop: readStopReason(reason),
     ...(typeof sequence === 'string' ? { stopSequence: sequence } : {}),
   }
   return {
-    id: nameIn(id),
-    model: nameIn(model),
+    id: readName(id),
+    model: readName(model),
     choices: [choice],
   }
 }
@@ -73,20 +73,20 @@ function readPart(block: unknown): Part[] {
 }
 
 /** Of several choices the first: nobody who speaks this dialect can have asked for more. */
-export function writeAnswer(answer: NeutralAnswer, used: NeutralUsage | undefined, context: AnswerContext): JsonObject {
-  const { parts, stop, stopSequence }: NeutralChoice = answer.choices[0] ?? { parts: [], stop: 'end' }
+export function writeResponse(answer: ChatResponse, used: ChatUsage | undefined, context: ResponseContext): JsonObject {
+  const { parts, stop, stopSequence }: ChatChoice = answer.choices[0] ?? { parts: [], stop: 'end' }
   const hasCalls = parts.some(({ kind }) => kind === 'toolCall')
   const hasRefused = parts.some(({ kind }) => kind === 'refusal')
   return {
     ...messageHead(answer.model, context),
     content: parts.flatMap(writePart),
-    stop_reason: writeStop(stop, hasCalls, hasRefused),
+    stop_reason: writeStopReason(stop, hasCalls, hasRefused),
     stop_sequence: stopSequence ?? null,
     usage: writeUsage(used),
   }
 }
 
-export function messageHead(model: string, context: AnswerContext): JsonObject {
+export function messageHead(model: string, context: ResponseContext): JsonObject {
   return { id: `msg_${context.callId}`, type: 'message', role: 'assistant', model: model || context.model }
 }
 
@@ -96,13 +96,13 @@ function writePart(part: Part): JsonObject[] {
     case 'text':
       return part.text === ''
         ? []
-        : [{ citations: null, ...ownFields(part.own, new Set()), type: 'text', text: part.text }]
+        : [{ citations: null, ...writeExtras(part.extras, new Set()), type: 'text', text: part.text }]
     case 'refusal':
       return part.text === '' ? [] : [{ citations: null, type: 'text', text: part.text }]
     case 'reasoning':
       return writeThinking(part)
     case 'toolCall':
-      return [{ type: 'tool_use', id: legalId(part.id), name: part.name, input: objectIn(part.arguments) ?? {} }]
+      return [{ type: 'tool_use', id: legalId(part.id), name: part.name, input: parseJsonObject(part.arguments) ?? {} }]
     case 'own':
       return part.dialect === DIALECT ? [part.value] : []
     case 'media':
@@ -120,7 +120,7 @@ function writeThinking(part: ReasoningPart): JsonObject[] {
 }
 
 /** Zeros where nobody said: SDKs add these up unasked. */
-export function writeUsage(used: NeutralUsage | undefined): JsonObject {
+export function writeUsage(used: ChatUsage | undefined): JsonObject {
   const usage = used?.usage ?? usageOf()
   const cacheRead = usage.cacheRead + usage.audioCacheRead
   const cacheWrite = usage.cacheWrite5m + usage.cacheWrite1h

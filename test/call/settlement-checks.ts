@@ -3,16 +3,16 @@
 import { expect } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { totalTokens } from '../../src/core/usage.ts'
-import type { Stage } from '../support/gateway-fixture.ts'
+import type { GatewayFixture } from '../support/gateway-fixture.ts'
 import { PRICE } from './dialect-fixtures.ts'
 
 /** Windows only, so that levels show sums. */
-export const LIMITED = {
+export const LIMITED_CONFIG = {
   prices: [PRICE],
   limits: { global: { requestsPerDay: 1_000, tokensPerDay: 1_000_000, costPerDay: '1', inFlight: 100 } },
 }
 
-export interface Sums {
+export interface SettledAmounts {
   readonly requests: number
   readonly tokens: number
   readonly costNanoUsd: bigint
@@ -23,7 +23,9 @@ export interface Sums {
 export const nanoUsd = (usd: number): bigint => BigInt(Math.round(usd * 1e9))
 
 /** The settled part of every level, and the ledger. Nothing may be reserved. */
-export async function booked(stage: Stage): Promise<{ levels: Sums; entries: readonly Entry[] }> {
+export async function readSettled(
+  stage: GatewayFixture,
+): Promise<{ levels: SettledAmounts; entries: readonly Entry[] }> {
   const entries = await stage.entries()
   const levels = await stage.levels()
   const level = (name: string) => levels.find((one) => one.limit === name) ?? { settled: 0, reserved: 0 }
@@ -39,7 +41,7 @@ export async function booked(stage: Stage): Promise<{ levels: Sums; entries: rea
   }
 }
 
-export interface Expected {
+export interface ExpectedSettlement {
   readonly ending?: string
   readonly certainty: string
   /** Nano-dollars, or all that was reserved. */
@@ -48,9 +50,9 @@ export interface Expected {
 }
 
 /** The one call there was, once it is settled: the ledger, the levels and the figures agree on what was expected. */
-export async function expectBooked(stage: Stage, expected: Expected): Promise<Entry> {
-  await stage.settled(1)
-  const { levels, entries } = await booked(stage)
+export async function expectSettled(stage: GatewayFixture, expected: ExpectedSettlement): Promise<Entry> {
+  await stage.settledEntries(1)
+  const { levels, entries } = await readSettled(stage)
   const [entry] = entries
   if (!entry?.outcome || entries.length !== 1) throw new Error(`${entries.length} entries in place of one`)
   const { facts, outcome } = entry
@@ -60,7 +62,9 @@ export async function expectBooked(stage: Stage, expected: Expected): Promise<En
   expect(outcome).toMatchObject({ certainty: expected.certainty, ending: expected.ending ?? outcome.ending })
   expect({ cost: outcome.cost.totalNanoUsd, tokens: totalTokens(outcome.usage) }).toEqual({ cost: costNanoUsd, tokens })
   expect(levels).toEqual({ requests: 1, tokens, costNanoUsd, inFlight: 0 })
-  const stats = await stage.page<{ total_requests: number; total_tokens: number; total_cost: number }>('/llm/stats')
+  const stats = await stage.fetchPage<{ total_requests: number; total_tokens: number; total_cost: number }>(
+    '/llm/stats',
+  )
   expect(stats).toMatchObject({ total_requests: 1, total_tokens: tokens, total_cost: Number(costNanoUsd) / 1e9 })
   return entry
 }

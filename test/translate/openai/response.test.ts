@@ -3,24 +3,24 @@
 import fc from 'fast-check'
 import { Stream } from 'openai/streaming'
 import { describe, expect, test } from 'vitest'
-import type { ErrorKind, JsonObject, NeutralEvent, NeutralUsage, Part, StopReason } from '../../../src/core/chat.ts'
+import type { ChatEvent, ChatUsage, ErrorKind, JsonObject, Part, StopReason } from '../../../src/core/chat.ts'
 import { recordOf } from '../../../src/core/json-values.ts'
 import { usageOf } from '../../../src/core/usage.ts'
 import { openaiChatTranslator } from '../../../src/translate/openai/translator.ts'
-import type { AnswerContext } from '../../../src/translate/translator.ts'
+import type { ResponseContext } from '../../../src/translate/translator.ts'
 import { openaiChat } from '../../../src/wire/openai/chat.ts'
-import { NOW } from '../../wire/samples.ts'
+import { NOW_MS } from '../../wire/samples.ts'
 import { junk } from './junk.ts'
 
-const CONTEXT: AnswerContext = { callId: 'c1', nowMs: NOW, model: 'asked', withUsage: false, asEvents: true }
+const CONTEXT: ResponseContext = { callId: 'c1', nowMs: NOW_MS, model: 'asked', withUsage: false, asEvents: true }
 const START = { kind: 'start', id: 'a', model: 'm' } as const
 const END = { kind: 'stop', choice: 0, reason: 'end' } as const
 
 const answerOf = (message: object, more: object = { finish_reason: 'stop' }) =>
-  openaiChatTranslator.readAnswer({ id: 'a', model: 'm', choices: [{ index: 0, message, ...more }] }).choices[0]
+  openaiChatTranslator.readResponse({ id: 'a', model: 'm', choices: [{ index: 0, message, ...more }] }).choices[0]
 
-function eventsOf(...chunks: JsonObject[]): NeutralEvent[] {
-  const reader = openaiChatTranslator.eventReader()
+function eventsOf(...chunks: JsonObject[]): ChatEvent[] {
+  const reader = openaiChatTranslator.createEventReader()
   return [...chunks.flatMap((chunk) => reader.read(chunk)), ...reader.end()]
 }
 
@@ -32,8 +32,8 @@ const STOP = chunk({}, { finish_reason: 'stop' })
 const between = (...chunks: JsonObject[]) => eventsOf(...chunks, STOP).slice(1, -1)
 const called = (calls: unknown) => chunk({ tool_calls: calls })
 
-function written(events: readonly NeutralEvent[], context = CONTEXT, used?: NeutralUsage): string {
-  const writer = openaiChatTranslator.eventWriter(context)
+function writeEvents(events: readonly ChatEvent[], context = CONTEXT, used?: ChatUsage): string {
+  const writer = openaiChatTranslator.createEventWriter(context)
   return events.map((event) => writer.write(event)).join('') + writer.end(used)
 }
 
@@ -111,7 +111,7 @@ describe('a whole answer', () => {
       [{ kind: 'toolCall', id: 'c', name: 'f', signature: 's' }],
     ],
   ])('%s', (_what, message, parts) => {
-    const choice = openaiChatTranslator.readAnswer({ id: 'a', choices: [{ message }] }).choices[0]
+    const choice = openaiChatTranslator.readResponse({ id: 'a', choices: [{ message }] }).choices[0]
     expect(choice?.parts).toMatchObject(parts)
     expect(choice?.parts.length).toBe(parts.length)
   })
@@ -152,10 +152,10 @@ describe('a whole answer', () => {
       { kind: 'toolCall', id: 'c', name: 'f', arguments: '{}', signature: 'x' },
     ]
     const answer = { id: 'z', model: 'm', choices: [{ parts, stop: 'toolCalls' as const }] }
-    expect(openaiChatTranslator.writeAnswer(answer, undefined, CONTEXT)).toEqual({
+    expect(openaiChatTranslator.writeResponse(answer, undefined, CONTEXT)).toEqual({
       id: 'chatcmpl-c1',
       object: 'chat.completion',
-      created: Math.floor(NOW / 1_000),
+      created: Math.floor(NOW_MS / 1_000),
       model: 'm',
       choices: [
         {
@@ -197,7 +197,7 @@ describe('a whole answer', () => {
     ['refusal', [], 'content_filter'],
     ['refusal', [{ kind: 'refusal', text: 'no' }], 'stop'],
   ] as [StopReason, Part[], string][])('that stopped for %s with %j says %s', (stop, parts, reason) => {
-    const { choices } = openaiChatTranslator.writeAnswer(
+    const { choices } = openaiChatTranslator.writeResponse(
       { id: '', model: '', choices: [{ parts, stop }] },
       undefined,
       CONTEXT,
@@ -206,14 +206,14 @@ describe('a whole answer', () => {
   })
 })
 
-const USED: NeutralUsage = {
+const USED: ChatUsage = {
   usage: usageOf({ input: 10, cacheRead: 20, cacheWrite5m: 3, audioInput: 4, output: 50, audioOutput: 6, requests: 1 }),
   reasoningTokens: 7,
 }
 
 describe('usage', () => {
   test('holds its parts inside its totals', () => {
-    expect(openaiChatTranslator.writeAnswer({ id: '', model: '', choices: [] }, USED, CONTEXT).usage).toEqual({
+    expect(openaiChatTranslator.writeResponse({ id: '', model: '', choices: [] }, USED, CONTEXT).usage).toEqual({
       prompt_tokens: 37,
       completion_tokens: 56,
       total_tokens: 93,
@@ -234,16 +234,16 @@ describe('usage', () => {
     fc.assert(
       fc.property(counts, (some) => {
         const used = { usage: usageOf({ ...some, requests: 1 }), reasoningTokens: some.output >> 1 }
-        const whole = openaiChat.tap(false, 'application/json', false)
+        const whole = openaiChat.createTap(false, 'application/json', false)
         whole.push(
           Buffer.from(
-            JSON.stringify(openaiChatTranslator.writeAnswer({ id: '', model: 'm', choices: [] }, used, CONTEXT)),
+            JSON.stringify(openaiChatTranslator.writeResponse({ id: '', model: 'm', choices: [] }, used, CONTEXT)),
           ),
         )
         whole.end()
-        const stream = openaiChat.tap(true, openaiChatTranslator.streamType(CONTEXT), false)
-        stream.push(Buffer.from(written([START, END], { ...CONTEXT, withUsage: true }, used)))
-        for (const tap of [whole, stream]) expect(tap.metered()).toMatchObject(used)
+        const stream = openaiChat.createTap(true, openaiChatTranslator.streamContentType(CONTEXT), false)
+        stream.push(Buffer.from(writeEvents([START, END], { ...CONTEXT, withUsage: true }, used)))
+        for (const tap of [whole, stream]) expect(tap.answerUsage()).toMatchObject(used)
         expect([stream.terminated, stream.finished, stream.failed]).toEqual([true, true, false])
       }),
     )
@@ -439,8 +439,8 @@ describe('a stream of odd servers', () => {
   ])('that breaks off with %j', (broken, error) => {
     const events = eventsOf(chunk({ content: 'a' }), broken)
     expect(events.at(-1)).toMatchObject({ kind: 'error', error })
-    expect(written(events)).toMatch(/^data: \{"error":.*\}\n\n$/m)
-    expect(written(events)).not.toContain('[DONE]')
+    expect(writeEvents(events)).toMatch(/^data: \{"error":.*\}\n\n$/m)
+    expect(writeEvents(events)).not.toContain('[DONE]')
   })
 
   test('is not remembered beyond what anybody sends', () => {
@@ -452,7 +452,7 @@ describe('a stream of odd servers', () => {
 })
 
 describe('a stream that is written', () => {
-  const EVENTS: NeutralEvent[] = [
+  const EVENTS: ChatEvent[] = [
     START,
     { kind: 'reasoning', choice: 0, text: 't1' },
     { kind: 'reasoning', choice: 0, text: 't2' },
@@ -468,7 +468,7 @@ describe('a stream that is written', () => {
   ]
 
   test('says whose words they are, then each piece, then why it stopped', () => {
-    expect(deltasOf(written(EVENTS))).toEqual([
+    expect(deltasOf(writeEvents(EVENTS))).toEqual([
       { role: 'assistant', content: '' },
       { reasoning_content: 't1' },
       { reasoning_content: 't2' },
@@ -496,7 +496,7 @@ describe('a stream that is written', () => {
   })
 
   test('is read by the SDK to its end', async () => {
-    const body = written(EVENTS, { ...CONTEXT, withUsage: true }, USED)
+    const body = writeEvents(EVENTS, { ...CONTEXT, withUsage: true }, USED)
     const stream = Stream.fromSSEResponse<JsonObject>(new Response(body), new AbortController())
     const chunks: JsonObject[] = []
     for await (const one of stream) chunks.push(one)
@@ -507,25 +507,25 @@ describe('a stream that is written', () => {
   })
 
   test('carries usage only for who asked for it, and is written once', () => {
-    expect(written([START, END], CONTEXT, USED)).not.toContain('usage')
-    const writer = openaiChatTranslator.eventWriter(CONTEXT)
+    expect(writeEvents([START, END], CONTEXT, USED)).not.toContain('usage')
+    const writer = openaiChatTranslator.createEventWriter(CONTEXT)
     expect(writer.write(START)).not.toBe('')
     expect([writer.end(USED), writer.end(USED), writer.write(END)]).toEqual(['data: [DONE]\n\n', '', ''])
   })
 
   test('signs nothing in the name of others', () => {
     const deltas = deltasOf(
-      written([{ kind: 'signature', choice: 0, signature: 's', signedIn: 'gemini.generateContent' }, END]),
+      writeEvents([{ kind: 'signature', choice: 0, signature: 's', signedIn: 'gemini.generateContent' }, END]),
     )
     expect(deltas).toEqual([{ role: 'assistant', content: '' }, {}])
   })
 
   test('names the model that was asked for where the provider names none', () => {
-    expect(dataOf(written([{ kind: 'start', id: '', model: '' }, END])).map(({ model }) => model)).toEqual([
+    expect(dataOf(writeEvents([{ kind: 'start', id: '', model: '' }, END])).map(({ model }) => model)).toEqual([
       'asked',
       'asked',
     ])
-    expect(dataOf(written([END])).map(({ model }) => model)).toEqual(['asked', 'asked'])
+    expect(dataOf(writeEvents([END])).map(({ model }) => model)).toEqual(['asked', 'asked'])
   })
 
   test('is read back as what it was', () => {
@@ -552,20 +552,20 @@ describe('a stream that is written', () => {
         base64: fc.base64String(),
       }),
     )
-    const begun = [0, 1, 2].flatMap((call): NeutralEvent[] => [
+    const begun = [0, 1, 2].flatMap((call): ChatEvent[] => [
       { kind: 'toolCall', choice: 0, call, id: `x${call}`, name: `f${call}` },
       { kind: 'arguments', choice: 0, call, text: '{' },
     ])
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
-        const events: NeutralEvent[] = [
+        const events: ChatEvent[] = [
           { ...START, id: 'chatcmpl-c1' },
           ...begun,
           ...pieces,
           { ...END, reason: 'toolCalls' },
         ]
         const others = new Set(pieces.map(({ choice }) => choice).filter((choice) => choice > 0))
-        const again = eventsOf(...dataOf(written(events)))
+        const again = eventsOf(...dataOf(writeEvents(events)))
         expect(again.filter((event) => event.kind !== 'stop' || event.choice === 0)).toEqual(events)
         expect(again.filter(({ kind }) => kind === 'stop').length).toBe(1 + others.size)
       }),
@@ -639,9 +639,9 @@ describe('junk', () => {
   test('throws nobody, whole or in pieces', () => {
     fc.assert(
       fc.property(answers, fc.array(answers, { maxLength: 5 }), junk, fc.nat(600), (whole, pieces, error, status) => {
-        openaiChatTranslator.writeAnswer(openaiChatTranslator.readAnswer(whole), undefined, CONTEXT)
+        openaiChatTranslator.writeResponse(openaiChatTranslator.readResponse(whole), undefined, CONTEXT)
         const events = eventsOf(...pieces)
-        written(events)
+        writeEvents(events)
         for (const body of [whole, error])
           expect(openaiChatTranslator.readError(status, body).message.length).toBeLessThanOrEqual(2_000)
         expect(events.filter(({ kind }) => kind === 'start').length).toBeLessThanOrEqual(1)
@@ -662,7 +662,7 @@ describe('junk', () => {
       ],
       detail: deep,
     }
-    expect(openaiChatTranslator.readAnswer(body).choices[0]?.parts.map(({ kind }) => kind)).toEqual(['toolCall'])
+    expect(openaiChatTranslator.readResponse(body).choices[0]?.parts.map(({ kind }) => kind)).toEqual(['toolCall'])
     expect(eventsOf(body).map(({ kind }) => kind)).toEqual(['start', 'toolCall', 'arguments', 'stop'])
     expect(openaiChatTranslator.readError(400, body).message.length).toBeLessThanOrEqual(2_000)
   })

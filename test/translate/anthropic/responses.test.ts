@@ -3,13 +3,22 @@
 import Anthropic from '@anthropic-ai/sdk'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { ErrorKind, JsonObject, NeutralAnswer, NeutralEvent, StopReason } from '../../../src/core/chat.ts'
+import type { ChatEvent, ChatResponse, ErrorKind, JsonObject, StopReason } from '../../../src/core/chat.ts'
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { anthropicMessagesTranslator as anthropic } from '../../../src/translate/anthropic/translator.ts'
-import { readMessage } from '../../../src/wire/anthropic/usage.ts'
+import { readMessageUsage } from '../../../src/wire/anthropic/usage.ts'
 import { HAS_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
 import { CONTEXT } from '../../wire/samples.ts'
-import { ANSWERED, eventsOf, joined, objectOf, readEvents, toldBy, USED, writeEvents } from './fixtures.ts'
+import {
+  ANSWER_CONTEXT,
+  comparableParts,
+  eventsOf,
+  joinEvents,
+  objectOf,
+  readEvents,
+  USED,
+  writeEvents,
+} from './fixtures.ts'
 
 const RECORDED = recordingsOf('anthropic.messages')
 const WHOLE = RECORDED.filter(({ status, stream }) => status === 200 && !stream)
@@ -28,14 +37,16 @@ describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
   test('keep what they say', () => {
     for (const { file, response } of WHOLE) {
       const body = objectOf(response.body)
-      const read = anthropic.readAnswer(body)
-      const written = anthropic.writeAnswer(read, USED, ANSWERED)
+      const read = anthropic.readResponse(body)
+      const written = anthropic.writeResponse(read, USED, ANSWER_CONTEXT)
       expect(
-        anthropic.readAnswer(objectOf(JSON.stringify(written))).choices.map(({ stop }) => stop),
+        anthropic.readResponse(objectOf(JSON.stringify(written))).choices.map(({ stop }) => stop),
         file,
       ).toEqual(read.choices.map(({ stop }) => stop))
-      const again = anthropic.readAnswer(written).choices[0]?.parts ?? []
-      expect(toldBy(again).map(withoutNulls), file).toEqual(toldBy(read.choices[0]?.parts ?? []).map(withoutNulls))
+      const again = anthropic.readResponse(written).choices[0]?.parts ?? []
+      expect(comparableParts(again).map(withoutNulls), file).toEqual(
+        comparableParts(read.choices[0]?.parts ?? []).map(withoutNulls),
+      )
       const content = Array.isArray(body.content) ? body.content : []
       const rewritten = Array.isArray(written.content) ? written.content : []
       for (const [type, name] of [
@@ -64,7 +75,7 @@ describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
       const events = eventsOf(stream)
       const read = readEvents(stream)
       const written = writeEvents(read)
-      expect(joined(readEvents(written)).map(withoutId), file).toEqual(joined(read).map(withoutId))
+      expect(joinEvents(readEvents(written)).map(withoutId), file).toEqual(joinEvents(read).map(withoutId))
       const deltas = (some: readonly JsonObject[]) => some.map(({ delta }) => delta)
       for (const [type, name] of [
         ['text_delta', 'text'],
@@ -109,7 +120,7 @@ describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
 
 function withoutNulls(part: JsonObject): JsonObject {
   return objectOf(
-    JSON.stringify(part).replaceAll(',"own":{"dialect":"anthropic.messages","hints":{"citations":null}}', ''),
+    JSON.stringify(part).replaceAll(',"extras":{"dialect":"anthropic.messages","hints":{"citations":null}}', ''),
   )
 }
 
@@ -117,11 +128,11 @@ function withoutId(event: JsonObject): JsonObject {
   return event.kind === 'start' ? { ...event, id: '' } : event
 }
 
-function textOf(events: readonly NeutralEvent[], kind: 'text' | 'reasoning'): string {
+function textOf(events: readonly ChatEvent[], kind: 'text' | 'reasoning'): string {
   return events.map((event) => (event.kind === kind ? event.text : '')).join('')
 }
 
-const answer = (stop: StopReason, ...parts: NeutralAnswer['choices'][number]['parts']): NeutralAnswer => ({
+const answer = (stop: StopReason, ...parts: ChatResponse['choices'][number]['parts']): ChatResponse => ({
   ...{ id: 'x', model: '' },
   choices: [{ parts, stop }],
 })
@@ -129,7 +140,7 @@ const CALL = { kind: 'toolCall', id: 'a', name: 'f', arguments: '{"b":1}' } as c
 
 describe('an answer', () => {
   test('of another dialect is a message', () => {
-    const written = anthropic.writeAnswer(
+    const written = anthropic.writeResponse(
       answer(
         'end',
         { kind: 'reasoning', text: 'r' },
@@ -142,7 +153,7 @@ describe('an answer', () => {
         { ...CALL, arguments: '{"b' },
       ),
       USED,
-      ANSWERED,
+      ANSWER_CONTEXT,
     )
     expect(written).toEqual({
       ...{ id: 'msg_019a-call', type: 'message', role: 'assistant', model: 'asked' },
@@ -162,12 +173,12 @@ describe('an answer', () => {
         service_tier: null,
       },
     })
-    const metered = readMessage(Buffer.from(JSON.stringify(written)))
+    const metered = readMessageUsage(Buffer.from(JSON.stringify(written)))
     expect(metered).toMatchObject({ usage: { ...USED.usage, requests: 1 }, reasoningTokens: 3 })
   })
 
   test('of nothing is a message all the same', () => {
-    const written = anthropic.writeAnswer({ id: '', model: 'm', choices: [] }, undefined, ANSWERED)
+    const written = anthropic.writeResponse({ id: '', model: 'm', choices: [] }, undefined, ANSWER_CONTEXT)
     expect(written).toMatchObject({ model: 'm', content: [], stop_reason: 'end_turn', usage: { input_tokens: 0 } })
   })
 
@@ -181,32 +192,34 @@ describe('an answer', () => {
     ['context', 'model_context_window_exceeded'],
     ['paused', 'pause_turn'],
   ])('that stopped for %s says %s', (stop, reason) => {
-    expect(anthropic.writeAnswer(answer(stop), undefined, ANSWERED).stop_reason).toBe(reason)
-    expect(anthropic.readAnswer({ stop_reason: reason }).choices[0]?.stop).toBe(stop === 'filtered' ? 'refusal' : stop)
+    expect(anthropic.writeResponse(answer(stop), undefined, ANSWER_CONTEXT).stop_reason).toBe(reason)
+    expect(anthropic.readResponse({ stop_reason: reason }).choices[0]?.stop).toBe(
+      stop === 'filtered' ? 'refusal' : stop,
+    )
   })
 
   test('that refused in words says so', () => {
-    const written = anthropic.writeAnswer(answer('end', { kind: 'refusal', text: 'no' }), undefined, ANSWERED)
+    const written = anthropic.writeResponse(answer('end', { kind: 'refusal', text: 'no' }), undefined, ANSWER_CONTEXT)
     expect(written).toMatchObject({ content: [{ type: 'text', text: 'no' }], stop_reason: 'refusal' })
   })
 
   test.each(['constructor', '__proto__', 'dreaming', 7, null])('that stopped for %j has ended', (reason) => {
-    expect(anthropic.readAnswer({ stop_reason: reason }).choices[0]?.stop).toBe('end')
+    expect(anthropic.readResponse({ stop_reason: reason }).choices[0]?.stop).toBe('end')
   })
 })
 
-const start: NeutralEvent = { kind: 'start', id: 'x', model: 'm' }
-const text = (words: string, choice = 0): NeutralEvent => ({ kind: 'text', choice, text: words })
-const reasoning = (words: string): NeutralEvent => ({ kind: 'reasoning', choice: 0, text: words })
-const signature = (signedIn: string = anthropic.dialect): NeutralEvent => ({
+const start: ChatEvent = { kind: 'start', id: 'x', model: 'm' }
+const text = (words: string, choice = 0): ChatEvent => ({ kind: 'text', choice, text: words })
+const reasoning = (words: string): ChatEvent => ({ kind: 'reasoning', choice: 0, text: words })
+const signature = (signedIn: string = anthropic.dialect): ChatEvent => ({
   ...{ kind: 'signature', choice: 0, signature: 's', signedIn },
 })
-const call = (at: number): NeutralEvent => ({ kind: 'toolCall', choice: 0, call: at, id: `c${at}`, name: `f${at}` })
-const piece = (at: number, words: string): NeutralEvent => ({ kind: 'arguments', choice: 0, call: at, text: words })
-const stop = (reason: StopReason): NeutralEvent => ({ kind: 'stop', choice: 0, reason })
+const call = (at: number): ChatEvent => ({ kind: 'toolCall', choice: 0, call: at, id: `c${at}`, name: `f${at}` })
+const piece = (at: number, words: string): ChatEvent => ({ kind: 'arguments', choice: 0, call: at, text: words })
+const stop = (reason: StopReason): ChatEvent => ({ kind: 'stop', choice: 0, reason })
 
 /** A stream in short: blocks as they open, what they hold, and where each ends. */
-function inShort(stream: string): string {
+function summarize(stream: string): string {
   return eventsOf(stream)
     .map(({ type, index, content_block: block, delta }) => {
       const { partial_json: json, text: words, thinking, signature: signed, stop_reason: reason } = recordOf(delta)
@@ -218,7 +231,7 @@ function inShort(stream: string): string {
 }
 
 describe('a stream', () => {
-  test.each<[string, readonly NeutralEvent[], string]>([
+  test.each<[string, readonly ChatEvent[], string]>([
     ['nothing', [], '<start> end_turn <stop>'],
     ['text', [start, text('a'), text(''), text('b'), stop('end')], '<start> 0:text( a b ) end_turn <stop>'],
     ['text without a start', [text('a'), stop('length')], '<start> 0:text( a ) max_tokens <stop>'],
@@ -268,22 +281,22 @@ describe('a stream', () => {
     ['a refusal', [{ kind: 'refusal', choice: 0, text: 'no' }, stop('end')], '<start> 0:text( no ) refusal <stop>'],
     ['arguments of no call', [piece(7, '{}'), stop('end')], '<start> end_turn <stop>'],
   ])('of %s comes in blocks', (_, events, expected) => {
-    expect(inShort(writeEvents(events))).toBe(expected)
+    expect(summarize(writeEvents(events))).toBe(expected)
   })
 
   test('is sent as it comes, and holds back only what must wait', () => {
-    const writer = anthropic.eventWriter(ANSWERED)
+    const writer = anthropic.createEventWriter(ANSWER_CONTEXT)
     const sent = [start, text('a'), call(0), call(1), piece(1, '{"b":1}'), piece(0, '{}')].map((event) =>
       writer.write(event),
     )
-    expect(sent.map(inShort)).toEqual(['<start>', '0:text( a', ') 1:f0(', '', '', '{} ) 2:f1( {"b":1}'])
-    expect(inShort(writer.write(stop('toolCalls')))).toBe(')')
+    expect(sent.map(summarize)).toEqual(['<start>', '0:text( a', ') 1:f0(', '', '', '{} ) 2:f1( {"b":1}'])
+    expect(summarize(writer.write(stop('toolCalls')))).toBe(')')
     expect(writer.end(USED)).toContain('"input_tokens":7')
     expect([writer.end(USED), writer.write(text('late'))]).toEqual(['', ''])
   })
 
   test('does not hold back without end', () => {
-    const writer = anthropic.eventWriter(ANSWERED)
+    const writer = anthropic.createEventWriter(ANSWER_CONTEXT)
     writer.write(call(0))
     writer.write(call(1))
     let written = ''
@@ -294,7 +307,7 @@ describe('a stream', () => {
   })
 
   test('that fails says so, and nothing after it', () => {
-    const writer = anthropic.eventWriter(ANSWERED)
+    const writer = anthropic.createEventWriter(ANSWER_CONTEXT)
     writer.write(text('a'))
     const error = { status: 0, kind: 'overloaded', message: 'busy' } as const
     expect(writer.write({ kind: 'error', error })).toBe(
@@ -308,7 +321,8 @@ describe('a stream', () => {
       ...[start, reasoning('r'), signature(), text('a'), call(0), call(1), piece(1, '{"b":2}'), piece(0, '{"a":1}')],
       stop('toolCalls'),
     ])
-    const fetch = async () => new Response(stream, { headers: { 'content-type': anthropic.streamType(ANSWERED) } })
+    const fetch = async () =>
+      new Response(stream, { headers: { 'content-type': anthropic.streamContentType(ANSWER_CONTEXT) } })
     const client = new Anthropic({ apiKey: 'k', baseURL: 'http://127.0.0.1:9', fetch })
     const asked = { model: 'm', max_tokens: 9, messages: [{ role: 'user' as const, content: 'x' }] }
     expect(await client.messages.stream(asked).finalMessage()).toMatchObject({
@@ -357,7 +371,7 @@ describe('a stream', () => {
   })
 
   test('is read with input that came whole', () => {
-    const reader = anthropic.eventReader()
+    const reader = anthropic.createEventReader()
     const block = { type: 'tool_use', id: 'a', name: 'f', input: { b: 1 } }
     expect(reader.read({ type: 'content_block_start', index: 3, content_block: block })).toHaveLength(1)
     expect(reader.read({ type: 'content_block_stop', index: 3 })).toEqual([piece(0, '{"b":1}')])
@@ -365,7 +379,7 @@ describe('a stream', () => {
   })
 
   test('says once why it stopped, and nothing of tools that ran at the provider', () => {
-    const reader = anthropic.eventReader()
+    const reader = anthropic.createEventReader()
     const block = { type: 'server_tool_use', id: 'a', name: 'web_search', input: {} }
     const delta = { type: 'input_json_delta', partial_json: '{"q":1}' }
     const said = [
@@ -479,7 +493,7 @@ test('junk is never more than an answer that says little', () => {
   }))
   fc.assert(
     fc.property(fc.array(fc.tuple(kinds, junk, junk, junk)), junk, (events, other) => {
-      const reader = anthropic.eventReader()
+      const reader = anthropic.createEventReader()
       const read = events.flatMap(([type, block, delta, index]) => {
         const event = objectOf(
           JSON.stringify({ type, content_block: block, delta, index, message: block, error: delta }),
@@ -487,7 +501,7 @@ test('junk is never more than an answer that says little', () => {
         return reader.read(event)
       })
       expect(eventsOf(writeEvents(read)).every(isRecord)).toBe(true)
-      expect(anthropic.readAnswer({ content: other, id: other, stop_reason: other }).choices).toHaveLength(1)
+      expect(anthropic.readResponse({ content: other, id: other, stop_reason: other }).choices).toHaveLength(1)
       anthropic.readError(500, other)
     }),
     { numRuns: 500 },

@@ -1,15 +1,15 @@
 // Brackets: tells when JSON that comes in pieces is whole.
 
 /** Follows JSON text in pieces, far enough to know when its outermost bracket has closed. */
-export class Brackets {
-  deepest = 0
+export class BracketTracker {
+  maxDepth = 0
   #depth = 0
   #isString = false
   #isEscaped = false
 
   /** True from the moment that the outermost bracket has closed. */
   get isWhole(): boolean {
-    return this.deepest > 0 && this.#depth === 0
+    return this.maxDepth > 0 && this.#depth === 0
   }
 
   push(text: string): void {
@@ -18,13 +18,13 @@ export class Brackets {
       else if (this.#isString) {
         if (character === '\\') this.#isEscaped = true
         else if (character === '"') this.#isString = false
-      } else this.#outside(character)
+      } else this.#trackBracket(character)
     }
   }
 
-  #outside(character: string): void {
+  #trackBracket(character: string): void {
     if (character === '"') this.#isString = true
-    else if (character === '{' || character === '[') this.deepest = Math.max(this.deepest, ++this.#depth)
+    else if (character === '{' || character === '[') this.maxDepth = Math.max(this.maxDepth, ++this.#depth)
     else if (character === '}' || character === ']') this.#depth = Math.max(0, this.#depth - 1)
   }
 }

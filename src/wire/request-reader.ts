@@ -1,12 +1,12 @@
 // Draft: an ask while it is being read, and the little every dialect's reader needs.
 
-import type { Ask } from '../core/quote.ts'
-import { type Fields, invalid, JsonCursor, OTHER, once, type Range } from './json/cursor.ts'
+import type { RequestFacts } from '../core/quote.ts'
+import { type ByteRange, type Fields, invalidField, JsonCursor, markSeen, UNKNOWN_FIELD } from './json/cursor.ts'
 
-export type Draft = { -readonly [Part in keyof Ask]: Ask[Part] } & { unbounded: string[] }
+export type RequestDraft = { -readonly [Part in keyof RequestFacts]: RequestFacts[Part] } & { unbounded: string[] }
 
 /** An ask for nothing, of a body this long. */
-export function draftOf(textBytes: number): Draft {
+export function newDraft(textBytes: number): RequestDraft {
   return {
     kind: 'generate',
     model: '',
@@ -31,29 +31,29 @@ export function draftOf(textBytes: number): Draft {
 }
 
 /** Names of what makes a call unboundable are for people: a few tell enough. A request may hold any number of them. */
-const MOST_NAMES = 8
-const MOST_NAME_CHARACTERS = 64
+const MAX_UNBOUNDED_NAMES = 8
+const MAX_NAME_CHARACTERS = 64
 
-export function nameUnbounded(draft: Draft, name: string): void {
-  const short = name.slice(0, MOST_NAME_CHARACTERS)
-  if (draft.unbounded.length < MOST_NAMES && !draft.unbounded.includes(short)) draft.unbounded.push(short)
+export function markUnbounded(draft: RequestDraft, name: string): void {
+  const short = name.slice(0, MAX_NAME_CHARACTERS)
+  if (draft.unbounded.length < MAX_UNBOUNDED_NAMES && !draft.unbounded.includes(short)) draft.unbounded.push(short)
 }
 
 /** Answers asked of one prompt, at most: beyond this no provider goes. */
-const MOST_ANSWERS = 128
+const MAX_ANSWERS = 128
 
 export function readAnswers(json: JsonCursor, name: string): number {
   const answers = json.count(name, 1) ?? 1
-  if (answers > MOST_ANSWERS) throw invalid(name, `must be at most ${MOST_ANSWERS}`)
+  if (answers > MAX_ANSWERS) throw invalidField(name, `must be at most ${MAX_ANSWERS}`)
   return answers
 }
 
 /** Inline media: its bytes are no text. */
-export function readMedia(json: JsonCursor, draft: Draft): void {
+export function readMedia(json: JsonCursor, draft: RequestDraft): void {
   draft.textBytes -= lengthOf(json.range())
 }
 
-export function lengthOf({ start, end }: Range): number {
+export function lengthOf({ start, end }: ByteRange): number {
   return end - start
 }
 
@@ -75,10 +75,10 @@ export function eachField(
   json.enterObject()
   let seen = 0
   let members = 0
-  for (let field = json.nextField(fields); field >= OTHER; field = json.nextField(fields)) {
-    seen = once(seen, field, fields)
+  for (let field = json.nextField(fields); field >= UNKNOWN_FIELD; field = json.nextField(fields)) {
+    seen = markSeen(seen, field, fields)
     members++
-    if (field === OTHER) json.skipValue()
+    if (field === UNKNOWN_FIELD) json.skipValue()
     else read(field, json, into)
   }
   return members
@@ -117,7 +117,7 @@ export function eachObject<Into>(json: JsonCursor, read: (json: JsonCursor, into
   return objects
 }
 
-const SILENT = new Set(['text', 'image', 'TEXT', 'IMAGE'])
+const SILENT_MODALITIES = new Set(['text', 'image', 'TEXT', 'IMAGE'])
 
 /** True when an answer is asked for in another modality than these; Google takes them by number too. */
 export function readAudioOutput(json: JsonCursor): boolean {
@@ -131,5 +131,5 @@ export function readAudioOutput(json: JsonCursor): boolean {
 function isAudible(json: JsonCursor): boolean {
   const isNull = json.peek() === 'n'
   const modality = json.stringOrNull()
-  return !isNull && (modality === null || !SILENT.has(modality))
+  return !isNull && (modality === null || !SILENT_MODALITIES.has(modality))
 }

@@ -1,15 +1,15 @@
 // OpenAI chat, answer: a whole one, both ways, and what its pieces share with it.
 
-import type { JsonObject, NeutralAnswer, NeutralChoice, NeutralUsage, Part, StopReason } from '../../core/chat.ts'
+import type { ChatChoice, ChatResponse, ChatUsage, JsonObject, Part, StopReason } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { inputTokens, outputTokens } from '../../core/usage.ts'
-import { nameIn } from '../dialect-fields.ts'
-import type { AnswerContext } from '../translator.ts'
-import { isBlock, readBlocks, textIn, writeBlock } from './messages.ts'
+import { readName } from '../dialect-fields.ts'
+import type { ResponseContext } from '../translator.ts'
+import { isThinkingBlock, joinText, readThinkingBlocks, writeThinkingBlock } from './messages.ts'
 import { DIALECT, googleExtra, inlineOf, readCall, urlOf } from './parts.ts'
 
 /** Words of many servers; one that is not here says that the answer has ended. */
-const STOPS: ReadonlyMap<unknown, StopReason> = new Map([
+const STOP_REASONS: ReadonlyMap<unknown, StopReason> = new Map([
   ['length', 'length'],
   ['max_tokens', 'length'],
   ['model_length', 'context'],
@@ -19,19 +19,19 @@ const STOPS: ReadonlyMap<unknown, StopReason> = new Map([
 ])
 
 /** Never throws: what cannot be read is left out. */
-export function readAnswer(body: JsonObject): NeutralAnswer {
-  const id = nameIn(body.id)
+export function readResponse(body: JsonObject): ChatResponse {
+  const id = readName(body.id)
   const choices = Array.isArray(body.choices) ? body.choices.filter(isRecord) : []
   return {
     id,
-    model: nameIn(body.model),
+    model: readName(body.model),
     choices: choices.map((choice, at) => readChoice(choice, `call_${id || 'answer'}_${at}`)),
   }
 }
 
-function readChoice(choice: JsonObject, idPrefix: string): NeutralChoice {
+function readChoice(choice: JsonObject, idPrefix: string): ChatChoice {
   const message = recordOf(choice.message)
-  const calls = callsIn(message).map((call, at) => readCall(call, `${idPrefix}_${at}`) ?? ownCall(call))
+  const calls = callsIn(message).map((call, at) => readCall(call, `${idPrefix}_${at}`) ?? dialectCall(call))
   const parts = [
     ...readThoughts(message),
     ...(textOf(message.content) === '' ? [] : [{ kind: 'text', text: textOf(message.content) } as const]),
@@ -52,7 +52,7 @@ export function callsIn(message: JsonObject): unknown[] {
   return isRecord(message.function_call) ? [{ function: message.function_call }] : []
 }
 
-function ownCall(call: unknown): Part | undefined {
+function dialectCall(call: unknown): Part | undefined {
   if (!isRecord(call) || !isRecord(call.custom)) return undefined
   return { kind: 'own', dialect: DIALECT, name: 'custom', value: call }
 }
@@ -63,7 +63,7 @@ export function stopOf(
   calls: boolean,
   refused: boolean,
 ): { readonly stop: StopReason; readonly stopSequence?: string } {
-  const known = STOPS.get(reason)
+  const known = STOP_REASONS.get(reason)
   if (known) return { stop: known }
   if (calls) return { stop: 'toolCalls' }
   if (refused) return { stop: 'refusal' }
@@ -82,16 +82,16 @@ export function finishReason(stop: StopReason, refused: boolean): string {
 /** One string, or, from Mistral, parts of text among thoughts. */
 export function textOf(content: unknown): string {
   if (!Array.isArray(content)) return typeof content === 'string' ? content : ''
-  return textIn(content.filter((part) => isRecord(part) && part.type === 'text'))
+  return joinText(content.filter((part) => isRecord(part) && part.type === 'text'))
 }
 
 /** The same words come in several fields from some servers: the first that has any says them all. */
-export function thoughtOf(message: JsonObject): string {
+export function reasoningTextOf(message: JsonObject): string {
   const { reasoning_content: content, reasoning, reasoning_details: details } = message
   for (const text of [content, reasoning]) if (typeof text === 'string' && text !== '') return text
   if (Array.isArray(message.content)) {
     const thoughts = message.content.filter((part) => isRecord(part) && part.type === 'thinking')
-    return thoughts.map((part) => textIn(recordOf(part).thinking)).join('')
+    return thoughts.map((part) => joinText(recordOf(part).thinking)).join('')
   }
   if (!Array.isArray(details)) return ''
   const texts = details.map((detail) => [recordOf(detail).text, recordOf(detail).summary])
@@ -102,9 +102,9 @@ export function thoughtOf(message: JsonObject): string {
 }
 
 function readThoughts(message: JsonObject): Part[] {
-  const blocks = readBlocks(message.thinking_blocks)
+  const blocks = readThinkingBlocks(message.thinking_blocks)
   if (blocks.length > 0) return blocks
-  const text = thoughtOf(message)
+  const text = reasoningTextOf(message)
   return text === '' ? [] : [{ kind: 'reasoning', text }]
 }
 
@@ -122,11 +122,11 @@ export function writePicture(mediaType: string, base64: string, index: number): 
   return { type: 'image_url', image_url: { url: urlOf({ mediaType, source: { base64 } }) }, index }
 }
 
-export function createdAt(context: AnswerContext): number {
+export function createdAt(context: ResponseContext): number {
   return Math.floor(context.nowMs / 1_000)
 }
 
-export function writeAnswer(answer: NeutralAnswer, used: NeutralUsage | undefined, context: AnswerContext): JsonObject {
+export function writeResponse(answer: ChatResponse, used: ChatUsage | undefined, context: ResponseContext): JsonObject {
   return {
     id: `chatcmpl-${context.callId}`,
     object: 'chat.completion',
@@ -137,13 +137,13 @@ export function writeAnswer(answer: NeutralAnswer, used: NeutralUsage | undefine
   }
 }
 
-function writeChoice({ parts, stop }: NeutralChoice, index: number): JsonObject {
+function writeChoice({ parts, stop }: ChatChoice, index: number): JsonObject {
   const texts = parts.filter((part) => part.kind === 'text')
   const refusals = parts.filter((part) => part.kind === 'refusal')
   const pictures = parts
     .filter((part) => part.kind === 'media')
     .flatMap(({ mediaType, source }, at) => ('base64' in source ? [writePicture(mediaType, source.base64, at)] : []))
-  const calls = parts.flatMap((part) => writeAnsweredCall(part))
+  const calls = parts.flatMap((part) => writeResponseCall(part))
   const message = {
     role: 'assistant',
     content: texts.length > 0 ? texts.map(({ text }) => text).join('') : null,
@@ -155,7 +155,7 @@ function writeChoice({ parts, stop }: NeutralChoice, index: number): JsonObject 
   return { index, message, logprobs: null, finish_reason: finishReason(stop, refusals.length > 0) }
 }
 
-function writeAnsweredCall(part: Part): JsonObject[] {
+function writeResponseCall(part: Part): JsonObject[] {
   if (part.kind === 'own' && part.dialect === DIALECT && isRecord(part.value.custom)) return [part.value]
   if (part.kind !== 'toolCall') return []
   const extra = part.signature === undefined ? {} : { extra_content: googleExtra(part.signature) }
@@ -168,12 +168,14 @@ function writeThoughts(parts: readonly Part[]): JsonObject {
   const text = thoughts.map((part) => part.text).join('')
   return {
     ...(text !== '' && { reasoning_content: text }),
-    ...(thoughts.some(isBlock) && { thinking_blocks: thoughts.filter(isBlock).map(writeBlock) }),
+    ...(thoughts.some(isThinkingBlock) && {
+      thinking_blocks: thoughts.filter(isThinkingBlock).map(writeThinkingBlock),
+    }),
   }
 }
 
 /** OpenAI's totals hold their parts inside. */
-export function writeUsage({ usage, reasoningTokens }: NeutralUsage): JsonObject {
+export function writeUsage({ usage, reasoningTokens }: ChatUsage): JsonObject {
   const [input, output] = [inputTokens(usage), outputTokens(usage)]
   const cacheWrites = usage.cacheWrite5m + usage.cacheWrite1h
   return {

@@ -1,9 +1,9 @@
 // Ask: one question put to any SDK, what comes of it, and what the SDKs' own ways have in common.
 
-import type { Dialect } from '../support/upstream.ts'
+import type { DialectName } from '../support/upstream.ts'
 
 /** One question. Everything but where to ask has a default. */
-export interface Ask {
+export interface ClientRequest {
   /** An origin: the gateway's, or the provider's own. */
   readonly url: string
   readonly key: string
@@ -28,11 +28,11 @@ export interface Failure {
 
 export interface Client {
   readonly name: string
-  readonly dialect: Dialect
+  readonly dialect: DialectName
   /** A whole answer, without what differs from call to call. */
-  whole(ask: Ask): Promise<unknown>
+  whole(ask: ClientRequest): Promise<unknown>
   /** A streamed answer's events, likewise. */
-  events(ask: Ask): AsyncIterable<unknown>
+  events(ask: ClientRequest): AsyncIterable<unknown>
   /** Undefined where it is not the SDK's own error. */
   failure(error: unknown): Failure | undefined
 }
@@ -57,16 +57,16 @@ export const PARAMETERS = { type: 'object', properties: { city: { type: 'string'
 export const TOOL = { name: 'weather', description: 'The weather in a city.' }
 export const FUNCTION = { type: 'function', function: { ...TOOL, parameters: PARAMETERS } } as const
 export const CAP = 64
-const MODELS: Readonly<Record<Dialect, string>> = {
+const MODELS: Readonly<Record<DialectName, string>> = {
   openai: 'gpt-4o',
   anthropic: 'claude-sonnet-5',
   gemini: 'gemini-2.5-flash',
 }
 
-export const modelOf = (dialect: Dialect, ask: Ask) => ask.model ?? MODELS[dialect]
-export const retries = (ask: Ask) => (ask.retries === undefined ? {} : { maxRetries: ask.retries })
-export const signal = (ask: Ask) => (ask.signal ? { signal: ask.signal } : {})
-export const headers = (ask: Ask) => ({ ...ask.headers })
+export const modelOf = (dialect: DialectName, ask: ClientRequest) => ask.model ?? MODELS[dialect]
+export const retries = (ask: ClientRequest) => (ask.retries === undefined ? {} : { maxRetries: ask.retries })
+export const signal = (ask: ClientRequest) => (ask.signal ? { signal: ask.signal } : {})
+export const headers = (ask: ClientRequest) => ({ ...ask.headers })
 
 /** Every provider's error has its word under `error`, by another name. */
 export function codeIn(data: unknown): unknown {

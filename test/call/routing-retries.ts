@@ -1,33 +1,33 @@
 // Routing tries: the attempts of one admitted call, without a provider, so that their times can be looked at one by one.
 
-import { Attempts } from '../../src/call/attempts.ts'
+import { RetryPlan } from '../../src/call/attempts.ts'
 import type { CallCandidate } from '../../src/call/candidates.ts'
 import { Circuits } from '../../src/core/circuit.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { WebExchange } from '../../src/exchange/web.ts'
 import { dialectAt } from '../../src/wire/index.ts'
-import type { Stage } from '../support/gateway-fixture.ts'
+import type { GatewayFixture } from '../support/gateway-fixture.ts'
 import { requestFor } from './dialect-fixtures.ts'
 
-export interface TriesOptions {
+export interface RetryOptions {
   readonly clock: Clock
   readonly random: number
   readonly retries: number
   readonly deadlineMs?: number
   /** Models it may fall back to. */
-  readonly others?: readonly string[]
+  readonly otherModels?: readonly string[]
 }
 
 /** Attempts that have a reservation; what they dispatch is the name of the target. */
-export async function triesAt(stage: Stage, options: TriesOptions): Promise<Attempts<string>> {
-  const { clock, random, retries, deadlineMs = Number.POSITIVE_INFINITY, others = [] } = options
-  const [current, ...rest] = ['first/m', ...others].map((model) => candidateFor(stage, model))
+export async function retriesAt(stage: GatewayFixture, options: RetryOptions): Promise<RetryPlan<string>> {
+  const { clock, random, retries, deadlineMs = Number.POSITIVE_INFINITY, otherModels = [] } = options
+  const [current, ...rest] = ['first/m', ...otherModels].map((model) => candidateFor(stage, model))
   if (!current) throw new Error('there is no candidate')
   const { applicant, candidate } = current
-  const admitted = await stage.app.gate.admission.admit(applicant, clock.now())
+  const admitted = await stage.app.gate.admissionControl.admit(applicant, clock.now())
   if (!admitted.admitted) throw new Error('it does not fit')
   const parts = {
-    admission: stage.app.gate.admission,
+    admissionControl: stage.app.gate.admissionControl,
     circuits: new Circuits(),
     clock,
     random: () => random,
@@ -36,7 +36,7 @@ export async function triesAt(stage: Stage, options: TriesOptions): Promise<Atte
     dispatchOf: (_: unknown, { provider, model }: CallCandidate) => `${provider.name}/${model}`,
   }
   const first = { ...candidate, ...applicant.first }
-  return new Attempts(
+  return new RetryPlan(
     parts,
     { ...admitted, applicant: { ...applicant, first } },
     first,
@@ -44,17 +44,17 @@ export async function triesAt(stage: Stage, options: TriesOptions): Promise<Atte
   )
 }
 
-function candidateFor(stage: Stage, model: string) {
+function candidateFor(stage: GatewayFixture, model: string) {
   const { path, body } = requestFor('openai', { model, cap: 50 })
   const exchange = new WebExchange(new Request(`http://localhost${path}`, { method: 'POST', body }))
   const dialect = dialectAt(path)
   if (!dialect) throw new Error(`no call is made at ${path}`)
-  const applicant = stage.app.gate.applicant(exchange, dialect, Buffer.from(body))
+  const applicant = stage.app.gate.applicantFor(exchange, dialect, Buffer.from(body))
   const candidate: CallCandidate = {
     ...applicant.first,
     dialect,
     translation: undefined,
-    reading: dialect.read(Buffer.from(body), exchange),
+    reading: dialect.readRequest(Buffer.from(body), exchange),
     line: exchange,
     headers: [],
     callerKey: undefined,

@@ -1,10 +1,10 @@
 // Forward: sends a request to an HTTP endpoint as it is, over a keep-alive pool, and hands back what comes, chunk by chunk.
 
 import { type Dispatcher, Pool } from 'undici'
-import { Memo } from '../../core/slot-cache.ts'
-import { TurnsEnd } from '../../core/turn-batcher.ts'
+import { SlotCache } from '../../core/slot-cache.ts'
+import { TurnBatcher } from '../../core/turn-batcher.ts'
 import type { HeaderList } from '../../wire/dialect.ts'
-import type { CallerKey, Listener, Outgoing, Sending } from '../provider.ts'
+import type { AnswerListener, CallerKey, RequestControl, UpstreamRequest } from '../provider.ts'
 
 export interface Endpoint {
   /** With its path, without a trailing slash: `https://api.openai.com/v1`. */
@@ -18,7 +18,7 @@ export interface Endpoint {
 }
 
 /** A request as it goes over the wire, but for what belongs to the connection. */
-export interface WholeRequest {
+export interface HttpRequest {
   readonly method: string
   /** With its query. */
   readonly path: string
@@ -26,16 +26,16 @@ export interface WholeRequest {
   readonly body: Buffer
 }
 
-interface Send {
-  readonly request: WholeRequest
-  readonly answer: Answer
+interface QueuedRequest {
+  readonly request: HttpRequest
+  readonly handler: AnswerHandler
 }
 
 /** Encodings whose answers can be metered. */
-const METERED_ENCODINGS = new Set(['gzip', 'br', 'deflate', 'zstd', 'identity', 'x-gzip'])
+const READABLE_ENCODINGS = new Set(['gzip', 'br', 'deflate', 'zstd', 'identity', 'x-gzip'])
 
 /** Hop-by-hop headers, what the client library sets anew, the caller's own credentials and cookies. */
-const NOT_FORWARDED = new Set([
+const DROPPED_REQUEST_HEADERS = new Set([
   'host',
   'connection',
   'keep-alive',
@@ -61,12 +61,12 @@ const NOT_FORWARDED = new Set([
   'x-real-ip',
 ])
 
-const ENCODING = 'accept-encoding'
+const ACCEPT_ENCODING = 'accept-encoding'
 
 /** How long connecting may take. Everything after it is bounded by the call's own deadline. */
 const CONNECT_TIMEOUT_MS = 10_000
 
-export class Forward {
+export class HttpForwarder {
   readonly #origin: string
   readonly #pool: Pool
   readonly #basePath: string
@@ -76,7 +76,7 @@ export class Forward {
   readonly #query: string
   #retired = false
   /** Requests of calls that were admitted together are written together: see the ends of answers. */
-  readonly #sends = new TurnsEnd<Send>(process.nextTick, (send) => this.#send(send))
+  readonly #queue = new TurnBatcher<QueuedRequest>(process.nextTick, (send) => this.#sendQueued(send))
 
   constructor(endpoint: Endpoint) {
     const url = new URL(endpoint.baseUrl)
@@ -89,29 +89,29 @@ export class Forward {
     this.#pool = poolOf(this.#origin)
   }
 
-  send(outgoing: Outgoing, listener: Listener): Sending {
+  send(outgoing: UpstreamRequest, listener: AnswerListener): RequestControl {
     const key = outgoing.callerKey ?? this.#key
     const headers = this.#headersOf(outgoing, key.headers)
     const path = this.#basePath + this.#withQuery(outgoing.path, key.query)
-    return this.dispatch({ method: outgoing.method ?? 'POST', path, headers, body: outgoing.body }, listener)
+    return this.sendUnchanged({ method: outgoing.method ?? 'POST', path, headers, body: outgoing.body }, listener)
   }
 
   /** Sends a request that is whole: nothing is added to it. */
-  dispatch(request: WholeRequest, listener: Listener): Sending {
-    const answer = new Answer(listener)
-    this.#sends.push({ request, answer })
+  sendUnchanged(request: HttpRequest, listener: AnswerListener): RequestControl {
+    const answer = new AnswerHandler(listener)
+    this.#queue.push({ request, handler: answer })
     return answer
   }
 
-  #send({ request, answer }: Send): void {
+  #sendQueued({ request, handler }: QueuedRequest): void {
     try {
       const pool = this.#retired ? poolOf(this.#origin) : this.#pool
-      pool.dispatch(request, answer)
+      pool.dispatch(request, handler)
       // Admitted before, sent after: such a call has a connection of its own.
       if (this.#retired) void pool.close()
     } catch (error) {
       // undici throws for what it will not send at all.
-      answer.onResponseError(undefined, error instanceof Error ? error : new Error(String(error)))
+      handler.onResponseError(undefined, error instanceof Error ? error : new Error(String(error)))
     }
   }
 
@@ -131,19 +131,19 @@ export class Forward {
     const bare = mark < 0 ? path : path.slice(0, mark)
     const query = mark < 0 ? '' : path.slice(mark + 1)
     const fixed = new URLSearchParams(this.#query)
-    const own = query.split('&').filter((part) => part !== '' && !fixed.has(nameOf(part)))
+    const own = query.split('&').filter((part) => part !== '' && !fixed.has(parameterName(part)))
     return `${bare}?${[...own, this.#query, keyQuery].filter((part) => part !== '').join('&')}`
   }
 
-  #headersOf(outgoing: Outgoing, credentials: HeaderList): HeaderList {
+  #headersOf(outgoing: UpstreamRequest, credentials: HeaderList): HeaderList {
     const headers: HeaderList = []
     for (let at = 0; at + 1 < outgoing.headers.length; at += 2) {
-      const name = forwardedNames.of(outgoing.headers[at] ?? '')
+      const name = forwardedNames.get(outgoing.headers[at] ?? '')
       if (name === undefined || this.#headerNames.has(name)) continue
       // No type of nothing: a server may take it for a promise of JSON.
       if (name === 'content-type' && outgoing.body.length === 0) continue
       const value = outgoing.headers[at + 1] ?? ''
-      headers.push(name, name === ENCODING ? encodings(value, outgoing.plain) : value)
+      headers.push(name, name === ACCEPT_ENCODING ? readableEncodings(value, outgoing.needsPlainAnswer) : value)
     }
     headers.push(...this.#headers, ...credentials)
     return headers
@@ -164,34 +164,34 @@ function poolOf(origin: string): Pool {
 }
 
 /** The name of one `name=value` of a query. */
-function nameOf(part: string): string {
+function parameterName(part: string): string {
   const [name = ''] = new URLSearchParams(part).keys()
   return name
 }
 
 /** A header's name as it is forwarded; undefined is not. */
-const forwardedNames = new Memo((name) => {
+const forwardedNames = new SlotCache((name) => {
   const lower = name.toLowerCase()
-  return NOT_FORWARDED.has(lower) || lower.startsWith('x-bursar-') ? undefined : lower
+  return DROPPED_REQUEST_HEADERS.has(lower) || lower.startsWith('x-bursar-') ? undefined : lower
 })
 
 /** Of the encodings a client takes, those we can read; `identity` alone where nothing may be encoded. */
-function encodings(accepted: string, plain: boolean): string {
+function readableEncodings(accepted: string, plain: boolean): string {
   if (plain) return 'identity'
   const known = accepted
     .split(',')
-    .filter((one) => METERED_ENCODINGS.has((one.split(';')[0] ?? '').trim().toLowerCase()))
+    .filter((one) => READABLE_ENCODINGS.has((one.split(';')[0] ?? '').trim().toLowerCase()))
   return known.length > 0 ? known.join(',').trim() : 'identity'
 }
 
 /** undici's side of a Listener. Steering works before there is a connection, too. */
-class Answer implements Dispatcher.DispatchHandler, Sending {
-  readonly #listener: Listener
+class AnswerHandler implements Dispatcher.DispatchHandler, RequestControl {
+  readonly #listener: AnswerListener
   #controller: Dispatcher.DispatchController | undefined
   #aborted = false
-  #over = false
+  #isFinished = false
 
-  constructor(listener: Listener) {
+  constructor(listener: AnswerListener) {
     this.#listener = listener
   }
 
@@ -213,18 +213,18 @@ class Answer implements Dispatcher.DispatchHandler, Sending {
   }
 
   onResponseData(_controller: unknown, chunk: Buffer): void {
-    if (!this.#over) this.#listener.data(chunk)
+    if (!this.#isFinished) this.#listener.data(chunk)
   }
 
   onResponseEnd(): void {
-    if (this.#over) return
-    this.#over = true
+    if (this.#isFinished) return
+    this.#isFinished = true
     this.#listener.end()
   }
 
   onResponseError(_controller: unknown, error: Error): void {
-    if (this.#over) return
-    this.#over = true
+    if (this.#isFinished) return
+    this.#isFinished = true
     this.#listener.failed(error)
   }
 
@@ -238,6 +238,6 @@ class Answer implements Dispatcher.DispatchHandler, Sending {
 
   abort(): void {
     this.#aborted = true
-    if (!this.#over) this.#controller?.abort(new Error('aborted'))
+    if (!this.#isFinished) this.#controller?.abort(new Error('aborted'))
   }
 }

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { JsonObject, NeutralAsk, NeutralMessage, Part, ToolResultPart } from '../../../src/core/chat.ts'
+import type { ChatMessage, ChatRequest, JsonObject, Part, ToolResultPart } from '../../../src/core/chat.ts'
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { Problem } from '../../../src/core/problem.ts'
 import { isEmpty } from '../../../src/translate/dialect-fields.ts'
@@ -12,18 +12,18 @@ import { lineTo } from '../../wire/samples.ts'
 import { junk } from './junk.ts'
 
 const LINE = lineTo('/v1/chat/completions')
-const TARGET = { model: 'gpt-x', capField: 'max_completion_tokens', usualCap: 1 }
+const TARGET = { model: 'gpt-x', capField: 'max_completion_tokens', defaultCap: 1 }
 const HI = { model: 'gpt-x', messages: [{ role: 'user', content: 'Hi' }] }
 const DIALECT = 'openai.chat'
 
-const read = (body: JsonObject) => openaiChatTranslator.readAsk(body, LINE)
+const read = (body: JsonObject) => openaiChatTranslator.readRequest(body, LINE)
 const readMore = (more: object) => read({ ...HI, ...more })
-const write = (ask: NeutralAsk, model = 'gpt-x') => openaiChatTranslator.writeAsk(ask, { ...TARGET, model })
-const bare = (more: Partial<NeutralAsk> = {}): NeutralAsk => ({ model: 'm', stream: false, messages: [], ...more })
+const write = (ask: ChatRequest, model = 'gpt-x') => openaiChatTranslator.writeRequest(ask, { ...TARGET, model })
+const bare = (more: Partial<ChatRequest> = {}): ChatRequest => ({ model: 'm', stream: false, messages: [], ...more })
 const conversation = (...messages: object[]) => read({ model: 'gpt-x', messages })
-const says = (...messages: NeutralMessage[]) => write(bare({ messages }))
+const says = (...messages: ChatMessage[]) => write(bare({ messages }))
 
-function thrown(run: () => unknown): Problem {
+function catchProblem(run: () => unknown): Problem {
   try {
     run()
   } catch (error) {
@@ -97,7 +97,7 @@ describe('fields that mean the same everywhere', () => {
   ])('%s', (_what, more, neutral) => {
     const ask = readMore(more)
     expect(ask).toMatchObject(neutral)
-    expect(ask.own?.needs).toBeUndefined()
+    expect(ask.extras?.needs).toBeUndefined()
     expect(write(ask).body).toEqual({ ...HI, ...more })
   })
 })
@@ -112,7 +112,7 @@ test('one allowed tool, and fields of a function that nobody knows, come back as
   const more = { tools, tool_choice: { type: 'allowed_tools', allowed_tools: allowed } }
   const ask = readMore(more)
   expect(ask.tools?.[0]).toMatchObject({
-    own: { hints: { 'function.description': null }, needs: { 'function.odd': 1 } },
+    extras: { hints: { 'function.description': null }, needs: { 'function.odd': 1 } },
   })
   expect(write(ask).body).toEqual({ ...HI, ...more })
 })
@@ -131,7 +131,7 @@ describe('fields that only this dialect knows', () => {
     [{ reasoning_effort: 'default' }],
   ])('%j may be lost', (more) => {
     const ask = readMore(more)
-    expect(ask.own).toEqual({ dialect: DIALECT, hints: more })
+    expect(ask.extras).toEqual({ dialect: DIALECT, hints: more })
     expect(write(ask).body).toEqual({ ...HI, ...more })
   })
 
@@ -149,7 +149,7 @@ describe('fields that only this dialect knows', () => {
     [JSON.parse('{"__proto__":{"a":1}}')],
   ])('%j may not be lost', (more) => {
     const ask = readMore(more)
-    expect(Object.keys(ask.own?.needs ?? {})).toEqual(Object.keys(more))
+    expect(Object.keys(ask.extras?.needs ?? {})).toEqual(Object.keys(more))
     expect(JSON.stringify(write(ask).body)).toContain(JSON.stringify(more).slice(1, -1))
   })
 
@@ -165,8 +165,8 @@ describe('fields that only this dialect knows', () => {
     [{ plugins: [] }],
   ])('%j asks for nothing that could be missed', (more) => {
     const ask = readMore(more)
-    expect(ask.own?.needs).toBeUndefined()
-    expect(Object.values(ask.own?.hints ?? {}).filter((value) => !isEmpty(value))).toEqual([])
+    expect(ask.extras?.needs).toBeUndefined()
+    expect(Object.values(ask.extras?.hints ?? {}).filter((value) => !isEmpty(value))).toEqual([])
     expect(write(ask).body).toEqual({ ...HI, ...more })
   })
 
@@ -438,7 +438,7 @@ describe('messages', () => {
         kind: 'media',
         mediaType: 'image/*',
         source: { url: 'https://x/y' },
-        own: { dialect: DIALECT, hints: { image_url: '' } },
+        extras: { dialect: DIALECT, hints: { image_url: '' } },
       },
       { kind: 'media', mediaType: 'audio/mp3', source: { base64: 'aGk=' } },
       { kind: 'media', mediaType: 'application/pdf', source: { base64: 'aGk=' }, name: 'a.pdf' },
@@ -487,7 +487,7 @@ describe('what is no request', () => {
     [{ tools: [{ type: 'function' }] }, 'tools[0].function.name'],
     [{ tools: [{ type: 'function', function: { name: 'f', parameters: 'x' } }] }, 'tools[0].function.parameters'],
   ])('%j: %s is at fault', (more, param) => {
-    expect(thrown(() => readMore(more))).toMatchObject({ code: 'invalid_request', param })
+    expect(catchProblem(() => readMore(more))).toMatchObject({ code: 'invalid_request', param })
   })
 })
 
@@ -542,11 +542,11 @@ describe('asks of other dialects', () => {
   })
 
   test('what others thought is left out, silently', () => {
-    const own = { dialect: 'x', hints: { y: 1 } }
+    const extras = { dialect: 'x', hints: { y: 1 } }
     const { body, dropped } = says({
       role: 'assistant',
       parts: [
-        { kind: 'reasoning', text: 't', signature: 's', signedIn: 'x', own },
+        { kind: 'reasoning', text: 't', signature: 's', signedIn: 'x', extras },
         { kind: 'toolCall', id: 'c', name: 'f', arguments: '{}', signature: 'g' },
       ],
     })
@@ -607,7 +607,7 @@ describe('asks of other dialects', () => {
     ],
     [
       'hints of theirs',
-      { own: { dialect: 'x', hints: { safetySettings: [1], empty: [] } } },
+      { extras: { dialect: 'x', hints: { safetySettings: [1], empty: [] } } },
       'x',
       ['safetySettings'],
       {},
@@ -636,7 +636,7 @@ describe('asks of other dialects', () => {
   })
 
   test.each([
-    ['needs of theirs', bare({ own: { dialect: 'x', needs: { cachedContent: 'c' } } }), 'cachedContent'],
+    ['needs of theirs', bare({ extras: { dialect: 'x', needs: { cachedContent: 'c' } } }), 'cachedContent'],
     ['their tools', bare({ tools: [{ kind: 'own', dialect: 'x', name: 'googleSearch', value: {} }] }), 'googleSearch'],
     [
       'their parts',
@@ -668,7 +668,7 @@ describe('asks of other dialects', () => {
       'messages',
     ],
   ])('%s cannot be said', (_what, ask, param) => {
-    expect(thrown(() => write(ask))).toMatchObject({ code: 'unsupported', status: 400, param })
+    expect(catchProblem(() => write(ask))).toMatchObject({ code: 'unsupported', status: 400, param })
   })
 
   test('a picture as a result stands in the message after the results', () => {
@@ -742,13 +742,13 @@ const calls = fc.uniqueArray(word, { maxLength: 3 }).chain((ids) =>
 )
 /** A call of tools and its results, or a message. */
 const turns = fc.oneof(
-  text.map((part): NeutralMessage[] => [{ role: 'system', parts: [part] }]),
-  fc.array(fc.oneof(text, media), { maxLength: 4 }).map((parts): NeutralMessage[] => [{ role: 'user', parts }]),
-  fc.tuple(fc.option(text), calls, word).map(([said, called, told]): NeutralMessage[] => {
+  text.map((part): ChatMessage[] => [{ role: 'system', parts: [part] }]),
+  fc.array(fc.oneof(text, media), { maxLength: 4 }).map((parts): ChatMessage[] => [{ role: 'user', parts }]),
+  fc.tuple(fc.option(text), calls, word).map(([said, called, told]): ChatMessage[] => {
     const results = called.map(({ id, name }): Part => {
       return { kind: 'toolResult', callId: id, name, parts: [{ kind: 'text', text: told }], failed: false }
     })
-    const asked: NeutralMessage = { role: 'assistant', parts: [...(said ? [said] : []), ...called] }
+    const asked: ChatMessage = { role: 'assistant', parts: [...(said ? [said] : []), ...called] }
     return results.length > 0 ? [asked, { role: 'user', parts: results }, { role: 'user', parts: [] }] : [asked]
   }),
 )
@@ -756,7 +756,7 @@ const tool = fc.record(
   { kind: fc.constant('function' as const), name: word, description: fc.string(), schema: json, strict: fc.boolean() },
   { requiredKeys: ['kind', 'name'] },
 )
-const asks: fc.Arbitrary<NeutralAsk> = fc
+const chatRequests: fc.Arbitrary<ChatRequest> = fc
   .record(
     {
       model: word,
@@ -800,12 +800,12 @@ const asks: fc.Arbitrary<NeutralAsk> = fc
 
 test('whatever this dialect can say is read back as it was meant', () => {
   fc.assert(
-    fc.property(asks, (ask) => {
+    fc.property(chatRequests, (ask) => {
       const written = write(ask, ask.model)
       expect(written.dropped).toEqual([])
       const body = recordOf(JSON.parse(JSON.stringify(written.body)))
       expect(read(body)).toEqual(JSON.parse(JSON.stringify(ask)))
-      expect(openaiChat.read(Buffer.from(JSON.stringify(body)), LINE).ask).toMatchObject({
+      expect(openaiChat.readRequest(Buffer.from(JSON.stringify(body)), LINE).facts).toMatchObject({
         model: ask.model,
         stream: true,
         outputCap: ask.outputCap ?? null,
