@@ -1,7 +1,7 @@
 // What translation costs: the same call passed through, and asked in one dialect and answered in another, by one process in
 // alternating slices. It has no target: the table tells.
 import { PASS_THROUGH, type Way } from './bodies.ts'
-import { costOf, type Loader, type Measured, measure, median, type Subject } from './measure.ts'
+import { costOf, type Loader, type Measured, measure, median, type Subject, sum } from './measure.ts'
 
 /** The first is what the others are held against. */
 const WAYS: readonly { name: string; way: Way }[] = [
@@ -23,9 +23,6 @@ export type TranslatedTest = { loader: Loader; ours: Subject; pairs: number; sec
 
 const WARM_UP_SECONDS = 3
 const SLICE_SECONDS = 1
-
-const sum = (slices: readonly Measured[], field: 'cpuUs' | 'calls' | 'chunks' | 'reads') =>
-  slices.reduce((total, slice) => total + slice[field], 0)
 
 /** One list of slices per way. They go there and back, so that a slow moment of the machine falls on all of them. */
 async function round({ loader, ours, seconds }: TranslatedTest, { kind, connections }: Case): Promise<Measured[][]> {
