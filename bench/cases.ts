@@ -26,12 +26,12 @@ export type Latency = {
   addedP99Ms: number[]
 }
 
-const CONNECTIONS = 32
+export const CONNECTIONS = 32
 const WARM_UP_SECONDS = 2
 /** The first warm-up of a case also has the compiler to wait for. */
-const FIRST_WARM_UP_SECONDS = 5
+export const FIRST_WARM_UP_SECONDS = 5
 /** Runs are cut into slices that alternate (A B B A …), so that a slow moment of the machine falls on both sides of a pair. */
-const SLICE_SECONDS = 1
+export const SLICE_SECONDS = 1
 
 const isStream = (kind: Kind) => kind.startsWith('stream')
 

@@ -2,6 +2,7 @@
 // Prints one line per target and exits with 1 when one is missed. Reads no settings of yours; leaves nothing behind.
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { AGAINST_CASES, compareAgainst } from './against.ts'
 import type { Kind } from './bodies.ts'
 import { type Latency, latency, type Ratio, ratio, startTimes, type Test } from './cases.ts'
 import { bursarEnv, ROOT, startGateway } from './gateway.ts'
@@ -16,6 +17,8 @@ const HELP = `npm run bench -- [options]
   --quick       3 pairs of 4 seconds     --minutes N   length of the soak (10): calls, streams, clients that leave, faults
   --rows N      ledger rows for start (10000000)
   --peers       what a call costs another gateway, as many times ours (needs the npm registry)
+  --against COMMIT   CPU and memory of this tree compared with a commit's, and with a second instance of this tree
+                (about an hour, or 20 minutes with --quick; --only 1kb|100kb|stream|translated|memory)
   --self        measure the bare proxy against itself: how much this machine lies`
 
 const CASES = ['1kb', '100kb', 'stream', 'latency', 'translated', 'soak', 'start']
@@ -27,6 +30,7 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string' },
     minutes: { type: 'string', default: '10' },
     rows: { type: 'string', default: '10000000' },
+    against: { type: 'string' },
     quick: { type: 'boolean', default: false },
     self: { type: 'boolean', default: false },
     peers: { type: 'boolean', default: false },
@@ -102,14 +106,23 @@ async function comparePeer(test: Omit<Test, 'bare' | 'ours'>, ours: Subject, pee
   }
 }
 
+async function compareTrees(commit: string, upstream: Subject, pairs: number, seconds: number): Promise<void> {
+  if (flags.self || flags.peers) throw new Error('--against compares two trees: leave --self and --peers out')
+  const others = watchOthers()
+  await compareAgainst(commit, upstream, { only: flags.only, pairs, seconds })
+  printOthers(others())
+}
+
 const wanted = (name: string) => flags.only === undefined || flags.only === name
 
 async function main(): Promise<void> {
   if (flags.help) return console.log(HELP)
-  if (flags.only !== undefined && !CASES.includes(flags.only)) throw new Error(`--only ${flags.only}?\n${HELP}`)
+  const cases = flags.against === undefined ? CASES : AGAINST_CASES
+  if (flags.only !== undefined && !cases.includes(flags.only)) throw new Error(`--only ${flags.only}?\n${HELP}`)
   const pairs = Number(flags.pairs ?? (flags.quick ? 3 : 7))
   const seconds = Number(flags.seconds ?? (flags.quick ? 4 : 10))
   const upstream = await start('upstream', join(import.meta.dirname, 'upstream.ts'), {})
+  if (flags.against !== undefined) return compareTrees(flags.against, upstream, pairs, seconds)
   const startBare = (name: string) => start(name, BARE, { UPSTREAM: `http://127.0.0.1:${upstream.port}` })
   const startOurs = (database = 'bench.db', more: Record<string, string> = {}) =>
     flags.self ? startBare('ours') : startGateway('ours', ROOT, { ...bursarEnv(upstream, database), ...more })

@@ -4,7 +4,7 @@ import { PASS_THROUGH, type Way } from './bodies.ts'
 import { costOf, type Loader, type Measured, measure, median, type Subject, sum } from './measure.ts'
 
 /** The first is what the others are held against. */
-const WAYS: readonly { name: string; way: Way }[] = [
+export const WAYS: readonly { name: string; way: Way }[] = [
   { name: 'passed through', way: PASS_THROUGH },
   { name: 'OpenAI asks Anthropic', way: { asked: 'openai', model: 'anthropic/claude-sonnet-4-5' } },
   { name: 'Anthropic asks OpenAI', way: { asked: 'anthropic', model: 'openai/gpt-4o' } },
@@ -12,7 +12,7 @@ const WAYS: readonly { name: string; way: Way }[] = [
 ]
 
 /** So few streams at once that the dearest way keeps up: a gateway that does not coalesces chunks, and looks cheaper than it is. */
-const CASES = [
+export const CASES = [
   { name: '1 kB body, per call', kind: '1kb', connections: 32, unit: 'calls' },
   { name: 'stream, per chunk', kind: 'stream', connections: 4, unit: 'chunks' },
 ] as const
