@@ -1,6 +1,7 @@
 // Compares this tree with an older commit: `npm run bench -- --against <commit>`.
 // Each round starts three fresh gateways: the commit's, this tree's, and this tree's again. The third shows how far two processes
-// of one tree differ. Fresh processes matter: compilation and heap layout differ from process to process, and last.
+// of one tree differ. Fresh processes matter: compilation and heap layout differ from process to process, and these differences
+// last as long as the process.
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Kind, Way } from './bodies.ts'
@@ -27,13 +28,17 @@ type Trio<Value> = Record<Name, Value>
 type Unit = 'calls' | 'chunks'
 type CpuCase = { name: string; only: string; unit: Unit; kind: Kind; connections: number; way?: Way }
 
-/** `start` starts a gateway with an empty ledger. `nextOrder` tells which gateway goes first, second and third. */
+/**
+ * `start` starts a gateway with an empty ledger. The two orders tell which gateway goes first, second and third: one for the
+ * starts of a round, one for its slices. Each advances by itself, so that no gateway is first in every round.
+ */
 type Comparison = {
   loader: Loader
   pairs: number
   seconds: number
   start(name: Name): Promise<Subject>
-  nextOrder(): readonly Name[]
+  nextRoundOrder(): readonly Name[]
+  nextSliceOrder(): readonly Name[]
 }
 
 /** One value per round and gateway, and what a reader should know of how it was measured. */
@@ -54,6 +59,8 @@ const ORDERS: readonly (readonly Name[])[] = [
 ]
 
 const TRANSLATED_WAYS = WAYS.slice(1)
+/** Translated calls run through much more code than others, and their cost falls for longer. */
+const TRANSLATED_WARM_UP_SECONDS = 10
 
 const CPU_CASES: readonly CpuCase[] = [
   { name: '1 kB body', only: '1kb', unit: 'calls', kind: '1kb', connections: CONNECTIONS },
@@ -90,8 +97,15 @@ export async function compareAgainst(
   const start = starter(upstream, root)
   // The first start of a tree compiles TypeScript, which costs CPU and memory. Later starts read the compile cache.
   for (const name of ['against', 'ours'] as const) await (await start(name)).stop()
-  const orders = rotate(ORDERS)
-  const comparison = { loader: startLoader(), pairs, seconds, start, nextOrder: () => orders.next().value }
+  const [rounds, slices] = [rotate(ORDERS), rotate(ORDERS)]
+  const comparison = {
+    loader: startLoader(),
+    pairs,
+    seconds,
+    start,
+    nextRoundOrder: () => rounds.next().value,
+    nextSliceOrder: () => slices.next().value,
+  }
   for (const cpuCase of CPU_CASES)
     if (only === undefined || only === cpuCase.only) printCpu(cpuCase, await compareCpu(comparison, cpuCase))
   if (only === undefined || only === 'memory') printMemory(await compareMemory(comparison))
@@ -128,16 +142,18 @@ async function compareCpu(comparison: Comparison, { kind, connections, way, unit
 }
 
 async function cpuRound(
-  { loader, seconds, start, nextOrder }: Comparison,
+  { loader, seconds, start, nextRoundOrder, nextSliceOrder }: Comparison,
   load: Pick<Load, 'kind' | 'way' | 'connections'>,
 ): Promise<Trio<Measured[]>> {
   const subjects = new Map<Name, Subject>()
   const slices: Trio<Measured[]> = { against: [], ours: [], again: [] }
   const run = (name: Name, seconds: number) => measure(loader, subjectOf(subjects, name), { ...load, seconds })
-  for (const name of nextOrder()) subjects.set(name, await start(name))
-  for (const name of nextOrder()) await run(name, FIRST_WARM_UP_SECONDS)
+  const warmUpSeconds = load.way ? TRANSLATED_WARM_UP_SECONDS : FIRST_WARM_UP_SECONDS
+  const order = nextRoundOrder()
+  for (const name of order) subjects.set(name, await start(name))
+  for (const name of order) await run(name, warmUpSeconds)
   for (let done = 0; done < seconds; done += SLICE_SECONDS)
-    for (const name of nextOrder()) slices[name].push(await run(name, SLICE_SECONDS))
+    for (const name of nextSliceOrder()) slices[name].push(await run(name, SLICE_SECONDS))
   for (const subject of subjects.values()) await subject.stop()
   return slices
 }
@@ -158,11 +174,11 @@ function chunksNote({ against, ours }: Trio<Measured[]>): string {
 }
 
 /** The peak of a process is one number, so a spread takes several processes: each round starts all three anew. */
-async function compareMemory({ loader, pairs, seconds, start, nextOrder }: Comparison): Promise<Found> {
+async function compareMemory({ loader, pairs, seconds, start, nextRoundOrder }: Comparison): Promise<Found> {
   const rounds: Trio<number>[] = []
   while (rounds.length < pairs) {
     const peakBytes: Trio<number> = { against: Number.NaN, ours: Number.NaN, again: Number.NaN }
-    for (const name of nextOrder()) {
+    for (const name of nextRoundOrder()) {
       const subject = await start(name)
       for (const { callsPerSecond, ...load } of MEMORY_LOADS) {
         const maxCalls = Math.ceil(callsPerSecond * seconds)

@@ -18,7 +18,7 @@ const HELP = `npm run bench -- [options]
   --rows N      ledger rows for start (10000000)
   --peers       what a call costs another gateway, as many times ours (needs the npm registry)
   --against COMMIT   CPU and memory of this tree compared with a commit's, and with a second instance of this tree
-                (about an hour, or 20 minutes with --quick; --only 1kb|100kb|stream|translated|memory)
+                (about 75 minutes, or 20 with --quick; --only 1kb|100kb|stream|translated|memory)
   --self        measure the bare proxy against itself: how much this machine lies`
 
 const CASES = ['1kb', '100kb', 'stream', 'latency', 'translated', 'soak', 'start']
