@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Kind } from './bodies.ts'
 import type { Load } from './load.ts'
-import { folder, type Loader, type Measured, measure, median, type Subject, startLoader } from './measure.ts'
+import { folder, type Loader, type Measured, measure, median, type Subject, startLoader, sum } from './measure.ts'
 
 type Shape = Pick<Load, 'kind' | 'connections' | 'ratePerSecond'>
 export type Test = { loader: Loader; bare: Subject; ours: Subject; pairs: number; seconds: number }
@@ -26,16 +26,14 @@ export type Latency = {
   addedP99Ms: number[]
 }
 
-const CONNECTIONS = 32
+export const CONNECTIONS = 32
 const WARM_UP_SECONDS = 2
 /** The first warm-up of a case also has the compiler to wait for. */
-const FIRST_WARM_UP_SECONDS = 5
+export const FIRST_WARM_UP_SECONDS = 5
 /** Runs are cut into slices that alternate (A B B A …), so that a slow moment of the machine falls on both sides of a pair. */
-const SLICE_SECONDS = 1
+export const SLICE_SECONDS = 1
 
 const isStream = (kind: Kind) => kind.startsWith('stream')
-const sum = (slices: readonly Measured[], field: 'cpuUs' | 'calls' | 'chunks' | 'reads') =>
-  slices.reduce((total, slice) => total + slice[field], 0)
 
 async function warmUp({ loader, bare, ours }: Test, shape: Shape, seconds: number): Promise<void> {
   for (const subject of [bare, ours]) await measure(loader, subject, { ...shape, seconds })

@@ -15,6 +15,8 @@ export type Load = {
   way?: Way
   connections: number
   seconds: number
+  /** Ends a closed loop before its time: no call begins after so many. */
+  maxCalls?: number
   ratePerSecond?: number
   pauseMs?: number
   leaveWithinReads?: number
@@ -166,6 +168,7 @@ class LoadRun {
   readonly #endsAt: number
   #firstError: string | undefined
   #inFlight = 0
+  #sent = 0
 
   constructor(load: Load) {
     this.load = load
@@ -179,7 +182,7 @@ class LoadRun {
     if (this.load.ratePerSecond === undefined) for (const connection of this.#idle.splice(0)) this.#send(connection)
     else await this.#sendAtRate(this.load.ratePerSecond)
     const giveUpAt = this.#endsAt + DRAIN_MS
-    while (performance.now() < this.#endsAt || (this.#inFlight > 0 && performance.now() < giveUpAt)) await sleep(5)
+    while (!this.#isOver() || (this.#inFlight > 0 && performance.now() < giveUpAt)) await sleep(5)
     for (const connection of this.#all) connection.close()
     return this.#result()
   }
@@ -203,12 +206,19 @@ class LoadRun {
   }
 
   #sendAgain(connection: Connection): void {
-    if (performance.now() < this.#endsAt) this.#send(connection)
-    else this.#idle.push(connection)
+    if (this.#isOver()) this.#idle.push(connection)
+    else this.#send(connection)
+  }
+
+  /** Answers whether calls no longer begin; those in flight may still be answered. */
+  #isOver(): boolean {
+    const { maxCalls = Number.POSITIVE_INFINITY } = this.load
+    return this.#sent >= maxCalls || performance.now() >= this.#endsAt
   }
 
   #send(connection: Connection, intendedAt = performance.now()): void {
     this.#inFlight++
+    this.#sent++
     connection.send(intendedAt)
   }
 

@@ -48,6 +48,10 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }
 
+/** Adds up one field of several slices of a run. */
+export const sum = (slices: readonly Measured[], field: 'cpuUs' | 'calls' | 'chunks' | 'reads') =>
+  slices.reduce((total, slice) => total + slice[field], 0)
+
 function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer().on('error', reject)
@@ -115,6 +119,12 @@ export function costOf(pid: number): Cost {
   }
 }
 
+/** CPU time of this process's children that have ended: cutime and cstime, fields 16 and 17. */
+function endedChildrenUs(): number {
+  const fields = readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)?.split(' ') ?? []
+  return (Number(fields[13]) + Number(fields[14])) * CLOCK_TICK_US
+}
+
 /** Share of the machine's time taken since by what is not part of this benchmark, time stolen by the host included. */
 export function watchOthers(): () => number {
   const read = () => {
@@ -124,7 +134,7 @@ export function watchOthers(): () => number {
       .slice(1)
       .map((ticks) => Number(ticks) * CLOCK_TICK_US)
     const busyUs = user + nice + system + irq + softirq + steal
-    let oursUs = costOf(process.pid).cpuUs
+    let oursUs = costOf(process.pid).cpuUs + endedChildrenUs()
     for (const { pid } of children) if (pid) oursUs += costOf(pid).cpuUs
     return { allUs: busyUs + idle + wait, othersUs: busyUs - oursUs }
   }

@@ -1,10 +1,11 @@
 // `npm run bench`: what a call costs here compared with the bare proxy in `bare.ts`, in one run on one machine.
 // Prints one line per target and exits with 1 when one is missed. Reads no settings of yours; leaves nothing behind.
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { KEY, type Kind } from './bodies.ts'
+import { AGAINST_CASES, compareAgainst } from './against.ts'
+import type { Kind } from './bodies.ts'
 import { type Latency, latency, type Ratio, ratio, startTimes, type Test } from './cases.ts'
+import { bursarEnv, ROOT, startGateway } from './gateway.ts'
 import { costOf, folder, median, type Subject, start, startLoader, watchOthers } from './measure.ts'
 import { startPortkey } from './peers.ts'
 import { SOAK_ENV, soak } from './soak.ts'
@@ -16,6 +17,8 @@ const HELP = `npm run bench -- [options]
   --quick       3 pairs of 4 seconds     --minutes N   length of the soak (10): calls, streams, clients that leave, faults
   --rows N      ledger rows for start (10000000)
   --peers       what a call costs another gateway, as many times ours (needs the npm registry)
+  --against COMMIT   CPU and memory of this tree compared with a commit's, and with a second instance of this tree
+                (about 75 minutes, or 20 with --quick; --only 1kb|100kb|stream|translated|memory)
   --self        measure the bare proxy against itself: how much this machine lies`
 
 const CASES = ['1kb', '100kb', 'stream', 'latency', 'translated', 'soak', 'start']
@@ -27,6 +30,7 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string' },
     minutes: { type: 'string', default: '10' },
     rows: { type: 'string', default: '10000000' },
+    against: { type: 'string' },
     quick: { type: 'boolean', default: false },
     self: { type: 'boolean', default: false },
     peers: { type: 'boolean', default: false },
@@ -34,13 +38,7 @@ const { values: flags } = parseArgs({
   },
 })
 
-const ROOT = join(import.meta.dirname, '..')
 const BARE = join(import.meta.dirname, 'bare.ts')
-/** As `npm start` has them. */
-const START_FLAGS =
-  readFileSync(join(ROOT, 'package.json'), 'utf8')
-    .match(/"start": "([^"]*)"/)?.[1]
-    ?.match(/--\S+/g) ?? []
 const MAX_RSS_BYTES = 200 * 1024 * 1024
 const TARGETS: readonly { name: string; kind: Kind; only: string; atMost: number }[] = [
   { name: '1 kB body', kind: '1kb', only: '1kb', atMost: 1.5 },
@@ -55,22 +53,6 @@ const PEER_CASES: readonly { name: string; kind: Kind; unit: string; connections
   { name: '1 kB body', kind: '1kb', unit: 'call', connections: 32 },
   { name: 'stream, per chunk', kind: 'stream', unit: 'chunk', connections: 8 },
 ]
-
-/** Limits out of reach, every other setting at its default, so that every feature is on. */
-const bursarEnv = (upstream: Subject, database: string) => ({
-  OPENAI_API_KEY: 'sk-bench',
-  OPENAI_BASE_URL: `http://127.0.0.1:${upstream.port}/v1`,
-  ANTHROPIC_API_KEY: 'sk-ant-bench',
-  ANTHROPIC_BASE_URL: `http://127.0.0.1:${upstream.port}`,
-  GEMINI_API_KEY: 'bench',
-  GEMINI_BASE_URL: `http://127.0.0.1:${upstream.port}`,
-  BURSAR_KEYS: `bench:${KEY}`,
-  DATABASE_URL: `sqlite:${join(folder, database)}`,
-  MAX_REQUESTS_PER_MINUTE: '1000000000',
-  MAX_TOKENS_PER_MINUTE: '1000000000000',
-  MAX_COST_PER_REQUEST: '0.50',
-  DAILY_SPENDING_LIMIT: '100000000',
-})
 
 function verdict(met: boolean): string {
   if (!met) process.exitCode = 1
@@ -124,19 +106,26 @@ async function comparePeer(test: Omit<Test, 'bare' | 'ours'>, ours: Subject, pee
   }
 }
 
+async function compareTrees(commit: string, upstream: Subject, pairs: number, seconds: number): Promise<void> {
+  if (flags.self || flags.peers) throw new Error('--against compares two trees: leave --self and --peers out')
+  const others = watchOthers()
+  await compareAgainst(commit, upstream, { only: flags.only, pairs, seconds })
+  printOthers(others())
+}
+
 const wanted = (name: string) => flags.only === undefined || flags.only === name
 
 async function main(): Promise<void> {
   if (flags.help) return console.log(HELP)
-  if (flags.only !== undefined && !CASES.includes(flags.only)) throw new Error(`--only ${flags.only}?\n${HELP}`)
+  const cases = flags.against === undefined ? CASES : AGAINST_CASES
+  if (flags.only !== undefined && !cases.includes(flags.only)) throw new Error(`--only ${flags.only}?\n${HELP}`)
   const pairs = Number(flags.pairs ?? (flags.quick ? 3 : 7))
   const seconds = Number(flags.seconds ?? (flags.quick ? 4 : 10))
   const upstream = await start('upstream', join(import.meta.dirname, 'upstream.ts'), {})
+  if (flags.against !== undefined) return compareTrees(flags.against, upstream, pairs, seconds)
   const startBare = (name: string) => start(name, BARE, { UPSTREAM: `http://127.0.0.1:${upstream.port}` })
   const startOurs = (database = 'bench.db', more: Record<string, string> = {}) =>
-    flags.self
-      ? startBare('ours')
-      : start('ours', join(ROOT, 'src/main.ts'), { ...bursarEnv(upstream, database), ...more }, { flags: START_FLAGS })
+    flags.self ? startBare('ours') : startGateway('ours', ROOT, { ...bursarEnv(upstream, database), ...more })
 
   if (flags.only === 'start') return startTimes(startOurs, Number(flags.rows))
   // The first start after a change reads TypeScript, and 25 MB of what that takes stay with the process: every later one is measured.

@@ -1,10 +1,10 @@
 // What translation costs: the same call passed through, and asked in one dialect and answered in another, by one process in
 // alternating slices. It has no target: the table tells.
 import { PASS_THROUGH, type Way } from './bodies.ts'
-import { costOf, type Loader, type Measured, measure, median, type Subject } from './measure.ts'
+import { costOf, type Loader, type Measured, measure, median, type Subject, sum } from './measure.ts'
 
 /** The first is what the others are held against. */
-const WAYS: readonly { name: string; way: Way }[] = [
+export const WAYS: readonly { name: string; way: Way }[] = [
   { name: 'passed through', way: PASS_THROUGH },
   { name: 'OpenAI asks Anthropic', way: { asked: 'openai', model: 'anthropic/claude-sonnet-4-5' } },
   { name: 'Anthropic asks OpenAI', way: { asked: 'anthropic', model: 'openai/gpt-4o' } },
@@ -12,7 +12,7 @@ const WAYS: readonly { name: string; way: Way }[] = [
 ]
 
 /** So few streams at once that the dearest way keeps up: a gateway that does not coalesces chunks, and looks cheaper than it is. */
-const CASES = [
+export const CASES = [
   { name: '1 kB body, per call', kind: '1kb', connections: 32, unit: 'calls' },
   { name: 'stream, per chunk', kind: 'stream', connections: 4, unit: 'chunks' },
 ] as const
@@ -23,9 +23,6 @@ export type TranslatedTest = { loader: Loader; ours: Subject; pairs: number; sec
 
 const WARM_UP_SECONDS = 3
 const SLICE_SECONDS = 1
-
-const sum = (slices: readonly Measured[], field: 'cpuUs' | 'calls' | 'chunks' | 'reads') =>
-  slices.reduce((total, slice) => total + slice[field], 0)
 
 /** One list of slices per way. They go there and back, so that a slow moment of the machine falls on all of them. */
 async function round({ loader, ours, seconds }: TranslatedTest, { kind, connections }: Case): Promise<Measured[][]> {
