@@ -12,7 +12,7 @@ import { Ring } from '../core/ring.ts'
 import { SlotCache } from '../core/slot-cache.ts'
 import { inputTokens, outputTokens } from '../core/usage.ts'
 import type { Store } from '../stores/store.ts'
-import { UpstreamLimitTracker } from './upstream-limits-seen.ts'
+import { UpstreamLimitTracker } from './upstream-limit-tracker.ts'
 
 /** A refused call, kept for `/llm/explain` as long as the ring has room. It has no row in the ledger: it consumed nothing. */
 export interface RefusalRecord {

@@ -3,10 +3,12 @@
 import { gzipSync } from 'node:zlib'
 import { afterEach, expect, it } from 'vitest'
 import type { CallFacts, Outcome, UpstreamLimits } from '../../src/core/ledger-entry.ts'
-import { UpstreamLimitTracker } from '../../src/telemetry/upstream-limits-seen.ts'
+import { Telemetry } from '../../src/telemetry/call-events.ts'
+import { UpstreamLimitTracker } from '../../src/telemetry/upstream-limit-tracker.ts'
 import { PRICE, wholeAnswer } from '../call/dialect-fixtures.ts'
 import { factsOf, outcomeOf } from '../stores/calls.ts'
 import { GatewayFixture, ManualClock, type Responder, TRANSPORTS } from '../support/gateway-fixture.ts'
+import { QUOTE } from './events.ts'
 
 let fixture: GatewayFixture | undefined
 afterEach(async () => {
@@ -103,8 +105,15 @@ it('the log warns once before a provider refuses, and again when it had recovere
     if (lines.length > warnings.length) warnings.push(left)
   }
   expect(warnings).toEqual([99, 99])
-  const line = JSON.parse(fixture.log.find((one) => one.includes('is about to refuse')) ?? '{}')
-  expect(line).toMatchObject({ level: 40, provider: 'openai', model: 'm', limit: 'tokens', remaining: 99, of: 1_000 })
+  const line = JSON.parse(fixture.log.find((text) => text.includes('is about to refuse')) ?? '{}')
+  expect(line).toMatchObject({
+    level: 40,
+    provider: 'openai',
+    model: 'm',
+    limit: 'tokens',
+    remaining: 99,
+    capacity: 1_000,
+  })
 })
 
 const NO_LIMITS: UpstreamLimits = {
@@ -125,46 +134,72 @@ function callWithLimits(model: string, atMs: number, limits: Partial<UpstreamLim
   return [facts, outcomeOf(1, 1n, { upstreamLimits, settledAtMs: atMs, latencyMs: 0, timeToFirstTokenMs: null })]
 }
 
-it('a limit that is used up and as good as new all the time is warned of once a minute', () => {
-  const upstreams = new UpstreamLimitTracker()
-  let warnings = 0
+/** A tracker that hears of calls through telemetry, and the limits it warned of. */
+function trackedBy() {
+  const telemetry = new Telemetry()
+  const tracker = new UpstreamLimitTracker(telemetry)
+  const warnings: string[] = []
+  telemetry.listen(tracker)
+  telemetry.listen({
+    name: 'test',
+    hear: (event) => {
+      if (event.kind === 'upstream_limit_low') warnings.push(event.limit.name)
+    },
+  })
+  const hear = (facts: CallFacts, outcome: Outcome, ownAccount = true) => {
+    const at = { wallMs: outcome.settledAtMs, monoMs: outcome.settledAtMs }
+    telemetry.emit({ kind: 'settled', at, facts, outcome, quote: QUOTE, bounded: true, ownAccount })
+  }
+  return { tracker, warnings, hear }
+}
+
+it('a limit that is used up and refilled all the time is warned of once a minute', () => {
+  const { warnings, hear } = trackedBy()
   for (let atMs = 0; atMs < 600_000; atMs += 500) {
     const remainingRequests = (atMs / 500) % 2
-    if (upstreams.record(...callWithLimits('m', atMs, { limitRequests: 2, remainingRequests }))) warnings++
+    hear(...callWithLimits('m', atMs, { limitRequests: 2, remainingRequests }))
   }
-  expect(warnings).toBe(10)
+  expect(warnings).toHaveLength(10)
 })
 
 it('the limit with the least left is named; beyond a priority tier calls go on', () => {
-  const upstreams = new UpstreamLimitTracker()
+  const { warnings, hear } = trackedBy()
   const others = [
     { name: 'priority-input-tokens', limit: 100, remaining: 0, resetMs: null },
     { name: 'input-tokens', limit: 100, remaining: 3, resetMs: 7 },
     { name: 'images', limit: null, remaining: 0, resetMs: null },
   ]
   const limits = { limitTokens: 100, remainingTokens: 5, limitRequests: 0, remainingRequests: 0, others }
-  expect(upstreams.record(...callWithLimits('m', 0, limits))?.name).toBe('input-tokens')
-  expect(upstreams.record(...callWithLimits('n', 0, { others: others.slice(0, 1) }))).toBeUndefined()
-  expect(upstreams.record(...callWithLimits('o', 0, { ...limits, others: [] }))?.name).toBe('tokens')
+  hear(...callWithLimits('m', 0, limits))
+  hear(...callWithLimits('n', 0, { others: others.slice(0, 1) }))
+  hear(...callWithLimits('o', 0, { ...limits, others: [] }))
+  expect(warnings).toEqual(['input-tokens', 'tokens'])
 })
 
-it('what a long stream was told at its beginning does not count against what came later', () => {
-  const upstreams = new UpstreamLimitTracker()
-  upstreams.record(...callWithLimits('m', 5_000, { limitRequests: 10, remainingRequests: 9 }))
+it("limits of a caller's own account and of simulated calls are not ours", () => {
+  const { tracker, warnings, hear } = trackedBy()
+  const [facts, outcome] = callWithLimits('m', 0, { limitRequests: 10, remainingRequests: 0 })
+  hear(facts, outcome, false)
+  hear({ ...facts, simulated: true }, outcome)
+  expect([warnings, tracker.newest('openai')]).toEqual([[], undefined])
+})
+
+it('limits in the head of a long stream do not replace those of later calls', () => {
+  const { tracker, warnings, hear } = trackedBy()
+  hear(...callWithLimits('m', 5_000, { limitRequests: 10, remainingRequests: 9 }))
   const [facts, outcome] = callWithLimits('m', 1_000, { limitRequests: 10, remainingRequests: 0 })
-  expect(
-    upstreams.record(facts, { ...outcome, settledAtMs: 9_000, latencyMs: 8_000, timeToFirstTokenMs: 5 }),
-  ).toBeUndefined()
-  expect(upstreams.newest('openai')).toMatchObject({ remainingRequests: 9, seenAtMs: 5_000 })
+  hear(facts, { ...outcome, settledAtMs: 9_000, latencyMs: 8_000, timeToFirstTokenMs: 5 })
+  expect(warnings).toEqual([])
+  expect(tracker.newest('openai')).toMatchObject({ remainingRequests: 9, seenAtMs: 5_000 })
 })
 
-it('a thousand targets are kept, and the one that was silent for longest gives way', () => {
-  const upstreams = new UpstreamLimitTracker()
-  for (let at = 0; at < 3_000; at++) {
-    upstreams.record(...callWithLimits(`made-up-${at}`, at, { limitRequests: at }))
-    upstreams.record(...callWithLimits('used', at, { limitRequests: 7 }))
+it('a thousand targets are kept, and the one that reported nothing for longest makes room', () => {
+  const { tracker, hear } = trackedBy()
+  for (let index = 0; index < 3_000; index++) {
+    hear(...callWithLimits(`made-up-${index}`, index, { limitRequests: index }))
+    hear(...callWithLimits('used', index, { limitRequests: 7 }))
   }
-  const models = upstreams.models('openai')
+  const models = tracker.models('openai')
   expect(Object.keys(models)).toHaveLength(1_000)
   expect(models.used?.limitRequests).toBe(7)
   expect([models['made-up-0'], models['made-up-2999']?.limitRequests]).toEqual([undefined, 2_999])

@@ -1,0 +1,20 @@
+// The newest refused calls, kept in memory so that /llm/explain can say why a call was refused.
+
+import { Ring } from '../core/ring.ts'
+import type { CallEvent, CallListener, CallRefused } from './call-events.ts'
+
+const MAX_KEPT_REFUSALS = 1_000
+
+export class RefusalHistory implements CallListener {
+  readonly name = 'refusal history'
+  readonly #refused = new Ring<CallRefused>(MAX_KEPT_REFUSALS)
+
+  hear(event: CallEvent): void {
+    if (event.kind === 'refused') this.#refused.push(event)
+  }
+
+  /** Undefined for calls that were not refused, or so long ago that newer refusals took their place. */
+  find(callId: string): CallRefused | undefined {
+    return this.#refused.find((refused) => refused.callId === callId)
+  }
+}
