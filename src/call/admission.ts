@@ -3,106 +3,30 @@
 import type { Settings } from '../config/settings.ts'
 import { windowAt } from '../core/calendar.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Caller, CallFacts, Reservation } from '../core/ledger-entry.ts'
+import type { CallFacts, Reservation } from '../core/ledger-entry.ts'
 import type { Shortfall } from '../core/levels.ts'
-import type { Amounts, LimitPlan, Subjects } from '../core/limits.ts'
+import type { Amounts, LimitPlan } from '../core/limits.ts'
 import { SIMULATED_REALM } from '../core/limits.ts'
-import type { Charge, Instant, LevelView, Meter } from '../core/meter.ts'
+import type { Charge, Instant } from '../core/meter.ts'
 import { divideUp } from '../core/money.ts'
 import type { ModelFacts, PriceBook } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
-import {
-  affordableCap,
-  type CountedInput,
-  type Quote,
-  type QuoteSettings,
-  quote,
-  type RequestFacts,
-} from '../core/quote.ts'
+import { affordableCap, type CountedInput, type Quote, type QuoteSettings, quote } from '../core/quote.ts'
 import type { FactoredQuote } from '../core/quote-overruns.ts'
-import { type Refusal, refusalOf } from '../core/refusal.ts'
-import type { CountableInput, InputCounter } from '../counting/input-counter.ts'
-import type { Provider } from '../providers/provider.ts'
+import { refusalOf } from '../core/refusal.ts'
+import type { InputCounter } from '../counting/input-counter.ts'
 import type { Store, Admission as StoreAdmission } from '../stores/store.ts'
-
-/** Somebody who may answer a call, and the call as it would be put to it. */
-export interface Candidate {
-  readonly provider: Provider
-  /** As the provider will be asked. */
-  readonly model: string
-  readonly request: RequestFacts
-  /** The cap it has been given, where it had none and the target cannot do without. */
-  readonly defaultCap: number | null
-  /** What of it can be counted; where it is absent the bound stands. */
-  readonly countableInput?: CountableInput
-  /** What it takes in, where that was counted because its bound did not fit. */
-  readonly countedInput?: CountedInput
-}
-
-/** What of a call is known before it is quoted. */
-export interface Applicant {
-  readonly callId: string
-  readonly caller: Caller
-  readonly operation: string | null
-  /** What the caller speaks. */
-  readonly dialect: string
-  /** As the caller wrote it. */
-  readonly requestedModel: string
-  readonly first: Candidate
-  /** Those it may fall back to, in order. Empty for most. */
-  readonly others: readonly Candidate[]
-  /** Where the money left is too little, those that are too dear are left out. */
-  readonly dropsExpensive: boolean
-  readonly idempotency: CallFacts['idempotency']
-  /** A budget of its own, beside all limits. */
-  readonly budget: Budget | undefined
-}
-
-/** What an attempt can have used at most. */
-export interface Bound {
-  readonly tokens: number
-  readonly costNanoUsd: bigint
-}
-
-/** What all calls of one task may cost together. */
-export interface Budget {
-  readonly meter: Meter
-  readonly nanoUsd: bigint
-}
-
-/** The quote of the first candidate, raised to what the dearest of all can cost. */
-export interface RouteQuote extends FactoredQuote {
-  /** What the first candidate can use by itself, where another one is dearer. */
-  readonly firstCandidateBound?: Bound
-}
-
-export type AdmittedCall = {
-  readonly admitted: true
-  /** As it was admitted: without candidates that did not fit. */
-  readonly applicant: Applicant
-  readonly facts: CallFacts
-  readonly quote: RouteQuote
-  /** What this attempt can have used at most. */
-  readonly bound: Bound
-  /** What it was charged. */
-  readonly charges: readonly Charge[]
-  /** What attempts before it are booked as, and on which meters. */
-  readonly priorBound: Bound
-  readonly priorCharges: readonly Charge[]
-  /** Monotonic milliseconds. */
-  readonly expiresAtMs: number
-  /** False where something in the call has no bound: hosted tools and the like. */
-  readonly bounded: boolean
-  readonly levels: readonly LevelView[]
-  readonly unenforced: readonly string[]
-}
-
-export type RefusedCall = {
-  readonly admitted: false
-  readonly refusal: Refusal
-  readonly quote: Quote
-  readonly levels: readonly LevelView[]
-}
+import {
+  type AdmittedCall,
+  type Applicant,
+  allCandidates,
+  type Bound,
+  type Budget,
+  type Candidate,
+  type RefusedCall,
+  type RouteQuote,
+  subjectsOf,
+} from './applicant.ts'
 
 const ZERO_BOUND: Bound = { tokens: 0, costNanoUsd: 0n }
 const NO_PRIOR_CHARGES: readonly Charge[] = []
@@ -453,10 +377,6 @@ function toAdmittedCall(
   }
 }
 
-function subjectsOf({ caller, first }: Applicant): Subjects {
-  return { caller, provider: first.provider.name, model: first.model }
-}
-
 /** What one call may cost at most goes for all its attempts together. */
 function withPriorBound(charge: Charge, { tokens, costNanoUsd }: Bound): Charge {
   const { refill, what } = charge.meter
@@ -472,10 +392,6 @@ function billedCharges({ charges, bound }: AdmittedCall, next: readonly Charge[]
     .filter(({ meter }) => meter.refill !== 'call' && meter.what !== 'inFlight')
     .filter((charge) => charge.meter.what !== 'requests' || !isNext(charge))
     .map((charge) => ({ ...charge, amount: amounts[charge.meter.what] }))
-}
-
-function allCandidates({ first, others }: Applicant): readonly Candidate[] {
-  return [first, ...others]
 }
 
 /** The message carries the very line to paste. */

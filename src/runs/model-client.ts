@@ -1,6 +1,6 @@
 // Asking: what patterns ask models through. Every ask is a call of its own through the gate: admitted, metered and booked.
 
-import type { Budget } from '../call/admission.ts'
+import type { Budget } from '../call/applicant.ts'
 import type { Gate } from '../call/gate.ts'
 import type { ChatRequest } from '../core/chat.ts'
 import type { Clock } from '../core/clock.ts'
