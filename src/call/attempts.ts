@@ -1,124 +1,178 @@
-// Attempts: the tries of one call. Whether a failed one is followed by another, when, and at which target.
+// Attempts: how an attempt fails, and whether another one follows: when, and at which target. It sends nothing.
 
 import type { CircuitPass, Circuits } from '../core/circuit.ts'
 import type { Clock } from '../core/clock.ts'
-import type { AdmissionControl, AdmittedCall } from './admission.ts'
+import type { Provider } from '../providers/provider.ts'
+import type { AdmissionControl } from './admission.ts'
+import type { AdmittedCall } from './applicant.ts'
 import type { CallCandidate } from './candidates.ts'
 
-/** How an attempt failed, before anything of it reached the caller. */
+/** How an attempt failed, before any of its answer reached the caller. */
 export interface AttemptFailure {
-  /** HTTP status, or null where no answer came. */
+  /** HTTP status, or null if no answer came. */
   readonly status: number | null
-  /** Nobody bills for it: nothing was sent, or the provider says so. */
+  /** Nobody bills for the attempt: it was not sent, or its status is a free one. */
   readonly isFree: boolean
-  /** When the provider wants to be asked again, where it said so. */
+  /** How long the provider asked to wait; null if it did not. */
   readonly retryAfterMs: number | null
 }
 
-/** Another attempt, to be made. */
-export interface NextAttempt<Dispatch> {
-  readonly delayMs: number
-  /** Moves the reservation. Undefined where nothing fits, or nobody can be asked after all. */
-  prepare(): Promise<Dispatch | undefined>
+/** A failed attempt, and what the caller gets if no other attempt follows. */
+export interface FailedAttempt extends AttemptFailure {
+  /** In a word or two: an error code such as `ECONNRESET`, or `status 503`. */
+  readonly error: string
+  /** The provider's own error; undefined if none came. */
+  readonly answer: ErrorAnswer | undefined
 }
 
-export interface RetryPlanParts<Dispatch> {
+export interface ErrorAnswer {
+  readonly status: number
+  readonly body: Buffer
+  /** The body without its encoding. */
+  readonly plain: Buffer
+}
+
+/** An attempt that follows a failed one. */
+export interface NextAttempt<Outgoing> {
+  /** How long to wait before `prepare`. */
+  readonly delayMs: number
+  /** Moves the reservation. Resolves to undefined if that does not fit, or if no target can be asked any more. */
+  prepare(): Promise<Outgoing | undefined>
+}
+
+/** Error statuses that no provider bills. */
+const FREE_STATUSES: ReadonlySet<number> = new Set([401, 403, 404, 413, 422, 429])
+
+/** Errors that mean that no connection was made. */
+const UNSENT_ERROR_CODES: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+const FIRST_DELAY_MS = 250
+const MAX_DELAY_MS = 8_000
+/** If a provider asks for a longer wait, the call does not wait for it. */
+const MAX_WAIT_MS = 30_000
+
+/** An attempt that broke off without an answer. @param error its code */
+export function brokenAttempt(wasSent: boolean, error: string): FailedAttempt {
+  const isFree = !wasSent || UNSENT_ERROR_CODES.has(error)
+  return { status: null, isFree, retryAfterMs: null, error, answer: undefined }
+}
+
+/** An attempt that the provider answered with an error. */
+export function refusedAttempt(
+  { freeStatuses }: Provider,
+  isBillable: boolean,
+  retryAfterMs: number | null,
+  answer: ErrorAnswer,
+): FailedAttempt {
+  const { status } = answer
+  const isFree = !isBillable && (FREE_STATUSES.has(status) || freeStatuses.has(status))
+  return { status, isFree, retryAfterMs, error: `status ${status}`, answer }
+}
+
+/** The code of an error and never its message, which may hold addresses. */
+export function errorCodeOf(error: Error): string {
+  const code: unknown = 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? code : error.name
+}
+
+export interface RetryPlanParts<Outgoing> {
   readonly admissionControl: AdmissionControl
   readonly circuits: Circuits
   readonly clock: Clock
   readonly random: () => number
+  /** How often each target is asked again. */
   readonly retries: number
-  /** Monotonic milliseconds: the call is cut then. */
+  /** Monotonic milliseconds: the call is ended then. */
   readonly deadlineMs: number
-  dispatchOf(admitted: AdmittedCall, candidate: CallCandidate, passage: CircuitPass): Dispatch
+  dispatchOf(admitted: AdmittedCall, candidate: CallCandidate, circuitPass: CircuitPass): Outgoing
 }
 
-const FIRST_DELAY_MS = 250
-const MAX_DELAY_MS = 8_000
-/** Who says to come back later than this is not waited for. */
-const MAX_WAIT_MS = 30_000
-
-export class RetryPlan<Dispatch> {
-  readonly #parts: RetryPlanParts<Dispatch>
+/**
+ * The attempts that may follow the first one of a call. Each target is asked again up to `retries` times, with exponential
+ * back-off and jitter; then comes the next target, at once.
+ */
+export class RetryPlan<Outgoing> {
+  readonly #parts: RetryPlanParts<Outgoing>
   #admitted: AdmittedCall
   #current: CallCandidate
   #remaining: readonly CallCandidate[]
   #retryCount = 0
 
   constructor(
-    parts: RetryPlanParts<Dispatch>,
+    parts: RetryPlanParts<Outgoing>,
     admitted: AdmittedCall,
-    candidate: CallCandidate,
-    rest: readonly CallCandidate[],
+    current: CallCandidate,
+    remaining: readonly CallCandidate[],
   ) {
     this.#parts = parts
     this.#admitted = admitted
-    this.#current = candidate
-    this.#remaining = rest
+    this.#current = current
+    this.#remaining = remaining
   }
 
-  /** What follows a failed attempt; undefined where its failure is the call's. */
-  next(failure: AttemptFailure): NextAttempt<Dispatch> | undefined {
+  /** The attempt that follows a failed one; undefined if the failure is final. */
+  next(failure: AttemptFailure): NextAttempt<Outgoing> | undefined {
     if (!isTransient(failure.status)) return undefined
     const elsewhere = { delayMs: 0, prepare: () => this.#tryNextTarget(failure) }
-    // A provider that refuses for its own limits is left alone while there is another one.
+    // While there is another target, a provider that refuses for its own limits is left alone.
     if (failure.status === 429 && this.#remaining.length > 0) return elsewhere
     const delayMs = this.#delayMs(failure)
-    const inTime = this.#parts.clock.now().monoMs + delayMs < this.#parts.deadlineMs
-    if (this.#retryCount < this.#parts.retries && inTime && delayMs <= MAX_WAIT_MS)
+    const isInTime = this.#parts.clock.now().monoMs + delayMs < this.#parts.deadlineMs
+    if (this.#retryCount < this.#parts.retries && isInTime && delayMs <= MAX_WAIT_MS)
       return { delayMs, prepare: () => this.#retrySameTarget(failure) }
     return this.#remaining.length > 0 ? elsewhere : undefined
   }
 
-  /** Doubles each time, somewhere in its upper half; the provider's own word goes for more. */
+  /** Doubles with each retry, by chance somewhere in the upper half. The provider's own wait counts if it is longer. */
   #delayMs({ retryAfterMs }: AttemptFailure): number {
-    const most = Math.min(FIRST_DELAY_MS * 2 ** this.#retryCount, MAX_DELAY_MS)
-    return Math.max(Math.ceil(most * (0.5 + this.#parts.random() / 2)), retryAfterMs ?? 0)
+    const maxMs = Math.min(FIRST_DELAY_MS * 2 ** this.#retryCount, MAX_DELAY_MS)
+    return Math.max(Math.ceil(maxMs * (0.5 + this.#parts.random() / 2)), retryAfterMs ?? 0)
   }
 
-  async #retrySameTarget(failure: AttemptFailure): Promise<Dispatch | undefined> {
+  async #retrySameTarget(failure: AttemptFailure): Promise<Outgoing | undefined> {
     this.#retryCount += 1
     return (await this.#prepareAt(this.#current, failure)) ?? this.#tryNextTarget(failure)
   }
 
-  async #tryNextTarget(failure: AttemptFailure): Promise<Dispatch | undefined> {
+  async #tryNextTarget(failure: AttemptFailure): Promise<Outgoing | undefined> {
     for (let next = this.#remaining[0]; next; next = this.#remaining[0]) {
       this.#remaining = this.#remaining.slice(1)
       this.#retryCount = 0
-      const found = await this.#prepareAt(next, failure)
-      if (found) return found
+      const outgoing = await this.#prepareAt(next, failure)
+      if (outgoing) return outgoing
     }
     return undefined
   }
 
-  async #prepareAt(candidate: CallCandidate, failure: AttemptFailure): Promise<Dispatch | undefined> {
-    const { admissionControl, circuits, clock } = this.#parts
-    const now = clock.now()
+  async #prepareAt(candidate: CallCandidate, failure: AttemptFailure): Promise<Outgoing | undefined> {
+    const { circuits, clock } = this.#parts
     const { provider, model } = candidate
-    const passage = circuits.acquire(provider.name, model, now.monoMs)
-    if (passage.kind === 'open') return undefined
-    const asBefore = candidate === this.#current && failure.isFree
-    const to = candidate === this.#current ? this.#admitted.applicant.first : candidate
-    const move = () => admissionControl.move(this.#admitted, to, !failure.isFree, now)
-    // A ledger that cannot be written, or a price that is gone, ends the tries.
-    const admitted = asBefore ? this.#admitted : await move().catch(() => undefined)
+    const now = clock.now()
+    const circuitPass = circuits.acquire(provider.name, model, now.monoMs)
+    if (circuitPass.kind === 'open') return undefined
+    const isSame = candidate === this.#current
+    const to = isSame ? this.#admitted.applicant.first : candidate
+    const move = () => this.#parts.admissionControl.move(this.#admitted, to, !failure.isFree, now)
+    // If the ledger cannot be written, or the price is gone, this target cannot be asked.
+    const admitted = isSame && failure.isFree ? this.#admitted : await move().catch(() => undefined)
     if (!admitted) {
-      circuits.release(provider.name, model, passage)
+      circuits.release(provider.name, model, circuitPass)
       return undefined
     }
     this.#admitted = admitted
     this.#current = candidate
-    return this.#parts.dispatchOf(admitted, candidate, passage)
+    return this.#parts.dispatchOf(admitted, candidate, circuitPass)
   }
 }
 
-/** What may end otherwise the next time. */
+/** True for failures that the next attempt may not meet. */
 function isTransient(status: number | null): boolean {
   return status === null || status === 408 || status === 429 || status >= 500
-}
-
-/** A target that is in trouble, and not only unwilling: it could not be reached, broke off, or said so. */
-export function isTargetFailure(status: number | null, error: string | null): boolean {
-  if (error === null || error === 'no usage') return false
-  return status === null || status >= 500 || status < 300
 }

@@ -7,7 +7,7 @@ import type { Callers } from '../keys/callers.ts'
 import type { CallerKey, Provider, UpstreamRequest } from '../providers/provider.ts'
 import type { Translation } from '../translate/translation.ts'
 import type { Dialect, Edits, HeaderList, ParsedRequest, RequestLine } from '../wire/dialect.ts'
-import type { Candidate } from './admission.ts'
+import type { Candidate } from './applicant.ts'
 import type { RouteTarget } from './routing.ts'
 
 /** A candidate for a call that has come in. */

@@ -1,53 +1,61 @@
-// Clock: the two clocks as one value, handed in by main; and the deadlines of calls in flight.
+// Deadlines: the time limit of every call in flight, on one timer. It ends calls, and knows nothing else about them.
 
-import type { Clock } from '../core/clock.ts'
+import type { Clock, Timer, Timers } from '../core/clock.ts'
 
-/** Something that has to end by a time. */
+export type ExpiryCode = 'upstream_timeout' | 'shutting_down'
+
+/** A call that has to end by its deadline. */
 export interface TimedCall {
-  expire(code: 'upstream_timeout' | 'shutting_down'): void
+  /** Ends the call now. Its deadline is removed already. */
+  expire(code: ExpiryCode): void
 }
 
-/** A place in the queue of `Deadlines`: what `add` gives and `remove` takes. */
+/** A place in the queue of `Deadlines`: `add` returns it and `remove` takes it. */
 export interface Deadline {
   readonly call: TimedCall
+  /** Monotonic milliseconds. */
   readonly dueMs: number
   previous: Deadline | undefined
   next: Deadline | undefined
 }
 
 /**
- * Deadlines that all lie equally far ahead, so that the first to come is the first to go: one timer for any number of calls.
- * A list and not a Map: Maps that are added to and deleted from all the time keep deleted values alive from one outgrown table
- * to the next, until the next full collection.
+ * A queue of deadlines that all lie equally far ahead: the first added is the first due, so one timer serves any number of
+ * calls. The queue is a linked list: see docs/decisions/v8-memory.md.
  */
 export class Deadlines {
   readonly #clock: Clock
+  readonly #timers: Timers
   readonly #afterMs: number
   #first: Deadline | undefined
   #last: Deadline | undefined
   #size = 0
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
 
-  constructor(clock: Clock, afterMs: number) {
+  /** @param afterMs how long a call may take, in milliseconds */
+  constructor(clock: Clock, timers: Timers, afterMs: number) {
     this.#clock = clock
+    this.#timers = timers
     this.#afterMs = afterMs
   }
 
+  /** How many calls have a deadline. */
   get size(): number {
     return this.#size
   }
 
-  add(call: TimedCall, nowMonoMs: number): Deadline {
-    const added: Deadline = { call, dueMs: nowMonoMs + this.#afterMs, previous: this.#last, next: undefined }
-    if (this.#last) this.#last.next = added
-    else this.#first = added
-    this.#last = added
+  /** @param nowMs monotonic milliseconds; never earlier than at the `add` before */
+  add(call: TimedCall, nowMs: number): Deadline {
+    const deadline: Deadline = { call, dueMs: nowMs + this.#afterMs, previous: this.#last, next: undefined }
+    if (this.#last) this.#last.next = deadline
+    else this.#first = deadline
+    this.#last = deadline
     this.#size += 1
-    this.#timer ??= setTimeout(() => this.#check(), this.#afterMs).unref()
-    return added
+    this.#timer ??= this.#checkAfter(this.#afterMs)
+    return deadline
   }
 
-  /** Changes nothing where it is gone already. */
+  /** Does nothing for a deadline that was removed before. */
   remove(deadline: Deadline): void {
     const { previous, next } = deadline
     if (!previous && this.#first !== deadline) return
@@ -55,25 +63,29 @@ export class Deadlines {
     else this.#first = next
     if (next) next.previous = previous
     else this.#last = previous
-    // What is dead and old must not point at what is young.
+    // A removed deadline must not keep its neighbours alive: see docs/decisions/v8-memory.md.
     deadline.previous = undefined
     deadline.next = undefined
     this.#size -= 1
   }
 
-  /** Ends everything now. */
+  /** Ends all calls now. */
   expireAll(): void {
     this.#expire(Number.POSITIVE_INFINITY, 'shutting_down')
   }
 
-  #check(): void {
-    this.#timer = undefined
-    const now = this.#clock.now().monoMs
-    this.#expire(now, 'upstream_timeout')
-    if (this.#first) this.#timer = setTimeout(() => this.#check(), this.#first.dueMs - now).unref()
+  #checkAfter(delayMs: number): Timer {
+    return this.#timers.setTimeout(() => this.#check(), delayMs).unref()
   }
 
-  #expire(untilMs: number, code: 'upstream_timeout' | 'shutting_down'): void {
+  #check(): void {
+    this.#timer = undefined
+    const nowMs = this.#clock.now().monoMs
+    this.#expire(nowMs, 'upstream_timeout')
+    if (this.#first) this.#timer = this.#checkAfter(this.#first.dueMs - nowMs)
+  }
+
+  #expire(untilMs: number, code: ExpiryCode): void {
     for (let due = this.#first; due && due.dueMs <= untilMs; due = this.#first) {
       this.remove(due)
       due.call.expire(code)

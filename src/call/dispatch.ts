@@ -1,60 +1,88 @@
-// Dispatch: how an admitted call goes out to one of its candidates, and the headers its answer will carry.
+// Dispatch: an admitted call as it is sent to one of its candidates, and the headers its answer will carry. It sends nothing.
 
 import type { Settings } from '../config/settings.ts'
 import type { CircuitPass } from '../core/circuit.ts'
 import type { Instant, LevelView } from '../core/meter.ts'
-import type { Provider } from '../providers/provider.ts'
+import type { Provider, UpstreamRequest } from '../providers/provider.ts'
+import type { Translation } from '../translate/translation.ts'
 import type { ResponseContext } from '../translate/translator.ts'
-import type { Dialect, HeaderList } from '../wire/dialect.ts'
+import type { Dialect, HeaderList, Tap } from '../wire/dialect.ts'
 import { addIetfRateHeaders } from '../wire/limit-headers.ts'
-import type { AdmittedCall } from './admission.ts'
+import type { AdmittedCall } from './applicant.ts'
 import { type CallCandidate, type IncomingCall, outgoingOf } from './candidates.ts'
-import type { Dispatch } from './relay.ts'
 
-/** Sends in a provider's place: the handler behind the middleware. */
+/** One attempt, ready to be sent. */
+export interface Dispatch {
+  readonly provider: Provider
+  readonly outgoing: UpstreamRequest
+  readonly admitted: AdmittedCall
+  /** How the circuit of the target let the attempt through. */
+  readonly circuitPass: CircuitPass
+  /** The dialect of the provider. */
+  readonly dialect: Dialect
+  /** Set if the caller speaks another dialect than the provider. */
+  readonly translation: { readonly with: Translation; readonly context: ResponseContext } | undefined
+  /** True if the gateway requested a usage chunk that the caller did not request. */
+  readonly hidesUsage: boolean
+  /** Headers that every answer to this attempt carries. */
+  readonly headers: HeaderList
+}
+
+/** Sends in the provider's place: the handler behind the middleware. */
 export type SendInstead = Provider['send']
 
 /** What all attempts of a call have in common. */
 export interface DispatchContext {
   readonly call: IncomingCall
   readonly callId: string
-  /** It may be answered by another target than the one it names. */
+  /** Another target may answer than the one the call names. */
   readonly isRouted: boolean
   readonly sendInstead: SendInstead | undefined
   readonly settings: Settings
   readonly now: Instant
 }
 
+/** Puts one attempt together: the request with its edits, the provider that sends it, and the headers of the answer. */
 export function dispatchOf(
-  out: DispatchContext,
+  context: DispatchContext,
   admitted: AdmittedCall,
   candidate: CallCandidate,
-  passage: CircuitPass,
+  circuitPass: CircuitPass,
 ): Dispatch {
-  const { call, sendInstead, settings } = out
+  const { call, sendInstead, settings } = context
   const { dialect, reading, translation } = candidate
-  const provider = providerFor(candidate, passage, sendInstead)
+  const provider = providerFor(candidate, circuitPass, sendInstead)
   const cap = settings.ENFORCEMENT === 'soft' ? null : admitted.quote.injectedCap
   const asksUsage = reading.facts.stream && !reading.asksForUsage && provider.knowsStreamOptions
   return {
     provider,
     outgoing: outgoingOf(candidate, call.exchange.method, { cap, asksUsage }),
     admitted,
-    circuitPass: passage,
+    circuitPass,
     dialect,
-    translation: translation && { with: translation, context: answerContext(out) },
+    translation: translation && { with: translation, context: responseContext(context) },
     hidesUsage: asksUsage && !translation,
-    headers: headersOf(out, admitted, candidate, cap),
+    headers: answerHeaders(context, admitted, candidate, cap),
   }
 }
 
-/** Whose circuit has opened since it was chosen is not asked: that is told as though it could not be reached. */
+/** The tap that meters an answer of this content type, and translates the answer if need be. */
+export function tapFor(
+  { admitted, dialect, hidesUsage, translation }: Dispatch,
+  contentType: string,
+  isEncoded: boolean,
+): Tap {
+  const tap = dialect.createTap(admitted.facts.streaming, contentType, hidesUsage && !isEncoded)
+  return translation ? translation.with.createTap(tap, translation.context) : tap
+}
+
+/** If the circuit opened after the target was chosen, nothing is sent: the attempt fails as if the connection was refused. */
 function providerFor(
   { provider }: CallCandidate,
-  passage: CircuitPass,
+  circuitPass: CircuitPass,
   sendInstead: SendInstead | undefined,
 ): Provider {
-  const send = passage.kind === 'open' ? failWithOpenCircuit : sendInstead
+  const send = circuitPass.kind === 'open' ? failWithOpenCircuit : sendInstead
   return send ? { ...provider, send, sendTranslated: send } : provider
 }
 
@@ -63,28 +91,28 @@ const failWithOpenCircuit: SendInstead = (_outgoing, listener) => {
   return { pause() {}, resume() {}, abort() {} }
 }
 
-function headersOf(
-  out: DispatchContext,
+function answerHeaders(
+  { call, callId, isRouted, now }: DispatchContext,
   admitted: AdmittedCall,
   candidate: CallCandidate,
   cap: number | null,
 ): HeaderList {
   const { provider, model, translation, dropped } = candidate
-  const headers = rateHeaders(out.call.dialect, out.callId, admitted.levels, 'provider', out.now)
+  const headers = rateHeaders(call.dialect, callId, admitted.levels, 'provider', now)
   if (cap !== null) headers.push('x-bursar-max-output-tokens', String(cap))
   if (admitted.unenforced.length > 0) headers.push('x-bursar-over-limit', admitted.unenforced.join(', '))
   if (provider.simulated) headers.push('x-bursar-simulated', 'true')
-  if (out.isRouted || translation) headers.push('x-bursar-target', toHeaderText(`${provider.name}/${model}`))
+  if (isRouted || translation) headers.push('x-bursar-target', toHeaderText(`${provider.name}/${model}`))
   if (dropped.length > 0) headers.push('x-bursar-dropped', toHeaderText(dropped.join(', ')))
   return headers
 }
 
-/** What can stand in a header: names may be a caller's own. */
+/** Replaces what cannot stand in a header: a caller may choose the names. */
 function toHeaderText(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 1_024)
 }
 
-function answerContext({ call, callId, now }: DispatchContext): ResponseContext {
+function responseContext({ call, callId, now }: DispatchContext): ResponseContext {
   const asArray = call.dialect.name === 'gemini.generateContent' && !/(?:^|&)alt=sse(?:&|$)/.test(call.exchange.query)
   return {
     callId,
@@ -95,7 +123,7 @@ function answerContext({ call, callId, now }: DispatchContext): ResponseContext 
   }
 }
 
-/** Headers that every answer to an admitted or refused call carries: our figures in the dialect's words, and the IETF's. */
+/** Headers of every answer to an admitted or refused call: our figures in the words of the dialect, and in the IETF's. */
 export function rateHeaders(
   dialect: Dialect,
   callId: string,

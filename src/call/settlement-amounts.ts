@@ -1,61 +1,25 @@
-// Booking: what a call is settled as, from how it ended and what was seen of its usage.
+// Settlement amounts: the usage and the cost that a call settles with. Pure: it changes no level and writes nothing.
 
 import type { Settings } from '../config/settings.ts'
-import type { Certainty, Ending } from '../core/ledger-entry.ts'
 import type { UsedAmounts } from '../core/levels.ts'
 import { expiredOutcome } from '../core/open-calls.ts'
 import { type Cost, costOf, costSum, NO_COST, type PriceBook } from '../core/prices.ts'
 import { totalTokens, type Usage, usageOf, usageSum } from '../core/usage.ts'
 import type { AnswerUsage, UsageShare } from '../wire/dialect.ts'
-import type { AdmittedCall } from './admission.ts'
+import type { AdmittedCall, Bound } from './applicant.ts'
+import type { SettlementBasis } from './settlement-basis.ts'
 
-/** How a call is to be booked. */
-export interface SettlementBasis {
-  readonly ending: Ending
-  readonly certainty: Certainty
-  readonly metered: AnswerUsage | undefined
-  /** True books the most it can have used, since what was used is not known. */
-  readonly isUpperBound: boolean
-}
-
-export function exactBasis(ending: Ending, metered: AnswerUsage): SettlementBasis {
-  return { ending, certainty: 'exact', metered, isUpperBound: false }
-}
-
-/** Nothing was used but the request. */
-export function freeBasis(ending: Ending): SettlementBasis {
-  return { ending, certainty: 'exact', metered: undefined, isUpperBound: false }
-}
-
-export function upperBoundBasis(ending: Ending): SettlementBasis {
-  return { ending, certainty: 'upperBound', metered: undefined, isUpperBound: true }
-}
-
-/** What was seen of an answer nobody waits for: as many tokens as there were events. */
-export function estimatedBasis(
-  seen: AnswerUsage | undefined,
-  events: number,
-  bodyBytes: number,
-  { quote }: AdmittedCall,
-): SettlementBasis {
-  const input = Math.min(quote.inputTokens, Math.ceil(bodyBytes / 4))
-  const output = Math.min(quote.outputTokens, events)
-  const usage = seen
-    ? { ...seen.usage, output: Math.max(seen.usage.output, output) }
-    : usageOf({ input, output, requests: 1 })
-  const metered = seen ? { ...seen, usage } : { usage, reasoningTokens: 0, model: null, serviceTier: null }
-  return { ending: 'canceled', certainty: 'estimated', metered, isUpperBound: false }
-}
-
-/** What a call comes to. */
+/** What a call settles with. */
 export interface SettledAmounts {
-  /** Of all its attempts. */
+  /** The usage of all attempts. */
   readonly usage: Usage
+  /** The cost of all attempts. */
   readonly cost: Cost
-  /** Of the last attempt alone. */
+  /** The cost of the last attempt. */
   readonly attemptCostNanoUsd: bigint
-  /** What its meters are to book; undefined is all that is reserved on them. With what attempts before it left on some. */
+  /** What the last attempt used, by what limits count; undefined if that is the whole reservation. */
   readonly used: UsedAmounts | undefined
+  /** By meter key, with what earlier attempts left there; undefined if `used` goes for all meters. */
   readonly usedByMeter: ReadonlyMap<string, bigint> | undefined
 }
 
@@ -69,35 +33,26 @@ export class SettlementCalculator {
     this.#tracksCost = settings.ENABLE_COST_TRACKING
   }
 
-  /** @param priceName what the price book calls whoever answered */
-  settlementFor(booking: SettlementBasis, admitted: AdmittedCall, priceName: string, wallMs: number): SettledAmounts {
-    const { usage, cost } = booking.isUpperBound
-      ? this.#boundUsage(admitted, wallMs)
-      : this.#meteredUsage(booking.metered, admitted, priceName)
-    const attemptNanoUsd = cost.totalNanoUsd
-    const isAll = booking.isUpperBound && admitted.quote.firstCandidateBound === undefined
+  /** @param priceName the name that the price book has for the provider */
+  settlementFor(basis: SettlementBasis, admitted: AdmittedCall, priceName: string, wallMs: number): SettledAmounts {
+    const { quote, bound, priorBound } = admitted
+    const { usage, cost } = basis.isUpperBound
+      ? usageOfBound(admitted, bound, wallMs)
+      : this.#meteredUsage(basis.metered, admitted, priceName)
+    const attemptCostNanoUsd = cost.totalNanoUsd
+    const isWholeReservation = basis.isUpperBound && quote.firstCandidateBound === undefined
     const tokens = BigInt(totalTokens(usage))
-    const used = isAll ? undefined : { requests: 1n, tokens, cost: attemptNanoUsd, inFlight: 0n }
-    const { priorBound } = admitted
+    const used = isWholeReservation ? undefined : { requests: 1n, tokens, cost: attemptCostNanoUsd, inFlight: 0n }
     if (priorBound.costNanoUsd === 0n && priorBound.tokens === 0)
-      return { usage, cost, attemptCostNanoUsd: attemptNanoUsd, used, usedByMeter: undefined }
-    const before = this.#usageOfBound(admitted, priorBound, wallMs)
+      return { usage, cost, attemptCostNanoUsd, used, usedByMeter: undefined }
+    const prior = usageOfBound(admitted, priorBound, wallMs)
     return {
-      usage: usageSum(before.usage, usage),
-      cost: costSum(before.cost, cost),
-      attemptCostNanoUsd: attemptNanoUsd,
+      usage: usageSum(prior.usage, usage),
+      cost: costSum(prior.cost, cost),
+      attemptCostNanoUsd,
       used,
       usedByMeter: used && sumUsedByMeter(admitted, used),
     }
-  }
-
-  #boundUsage(admitted: AdmittedCall, wallMs: number): Pick<SettledAmounts, 'usage' | 'cost'> {
-    return this.#usageOfBound(admitted, admitted.bound, wallMs)
-  }
-
-  /** Tokens stand in the class in which a call that nobody settles has them. */
-  #usageOfBound({ facts }: AdmittedCall, { tokens, costNanoUsd }: AdmittedCall['bound'], wallMs: number) {
-    return expiredOutcome({ ...facts, reservedTokens: tokens, reservedCostNanoUsd: costNanoUsd }, wallMs)
   }
 
   #meteredUsage(
@@ -115,7 +70,7 @@ export class SettlementCalculator {
     return { usage, cost }
   }
 
-  /** By the model that answered, or, where its price is not known, the one that was asked. */
+  /** The price of the model that answered or, if that is unknown, of the model that was requested. */
   #cost(
     { usage, model }: UsageShare,
     serviceTier: string | null,
@@ -129,7 +84,16 @@ export class SettlementCalculator {
   }
 }
 
-/** By meter: what the last attempt used, where it was charged, and what the attempts before it are booked as. */
+/** A bound does not tell token classes apart: its tokens get the class that they have in an expired call. */
+function usageOfBound(
+  { facts }: AdmittedCall,
+  { tokens, costNanoUsd }: Bound,
+  wallMs: number,
+): Pick<SettledAmounts, 'usage' | 'cost'> {
+  return expiredOutcome({ ...facts, reservedTokens: tokens, reservedCostNanoUsd: costNanoUsd }, wallMs)
+}
+
+/** By meter: what the last attempt used on the meters it was charged to, and the bounds of the attempts before it. */
 function sumUsedByMeter({ charges, priorCharges }: AdmittedCall, used: UsedAmounts): ReadonlyMap<string, bigint> {
   const byMeter = new Map(charges.map(({ meter }) => [meter.key, used[meter.what]]))
   for (const { meter, amount } of priorCharges) byMeter.set(meter.key, (byMeter.get(meter.key) ?? 0n) + amount)

@@ -1,19 +1,19 @@
-// Permits: a counting semaphore that never waits, and what one holder has taken from it.
+// Permits: a counting semaphore that refuses in place of waiting, and the share that one holder has of it.
 
-/** A number that must not pass a most, held in parts and given back. See Holding. */
+/** A number of permits, in any unit: calls, or bytes. Whoever acquires permits releases as many. */
 export class Permits {
   readonly #max: number
   #held = 0
 
-  constructor(most: number) {
-    this.#max = most
+  constructor(max: number) {
+    this.#max = max
   }
 
   get held(): number {
     return this.#held
   }
 
-  /** False, and nothing is held, where there is not that much left. */
+  /** Acquires this many permits. Returns false, and acquires none, if fewer are left. */
   acquire(amount: number): boolean {
     if (this.#held + amount > this.#max) return false
     this.#held += amount
@@ -25,22 +25,23 @@ export class Permits {
   }
 }
 
-/** What somebody holds of an allowance. */
+/** The permits of one holder, released together. */
 export class PermitLease {
   readonly #permits: Permits
   #amount = 0
 
-  constructor(of: Permits) {
-    this.#permits = of
+  constructor(permits: Permits) {
+    this.#permits = permits
   }
 
-  /** More of it. False, and nothing changes, where there is not that much left. */
+  /** Acquires this many more permits. Returns false, and acquires none, if fewer are left. */
   acquire(amount: number): boolean {
     if (!this.#permits.acquire(amount)) return false
     this.#amount += amount
     return true
   }
 
+  /** Releases all of them. Calling it twice is harmless. */
   release(): void {
     this.#permits.release(this.#amount)
     this.#amount = 0

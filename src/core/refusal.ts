@@ -1,36 +1,36 @@
-// Refusal: why a call was not admitted, when it would be, and what would have fitted. Each dialect renders it in its own shape.
+// Refusal: why a call does not fit its limits, when it will, and which output cap would fit. Each dialect renders it in its shape.
 
 import type { Shortfall } from './levels.ts'
 import type { Meter } from './meter.ts'
 import { formatUsd } from './money.ts'
 
 /**
- * `time`: it fits after `waitMs`, exactly. `inFlight`: it fits once open reservations settle. `never`: over a capacity, so
- * waiting does not help.
+ * `time`: the call fits after `waitMs`, exactly. `inFlight`: it fits once open reservations settle. `never`: it needs more than a
+ * limit allows at all, so waiting does not help.
  */
 export type RefusalKind = 'time' | 'inFlight' | 'never'
 
 export interface Refusal {
   readonly kind: RefusalKind
-  /** The meter that decides: the last to let this call through. */
+  /** The meter that decides: the last one to let this call through. */
   readonly meter: Meter
-  /** Every limit that refused, by name. */
+  /** The names of all limits that refused. */
   readonly limits: readonly string[]
-  /** In the meter's unit: requests, tokens, nano-dollars, calls. */
+  /** In the unit of the meter, as are `free` and `capacity`: requests, tokens, nano-dollars, calls. */
   readonly needed: bigint
   readonly free: bigint
   readonly capacity: bigint
   readonly waitMs: number
-  /** Whether the same call can succeed later by itself. */
+  /** Whether the same call can succeed later without any change. */
   readonly retryable: boolean
-  /** The output cap that would have fitted, where one would have. */
+  /** The output cap, in tokens, that would have fitted; null if none would. */
   readonly fittingCap: number | null
   readonly message: string
 }
 
-/** What is not the meters' business: how long to ask clients to wait where no figure is exact. */
+/** How long to ask clients to wait if the meters cannot say. */
 export interface RefusalWaits {
-  /** For `inFlight`: a moment, different for each client, so that they do not all come back at once. */
+  /** For `inFlight`: a moment, different for each client, so that clients do not all come back at once. */
   readonly inFlightMs: number
   /** For `never`: until the turn of the day, before which nothing changes by itself. */
   readonly neverMs: number
@@ -38,16 +38,16 @@ export interface RefusalWaits {
 
 const KIND_RANK: Readonly<Record<RefusalKind, number>> = { inFlight: 0, time: 1, never: 2 }
 
-/** The refusal that a list of shortfalls amounts to. The list holds at least one. */
-export function refusalOf(short: readonly Shortfall[], waits: RefusalWaits, fittingCap: number | null): Refusal {
-  const worst = short.reduce((a, b) => (isWorse(b, a) ? b : a))
+/** The refusal for a list of shortfalls. The list holds at least one. */
+export function refusalOf(shortfalls: readonly Shortfall[], waits: RefusalWaits, fittingCap: number | null): Refusal {
+  const worst = shortfalls.reduce((a, b) => (isWorse(b, a) ? b : a))
   const { charge, reason, level } = worst
   const { kind } = reason
   const waitMs = kind === 'time' ? reason.waitMs : kind === 'inFlight' ? waits.inFlightMs : waits.neverMs
   return {
     kind,
     meter: charge.meter,
-    limits: short.map((one) => one.charge.meter.name),
+    limits: shortfalls.map((shortfall) => shortfall.charge.meter.name),
     needed: charge.amount,
     free: level.free,
     capacity: charge.capacity,
@@ -58,7 +58,7 @@ export function refusalOf(short: readonly Shortfall[], waits: RefusalWaits, fitt
   }
 }
 
-/** Whole seconds for `Retry-After`, rounded up: coming back earlier would only be refused again. */
+/** Whole seconds for `Retry-After`, rounded up: a client that comes back earlier is refused again. */
 export function retryAfterSeconds(waitMs: number): number {
   return Math.max(1, Math.ceil(waitMs / 1000))
 }
@@ -84,9 +84,14 @@ function messageOf({ charge, level }: Shortfall, kind: RefusalKind, waitMs: numb
   const { meter, amount, capacity } = charge
   const whose = meter.who === 'global' ? '' : ` of ${meter.who} ${meter.subject}`
   const figures = `This call needs up to ${amountText(meter, amount)}; the limit${whose} is ${amountText(meter, capacity)}, ${freeText(meter, level.free)} free.`
-  return [`Rate limit exceeded: ${meter.name}.`, figures, adviceText(kind, waitMs), capAdviceText(fittingCap)]
+  return [`${limitText(meter)}: ${meter.name}.`, figures, adviceText(kind, waitMs), capAdviceText(fittingCap)]
     .filter((part) => part !== '')
     .join(' ')
+}
+
+/** Agents read "rate limit" as "try again soon", which money does not grant. */
+function limitText(meter: Meter): string {
+  return meter.what === 'cost' ? 'Spending limit reached' : 'Rate limit exceeded'
 }
 
 function adviceText(kind: RefusalKind, waitMs: number): string {

@@ -1,6 +1,6 @@
 // Asking: what patterns ask models through. Every ask is a call of its own through the gate: admitted, metered and booked.
 
-import type { Budget } from '../call/admission.ts'
+import type { Budget } from '../call/applicant.ts'
 import type { Gate } from '../call/gate.ts'
 import type { ChatRequest } from '../core/chat.ts'
 import type { Clock } from '../core/clock.ts'
@@ -248,7 +248,7 @@ export class ModelClient {
     if (status === 504 && clock.now().monoMs >= deadlineMs) return new ModelRequestError('deadline', message, failing)
     if (status !== 429) return new ModelRequestError('error', message, failing)
     if (budget && details.limit === BUDGET_NAME) {
-      const words = `The next call may cost more than is left of the run's ${BUDGET_NAME}, $${formatUsd(budget.nanoUsd)}.`
+      const words = `Spending limit reached: ${BUDGET_NAME}. The next call may cost more than is left of the run's $${formatUsd(budget.nanoUsd)}.`
       return new ModelRequestError('budget', words, failing)
     }
     if (error.code === 'insufficient_quota') return new ModelRequestError('budget', message, failing)

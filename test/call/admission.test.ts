@@ -101,7 +101,7 @@ describe.each(DIALECT_NAMES)('%s:', (spoken) => {
       expect(refused.headers.get('x-bursar-limited-by')).toBe(name)
       const body = await refused.text()
       expect(errorIn(spoken, JSON.parse(body)).message).toMatch(
-        new RegExp(`^Rate limit exceeded: ${name}\\. .*An output cap of \\d+ tokens would fit\\.$`),
+        new RegExp(`^Spending limit reached: ${name}\\. .*An output cap of \\d+ tokens would fit\\.$`),
       )
       expect(fixture.upstream.received).toHaveLength(0)
       const cap = Number(/"fitting_max_output_tokens":(\d+)/.exec(body)?.[1])

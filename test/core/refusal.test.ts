@@ -76,10 +76,23 @@ describe('its message', () => {
     [
       NEVER,
       512,
-      'Rate limit exceeded: max_cost_per_request. This call needs up to $2; the limit is $0.5, of which $0.5 is free. Waiting does not help: it is more than the limit allows at all. An output cap of 512 tokens would fit.',
+      'Spending limit reached: max_cost_per_request. This call needs up to $2; the limit is $0.5, of which $0.5 is free. Waiting does not help: it is more than the limit allows at all. An output cap of 512 tokens would fit.',
     ],
   ])('says what is needed, what is free and what helps', (short, cap, message) => {
     expect(refusalOf([short], WAITS, cap)).toMatchObject({ message, fittingCap: cap })
+  })
+
+  test.each([
+    ['Spending limit reached', 'cost', ['call', 'minute', 'hour', 'day', 'month', 'total']],
+    ['Rate limit exceeded', 'requests', ['minute', 'hour', 'day']],
+    ['Rate limit exceeded', 'tokens', ['call', 'minute', 'hour', 'day']],
+  ] as const)('begins with "%s" for every limit on %s', (text, what, spans) => {
+    for (const span of spans) {
+      const shortfall = shortfallOf({ what, span, refill: 'window' }, [2n, 1n, 1n], { kind: 'never' })
+      expect(refusalOf([shortfall], WAITS, null).message).toMatch(
+        new RegExp(`^${text}: ${shortfall.charge.meter.name}\\. `),
+      )
+    }
   })
 
   test('gives money to the nano-dollar', () => {

@@ -69,12 +69,14 @@ describe('max_cost_usd', () => {
         expect(entries).toHaveLength(at)
         expect(costOf(entries)).toBeLessThanOrEqual(most)
         if (run) {
-          expect(run.stopped_because).toContain(`max_cost_usd, $${formatUsd(most)}`)
+          expect(run.stopped_because).toMatch(/^Spending limit reached: max_cost_usd\. /)
+          expect(run.stopped_because).toContain(`of the run's $${formatUsd(most)}.`)
           expect(run.limits.max_cost_usd).toBe(Number(formatUsd(most)))
           const { said, booked } = await runAndLedgerSums(fixture, run)
           expect(said).toEqual(booked)
         } else {
           expect(error).toMatchObject({ code: 'insufficient_quota', details: { limit: 'max_cost_usd', unit: 'usd' } })
+          expect(errorOf(answer).message).toMatch(/^Spending limit reached: max_cost_usd\. /)
           expect(answer.headers.get('retry-after')).toMatch(/^\d+$/)
           expect(answer.headers.get('x-should-retry')).toBe('false')
           expect(answer.headers.get('x-bursar-limited-by')).toBe('max_cost_usd')
@@ -151,7 +153,7 @@ describe('limits of a day', () => {
       const entries = await fixture.settledEntries(at)
       expect(entries).toHaveLength(at)
       if (at === 0) expect(Number(answer.headers.get('retry-after'))).toBe(12 * 3_600)
-      else expect(answer.run?.stopped_because).toMatch(/^Rate limit exceeded: daily_spending_limit\. /)
+      else expect(answer.run?.stopped_because).toMatch(/^Spending limit reached: daily_spending_limit\. /)
     }
   })
 

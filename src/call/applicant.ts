@@ -1,0 +1,106 @@
+// Applicant: a call before and after admission, and the targets that may answer it. Types and small questions, no decisions.
+
+import type { Caller, CallFacts } from '../core/ledger-entry.ts'
+import type { Subjects } from '../core/limits.ts'
+import type { Charge, LevelView, Meter } from '../core/meter.ts'
+import type { CountedInput, Quote, RequestFacts } from '../core/quote.ts'
+import type { FactoredQuote } from '../core/quote-overruns.ts'
+import type { Refusal } from '../core/refusal.ts'
+import type { CountableInput } from '../counting/input-counter.ts'
+import type { Provider } from '../providers/provider.ts'
+
+/** A target that may answer a call, and the call as it would be sent to that target. */
+export interface Candidate {
+  readonly provider: Provider
+  /** The model's name at the provider. */
+  readonly model: string
+  readonly request: RequestFacts
+  /** The output cap, in tokens, that translation set because the target needs one; null if it set none. */
+  readonly defaultCap: number | null
+  /** The input as it can be counted. Without it, the bound of the input stands. */
+  readonly countableInput?: CountableInput
+  /** The counted input, for a call that did not fit with the bound of its input. */
+  readonly countedInput?: CountedInput
+}
+
+/** What is known of a call before it is quoted. */
+export interface Applicant {
+  readonly callId: string
+  readonly caller: Caller
+  /** The phase the caller declared, or null. */
+  readonly operation: string | null
+  /** The dialect of the caller. */
+  readonly dialect: string
+  /** The model as the caller wrote it. */
+  readonly requestedModel: string
+  readonly first: Candidate
+  /** The targets to fall back to, in order. Empty for most calls. */
+  readonly others: readonly Candidate[]
+  /** If the money left is too little, the most expensive candidates are dropped. */
+  readonly dropsExpensive: boolean
+  readonly idempotency: CallFacts['idempotency']
+  /** A budget of the call's task, beside all limits. */
+  readonly budget: Budget | undefined
+}
+
+/** The most an attempt can use. */
+export interface Bound {
+  readonly tokens: number
+  readonly costNanoUsd: bigint
+}
+
+/** What all calls of one task may cost together. */
+export interface Budget {
+  readonly meter: Meter
+  readonly nanoUsd: bigint
+}
+
+/** The quote of the first candidate, raised to what the most expensive candidate can cost. */
+export interface RouteQuote extends FactoredQuote {
+  /** What the first candidate can use by itself; absent if it is the only candidate. */
+  readonly firstCandidateBound?: Bound
+}
+
+/** A call with a reservation in the ledger. */
+export interface AdmittedCall {
+  readonly admitted: true
+  /** As it was admitted: without the candidates that did not fit. */
+  readonly applicant: Applicant
+  readonly facts: CallFacts
+  readonly quote: RouteQuote
+  /** The most this attempt can use. */
+  readonly bound: Bound
+  /** The charges of this attempt. */
+  readonly charges: readonly Charge[]
+  /** What the attempts before this one count as, in sum and by meter. */
+  readonly priorBound: Bound
+  readonly priorCharges: readonly Charge[]
+  /** Monotonic milliseconds. */
+  readonly expiresAtMs: number
+  /** False if a part of the call has no upper bound: hosted tools and the like. */
+  readonly bounded: boolean
+  readonly levels: readonly LevelView[]
+  /** Names of unenforced limits that would have refused. */
+  readonly unenforced: readonly string[]
+}
+
+export interface RefusedCall {
+  readonly admitted: false
+  readonly refusal: Refusal
+  readonly quote: Quote
+  /** The levels of the limits that refused. */
+  readonly levels: readonly LevelView[]
+}
+
+export function allCandidates({ first, others }: Applicant): readonly Candidate[] {
+  return [first, ...others]
+}
+
+export function isSameTarget(a: Candidate, b: Candidate): boolean {
+  return a.provider === b.provider && a.model === b.model
+}
+
+/** What limits of the call are found by: its caller, and the provider and model of its first candidate. */
+export function subjectsOf({ caller, first }: Applicant): Subjects {
+  return { caller, provider: first.provider.name, model: first.model }
+}

@@ -1,0 +1,45 @@
+// Planned attempts: the first attempt of an admitted call, and the attempts that may follow it. It sends nothing.
+
+import type { CircuitPass } from '../core/circuit.ts'
+import { type AdmittedCall, isSameTarget } from './applicant.ts'
+import { RetryPlan, type RetryPlanParts } from './attempts.ts'
+import type { CallCandidate } from './candidates.ts'
+import { type Dispatch, type DispatchContext, dispatchOf } from './dispatch.ts'
+import type { RoutablePlan } from './routing.ts'
+
+export interface PlannedAttempts {
+  readonly first: Dispatch
+  /** The attempts that may follow; undefined if none may. */
+  readonly retryPlan: RetryPlan<Dispatch> | undefined
+}
+
+/** What the attempts of all calls share. */
+export type PlanParts = Pick<RetryPlanParts<Dispatch>, 'admissionControl' | 'circuits' | 'clock' | 'random'>
+
+/** @param retries how often each target is asked again */
+export function planAttempts(
+  parts: PlanParts,
+  context: DispatchContext,
+  { candidates, circuitPass }: RoutablePlan<CallCandidate>,
+  retries: number,
+  admitted: AdmittedCall,
+): PlannedAttempts {
+  const { applicant } = admitted
+  const [best] = candidates
+  // Admission may have dropped the best candidates, because they are too expensive.
+  const chosen = candidates.find((candidate) => isSameTarget(candidate, applicant.first)) ?? best
+  const { provider, model } = chosen
+  const pass = chosen === best ? circuitPass : parts.circuits.acquire(provider.name, model, context.now.monoMs)
+  const first = dispatchOf(context, admitted, chosen, pass)
+  // Most calls have one target and no retries: they need no plan.
+  if (retries === 0 && applicant.others.length === 0) return { first, retryPlan: undefined }
+  const retryParts = {
+    ...parts,
+    retries,
+    deadlineMs: context.now.monoMs + context.settings.UPSTREAM_TIMEOUT_MS,
+    dispatchOf: (moved: AdmittedCall, candidate: CallCandidate, movedPass: CircuitPass) =>
+      dispatchOf(context, moved, candidate, movedPass),
+  }
+  const remaining = candidates.filter((candidate) => applicant.others.includes(candidate))
+  return { first, retryPlan: new RetryPlan(retryParts, admitted, chosen, remaining) }
+}

@@ -1,0 +1,174 @@
+// Quoting: the most a call can use, and the output cap with which it costs no more than a budget. It reserves nothing.
+
+import type { Settings } from '../config/settings.ts'
+import type { LimitPlan } from '../core/limits.ts'
+import type { Instant } from '../core/meter.ts'
+import { divideUp } from '../core/money.ts'
+import type { ModelFacts, PriceBook } from '../core/prices.ts'
+import { Problem } from '../core/problem.ts'
+import { affordableCap, type QuoteSettings, quote } from '../core/quote.ts'
+import type { FactoredQuote } from '../core/quote-overruns.ts'
+import { type Applicant, allCandidates, type Budget, type Candidate, type RouteQuote, subjectsOf } from './applicant.ts'
+
+export interface QuotingParts {
+  readonly settings: Settings
+  readonly prices: PriceBook
+  /** Read anew for every call, since a reload replaces the plan. */
+  readonly limits: { readonly plan: LimitPlan }
+  readonly recorder: {
+    readonly quoteOverruns: {
+      /** The factor, in percent, by which calls to a model were seen to exceed their quotes. 100 if none did. */
+      percent(provider: string, model: string, bounded: boolean): number
+    }
+  }
+}
+
+/**
+ * Answers what calls can cost at most. Tokens are counts, costs are nano-dollars. A quote is an upper bound, raised if calls to the
+ * model were seen to exceed theirs.
+ */
+export class Quoting {
+  readonly #parts: QuotingParts
+  readonly #quoteSettings: QuoteSettings
+
+  constructor(parts: QuotingParts) {
+    this.#parts = parts
+    this.#quoteSettings = {
+      defaultMaxOutputTokens: parts.settings.DEFAULT_MAX_OUTPUT_TOKENS,
+      tokenReservation: parts.settings.TOKEN_RESERVATION,
+    }
+  }
+
+  /**
+   * The quote of a whole route: whichever candidate answers, the call uses no more. A call that may be capped, and costs more than
+   * the ceiling per call, is quoted with the largest cap under it.
+   * Throws Problem `unbounded_call` or `unknown_price` for a call that cannot be quoted.
+   */
+  quoteForRoute(applicant: Applicant, now: Instant): RouteQuote {
+    const { unbounded } = applicant.first.request
+    if (unbounded.length > 0 && this.#parts.settings.UNBOUNDED_CALLS === 'refuse') throw unboundedProblem(unbounded)
+    const quoted = this.#quoteAll(applicant, now)
+    if (!this.mayCap(applicant)) return quoted
+    const ceiling = this.#parts.limits.plan.ceiling(subjectsOf(applicant), 'cost')
+    if (ceiling === undefined || quoted.costNanoUsd <= ceiling) return quoted
+    const cap = this.largestCapWithin(ceiling, applicant, now)
+    return cap < this.minCap ? quoted : this.quoteWithCap(cap, applicant, now)
+  }
+
+  /** The quote of a whole route with an output cap, in tokens. */
+  quoteWithCap(cap: number, applicant: Applicant, now: Instant): RouteQuote {
+    return this.#quoteAll(applicant, now, cap)
+  }
+
+  /** The quote of one candidate. Throws Problem `unknown_price`. */
+  quoteFor(candidate: Candidate, budget: Budget | undefined, now: Instant, cap?: number): FactoredQuote {
+    return this.#quoteAt(candidate, this.#modelFacts(candidate, budget, now), cap)
+  }
+
+  /** The cost of one candidate in nano-dollars; undefined if it cannot be quoted. */
+  costOf(candidate: Candidate, budget: Budget | undefined, now: Instant): bigint | undefined {
+    const facts = this.#modelFactsOrNone(candidate, budget, now)
+    return facts && this.#quoteAt(candidate, facts).costNanoUsd
+  }
+
+  /**
+   * The largest output cap, in tokens, with which every candidate costs at most `nanoUsd`. It may be below 1, if none does, and is
+   * MAX_SAFE_INTEGER if no candidate costs anything.
+   */
+  largestCapWithin(nanoUsd: bigint, applicant: Applicant, now: Instant): number {
+    const caps = allCandidates(applicant).map((candidate) => {
+      const facts = this.#modelFactsOrNone(candidate, applicant.budget, now)
+      if (!facts) return Number.MAX_SAFE_INTEGER
+      const quoted = this.#quoteAt(candidate, facts)
+      const plainNanoUsd = (nanoUsd * 100n) / BigInt(this.#overrunPercent(candidate))
+      return affordableCap(candidate.request, quoted, candidate.provider.rules, plainNanoUsd)
+    })
+    return Math.min(...caps)
+  }
+
+  /** Whether the gateway may cap the output of a call: the caller did not, and limits are enforced. */
+  mayCap({ first: { request } }: Applicant): boolean {
+    return this.#parts.settings.ENFORCEMENT !== 'soft' && request.outputCap === null && request.kind === 'generate'
+  }
+
+  /** The smallest output cap that the gateway sets, in tokens. */
+  get minCap(): number {
+    return this.#parts.settings.MIN_INJECTED_OUTPUT_TOKENS
+  }
+
+  #quoteAll({ first, others, budget }: Applicant, now: Instant, cap?: number): RouteQuote {
+    const quoted = this.quoteFor(first, budget, now, cap)
+    if (others.length === 0) return quoted
+    let { tokens, costNanoUsd } = quoted
+    for (const candidate of others) {
+      const facts = this.#modelFactsOrNone(candidate, budget, now)
+      // A fallback that cannot be quoted is not asked either: moving the reservation to it fails.
+      if (!facts) continue
+      const fallback = this.#quoteAt(candidate, facts, cap ?? quoted.injectedCap ?? undefined)
+      tokens = Math.max(tokens, fallback.tokens)
+      if (fallback.costNanoUsd > costNanoUsd) costNanoUsd = fallback.costNanoUsd
+    }
+    const plainCostNanoUsd = quoted.plainCostNanoUsd ?? quoted.costNanoUsd
+    const firstCandidateBound = { tokens: quoted.tokens, costNanoUsd: quoted.costNanoUsd }
+    return { ...quoted, tokens, costNanoUsd, plainCostNanoUsd, firstCandidateBound }
+  }
+
+  /** If calls to the model were seen to exceed their quotes, the quote is raised by as much: up to the model's whole window. */
+  #quoteAt(candidate: Candidate, facts: ModelFacts, cap?: number): FactoredQuote {
+    const { request, provider, defaultCap, countedInput } = candidate
+    const setCap = cap === undefined ? (defaultCap ?? undefined) : Math.min(cap, defaultCap ?? cap)
+    const plain = quote(request, facts, provider.rules, this.#quoteSettings, setCap, countedInput)
+    const percent = this.#overrunPercent(candidate)
+    if (percent === 100 || plain.costNanoUsd === 0n) return plain
+    const raisedNanoUsd = divideUp(plain.costNanoUsd * BigInt(percent), 100n)
+    const maxNanoUsd = this.#maxCost(candidate, facts, cap)
+    const cappedNanoUsd = raisedNanoUsd < maxNanoUsd ? raisedNanoUsd : maxNanoUsd
+    const costNanoUsd = cappedNanoUsd > plain.costNanoUsd ? cappedNanoUsd : plain.costNanoUsd
+    return { ...plain, costNanoUsd, plainCostNanoUsd: plain.costNanoUsd }
+  }
+
+  /** The cost of the most expensive call to a model: all of its window, and its longest answer. */
+  #maxCost({ request, provider }: Candidate, facts: ModelFacts, cap: number | undefined): bigint {
+    const largest = { ...request, unsizedInput: true, outputCap: facts.limits ? null : request.outputCap }
+    return quote(largest, facts, provider.rules, this.#quoteSettings, facts.limits ? undefined : cap).costNanoUsd
+  }
+
+  #overrunPercent({ request, provider, model }: Candidate): number {
+    return this.#parts.recorder.quoteOverruns.percent(provider.name, model, request.unbounded.length === 0)
+  }
+
+  #modelFacts({ provider, model, request }: Candidate, budget: Budget | undefined, now: Instant): ModelFacts {
+    const { limits, prices, settings } = this.#parts
+    const listed = prices.find(provider.priceName, model, now.wallMs)
+    if (!settings.ENABLE_COST_TRACKING) return { price: undefined, limits: listed.limits }
+    if (listed.price) return listed
+    const price = provider.unlistedPrice
+    const needsPrice = request.kind !== 'count' && settings.UNKNOWN_PRICE === 'refuse'
+    if (!price && needsPrice && (limits.plan.hasCostLimit || budget))
+      throw unknownPriceProblem(provider.priceName, model)
+    return { price, limits: listed.limits }
+  }
+
+  #modelFactsOrNone(candidate: Candidate, budget: Budget | undefined, now: Instant): ModelFacts | undefined {
+    try {
+      return this.#modelFacts(candidate, budget, now)
+    } catch {
+      return undefined
+    }
+  }
+}
+
+function unboundedProblem(reasons: readonly string[]): Problem {
+  const message = `The cost of this call has no upper bound, because it uses: ${reasons.join(', ')}. Leave that out, or set UNBOUNDED_CALLS=estimate.`
+  return new Problem('unbounded_call', message)
+}
+
+/** The message carries the very line to paste. */
+function unknownPriceProblem(provider: string, model: string): Problem {
+  const name = model.slice(0, 128)
+  const line = JSON.stringify({ prices: [{ provider, model: name, input: '1.00', output: '2.00' }] })
+  const [prefix] = name.split('/')
+  const hint = name.includes('/') ? ` If ${prefix} is meant as a provider, it needs a row in bursar.json.` : ''
+  const message = `The price of ${name} is not known, so its cost cannot be limited. Put its dollars per million tokens into bursar.json, for example ${line}, or set UNKNOWN_PRICE=allow.${hint}`
+  return new Problem('unknown_price', message, 'model')
+}

@@ -1,0 +1,72 @@
+// Settlement basis: what is known of a call's last attempt when the call is settled. It prices nothing.
+
+import type { Certainty, Ending } from '../core/ledger-entry.ts'
+import { usageOf } from '../core/usage.ts'
+import type { AnswerUsage, Tap } from '../wire/dialect.ts'
+import type { UpstreamAttempt } from './upstream-attempt.ts'
+
+/** How a call is settled. */
+export interface SettlementBasis {
+  readonly ending: Ending
+  readonly certainty: Certainty
+  /** The usage; undefined if nothing was used, or if the usage is not known. */
+  readonly metered: AnswerUsage | undefined
+  /** True if the usage is not known: the call settles as the most it can have used. */
+  readonly isUpperBound: boolean
+  /** Why the last attempt failed, in a word or two; null if it did not. */
+  readonly error: string | null
+}
+
+export function exactBasis(ending: Ending, metered: AnswerUsage, error: string | null): SettlementBasis {
+  return { ending, certainty: 'exact', metered, isUpperBound: false, error }
+}
+
+/** Nothing was used. */
+export function freeBasis(ending: Ending, error: string): SettlementBasis {
+  return { ending, certainty: 'exact', metered: undefined, isUpperBound: false, error }
+}
+
+export function upperBoundBasis(ending: Ending, error: string | null): SettlementBasis {
+  return { ending, certainty: 'upperBound', metered: undefined, isUpperBound: true, error }
+}
+
+/** A failed attempt whose answer is not known. */
+export function failedBasis(isFree: boolean, error: string): SettlementBasis {
+  return isFree ? freeBasis('failed', error) : upperBoundBasis('failed', error)
+}
+
+/** A stream that has ended, by its terminal event or by its body. @param fallback counts if the stream carried no usage */
+export function streamBasis(tap: Tap | undefined, fallback: AnswerUsage | undefined, ending: Ending): SettlementBasis {
+  if (tap?.failed && !tap.finished) return upperBoundBasis('failed', 'error event')
+  const usage = tap?.answerUsage() ?? fallback
+  return usage ? exactBasis(ending, usage, null) : upperBoundBasis(ending, null)
+}
+
+/**
+ * A whole answer.
+ * @param fallback counts if the answer carried no usage
+ * @param isUnreadable the caller cannot get the answer
+ */
+export function documentBasis(
+  tap: Tap | undefined,
+  fallback: AnswerUsage | undefined,
+  ending: Ending,
+  isUnreadable: boolean,
+): SettlementBasis {
+  const usage = tap?.answerUsage() ?? fallback
+  const seenEnding = isUnreadable ? 'failed' : ending
+  if (usage) return exactBasis(seenEnding, usage, isUnreadable ? 'unreadable' : null)
+  return upperBoundBasis(tap?.finished ? seenEnding : 'failed', 'no usage')
+}
+
+/** An answer that is aborted because its client is gone: as many output tokens as there were events. */
+export function estimatedBasis({ dispatch, tap }: UpstreamAttempt): SettlementBasis {
+  const { quote } = dispatch.admitted
+  const input = Math.min(quote.inputTokens, Math.ceil(dispatch.outgoing.body.length / 4))
+  const output = Math.min(quote.outputTokens, tap?.eventCount ?? 0)
+  const seen = tap?.answerUsage()
+  const metered = seen
+    ? { ...seen, usage: { ...seen.usage, output: Math.max(seen.usage.output, output) } }
+    : { usage: usageOf({ input, output, requests: 1 }), reasoningTokens: 0, model: null, serviceTier: null }
+  return { ending: 'canceled', certainty: 'estimated', metered, isUpperBound: false, error: 'client left' }
+}

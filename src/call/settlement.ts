@@ -1,0 +1,105 @@
+// CallSettlement: settles one call exactly once, and records its attempts. It answers nobody.
+
+import type { Circuits } from '../core/circuit.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Attempt, Outcome } from '../core/ledger-entry.ts'
+import type { Instant } from '../core/meter.ts'
+import { truncate } from '../keys/callers.ts'
+import type { Store } from '../stores/store.ts'
+import type { Recorder } from '../telemetry/recorder.ts'
+import type { SettledAmounts, SettlementCalculator } from './settlement-amounts.ts'
+import type { SettlementBasis } from './settlement-basis.ts'
+import { reportAttempt } from './target-health.ts'
+import type { UpstreamAttempt } from './upstream-attempt.ts'
+
+export interface SettlementParts {
+  readonly clock: Clock
+  readonly store: Store
+  readonly settlementCalculator: SettlementCalculator
+  readonly circuits: Circuits
+  readonly recorder: Recorder
+}
+
+/** The ledger keeps what a provider calls its model, up to this length: a provider may answer anything. */
+const MAX_ANSWERED_MODEL_CHARACTERS = 256
+
+export class CallSettlement {
+  readonly #parts: SettlementParts
+  /** When the first attempt was sent, in monotonic milliseconds. */
+  readonly #sentAtMs: number
+  readonly #attempts: Attempt[] = []
+  #lastRecorded: UpstreamAttempt | undefined
+  #isSettled = false
+  #costNanoUsd = 0n
+
+  constructor(parts: SettlementParts, sentAtMs: number) {
+    this.#parts = parts
+    this.#sentAtMs = sentAtMs
+  }
+
+  /** The cost of all attempts; 0 until the call is settled. */
+  get costNanoUsd(): bigint {
+    return this.#costNanoUsd
+  }
+
+  /** More than one attempt is recorded. */
+  get hasRetried(): boolean {
+    return this.#attempts.length > 1
+  }
+
+  /**
+   * Records an attempt and reports it to the circuit of its target. Does nothing if the attempt is recorded already.
+   * @param error why the attempt failed, in a word or two; null if it did not
+   */
+  recordAttempt(attempt: UpstreamAttempt, error: string | null, costNanoUsd: bigint, { monoMs }: Instant): void {
+    if (this.#lastRecorded === attempt) return
+    this.#lastRecorded = attempt
+    const { dispatch, status, sentAtMs } = attempt
+    const { provider, model } = dispatch.admitted.facts
+    this.#attempts.push({ provider, model, status, durationMs: monoMs - sentAtMs, error, costNanoUsd })
+    reportAttempt(this.#parts.circuits, dispatch, status, error, monoMs)
+  }
+
+  /** Settles the call with its last attempt. Does nothing if the call is settled already. Never throws on a failing ledger. */
+  settle(attempt: UpstreamAttempt, basis: SettlementBasis): void {
+    if (this.#isSettled) return
+    this.#isSettled = true
+    const { clock, settlementCalculator, store, recorder } = this.#parts
+    const { admitted, provider, outgoing } = attempt.dispatch
+    const { facts } = admitted
+    const now = clock.now()
+    const amounts = settlementCalculator.settlementFor(basis, admitted, provider.priceName, now.wallMs)
+    this.#costNanoUsd = amounts.cost.totalNanoUsd
+    this.recordAttempt(attempt, basis.error, amounts.attemptCostNanoUsd, now)
+    const outcome = this.#outcome(attempt, basis, amounts, now.wallMs)
+    const { used, usedByMeter } = amounts
+    // Levels change now. The row follows within milliseconds, and counts in full until then.
+    store.settle([{ callId: facts.callId, outcome, used, usedByMeter }], now).catch((failure: unknown) => {
+      recorder.failedUnexpectedly(facts.callId, failure)
+    })
+    recorder.settled(facts, outcome, admitted, outgoing.callerKey === undefined)
+  }
+
+  #outcome(
+    { dispatch, firstByteAtMs, limits }: UpstreamAttempt,
+    { ending, certainty, metered }: SettlementBasis,
+    { usage, cost }: SettledAmounts,
+    wallMs: number,
+  ): Outcome {
+    const { facts, priorBound } = dispatch.admitted
+    const hasPriorBound = priorBound.costNanoUsd > 0n || priorBound.tokens > 0
+    return {
+      ending,
+      certainty: hasPriorBound ? 'upperBound' : certainty,
+      usage,
+      reasoningTokens: metered?.reasoningTokens ?? 0,
+      cost,
+      answeredModel: metered?.model ? truncate(MAX_ANSWERED_MODEL_CHARACTERS, metered.model) : null,
+      settledAtMs: wallMs,
+      latencyMs: Math.max(0, wallMs - facts.reservedAtMs),
+      timeToFirstTokenMs: firstByteAtMs === null ? null : firstByteAtMs - this.#sentAtMs,
+      attempts: this.#attempts,
+      upstreamLimits: limits,
+    }
+  }
+}

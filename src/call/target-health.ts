@@ -1,0 +1,65 @@
+// Target health: what the circuit of a target learns from an attempt. It never decides whether a call is sent.
+
+import type { Circuits } from '../core/circuit.ts'
+import type { UpstreamLimits } from '../core/ledger-entry.ts'
+import type { Dispatch } from './dispatch.ts'
+
+/** Errors that end an attempt and say nothing about its target. */
+const CIRCUIT_NEUTRAL_ERRORS: ReadonlySet<string> = new Set([
+  'client left',
+  'client too slow',
+  'shutting_down',
+  'internal',
+  'answer too large',
+  // The request may be what is wrong.
+  'error event',
+])
+
+/** How long a target cools that refused without saying for how long. */
+const DEFAULT_COOLING_MS = 5_000
+
+/**
+ * Reports how an attempt ended. Simulated targets have no circuit.
+ * @param status of the answer; null if none came
+ * @param error why the attempt failed, in a word or two; null if it did not
+ */
+export function reportAttempt(
+  circuits: Circuits,
+  { provider, admitted, circuitPass }: Dispatch,
+  status: number | null,
+  error: string | null,
+  monoMs: number,
+): void {
+  if (provider.simulated) return
+  const { model } = admitted.facts
+  if (error !== null && CIRCUIT_NEUTRAL_ERRORS.has(error)) circuits.release(provider.name, model, circuitPass)
+  else circuits.recordResult(provider.name, model, isTargetFailure(status, error), circuitPass, monoMs)
+}
+
+/**
+ * Reports a probe as successful once its answer begins, so that other calls need not wait for the end of a long answer.
+ * Returns the dispatch without its probe.
+ */
+export function reportProbeAnswered(circuits: Circuits, dispatch: Dispatch, monoMs: number): Dispatch {
+  const { admitted, circuitPass } = dispatch
+  if (circuitPass.kind !== 'probe') return dispatch
+  circuits.recordResult(admitted.facts.provider, admitted.facts.model, false, circuitPass, monoMs)
+  return { ...dispatch, circuitPass: { kind: 'closed' } }
+}
+
+/** Puts a target that answered 429 last in line for a while. A refusal of a caller's own key says nothing about ours. */
+export function coolTarget(
+  circuits: Circuits,
+  { provider, outgoing, admitted }: Dispatch,
+  limits: UpstreamLimits | null,
+  monoMs: number,
+): void {
+  if (provider.simulated || outgoing.callerKey) return
+  circuits.startCooling(provider.name, admitted.facts.model, limits?.retryAfterMs ?? DEFAULT_COOLING_MS, monoMs)
+}
+
+/** True if the target could not be reached, broke off, or answered 5xx. A refusal of this one call does not count. */
+function isTargetFailure(status: number | null, error: string | null): boolean {
+  if (error === null || error === 'no usage') return false
+  return status === null || status >= 500 || status < 300
+}
