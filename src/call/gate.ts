@@ -3,7 +3,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { Settings } from '../config/settings.ts'
 import type { CircuitPass, Circuits } from '../core/circuit.ts'
-import type { Clock } from '../core/clock.ts'
+import type { Clock, Timers } from '../core/clock.ts'
 import type { Caller } from '../core/ledger-entry.ts'
 import type { LimitPlan } from '../core/limits.ts'
 import type { Instant } from '../core/meter.ts'
@@ -39,6 +39,7 @@ import { SettlementCalculator } from './settlement-amounts.ts'
 export interface GateParts {
   readonly settings: Settings
   readonly clock: Clock
+  readonly timers: Timers
   readonly store: Store
   readonly prices: PriceBook
   readonly providers: readonly Provider[]

@@ -5,11 +5,10 @@ import type { Span } from '../core/calendar.ts'
 import { DEFAULT_REFILLS, type Limit, SCOPED_BY, WHO } from '../core/limits.ts'
 import type { Refill, What, Who } from '../core/meter.ts'
 import { parseUsd } from '../core/money.ts'
-import type { ProviderRows } from '../providers/index.ts'
+import { NO_PROVIDER_ROWS, type ProviderRows } from '../providers/index.ts'
 import { ConfigError } from './config-error.ts'
 import { type Environment, providerRows, providersSchema } from './providers.ts'
-import type { RouteRows } from './routes.ts'
-import { patternsSchema, routeFields, routeRows } from './routes.ts'
+import { NO_ROUTES, patternsSchema, type RouteRows, routeFields, routeRows } from './routes.ts'
 
 const usdText = z.union([z.string(), z.number()]).transform((value, context) => {
   const nanoUsd = parseUsd(String(value))
@@ -85,6 +84,15 @@ export interface FileConfig {
   readonly routes: RouteRows
   /** The models that patterns ask where a request names none. */
   readonly patterns: PatternModels
+}
+
+/** What an empty bursar.json says, and none at all. */
+export const EMPTY_FILE_CONFIG: FileConfig = {
+  limits: [],
+  prices: [],
+  providers: NO_PROVIDER_ROWS,
+  routes: NO_ROUTES,
+  patterns: {},
 }
 
 /**

@@ -148,7 +148,7 @@ describe('over a socket', () => {
 test('providers are asked in the order of settings, then of rows, and the simulated one last', () => {
   const row = { apiKey: '', baseUrl: UNREACHABLE_URL, model: '' }
   const providers = new ProvidersInForce({ openai: row, anthropic: row, gemini: row })
-  providers.change({ callerKeys: ['gemini'], compatible: [settings(presetRow('vllm'), { name: 'b' })] })
+  providers.prepare({ callerKeys: ['gemini'], compatible: [settings(presetRow('vllm'), { name: 'b' })] }).putInForce()
   expect(providers.list.map((one) => `${one.name} ${one.configured}`)).toEqual([
     'openai false',
     'anthropic false',
