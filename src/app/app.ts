@@ -87,15 +87,7 @@ export async function createApp(parts: AppParts): Promise<App> {
 /** Every object of the gateway, each made with the parts that it names. Nothing of bursar.json is in force yet. */
 function wire({ settings, clock, timers, random, newCallId, log, store, registry }: AppParts) {
   const prices = createPriceBook()
-  const providers = new ProvidersInForce({
-    openai: { apiKey: settings.OPENAI_API_KEY, baseUrl: settings.OPENAI_BASE_URL, model: settings.OPENAI_MODEL },
-    anthropic: {
-      apiKey: settings.ANTHROPIC_API_KEY,
-      baseUrl: settings.ANTHROPIC_BASE_URL,
-      model: settings.ANTHROPIC_MODEL,
-    },
-    gemini: { apiKey: settings.GEMINI_API_KEY, baseUrl: settings.GEMINI_BASE_URL, model: settings.GEMINI_MODEL },
-  })
+  const providers = new ProvidersInForce(settings)
   const limits = new LimitsInForce(store, registry, settings.TIME_ZONE)
   const { BURSAR_KEYS: keys, ADMIN_KEY: adminKey, AUTH } = settings
   const callers = new Callers({ keys, adminKey, authOff: AUTH === 'off' })

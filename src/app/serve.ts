@@ -6,8 +6,8 @@ import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import { ConfigError } from '../config/config-error.ts'
 import { EMPTY_FILE_CONFIG, type FileConfig, readFileConfig } from '../config/file.ts'
-import type { Environment } from '../config/providers.ts'
-import { readSettings, SETTINGS, type Settings } from '../config/settings.ts'
+
+import { type Environment, readSettings, SETTINGS, type Settings } from '../config/settings.ts'
 import { callListener } from '../http/calls.ts'
 import { StoreUnusable } from '../stores/store.ts'
 import type { App } from './app.ts'
@@ -58,7 +58,7 @@ function readConfigFile(path: string, env: Environment): FileConfig {
 }
 
 function warnOfSettings(settings: Settings, file: FileConfig, log: Logger): void {
-  if (file === EMPTY_FILE_CONFIG && settings.CONFIG_FILE !== SETTINGS.CONFIG_FILE.fallback)
+  if (file === EMPTY_FILE_CONFIG && settings.CONFIG_FILE !== SETTINGS.CONFIG_FILE.defaultText)
     log.warn({ file: settings.CONFIG_FILE }, 'CONFIG_FILE names a file that does not exist; it is read once it does')
   if (!settings.ENABLE_COST_TRACKING)
     log.warn('ENABLE_COST_TRACKING=false: calls are neither priced nor limited by cost')

@@ -7,8 +7,9 @@ import type { Refill, What, Who } from '../core/meter.ts'
 import { parseUsd } from '../core/money.ts'
 import { NO_PROVIDER_ROWS, type ProviderRows } from '../providers/index.ts'
 import { ConfigError } from './config-error.ts'
-import { type Environment, providerRows, providersSchema } from './providers.ts'
+import { providerRows, providersSchema } from './providers.ts'
 import { NO_ROUTES, patternsSchema, type RouteRows, routeFields, routeRows } from './routes.ts'
+import type { Environment } from './settings.ts'
 
 const usdText = z.union([z.string(), z.number()]).transform((value, context) => {
   const nanoUsd = parseUsd(String(value))

@@ -11,9 +11,7 @@ import {
   type ProviderRows,
   presetRow,
 } from '../providers/index.ts'
-
-/** Variables by name, as the process was given them. */
-export type Environment = Readonly<Record<string, string | undefined>>
+import type { Environment } from './settings.ts'
 
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 const HEADER_VALUE = /^[\x20-\x7e]*$/
@@ -70,11 +68,11 @@ export function providerRows(
   const compatible: CompatibleSettings[] = []
   for (const [name, row] of Object.entries(rows)) {
     const wrong = (what: string) => mistakes.push(`providers.${name}${what}`)
-    const builtIn = BUILT_IN_PROVIDERS.find((one) => one === name)
+    const builtIn = BUILT_IN_PROVIDERS.find((provider) => provider.name === name)
     if (builtIn) {
       if (Object.keys(row).some((option) => option !== 'callerKeys'))
         wrong(': only callerKeys can be set here; its key, address and model are settings')
-      if (row.callerKeys === 'forward') callerKeys.push(builtIn)
+      if (row.callerKeys === 'forward') callerKeys.push(builtIn.name)
     } else if (/^sim(ulated)?$/.test(name) || !/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(name)) {
       wrong(': must be named with letters, digits, _ . -, and not sim or simulated')
     } else compatible.push(settingsOf(name, row, env, wrong))

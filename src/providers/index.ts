@@ -4,24 +4,24 @@ import { isDeepStrictEqual } from 'node:util'
 import { Problem } from '../core/problem.ts'
 import { anthropic } from './anthropic.ts'
 import { type CompatibleSettings, compatible } from './compatible/compatible.ts'
+import type { ProviderSettingRows } from './definition.ts'
 import { gemini } from './gemini.ts'
 import { openai } from './openai.ts'
-import type { Provider, ProviderSettings } from './provider.ts'
+import type { Provider } from './provider.ts'
 import { simulated } from './simulated/provider.ts'
-
-/** What each provider over HTTP is configured with. */
-export interface ProvidersSettings {
-  readonly openai: ProviderSettings
-  readonly anthropic: ProviderSettings
-  readonly gemini: ProviderSettings
-}
 
 export type { CompatibleSettings } from './compatible/compatible.ts'
 export { AUTH_SCHEMES, COMPATIBLE_DIALECTS, PRESET_NAMES, presetRow } from './compatible/presets.ts'
 
-/** The providers that are settings; all others are rows of bursar.json. */
-export const BUILT_IN_PROVIDERS = ['openai', 'anthropic', 'gemini'] as const
-export type BuiltInName = (typeof BUILT_IN_PROVIDERS)[number]
+/** The providers with settings of their own, in the order in which they are asked. All others are rows of bursar.json. */
+export const BUILT_IN_PROVIDERS = [openai, anthropic, gemini] as const
+
+type BuiltIn = (typeof BUILT_IN_PROVIDERS)[number]
+export type BuiltInName = BuiltIn['name']
+/** `OPENAI_API_KEY`, … */
+export type ProviderVariable = BuiltIn['settings'][keyof ProviderSettingRows]['variable']
+/** The values of providers' settings, by variable. */
+export type ProviderValues = { readonly [Variable in ProviderVariable]: string }
 
 /** What bursar.json says of providers. */
 export interface ProviderRows {
@@ -31,8 +31,6 @@ export interface ProviderRows {
 }
 
 export const NO_PROVIDER_ROWS: ProviderRows = { callerKeys: [], compatible: [] }
-
-const BUILT_IN_FACTORIES = { openai, anthropic, gemini }
 
 interface ConfiguredProvider {
   readonly settings: unknown
@@ -50,12 +48,12 @@ export interface PreparedProviders {
 
 /** The providers as they are now. They change with bursar.json. A provider whose row stays the same stays open. */
 export class ProvidersInForce {
-  readonly #settings: ProvidersSettings
+  readonly #values: ProviderValues
   #byName: ReadonlyMap<string, ConfiguredProvider> = new Map()
   #list: readonly Provider[] = []
 
-  constructor(settings: ProvidersSettings) {
-    this.#settings = settings
+  constructor(values: ProviderValues) {
+    this.#values = values
     this.prepare(NO_PROVIDER_ROWS).putInForce()
   }
 
@@ -74,8 +72,19 @@ export class ProvidersInForce {
       next.set(name, stays ? current : { settings, provider: open(settings) })
     }
     try {
-      for (const name of BUILT_IN_PROVIDERS) {
-        add(name, { ...this.#settings[name], callerKeys: rows.callerKeys.includes(name) }, BUILT_IN_FACTORIES[name])
+      for (const { name, settings, open } of BUILT_IN_PROVIDERS) {
+        const { apiKey, baseUrl, model } = settings
+        const values = this.#values
+        add(
+          name,
+          {
+            apiKey: values[apiKey.variable],
+            baseUrl: values[baseUrl.variable],
+            model: values[model.variable],
+            callerKeys: rows.callerKeys.includes(name),
+          },
+          open,
+        )
       }
       for (const row of rows.compatible) add(row.name, row, compatible)
       add('simulated', undefined, simulated)
@@ -117,7 +126,7 @@ async function closeAll(providers: readonly Provider[]): Promise<void> {
  * @param known those the price book knows
  */
 export function listModels(provider: Provider, known: readonly string[]): readonly string[] {
-  if (BUILT_IN_PROVIDERS.some((name) => name === provider.name)) return known
+  if (BUILT_IN_PROVIDERS.some(({ name }) => name === provider.name)) return known
   const { deployments, defaultModel } = provider
   const own = deployments && deployments.size > 0 ? [...deployments.keys()] : known
   const shown = defaultModel === '' || own.includes(defaultModel) ? own : [...own, defaultModel]

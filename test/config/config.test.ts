@@ -1,13 +1,16 @@
 // Settings and bursar.json: every mistake is reported at once, by name and without secrets, and the example lists them all.
 
-import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ConfigError } from '../../src/config/config-error.ts'
 import { readFileConfig } from '../../src/config/file.ts'
-import { readSettings, SETTINGS, settingLimits } from '../../src/config/settings.ts'
+import { readSettings, SETTING_SECTIONS, SETTINGS, settingLimits } from '../../src/config/settings.ts'
+import { BUILT_IN_PROVIDERS } from '../../src/providers/index.ts'
 
 const USD = 1_000_000_000n
+
+const ENV_EXAMPLE_HEAD = `# Every setting there is, with its default. Copy to .env and change what you need. Read at the start.
+# If a value is one of a few words, they are listed above it.`
 
 /** What is wrong with a configuration, line by line; none when it is taken. */
 function mistakesOf(read: () => unknown): readonly string[] {
@@ -185,11 +188,28 @@ describe('settings', () => {
     ])
   })
 
-  test('are all in .env.example with their defaults, and nothing else is', () => {
-    const lines = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8').split('\n')
-    const listed = lines.map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'))
-    const expected = Object.entries(SETTINGS).map(([name, { fallback }]) => `${name}=${fallback}`)
-    expect(listed.toSorted()).toEqual(expected.toSorted())
+  test('are .env.example: `npx vitest run test/config -u` writes it anew', async () => {
+    const sections = SETTING_SECTIONS.map(([title, rows]) =>
+      [
+        `# --- ${title} ---\n`,
+        ...Object.entries(rows).flatMap(([name, { about, defaultText }]) => [
+          ...about.map((line) => `# ${line}`),
+          `${name}=${defaultText}`,
+        ]),
+      ].join('\n'),
+    )
+    await expect(`${[ENV_EXAMPLE_HEAD, ...sections].join('\n\n')}\n`).toMatchFileSnapshot('../../.env.example')
+    expect(SETTING_SECTIONS.flatMap(([, rows]) => Object.keys(rows))).toEqual(Object.keys(SETTINGS))
+  })
+
+  test('of a provider are rows that the provider brings along', () => {
+    expect(BUILT_IN_PROVIDERS.map(({ name }) => name)).toEqual(['openai', 'anthropic', 'gemini'])
+    for (const { name, settings } of BUILT_IN_PROVIDERS) {
+      for (const { variable, defaultText, about } of [settings.apiKey, settings.baseUrl, settings.model]) {
+        expect(SETTINGS[variable]).toMatchObject({ defaultText, about: [about] })
+      }
+      expect(readSettings({ DEFAULT_LLM_PROVIDER: name }).DEFAULT_LLM_PROVIDER).toBe(name)
+    }
   })
 })
 

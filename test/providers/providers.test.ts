@@ -2,6 +2,7 @@
 
 import { createServer } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readSettings } from '../../src/config/settings.ts'
 import type { CompatibleSettings } from '../../src/providers/compatible/compatible.ts'
 import { presetRow } from '../../src/providers/compatible/presets.ts'
 import { ProvidersInForce } from '../../src/providers/index.ts'
@@ -20,8 +21,7 @@ afterAll(() => {
   server.close()
 })
 
-const row = { apiKey: '', baseUrl: 'http://127.0.0.1:9', model: '' }
-const newProviders = () => new ProvidersInForce({ openai: row, anthropic: row, gemini: row })
+const newProviders = () => new ProvidersInForce(readSettings({}))
 
 function compatibleRow(name: string, model = ''): CompatibleSettings {
   return { ...presetRow('vllm'), name, baseUrl, apiKey: '', missingVariable: undefined, callerKeys: false, model }
