@@ -1,12 +1,12 @@
-// App: constructs everything and joins it. Decides nothing.
+// App: constructs everything and joins it. It decides nothing, and reads neither a clock nor the environment.
 
 import type { Hono } from 'hono'
 import type { Logger } from 'pino'
 import { Gate } from '../call/gate.ts'
 import { Idempotency } from '../call/idempotency.ts'
 import { Routing } from '../call/routing.ts'
-import type { FileConfig, FilePrice, PatternModels } from '../config/file.ts'
-import { type Settings, settingLimits } from '../config/settings.ts'
+import type { FileConfig, PatternModels } from '../config/file.ts'
+import type { Settings } from '../config/settings.ts'
 import { Circuits } from '../core/circuit.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import { InputCounter } from '../counting/input-counter.ts'
@@ -14,12 +14,14 @@ import { routes } from '../http/index.ts'
 import { Callers } from '../keys/callers.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
-import type { UserPrice, UserPriceEntry } from '../prices/user-prices.ts'
 import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Registry } from '../stores/registry.ts'
 import type { Store } from '../stores/store.ts'
 import { Recorder } from '../telemetry/recorder.ts'
+import { reloader } from './reload.ts'
+import { shutdown } from './shutdown.ts'
+import { startSweeping } from './sweep.ts'
 
 /** What comes from outside the program: everything that is not the same each time. */
 export interface AppParts {
@@ -27,101 +29,50 @@ export interface AppParts {
   readonly file: FileConfig
   readonly clock: Clock
   readonly timers: Timers
+  /** From 0 up to and without 1. */
   readonly random: () => number
   readonly newCallId: () => string
   readonly log: Logger
+  /** Open. The app closes it. */
   readonly store: Store
   readonly registry: Registry
 }
 
+/** A gateway that is ready for calls. */
 export interface App {
+  /** Every endpoint. */
   readonly app: Hono
   readonly gate: Gate
   readonly store: Store
   readonly prices: EditablePriceBook
+  /** Those in force now, in the order in which they are asked. */
   readonly providers: readonly Provider[]
-  /** Puts another bursar.json in force: all of it, or, rejecting, nothing. */
+  /** Puts another bursar.json in force: all of it, or, if it rejects, nothing. A second reload waits for the first. */
   reload(file: FileConfig): Promise<void>
-  /** Stops taking calls, waits for those in flight up to `waitMs`, settles, and lets go of everything. */
+  /** Stops taking calls, waits up to `waitMs` for those in flight, settles them, and closes everything. */
   close(waitMs: number): Promise<void>
 }
 
-const SWEEP_INTERVAL_MS = 5_000
-const CLOSE_POLL_MS = 20
-const MAX_CLOSE_POLLS = 50
-
-function waitForNextPoll(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, CLOSE_POLL_MS))
-}
-
+/**
+ * The gateway on an open ledger, with the limits, prices, providers and routes of `parts.file` in force.
+ *
+ * Rejects with RangeError for a price that is no price, and with the store's or the registry's error if the ledger cannot be
+ * read or written. The store stays open then.
+ *
+ * @example
+ * const store = await openStore('memory:', { now: clock.now() })
+ * const app = await createApp({ settings, file, clock, timers, random, newCallId, log, store, registry: openRegistry(store) })
+ * const response = await app.app.fetch(new Request('http://localhost/healthz'))
+ * await app.close(25_000)
+ */
 export async function createApp(parts: AppParts): Promise<App> {
-  const { settings, store, registry, clock, log } = parts
-  const prices = createPriceBook()
-  const providers = new ProvidersInForce({
-    openai: { apiKey: settings.OPENAI_API_KEY, baseUrl: settings.OPENAI_BASE_URL, model: settings.OPENAI_MODEL },
-    anthropic: {
-      apiKey: settings.ANTHROPIC_API_KEY,
-      baseUrl: settings.ANTHROPIC_BASE_URL,
-      model: settings.ANTHROPIC_MODEL,
-    },
-    gemini: { apiKey: settings.GEMINI_API_KEY, baseUrl: settings.GEMINI_BASE_URL, model: settings.GEMINI_MODEL },
-  })
-  const limits = new LimitsInForce(store, registry, settings.TIME_ZONE)
-  const callers = new Callers({
-    keys: settings.BURSAR_KEYS,
-    adminKey: settings.ADMIN_KEY,
-    authOff: settings.AUTH === 'off',
-  })
-  const recorder = new Recorder(log, store)
-  const circuits = new Circuits()
-  const inputCounter = new InputCounter()
-  const shared = {
-    ...parts,
-    prices,
-    callers,
-    circuits,
-    idempotency: new Idempotency(store),
-    recorder,
-    inputCounter,
-    limits,
-    plan: () => limits.plan,
-    // Asked anew for every call: bursar.json changes them.
-    get providers() {
-      return providers.list
-    },
-  }
-  const routing = new Routing(shared)
-  const routed = Object.assign(shared, { routing })
-  const gate = new Gate(routed)
-
-  let patterns: PatternModels = {}
-  const reload = async (file: FileConfig) => {
-    const userPrices = file.prices.map(userPriceOf)
-    prices.replaceUserPrices(userPrices)
-    const fileLimits = file.limits.filter((limit) => settings.ENABLE_COST_TRACKING || limit.what !== 'cost')
-    await limits.change([...settingLimits(settings), ...fileLimits], clock.now())
-    providers.change(file.providers)
-    routing.change(file.routes)
-    patterns = file.patterns
-  }
+  const { settings, clock, timers, log, store } = parts
+  const { app, gate, prices, limits, providers, routing, patterns, recorder, inputCounter } = wire(parts)
+  const reload = reloader({ settings, clock, gate, prices, limits, providers, routing, patterns })
   await reload(parts.file)
-
-  const sweeping = setInterval(() => {
-    store.sweep(clock.now()).catch((error: unknown) => log.error({ err: error }, 'expired calls could not be settled'))
-  }, SWEEP_INTERVAL_MS).unref()
-
-  const modelsOf = (name: string) => {
-    const provider = providers.list.find((one) => one.name === name)
-    return provider ? listModels(provider, prices.models(provider.priceName)) : []
-  }
-
-  const patternModels = () => ({
-    model: patterns.model ?? chooseDefaultModel(providers.list, settings.DEFAULT_LLM_PROVIDER),
-    embeddingModel: patterns.embeddingModel,
-  })
-
+  const stopSweeping = startSweeping({ clock, timers, log, store })
   return {
-    app: routes(Object.assign(routed, { gate, models: modelsOf, patternModels })),
+    app,
     gate,
     store,
     prices,
@@ -129,24 +80,90 @@ export async function createApp(parts: AppParts): Promise<App> {
       return providers.list
     },
     reload,
-    async close(waitMs) {
-      gate.close()
-      const until = clock.now().monoMs + waitMs
-      while (gate.inFlight + gate.activeLeases > 0 && clock.now().monoMs < until) await waitForNextPoll()
-      gate.expireAll()
-      for (let steps = 0; gate.movesInProgress + gate.activeLeases > 0 && steps < MAX_CLOSE_POLLS; steps++)
-        await waitForNextPoll()
-      clearInterval(sweeping)
-      recorder.flush()
-      await store.close(clock.now())
-      await Promise.all([providers.close(), inputCounter.close()])
-      // Ends of answers are written at the end of the turn they came in, which may be this one.
-      await new Promise((resolve) => setImmediate(resolve))
-    },
+    close: shutdown({ clock, timers, gate, store, recorder, providers, inputCounter, stopSweeping }),
   }
 }
 
-function userPriceOf({ provider, model, ...price }: FilePrice): UserPriceEntry {
-  const given = Object.entries(price).filter(([, value]) => value !== undefined)
-  return { provider, model, price: Object.fromEntries(given) as UserPrice }
+/** Every object of the gateway, each made with the parts that it names. Nothing of bursar.json is in force yet. */
+function wire({ settings, clock, timers, random, newCallId, log, store, registry }: AppParts) {
+  const prices = createPriceBook()
+  const providers = new ProvidersInForce(settings)
+  const limits = new LimitsInForce(store, registry, settings.TIME_ZONE)
+  const { BURSAR_KEYS: keys, ADMIN_KEY: adminKey, AUTH } = settings
+  const callers = new Callers({ keys, adminKey, authOff: AUTH === 'off' })
+  const recorder = new Recorder(log, store)
+  const circuits = new Circuits()
+  const inputCounter = new InputCounter()
+  // A getter wherever providers go: each call reads the list anew, because bursar.json changes it.
+  const routing = new Routing({
+    get providers() {
+      return providers.list
+    },
+    prices,
+    circuits,
+  })
+  const gate = new Gate({
+    settings,
+    clock,
+    timers,
+    store,
+    prices,
+    get providers() {
+      return providers.list
+    },
+    callers,
+    routing,
+    circuits,
+    idempotency: new Idempotency(store),
+    recorder,
+    inputCounter,
+    limits,
+    newCallId,
+    random,
+  })
+  const patterns = new PatternModelsInForce(providers, settings.DEFAULT_LLM_PROVIDER)
+  const models = (name: string) => {
+    const provider = providers.list.find((candidate) => candidate.name === name)
+    return provider ? listModels(provider, prices.models(provider.priceName)) : []
+  }
+  const app = routes({
+    settings,
+    clock,
+    timers,
+    store,
+    gate,
+    callers,
+    recorder,
+    circuits,
+    get providers() {
+      return providers.list
+    },
+    routing,
+    plan: () => limits.plan,
+    models,
+    patternModels: () => patterns.models,
+    newCallId,
+  })
+  return { app, gate, prices, limits, providers, routing, patterns, recorder, inputCounter }
+}
+
+/** The models that patterns ask if a request names none. */
+class PatternModelsInForce {
+  readonly #providers: ProvidersInForce
+  readonly #defaultProvider: string
+  #configured: PatternModels = {}
+
+  constructor(providers: ProvidersInForce, defaultProvider: string) {
+    this.#providers = providers
+    this.#defaultProvider = defaultProvider
+  }
+
+  get models(): { readonly model: string; readonly embeddingModel: string | undefined } {
+    const { model, embeddingModel } = this.#configured
+    return { model: model ?? chooseDefaultModel(this.#providers.list, this.#defaultProvider), embeddingModel }
+  }
+
+  change(models: PatternModels): void {
+    this.#configured = models
+  }
 }

@@ -1,40 +1,53 @@
-// Serve: the gateway as a process. Listens, reloads bursar.json, and stops in order.
+// Serve: the gateway as a process. It listens, reloads bursar.json when the file changes, and stops in order on a signal.
 
 import { readFileSync, unwatchFile, watchFile } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
+import type { Logger } from 'pino'
 import { ConfigError } from '../config/config-error.ts'
-import { type FileConfig, readFileConfig } from '../config/file.ts'
-import type { Environment } from '../config/providers.ts'
-import { NO_ROUTES } from '../config/routes.ts'
-import { readSettings } from '../config/settings.ts'
+import { EMPTY_FILE_CONFIG, type FileConfig, readFileConfig } from '../config/file.ts'
+
+import { type Environment, readSettings, SETTINGS, type Settings } from '../config/settings.ts'
 import { callListener } from '../http/calls.ts'
-import { NO_PROVIDER_ROWS } from '../providers/index.ts'
 import { StoreUnusable } from '../stores/store.ts'
+import type { App } from './app.ts'
 import { openApp } from './system.ts'
 
-/** Whoever has none needs none. */
-const DEFAULT_CONFIG_FILE = 'bursar.json'
-const CONFIG_POLL_MS = 1_000
+const CONFIG_POLL_INTERVAL_MS = 1_000
 /** A request that is still arriving after this is given up. */
 const REQUEST_TIMEOUT_MS = 120_000
-const KEEP_ALIVE_MS = 65_000
-const EMPTY_FILE_CONFIG: FileConfig = {
-  limits: [],
-  prices: [],
-  providers: NO_PROVIDER_ROWS,
-  routes: NO_ROUTES,
-  patterns: {},
+const KEEP_ALIVE_TIMEOUT_MS = 65_000
+
+/** Runs until a signal stops it. A mistake in the configuration, or a ledger that cannot be opened, ends the process with a message. */
+export async function serve(env: Environment): Promise<void> {
+  try {
+    await start(env)
+  } catch (error) {
+    if (error instanceof ConfigError || error instanceof StoreUnusable) exitWithError(error.message)
+    throw error
+  }
 }
 
-/** The file's configuration, or an empty one where there is no file. Throws ConfigError. */
+async function start(env: Environment): Promise<void> {
+  const settings = readSettings(env)
+  const file = readConfigFile(settings.CONFIG_FILE, env)
+  const { app, log, flush } = await openApp(settings, file)
+  warnOfSettings(settings, file, log)
+  const server = listen(app, settings, log)
+  watchConfigFile(app, settings.CONFIG_FILE, env, log)
+  stopOnSignals(app, server, settings, log, flush)
+}
+
+/** The file's configuration, or an empty one if there is no file. Throws ConfigError. */
 function readConfigFile(path: string, env: Environment): FileConfig {
   let json: string
   try {
     json = readFileSync(path, 'utf8')
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return EMPTY_FILE_CONFIG
-    throw new ConfigError([`CONFIG_FILE: ${path} cannot be read`])
+    throw new ConfigError([
+      `CONFIG_FILE: ${path} cannot be read (${messageOf(error)}). Expected a JSON file, or no file.`,
+    ])
   }
   try {
     return readFileConfig(json, env)
@@ -44,58 +57,57 @@ function readConfigFile(path: string, env: Environment): FileConfig {
   }
 }
 
-/** Runs until a signal stops it. What is wrong with the configuration or the ledger ends the process with a message. */
-export async function serve(env: Readonly<Record<string, string | undefined>>): Promise<void> {
-  try {
-    await start(env)
-  } catch (error) {
-    if (error instanceof ConfigError || error instanceof StoreUnusable) exitWithError(error.message)
-    throw error
-  }
-}
-
-async function start(env: Readonly<Record<string, string | undefined>>): Promise<void> {
-  const settings = readSettings(env)
-  const file = readConfigFile(settings.CONFIG_FILE, env)
-  const { app: bursar, log, flush } = await openApp(settings, file)
-  if (file === EMPTY_FILE_CONFIG && settings.CONFIG_FILE !== DEFAULT_CONFIG_FILE)
-    log.warn({ file: settings.CONFIG_FILE }, 'CONFIG_FILE names a file that is not there: it is read once it is')
+function warnOfSettings(settings: Settings, file: FileConfig, log: Logger): void {
+  if (file === EMPTY_FILE_CONFIG && settings.CONFIG_FILE !== SETTINGS.CONFIG_FILE.defaultText)
+    log.warn({ file: settings.CONFIG_FILE }, 'CONFIG_FILE names a file that does not exist; it is read once it does')
   if (!settings.ENABLE_COST_TRACKING)
     log.warn('ENABLE_COST_TRACKING=false: calls are neither priced nor limited by cost')
   if (settings.AUTH === 'off' && settings.BURSAR_KEYS.length === 0)
-    log.warn('AUTH=off: whoever reaches this port can spend')
+    log.warn('AUTH=off: everyone who reaches this port can spend')
+}
 
+/** Serves on the address of the settings. If that fails, the process ends with a message. */
+function listen({ app, gate, providers }: App, { HOST, PORT }: Settings, log: Logger): Server {
   const server = createServer(
-    { requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS },
-    callListener(bursar.gate, getRequestListener(bursar.app.fetch)),
+    { requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS },
+    callListener(gate, getRequestListener(app.fetch)),
   )
-  server.on('error', (error) => exitWithError(`cannot listen on ${settings.HOST}:${settings.PORT}: ${error.message}`))
-  server.listen(settings.PORT, settings.HOST, () => {
+  server.on('error', (error) => exitWithError(`Cannot listen on ${HOST}:${PORT}: ${error.message}`))
+  server.listen(PORT, HOST, () => {
     const address = server.address()
-    const port = typeof address === 'object' && address ? address.port : settings.PORT
-    const ready = bursar.providers.filter((provider) => provider.configured && !provider.simulated)
-    log.info({ host: settings.HOST, port, providers: ready.map((provider) => provider.name) }, 'listening')
+    const port = typeof address === 'object' && address ? address.port : PORT
+    const ready = providers.filter((provider) => provider.configured && !provider.simulated)
+    log.info({ host: HOST, port, providers: ready.map((provider) => provider.name) }, 'listening')
   })
+  return server
+}
 
-  watchFile(settings.CONFIG_FILE, { interval: CONFIG_POLL_MS }, (current, previous) => {
-    if (current.mtimeMs === previous.mtimeMs && current.size === previous.size) return
-    Promise.resolve()
-      .then(() => bursar.reload(readConfigFile(settings.CONFIG_FILE, env)))
-      .then(() => log.info({ file: settings.CONFIG_FILE }, 'configuration reloaded'))
-      .catch((error: unknown) =>
-        log.error({ reason: messageOf(error) }, 'configuration not reloaded; the old one stays'),
-      )
+/** Reloads the file when it changes, appears or goes. What is wrong with it is logged, and what is in force stays. */
+function watchConfigFile(app: App, path: string, env: Environment, log: Logger): void {
+  const reload = async () => {
+    try {
+      await app.reload(readConfigFile(path, env))
+      log.info({ file: path }, 'configuration reloaded')
+    } catch (error) {
+      log.error({ reason: messageOf(error) }, 'configuration not reloaded; the old one stays')
+    }
+  }
+  watchFile(path, { interval: CONFIG_POLL_INTERVAL_MS }, (current, previous) => {
+    if (current.mtimeMs !== previous.mtimeMs || current.size !== previous.size) void reload()
   })
+}
 
-  let stopping = false
+/** On SIGTERM or SIGINT: takes no new calls, waits for those in flight, closes everything, and exits with 0. */
+function stopOnSignals(app: App, server: Server, settings: Settings, log: Logger, flush: () => void): void {
+  let isStopping = false
   const stop = async (signal: string) => {
-    if (stopping) return
-    stopping = true
-    log.info({ signal, inFlight: bursar.gate.inFlight }, 'stopping')
+    if (isStopping) return
+    isStopping = true
+    log.info({ signal, inFlight: app.gate.inFlight }, 'stopping')
     unwatchFile(settings.CONFIG_FILE)
-    bursar.gate.close()
+    app.gate.close()
     server.close()
-    await bursar.close(settings.DRAIN_TIMEOUT_MS)
+    await app.close(settings.DRAIN_TIMEOUT_MS)
     server.closeAllConnections()
     log.info('stopped')
     flush()

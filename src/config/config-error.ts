@@ -1,14 +1,13 @@
-// ConfigError: everything that is wrong with a configuration, in one error.
+// ConfigError: everything that is wrong with a configuration, in one error. No mistake repeats a secret.
 
-/** Everything wrong with a configuration, one line each, by the setting's name. */
 export class ConfigError extends Error {
   override name = 'ConfigError'
+  /** One sentence for each mistake. It begins with the place: `PORT: must be …`, `limits.global.costPerDay: must be …`. */
   readonly mistakes: readonly string[]
 
   constructor(mistakes: readonly string[]) {
-    super(
-      `The configuration has ${mistakes.length} mistake(s):\n${mistakes.map((mistake) => `  ${mistake}`).join('\n')}`,
-    )
+    const count = mistakes.length === 1 ? '1 mistake' : `${mistakes.length} mistakes`
+    super(`The configuration has ${count}:\n${mistakes.map((mistake) => `  ${mistake}`).join('\n')}`)
     this.mistakes = mistakes
   }
 }

@@ -1,4 +1,5 @@
-// The providers of bursar.json: OpenAI-compatible endpoints, and whose keys are used. Keys written as $NAME are looked up here.
+// The providers of bursar.json: OpenAI-compatible endpoints, and whose keys are used. Keys written as $NAME are looked up in the
+// variables that are handed in.
 
 import { z } from 'zod'
 import {
@@ -11,28 +12,32 @@ import {
   type ProviderRows,
   presetRow,
 } from '../providers/index.ts'
-
-/** Variables by name, as the process was given them. */
-export type Environment = Readonly<Record<string, string | undefined>>
+import { strictObject, unknownKeys, wholeNumber } from './schema.ts'
+import type { Environment } from './settings.ts'
 
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 const HEADER_VALUE = /^[\x20-\x7e]*$/
-/** Set by the gateway alone: they say how bytes travel, or who pays. */
+/** Only the gateway sets these: they say how bytes travel, or who pays. */
 const GATEWAY_HEADERS =
   /^(x-bursar-.*|host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|expect|content-(length|type|encoding)|accept-encoding)$/i
 const KEY_HEADERS = /^(authorization|api-key|x-api-key|x-goog-api-key)$/i
-const tokenCountSchema = z.number().int().nonnegative()
+const tokens = wholeNumber(0).exactOptional()
 
 const headersSchema = z
   .record(
-    z.string().regex(HEADER_NAME, 'is no name of a header'),
-    z.string().regex(HEADER_VALUE, 'holds characters that cannot be sent in a header'),
+    z.string().regex(HEADER_NAME, 'must be the name of a header'),
+    z.string().regex(HEADER_VALUE, 'must have only characters that can be sent in a header'),
   )
-  .refine((all) => !Object.keys(all).some((name) => GATEWAY_HEADERS.test(name)), 'names a header that the gateway sets')
+  .refine(
+    (headers) => !Object.keys(headers).some((name) => GATEWAY_HEADERS.test(name)),
+    'must not name a header that the gateway sets',
+  )
 
-const baseUrlSchema = z.string().refine(isBaseUrl, 'must be an http(s) URL without a query, and without a key')
+const baseUrlSchema = z
+  .string()
+  .refine(isBaseUrl, 'must be a URL that begins with https:// or http://, without a query and without a key')
 
-const providerRowSchema = z.strictObject({
+const providerRowSchema = strictObject({
   preset: z.enum(PRESET_NAMES).exactOptional(),
   baseUrl: baseUrlSchema.exactOptional(),
   apiKey: z.string().exactOptional(),
@@ -44,14 +49,18 @@ const providerRowSchema = z.strictObject({
   readsBothCaps: z.boolean().exactOptional(),
   knowsStreamOptions: z.boolean().exactOptional(),
   capCoversReasoning: z.boolean().exactOptional(),
-  tokensPerCall: tokenCountSchema.exactOptional(),
-  tokensPerMessage: tokenCountSchema.exactOptional(),
-  tokensWithTools: tokenCountSchema.exactOptional(),
+  tokensPerCall: tokens,
+  tokensPerMessage: tokens,
+  tokensWithTools: tokens,
   dialects: z.array(z.enum(COMPATIBLE_DIALECTS)).min(1).exactOptional(),
   prices: z.string().min(1).exactOptional(),
   model: z.string().min(1).exactOptional(),
   paths: z
-    .partialRecord(z.enum(COMPATIBLE_DIALECTS), z.string().regex(/^\/[^?#\s]*$/, 'must be a path without a query'))
+    .partialRecord(
+      z.enum(COMPATIBLE_DIALECTS),
+      z.string().regex(/^\/[^?#\s]*$/, 'must be a path that begins with / and has no query'),
+      { error: unknownKeys(COMPATIBLE_DIALECTS) },
+    )
     .exactOptional(),
   deployments: z.record(z.string().min(1), z.string().min(1)).exactOptional(),
 })
@@ -61,7 +70,7 @@ type ProviderRow = z.infer<typeof providerRowSchema>
 export const providersSchema = z.record(z.string(), providerRowSchema).default({})
 
 /** The rows with presets filled in and keys looked up. What is wrong with them is added to `mistakes`. */
-export function providerRows(
+export function readProviders(
   rows: Readonly<Record<string, ProviderRow>>,
   env: Environment,
   mistakes: string[],
@@ -69,15 +78,17 @@ export function providerRows(
   const callerKeys: BuiltInName[] = []
   const compatible: CompatibleSettings[] = []
   for (const [name, row] of Object.entries(rows)) {
-    const wrong = (what: string) => mistakes.push(`providers.${name}${what}`)
-    const builtIn = BUILT_IN_PROVIDERS.find((one) => one === name)
+    const addMistake = (mistake: string) => mistakes.push(`providers.${name}${mistake}`)
+    const builtIn = BUILT_IN_PROVIDERS.find((provider) => provider.name === name)
     if (builtIn) {
       if (Object.keys(row).some((option) => option !== 'callerKeys'))
-        wrong(': only callerKeys can be set here; its key, address and model are settings')
-      if (row.callerKeys === 'forward') callerKeys.push(builtIn)
+        addMistake(
+          `: must have only callerKeys. Its key, address and model are settings: ${builtIn.settings.apiKey.variable} …`,
+        )
+      if (row.callerKeys === 'forward') callerKeys.push(builtIn.name)
     } else if (/^sim(ulated)?$/.test(name) || !/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(name)) {
-      wrong(': must be named with letters, digits, _ . -, and not sim or simulated')
-    } else compatible.push(settingsOf(name, row, env, wrong))
+      addMistake(': must have a name of 1 to 64 letters, digits, _ . -, other than sim and simulated')
+    } else compatible.push(settingsOf(name, row, env, addMistake))
   }
   return { callerKeys, compatible }
 }
@@ -86,23 +97,25 @@ function settingsOf(
   name: string,
   { preset, callerKeys, apiKey, ...options }: ProviderRow,
   env: Environment,
-  wrong: (what: string) => void,
+  addMistake: (mistake: string) => void,
 ): CompatibleSettings {
   const row = { ...presetRow(preset), ...options }
   const forwards = callerKeys === 'forward'
-  if (row.baseUrl === '') wrong('.baseUrl: is required')
-  if (row.auth === 'none' && forwards) wrong('.callerKeys: there are none to forward where auth is none')
-  if (row.auth === 'none' && apiKey) wrong('.apiKey: is not sent where auth is none')
+  if (row.baseUrl === '') addMistake('.baseUrl: is missing; it must be the URL of the endpoint')
+  if (row.auth === 'none' && forwards)
+    addMistake('.callerKeys: must be off if auth is none, because no key is sent then')
+  if (row.auth === 'none' && apiKey)
+    addMistake('.apiKey: must be left out if auth is none, because no key is sent then')
   if (row.auth !== 'none' && Object.keys(row.headers).some((header) => KEY_HEADERS.test(header)))
-    wrong('.headers: the key belongs into apiKey, or auth must be none')
-  if (!/^(?!\$)|^\$\w+$/.test(apiKey ?? '')) wrong('.apiKey: names no variable')
+    addMistake('.headers: must not carry a key. Set apiKey, or set auth to none')
+  if (!/^(?!\$)|^\$\w+$/.test(apiKey ?? '')) addMistake('.apiKey: must name a variable after the $, such as $MY_KEY')
   const key = row.auth === 'none' ? { value: '' } : keyOf(apiKey ?? row.apiKey, env)
   if (!/^[\x21-\x7e]*$/.test(key.value))
-    wrong('.apiKey: holds characters that cannot be sent in a header (a line break? a space?)')
+    addMistake('.apiKey: must have only characters that can be sent in a header (is there a line break, or a space?)')
   return { ...row, name, apiKey: key.value, missingVariable: key.missing, callerKeys: forwards }
 }
 
-/** A key as it is, or what the variable it names holds. */
+/** The key itself, or the value of the variable it names. */
 function keyOf(written: string, env: Environment): { readonly value: string; readonly missing?: string } {
   if (!written.startsWith('$')) return { value: written }
   const variable = written.slice(1)

@@ -1,21 +1,22 @@
-// The routes of bursar.json: aliases with their targets, and how often a target is asked again.
+// The routes of bursar.json: aliases with their targets, and how often a call is retried.
 
 import { z } from 'zod'
+import { modelSchema, strictObject, wholeNumber } from './schema.ts'
 
 /** One alias, with every default filled in. */
 export interface RouteRow {
-  /** Models as callers name them, the first one first. */
+  /** Models as callers name them, in the order in which they are asked. */
   readonly targets: readonly [string, ...string[]]
-  /** How often a target is asked again that could not answer, before the next one is. */
+  /** How often a target that failed is asked again before the next target. */
   readonly retries: number
-  /** What becomes of a call whose targets do not fit the money left: `cheaper` leaves out the dearest, and tries again. */
+  /** What happens if not all targets fit the money left: `refuse` the call, or leave out the most expensive (`cheaper`). */
   readonly onBudget: 'refuse' | 'cheaper'
 }
 
-/** What bursar.json says of routes. */
+/** The routes of bursar.json. */
 export interface RouteRows {
   readonly aliases: ReadonlyMap<string, RouteRow>
-  /** Retries of calls to models that are no alias. Official SDKs retry by themselves. */
+  /** Retries of calls to models that are no alias. Zero by default, because official SDKs retry by themselves. */
   readonly retries: number
 }
 
@@ -24,38 +25,42 @@ export const NO_ROUTES: RouteRows = { aliases: new Map(), retries: 0 }
 const MAX_TARGETS = 8
 const MAX_RETRIES = 5
 
-const retriesSchema = z.number().int().nonnegative().max(MAX_RETRIES)
-const targetSchema = z.string().min(1).max(512)
+const retriesSchema = wholeNumber(0, MAX_RETRIES)
 const targetsSchema = z
-  .tuple([targetSchema], targetSchema)
-  .refine((all) => all.length <= MAX_TARGETS, `must be at most ${MAX_TARGETS}`)
+  .tuple([modelSchema], modelSchema)
+  .refine((targets) => targets.length <= MAX_TARGETS, `must have at most ${MAX_TARGETS} targets`)
 
-const aliasRowSchema = z.union([
-  targetsSchema,
-  z.strictObject({
-    targets: targetsSchema,
-    retries: retriesSchema.exactOptional(),
-    onBudget: z.enum(['refuse', 'cheaper']).exactOptional(),
-  }),
-])
+const aliasRowSchema = z.union(
+  [
+    targetsSchema,
+    strictObject({
+      targets: targetsSchema,
+      retries: retriesSchema.exactOptional(),
+      onBudget: z.enum(['refuse', 'cheaper']).exactOptional(),
+    }),
+  ],
+  {
+    error:
+      `must be a list of 1 to ${MAX_TARGETS} models, ` +
+      `or { "targets": [models], "retries": 0 to ${MAX_RETRIES}, "onBudget": "refuse" or "cheaper" }`,
+  },
+)
 
-export const patternsSchema = z
-  .strictObject({
-    model: z.string().min(1).max(512).exactOptional(),
-    embeddingModel: z.string().min(1).max(512).exactOptional(),
-  })
-  .default({})
+export const patternsSchema = strictObject({
+  model: modelSchema.exactOptional(),
+  embeddingModel: modelSchema.exactOptional(),
+}).default({})
 
 export const routeFields = {
   aliases: z.record(z.string(), aliasRowSchema).default({}),
   retries: retriesSchema.default(NO_ROUTES.retries),
 }
 
-/** Of a call to an alias, which has asked for it: once more at each target. */
+/** Naming an alias asks for retries: one more attempt at each target. */
 const DEFAULT_ALIAS_RETRIES = 1
 
 /** The rows with defaults filled in. What is wrong with them is added to `mistakes`. */
-export function routeRows(
+export function readRoutes(
   file: { readonly aliases: Readonly<Record<string, z.infer<typeof aliasRowSchema>>>; readonly retries: number },
   mistakes: string[],
 ): RouteRows {
@@ -65,7 +70,7 @@ export function routeRows(
     if (!/^(?!sim\/)\S{1,512}$/.test(name))
       mistakes.push(`aliases.${name}: must be a name without spaces, and not sim/…`)
     const nested = given.targets.find((target) => target !== name && Object.hasOwn(file.aliases, target))
-    if (nested !== undefined) mistakes.push(`aliases.${name}: ${nested} is an alias itself`)
+    if (nested !== undefined) mistakes.push(`aliases.${name}: must name models, and ${nested} is an alias itself`)
     aliases.set(name, { retries: DEFAULT_ALIAS_RETRIES, onBudget: 'refuse', ...given })
   }
   return { aliases, retries: file.retries }

@@ -1,89 +1,125 @@
 // Settings: one table of everything that the environment sets. Reads no environment itself.
 
-import { isTimeZone, type Span } from '../core/calendar.ts'
+import type { Span } from '../core/calendar.ts'
 import { DEFAULT_REFILLS, type Limit } from '../core/limits.ts'
 import type { What } from '../core/meter.ts'
-import { parseUsd } from '../core/money.ts'
+import { BUILT_IN_PROVIDERS, type ProviderVariable } from '../providers/index.ts'
 import { ConfigError } from './config-error.ts'
+import {
+  listOf,
+  parseCount,
+  parseCountLimit,
+  parseFlag,
+  parseHeaderValue,
+  parseKeys,
+  parseOneOf,
+  parseSecret,
+  parseStoreUrl,
+  parseText,
+  parseTimeZone,
+  parseUrl,
+  parseUsdLimit,
+  type SettingParser,
+} from './setting-parsers.ts'
 
-/** A key a caller may use, from `BURSAR_KEYS`. The secret itself is not kept. */
-export interface ConfiguredKey {
-  readonly id: string
-  readonly secret: string
-}
+export type { ConfiguredKey } from './setting-parsers.ts'
 
-/** A setting's text to its value. Throws an Error that says what was expected. */
-type SettingParser<Value> = (text: string) => Value
+/** Variables by name, as the process was given them. */
+export type Environment = Readonly<Record<string, string | undefined>>
 
 interface Setting<Value> {
-  readonly fallback: string
+  /** The text that is parsed if the variable is absent. */
+  readonly defaultText: string
+  /** What a variable that is set and empty means: the default, or that there is no such limit. */
+  readonly empty: 'default' | 'no limit'
   readonly parse: SettingParser<Value>
-  /** One line for `.env.example` and the README. */
-  readonly about: string
+  /** What `.env.example` says of it, line by line. */
+  readonly about: readonly string[]
 }
 
-function setting<Value>(fallback: string, parse: SettingParser<Value>, about: string): Setting<Value> {
-  return { fallback, parse, about }
+function setting<Value>(defaultText: string, parse: SettingParser<Value>, ...about: string[]) {
+  return { defaultText, empty: 'default', parse, about } as const satisfies Setting<Value>
 }
 
-/** Every setting there is. An empty value is an absent one. */
-export const SETTINGS = {
+/** A limit over everyone. Its value is undefined if there is no such limit. */
+function limit(defaultText: string, parse: SettingParser<bigint>, ...about: string[]) {
+  return { defaultText, empty: 'no limit', parse, about } as const satisfies Setting<bigint>
+}
+
+const SERVER_SETTINGS = {
   PORT: setting('5555', parseCount(0, 65_535), 'Port to listen on; 0 takes a free one.'),
   HOST: setting('127.0.0.1', parseText, 'Address to listen on. Anything but loopback needs keys, or AUTH=off.'),
-  DATABASE_URL: setting('sqlite:bursar.db', parseStoreUrl, 'The ledger: sqlite:PATH, or memory: to keep nothing.'),
+  DATABASE_URL: setting(
+    'sqlite:bursar.db',
+    parseStoreUrl,
+    'The ledger. sqlite:PATH keeps it in a file; memory: keeps nothing.',
+  ),
   BURSAR_KEYS: setting(
     '',
     parseKeys,
     'Keys callers use, as name:secret,name:secret. Secrets have at least 16 characters.',
   ),
-  ADMIN_KEY: setting('', parseOptionalSecret, 'Sees everything that any key sees. At least 16 characters.'),
+  ADMIN_KEY: setting('', parseSecret, 'Sees everything that any key sees. At least 16 characters.'),
   AUTH: setting(
     '',
     parseOneOf('', 'off'),
-    'off: listen on any address without keys. Everyone who reaches it may spend.',
+    'Empty, or',
+    'off: listen on any address without keys. Everyone who reaches it can spend.',
   ),
   CONFIG_FILE: setting(
     'bursar.json',
     parseText,
-    'Limits per subject, providers and prices of your own; reloaded when it changes.',
+    'Limits per subject, prices, aliases and providers of your own; reloaded when it changes. It need not exist.',
   ),
   LOG_LEVEL: setting(
     'info',
     parseOneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
-    'How much to log.',
+    'How much to log: trace, debug, info, warn, error, fatal or silent.',
   ),
+}
 
-  OPENAI_API_KEY: setting('', parseHeaderValue, 'Your OpenAI key.'),
-  OPENAI_BASE_URL: setting('https://api.openai.com/v1', parseUrl, 'Where OpenAI is, with /v1.'),
-  OPENAI_MODEL: setting('gpt-4o', parseText, 'The model shown as the default.'),
-  ANTHROPIC_API_KEY: setting('', parseHeaderValue, 'Your Anthropic key.'),
-  ANTHROPIC_BASE_URL: setting('https://api.anthropic.com', parseUrl, 'Where Anthropic is, without /v1.'),
-  ANTHROPIC_MODEL: setting('claude-sonnet-5', parseText, 'The model shown as the default.'),
-  GEMINI_API_KEY: setting('', parseHeaderValue, 'Your Gemini key.'),
-  GEMINI_BASE_URL: setting('https://generativelanguage.googleapis.com', parseUrl, 'Where Gemini is, without /v1beta.'),
-  GEMINI_MODEL: setting('gemini-2.5-flash', parseText, 'The model shown as the default.'),
+const PROVIDER_NAMES = BUILT_IN_PROVIDERS.map(({ name }) => name)
+
+const PROVIDER_SETTINGS = {
+  ...providerSettings(),
   DEFAULT_LLM_PROVIDER: setting(
     'openai',
-    parseOneOf('openai', 'anthropic', 'gemini'),
-    'The provider shown as the default.',
+    parseOneOf(...PROVIDER_NAMES),
+    `The provider shown as the default: ${listOf(PROVIDER_NAMES)}.`,
   ),
+}
 
-  MAX_REQUESTS_PER_MINUTE: setting(
-    '60',
-    parseOptionalCount,
-    'Requests per minute, over everyone. Empty: no such limit.',
+const LIMIT_SETTINGS = {
+  MAX_REQUESTS_PER_MINUTE: limit('60', parseCountLimit, 'Requests per minute, over everyone.'),
+  MAX_TOKENS_PER_MINUTE: limit('90000', parseCountLimit, 'Tokens per minute, over everyone.'),
+  MAX_COST_PER_REQUEST: limit('0.50', parseUsdLimit, 'The most one call may cost, in dollars.'),
+  DAILY_SPENDING_LIMIT: limit('10.00', parseUsdLimit, 'Dollars a day, over everyone.'),
+  MONTHLY_SPENDING_LIMIT: limit('', parseUsdLimit, 'Dollars a calendar month, over everyone.'),
+  MAX_IN_FLIGHT: limit('', parseCountLimit, 'Calls in flight at a time, over everyone.'),
+  ENABLE_COST_TRACKING: setting(
+    'true',
+    parseFlag,
+    'true: costs are quoted and limited.',
+    'false: no quotes and no limits on cost.',
   ),
-  MAX_TOKENS_PER_MINUTE: setting('90000', parseOptionalCount, 'Tokens per minute, over everyone.'),
-  MAX_COST_PER_REQUEST: setting('0.50', parseOptionalUsd, 'The most one call may cost, in dollars.'),
-  DAILY_SPENDING_LIMIT: setting('10.00', parseOptionalUsd, 'Dollars a day, over everyone.'),
-  MONTHLY_SPENDING_LIMIT: setting('', parseOptionalUsd, 'Dollars a calendar month, over everyone.'),
-  MAX_IN_FLIGHT: setting('', parseOptionalCount, 'Calls in flight at a time, over everyone.'),
-  ENABLE_COST_TRACKING: setting('true', parseFlag, 'false: no quotes and no limits on cost.'),
-  ENFORCEMENT: setting('hard', parseOneOf('hard', 'soft'), 'soft: decide, count and warn, but let calls through.'),
-  TIME_ZONE: setting('UTC', parseTimeZone, 'The zone whose midnight turns days and months.'),
+  ENFORCEMENT: setting(
+    'hard',
+    parseOneOf('hard', 'soft'),
+    'hard: refuse calls that do not fit.',
+    'soft: decide, count and warn, but let calls through.',
+  ),
+  TIME_ZONE: setting('UTC', parseTimeZone, 'The zone whose midnight turns days and months, such as Europe/Berlin.'),
+}
 
+const CALL_SETTINGS = {
   USAGE_HISTORY_SIZE: setting('10000', parseCount(0, 1_000_000), 'Newest calls kept in memory.'),
-  TOKEN_RESERVATION: setting('estimate', parseOneOf('estimate', 'worst'), 'What limits on tokens reserve for a call.'),
+  TOKEN_RESERVATION: setting(
+    'estimate',
+    parseOneOf('estimate', 'worst'),
+    'What limits on tokens reserve for a call.',
+    'estimate: what is likely; the difference is paid afterwards, before the next call.',
+    'worst: the most it can take.',
+  ),
   DEFAULT_MAX_OUTPUT_TOKENS: setting(
     '4096',
     parseCount(1, 10_000_000),
@@ -92,25 +128,34 @@ export const SETTINGS = {
   MIN_INJECTED_OUTPUT_TOKENS: setting(
     '256',
     parseCount(1, 10_000_000),
-    'The least cap worth setting to make a call fit.',
+    'The smallest cap worth setting to make a call fit.',
   ),
   ON_DISCONNECT: setting(
     'drain',
     parseOneOf('drain', 'charge', 'cancel'),
-    'When a client leaves: read on for the exact cost, charge the whole reservation, or what was seen (soft).',
+    'When a client leaves before its call is over:',
+    'drain: read on for the exact cost.',
+    'charge: break off, and charge the whole reservation.',
+    'cancel: break off, and charge what was seen. It may have cost more: limits are soft then.',
   ),
   MAX_DRAINS: setting('100', parseCount(0, 1_000_000), 'Calls read on at a time for clients that left.'),
   UNKNOWN_PRICE: setting(
     'refuse',
     parseOneOf('refuse', 'allow'),
-    'Calls whose price is unknown, where cost is limited.',
+    'Calls whose price is unknown, if cost is limited.',
+    'refuse: refuse them.',
+    'allow: send them, and reserve no cost.',
   ),
   UNBOUNDED_CALLS: setting(
     'estimate',
     parseOneOf('estimate', 'refuse'),
-    'Calls that nobody can bound: hosted tools and the like.',
+    'Calls whose cost has no upper bound: hosted tools and the like.',
+    'estimate: reserve one context window, and settle what they cost.',
+    'refuse: refuse them.',
   ),
+}
 
+const BOUND_SETTINGS = {
   MAX_BODY_BYTES: setting(
     '33554432',
     parseCount(1, 1_073_741_824),
@@ -126,24 +171,58 @@ export const SETTINGS = {
   SQLITE_SYNCHRONOUS: setting(
     'normal',
     parseOneOf('normal', 'full'),
+    'normal: safe against kill -9.',
     'full: also safe against power loss, and slower.',
   ),
-} as const satisfies Record<string, Setting<unknown>>
+}
+
+/** Every setting there is. */
+export const SETTINGS = {
+  ...SERVER_SETTINGS,
+  ...PROVIDER_SETTINGS,
+  ...LIMIT_SETTINGS,
+  ...CALL_SETTINGS,
+  ...BOUND_SETTINGS,
+}
+
+/** The same settings as the sections of `.env.example`, in its order. */
+export const SETTING_SECTIONS: readonly (readonly [title: string, rows: Readonly<Record<string, Setting<unknown>>>])[] =
+  [
+    ['Where it listens, what it keeps, who may call', SERVER_SETTINGS],
+    ['Providers: a provider without a key is not configured', PROVIDER_SETTINGS],
+    ['Limits over everyone; empty: no such limit. Per key, user and so on: bursar.json', LIMIT_SETTINGS],
+    ['How calls are reserved and settled', CALL_SETTINGS],
+    ['Bounds', BOUND_SETTINGS],
+  ]
 
 type SettingName = keyof typeof SETTINGS
+type ValueOf<Row extends Setting<unknown>> =
+  | ReturnType<Row['parse']>
+  | (Row['empty'] extends 'no limit' ? undefined : never)
 
-export type Settings = { readonly [Name in SettingName]: ReturnType<(typeof SETTINGS)[Name]['parse']> }
+/** The value of every setting, by its name. */
+export type Settings = { readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> }
 
-/** Reads every setting; unknown variables are none of our business. Throws ConfigError with all mistakes at once. */
-export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {
+/** The rows that providers bring along. */
+function providerSettings() {
+  const rows = BUILT_IN_PROVIDERS.flatMap(({ settings: { apiKey, baseUrl, model } }) => [
+    [apiKey.variable, setting(apiKey.defaultText, parseHeaderValue, apiKey.about)] as const,
+    [baseUrl.variable, setting(baseUrl.defaultText, parseUrl, baseUrl.about)] as const,
+    [model.variable, setting(model.defaultText, parseText, model.about)] as const,
+  ])
+  return Object.fromEntries(rows) as { readonly [Name in ProviderVariable]: (typeof rows)[number][1] }
+}
+
+/**
+ * Reads every setting. Blanks around a value do not count, and neither do other variables.
+ * Throws ConfigError with all mistakes at once.
+ */
+export function readSettings(env: Environment): Settings {
   const mistakes: string[] = []
   const values: Record<string, unknown> = {}
-  for (const [name, { fallback, parse }] of Object.entries(SETTINGS) as [SettingName, Setting<unknown>][]) {
-    const given = env[name]?.trim()
+  for (const [name, row] of Object.entries<Setting<unknown>>(SETTINGS)) {
     try {
-      // Limits can be switched off by an empty value; elsewhere empty means the default.
-      const limit = parse === parseOptionalCount || parse === parseOptionalUsd
-      values[name] = parse(given === undefined || (given === '' && !limit) ? fallback : given)
+      values[name] = readSetting(row, env[name]?.trim())
     } catch (error) {
       mistakes.push(`${name}: ${error instanceof Error ? error.message : 'is not valid'}`)
     }
@@ -155,16 +234,21 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   return Object.freeze(settings)
 }
 
+function readSetting({ defaultText, empty, parse }: Setting<unknown>, given: string | undefined): unknown {
+  const text = given === undefined || (given === '' && empty === 'default') ? defaultText : given
+  return text === '' && empty === 'no limit' ? undefined : parse(text)
+}
+
 const LOOPBACK_HOSTS = new Set(['127.0.0.1', '::1', 'localhost'])
 
-/** Why these settings must not be served, or undefined; also where one it goes by is a mistake itself. */
+/** Why these settings must not be served. Undefined if they may be, or if one of the three is a mistake itself. */
 function exposureMistake({ HOST, AUTH, BURSAR_KEYS }: Partial<Settings>): string | undefined {
   if (HOST === undefined || AUTH === undefined || BURSAR_KEYS === undefined) return undefined
   if (LOOPBACK_HOSTS.has(HOST) || AUTH === 'off' || BURSAR_KEYS.length > 0) return undefined
   return `HOST: ${HOST} can be reached from outside, and there are no keys. Set BURSAR_KEYS, or AUTH=off if you mean it.`
 }
 
-/** The limits that settings alone make. */
+/** The limits that settings alone make, over everyone. Without cost tracking, none of them counts cost. */
 export function settingLimits(settings: Settings): Limit[] {
   const limits: Limit[] = []
   const add = (what: What, span: Span, capacity: bigint | undefined) => {
@@ -180,92 +264,4 @@ export function settingLimits(settings: Settings): Limit[] {
   add('cost', 'day', settings.DAILY_SPENDING_LIMIT)
   add('cost', 'month', settings.MONTHLY_SPENDING_LIMIT)
   return limits
-}
-
-function parseText(value: string): string {
-  return value
-}
-
-function parseOneOf<const Word extends string>(...words: Word[]): SettingParser<Word> {
-  return (value) => {
-    const found = words.find((word) => word === value)
-    if (found === undefined) throw new Error(`must be one of ${words.filter((word) => word !== '').join(', ')}`)
-    return found
-  }
-}
-
-function parseCount(least: number, most: number): SettingParser<number> {
-  return (value) => {
-    const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN
-    if (!(number >= least && number <= most)) throw new Error(`must be a whole number from ${least} to ${most}`)
-    return number
-  }
-}
-
-function parseOptionalCount(value: string): bigint | undefined {
-  if (value === '') return undefined
-  if (!/^\d{1,15}$/.test(value)) throw new Error('must be a whole number, or empty for no limit')
-  return BigInt(value)
-}
-
-function parseOptionalUsd(value: string): bigint | undefined {
-  if (value === '') return undefined
-  const nanoUsd = parseUsd(value)
-  if (nanoUsd === undefined) throw new Error('must be decimal dollars such as 2.50, or empty for no limit')
-  return nanoUsd
-}
-
-function parseFlag(value: string): boolean {
-  if (value !== 'true' && value !== 'false') throw new Error('must be true or false')
-  return value === 'true'
-}
-
-function parseUrl(value: string): string {
-  const parsed = URL.canParse(value) ? new URL(value) : undefined
-  if (!parsed || (parsed.protocol !== 'https:' && parsed.protocol !== 'http:'))
-    throw new Error('must be an http(s) URL')
-  return value.replace(/\/+$/, '')
-}
-
-function parseTimeZone(value: string): string {
-  if (!isTimeZone(value)) throw new Error('must be an IANA time zone such as Europe/Berlin')
-  return value
-}
-
-function parseStoreUrl(value: string): string {
-  if (!/^(sqlite:.+|memory:)$/.test(value)) throw new Error('must be sqlite:PATH or memory:')
-  return value
-}
-
-/** The value is not repeated in the message: it is a secret. */
-function parseHeaderValue(value: string): string {
-  if (!/^[\x21-\x7e]*$/.test(value))
-    throw new Error('holds characters that cannot be sent in a header (a line break? a space?)')
-  return value
-}
-
-const MIN_SECRET_CHARACTERS = 16
-
-function parseOptionalSecret(value: string): string {
-  if (value !== '' && value.length < MIN_SECRET_CHARACTERS)
-    throw new Error(`must have at least ${MIN_SECRET_CHARACTERS} characters`)
-  return parseHeaderValue(value)
-}
-
-function parseKeys(value: string): readonly ConfiguredKey[] {
-  if (value === '') return []
-  const found = value.split(',').map((pair, index) => {
-    const colon = pair.indexOf(':')
-    const id = pair.slice(0, Math.max(colon, 0)).trim()
-    const secret = pair.slice(colon + 1).trim()
-    if (!/^[A-Za-z0-9_.-]{1,64}$/.test(id))
-      throw new Error('must be name:secret,… with names of letters, digits, _ . -')
-    // Not by its name: who writes secret:name would find the secret in the message.
-    if (secret.length < MIN_SECRET_CHARACTERS)
-      throw new Error(`the secret of key ${index + 1} must have at least ${MIN_SECRET_CHARACTERS} characters`)
-    return { id, secret: parseHeaderValue(secret) }
-  })
-  if (new Set(found.map((key) => key.id)).size < found.length) throw new Error('names a key twice')
-  if (new Set(found.map((key) => key.secret)).size < found.length) throw new Error('gives two keys the same secret')
-  return found
 }

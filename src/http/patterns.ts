@@ -4,7 +4,7 @@ import { type Context, Hono } from 'hono'
 import { type Gate, readBody } from '../call/gate.ts'
 import type { Settings } from '../config/settings.ts'
 import type { JsonObject } from '../core/chat.ts'
-import type { Clock } from '../core/clock.ts'
+import type { Clock, Timers } from '../core/clock.ts'
 import { hasMoreValuesThan, parseObject, recordOf } from '../core/json-values.ts'
 import { jsonUsd } from '../core/money.ts'
 import type { PermitLease } from '../core/permits.ts'
@@ -21,6 +21,7 @@ import { problemResponse } from './problems.ts'
 export interface PatternParts {
   readonly settings: Settings
   readonly clock: Clock
+  readonly timers: Timers
   readonly gate: Gate
   readonly store: Pick<Store, 'entry'>
   readonly callers: Callers

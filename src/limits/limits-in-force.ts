@@ -1,4 +1,4 @@
-// Limits in force: the plan that calls are checked by, and how a new one takes over without forgetting what was spent.
+// Limits in force: the plan that calls are checked by, and how another plan takes over without forgetting what was spent.
 
 import { windowAt } from '../core/calendar.ts'
 import { type Limit, LimitPlan, meterOf, SIMULATED_REALM } from '../core/limits.ts'
@@ -6,11 +6,16 @@ import type { Instant, Meter } from '../core/meter.ts'
 import type { Registry } from '../stores/registry.ts'
 import type { Store } from '../stores/store.ts'
 
+/** Windows of a plan, by the name that their levels' keys depend on. */
+type Windows = ReadonlyMap<string, Limit>
+
 export class LimitsInForce {
   readonly #store: Store
   readonly #registry: Registry
   #plan: LimitPlan
   #changing: Promise<void> | undefined
+  /** Names of the windows whose levels are complete. Undefined until the first change: then the registry's marks say so. */
+  #counted: ReadonlySet<string> | undefined
 
   constructor(store: Store, registry: Registry, timeZone: string) {
     this.#store = store
@@ -22,39 +27,67 @@ export class LimitsInForce {
     return this.#plan
   }
 
-  /** Calls wait for this, where it is set: what is spent while a limit is new must count. */
+  /** While limits change, calls wait for this promise: what is spent while a limit is new must count. It never rejects. */
   get changing(): Promise<void> | undefined {
     return this.#changing
   }
 
-  /** Puts limits in force. Windows of limits that are new start from the ledger's sum. */
-  async change(limits: readonly Limit[], now: Instant): Promise<void> {
-    const next = new LimitPlan(limits, this.#plan.timeZone)
-    const change = this.#seedNew(next, now).then(() => {
-      this.#plan = next
-    })
-    this.#changing = change.catch(() => {})
-    try {
-      await change
-    } finally {
+  /**
+   * Prepares other limits: windows of limits that are new start from the ledger's sum. Returns the function that puts them in
+   * force and cannot fail. Calls wait from now until it is called, so call it at once.
+   *
+   * Rejects with the store's or the registry's error. Then the limits before stay in force, and no mark of the new ones is left.
+   * One change at a time.
+   */
+  async prepare(limits: readonly Limit[], now: Instant): Promise<() => void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#changing = promise
+    const endWait = () => {
       this.#changing = undefined
+      resolve()
+    }
+    try {
+      const plan = new LimitPlan(limits, this.#plan.timeZone)
+      const windows = windowsOf(plan)
+      await this.#seedNew(plan, windows, now)
+      return () => {
+        this.#plan = plan
+        this.#counted = new Set(windows.keys())
+        endWait()
+      }
+    } catch (error) {
+      endWait()
+      throw error
     }
   }
 
-  async #seedNew(plan: LimitPlan, now: Instant): Promise<void> {
-    const inForce = new Map(
-      plan.limits.filter((limit) => limit.refill === 'window').map((limit) => [nameOf(limit, plan), limit]),
-    )
-    const known = new Set((await this.#registry.read('limit')).map((document) => document.id))
+  async #seedNew(plan: LimitPlan, windows: Windows, now: Instant): Promise<void> {
+    const marked = new Set((await this.#registry.read('limit')).map((document) => document.id))
+    const counted = this.#counted ?? marked
     const seeds: { meter: Meter; settled: bigint }[] = []
-    for (const [name, limit] of inForce) if (!known.has(name)) seeds.push(...(await this.#seedsOf(limit, plan, now)))
+    for (const [name, limit] of windows) if (!counted.has(name)) seeds.push(...(await this.#seedsOf(limit, plan, now)))
+    // Levels of limits that do not come into force after all harm nobody: the next change seeds them again.
     if (seeds.length > 0) await this.#store.seed(seeds, now)
-    const by = { actor: 'gateway', atMs: now.wallMs, audit: false }
-    for (const name of inForce.keys()) {
-      if (!known.has(name)) await this.#registry.write({ kind: 'limit', id: name, value: { since: now.wallMs } }, by)
-    }
-    for (const name of known) {
-      if (!inForce.has(name)) await this.#registry.write({ kind: 'limit', id: name, value: null }, by)
+    await this.#writeMarks(windows, marked, now)
+  }
+
+  /** Marks the windows whose levels are complete, for the next start. Takes back what is written if one cannot be. */
+  async #writeMarks(windows: Windows, marked: ReadonlySet<string>, now: Instant): Promise<void> {
+    const write = (id: string, value: unknown) =>
+      this.#registry.write({ kind: 'limit', id, value }, { actor: 'gateway', atMs: now.wallMs, audit: false })
+    const mark = { since: now.wallMs }
+    const written: string[] = []
+    try {
+      for (const name of windows.keys()) {
+        if (marked.has(name)) continue
+        await write(name, mark)
+        written.push(name)
+      }
+      for (const name of marked) if (!windows.has(name)) await write(name, null)
+    } catch (error) {
+      // A mark without its limit would keep the limit from being seeded later. A limit without its mark is seeded again.
+      for (const name of written) await write(name, null).catch(() => {})
+      throw error
     }
   }
 
@@ -73,7 +106,12 @@ export class LimitsInForce {
   }
 }
 
-/** What a level's key depends on; a limit with another amount is the same limit. */
+function windowsOf(plan: LimitPlan): Windows {
+  const windows = plan.limits.filter((limit) => limit.refill === 'window')
+  return new Map(windows.map((limit) => [nameOf(limit, plan), limit]))
+}
+
+/** What a level's key depends on. A limit with another amount is the same limit. */
 function nameOf(limit: Limit, plan: LimitPlan): string {
   return `${limit.who}/${limit.what}/${limit.span}/${plan.timeZone}`
 }

@@ -9,7 +9,9 @@ import { isClaude } from './rates.ts'
 import { NO_TIERS } from './service-tiers.ts'
 import {
   applyLayer,
+  type CompiledUserPrices,
   compileUserLayer,
+  compileUserPrices,
   findLayer,
   type UserLayer,
   type UserPrice,
@@ -22,6 +24,8 @@ export const MAX_NAMES = 10_000
 export interface EditablePriceBook extends PriceBook {
   /** Sets a price in code. Throws a RangeError that names the mistake. */
   addPrice(provider: string, model: string, price: UserPrice): void
+  /** Puts compiled prices of `bursar.json` in force, in place of those before. Never throws. */
+  useUserPrices(prices: CompiledUserPrices): void
   /** Swaps all prices of `bursar.json` at once; on a mistake throws a RangeError and keeps the old ones. */
   replaceUserPrices(entries: readonly UserPriceEntry[]): void
   /** Ids of the models with a known price, for listings: the library's and the operator's. */
@@ -57,7 +61,7 @@ const MAX_NAME_CHARACTERS = 512
 export function createPriceBook(): EditablePriceBook {
   const timelines = new Map<string, Timeline>()
   const inCode = new Map<string, UserLayer>()
-  let inFile: ReadonlyMap<string, UserLayer> = new Map()
+  let inFile: CompiledUserPrices = new Map()
   const remembered = new Map<string, RecentMap<CachedModel>>()
 
   function remember(provider: string, model: string): CachedModel {
@@ -82,6 +86,11 @@ export function createPriceBook(): EditablePriceBook {
     return known.facts[known.spans.length === 1 ? 0 : spanAt(known.spans, atMs)] ?? UNKNOWN_FACTS
   }
 
+  function useUserPrices(prices: CompiledUserPrices): void {
+    inFile = prices
+    remembered.clear()
+  }
+
   return {
     find,
     // The library prices Claude at Google's, too: Vertex has it, the Gemini endpoint has not.
@@ -91,10 +100,8 @@ export function createPriceBook(): EditablePriceBook {
       inCode.set(...compileUserLayer({ provider, model, price }, 'code'))
       remembered.clear()
     },
-    replaceUserPrices(entries) {
-      inFile = new Map(entries.map((entry) => compileUserLayer(entry, 'bursar.json')))
-      remembered.clear()
-    },
+    useUserPrices,
+    replaceUserPrices: (entries) => useUserPrices(compileUserPrices(entries)),
     models(provider) {
       const mark = `${provider}\n`
       const own = [...inCode.keys(), ...inFile.keys()].filter((key) => key.startsWith(mark))

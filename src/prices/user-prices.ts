@@ -35,6 +35,14 @@ export interface UserLayer {
 
 const LIMIT_NAMES = ['contextWindow', 'maxOutput', 'usualOutput'] as const
 
+/** The operator's prices, checked and ready to be laid over the library's; by provider and model. */
+export type CompiledUserPrices = ReadonlyMap<string, UserLayer>
+
+/** Compiles the prices of bursar.json, and changes nothing. Throws RangeError, which names the price and what is wrong with it. */
+export function compileUserPrices(entries: readonly UserPriceEntry[]): CompiledUserPrices {
+  return new Map(entries.map((entry) => compileUserLayer(entry, 'bursar.json')))
+}
+
 export function compileUserLayer(
   { provider, model, price }: UserPriceEntry,
   source: string,

@@ -1,44 +1,47 @@
-// Anthropic.
+// Anthropic, or the endpoint that ANTHROPIC_BASE_URL names in its place.
 
-import type { Provider, ProviderSettings } from './provider.ts'
-import { HttpForwarder } from './transport/http-forwarder.ts'
+import { defineProvider } from './definition.ts'
+import { HttpForwarder, overHttp } from './transport/http-forwarder.ts'
 import { SdkCall } from './transport/sdk-call.ts'
 import { createSdkRequests, type SdkAdapter } from './transport/sdk-post.ts'
 
 /** ceil(w / 28) × ceil(h / 28) at the largest size an image is scaled to, for the newest models; older ones take 1,568. */
 const IMAGE_TOKENS = 4_784
 
-export function anthropic(settings: ProviderSettings): Provider {
-  const forward = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-api-key', settings.apiKey] })
-  const requestOf = createSdkRequests(SDK, forward, settings)
-  return {
-    name: 'anthropic',
-    dialects: ['anthropic.messages', 'anthropic.countTokens'],
-    simulated: false,
-    configured: settings.apiKey !== '' || settings.callerKeys === true,
-    callerKeys: settings.callerKeys === true,
-    priceName: 'anthropic',
-    defaultModel: settings.model,
-    setupGuide: 'Set ANTHROPIC_API_KEY in .env file',
-    rules: {
-      tokensPerCall: 64,
-      tokensPerMessage: 16,
-      // Tools bring a system prompt of 159 to 530 tokens with them, more where the provider runs them.
-      tokensWithTools: 1_000,
-      imageTokens: () => IMAGE_TOKENS,
-      capCoversReasoning: true,
-      cachesAutomatically: false,
+export const anthropic = defineProvider({
+  name: 'anthropic',
+  settings: {
+    apiKey: { variable: 'ANTHROPIC_API_KEY', defaultText: '', about: 'Your Anthropic key.' },
+    baseUrl: {
+      variable: 'ANTHROPIC_BASE_URL',
+      defaultText: 'https://api.anthropic.com',
+      about: 'Where Anthropic is, without /v1.',
     },
-    countingMethod: 'endpoint',
-    capField: 'max_tokens',
-    knowsStreamOptions: false,
-    freeStatuses: new Set([400, 402, 405, 409, 415, 503, 529]),
-    send: (outgoing, listener) => forward.send(outgoing, listener),
-    sendTranslated: (outgoing, listener) => new SdkCall(requestOf(outgoing), listener),
-    retire: () => forward.retire(),
-    close: () => forward.close(),
-  }
-}
+    model: { variable: 'ANTHROPIC_MODEL', defaultText: 'claude-sonnet-5', about: 'The model shown as the default.' },
+  },
+  open(settings) {
+    const forward = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-api-key', settings.apiKey] })
+    const requestOf = createSdkRequests(SDK, forward, settings)
+    return {
+      dialects: ['anthropic.messages', 'anthropic.countTokens'],
+      rules: {
+        tokensPerCall: 64,
+        tokensPerMessage: 16,
+        // Tools bring a system prompt of 159 to 530 tokens with them, more where the provider runs them.
+        tokensWithTools: 1_000,
+        imageTokens: () => IMAGE_TOKENS,
+        capCoversReasoning: true,
+        cachesAutomatically: false,
+      },
+      countingMethod: 'endpoint',
+      capField: 'max_tokens',
+      knowsStreamOptions: false,
+      freeStatuses: new Set([400, 402, 405, 409, 415, 503, 529]),
+      ...overHttp(forward),
+      sendTranslated: (outgoing, listener) => new SdkCall(requestOf(outgoing), listener),
+    }
+  },
+})
 
 const SDK: SdkAdapter = {
   newClient: async (options) => {

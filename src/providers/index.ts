@@ -4,24 +4,24 @@ import { isDeepStrictEqual } from 'node:util'
 import { Problem } from '../core/problem.ts'
 import { anthropic } from './anthropic.ts'
 import { type CompatibleSettings, compatible } from './compatible/compatible.ts'
+import type { ProviderSettingRows } from './definition.ts'
 import { gemini } from './gemini.ts'
 import { openai } from './openai.ts'
-import type { Provider, ProviderSettings } from './provider.ts'
+import type { Provider } from './provider.ts'
 import { simulated } from './simulated/provider.ts'
-
-/** What each provider over HTTP is configured with. */
-export interface ProvidersSettings {
-  readonly openai: ProviderSettings
-  readonly anthropic: ProviderSettings
-  readonly gemini: ProviderSettings
-}
 
 export type { CompatibleSettings } from './compatible/compatible.ts'
 export { AUTH_SCHEMES, COMPATIBLE_DIALECTS, PRESET_NAMES, presetRow } from './compatible/presets.ts'
 
-/** The providers that are settings; all others are rows of bursar.json. */
-export const BUILT_IN_PROVIDERS = ['openai', 'anthropic', 'gemini'] as const
-export type BuiltInName = (typeof BUILT_IN_PROVIDERS)[number]
+/** The providers with settings of their own, in the order in which they are asked. All others are rows of bursar.json. */
+export const BUILT_IN_PROVIDERS = [openai, anthropic, gemini] as const
+
+type BuiltIn = (typeof BUILT_IN_PROVIDERS)[number]
+export type BuiltInName = BuiltIn['name']
+/** `OPENAI_API_KEY`, … */
+export type ProviderVariable = BuiltIn['settings'][keyof ProviderSettingRows]['variable']
+/** The values of providers' settings, by variable. */
+export type ProviderValues = { readonly [Variable in ProviderVariable]: string }
 
 /** What bursar.json says of providers. */
 export interface ProviderRows {
@@ -32,50 +32,93 @@ export interface ProviderRows {
 
 export const NO_PROVIDER_ROWS: ProviderRows = { callerKeys: [], compatible: [] }
 
-const BUILT_IN_FACTORIES = { openai, anthropic, gemini }
-
 interface ConfiguredProvider {
   readonly settings: unknown
   readonly provider: Provider
 }
 
-/** The providers as they are now. They change with bursar.json; one whose row stays the same stays as it is. */
+/** Providers that are open and not in force yet. Call one of the two, once. */
+export interface PreparedProviders {
+  readonly list: readonly Provider[]
+  /** Calls to come use these providers. Never throws. Calls under way finish at the providers they were admitted for. */
+  putInForce(): void
+  /** Closes those that were opened for this change, and changes nothing else. */
+  discard(): Promise<void>
+}
+
+/** The providers as they are now. They change with bursar.json. A provider whose row stays the same stays open. */
 export class ProvidersInForce {
-  readonly #settings: ProvidersSettings
+  readonly #values: ProviderValues
   #byName: ReadonlyMap<string, ConfiguredProvider> = new Map()
   #list: readonly Provider[] = []
 
-  constructor(settings: ProvidersSettings) {
-    this.#settings = settings
-    this.change(NO_PROVIDER_ROWS)
+  constructor(values: ProviderValues) {
+    this.#values = values
+    this.prepare(NO_PROVIDER_ROWS).putInForce()
   }
 
+  /** In the order in which they are asked: built-in ones, rows of bursar.json, the simulated one. */
   get list(): readonly Provider[] {
     return this.#list
   }
 
-  /** Puts rows in force for calls to come. Calls under way finish at the providers they were admitted for. */
-  change(rows: ProviderRows): void {
-    const made = new Map<string, ConfiguredProvider>()
-    const add = <Settings>(name: string, settings: Settings, make: (settings: Settings) => Provider) => {
-      const before = this.#byName.get(name)
-      const stays = before !== undefined && isDeepStrictEqual(before.settings, settings)
-      made.set(name, stays ? before : { settings, provider: make(settings) })
-    }
-    for (const name of BUILT_IN_PROVIDERS) {
-      add(name, { ...this.#settings[name], callerKeys: rows.callerKeys.includes(name) }, BUILT_IN_FACTORIES[name])
-    }
-    for (const row of rows.compatible) add(row.name, row, compatible)
-    add('simulated', undefined, simulated)
+  /** Opens the providers of other rows. Throws what a provider throws that cannot be opened; then nothing stays open. */
+  prepare(rows: ProviderRows): PreparedProviders {
     const before = this.#byName
-    this.#byName = made
-    this.#list = [...made.values()].map((one) => one.provider)
-    for (const [name, one] of before) if (made.get(name) !== one) void one.provider.retire()
+    const next = new Map<string, ConfiguredProvider>()
+    const add = <Settings>(name: string, settings: Settings, open: (settings: Settings) => Provider) => {
+      const current = before.get(name)
+      const stays = current !== undefined && isDeepStrictEqual(current.settings, settings)
+      next.set(name, stays ? current : { settings, provider: open(settings) })
+    }
+    try {
+      for (const { name, settings, open } of BUILT_IN_PROVIDERS) {
+        const { apiKey, baseUrl, model } = settings
+        const values = this.#values
+        add(
+          name,
+          {
+            apiKey: values[apiKey.variable],
+            baseUrl: values[baseUrl.variable],
+            model: values[model.variable],
+            callerKeys: rows.callerKeys.includes(name),
+          },
+          open,
+        )
+      }
+      for (const row of rows.compatible) add(row.name, row, compatible)
+      add('simulated', undefined, simulated)
+    } catch (error) {
+      void closeAll(difference(next, before))
+      throw error
+    }
+    const list = [...next.values()].map(({ provider }) => provider)
+    return {
+      list,
+      putInForce: () => {
+        this.#byName = next
+        this.#list = list
+        for (const provider of difference(before, next)) void provider.retire()
+      },
+      discard: () => closeAll(difference(next, before)),
+    }
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#list.map((provider) => provider.close()))
+    await closeAll(this.#list)
   }
+}
+
+/** Providers of the first map that the second has not. */
+function difference(
+  providers: ReadonlyMap<string, ConfiguredProvider>,
+  others: ReadonlyMap<string, ConfiguredProvider>,
+): Provider[] {
+  return [...providers].filter(([name, entry]) => others.get(name) !== entry).map(([, { provider }]) => provider)
+}
+
+async function closeAll(providers: readonly Provider[]): Promise<void> {
+  await Promise.all(providers.map((provider) => provider.close()))
 }
 
 /**
@@ -83,7 +126,7 @@ export class ProvidersInForce {
  * @param known those the price book knows
  */
 export function listModels(provider: Provider, known: readonly string[]): readonly string[] {
-  if (BUILT_IN_PROVIDERS.some((name) => name === provider.name)) return known
+  if (BUILT_IN_PROVIDERS.some(({ name }) => name === provider.name)) return known
   const { deployments, defaultModel } = provider
   const own = deployments && deployments.size > 0 ? [...deployments.keys()] : known
   const shown = defaultModel === '' || own.includes(defaultModel) ? own : [...own, defaultModel]

@@ -1,7 +1,7 @@
-// OpenAI, or whatever OPENAI_BASE_URL points at in its place.
+// OpenAI, or the endpoint that OPENAI_BASE_URL names in its place.
 
-import type { Provider, ProviderSettings } from './provider.ts'
-import { HttpForwarder } from './transport/http-forwarder.ts'
+import { defineProvider } from './definition.ts'
+import { HttpForwarder, overHttp } from './transport/http-forwarder.ts'
 import { SdkCall } from './transport/sdk-call.ts'
 import { createSdkRequests, type SdkAdapter } from './transport/sdk-post.ts'
 
@@ -16,41 +16,44 @@ const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
 ]
 const MAX_IMAGE_TOKENS = 48_169
 
-export function openai(settings: ProviderSettings): Provider {
-  const forward = new HttpForwarder({
-    baseUrl: settings.baseUrl,
-    credentials: ['authorization', `Bearer ${settings.apiKey}`],
-  })
-  const requestOf = createSdkRequests(SDK, forward, settings)
-  return {
-    name: 'openai',
-    dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses', 'openai.stored'],
-    simulated: false,
-    configured: settings.apiKey !== '' || settings.callerKeys === true,
-    callerKeys: settings.callerKeys === true,
-    priceName: 'openai',
-    defaultModel: settings.model,
-    setupGuide: 'Set OPENAI_API_KEY in .env file',
-    rules: {
-      // Framing of messages and of the call: 3 or 4 tokens in every published count, with room to spare.
-      tokensPerCall: 64,
-      tokensPerMessage: 16,
-      tokensWithTools: 128,
-      imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MAX_IMAGE_TOKENS,
-      capCoversReasoning: true,
-      // From GPT-5.6 on, cache writes are billed without being asked for; before, their rate is the input rate.
-      cachesAutomatically: true,
+export const openai = defineProvider({
+  name: 'openai',
+  settings: {
+    apiKey: { variable: 'OPENAI_API_KEY', defaultText: '', about: 'Your OpenAI key.' },
+    baseUrl: {
+      variable: 'OPENAI_BASE_URL',
+      defaultText: 'https://api.openai.com/v1',
+      about: 'Where OpenAI is, with /v1.',
     },
-    countingMethod: 'tokenizer',
-    capField: 'max_completion_tokens',
-    knowsStreamOptions: true,
-    freeStatuses: new Set([400, 402, 405, 409, 415, 503]),
-    send: (outgoing, listener) => forward.send(outgoing, listener),
-    sendTranslated: (outgoing, listener) => new SdkCall(requestOf(outgoing), listener),
-    retire: () => forward.retire(),
-    close: () => forward.close(),
-  }
-}
+    model: { variable: 'OPENAI_MODEL', defaultText: 'gpt-4o', about: 'The model shown as the default.' },
+  },
+  open(settings) {
+    const forward = new HttpForwarder({
+      baseUrl: settings.baseUrl,
+      credentials: ['authorization', `Bearer ${settings.apiKey}`],
+    })
+    const requestOf = createSdkRequests(SDK, forward, settings)
+    return {
+      dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses', 'openai.stored'],
+      rules: {
+        // Framing of messages and of the call: 3 or 4 tokens in every published count, with room to spare.
+        tokensPerCall: 64,
+        tokensPerMessage: 16,
+        tokensWithTools: 128,
+        imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MAX_IMAGE_TOKENS,
+        capCoversReasoning: true,
+        // From GPT-5.6 on, cache writes are billed without being asked for; before, their rate is the input rate.
+        cachesAutomatically: true,
+      },
+      countingMethod: 'tokenizer',
+      capField: 'max_completion_tokens',
+      knowsStreamOptions: true,
+      freeStatuses: new Set([400, 402, 405, 409, 415, 503]),
+      ...overHttp(forward),
+      sendTranslated: (outgoing, listener) => new SdkCall(requestOf(outgoing), listener),
+    }
+  },
+})
 
 const SDK: SdkAdapter = {
   newClient: async (options) => {

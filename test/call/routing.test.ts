@@ -65,7 +65,7 @@ describe('aliases in bursar.json', () => {
     ['an unknown word', { a: { targets: ['m'], onBudget: 'cheapest' } }, /^aliases\.a/],
     ['a name with spaces', { 'a b': ['m'] }, /^aliases\.a b: must be a name without spaces, and not sim\/…$/],
     ['a simulated name', { 'sim/a': ['m'] }, /^aliases\.sim\/a: must be a name without spaces, and not sim\/…$/],
-    ['an alias of an alias', { a: ['b'], b: ['m'] }, /^aliases\.a: b is an alias itself$/],
+    ['an alias of an alias', { a: ['b'], b: ['m'] }, /^aliases\.a: must name models, and b is an alias itself$/],
   ])('with %s are refused', (_, aliases, mistake) => {
     const mistakes = mistakesIn({ aliases })
     expect(mistakes).toEqual([expect.stringMatching(mistake)])

@@ -1,13 +1,16 @@
 // Settings and bursar.json: every mistake is reported at once, by name and without secrets, and the example lists them all.
 
-import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ConfigError } from '../../src/config/config-error.ts'
 import { readFileConfig } from '../../src/config/file.ts'
-import { readSettings, SETTINGS, settingLimits } from '../../src/config/settings.ts'
+import { readSettings, SETTING_SECTIONS, SETTINGS, settingLimits } from '../../src/config/settings.ts'
+import { BUILT_IN_PROVIDERS } from '../../src/providers/index.ts'
 
 const USD = 1_000_000_000n
+
+const ENV_EXAMPLE_HEAD = `# Every setting there is, with its default. Copy to .env and change what you need. Read at the start.
+# If a value is one of a few words, they are listed above it.`
 
 /** What is wrong with a configuration, line by line; none when it is taken. */
 function mistakesOf(read: () => unknown): readonly string[] {
@@ -185,15 +188,36 @@ describe('settings', () => {
     ])
   })
 
-  test('are all in .env.example with their defaults, and nothing else is', () => {
-    const lines = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8').split('\n')
-    const listed = lines.map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'))
-    const expected = Object.entries(SETTINGS).map(([name, { fallback }]) => `${name}=${fallback}`)
-    expect(listed.toSorted()).toEqual(expected.toSorted())
+  test('are .env.example: `npx vitest run test/config -u` writes it anew', async () => {
+    const sections = SETTING_SECTIONS.map(([title, rows]) =>
+      [
+        `# --- ${title} ---\n`,
+        ...Object.entries(rows).flatMap(([name, { about, defaultText }]) => [
+          ...about.map((line) => `# ${line}`),
+          `${name}=${defaultText}`,
+        ]),
+      ].join('\n'),
+    )
+    await expect(`${[ENV_EXAMPLE_HEAD, ...sections].join('\n\n')}\n`).toMatchFileSnapshot('../../.env.example')
+    expect(SETTING_SECTIONS.flatMap(([, rows]) => Object.keys(rows))).toEqual(Object.keys(SETTINGS))
+  })
+
+  test('of a provider are rows that the provider brings along', () => {
+    expect(BUILT_IN_PROVIDERS.map(({ name }) => name)).toEqual(['openai', 'anthropic', 'gemini'])
+    for (const { name, settings } of BUILT_IN_PROVIDERS) {
+      for (const { variable, defaultText, about } of [settings.apiKey, settings.baseUrl, settings.model]) {
+        expect(SETTINGS[variable]).toMatchObject({ defaultText, about: [about] })
+      }
+      expect(readSettings({ DEFAULT_LLM_PROVIDER: name }).DEFAULT_LLM_PROVIDER).toBe(name)
+    }
   })
 })
 
 const LOCAL_ENDPOINT = { baseUrl: 'http://127.0.0.1:8000/v1' }
+
+/** A mistake says what must be, in no words of a library. */
+const SENTENCE =
+  /^(?!.*(Invalid|Unrecognized|Too (big|small)|received))[^:]*.*: (is missing; it )?must (be|have|not|name) ./
 
 describe('bursar.json', () => {
   const mistakesIn = (file: unknown) =>
@@ -244,8 +268,8 @@ describe('bursar.json', () => {
   })
 
   test.each<[string, unknown]>([
-    ['not valid JSON', '{"limits":'],
-    ['not valid JSON', ''],
+    ['file', '{"limits":'],
+    ['file', ''],
     ['file', []],
     ['file', { limit: {} }],
     ['limits', { limits: [] }],
@@ -316,6 +340,79 @@ describe('bursar.json', () => {
     const mistakes = mistakesIn(file)
     expect(mistakes).toHaveLength(1)
     expect(mistakes[0]?.startsWith(`${path}: `)).toBe(true)
+    expect(mistakes[0]).toMatch(SENTENCE)
+  })
+
+  test.each<[unknown, string]>([
+    [
+      { limit: {} },
+      'file: must not have "limit". Its keys can be $schema, aliases, retries, patterns, providers, limits or prices',
+    ],
+    [{ prices: [{}] }, 'prices.0.model: is missing; it must be text'],
+    [
+      { prices: [{ model: 'm', input: 'a dollar' }] },
+      'prices.0.input: must be decimal dollars such as "2.50", zero or more',
+    ],
+    [{ aliases: { a: [] } }, 'aliases.a: must be a list of 1 to 8 models, or { "targets": [models], "retries": 0 to 5'],
+    [
+      { limits: { global: { costPerDay: true } } },
+      'limits.global.costPerDay: must be an amount such as "2.50", zero or more, or {',
+    ],
+    [
+      { limits: { global: { inFlight: 0.5 } } },
+      'limits.global.inFlight: must be an amount such as 60, zero or more, or {',
+    ],
+    [
+      { limits: { global: { costPerWeek: '1' } } },
+      'limits.global: must not have "costPerWeek". Its keys can be requestsPerMinute, ',
+    ],
+    [{ limits: { everyone: {} } }, 'limits.everyone: must be named global, perOrganisation, '],
+    [
+      { providers: { a: { ...LOCAL_ENDPOINT, auth: 'basic' } } },
+      'providers.a.auth: must be "bearer", "api-key" or "none"',
+    ],
+    [
+      { providers: { a: { ...LOCAL_ENDPOINT, headers: { 'a b': 'x' } } } },
+      'providers.a.headers.a b: must be the name of a header',
+    ],
+    [
+      { providers: { openai: LOCAL_ENDPOINT } },
+      'providers.openai: must have only callerKeys. Its key, address and model are settings: OPENAI_API_KEY',
+    ],
+    [{ retries: 9 }, 'retries: must be a whole number from 0 to 5'],
+    ['{\n  "limits": {},\n  "prices": [ok]\n}', "file: must be valid JSON: Unexpected token 'o' near line 3"],
+  ])('says what must be: %j', (file, mistake) => {
+    expect(mistakesIn(file)).toEqual([expect.stringContaining(mistake)])
+  })
+
+  test('says so whatever is wrong, and where', () => {
+    const value = fc.oneof(fc.jsonValue({ maxDepth: 2 }), fc.constantFrom('', '1', -1, 0.5, 1e300, [], {}, null))
+    const places = [
+      (wrong: unknown) => wrong,
+      (wrong: unknown) => ({ limits: wrong }),
+      (wrong: unknown) => ({ limits: { global: { costPerDay: wrong } } }),
+      (wrong: unknown) => ({ limits: { perKey: { requestsPerDay: { amount: wrong } } } }),
+      (wrong: unknown) => ({ prices: [wrong] }),
+      (wrong: unknown) => ({ prices: [{ model: 'm', input: wrong, maxOutput: wrong }] }),
+      (wrong: unknown) => ({ aliases: { a: wrong } }),
+      (wrong: unknown) => ({ patterns: { model: wrong } }),
+      (wrong: unknown) => ({ providers: { a: { baseUrl: wrong, apiKey: wrong, paths: wrong, headers: wrong } } }),
+      (wrong: unknown) => ({
+        providers: { a: { ...LOCAL_ENDPOINT, paths: { x: wrong }, dialects: wrong, preset: wrong } },
+      }),
+    ]
+    fc.assert(
+      fc.property(fc.constantFrom(...places), value, (place, wrong) => {
+        for (const mistake of mistakesIn(place(wrong) ?? null)) expect(mistake).toMatch(SENTENCE)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  test('repeats no key if it is no JSON', () => {
+    const mistakes = mistakesIn('{"providers": {"groq": {"apiKey": sk-secret-1234}}}')
+    expect(mistakes).toHaveLength(1)
+    expect(mistakes.join()).not.toMatch(/sk-|secret|1234/)
   })
 
   test('is refused with all its mistakes', () => {

@@ -33,10 +33,10 @@ interface Row {
 }
 
 const ROWS: readonly Row[] = [
-  { api: 'openai.chat', dialect: openaiChat, provider: openai(UNUSED), recordedAs: 'openai' },
-  { api: 'openai.responses', dialect: openaiResponses, provider: openai(UNUSED), recordedAs: 'openai' },
-  { api: 'anthropic.messages', dialect: anthropicMessages, provider: anthropic(UNUSED), recordedAs: 'anthropic' },
-  { api: 'gemini.generate_content', dialect: geminiGenerate, provider: gemini(UNUSED), recordedAs: 'google' },
+  { api: 'openai.chat', dialect: openaiChat, provider: openai.open(UNUSED), recordedAs: 'openai' },
+  { api: 'openai.responses', dialect: openaiResponses, provider: openai.open(UNUSED), recordedAs: 'openai' },
+  { api: 'anthropic.messages', dialect: anthropicMessages, provider: anthropic.open(UNUSED), recordedAs: 'anthropic' },
+  { api: 'gemini.generate_content', dialect: geminiGenerate, provider: gemini.open(UNUSED), recordedAs: 'google' },
 ]
 
 /** Reserved over used, in tokens taken in and in money, by bytes and counted. */

@@ -63,7 +63,7 @@ const CORPORA: readonly Corpus[] = [
   {
     api: 'openai.chat',
     dialect: openaiChat,
-    rules: openai(UNUSED).rules,
+    rules: openai.open(UNUSED).rules,
     count: 187,
     usage: {
       'more is cached than there is prompt; it is cut to fit': [
@@ -86,7 +86,7 @@ const CORPORA: readonly Corpus[] = [
   {
     api: 'openai.responses',
     dialect: openaiResponses,
-    rules: openai(UNUSED).rules,
+    rules: openai.open(UNUSED).rules,
     count: 65,
     usage: {
       'the other party does not look among the output for searches, nor where xAI counts them': [
@@ -107,7 +107,7 @@ const CORPORA: readonly Corpus[] = [
   {
     api: 'anthropic.messages',
     dialect: anthropicMessages,
-    rules: anthropic(UNUSED).rules,
+    rules: anthropic.open(UNUSED).rules,
     count: 66,
     usage: {
       'it leaves out the passes of advisors': [
@@ -131,7 +131,7 @@ const CORPORA: readonly Corpus[] = [
   {
     api: 'gemini.generate_content',
     dialect: geminiGenerate,
-    rules: gemini(UNUSED).rules,
+    rules: gemini.open(UNUSED).rules,
     count: 67,
     usage: {},
     modelInPath: 0,
@@ -142,7 +142,7 @@ const CORPORA: readonly Corpus[] = [
   {
     api: 'openai.completions',
     dialect: openaiCompletions,
-    rules: openai(UNUSED).rules,
+    rules: openai.open(UNUSED).rules,
     count: 15,
     usage: {},
     modelInPath: 0,
@@ -153,7 +153,7 @@ const CORPORA: readonly Corpus[] = [
   {
     api: 'openai.embeddings',
     dialect: openaiEmbeddings,
-    rules: openai(UNUSED).rules,
+    rules: openai.open(UNUSED).rules,
     count: 20,
     usage: {
       'Voyage gives a total alone, which is all input': ['voyage-embeddings-json-200-voyage-3-5-0e359da3.json'],
@@ -166,7 +166,7 @@ const CORPORA: readonly Corpus[] = [
   {
     api: 'anthropic.count_tokens',
     dialect: anthropicCountTokens,
-    rules: anthropic(UNUSED).rules,
+    rules: anthropic.open(UNUSED).rules,
     count: 2,
     usage: {
       'counted, and not used: the other party reads nothing, we read that nothing was used': [
@@ -182,7 +182,7 @@ const CORPORA: readonly Corpus[] = [
   {
     api: 'gemini.embed_content',
     dialect: geminiEmbed,
-    rules: gemini(UNUSED).rules,
+    rules: gemini.open(UNUSED).rules,
     count: 8,
     usage: {},
     modelInPath: 0,

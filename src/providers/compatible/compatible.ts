@@ -3,7 +3,7 @@
 import { type Price, ratesOf } from '../../core/prices.ts'
 import type { HeaderList } from '../../wire/dialect.ts'
 import { type Provider, secretOf, type UpstreamRequest } from '../provider.ts'
-import { HttpForwarder } from '../transport/http-forwarder.ts'
+import { HttpForwarder, overHttp } from '../transport/http-forwarder.ts'
 import type { EndpointRow } from './presets.ts'
 
 /** One endpoint, with every default filled in. */
@@ -65,6 +65,7 @@ export function compatible(settings: CompatibleSettings): Provider {
     readsOnlyCapField: !settings.readsBothCaps,
     knowsStreamOptions: settings.knowsStreamOptions,
     freeStatuses: new Set(settings.freeStatuses),
+    ...overHttp(forward),
     send: (outgoing, listener) => forward.send({ ...outgoing, path: pathOf(settings, outgoing) }, listener),
     sendTranslated: (outgoing, listener) => {
       const { callerKey } = outgoing
@@ -72,8 +73,6 @@ export function compatible(settings: CompatibleSettings): Provider {
       const headers = ['content-type', 'application/json']
       return forward.send({ ...outgoing, path: pathOf(settings, outgoing), headers, callerKey: key }, listener)
     },
-    retire: () => forward.retire(),
-    close: () => forward.close(),
   }
 }
 

@@ -4,7 +4,7 @@ import { type Dispatcher, Pool } from 'undici'
 import { SlotCache } from '../../core/slot-cache.ts'
 import { TurnBatcher } from '../../core/turn-batcher.ts'
 import type { HeaderList } from '../../wire/dialect.ts'
-import type { AnswerListener, CallerKey, RequestControl, UpstreamRequest } from '../provider.ts'
+import type { AnswerListener, CallerKey, Provider, RequestControl, UpstreamRequest } from '../provider.ts'
 
 export interface Endpoint {
   /** With its path, without a trailing slash: `https://api.openai.com/v1`. */
@@ -147,6 +147,15 @@ export class HttpForwarder {
     }
     headers.push(...this.#headers, ...credentials)
     return headers
+  }
+}
+
+/** What a provider does that sends requests as they are: the methods that end the literal of a provider. */
+export function overHttp(forwarder: HttpForwarder): Pick<Provider, 'send' | 'retire' | 'close'> {
+  return {
+    send: (outgoing, listener) => forwarder.send(outgoing, listener),
+    retire: () => forwarder.retire(),
+    close: () => forwarder.close(),
   }
 }
 

@@ -3,6 +3,7 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readSettings } from '../../../src/config/settings.ts'
 import { createPriceBook } from '../../../src/prices/price-book.ts'
 import { type CompatibleSettings, compatible } from '../../../src/providers/compatible/compatible.ts'
 import { type EndpointRow, PRESET_NAMES, presetRow } from '../../../src/providers/compatible/presets.ts'
@@ -146,9 +147,8 @@ describe('over a socket', () => {
 })
 
 test('providers are asked in the order of settings, then of rows, and the simulated one last', () => {
-  const row = { apiKey: '', baseUrl: UNREACHABLE_URL, model: '' }
-  const providers = new ProvidersInForce({ openai: row, anthropic: row, gemini: row })
-  providers.change({ callerKeys: ['gemini'], compatible: [settings(presetRow('vllm'), { name: 'b' })] })
+  const providers = new ProvidersInForce(readSettings({}))
+  providers.prepare({ callerKeys: ['gemini'], compatible: [settings(presetRow('vllm'), { name: 'b' })] }).putInForce()
   expect(providers.list.map((one) => `${one.name} ${one.configured}`)).toEqual([
     'openai false',
     'anthropic false',

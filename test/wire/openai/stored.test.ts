@@ -48,7 +48,7 @@ test('has a name', () => {
 })
 
 describe('a request', () => {
-  const { rules } = openai({ apiKey: '', baseUrl: 'http://127.0.0.1', model: '' })
+  const { rules } = openai.open({ apiKey: '', baseUrl: 'http://127.0.0.1', model: '' })
 
   test.each(['', '{}', '{', '\x00', '{"model":"gpt-4o","stream":true}'])('with the body %j has none', (body) => {
     const reading = openaiStored.readRequest(Buffer.from(body), lineTo(RESPONSE_PATH))

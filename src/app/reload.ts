@@ -1,0 +1,72 @@
+// Reload: puts another bursar.json in force, all of it or nothing. It reads no file and decides no call.
+
+import type { Gate } from '../call/gate.ts'
+import type { Routing } from '../call/routing.ts'
+import type { FileConfig, FilePrice, PatternModels } from '../config/file.ts'
+import { type Settings, settingLimits } from '../config/settings.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Limit } from '../core/limits.ts'
+import type { LimitsInForce } from '../limits/limits-in-force.ts'
+import type { EditablePriceBook } from '../prices/price-book.ts'
+import { compileUserPrices, type UserPrice, type UserPriceEntry } from '../prices/user-prices.ts'
+import type { ProvidersInForce } from '../providers/index.ts'
+
+/** Everything that bursar.json changes, and what decides how. */
+export interface ReloadParts {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly gate: Pick<Gate, 'isClosing'>
+  readonly prices: Pick<EditablePriceBook, 'useUserPrices'>
+  readonly limits: Pick<LimitsInForce, 'prepare'>
+  readonly providers: Pick<ProvidersInForce, 'prepare'>
+  readonly routing: Pick<Routing, 'change'>
+  readonly patterns: { change(models: PatternModels): void }
+}
+
+/**
+ * The function that reloads. It prepares everything that can fail, then swaps in one turn of the event loop. If it rejects,
+ * prices, limits, providers, routes and the models of patterns are as before, and nothing of the new file stays open. A second
+ * reload waits until the first is over.
+ *
+ * Rejects with RangeError for a price that is no price, with the store's or the registry's own error if the ledger cannot be
+ * read or written, and with an Error once the gateway is stopping.
+ */
+export function reloader(parts: ReloadParts): (file: FileConfig) => Promise<void> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (file) => {
+    const reload = last.then(() => replaceConfig(parts, file))
+    last = reload.catch(() => {})
+    return reload
+  }
+}
+
+async function replaceConfig(parts: ReloadParts, file: FileConfig): Promise<void> {
+  const { settings, clock, gate, prices, limits, providers, routing, patterns } = parts
+  if (gate.isClosing) throw new Error('The gateway is stopping: it takes no other configuration.')
+  const nextPrices = compileUserPrices(file.prices.map(userPriceOf))
+  const nextProviders = providers.prepare(file.providers)
+  let putLimitsInForce: () => void
+  try {
+    putLimitsInForce = await limits.prepare(limitsOf(settings, file), clock.now())
+  } catch (error) {
+    await nextProviders.discard()
+    throw error
+  }
+  // Nothing from here on can fail, and nothing waits: no call sees one half of a file.
+  prices.useUserPrices(nextPrices)
+  nextProviders.putInForce()
+  routing.change(file.routes)
+  patterns.change(file.patterns)
+  putLimitsInForce()
+}
+
+/** The limits of settings and file together. Without cost tracking, no limit counts cost. */
+function limitsOf(settings: Settings, file: FileConfig): Limit[] {
+  const fileLimits = file.limits.filter((limit) => settings.ENABLE_COST_TRACKING || limit.what !== 'cost')
+  return [...settingLimits(settings), ...fileLimits]
+}
+
+function userPriceOf({ provider, model, ...price }: FilePrice): UserPriceEntry {
+  const given = Object.entries(price).filter(([, value]) => value !== undefined)
+  return { provider, model, price: Object.fromEntries(given) as UserPrice }
+}

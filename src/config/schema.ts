@@ -1,0 +1,73 @@
+// Schema: what the parts of bursar.json are checked with, and what is said of a value that does not fit. No message repeats the value:
+// it may be a secret.
+
+import { z } from 'zod'
+import { parseUsd } from '../core/money.ts'
+import { listOf } from './setting-parsers.ts'
+
+/** Longer names are no model's. */
+const MAX_MODEL_CHARACTERS = 512
+
+export const modelSchema = z.string().min(1).max(MAX_MODEL_CHARACTERS)
+
+/** A whole number from `min` to `max`. */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER) {
+  const range = max === Number.MAX_SAFE_INTEGER ? `, ${min} or more` : ` from ${min} to ${max}`
+  const message = `must be a whole number${range}`
+  return z.number(message).int(message).min(min, message).max(max, message)
+}
+
+/** Decimal dollars, as text or as a number. */
+export const usdSchema = z.custom<string | number>(
+  (value) => (typeof value === 'string' || typeof value === 'number') && parseUsd(String(value)) !== undefined,
+  'must be decimal dollars such as "2.50", zero or more, with at most 9 decimals',
+)
+
+/** An object of these keys and no others. A mistake about another key lists these. */
+export function strictObject<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  return z.strictObject(shape, { error: unknownKeys(Object.keys(shape)) })
+}
+
+/** What to say of keys that are not among the known ones. */
+export function unknownKeys(known: readonly string[]): z.core.$ZodErrorMap {
+  return (issue) =>
+    issue.code === 'unrecognized_keys'
+      ? `must not have ${listOf(issue.keys.map((key) => `"${key}"`))}. Its keys can be ${listOf(known)}`
+      : undefined
+}
+
+/** The mistakes of a value that was parsed with a schema, each with its place. */
+export function mistakesOf(error: z.ZodError): string[] {
+  const mistakes = error.issues.map(({ path, message }) => `${path.map(String).join('.') || 'file'}: ${message}`)
+  return [...new Set(mistakes)]
+}
+
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  tuple: 'a list',
+  object: 'an object',
+  record: 'an object',
+}
+
+/** What is said of a value if its schema says nothing of its own. */
+export const describeIssue: z.core.$ZodErrorMap = (issue) => {
+  const missing = issue.input === undefined ? 'is missing; it ' : ''
+  switch (issue.code) {
+    case 'invalid_type':
+      return `${missing}must be ${TYPE_NAMES[issue.expected] ?? issue.expected}`
+    case 'invalid_value':
+      return `${missing}must be ${listOf(issue.values.map((value) => JSON.stringify(value)))}`
+    case 'too_small':
+      return issue.origin === 'string' ? 'must not be empty' : `must have at least ${issue.minimum}`
+    case 'too_big':
+      return `must have at most ${issue.maximum}${issue.origin === 'string' ? ' characters' : ''}`
+    case 'invalid_key':
+      return issue.issues[0]?.message
+    default:
+      return undefined
+  }
+}
