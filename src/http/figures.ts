@@ -70,7 +70,7 @@ function status(parts: LlmParts, viewer: Viewer): unknown {
             status: 'configured',
             model: provider.defaultModel,
             upstream_rate_limits: parts.recorder.upstreamLimits.newest(provider.name) ?? null,
-            ...(viewer.key === null
+            ...(viewer.role !== 'key'
               ? { upstream_rate_limits_by_model: parts.recorder.upstreamLimits.models(provider.name) }
               : {}),
           }
@@ -82,13 +82,13 @@ function status(parts: LlmParts, viewer: Viewer): unknown {
         : 'No provider is configured; sim/ models answer without one',
     enforcement: parts.settings.ENFORCEMENT,
     targets: parts.circuits.views(parts.clock.now().monoMs).map(circuitJson),
-    ...(viewer.key === null ? overrunsJson(parts.recorder.quoteOverruns.models()) : {}),
+    ...(viewer.role !== 'key' ? overrunsJson(parts.recorder.quoteOverruns.models()) : {}),
   }
 }
 
 async function stats(parts: LlmParts, viewer: Viewer): Promise<unknown> {
   const simulated = await showsSimulated(parts)
-  const mine = viewer.key === null ? {} : { key: viewer.key }
+  const mine = viewer.role !== 'key' ? {} : { key: viewer.key }
   const newest = await parts.store.entries({ simulated, ...mine, limit: MAX_NEWEST_ENTRIES })
   // Right after one another, so that a call that is just being settled is in one of them.
   const report = await parts.store.report({ simulated, ...mine })
@@ -104,7 +104,7 @@ async function stats(parts: LlmParts, viewer: Viewer): Promise<unknown> {
     rate_limits: rateLimits(parts.plan()),
     tokens_by_class: total.tokensByClass,
     certainty: { exact: total.exact, estimated: total.estimated, upper_bound: total.upperBound },
-    ...(viewer.key === null
+    ...(viewer.role !== 'key'
       ? {
           refused: Object.fromEntries(report.refusals),
           reserved_now: { requests: open.calls, tokens: open.tokens, cost: jsonUsd(open.costNanoUsd) },
@@ -219,8 +219,8 @@ async function estimate(parts: LlmParts, c: Context): Promise<unknown> {
 
 async function explain(parts: LlmParts, viewer: Viewer, callId: string): Promise<unknown> {
   const entry = await parts.store.entry(callId)
-  if (entry && (viewer.key === null || entry.facts.caller.key === viewer.key)) return entryJson(entry)
+  if (entry && (viewer.role !== 'key' || entry.facts.caller.key === viewer.key)) return entryJson(entry)
   const refused = parts.recorder.findRefusal(callId)
-  if (refused && (viewer.key === null || refused.key === viewer.key)) return refusedJson(refused)
+  if (refused && (viewer.role !== 'key' || refused.key === viewer.key)) return refusedJson(refused)
   throw new Problem('not_found', 'No such call. Refused calls are kept for a while only.', 'callId')
 }
