@@ -23,6 +23,13 @@ export interface Subjects {
   readonly model: string
 }
 
+/** No subject at all: global limits alone apply. */
+export const NO_SUBJECTS: Subjects = {
+  caller: { key: null, organisation: null, project: null, user: null, thread: null, agent: null, task: null },
+  provider: '',
+  model: '',
+}
+
 /** Stands for the absent user, thread, agent or task, so that leaving a header out does not escape a limit. */
 export const NO_SUBJECT = '(none)'
 
@@ -102,6 +109,9 @@ interface MeteredLimit {
 
 /** What a call takes, by what limits count. */
 export type Amounts = Readonly<Record<What, bigint>>
+
+/** For reading limits without a call. */
+export const ZERO_AMOUNTS: Amounts = { requests: 0n, tokens: 0n, cost: 0n, inFlight: 0n }
 
 export class LimitPlan {
   readonly limits: readonly Limit[]

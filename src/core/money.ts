@@ -26,15 +26,20 @@ export function formatUsd(nanoUsd: bigint): string {
   return end === whole.length ? whole : `${whole}.${digits.slice(whole.length, end)}`
 }
 
+/** Dollars that `JSON.stringify` writes as a number with every digit of the integer. */
+export interface UsdJson {
+  readonly rawJSON: string
+}
+
 declare global {
   interface JSON {
     /** ECMAScript JSON.parse source text access: text that `JSON.stringify` writes as it is. */
-    rawJSON(text: string): unknown
+    rawJSON(text: string): UsdJson
   }
 }
 
 /** Nano-dollars as a JSON number with every digit kept, for `JSON.stringify` (a double loses nano-dollars over $9M). */
-export function jsonUsd(nanoUsd: bigint): unknown {
+export function jsonUsd(nanoUsd: bigint): UsdJson {
   return JSON.rawJSON(formatUsd(nanoUsd))
 }
 

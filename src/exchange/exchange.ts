@@ -1,47 +1,52 @@
-// Exchange: a call's two ends, the request to read and the answer to write, over Node's own streams or web Request/Response.
+// Exchange: the two ends of a call, the request to read and the answer to write. Each kind of transport has a file beside
+// this one. An exchange knows nothing of what its bytes mean.
 
 import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
 import type { HeaderList, RequestLine } from '../wire/dialect.ts'
 
-/** Who hears of the client. One object and not callbacks: closures put on a property are born old and keep their call alive. */
+/**
+ * Is notified about the client. One object in place of two callbacks: V8 makes closures that are stored on a property old from
+ * birth, and they keep their call in memory until the next full collection.
+ */
 export interface ClientWatcher {
   onClientGone(): void
-  /** The client reads again, after a `write` that said false. */
+  /** The client reads again, after a `write` that returned false. */
   onClientDrain(): void
 }
 
 /**
- * One call's ends. `begin` once, then `write`, then `end` or `cut`. After the client has left, writes go nowhere and say so
- * by nothing: ask `left`.
+ * The two ends of one call. Call `writeHead` once, then `write` any number of times, then `end` or `cut` once.
+ *
+ * After the client has gone, writes do nothing and report nothing: read `clientGone`.
  */
 export interface Exchange extends RequestLine {
   readonly method: string
-  /** Names and values in turn, as they came. */
+  /** Names and values in turn, as they arrived. */
   readonly headers: HeaderList
   /**
-   * Reads the body once. Rejects with Problem `body_too_large`, `request_timeout` where the client left while sending, or
-   * `overloaded` where there is no room for it.
-   * @param holding takes every chunk's size before it is kept
+   * Reads the body; call it once. Rejects with Problem `body_too_large`, `request_timeout` if the client went away while it
+   * was sending, or `overloaded` if `lease` has no room left.
+   * @param lease acquires the size of every chunk before the chunk is kept
    */
-  body(mostBytes: number, holding: Pick<PermitLease, 'acquire'>): Promise<Buffer>
-  /** @param atOnce sends the headers now, and not with the first bytes of a body that may take its time */
+  body(maxBytes: number, lease: Pick<PermitLease, 'acquire'>): Promise<Buffer>
+  /** @param atOnce sends the headers now instead of together with the first bytes of the body, which may be slow to come */
   writeHead(status: number, headers: HeaderList, atOnce?: boolean): void
-  /** False when the client is slower than we are: wait for `clientDrained`. */
+  /** False if the client reads more slowly than we write: wait for `onClientDrain`. */
   write(chunk: Buffer): boolean
   end(chunk?: Buffer | string): void
-  /** Breaks the connection, after some last bytes: the client must not take what it has for the whole. */
+  /** Breaks the connection, after these last bytes, so that the client does not mistake a partial answer for a whole one. */
   cut(last?: string): void
   readonly headersSent: boolean
-  /** The client has stopped reading: what is written now waits for it, perhaps for ever. */
+  /** The client has stopped reading: what is written now stays in memory until it reads again. */
   readonly blocked: boolean
-  /** The client went away before the answer ended. */
+  /** The client disconnected before the answer ended. */
   readonly clientGone: boolean
   watcher: ClientWatcher | undefined
 }
 
-export function bodyTooLargeProblem(mostBytes: number): Problem {
-  return new Problem('body_too_large', `The request body is larger than ${mostBytes} bytes.`)
+export function bodyTooLargeProblem(maxBytes: number): Problem {
+  return new Problem('body_too_large', `The request body is larger than ${maxBytes} bytes.`)
 }
 
 export function incompleteBodyProblem(): Problem {

@@ -1,10 +1,10 @@
-// Inner exchange: the two ends of a call that the gateway makes for a caller of its own endpoints.
+// Exchange in memory: the two ends of a call that the gateway makes itself, for a run of a pattern. No sockets, no streams.
 
 import type { PermitLease } from '../core/permits.ts'
 import type { HeaderList } from '../wire/dialect.ts'
 import { type ClientWatcher, type Exchange, overloadedProblem } from './exchange.ts'
 
-/** What came back. */
+/** The whole answer of a call. */
 export interface MemoryResponse {
   readonly status: number
   /** By lower-case name. */
@@ -20,7 +20,7 @@ interface MemoryRequest {
   readonly body: Buffer
 }
 
-/** The request is in memory, and so is the answer when it has ended. */
+/** The request is in memory before the call, the answer is in memory once it has ended. */
 export class MemoryExchange implements Exchange {
   readonly method = 'POST'
   readonly path: string
@@ -43,27 +43,28 @@ export class MemoryExchange implements Exchange {
     this.#body = body
   }
 
-  /** Undefined where it broke off, or nobody waits for it any more. */
+  /** The answer; undefined if it broke off, or if `disconnect` came first. */
   get response(): Promise<MemoryResponse | undefined> {
     return this.#response.promise
   }
 
   header(name: string): string | undefined {
-    for (let at = 0; at + 1 < this.headers.length; at += 2) if (this.headers[at] === name) return this.headers[at + 1]
+    for (let index = 0; index + 1 < this.headers.length; index += 2)
+      if (this.headers[index] === name) return this.headers[index + 1]
     return undefined
   }
 
-  /** It is ours, however large; but what is held for it counts. */
-  async body(_mostBytes: number, holding: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
-    if (!holding.acquire(this.#body.length)) throw overloadedProblem()
+  /** No size is too large, since the gateway itself wrote the body; but its bytes count as held. */
+  async body(_maxBytes: number, lease: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
+    if (!lease.acquire(this.#body.length)) throw overloadedProblem()
     return this.#body
   }
 
   writeHead(status: number, headers: HeaderList): void {
     this.headersSent = true
     this.#status = status
-    for (let at = 0; at + 1 < headers.length; at += 2)
-      this.#responseHeaders.set((headers[at] ?? '').toLowerCase(), headers[at + 1] ?? '')
+    for (let index = 0; index + 1 < headers.length; index += 2)
+      this.#responseHeaders.set((headers[index] ?? '').toLowerCase(), headers[index + 1] ?? '')
   }
 
   write(chunk: Buffer): boolean {
@@ -81,7 +82,7 @@ export class MemoryExchange implements Exchange {
     this.#response.resolve(undefined)
   }
 
-  /** Whoever it is made for went away. */
+  /** The run no longer waits for the answer: its caller went away, or its time is over. */
   disconnect(): void {
     if (this.clientGone) return
     this.clientGone = true

@@ -1,4 +1,4 @@
-// A call's two ends over node:http.
+// Exchange over node:http: the two ends of a call on Node's own streams, without web streams in between.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { PermitLease } from '../core/permits.ts'
@@ -21,12 +21,12 @@ interface PendingEnd {
 }
 
 /**
- * Answers that end in one turn of the event loop are written at its end, one right after the other: a write wakes whoever waits
- * for it, and to wake it anew for each takes as long as a third of the call.
+ * Writes the ends of answers at the end of a turn of the event loop, one right after the other. A write wakes the process that
+ * reads it, and waking it for each answer separately takes as long as a third of the call.
  */
 const pendingEnds = new TurnBatcher<PendingEnd>(setImmediate, ({ outgoing, chunk }) => outgoing.end(chunk))
 
-/** Over `node:http`, without web streams in between. */
+/** The exchange of the server: see `callListener`. */
 export class NodeExchange implements Exchange {
   readonly #incoming: IncomingMessage
   readonly #outgoing: ServerResponse
@@ -48,7 +48,7 @@ export class NodeExchange implements Exchange {
       this.#clientGone = true
       this.watcher?.onClientGone()
     })
-    // A socket that breaks while we write is a client that left: 'close' follows.
+    // If the socket breaks during a write, the client has gone: 'close' follows.
     outgoing.on('error', ignoreError)
   }
 
@@ -77,36 +77,36 @@ export class NodeExchange implements Exchange {
     return Array.isArray(value) ? value[0] : value
   }
 
-  body(mostBytes: number, holding: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
+  body(maxBytes: number, lease: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
     const incoming = this.#incoming
     const announced = Number(incoming.headers['content-length'] ?? Number.NaN)
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = []
       let size = 0
-      let over = false
+      let isSettled = false
       const fail = (problem: Problem) => {
-        over = true
+        isSettled = true
         chunks.length = 0
         reject(problem)
       }
       const finish = () => {
-        over = true
+        isSettled = true
         const [first] = chunks
         resolve(chunks.length === 1 && first ? first : Buffer.concat(chunks))
       }
       incoming.on('data', (chunk: Buffer) => {
-        // What comes after a failure is thrown away, so that the client gets to read the answer.
-        if (over) return
+        // Chunks after a failure are read and dropped, so that the client reads the answer instead of a reset.
+        if (isSettled) return
         size += chunk.length
-        if (size > mostBytes) return fail(bodyTooLargeProblem(mostBytes))
-        if (!holding.acquire(chunk.length)) return fail(overloadedProblem())
+        if (size > maxBytes) return fail(bodyTooLargeProblem(maxBytes))
+        if (!lease.acquire(chunk.length)) return fail(overloadedProblem())
         chunks.push(chunk)
         if (size === announced) finish()
       })
-      if (announced > mostBytes) return fail(bodyTooLargeProblem(mostBytes))
-      if (!(announced > 0)) incoming.on('end', () => over || finish())
-      // After an error, too.
-      incoming.on('close', () => over || reject(incompleteBodyProblem()))
+      if (announced > maxBytes) return fail(bodyTooLargeProblem(maxBytes))
+      if (!(announced > 0)) incoming.on('end', () => isSettled || finish())
+      // 'close' follows 'error', too.
+      incoming.on('close', () => isSettled || reject(incompleteBodyProblem()))
     })
   }
 

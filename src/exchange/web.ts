@@ -1,8 +1,9 @@
-// A call's two ends over web Request and Response.
+// Exchange over web Request and Response: in-process `fetch`, tests, other runtimes, and handlers of a user's own app.
 
 import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
 import type { HeaderList } from '../wire/dialect.ts'
+import { webResponse } from '../wire/web-response.ts'
 import {
   bodyTooLargeProblem,
   type ClientWatcher,
@@ -11,16 +12,13 @@ import {
   overloadedProblem,
 } from './exchange.ts'
 
-/** Statuses whose web Response must not have a body. */
-const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
-
-/** Over web Request and Response: in-process `fetch`, tests, other runtimes, and handlers of a user's own app. */
+/** `response` resolves when the answer begins; its body streams what is written. */
 export class WebExchange implements Exchange {
   readonly #request: Request
   readonly path: string
   readonly query: string
   readonly headers: HeaderList
-  /** Resolves when the answer begins. */
+  /** The answer, once its head has been written; status 499 if the client went away before. */
   readonly response: Promise<Response>
   #respond: (response: Response) => void = () => {}
   #sink: ReadableStreamDefaultController<Uint8Array> | undefined
@@ -41,7 +39,7 @@ export class WebExchange implements Exchange {
     })
     if (request.signal.aborted) this.#disconnect()
     request.signal.addEventListener('abort', () => {
-      // Whoever still reads the answer is told: an aborted fetch fails, it does not wait.
+      // The reader of the answer must fail as with any aborted fetch, and not wait for more.
       if (!this.#ended) this.#sink?.error(request.signal.reason)
       this.#disconnect()
     })
@@ -63,15 +61,15 @@ export class WebExchange implements Exchange {
     return this.#request.headers.get(name) ?? undefined
   }
 
-  async body(mostBytes: number, holding: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
-    if (Number(this.header('content-length') ?? 0) > mostBytes) throw bodyTooLargeProblem(mostBytes)
+  async body(maxBytes: number, lease: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
+    if (Number(this.header('content-length') ?? 0) > maxBytes) throw bodyTooLargeProblem(maxBytes)
     const chunks: Uint8Array[] = []
     let size = 0
     try {
       for await (const chunk of this.#request.body ?? []) {
         size += chunk.length
-        if (size > mostBytes) throw bodyTooLargeProblem(mostBytes)
-        if (!holding.acquire(chunk.length)) throw overloadedProblem()
+        if (size > maxBytes) throw bodyTooLargeProblem(maxBytes)
+        if (!lease.acquire(chunk.length)) throw overloadedProblem()
         chunks.push(chunk)
       }
     } catch (error) {
@@ -81,8 +79,6 @@ export class WebExchange implements Exchange {
   }
 
   writeHead(status: number, headers: HeaderList): void {
-    const pairs: [string, string][] = []
-    for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? '', headers[at + 1] ?? ''])
     const body = new ReadableStream<Uint8Array>({
       start: (sink) => {
         this.#sink = sink
@@ -93,9 +89,8 @@ export class WebExchange implements Exchange {
       },
       cancel: () => this.#disconnect(),
     })
-    // A web Response takes fewer statuses than HTTP does.
-    const legal = status >= 200 && status <= 599 ? status : 502
-    this.#respond(new Response(BODILESS_STATUSES.has(status) ? null : body, { status: legal, headers: pairs }))
+    // A web Response allows fewer statuses than HTTP does.
+    this.#respond(webResponse(status >= 200 && status <= 599 ? status : 502, headers, body))
     this.headersSent = true
   }
 
@@ -117,7 +112,7 @@ export class WebExchange implements Exchange {
     if (last !== undefined) this.write(Buffer.from(last))
     this.#ended = true
     const failure = new Error('The answer was cut off.')
-    // An error throws away what is queued: what was written last has to be read first.
+    // An error discards what is queued, so it has to wait until the last bytes have been read.
     if (last === undefined) this.#sink?.error(failure)
     else this.#failOnPull = failure
   }
@@ -125,7 +120,7 @@ export class WebExchange implements Exchange {
   #disconnect(): void {
     if (this.#clientGone || this.#ended) return
     this.#clientGone = true
-    // Nobody reads it, but whoever awaits it must not wait for ever.
+    // Nobody reads this response, but code that awaits it must not wait forever.
     if (!this.headersSent) this.#respond(new Response(null, { status: 499 }))
     this.watcher?.onClientGone()
   }

@@ -1,4 +1,4 @@
-// LLM calls: every dialect's endpoints, each answered by the gate.
+// LLM calls: the endpoints of every dialect. The gate answers them; nothing here reads a body.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
@@ -10,8 +10,11 @@ import { NodeExchange } from '../exchange/node.ts'
 import { WebExchange } from '../exchange/web.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { dialectAt, nearestDialect, storedDialectAt } from '../wire/index.ts'
+import { problemResponse } from './problems.ts'
 
 type Env = { Bindings: Partial<HttpBindings> }
+
+const MAX_SHOWN_CHARACTERS = 256
 
 export function callRoutes(gate: Gate): Hono<Env> {
   const app = new Hono<Env>()
@@ -34,12 +37,15 @@ const CALL_PATHS = [
 ]
 
 function isCallPath(path: string): boolean {
-  return CALL_PATHS.some((one) => (one.endsWith('*') ? path.startsWith(one.slice(0, -1)) : path === one))
+  return CALL_PATHS.some((pattern) =>
+    pattern.endsWith('*') ? path.startsWith(pattern.slice(0, -1)) : path === pattern,
+  )
 }
 
 /**
- * Answers LLM calls straight from Node's server and hands on everything else: web requests and responses cost more than the
- * call's own reading does. The routes above do the same where there is no such server.
+ * A listener for Node's server that passes LLM calls to the gate and everything else to `otherwise`. LLM calls do not go
+ * through Hono: web requests and responses cost more time than reading the call itself. `callRoutes` does the same for servers
+ * that are not Node's.
  */
 export function callListener(
   gate: Gate,
@@ -54,14 +60,10 @@ export function callListener(
   }
 }
 
-/** Any other path under an SDK's base URL: an error its SDK understands. */
+/** The answer to a request for an unknown path: an error that the SDK whose base URL it is under understands. */
 export function notFound(c: Context): Response {
-  const dialect = nearestDialect(c.req.path)
-  const problem = new Problem('not_found', `Unknown request URL: ${c.req.method} ${c.req.path.slice(0, 256)}.`)
-  return new Response(dialect.problemBody(problem, { callId: '', nowMs: 0 }), {
-    status: 404,
-    headers: { 'content-type': 'application/json' },
-  })
+  const text = `Unknown request URL: ${c.req.method} ${c.req.path.slice(0, MAX_SHOWN_CHARACTERS)}.`
+  return problemResponse(new Problem('not_found', text), nearestDialect(c.req.path))
 }
 
 async function handleCall(c: Context<Env>, gate: Gate, dialect: Dialect): Promise<Response> {

@@ -1,19 +1,48 @@
 // Every endpoint there is.
 
 import { Hono } from 'hono'
+import type { Gate } from '../call/gate.ts'
+import { FairSlots } from '../counting/input-counter.ts'
 import { callRoutes, notFound } from './calls.ts'
-import { type LlmParts, llmRoutes } from './figures.ts'
+import { type Endpoint, type EndpointRow, mount, type Role } from './endpoint.ts'
+import { ESTIMATE } from './estimate.ts'
+import { EXPLAIN, type ExplainParts } from './explain.ts'
+import { FRONT_PAGE } from './front-page.ts'
+import { LIMITS, type LimitParts } from './limits.ts'
 import { type ModelParts, modelRoutes } from './models.ts'
-import { type PatternParts, patternRoutes } from './patterns.ts'
-import { probeRoutes } from './probes.ts'
+import { MAX_RUNS, PATTERN_ENDPOINTS, type PatternParts } from './patterns.ts'
+import { PROBES } from './probes.ts'
+import { STATS, type StatsParts } from './stats.ts'
+import { STATUS, type StatusParts } from './status.ts'
 
-export function routes(parts: LlmParts & ModelParts & PatternParts): Hono {
+type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & { readonly gate: Gate }
+
+/** What the endpoints need of the gateway. */
+export type HttpParts = FigureParts & ModelParts & Omit<PatternParts, 'runSlots'>
+
+/** The gateway's front page, its figures and its probes. */
+const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
+  FRONT_PAGE,
+  STATUS,
+  STATS,
+  LIMITS,
+  ESTIMATE,
+  EXPLAIN,
+  ...PROBES,
+]
+
+/** Every endpoint of our own. LLM calls and lists of models are not among them: those speak their vendors' dialects. */
+export const ENDPOINTS: readonly EndpointRow<Role>[] = [...FIGURE_ENDPOINTS, ...PATTERN_ENDPOINTS]
+
+export function routes(parts: HttpParts): Hono {
+  const { settings, clock, timers, gate, store, recorder, callers, newCallId, patternModels } = parts
+  const runSlots = new FairSlots(MAX_RUNS)
+  const runParts = { settings, clock, timers, gate, store, recorder, callers, newCallId, patternModels, runSlots }
   const app = new Hono()
-  app.route('/', callRoutes(parts.gate))
+  app.route('/', callRoutes(gate))
   app.route('/', modelRoutes(parts))
-  app.route('/', llmRoutes(parts))
-  app.route('/', patternRoutes(parts))
-  app.route('/', probeRoutes(parts.gate))
+  app.route('/', mount(FIGURE_ENDPOINTS, parts))
+  app.route('/', mount(PATTERN_ENDPOINTS, runParts))
   app.notFound(notFound)
   return app
 }

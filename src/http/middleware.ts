@@ -1,51 +1,71 @@
-// Middleware: the gate in front of a user's own Hono handlers. Same flow, with the handler in the provider's place.
+// Middleware: the gate in front of handlers of a user's own Hono app. A call takes the same way as in the server, but the
+// handler answers it in place of a provider.
 
-import type { Context, MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler, Next } from 'hono'
 import type { Gate } from '../call/gate.ts'
 import type { Relay } from '../call/relay.ts'
 import { usageOf } from '../core/usage.ts'
 import { WebExchange } from '../exchange/web.ts'
 import type { AnswerListener, RequestControl, UpstreamRequest } from '../providers/provider.ts'
-import type { HeaderList } from '../wire/dialect.ts'
+import { PausableRequest } from '../providers/transport/pausable-request.ts'
 import { type DialectName, dialectAt, dialectNamed } from '../wire/index.ts'
 
 export interface GateOptions {
-  /** The dialect that requests and answers are in. Without it, it is told by the path, and other paths pass by. */
+  /**
+   * The dialect of requests and answers. If it is undefined, the path tells it, and requests to other paths go to the handler
+   * as they are.
+   */
   readonly dialect?: DialectName
 }
 
-/** What a handler used, in tokens, where its answer does not say so itself. */
+/** What a handler used, in tokens; for answers that do not carry their usage themselves. */
 export interface HandlerUsage {
   readonly inputTokens: number
   readonly outputTokens: number
   readonly cacheReadTokens?: number
   readonly cacheWriteTokens?: number
-  /** The model that really answered. */
+  /** The model that answered; the requested one if it is undefined. */
   readonly model?: string
 }
 
 export interface GateVariables {
   readonly bursar: {
-    /** Reports usage; the answer's own figures win. Call it before the answer's body ends. */
+    /** Reports the usage of the call. Usage in the answer itself takes precedence. Call it before the answer's body ends. */
     settle(usage: HandlerUsage): void
   }
 }
 
+/**
+ * Hono middleware that admits, meters and settles the LLM calls which the handlers behind it answer. Only POST requests to a
+ * path of a dialect (or any path, with `dialect`) are calls; all others go on untouched. A refused call never reaches the
+ * handler: it is answered in the dialect's own error shape.
+ *
+ * A handler that throws, answers with status 500 or more, or reports no usage costs its whole reservation.
+ *
+ * @example
+ * const bursar = await createBursar({ env: process.env })
+ * app.use('/v1/*', bursar.gate())
+ * app.post('/v1/chat/completions', async (c) => {
+ *   const { text, tokensIn, tokensOut } = await myModel(await c.req.json())
+ *   c.var.bursar.settle({ inputTokens: tokensIn, outputTokens: tokensOut })
+ *   return c.json({ choices: [{ message: { role: 'assistant', content: text } }] })
+ * })
+ */
 export function gateMiddleware(gate: Gate, options: GateOptions): MiddlewareHandler<{ Variables: GateVariables }> {
   return async function bursarGate(c, next) {
     const dialect = options.dialect ? dialectNamed(options.dialect) : dialectAt(c.req.path)
     if (!dialect || c.req.method !== 'POST') return next()
     const exchange = new WebExchange(c.req.raw)
-    let failed = () => {}
-    const send = (outgoing: UpstreamRequest, listener: AnswerListener) =>
-      new HandlerCall(c, next, outgoing, listener, () => failed())
-    const begun = (relay: Relay) => {
-      failed = () => relay.markBillable()
-      c.set('bursar', { settle: (usage) => setHandlerUsage(relay, usage) })
-    }
-    void gate.call(exchange, dialect, { sendInstead: send, onStart: begun })
+    let relay: Relay | undefined
+    void gate.call(exchange, dialect, {
+      sendInstead: (request, listener) => callHandler(c, next, request, listener, () => relay?.markBillable()),
+      onStart: (started) => {
+        relay = started
+        c.set('bursar', { settle: (usage) => setHandlerUsage(started, usage) })
+      },
+    })
     const response = await exchange.response
-    // Hono merges headers into a response that is set before: the handler's own must be taken away first.
+    // Hono merges the headers of a response that is already set into the new one: remove the handler's own response first.
     c.res = undefined
     c.res = response
   }
@@ -66,72 +86,38 @@ function setHandlerUsage(relay: Relay, usage: HandlerUsage): void {
   })
 }
 
-/** Runs the handler with the edited request, and tells of its answer as though it came from a provider. */
-class HandlerCall implements RequestControl {
-  readonly #abort = new AbortController()
-  #resolvePause: (() => void) | undefined
-  #paused: Promise<void> | undefined
-
-  constructor(
-    c: Context,
-    next: () => Promise<void>,
-    outgoing: UpstreamRequest,
-    listener: AnswerListener,
-    failed: () => void,
-  ) {
-    this.#run(c, next, outgoing, listener, failed).catch((error: unknown) => {
-      listener.failed(error instanceof Error ? error : new Error(String(error)))
-    })
-  }
-
-  pause(): void {
-    this.#paused ??= new Promise((resolve) => {
-      this.#resolvePause = resolve
-    })
-  }
-
-  resume(): void {
-    this.#resolvePause?.()
-    this.#paused = this.#resolvePause = undefined
-  }
-
-  abort(): void {
-    this.#abort.abort()
-    this.resume()
-  }
-
-  async #run(
-    c: Context,
-    next: () => Promise<void>,
-    outgoing: UpstreamRequest,
-    listener: AnswerListener,
-    failed: () => void,
-  ): Promise<void> {
+/** Runs the handler with the request as the gate edited it, and reports its answer as if it came from a provider. */
+function callHandler(
+  c: Context,
+  next: Next,
+  request: UpstreamRequest,
+  listener: AnswerListener,
+  markBillable: () => void,
+): RequestControl {
+  const control = new PausableRequest()
+  const run = async () => {
     const headers = new Headers(c.req.raw.headers)
     headers.delete('content-length')
-    c.req.raw = new Request(c.req.raw.url, {
-      method: 'POST',
-      headers,
-      body: new Uint8Array(outgoing.body),
-      signal: this.#abort.signal,
-    })
+    const body = new Uint8Array(request.body)
+    c.req.raw = new Request(c.req.raw.url, { method: 'POST', headers, body, signal: control.signal })
     c.req.bodyCache = {}
     listener.started()
     await next()
-    const { status, body } = c.res
-    // An exception may come out with whatever status; a handler's 5xx says nothing about what it had used by then.
-    if (c.error || status >= 500) failed()
-    listener.head(status, headerList(c.res.headers))
-    const reader = body?.getReader()
-    this.#abort.signal.addEventListener('abort', () => void reader?.cancel().catch(() => {}))
-    for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
-      listener.data(Buffer.from(read.value))
-      await this.#paused
-    }
-    listener.end()
+    // An exception may come with any status, and a 5xx says nothing about what the handler had used by then.
+    if (c.error || c.res.status >= 500) markBillable()
+    await reportAnswer(c.res, control, listener)
   }
+  run().catch((error: unknown) => listener.failed(error instanceof Error ? error : new Error(String(error))))
+  return control
 }
 
-function headerList(headers: Headers): HeaderList {
-  return [...headers].flat()
+async function reportAnswer(response: Response, control: PausableRequest, listener: AnswerListener): Promise<void> {
+  listener.head(response.status, [...response.headers].flat())
+  const reader = response.body?.getReader()
+  control.signal.addEventListener('abort', () => void reader?.cancel().catch(() => {}))
+  for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
+    listener.data(Buffer.from(read.value))
+    await control.paused
+  }
+  listener.end()
 }

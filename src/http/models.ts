@@ -1,4 +1,5 @@
-// Model lists: what can be asked here, in the shape of the SDK that asks: OpenAI's, Anthropic's or Google's.
+// Model lists: the models that can be used here, in the shape of the SDK that asks: OpenAI's, Anthropic's or Google's.
+// These are no rows of endpoint.ts: answers and errors are in a vendor's shape.
 
 import { type Context, Hono } from 'hono'
 import { Problem } from '../core/problem.ts'
@@ -7,14 +8,14 @@ import { limitsOf } from '../prices/model-limits.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { dialectNamed } from '../wire/index.ts'
-import { viewerOf } from './problems.ts'
+import { problemResponse } from './problems.ts'
 
 export interface ModelParts {
   readonly callers: Callers
   readonly providers: readonly Provider[]
-  /** Names of routes, which stand for models. */
+  /** Names of routes, which are used like models. */
   readonly routing: { readonly aliases: readonly string[] }
-  /** Known models of a provider. */
+  /** The known models of a provider, by the provider's name. */
   readonly models: (provider: string) => readonly string[]
 }
 
@@ -28,25 +29,35 @@ const SIMULATED_MODELS = [
   'sim/hang',
 ]
 
+const MAX_SHOWN_CHARACTERS = 128
+
 export function modelRoutes(parts: ModelParts): Hono {
   const app = new Hono()
-  app.onError((error, c) => dialectProblemResponse(error, formatOf(c).dialect))
+  app.onError((error, c) => problemResponse(error, formatOf(c).dialect))
   for (const path of ['/v1/models', '/v1beta/models', '/v1alpha/models']) {
     app.get(path, (c) => {
-      viewerOf(parts, c)
-      const shape = formatOf(c)
-      return c.json(shape.list(listedModels(parts).filter(shape.shows), c))
+      identifyViewer(parts, c)
+      const format = formatOf(c)
+      return c.json(format.list(listedModels(parts).filter(format.shows), c))
     })
     app.get(`${path}/:id{.+}`, (c) => {
-      viewerOf(parts, c)
-      const shape = formatOf(c)
-      const id = c.req.param('id')
-      const model = listedModels(parts).find((one) => one.id === id && shape.shows(one))
-      if (!model) throw new Problem('not_found', `The model ${id.slice(0, 128)} is not known here.`, 'model')
-      return c.json(shape.describe(model))
+      identifyViewer(parts, c)
+      return c.json(describeModel(parts, formatOf(c), c.req.param('id')))
     })
   }
   return app
+}
+
+/** Throws Problem for a request that may not see the models. */
+function identifyViewer({ callers }: ModelParts, c: Context): void {
+  const { pathname, search } = new URL(c.req.url)
+  callers.identifyViewer({ path: pathname, query: search.slice(1), header: (name) => c.req.header(name) })
+}
+
+function describeModel(parts: ModelParts, format: ModelListFormat, id: string): object {
+  const model = listedModels(parts).find((candidate) => candidate.id === id && format.shows(candidate))
+  if (model) return format.describe(model)
+  throw new Problem('not_found', `The model ${id.slice(0, MAX_SHOWN_CHARACTERS)} is not known here.`, 'model')
 }
 
 interface Model {
@@ -64,12 +75,12 @@ function listedModels(parts: ModelParts): Model[] {
   return [...aliases, ...models]
 }
 
-/** What stands in a provider's place where that is decided by call. */
+/** Named as the provider of aliases: each call decides which provider it is. */
 const ALIAS_PROVIDER: Model['provider'] = { name: 'bursar', dialects: ['gemini.generateContent'], simulated: false }
 
-/** One vendor's way to write models down. */
+/** How one vendor lists models. */
 interface ModelListFormat {
-  /** Writes problems. */
+  /** The dialect of errors. */
   readonly dialect: Dialect
   shows(model: Model): boolean
   list(models: readonly Model[], c: Context): object
@@ -95,7 +106,7 @@ const ANTHROPIC_FORMAT: ModelListFormat = {
   describe: ({ id }) => ({ type: 'model', id, display_name: id, created_at: '1970-01-01T00:00:00Z' }),
 }
 
-/** Google's SDKs ask no other vendor's models. */
+/** Google's SDKs use no other vendor's models. */
 const GEMINI_FORMAT: ModelListFormat = {
   dialect: dialectNamed('gemini.generateContent'),
   shows: ({ provider }) => provider.dialects.includes('gemini.generateContent'),
@@ -124,7 +135,7 @@ const EMBEDDING_METHODS = ['embedContent', 'countTokens']
 const GENERATION_METHODS = ['generateContent', 'countTokens']
 const ALL_METHODS = ['generateContent', 'embedContent', 'countTokens']
 
-/** Google's newest SDK asks at `/v1`, as OpenAI's and Anthropic's do. */
+/** Google's newest SDK uses `/v1`, as OpenAI's and Anthropic's do; its headers tell it apart. */
 function formatOf(c: Context): ModelListFormat {
   const isGoogle = c.req.header('x-goog-api-key') !== undefined || c.req.header('x-goog-api-client') !== undefined
   if (isGoogle || !c.req.path.startsWith('/v1/')) return GEMINI_FORMAT
@@ -133,12 +144,4 @@ function formatOf(c: Context): ModelListFormat {
 
 function parseWholeNumber(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined
-}
-
-function dialectProblemResponse(error: Error, dialect: Dialect): Response {
-  const problem = error instanceof Problem ? error : new Problem('internal', 'The gateway failed.')
-  return new Response(dialect.problemBody(problem, { callId: '', nowMs: 0 }), {
-    status: problem.status,
-    headers: { 'content-type': 'application/json' },
-  })
 }

@@ -1,11 +1,30 @@
-// Probes: /healthz says the process runs, /readyz that it takes calls.
+// Probes: /healthz says that the process runs, /readyz that it takes calls.
 
-import { Hono } from 'hono'
+import { z } from 'zod'
 import type { Gate } from '../call/gate.ts'
+import { type Endpoint, endpointsFor } from './endpoint.ts'
 
-export function probeRoutes(gate: Gate): Hono {
-  const app = new Hono()
-  app.get('/healthz', (c) => c.json({ status: 'ok' }))
-  app.get('/readyz', (c) => (gate.isClosing ? c.json({ status: 'stopping' }, 503) : c.json({ status: 'ready' })))
-  return app
+export interface ProbeParts {
+  readonly gate: Pick<Gate, 'isClosing'>
 }
+
+const endpoint = endpointsFor<ProbeParts>()
+
+export const PROBES: readonly Endpoint<ProbeParts>[] = [
+  endpoint({
+    method: 'GET',
+    path: '/healthz',
+    role: 'open',
+    summary: 'Whether the process runs.',
+    answer: z.strictObject({ status: z.literal('ok') }),
+  }).handle(() => ({ answer: { status: 'ok' } })),
+  endpoint({
+    method: 'GET',
+    path: '/readyz',
+    role: 'open',
+    summary: 'Whether the gateway takes calls; status 503 while it stops.',
+    answer: z.strictObject({ status: z.enum(['ready', 'stopping']) }),
+  }).handle(({ gate }) =>
+    gate.isClosing ? { answer: { status: 'stopping' }, status: 503 } : { answer: { status: 'ready' } },
+  ),
+]

@@ -1,27 +1,25 @@
-// Web: what the gateway's own endpoints share: who is looking, and how problems are answered.
+// Problems: the one way in which endpoints answer an error, in our own plain shape or in a dialect's.
 
-import type { Context } from 'hono'
+import { z } from 'zod'
 import { Problem } from '../core/problem.ts'
-import type { Callers, Viewer } from '../keys/callers.ts'
+import type { Dialect } from '../wire/dialect.ts'
 
-/** Who is looking. Throws Problem where nobody known is. */
-export function viewerOf(parts: { readonly callers: Callers }, c: Context): Viewer {
-  const url = new URL(c.req.url)
-  return parts.callers.identifyViewer({
-    path: url.pathname,
-    query: url.search.slice(1),
-    header: (name) => c.req.header(name),
-  })
+/** The body of every error of our own endpoints. `param` is the field or the query parameter at fault. */
+export const problemSchema = z.strictObject({
+  error: z.strictObject({ code: z.string(), message: z.string(), param: z.string().nullable() }),
+})
+
+/**
+ * The answer to an error. An error that is no Problem is a bug: the client learns no more than that.
+ * @param dialect writes the body; without it, the body has the shape of `problemSchema`
+ */
+export function problemResponse(error: unknown, dialect?: Dialect): Response {
+  const problem = error instanceof Problem ? error : new Problem('internal', 'The gateway failed.')
+  const { status } = problem
+  const body = dialect ? dialect.problemBody(problem, { callId: '', nowMs: 0 }) : JSON.stringify(problemJson(problem))
+  return new Response(body, { status, headers: { 'content-type': 'application/json' } })
 }
 
-/** Problems of these endpoints have one plain shape. Anything else that was thrown says no more than that it was. */
-export function problemResponse(error: Error): Response {
-  const problem = error instanceof Problem ? error : new Problem('internal', 'The gateway failed.')
-  return new Response(
-    JSON.stringify({ error: { code: problem.code, message: problem.message, param: problem.param } }),
-    {
-      status: problem.status,
-      headers: { 'content-type': 'application/json' },
-    },
-  )
+function problemJson({ code, message, param }: Problem): z.output<typeof problemSchema> {
+  return { error: { code, message, param } }
 }

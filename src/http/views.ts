@@ -1,127 +1,72 @@
-// Views: the JSON of the gateway's own endpoints: entries, refusals and levels as people and programs read them. Money is decimal dollars.
+// Views: the JSON of amounts, levels, circuits, quote overruns and providers' own limits, each with its schema. Names are
+// snake_case and end in their unit; money is exact dollars.
 
+import { z } from 'zod'
 import type { CircuitView } from '../core/circuit.ts'
-import type { Entry } from '../core/ledger-entry.ts'
+import type { UpstreamLimits } from '../core/ledger-entry.ts'
 import type { LevelView } from '../core/meter.ts'
-import { jsonUsd } from '../core/money.ts'
-import type { Quote } from '../core/quote.ts'
 import type { ModelOverruns } from '../core/quote-overruns.ts'
-import { inputTokens, outputTokens, totalTokens } from '../core/usage.ts'
-import type { RefusalRecord } from '../telemetry/recorder.ts'
-import { amountJson, refusalDetails } from '../wire/limit-headers.ts'
+import { TOKEN_CLASSES, type TokenClass, USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
+import { countSchema, usdSchema } from '../runs/run-answer.ts'
+import type { ObservedLimits } from '../telemetry/upstream-limits-seen.ts'
+import { amountJson, subjectText, unitOf } from '../wire/limit-headers.ts'
 
-const isoTime = (atMs: number) => new Date(atMs).toISOString()
+export const timeSchema = z.iso.datetime()
+export const msSchema = z.number().min(0)
+/** An amount in the unit that the same object names: whole requests, tokens or calls, or dollars. */
+export const amountSchema = z.union([z.number(), usdSchema])
 
-export function entryJson({ facts, outcome, settledSeq }: Entry): Readonly<Record<string, unknown>> {
-  return {
-    call_id: facts.callId,
-    status: outcome ? outcome.ending : 'in_flight',
-    certainty: outcome?.certainty ?? null,
-    ...facts.caller,
-    operation: facts.operation,
-    dialect: facts.dialect,
-    provider: facts.provider,
-    model: facts.requestedModel,
-    answered_model: outcome?.answeredModel ?? null,
-    reserved_at: isoTime(facts.reservedAtMs),
-    settled_at: outcome ? isoTime(outcome.settledAtMs) : null,
-    settled_seq: settledSeq,
-    day: facts.day,
-    reserved: { tokens: facts.reservedTokens, cost: jsonUsd(facts.reservedCostNanoUsd) },
-    tokens: outcome
-      ? {
-          total: totalTokens(outcome.usage),
-          input: inputTokens(outcome.usage),
-          output: outputTokens(outcome.usage),
-          reasoning: outcome.reasoningTokens,
-        }
-      : null,
-    usage: outcome?.usage ?? null,
-    cost: outcome
-      ? {
-          total: jsonUsd(outcome.cost.totalNanoUsd),
-          input: jsonUsd(outcome.cost.inputNanoUsd),
-          output: jsonUsd(outcome.cost.outputNanoUsd),
-        }
-      : null,
-    price_version: facts.priceVersion,
-    cost_known: facts.costKnown,
-    streaming: facts.streaming,
-    latency_ms: outcome?.latencyMs ?? null,
-    time_to_first_token_ms: outcome?.timeToFirstTokenMs ?? null,
-    max_output_tokens: { asked: facts.capAsked, set_by_gateway: facts.capInjected },
-    attempts: (outcome?.attempts ?? []).map(({ durationMs, costNanoUsd, ...attempt }) => ({
-      ...attempt,
-      duration_ms: durationMs,
-      cost: jsonUsd(costNanoUsd),
-    })),
-    upstream_rate_limits: outcome?.upstreamLimits ?? null,
-    simulated: facts.simulated,
-  }
+/** RFC 3339, in UTC. */
+export function timeJson(wallMs: number): string {
+  return new Date(wallMs).toISOString()
 }
 
-export function refusedJson(call: RefusalRecord): Readonly<Record<string, unknown>> {
-  return {
-    call_id: call.callId,
-    status: 'refused',
-    key: call.key,
-    provider: call.provider,
-    model: call.model,
-    refused_at: isoTime(call.atMs),
-    message: call.refusal.message,
-    refusal: refusalDetails(call.refusal, call.atMs),
-    quote: quoteJson(call.quote),
-  }
+/** `cacheWrite5m` → `cache_write_5m`. */
+export function snakeCase(name: string): string {
+  return name.replace(/(?<=[a-z])[A-Z0-9]/g, (character) => `_${character.toLowerCase()}`)
 }
 
-export function quoteJson(quote: Quote): Readonly<Record<string, unknown>> {
-  return {
-    input_tokens: quote.inputTokens,
-    output_tokens: quote.outputTokens,
-    tokens_reserved: quote.tokens,
-    cost: jsonUsd(quote.costNanoUsd),
-    cost_known: quote.price !== undefined,
-    price_version: quote.price?.version ?? null,
-    max_output_tokens_set_by_gateway: quote.injectedCap,
-  }
+const TOKEN_NAMES = TOKEN_CLASSES.map((name): readonly [TokenClass, string] => [name, snakeCase(name)])
+const USAGE_NAMES = USAGE_CLASSES.map((name): readonly [UsageClass, string] => [name, snakeCase(name)])
+
+function countsSchema(names: readonly (readonly [string, string])[]) {
+  return z.strictObject(Object.fromEntries(names.map(([, name]) => [name, countSchema])))
 }
 
-/** Calls that cost more than their quote: how many by model, and beside it why, and by what such a model is quoted higher. */
-export function overrunsJson(models: readonly ModelOverruns[]): Readonly<Record<string, unknown>> {
-  const real = models.filter((one) => !one.simulated)
-  const counts = new Map<string, number>()
-  for (const { model, counts: by } of real)
-    counts.set(model, (counts.get(model) ?? 0) + by.input + by.output + by.price)
-  return {
-    cost_over_quote: Object.fromEntries(counts),
-    quote_exceeded: real.map(({ provider, model, counts: by, percent }) => ({
-      provider,
-      model,
-      ...by,
-      factor: percent / 100,
-    })),
-  }
+/** Tokens by class. */
+export const tokensByClassSchema = countsSchema(TOKEN_NAMES)
+export function tokensByClassJson(tokens: Readonly<Record<TokenClass, number>>): z.output<typeof tokensByClassSchema> {
+  return Object.fromEntries(TOKEN_NAMES.map(([name, jsonName]) => [jsonName, tokens[name]]))
 }
 
-/** A target that failed of late, or refused. */
-export function circuitJson(circuit: CircuitView): Readonly<Record<string, unknown>> {
-  const { provider, model, state, failures, calls, retryAfterMs, coolingMs } = circuit
-  return {
-    target: `${provider}/${model}`,
-    circuit: state,
-    failed: failures,
-    of: calls,
-    retry_after_ms: Math.ceil(retryAfterMs),
-    cooling_ms: Math.ceil(coolingMs),
-  }
+/** Tokens by class, and what is billed by the piece. */
+export const usageSchema = countsSchema(USAGE_NAMES)
+export function usageJson(usage: Readonly<Record<UsageClass, number>>): z.output<typeof usageSchema> {
+  return Object.fromEntries(USAGE_NAMES.map(([name, jsonName]) => [jsonName, usage[name]]))
 }
 
-export function levelJson(level: LevelView): Readonly<Record<string, unknown>> {
+/** A limit and its level now. */
+export const levelSchema = z.strictObject({
+  /** As in messages and headers: `daily_spending_limit`. */
+  limit: z.string(),
+  /** `global`, or a kind and a name: `key:alice`. */
+  subject: z.string(),
+  unit: z.enum(['usd', 'calls', 'requests', 'tokens']),
+  refill: z.enum(['steady', 'window', 'none', 'call']),
+  enforced: z.boolean(),
+  capacity: amountSchema,
+  settled: amountSchema,
+  reserved: amountSchema,
+  free: amountSchema,
+  resets_in_ms: msSchema,
+})
+
+export function levelJson(level: LevelView): z.output<typeof levelSchema> {
   const { meter } = level
   return {
     limit: meter.name,
-    subject: meter.who === 'global' ? 'global' : `${meter.who}:${meter.subject}`,
-    unit: meter.what === 'cost' ? 'usd' : meter.what === 'inFlight' ? 'calls' : meter.what,
+    subject: subjectText(meter),
+    unit: unitOf(meter),
     refill: meter.refill,
     enforced: level.enforced,
     capacity: amountJson(meter, level.capacity),
@@ -130,4 +75,91 @@ export function levelJson(level: LevelView): Readonly<Record<string, unknown>> {
     free: amountJson(meter, level.free),
     resets_in_ms: level.resetMs,
   }
+}
+
+/** A target that failed or refused calls of late. */
+export const circuitSchema = z.strictObject({
+  target: z.string(),
+  circuit: z.enum(['closed', 'open', 'half_open']),
+  /** Calls that failed, `of` those counted. */
+  failed: countSchema,
+  of: countSchema,
+  /** Until the next call is let through, if the circuit is open. */
+  retry_after_ms: msSchema,
+  /** Until the target is preferred again, after it refused a call. */
+  cooling_ms: msSchema,
+})
+
+export function circuitJson(circuit: CircuitView): z.output<typeof circuitSchema> {
+  const { provider, model, state, failures, calls, retryAfterMs, coolingMs } = circuit
+  return {
+    target: `${provider}/${model}`,
+    circuit: state === 'half-open' ? 'half_open' : state,
+    failed: failures,
+    of: calls,
+    retry_after_ms: Math.ceil(retryAfterMs),
+    cooling_ms: Math.ceil(coolingMs),
+  }
+}
+
+/** Calls that cost more than their quote: how many by model, what exceeded it, and how much higher the model is quoted since. */
+export const overrunsSchema = z.strictObject({
+  cost_over_quote: z.record(z.string(), countSchema),
+  quote_exceeded: z.array(
+    z.strictObject({
+      provider: z.string(),
+      model: z.string(),
+      input: countSchema,
+      output: countSchema,
+      price: countSchema,
+      factor: z.number().min(1),
+    }),
+  ),
+})
+
+export function overrunsJson(models: readonly ModelOverruns[]): z.output<typeof overrunsSchema> {
+  const realModels = models.filter(({ simulated }) => !simulated)
+  const callsByModel = new Map<string, number>()
+  for (const { model, counts } of realModels)
+    callsByModel.set(model, (callsByModel.get(model) ?? 0) + counts.input + counts.output + counts.price)
+  return {
+    cost_over_quote: Object.fromEntries(callsByModel),
+    quote_exceeded: realModels.map(({ provider, model, counts, percent }) => ({
+      provider,
+      model,
+      ...counts,
+      factor: percent / 100,
+    })),
+  }
+}
+
+const reported = z.number().nullable()
+/** A provider's own rate limits, as its answer gave them; null for what it did not give. */
+export const upstreamLimitsSchema = z.strictObject({
+  limit_requests: reported,
+  remaining_requests: reported,
+  reset_requests_ms: reported,
+  limit_tokens: reported,
+  remaining_tokens: reported,
+  reset_tokens_ms: reported,
+  retry_after_ms: reported,
+  others: z.array(z.strictObject({ name: z.string(), limit: reported, remaining: reported, reset_ms: reported })),
+})
+export const observedLimitsSchema = z.strictObject({ ...upstreamLimitsSchema.shape, seen_at: timeSchema })
+
+export function upstreamLimitsJson(limits: UpstreamLimits): z.output<typeof upstreamLimitsSchema> {
+  return {
+    limit_requests: limits.limitRequests,
+    remaining_requests: limits.remainingRequests,
+    reset_requests_ms: limits.resetRequestsMs,
+    limit_tokens: limits.limitTokens,
+    remaining_tokens: limits.remainingTokens,
+    reset_tokens_ms: limits.resetTokensMs,
+    retry_after_ms: limits.retryAfterMs,
+    others: limits.others.map(({ resetMs, ...limit }) => ({ ...limit, reset_ms: resetMs })),
+  }
+}
+
+export function observedLimitsJson(limits: ObservedLimits): z.output<typeof observedLimitsSchema> {
+  return { ...upstreamLimitsJson(limits), seen_at: timeJson(limits.seenAtMs) }
 }

@@ -1,4 +1,5 @@
-// Callers: who is asking. Secrets are kept as SHA-256 digests and looked up by digest, so timing tells nothing about them.
+// Callers: identifies who sends a request. Keeps secrets as SHA-256 digests and looks them up by digest, so that timing
+// reveals nothing about them. Never logs or stores a secret in clear.
 
 import { hash } from 'node:crypto'
 import type { ConfiguredKey } from '../config/settings.ts'
@@ -7,13 +8,19 @@ import { Problem } from '../core/problem.ts'
 import type { CallerKey } from '../providers/provider.ts'
 import type { HeaderList, RequestLine } from '../wire/dialect.ts'
 
-/** What a request may see: its own key's calls, or (`key` null) everyone's. */
-export interface Viewer {
-  readonly key: string | null
-}
+/**
+ * Who reads figures. A `key` sees its own calls. `admin` (the admin key) and `open` (no keys are configured, so everyone is
+ * let in) see everyone's. The two differ in what else they may do: `open` is not an administrator.
+ */
+export type Viewer =
+  | { readonly role: 'admin' | 'open'; readonly key: null }
+  | { readonly role: 'key'; readonly key: string }
+
+const ADMIN: Viewer = { role: 'admin', key: null }
+const OPEN: Viewer = { role: 'open', key: null }
 
 const MAX_DECLARED_CHARACTERS = 256
-/** Where SDKs put keys, beside `?key=`. */
+/** The headers in which SDKs send keys, beside `?key=`. */
 const KEY_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key']
 const BEARER = /^bearer /i
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
@@ -21,13 +28,18 @@ const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
 export interface CallersOptions {
   readonly keys: readonly ConfiguredKey[]
   readonly adminKey: string
-  /** AUTH=off: served to anyone who can reach it. */
+  /** `AUTH=off`: without keys, requests from any host are served, not only those from this machine. */
   readonly authOff: boolean
 }
 
+/**
+ * The keys of this gateway, and who sends a request with which.
+ *
+ * Without configured keys every request is let in, but only from local host names and from no other web page.
+ */
 export class Callers {
   readonly #keyByDigest = new Map<string, string>()
-  /** Secrets that were right before: no more than there are keys. Wrong ones never get here. */
+  /** Key ids by secret, for secrets that were right before. Holds at most as many as there are keys; never a wrong secret. */
   readonly #keyBySecret = new Map<string, string>()
   readonly #adminDigest: string | undefined
   readonly #authOff: boolean
@@ -38,7 +50,10 @@ export class Callers {
     this.#authOff = authOff
   }
 
-  /** The caller of an LLM call. Throws Problem `unauthenticated` or `forbidden`. */
+  /**
+   * The caller of an LLM call: the id of its key (null if no keys are configured) and what the caller declares about itself.
+   * Throws Problem `unauthenticated` or `forbidden`.
+   */
   identify(request: RequestLine): Caller {
     return {
       key: this.#keyOf(request),
@@ -51,16 +66,16 @@ export class Callers {
     }
   }
 
-  /** Who wants to read figures. Throws like `identify`. */
+  /** Who sends a request for figures. Throws Problem `unauthenticated` or `forbidden`. */
   identifyViewer(request: RequestLine): Viewer {
-    if (this.#adminDigest !== undefined && digest(secretInRequest(request) ?? '') === this.#adminDigest)
-      return { key: null }
-    return { key: this.#keyOf(request) }
+    if (this.#adminDigest !== undefined && digest(secretInRequest(request) ?? '') === this.#adminDigest) return ADMIN
+    const key = this.#keyOf(request)
+    return key === null ? OPEN : { role: 'key', key }
   }
 
   /**
-   * The key for `provider` that a request brings along, where its SDK put it. Throws Problem `unauthenticated` where there is
-   * none, or where it is one of ours: those are sent to nobody.
+   * The caller's own key for `provider`, in the header or parameter in which the SDK sent it. Throws Problem
+   * `unauthenticated` if there is none, or if it is a Bursar key: those are never sent to a provider.
    */
   providerKey(request: RequestLine, provider: string): CallerKey {
     const headers: HeaderList = []
@@ -73,15 +88,15 @@ export class Callers {
     const ours = this.#keyByDigest.size > 0 ? ', and your Bursar key in x-bursar-key' : ''
     const advice = `Send your own key for ${provider} where its SDK puts it${ours}.`
     if (headers.length === 0 && query === '') throw new Problem('unauthenticated', `No provider key given. ${advice}`)
-    const secrets = headers.filter((_, at) => at % 2 === 1).flatMap(possibleSecrets)
+    const secrets = headers.filter((_, index) => index % 2 === 1).flatMap(possibleSecrets)
     if ([...secrets, ...possibleSecrets(secretInParameter(query))].some((secret) => this.#isBursarSecret(secret)))
       throw new Problem('unauthenticated', `A Bursar key is not sent to providers. ${advice}`)
     return { headers, query }
   }
 
   #isBursarSecret(secret: string): boolean {
-    const found = digest(secret)
-    return this.#keyByDigest.has(found) || found === this.#adminDigest
+    const secretDigest = digest(secret)
+    return this.#keyByDigest.has(secretDigest) || secretDigest === this.#adminDigest
   }
 
   #keyOf(request: RequestLine): string | null {
@@ -93,20 +108,23 @@ export class Callers {
         'unauthenticated',
         'No API key given. Send a Bursar key as the SDK would send the provider key.',
       )
-    const remembered = this.#keyBySecret.get(secret)
-    if (remembered !== undefined) return remembered
+    const knownKey = this.#keyBySecret.get(secret)
+    if (knownKey !== undefined) return knownKey
     const key = this.#keyByDigest.get(digest(secret))
     if (key === undefined) throw new Problem('unauthenticated', 'Incorrect API key.')
     this.#keyBySecret.set(secret, key)
     return key
   }
 
-  /** Without keys any web page the user opens could spend their money: only local names and our own pages get in. */
+  /**
+   * Without keys, any web page that the user opens could spend their money: requests must name a local host and must not
+   * come from a page of another origin.
+   */
   #refuseForeignPages(request: RequestLine): void {
     if (this.#keyByDigest.size > 0) return
     const host = request.header('host') ?? ''
     if (!this.#authOff && host !== '' && !LOOPBACK_HOST.test(host)) throw new Problem('forbidden', 'Unknown host name.')
-    // Pages can make some requests without an origin: pictures, scripts. Browsers say so all the same.
+    // Browsers send no origin for images and scripts, but they send this header.
     const site = request.header('sec-fetch-site')
     if (site === 'cross-site' || site === 'same-site')
       throw new Problem('forbidden', 'Requests from other web pages are not accepted.')
@@ -116,21 +134,21 @@ export class Callers {
   }
 }
 
-/** A phase the caller declared for its own analytics. */
+/** The phase that the caller declared for its own analytics, or null. */
 export function declaredOperation(request: RequestLine): string | null {
   return declaredHeader(request, 'x-bursar-operation')
 }
 
-/** What a caller says of itself, cut to size: it becomes part of meters' names and of the ledger. */
+/** What a caller declares about itself, cut to a length that meters' names and the ledger can hold. */
 function declaredHeader(request: RequestLine, name: string): string | null {
   const value = request.header(name)
   return value === undefined || value === '' ? null : truncate(MAX_DECLARED_CHARACTERS, value)
 }
 
-/** In its own header, or wherever an SDK puts a key. */
+/** The secret of our own header, or else of the headers and the parameter that SDKs use for keys. */
 function secretInRequest(request: RequestLine): string | undefined {
-  const own = request.header('x-bursar-key')
-  if (own !== undefined) return own
+  const bursarKey = request.header('x-bursar-key')
+  if (bursarKey !== undefined) return bursarKey
   const authorization = request.header('authorization')
   if (authorization !== undefined && BEARER.test(authorization)) return authorization.slice(7).trim()
   const header = request.header('x-api-key') ?? request.header('x-goog-api-key') ?? request.header('api-key')
@@ -139,7 +157,10 @@ function secretInRequest(request: RequestLine): string | undefined {
   return parameter === '' ? undefined : secretInParameter(parameter)
 }
 
-/** `key=…` as it stands in a query, or empty. Spelled otherwise it is none: it would not be kept from going upstream. */
+/**
+ * `key=…` exactly as the query holds it, or empty. Percent-encoded spellings of `key` do not count: the filter that keeps the
+ * key from going upstream would not find them.
+ */
 function keyParameter(query: string): string {
   return query.includes('key=') ? (query.split('&').find((part) => part.startsWith('key=')) ?? '') : ''
 }
@@ -148,7 +169,7 @@ function secretInParameter(parameter: string): string {
   return new URLSearchParams(parameter).get('key') ?? ''
 }
 
-/** What a value can hold as a key: a header sent twice arrives as one list, and some servers take quotes off. */
+/** The keys that a header's value can hold: a header sent twice arrives as one list, and some servers remove quotes. */
 function possibleSecrets(value: string): string[] {
   const bare = value.replace(BEARER, '').trim()
   return [bare, ...bare.split(/[,;"'\s]+/).map((part) => part.replace(BEARER, ''))]
@@ -158,7 +179,7 @@ function digest(secret: string): string {
   return hash('sha256', secret)
 }
 
-/** A copy of the beginning: what `slice` returns keeps the whole of a long string alive. */
-export function truncate(mostCharacters: number, text: string): string {
-  return text.length <= mostCharacters ? text : Buffer.from(text.slice(0, mostCharacters)).toString()
+/** The beginning of a text, as a copy: what `slice` returns keeps all of a long string in memory. */
+export function truncate(maxCharacters: number, text: string): string {
+  return text.length <= maxCharacters ? text : Buffer.from(text.slice(0, maxCharacters)).toString()
 }

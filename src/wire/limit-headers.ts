@@ -1,7 +1,7 @@
 // Figures: what refusals and rate-limit headers say in every dialect, and the IETF header pair.
 
 import type { LevelView, Meter } from '../core/meter.ts'
-import { jsonUsd } from '../core/money.ts'
+import { jsonUsd, type UsdJson } from '../core/money.ts'
 import type { Refusal } from '../core/refusal.ts'
 import type { HeaderList } from './dialect.ts'
 
@@ -9,15 +9,32 @@ const NANO_PER_MICRO = 1000n
 /** 9999-12-31T23:59:59.999Z */
 const MAX_DATE_MS = 253_402_300_799_999
 
-/** How a refusal came to be, for programs. Amounts are numbers in the limit's unit; money is decimal dollars. */
-export function refusalDetails(refusal: Refusal, nowMs: number): Readonly<Record<string, unknown>> {
+/** Why a call was refused, for programs. Amounts are numbers in `unit`; money is decimal dollars. */
+export interface RefusalDetails {
+  readonly reason: 'time' | 'in_flight' | 'never'
+  readonly limit: string
+  readonly limits: readonly string[]
+  readonly subject: string
+  readonly unit: Unit
+  readonly needed: number | UsdJson
+  readonly free: number | UsdJson
+  readonly capacity: number | UsdJson
+  readonly retry_after_ms: number
+  readonly resets_at: string | null
+  readonly retryable: boolean
+  readonly fitting_max_output_tokens: number | null
+}
+
+export type Unit = 'usd' | 'calls' | 'requests' | 'tokens'
+
+export function refusalDetails(refusal: Refusal, nowMs: number): RefusalDetails {
   const { meter } = refusal
   return {
     reason: refusal.kind === 'inFlight' ? 'in_flight' : refusal.kind,
     limit: meter.name,
     limits: refusal.limits,
-    subject: meter.who === 'global' ? 'global' : `${meter.who}:${meter.subject}`,
-    unit: meter.what === 'cost' ? 'usd' : meter.what === 'inFlight' ? 'calls' : meter.what,
+    subject: subjectText(meter),
+    unit: unitOf(meter),
     needed: amountJson(meter, refusal.needed),
     free: amountJson(meter, refusal.free),
     capacity: amountJson(meter, refusal.capacity),
@@ -28,13 +45,23 @@ export function refusalDetails(refusal: Refusal, nowMs: number): Readonly<Record
   }
 }
 
+/** The subject of a meter, for people: `global`, `key:alice`. */
+export function subjectText({ who, subject }: Meter): string {
+  return who === 'global' ? 'global' : `${who}:${subject}`
+}
+
+/** The unit of a meter's amounts in JSON. */
+export function unitOf({ what }: Meter): Unit {
+  return what === 'cost' ? 'usd' : what === 'inFlight' ? 'calls' : what
+}
+
 /** RFC 3339, whose years have four digits: a debt on a tiny limit can take longer. */
 export function formatTime(wallMs: number): string {
   return new Date(Math.min(wallMs, MAX_DATE_MS)).toISOString()
 }
 
 /** Counts as numbers, nano-dollars as exact decimal dollars. */
-export function amountJson(meter: Meter, amount: bigint): unknown {
+export function amountJson(meter: Meter, amount: bigint): number | UsdJson {
   return meter.what === 'cost' ? jsonUsd(amount) : Number(amount)
 }
 

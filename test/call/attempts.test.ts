@@ -713,7 +713,7 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
     async function boundOf(stream: boolean): Promise<bigint> {
       const { path, body } = requestFor('openai', { model: 'both', cap: 20, text: textOf(0), stream })
       const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-      return nanoUsd((await stage?.fetchPage<{ cost: number }>(`/llm/estimate?path=${path}`, init))?.cost ?? 0)
+      return nanoUsd((await stage?.fetchPage<{ cost_usd: number }>(`/llm/estimate?path=${path}`, init))?.cost_usd ?? 0)
     }
   })
 })

@@ -111,8 +111,8 @@ export class RoutingFixture {
   ): Promise<bigint> {
     const { path, body } = requestFor(spoken, { cap: 50, ...wanted, model })
     const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-    const { cost } = await this.gateway.fetchPage<{ cost: number }>(`/llm/estimate?path=${path}`, init)
-    return nanoUsd(cost)
+    const { cost_usd } = await this.gateway.fetchPage<{ cost_usd: number }>(`/llm/estimate?path=${path}`, init)
+    return nanoUsd(cost_usd)
   }
 
   targets(): Promise<readonly TargetJson[]> {

@@ -283,7 +283,7 @@ describe('a circuit', () => {
   it('half open lets one of 200 calls through, and closes when that one does well', async () => {
     const { first } = await broken()
     clock.advance(5_000)
-    expect(await fixture.targets()).toMatchObject([{ circuit: 'half-open' }])
+    expect(await fixture.targets()).toMatchObject([{ circuit: 'half_open' }])
     let answered: () => void = () => {}
     const answering = new Promise<void>((resolve) => {
       answered = resolve
@@ -330,7 +330,7 @@ describe('a circuit', () => {
     clock.advance(5_000)
     first.respond = succeeds
     expect(await status({ model: 'one', cap: 8_000 })).toBe(429)
-    expect(await fixture.targets()).toMatchObject([{ circuit: 'half-open' }])
+    expect(await fixture.targets()).toMatchObject([{ circuit: 'half_open' }])
     expect(await status()).toBe(200)
     expect(await fixture.targets()).toMatchObject([{ circuit: 'closed' }])
   })

@@ -103,10 +103,10 @@ describe.each(['/llm', '/api/patterns/llm'])('%s', (prefix) => {
       recent_hour: { requests: 2, tokens: 60, cost: 0.00008 },
       daily_costs: { '2026-11-22': 0.00008 },
       rate_limits,
-      tokens_by_class: { input: 40, output: 20, cacheRead: 0 },
+      tokens_by_class: { input: 40, output: 20, cache_read: 0 },
       certainty: { exact: 2, estimated: 0, upper_bound: 0 },
       refused: { tokens_per_minute: 1 },
-      reserved_now: { requests: 0, tokens: 0, cost: 0 },
+      reserved_now: { requests: 0, tokens: 0, cost_usd: 0 },
       simulated: false,
     })
   })
@@ -174,7 +174,7 @@ describe('figures', () => {
     })
     await (await fixture.call(spoken, { cap: 123, text: 'a few words' })).text()
     const [entry] = await fixture.settledEntries(1)
-    expect([estimate.cost, estimate.tokens_reserved]).toEqual([
+    expect([estimate.cost_usd, estimate.tokens_reserved]).toEqual([
       Number(entry?.facts.reservedCostNanoUsd) / 1e9,
       entry?.facts.reservedTokens,
     ])
@@ -229,7 +229,7 @@ describe('figures', () => {
     expect(await explain(id)).toMatchObject({
       status: 'completed',
       certainty: 'exact',
-      cost: { total: 0.00004 },
+      cost_usd: { total: 0.00004 },
       tokens: { total: 30 },
       attempts: [{ status: 200 }],
     })
@@ -270,12 +270,14 @@ describe('figures', () => {
     expect(await fixture.fetchPage(page)).toMatchObject({
       status: 'in_flight',
       certainty: null,
-      cost: null,
+      cost_usd: null,
       reserved: { tokens: expect.any(Number) },
     })
-    const { reserved_now } = await fixture.fetchPage<{ reserved_now: { requests: number; cost: number } }>('/llm/stats')
+    const { reserved_now } = await fixture.fetchPage<{ reserved_now: { requests: number; cost_usd: number } }>(
+      '/llm/stats',
+    )
     expect(reserved_now.requests).toBe(1)
-    expect(await fixture.level('daily_spending_limit')).toMatchObject({ settled: 0, reserved: reserved_now.cost })
+    expect(await fixture.level('daily_spending_limit')).toMatchObject({ settled: 0, reserved: reserved_now.cost_usd })
     finish()
     await answer.text()
     expect(await fixture.fetchPage(page)).toMatchObject({ status: 'completed', certainty: 'exact', streaming: true })

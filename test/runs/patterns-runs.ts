@@ -31,7 +31,7 @@ export interface StepJson {
   readonly answered: string
   readonly failed?: string
   readonly tokens?: { readonly input: number; readonly output: number }
-  readonly cost?: number
+  readonly cost_usd?: number
   readonly duration_ms: number
   readonly call_id?: string
 }
@@ -50,7 +50,7 @@ export interface RunJson {
     readonly output_tokens: number
     readonly total_tokens: number
   }
-  readonly cost: number
+  readonly cost_usd: number
   readonly limits: Readonly<Record<string, unknown>>
   readonly simulated: boolean
 }
@@ -157,11 +157,11 @@ export const costOf = (entries: readonly Entry[]): bigint =>
   entries.reduce((sum, { outcome }) => sum + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
 
 /** What a run says it used, and what the ledger says of its task. */
-export async function runAndLedgerSums(stage: GatewayFixture, { task, usage, cost }: RunJson) {
+export async function runAndLedgerSums(stage: GatewayFixture, { task, usage, cost_usd }: RunJson) {
   const entries = await entriesOf(stage, task)
   const tokens = entries.reduce((sum, { outcome }) => sum + (outcome ? totalTokens(outcome.usage) : 0), 0)
   return {
-    said: { requests: usage.requests, tokens: usage.total_tokens, costNanoUsd: nanoUsd(cost) },
+    said: { requests: usage.requests, tokens: usage.total_tokens, costNanoUsd: nanoUsd(cost_usd) },
     booked: { requests: entries.length, tokens, costNanoUsd: costOf(entries) },
   }
 }

@@ -19,8 +19,8 @@ afterEach(async () => {
 interface StatusJson {
   readonly providers: readonly {
     readonly name: string
-    readonly upstream_rate_limits?: (UpstreamLimits & { readonly seenAtMs: number }) | null
-    readonly upstream_rate_limits_by_model?: Readonly<Record<string, UpstreamLimits>>
+    readonly upstream_rate_limits?: object | null
+    readonly upstream_rate_limits_by_model?: Readonly<Record<string, { readonly remaining_requests: number }>>
   }[]
 }
 
@@ -51,18 +51,18 @@ it('the status shows what a provider said last, and beside it by model', async (
   await fixture.settledEntries(2)
   const shown = await openai(fixture)
   expect(shown?.upstream_rate_limits).toEqual({
-    limitRequests: 60,
-    remainingRequests: 40,
-    resetRequestsMs: null,
-    limitTokens: null,
-    remainingTokens: null,
-    resetTokensMs: null,
-    retryAfterMs: null,
+    limit_requests: 60,
+    remaining_requests: 40,
+    reset_requests_ms: null,
+    limit_tokens: null,
+    remaining_tokens: null,
+    reset_tokens_ms: null,
+    retry_after_ms: null,
     others: [],
-    seenAtMs: clock.wallMs,
+    seen_at: new Date(clock.wallMs).toISOString(),
   })
   const byModel = Object.entries(shown?.upstream_rate_limits_by_model ?? {})
-  expect(byModel.map(([model, { remainingRequests }]) => [model, remainingRequests])).toEqual([
+  expect(byModel.map(([model, { remaining_requests }]) => [model, remaining_requests])).toEqual([
     ['m', 59],
     ['other', 40],
   ])

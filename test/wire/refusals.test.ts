@@ -164,7 +164,7 @@ describe('Gemini', () => {
           violations: [{ quotaMetric: `bursar/${refusal.meter.what}`, quotaId: refusal.meter.name, quotaValue }],
         },
         { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay },
-        { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', domain: 'bursar', metadata: { callId: '019a-call' } },
+        { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', domain: 'bursar', metadata: { call_id: '019a-call' } },
       ])
     },
   )
@@ -186,7 +186,7 @@ describe('Gemini', () => {
         code: status,
         status: name,
         message: 'no',
-        details: [{ reason: code, metadata: { callId: '019a-call' } }],
+        details: [{ reason: code, metadata: { call_id: '019a-call' } }],
       },
     })
     const event = geminiGenerate.streamError(problem, CONTEXT, 'text/event-stream')

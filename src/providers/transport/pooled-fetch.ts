@@ -1,13 +1,11 @@
 // Pooled fetch: what the official SDKs call `fetch`, over the pool that all other calls take.
 
 import type { HeaderList } from '../../wire/dialect.ts'
+import { webResponse } from '../../wire/web-response.ts'
 import type { AnswerListener, RequestControl } from '../provider.ts'
 import type { HttpForwarder, HttpRequest } from './http-forwarder.ts'
 
 type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
-
-/** Statuses whose web Response must not have a body. */
-const BODILESS_STATUSES: ReadonlySet<number> = new Set([204, 205, 304])
 
 /** No error says as much. */
 const MAX_ERROR_BYTES = 1_048_576
@@ -70,9 +68,7 @@ class FetchedAnswer implements AnswerListener {
       pull: () => this.#sending?.resume(),
       cancel: this.#abort,
     })
-    const pairs: [string, string][] = []
-    for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? '', headers[at + 1] ?? ''])
-    this.#resolve(new Response(BODILESS_STATUSES.has(status) ? null : body, { status, headers: pairs }))
+    this.#resolve(webResponse(status, headers, body))
   }
 
   data(chunk: Buffer): void {

@@ -1,7 +1,8 @@
 // SDK call: one request made through an official SDK, told to a listener like those that are forwarded.
 
 import type { HeaderList } from '../../wire/dialect.ts'
-import type { AnswerListener, RequestControl } from '../provider.ts'
+import type { AnswerListener } from '../provider.ts'
+import { PausableRequest } from './pausable-request.ts'
 
 /** What an SDK answered: its head, and its body as it comes. */
 export interface SdkAnswer {
@@ -25,38 +26,20 @@ export interface SdkRequest {
   errorAnswerIn(error: unknown): SdkError | undefined
 }
 
-export class SdkCall implements RequestControl {
-  readonly #abort = new AbortController()
+export class SdkCall extends PausableRequest {
   readonly #listener: AnswerListener
-  #paused: Promise<void> | undefined
-  #resume: () => void = () => {}
 
   constructor(request: SdkRequest, listener: AnswerListener) {
+    super()
     this.#listener = listener
     this.#run(request).catch((error: unknown) => listener.failed(causeOf(error)))
-  }
-
-  pause(): void {
-    this.#paused ??= new Promise((resolve) => {
-      this.#resume = resolve
-    })
-  }
-
-  resume(): void {
-    this.#resume()
-    this.#paused = undefined
-  }
-
-  abort(): void {
-    this.#abort.abort()
-    this.resume()
   }
 
   async #run(request: SdkRequest): Promise<void> {
     const listener = this.#listener
     let answer: SdkAnswer
     try {
-      answer = await request.send(this.#abort.signal, () => listener.started())
+      answer = await request.send(this.signal, () => listener.started())
     } catch (error) {
       const refused = request.errorAnswerIn(error)
       if (!refused) throw error
@@ -68,7 +51,7 @@ export class SdkCall implements RequestControl {
     listener.head(answer.status, answer.headers)
     for await (const chunk of answer.body) {
       listener.data(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
-      if (this.#paused) await this.#paused
+      if (this.paused) await this.paused
     }
     listener.end()
   }

@@ -400,7 +400,7 @@ function problemBody(problem: Problem, context: ErrorContext): string {
       message: problem.message,
       status: STATUS_NAMES[problem.status] ?? 'UNKNOWN',
       details: [
-        { '@type': ERROR_INFO_TYPE, reason: problem.code, domain: 'bursar', metadata: { callId: context.callId } },
+        { '@type': ERROR_INFO_TYPE, reason: problem.code, domain: 'bursar', metadata: { call_id: context.callId } },
         ...fieldViolations(problem),
       ],
     },
@@ -430,7 +430,7 @@ function refusalBody(refusal: Refusal, context: ErrorContext): string {
           '@type': ERROR_INFO_TYPE,
           reason: 'LIMIT_EXCEEDED',
           domain: 'bursar',
-          metadata: { callId: context.callId, ...refusalDetails(refusal, context.nowMs) },
+          metadata: { call_id: context.callId, ...refusalDetails(refusal, context.nowMs) },
         },
       ],
     },

@@ -1,0 +1,56 @@
+// Estimate: what a call would reserve, and whether it fits now. Reserves nothing and sends nothing.
+
+import type { Clock } from '../core/clock.ts'
+import type { Charge, LevelView } from '../core/meter.ts'
+import type { Exchange } from '../exchange/exchange.ts'
+import type { Store } from '../stores/store.ts'
+import type { Dialect } from '../wire/dialect.ts'
+import type { Applicant, RouteQuote } from './admission.ts'
+import type { Gate } from './gate.ts'
+
+/** One limit that applies to the call. */
+export interface EstimateCheck {
+  readonly level: LevelView
+  /** What the call needs of it, in the limit's unit. */
+  readonly needed: bigint
+  readonly fits: boolean
+}
+
+export interface Estimate {
+  readonly applicant: Applicant
+  readonly quote: RouteQuote
+  /** Every limit that applies, in the order in which they are configured. */
+  readonly checks: readonly EstimateCheck[]
+  /** Every limit lets the call through. */
+  readonly fits: boolean
+}
+
+export interface EstimateParts {
+  readonly gate: Pick<Gate, 'applicantFor' | 'admissionControl'>
+  readonly store: Pick<Store, 'levels'>
+  readonly clock: Clock
+}
+
+/** The estimate for the request of `exchange`. Throws the same Problem as the call would. */
+export async function estimateCall(
+  { gate, store, clock }: EstimateParts,
+  exchange: Exchange,
+  dialect: Dialect,
+  body: Buffer,
+): Promise<Estimate> {
+  const applicant = gate.applicantFor(exchange, dialect, body)
+  const now = clock.now()
+  const quote = gate.admissionControl.quote(applicant, now)
+  const charges = gate.admissionControl.charges(applicant, quote, now)
+  const levels = await store.levels(charges, now)
+  const checks = charges.flatMap((charge, index) => {
+    const level = levels[index]
+    return level ? [{ level, needed: charge.amount, fits: fitsIn(charge, level) }] : []
+  })
+  return { applicant, quote, checks, fits: checks.length === charges.length && checks.every(({ fits }) => fits) }
+}
+
+/** Whether admission would let a charge through: a call that costs nothing passes a limit on cost that is used up. */
+export function fitsIn({ meter, amount }: Charge, { free }: LevelView): boolean {
+  return (meter.what === 'cost' && amount === 0n) || free >= amount
+}

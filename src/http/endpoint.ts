@@ -1,0 +1,250 @@
+// Endpoints of our own: each is one row of method, path, role, schemas and handler. The row routes, checks the input and
+// types the handler. LLM calls are no rows: they take the way of call/gate.ts.
+
+import { type Context, Hono } from 'hono'
+import { z } from 'zod'
+import { type Gate, readBody } from '../call/gate.ts'
+import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
+import type { Caller } from '../core/ledger-entry.ts'
+import type { PermitLease } from '../core/permits.ts'
+import { Problem } from '../core/problem.ts'
+import { WebExchange } from '../exchange/web.ts'
+import type { Callers, Viewer } from '../keys/callers.ts'
+import { issueOf, truncate } from '../patterns/pattern/pattern.ts'
+import { problemResponse } from './problems.ts'
+
+/**
+ * What a handler learns about the sender, by the role that the endpoint asks for. `open`: anyone. `key`: a key or the admin
+ * key. `caller`: a key that may make calls, which the admin key may not. If no keys are configured, anyone on this machine has
+ * all of them.
+ */
+interface Senders {
+  readonly open: undefined
+  readonly key: Viewer
+  readonly caller: Caller
+}
+export type Role = keyof Senders
+
+/** A request whose path and query have been checked. */
+export interface EndpointRequest<R extends Role, Params, Query, Body> {
+  readonly sender: Senders[R]
+  /** The named parts of the path. */
+  readonly params: Params
+  readonly query: Query
+  /** Reads the body and checks it; call it once. Rejects with Problem. */
+  body(): Promise<Body>
+  readonly exchange: WebExchange
+  /** Aborted once the client has gone. */
+  readonly signal: AbortSignal
+}
+
+/** What a handler answers: a document of the row's schema, or a Response for what is no document (a stream). */
+export type Reply<Answer> = (
+  | { readonly answer: Answer; readonly status?: 200 | 503; readonly headers?: Readonly<Record<string, string>> }
+  | { readonly response: Response }
+) & {
+  /** The bytes of the request's body count as held, and the gateway as busy, until this resolves. */
+  readonly holdsBodyUntil?: Promise<unknown>
+}
+
+/**
+ * One endpoint, without its handler. A text is answered as `text/plain`, anything else as JSON.
+ *
+ * @example
+ * const endpoint = endpointsFor<{ store: Store }>()
+ * const SETTLED = endpoint({
+ *   method: 'GET',
+ *   path: '/llm/settled/:call_id',
+ *   role: 'key',
+ *   summary: 'Whether a call is settled.',
+ *   params: z.strictObject({ call_id: z.string() }),
+ *   answer: z.strictObject({ settled: z.boolean() }),
+ * }).handle(async ({ store }, { params }) => {
+ *   const entry = await store.entry(params.call_id)
+ *   return { answer: { settled: entry?.outcome !== undefined } }
+ * })
+ */
+export interface EndpointRow<
+  R extends Role,
+  Answer extends z.ZodType = z.ZodType,
+  Params extends z.ZodObject = z.ZodObject,
+  Query extends z.ZodObject = z.ZodObject,
+  Body extends z.ZodType = z.ZodType,
+> {
+  readonly method: 'GET' | 'POST'
+  /** As Hono writes paths: `/llm/explain/:call_id`. */
+  readonly path: string
+  /** A second path with the same meaning. */
+  readonly alias?: string
+  readonly role: R
+  /** What it is for, in one line. */
+  readonly summary: string
+  readonly params?: Params
+  /** The query parameters. Any other is refused, except a caller's `key`. */
+  readonly query?: Query
+  /** The JSON of the body, or `RAW_BODY`. Without it the body is not read. */
+  readonly body?: Body
+  readonly answer: Answer
+}
+
+/** A row with its handler. */
+export interface Endpoint<Parts> extends EndpointRow<Role> {
+  /** Checks a request and answers it. Rejects with Problem. */
+  respond(parts: Parts & AccessParts, c: Context): Promise<Response>
+}
+
+/** What every endpoint needs of the gateway, whatever its handler does. */
+export interface AccessParts {
+  readonly callers: Callers
+  readonly gate: Pick<Gate, 'withBufferLease'>
+  readonly settings: { readonly MAX_BODY_BYTES: number }
+}
+
+/** A body that the handler reads itself, since its meaning depends on the query. */
+export const RAW_BODY = z.custom<Buffer>((value) => Buffer.isBuffer(value)).meta({ description: 'JSON.' })
+
+/** More values take seconds to parse, and no request needs as many. */
+const MAX_JSON_VALUES = 100_000
+const MAX_SHOWN_CHARACTERS = 64
+const NO_FIELDS = z.strictObject({})
+const NO_BODY = z.undefined()
+
+/** What makes rows endpoints, for handlers that need these parts of the gateway. */
+export function endpointsFor<Parts>() {
+  return <
+    R extends Role,
+    Answer extends z.ZodType,
+    Params extends z.ZodObject = typeof NO_FIELDS,
+    Query extends z.ZodObject = typeof NO_FIELDS,
+    Body extends z.ZodType = typeof NO_BODY,
+  >(
+    row: EndpointRow<R, Answer, Params, Query, Body>,
+  ) => ({
+    /** The handler may throw Problem; anything else that it throws is answered as `internal`. */
+    handle: (handle: Handler<Parts, R, Answer, Params, Query, Body>): Endpoint<Parts> => ({
+      ...row,
+      respond: (parts, c) => answerRequest(row, handle, parts, c),
+    }),
+  })
+}
+
+type Handler<
+  Parts,
+  R extends Role,
+  Answer extends z.ZodType,
+  Params extends z.ZodObject,
+  Query extends z.ZodObject,
+  Body extends z.ZodType,
+> = (
+  parts: Parts,
+  request: EndpointRequest<R, z.output<Params>, z.output<Query>, z.output<Body>>,
+) => Reply<z.output<Answer>> | Promise<Reply<z.output<Answer>>>
+
+async function answerRequest<
+  Parts,
+  R extends Role,
+  Answer extends z.ZodType,
+  Params extends z.ZodObject,
+  Query extends z.ZodObject,
+  Body extends z.ZodType,
+>(
+  row: EndpointRow<R, Answer, Params, Query, Body>,
+  handle: Handler<Parts, R, Answer, Params, Query, Body>,
+  parts: Parts & AccessParts,
+  c: Context,
+): Promise<Response> {
+  const { role, body } = row
+  const query: z.ZodObject = row.query ?? NO_FIELDS
+  const exchange = new WebExchange(c.req.raw)
+  const request = {
+    sender: SENDERS[role](parts.callers, exchange),
+    params: checked<Params>(row.params ?? NO_FIELDS, c.req.param()),
+    query: checked<Query>(query, knownParameters(query, role, c.req.query())),
+    exchange,
+    signal: c.req.raw.signal,
+  }
+  if (!body) return responseOf(await handle(parts, { ...request, body: async () => checked<Body>(NO_BODY, undefined) }))
+  return withLease(parts.gate, async (lease) => {
+    const read = async () => {
+      const bytes = await readBody(exchange, parts.settings.MAX_BODY_BYTES, lease)
+      return checked<Body>(body, isRaw(body) ? bytes : parseJson(bytes))
+    }
+    return handle(parts, { ...request, body: read })
+  })
+}
+
+/** Routes requests to endpoints. Errors are answered in the plain shape of problems. */
+export function mount<Parts>(endpoints: readonly Endpoint<Parts>[], parts: Parts & AccessParts): Hono {
+  const app = new Hono()
+  app.onError((error) => problemResponse(error))
+  for (const { method, path, alias, respond } of endpoints)
+    app.on(method, alias === undefined ? [path] : [path, alias], (c) => respond(parts, c))
+  return app
+}
+
+/** Finds the sender of a request, by role. Throws Problem `unauthenticated` or `forbidden`. */
+const SENDERS: { readonly [R in Role]: (callers: Callers, exchange: WebExchange) => Senders[R] } = {
+  open: () => undefined,
+  key: (callers, exchange) => callers.identifyViewer(exchange),
+  caller: (callers, exchange) => callers.identify(exchange),
+}
+
+const isRaw = (schema: z.ZodType): boolean => schema === RAW_BODY
+
+/** The value as the schema reads it. Throws Problem `invalid_request` with the place and what was expected there. */
+function checked<Schema extends z.ZodType>(schema: z.ZodType, value: unknown): z.output<Schema> {
+  const read = schema.safeParse(value)
+  if (read.success) return read.data as z.output<Schema>
+  const { field, text } = issueOf(read.error)
+  throw new Problem('invalid_request', text, field)
+}
+
+/** The parameters that a handler reads. Throws Problem for one that it does not know. */
+function knownParameters(query: z.ZodObject, role: Role, given: Readonly<Record<string, string>>) {
+  const known = Object.keys(query.shape)
+  // SDKs of Google's send keys as `?key=`.
+  const allowed = role === 'open' || known.includes('key') ? known : [...known, 'key']
+  const unknown = Object.keys(given).find((name) => !allowed.includes(name))
+  if (unknown !== undefined) {
+    const name = truncate(unknown, MAX_SHOWN_CHARACTERS)
+    const advice = allowed.length > 0 ? `Allowed here: ${allowed.join(', ')}.` : 'None are allowed here.'
+    throw new Problem('invalid_request', `Unknown query parameter: ${name}. ${advice}`, name)
+  }
+  return Object.fromEntries(Object.entries(given).filter(([name]) => known.includes(name)))
+}
+
+/** Answers a request whose body counts as held until its reply lets go of it. */
+function withLease<Answer>(
+  gate: AccessParts['gate'],
+  handle: (lease: PermitLease) => Promise<Reply<Answer>>,
+): Promise<Response> {
+  const response = Promise.withResolvers<Response>()
+  gate
+    .withBufferLease(async (lease) => {
+      const reply = await handle(lease)
+      response.resolve(responseOf(reply))
+      await reply.holdsBodyUntil
+    })
+    .catch(response.reject)
+  return response.promise
+}
+
+function parseJson(bytes: Buffer): Readonly<Record<string, unknown>> {
+  const text = bytes.toString()
+  if (hasMoreValuesThan(text, MAX_JSON_VALUES))
+    throw new Problem('invalid_request', `The request has more than ${MAX_JSON_VALUES} values.`)
+  const value = parseObject(text)
+  if (!value) throw new Problem('invalid_json', 'The request body is not a JSON object.')
+  return value
+}
+
+function responseOf<Answer>(reply: Reply<Answer>): Response {
+  if ('response' in reply) return reply.response
+  const { answer, status = 200, headers } = reply
+  const isText = typeof answer === 'string'
+  const type = isText ? 'text/plain; charset=utf-8' : 'application/json'
+  return new Response(isText ? answer : JSON.stringify(answer), {
+    status,
+    headers: { 'content-type': type, ...headers },
+  })
+}

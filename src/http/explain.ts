@@ -1,0 +1,35 @@
+// Explain: GET /llm/explain/{call_id}, what a call cost or why it was refused.
+
+import { z } from 'zod'
+import { Problem } from '../core/problem.ts'
+import type { Viewer } from '../keys/callers.ts'
+import type { Store } from '../stores/store.ts'
+import type { Recorder } from '../telemetry/recorder.ts'
+import { entryJson, entrySchema, refusedJson, refusedSchema } from './call-views.ts'
+import { endpointsFor } from './endpoint.ts'
+
+export interface ExplainParts {
+  readonly store: Pick<Store, 'entry'>
+  readonly recorder: Pick<Recorder, 'findRefusal'>
+}
+
+const endpoint = endpointsFor<ExplainParts>()
+
+export const EXPLAIN = endpoint({
+  method: 'GET',
+  path: '/llm/explain/:call_id',
+  role: 'key',
+  summary: 'What a call cost, attempt by attempt, or why it was refused.',
+  params: z.strictObject({ call_id: z.string() }),
+  answer: z.discriminatedUnion('status', [entrySchema, refusedSchema]),
+}).handle(async ({ store, recorder }, { sender, params: { call_id } }) => {
+  const entry = await store.entry(call_id)
+  if (entry && maySee(sender, entry.facts.caller.key)) return { answer: entryJson(entry) }
+  const refused = recorder.findRefusal(call_id)
+  if (refused && maySee(sender, refused.key)) return { answer: refusedJson(refused) }
+  throw new Problem('not_found', 'There is no such call. Refused calls are kept only for a while.', 'call_id')
+})
+
+function maySee(viewer: Viewer, key: string | null): boolean {
+  return viewer.role !== 'key' || viewer.key === key
+}

@@ -1,0 +1,47 @@
+// Front page: GET / answers a person who opens the gateway's address, with what there is and where to start.
+
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import { endpointsFor } from './endpoint.ts'
+
+const packageSchema = z.object({ version: z.string() })
+
+function versionOfPackage(): string {
+  const json: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  return packageSchema.parse(json).version
+}
+
+const DEFAULT_HOST = '127.0.0.1:5555'
+const VERSION = versionOfPackage()
+
+const textFor = (host: string) => `Bursar ${VERSION}: an LLM gateway that cannot overspend.
+
+Point an SDK at this address:
+  OpenAI      base URL /v1        POST /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings
+  Anthropic   base URL /          POST /v1/messages, /v1/messages/count_tokens
+  Gemini      base URL /          POST /v1beta/models/{model}:generateContent, :streamGenerateContent, ...
+  Patterns                        POST /api/patterns/{name}; GET /api/patterns lists them
+
+Ask how it stands:
+  GET  /llm/status                which providers are ready, and what to set for the others
+  GET  /llm/stats                 totals, the recent hour, costs by day, the newest calls
+  GET  /llm/limits                every limit's live level
+  POST /llm/estimate              what a call would reserve, and whether it fits
+  GET  /llm/explain/{call_id}     what a call cost, or why it was refused
+  GET  /v1/models                 the models that can be used
+  GET  /healthz, /readyz          probes
+
+Start with a model that needs no key:
+  curl -s http://${host}/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{"model":"sim/echo","messages":[{"role":"user","content":"hello"}]}'
+`
+
+const endpoint = endpointsFor<unknown>()
+
+export const FRONT_PAGE = endpoint({
+  method: 'GET',
+  path: '/',
+  role: 'key',
+  summary: 'A text for people: what there is, and where to start.',
+  answer: z.string(),
+}).handle((_parts, { exchange }) => ({ answer: textFor(exchange.header('host') ?? DEFAULT_HOST) }))

@@ -1,0 +1,101 @@
+// Status: GET /llm/status, which providers are ready and what to set for the others, and how targets fare. Asks no provider.
+
+import { z } from 'zod'
+import type { Settings } from '../config/settings.ts'
+import type { Circuits } from '../core/circuit.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Provider } from '../providers/provider.ts'
+import { countSchema } from '../runs/run-answer.ts'
+import type { Recorder } from '../telemetry/recorder.ts'
+import { endpointsFor } from './endpoint.ts'
+import {
+  circuitJson,
+  circuitSchema,
+  observedLimitsJson,
+  observedLimitsSchema,
+  overrunsJson,
+  overrunsSchema,
+} from './views.ts'
+
+export interface StatusParts {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly providers: readonly Provider[]
+  readonly circuits: Circuits
+  readonly recorder: Pick<Recorder, 'upstreamLimits' | 'quoteOverruns'>
+}
+
+const endpoint = endpointsFor<StatusParts>()
+
+export const STATUS = endpoint({
+  method: 'GET',
+  path: '/llm/status',
+  alias: '/api/patterns/llm/status',
+  role: 'key',
+  summary: 'Which providers are ready, and what to set for the others.',
+  answer: z.strictObject({
+    configured: z.boolean(),
+    configured_count: countSchema,
+    total_providers: countSchema,
+    default_provider: z.string(),
+    providers: z.array(
+      z.discriminatedUnion('status', [
+        z.strictObject({
+          name: z.string(),
+          status: z.literal('configured'),
+          model: z.string(),
+          upstream_rate_limits: observedLimitsSchema.nullable(),
+          upstream_rate_limits_by_model: z.record(z.string(), observedLimitsSchema).optional(),
+        }),
+        z.strictObject({ name: z.string(), status: z.literal('not_configured'), setup_guide: z.string() }),
+      ]),
+    ),
+    message: z.string(),
+    enforcement: z.enum(['hard', 'soft']),
+    targets: z.array(circuitSchema),
+    ...overrunsSchema.partial().shape,
+  }),
+}).handle(({ settings, providers, recorder, circuits, clock }, { sender }) => {
+  const realProviders = providers.filter(({ simulated }) => !simulated)
+  const configuredCount = realProviders.filter(({ configured }) => configured).length
+  const seesAll = sender.role !== 'key'
+  return {
+    answer: {
+      configured: configuredCount > 0,
+      configured_count: configuredCount,
+      total_providers: realProviders.length,
+      default_provider: settings.DEFAULT_LLM_PROVIDER,
+      providers: realProviders.map((provider) =>
+        provider.configured
+          ? {
+              name: provider.name,
+              status: 'configured',
+              model: provider.defaultModel,
+              ...limitsJson(recorder, provider.name, seesAll),
+            }
+          : { name: provider.name, status: 'not_configured', setup_guide: provider.setupGuide },
+      ),
+      message:
+        configuredCount > 0
+          ? `${configuredCount} provider(s) ready`
+          : 'No provider is configured; sim/ models answer without one',
+      enforcement: settings.ENFORCEMENT,
+      targets: circuits.views(clock.now().monoMs).map(circuitJson),
+      ...(seesAll ? overrunsJson(recorder.quoteOverruns.models()) : {}),
+    },
+  }
+})
+
+/** The limits that a provider last gave for its own, and by model for those who may see every call. */
+function limitsJson({ upstreamLimits }: StatusParts['recorder'], provider: string, seesAll: boolean) {
+  const newest = upstreamLimits.newest(provider)
+  const upstream_rate_limits = newest ? observedLimitsJson(newest) : null
+  if (!seesAll) return { upstream_rate_limits }
+  const byModel = Object.entries(upstreamLimits.models(provider))
+  return {
+    upstream_rate_limits,
+    upstream_rate_limits_by_model: Object.fromEntries(
+      byModel.map(([model, limits]) => [model, observedLimitsJson(limits)]),
+    ),
+  }
+}

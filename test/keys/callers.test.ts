@@ -1,0 +1,50 @@
+// Callers: who sends a request for figures, by the key it carries and by the keys that are configured.
+
+import { describe, expect, it } from 'vitest'
+import { Callers, type CallersOptions } from '../../src/keys/callers.ts'
+
+const KEYS = [{ id: 'alice', secret: 'alice-secret-alice' }]
+const callersWith = (options: Partial<CallersOptions>) =>
+  new Callers({ keys: KEYS, adminKey: 'the-admin-secret', authOff: false, ...options })
+
+function request(headers: Readonly<Record<string, string>>, query = '') {
+  return { path: '/llm/stats', query, header: (name: string) => headers[name] }
+}
+
+describe('the viewer of a request', () => {
+  it.each<[string, Partial<CallersOptions>, Readonly<Record<string, string>>, object]>([
+    ['a key', {}, { authorization: 'Bearer alice-secret-alice' }, { role: 'key', key: 'alice' }],
+    ['the admin key', {}, { 'x-bursar-key': 'the-admin-secret' }, { role: 'admin', key: null }],
+    [
+      'the admin key, without other keys',
+      { keys: [] },
+      { 'x-api-key': 'the-admin-secret' },
+      { role: 'admin', key: null },
+    ],
+    ['nothing, without keys', { keys: [] }, { host: '127.0.0.1:5555' }, { role: 'open', key: null }],
+    ['a secret nobody checks, without keys', { keys: [] }, { 'x-api-key': 'anything' }, { role: 'open', key: null }],
+    [
+      'nothing, without keys and with AUTH=off',
+      { keys: [], authOff: true },
+      { host: 'a.example' },
+      { role: 'open', key: null },
+    ],
+  ])('with %s', (_, options, headers, viewer) => {
+    expect(callersWith(options).identifyViewer(request(headers))).toEqual(viewer)
+  })
+
+  it.each<[string, Partial<CallersOptions>, Readonly<Record<string, string>>, string]>([
+    ['no key', {}, {}, 'unauthenticated'],
+    ['a wrong key', {}, { authorization: 'Bearer wrong-secret-wrong' }, 'unauthenticated'],
+    ['an empty key, without an admin key', { adminKey: '' }, { 'x-api-key': '' }, 'unauthenticated'],
+    ['a foreign host, without keys', { keys: [] }, { host: 'evil.example' }, 'forbidden'],
+    ['a foreign page, without keys', { keys: [] }, { host: 'localhost', origin: 'https://evil.example' }, 'forbidden'],
+  ])('with %s is refused', (_, options, headers, code) => {
+    expect(() => callersWith(options).identifyViewer(request(headers))).toThrow(expect.objectContaining({ code }))
+  })
+
+  it('reads a key from the query, exactly as SDKs write it', () => {
+    expect(callersWith({}).identifyViewer(request({}, 'a=b&key=alice-secret-alice'))).toMatchObject({ key: 'alice' })
+    expect(() => callersWith({}).identifyViewer(request({}, '%6bey=alice-secret-alice'))).toThrow()
+  })
+})
