@@ -18,7 +18,13 @@ import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/i
 import type { Provider } from '../providers/provider.ts'
 import type { Registry } from '../stores/registry.ts'
 import type { Store } from '../stores/store.ts'
-import { Recorder } from '../telemetry/recorder.ts'
+import { Telemetry } from '../telemetry/call-events.ts'
+import { CallLog } from '../telemetry/call-log.ts'
+import { PriceWatch } from '../telemetry/price-watch.ts'
+import { QuoteWatch } from '../telemetry/quote-watch.ts'
+import { RefusalCounter } from '../telemetry/refusal-counter.ts'
+import { RefusalHistory } from '../telemetry/refusal-history.ts'
+import { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
 import { reloader } from './reload.ts'
 import { shutdown } from './shutdown.ts'
 import { startSweeping } from './sweep.ts'
@@ -47,6 +53,8 @@ export interface App {
   readonly prices: EditablePriceBook
   /** Those in force now, in the order in which they are asked. */
   readonly providers: readonly Provider[]
+  /** Where listeners hear of calls and notices. */
+  readonly telemetry: Telemetry
   /** Puts another bursar.json in force: all of it, or, if it rejects, nothing. A second reload waits for the first. */
   reload(file: FileConfig): Promise<void>
   /** Stops taking calls, waits up to `waitMs` for those in flight, settles them, and closes everything. */
@@ -66,11 +74,11 @@ export interface App {
  * await app.close(25_000)
  */
 export async function createApp(parts: AppParts): Promise<App> {
-  const { settings, clock, timers, log, store } = parts
-  const { app, gate, prices, limits, providers, routing, patterns, recorder, inputCounter } = wire(parts)
+  const { settings, clock, timers, store } = parts
+  const { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter } = wire(parts)
   const reload = reloader({ settings, clock, gate, prices, limits, providers, routing, patterns })
   await reload(parts.file)
-  const stopSweeping = startSweeping({ clock, timers, log, store })
+  const stopSweeping = startSweeping({ clock, timers, telemetry, store })
   return {
     app,
     gate,
@@ -79,8 +87,9 @@ export async function createApp(parts: AppParts): Promise<App> {
     get providers() {
       return providers.list
     },
+    telemetry,
     reload,
-    close: shutdown({ clock, timers, gate, store, recorder, providers, inputCounter, stopSweeping }),
+    close: shutdown({ clock, timers, gate, store, providers, inputCounter, stopSweeping }),
   }
 }
 
@@ -91,7 +100,20 @@ function wire({ settings, clock, timers, random, newCallId, log, store, registry
   const limits = new LimitsInForce(store, registry, settings.TIME_ZONE)
   const { BURSAR_KEYS: keys, ADMIN_KEY: adminKey, AUTH } = settings
   const callers = new Callers({ keys, adminKey, authOff: AUTH === 'off' })
-  const recorder = new Recorder(log, store)
+  const telemetry = new Telemetry()
+  const refusals = new RefusalHistory()
+  const quoteWatch = new QuoteWatch(telemetry)
+  const upstreamLimits = new UpstreamLimitTracker(telemetry)
+  const listeners = [
+    new CallLog(log),
+    new RefusalCounter(store, telemetry),
+    new PriceWatch(telemetry),
+    refusals,
+    quoteWatch,
+    upstreamLimits,
+  ]
+  for (const listener of listeners) telemetry.listen(listener)
+  const quoteOverruns = quoteWatch.overruns
   const circuits = new Circuits()
   const inputCounter = new InputCounter()
   // A getter wherever providers go: each call reads the list anew, because bursar.json changes it.
@@ -115,7 +137,8 @@ function wire({ settings, clock, timers, random, newCallId, log, store, registry
     routing,
     circuits,
     idempotency: new Idempotency(store),
-    recorder,
+    telemetry,
+    quoteOverruns,
     inputCounter,
     limits,
     newCallId,
@@ -133,7 +156,10 @@ function wire({ settings, clock, timers, random, newCallId, log, store, registry
     store,
     gate,
     callers,
-    recorder,
+    telemetry,
+    refusals,
+    upstreamLimits,
+    quoteOverruns,
     circuits,
     get providers() {
       return providers.list
@@ -144,7 +170,7 @@ function wire({ settings, clock, timers, random, newCallId, log, store, registry
     patternModels: () => patterns.models,
     newCallId,
   })
-  return { app, gate, prices, limits, providers, routing, patterns, recorder, inputCounter }
+  return { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter }
 }
 
 /** The models that patterns ask if a request names none. */

@@ -6,10 +6,10 @@ import { getRequestListener } from '@hono/node-server'
 import type { Logger } from 'pino'
 import { ConfigError } from '../config/config-error.ts'
 import { EMPTY_FILE_CONFIG, type FileConfig, readFileConfig } from '../config/file.ts'
-
 import { type Environment, readSettings, SETTINGS, type Settings } from '../config/settings.ts'
 import { callListener } from '../http/calls.ts'
 import { StoreUnusable } from '../stores/store.ts'
+import type { Notice, NoticeCode, Telemetry } from '../telemetry/call-events.ts'
 import type { App } from './app.ts'
 import { openApp } from './system.ts'
 
@@ -32,9 +32,9 @@ async function start(env: Environment): Promise<void> {
   const settings = readSettings(env)
   const file = readConfigFile(settings.CONFIG_FILE, env)
   const { app, log, flush } = await openApp(settings, file)
-  warnOfSettings(settings, file, log)
+  warnOfSettings(settings, file, app.telemetry)
   const server = listen(app, settings, log)
-  watchConfigFile(app, settings.CONFIG_FILE, env, log)
+  watchConfigFile(app, settings.CONFIG_FILE, env)
   stopOnSignals(app, server, settings, log, flush)
 }
 
@@ -57,13 +57,18 @@ function readConfigFile(path: string, env: Environment): FileConfig {
   }
 }
 
-function warnOfSettings(settings: Settings, file: FileConfig, log: Logger): void {
-  if (file === EMPTY_FILE_CONFIG && settings.CONFIG_FILE !== SETTINGS.CONFIG_FILE.defaultText)
-    log.warn({ file: settings.CONFIG_FILE }, 'CONFIG_FILE names a file that does not exist; it is read once it does')
-  if (!settings.ENABLE_COST_TRACKING)
-    log.warn('ENABLE_COST_TRACKING=false: calls are neither priced nor limited by cost')
-  if (settings.AUTH === 'off' && settings.BURSAR_KEYS.length === 0)
-    log.warn('AUTH=off: everyone who reaches this port can spend')
+function warnOfSettings(settings: Settings, file: FileConfig, telemetry: Telemetry): void {
+  const warn = (code: NoticeCode, message: string, details: Notice['details'] = {}) =>
+    telemetry.notify({ code, level: 'warn', message, details })
+  const { CONFIG_FILE, ENABLE_COST_TRACKING, AUTH, BURSAR_KEYS } = settings
+  if (file === EMPTY_FILE_CONFIG && CONFIG_FILE !== SETTINGS.CONFIG_FILE.defaultText) {
+    const message = 'CONFIG_FILE names a file that does not exist. The gateway reads the file once it exists.'
+    warn('setting_ignored', message, { setting: 'CONFIG_FILE', file: CONFIG_FILE })
+  }
+  if (!ENABLE_COST_TRACKING)
+    warn('cost_not_limited', 'ENABLE_COST_TRACKING=false: calls are neither priced nor limited by cost.')
+  if (AUTH === 'off' && BURSAR_KEYS.length === 0)
+    warn('open_to_everyone', 'AUTH=off and no BURSAR_KEYS: everyone who reaches this port can spend.')
 }
 
 /** Serves on the address of the settings. If that fails, the process ends with a message. */
@@ -83,13 +88,16 @@ function listen({ app, gate, providers }: App, { HOST, PORT }: Settings, log: Lo
 }
 
 /** Reloads the file when it changes, appears or goes. What is wrong with it is logged, and what is in force stays. */
-function watchConfigFile(app: App, path: string, env: Environment, log: Logger): void {
+function watchConfigFile(app: App, path: string, env: Environment): void {
   const reload = async () => {
     try {
       await app.reload(readConfigFile(path, env))
-      log.info({ file: path }, 'configuration reloaded')
+      const message = 'The configuration was reloaded.'
+      app.telemetry.notify({ code: 'configuration_reloaded', level: 'info', message, details: { file: path } })
     } catch (error) {
-      log.error({ reason: messageOf(error) }, 'configuration not reloaded; the old one stays')
+      const message = 'The configuration was not reloaded. What was in force stays in force.'
+      const details = { file: path, reason: messageOf(error) }
+      app.telemetry.notify({ code: 'configuration_not_reloaded', level: 'error', message, details })
     }
   }
   watchFile(path, { interval: CONFIG_POLL_INTERVAL_MS }, (current, previous) => {
@@ -103,7 +111,7 @@ function stopOnSignals(app: App, server: Server, settings: Settings, log: Logger
   const stop = async (signal: string) => {
     if (isStopping) return
     isStopping = true
-    log.info({ signal, inFlight: app.gate.inFlight }, 'stopping')
+    log.info({ signal, in_flight: app.gate.inFlight }, 'stopping')
     unwatchFile(settings.CONFIG_FILE)
     app.gate.close()
     server.close()

@@ -1,11 +1,10 @@
-// Shutdown: ends the gateway in order. Calls first, then the log, the ledger and the connections.
+// Shutdown: ends the gateway in order. Calls first, then the ledger and the connections.
 
 import type { Gate } from '../call/gate.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import type { InputCounter } from '../counting/input-counter.ts'
 import type { ProvidersInForce } from '../providers/index.ts'
 import type { Store } from '../stores/store.ts'
-import type { Recorder } from '../telemetry/recorder.ts'
 
 /** Everything that has to end. */
 export interface ShutdownParts {
@@ -13,7 +12,6 @@ export interface ShutdownParts {
   readonly timers: Timers
   readonly gate: Gate
   readonly store: Store
-  readonly recorder: Recorder
   readonly providers: ProvidersInForce
   readonly inputCounter: InputCounter
   readonly stopSweeping: () => void
@@ -28,7 +26,7 @@ const MAX_SETTLE_POLLS = 50
  * left then is cut and settled. The promise resolves once the ledger, the providers' pools and the tokenizer are closed.
  */
 export function shutdown(parts: ShutdownParts): (waitMs: number) => Promise<void> {
-  const { clock, timers, gate, store, recorder, providers, inputCounter, stopSweeping } = parts
+  const { clock, timers, gate, store, providers, inputCounter, stopSweeping } = parts
   const waitForNextPoll = () => new Promise<void>((resolve) => timers.setTimeout(resolve, POLL_INTERVAL_MS))
   return async (waitMs) => {
     gate.close()
@@ -38,7 +36,6 @@ export function shutdown(parts: ShutdownParts): (waitMs: number) => Promise<void
     for (let polls = 0; gate.movesInProgress + gate.activeLeases > 0 && polls < MAX_SETTLE_POLLS; polls++)
       await waitForNextPoll()
     stopSweeping()
-    recorder.flush()
     await store.close(clock.now())
     await Promise.all([providers.close(), inputCounter.close()])
     // Ends of answers are written at the end of the turn they came in, which may be this one.

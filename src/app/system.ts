@@ -7,6 +7,7 @@ import type { Settings } from '../config/settings.ts'
 import { uuidV7Source } from '../core/call-ids.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import { openRegistry, openStore } from '../stores/index.ts'
+import { LogDestination } from '../telemetry/log-destination.ts'
 import { type App, createApp } from './app.ts'
 
 const { timeOrigin } = performance
@@ -28,26 +29,32 @@ export const newCallId = uuidV7Source(
   (size) => randomBytes(size),
 )
 
-const LOG_FLUSH_INTERVAL_MS = 200
-const LOG_BUFFER_BYTES = 16_384
+let cachedSecond = -1
+let cachedText = ''
 
-/** One JSON line per event on standard output, written in batches beside the calls. `flush` writes what is left. */
+/** The time field of a log line, in ISO 8601. All but the milliseconds is formatted once a second: each call writes a line. */
+function logTime(): string {
+  const nowMs = Date.now()
+  const second = Math.floor(nowMs / 1_000)
+  if (second !== cachedSecond) {
+    cachedSecond = second
+    cachedText = new Date(second * 1_000).toISOString().slice(0, 20)
+  }
+  return `,"time":"${cachedText}${String(nowMs - second * 1_000).padStart(3, '0')}Z"`
+}
+
+/** One JSON line per event on standard output, written in batches beside the calls. `flush` writes what is pending. */
 function systemLog(level: string): { readonly log: Logger; readonly flush: () => void } {
-  const destination = pino.destination({
-    dest: 1,
-    sync: false,
-    minLength: LOG_BUFFER_BYTES,
-    maxWrite: 4 * LOG_BUFFER_BYTES,
-  })
-  // Standard output may be closed before we are: that is no reason to stop.
-  destination.on('error', () => {})
-  const flushing = setInterval(() => destination.flush(), LOG_FLUSH_INTERVAL_MS).unref()
-  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination)
+  const output = pino.destination({ dest: 1, sync: false })
+  // Standard output may be closed before the gateway is, which is no reason to stop.
+  output.on('error', () => {})
+  const destination = new LogDestination(output, systemTimers)
+  const log = pino({ level, base: null, timestamp: logTime }, destination)
   return {
     log,
     flush: () => {
-      clearInterval(flushing)
-      destination.flushSync()
+      destination.flush()
+      output.flushSync()
     },
   }
 }

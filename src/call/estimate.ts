@@ -5,7 +5,7 @@ import type { Charge, LevelView } from '../core/meter.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Store } from '../stores/store.ts'
 import type { Dialect } from '../wire/dialect.ts'
-import type { Applicant, RouteQuote } from './admission.ts'
+import type { Applicant, RouteQuote } from './applicant.ts'
 import type { Gate } from './gate.ts'
 
 /** One limit that applies to the call. */

@@ -11,13 +11,14 @@ import type { Instant } from '../core/meter.ts'
 import { PermitLease, Permits } from '../core/permits.ts'
 import type { PriceBook } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
+import type { QuoteOverruns } from '../core/quote-overruns.ts'
 import type { InputCounter } from '../counting/input-counter.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { type Callers, declaredOperation, truncate } from '../keys/callers.ts'
 import { nativeTarget, notConfiguredProblem } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
 import { type Store, StoreUnavailable } from '../stores/store.ts'
-import type { Recorder } from '../telemetry/recorder.ts'
+import { internalFailure, type Telemetry } from '../telemetry/call-events.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { AdmissionControl } from './admission.ts'
 import { type AdmittedCall, type Applicant, type Budget, isSameTarget, type RefusedCall } from './applicant.ts'
@@ -42,7 +43,8 @@ export interface GateParts {
   readonly routing: Routing
   readonly circuits: Circuits
   readonly idempotency: Idempotency
-  readonly recorder: Recorder
+  readonly telemetry: Telemetry
+  readonly quoteOverruns: Pick<QuoteOverruns, 'percent'>
   readonly inputCounter: InputCounter
   /** Read anew for every call, since a reload replaces the plan. */
   readonly limits: { readonly plan: LimitPlan; readonly changing: Promise<void> | undefined }
@@ -156,6 +158,7 @@ export class Gate {
       const applicant = this.#applicant(call, callId, plan, mark ?? null, options.budget)
       const admission = await this.#admit(applicant, plan.circuitPass, now)
       if (!admission.admitted) return this.#refuse(call, applicant, admission, now)
+      this.#emitAdmitted(admission, now)
 
       const context = { call, callId, isRouted: plan.route.isAlias, sendInstead: options.sendInstead, settings, now }
       const attempts = planAttempts(this.#planParts, context, plan, plan.route.retries, admission)
@@ -264,13 +267,16 @@ export class Gate {
     }
   }
 
+  #emitAdmitted({ facts, levels, unenforced }: AdmittedCall, at: Instant): void {
+    this.#parts.telemetry.emit({ kind: 'admitted', at, facts, levels, unenforced })
+  }
+
   /** Ends a call that a limit refuses. */
   #refuse({ exchange, dialect }: IncomingCall, applicant: Applicant, refused: RefusedCall, now: Instant): void {
     const { refusal, quote, levels } = refused
     const { callId, caller, requestedModel: model, first } = applicant
-    const { key, user } = caller
     const provider = first.provider.name
-    this.#parts.recorder.refused({ callId, atMs: now.wallMs, key, model, provider, refusal, quote }, user, now)
+    this.#parts.telemetry.emit({ kind: 'refused', at: now, callId, caller, model, provider, refusal, quote })
     sendRefusal(exchange, dialect, callId, refusal, levels, now)
   }
 
@@ -278,14 +284,14 @@ export class Gate {
   #reject(exchange: Exchange, dialect: Dialect, callId: string, error: unknown): void {
     const problem = this.#problemOf(error, callId)
     const now = this.#parts.clock.now()
-    this.#parts.recorder.rejected(callId, problem, now)
+    this.#parts.telemetry.emit({ kind: 'rejected', at: now, callId, problem })
     sendProblem(exchange, dialect, { callId, nowMs: now.wallMs }, problem)
   }
 
   /** Any error but Problem is a bug, or a ledger that cannot be written: the caller learns no details. */
   #problemOf(error: unknown, callId: string): Problem {
     if (error instanceof Problem) return error
-    this.#parts.recorder.failedUnexpectedly(callId, error)
+    this.#parts.telemetry.notify(internalFailure(callId, error))
     if (error instanceof StoreUnavailable)
       return new Problem('ledger_unavailable', 'The ledger cannot be written; the call was not sent.')
     return new Problem('internal', 'The gateway failed; the call was not sent.')

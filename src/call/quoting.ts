@@ -7,7 +7,7 @@ import { divideUp } from '../core/money.ts'
 import type { ModelFacts, PriceBook } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
 import { affordableCap, type QuoteSettings, quote } from '../core/quote.ts'
-import type { FactoredQuote } from '../core/quote-overruns.ts'
+import type { FactoredQuote, QuoteOverruns } from '../core/quote-overruns.ts'
 import { type Applicant, allCandidates, type Budget, type Candidate, type RouteQuote, subjectsOf } from './applicant.ts'
 
 export interface QuotingParts {
@@ -15,12 +15,8 @@ export interface QuotingParts {
   readonly prices: PriceBook
   /** Read anew for every call, since a reload replaces the plan. */
   readonly limits: { readonly plan: LimitPlan }
-  readonly recorder: {
-    readonly quoteOverruns: {
-      /** The factor, in percent, by which calls to a model were seen to exceed their quotes. 100 if none did. */
-      percent(provider: string, model: string, bounded: boolean): number
-    }
-  }
+  /** By how much calls to a model were seen to exceed their quotes. */
+  readonly quoteOverruns: Pick<QuoteOverruns, 'percent'>
 }
 
 /**
@@ -134,7 +130,7 @@ export class Quoting {
   }
 
   #overrunPercent({ request, provider, model }: Candidate): number {
-    return this.#parts.recorder.quoteOverruns.percent(provider.name, model, request.unbounded.length === 0)
+    return this.#parts.quoteOverruns.percent(provider.name, model, request.unbounded.length === 0)
   }
 
   #modelFacts({ provider, model, request }: Candidate, budget: Budget | undefined, now: Instant): ModelFacts {

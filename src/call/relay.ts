@@ -33,6 +33,7 @@ import type { Ending } from '../core/ledger-entry.ts'
 import type { PermitLease, Permits } from '../core/permits.ts'
 import { Problem, type ProblemCode } from '../core/problem.ts'
 import type { ClientWatcher, Exchange } from '../exchange/exchange.ts'
+import { internalFailure } from '../telemetry/call-events.ts'
 import type { AnswerUsage, Dialect } from '../wire/dialect.ts'
 import { brokenAttempt, type ErrorAnswer, type FailedAttempt, type RetryPlan, refusedAttempt } from './attempts.ts'
 import type { Deadline, Deadlines, ExpiryCode, TimedCall } from './deadlines.ts'
@@ -199,7 +200,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   }
 
   failInternally(error: unknown): void {
-    this.#parts.recorder.failedUnexpectedly(this.#attempt.dispatch.admitted.facts.callId, error)
+    this.#parts.telemetry.notify(internalFailure(this.#attempt.dispatch.admitted.facts.callId, error))
     if (this.#state === 'over') return
     this.#settle(upperBoundBasis('failed', 'internal'))
     this.#failWith(new Problem('internal', 'The gateway failed.'))

@@ -6,7 +6,7 @@ import type { Attempt, Outcome } from '../core/ledger-entry.ts'
 import type { Instant } from '../core/meter.ts'
 import { truncate } from '../keys/callers.ts'
 import type { Store } from '../stores/store.ts'
-import type { Recorder } from '../telemetry/recorder.ts'
+import { internalFailure, type Telemetry } from '../telemetry/call-events.ts'
 import type { SettledAmounts, SettlementCalculator } from './settlement-amounts.ts'
 import type { SettlementBasis } from './settlement-basis.ts'
 import { reportAttempt } from './target-health.ts'
@@ -17,7 +17,7 @@ export interface SettlementParts {
   readonly store: Store
   readonly settlementCalculator: SettlementCalculator
   readonly circuits: Circuits
-  readonly recorder: Recorder
+  readonly telemetry: Telemetry
 }
 
 /** The ledger keeps what a provider calls its model, up to this length: a provider may answer anything. */
@@ -51,20 +51,20 @@ export class CallSettlement {
    * Records an attempt and reports it to the circuit of its target. Does nothing if the attempt is recorded already.
    * @param error why the attempt failed, in a word or two; null if it did not
    */
-  recordAttempt(attempt: UpstreamAttempt, error: string | null, costNanoUsd: bigint, { monoMs }: Instant): void {
+  recordAttempt(attempt: UpstreamAttempt, error: string | null, costNanoUsd: bigint, at: Instant): void {
     if (this.#lastRecorded === attempt) return
     this.#lastRecorded = attempt
     const { dispatch, status, sentAtMs } = attempt
     const { provider, model } = dispatch.admitted.facts
-    this.#attempts.push({ provider, model, status, durationMs: monoMs - sentAtMs, error, costNanoUsd })
-    reportAttempt(this.#parts.circuits, dispatch, status, error, monoMs)
+    this.#attempts.push({ provider, model, status, durationMs: at.monoMs - sentAtMs, error, costNanoUsd })
+    reportAttempt(this.#parts, dispatch, status, error, at)
   }
 
   /** Settles the call with its last attempt. Does nothing if the call is settled already. Never throws on a failing ledger. */
   settle(attempt: UpstreamAttempt, basis: SettlementBasis): void {
     if (this.#isSettled) return
     this.#isSettled = true
-    const { clock, settlementCalculator, store, recorder } = this.#parts
+    const { clock, settlementCalculator, store, telemetry } = this.#parts
     const { admitted, provider, outgoing } = attempt.dispatch
     const { facts } = admitted
     const now = clock.now()
@@ -74,10 +74,15 @@ export class CallSettlement {
     const outcome = this.#outcome(attempt, basis, amounts, now.wallMs)
     const { used, usedByMeter } = amounts
     // Levels change now. The row follows within milliseconds, and counts in full until then.
-    store.settle([{ callId: facts.callId, outcome, used, usedByMeter }], now).catch((failure: unknown) => {
-      recorder.failedUnexpectedly(facts.callId, failure)
-    })
-    recorder.settled(facts, outcome, admitted, outgoing.callerKey === undefined)
+    store.settle([{ callId: facts.callId, outcome, used, usedByMeter }], now).then(
+      ([result]) => {
+        if (result === 'late') telemetry.emit({ kind: 'settled_late', at: now, facts, outcome })
+      },
+      (error: unknown) => telemetry.notify(internalFailure(facts.callId, error)),
+    )
+    const { quote, bounded } = admitted
+    const ownAccount = outgoing.callerKey === undefined
+    telemetry.emit({ kind: 'settled', at: now, facts, outcome, quote, bounded, ownAccount })
   }
 
   #outcome(

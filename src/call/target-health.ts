@@ -1,8 +1,15 @@
 // Target health: what the circuit of a target learns from an attempt. It never decides whether a call is sent.
 
-import type { Circuits } from '../core/circuit.ts'
+import type { CircuitChange, Circuits } from '../core/circuit.ts'
 import type { UpstreamLimits } from '../core/ledger-entry.ts'
+import type { Instant } from '../core/meter.ts'
+import type { Telemetry } from '../telemetry/call-events.ts'
 import type { Dispatch } from './dispatch.ts'
+
+export interface HealthParts {
+  readonly circuits: Circuits
+  readonly telemetry: Telemetry
+}
 
 /** Errors that end an attempt and say nothing about its target. */
 const CIRCUIT_NEUTRAL_ERRORS: ReadonlySet<string> = new Set([
@@ -24,26 +31,34 @@ const DEFAULT_COOLING_MS = 5_000
  * @param error why the attempt failed, in a word or two; null if it did not
  */
 export function reportAttempt(
-  circuits: Circuits,
+  parts: HealthParts,
   { provider, admitted, circuitPass }: Dispatch,
   status: number | null,
   error: string | null,
-  monoMs: number,
+  at: Instant,
 ): void {
   if (provider.simulated) return
+  const { circuits, telemetry } = parts
   const { model } = admitted.facts
-  if (error !== null && CIRCUIT_NEUTRAL_ERRORS.has(error)) circuits.release(provider.name, model, circuitPass)
-  else circuits.recordResult(provider.name, model, isTargetFailure(status, error), circuitPass, monoMs)
+  if (error !== null && CIRCUIT_NEUTRAL_ERRORS.has(error)) {
+    circuits.release(provider.name, model, circuitPass)
+    return
+  }
+  const failed = isTargetFailure(status, error)
+  const change = circuits.recordResult(provider.name, model, failed, circuitPass, at.monoMs)
+  if (change) emitChange(telemetry, change, provider.name, model, at)
 }
 
 /**
  * Reports a probe as successful once its answer begins, so that other calls need not wait for the end of a long answer.
  * Returns the dispatch without its probe.
  */
-export function reportProbeAnswered(circuits: Circuits, dispatch: Dispatch, monoMs: number): Dispatch {
+export function reportProbeAnswered({ circuits, telemetry }: HealthParts, dispatch: Dispatch, at: Instant): Dispatch {
   const { admitted, circuitPass } = dispatch
   if (circuitPass.kind !== 'probe') return dispatch
-  circuits.recordResult(admitted.facts.provider, admitted.facts.model, false, circuitPass, monoMs)
+  const { provider, model } = admitted.facts
+  const change = circuits.recordResult(provider, model, false, circuitPass, at.monoMs)
+  if (change) emitChange(telemetry, change, provider, model, at)
   return { ...dispatch, circuitPass: { kind: 'closed' } }
 }
 
@@ -56,6 +71,10 @@ export function coolTarget(
 ): void {
   if (provider.simulated || outgoing.callerKey) return
   circuits.startCooling(provider.name, admitted.facts.model, limits?.retryAfterMs ?? DEFAULT_COOLING_MS, monoMs)
+}
+
+function emitChange(telemetry: Telemetry, change: CircuitChange, provider: string, model: string, at: Instant): void {
+  telemetry.emit({ kind: change === 'opened' ? 'circuit_opened' : 'circuit_closed', at, provider, model })
 }
 
 /** True if the target could not be reached, broke off, or answered 5xx. A refusal of this one call does not count. */

@@ -7,6 +7,7 @@ import type { Clock, Timer, Timers } from '../core/clock.ts'
 import type { UpstreamLimits } from '../core/ledger-entry.ts'
 import type { PermitLease } from '../core/permits.ts'
 import type { AnswerListener, RequestControl } from '../providers/provider.ts'
+import type { Telemetry } from '../telemetry/call-events.ts'
 import { decompressBody, isEncoded, StreamDecoder } from '../wire/content-encoding.ts'
 import type { HeaderList, Tap } from '../wire/dialect.ts'
 import { findHeader } from '../wire/headers.ts'
@@ -44,6 +45,7 @@ export interface AttemptParts {
   readonly clock: Clock
   readonly timers: Timers
   readonly circuits: Circuits
+  readonly telemetry: Telemetry
 }
 
 /**
@@ -149,14 +151,13 @@ export class UpstreamAttempt implements AnswerListener {
 
   head(status: number, headers: HeaderList): void {
     if (this.#isClosed) return
-    const { clock, circuits } = this.#parts
-    const { wallMs, monoMs } = clock.now()
+    const now = this.#parts.clock.now()
     this.status = status
     this.headers = headers
-    this.limits = readUpstreamLimits(status, headers, wallMs)
+    this.limits = readUpstreamLimits(status, headers, now.wallMs)
     this.#encoding = findHeader(headers, 'content-encoding')
     if (status >= 300) return
-    this.dispatch = reportProbeAnswered(circuits, this.dispatch, monoMs)
+    this.dispatch = reportProbeAnswered(this.#parts, this.dispatch, now)
     const tap = tapFor(this.dispatch, this.contentType, isEncoded(this.#encoding))
     this.tap = tap
     if (tap.isDocument) return

@@ -7,6 +7,9 @@ export type CircuitPass =
   | { readonly kind: 'probe' }
   | { readonly kind: 'open'; readonly retryAfterMs: number }
 
+/** What a result did to a circuit. A probe that fails leaves the circuit open, which is no change. */
+export type CircuitChange = 'opened' | 'closed'
+
 /** One target as it stands, for people. */
 export interface CircuitView {
   readonly provider: string
@@ -83,25 +86,33 @@ export class Circuits {
   }
 
   /** How a call ended: `failed` where the target could not be reached, broke, or said that it is in trouble. */
-  recordResult(provider: string, model: string, failed: boolean, passage: CircuitPass, nowMs: number): void {
-    if (!failed && this.#circuits.size === 0) return
+  recordResult(
+    provider: string,
+    model: string,
+    failed: boolean,
+    passage: CircuitPass,
+    nowMs: number,
+  ): CircuitChange | undefined {
+    if (!failed && this.#circuits.size === 0) return undefined
     const known = this.#circuits.get(keyOf(provider, model))
-    if (!known && !failed) return
+    if (!known && !failed) return undefined
     const circuit = known ?? this.#addCircuit(provider, model, nowMs)
     if (passage.kind === 'probe') {
       circuit.probingUntilMs = 0
       if (failed) openCircuit(circuit, Math.min(circuit.openForMs * 2, MAX_OPEN_MS), nowMs)
       else closeCircuit(circuit, nowMs)
-      return
+      return failed ? undefined : 'closed'
     }
     // Calls sent before it opened say nothing new.
-    if (circuit.openUntilMs !== Number.POSITIVE_INFINITY) return
+    if (circuit.openUntilMs !== Number.POSITIVE_INFINITY) return undefined
     advanceSpan(circuit, nowMs)
     circuit.currentSpan.calls += 1
     if (failed) circuit.currentSpan.failures += 1
     const calls = circuit.currentSpan.calls + circuit.previousSpan.calls
     const failures = circuit.currentSpan.failures + circuit.previousSpan.failures
-    if (calls >= MIN_CALLS && failures >= calls * FAILURE_RATE_THRESHOLD) openCircuit(circuit, FIRST_OPEN_MS, nowMs)
+    if (calls < MIN_CALLS || failures < calls * FAILURE_RATE_THRESHOLD) return undefined
+    openCircuit(circuit, FIRST_OPEN_MS, nowMs)
+    return 'opened'
   }
 
   /** A target refused a call for its own limits: others are asked first for a while. */

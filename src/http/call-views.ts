@@ -6,7 +6,7 @@ import { jsonUsd } from '../core/money.ts'
 import type { Quote } from '../core/quote.ts'
 import { inputTokens, outputTokens, totalTokens } from '../core/usage.ts'
 import { countSchema, usdSchema } from '../runs/run-answer.ts'
-import type { RefusalRecord } from '../telemetry/recorder.ts'
+import type { CallRefused } from '../telemetry/call-events.ts'
 import { refusalDetails } from '../wire/limit-headers.ts'
 import {
   amountSchema,
@@ -178,15 +178,15 @@ export const refusedSchema = z.strictObject({
   quote: quoteSchema,
 })
 
-export function refusedJson(call: RefusalRecord): z.output<typeof refusedSchema> {
-  const details = refusalDetails(call.refusal, call.atMs)
+export function refusedJson(call: CallRefused): z.output<typeof refusedSchema> {
+  const details = refusalDetails(call.refusal, call.at.wallMs)
   return {
     call_id: call.callId,
     status: 'refused',
-    key: call.key,
+    key: call.caller.key,
     provider: call.provider,
     model: call.model,
-    refused_at: timeJson(call.atMs),
+    refused_at: timeJson(call.at.wallMs),
     message: call.refusal.message,
     refusal: { ...details, limits: [...details.limits] },
     quote: quoteJson(call.quote),

@@ -4,13 +4,13 @@ import { z } from 'zod'
 import { Problem } from '../core/problem.ts'
 import type { Viewer } from '../keys/callers.ts'
 import type { Store } from '../stores/store.ts'
-import type { Recorder } from '../telemetry/recorder.ts'
+import type { RefusalHistory } from '../telemetry/refusal-history.ts'
 import { entryJson, entrySchema, refusedJson, refusedSchema } from './call-views.ts'
 import { endpointsFor } from './endpoint.ts'
 
 export interface ExplainParts {
   readonly store: Pick<Store, 'entry'>
-  readonly recorder: Pick<Recorder, 'findRefusal'>
+  readonly refusals: Pick<RefusalHistory, 'find'>
 }
 
 const endpoint = endpointsFor<ExplainParts>()
@@ -22,11 +22,11 @@ export const EXPLAIN = endpoint({
   summary: 'What a call cost, attempt by attempt, or why it was refused.',
   params: z.strictObject({ call_id: z.string() }),
   answer: z.discriminatedUnion('status', [entrySchema, refusedSchema]),
-}).handle(async ({ store, recorder }, { sender, params: { call_id } }) => {
+}).handle(async ({ store, refusals }, { sender, params: { call_id } }) => {
   const entry = await store.entry(call_id)
   if (entry && maySee(sender, entry.facts.caller.key)) return { answer: entryJson(entry) }
-  const refused = recorder.findRefusal(call_id)
-  if (refused && maySee(sender, refused.key)) return { answer: refusedJson(refused) }
+  const refused = refusals.find(call_id)
+  if (refused && maySee(sender, refused.caller.key)) return { answer: refusedJson(refused) }
   throw new Problem('not_found', 'There is no such call. Refused calls are kept only for a while.', 'call_id')
 })
 

@@ -35,9 +35,9 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
 export const ENDPOINTS: readonly EndpointRow<Role>[] = [...FIGURE_ENDPOINTS, ...PATTERN_ENDPOINTS]
 
 export function routes(parts: HttpParts): Hono {
-  const { settings, clock, timers, gate, store, recorder, callers, newCallId, patternModels } = parts
+  const { settings, clock, timers, gate, store, telemetry, callers, newCallId, patternModels } = parts
   const runSlots = new FairSlots(MAX_RUNS)
-  const runParts = { settings, clock, timers, gate, store, recorder, callers, newCallId, patternModels, runSlots }
+  const runParts = { settings, clock, timers, gate, store, telemetry, callers, newCallId, patternModels, runSlots }
   const app = new Hono()
   app.route('/', callRoutes(gate))
   app.route('/', modelRoutes(parts))

@@ -4,9 +4,10 @@ import { z } from 'zod'
 import type { Settings } from '../config/settings.ts'
 import type { Circuits } from '../core/circuit.ts'
 import type { Clock } from '../core/clock.ts'
+import type { QuoteOverruns } from '../core/quote-overruns.ts'
 import type { Provider } from '../providers/provider.ts'
 import { countSchema } from '../runs/run-answer.ts'
-import type { Recorder } from '../telemetry/recorder.ts'
+import type { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
 import { endpointsFor } from './endpoint.ts'
 import {
   circuitJson,
@@ -22,7 +23,8 @@ export interface StatusParts {
   readonly clock: Clock
   readonly providers: readonly Provider[]
   readonly circuits: Circuits
-  readonly recorder: Pick<Recorder, 'upstreamLimits' | 'quoteOverruns'>
+  readonly upstreamLimits: Pick<UpstreamLimitTracker, 'newest' | 'models'>
+  readonly quoteOverruns: Pick<QuoteOverruns, 'models'>
 }
 
 const endpoint = endpointsFor<StatusParts>()
@@ -55,7 +57,7 @@ export const STATUS = endpoint({
     targets: z.array(circuitSchema),
     ...overrunsSchema.partial().shape,
   }),
-}).handle(({ settings, providers, recorder, circuits, clock }, { sender }) => {
+}).handle(({ settings, providers, upstreamLimits, quoteOverruns, circuits, clock }, { sender }) => {
   const realProviders = providers.filter(({ simulated }) => !simulated)
   const configuredCount = realProviders.filter(({ configured }) => configured).length
   const seesAll = sender.role !== 'key'
@@ -71,7 +73,7 @@ export const STATUS = endpoint({
               name: provider.name,
               status: 'configured',
               model: provider.defaultModel,
-              ...limitsJson(recorder, provider.name, seesAll),
+              ...limitsJson(upstreamLimits, provider.name, seesAll),
             }
           : { name: provider.name, status: 'not_configured', setup_guide: provider.setupGuide },
       ),
@@ -81,13 +83,13 @@ export const STATUS = endpoint({
           : 'No provider is configured; sim/ models answer without one',
       enforcement: settings.ENFORCEMENT,
       targets: circuits.views(clock.now().monoMs).map(circuitJson),
-      ...(seesAll ? overrunsJson(recorder.quoteOverruns.models()) : {}),
+      ...(seesAll ? overrunsJson(quoteOverruns.models()) : {}),
     },
   }
 })
 
 /** The limits that a provider last gave for its own, and by model for those who may see every call. */
-function limitsJson({ upstreamLimits }: StatusParts['recorder'], provider: string, seesAll: boolean) {
+function limitsJson(upstreamLimits: StatusParts['upstreamLimits'], provider: string, seesAll: boolean) {
   const newest = upstreamLimits.newest(provider)
   const upstream_rate_limits = newest ? observedLimitsJson(newest) : null
   if (!seesAll) return { upstream_rate_limits }

@@ -8,7 +8,7 @@ import type { LevelView } from '../core/meter.ts'
 import type { ModelOverruns } from '../core/quote-overruns.ts'
 import { TOKEN_CLASSES, type TokenClass, USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
 import { countSchema, usdSchema } from '../runs/run-answer.ts'
-import type { ObservedLimits } from '../telemetry/upstream-limits-seen.ts'
+import type { ObservedLimits } from '../telemetry/upstream-limit-tracker.ts'
 import { amountJson, subjectText, unitOf } from '../wire/limit-headers.ts'
 
 export const timeSchema = z.iso.datetime()

@@ -7,6 +7,7 @@ import type { Clock, Timers } from '../core/clock.ts'
 import type { Meter } from '../core/meter.ts'
 import { type Pattern, type PatternRequest, RunStopped, type Step } from '../patterns/pattern/pattern.ts'
 import type { Store } from '../stores/store.ts'
+import { internalFailure, type Telemetry } from '../telemetry/call-events.ts'
 import type { HeaderList } from '../wire/dialect.ts'
 import { BUDGET_NAME, ModelClient, ModelRequestError, type RunUsage } from './model-client.ts'
 import { type RunJson, runJson } from './run-answer.ts'
@@ -17,7 +18,7 @@ export interface RunParts {
   readonly timers: Timers
   readonly store: Pick<Store, 'entry'>
   /** Logs an error that is a bug of the gateway. */
-  readonly recorder: { failedUnexpectedly(id: string, error: unknown): void }
+  readonly telemetry: Pick<Telemetry, 'notify'>
   readonly newCallId: () => string
   /** The time that a whole run may take. */
   readonly timeoutMs: number
@@ -127,7 +128,7 @@ export class PatternRun {
   /** Why a run ended that threw `error`. An error that is none of a run's is a bug: logged, and not shown to the caller. */
   stopOf(error: unknown): RunStopped {
     if (error instanceof RunStopped) return error
-    this.#parts.recorder.failedUnexpectedly(this.id, error)
+    this.#parts.telemetry.notify(internalFailure(this.id, error))
     return new ModelRequestError('error', 'The gateway failed.', { status: 500, error: { code: 'internal' } })
   }
 }

@@ -6,7 +6,6 @@ import type { Problem } from '../core/problem.ts'
 import type { Quote } from '../core/quote.ts'
 import type { FactoredQuote, OverrunReason } from '../core/quote-overruns.ts'
 import type { Refusal } from '../core/refusal.ts'
-import type { LowLimit } from './upstream-limit-tracker.ts'
 
 /** The call was reserved and is about to be sent. */
 export interface CallAdmitted {
@@ -71,6 +70,14 @@ export interface QuoteExceeded {
   readonly reason: OverrunReason
 }
 
+/** A provider's own limit that is nearly used up. Null for what the provider does not report. */
+export interface LowLimit {
+  readonly name: string
+  readonly limit: number | null
+  readonly remaining: number | null
+  readonly resetMs: number | null
+}
+
 /** Little is left of a limit that a provider has for us: the provider is about to refuse calls. */
 export interface UpstreamLimitLow {
   readonly kind: 'upstream_limit_low'
@@ -129,6 +136,12 @@ export interface Notice {
   readonly details?: Readonly<Record<string, unknown>>
   /** What was thrown. */
   readonly error?: unknown
+}
+
+/** The notice of a bug, or of a ledger that cannot be written, which failed a call or a run. */
+export function internalFailure(callId: string, error: unknown): Notice {
+  const message = 'A call failed in the gateway itself.'
+  return { code: 'call_failed_internally', level: 'error', message, details: { call_id: callId }, error }
 }
 
 /**

@@ -2,19 +2,11 @@
 
 import type { CallFacts, Outcome, UpstreamLimits } from '../core/ledger-entry.ts'
 import { remainingFraction } from '../wire/upstream-limits.ts'
-import type { CallEvent, CallListener, Telemetry } from './call-events.ts'
+import type { CallEvent, CallListener, LowLimit, Telemetry } from './call-events.ts'
 
 /** A provider's own rate limits, and when the provider reported them. */
 export interface ObservedLimits extends UpstreamLimits {
   readonly seenAtMs: number
-}
-
-/** A limit that is nearly used up. */
-export interface LowLimit {
-  readonly name: string
-  readonly limit: number | null
-  readonly remaining: number | null
-  readonly resetMs: number | null
 }
 
 interface TargetLimits {

@@ -92,7 +92,7 @@ describe('an alias', () => {
     const { facts } = await fixture.settledEntry()
     expect(facts).toMatchObject({ requestedModel: 'both', model: 'm', provider: 'first' })
     expect(gateway.upstream.received).toHaveLength(0)
-    await expect.poll(() => gateway.log.join('')).toContain('"model":"both","provider":"first","asked":"m"')
+    await expect.poll(() => gateway.log.join('')).toContain('"model":"both","provider":"first","target_model":"m"')
   })
 
   it('goes on to the next target when the first cannot be reached', async () => {

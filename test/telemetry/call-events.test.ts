@@ -3,10 +3,11 @@
 import { expect, it } from 'vitest'
 import { StoreUnavailable } from '../../src/stores/store.ts'
 import { type CallEvent, type CallListener, type Notice, Telemetry } from '../../src/telemetry/call-events.ts'
+import { PriceWatch } from '../../src/telemetry/price-watch.ts'
 import { QuoteWatch } from '../../src/telemetry/quote-watch.ts'
 import { RefusalCounter } from '../../src/telemetry/refusal-counter.ts'
 import { RefusalHistory } from '../../src/telemetry/refusal-history.ts'
-import { at } from '../stores/calls.ts'
+import { at, factsOf } from '../stores/calls.ts'
 import { refused, rejected, settled } from './events.ts'
 
 /** A listener that keeps what it hears. */
@@ -85,6 +86,30 @@ it('a call that cost more than was reserved is an event of its own; one without 
     { facts: { callId: 'over' }, reason: 'price' },
   ])
   expect(watch.overruns.models()).toMatchObject([{ model: 'gpt-4o', percent: 101 }])
+})
+
+it('a model without a known price is a notice, once', () => {
+  const telemetry = new Telemetry()
+  const witness = new Witness()
+  telemetry.listen(new PriceWatch(telemetry))
+  telemetry.listen(witness)
+  for (const [model, costKnown] of [
+    ['known', true],
+    ['unknown', false],
+    ['unknown', false],
+    ['other', false],
+  ] as const)
+    telemetry.emit({
+      kind: 'admitted',
+      at: at(),
+      facts: factsOf('call', { model, costKnown }),
+      levels: [],
+      unenforced: [],
+    })
+  expect(witness.notices.map(({ code, details }) => [code, details?.model])).toEqual([
+    ['price_unknown', 'unknown'],
+    ['price_unknown', 'other'],
+  ])
 })
 
 it('refused and rejected calls are counted in the ledger, and a ledger that cannot be written is a notice', async () => {
