@@ -1,7 +1,15 @@
 // Prices: integer rates per usage class, and what a usage costs by them. Where prices come from is not known here.
 
 import { divideUp } from './money.ts'
-import { inputTokens, USAGE_CLASSES, type Usage, type UsageClass } from './usage.ts'
+import {
+  CLASS_ROWS,
+  hasRareUnits,
+  inputTokens,
+  RARE_CLASSES,
+  USAGE_CLASSES,
+  type Usage,
+  type UsageClass,
+} from './usage.ts'
 
 /** Nano-dollars per **million** units of each class: $2.50 per million tokens is `2_500_000_000n`. */
 export type Rates = Readonly<Record<UsageClass, bigint>>
@@ -77,39 +85,34 @@ export function ratesFor(price: Price, totalInputTokens: number): Rates {
   return rates
 }
 
-/** What `usage` costs. Fees are not scaled by the service tier. */
+/**
+ * The cost of `usage`: rates × units, summed exactly in nano-dollars × million × percent, then rounded once. The service tier
+ * scales token rates and leaves fees alone. Rare classes are looped over only if they were used: see core/usage.ts.
+ */
 export function costOf(price: Price, usage: Usage, serviceTier?: string): Cost {
   const rates = ratesFor(price, inputTokens(usage))
-  const percent = BigInt(tierPercent(price, serviceTier))
-  const input = inputCost(rates, usage) * percent
-  const output = outputCost(rates, usage) * percent
-  const fees = multiply(rates.webSearches, usage.webSearches) + multiply(rates.requests, usage.requests)
-  return {
-    inputNanoUsd: input / PERCENT_OF_MILLION,
-    outputNanoUsd: output / PERCENT_OF_MILLION,
-    totalNanoUsd: divideUp(input + output + fees * 100n, PERCENT_OF_MILLION),
-  }
-}
-
-/** In nano-dollars × million, class by class: a look-up by name costs more than the arithmetic. */
-function inputCost(rates: Rates, usage: Usage): bigint {
-  return (
+  let input =
     multiply(rates.input, usage.input) +
     multiply(rates.cacheRead, usage.cacheRead) +
-    multiply(rates.cacheWrite5m, usage.cacheWrite5m) +
-    multiply(rates.cacheWrite1h, usage.cacheWrite1h) +
-    multiply(rates.audioInput, usage.audioInput) +
-    multiply(rates.audioCacheRead, usage.audioCacheRead) +
-    multiply(rates.imageInput, usage.imageInput)
-  )
-}
-
-function outputCost(rates: Rates, usage: Usage): bigint {
-  return (
-    multiply(rates.output, usage.output) +
-    multiply(rates.audioOutput, usage.audioOutput) +
-    multiply(rates.imageOutput, usage.imageOutput)
-  )
+    multiply(rates.cacheWrite5m, usage.cacheWrite5m)
+  let output = multiply(rates.output, usage.output)
+  let fees = multiply(rates.requests, usage.requests)
+  if (hasRareUnits(usage)) {
+    for (const name of RARE_CLASSES) {
+      if (usage[name] === 0) continue
+      const cost = multiply(rates[name], usage[name])
+      const { part } = CLASS_ROWS[name]
+      if (part === 'input') input += cost
+      else if (part === 'output') output += cost
+      else fees += cost
+    }
+  }
+  const percent = BigInt(tierPercent(price, serviceTier))
+  return {
+    inputNanoUsd: (input * percent) / PERCENT_OF_MILLION,
+    outputNanoUsd: (output * percent) / PERCENT_OF_MILLION,
+    totalNanoUsd: divideUp((input + output) * percent + fees * 100n, PERCENT_OF_MILLION),
+  }
 }
 
 function multiply(rate: bigint, units: number): bigint {
@@ -122,25 +125,18 @@ export function tierPercent(price: Price, serviceTier: string | null | undefined
   return known ? (price.serviceTierPercent[serviceTier] ?? 100) : 100
 }
 
-/** Rates with every class filled from its nearest priced relative: audio from text, cache reads and writes from input. */
+/** Rates with every class filled: a missing rate is that of its nearest relative with a rate, or zero. */
 export function ratesOf(known: Partial<Record<UsageClass, bigint>>): Rates {
-  const input = known.input ?? 0n
-  const output = known.output ?? 0n
-  const cacheWrite5m = known.cacheWrite5m ?? input
-  return {
-    input,
-    cacheRead: known.cacheRead ?? input,
-    cacheWrite5m,
-    cacheWrite1h: known.cacheWrite1h ?? cacheWrite5m,
-    output,
-    audioInput: known.audioInput ?? input,
-    audioCacheRead: known.audioCacheRead ?? known.audioInput ?? known.cacheRead ?? input,
-    audioOutput: known.audioOutput ?? output,
-    imageInput: known.imageInput ?? input,
-    imageOutput: known.imageOutput ?? output,
-    webSearches: known.webSearches ?? 0n,
-    requests: known.requests ?? 0n,
+  const rateOf = (name: UsageClass): bigint => known[name] ?? rateFrom(CLASS_ROWS[name].rateFrom, known)
+  return Object.fromEntries(USAGE_CLASSES.map((name) => [name, rateOf(name)])) as Record<UsageClass, bigint>
+}
+
+function rateFrom(relatives: readonly UsageClass[], known: Partial<Record<UsageClass, bigint>>): bigint {
+  for (const name of relatives) {
+    const rate = known[name]
+    if (rate !== undefined) return rate
   }
+  return 0n
 }
 
 /** True when every rate of every step is zero: a free model keeps working when the budget is used up. */

@@ -10,6 +10,7 @@ import { SIMULATED_REALM } from '../core/limits.ts'
 import { jsonUsd } from '../core/money.ts'
 import { Problem } from '../core/problem.ts'
 import type { Report, Tally } from '../core/report.ts'
+import { FEE_CLASSES, TOKEN_CLASSES, usageJson } from '../core/usage.ts'
 import { WebExchange } from '../exchange/web.ts'
 import type { Callers, Viewer } from '../keys/callers.ts'
 import type { Provider } from '../providers/provider.ts'
@@ -102,7 +103,8 @@ async function stats(parts: LlmParts, viewer: Viewer): Promise<unknown> {
     recent_hour: tallyJson(report.recentHour(parts.clock.now().wallMs)),
     daily_costs: dailyCosts(report),
     rate_limits: rateLimits(parts.plan()),
-    tokens_by_class: total.tokensByClass,
+    tokens_by_class: usageJson(total.usage, TOKEN_CLASSES),
+    billed_units: usageJson(total.usage, FEE_CLASSES),
     certainty: { exact: total.exact, estimated: total.estimated, upper_bound: total.upperBound },
     ...(viewer.key === null
       ? {

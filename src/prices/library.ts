@@ -14,7 +14,7 @@ import type { UsageClass } from '../core/usage.ts'
 import { type KeyPrice, OVERRIDE_VERSION, OVERRIDES, type Override, searchFee, TOOL_FEES } from './corrections.ts'
 import { limitsOf } from './model-limits.ts'
 import { familyNames } from './model-names.ts'
-import { fillRates, isClaude, isFee, type KnownRates } from './rates.ts'
+import { fillRates, isClaude, isFee, type KnownRates, rateOf } from './rates.ts'
 import { tiersOf } from './service-tiers.ts'
 
 /** The version recorded for prices that are the library's own. A test holds it to the installed package. */
@@ -210,7 +210,7 @@ function stepsOf(keys: ModelPrice, libraryId: string, family: string): Price['st
   )
   const step = (fromInputTokens: number): PriceStep => {
     const known = knownRates(priced, fromInputTokens)
-    if (!free) known.webSearches ??= nanoUsdOf(searchFee(libraryId, family)) * 1_000n
+    if (!free) known.webSearches ??= rateOf('webSearches', nanoUsdOf(searchFee(libraryId, family)))
     return { fromInputTokens, rates: fillRates(known, isClaude(family)) }
   }
   return [step(0), ...[...edges].sort((a, b) => a - b).map(step)]
@@ -219,7 +219,7 @@ function stepsOf(keys: ModelPrice, libraryId: string, family: string): Price['st
 function knownRates(priced: readonly (readonly [UsageClass, KeyPrice])[], inputTokens: number): KnownRates {
   const known: KnownRates = {}
   for (const [name, price] of priced) {
-    const rate = nanoUsdOf(dollarsAt(price, inputTokens)) * (isFee(name) ? 1_000n : 1n)
+    const rate = rateOf(name, nanoUsdOf(dollarsAt(price, inputTokens)))
     if (rate >= (known[name] ?? 0n)) known[name] = rate
   }
   return known

@@ -3,8 +3,8 @@
 import { hash } from 'node:crypto'
 import { nanoUsdOf, parseUsd } from '../core/money.ts'
 import type { ModelFacts, ModelLimits, Price, PriceStep } from '../core/prices.ts'
-import { USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
-import { fillRates, isFee, type KnownRates } from './rates.ts'
+import { FEE_CLASSES, USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
+import { fillRates, type KnownRates, rateOf } from './rates.ts'
 import { NO_TIERS } from './service-tiers.ts'
 
 /** Dollars as a decimal (`"0.15"`, at most nine decimals) or a number. */
@@ -43,7 +43,7 @@ export function compileUserLayer(
   const rates: KnownRates = {}
   for (const name of USAGE_CLASSES) {
     const dollars = price[name]
-    if (dollars !== undefined) rates[name] = userRate(dollars, `${where}: ${name}`) * (isFee(name) ? 1_000n : 1n)
+    if (dollars !== undefined) rates[name] = rateOf(name, userRate(dollars, `${where}: ${name}`))
   }
   const limits: { -readonly [Name in keyof ModelLimits]?: number } = {}
   for (const name of LIMIT_NAMES) {
@@ -82,9 +82,8 @@ function overlayPrice(under: Price | undefined, { rates, version }: UserLayer, c
   if (Object.keys(rates).length === 0) return under
   const serviceTierPercent = under?.serviceTierPercent ?? NO_TIERS
   if (rates.input !== undefined && rates.output !== undefined) {
-    const { webSearches = 0n, requests = 0n } = under?.steps[0].rates ?? {}
     const free = Object.values(rates).every((rate) => rate === 0n)
-    const known = free ? rates : { webSearches, requests, ...rates }
+    const known = free || !under ? rates : { ...feesOf(under), ...rates }
     const steps: Price['steps'] = [{ fromInputTokens: 0, rates: fillRates(known, claude) }]
     const toolFees = under?.toolFees
     return { version, steps, serviceTierPercent, ...(toolFees && !free ? { toolFees } : {}) }
@@ -93,6 +92,11 @@ function overlayPrice(under: Price | undefined, { rates, version }: UserLayer, c
   const corrected = (step: PriceStep): PriceStep => ({ ...step, rates: { ...step.rates, ...rates } })
   const [first, ...later] = under.steps
   return { ...under, version, steps: [corrected(first), ...later.map(corrected)] }
+}
+
+/** The fees of the price below. A whole price that leaves out fees keeps them, unless it is zero altogether. */
+function feesOf({ steps: [{ rates }] }: Price): KnownRates {
+  return Object.fromEntries(FEE_CLASSES.map((name) => [name, rates[name]]))
 }
 
 /** A model that nobody knows needs its context window; its output is then at most that. */

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { addTally, minuteOf, newTally, Report } from '../../src/core/report.ts'
-import { TOKEN_CLASSES, usageOf } from '../../src/core/usage.ts'
+import { TOKEN_CLASSES, USAGE_CLASSES, usageOf } from '../../src/core/usage.ts'
 import { factsOf, outcomeOf, START_MS } from '../stores/calls.ts'
 
 const entry = (afterMs: number, cost: bigint) => ({
@@ -22,13 +22,14 @@ test('a call belongs to the day and minute of its reservation', () => {
   expect(report.total()).toMatchObject({ requests: 2, tokens: 60, costNanoUsd: 12n, exact: 2 })
 })
 
-test('tokens of every class are counted as what they are', () => {
+test('units of every class are counted as what they are', () => {
   const report = new Report()
-  const usage = usageOf(Object.fromEntries(TOKEN_CLASSES.map((name, index) => [name, index + 1])))
+  const usage = usageOf(Object.fromEntries(USAGE_CLASSES.map((name, index) => [name, index + 1])))
   for (const { facts, outcome, settledSeq } of [entry(0, 1n), entry(1, 1n)])
     report.addCall({ facts, outcome: { ...outcome, usage }, settledSeq })
-  const twice = Object.fromEntries(TOKEN_CLASSES.map((name, index) => [name, 2 * (index + 1)]))
-  expect(report.total()).toMatchObject({ tokens: 110, tokensByClass: twice })
+  const twice = Object.fromEntries(USAGE_CLASSES.map((name, index) => [name, 2 * (index + 1)]))
+  const tokens = TOKEN_CLASSES.reduce((sum, name) => sum + 2 * usage[name], 0)
+  expect(report.total()).toMatchObject({ tokens, usage: twice })
 })
 
 test('a call in flight adds nothing', () => {
