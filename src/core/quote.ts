@@ -242,9 +242,10 @@ function maxRates(request: RequestFacts, price: Price, { rates }: PriceStep, rul
 
 /** The request itself; and for hosted tools, searches and one use of every tool that has a fee of its own. */
 function maxFees(request: RequestFacts, { toolFees }: Price, rates: Rates): bigint {
-  if (request.unbounded.length === 0) return rates.requests
-  const searches = rates.webSearches * ASSUMED_WEB_SEARCHES
-  return request.unbounded.reduce((sum, name) => sum + (toolFees?.get(name) ?? 0n), rates.requests + searches)
+  let fees = rates.requests
+  if (request.unbounded.length > 0) fees += rates.webSearches * ASSUMED_WEB_SEARCHES
+  for (const name of request.unbounded) fees += toolFees?.get(name) ?? 0n
+  return fees
 }
 
 function maxInputRate(request: RequestFacts, rules: QuoteRules, rates: Rates): bigint {
