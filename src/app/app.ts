@@ -74,7 +74,7 @@ export async function createApp(parts: AppParts): Promise<App> {
   })
   const recorder = new Recorder(log, store)
   const circuits = new Circuits()
-  const inputCounter = new InputCounter()
+  const inputCounter = new InputCounter(parts.timers)
   const shared = {
     ...parts,
     prices,
