@@ -60,11 +60,11 @@ test('a clock that once stepped forward does not push out the present', () => {
   expect(report.recentHour(START_MS + 299 * 60_000).requests).toBe(60)
 })
 
-test('booking a sum is booking its calls', () => {
-  const [one, other] = [new Report(), new Report()]
+test('adding a sum is adding its calls', () => {
+  const [byCall, bySum] = [new Report(), new Report()]
   const sum = newTally()
   for (let index = 0; index < 5; index++) {
-    one.addCall(entry(index, 3n))
+    byCall.addCall(entry(index, 3n))
     addTally(
       sum,
       (() => {
@@ -74,8 +74,8 @@ test('booking a sum is booking its calls', () => {
       })(),
     )
   }
-  other.addSum('2026-11-22', minuteOf(START_MS), sum)
-  expect([other.days, other.minutes]).toEqual([one.days, one.minutes])
+  bySum.addSum('2026-11-22', minuteOf(START_MS), sum)
+  expect([bySum.days, bySum.minutes]).toEqual([byCall.days, byCall.minutes])
 })
 
 test('refusals are counted by reason', () => {
