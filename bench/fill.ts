@@ -44,7 +44,7 @@ for (const [span, id] of [
 ]) {
   for (const key of ["''", 'key']) {
     db.exec(`INSERT INTO rollup SELECT '${span}', ${key}, simulated, ${id}, count(*), sum(cost_nano_usd), count(*), 0, 0,
-      sum(input_tokens), 0, 0, 0, sum(output_tokens), 0, 0, 0, 0, 0 FROM entry
+      sum(input_tokens), 0, 0, sum(output_tokens), 0, NULL FROM entry
       WHERE '${span}' = 'day' OR id > ${(now.wallMs - 7_200_000) * 1024} GROUP BY ${key}, simulated, ${id}`)
   }
 }

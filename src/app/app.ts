@@ -115,7 +115,7 @@ function wire({ settings, clock, timers, random, newCallId, log, store, registry
   for (const listener of listeners) telemetry.listen(listener)
   const quoteOverruns = quoteWatch.overruns
   const circuits = new Circuits()
-  const inputCounter = new InputCounter()
+  const inputCounter = new InputCounter(timers)
   // A getter wherever providers go: each call reads the list anew, because bursar.json changes it.
   const routing = new Routing({
     get providers() {

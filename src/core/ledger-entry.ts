@@ -1,10 +1,10 @@
-// Entry: the ledger row of a call. Holds figures and names, never content or secrets.
+// Entry: the ledger row of a call. It holds figures and names, never content or secrets.
 
 import type { Charge } from './meter.ts'
 import type { Cost } from './prices.ts'
 import type { Usage } from './usage.ts'
 
-/** Who asks. Absent parts are null. `user`, `thread`, `agent` and `task` are what the caller declared, within its key. */
+/** Who makes a call. Absent parts are null. The caller declares `user`, `thread`, `agent` and `task` itself, within its key. */
 export interface Caller {
   readonly key: string | null
   readonly organisation: string | null
@@ -15,36 +15,36 @@ export interface Caller {
   readonly task: string | null
 }
 
-/** How a call ended, exhaustively. `expired`: nobody settled it before its deadline, or the process died. */
+/** How a call ended. `expired`: it was not settled before its deadline, or the process died. */
 export type Ending = 'completed' | 'failed' | 'canceled' | 'expired'
 
-/** Where the usage came from: the provider said so, we estimated it, or it is the most it can have been. */
+/** The source of the usage: the provider's report, our estimate, or the most it can have been. */
 export type Certainty = 'exact' | 'estimated' | 'upperBound'
 
-/** One try at one target. */
+/** One try of a call at one target. */
 export interface Attempt {
   readonly provider: string
   readonly model: string
-  /** HTTP status, or null when none arrived. */
+  /** The HTTP status, or null if none arrived. */
   readonly status: number | null
   readonly durationMs: number
-  /** Why it failed, in a word or two; null when it did not. */
+  /** Why the attempt failed, in a word or two. Null if it did not. */
   readonly error: string | null
-  /** What it is booked at; 0 where it was free, and where the ledger was written before this was kept. */
+  /** The cost it was settled at. Zero if it was free, or if the ledger was written before this was stored. */
   readonly costNanoUsd: bigint
 }
 
-/** One limit of an upstream, over one span. Null where it did not say. */
+/** One limit of an upstream, over one span. Null is unknown. */
 export interface UpstreamLimit {
-  /** What is limited, in the upstream's words: `input-tokens`, `project-tokens`, `tokens-month`. */
+  /** The limit in the upstream's words: `input-tokens`, `project-tokens`, `tokens-month`. */
   readonly name: string
   readonly limit: number | null
   readonly remaining: number | null
-  /** Until it is as good as new. */
+  /** Time until all of it is available again. */
   readonly resetMs: number | null
 }
 
-/** An upstream's own rate limits, as last seen in its answer. Null where it did not say. */
+/** An upstream's own rate limits, as the answer stated them. Null is unknown. */
 export interface UpstreamLimits {
   readonly limitRequests: number | null
   readonly remainingRequests: number | null
@@ -52,49 +52,51 @@ export interface UpstreamLimits {
   readonly limitTokens: number | null
   readonly remainingTokens: number | null
   readonly resetTokensMs: number | null
-  /** How long to wait before asking again, where it refused. */
+  /** How long to wait before the next request, if it refused this one. */
   readonly retryAfterMs: number | null
-  /** What it limits beside its requests and tokens, or over other spans. Few. */
+  /** Limits on anything else, or over other spans. Few. */
   readonly others: readonly UpstreamLimit[]
 }
 
-/** What is known of a call when it is reserved. */
+/** The facts of a call that are known when it is reserved. */
 export interface CallFacts {
-  /** UUIDv7: also orders calls by the time they came. */
+  /** A UUIDv7, which orders calls by the time they came. */
   readonly callId: string
   readonly caller: Caller
   /** The phase a caller declared, or null. */
   readonly operation: string | null
   readonly dialect: string
   readonly provider: string
-  /** As the caller wrote it. */
+  /** The model as the caller wrote it. */
   readonly requestedModel: string
-  /** As the provider was asked. */
+  /** The model as it was sent to the provider. */
   readonly model: string
   readonly reservedAtMs: number
-  /** The calendar day, in the configured zone, that the call belongs to everywhere: `2026-11-22`. */
+  /** The calendar day in the configured time zone, to which all sums add the call: `2026-11-22`. */
   readonly day: string
   readonly reservedTokens: number
   readonly reservedCostNanoUsd: bigint
   readonly priceVersion: string | null
-  /** False when no price was known and 0 was booked. */
+  /** False if no price was known, so that the call costs 0. */
   readonly costKnown: boolean
   readonly streaming: boolean
+  /** The output cap of the request, in tokens for one answer, or null. */
   readonly capAsked: number | null
+  /** The output cap that the gateway set, or null. */
   readonly capInjected: number | null
   readonly simulated: boolean
-  /** JSON, at most 2 kB, or null. */
+  /** JSON of at most 2 kB, or null. */
   readonly metadata: string | null
-  /** Digests of the key a caller gave the call so that it may safely ask again, and of what it sent with it. */
+  /** Digests of the call's idempotency key and of its body. Null if it has no such key. */
   readonly idempotency: { readonly keyHash: string; readonly bodyHash: string } | null
 }
 
-/** What is known once it is settled. */
+/** The facts of a call that are known when it is settled. */
 export interface Outcome {
   readonly ending: Ending
   readonly certainty: Certainty
   readonly usage: Usage
-  /** Of the output, where the provider says. */
+  /** The part of the output that is reasoning. Zero if the provider does not report it. */
   readonly reasoningTokens: number
   readonly cost: Cost
   readonly answeredModel: string | null
@@ -105,17 +107,18 @@ export interface Outcome {
   readonly upstreamLimits: UpstreamLimits | null
 }
 
-/** Charges held for one call until it is settled or `expiresAtMs` (monotonic) has passed. */
+/** Charges that a call holds until it is settled, or until `expiresAtMs` (monotonic) has passed. */
 export interface Reservation {
   readonly facts: CallFacts
   readonly charges: readonly Charge[]
   readonly expiresAtMs: number
 }
 
+/** A call in the ledger: open until it has an outcome. */
 export interface Entry {
   readonly facts: CallFacts
-  /** Null while the call is in flight. */
+  /** Null while the call is open. */
   readonly outcome: Outcome | null
-  /** Monotonic, given at settling: readers that must miss nothing follow it. Null while in flight. */
+  /** Grows with every settled call, so that a reader that follows it misses nothing. Null while the call is open. */
   readonly settledSeq: number | null
 }

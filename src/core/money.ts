@@ -1,14 +1,13 @@
-// Money: bigint nano-dollars inside, decimal dollars at the edges. Never a float in between.
+// Money: bigint nano-dollars inside, decimal dollars at the edges. Arithmetic never uses a float.
 
 /** Nano-dollars in a dollar. */
-
 export const NANO_PER_USD = 1_000_000_000n
 
 const DECIMAL_PATTERN = /^(\d{1,12})(?:\.(\d{1,9}))?$/
 
 /**
- * Decimal dollars (`"0.50"`, `"10"`) to nano-dollars, or undefined for anything else: signs, exponents, more than nine
- * decimals (which could not be kept exactly).
+ * Decimal dollars (`"0.50"`, `"10"`) to nano-dollars. Undefined for anything else: a sign, an exponent, or more than nine
+ * decimals, which nano-dollars cannot hold.
  */
 export function parseUsd(text: string): bigint | undefined {
   const match = DECIMAL_PATTERN.exec(text)
@@ -33,26 +32,26 @@ export interface UsdJson {
 
 declare global {
   interface JSON {
-    /** ECMAScript JSON.parse source text access: text that `JSON.stringify` writes as it is. */
+    /** A value that `JSON.stringify` writes as this text (ECMAScript proposal: JSON.parse source text access). */
     rawJSON(text: string): UsdJson
   }
 }
 
-/** Nano-dollars as a JSON number with every digit kept, for `JSON.stringify` (a double loses nano-dollars over $9M). */
+/** Nano-dollars as a JSON number of dollars, for `JSON.stringify`. Keeps every digit; a double loses nano-dollars over $9M. */
 export function jsonUsd(nanoUsd: bigint): UsdJson {
   return JSON.rawJSON(formatUsd(nanoUsd))
 }
 
-/** Quotient rounded up; for non-negative dividends. */
+/** The quotient, rounded up. The dividend must not be negative. */
 export function divideUp(dividend: bigint, divisor: bigint): bigint {
   return (dividend + divisor - 1n) / divisor
 }
 
-/** Nano-dollars of a double, exactly its shortest decimal; what is finer than a nano-dollar is rounded up. */
+/** A double in dollars to nano-dollars: exactly its shortest decimal, with fractions of a nano-dollar rounded up. */
 export function nanoUsdOf(dollars: number): bigint {
   const [digits = '', exponent = '0'] = String(dollars).split('e')
   const [whole = '', fraction = ''] = digits.split('.')
-  const finer = fraction.length - Number(exponent) - 9
+  const excessDigits = fraction.length - Number(exponent) - 9
   const value = BigInt(whole + fraction)
-  return finer <= 0 ? value * 10n ** BigInt(-finer) : divideUp(value, 10n ** BigInt(finer))
+  return excessDigits <= 0 ? value * 10n ** BigInt(-excessDigits) : divideUp(value, 10n ** BigInt(excessDigits))
 }

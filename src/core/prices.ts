@@ -1,12 +1,20 @@
-// Prices: integer rates per usage class, and what a usage costs by them. Where prices come from is not known here.
+// Prices: integer rates by class of units, and the cost of a usage. Never knows where prices come from.
 
 import { divideUp } from './money.ts'
-import { inputTokens, USAGE_CLASSES, type Usage, type UsageClass } from './usage.ts'
+import {
+  CLASS_ROWS,
+  hasRareUnits,
+  inputTokens,
+  RARE_CLASSES,
+  USAGE_CLASSES,
+  type Usage,
+  type UsageClass,
+} from './usage.ts'
 
-/** Nano-dollars per **million** units of each class: $2.50 per million tokens is `2_500_000_000n`. */
+/** Nano-dollars per **million** units, by class: $2.50 per million tokens is `2_500_000_000n`. */
 export type Rates = Readonly<Record<UsageClass, bigint>>
 
-/** Rates that hold for the whole call once its input reaches `fromInputTokens` (a cliff, as providers bill it). */
+/** Rates for the whole call if its input reaches `fromInputTokens`. Providers bill such a cliff, not only the tokens above it. */
 export interface PriceStep {
   readonly fromInputTokens: number
   readonly rates: Rates
@@ -14,56 +22,57 @@ export interface PriceStep {
 
 /** The price of one model at one provider. */
 export interface Price {
-  /** Where the figures came from, recorded in every entry: `genai-prices@0.1.8`, `bursar@1`, `bursar.json`, `code`. */
+  /** The source of the figures, as every entry records it: `genai-prices@0.1.8`, `bursar@1`, `bursar.json#1a2b3c4d`, `code#…`. */
   readonly version: string
-  /** Ascending; the first starts at 0. */
+  /** In ascending order. The first starts at 0. */
   readonly steps: readonly [PriceStep, ...PriceStep[]]
-  /** Percent of the token rates by service tier (`flex` 50, `priority` 175); a tier not named costs 100. */
+  /** Percent of the token rates by service tier (`flex` 50, `priority` 175). Any other tier costs 100. */
   readonly serviceTierPercent: Readonly<Record<string, number>>
-  /** Nano-dollars per million uses of tools that the provider runs, by the names asks give them. Absent where none is known. */
+  /** Nano-dollars per million uses of tools that the provider runs, by their names in requests. Absent if none is known. */
   readonly toolFees?: ReadonlyMap<string, bigint>
 }
 
-/** What a model can take and give, in tokens. */
+/** The limits of a model, in tokens. */
 export interface ModelLimits {
   readonly contextWindow: number
   readonly maxOutput: number
-  /** What an answer usually takes: the estimate that tokens-per-minute limits reserve. */
+  /** A usual answer: limits on tokens per minute reserve this estimate. */
   readonly usualOutput: number
 }
 
-/** A model as the gateway knows it. Either part may be unknown. */
+/** The gateway's knowledge of a model. Either part may be unknown. */
 export interface ModelFacts {
   readonly price: Price | undefined
   readonly limits: ModelLimits | undefined
 }
 
-/** Where the gate asks for a model's facts. A hash hit per call; must not do I/O. */
+/** Looks up models. Called several times per call: a look-up must be a hash hit and must not do I/O. */
 export interface PriceBook {
   /**
    * @param provider the provider's name: `openai`, `anthropic`, `gemini`, `simulated`, …
-   * @param model as asked or answered, any spelling the provider accepts
-   * @param atMs wall clock, epoch milliseconds: some prices change by date or hour
+   * @param model the name in a request or an answer, in any spelling that the provider accepts
+   * @param atMs the wall clock in epoch milliseconds, since some prices change by date or hour
    */
   find(provider: string, model: string, atMs: number): ModelFacts
-  /** Whether the provider itself answers that model, as far as anybody knows. */
+  /** Whether the provider itself is known to answer that model. */
   serves(provider: string, model: string, atMs: number): boolean
 }
 
+/** In nano-dollars. Input and output are rounded down, the total is rounded up. */
 export interface Cost {
   readonly inputNanoUsd: bigint
   readonly outputNanoUsd: bigint
-  /** Input, output and fees, summed exactly and then rounded up once. */
+  /** Input, output and fees: summed exactly, then rounded up once. */
   readonly totalNanoUsd: bigint
 }
 
 export const NO_COST: Cost = { inputNanoUsd: 0n, outputNanoUsd: 0n, totalNanoUsd: 0n }
 
-export function costSum(one: Cost, other: Cost): Cost {
+export function costSum(left: Cost, right: Cost): Cost {
   return {
-    inputNanoUsd: one.inputNanoUsd + other.inputNanoUsd,
-    outputNanoUsd: one.outputNanoUsd + other.outputNanoUsd,
-    totalNanoUsd: one.totalNanoUsd + other.totalNanoUsd,
+    inputNanoUsd: left.inputNanoUsd + right.inputNanoUsd,
+    outputNanoUsd: left.outputNanoUsd + right.outputNanoUsd,
+    totalNanoUsd: left.totalNanoUsd + right.totalNanoUsd,
   }
 }
 
@@ -77,73 +86,61 @@ export function ratesFor(price: Price, totalInputTokens: number): Rates {
   return rates
 }
 
-/** What `usage` costs. Fees are not scaled by the service tier. */
+/**
+ * The cost of `usage`: rates × units, summed exactly in nano-dollars × million × percent, then rounded once. The service tier
+ * scales token rates and leaves fees alone. Rare classes are looped over only if they were used: see core/usage.ts.
+ */
 export function costOf(price: Price, usage: Usage, serviceTier?: string): Cost {
   const rates = ratesFor(price, inputTokens(usage))
-  const percent = BigInt(tierPercent(price, serviceTier))
-  const input = inputCost(rates, usage) * percent
-  const output = outputCost(rates, usage) * percent
-  const fees = multiply(rates.webSearches, usage.webSearches) + multiply(rates.requests, usage.requests)
-  return {
-    inputNanoUsd: input / PERCENT_OF_MILLION,
-    outputNanoUsd: output / PERCENT_OF_MILLION,
-    totalNanoUsd: divideUp(input + output + fees * 100n, PERCENT_OF_MILLION),
-  }
-}
-
-/** In nano-dollars × million, class by class: a look-up by name costs more than the arithmetic. */
-function inputCost(rates: Rates, usage: Usage): bigint {
-  return (
+  let input =
     multiply(rates.input, usage.input) +
     multiply(rates.cacheRead, usage.cacheRead) +
-    multiply(rates.cacheWrite5m, usage.cacheWrite5m) +
-    multiply(rates.cacheWrite1h, usage.cacheWrite1h) +
-    multiply(rates.audioInput, usage.audioInput) +
-    multiply(rates.audioCacheRead, usage.audioCacheRead) +
-    multiply(rates.imageInput, usage.imageInput)
-  )
-}
-
-function outputCost(rates: Rates, usage: Usage): bigint {
-  return (
-    multiply(rates.output, usage.output) +
-    multiply(rates.audioOutput, usage.audioOutput) +
-    multiply(rates.imageOutput, usage.imageOutput)
-  )
+    multiply(rates.cacheWrite5m, usage.cacheWrite5m)
+  let output = multiply(rates.output, usage.output)
+  let fees = multiply(rates.requests, usage.requests)
+  if (hasRareUnits(usage)) {
+    for (const name of RARE_CLASSES) {
+      if (usage[name] === 0) continue
+      const cost = multiply(rates[name], usage[name])
+      const { part } = CLASS_ROWS[name]
+      if (part === 'input') input += cost
+      else if (part === 'output') output += cost
+      else fees += cost
+    }
+  }
+  const percent = BigInt(tierPercent(price, serviceTier))
+  return {
+    inputNanoUsd: (input * percent) / PERCENT_OF_MILLION,
+    outputNanoUsd: (output * percent) / PERCENT_OF_MILLION,
+    totalNanoUsd: divideUp((input + output) * percent + fees * 100n, PERCENT_OF_MILLION),
+  }
 }
 
 function multiply(rate: bigint, units: number): bigint {
   return units > 0 ? rate * BigInt(units) : 0n
 }
 
-/** What a service tier costs in percent of the standard one; unknown tiers cost as much. */
+/** The price of a service tier in percent of the standard tier. An unknown tier costs 100. */
 export function tierPercent(price: Price, serviceTier: string | null | undefined): number {
   const known = typeof serviceTier === 'string' && Object.hasOwn(price.serviceTierPercent, serviceTier)
   return known ? (price.serviceTierPercent[serviceTier] ?? 100) : 100
 }
 
-/** Rates with every class filled from its nearest priced relative: audio from text, cache reads and writes from input. */
+/** Rates with every class filled: a missing rate is that of its nearest relative with a rate, or zero. */
 export function ratesOf(known: Partial<Record<UsageClass, bigint>>): Rates {
-  const input = known.input ?? 0n
-  const output = known.output ?? 0n
-  const cacheWrite5m = known.cacheWrite5m ?? input
-  return {
-    input,
-    cacheRead: known.cacheRead ?? input,
-    cacheWrite5m,
-    cacheWrite1h: known.cacheWrite1h ?? cacheWrite5m,
-    output,
-    audioInput: known.audioInput ?? input,
-    audioCacheRead: known.audioCacheRead ?? known.audioInput ?? known.cacheRead ?? input,
-    audioOutput: known.audioOutput ?? output,
-    imageInput: known.imageInput ?? input,
-    imageOutput: known.imageOutput ?? output,
-    webSearches: known.webSearches ?? 0n,
-    requests: known.requests ?? 0n,
-  }
+  const rateOf = (name: UsageClass): bigint => known[name] ?? rateFrom(CLASS_ROWS[name].rateFrom, known)
+  return Object.fromEntries(USAGE_CLASSES.map((name) => [name, rateOf(name)])) as Record<UsageClass, bigint>
 }
 
-/** True when every rate of every step is zero: a free model keeps working when the budget is used up. */
+function rateFrom(relatives: readonly UsageClass[], known: Partial<Record<UsageClass, bigint>>): bigint {
+  for (const name of relatives) {
+    const rate = known[name]
+    if (rate !== undefined) return rate
+  }
+  return 0n
+}
+
+/** True if every rate of every step is zero. A free model keeps working when the budget is used up. */
 export function isFree(price: Price): boolean {
   return price.steps.every((step) => USAGE_CLASSES.every((name) => step.rates[name] === 0n))
 }

@@ -1,25 +1,26 @@
-// Excess: calls that cost more than their quote, by model and reason, and how much dearer those models are quoted from then on.
+// Excess: calls that cost more than their quote, by model and reason. Later quotes of such a model are raised by the observed factor.
 
 import type { CallFacts, Outcome } from './ledger-entry.ts'
+import { divideUp } from './money.ts'
 import type { Quote } from './quote.ts'
 import { inputTokens, outputTokens } from './usage.ts'
 
-/** What was more than quoted: tokens in, tokens out, or neither, so that it was the price. */
+/** The part that exceeded the quote: input tokens, output tokens, or, if neither did, the price. */
 export type OverrunReason = 'input' | 'output' | 'price'
 
-/** A quote that an observed factor may have raised. */
+/** A quote that may have been raised by an observed factor. */
 export interface FactoredQuote extends Quote {
-  /** What it was before; absent where no factor applied. */
+  /** The cost before it was raised, in nano-dollars. Absent if no factor applied. */
   readonly plainCostNanoUsd?: bigint
 }
 
-/** What was seen of one model. */
+/** The overruns of one model. */
 export interface ModelOverruns {
   readonly provider: string
   readonly model: string
   readonly simulated: boolean
   readonly counts: Readonly<Record<OverrunReason, number>>
-  /** What its quotes are multiplied with, in percent: the largest excess there was. 100 where it cannot be said. */
+  /** The factor of its quotes, in percent: the largest cost so far in relation to its quote. 100 if none is known. */
   readonly percent: number
 }
 
@@ -32,55 +33,55 @@ type OverrunRecord = {
   unboundedPercent: number
 }
 
-/** Models told apart; the rest share a name, and are quoted as before. */
+/** Models with a record of their own. All others share a record, and their quotes are not raised. */
 const MAX_MODELS = 1_000
 const OTHER_MODELS = '(others)'
 
 /**
- * Remembers in memory alone: a restart forgets it, and the first call over its quote brings it back. Calls that nobody can
- * bound have a factor of their own, since a loop of hosted tools says nothing about a call without.
+ * Records are kept in memory alone: a restart forgets them, and the next overrun brings them back. Calls without an upper bound
+ * have a factor of their own, since the cost of a loop of hosted tools says nothing about other calls.
  */
 export class QuoteOverruns {
   readonly #records = new Map<string, OverrunRecord>()
 
-  /** Counts a call that cost more than was reserved for it. */
+  /** Counts a call that cost more than its reservation. @param bounded false if its cost had no upper bound */
   add(facts: CallFacts, outcome: Outcome, quoted: FactoredQuote, bounded: boolean): OverrunReason {
     const reason = reasonOf(outcome, quoted)
     const known = this.#records.get(keyOf(facts.provider, facts.model))
-    const named = known !== undefined || this.#records.size < MAX_MODELS
-    const seen = known ?? this.#findOrAddRecord(facts, named)
-    seen.counts[reason] += 1
-    const plain = quoted.plainCostNanoUsd ?? facts.reservedCostNanoUsd
-    if (named && plain > 0n) {
-      const percent = Number((outcome.cost.totalNanoUsd * 100n + plain - 1n) / plain)
-      if (bounded) seen.boundedPercent = Math.max(seen.boundedPercent, percent)
-      else seen.unboundedPercent = Math.max(seen.unboundedPercent, percent)
+    const isNamed = known !== undefined || this.#records.size < MAX_MODELS
+    const record = known ?? this.#findOrAddRecord(facts, isNamed)
+    record.counts[reason] += 1
+    const plainNanoUsd = quoted.plainCostNanoUsd ?? facts.reservedCostNanoUsd
+    if (isNamed && plainNanoUsd > 0n) {
+      const percent = Number(divideUp(outcome.cost.totalNanoUsd * 100n, plainNanoUsd))
+      if (bounded) record.boundedPercent = Math.max(record.boundedPercent, percent)
+      else record.unboundedPercent = Math.max(record.unboundedPercent, percent)
     }
     return reason
   }
 
-  #findOrAddRecord(facts: CallFacts, named: boolean): OverrunRecord {
-    const provider = named || facts.simulated ? facts.provider : OTHER_MODELS
-    const model = named ? facts.model : OTHER_MODELS
+  #findOrAddRecord(facts: CallFacts, isNamed: boolean): OverrunRecord {
+    const provider = isNamed || facts.simulated ? facts.provider : OTHER_MODELS
+    const model = isNamed ? facts.model : OTHER_MODELS
     const key = keyOf(provider, model)
     const known = this.#records.get(key)
     if (known) return known
     const counts = { input: 0, output: 0, price: 0 }
-    const made = { provider, model, simulated: facts.simulated, counts, boundedPercent: 100, unboundedPercent: 100 }
-    this.#records.set(key, made)
-    return made
+    const record = { provider, model, simulated: facts.simulated, counts, boundedPercent: 100, unboundedPercent: 100 }
+    this.#records.set(key, record)
+    return record
   }
 
-  /** What the quotes of a model are to be multiplied with, in percent; 100 for nearly every model. */
+  /** The factor of a model's quotes, in percent. 100 for nearly every model. */
   percent(provider: string, model: string, bounded: boolean): number {
     if (this.#records.size === 0) return 100
-    const seen = this.#records.get(keyOf(provider, model))
-    return (bounded ? seen?.boundedPercent : seen?.unboundedPercent) ?? 100
+    const record = this.#records.get(keyOf(provider, model))
+    return (bounded ? record?.boundedPercent : record?.unboundedPercent) ?? 100
   }
 
   models(): ModelOverruns[] {
-    return [...this.#records.values()].map(({ boundedPercent, unboundedPercent, ...seen }) => ({
-      ...seen,
+    return [...this.#records.values()].map(({ boundedPercent, unboundedPercent, ...record }) => ({
+      ...record,
       percent: Math.max(boundedPercent, unboundedPercent),
     }))
   }

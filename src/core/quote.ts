@@ -1,11 +1,11 @@
-// Quote: the most a call can use and cost, from what its request says. Reads no request and knows no provider by name.
+// Quote: an upper bound on what a call can use and cost, from the facts of its request. Reads no bodies and knows no provider by name.
 
 import { divideUp } from './money.ts'
 import { type ModelFacts, type ModelLimits, type Price, type PriceStep, type Rates, tierPercent } from './prices.ts'
 
-/** What a call wants, as far as it changes what the call can cost. Dialects read it from bodies. */
+/** The facts of a request that change what the call can cost. Dialects read them from bodies. */
 export interface RequestFacts {
-  /** An answer in words; vectors, which are no output; or how many tokens something is, which takes a request and no money. */
+  /** `generate` answers with text or media, `embed` with vectors, which are no output; `count` counts tokens and costs nothing. */
   readonly kind: 'generate' | 'embed' | 'count'
   /** As the caller wrote it. */
   readonly model: string
@@ -13,103 +13,114 @@ export interface RequestFacts {
   /** Bytes that can become text tokens: the body without inline media, grown where the provider's normalisation grows it. */
   readonly textBytes: number
   readonly messages: number
-  /** Tokens the provider adds of its own for what is asked for: its descriptions of tools that a request only names. */
+  /** Tokens the provider adds for features of the request, such as its own descriptions of tools that a request only names. */
   readonly addedTokens: number
-  /** The largest output cap present, for one answer. Null when absent. */
+  /** The largest output cap in the request, in tokens for one answer. Null if there is none. */
   readonly outputCap: number | null
-  /** Answers the provider will write: n, best_of, candidateCount, times prompts. */
+  /** Answers the provider will write: n, best_of or candidateCount, times prompts. */
   readonly answers: number
-  /** Inputs that are read each by itself, every one with a context window of its own. */
+  /** Inputs that the model reads separately, each with a context window of its own. */
   readonly prompts: number
-  /** Bytes of predicted output: rejected predictions are billed as output. */
+  /** Bytes of predicted output. Rejected predictions are billed as output. */
   readonly predictionBytes: number
   readonly tools: boolean
   readonly images: number
-  /** True when audio, video, files, PDFs or stored context make the body's size say nothing about its tokens. */
+  /** True if audio, video, files, PDFs or stored context hide the number of input tokens from the body's size. */
   readonly unsizedInput: boolean
   readonly audioInput: boolean
   readonly audioOutput: boolean
   readonly cacheWrite: 'none' | '5m' | '1h'
-  /** What makes the call unboundable by anyone, by name: hosted tools and the like. Empty for most calls. */
+  /** Names of features whose cost has no upper bound, such as hosted tools. Empty for most calls. */
   readonly unbounded: readonly string[]
   readonly serviceTier: string | null
-  /** The end user the body names, or null. */
+  /** The end user that the body names, or null. */
   readonly user: string | null
 }
 
-/** What a provider adds to, and how it counts, what it is sent. Measured; see the provider's own file. */
+/** How a provider counts, and what it adds to a request. The figures are measured: see the provider's own file. */
 export interface QuoteRules {
   readonly tokensPerCall: number
   readonly tokensPerMessage: number
   readonly tokensWithTools: number
-  /** The most tokens one image can be. */
+  /** The most tokens of one image. */
   readonly imageTokens: (model: string) => number
-  /** False where reasoning is billed beyond the cap. */
+  /** False if reasoning is billed beyond the output cap. */
   readonly capCoversReasoning: boolean
-  /** True where the provider writes its cache, and bills for it, without being asked. */
+  /** True if the provider writes its cache, and bills for it, although the request does not ask for that. */
   readonly cachesAutomatically: boolean
 }
 
 export interface QuoteSettings {
+  /** In tokens, for one answer. */
   readonly defaultMaxOutputTokens: number
-  /** What `tokens` limits reserve: a usual call, or the worst one. */
+  /** Limits on tokens reserve a usual call, or the worst one. */
   readonly tokenReservation: 'estimate' | 'worst'
 }
 
-/** What a call takes in, counted: of its text at most, or of all of it, framing and media included. */
+/** A count of a call's input tokens: an upper bound for its text, or for all of it, framing and media included. */
 export type CountedInput = { readonly text: number } | { readonly all: number }
 
+/** An upper bound on a call at one model. */
 export interface Quote {
-  /** The most tokens the call can take in. */
+  /** The most input tokens. */
   readonly inputTokens: number
-  /** The most it can write, over all its answers. */
+  /** The most output tokens, over all answers. */
   readonly outputTokens: number
-  /** What limits on tokens reserve. */
+  /** The tokens that limits on tokens reserve: an estimate, or the sum of the two above. */
   readonly tokens: number
+  /** The most the call can cost, in nano-dollars. Zero if no price is known. */
   readonly costNanoUsd: bigint
   readonly price: Price | undefined
-  /** The output cap the gateway sets, for one answer; null when the caller's own request stands. */
+  /** The output cap that the gateway sets, in tokens for one answer. Null if the caller's own request stands. */
   readonly injectedCap: number | null
 }
 
-/** Window assumed for a model nobody knows: the largest in common use. */
+/** The window assumed for an unknown model: the largest in common use. */
 const DEFAULT_CONTEXT_WINDOW_TOKENS = 1_048_576
 const DEFAULT_USUAL_OUTPUT_TOKENS = 1_000
-/** English is about four bytes a token; only for rates, never for money. */
+/** English is about four bytes a token. Only for limits on tokens, never for money. */
 const ESTIMATED_BYTES_PER_TOKEN = 4
-/** What an image usually takes, for rates. */
+/** A usual image. Only for limits on tokens. */
 const ESTIMATED_IMAGE_TOKENS = 1_000
-/** Searches a hosted search tool is taken to make: nobody bounds them. */
+/** Searches assumed of a call with a hosted search tool: their number has no upper bound. */
 const ASSUMED_WEB_SEARCHES = 10n
 const PERCENT_OF_MILLION = 100_000_000n
 
 /**
- * The most `ask` can use at a model. `cap` sets an output cap in the request's place, as an injected one does.
- * A model whose largest answer is not known, asked without a cap, gets the default cap. `counted` bounds the input in place
- * of the request's bytes, where it is less.
+ * The quote of a request at a model. A model whose longest answer is not known gets the default cap if the request has none.
+ * @param cap an output cap in tokens that replaces the request's own, as an injected one does
+ * @param counted bounds the input in place of the request's bytes, if it is less
  */
 export function quote(
-  ask: RequestFacts,
+  request: RequestFacts,
   facts: ModelFacts,
   rules: QuoteRules,
   settings: QuoteSettings,
   cap?: number,
   counted?: CountedInput,
 ): Quote {
-  if (ask.kind === 'count')
+  if (request.kind === 'count')
     return { inputTokens: 0, outputTokens: 0, tokens: 0, costNanoUsd: 0n, price: facts.price, injectedCap: null }
-  const inputTokens = maxInputTokens(ask, facts.limits, rules, counted)
-  if (ask.kind === 'embed') return quoteOf(ask, facts, rules, settings, inputTokens, 0, null)
-  const unknownOutput = ask.outputCap === null && !facts.limits
-  const most = facts.limits?.maxOutput ?? Number.MAX_SAFE_INTEGER
-  const injectedCap = cap !== undefined ? Math.min(cap, most) : unknownOutput ? settings.defaultMaxOutputTokens : null
-  const asked = injectedCap ?? ask.outputCap
-  const outputTokens = maxOutputTokens(asked, facts.limits, rules) * ask.answers + ask.predictionBytes
-  return quoteOf(ask, facts, rules, settings, inputTokens, outputTokens, injectedCap)
+  const inputTokens = maxInputTokens(request, facts.limits, rules, counted)
+  if (request.kind === 'embed') return quoteOf(request, facts, rules, settings, inputTokens, 0, null)
+  const injectedCap = injectedCapFor(request, facts.limits, settings, cap)
+  const answerTokens = maxAnswerTokens(injectedCap ?? request.outputCap, facts.limits, rules)
+  const outputTokens = answerTokens * request.answers + request.predictionBytes
+  return quoteOf(request, facts, rules, settings, inputTokens, outputTokens, injectedCap)
+}
+
+function injectedCapFor(
+  request: RequestFacts,
+  limits: ModelLimits | undefined,
+  settings: QuoteSettings,
+  cap: number | undefined,
+): number | null {
+  if (cap !== undefined) return Math.min(cap, limits?.maxOutput ?? Number.MAX_SAFE_INTEGER)
+  return request.outputCap === null && !limits ? settings.defaultMaxOutputTokens : null
 }
 
 function quoteOf(
-  ask: RequestFacts,
+  request: RequestFacts,
   facts: ModelFacts,
   rules: QuoteRules,
   settings: QuoteSettings,
@@ -117,138 +128,143 @@ function quoteOf(
   outputTokens: number,
   injectedCap: number | null,
 ): Quote {
-  const asked = injectedCap ?? ask.outputCap
+  const cap = injectedCap ?? request.outputCap
   const worst = inputTokens + outputTokens
   return {
     inputTokens,
     outputTokens,
-    tokens: settings.tokenReservation === 'worst' ? worst : Math.min(worst, estimatedTokens(ask, asked, facts.limits)),
-    costNanoUsd: facts.price ? maxCostNanoUsd(ask, facts.price, rules, inputTokens, outputTokens) : 0n,
+    tokens:
+      settings.tokenReservation === 'worst' ? worst : Math.min(worst, estimatedTokens(request, cap, facts.limits)),
+    costNanoUsd: facts.price ? maxCostNanoUsd(request, facts.price, rules, inputTokens, outputTokens) : 0n,
     price: facts.price,
     injectedCap,
   }
 }
 
 /**
- * The largest cap for one answer with which the call costs at most `budgetNanoUsd`. Negative when none does. Where the cap
- * does not cover reasoning, it bounds nothing: then it is any, or none.
+ * The largest cap, in tokens for one answer, with which the call costs at most `budgetNanoUsd`. Negative if there is none.
+ * If the cap does not cover reasoning, it bounds nothing: then every cap fits, or none.
  */
-export function affordableCap(ask: RequestFacts, quoted: Quote, rules: QuoteRules, budgetNanoUsd: bigint): number {
+export function affordableCap(request: RequestFacts, quoted: Quote, rules: QuoteRules, budgetNanoUsd: bigint): number {
   if (!quoted.price) return Number.MAX_SAFE_INTEGER
   let cap = Number.MAX_SAFE_INTEGER
   for (const step of quoted.price.steps) {
     if (!canApply(step, quoted.inputTokens)) continue
-    const { inputRate, outputRate, fees, percent } = maxRates(ask, quoted.price, step, rules)
+    const { inputRate, outputRate, fees, percent } = maxRates(request, quoted.price, step, rules)
     const left = budgetNanoUsd * PERCENT_OF_MILLION - BigInt(quoted.inputTokens) * inputRate * percent - fees * 100n
     if (left < 0n) return -1
     if (outputRate === 0n) continue
-    const outputs = Number(left / (outputRate * percent))
+    const affordableTokens = Number(left / (outputRate * percent))
     if (!rules.capCoversReasoning) {
-      if (outputs < quoted.outputTokens) return -1
+      if (affordableTokens < quoted.outputTokens) return -1
       continue
     }
-    cap = Math.min(cap, Math.floor((outputs - ask.predictionBytes) / ask.answers))
+    cap = Math.min(cap, Math.floor((affordableTokens - request.predictionBytes) / request.answers))
   }
   return cap
 }
 
 function maxInputTokens(
-  ask: RequestFacts,
+  request: RequestFacts,
   limits: ModelLimits | undefined,
   rules: QuoteRules,
   counted?: CountedInput,
 ): number {
-  const window = (limits?.contextWindow ?? DEFAULT_CONTEXT_WINDOW_TOKENS) * ask.prompts
-  if (ask.unsizedInput || ask.unbounded.length > 0) return window
+  const window = (limits?.contextWindow ?? DEFAULT_CONTEXT_WINDOW_TOKENS) * request.prompts
+  if (request.unsizedInput || request.unbounded.length > 0) return window
   const framing =
     rules.tokensPerCall +
-    rules.tokensPerMessage * ask.messages +
-    ask.addedTokens +
-    (ask.tools ? rules.tokensWithTools : 0) +
-    (ask.images > 0 ? ask.images * rules.imageTokens(ask.model) : 0)
-  const text = counted && 'text' in counted ? Math.min(counted.text, ask.textBytes) : ask.textBytes
+    rules.tokensPerMessage * request.messages +
+    request.addedTokens +
+    (request.tools ? rules.tokensWithTools : 0) +
+    (request.images > 0 ? request.images * rules.imageTokens(request.model) : 0)
+  const text = counted && 'text' in counted ? Math.min(counted.text, request.textBytes) : request.textBytes
   const all = counted && 'all' in counted ? counted.all : Number.MAX_SAFE_INTEGER
   const tokens = Math.min(text + framing, all)
   return limits ? Math.min(window, tokens) : tokens
 }
 
-/** For one answer. The provider holds itself to the model's maximum, whatever was asked. */
-function maxOutputTokens(cap: number | null, limits: ModelLimits | undefined, rules: QuoteRules): number {
+/** For one answer. The provider never exceeds the model's maximum, whatever the cap. */
+function maxAnswerTokens(cap: number | null, limits: ModelLimits | undefined, rules: QuoteRules): number {
   const maximum = limits?.maxOutput ?? Number.MAX_SAFE_INTEGER
   if (cap === null || (!rules.capCoversReasoning && limits)) return maximum
   return Math.min(cap, maximum)
 }
 
-function estimatedTokens(ask: RequestFacts, cap: number | null, limits: ModelLimits | undefined): number {
+function estimatedTokens(request: RequestFacts, cap: number | null, limits: ModelLimits | undefined): number {
   const usual = limits?.usualOutput ?? DEFAULT_USUAL_OUTPUT_TOKENS
-  const output = ask.kind === 'embed' ? 0 : Math.min(cap ?? usual, usual) * ask.answers
-  return Math.ceil(ask.textBytes / ESTIMATED_BYTES_PER_TOKEN) + ask.images * ESTIMATED_IMAGE_TOKENS + output
+  const output = request.kind === 'embed' ? 0 : Math.min(cap ?? usual, usual) * request.answers
+  return Math.ceil(request.textBytes / ESTIMATED_BYTES_PER_TOKEN) + request.images * ESTIMATED_IMAGE_TOKENS + output
 }
 
 function maxCostNanoUsd(
-  ask: RequestFacts,
+  request: RequestFacts,
   price: Price,
   rules: QuoteRules,
   inputTokens: number,
   outputTokens: number,
 ): bigint {
-  let most = 0n
+  let maxCost = 0n
   for (const step of price.steps) {
     if (!canApply(step, inputTokens)) continue
-    const { inputRate, outputRate, fees, percent } = maxRates(ask, price, step, rules)
-    const scaled = (BigInt(inputTokens) * inputRate + BigInt(outputTokens) * outputRate) * percent + fees * 100n
-    if (scaled > most) most = scaled
+    const { inputRate, outputRate, fees, percent } = maxRates(request, price, step, rules)
+    const cost = (BigInt(inputTokens) * inputRate + BigInt(outputTokens) * outputRate) * percent + fees * 100n
+    if (cost > maxCost) maxCost = cost
   }
-  return divideUp(most, PERCENT_OF_MILLION)
+  return divideUp(maxCost, PERCENT_OF_MILLION)
 }
 
-/** Whether a call may turn out to be billed by a step: it may take less input than its bound. */
+/** Whether the call may be billed by a step. Lower steps also count, since it may use less input than its bound. */
 function canApply({ fromInputTokens }: PriceStep, inputTokens: number): boolean {
   return fromInputTokens <= inputTokens
 }
 
+/** The dearest rates that a call may be billed by, in nano-dollars per million units. */
 interface MaxRates {
   readonly inputRate: bigint
   readonly outputRate: bigint
-  /** In nano-dollars × million, like rate × tokens. */
+  /** Fees of the whole call, in nano-dollars × million, like rate × units. */
   readonly fees: bigint
+  /** The service tier's share of the token rates. */
   readonly percent: bigint
 }
 
-function maxRates(ask: RequestFacts, price: Price, { rates }: PriceStep, rules: QuoteRules): MaxRates {
-  const tier = tierPercent(price, ask.serviceTier)
+function maxRates(request: RequestFacts, price: Price, { rates }: PriceStep, rules: QuoteRules): MaxRates {
+  const tier = tierPercent(price, request.serviceTier)
   return {
-    inputRate: maxInputRate(ask, rates, rules),
-    outputRate: maxOutputRate(ask, rates),
-    fees: rates.requests + (ask.unbounded.length > 0 ? hostedFees(ask, price, rates) : 0n),
-    // A cheap tier may be refused and served at the standard one.
+    inputRate: maxInputRate(request, rules, rates),
+    outputRate: maxOutputRate(request, rates),
+    fees: maxFees(request, price, rates),
+    // A provider may refuse a cheap tier and serve the call at the standard one.
     percent: BigInt(Math.max(100, tier)),
   }
 }
 
-/** Searches, and one use of every other tool that has a fee of its own. */
-function hostedFees(ask: RequestFacts, { toolFees }: Price, rates: Rates): bigint {
-  const searches = rates.webSearches * ASSUMED_WEB_SEARCHES
-  return ask.unbounded.reduce((sum, name) => sum + (toolFees?.get(name) ?? 0n), searches)
+/** The request itself; and for hosted tools, searches and one use of every tool that has a fee of its own. */
+function maxFees(request: RequestFacts, { toolFees }: Price, rates: Rates): bigint {
+  let fees = rates.requests
+  if (request.unbounded.length > 0) fees += rates.webSearches * ASSUMED_WEB_SEARCHES
+  for (const name of request.unbounded) fees += toolFees?.get(name) ?? 0n
+  return fees
 }
 
-function maxInputRate(ask: RequestFacts, rates: Rates, rules: QuoteRules): bigint {
-  let most = maxBigint(rates.input, rates.cacheRead)
-  if (ask.cacheWrite !== 'none' || rules.cachesAutomatically) most = maxBigint(most, rates.cacheWrite5m)
-  if (ask.cacheWrite === '1h') most = maxBigint(most, rates.cacheWrite1h)
-  if (ask.audioInput) most = maxBigint(most, rates.audioInput)
-  // What a body's size says nothing about may hold pictures, and sound that is cached.
-  if (ask.images > 0 || ask.unsizedInput) most = maxBigint(most, rates.imageInput)
-  if (ask.unsizedInput) most = maxBigint(most, rates.audioCacheRead)
-  return most
+function maxInputRate(request: RequestFacts, rules: QuoteRules, rates: Rates): bigint {
+  let max = maxBigint(rates.input, rates.cacheRead)
+  if (request.cacheWrite !== 'none' || rules.cachesAutomatically) max = maxBigint(max, rates.cacheWrite5m)
+  if (request.cacheWrite === '1h') max = maxBigint(max, rates.cacheWrite1h)
+  if (request.audioInput) max = maxBigint(max, rates.audioInput)
+  // Input of unknown size may contain images, and audio that is cached.
+  if (request.images > 0 || request.unsizedInput) max = maxBigint(max, rates.imageInput)
+  if (request.unsizedInput) max = maxBigint(max, rates.audioCacheRead)
+  return max
 }
 
-function maxOutputRate(ask: RequestFacts, rates: Rates): bigint {
-  // Only models that write images have an image rate of their own, and those write them unasked.
-  const most = maxBigint(rates.output, rates.imageOutput)
-  return ask.audioOutput ? maxBigint(most, rates.audioOutput) : most
+function maxOutputRate(request: RequestFacts, rates: Rates): bigint {
+  // Only models that write images have an image rate of their own, and they write images without a request for them.
+  const max = maxBigint(rates.output, rates.imageOutput)
+  return request.audioOutput ? maxBigint(max, rates.audioOutput) : max
 }
 
-function maxBigint(one: bigint, other: bigint): bigint {
-  return one > other ? one : other
+function maxBigint(left: bigint, right: bigint): bigint {
+  return left > right ? left : right
 }

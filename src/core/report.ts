@@ -1,70 +1,59 @@
-// Report: totals that grow with every settled call. The one place where calls are summed, so that no two pages disagree.
+// Report: totals that grow with every settled call. Calls are summed nowhere else, so that no two pages disagree.
 
 import type { Entry } from './ledger-entry.ts'
-import { TOKEN_CLASSES, type TokenClass, totalTokens, type Usage } from './usage.ts'
+import { addUsage, totalTokens, type Usage, usageOf } from './usage.ts'
 
 const MINUTE_MS = 60_000
 const RECENT_MINUTES = 60
 
-/** A sum over calls. Mutable: it is added to in place. */
+/** A sum over settled calls. Mutable: calls are added in place. */
 export interface Tally {
   requests: number
+  /** Tokens of all classes, input and output. */
   tokens: number
   costNanoUsd: bigint
-  tokensByClass: Record<TokenClass, number>
+  /** Units by class, those that are not tokens included. */
+  readonly usage: Usage
+  /** How many of the calls have each certainty. */
   exact: number
   estimated: number
   upperBound: number
 }
 
 export function newTally(): Tally {
-  const tokensByClass = Object.fromEntries(TOKEN_CLASSES.map((name) => [name, 0])) as Record<TokenClass, number>
-  return { requests: 0, tokens: 0, costNanoUsd: 0n, tokensByClass, exact: 0, estimated: 0, upperBound: 0 }
+  return { requests: 0, tokens: 0, costNanoUsd: 0n, usage: usageOf(), exact: 0, estimated: 0, upperBound: 0 }
 }
 
-/** Adds a settled call. An entry still in flight adds nothing. */
+/** Adds a settled call. An entry in flight adds nothing. */
 export function addEntry(tally: Tally, entry: Entry): void {
   const { outcome } = entry
   if (!outcome) return
   tally.requests += 1
   tally.tokens += totalTokens(outcome.usage)
   tally.costNanoUsd += outcome.cost.totalNanoUsd
-  addUsage(tally.tokensByClass, outcome.usage)
+  addUsage(tally.usage, outcome.usage)
   tally[outcome.certainty] += 1
 }
 
-/** Class by class, since every call is added: a look-up by name costs more than the sum. */
-function addUsage(sum: Tally['tokensByClass'], usage: Usage): void {
-  sum.input += usage.input
-  sum.cacheRead += usage.cacheRead
-  sum.cacheWrite5m += usage.cacheWrite5m
-  sum.cacheWrite1h += usage.cacheWrite1h
-  sum.output += usage.output
-  sum.audioInput += usage.audioInput
-  sum.audioCacheRead += usage.audioCacheRead
-  sum.audioOutput += usage.audioOutput
-  sum.imageInput += usage.imageInput
-  sum.imageOutput += usage.imageOutput
-}
-
-/** Adds to `sum`, and returns it. */
-export function addTally(sum: Tally, more: Tally): Tally {
-  sum.requests += more.requests
-  sum.tokens += more.tokens
-  sum.costNanoUsd += more.costNanoUsd
-  for (const name of TOKEN_CLASSES) sum.tokensByClass[name] += more.tokensByClass[name]
-  sum.exact += more.exact
-  sum.estimated += more.estimated
-  sum.upperBound += more.upperBound
+/** Adds `tally` to `sum`, and returns `sum`. */
+export function addTally(sum: Tally, tally: Tally): Tally {
+  sum.requests += tally.requests
+  sum.tokens += tally.tokens
+  sum.costNanoUsd += tally.costNanoUsd
+  addUsage(sum.usage, tally.usage)
+  sum.exact += tally.exact
+  sum.estimated += tally.estimated
+  sum.upperBound += tally.upperBound
   return sum
 }
 
 /** Totals by day and, for the last hour, by minute. A call belongs to the day and minute of its reservation. */
 export class Report {
+  /** By calendar day in the configured time zone: `2026-11-22`. */
   readonly days = new Map<string, Tally>()
-  /** By minute since the epoch; at most the sixty that a recent hour is made of, and those not yet pruned. */
+  /** By minute since the epoch. At most twice the sixty minutes of a recent hour. */
   readonly minutes = new Map<number, Tally>()
-  /** Refused calls by reason. */
+  /** How many calls were refused, by reason. */
   readonly refusals = new Map<string, number>()
 
   addCall(entry: Entry): void {
@@ -73,7 +62,7 @@ export class Report {
     this.#pruneMinutes()
   }
 
-  /** Books many calls of one day and minute at once. */
+  /** Adds many calls of one day and minute at once. */
   addSum(day: string, minute: number, sum: Tally): void {
     addTally(findOrAddTally(this.days, day), sum)
     addTally(findOrAddTally(this.minutes, minute), sum)
@@ -90,12 +79,12 @@ export class Report {
 
   /** The sixty minutes up to and including the one that holds `wallMs`. */
   recentHour(wallMs: number): Tally {
-    const last = minuteOf(wallMs)
-    const recent = [...this.minutes].filter(([minute]) => minute > last - RECENT_MINUTES && minute <= last)
+    const lastMinute = minuteOf(wallMs)
+    const recent = [...this.minutes].filter(([minute]) => minute > lastMinute - RECENT_MINUTES && minute <= lastMinute)
     return sumOf(recent.map(([, tally]) => tally))
   }
 
-  /** Oldest in first out, by arrival and not by name: a clock that once stepped forward must not push out the present. */
+  /** Drops minutes in the order they were added, not by their time: a clock that once stepped forward must not push out the present. */
   #pruneMinutes(): void {
     if (this.minutes.size <= 2 * RECENT_MINUTES) return
     for (const minute of this.minutes.keys()) {
@@ -105,11 +94,11 @@ export class Report {
   }
 }
 
+/** Whole minutes since the epoch. */
 export function minuteOf(wallMs: number): number {
   return Math.floor(wallMs / MINUTE_MS)
 }
 
-/** The tally under a key, made when there is none. */
 function findOrAddTally<Key>(tallies: Map<Key, Tally>, key: Key): Tally {
   let tally = tallies.get(key)
   if (!tally) tallies.set(key, (tally = newTally()))

@@ -1,4 +1,4 @@
-// The tokenizer's thread: counts text as OpenAI's models do. Loaded when a call first needs it, since its tables are large.
+// The tokenizer's thread: counts text as OpenAI's models do. It starts when a call first needs it, because its tables are large.
 
 import { parentPort } from 'node:worker_threads'
 import { clearMergeCache, countTokens } from 'gpt-tokenizer/encoding/o200k_base'
@@ -14,18 +14,18 @@ export interface CountReply {
 }
 
 /**
- * Runs of one kind of character that the tokenizer does not cut: it takes time in the square of their length. They count a
- * token for every byte instead, which is the most they can be.
+ * Long runs of one kind of character. The tokenizer does not split them, so its time grows with the square of their length.
+ * They count one token per byte instead, which is their upper bound.
  */
 const LONG_RUN = /[\p{L}\p{M}]{64,}|[^\s\p{L}\p{N}]{64,}|\s{64,}/gu
 
-/** Special tokens in a text are text. */
+/** The names of special tokens count as plain text. */
 const PLAIN_TEXT_OPTIONS = { disallowedSpecial: new Set<string>() }
 
-/** Characters written as escapes are more tokens than their escapes, some of them. Others stay: what they stand for is less. */
+/** `\uXXXX` is decoded, because the character can take more tokens than its escape. Short escapes stay: theirs never does. */
 const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|.)/g
 
-/** At most so many tokens of a JSON text: exactly, but for runs that nobody writes. */
+/** An upper bound on the tokens of a JSON text: exact unless the text contains long runs. */
 export function tokenUpperBound(json: string): number {
   let runBytes = 0
   const text = json.replace(ESCAPE, (written, hex: string | undefined) =>
@@ -36,7 +36,7 @@ export function tokenUpperBound(json: string): number {
     return ' '
   })
   const tokens = countTokens(rest, PLAIN_TEXT_OPTIONS)
-  // Otherwise it grows with whatever callers send.
+  // Without this the cache grows with every text that callers send.
   clearMergeCache()
   return tokens + runBytes
 }

@@ -1,9 +1,10 @@
-// Tokenizer: counts texts in a thread of its own, which is started when it is needed and ends when it no longer is.
+// Tokenizer: counts texts in a thread of its own, which starts with the first text and ends after a minute without one.
 
 import { Worker } from 'node:worker_threads'
+import type { Timer, Timers } from '../core/clock.ts'
 import type { CountReply, CountRequest } from './tokenizer-worker.ts'
 
-/** Its tables take a hundred megabytes. */
+/** The thread ends after this long without a text: its tables take a hundred megabytes. */
 const IDLE_MS = 60_000
 /** Longer texts are not counted: their calls are quoted by their bytes. */
 const MAX_TEXT_CHARACTERS = 262_144
@@ -15,30 +16,44 @@ interface CountJob {
 }
 
 export class Tokenizer {
+  readonly #timers: Timers
   #worker: Worker | undefined
-  /** One text at a time is in the thread: what has become too late here is never counted there. */
+  /** The text in the thread. All others wait here, so that a text that timed out is never counted. */
   #current: CountJob | undefined
   readonly #queue: CountJob[] = []
   #lastId = 0
-  #idleTimer: NodeJS.Timeout | undefined
+  #idleTimer: Timer | undefined
 
-  /** The most tokens a JSON text can be for OpenAI's models. Undefined where it was not counted: too long, or too late. */
+  constructor(timers: Timers) {
+    this.#timers = timers
+  }
+
+  /** Whether the thread is running. */
+  get isRunning(): boolean {
+    return this.#worker !== undefined
+  }
+
+  /**
+   * An upper bound on the tokens of a JSON text for OpenAI's models. Resolves to undefined if the text is too long, or was not
+   * counted in time. Never rejects.
+   */
   count(text: string): Promise<number | undefined> {
     if (text.length > MAX_TEXT_CHARACTERS) return Promise.resolve(undefined)
     return new Promise((resolve) => {
-      const late = setTimeout(() => this.#giveUp(waiting), COUNT_TIMEOUT_MS)
+      const timeout = this.#timers.setTimeout(() => this.#giveUp(job), COUNT_TIMEOUT_MS)
       const answer = (tokens: number | undefined) => {
-        clearTimeout(late)
+        this.#timers.clearTimeout(timeout)
         resolve(tokens)
       }
-      const waiting: CountJob = { text, answer }
-      this.#queue.push(waiting)
+      const job: CountJob = { text, answer }
+      this.#queue.push(job)
       this.#startNext()
     })
   }
 
+  /** Ends the thread. Texts that are not counted yet resolve to undefined. */
   async close(): Promise<void> {
-    clearTimeout(this.#idleTimer)
+    this.#timers.clearTimeout(this.#idleTimer)
     const worker = this.#worker
     this.#worker = undefined
     this.#finishCurrent(undefined)
@@ -49,38 +64,41 @@ export class Tokenizer {
   #startNext(): void {
     if (this.#current) return
     this.#current = this.#queue.shift()
-    if (this.#current)
-      this.#ensureWorker().postMessage({ id: ++this.#lastId, text: this.#current.text } satisfies CountRequest)
+    if (!this.#current) return
+    const request: CountRequest = { id: ++this.#lastId, text: this.#current.text }
+    this.#ensureWorker().postMessage(request)
   }
 
   #ensureWorker(): Worker {
-    clearTimeout(this.#idleTimer)
-    this.#idleTimer = setTimeout(() => void this.close(), IDLE_MS).unref()
-    if (this.#worker) return this.#worker
-    const worker = new Worker(
-      new URL(import.meta.url.endsWith('.ts') ? './tokenizer-worker.ts' : './tokenizer-worker.js', import.meta.url),
-    )
+    this.#timers.clearTimeout(this.#idleTimer)
+    this.#idleTimer = this.#timers.setTimeout(() => void this.close(), IDLE_MS).unref()
+    this.#worker ??= this.#startWorker()
+    return this.#worker
+  }
+
+  #startWorker(): Worker {
+    const file = import.meta.url.endsWith('.ts') ? './tokenizer-worker.ts' : './tokenizer-worker.js'
+    const worker = new Worker(new URL(file, import.meta.url))
     worker.unref()
     worker.on('message', ({ id, tokens }: CountReply) => {
       if (id !== this.#lastId) return
       this.#finishCurrent(tokens)
       this.#startNext()
     })
-    worker.on('error', () => this.#handleWorkerExit(worker))
-    worker.on('exit', () => this.#handleWorkerExit(worker))
-    this.#worker = worker
+    worker.on('error', () => this.#handleExit(worker))
+    worker.on('exit', () => this.#handleExit(worker))
     return worker
   }
 
   #finishCurrent(tokens: number | undefined): void {
-    const counted = this.#current
+    const job = this.#current
     this.#current = undefined
-    counted?.answer(tokens)
+    job?.answer(tokens)
   }
 
-  /** A text that takes too long takes its thread with it: the next one gets another. */
-  #giveUp(waiting: CountJob): void {
-    if (waiting === this.#current) {
+  /** A text that timed out ends its thread, since counting cannot be interrupted. The next text gets a new thread. */
+  #giveUp(job: CountJob): void {
+    if (job === this.#current) {
       const worker = this.#worker
       this.#worker = undefined
       void worker?.terminate()
@@ -88,11 +106,11 @@ export class Tokenizer {
       this.#startNext()
       return
     }
-    this.#queue.splice(this.#queue.indexOf(waiting), 1)
-    waiting.answer(undefined)
+    this.#queue.splice(this.#queue.indexOf(job), 1)
+    job.answer(undefined)
   }
 
-  #handleWorkerExit(worker: Worker): void {
+  #handleExit(worker: Worker): void {
     if (this.#worker !== worker) return
     this.#worker = undefined
     this.#finishCurrent(undefined)

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Attempt, Certainty, Entry, Outcome } from '../core/ledger-entry.ts'
 import { jsonUsd } from '../core/money.ts'
 import type { Quote } from '../core/quote.ts'
-import { inputTokens, outputTokens, totalTokens } from '../core/usage.ts'
+import { inputTokens, outputTokens, totalTokens, usageJson } from '../core/usage.ts'
 import { countSchema, usdSchema } from '../runs/run-answer.ts'
 import type { CallRefused } from '../telemetry/call-events.ts'
 import { refusalDetails } from '../wire/limit-headers.ts'
@@ -16,7 +16,6 @@ import {
   timeSchema,
   upstreamLimitsJson,
   upstreamLimitsSchema,
-  usageJson,
   usageSchema,
 } from './views.ts'
 

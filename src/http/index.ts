@@ -2,7 +2,7 @@
 
 import { Hono } from 'hono'
 import type { Gate } from '../call/gate.ts'
-import { FairSlots } from '../counting/input-counter.ts'
+import { FairSlots } from '../core/fair-slots.ts'
 import { callRoutes, notFound } from './calls.ts'
 import { type Endpoint, type EndpointRow, mount, type Role } from './endpoint.ts'
 import { ESTIMATE } from './estimate.ts'

@@ -2,9 +2,9 @@
 
 import { z } from 'zod'
 import type { Settings } from '../config/settings.ts'
+import type { FairSlots } from '../core/fair-slots.ts'
 import { recordOf } from '../core/json-values.ts'
 import { Problem } from '../core/problem.ts'
-import type { FairSlots } from '../counting/input-counter.ts'
 import { declaredOperation } from '../keys/callers.ts'
 import type { Pattern, PatternRequest } from '../patterns/pattern/pattern.ts'
 import { PatternRun, type RunParts } from '../runs/run.ts'

@@ -5,13 +5,14 @@ import type { Clock } from '../core/clock.ts'
 import { type LimitPlan, NO_SUBJECTS, ZERO_AMOUNTS } from '../core/limits.ts'
 import { jsonUsd, type UsdJson } from '../core/money.ts'
 import type { Report, Tally } from '../core/report.ts'
+import { FEE_CLASSES, TOKEN_CLASSES, usageJson } from '../core/usage.ts'
 import type { Provider } from '../providers/provider.ts'
 import { countSchema, usdSchema } from '../runs/run-answer.ts'
 import type { Store } from '../stores/store.ts'
 import { amountJson } from '../wire/limit-headers.ts'
 import { entryJson, entrySchema } from './call-views.ts'
 import { endpointsFor } from './endpoint.ts'
-import { amountSchema, tokensByClassJson, tokensByClassSchema } from './views.ts'
+import { amountSchema, billedUnitsSchema, tokensByClassSchema } from './views.ts'
 
 export interface StatsParts {
   readonly clock: Clock
@@ -49,6 +50,7 @@ export const STATS = endpoint({
     daily_costs: z.record(z.iso.date(), usdSchema),
     rate_limits: rateLimitsSchema,
     tokens_by_class: tokensByClassSchema,
+    billed_units: billedUnitsSchema,
     certainty: z.strictObject({ exact: countSchema, estimated: countSchema, upper_bound: countSchema }),
     refused: z.record(z.string(), countSchema).optional(),
     reserved_now: z.strictObject({ requests: countSchema, tokens: countSchema, cost_usd: usdSchema }).optional(),
@@ -74,7 +76,8 @@ export const STATS = endpoint({
       recent_hour: tallyJson(report.recentHour(clock.now().wallMs)),
       daily_costs: dailyCosts(report),
       rate_limits: rateLimits(plan()),
-      tokens_by_class: tokensByClassJson(total.tokensByClass),
+      tokens_by_class: usageJson(total.usage, TOKEN_CLASSES),
+      billed_units: usageJson(total.usage, FEE_CLASSES),
       certainty: { exact: total.exact, estimated: total.estimated, upper_bound: total.upperBound },
       ...(sender.role === 'key'
         ? {}

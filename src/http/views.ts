@@ -6,7 +6,7 @@ import type { CircuitView } from '../core/circuit.ts'
 import type { UpstreamLimits } from '../core/ledger-entry.ts'
 import type { LevelView } from '../core/meter.ts'
 import type { ModelOverruns } from '../core/quote-overruns.ts'
-import { TOKEN_CLASSES, type TokenClass, USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
+import { CLASS_ROWS, FEE_CLASSES, TOKEN_CLASSES, USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
 import { countSchema, usdSchema } from '../runs/run-answer.ts'
 import type { ObservedLimits } from '../telemetry/upstream-limit-tracker.ts'
 import { amountJson, subjectText, unitOf } from '../wire/limit-headers.ts'
@@ -21,29 +21,14 @@ export function timeJson(wallMs: number): string {
   return new Date(wallMs).toISOString()
 }
 
-/** `cacheWrite5m` → `cache_write_5m`. */
-export function snakeCase(name: string): string {
-  return name.replace(/(?<=[a-z])[A-Z0-9]/g, (character) => `_${character.toLowerCase()}`)
+function countsSchema(classes: readonly UsageClass[]) {
+  return z.strictObject(Object.fromEntries(classes.map((name) => [CLASS_ROWS[name].json, countSchema])))
 }
 
-const TOKEN_NAMES = TOKEN_CLASSES.map((name): readonly [TokenClass, string] => [name, snakeCase(name)])
-const USAGE_NAMES = USAGE_CLASSES.map((name): readonly [UsageClass, string] => [name, snakeCase(name)])
-
-function countsSchema(names: readonly (readonly [string, string])[]) {
-  return z.strictObject(Object.fromEntries(names.map(([, name]) => [name, countSchema])))
-}
-
-/** Tokens by class. */
-export const tokensByClassSchema = countsSchema(TOKEN_NAMES)
-export function tokensByClassJson(tokens: Readonly<Record<TokenClass, number>>): z.output<typeof tokensByClassSchema> {
-  return Object.fromEntries(TOKEN_NAMES.map(([name, jsonName]) => [jsonName, tokens[name]]))
-}
-
-/** Tokens by class, and what is billed by the piece. */
-export const usageSchema = countsSchema(USAGE_NAMES)
-export function usageJson(usage: Readonly<Record<UsageClass, number>>): z.output<typeof usageSchema> {
-  return Object.fromEntries(USAGE_NAMES.map(([name, jsonName]) => [jsonName, usage[name]]))
-}
+/** Units by class, by their names in JSON: see `usageJson` in core/usage.ts. */
+export const usageSchema = countsSchema(USAGE_CLASSES)
+export const tokensByClassSchema = countsSchema(TOKEN_CLASSES)
+export const billedUnitsSchema = countsSchema(FEE_CLASSES)
 
 /** A limit and its level now. */
 export const levelSchema = z.strictObject({

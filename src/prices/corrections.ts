@@ -7,12 +7,13 @@ export const OVERRIDE_VERSION = 'bursar@1'
 
 export type KeyPrice = Exclude<ModelPrice[string], undefined>
 
+/** A correction of one model's price in the library. */
 export interface Override {
   /** The library's model that this name really is. */
   readonly as?: string
-  /** Keys put over the library's, or the whole price when the library does not know the model. */
+  /** Keys that replace the library's, or the whole price if the library does not know the model. */
   readonly set?: Readonly<Record<string, KeyPrice>>
-  /** The library says free and is wrong. */
+  /** The library wrongly says that the model is free. */
   readonly unknown?: true
 }
 
@@ -33,14 +34,14 @@ const SONNET_4_LONG_CONTEXT: Override = {
 }
 
 /**
- * Pictures are embedded at a price of their own, film at a dearer one: it is booked by a name of its own, `…-video`, which
- * has the library's figures. What may be film is reserved at its price, as sound in the cache, which embeddings never are.
+ * Embedded images have a price of their own, and video a dearer one. Video is settled under a model name of its own, `…-video`,
+ * with the library's figures. Input that may be video is reserved at its price by way of cached audio, which embeddings never use.
  */
 const EMBEDDED_PICTURES: Override = { set: { input_video_mtok: 0.45, cache_audio_read_mtok: 12 } }
 
 /**
- * Dollars per thousand uses of what OpenAI runs for its models, as it publishes them: calls of file search, and containers
- * for twenty minutes each, by their memory. Each is billed like a model of its own, by the request.
+ * Published dollars per thousand uses of the tools that OpenAI runs: calls of file search, and containers for twenty minutes
+ * each, by their memory. Each tool is billed like a model of its own, by the request.
  */
 const TOOL_USD_PER_THOUSAND = {
   file_search: 2.5,
@@ -50,7 +51,7 @@ const TOOL_USD_PER_THOUSAND = {
   container_64g: 1_920,
 }
 
-/** Azure borrows OpenAI's models, and its tools with them. */
+/** Azure uses OpenAI's models, and its tools with them. */
 const TOOL_OVERRIDES = ['openai', 'azure'].flatMap((libraryId) =>
   Object.entries(TOOL_USD_PER_THOUSAND).map(([name, fee]): readonly [string, Override] => [
     `${libraryId}/${name}`,
@@ -58,7 +59,7 @@ const TOOL_OVERRIDES = ['openai', 'azure'].flatMap((libraryId) =>
   ]),
 )
 
-/** By the names of what a request declares: tools whose containers have no memory stated get the smallest. */
+/** Nano-dollars per million uses, by the name of a tool in a request. A container without a stated size is the smallest. */
 export const TOOL_FEES: ReadonlyMap<string, bigint> = new Map(
   Object.entries({
     ...TOOL_USD_PER_THOUSAND,
@@ -67,7 +68,7 @@ export const TOOL_FEES: ReadonlyMap<string, bigint> = new Map(
   }).map(([name, fee]) => [name, nanoUsdOf(fee) * 1_000n] as const),
 )
 
-/** Every call of these models searches; the fee is per call and not in the usage. */
+/** Every call of these models searches. The fee is per call, and the usage does not report it. */
 const SEARCH_PREVIEW: Override = { set: { requests_kcount: 25 } }
 
 /**
@@ -128,7 +129,7 @@ export const OVERRIDES: ReadonlyMap<string, Override> = new Map<string, Override
   ['cerebras/qwen-3-coder-480b', { unknown: true }],
 ])
 
-/** Dollars per thousand searches where the library has no figure: xAI per tool call, Gemini per grounded prompt or query. */
+/** Dollars per thousand searches if the library has no figure: xAI per tool call, Gemini per grounded prompt or query. */
 export function searchFee(libraryId: string, family: string): number {
   if (libraryId === 'openai' || libraryId === 'anthropic') return 10
   if (libraryId === 'x-ai') return 5

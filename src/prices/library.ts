@@ -14,7 +14,7 @@ import type { UsageClass } from '../core/usage.ts'
 import { type KeyPrice, OVERRIDE_VERSION, OVERRIDES, type Override, searchFee, TOOL_FEES } from './corrections.ts'
 import { limitsOf } from './model-limits.ts'
 import { familyNames } from './model-names.ts'
-import { fillRates, isClaude, isFee, type KnownRates } from './rates.ts'
+import { fillRates, isClaude, isFee, type KnownRates, rateOf } from './rates.ts'
 import { tiersOf } from './service-tiers.ts'
 
 /** The version recorded for prices that are the library's own. A test holds it to the installed package. */
@@ -32,14 +32,13 @@ const LIBRARY_IDS: ReadonlyMap<string, string> = new Map([
 ])
 
 /**
- * The library's price keys by our class. Classes it knows and we do not fall into the one their tokens are counted in, at
- * the dearer of the two rates: video into image, cached images into cache reads, reasoning into output.
- * `storage_searches_kcount` (file search) is the same for every model: it stands in TOOLS.
+ * Our class for each price key of the library. A class of the library that we do not have joins the class that its tokens are
+ * counted in, at the dearer of the two rates: video joins images, cached images join cache reads, reasoning joins output.
+ * `storage_searches_kcount` (file search) is not read: it is the same for every model and stands in `TOOL_FEES`.
  *
- * Ignored, because no usage we meter carries their units: `audio_hours`, `input_audio_hours` (transcription),
+ * Other keys are ignored, because no usage that we meter has their units: `audio_hours`, `input_audio_hours` (transcription),
  * `input_document_kpages`, `input_annotated_document_kpages` (OCR), `input_text_messages_kcount` (realtime voice),
- * `output_citation_mtok` (Perplexity deep research). A model priced in nothing else has no price here, rather than a
- * price of zero.
+ * `output_citation_mtok` (Perplexity deep research). A model with no other key has no price here, instead of a price of zero.
  */
 const CLASS_OF_KEY: ReadonlyMap<string, UsageClass> = new Map([
   ['input_mtok', 'input'],
@@ -73,6 +72,11 @@ interface LibraryModel {
   readonly info: ModelInfo
 }
 
+/**
+ * Limits and prices over time of a model, by the library and our corrections. Unknown models have no price.
+ * @param spellings names of the model to look up, the most literal first
+ * @param timelines the models compiled so far; names of the same model share a timeline
+ */
 export function libraryFacts(
   provider: string,
   spellings: readonly string[],
@@ -125,7 +129,7 @@ function namesIn(match: MatchLogic): readonly string[] {
   return []
 }
 
-/** The library's ids of a provider's models; Vertex lists Claude among Google's, the Gemini endpoint does not serve it. */
+/** The library's ids of a provider's models. It lists Claude among Google's; the Gemini endpoint does not serve Claude. */
 export function listedModels(provider: string): readonly string[] {
   if (provider === 'simulated') return ['sim/echo']
   const libraryId = LIBRARY_IDS.get(provider) ?? provider
@@ -136,12 +140,13 @@ export function listedModels(provider: string): readonly string[] {
   return provider === 'gemini' ? current.filter((id) => !isClaude(id)) : current
 }
 
+/** When a price holds: from an instant on, or daily between two times (milliseconds of the UTC day). Undefined is always. */
 export type PriceSpan =
   | { readonly fromMs: number }
   | { readonly dailyFromMs: number; readonly dailyToMs: number }
   | undefined
 
-/** A model's prices over time: of those whose span holds, the last one counts; the first when none does. */
+/** A model's prices over time. The last price whose span holds counts, or the first if no span holds. */
 export interface Timeline {
   readonly spans: readonly PriceSpan[]
   readonly prices: readonly (Price | undefined)[]
@@ -149,6 +154,7 @@ export interface Timeline {
 
 const DAY_MS = 86_400_000
 
+/** The index of the price that counts at an instant, in epoch milliseconds. */
 export function spanAt(spans: readonly PriceSpan[], atMs: number): number {
   for (let index = spans.length - 1; index > 0; index--) if (isInSpan(spans[index], atMs)) return index
   return 0
@@ -196,7 +202,7 @@ function toolFeesOf(libraryId: string): Pick<Price, 'toolFees'> {
   return libraryId === 'openai' || libraryId === 'azure' ? { toolFees: TOOL_FEES } : {}
 }
 
-/** Undefined when the model is priced only in units that we do not meter. No key at all is a price of zero. */
+/** Undefined if the model is priced only in units that we do not meter. A model without any key is free. */
 function stepsOf(keys: ModelPrice, libraryId: string, family: string): Price['steps'] | undefined {
   const priced: (readonly [UsageClass, KeyPrice])[] = []
   for (const [key, price] of Object.entries(keys)) {
@@ -210,7 +216,7 @@ function stepsOf(keys: ModelPrice, libraryId: string, family: string): Price['st
   )
   const step = (fromInputTokens: number): PriceStep => {
     const known = knownRates(priced, fromInputTokens)
-    if (!free) known.webSearches ??= nanoUsdOf(searchFee(libraryId, family)) * 1_000n
+    if (!free) known.webSearches ??= rateOf('webSearches', nanoUsdOf(searchFee(libraryId, family)))
     return { fromInputTokens, rates: fillRates(known, isClaude(family)) }
   }
   return [step(0), ...[...edges].sort((a, b) => a - b).map(step)]
@@ -219,7 +225,7 @@ function stepsOf(keys: ModelPrice, libraryId: string, family: string): Price['st
 function knownRates(priced: readonly (readonly [UsageClass, KeyPrice])[], inputTokens: number): KnownRates {
   const known: KnownRates = {}
   for (const [name, price] of priced) {
-    const rate = nanoUsdOf(dollarsAt(price, inputTokens)) * (isFee(name) ? 1_000n : 1n)
+    const rate = rateOf(name, nanoUsdOf(dollarsAt(price, inputTokens)))
     if (rate >= (known[name] ?? 0n)) known[name] = rate
   }
   return known

@@ -1,4 +1,4 @@
-// What the models in use can take and give. A table and a hash look-up; it never guesses a model it does not list.
+// Model limits: the context window and the longest answer of the models in use. A table; it never guesses an unlisted model.
 
 import type { ModelLimits } from '../core/prices.ts'
 import { familyNames } from './model-names.ts'
@@ -6,9 +6,9 @@ import { familyNames } from './model-names.ts'
 type Row = readonly [names: string, contextWindow: number, maxOutput: number, usualOutput: number]
 
 /**
- * Families by name; dated names find their family. Where the sources differ (providers' pages, models.dev, LiteLLM) the
- * larger figure stands, because it bounds what a call can use. `usualOutput` is a round guess at a common answer with its
- * reasoning: it only sizes the tokens-per-minute estimate. Embeddings answer no tokens.
+ * Families by name, in tokens; dated names find their family. If the sources (providers' pages, models.dev, LiteLLM) differ, the
+ * larger figure stands, because it bounds the usage of a call. `usualOutput` is a rough guess at a common answer with its
+ * reasoning. It only sizes the tokens-per-minute estimate. Embedding models write no tokens.
  */
 const ROWS: readonly Row[] = [
   // OpenAI
@@ -124,7 +124,7 @@ const LIMITS: ReadonlyMap<string, ModelLimits> = new Map(
   }),
 )
 
-/** The limits of `model` in any provider's spelling, dated or not; undefined when neither it nor its family is listed. */
+/** The limits of `model` in any provider's spelling, dated or not. Undefined if neither the model nor its family is listed. */
 export function limitsOf(model: string): ModelLimits | undefined {
   for (const name of familyNames(model)) {
     const limits = LIMITS.get(name)

@@ -1,10 +1,10 @@
-// Model names: the spellings under which a price list may know a model, and the family it belongs to. Pure text; it
-// never decides that a model exists, and it never turns one model's name into another's.
+// Model names: the spellings under which a price list may know a model, and the family of a model. Only text: it never
+// decides that a model exists, and it never turns the name of a model into that of another.
 
-/** Longer names are nobody's: the longest in use are Bedrock ARNs of about 150 characters. */
+/** No model has a longer name: the longest in use are Bedrock ARNs of about 150 characters. */
 const MAX_NAME_CHARACTERS = 256
 
-/** How providers are called in front of a model name (`google/…`, `google-vertex:…`), beside the name we use. */
+/** The names of a provider in front of a model name (`google/…`, `google-vertex:…`), by the name that we use. */
 const PROVIDER_SPELLINGS: ReadonlyMap<string, readonly string[]> = new Map([
   ['openai', ['openai']],
   ['anthropic', ['anthropic']],
@@ -43,8 +43,8 @@ const ENDING =
 const MAX_ENDINGS = 4
 
 /**
- * The spellings of `model` to look up in `provider`'s price list, the most literal first; none for an empty or absurd
- * name. Only prefixes that name this provider are dropped: `openai/gpt-oss-20b` at Groq is that model's whole name.
+ * The spellings of `model` to look up in `provider`'s price list, the most literal first. Empty if the name is empty or too
+ * long. Only prefixes that name this provider are dropped: at Groq, `openai/gpt-oss-20b` is a whole name.
  */
 export function modelNames(provider: string, model: string): readonly string[] {
   const asked = model.trim().toLowerCase()
@@ -62,7 +62,7 @@ export function modelNames(provider: string, model: string): readonly string[] {
 /**
  * `model` without provider, vendor or fine-tuning marks, and then its families, the nearest first:
  * `us.anthropic.claude-3-5-sonnet-20241022-v2:0` → `…-20241022-v2:0`, `…-20241022`, `claude-3-5-sonnet`. For facts that a
- * whole family shares (limits), never for prices: snapshots of one family have had different ones.
+ * whole family shares, such as limits. Never for the library's prices: snapshots of a family have had different ones.
  */
 export function familyNames(model: string): readonly string[] {
   let name = bareName(model)
@@ -86,7 +86,7 @@ function bareName(model: string): string {
   return name.replace(/^gpt-35-/, 'gpt-3.5-')
 }
 
-/** `claude-sonnet-4.5` → `claude-sonnet-4-5`; `claude-4.6-sonnet` (routers) → `claude-sonnet-4-6`; 3.x keep their order. */
+/** `claude-sonnet-4.5` → `claude-sonnet-4-5`. Routers' `claude-4.6-sonnet` → `claude-sonnet-4-6`. 3.x names keep their order. */
 function claudeName(name: string): string {
   return name
     .replace(/(\d)\.(\d)/, '$1-$2')

@@ -1,5 +1,5 @@
-// The price book: what every known model costs and can take, from genai-prices, our own corrections and the operator.
-// It compiles a name once and remembers it; it does no I/O and never guesses: an unknown name has no price.
+// The price book: prices and limits of every known model, from genai-prices, our corrections and the operator. It compiles a
+// name once and remembers it. It does no I/O and never guesses: an unknown name has no price.
 
 import { type ModelFacts, type PriceBook, ratesOf } from '../core/prices.ts'
 import { RecentMap } from '../core/recent-map.ts'
@@ -9,30 +9,20 @@ import { isClaude } from './rates.ts'
 import { NO_TIERS } from './service-tiers.ts'
 import {
   applyLayer,
-  type CompiledUserPrices,
   compileUserLayer,
   compileUserPrices,
   findLayer,
   type UserLayer,
   type UserPrice,
   type UserPriceEntry,
+  type UserPrices,
 } from './user-prices.ts'
 
-/** Names remembered of one provider, known or not: callers choose names, so this bounds what they can make us hold. */
+/** Names that are remembered for each provider, known or not. Callers choose names, so the number of names must be bounded. */
 export const MAX_NAMES = 10_000
 
-export interface EditablePriceBook extends PriceBook {
-  /** Sets a price in code. Throws a RangeError that names the mistake. */
-  addPrice(provider: string, model: string, price: UserPrice): void
-  /** Puts compiled prices of `bursar.json` in force, in place of those before. Never throws. */
-  useUserPrices(prices: CompiledUserPrices): void
-  /** Swaps all prices of `bursar.json` at once; on a mistake throws a RangeError and keeps the old ones. */
-  replaceUserPrices(entries: readonly UserPriceEntry[]): void
-  /** Ids of the models with a known price, for listings: the library's and the operator's. */
-  models(provider: string): readonly string[]
-  /** How many names are remembered now; at most `MOST_NAMES` of each provider. */
-  readonly cachedNameCount: number
-}
+/** No model has a longer name. Longer names are answered and not remembered. */
+const MAX_NAME_CHARACTERS = 512
 
 const SIMULATED_MODEL: TimedModelFacts = {
   timeline: {
@@ -55,66 +45,87 @@ const SIMULATED_MODEL: TimedModelFacts = {
 
 const UNKNOWN_FACTS: ModelFacts = Object.freeze({ price: undefined, limits: undefined })
 
-/** Longer names are nobody's model; they are answered without being remembered. */
-const MAX_NAME_CHARACTERS = 512
-
-export function createPriceBook(): EditablePriceBook {
-  const timelines = new Map<string, Timeline>()
-  const inCode = new Map<string, UserLayer>()
-  let inFile: CompiledUserPrices = new Map()
-  const remembered = new Map<string, RecentMap<CachedModel>>()
-
-  function remember(provider: string, model: string): CachedModel {
-    const spellings = modelNames(provider, model)
-    const known = provider === 'simulated' ? SIMULATED_MODEL : libraryFacts(provider, spellings, model, timelines)
-    const own = [...spellings, ...familyNames(model)]
-    const layers = ['*', provider].flatMap((owner) => [inCode, inFile].map((source) => findLayer(source, owner, own)))
-    const facts = known.timeline.prices.map((price) => {
-      let found: ModelFacts = { price, limits: known.limits }
-      for (const layer of layers) if (layer) found = applyLayer(found, layer, isClaude(model))
-      return found
-    })
-    return { spans: known.timeline.spans, facts }
-  }
-
-  function find(provider: string, model: string, atMs: number): ModelFacts {
-    if (model.length > MAX_NAME_CHARACTERS) return UNKNOWN_FACTS
-    let names = remembered.get(provider)
-    if (!names) remembered.set(provider, (names = new RecentMap(MAX_NAMES)))
-    let known = names.get(model)
-    if (!known) names.set(model, (known = remember(provider, model)))
-    return known.facts[known.spans.length === 1 ? 0 : spanAt(known.spans, atMs)] ?? UNKNOWN_FACTS
-  }
-
-  function useUserPrices(prices: CompiledUserPrices): void {
-    inFile = prices
-    remembered.clear()
-  }
-
-  return {
-    find,
-    // The library prices Claude at Google's, too: Vertex has it, the Gemini endpoint has not.
-    serves: (provider, model, atMs) =>
-      find(provider, model, atMs).price !== undefined && !(provider === 'gemini' && isClaude(model)),
-    addPrice(provider, model, price) {
-      inCode.set(...compileUserLayer({ provider, model, price }, 'code'))
-      remembered.clear()
-    },
-    useUserPrices,
-    replaceUserPrices: (entries) => useUserPrices(compileUserPrices(entries)),
-    models(provider) {
-      const mark = `${provider}\n`
-      const own = [...inCode.keys(), ...inFile.keys()].filter((key) => key.startsWith(mark))
-      const ids = new Set([...listedModels(provider), ...own.map((key) => key.slice(mark.length))])
-      return [...ids].filter((id) => find(provider, id, 0).price !== undefined).sort()
-    },
-    get cachedNameCount() {
-      return [...remembered.values()].reduce((sum, names) => sum + names.size, 0)
-    },
-  }
-}
-
+/** The facts of a model over time: `facts[index]` holds in `spans[index]`. */
 interface CachedModel {
   readonly spans: readonly PriceSpan[]
   readonly facts: readonly ModelFacts[]
+}
+
+/**
+ * A price book whose prices change while it is in use. Prices set in code lie under those of `bursar.json`; for both, the
+ * entry of a named provider wins over that of `*`.
+ */
+export class EditablePriceBook implements PriceBook {
+  /** By provider and name, lower case. */
+  readonly #codePrices = new Map<string, UserLayer>()
+  #userPrices: UserPrices = new Map()
+  readonly #timelines = new Map<string, Timeline>()
+  readonly #modelsByProvider = new Map<string, RecentMap<CachedModel>>()
+
+  find(provider: string, model: string, atMs: number): ModelFacts {
+    if (model.length > MAX_NAME_CHARACTERS) return UNKNOWN_FACTS
+    let models = this.#modelsByProvider.get(provider)
+    if (!models) this.#modelsByProvider.set(provider, (models = new RecentMap(MAX_NAMES)))
+    let known = models.get(model)
+    if (!known) models.set(model, (known = this.#compile(provider, model)))
+    return known.facts[known.spans.length === 1 ? 0 : spanAt(known.spans, atMs)] ?? UNKNOWN_FACTS
+  }
+
+  serves(provider: string, model: string, atMs: number): boolean {
+    if (this.find(provider, model, atMs).price === undefined) return false
+    // The library lists Claude among Google's models: Vertex serves it, the Gemini endpoint does not.
+    return !(provider === 'gemini' && isClaude(model))
+  }
+
+  /** Sets a price in code. Throws a RangeError that names the mistake. */
+  addPrice(provider: string, model: string, price: UserPrice): void {
+    this.#codePrices.set(...compileUserLayer({ provider, model, price }, 'code'))
+    this.#modelsByProvider.clear()
+  }
+
+  /** Replaces all prices of `bursar.json`. Cannot fail: `compileUserPrices` found the mistakes. */
+  useUserPrices(prices: UserPrices): void {
+    this.#userPrices = prices
+    this.#modelsByProvider.clear()
+  }
+
+  /** Compiles and replaces all prices of `bursar.json`. On a mistake, throws a RangeError and keeps the old ones. */
+  replaceUserPrices(entries: readonly UserPriceEntry[]): void {
+    this.useUserPrices(compileUserPrices(entries))
+  }
+
+  /** Ids of the models of a provider with a known price, sorted: the library's and the operator's. */
+  models(provider: string): readonly string[] {
+    const prefix = `${provider}\n`
+    const ownKeys = [...this.#codePrices.keys(), ...this.#userPrices.keys()].filter((key) => key.startsWith(prefix))
+    const ids = new Set([...listedModels(provider), ...ownKeys.map((key) => key.slice(prefix.length))])
+    return [...ids].filter((id) => this.find(provider, id, 0).price !== undefined).sort()
+  }
+
+  /** How many names are remembered now: at most `MAX_NAMES` for each provider. */
+  get cachedNameCount(): number {
+    return [...this.#modelsByProvider.values()].reduce((sum, models) => sum + models.size, 0)
+  }
+
+  #compile(provider: string, model: string): CachedModel {
+    const spellings = modelNames(provider, model)
+    const { timeline, limits } =
+      provider === 'simulated' ? SIMULATED_MODEL : libraryFacts(provider, spellings, model, this.#timelines)
+    const layers = this.#layersOf(provider, [...spellings, ...familyNames(model)])
+    const facts = timeline.prices.map((price) =>
+      layers.reduce<ModelFacts>((under, layer) => applyLayer(under, layer, isClaude(model)), { price, limits }),
+    )
+    return { spans: timeline.spans, facts }
+  }
+
+  /** The lowest layer first. */
+  #layersOf(provider: string, names: readonly string[]): readonly UserLayer[] {
+    return ['*', provider]
+      .flatMap((owner) => [findLayer(this.#codePrices, owner, names), findLayer(this.#userPrices, owner, names)])
+      .filter((layer) => layer !== undefined)
+  }
+}
+
+export function createPriceBook(): EditablePriceBook {
+  return new EditablePriceBook()
 }

@@ -1,8 +1,8 @@
-// Service tiers: what a tier does to a model's token rates, in percent.
+// Service tiers: the percent of a model's token rates that each tier costs. Knows no prices.
 
 type TierPercents = Readonly<Record<string, number>>
 
-/** Without a prototype: tiers come from requests and answers, and `constructor` is no percentage. */
+/** Has no prototype: requests and answers name tiers, and `constructor` must not be found. */
 function tierPercents(of: Record<string, number>): TierPercents {
   return Object.freeze(Object.assign(Object.create(null) as Record<string, number>, of))
 }
@@ -10,8 +10,8 @@ function tierPercents(of: Record<string, number>): TierPercents {
 export const NO_TIERS = tierPercents({})
 
 /**
- * OpenAI's priority prices in percent of the standard ones, rounded up, by the library's model: published figures. For all
- * others the highest published ratio stands (gpt-5.5 has been quoted at both 200 and 250).
+ * OpenAI's published priority prices by the library's model, in percent of the standard ones, rounded up. All other models
+ * take the highest published ratio (gpt-5.5 has been quoted at both 200 and 250).
  */
 const OPENAI_PRIORITY_PERCENT: ReadonlyMap<string, number> = new Map(
   (
@@ -32,7 +32,7 @@ const MAX_OPENAI_PRIORITY_PERCENT = 250
 const OPENAI_FLEX_MODELS =
   /^(?:o3|o4-mini|gpt-5(?:\.\d)?(?:-mini|-nano|-sol|-terra|-luna)?|gpt-5\.[45]-pro|gpt-6-[a-z]+)$/
 
-/** Anthropic's `speed: fast`: six times the price, twice for Opus 5; six is the safe figure for all others. */
+/** Anthropic's `speed: fast` costs twice the price for Opus 5. All other models take the highest figure, six times. */
 const ANTHROPIC_FAST_PERCENT: ReadonlyMap<string, number> = new Map([['claude-opus-5', 200]])
 
 const MAX_ANTHROPIC_FAST_PERCENT = 600
@@ -40,10 +40,10 @@ const MAX_ANTHROPIC_FAST_PERCENT = 600
 const ANTHROPIC_US_PERCENT = 110
 
 /**
- * What service tiers do to token rates. Keys are the words of OpenAI's `service_tier`; Gemini's traffic types map onto the
- * same words; Anthropic's `speed: fast` and `inference_geo: us` are `fast`, `us` and `fast+us`. A tier that a model is
- * not sold in is left out, so it costs 100. Committed capacity (`scale`, Anthropic's `priority`, provisioned throughput)
- * also costs 100 here: its own bill is paid elsewhere.
+ * The percent of the token rates that each service tier costs. Keys are the words of OpenAI's `service_tier`. Gemini's traffic
+ * types map onto the same words. Anthropic's `speed: fast` and `inference_geo: us` are `fast`, `us` and `fast+us`. A tier in
+ * which a model is not sold is left out, so it costs 100. Committed capacity (`scale`, Anthropic's `priority`, provisioned
+ * throughput) also costs 100 here, because it is paid by a bill of its own.
  *
  * @param families the model's names from the most exact to the family
  */

@@ -1,19 +1,19 @@
-// Prices that an operator writes: read, checked, and laid over the library's.
+// Prices that an operator writes, in bursar.json or in code: checks them, and lays them over the library's.
 
 import { hash } from 'node:crypto'
 import { nanoUsdOf, parseUsd } from '../core/money.ts'
 import type { ModelFacts, ModelLimits, Price, PriceStep } from '../core/prices.ts'
-import { USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
-import { fillRates, isFee, type KnownRates } from './rates.ts'
+import { FEE_CLASSES, USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
+import { fillRates, type KnownRates, rateOf } from './rates.ts'
 import { NO_TIERS } from './service-tiers.ts'
 
 /** Dollars as a decimal (`"0.15"`, at most nine decimals) or a number. */
 type Dollars = string | number
 
 /**
- * A model's price and limits as an operator writes them: dollars per million tokens, `webSearches` and `requests` in dollars
- * per thousand. With both `input` and `output` it is a whole price, classes it leaves out follow their nearest relative;
- * with fewer it corrects the price already known. Limits it leaves out stay as known. Zero is a price.
+ * A model's price and limits as an operator writes them: dollars per million tokens; `webSearches` and `requests` in dollars
+ * per thousand. With both `input` and `output` it is a whole price, and the classes it leaves out follow their nearest relative.
+ * With fewer, it corrects the price already known. Limits it leaves out stay as known. Zero is a price.
  */
 export type UserPrice = {
   readonly [Name in UsageClass | keyof ModelLimits]?: Name extends UsageClass ? Dollars : number
@@ -27,32 +27,46 @@ export interface UserPriceEntry {
   readonly price: UserPrice
 }
 
+/** A compiled entry, to be laid over the price and limits known so far. */
 export interface UserLayer {
   readonly rates: KnownRates
   readonly limits: Partial<ModelLimits>
+  /** Source and digest of the rates: `bursar.json#1a2b3c4d`. */
   readonly version: string
 }
 
+/** All prices of bursar.json, checked: layers by `provider\nmodel`. */
+export type UserPrices = ReadonlyMap<string, UserLayer>
+
 const LIMIT_NAMES = ['contextWindow', 'maxOutput', 'usualOutput'] as const
 
-/** The operator's prices, checked and ready to be laid over the library's; by provider and model. */
-export type CompiledUserPrices = ReadonlyMap<string, UserLayer>
-
-/** Compiles the prices of bursar.json, and changes nothing. Throws RangeError, which names the price and what is wrong with it. */
-export function compileUserPrices(entries: readonly UserPriceEntry[]): CompiledUserPrices {
+/** Checks and compiles all prices of bursar.json. Throws a RangeError that names the first mistake and where it is. */
+export function compileUserPrices(entries: readonly UserPriceEntry[]): UserPrices {
   return new Map(entries.map((entry) => compileUserLayer(entry, 'bursar.json')))
 }
 
+/** @param source the beginning of the version: `bursar.json` or `code` */
 export function compileUserLayer(
   { provider, model, price }: UserPriceEntry,
   source: string,
 ): [key: string, layer: UserLayer] {
   const where = `price of ${provider}/${model}`
+  const rates = compileRates(price, where)
+  const figures = USAGE_CLASSES.map((name) => rates[name] ?? '').join(',')
+  const version = `${source}#${hash('sha256', figures).slice(0, 8)}`
+  return [`${provider}\n${model.trim().toLowerCase()}`, { rates, limits: compileLimits(price, where), version }]
+}
+
+function compileRates(price: UserPrice, where: string): KnownRates {
   const rates: KnownRates = {}
   for (const name of USAGE_CLASSES) {
     const dollars = price[name]
-    if (dollars !== undefined) rates[name] = userRate(dollars, `${where}: ${name}`) * (isFee(name) ? 1_000n : 1n)
+    if (dollars !== undefined) rates[name] = rateOf(name, parseDollars(dollars, `${where}: ${name}`))
   }
+  return rates
+}
+
+function compileLimits(price: UserPrice, where: string): Partial<ModelLimits> {
   const limits: { -readonly [Name in keyof ModelLimits]?: number } = {}
   for (const name of LIMIT_NAMES) {
     const tokens = price[name]
@@ -61,41 +75,45 @@ export function compileUserLayer(
       throw new RangeError(`${where}: ${name} must be a whole number of tokens`)
     limits[name] = tokens
   }
-  const figures = USAGE_CLASSES.map((name) => rates[name] ?? '').join(',')
-  const version = `${source}#${hash('sha256', figures).slice(0, 8)}`
-  return [`${provider}\n${model.trim().toLowerCase()}`, { rates, limits, version }]
+  return limits
 }
 
-export function findLayer(
-  source: ReadonlyMap<string, UserLayer>,
-  owner: string,
-  names: readonly string[],
-): UserLayer | undefined {
-  const name = source.size === 0 ? undefined : names.find((each) => source.has(`${owner}\n${each}`))
-  return name === undefined ? undefined : source.get(`${owner}\n${name}`)
+/** The layer of the first of these names that has one. */
+export function findLayer(prices: UserPrices, owner: string, names: readonly string[]): UserLayer | undefined {
+  if (prices.size === 0) return undefined
+  for (const name of names) {
+    const layer = prices.get(`${owner}\n${name}`)
+    if (layer) return layer
+  }
+  return undefined
 }
 
-function userRate(dollars: Dollars, where: string): bigint {
+/** In nano-dollars. */
+function parseDollars(dollars: Dollars, where: string): bigint {
   if (typeof dollars === 'number' && Number.isFinite(dollars) && dollars >= 0) return nanoUsdOf(dollars)
   const nanoUsd = typeof dollars === 'string' ? parseUsd(dollars) : undefined
   if (nanoUsd === undefined) throw new RangeError(`${where} must be decimal dollars, zero or more`)
   return nanoUsd
 }
 
-export function applyLayer(under: ModelFacts, layer: UserLayer, claude: boolean): ModelFacts {
-  return { price: overlayPrice(under.price, layer, claude), limits: overlayLimits(under.limits, layer.limits) }
+/** The facts of a model with a layer over them. */
+export function applyLayer(under: ModelFacts, layer: UserLayer, isClaudeModel: boolean): ModelFacts {
+  return { price: overlayPrice(under.price, layer, isClaudeModel), limits: overlayLimits(under.limits, layer.limits) }
 }
 
-function overlayPrice(under: Price | undefined, { rates, version }: UserLayer, claude: boolean): Price | undefined {
+function overlayPrice(
+  under: Price | undefined,
+  { rates, version }: UserLayer,
+  isClaudeModel: boolean,
+): Price | undefined {
   if (Object.keys(rates).length === 0) return under
   const serviceTierPercent = under?.serviceTierPercent ?? NO_TIERS
   if (rates.input !== undefined && rates.output !== undefined) {
-    const { webSearches = 0n, requests = 0n } = under?.steps[0].rates ?? {}
-    const free = Object.values(rates).every((rate) => rate === 0n)
-    const known = free ? rates : { webSearches, requests, ...rates }
-    const steps: Price['steps'] = [{ fromInputTokens: 0, rates: fillRates(known, claude) }]
+    const isFree = Object.values(rates).every((rate) => rate === 0n)
+    const known = isFree || !under ? rates : { ...feesOf(under), ...rates }
+    const steps: Price['steps'] = [{ fromInputTokens: 0, rates: fillRates(known, isClaudeModel) }]
     const toolFees = under?.toolFees
-    return { version, steps, serviceTierPercent, ...(toolFees && !free ? { toolFees } : {}) }
+    return { version, steps, serviceTierPercent, ...(toolFees && !isFree ? { toolFees } : {}) }
   }
   if (!under) return undefined
   const corrected = (step: PriceStep): PriceStep => ({ ...step, rates: { ...step.rates, ...rates } })
@@ -103,7 +121,12 @@ function overlayPrice(under: Price | undefined, { rates, version }: UserLayer, c
   return { ...under, version, steps: [corrected(first), ...later.map(corrected)] }
 }
 
-/** A model that nobody knows needs its context window; its output is then at most that. */
+/** The fees of the price below. A whole price that leaves out fees keeps them, unless it is zero altogether. */
+function feesOf({ steps: [{ rates }] }: Price): KnownRates {
+  return Object.fromEntries(FEE_CLASSES.map((name) => [name, rates[name]]))
+}
+
+/** An unknown model gets limits only if its context window is given. Its output is at most that. */
 function overlayLimits(under: ModelLimits | undefined, layer: Partial<ModelLimits>): ModelLimits | undefined {
   const contextWindow = layer.contextWindow ?? under?.contextWindow
   if (contextWindow === undefined) return undefined

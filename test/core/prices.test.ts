@@ -1,4 +1,4 @@
-// What a usage costs: exact against rational arithmetic, rounded up once, at the whole-request steps providers bill by.
+// The cost of a usage: exact against rational arithmetic, rounded up once, at the whole-request steps that providers bill by.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -54,10 +54,10 @@ describe('costOf', () => {
 
   test('of a call is never more than the sum over its parts, and less by under a nano-dollar for each', () => {
     fc.assert(
-      fc.property(anyRates, anyUsage, anyUsage, (rates, one, other) => {
+      fc.property(anyRates, anyUsage, anyUsage, (rates, first, second) => {
         const price = priceOf(rates)
-        const both = usageOf(Object.fromEntries(USAGE_CLASSES.map((name) => [name, one[name] + other[name]])))
-        const parts = costOf(price, usageOf(one)).totalNanoUsd + costOf(price, usageOf(other)).totalNanoUsd
+        const both = usageOf(Object.fromEntries(USAGE_CLASSES.map((name) => [name, first[name] + second[name]])))
+        const parts = costOf(price, usageOf(first)).totalNanoUsd + costOf(price, usageOf(second)).totalNanoUsd
         const whole = costOf(price, both).totalNanoUsd
         expect(parts - whole === 0n || parts - whole === 1n).toBe(true)
       }),

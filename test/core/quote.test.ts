@@ -1,4 +1,4 @@
-// A quote bounds: no call that keeps to its ask can use or cost more, whatever mix of prices it meets.
+// A quote is a bound: no call within its request uses or costs more, whatever mix of prices it meets.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -52,11 +52,11 @@ function step([fromInputTokens, rates]: [number, Partial<Record<UsageClass, bigi
 const flat = (rates: Partial<Record<UsageClass, bigint>>) => priceOf([0, rates])
 const PLAIN = flat({ input: 3n * USD, output: 15n * USD })
 const quoteOf = (
-  more: Partial<RequestFacts>,
+  changes: Partial<RequestFacts>,
   price: Price | undefined = PLAIN,
   limits: ModelLimits | undefined = LIMITS,
   rules = RULES,
-) => quote({ ...REQUEST, ...more }, { price, limits }, rules, SETTINGS)
+) => quote({ ...REQUEST, ...changes }, { price, limits }, rules, SETTINGS)
 
 describe('the most a call can take in', () => {
   test.each<[string, Partial<RequestFacts>, number]>([
@@ -66,13 +66,13 @@ describe('the most a call can take in', () => {
     ['no more than the window', { textBytes: 200_000 }, 128_000],
     ['the window, for what has no size', { unsizedInput: true }, 128_000],
     ['the window, for what has no bound', { unbounded: ['web_search'] }, 128_000],
-  ])('is %s', (_what, more, tokens) => {
-    expect(quoteOf(more).inputTokens).toBe(tokens)
+  ])('is %s', (_what, changes, tokens) => {
+    expect(quoteOf(changes).inputTokens).toBe(tokens)
   })
 
   test('is not cut by a window that is not known', () => {
-    const unknown = (more: Partial<RequestFacts>) =>
-      quote({ ...REQUEST, ...more }, { price: PLAIN, limits: undefined }, RULES, SETTINGS)
+    const unknown = (changes: Partial<RequestFacts>) =>
+      quote({ ...REQUEST, ...changes }, { price: PLAIN, limits: undefined }, RULES, SETTINGS)
     expect(unknown({ textBytes: 5_000_000 }).inputTokens).toBe(5_000_096)
     expect(unknown({ unsizedInput: true }).inputTokens).toBe(1_048_576)
   })
@@ -90,9 +90,9 @@ describe('the most it can write', () => {
     ['its prediction beside the answer', { predictionBytes: 50 }, LIMITS, RULES, 150, null],
     ['its cap, of an unknown model', {}, undefined, RULES, 100, null],
     ['the default cap, of an unknown model without one', { outputCap: null }, undefined, RULES, 4_096, 4_096],
-  ])('is %s', (_what, more, limits, rules, outputTokens, injectedCap) => {
+  ])('is %s', (_what, changes, limits, rules, outputTokens, injectedCap) => {
     const facts = { price: PLAIN, limits }
-    expect(quote({ ...REQUEST, ...more }, facts, rules, SETTINGS)).toMatchObject({ outputTokens, injectedCap })
+    expect(quote({ ...REQUEST, ...changes }, facts, rules, SETTINGS)).toMatchObject({ outputTokens, injectedCap })
   })
 
   test('is the cap that is set in the place of its own, and no more than the model gives', () => {
@@ -108,16 +108,16 @@ describe('what limits on tokens reserve', () => {
     ['no more output than is usual', { outputCap: 16_000 }, 250 + 500],
     ['the usual output where there is no cap', { outputCap: null, answers: 2 }, 250 + 1_000],
     ['a usual image', { images: 1 }, 250 + 100 + 1_000],
-  ])('is %s', (_what, more, tokens) => {
-    expect(quoteOf(more).tokens).toBe(tokens)
+  ])('is %s', (_what, changes, tokens) => {
+    expect(quoteOf(changes).tokens).toBe(tokens)
   })
 
   test('is never more than the worst case, which the strict setting reserves', () => {
     fc.assert(
       fc.property(fc.nat(300_000), fc.option(fc.nat(20_000)), fc.nat(20), (textBytes, outputCap, images) => {
-        const ask = { ...REQUEST, textBytes, outputCap, images }
+        const request = { ...REQUEST, textBytes, outputCap, images }
         const [usual, worst] = [SETTINGS, WORST].map((settings) =>
-          quote(ask, { price: PLAIN, limits: LIMITS }, RULES, settings),
+          quote(request, { price: PLAIN, limits: LIMITS }, RULES, settings),
         )
         expect(worst?.tokens).toBe((worst?.inputTokens ?? 0) + (worst?.outputTokens ?? 0))
         expect(usual?.tokens).toBeLessThanOrEqual(worst?.tokens ?? -1)
@@ -180,8 +180,8 @@ describe('the price', () => {
       1_096n * 3_000n,
     ],
     ['rounds up once', { textBytes: 0, messages: 0, outputCap: 1 }, flat({ input: 1n, output: 1n }), 1n],
-  ])('%s', (_what, more, price, nanoUsd) => {
-    expect(quoteOf(more, price).costNanoUsd).toBe(nanoUsd)
+  ])('%s', (_what, changes, price, nanoUsd) => {
+    expect(quoteOf(changes, price).costNanoUsd).toBe(nanoUsd)
   })
 
   test('has cache writes where the provider makes them unasked', () => {
@@ -205,7 +205,7 @@ const rates = fc.record(Object.fromEntries(USAGE_CLASSES.map((name) => [name, ra
 >
 const prices = fc
   .tuple(rates, fc.array(fc.tuple(fc.nat(3_000), rates), { maxLength: 2 }))
-  .map(([first, more]) => priceOf([0, first], ...more.toSorted(([a], [b]) => a - b)))
+  .map(([first, later]) => priceOf([0, first], ...later.toSorted(([a], [b]) => a - b)))
 const requests = fc.record({
   textBytes: fc.nat(3_000),
   messages: fc.nat(3),
@@ -222,32 +222,32 @@ const requests = fc.record({
 })
 const shares = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 10, maxLength: 10 })
 
-test('no usage within the ask costs more than the quote, in any mix of the classes it allows', () => {
+test('no usage within the request costs more than the quote, in any mix of the classes it allows', () => {
   fc.assert(
-    fc.property(requests, prices, shares, fc.boolean(), (some, price, share, cachesUnasked) => {
-      const ask = { ...REQUEST, ...some }
-      const most = quoteOf(
-        ask,
+    fc.property(requests, prices, shares, fc.boolean(), (changes, price, share, cachesUnasked) => {
+      const request = { ...REQUEST, ...changes }
+      const bound = quoteOf(
+        request,
         price,
         { ...LIMITS, contextWindow: 4_000 },
         { ...RULES, cachesAutomatically: cachesUnasked },
       )
       const inputs: UsageClass[] = ['input', 'cacheRead']
-      if (ask.cacheWrite !== 'none' || cachesUnasked) inputs.push('cacheWrite5m')
-      if (ask.cacheWrite === '1h') inputs.push('cacheWrite1h')
-      if (ask.audioInput) inputs.push('audioInput')
-      if (ask.unsizedInput) inputs.push('audioCacheRead')
-      if (ask.images > 0 || ask.unsizedInput) inputs.push('imageInput')
-      const outputs: UsageClass[] = ask.audioOutput
+      if (request.cacheWrite !== 'none' || cachesUnasked) inputs.push('cacheWrite5m')
+      if (request.cacheWrite === '1h') inputs.push('cacheWrite1h')
+      if (request.audioInput) inputs.push('audioInput')
+      if (request.unsizedInput) inputs.push('audioCacheRead')
+      if (request.images > 0 || request.unsizedInput) inputs.push('imageInput')
+      const outputs: UsageClass[] = request.audioOutput
         ? ['output', 'imageOutput', 'audioOutput']
         : ['output', 'imageOutput']
       const used = usageOf({
-        ...split(most.inputTokens * (share[0] ?? 0), inputs, share.slice(1)),
-        ...split(most.outputTokens * (share[1] ?? 0), outputs, share.slice(5)),
+        ...split(bound.inputTokens * (share[0] ?? 0), inputs, share.slice(1)),
+        ...split(bound.outputTokens * (share[1] ?? 0), outputs, share.slice(5)),
         requests: 1,
       })
-      for (const tier of [undefined, 'flex', ...(ask.serviceTier ? [ask.serviceTier] : [])])
-        expect(costOf(price, used, tier).totalNanoUsd <= most.costNanoUsd).toBe(true)
+      for (const tier of [undefined, 'flex', ...(request.serviceTier ? [request.serviceTier] : [])])
+        expect(costOf(price, used, tier).totalNanoUsd <= bound.costNanoUsd).toBe(true)
     }),
     { numRuns: 1_000 },
   )
@@ -272,16 +272,16 @@ function split(
 describe('the affordable cap', () => {
   const budgets = fc.oneof(fc.bigInt(0n, 1_000n), fc.bigInt(0n, 10n * USD))
   const limits = { ...LIMITS, maxOutput: Number.MAX_SAFE_INTEGER }
-  const costAt = (ask: RequestFacts, price: Price, cap: number) =>
-    quote(ask, { price, limits }, RULES, SETTINGS, cap).costNanoUsd
+  const costAt = (request: RequestFacts, price: Price, cap: number) =>
+    quote(request, { price, limits }, RULES, SETTINGS, cap).costNanoUsd
 
   test('is the largest that fits, and one more does not', () => {
     fc.assert(
-      fc.property(requests, prices, budgets, (some, price, budget) => {
-        const ask = { ...REQUEST, ...some }
-        const cap = affordableCap(ask, quoteOf(ask, price, limits), RULES, budget)
-        if (cap >= 0 && cap < Number.MAX_SAFE_INTEGER / 4) expect(costAt(ask, price, cap) <= budget).toBe(true)
-        if (cap < 1e12) expect(costAt(ask, price, Math.max(cap + 1, 0)) > budget).toBe(true)
+      fc.property(requests, prices, budgets, (changes, price, budget) => {
+        const request = { ...REQUEST, ...changes }
+        const cap = affordableCap(request, quoteOf(request, price, limits), RULES, budget)
+        if (cap >= 0 && cap < Number.MAX_SAFE_INTEGER / 4) expect(costAt(request, price, cap) <= budget).toBe(true)
+        if (cap < 1e12) expect(costAt(request, price, Math.max(cap + 1, 0)) > budget).toBe(true)
       }),
       { numRuns: 1_000 },
     )
@@ -289,9 +289,9 @@ describe('the affordable cap', () => {
 
   test('costs more the larger it is', () => {
     fc.assert(
-      fc.property(requests, prices, fc.nat(10_000), fc.nat(10_000), (some, price, a, b) => {
-        const ask = { ...REQUEST, ...some }
-        expect(costAt(ask, price, Math.min(a, b)) <= costAt(ask, price, Math.max(a, b))).toBe(true)
+      fc.property(requests, prices, fc.nat(10_000), fc.nat(10_000), (changes, price, a, b) => {
+        const request = { ...REQUEST, ...changes }
+        expect(costAt(request, price, Math.min(a, b)) <= costAt(request, price, Math.max(a, b))).toBe(true)
       }),
     )
   })
@@ -305,21 +305,21 @@ describe('the affordable cap', () => {
     ['is negative where not even that does', {}, PLAIN, 1_096n * 3_000n - 1n, -1],
     ['is any where output is free', {}, flat({ input: USD }), 2n * USD, Number.MAX_SAFE_INTEGER],
     ['knows the dear tier', { serviceTier: 'priority' }, flat({ output: 4n * USD }), 70_000n, 10],
-  ])('%s', (_what, more, price, budget, cap) => {
-    const ask = { ...REQUEST, ...more }
-    expect(affordableCap(ask, quoteOf(ask, price), RULES, budget)).toBe(cap)
+  ])('%s', (_what, changes, price, budget, cap) => {
+    const request = { ...REQUEST, ...changes }
+    expect(affordableCap(request, quoteOf(request, price), RULES, budget)).toBe(cap)
   })
 
   test('bounds nothing where it leaves reasoning out: it is any where the call fits, and none where it does not', () => {
     const rules = { ...RULES, capCoversReasoning: false }
     fc.assert(
-      fc.property(requests, prices, budgets, fc.boolean(), (some, price, budget, known) => {
-        const ask = { ...REQUEST, ...some }
+      fc.property(requests, prices, budgets, fc.boolean(), (changes, price, budget, known) => {
+        const request = { ...REQUEST, ...changes }
         const facts = { price, limits: known ? { ...LIMITS, maxOutput: 3_000 } : undefined }
-        const quoted = quote(ask, facts, rules, SETTINGS)
+        const quoted = quote(request, facts, rules, SETTINGS)
         const fits = quoted.costNanoUsd <= budget
-        expect(affordableCap(ask, quoted, rules, budget)).toBe(fits ? Number.MAX_SAFE_INTEGER : -1)
-        if (known) expect(quote(ask, facts, rules, SETTINGS, 1).costNanoUsd).toBe(quoted.costNanoUsd)
+        expect(affordableCap(request, quoted, rules, budget)).toBe(fits ? Number.MAX_SAFE_INTEGER : -1)
+        if (known) expect(quote(request, facts, rules, SETTINGS, 1).costNanoUsd).toBe(quoted.costNanoUsd)
       }),
       { numRuns: 1_000 },
     )

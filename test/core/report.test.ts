@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { addTally, minuteOf, newTally, Report } from '../../src/core/report.ts'
-import { TOKEN_CLASSES, usageOf } from '../../src/core/usage.ts'
+import { TOKEN_CLASSES, USAGE_CLASSES, usageOf } from '../../src/core/usage.ts'
 import { factsOf, outcomeOf, START_MS } from '../stores/calls.ts'
 
 const entry = (afterMs: number, cost: bigint) => ({
@@ -22,13 +22,14 @@ test('a call belongs to the day and minute of its reservation', () => {
   expect(report.total()).toMatchObject({ requests: 2, tokens: 60, costNanoUsd: 12n, exact: 2 })
 })
 
-test('tokens of every class are counted as what they are', () => {
+test('units of every class are counted as what they are', () => {
   const report = new Report()
-  const usage = usageOf(Object.fromEntries(TOKEN_CLASSES.map((name, index) => [name, index + 1])))
+  const usage = usageOf(Object.fromEntries(USAGE_CLASSES.map((name, index) => [name, index + 1])))
   for (const { facts, outcome, settledSeq } of [entry(0, 1n), entry(1, 1n)])
     report.addCall({ facts, outcome: { ...outcome, usage }, settledSeq })
-  const twice = Object.fromEntries(TOKEN_CLASSES.map((name, index) => [name, 2 * (index + 1)]))
-  expect(report.total()).toMatchObject({ tokens: 110, tokensByClass: twice })
+  const twice = Object.fromEntries(USAGE_CLASSES.map((name, index) => [name, 2 * (index + 1)]))
+  const tokens = TOKEN_CLASSES.reduce((sum, name) => sum + 2 * usage[name], 0)
+  expect(report.total()).toMatchObject({ tokens, usage: twice })
 })
 
 test('a call in flight adds nothing', () => {
@@ -59,11 +60,11 @@ test('a clock that once stepped forward does not push out the present', () => {
   expect(report.recentHour(START_MS + 299 * 60_000).requests).toBe(60)
 })
 
-test('booking a sum is booking its calls', () => {
-  const [one, other] = [new Report(), new Report()]
+test('adding a sum is adding its calls', () => {
+  const [byCall, bySum] = [new Report(), new Report()]
   const sum = newTally()
   for (let index = 0; index < 5; index++) {
-    one.addCall(entry(index, 3n))
+    byCall.addCall(entry(index, 3n))
     addTally(
       sum,
       (() => {
@@ -73,8 +74,8 @@ test('booking a sum is booking its calls', () => {
       })(),
     )
   }
-  other.addSum('2026-11-22', minuteOf(START_MS), sum)
-  expect([other.days, other.minutes]).toEqual([one.days, one.minutes])
+  bySum.addSum('2026-11-22', minuteOf(START_MS), sum)
+  expect([bySum.days, bySum.minutes]).toEqual([byCall.days, byCall.minutes])
 })
 
 test('refusals are counted by reason', () => {

@@ -1,63 +1,122 @@
-// Places for counting are few, and no caller gets all of them.
+// Counts end in time: if a provider or the tokenizer takes too long, the bound by bytes stands. An idle thread ends.
 
-import { describe, expect, test } from 'vitest'
-import { FairSlots } from '../../src/counting/input-counter.ts'
+import { afterEach, describe, expect, test } from 'vitest'
+import { InputCounter } from '../../src/counting/input-counter.ts'
+import { fetchProviderCount } from '../../src/counting/provider-count.ts'
+import { Tokenizer } from '../../src/counting/tokenizer.ts'
+import type { AnswerListener, Provider } from '../../src/providers/provider.ts'
+import { simulated } from '../../src/providers/simulated/provider.ts'
+import { ManualClock } from '../support/gateway-fixture.ts'
 
-/** Sixteen places, and work in them that goes on until it is told to end. */
-function sixteenSlots() {
-  const all = new FairSlots(16)
-  const ends: (() => void)[] = []
-  const work = () => new Promise<'done'>((resolve) => ends.push(() => resolve('done')))
-  const take = (caller: string | null, times: number) => Array.from({ length: times }, () => all.withSlot(caller, work))
-  const end = () => {
-    for (const one of ends.splice(0)) one()
+/** A provider whose answers are the test's, and the listeners of the counts it was asked for. */
+function countingProvider(respond: (listener: AnswerListener) => void = () => {}) {
+  const listeners: AnswerListener[] = []
+  let abortCount = 0
+  const provider: Provider = {
+    ...simulated(),
+    countingMethod: 'endpoint',
+    configured: true,
+    send: (_outgoing, listener) => {
+      listeners.push(listener)
+      respond(listener)
+      return { pause: () => {}, resume: () => {}, abort: () => abortCount++ }
+    },
   }
-  return { all, take, end, busy: () => ends.length }
+  const body = Buffer.from('{"model":"m","messages":[]}')
+  const call = { provider, dialect: 'anthropic.messages', model: 'm', body, headers: [], callerKey: undefined }
+  return { provider, call, listeners, abortCount: () => abortCount }
 }
 
-describe('places', () => {
-  test('are for everybody while half of them are free', async () => {
-    const { take, end, busy } = sixteenSlots()
-    const taken = take('a', 20)
-    expect(busy()).toBe(8)
-    end()
-    expect((await Promise.all(taken)).filter((one) => one === 'done')).toHaveLength(8)
+function answer(listener: AnswerListener | undefined, status: number, text: string): void {
+  listener?.head(status, [])
+  listener?.data(Buffer.from(text))
+  listener?.end()
+}
+
+describe("a provider's count", () => {
+  test('is its answer, with a tenth on top', async () => {
+    const clock = new ManualClock()
+    const { call, listeners } = countingProvider()
+    const counted = new InputCounter(clock).count(call)
+    answer(listeners[0], 200, '{"input_tokens":101}')
+    expect(await counted).toEqual({ all: 112 })
+    expect(clock.timerCount).toBe(0)
   })
 
-  test('beyond half are for those who hold less than a quarter', () => {
-    const { take, busy } = sixteenSlots()
-    take('a', 100)
-    take('b', 100)
-    expect(busy()).toBe(12)
-    take('a', 1)
-    take('c', 3)
-    expect(busy()).toBe(15)
-    take('d', 100)
-    expect(busy()).toBe(16)
-    take('e', 1)
-    expect(busy()).toBe(16)
+  test.each<[string, (listener: AnswerListener) => void]>([
+    ['refuses', (listener) => answer(listener, 429, '{"input_tokens":5}')],
+    ['answers nonsense', (listener) => answer(listener, 200, '{"input_tokens":"5"}')],
+    ['fails at once', (listener) => listener.failed(new Error('refused'))],
+    ['answers too much', (listener) => answer(listener, 200, `{"input_tokens":5}${' '.repeat(70_000)}`)],
+  ])('is none if the provider %s', async (_what, respond) => {
+    const clock = new ManualClock()
+    expect(await fetchProviderCount(countingProvider(respond).call, clock)).toBeUndefined()
+    expect(clock.timerCount).toBe(0)
   })
 
-  test('are all taken where there are no callers to tell apart, and no more', () => {
-    const { take, busy } = sixteenSlots()
-    take(null, 100)
-    expect(busy()).toBe(16)
+  test('is given up after three seconds, and a late answer changes nothing', async () => {
+    const clock = new ManualClock()
+    const { call, listeners, abortCount } = countingProvider()
+    const counted = new InputCounter(clock).count(call)
+    clock.advance(2_999)
+    expect(abortCount()).toBe(0)
+    clock.advance(1)
+    expect(abortCount()).toBe(1)
+    answer(listeners[0], 200, '{"input_tokens":5}')
+    expect(await counted).toBeUndefined()
   })
 
-  test('are given back, also by work that fails, and callers are forgotten', async () => {
-    const { all, take, end, busy } = sixteenSlots()
-    for (let round = 0; round < 3; round++) {
-      const taken = take('a', 100)
-      expect(busy()).toBe(8)
-      end()
-      await Promise.all(taken)
-    }
-    const failed = await Promise.allSettled(
-      Array.from({ length: 20 }, () => all.withSlot('a', () => Promise.reject(new Error('no')))),
-    )
-    expect(failed.filter(({ status }) => status === 'rejected')).toHaveLength(8)
-    expect(all.callerCount).toBe(0)
-    take('a', 8)
-    expect(busy()).toBe(8)
+  test('is not asked for of a provider that has no key, or of a request that cannot be counted whole', async () => {
+    const { call, provider, listeners } = countingProvider()
+    const counter = new InputCounter(new ManualClock())
+    expect(await counter.count({ ...call, provider: { ...provider, configured: false } })).toBeUndefined()
+    expect(await counter.count({ ...call, body: Buffer.from('{"something_new":1}') })).toBeUndefined()
+    expect(await counter.count({ ...call, body: Buffer.from('{') })).toBeUndefined()
+    expect(await counter.count({ ...call, dialect: 'openai.chat' })).toBeUndefined()
+    expect(listeners).toHaveLength(0)
+  })
+})
+
+describe('the tokenizer', () => {
+  const clock = new ManualClock()
+  const tokenizer = new Tokenizer(clock)
+  afterEach(() => tokenizer.close())
+
+  test('counts texts one after another, and ends its thread after a minute without one', async () => {
+    expect(tokenizer.isRunning).toBe(false)
+    const counts = await Promise.all(['"hello world"', '"hello"'].map((text) => tokenizer.count(text)))
+    expect(counts).toEqual([4, 3])
+    expect(clock.timerCount).toBe(1)
+    clock.advance(59_999)
+    expect(tokenizer.isRunning).toBe(true)
+    clock.advance(1)
+    expect(tokenizer.isRunning).toBe(false)
+    expect(await tokenizer.count('"hello"')).toBe(3)
+  })
+
+  test('gives up a text after three seconds, in the thread or before it, and counts the next one in another thread', async () => {
+    const counts = [tokenizer.count('"a"'), tokenizer.count('"b"')]
+    clock.advance(3_000)
+    expect(await Promise.all(counts)).toEqual([undefined, undefined])
+    expect(tokenizer.isRunning).toBe(false)
+    expect(await tokenizer.count('"hello"')).toBe(3)
+  })
+
+  test('counts a waiting text although the one before it timed out', async () => {
+    const slow = tokenizer.count('"a"')
+    clock.advance(2_000)
+    const next = tokenizer.count('"hello"')
+    clock.advance(1_000)
+    expect(await slow).toBeUndefined()
+    expect(await next).toBe(3)
+  })
+
+  test('counts no text longer than its bound, and none once it is closed', async () => {
+    expect(await tokenizer.count('x'.repeat(262_145))).toBeUndefined()
+    expect(tokenizer.isRunning).toBe(false)
+    const counts = [tokenizer.count('"a"'), tokenizer.count('"b"')]
+    await tokenizer.close()
+    expect(await Promise.all(counts)).toEqual([undefined, undefined])
+    expect(clock.timerCount).toBe(0)
   })
 })

@@ -104,6 +104,7 @@ describe.each(['/llm', '/api/patterns/llm'])('%s', (prefix) => {
       daily_costs: { '2026-11-22': 0.00008 },
       rate_limits,
       tokens_by_class: { input: 40, output: 20, cache_read: 0 },
+      billed_units: { requests: 2, web_searches: 0 },
       certainty: { exact: 2, estimated: 0, upper_bound: 0 },
       refused: { tokens_per_minute: 1 },
       reserved_now: { requests: 0, tokens: 0, cost_usd: 0 },

@@ -7,7 +7,7 @@ import { costOf, isFree, type ModelFacts, ratesFor } from '../../src/core/prices
 import { type Usage, type UsageClass, usageOf } from '../../src/core/usage.ts'
 import { LIBRARY_VERSION } from '../../src/prices/library.ts'
 import { createPriceBook, MAX_NAMES } from '../../src/prices/price-book.ts'
-import type { UserPrice } from '../../src/prices/user-prices.ts'
+import { compileUserPrices, type UserPrice } from '../../src/prices/user-prices.ts'
 
 const SEPTEMBER_MS = Date.parse('2026-09-01T12:00:00Z')
 const book = createPriceBook()
@@ -522,6 +522,17 @@ describe('prices of the operator', () => {
     ]
     expect(() => own.replaceUserPrices(entries)).toThrow(new RegExp(`x/other: ${name}`))
     expect(own.find('x', 'm', SEPTEMBER_MS)).toBe(before)
+  })
+
+  test('are compiled in one step, which changes nothing, and come into force in another', () => {
+    const own = bookWith('x', 'm', { input: 1, output: 1 })
+    const before = own.find('x', 'm', SEPTEMBER_MS)
+    const compiled = compileUserPrices([{ provider: 'x', model: 'm', price: { input: 9, output: 9 } }])
+    expect(own.find('x', 'm', SEPTEMBER_MS)).toBe(before)
+    own.useUserPrices(compiled)
+    expect(dollars(own.find('x', 'm', SEPTEMBER_MS), 'input')).toBe(9)
+    own.useUserPrices(compileUserPrices([]))
+    expect(own.find('x', 'm', SEPTEMBER_MS)).toEqual(before)
   })
 
   test('are listed', () => {

@@ -149,4 +149,65 @@ const OPEN_FROM = `
   DROP INDEX entry_open;
 `
 
-export const MIGRATIONS: readonly string[] = [INITIAL_SCHEMA, IDEMPOTENCY, DRAINED, OPEN_FROM]
+/** Zero or null in `column` adds nothing to the JSON: a merge patch leaves out members that are null. */
+const packedSql = (columns: Readonly<Record<string, string>>) =>
+  `json_patch('{}', json_object(${Object.entries(columns).map(([name, column]) => `'${name}', nullif(${column}, 0)`)}))`
+
+const RARE_TOKEN_COLUMNS = {
+  cache_write_1h: 'cache_write_1h_tokens',
+  audio_input: 'audio_input_tokens',
+  audio_cache_read: 'audio_cache_read_tokens',
+  audio_output: 'audio_output_tokens',
+  image_input: 'image_input_tokens',
+  image_output: 'image_output_tokens',
+}
+
+const RARE_COLUMNS = { ...RARE_TOKEN_COLUMNS, web_searches: 'web_searches' }
+
+/**
+ * Rare classes of usage move into one column, as JSON by class, so that rows do not grow with the list of classes. Rollups
+ * also get the units that are not tokens: by day, counted from the entries that the rollups include. In `entry` the old columns
+ * stay, unused: to drop them would rewrite every row, and each takes one byte.
+ */
+const RARE_USAGE = `
+  ALTER TABLE entry ADD COLUMN rare_usage TEXT;
+  UPDATE entry SET rare_usage = ${packedSql(RARE_COLUMNS)} WHERE ${Object.values(RARE_COLUMNS).join(' + ')} > 0;
+
+  ALTER TABLE rollup RENAME TO old_rollup;
+  CREATE TABLE rollup (
+    span TEXT NOT NULL,
+    key TEXT NOT NULL,
+    simulated INTEGER NOT NULL,
+    id NOT NULL,
+    requests INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
+    exact INTEGER NOT NULL,
+    estimated INTEGER NOT NULL,
+    upper_bound INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL,
+    cache_write_5m_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    billed_requests INTEGER NOT NULL,
+    -- JSON {"cache_write_1h": units, ...}, or null if there are none
+    rare_usage TEXT,
+    PRIMARY KEY (span, key, simulated, id)
+  ) WITHOUT ROWID;
+  WITH
+    by_key AS (
+      SELECT coalesce(key, '(none)') AS key, simulated, day, sum(billed_requests) AS requests, sum(web_searches) AS searches
+      FROM entry WHERE settled_seq <= (SELECT value FROM mark WHERE name = 'rolled_up_seq') GROUP BY 1, 2, 3),
+    units AS (
+      SELECT * FROM by_key
+      UNION ALL SELECT '', simulated, day, sum(requests), sum(searches) FROM by_key GROUP BY 2, 3)
+  INSERT INTO rollup SELECT
+    span, old_rollup.key, old_rollup.simulated, id, old_rollup.requests, cost_nano_usd, exact, estimated, upper_bound,
+    input_tokens, cache_read_tokens, cache_write_5m_tokens, output_tokens, coalesce(units.requests, 0),
+    nullif(${packedSql({ ...RARE_TOKEN_COLUMNS, web_searches: 'units.searches' })}, '{}')
+  FROM old_rollup LEFT JOIN units ON units.key = old_rollup.key AND units.simulated = old_rollup.simulated
+    AND span = 'day' AND units.day = id;
+  DROP TABLE old_rollup;
+  CREATE INDEX rollup_minute ON rollup (id) WHERE span = 'minute';
+`
+
+export const MIGRATIONS: readonly string[] = [INITIAL_SCHEMA, IDEMPOTENCY, DRAINED, OPEN_FROM, RARE_USAGE]

@@ -6,8 +6,9 @@ import { NO_SUBJECT } from '../../core/limits.ts'
 import type { Who } from '../../core/meter.ts'
 import type { Tally } from '../../core/report.ts'
 import type { EntryQuery, ReportQuery, SumQuery } from '../store.ts'
-import { readReport, TOKENS_SUM_SQL } from './rollups.ts'
+import { readReport } from './rollups.ts'
 import { entryOf, prepareEntries } from './rows.ts'
+import { TOKENS_SUM_SQL } from './usage-columns.ts'
 
 export type LedgerQuery =
   | { readonly ask: 'entries'; readonly query: EntryQuery }

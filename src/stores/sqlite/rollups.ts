@@ -1,32 +1,27 @@
-// Rollups: sums by day and minute, of all calls and of each key, that grow with the ledger and outlive a restart.
+// Rollups: sums by day and minute, of all calls and of each key. They grow with the ledger and outlive a restart.
 
-import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type { Entry } from '../../core/ledger-entry.ts'
 import { NO_SUBJECT } from '../../core/limits.ts'
 import { addEntry, addTally, minuteOf, newTally, Report, type Tally } from '../../core/report.ts'
-import { TOKEN_CLASSES, type TokenClass } from '../../core/usage.ts'
+import { totalTokens } from '../../core/usage.ts'
 import { findMark, prepareSaveMark } from './marks.ts'
-import { clampInt64 } from './rows.ts'
+import { clampInt64, toBigint } from './rows.ts'
+import { COMMON_COLUMNS, RARE_COLUMN, RARE_SUM_SQL, serializeRareUsage, usageOfRow } from './usage-columns.ts'
 
 const RETENTION_MINUTES = 120
 
-const COLUMN_OF: Readonly<Record<TokenClass, string>> = {
-  input: 'input_tokens',
-  cacheRead: 'cache_read_tokens',
-  cacheWrite5m: 'cache_write_5m_tokens',
-  cacheWrite1h: 'cache_write_1h_tokens',
-  output: 'output_tokens',
-  audioInput: 'audio_input_tokens',
-  audioCacheRead: 'audio_cache_read_tokens',
-  audioOutput: 'audio_output_tokens',
-  imageInput: 'image_input_tokens',
-  imageOutput: 'image_output_tokens',
-}
+/** Columns of sums beside usage, and the figure of a tally in each. */
+const TALLY_COLUMNS: readonly { readonly column: string; readonly figureOf: (tally: Tally) => SQLInputValue }[] = [
+  { column: 'requests', figureOf: (tally) => tally.requests },
+  { column: 'cost_nano_usd', figureOf: (tally) => clampInt64(tally.costNanoUsd) },
+  { column: 'exact', figureOf: (tally) => tally.exact },
+  { column: 'estimated', figureOf: (tally) => tally.estimated },
+  { column: 'upper_bound', figureOf: (tally) => tally.upperBound },
+  ...COMMON_COLUMNS.map(({ name, column }) => ({ column, figureOf: (tally: Tally) => tally.usage[name] })),
+]
 
-/** Adds up what its tallies counted, in SQL. */
-export const TOKENS_SUM_SQL = Object.values(COLUMN_OF).join(' + ')
-
-/** One row's growth since the last save. */
+/** What a row has grown by since the last save. */
 interface RollupDelta {
   readonly span: 'day' | 'minute'
   readonly key: string
@@ -35,7 +30,7 @@ interface RollupDelta {
   readonly tally: Tally
 }
 
-/** Calls of one day and minute, by key: what a call is added to. The four rows it belongs to are made of this. */
+/** Calls of one day and minute, by key. A call is added here alone; `fold` adds up the four rows it belongs to. */
 interface MinuteTallies {
   readonly day: string
   readonly minute: number
@@ -44,8 +39,8 @@ interface MinuteTallies {
 }
 
 /**
- * What was counted since the last save. Saved less often than entries, with the `settledSeq` it has counted up to: what a
- * dying process had not saved is counted again from the ledger, so that nothing is missed or counted twice.
+ * Sums of settled calls. They are saved less often than entries, together with the last `settledSeq` they include. After a crash,
+ * later entries are counted again from the ledger, so that no call is missed or counted twice.
  */
 export class Rollups {
   readonly real: Report
@@ -65,17 +60,18 @@ export class Rollups {
     this.#db = db
     this.real = readReport(db, '', false)
     this.simulated = readReport(db, '', true)
-    const sums = ['requests', 'cost_nano_usd', 'exact', 'estimated', 'upper_bound', ...Object.values(COLUMN_OF)]
-    this.#save = db.prepare(`INSERT INTO rollup (span, key, simulated, id, ${sums.join(', ')})
-      VALUES (?, ?, ?, ?, ${sums.map(() => '?').join(', ')})
-      ON CONFLICT DO UPDATE SET ${sums.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')}`)
+    const sums = TALLY_COLUMNS.map(({ column }) => column)
+    this.#save = db.prepare(`INSERT INTO rollup (span, key, simulated, id, ${sums}, ${RARE_COLUMN})
+      VALUES (?, ?, ?, ?, ${sums.map(() => '?')}, ?)
+      ON CONFLICT DO UPDATE SET ${sums.map((column) => `${column} = ${column} + excluded.${column}`)},
+        ${RARE_COLUMN} = ${RARE_SUM_SQL}`)
     this.#saveRefusal = db.prepare(`INSERT INTO refusal VALUES (?, ?)
       ON CONFLICT DO UPDATE SET count = count + excluded.count`)
     this.#saveMark = prepareSaveMark(db, 'rolled_up_seq')
     this.#countedSeq = this.#savedSeq = findMark(db, 'rolled_up_seq')
   }
 
-  /** Entries up to this one are counted. */
+  /** The last `settledSeq` that is counted. */
   get countedSeq(): number {
     return this.#countedSeq
   }
@@ -89,18 +85,18 @@ export class Rollups {
     return this.#savedSeq < this.#countedSeq || this.#refusals.size > 0
   }
 
-  /** Only entries whose row is committed, in the order of `settledSeq`. */
+  /** Adds an entry whose row is committed. Entries come in the order of `settledSeq`. */
   countEntry(entry: Entry): void {
     const { day, reservedAtMs, caller, simulated } = entry.facts
     const minute = minuteOf(reservedAtMs)
-    let fresh = this.#unfolded.find(
-      (some) => some.minute === minute && some.day === day && some.simulated === simulated,
+    let tallies = this.#unfolded.find(
+      (known) => known.minute === minute && known.day === day && known.simulated === simulated,
     )
-    if (!fresh) this.#unfolded.push((fresh = { day, minute, simulated, byKey: new Map() }))
+    if (!tallies) this.#unfolded.push((tallies = { day, minute, simulated, byKey: new Map() }))
     const key = caller.key ?? NO_SUBJECT
-    let tally = fresh.byKey.get(key)
+    let tally = tallies.byKey.get(key)
     if (!tally) {
-      fresh.byKey.set(key, (tally = newTally()))
+      tallies.byKey.set(key, (tally = newTally()))
       this.#unfoldedSize += 2
     }
     addEntry(tally, entry)
@@ -113,7 +109,7 @@ export class Rollups {
     this.simulated.addRefusals(reason, count)
   }
 
-  /** Brings the reports up to what was counted. */
+  /** Adds what was counted since the last time to the reports. */
   fold(): void {
     for (const { day, minute, simulated, byKey } of this.#unfolded) {
       const sum = newTally()
@@ -131,14 +127,12 @@ export class Rollups {
     this.#unfoldedSize = 0
   }
 
-  /** Inside a transaction. Call `saved` once it is committed, before anything else is counted. */
+  /** Writes inside a transaction of the caller. Call `markSaved` once it is committed, before another entry is counted. */
   save(): void {
     this.fold()
     for (const { span, key, simulated, id, tally } of this.#deltas.values()) {
-      const tokens = TOKEN_CLASSES.map((name) => tally.tokensByClass[name])
-      const { requests, costNanoUsd, exact, estimated, upperBound } = tally
-      const flag = simulated ? 1 : 0
-      this.#save.get(span, key, flag, id, requests, clampInt64(costNanoUsd), exact, estimated, upperBound, ...tokens)
+      const sums = TALLY_COLUMNS.map(({ figureOf }) => figureOf(tally))
+      this.#save.get(span, key, simulated ? 1 : 0, id, ...sums, serializeRareUsage(tally.usage))
     }
     for (const [reason, count] of this.#refusals) this.#saveRefusal.get(reason, count)
     this.#saveMark.get(this.#countedSeq)
@@ -150,21 +144,21 @@ export class Rollups {
     this.#savedSeq = this.#countedSeq
   }
 
-  /** Drops minutes that no recent hour needs. */
+  /** Deletes minutes that no recent hour includes. */
   prune(wallMs: number): void {
     const before = minuteOf(wallMs) - RETENTION_MINUTES
     this.#db.prepare("DELETE FROM rollup WHERE span = 'minute' AND id < ?").run(before)
   }
 
-  #addDelta(growth: RollupDelta): void {
-    const name = `${growth.span}/${growth.simulated}/${growth.id}/${growth.key}`
-    const delta = this.#deltas.get(name)
-    if (delta) addTally(delta.tally, growth.tally)
-    else this.#deltas.set(name, { ...growth, tally: addTally(newTally(), growth.tally) })
+  #addDelta(delta: RollupDelta): void {
+    const name = `${delta.span}/${delta.simulated}/${delta.id}/${delta.key}`
+    const known = this.#deltas.get(name)
+    if (known) addTally(known.tally, delta.tally)
+    else this.#deltas.set(name, { ...delta, tally: addTally(newTally(), delta.tally) })
   }
 }
 
-/** What was saved, of one key or (`''`) of all; refusals are not known by key. */
+/** The saved sums of a key, or of all calls if `key` is `''`. Refusals are not known by key, so only the latter has them. */
 export function readReport(db: DatabaseSync, key: string, simulated: boolean): Report {
   const report = new Report()
   const rows = db.prepare('SELECT * FROM rollup WHERE span = ? AND key = ? AND simulated = ? ORDER BY id')
@@ -180,16 +174,14 @@ export function readReport(db: DatabaseSync, key: string, simulated: boolean): R
 }
 
 function tallyOf(row: Record<string, SQLOutputValue>): Tally {
-  const tally = newTally()
-  for (const name of TOKEN_CLASSES) {
-    const count = Number(row[COLUMN_OF[name]])
-    tally.tokensByClass[name] = count
-    tally.tokens += count
+  const usage = usageOfRow(row)
+  return {
+    requests: Number(row.requests),
+    tokens: totalTokens(usage),
+    costNanoUsd: toBigint(row.cost_nano_usd),
+    usage,
+    exact: Number(row.exact),
+    estimated: Number(row.estimated),
+    upperBound: Number(row.upper_bound),
   }
-  tally.requests = Number(row.requests)
-  tally.costNanoUsd = BigInt(row.cost_nano_usd as bigint | number)
-  tally.exact = Number(row.exact)
-  tally.estimated = Number(row.estimated)
-  tally.upperBound = Number(row.upper_bound)
-  return tally
 }

@@ -7,11 +7,12 @@ import type { Levels, LowerResult } from '../../core/levels.ts'
 import type { Charge, Instant } from '../../core/meter.ts'
 import { expiredOutcome } from '../../core/open-calls.ts'
 import { StoreUnavailable } from '../store.ts'
+import { EntryWriter } from './entry-writer.ts'
 import { isBusy } from './file.ts'
 import { LevelRows, serializeCharges } from './levels.ts'
 import { findMark, prepareSaveMark } from './marks.ts'
 import { Rollups } from './rollups.ts'
-import { EntryRows, prepareEntries, type Row } from './rows.ts'
+import { prepareEntries, type Row } from './rows.ts'
 
 /** An open call and its row. */
 export interface OpenRow extends Reservation {
@@ -91,7 +92,7 @@ export class WriteQueue {
   readonly #db: DatabaseSync
   readonly #levels: Levels
   readonly #observer: WriteObserver
-  readonly #entries: EntryRows
+  readonly #entries: EntryWriter
   readonly #begin: StatementSync
   readonly #commit: StatementSync
   readonly #saveOpenFrom: StatementSync
@@ -111,7 +112,7 @@ export class WriteQueue {
     this.levelRows = new LevelRows(db)
     this.rollups = new Rollups(db)
     this.#levels = levels(this.levelRows)
-    this.#entries = new EntryRows(db)
+    this.#entries = new EntryWriter(db)
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
     this.#saveOpenFrom = prepareSaveMark(db, 'open_from')

@@ -152,7 +152,17 @@ test('a ledger from before costs of attempts and idempotency keys were kept goes
   db.exec(`DROP INDEX entry_idempotency; ALTER TABLE entry DROP COLUMN idempotency_key;
     ALTER TABLE entry DROP COLUMN idempotency_body; ALTER TABLE level DROP COLUMN drained;
     CREATE INDEX entry_open ON entry (settled_seq) WHERE settled_seq IS NULL; DELETE FROM mark WHERE name = 'open_from';
-    PRAGMA user_version = 1`)
+    ALTER TABLE entry DROP COLUMN rare_usage; ALTER TABLE rollup DROP COLUMN rare_usage;
+    ALTER TABLE rollup DROP COLUMN billed_requests; PRAGMA user_version = 1`)
+  for (const name of [
+    'cache_write_1h',
+    'audio_input',
+    'audio_cache_read',
+    'audio_output',
+    'image_input',
+    'image_output',
+  ])
+    db.exec(`ALTER TABLE rollup ADD COLUMN ${name}_tokens INTEGER NOT NULL DEFAULT 0`)
   db.close()
   const store = new SqliteStore(path, { now: at() })
   const free = { ...attempt, costNanoUsd: 0n }

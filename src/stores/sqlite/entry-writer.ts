@@ -1,0 +1,149 @@
+// Writes entries into the SQLite ledger: one INSERT when a call is reserved, one UPDATE when it is settled. Decides nothing.
+
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+import type { CallFacts, Outcome, UpstreamLimits } from '../../core/ledger-entry.ts'
+import { clampInt64 } from './rows.ts'
+import { serializeRareUsage } from './usage-columns.ts'
+
+/** About what settling adds to a row. */
+const PAD_BYTES = 80
+
+/**
+ * A statement made of the columns that are written with it: `` write`key ${key}, model ${model}, id ${id}` `` names each column
+ * beside its value, and the first write prepares the SQL. Values are bound by position, which is far cheaper than by name
+ * or by a list of getters.
+ */
+class ColumnStatement {
+  readonly #db: DatabaseSync
+  readonly #sqlOf: (columns: readonly string[]) => string
+  #statement: StatementSync | undefined
+
+  constructor(db: DatabaseSync, sqlOf: (columns: readonly string[]) => string) {
+    this.#db = db
+    this.#sqlOf = sqlOf
+  }
+
+  /** One statement takes the same columns every time. `get` and not `run`: it makes no result object. */
+  write(columns: TemplateStringsArray, ...values: SQLInputValue[]): void {
+    const statement = (this.#statement ??= this.#prepare(columns))
+    statement.get(...values)
+  }
+
+  #prepare(columns: TemplateStringsArray): StatementSync {
+    return this.#db.prepare(this.#sqlOf(columns.slice(0, -1).map((text) => text.replace(/[\s,]/g, ''))))
+  }
+}
+
+/** Every column but the last one is set; the last one is `id`. */
+const updateSql = (columns: readonly string[]) =>
+  `UPDATE entry SET ${columns.slice(0, -1).map((column) => `${column} = ?`)} WHERE id = ?`
+
+/** Each method is one statement (two, for the few calls with an idempotency key) inside a transaction of the caller. */
+export class EntryWriter {
+  readonly #insert: ColumnStatement
+  readonly #amend: ColumnStatement
+  readonly #settle: ColumnStatement
+  readonly #markAppended: StatementSync
+  readonly #setIdempotency: StatementSync
+
+  constructor(db: DatabaseSync) {
+    this.#insert = new ColumnStatement(
+      db,
+      (columns) => `INSERT INTO entry (${columns}, pad) VALUES (${columns.map(() => '?')}, zeroblob(${PAD_BYTES}))`,
+    )
+    this.#amend = new ColumnStatement(db, updateSql)
+    this.#settle = new ColumnStatement(db, (columns) => updateSql(columns).replace('SET', 'SET pad = NULL,'))
+    this.#markAppended = db.prepare('UPDATE entry SET appended = 1 WHERE id = ?')
+    this.#setIdempotency = db.prepare('UPDATE entry SET idempotency_key = ?, idempotency_body = ? WHERE id = ?')
+  }
+
+  /** @param isAppended the call was settled elsewhere, so that its id must be unique among such calls */
+  insert(id: number, facts: CallFacts, charges: string, isAppended: boolean): void {
+    writeFacts(this.#insert, id, facts, charges)
+    if (isAppended) this.#markAppended.get(id)
+    if (facts.idempotency) this.#setIdempotency.get(facts.idempotency.keyHash, facts.idempotency.bodyHash, id)
+  }
+
+  /** Writes all facts anew. The caller of the call, its time and its day are those of the row. */
+  amend(id: number, facts: CallFacts, charges: string): void {
+    writeFacts(this.#amend, id, facts, charges)
+    this.#setIdempotency.get(facts.idempotency?.keyHash ?? null, facts.idempotency?.bodyHash ?? null, id)
+  }
+
+  settle(id: number, seq: number, facts: CallFacts, outcome: Outcome): void {
+    const { usage, cost } = outcome
+    this.#settle.write`
+      settled_seq ${seq},
+      ending ${outcome.ending},
+      certainty ${outcome.certainty},
+      settled_at_ms ${outcome.settledAtMs},
+      latency_ms ${outcome.latencyMs},
+      time_to_first_token_ms ${outcome.timeToFirstTokenMs},
+      answered_model ${outcome.answeredModel},
+      input_tokens ${usage.input},
+      cache_read_tokens ${usage.cacheRead},
+      cache_write_5m_tokens ${usage.cacheWrite5m},
+      output_tokens ${usage.output},
+      billed_requests ${usage.requests},
+      rare_usage ${serializeRareUsage(usage)},
+      reasoning_tokens ${outcome.reasoningTokens},
+      input_cost_nano_usd ${clampInt64(cost.inputNanoUsd)},
+      output_cost_nano_usd ${clampInt64(cost.outputNanoUsd)},
+      cost_nano_usd ${clampInt64(cost.totalNanoUsd)},
+      attempts ${serializeAttempts(facts, outcome)},
+      upstream_limits ${serializeLimits(outcome.upstreamLimits)},
+      id ${id}`
+  }
+}
+
+function writeFacts(statement: ColumnStatement, id: number, facts: CallFacts, charges: string): void {
+  const { caller } = facts
+  statement.write`
+    call_id ${facts.callId},
+    organisation ${caller.organisation},
+    project ${caller.project},
+    key ${caller.key},
+    user ${caller.user},
+    thread ${caller.thread},
+    agent ${caller.agent},
+    task ${caller.task},
+    operation ${facts.operation},
+    dialect ${facts.dialect},
+    provider ${facts.provider},
+    requested_model ${facts.requestedModel},
+    model ${facts.model},
+    reserved_at_ms ${facts.reservedAtMs},
+    day ${facts.day},
+    reserved_tokens ${facts.reservedTokens},
+    reserved_cost_nano_usd ${clampInt64(facts.reservedCostNanoUsd)},
+    price_version ${facts.priceVersion},
+    cost_known ${facts.costKnown ? 1 : 0},
+    streaming ${facts.streaming ? 1 : 0},
+    cap_asked ${facts.capAsked},
+    cap_injected ${facts.capInjected},
+    simulated ${facts.simulated ? 1 : 0},
+    metadata ${facts.metadata},
+    charges ${charges},
+    id ${id}`
+}
+
+/** A single good attempt at the call's own target and cost, as nearly all calls have, is stored as its duration. */
+function serializeAttempts({ provider, model }: CallFacts, { attempts, cost }: Outcome): string | number | null {
+  const [first] = attempts
+  if (!first) return null
+  const isPlain = attempts.length === 1 && first.status === 200 && first.error === null
+  const isOwn = first.provider === provider && first.model === model && first.costNanoUsd === cost.totalNanoUsd
+  if (isPlain && isOwn) return first.durationMs
+  return JSON.stringify(attempts.map((attempt) => ({ ...attempt, costNanoUsd: `${attempt.costNanoUsd}` })))
+}
+
+/** As a list, since names would be most of the text. Figures that most answers leave out come last and are omitted. */
+function serializeLimits(limits: UpstreamLimits | null): string | null {
+  if (!limits) return null
+  const { limitRequests, remainingRequests, resetRequestsMs, limitTokens, remainingTokens, resetTokensMs } = limits
+  const { retryAfterMs, others } = limits
+  let rest = retryAfterMs === null && others.length === 0 ? '' : `,${retryAfterMs}`
+  for (const { name, limit, remaining, resetMs } of others)
+    rest += `,${JSON.stringify(name)},${limit},${remaining},${resetMs}`
+  return `[${limitRequests},${remainingRequests},${resetRequestsMs},${limitTokens},${remainingTokens},${resetTokensMs}${rest}]`
+}
