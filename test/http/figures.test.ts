@@ -273,7 +273,9 @@ describe('figures', () => {
       cost_usd: null,
       reserved: { tokens: expect.any(Number) },
     })
-    const { reserved_now } = await fixture.fetchPage<{ reserved_now: { requests: number; cost_usd: number } }>('/llm/stats')
+    const { reserved_now } = await fixture.fetchPage<{ reserved_now: { requests: number; cost_usd: number } }>(
+      '/llm/stats',
+    )
     expect(reserved_now.requests).toBe(1)
     expect(await fixture.level('daily_spending_limit')).toMatchObject({ settled: 0, reserved: reserved_now.cost_usd })
     finish()
