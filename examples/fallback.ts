@@ -10,7 +10,7 @@ interface Explanation {
     model: string
     status: number | null
     error: string | null
-    cost: number
+    cost_usd: number
   }[]
 }
 
@@ -31,5 +31,5 @@ console.log(response.headers.get('x-bursar-target'), 'says:', data.choices[0]?.m
 const id = response.headers.get('x-bursar-call-id')
 const explanation = await fetch(`${GATEWAY}/llm/explain/${id}`, { headers: { authorization: `Bearer ${KEY}` } })
 const { attempts }: Explanation = await explanation.json()
-for (const one of attempts)
-  console.log(`${one.provider}/${one.model}: status ${one.status}, ${one.error ?? 'answered'}, $${one.cost}`)
+for (const { provider, model, status, error, cost_usd } of attempts)
+  console.log(`${provider}/${model}: status ${status}, ${error ?? 'answered'}, $${cost_usd}`)

@@ -8,7 +8,7 @@ interface Answer {
   readonly result: Readonly<Record<string, unknown>>
   readonly stopped: string | null
   readonly steps: readonly { number: number; name: string; kind: string; answered: string }[]
-  readonly cost: number
+  readonly cost_usd: number
   readonly simulated: boolean
 }
 
@@ -33,9 +33,9 @@ for (const [pattern, fields] of Object.entries(REQUESTS)) {
     body: JSON.stringify({ ...fields, max_cost_usd: '0.25' }),
   })
   if (!response.ok) throw new Error(`${pattern}: ${response.status} ${await response.text()}`)
-  const { model, result, stopped, steps, cost, simulated }: Answer = await response.json()
+  const { model, result, stopped, steps, cost_usd, simulated }: Answer = await response.json()
   console.log(
-    `\n${pattern}: ${model}${simulated ? ' (simulated)' : ''}, $${cost}${stopped ? `, stopped: ${stopped}` : ''}`,
+    `\n${pattern}: ${model}${simulated ? ' (simulated)' : ''}, $${cost_usd}${stopped ? `, stopped: ${stopped}` : ''}`,
   )
   for (const step of steps) console.log(`  ${step.number}. ${step.kind} ${step.name}: ${step.answered.slice(0, 80)}`)
   console.log('  result:', JSON.stringify(result).slice(0, 160))

@@ -46,13 +46,19 @@ export interface Exchange extends RequestLine {
 }
 
 export function bodyTooLargeProblem(maxBytes: number): Problem {
-  return new Problem('body_too_large', `The request body is larger than ${maxBytes} bytes.`)
+  return new Problem(
+    'body_too_large',
+    `The request body is larger than ${maxBytes} bytes, the most that MAX_BODY_BYTES allows.`,
+  )
 }
 
 export function incompleteBodyProblem(): Problem {
-  return new Problem('request_timeout', 'The request body did not arrive.')
+  return new Problem('request_timeout', 'The connection closed before the whole request body had arrived.')
 }
 
 export function overloadedProblem(): Problem {
-  return new Problem('overloaded', 'Too many bytes are in flight. Please try again in a moment.')
+  return new Problem(
+    'overloaded',
+    'Requests and answers under way fill MAX_BUFFERED_BYTES. Please try again in a moment.',
+  )
 }

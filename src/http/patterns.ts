@@ -67,7 +67,7 @@ const RUN = endpoint({
   answer: runSchema,
 }).handle(async (parts, { sender, params, body, exchange, signal }) => {
   const pattern = (await loadPatterns()).find(({ name }) => name === params.name)
-  if (!pattern) throw new Problem('not_found', 'There is no such pattern.')
+  if (!pattern) throw new Problem('not_found', 'There is no such pattern. GET /api/patterns lists them.', 'name')
   if (parts.gate.isClosing) throw new Problem('shutting_down', 'The gateway is stopping.')
   const { stream, ...fields } = await body()
   const task = readTask(pattern, fields, parts.settings)
@@ -91,7 +91,8 @@ const RUN = endpoint({
     return true
   }
   const hasRun = parts.runSlots.withSlot(sender.key, start).then((ran) => {
-    if (!ran) throw new Problem('overloaded', 'Too many runs are under way. Please try again in a moment.')
+    if (!ran)
+      throw new Problem('overloaded', 'As many runs are under way as the gateway allows. Please try again in a moment.')
   })
   hasRun.catch(reply.reject)
   return { ...(await reply.promise), holdsBodyUntil: hasRun }

@@ -23,6 +23,10 @@ const MAX_DECLARED_CHARACTERS = 256
 /** The headers in which SDKs send keys, beside `?key=`. */
 const KEY_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key']
 const BEARER = /^bearer /i
+const FOREIGN_HOST =
+  'Without BURSAR_KEYS the gateway answers only requests to localhost, 127.0.0.1 or [::1]. Set BURSAR_KEYS to use other host names.'
+const FOREIGN_PAGE =
+  'Without BURSAR_KEYS the gateway accepts no requests from web pages of other origins. Set BURSAR_KEYS to allow them.'
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
 
 export interface CallersOptions {
@@ -86,11 +90,12 @@ export class Callers {
     const parameter = keyParameter(request.query)
     const query = secretInParameter(parameter) === '' ? '' : parameter
     const ours = this.#keyByDigest.size > 0 ? ', and your Bursar key in x-bursar-key' : ''
-    const advice = `Send your own key for ${provider} where its SDK puts it${ours}.`
-    if (headers.length === 0 && query === '') throw new Problem('unauthenticated', `No provider key given. ${advice}`)
+    const advice = `Send your own key for ${provider} where its SDK sends it${ours}.`
+    if (headers.length === 0 && query === '')
+      throw new Problem('unauthenticated', `No provider key was sent. ${advice}`)
     const secrets = headers.filter((_, index) => index % 2 === 1).flatMap(possibleSecrets)
     if ([...secrets, ...possibleSecrets(secretInParameter(query))].some((secret) => this.#isBursarSecret(secret)))
-      throw new Problem('unauthenticated', `A Bursar key is not sent to providers. ${advice}`)
+      throw new Problem('unauthenticated', `A Bursar key cannot be sent to a provider. ${advice}`)
     return { headers, query }
   }
 
@@ -106,12 +111,13 @@ export class Callers {
     if (secret === undefined)
       throw new Problem(
         'unauthenticated',
-        'No API key given. Send a Bursar key as the SDK would send the provider key.',
+        "No API key was sent. Send one of the gateway's BURSAR_KEYS where the SDK sends the provider's key.",
       )
     const knownKey = this.#keyBySecret.get(secret)
     if (knownKey !== undefined) return knownKey
     const key = this.#keyByDigest.get(digest(secret))
-    if (key === undefined) throw new Problem('unauthenticated', 'Incorrect API key.')
+    if (key === undefined)
+      throw new Problem('unauthenticated', "Incorrect API key: it is none of the gateway's BURSAR_KEYS.")
     this.#keyBySecret.set(secret, key)
     return key
   }
@@ -123,14 +129,13 @@ export class Callers {
   #refuseForeignPages(request: RequestLine): void {
     if (this.#keyByDigest.size > 0) return
     const host = request.header('host') ?? ''
-    if (!this.#authOff && host !== '' && !LOOPBACK_HOST.test(host)) throw new Problem('forbidden', 'Unknown host name.')
+    if (!this.#authOff && host !== '' && !LOOPBACK_HOST.test(host)) throw new Problem('forbidden', FOREIGN_HOST)
     // Browsers send no origin for images and scripts, but they send this header.
     const site = request.header('sec-fetch-site')
-    if (site === 'cross-site' || site === 'same-site')
-      throw new Problem('forbidden', 'Requests from other web pages are not accepted.')
+    if (site === 'cross-site' || site === 'same-site') throw new Problem('forbidden', FOREIGN_PAGE)
     const origin = request.header('origin')
     if (origin !== undefined && origin.replace(/^https?:\/\//, '') !== host)
-      throw new Problem('forbidden', 'Requests from other web pages are not accepted.')
+      throw new Problem('forbidden', FOREIGN_PAGE)
   }
 }
 

@@ -231,7 +231,7 @@ export class ModelClient {
     if (status === 504 && clock.now().monoMs >= deadlineMs) return new ModelRequestError('deadline', message, response)
     if (status !== 429) return new ModelRequestError('error', message, response)
     if (budget && details.limit === BUDGET_NAME) {
-      const text = `Spending limit reached: ${BUDGET_NAME}. The next call may cost more than is left of the run's budget of $${formatUsd(budget.nanoUsd)}.`
+      const text = `Spending limit reached: ${BUDGET_NAME}. The next call may cost more than is left of the run's $${formatUsd(budget.nanoUsd)}.`
       return new ModelRequestError('budget', text, response)
     }
     if (error.code === 'insufficient_quota') return new ModelRequestError('budget', message, response)

@@ -5,13 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { formatUsd } from '../../src/core/money.ts'
 import { PRICE } from '../call/dialect-fixtures.ts'
-import {
-  GatewayFixture,
-  type GatewayFixtureOptions,
-  ManualClock,
-  waitFor,
-  withTimeout,
-} from '../support/gateway-fixture.ts'
+import { GatewayFixture, type GatewayFixtureOptions, ManualClock, waitFor } from '../support/gateway-fixture.ts'
 import {
   completedRun,
   costOf,
@@ -19,14 +13,17 @@ import {
   entriesOf,
   errorOf,
   kindOf,
+  metacognitionModel,
   openaiModel,
   PATTERN_NAMES,
   type PatternName,
+  passTime,
   runAndLedgerSums,
   runPattern,
 } from './patterns-runs.ts'
 
 let fixture: GatewayFixture
+let clock: ManualClock
 afterEach(() => fixture.close())
 
 /** Caps are left as they are: then the same asks are made, and reserve the same, whatever money there is. */
@@ -37,7 +34,8 @@ const OUTPUT_ONLY_PRICE = { provider: 'simulated', model: 'sim/echo', input: '0'
 async function open({ env, config, ...options }: GatewayFixtureOptions = {}): Promise<void> {
   const patterns = { model: 'sim/echo' }
   const all = { prices: [PRICE, OUTPUT_ONLY_PRICE], patterns, ...(config as object) }
-  fixture = await GatewayFixture.open({ clock: new ManualClock(), ...options, env: { ...env }, config: all })
+  clock = new ManualClock()
+  fixture = await GatewayFixture.open({ clock, timers: clock, ...options, env: { ...env }, config: all })
 }
 
 const reservedNanoUsd = ({ facts }: Entry) => facts.reservedCostNanoUsd
@@ -70,6 +68,7 @@ describe('max_cost_usd', () => {
         expect(costOf(entries)).toBeLessThanOrEqual(most)
         if (run) {
           expect(run.stopped_because).toMatch(/^Spending limit reached: max_cost_usd\. /)
+          expect(run.stopped_because).toContain(`of the run's $${formatUsd(most)}.`)
           expect(run.limits.max_cost_usd).toBe(Number(formatUsd(most)))
           const { said, booked } = await runAndLedgerSums(fixture, run)
           expect(said).toEqual(booked)
@@ -163,22 +162,39 @@ describe('limits of a day', () => {
   })
 
   it('that are held by calls in flight are waited for', async () => {
-    await open({ env: NO_SMALLER_CAPS })
-    const other = () => fixture.call('openai', { model: 'sim/slow-300', cap: 2_000 })
-    const [first] = await calls('metacognition')
-    expect((await other()).status).toBe(200)
-    const [held] = await fixture.entries()
-    if (!first || !held) throw new Error('nothing was booked')
+    const prices = [{ ...OUTPUT_ONLY_PRICE, provider: 'openai', model: 'm' }]
+    await open({ env: NO_SMALLER_CAPS, config: { prices }, respond: metacognitionModel() })
+    const [first] = await calls('metacognition', { model: 'm' })
+    await (await fixture.call('openai', { cap: 2_000 })).text()
+    const held = (await fixture.entries()).find(({ facts }) => facts.capAsked === 2_000)
+    if (!first || !held) throw new Error('nothing was settled')
     await fixture.close()
-    // What the first ask costs is already too much for the second, as long as the other call holds its part.
+    // What the first request costs is already too much for the second, as long as the other call holds its part.
     const costPerDay = formatUsd(reservedNanoUsd(first) + reservedNanoUsd(held))
-    await open({ env: NO_SMALLER_CAPS, config: { limits: { global: { costPerDay } } } })
-    const holding = other()
-    await waitFor(async () => (fixture.app.gate.inFlight === 1 ? true : undefined))
-    const startedMs = performance.now()
-    const run = completedRun(await withTimeout(8_000, runPattern(fixture, 'metacognition')))
-    expect([run.stopped, (await holding).status]).toEqual([null, 200])
-    expect(performance.now() - startedMs).toBeGreaterThan(900)
+    const script = metacognitionModel()
+    let release = () => {}
+    await open({
+      env: NO_SMALLER_CAPS,
+      config: { prices, limits: { global: { costPerDay } } },
+      respond: (call) => (call.body.includes('2000') ? void (release = () => void script(call)) : script(call)),
+    })
+    const holding = fixture.call('openai', { cap: 2_000 })
+    await waitFor(async () => fixture.upstream.received[0])
+    const startedMs = clock.monoMs
+    const running = runPattern(fixture, 'metacognition', { model: 'm' })
+    const isRefused = async (times: number) => {
+      const { refused } = await fixture.fetchPage<{ refused: Record<string, number> }>('/llm/stats')
+      return (refused.daily_spending_limit ?? 0) >= times ? true : undefined
+    }
+    await waitFor(() => isRefused(1))
+    await waitFor(() => {
+      clock.advance(250)
+      return isRefused(2)
+    })
+    release()
+    expect((await holding).status).toBe(200)
+    expect(completedRun(await passTime(fixture, clock, running)).stopped).toBeNull()
+    expect(clock.monoMs - startedMs).toBeGreaterThanOrEqual(2_000)
   })
 })
 
@@ -186,11 +202,11 @@ describe('50 runs at once', () => {
   it('never spend more than the day has, and none hangs', async () => {
     const limits = { global: { costPerDay: '0.05' } }
     const patterns = { model: 'sim/echo' }
-    fixture = await GatewayFixture.open({ config: { limits, patterns }, env: { UPSTREAM_TIMEOUT_MS: '6000' } })
+    await open({ config: { limits, patterns }, env: { UPSTREAM_TIMEOUT_MS: '6000' } })
     const runs = Array.from({ length: 50 }, (_, at) =>
       runPattern(fixture, PATTERN_NAMES[at % PATTERN_NAMES.length] ?? 'rag'),
     )
-    const answers = await withTimeout(12_000, Promise.all(runs))
+    const answers = await passTime(fixture, clock, Promise.all(runs))
     expect(answers.filter(({ run }) => run?.stopped === null).length).toBeGreaterThan(0)
     for (const answer of answers) expect(answer.status).toBe(answer.run ? 200 : 429)
     expect(costOf(await fixture.settledEntries(1))).toBeLessThanOrEqual(50_000_000n)
@@ -204,28 +220,24 @@ describe('50 runs at once', () => {
 
 describe('rates', () => {
   it('are waited for in the middle of a run', async () => {
-    fixture = await GatewayFixture.open({ env: { MAX_REQUESTS_PER_MINUTE: '120' } })
+    await open({ env: { MAX_REQUESTS_PER_MINUTE: '120' } })
     const fill = () => fixture.call('openai', { model: 'sim/echo', cap: 1 })
-    while ((await Promise.all([fill(), fill(), fill(), fill()])).every(({ status }) => status === 200)) {}
-    const begin = async () => {
-      const answer = await runPattern(fixture, 'reflection', { model: 'sim/echo' })
-      return answer.run
-    }
-    const startedMs = performance.now()
-    const run = await waitFor(begin)
-    expect(run.stopped).toBeNull()
-    expect(run.usage.requests).toBe(3)
-    // Half a second for each ask after the first.
-    expect(performance.now() - startedMs).toBeGreaterThan(800)
-    expect(run.steps.reduce((sum, { duration_ms }) => sum + duration_ms, 0)).toBeGreaterThan(800)
+    while ((await fill()).status === 200) {}
+    // Half a second for each request: there is room for the first.
+    clock.advance(500)
+    const startedMs = clock.monoMs
+    const run = completedRun(await passTime(fixture, clock, runPattern(fixture, 'reflection', { model: 'sim/echo' })))
+    expect([run.stopped, run.usage.requests]).toEqual([null, 3])
+    expect(clock.monoMs - startedMs).toBeGreaterThanOrEqual(1_000)
+    expect(run.steps.reduce((sum, { duration_ms }) => sum + duration_ms, 0)).toBeGreaterThanOrEqual(1_000)
   })
 
   it.each([false, true])('that no wait within the deadline helps end a run at once, stream: %s', async (stream) => {
     await open({ env: { MAX_REQUESTS_PER_MINUTE: '2', UPSTREAM_TIMEOUT_MS: '20000' } })
-    const first = await withTimeout(2_000, runPattern(fixture, 'reflection', { stream }))
+    const first = await runPattern(fixture, 'reflection', { stream })
     expect([first.status, kindOf(first), first.run?.usage.requests]).toEqual([200, 'rate', 2])
     expect(first.run?.stopped_because).toMatch(/^Rate limit exceeded: requests_per_minute\. /)
-    const second = await withTimeout(2_000, runPattern(fixture, 'reflection', { stream }))
+    const second = await runPattern(fixture, 'reflection', { stream })
     expect([second.status, kindOf(second)]).toEqual([429, 'rate'])
     expect(errorOf(second)).toMatchObject({ code: 'rate_limit_exceeded', param: null })
     expect(second.headers.get('retry-after')).toBe('30')
@@ -244,10 +256,11 @@ describe('rates', () => {
       }
     })
     await open({ respond: play })
-    const startedMs = performance.now()
-    const run = completedRun(await runPattern(fixture, 'metacognition', { model: 'm' }))
+    const startedMs = clock.monoMs
+    const running = runPattern(fixture, 'metacognition', { model: 'm' })
+    const run = completedRun(await passTime(fixture, clock, running))
     expect([run.stopped, run.usage.requests, refusals]).toEqual([null, 4, 2])
-    expect(performance.now() - startedMs).toBeGreaterThan(1_900)
+    expect(clock.monoMs - startedMs).toBeGreaterThanOrEqual(2_000)
   })
 
   it('that stop a gateway do not: a waiting run ends as soon as it closes', async () => {
@@ -255,7 +268,9 @@ describe('rates', () => {
     const running = runPattern(fixture, 'reflection')
     await fixture.settledEntries(2)
     fixture.app.gate.close()
-    const run = completedRun(await withTimeout(1_000, running))
+    const startedMs = clock.monoMs
+    const run = completedRun(await passTime(fixture, clock, running))
+    expect(clock.monoMs - startedMs).toBeLessThanOrEqual(1_000)
     expect([run.stopped, run.stopped_because]).toEqual(['error', 'The gateway is stopping.'])
   })
 })
@@ -268,10 +283,7 @@ describe('100 reflections at 60 per minute', () => {
     await open({ env: { MAX_REQUESTS_PER_MINUTE: '60' } })
     const alone = completedRun(await runPattern(fixture, 'reflection', content))
     expect(alone.usage.requests).toBe(1)
-    const answers = await withTimeout(
-      10_000,
-      Promise.all(Array.from({ length: 100 }, () => runPattern(fixture, 'reflection', content))),
-    )
+    const answers = await Promise.all(Array.from({ length: 100 }, () => runPattern(fixture, 'reflection', content)))
     expect(answers.filter(({ run }) => run?.stopped === null)).toHaveLength(59)
     const refused = answers.filter(({ run }) => !run)
     expect(refused).toHaveLength(41)
@@ -282,12 +294,9 @@ describe('100 reflections at 60 per minute', () => {
   })
 
   it('of several asks each: some run, some wait, some are refused, and none hangs', async () => {
-    fixture = await GatewayFixture.open({
-      env: { MAX_REQUESTS_PER_MINUTE: '60', UPSTREAM_TIMEOUT_MS: '4000' },
-      config: { patterns: { model: 'sim/echo' } },
-    })
+    await open({ env: { MAX_REQUESTS_PER_MINUTE: '60', UPSTREAM_TIMEOUT_MS: '4000' } })
     const runs = Array.from({ length: 100 }, (_, at) => runPattern(fixture, 'reflection', { stream: at % 2 === 0 }))
-    const answers = await withTimeout(8_000, Promise.all(runs))
+    const answers = await passTime(fixture, clock, Promise.all(runs))
     const kinds = Map.groupBy(answers, (answer) => `${answer.status} ${kindOf(answer)}`)
     expect([...kinds.keys()].toSorted()).toEqual(expect.arrayContaining(['200 rate', '429 rate']))
     expect(
@@ -326,7 +335,7 @@ describe('steps', () => {
   })
 
   it('of a text that never is good enough end, too', async () => {
-    await open({ respond: endlessReviser })
+    await open({ respond: endlessReviser() })
     const run = completedRun(await runPattern(fixture, 'reflection', { model: 'm', max_steps: 50 }))
     expect(run.usage.requests).toBeLessThanOrEqual(50)
     expect(run.stopped === 'steps' || run.result.ended === 'no_improvement').toBe(true)

@@ -1,14 +1,15 @@
-// Patterns' runs: requests that each pattern can do something with, models that follow a script, and what comes back.
+// Runs of patterns in tests: a request for each pattern, models that follow a script, and readers of answers and events.
 
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { totalTokens } from '../../src/core/usage.ts'
 import { nanoUsd } from '../call/settlement-checks.ts'
-import type { GatewayFixture, Received, Responder, Transport } from '../support/gateway-fixture.ts'
+import type { GatewayFixture, ManualClock, Received, Responder, Transport } from '../support/gateway-fixture.ts'
 
 export const PATTERN_NAMES = ['reflection', 'planning', 'tool-use', 'rag', 'metacognition'] as const
 export type PatternName = (typeof PATTERN_NAMES)[number]
 
-/** On the simulated provider each but `rag` takes more than one ask. */
+/** On the simulated provider each pattern but `rag` makes more than one model request. */
 export const REQUESTS: Readonly<Record<PatternName, object>> = {
   reflection: { initial_output: 'Bursar is a gate.', criteria: { clarity: 'It is clear.', depth: 'It says why.' } },
   planning: { goal: 'Write three sentences about rivers.' },
@@ -64,13 +65,13 @@ export interface ErrorJson {
   readonly details?: Readonly<Record<string, unknown>>
 }
 
-/** What a run was answered with: one of the two. */
+/** The answer to a run: either `run` or `error` is defined. */
 export interface PatternResponse {
   readonly status: number
   readonly headers: Headers
   readonly run: RunJson | undefined
   readonly error: ErrorJson | undefined
-  /** Of a stream. */
+  /** The steps of an answer that is a stream of events. */
   readonly streamedSteps: readonly StepJson[]
 }
 
@@ -81,25 +82,25 @@ export interface RunRequestInit extends RequestInit {
 
 /** Starts a run; resolves once its answer has begun. */
 export function startRun(
-  stage: GatewayFixture,
+  fixture: GatewayFixture,
   name: PatternName,
-  more: object = {},
+  fields: object = {},
   start: RunRequestInit = {},
 ): Promise<Response> {
   const { transport = 'in process', query = '', ...init } = start
-  const body = JSON.stringify({ ...REQUESTS[name], ...more })
+  const body = JSON.stringify({ ...REQUESTS[name], ...fields })
   const headers = { 'content-type': 'application/json', ...init.headers }
-  return stage.fetch(transport, `/api/patterns/${name}${query}`, { method: 'POST', body, ...init, headers })
+  return fixture.fetch(transport, `/api/patterns/${name}${query}`, { method: 'POST', body, ...init, headers })
 }
 
 /** A run from its start to its end. */
 export async function runPattern(
-  stage: GatewayFixture,
+  fixture: GatewayFixture,
   name: PatternName,
-  more: object = {},
+  fields: object = {},
   start: RunRequestInit = {},
 ): Promise<PatternResponse> {
-  return readResponse(await startRun(stage, name, more, start))
+  return readResponse(await startRun(fixture, name, fields, start))
 }
 
 export async function readResponse(answer: Response): Promise<PatternResponse> {
@@ -131,7 +132,7 @@ function eventsIn(text: string) {
     })
 }
 
-/** The one that ran to its answer. Throws where it was refused. */
+/** The run of an answer. Throws if the answer is an error. */
 export function completedRun({ run, error }: PatternResponse): RunJson {
   if (!run) throw new Error(`refused: ${JSON.stringify(error)}`)
   return run
@@ -142,12 +143,12 @@ export function errorOf({ run, error }: PatternResponse): ErrorJson {
   return error
 }
 
-/** What ended it, or `whole`. */
+/** What stopped the run, or `whole`. */
 export const kindOf = ({ run, error }: PatternResponse): string => run?.stopped ?? error?.stopped ?? 'whole'
 
 /** All of a task's entries, the oldest first. */
-export async function entriesOf(stage: GatewayFixture, task: string): Promise<readonly Entry[]> {
-  const entries = await stage.settledEntries(0)
+export async function entriesOf(fixture: GatewayFixture, task: string): Promise<readonly Entry[]> {
+  const entries = await fixture.settledEntries(0)
   return entries
     .filter(({ facts }) => facts.caller.task === task)
     .toSorted((one, other) => (one.facts.callId < other.facts.callId ? -1 : 1))
@@ -156,9 +157,9 @@ export async function entriesOf(stage: GatewayFixture, task: string): Promise<re
 export const costOf = (entries: readonly Entry[]): bigint =>
   entries.reduce((sum, { outcome }) => sum + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
 
-/** What a run says it used, and what the ledger says of its task. */
-export async function runAndLedgerSums(stage: GatewayFixture, { task, usage, cost_usd }: RunJson) {
-  const entries = await entriesOf(stage, task)
+/** What the answer of a run says that it used, and what the ledger holds for its task. */
+export async function runAndLedgerSums(fixture: GatewayFixture, { task, usage, cost_usd }: RunJson) {
+  const entries = await entriesOf(fixture, task)
   const tokens = entries.reduce((sum, { outcome }) => sum + (outcome ? totalTokens(outcome.usage) : 0), 0)
   return {
     said: { requests: usage.requests, tokens: usage.total_tokens, costNanoUsd: nanoUsd(cost_usd) },
@@ -166,7 +167,7 @@ export async function runAndLedgerSums(stage: GatewayFixture, { task, usage, cos
   }
 }
 
-/** What the model is asked for: the name of the shape, or `words`. */
+/** The name of the schema that the model has to answer in, or `words`. */
 export function shapeIn({ body }: Received): string {
   return /"json_schema":\{"name":"(\w+)"/.exec(body)?.[1] ?? 'words'
 }
@@ -176,7 +177,7 @@ type ScriptedAnswer =
   | { readonly [field: string]: unknown }
   | { readonly calls: readonly [name: string, args: string][] }
 
-/** A model of OpenAI's that says what the script does. @param at how many asks came before */
+/** A model of OpenAI's that answers by a script. @param at how many requests came before */
 export function openaiModel(script: (call: Received, at: number) => ScriptedAnswer | Responder): Responder {
   let at = 0
   return (call) => {
@@ -197,9 +198,53 @@ export function openaiModel(script: (call: Received, at: number) => ScriptedAnsw
   }
 }
 
-/** A model that scores low and revises, for ever. */
-export const endlessReviser = openaiModel((call, at) => {
-  if (shapeIn(call).startsWith('revise')) return { revised_text: `Version ${at}.` }
-  const score = { critique: 'More.', score: Math.min(7, at / 10) }
-  return { c1: score, c2: score }
-})
+/** The first answer of a model to `metacognition`, and the ones after it. */
+const METACOGNITION_ANSWERS = [
+  { reasoning: 'So.', answer: '8', confidence: 0.9 },
+  { gaps: [], choice: 'answer', question: '', why: '', confidence: 0.9 },
+]
+export const metacognitionModel = () => openaiModel((_, at) => METACOGNITION_ANSWERS[Math.min(at, 1)] ?? {})
+
+/** A model that answers this many requests by `script` at once, and the others once they are released. */
+export function heldModel(script: Responder, answeredAtOnce: number) {
+  const held: Received[] = []
+  let received = 0
+  return {
+    respond: (call: Received) => (received++ < answeredAtOnce ? script(call) : void held.push(call)),
+    release: () => {
+      for (const call of held.splice(0)) void script(call)
+    },
+  }
+}
+
+/** A model that scores low and revises, forever. */
+export const endlessReviser = () =>
+  openaiModel((call, at) => {
+    if (shapeIn(call).startsWith('revise')) return { revised_text: `Version ${at}.` }
+    const score = { critique: 'More.', score: Math.min(7, at / 10) }
+    return { c1: score, c2: score }
+  })
+
+/** Turns of the event loop without a call after which a run can only be waiting for time to pass. */
+const IDLE_TURNS = 25
+const TIME_STEP_MS = 250
+
+/** Lets time pass until `running` has ended, but none while a call is in flight. Needs the clock as timers, too. */
+export async function passTime<Result>(
+  fixture: GatewayFixture,
+  clock: ManualClock,
+  running: Promise<Result>,
+): Promise<Result> {
+  let isOver = false
+  const end = () => {
+    isOver = true
+  }
+  running.then(end, end)
+  for (let idleTurns = 0; !isOver; await turn()) {
+    idleTurns = fixture.app.gate.inFlight === 0 ? idleTurns + 1 : 0
+    if (idleTurns < IDLE_TURNS) continue
+    idleTurns = 0
+    clock.advance(TIME_STEP_MS)
+  }
+  return running
+}

@@ -24,10 +24,10 @@ const onSimulated = (more: object = {}): GatewayFixtureOptions => ({
   config: { prices: [PRICE], patterns: { model: 'sim/echo' }, ...more },
 })
 
-describe.each(TRANSPORTS)('%s:', (door) => {
+describe.each(TRANSPORTS)('%s:', (transport) => {
   it.each(PATTERN_NAMES)('%s comes to its end, and says of each step what it was, cost and took', async (name) => {
     await open(onSimulated())
-    const answer = await runPattern(fixture, name, {}, { transport: door })
+    const answer = await runPattern(fixture, name, {}, { transport })
     const run = completedRun(answer)
     expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'application/json'])
     expect(answer.headers.get('x-bursar-simulated')).toBe('true')
@@ -46,8 +46,8 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     '%s, streamed, tells each step when it is done, and the same answer at the end',
     async (name) => {
       await open(onSimulated())
-      const whole = completedRun(await runPattern(fixture, name, {}, { transport: door }))
-      const streamed = await runPattern(fixture, name, { stream: true }, { transport: door })
+      const whole = completedRun(await runPattern(fixture, name, {}, { transport }))
+      const streamed = await runPattern(fixture, name, { stream: true }, { transport })
       const run = completedRun(streamed)
       expect(streamed.headers.get('x-bursar-task')).toBe(run.task)
       expect(streamed.streamedSteps).toEqual(run.steps)
@@ -63,7 +63,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     await open({ ...onSimulated({ patterns: { model: 'sim/echo', embeddingModel: 'sim/vectors' } }) })
     const headers = { 'x-bursar-user': 'u1', 'x-bursar-thread': 't1' }
     for (const stream of [false, true]) {
-      const run = completedRun(await runPattern(fixture, name, { stream }, { transport: door, headers }))
+      const run = completedRun(await runPattern(fixture, name, { stream }, { transport, headers }))
       const entries = await entriesOf(fixture, run.task)
       expect(entries.map(({ facts }) => facts.callId)).toEqual(run.steps.flatMap(({ call_id }) => call_id ?? []))
       expect(entries.length).toBeGreaterThan(name === 'rag' ? 1 : 0)
@@ -79,7 +79,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
   it('a caller’s own task and operation are those of all calls', async () => {
     await open(onSimulated())
     const headers = { 'x-bursar-task': 'mine', 'x-bursar-operation': 'drafting' }
-    const run = completedRun(await runPattern(fixture, 'metacognition', {}, { transport: door, headers }))
+    const run = completedRun(await runPattern(fixture, 'metacognition', {}, { transport, headers }))
     expect(run.task).toBe('mine')
     const entries = await entriesOf(fixture, 'mine')
     expect(entries.map(({ facts }) => facts.operation)).toEqual(entries.map(() => 'drafting'))
@@ -92,7 +92,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
   ])('a task that is %s is named as in the ledger', async (_, task) => {
     await open(onSimulated())
     const run = completedRun(
-      await runPattern(fixture, 'metacognition', {}, { transport: door, headers: { 'x-bursar-task': task } }),
+      await runPattern(fixture, 'metacognition', {}, { transport, headers: { 'x-bursar-task': task } }),
     )
     expect(await entriesOf(fixture, run.task)).toHaveLength(run.usage.requests)
   })
@@ -168,7 +168,7 @@ describe('models', () => {
       cookie: 'a=b',
       'x-bursar-user': 'u1',
     }
-    const start = { headers, query: '?key=alice-secret-alice', door: 'over sockets' } as const
+    const start = { headers, query: '?key=alice-secret-alice', transport: 'over sockets' } as const
     expect((await runPattern(fixture, 'reflection', { model: 'm' }, start)).status).toBe(200)
     const [call] = fixture.upstream.received
     expect(call?.path).toBe('/v1/chat/completions')

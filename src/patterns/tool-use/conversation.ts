@@ -2,7 +2,7 @@
 // the caller, so it is checked like anything else.
 
 import { z } from 'zod'
-import type { ChatMessage, Part, ToolResultPart } from '../../core/chat.ts'
+import type { ChatMessage, JsonObject, Part, ToolResultPart } from '../../core/chat.ts'
 
 const MAX_MESSAGES = 200
 const MAX_PARTS = 100
@@ -21,18 +21,18 @@ const partShape = z.discriminatedUnion('kind', [
     text: wordsShape,
     signature: wordsShape.exactOptional(),
     redacted: wordsShape.exactOptional(),
-    signedIn: z.string().max(64).exactOptional(),
+    signed_in: z.string().max(64).exactOptional(),
   }),
   z.strictObject({
-    kind: z.literal('toolCall'),
+    kind: z.literal('tool_call'),
     id: idShape,
     name: z.string().min(1).max(256),
     arguments: wordsShape.min(1),
     signature: wordsShape.exactOptional(),
   }),
   z.strictObject({
-    kind: z.literal('toolResult'),
-    callId: idShape,
+    kind: z.literal('tool_result'),
+    call_id: idShape,
     name: z.string().min(1).max(256),
     parts: z.array(textShape).max(1),
     failed: z.boolean(),
@@ -44,6 +44,37 @@ export const conversationShape = z
   .min(2)
   .max(MAX_MESSAGES)
   .refine((messages) => JSON.stringify(messages).length <= MAX_CONVERSATION_CHARACTERS, 'is too long in all')
+  .transform((messages) => messages.map(({ role, parts }) => ({ role, parts: parts.map(partOf) })))
+
+type PartJson = z.input<typeof partShape>
+
+/** A part from its JSON, whose names are snake_case. */
+function partOf(part: PartJson): Part {
+  if (part.kind === 'tool_call') return { ...part, kind: 'toolCall' }
+  if (part.kind === 'tool_result') {
+    const { call_id, ...result } = part
+    return { ...result, kind: 'toolResult', callId: call_id }
+  }
+  if (part.kind !== 'reasoning') return part
+  const { signed_in, ...reasoning } = part
+  return signed_in === undefined ? reasoning : { ...reasoning, signedIn: signed_in }
+}
+
+/** The conversation as the caller gets it, and hands it back. */
+export function conversationJson(messages: readonly ChatMessage[]): JsonObject[] {
+  return messages.map(({ role, parts }) => ({ role, parts: parts.map(partJson) }))
+}
+
+function partJson(part: Part): JsonObject {
+  if (part.kind === 'toolCall') return { ...part, kind: 'tool_call' }
+  if (part.kind === 'toolResult') {
+    const { callId, ...result } = part
+    return { ...result, kind: 'tool_result', call_id: callId }
+  }
+  if (part.kind !== 'reasoning') return { ...part }
+  const { signedIn, ...reasoning } = part
+  return signedIn === undefined ? reasoning : { ...reasoning, signed_in: signedIn }
+}
 
 export const resultsShape = z
   .array(z.strictObject({ call_id: idShape, output: wordsShape, failed: z.boolean().exactOptional() }))

@@ -13,7 +13,7 @@ import {
   truncate,
 } from '../pattern/pattern.ts'
 import { BUILT_IN_TOOLS, type BuiltInTool } from './built-in.ts'
-import { appendResults, conversationShape, findMistake, resultsShape } from './conversation.ts'
+import { appendResults, conversationJson, conversationShape, findMistake, resultsShape } from './conversation.ts'
 
 const MAX_TOOLS = 50
 const MAX_SCHEMA_CHARACTERS = 20_000
@@ -203,7 +203,7 @@ class ToolLoop {
       answer: answer === '' ? null : answer,
       pending,
       repeated_calls: this.#repeatedCalls,
-      ...(pending.length > 0 ? { conversation: this.#messages } : {}),
+      ...(pending.length > 0 ? { conversation: conversationJson(this.#messages) } : {}),
     }
   }
 }

@@ -195,6 +195,7 @@ describe('tools of the caller', () => {
       { call_id: '3', name: 'weather', arguments: {} },
     ])
     expect(conversation.map(({ role }: JsonObject) => role)).toEqual(['user', 'assistant', 'user'])
+    expect(conversation[2].parts).toMatchObject([{ kind: 'tool_result', call_id: '1', name: 'calculator' }])
   })
 
   it('are answered by a second request, all results in one message', async () => {
@@ -248,20 +249,33 @@ describe('tools of the caller', () => {
     ]
     const { outcome } = await run(turns(parts), body)
     const { conversation } = outcome.result
-    expect(conversation).toMatchObject([{}, { parts: [{ signature: 's' }, { signature: 't' }] }])
+    expect(conversation).toMatchObject([
+      {},
+      {
+        parts: [
+          { kind: 'reasoning', signature: 's', signed_in: 'anthropic.messages' },
+          { kind: 'tool_call', signature: 't' },
+        ],
+      },
+    ])
     expect(JSON.stringify(conversation)).not.toContain('own')
     const results = [{ call_id: '1', output: 'x' }]
-    expect((await run(turns('x'), { ...body, conversation, results })).outcome.result).toMatchObject({ answer: 'x' })
+    const second = await run(turns('x'), { ...body, conversation, results })
+    expect(second.outcome.result).toMatchObject({ answer: 'x' })
+    expect(second.asked[0]?.request.messages[1]?.parts).toEqual([
+      { kind: 'reasoning', text: 'hm', signature: 's', signedIn: 'anthropic.messages' },
+      { ...toolCallPart('1', 'weather', {}), signature: 't' },
+    ])
   })
 
   const hello = { role: 'user', parts: [textPart('hello')] }
   const asks = (...ids: readonly string[]) => ({
     role: 'assistant',
-    parts: ids.map((id) => toolCallPart(id, 'weather', {})),
+    parts: ids.map((id) => ({ ...toolCallPart(id, 'weather', {}), kind: 'tool_call' })),
   })
   const gives = (...ids: readonly string[]) => ({
     role: 'user',
-    parts: ids.map((callId) => ({ kind: 'toolResult', callId, name: 'weather', parts: [], failed: false })),
+    parts: ids.map((call_id) => ({ kind: 'tool_result', call_id, name: 'weather', parts: [], failed: false })),
   })
   const result = (call_id: string) => ({ call_id, output: 'x' })
 
