@@ -1,5 +1,5 @@
-// A fallback: `CONFIG_FILE=examples/fallback.json npm start`, then `npx node examples/fallback.ts`. Who answers an alias, and what
-// was tried before. Without ANTHROPIC_API_KEY it asks an alias whose first target is simulated, and always refuses.
+// A fallback: `CONFIG_FILE=examples/fallback.json npm start`, then `npx node examples/fallback.ts`. It shows which target
+// answers an alias, and which was tried before. Without ANTHROPIC_API_KEY, the alias's first target is simulated and always refuses.
 
 import OpenAI from 'openai'
 import { GATEWAY, KEY, modelOrSimulated } from './gateway.ts'
@@ -31,5 +31,5 @@ console.log(response.headers.get('x-bursar-target'), 'says:', data.choices[0]?.m
 const id = response.headers.get('x-bursar-call-id')
 const explanation = await fetch(`${GATEWAY}/llm/explain/${id}`, { headers: { authorization: `Bearer ${KEY}` } })
 const { attempts }: Explanation = await explanation.json()
-for (const one of attempts)
-  console.log(`${one.provider}/${one.model}: status ${one.status}, ${one.error ?? 'answered'}, $${one.cost}`)
+for (const { provider, model, status, error, cost } of attempts)
+  console.log(`${provider}/${model}: status ${status}, ${error ?? 'answered'}, $${cost}`)

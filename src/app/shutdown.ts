@@ -11,11 +11,11 @@ import type { Recorder } from '../telemetry/recorder.ts'
 export interface ShutdownParts {
   readonly clock: Clock
   readonly timers: Timers
-  readonly gate: Gate
-  readonly store: Store
-  readonly recorder: Recorder
-  readonly providers: ProvidersInForce
-  readonly inputCounter: InputCounter
+  readonly gate: Pick<Gate, 'close' | 'inFlight' | 'activeLeases' | 'movesInProgress' | 'expireAll'>
+  readonly store: Pick<Store, 'close'>
+  readonly recorder: Pick<Recorder, 'flush'>
+  readonly providers: Pick<ProvidersInForce, 'close'>
+  readonly inputCounter: Pick<InputCounter, 'close'>
   readonly stopSweeping: () => void
 }
 

@@ -62,9 +62,9 @@ export const describeIssue: z.core.$ZodErrorMap = (issue) => {
     case 'invalid_value':
       return `${missing}must be ${listOf(issue.values.map((value) => JSON.stringify(value)))}`
     case 'too_small':
-      return issue.origin === 'string' ? 'must not be empty' : `must have at least ${issue.minimum}`
+      return issue.origin === 'string' ? 'must not be empty' : `must have ${issue.minimum} or more entries`
     case 'too_big':
-      return `must have at most ${issue.maximum}${issue.origin === 'string' ? ' characters' : ''}`
+      return `must have at most ${issue.maximum} ${issue.origin === 'string' ? 'characters' : 'entries'}`
     case 'invalid_key':
       return issue.issues[0]?.message
     default:
