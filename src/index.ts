@@ -87,7 +87,7 @@ export interface Bursar {
 const mistake = nodeVersionMistake(process.versions.node)
 if (mistake !== undefined) {
   const error = new Error(mistake)
-  // Where in Bursar it was thrown helps nobody.
+  // One line is enough: the place in Bursar where it is thrown helps no user.
   error.stack = mistake
   throw error
 }

@@ -1,9 +1,10 @@
-// Node version: what is said if Node is too old. It imports nothing and runs on any Node, so that it can be asked before all else.
+// Node version: the message for a Node that is too old. It imports nothing and runs on any Node, because main and index import it
+// before anything else.
 
 /** The oldest Node that Bursar runs on: `engines` of package.json says the same. */
 export const MIN_NODE_VERSION = '24.15'
 
-/** One line for a Node that is too old, such as `20.20.2`. Undefined for one that will do. */
+/** One line for a version that is too old, such as `20.20.2`. Undefined if the version is new enough. */
 export function nodeVersionMistake(version: string): string | undefined {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   const [minMajor = 0, minMinor = 0] = MIN_NODE_VERSION.split('.').map(Number)

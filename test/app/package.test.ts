@@ -109,7 +109,7 @@ describe('a program that uses the package', () => {
       exactOptionalPropertyTypes: true,
       noUncheckedIndexedAccess: true,
       verbatimModuleSyntax: true,
-      skipLibCheck: true,
+      skipLibCheck: false,
       outDir: 'out',
     }
     writeFileSync(join(app, 'consumer.ts'), CONSUMER)
