@@ -1,5 +1,5 @@
-// A fallback: `CONFIG_FILE=examples/fallback.json npm start`, then `npx node examples/fallback.ts`. Who answers an alias, and what
-// was tried before. Without ANTHROPIC_API_KEY it asks an alias whose first target is simulated, and always refuses.
+// A fallback: `CONFIG_FILE=examples/fallback.json npm start`, then `npx node examples/fallback.ts`. It shows which target
+// answers an alias, and which was tried before. Without ANTHROPIC_API_KEY, the alias's first target is simulated and always refuses.
 
 import OpenAI from 'openai'
 import { GATEWAY, KEY, modelOrSimulated } from './gateway.ts'

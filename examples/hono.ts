@@ -1,4 +1,4 @@
-// A Hono app of one's own behind Bursar's gate: `npx node examples/hono.ts`, then
+// Your own Hono app behind Bursar's gate: `npx node examples/hono.ts`, then
 // curl -si http://127.0.0.1:8787/v1/chat/completions -H 'content-type: application/json' \
 //   -d '{"model":"gpt-4o","messages":[{"role":"user","content":"hello there"}]}'
 

@@ -1,10 +1,8 @@
-// Bursar as a library: the gateway's app to mount, and `gate()` to put in front of handlers of one's own.
+// Bursar as a library: the gateway's app to mount, and `gate()` to put in front of handlers of your own.
 
 import type { Hono, MiddlewareHandler } from 'hono'
-import { openApp } from './app/system.ts'
-import { readFileConfig } from './config/file.ts'
-import { readSettings } from './config/settings.ts'
-import { type GateOptions, type GateVariables, gateMiddleware } from './http/middleware.ts'
+import { nodeVersionMistake } from './app/node-version.ts'
+import type { GateOptions, GateVariables } from './http/middleware.ts'
 import type { UserPrice } from './prices/user-prices.ts'
 
 export { ConfigError } from './config/config-error.ts'
@@ -12,36 +10,118 @@ export type { GateOptions, GateVariables, HandlerUsage } from './http/middleware
 export type { UserPrice } from './prices/user-prices.ts'
 export { StoreUnusable } from './stores/store.ts'
 
+/** What a gateway is made with. Everything has a default. */
 export interface BursarOptions {
-  /** Settings by the names of `.env.example`. Nothing is read from the process: pass `process.env` to use it. */
+  /**
+   * Settings by the names of `.env.example`, as text: `{ DAILY_SPENDING_LIMIT: '5.00' }`. Nothing is read from the process: pass
+   * `process.env` to use its variables. Keys that `config` writes as `$NAME` are looked up here, too.
+   */
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** What bursar.json would hold. */
+  /**
+   * What bursar.json would hold: an object with `limits`, `prices`, `aliases`, `retries`, `patterns` and `providers`, each
+   * optional. `CONFIG_FILE` is not read.
+   *
+   * @example
+   * { limits: { perUser: { costPerDay: '0.50' } }, aliases: { fast: ['openai/gpt-4o-mini', 'gemini/gemini-2.5-flash'] } }
+   */
   readonly config?: unknown
 }
 
+/** A gateway in your process, with its ledger open. Close it to let another process open the ledger. */
 export interface Bursar {
-  /** Every endpoint of the gateway, to serve or to mount. */
+  /**
+   * Every endpoint of the gateway: LLM calls, patterns, `/llm/…`, probes. Serve it, or mount it in an app of your own.
+   *
+   * @example
+   * app.route('/', bursar.app)
+   */
   readonly app: Hono
-  /** Limits, meters and accounts for LLM calls that a handler of your own answers. */
+  /**
+   * Middleware for LLM calls that a handler of your own answers. Before the handler runs, the call is read and what it can cost
+   * at most is reserved. The handler gets the request with its output cap set if the money left is short. Its answer is metered
+   * and settled like a provider's; without usage in it, and without `c.var.bursar.settle`, the whole reservation is settled.
+   *
+   * Calls that do not fit get the dialect's own error, with status 429, and the handler does not run. Requests that are no LLM
+   * call pass by. The middleware never throws.
+   *
+   * @param options `dialect` if the path does not tell it, such as `openai.chat`
+   * @example
+   * const app = new Hono<{ Variables: GateVariables }>()
+   * app.use('/v1/*', bursar.gate())
+   * app.post('/v1/chat/completions', async (c) => {
+   *   const answer = await myModel(await c.req.json())
+   *   c.var.bursar.settle({ inputTokens: answer.read, outputTokens: answer.written })
+   *   return c.json(answer.completion)
+   * })
+   */
   gate(options?: GateOptions): MiddlewareHandler<{ Variables: GateVariables }>
-  /** Dollars per million tokens; see `prices` in bursar.json. `provider` may be `*`. */
+  /**
+   * Sets a model's price in code, from the next call on. It goes before a price in `config`, and corrects the price that is known
+   * if it does not give both `input` and `output`. Throws RangeError for an amount that is no price.
+   *
+   * @param provider the provider's name, such as `openai`, or `*` for any
+   * @param price in dollars per million tokens, as decimal text or numbers
+   * @example
+   * bursar.addPrice('openai', 'my-finetune', { input: '3.00', output: '12.00', contextWindow: 128_000 })
+   */
   addPrice(provider: string, model: string, price: UserPrice): void
-  /** Replaces what `config` held. Rejects with ConfigError, and changes nothing, where it is wrong. */
+  /**
+   * Puts another `config` in force, all of it or nothing. Calls under way finish as they began. Rejects with ConfigError for
+   * mistakes, and with the ledger's error if it cannot be read or written.
+   *
+   * @example
+   * await bursar.reload({ limits: { perUser: { costPerDay: '1.00' } } })
+   */
   reload(config: unknown): Promise<void>
-  /** Waits up to `waitMs` for calls in flight, then settles everything and closes the ledger. */
+  /**
+   * Stops the gateway: new calls get 503, calls in flight have time to finish, those left are cut and settled, the ledger is
+   * closed.
+   *
+   * @param waitMs milliseconds for calls in flight; `DRAIN_TIMEOUT_MS` by default
+   * @example
+   * process.on('SIGTERM', () => void bursar.close(10_000).then(() => process.exit(0)))
+   */
   close(waitMs?: number): Promise<void>
 }
 
-/** Opens the ledger and joins everything. Throws ConfigError or StoreUnusable. */
-export async function createBursar(options: BursarOptions = {}): Promise<Bursar> {
-  const settings = readSettings(options.env ?? {})
-  const file = readFileConfig(JSON.stringify(options.config ?? {}), options.env)
-  const { app, flush } = await openApp(settings, file)
+const mistake = nodeVersionMistake(process.versions.node)
+if (mistake !== undefined) {
+  const error = new Error(mistake)
+  // One line is enough: the place in Bursar where it is thrown helps no user.
+  error.stack = mistake
+  throw error
+}
+
+/**
+ * Opens the ledger and joins everything. Nothing listens: serve `app`, or use `gate()`.
+ *
+ * Rejects with ConfigError, which has every mistake in `mistakes`, and with StoreUnusable if the ledger cannot be opened: another
+ * process owns it, it is corrupt, or the file is no ledger. Importing this module throws if Node is too old.
+ *
+ * @example
+ * import { serve } from '@hono/node-server'
+ * import { createBursar } from 'bursar'
+ *
+ * const bursar = await createBursar({ env: { ...process.env, DAILY_SPENDING_LIMIT: '5.00' } })
+ * serve({ fetch: bursar.app.fetch, port: 8787 })
+ */
+export async function createBursar({ env = {}, config }: BursarOptions = {}): Promise<Bursar> {
+  // Loaded only now, because a Node that is too old cannot load it.
+  const [{ readFileConfig }, { readSettings }, { openApp }, { gateMiddleware }] = await Promise.all([
+    import('./config/file.ts'),
+    import('./config/settings.ts'),
+    import('./app/system.ts'),
+    import('./http/middleware.ts'),
+  ])
+  const readConfig = (value: unknown) => readFileConfig(JSON.stringify(value ?? {}), env)
+  const settings = readSettings(env)
+  const { app, flush } = await openApp(settings, readConfig(config))
   return {
     app: app.app,
-    gate: (gateOptions = {}) => gateMiddleware(app.gate, gateOptions),
+    gate: (options = {}) => gateMiddleware(app.gate, options),
     addPrice: (provider, model, price) => app.prices.addPrice(provider, model, price),
-    reload: (config) => app.reload(readFileConfig(JSON.stringify(config ?? {}), options.env)),
+    // Async, so that mistakes reject.
+    reload: async (newConfig) => app.reload(readConfig(newConfig)),
     close: async (waitMs = settings.DRAIN_TIMEOUT_MS) => {
       await app.close(waitMs)
       flush()

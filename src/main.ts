@@ -1,13 +1,22 @@
-// Main: the process. Reads the environment and .env, and serves.
+// Main: the process. Reads the environment and .env, and serves. Nothing else is loaded before Node is known to be new enough.
 
-import { enableCompileCache } from 'node:module'
-import dotenv from 'dotenv'
+import { nodeVersionMistake } from './app/node-version.ts'
 
-// What was compiled once is read back at the next start, which takes half the time then. Only what is imported from here on.
-const { directory } = enableCompileCache()
-// Threads have it too: to strip types itself, each would take 30 MB.
-if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory
-const { serve } = await import('./app/serve.ts')
+const mistake = nodeVersionMistake(process.versions.node)
+if (mistake === undefined) await run()
+else {
+  process.stderr.write(`${mistake}\n`)
+  process.exitCode = 1
+}
 
-dotenv.config({ quiet: true })
-await serve(process.env)
+async function run(): Promise<void> {
+  const { enableCompileCache } = await import('node:module')
+  // What was compiled once is read back at the next start, which halves its time. This holds for imports from here on.
+  const { directory } = enableCompileCache()
+  // Threads use the cache too: to strip types themselves, each would take 30 MB.
+  if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory
+  const { serve } = await import('./app/serve.ts')
+  const { config } = await import('dotenv')
+  config({ quiet: true })
+  await serve(process.env)
+}

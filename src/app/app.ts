@@ -93,7 +93,10 @@ export async function createApp(parts: AppParts): Promise<App> {
   }
 }
 
-/** Every object of the gateway, each made with the parts that it names. Nothing of bursar.json is in force yet. */
+/**
+ * Every object of the gateway, each made with the parts that it names. Nothing of bursar.json is in force yet.
+ * Longer than other functions, because it is one list: what is made of what.
+ */
 function wire({ settings, clock, timers, random, newCallId, log, store, registry }: AppParts) {
   const prices = createPriceBook()
   const providers = new ProvidersInForce(settings)

@@ -10,10 +10,10 @@ import type { Store } from '../stores/store.ts'
 export interface ShutdownParts {
   readonly clock: Clock
   readonly timers: Timers
-  readonly gate: Gate
-  readonly store: Store
-  readonly providers: ProvidersInForce
-  readonly inputCounter: InputCounter
+  readonly gate: Pick<Gate, 'close' | 'inFlight' | 'activeLeases' | 'movesInProgress' | 'expireAll'>
+  readonly store: Pick<Store, 'close'>
+  readonly providers: Pick<ProvidersInForce, 'close'>
+  readonly inputCounter: Pick<InputCounter, 'close'>
   readonly stopSweeping: () => void
 }
 

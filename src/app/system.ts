@@ -1,4 +1,4 @@
-// System: the real clocks, randomness and ids. With main, the only place that reads them.
+// System: the real clocks, timers, randomness and ids. Only this file and main read them.
 
 import { randomBytes } from 'node:crypto'
 import pino, { type Logger } from 'pino'
@@ -12,7 +12,7 @@ import { type App, createApp } from './app.ts'
 
 const { timeOrigin } = performance
 
-/** `monoMs` is the time since 1970 on a clock that never steps: comparable between runs, and steady within one. */
+/** `monoMs` is the time since 1970 on a clock that never steps within a run. Between runs it is comparable. */
 const systemClock: Clock = {
   now: () => ({ wallMs: Date.now(), monoMs: Math.floor(timeOrigin + performance.now()) }),
 }
@@ -24,7 +24,7 @@ const systemTimers: Timers = {
 
 const systemRandom = (): number => Math.random()
 
-export const newCallId = uuidV7Source(
+const newCallId = uuidV7Source(
   () => Date.now(),
   (size) => randomBytes(size),
 )
@@ -59,24 +59,37 @@ function systemLog(level: string): { readonly log: Logger; readonly flush: () =>
   }
 }
 
-/** The app on the real clocks, with its ledger open. Throws StoreUnusable. */
-export async function openApp(settings: Settings, file: FileConfig) {
+/** The app on the real clocks, with its ledger open, its log, and the function that writes what is left of the log. */
+export interface OpenApp {
+  readonly app: App
+  readonly log: Logger
+  readonly flush: () => void
+}
+
+/** Opens the ledger and the app on it. Rejects with StoreUnusable, or like `createApp`; then nothing stays open. */
+export async function openApp(settings: Settings, file: FileConfig): Promise<OpenApp> {
   const store = await openStore(settings.DATABASE_URL, {
     now: systemClock.now(),
     synchronous: settings.SQLITE_SYNCHRONOUS,
     maxEntries: settings.USAGE_HISTORY_SIZE,
   })
   const { log, flush } = systemLog(settings.LOG_LEVEL)
-  const parts = {
-    settings,
-    file,
-    clock: systemClock,
-    timers: systemTimers,
-    random: systemRandom,
-    newCallId,
-    log,
-    store,
+  try {
+    const app = await createApp({
+      settings,
+      file,
+      clock: systemClock,
+      timers: systemTimers,
+      random: systemRandom,
+      newCallId,
+      log,
+      store,
+      registry: openRegistry(store),
+    })
+    return { app, log, flush }
+  } catch (error) {
+    flush()
+    await store.close(systemClock.now())
+    throw error
   }
-  const app: App = await createApp({ ...parts, registry: openRegistry(store) })
-  return { app, log, flush }
 }

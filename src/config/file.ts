@@ -57,7 +57,7 @@ export interface FileConfig {
   readonly patterns: PatternModels
 }
 
-/** What an empty bursar.json says, and none at all. */
+/** The configuration of an empty bursar.json, and of none. */
 export const EMPTY_FILE_CONFIG: FileConfig = {
   limits: [],
   prices: [],
@@ -81,7 +81,7 @@ export function readFileConfig(json: string, env: Environment = {}): FileConfig 
   return { limits, prices: parsed.data.prices, providers, routes, patterns: parsed.data.patterns }
 }
 
-/** Of the engine's message, only what it expected and the place: it also quotes the text, which may hold a key. */
+/** V8's message is a reason, and sometimes a quotation of the text around it. The quotation may hold a key. */
 const ENGINE_MESSAGE = /^(.*?)(?:, (?:\.\.\.)?"(.*)"(?:\.\.\.)? is not valid JSON)?$/s
 
 function parseJson(json: string): unknown {

@@ -82,15 +82,17 @@ export function readProviders(
     const builtIn = BUILT_IN_PROVIDERS.find((provider) => provider.name === name)
     if (builtIn) {
       if (Object.keys(row).some((option) => option !== 'callerKeys'))
-        addMistake(
-          `: must have only callerKeys. Its key, address and model are settings: ${builtIn.settings.apiKey.variable} …`,
-        )
+        addMistake(`: must have only callerKeys. Its key, address and model are settings: ${variablesOf(builtIn)}`)
       if (row.callerKeys === 'forward') callerKeys.push(builtIn.name)
     } else if (/^sim(ulated)?$/.test(name) || !/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(name)) {
       addMistake(': must have a name of 1 to 64 letters, digits, _ . -, other than sim and simulated')
     } else compatible.push(settingsOf(name, row, env, addMistake))
   }
   return { callerKeys, compatible }
+}
+
+function variablesOf({ settings: { apiKey, baseUrl, model } }: (typeof BUILT_IN_PROVIDERS)[number]): string {
+  return [apiKey, baseUrl, model].map(({ variable }) => variable).join(', ')
 }
 
 function settingsOf(

@@ -1,5 +1,5 @@
-// Schema: what the parts of bursar.json are checked with, and what is said of a value that does not fit. No message repeats the value:
-// it may be a secret.
+// Schema: pieces of the schema of bursar.json, and the messages for values that do not fit. No message repeats the value, because
+// the value may be a secret.
 
 import { z } from 'zod'
 import { parseUsd } from '../core/money.ts'
@@ -28,7 +28,7 @@ export function strictObject<Shape extends z.core.$ZodLooseShape>(shape: Shape) 
   return z.strictObject(shape, { error: unknownKeys(Object.keys(shape)) })
 }
 
-/** What to say of keys that are not among the known ones. */
+/** The message for keys that are not among the known ones. */
 export function unknownKeys(known: readonly string[]): z.core.$ZodErrorMap {
   return (issue) =>
     issue.code === 'unrecognized_keys'
@@ -53,7 +53,7 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   record: 'an object',
 }
 
-/** What is said of a value if its schema says nothing of its own. */
+/** The message for a value, if its schema has no message of its own. */
 export const describeIssue: z.core.$ZodErrorMap = (issue) => {
   const missing = issue.input === undefined ? 'is missing; it ' : ''
   switch (issue.code) {
@@ -62,9 +62,9 @@ export const describeIssue: z.core.$ZodErrorMap = (issue) => {
     case 'invalid_value':
       return `${missing}must be ${listOf(issue.values.map((value) => JSON.stringify(value)))}`
     case 'too_small':
-      return issue.origin === 'string' ? 'must not be empty' : `must have at least ${issue.minimum}`
+      return issue.origin === 'string' ? 'must not be empty' : `must have ${issue.minimum} or more entries`
     case 'too_big':
-      return `must have at most ${issue.maximum}${issue.origin === 'string' ? ' characters' : ''}`
+      return `must have at most ${issue.maximum} ${issue.origin === 'string' ? 'characters' : 'entries'}`
     case 'invalid_key':
       return issue.issues[0]?.message
     default:

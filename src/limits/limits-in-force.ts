@@ -9,6 +9,7 @@ import type { Store } from '../stores/store.ts'
 /** Windows of a plan, by the name that their levels' keys depend on. */
 type Windows = ReadonlyMap<string, Limit>
 
+/** The plan in force. It changes in one step, while calls wait. */
 export class LimitsInForce {
   readonly #store: Store
   readonly #registry: Registry
@@ -66,12 +67,12 @@ export class LimitsInForce {
     const counted = this.#counted ?? marked
     const seeds: { meter: Meter; settled: bigint }[] = []
     for (const [name, limit] of windows) if (!counted.has(name)) seeds.push(...(await this.#seedsOf(limit, plan, now)))
-    // Levels of limits that do not come into force after all harm nobody: the next change seeds them again.
+    // If the limits do not come into force after all, these levels do no harm: the next change seeds them again.
     if (seeds.length > 0) await this.#store.seed(seeds, now)
     await this.#writeMarks(windows, marked, now)
   }
 
-  /** Marks the windows whose levels are complete, for the next start. Takes back what is written if one cannot be. */
+  /** Marks the windows whose levels are complete, for the next start. If a mark cannot be written, removes those written before. */
   async #writeMarks(windows: Windows, marked: ReadonlySet<string>, now: Instant): Promise<void> {
     const write = (id: string, value: unknown) =>
       this.#registry.write({ kind: 'limit', id, value }, { actor: 'gateway', atMs: now.wallMs, audit: false })

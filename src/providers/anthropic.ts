@@ -5,7 +5,7 @@ import { HttpForwarder, overHttp } from './transport/http-forwarder.ts'
 import { SdkCall } from './transport/sdk-call.ts'
 import { createSdkRequests, type SdkAdapter } from './transport/sdk-post.ts'
 
-/** ceil(w / 28) × ceil(h / 28) at the largest size an image is scaled to, for the newest models; older ones take 1,568. */
+/** ceil(w / 28) × ceil(h / 28) at the largest size an image is scaled to, for the newest models. Older models take 1,568. */
 const IMAGE_TOKENS = 4_784
 
 export const anthropic = defineProvider({
@@ -20,14 +20,14 @@ export const anthropic = defineProvider({
     model: { variable: 'ANTHROPIC_MODEL', defaultText: 'claude-sonnet-5', about: 'The model shown as the default.' },
   },
   open(settings) {
-    const forward = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-api-key', settings.apiKey] })
-    const requestOf = createSdkRequests(SDK, forward, settings)
+    const forwarder = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-api-key', settings.apiKey] })
+    const requestOf = createSdkRequests(SDK, forwarder, settings)
     return {
       dialects: ['anthropic.messages', 'anthropic.countTokens'],
       rules: {
         tokensPerCall: 64,
         tokensPerMessage: 16,
-        // Tools bring a system prompt of 159 to 530 tokens with them, more where the provider runs them.
+        // Tools add a system prompt of 159 to 530 tokens, and more if the provider runs them.
         tokensWithTools: 1_000,
         imageTokens: () => IMAGE_TOKENS,
         capCoversReasoning: true,
@@ -37,7 +37,7 @@ export const anthropic = defineProvider({
       capField: 'max_tokens',
       knowsStreamOptions: false,
       freeStatuses: new Set([400, 402, 405, 409, 415, 503, 529]),
-      ...overHttp(forward),
+      ...overHttp(forwarder),
       sendTranslated: (outgoing, listener) => new SdkCall(requestOf(outgoing), listener),
     }
   },
@@ -46,11 +46,11 @@ export const anthropic = defineProvider({
 const SDK: SdkAdapter = {
   newClient: async (options) => {
     const { default: Anthropic } = await import('@anthropic-ai/sdk')
-    // The key goes where untranslated calls have it.
+    // The key is in the same header as in untranslated calls.
     const defaultHeaders = { 'x-api-key': options.apiKey, authorization: null }
     return new Anthropic({ ...options, authToken: null, defaultHeaders })
   },
-  // The version that the translator writes for; later ones leave fields out.
+  // The version that the translator writes. Later versions leave fields out.
   headers: { 'anthropic-version': '2023-06-01' },
   errorBody: (kept) => kept,
 }

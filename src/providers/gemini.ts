@@ -4,7 +4,7 @@ import { defineProvider } from './definition.ts'
 import { secretOf } from './provider.ts'
 import { HttpForwarder, overHttp } from './transport/http-forwarder.ts'
 
-/** Gemini 3 at its highest media resolution; Gemini 2 cuts images of at most 3072 × 3072 into 768 × 768 tiles of 258. */
+/** Gemini 3 at its highest media resolution. Gemini 2 cuts images of at most 3072 × 3072 into 768 × 768 tiles of 258 tokens. */
 const IMAGE_TOKENS = 258 * 17
 
 export const gemini = defineProvider({
@@ -19,7 +19,7 @@ export const gemini = defineProvider({
     model: { variable: 'GEMINI_MODEL', defaultText: 'gemini-2.5-flash', about: 'The model shown as the default.' },
   },
   open(settings) {
-    const forward = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-goog-api-key', settings.apiKey] })
+    const forwarder = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-goog-api-key', settings.apiKey] })
     return {
       dialects: ['gemini.generateContent', 'gemini.countTokens', 'gemini.embedContent'],
       rules: {
@@ -34,12 +34,12 @@ export const gemini = defineProvider({
       capField: 'maxOutputTokens',
       knowsStreamOptions: false,
       freeStatuses: new Set([400, 402, 405, 409, 415, 503]),
-      ...overHttp(forward),
-      // Not through Google's SDK: its own transport follows redirects with the key, and holds all of an answer in memory.
+      ...overHttp(forwarder),
+      // Google's SDK is not used: its transport follows redirects with the key, and holds a whole answer in memory.
       sendTranslated: (outgoing, listener) => {
         const { callerKey } = outgoing
         const key = callerKey && { headers: ['x-goog-api-key', secretOf(callerKey)], query: '' }
-        return forward.send({ ...outgoing, headers: ['content-type', 'application/json'], callerKey: key }, listener)
+        return forwarder.send({ ...outgoing, headers: ['content-type', 'application/json'], callerKey: key }, listener)
       },
     }
   },

@@ -1,4 +1,4 @@
-// The providers there are, and which of them answers a model.
+// The providers: the list of those built in, those in force now, and which of them a model's name means.
 
 import { isDeepStrictEqual } from 'node:util'
 import { Problem } from '../core/problem.ts'
@@ -7,7 +7,7 @@ import { type CompatibleSettings, compatible } from './compatible/compatible.ts'
 import type { ProviderSettingRows } from './definition.ts'
 import { gemini } from './gemini.ts'
 import { openai } from './openai.ts'
-import type { Provider } from './provider.ts'
+import type { Provider, ProviderSettings } from './provider.ts'
 import { simulated } from './simulated/provider.ts'
 
 export type { CompatibleSettings } from './compatible/compatible.ts'
@@ -23,21 +23,28 @@ export type ProviderVariable = BuiltIn['settings'][keyof ProviderSettingRows]['v
 /** The values of providers' settings, by variable. */
 export type ProviderValues = { readonly [Variable in ProviderVariable]: string }
 
-/** What bursar.json says of providers. */
+/** The providers of bursar.json. */
 export interface ProviderRows {
-  /** Built-in ones that callers use with keys of their own. */
+  /** Built-in providers that callers use with keys of their own. */
   readonly callerKeys: readonly BuiltInName[]
   readonly compatible: readonly CompatibleSettings[]
 }
 
 export const NO_PROVIDER_ROWS: ProviderRows = { callerKeys: [], compatible: [] }
 
+/** A provider to open: its settings, by which it is known to be the same, and how it is opened. */
 interface ConfiguredProvider {
+  readonly name: string
+  readonly settings: unknown
+  open(): Provider
+}
+
+interface OpenProvider {
   readonly settings: unknown
   readonly provider: Provider
 }
 
-/** Providers that are open and not in force yet. Call one of the two, once. */
+/** Providers that are open and not in force yet. Call one of the two methods, once. */
 export interface PreparedProviders {
   readonly list: readonly Provider[]
   /** Calls to come use these providers. Never throws. Calls under way finish at the providers they were admitted for. */
@@ -49,9 +56,10 @@ export interface PreparedProviders {
 /** The providers as they are now. They change with bursar.json. A provider whose row stays the same stays open. */
 export class ProvidersInForce {
   readonly #values: ProviderValues
-  #byName: ReadonlyMap<string, ConfiguredProvider> = new Map()
+  #byName: ReadonlyMap<string, OpenProvider> = new Map()
   #list: readonly Provider[] = []
 
+  /** @param values of the settings; those of all other settings are not read */
   constructor(values: ProviderValues) {
     this.#values = values
     this.prepare(NO_PROVIDER_ROWS).putInForce()
@@ -65,29 +73,13 @@ export class ProvidersInForce {
   /** Opens the providers of other rows. Throws what a provider throws that cannot be opened; then nothing stays open. */
   prepare(rows: ProviderRows): PreparedProviders {
     const before = this.#byName
-    const next = new Map<string, ConfiguredProvider>()
-    const add = <Settings>(name: string, settings: Settings, open: (settings: Settings) => Provider) => {
-      const current = before.get(name)
-      const stays = current !== undefined && isDeepStrictEqual(current.settings, settings)
-      next.set(name, stays ? current : { settings, provider: open(settings) })
-    }
+    const next = new Map<string, OpenProvider>()
     try {
-      for (const { name, settings, open } of BUILT_IN_PROVIDERS) {
-        const { apiKey, baseUrl, model } = settings
-        const values = this.#values
-        add(
-          name,
-          {
-            apiKey: values[apiKey.variable],
-            baseUrl: values[baseUrl.variable],
-            model: values[model.variable],
-            callerKeys: rows.callerKeys.includes(name),
-          },
-          open,
-        )
+      for (const { name, settings, open } of this.#configuredProviders(rows)) {
+        const current = before.get(name)
+        const stays = current !== undefined && isDeepStrictEqual(current.settings, settings)
+        next.set(name, stays ? current : { settings, provider: open() })
       }
-      for (const row of rows.compatible) add(row.name, row, compatible)
-      add('simulated', undefined, simulated)
     } catch (error) {
       void closeAll(difference(next, before))
       throw error
@@ -104,15 +96,31 @@ export class ProvidersInForce {
     }
   }
 
+  /** Ends every call and closes every connection. */
   async close(): Promise<void> {
     await closeAll(this.#list)
+  }
+
+  #configuredProviders({ callerKeys, compatible: endpoints }: ProviderRows): ConfiguredProvider[] {
+    const values = this.#values
+    const builtIn = BUILT_IN_PROVIDERS.map(({ name, settings: { apiKey, baseUrl, model }, open }) => {
+      const settings: ProviderSettings = {
+        apiKey: values[apiKey.variable],
+        baseUrl: values[baseUrl.variable],
+        model: values[model.variable],
+        callerKeys: callerKeys.includes(name),
+      }
+      return { name, settings, open: () => open(settings) }
+    })
+    const compatibleProviders = endpoints.map((row) => ({ name: row.name, settings: row, open: () => compatible(row) }))
+    return [...builtIn, ...compatibleProviders, { name: 'simulated', settings: undefined, open: simulated }]
   }
 }
 
 /** Providers of the first map that the second has not. */
 function difference(
-  providers: ReadonlyMap<string, ConfiguredProvider>,
-  others: ReadonlyMap<string, ConfiguredProvider>,
+  providers: ReadonlyMap<string, OpenProvider>,
+  others: ReadonlyMap<string, OpenProvider>,
 ): Provider[] {
   return [...providers].filter(([name, entry]) => others.get(name) !== entry).map(([, { provider }]) => provider)
 }
@@ -122,8 +130,8 @@ async function closeAll(providers: readonly Provider[]): Promise<void> {
 }
 
 /**
- * A provider's models as they are asked for here, for listings.
- * @param known those the price book knows
+ * A provider's models as callers name them, for listings.
+ * @param known the models that the price book knows, as the provider names them
  */
 export function listModels(provider: Provider, known: readonly string[]): readonly string[] {
   if (BUILT_IN_PROVIDERS.some(({ name }) => name === provider.name)) return known
@@ -133,51 +141,53 @@ export function listModels(provider: Provider, known: readonly string[]): readon
   return shown.map((model) => `${provider.name}/${model}`)
 }
 
+/** Where a call can be sent. */
 export interface Target {
   readonly provider: Provider
   /** The model as the provider names it. */
   readonly model: string
 }
 
-/** A provider that has no key. */
+/** The problem of a call to a provider that has no key. */
 export function notConfiguredProblem(provider: Provider): Problem {
   const message = `The provider ${provider.name} is not configured. ${provider.setupGuide}, or ask a sim/ model.`
   return new Problem('provider_not_configured', message, 'model')
 }
 
-/** The target that a model's name names itself: `sim/…` is simulated, `openai/…` and the like begin with their provider. */
+/** The target of a name that begins with its provider, such as `openai/…`, or with `sim/…`. Undefined for any other name. */
 export function namedTarget(providers: readonly Provider[], model: string): Target | undefined {
   const slash = model.indexOf('/')
   if (slash <= 0) return undefined
   const simulated = model.startsWith('sim/')
   const name = simulated ? 'simulated' : model.slice(0, slash)
-  const provider = providers.find((one) => one.name === name)
+  const provider = providers.find((candidate) => candidate.name === name)
   return provider && { provider, model: simulated ? model : model.slice(slash + 1) }
 }
 
-/** The provider whose own a dialect is. Throws Problem where it is nobody's. */
+/** The first provider that speaks a dialect: the vendor's own, if it has one. Throws Problem `not_found` if there is none. */
 export function nativeProvider(providers: readonly Provider[], dialect: string): Provider {
-  const provider = providers.find((one) => !one.simulated && one.dialects.includes(dialect))
+  const provider = providers.find(({ simulated, dialects }) => !simulated && dialects.includes(dialect))
   if (!provider) throw new Problem('not_found', `No provider answers ${dialect}.`, 'model')
   return provider
 }
 
-/** A target that is asked in its own dialect. Throws Problem where its provider does not speak it. */
+/** The target of a call that is not translated. Throws Problem `not_found` if its provider does not speak the dialect. */
 export function nativeTarget(providers: readonly Provider[], dialect: string, model: string): Target {
   const target = namedTarget(providers, model) ?? { provider: nativeProvider(providers, dialect), model }
   if (!target.provider.dialects.includes(dialect)) throw unsupportedDialectProblem(target.provider, dialect)
   return target
 }
 
+/** The problem of a call to a provider that does not speak its dialect. */
 export function unsupportedDialectProblem({ name, dialects }: Provider, dialect: string): Problem {
   const message = `The provider ${name} does not answer ${dialect}. It answers ${dialects.join(', ')}.`
   return new Problem('not_found', message, 'model')
 }
 
-/** The model of whoever can be asked without anybody naming one: the default provider's, another one's, a simulated one. */
+/** The model for calls that name none: that of the default provider, of another provider that has a key, or a simulated one. */
 export function chooseDefaultModel(providers: readonly Provider[], defaultProvider: string): string {
   const ready = providers.filter(({ simulated, configured, callerKeys }) => !simulated && configured && !callerKeys)
-  const usual =
+  const chosen =
     ready.find(({ name }) => name === defaultProvider) ?? ready.find(({ defaultModel }) => defaultModel !== '')
-  return usual && usual.defaultModel !== '' ? `${usual.name}/${usual.defaultModel}` : 'sim/echo'
+  return chosen && chosen.defaultModel !== '' ? `${chosen.name}/${chosen.defaultModel}` : 'sim/echo'
 }

@@ -5,7 +5,7 @@ import { HttpForwarder, overHttp } from './transport/http-forwarder.ts'
 import { SdkCall } from './transport/sdk-call.ts'
 import { createSdkRequests, type SdkAdapter } from './transport/sdk-post.ts'
 
-/** The most tokens of one image by model family, first match counts; OpenAI's vision guide, November 2026. */
+/** The most tokens of one image by model family. The first match counts. From OpenAI's vision guide, November 2026. */
 const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
   [/^gpt-4o-mini/, 48_169],
   [/^gpt-(5\.[6-9]|[6-9])/, 36_000],
@@ -28,11 +28,11 @@ export const openai = defineProvider({
     model: { variable: 'OPENAI_MODEL', defaultText: 'gpt-4o', about: 'The model shown as the default.' },
   },
   open(settings) {
-    const forward = new HttpForwarder({
+    const forwarder = new HttpForwarder({
       baseUrl: settings.baseUrl,
       credentials: ['authorization', `Bearer ${settings.apiKey}`],
     })
-    const requestOf = createSdkRequests(SDK, forward, settings)
+    const requestOf = createSdkRequests(SDK, forwarder, settings)
     return {
       dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses', 'openai.stored'],
       rules: {
@@ -42,14 +42,14 @@ export const openai = defineProvider({
         tokensWithTools: 128,
         imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MAX_IMAGE_TOKENS,
         capCoversReasoning: true,
-        // From GPT-5.6 on, cache writes are billed without being asked for; before, their rate is the input rate.
+        // From GPT-5.6 on, cache writes are billed without being requested. Before, their rate is the input rate.
         cachesAutomatically: true,
       },
       countingMethod: 'tokenizer',
       capField: 'max_completion_tokens',
       knowsStreamOptions: true,
       freeStatuses: new Set([400, 402, 405, 409, 415, 503]),
-      ...overHttp(forward),
+      ...overHttp(forwarder),
       sendTranslated: (outgoing, listener) => new SdkCall(requestOf(outgoing), listener),
     }
   },

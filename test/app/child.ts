@@ -93,8 +93,8 @@ export class GatewayProcess {
     const from = this.stderr.length
     this.#process.kill('SIGUSR2')
     for (;;) {
-      const said = /rss=(\d+)/.exec(this.stderr.slice(from))?.[1]
-      if (said) return Number(said)
+      const figure = /rss=(\d+)/.exec(this.stderr.slice(from))?.[1]
+      if (figure) return Number(figure)
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }

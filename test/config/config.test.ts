@@ -126,6 +126,10 @@ describe('settings', () => {
     ['UPSTREAM_TIMEOUT_MS', '0'],
     ['DRAIN_TIMEOUT_MS', '-1'],
     ['SQLITE_SYNCHRONOUS', 'off'],
+    ...BUILT_IN_PROVIDERS.flatMap(({ settings }): [string, string][] => [
+      [settings.apiKey.variable, 'sk a b'],
+      [settings.baseUrl.variable, 'ftp://x'],
+    ]),
   ]
 
   test.each(WRONG)('%s=%s is refused by its name', (name, text) => {
@@ -141,7 +145,8 @@ describe('settings', () => {
     expect(mistakes.map((mistake) => mistake.split(':')[0])).toEqual(
       Object.keys(SETTINGS).filter((name) => wrong.has(name)),
     )
-    const free = ['HOST', 'CONFIG_FILE', 'OPENAI_MODEL', 'ANTHROPIC_MODEL', 'GEMINI_MODEL']
+    const models: string[] = BUILT_IN_PROVIDERS.map(({ settings }) => settings.model.variable)
+    const free = ['HOST', 'CONFIG_FILE', ...models]
     expect(Object.keys(SETTINGS).filter((name) => !wrong.has(name) && !free.includes(name))).toEqual([])
     expect(mistakesOf(() => readSettings({ HOST: '0.0.0.0', PORT: 'x' }))).toHaveLength(2)
   })
@@ -203,7 +208,9 @@ describe('settings', () => {
   })
 
   test('of a provider are rows that the provider brings along', () => {
-    expect(BUILT_IN_PROVIDERS.map(({ name }) => name)).toEqual(['openai', 'anthropic', 'gemini'])
+    expect(BUILT_IN_PROVIDERS.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['openai', 'anthropic', 'gemini']),
+    )
     for (const { name, settings } of BUILT_IN_PROVIDERS) {
       for (const { variable, defaultText, about } of [settings.apiKey, settings.baseUrl, settings.model]) {
         expect(SETTINGS[variable]).toMatchObject({ defaultText, about: [about] })

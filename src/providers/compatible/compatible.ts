@@ -1,4 +1,4 @@
-// OpenAI-compatible endpoints: whatever speaks OpenAI's dialects somewhere else. Known ones are rows of presets; none is code.
+// Compatible: endpoints that speak OpenAI's dialects elsewhere. A known endpoint is a row of presets, and never code.
 
 import { type Price, ratesOf } from '../../core/prices.ts'
 import type { HeaderList } from '../../wire/dialect.ts'
@@ -6,18 +6,19 @@ import { type Provider, secretOf, type UpstreamRequest } from '../provider.ts'
 import { HttpForwarder, overHttp } from '../transport/http-forwarder.ts'
 import type { EndpointRow } from './presets.ts'
 
-/** One endpoint, with every default filled in. */
+/** One endpoint of bursar.json, with every default filled in. */
 export interface CompatibleSettings extends EndpointRow {
-  /** What its models are prefixed with. */
+  /** Callers put it in front of a model. */
   readonly name: string
-  /** The key itself; empty where there is none. */
+  /** The key itself. Empty if there is none. */
   readonly apiKey: string
-  /** The variable that should hold the key and does not. */
+  /** The variable that should hold the key, if it does not. */
   readonly missingVariable: string | undefined
+  /** Callers bring their own keys. */
   readonly callerKeys: boolean
 }
 
-/** The most tokens of one image, where the model's family is known to take more or less than most; first match counts. */
+/** The most tokens of one image, by families that take more or fewer than `MAX_IMAGE_TOKENS`. The first match counts. */
 const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
   [/gpt-4o-mini/, 48_169],
   [/gpt-(5\.[6-9]|[6-9])/, 36_000],
@@ -25,17 +26,18 @@ const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
 ]
 const MAX_IMAGE_TOKENS = 16_384
 
-/** The price of what is on no bill. */
+/** The price of models that nobody bills. */
 const FREE_PRICE: Price = {
   version: 'free',
   steps: [{ fromInputTokens: 0, rates: ratesOf({}) }],
   serviceTierPercent: {},
 }
 
+/** Opens the provider of an endpoint, without a connection yet. */
 export function compatible(settings: CompatibleSettings): Provider {
   const { name, callerKeys } = settings
   const isFree = settings.prices === 'free'
-  const forward = new HttpForwarder({
+  const forwarder = new HttpForwarder({
     baseUrl: settings.baseUrl,
     credentials: credentialsOf(settings),
     headers: Object.entries(settings.headers).flatMap(([header, value]) => [header.toLowerCase(), value]),
@@ -58,20 +60,20 @@ export function compatible(settings: CompatibleSettings): Provider {
       tokensWithTools: settings.tokensWithTools,
       imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MAX_IMAGE_TOKENS,
       capCoversReasoning: settings.capCoversReasoning,
-      // Whose model answers is not known, and some bill for cache writes.
+      // The vendor of the model is not known, and some vendors bill for cache writes.
       cachesAutomatically: true,
     },
     capField: settings.capField,
     readsOnlyCapField: !settings.readsBothCaps,
     knowsStreamOptions: settings.knowsStreamOptions,
     freeStatuses: new Set(settings.freeStatuses),
-    ...overHttp(forward),
-    send: (outgoing, listener) => forward.send({ ...outgoing, path: pathOf(settings, outgoing) }, listener),
+    ...overHttp(forwarder),
+    send: (outgoing, listener) => forwarder.send({ ...outgoing, path: pathOf(settings, outgoing) }, listener),
     sendTranslated: (outgoing, listener) => {
       const { callerKey } = outgoing
       const key = callerKey && { headers: credentialsOf({ ...settings, apiKey: secretOf(callerKey) }), query: '' }
       const headers = ['content-type', 'application/json']
-      return forward.send({ ...outgoing, path: pathOf(settings, outgoing), headers, callerKey: key }, listener)
+      return forwarder.send({ ...outgoing, path: pathOf(settings, outgoing), headers, callerKey: key }, listener)
     },
   }
 }
@@ -81,7 +83,7 @@ function credentialsOf({ apiKey, auth }: CompatibleSettings): HeaderList {
   return auth === 'api-key' ? ['api-key', apiKey] : ['authorization', `Bearer ${apiKey}`]
 }
 
-/** The dialect's own path, or the one set in its place, with the caller's query. */
+/** The dialect's own path, or the path set in its place, with the caller's query. */
 function pathOf({ paths }: CompatibleSettings, { dialect, path, model }: UpstreamRequest): string {
   const template = Object.entries(paths).find(([name]) => name === dialect)?.[1]
   if (template === undefined) return path
@@ -90,7 +92,7 @@ function pathOf({ paths }: CompatibleSettings, { dialect, path, model }: Upstrea
   return query < 0 ? placed : placed + path.slice(query)
 }
 
-/** One segment of a path, whatever the caller calls its model: dots alone would lead elsewhere. */
+/** A model's name as one segment of a path. A name of dots alone would lead elsewhere. */
 function pathSegment(model: string): string {
   return encodeURIComponent(model.toWellFormed()).replace(/^\.+$/, '_')
 }

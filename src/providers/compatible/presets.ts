@@ -1,6 +1,6 @@
-// Presets: OpenAI-compatible endpoints that are known by name, one row each. What a row leaves out is as in ANY_ENDPOINT.
+// Presets: OpenAI-compatible endpoints that are known by name, one row each. What a row leaves out is as in DEFAULT_ENDPOINT.
 
-/** How a server is told the key. */
+/** How the key is sent. */
 export const AUTH_SCHEMES = ['bearer', 'api-key', 'none'] as const
 
 /** The dialects a compatible server may speak. */
@@ -13,39 +13,43 @@ export const COMPATIBLE_DIALECTS = [
 
 type DialectName = (typeof COMPATIBLE_DIALECTS)[number]
 
-/** Everything that tells one OpenAI-compatible endpoint from another. */
+/** Everything in which OpenAI-compatible endpoints differ. */
 export interface EndpointRow {
-  /** With its path, such as `https://api.groq.com/openai/v1`. Empty where everyone has an address of their own. */
+  /** With its path, such as `https://api.groq.com/openai/v1`. Empty if every user has another address. */
   readonly baseUrl: string
-  /** The key, `$NAME` for the variable that holds it, or empty for servers that take none. */
+  /** The key, `$NAME` for the variable that holds it, or empty for servers that need none. */
   readonly apiKey: string
   readonly auth: (typeof AUTH_SCHEMES)[number]
-  /** Sent with every request, in place of the caller's of the same name. */
+  /** Sent with every request, in place of the caller's headers of the same name. */
   readonly headers: Readonly<Record<string, string>>
+  /** Added to the query of every request, in place of the caller's parameters of the same name. */
   readonly query: Readonly<Record<string, string>>
+  /** The field that caps output. */
   readonly capField: 'max_tokens' | 'max_completion_tokens'
-  /** The other of the two is read as well. Where it is not, a caller's cap is put where it is. */
+  /** The server reads the other cap field as well. If not, a caller's cap is moved to `capField`. */
   readonly readsBothCaps: boolean
-  /** False also where usage comes unasked. */
+  /** It accepts `stream_options`. False also for servers that send usage without it. */
   readonly knowsStreamOptions: boolean
+  /** The cap bounds reasoning tokens, too. */
   readonly capCoversReasoning: boolean
+  /** Tokens that the server adds beside those of the text. */
   readonly tokensPerCall: number
   readonly tokensPerMessage: number
   readonly tokensWithTools: number
   readonly dialects: readonly DialectName[]
-  /** The price book's name for it. Empty: its own name. `free`: models without a price of their own cost nothing. */
+  /** Its name in the price book. Empty: its own name. `free`: models without a price of their own cost nothing. */
   readonly prices: string
   /** The model shown as the default. */
   readonly model: string
-  /** Paths that are not the dialect's own; `{deployment}` stands for the model as the server names it. */
+  /** Paths in place of the dialect's own. `{deployment}` stands for the model as the server names it. */
   readonly paths: { readonly [Name in DialectName]?: string }
-  /** The server's names for models, by those they are asked and priced under. */
+  /** The server's names for models, by the names that callers and the price book use. */
   readonly deployments: Readonly<Record<string, string>>
-  /** Error statuses it does not bill, beside those nobody bills. */
+  /** Error statuses that it does not bill, beside those that no server bills. */
   readonly freeStatuses: readonly number[]
 }
 
-/** An endpoint nobody knows: nothing is sent to it that some server refuses. */
+/** An unknown endpoint: nothing is sent that any server refuses. */
 const DEFAULT_ENDPOINT: EndpointRow = {
   baseUrl: '',
   apiKey: '',
@@ -67,7 +71,7 @@ const DEFAULT_ENDPOINT: EndpointRow = {
   freeStatuses: [400, 402, 405, 409, 415, 503],
 }
 
-/** Servers of one's own: what a call costs is on no bill. */
+/** Servers that users run themselves: nobody bills for a call. */
 const LOCAL_ENDPOINT: Partial<EndpointRow> = {
   prices: 'free',
   knowsStreamOptions: true,
@@ -95,10 +99,10 @@ const PRESETS = {
     readsBothCaps: true,
     knowsStreamOptions: true,
     dialects: ['openai.chat', 'openai.responses'],
-    // 498: its flex tier has no room.
+    // 498: the flex tier has no room.
     freeStatuses: [...DEFAULT_ENDPOINT.freeStatuses, 498],
   },
-  // Refuses fields it does not know, and says its usage unasked.
+  // It refuses fields that it does not know, and sends usage without `stream_options`.
   mistral: {
     baseUrl: 'https://api.mistral.ai/v1',
     apiKey: '$MISTRAL_API_KEY',
@@ -112,7 +116,7 @@ const PRESETS = {
     knowsStreamOptions: true,
     dialects: ['openai.chat', 'openai.responses'],
   },
-  // Puts a prompt of its own before the caller's (680 tokens for one of 12 characters), and reasons beyond the cap (137 on 50).
+  // It puts a prompt of its own before the caller's (680 tokens for 12 characters), and reasons beyond the cap (137 tokens on 50).
   xai: {
     baseUrl: 'https://api.x.ai/v1',
     apiKey: '$XAI_API_KEY',
@@ -131,11 +135,11 @@ const PRESETS = {
     prices: 'openrouter',
     readsBothCaps: true,
     knowsStreamOptions: true,
-    // Claude's tool prompt, for whom it may pass calls on to.
+    // It may pass calls on to Claude, whose tool prompt is this long.
     tokensWithTools: 1_000,
     dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
   },
-  // Say their usage unasked.
+  // It sends usage without `stream_options`.
   together: {
     baseUrl: 'https://api.together.xyz/v1',
     apiKey: '$TOGETHER_API_KEY',
@@ -170,10 +174,10 @@ const PRESETS = {
 
 export type PresetName = keyof typeof PRESETS
 
-/** Never empty. */
+/** At least one name. */
 export const PRESET_NAMES = Object.keys(PRESETS) as [PresetName, ...PresetName[]]
 
-/** A preset's row, whole. */
+/** The row of a preset, with every default filled in. Without a name, the defaults alone. */
 export function presetRow(name: PresetName | undefined): EndpointRow {
   return name === undefined ? DEFAULT_ENDPOINT : { ...DEFAULT_ENDPOINT, ...PRESETS[name] }
 }

@@ -1,4 +1,5 @@
-// Forward: sends a request to an HTTP endpoint as it is, over a keep-alive pool, and hands back what comes, chunk by chunk.
+// HTTP forwarder: sends requests to one endpoint over a keep-alive pool, and passes the answer on, chunk by chunk. It changes no
+// body and retries nothing.
 
 import { type Dispatcher, Pool } from 'undici'
 import { SlotCache } from '../../core/slot-cache.ts'
@@ -6,18 +7,19 @@ import { TurnBatcher } from '../../core/turn-batcher.ts'
 import type { HeaderList } from '../../wire/dialect.ts'
 import type { AnswerListener, CallerKey, Provider, RequestControl, UpstreamRequest } from '../provider.ts'
 
+/** Where requests go, and what is added to each of them. */
 export interface Endpoint {
-  /** With its path, without a trailing slash: `https://api.openai.com/v1`. */
+  /** With its path: `https://api.openai.com/v1`. */
   readonly baseUrl: string
   /** Headers that carry the provider's key. Never logged, never sent anywhere else. */
   readonly credentials: HeaderList
-  /** More headers of every request, in place of the caller's of the same lower-case name. */
+  /** Added to every request, in place of the caller's headers of the same name. Names are lower-case. */
   readonly headers?: HeaderList
-  /** More of every request's query, in place of the caller's parameters of the same name. Without a question mark. */
+  /** Added to the query of every request, in place of the caller's parameters of the same name. Without a question mark. */
   readonly query?: string
 }
 
-/** A request as it goes over the wire, but for what belongs to the connection. */
+/** A request as it is sent, without the headers of the connection. */
 export interface HttpRequest {
   readonly method: string
   /** With its query. */
@@ -31,10 +33,10 @@ interface QueuedRequest {
   readonly handler: AnswerHandler
 }
 
-/** Encodings whose answers can be metered. */
+/** Content encodings that taps can read. */
 const READABLE_ENCODINGS = new Set(['gzip', 'br', 'deflate', 'zstd', 'identity', 'x-gzip'])
 
-/** Hop-by-hop headers, what the client library sets anew, the caller's own credentials and cookies. */
+/** Hop-by-hop headers, headers that undici sets, and the caller's own credentials and cookies. */
 const DROPPED_REQUEST_HEADERS = new Set([
   'host',
   'connection',
@@ -63,9 +65,13 @@ const DROPPED_REQUEST_HEADERS = new Set([
 
 const ACCEPT_ENCODING = 'accept-encoding'
 
-/** How long connecting may take. Everything after it is bounded by the call's own deadline. */
+/** Only for connecting: the call's own deadline bounds what follows. */
 const CONNECT_TIMEOUT_MS = 10_000
 
+/**
+ * Sends requests to one endpoint. A request gets the endpoint's key, headers and query. Answers are not decoded, and redirects are
+ * not followed.
+ */
 export class HttpForwarder {
   readonly #origin: string
   readonly #pool: Pool
@@ -75,7 +81,7 @@ export class HttpForwarder {
   readonly #headerNames: ReadonlySet<string>
   readonly #query: string
   #retired = false
-  /** Requests of calls that were admitted together are written together: see the ends of answers. */
+  /** Calls that are admitted together are sent together, because each write wakes its reader. */
   readonly #queue = new TurnBatcher<QueuedRequest>(process.nextTick, (send) => this.#sendQueued(send))
 
   constructor(endpoint: Endpoint) {
@@ -84,11 +90,12 @@ export class HttpForwarder {
     this.#basePath = url.pathname.replace(/\/+$/, '')
     this.#key = { headers: endpoint.credentials, query: '' }
     this.#headers = endpoint.headers ?? []
-    this.#headerNames = new Set(this.#headers.filter((_, at) => at % 2 === 0))
+    this.#headerNames = new Set(this.#headers.filter((_, index) => index % 2 === 0))
     this.#query = endpoint.query ?? ''
     this.#pool = poolOf(this.#origin)
   }
 
+  /** Sends a caller's request with the endpoint's additions. Returns at once; errors reach the listener. */
   send(outgoing: UpstreamRequest, listener: AnswerListener): RequestControl {
     const key = outgoing.callerKey ?? this.#key
     const headers = this.#headersOf(outgoing, key.headers)
@@ -96,40 +103,41 @@ export class HttpForwarder {
     return this.sendUnchanged({ method: outgoing.method ?? 'POST', path, headers, body: outgoing.body }, listener)
   }
 
-  /** Sends a request that is whole: nothing is added to it. */
+  /** Sends a request as it is, without the endpoint's additions. */
   sendUnchanged(request: HttpRequest, listener: AnswerListener): RequestControl {
-    const answer = new AnswerHandler(listener)
-    this.#queue.push({ request, handler: answer })
-    return answer
+    const handler = new AnswerHandler(listener)
+    this.#queue.push({ request, handler })
+    return handler
   }
 
   #sendQueued({ request, handler }: QueuedRequest): void {
     try {
       const pool = this.#retired ? poolOf(this.#origin) : this.#pool
       pool.dispatch(request, handler)
-      // Admitted before, sent after: such a call has a connection of its own.
+      // The call was admitted before the provider was retired: it gets a connection of its own.
       if (this.#retired) void pool.close()
     } catch (error) {
-      // undici throws for what it will not send at all.
+      // undici throws for a request that it does not send at all, such as one with a wrong header.
       handler.onResponseError(undefined, error instanceof Error ? error : new Error(String(error)))
     }
   }
 
-  /** Resolves when the calls under way are over. Those sent later still are sent. */
+  /** Resolves when the calls under way are over. Calls sent later are still sent. */
   retire(): Promise<void> {
     this.#retired = true
     return this.#pool.close()
   }
 
+  /** Ends calls under way, which fail, and closes every connection. */
   close(): Promise<void> {
     return this.#pool.destroy()
   }
 
   #withQuery(path: string, keyQuery: string): string {
     if (this.#query === '' && keyQuery === '') return path
-    const mark = path.indexOf('?')
-    const bare = mark < 0 ? path : path.slice(0, mark)
-    const query = mark < 0 ? '' : path.slice(mark + 1)
+    const queryIndex = path.indexOf('?')
+    const bare = queryIndex < 0 ? path : path.slice(0, queryIndex)
+    const query = queryIndex < 0 ? '' : path.slice(queryIndex + 1)
     const fixed = new URLSearchParams(this.#query)
     const own = query.split('&').filter((part) => part !== '' && !fixed.has(parameterName(part)))
     return `${bare}?${[...own, this.#query, keyQuery].filter((part) => part !== '').join('&')}`
@@ -137,12 +145,12 @@ export class HttpForwarder {
 
   #headersOf(outgoing: UpstreamRequest, credentials: HeaderList): HeaderList {
     const headers: HeaderList = []
-    for (let at = 0; at + 1 < outgoing.headers.length; at += 2) {
-      const name = forwardedNames.get(outgoing.headers[at] ?? '')
+    for (let index = 0; index + 1 < outgoing.headers.length; index += 2) {
+      const name = forwardedNames.get(outgoing.headers[index] ?? '')
       if (name === undefined || this.#headerNames.has(name)) continue
-      // No type of nothing: a server may take it for a promise of JSON.
+      // Without a body there is no type: some servers then expect JSON.
       if (name === 'content-type' && outgoing.body.length === 0) continue
-      const value = outgoing.headers[at + 1] ?? ''
+      const value = outgoing.headers[index + 1] ?? ''
       headers.push(name, name === ACCEPT_ENCODING ? readableEncodings(value, outgoing.needsPlainAnswer) : value)
     }
     headers.push(...this.#headers, ...credentials)
@@ -150,7 +158,7 @@ export class HttpForwarder {
   }
 }
 
-/** What a provider does that sends requests as they are: the methods that end the literal of a provider. */
+/** The methods of a provider that sends requests as they are. */
 export function overHttp(forwarder: HttpForwarder): Pick<Provider, 'send' | 'retire' | 'close'> {
   return {
     send: (outgoing, listener) => forwarder.send(outgoing, listener),
@@ -172,32 +180,32 @@ function poolOf(origin: string): Pool {
   })
 }
 
-/** The name of one `name=value` of a query. */
+/** The name in `name=value`, decoded. */
 function parameterName(part: string): string {
   const [name = ''] = new URLSearchParams(part).keys()
   return name
 }
 
-/** A header's name as it is forwarded; undefined is not. */
+/** A header's name as it is forwarded. Undefined if it is not forwarded. */
 const forwardedNames = new SlotCache((name) => {
   const lower = name.toLowerCase()
   return DROPPED_REQUEST_HEADERS.has(lower) || lower.startsWith('x-bursar-') ? undefined : lower
 })
 
-/** Of the encodings a client takes, those we can read; `identity` alone where nothing may be encoded. */
+/** The encodings that both the client and the taps can read. `identity` alone if the answer must be plain. */
 function readableEncodings(accepted: string, plain: boolean): string {
   if (plain) return 'identity'
   const known = accepted
     .split(',')
-    .filter((one) => READABLE_ENCODINGS.has((one.split(';')[0] ?? '').trim().toLowerCase()))
+    .filter((encoding) => READABLE_ENCODINGS.has((encoding.split(';')[0] ?? '').trim().toLowerCase()))
   return known.length > 0 ? known.join(',').trim() : 'identity'
 }
 
-/** undici's side of a Listener. Steering works before there is a connection, too. */
+/** Passes undici's events on to a listener. Pausing and aborting work before there is a connection, too. */
 class AnswerHandler implements Dispatcher.DispatchHandler, RequestControl {
   readonly #listener: AnswerListener
   #controller: Dispatcher.DispatchController | undefined
-  #aborted = false
+  #isAborted = false
   #isFinished = false
 
   constructor(listener: AnswerListener) {
@@ -206,7 +214,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler, RequestControl {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    if (this.#aborted) controller.abort(new Error('aborted'))
+    if (this.#isAborted) controller.abort(new Error('aborted'))
     else this.#listener.started()
   }
 
@@ -216,7 +224,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler, RequestControl {
     for (const name in headers) {
       const value = headers[name]
       if (typeof value === 'string') list.push(name, value)
-      else if (value) for (const one of value) list.push(name, one)
+      else if (value) for (const item of value) list.push(name, item)
     }
     this.#listener.head(status, list)
   }
@@ -246,7 +254,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler, RequestControl {
   }
 
   abort(): void {
-    this.#aborted = true
+    this.#isAborted = true
     if (!this.#isFinished) this.#controller?.abort(new Error('aborted'))
   }
 }

@@ -1,4 +1,4 @@
-// Pooled fetch: what the official SDKs call `fetch`, over the pool that all other calls take.
+// Pooled fetch: a `fetch` for official SDKs that sends over the same pool as all other calls. It follows no redirect.
 
 import type { HeaderList } from '../../wire/dialect.ts'
 import { webResponse } from '../../wire/web-response.ts'
@@ -7,17 +7,17 @@ import type { HttpForwarder, HttpRequest } from './http-forwarder.ts'
 
 type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
-/** No error says as much. */
+/** No error's body is longer. */
 const MAX_ERROR_BYTES = 1_048_576
 
-/** What is handed through an SDK to the fetch of one call. */
+/** The options that reach the fetch of one call through an SDK. */
 export interface FetchOptions extends Omit<RequestInit, 'body' | 'headers' | 'method' | 'signal'> {
-  /** Hears when the request may have been read. */
+  /** Called when the request is sent: from then on the provider may have read it. */
   readonly started: () => void
 }
 
-/** Its requests are the forward's. */
-export function pooledFetch(forward: HttpForwarder): Fetch {
+/** A `fetch` that sends over the forwarder's pool. It resolves with the head of the answer, and rejects if there is none. */
+export function pooledFetch(forwarder: HttpForwarder): Fetch {
   return (input, init = {}) =>
     new Promise((resolve, reject) => {
       const url = new URL(input instanceof Request ? input.url : input)
@@ -27,20 +27,20 @@ export function pooledFetch(forward: HttpForwarder): Fetch {
         headers: forwardableHeaders(init.headers instanceof Headers ? init.headers : new Headers(init.headers)),
         body: bytesOf(init.body),
       }
-      new FetchedAnswer(init, resolve, reject).send(forward, request)
+      new FetchedAnswer(init, resolve, reject).send(forwarder, request)
     })
 }
 
-/** As undici tells of an answer, turned into a web Response whose body comes no faster than it is read. */
+/** Turns the events of an answer into a web Response whose body comes no faster than it is read. */
 class FetchedAnswer implements AnswerListener {
   readonly #init: RequestInit
   readonly #resolve: (response: Response) => void
   readonly #reject: (error: Error) => void
-  #sending: RequestControl | undefined
+  #control: RequestControl | undefined
   #body: ReadableStreamDefaultController<Uint8Array> | undefined
   #isError = false
   #errorBytes = 0
-  readonly #abort = () => this.#sending?.abort()
+  readonly #abort = () => this.#control?.abort()
 
   constructor(init: RequestInit, resolve: (response: Response) => void, reject: (error: Error) => void) {
     this.#init = init
@@ -48,10 +48,10 @@ class FetchedAnswer implements AnswerListener {
     this.#reject = reject
   }
 
-  send(forward: HttpForwarder, request: HttpRequest): void {
+  send(forwarder: HttpForwarder, request: HttpRequest): void {
     const { signal } = this.#init
     signal?.addEventListener('abort', this.#abort, { once: true })
-    this.#sending = forward.sendUnchanged(request, this)
+    this.#control = forwarder.sendUnchanged(request, this)
     if (signal?.aborted) this.#abort()
   }
 
@@ -65,25 +65,25 @@ class FetchedAnswer implements AnswerListener {
       start: (controller) => {
         this.#body = controller
       },
-      pull: () => this.#sending?.resume(),
+      pull: () => this.#control?.resume(),
       cancel: this.#abort,
     })
     this.#resolve(webResponse(status, headers, body))
   }
 
   data(chunk: Buffer): void {
-    // undici tells of nothing when it is resumed: pausing at that would go on for ever.
+    // undici passes an empty chunk when it is resumed. Pausing at that chunk would never end.
     if (chunk.length === 0) return
     if (this.#isError && (this.#errorBytes += chunk.length) > MAX_ERROR_BYTES) return this.#truncateError()
     this.#body?.enqueue(chunk)
-    if ((this.#body?.desiredSize ?? 1) <= 0) this.#sending?.pause()
+    if ((this.#body?.desiredSize ?? 1) <= 0) this.#control?.pause()
   }
 
-  /** SDKs read all of an error: what is too long for one ends here. */
+  /** SDKs read the whole body of an error, so a body that is too long ends here. */
   #truncateError(): void {
     this.end()
     this.#body = undefined
-    this.#sending?.abort()
+    this.#control?.abort()
   }
 
   end(): void {
@@ -91,7 +91,7 @@ class FetchedAnswer implements AnswerListener {
     try {
       this.#body?.close()
     } catch {
-      // Canceled before: nobody reads it.
+      // The body was canceled before: nobody reads it.
     }
   }
 
@@ -101,13 +101,13 @@ class FetchedAnswer implements AnswerListener {
     this.#reject(error)
   }
 
-  /** SDKs keep their signals until the body is collected: a listener that leads to the body would keep both forever. */
+  /** SDKs keep a signal until the body is collected. A listener that leads to the body would keep both forever. */
   #removeAbortListener(): void {
     this.#init.signal?.removeEventListener('abort', this.#abort)
   }
 }
 
-/** Set by whoever sends, or no business of the provider's. */
+/** Headers that the transport sets itself. */
 const DROPPED_REQUEST_HEADERS = new Set([
   'host',
   'connection',
@@ -118,7 +118,7 @@ const DROPPED_REQUEST_HEADERS = new Set([
 
 function forwardableHeaders(headers: Headers): HeaderList {
   const list = [...headers].filter(([name]) => !DROPPED_REQUEST_HEADERS.has(name)).flat()
-  // What is translated has to be read.
+  // A translated answer has to be read.
   list.push('accept-encoding', 'identity')
   return list
 }

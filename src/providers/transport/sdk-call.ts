@@ -1,31 +1,33 @@
-// SDK call: one request made through an official SDK, told to a listener like those that are forwarded.
+// SDK call: one request through an official SDK, whose answer reaches the listener like that of a forwarded request.
 
 import type { HeaderList } from '../../wire/dialect.ts'
 import type { AnswerListener } from '../provider.ts'
 import { PausableRequest } from './pausable-request.ts'
 
-/** What an SDK answered: its head, and its body as it comes. */
+/** The answer that an SDK received: its head, and its body as it comes. */
 export interface SdkAnswer {
   readonly status: number
   readonly headers: HeaderList
   readonly body: AsyncIterable<Uint8Array>
 }
 
-/** An error that an SDK made of an error answer. */
+/** The answer behind an error that an SDK threw. */
 export interface SdkError {
   readonly status: number
   readonly headers: HeaderList
-  /** Its body, as far as the SDK kept it. */
+  /** As far as the SDK kept it. */
   readonly body: string
 }
 
+/** A request that an SDK can send. */
 export interface SdkRequest {
-  /** Asks; `started` is to be called when the request may have been read. Rejects with the SDK's own errors. */
+  /** Sends it. Calls `started` when the provider may have read the request. Rejects with the SDK's own errors. */
   send(signal: AbortSignal, started: () => void): Promise<SdkAnswer>
-  /** Undefined for an error that is no answer: nothing came, or it broke. */
+  /** The answer behind an error. Undefined if no answer came, or if it broke off. */
   errorAnswerIn(error: unknown): SdkError | undefined
 }
 
+/** A request under way. It starts when it is constructed. */
 export class SdkCall extends PausableRequest {
   readonly #listener: AnswerListener
 
@@ -57,14 +59,14 @@ export class SdkCall extends PausableRequest {
   }
 }
 
-/** SDKs wrap what really happened. */
+/** SDKs wrap the error that the transport raised. */
 function causeOf(error: unknown): Error {
   let inner = error instanceof Error ? error : new Error(String(error))
   for (let depth = 0; depth < 5 && inner.cause instanceof Error; depth++) inner = inner.cause
   return inner
 }
 
-/** A web answer as an SDK hands it out raw. */
+/** The answer in a web Response, as an SDK hands it out unread. */
 export function sdkAnswerOf(response: Response): SdkAnswer {
   return { status: response.status, headers: [...response.headers].flat(), body: response.body ?? emptyBody() }
 }

@@ -1,4 +1,4 @@
-// SDK post: what is asked through OpenAI's and Anthropic's SDKs, which are made alike.
+// SDK post: POST requests through OpenAI's and Anthropic's SDKs, which are generated alike.
 
 import { isRecord } from '../../core/json-values.ts'
 import { type ProviderSettings, secretOf, type UpstreamRequest } from '../provider.ts'
@@ -17,7 +17,7 @@ interface SdkClient {
   post(path: string, options: PostOptions): { asResponse(): Promise<Response> }
 }
 
-/** What every client is made with. */
+/** The options that every client gets. */
 export interface ClientOptions {
   readonly apiKey: string
   readonly baseURL: string
@@ -27,32 +27,32 @@ export interface ClientOptions {
   readonly fetch: ReturnType<typeof pooledFetch>
 }
 
+/** What differs between the SDKs. */
 export interface SdkAdapter {
-  /** Loads the SDK with the first call that needs it: a start without it is shorter, and takes less memory. */
+  /** Loads the SDK on the first call that needs it, so that a start without it is shorter and takes less memory. */
   newClient(options: ClientOptions): Promise<SdkClient>
+  /** Added to every request. */
   readonly headers: Readonly<Record<string, string>>
-  /** The body of an error answer, from what its error kept of it. */
+  /** The body of an error answer, from the part that the SDK's error kept. */
   errorBody(kept: unknown): unknown
 }
 
-/** Calls are cut by their own deadline, and this comes after it. */
+/** Longer than any call's own deadline, which is what ends calls. */
 const TIMEOUT_MS = 86_400_000
 
-/** How calls are made through an SDK: with one client for our key, and another for each call that brings its own. */
+/** Returns the function that makes requests of an SDK: with one client for our key, and another for each call with its own key. */
 export function createSdkRequests(
   sdk: SdkAdapter,
-  forward: HttpForwarder,
+  forwarder: HttpForwarder,
   { apiKey, baseUrl }: ProviderSettings,
 ): (outgoing: UpstreamRequest) => SdkRequest {
-  const fetch = pooledFetch(forward)
+  const fetch = pooledFetch(forwarder)
   const clientFor = (key: string) =>
     sdk.newClient({ apiKey: key, baseURL: baseUrl, maxRetries: 0, timeout: TIMEOUT_MS, logLevel: 'off', fetch })
-  let ours: Promise<SdkClient> | undefined
+  let ownClient: Promise<SdkClient> | undefined
   return ({ callerKey, path, body }) => ({
     async send(signal, started) {
-      ours ??= callerKey ? undefined : clientFor(apiKey)
-      const client = await (callerKey ? clientFor(secretOf(callerKey)) : ours)
-      if (!client) throw new Error('there is no client')
+      const client = await (callerKey ? clientFor(secretOf(callerKey)) : (ownClient ??= clientFor(apiKey)))
       const headers = { 'content-type': 'application/json', ...sdk.headers }
       return sdkAnswerOf(await client.post(path, { body, headers, signal, fetchOptions: { started } }).asResponse())
     },
@@ -60,7 +60,7 @@ export function createSdkRequests(
   })
 }
 
-/** Their errors of answers have a status, headers, and what the body said. */
+/** An SDK's error for an answer has its status, its headers, and a part of its body. */
 function errorAnswerIn(sdk: SdkAdapter, error: unknown): SdkError | undefined {
   if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number') return undefined
   const headers = 'headers' in error && error.headers instanceof Headers ? [...error.headers].flat() : []

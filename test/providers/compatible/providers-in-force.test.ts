@@ -2,12 +2,12 @@
 
 import { createServer } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readSettings } from '../../src/config/settings.ts'
-import type { CompatibleSettings } from '../../src/providers/compatible/compatible.ts'
-import { presetRow } from '../../src/providers/compatible/presets.ts'
-import { ProvidersInForce } from '../../src/providers/index.ts'
-import type { Provider } from '../../src/providers/provider.ts'
-import { listen } from '../support/server.ts'
+import { readSettings } from '../../../src/config/settings.ts'
+import type { CompatibleSettings } from '../../../src/providers/compatible/compatible.ts'
+import { presetRow } from '../../../src/providers/compatible/presets.ts'
+import { ProvidersInForce } from '../../../src/providers/index.ts'
+import type { Provider } from '../../../src/providers/provider.ts'
+import { listen } from '../../support/server.ts'
 
 const server = createServer((request, response) => {
   request.resume().on('end', () => response.end('{}'))
