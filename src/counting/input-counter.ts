@@ -2,8 +2,9 @@
 
 import type { CountedInput } from '../core/quote.ts'
 import type { AnswerListener, CallerKey, Provider } from '../providers/provider.ts'
-import { countRequestFor, parseTokenCount } from '../wire/count-requests.ts'
+import { parseTokenCount } from '../wire/count-requests.ts'
 import type { HeaderList } from '../wire/dialect.ts'
+import { countRequestFor } from '../wire/index.ts'
 import { Tokenizer } from './tokenizer.ts'
 
 /** What of a call is counted. */
