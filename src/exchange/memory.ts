@@ -2,6 +2,7 @@
 
 import type { PermitLease } from '../core/permits.ts'
 import type { HeaderList } from '../wire/dialect.ts'
+import { findHeader } from '../wire/headers.ts'
 import { type ClientWatcher, type Exchange, overloadedProblem } from './exchange.ts'
 
 /** What came back. */
@@ -49,8 +50,7 @@ export class MemoryExchange implements Exchange {
   }
 
   header(name: string): string | undefined {
-    for (let at = 0; at + 1 < this.headers.length; at += 2) if (this.headers[at] === name) return this.headers[at + 1]
-    return undefined
+    return findHeader(this.headers, name)
   }
 
   /** It is ours, however large; but what is held for it counts. */

@@ -3,6 +3,7 @@
 import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
 import type { HeaderList } from '../wire/dialect.ts'
+import { pairsOf } from '../wire/headers.ts'
 import {
   bodyTooLargeProblem,
   type ClientWatcher,
@@ -81,8 +82,7 @@ export class WebExchange implements Exchange {
   }
 
   writeHead(status: number, headers: HeaderList): void {
-    const pairs: [string, string][] = []
-    for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? '', headers[at + 1] ?? ''])
+    const pairs = pairsOf(headers)
     const body = new ReadableStream<Uint8Array>({
       start: (sink) => {
         this.#sink = sink

@@ -1,5 +1,6 @@
 // Anthropic.
 
+import { dialectNamesOf } from '../wire/index.ts'
 import type { Provider, ProviderSettings } from './provider.ts'
 import { HttpForwarder } from './transport/http-forwarder.ts'
 import { SdkCall } from './transport/sdk-call.ts'
@@ -13,7 +14,7 @@ export function anthropic(settings: ProviderSettings): Provider {
   const requestOf = createSdkRequests(SDK, forward, settings)
   return {
     name: 'anthropic',
-    dialects: ['anthropic.messages', 'anthropic.countTokens'],
+    dialects: dialectNamesOf('anthropic'),
     simulated: false,
     configured: settings.apiKey !== '' || settings.callerKeys === true,
     callerKeys: settings.callerKeys === true,

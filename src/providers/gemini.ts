@@ -1,5 +1,6 @@
 // Gemini, over the Generative Language API.
 
+import { dialectNamesOf } from '../wire/index.ts'
 import { type Provider, type ProviderSettings, secretOf } from './provider.ts'
 import { HttpForwarder } from './transport/http-forwarder.ts'
 
@@ -10,7 +11,7 @@ export function gemini(settings: ProviderSettings): Provider {
   const forward = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-goog-api-key', settings.apiKey] })
   return {
     name: 'gemini',
-    dialects: ['gemini.generateContent', 'gemini.countTokens', 'gemini.embedContent'],
+    dialects: dialectNamesOf('gemini'),
     simulated: false,
     configured: settings.apiKey !== '' || settings.callerKeys === true,
     callerKeys: settings.callerKeys === true,

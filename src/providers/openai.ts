@@ -1,5 +1,6 @@
 // OpenAI, or whatever OPENAI_BASE_URL points at in its place.
 
+import { dialectNamesOf } from '../wire/index.ts'
 import type { Provider, ProviderSettings } from './provider.ts'
 import { HttpForwarder } from './transport/http-forwarder.ts'
 import { SdkCall } from './transport/sdk-call.ts'
@@ -24,7 +25,7 @@ export function openai(settings: ProviderSettings): Provider {
   const requestOf = createSdkRequests(SDK, forward, settings)
   return {
     name: 'openai',
-    dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses', 'openai.stored'],
+    dialects: dialectNamesOf('openai'),
     simulated: false,
     configured: settings.apiKey !== '' || settings.callerKeys === true,
     callerKeys: settings.callerKeys === true,

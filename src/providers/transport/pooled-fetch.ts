@@ -1,6 +1,7 @@
 // Pooled fetch: what the official SDKs call `fetch`, over the pool that all other calls take.
 
 import type { HeaderList } from '../../wire/dialect.ts'
+import { pairsOf } from '../../wire/headers.ts'
 import type { AnswerListener, RequestControl } from '../provider.ts'
 import type { HttpForwarder, HttpRequest } from './http-forwarder.ts'
 
@@ -70,9 +71,7 @@ class FetchedAnswer implements AnswerListener {
       pull: () => this.#sending?.resume(),
       cancel: this.#abort,
     })
-    const pairs: [string, string][] = []
-    for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? '', headers[at + 1] ?? ''])
-    this.#resolve(new Response(BODILESS_STATUSES.has(status) ? null : body, { status, headers: pairs }))
+    this.#resolve(new Response(BODILESS_STATUSES.has(status) ? null : body, { status, headers: pairsOf(headers) }))
   }
 
   data(chunk: Buffer): void {

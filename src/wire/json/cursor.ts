@@ -20,9 +20,9 @@ import {
   parseNumber,
   parseWholeNumber,
   QUOTE,
-  scalarEnd,
   spaceEnd,
 } from './scan.ts'
+import { expectedAfterValue, valueEnd } from './value-end.ts'
 
 /** Returned by `nextField` at the end of the object. */
 export const END_OF_OBJECT = -2
@@ -42,7 +42,7 @@ export interface ByteRange {
 
 /**
  * A pull parser over one body. Call `enterObject` and `nextField`, or `enterArray` and `nextElement`, and consume each value
- * with `skipValue`, `range`, `value`, `string`, `count`, `boolean`, or by entering it.
+ * with `skipValue`, `range`, `value`, `stringOrNull`, `count`, `boolean`, or by entering it.
  *
  * The body must not change meanwhile. Throws Problem `invalid_json` on broken structure. The provider judges what is inside
  * skipped strings and numbers.
@@ -51,7 +51,7 @@ export interface ByteRange {
  * const json = new JsonCursor(Buffer.from('{"messages":[],"model":"gpt-4o"}'))
  * json.enterObject()
  * for (let field = json.nextField(fields); field !== END_OF_OBJECT; field = json.nextField(fields))
- *   if (field === 0) json.string('model') // 'gpt-4o'
+ *   if (field === 0) json.stringOrNull() // 'gpt-4o'
  *   else json.skipValue()
  */
 export class JsonCursor {
@@ -135,13 +135,13 @@ export class JsonCursor {
 
   /** Skips any value. */
   skipValue(): void {
-    this.#endValue(this.#valueEnd(this.#position, this.#depth))
+    this.#endValue(valueEnd(this.#bytes, this.#quotes, this.#position, this.#depth))
   }
 
   /** Skips any value. Returns where it was. */
   range(): ByteRange {
     const start = this.#position
-    const end = this.#valueEnd(start, this.#depth)
+    const end = valueEnd(this.#bytes, this.#quotes, start, this.#depth)
     this.#endValue(end)
     return { start, end }
   }
@@ -154,7 +154,7 @@ export class JsonCursor {
   /** As `value`; quicker for a whole number. */
   numberValue(): unknown {
     const start = this.#position
-    const end = this.#valueEnd(start, this.#depth)
+    const end = valueEnd(this.#bytes, this.#quotes, start, this.#depth)
     this.#endValue(end)
     return parseWholeNumber(this.#bytes, start, end) ?? JSON.parse(this.#bytes.toString('utf8', start, end))
   }
@@ -168,10 +168,6 @@ export class JsonCursor {
   stringAt({ start, end }: ByteRange, name: string): string {
     if (this.#bytes[start] !== QUOTE) throw invalidField(name, 'must be a string')
     return this.#decode(start, end)
-  }
-
-  string(name: string): string {
-    return this.stringAt(this.range(), name)
   }
 
   /** Any string; anything else gives null. */
@@ -236,40 +232,6 @@ export class JsonCursor {
     this.#position = spaceEnd(this.#bytes, end)
   }
 
-  /** Where the value that starts at `at` ends. @param depth of the container that holds it */
-  #valueEnd(at: number, depth: number): number {
-    const byte = this.#bytes[at]
-    if (byte === QUOTE) return this.#stringEnd(at)
-    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) return this.#containerEnd(at, byte, depth + 1)
-    return scalarEnd(this.#bytes, at)
-  }
-
-  #containerEnd(from: number, opening: number, depth: number): number {
-    if (depth > MAX_DEPTH) throw tooDeepProblem()
-    const bytes = this.#bytes
-    const closing = opening + 2
-    let at = spaceEnd(bytes, from + 1)
-    if (bytes[at] === closing) return at + 1
-    for (;;) {
-      if (opening === OPEN_BRACE) {
-        if (bytes[at] !== QUOTE) throw syntaxProblem(bytes, 'a key', at)
-        at = colonEnd(bytes, this.#stringEnd(at))
-      }
-      at = spaceEnd(bytes, this.#valueEnd(at, depth))
-      const byte = bytes[at]
-      if (byte === closing) return at + 1
-      if (byte !== COMMA) throw syntaxProblem(bytes, expectedAfterValue(closing), at)
-      at = spaceEnd(bytes, at + 1)
-    }
-  }
-
-  /** Right after the quote that ends the string. */
-  #stringEnd(from: number): number {
-    const at = this.#quotes ? this.#quotes.firstFrom(from + 1) : closingQuote(this.#bytes, from + 1)
-    if (at < 0) throw syntaxProblem(this.#bytes, 'the end of a string', this.#bytes.length)
-    return at + 1
-  }
-
   /** The string literal at `[start, end)`, quotes included, decoded. */
   #decode(start: number, end: number): string {
     const text = internedString(this.#bytes, start + 1, end - 1)
@@ -280,8 +242,4 @@ export class JsonCursor {
       throw syntaxProblem(this.#bytes, 'a well-formed string', start)
     }
   }
-}
-
-function expectedAfterValue(closing: number): string {
-  return `a comma or the end of the ${closing === CLOSE_BRACE ? 'object' : 'array'}`
 }

@@ -9,15 +9,16 @@ import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap } from '../taps/document.ts'
 import { Shortener } from '../taps/shortener.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
+import {
+  type BilledItems,
+  CONTAINER_MEMORIES,
+  memoryIndexOf,
+  newBilledItems,
+  readOutputItem,
+} from './responses-items.ts'
 
 /** The model that draws, if a response does not name it. */
 const DEFAULT_IMAGE_MODEL = 'gpt-image-1'
-/** The memory sizes that containers are billed by. The first is the default. */
-const CONTAINER_MEMORIES = ['1g', '4g', '16g', '64g']
-/** Items of one kind beyond this number are not counted. */
-const MAX_ITEMS = 10_000
-const MAX_ID_CHARACTERS = 128
-
 export function createResponsesTap(streaming: boolean, contentType: string): Tap {
   return streaming && contentType.includes('event-stream') ? new ResponsesTap() : new DocumentTap(readDocumentUsage)
 }
@@ -36,21 +37,6 @@ interface AnswerFacts {
   /** How many items of the output have been read: the index of the next one. */
   itemCount: number
   failed: boolean
-}
-
-/** What is billed by the piece. Each piece counts once, however often a stream repeats it. */
-interface BilledItems {
-  readonly webSearches: Set<string>
-  readonly fileSearches: Set<string>
-  readonly containers: Set<string>
-}
-
-function newBilledItems(): BilledItems {
-  return { webSearches: new Set(), fileSearches: new Set(), containers: new Set() }
-}
-
-function addItem(items: Set<string>, id: string): void {
-  if (items.size < MAX_ITEMS) items.add(id.slice(0, MAX_ID_CHARACTERS))
 }
 
 /** Throws for a failed response that reports no usage: its cost is unknown, as if it could not be read. */
@@ -108,57 +94,6 @@ function readAnswerItem(json: JsonCursor, answer: AnswerFacts): void {
   readOutputItem(json, answer.items, String(answer.itemCount++))
 }
 
-interface OutputItem {
-  type: string | null
-  id: string | null
-  action: string | null
-  container: string | null
-}
-
-const OUTPUT_ITEM = new ObjectReader<OutputItem>({
-  type(json, item) {
-    item.type = json.stringOrNull()
-  },
-  id(json, item) {
-    item.id = json.stringOrNull()
-  },
-  action(json, item) {
-    ACTION.readIfObject(json, item)
-  },
-  container_id: readContainerId,
-  environment(json, item) {
-    ENVIRONMENT.readIfObject(json, item)
-  },
-})
-
-const ACTION = new ObjectReader<OutputItem>({
-  type(json, item) {
-    item.action = json.stringOrNull()
-  },
-})
-
-const ENVIRONMENT = new ObjectReader<OutputItem>({ container_id: readContainerId })
-
-function readContainerId(json: JsonCursor, item: OutputItem): void {
-  item.container = json.stringOrNull()
-}
-
-/**
- * Searches are billed by the call; opening a page that was found, or looking in it, is not. Containers are billed each by
- * itself, whatever runs in them.
- * @param index stands in for an id
- */
-function readOutputItem(json: JsonCursor, items: BilledItems, index: string): void {
-  const item: OutputItem = { type: null, id: null, action: null, container: null }
-  OUTPUT_ITEM.read(json, item)
-  const { type, action, container } = item
-  const id = item.id || index
-  if (type === 'web_search_call' && action !== 'open_page' && action !== 'find_in_page') addItem(items.webSearches, id)
-  if (type === 'file_search_call') addItem(items.fileSearches, id)
-  if (type === 'code_interpreter_call') addItem(items.containers, container ?? '')
-  if (type === 'shell_call' && container !== null) addItem(items.containers, container)
-}
-
 interface OutputTool {
   type: string | null
   model: string | null
@@ -190,12 +125,6 @@ function readOutputTool(json: JsonCursor, answer: AnswerFacts): void {
   const tool: OutputTool = { type: null, model: null }
   OUTPUT_TOOL.read(json, tool, answer)
   if (tool.type === 'image_generation') answer.imageModel = tool.model
-}
-
-/** An unknown memory size counts as the most expensive one. */
-function memoryIndexOf(memory: string | null): number {
-  const index = memory === null ? 0 : CONTAINER_MEMORIES.indexOf(memory)
-  return index < 0 ? CONTAINER_MEMORIES.length - 1 : index
 }
 
 /** OpenAI's counts contain their parts; ours are disjoint. Parts that contradict their total are cut to fit. */
