@@ -113,13 +113,12 @@ function toHeaderText(text: string): string {
 }
 
 function responseContext({ call, callId, now }: DispatchContext): ResponseContext {
-  const asArray = call.dialect.name === 'gemini.generateContent' && !/(?:^|&)alt=sse(?:&|$)/.test(call.exchange.query)
   return {
     callId,
     nowMs: now.wallMs,
     model: call.reading.facts.model,
     withUsage: call.reading.asksForUsage,
-    asEvents: !asArray,
+    asEvents: call.dialect.streamsAsArray?.(call.exchange) !== true,
   }
 }
 

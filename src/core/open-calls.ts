@@ -100,17 +100,22 @@ export function applyAmendment<Amendment extends Reservation>({ facts }: Reserva
   return { ...amendment, facts: { ...amendment.facts, callId, caller, reservedAtMs, day } }
 }
 
-/** Those that answer in vectors: they write no tokens. */
-const VECTOR_DIALECTS: ReadonlySet<string> = new Set(['openai.embeddings', 'gemini.embedContent'])
+/** A dialect's name is all that a ledger row keeps of it: see `Dialect.name`. */
+const EMBEDDING_OPERATION = /\.embed/
+
+/** Whether a dialect's answers are vectors, which have no output tokens. @param dialect its name, `vendor.operation` */
+export function answersInVectors(dialect: string): boolean {
+  return EMBEDDING_OPERATION.test(dialect)
+}
 
 /**
- * How a call is booked that nobody settled: money that may be spent is spent. A reservation does not tell tokens apart by
- * class, so they stand as output, or as input where there is no output: the sums are what was reserved.
+ * The outcome of a call that was never settled: money that may be spent counts as spent. A reservation does not split tokens
+ * by class, so all of them count as output, or as input if the dialect has no output.
  */
 export function expiredOutcome(facts: CallFacts, wallMs: number): Outcome {
   const tokens = facts.reservedTokens
   const cost = facts.reservedCostNanoUsd
-  const readsOnly = VECTOR_DIALECTS.has(facts.dialect)
+  const readsOnly = answersInVectors(facts.dialect)
   return {
     ending: 'expired',
     certainty: 'upperBound',

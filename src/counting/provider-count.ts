@@ -2,8 +2,9 @@
 
 import type { Timer, Timers } from '../core/clock.ts'
 import type { AnswerListener, CallerKey, Provider, RequestControl } from '../providers/provider.ts'
-import { type CountRequest, countRequestFor, parseTokenCount } from '../wire/count-requests.ts'
-import type { HeaderList } from '../wire/dialect.ts'
+import { parseTokenCount } from '../wire/count-requests.ts'
+import type { CountRequest, HeaderList } from '../wire/dialect.ts'
+import { countRequestFor } from '../wire/index.ts'
 
 /** The parts of a call that a count needs. */
 export interface CountableInput {

@@ -2,6 +2,7 @@
 
 import type { PermitLease } from '../core/permits.ts'
 import type { HeaderList } from '../wire/dialect.ts'
+import { findHeader } from '../wire/headers.ts'
 import { type ClientWatcher, type Exchange, overloadedProblem } from './exchange.ts'
 
 /** The whole answer of a call. */
@@ -49,9 +50,7 @@ export class MemoryExchange implements Exchange {
   }
 
   header(name: string): string | undefined {
-    for (let index = 0; index + 1 < this.headers.length; index += 2)
-      if (this.headers[index] === name) return this.headers[index + 1]
-    return undefined
+    return findHeader(this.headers, name)
   }
 
   /** No size is too large, since the gateway itself wrote the body; but its bytes count as held. */

@@ -9,7 +9,7 @@ import { Problem } from '../core/problem.ts'
 import { NodeExchange } from '../exchange/node.ts'
 import { WebExchange } from '../exchange/web.ts'
 import type { Dialect } from '../wire/dialect.ts'
-import { dialectAt, nearestDialect, storedDialectAt } from '../wire/index.ts'
+import { CALL_ROUTES, nearestDialect, servedDialect } from '../wire/index.ts'
 import { problemResponse } from './problems.ts'
 
 type Env = { Bindings: Partial<HttpBindings> }
@@ -18,28 +18,12 @@ const MAX_SHOWN_CHARACTERS = 256
 
 export function callRoutes(gate: Gate): Hono<Env> {
   const app = new Hono<Env>()
-  const call = (c: Context<Env>, dialect: Dialect | undefined) => (dialect ? handleCall(c, gate, dialect) : notFound(c))
-  for (const path of CALL_PATHS) app.post(path, (c) => call(c, dialectAt(c.req.path)))
-  app.on(['GET', 'POST', 'DELETE'], '/v1/responses/*', (c) => call(c, storedDialectAt(c.req.method, c.req.path)))
+  for (const [method, route] of CALL_ROUTES)
+    app.on(method, route, (c) => {
+      const dialect = servedDialect(c.req.method, c.req.path)
+      return dialect ? handleCall(c, gate, dialect) : notFound(c)
+    })
   return app
-}
-
-const CALL_PATHS = [
-  '/v1/chat/completions',
-  '/v1/messages',
-  '/v1/messages/count_tokens',
-  '/v1/completions',
-  '/v1/embeddings',
-  '/v1/responses',
-  '/v1/models/*',
-  '/v1beta/models/*',
-  '/v1alpha/models/*',
-]
-
-function isCallPath(path: string): boolean {
-  return CALL_PATHS.some((pattern) =>
-    pattern.endsWith('*') ? path.startsWith(pattern.slice(0, -1)) : path === pattern,
-  )
 }
 
 /**
@@ -54,7 +38,7 @@ export function callListener(
   return (incoming, outgoing) => {
     if (incoming.method !== 'POST') return otherwise(incoming, outgoing)
     const exchange = new NodeExchange(incoming, outgoing)
-    const dialect = isCallPath(exchange.path) ? dialectAt(exchange.path) : undefined
+    const dialect = servedDialect('POST', exchange.path)
     if (dialect) void gate.call(exchange, dialect)
     else otherwise(incoming, outgoing)
   }

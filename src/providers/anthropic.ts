@@ -1,5 +1,6 @@
 // Anthropic, or the endpoint that ANTHROPIC_BASE_URL names in its place.
 
+import { dialectNamesOf } from '../wire/index.ts'
 import { defineProvider } from './definition.ts'
 import { HttpForwarder, overHttp } from './transport/http-forwarder.ts'
 import { SdkCall } from './transport/sdk-call.ts'
@@ -23,7 +24,7 @@ export const anthropic = defineProvider({
     const forwarder = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-api-key', settings.apiKey] })
     const requestOf = createSdkRequests(SDK, forwarder, settings)
     return {
-      dialects: ['anthropic.messages', 'anthropic.countTokens'],
+      dialects: dialectNamesOf('anthropic'),
       rules: {
         tokensPerCall: 64,
         tokensPerMessage: 16,

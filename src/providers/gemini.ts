@@ -1,5 +1,6 @@
 // Gemini, over the Generative Language API.
 
+import { dialectNamesOf } from '../wire/index.ts'
 import { defineProvider } from './definition.ts'
 import { secretOf } from './provider.ts'
 import { HttpForwarder, overHttp } from './transport/http-forwarder.ts'
@@ -21,7 +22,7 @@ export const gemini = defineProvider({
   open(settings) {
     const forwarder = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-goog-api-key', settings.apiKey] })
     return {
-      dialects: ['gemini.generateContent', 'gemini.countTokens', 'gemini.embedContent'],
+      dialects: dialectNamesOf('gemini'),
       rules: {
         tokensPerCall: 64,
         tokensPerMessage: 16,

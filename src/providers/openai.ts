@@ -1,5 +1,6 @@
 // OpenAI, or the endpoint that OPENAI_BASE_URL names in its place.
 
+import { dialectNamesOf } from '../wire/index.ts'
 import { defineProvider } from './definition.ts'
 import { HttpForwarder, overHttp } from './transport/http-forwarder.ts'
 import { SdkCall } from './transport/sdk-call.ts'
@@ -34,7 +35,7 @@ export const openai = defineProvider({
     })
     const requestOf = createSdkRequests(SDK, forwarder, settings)
     return {
-      dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses', 'openai.stored'],
+      dialects: dialectNamesOf('openai'),
       rules: {
         // Framing of messages and of the call: 3 or 4 tokens in every published count, with room to spare.
         tokensPerCall: 64,

@@ -4,11 +4,11 @@ import type { ChatUsage } from '../core/chat.ts'
 import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
 import { usageSum } from '../core/usage.ts'
 import type { AnswerUsage, Tap } from '../wire/dialect.ts'
-import { ChunkBuffer } from '../wire/taps/chunk-buffer.ts'
+import { ChunkBuffer, EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
+import { MeteredTap } from '../wire/taps/metered-tap.ts'
 import type { EventReader, EventWriter, ResponseContext, Translator } from './translator.ts'
 
 const LINE_FEED = 0x0a
-const EMPTY_BUFFER = Buffer.alloc(0)
 const DATA_PREFIX = Buffer.from('data:')
 /** A longer event is no event: pictures are shorter. */
 const MAX_LINE_BYTES = 33_554_432
@@ -25,8 +25,7 @@ export class TranslationError extends Error {
  * Takes what the provider's own tap takes, and meters by it. `push` and `end` return the caller's dialect in place of what
  * came in; they throw Untranslatable for an answer that is none.
  */
-export class TranslatedTap implements Tap {
-  readonly #providerTap: Tap
+export class TranslatedTap extends MeteredTap<Tap> {
   readonly #providerTranslator: Translator
   readonly #callerTranslator: Translator
   readonly #context: ResponseContext
@@ -42,7 +41,7 @@ export class TranslatedTap implements Tap {
    * @param to what the caller speaks
    */
   constructor(meter: Tap, from: Translator, to: Translator, context: ResponseContext) {
-    this.#providerTap = meter
+    super(meter)
     this.#providerTranslator = from
     this.#callerTranslator = to
     this.#context = context
@@ -51,32 +50,16 @@ export class TranslatedTap implements Tap {
   }
 
   get isDocument(): boolean {
-    return this.#providerTap.isDocument
-  }
-
-  get terminated(): boolean {
-    return this.#providerTap.terminated
-  }
-
-  get finished(): boolean {
-    return this.#providerTap.finished
-  }
-
-  get failed(): boolean {
-    return this.#providerTap.failed
+    return this.source.isDocument
   }
 
   get eventCount(): number {
-    return this.#providerTap.eventCount
-  }
-
-  answerUsage(): AnswerUsage | undefined {
-    return this.#providerTap.answerUsage()
+    return this.source.eventCount
   }
 
   push(chunk: Buffer): Buffer {
     if (this.isDocument) return this.#translateWhole(chunk)
-    this.#providerTap.push(chunk)
+    this.source.push(chunk)
     this.#readLines(chunk)
     if (this.terminated) this.#close()
     return this.#takeOutput()
@@ -84,7 +67,7 @@ export class TranslatedTap implements Tap {
 
   end(): Buffer {
     if (this.isDocument) return EMPTY_BUFFER
-    this.#providerTap.end()
+    this.source.end()
     this.#readLine(this.#lineBuffer.take())
     // Of one that broke off nothing is made up: whoever reads on must see that it did.
     if (this.finished || this.failed) this.#close()
@@ -93,8 +76,8 @@ export class TranslatedTap implements Tap {
 
   /** The whole of it, in one. */
   #translateWhole(body: Buffer): Buffer {
-    this.#providerTap.push(body)
-    this.#providerTap.end()
+    this.source.push(body)
+    this.source.end()
     const text = body.toString()
     const parsed = hasMoreValuesThan(text, MAX_VALUES) ? undefined : parseObject(text)
     if (!parsed) throw new TranslationError('the answer is no JSON object')

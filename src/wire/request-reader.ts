@@ -1,11 +1,14 @@
-// Draft: an ask while it is being read, and the little every dialect's reader needs.
+// Request drafts: a request while its body is being read, and the readers of fields that several dialects share.
 
 import type { RequestFacts } from '../core/quote.ts'
-import { type ByteRange, type Fields, invalidField, JsonCursor, markSeen, UNKNOWN_FIELD } from './json/cursor.ts'
+import type { ByteRange, JsonCursor } from './json/cursor.ts'
+import { invalidField } from './json/errors.ts'
+import { lengthOf } from './json/object-reader.ts'
 
+/** The facts of a request, which readers fill in. */
 export type RequestDraft = { -readonly [Part in keyof RequestFacts]: RequestFacts[Part] } & { unbounded: string[] }
 
-/** An ask for nothing, of a body this long. */
+/** A request that asks for nothing. @param textBytes the most that the text of its body can be, in bytes */
 export function newDraft(textBytes: number): RequestDraft {
   return {
     kind: 'generate',
@@ -30,18 +33,63 @@ export function newDraft(textBytes: number): RequestDraft {
   }
 }
 
-/** Names of what makes a call unboundable are for people: a few tell enough. A request may hold any number of them. */
+/** The names are for people, who need only a few. A request may hold any number. */
 const MAX_UNBOUNDED_NAMES = 8
 const MAX_NAME_CHARACTERS = 64
 
+/** Notes that nothing bounds what the call costs. @param name of the field or tool that makes it so */
 export function markUnbounded(draft: RequestDraft, name: string): void {
   const short = name.slice(0, MAX_NAME_CHARACTERS)
   if (draft.unbounded.length < MAX_UNBOUNDED_NAMES && !draft.unbounded.includes(short)) draft.unbounded.push(short)
 }
 
-/** Answers asked of one prompt, at most: beyond this no provider goes. */
+/** Where in a body the model's name lies. */
+export interface ModelLayout {
+  model: ByteRange | null
+}
+
+/** Where in a body the one field lies that caps output. */
+export interface CapLayout {
+  cap: ByteRange | null
+}
+
+export function readModel(json: JsonCursor, draft: RequestDraft, layout: ModelLayout, name: string): void {
+  layout.model = json.range()
+  draft.model = json.stringAt(layout.model, name)
+}
+
+/** A cap of 0 is refused. */
+export function readCap(json: JsonCursor, draft: RequestDraft, layout: CapLayout, name: string): void {
+  layout.cap = json.range()
+  draft.outputCap = json.countAt(layout.cap, name, 1)
+}
+
+/** For dialects in which a cap of 0 has a meaning. */
+export function readCapOrZero(json: JsonCursor, draft: RequestDraft, layout: CapLayout, name: string): void {
+  layout.cap = json.range()
+  draft.outputCap = json.countAt(layout.cap, name, 0)
+}
+
+export function readStream(json: JsonCursor, draft: RequestDraft, _layout: unknown, name: string): void {
+  draft.stream = json.boolean(name)
+}
+
+export function readUser(json: JsonCursor, draft: RequestDraft): void {
+  draft.user = json.stringOrNull()
+}
+
+export function readServiceTier(json: JsonCursor, draft: RequestDraft): void {
+  draft.serviceTier = json.stringOrNull()
+}
+
+export function readModalities(json: JsonCursor, draft: RequestDraft): void {
+  draft.audioOutput = readAudioOutput(json)
+}
+
+/** No provider writes more answers to one prompt. */
 const MAX_ANSWERS = 128
 
+/** How many answers to one prompt a request asks for. */
 export function readAnswers(json: JsonCursor, name: string): number {
   const answers = json.count(name, 1) ?? 1
   if (answers > MAX_ANSWERS) throw invalidField(name, `must be at most ${MAX_ANSWERS}`)
@@ -53,83 +101,19 @@ export function readMedia(json: JsonCursor, draft: RequestDraft): void {
   draft.textBytes -= lengthOf(json.range())
 }
 
-export function lengthOf({ start, end }: ByteRange): number {
-  return end - start
-}
-
-/** Calls `read` at each member's value; known fields may come once, but for exact ones. Returns how many members there are. */
-export function eachField(json: JsonCursor, fields: Fields, read: (field: number) => void): number
-/** @param into is handed to `read`, which so need not be made anew for each object */
-export function eachField<Into>(
-  json: JsonCursor,
-  fields: Fields,
-  read: (field: number, json: JsonCursor, into: Into) => void,
-  into: Into,
-): number
-export function eachField(
-  json: JsonCursor,
-  fields: Fields,
-  read: (field: number, json: JsonCursor, into: unknown) => void,
-  into?: unknown,
-): number {
-  json.enterObject()
-  let seen = 0
-  let members = 0
-  for (let field = json.nextField(fields); field >= UNKNOWN_FIELD; field = json.nextField(fields)) {
-    seen = markSeen(seen, field, fields)
-    members++
-    if (field === UNKNOWN_FIELD) json.skipValue()
-    else read(field, json, into)
-  }
-  return members
-}
-
-/** Reads a document that is one object: `read` puts its members `into` what is returned. Throws on what cannot be read. */
-export function readInto<Into>(
-  document: Buffer,
-  fields: Fields,
-  read: (field: number, json: JsonCursor, into: Into) => void,
-  into: Into,
-): Into {
-  const json = new JsonCursor(document)
-  eachField(json, fields, read, into)
-  json.finish()
-  return into
-}
-
-/**
- * Calls `read` at each element that is an object; skips others. A value that is no array is skipped whole. Returns how many
- * objects there are.
- */
-export function eachObject<Into>(json: JsonCursor, read: (json: JsonCursor, into: Into) => void, into: Into): number {
-  let objects = 0
-  if (json.peek() !== '[') {
-    json.skipValue()
-    return objects
-  }
-  json.enterArray()
-  while (json.nextElement()) {
-    if (json.peek() === '{') {
-      objects++
-      read(json, into)
-    } else json.skipValue()
-  }
-  return objects
-}
-
 const SILENT_MODALITIES = new Set(['text', 'image', 'TEXT', 'IMAGE'])
 
-/** True when an answer is asked for in another modality than these; Google takes them by number too. */
+/** True if the answer may come in a modality other than text and images. Google also takes modalities by number. */
 export function readAudioOutput(json: JsonCursor): boolean {
-  if (json.peek() !== '[') return isAudible(json)
-  let audible = false
+  if (!json.isArray()) return readIsAudible(json)
+  let isAudible = false
   json.enterArray()
-  while (json.nextElement()) audible = isAudible(json) || audible
-  return audible
+  while (json.nextElement()) isAudible = readIsAudible(json) || isAudible
+  return isAudible
 }
 
-function isAudible(json: JsonCursor): boolean {
-  const isNull = json.peek() === 'n'
+function readIsAudible(json: JsonCursor): boolean {
+  const isNull = json.isNull()
   const modality = json.stringOrNull()
   return !isNull && (modality === null || !SILENT_MODALITIES.has(modality))
 }

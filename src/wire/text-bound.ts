@@ -1,12 +1,12 @@
-// Text bound: how many bytes a body's text can be once the provider has normalised it.
+// Text bound: how many bytes a body's text can have after the provider has normalised it.
 
 import { isAscii } from 'node:buffer'
 
-/** The most that compatibility normalisation grows UTF-8 text: U+FDFA, 3 bytes to 33. Checked over all code points. */
+/** How much compatibility normalisation can lengthen UTF-8 text: U+FDFA, 3 bytes to 33. Checked over all code points. */
 const MAX_GROWTH_FACTOR = 11
-/** What that character grows by where it is written as an escape, 6 bytes to 33. */
+/** The same for that character as an escape, 6 bytes to 33. */
 const MAX_ESCAPE_GROWTH_BYTES = 27
-/** Longer texts are bounded without being normalised: that takes time in proportion to what a caller sends. */
+/** Longer texts are bounded without being normalised, which would take time in proportion to what a caller sends. */
 const MAX_NORMALISED_BYTES = 262_144
 
 const UNICODE_ESCAPE = Buffer.from('\\u')
@@ -14,8 +14,8 @@ const BACKSLASH = 0x5c
 const LETTER_U = 0x75
 
 /**
- * Bytes of `body` after NFKC, at most. Tokenizers that normalise first (Anthropic's and Google's do) can see more text than
- * was sent; text in plain ASCII does not grow.
+ * The most bytes that `body` can have after NFKC. Tokenizers that normalise first (Anthropic's and Google's do) can see more
+ * text than was sent; plain ASCII does not grow.
  */
 export function maxNormalisedBytes(body: Buffer): number {
   const escaped = body.includes(UNICODE_ESCAPE)
@@ -26,12 +26,12 @@ export function maxNormalisedBytes(body: Buffer): number {
 
 const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|.)/g
 
-/** Short escapes become as many spaces: what follows must not combine with their letter. */
+/** Short escapes become as many spaces: the next character must not combine with their letter. */
 function decodeEscape(_escape: string, hex: string | undefined): string {
   return hex === undefined ? '  ' : String.fromCharCode(Number.parseInt(hex, 16))
 }
 
-/** Media in base64 is ASCII, and most of a long body: only what can grow counts as growing. */
+/** Most of a long body is media in base64, which is ASCII: only what can grow is counted as growing. */
 function maxGrownBytes(body: Buffer): number {
   let beyondAscii = 0
   let escapes = 0

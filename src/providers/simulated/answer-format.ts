@@ -1,4 +1,4 @@
-// The simulated provider's shapes: what it has to say, and the form a dialect puts it in.
+// The simulated provider's answers before they have a form, and the form that a dialect gives them.
 
 /** A call of a tool. */
 export interface ToolCall {
@@ -7,15 +7,15 @@ export interface ToolCall {
   readonly arguments: Readonly<Record<string, unknown>>
 }
 
-/** A call as far as the cap let it be made. */
+/** A call, as far as the cap allows. */
 export interface PartialToolCall extends ToolCall {
   /** Its arguments as JSON, one piece for each token. */
   readonly pieces: readonly string[]
-  /** False where the cap ended it. */
+  /** False if the cap ended it. */
   readonly isComplete: boolean
 }
 
-/** What is to be said, before it is put in a dialect's shape. */
+/** The content of an answer, before a dialect gives it a form. */
 export interface AnswerContent {
   readonly id: string
   readonly model: string
@@ -24,7 +24,7 @@ export interface AnswerContent {
   readonly calls: readonly PartialToolCall[]
   readonly inputTokens: number
   readonly outputTokens: number
-  /** The cap ended it. */
+  /** True if the cap ended it. */
   readonly isTruncated: boolean
   readonly withUsage: boolean
 }
@@ -32,8 +32,14 @@ export interface AnswerContent {
 /** A request's body, parsed. */
 export type RequestBody = Readonly<Record<string, unknown>>
 
+/** How one dialect writes answers. */
 export interface AnswerFormat {
-  whole(speech: AnswerContent, asked: RequestBody): string
-  stream(speech: AnswerContent, asked: RequestBody): readonly string[]
+  /** True if answers may be calls of tools. */
+  readonly callsTools?: boolean
+  /** A whole answer, as JSON. */
+  whole(content: AnswerContent, request: RequestBody): string
+  /** The events of a stream, each as it is written. */
+  stream(content: AnswerContent, request: RequestBody): readonly string[]
+  /** The body of an error answer. */
   error(status: number, message: string): string
 }

@@ -1,21 +1,21 @@
-// The simulated provider's messages, as Anthropic shapes them: text, or calls of tools.
+// The simulated provider's messages, in Anthropic's form: text, or calls of tools.
 
 import type { AnswerContent, AnswerFormat, PartialToolCall } from './answer-format.ts'
 
 export const ANTHROPIC_FORMAT: AnswerFormat = {
-  whole: (speech) =>
+  whole: (answer) =>
     JSON.stringify({
-      ...messageOf(speech, contentOf(speech), stopReasonOf(speech)),
-      ...(speech.withUsage ? { usage: usageOf(speech) } : {}),
+      ...messageOf(answer, contentOf(answer), stopReasonOf(answer)),
+      ...(answer.withUsage ? { usage: usageOf(answer) } : {}),
     }),
-  stream: (speech) => {
-    const usage = speech.withUsage ? { usage: { ...usageOf(speech), output_tokens: 1 } } : {}
+  stream: (answer) => {
+    const usage = answer.withUsage ? { usage: { ...usageOf(answer), output_tokens: 1 } } : {}
     return [
-      formatEvent('message_start', { message: { ...messageOf(speech, [], null), ...usage } }),
-      ...(speech.calls.length > 0 ? speech.calls.flatMap(callEvents) : textEvents(speech)),
+      formatEvent('message_start', { message: { ...messageOf(answer, [], null), ...usage } }),
+      ...(answer.calls.length > 0 ? answer.calls.flatMap(callEvents) : textEvents(answer)),
       formatEvent('message_delta', {
-        delta: { stop_reason: stopReasonOf(speech), stop_sequence: null },
-        ...(speech.withUsage ? { usage: { output_tokens: speech.outputTokens } } : {}),
+        delta: { stop_reason: stopReasonOf(answer), stop_sequence: null },
+        ...(answer.withUsage ? { usage: { output_tokens: answer.outputTokens } } : {}),
       }),
       formatEvent('message_stop', {}),
     ]
@@ -28,8 +28,8 @@ export const ANTHROPIC_FORMAT: AnswerFormat = {
     }),
 }
 
-function formatEvent(type: string, more: Readonly<Record<string, unknown>>): string {
-  return `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+function formatEvent(type: string, fields: Readonly<Record<string, unknown>>): string {
+  return `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
 }
 
 function textEvents({ words }: AnswerContent): string[] {
@@ -53,19 +53,19 @@ function callEvents(call: PartialToolCall, index: number): string[] {
   ]
 }
 
-function messageOf(speech: AnswerContent, content: readonly unknown[], stop_reason: string | null) {
+function messageOf(answer: AnswerContent, content: readonly unknown[], stop_reason: string | null) {
   return {
-    id: `msg_${speech.id}`,
+    id: `msg_${answer.id}`,
     type: 'message',
     role: 'assistant',
-    model: speech.model,
+    model: answer.model,
     content,
     stop_reason,
     stop_sequence: null,
   }
 }
 
-/** A call that the cap ended has no input: half of it would be no JSON. */
+/** A call that the cap ended has no input: half of it would not be JSON. */
 function contentOf({ words, calls }: AnswerContent): readonly unknown[] {
   if (calls.length === 0) return [{ type: 'text', text: words.join('') }]
   return calls.map((call) => callOf(call, call.isComplete ? call.arguments : {}))
@@ -80,12 +80,12 @@ function stopReasonOf({ isTruncated, calls }: AnswerContent): string {
   return calls.length > 0 ? 'tool_use' : 'end_turn'
 }
 
-function usageOf(speech: AnswerContent) {
+function usageOf(answer: AnswerContent) {
   return {
-    input_tokens: speech.inputTokens,
+    input_tokens: answer.inputTokens,
     cache_creation_input_tokens: 0,
     cache_read_input_tokens: 0,
-    output_tokens: speech.outputTokens,
+    output_tokens: answer.outputTokens,
     service_tier: 'standard',
   }
 }

@@ -1,23 +1,23 @@
-// The simulated provider's contents, as Gemini shapes them: text, or calls of functions, which never come in part.
+// The simulated provider's contents, in Gemini's form: text, or calls of functions, which are never partial.
 
 import type { AnswerContent, AnswerFormat } from './answer-format.ts'
 
 export const GEMINI_FORMAT: AnswerFormat = {
-  whole: (speech) =>
+  whole: (answer) =>
     JSON.stringify(
-      responseOf(speech, speech.calls.length > 0 ? callsOf(speech) : [{ text: speech.words.join('') }], true),
+      responseOf(answer, answer.calls.length > 0 ? callsOf(answer) : [{ text: answer.words.join('') }], true),
     ),
-  stream: (speech) => [
-    ...speech.words.map((text) => formatEvent(speech, [{ text }], false)),
-    ...callsOf(speech).map((call) => formatEvent(speech, [call], false)),
-    formatEvent(speech, [{ text: '' }], true),
+  stream: (answer) => [
+    ...answer.words.map((text) => formatEvent(answer, [{ text }], false)),
+    ...callsOf(answer).map((call) => formatEvent(answer, [call], false)),
+    formatEvent(answer, [{ text: '' }], true),
   ],
   error: (status, message) =>
     JSON.stringify({ error: { code: status, message, status: status === 429 ? 'RESOURCE_EXHAUSTED' : 'INTERNAL' } }),
 }
 
-function formatEvent(speech: AnswerContent, parts: readonly unknown[], last: boolean): string {
-  return `data: ${JSON.stringify(responseOf(speech, parts, last))}\r\n\r\n`
+function formatEvent(answer: AnswerContent, parts: readonly unknown[], last: boolean): string {
+  return `data: ${JSON.stringify(responseOf(answer, parts, last))}\r\n\r\n`
 }
 
 function callsOf({ calls }: AnswerContent) {
@@ -26,15 +26,15 @@ function callsOf({ calls }: AnswerContent) {
     .map(({ name, arguments: args }) => ({ functionCall: { name, args } }))
 }
 
-function responseOf(speech: AnswerContent, parts: readonly unknown[], last: boolean) {
-  const finish = last ? { finishReason: speech.isTruncated ? 'MAX_TOKENS' : 'STOP' } : {}
+function responseOf(answer: AnswerContent, parts: readonly unknown[], last: boolean) {
+  const finish = last ? { finishReason: answer.isTruncated ? 'MAX_TOKENS' : 'STOP' } : {}
   const counted = last
-    ? { candidatesTokenCount: speech.outputTokens, totalTokenCount: speech.inputTokens + speech.outputTokens }
-    : { totalTokenCount: speech.inputTokens }
+    ? { candidatesTokenCount: answer.outputTokens, totalTokenCount: answer.inputTokens + answer.outputTokens }
+    : { totalTokenCount: answer.inputTokens }
   return {
     candidates: [{ content: { parts, role: 'model' }, ...finish, index: 0 }],
-    ...(speech.withUsage ? { usageMetadata: { promptTokenCount: speech.inputTokens, ...counted } } : {}),
-    modelVersion: speech.model,
-    responseId: speech.id,
+    ...(answer.withUsage ? { usageMetadata: { promptTokenCount: answer.inputTokens, ...counted } } : {}),
+    modelVersion: answer.model,
+    responseId: answer.id,
   }
 }

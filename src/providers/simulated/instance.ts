@@ -1,5 +1,5 @@
-// The simulated provider's structured answers: an instance of a JSON schema, made from what it was told. Same words, same
-// instance. A few names of properties mean something (quote, score, expression …); all else is filled by its type.
+// The simulated provider's structured answers: an instance of a JSON schema, made from the prompt. The same prompt gives the same
+// instance. A few property names have a meaning (quote, score, expression …); all others are filled by type.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import {
@@ -16,9 +16,9 @@ type Schema = Readonly<Record<string, unknown>>
 
 /** What an instance is made from. */
 export interface Prompt {
-  /** The last thing said. */
+  /** The last message. */
   readonly last: string
-  /** All that was said, the rules included. */
+  /** The instructions and all messages. */
   readonly all: string
 }
 
@@ -28,19 +28,24 @@ const MAX_NODES = 2_000
 const MAX_STRING_CHARACTERS = 1_600
 const MAX_WORDS = 12
 
-/** Where in the instance something stands. */
+/** The place of a value in the instance. */
 interface SchemaPosition {
   readonly name: string
-  /** What the nearest description above says. */
+  /** The nearest description above. */
   readonly topic: string
-  /** Which item of the nearest list. */
+  /** The index in the nearest list. */
   readonly item: number
   readonly depth: number
 }
 
-/** A JSON value that fits the schema, as far as a schema of usual words goes. Bounded in depth and size. */
-export function instanceOf(schema: unknown, told: Prompt): unknown {
-  return new InstanceBuilder(recordOf(schema), told).build(recordOf(schema), { name: '', topic: '', item: 0, depth: 0 })
+/** A JSON value that fits the schema, if the schema uses common keywords only. Bounded in depth and size. */
+export function instanceOf(schema: unknown, prompt: Prompt): unknown {
+  return new InstanceBuilder(recordOf(schema), prompt).build(recordOf(schema), {
+    name: '',
+    topic: '',
+    item: 0,
+    depth: 0,
+  })
 }
 
 class InstanceBuilder {
@@ -48,39 +53,39 @@ class InstanceBuilder {
   readonly #prompt: Prompt
   #nodeCount = 0
 
-  constructor(root: Schema, told: Prompt) {
+  constructor(root: Schema, prompt: Prompt) {
     this.#root = root
-    this.#prompt = told
+    this.#prompt = prompt
   }
 
-  build(asked: unknown, place: SchemaPosition): unknown {
-    const schema = this.#resolveSchema(asked, place.depth)
-    if (++this.#nodeCount > MAX_NODES || place.depth > MAX_DEPTH) return emptyOf(schema)
+  build(unresolved: unknown, position: SchemaPosition): unknown {
+    const schema = this.#resolveSchema(unresolved, position.depth)
+    if (++this.#nodeCount > MAX_NODES || position.depth > MAX_DEPTH) return emptyOf(schema)
     const fixed = fixedValueIn(schema)
     if (fixed !== undefined) return fixed.value
     switch (typeOf(schema)) {
       case 'object':
-        return this.#buildObject(schema, place)
+        return this.#buildObject(schema, position)
       case 'array':
-        return this.#buildArray(schema, place)
+        return this.#buildArray(schema, position)
       case 'number':
       case 'integer':
-        return this.#buildNumber(schema, place)
+        return this.#buildNumber(schema, position)
       case 'boolean':
         return true
       case 'null':
         return null
       default:
-        return this.#buildString(schema, place)
+        return this.#buildString(schema, position)
     }
   }
 
-  /** References followed, the first of alternatives taken, all of `allOf` put together. */
-  #resolveSchema(asked: unknown, depth: number): Schema {
-    let schema = recordOf(asked)
+  /** Follows references, takes the first alternative, and merges all of `allOf`. */
+  #resolveSchema(unresolved: unknown, depth: number): Schema {
+    let schema = recordOf(unresolved)
     for (let hops = 0; hops < MAX_DEPTH; hops++) {
       const { $ref, anyOf, oneOf, allOf, ...rest } = schema
-      const choice = [anyOf, oneOf].find((some) => Array.isArray(some) && some.length > 0)
+      const choice = [anyOf, oneOf].find((schemas) => Array.isArray(schemas) && schemas.length > 0)
       if (typeof $ref === 'string') schema = { ...rest, ...this.#resolveReference($ref) }
       else if (Array.isArray(choice))
         schema = { ...rest, ...recordOf(choice[depth > MAX_DEPTH / 2 ? choice.length - 1 : 0]) }
@@ -90,7 +95,7 @@ class InstanceBuilder {
     return schema
   }
 
-  /** What `#/$defs/name` refers to. */
+  /** The schema that `#/$defs/name` refers to. */
   #resolveReference(reference: string): Schema {
     if (!reference.startsWith('#')) return {}
     const steps = reference
@@ -105,43 +110,44 @@ class InstanceBuilder {
     )
   }
 
-  #buildObject(schema: Schema, place: SchemaPosition): unknown {
-    const topic = descriptionOf(schema) || place.topic
+  #buildObject(schema: Schema, position: SchemaPosition): unknown {
+    const topic = descriptionOf(schema) || position.topic
     const required = Array.isArray(schema.required) ? schema.required.filter((name) => typeof name === 'string') : []
     const properties = Object.entries(recordOf(schema.properties))
     const missing = required.filter((name) => !properties.some(([known]) => known === name))
-    const more = missing.map((name): [string, unknown] => [name, schema.additionalProperties])
-    // Properties that may be absent are, once it gets deep: a schema that refers to itself comes to an end.
-    const wanted = properties.filter(([name]) => place.depth < MAX_DEPTH / 2 || required.includes(name))
+    const additional = missing.map((name): [string, unknown] => [name, schema.additionalProperties])
+    // Deep objects leave out optional properties, so that a schema that refers to itself comes to an end.
+    const wanted = properties.filter(([name]) => position.depth < MAX_DEPTH / 2 || required.includes(name))
     return Object.fromEntries(
-      [...wanted, ...more].map(([name, one]) => [
+      [...wanted, ...additional].map(([name, property]) => [
         name,
-        this.build(one, { ...place, name, topic, depth: place.depth + 1 }),
+        this.build(property, { ...position, name, topic, depth: position.depth + 1 }),
       ]),
     )
   }
 
-  #buildArray(schema: Schema, place: SchemaPosition): unknown {
+  #buildArray(schema: Schema, position: SchemaPosition): unknown {
     const items = Array.isArray(schema.prefixItems) ? schema.prefixItems : []
-    const inside = this.#resolveSchema(schema.items, place.depth)
-    const least = parseCount(schema.minItems) ?? 0
-    const most = Math.min(parseCount(schema.maxItems) ?? MAX_ITEMS, MAX_ITEMS)
-    if (/^(needs|depends_on|dependencies|after|requires)$/.test(place.name) && isPlainString(inside))
-      return Array.from({ length: Math.min(Math.max(Math.min(place.item, 1), least), most) }, () => `s${place.item}`)
-    // Things with an id are a course of several: two, so that the second can follow the first.
-    const usual = Object.hasOwn(recordOf(inside.properties), 'id') ? 2 : 1
-    const length = Math.min(Math.max(least, items.length, usual), most)
-    const depth = place.depth + 1
-    return Array.from({ length }, (_, item) => this.build(items[item] ?? schema.items, { ...place, item, depth }))
+    const inside = this.#resolveSchema(schema.items, position.depth)
+    const min = parseCount(schema.minItems) ?? 0
+    const max = Math.min(parseCount(schema.maxItems) ?? MAX_ITEMS, MAX_ITEMS)
+    if (/^(needs|depends_on|dependencies|after|requires)$/.test(position.name) && isPlainString(inside))
+      return Array.from({ length: Math.min(Math.max(Math.min(position.item, 1), min), max) }, () => `s${position.item}`)
+    // Items with an id are steps: two of them, so that the second can follow the first.
+    const defaultLength = Object.hasOwn(recordOf(inside.properties), 'id') ? 2 : 1
+    const length = Math.min(Math.max(min, items.length, defaultLength), max)
+    const depth = position.depth + 1
+    return Array.from({ length }, (_, item) => this.build(items[item] ?? schema.items, { ...position, item, depth }))
   }
 
-  /** Scores say how much of what is asked for the text holds; others lie in the middle of what is allowed. */
-  #buildNumber(schema: Schema, place: SchemaPosition): number {
+  /** A score tells how much of its topic the text covers; other numbers lie in the middle of their range. */
+  #buildNumber(schema: Schema, position: SchemaPosition): number {
     const whole = typeOf(schema) === 'integer'
     const [from, to] = rangeOf(schema)
     const step = typeof schema.multipleOf === 'number' && schema.multipleOf > 0 ? schema.multipleOf : whole ? 1 : 0
-    const usual = to === undefined ? (from ?? 1) : from === undefined ? Math.min(1, to) : (from + to) / 2
-    const wanted = /score|rating/.test(place.name) && to !== undefined ? this.#buildScore(place, from ?? 0, to) : usual
+    const middle = to === undefined ? (from ?? 1) : from === undefined ? Math.min(1, to) : (from + to) / 2
+    const wanted =
+      /score|rating/.test(position.name) && to !== undefined ? this.#buildScore(position, from ?? 0, to) : middle
     if (step === 0) return Number(wanted.toPrecision(12))
     const down = Math.floor(wanted / step) * step
     return from !== undefined && down < from ? Math.ceil(wanted / step) * step : down
@@ -152,14 +158,14 @@ class InstanceBuilder {
     return Math.round(from + (to - from) * topicCoverage(topic, text))
   }
 
-  #buildString(schema: Schema, place: SchemaPosition): string {
+  #buildString(schema: Schema, position: SchemaPosition): string {
     const format = typeof schema.format === 'string' ? FORMAT_EXAMPLES[schema.format] : undefined
-    const least = parseCount(schema.minLength) ?? 0
-    const most = Math.min(parseCount(schema.maxLength) ?? MAX_STRING_CHARACTERS, MAX_STRING_CHARACTERS)
-    const words = format ?? this.#chooseText(place, descriptionOf(schema))
-    // Schemas count whole characters.
-    const letters = [...words.slice(0, 2 * most).toWellFormed()].slice(0, most)
-    return letters.join('') + '.'.repeat(Math.max(0, Math.min(least, MAX_STRING_CHARACTERS) - letters.length))
+    const min = parseCount(schema.minLength) ?? 0
+    const max = Math.min(parseCount(schema.maxLength) ?? MAX_STRING_CHARACTERS, MAX_STRING_CHARACTERS)
+    const words = format ?? this.#chooseText(position, descriptionOf(schema))
+    // Schemas count code points.
+    const letters = [...words.slice(0, 2 * max).toWellFormed()].slice(0, max)
+    return letters.join('') + '.'.repeat(Math.max(0, Math.min(min, MAX_STRING_CHARACTERS) - letters.length))
   }
 
   #chooseText({ name, topic, item }: SchemaPosition, description: string): string {
@@ -181,7 +187,7 @@ class InstanceBuilder {
   }
 }
 
-/** Strings of these formats, whatever was said. */
+/** Strings of these formats, whatever the prompt is. */
 const FORMAT_EXAMPLES: Readonly<Record<string, string>> = {
   'date-time': '2026-01-01T00:00:00Z',
   date: '2026-01-01',
@@ -195,15 +201,15 @@ const FORMAT_EXAMPLES: Readonly<Record<string, string>> = {
   uuid: '00000000-0000-4000-8000-000000000000',
 }
 
-/** Braces would read as references. */
+/** Without braces, which would read as references. */
 function firstWords(text: string, item: number): string {
   const words = text.replace(/[{}]/g, '').match(/\S+/g) ?? []
   const from = Math.min(item * 2, Math.max(0, words.length - MAX_WORDS))
   return words.slice(from, from + MAX_WORDS).join(' ')
 }
 
-function isPlainString({ type, description: _, ...more }: Schema): boolean {
-  return type === 'string' && Object.keys(more).length === 0
+function isPlainString({ type, description: _, ...keywords }: Schema): boolean {
+  return type === 'string' && Object.keys(keywords).length === 0
 }
 
 function fixedValueIn(schema: Schema): { readonly value: unknown } | undefined {
@@ -212,10 +218,10 @@ function fixedValueIn(schema: Schema): { readonly value: unknown } | undefined {
   return Object.hasOwn(schema, 'default') ? { value: schema.default } : undefined
 }
 
-/** In lower case: Gemini's own schemas write them large. */
+/** In lower case: Gemini's own schemas use capitals. */
 function typeOf(schema: Schema): string {
-  const some: unknown[] = Array.isArray(schema.type) ? schema.type : [schema.type]
-  const type = some.find((one) => typeof one === 'string' && one.toLowerCase() !== 'null') ?? some[0]
+  const types: unknown[] = Array.isArray(schema.type) ? schema.type : [schema.type]
+  const type = types.find((name) => typeof name === 'string' && name.toLowerCase() !== 'null') ?? types[0]
   if (typeof type === 'string') return type.toLowerCase()
   if (isRecord(schema.properties)) return 'object'
   return schema.items !== undefined || Array.isArray(schema.prefixItems) ? 'array' : 'string'
@@ -227,7 +233,7 @@ function emptyOf(schema: Schema): unknown {
   return { object: {}, array: [], number: 0, integer: 0, boolean: true, null: null }[typeOf(schema)] ?? ''
 }
 
-/** The bounds of a number, or those its description gives: `From 0 (…) to 10`. */
+/** The bounds of a number, from keywords or from its description: `From 0 (…) to 10`. */
 function rangeOf(schema: Schema): readonly [from: number | undefined, to: number | undefined] {
   const whole = typeOf(schema) === 'integer' ? 1 : 1e-6
   const from = finiteNumber(schema.minimum) ?? exclusiveBound(schema.exclusiveMinimum, whole)
@@ -242,9 +248,10 @@ function finiteNumber(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined
 }
 
-function exclusiveBound(value: unknown, by: number): number | undefined {
+/** The bound inside an exclusive one. */
+function exclusiveBound(value: unknown, step: number): number | undefined {
   const edge = finiteNumber(value)
-  return edge === undefined ? undefined : edge + by
+  return edge === undefined ? undefined : edge + step
 }
 
 /** Gemini writes counts as strings. */
@@ -261,13 +268,13 @@ function ownProperty(value: unknown, name: string): unknown {
   return isRecord(value) && Object.hasOwn(value, name) ? value[name] : undefined
 }
 
-function mergeSchemas(one: Schema, other: unknown): Schema {
-  const { properties, required, ...rest } = recordOf(other)
+function mergeSchemas(base: Schema, addition: unknown): Schema {
+  const { properties, required, ...rest } = recordOf(addition)
   const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
   return {
-    ...one,
+    ...base,
     ...rest,
-    ...(isRecord(properties) ? { properties: { ...recordOf(one.properties), ...properties } } : {}),
-    ...(Array.isArray(required) ? { required: [...list(one.required), ...required] } : {}),
+    ...(isRecord(properties) ? { properties: { ...recordOf(base.properties), ...properties } } : {}),
+    ...(Array.isArray(required) ? { required: [...list(base.required), ...required] } : {}),
   }
 }

@@ -1,34 +1,34 @@
-// The simulated provider's chat completions, as OpenAI shapes them: text, or calls of tools.
+// The simulated provider's chat completions, in OpenAI's form: text, or calls of tools.
 
 import { isRecord } from '../../core/json-values.ts'
 import type { AnswerContent, AnswerFormat, PartialToolCall } from './answer-format.ts'
 
 export const OPENAI_FORMAT: AnswerFormat = {
-  whole: (speech) =>
+  whole: (answer) =>
     JSON.stringify({
-      id: `chatcmpl-${speech.id}`,
+      id: `chatcmpl-${answer.id}`,
       object: 'chat.completion',
       created: 0,
-      model: speech.model,
-      choices: [{ index: 0, message: messageOf(speech), logprobs: null, finish_reason: finishReasonOf(speech) }],
-      ...(speech.withUsage ? { usage: usageOf(speech) } : {}),
+      model: answer.model,
+      choices: [{ index: 0, message: messageOf(answer), logprobs: null, finish_reason: finishReasonOf(answer) }],
+      ...(answer.withUsage ? { usage: usageOf(answer) } : {}),
     }),
-  stream: (speech, asked) => {
-    const options = asked.stream_options
-    const asksForUsage = speech.withUsage && isRecord(options) && options.include_usage === true
+  stream: (answer, request) => {
+    const options = request.stream_options
+    const asksForUsage = answer.withUsage && isRecord(options) && options.include_usage === true
     const chunk = (choices: unknown[], usage: unknown = null) =>
-      `data: ${JSON.stringify({ id: `chatcmpl-${speech.id}`, object: 'chat.completion.chunk', created: 0, model: speech.model, choices, ...(asksForUsage ? { usage } : {}) })}\n\n`
+      `data: ${JSON.stringify({ id: `chatcmpl-${answer.id}`, object: 'chat.completion.chunk', created: 0, model: answer.model, choices, ...(asksForUsage ? { usage } : {}) })}\n\n`
     const delta = (delta: unknown, reason: string | null) => chunk([{ index: 0, delta, finish_reason: reason }])
-    const calls = speech.calls.flatMap((call, index) => [
+    const calls = answer.calls.flatMap((call, index) => [
       delta({ tool_calls: [{ index, ...callOf(call, '') }] }, null),
       ...call.pieces.map((text) => delta({ tool_calls: [{ index, function: { arguments: text } }] }, null)),
     ])
     return [
       delta({ role: 'assistant', content: calls.length > 0 ? null : '' }, null),
-      ...speech.words.map((content) => delta({ content }, null)),
+      ...answer.words.map((content) => delta({ content }, null)),
       ...calls,
-      delta({}, finishReasonOf(speech)),
-      ...(asksForUsage ? [chunk([], usageOf(speech))] : []),
+      delta({}, finishReasonOf(answer)),
+      ...(asksForUsage ? [chunk([], usageOf(answer))] : []),
       'data: [DONE]\n\n',
     ]
   },
@@ -58,11 +58,11 @@ function finishReasonOf({ isTruncated, calls }: AnswerContent): string {
   return calls.length > 0 ? 'tool_calls' : 'stop'
 }
 
-function usageOf(speech: AnswerContent) {
+function usageOf(answer: AnswerContent) {
   return {
-    prompt_tokens: speech.inputTokens,
-    completion_tokens: speech.outputTokens,
-    total_tokens: speech.inputTokens + speech.outputTokens,
+    prompt_tokens: answer.inputTokens,
+    completion_tokens: answer.outputTokens,
+    total_tokens: answer.inputTokens + answer.outputTokens,
     prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
     completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0 },
   }

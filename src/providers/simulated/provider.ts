@@ -1,31 +1,22 @@
-// Simulated: a provider in this process. Deterministic answers, real streams, usage and prices, and faults on request.
+// Simulated: a provider in this process. Its answers are deterministic, with real streams, usage, prices, and faults on request.
 
 import type { HeaderList } from '../../wire/dialect.ts'
 import type { AnswerListener, Provider, RequestControl, UpstreamRequest } from '../provider.ts'
+import { SIMULATED_DIALECTS } from './formats.ts'
 import { MAX_MEDIA_TOKENS } from './media.ts'
 import { type SimulatedAnswer, simulateAnswer } from './script.ts'
 
 /**
- * Models: `sim/echo` (and any name not listed) says back what it was told, answers a JSON schema with an instance of it, and
- * calls the first tool it is given until there are results; `sim/tools-N` makes N calls at once; `sim/slow` takes 50 ms per
- * piece, `sim/slow-N` N ms; `sim/long-N` writes N tokens. Faults: `sim/error-STATUS`, `sim/unreachable`, `sim/hang` (never
- * answers), `sim/cut` (breaks in the middle), `sim/no-end` (closes in the middle as though done), `sim/no-usage`,
- * `sim/garbage`, `sim/html`, `sim/endless`.
+ * Models: `sim/echo` (and any name not listed) repeats the prompt, answers a JSON schema with an instance of it, and calls the
+ * first tool of the request until there are results; `sim/tools-N` makes N calls at once; `sim/slow` takes 50 ms per piece,
+ * `sim/slow-N` N ms; `sim/long-N` writes N tokens. Faults: `sim/error-STATUS`, `sim/unreachable`, `sim/hang` (never answers),
+ * `sim/cut` (breaks in the middle), `sim/no-end` (closes in the middle as if it were the end), `sim/no-usage`, `sim/garbage`,
+ * `sim/html`, `sim/endless`.
  */
 export function simulated(): Provider {
   return {
     name: 'simulated',
-    dialects: [
-      'openai.chat',
-      'anthropic.messages',
-      'gemini.generateContent',
-      'openai.completions',
-      'openai.embeddings',
-      'openai.responses',
-      'anthropic.countTokens',
-      'gemini.countTokens',
-      'gemini.embedContent',
-    ],
+    dialects: SIMULATED_DIALECTS,
     simulated: true,
     configured: true,
     callerKeys: false,
@@ -49,7 +40,7 @@ export function simulated(): Provider {
   }
 }
 
-/** One answer being given, piece by piece, at the pace its model is named for. */
+/** Plays one answer, piece by piece, at the pace that its model's name states. */
 class AnswerPlayback implements RequestControl {
   readonly #listener: AnswerListener
   readonly #fault: string

@@ -1,25 +1,25 @@
-// The simulated provider's responses: one message, whole or as the events that OpenAI makes of one, in their order.
+// The simulated provider's responses: one message, as a document or as OpenAI's events in their order.
 
 import type { AnswerContent, AnswerFormat } from './answer-format.ts'
 
 export const RESPONSES_FORMAT: Pick<AnswerFormat, 'whole' | 'stream'> = {
-  whole: (speech) => JSON.stringify(finishedResponse(speech)),
-  stream: (speech) => {
-    const item_id = itemOf(speech, []).id
+  whole: (answer) => JSON.stringify(finishedResponse(answer)),
+  stream: (answer) => {
+    const item_id = itemOf(answer, []).id
     const place = { item_id, output_index: 0, content_index: 0 }
-    const text = speech.words.join('')
-    const event = (type: string, more: object) => ({ type, ...more })
+    const text = answer.words.join('')
+    const event = (type: string, fields: object) => ({ type, ...fields })
     const part = partOf(text)
     return [
-      event('response.created', { response: startedResponse(speech) }),
-      event('response.in_progress', { response: startedResponse(speech) }),
-      event('response.output_item.added', { output_index: 0, item: { ...itemOf(speech, []), status: 'in_progress' } }),
+      event('response.created', { response: startedResponse(answer) }),
+      event('response.in_progress', { response: startedResponse(answer) }),
+      event('response.output_item.added', { output_index: 0, item: { ...itemOf(answer, []), status: 'in_progress' } }),
       event('response.content_part.added', { ...place, part: partOf('') }),
-      ...speech.words.map((delta) => event('response.output_text.delta', { ...place, delta, logprobs: [] })),
+      ...answer.words.map((delta) => event('response.output_text.delta', { ...place, delta, logprobs: [] })),
       event('response.output_text.done', { ...place, text, logprobs: [] }),
       event('response.content_part.done', { ...place, part }),
-      event('response.output_item.done', { output_index: 0, item: itemOf(speech, [part]) }),
-      event(`response.${statusOf(speech)}`, { response: finishedResponse(speech) }),
+      event('response.output_item.done', { output_index: 0, item: itemOf(answer, [part]) }),
+      event(`response.${statusOf(answer)}`, { response: finishedResponse(answer) }),
     ].map(formatEvent)
   },
 }
@@ -36,13 +36,13 @@ function partOf(text: string) {
   return { type: 'output_text', text, annotations: [], logprobs: [] }
 }
 
-function itemOf(speech: AnswerContent, content: readonly unknown[]) {
-  return { id: `msg_${speech.id}`, type: 'message', status: statusOf(speech), role: 'assistant', content }
+function itemOf(answer: AnswerContent, content: readonly unknown[]) {
+  return { id: `msg_${answer.id}`, type: 'message', status: statusOf(answer), role: 'assistant', content }
 }
 
-function startedResponse(speech: AnswerContent) {
+function startedResponse(answer: AnswerContent) {
   return {
-    id: `resp_${speech.id}`,
+    id: `resp_${answer.id}`,
     object: 'response',
     created_at: 0,
     status: 'in_progress',
@@ -50,7 +50,7 @@ function startedResponse(speech: AnswerContent) {
     error: null,
     incomplete_details: null,
     instructions: null,
-    model: speech.model,
+    model: answer.model,
     output: [] as readonly unknown[],
     parallel_tool_calls: true,
     temperature: 1,
@@ -63,13 +63,13 @@ function startedResponse(speech: AnswerContent) {
   }
 }
 
-function finishedResponse(speech: AnswerContent) {
+function finishedResponse(answer: AnswerContent) {
   return {
-    ...startedResponse(speech),
-    status: statusOf(speech),
-    incomplete_details: speech.isTruncated ? { reason: 'max_output_tokens' } : null,
-    output: [itemOf(speech, [partOf(speech.words.join(''))])],
-    usage: speech.withUsage ? usageOf(speech) : null,
+    ...startedResponse(answer),
+    status: statusOf(answer),
+    incomplete_details: answer.isTruncated ? { reason: 'max_output_tokens' } : null,
+    output: [itemOf(answer, [partOf(answer.words.join(''))])],
+    usage: answer.withUsage ? usageOf(answer) : null,
   }
 }
 

@@ -1,16 +1,12 @@
-// The simulated provider's words: what it answers to a request, whole or in pieces, in each dialect's own shape.
+// The simulated provider's script: what it answers to a request, as a document or in pieces.
 
-import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { UpstreamRequest } from '../provider.ts'
 import type { AnswerContent, AnswerFormat, PartialToolCall, RequestBody, ToolCall } from './answer-format.ts'
-import { ANTHROPIC_FORMAT } from './anthropic.ts'
-import { COMPLETIONS_FORMAT } from './completions.ts'
-import { GEMINI_FORMAT } from './gemini.ts'
+import { formatOf } from './formats.ts'
+import { hashOf } from './hash.ts'
 import { inputTokens } from './media.ts'
-import { OPENAI_FORMAT } from './openai.ts'
-import { RESPONSES_FORMAT } from './responses.ts'
+import { capIn, conversationText, lastMessageText, parseBody } from './request.ts'
 import { callsFor, jsonFor } from './tools.ts'
-import { geminiVectors, openaiVectors } from './vectors.ts'
 
 /** An answer as it goes over the wire. */
 export interface SimulatedAnswer {
@@ -20,53 +16,60 @@ export interface SimulatedAnswer {
   readonly pieces: readonly string[]
 }
 
-const DEFAULT_CAP_TOKENS = 1_024
-/** Where tools are called. */
-const CHAT_DIALECTS = new Set(['openai.chat', 'anthropic.messages', 'gemini.generateContent'])
+/** How much of a request its id depends on. */
+const MAX_HASHED_BYTES = 4_096
 
-/** The answer to a request. Same request, same answer. */
+/** The answer to a request. The same request gets the same answer. @param fault the model's name without `sim/` */
 export function simulateAnswer(outgoing: UpstreamRequest, fault: string): SimulatedAnswer {
-  const shape = ANSWER_FORMATS[outgoing.dialect] ?? OPENAI_FORMAT
-  const asked = parseBody(outgoing.body)
+  const format = formatOf(outgoing.dialect)
+  const request = parseBody(outgoing.body)
   const status = Number(/^error-(\d{3})$/.exec(fault)?.[1] ?? 200)
-  if (status !== 200)
-    return { status, contentType: 'application/json', pieces: [shape.error(status, `Simulated error ${status}.`)] }
+  if (status !== 200) return documentOf(format.error(status, `Simulated error ${status}.`), status)
   if (fault === 'garbage')
     return { status, contentType: 'application/json', pieces: ['{"choices":[{"me\u0000ssage', '\ufffd\ufffd'] }
   if (fault === 'html') return { status, contentType: 'text/html', pieces: ['<!doctype html><title>Simulated</title>'] }
-  const speech = contentOf(outgoing, asked, fault)
-  if (!outgoing.stream) return { status, contentType: 'application/json', pieces: [shape.whole(speech, asked)] }
-  const events = !outgoing.path.includes(':stream') || /[?&]alt=sse(&|$)/.test(outgoing.path)
-  const pieces = shape.stream(speech, asked)
-  return events
-    ? { status, contentType: 'text/event-stream', pieces }
-    : { status, contentType: 'application/json; charset=UTF-8', pieces: toJsonArray(pieces) }
+  const content = contentOf(outgoing, request, fault, format)
+  if (!outgoing.stream) return documentOf(format.whole(content, request), status)
+  const isArray = outgoing.path.includes(':stream') && !/[?&]alt=sse(&|$)/.test(outgoing.path)
+  const pieces = format.stream(content, request)
+  return isArray
+    ? { status, contentType: 'application/json; charset=UTF-8', pieces: toJsonArray(pieces) }
+    : { status, contentType: 'text/event-stream', pieces }
 }
 
-function contentOf(outgoing: UpstreamRequest, asked: RequestBody, fault: string): AnswerContent {
-  const cap = capIn(asked)
+function documentOf(text: string, status: number): SimulatedAnswer {
+  return { status, contentType: 'application/json', pieces: [text] }
+}
+
+function contentOf(
+  outgoing: UpstreamRequest,
+  request: RequestBody,
+  fault: string,
+  format: AnswerFormat,
+): AnswerContent {
+  const cap = capIn(request)
   const id = idOf(outgoing.body)
-  const wanted = Number(/^long-(\d{1,6})$/.exec(fault)?.[1] ?? 0)
-  const told = { last: lastMessageText(asked), all: conversationText(asked) }
-  const calls =
-    wanted > 0 || !CHAT_DIALECTS.has(outgoing.dialect)
-      ? []
-      : callsFor(asked, told, Number(/^tools-(\d{1,3})$/.exec(fault)?.[1] ?? 1), id)
-  const json = wanted > 0 || calls.length > 0 ? undefined : jsonFor(asked, told)
-  const text = wanted > 0 ? 'word '.repeat(wanted).trim() : `You said: ${told.last === '' ? 'nothing' : told.last}`
-  const words = calls.length > 0 ? [] : json === undefined ? (text.match(/\s*\S+/g) ?? []) : piecesOf(json)
-  const said = words.slice(0, cap)
-  const spoken = truncateCalls(calls, cap)
-  const pieces = spoken.reduce((sum, call) => sum + call.pieces.length, 0)
+  const wordCount = Number(/^long-(\d{1,6})$/.exec(fault)?.[1] ?? 0)
+  const callCount = Number(/^tools-(\d{1,3})$/.exec(fault)?.[1] ?? 1)
+  const prompt = { last: lastMessageText(request), all: conversationText(request) }
+  const calls = wordCount > 0 || !format.callsTools ? [] : callsFor(request, prompt, callCount, id)
+  const json = wordCount > 0 || calls.length > 0 ? undefined : jsonFor(request, prompt)
+  const text = wordCount > 0 ? 'word '.repeat(wordCount).trim() : `You said: ${prompt.last || 'nothing'}`
+  const allWords = calls.length > 0 ? [] : json === undefined ? (text.match(/\s*\S+/g) ?? []) : piecesOf(json)
+  const words = allWords.slice(0, cap)
+  const partialCalls = truncateCalls(calls, cap)
+  const callTokens = partialCalls.reduce((sum, call) => sum + call.pieces.length, 0)
   return {
     id,
     model: outgoing.model,
-    words: said,
-    calls: spoken,
-    inputTokens: inputTokens(outgoing.body.length, asked),
-    outputTokens: said.length + pieces,
+    words,
+    calls: partialCalls,
+    inputTokens: inputTokens(outgoing.body.length, request),
+    outputTokens: words.length + callTokens,
     isTruncated:
-      said.length < words.length || spoken.length < calls.length || spoken.some(({ isComplete }) => !isComplete),
+      words.length < allWords.length ||
+      partialCalls.length < calls.length ||
+      partialCalls.some(({ isComplete }) => !isComplete),
     withUsage: fault !== 'no-usage',
   }
 }
@@ -76,89 +79,28 @@ function piecesOf(json: string): string[] {
   return json.match(/.{1,4}/gsu) ?? []
 }
 
-/** As many calls as the cap has tokens for, the last one maybe in part. */
+/** As many calls as the cap has tokens for; the last one may be cut. */
 function truncateCalls(calls: readonly ToolCall[], cap: number): PartialToolCall[] {
-  const spoken: PartialToolCall[] = []
+  const kept: PartialToolCall[] = []
   let left = cap
   for (const call of calls) {
     const all = piecesOf(JSON.stringify(call.arguments))
     const pieces = all.slice(0, left)
-    if (pieces.length > 0) spoken.push({ ...call, pieces, isComplete: pieces.length === all.length })
+    if (pieces.length > 0) kept.push({ ...call, pieces, isComplete: pieces.length === all.length })
     left -= pieces.length
   }
-  return spoken
-}
-
-const ANSWER_FORMATS: Readonly<Record<string, AnswerFormat>> = {
-  'openai.chat': OPENAI_FORMAT,
-  'anthropic.messages': ANTHROPIC_FORMAT,
-  'gemini.generateContent': GEMINI_FORMAT,
-  'openai.completions': { ...OPENAI_FORMAT, ...COMPLETIONS_FORMAT },
-  'openai.responses': { ...OPENAI_FORMAT, ...RESPONSES_FORMAT },
-  'openai.embeddings': { ...OPENAI_FORMAT, whole: (speech, asked) => openaiVectors(asked, speech) },
-  'gemini.embedContent': { ...GEMINI_FORMAT, whole: (speech, asked) => geminiVectors(asked, speech) },
-  'anthropic.countTokens': {
-    ...ANTHROPIC_FORMAT,
-    whole: ({ inputTokens: input }) => JSON.stringify({ input_tokens: input }),
-  },
-  'gemini.countTokens': { ...GEMINI_FORMAT, whole: ({ inputTokens: input }) => JSON.stringify({ totalTokens: input }) },
+  return kept
 }
 
 /** Events as Gemini sends them without `alt=sse`: one JSON array. */
 function toJsonArray(events: readonly string[]): string[] {
-  return [...events.map((event, at) => `${at === 0 ? '[' : ',\r\n'}${event.slice('data: '.length).trim()}\n`), ']']
+  return [
+    ...events.map((event, index) => `${index === 0 ? '[' : ',\r\n'}${event.slice('data: '.length).trim()}\n`),
+    ']',
+  ]
 }
 
-function parseBody(body: Buffer): RequestBody {
-  const value: unknown = JSON.parse(body.toString())
-  return isRecord(value) ? value : {}
-}
-
-function capIn(asked: RequestBody): number {
-  const config = isRecord(asked.generationConfig) ? asked.generationConfig : {}
-  const caps = [asked.max_tokens, asked.max_completion_tokens, asked.max_output_tokens, config.maxOutputTokens].filter(
-    (cap) => typeof cap === 'number',
-  )
-  return caps.length > 0 ? Math.min(...caps) : DEFAULT_CAP_TOKENS
-}
-
-/** The text of the last message, whatever the dialect calls it. */
-function lastMessageText(asked: RequestBody): string {
-  for (const text of [asked.prompt, asked.input]) if (typeof text === 'string') return text
-  return messageText(messagesIn(asked).at(-1))
-}
-
-/** The rules and all messages. */
-function conversationText(asked: RequestBody): string {
-  const rules = [asked.system, recordOf(asked.systemInstruction ?? asked.system_instruction).parts, asked.instructions]
-  return [...rules.map(textOf), ...messagesIn(asked).map(messageText)].filter((text) => text !== '').join('\n')
-}
-
-function messagesIn(asked: RequestBody): readonly unknown[] {
-  return [asked.messages, asked.contents, asked.input].find((some) => Array.isArray(some)) ?? []
-}
-
-function messageText(message: unknown): string {
-  return isRecord(message) ? textOf(message.content ?? message.parts ?? message.output) : ''
-}
-
-/** Results of tools are words, too. */
-function textOf(content: unknown): string {
-  if (typeof content === 'string') return content
-  if (Array.isArray(content))
-    return content
-      .map(textOf)
-      .filter((text) => text !== '')
-      .join(' ')
-  if (!isRecord(content)) return ''
-  if (typeof content.text === 'string') return content.text
-  if (content.type === 'tool_result') return textOf(content.content)
-  return isRecord(content.functionResponse) ? JSON.stringify(content.functionResponse.response ?? {}) : ''
-}
-
-/** A short id that depends on the request alone (FNV-1a). */
+/** A short id that depends on the request alone. */
 function idOf(body: Buffer): string {
-  let hash = 0x811c9dc5
-  for (const byte of body.subarray(0, 4096)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
-  return hash.toString(16).padStart(8, '0')
+  return hashOf(body.subarray(0, MAX_HASHED_BYTES)).toString(16).padStart(8, '0')
 }

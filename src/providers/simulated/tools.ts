@@ -1,4 +1,4 @@
-// The simulated provider's tool calls and formats: which tools and which schema a request brings, in any chat dialect.
+// The simulated provider's tool calls and structured answers: which tools and which schema a request has, in any chat dialect.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { RequestBody, ToolCall } from './answer-format.ts'
@@ -11,33 +11,39 @@ interface Tool {
   readonly schema: unknown
 }
 
-/** Calls a request gets instead of text: of the tool it forces or else its first, or of many in turn. None where it has results. */
-export function callsFor(asked: RequestBody, told: Prompt, wanted: number, id: string): readonly ToolCall[] {
-  const tools = toolsIn(asked)
-  const choice = choiceIn(asked)
+/**
+ * The calls that answer a request in place of text: of the tool that it forces, otherwise of its first, or of its tools in turn.
+ * None if the request has results.
+ */
+export function callsFor(request: RequestBody, prompt: Prompt, wanted: number, id: string): readonly ToolCall[] {
+  const tools = toolsIn(request)
+  const choice = choiceIn(request)
   const allowed = tools.filter(({ name }) => choice.names === undefined || choice.names.includes(name))
-  if (choice.isForbidden || allowed.length === 0 || hasResults(asked)) return []
-  const single = asked.parallel_tool_calls === false || recordOf(asked.tool_choice).disable_parallel_tool_use === true
+  if (choice.isForbidden || allowed.length === 0 || hasResults(request)) return []
+  const single =
+    request.parallel_tool_calls === false || recordOf(request.tool_choice).disable_parallel_tool_use === true
   const count = single ? 1 : Math.min(Math.max(wanted, 1), MAX_CALLS)
   return Array.from({ length: count }, (_, at) => {
     const { name, schema } = allowed[at % allowed.length] ?? { name: '', schema: {} }
-    const made = instanceOf(schema ?? {}, told)
+    const made = instanceOf(schema ?? {}, prompt)
     return { id: `${id}_${at}`, name, arguments: isRecord(made) ? made : {} }
   })
 }
 
-/** The text a request wants in place of words: JSON of its schema, or of none in particular. Undefined where words will do. */
-export function jsonFor(asked: RequestBody, told: Prompt): string | undefined {
-  const format = formatIn(asked)
+/** JSON that answers a request which wants JSON, of its schema if it has one. Undefined if the request wants text. */
+export function jsonFor(request: RequestBody, prompt: Prompt): string | undefined {
+  const format = formatIn(request)
   if (format === undefined) return undefined
-  const made = instanceOf(format, told)
-  return JSON.stringify(made)
+  return JSON.stringify(instanceOf(format, prompt))
 }
 
 function toolsIn({ tools }: RequestBody): Tool[] {
   return recordsIn(tools).flatMap((tool) => {
     const declared = recordsIn(tool.functionDeclarations ?? tool.function_declarations)
-    if (declared.length > 0) return declared.map((one) => toolOf(one, one.parametersJsonSchema ?? one.parameters))
+    if (declared.length > 0)
+      return declared.map((declaration) =>
+        toolOf(declaration, declaration.parametersJsonSchema ?? declaration.parameters),
+      )
     if (isRecord(tool.function)) return [toolOf(tool.function, tool.function.parameters)]
     if (tool.type === undefined || tool.type === 'custom') return [toolOf(tool, tool.input_schema)]
     return []
@@ -50,7 +56,7 @@ function toolOf({ name }: RequestBody, schema: unknown): Tool {
 
 interface ToolSelection {
   readonly isForbidden: boolean
-  /** The only ones that may be called. */
+  /** The only tools that may be called; absent if all may. */
   readonly names?: readonly unknown[]
 }
 
@@ -85,18 +91,18 @@ function hasResults({ messages, contents }: RequestBody): boolean {
   )
 }
 
-/** The schema of the answer; an empty object's where any JSON will do. */
-function formatIn(asked: RequestBody): unknown {
+/** The schema of the answer; ANY_OBJECT_SCHEMA if any JSON will do; undefined if the request wants text. */
+function formatIn(request: RequestBody): unknown {
   const formats = [
-    asked.response_format,
-    recordOf(asked.output_config).format,
-    asked.output_format,
-    recordOf(asked.text).format,
+    request.response_format,
+    recordOf(request.output_config).format,
+    request.output_format,
+    recordOf(request.text).format,
   ]
   const format = recordOf(formats.find(isRecord))
   if (format.type === 'json_schema') return recordOf(format.json_schema).schema ?? format.schema ?? {}
   if (format.type === 'json_object') return ANY_OBJECT_SCHEMA
-  const config = recordOf(asked.generationConfig ?? asked.generation_config)
+  const config = recordOf(request.generationConfig ?? request.generation_config)
   if (config.responseMimeType !== 'application/json') return undefined
   return config.responseJsonSchema ?? config._responseJsonSchema ?? config.responseSchema ?? ANY_OBJECT_SCHEMA
 }

@@ -1,6 +1,6 @@
-// The simulated provider's reading: what stands between marks, which sentence is near a question, what a text lacks.
+// The simulated provider's reading of text: blocks between tags, the sentence nearest to a question, words that a text lacks.
 
-/** No more of what was said is read. */
+/** No more of a text is read. */
 const MAX_CHARACTERS = 200_000
 const MAX_BLOCKS = 50
 const OPENING_TAG = /<([a-z][a-z0-9_-]{0,40})(?: [^<>\n]{0,200})?>\n/g
@@ -11,12 +11,12 @@ interface Block {
   readonly text: string
 }
 
-/** Texts between `<name>` and `</name>`, each on lines of their own. */
+/** Texts between `<name>` and `</name>`, with the tags on lines of their own. */
 export function blocksIn(text: string): string[] {
   return findBlocks(text).map((block) => block.text)
 }
 
-/** What stands between no marks. */
+/** The text outside all blocks. */
 export function outsideBlocks(text: string): string {
   const pieces: string[] = []
   let at = 0
@@ -43,36 +43,36 @@ function findBlocks(whole: string): Block[] {
   return found
 }
 
-/** The sentence that shares the most words with what is asked, as it stands. */
-export function nearestSentence(asked: string, text: string): string {
-  const wanted = new Set(wordsOf(asked))
-  const sentences = (text.slice(0, MAX_CHARACTERS).match(/[^.!?\n]+[.!?]?/g) ?? []).map((one) => one.trim())
+/** The sentence that shares the most words with the question, unchanged. */
+export function nearestSentence(question: string, text: string): string {
+  const wanted = new Set(wordsOf(question))
+  const sentences = (text.slice(0, MAX_CHARACTERS).match(/[^.!?\n]+[.!?]?/g) ?? []).map((sentence) => sentence.trim())
   let best = ''
-  let most = -1
+  let maxShared = -1
   for (const sentence of sentences) {
     const shared = wordsOf(sentence).filter((word) => wanted.has(word)).length
-    if (sentence === '' || shared <= most) continue
+    if (sentence === '' || shared <= maxShared) continue
     best = sentence
-    most = shared
+    maxShared = shared
   }
   return best
 }
 
-/** How much of a topic's words a text holds, from 0 to 1. */
+/** The share of a topic's words that a text has, from 0 to 1. */
 export function topicCoverage(topic: string, text: string): number {
   const wanted = new Set(wordsOf(topic))
   const held = new Set(wordsOf(text))
   return wanted.size === 0 ? 1 : [...wanted].filter((word) => held.has(word)).length / wanted.size
 }
 
-/** Words of list items (`- …`) that a text lacks, in their order. */
+/** The words of list items (`- …`) that a text lacks, in their order. */
 export function missingWords(text: string, list: string): string {
   const held = new Set(wordsOf(text))
   const items = list.split('\n').filter((line) => line.trimStart().startsWith('- '))
   return [...new Set(wordsOf(items.join('\n')))].filter((word) => !held.has(word)).join(' ')
 }
 
-/** The first piece of arithmetic with something to do in it. */
+/** The first piece of arithmetic that has an operator. */
 export function expressionIn(text: string): string | undefined {
   const pieces = text.slice(0, MAX_CHARACTERS).match(/[\d(][\d\s.+*/%^()-]{0,200}/g) ?? []
   return pieces.map((piece) => piece.replace(/[\s.+*/%^(-]+$/, '').trim()).find(isExpression)
@@ -87,7 +87,7 @@ export function timeZoneIn(text: string): string | undefined {
   return /\b[A-Z][a-z]{2,20}\/[A-Z][A-Za-z_]{2,30}\b/.exec(text.slice(0, MAX_CHARACTERS))?.[0]
 }
 
-/** Of four letters and more, in lower case: shorter ones say little. */
+/** Words of at least four letters, in lower case: shorter ones have little meaning. */
 function wordsOf(text: string): string[] {
   return (
     text

@@ -10,7 +10,7 @@ import type {
   ToolResultPart,
 } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { invalidField } from '../../wire/json/cursor.ts'
+import { invalidField } from '../../wire/json/errors.ts'
 import { stringifyJson } from './arguments.ts'
 import { cacheOf, DIALECT, ExtrasDraft, isEmpty, optionalField } from './dialect-fields.ts'
 

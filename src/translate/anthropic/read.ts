@@ -13,7 +13,7 @@ import {
 } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { RequestLine } from '../../wire/dialect.ts'
-import { invalidField } from '../../wire/json/cursor.ts'
+import { invalidField } from '../../wire/json/errors.ts'
 import { cacheOf, DIALECT, ExtrasDraft, isEmpty, optionalField } from './dialect-fields.ts'
 import { readMessage, readSystem, type ToolNames } from './read-parts.ts'
 

@@ -11,7 +11,7 @@ import type {
   ToolResultPart,
 } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
-import { invalidField } from '../../wire/json/cursor.ts'
+import { invalidField } from '../../wire/json/errors.ts'
 import { unsupported } from '../translator.ts'
 import { parseJsonObject } from './arguments.ts'
 import {

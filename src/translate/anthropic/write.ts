@@ -2,7 +2,7 @@
 
 import type { ChatRequest, DialectTool, JsonObject, OutputFormat, ToolChoice, ToolDefinition } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
-import { invalidField } from '../../wire/json/cursor.ts'
+import { invalidField } from '../../wire/json/errors.ts'
 import { type RequestTarget, unsupported, type WrittenRequest } from '../translator.ts'
 import { cacheControl, DIALECT, optionalField, unsupportedExtra, writeExtras } from './dialect-fields.ts'
 import { samplingOf, supportsStrictTools, thinkingOf } from './models.ts'

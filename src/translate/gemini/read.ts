@@ -14,7 +14,7 @@ import type {
 } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
 import type { RequestLine } from '../../wire/dialect.ts'
-import { modelInPath } from '../../wire/gemini/generate.ts'
+import { modelInPath } from '../../wire/gemini/path.ts'
 import {
   CONTENT_SIZES_MARK,
   convertToCamelCase,

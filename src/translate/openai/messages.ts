@@ -2,7 +2,7 @@
 
 import type { ChatMessage, JsonObject, Part, ReasoningPart, ToolResultPart } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
-import { invalidField } from '../../wire/json/cursor.ts'
+import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft, isSameJson, writeExtras } from '../dialect-fields.ts'
 import { unsupported } from '../translator.ts'
 import { DIALECT, isMarked, isPlainText, legalId, readCall, readPart, writeCall, writePart } from './parts.ts'

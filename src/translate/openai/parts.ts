@@ -11,7 +11,7 @@ import type {
   ToolCallPart,
 } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { invalidField } from '../../wire/json/cursor.ts'
+import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft, hashOf, isSameJson, jsonOf, unsupportedExtra, writeExtras } from '../dialect-fields.ts'
 import { unsupported } from '../translator.ts'
 

@@ -1,7 +1,7 @@
 // OpenAI chat, ask: the fields of a request, both ways.
 
 import type { ChatRequest, JsonObject } from '../../core/chat.ts'
-import { invalidField } from '../../wire/json/cursor.ts'
+import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft, hashOf, isSameJson, writeExtras } from '../dialect-fields.ts'
 import { type RequestTarget, unsupported, type WrittenRequest } from '../translator.ts'
 import { readMessages, writeMessages } from './messages.ts'

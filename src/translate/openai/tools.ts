@@ -2,7 +2,7 @@
 
 import type { DialectTool, JsonObject, OutputFormat, ToolChoice, ToolDefinition } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { invalidField } from '../../wire/json/cursor.ts'
+import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft, isSameJson, unsupportedExtra, writeExtras } from '../dialect-fields.ts'
 import { DIALECT, readCache, writeCache } from './parts.ts'
 

@@ -1,4 +1,4 @@
-// Anthropic's answers: what they say they used, as documents and as streams, pass by pass where they tell.
+// What a message of Anthropic's reports as used, as a document or as a stream, by passes if it lists them.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import {
@@ -10,34 +10,47 @@ import {
   usageOf,
   usageSum,
 } from '../../core/usage.ts'
-import type { AnswerUsage, UsageShare } from '../dialect.ts'
-import { Fields, JsonCursor } from '../json/cursor.ts'
-import { eachField } from '../request-reader.ts'
-import { type EventUsageReader, hasValue } from '../taps/sse.ts'
+import type { AnswerUsage, Tap, UsageShare } from '../dialect.ts'
+import { ObjectReader } from '../json/object-reader.ts'
+import { AnswerEvents } from '../taps/answer-events.ts'
+import { DocumentTap } from '../taps/document.ts'
+import { hasValue, SseTap } from '../taps/sse.ts'
 
-/** Models one answer is priced by, beside its own. More are nobody's real answer, and are priced as its own. */
+/** How many other models an answer may be priced by. No real answer has more; the rest is priced as the answer's own model. */
 const MAX_OTHER_MODELS = 8
 
-/** Speed and place have prices of their own, and no service tier names them: the price book knows them by these words. */
+/** The price book's name for speed and place, which have prices of their own and no service tier. Null for the usual ones. */
 export function premiumTier(speed: unknown, geo: unknown): string | null {
   const parts = [speed === 'fast' ? 'fast' : '', geo === 'us' ? 'us' : ''].filter((part) => part !== '')
   return parts.length > 0 ? parts.join('+') : null
 }
 
-const ANSWER = new Fields('usage', 'model', 'type')
+interface AnswerFacts {
+  usage: unknown
+  model: string | null
+}
 
-/** The usage of a whole message. Throws Problem where it is no JSON. */
+const ANSWER = new ObjectReader<AnswerFacts>({
+  usage(json, answer) {
+    answer.usage = json.value()
+  },
+  model(json, answer) {
+    answer.model = json.stringOrNull()
+  },
+  type(json) {
+    json.skipValue()
+  },
+})
+
+export function createMessageTap(streaming: boolean, contentType: string): Tap {
+  return streaming && contentType.includes('event-stream')
+    ? new SseTap(new MessageEvents(), false)
+    : new DocumentTap(readMessageUsage)
+}
+
+/** The usage of a whole message. Throws Problem on anything but JSON. */
 export function readMessageUsage(document: Buffer): AnswerUsage | undefined {
-  const json = new JsonCursor(document)
-  let usage: unknown
-  let model: string | null = null
-  eachField(json, ANSWER, (field) => {
-    const name = ANSWER.names[field]
-    if (name === 'usage') usage = json.value()
-    else if (name === 'model') model = json.stringOrNull()
-    else json.skipValue()
-  })
-  json.finish()
+  const { usage, model } = ANSWER.readDocument(document, { usage: undefined, model: null })
   return isRecord(usage) ? normaliseUsage(usage, model) : undefined
 }
 
@@ -45,11 +58,11 @@ function normaliseUsage(counts: Readonly<Record<string, unknown>>, model: string
   const passes = Array.isArray(counts.iterations) ? counts.iterations : []
   if (!areCredibleCounts(billedCounts(counts)) || !passes.every((pass) => areCounts(billedCounts(recordOf(pass)))))
     return undefined
-  const { own, also } = sharesOf(counts, model)
+  const { own, others } = sharesOf(counts, model)
   const webSearches = countOf(recordOf(counts.server_tool_use).web_search_requests)
   return {
     usage: { ...own, webSearches, requests: 1 },
-    ...(also.length > 0 ? { otherUsage: also } : {}),
+    ...(others.length > 0 ? { otherUsage: others } : {}),
     reasoningTokens: countOf(recordOf(counts.output_tokens_details).thinking_tokens),
     model,
     serviceTier:
@@ -58,13 +71,13 @@ function normaliseUsage(counts: Readonly<Record<string, unknown>>, model: string
   }
 }
 
-/** What its cost rests on. */
+/** The counts that the cost is computed from. */
 function billedCounts(counts: Readonly<Record<string, unknown>>): unknown[] {
   const { input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens } = counts
   return [input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens]
 }
 
-/** Anthropic's input classes are disjoint already. Cache writes it does not split by lifetime are five-minute ones. */
+/** Anthropic's input classes are disjoint already. Cache writes that it does not split by lifetime are five-minute ones. */
 function tokensOf(counts: Readonly<Record<string, unknown>>): Usage {
   const written = countOf(counts.cache_creation_input_tokens)
   const cacheWrite1h = Math.min(countOf(recordOf(counts.cache_creation).ephemeral_1h_input_tokens), written)
@@ -78,42 +91,43 @@ function tokensOf(counts: Readonly<Record<string, unknown>>): Usage {
 }
 
 /**
- * The counts at the top hold the passes that wrote the message, and not those that compacted the context or advised. A pass
- * of another model is priced as that model's; where it wrote, it is taken out of the top, which keeps at least the passes of
- * the model that answered. A kind of pass nobody knows is taken to be left out of the top.
+ * Splits usage by model. The counts at the top include the passes that wrote the message, and exclude those that compacted the
+ * context or advised. A pass of another model is priced as that model's. If it wrote, it is subtracted from the top, which
+ * keeps at least the passes of the model that answered. An unknown kind of pass counts as excluded from the top.
  */
-function sharesOf(counts: Readonly<Record<string, unknown>>, model: string | null): { own: Usage; also: UsageShare[] } {
+function sharesOf(
+  counts: Readonly<Record<string, unknown>>,
+  model: string | null,
+): { own: Usage; others: UsageShare[] } {
   const top = tokensOf(counts)
-  if (!Array.isArray(counts.iterations)) return { own: top, also: [] }
+  if (!Array.isArray(counts.iterations)) return { own: top, others: [] }
   let written = usageOf()
   let writtenByOthers = usageOf()
-  const others = new Map<string | null, Usage>()
+  const usageByModel = new Map<string | null, Usage>()
   for (const pass of counts.iterations.filter(isRecord)) {
     const tokens = tokensOf(pass)
-    const by = typeof pass.model === 'string' ? pass.model : model
+    const passModel = typeof pass.model === 'string' ? pass.model : model
     const isWriting = pass.type === 'message' || pass.type === 'fallback_message'
-    if (isWriting && by === model) {
+    if (isWriting && passModel === model) {
       written = usageSum(written, tokens)
       continue
     }
     if (isWriting) writtenByOthers = usageSum(writtenByOthers, tokens)
-    const key = others.has(by) || others.size < MAX_OTHER_MODELS ? by : model
-    others.set(key, usageSum(others.get(key) ?? usageOf(), tokens))
+    const isCounted = usageByModel.has(passModel) || usageByModel.size < MAX_OTHER_MODELS
+    const pricedModel = isCounted ? passModel : model
+    usageByModel.set(pricedModel, usageSum(usageByModel.get(pricedModel) ?? usageOf(), tokens))
   }
   const own = { ...top }
   for (const name of TOKEN_CLASSES) own[name] = Math.max(written[name], top[name] - writtenByOthers[name])
-  return { own, also: [...others].map(([by, usage]) => ({ model: by, usage })) }
+  return { own, others: [...usageByModel].map(([name, usage]) => ({ model: name, usage })) }
 }
 
 const USAGE = Buffer.from('usage"')
 const STOP = Buffer.from('message_stop')
 const ERROR = Buffer.from('error"')
 
-export class MessageEvents implements EventUsageReader {
-  terminated = false
-  finished = false
-  failed = false
-  /** Usage as last said, field by field: later events repeat some, are null in others, and never add up. */
+class MessageEvents extends AnswerEvents {
+  /** Usage as last reported, field by field: later events repeat some fields, null others, and never add up. */
   #counts: Record<string, unknown> | undefined
   #model: string | null = null
 
@@ -121,22 +135,13 @@ export class MessageEvents implements EventUsageReader {
     return hasValue(chunk, USAGE) || chunk.includes(STOP) || chunk.includes(ERROR)
   }
 
-  readData(payload: Buffer): boolean {
-    if (!this.mayMatter(payload)) return false
-    try {
-      this.#readEvent(JSON.parse(payload.toString()))
-    } catch {
-      // Not an event: passed on as it is.
-    }
-    return false
-  }
-
-  answerUsage(): AnswerUsage | undefined {
+  override answerUsage(): AnswerUsage | undefined {
     return this.#counts ? normaliseUsage(this.#counts, this.#model) : undefined
   }
 
-  #readEvent(event: unknown): void {
-    if (!isRecord(event)) return
+  protected readEvent(payload: Buffer): boolean {
+    const event: unknown = JSON.parse(payload.toString())
+    if (!isRecord(event)) return false
     if (event.type === 'message_start') {
       const message = recordOf(event.message)
       this.#model = typeof message.model === 'string' ? message.model : null
@@ -146,11 +151,12 @@ export class MessageEvents implements EventUsageReader {
       this.finished ||= typeof recordOf(event.delta).stop_reason === 'string'
     } else if (event.type === 'message_stop') this.terminated = this.finished = true
     else if (event.type === 'error') this.failed = true
+    return false
   }
 
   #updateCounts(usage: unknown): void {
     if (!isRecord(usage)) return
-    const said = Object.entries(usage).filter(([, value]) => value !== null)
-    this.#counts = { ...this.#counts, ...Object.fromEntries(said) }
+    const reported = Object.entries(usage).filter(([, value]) => value !== null)
+    this.#counts = { ...this.#counts, ...Object.fromEntries(reported) }
   }
 }

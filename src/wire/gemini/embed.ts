@@ -3,76 +3,85 @@
 import { recordOf } from '../../core/json-values.ts'
 import { countOf, usageOf } from '../../core/usage.ts'
 import type { AnswerUsage, Dialect, ParsedRequest, RequestLine } from '../dialect.ts'
-import { type ByteRange, Fields, JsonCursor } from '../json/cursor.ts'
-import { eachField, eachObject, newDraft, type RequestDraft } from '../request-reader.ts'
+import type { JsonCursor } from '../json/cursor.ts'
+import { eachObjectOrOne, ObjectReader } from '../json/object-reader.ts'
+import { readBody } from '../request-body.ts'
+import { newDraft, type RequestDraft } from '../request-reader.ts'
 import { DocumentTap } from '../taps/document.ts'
 import { maxNormalisedBytes } from '../text-bound.ts'
-import { geminiGenerate, modelInPath, readContent } from './generate.ts'
-import { readBodyModel, replaceModels } from './model.ts'
+import { GEMINI_REFUSALS } from './errors.ts'
+import { readContent } from './generate.ts'
+import { type ModelsLayout, newModelsLayout, readBodyModel, replaceModels } from './model.ts'
+import { modelEndpoint, modelInPath, upstreamPath } from './path.ts'
 
-/** A batch holds requests; a single call is one itself. */
-const BODY = new Fields('requests', 'model', 'content')
-
-export const geminiEmbed: Dialect = {
-  ...geminiGenerate,
+export const geminiEmbed: Dialect<'gemini.embedContent'> = {
+  ...GEMINI_REFUSALS,
   name: 'gemini.embedContent',
-  readRequest: readBody,
+  endpoint: modelEndpoint('embedContent', 'batchEmbedContents'),
+  readRequest: readEmbedRequest,
+  upstreamPath,
   createTap: () => new DocumentTap(readVectorUsage),
 }
 
-function readBody(body: Buffer, line: RequestLine): ParsedRequest {
-  const json = new JsonCursor(body)
-  const draft = newDraft(maxNormalisedBytes(body))
-  draft.kind = 'embed'
-  draft.model = modelInPath(line.path)
-  const found: EmbedDraft = { draft, modelRanges: [], contentCount: 0 }
-  readRequest(json, found)
-  json.finish()
-  draft.prompts = Math.max(1, found.contentCount)
-  return { facts: draft, asksForUsage: true, edit: (edits) => replaceModels(body, found.modelRanges, edits) }
-}
-
-interface EmbedDraft {
+interface EmbedLayout extends ModelsLayout {
   readonly draft: RequestDraft
-  readonly modelRanges: ByteRange[]
-  /** How many there are to embed. */
+  /** How many contents there are to embed. */
   contentCount: number
 }
 
-function readRequest(json: JsonCursor, found: EmbedDraft): void {
-  eachField(json, BODY, readMember, found)
+/** A batch holds requests; a single call is a request itself. */
+const BODY = new ObjectReader<RequestDraft, EmbedLayout>({
+  requests(json, _draft, layout) {
+    eachObjectOrOne(json, readBatchedRequest, layout)
+  },
+  model: readBodyModel,
+  content(json, draft, layout) {
+    if (json.isObject()) {
+      layout.contentCount++
+      readContent(json, draft)
+    } else json.skipValue()
+  },
+})
+
+function readBatchedRequest(json: JsonCursor, layout: EmbedLayout): void {
+  BODY.read(json, layout.draft, layout)
 }
 
-function readMember(field: number, json: JsonCursor, found: EmbedDraft): void {
-  const name = BODY.names[field]
-  if (name === 'model') readBodyModel(json, found.draft.model, found.modelRanges)
-  else if (name === 'requests' && json.peek() === '{') readRequest(json, found)
-  else if (name === 'requests') eachObject(json, readRequest, found)
-  else if (json.peek() === '{') {
-    found.contentCount++
-    readContent(json, found.draft)
-  } else json.skipValue()
+function readEmbedRequest(body: Buffer, line: RequestLine): ParsedRequest {
+  const draft = newDraft(maxNormalisedBytes(body))
+  draft.kind = 'embed'
+  draft.model = modelInPath(line.path)
+  const layout: EmbedLayout = { ...newModelsLayout(), draft, contentCount: 0 }
+  readBody(body, BODY, draft, layout)
+  draft.prompts = Math.max(1, layout.contentCount)
+  return { facts: draft, asksForUsage: true, edit: (edits) => replaceModels(body, layout, edits) }
 }
 
-const ANSWER = new Fields('usageMetadata')
+interface AnswerFacts {
+  counts: Readonly<Record<string, unknown>>
+}
+
+const ANSWER = new ObjectReader<AnswerFacts>({
+  usageMetadata(json, answer) {
+    answer.counts = recordOf(json.value())
+  },
+})
+
 const MODALITIES = { audio: ['AUDIO'], image: ['IMAGE'], video: ['VIDEO', 'DOCUMENT'] } as const
-/** Film is billed like a model of its own. No price is known of documents: they cost as much. */
+/** Video is billed like a model of its own. Documents have no known price, and count as video. */
 const VIDEO_MODEL = 'gemini-embedding-2-video'
 
-/** Undefined where it counts nothing: older models never count, and no content is as short as that. */
+/** Undefined if the answer counts nothing: older models never count, and no content is that short. */
 function readVectorUsage(document: Buffer): AnswerUsage | undefined {
-  const json = new JsonCursor(document)
-  let counts: Readonly<Record<string, unknown>> = {}
-  eachField(json, ANSWER, () => (counts = recordOf(json.value())))
-  json.finish()
+  const { counts } = ANSWER.readDocument(document, { counts: {} })
   const prompt = countOf(counts.promptTokenCount)
   if (prompt === 0) return undefined
-  const film = Math.min(tokensOf(counts, MODALITIES.video), prompt)
-  const audioInput = Math.min(tokensOf(counts, MODALITIES.audio), prompt - film)
-  const imageInput = Math.min(tokensOf(counts, MODALITIES.image), prompt - film - audioInput)
-  const usage = usageOf({ input: prompt - film - audioInput - imageInput, audioInput, imageInput, requests: 1 })
-  const others = film > 0 ? { otherUsage: [{ usage: usageOf({ imageInput: film }), model: VIDEO_MODEL }] } : {}
-  return { usage, ...others, reasoningTokens: 0, model: null, serviceTier: null }
+  const video = Math.min(tokensOf(counts, MODALITIES.video), prompt)
+  const audioInput = Math.min(tokensOf(counts, MODALITIES.audio), prompt - video)
+  const imageInput = Math.min(tokensOf(counts, MODALITIES.image), prompt - video - audioInput)
+  const usage = usageOf({ input: prompt - video - audioInput - imageInput, audioInput, imageInput, requests: 1 })
+  const otherUsage = video > 0 ? { otherUsage: [{ usage: usageOf({ imageInput: video }), model: VIDEO_MODEL }] } : {}
+  return { usage, ...otherUsage, reasoningTokens: 0, model: null, serviceTier: null }
 }
 
 function tokensOf(counts: Readonly<Record<string, unknown>>, modalities: readonly unknown[]): number {

@@ -1,30 +1,41 @@
-// Gemini's model: named by the path, and by some bodies once more.
+// Gemini's model: the path names it, and some bodies name it again.
 
 import type { Edits } from '../dialect.ts'
-import { type ByteRange, invalidField, type JsonCursor } from '../json/cursor.ts'
+import type { ByteRange, JsonCursor } from '../json/cursor.ts'
 import { applySplices } from '../json/edit.ts'
+import { invalidField } from '../json/errors.ts'
+import type { ObjectLayout } from '../request-body.ts'
+import type { RequestDraft } from '../request-reader.ts'
 
 /** Google takes a hundred requests in a batch. */
 const MAX_REQUESTS = 10_000
 
-/**
- * Reads the model that a body names beside the path, and keeps where. Throws Problem where it is another one: what is
- * metered must be what is run.
- * @param model the path's
- */
-export function readBodyModel(json: JsonCursor, model: string, spots: ByteRange[]): void {
-  const at = json.range()
-  if (json.text(at) === 'null') return
-  const named = json.stringAt(at, 'model')
-  if (lastPart(named) !== lastPart(model)) throw invalidField('model', 'must be the model that the path names')
-  if (spots.length === MAX_REQUESTS) throw invalidField('requests', `must be at most ${MAX_REQUESTS}`)
-  spots.push(at)
+/** Where in a body the model is named. */
+export interface ModelsLayout extends ObjectLayout {
+  readonly models: ByteRange[]
 }
 
-/** The body with each of these named as the provider does, where that is another name. */
-export function replaceModels(body: Buffer, spots: readonly ByteRange[], { model }: Edits): Buffer {
+export function newModelsLayout(): ModelsLayout {
+  return { membersStart: 0, isEmpty: false, models: [] }
+}
+
+/**
+ * Reads a model that the body names, and keeps where. Throws Problem unless it is the path's model, which `draft` has: the
+ * gateway must meter what is run.
+ */
+export function readBodyModel(json: JsonCursor, draft: RequestDraft, { models }: ModelsLayout): void {
+  const range = json.range()
+  if (json.text(range) === 'null') return
+  const named = json.stringAt(range, 'model')
+  if (lastPart(named) !== lastPart(draft.model)) throw invalidField('model', 'must be the model that the path names')
+  if (models.length === MAX_REQUESTS) throw invalidField('requests', `must be at most ${MAX_REQUESTS}`)
+  models.push(range)
+}
+
+/** The body with each of its models replaced by the provider's name, if that differs. */
+export function replaceModels(body: Buffer, { models }: ModelsLayout, { model }: Edits): Buffer {
   const text = JSON.stringify(`models/${model}`)
-  return applySplices(body, model === undefined ? [] : spots.map((at) => ({ ...at, text })))
+  return applySplices(body, model === undefined ? [] : models.map((range) => ({ ...range, text })))
 }
 
 function lastPart(name: string): string {

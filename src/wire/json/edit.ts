@@ -1,12 +1,16 @@
-// Byte edits: a body with a few ranges replaced, everything else untouched.
+// Byte edits: a body with a few ranges replaced. Everything else stays as it came.
 
 import type { ByteRange } from './cursor.ts'
 
+/** A range and what takes its place. */
 export interface Splice extends ByteRange {
   readonly text: string
 }
 
-/** `body` with each range replaced by its text. Ranges may come in any order, and must not overlap. */
+/**
+ * `body` with each range replaced by its text; `body` itself if there are none. Ranges may come in any order, and must not
+ * overlap.
+ */
 export function applySplices(body: Buffer, splices: readonly Splice[]): Buffer {
   if (splices.length === 0) return body
   const parts: Buffer[] = []
@@ -19,7 +23,7 @@ export function applySplices(body: Buffer, splices: readonly Splice[]): Buffer {
   return Buffer.concat(parts)
 }
 
-/** Puts members in front of an object's first one. `at` is right after its brace. */
-export function memberInsertion(at: number, members: string, objectIsEmpty: boolean): Splice {
-  return { start: at, end: at, text: objectIsEmpty ? members : `${members},` }
+/** Puts members in front of an object's first member. @param start right after the object's brace */
+export function memberInsertion(start: number, members: string, objectIsEmpty: boolean): Splice {
+  return { start, end: start, text: objectIsEmpty ? members : `${members},` }
 }

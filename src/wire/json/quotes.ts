@@ -1,4 +1,5 @@
-// Quotes: where the strings of a long JSON text begin and end. WebAssembly, since it can look at sixteen bytes at a time.
+// Quotes: where the strings of a long JSON text begin and end. WebAssembly finds them, sixteen bytes at a time:
+// docs/decisions/quotes-wasm.md.
 
 /** The binary of quotes.wat. */
 export const WASM_BINARY = Buffer.from(
@@ -10,13 +11,13 @@ export const WASM_BINARY = Buffer.from(
   'base64',
 )
 
-/** So much of a text is looked at in one go. */
+/** How much of a text is searched at once. */
 export const BLOCK_BYTES = 65_536
 const STEP_BYTES = 64
 const SPACE = 0x20
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
-/** Behind the last position that was found. */
+/** Stands behind the last position that was found. */
 const END_MARK = 0xffff_ffff
 
 /** What quotes.wat exports. */
@@ -25,28 +26,40 @@ interface WasmExports {
   readonly find: (length: number, escaped: number) => number
 }
 
-interface Engine extends WasmExports {
+interface Engine {
+  /** Returns where the list of positions ends. @param escaped 1 if a backslash before the text escapes its first byte */
+  readonly find: WasmExports['find']
   readonly text: Uint8Array
   readonly quotePositions: Uint32Array
-  /** Whose block `text` has. A number: the text itself, which may be large, must not live on here. */
+  /** The Quotes whose block `text` holds. It is a number so that the engine keeps no large text alive. */
   holderId: number
 }
 
 let lastId = 0
 
-/** Undefined where a runtime makes no WebAssembly out of bytes. */
+/** Undefined in runtimes that make no WebAssembly out of bytes. */
 const engine = loadEngine(WASM_BINARY)
 
 function loadEngine(binary: BufferSource): Engine | undefined {
   try {
-    const exports = new WebAssembly.Instance(new WebAssembly.Module(binary)).exports as unknown as WasmExports
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(binary))
+    if (!isWasmExports(exports)) return undefined
     const { buffer } = exports.memory
     const text = new Uint8Array(buffer, 0, BLOCK_BYTES)
-    const found = new Uint32Array(buffer, BLOCK_BYTES, BLOCK_BYTES + 1)
-    return { ...exports, text, quotePositions: found, holderId: 0 }
+    const quotePositions = new Uint32Array(buffer, BLOCK_BYTES, BLOCK_BYTES + 1)
+    return { find: exports.find, text, quotePositions, holderId: 0 }
   } catch {
     return undefined
   }
+}
+
+function isWasmExports(exports: object): exports is WasmExports {
+  return (
+    'memory' in exports &&
+    exports.memory instanceof WebAssembly.Memory &&
+    'find' in exports &&
+    typeof exports.find === 'function'
+  )
 }
 
 /** The quotes of one text that no backslash escapes, block by block. */
@@ -54,10 +67,10 @@ export class Quotes {
   readonly #bytes: Buffer
   readonly #engine: Engine
   readonly #id = ++lastId
-  /** Where the block at hand begins, and which of its quotes comes next. */
+  /** Where the current block begins, and which of its quotes comes next. */
   #blockStart = 0
   #nextIndex = 0
-  /** Where the last answer was looked for. */
+  /** The position of the last query. */
   #lastQueryAt = 0
 
   private constructor(bytes: Buffer, engine: Engine) {
@@ -65,15 +78,15 @@ export class Quotes {
     this.#engine = engine
   }
 
-  /** Undefined where there is no quick way to find them. @param bytes must not change meanwhile */
+  /** Undefined if the runtime has no quick way to find quotes. @param bytes must not change meanwhile */
   static of(bytes: Buffer): Quotes | undefined {
     return engine && new Quotes(bytes, engine)
   }
 
-  /** The first one at `at` or after it, or -1. Quick where each time is asked for a later one. */
+  /** The first quote at `at` or after it, or -1. Quick if each query is for a later position than the one before. */
   firstFrom(at: number): number {
     const { quotePositions, holderId } = this.#engine
-    // Where it was not asked before, or another text was looked at in between.
+    // The block is read again after a step back, or if another text took the engine in between.
     if (at < this.#lastQueryAt || holderId !== this.#id) this.#findInBlock(at)
     this.#lastQueryAt = at
     for (;;) {
@@ -82,19 +95,19 @@ export class Quotes {
       this.#nextIndex = next
       const place = quotePositions[next] ?? END_MARK
       if (place !== END_MARK) return this.#blockStart + place
-      // A native search passes over pictures and sound, which have none for long.
+      // Images and audio have no quotes for long: a native search passes over them.
       const later = this.#bytes.indexOf(QUOTE, this.#blockStart + BLOCK_BYTES)
       if (later < 0) return -1
       this.#findInBlock(later)
     }
   }
 
-  /** Finds those of the block that begins at `from`. */
+  /** Finds the quotes of the block that begins at `from`. */
   #findInBlock(from: number): void {
     const { text, quotePositions, find } = this.#engine
     const block = this.#bytes.subarray(from, from + BLOCK_BYTES)
     text.set(block)
-    // It reads on to a whole step.
+    // `find` reads on to the end of a whole step.
     text.fill(SPACE, block.length, Math.ceil(block.length / STEP_BYTES) * STEP_BYTES)
     this.#engine.holderId = this.#id
 
@@ -104,7 +117,7 @@ export class Quotes {
   }
 }
 
-/** How many stand right before `at`. */
+/** How many backslashes stand right before `at`. */
 export function backslashesBefore(bytes: Uint8Array, at: number): number {
   let from = at
   while (bytes[from - 1] === BACKSLASH) from--

@@ -1,60 +1,65 @@
 // OpenAI completions: POST /v1/completions, the older way to ask for text.
 
 import type { Dialect, Edits, ParsedRequest } from '../dialect.ts'
+import { postEndpoint } from '../endpoint.ts'
 import { forwardedQuery } from '../headers.ts'
-import { Fields, invalidField, JsonCursor } from '../json/cursor.ts'
-import { eachField, newDraft, readAnswers } from '../request-reader.ts'
-import { type BodyLayout, editChat, newBodyLayout, openaiChat, readStreamOptions } from './chat.ts'
+import type { JsonCursor } from '../json/cursor.ts'
+import { ObjectReader } from '../json/object-reader.ts'
+import { readBody, requireModel } from '../request-body.ts'
+import { newDraft, type RequestDraft, readAnswers, readModel, readStream, readUser } from '../request-reader.ts'
+import { type ChatLayout, editChat, newChatLayout, openaiChat, readStreamOptions } from './chat.ts'
 import { readPrompts } from './prompts.ts'
-
-const BODY = new Fields('model', 'prompt', 'stream', 'stream_options', 'max_tokens', 'n', 'best_of', 'user')
 
 /** The only field that caps output here, whatever the provider reads in chat. */
 const CAP_FIELD = 'max_tokens'
-/** What the API writes where no cap is set. It is put into the body, so that a server with another default keeps to it. */
+/** The API's default. It is put into the body, so that a server with another default keeps to it. */
 const DEFAULT_CAP_TOKENS = 16
 
-/** Answers, whole and streamed, and refusals are built as those of chat completions. */
-export const openaiCompletions: Dialect = {
+/** Its answers and refusals have the form of chat completions. */
+export const openaiCompletions: Dialect<'openai.completions'> = {
   ...openaiChat,
   name: 'openai.completions',
-  readRequest: readBody,
+  endpoint: postEndpoint('/v1/completions'),
+  readRequest: readCompletionsRequest,
   upstreamPath: (_model, line) => `/completions${forwardedQuery(line.query)}`,
 }
 
-function readBody(body: Buffer): ParsedRequest {
-  const json = new JsonCursor(body)
-  const draft = newDraft(body.length)
-  const spots = newBodyLayout(json.position)
-  let answers = 1
-  eachField(json, BODY, (field) => {
-    const name = BODY.names[field] ?? ''
-    if (name === 'model') {
-      spots.model = json.range()
-      draft.model = json.stringAt(spots.model, name)
-    } else if (name === 'prompt') {
-      if (json.peek() === 'n') json.skipValue()
-      else readPrompts(json, name, draft)
-    } else if (name === 'stream') draft.stream = json.boolean(name)
-    else if (name === 'stream_options') readStreamOptions(json, spots)
-    else if (name === CAP_FIELD) {
-      const at = json.range()
-      spots.caps[name] = at
-      // 0 is allowed: it says back the prompt with its probabilities.
-      draft.outputCap = json.countAt(at, name, 0)
-    } else if (name === 'user') draft.user = json.stringOrNull()
-    // All of `best_of` are written and billed, and `n` of them are returned.
-    else answers = Math.max(answers, readAnswers(json, name))
-  })
-  json.finish()
-  if (draft.model === '') throw invalidField('model', 'is required')
-  const isCapped = draft.outputCap !== null
-  draft.outputCap ??= DEFAULT_CAP_TOKENS
-  draft.answers = answers * draft.prompts
-  return { facts: draft, asksForUsage: spots.asksForUsage, edit: (edits) => editBody(body, spots, edits, isCapped) }
+const BODY = new ObjectReader<RequestDraft, ChatLayout>({
+  model: readModel,
+  prompt(json, draft, _layout, name) {
+    if (json.isNull()) json.skipValue()
+    else readPrompts(json, name, draft)
+  },
+  stream: readStream,
+  stream_options: readStreamOptions,
+  [CAP_FIELD](json, draft, layout) {
+    const range = json.range()
+    layout.caps[CAP_FIELD] = range
+    // A cap of 0 repeats the prompt with its probabilities.
+    draft.outputCap = json.countAt(range, CAP_FIELD, 0)
+  },
+  n: readMoreAnswers,
+  best_of: readMoreAnswers,
+  user: readUser,
+})
+
+/** All of `best_of` are written and billed, and `n` of them are returned. */
+function readMoreAnswers(json: JsonCursor, draft: RequestDraft, _layout: unknown, name: string): void {
+  draft.answers = Math.max(draft.answers, readAnswers(json, name))
 }
 
-function editBody(body: Buffer, spots: BodyLayout, edits: Edits, isCapped: boolean): Buffer {
+function readCompletionsRequest(body: Buffer): ParsedRequest {
+  const draft = newDraft(body.length)
+  const layout = newChatLayout()
+  readBody(body, BODY, draft, layout)
+  requireModel(draft)
+  const isCapped = draft.outputCap !== null
+  draft.outputCap ??= DEFAULT_CAP_TOKENS
+  draft.answers *= draft.prompts
+  return { facts: draft, asksForUsage: layout.asksForUsage, edit: (edits) => editBody(body, layout, edits, isCapped) }
+}
+
+function editBody(body: Buffer, layout: ChatLayout, edits: Edits, isCapped: boolean): Buffer {
   const tokens = edits.cap?.tokens ?? (isCapped ? undefined : DEFAULT_CAP_TOKENS)
-  return editChat(body, spots, tokens === undefined ? edits : { ...edits, cap: { field: CAP_FIELD, tokens } })
+  return editChat(body, layout, tokens === undefined ? edits : { ...edits, cap: { field: CAP_FIELD, tokens } })
 }

@@ -2,63 +2,76 @@
 
 import { recordOf } from '../../core/json-values.ts'
 import { countOf, usageOf } from '../../core/usage.ts'
-import type { AnswerUsage, Dialect, Edits, ParsedRequest } from '../dialect.ts'
+import type { AnswerUsage, Dialect, ParsedRequest } from '../dialect.ts'
+import { postEndpoint } from '../endpoint.ts'
 import { forwardedQuery } from '../headers.ts'
-import { type ByteRange, Fields, invalidField, JsonCursor } from '../json/cursor.ts'
-import { applySplices } from '../json/edit.ts'
-import { eachField, newDraft } from '../request-reader.ts'
+import { applySplices, type Splice } from '../json/edit.ts'
+import { invalidField } from '../json/errors.ts'
+import { ObjectReader } from '../json/object-reader.ts'
+import { addModelSplice, type BodyLayout, newBodyLayout, readBody, requireModel } from '../request-body.ts'
+import { newDraft, type RequestDraft, readModel, readUser } from '../request-reader.ts'
 import { DocumentTap } from '../taps/document.ts'
 import { openaiChat } from './chat.ts'
 import { readPrompts } from './prompts.ts'
 
-const BODY = new Fields('model', 'input', 'user')
-
-/** Says no as chat completions do. */
-export const openaiEmbeddings: Dialect = {
+/** Its refusals have the form of chat completions. */
+export const openaiEmbeddings: Dialect<'openai.embeddings'> = {
   ...openaiChat,
   name: 'openai.embeddings',
-  readRequest: readBody,
+  endpoint: postEndpoint('/v1/embeddings'),
+  readRequest: readEmbeddingsRequest,
   upstreamPath: (_model, line) => `/embeddings${forwardedQuery(line.query)}`,
   createTap: () => new DocumentTap(readVectorUsage),
 }
 
-function readBody(body: Buffer): ParsedRequest {
-  const json = new JsonCursor(body)
-  const draft = newDraft(body.length)
-  draft.kind = 'embed'
-  const models: ByteRange[] = []
-  let hasInput = false
-  eachField(json, BODY, (field) => {
-    const name = BODY.names[field]
-    if (name === 'model') {
-      const at = json.range()
-      models.push(at)
-      draft.model = json.stringAt(at, name)
-    } else if (name === 'input') {
-      hasInput = true
-      readPrompts(json, name, draft)
-    } else draft.user = json.stringOrNull()
-  })
-  json.finish()
-  if (draft.model === '') throw invalidField('model', 'is required')
-  if (!hasInput) throw invalidField('input', 'is required')
-  const edit = ({ model }: Edits) =>
-    applySplices(body, model === undefined ? [] : models.map((at) => ({ ...at, text: JSON.stringify(model) })))
-  return { facts: draft, asksForUsage: true, edit }
+interface EmbeddingsLayout extends BodyLayout {
+  hasInput: boolean
 }
 
-const ANSWER = new Fields('usage', 'model')
+const BODY = new ObjectReader<RequestDraft, EmbeddingsLayout>({
+  model: readModel,
+  input(json, draft, layout, name) {
+    layout.hasInput = true
+    readPrompts(json, name, draft)
+  },
+  user: readUser,
+})
 
-/** Undefined when it counts nothing: no input is as short as that. Some servers give the total alone. */
+function readEmbeddingsRequest(body: Buffer): ParsedRequest {
+  const draft = newDraft(body.length)
+  draft.kind = 'embed'
+  const layout = { ...newBodyLayout(), hasInput: false }
+  readBody(body, BODY, draft, layout)
+  requireModel(draft)
+  if (!layout.hasInput) throw invalidField('input', 'is required')
+  return {
+    facts: draft,
+    asksForUsage: true,
+    edit: (edits) => {
+      const splices: Splice[] = []
+      addModelSplice(splices, layout.model, edits)
+      return applySplices(body, splices)
+    },
+  }
+}
+
+interface AnswerFacts {
+  counts: Readonly<Record<string, unknown>>
+  model: string | null
+}
+
+const ANSWER = new ObjectReader<AnswerFacts>({
+  usage(json, answer) {
+    answer.counts = recordOf(json.value())
+  },
+  model(json, answer) {
+    answer.model = json.stringOrNull()
+  },
+})
+
+/** Undefined if the answer counts nothing: no input is that short. Some servers report the total alone. */
 function readVectorUsage(document: Buffer): AnswerUsage | undefined {
-  const json = new JsonCursor(document)
-  let counts: Readonly<Record<string, unknown>> = {}
-  let model: string | null = null
-  eachField(json, ANSWER, (field) => {
-    if (ANSWER.names[field] === 'model') model = json.stringOrNull()
-    else counts = recordOf(json.value())
-  })
-  json.finish()
+  const { counts, model } = ANSWER.readDocument(document, { counts: {}, model: null })
   const input = Math.max(countOf(counts.prompt_tokens), countOf(counts.total_tokens))
   if (input === 0) return undefined
   return { usage: usageOf({ input, requests: 1 }), reasoningTokens: 0, model, serviceTier: null }

@@ -1,13 +1,13 @@
-// How OpenAI's dialects say no: error bodies and rate-limit headers their SDKs turn into typed errors.
+// How OpenAI's dialects refuse: error bodies and rate-limit headers that their SDKs turn into typed errors.
 
 import type { LevelView } from '../../core/meter.ts'
 import type { Problem } from '../../core/problem.ts'
 import type { Refusal } from '../../core/refusal.ts'
-import type { ErrorContext, HeaderList } from '../dialect.ts'
+import type { Dialect, ErrorContext, HeaderList } from '../dialect.ts'
 import { formatGoDuration, refusalDetails, tightestLevel } from '../limit-headers.ts'
 
-export function openaiRefusalBody(refusal: Refusal, context: ErrorContext): string {
-  // Waiting for other calls is no matter of money, even where the limit counts money: SDKs give up on insufficient_quota.
+function openaiRefusalBody(refusal: Refusal, context: ErrorContext): string {
+  // Waiting for other calls is not about money, even if the limit counts money: SDKs give up on insufficient_quota.
   const money = refusal.meter.what === 'cost' && refusal.kind !== 'inFlight'
   return JSON.stringify({
     error: {
@@ -33,7 +33,7 @@ export function openaiProblemBody(problem: Problem, context: ErrorContext): stri
   })
 }
 
-export function addOpenaiRateHeaders(levels: readonly LevelView[], _wallMs: number, headers: HeaderList): void {
+function addOpenaiRateHeaders(levels: readonly LevelView[], _wallMs: number, headers: HeaderList): void {
   const requests = tightestLevel(levels, 'requests')
   const tokens = tightestLevel(levels, 'tokens')
   if (requests) {
@@ -47,3 +47,12 @@ export function addOpenaiRateHeaders(levels: readonly LevelView[], _wallMs: numb
     headers.push('x-ratelimit-reset-tokens', formatGoDuration(tokens.resetMs))
   }
 }
+
+/** What all of OpenAI's dialects have in common. */
+export const OPENAI_REFUSALS = {
+  breaksAfterError: false,
+  requestIdHeader: 'x-request-id',
+  refusalBody: openaiRefusalBody,
+  problemBody: openaiProblemBody,
+  addRateHeaders: addOpenaiRateHeaders,
+} as const satisfies Partial<Dialect>

@@ -1,29 +1,30 @@
-// Prompts: what OpenAI's older endpoints are given to read: a text, token ids, or a list of either.
+// Prompts: the input of OpenAI's older endpoints, which is a text, a list of token ids, or a list of either.
 
-import { invalidField, type JsonCursor } from '../json/cursor.ts'
+import type { JsonCursor } from '../json/cursor.ts'
+import { invalidField } from '../json/errors.ts'
 import type { RequestDraft } from '../request-reader.ts'
 
 /**
- * Counts the prompts of a body into `draft.prompts`. An id takes two bytes with its comma, so the body's bytes bound ids as
- * they bound text. Objects are pictures or sound, which some servers embed. Throws Problem for what is no prompt.
+ * Counts the prompts of a body into `draft.prompts`. An id takes at least two bytes with its comma, so the body's length
+ * bounds ids as it bounds text. Objects are images or audio, which some servers embed. Throws Problem for anything else.
  */
 export function readPrompts(json: JsonCursor, name: string, draft: RequestDraft): void {
-  if (json.peek() === '"') {
+  if (json.isString()) {
     json.skipValue()
     return
   }
-  if (json.peek() !== '[') throw invalidField(name, 'must be a string or an array')
+  if (!json.isArray()) throw invalidField(name, 'must be a string or an array')
   let prompts = 0
-  let ids = 0
+  let hasIds = false
   json.enterArray()
   while (json.nextElement()) {
-    const isId = isDigit(json.peek())
-    if (isId) ids = 1
+    if (json.isUnsigned()) hasIds = true
     else prompts++
-    if (json.peek() === '[') readParts(json, draft)
+    if (json.isArray()) readParts(json, draft)
     else readPart(json, draft)
   }
-  draft.prompts = Math.max(1, prompts + ids)
+  // The ids of a list are one prompt.
+  draft.prompts = Math.max(1, prompts + (hasIds ? 1 : 0))
 }
 
 function readParts(json: JsonCursor, draft: RequestDraft): void {
@@ -32,10 +33,6 @@ function readParts(json: JsonCursor, draft: RequestDraft): void {
 }
 
 function readPart(json: JsonCursor, draft: RequestDraft): void {
-  if (json.peek() === '{') draft.unsizedInput = draft.audioInput = true
+  if (json.isObject()) draft.unsizedInput = draft.audioInput = true
   json.skipValue()
-}
-
-function isDigit(first: string): boolean {
-  return first >= '0' && first <= '9'
 }

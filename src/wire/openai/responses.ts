@@ -1,55 +1,108 @@
 // OpenAI Responses: POST /v1/responses, and every API that copies it.
 
 import type { Problem } from '../../core/problem.ts'
-import type { Dialect, Edits, ErrorContext, ParsedRequest } from '../dialect.ts'
+import type { Dialect, ErrorContext, ParsedRequest } from '../dialect.ts'
+import { postEndpoint } from '../endpoint.ts'
 import { forwardedQuery } from '../headers.ts'
-import { type ByteRange, Fields, invalidField, JsonCursor } from '../json/cursor.ts'
-import { applySplices, memberInsertion, type Splice } from '../json/edit.ts'
+import type { JsonCursor } from '../json/cursor.ts'
+import { invalidField } from '../json/errors.ts'
+import { eachObject, eachObjectOrOne, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
+import { type BodyLayout, editModelAndCap, newBodyLayout, readBody, requireModel } from '../request-body.ts'
 import {
-  eachField,
-  eachObject,
-  lengthOf,
   markUnbounded,
   newDraft,
   type RequestDraft,
-  readAudioOutput,
+  readCap,
   readMedia,
+  readModalities,
+  readModel,
+  readServiceTier,
+  readStream,
+  readUser,
 } from '../request-reader.ts'
-import { addOpenaiRateHeaders, openaiProblemBody, openaiRefusalBody } from './errors.ts'
-import { responsesTap } from './responses-answer.ts'
+import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
+import { createResponsesTap } from './responses-answer.ts'
+import { readTool } from './responses-tools.ts'
 
-const BODY = new Fields(
-  'model',
-  'input',
-  'stream',
-  'max_output_tokens',
-  'tools',
-  'service_tier',
-  'user',
-  'safety_identifier',
-  'modalities',
-  'prompt_cache_options',
-  'background',
-  'previous_response_id',
-  'conversation',
-  'prompt',
-  'context_management',
-)
-const ITEM = new Fields('type', 'role', 'content', 'output', 'tools', 'encrypted_content', 'result')
-const PART = new Fields(
-  'type',
-  'image_url',
-  'input_audio',
-  'file_id',
-  'file_url',
-  'file_data',
-  'prompt_cache_breakpoint',
-)
-const TOOL = new Fields('type', 'tools', 'execution', 'environment', 'container')
-const ENVIRONMENT = new Fields('type', 'memory_limit')
-const CACHE = new Fields('ttl')
+const CAP_FIELD = 'max_output_tokens'
 
-/** Items whose every word stands in the body. Others name what the provider keeps: its results, files, earlier answers. */
+export const openaiResponses: Dialect<'openai.responses'> = {
+  ...OPENAI_REFUSALS,
+  name: 'openai.responses',
+  endpoint: postEndpoint('/v1/responses', '/responses'),
+  readRequest: readResponsesRequest,
+  upstreamPath: (_model, line) => `/responses${forwardedQuery(line.query)}`,
+  createTap: createResponsesTap,
+  streamError,
+}
+
+/** The error stands at the top, as documented, and under `error`, as OpenAI sends it: SDKs read either. */
+function streamError(problem: Problem, context: ErrorContext): string {
+  const { code, message, param } = problem
+  const documented = JSON.stringify({ type: 'error', code, message, param, sequence_number: 0 })
+  return `event: error\ndata: ${documented.slice(0, -1)},${openaiProblemBody(problem, context).slice(1)}\n\n`
+}
+
+interface ResponsesLayout extends BodyLayout {
+  /** Stands in for `user`, which it replaces in newer versions of the API. */
+  safetyIdentifier: string | null
+}
+
+const BODY = new ObjectReader<RequestDraft, ResponsesLayout>({
+  model: readModel,
+  input(json, draft, _layout, name) {
+    if (json.isArray()) eachObject(json, readItem, draft)
+    else if (json.isString() || json.isNull()) json.skipValue()
+    else throw invalidField(name, 'must be a string or an array')
+  },
+  stream: readStream,
+  [CAP_FIELD]: readCap,
+  tools(json, draft) {
+    eachObject(json, readTool, draft)
+  },
+  service_tier: readServiceTier,
+  user: readUser,
+  safety_identifier(json, _draft, layout) {
+    layout.safetyIdentifier = json.stringOrNull()
+  },
+  modalities: readModalities,
+  prompt_cache_options: readCacheLifetime,
+  background(json, draft, _layout, name) {
+    if (json.boolean(name)) markUnbounded(draft, name)
+  },
+  // The provider keeps these: earlier answers are input that the body does not show.
+  ...handlersFor(['previous_response_id', 'conversation'], readStored),
+  // These also bring tools and passes of their own.
+  ...handlersFor(['prompt', 'context_management'], (json, draft: RequestDraft, layout: ResponsesLayout, name) => {
+    if (!json.isNull()) markUnbounded(draft, name)
+    readStored(json, draft, layout, name)
+  }),
+})
+
+function readStored(json: JsonCursor, draft: RequestDraft, _layout: unknown, _name: string): void {
+  if (!json.isNull()) draft.unsizedInput = true
+  json.skipValue()
+}
+
+function readResponsesRequest(body: Buffer): ParsedRequest {
+  const draft = newDraft(body.length)
+  const layout: ResponsesLayout = { ...newBodyLayout(), safetyIdentifier: null }
+  readBody(body, BODY, draft, layout)
+  draft.messages = Math.max(1, draft.messages)
+  draft.user ??= layout.safetyIdentifier
+  requireModel(draft)
+  return { facts: draft, asksForUsage: true, edit: (edits) => editModelAndCap(body, layout, edits, CAP_FIELD) }
+}
+
+/** What tells how much of an item the body shows. */
+interface Item {
+  type: string | null
+  hasRole: boolean
+  hasContent: boolean
+  resultBytes: number
+}
+
+/** Items that the body shows whole. Others name what the provider keeps: its results, files, earlier answers. */
 const SIZED_ITEMS = new Set([
   'message',
   'additional_tools',
@@ -67,132 +120,34 @@ const SIZED_ITEMS = new Set([
   'tool_search_call',
   'tool_search_output',
 ])
-const TEXT_PARTS = new Set(['input_text', 'output_text', 'text', 'refusal', 'summary_text', 'reasoning_text'])
-const IMAGE_PARTS = new Set(['input_image', 'computer_screenshot'])
-/** Tools that the caller describes and runs. */
-const CALLER_TOOLS = new Set(['function', 'custom', 'namespace'])
-/** Tools that the caller runs and the provider describes, in words that the body does not show. */
-const PROVIDER_DESCRIBED_TOOLS = new Set(['local_shell', 'apply_patch'])
-/** More than any such description: a whole call with apply_patch was seen to take 642 tokens in. */
-const TOOL_DESCRIPTION_TOKENS = 4_096
 const EMPTY_STRING_JSON = '""'
 
-/** Where in a body the things lie that may be edited. */
-interface BodyLayout {
-  /** Right after the outermost brace. */
-  readonly membersStart: number
-  isEmpty: boolean
-  model: ByteRange | null
-  cap: ByteRange | null
-  safetyIdentifier: string | null
-}
-
-export const openaiResponses: Dialect = {
-  name: 'openai.responses',
-  breaksAfterError: false,
-  requestIdHeader: 'x-request-id',
-  readRequest: readBody,
-  upstreamPath: (_model, line) => `/responses${forwardedQuery(line.query)}`,
-  createTap: responsesTap,
-  refusalBody: openaiRefusalBody,
-  problemBody: openaiProblemBody,
-  streamError,
-  addRateHeaders: addOpenaiRateHeaders,
-}
-
-/** As documented, and under `error`, as OpenAI really sends it: SDKs raise an error for the one or for the other. */
-function streamError(problem: Problem, context: ErrorContext): string {
-  const { code, message, param } = problem
-  const documented = JSON.stringify({ type: 'error', code, message, param, sequence_number: 0 })
-  return `event: error\ndata: ${documented.slice(0, -1)},${openaiProblemBody(problem, context).slice(1)}\n\n`
-}
-
-function readBody(body: Buffer): ParsedRequest {
-  const json = new JsonCursor(body)
-  const draft = newDraft(body.length)
-  const spots: BodyLayout = {
-    membersStart: json.position + 1,
-    isEmpty: false,
-    model: null,
-    cap: null,
-    safetyIdentifier: null,
-  }
-  const members = eachField(json, BODY, (field) => readMember(json, BODY.names[field] ?? '', draft, spots))
-  json.finish()
-  spots.isEmpty = members === 0
-  draft.messages = Math.max(1, draft.messages)
-  draft.user ??= spots.safetyIdentifier
-  if (draft.model === '') throw invalidField('model', 'is required')
-  return { facts: draft, asksForUsage: true, edit: (edits) => editBody(body, spots, edits) }
-}
-
-function readMember(json: JsonCursor, name: string, draft: RequestDraft, spots: BodyLayout): void {
-  switch (name) {
-    case 'model':
-      spots.model = json.range()
-      draft.model = json.stringAt(spots.model, name)
-      return
-    case 'input':
-      return readInput(json, draft)
-    case 'stream':
-      draft.stream = json.boolean(name)
-      return
-    case 'max_output_tokens':
-      spots.cap = json.range()
-      draft.outputCap = json.countAt(spots.cap, name, 1)
-      return
-    case 'tools':
-      eachObject(json, readTool, draft)
-      return
-    case 'service_tier':
-      draft.serviceTier = json.stringOrNull()
-      return
-    case 'user':
-      draft.user = json.stringOrNull()
-      return
-    case 'safety_identifier':
-      spots.safetyIdentifier = json.stringOrNull()
-      return
-    case 'modalities':
-      draft.audioOutput = readAudioOutput(json)
-      return
-    case 'prompt_cache_options':
-      return readCacheLifetime(json, draft)
-    case 'background':
-      if (json.boolean(name)) markUnbounded(draft, name)
-      return
-    default:
-      readStored(json, name, draft)
-  }
-}
-
-/** What the provider keeps: earlier answers are input, and templates and compaction bring tools and passes of their own. */
-function readStored(json: JsonCursor, name: string, draft: RequestDraft): void {
-  if (json.peek() !== 'n') {
-    draft.unsizedInput = true
-    if (name === 'prompt' || name === 'context_management') markUnbounded(draft, name)
-  }
-  json.skipValue()
-}
-
-function readInput(json: JsonCursor, draft: RequestDraft): void {
-  const first = json.peek()
-  if (first === '[') eachObject(json, readItem, draft)
-  else if (first === '"' || first === 'n') json.skipValue()
-  else throw invalidField('input', 'must be a string or an array')
-}
-
-/** What of an item says how much of it the body shows. */
-interface Item {
-  type: string | null
-  hasRole: boolean
-  hasContent: boolean
-  resultBytes: number
-}
+const ITEM = new ObjectReader<Item, RequestDraft>({
+  type(json, item) {
+    item.type = json.stringOrNull()
+  },
+  role(json, item) {
+    item.hasRole = json.stringOrNull() !== null
+  },
+  ...handlersFor(['content', 'output'], (json, item: Item, draft: RequestDraft) => {
+    item.hasContent = readContent(json, draft) || item.hasContent
+  }),
+  tools(json, _item, draft) {
+    eachObject(json, readTool, draft)
+  },
+  encrypted_content(json, item) {
+    // The provider looks up reasoning that is not sent along by its id.
+    const isText = json.isString()
+    item.hasContent = (lengthOf(json.range()) > EMPTY_STRING_JSON.length && isText) || item.hasContent
+  },
+  result(json, item) {
+    item.resultBytes = lengthOf(json.range())
+  },
+})
 
 function readItem(json: JsonCursor, draft: RequestDraft): void {
   const item: Item = { type: null, hasRole: false, hasContent: false, resultBytes: 0 }
-  eachField(json, ITEM, (field) => readItemMember(json, ITEM.names[field] ?? '', draft, item))
+  ITEM.read(json, item, draft)
   const type = item.type ?? (item.hasRole ? 'message' : 'item_reference')
   draft.messages++
   if (type === 'compaction_trigger') markUnbounded(draft, type)
@@ -202,38 +157,10 @@ function readItem(json: JsonCursor, draft: RequestDraft): void {
   } else if (type === 'reasoning' ? !item.hasContent : !SIZED_ITEMS.has(type)) draft.unsizedInput = true
 }
 
-function readItemMember(json: JsonCursor, name: string, draft: RequestDraft, item: Item): void {
-  switch (name) {
-    case 'type':
-      item.type = json.stringOrNull()
-      return
-    case 'role':
-      item.hasRole = json.stringOrNull() !== null
-      return
-    case 'content':
-    case 'output':
-      item.hasContent = readContent(json, draft) || item.hasContent
-      return
-    case 'tools':
-      eachObject(json, readTool, draft)
-      return
-    case 'encrypted_content': {
-      // Reasoning that is not sent along is looked up by its id.
-      const isText = json.peek() === '"'
-      item.hasContent = (lengthOf(json.range()) > EMPTY_STRING_JSON.length && isText) || item.hasContent
-      return
-    }
-    case 'result':
-      item.resultBytes = lengthOf(json.range())
-  }
-}
-
-/** A string, parts, or one part. Returns whether there is any. */
+/** A string, parts, or one part. Returns whether there is any content. */
 function readContent(json: JsonCursor, draft: RequestDraft): boolean {
-  const first = json.peek()
-  if (first !== '{') return eachObject(json, readPart, draft) > 0 || first === '"'
-  readPart(json, draft)
-  return true
+  const isText = json.isString()
+  return eachObjectOrOne(json, readPart, draft) > 0 || isText
 }
 
 interface Part {
@@ -242,88 +169,46 @@ interface Part {
   hasFile: boolean
 }
 
+const TEXT_PARTS = new Set(['input_text', 'output_text', 'text', 'refusal', 'summary_text', 'reasoning_text'])
+const IMAGE_PARTS = new Set(['input_image', 'computer_screenshot'])
+
+const PART = new ObjectReader<Part, RequestDraft>({
+  type(json, part) {
+    part.type = json.stringOrNull()
+  },
+  image_url(json, part, draft) {
+    part.hasImage = !json.isNull()
+    readMedia(json, draft)
+  },
+  input_audio(json, part, draft) {
+    if (!json.isNull()) part.hasFile = draft.audioInput = true
+    json.skipValue()
+  },
+  ...handlersFor(['file_id', 'file_url', 'file_data'], (json, part: Part) => {
+    if (!json.isNull()) part.hasFile = true
+    json.skipValue()
+  }),
+  prompt_cache_breakpoint(json, _part, draft) {
+    readCacheLifetime(json, draft)
+  },
+})
+
 function readPart(json: JsonCursor, draft: RequestDraft): void {
   const part: Part = { type: null, hasImage: false, hasFile: false }
-  eachField(json, PART, (field) => readPartMember(json, PART.names[field] ?? '', draft, part))
+  PART.read(json, part, draft)
   const isImage = part.type !== null && IMAGE_PARTS.has(part.type)
   const isText = part.type === null || TEXT_PARTS.has(part.type)
   if (isImage || part.hasImage) draft.images++
   if (!isImage && (part.hasFile || !isText)) draft.unsizedInput = true
 }
 
-function readPartMember(json: JsonCursor, name: string, draft: RequestDraft, part: Part): void {
-  const isNull = json.peek() === 'n'
-  switch (name) {
-    case 'type':
-      part.type = json.stringOrNull()
-      return
-    case 'image_url':
-      part.hasImage = !isNull
-      return readMedia(json, draft)
-    case 'prompt_cache_breakpoint':
-      return readCacheLifetime(json, draft)
-    case 'input_audio':
-      if (!isNull) draft.audioInput = true
-  }
-  part.hasFile ||= !isNull
-  json.skipValue()
-}
-
-interface Tool {
-  type: string | null
-  execution: string | null
-  environment: string | null
-  memory: string | null
-}
-
-/** A tool that the caller does not run is run by the provider, as often as the model likes. */
-function readTool(json: JsonCursor, draft: RequestDraft): void {
-  const tool: Tool = { type: null, execution: null, environment: null, memory: null }
-  draft.tools = true
-  eachField(json, TOOL, (field) => {
-    const name = TOOL.names[field]
-    if (name === 'type') tool.type = json.stringOrNull()
-    else if (name === 'execution') tool.execution = json.stringOrNull()
-    else if (name === 'tools') eachObject(json, readTool, draft)
-    else if (json.peek() !== '{') json.skipValue()
-    else
-      eachField(json, ENVIRONMENT, (part) => {
-        const value = json.stringOrNull()
-        if (ENVIRONMENT.names[part] === 'memory_limit') tool.memory = value ?? tool.memory
-        else if (name === 'environment') tool.environment = value
-      })
-  })
-  const { type, execution, environment, memory } = tool
-  if (type === null || CALLER_TOOLS.has(type)) return
-  const atCaller =
-    PROVIDER_DESCRIBED_TOOLS.has(type) ||
-    (type === 'shell' && environment === 'local') ||
-    (type === 'tool_search' && execution === 'client')
-  if (atCaller) draft.addedTokens += TOOL_DESCRIPTION_TOKENS
-  else {
-    markUnbounded(draft, type)
-    if (memory !== null) markUnbounded(draft, `container_${memory}`)
-  }
-}
-
-/** How long the cache is to keep what is written: half an hour, or twelve of them. */
-function readCacheLifetime(json: JsonCursor, draft: RequestDraft): void {
-  if (json.peek() !== '{') {
-    json.skipValue()
-    return
-  }
-  eachField(json, CACHE, () => {
+const CACHE = new ObjectReader<RequestDraft>({
+  ttl(json, draft) {
     if (json.stringOrNull() === '12h') draft.cacheWrite = '1h'
-  })
-}
+  },
+})
 
-function editBody(body: Buffer, spots: BodyLayout, edits: Edits): Buffer {
-  const splices: Splice[] = []
-  if (edits.model !== undefined && spots.model) splices.push({ ...spots.model, text: JSON.stringify(edits.model) })
-  if (edits.cap) {
-    const text = String(edits.cap.tokens)
-    const added = memberInsertion(spots.membersStart, `"max_output_tokens":${text}`, spots.isEmpty)
-    splices.push(spots.cap ? { ...spots.cap, text } : added)
-  }
-  return applySplices(body, splices)
+/** How long the cache keeps what is written: half an hour, or twelve of them. */
+function readCacheLifetime(json: JsonCursor, draft: RequestDraft): void {
+  CACHE.readIfObject(json, draft)
 }

@@ -1,38 +1,43 @@
 // OpenAI's stored responses: fetched, canceled and deleted at /v1/responses/{id}. Each takes a request, and no money.
 
 import { Problem } from '../../core/problem.ts'
-import { usageOf } from '../../core/usage.ts'
 import type { AnswerUsage, Dialect, ParsedRequest, RequestLine, Tap } from '../dialect.ts'
+import type { Endpoint } from '../endpoint.ts'
 import { forwardedQuery } from '../headers.ts'
 import { newDraft } from '../request-reader.ts'
-import { countingTap } from '../taps/count.ts'
+import { EMPTY_BUFFER } from '../taps/chunk-buffer.ts'
+import { createCountTap, NO_USAGE } from '../taps/count.ts'
+import { MeteredTap } from '../taps/metered-tap.ts'
 import { openaiResponses } from './responses.ts'
 
 const STORED_PATH = /^\/v1(\/responses\/[\w-]{1,128}(\/cancel|\/input_items)?)$/
-const METHODS: ReadonlyMap<string, readonly string[]> = new Map([
+const METHODS_BY_SUFFIX: ReadonlyMap<string, readonly string[]> = new Map([
   ['', ['GET', 'DELETE']],
   ['/cancel', ['POST']],
   ['/input_items', ['GET']],
 ])
-const EMPTY_BODY = Buffer.alloc(0)
-/** What a response used was booked when it was asked for. */
-const NO_USAGE: AnswerUsage = { usage: usageOf(), reasoningTokens: 0, model: null, serviceTier: null }
 
-export const openaiStored: Dialect = {
+const STORED_ENDPOINT: Endpoint = {
+  methods: ['GET', 'POST', 'DELETE'],
+  routes: ['/v1/responses/*'],
+  serves(method, path) {
+    const match = STORED_PATH.exec(path)
+    return match !== null && METHODS_BY_SUFFIX.get(match[2] ?? '')?.includes(method) === true
+  },
+  // No model is called: handlers behind the middleware are not asked.
+  matches: () => false,
+}
+
+export const openaiStored: Dialect<'openai.stored'> = {
   ...openaiResponses,
   name: 'openai.stored',
-  readRequest: readBody,
+  endpoint: STORED_ENDPOINT,
+  readRequest: readStoredRequest,
   upstreamPath: (_model, line) => upstreamPathIn(line.path) + forwardedQuery(line.query),
   createTap: (_streaming, contentType) =>
     contentType.includes('event-stream')
       ? new ReplayTap(openaiResponses.createTap(true, contentType, false))
-      : countingTap(),
-}
-
-/** True where something is done with a stored response. */
-export function isStored(method: string, path: string): boolean {
-  const match = STORED_PATH.exec(path)
-  return match !== null && METHODS.get(match[2] ?? '')?.includes(method) === true
+      : createCountTap(),
 }
 
 /** Relative to the provider's base URL. Throws Problem for a path that is not a stored response's. */
@@ -42,52 +47,42 @@ function upstreamPathIn(path: string): string {
   return known
 }
 
-/** Nothing in a body counts, and none is sent on. Which model wrote the response is not asked: every one is as free. */
-function readBody(_body: Buffer, line: RequestLine): ParsedRequest {
+/** The body is not read, and none is sent on. The model that wrote the response does not matter: all are free here. */
+function readStoredRequest(_body: Buffer, line: RequestLine): ParsedRequest {
   upstreamPathIn(line.path)
-  const asked = new URLSearchParams(line.query).get('stream') ?? 'false'
-  const stream = asked.toLowerCase() !== 'false'
-  const ask = { ...newDraft(0), kind: 'count', model: 'stored', stream } as const
-  return { facts: ask, asksForUsage: true, edit: () => EMPTY_BODY }
+  const streamParameter = new URLSearchParams(line.query).get('stream') ?? 'false'
+  const stream = streamParameter.toLowerCase() !== 'false'
+  const facts = { ...newDraft(0), kind: 'count', model: 'stored', stream } as const
+  return { facts, asksForUsage: true, edit: () => EMPTY_BUFFER }
 }
 
-/** A response's stream, played once more. It ends as the response did, and well whenever it says how: that is all it is for. */
-class ReplayTap implements Tap {
+/**
+ * A response's stream, replayed. What the response used was settled when it was made. A replay ends as the response did, and
+ * always well if the response says how it ended.
+ */
+class ReplayTap extends MeteredTap<Tap> {
   readonly isDocument = false
-  readonly #stream: Tap
-  #ended = false
+  #hasEnded = false
 
-  constructor(stream: Tap) {
-    this.#stream = stream
-  }
-
-  get terminated(): boolean {
-    return this.#stream.terminated
-  }
-
-  /** After the response's last event there is nothing left to play. */
-  get finished(): boolean {
-    return this.terminated || (this.#ended && this.eventCount === 0)
-  }
-
-  get failed(): boolean {
-    return this.#stream.failed
+  /** After the response's last event there is nothing left to replay. */
+  override get finished(): boolean {
+    return this.terminated || (this.#hasEnded && this.eventCount === 0)
   }
 
   get eventCount(): number {
-    return this.#stream.eventCount
+    return this.source.eventCount
   }
 
-  answerUsage(): AnswerUsage {
+  override answerUsage(): AnswerUsage {
     return NO_USAGE
   }
 
   push(chunk: Buffer): Buffer {
-    return this.#stream.push(chunk)
+    return this.source.push(chunk)
   }
 
   end(): Buffer {
-    this.#ended = true
-    return this.#stream.end()
+    this.#hasEnded = true
+    return this.source.end()
   }
 }

@@ -1,31 +1,31 @@
-// Pile: bytes that come in pieces and are wanted whole. Costs about their length, however small the pieces.
+// Chunk buffer: bytes that arrive in chunks and are wanted whole. The cost depends on their length, however small the chunks.
 
-const EMPTY_BUFFER = Buffer.alloc(0)
+export const EMPTY_BUFFER = Buffer.alloc(0)
 
-/** Pieces left by themselves: each costs a hundred bytes beside its own, so as many are joined into one. */
+/** A loose chunk costs a hundred bytes beside its own: this many are joined into one. */
 const MAX_LOOSE_CHUNKS = 256
 
-/** Pieces are kept by reference until they are joined. */
+/** Keeps chunks by reference until they are joined. */
 export class ChunkBuffer {
   #chunks: Buffer[] = []
   #looseCount = 0
   #length = 0
 
-  /** Bytes on it. */
+  /** In bytes. */
   get length(): number {
     return this.#length
   }
 
-  push(piece: Buffer): void {
-    if (piece.length === 0) return
-    this.#length += piece.length
-    this.#chunks.push(piece)
+  push(chunk: Buffer): void {
+    if (chunk.length === 0) return
+    this.#length += chunk.length
+    this.#chunks.push(chunk)
     if (++this.#looseCount < MAX_LOOSE_CHUNKS) return
     this.#chunks.push(Buffer.concat(this.#chunks.splice(-MAX_LOOSE_CHUNKS)))
     this.#looseCount = 0
   }
 
-  /** Everything on it, in one; the pile is empty then. */
+  /** Returns all bytes in one buffer, and empties this one. */
   take(): Buffer {
     const [first = EMPTY_BUFFER] = this.#chunks
     const whole = this.#chunks.length > 1 ? Buffer.concat(this.#chunks, this.#length) : first

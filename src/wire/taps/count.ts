@@ -1,17 +1,17 @@
-// Counting tap: the answer to a request for a count. What it says was used by nobody.
+// Count tap: the answer to a request for a count of tokens. It reports no usage: a count uses no tokens.
 
 import { usageOf } from '../../core/usage.ts'
 import type { AnswerUsage, Tap } from '../dialect.ts'
 import { DocumentTap } from './document.ts'
 
-const NO_USAGE: AnswerUsage = { usage: usageOf(), reasoningTokens: 0, model: null, serviceTier: null }
+export const NO_USAGE: AnswerUsage = { usage: usageOf(), reasoningTokens: 0, model: null, serviceTier: null }
 
-/** Counts nothing, whatever the answer holds, readable or not: a count costs no more than the request. */
-export function countingTap(): Tap {
-  return new CountingTap(() => NO_USAGE)
+/** Reports no usage whatever the answer holds, readable or not: a count costs no more than the request. */
+export function createCountTap(): Tap {
+  return new CountTap(() => NO_USAGE)
 }
 
-class CountingTap extends DocumentTap {
+class CountTap extends DocumentTap {
   override get finished(): boolean {
     return true
   }

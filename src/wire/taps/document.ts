@@ -1,16 +1,13 @@
-// Document tap: an answer that is one JSON document, kept whole until it ends, since its usage is needed before its headers go out.
+// Document tap: an answer that is one JSON document. It is kept until it ends: its usage is needed before its headers go out.
 
 import type { AnswerUsage, Tap } from '../dialect.ts'
-import { ChunkBuffer } from './chunk-buffer.ts'
-
-const EMPTY_BUFFER = Buffer.alloc(0)
+import { ChunkBuffer, EMPTY_BUFFER } from './chunk-buffer.ts'
 
 /** Reads the usage of a whole document. Throws on anything it cannot read. */
 export type DocumentUsageReader = (document: Buffer) => AnswerUsage | undefined
 
 /**
- * The bytes given here are kept by reference; who pushes them bounds how many. Nothing is held back from the caller by this
- * tap itself.
+ * Keeps the bytes by reference; the code that pushes them bounds how many. The tap itself holds nothing back from the caller.
  */
 export class DocumentTap implements Tap {
   readonly #read: DocumentUsageReader

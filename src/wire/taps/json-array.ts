@@ -1,49 +1,33 @@
-// Array tap: a JSON array sent element by element, as Gemini streams without `alt=sse`. Shows each element to a meter.
+// Array tap: a JSON array sent element by element, as Gemini streams without `alt=sse`. A reader gets each element.
 
-import type { AnswerUsage, Tap } from '../dialect.ts'
-import { ChunkBuffer } from './chunk-buffer.ts'
-import type { EventUsageReader } from './sse.ts'
+import type { EventUsageReader } from './answer-events.ts'
+import { ChunkBuffer, EMPTY_BUFFER } from './chunk-buffer.ts'
+import { MeteredTap } from './metered-tap.ts'
 
-const EMPTY_BUFFER = Buffer.alloc(0)
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
-/** An element longer than this is passed on unread; inline images are the only ones that come near. */
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+/** An element longer than this is passed on unread. Only inline images come near. */
 const MAX_ELEMENT_BYTES = 16_777_216
 
-export class ArrayTap implements Tap {
-  readonly #reader: EventUsageReader
+export class ArrayTap extends MeteredTap<EventUsageReader> {
+  readonly isDocument = false
   /** Brackets open at this point; an element is what is inside the outermost one. */
   #depth = 0
   #inString = false
   /** Inside a string: the byte before was a backslash that escapes. */
   #escaped = false
-  /** What has come of the unfinished element. */
+  /** What has arrived of the unfinished element. */
   readonly #element = new ChunkBuffer()
-  /** The element grew too long; bytes up to its end are not looked at. */
+  /** The element grew too long: its bytes are not read. */
   #isTooLong = false
   #eventCount = 0
 
-  constructor(meter: EventUsageReader) {
-    this.#reader = meter
-  }
-
-  readonly isDocument = false
-  readonly terminated = false
-
-  get finished(): boolean {
-    return this.#reader.finished
-  }
-
-  get failed(): boolean {
-    return this.#reader.failed
-  }
-
   get eventCount(): number {
     return this.#eventCount
-  }
-
-  answerUsage(): AnswerUsage | undefined {
-    return this.#reader.answerUsage()
   }
 
   push(chunk: Buffer): Buffer {
@@ -55,9 +39,9 @@ export class ArrayTap implements Tap {
       }
       const byte = chunk[at]
       if (byte === QUOTE) this.#inString = true
-      else if (byte === 0x7b || byte === 0x5b) {
+      else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
         if (++this.#depth === 2) elementFrom = at
-      } else if (byte === 0x7d || byte === 0x5d) {
+      } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
         if (--this.#depth === 1 && elementFrom >= 0) {
           this.#appendToElement(chunk.subarray(elementFrom, at + 1))
           this.#finishElement()
@@ -69,12 +53,12 @@ export class ArrayTap implements Tap {
     return chunk
   }
 
-  /** A single object in the place of the array is how errors come. */
+  /** Errors come as a single object in place of the array; its end is no event. */
   end(): Buffer {
     return EMPTY_BUFFER
   }
 
-  /** The position of the quote that ends the string, or the chunk's end when it goes on. */
+  /** The position of the quote that ends the string, or the chunk's end if the string goes on. */
   #endOfString(chunk: Buffer, from: number): number {
     let at = from
     if (this.#escaped) {
@@ -103,7 +87,7 @@ export class ArrayTap implements Tap {
 
   #finishElement(): void {
     this.#eventCount++
-    if (!this.#isTooLong) this.#reader.readData(this.#element.take())
+    if (!this.#isTooLong) this.source.readData(this.#element.take())
     this.#isTooLong = false
   }
 }

@@ -1,4 +1,4 @@
-// Shortener: what is kept of lines too long to be kept whole. Their structure stands, the insides of long strings do not.
+// Shortener: keeps the structure of lines that are too long to be kept whole, and drops the insides of their long strings.
 
 import { ChunkBuffer } from './chunk-buffer.ts'
 
@@ -7,27 +7,27 @@ const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const LETTER_U = 0x75
 
-/** Lines up to here are left as they are. */
+/** Shorter lines stay as they are. */
 const LONG_LINE_BYTES = 65_536
-/** Kept of each string in the rest of a longer one: more than any name or count has. */
+/** How much is kept of each string in the rest of a longer line: more than any name or count has. */
 const MAX_KEPT_STRING_BYTES = 512
-/** A letter and four digits, after the backslash. */
+/** A letter and four digits after the backslash. */
 const MAX_ESCAPE_BYTES = 5
 const NEARBY_BYTES = 256
 
 /**
- * Shortens a stream of lines, JSON in most of them, whatever way its bytes were cut. A long line stays the JSON it was, but
- * for strings that end early: images, and the words of an answer.
+ * Shortens a stream of lines, most of which are JSON, however its bytes were cut. A long line stays the same JSON, except that
+ * long strings end early: images, and the words of an answer.
  */
 export class Shortener {
-  /** The line that is not long yet, from its beginning. */
+  /** The current line from its beginning, while it is not long. */
   readonly #line = new ChunkBuffer()
   #isLong = false
   #inString = false
-  /** Bytes of an escape still to come, at most. It is kept or left out whole. */
+  /** How many bytes of an escape can still follow. An escape is kept or dropped whole. */
   #escapeBytesLeft = 0
   #keepsEscape = true
-  /** Bytes of the string so far. */
+  /** Length of the current string so far. */
   #stringBytes = 0
 
   /** Returns the chunk, or what is kept of it. */
@@ -44,7 +44,7 @@ export class Shortener {
     this.#inString = false
     this.#escapeBytesLeft = 0
     this.#shorten(this.#line.take())
-    // What began before has passed.
+    // The line so far was passed on whole: an escape that began in it must be finished.
     this.#keepsEscape = true
     return Buffer.concat([chunk.subarray(0, from), this.#shorten(rest)])
   }
@@ -57,7 +57,7 @@ export class Shortener {
     return Buffer.concat([kept, this.push(chunk.subarray(end))])
   }
 
-  /** A copy: a view would hold on to all that is left out. */
+  /** Returns a copy: a view would keep all dropped bytes alive. */
   #shorten(bytes: Buffer): Buffer {
     const kept = Buffer.allocUnsafe(bytes.length)
     let end = 0
@@ -98,7 +98,7 @@ export class Shortener {
   }
 }
 
-/** Where a string may end, or an escape begins. A search of nearby bytes first: escapes come in crowds. */
+/** Where the string may end or an escape may begin. Nearby bytes are searched first, since escapes often follow one another. */
 function nextSpecial(bytes: Buffer, from: number): number {
   for (let to = from + NEARBY_BYTES; ; to += to - from) {
     const near = bytes.subarray(from, to)

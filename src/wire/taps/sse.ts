@@ -1,70 +1,44 @@
-// SSE tap: finds the few events of a stream that matter, whatever way the bytes were cut. Parses nothing else.
+// SSE tap: finds the few events of a stream that matter, however the bytes were cut. It parses nothing else.
 
-import type { AnswerUsage, Tap } from '../dialect.ts'
-import { ChunkBuffer } from './chunk-buffer.ts'
+import type { EventUsageReader } from './answer-events.ts'
+import { ChunkBuffer, EMPTY_BUFFER } from './chunk-buffer.ts'
+import { MeteredTap } from './metered-tap.ts'
 
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
-const EMPTY_BUFFER = Buffer.alloc(0)
+const SPACE = 0x20
+const COLON = 0x3a
+const LETTER_N = 0x6e
 const DATA_PREFIX = Buffer.from('data:')
 
-/** A line longer than this is passed on unread: no event that matters is as long. */
+/** A longer line is passed on unread: no event that matters is that long. */
 const MAX_LINE_BYTES = 1_048_576
-/** The same where events are held back until they are whole: a usage event is under two kilobytes. */
+/** The same if events are held back until they are whole: a usage event takes less than two kilobytes. */
 const MAX_HELD_BYTES = 65_536
 
-/** What a dialect makes of the data lines of its streams. */
-export interface EventUsageReader {
-  /** True when a chunk may hold something that matters. Only saves time: may be wrong in that direction alone. */
-  mayMatter(chunk: Buffer): boolean
-  /** One data line's payload. Returns true to hide its event from the caller. Never throws. */
-  readData(payload: Buffer): boolean
-  answerUsage(): AnswerUsage | undefined
-  readonly terminated: boolean
-  readonly finished: boolean
-  readonly failed: boolean
-}
-
 /**
- * Splits a stream into lines and shows data lines to the meter. Chunks without anything that matters, the great majority,
- * cost a few searches. With `hides`, events are passed on whole, so that one can be left out.
+ * Splits a stream into lines and hands data lines to the reader. Most chunks hold nothing that matters, and cost a few searches.
+ * If the tap hides events, it passes events on whole, so that it can leave one out.
  */
-export class SseTap implements Tap {
+export class SseTap extends MeteredTap<EventUsageReader> {
   readonly isDocument = false
-  readonly #reader: EventUsageReader
   readonly #hides: boolean
-  /** The unfinished line (or, with `hides`, unfinished event) at the end of what has come. Joined only when it is finished. */
+  /** The unfinished line (if the tap hides: unfinished event) at the end of what has arrived. Joined when it is finished. */
   readonly #pending = new ChunkBuffer()
-  /** Inside a line that grew too long; bytes up to its end are not looked at. */
+  /** Inside a line that grew too long: its bytes are not read. */
   #inLongLine = false
-  /** How the first line ended. After a return alone all is read, and what is held back passed on, with feeds in its place. */
+  /** How the first line ended. After a bare return everything is read, and what was held back is passed on, with feeds in its place. */
   #lineEnd: 'feed' | 'return' | undefined
   #endedWithReturn = false
   #eventCount = 0
 
-  constructor(meter: EventUsageReader, hides: boolean) {
-    this.#reader = meter
+  constructor(reader: EventUsageReader, hides: boolean) {
+    super(reader)
     this.#hides = hides
-  }
-
-  get terminated(): boolean {
-    return this.#reader.terminated
-  }
-
-  get finished(): boolean {
-    return this.#reader.finished
-  }
-
-  get failed(): boolean {
-    return this.#reader.failed
   }
 
   get eventCount(): number {
     return this.#eventCount
-  }
-
-  answerUsage(): AnswerUsage | undefined {
-    return this.#reader.answerUsage()
   }
 
   push(chunk: Buffer): Buffer {
@@ -75,7 +49,7 @@ export class SseTap implements Tap {
 
   #push(chunk: Buffer): Buffer {
     if (this.#inLongLine) return this.#skipLongLine(chunk)
-    if (this.#pending.length === 0 && endsEvent(chunk) && !this.#reader.mayMatter(chunk)) {
+    if (this.#pending.length === 0 && endsEvent(chunk) && !this.source.mayMatter(chunk)) {
       this.#eventCount += countOccurrences(chunk, DATA_PREFIX)
       return chunk
     }
@@ -86,14 +60,14 @@ export class SseTap implements Tap {
     return this.#hides ? this.#pushEvents(bytes) : this.#pushLines(bytes, chunk)
   }
 
-  /** A stream may end without a line feed: what is left is a line all the same. */
+  /** A stream may end without a line feed: the rest is a line, too. */
   end(): Buffer {
     const rest = this.#takePending(EMPTY_BUFFER)
     const hidden = this.#readLines(rest)
     return this.#hides && !hidden ? rest : EMPTY_BUFFER
   }
 
-  /** Of a chunk without line feeds. Its last byte may be half of a line end. */
+  /** For a chunk without line feeds. Its last byte may be half of a line end. */
   #hasBareReturn(chunk: Buffer): boolean {
     if (this.#lineEnd || chunk.length === 0) return false
     const followed = this.#endedWithReturn
@@ -108,7 +82,7 @@ export class SseTap implements Tap {
     return this.#hides ? read : chunk
   }
 
-  /** Every line that is finished is read; the chunk goes on as it came. */
+  /** Reads every finished line; the chunk is passed on as it came. */
   #pushLines(bytes: Buffer, chunk: Buffer): Buffer {
     const end = bytes.lastIndexOf(LINE_FEED) + 1
     this.#readLines(bytes.subarray(0, end))
@@ -116,7 +90,7 @@ export class SseTap implements Tap {
     return chunk
   }
 
-  /** Every event that is finished is read and, unless hidden, goes on; the rest is held back. */
+  /** Reads every finished event, and passes it on unless it is hidden; holds the rest back. */
   #pushEvents(bytes: Buffer): Buffer {
     const passed: Buffer[] = []
     let from = 0
@@ -129,7 +103,7 @@ export class SseTap implements Tap {
     return Buffer.concat(passed)
   }
 
-  /** Returns what of `rest` can go on at once: all of it when nothing is hidden here, or when it is too long to hold back. */
+  /** Returns what of `rest` can be passed on at once: all of it if this tap hides nothing, or if it is too long to hold back. */
   #holdBack(rest: Buffer): Buffer {
     this.#pending.push(rest)
     if (this.#pending.length <= (this.#hides ? MAX_HELD_BYTES : MAX_LINE_BYTES))
@@ -154,7 +128,7 @@ export class SseTap implements Tap {
     return this.#hides ? Buffer.concat([chunk.subarray(0, feed + 1), rest]) : chunk
   }
 
-  /** Shows every data line to the meter. True when one of them is to be hidden. */
+  /** Hands every data line to the reader. True if one of them must be hidden. */
   #readLines(bytes: Buffer): boolean {
     let hide = false
     for (let from = 0; from < bytes.length; ) {
@@ -164,7 +138,7 @@ export class SseTap implements Tap {
       if (bytes[end - 1] === CARRIAGE_RETURN) end--
       if (startsWithData(bytes, from, end)) {
         this.#eventCount++
-        hide = this.#reader.readData(bytes.subarray(from + DATA_PREFIX.length, end)) || hide
+        hide = this.source.readData(bytes.subarray(from + DATA_PREFIX.length, end)) || hide
       }
       from = next
     }
@@ -172,7 +146,7 @@ export class SseTap implements Tap {
   }
 }
 
-/** A copy with line feeds for returns. */
+/** A copy with line feeds in place of returns. */
 function replaceReturns(chunk: Buffer): Buffer {
   const bytes = Buffer.from(chunk)
   for (let at = bytes.indexOf(CARRIAGE_RETURN); at >= 0; at = bytes.indexOf(CARRIAGE_RETURN, at + 1))
@@ -186,14 +160,14 @@ function startsWithData(bytes: Buffer, from: number, end: number): boolean {
   return true
 }
 
-/** True when a chunk ends with a blank line, as one that holds whole events does. */
+/** True if a chunk ends with a blank line, as a chunk of whole events does. */
 function endsEvent(chunk: Buffer): boolean {
   const last = chunk.length - 1
   if (chunk[last] !== LINE_FEED) return false
   return chunk[last - 1] === LINE_FEED || (chunk[last - 1] === CARRIAGE_RETURN && chunk[last - 2] === LINE_FEED)
 }
 
-/** Right after the blank line that ends the event at `from`, or 0 when it is unfinished. A blank line there stands alone. */
+/** Right after the blank line that ends the event at `from`, or 0 if the event is unfinished. A blank line at `from` is an event. */
 function eventEnd(bytes: Buffer, from: number): number {
   if (bytes[from] === LINE_FEED) return from + 1
   if (bytes[from] === CARRIAGE_RETURN && bytes[from + 1] === LINE_FEED) return from + 2
@@ -211,15 +185,15 @@ function countOccurrences(bytes: Buffer, needle: Buffer): number {
 }
 
 /**
- * True when some `"key"` in the chunk has a value other than null: `"usage":{`, `"finish_reason":"stop"`. The key is given
- * with the quote that ends it, which inside a string would be escaped, and without the one before it: a search would stop at
- * every quote there is.
+ * True if some `"key"` in the chunk has a value other than null: `"usage":{`, `"finish_reason":"stop"`.
+ * @param keyWithQuote the key and the quote that ends it, which would be escaped inside a string. The quote before the key is
+ * left out: the search would stop at every quote.
  */
 export function hasValue(chunk: Buffer, keyWithQuote: Buffer): boolean {
   for (let at = chunk.indexOf(keyWithQuote); at >= 0; at = chunk.indexOf(keyWithQuote, at + 1)) {
     let next = at + keyWithQuote.length
-    while (chunk[next] === 0x20 || chunk[next] === 0x3a) next++
-    if (chunk[next] !== 0x6e) return true
+    while (chunk[next] === SPACE || chunk[next] === COLON) next++
+    if (chunk[next] !== LETTER_N) return true
   }
   return false
 }

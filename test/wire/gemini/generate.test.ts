@@ -2,7 +2,8 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { geminiGenerate, modelInPath } from '../../../src/wire/gemini/generate.ts'
+import { geminiGenerate } from '../../../src/wire/gemini/generate.ts'
+import { modelInPath } from '../../../src/wire/gemini/path.ts'
 import { newDraft } from '../../../src/wire/request-reader.ts'
 import { bodies, diffBytes, lineTo } from '../samples.ts'
 

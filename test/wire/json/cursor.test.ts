@@ -4,13 +4,20 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Problem } from '../../../src/core/problem.ts'
-import { Fields, JsonCursor, UNKNOWN_FIELD } from '../../../src/wire/json/cursor.ts'
+import { JsonCursor } from '../../../src/wire/json/cursor.ts'
+import { Fields, UNKNOWN_FIELD } from '../../../src/wire/json/fields.ts'
 import { internedString } from '../../../src/wire/json/interned-string.ts'
-import { eachField } from '../../../src/wire/request-reader.ts'
+import { handlersFor, ObjectReader } from '../../../src/wire/json/object-reader.ts'
 import { KEYS, render, spaces, tree, type ValueSpan } from '../documents.ts'
 
 const ALL = new Fields(...KEYS)
 const NONE = new Fields()
+
+/** The string that a document is. */
+function stringIn(text: string): string {
+  const json = new JsonCursor(Buffer.from(text))
+  return json.stringAt(json.range(), 's')
+}
 
 /** Every value below the outermost, by entering each container. */
 function walk(bytes: Buffer, fields: Fields): ValueSpan[] {
@@ -19,10 +26,10 @@ function walk(bytes: Buffer, fields: Fields): ValueSpan[] {
   const value = (key: number | null, outermost = false) => {
     const start = json.position
     let end = 0
-    if (json.peek() === '{') {
+    if (json.isObject()) {
       json.enterObject()
       for (let field = json.nextField(fields); field >= UNKNOWN_FIELD; field = json.nextField(fields)) value(field)
-    } else if (json.peek() === '[') {
+    } else if (json.isArray()) {
       json.enterArray()
       while (json.nextElement()) value(null)
     } else end = json.range().end
@@ -193,12 +200,13 @@ describe('a large body', () => {
         const text = JSON.stringify({ pad: 'x'.repeat(4096), strings, tail: {} })
         const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(text)]).subarray(offset)
         const seen: unknown[] = []
-        const json = new JsonCursor(bytes)
-        eachField(json, new Fields('strings'), () => {
-          json.enterArray()
-          while (json.nextElement()) seen.push(JSON.parse(json.text(json.range())))
+        const object = new ObjectReader<unknown[]>({
+          strings(json) {
+            json.enterArray()
+            while (json.nextElement()) seen.push(JSON.parse(json.text(json.range())))
+          },
         })
-        json.finish()
+        object.readDocument(bytes, seen)
         expect(seen).toEqual(strings)
       }),
     )
@@ -244,19 +252,18 @@ describe('nesting', () => {
 })
 
 describe('known fields', () => {
-  const FIELDS = new Fields('model', 'max_tokens', 'stream', 'maxOutputTokens', 'k_1')
-  const read = (text: string): string[] => {
-    const seen: string[] = []
-    const json = new JsonCursor(Buffer.from(text))
-    eachField(json, FIELDS, (field) => seen.push(`${FIELDS.names[field]}=${json.text(json.range())}`))
-    json.finish()
-    return seen
-  }
+  const NAMES = ['model', 'max_tokens', 'stream', 'maxOutputTokens', 'k_1']
+  const OBJECT = new ObjectReader<string[]>(
+    handlersFor(NAMES, (json, seen: string[], _context: undefined, name) => {
+      seen.push(`${name}=${json.text(json.range())}`)
+    }),
+  )
+  const read = (text: string): string[] => OBJECT.readDocument(Buffer.from(text), [])
 
   test('are found with every way to escape their letters', () => {
     fc.assert(
       fc.property(
-        fc.constantFrom(...FIELDS.names),
+        fc.constantFrom(...NAMES),
         fc.array(fc.boolean(), { minLength: 15, maxLength: 15 }),
         (name, escaped) => {
           const key = [...name]
@@ -270,15 +277,11 @@ describe('known fields', () => {
 
   test('in any other case are refused, by the name that was meant', () => {
     fc.assert(
-      fc.property(
-        fc.constantFrom(...FIELDS.names),
-        fc.array(fc.boolean(), { minLength: 15, maxLength: 15 }),
-        (name, flip) => {
-          const key = [...name].map((unit, at) => (flip[at] ? otherCase(unit) : unit)).join('')
-          fc.pre(key !== name)
-          expect(() => read(`{"${key}":1}`)).toThrow(expect.objectContaining({ code: 'invalid_request', param: name }))
-        },
-      ),
+      fc.property(fc.constantFrom(...NAMES), fc.array(fc.boolean(), { minLength: 15, maxLength: 15 }), (name, flip) => {
+        const key = [...name].map((unit, at) => (flip[at] ? otherCase(unit) : unit)).join('')
+        fc.pre(key !== name)
+        expect(() => read(`{"${key}":1}`)).toThrow(expect.objectContaining({ code: 'invalid_request', param: name }))
+      }),
     )
   })
 
@@ -305,23 +308,22 @@ describe('known fields', () => {
 })
 
 test('of an answer’s figures, keys in another case are other keys, and of equal ones the last counts', () => {
-  const FIGURES = Fields.exact('input_tokens', 'output_tokens')
-  const seen: unknown[] = []
-  const json = new JsonCursor(
-    Buffer.from(
-      '{"Input_tokens":1,"input_tokens":2,"INPUT_TOKENS":{"input_tokens":9},"input_token\\u0053":4,"input_tokens":3}',
-    ),
+  const figures = ObjectReader.exact<unknown[]>(
+    handlersFor(['input_tokens', 'output_tokens'], (json, seen: unknown[], _context: undefined, name) => {
+      seen.push([name, json.numberValue()])
+    }),
   )
-  eachField(json, FIGURES, (field) => seen.push([FIGURES.names[field], json.numberValue()]))
-  json.finish()
-  expect(seen).toEqual([
+  const answer =
+    '{"Input_tokens":1,"input_tokens":2,"INPUT_TOKENS":{"input_tokens":9},"input_token\\u0053":4,"input_tokens":3}'
+  expect(figures.readDocument(Buffer.from(answer), [])).toEqual([
     ['input_tokens', 2],
     ['input_tokens', 3],
   ])
 })
 
-test('two fields that cannot be told apart are a mistake of who wrote them', () => {
-  expect(() => new Fields('model', 'Model')).toThrow('cannot be told apart')
+test('a table of two fields with the same hash, or of more fields than a number has bits, cannot be made', () => {
+  expect(() => new Fields('model', 'Model')).toThrow('have the same hash')
+  expect(() => new Fields(...Array.from({ length: 33 }, (_, index) => `field_${index}`))).toThrow('at most 32 fields')
 })
 
 test('short texts are what their bytes say, made once', () => {
@@ -363,11 +365,11 @@ describe('a value', () => {
   test('that is a string decodes as JSON.parse decodes it', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
-        expect(at(JSON.stringify(text)).string('s')).toBe(text)
+        expect(stringIn(JSON.stringify(text))).toBe(text)
       }),
     )
-    expect(() => at('"\\q"').string('s')).toThrow(expect.objectContaining({ code: 'invalid_json' }))
-    expect(() => at('7').string('s')).toThrow(expect.objectContaining({ param: 's' }))
+    expect(() => stringIn('"\\q"')).toThrow(expect.objectContaining({ code: 'invalid_json' }))
+    expect(() => stringIn('7')).toThrow(expect.objectContaining({ param: 's' }))
   })
 
   test('that is a figure is what JSON.parse finds', () => {

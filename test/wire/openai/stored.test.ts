@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { quote } from '../../../src/core/quote.ts'
 import { usageOf } from '../../../src/core/usage.ts'
 import { openai } from '../../../src/providers/openai.ts'
-import { dialectNamed, storedDialectAt } from '../../../src/wire/index.ts'
+import { dialectNamed, servedDialect } from '../../../src/wire/index.ts'
 import { openaiStored } from '../../../src/wire/openai/stored.ts'
 import { recordingsOf } from '../../support/recordings.ts'
 import { lineTo } from '../samples.ts'
@@ -40,7 +40,7 @@ test.each([
   ['GET', `/x${RESPONSE_PATH}`, false],
   ['GET', `/v2/responses/${ID}`, false],
 ])('%s %j is for a stored response: %s', (method, path, is) => {
-  expect(storedDialectAt(method, path)).toBe(is ? openaiStored : undefined)
+  expect(servedDialect(method, path)).toBe(is ? openaiStored : undefined)
 })
 
 test('has a name', () => {
@@ -132,7 +132,7 @@ describe('an answer', () => {
 
 test.each(recordingsOf('openai.responses_retrieve'))('$file used nothing', ({ request, response }) => {
   const [path = '', query = ''] = (request?.path ?? '').split('?')
-  expect(storedDialectAt('GET', path)).toBe(openaiStored)
+  expect(servedDialect('GET', path)).toBe(openaiStored)
   expect(openaiStored.readRequest(Buffer.alloc(0), lineTo(path, query)).facts.stream).toBe(false)
   const tap = openaiStored.createTap(false, response.headers['content-type'] ?? '', false)
   expect(feed(tap, bytewise(Buffer.from(response.body), 61)).out.toString()).toBe(response.body)

@@ -1,0 +1,82 @@
+// What a response of OpenAI's is billed for by the piece: searches and containers.
+
+import type { JsonCursor } from '../json/cursor.ts'
+import { ObjectReader } from '../json/object-reader.ts'
+
+/** The memory sizes that containers are billed by. The first is the default. */
+export const CONTAINER_MEMORIES = ['1g', '4g', '16g', '64g']
+/** Items of one kind beyond this number are not counted. */
+const MAX_ITEMS = 10_000
+const MAX_ID_CHARACTERS = 128
+
+/** What is billed by the piece. Each piece counts once, however often a stream repeats it. */
+export interface BilledItems {
+  readonly webSearches: Set<string>
+  readonly fileSearches: Set<string>
+  readonly containers: Set<string>
+}
+
+export function newBilledItems(): BilledItems {
+  return { webSearches: new Set(), fileSearches: new Set(), containers: new Set() }
+}
+
+function addItem(items: Set<string>, id: string): void {
+  if (items.size < MAX_ITEMS) items.add(id.slice(0, MAX_ID_CHARACTERS))
+}
+
+interface OutputItem {
+  type: string | null
+  id: string | null
+  action: string | null
+  container: string | null
+}
+
+const OUTPUT_ITEM = new ObjectReader<OutputItem>({
+  type(json, item) {
+    item.type = json.stringOrNull()
+  },
+  id(json, item) {
+    item.id = json.stringOrNull()
+  },
+  action(json, item) {
+    ACTION.readIfObject(json, item)
+  },
+  container_id: readContainerId,
+  environment(json, item) {
+    ENVIRONMENT.readIfObject(json, item)
+  },
+})
+
+const ACTION = new ObjectReader<OutputItem>({
+  type(json, item) {
+    item.action = json.stringOrNull()
+  },
+})
+
+const ENVIRONMENT = new ObjectReader<OutputItem>({ container_id: readContainerId })
+
+function readContainerId(json: JsonCursor, item: OutputItem): void {
+  item.container = json.stringOrNull()
+}
+
+/**
+ * Searches are billed by the call; opening a page that was found, or looking in it, is not. Containers are billed each by
+ * itself, whatever runs in them.
+ * @param index stands in for an id
+ */
+export function readOutputItem(json: JsonCursor, items: BilledItems, index: string): void {
+  const item: OutputItem = { type: null, id: null, action: null, container: null }
+  OUTPUT_ITEM.read(json, item)
+  const { type, action, container } = item
+  const id = item.id || index
+  if (type === 'web_search_call' && action !== 'open_page' && action !== 'find_in_page') addItem(items.webSearches, id)
+  if (type === 'file_search_call') addItem(items.fileSearches, id)
+  if (type === 'code_interpreter_call') addItem(items.containers, container ?? '')
+  if (type === 'shell_call' && container !== null) addItem(items.containers, container)
+}
+
+/** An unknown memory size counts as the most expensive one. */
+export function memoryIndexOf(memory: string | null): number {
+  const index = memory === null ? 0 : CONTAINER_MEMORIES.indexOf(memory)
+  return index < 0 ? CONTAINER_MEMORIES.length - 1 : index
+}
