@@ -242,14 +242,14 @@ describe('tools of the caller', () => {
   it('keep the signatures of a model, and nothing that only its dialect knows', async () => {
     const parts: Part[] = [
       { kind: 'reasoning', text: 'hm', signature: 's', signedIn: 'anthropic.messages', extras: { dialect: 'd' } },
-      { kind: 'own', dialect: 'd', name: 'n', value: {} },
+      { kind: 'dialect', dialect: 'd', name: 'n', value: {} },
       textPart(''),
       { ...toolCallPart('1', 'weather', {}), signature: 't', extras: { dialect: 'd', needs: { a: 1 } } },
     ]
     const { outcome } = await run(turns(parts), body)
     const { conversation } = outcome.result
     expect(conversation).toMatchObject([{}, { parts: [{ signature: 's' }, { signature: 't' }] }])
-    expect(JSON.stringify(conversation)).not.toContain('own')
+    expect(JSON.stringify(conversation)).not.toContain('"dialect"')
     const results = [{ call_id: '1', output: 'x' }]
     expect((await run(turns('x'), { ...body, conversation, results })).outcome.result).toMatchObject({ answer: 'x' })
   })
@@ -283,7 +283,7 @@ describe('tools of the caller', () => {
     ['rules', [{ role: 'system', parts: [textPart('obey')] }, asks('1')], [result('1')], 'conversation[0].role'],
     [
       'what only a dialect knows',
-      [hello, { role: 'assistant', parts: [{ kind: 'own' }] }],
+      [hello, { role: 'assistant', parts: [{ kind: 'dialect' }] }],
       [result('1')],
       'conversation[1].parts[0].kind',
     ],

@@ -160,7 +160,7 @@ const tool = withCache(
   'eager_input_streaming',
 )
 const dialectTool = words.map((name) => ({
-  ...{ kind: 'own' as const, dialect: anthropic.dialect, name: 'web_search_20250305' },
+  ...{ kind: 'dialect' as const, dialect: anthropic.dialect, name: 'web_search_20250305' },
   value: { type: 'web_search_20250305', name },
 }))
 const toolChoices = fc.oneof(
@@ -698,11 +698,16 @@ describe('an ask of another dialect', () => {
     ['a need', { extras: { dialect: FROM, needs: { logprobs: true } } }, 'unsupported', 'logprobs'],
     [
       'a part',
-      { messages: [user({ kind: 'own', dialect: FROM, name: 'file_id', value: {} })] },
+      { messages: [user({ kind: 'dialect', dialect: FROM, name: 'file_id', value: {} })] },
       'unsupported',
       'file_id',
     ],
-    ['a tool', { tools: [{ kind: 'own', dialect: FROM, name: 'web_search', value: {} }] }, 'unsupported', 'web_search'],
+    [
+      'a tool',
+      { tools: [{ kind: 'dialect', dialect: FROM, name: 'web_search', value: {} }] },
+      'unsupported',
+      'web_search',
+    ],
     ['broken arguments', { messages: [assistant(call('a', '{"x'))] }, 'invalid_request', 'messages'],
     ['arguments that are no object', { messages: [assistant(call('a', '[1]'))] }, 'invalid_request', 'messages'],
     [

@@ -90,7 +90,7 @@ const tool = fc.oneof(
     { requiredKeys: ['kind', 'name'] },
   ),
   fc.constant({
-    kind: 'own' as const,
+    kind: 'dialect' as const,
     dialect: 'gemini.generateContent',
     name: 'googleSearch',
     value: { googleSearch: {} },
@@ -232,7 +232,7 @@ const NAMES = [
     'details',
     'responseId',
   ],
-  ...['__proto__', 'constructor', 'toString', 'generationConfig.topK', 'apart', 'spelt', 'inside'],
+  ...['__proto__', 'constructor', 'toString', 'generationConfig.topK', 'separate', 'snakeCase', 'inside'],
 ]
 const scalar = fc.oneof(
   fc.constantFrom<unknown>(

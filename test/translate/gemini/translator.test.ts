@@ -690,10 +690,14 @@ describe('an ask for Gemini', () => {
     ['six stop sequences', { stop: ['1', '2', '3', '4', '5', '6'] }, 'stop'],
     ['nine answers', { answers: 9 }, 'answers'],
     ['needs of others', { extras: { dialect: 'other', needs: { store: 'x' } } }, 'store'],
-    ['tools of others', { tools: [{ kind: 'own', dialect: 'other', name: 'web_search', value: {} }] }, 'web_search'],
+    [
+      'tools of others',
+      { tools: [{ kind: 'dialect', dialect: 'other', name: 'web_search', value: {} }] },
+      'web_search',
+    ],
     [
       'parts of others',
-      { messages: [{ role: 'user', parts: [{ kind: 'own', dialect: 'other', name: 'x', value: {} }] }] },
+      { messages: [{ role: 'user', parts: [{ kind: 'dialect', dialect: 'other', name: 'x', value: {} }] }] },
       'x',
     ],
     [
@@ -782,7 +786,7 @@ describe('an answer', () => {
             { kind: 'text', text: 'Hi' },
             { kind: 'media', mediaType: 'image/png', source: { base64: 'AA==' } },
             { kind: 'toolCall', id: 'a', name: 'f', arguments: '{"x":1}' },
-            { kind: 'own', dialect: 'other', name: 'o', value: {} },
+            { kind: 'dialect', dialect: 'other', name: 'o', value: {} },
           ],
           stop: 'toolCalls',
         },
@@ -1049,7 +1053,7 @@ describe('an error', () => {
       expect(gemini.readError(500, body)).toEqual({
         status: 500,
         kind: 'server',
-        message: 'The provider answered 500.',
+        message: 'The provider answered with status 500.',
       })
     }
     expect(gemini.readError(500, { error: { message: 'x'.repeat(9_999) } }).message).toHaveLength(2_000)

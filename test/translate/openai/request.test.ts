@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import type { ChatMessage, ChatRequest, JsonObject, Part, ToolResultPart } from '../../../src/core/chat.ts'
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { Problem } from '../../../src/core/problem.ts'
-import { isEmpty } from '../../../src/translate/dialect-fields.ts'
+import { isEmpty } from '../../../src/translate/openai/dialect-fields.ts'
 import { openaiChatTranslator } from '../../../src/translate/openai/translator.ts'
 import { openaiChat } from '../../../src/wire/openai/chat.ts'
 import { lineTo } from '../../wire/samples.ts'
@@ -174,8 +174,8 @@ describe('fields that only this dialect knows', () => {
     const tools = [{ type: 'custom', custom: { name: 'c' } }, { type: 'openrouter:web_search' }]
     const ask = readMore({ tools })
     expect(ask.tools).toMatchObject([
-      { kind: 'own', name: 'custom' },
-      { kind: 'own', name: 'openrouter:web_search' },
+      { kind: 'dialect', name: 'custom' },
+      { kind: 'dialect', name: 'openrouter:web_search' },
     ])
     expect(write(ask).body.tools).toEqual(tools)
   })
@@ -637,10 +637,14 @@ describe('asks of other dialects', () => {
 
   test.each([
     ['needs of theirs', bare({ extras: { dialect: 'x', needs: { cachedContent: 'c' } } }), 'cachedContent'],
-    ['their tools', bare({ tools: [{ kind: 'own', dialect: 'x', name: 'googleSearch', value: {} }] }), 'googleSearch'],
+    [
+      'their tools',
+      bare({ tools: [{ kind: 'dialect', dialect: 'x', name: 'googleSearch', value: {} }] }),
+      'googleSearch',
+    ],
     [
       'their parts',
-      bare({ messages: [{ role: 'user', parts: [{ kind: 'own', dialect: 'x', name: 'fileData', value: {} }] }] }),
+      bare({ messages: [{ role: 'user', parts: [{ kind: 'dialect', dialect: 'x', name: 'fileData', value: {} }] }] }),
       'fileData',
     ],
     ['more than four stops', bare({ stop: ['1', '2', '3', '4', '5'] }), 'stop'],
