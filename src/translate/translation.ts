@@ -49,7 +49,7 @@ export class Translation {
     if (hasMoreValuesThan(text, MAX_VALUES))
       throw new Problem(
         'invalid_request',
-        `A request that is translated can have at most ${MAX_VALUES} JSON values. Shorten it, or send it in the provider's own dialect.`,
+        `A request that is translated can have at most ${MAX_VALUES} values. Shorten it, or send it in the provider's own dialect.`,
       )
     const parsed = parseObject(text)
     if (!parsed) throw new Problem('invalid_json', 'The request body must be a JSON object.')

@@ -144,11 +144,11 @@ describe('the check of a plan', () => {
     [
       'too many steps',
       Array.from({ length: 13 }, (_, at) => step(`s${at}`)),
-      ['the plan has 13 steps; 12 are the most'],
+      ['the plan has 13 steps; it can have at most 12'],
     ],
     ['an id twice', [step('a'), step('a')], ['the id a is used twice']],
     ['an id that is taken', [step('old')], ['the id old is used twice']],
-    ['an unknown need', [step('a', ['z'])], ['step a needs z, which is no step']],
+    ['an unknown need', [step('a', ['z'])], ['step a needs z, which is not a step']],
     ['a result used but not needed', [step('a'), step('b', [], 'Use {a}.')], ['step b uses {a} but does not need it']],
     ['an empty id', [step(' ')], ['step number 1 has no id of 1 to 40 characters']],
     ['an endless id', [step('x'.repeat(41))], ['step number 1 has no id of 1 to 40 characters']],

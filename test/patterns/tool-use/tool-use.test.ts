@@ -72,12 +72,12 @@ describe('tool use', () => {
   })
 
   it.each([
-    ['that is not there', toolCallPart('1', 'shell', { command: 'ls' }), 'There is no such tool'],
-    ['named like a part of an object', toolCallPart('1', 'constructor', {}), 'There is no such tool'],
-    ['that was not offered', toolCallPart('1', 'json_query', {}), 'There is no such tool'],
-    ['with broken JSON', toolCallPart('1', 'calculator', '{"expression": "1'), 'no JSON object'],
-    ['with a list', toolCallPart('1', 'calculator', '["1+1"]'), 'no JSON object'],
-    ['with no JSON but null', toolCallPart('1', 'calculator', 'null'), 'no JSON object'],
+    ['that is not there', toolCallPart('1', 'shell', { command: 'ls' }), 'This tool does not exist'],
+    ['named like a part of an object', toolCallPart('1', 'constructor', {}), 'This tool does not exist'],
+    ['that was not offered', toolCallPart('1', 'json_query', {}), 'This tool does not exist'],
+    ['with broken JSON', toolCallPart('1', 'calculator', '{"expression": "1'), 'not a JSON object'],
+    ['with a list', toolCallPart('1', 'calculator', '["1+1"]'), 'not a JSON object'],
+    ['with no JSON but null', toolCallPart('1', 'calculator', 'null'), 'not a JSON object'],
     ['without its argument', toolCallPart('1', 'calculator', '{}'), 'expression'],
     ['with an argument of another type', toolCallPart('1', 'calculator', { expression: 5 }), 'expression'],
     [
@@ -298,14 +298,15 @@ describe('tools of the caller', () => {
     expect(() => TOOL_USE.read(asked)).toThrow(expect.objectContaining({ code: 'invalid_request', param: field }))
   })
 
-  it.each<[string, unknown, string]>([
-    ['no tools', [], 'tools'],
-    ['a name nobody knows', ['shell'], 'tools[0]'],
-    ['a name like a part of an object', ['constructor'], 'tools[0]'],
-    ['a tool twice', ['calculator', 'calculator'], 'tools[1]'],
-    ['a tool named like ours', [{ name: 'calculator' }], 'tools[0].name'],
-    ['too many', Array.from({ length: 51 }, (_, at) => ({ name: `t${at}` })), 'tools'],
-  ])('are refused as %s', (_what, tools, field) => {
-    expect(() => TOOL_USE.read({ ...TASK, tools })).toThrow(expect.objectContaining({ param: field }))
+  it.each<[string, unknown, string, string]>([
+    ['no tools', [], 'tools', 'tools: '],
+    ['an unknown name', ['shell'], 'tools[0]', 'must be the name of a built-in tool'],
+    ['the name of a member of every object', ['constructor'], 'tools[0]', 'must be the name of a built-in tool'],
+    ['a tool twice', ['calculator', 'calculator'], 'tools[1]', 'is duplicated'],
+    ['a tool with the name of a built-in tool', [{ name: 'calculator' }], 'tools[0].name', 'must differ'],
+    ['too many', Array.from({ length: 51 }, (_, at) => ({ name: `t${at}` })), 'tools', 'tools: '],
+  ])('are refused as %s', (_what, tools, field, message) => {
+    const error = { param: field, message: expect.stringContaining(message) }
+    expect(() => TOOL_USE.read({ ...TASK, tools })).toThrow(expect.objectContaining(error))
   })
 })
