@@ -1,4 +1,4 @@
-// Tool use's own tools: what they give, and that nothing a model writes makes them fall or take long.
+// Built-in tools: their output, and that no input of a model makes them throw or take long.
 
 import { describe, expect, it } from 'vitest'
 import { BUILT_IN_TOOLS } from '../../../src/patterns/tool-use/built-in.ts'
@@ -69,7 +69,7 @@ describe('the time', () => {
     expect(run('current_time', { time_zone })?.answered).toContain(time)
   })
 
-  it('in no such place', () => {
+  it('is refused in an unknown zone', () => {
     expect(run('current_time', { time_zone: '../../etc' })?.failed).toContain('time zone')
   })
 })
@@ -111,7 +111,7 @@ describe('JSON', () => {
     expect(run('json_query', { json: shop, path })).toEqual({ answered })
   })
 
-  it('shows a hundred values, and how many more there are', () => {
+  it('returns a hundred values, and the number of the others', () => {
     const json = JSON.stringify(Array.from({ length: 250 }, () => 1))
     expect(run('json_query', { json, path: '$[*]' })?.answered).toMatch(/^\[(1,){99}1\] and 150 more$/)
   })
@@ -144,11 +144,11 @@ describe('JSON', () => {
     '$..[?@ == @]',
     '$[?@..a]',
     '$[*][?count(@..[*,*]) > 9]',
-  ])('answers %s over much JSON soon', (path) => {
+  ])('answers %s over large JSON quickly', (path) => {
     const json = `${'[{"a":'.repeat(15)}[${'[1],'.repeat(4_900)}[1]]${'}]'.repeat(15)}`
-    const begun = performance.now()
+    const startedMs = performance.now()
     run('json_query', { json, path })
-    expect(performance.now() - begun).toBeLessThan(3_000)
+    expect(performance.now() - startedMs).toBeLessThan(3_000)
   })
 })
 
@@ -170,9 +170,9 @@ describe('text', () => {
   it.each([' '.repeat(100_000), '\n'.repeat(100_000), '.'.repeat(100_000), "'a".repeat(50_000), '\n '.repeat(50_000)])(
     'is counted soon, whatever it is: %#',
     (text) => {
-      const begun = performance.now()
+      const startedMs = performance.now()
       expect(run('text_statistics', { text })?.failed).toBeUndefined()
-      expect(performance.now() - begun).toBeLessThan(3_000)
+      expect(performance.now() - startedMs).toBeLessThan(3_000)
     },
   )
 })

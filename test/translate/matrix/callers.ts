@@ -142,9 +142,9 @@ class OpenaiConversation extends HeaderRecorder implements Conversation {
           listener('thought', thought)
           thoughts += thought
         }
-        for (const { function: called } of delta.tool_calls ?? []) {
-          if (called?.name) listener('call', called.name)
-          if (called?.arguments) listener('arguments', called.arguments)
+        for (const { function: calls } of delta.tool_calls ?? []) {
+          if (calls?.name) listener('call', calls.name)
+          if (calls?.arguments) listener('arguments', calls.arguments)
         }
       }
     }

@@ -53,7 +53,7 @@ function parseTable(table: string): Cell[] {
     const caller = CALLERS.find(({ name }) => name === from)
     const upstream = UPSTREAM_NAMES.find((name) => name === to)
     if (!caller || !upstream || outcomes.length !== header.length) throw new Error(`unknown row: ${ways}`)
-    return outcomes.map((outcome, at) => ({ caller, upstream, scenario: scenarioOf(header[at]), outcome }))
+    return outcomes.map((outcome, index) => ({ caller, upstream, scenario: scenarioOf(header[index]), outcome }))
   })
 }
 

@@ -172,9 +172,9 @@ describe('large', () => {
     for (const delivery of DELIVERIES) {
       const options = { model: MODELS[upstream], tools: true }
       const conversation = caller.startConversation(gateway.url)
-      const called: CallerAnswer = await conversation[delivery](TURN, options, () => {})
-      expect(called.calls.map(({ args }) => args)).toEqual([{ city: long, days: 3 }])
-      const results = called.calls.map((call) => ({ call, text: long }))
+      const calls: CallerAnswer = await conversation[delivery](TURN, options, () => {})
+      expect(calls.calls.map(({ args }) => args)).toEqual([{ city: long, days: 3 }])
+      const results = calls.calls.map((call) => ({ call, text: long }))
       const answer = await conversation[delivery]({ results }, options, () => {})
       expect([answer.text, upstreams.faults.splice(0)]).toEqual([WORDS.answer, []])
       expect(upstreams.lastRequest.results).toEqual([long])

@@ -68,8 +68,8 @@ function readMessages(bodies: readonly Json[]): AnswerSummary {
   for (const { index, content_block: block, delta } of bodies) {
     const { type, name, text: said } = recordOf(block)
     if (type === 'tool_use') open.set(index, { name: String(name), text: '' })
-    const { text: more, partial_json: json } = recordOf(delta)
-    text += `${type === 'text' ? said : ''}${more ?? ''}`
+    const { text: fields, partial_json: json } = recordOf(delta)
+    text += `${type === 'text' ? said : ''}${fields ?? ''}`
     const call = open.get(index)
     if (call) call.text += `${json ?? ''}`
   }
@@ -122,18 +122,18 @@ describe.skipIf(!HAS_RECORDINGS).each(APIS)('$name (../shared/recordings)', (api
       upstreams.reply = () => ({ status: 200, type, pieces })
       const options: CallerOptions = { model: api.model(recording) }
       const how = recording.stream ? 'streamed' : 'whole'
-      const got = await caller.startConversation(gateway.url)[how]({ text: 'Hello' }, options, () => {})
+      const answer = await caller.startConversation(gateway.url)[how]({ text: 'Hello' }, options, () => {})
       const { text, calls } = api.read(bodiesOf(recording))
-      expect(got.text).toBe(text)
-      expect(got.calls.map(({ name, args }) => ({ name, args }))).toEqual(calls)
-      expect(got.stop).not.toBe('')
+      expect(answer.text).toBe(text)
+      expect(answer.calls.map(({ name, args }) => ({ name, args }))).toEqual(calls)
+      expect(answer.stop).not.toBe('')
       await gateway.idle()
-      const entry = await gateway.app.store.entry(got.callId)
+      const entry = await gateway.app.store.entry(answer.callId)
       if (!entry?.outcome) throw new Error('it is not settled')
       const { usage, reasoningTokens: reasoning, ending, certainty } = entry.outcome
       expect({ ending, certainty }).toEqual({ ending: 'completed', certainty: 'exact' })
       const booked = { input: inputTokens(usage), output: outputTokens(usage), reasoning }
-      expect(got.usage).toMatchObject(booked)
+      expect(answer.usage).toMatchObject(booked)
       expect(upstreams.faults.splice(0)).toEqual([])
     })
   })

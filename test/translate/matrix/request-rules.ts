@@ -106,8 +106,8 @@ function checkOpenaiMessages(checker: RuleChecker, messages: readonly Json[]): v
     const hasContent = typeof content === 'string' || listOf(content).length > 0
     checker.check(hasContent || (role === 'assistant' && listOf(calls).length > 0), `the message of ${role} is empty`)
     for (const part of listOf(content)) checkOpenaiPart(checker, part)
-    pendingCalls = listOf(calls).map(({ id, function: called }) => {
-      checker.check(isObject(recordOf(called).arguments), 'arguments are not a JSON object')
+    pendingCalls = listOf(calls).map(({ id, function: calls }) => {
+      checker.check(isObject(recordOf(calls).arguments), 'arguments are not a JSON object')
       checker.check(typeof id === 'string' && id.length <= 40, `id ${id}`)
       return String(id)
     })

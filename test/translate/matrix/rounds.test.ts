@@ -46,7 +46,7 @@ const sendTurn = (
   options: CallerOptions,
 ) => conversation[delivery](turn, options, () => {})
 const results = ({ calls }: CallerAnswer): Turn => ({
-  results: calls.map((call, at) => ({ call, text: RESULTS[at] ?? '' })),
+  results: calls.map((call, index) => ({ call, text: RESULTS[index] ?? '' })),
 })
 
 /** The body of the last request that a provider received. */

@@ -62,7 +62,7 @@ const quarters = (text: string) => halves(text).flatMap(halves)
 
 /** @param isOpenai false: a compatible server, which shows thoughts, has other ids of calls, and interleaves calls in a stream */
 function chatAnswers(isOpenai: boolean): UpstreamAnswers {
-  const idOf = (at: number) => (isOpenai ? `call_rI3WKPYvVwlOgCGRjsPP2hE${at}` : `functions.tool:${at}`)
+  const idOf = (index: number) => (isOpenai ? `call_rI3WKPYvVwlOgCGRjsPP2hE${index}` : `functions.tool:${index}`)
   const usage = ({ thought }: AnswerContent) => ({
     prompt_tokens: TOTAL_INPUT_TOKENS,
     completion_tokens: REPORTED_USAGE.output,
@@ -77,8 +77,8 @@ function chatAnswers(isOpenai: boolean): UpstreamAnswers {
     type: 'text/event-stream; charset=utf-8',
     whole(content, model) {
       const { thought, text, calls, answers } = content
-      const called = calls.map((call, at) => ({
-        id: idOf(at),
+      const called = calls.map((call, index) => ({
+        id: idOf(index),
         type: 'function',
         function: { name: call.name, arguments: argumentsOf(call) },
       }))
@@ -111,10 +111,10 @@ function chatAnswers(isOpenai: boolean): UpstreamAnswers {
       const pieces = calls.map((call, index) => halves(argumentsOf(call)).map((part) => piece(index, part)))
       const heads = calls.map(head)
       const beginnings = isOpenai
-        ? calls.flatMap((_, at) => [
-            heads[at] ?? '',
-            pieces[at]?.[0] ?? '',
-            ...(at === calls.length - 1 ? [] : [pieces[at]?.[1] ?? '']),
+        ? calls.flatMap((_, index) => [
+            heads[index] ?? '',
+            pieces[index]?.[0] ?? '',
+            ...(index === calls.length - 1 ? [] : [pieces[index]?.[1] ?? '']),
           ])
         : [...heads, ...pieces.map(([first = '']) => first)]
       const endings = isOpenai ? [pieces.at(-1)?.[1] ?? ''] : pieces.map(([, second = '']) => second)
@@ -182,7 +182,8 @@ const anthropic: UpstreamAnswers = {
       usage: anthropicUsage(content),
     }),
   stream(content, model) {
-    const event = (type: string, more: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+    const event = (type: string, fields: object = {}) =>
+      `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
     const blocks = blocksOf(content).map(({ head, deltas }, index) => [
       event('content_block_start', { index, content_block: head }),
       ...deltas.map((delta) => event('content_block_delta', { index, delta })),
@@ -247,8 +248,8 @@ function blocksOf({ thought, text, calls }: AnswerContent) {
             deltas: quarters(text).map((piece) => ({ type: 'text_delta', text: piece })),
           },
         ]),
-    ...calls.map((call, at) => {
-      const block = { type: 'tool_use', id: `toolu_01KPaKTJSqAK${at}`, name: call.name, input: call.args }
+    ...calls.map((call, index) => {
+      const block = { type: 'tool_use', id: `toolu_01KPaKTJSqAK${index}`, name: call.name, input: call.args }
       const deltas = quarters(argumentsOf(call)).map((piece) => ({ type: 'input_json_delta', partial_json: piece }))
       return { block, head: { ...block, input: {} }, deltas }
     }),
@@ -329,9 +330,9 @@ function geminiParts({ thought, text, calls }: AnswerContent, model: string): Js
   return [
     ...(thought === '' ? [] : [{ text: thought, thought: true }]),
     ...(text === '' ? [] : [{ text }]),
-    ...calls.map(({ name, args }, at) => ({
+    ...calls.map(({ name, args }, index) => ({
       functionCall: { name, args },
-      ...(signs && at === 0 ? { thoughtSignature: SIGNATURES.gemini } : {}),
+      ...(signs && index === 0 ? { thoughtSignature: SIGNATURES.gemini } : {}),
     })),
   ]
 }
