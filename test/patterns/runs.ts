@@ -43,7 +43,7 @@ export function scriptedRun(script: Script, options: TestRunOptions = {}): TestR
   const requests: ScriptedRequest[] = []
   const expected: Step[] = []
   return {
-    requests: requests,
+    requests,
     steps: expected,
     clientGone: false,
     maxSteps: options.maxSteps ?? 50,
@@ -55,7 +55,7 @@ export function scriptedRun(script: Script, options: TestRunOptions = {}): TestR
     recordStep: (step) => expected.push(step),
     async callModel(request, step) {
       if (requests.length === options.budgetAt) throw new RunStopped('budget', 'The budget is used up.')
-      requests.push({ step, request: request })
+      requests.push({ step, request })
       const text = script(request, step, requests.length - 1)
       if (text instanceof Error) throw text
       return answerOf(text)
@@ -83,7 +83,7 @@ function isParts(text: Exclude<ScriptedAnswer, Error>): text is readonly Part[] 
 }
 
 export function textPart(text: string): Part {
-  return { kind: 'text', text: text }
+  return { kind: 'text', text }
 }
 
 export function toolCallPart(id: string, name: string, args: unknown): ToolCallPart {
@@ -103,7 +103,7 @@ export function lastText(request: ModelRequest | undefined): string {
 export function simulatedRun(model = 'sim/echo', options: TestRunOptions = {}): TestRun {
   const run = scriptedRun(() => '', options)
   run.callModel = async (request, step) => {
-    run.requests.push({ step, request: request })
+    run.requests.push({ step, request })
     const { choices, usage } = await simulateChat({ model, ...bodyOf(request) })
     const { message } = choices[0] ?? {}
     const parts = [

@@ -97,3 +97,52 @@ describe('a stream', () => {
     expect(text.length).toBeLessThan(10_000)
   })
 })
+
+describe('the error of a request that the provider cannot fulfil', () => {
+  const IMAGE = { type: 'image_url', image_url: { url: 'gs://bucket/image.png' } }
+
+  test.each<[Name, object, string, string]>([
+    ['anthropic.messages', { logprobs: true }, 'logprobs', "The target model does not support 'logprobs'."],
+    ['gemini.generateContent', { logprobs: true }, 'logprobs', "The target model does not support 'logprobs'."],
+    [
+      'gemini.generateContent',
+      { tools: [{ type: 'web_search' }] },
+      'web_search',
+      "The target model does not support 'web_search'.",
+    ],
+    [
+      'anthropic.messages',
+      { n: 2 },
+      'n',
+      'Anthropic models return one choice per call. Send one call for each choice.',
+    ],
+    [
+      'anthropic.messages',
+      { response_format: { type: 'json_object' } },
+      'response_format',
+      'Anthropic models do not support JSON output without a schema. Use json_schema.',
+    ],
+    [
+      'anthropic.messages',
+      { stop: [' '] },
+      'stop',
+      'Anthropic models do not support blank stop sequences. Use sequences with visible characters.',
+    ],
+    [
+      'anthropic.messages',
+      { messages: [{ role: 'user', content: [IMAGE] }] },
+      'messages',
+      'Anthropic models accept files inline (base64) or by an http or https URL.',
+    ],
+    ['gemini.generateContent', { n: 9 }, 'n', 'Gemini models return at most 8 choices per call.'],
+    [
+      'gemini.generateContent',
+      { messages: [{ role: 'system', content: [IMAGE] }] },
+      'messages',
+      'Gemini models support only text in system messages. Move other parts to a user message.',
+    ],
+  ])('says what %s supports: %j', (provider, fields, param, message) => {
+    const translate = expect(() => translateRequest(provider, { ...HI, ...fields }))
+    translate.toThrow(expect.objectContaining({ code: 'unsupported', param, message }))
+  })
+})

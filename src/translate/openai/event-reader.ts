@@ -6,10 +6,10 @@ import { isRecord, recordOf } from '../../core/json-values.ts'
 import { jsonOf, readName } from '../dialect-fields.ts'
 import type { EventReader } from '../translator.ts'
 import { readError } from './errors.ts'
-import { readThinkingBlocks } from './messages.ts'
 import { googleSignature } from './parts.ts'
 import { callsIn, picturesIn, reasoningTextOf, stopOf, textOf } from './response.ts'
 import { type StreamedCall, StreamedCalls } from './streamed-calls.ts'
+import { readThinkingBlocks } from './thoughts.ts'
 
 /** More choices than any real response has. Further ones are left out. */
 const MAX_CHOICES = 128

@@ -3,9 +3,9 @@
 import type { ChatEvent, ChatUsage, JsonObject } from '../../core/chat.ts'
 import type { EventWriter, ResponseContext } from '../translator.ts'
 import { writeError } from './errors.ts'
-import { THINKING_DIALECT, writeThinkingBlock } from './messages.ts'
 import { googleExtra } from './parts.ts'
 import { createdAt, finishReason, writePicture, writeUsage } from './response.ts'
+import { THINKING_DIALECT, writeThinkingBlock } from './thoughts.ts'
 
 /** More choices than any real response has. Further ones are left out. */
 const MAX_CHOICES = 128

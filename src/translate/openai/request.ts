@@ -5,9 +5,10 @@ import { invalidField } from '../../wire/json/cursor.ts'
 import { ExtrasDraft, hashOf, isSameJson, writeExtras } from '../dialect-fields.ts'
 import { type RequestTarget, unsupported, type WrittenRequest } from '../translator.ts'
 import { OPENAI_EXTRAS } from './dialect-fields.ts'
-import { readMessages, writeMessages } from './messages.ts'
+import { readMessages } from './read-messages.ts'
 import { ALWAYS_THINKS, readReasoning, writeReasoning } from './reasoning.ts'
 import { readFormat, readTool, readToolChoice, writeFormat, writeTool, writeToolChoice } from './tools.ts'
+import { writeMessages } from './write-messages.ts'
 
 /** A chat request that is being read. */
 type RequestDraft = { -readonly [Field in keyof ChatRequest]: ChatRequest[Field] }

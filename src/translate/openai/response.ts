@@ -6,8 +6,8 @@ import { inputTokens, outputTokens } from '../../core/usage.ts'
 import { readName } from '../dialect-fields.ts'
 import type { ResponseContext } from '../translator.ts'
 import { DIALECT } from './dialect-fields.ts'
-import { isThinkingBlock, joinText, readThinkingBlocks, writeThinkingBlock } from './messages.ts'
 import { googleExtra, inlineOf, readCall, urlOf } from './parts.ts'
+import { isThinkingBlock, joinText, readThinkingBlocks, writeThinkingBlock } from './thoughts.ts'
 
 /** Finish reasons of many servers. An unknown reason counts as a normal end. */
 const STOP_REASONS: ReadonlyMap<unknown, StopReason> = new Map([
@@ -69,7 +69,7 @@ export function stopOf(
   if (hasCalls) return { stop: 'toolCalls' }
   if (hasRefused) return { stop: 'refusal' }
   if (reason === 'stop' && typeof stopSequence === 'string' && stopSequence !== '')
-    return { stop: 'stopSequence', stopSequence: stopSequence }
+    return { stop: 'stopSequence', stopSequence }
   return { stop: 'end' }
 }
 

@@ -209,8 +209,8 @@ describe('a response of another dialect', () => {
 })
 
 const start: ChatEvent = { kind: 'start', id: 'x', model: 'm' }
-const text = (text: string, choice = 0): ChatEvent => ({ kind: 'text', choice, text: text })
-const reasoning = (text: string): ChatEvent => ({ kind: 'reasoning', choice: 0, text: text })
+const text = (text: string, choice = 0): ChatEvent => ({ kind: 'text', choice, text })
+const reasoning = (text: string): ChatEvent => ({ kind: 'reasoning', choice: 0, text })
 const signature = (signedIn: string = anthropic.dialect): ChatEvent => ({
   ...{ kind: 'signature', choice: 0, signature: 's', signedIn },
 })
@@ -221,7 +221,7 @@ const call = (index: number): ChatEvent => ({
   id: `c${index}`,
   name: `f${index}`,
 })
-const piece = (index: number, text: string): ChatEvent => ({ kind: 'arguments', choice: 0, call: index, text: text })
+const piece = (index: number, text: string): ChatEvent => ({ kind: 'arguments', choice: 0, call: index, text })
 const stop = (reason: StopReason): ChatEvent => ({ kind: 'stop', choice: 0, reason })
 
 /** A summary of a stream: where blocks start and end, and what they hold. */
