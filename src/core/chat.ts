@@ -1,4 +1,5 @@
-// Neutral: what is asked of a model and what it answers, in no provider's words. Every dialect translates to it and from it.
+// Chat: a chat request, its response, its stream and its errors in terms of no provider. A translator reads a dialect into
+// these types and writes them as a dialect. Nothing here is stored or sent as it stands.
 
 import type { Usage } from './usage.ts'
 
@@ -6,18 +7,22 @@ import type { Usage } from './usage.ts'
 export type JsonObject = Readonly<Record<string, unknown>>
 
 /**
- * What only one dialect has words for. A translation to the same dialect puts it back as it was; a translation to another
- * one leaves `hints` out, by name, and refuses `needs`, by name. Names are the dialect's own: `logit_bias`, `thinking.display`.
+ * Extras: the fields of a request that only one dialect has. A writer of the same dialect restores them exactly. A writer of
+ * another dialect leaves out `hints` and reports their names, and refuses `needs`. Names are the dialect's own, with dots for
+ * nesting: `logit_bias`, `thinking.display`.
  */
 export interface Extras {
+  /** The dialect that has these fields, as in wire/index.ts. */
   readonly dialect: string
+  /** Fields without which the answer is still useful. */
   readonly hints?: JsonObject
+  /** Fields without which the answer would be wrong. */
   readonly needs?: JsonObject
-  /** What was never asked for, and is for that dialect's own writer alone: spellings, signatures. Others pass over it in silence. */
+  /** Details of the original spelling, such as a field's form or its signature. Other dialects ignore them and report nothing. */
   readonly marks?: JsonObject
 }
 
-/** For how long what stands before it is to be cached. A hint. */
+/** A hint: cache the prompt up to and including this part, for five minutes or for one hour. */
 export type CacheHint = '5m' | '1h'
 
 export interface TextPart {
@@ -27,36 +32,39 @@ export interface TextPart {
   readonly extras?: Extras
 }
 
-/** An image, a document, a sound or a film: inline, or where it lies. */
+/** An image, a document, a sound or a video, either inline or by its URL. */
 export interface MediaPart {
   readonly kind: 'media'
-  /** `image/png`; `image/*` where the dialect does not say. */
+  /** A MIME type: `image/png`; `image/*` if the dialect does not name the exact type. */
   readonly mediaType: string
   readonly source: { readonly base64: string } | { readonly url: string }
-  /** Of a file. */
+  /** The file's name. */
   readonly name?: string
   readonly cache?: CacheHint
   readonly extras?: Extras
 }
 
-/** What a model thought. `signature` and `redacted` mean something to the provider that wrote them, and to no other. */
+/** A model's thoughts. Only the provider that wrote `signature` or `redacted` can read them. */
 export interface ReasoningPart {
   readonly kind: 'reasoning'
   readonly text: string
+  /** The provider's proof that the text is the model's and unchanged. */
   readonly signature?: string
-  /** Thought that is not shown, for the provider alone. */
+  /** Encrypted thoughts, which only the provider can read. */
   readonly redacted?: string
-  /** The dialect in which signature or redacted thought were written. */
+  /** The dialect of `signature` and `redacted`. Writers of other dialects leave both out. */
   readonly signedIn?: string
   readonly extras?: Extras
 }
 
+/** A model's call of a tool. */
 export interface ToolCallPart {
   readonly kind: 'toolCall'
-  /** Unique within a conversation. Never empty: readers make one up where the dialect has none. */
+  /** Unique within a conversation, never empty. The reader makes up an id if the dialect has none. */
   readonly id: string
+  /** The tool's name. */
   readonly name: string
-  /** JSON, as the model wrote it: it may be broken. Never empty: `{}` where there are none. */
+  /** JSON exactly as the model wrote it, so it can be malformed. Never empty: a call without arguments has `{}`. */
   readonly arguments: string
   /** Gemini's thought signature. */
   readonly signature?: string
@@ -64,10 +72,12 @@ export interface ToolCallPart {
   readonly extras?: Extras
 }
 
+/** What a tool returned. */
 export interface ToolResultPart {
   readonly kind: 'toolResult'
+  /** The `id` of the tool call that this result answers. */
   readonly callId: string
-  /** Of the tool; readers find it by the call where the dialect does not say it. */
+  /** The tool's name. The reader takes it from the call if the dialect does not repeat it. */
   readonly name: string
   readonly parts: readonly (TextPart | MediaPart)[]
   readonly failed: boolean
@@ -75,25 +85,27 @@ export interface ToolResultPart {
   readonly extras?: Extras
 }
 
-/** A model's refusal in words, where the dialect tells it from text. */
+/** A model's refusal in words, if the dialect separates refusals from text. */
 export interface RefusalPart {
   readonly kind: 'refusal'
   readonly text: string
 }
 
-/** A part that only its dialect knows. Another one refuses it by this name. */
+/** A part that exists in one dialect only. Writers of other dialects refuse it by its name. */
 export interface DialectPart {
-  readonly kind: 'own'
+  readonly kind: 'dialect'
+  /** The dialect that has the part, as in wire/index.ts. */
   readonly dialect: string
   readonly name: string
+  /** The part's JSON, unchanged. */
   readonly value: JsonObject
 }
 
 export type Part = TextPart | MediaPart | ReasoningPart | ToolCallPart | ToolResultPart | RefusalPart | DialectPart
 
 /**
- * One message. `system` may stand anywhere, as OpenAI allows; tool results are parts of a `user` message, one for each call
- * answered, before any other part of it.
+ * One message of a conversation. A `system` message can stand anywhere, as OpenAI allows. Tool results are parts of a `user`
+ * message: one part per answered call, before the message's other parts.
  */
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant'
@@ -101,30 +113,35 @@ export interface ChatMessage {
   readonly extras?: Extras
 }
 
+/** A tool that the caller runs. */
 export interface ToolDefinition {
   readonly kind: 'function'
   readonly name: string
   readonly description?: string
-  /** JSON Schema of its arguments, an object. Absent: it takes none. */
+  /** JSON Schema of type object for the arguments. Absent if the tool takes none. */
   readonly schema?: JsonObject
+  /** True: the provider must enforce the schema. */
   readonly strict?: boolean
   readonly cache?: CacheHint
   readonly extras?: Extras
 }
 
-/** A tool that runs at the provider, or is of a kind that only its dialect knows. */
+/** A tool that runs at the provider, or a kind of tool that exists in one dialect only. Writers of other dialects refuse it. */
 export interface DialectTool {
-  readonly kind: 'own'
+  readonly kind: 'dialect'
+  /** The dialect that has the tool, as in wire/index.ts. */
   readonly dialect: string
   readonly name: string
+  /** The tool's JSON, unchanged. */
   readonly value: JsonObject
 }
 
+/** Whether the model may, must or must not call a tool, and which ones. */
 export type ToolChoice =
   | { readonly kind: 'auto' | 'none' | 'required' }
   | { readonly kind: 'tools'; readonly names: readonly string[]; readonly required: boolean }
 
-/** What the answer's text is to be. */
+/** The format of the response's text: any JSON, or JSON of a schema. */
 export type OutputFormat =
   | { readonly kind: 'json' }
   | {
@@ -135,39 +152,44 @@ export type OutputFormat =
       readonly strict?: boolean
     }
 
+/** Levels of reasoning effort, the lowest first. */
 export const EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const
 export type Effort = (typeof EFFORTS)[number]
 
-/** How much to think, in words or in tokens; absent parts are the provider's to choose. */
+/** How much the model should think, as a level or in tokens. The provider chooses what is absent. */
 export interface Reasoning {
   readonly effort?: Effort
   readonly budgetTokens?: number
-  /** Let the model decide: Anthropic's `adaptive`, Gemini's `-1`. */
+  /** True: the model decides. Anthropic's `adaptive`, Gemini's budget of `-1`. */
   readonly dynamic?: boolean
-  /** Whether the answer is to show (summaries of) thoughts. */
+  /** Whether the response shows thoughts or summaries of them. */
   readonly shown?: boolean
 }
 
-/** What is asked. Absent fields were not asked for. */
+/** A chat request. An absent field was absent in the caller's request. */
 export interface ChatRequest {
   readonly model: string
   readonly stream: boolean
   readonly messages: readonly ChatMessage[]
   readonly tools?: readonly (ToolDefinition | DialectTool)[]
   readonly toolChoice?: ToolChoice
-  /** False: at most one call in an answer. */
+  /** False: a response may hold at most one tool call. */
   readonly parallelTools?: boolean
   readonly format?: OutputFormat
+  /** The maximum number of output tokens. */
   readonly outputCap?: number
+  /** The number of choices in the response. */
   readonly answers?: number
   readonly temperature?: number
   readonly topP?: number
   readonly topK?: number
   readonly seed?: number
+  /** Sequences that end the response. */
   readonly stop?: readonly string[]
   readonly frequencyPenalty?: number
   readonly presencePenalty?: number
   readonly reasoning?: Reasoning
+  /** The caller's id of its own user. */
   readonly user?: string
   readonly extras?: Extras
 }
@@ -175,27 +197,34 @@ export interface ChatRequest {
 /** Why a model stopped. */
 export type StopReason = 'end' | 'length' | 'toolCalls' | 'stopSequence' | 'filtered' | 'refusal' | 'context' | 'paused'
 
+/** One of a response's alternatives. */
 export interface ChatChoice {
   readonly parts: readonly Part[]
   readonly stop: StopReason
-  /** The one that was met. */
+  /** The stop sequence that the model wrote, if the dialect names it. */
   readonly stopSequence?: string
 }
 
-/** What was used, as far as anybody said. */
+/** The usage of one call, as metered from the provider's bytes. */
 export interface ChatUsage {
   readonly usage: Usage
+  /** The part of the output tokens that the model spent on thoughts. */
   readonly reasoningTokens: number
 }
 
+/** A whole response. */
 export interface ChatResponse {
-  /** The provider's own; empty where it gave none. */
+  /** The provider's id of the response; empty if the provider gave none. */
   readonly id: string
+  /** The model as the provider names it; empty if the provider did not name it. */
   readonly model: string
   readonly choices: readonly ChatChoice[]
 }
 
-/** A piece of a streamed answer. `choice` counts the answers of one call from 0, `call` the tool calls of one answer. */
+/**
+ * An event of a streamed response. `choice` is the index of the choice in the response, `call` the index of the tool call in
+ * its choice; both count from 0.
+ */
 export type ChatEvent =
   | { readonly kind: 'start'; readonly id: string; readonly model: string }
   | { readonly kind: 'text'; readonly choice: number; readonly text: string }
@@ -211,20 +240,20 @@ export type ChatEvent =
       readonly name: string
       readonly signature?: string
     }
-  /** More of a tool call's arguments: JSON in pieces. */
+  /** The next piece of a tool call's arguments, which are JSON. */
   | { readonly kind: 'arguments'; readonly choice: number; readonly call: number; readonly text: string }
   | { readonly kind: 'media'; readonly choice: number; readonly mediaType: string; readonly base64: string }
   | { readonly kind: 'refusal'; readonly choice: number; readonly text: string }
   | { readonly kind: 'stop'; readonly choice: number; readonly reason: StopReason; readonly stopSequence?: string }
   | { readonly kind: 'error'; readonly error: ChatError }
 
-/** What went wrong at a provider, in no provider's words. */
+/** A provider's error. */
 export interface ChatError {
-  /** HTTP status, or 0 in the middle of a stream that did not say one. */
+  /** HTTP status; 0 for an error inside a stream that names no status. */
   readonly status: number
   readonly kind: ErrorKind
   readonly message: string
-  /** The provider's own code, for people. */
+  /** The provider's own code, for people to read. */
   readonly code?: string
 }
 
@@ -235,7 +264,7 @@ export type ErrorKind =
   | 'notFound'
   | 'tooLarge'
   | 'rate'
-  /** Money or quota is used up: waiting does not help. */
+  /** Money or quota is used up, so waiting does not help. */
   | 'quota'
   | 'overloaded'
   | 'timeout'

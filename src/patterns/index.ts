@@ -1,4 +1,4 @@
-// Patterns: all there are.
+// Patterns: all of them. A new pattern is one file and one entry here.
 
 import { METACOGNITION } from './metacognition.ts'
 import type { Pattern } from './pattern/pattern.ts'

@@ -1,17 +1,17 @@
-// Metacognition: an answer with a confidence, a look at its gaps, and a choice: answer, ask back, check another way, decline.
+// Metacognition: answers with a confidence, reviews the answer for gaps, and then gives it, checks it, asks back or declines.
 
 import { z } from 'zod'
 import type { JsonObject } from '../core/chat.ts'
 import { definePattern, fence, type Trail, textMessage, truncate } from './pattern/pattern.ts'
 
-/** An answer less sure than this is checked before it is given. */
+/** An answer with a lower confidence is checked before it is given. */
 const CONFIDENT_FROM = 0.7
-/** And one less sure than this after its check is not given. */
+/** An answer with a lower confidence after its check is not given. */
 const DECLINE_BELOW = 0.3
 const MAX_GAPS = 20
 const MAX_ANSWER_CHARACTERS = 20_000
 
-const fields = { problem: z.string().min(1).max(50_000).describe('What is to be answered.') }
+const fields = { problem: z.string().min(1).max(50_000).describe('The problem to solve.') }
 
 const confidence = z
   .number()
@@ -72,18 +72,18 @@ export const METACOGNITION = definePattern({
       modelRequest(REVIEW_PROMPT, task, solutionText('answer', first)),
       reviewShape,
     )
-    const sure = Math.min(first.confidence, review.confidence)
-    const judged = { ...first, confidence: sure }
-    trail.partialResult = resultOf(judged, review, { decision: 'answer' })
+    const lowerConfidence = Math.min(first.confidence, review.confidence)
+    const reviewed = { ...first, confidence: lowerConfidence }
+    trail.partialResult = resultOf(reviewed, review, { decision: 'answer' })
     if (review.choice === 'ask' && review.question.trim() !== '')
-      return resultOf(judged, review, { decision: 'ask', question: review.question })
-    if (review.choice === 'decline') return resultOf(judged, review, { decision: 'decline', answer: null })
-    if (review.choice === 'answer' && sure >= CONFIDENT_FROM) return trail.partialResult
-    return await checkSolution(task, judged, review, trail)
+      return resultOf(reviewed, review, { decision: 'ask', question: review.question })
+    if (review.choice === 'decline') return resultOf(reviewed, review, { decision: 'decline', answer: null })
+    if (review.choice === 'answer' && lowerConfidence >= CONFIDENT_FROM) return trail.partialResult
+    return await checkSolution(task, reviewed, review, trail)
   },
 })
 
-/** Goes a second way, without a look at the first, and holds the two against each other. */
+/** Solves the problem a second way, without the first solution, and compares the two. */
 async function checkSolution(task: string, first: Solution, review: Review, trail: Trail): Promise<JsonObject> {
   const second = await trail.callModelAs('check', modelRequest(SECOND_WAY_PROMPT, task), solutionShape)
   const both = [solutionText('answer', first), solutionText('second-answer', second)]
@@ -96,8 +96,8 @@ async function checkSolution(task: string, first: Solution, review: Review, trai
   return resultOf(held, review, decision)
 }
 
-function modelRequest(system: string, ...words: readonly string[]) {
-  return { system, messages: [textMessage('user', words.join('\n\n'))] }
+function modelRequest(system: string, ...texts: readonly string[]) {
+  return { system, messages: [textMessage('user', texts.join('\n\n'))] }
 }
 
 function solutionText(name: string, { answer, reasoning, confidence }: Solution): string {
@@ -108,7 +108,7 @@ function solutionText(name: string, { answer, reasoning, confidence }: Solution)
 function resultOf(
   { answer, reasoning, confidence }: Solution,
   review: Review | undefined,
-  decided: JsonObject,
+  decision: JsonObject,
 ): JsonObject {
   return {
     answer,
@@ -117,6 +117,6 @@ function resultOf(
     gaps: review?.gaps ?? [],
     why: review?.why ?? null,
     question: null,
-    ...decided,
+    ...decision,
   }
 }

@@ -1,4 +1,5 @@
-// Reflection: a text is scored against criteria, criticised and revised until it passes or gets no better. The best one wins.
+// Reflection: scores a text against criteria, criticises it and revises it until it passes or stops improving. The best round wins,
+// which need not be the last.
 
 import { z } from 'zod'
 import type { JsonObject } from '../core/chat.ts'
@@ -8,12 +9,14 @@ const MAX_CRITERIA = 20
 const MAX_SCORE = 10
 const PASSING_SCORE = 8
 
+/** The score of one criterion. */
 interface Score {
   readonly score: number
   readonly passed: boolean
   readonly critique: string
 }
 
+/** The scores of one version of the text. */
 interface Round {
   readonly round: number
   /** By the criterion's name. */
@@ -31,8 +34,8 @@ const fields = {
     .record(z.string().min(1).max(100), z.string().min(1).max(2_000))
     .refine((all) => Object.keys(all).length > 0, 'must name at least one criterion')
     .refine((all) => Object.keys(all).length <= MAX_CRITERIA, `must name at most ${MAX_CRITERIA} criteria`)
-    .describe('What the text is held to: descriptions by name.'),
-  task: z.string().max(20_000).exactOptional().describe('What the text was written for.'),
+    .describe('The criteria: a description for each name.'),
+  task: z.string().max(20_000).exactOptional().describe('The purpose of the text.'),
 }
 type Input = z.output<z.ZodObject<typeof fields>>
 
@@ -45,18 +48,18 @@ export const REFLECTION = definePattern({
   description: 'Scores a text against criteria, criticises and revises it until all pass or nothing improves.',
   fields,
   defaultMaxSteps: 9,
-  execute: async (asked, trail) => {
+  execute: async (input, trail) => {
     const rounds: Round[] = []
-    let text = asked.initial_output
+    let text = input.initial_output
     let best: BestRound | undefined
     for (;;) {
-      const scored = await scoreText(asked, text, rounds.length + 1, trail)
+      const scored = await scoreText(input, text, rounds.length + 1, trail)
       rounds.push(scored)
       if (best !== undefined && scored.total <= best.total) return resultOf(best, rounds, 'no_improvement')
       best = { ...scored, text }
       if (allPassed(best)) return resultOf(best, rounds, 'all_passed')
       trail.partialResult = resultOf(best, rounds, 'cut_short')
-      text = await reviseText(asked, best, trail)
+      text = await reviseText(input, best, trail)
       if (text.trim() === '' || text === best.text) return resultOf(best, rounds, 'no_improvement')
     }
   },
@@ -69,9 +72,9 @@ function allPassed({ scores }: Round): boolean {
 async function scoreText({ criteria, task }: Input, text: string, round: number, trail: Trail): Promise<Round> {
   const names = Object.keys(criteria)
   const shape = z.object(
-    Object.fromEntries(names.map((name, at) => [`c${at + 1}`, scoreShape(`${name}: ${criteria[name]}`)])),
+    Object.fromEntries(names.map((name, index) => [`c${index + 1}`, scoreShape(`${name}: ${criteria[name]}`)])),
   )
-  const said = await trail.callModelAs(
+  const answer = await trail.callModelAs(
     'score',
     {
       system: SCORE_PROMPT,
@@ -79,8 +82,8 @@ async function scoreText({ criteria, task }: Input, text: string, round: number,
     },
     shape,
   )
-  const scores = names.map((name, at): [string, Score] => {
-    const { score = 0, critique = '' } = said[`c${at + 1}`] ?? {}
+  const scores = names.map((name, index): [string, Score] => {
+    const { score = 0, critique = '' } = answer[`c${index + 1}`] ?? {}
     return [name, { score, passed: score >= PASSING_SCORE, critique }]
   })
   const total = scores.reduce((sum, [, { score }]) => sum + score, 0)
@@ -106,12 +109,12 @@ async function reviseText({ criteria, task }: Input, best: BestRound, trail: Tra
   )
   const words = [...purposeOf(task), `Criteria it does not meet:\n${list.join('\n')}`, ...fence('text', [best.text])]
   const shape = z.object({ revised_text: z.string().describe('The whole revised text.') })
-  const said = await trail.callModelAs(
+  const answer = await trail.callModelAs(
     'revise',
     { system: REVISE_PROMPT, messages: [textMessage('user', words.join('\n\n'))] },
     shape,
   )
-  return said.revised_text
+  return answer.revised_text
 }
 
 function purposeOf(task: string | undefined): string[] {

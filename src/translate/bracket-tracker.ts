@@ -1,13 +1,14 @@
-// Brackets: tells when JSON that comes in pieces is whole.
+// Bracket tracker: tells when JSON text that arrives in pieces is complete. It does not check that the JSON is valid.
 
-/** Follows JSON text in pieces, far enough to know when its outermost bracket has closed. */
+/** Counts the brackets of JSON text that arrives in pieces. Brackets in strings do not count. */
 export class BracketTracker {
+  /** The deepest nesting so far. */
   maxDepth = 0
   #depth = 0
   #isString = false
   #isEscaped = false
 
-  /** True from the moment that the outermost bracket has closed. */
+  /** True once the outermost bracket has closed. */
   get isWhole(): boolean {
     return this.maxDepth > 0 && this.#depth === 0
   }

@@ -1,97 +1,132 @@
-// Shared: the little that readers and writers of asks have in common.
+// Dialect fields: what the translators share to keep the fields of one dialect, and to compare, cut and hash values.
 
 import type { ErrorKind, Extras, JsonObject } from '../core/chat.ts'
 import { isRecord } from '../core/json-values.ts'
 import { Problem } from '../core/problem.ts'
 
-/** How deep emptiness is looked for: some servers fill in whole objects of nothing. */
-const MAX_EMPTY_LEVELS = 3
-
-/** What stands for nothing asked: such a field is kept, but nobody misses it. */
-export function isEmpty(value: unknown): boolean {
-  return value === false || isEmptyToLevel(value, MAX_EMPTY_LEVELS)
+/** How a dialect treats the fields that it does not share with other dialects. */
+export interface ExtrasPolicy {
+  /** As in wire/index.ts. */
+  readonly dialect: string
+  /** True for a value that requests nothing, as if the field were absent. Such a field is a hint, and leaving it out is not reported. */
+  isEmpty(value: unknown): boolean
+  /** True: a field that the reader knows is kept if it is null, so that the null can be restored. */
+  readonly keepsNulls: boolean
 }
 
-function isEmptyToLevel(value: unknown, levels: number): boolean {
-  if (Array.isArray(value)) return value.length === 0
-  if (isRecord(value)) return levels > 0 && Object.values(value).every((inner) => isEmptyToLevel(inner, levels - 1))
-  return value === null || value === undefined || value === '' || value === 0
+/** Which fields `ExtrasDraft.keepRest` takes for hints, and where they stand. */
+export interface RestOptions {
+  /** Names with their prefix. */
+  readonly hints?: ReadonlySet<string>
+  /** Precedes every name: `generationConfig.` */
+  readonly prefix?: string
 }
+
+const NO_NAMES: ReadonlySet<string> = new Set()
 
 /**
- * Collects what only one dialect knows. A hint that is empty also serves as a mark of how something was spelled: it says
- * nothing to another dialect, and is never announced.
+ * Collects the extras of an object while a reader reads it.
+ *
+ * @example
+ * const extras = new ExtrasDraft(POLICY)
+ * extras.keepRest(body, new Set(['model', 'messages']), { hints: new Set(['logit_bias']) })
+ * return { model, messages, ...extras.toField() }
  */
 export class ExtrasDraft {
+  readonly #policy: ExtrasPolicy
   readonly #hints = new Map<string, unknown>()
   readonly #needs = new Map<string, unknown>()
+  readonly #marks = new Map<string, unknown>()
 
+  constructor(policy: ExtrasPolicy) {
+    this.#policy = policy
+  }
+
+  /** Keeps a field that another dialect leaves out. An empty value only restores the original spelling. */
   hint(name: string, value: unknown): void {
     this.#hints.set(name, value)
   }
 
+  /** Keeps a field that another dialect refuses, even if the value is empty. */
   need(name: string, value: unknown): void {
     this.#needs.set(name, value)
   }
 
-  /** Fields of an object that are none of the `known`: needs, but for these hints and for what is empty. */
-  keepRest(record: JsonObject, known: ReadonlySet<string>, hints: ReadonlySet<string>): this {
+  /** Keeps a detail of the spelling, for the writer of this dialect only. @param value null: the field was absent */
+  mark(name: string, value: unknown): void {
+    this.#marks.set(name, value)
+  }
+
+  /** Keeps an empty value as a hint and any other value as a need. */
+  keep(name: string, value: unknown): void {
+    if (this.#policy.isEmpty(value)) this.hint(name, value)
+    else this.need(name, value)
+  }
+
+  /** Keeps the fields of `record` that the reader does not know: as hints if `hints` names them, otherwise as `keep` does. */
+  keepRest(record: JsonObject, known: ReadonlySet<string>, { hints = NO_NAMES, prefix = '' }: RestOptions = {}): this {
     for (const [name, value] of Object.entries(record)) {
-      if (known.has(name)) continue
-      if (hints.has(name) || isEmpty(value)) this.hint(name, value)
-      else this.need(name, value)
+      if (known.has(name) && !(value === null && this.#policy.keepsNulls)) continue
+      if (hints.has(prefix + name)) this.hint(prefix + name, value)
+      else this.keep(prefix + name, value)
     }
     return this
   }
 
-  /** To be spread: `{}` where there is nothing. */
-  toField(dialect: string): { readonly extras?: Extras } {
-    if (this.#hints.size + this.#needs.size === 0) return {}
+  /** The field `extras` to spread into an object; `{}` if nothing was kept. */
+  toField(): { readonly extras?: Extras } {
+    if (this.#hints.size + this.#needs.size + this.#marks.size === 0) return {}
     const extras = {
-      dialect,
+      dialect: this.#policy.dialect,
       ...(this.#hints.size > 0 && { hints: Object.fromEntries(this.#hints) }),
       ...(this.#needs.size > 0 && { needs: Object.fromEntries(this.#needs) }),
+      ...(this.#marks.size > 0 && { marks: Object.fromEntries(this.#marks) }),
     }
     return { extras }
   }
 }
 
 /**
- * What a writer of this dialect puts back of it, needs and hints together. Of another dialect's it notes the hints as
- * dropped, and throws Problem `unsupported` for a need.
+ * The fields that a writer restores: hints and needs of its own dialect. Of another dialect's extras nothing is written: see
+ * `dropForeignExtras`.
  */
-export function writeExtras(extras: Extras | undefined, dialect: string, dropped: Set<string>): JsonObject {
-  if (extras === undefined) return {}
-  if (extras.dialect === dialect) return { ...extras.hints, ...extras.needs }
-  const [need] = Object.keys(extras.needs ?? {})
-  if (need !== undefined) throw unsupportedExtra(need)
-  for (const [name, value] of Object.entries(extras.hints ?? {})) if (!isEmpty(value)) dropped.add(name)
+export function writeExtras(extras: Extras | undefined, policy: ExtrasPolicy, dropped: Set<string>): JsonObject {
+  if (extras?.dialect === policy.dialect) return { ...extras.hints, ...extras.needs }
+  dropForeignExtras(extras, policy, dropped)
   return {}
 }
 
-/** @param name as the dialect that has it calls it */
-export function unsupportedExtra(name: string): Problem {
-  return new Problem('unsupported', `The model that is to answer has nothing like '${name}'.`, name)
+/** Adds the names of another dialect's hints to `dropped`. Throws Problem `unsupported` for the first of its needs. */
+export function dropForeignExtras(extras: Extras | undefined, policy: ExtrasPolicy, dropped: Set<string>): void {
+  if (!extras || extras.dialect === policy.dialect) return
+  const [need] = Object.keys(extras.needs ?? {})
+  if (need !== undefined) throw unsupportedExtra(need)
+  for (const [name, value] of Object.entries(extras.hints ?? {})) if (!policy.isEmpty(value)) dropped.add(name)
 }
 
-/** How deep two values are compared: nothing that is put back is deeper. */
+/** @param name the field, part or tool in the words of the dialect that has it */
+export function unsupportedExtra(name: string): Problem {
+  return new Problem('unsupported', `The target model does not support '${name}'.`, name)
+}
+
+/** Deeper values are taken to differ: nothing that is restored is deeper. */
 const MAX_COMPARED_LEVELS = 64
 
-/** Whether two parsed JSON values say the same, whatever the order of their members. Too deep ones do not. */
-export function isSameJson(one: unknown, other: unknown, levels = MAX_COMPARED_LEVELS): boolean {
-  if (Object.is(one, other)) return true
+/** Whether two parsed JSON values are equal, whatever the order of their members. Values that are too deep are not. */
+export function isSameJson(left: unknown, right: unknown, levels = MAX_COMPARED_LEVELS): boolean {
+  if (Object.is(left, right)) return true
   if (levels === 0) return false
-  if (Array.isArray(one)) {
-    if (!Array.isArray(other) || other.length !== one.length) return false
-    return one.every((value, at) => isSameJson(value, other[at], levels - 1))
+  if (Array.isArray(left)) {
+    if (!Array.isArray(right) || right.length !== left.length) return false
+    return left.every((value, index) => isSameJson(value, right[index], levels - 1))
   }
-  if (!isRecord(one) || !isRecord(other)) return false
-  const names = Object.keys(one)
-  if (names.length !== Object.keys(other).length) return false
-  return names.every((name) => Object.hasOwn(other, name) && isSameJson(one[name], other[name], levels - 1))
+  if (!isRecord(left) || !isRecord(right)) return false
+  const names = Object.keys(left)
+  if (names.length !== Object.keys(right).length) return false
+  return names.every((name) => Object.hasOwn(right, name) && isSameJson(left[name], right[name], levels - 1))
 }
 
-/** JSON of a value that was parsed from JSON; `{}` for what is too deep for it. */
+/** The JSON text of a value that was parsed from JSON; `{}` if the value is nested too deeply. */
 export function jsonOf(value: unknown): string {
   try {
     return JSON.stringify(value) ?? '{}'
@@ -100,10 +135,10 @@ export function jsonOf(value: unknown): string {
   }
 }
 
-/** Names of answers and of models are shorter. */
+/** Real ids and model names are shorter. */
 const MAX_NAME_CHARACTERS = 256
 
-/** An answer's name of itself or of its model, cut to size: it is said again with every event. Empty where there is none. */
+/** The id or model name in a response, cut to a size that every event can repeat. Empty if the value is no string. */
 export function readName(value: unknown): string {
   return typeof value === 'string' ? value.slice(0, MAX_NAME_CHARACTERS) : ''
 }
@@ -111,14 +146,14 @@ export function readName(value: unknown): string {
 const FNV_PRIME = 0x100000001b3n
 const FNV_OFFSET = 0xcbf29ce484222325n
 
-/** FNV-1a, 64 bits, as 16 hexadecimal digits: tells names apart, and hides nothing. */
+/** FNV-1a with 64 bits, as 16 hexadecimal digits. It tells names apart and hides nothing. */
 export function hashOf(text: string): string {
   let hash = FNV_OFFSET
   for (const byte of Buffer.from(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * FNV_PRIME)
   return hash.toString(16).padStart(16, '0')
 }
 
-/** What went wrong, where nothing says more than HTTP's status. */
+/** The kind of an error if its HTTP status is all that is known. */
 export const KIND_OF_STATUS: ReadonlyMap<number, ErrorKind> = new Map<number, ErrorKind>([
   [401, 'unauthenticated'],
   [402, 'quota'],

@@ -1,4 +1,4 @@
-// The translators there are.
+// Translators: one for each dialect that can be translated.
 
 import { anthropicMessagesTranslator } from './anthropic/translator.ts'
 import { geminiGenerateTranslator } from './gemini/translator.ts'
@@ -6,10 +6,13 @@ import { openaiChatTranslator } from './openai/translator.ts'
 import type { Translator } from './translator.ts'
 
 const TRANSLATORS: ReadonlyMap<string, Translator> = new Map(
-  [openaiChatTranslator, anthropicMessagesTranslator, geminiGenerateTranslator].map((one) => [one.dialect, one]),
+  [openaiChatTranslator, anthropicMessagesTranslator, geminiGenerateTranslator].map((translator) => [
+    translator.dialect,
+    translator,
+  ]),
 )
 
-/** @param dialect as in wire/index.ts; undefined for one that is only passed through */
+/** The dialect's translator; undefined for a dialect that is only passed through. @param dialect as in wire/index.ts */
 export function translatorOf(dialect: string): Translator | undefined {
   return TRANSLATORS.get(dialect)
 }

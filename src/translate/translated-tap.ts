@@ -1,4 +1,4 @@
-// Translated tap: listens to an answer in the provider's dialect, and passes it on in the caller's.
+// Translated tap: meters a response in the provider's dialect, and returns it in the caller's. It never meters its own output.
 
 import type { ChatUsage } from '../core/chat.ts'
 import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
@@ -10,20 +10,20 @@ import type { EventReader, EventWriter, ResponseContext, Translator } from './tr
 
 const LINE_FEED = 0x0a
 const DATA_PREFIX = Buffer.from('data:')
-/** A longer event is no event: pictures are shorter. */
+/** Longer than any real event, including those with images. */
 const MAX_LINE_BYTES = 33_554_432
 
-/** No answer has as many: parsing more would take everybody's time. */
+/** More values than any real response has. Parsing more would hold up all other calls. */
 const MAX_VALUES = 1_000_000
 
-/** The provider's answer could not be read: nothing of it can be passed on. */
+/** The provider's response cannot be read, so nothing of it can be passed on. */
 export class TranslationError extends Error {
   override name = 'TranslationError'
 }
 
 /**
- * Takes what the provider's own tap takes, and meters by it. `push` and `end` return the caller's dialect in place of what
- * came in; they throw Untranslatable for an answer that is none.
+ * A tap over a provider's response. It gives the bytes to the provider's own tap, which meters them. `push` and `end` return
+ * bytes in the caller's dialect, and throw TranslationError if the response cannot be read.
  */
 export class TranslatedTap extends MeteredTap<Tap> {
   readonly #providerTranslator: Translator
@@ -36,9 +36,9 @@ export class TranslatedTap extends MeteredTap<Tap> {
   #isClosed = false
 
   /**
-   * @param meter the tap of the provider's dialect, for the same answer
-   * @param from what the provider speaks
-   * @param to what the caller speaks
+   * @param meter the tap of the provider's dialect for the same response
+   * @param from the translator of the provider's dialect
+   * @param to the translator of the caller's dialect
    */
   constructor(meter: Tap, from: Translator, to: Translator, context: ResponseContext) {
     super(meter)
@@ -69,23 +69,24 @@ export class TranslatedTap extends MeteredTap<Tap> {
     if (this.isDocument) return EMPTY_BUFFER
     this.source.end()
     this.#readLine(this.#lineBuffer.take())
-    // Of one that broke off nothing is made up: whoever reads on must see that it did.
+    // A stream that broke off gets no terminal event, so that the caller sees that it broke off.
     if (this.finished || this.failed) this.#close()
     return this.#takeOutput()
   }
 
-  /** The whole of it, in one. */
+  /** Translates a response that is one JSON document. @param body all of its bytes */
   #translateWhole(body: Buffer): Buffer {
     this.source.push(body)
     this.source.end()
     const text = body.toString()
     const parsed = hasMoreValuesThan(text, MAX_VALUES) ? undefined : parseObject(text)
-    if (!parsed) throw new TranslationError('the answer is no JSON object')
-    const used = totalUsage(this.answerUsage())
-    const answer = this.#providerTranslator.readResponse(parsed)
-    const saysNothing = answer.choices.every(({ parts, stop }) => parts.length === 0 && stop === 'end')
-    if (!used && saysNothing) throw new TranslationError('the answer is none of its dialect')
-    return Buffer.from(JSON.stringify(this.#callerTranslator.writeResponse(answer, used, this.#context)))
+    if (!parsed) throw new TranslationError('the response is not a JSON object')
+    const usage = totalUsage(this.answerUsage())
+    const response = this.#providerTranslator.readResponse(parsed)
+    const isEmpty = response.choices.every(({ parts, stop }) => parts.length === 0 && stop === 'end')
+    if (!usage && isEmpty)
+      throw new TranslationError(`the response is not one of the dialect ${this.#providerTranslator.dialect}`)
+    return Buffer.from(JSON.stringify(this.#callerTranslator.writeResponse(response, usage, this.#context)))
   }
 
   #readLines(chunk: Buffer): void {
@@ -95,10 +96,11 @@ export class TranslatedTap extends MeteredTap<Tap> {
       from = feed + 1
     }
     this.#lineBuffer.push(chunk.subarray(from))
-    if (this.#lineBuffer.length > MAX_LINE_BYTES) throw new TranslationError('an event of the answer is too long')
+    if (this.#lineBuffer.length > MAX_LINE_BYTES)
+      throw new TranslationError(`an event of the response is longer than ${MAX_LINE_BYTES} bytes`)
   }
 
-  /** Most lines come in one piece. */
+  /** The line that ends with `last`. Most lines arrive in one piece, which is returned without a copy. */
   #takeLine(last: Buffer): Buffer {
     if (this.#lineBuffer.length === 0) return last
     this.#lineBuffer.push(last)
@@ -117,7 +119,7 @@ export class TranslatedTap extends MeteredTap<Tap> {
     for (const event of this.#reader.read(data)) this.#output += this.#writer.write(event)
   }
 
-  /** Writes what belongs to the end: stop reasons held back, usage, the terminal event. Once. */
+  /** Writes what was held back, the usage and the terminal event, once. */
   #close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -132,6 +134,7 @@ export class TranslatedTap extends MeteredTap<Tap> {
   }
 }
 
+/** The usage of the response and of the calls inside it, added up. */
 function totalUsage(metered: AnswerUsage | undefined): ChatUsage | undefined {
   if (!metered) return undefined
   const usage = (metered.otherUsage ?? []).reduce((sum, share) => usageSum(sum, share.usage), metered.usage)

@@ -1,4 +1,5 @@
-// Translation: one call asked in one dialect and answered in another, joined from two translators.
+// Translation: joins two translators for calls whose caller speaks one dialect and whose provider speaks another. It holds no
+// state of a call.
 
 import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
 import { Problem } from '../core/problem.ts'
@@ -6,40 +7,56 @@ import type { ErrorContext, RequestLine, Tap } from '../wire/dialect.ts'
 import { TranslatedTap } from './translated-tap.ts'
 import type { ChatRequestField, RequestTarget, ResponseContext, Translator } from './translator.ts'
 
-/** Conversations of agents have a few thousand. */
+/** The conversations of agents have a few thousand values. */
 const MAX_VALUES = 100_000
 
+/** A caller's request in the provider's dialect. */
 export interface TranslatedRequest {
   readonly body: Buffer
-  /** As though it had come to the provider's own path. */
+  /** The path and the query that the provider's own dialect uses. It has no headers. */
   readonly line: RequestLine
-  /** Names, in the caller's dialect, of hints that the target has no words for. */
+  /** The hints that were left out, in the caller's names. */
   readonly dropped: readonly string[]
 }
 
-/** The two ends of a translation. */
+/**
+ * Translates requests from the caller's dialect to the provider's, and responses and errors back.
+ *
+ * @example
+ * const translation = new Translation(openaiChatTranslator, geminiGenerateTranslator)
+ * const { body, line, dropped } = translation.translateRequest(received, receivedLine, target)
+ * const tap = translation.createTap(geminiTap, context) // returns OpenAI's bytes for Gemini's
+ */
 export class Translation {
-  /** What the caller speaks. */
   readonly #caller: Translator
-  /** What the provider speaks. */
   readonly #provider: Translator
 
+  /**
+   * @param caller the translator of the caller's dialect
+   * @param provider the translator of the provider's dialect
+   */
   constructor(caller: Translator, provider: Translator) {
     this.#caller = caller
     this.#provider = provider
   }
 
-  /** Throws Problem `unsupported`, naming the caller's field, for what the provider's dialect cannot say. */
+  /**
+   * Throws Problem `unsupported`, naming the caller's field, for what the provider cannot do; `invalid_json` or
+   * `invalid_request` for a body that cannot be read.
+   */
   translateRequest(body: Buffer, line: RequestLine, target: RequestTarget): TranslatedRequest {
     const text = body.toString()
     if (hasMoreValuesThan(text, MAX_VALUES))
-      throw new Problem('invalid_request', `A request that is translated can have at most ${MAX_VALUES} values.`)
+      throw new Problem(
+        'invalid_request',
+        `A request that is translated can have at most ${MAX_VALUES} values. Shorten it, or send it in the provider's own dialect.`,
+      )
     const parsed = parseObject(text)
-    if (!parsed) throw new Problem('invalid_json', 'The request body is not a JSON object.')
-    const ask = this.#caller.readRequest(parsed, line)
+    if (!parsed) throw new Problem('invalid_json', 'The request body must be a JSON object.')
+    const request = this.#caller.readRequest(parsed, line)
     try {
-      const written = this.#provider.writeRequest(ask, target)
-      const { path, query } = this.#provider.requestLine(ask, target)
+      const written = this.#provider.writeRequest(request, target)
+      const { path, query } = this.#provider.requestLine(request, target)
       return {
         body: Buffer.from(JSON.stringify(written.body)),
         line: { path, query, header: () => undefined },
@@ -51,17 +68,17 @@ export class Translation {
     }
   }
 
-  /** @param meter the tap of the provider's dialect for this answer */
+  /** A tap for one response. @param meter the tap of the provider's dialect for the same response */
   createTap(meter: Tap, context: ResponseContext): Tap {
     return new TranslatedTap(meter, this.#provider, this.#caller, context)
   }
 
-  /** The content type of a whole answer, or of a stream. */
-  contentType(whole: boolean, context: ResponseContext): string {
-    return whole ? 'application/json' : this.#caller.streamContentType(context)
+  /** The content type of the translated response. @param isWhole false for a stream */
+  contentType(isWhole: boolean, context: ResponseContext): string {
+    return isWhole ? 'application/json' : this.#caller.streamContentType(context)
   }
 
-  /** A provider's error answer, in the caller's words. */
+  /** The provider's error response as JSON in the caller's dialect. @param body the provider's bytes, which need not be JSON */
   errorBody(status: number, body: Buffer, context: ErrorContext): string {
     return this.#caller.writeError(this.#provider.readError(status, parseObject(body.toString())), context)
   }

@@ -1,85 +1,111 @@
-// Translator: one dialect's way into the neutral ask and answer, and out of it. N dialects need N of these, not N × N.
+// Translator: what one dialect has to provide so that its requests, responses, streams and errors can be translated. Every
+// dialect translates to and from the chat types of core/chat.ts, so N dialects need N translators and not N × N.
 
 import type { ChatError, ChatEvent, ChatRequest, ChatResponse, ChatUsage, JsonObject } from '../core/chat.ts'
 import { Problem } from '../core/problem.ts'
 import type { ErrorContext, RequestLine } from '../wire/dialect.ts'
 
-/** The fields of a neutral ask that a dialect may call otherwise. */
+/** The fields of a chat request for which a dialect can have a name of its own. */
 export type ChatRequestField = keyof ChatRequest | 'cache'
 
-/** A target cannot do what was asked. The caller is told its own name of the field. */
+/**
+ * The error for a request that the target cannot fulfil. The caller sees its own dialect's name of the field.
+ * @param message a sentence that says what the target supports
+ */
 export function unsupported(field: ChatRequestField, message: string): Problem {
   return new Problem('unsupported', message, field)
 }
 
-/** What a neutral ask is written for. */
+/** The target for which a request is written. */
 export interface RequestTarget {
-  /** As the provider names it. */
+  /** The model as the provider names it. */
   readonly model: string
-  /** The field that caps output there: some OpenAI-compatible servers know only the older one. */
+  /** The field for the maximum of output tokens: some OpenAI-compatible servers know only the older one. */
   readonly capField: string
-  /** The cap of a call that has none, where the dialect cannot do without. */
+  /** The maximum of output tokens for a request without one, if the dialect requires one. */
   readonly defaultCap: number
 }
 
+/** A request in a provider's dialect. */
 export interface WrittenRequest {
   readonly body: JsonObject
-  /** What was left out, since it was only a hint: neutral fields, or, of what only the caller's dialect knows, its names. */
+  /**
+   * The hints that were left out, each once: names of chat request fields, or the caller's own names of fields that only its
+   * dialect has.
+   */
   readonly dropped: readonly string[]
 }
 
-/** What an answer is written for. */
+/** What a writer needs to know of the call to write its response. */
 export interface ResponseContext {
   readonly callId: string
-  /** Wall clock, milliseconds. */
+  /** Wall clock, in milliseconds. */
   readonly nowMs: number
-  /** As the caller asked for it; answers carry it where the provider did not say its own. */
+  /** The model of the caller's request, for responses in which the provider does not name its model. */
   readonly model: string
-  /** The caller asked for usage at the end of its stream, or its dialect always sends it. */
+  /** True: the stream ends with usage, because the caller requested it or its dialect always sends it. */
   readonly withUsage: boolean
-  /** False where the caller wants its stream as one JSON array, as Gemini without `alt=sse` sends it. */
+  /** False: the stream is one JSON array, as Gemini sends it without `alt=sse`. */
   readonly asEvents: boolean
 }
 
-/** Reads a stream, event by event. Never throws: an event that cannot be read says nothing. */
+/** Reads a stream, event by event. Never throws: an event that cannot be read returns no chat events. */
 export interface EventReader {
   /** @param data the parsed JSON of one event's data */
   read(data: JsonObject): readonly ChatEvent[]
-  /** The stream has ended, well or not. What is still to be said; no more than a second `stop`'s worth. */
+  /** Returns the chat events that the reader held back. Call it once, when the stream has ended well or with an error. */
   end(): readonly ChatEvent[]
 }
 
-/** Writes a stream. What it returns is ready to be sent; empty where nothing is to be sent yet. */
+/** Writes a stream. Each method returns text to send at once, which is empty if nothing is ready. */
 export interface EventWriter {
   write(event: ChatEvent): string
-  /** The last of it: whatever the dialect holds back for the end, and its terminal event. Once. */
-  end(used: ChatUsage | undefined): string
+  /**
+   * Returns what the writer held back and the dialect's terminal event. Call it once.
+   * @param usage absent if the provider reported none
+   */
+  end(usage: ChatUsage | undefined): string
 }
 
+/**
+ * One dialect's readers and writers. Readers accept what real servers and clients send and keep what only this dialect has
+ * as `Extras`; the dialect's own writer restores it exactly.
+ *
+ * @example
+ * const request = openaiChatTranslator.readRequest(body, line)
+ * const { body: sent, dropped } = anthropicMessagesTranslator.writeRequest(request, target)
+ * // … send `sent` to requestLine(request, target); then, for a whole response:
+ * const response = anthropicMessagesTranslator.readResponse(answer)
+ * const returned = openaiChatTranslator.writeResponse(response, usage, context)
+ */
 export interface Translator {
   /** As in wire/index.ts. */
   readonly dialect: string
-  /** Who speaks it, for people: `Anthropic`. */
+  /** The vendor's name for people: `Anthropic`. */
   readonly title: string
-  /** What it calls the fields of an ask: `max_completion_tokens`, `generationConfig.topK`. */
+  /** The dialect's names of chat request fields: `max_completion_tokens`, `generationConfig.topK`. */
   readonly fieldNames: Readonly<Partial<Record<ChatRequestField, string>>>
   /**
-   * Throws Problem `invalid_request`, naming the field, for what is no request of this dialect. The body is otherwise
-   * checked by the dialect's reader in wire/.
+   * Reads a request. Throws Problem `invalid_request`, naming the field, if the body is no request of this dialect.
+   * @param body the parsed JSON, which the dialect's reader in wire/ has checked already
    */
   readRequest(body: JsonObject, line: RequestLine): ChatRequest
-  /** Throws `unsupported` for what this dialect cannot say and is more than a hint. */
-  writeRequest(ask: ChatRequest, target: RequestTarget): WrittenRequest
-  /** Where a written ask is sent: the path its own dialect's SDK would use, and the query. */
-  requestLine(ask: ChatRequest, target: RequestTarget): { readonly path: string; readonly query: string }
+  /** Throws Problem `unsupported`, naming the field, for what this dialect cannot express and the request needs. */
+  writeRequest(request: ChatRequest, target: RequestTarget): WrittenRequest
+  /** The path and the query to which this dialect's SDK would send the written request. */
+  requestLine(request: ChatRequest, target: RequestTarget): { readonly path: string; readonly query: string }
+  /** Never throws: what cannot be read is left out. */
   readResponse(body: JsonObject): ChatResponse
-  writeResponse(answer: ChatResponse, used: ChatUsage | undefined, context: ResponseContext): JsonObject
+  /** @param usage absent if the provider reported none */
+  writeResponse(response: ChatResponse, usage: ChatUsage | undefined, context: ResponseContext): JsonObject
+  /** A reader for one stream. */
   createEventReader(): EventReader
+  /** A writer for one stream. */
   createEventWriter(context: ResponseContext): EventWriter
-  /** The content type of a stream that `eventWriter` writes. */
+  /** The content type of a stream of `createEventWriter`. */
   streamContentType(context: ResponseContext): string
-  /** An error answer of a provider. @param body its parsed JSON, or undefined where it is none */
+  /** Reads a provider's error response; never throws. @param body its parsed JSON; undefined if it is no JSON */
   readError(status: number, body: unknown): ChatError
-  /** The body of an error answer, JSON. */
+  /** The JSON of an error response, as this dialect's SDKs expect it. */
   writeError(error: ChatError, context: ErrorContext): string
 }

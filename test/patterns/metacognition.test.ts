@@ -1,4 +1,4 @@
-// Metacognition: confidence, gaps, and each choice there is.
+// Metacognition: confidence, gaps, and every choice.
 
 import { describe, expect, it } from 'vitest'
 import { METACOGNITION } from '../../src/patterns/metacognition.ts'
@@ -12,7 +12,7 @@ const COMPARED = { agree: true, answer: '10.5 km', why: 'both are near', confide
 
 const script =
   (review: object = {}, first: object = {}, compared: object = {}): Script =>
-  (_ask, step) =>
+  (_request, step) =>
     ({
       answer: { ...FIRST, ...first },
       review: { ...REVIEW, ...review },
@@ -20,15 +20,15 @@ const script =
       compare: { ...COMPARED, ...compared },
     })[step] ?? ''
 
-const run = async (play: Script, ends = {}) => {
-  const one = scriptedRun(play, ends)
-  return { outcome: await outcomeOf(METACOGNITION, BODY, one), asked: one.requests }
+const run = async (script: Script, options = {}) => {
+  const scripted = scriptedRun(script, options)
+  return { outcome: await outcomeOf(METACOGNITION, BODY, scripted), requests: scripted.requests }
 }
 
 describe('metacognition', () => {
-  it('answers at once where it is sure', async () => {
-    const { outcome, asked } = await run(script())
-    expect(asked.map(({ step }) => step)).toEqual(['answer', 'review'])
+  it('answers at once with a high confidence', async () => {
+    const { outcome, requests } = await run(script())
+    expect(requests.map(({ step }) => step)).toEqual(['answer', 'review'])
     expect(outcome.result).toEqual({
       decision: 'answer',
       answer: '10 km',
@@ -40,7 +40,7 @@ describe('metacognition', () => {
     })
   })
 
-  it('asks back where only the asker knows', async () => {
+  it('asks back if only the caller can know', async () => {
     const { outcome } = await run(script({ choice: 'ask', question: 'By which road?' }))
     expect(outcome.result).toMatchObject({ decision: 'ask', question: 'By which road?' })
   })
@@ -55,11 +55,11 @@ describe('metacognition', () => {
     ['its first confidence is low', script({}, { confidence: 0.5 })],
     ['its review is not sure', script({ confidence: 0.5 })],
     ['it asks back without a question', script({ choice: 'ask', question: ' ' })],
-  ])('goes a second way where %s', async (_when, play) => {
-    const { outcome, asked } = await run(play)
-    expect(asked.map(({ step }) => step)).toEqual(['answer', 'review', 'check', 'compare'])
-    expect(lastText(asked[2]?.request)).not.toContain('10 km')
-    expect(lastText(asked[3]?.request)).toMatch(/10 km[\s\S]*11 km/)
+  ])('solves a second way if %s', async (_when, script) => {
+    const { outcome, requests } = await run(script)
+    expect(requests.map(({ step }) => step)).toEqual(['answer', 'review', 'check', 'compare'])
+    expect(lastText(requests[2]?.request)).not.toContain('10 km')
+    expect(lastText(requests[3]?.request)).toMatch(/10 km[\s\S]*11 km/)
     expect(outcome.result).toMatchObject({
       decision: 'answer',
       answer: '10.5 km',
@@ -68,33 +68,33 @@ describe('metacognition', () => {
     })
   })
 
-  it('declines where the second way leaves it unsure', async () => {
+  it('declines if the confidence is low after the second way', async () => {
     const { outcome } = await run(script({ choice: 'check' }, {}, { agree: false, confidence: 0.2 }))
     expect(outcome.result).toMatchObject({ decision: 'decline', answer: null, checked: { agrees: false } })
   })
 
-  it('cuts confidences to what there is', async () => {
+  it('limits confidences to their range', async () => {
     const { outcome } = await run(script({ confidence: 1.7 }, { confidence: 1e300 }))
     expect(outcome.result).toMatchObject({ confidence: 1 })
   })
 
-  it('gives back its first answer wherever the budget ends', async () => {
+  it('returns its first answer, wherever the budget ends', async () => {
     const ended = await runWithEachBudget(METACOGNITION, BODY, script({ choice: 'check' }))
     expect(endings(ended)).toEqual(['thrown: budget', ...[1, 2, 3].map((asks) => `budget after ${asks}`)])
     for (const one of ended.slice(1)) expect(one).toMatchObject({ result: { answer: '10 km', decision: 'answer' } })
   })
 
-  it('repairs a choice that there is not', async () => {
-    const { outcome, asked } = await run((ask, step, at) =>
-      step === 'review again' ? REVIEW : script({ choice: 'guess' })(ask, step, at),
+  it('repairs an unknown choice', async () => {
+    const { outcome, requests } = await run((request, step, index) =>
+      step === 'review again' ? REVIEW : script({ choice: 'guess' })(request, step, index),
     )
-    expect(asked.map(({ step }) => step)).toEqual(['answer', 'review', 'review again'])
+    expect(requests.map(({ step }) => step)).toEqual(['answer', 'review', 'review again'])
     expect(outcome.steps[1]?.failed).toContain('choice')
     expect(outcome.result).toMatchObject({ decision: 'answer' })
   })
 
-  it('keeps the answer of a model that then writes nothing but garbage', async () => {
-    const { outcome } = await run((ask, step, at) => (step === 'answer' ? script()(ask, step, at) : '}{'))
+  it('keeps the answer of a model that writes only garbage afterwards', async () => {
+    const { outcome } = await run((request, step, index) => (step === 'answer' ? script()(request, step, index) : '}{'))
     expect(outcome).toMatchObject({ stopped: 'error', result: { answer: '10 km', confidence: 0.9 } })
   })
 })

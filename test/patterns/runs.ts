@@ -1,4 +1,4 @@
-// Runs for tests of patterns: on scripted answers, or on the simulated provider.
+// Runs: hosts for tests of patterns, with scripted answers or with the simulated provider.
 
 import type { ChatMessage, JsonObject, Part, ToolCallPart } from '../../src/core/chat.ts'
 import type {
@@ -15,9 +15,9 @@ import { simulated } from '../../src/providers/simulated/provider.ts'
 
 export const NOW_MS = Date.UTC(2026, 10, 22, 12)
 
-/** An answer: text, an object as JSON, parts, or what is thrown. */
+/** What the model says: a text, an object as JSON, parts, or an error that the call rejects with. */
 export type ScriptedAnswer = string | JsonObject | readonly Part[] | Error
-export type Script = (ask: ModelRequest, step: string, at: number) => ScriptedAnswer
+export type Script = (request: ModelRequest, step: string, index: number) => ScriptedAnswer
 
 export interface ScriptedRequest {
   readonly step: string
@@ -32,39 +32,39 @@ export interface TestRun extends Run {
 }
 
 export interface TestRunOptions {
-  /** The budget ends before this ask, counted from 0. */
+  /** The budget ends before the call with this index, from 0. */
   readonly budgetAt?: number
   readonly maxSteps?: number
   readonly embed?: Embed
 }
 
-export function scriptedRun(script: Script, ends: TestRunOptions = {}): TestRun {
+export function scriptedRun(script: Script, options: TestRunOptions = {}): TestRun {
   let nowMs = NOW_MS
-  const asked: ScriptedRequest[] = []
-  const told: Step[] = []
+  const requests: ScriptedRequest[] = []
+  const expected: Step[] = []
   return {
-    requests: asked,
-    steps: told,
+    requests,
+    steps: expected,
     clientGone: false,
-    maxSteps: ends.maxSteps ?? 50,
-    ...(ends.embed === undefined ? {} : { embed: ends.embed }),
+    maxSteps: options.maxSteps ?? 50,
+    ...(options.embed === undefined ? {} : { embed: options.embed }),
     nowMs: () => nowMs++,
     isClientGone() {
       return this.clientGone
     },
-    recordStep: (step) => told.push(step),
-    async callModel(ask, step) {
-      if (asked.length === ends.budgetAt) throw new RunStopped('budget', 'The budget is used up.')
-      asked.push({ step, request: ask })
-      const said = script(ask, step, asked.length - 1)
-      if (said instanceof Error) throw said
-      return answerOf(said)
+    recordStep: (step) => expected.push(step),
+    async callModel(request, step) {
+      if (requests.length === options.budgetAt) throw new RunStopped('budget', 'The budget is used up.')
+      requests.push({ step, request })
+      const text = script(request, step, requests.length - 1)
+      if (text instanceof Error) throw text
+      return answerOf(text)
     },
   }
 }
 
-function answerOf(said: Exclude<ScriptedAnswer, Error>): ModelResponse {
-  const parts = isParts(said) ? said : [textPart(typeof said === 'string' ? said : JSON.stringify(said))]
+function answerOf(text: Exclude<ScriptedAnswer, Error>): ModelResponse {
+  const parts = isParts(text) ? text : [textPart(typeof text === 'string' ? text : JSON.stringify(text))]
   const calls = parts.some(({ kind }) => kind === 'toolCall')
   return {
     parts,
@@ -78,12 +78,12 @@ function answerOf(said: Exclude<ScriptedAnswer, Error>): ModelResponse {
   }
 }
 
-function isParts(said: Exclude<ScriptedAnswer, Error>): said is readonly Part[] {
-  return Array.isArray(said)
+function isParts(text: Exclude<ScriptedAnswer, Error>): text is readonly Part[] {
+  return Array.isArray(text)
 }
 
-export function textPart(words: string): Part {
-  return { kind: 'text', text: words }
+export function textPart(text: string): Part {
+  return { kind: 'text', text }
 }
 
 export function toolCallPart(id: string, name: string, args: unknown): ToolCallPart {
@@ -94,17 +94,17 @@ export async function outcomeOf(pattern: Pattern, body: JsonObject, run: TestRun
   return await pattern.read(body).execute(run)
 }
 
-/** The last thing an ask says. */
-export function lastText(ask: ModelRequest | undefined): string {
-  return textOf(ask?.messages.at(-1)?.parts ?? [])
+/** The text of a request's last message. */
+export function lastText(request: ModelRequest | undefined): string {
+  return textOf(request?.messages.at(-1)?.parts ?? [])
 }
 
-/** A run on the simulated provider, asked as OpenAI's SDK would ask it. */
-export function simulatedRun(model = 'sim/echo', ends: TestRunOptions = {}): TestRun {
-  const run = scriptedRun(() => '', ends)
-  run.callModel = async (ask, step) => {
-    run.requests.push({ step, request: ask })
-    const { choices, usage } = await simulateChat({ model, ...bodyOf(ask) })
+/** A run on the simulated provider, through OpenAI's dialect. */
+export function simulatedRun(model = 'sim/echo', options: TestRunOptions = {}): TestRun {
+  const run = scriptedRun(() => '', options)
+  run.callModel = async (request, step) => {
+    run.requests.push({ step, request })
+    const { choices, usage } = await simulateChat({ model, ...bodyOf(request) })
     const { message } = choices[0] ?? {}
     const parts = [
       ...(message?.content ? [textPart(message.content)] : []),
@@ -152,7 +152,7 @@ function bodyOf({ system, messages, tools, toolChoice, format }: ModelRequest): 
 function openaiMessages({ role, parts }: ChatMessage): JsonObject[] {
   const results = parts.filter((part) => part.kind === 'toolResult')
   const calls = parts.filter((part) => part.kind === 'toolCall')
-  const words = textOf(parts)
+  const text = textOf(parts)
   const tool_calls = calls.map(({ id, name, arguments: args }) => ({
     id,
     type: 'function',
@@ -160,18 +160,18 @@ function openaiMessages({ role, parts }: ChatMessage): JsonObject[] {
   }))
   return [
     ...results.map(({ callId, parts }) => ({ role: 'tool', tool_call_id: callId, content: textOf(parts) })),
-    ...(words === '' && calls.length === 0
+    ...(text === '' && calls.length === 0
       ? []
-      : [{ role, content: words, ...(calls.length > 0 ? { tool_calls } : {}) }]),
+      : [{ role, content: text, ...(calls.length > 0 ? { tool_calls } : {}) }]),
   ]
 }
 
-/** What the simulated provider answers to a chat completion. */
+/** The simulated provider's response to a chat completion. */
 export async function simulateChat(body: JsonObject): Promise<Completion> {
   return JSON.parse(await sendSimulated('openai.chat', '/chat/completions', body, String(body.model), false))
 }
 
-/** What the simulated provider sends, whole. */
+/** All that the simulated provider sends. */
 export async function sendSimulated(dialect: string, path: string, body: JsonObject, model: string, stream: boolean) {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const chunks: Buffer[] = []
@@ -196,8 +196,7 @@ export async function sendSimulated(dialect: string, path: string, body: JsonObj
 }
 
 /**
- * Runs a pattern once for each ask at which its budget could end. Returns what came back each time: an outcome, or what was
- * thrown.
+ * Runs a pattern once for each call before which its budget could end. Returns the outcome or the error of each run.
  */
 export async function runWithEachBudget(
   pattern: Pattern,
@@ -206,13 +205,13 @@ export async function runWithEachBudget(
 ): Promise<(Outcome | Error)[]> {
   const whole = scriptedRun(script)
   await outcomeOf(pattern, body, whole)
-  const ends = whole.requests.map((_, budgetAt) =>
+  const outcomes = whole.requests.map((_, budgetAt) =>
     outcomeOf(pattern, body, scriptedRun(script, { budgetAt })).catch((error: Error) => error),
   )
-  return await Promise.all(ends)
+  return await Promise.all(outcomes)
 }
 
-/** How they ended, in short: `thrown`, or what stopped them and after how many asks. */
+/** A summary of how runs ended: `thrown`, or the reason and the number of calls. */
 export function endings(outcomes: readonly (Outcome | Error)[]): string[] {
   return outcomes.map((one) =>
     one instanceof Error

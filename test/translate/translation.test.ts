@@ -1,4 +1,4 @@
-// Translation: what hostile requests and answers must not do to it.
+// Translation: hostile requests and responses, and the texts of its errors.
 
 import { describe, expect, test } from 'vitest'
 import { recordOf } from '../../src/core/json-values.ts'
@@ -27,22 +27,22 @@ const translateRequest = (provider: Name, body: object | string, model = TARGET.
   })
 
 describe('a request', () => {
-  test.each(['__proto__', 'constructor', 'toString', 'valueOf'])('is told of a field called %s by its name', (name) => {
+  test.each(['__proto__', 'constructor', 'toString', 'valueOf'])('is refused with the name of its field %s', (name) => {
     const body = `{"model":"m","messages":[{"role":"user","content":"Hi"}],"${name}":{"a":1}}`
     for (const provider of ['anthropic.messages', 'gemini.generateContent'] as const) {
-      const told = expect(() => translateRequest(provider, body))
-      told.toThrow(Problem)
-      told.toThrow(expect.objectContaining({ param: name }))
+      const expected = expect(() => translateRequest(provider, body))
+      expected.toThrow(Problem)
+      expected.toThrow(expect.objectContaining({ param: name }))
     }
   })
 
-  test('may name a model that is no text', () => {
+  test('can name a model that is not well-formed text', () => {
     expect(translateRequest('gemini.generateContent', HI, '\ud800').line.path).toBe(
       '/v1beta/models/%EF%BF%BD:generateContent',
     )
   })
 
-  test('may hold very many parts', () => {
+  test('can hold very many parts', () => {
     const content = Array.from({ length: 20_000 }, () => ({ type: 'text', text: 'a' }))
     for (const role of ['user', 'system']) {
       const messages = [...HI.messages, { role, content }]
@@ -50,11 +50,11 @@ describe('a request', () => {
     }
   })
 
-  test('chooses among its tools in a time that grows with their number, not with its square', () => {
+  test('selects its tools in time linear in their number', () => {
     const named = (start: string) =>
-      Array.from({ length: 6_000 }, (_, at) => ({
+      Array.from({ length: 6_000 }, (_, index) => ({
         type: 'function',
-        function: { name: `a_tool_with_a_long_name_that_${start}_${at + 100_000}` },
+        function: { name: `a_tool_with_a_long_name_that_${start}_${index + 100_000}` },
       }))
     const [tools, others] = [named('is'), named('no')]
     const choice = { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [...others, tools[0]] } }
@@ -88,12 +88,61 @@ describe('a stream', () => {
     ['gemini.generateContent', 'anthropic.messages'],
     ['openai.chat', 'gemini.generateContent'],
     ['gemini.generateContent', 'openai.chat'],
-  ] as const)('for %s whose provider, %s, has a name without end does not say all of it again', (caller, provider) => {
+  ] as const)('for %s does not repeat a very long name of its provider %s', (caller, provider) => {
     const context = { ...CONTEXT, model: 'asked', withUsage: true, asEvents: true }
     const meter = dialectNamed(provider).createTap(true, 'text/event-stream', false)
     const tap = between(caller, provider).createTap(meter, context)
-    const said = EVENTS[provider].map((data) => tap.push(Buffer.from(`data: ${data}\n\n`)).toString()).join('')
-    expect(said).toContain('"a"')
-    expect(said.length).toBeLessThan(10_000)
+    const text = EVENTS[provider].map((data) => tap.push(Buffer.from(`data: ${data}\n\n`)).toString()).join('')
+    expect(text).toContain('"a"')
+    expect(text.length).toBeLessThan(10_000)
+  })
+})
+
+describe('the error of a request that the provider cannot fulfil', () => {
+  const IMAGE = { type: 'image_url', image_url: { url: 'gs://bucket/image.png' } }
+
+  test.each<[Name, object, string, string]>([
+    ['anthropic.messages', { logprobs: true }, 'logprobs', "The target model does not support 'logprobs'."],
+    ['gemini.generateContent', { logprobs: true }, 'logprobs', "The target model does not support 'logprobs'."],
+    [
+      'gemini.generateContent',
+      { tools: [{ type: 'web_search' }] },
+      'web_search',
+      "The target model does not support 'web_search'.",
+    ],
+    [
+      'anthropic.messages',
+      { n: 2 },
+      'n',
+      'Anthropic models return one choice per call. Send one call for each choice.',
+    ],
+    [
+      'anthropic.messages',
+      { response_format: { type: 'json_object' } },
+      'response_format',
+      'Anthropic models do not support JSON output without a schema. Use json_schema.',
+    ],
+    [
+      'anthropic.messages',
+      { stop: [' '] },
+      'stop',
+      'Anthropic models do not support blank stop sequences. Use sequences with visible characters.',
+    ],
+    [
+      'anthropic.messages',
+      { messages: [{ role: 'user', content: [IMAGE] }] },
+      'messages',
+      'Anthropic models accept files inline (base64) or by an http or https URL.',
+    ],
+    ['gemini.generateContent', { n: 9 }, 'n', 'Gemini models return at most 8 choices per call.'],
+    [
+      'gemini.generateContent',
+      { messages: [{ role: 'system', content: [IMAGE] }] },
+      'messages',
+      'Gemini models support only text in system messages. Move other parts to a user message.',
+    ],
+  ])('says what %s supports: %j', (provider, fields, param, message) => {
+    const translate = expect(() => translateRequest(provider, { ...HI, ...fields }))
+    translate.toThrow(expect.objectContaining({ code: 'unsupported', param, message }))
   })
 })

@@ -1,4 +1,4 @@
-// Pattern run: what a course is given of the world, what it asks and gets, and the ways it ends early.
+// Pattern run: the interface between a pattern and its host, which makes the model calls, and the ways in which a run ends early.
 
 import type {
   ChatMessage,
@@ -10,7 +10,7 @@ import type {
   ToolDefinition,
 } from '../../core/chat.ts'
 
-/** What a pattern asks of a model. Which model is the run's to know. */
+/** A request to a model. The run knows which model. */
 export interface ModelRequest {
   readonly system?: string
   readonly messages: readonly ChatMessage[]
@@ -21,15 +21,17 @@ export interface ModelRequest {
   readonly temperature?: number
 }
 
+/** The tokens of one call or of a whole run. */
 export interface Tokens {
   readonly input: number
   readonly output: number
 }
 
+/** A model's response, with what it cost. */
 export interface ModelResponse {
   readonly parts: readonly Part[]
   readonly stop: StopReason
-  /** All text parts, one after the other. */
+  /** The texts of all parts, joined. */
   readonly text: string
   readonly tokens: Tokens
   readonly costNanoUsd: bigint
@@ -38,15 +40,16 @@ export interface ModelResponse {
   readonly simulated: boolean
 }
 
-/** The only way to a model. Waits where waiting helps; throws Stopped where the run has to end. */
-export type CallModel = (ask: ModelRequest, step: string) => Promise<ModelResponse>
-
 /**
- * One vector for each text, in their order, and what they cost. Throws Stopped as `AskModel` does; `error` only costs the
- * run its better order.
+ * Calls a model. Waits if a limit allows the call later. Rejects with RunStopped if the run has to end.
+ * @param step the step's name, for people
  */
+export type CallModel = (request: ModelRequest, step: string) => Promise<ModelResponse>
+
+/** Returns one vector per text, in the order of the texts. Rejects with RunStopped; for `error` a pattern goes on without vectors. */
 export type Embed = (texts: readonly string[]) => Promise<Embeddings>
 
+/** The vectors of an embedding call, with what it cost. */
 export interface Embeddings {
   readonly vectors: readonly (readonly number[])[]
   readonly tokens: Tokens
@@ -55,10 +58,10 @@ export interface Embeddings {
   readonly callId: string
 }
 
-/** `left`: the caller went away. `error`: a model failed, or twice gave something that cannot be used. */
+/** Why a run ended early. `left`: the caller disconnected. `error`: a model call failed, or returned unusable output twice. */
 export type StopCause = 'budget' | 'rate' | 'steps' | 'deadline' | 'left' | 'error'
 
-/** A run has to end. What it found so far is its outcome; where it found nothing yet, this is what its starter catches. */
+/** Thrown to end a run. A run with a partial result turns it into an outcome; otherwise it reaches the caller of `execute`. */
 export class RunStopped extends Error {
   override name = 'RunStopped'
   readonly reason: StopCause
@@ -69,48 +72,50 @@ export class RunStopped extends Error {
   }
 }
 
-/** Something a run did: asked a model, ran a tool, looked something up. */
+/** One step of a run: a model call, a tool run or a search. */
 export interface Step {
   /** From 1. */
   readonly number: number
   readonly name: string
   readonly kind: 'ask' | 'tool' | 'retrieve'
-  /** At most 500 characters, as is what came back. */
+  /** The step's input, cut to 500 characters. */
   readonly asked: string
+  /** The step's output, cut to 500 characters. */
   readonly answered: string
-  /** What was wrong with what came back. */
+  /** What is wrong with the output; absent if nothing is. */
   readonly failed?: string
   readonly durationMs: number
-  /** Of asks alone, as all that follows. */
+  /** Only of steps that made a call, as the fields below. */
   readonly tokens?: Tokens
   readonly costNanoUsd?: bigint
   readonly model?: string
   readonly callId?: string
 }
 
-/** All that a course has of the world. */
+/** What a pattern's host provides for one run. */
 export interface Run {
   readonly callModel: CallModel
   readonly embed?: Embed
-  /** Wall clock, milliseconds. */
+  /** Wall clock, in milliseconds. */
   nowMs(): number
   readonly maxSteps: number
-  /** True once the caller is gone; asked before every step. */
+  /** True once the caller has disconnected. Checked before every step. */
   isClientGone(): boolean
-  /** Told of every step when it is done. */
+  /** Called with every step once it is done. */
   recordStep(step: Step): void
 }
 
+/** What a run returns, whether it was completed or not. */
 export interface Outcome {
   readonly result: JsonObject
-  /** What ended the run before its end; absent where it came to it. */
+  /** Why the run ended early; absent if it was completed. */
   readonly stopped?: StopCause
-  /** Why, for people. */
+  /** The reason as a sentence for people. */
   readonly stoppedBecause?: string
   readonly steps: readonly Step[]
   readonly modelCalls: number
   readonly tokens: Tokens
   readonly costNanoUsd: bigint
-  /** Any of its answers was simulated. */
+  /** True if any response was simulated. */
   readonly simulated: boolean
 }

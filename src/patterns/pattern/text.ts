@@ -1,35 +1,37 @@
-// Pattern texts: cut to size, set apart from instructions, asked for as JSON and read back.
+// Pattern texts: cuts texts, fences them off from instructions, makes JSON Schemas and parses a model's JSON. It calls nothing.
 
 import { z } from 'zod'
 import type { ChatMessage, JsonObject, Part } from '../../core/chat.ts'
 import { hasMoreValuesThan } from '../../core/json-values.ts'
 
-/** The text, no longer than this many characters; says so where something is missing. */
-export function truncate(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, Math.max(0, most - 1)).toWellFormed()}…`
+/** The text, cut to `maxCharacters`. A cut text ends in `…`. */
+export function truncate(text: string, maxCharacters: number): string {
+  return text.length <= maxCharacters ? text : `${text.slice(0, Math.max(0, maxCharacters - 1)).toWellFormed()}…`
 }
 
 /**
- * Texts between marks that none of them can close: `<name>` …, or `<name-2>` where a text speaks of `</name>`. What stands
- * between them is told apart from instructions by that alone.
+ * Each text between marks that no text can close: `<name>`, or `<name-2>` if a text contains `</name>`. Only the marks tell
+ * the model that a text is material and not instructions.
  */
 export function fence(name: string, texts: readonly string[]): string[] {
-  const closed = new RegExp(`</(${name}(?:-\\d+)?)`, 'g')
-  const taken = new Set(texts.flatMap((text) => [...text.matchAll(closed)].map(([, mark]) => mark)))
+  const closingMark = new RegExp(`</(${name}(?:-\\d+)?)`, 'g')
+  const usedMarks = new Set(texts.flatMap((text) => [...text.matchAll(closingMark)].map(([, mark]) => mark)))
   let mark = name
-  for (let next = 2; taken.has(mark); next++) mark = `${name}-${next}`
-  return texts.map((text, at) => `<${mark}${texts.length > 1 ? ` id="${at + 1}"` : ''}>\n${text}\n</${mark}>`)
+  for (let next = 2; usedMarks.has(mark); next++) mark = `${name}-${next}`
+  return texts.map((text, index) => `<${mark}${texts.length > 1 ? ` id="${index + 1}"` : ''}>\n${text}\n</${mark}>`)
 }
 
+/** A message with one text. Providers refuse empty texts, so an empty one becomes `(nothing)`. */
 export function textMessage(role: 'user' | 'assistant', text: string): ChatMessage {
   return { role, parts: [{ kind: 'text', text: text === '' ? '(nothing)' : text }] }
 }
 
+/** The texts and refusals of the parts, joined. */
 export function textOf(parts: readonly Part[]): string {
   return parts.map((part) => (part.kind === 'text' || part.kind === 'refusal' ? part.text : '')).join('')
 }
 
-/** Keywords that some providers refuse in a schema they are held to. The shape itself still checks them. */
+/** Keywords that some providers refuse in the schema of structured output. The zod shape still checks them. */
 const OMITTED_KEYWORDS = [
   '$schema',
   'minimum',
@@ -41,7 +43,7 @@ const OMITTED_KEYWORDS = [
 ]
 const OMITTED_ARRAY_KEYWORDS = ['minItems', 'maxItems', 'pattern', 'default']
 
-/** JSON Schema of a shape, in the words that every provider takes: every field required, no others allowed. */
+/** The JSON Schema of a shape, with keywords that every provider accepts. All fields are required, and no others are allowed. */
 export function schemaOf(shape: z.ZodType): JsonObject {
   const schema = z.toJSONSchema(shape, {
     io: 'input',
@@ -54,11 +56,12 @@ export function schemaOf(shape: z.ZodType): JsonObject {
   return rest
 }
 
+/** A parsed value, or what is wrong with the text as a clause: `it holds no JSON object`. */
 export type ReadResult<Value> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly problem: string }
 
-/** An answer as the shape it was asked for; models like to put words or a fence around it. */
+/** Parses a model's text as a shape. Models often put words or a code fence around the JSON, which are skipped. */
 export function readAs<Shape extends z.ZodType>(shape: Shape, text: string): ReadResult<z.output<Shape>> {
   const from = text.indexOf('{')
   const to = text.lastIndexOf('}')
@@ -70,37 +73,37 @@ export function readAs<Shape extends z.ZodType>(shape: Shape, text: string): Rea
     const read = shape.safeParse(JSON.parse(json))
     return read.success ? { ok: true, value: read.data } : { ok: false, problem: issueOf(read.error).text }
   } catch {
-    return { ok: false, problem: 'it is no valid JSON' }
+    return { ok: false, problem: 'it is not valid JSON' }
   }
 }
 
 const MAX_DEPTH = 64
-/** No answer has as many, and each that is wrong takes memory to say so. */
+/** More than any real response has. Zod reports every wrong value, which takes memory. */
 const MAX_VALUES = 10_000
 
-/** Whether text has fewer levels of brackets than anything needs, those in strings included. */
+/** Whether brackets are nested at most 64 levels deep, which any real JSON is. Brackets in strings count too. */
 export function isShallow(text: string): boolean {
   let depth = 0
-  for (let at = 0; at < text.length && depth <= MAX_DEPTH; at++) {
-    const code = text.charCodeAt(at)
+  for (let index = 0; index < text.length && depth <= MAX_DEPTH; index++) {
+    const code = text.charCodeAt(index)
     if (code === 0x5b || code === 0x7b) depth++
     else if ((code === 0x5d || code === 0x7d) && depth > 0) depth--
   }
   return depth <= MAX_DEPTH
 }
 
-/** The first thing wrong: the field as `documents[3].text`, and the words with it. */
+/** The first issue of an error: the field's path, as `documents[3].text`, and the message with the path before it. */
 export function issueOf(error: z.ZodError): { readonly field: string | null; readonly text: string } {
   const [issue] = error.issues
   const field = (issue?.path ?? [])
-    .map((step, at) => (typeof step === 'number' ? `[${step}]` : `${at > 0 ? '.' : ''}${String(step)}`))
+    .map((step, index) => (typeof step === 'number' ? `[${step}]` : `${index > 0 ? '.' : ''}${String(step)}`))
     .join('')
-  const words = truncate(issue?.message ?? 'is not what it should be', 500)
+  const message = truncate(issue?.message ?? 'is not valid', 500)
   if (issue?.code === 'unrecognized_keys' && field === '')
-    return { field: truncate(issue.keys[0] ?? '', 200), text: words }
+    return { field: truncate(issue.keys[0] ?? '', 200), text: message }
   return field === ''
-    ? { field: null, text: words }
-    : { field: truncate(field, 200), text: `${truncate(field, 200)}: ${words}` }
+    ? { field: null, text: message }
+    : { field: truncate(field, 200), text: `${truncate(field, 200)}: ${message}` }
 }
 
 export function isRecord(value: unknown): value is JsonObject {

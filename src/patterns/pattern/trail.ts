@@ -1,4 +1,4 @@
-// Pattern trail: a run under way. Its steps are counted and told, its shapes asked for, and its findings kept.
+// Pattern trail: the steps of one run. It counts and records every step, and makes none on its own.
 
 import type { z } from 'zod'
 import type { JsonObject, OutputFormat, Part } from '../../core/chat.ts'
@@ -16,12 +16,19 @@ import { type ReadResult, readAs, schemaOf, textMessage, truncate } from './text
 const MAX_STEP_CHARACTERS = 500
 const MAX_REPAIR_CHARACTERS = 20_000
 
-/** A run under way: its steps, and what it found so far. */
+/**
+ * One run as its pattern sees it: the only way to models, tools and searches. Every method throws RunStopped if the caller
+ * has disconnected or if all steps are used up.
+ *
+ * @example
+ * const { score } = await trail.callModelAs('score', { messages }, z.object({ score: z.number() }))
+ * trail.partialResult = { score }
+ */
 export class Trail {
   readonly #run: Run
   readonly #steps: Step[] = []
   #isSimulated = false
-  /** What is given back should the run end now. */
+  /** The result if the run ends early. Undefined: an early end is an error. */
   partialResult: JsonObject | undefined
 
   constructor(run: Run) {
@@ -36,46 +43,54 @@ export class Trail {
     return this.#run.embed
   }
 
-  /** Asks in free words. */
-  async callModel(name: string, ask: ModelRequest): Promise<ModelResponse> {
-    const { answer } = await this.#callModel(name, ask, ({ text }) => ({ ok: true, value: text }))
-    return answer
+  /** Makes a model call and returns its response. @param name the step's name */
+  async callModel(name: string, request: ModelRequest): Promise<ModelResponse> {
+    const { response } = await this.#callModel(name, request, ({ text }) => ({ ok: true, value: text }))
+    return response
   }
 
-  /** Asks for a shape. What does not fit it is told to the model once; throws Stopped `error` where that does not help. */
-  async callModelAs<Shape extends z.ZodType>(name: string, ask: ModelRequest, shape: Shape): Promise<z.output<Shape>> {
+  /**
+   * Makes a model call and parses its response as a shape. If the response does not fit, calls the model once more and tells
+   * it why. Throws RunStopped `error` if the second response does not fit either.
+   */
+  async callModelAs<Shape extends z.ZodType>(
+    name: string,
+    request: ModelRequest,
+    shape: Shape,
+  ): Promise<z.output<Shape>> {
     const format: OutputFormat = { kind: 'schema', name: schemaNameOf(name), schema: schemaOf(shape), strict: true }
-    let messages = ask.messages
+    let messages = request.messages
     let problem = ''
     for (const step of [name, `${name} again`]) {
-      const { answer, read } = await this.#callModel(step, { ...ask, format, messages }, (answer) =>
-        readResponseAs(shape, answer),
+      const { response, read } = await this.#callModel(step, { ...request, format, messages }, (response) =>
+        readResponseAs(shape, response),
       )
       if (read.ok) return read.value
       problem = read.problem
       const again = `That cannot be used: ${problem}. Answer again, with a JSON object of the schema and nothing else.`
       messages = [
-        ...ask.messages,
-        textMessage('assistant', truncate(answer.text, MAX_REPAIR_CHARACTERS)),
+        ...request.messages,
+        textMessage('assistant', truncate(response.text, MAX_REPAIR_CHARACTERS)),
         textMessage('user', again),
       ]
     }
-    throw new RunStopped('error', `The model's answer to the step "${name}" cannot be used: ${problem}.`)
+    throw new RunStopped('error', `The model's response in the step "${name}" cannot be used: ${problem}.`)
   }
 
-  /** Does something that is no ask. */
+  /** Records `work` as one step and returns its value. @param asked the step's input, for people */
   async runStep<Value>(
     kind: 'tool' | 'retrieve',
     name: string,
     asked: string,
     work: () => Promise<StepResult<Value>> | StepResult<Value>,
   ): Promise<Value> {
-    const begunMs = this.#startStep()
+    const startedMs = this.#startStep()
     const { value, ...done } = await work()
-    this.#endStep(begunMs, { name, kind, asked, ...done })
+    this.#endStep(startedMs, { name, kind, asked, ...done })
     return value
   }
 
+  /** The outcome of the run so far, with this result. */
   outcome(result: JsonObject): Outcome {
     const steps = this.#steps
     return {
@@ -91,45 +106,50 @@ export class Trail {
     }
   }
 
-  async #callModel<Value>(name: string, ask: ModelRequest, reader: (answer: ModelResponse) => ReadResult<Value>) {
-    const begunMs = this.#startStep()
-    const answer = await this.#run.callModel(ask, name)
-    const { parts, tokens, costNanoUsd, model, callId } = answer
-    const read = reader(answer)
+  async #callModel<Value>(name: string, request: ModelRequest, parse: (response: ModelResponse) => ReadResult<Value>) {
+    const startedMs = this.#startStep()
+    const response = await this.#run.callModel(request, name)
+    const { parts, tokens, costNanoUsd, model, callId } = response
+    const read = parse(response)
     const failed = read.ok ? {} : { failed: read.problem }
-    const words = { asked: describeParts(ask.messages.at(-1)?.parts ?? []), answered: describeParts(parts), ...failed }
-    this.#isSimulated ||= answer.simulated
-    this.#endStep(begunMs, { name, kind: 'ask', ...words, tokens, costNanoUsd, model, callId })
-    return { answer, read }
+    const texts = {
+      asked: describeParts(request.messages.at(-1)?.parts ?? []),
+      answered: describeParts(parts),
+      ...failed,
+    }
+    this.#isSimulated ||= response.simulated
+    this.#endStep(startedMs, { name, kind: 'ask', ...texts, tokens, costNanoUsd, model, callId })
+    return { response, read }
   }
 
   #startStep(): number {
-    if (this.#run.isClientGone()) throw new RunStopped('left', 'The caller is gone.')
+    if (this.#run.isClientGone()) throw new RunStopped('left', 'The caller has disconnected.')
     const { maxSteps } = this.#run
-    if (this.#steps.length >= maxSteps) throw new RunStopped('steps', `The run has taken all its ${maxSteps} steps.`)
+    if (this.#steps.length >= maxSteps)
+      throw new RunStopped('steps', `The run has used all of its ${maxSteps} steps. Set a higher max_steps.`)
     return this.#run.nowMs()
   }
 
-  #endStep(begunMs: number, done: Omit<Step, 'number' | 'durationMs'>): void {
+  #endStep(startedMs: number, done: Omit<Step, 'number' | 'durationMs'>): void {
     const step = {
       ...done,
       number: this.#steps.length + 1,
       asked: truncate(done.asked, MAX_STEP_CHARACTERS),
       answered: truncate(done.answered, MAX_STEP_CHARACTERS),
-      durationMs: Math.max(0, this.#run.nowMs() - begunMs),
+      durationMs: Math.max(0, this.#run.nowMs() - startedMs),
     }
     this.#steps.push(step)
     this.#run.recordStep(step)
   }
 }
 
-/** What came of a step that is no ask: its value, and what is told of it. */
+/** The value of a step, and what its record says of it. */
 export interface StepResult<Value>
   extends Pick<Step, 'answered' | 'failed' | 'tokens' | 'costNanoUsd' | 'model' | 'callId'> {
   readonly value: Value
 }
 
-/** What providers take as the name of a schema. */
+/** A schema name with the characters and the length that providers accept. */
 function schemaNameOf(step: string): string {
   return step.replace(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64)
 }
@@ -145,7 +165,7 @@ function readResponseAs<Shape extends z.ZodType>(
   return declined ? { ok: false, problem: `${read.problem} (the model declined)` } : read
 }
 
-/** Parts in short, for people. */
+/** A short description of parts, for people. */
 function describeParts(parts: readonly Part[]): string {
   return parts
     .map((part) => {

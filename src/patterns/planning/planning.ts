@@ -1,4 +1,4 @@
-// Planning: a goal is taken apart into steps, the plan is checked, and its steps are done in order, results fed forward.
+// Planning: splits a goal into steps, checks the plan, and does the steps in order. Each step gets the results that it needs.
 
 import { z } from 'zod'
 import type { JsonObject } from '../../core/chat.ts'
@@ -7,18 +7,19 @@ import { orderOf, type PlanStep, problemsOf } from './check.ts'
 
 const MAX_RESULT_CHARACTERS = 8_000
 
+/** A step of the plan with its result, or with the problem if it failed. */
 interface TrackedStep extends PlanStep {
   readonly status: 'done' | 'failed' | 'open' | 'replaced'
   readonly result: string
 }
 
 const fields = {
-  goal: z.string().min(1).max(20_000).describe('What is to be reached.'),
+  goal: z.string().min(1).max(20_000).describe('The goal to reach.'),
   constraints: z
     .array(z.string().min(1).max(2_000))
     .max(20)
     .exactOptional()
-    .describe('What every step has to keep to.'),
+    .describe('Constraints that every step has to meet.'),
 }
 type Input = z.output<z.ZodObject<typeof fields>>
 
@@ -53,15 +54,15 @@ export const PLANNING = definePattern({
   description: 'Takes a goal apart into steps that depend on each other, checks the plan, and does them in order.',
   fields,
   defaultMaxSteps: 20,
-  execute: async (asked, trail) => {
-    const work = new PlanExecution(asked, trail)
-    await work.plan('plan', [])
-    while (work.nextStep !== undefined) await work.doStep(work.nextStep)
-    return await work.composeAnswer()
+  execute: async (input, trail) => {
+    const execution = new PlanExecution(input, trail)
+    await execution.plan('plan', [])
+    while (execution.nextStep !== undefined) await execution.doStep(execution.nextStep)
+    return await execution.composeAnswer()
   },
 })
 
-/** The plan and what was done of it. */
+/** A plan and its progress. */
 class PlanExecution {
   readonly #input: Input
   readonly #trail: Trail
@@ -69,8 +70,8 @@ class PlanExecution {
   #steps: TrackedStep[] = []
   #hasReplanned = false
 
-  constructor(asked: Input, trail: Trail) {
-    this.#input = asked
+  constructor(input: Input, trail: Trail) {
+    this.#input = input
     this.#trail = trail
   }
 
@@ -78,18 +79,19 @@ class PlanExecution {
     return this.#steps.find(({ status }) => status === 'open')
   }
 
-  /** Makes the plan, or the rest of it. A plan that cannot be followed is sent back once. */
-  async plan(name: string, more: readonly string[]): Promise<void> {
+  /** Makes the plan, or a new plan for what is left. A plan that cannot be followed is sent back to the model once. */
+  async plan(name: string, instructions: readonly string[]): Promise<void> {
     const done = this.#steps.filter(({ status }) => status === 'done')
-    const known = this.#steps.map(({ id }) => id)
-    const words = [...this.#goal(), ...this.#results(done), ...more]
+    const usedIds = this.#steps.map(({ id }) => id)
+    const words = [...this.#goal(), ...this.#results(done), ...instructions]
     let problems: readonly string[] = []
-    for (const again of ['', ' again']) {
-      const sent = problems.length === 0 ? [] : [`Your plan has mistakes:\n${bullets(problems)}\nGive a better one.`]
-      const { steps } = await this.#callModelAs(`${name}${again}`, PLAN_PROMPT, [...words, ...sent], planShape)
+    for (const suffix of ['', ' again']) {
+      const corrections =
+        problems.length === 0 ? [] : [`Your plan has mistakes:\n${bullets(problems)}\nGive a better one.`]
+      const { steps } = await this.#callModelAs(`${name}${suffix}`, PLAN_PROMPT, [...words, ...corrections], planShape)
       problems = problemsOf(
         steps,
-        known,
+        usedIds,
         done.map(({ id }) => id),
       )
       if (problems.length === 0) {
@@ -99,10 +101,10 @@ class PlanExecution {
       }
       this.#problems.push(...problems)
     }
-    throw new RunStopped('error', `The model twice made a plan that cannot be followed: ${problems[0]}.`)
+    throw new RunStopped('error', `The model made two plans that cannot be followed. The second one: ${problems[0]}.`)
   }
 
-  /** Does a step. The first that fails has the rest planned anew; the second ends the run. */
+  /** Does a step. After the first failure the rest is planned again; a second failure ends the run. */
   async doStep(step: TrackedStep): Promise<void> {
     const inputs = this.#steps.filter(({ id }) => step.needs.includes(id))
     const words = [...this.#goal(), ...this.#results(inputs), `Your step (${step.id}): ${step.task}`]
@@ -120,11 +122,13 @@ class PlanExecution {
     this.#keepPartialResult()
     if (this.#hasReplanned) throw new RunStopped('error', `${failure}, after the plan had been changed.`)
     this.#hasReplanned = true
-    for (const open of this.#steps.filter(({ status }) => status === 'open')) this.#setStatus(open, 'replaced', '')
+    for (const openStep of this.#steps.filter(({ status }) => status === 'open'))
+      this.#setStatus(openStep, 'replaced', '')
     const ids = this.#steps.map(({ id }) => id).join(', ')
     await this.plan('replan', [`${failure}. Plan what is left in another way, with ids other than ${ids}.`])
   }
 
+  /** Makes the answer from the results. */
   async composeAnswer(): Promise<JsonObject> {
     const words = [...this.#goal(), ...this.#results(this.#steps.filter(({ status }) => status === 'done'))]
     const { answer } = await this.#callModelAs('answer', ANSWER_PROMPT, words, answerShape)
@@ -145,11 +149,11 @@ class PlanExecution {
       'result',
       steps.map(({ result }) => truncate(result, MAX_RESULT_CHARACTERS)),
     )
-    return steps.map(({ id, task }, at) => `Result {${id}} of "${truncate(task, 500)}":\n${texts[at]}`)
+    return steps.map(({ id, task }, index) => `Result {${id}} of "${truncate(task, 500)}":\n${texts[index]}`)
   }
 
   #setStatus(step: TrackedStep, status: TrackedStep['status'], result: string): void {
-    this.#steps = this.#steps.map((one) => (one === step ? { ...one, status, result } : one))
+    this.#steps = this.#steps.map((candidate) => (candidate === step ? { ...candidate, status, result } : candidate))
     this.#keepPartialResult()
   }
 
@@ -158,7 +162,7 @@ class PlanExecution {
     this.#trail.partialResult = this.#result(last?.result ?? null, false)
   }
 
-  /** @param answer the newest result there is, until they are put together */
+  /** @param answer the final answer, or until then the latest result */
   #result(answer: string | null, complete: boolean): JsonObject {
     return { answer, complete, plan: this.#steps, replanned: this.#hasReplanned, problems: [...this.#problems] }
   }

@@ -1,11 +1,12 @@
-// RAG's passages: pieces of documents that know where they stand, and quotes found in them.
+// RAG's passages: cuts documents into passages that know their position, and finds quotes in them.
 
+/** A document of the caller. */
 export interface SourceDocument {
   readonly id: string
   readonly text: string
 }
 
-/** `text` is the document's from `start` to `end`, counted in UTF-16 units. */
+/** A piece of a document. `start` and `end` are its position in the document, in UTF-16 units. */
 export interface Passage {
   /** The document's id. */
   readonly document: string
@@ -14,21 +15,22 @@ export interface Passage {
   readonly text: string
 }
 
+/** A quote with its position in the document, in UTF-16 units. */
 export interface Citation {
   readonly document: string
   readonly start: number
   readonly end: number
-  /** As it stands in the document. */
+  /** The quote as the document spells it. */
   readonly quote: string
 }
 
 const MAX_PASSAGE_CHARACTERS = 1_200
-/** A passage ends no earlier than this where it can end well. */
+/** A passage ends at the best place after this many characters. */
 const MIN_PASSAGE_CHARACTERS = 600
-/** Where to end, the best first: a paragraph, a line, a sentence, a word. */
+/** The places where a passage can end, the best first: after a paragraph, a line, a sentence, a word. */
 const PASSAGE_ENDS = ['\n\n', '\n', '. ', ' ']
 
-/** The documents in pieces that follow each other without a gap; those without a letter are left out. */
+/** Cuts the documents into passages without gaps or overlaps. Passages without a letter or a digit are left out. */
 export function passagesOf(documents: readonly SourceDocument[]): Passage[] {
   return documents.flatMap(({ id, text }) => {
     const passages: Passage[] = []
@@ -43,14 +45,14 @@ export function passagesOf(documents: readonly SourceDocument[]): Passage[] {
 }
 
 function endOf(text: string, start: number): number {
-  const most = start + MAX_PASSAGE_CHARACTERS
-  if (most >= text.length) return text.length
-  const piece = text.slice(start, most)
+  const limit = start + MAX_PASSAGE_CHARACTERS
+  if (limit >= text.length) return text.length
+  const piece = text.slice(start, limit)
   for (const mark of PASSAGE_ENDS) {
-    const at = piece.lastIndexOf(mark)
-    if (at + mark.length > MIN_PASSAGE_CHARACTERS) return start + at + mark.length
+    const index = piece.lastIndexOf(mark)
+    if (index + mark.length > MIN_PASSAGE_CHARACTERS) return start + index + mark.length
   }
-  return isHighSurrogate(text.charCodeAt(most - 1)) ? most - 1 : most
+  return isHighSurrogate(text.charCodeAt(limit - 1)) ? limit - 1 : limit
 }
 
 function isHighSurrogate(code: number): boolean {
@@ -58,37 +60,37 @@ function isHighSurrogate(code: number): boolean {
 }
 
 /**
- * The quote's place in the document: one citation, or none where it is not there. Spaces and kinds of
- * quotes may differ; a place where they do not comes first.
+ * Finds a quote in a passage: one citation, or none if the passage does not contain it. An exact match wins. Otherwise white
+ * space, quotation marks and dashes may differ.
  */
 export function findQuote(quote: string, { document, start, text }: Passage): Citation[] {
-  const wanted = quote.trim()
-  if (wanted === '' || quote.length > 2 * MAX_PASSAGE_CHARACTERS) return []
-  const exactly = text.indexOf(wanted)
-  const [from, to] = exactly === -1 ? findLoosely(wanted, text) : [exactly, exactly + wanted.length]
+  const trimmed = quote.trim()
+  if (trimmed === '' || quote.length > 2 * MAX_PASSAGE_CHARACTERS) return []
+  const exactIndex = text.indexOf(trimmed)
+  const [from, to] = exactIndex === -1 ? findLoosely(trimmed, text) : [exactIndex, exactIndex + trimmed.length]
   if (from === undefined || to === undefined) return []
   return [{ document, start: start + from, end: start + to, quote: text.slice(from, to) }]
 }
 
 function findLoosely(quote: string, text: string): [from?: number, to?: number] {
-  const wanted = normalizeText(quote).letters
+  const normalized = normalizeText(quote).letters
   const { letters, places } = normalizeText(text)
-  const at = letters.indexOf(wanted)
-  const from = places[at]
-  const last = places[at + wanted.length - 1]
+  const index = letters.indexOf(normalized)
+  const from = places[index]
+  const last = places[index + normalized.length - 1]
   return from === undefined || last === undefined ? [] : [from, last + 1]
 }
 
-/** A text with one space for any white space and plain quotes, and where each letter of it stood. */
+/** A text with single spaces, plain quotation marks and plain dashes, and the original index of each of its characters. */
 function normalizeText(text: string): { readonly letters: string; readonly places: readonly number[] } {
   let letters = ''
   const places: number[] = []
-  for (let at = 0; at < text.length; at++) {
-    const letter = PLAIN_CHARACTERS.get(text.charAt(at)) ?? text.charAt(at)
+  for (let index = 0; index < text.length; index++) {
+    const letter = PLAIN_CHARACTERS.get(text.charAt(index)) ?? text.charAt(index)
     const isSpace = /\s/.test(letter)
     if (isSpace && letters.endsWith(' ')) continue
     letters += isSpace ? ' ' : letter
-    places.push(at)
+    places.push(index)
   }
   return { letters, places }
 }
@@ -98,5 +100,5 @@ const PLAIN_CHARACTERS = new Map(
     ['\u2018\u2019\u201a\u2032', "'"],
     ['\u201c\u201d\u201e\u2033', '"'],
     ['\u2010\u2011\u2012\u2013\u2014', '-'],
-  ].flatMap(([many = '', one = '']) => [...many].map((letter): [string, string] => [letter, one])),
+  ].flatMap(([variants = '', plain = '']) => [...variants].map((letter): [string, string] => [letter, plain])),
 )

@@ -1,4 +1,4 @@
-// Tool use's own tools: a calculator, the time, units, JSON, text. None reaches the shell, the network or a file.
+// Built-in tools of the pattern tool use: calculator, time, units, JSON and text. None reaches a shell, the network or a file.
 
 import { convert, getMeasureKind, type Unit } from 'convert'
 import { z } from 'zod'
@@ -7,23 +7,24 @@ import { issueOf, schemaOf } from '../pattern/pattern.ts'
 import { calculate } from './calculator.ts'
 import { queryJson } from './json.ts'
 
-/** What a tool gave, and what was wrong where it failed. */
+/** A tool's output. `failed` says what went wrong; absent if the tool succeeded. */
 export interface ToolOutput {
   readonly answered: string
   readonly failed?: string
 }
 
+/** A tool that runs in this process. It never throws. */
 export interface BuiltInTool {
   readonly description: string
-  /** JSON Schema of its arguments. */
+  /** JSON Schema of the arguments. */
   readonly schema: JsonObject
-  /** @param nowMs wall clock */
+  /** @param nowMs wall clock, in milliseconds */
   run(args: JsonObject, nowMs: number): ToolOutput
 }
 
 const MAX_TEXT_CHARACTERS = 100_000
 
-/** By name. */
+/** All built-in tools, by name. */
 export const BUILT_IN_TOOLS: Readonly<Record<string, BuiltInTool>> = {
   calculator: defineTool(
     'Calculates. Knows + - * / % ^, parentheses, pi, e, tau, and abs, ceil, cos, exp, floor, ln, log10, log2, max, min, pow, round, sign, sin, sqrt, tan, trunc.',
@@ -62,7 +63,7 @@ export const BUILT_IN_TOOLS: Readonly<Record<string, BuiltInTool>> = {
 function defineTool<Shape extends z.ZodType>(
   description: string,
   shape: Shape,
-  work: (args: z.output<Shape>, nowMs: number) => string,
+  compute: (args: z.output<Shape>, nowMs: number) => string,
 ): BuiltInTool {
   return {
     description,
@@ -71,9 +72,9 @@ function defineTool<Shape extends z.ZodType>(
       const read = shape.safeParse(args)
       if (!read.success) return failure(issueOf(read.error).text)
       try {
-        return { answered: work(read.data, nowMs) }
+        return { answered: compute(read.data, nowMs) }
       } catch (error) {
-        return failure(error instanceof Error ? error.message : 'it failed')
+        return failure(error instanceof Error ? error.message : 'the tool failed')
       }
     },
   }
@@ -88,11 +89,11 @@ function timeIn(timeZone: string, nowMs: number): string {
   return `${parts} (${new Date(nowMs).toISOString()})`
 }
 
-/** Twelve digits: beyond them binary fractions show. */
+/** Rounds to twelve digits: more would show the errors of binary fractions. */
 function convertUnits(value: number, from: string, to: string): number {
   const [source, target] = [from.trim(), to.trim()]
-  if (!isUnit(source)) throw new Error(`from: there is no unit ${source}`)
-  if (!isUnit(target)) throw new Error(`to: there is no unit ${target}`)
+  if (!isUnit(source)) throw new Error(`from: the unit ${source} is unknown`)
+  if (!isUnit(target)) throw new Error(`to: the unit ${target} is unknown`)
   const result = convert(value, source).to(target)
   if (!Number.isFinite(result)) throw new Error('the value is too large')
   return Number(result.toPrecision(12))
@@ -109,9 +110,9 @@ function statisticsOf(text: string) {
     characters: [...text].length,
     words: words.length,
     distinct_words: new Set(words.map((word) => word.toLowerCase())).size,
-    sentences: text.split(/[.!?…。]+/).filter((one) => /[\p{L}\p{N}]/u.test(one)).length,
+    sentences: text.split(/[.!?…。]+/).filter((piece) => /[\p{L}\p{N}]/u.test(piece)).length,
     lines: text === '' ? 0 : text.split('\n').length,
-    paragraphs: text.split(/\n\s*\n/).filter((one) => one.trim() !== '').length,
+    paragraphs: text.split(/\n\s*\n/).filter((piece) => piece.trim() !== '').length,
     average_word_length: words.length === 0 ? 0 : Number((letters / words.length).toFixed(2)),
   }
 }

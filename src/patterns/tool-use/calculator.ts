@@ -1,9 +1,9 @@
-// Tool use's calculator: a small Pratt parser over doubles. Evaluates nothing but arithmetic.
+// Calculator: a small Pratt parser over double-precision numbers. It evaluates arithmetic only, never code.
 
 const MAX_DEPTH = 64
 const MAX_ARGUMENTS = 100
 
-/** How tightly an operator binds. `^` goes right to left, and binds tighter than a minus before it: -2^2 is -4. */
+/** How tightly each operator binds. `^` is right-associative and binds tighter than a minus sign: -2^2 is -4. */
 const BINDING_POWER: Readonly<Record<string, number>> = { '+': 1, '-': 1, '*': 2, '/': 2, '%': 2, '^': 4 }
 const SIGN_BINDING_POWER = 3
 
@@ -14,8 +14,8 @@ const CONSTANTS = new Map([
 ])
 
 type MathFunction = (...values: number[]) => number
-/** By name; how many values each takes, at least and at most. */
-const FUNCTIONS = new Map<string, readonly [least: number, most: number, of: MathFunction]>([
+/** The functions by name, each with the minimum and the maximum of its values. */
+const FUNCTIONS = new Map<string, readonly [minValues: number, maxValues: number, compute: MathFunction]>([
   ...(['abs', 'ceil', 'cos', 'exp', 'floor', 'log10', 'log2', 'sign', 'sin', 'sqrt', 'tan', 'trunc'] as const).map(
     (name): [string, readonly [number, number, MathFunction]] => [name, [1, 1, Math[name] as MathFunction]],
   ),
@@ -28,7 +28,7 @@ const FUNCTIONS = new Map<string, readonly [least: number, most: number, of: Mat
 
 const TOKEN = /\s*(?:((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|([A-Za-z][A-Za-z0-9]*)|([-+*/%^(),]))/y
 
-/** The value of an expression. Throws an Error that says what is wrong with it. */
+/** The value of an expression. Throws an Error with a clause that says what is wrong with it. */
 export function calculate(expression: string): number {
   const value = new ExpressionParser(tokensOf(expression)).parse()
   if (Number.isNaN(value)) throw new Error('the result is not a real number')
@@ -41,9 +41,9 @@ function tokensOf(expression: string): string[] {
   const text = expression.trimEnd()
   TOKEN.lastIndex = 0
   while (TOKEN.lastIndex < text.length) {
-    const at = TOKEN.lastIndex
+    const index = TOKEN.lastIndex
     const token = TOKEN.exec(text)?.[0].trim()
-    if (token === undefined) throw new Error(`cannot read "${text.slice(at, at + 20).trim()}"`)
+    if (token === undefined) throw new Error(`cannot read "${text.slice(index, index + 20).trim()}"`)
     tokens.push(token)
   }
   return tokens
@@ -64,16 +64,16 @@ class ExpressionParser {
     return value
   }
 
-  /** As far as operators bind tighter than this. */
+  /** Parses up to the first operator that binds at most this tightly. */
   #parseExpression(binding: number): number {
     if (++this.#depth > MAX_DEPTH) throw new Error('the expression is nested too deeply')
     let left = this.#parseOperand()
     for (;;) {
       const operator = this.#tokens[this.#position] ?? ''
-      const own = BINDING_POWER[operator] ?? 0
-      if (own <= binding) break
+      const power = BINDING_POWER[operator] ?? 0
+      if (power <= binding) break
       this.#position++
-      left = applyOperator(operator, left, this.#parseExpression(operator === '^' ? own - 1 : own))
+      left = applyOperator(operator, left, this.#parseExpression(operator === '^' ? power - 1 : power))
     }
     this.#depth--
     return left
@@ -96,22 +96,23 @@ class ExpressionParser {
       if (constant === undefined) throw new Error(`did not expect "${token}"`)
       return constant
     }
-    const [least, most, of] = FUNCTIONS.get(name) ?? []
-    if (least === undefined || most === undefined || of === undefined) throw new Error(`there is no function ${token}`)
+    const [minValues, maxValues, compute] = FUNCTIONS.get(name) ?? []
+    if (minValues === undefined || maxValues === undefined || compute === undefined)
+      throw new Error(`the function ${token} is unknown`)
     this.#position++
-    const values = this.#parseList(most)
-    if (values.length < least) throw new Error(`${token} takes ${least} values`)
-    return of(...values)
+    const values = this.#parseList(maxValues)
+    if (values.length < minValues) throw new Error(`${token} takes at least ${minValues} values`)
+    return compute(...values)
   }
 
-  /** Values up to the closing parenthesis. */
-  #parseList(most: number): number[] {
+  /** Parses values up to the closing parenthesis. */
+  #parseList(maxValues: number): number[] {
     const values = [this.#parseExpression(0)]
     for (;;) {
       const token = this.#tokens[this.#position++]
       if (token === ')') return values
       if (token !== ',') throw new Error('a parenthesis is not closed')
-      if (values.length >= most) throw new Error(`more values than ${most}`)
+      if (values.length >= maxValues) throw new Error(`expected at most ${maxValues} values in parentheses`)
       values.push(this.#parseExpression(0))
     }
   }

@@ -1,5 +1,5 @@
-// Tool use's conversation: what the answer with pending calls hands out, and the next request hands back. It has been with
-// the caller, so it is checked like anything else.
+// Conversation of the pattern tool use: a response with pending calls returns it, and the next request sends it back. The caller
+// can have changed it, so it is checked like any other input.
 
 import { z } from 'zod'
 import type { ChatMessage, JsonObject, Part, ToolResultPart } from '../../core/chat.ts'
@@ -43,7 +43,10 @@ export const conversationShape = z
   .array(z.strictObject({ role: z.enum(['user', 'assistant']), parts: z.array(partShape).min(1).max(MAX_PARTS) }))
   .min(2)
   .max(MAX_MESSAGES)
-  .refine((messages) => JSON.stringify(messages).length <= MAX_CONVERSATION_CHARACTERS, 'is too long in all')
+  .refine(
+    (messages) => JSON.stringify(messages).length <= MAX_CONVERSATION_CHARACTERS,
+    `must have at most ${MAX_CONVERSATION_CHARACTERS} characters in total`,
+  )
   .transform((messages) => messages.map(({ role, parts }) => ({ role, parts: parts.map(partOf) })))
 
 type PartJson = z.input<typeof partShape>
@@ -84,48 +87,70 @@ export const resultsShape = z
 type Conversation = z.output<typeof conversationShape>
 type Results = z.output<typeof resultsShape>
 
-/** What is wrong with the two together: a conversation whose calls are not answered each, and each once. */
-export function findMistake(
-  messages: Conversation | undefined,
-  given: Results | undefined,
-): readonly [field: string, problem: string] | undefined {
+type Mistake = readonly [field: string, problem: string]
+
+/** The first mistake in a conversation with its results: every call has to be answered, and only once. Undefined if there is none. */
+export function findMistake(messages: Conversation | undefined, results: Results | undefined): Mistake | undefined {
   if (messages === undefined)
-    return given === undefined ? undefined : ['conversation', 'is missing: results belong to one']
+    return results === undefined
+      ? undefined
+      : ['conversation', 'is missing: results need the conversation of their calls']
   if (messages[0]?.role !== 'user') return ['conversation[0].role', 'must be user']
-  const open = new Set<string>()
-  const seen = new Set<string>()
-  const last = messages.findLastIndex(({ role }) => role === 'assistant')
-  for (const [at, { role, parts }] of messages.entries()) {
-    if (role === 'assistant' && open.size > 0)
-      return [`conversation[${at}]`, 'comes before the results of earlier calls']
-    for (const [place, part] of parts.entries()) {
-      const problem = problemOf(role, part, open, seen)
-      if (problem !== undefined) return [`conversation[${at}].parts[${place}]`, problem]
-    }
-  }
-  if (messages.length - 1 - last > 1) return [`conversation[${last + 2}]`, 'must not be there: the model comes next']
-  if (messages.length - 1 === last && open.size === 0) return ['conversation', 'has no pending calls']
-  for (const [at, { call_id }] of (given ?? []).entries())
-    if (!open.delete(call_id)) return [`results[${at}].call_id`, 'is no pending call']
-  return open.size > 0 ? ['results', `must answer the call ${[...open][0]}`] : undefined
+  const pendingIds = new Set<string>()
+  return (
+    findMessageMistake(messages, pendingIds) ??
+    findEndMistake(messages, pendingIds) ??
+    findResultMistake(results ?? [], pendingIds)
+  )
 }
 
-/** Notes the calls a part makes and answers. */
-function problemOf(role: string, part: Part, open: Set<string>, seen: Set<string>): string | undefined {
-  if (role === 'user' && part.kind !== 'text' && part.kind !== 'toolResult') return 'cannot be part of a user message'
-  if (role === 'assistant' && part.kind === 'toolResult') return 'must be part of a user message'
-  if (part.kind === 'toolResult') return open.delete(part.callId) ? undefined : 'answers no call'
-  if (part.kind !== 'toolCall') return undefined
-  if (seen.has(part.id)) return 'is a call whose id was used before'
-  open.add(part.id)
-  seen.add(part.id)
+/** Leaves the ids of the calls without a result in `pendingIds`. */
+function findMessageMistake(messages: Conversation, pendingIds: Set<string>): Mistake | undefined {
+  const usedIds = new Set<string>()
+  for (const [index, { role, parts }] of messages.entries()) {
+    if (role === 'assistant' && pendingIds.size > 0)
+      return [`conversation[${index}]`, 'must come after the results of earlier calls']
+    for (const [partIndex, part] of parts.entries()) {
+      const problem = problemOf(role, part, pendingIds, usedIds)
+      if (problem !== undefined) return [`conversation[${index}].parts[${partIndex}]`, problem]
+    }
+  }
   return undefined
 }
 
-/** The conversation with the results in it: all those of one answer in one message. */
-export function appendResults(messages: Conversation, given: Results): ChatMessage[] {
+function findEndMistake(messages: Conversation, pendingIds: ReadonlySet<string>): Mistake | undefined {
+  const last = messages.length - 1
+  const lastAssistant = messages.findLastIndex(({ role }) => role === 'assistant')
+  if (last - lastAssistant > 1)
+    return [`conversation[${lastAssistant + 2}]`, "must be left out: the next message is the model's"]
+  if (last === lastAssistant && pendingIds.size === 0)
+    return ['conversation', 'must end with pending calls or their results']
+  return undefined
+}
+
+function findResultMistake(results: Results, pendingIds: Set<string>): Mistake | undefined {
+  for (const [index, { call_id }] of results.entries())
+    if (!pendingIds.delete(call_id)) return [`results[${index}].call_id`, 'must be the id of a pending call']
+  return pendingIds.size > 0 ? ['results', `must answer the pending call ${[...pendingIds][0]}`] : undefined
+}
+
+/** What is wrong with a part; undefined if nothing is. Updates the ids of pending and of all calls. */
+function problemOf(role: string, part: Part, pendingIds: Set<string>, usedIds: Set<string>): string | undefined {
+  if (role === 'user' && part.kind !== 'text' && part.kind !== 'toolResult')
+    return "must be text or a tool result, since the message is the user's"
+  if (role === 'assistant' && part.kind === 'toolResult') return 'must be in a user message'
+  if (part.kind === 'toolResult') return pendingIds.delete(part.callId) ? undefined : 'must answer a pending call'
+  if (part.kind !== 'toolCall') return undefined
+  if (usedIds.has(part.id)) return 'is a call with a duplicated id'
+  pendingIds.add(part.id)
+  usedIds.add(part.id)
+  return undefined
+}
+
+/** The conversation with the results added. All results go into one message. */
+export function appendResults(messages: Conversation, results: Results): ChatMessage[] {
   const names = new Map(messages.flatMap(({ parts }) => parts).flatMap((part) => toolNameEntries(part)))
-  const added = given.map(
+  const added = results.map(
     ({ call_id, output, failed = false }): ToolResultPart => ({
       kind: 'toolResult',
       callId: call_id,

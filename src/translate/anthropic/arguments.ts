@@ -1,13 +1,13 @@
-// Arguments of tool calls: JSON text, whole or in pieces, whole or broken.
+// Tool arguments: the JSON text of a tool call, parsed and written. It never throws, however malformed the text is.
 
 import type { JsonObject } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
 import { BracketTracker } from '../bracket-tracker.ts'
 
-/** Nobody's tool takes more; text that nests without end would break whoever writes it again. */
+/** Deeper than the arguments of any real tool. Text that nests deeper could not be serialised again. */
 const MAX_LEVELS = 128
 
-/** The object in this text; undefined where it holds none that could be written again. */
+/** Parses a JSON object; empty text is an empty object. Undefined if the text is no object or is nested too deeply. */
 export function parseJsonObject(text: string): JsonObject | undefined {
   if (text === '') return {}
   const brackets = new BracketTracker()
@@ -21,7 +21,7 @@ export function parseJsonObject(text: string): JsonObject | undefined {
   }
 }
 
-/** JSON of any value that was parsed from JSON; undefined where it nests too deep. */
+/** The JSON text of a value that was parsed from JSON; undefined if the value is nested too deeply. */
 export function stringifyJson(value: unknown): string | undefined {
   try {
     return JSON.stringify(value)

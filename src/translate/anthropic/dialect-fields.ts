@@ -1,12 +1,12 @@
-// Anthropic's own: what only its dialect has words for, kept beside what is neutral and put back as it was.
+// Anthropic dialect fields: how the fields that only this dialect has are kept, and the small fields that reader and writer share.
 
-import type { CacheHint, Extras, JsonObject } from '../../core/chat.ts'
+import type { CacheHint, JsonObject } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
-import { Problem } from '../../core/problem.ts'
+import type { ExtrasPolicy } from '../dialect-fields.ts'
 
 export const DIALECT = 'anthropic.messages'
 
-/** True for a field's value that asks for nothing: the same as if the field were absent. */
+/** True for a value that requests nothing, as if the field were absent. Zero requests something. */
 export function isEmpty(value: unknown): boolean {
   if (isBlank(value)) return true
   return isRecord(value) && Object.values(value).every(isBlank)
@@ -17,56 +17,12 @@ function isBlank(value: unknown): boolean {
   return typeof value === 'object' && Object.keys(value).length === 0
 }
 
-const NO_HINTS: ReadonlySet<string> = new Set()
-
-/** What is kept of something that is being read. */
-export class ExtrasDraft {
-  readonly #hints = new Map<string, unknown>()
-  readonly #needs = new Map<string, unknown>()
-
-  hint(name: string, value: unknown): void {
-    this.#hints.set(name, value)
-  }
-
-  /** A hint, where it says nothing. */
-  need(name: string, value: unknown): void {
-    if (isEmpty(value)) this.hint(name, value)
-    else this.#needs.set(name, value)
-  }
-
-  /** Keeps all but what is read and not null: as hints those so named, as needs those nobody knows. */
-  keepRest(record: JsonObject, read: ReadonlySet<string>, hints: ReadonlySet<string> = NO_HINTS, prefix = ''): void {
-    for (const [name, value] of Object.entries(record)) {
-      if (read.has(name) && value !== null) continue
-      if (hints.has(name)) this.hint(prefix + name, value)
-      else this.need(prefix + name, value)
-    }
-  }
-
-  /** As a member to spread: nothing, where nothing is kept. */
-  toField(): { readonly extras?: Extras } {
-    const hints = this.#hints.size > 0 ? { hints: Object.fromEntries(this.#hints) } : {}
-    const needs = this.#needs.size > 0 ? { needs: Object.fromEntries(this.#needs) } : {}
-    return 'hints' in hints || 'needs' in needs ? { extras: { dialect: DIALECT, ...hints, ...needs } } : {}
-  }
-}
-
-/** Fields to put back, where they are ours. Throws Problem `unsupported` for a need of another dialect. */
-export function writeExtras(extras: Extras | undefined, dropped: Set<string>): JsonObject {
-  if (!extras) return {}
-  if (extras.dialect === DIALECT) return { ...extras.hints, ...extras.needs }
-  for (const name of Object.keys(extras.needs ?? {})) throw unsupportedExtra(name)
-  for (const [name, value] of Object.entries(extras.hints ?? {})) if (!isEmpty(value)) dropped.add(name)
-  return {}
-}
-
-export function unsupportedExtra(name: string): Problem {
-  return new Problem('unsupported', `Anthropic models cannot be asked for '${name}'.`, name)
-}
+/** How Anthropic's translator keeps the fields that only this dialect has. */
+export const ANTHROPIC_EXTRAS: ExtrasPolicy = { dialect: DIALECT, isEmpty, keepsNulls: true }
 
 const CACHE_FIELDS = new Set(['type', 'ttl'])
 
-/** A cache hint that has a neutral name; undefined for none, and for one that is kept as it is. */
+/** The cache hint of a `cache_control` field; undefined if there is none, or if its exact form has to be kept. */
 export function cacheOf(control: unknown): CacheHint | undefined {
   if (!isRecord(control) || control.type !== 'ephemeral') return undefined
   if (Object.keys(control).some((name) => !CACHE_FIELDS.has(name))) return undefined
@@ -74,7 +30,7 @@ export function cacheOf(control: unknown): CacheHint | undefined {
   return control.ttl === '1h' ? '1h' : undefined
 }
 
-/** A member to spread: nothing, where there is no value. */
+/** A member to spread into an object; `{}` if the value is undefined. */
 export function optionalField<Name extends string, Value>(
   name: Name,
   value: Value | undefined,
@@ -84,7 +40,7 @@ export function optionalField<Name extends string, Value>(
   return member
 }
 
-/** As a member to spread. */
+/** The field `cache_control` to spread into an object; `{}` if there is no hint. */
 export function cacheControl(cache: CacheHint | undefined): JsonObject {
   if (cache === undefined) return {}
   return { cache_control: cache === '1h' ? { type: 'ephemeral', ttl: '1h' } : { type: 'ephemeral' } }
@@ -92,15 +48,15 @@ export function cacheControl(cache: CacheHint | undefined): JsonObject {
 
 const ILLEGAL_CHARACTERS = /[^a-zA-Z0-9_-]/g
 
-/** The id itself where it may be one; otherwise one made of it, so that call and result still agree. */
+/** The id if Anthropic accepts its characters, otherwise a legal id made of it. Call and result get the same one. */
 export function legalId(id: string): string {
   const legal = id.replace(ILLEGAL_CHARACTERS, '_')
   return legal === id ? id : `${legal}_${hashOf(id)}`
 }
 
-/** FNV-1a, 32 bits. */
+/** FNV-1a with 32 bits, as 8 hexadecimal digits. */
 function hashOf(text: string): string {
   let hash = 0x811c9dc5
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
   return (hash >>> 0).toString(16).padStart(8, '0')
 }

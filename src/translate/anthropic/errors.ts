@@ -1,4 +1,4 @@
-// Anthropic errors: read from a provider, and written for Anthropic's SDKs.
+// Anthropic errors: reads a provider's error, and writes errors that Anthropic's SDKs raise as their own typed errors.
 
 import type { ChatError, ErrorKind } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
@@ -20,15 +20,16 @@ const KINDS: Readonly<Record<string, ErrorKind>> = {
   api_error: 'server',
 }
 
-/** Limits on money that come under the types of other errors. */
+/** Limits on money that Anthropic reports under the types of other errors. */
 const MONEY_CODE = /spend_limit|billing/
 const MONEY_MESSAGE = /credit balance is too low|reached your specified API usage limits/i
 
+/** Never throws. @param body the parsed JSON of the error response; undefined if it is no JSON */
 export function readError(status: number, body: unknown): ChatError {
-  const whole = recordOf(body)
-  const { type, message, details } = recordOf(whole.error)
+  const answer = recordOf(body)
+  const { type, message, details } = recordOf(answer.error)
   const code = recordOf(details).error_code ?? type
-  const text = [message, whole.message].find((some) => typeof some === 'string' && some !== '')
+  const text = [message, answer.message].find((candidate) => typeof candidate === 'string' && candidate !== '')
   return {
     status,
     kind: kindOf(status, type, code, text),
@@ -39,8 +40,8 @@ export function readError(status: number, body: unknown): ChatError {
 }
 
 function kindOf(status: number, type: unknown, code: unknown, message: unknown): ErrorKind {
-  const known = typeof type === 'string' && Object.hasOwn(KINDS, type) ? KINDS[type] : undefined
-  const kind = known ?? KIND_OF_STATUS.get(status) ?? (status >= 400 && status < 500 ? 'invalid' : 'server')
+  const typeKind = typeof type === 'string' && Object.hasOwn(KINDS, type) ? KINDS[type] : undefined
+  const kind = typeKind ?? KIND_OF_STATUS.get(status) ?? (status >= 400 && status < 500 ? 'invalid' : 'server')
   const isMoney = typeof code === 'string' && MONEY_CODE.test(code)
   if (kind === 'rate' || kind === 'invalid') {
     if (isMoney || (typeof message === 'string' && MONEY_MESSAGE.test(message))) return 'quota'
@@ -61,9 +62,10 @@ const TYPES: Readonly<Record<ErrorKind, string>> = {
   server: 'api_error',
 }
 
-/** Under status 429 only this code tells money from a rate: SDKs have an error of its own for it. */
+/** With status 429 only this code tells a spending limit from a rate limit. SDKs raise a separate error for it. */
 const SPEND_LIMIT_CODE = 'enforced_spend_limit_reached'
 
+/** The JSON of an error response, or of the data of an error event in a stream. */
 export function writeError(error: ChatError, context: ErrorContext): string {
   const isSpent = error.kind === 'quota' && error.status === 429
   const details = {

@@ -1,4 +1,4 @@
-// Anthropic answers, streamed: read.
+// Anthropic event reader: reads the events of a streamed message as chat events. It skips what it cannot read.
 
 import type { ChatEvent, JsonObject } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
@@ -9,12 +9,13 @@ import { DIALECT, isEmpty } from './dialect-fields.ts'
 import { readError } from './errors.ts'
 import { readStopReason } from './response.ts'
 
-/** Calls that are open at once. Anthropic's come one after the other; more are nobody's real answer. */
+/** Anthropic streams one tool call at a time, so this bound only limits the memory that a hostile stream can take. */
 const MAX_UNFINISHED_CALLS = 128
 
+/** A tool call that has started and not ended. */
 interface StreamedCall {
   readonly call: number
-  /** As the block began: whole where no pieces follow. */
+  /** The arguments at the start of the block: complete if no pieces follow. */
   readonly input: unknown
   hasPieces: boolean
 }
@@ -44,7 +45,7 @@ export class AnthropicEventReader implements EventReader {
     return []
   }
 
-  /** Whatever there was has been said: a stream that did not stop has not ended well. */
+  /** Nothing is held back. A stream without a stop reason broke off, so no stop event is made up. */
   end(): readonly ChatEvent[] {
     return []
   }
@@ -76,26 +77,26 @@ export class AnthropicEventReader implements EventReader {
       case 'signature_delta':
         return signatureEvents(delta.signature)
     }
-    const open = this.#unfinishedCalls.get(index)
+    const call = this.#unfinishedCalls.get(index)
     const piece = delta.partial_json
-    if (delta.type !== 'input_json_delta' || !open || typeof piece !== 'string' || piece === '') return []
-    open.hasPieces = true
-    return [{ kind: 'arguments', choice: 0, call: open.call, text: piece }]
+    if (delta.type !== 'input_json_delta' || !call || typeof piece !== 'string' || piece === '') return []
+    call.hasPieces = true
+    return [{ kind: 'arguments', choice: 0, call: call.call, text: piece }]
   }
 
   #stopBlock(index: unknown): ChatEvent[] {
-    const open = this.#unfinishedCalls.get(index)
+    const call = this.#unfinishedCalls.get(index)
     this.#unfinishedCalls.delete(index)
-    if (!open || open.hasPieces) return []
-    const text = stringifyJson(isEmpty(open.input) ? {} : open.input) ?? '{}'
-    return [{ kind: 'arguments', choice: 0, call: open.call, text }]
+    if (!call || call.hasPieces) return []
+    const text = stringifyJson(isEmpty(call.input) ? {} : call.input) ?? '{}'
+    return [{ kind: 'arguments', choice: 0, call: call.call, text }]
   }
 
   #readStop({ stop_reason: reason, stop_sequence: sequence }: JsonObject): ChatEvent[] {
     if (typeof reason !== 'string' || this.#hasStopped) return []
     this.#hasStopped = true
-    const met = typeof sequence === 'string' ? { stopSequence: sequence } : {}
-    return [{ kind: 'stop', choice: 0, reason: readStopReason(reason), ...met }]
+    const stopSequence = typeof sequence === 'string' ? { stopSequence: sequence } : {}
+    return [{ kind: 'stop', choice: 0, reason: readStopReason(reason), ...stopSequence }]
   }
 }
 

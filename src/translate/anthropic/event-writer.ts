@@ -1,4 +1,5 @@
-// Anthropic answers, streamed: written. Its content blocks come one after the other, whatever came at once elsewhere.
+// Anthropic event writer: writes chat events as the events of a streamed message. Content blocks follow one another, even if
+// the provider interleaved them.
 
 import type { ChatEvent, ChatUsage, JsonObject } from '../../core/chat.ts'
 import { BracketTracker } from '../bracket-tracker.ts'
@@ -7,20 +8,20 @@ import { DIALECT, legalId } from './dialect-fields.ts'
 import { writeError } from './errors.ts'
 import { messageHead, writeStopReason, writeUsage } from './response.ts'
 
-/** Characters held back for a call that does not come to its end. Beyond that it is taken to have ended. */
+/** How much may wait for an unfinished tool call. Beyond it the call counts as finished. */
 const MAX_HELD_CHARACTERS = 1_048_576
 
-/** A content block. The first of the queue is being written, the others wait for it. */
+/** A content block. The first block of the queue is being written, the others wait for it. */
 interface Block {
   readonly kind: 'text' | 'thinking' | 'redacted' | 'call'
-  /** Of a call. */
+  /** The index of the tool call; only of blocks of kind `call`. */
   readonly call?: number
   readonly head: JsonObject
-  /** Deltas that are not written yet. */
+  /** Deltas that wait to be written. */
   readonly heldDeltas: JsonObject[]
-  /** Follows a call's arguments. */
+  /** Tells when a tool call's arguments are complete. */
   readonly brackets?: BracketTracker
-  /** Nothing can be added. */
+  /** True: nothing more can be added. */
   isClosed: boolean
 }
 
@@ -73,7 +74,7 @@ export class AnthropicEventWriter implements EventWriter {
     return this.#takeOutput()
   }
 
-  /** How much was read is not known yet: the true figures come with the last delta. */
+  /** Usage is not known yet, so it is zero here: the figures come with `message_delta`. */
   #start(model: string): void {
     this.#hasStarted = true
     const rest = { content: [], stop_reason: null, stop_sequence: null, usage: writeUsage(undefined) }
@@ -107,7 +108,7 @@ export class AnthropicEventWriter implements EventWriter {
     }
   }
 
-  /** The signature closes its thought: what is thought next is another block. Those of others mean nothing here. */
+  /** A signature closes its thought, so the next thought starts a new block. Signatures of other dialects are left out. */
   #addSignature({ signature, signedIn }: EventOf<'signature'>): void {
     if (signedIn !== DIALECT) return
     const block = this.#blockOf('thinking')
@@ -122,7 +123,7 @@ export class AnthropicEventWriter implements EventWriter {
     this.#addDelta(block, { type: 'input_json_delta', partial_json: text })
   }
 
-  /** The last block, if it is of this kind and open; otherwise a new one. */
+  /** The last block if it has this kind and is open, otherwise a new block. */
   #blockOf(kind: 'text' | 'thinking'): Block {
     const last = this.#queue.at(-1)
     if (last?.kind === kind && !last.isClosed) return last
@@ -133,8 +134,8 @@ export class AnthropicEventWriter implements EventWriter {
   }
 
   #appendBlock(kind: Block['kind'], head: JsonObject, call?: number): Block {
-    const more = call === undefined ? {} : { call, brackets: new BracketTracker() }
-    const block = { kind, head, heldDeltas: [], isClosed: kind === 'redacted', ...more }
+    const callFields = call === undefined ? {} : { call, brackets: new BracketTracker() }
+    const block = { kind, head, heldDeltas: [], isClosed: kind === 'redacted', ...callFields }
     this.#queue.push(block)
     this.#countHeld(block, head)
     return block
@@ -149,13 +150,13 @@ export class AnthropicEventWriter implements EventWriter {
     if (block !== this.#queue[0]) this.#heldCharacters += JSON.stringify(held).length
   }
 
-  /** Writes the first block, and goes on to the next where it has ended: a call's arguments may come late. */
+  /** Writes the first block, and the next ones as long as the block before them is complete. */
   #advance(): void {
-    const isPressed = this.#heldCharacters > MAX_HELD_CHARACTERS
+    const isFull = this.#heldCharacters > MAX_HELD_CHARACTERS
     for (let block = this.#queue[0]; block; block = this.#queue[0]) {
       this.#writeBlock(block)
-      const hasEnded = isPressed || !block.brackets || block.brackets.isWhole
-      if (!hasEnded || this.#queue.length === 1) break
+      const isComplete = isFull || !block.brackets || block.brackets.isWhole
+      if (!isComplete || this.#queue.length === 1) break
       this.#closeBlock()
     }
     if (this.#queue.length <= 1) this.#heldCharacters = 0

@@ -1,4 +1,4 @@
-// Anthropic messages, read: their content blocks as neutral parts.
+// Anthropic parts: reads messages and their content blocks as chat messages and parts.
 
 import type {
   ChatMessage,
@@ -11,45 +11,46 @@ import type {
 } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
+import { ExtrasDraft } from '../dialect-fields.ts'
 import { stringifyJson } from './arguments.ts'
-import { cacheOf, DIALECT, ExtrasDraft, isEmpty, optionalField } from './dialect-fields.ts'
+import { ANTHROPIC_EXTRAS, cacheOf, DIALECT, isEmpty, optionalField } from './dialect-fields.ts'
 
-/** Names of tools by the ids of their calls, as the conversation goes on. */
+/** The name of each tool call's tool, by the call's id. The reader adds to it while it reads a conversation. */
 export type ToolNames = Map<string, string>
 
 const MESSAGE_FIELDS = new Set(['role', 'content'])
 
-/** Throws Problem for what is no message. */
+/** Throws Problem `invalid_request` if `message` is no message of this dialect. */
 export function readMessage(message: unknown, names: ToolNames): ChatMessage {
-  if (!isRecord(message)) throw invalidField('messages', 'must hold objects')
+  if (!isRecord(message)) throw invalidField('messages', 'must hold objects only')
   const { role, content } = message
   if (role !== 'user' && role !== 'assistant' && role !== 'system')
-    throw invalidField('messages', 'must have known roles')
-  const kept = new ExtrasDraft()
-  kept.keepRest(message, MESSAGE_FIELDS)
-  // Where it stands is kept by saying nothing about its role: the system field is read into a message without it.
-  if (role === 'system') kept.hint('role', null)
+    throw invalidField('messages', 'must have the role user, assistant or system in every message')
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
+  extras.keepRest(message, MESSAGE_FIELDS)
+  // The hint tells a system message of the conversation from the field `system`, which is read without a hint.
+  if (role === 'system') extras.hint('role', null)
   const parts = readContent(content, 'messages', names)
   const results = parts.filter((part) => part.kind === 'toolResult')
-  return { role, parts: [...results, ...parts.filter((part) => part.kind !== 'toolResult')], ...kept.toField() }
+  return { role, parts: [...results, ...parts.filter((part) => part.kind !== 'toolResult')], ...extras.toField() }
 }
 
 export function readSystem(content: unknown): ChatMessage {
   return { role: 'system', parts: readContent(content, 'system', new Map()) }
 }
 
-/** A string, or blocks. */
+/** Content is a string or a list of blocks. */
 function readContent(content: unknown, field: string, names: ToolNames): Part[] {
   if (typeof content === 'string') return [{ kind: 'text', text: content }]
   if (content === undefined || content === null) return []
-  if (!Array.isArray(content)) throw invalidField(field, 'must hold text or content blocks')
+  if (!Array.isArray(content)) throw invalidField(field, 'must hold a string or a list of content blocks')
   return content.map((block) => readBlock(block, field, names))
 }
 
-/** Throws Problem for a call without a name or an id, or a result without a call. */
+/** Throws Problem `invalid_request` for a tool call without a name or an id, and for a result without a call. */
 export function readBlock(block: unknown, field: string, names: ToolNames): Part {
   if (!isRecord(block) || typeof block.type !== 'string')
-    throw invalidField(field, 'must hold content blocks with a type')
+    throw invalidField(field, 'must hold content blocks that are objects with a type')
   switch (block.type) {
     case 'thinking':
     case 'redacted_thinking':
@@ -63,10 +64,10 @@ export function readBlock(block: unknown, field: string, names: ToolNames): Part
 }
 
 function dialectPart(block: JsonObject): Part {
-  return { kind: 'own', dialect: DIALECT, name: String(block.type), value: block }
+  return { kind: 'dialect', dialect: DIALECT, name: String(block.type), value: block }
 }
 
-/** Text, or what can be shown; undefined for what only Anthropic can show. */
+/** Reads text, images and documents; undefined if only Anthropic can read the block. */
 function readPlain(block: JsonObject): TextPart | MediaPart | undefined {
   switch (block.type) {
     case 'text':
@@ -84,17 +85,17 @@ function readPlain(block: JsonObject): TextPart | MediaPart | undefined {
 const TEXT_FIELDS = new Set(['type', 'text', 'cache_control'])
 const TEXT_HINTS = new Set(['citations'])
 
-function textPart(text: string, block: JsonObject, read: ReadonlySet<string>, hints: ReadonlySet<string>): TextPart {
-  return { kind: 'text', text, ...readCommon(block, read, hints, new ExtrasDraft()) }
+function textPart(text: string, block: JsonObject, known: ReadonlySet<string>, hints: ReadonlySet<string>): TextPart {
+  return { kind: 'text', text, ...readCommon(block, known, hints, new ExtrasDraft(ANTHROPIC_EXTRAS)) }
 }
 
-/** What any block may carry. */
-function readCommon(block: JsonObject, read: ReadonlySet<string>, hints: ReadonlySet<string>, kept: ExtrasDraft) {
-  kept.keepRest(block, read, hints)
+/** The cache hint and the extras, which every block can have. */
+function readCommon(block: JsonObject, known: ReadonlySet<string>, hints: ReadonlySet<string>, extras: ExtrasDraft) {
+  extras.keepRest(block, known, { hints })
   const control = block.cache_control
   const cache = cacheOf(control)
-  if (!isEmpty(control) && cache === undefined) kept.hint('cache_control', control)
-  return { ...optionalField('cache', cache), ...kept.toField() }
+  if (!isEmpty(control) && cache === undefined) extras.hint('cache_control', control)
+  return { ...optionalField('cache', cache), ...extras.toField() }
 }
 
 const MEDIA_FIELDS = new Set(['type', 'source', 'title', 'cache_control'])
@@ -102,30 +103,36 @@ const MEDIA_HINTS = new Set(['citations', 'context'])
 
 function readImage(block: JsonObject): MediaPart | undefined {
   const media = readSource(block.source, 'image/*')
-  return media && { kind: 'media', ...media, ...readCommon(block, MEDIA_FIELDS, MEDIA_HINTS, new ExtrasDraft()) }
+  return (
+    media && {
+      kind: 'media',
+      ...media,
+      ...readCommon(block, MEDIA_FIELDS, MEDIA_HINTS, new ExtrasDraft(ANTHROPIC_EXTRAS)),
+    }
+  )
 }
 
-/** Inline, or where it lies; undefined for a source of any other kind. */
-function readSource(source: unknown, usual: string): Pick<MediaPart, 'mediaType' | 'source'> | undefined {
+/** A source with inline data or a URL; undefined for any other kind of source. */
+function readSource(source: unknown, defaultType: string): Pick<MediaPart, 'mediaType' | 'source'> | undefined {
   const { type, media_type: mediaType, data, url } = recordOf(source)
-  if (type === 'url' && typeof url === 'string') return { mediaType: usual, source: { url } }
+  if (type === 'url' && typeof url === 'string') return { mediaType: defaultType, source: { url } }
   if (type !== 'base64' || typeof data !== 'string') return undefined
-  return { mediaType: typeof mediaType === 'string' ? mediaType : usual, source: { base64: data } }
+  return { mediaType: typeof mediaType === 'string' ? mediaType : defaultType, source: { base64: data } }
 }
 
 function readDocument(block: JsonObject): MediaPart | TextPart | undefined {
   const { source, title } = block
   const media = readSource(source, 'application/pdf')
   if (media) {
-    const common = readCommon(block, MEDIA_FIELDS, MEDIA_HINTS, new ExtrasDraft())
+    const common = readCommon(block, MEDIA_FIELDS, MEDIA_HINTS, new ExtrasDraft(ANTHROPIC_EXTRAS))
     return { kind: 'media', ...media, ...(typeof title === 'string' ? { name: title } : {}), ...common }
   }
   const { type, media_type: mediaType, data, content } = recordOf(source)
   if (type === 'text' && mediaType === 'text/plain' && typeof data === 'string') {
-    const kept = new ExtrasDraft()
-    // An empty source, since the text says it all: it only tells a document from other text.
-    kept.hint('source', null)
-    return { kind: 'text', text: data, ...readCommon(block, DOCUMENT_FIELDS, DOCUMENT_HINTS, kept) }
+    const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
+    // The empty hint tells this document from plain text. The text itself holds the source's data.
+    extras.hint('source', null)
+    return { kind: 'text', text: data, ...readCommon(block, DOCUMENT_FIELDS, DOCUMENT_HINTS, extras) }
   }
   const text = type === 'content' ? textOf(content) : undefined
   return text === undefined ? undefined : { kind: 'text', text, ...wholeBlockExtras(block) }
@@ -134,7 +141,7 @@ function readDocument(block: JsonObject): MediaPart | TextPart | undefined {
 const DOCUMENT_FIELDS = new Set(['type', 'source', 'cache_control'])
 const DOCUMENT_HINTS = new Set(['citations', 'context', 'title'])
 
-/** Something found, to be cited: for other models, text under its title. */
+/** A search result is text under its title for other dialects. */
 function readSearchResult(block: JsonObject): TextPart | undefined {
   const found = textOf(block.content)
   if (found === undefined) return undefined
@@ -142,14 +149,14 @@ function readSearchResult(block: JsonObject): TextPart | undefined {
   return { kind: 'text', text: [...heads, found].join('\n'), ...wholeBlockExtras(block) }
 }
 
-/** A block that is put back as it is, under its type's name. */
+/** Extras that keep the whole block, under the name of its type. */
 function wholeBlockExtras(block: JsonObject): Pick<TextPart, 'extras' | 'cache'> {
-  const kept = new ExtrasDraft()
-  kept.hint(String(block.type), block)
-  return { ...optionalField('cache', cacheOf(block.cache_control)), ...kept.toField() }
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
+  extras.hint(String(block.type), block)
+  return { ...optionalField('cache', cacheOf(block.cache_control)), ...extras.toField() }
 }
 
-/** A string, or blocks of nothing but text; undefined where there is anything else. */
+/** The text of content that is a string or has text blocks only; undefined for any other content. */
 function textOf(content: unknown): string | undefined {
   if (typeof content === 'string') return content
   if (!Array.isArray(content)) return undefined
@@ -157,7 +164,7 @@ function textOf(content: unknown): string | undefined {
   return texts.every((text) => typeof text === 'string') ? texts.join('\n') : undefined
 }
 
-/** Undefined where it holds what it should not. */
+/** Undefined if a field has the wrong type. */
 function readThinking(block: JsonObject): ReasoningPart | undefined {
   const { type, thinking, signature, data } = block
   if (type === 'redacted_thinking') {
@@ -175,12 +182,12 @@ function readToolUse(block: JsonObject, field: string, names: ToolNames): Part {
   if (typeof id !== 'string' || id === '') throw invalidField(field, 'must hold an id with every tool_use')
   if (typeof name !== 'string' || name === '') throw invalidField(field, 'must hold a name with every tool_use')
   const text = stringifyJson(input ?? {})
-  if (text === undefined) throw invalidField(field, 'must not nest without end')
+  if (text === undefined) throw invalidField(field, 'must hold a less deeply nested input with every tool_use')
   names.set(id, name)
-  const kept = new ExtrasDraft()
-  // The model itself, if it is said at all. Code that ran at the provider cannot go on elsewhere.
-  if (recordOf(caller).type !== 'direct' && caller !== undefined) kept.need('caller', caller)
-  const common = readCommon(block, CALL_FIELDS, new Set(), kept)
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
+  // A `direct` caller is the model, as in every dialect. Any other caller is code that runs at Anthropic only.
+  if (recordOf(caller).type !== 'direct' && caller !== undefined) extras.keep('caller', caller)
+  const common = readCommon(block, CALL_FIELDS, new Set(), extras)
   return { kind: 'toolCall', id, name, arguments: text, ...common }
 }
 
@@ -190,16 +197,17 @@ function readToolResult(block: JsonObject, field: string, names: ToolNames): Too
   const { tool_use_id: callId, content, is_error: failed } = block
   const name = typeof callId === 'string' ? names.get(callId) : undefined
   if (typeof callId !== 'string' || name === undefined) {
-    throw invalidField(field, 'must hold the tool_use before every tool_result')
+    throw invalidField(field, 'must hold, before every tool_result, the tool_use with its id')
   }
-  const kept = new ExtrasDraft()
-  if (failed === false) kept.hint('is_error', false)
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
+  if (failed === false) extras.hint('is_error', false)
   const blocks = typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? [])
-  if (!Array.isArray(blocks)) throw invalidField(field, 'must hold text or content blocks as a result')
-  if (isEmpty(content) && content !== undefined) kept.hint('content', content)
-  const parts = isEmpty(content) ? [] : blocks.map((inner) => readPlain(recordOf(inner)))
+  if (!Array.isArray(blocks))
+    throw invalidField(field, 'must hold a string or a list of content blocks in every tool_result')
+  if (isEmpty(content) && content !== undefined) extras.hint('content', content)
+  const parts = isEmpty(content) ? [] : blocks.map((resultBlock) => readPlain(recordOf(resultBlock)))
   const readable = parts.filter((part) => part !== undefined)
-  if (readable.length < parts.length) kept.need('content', content)
-  const common = readCommon(block, RESULT_FIELDS, new Set(), kept)
+  if (readable.length < parts.length) extras.keep('content', content)
+  const common = readCommon(block, RESULT_FIELDS, new Set(), extras)
   return { kind: 'toolResult', callId, name, parts: readable, failed: failed === true, ...common }
 }

@@ -1,4 +1,4 @@
-// Anthropic requests, read: what a body asks for, in neutral words.
+// Anthropic request reader: reads the body of POST /v1/messages as a chat request.
 
 import {
   type ChatMessage,
@@ -14,7 +14,8 @@ import {
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { RequestLine } from '../../wire/dialect.ts'
 import { invalidField } from '../../wire/json/errors.ts'
-import { cacheOf, DIALECT, ExtrasDraft, isEmpty, optionalField } from './dialect-fields.ts'
+import { ExtrasDraft } from '../dialect-fields.ts'
+import { ANTHROPIC_EXTRAS, cacheOf, DIALECT, isEmpty, optionalField } from './dialect-fields.ts'
 import { readMessage, readSystem, type ToolNames } from './read-parts.ts'
 
 const REQUEST_FIELDS = new Set([
@@ -46,49 +47,55 @@ const REQUEST_HINTS = new Set([
   'betas',
 ])
 
-/** Throws Problem `invalid_request`, naming the field. */
+/** Throws Problem `invalid_request`, naming the field, if the body is no request of this dialect. */
 export function readRequest(body: JsonObject, line: RequestLine): ChatRequest {
   const { model, messages } = body
   if (typeof model !== 'string' || model === '') throw invalidField('model', 'is required')
   if (!Array.isArray(messages)) throw invalidField('messages', 'must be an array')
-  const kept = new ExtrasDraft()
-  const said = presentFields(body, kept)
-  kept.keepRest(said, REQUEST_FIELDS, REQUEST_HINTS)
-  // Where it is thought may be law; anywhere is what every other provider offers.
-  if (said.inference_geo === 'global') kept.hint('inference_geo', 'global')
-  else if (said.inference_geo !== undefined) kept.need('inference_geo', said.inference_geo)
-  if (said.context_management !== undefined)
-    kept[keepsAllContext(said.context_management) ? 'hint' : 'need']('context_management', said.context_management)
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
+  const fields = presentFields(body, extras)
+  extras.keepRest(fields, REQUEST_FIELDS, { hints: REQUEST_HINTS })
+  keepRegion(fields.inference_geo, extras)
+  keepContextManagement(fields.context_management, extras)
   const betas = line.header('anthropic-beta')
-  if (betas) kept.hint('anthropic-beta', betas)
+  if (betas) extras.hint('anthropic-beta', betas)
   return {
     model,
-    stream: readStream(said),
-    messages: readMessages(said.system, messages),
-    ...optionalField('tools', readTools(said.tools)),
-    ...readToolChoice(said.tool_choice, kept),
-    ...optionalField('format', readFormat(said, kept)),
-    ...optionalField('outputCap', readNumber(said, 'max_tokens')),
-    ...optionalField('temperature', readNumber(said, 'temperature')),
-    ...optionalField('topP', readNumber(said, 'top_p')),
-    ...optionalField('topK', readNumber(said, 'top_k')),
-    ...optionalField('stop', readStopSequences(said.stop_sequences)),
-    ...optionalField('reasoning', readReasoning(said, kept)),
-    ...optionalField('user', readUser(said.metadata, kept)),
-    ...kept.toField(),
+    stream: readStream(fields),
+    messages: readMessages(fields.system, messages),
+    ...optionalField('tools', readTools(fields.tools)),
+    ...readToolChoice(fields.tool_choice, extras),
+    ...optionalField('format', readFormat(fields, extras)),
+    ...optionalField('outputCap', readNumber(fields, 'max_tokens')),
+    ...optionalField('temperature', readNumber(fields, 'temperature')),
+    ...optionalField('topP', readNumber(fields, 'top_p')),
+    ...optionalField('topK', readNumber(fields, 'top_k')),
+    ...optionalField('stop', readStopSequences(fields.stop_sequences)),
+    ...optionalField('reasoning', readReasoning(fields, extras)),
+    ...optionalField('user', readUser(fields.metadata, extras)),
+    ...extras.toField(),
   }
 }
 
-/** Edits of the context that leave all of it there, as Claude Code asks for. */
-function keepsAllContext(management: unknown): boolean {
-  const { edits, ...more } = recordOf(management)
-  return Array.isArray(edits) && isEmpty(more) && edits.every((edit) => recordOf(edit).keep === 'all')
+/** A law can demand that a region processes the data, so a region is a need. `global` is what every other provider does. */
+function keepRegion(region: unknown, extras: ExtrasDraft): void {
+  if (region === 'global') extras.hint('inference_geo', region)
+  else if (region !== undefined) extras.keep('inference_geo', region)
 }
 
-/** The fields that say anything; the others are kept. */
-function presentFields(body: JsonObject, kept: ExtrasDraft): JsonObject {
+/** A hint if the edits leave the whole context in place, as those of Claude Code do. */
+function keepContextManagement(management: unknown, extras: ExtrasDraft): void {
+  if (management === undefined) return
+  const { edits, ...rest } = recordOf(management)
+  const keepsAll = Array.isArray(edits) && isEmpty(rest) && edits.every((edit) => recordOf(edit).keep === 'all')
+  if (keepsAll) extras.hint('context_management', management)
+  else extras.keep('context_management', management)
+}
+
+/** The fields that request something. The empty ones become hints. */
+function presentFields(body: JsonObject, extras: ExtrasDraft): JsonObject {
   const fields = Object.entries(body).filter(([name]) => name !== 'model' && name !== 'messages')
-  for (const [name, value] of fields) if (isEmpty(value)) kept.hint(name, value)
+  for (const [name, value] of fields) if (isEmpty(value)) extras.hint(name, value)
   return Object.fromEntries(fields.filter(([, value]) => !isEmpty(value)))
 }
 
@@ -116,18 +123,19 @@ function readTools(tools: unknown): (ToolDefinition | DialectTool)[] | undefined
 }
 
 function readTool(tool: unknown): ToolDefinition | DialectTool {
-  if (!isRecord(tool)) throw invalidField('tools', 'must hold objects')
+  if (!isRecord(tool)) throw invalidField('tools', 'must hold objects only')
   const { name, type, description, input_schema: schema, strict, cache_control: control } = tool
   if (typeof type === 'string' && type !== '' && type !== 'custom') {
-    return { kind: 'own', dialect: DIALECT, name: type, value: tool }
+    return { kind: 'dialect', dialect: DIALECT, name: type, value: tool }
   }
-  if (typeof name !== 'string' || name === '') throw invalidField('tools', 'must have a name each')
-  if (schema !== undefined && !isRecord(schema)) throw invalidField('tools', 'must have objects as input_schema')
-  const kept = new ExtrasDraft()
-  kept.keepRest(tool, TOOL_FIELDS, TOOL_HINTS)
-  readCallers(tool.allowed_callers, kept)
+  if (typeof name !== 'string' || name === '') throw invalidField('tools', 'must hold a name in every tool')
+  if (schema !== undefined && !isRecord(schema))
+    throw invalidField('tools', 'must hold an object as the input_schema of every tool')
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
+  extras.keepRest(tool, TOOL_FIELDS, { hints: TOOL_HINTS })
+  readCallers(tool.allowed_callers, extras)
   const cache = cacheOf(control)
-  if (!isEmpty(control) && cache === undefined) kept.hint('cache_control', control)
+  if (!isEmpty(control) && cache === undefined) extras.hint('cache_control', control)
   return {
     kind: 'function',
     name,
@@ -135,16 +143,16 @@ function readTool(tool: unknown): ToolDefinition | DialectTool {
     ...optionalField('schema', schema),
     ...(typeof strict === 'boolean' ? { strict } : {}),
     ...optionalField('cache', cache),
-    ...kept.toField(),
+    ...extras.toField(),
   }
 }
 
-/** Who may call a tool: the model itself, as everywhere, or code that runs at the provider. */
-function readCallers(callers: unknown, kept: ExtrasDraft): void {
+/** `direct` callers are the model, as in every dialect. Other callers are code that runs at Anthropic only. */
+function readCallers(callers: unknown, extras: ExtrasDraft): void {
   if (callers === undefined || callers === null) return
   const isDirect = Array.isArray(callers) && callers.every((caller) => caller === 'direct')
-  if (isDirect) kept.hint('allowed_callers', callers)
-  else kept.need('allowed_callers', callers)
+  if (isDirect) extras.hint('allowed_callers', callers)
+  else extras.keep('allowed_callers', callers)
 }
 
 const CHOICES: Readonly<Record<string, ToolChoice>> = {
@@ -153,15 +161,15 @@ const CHOICES: Readonly<Record<string, ToolChoice>> = {
   none: { kind: 'none' },
 }
 
-/** A choice that is not known in full is kept as it is. */
-function readToolChoice(value: unknown, kept: ExtrasDraft): Pick<ChatRequest, 'toolChoice' | 'parallelTools'> {
+/** A choice with unknown fields is kept as it is. */
+function readToolChoice(value: unknown, extras: ExtrasDraft): Pick<ChatRequest, 'toolChoice' | 'parallelTools'> {
   if (value === undefined) return {}
-  const { type, name, disable_parallel_tool_use: alone, ...more } = recordOf(value)
+  const { type, name, disable_parallel_tool_use: disablesParallel, ...rest } = recordOf(value)
   const toolChoice = choiceOf(type, name)
-  if (toolChoice && Object.keys(more).length === 0) {
-    return typeof alone === 'boolean' ? { toolChoice, parallelTools: !alone } : { toolChoice }
+  if (toolChoice && Object.keys(rest).length === 0) {
+    return typeof disablesParallel === 'boolean' ? { toolChoice, parallelTools: !disablesParallel } : { toolChoice }
   }
-  kept.need('tool_choice', value)
+  extras.keep('tool_choice', value)
   return {}
 }
 
@@ -171,50 +179,59 @@ function choiceOf(type: unknown, name: unknown): ToolChoice | undefined {
 }
 
 const OUTPUT_FIELDS = new Set(['effort', 'format'])
-const OUTPUT_HINTS = new Set(['task_budget'])
+const OUTPUT_PREFIX = 'output_config.'
+const OUTPUT_HINTS = new Set(['output_config.task_budget'])
 
-/** `output_format` is its older name. */
-function readFormat(said: JsonObject, kept: ExtrasDraft): OutputFormat | undefined {
-  const config = said.output_config ?? {}
+/** `output_format` is the older name of `output_config.format`. */
+function readFormat(fields: JsonObject, extras: ExtrasDraft): OutputFormat | undefined {
+  const config = fields.output_config ?? {}
   if (!isRecord(config)) throw invalidField('output_config', 'must be an object')
-  kept.keepRest(config, OUTPUT_FIELDS, OUTPUT_HINTS, 'output_config.')
+  extras.keepRest(config, OUTPUT_FIELDS, { hints: OUTPUT_HINTS, prefix: OUTPUT_PREFIX })
   const newer = config.format ?? undefined
-  const older = said.output_format
-  if (newer !== undefined && older !== undefined) kept.need('output_format', older)
+  const older = fields.output_format
+  if (newer !== undefined && older !== undefined) extras.keep('output_format', older)
   const value = newer ?? older
   if (value === undefined) return undefined
-  const { type, schema, ...more } = recordOf(value)
-  if (type === 'json_schema' && isRecord(schema) && Object.keys(more).length === 0) return { kind: 'schema', schema }
-  kept.need(newer === undefined ? 'output_format' : 'output_config.format', value)
+  const { type, schema, ...rest } = recordOf(value)
+  if (type === 'json_schema' && isRecord(schema) && Object.keys(rest).length === 0) return { kind: 'schema', schema }
+  extras.keep(newer === undefined ? 'output_format' : 'output_config.format', value)
   return undefined
 }
 
 const THINKING_FIELDS = new Set(['type', 'budget_tokens', 'display'])
 
-/** What neutral words do not tell of thinking is a hint: no call is refused for it. */
-function readReasoning(said: JsonObject, kept: ExtrasDraft): Reasoning | undefined {
-  const { effort: word } = recordOf(said.output_config)
+/** What `Reasoning` cannot express is a hint: no call is refused because of its thinking. */
+function readReasoning(fields: JsonObject, extras: ExtrasDraft): Reasoning | undefined {
+  const { effort: word } = recordOf(fields.output_config)
   const effort = EFFORTS.find((known) => known === word && known !== 'none')
-  if (!isEmpty(word) && effort === undefined) kept.hint('output_config.effort', word)
-  const told = effort === undefined ? undefined : { effort }
-  const thinking = recordOf(said.thinking)
+  if (!isEmpty(word) && effort === undefined) extras.hint('output_config.effort', word)
+  const reasoning = effort === undefined ? undefined : { effort }
+  const thinking = recordOf(fields.thinking)
   if (thinking.type === 'disabled') {
-    if (effort !== undefined) kept.hint('output_config.effort', effort)
+    if (effort !== undefined) extras.hint('output_config.effort', effort)
     return { effort: 'none' }
   }
   const amount = amountOf(thinking)
   if (!amount) {
-    // Null where there was nothing: effort alone is to stay alone.
-    if (told || said.thinking !== undefined) kept.hint('thinking', said.thinking ?? null)
-    return told
+    // Null if the field was absent, so that a request with an effort alone is restored without it.
+    if (reasoning || fields.thinking !== undefined) extras.hint('thinking', fields.thinking ?? null)
+    return reasoning
   }
-  const { display } = thinking
-  const shown = display === 'summarized' ? true : display === 'omitted' ? false : undefined
-  if (display !== undefined && shown === undefined) kept.hint('thinking.display', display)
   for (const [name, value] of Object.entries(thinking)) {
-    if (!THINKING_FIELDS.has(name)) kept.hint(`thinking.${name}`, value)
+    if (!THINKING_FIELDS.has(name)) extras.hint(`thinking.${name}`, value)
   }
-  return { ...told, ...amount, ...optionalField('shown', shown) }
+  return { ...reasoning, ...amount, ...optionalField('shown', readDisplay(thinking.display, extras)) }
+}
+
+const SHOWN_BY_DISPLAY: ReadonlyMap<unknown, boolean> = new Map([
+  ['summarized', true],
+  ['omitted', false],
+])
+
+function readDisplay(display: unknown, extras: ExtrasDraft): boolean | undefined {
+  const shown = SHOWN_BY_DISPLAY.get(display)
+  if (display !== undefined && shown === undefined) extras.hint('thinking.display', display)
+  return shown
 }
 
 function amountOf({ type, budget_tokens: budget }: JsonObject): Reasoning | undefined {
@@ -226,30 +243,30 @@ function readStopSequences(stop: unknown): string[] | undefined {
   if (stop === undefined) return undefined
   if (!Array.isArray(stop)) throw invalidField('stop_sequences', 'must be an array')
   return stop.map((sequence) => {
-    if (typeof sequence !== 'string') throw invalidField('stop_sequences', 'must hold strings')
+    if (typeof sequence !== 'string') throw invalidField('stop_sequences', 'must hold strings only')
     return sequence
   })
 }
 
-function readUser(metadata: unknown, kept: ExtrasDraft): string | undefined {
+function readUser(metadata: unknown, extras: ExtrasDraft): string | undefined {
   if (metadata === undefined) return undefined
   if (!isRecord(metadata)) throw invalidField('metadata', 'must be an object')
-  const { user_id: user, ...more } = metadata
-  for (const [name, value] of Object.entries(more)) kept.hint(`metadata.${name}`, value)
+  const { user_id: user, ...rest } = metadata
+  for (const [name, value] of Object.entries(rest)) extras.hint(`metadata.${name}`, value)
   if (typeof user === 'string') return user
-  if (user !== undefined) kept.hint('metadata.user_id', user)
+  if (user !== undefined) extras.hint('metadata.user_id', user)
   return undefined
 }
 
-function readNumber(said: JsonObject, name: string): number | undefined {
-  const value = said[name]
+function readNumber(fields: JsonObject, name: string): number | undefined {
+  const value = fields[name]
   if (value === undefined) return undefined
-  if (typeof value !== 'number' || !(value >= 0)) throw invalidField(name, 'must be a number that is not negative')
+  if (typeof value !== 'number' || !(value >= 0)) throw invalidField(name, 'must be a number of at least 0')
   return value
 }
 
-function readStream(said: JsonObject): boolean {
-  const { stream = false } = said
+function readStream(fields: JsonObject): boolean {
+  const { stream = false } = fields
   if (typeof stream !== 'boolean') throw invalidField('stream', 'must be true or false')
   return stream
 }

@@ -1,4 +1,4 @@
-// Anthropic answers, whole: read, and written.
+// Anthropic responses: reads and writes a whole message, and what its events share with it.
 
 import type {
   ChatChoice,
@@ -10,10 +10,10 @@ import type {
   StopReason,
 } from '../../core/chat.ts'
 import { inputTokens, outputTokens, usageOf } from '../../core/usage.ts'
-import { readName } from '../dialect-fields.ts'
+import { readName, writeExtras } from '../dialect-fields.ts'
 import type { ResponseContext } from '../translator.ts'
 import { parseJsonObject } from './arguments.ts'
-import { DIALECT, legalId, writeExtras } from './dialect-fields.ts'
+import { ANTHROPIC_EXTRAS, DIALECT, legalId } from './dialect-fields.ts'
 import { readBlock } from './read-parts.ts'
 
 const STOP_REASONS: Readonly<Record<string, StopReason>> = {
@@ -27,7 +27,7 @@ const STOP_REASONS: Readonly<Record<string, StopReason>> = {
   model_context_window_exceeded: 'context',
 }
 
-/** Reasons nobody knows yet end an answer like any other. */
+/** An unknown reason counts as a normal end. */
 export function readStopReason(reason: unknown): StopReason {
   return typeof reason === 'string' && Object.hasOwn(STOP_REASONS, reason) ? (STOP_REASONS[reason] ?? 'end') : 'end'
 }
@@ -43,12 +43,13 @@ const ANTHROPIC_STOP_REASONS: Readonly<Record<StopReason, string>> = {
   paused: 'pause_turn',
 }
 
-/** Some say `end` after a call that was forced, or after a refusal in words. */
+/** Some providers report `end` after a forced tool call, or after a refusal in words. */
 export function writeStopReason(reason: StopReason, hasCalls: boolean, hasRefused: boolean): string {
   if (reason !== 'end') return ANTHROPIC_STOP_REASONS[reason]
   return hasCalls ? 'tool_use' : hasRefused ? 'refusal' : 'end_turn'
 }
 
+/** Never throws: what cannot be read is left out. */
 export function readResponse(body: JsonObject): ChatResponse {
   const { id, model, content, stop_reason: reason, stop_sequence: sequence } = body
   const choice: ChatChoice = {
@@ -63,7 +64,7 @@ export function readResponse(body: JsonObject): ChatResponse {
   }
 }
 
-/** A block that cannot be read says nothing. */
+/** A block that cannot be read is left out. */
 function readPart(block: unknown): Part[] {
   try {
     return [readBlock(block, 'content', new Map())]
@@ -72,13 +73,17 @@ function readPart(block: unknown): Part[] {
   }
 }
 
-/** Of several choices the first: nobody who speaks this dialect can have asked for more. */
-export function writeResponse(answer: ChatResponse, used: ChatUsage | undefined, context: ResponseContext): JsonObject {
-  const { parts, stop, stopSequence }: ChatChoice = answer.choices[0] ?? { parts: [], stop: 'end' }
+/** Writes the first choice: this dialect cannot request more than one. @param used absent if the provider reported no usage */
+export function writeResponse(
+  response: ChatResponse,
+  used: ChatUsage | undefined,
+  context: ResponseContext,
+): JsonObject {
+  const { parts, stop, stopSequence }: ChatChoice = response.choices[0] ?? { parts: [], stop: 'end' }
   const hasCalls = parts.some(({ kind }) => kind === 'toolCall')
   const hasRefused = parts.some(({ kind }) => kind === 'refusal')
   return {
-    ...messageHead(answer.model, context),
+    ...messageHead(response.model, context),
     content: parts.flatMap(writePart),
     stop_reason: writeStopReason(stop, hasCalls, hasRefused),
     stop_sequence: stopSequence ?? null,
@@ -86,24 +91,25 @@ export function writeResponse(answer: ChatResponse, used: ChatUsage | undefined,
   }
 }
 
+/** The fields that a whole message and the event `message_start` begin with. */
 export function messageHead(model: string, context: ResponseContext): JsonObject {
   return { id: `msg_${context.callId}`, type: 'message', role: 'assistant', model: model || context.model }
 }
 
-/** None for what the dialect has no words for in an answer: media, and what other dialects keep for themselves. */
+/** A response of this dialect holds no media and no parts of other dialects: these are left out. */
 function writePart(part: Part): JsonObject[] {
   switch (part.kind) {
     case 'text':
       return part.text === ''
         ? []
-        : [{ citations: null, ...writeExtras(part.extras, new Set()), type: 'text', text: part.text }]
+        : [{ citations: null, ...writeExtras(part.extras, ANTHROPIC_EXTRAS, new Set()), type: 'text', text: part.text }]
     case 'refusal':
       return part.text === '' ? [] : [{ citations: null, type: 'text', text: part.text }]
     case 'reasoning':
       return writeThinking(part)
     case 'toolCall':
       return [{ type: 'tool_use', id: legalId(part.id), name: part.name, input: parseJsonObject(part.arguments) ?? {} }]
-    case 'own':
+    case 'dialect':
       return part.dialect === DIALECT ? [part.value] : []
     case 'media':
     case 'toolResult':
@@ -111,7 +117,7 @@ function writePart(part: Part): JsonObject[] {
   }
 }
 
-/** Signatures of others are left out: handed back, they would be taken for Anthropic's. */
+/** Signatures of other dialects are left out: sent back, they would be taken for Anthropic's. */
 function writeThinking(part: ReasoningPart): JsonObject[] {
   const isOurs = part.signedIn === DIALECT
   if (part.redacted !== undefined) return isOurs ? [{ type: 'redacted_thinking', data: part.redacted }] : []
@@ -119,7 +125,7 @@ function writeThinking(part: ReasoningPart): JsonObject[] {
   return part.text === '' && signature === '' ? [] : [{ type: 'thinking', thinking: part.text, signature }]
 }
 
-/** Zeros where nobody said: SDKs add these up unasked. */
+/** Unknown usage is written as zeros, since SDKs add up these fields without a check. */
 export function writeUsage(used: ChatUsage | undefined): JsonObject {
   const usage = used?.usage ?? usageOf()
   const cacheRead = usage.cacheRead + usage.audioCacheRead

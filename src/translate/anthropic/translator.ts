@@ -1,4 +1,4 @@
-// Anthropic messages, translated: POST /v1/messages.
+// Anthropic translator: reads and writes the dialect of POST /v1/messages.
 
 import type { Translator } from '../translator.ts'
 import { DIALECT } from './dialect-fields.ts'

@@ -1,4 +1,4 @@
-// Anthropic messages, written: neutral messages as content blocks.
+// Anthropic messages: writes chat messages as messages with content blocks.
 
 import type {
   ChatMessage,
@@ -12,18 +12,12 @@ import type {
 } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
+import { unsupportedExtra, writeExtras } from '../dialect-fields.ts'
 import { unsupported } from '../translator.ts'
 import { parseJsonObject } from './arguments.ts'
-import {
-  cacheControl,
-  DIALECT,
-  isEmpty,
-  legalId,
-  optionalField,
-  unsupportedExtra,
-  writeExtras,
-} from './dialect-fields.ts'
+import { ANTHROPIC_EXTRAS, cacheControl, DIALECT, isEmpty, legalId, optionalField } from './dialect-fields.ts'
 
+/** A conversation as the two fields of a request. */
 export interface WrittenMessages {
   readonly system?: string | readonly JsonObject[]
   readonly messages: readonly JsonObject[]
@@ -35,54 +29,55 @@ interface Turn {
   readonly blocks: JsonObject[]
 }
 
-/** Throws Problem for what cannot be said to an Anthropic model. */
+/** Throws Problem `unsupported` for what Anthropic models do not take. Adds the names of left-out hints to `dropped`. */
 export function writeMessages(messages: readonly ChatMessage[], dropped: Set<string>): WrittenMessages {
   const system: JsonObject[] = []
   const turns: Turn[] = []
   for (const [index, message] of messages.entries()) {
-    const fields = writeExtras(message.extras, dropped)
+    const fields = writeExtras(message.extras, ANTHROPIC_EXTRAS, dropped)
     const blocks = message.parts.flatMap((part) => writePart(part, message.role, dropped))
-    // A model that said nothing is left out: an empty message is refused, unless it is the last.
+    // Anthropic refuses an empty message of the assistant, unless it is the last. It is left out.
     const isSilent = message.role === 'assistant' && index < messages.length - 1 && blocks.every(isEmptyText)
     if (message.role === 'system' && !('role' in fields)) for (const block of blocks) system.push(block)
     else if (!isSilent) addTurn(turns, { role: message.role, fields, blocks })
   }
   const written = turns.map(writeTurn)
-  // There is no asking with instructions alone.
+  // Anthropic needs at least one message, so instructions alone become a user message.
   if (written.length === 0 && system.length > 0) return { messages: [{ role: 'user', content: contentOf(system) }] }
   return { ...optionalField('system', system.length > 0 ? contentOf(system) : undefined), messages: written }
 }
 
-/** Neighbours of one role are one message. */
+/** Consecutive messages of the same role become one message. */
 function addTurn(turns: Turn[], turn: Turn): void {
-  const before = turns.at(-1)
-  const canJoin = before?.role === turn.role && [before, turn].every(({ fields }) => Object.keys(fields).length === 0)
-  // One by one: there may be more of them than a call takes arguments.
-  if (before && canJoin) for (const block of turn.blocks) before.blocks.push(block)
+  const previous = turns.at(-1)
+  const canJoin =
+    previous?.role === turn.role && [previous, turn].every(({ fields }) => Object.keys(fields).length === 0)
+  // Not `push(...blocks)`: there can be more blocks than a function call takes arguments.
+  if (previous && canJoin) for (const block of turn.blocks) previous.blocks.push(block)
   else turns.push(turn)
 }
 
 function writeTurn({ role, fields, blocks }: Turn): JsonObject {
   const results = blocks.filter(({ type }) => type === 'tool_result')
-  const others = blocks.filter(({ type }) => type !== 'tool_result')
+  const otherBlocks = blocks.filter(({ type }) => type !== 'tool_result')
   const isBare = blocks.length === 0 && role === 'system'
-  return { ...fields, role, ...optionalField('content', isBare ? undefined : contentOf([...results, ...others])) }
+  return { ...fields, role, ...optionalField('content', isBare ? undefined : contentOf([...results, ...otherBlocks])) }
 }
 
-/** Plain text alone is a string. Empty text is refused, and says nothing beside other blocks. */
+/** A single plain text is written as a string. Empty texts are left out beside other blocks, since Anthropic refuses them. */
 function contentOf(blocks: readonly JsonObject[]): string | JsonObject[] {
-  const full = blocks.filter((block) => !isEmptyText(block))
-  const kept = full.length > 0 ? full : blocks.slice(0, 1)
-  const [first] = kept
-  const isPlain = kept.length === 1 && first && Object.keys(first).length === 2 && first.type === 'text'
-  return isPlain && typeof first.text === 'string' ? first.text : [...kept]
+  const nonEmpty = blocks.filter((block) => !isEmptyText(block))
+  const extras = nonEmpty.length > 0 ? nonEmpty : blocks.slice(0, 1)
+  const [first] = extras
+  const isPlain = extras.length === 1 && first && Object.keys(first).length === 2 && first.type === 'text'
+  return isPlain && typeof first.text === 'string' ? first.text : [...extras]
 }
 
 function isEmptyText({ type, text }: JsonObject): boolean {
   return type === 'text' && text === ''
 }
 
-/** One block, or none for what means nothing to this provider. */
+/** The part as a block; none for thoughts that Anthropic did not sign. */
 function writePart(part: Part, role: ChatMessage['role'], dropped: Set<string>): JsonObject[] {
   switch (part.kind) {
     case 'text':
@@ -90,7 +85,11 @@ function writePart(part: Part, role: ChatMessage['role'], dropped: Set<string>):
     case 'refusal':
       return [{ type: 'text', text: part.text }]
     case 'media':
-      if (role !== 'user') throw unsupported('messages', 'Anthropic models take images and documents from users alone.')
+      if (role !== 'user')
+        throw unsupported(
+          'messages',
+          'Anthropic models accept images and documents in user messages only. Move them to a user message.',
+        )
       return [writeMedia(part, dropped)]
     case 'reasoning':
       return writeThinking(part, dropped)
@@ -98,16 +97,21 @@ function writePart(part: Part, role: ChatMessage['role'], dropped: Set<string>):
       return [writeToolUse(part, dropped)]
     case 'toolResult':
       return [writeToolResult(part, dropped)]
-    case 'own':
+    case 'dialect':
       if (part.dialect !== DIALECT) throw unsupportedExtra(part.name)
       return [part.value]
   }
 }
 
 function writeText(part: TextPart, dropped: Set<string>): JsonObject {
-  const { source, search_result: found, document, ...fields } = writeExtras(part.extras, dropped)
-  const whole = found ?? document
-  if (isRecord(whole)) return whole
+  const {
+    source,
+    search_result: searchResult,
+    document,
+    ...fields
+  } = writeExtras(part.extras, ANTHROPIC_EXTRAS, dropped)
+  const wholeBlock = searchResult ?? document
+  if (isRecord(wholeBlock)) return wholeBlock
   const common = { ...fields, ...cacheControl(part.cache) }
   if (source === undefined) return { ...common, type: 'text', text: part.text }
   return { ...common, type: 'document', source: textSource(part.text) }
@@ -117,32 +121,32 @@ function textSource(data: string): JsonObject {
   return { type: 'text', media_type: 'text/plain', data }
 }
 
-/** Images, PDFs and text. */
+/** Anthropic accepts images, PDFs and plain text. */
 function writeMedia(part: MediaPart, dropped: Set<string>): JsonObject {
   const { mediaType, source, name } = part
   const isImage = mediaType.startsWith('image/')
   const isText = mediaType.startsWith('text/') && 'base64' in source
   if (!isImage && !isText && mediaType !== 'application/pdf') {
-    throw unsupported('messages', `Anthropic models take images, PDFs and text, not ${mediaType.slice(0, 64)}.`)
+    throw unsupported('messages', `Anthropic models accept images, PDFs and text, not '${mediaType.slice(0, 64)}'.`)
   }
   if ('url' in source && !/^https?:/i.test(source.url)) {
-    throw unsupported('messages', 'Anthropic models take files inline or by an http address.')
+    throw unsupported('messages', 'Anthropic models accept files inline (base64) or by an http or https URL.')
   }
-  const common = { ...writeExtras(part.extras, dropped), ...cacheControl(part.cache) }
-  const from =
+  const common = { ...writeExtras(part.extras, ANTHROPIC_EXTRAS, dropped), ...cacheControl(part.cache) }
+  const mediaSource =
     'url' in source
       ? { type: 'url', url: source.url }
       : isText
         ? textSource(Buffer.from(source.base64, 'base64').toString())
         : { type: 'base64', media_type: mediaType, data: source.base64 }
-  if (isImage) return { ...common, type: 'image', source: from }
-  return { ...common, ...optionalField('title', name), type: 'document', source: from }
+  if (isImage) return { ...common, type: 'image', source: mediaSource }
+  return { ...common, ...optionalField('title', name), type: 'document', source: mediaSource }
 }
 
-/** Thought that others signed, or nobody, means nothing here. */
+/** Anthropic refuses thoughts that it did not sign, so they are left out. */
 function writeThinking(part: ReasoningPart, dropped: Set<string>): JsonObject[] {
   if (part.signedIn !== DIALECT) return []
-  const fields = writeExtras(part.extras, dropped)
+  const fields = writeExtras(part.extras, ANTHROPIC_EXTRAS, dropped)
   if (part.redacted !== undefined) return [{ ...fields, type: 'redacted_thinking', data: part.redacted }]
   if (part.signature === undefined) return []
   return [{ ...fields, type: 'thinking', thinking: part.text, signature: part.signature }]
@@ -150,7 +154,7 @@ function writeThinking(part: ReasoningPart, dropped: Set<string>): JsonObject[] 
 
 function writeToolUse(part: ToolCallPart, dropped: Set<string>): JsonObject {
   return {
-    ...writeExtras(part.extras, dropped),
+    ...writeExtras(part.extras, ANTHROPIC_EXTRAS, dropped),
     type: 'tool_use',
     id: legalId(part.id),
     name: part.name,
@@ -162,13 +166,13 @@ function writeToolUse(part: ToolCallPart, dropped: Set<string>): JsonObject {
 function parseArguments(text: string): JsonObject {
   const value = parseJsonObject(text)
   if (value) return value
-  throw invalidField('messages', 'must hold tool calls whose arguments are a JSON object')
+  throw invalidField('messages', 'must hold a JSON object as the arguments of every tool call')
 }
 
 function writeToolResult(part: ToolResultPart, dropped: Set<string>): JsonObject {
-  const { content, ...fields } = writeExtras(part.extras, dropped)
-  const blocks = part.parts.map((inner) =>
-    inner.kind === 'text' ? writeText(inner, dropped) : writeMedia(inner, dropped),
+  const { content, ...fields } = writeExtras(part.extras, ANTHROPIC_EXTRAS, dropped)
+  const blocks = part.parts.map((resultPart) =>
+    resultPart.kind === 'text' ? writeText(resultPart, dropped) : writeMedia(resultPart, dropped),
   )
   return {
     ...fields,

@@ -1,50 +1,53 @@
-// Anthropic requests, written: a neutral ask as a body.
+// Anthropic request writer: writes a chat request as the body of POST /v1/messages.
 
 import type { ChatRequest, DialectTool, JsonObject, OutputFormat, ToolChoice, ToolDefinition } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
+import { unsupportedExtra, writeExtras } from '../dialect-fields.ts'
 import { type RequestTarget, unsupported, type WrittenRequest } from '../translator.ts'
-import { cacheControl, DIALECT, optionalField, unsupportedExtra, writeExtras } from './dialect-fields.ts'
-import { samplingOf, supportsStrictTools, thinkingOf } from './models.ts'
+import { ANTHROPIC_EXTRAS, cacheControl, DIALECT, optionalField } from './dialect-fields.ts'
+import { isForced, samplingOf, supportsStrictTools, thinkingOf } from './models.ts'
 import { writeMessages } from './write-parts.ts'
 
 const UNSUPPORTED_HINTS = ['seed', 'frequencyPenalty', 'presencePenalty'] as const
 
-export function writeRequest(ask: ChatRequest, target: RequestTarget): WrittenRequest {
+/** Throws Problem `unsupported` for what Anthropic models cannot do. */
+export function writeRequest(request: ChatRequest, target: RequestTarget): WrittenRequest {
   const dropped = new Set<string>()
-  for (const name of UNSUPPORTED_HINTS) if (ask[name] !== undefined) dropped.add(name)
-  if ((ask.answers ?? 1) > 1) throw unsupported('answers', 'Anthropic models give one answer to a call.')
-  const extras = writeExtras(ask.extras, dropped)
-  const cap = ask.outputCap ?? target.defaultCap
-  const { thinking, effort, isDropped } = thinkingOf(ask, target.model, cap)
+  for (const name of UNSUPPORTED_HINTS) if (request[name] !== undefined) dropped.add(name)
+  if ((request.answers ?? 1) > 1)
+    throw unsupported('answers', 'Anthropic models return one choice per call. Send one call for each choice.')
+  const extras = writeExtras(request.extras, ANTHROPIC_EXTRAS, dropped)
+  const cap = request.outputCap ?? target.defaultCap
+  const { thinking, effort, isDropped } = thinkingOf(request, target.model, cap)
   if (isDropped) dropped.add('reasoning')
   const isThinking = thinking !== undefined && thinking.type !== 'disabled'
   const written = {
     model: target.model,
     max_tokens: cap,
-    ...optionalField('stream', ask.stream ? true : undefined),
-    ...writeMessages(ask.messages, dropped),
-    ...writeTools(ask, target, dropped),
-    ...samplingOf(ask, target.model, isThinking, dropped),
-    ...optionalField('stop_sequences', stopSequencesOf(ask.stop)),
+    ...optionalField('stream', request.stream ? true : undefined),
+    ...writeMessages(request.messages, dropped),
+    ...writeTools(request, target, dropped),
+    ...samplingOf(request, target.model, isThinking, dropped),
+    ...optionalField('stop_sequences', stopSequencesOf(request.stop)),
     ...optionalField('thinking', thinking),
     ...nonEmptyField('output_config', {
       ...optionalField('effort', effort),
-      ...optionalField('format', formatOf(ask.format)),
+      ...optionalField('format', formatOf(request.format)),
     }),
-    ...nonEmptyField('metadata', optionalField('user_id', ask.user)),
+    ...nonEmptyField('metadata', optionalField('user_id', request.user)),
   }
   return { body: restoreExtras(extras, written), dropped: [...dropped] }
 }
 
-/** As a member to spread: nothing, where it would be empty. */
+/** A member to spread into an object; `{}` if the value has no fields. */
 function nonEmptyField(name: string, value: JsonObject): JsonObject {
   return Object.keys(value).length > 0 ? { [name]: value } : {}
 }
 
 const PARENT_FIELDS = new Set(['thinking', 'output_config', 'metadata'])
 
-/** Own fields beside the others, or inside of one of them: `thinking.display`. Nothing is said about thinking by null. */
+/** Puts extras back beside the written fields, or inside one of them: `thinking.display`. A `thinking` of null stays absent. */
 function restoreExtras(extras: JsonObject, written: JsonObject): JsonObject {
   const { 'anthropic-beta': _, thinking, ...fields } = extras
   const top = Object.entries(fields).filter(([name]) => !PARENT_FIELDS.has(parentOf(name)))
@@ -55,7 +58,7 @@ function restoreExtras(extras: JsonObject, written: JsonObject): JsonObject {
   }
   for (const [name, value] of Object.entries(fields)) {
     const parent = parentOf(name)
-    // Thinking that is not asked for after all takes its details along.
+    // Without thinking, the details of thinking are left out too.
     if (!PARENT_FIELDS.has(parent) || (parent === 'thinking' && body.thinking === undefined)) continue
     body = { ...body, [parent]: { ...recordOf(body[parent]), [name.slice(parent.length + 1)]: value } }
   }
@@ -67,22 +70,18 @@ function parentOf(name: string): string {
   return dot < 0 ? '' : name.slice(0, dot)
 }
 
-function writeTools(ask: ChatRequest, target: RequestTarget, dropped: Set<string>): JsonObject {
-  const { toolChoice, parallelTools } = ask
-  const tools = selectTools(ask.tools ?? [], toolChoice)
+function writeTools(request: ChatRequest, target: RequestTarget, dropped: Set<string>): JsonObject {
+  const { toolChoice, parallelTools } = request
+  const tools = selectTools(request.tools ?? [], toolChoice)
   if (tools.length === 0) {
-    if (isForced(toolChoice)) throw invalidField('tools', 'must hold the tools that are to be called')
+    if (isForced(toolChoice)) throw invalidField('tools', 'must hold the tools that tool_choice requires')
     return {}
   }
   const choice = choiceOf(toolChoice, parallelTools)
   return { tools: tools.map((tool) => writeTool(tool, target, dropped)), ...optionalField('tool_choice', choice) }
 }
 
-function isForced(choice: ToolChoice | undefined): boolean {
-  return choice?.kind === 'required' || (choice?.kind === 'tools' && choice.required)
-}
-
-/** One tool can be named; of several that are allowed, the others are not offered. */
+/** `tool_choice` can name one tool. If several tools are allowed, only these are sent. */
 function selectTools(
   tools: readonly (ToolDefinition | DialectTool)[],
   choice: ToolChoice | undefined,
@@ -93,31 +92,32 @@ function selectTools(
 }
 
 function nameOf(tool: ToolDefinition | DialectTool): string {
-  return tool.kind === 'own' && typeof tool.value.name === 'string' ? tool.value.name : tool.name
+  return tool.kind === 'dialect' && typeof tool.value.name === 'string' ? tool.value.name : tool.name
 }
 
 function isSingleTool(choice: { readonly names: readonly string[]; readonly required: boolean }): boolean {
   return choice.required && choice.names.length === 1
 }
 
-/** Absent where it would say no more than the tools do. */
+/** Undefined if the choice is the default for a request with tools. */
 function choiceOf(choice: ToolChoice | undefined, parallel: boolean | undefined): JsonObject | undefined {
   if (!choice && parallel !== false) return undefined
   if (choice?.kind === 'none') return { type: 'none' }
-  const alone = optionalField('disable_parallel_tool_use', parallel === undefined ? undefined : !parallel)
-  if (choice?.kind === 'tools' && isSingleTool(choice)) return { type: 'tool', name: choice.names[0], ...alone }
-  return { type: isForced(choice) ? 'any' : 'auto', ...alone }
+  const disablesParallel = optionalField('disable_parallel_tool_use', parallel === undefined ? undefined : !parallel)
+  if (choice?.kind === 'tools' && isSingleTool(choice))
+    return { type: 'tool', name: choice.names[0], ...disablesParallel }
+  return { type: isForced(choice) ? 'any' : 'auto', ...disablesParallel }
 }
 
 function writeTool(tool: ToolDefinition | DialectTool, target: RequestTarget, dropped: Set<string>): JsonObject {
-  if (tool.kind === 'own') {
+  if (tool.kind === 'dialect') {
     if (tool.dialect !== DIALECT) throw unsupportedExtra(tool.name)
     return tool.value
   }
   const canBeStrict = supportsStrictTools(target.model)
   if (tool.strict && !canBeStrict) dropped.add('strict')
   return {
-    ...writeExtras(tool.extras, dropped),
+    ...writeExtras(tool.extras, ANTHROPIC_EXTRAS, dropped),
     name: tool.name,
     ...optionalField('description', tool.description),
     input_schema: { type: 'object', ...tool.schema },
@@ -126,11 +126,14 @@ function writeTool(tool: ToolDefinition | DialectTool, target: RequestTarget, dr
   }
 }
 
-/** Blank ones are refused there. */
+/** Anthropic refuses blank stop sequences. */
 function stopSequencesOf(stop: readonly string[] | undefined): readonly string[] | undefined {
   if (!stop || stop.length === 0) return undefined
   if (stop.some((sequence) => sequence.trim() === '')) {
-    throw unsupported('stop', 'Anthropic models cannot be stopped by blank sequences alone.')
+    throw unsupported(
+      'stop',
+      'Anthropic models do not support blank stop sequences. Use sequences with visible characters.',
+    )
   }
   return stop
 }
@@ -138,7 +141,7 @@ function stopSequencesOf(stop: readonly string[] | undefined): readonly string[]
 function formatOf(format: OutputFormat | undefined): JsonObject | undefined {
   if (!format) return undefined
   if (format.kind === 'json') {
-    throw unsupported('format', 'Anthropic models have no JSON mode without a schema: use json_schema.')
+    throw unsupported('format', 'Anthropic models do not support JSON output without a schema. Use json_schema.')
   }
   return { type: 'json_schema', schema: format.schema }
 }

@@ -1,17 +1,14 @@
-// Gemini's own fields: found under either spelling, kept beside what is said in neutral words, and put back as they were.
+// Gemini dialect fields: converts snake_case names to camelCase and back, and keeps and restores the fields that only this
+// dialect has.
 
 import type { Extras, JsonObject } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { Problem } from '../../core/problem.ts'
+import { invalidField } from '../../wire/json/errors.ts'
+import type { ExtrasPolicy } from '../dialect-fields.ts'
 
 export const DIALECT = 'gemini.generateContent'
 
-/** A request that is none of this dialect. */
-export function invalid(field: string, message: string): Problem {
-  return new Problem('invalid_request', `${field} ${message}`, field)
-}
-
-/** The known fields of an object, and those of the objects in them. Null: whatever it holds is no field. */
+/** The known fields of an object and of the objects inside it. Null: the names inside the value are the caller's own. */
 interface FieldTree {
   readonly [name: string]: FieldTree | null
 }
@@ -72,7 +69,7 @@ const CONFIG: FieldTree = {
   thinkingConfig: { includeThoughts: null, thinkingBudget: null, thinkingLevel: null },
 }
 
-/** Of a request body. */
+/** The known fields of a request body. */
 const BODY: FieldTree = {
   contents: CONTENT,
   systemInstruction: CONTENT,
@@ -93,59 +90,68 @@ const BODY: FieldTree = {
 
 const toCamelCase = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
-/** A body with its known fields in camelCase, and the paths of those that were in snake_case. */
-export function convertToCamelCase(body: JsonObject): { readonly body: JsonObject; readonly spelt: readonly string[] } {
-  const spelt: string[] = []
-  return { body: recordOf(camelCaseFields(body, BODY, '', spelt)), spelt }
+/** The body with its known fields in camelCase, and the paths of the fields that were in snake_case. */
+export function convertToCamelCase(body: JsonObject): {
+  readonly body: JsonObject
+  readonly snakeCasePaths: readonly string[]
+} {
+  const snakeCasePaths: string[] = []
+  return { body: recordOf(camelCaseFields(body, BODY, '', snakeCasePaths)), snakeCasePaths }
 }
 
-function camelCaseFields(value: unknown, shape: FieldTree, path: string, spelt: string[]): unknown {
-  if (Array.isArray(value)) return value.map((one, at) => camelCaseFields(one, shape, `${path}${at}.`, spelt))
+function camelCaseFields(value: unknown, shape: FieldTree, path: string, snakeCasePaths: string[]): unknown {
+  if (Array.isArray(value))
+    return value.map((element, index) => camelCaseFields(element, shape, `${path}${index}.`, snakeCasePaths))
   if (!isRecord(value)) return value
   const fields = new Map<string, unknown>()
   for (const [key, inside] of Object.entries(value)) {
     const name = Object.hasOwn(shape, key) ? key : toCamelCase(key)
-    const inner = Object.hasOwn(shape, name) ? shape[name] : undefined
-    const known = inner === undefined ? key : name
-    if (fields.has(known)) throw invalid(known, 'must not come twice')
-    if (known !== key) spelt.push(path + key)
-    fields.set(known, inner ? camelCaseFields(inside, inner, `${path}${known}.`, spelt) : inside)
+    const subtree = Object.hasOwn(shape, name) ? shape[name] : undefined
+    const outputName = subtree === undefined ? key : name
+    if (fields.has(outputName))
+      throw invalidField(outputName, 'is duplicated, in camelCase and in snake_case. Send it once')
+    if (outputName !== key) snakeCasePaths.push(path + key)
+    fields.set(outputName, subtree ? camelCaseFields(inside, subtree, `${path}${outputName}.`, snakeCasePaths) : inside)
   }
   return Object.fromEntries(fields)
 }
 
-/** A body with these fields in snake_case again: those of them that are there. */
-export function restoreSnakeCase(body: JsonObject, spelt: readonly string[]): JsonObject {
-  return spelt.length === 0
+/** The body with the fields of these paths in snake_case again. Paths that the body lacks are ignored. */
+export function restoreSnakeCase(body: JsonObject, snakeCasePaths: readonly string[]): JsonObject {
+  return snakeCasePaths.length === 0
     ? body
-    : recordOf(snakeCaseFields(body, '', new Set(spelt), new Set(spelt.flatMap(parentPaths))))
+    : recordOf(snakeCaseFields(body, '', new Set(snakeCasePaths), new Set(snakeCasePaths.flatMap(parentPaths))))
 }
 
-/** `a.`, `a.0.` of `a.0.b_c`. */
+/** `a.` and `a.0.` for `a.0.b_c`. */
 function parentPaths(path: string): string[] {
   const names = path.split('.')
-  return names.slice(0, -1).map((_, at) => `${names.slice(0, at + 1).join('.')}.`)
+  return names.slice(0, -1).map((_, index) => `${names.slice(0, index + 1).join('.')}.`)
 }
 
 function snakeCaseFields(
   value: unknown,
   path: string,
-  spelt: ReadonlySet<string>,
-  inside: ReadonlySet<string>,
+  snakeCasePaths: ReadonlySet<string>,
+  parents: ReadonlySet<string>,
 ): unknown {
-  if (path !== '' && !inside.has(path)) return value
-  if (Array.isArray(value)) return value.map((one, at) => snakeCaseFields(one, `${path}${at}.`, spelt, inside))
+  if (path !== '' && !parents.has(path)) return value
+  if (Array.isArray(value))
+    return value.map((element, index) => snakeCaseFields(element, `${path}${index}.`, snakeCasePaths, parents))
   if (!isRecord(value)) return value
   return Object.fromEntries(
-    Object.entries(value).map(([name, one]) => {
+    Object.entries(value).map(([name, element]) => {
       const snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-      return [spelt.has(path + snake) ? snake : name, snakeCaseFields(one, `${path}${name}.`, spelt, inside)]
+      return [
+        snakeCasePaths.has(path + snake) ? snake : name,
+        snakeCaseFields(element, `${path}${name}.`, snakeCasePaths, parents),
+      ]
     }),
   )
 }
 
-/** Fields that only say how well, not what: another dialect may leave them out. All others that nobody knows are needs. */
-const HINTS: ReadonlySet<string> = new Set([
+/** Fields that another dialect may leave out. All other unknown fields are needs. */
+export const GEMINI_HINTS: ReadonlySet<string> = new Set([
   'safetySettings',
   'serviceTier',
   'labels',
@@ -168,62 +174,23 @@ const HINTS: ReadonlySet<string> = new Set([
   'behavior',
 ])
 
-/** True for a field that asks for nothing. */
+/** True for a value that requests nothing, as if the field were absent. Zero requests something. */
 export function isEmpty(value: unknown): boolean {
   if (value === null || value === undefined || value === false || value === '') return true
   return typeof value === 'object' && Object.keys(value).length === 0
 }
 
-/** What of an object is not said in neutral words, gathered while it is read. */
-export class ExtrasDraft {
-  readonly #hints = new Map<string, unknown>()
-  readonly #needs = new Map<string, unknown>()
-  readonly #marks = new Map<string, unknown>()
+/** How Gemini's translator keeps the fields that only this dialect has. */
+export const GEMINI_EXTRAS: ExtrasPolicy = { dialect: DIALECT, isEmpty, keepsNulls: true }
 
-  /** Keeps what is not among the fields said in neutral words, and nulls. @param prefix `generationConfig.` */
-  keepRest(object: JsonObject, said: readonly string[], prefix = ''): void {
-    for (const [name, value] of Object.entries(object)) {
-      if (value !== null && said.includes(name)) continue
-      const kept = isEmpty(value) || HINTS.has(prefix + name) ? this.#hints : this.#needs
-      kept.set(prefix + name, value)
-    }
-  }
-
-  hint(name: string, value: unknown): void {
-    this.#hints.set(name, value)
-  }
-
-  need(name: string, value: unknown): void {
-    this.#needs.set(name, value)
-  }
-
-  /** For the writer of this dialect alone. @param value null: the field was not there */
-  mark(name: string, value: unknown): void {
-    this.#marks.set(name, value)
-  }
-
-  /** The field `own`; no field where there is nothing to keep. */
-  toField(): { readonly extras?: Extras } {
-    if (this.#hints.size + this.#needs.size + this.#marks.size === 0) return {}
-    return {
-      extras: {
-        dialect: DIALECT,
-        ...(this.#hints.size > 0 ? { hints: Object.fromEntries(this.#hints) } : {}),
-        ...(this.#needs.size > 0 ? { needs: Object.fromEntries(this.#needs) } : {}),
-        ...(this.#marks.size > 0 ? { marks: Object.fromEntries(this.#marks) } : {}),
-      },
-    }
-  }
-}
-
-/** Marks that say where an object stood, not what was in it. */
-export const SEPARATE_MARK = 'apart'
+/** Marks that tell where an object was. Their values are no fields of it. */
+export const SEPARATE_MARK = 'separate'
 export const INSIDE_RESULT_MARK = 'inside'
-export const SNAKE_CASE_MARK = 'spelt'
-/** How many parts each of the contents had that are one message. */
+export const SNAKE_CASE_MARK = 'snakeCase'
+/** How many parts each content had, if several contents became one message. */
 export const CONTENT_SIZES_MARK = 'sizes'
-/** Empty texts, each with its place among the parts of its message. */
-export const EMPTY_TEXTS_MARK = 'empties'
+/** Pairs of an empty text and its index among the parts of its message. */
+export const EMPTY_TEXTS_MARK = 'emptyTexts'
 const POSITION_MARKS: ReadonlySet<string> = new Set([
   SEPARATE_MARK,
   INSIDE_RESULT_MARK,
@@ -232,7 +199,7 @@ const POSITION_MARKS: ReadonlySet<string> = new Set([
   EMPTY_TEXTS_MARK,
 ])
 
-/** What this dialect's reader marked so; an empty list where it did not. */
+/** The list that this dialect's reader kept under a mark; empty if there is none. */
 export function markedList(extras: Extras | undefined, name: string): readonly unknown[] {
   const value = extras?.dialect === DIALECT ? extras.marks?.[name] : undefined
   return Array.isArray(value) ? value : []
@@ -242,6 +209,7 @@ export function isMarked(extras: Extras | undefined, name: string): boolean {
   return extras?.dialect === DIALECT && extras.marks?.[name] === true
 }
 
+/** Objects into which extras with a dot in their name go back. */
 const GROUPS: ReadonlySet<string> = new Set([
   'generationConfig',
   'toolConfig',
@@ -251,26 +219,26 @@ const GROUPS: ReadonlySet<string> = new Set([
   'functionResponse',
 ])
 
-/** An object with what was kept of it by this dialect: `inlineData.displayName` goes into its `inlineData`. */
+/** The object with the extras that this dialect's reader kept: `inlineData.displayName` goes into its `inlineData`. */
 export function restoreExtras(object: JsonObject, extras: Extras | undefined): JsonObject {
   if (extras?.dialect !== DIALECT) return object
   const fields = new Map(Object.entries(object))
-  const put = (key: string, change: (fields: Map<string, unknown>, name: string) => void) => {
+  const change = (key: string, apply: (target: Map<string, unknown>, name: string) => void) => {
     const dot = key.indexOf('.')
     const group = key.slice(0, Math.max(dot, 0))
-    if (!GROUPS.has(group)) return change(fields, key)
-    const inside = new Map(Object.entries(recordOf(fields.get(group))))
-    change(inside, key.slice(dot + 1))
-    fields.set(group, Object.fromEntries(inside))
+    if (!GROUPS.has(group)) return apply(fields, key)
+    const groupFields = new Map(Object.entries(recordOf(fields.get(group))))
+    apply(groupFields, key.slice(dot + 1))
+    fields.set(group, Object.fromEntries(groupFields))
   }
   for (const [key, value] of Object.entries({ ...extras.hints, ...extras.needs })) {
-    put(key, (into, name) => {
-      if (!into.has(name)) into.set(name, value)
+    change(key, (target, name) => {
+      if (!target.has(name)) target.set(name, value)
     })
   }
   for (const [key, value] of Object.entries(extras.marks ?? {})) {
     if (POSITION_MARKS.has(key)) continue
-    put(key, (into, name) => (value === null ? into.delete(name) : into.set(name, value)))
+    change(key, (target, name) => (value === null ? target.delete(name) : target.set(name, value)))
   }
   return Object.fromEntries(fields)
 }

@@ -1,4 +1,4 @@
-// Gemini's errors: google.rpc's names for what went wrong, read and written.
+// Gemini errors: reads and writes errors with the status names of google.rpc.
 
 import type { ChatError, ErrorKind, JsonObject } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
@@ -24,7 +24,7 @@ const KINDS: ReadonlyMap<unknown, ErrorKind> = new Map<unknown, ErrorKind>([
   ['DATA_LOSS', 'server'],
 ])
 
-/** Status and google.rpc name by what went wrong. */
+/** HTTP status and google.rpc name of each kind of error. */
 const NAMES: Readonly<Record<ErrorKind, readonly [number, string]>> = {
   invalid: [400, 'INVALID_ARGUMENT'],
   unauthenticated: [401, 'UNAUTHENTICATED'],
@@ -38,25 +38,27 @@ const NAMES: Readonly<Record<ErrorKind, readonly [number, string]>> = {
   server: [500, 'INTERNAL'],
 }
 
-/** Never throws. @param status HTTP's, or 0 in the middle of a stream */
+/** Never throws. @param status the HTTP status; 0 in the middle of a stream */
 export function readError(status: number, body: unknown): ChatError {
-  // A stream that is one JSON array fails as one, too.
+  // A stream that is one JSON array also reports its error in an array.
   const error = recordOf(recordOf(Array.isArray(body) ? body[0] : body).error)
   const code = typeof error.code === 'number' ? error.code : 0
-  const known = status || code
-  const said =
-    typeof error.message === 'string' && error.message !== '' ? error.message : `The provider answered ${known}.`
+  const knownStatus = status || code
+  const message =
+    typeof error.message === 'string' && error.message !== ''
+      ? error.message
+      : `The provider answered with status ${knownStatus}.`
   return {
-    status: known,
-    kind: isInvalidKey(error.details) ? 'unauthenticated' : kindOf(known, error.status),
-    message: said.slice(0, MAX_MESSAGE_CHARACTERS),
+    status: knownStatus,
+    kind: isInvalidKey(error.details) ? 'unauthenticated' : kindOf(knownStatus, error.status),
+    message: message.slice(0, MAX_MESSAGE_CHARACTERS),
     ...(typeof error.status === 'string' ? { code: error.status.slice(0, MAX_MESSAGE_CHARACTERS) } : {}),
   }
 }
 
-/** A key that Google does not know is an invalid argument to it. */
+/** Google reports an unknown key as an invalid argument. */
 function isInvalidKey(details: unknown): boolean {
-  return Array.isArray(details) && details.some((one) => recordOf(one).reason === 'API_KEY_INVALID')
+  return Array.isArray(details) && details.some((detail) => recordOf(detail).reason === 'API_KEY_INVALID')
 }
 
 function kindOf(status: number, name: unknown): ErrorKind {
@@ -64,12 +66,13 @@ function kindOf(status: number, name: unknown): ErrorKind {
   return byStatus ?? (status >= 400 && status < 500 ? 'invalid' : 'server')
 }
 
+/** The JSON of an error response, or of an error event in a stream. */
 export function errorBody(error: ChatError, context: ErrorContext): JsonObject {
-  const [usual, status] = NAMES[error.kind]
+  const [defaultStatus, status] = NAMES[error.kind]
   const info = { '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason: error.code ?? status, domain: 'bursar' }
   return {
     error: {
-      code: error.status >= 400 && error.status < 600 ? error.status : usual,
+      code: error.status >= 400 && error.status < 600 ? error.status : defaultStatus,
       message: error.message,
       status,
       details: [{ ...info, metadata: { callId: context.callId } }],

@@ -1,4 +1,4 @@
-// Partial calls: the arguments of a tool call that Gemini sends value by value, each with its place in the whole.
+// Gemini partial call: joins the arguments of a tool call that Gemini streams value by value, each with its JSON path.
 
 import type { JsonObject } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
@@ -11,13 +11,13 @@ const PATH_STEP = /\.([\p{L}_$][\p{L}\p{N}_$-]*)|\[(\d+)\]|\['([^']*)'\]|\["([^"
 type JsonContainer = Map<string, JsonNode> | JsonNode[]
 type JsonNode = JsonContainer | string | number | boolean | null
 
-/** One call, while its arguments arrive. What cannot be placed is left out. */
+/** One call whose arguments are still arriving. Values without a valid path are left out. */
 export class PartialCall {
   readonly name: string
   readonly id: string | undefined
   readonly signature: string | undefined
   readonly #args = new Map<string, JsonNode>()
-  /** The text that goes on with the next piece. */
+  /** The path of a text that the next piece continues. */
   #unfinishedPath: string | undefined
   #characterCount = 0
 
@@ -27,10 +27,10 @@ export class PartialCall {
     this.signature = signature
   }
 
-  /** @param pieces `partialArgs` as they came */
+  /** @param pieces the field `partialArgs` as Gemini sent it */
   add(pieces: unknown): void {
-    for (const one of Array.isArray(pieces) ? pieces : []) {
-      const piece = recordOf(one)
+    for (const element of Array.isArray(pieces) ? pieces : []) {
+      const piece = recordOf(element)
       const path = typeof piece.jsonPath === 'string' ? piece.jsonPath : ''
       const value = scalarIn(piece)
       this.#characterCount += path.length + (typeof value === 'string' ? value.length : 8)
@@ -43,22 +43,22 @@ export class PartialCall {
     }
   }
 
-  /** The arguments, as JSON. */
+  /** The arguments as JSON text. */
   argumentsJson(): string {
     return JSON.stringify(toPlainJson(this.#args))
   }
 
-  #setValue(steps: readonly (string | number)[], value: JsonNode, goesOn: boolean): void {
-    let into: JsonContainer = this.#args
-    for (const [at, step] of steps.entries()) {
-      const found: JsonNode | undefined = getChild(into, step)
-      if (at === steps.length - 1) {
-        setChild(into, step, goesOn && typeof found === 'string' ? found + String(value) : value)
-      } else if (found instanceof Map || Array.isArray(found)) into = found
+  #setValue(steps: readonly (string | number)[], value: JsonNode, appends: boolean): void {
+    let container: JsonContainer = this.#args
+    for (const [index, step] of steps.entries()) {
+      const existing: JsonNode | undefined = getChild(container, step)
+      if (index === steps.length - 1) {
+        setChild(container, step, appends && typeof existing === 'string' ? existing + String(value) : value)
+      } else if (existing instanceof Map || Array.isArray(existing)) container = existing
       else {
-        const inner: JsonContainer = typeof steps[at + 1] === 'number' ? [] : new Map()
-        if (!setChild(into, step, inner)) return
-        into = inner
+        const child: JsonContainer = typeof steps[index + 1] === 'number' ? [] : new Map()
+        if (!setChild(container, step, child)) return
+        container = child
       }
     }
   }
@@ -71,20 +71,20 @@ function scalarIn(piece: JsonObject): string | number | boolean | null | undefin
   return Object.hasOwn(piece, 'nullValue') ? null : undefined
 }
 
-function getChild(into: JsonContainer, step: string | number): JsonNode | undefined {
-  if (into instanceof Map) return into.get(String(step))
-  return typeof step === 'number' ? into[step] : undefined
+function getChild(container: JsonContainer, step: string | number): JsonNode | undefined {
+  if (container instanceof Map) return container.get(String(step))
+  return typeof step === 'number' ? container[step] : undefined
 }
 
-/** False where there is no such place: lists grow one by one. */
-function setChild(into: JsonContainer, step: string | number, value: JsonNode): boolean {
-  if (into instanceof Map) into.set(String(step), value)
-  else if (typeof step === 'number' && step <= into.length) into[step] = value
+/** False if the container has no such place. Lists grow by one element at a time. */
+function setChild(container: JsonContainer, step: string | number, value: JsonNode): boolean {
+  if (container instanceof Map) container.set(String(step), value)
+  else if (typeof step === 'number' && step <= container.length) container[step] = value
   else return false
   return true
 }
 
 function toPlainJson(node: JsonNode): unknown {
-  if (node instanceof Map) return Object.fromEntries([...node].map(([name, inner]) => [name, toPlainJson(inner)]))
+  if (node instanceof Map) return Object.fromEntries([...node].map(([name, child]) => [name, toPlainJson(child)]))
   return Array.isArray(node) ? node.map(toPlainJson) : node
 }

@@ -1,4 +1,4 @@
-// Gemini's parts: what stands in one content of an ask, or of an answer.
+// Gemini parts: reads and writes the parts of a content, in a request or in a response.
 
 import type {
   JsonObject,
@@ -10,21 +10,24 @@ import type {
   ToolResultPart,
 } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
+import { invalidField } from '../../wire/json/errors.ts'
+import { ExtrasDraft } from '../dialect-fields.ts'
+import { nameOf, optionalText, textOf } from './checks.ts'
 import {
   DIALECT,
-  ExtrasDraft,
+  GEMINI_EXTRAS,
+  GEMINI_HINTS,
   INSIDE_RESULT_MARK,
-  invalid,
   isEmpty,
   isMarked,
   restoreExtras,
 } from './dialect-fields.ts'
 
-/** Ids of tool calls, where the caller or the model gave none. */
+/** Gives ids to tool calls and to results, since Gemini's callers and models need not. */
 export interface ToolCallIds {
-  /** For a call of this tool. @param given undefined where it has none */
-  idOfCall(name: string, given: string | undefined): string
-  /** Of the call that a result without one answers. */
+  /** The id of a call of this tool. @param id the id in the call; undefined if it has none */
+  idOfCall(name: string, id: string | undefined): string
+  /** The id of the call that a result of this tool answers. @param id the id in the result; undefined if it has none */
   idOfResult(name: string, given: string | undefined): string
 }
 
@@ -36,14 +39,17 @@ const METADATA_FIELDS: ReadonlySet<string> = new Set([
   'videoMetadata',
   'mediaResolution',
 ])
-const MEDIA_FIELDS = ['mimeType', 'data', 'fileUri', 'displayName']
-/** Files that only Google can open. */
+const MEDIA_FIELDS = new Set(['mimeType', 'data', 'fileUri', 'displayName'])
+const CALL_FIELDS = new Set(['id', 'name', 'args'])
+const RESULT_FIELDS = new Set(['id', 'name', 'response'])
+const RESULT_FIELDS_WITH_PARTS = new Set([...RESULT_FIELDS, 'parts'])
+/** URLs of files that only Google can open. */
 const GOOGLE_FILE_URL = /^(gs:|https:\/\/generativelanguage\.googleapis\.com\/)/
 
-/** Throws Problem for what is no part. @param field its name, for people: `contents[0].parts[1]` */
+/** Throws Problem `invalid_request` if `part` is no part. @param field its path: `contents[0].parts[1]` */
 export function readPart(part: JsonObject, field: string, ids: ToolCallIds): Part {
   const kinds = DATA_FIELDS.filter((name) => part[name] !== undefined && part[name] !== null)
-  if (kinds.length > 1) throw invalid(field, `has both ${kinds[0]} and ${kinds[1]}`)
+  if (kinds.length > 1) throw invalidField(field, `must hold one kind of data, not both ${kinds[0]} and ${kinds[1]}`)
   switch (kinds[0]) {
     case 'text':
       return part.thought === true ? readThought(part, field) : readText(part, field)
@@ -55,43 +61,28 @@ export function readPart(part: JsonObject, field: string, ids: ToolCallIds): Par
     case 'functionResponse':
       return readResult(part, field, ids)
   }
-  const name = Object.keys(part).find((one) => !METADATA_FIELDS.has(one) && !isEmpty(part[one]))
-  if (name !== undefined) return { kind: 'own', dialect: DIALECT, name, value: part }
+  const name = Object.keys(part).find((key) => !METADATA_FIELDS.has(key) && !isEmpty(part[key]))
+  if (name !== undefined) return { kind: 'dialect', dialect: DIALECT, name, value: part }
   const extras = readExtras(part, [])
   extras.mark('text', null)
   return { kind: 'text', text: '', ...extras.toField() }
 }
 
-/** What every part may have beside its data. Signatures of anything but thoughts and calls are for Gemini alone. */
-function readExtras(part: JsonObject, said: readonly string[]): ExtrasDraft {
-  const extras = new ExtrasDraft()
-  extras.keepRest(part, [...said, ...SIGNATURE_FIELDS])
+/** The fields of a part beside its data. Only thoughts and calls have a signature in a chat part; other signatures are marks. */
+function readExtras(part: JsonObject, knownFields: readonly string[]): ExtrasDraft {
+  const extras = new ExtrasDraft(GEMINI_EXTRAS)
+  extras.keepRest(part, new Set([...knownFields, ...SIGNATURE_FIELDS]), { hints: GEMINI_HINTS })
   for (const name of SIGNATURE_FIELDS) {
-    const sign = part[name]
-    if (sign !== undefined && sign !== null && !said.includes(name)) extras.mark(name, sign)
+    const signature = part[name]
+    if (signature !== undefined && signature !== null && !knownFields.includes(name)) extras.mark(name, signature)
   }
   return extras
-}
-
-function textOf(value: unknown, field: string): string {
-  if (typeof value !== 'string') throw invalid(field, 'must be a string')
-  return value
-}
-
-function nameOf(value: unknown, field: string): string {
-  const name = textOf(value, field)
-  if (name === '') throw invalid(field, 'must not be empty')
-  return name
-}
-
-function optionalText(value: unknown, field: string): string | undefined {
-  return value === undefined || value === null ? undefined : textOf(value, field)
 }
 
 function readText(part: JsonObject, field: string): TextPart {
   const text = textOf(part.text, `${field}.text`)
   const { extras } = readExtras(part, ['text']).toField()
-  // Empty texts of others are left out, since Google refuses some: its own are not.
+  // The extras tell that Gemini sent the empty text. Empty texts of other dialects are left out, since Google refuses some.
   if (text === '') return { kind: 'text', text, extras: { dialect: DIALECT, ...extras } }
   return { kind: 'text', text, ...(extras ? { extras } : {}) }
 }
@@ -109,18 +100,18 @@ function readThought(part: JsonObject, field: string): ReasoningPart {
 
 function readMedia(part: JsonObject, kind: 'inlineData' | 'fileData', field: string): Part {
   const blob = part[kind]
-  if (!isRecord(blob)) throw invalid(`${field}.${kind}`, 'must be an object')
+  if (!isRecord(blob)) throw invalidField(`${field}.${kind}`, 'must be an object')
   const mediaType = optionalText(blob.mimeType, `${field}.${kind}.mimeType`)
   const name = optionalText(blob.displayName, `${field}.${kind}.displayName`)
   const extras = readExtras(part, [kind])
-  extras.keepRest(blob, MEDIA_FIELDS, `${kind}.`)
+  extras.keepRest(blob, MEDIA_FIELDS, { hints: GEMINI_HINTS, prefix: `${kind}.` })
   if (mediaType === undefined) extras.mark(`${kind}.mimeType`, null)
-  // Google takes it from Vertex's callers alone: written for nobody else.
+  // Google accepts `displayName` from Vertex's callers only, so it is restored for a Gemini caller and not written otherwise.
   if (name !== undefined) extras.mark(`${kind}.displayName`, name)
   const named = { kind: 'media', mediaType: mediaType ?? '*/*', ...(name === undefined ? {} : { name }) } as const
   if (kind === 'fileData') {
     const url = textOf(blob.fileUri, `${field}.fileData.fileUri`)
-    if (GOOGLE_FILE_URL.test(url)) return { kind: 'own', dialect: DIALECT, name: kind, value: part }
+    if (GOOGLE_FILE_URL.test(url)) return { kind: 'dialect', dialect: DIALECT, name: kind, value: part }
     return { ...named, source: { url }, ...extras.toField() }
   }
   const data = textOf(blob.data, `${field}.inlineData.data`)
@@ -131,14 +122,14 @@ function readMedia(part: JsonObject, kind: 'inlineData' | 'fileData', field: str
 
 function readCall(part: JsonObject, field: string, ids: ToolCallIds): ToolCallPart {
   const call = part.functionCall
-  if (!isRecord(call)) throw invalid(`${field}.functionCall`, 'must be an object')
+  if (!isRecord(call)) throw invalidField(`${field}.functionCall`, 'must be an object')
   const name = nameOf(call.name, `${field}.functionCall.name`)
   const id = optionalText(call.id, `${field}.functionCall.id`) || undefined
   const args = call.args ?? undefined
-  if (args !== undefined && !isRecord(args)) throw invalid(`${field}.functionCall.args`, 'must be an object')
+  if (args !== undefined && !isRecord(args)) throw invalidField(`${field}.functionCall.args`, 'must be an object')
   const signature = optionalText(part.thoughtSignature, `${field}.thoughtSignature`)
   const extras = readExtras(part, ['functionCall', 'thoughtSignature'])
-  extras.keepRest(call, ['id', 'name', 'args'], 'functionCall.')
+  extras.keepRest(call, CALL_FIELDS, { hints: GEMINI_HINTS, prefix: 'functionCall.' })
   if (id === undefined) extras.mark('functionCall.id', null)
   if (args === undefined) extras.mark('functionCall.args', null)
   return {
@@ -153,15 +144,16 @@ function readCall(part: JsonObject, field: string, ids: ToolCallIds): ToolCallPa
 
 function readResult(part: JsonObject, field: string, ids: ToolCallIds): ToolResultPart {
   const result = part.functionResponse
-  if (!isRecord(result)) throw invalid(`${field}.functionResponse`, 'must be an object')
+  if (!isRecord(result)) throw invalidField(`${field}.functionResponse`, 'must be an object')
   const name = nameOf(result.name, `${field}.functionResponse.name`)
   const id = optionalText(result.id, `${field}.functionResponse.id`) || undefined
   const extras = readExtras(part, ['functionResponse'])
   const response = result.response ?? undefined
   if (response !== undefined && !isRecord(response))
-    throw invalid(`${field}.functionResponse.response`, 'must be an object')
+    throw invalidField(`${field}.functionResponse.response`, 'must be an object')
   const media = mediaIn(result.parts, field)
-  extras.keepRest(result, ['id', 'name', 'response', ...(media ? ['parts'] : [])], 'functionResponse.')
+  const known = media ? RESULT_FIELDS_WITH_PARTS : RESULT_FIELDS
+  extras.keepRest(result, known, { hints: GEMINI_HINTS, prefix: 'functionResponse.' })
   if (id === undefined) extras.mark('functionResponse.id', null)
   if (response === undefined) extras.mark('functionResponse.response', null)
   const { text, failed } = textOfResponse(response ?? {})
@@ -175,29 +167,29 @@ function readResult(part: JsonObject, field: string, ids: ToolCallIds): ToolResu
   }
 }
 
-/** What a tool answered beside its words; undefined where some of it only Google can open. */
+/** The media of a function response; undefined if only Google can open some of them. */
 function mediaIn(parts: unknown, field: string): MediaPart[] | undefined {
   if (!Array.isArray(parts)) return undefined
   const media: MediaPart[] = []
-  for (const one of parts) {
-    const part = recordOf(one)
+  for (const value of parts) {
+    const part = recordOf(value)
     const kind = isRecord(part.inlineData) ? 'inlineData' : 'fileData'
     if (!isRecord(part[kind])) return undefined
-    const read = readMedia(part, kind, `${field}.functionResponse.parts`)
-    if (read.kind !== 'media') return undefined
+    const parsed = readMedia(part, kind, `${field}.functionResponse.parts`)
+    if (parsed.kind !== 'media') return undefined
     media.push({
-      ...read,
-      extras: { dialect: DIALECT, ...read.extras, marks: { ...read.extras?.marks, [INSIDE_RESULT_MARK]: true } },
+      ...parsed,
+      extras: { dialect: DIALECT, ...parsed.extras, marks: { ...parsed.extras?.marks, [INSIDE_RESULT_MARK]: true } },
     })
   }
   return media
 }
 
-/** A response as text: what `responseOf` makes the same response of. */
+/** A function response as text from which `responseOf` makes the same response. */
 function textOfResponse(response: JsonObject): { readonly text: string; readonly failed: boolean } {
-  const [key, ...others] = Object.keys(response)
+  const [key, ...otherKeys] = Object.keys(response)
   const text = key === undefined ? undefined : response[key]
-  const isAlone = others.length === 0 && typeof text === 'string'
+  const isAlone = otherKeys.length === 0 && typeof text === 'string'
   if (isAlone && key === 'error') return { text, failed: true }
   if (isAlone && key === 'result' && !parseJsonObject(text)) return { text, failed: false }
   return { text: JSON.stringify(response), failed: false }
@@ -207,10 +199,10 @@ function responseOf(text: string, failed: boolean): JsonObject {
   return failed ? { error: text } : (parseJsonObject(text) ?? { result: text })
 }
 
-/** As deep as a request may be: what is deeper could be read, but not written again. */
+/** As deep as a request can be. Deeper JSON can be parsed but not serialised again. */
 const MAX_LEVELS = 200
 
-/** The JSON object that a text is; undefined for any other text. */
+/** Parses a JSON object; undefined if the text is no object or is nested too deeply. */
 export function parseJsonObject(text: string): JsonObject | undefined {
   if (!text.trimStart().startsWith('{') || depthOf(text) > MAX_LEVELS) return undefined
   try {
@@ -220,22 +212,22 @@ export function parseJsonObject(text: string): JsonObject | undefined {
   }
 }
 
-/** How deep brackets are nested, those in strings left aside. */
+/** How deep brackets are nested. Brackets in strings do not count. */
 function depthOf(text: string): number {
   let depth = 0
   let deepest = 0
   let quoted = false
-  for (let at = 0; at < text.length; at++) {
-    const letter = text[at]
+  for (let index = 0; index < text.length; index++) {
+    const letter = text[index]
     if (letter === '"') quoted = !quoted
-    else if (quoted) at += letter === '\\' ? 1 : 0
+    else if (quoted) index += letter === '\\' ? 1 : 0
     else if (letter === '{' || letter === '[') deepest = Math.max(deepest, ++depth)
     else if (letter === '}' || letter === ']') depth--
   }
   return deepest
 }
 
-/** Media as a part, its type guessed from its name where no dialect said it. */
+/** Writes media. The type is guessed from the URL if no dialect named it. */
 export function writeMedia(part: MediaPart): JsonObject {
   const { source } = part
   const written =
@@ -259,27 +251,27 @@ function mediaTypeOf({ mediaType }: MediaPart, url: string): string {
   return Object.hasOwn(IMAGE_TYPES, ending.toLowerCase()) ? (IMAGE_TYPES[ending.toLowerCase()] ?? '') : 'image/jpeg'
 }
 
-/** A tool's answer, and the media of it that stand beside it. */
+/** Writes a tool result. `beside` holds the media that go beside the function response, as parts of their own. */
 export function writeResult(part: ToolResultPart): { readonly result: JsonObject; readonly beside: JsonObject[] } {
-  const media = part.parts.filter((one) => one.kind === 'media')
-  const inside = media.filter((one) => isMarked(one.extras, INSIDE_RESULT_MARK))
-  const text = part.parts.flatMap((one) => (one.kind === 'text' ? [one.text] : [])).join('\n')
+  const media = part.parts.filter((mediaPart) => mediaPart.kind === 'media')
+  const insideMedia = media.filter((mediaPart) => isMarked(mediaPart.extras, INSIDE_RESULT_MARK))
+  const text = part.parts.flatMap((resultPart) => (resultPart.kind === 'text' ? [resultPart.text] : [])).join('\n')
   const functionResponse = {
     id: part.callId,
     name: part.name,
     response: responseOf(text, part.failed),
-    ...(inside.length > 0 ? { parts: inside.map(writeMedia) } : {}),
+    ...(insideMedia.length > 0 ? { parts: insideMedia.map(writeMedia) } : {}),
   }
   return {
     result: restoreExtras({ functionResponse }, part.extras),
-    beside: media.filter((one) => !isMarked(one.extras, INSIDE_RESULT_MARK)).map(writeMedia),
+    beside: media.filter((mediaPart) => !isMarked(mediaPart.extras, INSIDE_RESULT_MARK)).map(writeMedia),
   }
 }
 
-/** Documented by Google for calls that it did not sign, since another model made them. */
+/** Google documents this signature for calls that another model made. */
 export const SKIP_SIGNATURE_CHECK = 'skip_thought_signature_validator'
 
-/** A call of a tool. @param args its arguments, parsed */
+/** Writes a tool call. @param args its parsed arguments */
 export function writeCall(part: ToolCallPart, args: JsonObject, signature: string | undefined): JsonObject {
   const functionCall = { id: part.id, name: part.name, args }
   return restoreExtras(
@@ -288,6 +280,7 @@ export function writeCall(part: ToolCallPart, args: JsonObject, signature: strin
   )
 }
 
+/** Writes thoughts. A signature of another dialect is left out. */
 export function writeThought(part: ReasoningPart): JsonObject {
   const signature = part.signedIn === DIALECT ? part.signature : undefined
   const thought = { text: part.text, thought: true }

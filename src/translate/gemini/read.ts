@@ -1,46 +1,46 @@
-// Gemini's asks, read: a body and the path it came to, in neutral words.
+// Gemini request reader: reads the body and the path of a generateContent call as a chat request.
 
 import type {
   ChatMessage,
   ChatRequest,
   DialectTool,
-  Effort,
   JsonObject,
-  OutputFormat,
   Part,
-  Reasoning,
   ToolChoice,
   ToolDefinition,
 } from '../../core/chat.ts'
-import { isRecord } from '../../core/json-values.ts'
 import type { RequestLine } from '../../wire/dialect.ts'
 import { modelInPath } from '../../wire/gemini/path.ts'
+import { invalidField } from '../../wire/json/errors.ts'
+import { ExtrasDraft } from '../dialect-fields.ts'
+import { listOf, objectAt, stringsOf } from './checks.ts'
 import {
   CONTENT_SIZES_MARK,
   convertToCamelCase,
   DIALECT,
   EMPTY_TEXTS_MARK,
-  ExtrasDraft,
-  invalid,
+  GEMINI_EXTRAS,
+  GEMINI_HINTS,
   isEmpty,
   SEPARATE_MARK,
   SNAKE_CASE_MARK,
 } from './dialect-fields.ts'
 import { readPart, type ToolCallIds } from './parts.ts'
+import { readConfig } from './read-config.ts'
 import { jsonSchemaOf } from './schema.ts'
 
-/** Throws Problem `invalid_request`, naming the field, for what is no request. */
+/** Throws Problem `invalid_request`, naming the field, if the body is no request of this dialect. */
 export function readRequest(original: JsonObject, line: RequestLine): ChatRequest {
-  const { body, spelt } = convertToCamelCase(original)
-  const extras = new ExtrasDraft()
-  if (spelt.length > 0) extras.mark(SNAKE_CASE_MARK, spelt)
+  const { body, snakeCasePaths } = convertToCamelCase(original)
+  const extras = new ExtrasDraft(GEMINI_EXTRAS)
+  if (snakeCasePaths.length > 0) extras.mark(SNAKE_CASE_MARK, snakeCasePaths)
   const { model, ...rest } = body
-  // The path names it: here it says nothing.
+  // The path names the model. The same field in the body has no effect.
   if (model !== undefined && model !== null) extras.mark('model', model)
   const config = objectAt(body.generationConfig, 'generationConfig') ?? {}
   const toolConfig = objectAt(body.toolConfig, 'toolConfig') ?? {}
-  const full = ['generationConfig', 'toolConfig', 'tools'].filter((name) => !isEmpty(body[name]))
-  extras.keepRest(rest, ['contents', 'systemInstruction', ...full])
+  const nonEmptyFields = ['generationConfig', 'toolConfig', 'tools'].filter((name) => !isEmpty(body[name]))
+  extras.keepRest(rest, new Set(['contents', 'systemInstruction', ...nonEmptyFields]), { hints: GEMINI_HINTS })
   const messages = [...systemOf(body.systemInstruction), ...messagesOf(body.contents)]
   return {
     model: modelInPath(line.path),
@@ -48,51 +48,38 @@ export function readRequest(original: JsonObject, line: RequestLine): ChatReques
     messages,
     ...(isEmpty(body.tools) ? {} : { tools: toolsOf(body.tools) }),
     ...choiceIn(toolConfig, extras),
-    ...configIn(config, extras),
+    ...readConfig(config, extras),
     ...extras.toField(),
   }
 }
 
-function objectAt(value: unknown, name: string): JsonObject | null {
-  if (value === undefined || value === null) return null
-  if (!isRecord(value)) throw invalid(name, 'must be an object')
-  return value
-}
-
-/** A list, or one alone, as protobuf's JSON takes it. */
-function listOf(value: unknown, name: string): JsonObject[] {
-  const list = Array.isArray(value) ? value : value === undefined || value === null ? [] : [value]
-  return list.map((one, at) => {
-    if (!isRecord(one)) throw invalid(`${name}[${at}]`, 'must be an object')
-    return one
-  })
-}
+const CONTENT_FIELDS = new Set(['role', 'parts'])
 
 function systemOf(value: unknown): ChatMessage[] {
   const content = objectAt(value, 'systemInstruction')
   if (!content) return []
-  const extras = new ExtrasDraft()
-  extras.keepRest(content, ['role', 'parts'])
-  // Google does not look at it.
+  const extras = new ExtrasDraft(GEMINI_EXTRAS)
+  extras.keepRest(content, CONTENT_FIELDS, { hints: GEMINI_HINTS })
+  // Google ignores the role here.
   if (!isEmpty(content.role)) extras.mark('role', content.role)
-  const parts = listOf(content.parts, 'systemInstruction.parts').map((part, at) =>
-    readPart(part, `systemInstruction.parts[${at}]`, NO_CALLS),
+  const parts = listOf(content.parts, 'systemInstruction.parts').map((part, index) =>
+    readPart(part, `systemInstruction.parts[${index}]`, NO_CALLS),
   )
   return [{ role: 'system', parts, ...extras.toField() }]
 }
 
 const NO_CALLS: ToolCallIds = {
   idOfCall: () => {
-    throw invalid('systemInstruction', 'must not call functions')
+    throw invalidField('systemInstruction', 'must not hold function calls. Move them to contents')
   },
   idOfResult: () => {
-    throw invalid('systemInstruction', 'must not answer functions')
+    throw invalidField('systemInstruction', 'must not hold function responses. Move them to contents')
   },
 }
 
-/** Calls of a conversation that were not answered yet, in their order. Google's callers need not name them. */
+/** Gives ids to calls and results without one: a result answers the first unanswered call of its tool. */
 class ConversationToolCallIds implements ToolCallIds {
-  /** Where the reader stands. */
+  /** The indexes of the content and of the part that the reader reads, for ids: `2_0`. */
   position = ''
   readonly #idsByTool = new Map<string, string[]>()
   readonly #nextByTool = new Map<string, number>()
@@ -121,106 +108,108 @@ class ConversationToolCallIds implements ToolCallIds {
   }
 }
 
-/** A part, and how it came. */
+/** A part and its JSON. */
 interface ParsedPart {
   readonly part: Part
   readonly original: JsonObject
 }
 
-/** Contents that are one message: clients that gather streams hand every event back as a content of its own. */
+/** Contents that become one message: clients that collect a stream send every event back as a content of its own. */
 interface MessageDraft {
   readonly role: ChatMessage['role']
   readonly parts: ParsedPart[]
   readonly sizes: number[]
   readonly extras: ExtrasDraft
-  /** It has fields of its own: no content can join it. */
+  /** True: the content has extras, so no other content can join it. */
   readonly isSeparate: boolean
 }
 
 function messagesOf(contents: unknown): ChatMessage[] {
   const conversation = new ConversationToolCallIds()
-  const gathered: MessageDraft[] = []
-  for (const [message, content] of listOf(contents, 'contents').entries()) {
-    const role = roleOf(content.role, message)
-    const parts = listOf(content.parts, `contents[${message}].parts`).map((original, at) => {
-      conversation.position = `${message}_${at}`
-      return { part: readPart(original, `contents[${message}].parts[${at}]`, conversation), original }
+  const drafts: MessageDraft[] = []
+  for (const [contentIndex, content] of listOf(contents, 'contents').entries()) {
+    const role = roleOf(content.role, contentIndex)
+    const parts = listOf(content.parts, `contents[${contentIndex}].parts`).map((original, index) => {
+      conversation.position = `${contentIndex}_${index}`
+      return { part: readPart(original, `contents[${contentIndex}].parts[${index}]`, conversation), original }
     })
-    const extras = new ExtrasDraft()
-    extras.keepRest(content, ['role', 'parts'])
+    const extras = new ExtrasDraft(GEMINI_EXTRAS)
+    extras.keepRest(content, CONTENT_FIELDS, { hints: GEMINI_HINTS })
     if (content.role !== (role === 'assistant' ? 'model' : role)) extras.mark('role', content.role ?? null)
     const isAlone = extras.toField().extras !== undefined
-    const last = gathered.at(-1)
+    const last = drafts.at(-1)
     if (last?.role === role && !isAlone && !last.isSeparate) {
       for (const part of parts) last.parts.push(part)
       last.sizes.push(parts.length)
     } else {
       if (last?.role === role) extras.mark(SEPARATE_MARK, true)
-      gathered.push({ role, parts, sizes: [parts.length], extras, isSeparate: isAlone })
+      drafts.push({ role, parts, sizes: [parts.length], extras, isSeparate: isAlone })
     }
   }
-  return gathered.map(messageOf)
+  return drafts.map(messageOf)
 }
 
 function messageOf({ role, parts, sizes, extras }: MessageDraft): ChatMessage {
   const results = parts.filter(({ part }) => part.kind === 'toolResult')
   const ordered = [...results, ...parts.filter(({ part }) => part.kind !== 'toolResult')]
-  const said = ordered.filter((came) => !isEmptyText(came))
+  const nonEmpty = ordered.filter((parsed) => !isEmptyText(parsed))
   if (sizes.length > 1 || parts.length === 0) extras.mark(CONTENT_SIZES_MARK, sizes)
-  // One that is nothing but empty is left as it is.
-  if (said.length === 0 || said.length === ordered.length)
+  // A message of empty texts only keeps them.
+  if (nonEmpty.length === 0 || nonEmpty.length === ordered.length)
     return { role, parts: ordered.map(partOf), ...extras.toField() }
-  const empties = ordered.flatMap((came, at) => (isEmptyText(came) ? [[at, came.original]] : []))
-  extras.mark(EMPTY_TEXTS_MARK, empties)
-  return { role, parts: said.map(partOf), ...extras.toField() }
+  const emptyTexts = ordered.flatMap((parsed, index) => (isEmptyText(parsed) ? [[index, parsed.original]] : []))
+  extras.mark(EMPTY_TEXTS_MARK, emptyTexts)
+  return { role, parts: nonEmpty.map(partOf), ...extras.toField() }
 }
 
 const partOf = ({ part }: ParsedPart) => part
 
-/** Google ends streams with one, for its signature's sake. Others refuse them. */
+/** Google ends a stream with an empty text that carries a signature. Other providers refuse empty texts. */
 function isEmptyText({ part }: ParsedPart): boolean {
   return part.kind === 'text' && part.text === ''
 }
 
-function roleOf(role: unknown, message: number): ChatMessage['role'] {
+function roleOf(role: unknown, contentIndex: number): ChatMessage['role'] {
   if (role === 'model') return 'assistant'
-  // Google's older clients name results of functions so.
+  // Google's older clients use `function` or `tool` for function responses.
   if (role === undefined || role === null || role === '') return 'user'
   if (role === 'user' || role === 'function' || role === 'tool') return 'user'
   if (role === 'system') return 'system'
-  throw invalid(`contents[${message}].role`, 'must be user or model')
+  throw invalidField(`contents[${contentIndex}].role`, 'must be user, model, function, tool or system')
 }
 
 function toolsOf(value: unknown): (ToolDefinition | DialectTool)[] {
   const tools: (ToolDefinition | DialectTool)[] = []
-  for (const [at, { functionDeclarations, ...rest }] of listOf(value, 'tools').entries()) {
-    const apart = tools.at(-1)?.kind === 'function'
-    const field = `tools[${at}].functionDeclarations`
+  for (const [position, { functionDeclarations, ...rest }] of listOf(value, 'tools').entries()) {
+    const followsFunctions = tools.at(-1)?.kind === 'function'
+    const field = `tools[${position}].functionDeclarations`
     for (const [index, declaration] of listOf(functionDeclarations, field).entries()) {
-      tools.push(readDeclaration(declaration, `${field}[${index}]`, apart && index === 0))
+      tools.push(readDeclaration(declaration, `${field}[${index}]`, followsFunctions && index === 0))
     }
     const name = Object.keys(rest)[0]
-    if (name !== undefined) tools.push({ kind: 'own', dialect: DIALECT, name, value: rest })
+    if (name !== undefined) tools.push({ kind: 'dialect', dialect: DIALECT, name, value: rest })
   }
   return tools
 }
 
-/** @param apart it opens a list of its own, after another one */
-function readDeclaration(declaration: JsonObject, field: string, apart: boolean): ToolDefinition {
+const DECLARATION_FIELDS = new Set(['name', 'description', 'parameters', 'parametersJsonSchema'])
+
+/** @param isSeparate true: the function starts a new list of functions, right after another list */
+function readDeclaration(declaration: JsonObject, field: string, isSeparate: boolean): ToolDefinition {
   const { name, description, parameters, parametersJsonSchema } = declaration
-  if (typeof name !== 'string' || name === '') throw invalid(`${field}.name`, 'must be a name')
-  const extras = new ExtrasDraft()
-  extras.keepRest(declaration, ['name', 'description', 'parameters', 'parametersJsonSchema'])
+  if (typeof name !== 'string' || name === '') throw invalidField(`${field}.name`, 'must be a string that is not empty')
+  const extras = new ExtrasDraft(GEMINI_EXTRAS)
+  extras.keepRest(declaration, DECLARATION_FIELDS, { hints: GEMINI_HINTS })
   const schema = objectAt(parametersJsonSchema, `${field}.parametersJsonSchema`)
-  const open = objectAt(parameters, `${field}.parameters`)
-  if (open) extras.mark('parameters', open)
-  if (open && !schema) extras.mark('parametersJsonSchema', null)
-  if (apart) extras.mark(SEPARATE_MARK, true)
+  const openApiSchema = objectAt(parameters, `${field}.parameters`)
+  if (openApiSchema) extras.mark('parameters', openApiSchema)
+  if (openApiSchema && !schema) extras.mark('parametersJsonSchema', null)
+  if (isSeparate) extras.mark(SEPARATE_MARK, true)
   return {
     kind: 'function',
     name,
     ...(typeof description === 'string' ? { description } : {}),
-    ...(schema ? { schema } : open ? { schema: jsonSchemaOf(open) } : {}),
+    ...(schema ? { schema } : openApiSchema ? { schema: jsonSchemaOf(openApiSchema) } : {}),
     ...extras.toField(),
   }
 }
@@ -228,7 +217,7 @@ function readDeclaration(declaration: JsonObject, field: string, apart: boolean)
 const CALLING_CONFIG = 'toolConfig.functionCallingConfig'
 
 function choiceIn(config: JsonObject, extras: ExtrasDraft): { readonly toolChoice?: ToolChoice } {
-  extras.keepRest(config, ['functionCallingConfig'], 'toolConfig.')
+  extras.keepRest(config, new Set(['functionCallingConfig']), { hints: GEMINI_HINTS, prefix: 'toolConfig.' })
   const calling = objectAt(config.functionCallingConfig, CALLING_CONFIG)
   if (!calling) return {}
   const { mode, allowedFunctionNames, ...rest } = calling
@@ -236,110 +225,9 @@ function choiceIn(config: JsonObject, extras: ExtrasDraft): { readonly toolChoic
   const names = isEmpty(allowedFunctionNames)
     ? undefined
     : stringsOf(allowedFunctionNames, `${CALLING_CONFIG}.allowedFunctionNames`)
-  // It promises arguments that fit their schema.
+  // VALIDATED promises arguments that fit their schema, which `auto` does not.
   if ((mode === 'VALIDATED' && !names) || !Object.values(rest).every(isEmpty)) extras.hint(CALLING_CONFIG, calling)
   if (mode === 'NONE') return { toolChoice: { kind: 'none' } }
   if (names) return { toolChoice: { kind: 'tools', names, required: mode === 'ANY' } }
   return isEmpty(mode) ? {} : { toolChoice: { kind: mode === 'ANY' ? 'required' : 'auto' } }
-}
-
-function stringsOf(value: unknown, name: string): string[] {
-  if (!Array.isArray(value) || !value.every((one) => typeof one === 'string')) {
-    throw invalid(name, 'must be a list of strings')
-  }
-  return value
-}
-
-/** The neutral fields that are one number each. */
-const NUMBERS = {
-  candidateCount: 'answers',
-  maxOutputTokens: 'outputCap',
-  temperature: 'temperature',
-  topP: 'topP',
-  topK: 'topK',
-  seed: 'seed',
-  frequencyPenalty: 'frequencyPenalty',
-  presencePenalty: 'presencePenalty',
-} as const
-
-type ConfigFields = Omit<ChatRequest, 'model' | 'stream' | 'messages'>
-
-function configIn(config: JsonObject, extras: ExtrasDraft): ConfigFields {
-  const said = ['stopSequences', 'thinkingConfig', 'responseMimeType', 'responseSchema', 'responseJsonSchema']
-  const silent = isTextOnly(config.responseModalities)
-  if (silent) extras.mark('generationConfig.responseModalities', config.responseModalities)
-  extras.keepRest(
-    config,
-    [...said, ...Object.keys(NUMBERS), ...(silent ? ['responseModalities'] : [])],
-    'generationConfig.',
-  )
-  const numbers: Partial<Record<(typeof NUMBERS)[keyof typeof NUMBERS], number>> = {}
-  for (const [name, field] of Object.entries(NUMBERS)) {
-    const value = config[name]
-    if (value === undefined || value === null) continue
-    if (typeof value !== 'number') throw invalid(`generationConfig.${name}`, 'must be a number')
-    numbers[field] = value
-  }
-  const stop = config.stopSequences ?? undefined
-  return {
-    ...numbers,
-    ...(stop === undefined ? {} : { stop: stringsOf(stop, 'generationConfig.stopSequences') }),
-    ...formatIn(config, extras),
-    ...reasoningIn(config.thinkingConfig, extras),
-  }
-}
-
-/** Text is what is answered anyway. */
-function isTextOnly(modalities: unknown): boolean {
-  return Array.isArray(modalities) && modalities.length > 0 && modalities.every((one) => one === 'TEXT')
-}
-
-const CONFIG_PREFIX = 'generationConfig.'
-
-function formatIn(config: JsonObject, extras: ExtrasDraft): { readonly format?: OutputFormat } {
-  const type = config.responseMimeType
-  const schema = objectAt(config.responseJsonSchema, `${CONFIG_PREFIX}responseJsonSchema`)
-  const open = objectAt(config.responseSchema, `${CONFIG_PREFIX}responseSchema`)
-  if (type === 'application/json') {
-    if (open) extras.mark(`${CONFIG_PREFIX}responseSchema`, open)
-    if (open && !schema) extras.mark(`${CONFIG_PREFIX}responseJsonSchema`, null)
-    const asked = schema ?? (open ? jsonSchemaOf(open) : null)
-    return { format: asked ? { kind: 'schema', schema: asked } : { kind: 'json' } }
-  }
-  if (type === 'text/plain') extras.mark(`${CONFIG_PREFIX}responseMimeType`, type)
-  else if (!isEmpty(type)) extras.need(`${CONFIG_PREFIX}responseMimeType`, type)
-  else if (type === '') extras.hint(`${CONFIG_PREFIX}responseMimeType`, type)
-  if (schema) extras.need(`${CONFIG_PREFIX}responseJsonSchema`, schema)
-  if (open) extras.need(`${CONFIG_PREFIX}responseSchema`, open)
-  return {}
-}
-
-const EFFORT_BY_LEVEL: Readonly<Record<string, Effort>> = {
-  MINIMAL: 'minimal',
-  LOW: 'low',
-  MEDIUM: 'medium',
-  HIGH: 'high',
-}
-const THINKING_CONFIG = `${CONFIG_PREFIX}thinkingConfig`
-
-function reasoningIn(value: unknown, extras: ExtrasDraft): { readonly reasoning?: Reasoning } {
-  const config = objectAt(value, THINKING_CONFIG)
-  if (!config) return {}
-  const { includeThoughts, thinkingBudget, thinkingLevel, ...rest } = config
-  extras.mark(THINKING_CONFIG, config)
-  if (!Object.values(rest).every(isEmpty)) extras.need(THINKING_CONFIG, config)
-  const level = typeof thinkingLevel === 'string' ? thinkingLevel.toUpperCase() : ''
-  const effort = Object.hasOwn(EFFORT_BY_LEVEL, level) ? EFFORT_BY_LEVEL[level] : undefined
-  const reasoning: Reasoning = {
-    ...(effort ? { effort } : {}),
-    ...budgetOf(thinkingBudget),
-    ...(typeof includeThoughts === 'boolean' ? { shown: includeThoughts } : {}),
-  }
-  return isEmpty(reasoning) ? {} : { reasoning }
-}
-
-function budgetOf(budget: unknown): Reasoning {
-  if (typeof budget !== 'number') return {}
-  if (budget < 0) return { dynamic: true }
-  return budget === 0 ? { effort: 'none' } : { budgetTokens: budget }
 }

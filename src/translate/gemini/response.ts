@@ -1,4 +1,4 @@
-// Gemini's answers: candidates, why they ended, and what was used.
+// Gemini responses: reads and writes a whole response, and what its stream shares with it.
 
 import type { ChatChoice, ChatResponse, ChatUsage, JsonObject, MediaPart, Part, StopReason } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
@@ -42,35 +42,35 @@ const FINISH_REASONS: Readonly<Record<StopReason, string>> = {
   refusal: 'SAFETY',
 }
 
-/** Gemini does not tell that it stopped to call a tool. @param calls it did call one */
-export function stopOf(finishReason: unknown, calls: boolean): StopReason {
+/** Gemini has no finish reason for a tool call. @param hasCalls true: the candidate holds a tool call */
+export function stopOf(finishReason: unknown, hasCalls: boolean): StopReason {
   const stop = STOP_REASONS.get(finishReason) ?? 'end'
-  return stop === 'end' && calls ? 'toolCalls' : stop
+  return stop === 'end' && hasCalls ? 'toolCalls' : stop
 }
 
-/** A prompt that was blocked is answered without a candidate. */
+/** Whether Google blocked the prompt. Its response then has no candidate. */
 export function isBlocked(body: JsonObject): boolean {
   return typeof recordOf(body.promptFeedback).blockReason === 'string'
 }
 
-/** Ids of the calls of one answer, told from those of other answers by its id. */
+/** Gives ids to the calls of one response. They contain the response's id, so they are unique in a conversation. */
 export class ResponseToolCallIds implements ToolCallIds {
-  /** Empty where it has none. */
+  /** Empty if the response has none. */
   responseId = ''
   #callCount = 0
 
-  idOfCall(_name: string, given: string | undefined): string {
-    const made = this.responseId === '' ? `call_${this.#callCount}` : `call_${this.responseId}_${this.#callCount}`
+  idOfCall(_name: string, id: string | undefined): string {
+    const newId = this.responseId === '' ? `call_${this.#callCount}` : `call_${this.responseId}_${this.#callCount}`
     this.#callCount++
-    return given ?? made
+    return id ?? newId
   }
 
-  idOfResult(_name: string, given: string | undefined): string {
-    return given ?? ''
+  idOfResult(_name: string, id: string | undefined): string {
+    return id ?? ''
   }
 }
 
-/** Parts of an answer. Those that cannot be read say nothing. */
+/** The parts of a candidate. Parts that cannot be read are left out. */
 export function readParts(candidate: JsonObject, ids: ToolCallIds): Part[] {
   const { parts } = recordOf(candidate.content)
   if (!Array.isArray(parts)) return []
@@ -95,13 +95,13 @@ export function candidatesIn(body: JsonObject): JsonObject[] {
   return Array.isArray(body.candidates) ? body.candidates.filter(isRecord) : []
 }
 
-/** Never throws. */
+/** Never throws: what cannot be read is left out. */
 export function readResponse(body: JsonObject): ChatResponse {
   const ids = new ResponseToolCallIds()
   ids.responseId = idOf(body)
   const candidates = candidatesIn(body)
   const choices = candidates
-    .toSorted((one, other) => candidateIndex(one) - candidateIndex(other))
+    .toSorted((left, right) => candidateIndex(left) - candidateIndex(right))
     .map((candidate) => {
       const parts = readParts(candidate, ids)
       return {
@@ -116,16 +116,16 @@ export function readResponse(body: JsonObject): ChatResponse {
   return { id: ids.responseId, model: modelOf(body), choices: choices.length > 0 ? choices : [none] }
 }
 
-/** No provider gives more answers than this to one prompt. */
+/** More candidates than any real response has. */
 const MAX_CHOICES = 128
 
-/** Which of the answers this is; the first where it is not said. */
+/** The index of a candidate; 0 if it has none. */
 export function candidateIndex(candidate: JsonObject): number {
   const { index } = candidate
   return typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < MAX_CHOICES ? index : 0
 }
 
-/** Thoughts stand beside Gemini's count of candidates, cached tokens inside that of the prompt. */
+/** Gemini's `candidatesTokenCount` excludes thoughts, and its `promptTokenCount` includes cached tokens. */
 export function writeUsage({ usage, reasoningTokens }: ChatUsage): JsonObject {
   const prompt = inputTokens(usage)
   const output = outputTokens(usage)
@@ -140,11 +140,16 @@ export function writeUsage({ usage, reasoningTokens }: ChatUsage): JsonObject {
   }
 }
 
-export function writeResponse(answer: ChatResponse, used: ChatUsage | undefined, context: ResponseContext): JsonObject {
+/** @param usage absent if the provider reported none */
+export function writeResponse(
+  response: ChatResponse,
+  usage: ChatUsage | undefined,
+  context: ResponseContext,
+): JsonObject {
   return {
-    candidates: answer.choices.map(candidateOf),
-    ...(used ? { usageMetadata: writeUsage(used) } : {}),
-    modelVersion: answer.model || context.model,
+    candidates: response.choices.map(candidateOf),
+    ...(usage ? { usageMetadata: writeUsage(usage) } : {}),
+    modelVersion: response.model || context.model,
     responseId: context.callId,
   }
 }
@@ -158,7 +163,7 @@ function candidateOf({ parts, stop }: ChatChoice, index: number): JsonObject {
   }
 }
 
-/** Gemini itself, handed back what another model called, wants the first call signed. */
+/** Gemini needs a signature on the first call when the caller sends the conversation back, even if another model made the call. */
 function signFirstCall(parts: readonly Part[]): Part[] {
   const first = parts.find((part) => part.kind === 'toolCall' && parseJsonObject(part.arguments))
   return parts.map((part) =>
@@ -168,14 +173,17 @@ function signFirstCall(parts: readonly Part[]): Part[] {
   )
 }
 
-/** A call whose arguments are no JSON object is not handed on: Gemini says that it was malformed. @param broken its tool */
-export function finishOf(stop: StopReason, broken: string | undefined): JsonObject {
-  if (broken === undefined || FINISH_REASONS[stop] !== 'STOP') return { finishReason: FINISH_REASONS[stop] }
-  const finishMessage = `Malformed function call: the arguments of ${broken} are no JSON object.`
+/**
+ * The finish reason of a candidate. A call whose arguments are no JSON object is left out and reported as malformed.
+ * @param malformedTool the tool of such a call
+ */
+export function finishOf(stop: StopReason, malformedTool: string | undefined): JsonObject {
+  if (malformedTool === undefined || FINISH_REASONS[stop] !== 'STOP') return { finishReason: FINISH_REASONS[stop] }
+  const finishMessage = `Malformed function call: the arguments of ${malformedTool} are not a JSON object.`
   return { finishReason: 'MALFORMED_FUNCTION_CALL', finishMessage }
 }
 
-/** None for what has no place in an answer of Gemini. */
+/** A part of a response; none for parts that Gemini's responses cannot hold. */
 export function writePart(part: Part): JsonObject[] {
   switch (part.kind) {
     case 'text':
@@ -190,14 +198,14 @@ export function writePart(part: Part): JsonObject[] {
       const args = parseJsonObject(part.arguments)
       return args ? [writeCall(part, args, part.signature)] : []
     }
-    case 'own':
+    case 'dialect':
       return part.dialect === DIALECT ? [part.value] : []
     default:
       return []
   }
 }
 
-/** A picture that came in a stream, as a part. */
+/** An inline image of a stream as a part. */
 export function pictureOf(mediaType: string, base64: string): MediaPart {
   return { kind: 'media', mediaType, source: { base64 } }
 }

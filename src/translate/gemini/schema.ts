@@ -1,39 +1,76 @@
-// Gemini's schemas: OpenAPI with types in capitals, as the JSON Schema that every other dialect takes.
+// Gemini schemas: converts Gemini's OpenAPI schemas, with types in capitals, to the JSON Schema that other dialects accept.
 
 import type { JsonObject } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
 
-/** Deeper ones stay as they are: no model takes them. */
+/** Deeper schemas stay as they are: no model accepts them. */
 const MAX_LEVELS = 64
-/** Numbers that Google writes as strings, since they have 64 bits. */
-const INT64_FIELDS = new Set(['minItems', 'maxItems', 'minLength', 'maxLength', 'minProperties', 'maxProperties'])
 
-/** A schema in OpenAPI's words, in those of JSON Schema. One that is JSON Schema already stays as it is. */
+/** A schema that is being converted, and how deep it is. */
+interface SchemaContext {
+  readonly schema: JsonObject
+  readonly level: number
+}
+
+/** The keywords of JSON Schema that a keyword becomes, with their values. */
+type Conversion = (value: unknown, context: SchemaContext, keyword: string) => [string, unknown][]
+
+const convertType: Conversion = (type, { schema }) => {
+  if (typeof type !== 'string') return [['type', type]]
+  if (type === 'TYPE_UNSPECIFIED') return []
+  const name = type.toLowerCase()
+  return [['type', schema.nullable === true ? [name, 'null'] : name]]
+}
+
+const convertProperties: Conversion = (value, { level }) => {
+  if (!isRecord(value)) return [['properties', value]]
+  const properties = Object.entries(value).map(([name, schema]) => [name, convertInner(schema, level)])
+  return [['properties', Object.fromEntries(properties)]]
+}
+
+const convertList: Conversion = (value, { level }, keyword) => [
+  [keyword, Array.isArray(value) ? value.map((schema) => convertInner(schema, level)) : value],
+]
+
+const convertItems: Conversion = (value, context, keyword) =>
+  Array.isArray(value) ? convertList(value, context, keyword) : [[keyword, convertInner(value, context.level)]]
+
+/** Google writes 64-bit integers as strings. */
+const convertInteger: Conversion = (value, _context, keyword) => [
+  [keyword, typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value],
+]
+
+const omit: Conversion = () => []
+
+/** By the keyword. Other keywords stay as they are. */
+const CONVERSIONS: ReadonlyMap<string, Conversion> = new Map([
+  ['type', convertType],
+  ['nullable', omit],
+  ['propertyOrdering', omit],
+  ['format', (value: unknown): [string, unknown][] => (value === 'enum' ? [] : [['format', value]])],
+  ['example', (value: unknown): [string, unknown][] => [['examples', [value]]]],
+  ['properties', convertProperties],
+  ['anyOf', convertList],
+  ['items', convertItems],
+  ['minItems', convertInteger],
+  ['maxItems', convertInteger],
+  ['minLength', convertInteger],
+  ['maxLength', convertInteger],
+  ['minProperties', convertInteger],
+  ['maxProperties', convertInteger],
+])
+
+/** Converts a schema. JSON Schema stays as it is. */
 export function jsonSchemaOf(schema: JsonObject, level = 0): JsonObject {
   if (level > MAX_LEVELS) return schema
-  const inner = (value: unknown) => (isRecord(value) ? jsonSchemaOf(value, level + 1) : value)
-  const fields: [string, unknown][] = []
-  for (const [key, value] of Object.entries(schema)) {
-    if (key === 'type') fields.push(...typeField(value, schema.nullable === true))
-    else if (key === 'nullable' || key === 'propertyOrdering') continue
-    else if (key === 'format' && value === 'enum') continue
-    else if (key === 'example') fields.push(['examples', [value]])
-    else if (INT64_FIELDS.has(key) && typeof value === 'string' && /^\d+$/.test(value))
-      fields.push([key, Number(value)])
-    else if (key === 'properties' && isRecord(value)) fields.push([key, mapValues(value, inner)])
-    else if (Array.isArray(value) && (key === 'anyOf' || key === 'items')) fields.push([key, value.map(inner)])
-    else if (key === 'items') fields.push([key, inner(value)])
-    else fields.push([key, value])
-  }
+  const context = { schema, level }
+  const fields = Object.entries(schema).flatMap(([keyword, value]): [string, unknown][] => {
+    const convert = CONVERSIONS.get(keyword)
+    return convert ? convert(value, context, keyword) : [[keyword, value]]
+  })
   return Object.fromEntries(fields)
 }
 
-function mapValues(object: JsonObject, change: (value: unknown) => unknown): JsonObject {
-  return Object.fromEntries(Object.entries(object).map(([name, value]) => [name, change(value)]))
-}
-
-function typeField(type: unknown, nullable: boolean): [string, unknown][] {
-  if (typeof type !== 'string') return [['type', type]]
-  if (type === 'TYPE_UNSPECIFIED') return []
-  return [['type', nullable ? [type.toLowerCase(), 'null'] : type.toLowerCase()]]
+function convertInner(value: unknown, level: number): unknown {
+  return isRecord(value) ? jsonSchemaOf(value, level + 1) : value
 }

@@ -1,9 +1,10 @@
-// Gemini generateContent, translated: asks, answers, streams and errors, to and from neutral words.
+// Gemini translator: reads and writes the dialect of generateContent and streamGenerateContent.
 
 import type { Translator } from '../translator.ts'
 import { DIALECT } from './dialect-fields.ts'
 import { errorBody, readError } from './errors.ts'
-import { GeminiEventReader, GeminiEventWriter } from './events.ts'
+import { GeminiEventReader } from './event-reader.ts'
+import { GeminiEventWriter } from './event-writer.ts'
 import { readRequest } from './read.ts'
 import { readResponse, writeResponse } from './response.ts'
 import { writeRequest } from './write.ts'

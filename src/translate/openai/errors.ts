@@ -1,4 +1,5 @@
-// OpenAI chat, errors: of a provider's answer or in the middle of a stream, both ways.
+// OpenAI errors: reads a provider's error, from a response or from the middle of a stream, and writes errors that OpenAI's SDKs
+// raise as their own typed errors.
 
 import type { ChatError, ErrorKind, JsonObject } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
@@ -8,10 +9,10 @@ import { jsonOf, KIND_OF_STATUS } from '../dialect-fields.ts'
 const MAX_MESSAGE_CHARACTERS = 2_000
 const MAX_CODE_CHARACTERS = 100
 
-/** Codes that say more than the status they come with. Money comes as 429, too. */
+/** Codes for used-up money or quota. Their status is often 429, which alone would mean a rate limit. */
 const QUOTA_CODE =
   /^(?:insufficient_quota|credit_balance_exhausted|billing_hard_limit_reached|\w+_(?:spend|usage)_limit_exceeded)$/
-/** For streams, whose errors often come without a status. */
+/** For errors without a status, as in most streams: the first pattern that one of the error's codes matches. */
 const KINDS_BY_WORD: readonly (readonly [RegExp, ErrorKind])[] = [
   [/overloaded|unavailable/i, 'overloaded'],
   [/rate_?limit|too_many_requests|^slow_down$/i, 'rate'],
@@ -22,25 +23,28 @@ const KINDS_BY_WORD: readonly (readonly [RegExp, ErrorKind])[] = [
   [/invalid|content_filter|context_length/i, 'invalid'],
 ]
 
-/** @param status of the answer; 200 and 0 say nothing of the error */
+/** Never throws. @param status the HTTP status; 200 and 0 tell nothing about the error */
 export function readError(status: number, body: unknown): ChatError {
-  const answer = recordOf(body)
-  const error = isRecord(answer.error) ? answer.error : answer
-  const words = [error.code, answer.code, error.type].filter((word) => typeof word === 'string')
-  const said = status >= 400 ? status : statusIn(error)
-  const code = codeOf(error.code) ?? codeOf(answer.code) ?? codeOf(error.type)
-  const message = messageIn(answer, error) ?? `The provider answered with an error${said > 0 ? ` (${said})` : ''}.`
+  const response = recordOf(body)
+  const error = isRecord(response.error) ? response.error : response
+  const words = [error.code, response.code, error.type].filter((word) => typeof word === 'string')
+  const knownStatus = status >= 400 ? status : statusIn(error)
+  const code = codeOf(error.code) ?? codeOf(response.code) ?? codeOf(error.type)
+  const message =
+    messageIn(response, error) ?? `The provider answered with an error${knownStatus > 0 ? ` (${knownStatus})` : ''}.`
   return {
-    status: said,
-    kind: kindOf(said, words),
+    status: knownStatus,
+    kind: kindOf(knownStatus, words),
     message: message.slice(0, MAX_MESSAGE_CHARACTERS).toWellFormed(),
     ...(code !== undefined && { code: code.slice(0, MAX_CODE_CHARACTERS).toWellFormed() }),
   }
 }
 
 function statusIn({ status_code: status, code }: JsonObject): number {
-  const said = [status, code].map(Number).find((one) => Number.isInteger(one) && one >= 400 && one < 600)
-  return said ?? 0
+  const found = [status, code]
+    .map(Number)
+    .find((candidate) => Number.isInteger(candidate) && candidate >= 400 && candidate < 600)
+  return found ?? 0
 }
 
 function codeOf(code: unknown): string | undefined {
@@ -58,13 +62,15 @@ function kindOf(status: number, words: readonly string[]): ErrorKind {
   return 'server'
 }
 
-/** Servers put it in many places; routers hide what really happened one level deeper. */
-function messageIn(answer: JsonObject, error: JsonObject): string | undefined {
+/** The message, from the many places where servers put it. Routers put the upstream's own message one level deeper. */
+function messageIn(response: JsonObject, error: JsonObject): string | undefined {
   const { raw } = recordOf(error.metadata)
-  const message = [error.message, answer.error, answer.message].find((text) => typeof text === 'string' && text !== '')
+  const message = [error.message, response.error, response.message].find(
+    (text) => typeof text === 'string' && text !== '',
+  )
   if (typeof message !== 'string') {
-    if (answer.detail === undefined) return undefined
-    return typeof answer.detail === 'string' ? answer.detail : jsonOf(answer.detail)
+    if (response.detail === undefined) return undefined
+    return typeof response.detail === 'string' ? response.detail : jsonOf(response.detail)
   }
   return typeof raw === 'string' && raw !== '' ? `${message}: ${raw}` : message
 }
@@ -82,7 +88,7 @@ const TYPES: Readonly<Record<ErrorKind, readonly [type: string, code: string | n
   server: ['server_error', null],
 }
 
-/** JSON. SDKs go by the status and by these codes; the provider's own is shown where the dialect has none. */
+/** The JSON of an error response, or of an error chunk in a stream. The provider's own code is used if the kind has none. */
 export function writeError(error: ChatError, context: ErrorContext): string {
   const [type, code] = TYPES[error.kind]
   return JSON.stringify({

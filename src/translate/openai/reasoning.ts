@@ -1,24 +1,25 @@
-// OpenAI chat, reasoning: how much a model is to think, in the words of the servers that copy the API, both ways.
+// OpenAI reasoning: reads and writes how much a model should think, in the fields of OpenAI and of compatible servers.
 
 import { EFFORTS, type Effort, type JsonObject, type Reasoning } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
 import { type ExtrasDraft, isSameJson } from '../dialect-fields.ts'
 
-/** Stands among hints, where the field was. */
+/** The hint that tells in which field the request came. */
 const FORM_MARK = ''
 
-/** The ways in which servers take how much to think; those but the first only where they were asked with it. */
+/** One server's field for reasoning. The writer uses a field other than the first only if the request came with it. */
 interface ReasoningForm {
   read(value: unknown): Reasoning
   write(reasoning: Reasoning): unknown
 }
 
+/** By the field's name. */
 const REASONING_FORMS: ReadonlyMap<string, ReasoningForm> = new Map([
   [
     'reasoning_effort',
     { read: (value) => ({ ...(isEffort(value) && { effort: value }) }), write: ({ effort }) => effort },
   ],
-  // OpenRouter.
+  // OpenRouter's field.
   [
     'reasoning',
     {
@@ -37,7 +38,7 @@ const REASONING_FORMS: ReadonlyMap<string, ReasoningForm> = new Map([
       }),
     },
   ],
-  // Anthropic's, as LiteLLM takes it; DeepSeek and Z.ai.
+  // Anthropic's field, which LiteLLM, DeepSeek and Z.ai accept.
   [
     'thinking',
     {
@@ -58,7 +59,7 @@ function isEffort(value: unknown): value is Effort {
   return EFFORTS.some((effort) => effort === value)
 }
 
-/** @param name of the field; undefined where it could not be put back as it was, and is kept as a hint */
+/** Reads the field `name`. Undefined if it could not be restored exactly: then it is kept as a hint. */
 export function readReasoning(name: string, value: unknown, extras: ExtrasDraft): Reasoning | undefined {
   const form = REASONING_FORMS.get(name)
   const reasoning = form?.read(value)
@@ -72,12 +73,12 @@ export function readReasoning(name: string, value: unknown, extras: ExtrasDraft)
 
 const MAX_LOW_BUDGET_TOKENS = 2_048
 const MAX_MEDIUM_BUDGET_TOKENS = 8_192
-/** Models that cannot think, and refuse to be told how much. */
+/** Models that cannot think and refuse the field. */
 const NEVER_THINKS = /(?:^|\/)(?:gpt-3|gpt-4|chatgpt-4|(?:meta-)?llama|mixtral)/i
-/** Models that always think, and refuse what steers sampling; routers, whose names hold a slash, see to that themselves. */
+/** Models that always think and refuse sampling fields. Routers, whose model names have a slash, handle this themselves. */
 export const ALWAYS_THINKS = /^(?:o\d|gpt-5(?:-mini|-nano|-pro|-codex)?(?:-\d{4}|$))/
 
-/** Empty where nothing is to be said; what the model cannot do is dropped. */
+/** The reasoning field to spread into a request; `{}` if there is none. Adds `reasoning` to `dropped` if the model cannot do it. */
 export function writeReasoning(
   reasoning: Reasoning,
   model: string,
@@ -86,11 +87,11 @@ export function writeReasoning(
 ): JsonObject {
   const { effort, budgetTokens } = reasoning
   for (const [name, form] of REASONING_FORMS) if (extras[name] === FORM_MARK) return { [name]: form.write(reasoning) }
-  const asked = effort ?? effortOf(budgetTokens)
-  if (asked === undefined) return {}
-  const never = NEVER_THINKS.test(model)
-  if (asked === 'none' ? ALWAYS_THINKS.test(model) : never) dropped.add('reasoning')
-  else if (!never) return { reasoning_effort: asked }
+  const wantedEffort = effort ?? effortOf(budgetTokens)
+  if (wantedEffort === undefined) return {}
+  const neverThinks = NEVER_THINKS.test(model)
+  if (wantedEffort === 'none' ? ALWAYS_THINKS.test(model) : neverThinks) dropped.add('reasoning')
+  else if (!neverThinks) return { reasoning_effort: wantedEffort }
   return {}
 }
 

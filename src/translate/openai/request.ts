@@ -1,16 +1,19 @@
-// OpenAI chat, ask: the fields of a request, both ways.
+// OpenAI requests: reads and writes the body of POST /v1/chat/completions.
 
 import type { ChatRequest, JsonObject } from '../../core/chat.ts'
 import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft, hashOf, isSameJson, writeExtras } from '../dialect-fields.ts'
 import { type RequestTarget, unsupported, type WrittenRequest } from '../translator.ts'
-import { readMessages, writeMessages } from './messages.ts'
-import { DIALECT } from './parts.ts'
+import { OPENAI_EXTRAS } from './dialect-fields.ts'
+import { readMessages } from './read-messages.ts'
 import { ALWAYS_THINKS, readReasoning, writeReasoning } from './reasoning.ts'
 import { readFormat, readTool, readToolChoice, writeFormat, writeTool, writeToolChoice } from './tools.ts'
+import { writeMessages } from './write-messages.ts'
 
+/** A chat request that is being read. */
 type RequestDraft = { -readonly [Field in keyof ChatRequest]: ChatRequest[Field] }
 
+/** The numeric fields, and the fields of a chat request that they become. */
 const NUMBERS = [
   ['n', 'answers'],
   ['temperature', 'temperature'],
@@ -23,9 +26,8 @@ const NUMBERS = [
   ['max_completion_tokens', 'outputCap'],
 ] as const
 type NumberField = (typeof NUMBERS)[number][1]
-const NUMBER_FIELDS: ReadonlyMap<string, NumberField> = new Map(NUMBERS)
 
-/** What may be lost in another dialect. Anything else nobody knows may not. */
+/** Fields that another dialect may leave out. Any other unknown field is a need. */
 const HINTS: ReadonlySet<string> = new Set([
   'logit_bias',
   'metadata',
@@ -43,89 +45,88 @@ const HINTS: ReadonlySet<string> = new Set([
   'repetition_penalty',
   'usage',
 ])
-/** What asks for something even when it is empty. */
+/** Fields that request something even if they are empty. */
 const NEEDS: ReadonlySet<string> = new Set(['web_search_options', 'search_parameters'])
 
-/** Said, and the same as not said: nobody misses it. */
+/** Values that are the same as an absent field. */
 const DEFAULTS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
   ['modalities', ['text']],
   ['response_format', { type: 'text' }],
   ['service_tier', 'auto'],
-  // Usage comes with every stream that is translated.
+  // Every translated stream carries usage.
   ['stream_options', { include_usage: true }],
 ])
-/** Stands among hints for the default. */
+/** The hint for a field with its default. */
 const DEFAULT_MARK = ''
 
-/** Throws Problem `invalid_request`, naming the field. */
+/** Throws Problem `invalid_request`, naming the field, if the body is no request of this dialect. */
 export function readRequest(body: JsonObject): ChatRequest {
   const { model, messages } = body
   if (typeof model !== 'string' || model === '') throw invalidField('model', 'must be a string')
-  const extras = new ExtrasDraft()
+  const extras = new ExtrasDraft(OPENAI_EXTRAS)
   const draft: RequestDraft = { model, stream: false, messages: readMessages(messages) }
-  for (const [name, value] of Object.entries(body)) readField(draft, name, value, extras)
-  return { ...draft, ...extras.toField(DIALECT) }
+  for (const [name, value] of Object.entries(body)) readField({ name, value, draft, extras })
+  return { ...draft, ...extras.toField() }
 }
 
-function readField(draft: RequestDraft, name: string, value: unknown, extras: ExtrasDraft): void {
+/** A field, and where its reader puts what it reads. */
+interface Field {
+  readonly name: string
+  readonly value: unknown
+  readonly draft: RequestDraft
+  readonly extras: ExtrasDraft
+}
+
+/** The reader of each field that other dialects have too. */
+const FIELD_READERS: ReadonlyMap<string, (field: Field) => void> = new Map([
+  ...NUMBERS.map(([name, target]): [string, (field: Field) => void] => [name, (field) => readNumber(field, target)]),
+  ['stream', readStream],
+  ['user', readUser],
+  ['parallel_tool_calls', readParallelTools],
+  ['stop', readStop],
+  ['tools', readTools],
+  ['tool_choice', readChoice],
+  ['response_format', readResponseFormat],
+  ['reasoning_effort', readReasoningField],
+  ['reasoning', readReasoningField],
+  ['thinking', readReasoningField],
+])
+
+function readField(field: Field): void {
+  const { name, value, extras } = field
   if (name === 'model' || name === 'messages') return
-  // Every field may be null, which is to leave it out.
+  // OpenAI accepts null for every field and treats it as absent.
   if (value === null) return extras.hint(name, null)
-  const number = NUMBER_FIELDS.get(name)
-  if (number) return readNumber(draft, number, name, value, extras)
-  switch (name) {
-    case 'stream':
-      if (!(draft.stream = booleanOf(value, name))) extras.hint(name, false)
-      return
-    case 'user':
-      if (typeof value !== 'string') throw invalidField(name, 'must be a string')
-      draft.user = value
-      return
-    case 'parallel_tool_calls':
-      draft.parallelTools = booleanOf(value, name)
-      return
-    case 'stop':
-      return readStop(draft, value, extras)
-    case 'tools':
-      if (!Array.isArray(value)) throw invalidField(name, 'must be an array')
-      draft.tools = value.map((tool: unknown, at) => readTool(tool, `tools[${at}]`))
-      return
-    case 'tool_choice': {
-      const choice = readToolChoice(value, extras)
-      if (choice) draft.toolChoice = choice
-      return
-    }
-    case 'response_format': {
-      const format = readFormat(value)
-      if (!format) return keepExtra(extras, name, value)
-      draft.format = format
-      if (format.kind === 'schema' && format.name === undefined) extras.hint(name, [])
-      return
-    }
-    case 'reasoning_effort':
-    case 'reasoning':
-    case 'thinking': {
-      if (draft.reasoning) return extras.hint(name, value)
-      const reasoning = readReasoning(name, value, extras)
-      if (reasoning) draft.reasoning = reasoning
-      return
-    }
-    default:
-      keepExtra(extras, name, value)
-  }
+  const read = FIELD_READERS.get(name) ?? keepExtra
+  read(field)
 }
 
-function keepExtra(extras: ExtrasDraft, name: string, value: unknown): void {
+function keepExtra({ name, value, extras }: Field): void {
   if (DEFAULTS.has(name) && isSameJson(value, DEFAULTS.get(name))) extras.hint(name, DEFAULT_MARK)
   else if (NEEDS.has(name)) extras.need(name, value)
-  else extras.keepRest({ [name]: value }, new Set(), HINTS)
+  else if (HINTS.has(name)) extras.hint(name, value)
+  else extras.keep(name, value)
 }
 
-function readNumber(draft: RequestDraft, field: NumberField, name: string, value: unknown, extras: ExtrasDraft): void {
+function readNumber({ name, value, draft, extras }: Field, target: NumberField): void {
   if (typeof value !== 'number') throw invalidField(name, 'must be a number')
-  // OpenAI has no such field; a server that was asked with it has.
-  if (field === 'topK') extras.hint(name, null)
-  draft[field] = field === 'outputCap' ? Math.max(value, draft.outputCap ?? 0) : value
+  // OpenAI has no `top_k`. The hint tells the writer that the server of this request has it.
+  if (target === 'topK') extras.hint(name, null)
+  draft[target] = target === 'outputCap' ? Math.max(value, draft.outputCap ?? 0) : value
+}
+
+function readStream({ name, value, draft, extras }: Field): void {
+  draft.stream = booleanOf(value, name)
+  if (!draft.stream) extras.hint(name, false)
+}
+
+function readUser({ name, value, draft }: Field): void {
+  if (typeof value !== 'string') throw invalidField(name, 'must be a string')
+  draft.user = value
+}
+
+function readParallelTools({ name, value, draft }: Field): void {
+  draft.parallelTools = booleanOf(value, name)
 }
 
 function booleanOf(value: unknown, name: string): boolean {
@@ -133,45 +134,73 @@ function booleanOf(value: unknown, name: string): boolean {
   return value
 }
 
-/** OpenAI takes four; a server that was asked with more takes more. */
+/** OpenAI accepts four. The server of a request with more accepts more, which a hint tells the writer. */
 const MAX_STOP_SEQUENCES = 4
 
-function readStop(draft: RequestDraft, value: unknown, extras: ExtrasDraft): void {
+function readStop({ name, value, draft, extras }: Field): void {
   const stops: unknown[] = Array.isArray(value) ? value : [value]
   if (!stops.every((stop) => typeof stop === 'string'))
-    throw invalidField('stop', 'must be a string or an array of strings')
+    throw invalidField(name, 'must be a string or an array of strings')
   draft.stop = stops
-  if (typeof value === 'string') extras.hint('stop', '')
-  else if (stops.length > MAX_STOP_SEQUENCES) extras.hint('stop', [])
+  if (typeof value === 'string') extras.hint(name, '')
+  else if (stops.length > MAX_STOP_SEQUENCES) extras.hint(name, [])
+}
+
+function readTools({ name, value, draft }: Field): void {
+  if (!Array.isArray(value)) throw invalidField(name, 'must be an array')
+  draft.tools = value.map((tool: unknown, index) => readTool(tool, `tools[${index}]`))
+}
+
+function readChoice({ value, draft, extras }: Field): void {
+  const choice = readToolChoice(value, extras)
+  if (choice) draft.toolChoice = choice
+}
+
+function readResponseFormat(field: Field): void {
+  const { name, value, draft, extras } = field
+  const format = readFormat(value)
+  if (!format) return keepExtra(field)
+  draft.format = format
+  if (format.kind === 'schema' && format.name === undefined) extras.hint(name, [])
+}
+
+/** The first of the reasoning fields counts. */
+function readReasoningField({ name, value, draft, extras }: Field): void {
+  if (draft.reasoning) return extras.hint(name, value)
+  const reasoning = readReasoning(name, value, extras)
+  if (reasoning) draft.reasoning = reasoning
 }
 
 const MAX_TEMPERATURE = 2
+/** Fields that models refuse that always think. */
 const SAMPLING_FIELDS: ReadonlySet<string> = new Set(['temperature', 'topP', 'frequencyPenalty', 'presencePenalty'])
 
-/** Throws Problem `unsupported` for what this dialect cannot say. */
-export function writeRequest(ask: ChatRequest, target: RequestTarget): WrittenRequest {
+/** Throws Problem `unsupported` for what this dialect cannot express. */
+export function writeRequest(request: ChatRequest, target: RequestTarget): WrittenRequest {
   const dropped = new Set<string>()
-  const extras = writeExtras(ask.extras, DIALECT, dropped)
+  const extras = writeExtras(request.extras, OPENAI_EXTRAS, dropped)
   const written: JsonObject = {
     ...restoreDefaults(extras),
     model: target.model,
-    messages: writeMessages(ask.messages, dropped),
-    ...(ask.stream && { stream: true }),
-    ...writeNumbers(ask, target, extras, dropped),
-    ...(ask.stop && { stop: writeStop(ask.stop, extras) }),
-    ...(ask.tools && { tools: ask.tools.map((tool) => writeTool(tool, dropped)) }),
-    ...(ask.toolChoice && { tool_choice: writeToolChoice(ask.toolChoice, extras) }),
-    ...(ask.parallelTools !== undefined && { parallel_tool_calls: ask.parallelTools }),
-    ...(ask.format && { response_format: writeFormat(ask.format, extras.response_format ? undefined : 'answer') }),
-    ...(ask.reasoning && writeReasoning(ask.reasoning, target.model, extras, dropped)),
-    ...(ask.user !== undefined && { user: legalUser(ask.user) }),
+    messages: writeMessages(request.messages, dropped),
+    ...(request.stream && { stream: true }),
+    ...writeNumbers(request, target, extras, dropped),
+    ...(request.stop && { stop: writeStop(request.stop, extras) }),
+    ...(request.tools && { tools: request.tools.map((tool) => writeTool(tool, dropped)) }),
+    ...(request.toolChoice && { tool_choice: writeToolChoice(request.toolChoice, extras) }),
+    ...(request.parallelTools !== undefined && { parallel_tool_calls: request.parallelTools }),
+    ...(request.format && {
+      response_format: writeFormat(request.format, extras.response_format ? undefined : 'answer'),
+    }),
+    ...(request.reasoning && writeReasoning(request.reasoning, target.model, extras, dropped)),
+    ...(request.user !== undefined && { user: legalUser(request.user) }),
   }
   return { body: written, dropped: [...dropped] }
 }
 
 const MAX_USER_CHARACTERS = 64
 
-/** Other dialects' users may be longer: such a one keeps its start, and a hash of the whole. */
+/** Other dialects accept longer ids of users. A longer id is cut and gets a hash. */
 function legalUser(user: string): string {
   if (user.length <= MAX_USER_CHARACTERS) return user
   const hash = hashOf(user)
@@ -179,34 +208,39 @@ function legalUser(user: string): string {
 }
 
 function restoreDefaults(extras: JsonObject): JsonObject {
-  const said = Object.entries(extras).map(([name, value]) => [
+  const fields = Object.entries(extras).map(([name, value]) => [
     name,
     value === DEFAULT_MARK && DEFAULTS.has(name) ? DEFAULTS.get(name) : value,
   ])
-  return Object.fromEntries(said)
+  return Object.fromEntries(fields)
 }
 
-function writeNumbers(ask: ChatRequest, target: RequestTarget, extras: JsonObject, dropped: Set<string>): JsonObject {
+function writeNumbers(
+  request: ChatRequest,
+  target: RequestTarget,
+  extras: JsonObject,
+  dropped: Set<string>,
+): JsonObject {
   const written = new Map<string, number>()
   for (const [name, field] of NUMBERS) {
-    const value = ask[field]
+    const value = request[field]
     if (value === undefined || field === 'outputCap') continue
     const isUnknown = field === 'topK' && !Object.hasOwn(extras, name)
     const isForbidden = SAMPLING_FIELDS.has(field) && ALWAYS_THINKS.test(target.model)
     if (isUnknown || isForbidden) dropped.add(field)
     else written.set(name, value)
   }
-  if ((ask.temperature ?? 0) > MAX_TEMPERATURE && written.has('temperature')) {
+  if ((request.temperature ?? 0) > MAX_TEMPERATURE && written.has('temperature')) {
     written.set('temperature', MAX_TEMPERATURE)
     dropped.add('temperature')
   }
-  if (ask.outputCap !== undefined) written.set(target.capField, ask.outputCap)
+  if (request.outputCap !== undefined) written.set(target.capField, request.outputCap)
   return Object.fromEntries(written)
 }
 
 function writeStop(stop: readonly string[], extras: JsonObject): unknown {
   if (extras.stop === '' && stop.length === 1) return stop[0]
   if (stop.length > MAX_STOP_SEQUENCES && extras.stop === undefined)
-    throw unsupported('stop', `At most ${MAX_STOP_SEQUENCES} stop sequences can be sent to this model.`)
+    throw unsupported('stop', `The target model supports at most ${MAX_STOP_SEQUENCES} stop sequences.`)
   return stop
 }

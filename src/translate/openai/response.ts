@@ -1,14 +1,15 @@
-// OpenAI chat, answer: a whole one, both ways, and what its pieces share with it.
+// OpenAI responses: reads and writes a whole completion, and what its chunks share with it.
 
 import type { ChatChoice, ChatResponse, ChatUsage, JsonObject, Part, StopReason } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { inputTokens, outputTokens } from '../../core/usage.ts'
 import { readName } from '../dialect-fields.ts'
 import type { ResponseContext } from '../translator.ts'
-import { isThinkingBlock, joinText, readThinkingBlocks, writeThinkingBlock } from './messages.ts'
-import { DIALECT, googleExtra, inlineOf, readCall, urlOf } from './parts.ts'
+import { DIALECT } from './dialect-fields.ts'
+import { googleExtra, inlineOf, readCall, urlOf } from './parts.ts'
+import { isThinkingBlock, joinText, readThinkingBlocks, writeThinkingBlock } from './thoughts.ts'
 
-/** Words of many servers; one that is not here says that the answer has ended. */
+/** Finish reasons of many servers. An unknown reason counts as a normal end. */
 const STOP_REASONS: ReadonlyMap<unknown, StopReason> = new Map([
   ['length', 'length'],
   ['max_tokens', 'length'],
@@ -25,13 +26,13 @@ export function readResponse(body: JsonObject): ChatResponse {
   return {
     id,
     model: readName(body.model),
-    choices: choices.map((choice, at) => readChoice(choice, `call_${id || 'answer'}_${at}`)),
+    choices: choices.map((choice, index) => readChoice(choice, `call_${id || 'answer'}_${index}`)),
   }
 }
 
 function readChoice(choice: JsonObject, idPrefix: string): ChatChoice {
   const message = recordOf(choice.message)
-  const calls = callsIn(message).map((call, at) => readCall(call, `${idPrefix}_${at}`) ?? dialectCall(call))
+  const calls = callsIn(message).map((call, index) => readCall(call, `${idPrefix}_${index}`) ?? dialectCall(call))
   const parts = [
     ...readThoughts(message),
     ...(textOf(message.content) === '' ? [] : [{ kind: 'text', text: textOf(message.content) } as const]),
@@ -46,7 +47,7 @@ function readChoice(choice: JsonObject, idPrefix: string): ChatChoice {
   return { parts, ...stop }
 }
 
-/** With the older field for a single call, of servers that fill it. */
+/** The tool calls of a message or of a delta. Some servers use the older field for a single call. */
 export function callsIn(message: JsonObject): unknown[] {
   if (Array.isArray(message.tool_calls) && message.tool_calls.length > 0) return message.tool_calls
   return isRecord(message.function_call) ? [{ function: message.function_call }] : []
@@ -54,38 +55,39 @@ export function callsIn(message: JsonObject): unknown[] {
 
 function dialectCall(call: unknown): Part | undefined {
   if (!isRecord(call) || !isRecord(call.custom)) return undefined
-  return { kind: 'own', dialect: DIALECT, name: 'custom', value: call }
+  return { kind: 'dialect', dialect: DIALECT, name: 'custom', value: call }
 }
 
-/** Why it stopped. A named tool is called under the reason `stop`; vLLM names the stop sequence beside it. */
+/** Why the model stopped. A call that `tool_choice` names has the reason `stop`. vLLM names the stop sequence in `stop_reason`. */
 export function stopOf(
-  { finish_reason: reason, stop_reason: met }: JsonObject,
-  calls: boolean,
-  refused: boolean,
+  { finish_reason: reason, stop_reason: stopSequence }: JsonObject,
+  hasCalls: boolean,
+  hasRefused: boolean,
 ): { readonly stop: StopReason; readonly stopSequence?: string } {
-  const known = STOP_REASONS.get(reason)
-  if (known) return { stop: known }
-  if (calls) return { stop: 'toolCalls' }
-  if (refused) return { stop: 'refusal' }
-  if (reason === 'stop' && typeof met === 'string' && met !== '') return { stop: 'stopSequence', stopSequence: met }
+  const mapped = STOP_REASONS.get(reason)
+  if (mapped) return { stop: mapped }
+  if (hasCalls) return { stop: 'toolCalls' }
+  if (hasRefused) return { stop: 'refusal' }
+  if (reason === 'stop' && typeof stopSequence === 'string' && stopSequence !== '')
+    return { stop: 'stopSequence', stopSequence }
   return { stop: 'end' }
 }
 
-/** @param refused said so in words, which the dialect shows by themselves */
-export function finishReason(stop: StopReason, refused: boolean): string {
+/** @param hasRefused true: the response holds a refusal in words, so the reason need not tell it */
+export function finishReason(stop: StopReason, hasRefused: boolean): string {
   if (stop === 'length' || stop === 'context') return 'length'
   if (stop === 'toolCalls') return 'tool_calls'
   if (stop === 'filtered') return 'content_filter'
-  return stop === 'refusal' && !refused ? 'content_filter' : 'stop'
+  return stop === 'refusal' && !hasRefused ? 'content_filter' : 'stop'
 }
 
-/** One string, or, from Mistral, parts of text among thoughts. */
+/** The text of a content: a string, or Mistral's array of text parts and thoughts. */
 export function textOf(content: unknown): string {
   if (!Array.isArray(content)) return typeof content === 'string' ? content : ''
   return joinText(content.filter((part) => isRecord(part) && part.type === 'text'))
 }
 
-/** The same words come in several fields from some servers: the first that has any says them all. */
+/** The thoughts of a message or of a delta. Some servers repeat the same text in several fields, so the first one counts. */
 export function reasoningTextOf(message: JsonObject): string {
   const { reasoning_content: content, reasoning, reasoning_details: details } = message
   for (const text of [content, reasoning]) if (typeof text === 'string' && text !== '') return text
@@ -108,7 +110,7 @@ function readThoughts(message: JsonObject): Part[] {
   return text === '' ? [] : [{ kind: 'reasoning', text }]
 }
 
-/** OpenRouter's field for pictures in answers. */
+/** The images of a message or of a delta, in OpenRouter's field for them. */
 export function picturesIn(message: JsonObject): { kind: 'media'; mediaType: string; source: { base64: string } }[] {
   if (!Array.isArray(message.images)) return []
   return message.images.flatMap((image: unknown) => {
@@ -122,18 +124,24 @@ export function writePicture(mediaType: string, base64: string, index: number): 
   return { type: 'image_url', image_url: { url: urlOf({ mediaType, source: { base64 } }) }, index }
 }
 
+/** Unix time in seconds. */
 export function createdAt(context: ResponseContext): number {
   return Math.floor(context.nowMs / 1_000)
 }
 
-export function writeResponse(answer: ChatResponse, used: ChatUsage | undefined, context: ResponseContext): JsonObject {
+/** @param usage absent if the provider reported none */
+export function writeResponse(
+  response: ChatResponse,
+  usage: ChatUsage | undefined,
+  context: ResponseContext,
+): JsonObject {
   return {
     id: `chatcmpl-${context.callId}`,
     object: 'chat.completion',
     created: createdAt(context),
-    model: answer.model || context.model,
-    choices: answer.choices.map(writeChoice),
-    ...(used && { usage: writeUsage(used) }),
+    model: response.model || context.model,
+    choices: response.choices.map(writeChoice),
+    ...(usage && { usage: writeUsage(usage) }),
   }
 }
 
@@ -142,7 +150,9 @@ function writeChoice({ parts, stop }: ChatChoice, index: number): JsonObject {
   const refusals = parts.filter((part) => part.kind === 'refusal')
   const pictures = parts
     .filter((part) => part.kind === 'media')
-    .flatMap(({ mediaType, source }, at) => ('base64' in source ? [writePicture(mediaType, source.base64, at)] : []))
+    .flatMap(({ mediaType, source }, index) =>
+      'base64' in source ? [writePicture(mediaType, source.base64, index)] : [],
+    )
   const calls = parts.flatMap((part) => writeResponseCall(part))
   const message = {
     role: 'assistant',
@@ -156,13 +166,13 @@ function writeChoice({ parts, stop }: ChatChoice, index: number): JsonObject {
 }
 
 function writeResponseCall(part: Part): JsonObject[] {
-  if (part.kind === 'own' && part.dialect === DIALECT && isRecord(part.value.custom)) return [part.value]
+  if (part.kind === 'dialect' && part.dialect === DIALECT && isRecord(part.value.custom)) return [part.value]
   if (part.kind !== 'toolCall') return []
   const extra = part.signature === undefined ? {} : { extra_content: googleExtra(part.signature) }
   return [{ id: part.id, type: 'function', function: { name: part.name, arguments: part.arguments }, ...extra }]
 }
 
-/** Once for people, and once as it can be handed back. */
+/** Thoughts as text for people, and as blocks that the caller can send back. */
 function writeThoughts(parts: readonly Part[]): JsonObject {
   const thoughts = parts.filter((part) => part.kind === 'reasoning')
   const text = thoughts.map((part) => part.text).join('')
@@ -174,7 +184,7 @@ function writeThoughts(parts: readonly Part[]): JsonObject {
   }
 }
 
-/** OpenAI's totals hold their parts inside. */
+/** OpenAI's totals include the tokens that the details list. */
 export function writeUsage({ usage, reasoningTokens }: ChatUsage): JsonObject {
   const [input, output] = [inputTokens(usage), outputTokens(usage)]
   const cacheWrites = usage.cacheWrite5m + usage.cacheWrite1h

@@ -1,34 +1,44 @@
-// OpenAI chat, tools: what may be called, what must be, and what the answer's text is to be, both ways.
+// OpenAI tools: reads and writes tool definitions, the tool choice and the output format.
 
 import type { DialectTool, JsonObject, OutputFormat, ToolChoice, ToolDefinition } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft, isSameJson, unsupportedExtra, writeExtras } from '../dialect-fields.ts'
-import { DIALECT, readCache, writeCache } from './parts.ts'
+import { DIALECT, OPENAI_EXTRAS } from './dialect-fields.ts'
+import { readCache, writeCache } from './parts.ts'
 
 const TOOL_FIELDS: ReadonlySet<string> = new Set(['type', 'function', 'cache_control'])
-const FUNCTION_FIELDS: ReadonlySet<string> = new Set(['name', 'description', 'parameters', 'strict'])
+/** The types of the function's optional fields, as an error tells them. */
+const FUNCTION_FIELD_TYPES: ReadonlyMap<string, string> = new Map([
+  ['description', 'a string'],
+  ['parameters', 'an object'],
+  ['strict', 'true or false'],
+])
 const FUNCTION_PREFIX = 'function.'
-const NO_FIELDS: ReadonlySet<string> = new Set()
 
-export function readTool(tool: unknown, place: string): ToolDefinition | DialectTool {
-  if (!isRecord(tool)) throw invalidField(place, 'must be an object')
+export function readTool(tool: unknown, path: string): ToolDefinition | DialectTool {
+  if (!isRecord(tool)) throw invalidField(path, 'must be an object')
   if (tool.type !== 'function') {
-    if (typeof tool.type !== 'string') throw invalidField(`${place}.type`, 'must be a string')
-    return { kind: 'own', dialect: DIALECT, name: tool.type.slice(0, 64), value: tool }
+    if (typeof tool.type !== 'string') throw invalidField(`${path}.type`, 'must be a string')
+    return { kind: 'dialect', dialect: DIALECT, name: tool.type.slice(0, 64), value: tool }
   }
-  const given = recordOf(tool.function)
-  const { name, description, parameters, strict } = given
-  if (typeof name !== 'string') throw invalidField(`${place}.function.name`, 'must be a string')
+  const definition = recordOf(tool.function)
+  const { name, description, parameters, strict } = definition
+  if (typeof name !== 'string') throw invalidField(`${path}.function.name`, 'must be a string')
   const isText = typeof description === 'string'
   const isStrict = typeof strict === 'boolean'
-  const extras = new ExtrasDraft().keepRest(tool, TOOL_FIELDS, NO_FIELDS)
-  const known = new Set(['name', isText && 'description', isRecord(parameters) && 'parameters', isStrict && 'strict'])
-  const inner = Object.entries(given).filter(([field]) => !known.has(field))
-  for (const [field, value] of inner) {
-    if (FUNCTION_FIELDS.has(field) && value !== null)
-      throw invalidField(`${place}.function.${field}`, 'is of the wrong type')
-    extras.keepRest({ [FUNCTION_PREFIX + field]: value }, NO_FIELDS, NO_FIELDS)
+  const extras = new ExtrasDraft(OPENAI_EXTRAS).keepRest(tool, TOOL_FIELDS)
+  const presentFields = new Set([
+    'name',
+    isText && 'description',
+    isRecord(parameters) && 'parameters',
+    isStrict && 'strict',
+  ])
+  const unreadFields = Object.entries(definition).filter(([field]) => !presentFields.has(field))
+  for (const [field, value] of unreadFields) {
+    if (FUNCTION_FIELD_TYPES.has(field) && value !== null)
+      throw invalidField(`${path}.function.${field}`, `must be ${FUNCTION_FIELD_TYPES.get(field)}`)
+    extras.keep(FUNCTION_PREFIX + field, value)
   }
   return {
     kind: 'function',
@@ -37,26 +47,26 @@ export function readTool(tool: unknown, place: string): ToolDefinition | Dialect
     ...(isRecord(parameters) && { schema: parameters }),
     ...(isStrict && { strict }),
     ...readCache(tool, extras),
-    ...extras.toField(DIALECT),
+    ...extras.toField(),
   }
 }
 
 export function writeTool(tool: ToolDefinition | DialectTool, dropped: Set<string>): JsonObject {
-  if (tool.kind === 'own') {
+  if (tool.kind === 'dialect') {
     if (tool.dialect !== DIALECT) throw unsupportedExtra(tool.name)
     return tool.value
   }
-  const extras = writeExtras(tool.extras, DIALECT, dropped)
-  const [inner, outer] = [new Map<string, unknown>(), new Map<string, unknown>()]
+  const extras = writeExtras(tool.extras, OPENAI_EXTRAS, dropped)
+  const [functionFields, toolFields] = [new Map<string, unknown>(), new Map<string, unknown>()]
   for (const [name, value] of Object.entries(extras))
-    if (name.startsWith(FUNCTION_PREFIX)) inner.set(name.slice(FUNCTION_PREFIX.length), value)
-    else outer.set(name, value)
+    if (name.startsWith(FUNCTION_PREFIX)) functionFields.set(name.slice(FUNCTION_PREFIX.length), value)
+    else toolFields.set(name, value)
   return {
-    ...Object.fromEntries(outer),
+    ...Object.fromEntries(toolFields),
     ...writeCache(tool.cache, extras, dropped),
     type: 'function',
     function: {
-      ...Object.fromEntries(inner),
+      ...Object.fromEntries(functionFields),
       name: tool.name,
       ...(tool.description !== undefined && { description: tool.description }),
       ...(tool.schema !== undefined && { parameters: tool.schema }),
@@ -65,9 +75,9 @@ export function writeTool(tool: ToolDefinition | DialectTool, dropped: Set<strin
   }
 }
 
-/** Undefined for one that only this dialect knows, which is kept as a need. */
+/** Undefined if only this dialect has the choice: then it is kept as a need. */
 export function readToolChoice(value: unknown, extras: ExtrasDraft): ToolChoice | undefined {
-  // Mistral's word for it.
+  // Mistral's name for `required`.
   if (value === 'any') return { kind: 'required' }
   if (value === 'auto' || value === 'none' || value === 'required') return { kind: value }
   const [name = ''] = namesIn([value])
@@ -98,15 +108,15 @@ function allowedTools(names: readonly string[], required: boolean): JsonObject {
 
 export function writeToolChoice(choice: ToolChoice, extras: JsonObject): unknown {
   if (choice.kind !== 'tools') return choice.kind
-  const isOne = choice.required && choice.names.length === 1 && !Array.isArray(extras.tool_choice)
-  return isOne ? namedTool(choice.names[0] ?? '') : allowedTools(choice.names, choice.required)
+  const isSingle = choice.required && choice.names.length === 1 && !Array.isArray(extras.tool_choice)
+  return isSingle ? namedTool(choice.names[0] ?? '') : allowedTools(choice.names, choice.required)
 }
 
-/** Undefined for one that could not be put back as it was. */
+/** Undefined if the writer could not restore the format exactly. */
 export function readFormat(value: unknown): OutputFormat | undefined {
-  const { type, json_schema: given } = recordOf(value)
+  const { type, json_schema: jsonSchema } = recordOf(value)
   if (type === 'json_object') return isSameJson(value, { type }) ? { kind: 'json' } : undefined
-  const { name, description, schema, strict } = recordOf(given)
+  const { name, description, schema, strict } = recordOf(jsonSchema)
   if (!isRecord(schema)) return undefined
   const format: OutputFormat = {
     kind: 'schema',
@@ -121,10 +131,10 @@ export function readFormat(value: unknown): OutputFormat | undefined {
 const ILLEGAL_IN_NAME = /[^a-zA-Z0-9_-]/g
 const MAX_NAME_CHARACTERS = 64
 
-/** @param usualName of a schema that has none: OpenAI wants one */
-export function writeFormat(format: OutputFormat, usualName: string | undefined): JsonObject {
+/** @param defaultName the name of a schema that has none, since OpenAI needs one; undefined to write none */
+export function writeFormat(format: OutputFormat, defaultName: string | undefined): JsonObject {
   if (format.kind === 'json') return { type: 'json_object' }
-  const { name = usualName, description, schema, strict } = format
+  const { name = defaultName, description, schema, strict } = format
   return {
     type: 'json_schema',
     json_schema: {

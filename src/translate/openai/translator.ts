@@ -1,15 +1,16 @@
-// OpenAI chat, translated: asks, answers, streams and errors of /v1/chat/completions, and of every API that copies it.
+// OpenAI translator: reads and writes the dialect of POST /v1/chat/completions, which compatible servers speak too.
 
 import type { Translator } from '../translator.ts'
+import { DIALECT } from './dialect-fields.ts'
 import { readError, writeError } from './errors.ts'
-import { ChatEventReader, ChatEventWriter } from './events.ts'
-import { DIALECT } from './parts.ts'
+import { ChatEventReader } from './event-reader.ts'
+import { ChatEventWriter } from './event-writer.ts'
 import { readRequest, writeRequest } from './request.ts'
 import { readResponse, writeResponse } from './response.ts'
 
 /**
- * What it writes asks for usage at the end of a stream only where the caller did: whether a server knows the field is for
- * its provider to say.
+ * A written request has `stream_options` only if the caller's request had it. The provider adds the field if its server
+ * knows it.
  */
 export const openaiChatTranslator: Translator = {
   dialect: DIALECT,

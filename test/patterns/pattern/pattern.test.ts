@@ -1,4 +1,4 @@
-// What all patterns share: how requests are read, shapes are asked for, steps are told, and runs end.
+// What all patterns share: how requests are checked, shapes are requested, steps are recorded, and runs end.
 
 import { describe, expect, it, test } from 'vitest'
 import { z } from 'zod'
@@ -15,29 +15,29 @@ import {
 import { outcomeOf, type Script, type ScriptedAnswer, scriptedRun, simulatedRun, textPart } from '../runs.ts'
 
 const shape = z.object({ word: z.string().min(1) })
-/** Asks twice: for a word, then in free words. */
+/** A pattern with two calls: one for a shape, one for text. */
 const ECHO = definePattern({
   name: 'echo',
   description: 'For tests.',
   fields: { said: z.string() },
   defaultMaxSteps: 4,
-  execute: async ({ said }, trail) => {
-    const { word } = await trail.callModelAs('word', { messages: [textMessage('user', said)] }, shape)
+  execute: async ({ said: text }, trail) => {
+    const { word } = await trail.callModelAs('word', { messages: [textMessage('user', text)] }, shape)
     trail.partialResult = { word }
-    const { text: more } = await trail.callModel('more', { messages: [textMessage('user', word)] })
-    return { word, more }
+    const { text: fields } = await trail.callModel('more', { messages: [textMessage('user', word)] })
+    return { word, more: fields }
   },
 })
 const BODY = { said: 'hi' }
 
-/** One answer after the other. */
+/** A script that returns one answer after the other. */
 const turns =
-  (...says: readonly ScriptedAnswer[]): Script =>
-  (_ask, _step, at) =>
-    says[at] ?? ''
+  (...script: readonly ScriptedAnswer[]): Script =>
+  (_request, _step, index) =>
+    script[index] ?? ''
 
 describe('a request', () => {
-  it('may name its model, its cost and its steps', () => {
+  it('can set its model, its cost and its steps', () => {
     expect(ECHO.read({ ...BODY, model: 'm', max_cost_usd: '0.000000001', max_steps: 2 })).toMatchObject({
       model: 'm',
       maxCostNanoUsd: 1n,
@@ -61,7 +61,7 @@ describe('a request', () => {
     [{ ...BODY, more: 1 }, 'more'],
     [null, null],
     ['hi', null],
-  ])('is refused as %j', (body, param) => {
+  ])('is refused: %j', (body, param) => {
     expect(() => ECHO.read(body)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
   })
 
@@ -71,9 +71,9 @@ describe('a request', () => {
 })
 
 describe('a shape', () => {
-  it('is asked for in words that every provider takes', () => {
-    const some = z.object({ a: z.string().min(1).max(9), b: z.array(z.number().min(0).max(1)).max(3).describe('b') })
-    expect(schemaOf(some)).toEqual({
+  it('becomes a JSON Schema that every provider accepts', () => {
+    const example = z.object({ a: z.string().min(1).max(9), b: z.array(z.number().min(0).max(1)).max(3).describe('b') })
+    expect(schemaOf(example)).toEqual({
       type: 'object',
       properties: { a: { type: 'string' }, b: { type: 'array', items: { type: 'number' }, description: 'b' } },
       required: ['a', 'b'],
@@ -96,8 +96,8 @@ describe('a shape', () => {
     ['[1]', 'no JSON object'],
     ['} {', 'no JSON object'],
     ['{"word"', 'no JSON object'],
-    ['{"word":}', 'no valid JSON'],
-    ['{"word":"a"} or {"word":"b"}', 'no valid JSON'],
+    ['{"word":}', 'not valid JSON'],
+    ['{"word":"a"} or {"word":"b"}', 'not valid JSON'],
     ['{"word":""}', 'word'],
     ['{"__proto__":{"word":"a"}}', 'word'],
     [`${'{"word":'.repeat(50_000)}1${'}'.repeat(50_000)}`, 'nested too deeply'],
@@ -106,12 +106,12 @@ describe('a shape', () => {
     expect(readAs(shape, answer)).toMatchObject({ ok: false, problem: expect.stringContaining(problem) })
   })
 
-  it('may have any marks in its strings', () => {
+  it('can have any brackets in its strings', () => {
     const word = ',:"\\'.repeat(10_000)
     expect(readAs(shape, JSON.stringify({ word }))).toEqual({ ok: true, value: { word } })
   })
 
-  it('is asked for once more, with what was wrong', async () => {
+  it('is requested once more, with what was wrong', async () => {
     const run = scriptedRun(turns('wrong', { word: 'a' }, 'b'))
     const { result, steps } = await outcomeOf(ECHO, BODY, run)
     expect(result).toEqual({ word: 'a', more: 'b' })
@@ -124,7 +124,7 @@ describe('a shape', () => {
     expect(steps.map(({ failed }) => failed)).toEqual(['it holds no JSON object', undefined, undefined])
   })
 
-  it('that does not come ends a run that has found nothing', async () => {
+  it('that is missing twice ends a run without a partial result', async () => {
     const run = scriptedRun(turns('', ''))
     await expect(outcomeOf(ECHO, BODY, run)).rejects.toMatchObject({
       reason: 'error',
@@ -136,7 +136,7 @@ describe('a shape', () => {
 })
 
 describe('a run', () => {
-  it('tells each step when it is done, and adds them up', async () => {
+  it('records each step when it is done, and adds them up', async () => {
     const run = scriptedRun(turns({ word: 'a' }, 'b'))
     const { steps, ...outcome } = await outcomeOf(ECHO, BODY, run)
     expect(run.steps).toEqual(steps)
@@ -161,7 +161,7 @@ describe('a run', () => {
     })
   })
 
-  it('tells long words in short', async () => {
+  it('records long texts cut to size', async () => {
     const { steps } = await outcomeOf(
       ECHO,
       { said: 'x'.repeat(9_999) },
@@ -187,23 +187,23 @@ describe('a run', () => {
     },
   )
 
-  it('passes on what ends it before it found anything, and whatever is no end', async () => {
+  it('passes on an early end without a partial result, and any other error', async () => {
     await expect(outcomeOf(ECHO, BODY, scriptedRun(turns(new RunStopped('rate', 'no'))))).rejects.toThrow(RunStopped)
     await expect(outcomeOf(ECHO, BODY, scriptedRun(turns({ word: 'a' }, new Error('bug'))))).rejects.toThrow('bug')
   })
 
-  it('asks no more once the caller is gone', async () => {
+  it('makes no call once the caller has disconnected', async () => {
     const run = scriptedRun(turns({ word: 'a' }, 'b'))
-    const ask = run.callModel
+    const request = run.callModel
     run.callModel = async (...all) => {
       run.clientGone = true
-      return await ask(...all)
+      return await request(...all)
     }
     expect(await outcomeOf(ECHO, BODY, run)).toMatchObject({ stopped: 'left', result: { word: 'a' } })
     expect(run.requests).toHaveLength(1)
   })
 
-  it('takes no step beyond its last', async () => {
+  it('makes no step beyond its maximum', async () => {
     const run = scriptedRun(turns({ word: 'a' }, 'b'), { maxSteps: 1 })
     expect(await outcomeOf(ECHO, BODY, run)).toMatchObject({ stopped: 'steps', modelCalls: 1 })
     await expect(outcomeOf(ECHO, BODY, scriptedRun(turns(), { maxSteps: 0 }))).rejects.toMatchObject({
@@ -211,7 +211,7 @@ describe('a run', () => {
     })
   })
 
-  it('counts no time that went backwards', async () => {
+  it('never records a negative duration', async () => {
     const run = scriptedRun(turns({ word: 'a' }, 'b'))
     let nowMs = 1_000
     run.nowMs = () => nowMs--
@@ -219,20 +219,20 @@ describe('a run', () => {
   })
 })
 
-describe('words', () => {
+describe('texts', () => {
   it.each([
     ['abc', 3, 'abc'],
     ['abcd', 3, 'ab…'],
     ['a😀b', 3, 'a\ufffd…'],
-  ])('%s are cut to %d', (words, most, short) => {
-    expect(truncate(words, most)).toBe(short)
+  ])('%s are cut to %d', (text, most, short) => {
+    expect(truncate(text, most)).toBe(short)
   })
 
-  it('stand between marks that none of them closes', () => {
+  it('are fenced with marks that none of them closes', () => {
     expect(fence('a', ['x'])).toEqual(['<a>\nx\n</a>'])
     expect(fence('a', ['x', '</a>'])).toEqual(['<a-2 id="1">\nx\n</a-2>', '<a-2 id="2">\n</a>\n</a-2>'])
     expect(fence('a', ['</a-2></a></a-4'])).toEqual(['<a-3>\n</a-2></a></a-4\n</a-3>'])
-    const many = Array.from({ length: 20_000 }, (_, at) => `</a-${at}>`).join('')
+    const many = Array.from({ length: 20_000 }, (_, index) => `</a-${index}>`).join('')
     expect(fence('a', [`</a>${many}`])[0]).toMatch(/^<a-20000>/)
   })
 })
@@ -247,7 +247,7 @@ describe('on the simulated provider', () => {
     return { ...outcome, names: outcome.steps.map((step) => step.name) }
   }
 
-  it('reflection gets better scores by its revision', async () => {
+  it('reflection improves its scores by a revision', async () => {
     const { result, names } = await course('reflection', {
       initial_output: 'Our bread is good.',
       criteria: { specific: 'names concrete numbers and customers', polite: 'thanks every reader warmly' },
@@ -260,7 +260,7 @@ describe('on the simulated provider', () => {
     })
   })
 
-  it('planning makes a plan of steps that depend, and does them', async () => {
+  it('planning makes a plan of dependent steps, and does them', async () => {
     const { result, names } = await course('planning', { goal: 'Open a bakery in {Lisbon}' })
     expect(names).toEqual(['plan', 'do s1', 'do s2', 'answer'])
     expect(result).toMatchObject({ complete: true, plan: [{ needs: [] }, { needs: ['s1'] }] })
@@ -294,7 +294,7 @@ describe('on the simulated provider', () => {
     ])
   })
 
-  it('tool use hands back a call of the caller, and takes its result', async () => {
+  it('tool use returns a pending call, and accepts its result', async () => {
     const body = { task: 'How is it?', tools: [{ name: 'weather', schema: { type: 'object', properties: {} } }] }
     const { result } = await course('tool-use', body)
     const [pending] = z.array(z.object({ call_id: z.string() })).parse(result.pending)
@@ -303,7 +303,7 @@ describe('on the simulated provider', () => {
     expect(second.result).toMatchObject({ ended: 'done', answer: 'You said: sunny' })
   })
 
-  it('rag cites a real span of the passage that fits', async () => {
+  it('rag cites a real span of the right passage', async () => {
     const { result } = await course('rag', {
       question: 'When was the bridge in Porto opened?',
       documents: [
@@ -318,7 +318,7 @@ describe('on the simulated provider', () => {
     })
   })
 
-  it('metacognition is not sure, and checks', async () => {
+  it('metacognition has a low confidence, and checks', async () => {
     const { result, names } = await course('metacognition', { problem: 'How many piano tuners are there?' })
     expect(names).toEqual(['answer', 'review', 'check', 'compare'])
     expect(result).toMatchObject({ decision: 'answer', confidence: 0.5, checked: { agrees: true } })

@@ -1,4 +1,4 @@
-// Tool use's own tools: what they give, and that nothing a model writes makes them fall or take long.
+// Built-in tools: their output, and that no input of a model makes them throw or take long.
 
 import { describe, expect, it } from 'vitest'
 import { BUILT_IN_TOOLS } from '../../../src/patterns/tool-use/built-in.ts'
@@ -44,10 +44,10 @@ describe('the calculator', () => {
     ['1e999', 'too large'],
     ['sqrt(-1)', 'not a real number'],
     ['min()', 'did not expect'],
-    ['pow(1)', 'takes 2'],
-    ['sqrt(1, 2)', 'more values'],
-    ['eval(1)', 'no function eval'],
-    ['constructor(1)', 'no function constructor'],
+    ['pow(1)', 'takes at least 2'],
+    ['sqrt(1, 2)', 'at most 1 values'],
+    ['eval(1)', 'the function eval is unknown'],
+    ['constructor(1)', 'the function constructor is unknown'],
     ['toString', 'did not expect'],
     ['process.exit()', 'cannot read'],
     ['1; 2', 'cannot read'],
@@ -69,7 +69,7 @@ describe('the time', () => {
     expect(run('current_time', { time_zone })?.answered).toContain(time)
   })
 
-  it('in no such place', () => {
+  it('is refused in an unknown zone', () => {
     expect(run('current_time', { time_zone: '../../etc' })?.failed).toContain('time zone')
   })
 })
@@ -86,9 +86,9 @@ describe('units', () => {
 
   it.each([
     [1, 'km', 'kg', 'different measures'],
-    [1, 'constructor', 'toString', 'no unit constructor'],
-    [1, '__proto__', 'm', 'no unit __proto__'],
-    [1, 'm', 'parsecs of cheese', 'no unit'],
+    [1, 'constructor', 'toString', 'the unit constructor is unknown'],
+    [1, '__proto__', 'm', 'the unit __proto__ is unknown'],
+    [1, 'm', 'parsecs of cheese', 'is unknown'],
     [1e308, 'km', 'nm', 'too large'],
     [Number.POSITIVE_INFINITY, 'km', 'm', 'value'],
   ])('not %d %s to %s', (value, from, to, problem) => {
@@ -111,7 +111,7 @@ describe('JSON', () => {
     expect(run('json_query', { json: shop, path })).toEqual({ answered })
   })
 
-  it('shows a hundred values, and how many more there are', () => {
+  it('returns a hundred values, and the number of the others', () => {
     const json = JSON.stringify(Array.from({ length: 250 }, () => 1))
     expect(run('json_query', { json, path: '$[*]' })?.answered).toMatch(/^\[(1,){99}1\] and 150 more$/)
   })
@@ -144,11 +144,11 @@ describe('JSON', () => {
     '$..[?@ == @]',
     '$[?@..a]',
     '$[*][?count(@..[*,*]) > 9]',
-  ])('answers %s over much JSON soon', (path) => {
+  ])('answers %s over large JSON quickly', (path) => {
     const json = `${'[{"a":'.repeat(15)}[${'[1],'.repeat(4_900)}[1]]${'}]'.repeat(15)}`
-    const begun = performance.now()
+    const startedMs = performance.now()
     run('json_query', { json, path })
-    expect(performance.now() - begun).toBeLessThan(3_000)
+    expect(performance.now() - startedMs).toBeLessThan(3_000)
   })
 })
 
@@ -170,9 +170,9 @@ describe('text', () => {
   it.each([' '.repeat(100_000), '\n'.repeat(100_000), '.'.repeat(100_000), "'a".repeat(50_000), '\n '.repeat(50_000)])(
     'is counted soon, whatever it is: %#',
     (text) => {
-      const begun = performance.now()
+      const startedMs = performance.now()
       expect(run('text_statistics', { text })?.failed).toBeUndefined()
-      expect(performance.now() - begun).toBeLessThan(3_000)
+      expect(performance.now() - startedMs).toBeLessThan(3_000)
     },
   )
 })

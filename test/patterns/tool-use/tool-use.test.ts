@@ -1,4 +1,4 @@
-// Tool use: the loop, calls handed back and answered by a second request, and everything a model can do wrong in it.
+// Tool use: the loop, pending calls and the second request that answers them, and everything that a model can do wrong.
 
 import { describe, expect, it } from 'vitest'
 import type { JsonObject, Part, ToolResultPart } from '../../../src/core/chat.ts'
@@ -19,65 +19,65 @@ const TASK = { task: 'What is 2 + 3?' }
 const WEATHER = { name: 'weather', description: 'Tells the weather.', schema: { type: 'object', properties: {} } }
 const sumCall = (id: string, expression = '2 + 3') => toolCallPart(id, 'calculator', { expression })
 
-/** One answer after the other; the last one for ever. */
+/** A script that returns one answer after the other, and repeats the last one. */
 const turns =
-  (...says: readonly ScriptedAnswer[]): Script =>
-  (_ask, _step, at) =>
-    says[Math.min(at, says.length - 1)] ?? ''
+  (...script: readonly ScriptedAnswer[]): Script =>
+  (_request, _step, index) =>
+    script[Math.min(index, script.length - 1)] ?? ''
 
-const run = async (script: Script, body: JsonObject = TASK, ends = {}) => {
-  const one = scriptedRun(script, ends)
-  return { outcome: await outcomeOf(TOOL_USE, body, one), asked: one.requests }
+const run = async (script: Script, body: JsonObject = TASK, options = {}) => {
+  const scripted = scriptedRun(script, options)
+  return { outcome: await outcomeOf(TOOL_USE, body, scripted), requests: scripted.requests }
 }
 
-function resultsIn(ask: ModelRequest | undefined): ToolResultPart[] {
-  return (ask?.messages.at(-1)?.parts ?? []).filter((part) => part.kind === 'toolResult')
+function resultsIn(request: ModelRequest | undefined): ToolResultPart[] {
+  return (request?.messages.at(-1)?.parts ?? []).filter((part) => part.kind === 'toolResult')
 }
 
 const resultText = ({ parts }: ToolResultPart) => parts.map((part) => (part.kind === 'text' ? part.text : '')).join('')
 
 describe('tool use', () => {
-  it('runs calls and goes on until there are none', async () => {
-    const { outcome, asked } = await run(turns([textPart('Let me see.'), sumCall('1')], 'It is 5.'))
+  it('runs calls until the model makes none', async () => {
+    const { outcome, requests } = await run(turns([textPart('Let me see.'), sumCall('1')], 'It is 5.'))
     expect(outcome.result).toEqual({ ended: 'done', answer: 'It is 5.', pending: [], repeated_calls: 0 })
     expect(outcome.steps.map(({ name, kind, answered }) => [name, kind, answered])).toEqual([
       ['ask', 'ask', 'Let me see.\ncalculator({"expression":"2 + 3"})'],
       ['calculator', 'tool', '5'],
       ['ask', 'ask', 'It is 5.'],
     ])
-    expect(resultsIn(asked[1]?.request)).toEqual([
+    expect(resultsIn(requests[1]?.request)).toEqual([
       { kind: 'toolResult', callId: '1', name: 'calculator', parts: [textPart('5')], failed: false },
     ])
   })
 
-  it('offers all its own tools, or those that are named', async () => {
-    const { asked } = await run(turns('x'))
-    expect(asked[0]?.request.tools?.map(({ name }) => name)).toEqual([
+  it('offers all built-in tools, or those that are named', async () => {
+    const { requests } = await run(turns('x'))
+    expect(requests[0]?.request.tools?.map(({ name }) => name)).toEqual([
       'calculator',
       'current_time',
       'convert_units',
       'json_query',
       'text_statistics',
     ])
-    const some = await run(turns('x'), { ...TASK, tools: ['json_query', WEATHER] })
-    expect(some.asked[0]?.request.tools?.map(({ name }) => name)).toEqual(['json_query', 'weather'])
+    const example = await run(turns('x'), { ...TASK, tools: ['json_query', WEATHER] })
+    expect(example.requests[0]?.request.tools?.map(({ name }) => name)).toEqual(['json_query', 'weather'])
   })
 
-  it('answers many calls of one answer in one message', async () => {
-    const { asked } = await run(
+  it('sends the results of one response in one message', async () => {
+    const { requests } = await run(
       turns([sumCall('1'), sumCall('2', '1/3'), toolCallPart('3', 'current_time', { time_zone: 'UTC' })], 'x'),
     )
-    expect(resultsIn(asked[1]?.request).map(({ callId }) => callId)).toEqual(['1', '2', '3'])
-    expect(resultsIn(asked[1]?.request).map(resultText)[2]).toContain('2026-11-22T12:00')
+    expect(resultsIn(requests[1]?.request).map(({ callId }) => callId)).toEqual(['1', '2', '3'])
+    expect(resultsIn(requests[1]?.request).map(resultText)[2]).toContain('2026-11-22T12:00')
   })
 
   it.each([
-    ['that is not there', toolCallPart('1', 'shell', { command: 'ls' }), 'There is no such tool'],
-    ['named like a part of an object', toolCallPart('1', 'constructor', {}), 'There is no such tool'],
-    ['that was not offered', toolCallPart('1', 'json_query', {}), 'There is no such tool'],
-    ['with broken JSON', toolCallPart('1', 'calculator', '{"expression": "1'), 'no JSON object'],
-    ['with a list', toolCallPart('1', 'calculator', '["1+1"]'), 'no JSON object'],
-    ['with no JSON but null', toolCallPart('1', 'calculator', 'null'), 'no JSON object'],
+    ['that is not there', toolCallPart('1', 'shell', { command: 'ls' }), 'This tool does not exist'],
+    ['named like a part of an object', toolCallPart('1', 'constructor', {}), 'This tool does not exist'],
+    ['that was not offered', toolCallPart('1', 'json_query', {}), 'This tool does not exist'],
+    ['with broken JSON', toolCallPart('1', 'calculator', '{"expression": "1'), 'not a JSON object'],
+    ['with a list', toolCallPart('1', 'calculator', '["1+1"]'), 'not a JSON object'],
+    ['with no JSON but null', toolCallPart('1', 'calculator', 'null'), 'not a JSON object'],
     ['without its argument', toolCallPart('1', 'calculator', '{}'), 'expression'],
     ['with an argument of another type', toolCallPart('1', 'calculator', { expression: 5 }), 'expression'],
     [
@@ -90,19 +90,21 @@ describe('tool use', () => {
     ['with too much to read', sumCall('1', '1+'.repeat(1_000)), 'expression'],
     ['with __proto__', toolCallPart('1', 'calculator', '{"__proto__": {"expression": "1+1"}}'), 'expression'],
   ])('tells the model what is wrong with a call %s', async (_what, bad, problem) => {
-    const { outcome, asked } = await run(turns([bad], 'Sorry.'), { ...TASK, tools: ['calculator'] })
-    const [result] = resultsIn(asked[1]?.request)
+    const { outcome, requests } = await run(turns([bad], 'Sorry.'), { ...TASK, tools: ['calculator'] })
+    const [result] = resultsIn(requests[1]?.request)
     expect(result).toMatchObject({ callId: '1', failed: true })
     expect(result && resultText(result)).toContain(problem)
     expect(outcome.steps[1]).toMatchObject({ kind: 'tool', failed: expect.stringContaining(problem) })
     expect(outcome.result).toMatchObject({ ended: 'done', answer: 'Sorry.' })
   })
+})
 
-  it('does not run the same call twice, and ends a model that keeps making it', async () => {
-    const { outcome, asked } = await run((ask, step) =>
-      ask.toolChoice?.kind === 'none' ? 'It may be 5.' : [sumCall(`${step}${ask.messages.length}`)],
+describe('a call that is made again', () => {
+  it('is not run twice, and ends the run of a model that keeps making it', async () => {
+    const { outcome, requests } = await run((request, step) =>
+      request.toolChoice?.kind === 'none' ? 'It may be 5.' : [sumCall(`${step}${request.messages.length}`)],
     )
-    expect(asked.map(({ step }) => step)).toEqual(['ask', 'ask', 'ask', 'conclude'])
+    expect(requests.map(({ step }) => step)).toEqual(['ask', 'ask', 'ask', 'conclude'])
     expect(outcome.steps.filter(({ kind }) => kind === 'tool').map(({ failed }) => failed === undefined)).toEqual([
       true,
       false,
@@ -111,18 +113,18 @@ describe('tool use', () => {
     expect(outcome.result).toMatchObject({ ended: 'repeated', answer: 'It may be 5.', repeated_calls: 2 })
   })
 
-  it('knows a call again in other words', async () => {
-    const play = turns(
+  it('is recognised in another spelling', async () => {
+    const script = turns(
       [toolCallPart('1', 'convert_units', '{"value":1,"from":"km","to":"m"}')],
       [toolCallPart('2', 'convert_units', '{ "to": "m", "from": "km", "value": 1.0 }')],
       'x',
     )
-    expect((await run(play)).outcome.result).toMatchObject({ repeated_calls: 1, answer: 'x' })
+    expect((await run(script)).outcome.result).toMatchObject({ repeated_calls: 1, answer: 'x' })
   })
 
-  it('stops a model that calls for ever', async () => {
+  it('is stopped if the model never ends', async () => {
     const { outcome } = await run(
-      (_ask, _step, at) => [textPart(`so far ${at}`), sumCall(String(at), `${at} + 1`)],
+      (_request, _step, index) => [textPart(`so far ${index}`), sumCall(String(index), `${index} + 1`)],
       TASK,
       {
         maxSteps: 9,
@@ -131,63 +133,80 @@ describe('tool use', () => {
     expect(outcome).toMatchObject({ stopped: 'steps', result: { ended: 'cut_short', answer: 'so far 4' } })
     expect(outcome.steps).toHaveLength(9)
   })
+})
 
-  it('runs at most twenty calls at a time', async () => {
-    const calls = Array.from({ length: 22 }, (_, at) => sumCall(String(at), `1 + ${at}`))
-    const { asked } = await run(turns(calls, 'x'))
-    expect(resultsIn(asked[1]?.request).filter(({ failed }) => failed)).toHaveLength(2)
+describe('very many calls, and runs that end early', () => {
+  it('are run twenty at a time', async () => {
+    const calls = Array.from({ length: 22 }, (_, index) => sumCall(String(index), `1 + ${index}`))
+    const { requests } = await run(turns(calls, 'x'))
+    expect(resultsIn(requests[1]?.request).filter(({ failed }) => failed)).toHaveLength(2)
   })
 
-  it('is not kept busy by an answer of very many calls', async () => {
-    const calls = Array.from({ length: 200_000 }, (_, at) => sumCall(String(at), `1 + ${at}`))
+  it('take little time', async () => {
+    const calls = Array.from({ length: 200_000 }, (_, index) => sumCall(String(index), `1 + ${index}`))
     const { outcome } = await run(turns(calls), TASK, { maxSteps: 2 })
     expect(outcome).toMatchObject({ stopped: 'steps', result: { ended: 'cut_short' } })
   })
 
-  it('answers with a refusal in its own words', async () => {
+  it('can end with a refusal of the model', async () => {
     const { outcome } = await run(turns([{ kind: 'refusal', text: 'I will not.' }]))
     expect(outcome.result).toMatchObject({ ended: 'done', answer: 'I will not.' })
   })
 
-  it('takes a call once where its id comes twice', async () => {
-    const { asked } = await run(turns([sumCall('1'), sumCall('1', '9')], 'x'))
-    expect(resultsIn(asked[1]?.request)).toHaveLength(1)
-    expect(asked[1]?.request.messages.at(-2)?.parts).toEqual([sumCall('1')])
+  it('are run once if they have the same id', async () => {
+    const { requests } = await run(turns([sumCall('1'), sumCall('1', '9')], 'x'))
+    expect(resultsIn(requests[1]?.request)).toHaveLength(1)
+    expect(requests[1]?.request.messages.at(-2)?.parts).toEqual([sumCall('1')])
   })
 
-  it('gives back what the model said last wherever the budget ends', async () => {
-    const play = turns([textPart('one'), sumCall('1')], [textPart('two'), sumCall('2', '4')], 'three')
-    const ended = await runWithEachBudget(TOOL_USE, TASK, play)
+  it('return the last text of the model, wherever the budget ends', async () => {
+    const script = turns([textPart('one'), sumCall('1')], [textPart('two'), sumCall('2', '4')], 'three')
+    const ended = await runWithEachBudget(TOOL_USE, TASK, script)
     expect(endings(ended)).toEqual(['thrown: budget', 'budget after 1', 'budget after 2'])
     expect(ended.slice(1)).toMatchObject([{ result: { answer: 'one' } }, { result: { answer: 'two' } }])
   })
 
-  it('ends when the caller is gone', async () => {
-    const one = scriptedRun(turns([textPart('one'), sumCall('1')], 'x'))
-    const step = one.recordStep
-    one.recordStep = (told) => {
-      step(told)
-      one.clientGone = true
+  it('end when the caller has disconnected', async () => {
+    const scripted = scriptedRun(turns([textPart('scripted'), sumCall('1')], 'x'))
+    const step = scripted.recordStep
+    scripted.recordStep = (expected) => {
+      step(expected)
+      scripted.clientGone = true
     }
-    expect(await outcomeOf(TOOL_USE, TASK, one)).toMatchObject({ stopped: 'left', modelCalls: 1 })
+    expect(await outcomeOf(TOOL_USE, TASK, scripted)).toMatchObject({ stopped: 'left', modelCalls: 1 })
   })
 })
 
+const body = { task: 'How is it?', tools: ['calculator', WEATHER] }
+
+const first = turns([
+  textPart('I look.'),
+  sumCall('1'),
+  toolCallPart('2', 'weather', { city: 'Rome' }),
+  toolCallPart('3', 'weather', {}),
+])
+
+async function pending() {
+  const { outcome } = await run(first, body)
+  return JSON.parse(JSON.stringify(outcome.result))
+}
+
+const hello = { role: 'user', parts: [textPart('hello')] }
+
+const asks = (...ids: readonly string[]) => ({
+  role: 'assistant',
+  parts: ids.map((id) => ({ ...toolCallPart(id, 'weather', {}), kind: 'tool_call' })),
+})
+
+const gives = (...ids: readonly string[]) => ({
+  role: 'user',
+  parts: ids.map((call_id) => ({ kind: 'tool_result', call_id, name: 'weather', parts: [], failed: false })),
+})
+
+const result = (call_id: string) => ({ call_id, output: 'x' })
+
 describe('tools of the caller', () => {
-  const body = { task: 'How is it?', tools: ['calculator', WEATHER] }
-  const first = turns([
-    textPart('I look.'),
-    sumCall('1'),
-    toolCallPart('2', 'weather', { city: 'Rome' }),
-    toolCallPart('3', 'weather', {}),
-  ])
-
-  async function pending() {
-    const { outcome } = await run(first, body)
-    return JSON.parse(JSON.stringify(outcome.result))
-  }
-
-  it('come back as pending calls, with the conversation', async () => {
+  it('are returned as pending calls, with the conversation', async () => {
     const { ended, pending: calls, conversation } = await pending()
     expect(ended).toBe('pending')
     expect(calls).toEqual([
@@ -204,17 +223,17 @@ describe('tools of the caller', () => {
       { call_id: '3', output: 'no city', failed: true },
       { call_id: '2', output: 'sunny' },
     ]
-    const { outcome, asked } = await run(turns('Sunny.'), { ...body, conversation, results })
+    const { outcome, requests } = await run(turns('Sunny.'), { ...body, conversation, results })
     expect(outcome.result).toMatchObject({ ended: 'done', answer: 'Sunny.' })
-    expect(asked[0]?.request.messages).toHaveLength(3)
-    expect(resultsIn(asked[0]?.request)).toMatchObject([
+    expect(requests[0]?.request.messages).toHaveLength(3)
+    expect(resultsIn(requests[0]?.request)).toMatchObject([
       { callId: '3', name: 'weather', failed: true },
       { callId: '2', name: 'weather', failed: false, parts: [{ text: 'sunny' }] },
       { callId: '1', name: 'calculator' },
     ])
   })
 
-  it('may be called again in a second round, but not in the very same way', async () => {
+  it('can be called again in a second round, but not with the same arguments', async () => {
     const { conversation } = await pending()
     const results = ['2', '3'].map((call_id) => ({ call_id, output: 'x' }))
     const again = turns([
@@ -226,7 +245,7 @@ describe('tools of the caller', () => {
     expect(JSON.stringify(outcome.result.conversation)).toContain('made before')
   })
 
-  it('may have the name of a part of an object', async () => {
+  it('can have the name of a member of every object', async () => {
     const { outcome } = await run(turns([toolCallPart('1', 'constructor', {})]), {
       ...TASK,
       tools: [{ name: 'constructor' }],
@@ -234,16 +253,16 @@ describe('tools of the caller', () => {
     expect(outcome.result).toMatchObject({ ended: 'pending', pending: [{ call_id: '1', name: 'constructor' }] })
   })
 
-  it('are told apart from broken calls', async () => {
-    const { outcome, asked } = await run(turns([toolCallPart('1', 'weather', '{"city')], 'x'), body)
-    expect(resultsIn(asked[1]?.request)).toMatchObject([{ failed: true }])
+  it('are pending only if the call is valid', async () => {
+    const { outcome, requests } = await run(turns([toolCallPart('1', 'weather', '{"city')], 'x'), body)
+    expect(resultsIn(requests[1]?.request)).toMatchObject([{ failed: true }])
     expect(outcome.result).toMatchObject({ ended: 'done' })
   })
 
-  it('keep the signatures of a model, and nothing that only its dialect knows', async () => {
+  it('keep the signatures of a model, and nothing that only its dialect has', async () => {
     const parts: Part[] = [
       { kind: 'reasoning', text: 'hm', signature: 's', signedIn: 'anthropic.messages', extras: { dialect: 'd' } },
-      { kind: 'own', dialect: 'd', name: 'n', value: {} },
+      { kind: 'dialect', dialect: 'd', name: 'n', value: {} },
       textPart(''),
       { ...toolCallPart('1', 'weather', {}), signature: 't', extras: { dialect: 'd', needs: { a: 1 } } },
     ]
@@ -258,27 +277,18 @@ describe('tools of the caller', () => {
         ],
       },
     ])
-    expect(JSON.stringify(conversation)).not.toContain('own')
+    expect(JSON.stringify(conversation)).not.toContain('"dialect"')
     const results = [{ call_id: '1', output: 'x' }]
     const second = await run(turns('x'), { ...body, conversation, results })
     expect(second.outcome.result).toMatchObject({ answer: 'x' })
-    expect(second.asked[0]?.request.messages[1]?.parts).toEqual([
+    expect(second.requests[0]?.request.messages[1]?.parts).toEqual([
       { kind: 'reasoning', text: 'hm', signature: 's', signedIn: 'anthropic.messages' },
       { ...toolCallPart('1', 'weather', {}), signature: 't' },
     ])
   })
+})
 
-  const hello = { role: 'user', parts: [textPart('hello')] }
-  const asks = (...ids: readonly string[]) => ({
-    role: 'assistant',
-    parts: ids.map((id) => ({ ...toolCallPart(id, 'weather', {}), kind: 'tool_call' })),
-  })
-  const gives = (...ids: readonly string[]) => ({
-    role: 'user',
-    parts: ids.map((call_id) => ({ kind: 'tool_result', call_id, name: 'weather', parts: [], failed: false })),
-  })
-  const result = (call_id: string) => ({ call_id, output: 'x' })
-
+describe('pending calls', () => {
   it.each<[string, unknown, unknown, string]>([
     ['results without a conversation', undefined, [result('1')], 'conversation'],
     ['no results', [hello, asks('1')], undefined, 'results'],
@@ -296,30 +306,33 @@ describe('tools of the caller', () => {
     ['nothing pending', [hello, { role: 'assistant', parts: [textPart('x')] }], undefined, 'conversation'],
     ['rules', [{ role: 'system', parts: [textPart('obey')] }, asks('1')], [result('1')], 'conversation[0].role'],
     [
-      'what only a dialect knows',
-      [hello, { role: 'assistant', parts: [{ kind: 'own' }] }],
+      'a part that only one dialect has',
+      [hello, { role: 'assistant', parts: [{ kind: 'dialect' }] }],
       [result('1')],
       'conversation[1].parts[0].kind',
     ],
     ['fields of a dialect', [hello, { ...asks('1'), own: {} }], [result('1')], 'conversation[1]'],
     ['no messages', 'hello', [result('1')], 'conversation'],
-  ])('are not answered by %s', (_what, conversation, results, field) => {
-    const asked = {
+  ])('cannot be answered with %s', (_what, conversation, results, field) => {
+    const requests = {
       ...body,
       ...(conversation === undefined ? {} : { conversation }),
       ...(results === undefined ? {} : { results }),
     }
-    expect(() => TOOL_USE.read(asked)).toThrow(expect.objectContaining({ code: 'invalid_request', param: field }))
+    expect(() => TOOL_USE.read(requests)).toThrow(expect.objectContaining({ code: 'invalid_request', param: field }))
   })
+})
 
-  it.each<[string, unknown, string]>([
-    ['no tools', [], 'tools'],
-    ['a name nobody knows', ['shell'], 'tools[0]'],
-    ['a name like a part of an object', ['constructor'], 'tools[0]'],
-    ['a tool twice', ['calculator', 'calculator'], 'tools[1]'],
-    ['a tool named like ours', [{ name: 'calculator' }], 'tools[0].name'],
-    ['too many', Array.from({ length: 51 }, (_, at) => ({ name: `t${at}` })), 'tools'],
-  ])('are refused as %s', (_what, tools, field) => {
-    expect(() => TOOL_USE.read({ ...TASK, tools })).toThrow(expect.objectContaining({ param: field }))
+describe('tool definitions', () => {
+  it.each<[string, unknown, string, string]>([
+    ['no tools', [], 'tools', 'tools: '],
+    ['an unknown name', ['shell'], 'tools[0]', 'must be the name of a built-in tool'],
+    ['the name of a member of every object', ['constructor'], 'tools[0]', 'must be the name of a built-in tool'],
+    ['a tool twice', ['calculator', 'calculator'], 'tools[1]', 'is duplicated'],
+    ['a tool with the name of a built-in tool', [{ name: 'calculator' }], 'tools[0].name', 'must differ'],
+    ['too many', Array.from({ length: 51 }, (_, index) => ({ name: `t${index}` })), 'tools', 'tools: '],
+  ])('are refused: %s', (_what, tools, field, message) => {
+    const error = { param: field, message: expect.stringContaining(message) }
+    expect(() => TOOL_USE.read({ ...TASK, tools })).toThrow(expect.objectContaining(error))
   })
 })

@@ -1,4 +1,4 @@
-// Anthropic messages as tests speak them: targets, bodies, and what a stream says in all.
+// Anthropic fixtures: targets, bodies and the joined content of streams.
 
 import type { ChatEvent, JsonObject, Part } from '../../../src/core/chat.ts'
 import { isRecord } from '../../../src/core/json-values.ts'
@@ -8,7 +8,7 @@ import type { RequestTarget, ResponseContext } from '../../../src/translate/tran
 import { CONTEXT, lineTo } from '../../wire/samples.ts'
 
 export const LINE = lineTo('/v1/messages')
-/** A model that knows adaptive thinking and budgets alike. */
+/** A model that accepts both adaptive thinking and budgets. */
 export const NEWER_MODEL = 'claude-opus-4-6'
 export const targetFor = (model = NEWER_MODEL, usualCap = 4_096): RequestTarget => ({
   model,
@@ -43,7 +43,7 @@ export function writeEvents(events: readonly ChatEvent[], context = ANSWER_CONTE
   return events.map((event) => writer.write(event)).join('') + writer.end(USED)
 }
 
-/** What a stream says in all: neighbouring pieces of one kind joined. */
+/** The events of a stream with neighbouring pieces of the same kind joined. */
 export function joinEvents(events: readonly ChatEvent[]): JsonObject[] {
   const said: { [name: string]: unknown; kind: string; text: string }[] = []
   for (const event of events) {
@@ -57,7 +57,7 @@ export function joinEvents(events: readonly ChatEvent[]): JsonObject[] {
   return said
 }
 
-/** Parts as far as any dialect could tell them. */
+/** The parts without what only one dialect has. */
 export function comparableParts(parts: readonly Part[]): JsonObject[] {
   return parts.flatMap((part): JsonObject[] => {
     if (part.kind === 'toolCall') {
@@ -67,7 +67,7 @@ export function comparableParts(parts: readonly Part[]): JsonObject[] {
   })
 }
 
-/** One message of the user's, of these blocks. */
+/** A body with one user message of these blocks. */
 export function says(...content: object[]): { readonly messages: readonly object[] } {
   return { messages: [{ role: 'user', content }] }
 }

@@ -1,4 +1,4 @@
-// Anthropic answers and errors: recorded ones survive the way into neutral words and back, and streams are read by the SDK.
+// Anthropic responses and errors: recordings survive reading and writing, and the SDK reads what is written.
 
 import Anthropic from '@anthropic-ai/sdk'
 import fc from 'fast-check'
@@ -24,17 +24,17 @@ const RECORDED = recordingsOf('anthropic.messages')
 const WHOLE = RECORDED.filter(({ status, stream }) => status === 200 && !stream)
 const STREAMED = RECORDED.filter(({ status, stream }) => status === 200 && stream).map(({ file, response }) => ({
   file,
-  // One recording goes on with the next message.
+  // One recording continues with the next message.
   stream: `${response.body.split('event: message_stop', 1)[0]}event: message_stop\ndata: {"type":"message_stop"}\n\n`,
 }))
 const FAILED = RECORDED.filter(({ status }) => status !== 200)
 
-/** Everything a document or its events hold under this name, joined, of blocks that are the caller's to see. */
+/** All values of a field in a response or its events, joined, from the blocks that a caller of another dialect receives. */
 const textIn = (values: readonly unknown[], type: string, name: string) =>
   values.map((value) => (recordOf(value).type === type ? recordOf(value)[name] : '')).join('')
 
 describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
-  test('keep what they say', () => {
+  test('keep their content', () => {
     for (const { file, response } of WHOLE) {
       const body = objectOf(response.body)
       const read = anthropic.readResponse(body)
@@ -70,13 +70,13 @@ describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
     expect(WHOLE.length).toBe(36)
   })
 
-  test('keep what they say as streams', () => {
+  test('keep their content as streams', () => {
     for (const { file, stream } of STREAMED) {
       const events = eventsOf(stream)
       const read = readEvents(stream)
       const written = writeEvents(read)
       expect(joinEvents(readEvents(written)).map(withoutId), file).toEqual(joinEvents(read).map(withoutId))
-      const deltas = (some: readonly JsonObject[]) => some.map(({ delta }) => delta)
+      const deltas = (example: readonly JsonObject[]) => example.map(({ delta }) => delta)
       for (const [type, name] of [
         ['text_delta', 'text'],
         ['thinking_delta', 'thinking'],
@@ -97,7 +97,7 @@ describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
     expect(STREAMED.filter(({ stream }) => stream.includes('"tool_use"')).length).toBe(6)
   })
 
-  test('that are errors are known for what they are', () => {
+  test('that are errors have the right kind', () => {
     const kinds = FAILED.map(({ status, response }) => {
       const { kind, message } = anthropic.readError(status, response.body === '' ? undefined : objectOf(response.body))
       return [status, kind, message]
@@ -138,8 +138,8 @@ const answer = (stop: StopReason, ...parts: ChatResponse['choices'][number]['par
 })
 const CALL = { kind: 'toolCall', id: 'a', name: 'f', arguments: '{"b":1}' } as const
 
-describe('an answer', () => {
-  test('of another dialect is a message', () => {
+describe('a response of another dialect', () => {
+  test('is written as a message', () => {
     const written = anthropic.writeResponse(
       answer(
         'end',
@@ -177,7 +177,7 @@ describe('an answer', () => {
     expect(metered).toMatchObject({ usage: { ...USED.usage, requests: 1 }, reasoningTokens: 3 })
   })
 
-  test('of nothing is a message all the same', () => {
+  test('is written as a message even if it is empty', () => {
     const written = anthropic.writeResponse({ id: '', model: 'm', choices: [] }, undefined, ANSWER_CONTEXT)
     expect(written).toMatchObject({ model: 'm', content: [], stop_reason: 'end_turn', usage: { input_tokens: 0 } })
   })
@@ -191,14 +191,14 @@ describe('an answer', () => {
     ['filtered', 'refusal'],
     ['context', 'model_context_window_exceeded'],
     ['paused', 'pause_turn'],
-  ])('that stopped for %s says %s', (stop, reason) => {
+  ])('with stop reason %s has stop_reason %s', (stop, reason) => {
     expect(anthropic.writeResponse(answer(stop), undefined, ANSWER_CONTEXT).stop_reason).toBe(reason)
     expect(anthropic.readResponse({ stop_reason: reason }).choices[0]?.stop).toBe(
       stop === 'filtered' ? 'refusal' : stop,
     )
   })
 
-  test('that refused in words says so', () => {
+  test('with a refusal in words has the stop reason refusal', () => {
     const written = anthropic.writeResponse(answer('end', { kind: 'refusal', text: 'no' }), undefined, ANSWER_CONTEXT)
     expect(written).toMatchObject({ content: [{ type: 'text', text: 'no' }], stop_reason: 'refusal' })
   })
@@ -209,28 +209,43 @@ describe('an answer', () => {
 })
 
 const start: ChatEvent = { kind: 'start', id: 'x', model: 'm' }
-const text = (words: string, choice = 0): ChatEvent => ({ kind: 'text', choice, text: words })
-const reasoning = (words: string): ChatEvent => ({ kind: 'reasoning', choice: 0, text: words })
+const text = (text: string, choice = 0): ChatEvent => ({ kind: 'text', choice, text })
+const reasoning = (text: string): ChatEvent => ({ kind: 'reasoning', choice: 0, text })
 const signature = (signedIn: string = anthropic.dialect): ChatEvent => ({
   ...{ kind: 'signature', choice: 0, signature: 's', signedIn },
 })
-const call = (at: number): ChatEvent => ({ kind: 'toolCall', choice: 0, call: at, id: `c${at}`, name: `f${at}` })
-const piece = (at: number, words: string): ChatEvent => ({ kind: 'arguments', choice: 0, call: at, text: words })
+const call = (index: number): ChatEvent => ({
+  kind: 'toolCall',
+  choice: 0,
+  call: index,
+  id: `c${index}`,
+  name: `f${index}`,
+})
+const piece = (index: number, text: string): ChatEvent => ({ kind: 'arguments', choice: 0, call: index, text })
 const stop = (reason: StopReason): ChatEvent => ({ kind: 'stop', choice: 0, reason })
 
-/** A stream in short: blocks as they open, what they hold, and where each ends. */
+/** A summary of a stream: where blocks start and end, and what they hold. */
 function summarize(stream: string): string {
   return eventsOf(stream)
     .map(({ type, index, content_block: block, delta }) => {
-      const { partial_json: json, text: words, thinking, signature: signed, stop_reason: reason } = recordOf(delta)
+      const { partial_json: json, text, thinking, signature: signed, stop_reason: reason } = recordOf(delta)
       if (type === 'content_block_start') return `${index}:${recordOf(block).name ?? recordOf(block).type}(`
       if (type === 'content_block_stop') return ')'
-      return reason ?? json ?? words ?? thinking ?? (signed ? `/${signed}` : `<${String(type).slice(8)}>`)
+      return reason ?? json ?? text ?? thinking ?? (signed ? `/${signed}` : `<${String(type).slice(8)}>`)
     })
     .join(' ')
 }
 
-describe('a stream', () => {
+const pieces = fc.array(
+  fc.oneof(
+    fc.constantFrom(text('a'), text('b'), reasoning('r'), signature(), call(0), call(1), call(2), stop('end')),
+    fc
+      .tuple(fc.nat({ max: 2 }), fc.constantFrom('{', '}', '"', '{}', '\\', ' '))
+      .map(([index, text]) => piece(index, text)),
+  ),
+)
+
+describe('a stream that is written', () => {
   test.each<[string, readonly ChatEvent[], string]>([
     ['nothing', [], '<start> end_turn <stop>'],
     ['text', [start, text('a'), text(''), text('b'), stop('end')], '<start> 0:text( a b ) end_turn <stop>'],
@@ -280,11 +295,11 @@ describe('a stream', () => {
     ],
     ['a refusal', [{ kind: 'refusal', choice: 0, text: 'no' }, stop('end')], '<start> 0:text( no ) refusal <stop>'],
     ['arguments of no call', [piece(7, '{}'), stop('end')], '<start> end_turn <stop>'],
-  ])('of %s comes in blocks', (_, events, expected) => {
+  ])('of %s is written in blocks', (_, events, expected) => {
     expect(summarize(writeEvents(events))).toBe(expected)
   })
 
-  test('is sent as it comes, and holds back only what must wait', () => {
+  test('is sent at once, except what has to wait for a block', () => {
     const writer = anthropic.createEventWriter(ANSWER_CONTEXT)
     const sent = [start, text('a'), call(0), call(1), piece(1, '{"b":1}'), piece(0, '{}')].map((event) =>
       writer.write(event),
@@ -295,18 +310,18 @@ describe('a stream', () => {
     expect([writer.end(USED), writer.write(text('late'))]).toEqual(['', ''])
   })
 
-  test('does not hold back without end', () => {
+  test('holds back a bounded amount', () => {
     const writer = anthropic.createEventWriter(ANSWER_CONTEXT)
     writer.write(call(0))
     writer.write(call(1))
     let written = ''
-    for (let at = 0; at < 12; at++) written += writer.write(piece(1, 'x'.repeat(100_000)))
+    for (let index = 0; index < 12; index++) written += writer.write(piece(1, 'x'.repeat(100_000)))
     expect(written.length).toBeGreaterThan(1_000_000)
     for (let at = 2; at < 30_000; at++) written += writer.write(call(at))
     expect(written.match(/"f2"/)).not.toBeNull()
   })
 
-  test('that fails says so, and nothing after it', () => {
+  test('that fails ends with an error event', () => {
     const writer = anthropic.createEventWriter(ANSWER_CONTEXT)
     writer.write(text('a'))
     const error = { status: 0, kind: 'overloaded', message: 'busy' } as const
@@ -316,7 +331,7 @@ describe('a stream', () => {
     expect([writer.write(text('b')), writer.end(USED)]).toEqual(['', ''])
   })
 
-  test('is one message to the SDK', async () => {
+  test('is read by the SDK as one message', async () => {
     const stream = writeEvents([
       ...[start, reasoning('r'), signature(), text('a'), call(0), call(1), piece(1, '{"b":2}'), piece(0, '{"a":1}')],
       stop('toolCalls'),
@@ -324,8 +339,8 @@ describe('a stream', () => {
     const fetch = async () =>
       new Response(stream, { headers: { 'content-type': anthropic.streamContentType(ANSWER_CONTEXT) } })
     const client = new Anthropic({ apiKey: 'k', baseURL: 'http://127.0.0.1:9', fetch })
-    const asked = { model: 'm', max_tokens: 9, messages: [{ role: 'user' as const, content: 'x' }] }
-    expect(await client.messages.stream(asked).finalMessage()).toMatchObject({
+    const requests = { model: 'm', max_tokens: 9, messages: [{ role: 'user' as const, content: 'x' }] }
+    expect(await client.messages.stream(requests).finalMessage()).toMatchObject({
       content: [
         { type: 'thinking', thinking: 'r', signature: 's' },
         { type: 'text', text: 'a' },
@@ -337,16 +352,7 @@ describe('a stream', () => {
     })
   })
 
-  const pieces = fc.array(
-    fc.oneof(
-      fc.constantFrom(text('a'), text('b'), reasoning('r'), signature(), call(0), call(1), call(2), stop('end')),
-      fc
-        .tuple(fc.nat({ max: 2 }), fc.constantFrom('{', '}', '"', '{}', '\\', ' '))
-        .map(([at, words]) => piece(at, words)),
-    ),
-  )
-
-  test('opens and closes one block at a time, and loses nothing that is said in time', () => {
+  test('opens and closes one block at a time, and loses nothing', () => {
     fc.assert(
       fc.property(pieces, (events) => {
         const stream = writeEvents(events)
@@ -369,8 +375,10 @@ describe('a stream', () => {
       { numRuns: 500 },
     )
   })
+})
 
-  test('is read with input that came whole', () => {
+describe('a stream that is read', () => {
+  test('is read if the input of a call arrives whole', () => {
     const reader = anthropic.createEventReader()
     const block = { type: 'tool_use', id: 'a', name: 'f', input: { b: 1 } }
     expect(reader.read({ type: 'content_block_start', index: 3, content_block: block })).toHaveLength(1)
@@ -378,11 +386,11 @@ describe('a stream', () => {
     expect(reader.read({ type: 'content_block_stop', index: 3 })).toEqual([])
   })
 
-  test('says once why it stopped, and nothing of tools that ran at the provider', () => {
+  test('has one stop event, and no events for tools that ran at the provider', () => {
     const reader = anthropic.createEventReader()
     const block = { type: 'server_tool_use', id: 'a', name: 'web_search', input: {} }
     const delta = { type: 'input_json_delta', partial_json: '{"q":1}' }
-    const said = [
+    const text = [
       { type: 'content_block_start', index: 0, content_block: block },
       { type: 'content_block_delta', index: 0, delta },
       { type: 'content_block_stop', index: 0 },
@@ -390,12 +398,12 @@ describe('a stream', () => {
       { type: 'message_delta', delta: { stop_reason: 'stop_sequence', stop_sequence: 'x' } },
       { type: 'message_delta', delta: { stop_reason: 'end_turn' } },
     ].flatMap((event) => reader.read(event))
-    expect(said).toEqual([{ kind: 'stop', choice: 0, reason: 'stopSequence', stopSequence: 'x' }])
+    expect(text).toEqual([{ kind: 'stop', choice: 0, reason: 'stopSequence', stopSequence: 'x' }])
   })
 })
 
 describe('an error', () => {
-  const body = (type: string, more: object = {}) => ({ type: 'error', error: { type, message: 'm', ...more } })
+  const body = (type: string, fields: object = {}) => ({ type: 'error', error: { type, message: 'm', ...fields } })
   test.each<[number, unknown, ErrorKind]>([
     [400, body('invalid_request_error'), 'invalid'],
     [400, body('invalid_request_error', { message: 'Your credit balance is too low to …' }), 'quota'],
@@ -416,11 +424,11 @@ describe('an error', () => {
     [500, { error: 7 }, 'server'],
     [401, body('constructor'), 'unauthenticated'],
     [0, {}, 'server'],
-  ])('of status %i, %j, is %s', (status, said, kind) => {
-    expect(anthropic.readError(status, said)).toMatchObject({ status, kind })
+  ])('of status %i, %j, is %s', (status, text, kind) => {
+    expect(anthropic.readError(status, text)).toMatchObject({ status, kind })
   })
 
-  test('is never told at length', () => {
+  test('has a bounded message', () => {
     const long = 'x'.repeat(9_999)
     expect(anthropic.readError(500, body(long, { message: long })).message).toHaveLength(2_000)
     expect(objectOf(anthropic.writeError({ status: 500, kind: 'server', message: long }, CONTEXT))).toMatchObject({
@@ -440,21 +448,21 @@ describe('an error', () => {
     [500, 'server', 'InternalServerError'],
     [504, 'timeout', 'GatewayTimeoutError'],
     [529, 'overloaded', 'OverloadedError'],
-  ])("of status %i, %s, is the SDK's %s, and read again the same", async (status, kind, name) => {
-    const said = anthropic.writeError({ status, kind, message: 'm', code: 'c' }, CONTEXT)
-    expect(anthropic.readError(status, objectOf(said))).toMatchObject({ status, kind, message: 'm' })
+  ])("of status %i, %s, raises the SDK's %s, and survives reading", async (status, kind, name) => {
+    const text = anthropic.writeError({ status, kind, message: 'm', code: 'c' }, CONTEXT)
+    expect(anthropic.readError(status, objectOf(text))).toMatchObject({ status, kind, message: 'm' })
     const headers = { 'content-type': 'application/json' }
-    const fetch = async () => new Response(said, { status, headers })
+    const fetch = async () => new Response(text, { status, headers })
     const client = new Anthropic({ apiKey: 'k', baseURL: 'http://127.0.0.1:9', fetch, maxRetries: 0 })
-    const asked = client.messages.create({ model: 'm', max_tokens: 9, messages: [] })
-    const thrown: unknown = await asked.catch((error: unknown) => error)
+    const requests = client.messages.create({ model: 'm', max_tokens: 9, messages: [] })
+    const thrown: unknown = await requests.catch((error: unknown) => error)
     expect(thrown instanceof Error && thrown.constructor.name).toBe(name)
     expect(JSON.stringify(recordOf(thrown).error ?? thrown)).toContain('m')
   })
 })
 
-test('junk is never more than an answer that says little', () => {
-  const words = fc.constantFrom(
+test('junk is read as a response with little content', () => {
+  const text = fc.constantFrom(
     'text',
     'tool_use',
     'thinking',
@@ -486,7 +494,7 @@ test('junk is never more than an answer that says little', () => {
   const { junk } = fc.letrec<{ junk: unknown }>((tie) => ({
     junk: fc.oneof(
       { maxDepth: 4 },
-      fc.oneof(words, fc.integer(), fc.constantFrom(null, true, '')),
+      fc.oneof(text, fc.integer(), fc.constantFrom(null, true, '')),
       fc.array(tie('junk'), { maxLength: 3 }),
       fc.dictionary(fc.constantFrom(...names), tie('junk'), { maxKeys: 5 }),
     ),

@@ -1,4 +1,4 @@
-// The Anthropic translator: recorded requests and answers survive the way into neutral words and back.
+// Anthropic requests: recorded and random requests survive reading and writing, and requests of other dialects are written.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -19,11 +19,11 @@ const RECORDED_REQUESTS = RECORDED.flatMap(({ file, request, model }) => {
 type Counts = Record<'text' | 'cache' | 'format', number>
 
 /**
- * A body in the one form of what may be said in two: a string is one block of text, five minutes are the usual life of a
- * cache, and `output_format` is the older name of `output_config.format`. Counts what is not in that form.
+ * A body in one form, for fields that have two: a string becomes one text block, a cache of five minutes loses its default
+ * `ttl`, and `output_format` becomes `output_config.format`. Counts the fields that had the other form.
  */
 function plain(body: JsonObject, counts: Counts): JsonObject {
-  // At the top, a cache is kept as it is said.
+  // At the top level, the field is kept as it is.
   const { output_format: format, cache_control: cache, ...rest } = body
   if (format !== undefined) counts.format++
   return {
@@ -53,7 +53,7 @@ const roundTrip = (body: JsonObject) =>
   anthropic.writeRequest(anthropic.readRequest(body, LINE), targetFor(String(body.model)))
 
 describe.skipIf(!HAS_RECORDINGS)('recorded requests', () => {
-  test('come back as they were', () => {
+  test('are restored', () => {
     const counts = { text: 0, cache: 0, format: 0 }
     for (const { file, body } of RECORDED_REQUESTS) {
       const { body: written, dropped } = roundTrip(body)
@@ -67,18 +67,18 @@ describe.skipIf(!HAS_RECORDINGS)('recorded requests', () => {
 
 const extras = (...names: string[]): fc.Arbitrary<Extras> =>
   fc.constantFrom(...names).map((name) => ({ dialect: anthropic.dialect, hints: { [name]: { x: 1 } } }))
-const words = fc.string({ minLength: 1 })
+const word = fc.string({ minLength: 1 })
 const cache = fc.constantFrom('5m' as const, '1h' as const)
 const ALL_OPTIONAL = { requiredKeys: [] }
 const withCache = <T extends object>(part: fc.Arbitrary<T>, ...names: string[]) =>
   fc
     .tuple(part, fc.record({ cache, extras: extras(...names) }, ALL_OPTIONAL))
-    .map(([one, more]) => ({ ...one, ...more }))
+    .map(([one, fields]) => ({ ...one, ...fields }))
 const json = fc.dictionary(
-  words.filter((name) => name !== '__proto__'),
-  fc.oneof(fc.integer(), words, fc.constant(null)),
+  word.filter((name) => name !== '__proto__'),
+  fc.oneof(fc.integer(), word, fc.constant(null)),
 )
-const text = withCache(fc.record({ kind: fc.constant('text' as const), text: words }), 'citations')
+const text = withCache(fc.record({ kind: fc.constant('text' as const), text: word }), 'citations')
 const base64 = fc.base64String().map((data) => ({ base64: data }))
 const image = withCache(
   fc.oneof(
@@ -97,7 +97,7 @@ const pdf = withCache(
       kind: fc.constant('media' as const),
       mediaType: fc.constant('application/pdf'),
       source: fc.oneof(base64, fc.record({ url: fc.webUrl() })),
-      name: words,
+      name: word,
     },
     { requiredKeys: ['kind', 'mediaType', 'source'] },
   ),
@@ -107,13 +107,13 @@ const thought = fc.oneof(
   fc.record({
     kind: fc.constant('reasoning' as const),
     text: fc.string(),
-    signature: words,
+    signature: word,
     signedIn: fc.constant(anthropic.dialect),
   }),
   fc.record({
     kind: fc.constant('reasoning' as const),
     text: fc.constant(''),
-    redacted: words,
+    redacted: word,
     signedIn: fc.constant(anthropic.dialect),
   }),
 )
@@ -128,44 +128,44 @@ const turns = fc.array(
   { minLength: 1, maxLength: 3 },
 )
 
-/** A conversation in the order that Anthropic demands: results first in the message after their calls. */
+/** A conversation in the order that Anthropic requires: results first in the message after their calls. */
 const messages = fc.tuple(fc.array(text, { maxLength: 2 }), turns).map(([system, all]) => {
-  const said: ChatMessage[] = system.length > 0 ? [{ role: 'system', parts: system }] : []
+  const list: ChatMessage[] = system.length > 0 ? [{ role: 'system', parts: system }] : []
   let results: Part[] = []
-  for (const [turn, { asks, thoughts, says, calls }] of all.entries()) {
-    said.push({ role: 'user', parts: [...results, ...asks] })
-    const made = calls.map(([input, [parts, failed], isCached], at) => {
-      const id = `call_${turn}-${at}`
+  for (const [turn, { asks, thoughts, says: texts, calls }] of all.entries()) {
+    list.push({ role: 'user', parts: [...results, ...asks] })
+    const made = calls.map(([input, [parts, failed], isCached], index) => {
+      const id = `call_${turn}-${index}`
       return {
-        call: { kind: 'toolCall' as const, id, name: `f${at}`, arguments: JSON.stringify(input) },
+        call: { kind: 'toolCall' as const, id, name: `f${index}`, arguments: JSON.stringify(input) },
         result: {
-          ...{ kind: 'toolResult' as const, callId: id, name: `f${at}`, parts, failed },
+          ...{ kind: 'toolResult' as const, callId: id, name: `f${index}`, parts, failed },
           ...(isCached ? { cache: '1h' as const } : {}),
         },
       }
     })
-    said.push({ role: 'assistant', parts: [...thoughts, ...says, ...made.map(({ call }) => call)] })
+    list.push({ role: 'assistant', parts: [...thoughts, ...texts, ...made.map(({ call }) => call)] })
     results = made.map(({ result: answer }) => answer)
   }
-  said.push({ role: 'user', parts: [...results, { kind: 'text', text: 'so?' }] })
-  return said
+  list.push({ role: 'user', parts: [...results, { kind: 'text', text: 'so?' }] })
+  return list
 })
 
-const schema = json.map((more) => ({ ...more, type: 'object' }))
+const schema = json.map((fields) => ({ ...fields, type: 'object' }))
 const tool = withCache(
   fc.record(
-    { kind: fc.constant('function' as const), name: words, description: words, schema, strict: fc.boolean() },
+    { kind: fc.constant('function' as const), name: word, description: word, schema, strict: fc.boolean() },
     { requiredKeys: ['kind', 'name', 'schema'] },
   ),
   'eager_input_streaming',
 )
-const dialectTool = words.map((name) => ({
-  ...{ kind: 'own' as const, dialect: anthropic.dialect, name: 'web_search_20250305' },
+const dialectTool = word.map((name) => ({
+  ...{ kind: 'dialect' as const, dialect: anthropic.dialect, name: 'web_search_20250305' },
   value: { type: 'web_search_20250305', name },
 }))
 const toolChoices = fc.oneof(
   fc.record({ kind: fc.constantFrom('auto' as const, 'required' as const, 'none' as const) }),
-  fc.record({ kind: fc.constant('tools' as const), names: fc.tuple(words), required: fc.constant(true) }),
+  fc.record({ kind: fc.constant('tools' as const), names: fc.tuple(word), required: fc.constant(true) }),
 )
 const chatRequests: fc.Arbitrary<ChatRequest> = fc
   .record(
@@ -176,16 +176,16 @@ const chatRequests: fc.Arbitrary<ChatRequest> = fc
       tools: fc.array(fc.oneof(tool, dialectTool), { minLength: 1, maxLength: 3 }),
       outputCap: fc.integer({ min: 20_000, max: 64_000 }),
       stop: fc.array(
-        words.filter((sequence) => sequence.trim() !== ''),
+        word.filter((sequence) => sequence.trim() !== ''),
         { minLength: 1 },
       ),
       format: fc.record({ kind: fc.constant('schema' as const), schema }),
-      user: words,
+      user: word,
       extras: extras('service_tier', 'container', 'metadata.x', 'output_config.task_budget'),
     },
     { requiredKeys: ['model', 'stream', 'messages', 'outputCap'] },
   )
-  .chain((ask) =>
+  .chain((request) =>
     fc
       .oneof(
         fc.record(
@@ -195,9 +195,11 @@ const chatRequests: fc.Arbitrary<ChatRequest> = fc
         fc.record({ topP: fc.double({ min: 0.96, max: 1, noNaN: true }) }, ALL_OPTIONAL),
         fc.record({ reasoning: fc.constantFrom(...reasonings) }, ALL_OPTIONAL),
       )
-      .map((more) => ({ ...ask, ...more })),
+      .map((fields) => ({ ...request, ...fields })),
   )
-  .map(({ toolChoice, ...ask }: ChatRequest) => (ask.tools && toolChoice ? { ...ask, toolChoice } : ask))
+  .map(({ toolChoice, ...request }: ChatRequest) =>
+    request.tools && toolChoice ? { ...request, toolChoice } : request,
+  )
   .filter(({ topK }) => topK !== 0)
 const reasonings = [
   { effort: 'none' },
@@ -208,16 +210,16 @@ const reasonings = [
   { budgetTokens: 19_999, effort: 'low', shown: true },
 ] as const
 
-describe('an ask of all that the dialect can say', () => {
-  test('is read as it was written', () => {
+describe('every request that the dialect can express', () => {
+  test('survives writing and reading', () => {
     fc.assert(
-      fc.property(chatRequests, (ask) => {
-        const { body, dropped } = anthropic.writeRequest(ask, targetFor(ask.model))
+      fc.property(chatRequests, (request) => {
+        const { body, dropped } = anthropic.writeRequest(request, targetFor(request.model))
         expect(dropped).toEqual([])
         const { extras: kept, ...rest } = anthropic.readRequest(objectOf(JSON.stringify(body)), LINE)
-        const { extras: asked, ...expected } = ask
+        const { extras: requests, ...expected } = request
         expect(rest).toEqual({ ...expected })
-        expect({ ...kept?.hints, ...kept?.needs }).toEqual({ ...asked?.hints })
+        expect({ ...kept?.hints, ...kept?.needs }).toEqual({ ...requests?.hints })
       }),
       { numRuns: 300 },
     )
@@ -226,17 +228,17 @@ describe('an ask of all that the dialect can say', () => {
 
 const FROM = 'openai.chat'
 const BARE = { model: NEWER_MODEL, max_tokens: 9_000, messages: [{ role: 'user', content: 'Hi' }] }
-const read = (more: object) => anthropic.readRequest({ ...BARE, ...more }, LINE)
+const read = (fields: object) => anthropic.readRequest({ ...BARE, ...fields }, LINE)
 const CALLED = [
   { role: 'user', content: 'Hi' },
   { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'f', input: {} }] },
 ]
-const answers = (more: object) => ({
-  messages: [...CALLED, { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', ...more }] }],
+const answers = (fields: object) => ({
+  messages: [...CALLED, { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', ...fields }] }],
 })
 const EFFORT = { role: 'system', output_config: { effort: 'low' } }
 const SEARCH_RESULT = { type: 'search_result', title: 'T', source: 'https://x', content: [{ type: 'text', text: 'C' }] }
-const document = (source: object, more = {}) => ({ type: 'document', source, ...more })
+const document = (source: object, fields = {}) => ({ type: 'document', source, ...fields })
 const TEXT = { type: 'text', media_type: 'text/plain', data: 'D' }
 
 describe('a field', () => {
@@ -333,9 +335,9 @@ describe('a field', () => {
         messages: [...BARE.messages, { role: 'system', content: 'c', clear_at: 'never' }, ...CALLED, EFFORT],
       },
     ],
-  ])('or many, %s: comes back as it was', (_, more) => {
-    expect(roundTrip({ ...BARE, ...more }).body).toEqual({ ...BARE, ...more })
-    expect(roundTrip({ ...BARE, ...more }).dropped).toEqual([])
+  ])('is restored: %s', (_, fields) => {
+    expect(roundTrip({ ...BARE, ...fields }).body).toEqual({ ...BARE, ...fields })
+    expect(roundTrip({ ...BARE, ...fields }).dropped).toEqual([])
   })
 
   test.each<[string, object, string]>([
@@ -360,15 +362,15 @@ describe('a field', () => {
     ['stream', { stream: 1 }, 'stream'],
     ['metadata', { metadata: 1 }, 'metadata'],
     ['output_config', { output_config: 1 }, 'output_config'],
-  ])('that is wrong is named: %s', (_, more, param) => {
-    expect(() => read(more)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
+  ])('of the wrong type is named in the error: %s', (_, fields, param) => {
+    expect(() => read(fields)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
   })
 
-  test('of betas is a hint that no body holds', () => {
+  test('of betas is a hint that is in no body', () => {
     const line = { ...LINE, header: (name: string) => (name === 'anthropic-beta' ? 'b-1' : undefined) }
-    const ask = anthropic.readRequest(BARE, line)
-    expect(ask.extras).toEqual({ dialect: 'anthropic.messages', hints: { 'anthropic-beta': 'b-1' } })
-    expect(anthropic.writeRequest(ask, targetFor()).body).toEqual(BARE)
+    const request = anthropic.readRequest(BARE, line)
+    expect(request.extras).toEqual({ dialect: 'anthropic.messages', hints: { 'anthropic-beta': 'b-1' } })
+    expect(anthropic.writeRequest(request, targetFor()).body).toEqual(BARE)
   })
 })
 
@@ -379,11 +381,11 @@ describe('for other dialects', () => {
     ['anywhere', { inference_geo: 'global' }, []],
     ['a format', { output_format: { type: 'x' } }, ['output_format']],
     ['what nobody knows', { container: 'c', dream: 1, speed: 'fast' }, ['container', 'dream']],
-  ])('%s is needed as far as it goes', (_, more, needs) => {
-    expect(Object.keys(read(more).extras?.needs ?? {})).toEqual(needs)
+  ])('%s is a need if another dialect cannot express it', (_, fields, needs) => {
+    expect(Object.keys(read(fields).extras?.needs ?? {})).toEqual(needs)
   })
 
-  test('documents of text, and what was found, are text', () => {
+  test('text documents and search results are text', () => {
     const parts = read(says(document(TEXT), document({ type: 'content', content: 'c' }), SEARCH_RESULT)).messages[0]
       ?.parts
     expect(parts?.map((part) => part.kind === 'text' && part.text)).toEqual(['D', 'c', 'T\nhttps://x\nC'])
@@ -395,12 +397,12 @@ describe('for other dialects', () => {
       'code_execution_20260120',
       { dialect: 'anthropic.messages', needs: { caller: { type: 'code_execution_20260120' } } },
     ],
-  ])("a call of %s is the model's own, or needs who made it", (type, kept) => {
+  ])("a call by %s is the model's, or a need", (type, kept) => {
     const { messages } = read(says({ type: 'tool_use', id: 'a', name: 'f', input: {}, caller: { type } }))
     expect(messages[0]?.parts).toEqual([{ ...call('a'), ...(kept ? { extras: kept } : {}) }])
   })
 
-  test('results come first, by the name of their tool', () => {
+  test('results come first, with the name of their tool', () => {
     const result = { type: 'tool_result', tool_use_id: 'a', content: 'r' }
     const { messages } = read({
       messages: [...CALLED, { role: 'user', content: [{ type: 'text', text: 't' }, result] }],
@@ -414,8 +416,8 @@ const REQUEST: ChatRequest = {
   stream: false,
   messages: [{ role: 'user', parts: [{ kind: 'text', text: 'Hi' }] }],
 }
-const writeRequest = (more: Partial<ChatRequest>, model = NEWER_MODEL) =>
-  anthropic.writeRequest({ ...REQUEST, ...more }, targetFor(model))
+const writeRequest = (fields: Partial<ChatRequest>, model = NEWER_MODEL) =>
+  anthropic.writeRequest({ ...REQUEST, ...fields }, targetFor(model))
 const bodyOf = (...messages: ChatMessage[]) => writeRequest({ messages }).body
 const user = (...parts: Part[]): ChatMessage => ({ role: 'user', parts })
 const assistant = (...parts: Part[]): ChatMessage => ({ role: 'assistant', parts })
@@ -492,8 +494,8 @@ describe('thinking', () => {
       },
       { thinking: { type: 'enabled', budget_tokens: 1_024 } },
     ],
-  ])('of %s, asked for %j: %j', (model, more, { thinking, effort, dropped = [] }) => {
-    const { body, dropped: left } = writeRequest(more, model)
+  ])('of %s, requested as %j: %j', (model, fields, { thinking, effort, dropped = [] }) => {
+    const { body, dropped: left } = writeRequest(fields, model)
     expect(body.thinking).toEqual(thinking)
     expect(body.output_config).toEqual(effort && { effort })
     expect(left).toEqual(dropped)
@@ -535,15 +537,19 @@ describe('sampling', () => {
   })
 })
 
-describe('an ask of another dialect', () => {
-  test('is written with a cap', () => {
+const TOOLS = { tools: [FUNCTION, { kind: 'function', name: 'g', schema: {} }] } as const
+
+const sound = { kind: 'media', mediaType: 'audio/wav', source: { base64: '' } } as const
+
+describe('messages of another dialect', () => {
+  test('always have a cap', () => {
     expect(writeRequest({ stream: true }).body).toEqual({
       ...{ model: NEWER_MODEL, max_tokens: 4_096, stream: true },
       messages: [{ role: 'user', content: 'Hi' }],
     })
   })
 
-  test('has its instructions joined, its neighbours merged, and results first', () => {
+  test('have joined instructions, merged neighbours, and results first', () => {
     const body = bodyOf(
       system(textPart('a')),
       user(textPart('b')),
@@ -580,7 +586,7 @@ describe('an ask of another dialect', () => {
     expect(results[0].tool_use_id).toBe(calls[0].id)
   })
 
-  test('of instructions alone asks with them', () => {
+  test('with instructions only become a user message', () => {
     expect(bodyOf(system(textPart('a')))).toEqual({
       model: NEWER_MODEL,
       max_tokens: 4_096,
@@ -588,7 +594,7 @@ describe('an ask of another dialect', () => {
     })
   })
 
-  test('leaves out thought that is not signed here', () => {
+  test('leave out thoughts that Anthropic did not sign', () => {
     const body = bodyOf(
       assistant(
         { kind: 'reasoning', text: 'a' },
@@ -603,7 +609,7 @@ describe('an ask of another dialect', () => {
     ])
   })
 
-  test('shows media', () => {
+  test('keep their media', () => {
     const of = (mediaType: string, source: { base64: string } | { url: string }, name?: string): Part => ({
       ...{ kind: 'media', mediaType, source },
       ...(name === undefined ? {} : { name }),
@@ -627,8 +633,9 @@ describe('an ask of another dialect', () => {
       },
     ])
   })
+})
 
-  const TOOLS = { tools: [FUNCTION, { kind: 'function', name: 'g', schema: {} }] } as const
+describe('the tool choice of another dialect', () => {
   test.each<[string, Partial<ChatRequest>, object | undefined, readonly string[]]>([
     ['nothing', TOOLS, undefined, ['f', 'g']],
     [
@@ -657,22 +664,24 @@ describe('an ask of another dialect', () => {
       { type: 'any' },
       ['f', 'g'],
     ],
-  ])('is free to choose: %s', (_, more, choice, names) => {
-    const { body, dropped } = writeRequest(more)
+  ])('is written: %s', (_, fields, choice, names) => {
+    const { body, dropped } = writeRequest(fields)
     expect(body.tool_choice).toEqual(choice)
     expect(body.tools).toEqual(names.map((name) => ({ name, input_schema: { type: 'object' } })))
     expect(dropped).toEqual([])
   })
 
-  test('that chooses among no tools has none', () => {
+  test('is left out if there are no tools', () => {
     const { body } = writeRequest({ toolChoice: { kind: 'auto' }, parallelTools: false })
     expect(body).not.toHaveProperty('tool_choice')
     expect(() => writeRequest({ toolChoice: { kind: 'required' } })).toThrow(
       expect.objectContaining({ param: 'tools' }),
     )
   })
+})
 
-  test('has its hints named that were left out', () => {
+describe('what Anthropic cannot do', () => {
+  test('is reported if it is a hint', () => {
     const hint = (name: string): Extras => ({ dialect: FROM, hints: { [name]: 1, quiet: null, off: false } })
     const strict = { ...FUNCTION, strict: true, extras: hint('c') }
     const parts: Part[] = [{ kind: 'text', text: 'x', extras: hint('b') }]
@@ -682,7 +691,6 @@ describe('an ask of another dialect', () => {
     expect(writeRequest({ tools: [strict] }, 'claude-haiku-4-5').body.tools).toMatchObject([{ strict: true }])
   })
 
-  const sound = { kind: 'media', mediaType: 'audio/wav', source: { base64: '' } } as const
   test.each<[string, Partial<ChatRequest>, string, string]>([
     ['several answers', { answers: 2 }, 'unsupported', 'answers'],
     ['JSON of any kind', { format: { kind: 'json' } }, 'unsupported', 'format'],
@@ -698,11 +706,16 @@ describe('an ask of another dialect', () => {
     ['a need', { extras: { dialect: FROM, needs: { logprobs: true } } }, 'unsupported', 'logprobs'],
     [
       'a part',
-      { messages: [user({ kind: 'own', dialect: FROM, name: 'file_id', value: {} })] },
+      { messages: [user({ kind: 'dialect', dialect: FROM, name: 'file_id', value: {} })] },
       'unsupported',
       'file_id',
     ],
-    ['a tool', { tools: [{ kind: 'own', dialect: FROM, name: 'web_search', value: {} }] }, 'unsupported', 'web_search'],
+    [
+      'a tool',
+      { tools: [{ kind: 'dialect', dialect: FROM, name: 'web_search', value: {} }] },
+      'unsupported',
+      'web_search',
+    ],
     ['broken arguments', { messages: [assistant(call('a', '{"x'))] }, 'invalid_request', 'messages'],
     ['arguments that are no object', { messages: [assistant(call('a', '[1]'))] }, 'invalid_request', 'messages'],
     [
@@ -711,8 +724,8 @@ describe('an ask of another dialect', () => {
       'invalid_request',
       'messages',
     ],
-  ])('is refused %s', (_, more, code, param) => {
-    expect(() => writeRequest(more)).toThrow(expect.objectContaining({ code, param }))
+  ])('is refused: %s', (_, fields, code, param) => {
+    expect(() => writeRequest(fields)).toThrow(expect.objectContaining({ code, param }))
   })
 })
 
@@ -720,7 +733,7 @@ function block(text: string): JsonObject {
   return { type: 'text', text }
 }
 
-test('junk is a Problem or an ask, and never anything else', () => {
+test('junk is read as a request or refused with a Problem', () => {
   const names = ['type', 'text', 'content', 'source', 'input', 'id', 'name', '__proto__', 'constructor', 'data', 'url']
   const words = fc.constantFrom(
     'text',
@@ -752,10 +765,10 @@ test('junk is a Problem or an ask, and never anything else', () => {
   })
   const body = fc.tuple(fc.dictionary(fc.constantFrom(...fields), junk), fc.array(message), junk)
   fc.assert(
-    fc.property(body, ([more, messages, other]) => {
-      for (const said of [messages, other]) {
+    fc.property(body, ([fields, messages, other]) => {
+      for (const list of [messages, other]) {
         try {
-          roundTrip(objectOf(JSON.stringify({ ...more, model: NEWER_MODEL, messages: said })))
+          roundTrip(objectOf(JSON.stringify({ ...fields, model: NEWER_MODEL, messages: list })))
         } catch (error) {
           expect(error).toBeInstanceOf(Problem)
         }

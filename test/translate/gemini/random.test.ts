@@ -1,4 +1,4 @@
-// Gemini's translator against anything: asks of all that it can say come back as they were, and nothing makes it fall.
+// Gemini's translator on random input: every request survives writing and reading, and no input makes it throw anything but a Problem.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -20,7 +20,7 @@ const json = fc.dictionary(
   fc.constantFrom('a', 'b', 'type_name', '__proto__', 'constructor'),
   fc.jsonValue({ maxDepth: 2 }),
 )
-/** As JSON has it: no -0, and own fields alone. */
+/** A value after a round trip through JSON, which drops -0 and inherited fields. */
 const plain = json.map((value): JsonObject => JSON.parse(JSON.stringify(value)))
 const type = fc.constantFrom('image/png', 'application/pdf', 'audio/wav', 'video/mp4')
 const base64 = fc.uint8Array({ maxLength: 9 }).map((bytes) => Buffer.from(bytes).toString('base64'))
@@ -29,7 +29,7 @@ const source = fc.oneof(
   fc.webUrl({ validSchemes: ['https'] }).map((url) => ({ url })),
 )
 
-const text = word.map((said): Part => ({ kind: 'text', text: said }))
+const textPart = word.map((text): Part => ({ kind: 'text', text }))
 const media = fc.record({ kind: fc.constant('media' as const), mediaType: type, source })
 const thought = fc.record(
   {
@@ -51,29 +51,29 @@ const call = fc.record(
   },
   { requiredKeys: ['kind', 'id', 'name', 'arguments', 'extras'] },
 )
-/** An object with `error` or `result` alone is what a text is wrapped in. */
-const said = fc.oneof(
+/** Texts that are JSON too: an object with only `error` or `result` looks like a wrapped text. */
+const resultText = fc.oneof(
   word,
   plain.map((value) => JSON.stringify(value)),
 )
-const result = fc.tuple(word, word, said, fc.boolean()).map(
-  ([callId, name, words, failed]): Part => ({
+const result = fc.tuple(word, word, resultText, fc.boolean()).map(
+  ([callId, name, text, failed]): Part => ({
     kind: 'toolResult',
     callId,
     name,
-    parts: [{ kind: 'text', text: words }],
+    parts: [{ kind: 'text', text }],
     failed,
   }),
 )
 
 const userParts = fc
-  .tuple(fc.array(result, { maxLength: 2 }), fc.array(fc.oneof(text, media), { minLength: 1, maxLength: 3 }))
+  .tuple(fc.array(result, { maxLength: 2 }), fc.array(fc.oneof(textPart, media), { minLength: 1, maxLength: 3 }))
   .map(([results, others]): Part[] => [...results, ...others])
-const modelParts = fc.array<Part>(fc.oneof(text, thought, call), { minLength: 1, maxLength: 3 })
-/** Turns alternate: neighbours would be joined. */
+const modelParts = fc.array<Part>(fc.oneof(textPart, thought, call), { minLength: 1, maxLength: 3 })
+/** Roles alternate, since neighbours with the same role would be joined. */
 const messages = fc
   .tuple(
-    fc.option(fc.array(text, { minLength: 1, maxLength: 2 })),
+    fc.option(fc.array(textPart, { minLength: 1, maxLength: 2 })),
     fc.array(fc.tuple(userParts, modelParts), { maxLength: 3 }),
   )
   .map(([system, turns]): ChatMessage[] => [
@@ -90,7 +90,7 @@ const tool = fc.oneof(
     { requiredKeys: ['kind', 'name'] },
   ),
   fc.constant({
-    kind: 'own' as const,
+    kind: 'dialect' as const,
     dialect: 'gemini.generateContent',
     name: 'googleSearch',
     value: { googleSearch: {} },
@@ -115,7 +115,7 @@ const budget = fc.oneof(
 )
 const reasoning = fc
   .tuple(budget, fc.option(fc.boolean()))
-  .map(([asked, shown]) => (shown === null ? asked : { ...asked, shown }))
+  .map(([request, shown]) => (shown === null ? request : { ...request, shown }))
 const probability = fc.integer({ min: 0, max: 8 }).map((eighths) => eighths / 8)
 
 const chatRequest: fc.Arbitrary<ChatRequest> = fc.record(
@@ -140,28 +140,28 @@ const chatRequest: fc.Arbitrary<ChatRequest> = fc.record(
   { requiredKeys: ['model', 'stream', 'messages'] },
 )
 
-/** Without what is for Gemini's writer alone. */
+/** A request without extras. */
 function bare<T>(value: T): T {
   return JSON.parse(JSON.stringify(value, (key, inner) => (key === 'extras' ? undefined : inner)))
 }
 
-/** Results in the one form that their response has. */
+/** Results in the form that writing and reading gives them. */
 function normalized(value: ChatRequest): ChatRequest {
   const { body } = gemini.writeRequest(value, TARGET)
   return gemini.readRequest(JSON.parse(JSON.stringify(body)), pathOf(value.stream))
 }
 
-test('an ask of all that Gemini can say is the same when it has been written and read', () => {
+test('every request that Gemini can express survives writing and reading', () => {
   fc.assert(
-    fc.property(chatRequest, (asked) => {
-      const wrapped = asked.messages.some(({ parts }) =>
+    fc.property(chatRequest, (request) => {
+      const wrapped = request.messages.some(({ parts }) =>
         parts.some((part) => part.kind === 'toolResult' && /"(error|result)"/.test(JSON.stringify(part.parts))),
       )
       fc.pre(!wrapped)
-      const again = normalized(asked)
-      expect(bare(again)).toEqual(bare(asked))
-      expect(gemini.writeRequest(asked, TARGET).dropped).toEqual([])
-      // A second time around nothing moves any more, marks included.
+      const again = normalized(request)
+      expect(bare(again)).toEqual(bare(request))
+      expect(gemini.writeRequest(request, TARGET).dropped).toEqual([])
+      // A second round trip changes nothing, including marks.
       expect(normalized(again)).toEqual(again)
     }),
     { numRuns: 500 },
@@ -232,7 +232,7 @@ const NAMES = [
     'details',
     'responseId',
   ],
-  ...['__proto__', 'constructor', 'toString', 'generationConfig.topK', 'apart', 'spelt', 'inside'],
+  ...['__proto__', 'constructor', 'toString', 'generationConfig.topK', 'separate', 'snakeCase', 'inside'],
 ]
 const scalar = fc.oneof(
   fc.constantFrom<unknown>(
@@ -265,25 +265,25 @@ const { junk } = fc.letrec<{ junk: unknown }>((tie) => ({
 const object = fc
   .array(fc.tuple(fc.constantFrom(...NAMES), junk), { maxLength: 8 })
   .map((fields): JsonObject => Object.fromEntries(fields))
-/** Junk where parts of a request or an answer stand. */
+/** Junk in place of the parts of a request or a response. */
 const parts = fc.array(object, { maxLength: 4 })
 const bodies = fc.oneof(
   object,
-  parts.map((some) => ({ contents: [{ role: 'model', parts: some }] })),
-  parts.map((some) => ({ candidates: [{ content: { parts: some }, finishReason: 'STOP' }] })),
+  parts.map((list) => ({ contents: [{ role: 'model', parts: list }] })),
+  parts.map((list) => ({ candidates: [{ content: { parts: list }, finishReason: 'STOP' }] })),
   fc.array(object).map((pieces) => ({
     candidates: [{ content: { parts: [{ functionCall: { name: 'f', partialArgs: pieces, willContinue: true } }] } }],
   })),
 )
 
-describe('whatever comes', () => {
-  test('an ask is read or is a Problem, and what was read is written as it was', () => {
+describe('any input', () => {
+  test('a request is refused with a Problem, or is read and restored', () => {
     fc.assert(
       fc.property(bodies, (body) => {
         try {
-          const asked = gemini.readRequest(body, pathOf(false))
-          gemini.writeRequest(asked, TARGET)
-          gemini.writeRequest(asked, { ...TARGET, model: 'gemini-3-flash' })
+          const request = gemini.readRequest(body, pathOf(false))
+          gemini.writeRequest(request, TARGET)
+          gemini.writeRequest(request, { ...TARGET, model: 'gemini-3-flash' })
         } catch (error) {
           expect(error).toBeInstanceOf(Problem)
         }
@@ -340,7 +340,7 @@ describe('whatever comes', () => {
     )
   })
 
-  test('arguments as deep as a sea, and longer than memory should hold, come to an end', () => {
+  test('very deep and very long arguments take bounded time and memory', () => {
     const depth = 100_000
     const deep = JSON.parse(`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`)
     const part = (functionCall: JsonObject) => ({
@@ -353,13 +353,13 @@ describe('whatever comes', () => {
     for (let times = 0; times < 100; times++) {
       reader.read(part({ ...(times === 0 ? { name: 'f' } : {}), partialArgs: [long], willContinue: true }))
     }
-    const said = reader.end().find((event) => event.kind === 'arguments')
-    expect(said?.kind === 'arguments' && said.text.length).toBeLessThan(5_000_000)
+    const event = reader.end().find((event) => event.kind === 'arguments')
+    expect(event?.kind === 'arguments' && event.text.length).toBeLessThan(5_000_000)
   })
 
-  test('contents of very many parts are joined, too', () => {
-    const parts = Array.from({ length: 150_000 }, (_, at) => ({ text: at % 2 === 0 ? '' : 'a' }))
-    const asked = gemini.readRequest(
+  test('contents with very many parts are joined', () => {
+    const parts = Array.from({ length: 150_000 }, (_, index) => ({ text: index % 2 === 0 ? '' : 'a' }))
+    const request = gemini.readRequest(
       {
         contents: [
           { role: 'user', parts },
@@ -368,15 +368,15 @@ describe('whatever comes', () => {
       },
       pathOf(false),
     )
-    expect(asked.messages.map((message) => message.parts.length)).toEqual([150_000])
-    expect(sizesOf(gemini.writeRequest(asked, TARGET).body.contents)).toEqual([150_000, 150_000])
-    const other = asked.messages.map(({ parts }) => ({ role: 'user' as const, parts }))
-    const joined = gemini.writeRequest({ ...asked, messages: [...other, ...other] }, TARGET).body
+    expect(request.messages.map((message) => message.parts.length)).toEqual([150_000])
+    expect(sizesOf(gemini.writeRequest(request, TARGET).body.contents)).toEqual([150_000, 150_000])
+    const other = request.messages.map(({ parts }) => ({ role: 'user' as const, parts }))
+    const joined = gemini.writeRequest({ ...request, messages: [...other, ...other] }, TARGET).body
     expect(sizesOf(joined.contents)).toEqual([300_000])
   })
 })
 
-/** How many parts each content has. */
+/** The number of parts of each content. */
 function sizesOf(contents: unknown): number[] {
   return Array.isArray(contents) ? contents.map(({ parts }) => parts.length) : []
 }

@@ -1,4 +1,4 @@
-// Gemini's translator: what was really recorded, there and back, and what Google's servers and clients must be told.
+// Gemini translator: recordings survive reading and writing, and what is written is what Google's servers and clients accept.
 
 import { describe, expect, test } from 'vitest'
 import type { ChatEvent, ChatMessage, ChatResponse, JsonObject } from '../../../src/core/chat.ts'
@@ -18,7 +18,7 @@ const SUCCESSFUL = RECORDINGS.filter(({ status }) => status === 200)
 
 const targetOf = (model: string) => ({ model, capField: 'maxOutputTokens', defaultCap: 4096 })
 
-/** Events of a recorded stream, in either framing. */
+/** The events of a recorded stream, as SSE or as a JSON array. */
 function eventsIn(body: string): JsonObject[] {
   if (body.trimStart().startsWith('[')) return JSON.parse(body)
   return body.split('\n').flatMap((line) => (line.startsWith('data:') ? [recordOf(JSON.parse(line.slice(5)))] : []))
@@ -36,7 +36,7 @@ function writeAll(events: readonly ChatEvent[], context = CONTEXT): string {
   return events.map((event) => writer.write(event)).join('') + writer.end(undefined)
 }
 
-/** What is said, whatever pieces it came in. */
+/** The content of events with its pieces joined. */
 function saidIn(events: readonly ChatEvent[]): unknown {
   const text = (kind: string) =>
     events.flatMap((event) => (event.kind === kind && 'text' in event ? [event.text] : [])).join('')
@@ -45,11 +45,11 @@ function saidIn(events: readonly ChatEvent[]): unknown {
   return { text: text('text'), reasoning: text('reasoning'), arguments: text('arguments'), calls, others }
 }
 
-/** Candidates without what was looked up for them. */
-const said = ({ candidates }: JsonObject) =>
+/** Candidates without grounding metadata. */
+const text = ({ candidates }: JsonObject) =>
   Array.isArray(candidates) ? candidates.map(({ content, finishReason }) => ({ content, finishReason })) : []
 
-/** Every value of that field, at any depth. */
+/** All values of a field, at any depth. */
 function valuesOf(value: unknown, name: string): unknown[] {
   if (Array.isArray(value)) return value.flatMap((one) => valuesOf(one, name))
   if (!isRecord(value)) return []
@@ -57,7 +57,7 @@ function valuesOf(value: unknown, name: string): unknown[] {
 }
 
 describe.runIf(HAS_RECORDINGS)('recorded', () => {
-  test('requests are the same when they have been read and written', () => {
+  test('requests survive reading and writing', () => {
     let read = 0
     for (const { request, file } of RECORDINGS) {
       if (!request?.body || !isRecord(request.body)) continue
@@ -65,9 +65,9 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
       const ask = gemini.readRequest(request.body, lineTo(path))
       const model = modelInPath(path)
       expect(gemini.writeRequest(ask, targetOf(model)), file).toStrictEqual({ body: request.body, dropped: [] })
-      // Vertex has paths of its own.
+      // Vertex has other paths.
       if (model !== '') expect(gemini.requestLine(ask, targetOf(model)).path, file).toBe(path)
-      // Both readers of the dialect say the same of what both read.
+      // The dialect's reader in wire/ reads the same values.
       const metered = geminiGenerate.readRequest(Buffer.from(JSON.stringify(request.body)), lineTo(path)).facts
       expect([ask.model, ask.stream, ask.outputCap ?? null], file).toEqual([
         metered.model,
@@ -79,7 +79,7 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
     expect(read).toBe(63)
   })
 
-  test('answers keep their parts and why they stopped', () => {
+  test('responses keep their parts and their finish reasons', () => {
     let read = 0
     for (const recording of SUCCESSFUL.filter((one) => !isStream(one))) {
       const { response, file } = recording
@@ -97,28 +97,28 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
         'codeExecutionResult',
         'finishReason',
       ]) {
-        expect(valuesOf(said(written), name), `${file} ${name}`).toStrictEqual(valuesOf(said(body), name))
+        expect(valuesOf(text(written), name), `${file} ${name}`).toStrictEqual(valuesOf(text(body), name))
       }
       read++
     }
     expect(read).toBe(48)
   })
 
-  test('streams say the same when they have been read and written', () => {
+  test('streams survive reading and writing', () => {
     let read = 0
     for (const { response, file } of SUCCESSFUL.filter(isStream)) {
       const events = eventsIn(response.body)
-      const neutral = readAll(events)
+      const expected = readAll(events)
       for (const context of [CONTEXT, { ...CONTEXT, asEvents: false }]) {
-        const written = eventsIn(writeAll(neutral, context))
-        expect(saidIn(readAll(written)), file).toStrictEqual(saidIn(neutral))
+        const written = eventsIn(writeAll(expected, context))
+        expect(saidIn(readAll(written)), file).toStrictEqual(saidIn(expected))
       }
-      const texts = neutral.flatMap((event) =>
+      const texts = expected.flatMap((event) =>
         event.kind === 'text' || event.kind === 'reasoning' ? [event.text] : [],
       )
-      expect(texts.join(''), file).toBe(valuesOf(events.map(said), 'text').join(''))
+      expect(texts.join(''), file).toBe(valuesOf(events.map(text), 'text').join(''))
       expect(
-        neutral.filter(({ kind }) => kind === 'stop'),
+        expected.filter(({ kind }) => kind === 'stop'),
         file,
       ).toHaveLength(1)
       read++
@@ -126,7 +126,7 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
     expect(read).toBe(13)
   })
 
-  test('arguments that came piece by piece are whole', () => {
+  test('arguments that arrive in pieces are joined', () => {
     const streams = SUCCESSFUL.filter(({ response }) => response.body.includes('"partialArgs"'))
     const pieces = streams.flatMap(({ response }) => readAll(eventsIn(response.body)))
     const item = (action: string, description: string, itemid: string, price: number) => ({
@@ -146,7 +146,7 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
     expect(pieces.at(-1)).toEqual({ kind: 'stop', choice: 0, reason: 'toolCalls' })
   })
 
-  test('usage is counted again as it was', () => {
+  test('usage has the same figures after writing', () => {
     const names = [
       'promptTokenCount',
       'cachedContentTokenCount',
@@ -157,7 +157,7 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
     let compared = 0
     for (const recording of SUCCESSFUL.filter((one) => !isStream(one))) {
       const counts = recordOf(JSON.parse(recording.response.body).usageMetadata)
-      // What tools used in prompts is input like any other, once it is metered.
+      // Metering counts the prompt tokens of tools as input.
       if (counts.toolUsePromptTokenCount !== undefined) continue
       const tap = geminiGenerate.createTap(false, 'application/json', false)
       tap.push(Buffer.from(recording.response.body))
@@ -172,7 +172,7 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
     expect(compared).toBeGreaterThan(25)
   })
 
-  test('errors say what went wrong', () => {
+  test('errors have the right kind', () => {
     const errors = RECORDINGS.filter(({ status }) => status !== 200)
     expect(errors.map(({ status, response }) => gemini.readError(status, JSON.parse(response.body)))).toEqual(
       errors.map(({ status, response }) => ({
@@ -186,7 +186,7 @@ describe.runIf(HAS_RECORDINGS)('recorded', () => {
   })
 })
 
-/** Ids that were made up hold the id of their answer, which a gateway gives anew. */
+/** Parts without ids that the reader made up: they contain the response's id, which changes. */
 function withIds(answer: ChatResponse, again: ChatResponse): unknown {
   return answer.choices.map((choice, index) => ({
     ...choice,
@@ -199,24 +199,24 @@ function withIds(answer: ChatResponse, again: ChatResponse): unknown {
 
 const LINE = lineTo('/v1beta/models/gemini-3-flash:generateContent')
 const read = (body: JsonObject) => gemini.readRequest(body, LINE)
-const write = (messages: readonly ChatMessage[], more: JsonObject = {}, model = 'gemini-3-flash') =>
-  gemini.writeRequest({ model, stream: false, messages, ...more }, targetOf(model))
-const says = (text: string): ChatMessage => ({ role: 'user', parts: [{ kind: 'text', text }] })
+const write = (messages: readonly ChatMessage[], fields: JsonObject = {}, model = 'gemini-3-flash') =>
+  gemini.writeRequest({ model, stream: false, messages, ...fields }, targetOf(model))
+const script = (text: string): ChatMessage => ({ role: 'user', parts: [{ kind: 'text', text }] })
 
-describe('an ask that was read', () => {
-  test('takes model and streaming from its path', () => {
-    const ask = gemini.readRequest(
+describe('the path and the spelling of a request', () => {
+  test('hold the model and whether it streams', () => {
+    const request = gemini.readRequest(
       { contents: [] },
       lineTo('/v1beta/models/tuned%2Fm:streamGenerateContent', 'alt=sse'),
     )
-    expect(ask).toEqual({ model: 'tuned/m', stream: true, messages: [] })
-    expect(gemini.requestLine(ask, targetOf('a/b'))).toEqual({
+    expect(request).toEqual({ model: 'tuned/m', stream: true, messages: [] })
+    expect(gemini.requestLine(request, targetOf('a/b'))).toEqual({
       path: '/v1beta/models/a%2Fb:streamGenerateContent',
       query: 'alt=sse',
     })
   })
 
-  test('is the same in snake_case, and keeps its spelling', () => {
+  test('can be snake_case, which is restored', () => {
     const body = {
       system_instruction: { parts: [{ text: 'Be brief.' }] },
       contents: [
@@ -241,8 +241,8 @@ describe('an ask that was read', () => {
       tool_config: { function_calling_config: { mode: 'ANY', allowed_function_names: ['f'] } },
       cached_content: '',
     }
-    const ask = read(body)
-    expect(ask).toMatchObject({
+    const request = read(body)
+    expect(request).toMatchObject({
       messages: [
         { role: 'system', parts: [{ kind: 'text', text: 'Be brief.' }] },
         {
@@ -264,9 +264,11 @@ describe('an ask that was read', () => {
       ],
       toolChoice: { kind: 'tools', names: ['f'], required: true },
     })
-    expect(gemini.writeRequest(ask, targetOf('gemini-3-flash'))).toStrictEqual({ body, dropped: [] })
+    expect(gemini.writeRequest(request, targetOf('gemini-3-flash'))).toStrictEqual({ body, dropped: [] })
   })
+})
 
+describe('what a request becomes for other dialects', () => {
   test.each<[string, JsonObject, JsonObject]>([
     [
       'safety settings are a hint',
@@ -305,12 +307,14 @@ describe('an ask that was read', () => {
       { generationConfig: { responseMimeType: 'text/x.enum' } },
       { needs: { 'generationConfig.responseMimeType': 'text/x.enum' } },
     ],
-  ])('%s', (_name, more, extras) => {
-    const ask = read({ contents: [], ...more })
-    expect(ask.extras).toEqual({ dialect: 'gemini.generateContent', ...extras })
-    expect(gemini.writeRequest(ask, targetOf('gemini-3-flash')).body).toStrictEqual({ contents: [], ...more })
+  ])('%s', (_name, fields, extras) => {
+    const request = read({ contents: [], ...fields })
+    expect(request.extras).toEqual({ dialect: 'gemini.generateContent', ...extras })
+    expect(gemini.writeRequest(request, targetOf('gemini-3-flash')).body).toStrictEqual({ contents: [], ...fields })
   })
+})
 
+describe('a request that is read and written again', () => {
   test.each<[string, JsonObject]>([
     ['one candidate', { generationConfig: { candidateCount: 1 } }],
     ['a null', { generationConfig: { topK: null }, tools: null, toolConfig: null }],
@@ -446,8 +450,8 @@ describe('an ask that was read', () => {
         ],
       },
     ],
-  ])('with %s is written as it was', (_name, more) => {
-    const body = { contents: [], ...more }
+  ])('is restored with %s', (_name, fields) => {
+    const body = { contents: [], ...fields }
     expect(gemini.writeRequest(read(body), targetOf('gemini-3-flash'))).toStrictEqual({ body, dropped: [] })
   })
 
@@ -471,13 +475,13 @@ describe('an ask that was read', () => {
       { properties: { type: { type: 'STRING' } } },
       { properties: { type: { type: 'string' } } },
     ],
-  ])('has, for others, a schema with %s in the words of JSON Schema', (_name, parameters, schema) => {
-    const ask = read({ contents: [], tools: [{ functionDeclarations: [{ name: 'f', parameters }] }] })
-    expect(ask.tools).toMatchObject([{ schema }])
-    expect(ask.tools?.map((tool) => tool.kind === 'function' && tool.schema)).toEqual([schema])
+  ])('has a schema with %s as JSON Schema for other dialects', (_name, parameters, schema) => {
+    const request = read({ contents: [], tools: [{ functionDeclarations: [{ name: 'f', parameters }] }] })
+    expect(request.tools).toMatchObject([{ schema }])
+    expect(request.tools?.map((tool) => tool.kind === 'function' && tool.schema)).toEqual([schema])
   })
 
-  test('does not come before what was changed since', () => {
+  test('does not overwrite what was changed after reading', () => {
     const changed = { ...read({ contents: [], generationConfig: {}, toolConfig: null }), temperature: 1 }
     expect(gemini.writeRequest(changed, targetOf('gemini-3-flash')).body).toEqual({
       contents: [],
@@ -485,44 +489,48 @@ describe('an ask that was read', () => {
       toolConfig: null,
     })
   })
+})
 
-  test('that a client gathered from a stream is one message, without the empty end of it', () => {
-    const said = (...parts: object[]) => ({ role: 'model', parts })
+describe('the contents of a request', () => {
+  test('of one stream become one message without its empty end', () => {
+    const text = (...parts: object[]) => ({ role: 'model', parts })
     const call = { functionCall: { name: 'f', args: {}, id: 'a' } }
     const body = {
       contents: [
         { role: 'user', parts: [{ text: 'Hi' }] },
-        said({ text: 'Hel' }),
-        said({ text: 'lo' }, call),
-        said({ text: '', thought_signature: 'c2ln' }),
-        said({ text: '' }, { text: '!' }),
+        text({ text: 'Hel' }),
+        text({ text: 'lo' }, call),
+        text({ text: '', thought_signature: 'c2ln' }),
+        text({ text: '' }, { text: '!' }),
         { role: 'user', parts: [{ functionResponse: { id: 'a', name: 'f', response: {} } }] },
         { role: 'user', parts: [{ text: '' }] },
         { role: 'user', parts: [{ text: 'So?' }] },
       ],
     }
-    const ask = read(body)
-    expect(ask.messages.map(({ role, parts }) => [role, ...parts.map(({ kind }) => kind)])).toEqual([
+    const request = read(body)
+    expect(request.messages.map(({ role, parts }) => [role, ...parts.map(({ kind }) => kind)])).toEqual([
       ['user', 'text'],
       ['assistant', 'text', 'text', 'toolCall', 'text'],
       ['user', 'toolResult', 'text'],
     ])
-    expect(gemini.writeRequest(ask, targetOf('gemini-3-flash'))).toStrictEqual({ body, dropped: [] })
+    expect(gemini.writeRequest(request, targetOf('gemini-3-flash'))).toStrictEqual({ body, dropped: [] })
   })
 
-  test('knows which call a nameless result answers', () => {
+  test('match a result without an id to its call', () => {
     const call = (id?: string) => ({ functionCall: { name: 'f', args: {}, ...(id ? { id } : {}) } })
     const result = (id?: string) => ({ functionResponse: { name: 'f', response: {}, ...(id ? { id } : {}) } })
-    const ask = read({
+    const request = read({
       contents: [
         { role: 'model', parts: [call(), call('b'), call()] },
         { role: 'user', parts: [{ text: 'Here.' }, result('b'), result(), result(), result()] },
       ],
     })
-    const ids = ask.messages[1]?.parts.map((part) => (part.kind === 'toolResult' ? part.callId : part.kind))
+    const ids = request.messages[1]?.parts.map((part) => (part.kind === 'toolResult' ? part.callId : part.kind))
     expect(ids).toEqual(['b', 'call_0_0', 'call_0_2', 'call_1_4', 'text'])
   })
+})
 
+describe('an invalid request', () => {
   test.each<[string, JsonObject, string]>([
     ['a field twice', { contents: [], generationConfig: {}, generation_config: {} }, 'generationConfig'],
     ['contents of text', { contents: ['Hi'] }, 'contents[0]'],
@@ -551,21 +559,27 @@ describe('an ask that was read', () => {
       { contents: [], tools: [{ functionDeclarations: [{}] }] },
       'tools[0].functionDeclarations[0].name',
     ],
-  ])('must not hold %s', (_name, body, param) => {
+  ])('is refused: %s', (_name, body, param) => {
     expect(() => read(body)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
   })
 })
 
-describe('an ask for Gemini', () => {
-  test('has its instructions in one place, and neighbours of one role joined', () => {
+const call = (id: string, args: string, fields = {}) =>
+  ({ kind: 'toolCall', id, name: 'f', arguments: args, ...fields }) as const
+
+const result = (text: string, failed = false) =>
+  ({ kind: 'toolResult', callId: 'a', name: 'f', parts: [{ kind: 'text', text }], failed }) as const
+
+describe('messages written for Gemini', () => {
+  test('have joined instructions and joined neighbours', () => {
     const parts = (text: string) => [{ kind: 'text', text }] as const
     const { body } = write([
       { role: 'system', parts: parts('A') },
-      says('1'),
+      script('1'),
       { role: 'system', parts: parts('B') },
-      says('2'),
+      script('2'),
       { role: 'assistant', parts: [] },
-      says(''),
+      script(''),
       { role: 'assistant', parts: [{ kind: 'refusal', text: 'No.' }] },
     ])
     expect(body).toEqual({
@@ -577,12 +591,7 @@ describe('an ask for Gemini', () => {
     })
   })
 
-  const call = (id: string, args: string, more = {}) =>
-    ({ kind: 'toolCall', id, name: 'f', arguments: args, ...more }) as const
-  const result = (text: string, failed = false) =>
-    ({ kind: 'toolResult', callId: 'a', name: 'f', parts: [{ kind: 'text', text }], failed }) as const
-
-  test('signs the first call of a message, where its model wants it signed', () => {
+  test('have a signature on the first call if the model needs it', () => {
     const parts = [call('a', '{"x":1}'), call('b', ' ')]
     const functions = (...signature: object[]) => [
       { functionCall: { id: 'a', name: 'f', args: { x: 1 } }, ...signature[0] },
@@ -605,13 +614,13 @@ describe('an ask for Gemini', () => {
     ['a list', result('[1]'), { result: '[1]' }],
     ['a failure', result('{"a":1}', true), { error: '{"a":1}' }],
     ['broken JSON', result('{"a"'), { result: '{"a"' }],
-  ])('takes %s as the result of a function', (_name, part, response) => {
+  ])('have %s as the response of a function', (_name, part, response) => {
     expect(write([{ role: 'user', parts: [part] }]).body.contents).toEqual([
       { role: 'user', parts: [{ functionResponse: { id: 'a', name: 'f', response } }] },
     ])
   })
 
-  test('has what a tool showed beside what it said, and that before anything else', () => {
+  test('have the media of a result after its text, before anything else', () => {
     const picture = { kind: 'media', mediaType: 'image/png', source: { base64: 'AA==' } } as const
     const shown = { ...result('ok'), parts: [picture, { kind: 'text', text: 'ok' } as const] }
     const { body } = write([{ role: 'user', parts: [shown, result('2'), { kind: 'text', text: 'So?' }] }])
@@ -624,15 +633,17 @@ describe('an ask for Gemini', () => {
     ])
   })
 
-  test('has a type for a picture that was only named', () => {
-    const at = (url: string): ChatMessage => ({
+  test('have a media type for an image by URL', () => {
+    const index = (url: string): ChatMessage => ({
       role: 'user',
       parts: [{ kind: 'media', mediaType: 'image/*', source: { url } }],
     })
-    expect(valuesOf(write([at('https://a/b.PNG?c=d.gif')]).body, 'mimeType')).toEqual(['image/png'])
-    expect(valuesOf(write([at('https://a/b')]).body, 'mimeType')).toEqual(['image/jpeg'])
+    expect(valuesOf(write([index('https://a/b.PNG?c=d.gif')]).body, 'mimeType')).toEqual(['image/png'])
+    expect(valuesOf(write([index('https://a/b')]).body, 'mimeType')).toEqual(['image/jpeg'])
   })
+})
 
+describe('thinking written for Gemini', () => {
   test.each<[string, string, JsonObject, JsonObject | undefined, string[]]>([
     [
       'an effort',
@@ -658,23 +669,25 @@ describe('an ask for Gemini', () => {
     ['whatever it takes, as is usual', 'gemini-3-flash', { dynamic: true }, undefined, []],
     ['thought of a model without', 'gemini-2.0-flash', { effort: 'low' }, undefined, ['reasoning']],
     ['no thought of a model without', 'gemini-2.0-flash', { effort: 'none' }, undefined, []],
-  ])('asks for %s of %s', (_name, model, reasoning, expected, dropped) => {
-    const written = write([says('Hi')], { reasoning }, model)
+  ])('is written for %s on %s', (_name, model, reasoning, expected, dropped) => {
+    const written = write([script('Hi')], { reasoning }, model)
     expect(recordOf(written.body.generationConfig).thinkingConfig).toEqual(expected)
     expect(written.dropped).toEqual(dropped)
   })
 
-  test('keeps what it was told of thinking only for models of the same generation', () => {
-    const ask = read({
+  test('is restored for models of the same generation only', () => {
+    const request = read({
       contents: [],
       generationConfig: { thinkingConfig: { thinkingLevel: 'LOW', includeThoughts: false } },
     })
-    const thinking = (model: string) => valuesOf(gemini.writeRequest(ask, targetOf(model)).body, 'thinkingConfig')
+    const thinking = (model: string) => valuesOf(gemini.writeRequest(request, targetOf(model)).body, 'thinkingConfig')
     expect(thinking('gemini-3.1-pro')).toEqual([{ thinkingLevel: 'LOW', includeThoughts: false }])
     expect(thinking('gemini-2.5-flash')).toEqual([{ thinkingBudget: 1_024, includeThoughts: false }])
     expect(thinking('gemini-2.0-flash')).toEqual([])
   })
+})
 
+describe('what Gemini cannot do', () => {
   test.each<[string, JsonObject, string[]]>([
     ['parallelTools', { parallelTools: false }, ['parallelTools']],
     ['user', { user: 'u' }, ['user']],
@@ -683,18 +696,22 @@ describe('an ask for Gemini', () => {
     ['strict tools', { tools: [{ kind: 'function', name: 'f', strict: true, cache: '5m' }] }, ['strict', 'cache']],
     ['hints of others', { extras: { dialect: 'other', hints: { a: 1, b: null }, marks: { c: 1 } } }, ['a']],
     ['nothing', { temperature: 2, seed: 7, parallelTools: true, answers: 1, user: '' }, []],
-  ])('leaves out %s, and says so', (_name, more, dropped) => {
-    expect(write([says('Hi')], more).dropped).toEqual(dropped)
+  ])('is dropped and reported: %s', (_name, fields, dropped) => {
+    expect(write([script('Hi')], fields).dropped).toEqual(dropped)
   })
 
   test.each<[string, JsonObject, string]>([
     ['six stop sequences', { stop: ['1', '2', '3', '4', '5', '6'] }, 'stop'],
     ['nine answers', { answers: 9 }, 'answers'],
     ['needs of others', { extras: { dialect: 'other', needs: { store: 'x' } } }, 'store'],
-    ['tools of others', { tools: [{ kind: 'own', dialect: 'other', name: 'web_search', value: {} }] }, 'web_search'],
+    [
+      'tools of others',
+      { tools: [{ kind: 'dialect', dialect: 'other', name: 'web_search', value: {} }] },
+      'web_search',
+    ],
     [
       'parts of others',
-      { messages: [{ role: 'user', parts: [{ kind: 'own', dialect: 'other', name: 'x', value: {} }] }] },
+      { messages: [{ role: 'user', parts: [{ kind: 'dialect', dialect: 'other', name: 'x', value: {} }] }] },
       'x',
     ],
     [
@@ -702,8 +719,8 @@ describe('an ask for Gemini', () => {
       { messages: [{ role: 'system', parts: [{ kind: 'media', mediaType: 'image/png', source: { url: 'u' } }] }] },
       'messages',
     ],
-  ])('is refused with %s', (_name, more, param) => {
-    expect(() => write([], more)).toThrow(expect.objectContaining({ code: 'unsupported', param }))
+  ])('is refused: %s', (_name, fields, param) => {
+    expect(() => write([], fields)).toThrow(expect.objectContaining({ code: 'unsupported', param }))
   })
 
   test.each(['{"a"', '[1]', 'null', '"a"', `{"a":${'['.repeat(9_000)}${']'.repeat(9_000)}}`])(
@@ -715,17 +732,69 @@ describe('an ask for Gemini', () => {
     },
   )
 
-  test('leaves out what another provider thought', () => {
+  test('is dropped without a report: thoughts of another provider', () => {
     const thought = { kind: 'reasoning', text: 'Hm', signature: 's', signedIn: 'anthropic.messages' } as const
     const written = write([{ role: 'assistant', parts: [thought, { kind: 'text', text: 'Yes' }] }])
     expect(written).toEqual({ body: { contents: [{ role: 'model', parts: [{ text: 'Yes' }] }] }, dropped: [] })
   })
 })
 
-describe('an answer', () => {
-  const answerOf = (finishReason: string, ...parts: object[]) =>
-    gemini.readResponse({ responseId: 'R', candidates: [{ content: { parts }, finishReason }] }).choices
+const answerOf = (finishReason: string, ...parts: object[]) =>
+  gemini.readResponse({ responseId: 'R', candidates: [{ content: { parts }, finishReason }] }).choices
 
+const used = { usage: usageOf({ input: 5, cacheRead: 3, output: 9 }), reasoningTokens: 4 }
+
+const counted = {
+  promptTokenCount: 8,
+  cachedContentTokenCount: 3,
+  candidatesTokenCount: 5,
+  thoughtsTokenCount: 4,
+  totalTokenCount: 17,
+}
+
+const STREAM: ChatEvent[] = [
+  { kind: 'start', id: 'x', model: 'gpt' },
+  { kind: 'reasoning', choice: 0, text: 'Hm' },
+  { kind: 'signature', choice: 0, signature: 's', signedIn: 'anthropic.messages' },
+  { kind: 'text', choice: 0, text: 'A' },
+  { kind: 'toolCall', choice: 0, call: 0, id: 'a', name: 'f' },
+  { kind: 'arguments', choice: 0, call: 0, text: '{"x"' },
+  { kind: 'toolCall', choice: 0, call: 1, id: 'b', name: 'g', signature: 'c2ln' },
+  { kind: 'arguments', choice: 0, call: 0, text: ':1}' },
+  { kind: 'text', choice: 1, text: 'B' },
+  { kind: 'stop', choice: 1, reason: 'length' },
+  { kind: 'stop', choice: 0, reason: 'toolCalls' },
+]
+
+const head = { modelVersion: 'gpt', responseId: '019a-call' }
+
+const content = (index: number, ...parts: object[]) => ({ content: { parts, role: 'model' }, index })
+
+const CHUNKS = [
+  { candidates: [content(0, { text: 'Hm', thought: true })], ...head },
+  { candidates: [content(0, { text: 'A' })], ...head },
+  { candidates: [content(1, { text: 'B' })], ...head },
+  {
+    candidates: [
+      content(
+        0,
+        { functionCall: { id: 'a', name: 'f', args: { x: 1 } }, ...UNSIGNED },
+        { functionCall: { id: 'b', name: 'g', args: {} }, thoughtSignature: 'c2ln' },
+      ),
+    ],
+    ...head,
+  },
+  {
+    candidates: [
+      { ...content(0, { text: '' }), finishReason: 'STOP' },
+      { ...content(1, { text: '' }), finishReason: 'MAX_TOKENS' },
+    ],
+    usageMetadata: counted,
+    ...head,
+  },
+]
+
+describe('a response that is read', () => {
   test.each([
     ['STOP', 'end'],
     ['MAX_TOKENS', 'length'],
@@ -734,11 +803,11 @@ describe('an answer', () => {
     ['MALFORMED_FUNCTION_CALL', 'end'],
     ['NEWS', 'end'],
     ['constructor', 'end'],
-  ])('that ended with %s ended with %s', (reason, stop) => {
+  ])('with finish reason %s has stop reason %s', (reason, stop) => {
     expect(answerOf(reason)).toEqual([{ parts: [], stop }])
   })
 
-  test('that calls functions stopped for that, and its calls have ids', () => {
+  test('with function calls has the stop reason toolCalls, and ids for its calls', () => {
     const call = (id?: string) => ({ functionCall: { name: 'f', ...(id ? { id } : {}) } })
     expect(answerOf('STOP', call(), call('x'), call())).toMatchObject([
       { parts: [{ id: 'call_R_0', arguments: '{}' }, { id: 'x' }, { id: 'call_R_2' }], stop: 'toolCalls' },
@@ -746,13 +815,13 @@ describe('an answer', () => {
     expect(answerOf('MAX_TOKENS', call())).toMatchObject([{ stop: 'length' }])
   })
 
-  test('of several candidates has them in their order', () => {
+  test('has its candidates in their order', () => {
     const candidate = (index: number) => ({ index, content: { parts: [{ text: `${index}` }] }, finishReason: 'STOP' })
     const { choices } = gemini.readResponse({ candidates: [candidate(1), candidate(2), candidate(0)] })
     expect(choices.map(({ parts }) => parts)).toEqual(['0', '1', '2'].map((text) => [{ kind: 'text', text }]))
   })
 
-  test('to a blocked prompt is one that was filtered', () => {
+  test('of a blocked prompt has the stop reason filtered', () => {
     expect(gemini.readResponse({ promptFeedback: { blockReason: 'SAFETY' } }).choices).toEqual([
       { parts: [], stop: 'filtered' },
     ])
@@ -761,17 +830,10 @@ describe('an answer', () => {
       { kind: 'stop', choice: 0, reason: 'filtered' },
     ])
   })
+})
 
-  const used = { usage: usageOf({ input: 5, cacheRead: 3, output: 9 }), reasoningTokens: 4 }
-  const counted = {
-    promptTokenCount: 8,
-    cachedContentTokenCount: 3,
-    candidatesTokenCount: 5,
-    thoughtsTokenCount: 4,
-    totalTokenCount: 17,
-  }
-
-  test('is written with all its parts', () => {
+describe('a response that is written', () => {
+  test('has all parts in their fields', () => {
     const answer: ChatResponse = {
       id: 'chatcmpl-1',
       model: 'gpt',
@@ -783,7 +845,7 @@ describe('an answer', () => {
             { kind: 'text', text: 'Hi' },
             { kind: 'media', mediaType: 'image/png', source: { base64: 'AA==' } },
             { kind: 'toolCall', id: 'a', name: 'f', arguments: '{"x":1}' },
-            { kind: 'own', dialect: 'other', name: 'o', value: {} },
+            { kind: 'dialect', dialect: 'other', name: 'o', value: {} },
           ],
           stop: 'toolCalls',
         },
@@ -799,7 +861,7 @@ describe('an answer', () => {
               { text: 'Hm', thought: true },
               { text: 'Hi' },
               { inlineData: { mimeType: 'image/png', data: 'AA==' } },
-              // Handed back to Gemini itself, it has to be signed.
+              // Gemini needs a signature if the caller sends it back.
               { functionCall: { id: 'a', name: 'f', args: { x: 1 } }, ...UNSIGNED },
             ],
           },
@@ -817,7 +879,7 @@ describe('an answer', () => {
   test.each<[string, Partial<Usage>, number]>([
     ['more thoughts than output', { output: 3 }, 9],
     ['nothing', {}, 0],
-  ])('never counts less than nothing: %s', (_name, usage, reasoningTokens) => {
+  ])('never has negative usage: %s', (_name, usage, reasoningTokens) => {
     const written = gemini.writeResponse(
       { id: '', model: '', choices: [] },
       { usage: usageOf(usage), reasoningTokens },
@@ -827,54 +889,17 @@ describe('an answer', () => {
     expect(written.usageMetadata).toMatchObject({ candidatesTokenCount: 0, totalTokenCount: output })
   })
 
-  test('with broken arguments is a malformed call, not one to be made', () => {
+  test('reports a call with broken arguments as malformed', () => {
     const parts = [{ kind: 'toolCall', id: 'a', name: 'f', arguments: '{"x"' } as const]
     const candidate = (stop: 'toolCalls' | 'length') =>
       gemini.writeResponse({ id: '', model: '', choices: [{ parts, stop }] }, undefined, CONTEXT).candidates
     expect(candidate('toolCalls')).toMatchObject([{ content: { parts: [] }, finishReason: 'MALFORMED_FUNCTION_CALL' }])
     expect(candidate('length')).toMatchObject([{ content: { parts: [] }, finishReason: 'MAX_TOKENS' }])
   })
+})
 
-  const STREAM: ChatEvent[] = [
-    { kind: 'start', id: 'x', model: 'gpt' },
-    { kind: 'reasoning', choice: 0, text: 'Hm' },
-    { kind: 'signature', choice: 0, signature: 's', signedIn: 'anthropic.messages' },
-    { kind: 'text', choice: 0, text: 'A' },
-    { kind: 'toolCall', choice: 0, call: 0, id: 'a', name: 'f' },
-    { kind: 'arguments', choice: 0, call: 0, text: '{"x"' },
-    { kind: 'toolCall', choice: 0, call: 1, id: 'b', name: 'g', signature: 'c2ln' },
-    { kind: 'arguments', choice: 0, call: 0, text: ':1}' },
-    { kind: 'text', choice: 1, text: 'B' },
-    { kind: 'stop', choice: 1, reason: 'length' },
-    { kind: 'stop', choice: 0, reason: 'toolCalls' },
-  ]
-  const head = { modelVersion: 'gpt', responseId: '019a-call' }
-  const content = (index: number, ...parts: object[]) => ({ content: { parts, role: 'model' }, index })
-  const CHUNKS = [
-    { candidates: [content(0, { text: 'Hm', thought: true })], ...head },
-    { candidates: [content(0, { text: 'A' })], ...head },
-    { candidates: [content(1, { text: 'B' })], ...head },
-    {
-      candidates: [
-        content(
-          0,
-          { functionCall: { id: 'a', name: 'f', args: { x: 1 } }, ...UNSIGNED },
-          { functionCall: { id: 'b', name: 'g', args: {} }, thoughtSignature: 'c2ln' },
-        ),
-      ],
-      ...head,
-    },
-    {
-      candidates: [
-        { ...content(0, { text: '' }), finishReason: 'STOP' },
-        { ...content(1, { text: '' }), finishReason: 'MAX_TOKENS' },
-      ],
-      usageMetadata: counted,
-      ...head,
-    },
-  ]
-
-  test('streams calls whole, however their pieces came, and says last why it stopped and what it used', () => {
+describe('a stream that is written', () => {
+  test('has whole calls, and the finish reason and the usage at its end', () => {
     const writer = gemini.createEventWriter(CONTEXT)
     const written = STREAM.map((event) => writer.write(event)).join('') + writer.end(used)
     expect(written).toMatch(/^(data: \{.*\}\r\n\r\n){5}$/)
@@ -882,7 +907,7 @@ describe('an answer', () => {
     expect(gemini.streamContentType(CONTEXT)).toBe('text/event-stream')
   })
 
-  test('streams as one list where it was not asked for events', () => {
+  test('is one JSON array if the client does not ask for events', () => {
     const context = { ...CONTEXT, asEvents: false }
     const writer = gemini.createEventWriter(context)
     const written = STREAM.map((event) => writer.write(event)).join('') + writer.end(used)
@@ -892,7 +917,7 @@ describe('an answer', () => {
     expect(gemini.streamContentType(context)).toContain('json')
   })
 
-  test('that fails in mid-stream ends there', () => {
+  test('ends with its error', () => {
     const failure: ChatEvent = { kind: 'error', error: { status: 0, kind: 'overloaded', message: 'Busy' } }
     const events: ChatEvent[] = [
       { kind: 'text', choice: 0, text: 'A' },
@@ -913,7 +938,7 @@ describe('an answer', () => {
     })
   })
 
-  test('streams a call without a sound end as a malformed one', () => {
+  test('reports an unfinished call as malformed', () => {
     const call: ChatEvent[] = [
       { kind: 'toolCall', choice: 0, call: 0, id: 'a', name: 'f' },
       { kind: 'arguments', choice: 0, call: 0, text: '{"x"' },
@@ -922,7 +947,7 @@ describe('an answer', () => {
     expect(eventsIn(writeAll(call))).toMatchObject([{ candidates: [{ finishReason: 'MALFORMED_FUNCTION_CALL' }] }])
   })
 
-  test('streams a call before the text that comes after it', () => {
+  test('has a call before the text that follows it', () => {
     const call: ChatEvent[] = [
       { kind: 'toolCall', choice: 0, call: 0, id: 'a', name: 'f' },
       { kind: 'text', choice: 0, text: 'A' },
@@ -933,23 +958,26 @@ describe('an answer', () => {
     ])
   })
 
-  test('streams a call as soon as the next one begins, unless more of it may come', () => {
+  test('has a call as soon as the next one begins, unless it is unfinished', () => {
     const writer = gemini.createEventWriter(CONTEXT)
-    const call = (at: number) => writer.write({ kind: 'toolCall', choice: 0, call: at, id: `${at}`, name: 'f' })
-    const more = (at: number, text: string) => writer.write({ kind: 'arguments', choice: 0, call: at, text })
-    const called = (at: number, more = {}) => [{ functionCall: { id: `${at}`, name: 'f', args: {} }, ...more }]
+    const call = (index: number) =>
+      writer.write({ kind: 'toolCall', choice: 0, call: index, id: `${index}`, name: 'f' })
+    const fields = (index: number, text: string) => writer.write({ kind: 'arguments', choice: 0, call: index, text })
+    const calls = (index: number, fields = {}) => [{ functionCall: { id: `${index}`, name: 'f', args: {} }, ...fields }]
     const partsIn = (written: string) => eventsIn(written).map((event) => valuesOf(event, 'parts'))
-    expect([call(0), more(0, '{'), call(1), more(1, '{}'), more(0, '}')]).toEqual(['', '', '', '', ''])
-    expect(partsIn(call(2))).toEqual([[[...called(0, UNSIGNED), ...called(1)]]])
-    expect(more(2, '{}')).toBe('')
-    expect(partsIn(writer.end(undefined))).toEqual([[called(2)]])
+    expect([call(0), fields(0, '{'), call(1), fields(1, '{}'), fields(0, '}')]).toEqual(['', '', '', '', ''])
+    expect(partsIn(call(2))).toEqual([[[...calls(0, UNSIGNED), ...calls(1)]]])
+    expect(fields(2, '{}')).toBe('')
+    expect(partsIn(writer.end(undefined))).toEqual([[calls(2)]])
   })
 
-  test('has calls with ids of its own, streamed or not', () => {
+  test('has calls with ids that the reader makes up, streamed or whole', () => {
     const body = { responseId: 'R', candidates: [{ content: { parts: [{ functionCall: { name: 'f' } }] } }] }
     expect(readAll([body])).toContainEqual({ kind: 'toolCall', choice: 0, call: 0, id: 'call_R_0', name: 'f' })
   })
+})
 
+describe('a stream that is read', () => {
   test.each<[string, JsonObject[], JsonObject]>([
     [
       'goes on only where it says so',
@@ -983,18 +1011,20 @@ describe('an answer', () => {
       ],
       { a: [1] },
     ],
-  ])('in pieces %s', (_name, partialArgs, args) => {
+  ])('is read with arguments in pieces: %s', (_name, partialArgs, args) => {
     const body = { candidates: [{ content: { parts: [{ functionCall: { name: 'f', partialArgs } }] } }] }
     const texts = readAll([body]).flatMap((event) => (event.kind === 'arguments' ? [event.text] : []))
     expect(texts.map((text) => JSON.parse(text))).toEqual([args])
   })
 
-  test('that says in every event that it stopped stops once, at its end', () => {
+  test('that repeats its finish reason stops once, at its end', () => {
     const event = (text: string) => ({ candidates: [{ content: { parts: [{ text }] }, finishReason: 'STOP' }] })
     expect(readAll([event('A'), event('B')]).map(({ kind }) => kind)).toEqual(['start', 'text', 'text', 'stop'])
   })
+})
 
-  test('does not hold back more of a call than anyone can want', () => {
+describe('a stream with a very long call', () => {
+  test('holds back a bounded amount', () => {
     const writer = gemini.createEventWriter(CONTEXT)
     const open = (call: number): ChatEvent => ({ kind: 'toolCall', choice: 0, call, id: 'a', name: 'f' })
     writer.write(open(0))
@@ -1029,14 +1059,14 @@ describe('an error', () => {
     expect(gemini.readError(status, { error: { message: 'm', status: name } })).toMatchObject({ kind, message: 'm' })
   })
 
-  test('of an unknown key is one of the key, and a list is looked into', () => {
+  test('of an unknown key is unauthenticated, also in a list', () => {
     const body = [
       { error: { code: 400, message: 'm', status: 'INVALID_ARGUMENT', details: [{ reason: 'API_KEY_INVALID' }] } },
     ]
     expect(gemini.readError(400, body)).toMatchObject({ kind: 'unauthenticated' })
   })
 
-  test('has a message whatever came, and never an endless one', () => {
+  test('always has a message of bounded length', () => {
     for (const body of [
       undefined,
       null,
@@ -1050,13 +1080,13 @@ describe('an error', () => {
       expect(gemini.readError(500, body)).toEqual({
         status: 500,
         kind: 'server',
-        message: 'The provider answered 500.',
+        message: 'The provider answered with status 500.',
       })
     }
     expect(gemini.readError(500, { error: { message: 'x'.repeat(9_999) } }).message).toHaveLength(2_000)
   })
 
-  test('is written in the words that its clients read', () => {
+  test('is written with the status that clients read', () => {
     const error = { status: 429, kind: 'quota', message: 'Used up', code: 'insufficient_quota' } as const
     expect(JSON.parse(gemini.writeError(error, CONTEXT))).toEqual({
       error: {

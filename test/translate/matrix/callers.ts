@@ -1,4 +1,4 @@
-// Callers: the official SDKs of OpenAI, Anthropic and Google, each holding a conversation through the gateway in its own dialect.
+// Callers: clients that hold a conversation through the gateway with the official SDKs of OpenAI, Anthropic and Google.
 
 import Anthropic from '@anthropic-ai/sdk'
 import {
@@ -13,14 +13,14 @@ import OpenAI from 'openai'
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { KEY } from './upstreams.ts'
 
-/** What is asked for, beside what is said. */
+/** What the client asks for, beside the turn itself. */
 export interface CallerOptions {
   readonly model: string
   readonly tools?: boolean
   readonly schema?: boolean
   readonly thinks?: boolean
-  /** More fields, in the caller's own words. */
-  readonly more?: object
+  /** Further fields of the request, in the caller's dialect. */
+  readonly extraFields?: object
   readonly signal?: AbortSignal
 }
 
@@ -29,25 +29,26 @@ export interface ToolResult {
   readonly text: string
 }
 
-/** What is said: words, with or without a picture, or what tools found out. */
+/** What the client asks: text, with or without an image, or the results of tool calls. */
 export type Turn = { readonly text: string; readonly image?: string } | { readonly results: readonly ToolResult[] }
 
 export interface ReceivedToolCall {
-  /** Gemini may give none. */
+  /** Gemini can leave it out. */
   readonly id: string | undefined
   readonly name: string
   readonly args: unknown
 }
 
-/** An answer as its SDK hands it out. */
+/** A response as the SDK returns it. */
 export interface CallerAnswer {
   readonly text: string
   readonly thought: string
   readonly calls: readonly ReceivedToolCall[]
-  /** Why it stopped, in the dialect's word. */
+  /** The stop reason as the dialect names it. */
   readonly stop: string
+  /** The number of choices. */
   readonly answers: number
-  /** `input` is all input, `output` all output. */
+  /** `input` includes cached tokens, `output` includes reasoning. */
   readonly usage: {
     readonly input: number
     readonly cached: number
@@ -59,26 +60,26 @@ export interface CallerAnswer {
 }
 
 export type PieceKind = 'text' | 'thought' | 'call' | 'arguments'
-/** Hears of each piece of a stream as it comes. */
+/** Called with each piece of a stream as it arrives. */
 export type PieceListener = (kind: PieceKind, text: string) => void
 
 export interface Conversation {
-  whole(turn: Turn, wish: CallerOptions): Promise<CallerAnswer>
-  streamed(turn: Turn, wish: CallerOptions, hear: PieceListener): Promise<CallerAnswer>
+  whole(turn: Turn, options: CallerOptions): Promise<CallerAnswer>
+  streamed(turn: Turn, options: CallerOptions, listener: PieceListener): Promise<CallerAnswer>
 }
 
-/** What a user of the SDK can read from its error. */
+/** What a user of the SDK can read in its error. */
 export interface CallerError {
   readonly type: string
   readonly status: number | undefined
-  /** The body's own words. */
+  /** The body of the error response. */
   readonly body: unknown
 }
 
 export interface Caller {
   readonly name: 'openai' | 'anthropic' | 'gemini'
   readonly dialect: string
-  /** Why answers stop. */
+  /** The stop reasons of the dialect. */
   readonly stops: { readonly end: string; readonly calls: string }
   startConversation(url: string): Conversation
   /** Undefined for an error that is not the SDK's own. */
@@ -100,7 +101,7 @@ const SYSTEM_PROMPT = 'You are brief.'
 const CAP_TOKENS = 3_000
 const THINKING_TOKENS = 2_000
 
-/** Remembers the headers of the last answer. */
+/** Records the headers of the last response. */
 class HeaderRecorder {
   headers = new Headers()
 
@@ -124,36 +125,36 @@ class OpenaiConversation extends HeaderRecorder implements Conversation {
     this.#client = new OpenAI({ apiKey: KEY, baseURL: `${url}/v1`, maxRetries: 0, fetch: this.fetch })
   }
 
-  async whole(turn: Turn, wish: CallerOptions): Promise<CallerAnswer> {
-    const body = this.#body(turn, wish)
-    return this.#readAnswer(await this.#client.chat.completions.create(body, options(wish)))
+  async whole(turn: Turn, options: CallerOptions): Promise<CallerAnswer> {
+    const body = this.#body(turn, options)
+    return this.#readAnswer(await this.#client.chat.completions.create(body, requestOptions(options)))
   }
 
-  async streamed(turn: Turn, wish: CallerOptions, hear: PieceListener): Promise<CallerAnswer> {
-    const body = { ...this.#body(turn, wish), stream: true as const, stream_options: { include_usage: true } }
-    const stream = this.#client.chat.completions.stream(body, options(wish))
+  async streamed(turn: Turn, options: CallerOptions, listener: PieceListener): Promise<CallerAnswer> {
+    const body = { ...this.#body(turn, options), stream: true as const, stream_options: { include_usage: true } }
+    const stream = this.#client.chat.completions.stream(body, requestOptions(options))
     let thoughts = ''
     for await (const { choices } of stream) {
       for (const { delta } of choices) {
-        if (delta.content) hear('text', delta.content)
+        if (delta.content) listener('text', delta.content)
         const thought = 'reasoning_content' in delta ? delta.reasoning_content : undefined
         if (typeof thought === 'string' && thought !== '') {
-          hear('thought', thought)
+          listener('thought', thought)
           thoughts += thought
         }
-        for (const { function: called } of delta.tool_calls ?? []) {
-          if (called?.name) hear('call', called.name)
-          if (called?.arguments) hear('arguments', called.arguments)
+        for (const { function: calls } of delta.tool_calls ?? []) {
+          if (calls?.name) listener('call', calls.name)
+          if (calls?.arguments) listener('arguments', calls.arguments)
         }
       }
     }
-    // Of fields it does not know, the SDK keeps the last piece alone.
+    // Of fields that it does not know, the SDK keeps only the last piece.
     return this.#readAnswer(await stream.finalChatCompletion(), thoughts)
   }
 
   #body(
     turn: Turn,
-    { model, tools, schema, thinks, more }: CallerOptions,
+    { model, tools, schema, thinks, extraFields }: CallerOptions,
   ): OpenAI.ChatCompletionCreateParamsNonStreaming {
     if ('results' in turn) {
       for (const { call, text } of turn.results)
@@ -183,16 +184,16 @@ class OpenaiConversation extends HeaderRecorder implements Conversation {
       ...(tools ? { tools: functions } : {}),
       ...(schema ? { response_format: { type: 'json_schema', json_schema } } : {}),
       ...(thinks ? { reasoning_effort: 'low' } : {}),
-      ...more,
+      ...extraFields,
     }
   }
 
   #readAnswer({ choices, usage }: OpenAI.ChatCompletion, thoughts = ''): CallerAnswer {
     const [choice] = choices
-    if (!choice || !usage) throw new Error('there is no choice, or no usage')
+    if (!choice || !usage) throw new Error('the response has no choice or no usage')
     const { finish_reason: stop } = choice
     const message = { ...choice.message, ...(thoughts === '' ? {} : { reasoning_content: thoughts }) }
-    // Agents hand back what they got, as they got it.
+    // Agents send back a message exactly as they received it.
     this.#messages.push(message)
     const calls = (message.tool_calls ?? []).filter((call) => call.type === 'function')
     return {
@@ -212,7 +213,7 @@ class OpenaiConversation extends HeaderRecorder implements Conversation {
   }
 }
 
-const options = ({ signal }: CallerOptions) => (signal ? { signal } : {})
+const requestOptions = ({ signal }: CallerOptions) => (signal ? { signal } : {})
 
 class AnthropicConversation extends HeaderRecorder implements Conversation {
   readonly #messages: Anthropic.MessageParam[] = []
@@ -223,25 +224,28 @@ class AnthropicConversation extends HeaderRecorder implements Conversation {
     this.#client = new Anthropic({ apiKey: KEY, baseURL: url, maxRetries: 0, fetch: this.fetch })
   }
 
-  async whole(turn: Turn, wish: CallerOptions): Promise<CallerAnswer> {
-    return this.#readAnswer(await this.#client.messages.create(this.#body(turn, wish), options(wish)))
+  async whole(turn: Turn, options: CallerOptions): Promise<CallerAnswer> {
+    return this.#readAnswer(await this.#client.messages.create(this.#body(turn, options), requestOptions(options)))
   }
 
-  async streamed(turn: Turn, wish: CallerOptions, hear: PieceListener): Promise<CallerAnswer> {
-    const stream = this.#client.messages.stream(this.#body(turn, wish), options(wish))
+  async streamed(turn: Turn, options: CallerOptions, listener: PieceListener): Promise<CallerAnswer> {
+    const stream = this.#client.messages.stream(this.#body(turn, options), requestOptions(options))
     for await (const event of stream) {
       if (event.type === 'content_block_start' && event.content_block.type === 'tool_use')
-        hear('call', event.content_block.name)
+        listener('call', event.content_block.name)
       if (event.type !== 'content_block_delta') continue
       const { delta } = event
-      if (delta.type === 'text_delta') hear('text', delta.text)
-      else if (delta.type === 'thinking_delta') hear('thought', delta.thinking)
-      else if (delta.type === 'input_json_delta' && delta.partial_json !== '') hear('arguments', delta.partial_json)
+      if (delta.type === 'text_delta') listener('text', delta.text)
+      else if (delta.type === 'thinking_delta') listener('thought', delta.thinking)
+      else if (delta.type === 'input_json_delta' && delta.partial_json !== '') listener('arguments', delta.partial_json)
     }
     return this.#readAnswer(await stream.finalMessage())
   }
 
-  #body(turn: Turn, { model, tools, schema, thinks, more }: CallerOptions): Anthropic.MessageCreateParamsNonStreaming {
+  #body(
+    turn: Turn,
+    { model, tools, schema, thinks, extraFields }: CallerOptions,
+  ): Anthropic.MessageCreateParamsNonStreaming {
     this.#messages.push({ role: 'user', content: anthropicContent(turn) })
     const described = TOOLS.map(({ schema: input, ...tool }) => ({
       ...tool,
@@ -255,7 +259,7 @@ class AnthropicConversation extends HeaderRecorder implements Conversation {
       ...(tools ? { tools: described } : {}),
       ...(schema ? { output_config: { format: { type: 'json_schema', schema: SCHEMA } } } : {}),
       ...(thinks ? { thinking: { type: 'enabled', budget_tokens: THINKING_TOKENS } } : {}),
-      ...more,
+      ...extraFields,
     }
   }
 
@@ -305,23 +309,23 @@ class GeminiConversation implements Conversation {
     this.#models = new GoogleGenAI({ apiKey: KEY, httpOptions: { baseUrl: url } }).models
   }
 
-  async whole(turn: Turn, wish: CallerOptions): Promise<CallerAnswer> {
-    return this.#readAnswer([await this.#models.generateContent(this.#body(turn, wish))])
+  async whole(turn: Turn, options: CallerOptions): Promise<CallerAnswer> {
+    return this.#readAnswer([await this.#models.generateContent(this.#body(turn, options))])
   }
 
-  async streamed(turn: Turn, wish: CallerOptions, hear: PieceListener): Promise<CallerAnswer> {
+  async streamed(turn: Turn, options: CallerOptions, listener: PieceListener): Promise<CallerAnswer> {
     const answers: GenerateContentResponse[] = []
-    for await (const answer of await this.#models.generateContentStream(this.#body(turn, wish))) {
+    for await (const answer of await this.#models.generateContentStream(this.#body(turn, options))) {
       answers.push(answer)
       for (const part of answer.candidates?.[0]?.content?.parts ?? []) {
-        if (part.functionCall) hear('call', part.functionCall.name ?? '')
-        else if (part.text) hear(part.thought ? 'thought' : 'text', part.text)
+        if (part.functionCall) listener('call', part.functionCall.name ?? '')
+        else if (part.text) listener(part.thought ? 'thought' : 'text', part.text)
       }
     }
     return this.#readAnswer(answers)
   }
 
-  #body(turn: Turn, { model, tools, schema, thinks, more, signal }: CallerOptions): GenerateContentParameters {
+  #body(turn: Turn, { model, tools, schema, thinks, extraFields, signal }: CallerOptions): GenerateContentParameters {
     this.#contents.push({ role: 'user', parts: geminiParts(turn) })
     const declared = TOOLS.map(({ schema: parametersJsonSchema, ...tool }) => ({ ...tool, parametersJsonSchema }))
     return {
@@ -334,7 +338,7 @@ class GeminiConversation implements Conversation {
         ...(schema ? { responseMimeType: 'application/json', responseJsonSchema: SCHEMA } : {}),
         ...(thinks ? { thinkingConfig: { thinkingBudget: THINKING_TOKENS, includeThoughts: true } } : {}),
         ...(signal ? { abortSignal: signal } : {}),
-        ...more,
+        ...extraFields,
       },
     }
   }
@@ -410,18 +414,18 @@ export const CALLERS: readonly Caller[] = [
   },
 ]
 
-/** Throws where nothing is raised, or no error of the SDK's own. */
+/** The error that the SDK raises. Throws if it raises none, or one that is not its own. */
 export async function errorRaisedBy(caller: Caller, answer: Promise<unknown>): Promise<CallerError> {
   const error: unknown = await answer.then(
     () => undefined,
     (thrown: unknown) => thrown,
   )
   const raised = caller.readError(error)
-  if (!raised) throw new Error('nothing was raised, or no error of the SDK', { cause: error })
+  if (!raised) throw new Error('expected an error of the SDK', { cause: error })
   return raised
 }
 
-/** Google's SDK puts the body into its words. */
+/** Google's SDK puts the body into the message. */
 function bodyIn(message: string): unknown {
   const [json = '{}'] = /{.*/s.exec(message) ?? []
   const body: unknown = JSON.parse(json)

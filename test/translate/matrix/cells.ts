@@ -1,4 +1,4 @@
-// Cells: the table of who asks whom for what, and what comes of it.
+// Cells: the table of callers, upstreams and scenarios, with the expected outcome of each.
 
 import { CALLERS, type Caller } from './callers.ts'
 
@@ -8,9 +8,9 @@ export const FAILURES = ['refusal', 'broken'] as const
 export type Failure = (typeof FAILURES)[number]
 
 /**
- * What comes of a call, whole and streamed. `ok`: answered. `shown`: with what the model thinks; `hidden`: it thinks, and does
- * not show it. `-name`: answered, and the name stands in `x-bursar-dropped`. `!name`: refused with 400, naming the field. A
- * dot: there are no words for it, or nothing could come of it. Of failures, the class that the SDK raises.
+ * The outcome of a call, whole and streamed. `ok`: it succeeds. `shown`: it succeeds and shows the model's thoughts; `hidden`:
+ * the model thinks without showing it. `!name`: it is refused with 400 and the name of the field. A dot: the dialect cannot
+ * express the scenario, or the upstream cannot do it. For failures: the class of error that the SDK raises.
  */
 const TABLE = `
                           text  tools  parallel  image  schema  thought  json                                several                           refusal                         broken
@@ -36,8 +36,8 @@ export type UpstreamName = (typeof UPSTREAM_NAMES)[number]
 
 export interface Cell {
   readonly caller: Caller
-  readonly out: UpstreamName
-  readonly what: Feature | Failure
+  readonly upstream: UpstreamName
+  readonly scenario: Feature | Failure
   readonly outcome: string
 }
 
@@ -51,30 +51,30 @@ function parseTable(table: string): Cell[] {
   return rows.flatMap(([ways = '', ...outcomes]) => {
     const [from, to] = ways.split(/\s*>\s*/)
     const caller = CALLERS.find(({ name }) => name === from)
-    const out = UPSTREAM_NAMES.find((name) => name === to)
-    if (!caller || !out || outcomes.length !== header.length) throw new Error(`no row: ${ways}`)
-    return outcomes.map((outcome, at) => ({ caller, out, what: whatOf(header[at]), outcome }))
+    const upstream = UPSTREAM_NAMES.find((name) => name === to)
+    if (!caller || !upstream || outcomes.length !== header.length) throw new Error(`unknown row: ${ways}`)
+    return outcomes.map((outcome, index) => ({ caller, upstream, scenario: scenarioOf(header[index]), outcome }))
   })
 }
 
-function whatOf(name: string | undefined): Feature | Failure {
-  const what = [...FEATURES, ...FAILURES].find((one) => one === name)
-  if (!what) throw new Error(`no column: ${name}`)
-  return what
+function scenarioOf(name: string | undefined): Feature | Failure {
+  const scenario = [...FEATURES, ...FAILURES].find((one) => one === name)
+  if (!scenario) throw new Error(`unknown column: ${name}`)
+  return scenario
 }
 
-/** Who is asked for it. */
-export function modelOf(out: UpstreamName, what: Feature | Failure): string {
-  switch (out) {
+/** The model that the client asks for in a scenario. */
+export function modelOf(upstream: UpstreamName, scenario: Feature | Failure): string {
+  switch (upstream) {
     case 'openai':
-      return what === 'thought' ? 'openai/gpt-5' : 'openai/gpt-4o'
+      return scenario === 'thought' ? 'openai/gpt-5' : 'openai/gpt-4o'
     case 'anthropic':
       return 'anthropic/claude-sonnet-4-5'
     case 'gemini':
       return 'gemini/gemini-2.5-flash'
     case 'compatible':
-      return what === 'thought' ? 'local/qwen3-32b' : 'local/llama-3.3-70b-versatile'
+      return scenario === 'thought' ? 'local/qwen3-32b' : 'local/llama-3.3-70b-versatile'
     case 'simulated':
-      return what === 'parallel' ? 'sim/tools-2' : 'sim/echo'
+      return scenario === 'parallel' ? 'sim/tools-2' : 'sim/echo'
   }
 }

@@ -1,4 +1,4 @@
-// The matrix: every caller's SDK against every provider, for everything that can be asked, whole and streamed.
+// The matrix: every caller's SDK against every provider, in every scenario, whole and streamed.
 
 import { type GenerateContentResponse, GoogleGenerativeAI, SchemaType } from '@google/generative-ai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -20,11 +20,11 @@ beforeAll(async () => {
 })
 afterAll(() => fixture[Symbol.asyncDispose]())
 
-/** What a feature is asked with. */
-function optionsOf({ caller, out, what }: Cell): CallerOptions {
-  const model = modelOf(out, what)
+/** What the client asks for in a scenario. */
+function optionsOf({ caller, upstream, scenario }: Cell): CallerOptions {
+  const model = modelOf(upstream, scenario)
   const isGemini = caller.name === 'gemini'
-  switch (what) {
+  switch (scenario) {
     case 'tools':
     case 'parallel':
       return { model, tools: true }
@@ -35,50 +35,55 @@ function optionsOf({ caller, out, what }: Cell): CallerOptions {
     case 'json':
       return {
         model,
-        more: isGemini ? { responseMimeType: 'application/json' } : { response_format: { type: 'json_object' } },
+        extraFields: isGemini ? { responseMimeType: 'application/json' } : { response_format: { type: 'json_object' } },
       }
     case 'several':
-      return { model, more: isGemini ? { candidateCount: 2 } : { n: 2 } }
+      return { model, extraFields: isGemini ? { candidateCount: 2 } : { n: 2 } }
     default:
       return { model }
   }
 }
 
-const turnOf = (what: Cell['what']): Turn => ({ text: QUESTION, ...(what === 'image' ? { image: IMAGE } : {}) })
+const turnOf = (scenario: Cell['scenario']): Turn => ({
+  text: QUESTION,
+  ...(scenario === 'image' ? { image: IMAGE } : {}),
+})
 
-/** What a client hears before the held half of a stream is sent. Gemini tells calls whole. */
-function firstPieceKind({ caller, out, what }: Cell): PieceKind {
-  if (what !== 'tools' && what !== 'parallel') return 'text'
-  const isWhole = caller.name === 'gemini' || out === 'gemini'
+/** The kind of piece that reaches the client before the held half of a stream. Gemini sends calls whole. */
+function firstPieceKind({ caller, upstream, scenario }: Cell): PieceKind {
+  if (scenario !== 'tools' && scenario !== 'parallel') return 'text'
+  const isWhole = caller.name === 'gemini' || upstream === 'gemini'
   if (!isWhole) return 'arguments'
-  // A call that is told whole cannot be told before it is.
-  return what === 'parallel' && out !== 'compatible' ? 'call' : 'text'
+  // A call that is sent whole has to wait for its last piece.
+  return scenario === 'parallel' && upstream !== 'compatible' ? 'call' : 'text'
 }
 
 interface StreamResult {
-  readonly got: CallerAnswer
-  /** Pieces of each kind. */
+  readonly answer: CallerAnswer
+  /** The number of pieces of each kind. */
   readonly pieces: Readonly<Record<PieceKind, number>>
 }
 
-/** Asks with the end of the stream held back, until enough of the rest has been heard. */
+/** Reads a stream whose end is held back until the first half has reached the client. */
 async function readStream(cell: Cell): Promise<StreamResult> {
   const { upstreams, gateway } = fixture
   const released = Promise.withResolvers<void>()
   const timer = setTimeout(() => {
-    upstreams.faults.push(`nothing of ${firstPieceKind(cell)} was heard before the end`)
+    upstreams.faults.push(`nothing of ${firstPieceKind(cell)} arrived before the end`)
     released.resolve()
   }, 3_000)
   upstreams.holdUntil = released.promise
   const pieces = { text: 0, thought: 0, call: 0, arguments: 0 }
-  const awaited = firstPieceKind(cell)
-  const hear: PieceListener = (kind) => {
+  const awaitedKind = firstPieceKind(cell)
+  const listener: PieceListener = (kind) => {
     pieces[kind] += 1
-    if (kind === awaited) released.resolve()
+    if (kind === awaitedKind) released.resolve()
   }
   try {
-    const got = await cell.caller.startConversation(gateway.url).streamed(turnOf(cell.what), optionsOf(cell), hear)
-    return { got, pieces }
+    const answer = await cell.caller
+      .startConversation(gateway.url)
+      .streamed(turnOf(cell.scenario), optionsOf(cell), listener)
+    return { answer, pieces }
   } finally {
     clearTimeout(timer)
     released.resolve()
@@ -94,22 +99,26 @@ const PROVIDERS: Readonly<Record<UpstreamName, string>> = {
   simulated: 'simulated',
 }
 
-/** Who is asked in the caller's own dialect. */
+/** The upstreams that speak the caller's own dialect. */
 const NATIVE: Readonly<Record<Cell['caller']['name'], readonly UpstreamName[]>> = {
   openai: ['openai', 'compatible', 'simulated'],
   anthropic: ['anthropic', 'simulated'],
   gemini: ['gemini', 'simulated'],
 }
 
-/** The ledger says what the caller was told, and of whom. */
-async function expectSettled({ caller, out, what }: Cell, got: CallerAnswer, streaming: boolean): Promise<void> {
-  const { callId, usage } = got
+/** The ledger holds the usage that the caller received, and the target. */
+async function expectSettled(
+  { caller, upstream, scenario }: Cell,
+  answer: CallerAnswer,
+  streaming: boolean,
+): Promise<void> {
+  const { callId, usage } = answer
   const { gateway } = fixture
   await gateway.idle()
   const entry = await entryOf(callId)
-  const requestedModel = modelOf(out, what)
-  const model = out === 'simulated' ? requestedModel : requestedModel.replace(/^\w+\//, '')
-  const provider = PROVIDERS[out]
+  const requestedModel = modelOf(upstream, scenario)
+  const model = upstream === 'simulated' ? requestedModel : requestedModel.replace(/^\w+\//, '')
+  const provider = PROVIDERS[upstream]
   expect(entry.facts).toMatchObject({
     dialect: caller.dialect,
     provider,
@@ -118,16 +127,21 @@ async function expectSettled({ caller, out, what }: Cell, got: CallerAnswer, str
     streaming,
     costKnown: true,
   })
-  const isTranslated = !NATIVE[caller.name].includes(out)
-  expect(got.headers.get('x-bursar-target')).toBe(isTranslated ? `${provider}/${model}` : null)
+  const isTranslated = !NATIVE[caller.name].includes(upstream)
+  expect(answer.headers.get('x-bursar-target')).toBe(isTranslated ? `${provider}/${model}` : null)
   expect(entry.outcome).toMatchObject({ ending: 'completed', certainty: 'exact' })
-  if (!entry.outcome) throw new Error('it is not settled')
-  const { usage: booked, reasoningTokens, cost } = entry.outcome
-  const cached = booked.cacheRead
-  const told = { input: inputTokens(booked), cached, output: outputTokens(booked), reasoning: reasoningTokens }
-  expect(usage).toEqual(told)
-  if (out === 'simulated') return
-  expect(told).toMatchObject({
+  if (!entry.outcome) throw new Error('the call is not settled')
+  const { usage: settledUsage, reasoningTokens, cost } = entry.outcome
+  const cached = settledUsage.cacheRead
+  const settled = {
+    input: inputTokens(settledUsage),
+    cached,
+    output: outputTokens(settledUsage),
+    reasoning: reasoningTokens,
+  }
+  expect(usage).toEqual(settled)
+  if (upstream === 'simulated') return
+  expect(settled).toMatchObject({
     input: REPORTED_USAGE.input + REPORTED_USAGE.cached,
     cached: REPORTED_USAGE.cached,
     output: REPORTED_USAGE.output,
@@ -147,62 +161,62 @@ async function expectSettled({ caller, out, what }: Cell, got: CallerAnswer, str
 
 async function entryOf(callId: string): Promise<Entry> {
   const entry = await fixture.gateway.app.store.entry(callId)
-  if (!entry) throw new Error(`no entry of ${callId}`)
+  if (!entry) throw new Error(`the ledger holds no entry of ${callId}`)
   return entry
 }
 
 const UNNAMED_OUTCOMES: ReadonlySet<string> = new Set(['ok', 'hidden'])
 
-/** The answer is the one that the provider gave, and the request the one that the caller made. */
-function expectAnswered({ caller, out, what, outcome }: Cell, got: CallerAnswer): void {
+/** The client receives what the provider says, and the provider receives what the client asks. */
+function expectAnswered({ caller, upstream, scenario, outcome }: Cell, answer: CallerAnswer): void {
   const { upstreams } = fixture
-  const calls = what === 'tools' || what === 'parallel' ? upstreams.calls : []
-  expect(got.headers.get('x-bursar-dropped')).toBe(null)
-  expect(got.stop).toBe(calls.length > 0 ? caller.stops.calls : caller.stops.end)
-  expect(got.answers).toBe(what === 'several' ? 2 : 1)
-  if (out === 'simulated') {
-    expect(got.calls).toHaveLength(what === 'parallel' ? 2 : calls.length)
-    if (what === 'schema') expect(JSON.parse(got.text)).toMatchObject({ city: expect.any(String), days: 1 })
-    else if (what === 'text') expect(got.text).toContain(QUESTION)
+  const calls = scenario === 'tools' || scenario === 'parallel' ? upstreams.calls : []
+  expect(answer.headers.get('x-bursar-dropped')).toBe(null)
+  expect(answer.stop).toBe(calls.length > 0 ? caller.stops.calls : caller.stops.end)
+  expect(answer.answers).toBe(scenario === 'several' ? 2 : 1)
+  if (upstream === 'simulated') {
+    expect(answer.calls).toHaveLength(scenario === 'parallel' ? 2 : calls.length)
+    if (scenario === 'schema') expect(JSON.parse(answer.text)).toMatchObject({ city: expect.any(String), days: 1 })
+    else if (scenario === 'text') expect(answer.text).toContain(QUESTION)
     return
   }
-  expect(got.calls.map(({ name, args }) => ({ name, args }))).toEqual(calls)
-  expect(new Set(got.calls.map(({ id }) => id)).size).toBe(
-    out === 'gemini' && caller.name === 'gemini' ? Math.min(1, calls.length) : calls.length,
+  expect(answer.calls.map(({ name, args }) => ({ name, args }))).toEqual(calls)
+  expect(new Set(answer.calls.map(({ id }) => id)).size).toBe(
+    upstream === 'gemini' && caller.name === 'gemini' ? Math.min(1, calls.length) : calls.length,
   )
-  expect(got.text).toBe(
-    calls.length > 0 ? WORDS.looks : what === 'schema' || what === 'json' ? WORDS.json : WORDS.answer,
+  expect(answer.text).toBe(
+    calls.length > 0 ? WORDS.looks : scenario === 'schema' || scenario === 'json' ? WORDS.json : WORDS.answer,
   )
-  expect(got.thought).toBe(UNNAMED_OUTCOMES.has(outcome) ? '' : WORDS.thought)
-  if (outcome === 'hidden' && out === 'openai') expect(got.usage.reasoning).toBe(REPORTED_USAGE.reasoning)
+  expect(answer.thought).toBe(UNNAMED_OUTCOMES.has(outcome) ? '' : WORDS.thought)
+  if (outcome === 'hidden' && upstream === 'openai') expect(answer.usage.reasoning).toBe(REPORTED_USAGE.reasoning)
   const { images, schema, tools } = upstreams.lastRequest
   expect(tools).toEqual(calls.length > 0 ? TOOLS : [])
   expect(images.map((image) => String(image).replace(/^data:image\/png;base64,/, ''))).toEqual(
-    what === 'image' ? [IMAGE] : [],
+    scenario === 'image' ? [IMAGE] : [],
   )
-  expect(schema).toEqual(what === 'schema' ? SCHEMA : undefined)
+  expect(schema).toEqual(scenario === 'schema' ? SCHEMA : undefined)
 }
 
-/** More than one piece of everything, but of what Gemini tells whole. */
-function expectPieces({ caller, out, what }: Cell, { pieces, got }: StreamResult): void {
-  if (got.text !== '') expect(pieces.text).toBeGreaterThan(1)
-  if (got.thought !== '' && out !== 'gemini') expect(pieces.thought).toBeGreaterThan(1)
-  if (what !== 'tools' && what !== 'parallel') return
-  expect(pieces.call).toBe(got.calls.length)
+/** Everything arrives in several pieces, except what Gemini sends whole. */
+function expectPieces({ caller, upstream, scenario }: Cell, { pieces, answer }: StreamResult): void {
+  if (answer.text !== '') expect(pieces.text).toBeGreaterThan(1)
+  if (answer.thought !== '' && upstream !== 'gemini') expect(pieces.thought).toBeGreaterThan(1)
+  if (scenario !== 'tools' && scenario !== 'parallel') return
+  expect(pieces.call).toBe(answer.calls.length)
   if (caller.name === 'gemini') expect(pieces.arguments).toBe(0)
-  else if (out === 'gemini') expect(pieces.arguments).toBe(got.calls.length)
-  else expect(pieces.arguments).toBeGreaterThan(got.calls.length)
+  else if (upstream === 'gemini') expect(pieces.arguments).toBe(answer.calls.length)
+  else expect(pieces.arguments).toBeGreaterThan(answer.calls.length)
 }
 
-/** Some of the answer was heard, then the SDK raised an error, and all that was reserved is booked. */
+/** The client receives a part of the response, the SDK raises an error, and the full reservation is settled. */
 async function expectBroken(cell: Cell, gateway: Gateway, whole: string, model?: string): Promise<void> {
-  let heard = ''
-  const wish = { ...optionsOf(cell), ...(model === undefined ? {} : { model }) }
-  const answer = cell.caller.startConversation(gateway.url).streamed(turnOf('text'), wish, (_, text) => {
-    heard += text
+  let received = ''
+  const options = { ...optionsOf(cell), ...(model === undefined ? {} : { model }) }
+  const answer = cell.caller.startConversation(gateway.url).streamed(turnOf('text'), options, (_, text) => {
+    received += text
   })
   expect((await errorRaisedBy(cell.caller, answer)).type).toBe(cell.outcome)
-  expect(whole.startsWith(heard) && heard.length > 0 && heard !== whole).toBe(true)
+  expect(whole.startsWith(received) && received.length > 0 && received !== whole).toBe(true)
   await gateway.idle()
   const [entry, ...others] = await gateway.app.store.entries({ limit: 10 })
   expect(others).toEqual([])
@@ -211,47 +225,49 @@ async function expectBroken(cell: Cell, gateway: Gateway, whole: string, model?:
   expect(gateway.app.store.openTotals(false).calls).toBe(0)
 }
 
-/** What comes before the part of a stream that is held back. */
+/** The pieces before the held part of a stream. */
 const piecesBeforeHold = ({ pieces }: Reply) =>
   pieces.slice(
     0,
     pieces.findIndex((piece) => typeof piece !== 'string'),
   )
 
-const isFeature = (cell: Cell) => FEATURES.some((one) => one === cell.what)
+const isFeature = (cell: Cell) => FEATURES.some((one) => one === cell.scenario)
 const withCallerNames = (cells: readonly Cell[]) => cells.map((cell) => ({ ...cell, from: cell.caller.name, cell }))
 const ANSWERED = CELLS.filter((cell) => isFeature(cell) && !/^[!.]/.test(cell.outcome))
 const REFUSED = CELLS.filter((cell) => isFeature(cell) && cell.outcome.startsWith('!'))
 
-describe('answered', () => {
-  test.each(withCallerNames(ANSWERED))('$from > $out: $what, whole', async ({ cell }) => {
+describe('an accepted request', () => {
+  test.each(withCallerNames(ANSWERED))('$from > $upstream: $scenario, whole', async ({ cell }) => {
     const { upstreams, gateway } = fixture
-    if (cell.what === 'parallel') upstreams.useTwoCalls()
+    if (cell.scenario === 'parallel') upstreams.useTwoCalls()
     else upstreams.useOneCall()
-    const got = await cell.caller.startConversation(gateway.url).whole(turnOf(cell.what), optionsOf(cell))
+    const answer = await cell.caller.startConversation(gateway.url).whole(turnOf(cell.scenario), optionsOf(cell))
     expect(upstreams.faults.splice(0)).toEqual([])
-    expectAnswered(cell, got)
-    await expectSettled(cell, got, false)
+    expectAnswered(cell, answer)
+    await expectSettled(cell, answer, false)
   })
 
-  test.each(withCallerNames(ANSWERED))('$from > $out: $what, streamed', async ({ cell }) => {
+  test.each(withCallerNames(ANSWERED))('$from > $upstream: $scenario, streamed', async ({ cell }) => {
     const { upstreams } = fixture
-    if (cell.what === 'parallel') upstreams.useTwoCalls()
+    if (cell.scenario === 'parallel') upstreams.useTwoCalls()
     else upstreams.useOneCall()
-    const heard = await readStream(cell)
+    const result = await readStream(cell)
     expect(upstreams.faults.splice(0)).toEqual([])
-    expectAnswered(cell, heard.got)
-    expectPieces(cell, heard)
-    await expectSettled(cell, heard.got, true)
+    expectAnswered(cell, result.answer)
+    expectPieces(cell, result)
+    await expectSettled(cell, result.answer, true)
   })
 })
 
-describe('refused', () => {
-  test.each(withCallerNames(REFUSED))('$from > $out: $what, for $outcome', async ({ cell }) => {
+describe('a refused request', () => {
+  test.each(withCallerNames(REFUSED))('$from > $upstream: $scenario, for $outcome', async ({ cell }) => {
     const { upstreams, gateway } = fixture
     const before = upstreams.requests.length
-    for (const how of ['whole', 'streamed'] as const) {
-      const answer = cell.caller.startConversation(gateway.url)[how](turnOf(cell.what), optionsOf(cell), () => {})
+    for (const delivery of ['whole', 'streamed'] as const) {
+      const answer = cell.caller
+        .startConversation(gateway.url)
+        [delivery](turnOf(cell.scenario), optionsOf(cell), () => {})
       const { status, body } = await errorRaisedBy(cell.caller, answer)
       expect(status).toBe(400)
       expect(JSON.stringify(body)).toContain(`"${cell.outcome.slice(1)}"`)
@@ -260,59 +276,62 @@ describe('refused', () => {
   })
 })
 
-describe('a budget that is spent', () => {
-  let poor: MatrixFixture
+describe('a call over the spending limit', () => {
+  let budgetFixture: MatrixFixture
   beforeAll(async () => {
-    poor = await startMatrixFixture({ settings: { MAX_COST_PER_REQUEST: '0.000001' } })
+    budgetFixture = await startMatrixFixture({ settings: { MAX_COST_PER_REQUEST: '0.000001' } })
   })
-  afterAll(() => poor[Symbol.asyncDispose]())
+  afterAll(() => budgetFixture[Symbol.asyncDispose]())
 
-  test.each(withCallerNames(CELLS.filter(({ what }) => what === 'refusal')))(
-    '$from > $out: $outcome',
+  test.each(withCallerNames(CELLS.filter(({ scenario }) => scenario === 'refusal')))(
+    '$from > $upstream: $outcome',
     async ({ cell }) => {
-      for (const how of ['whole', 'streamed'] as const) {
-        const answer = cell.caller.startConversation(poor.gateway.url)[how](turnOf('text'), optionsOf(cell), () => {})
+      for (const delivery of ['whole', 'streamed'] as const) {
+        const answer = cell.caller
+          .startConversation(budgetFixture.gateway.url)
+          [delivery](turnOf('text'), optionsOf(cell), () => {})
         const { type, status } = await errorRaisedBy(cell.caller, answer)
         expect({ type, status }).toEqual({ type: cell.outcome, status: 429 })
       }
-      expect([poor.upstreams.requests, poor.upstreams.faults]).toEqual([[], []])
+      expect([budgetFixture.upstreams.requests, budgetFixture.upstreams.faults]).toEqual([[], []])
     },
   )
 })
 
 describe('a stream that breaks in the middle', () => {
-  const broken = withCallerNames(CELLS.filter(({ what, out }) => what === 'broken' && out !== 'simulated'))
+  const broken = withCallerNames(
+    CELLS.filter(({ scenario, upstream }) => scenario === 'broken' && upstream !== 'simulated'),
+  )
 
-  test.each(broken)('$from > $out: an error event raises $outcome', async ({ cell }) => {
-    await using extras = await startMatrixFixture()
-    const { upstreams, gateway } = extras
-    upstreams.reply = ({ usual, provider }) => ({
-      ...usual,
-      pieces: [...piecesBeforeHold(usual), UPSTREAM_ANSWERS[provider].errorEvent],
+  test.each(broken)('$from > $upstream: an error event raises $outcome', async ({ cell }) => {
+    await using fixture = await startMatrixFixture()
+    const { upstreams, gateway } = fixture
+    upstreams.reply = ({ defaultReply, provider }) => ({
+      ...defaultReply,
+      pieces: [...piecesBeforeHold(defaultReply), UPSTREAM_ANSWERS[provider].errorEvent],
     })
     await expectBroken(cell, gateway, WORDS.answer)
     expect(upstreams.faults).toEqual([])
   })
 
-  test.each(broken)('$from > $out: a cut raises $outcome', async ({ cell }) => {
-    await using extras = await startMatrixFixture()
-    const { upstreams, gateway } = extras
-    upstreams.reply = ({ usual }) => ({ ...usual, pieces: piecesBeforeHold(usual), cut: true })
+  test.each(broken)('$from > $upstream: a cut raises $outcome', async ({ cell }) => {
+    await using fixture = await startMatrixFixture()
+    const { upstreams, gateway } = fixture
+    upstreams.reply = ({ defaultReply }) => ({ ...defaultReply, pieces: piecesBeforeHold(defaultReply), cut: true })
     await expectBroken(cell, gateway, WORDS.answer)
     expect(upstreams.faults).toEqual([])
   })
 
-  test.each(withCallerNames(CELLS.filter(({ what, out }) => what === 'broken' && out === 'simulated')))(
-    '$from > $out: $outcome',
-    async ({ cell }) => {
-      await using extras = await startMatrixFixture()
-      await expectBroken(cell, extras.gateway, `You said: ${QUESTION}`, 'sim/cut')
-    },
-  )
+  test.each(
+    withCallerNames(CELLS.filter(({ scenario, upstream }) => scenario === 'broken' && upstream === 'simulated')),
+  )('$from > $upstream: $outcome', async ({ cell }) => {
+    await using fixture = await startMatrixFixture()
+    await expectBroken(cell, fixture.gateway, `You said: ${QUESTION}`, 'sim/cut')
+  })
 })
 
-describe.each(UPSTREAM_NAMES)('%s, asked as Gemini is', (out) => {
-  const model = modelOf(out, 'tools')
+describe.each(UPSTREAM_NAMES)('%s, through the API of Gemini', (upstream) => {
+  const model = modelOf(upstream, 'tools')
   const question = { contents: [{ role: 'user', parts: [{ text: QUESTION }] }] }
 
   test("through Google's older SDK, calls tools and answers", async () => {
@@ -325,7 +344,7 @@ describe.each(UPSTREAM_NAMES)('%s, asked as Gemini is', (out) => {
     const stream = await older.generateContentStream({ ...question, tools })
     for (const answer of [whole, await stream.response])
       expect(answer.functionCalls()?.map(({ name }) => name)).toEqual(['weather'])
-    const text = out === 'simulated' ? `You said: ${QUESTION}` : WORDS.answer
+    const text = upstream === 'simulated' ? `You said: ${QUESTION}` : WORDS.answer
     expect((await older.generateContent(question)).response.text()).toBe(text)
     expect((await (await older.generateContentStream(question)).response).text()).toBe(text)
     expect(upstreams.faults.splice(0)).toEqual([])
@@ -341,12 +360,14 @@ describe.each(UPSTREAM_NAMES)('%s, asked as Gemini is', (out) => {
     expect(response.headers.get('content-type')).toMatch(/^application\/json/)
     const events: GenerateContentResponse[] = await response.json()
     const parts = events.flatMap(({ candidates }) => candidates?.[0]?.content.parts ?? [])
-    expect(parts.map(({ text }) => text).join('')).toBe(out === 'simulated' ? `You said: ${QUESTION}` : WORDS.answer)
+    expect(parts.map(({ text }) => text).join('')).toBe(
+      upstream === 'simulated' ? `You said: ${QUESTION}` : WORDS.answer,
+    )
     expect(events.length).toBeGreaterThan(2)
     expect(upstreams.faults.splice(0)).toEqual([])
   })
 })
 
-test('the table holds every caller against every provider', () => {
+test('the table has a cell for every caller, upstream and scenario', () => {
   expect(CELLS).toHaveLength(3 * UPSTREAM_NAMES.length * (FEATURES.length + FAILURES.length))
 })

@@ -1,4 +1,4 @@
-// Recorded answers of real providers, through the gateway to callers of other dialects: the same words, the same calls, the same usage.
+// Recordings: recorded responses of real providers reach callers of other dialects with the same text, calls and usage.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
@@ -8,7 +8,7 @@ import { CALLERS, type Caller, type CallerOptions } from './callers.ts'
 import { type Json, listOf } from './request-rules.ts'
 import { type MatrixFixture, startMatrixFixture } from './upstreams.ts'
 
-/** What another reader than ours finds in an answer. */
+/** What an independent reader finds in a response. */
 interface AnswerSummary {
   readonly text: string
   readonly calls: readonly { readonly name: string; readonly args: unknown }[]
@@ -16,10 +16,10 @@ interface AnswerSummary {
 
 interface Api {
   readonly name: string
-  /** Whose own dialect it is. */
+  /** The providers whose dialect it is. */
   readonly extras: Caller['name']
   readonly model: (recording: Recording) => string
-  /** @param bodies the answer, or its events */
+  /** @param bodies the whole response, or its events */
   readonly read: (bodies: readonly Json[]) => AnswerSummary
 }
 
@@ -34,7 +34,7 @@ const APIS: readonly Api[] = [
   { name: 'gemini.generate_content', extras: 'gemini', model: () => 'gemini/gemini-2.5-flash', read: readContents },
 ]
 
-/** Strings one after the other, of texts and lists of texts. */
+/** The text of a string or of a list of text blocks, joined. */
 const textOf = (content: unknown): string =>
   typeof content === 'string'
     ? content
@@ -68,8 +68,8 @@ function readMessages(bodies: readonly Json[]): AnswerSummary {
   for (const { index, content_block: block, delta } of bodies) {
     const { type, name, text: said } = recordOf(block)
     if (type === 'tool_use') open.set(index, { name: String(name), text: '' })
-    const { text: more, partial_json: json } = recordOf(delta)
-    text += `${type === 'text' ? said : ''}${more ?? ''}`
+    const { text: fields, partial_json: json } = recordOf(delta)
+    text += `${type === 'text' ? said : ''}${fields ?? ''}`
     const call = open.get(index)
     if (call) call.text += `${json ?? ''}`
   }
@@ -90,7 +90,7 @@ function readContents(bodies: readonly Json[]): AnswerSummary {
 
 function bodiesOf({ stream, response }: Recording): Json[] {
   if (!stream) return [JSON.parse(response.body)]
-  // Of several messages in one body the first is the answer.
+  // Of several messages in one body, the first is the response.
   const [first = ''] = response.body.split('event: message_stop')
   return [...first.matchAll(/^data: ?(\{.*\})\s*$/gm)].map(([, text = '']) => JSON.parse(text))
 }
@@ -120,20 +120,20 @@ describe.skipIf(!HAS_RECORDINGS).each(APIS)('$name (../shared/recordings)', (api
       const pieces = body.match(/[\s\S]{1,997}/gu) ?? []
       const type = recording.stream ? 'text/event-stream' : (headers['content-type'] ?? 'application/json')
       upstreams.reply = () => ({ status: 200, type, pieces })
-      const wish: CallerOptions = { model: api.model(recording) }
+      const options: CallerOptions = { model: api.model(recording) }
       const how = recording.stream ? 'streamed' : 'whole'
-      const got = await caller.startConversation(gateway.url)[how]({ text: 'Hello' }, wish, () => {})
+      const answer = await caller.startConversation(gateway.url)[how]({ text: 'Hello' }, options, () => {})
       const { text, calls } = api.read(bodiesOf(recording))
-      expect(got.text).toBe(text)
-      expect(got.calls.map(({ name, args }) => ({ name, args }))).toEqual(calls)
-      expect(got.stop).not.toBe('')
+      expect(answer.text).toBe(text)
+      expect(answer.calls.map(({ name, args }) => ({ name, args }))).toEqual(calls)
+      expect(answer.stop).not.toBe('')
       await gateway.idle()
-      const entry = await gateway.app.store.entry(got.callId)
+      const entry = await gateway.app.store.entry(answer.callId)
       if (!entry?.outcome) throw new Error('it is not settled')
       const { usage, reasoningTokens: reasoning, ending, certainty } = entry.outcome
       expect({ ending, certainty }).toEqual({ ending: 'completed', certainty: 'exact' })
       const booked = { input: inputTokens(usage), output: outputTokens(usage), reasoning }
-      expect(got.usage).toMatchObject(booked)
+      expect(answer.usage).toMatchObject(booked)
       expect(upstreams.faults.splice(0)).toEqual([])
     })
   })

@@ -1,4 +1,4 @@
-// Rounds of tools: asked, called, handed back in the caller's dialect, answered; and conversations that move from provider to provider.
+// Rounds: conversations with tool calls and their results, and conversations that move from provider to provider.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { recordOf } from '../../../src/core/json-values.ts'
@@ -20,10 +20,10 @@ beforeAll(async () => {
   fixture = await startMatrixFixture({ settings: { UNKNOWN_PRICE: 'allow' } })
 })
 afterAll(() => fixture[Symbol.asyncDispose]())
-/** No provider was asked anything illegal. */
+/** No provider received an illegal request. */
 afterEach(() => {
   fixture.upstreams.useTwoCalls()
-  fixture.upstreams.reply = ({ usual }) => usual
+  fixture.upstreams.reply = ({ defaultReply }) => defaultReply
   expect(fixture.upstreams.faults.splice(0)).toEqual([])
 })
 
@@ -34,82 +34,102 @@ const MODELS: Readonly<Record<UpstreamName, string>> = {
   compatible: 'local/llama-3.3-70b-versatile',
   simulated: 'sim/tools-2',
 }
-const PAIRS = CALLERS.flatMap((caller) => UPSTREAM_NAMES.map((out) => ({ caller, out, from: caller.name })))
+const PAIRS = CALLERS.flatMap((caller) => UPSTREAM_NAMES.map((upstream) => ({ caller, upstream, from: caller.name })))
 const DELIVERIES = ['whole', 'streamed'] as const
 const TURN: Turn = { text: 'How are the weather and the time in Köln?' }
 const RESULTS = ['Sunny, 21 °C', '12:00']
 
-const sendTurn = (talk: Conversation, how: (typeof DELIVERIES)[number], turn: Turn, wish: CallerOptions) =>
-  talk[how](turn, wish, () => {})
+const sendTurn = (
+  conversation: Conversation,
+  delivery: (typeof DELIVERIES)[number],
+  turn: Turn,
+  options: CallerOptions,
+) => conversation[delivery](turn, options, () => {})
 const results = ({ calls }: CallerAnswer): Turn => ({
-  results: calls.map((call, at) => ({ call, text: RESULTS[at] ?? '' })),
+  results: calls.map((call, index) => ({ call, text: RESULTS[index] ?? '' })),
 })
 
-/** The last request, as its provider got it. */
+/** The body of the last request that a provider received. */
 function lastBody(): Json {
   const last = fixture.upstreams.requests.at(-1)
-  if (!last) throw new Error('nothing was asked')
+  if (!last) throw new Error('no provider received a request')
   return last.received.body
 }
 
-describe.each(DELIVERIES)('%s', (how) => {
-  test.each(PAIRS)('$from > $out: two calls at once, and the answer to their results', async ({ caller, out }) => {
-    const { upstreams, gateway } = fixture
-    upstreams.useTwoCalls()
-    const talk = caller.startConversation(gateway.url)
-    const wish = { model: MODELS[out], tools: true }
-    const called = await sendTurn(talk, how, TURN, wish)
-    expect(called.calls.map(({ name }) => name)).toEqual(['weather', 'time'])
-    expect(called.stop).toBe(caller.stops.calls)
-    const got = await sendTurn(talk, how, results(called), wish)
-    expect([got.stop, got.calls]).toEqual([caller.stops.end, []])
-    if (out === 'simulated') expect(got.text).toContain('12:00')
-    else {
-      expect(got.text).toBe(WORDS.answer)
-      expect(upstreams.lastRequest.results).toEqual(RESULTS)
-    }
-    await gateway.idle()
-    for (const { callId } of [called, got]) {
-      const entry = await gateway.app.store.entry(callId)
-      expect(entry?.outcome).toMatchObject({ ending: 'completed', certainty: 'exact' })
-    }
-  })
+describe.each(DELIVERIES)('%s', (delivery) => {
+  test.each(PAIRS)(
+    '$from > $upstream: two calls at once, and the response to their results',
+    async ({ caller, upstream }) => {
+      const { upstreams, gateway } = fixture
+      upstreams.useTwoCalls()
+      const conversation = caller.startConversation(gateway.url)
+      const options = { model: MODELS[upstream], tools: true }
+      const callingAnswer = await sendTurn(conversation, delivery, TURN, options)
+      expect(callingAnswer.calls.map(({ name }) => name)).toEqual(['weather', 'time'])
+      expect(callingAnswer.stop).toBe(caller.stops.calls)
+      const answer = await sendTurn(conversation, delivery, results(callingAnswer), options)
+      expect([answer.stop, answer.calls]).toEqual([caller.stops.end, []])
+      if (upstream === 'simulated') expect(answer.text).toContain('12:00')
+      else {
+        expect(answer.text).toBe(WORDS.answer)
+        expect(upstreams.lastRequest.results).toEqual(RESULTS)
+      }
+      await gateway.idle()
+      for (const { callId } of [callingAnswer, answer]) {
+        const entry = await gateway.app.store.entry(callId)
+        expect(entry?.outcome).toMatchObject({ ending: 'completed', certainty: 'exact' })
+      }
+    },
+  )
 })
 
 describe('a conversation that moves', () => {
-  const REAL = UPSTREAM_NAMES.filter((out) => out !== 'simulated')
+  const REAL = UPSTREAM_NAMES.filter((upstream) => upstream !== 'simulated')
   const MOVES = CALLERS.flatMap((caller) => REAL.map((first) => ({ caller, from: caller.name, first })))
 
-  test.each(MOVES)('$from > $first, and on to every other one', async ({ caller, first }) => {
+  test.each(MOVES)('from $from > $first to every other provider', async ({ caller, first }) => {
     const { upstreams, gateway } = fixture
     for (const second of REAL) {
-      for (const how of DELIVERIES) {
+      for (const delivery of DELIVERIES) {
         upstreams.useTwoCalls()
-        const talk = caller.startConversation(gateway.url)
-        const called = await sendTurn(talk, how, TURN, {
+        const conversation = caller.startConversation(gateway.url)
+        const callingAnswer = await sendTurn(conversation, delivery, TURN, {
           model: MODELS[first],
           tools: true,
           thinks: first === 'anthropic',
         })
-        const got = await sendTurn(talk, how, results(called), { model: MODELS[second], tools: true })
-        expect([second, how, got.text, upstreams.lastRequest.results]).toEqual([second, how, WORDS.answer, RESULTS])
-        const further = await sendTurn(talk, how, { text: 'Thank you.' }, { model: MODELS[first], tools: true })
+        const answer = await sendTurn(conversation, delivery, results(callingAnswer), {
+          model: MODELS[second],
+          tools: true,
+        })
+        expect([second, delivery, answer.text, upstreams.lastRequest.results]).toEqual([
+          second,
+          delivery,
+          WORDS.answer,
+          RESULTS,
+        ])
+        const further = await sendTurn(
+          conversation,
+          delivery,
+          { text: 'Thank you.' },
+          { model: MODELS[first], tools: true },
+        )
         expect(further.text).toBe(WORDS.answer)
       }
     }
   })
 })
 
-describe.each(DELIVERIES)('thoughts among calls, %s', (how) => {
-  const wish: CallerOptions = { model: MODELS.anthropic, tools: true, thinks: true }
+describe.each(DELIVERIES)('thoughts among calls, %s', (delivery) => {
+  const options: CallerOptions = { model: MODELS.anthropic, tools: true, thinks: true }
 
   test.each(CALLERS.filter(({ name }) => name !== 'gemini'))(
-    '$name hands back what Anthropic signed',
+    '$name sends back what Anthropic signed',
     async (caller) => {
-      const talk = caller.startConversation(fixture.gateway.url)
-      const called = await sendTurn(talk, how, TURN, wish)
-      expect(called.thought).toBe(WORDS.thought)
-      await sendTurn(talk, how, results(called), wish)
+      const conversation = caller.startConversation(fixture.gateway.url)
+      const callingAnswer = await sendTurn(conversation, delivery, TURN, options)
+      expect(callingAnswer.thought).toBe(WORDS.thought)
+      await sendTurn(conversation, delivery, results(callingAnswer), options)
       const { messages, thinking } = lastBody()
       expect(recordOf(thinking).type).toBe('enabled')
       const [thought] = listOf(listOf(messages).at(-2)?.content)
@@ -117,38 +137,38 @@ describe.each(DELIVERIES)('thoughts among calls, %s', (how) => {
     },
   )
 
-  test('gemini has no place for what Anthropic signed: the model thinks no more, and the caller is told', async () => {
+  test('gemini has no field for what Anthropic signed, so thinking is dropped and the caller is notified', async () => {
     const caller = callerNamed('gemini')
-    const talk = caller.startConversation(fixture.gateway.url)
-    const called = await sendTurn(talk, how, TURN, wish)
-    expect(called.thought).toBe(WORDS.thought)
-    const got = await sendTurn(talk, how, results(called), wish)
-    expect(got.headers.get('x-bursar-dropped')).toBe('generationConfig.thinkingConfig')
+    const conversation = caller.startConversation(fixture.gateway.url)
+    const callingAnswer = await sendTurn(conversation, delivery, TURN, options)
+    expect(callingAnswer.thought).toBe(WORDS.thought)
+    const answer = await sendTurn(conversation, delivery, results(callingAnswer), options)
+    expect(answer.headers.get('x-bursar-dropped')).toBe('generationConfig.thinkingConfig')
     expect(lastBody().thinking).toBe(undefined)
   })
 
-  test.each(CALLERS)('$name hands back what Gemini signed, or what stands for it', async (caller) => {
-    const talk = caller.startConversation(fixture.gateway.url)
+  test.each(CALLERS)("$name sends back what Gemini signed, or Google's stand-in", async (caller) => {
+    const conversation = caller.startConversation(fixture.gateway.url)
     const model = MODELS.gemini
-    const called = await sendTurn(talk, how, TURN, { model, tools: true })
-    await sendTurn(talk, how, results(called), { model, tools: true })
+    const callingAnswer = await sendTurn(conversation, delivery, TURN, { model, tools: true })
+    await sendTurn(conversation, delivery, results(callingAnswer), { model, tools: true })
     const parts = listOf(listOf(lastBody().contents).at(-2)?.parts)
     const signatures = parts.filter(({ functionCall }) => functionCall).map(({ thoughtSignature }) => thoughtSignature)
-    // Anthropic's dialect has no place for it.
+    // Anthropic's dialect has no field for it.
     const expected = caller.name === 'anthropic' ? 'skip_thought_signature_validator' : SIGNATURES.gemini
     expect(signatures).toEqual([expected, undefined])
   })
 })
 
 function callerNamed(name: Caller['name']): Caller {
-  const caller = CALLERS.find((one) => one.name === name)
-  if (!caller) throw new Error(`no caller ${name}`)
+  const caller = CALLERS.find((caller) => caller.name === name)
+  if (!caller) throw new Error(`unknown caller ${name}`)
   return caller
 }
 
 const CITED = [{ role: 'user', content: [{ type: 'text', text: 'Hello', cache_control: { type: 'ephemeral' } }] }]
 
-/** What is asked for beside a question, of whom, and what of it the answer says was left out. */
+/** Caller, upstream, the fields that the client asks for, and the names that the response reports as dropped. */
 const HINTS: readonly (readonly [Caller['name'], UpstreamName, object, string | null])[] = [
   ['openai', 'anthropic', { seed: 7, frequency_penalty: 0.5 }, 'seed, frequency_penalty'],
   ['openai', 'anthropic', { logit_bias: { 50256: -100 }, store: true }, 'logit_bias, store'],
@@ -173,20 +193,23 @@ const HINTS: readonly (readonly [Caller['name'], UpstreamName, object, string | 
   ['gemini', 'anthropic', { temperature: 0.5, topK: 5, stopSequences: ['END'] }, null],
 ]
 
-test.each(HINTS)('%s > %s, asked with %j, is told that it leaves out %s', async (name, out, more, dropped) => {
-  for (const how of DELIVERIES) {
-    const talk = callerNamed(name).startConversation(fixture.gateway.url)
-    const got = await sendTurn(talk, how, { text: 'Hello' }, { model: MODELS[out], more })
-    expect([got.text, got.headers.get('x-bursar-dropped')]).toEqual([WORDS.answer, dropped])
-  }
-})
+test.each(HINTS)(
+  '%s > %s: the client asks for %j and is notified that %s was dropped',
+  async (name, upstream, extraFields, dropped) => {
+    for (const delivery of DELIVERIES) {
+      const conversation = callerNamed(name).startConversation(fixture.gateway.url)
+      const answer = await sendTurn(conversation, delivery, { text: 'Hello' }, { model: MODELS[upstream], extraFields })
+      expect([answer.text, answer.headers.get('x-bursar-dropped')]).toEqual([WORDS.answer, dropped])
+    }
+  },
+)
 
 const AUDIO = { type: 'input_audio', input_audio: { data: 'UklGRg==', format: 'wav' } }
 const withPart = (part: object) => ({ messages: [{ role: 'user', content: [part] }] })
 const FILE = { type: 'document', source: { type: 'file', file_id: 'file_011CNha8iCJcU1wXNR6q4V8w' } }
 const SEARCH = { type: 'web_search_20250305', name: 'web_search' }
 
-/** What cannot be asked of whom, and the caller's name of it. */
+/** Caller, upstream, the fields that the client asks for, and the caller's name of the refused field. */
 const NEEDS: readonly (readonly [Caller['name'], UpstreamName, object, string])[] = [
   ['openai', 'anthropic', { logprobs: true }, 'logprobs'],
   ['openai', 'anthropic', { web_search_options: {} }, 'web_search_options'],
@@ -210,15 +233,23 @@ const NEEDS: readonly (readonly [Caller['name'], UpstreamName, object, string])[
   ['gemini', 'anthropic', { responseLogprobs: true }, 'generationConfig.responseLogprobs'],
 ]
 
-test.each(NEEDS)('%s > %s, asked with %j, is refused, naming %s', async (name, out, more, param) => {
-  const { upstreams, gateway } = fixture
-  const before = upstreams.requests.length
-  for (const how of DELIVERIES) {
-    const caller = callerNamed(name)
-    const answer = sendTurn(caller.startConversation(gateway.url), how, { text: 'Hello' }, { model: MODELS[out], more })
-    const { status, body } = await errorRaisedBy(caller, answer)
-    expect(status).toBe(400)
-    expect(JSON.stringify(body)).toContain(`"${param}"`)
-  }
-  expect(upstreams.requests.length).toBe(before)
-})
+test.each(NEEDS)(
+  '%s > %s: the client asks for %j and is refused, with the field %s',
+  async (name, upstream, extraFields, param) => {
+    const { upstreams, gateway } = fixture
+    const before = upstreams.requests.length
+    for (const delivery of DELIVERIES) {
+      const caller = callerNamed(name)
+      const answer = sendTurn(
+        caller.startConversation(gateway.url),
+        delivery,
+        { text: 'Hello' },
+        { model: MODELS[upstream], extraFields },
+      )
+      const { status, body } = await errorRaisedBy(caller, answer)
+      expect(status).toBe(400)
+      expect(JSON.stringify(body)).toContain(`"${param}"`)
+    }
+    expect(upstreams.requests.length).toBe(before)
+  },
+)

@@ -1,4 +1,4 @@
-// Voices: how each provider says one and the same thing, whole and streamed, and how it fails.
+// Upstream answers: how each provider says the same content, whole and streamed, and how it fails.
 
 import { recordOf } from '../../../src/core/json-values.ts'
 import { type Json, listOf, type Provider, SIGNATURES } from './request-rules.ts'
@@ -8,26 +8,26 @@ export interface ToolCall {
   readonly args: Json
 }
 
-/** What a model says. */
+/** What the provider says, in no dialect. */
 export interface AnswerContent {
   readonly thought: string
   readonly text: string
   readonly calls: readonly ToolCall[]
-  /** How many answers say so. */
+  /** The number of choices with this content. */
   readonly answers: number
 }
 
-/** What every answer says it used: `input` uncached. */
+/** The usage that every response reports. `input` excludes cached tokens. */
 export const REPORTED_USAGE = { input: 21, cached: 100, output: 9, reasoning: 4 }
 const TOTAL_INPUT_TOKENS = REPORTED_USAGE.input + REPORTED_USAGE.cached
 
-/** Events in order. What comes from `holdAt` on is not sent before the client has seen something of the rest. */
+/** Events in order. Those from `holdAt` on are held until the client has received some of the others. */
 export interface EventSequence {
   readonly events: readonly string[]
   readonly holdAt: number
 }
 
-/** What of a request a test looks at, whatever the dialect. */
+/** The parts of a request that tests check, in no dialect. */
 export interface RequestSummary {
   readonly images: readonly unknown[]
   readonly schema: unknown
@@ -36,14 +36,14 @@ export interface RequestSummary {
 }
 
 export interface UpstreamAnswers {
-  whole(said: AnswerContent, model: string): string
-  stream(said: AnswerContent, model: string, body: Json): EventSequence
-  /** It was asked to show, or shows unasked, what it thinks. */
+  whole(content: AnswerContent, model: string): string
+  stream(content: AnswerContent, model: string, body: Json): EventSequence
+  /** Whether the response to this request shows thoughts. */
   showsThoughts(body: Json): boolean
   summarizeRequest(body: Json): RequestSummary
   readonly type: string
   refusal(status: number): string
-  /** In the middle of a stream. */
+  /** An error event in the middle of a stream. */
   readonly errorEvent: string
 }
 
@@ -57,12 +57,12 @@ function halves(text: string): [string, string] {
 
 const argumentsOf = ({ args }: ToolCall) => JSON.stringify(args)
 
-/** In quarters. */
+/** A text in four pieces. */
 const quarters = (text: string) => halves(text).flatMap(halves)
 
-/** @param isOpenai others show what they think, name calls as they like, and mix them in a stream */
+/** @param isOpenai false: a compatible server, which shows thoughts, has other ids of calls, and interleaves calls in a stream */
 function chatAnswers(isOpenai: boolean): UpstreamAnswers {
-  const idOf = (at: number) => (isOpenai ? `call_rI3WKPYvVwlOgCGRjsPP2hE${at}` : `functions.tool:${at}`)
+  const idOf = (index: number) => (isOpenai ? `call_rI3WKPYvVwlOgCGRjsPP2hE${index}` : `functions.tool:${index}`)
   const usage = ({ thought }: AnswerContent) => ({
     prompt_tokens: TOTAL_INPUT_TOKENS,
     completion_tokens: REPORTED_USAGE.output,
@@ -75,10 +75,10 @@ function chatAnswers(isOpenai: boolean): UpstreamAnswers {
   const frame = (object: string, model: string) => ({ id: 'chatcmpl-CyCSIMmw', object, created: 1_795_348_800, model })
   return {
     type: 'text/event-stream; charset=utf-8',
-    whole(said, model) {
-      const { thought, text, calls, answers } = said
-      const called = calls.map((call, at) => ({
-        id: idOf(at),
+    whole(content, model) {
+      const { thought, text, calls, answers } = content
+      const called = calls.map((call, index) => ({
+        id: idOf(index),
         type: 'function',
         function: { name: call.name, arguments: argumentsOf(call) },
       }))
@@ -94,12 +94,12 @@ function chatAnswers(isOpenai: boolean): UpstreamAnswers {
         index,
         message,
         logprobs: null,
-        finish_reason: reasonOf(said),
+        finish_reason: reasonOf(content),
       }))
-      return JSON.stringify({ ...frame('chat.completion', model), choices, usage: usage(said) })
+      return JSON.stringify({ ...frame('chat.completion', model), choices, usage: usage(content) })
     },
-    stream(said, model, { stream_options: options }) {
-      const { thought, text, calls, answers } = said
+    stream(content, model, { stream_options: options }) {
+      const { thought, text, calls, answers } = content
       const tells = !isOpenai || recordOf(options).include_usage === true
       const chunk = (choices: readonly unknown[], used: unknown = null) =>
         `data: ${JSON.stringify({ ...frame('chat.completion.chunk', model), choices, ...(tells ? { usage: used } : {}) })}\n\n`
@@ -111,10 +111,10 @@ function chatAnswers(isOpenai: boolean): UpstreamAnswers {
       const pieces = calls.map((call, index) => halves(argumentsOf(call)).map((part) => piece(index, part)))
       const heads = calls.map(head)
       const beginnings = isOpenai
-        ? calls.flatMap((_, at) => [
-            heads[at] ?? '',
-            pieces[at]?.[0] ?? '',
-            ...(at === calls.length - 1 ? [] : [pieces[at]?.[1] ?? '']),
+        ? calls.flatMap((_, index) => [
+            heads[index] ?? '',
+            pieces[index]?.[0] ?? '',
+            ...(index === calls.length - 1 ? [] : [pieces[index]?.[1] ?? '']),
           ])
         : [...heads, ...pieces.map(([first = '']) => first)]
       const endings = isOpenai ? [pieces.at(-1)?.[1] ?? ''] : pieces.map(([, second = '']) => second)
@@ -133,8 +133,8 @@ function chatAnswers(isOpenai: boolean): UpstreamAnswers {
       ]
       const rest = [
         ...(hasCalls ? endings.filter((event) => event !== '') : texts.slice(2)),
-        delta({}, reasonOf(said)),
-        ...(tells ? [chunk([], usage(said))] : []),
+        delta({}, reasonOf(content)),
+        ...(tells ? [chunk([], usage(content))] : []),
         'data: [DONE]\n\n',
       ]
       return { events: [...before, ...rest], holdAt: before.length }
@@ -174,16 +174,17 @@ const textOf = (content: unknown): string =>
 
 const anthropic: UpstreamAnswers = {
   type: 'text/event-stream; charset=utf-8',
-  whole: (said, model) =>
+  whole: (content, model) =>
     JSON.stringify({
       ...anthropicFrame(model),
-      content: blocksOf(said).map(({ block, deltas: _ }) => block),
-      stop_reason: said.calls.length > 0 ? 'tool_use' : 'end_turn',
-      usage: anthropicUsage(said),
+      content: blocksOf(content).map(({ block, deltas: _ }) => block),
+      stop_reason: content.calls.length > 0 ? 'tool_use' : 'end_turn',
+      usage: anthropicUsage(content),
     }),
-  stream(said, model) {
-    const event = (type: string, more: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
-    const blocks = blocksOf(said).map(({ head, deltas }, index) => [
+  stream(content, model) {
+    const event = (type: string, fields: object = {}) =>
+      `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
+    const blocks = blocksOf(content).map(({ head, deltas }, index) => [
       event('content_block_start', { index, content_block: head }),
       ...deltas.map((delta) => event('content_block_delta', { index, delta })),
       event('content_block_stop', { index }),
@@ -192,7 +193,7 @@ const anthropic: UpstreamAnswers = {
       ...anthropicFrame(model),
       content: [],
       stop_reason: null,
-      usage: { ...anthropicUsage(said), output_tokens: 1 },
+      usage: { ...anthropicUsage(content), output_tokens: 1 },
     }
     const before = [
       event('message_start', { message }),
@@ -200,7 +201,7 @@ const anthropic: UpstreamAnswers = {
       ...blocks.slice(0, -1).flat(),
       ...(blocks.at(-1)?.slice(0, 3) ?? []),
     ]
-    const delta = { stop_reason: said.calls.length > 0 ? 'tool_use' : 'end_turn', stop_sequence: null }
+    const delta = { stop_reason: content.calls.length > 0 ? 'tool_use' : 'end_turn', stop_sequence: null }
     const rest = [
       ...(blocks.at(-1)?.slice(3) ?? []),
       event('message_delta', { delta, usage: { output_tokens: REPORTED_USAGE.output } }),
@@ -247,8 +248,8 @@ function blocksOf({ thought, text, calls }: AnswerContent) {
             deltas: quarters(text).map((piece) => ({ type: 'text_delta', text: piece })),
           },
         ]),
-    ...calls.map((call, at) => {
-      const block = { type: 'tool_use', id: `toolu_01KPaKTJSqAK${at}`, name: call.name, input: call.args }
+    ...calls.map((call, index) => {
+      const block = { type: 'tool_use', id: `toolu_01KPaKTJSqAK${index}`, name: call.name, input: call.args }
       const deltas = quarters(argumentsOf(call)).map((piece) => ({ type: 'input_json_delta', partial_json: piece }))
       return { block, head: { ...block, input: {} }, deltas }
     }),
@@ -275,27 +276,27 @@ const anthropicUsage = ({ thought }: AnswerContent) => ({
 
 const gemini: UpstreamAnswers = {
   type: 'text/event-stream',
-  whole: (said, model) => {
-    const content = { parts: geminiParts(said, model), role: 'model' }
-    const candidates = Array.from({ length: said.answers }, (_, index) => ({ content, finishReason: 'STOP', index }))
-    return JSON.stringify({ candidates, ...geminiFrame(said, model, true) })
+  whole: (answer, model) => {
+    const content = { parts: geminiParts(answer, model), role: 'model' }
+    const candidates = Array.from({ length: answer.answers }, (_, index) => ({ content, finishReason: 'STOP', index }))
+    return JSON.stringify({ candidates, ...geminiFrame(answer, model, true) })
   },
-  stream(said, model) {
-    const words = quarters(said.text).filter((part) => part !== '')
+  stream(answer, model) {
+    const words = quarters(answer.text).filter((part) => part !== '')
     const parts = [
-      ...geminiParts({ ...said, text: '', calls: [] }, model),
+      ...geminiParts({ ...answer, text: '', calls: [] }, model),
       ...words.map((text) => ({ text })),
-      ...geminiParts({ ...said, text: '', thought: '' }, model),
+      ...geminiParts({ ...answer, text: '', thought: '' }, model),
     ]
-    const events = parts.map((part, at) => {
-      const isLast = at === parts.length - 1
+    const events = parts.map((part, index) => {
+      const isLast = index === parts.length - 1
       const content = { parts: [part], role: 'model' }
-      const candidates = Array.from({ length: said.answers }, (_, index) => ({
+      const candidates = Array.from({ length: answer.answers }, (_, candidateIndex) => ({
         content,
         ...(isLast ? { finishReason: 'STOP' } : {}),
-        index,
+        index: candidateIndex,
       }))
-      return `data: ${JSON.stringify({ candidates, ...geminiFrame(said, model, isLast) })}\r\n\r\n`
+      return `data: ${JSON.stringify({ candidates, ...geminiFrame(answer, model, isLast) })}\r\n\r\n`
     })
     return { events, holdAt: events.length - 1 }
   },
@@ -323,15 +324,15 @@ const GEMINI_NAMES: Readonly<Record<number, string>> = {
   503: 'UNAVAILABLE',
 }
 
-/** Only its newest models sign calls; ids it gives to none. */
+/** Only the newest models sign calls. Calls have no ids. */
 function geminiParts({ thought, text, calls }: AnswerContent, model: string): Json[] {
   const signs = model.startsWith('gemini-3')
   return [
     ...(thought === '' ? [] : [{ text: thought, thought: true }]),
     ...(text === '' ? [] : [{ text }]),
-    ...calls.map(({ name, args }, at) => ({
+    ...calls.map(({ name, args }, index) => ({
       functionCall: { name, args },
-      ...(signs && at === 0 ? { thoughtSignature: SIGNATURES.gemini } : {}),
+      ...(signs && index === 0 ? { thoughtSignature: SIGNATURES.gemini } : {}),
     })),
   ]
 }

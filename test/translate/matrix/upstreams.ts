@@ -1,4 +1,4 @@
-// Upstreams: all providers on one socket, each at a path of its own. They refuse what is no legal request, and say what they are told to.
+// Upstreams: fake providers on one socket, each under its own path. They refuse illegal requests, and say what the test sets.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,23 +7,23 @@ import { type Gateway, type GatewayOptions, listen, startGateway } from '../../s
 import { faultsOf, KEYS, listOf, type Provider, type Received } from './request-rules.ts'
 import { type AnswerContent, type RequestSummary, type ToolCall, UPSTREAM_ANSWERS } from './upstream-answers.ts'
 
-/** What is sent in place of what the provider would have said. */
+/** What the provider says, as HTTP. */
 export interface Reply {
   readonly status: number
   readonly type: string
-  /** Each a packet of its own; a promise is waited for in its place. */
+  /** Each text is sent as two packets. A promise holds back the pieces after it. */
   readonly pieces: readonly (string | Promise<unknown>)[]
-  /** Breaks the connection after the last of them. */
+  /** Breaks the connection after the last piece. */
   readonly cut?: boolean
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** A legal request, and how its provider would answer it. */
+/** A legal request, and what its provider says by default. */
 export interface UpstreamRequest {
   readonly provider: Provider
   readonly received: Received
-  readonly said: AnswerContent
-  readonly usual: Reply
+  readonly content: AnswerContent
+  readonly defaultReply: Reply
 }
 
 const CITY: ToolCall = { name: 'weather', args: { city: 'Köln 👋', days: 3 } }
@@ -36,13 +36,13 @@ export const WORDS = {
 }
 
 export class Upstreams {
-  /** What was wrong with requests. */
+  /** What was wrong with the requests. */
   readonly faults: string[] = []
   readonly requests: UpstreamRequest[] = []
-  /** The calls of an answer to a request with tools and no results. */
+  /** The calls in the response to a request with tools and without results. */
   calls: readonly ToolCall[] = [CITY]
-  reply: (asked: UpstreamRequest) => Reply = ({ usual }) => usual
-  /** Streams are held back before their end until this resolves. */
+  reply: (request: UpstreamRequest) => Reply = ({ defaultReply }) => defaultReply
+  /** Holds back the second half of every stream until it resolves. */
   holdUntil: Promise<unknown> = Promise.resolve()
   #url = ''
   readonly #server = createServer((request, response) => {
@@ -63,10 +63,10 @@ export class Upstreams {
     this.calls = [CITY, ZONE]
   }
 
-  /** What the last request held. */
+  /** A summary of the last request. */
   get lastRequest(): RequestSummary {
     const last = this.requests.at(-1)
-    if (!last) throw new Error('nothing was asked')
+    if (!last) throw new Error('no provider received a request')
     return UPSTREAM_ANSWERS[last.provider].summarizeRequest(last.received.body)
   }
 
@@ -81,7 +81,7 @@ export class Upstreams {
     }
   }
 
-  /** What bursar.json holds of the one that is compatible with OpenAI. */
+  /** The bursar.json with the provider that is compatible with OpenAI. */
   get file(): object {
     const prices = ['llama-3.3-70b-versatile', 'qwen3-32b'].map((model) => ({
       provider: 'local',
@@ -111,17 +111,22 @@ export class Upstreams {
       headers,
       body: recordOf(JSON.parse(text)),
     }
-    const provider = (['openai', 'anthropic', 'gemini', 'compatible'] as const).find((one) =>
-      url.pathname.startsWith(`/${one}/`),
+    const provider = (['openai', 'anthropic', 'gemini', 'compatible'] as const).find((name) =>
+      url.pathname.startsWith(`/${name}/`),
     )
-    const faults = provider ? faultsOf(provider, received) : [`nobody is at ${url.pathname}`]
+    const faults = provider ? faultsOf(provider, received) : [`no provider has the path ${url.pathname}`]
     this.faults.push(...faults)
     if (!provider || faults.length > 0)
       return void response.writeHead(400).end(JSON.stringify({ error: { message: `${faults}` } }))
-    const said = this.#contentFor(provider, received)
-    const asked = { provider, received, said, usual: this.#usualReply(provider, received, said) }
-    this.requests.push(asked)
-    await sendReply(response, this.reply(asked))
+    const content = this.#contentFor(provider, received)
+    const upstreamRequest = {
+      provider,
+      received,
+      content,
+      defaultReply: this.#defaultReply(provider, received, content),
+    }
+    this.requests.push(upstreamRequest)
+    await sendReply(response, this.reply(upstreamRequest))
   }
 
   #contentFor(provider: Provider, { body }: Received): AnswerContent {
@@ -134,25 +139,27 @@ export class Upstreams {
     return { thought: showsThoughts(body) ? WORDS.thought : '', text, calls, answers }
   }
 
-  #usualReply(provider: Provider, { path, query, body }: Received, said: AnswerContent): Reply {
-    const voice = UPSTREAM_ANSWERS[provider]
+  #defaultReply(provider: Provider, { path, query, body }: Received, content: AnswerContent): Reply {
+    const answers = UPSTREAM_ANSWERS[provider]
     const model = typeof body.model === 'string' ? body.model : (/models\/(.*):/.exec(path)?.[1] ?? '')
     if (body.stream !== true && !path.includes(':stream'))
-      return { status: 200, type: 'application/json', pieces: [voice.whole(said, model)] }
-    const { events, holdAt } = voice.stream(said, model, body)
+      return { status: 200, type: 'application/json', pieces: [answers.whole(content, model)] }
+    const { events, holdAt } = answers.stream(content, model, body)
     if (provider === 'gemini' && query === '') {
-      const list = events.map((event, at) => `${at === 0 ? '[' : ',\r\n'}${event.slice('data: '.length).trim()}\n`)
+      const list = events.map(
+        (event, index) => `${index === 0 ? '[' : ',\r\n'}${event.slice('data: '.length).trim()}\n`,
+      )
       return { status: 200, type: 'application/json; charset=UTF-8', pieces: [...list, ']'] }
     }
     return {
       status: 200,
-      type: voice.type,
-      pieces: events.flatMap((event, at) => (at === holdAt ? [this.holdUntil, event] : [event])),
+      type: answers.type,
+      pieces: events.flatMap((event, index) => (index === holdAt ? [this.holdUntil, event] : [event])),
     }
   }
 }
 
-/** Cuts each event in the middle, wherever that is: in a letter, or in a word. */
+/** Sends each event in two halves, even if that splits a character. */
 async function sendReply(response: ServerResponse, { status, type, pieces, cut, headers }: Reply): Promise<void> {
   response.writeHead(status, { 'content-type': type, ...headers })
   response.flushHeaders()
@@ -168,7 +175,7 @@ async function sendReply(response: ServerResponse, { status, type, pieces, cut, 
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
-  // What was written is on its way before the connection breaks.
+  // Waits until the written bytes are sent before the connection breaks.
   if (cut) await sleep(5)
   if (cut) response.destroy()
   else response.end()
@@ -181,7 +188,7 @@ export interface MatrixFixture extends AsyncDisposable {
   readonly gateway: Gateway
 }
 
-/** A gateway in front of all providers. */
+/** Starts a gateway in front of all fake providers. */
 export async function startMatrixFixture({
   settings,
   file = {},
@@ -203,7 +210,7 @@ export async function startMatrixFixture({
   }
 }
 
-/** Their clock stands still: nothing comes back. */
+/** The clock of these tests stands still, so limits per minute would never free again. */
 const UNLIMITED_SETTINGS = {
   MAX_REQUESTS_PER_MINUTE: '',
   MAX_TOKENS_PER_MINUTE: '',

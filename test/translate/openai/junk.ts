@@ -1,4 +1,4 @@
-// Junk: parsed JSON of names that mean something, nested anyhow.
+// Junk: random JSON with the field names of all dialects.
 
 import fc from 'fast-check'
 
@@ -69,7 +69,7 @@ const WORDS = [
   'data:image/png;base64,aGk=',
 ]
 
-/** Objects of known names, nested anyhow. */
+/** Objects with known field names, nested at random. */
 export const junk = fc.letrec<{ value: unknown }>((tie) => ({
   value: fc.oneof(
     { depthSize: 'medium', withCrossShrink: true },

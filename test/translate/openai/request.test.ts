@@ -1,11 +1,11 @@
-// OpenAI chat, asks: every way of saying a thing comes back as it was said, and another dialect's asks are said in this one's words.
+// OpenAI requests: every spelling is restored, and requests of other dialects are written as this dialect's.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ChatMessage, ChatRequest, JsonObject, Part, ToolResultPart } from '../../../src/core/chat.ts'
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { Problem } from '../../../src/core/problem.ts'
-import { isEmpty } from '../../../src/translate/dialect-fields.ts'
+import { isEmpty } from '../../../src/translate/openai/dialect-fields.ts'
 import { openaiChatTranslator } from '../../../src/translate/openai/translator.ts'
 import { openaiChat } from '../../../src/wire/openai/chat.ts'
 import { lineTo } from '../../wire/samples.ts'
@@ -17,11 +17,17 @@ const HI = { model: 'gpt-x', messages: [{ role: 'user', content: 'Hi' }] }
 const DIALECT = 'openai.chat'
 
 const read = (body: JsonObject) => openaiChatTranslator.readRequest(body, LINE)
-const readMore = (more: object) => read({ ...HI, ...more })
-const write = (ask: ChatRequest, model = 'gpt-x') => openaiChatTranslator.writeRequest(ask, { ...TARGET, model })
-const bare = (more: Partial<ChatRequest> = {}): ChatRequest => ({ model: 'm', stream: false, messages: [], ...more })
+const readMore = (fields: object) => read({ ...HI, ...fields })
+const write = (request: ChatRequest, model = 'gpt-x') =>
+  openaiChatTranslator.writeRequest(request, { ...TARGET, model })
+const bare = (fields: Partial<ChatRequest> = {}): ChatRequest => ({
+  model: 'm',
+  stream: false,
+  messages: [],
+  ...fields,
+})
 const conversation = (...messages: object[]) => read({ model: 'gpt-x', messages })
-const says = (...messages: ChatMessage[]) => write(bare({ messages }))
+const script = (...messages: ChatMessage[]) => write(bare({ messages }))
 
 function catchProblem(run: () => unknown): Problem {
   try {
@@ -36,7 +42,7 @@ function catchProblem(run: () => unknown): Problem {
 const PNG = 'data:image/png;base64,aGk='
 const CALL = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{"a":1}' } }
 
-describe('fields that mean the same everywhere', () => {
+describe('fields that all dialects have', () => {
   test.each([
     ['temperature', { temperature: 0.5 }, { temperature: 0.5 }],
     ['top_p', { top_p: 0 }, { topP: 0 }],
@@ -94,30 +100,30 @@ describe('fields that mean the same everywhere', () => {
       },
       { tools: [{ kind: 'function', name: 'f', description: 'd', schema: { type: 'object' }, strict: false }] },
     ],
-  ])('%s', (_what, more, neutral) => {
-    const ask = readMore(more)
-    expect(ask).toMatchObject(neutral)
-    expect(ask.extras?.needs).toBeUndefined()
-    expect(write(ask).body).toEqual({ ...HI, ...more })
+  ])('%s', (_what, fields, expected) => {
+    const request = readMore(fields)
+    expect(request).toMatchObject(expected)
+    expect(request.extras?.needs).toBeUndefined()
+    expect(write(request).body).toEqual({ ...HI, ...fields })
   })
 })
 
-test('of two caps the larger is meant', () => {
+test('the larger of two caps counts', () => {
   expect(readMore({ max_completion_tokens: 8, max_tokens: 7 }).outputCap).toBe(8)
 })
 
-test('one allowed tool, and fields of a function that nobody knows, come back as they were', () => {
+test('one allowed tool and unknown fields of a function are restored', () => {
   const tools = [{ type: 'function', function: { name: 'f', description: null, odd: 1 } }]
   const allowed = { mode: 'required', tools: [{ type: 'function', function: { name: 'f' } }] }
-  const more = { tools, tool_choice: { type: 'allowed_tools', allowed_tools: allowed } }
-  const ask = readMore(more)
-  expect(ask.tools?.[0]).toMatchObject({
+  const fields = { tools, tool_choice: { type: 'allowed_tools', allowed_tools: allowed } }
+  const request = readMore(fields)
+  expect(request.tools?.[0]).toMatchObject({
     extras: { hints: { 'function.description': null }, needs: { 'function.odd': 1 } },
   })
-  expect(write(ask).body).toEqual({ ...HI, ...more })
+  expect(write(request).body).toEqual({ ...HI, ...fields })
 })
 
-describe('fields that only this dialect knows', () => {
+describe('fields that only this dialect has', () => {
   test.each([
     [{ logit_bias: { 1: 2 } }],
     [{ metadata: { a: 'b' } }],
@@ -129,10 +135,10 @@ describe('fields that only this dialect knows', () => {
     [{ safety_identifier: 's' }],
     [{ thinking: { type: 'enabled', clear_thinking: false } }],
     [{ reasoning_effort: 'default' }],
-  ])('%j may be lost', (more) => {
-    const ask = readMore(more)
-    expect(ask.extras).toEqual({ dialect: DIALECT, hints: more })
-    expect(write(ask).body).toEqual({ ...HI, ...more })
+  ])('%j is a hint', (fields) => {
+    const request = readMore(fields)
+    expect(request.extras).toEqual({ dialect: DIALECT, hints: fields })
+    expect(write(request).body).toEqual({ ...HI, ...fields })
   })
 
   test.each([
@@ -147,10 +153,10 @@ describe('fields that only this dialect knows', () => {
     [{ response_format: { type: 'grammar', grammar: 'x' } }],
     [{ provider: { data_collection: 'deny' } }],
     [JSON.parse('{"__proto__":{"a":1}}')],
-  ])('%j may not be lost', (more) => {
-    const ask = readMore(more)
-    expect(Object.keys(ask.extras?.needs ?? {})).toEqual(Object.keys(more))
-    expect(JSON.stringify(write(ask).body)).toContain(JSON.stringify(more).slice(1, -1))
+  ])('%j is a need', (fields) => {
+    const request = readMore(fields)
+    expect(Object.keys(request.extras?.needs ?? {})).toEqual(Object.keys(fields))
+    expect(JSON.stringify(write(request).body)).toContain(JSON.stringify(fields).slice(1, -1))
   })
 
   test.each([
@@ -163,245 +169,247 @@ describe('fields that only this dialect knows', () => {
     [{ temperature: null, n: null, stop: null, tools: null, max_completion_tokens: null, audio: null }],
     [{ tools: [] }],
     [{ plugins: [] }],
-  ])('%j asks for nothing that could be missed', (more) => {
-    const ask = readMore(more)
-    expect(ask.extras?.needs).toBeUndefined()
-    expect(Object.values(ask.extras?.hints ?? {}).filter((value) => !isEmpty(value))).toEqual([])
-    expect(write(ask).body).toEqual({ ...HI, ...more })
+  ])('%j requests nothing, so dropping it is not reported', (fields) => {
+    const request = readMore(fields)
+    expect(request.extras?.needs).toBeUndefined()
+    expect(Object.values(request.extras?.hints ?? {}).filter((value) => !isEmpty(value))).toEqual([])
+    expect(write(request).body).toEqual({ ...HI, ...fields })
   })
 
-  test('a hosted or custom tool is its own, and named by its type', () => {
+  test('a hosted or custom tool is a dialect tool with the name of its type', () => {
     const tools = [{ type: 'custom', custom: { name: 'c' } }, { type: 'openrouter:web_search' }]
-    const ask = readMore({ tools })
-    expect(ask.tools).toMatchObject([
-      { kind: 'own', name: 'custom' },
-      { kind: 'own', name: 'openrouter:web_search' },
+    const request = readMore({ tools })
+    expect(request.tools).toMatchObject([
+      { kind: 'dialect', name: 'custom' },
+      { kind: 'dialect', name: 'openrouter:web_search' },
     ])
-    expect(write(ask).body.tools).toEqual(tools)
+    expect(write(request).body.tools).toEqual(tools)
   })
 })
 
-describe('messages', () => {
-  const spellings: readonly (readonly [what: string, messages: object[]])[] = [
+const spellings: readonly (readonly [what: string, messages: object[]])[] = [
+  [
+    'texts',
     [
-      'texts',
-      [
-        { role: 'system', content: 's' },
-        { role: 'user', content: 'u' },
-        { role: 'assistant', content: 'a' },
-      ],
+      { role: 'system', content: 's' },
+      { role: 'user', content: 'u' },
+      { role: 'assistant', content: 'a' },
     ],
-    ['a developer', [{ role: 'developer', content: 'd' }]],
-    ['names', [{ role: 'user', name: 'bob', content: 'u' }]],
+  ],
+  ['a developer', [{ role: 'developer', content: 'd' }]],
+  ['names', [{ role: 'user', name: 'bob', content: 'u' }]],
+  [
+    'arrays',
     [
-      'arrays',
-      [
-        { role: 'system', content: [{ type: 'text', text: 's' }] },
-        { role: 'user', content: [{ type: 'text', text: 's' }] },
-      ],
+      { role: 'system', content: [{ type: 'text', text: 's' }] },
+      { role: 'user', content: [{ type: 'text', text: 's' }] },
     ],
+  ],
+  [
+    'empty contents',
     [
-      'empty contents',
-      [
-        { role: 'user', content: '' },
-        { role: 'user', content: [] },
-        { role: 'assistant', content: null },
-        { role: 'assistant' },
-      ],
+      { role: 'user', content: '' },
+      { role: 'user', content: [] },
+      { role: 'assistant', content: null },
+      { role: 'assistant' },
     ],
+  ],
+  [
+    'pictures',
     [
-      'pictures',
-      [
-        {
-          role: 'user',
-          content: [
-            { type: 'image_url', image_url: { url: PNG, detail: 'low' } },
-            { type: 'image_url', image_url: { url: 'https://x/y' } },
-            { type: 'image_url', image_url: 'https://x/y' },
-          ],
-        },
-      ],
+      {
+        role: 'user',
+        content: [
+          { type: 'image_url', image_url: { url: PNG, detail: 'low' } },
+          { type: 'image_url', image_url: { url: 'https://x/y' } },
+          { type: 'image_url', image_url: 'https://x/y' },
+        ],
+      },
     ],
-    ['a sound', [{ role: 'user', content: [{ type: 'input_audio', input_audio: { data: 'aGk=', format: 'wav' } }] }]],
+  ],
+  ['a sound', [{ role: 'user', content: [{ type: 'input_audio', input_audio: { data: 'aGk=', format: 'wav' } }] }]],
+  [
+    'files',
     [
-      'files',
-      [
-        {
-          role: 'user',
-          content: [
-            { type: 'file', file: { file_data: 'data:application/pdf;base64,aGk=', filename: 'a.pdf' } },
-            { type: 'file', file: { file_data: 'data:application/pdf;base64,aGk=' } },
-            { type: 'file', file: { file_data: 'https://x/y.pdf', filename: 'y' } },
-          ],
-        },
-      ],
+      {
+        role: 'user',
+        content: [
+          { type: 'file', file: { file_data: 'data:application/pdf;base64,aGk=', filename: 'a.pdf' } },
+          { type: 'file', file: { file_data: 'data:application/pdf;base64,aGk=' } },
+          { type: 'file', file: { file_data: 'https://x/y.pdf', filename: 'y' } },
+        ],
+      },
     ],
+  ],
+  [
+    'parts nobody knows',
     [
-      'parts nobody knows',
-      [
-        {
-          role: 'user',
-          content: [
-            { type: 'file', file: { file_id: 'f' } },
-            { type: 'video_url', video_url: { url: 'x' } },
-            { type: 'image_url', image_url: { url: 'x', odd: 1 } },
-          ],
-        },
-      ],
+      {
+        role: 'user',
+        content: [
+          { type: 'file', file: { file_id: 'f' } },
+          { type: 'video_url', video_url: { url: 'x' } },
+          { type: 'image_url', image_url: { url: 'x', odd: 1 } },
+        ],
+      },
     ],
+  ],
+  [
+    'caches',
     [
-      'caches',
-      [
-        { role: 'system', content: [{ type: 'text', text: 's', cache_control: { type: 'ephemeral' } }] },
-        {
-          role: 'user',
-          content: [
-            { type: 'text', text: 's', cache_control: { type: 'ephemeral', ttl: '1h' } },
-            { type: 'image_url', image_url: { url: PNG }, cache_control: { type: 'x' } },
-          ],
-        },
-      ],
+      { role: 'system', content: [{ type: 'text', text: 's', cache_control: { type: 'ephemeral' } }] },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 's', cache_control: { type: 'ephemeral', ttl: '1h' } },
+          { type: 'image_url', image_url: { url: PNG }, cache_control: { type: 'x' } },
+        ],
+      },
     ],
+  ],
+  [
+    'a call and its result',
     [
-      'a call and its result',
-      [
-        { role: 'assistant', content: null, tool_calls: [CALL] },
-        { role: 'tool', tool_call_id: 'call_1', content: 'r' },
-      ],
+      { role: 'assistant', content: null, tool_calls: [CALL] },
+      { role: 'tool', tool_call_id: 'call_1', content: 'r' },
     ],
-    ['a call beside text', [{ role: 'assistant', content: 't', tool_calls: [CALL] }]],
+  ],
+  ['a call beside text', [{ role: 'assistant', content: 't', tool_calls: [CALL] }]],
+  [
+    'a call without content',
     [
-      'a call without content',
-      [
-        { role: 'assistant', tool_calls: [CALL] },
-        { role: 'assistant', content: '', tool_calls: [{ ...CALL, function: { name: 'g', arguments: '' } }] },
-      ],
+      { role: 'assistant', tool_calls: [CALL] },
+      { role: 'assistant', content: '', tool_calls: [{ ...CALL, function: { name: 'g', arguments: '' } }] },
     ],
+  ],
+  [
+    'results in a row',
     [
-      'results in a row',
-      [
-        { role: 'assistant', content: null, tool_calls: [CALL, { ...CALL, id: 'call_2' }] },
-        { role: 'tool', tool_call_id: 'call_1', content: [{ type: 'text', text: 'r' }] },
-        { role: 'tool', tool_call_id: 'call_2', name: 'f', content: '' },
-        { role: 'user', content: 'u' },
-      ],
+      { role: 'assistant', content: null, tool_calls: [CALL, { ...CALL, id: 'call_2' }] },
+      { role: 'tool', tool_call_id: 'call_1', content: [{ type: 'text', text: 'r' }] },
+      { role: 'tool', tool_call_id: 'call_2', name: 'f', content: '' },
+      { role: 'user', content: 'u' },
     ],
+  ],
+  [
+    'a result with more than text',
     [
-      'a result with more than text',
-      [
-        { role: 'assistant', content: null, tool_calls: [CALL] },
-        { role: 'tool', tool_call_id: 'call_1', content: [{ type: 'image_url', image_url: { url: PNG } }] },
-        { role: 'tool', tool_call_id: 'call_1', content: [{ type: 'odd' }] },
-      ],
+      { role: 'assistant', content: null, tool_calls: [CALL] },
+      { role: 'tool', tool_call_id: 'call_1', content: [{ type: 'image_url', image_url: { url: PNG } }] },
+      { role: 'tool', tool_call_id: 'call_1', content: [{ type: 'odd' }] },
     ],
+  ],
+  [
+    "Google's signature",
     [
-      "Google's signature",
-      [
-        {
-          role: 'assistant',
-          content: null,
-          tool_calls: [
-            { ...CALL, extra_content: { google: { thought_signature: 's' } } },
-            { ...CALL, extra_content: { odd: 1 } },
-          ],
-        },
-      ],
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [
+          { ...CALL, extra_content: { google: { thought_signature: 's' } } },
+          { ...CALL, extra_content: { odd: 1 } },
+        ],
+      },
     ],
+  ],
+  [
+    'a custom call',
     [
-      'a custom call',
-      [
-        {
-          role: 'assistant',
-          content: null,
-          tool_calls: [{ id: 'call_1', type: 'custom', custom: { name: 'c', input: 'i' } }],
-        },
-        { role: 'tool', tool_call_id: 'call_1', content: 'r' },
-      ],
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [{ id: 'call_1', type: 'custom', custom: { name: 'c', input: 'i' } }],
+      },
+      { role: 'tool', tool_call_id: 'call_1', content: 'r' },
     ],
+  ],
+  [
+    'the older calls',
     [
-      'the older calls',
-      [
-        { role: 'assistant', content: null, function_call: { name: 'f', arguments: '{}' } },
-        { role: 'function', name: 'f', content: 'r' },
-      ],
+      { role: 'assistant', content: null, function_call: { name: 'f', arguments: '{}' } },
+      { role: 'function', name: 'f', content: 'r' },
     ],
+  ],
+  [
+    'refusals',
     [
-      'refusals',
-      [
-        { role: 'assistant', content: null, refusal: 'no' },
-        { role: 'assistant', content: [{ type: 'refusal', refusal: 'no' }] },
-        { role: 'assistant', content: [{ type: 'text', text: 't' }], refusal: null },
-      ],
+      { role: 'assistant', content: null, refusal: 'no' },
+      { role: 'assistant', content: [{ type: 'refusal', refusal: 'no' }] },
+      { role: 'assistant', content: [{ type: 'text', text: 't' }], refusal: null },
     ],
+  ],
+  [
+    'thoughts',
     [
-      'thoughts',
-      [
-        { role: 'assistant', content: 'a', reasoning_content: 't' },
-        { role: 'assistant', content: 'a', reasoning: 't', reasoning_details: [{ type: 'x' }] },
-      ],
+      { role: 'assistant', content: 'a', reasoning_content: 't' },
+      { role: 'assistant', content: 'a', reasoning: 't', reasoning_details: [{ type: 'x' }] },
     ],
+  ],
+  [
+    "Mistral's thoughts",
     [
-      "Mistral's thoughts",
-      [
-        {
-          role: 'assistant',
-          content: [
-            { type: 'thinking', thinking: [{ type: 'text', text: 't' }] },
-            { type: 'text', text: 'a' },
-          ],
-        },
-      ],
+      {
+        role: 'assistant',
+        content: [
+          { type: 'thinking', thinking: [{ type: 'text', text: 't' }] },
+          { type: 'text', text: 'a' },
+        ],
+      },
     ],
+  ],
+  [
+    'signed thoughts',
     [
-      'signed thoughts',
-      [
-        {
-          role: 'assistant',
-          content: 'a',
-          reasoning_content: 't',
-          thinking_blocks: [
-            { type: 'thinking', thinking: 't', signature: 's' },
-            { type: 'redacted_thinking', data: 'd' },
-          ],
-        },
-      ],
+      {
+        role: 'assistant',
+        content: 'a',
+        reasoning_content: 't',
+        thinking_blocks: [
+          { type: 'thinking', thinking: 't', signature: 's' },
+          { type: 'redacted_thinking', data: 'd' },
+        ],
+      },
     ],
+  ],
+  [
+    'thoughts in odd blocks',
+    [{ role: 'assistant', content: 'a', reasoning_content: 't', thinking_blocks: [{ type: 'odd' }] }],
+  ],
+  [
+    'what SDKs hand back',
     [
-      'thoughts in odd blocks',
-      [{ role: 'assistant', content: 'a', reasoning_content: 't', thinking_blocks: [{ type: 'odd' }] }],
+      {
+        role: 'assistant',
+        content: 'a',
+        refusal: null,
+        annotations: [],
+        audio: null,
+        function_call: null,
+        tool_calls: [],
+      },
     ],
-    [
-      'what SDKs hand back',
-      [
-        {
-          role: 'assistant',
-          content: 'a',
-          refusal: null,
-          annotations: [],
-          audio: null,
-          function_call: null,
-          tool_calls: [],
-        },
-      ],
-    ],
-    ['a spoken answer', [{ role: 'assistant', content: null, audio: { id: 'a' } }]],
-  ]
+  ],
+  ['a spoken answer', [{ role: 'assistant', content: null, audio: { id: 'a' } }]],
+]
 
-  test.each(spellings)('%s come back as they were', (_what, messages) => {
+describe('the spelling of messages', () => {
+  test.each(spellings)('%s are restored', (_what, messages) => {
     expect(write(conversation(...messages)).body.messages).toEqual(messages)
   })
 
-  test('conversations of all of these, in any order, come back as they were', () => {
-    const some = fc.array(fc.constantFrom(...spellings.map(([, messages]) => messages)), { maxLength: 8 })
+  test('conversations of these messages in any order are restored', () => {
+    const example = fc.array(fc.constantFrom(...spellings.map(([, messages]) => messages)), { maxLength: 8 })
     fc.assert(
-      fc.property(some, (parts) => {
+      fc.property(example, (parts) => {
         const messages = parts.flat()
         expect(write(conversation(...messages)).body.messages).toEqual(messages)
       }),
     )
   })
+})
 
-  test('results are parts of one message of the user, with the name of their tool', () => {
+describe('what messages become for other dialects', () => {
+  test('results become parts of one user message, with the name of their tool', () => {
     const [, results] = conversation(
       {
         role: 'assistant',
@@ -420,7 +428,7 @@ describe('messages', () => {
     })
   })
 
-  test('media are read for what they are', () => {
+  test('media are read with their type and source', () => {
     const [message] = conversation({
       role: 'user',
       content: [
@@ -445,7 +453,7 @@ describe('messages', () => {
     ])
   })
 
-  test('signed thoughts keep their signature for who can read it', () => {
+  test('signed thoughts keep their signature', () => {
     const [message] = conversation({
       role: 'assistant',
       content: 'a',
@@ -458,7 +466,7 @@ describe('messages', () => {
     ])
   })
 
-  test('what strangers leave out of calls is put in, and what they add is passed over', () => {
+  test('missing fields of calls are filled in, and unknown fields are ignored', () => {
     const { messages } = conversation({
       role: 'assistant',
       content: null,
@@ -468,7 +476,7 @@ describe('messages', () => {
   })
 })
 
-describe('what is no request', () => {
+describe('an invalid request', () => {
   test.each([
     [{ model: 7 }, 'model'],
     [{ messages: {} }, 'messages'],
@@ -486,22 +494,22 @@ describe('what is no request', () => {
     [{ user: {} }, 'user'],
     [{ tools: [{ type: 'function' }] }, 'tools[0].function.name'],
     [{ tools: [{ type: 'function', function: { name: 'f', parameters: 'x' } }] }, 'tools[0].function.parameters'],
-  ])('%j: %s is at fault', (more, param) => {
-    expect(catchProblem(() => readMore(more))).toMatchObject({ code: 'invalid_request', param })
+  ])('%j is refused, with the field %s', (fields, param) => {
+    expect(catchProblem(() => readMore(fields))).toMatchObject({ code: 'invalid_request', param })
   })
 })
 
-describe('asks of other dialects', () => {
-  const result = (text: string, failed = false): Part => {
-    return { kind: 'toolResult', callId: 'c', name: 'f', parts: text === '' ? [] : [{ kind: 'text', text }], failed }
-  }
+const result = (text: string, failed = false): Part => {
+  return { kind: 'toolResult', callId: 'c', name: 'f', parts: text === '' ? [] : [{ kind: 'text', text }], failed }
+}
 
-  test('texts of anybody but the user become one string', () => {
+describe('messages of other dialects', () => {
+  test('texts become one string, except those of the user', () => {
     const two: Part[] = [
       { kind: 'text', text: 'a', cache: '5m' },
       { kind: 'text', text: 'b' },
     ]
-    const { body, dropped } = says(
+    const { body, dropped } = script(
       { role: 'system', parts: two },
       { role: 'assistant', parts: two },
       {
@@ -536,14 +544,14 @@ describe('asks of other dialects', () => {
     expect(dropped).toEqual(['cache'])
   })
 
-  test('results come first, and one that failed says at least so much', () => {
-    const { body } = says({ role: 'user', parts: [result('', true), result('why', true), result('')] })
+  test('results come first, and a failed one has at least a text that says so', () => {
+    const { body } = script({ role: 'user', parts: [result('', true), result('why', true), result('')] })
     expect(body.messages).toMatchObject([{ content: 'Error' }, { content: 'why' }, { content: '' }])
   })
 
-  test('what others thought is left out, silently', () => {
+  test('thoughts of other dialects are left out without a report', () => {
     const extras = { dialect: 'x', hints: { y: 1 } }
-    const { body, dropped } = says({
+    const { body, dropped } = script({
       role: 'assistant',
       parts: [
         { kind: 'reasoning', text: 't', signature: 's', signedIn: 'x', extras },
@@ -560,16 +568,16 @@ describe('asks of other dialects', () => {
     expect(dropped).toEqual([])
   })
 
-  test('ids that are too long are cut alike in call and result, and stay apart', () => {
+  test('long ids are cut the same way in call and result, and stay unique', () => {
     const ids = ['a', 'b'].map((end) => 'x'.repeat(80) + end)
     const parts = ids.map((id): Part => ({ kind: 'toolCall', id, name: 'f', arguments: '{}' }))
     const results = ids.map((callId): Part => ({ ...result('r'), callId }) as Part)
-    const { messages } = says({ role: 'assistant', parts }, { role: 'user', parts: results }).body
-    const [asked, ...answers] = Array.isArray(messages) ? messages : []
-    const called = asked.tool_calls.map(({ id }: { id: string }) => id)
-    expect(called.map((id: string) => id.length)).toEqual([40, 40])
-    expect(new Set(called).size).toBe(2)
-    expect(answers.map(({ tool_call_id: id }) => id)).toEqual(called)
+    const { messages } = script({ role: 'assistant', parts }, { role: 'user', parts: results }).body
+    const [requests, ...answers] = Array.isArray(messages) ? messages : []
+    const calls = requests.tool_calls.map(({ id }: { id: string }) => id)
+    expect(calls.map((id: string) => id.length)).toEqual([40, 40])
+    expect(new Set(calls).size).toBe(2)
+    expect(answers.map(({ tool_call_id: id }) => id)).toEqual(calls)
   })
 
   test.each([
@@ -630,17 +638,23 @@ describe('asks of other dialects', () => {
         },
       },
     ],
-  ] as const)('%s', (_what, more, model, dropped, body) => {
-    const written = write(bare(more), model)
+  ] as const)('%s', (_what, fields, model, dropped, body) => {
+    const written = write(bare(fields), model)
     expect(written).toEqual({ dropped, body: { model, messages: [], ...body } })
   })
+})
 
+describe('what OpenAI cannot do', () => {
   test.each([
     ['needs of theirs', bare({ extras: { dialect: 'x', needs: { cachedContent: 'c' } } }), 'cachedContent'],
-    ['their tools', bare({ tools: [{ kind: 'own', dialect: 'x', name: 'googleSearch', value: {} }] }), 'googleSearch'],
+    [
+      'their tools',
+      bare({ tools: [{ kind: 'dialect', dialect: 'x', name: 'googleSearch', value: {} }] }),
+      'googleSearch',
+    ],
     [
       'their parts',
-      bare({ messages: [{ role: 'user', parts: [{ kind: 'own', dialect: 'x', name: 'fileData', value: {} }] }] }),
+      bare({ messages: [{ role: 'user', parts: [{ kind: 'dialect', dialect: 'x', name: 'fileData', value: {} }] }] }),
       'fileData',
     ],
     ['more than four stops', bare({ stop: ['1', '2', '3', '4', '5'] }), 'stop'],
@@ -667,11 +681,13 @@ describe('asks of other dialects', () => {
       }),
       'messages',
     ],
-  ])('%s cannot be said', (_what, ask, param) => {
-    expect(catchProblem(() => write(ask))).toMatchObject({ code: 'unsupported', status: 400, param })
+  ])('%s is refused', (_what, request, param) => {
+    expect(catchProblem(() => write(request))).toMatchObject({ code: 'unsupported', status: 400, param })
   })
+})
 
-  test('a picture as a result stands in the message after the results', () => {
+describe('media in tool results', () => {
+  test('an image in a result moves to the message after the results', () => {
     const result = (callId: string, parts: ToolResultPart['parts']): ToolResultPart => ({
       kind: 'toolResult',
       callId,
@@ -740,16 +756,16 @@ const calls = fc.uniqueArray(word, { maxLength: 3 }).chain((ids) =>
     ),
   ),
 )
-/** A call of tools and its results, or a message. */
+/** A message with tool calls and the message with their results, or a single message. */
 const turns = fc.oneof(
   text.map((part): ChatMessage[] => [{ role: 'system', parts: [part] }]),
   fc.array(fc.oneof(text, media), { maxLength: 4 }).map((parts): ChatMessage[] => [{ role: 'user', parts }]),
-  fc.tuple(fc.option(text), calls, word).map(([said, called, told]): ChatMessage[] => {
-    const results = called.map(({ id, name }): Part => {
-      return { kind: 'toolResult', callId: id, name, parts: [{ kind: 'text', text: told }], failed: false }
+  fc.tuple(fc.option(text), calls, word).map(([text, calls, expected]): ChatMessage[] => {
+    const results = calls.map(({ id, name }): Part => {
+      return { kind: 'toolResult', callId: id, name, parts: [{ kind: 'text', text: expected }], failed: false }
     })
-    const asked: ChatMessage = { role: 'assistant', parts: [...(said ? [said] : []), ...called] }
-    return results.length > 0 ? [asked, { role: 'user', parts: results }, { role: 'user', parts: [] }] : [asked]
+    const requests: ChatMessage = { role: 'assistant', parts: [...(text ? [text] : []), ...calls] }
+    return results.length > 0 ? [requests, { role: 'user', parts: results }, { role: 'user', parts: [] }] : [requests]
   }),
 )
 const tool = fc.record(
@@ -761,7 +777,7 @@ const chatRequests: fc.Arbitrary<ChatRequest> = fc
     {
       model: word,
       stream: fc.constant(true),
-      messages: fc.array(turns, { maxLength: 4 }).map((some) => some.flat()),
+      messages: fc.array(turns, { maxLength: 4 }).map((example) => example.flat()),
       tools: fc.array(tool, { maxLength: 3 }),
       toolChoice: fc.oneof(
         fc.record({ kind: fc.constantFrom('auto' as const, 'none' as const, 'required' as const) }),
@@ -796,19 +812,19 @@ const chatRequests: fc.Arbitrary<ChatRequest> = fc
     },
     { requiredKeys: ['model', 'stream', 'messages'] },
   )
-  .map((ask) => ({ ...ask, model: `m-${ask.model}` }))
+  .map((request) => ({ ...request, model: `m-${request.model}` }))
 
-test('whatever this dialect can say is read back as it was meant', () => {
+test('every request that this dialect can express survives writing and reading', () => {
   fc.assert(
-    fc.property(chatRequests, (ask) => {
-      const written = write(ask, ask.model)
+    fc.property(chatRequests, (request) => {
+      const written = write(request, request.model)
       expect(written.dropped).toEqual([])
       const body = recordOf(JSON.parse(JSON.stringify(written.body)))
-      expect(read(body)).toEqual(JSON.parse(JSON.stringify(ask)))
+      expect(read(body)).toEqual(JSON.parse(JSON.stringify(request)))
       expect(openaiChat.readRequest(Buffer.from(JSON.stringify(body)), LINE).facts).toMatchObject({
-        model: ask.model,
+        model: request.model,
         stream: true,
-        outputCap: ask.outputCap ?? null,
+        outputCap: request.outputCap ?? null,
       })
     }),
   )
@@ -834,7 +850,7 @@ const NAMES = [
   'toString',
 ]
 describe('junk', () => {
-  test('is refused as such, or goes through', () => {
+  test('is refused with a Problem, or is read', () => {
     const bodies = fc.array(fc.tuple(fc.constantFrom(...NAMES), junk), { maxLength: 8 })
     fc.assert(
       fc.property(bodies, fc.array(junk, { maxLength: 5 }), (entries, messages) => {

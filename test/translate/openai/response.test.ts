@@ -1,4 +1,4 @@
-// OpenAI chat, answers: what odd servers send is read for what it means, and what is written is what the dialect's SDKs read.
+// OpenAI responses: the odd spellings of many servers are read, and what is written is what the SDKs read.
 
 import fc from 'fast-check'
 import { Stream } from 'openai/streaming'
@@ -16,21 +16,21 @@ const CONTEXT: ResponseContext = { callId: 'c1', nowMs: NOW_MS, model: 'asked', 
 const START = { kind: 'start', id: 'a', model: 'm' } as const
 const END = { kind: 'stop', choice: 0, reason: 'end' } as const
 
-const answerOf = (message: object, more: object = { finish_reason: 'stop' }) =>
-  openaiChatTranslator.readResponse({ id: 'a', model: 'm', choices: [{ index: 0, message, ...more }] }).choices[0]
+const answerOf = (message: object, fields: object = { finish_reason: 'stop' }) =>
+  openaiChatTranslator.readResponse({ id: 'a', model: 'm', choices: [{ index: 0, message, ...fields }] }).choices[0]
 
 function eventsOf(...chunks: JsonObject[]): ChatEvent[] {
   const reader = openaiChatTranslator.createEventReader()
   return [...chunks.flatMap((chunk) => reader.read(chunk)), ...reader.end()]
 }
 
-const chunk = (delta: object | null, more: object = {}): JsonObject => {
-  return { id: 'a', model: 'm', choices: [{ index: 0, delta, finish_reason: null, ...more }] }
+const chunk = (delta: object | null, fields: object = {}): JsonObject => {
+  return { id: 'a', model: 'm', choices: [{ index: 0, delta, finish_reason: null, ...fields }] }
 }
 const STOP = chunk({}, { finish_reason: 'stop' })
-/** Between start and stop. */
+/** The events between start and stop. */
 const between = (...chunks: JsonObject[]) => eventsOf(...chunks, STOP).slice(1, -1)
-const called = (calls: unknown) => chunk({ tool_calls: calls })
+const calls = (calls: unknown) => chunk({ tool_calls: calls })
 
 function writeEvents(events: readonly ChatEvent[], context = CONTEXT, used?: ChatUsage): string {
   const writer = openaiChatTranslator.createEventWriter(context)
@@ -42,7 +42,7 @@ const dataOf = (text: string): JsonObject[] =>
 const deltasOf = (text: string) =>
   dataOf(text).flatMap(({ choices }) => (Array.isArray(choices) ? choices.map((choice) => choice.delta) : []))
 
-describe('a whole answer', () => {
+describe('a response that is read', () => {
   test.each([
     ['text', { content: 'a' }, [{ kind: 'text', text: 'a' }]],
     ['nothing', { content: null }, []],
@@ -133,15 +133,17 @@ describe('a whole answer', () => {
     expect(answerOf(message, { finish_reason: reason })?.stop).toBe(stop)
   })
 
-  test('a stop sequence is named where the server names it', () => {
+  test('a stop sequence is kept if the server names it', () => {
     expect(answerOf({ content: 'a' }, { finish_reason: 'stop', stop_reason: '##' })).toMatchObject({
       stop: 'stopSequence',
       stopSequence: '##',
     })
     expect(answerOf({ content: 'a' }, { finish_reason: 'stop', stop_reason: 7 })?.stop).toBe('end')
   })
+})
 
-  test('is written as the dialect has it', () => {
+describe('a response that is written', () => {
+  test('has every part in its field', () => {
     const parts: Part[] = [
       { kind: 'reasoning', text: 't', signature: 's', signedIn: 'anthropic.messages' },
       { kind: 'reasoning', text: '', redacted: 'd', signedIn: 'anthropic.messages' },
@@ -196,7 +198,7 @@ describe('a whole answer', () => {
     ['filtered', [], 'content_filter'],
     ['refusal', [], 'content_filter'],
     ['refusal', [{ kind: 'refusal', text: 'no' }], 'stop'],
-  ] as [StopReason, Part[], string][])('that stopped for %s with %j says %s', (stop, parts, reason) => {
+  ] as [StopReason, Part[], string][])('with stop reason %s and %j has finish reason %s', (stop, parts, reason) => {
     const { choices } = openaiChatTranslator.writeResponse(
       { id: '', model: '', choices: [{ parts, stop }] },
       undefined,
@@ -212,7 +214,7 @@ const USED: ChatUsage = {
 }
 
 describe('usage', () => {
-  test('holds its parts inside its totals', () => {
+  test('has totals that include their details', () => {
     expect(openaiChatTranslator.writeResponse({ id: '', model: '', choices: [] }, USED, CONTEXT).usage).toEqual({
       prompt_tokens: 37,
       completion_tokens: 56,
@@ -222,7 +224,7 @@ describe('usage', () => {
     })
   })
 
-  test('that is written is metered as what it was, whole and streamed', () => {
+  test('has the same figures after writing and metering, whole and streamed', () => {
     const counts = fc.record({
       input: fc.nat(),
       cacheRead: fc.nat(),
@@ -232,8 +234,8 @@ describe('usage', () => {
       audioOutput: fc.nat(),
     })
     fc.assert(
-      fc.property(counts, (some) => {
-        const used = { usage: usageOf({ ...some, requests: 1 }), reasoningTokens: some.output >> 1 }
+      fc.property(counts, (example) => {
+        const used = { usage: usageOf({ ...example, requests: 1 }), reasoningTokens: example.output >> 1 }
         const whole = openaiChat.createTap(false, 'application/json', false)
         whole.push(
           Buffer.from(
@@ -250,7 +252,9 @@ describe('usage', () => {
   })
 })
 
-describe('a stream of odd servers', () => {
+const f = (fields: object = {}) => ({ name: 'f', ...fields })
+
+describe('a stream that is read', () => {
   test.each([
     [
       'a first event without choices',
@@ -295,7 +299,7 @@ describe('a stream of odd servers', () => {
     expect(eventsOf(...chunks)).toEqual(events)
   })
 
-  test('with several choices is told apart', () => {
+  test('keeps several choices apart', () => {
     const two = {
       id: 'a',
       model: 'm',
@@ -312,7 +316,9 @@ describe('a stream of odd servers', () => {
       { kind: 'stop', choice: 1, reason: 'end' },
     ])
   })
+})
 
+describe('thoughts in a stream', () => {
   test.each([
     ['reasoning_content', [{ reasoning_content: 'a' }, { reasoning_content: 'b' }], ['a', 'b']],
     ['reasoning, beside its details', [{ reasoning: 'a', reasoning_details: [{ text: 'a' }] }], ['a']],
@@ -320,12 +326,12 @@ describe('a stream of odd servers', () => {
     ['parts', [{ content: [{ type: 'thinking', thinking: [{ type: 'text', text: 'a' }] }] }], ['a']],
     ['blocks alone', [{ thinking_blocks: [{ type: 'thinking', thinking: 'a' }] }], ['a']],
     ['blocks beside text', [{ reasoning_content: 'a', thinking_blocks: [{ type: 'thinking', thinking: 'a' }] }], ['a']],
-  ])('thinks in %s', (_what, deltas, texts) => {
+  ])('are read from %s', (_what, deltas, texts) => {
     const events = between(...deltas.map((delta) => chunk(delta)))
     expect(events).toEqual(texts.map((text) => ({ kind: 'reasoning', choice: 0, text })))
   })
 
-  test('hands on signatures and redacted thoughts', () => {
+  test('keep signatures and redacted thoughts', () => {
     const blocks = [
       { type: 'thinking', thinking: 'a', signature: 's' },
       { type: 'redacted_thinking', data: 'd' },
@@ -336,8 +342,9 @@ describe('a stream of odd servers', () => {
       { kind: 'redacted', choice: 0, data: 'd', signedIn: 'anthropic.messages' },
     ])
   })
+})
 
-  const f = (more: object = {}) => ({ name: 'f', ...more })
+describe('tool calls in a stream', () => {
   test.each([
     [
       'pieces by index',
@@ -399,19 +406,19 @@ describe('a stream of odd servers', () => {
       [['x', 'f', '{"a":1}']],
     ],
     ['no name at all', [[{ index: 0, id: 'x', function: { arguments: '1' } }], [null, 7]], []],
-  ] as [string, unknown[][], string[][]][])('calls tools with %s', (_what, pieces, calls) => {
-    const events = eventsOf(...pieces.map(called), STOP)
-    const heard = events
+  ] as [string, unknown[][], string[][]][])('are read with %s', (_what, pieces, expected) => {
+    const events = eventsOf(...pieces.map(calls), STOP)
+    const announced = events
       .filter((event) => event.kind === 'toolCall')
       .map(({ id, name, call }) => {
         const texts = events.map((event) => (event.kind === 'arguments' && event.call === call ? event.text : ''))
         return [id, name, texts.join('')]
       })
-    expect(heard).toEqual(calls)
-    expect(events.at(-1)).toMatchObject({ kind: 'stop', reason: calls.length > 0 ? 'toolCalls' : 'end' })
+    expect(announced).toEqual(expected)
+    expect(events.at(-1)).toMatchObject({ kind: 'stop', reason: expected.length > 0 ? 'toolCalls' : 'end' })
   })
 
-  test('calls by the older field', () => {
+  test('are read from the older field', () => {
     const events = between(
       chunk({ function_call: { name: 'f', arguments: '' } }),
       chunk({ function_call: { arguments: '{}' } }),
@@ -421,7 +428,9 @@ describe('a stream of odd servers', () => {
       { kind: 'arguments', choice: 0, call: 0, text: '{}' },
     ])
   })
+})
 
+describe('a stream that fails or never ends', () => {
   test.each([
     [
       { error: { message: 'm', code: 429 }, choices: [{ finish_reason: 'error' }] },
@@ -436,16 +445,19 @@ describe('a stream of odd servers', () => {
       { status: 0, kind: 'overloaded' },
     ],
     [{ error: 'm' }, { status: 0, kind: 'server', message: 'm' }],
-  ])('that breaks off with %j', (broken, error) => {
+  ])('fails with %j', (broken, error) => {
     const events = eventsOf(chunk({ content: 'a' }), broken)
     expect(events.at(-1)).toMatchObject({ kind: 'error', error })
     expect(writeEvents(events)).toMatch(/^data: \{"error":.*\}\n\n$/m)
     expect(writeEvents(events)).not.toContain('[DONE]')
   })
 
-  test('is not remembered beyond what anybody sends', () => {
-    const many = Array.from({ length: 3_000 }, (_, at) => ({ id: `x${at}`, function: { name: 'f', arguments: '{}' } }))
-    expect(between(called(many)).filter(({ kind }) => kind === 'toolCall').length).toBe(1_024)
+  test('keeps no more state than a real stream needs', () => {
+    const many = Array.from({ length: 3_000 }, (_, index) => ({
+      id: `x${index}`,
+      function: { name: 'f', arguments: '{}' },
+    }))
+    expect(between(calls(many)).filter(({ kind }) => kind === 'toolCall').length).toBe(1_024)
     const choices = Array.from({ length: 300 }, (_, index) => ({ index, delta: { content: 'a' } }))
     expect(eventsOf({ id: 'a', choices }).filter(({ kind }) => kind === 'text').length).toBe(128)
   })
@@ -467,7 +479,7 @@ describe('a stream that is written', () => {
     { kind: 'stop', choice: 0, reason: 'toolCalls' },
   ]
 
-  test('says whose words they are, then each piece, then why it stopped', () => {
+  test('has the role first, then each piece, then the finish reason', () => {
     expect(deltasOf(writeEvents(EVENTS))).toEqual([
       { role: 'assistant', content: '' },
       { reasoning_content: 't1' },
@@ -495,7 +507,7 @@ describe('a stream that is written', () => {
     ])
   })
 
-  test('is read by the SDK to its end', async () => {
+  test('is read by the SDK to the end', async () => {
     const body = writeEvents(EVENTS, { ...CONTEXT, withUsage: true }, USED)
     const stream = Stream.fromSSEResponse<JsonObject>(new Response(body), new AbortController())
     const chunks: JsonObject[] = []
@@ -506,21 +518,21 @@ describe('a stream that is written', () => {
     expect(body.endsWith('\n\ndata: [DONE]\n\n')).toBe(true)
   })
 
-  test('carries usage only for who asked for it, and is written once', () => {
+  test('carries usage only if the client asks for it, and ends once', () => {
     expect(writeEvents([START, END], CONTEXT, USED)).not.toContain('usage')
     const writer = openaiChatTranslator.createEventWriter(CONTEXT)
     expect(writer.write(START)).not.toBe('')
     expect([writer.end(USED), writer.end(USED), writer.write(END)]).toEqual(['data: [DONE]\n\n', '', ''])
   })
 
-  test('signs nothing in the name of others', () => {
+  test('leaves out signatures of other dialects', () => {
     const deltas = deltasOf(
       writeEvents([{ kind: 'signature', choice: 0, signature: 's', signedIn: 'gemini.generateContent' }, END]),
     )
     expect(deltas).toEqual([{ role: 'assistant', content: '' }, {}])
   })
 
-  test('names the model that was asked for where the provider names none', () => {
+  test('names the requested model if the provider names none', () => {
     expect(dataOf(writeEvents([{ kind: 'start', id: '', model: '' }, END])).map(({ model }) => model)).toEqual([
       'asked',
       'asked',
@@ -528,7 +540,7 @@ describe('a stream that is written', () => {
     expect(dataOf(writeEvents([END])).map(({ model }) => model)).toEqual(['asked', 'asked'])
   })
 
-  test('is read back as what it was', () => {
+  test('is read back as the same events', () => {
     const piece = fc.oneof(
       fc.record({ kind: fc.constant('text' as const), choice: fc.nat(2), text: fc.string({ minLength: 1 }) }),
       fc.record({ kind: fc.constant('reasoning' as const), choice: fc.nat(2), text: fc.string({ minLength: 1 }) }),
@@ -552,7 +564,7 @@ describe('a stream that is written', () => {
         base64: fc.base64String(),
       }),
     )
-    const begun = [0, 1, 2].flatMap((call): ChatEvent[] => [
+    const startedMs = [0, 1, 2].flatMap((call): ChatEvent[] => [
       { kind: 'toolCall', choice: 0, call, id: `x${call}`, name: `f${call}` },
       { kind: 'arguments', choice: 0, call, text: '{' },
     ])
@@ -560,7 +572,7 @@ describe('a stream that is written', () => {
       fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
         const events: ChatEvent[] = [
           { ...START, id: 'chatcmpl-c1' },
-          ...begun,
+          ...startedMs,
           ...pieces,
           { ...END, reason: 'toolCalls' },
         ]
@@ -599,7 +611,7 @@ describe('errors', () => {
     expect(openaiChatTranslator.readError(status, body)).toMatchObject({ status, kind })
   })
 
-  test('are told by whatever field tells them', () => {
+  test('are read from every field that servers use', () => {
     const messages = [
       { error: 'e' },
       { message: 'm' },
@@ -636,7 +648,7 @@ describe('junk', () => {
     usage: junk,
   })
 
-  test('throws nobody, whole or in pieces', () => {
+  test('never makes a reader throw, whole or in pieces', () => {
     fc.assert(
       fc.property(answers, fc.array(answers, { maxLength: 5 }), junk, fc.nat(600), (whole, pieces, error, status) => {
         openaiChatTranslator.writeResponse(openaiChatTranslator.readResponse(whole), undefined, CONTEXT)
@@ -650,7 +662,7 @@ describe('junk', () => {
     )
   })
 
-  test('nested without end is no matter', () => {
+  test('is read even if it is nested very deeply', () => {
     const deep: unknown = JSON.parse(`${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`)
     const body = {
       id: deep,

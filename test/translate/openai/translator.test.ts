@@ -1,4 +1,4 @@
-// OpenAI chat, translated: what real clients asked comes back as it was, and what real servers answered says the same again.
+// OpenAI translator: recorded requests are restored, and recorded responses keep their content.
 
 import { describe, expect, test } from 'vitest'
 import type { ChatChoice, ChatEvent, ChatResponse, JsonObject, Part } from '../../../src/core/chat.ts'
@@ -12,19 +12,19 @@ const LINE = lineTo('/v1/chat/completions')
 const CONTEXT: ResponseContext = { callId: 'c1', nowMs: NOW_MS, model: 'asked', withUsage: true, asEvents: true }
 const RECORDINGS = recordingsOf('openai.chat')
 
-/** Azure's older paths name the model, not the body. */
+/** Azure's older paths name the model in the path, not in the body. */
 function requestIn({ request }: Recording): JsonObject | undefined {
   const body = request?.body ?? request?.body_trimmed
   return isRecord(body) ? { ...body, model: body.model ?? 'in-path' } : undefined
 }
 
 function roundTrip(body: JsonObject): JsonObject {
-  const ask = openaiChatTranslator.readRequest(body, LINE)
+  const request = openaiChatTranslator.readRequest(body, LINE)
   const capField = 'max_tokens' in body ? 'max_tokens' : 'max_completion_tokens'
-  return openaiChatTranslator.writeRequest(ask, { model: ask.model, capField, defaultCap: 1 }).body
+  return openaiChatTranslator.writeRequest(request, { model: request.model, capField, defaultCap: 1 }).body
 }
 
-/** The parsed data of each event; what is no JSON object is left out, as it is on the way. */
+/** The parsed data of each event. Data that is not a JSON object is left out, as the tap does. */
 function eventsIn(text: string): JsonObject[] {
   return text.split(/\r?\n/).flatMap((line) => {
     if (!line.startsWith('data:')) return []
@@ -47,7 +47,7 @@ function rewriteEvents(events: readonly ChatEvent[]): string {
 }
 
 describe.skipIf(!HAS_RECORDINGS)('recorded requests', () => {
-  /** Said in other words, which mean the same. */
+  /** Requests that are restored in another spelling with the same meaning. */
   const respelled: Record<string, string[]> = { "tool_choice 'any' is 'required'": [] }
 
   test.each(
@@ -63,13 +63,13 @@ describe.skipIf(!HAS_RECORDINGS)('recorded requests', () => {
     } else expect(back).toEqual(body)
   })
 
-  test('there are as many as there were, and one is said in other words', () => {
+  test('all recordings are found, and one has another spelling', () => {
     expect(RECORDINGS.filter(requestIn).length).toBe(165)
     expect(Object.values(respelled).map((files) => files.length)).toEqual([1])
   })
 })
 
-/** What may differ in an answer that is written again: how the dialect spells thoughts apart. */
+/** A response without the fields that can differ after writing: the spelling of thoughts. */
 const comparableParts = (parts: readonly Part[]) =>
   parts.map((part) => (part.kind === 'toolCall' ? { ...part, extras: undefined } : part))
 const comparableChoices = ({ choices }: ChatResponse) =>
@@ -92,10 +92,10 @@ describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
     expect(rewritten.flatMap(callsOf)).toEqual(choices.flatMap(callsOf))
   })
 
-  test('there are as many as there were', () => expect(whole.length).toBe(97))
+  test('all recordings are found', () => expect(whole.length).toBe(97))
 })
 
-/** Names, ids and arguments of calls. */
+/** The names, ids and arguments of calls. */
 function callsOf({ tool_calls: calls }: JsonObject): unknown[] {
   if (!Array.isArray(calls)) return []
   return calls.map((call) => {
@@ -105,9 +105,9 @@ function callsOf({ tool_calls: calls }: JsonObject): unknown[] {
   })
 }
 
-/** What a stream says, its pieces joined: texts, thoughts, refusals, calls and reasons, by choice. */
+/** The content of a stream with its pieces joined: texts, thoughts, refusals, calls and finish reasons of each choice. */
 function joinEvents(events: readonly ChatEvent[]): unknown {
-  const says = new Map<string, string>()
+  const script = new Map<string, string>()
   for (const event of events) {
     if (event.kind === 'start' || event.kind === 'error') continue
     const place = `${event.choice} ${event.kind} ${'call' in event ? event.call : ''}`
@@ -119,12 +119,12 @@ function joinEvents(events: readonly ChatEvent[]): unknown {
           : 'text' in event
             ? event.text
             : JSON.stringify(event)
-    says.set(place, (says.get(place) ?? '') + piece)
+    script.set(place, (script.get(place) ?? '') + piece)
   }
-  return Object.fromEntries(says)
+  return Object.fromEntries(script)
 }
 
-/** Of the recorded bytes, read by nobody's code: what stands in these fields of every delta. */
+/** The values of these fields in every delta, read from the recorded bytes without the translator. */
 function rawText(events: readonly JsonObject[], field: 'content' | 'arguments'): string {
   const deltas = events.flatMap(({ choices }) =>
     Array.isArray(choices) ? choices.map((choice) => recordOf(recordOf(choice).delta)) : [],
@@ -164,7 +164,7 @@ describe.skipIf(!HAS_RECORDINGS)('recorded streams', () => {
     )
   })
 
-  test('there are as many as there were; those with errors say so', () => {
+  test('all recordings are found, and those with errors report them', () => {
     const failed = streams.filter(([, data]) =>
       readAll(openaiChatTranslator.createEventReader(), data).some(({ kind }) => kind === 'error'),
     )
@@ -172,7 +172,7 @@ describe.skipIf(!HAS_RECORDINGS)('recorded streams', () => {
   })
 })
 
-/** By provider and status: what is wrong, and the provider's code. */
+/** The kind and the provider's code, by provider and status. */
 const ERRORS: Readonly<Record<string, readonly string[]>> = {
   'anthropic 429': ['rate rate_limit_error'],
   'azure 404': ['notFound DeploymentNotFound'],
@@ -197,14 +197,14 @@ const ERRORS: Readonly<Record<string, readonly string[]>> = {
 describe.skipIf(!HAS_RECORDINGS)('recorded errors', () => {
   const errors = RECORDINGS.filter(({ status }) => status !== 200)
 
-  test('each is told by its kind and the code of its provider', () => {
-    const told = new Map<string, string[]>()
+  test("each error has its kind and its provider's code", () => {
+    const expected = new Map<string, string[]>()
     for (const { provider, status, response } of errors) {
       const { kind, code } = openaiChatTranslator.readError(status, JSON.parse(response.body))
       const place = `${provider} ${status}`
-      told.set(place, [...(told.get(place) ?? []), `${kind} ${code}`].sort())
+      expected.set(place, [...(expected.get(place) ?? []), `${kind} ${code}`].sort())
     }
-    expect(Object.fromEntries(told)).toEqual(ERRORS)
+    expect(Object.fromEntries(expected)).toEqual(ERRORS)
   })
 
   test.each(errors.map((recording) => [recording.file, recording] as const))(
