@@ -6,7 +6,7 @@ import type { FileConfig } from '../config/file.ts'
 import type { Settings } from '../config/settings.ts'
 import { uuidV7Source } from '../core/call-ids.ts'
 import type { Clock, Timers } from '../core/clock.ts'
-import { openRegistry, openStore } from '../stores/index.ts'
+import { openStore } from '../stores/index.ts'
 import { type App, createApp } from './app.ts'
 
 const { timeOrigin } = performance
@@ -56,6 +56,7 @@ function systemLog(level: string): { readonly log: Logger; readonly flush: () =>
 export async function openApp(settings: Settings, file: FileConfig) {
   const store = await openStore(settings.DATABASE_URL, {
     now: systemClock.now(),
+    timers: systemTimers,
     synchronous: settings.SQLITE_SYNCHRONOUS,
     maxEntries: settings.USAGE_HISTORY_SIZE,
   })
@@ -70,6 +71,6 @@ export async function openApp(settings: Settings, file: FileConfig) {
     log,
     store,
   }
-  const app: App = await createApp({ ...parts, registry: openRegistry(store) })
+  const app: App = await createApp({ ...parts, registry: store.registry })
   return { app, log, flush }
 }

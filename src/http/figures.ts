@@ -50,9 +50,8 @@ export function llmRoutes(parts: LlmParts): Hono {
 /** Simulated calls count only where there are no others: a handler behind `gate()` needs no provider of ours. */
 async function showsSimulated(parts: LlmParts): Promise<boolean> {
   if (parts.providers.some((provider) => provider.configured && !provider.simulated)) return false
-  return (
-    parts.store.openTotals(false).calls === 0 && (await parts.store.report({ simulated: false })).total().requests === 0
-  )
+  const { report, open } = await parts.store.figures({ simulated: false })
+  return open.calls === 0 && report.total().requests === 0
 }
 
 function status(parts: LlmParts, viewer: Viewer): unknown {
@@ -90,10 +89,8 @@ async function stats(parts: LlmParts, viewer: Viewer): Promise<unknown> {
   const simulated = await showsSimulated(parts)
   const mine = viewer.key === null ? {} : { key: viewer.key }
   const newest = await parts.store.entries({ simulated, ...mine, limit: MAX_NEWEST_ENTRIES })
-  // Right after one another, so that a call that is just being settled is in one of them.
-  const report = await parts.store.report({ simulated, ...mine })
+  const { report, open, lateSettlements } = await parts.store.figures({ simulated, ...mine })
   const total = report.total()
-  const open = parts.store.openTotals(simulated)
   return {
     total_requests: total.requests,
     total_tokens: total.tokens,
@@ -108,7 +105,7 @@ async function stats(parts: LlmParts, viewer: Viewer): Promise<unknown> {
       ? {
           refused: Object.fromEntries(report.refusals),
           reserved_now: { requests: open.calls, tokens: open.tokens, cost: jsonUsd(open.costNanoUsd) },
-          late_settlements: parts.store.lateSettlements,
+          late_settlements: lateSettlements,
         }
       : {}),
     simulated,

@@ -1,4 +1,4 @@
-// Limits in force: the plan that calls are checked by, and how a new one takes over without forgetting what was spent.
+// Limits in force: the plan that calls are checked by, and the way a new plan takes over without forgetting what was spent.
 
 import { windowAt } from '../core/calendar.ts'
 import { type Limit, LimitPlan, meterOf, SIMULATED_REALM } from '../core/limits.ts'
@@ -6,6 +6,10 @@ import type { Instant, Meter } from '../core/meter.ts'
 import type { Registry } from '../stores/registry.ts'
 import type { Store } from '../stores/store.ts'
 
+/**
+ * The limits that calls are checked by. A window of a new limit starts from the sum of the ledger. A document `limit-seed` marks
+ * that this was done, so that a restart does not do it again.
+ */
 export class LimitsInForce {
   readonly #store: Store
   readonly #registry: Registry
@@ -22,12 +26,12 @@ export class LimitsInForce {
     return this.#plan
   }
 
-  /** Calls wait for this, where it is set: what is spent while a limit is new must count. */
+  /** While this is set, calls wait for it: what is spent during a change must count. */
   get changing(): Promise<void> | undefined {
     return this.#changing
   }
 
-  /** Puts limits in force. Windows of limits that are new start from the ledger's sum. */
+  /** Puts limits in force. Rejects if the store or the registry fails; then the plan before stays in force. */
   async change(limits: readonly Limit[], now: Instant): Promise<void> {
     const next = new LimitPlan(limits, this.#plan.timeZone)
     const change = this.#seedNew(next, now).then(() => {
@@ -45,16 +49,17 @@ export class LimitsInForce {
     const inForce = new Map(
       plan.limits.filter((limit) => limit.refill === 'window').map((limit) => [nameOf(limit, plan), limit]),
     )
-    const known = new Set((await this.#registry.read('limit')).map((document) => document.id))
+    const known = new Set((await this.#registry.read('limit-seed')).map((document) => document.id))
     const seeds: { meter: Meter; settled: bigint }[] = []
     for (const [name, limit] of inForce) if (!known.has(name)) seeds.push(...(await this.#seedsOf(limit, plan, now)))
     if (seeds.length > 0) await this.#store.seed(seeds, now)
     const by = { actor: 'gateway', atMs: now.wallMs, audit: false }
     for (const name of inForce.keys()) {
-      if (!known.has(name)) await this.#registry.write({ kind: 'limit', id: name, value: { since: now.wallMs } }, by)
+      if (!known.has(name))
+        await this.#registry.write({ kind: 'limit-seed', id: name, value: { since: now.wallMs } }, by)
     }
     for (const name of known) {
-      if (!inForce.has(name)) await this.#registry.write({ kind: 'limit', id: name, value: null }, by)
+      if (!inForce.has(name)) await this.#registry.write({ kind: 'limit-seed', id: name, value: null }, by)
     }
   }
 
@@ -73,7 +78,7 @@ export class LimitsInForce {
   }
 }
 
-/** What a level's key depends on; a limit with another amount is the same limit. */
+/** What the keys of a limit's levels depend on. A limit with another capacity is the same limit. */
 function nameOf(limit: Limit, plan: LimitPlan): string {
   return `${limit.who}/${limit.what}/${limit.span}/${plan.timeZone}`
 }

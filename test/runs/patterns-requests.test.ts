@@ -285,7 +285,7 @@ describe.each(TRANSPORTS)('%s, a caller that leaves', (door) => {
     await waitFor(async () => (fixture.app.gate.inFlight === 0 ? true : undefined))
     await new Promise((resolve) => setTimeout(resolve, 200))
     expect(await entriesOf(fixture, 'left')).toHaveLength(booked.length + 1)
-    expect(fixture.app.store.openTotals(true).calls).toBe(0)
+    expect((await fixture.app.store.figures({ simulated: true })).open.calls).toBe(0)
   })
 
   it('before the run has started starts none', async () => {

@@ -108,3 +108,13 @@ export function outcomeOf(tokens: number, costNanoUsd: bigint, some: Partial<Out
 export function usedOf(tokens: number, costNanoUsd: bigint): UsedAmounts {
   return { requests: 1n, tokens: BigInt(tokens), cost: costNanoUsd, inFlight: 0n }
 }
+
+/** A charge on every kind of limit: a refused or failed call must leave all of them as they were. */
+export const everyCharge = (amount: bigint, capacity: bigint): Charge[] => [
+  chargeOf('requests/minute', 1n, 1000n),
+  chargeOf('tokens/minute', amount, capacity),
+  chargeOf('cost/day', amount, capacity),
+  chargeOf('cost/total', amount, capacity),
+  chargeOf('inFlight', 1n, 1000n),
+  chargeOf('cost/call', amount, capacity),
+]

@@ -4,9 +4,9 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { SqliteStore } from '../../src/stores/sqlite/store.ts'
 import { at, chargeOf } from './calls.ts'
 import { temporaryFolder } from './folder.ts'
+import { openSqlite } from './open-sqlite.ts'
 
 const VICTIM = fileURLToPath(new URL('./victim.ts', import.meta.url))
 
@@ -40,7 +40,7 @@ test('a process killed again and again keeps its word', async () => {
       if (word === 'amended') amended.add(callId)
       if (word === 'settled') settled.set(callId, BigInt(cost))
     }
-    const store = new SqliteStore(path, { now: at() })
+    const store = openSqlite(path)
     const entries = await store.entries({ limit: 1e6 })
     const byId = new Map(entries.map((entry) => [entry.facts.callId, entry]))
     expect(byId.size).toBe(entries.length)
@@ -61,7 +61,7 @@ test('a process killed again and again keeps its word', async () => {
       [0n, 0n],
       [0n, 0n],
     ])
-    const total = (await store.report({ simulated: false })).total()
+    const total = (await store.figures({ simulated: false })).report.total()
     expect([total.requests, total.costNanoUsd]).toEqual([entries.length, sum])
     await store.close(at())
   }

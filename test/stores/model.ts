@@ -115,7 +115,7 @@ export class StoreModel {
     const shown = views.map(({ meter, settled, reserved }) => [meter.key, settled, reserved])
     expect(shown).toEqual(all.map(({ charge, settled, reserved }) => [charge.meter.key, settled, reserved]))
     const held = [...this.open.values()].reduce((sum, { facts }) => sum + facts.reservedCostNanoUsd, 0n)
-    expect(store.openTotals(false)).toMatchObject({ calls: this.open.size, costNanoUsd: held })
+    expect((await store.figures({ simulated: false })).open).toMatchObject({ calls: this.open.size, costNanoUsd: held })
   }
 
   async checkLedger(store: Store): Promise<void> {
@@ -124,7 +124,7 @@ export class StoreModel {
     expect(new Map(found)).toEqual(this.settledCosts)
     expect(found.length).toBe(this.settledCosts.size)
     expect(new Set(entries.map(({ settledSeq }) => settledSeq)).size).toBe(found.length)
-    const total = (await store.report({ simulated: false })).total()
+    const total = (await store.figures({ simulated: false })).report.total()
     const sum = [...this.settledCosts.values()].reduce((before, cost) => before + cost, 0n)
     expect([total.requests, total.costNanoUsd]).toEqual([found.length, sum])
   }

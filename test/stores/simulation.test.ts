@@ -8,10 +8,11 @@ import type { Reservation } from '../../src/core/ledger-entry.ts'
 import type { Charge, Instant } from '../../src/core/meter.ts'
 import { MemoryStore } from '../../src/stores/memory/store.ts'
 import { SqliteStore } from '../../src/stores/sqlite/store.ts'
-import type { Store } from '../../src/stores/store.ts'
+import type { Figures, Store } from '../../src/stores/store.ts'
 import { chargeOf, outcomeOf, reservationOf, START_MS, usedOf } from './calls.ts'
 import { temporaryFolder } from './folder.ts'
 import { StoreModel } from './model.ts'
+import { openSqlite } from './open-sqlite.ts'
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9))
 console.log(`simulation: SEED=${SEED}`)
@@ -147,11 +148,11 @@ class Simulation {
   async settleAgain(): Promise<void> {
     if (this.model.settledCosts.size === 0) return
     const callId = this.random.pick([...this.model.settledCosts.keys()])
-    const late = this.store.lateSettlements
+    const late = (await this.store.figures({ simulated: false })).lateSettlements
     expect(await this.store.settle([{ callId, outcome: outcomeOf(1, 1n), used: undefined }], this.now)).toEqual([
       'late',
     ])
-    expect(this.store.lateSettlements).toBe(late + 1)
+    expect((await this.store.figures({ simulated: false })).lateSettlements).toBe(late + 1)
   }
 
   async sweep(): Promise<void> {
@@ -204,7 +205,7 @@ class Simulation {
 
 describe('random calls', () => {
   test('memory and SQLite do what the model does', async () => {
-    for (const [index, store] of [new MemoryStore(1e6), new SqliteStore(':memory:', { now: start() })].entries()) {
+    for (const [index, store] of [new MemoryStore(1e6), openSqlite(':memory:', start())].entries()) {
       const simulation = new Simulation(SEED + index, store)
       for (let step = 0; step < 1500; step++) await simulation.step()
       await simulation.model.checkLedger(store)
@@ -215,7 +216,7 @@ describe('random calls', () => {
   test('SQLite does what memory does, bucket by bucket and refusal by refusal', async () => {
     const [one, other] = [
       new Simulation(SEED, new MemoryStore(1e6)),
-      new Simulation(SEED, new SqliteStore(':memory:', { now: start() })),
+      new Simulation(SEED, openSqlite(':memory:', start())),
     ]
     one.mayFail = other.mayFail = false
     const [seen, seenOther] = [recordOf(one), recordOf(other)]
@@ -225,8 +226,8 @@ describe('random calls', () => {
       expect(seenOther.splice(0)).toEqual(seen.splice(0))
     }
     expect(await other.store.entries({ limit: 1e6 })).toEqual(await one.store.entries({ limit: 1e6 }))
-    expect(sorted(await other.store.report({ simulated: false }))).toEqual(
-      sorted(await one.store.report({ simulated: false })),
+    expect(sorted((await other.store.figures({ simulated: false })).report)).toEqual(
+      sorted((await one.store.figures({ simulated: false })).report),
     )
     await other.store.close(other.now)
   })
@@ -235,7 +236,7 @@ describe('random calls', () => {
     const where = temporaryFolder()
     let lives = 0
     const path = () => join(where, `${lives}.db`)
-    const open = () => new SqliteStore(path(), { now: simulation.now, checkpointMs: 1e9 })
+    const open = () => openSqlite(path(), simulation.now, { checkpointMs: 1e9 })
     const simulation: Simulation = new Simulation(SEED, new MemoryStore())
     simulation.store = open()
     const abandoned: Store[] = []
@@ -290,7 +291,7 @@ function recordOf({ store }: Simulation): unknown[] {
   return seen
 }
 
-function sorted(report: Awaited<ReturnType<Store['report']>>) {
+function sorted(report: Figures['report']) {
   return [...report.days].sort(([a], [b]) => a.localeCompare(b))
 }
 

@@ -2,12 +2,12 @@
 // Arguments: file, prefix of its call ids.
 
 import { writeSync } from 'node:fs'
-import { SqliteStore } from '../../src/stores/sqlite/store.ts'
 import { chargeOf, outcomeOf, reservationOf, usedOf } from './calls.ts'
+import { openSqlite } from './open-sqlite.ts'
 
 const [path = '', prefix = ''] = process.argv.slice(2)
 const instant = () => ({ wallMs: Date.now(), monoMs: Date.now() })
-const store = new SqliteStore(path, { now: instant(), checkpointMs: 50 })
+const store = openSqlite(path, instant(), { checkpointMs: 50 })
 writeSync(1, 'open\n')
 
 async function caller(name: string): Promise<void> {

@@ -6,10 +6,11 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { openStore } from '../../../src/stores/index.ts'
-import { SqliteStore } from '../../../src/stores/sqlite/store.ts'
+import type { SqliteStore } from '../../../src/stores/sqlite/store.ts'
 import { StoreUnavailable, StoreUnusable } from '../../../src/stores/store.ts'
 import { at, chargeOf, outcomeOf, reservationOf, usedOf } from '../calls.ts'
 import { temporaryFolder } from '../folder.ts'
+import { openSqlite } from '../open-sqlite.ts'
 
 const charges = [
   chargeOf('requests/minute', 1n, 100_000n),
@@ -31,29 +32,29 @@ const settlement = (callId: string) => ({ callId, outcome: outcomeOf(30, 4n), us
 describe('one owner', () => {
   test('a second opener is told which file stands in its way, and the first goes on', async () => {
     const path = join(temporaryFolder(), 'ledger.db')
-    const first = new SqliteStore(path, { now: at() })
-    expect(() => new SqliteStore(path, { now: at() })).toThrow(StoreUnusable)
-    expect(() => new SqliteStore(path, { now: at() })).toThrow(`${path}.owner`)
+    const first = openSqlite(path)
+    expect(() => openSqlite(path)).toThrow(StoreUnusable)
+    expect(() => openSqlite(path)).toThrow(`${path}.owner`)
     expect(await first.reserve([reservationOf('one', charges)], at())).toMatchObject([{ admitted: true }])
     await first.close(at())
-    const second = new SqliteStore(path, { now: at() })
+    const second = openSqlite(path)
     expect(await second.entry('one')).toMatchObject({ outcome: { ending: 'expired' } })
     await second.close(at())
   })
 
   test('another process is kept out, and is let in when the owner was killed', async () => {
     const path = join(temporaryFolder(), 'ledger.db')
-    const url = new URL('../../../src/stores/sqlite/store.ts', import.meta.url).href
-    const script = `import(${JSON.stringify(url)}).then(({ SqliteStore }) => {
-      globalThis.store = new SqliteStore(${JSON.stringify(path)}, { now: { wallMs: 1, monoMs: 1 } })
+    const url = new URL('../open-sqlite.ts', import.meta.url).href
+    const script = `import(${JSON.stringify(url)}).then(({ openSqlite }) => {
+      globalThis.store = openSqlite(${JSON.stringify(path)}, { wallMs: 1, monoMs: 1 })
       console.log('open'); setInterval(() => {}, 1000) })`
     const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
     await new Promise((resolve) => child.stdout.once('data', resolve))
-    expect(() => new SqliteStore(path, { now: at() })).toThrow('in use by another process')
+    expect(() => openSqlite(path)).toThrow('in use by another process')
     const gone = new Promise((resolve) => child.once('exit', resolve))
     child.kill('SIGKILL')
     await gone
-    await new SqliteStore(path, { now: at() }).close(at())
+    await openSqlite(path).close(at())
   })
 })
 
@@ -92,7 +93,7 @@ describe('a file that is not ours', () => {
   }
 
   function ours(path: string): void {
-    void new SqliteStore(path, { now: at() }).close(at())
+    void openSqlite(path).close(at())
     const db = new DatabaseSync(`${path}.made`)
     db.close()
   }
@@ -141,7 +142,7 @@ test('a ledger from before costs of attempts and idempotency keys were kept goes
     error: 'status 500',
     costNanoUsd: 5n,
   }
-  const before = new SqliteStore(path, { now: at() })
+  const before = openSqlite(path)
   await before.reserve([reservationOf('old', charges), reservationOf('open', charges)], at())
   const outcome = outcomeOf(30, 4n, { attempts: [attempt, attempt] })
   await before.settle([{ callId: 'old', outcome, used: usedOf(30, 4n) }], at())
@@ -154,7 +155,7 @@ test('a ledger from before costs of attempts and idempotency keys were kept goes
     CREATE INDEX entry_open ON entry (settled_seq) WHERE settled_seq IS NULL; DELETE FROM mark WHERE name = 'open_from';
     PRAGMA user_version = 1`)
   db.close()
-  const store = new SqliteStore(path, { now: at() })
+  const store = openSqlite(path)
   const free = { ...attempt, costNanoUsd: 0n }
   expect(await store.entry('old')).toMatchObject({ facts: { idempotency: null }, outcome: { attempts: [free, free] } })
   expect(await store.entry('open')).toMatchObject({ outcome: { ending: 'expired' } })
@@ -169,12 +170,12 @@ test('rows that were left open are found, however many were settled before and a
     Number(store.db.prepare('SELECT id FROM entry WHERE call_id = ?').get(callId)?.id)
   const from = (store: SqliteStore) =>
     Number(store.db.prepare("SELECT value FROM mark WHERE name = 'open_from'").get()?.value)
-  const store = new SqliteStore(path, { now: at() })
+  const store = openSqlite(path)
   const call = (callId: string) => store.reserve([reservationOf(callId, charges)], at())
   const settle = async (callId: string) => {
     await store.settle([settlement(callId)], at())
     // Saves the sums, too.
-    await store.report({ simulated: false, key: 'key' })
+    await store.figures({ simulated: false, key: 'key' })
   }
   for (const callId of ['a', 'b', 'c', 'd', 'e']) await call(callId)
   await settle('a')
@@ -185,7 +186,7 @@ test('rows that were left open are found, however many were settled before and a
   expect(from(store)).toBe(idOf(store, 'd'))
   await store.close(at())
 
-  const second = new SqliteStore(path, { now: at() })
+  const second = openSqlite(path)
   for (const callId of ['d', 'e']) expect(await second.entry(callId)).toMatchObject({ outcome: { ending: 'expired' } })
   for (const callId of ['a', 'b', 'c'])
     expect(await second.entry(callId)).toMatchObject({ outcome: { ending: 'completed' } })
@@ -193,7 +194,7 @@ test('rows that were left open are found, however many were settled before and a
   await second.reserve([reservationOf('f', charges)], at())
   await second.close(at())
 
-  const third = new SqliteStore(path, { now: at() })
+  const third = openSqlite(path)
   expect(await third.entry('f')).toMatchObject({ outcome: { ending: 'expired' } })
   await third.close(at())
 })
@@ -202,7 +203,7 @@ test.each([2000, 0, -2000])(
   'a row is found again after ids were given that no row has, and a start %i ms later',
   async (ms) => {
     const path = join(temporaryFolder(), 'ledger.db')
-    const store = new SqliteStore(path, { now: at() })
+    const store = openSqlite(path)
     store.db.exec(
       "CREATE TEMP TRIGGER odd BEFORE INSERT ON entry WHEN new.call_id = 'odd' BEGIN SELECT raise(ABORT, 'odd'); END",
     )
@@ -212,18 +213,18 @@ test.each([2000, 0, -2000])(
       await expect(store.reserve([reservationOf('odd', charges)], at())).rejects.toThrow('odd')
     await store.close(at())
 
-    const second = new SqliteStore(path, { now: at(ms) })
+    const second = openSqlite(path, at(ms))
     await second.reserve([reservationOf('lost', charges)], at(ms))
     await second.close(at(ms))
 
-    const third = new SqliteStore(path, { now: at(ms) })
+    const third = openSqlite(path, at(ms))
     expect(await third.entry('lost')).toMatchObject({ outcome: { ending: 'expired' } })
     await third.close(at(ms))
   },
 )
 
 test('calls are found by their idempotency key through an index that holds no others', async () => {
-  const store = new SqliteStore(':memory:', { now: at() })
+  const store = openSqlite(':memory:')
   const plan = store.db.prepare(`EXPLAIN QUERY PLAN SELECT * FROM entry
     WHERE idempotency_key = ? AND id >= ? AND reserved_at_ms >= ? ORDER BY id DESC LIMIT 1`)
   expect(plan.all('key', 0, 0).map(({ detail }) => detail)).toEqual([
@@ -258,28 +259,28 @@ describe('a full disk', () => {
   }
 
   test('calls are refused with nothing taken, and admitted again once there is room', async () => {
-    const store = new SqliteStore(join(temporaryFolder(), 'ledger.db'), { now: at() })
+    const store = openSqlite(join(temporaryFolder(), 'ledger.db'))
     fill(store)
     const reserved = await reserveUntilFull(store, 'a')
     const before = await store.levels(charges, at())
-    const open = store.openTotals(false)
+    const open = (await store.figures({ simulated: false })).open
     for (let turn = 0; turn < 3; turn++) {
       const tries = ['x', 'y', 'z'].map((id) => store.reserve([reservationOf(`${id}${turn}`, charges)], at()))
       for (const result of await Promise.allSettled(tries)) {
         expect(result).toMatchObject({ status: 'rejected', reason: { name: 'StoreUnavailable' } })
       }
       expect(await store.levels(charges, at())).toEqual(before)
-      expect(store.openTotals(false)).toEqual(open)
+      expect((await store.figures({ simulated: false })).open).toEqual(open)
     }
     empty(store)
     expect(await store.reserve([reservationOf('again', charges)], at())).toMatchObject([{ admitted: true }])
-    expect(store.openTotals(false).calls).toBe(reserved.length + 1)
+    expect((await store.figures({ simulated: false })).open.calls).toBe(reserved.length + 1)
     await store.close(at())
   })
 
   test('an amendment that cannot be written leaves the reservation as it was, and what it gave up with it', async () => {
     const path = join(temporaryFolder(), 'ledger.db')
-    const store = new SqliteStore(path, { now: at() })
+    const store = openSqlite(path)
     const first = reservationOf('call', charges, { reservedCostNanoUsd: 10n })
     await store.reserve([first, reservationOf('twin', charges.slice(2))], at())
     const before = await store.levels(all, at())
@@ -296,7 +297,7 @@ describe('a full disk', () => {
     await store.settle([{ callId: 'twin', outcome: outcomeOf(0, 0n), used: usedOf(0, 0n) }], at())
     expect(await store.amend([reservationOf('call', larger)], at())).toMatchObject([{ admitted: true }])
     await store.close(at())
-    const reopened = new SqliteStore(path, { now: at() })
+    const reopened = openSqlite(path)
     const levels = await reopened.levels(all, at())
     expect(levels.map(({ settled, reserved }) => [settled, reserved])).toEqual([
       [1n, 0n],
@@ -309,7 +310,7 @@ describe('a full disk', () => {
   })
 
   test('a reservation whose amendment could not be written is settled as though none had been tried', async () => {
-    const store = new SqliteStore(':memory:', { now: at() })
+    const store = openSqlite(':memory:')
     const before = await store.levels(all, at())
     await store.reserve([reservationOf('call', charges)], at())
     store.db.exec("CREATE TEMP TRIGGER full BEFORE INSERT ON level BEGIN SELECT raise(ABORT, 'full'); END")
@@ -321,7 +322,7 @@ describe('a full disk', () => {
   })
 
   test('what an amendment gives up is nobody else’s until it is written', async () => {
-    const store = new SqliteStore(':memory:', { now: at() })
+    const store = openSqlite(':memory:')
     const [most, few] = [[chargeOf('cost/day', 90n, 100n)], [chargeOf('cost/day', 5n, 100n)]]
     await store.reserve([reservationOf('call', most)], at())
     store.db.exec(`CREATE TEMP TRIGGER odd BEFORE UPDATE ON entry WHEN new.operation = 'odd'
@@ -340,7 +341,7 @@ describe('a full disk', () => {
   })
 
   test('an amendment falls with the row it is of', async () => {
-    const store = new SqliteStore(':memory:', { now: at() })
+    const store = openSqlite(':memory:')
     const before = await store.levels(all, at())
     store.db.exec(`CREATE TEMP TRIGGER odd BEFORE INSERT ON entry WHEN new.call_id = 'odd'
       BEGIN SELECT raise(ABORT, 'odd'); END`)
@@ -352,13 +353,13 @@ describe('a full disk', () => {
     ])
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled', 'fulfilled'])
     expect((await store.levels(all, at())).slice(1)).toEqual(before.slice(1))
-    expect(store.openTotals(false).calls).toBe(1)
+    expect((await store.figures({ simulated: false })).open.calls).toBe(1)
     expect(await store.entry('fine')).toMatchObject({ facts: { model: 'other' } })
     await store.close(at())
   })
 
   test('amendments of a list that meets a level that cannot be read change nothing', async () => {
-    const store = new SqliteStore(':memory:', { now: at() })
+    const store = openSqlite(':memory:')
     await store.reserve([reservationOf('call', charges)], at())
     const before = await store.levels(all, at())
     store.db.exec('ALTER TABLE level RENAME TO away')
@@ -381,7 +382,7 @@ describe('a full disk', () => {
 
   test('a settlement that cannot be written is written when there is room, and until then the row counts in full', async () => {
     const path = join(temporaryFolder(), 'ledger.db')
-    const store = new SqliteStore(path, { now: at() })
+    const store = openSqlite(path)
     fill(store)
     const reserved = await reserveUntilFull(store, 'a')
     const results = reserved.map((callId) => store.settle([settlement(callId)], at()))
@@ -396,18 +397,18 @@ describe('a full disk', () => {
     )
     empty(store)
     expect((await Promise.all(results)).flat()).toEqual(reserved.map(() => 'settled'))
-    expect((await store.report({ simulated: false })).total().requests).toBe(reserved.length)
+    expect((await store.figures({ simulated: false })).report.total().requests).toBe(reserved.length)
     await store.close(at())
-    const reopened = new SqliteStore(path, { now: at() })
+    const reopened = openSqlite(path)
     const [, , later] = await reopened.levels(charges, at())
     expect(later?.settled).toBe(BigInt(reserved.length) * 4n)
-    expect((await reopened.report({ simulated: false })).total().requests).toBe(reserved.length)
+    expect((await reopened.figures({ simulated: false })).report.total().requests).toBe(reserved.length)
     await reopened.close(at())
   })
 
   test('levels that were not saved with a failed commit are saved with the next', async () => {
     const path = join(temporaryFolder(), 'ledger.db')
-    const store = new SqliteStore(path, { now: at() })
+    const store = openSqlite(path)
     await store.reserve([reservationOf('one', charges)], at())
     store.db.exec("CREATE TEMP TRIGGER full BEFORE INSERT ON level BEGIN SELECT raise(ABORT, 'full'); END")
     const settling = store.settle([settlement('one')], at())
@@ -415,7 +416,7 @@ describe('a full disk', () => {
     store.db.exec('DROP TRIGGER full')
     expect(await settling).toEqual(['settled'])
     await store.close(at())
-    const reopened = new SqliteStore(path, { now: at() })
+    const reopened = openSqlite(path)
     const levels = await reopened.levels(charges, at())
     expect(levels.map(({ settled, reserved }) => [settled, reserved])).toEqual([
       [1n, 0n],
@@ -428,7 +429,7 @@ describe('a full disk', () => {
 
   test('closing while the disk is full loses what could not be written, and counts it in full', async () => {
     const path = join(temporaryFolder(), 'ledger.db')
-    const store = new SqliteStore(path, { now: at() })
+    const store = openSqlite(path)
     await store.reserve([reservationOf('one', charges)], at())
     store.db.exec("CREATE TEMP TRIGGER full BEFORE UPDATE ON entry BEGIN SELECT raise(ABORT, 'full'); END")
     // Not awaited: nobody must be told of it by a crash.
@@ -436,7 +437,7 @@ describe('a full disk', () => {
     settling.catch(() => {})
     await store.close(at())
     await expect(settling).rejects.toThrow(StoreUnavailable)
-    const reopened = new SqliteStore(path, { now: at() })
+    const reopened = openSqlite(path)
     const [, , today] = await reopened.levels(charges, at())
     expect([today?.settled, today?.reserved]).toEqual([10n, 0n])
     await reopened.close(at())
@@ -444,7 +445,7 @@ describe('a full disk', () => {
 })
 
 test('a row that cannot be written does not take the others of its turn with it', async () => {
-  const store = new SqliteStore(':memory:', { now: at() })
+  const store = openSqlite(':memory:')
   store.db.exec(`CREATE TEMP TRIGGER odd BEFORE INSERT ON entry WHEN new.call_id = 'odd'
     BEGIN SELECT raise(ABORT, 'odd'); END`)
   const before = await store.levels(charges, at())
@@ -456,12 +457,12 @@ test('a row that cannot be written does not take the others of its turn with it'
   const after = await store.levels(charges, at())
   expect(after.slice(1)).toEqual(before.slice(1))
   expect(after[0]?.settled).toBe(1n)
-  expect(store.openTotals(false).calls).toBe(1)
+  expect((await store.figures({ simulated: false })).open.calls).toBe(1)
   await store.close(at())
 })
 
 test('money beyond 64 bits is booked as the most the ledger can hold, and costs other calls nothing', async () => {
-  const store = new SqliteStore(':memory:', { now: at() })
+  const store = openSqlite(':memory:')
   const huge = 10n ** 30n
   await store.reserve([reservationOf('huge', [], { reservedCostNanoUsd: huge }), reservationOf('fine', [])], at())
   await store.settle([{ callId: 'huge', outcome: outcomeOf(1, huge), used: usedOf(1, huge) }], at())
@@ -471,7 +472,7 @@ test('money beyond 64 bits is booked as the most the ledger can hold, and costs 
 })
 
 test('a call is found by its id, before and after others, and where the clock went back', async () => {
-  const store = new SqliteStore(':memory:', { now: at() })
+  const store = openSqlite(':memory:')
   const uuid = (ms: number, tail: number) => {
     const hex = ms.toString(16).padStart(12, '0')
     return `${hex.slice(0, 8)}-${hex.slice(8)}-7abc-8abc-${String(tail).padStart(12, '0')}`
@@ -491,7 +492,7 @@ test('a call is found by its id, before and after others, and where the clock we
 })
 
 test('a settlement that overtakes its reservation is booked all the same', async () => {
-  const store = new SqliteStore(':memory:', { now: at() })
+  const store = openSqlite(':memory:')
   const reserving = store.reserve([reservationOf('fast', charges)], at())
   const settling = store.settle([settlement('fast')], at())
   expect([await reserving, await settling]).toMatchObject([[{ admitted: true }], ['settled']])
@@ -504,10 +505,10 @@ test('a settlement that overtakes its reservation is booked all the same', async
 test('a bucket stored with a time to come is not frozen, and mints nothing', async () => {
   const path = join(temporaryFolder(), 'ledger.db')
   const charge = chargeOf('tokens/minute', 60n, 60n)
-  const before = new SqliteStore(path, { now: at(3_600_000) })
+  const before = openSqlite(path, at(3_600_000))
   await before.reserve([reservationOf('call', [charge])], at(3_600_000))
   await before.close(at(3_600_000))
-  const store = new SqliteStore(path, { now: at() })
+  const store = openSqlite(path)
   expect((await store.levels([charge], at()))[0]?.settled).toBe(60n)
   expect((await store.levels([charge], at(1000)))[0]?.settled).toBe(59n)
   await store.close(at(1000))
@@ -515,7 +516,7 @@ test('a bucket stored with a time to come is not frozen, and mints nothing', asy
 
 test('idle levels leave memory and come back as they were; old windows leave the file', async () => {
   const path = join(temporaryFolder(), 'ledger.db')
-  const store = new SqliteStore(path, { now: at() })
+  const store = openSqlite(path)
   await store.reserve([reservationOf('call', charges)], at())
   await store.settle([settlement('call')], at())
   const minute = 60_000

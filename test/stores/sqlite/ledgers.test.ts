@@ -8,7 +8,8 @@ import { windowAt } from '../../../src/core/calendar.ts'
 import { meterOf, SIMULATED_REALM } from '../../../src/core/limits.ts'
 import type { LevelView, Meter, What, Who } from '../../../src/core/meter.ts'
 import type { Report } from '../../../src/core/report.ts'
-import { openRegistry, openStore } from '../../../src/stores/index.ts'
+import { LimitsInForce } from '../../../src/limits/limits-in-force.ts'
+import { openStore } from '../../../src/stores/index.ts'
 import type { AuditLine, Document, DocumentKind } from '../../../src/stores/registry.ts'
 import { temporaryFolder } from '../folder.ts'
 
@@ -24,7 +25,7 @@ interface ReportedLedger {
   readonly levels: readonly (Omit<LevelView, 'capacity'> & { readonly capacity: string })[]
   /** Ids of calls by the digest of their idempotency key. */
   readonly idempotency: Readonly<Record<string, string>>
-  readonly documents: Readonly<Partial<Record<DocumentKind, readonly Document[]>>>
+  readonly documents: Readonly<Record<string, readonly Document[]>>
   readonly audit: readonly AuditLine[]
   /** Oldest first. */
   readonly entries: readonly { readonly facts: { readonly callId: string } }[]
@@ -45,7 +46,7 @@ async function openCopy(name: string) {
   const now = { wallMs: openedAtMs, monoMs: openedAtMs }
   const store = await openStore(`sqlite:${path}`, { now })
   onTestFinished(() => store.close(now))
-  return { store, registry: openRegistry(store), now, reported: reportedOf(name) }
+  return { store, registry: store.registry, now, reported: reportedOf(name) }
 }
 
 /** Plain data, as it stands in the JSON. */
@@ -75,6 +76,9 @@ function meterToday(reported: Meter, wallMs: number): Meter {
   return meterOf(limit, reported.subject, Number.isFinite(endsAtMs) ? endsAtMs - 1 : wallMs, 'UTC', realm)
 }
 
+/** Kinds of documents that were renamed since. */
+const KINDS_TODAY: Readonly<Record<string, DocumentKind>> = { limit: 'limit-seed' }
+
 const LAST_CALL_MS = 60_000
 
 test.each(NAMES)('%s: every report has the totals it had', async (name) => {
@@ -83,7 +87,7 @@ test.each(NAMES)('%s: every report has the totals it had', async (name) => {
   for (const [title, before] of Object.entries(reported.reports)) {
     const [realm = '', key] = title.split('/')
     const query = { simulated: realm === 'simulated', ...(key === undefined ? {} : { key }) }
-    const report = plainReport(await store.report(query), now.wallMs - LAST_CALL_MS)
+    const report = plainReport((await store.figures(query)).report, now.wallMs - LAST_CALL_MS)
     expect(report).toMatchObject(before)
     expect(Object.keys(report.days)).toEqual(Object.keys(before.days))
   }
@@ -127,7 +131,24 @@ test.each(NAMES)('%s: every level is where it was, under the key that its limit 
 
 test.each(NAMES)('%s: documents and the audit are what they were', async (name) => {
   const { registry, reported } = await openCopy(name)
-  for (const [kind, documents] of Object.entries(reported.documents))
-    expect(await registry.read(kind as DocumentKind)).toEqual(documents)
+  for (const [kindThen, documents] of Object.entries(reported.documents)) {
+    const kind = KINDS_TODAY[kindThen] ?? (kindThen as DocumentKind)
+    expect(await registry.read(kind)).toEqual(documents.map((document) => ({ ...document, kind })))
+    if (kind !== kindThen) expect(await registry.read(kindThen as DocumentKind)).toEqual([])
+  }
   expect(await registry.audit(100)).toEqual(reported.audit)
+})
+
+const LIMIT = { capacity: 10n ** 18n, refill: 'window', enforced: true } as const
+
+test.each(NAMES)('%s: limits that were in force are not seeded anew', async (name) => {
+  const { store, registry, now } = await openCopy(name)
+  const limits = ['day', 'total'] as const
+  const seeds = await registry.read('limit-seed')
+  await new LimitsInForce(store, registry, 'UTC').change(
+    limits.map((span) => ({ who: 'global', subject: undefined, what: 'cost', span, ...LIMIT })),
+    now,
+  )
+  const kept = ['global/cost/day/UTC', 'global/cost/total/UTC']
+  expect(await registry.read('limit-seed')).toEqual(seeds.filter(({ id }) => kept.includes(id)))
 })
