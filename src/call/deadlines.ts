@@ -17,8 +17,7 @@ export interface Deadline {
 
 /**
  * Deadlines that all lie equally far ahead, so that the first to come is the first to go: one timer for any number of calls.
- * A list and not a Map: Maps that are added to and deleted from all the time keep deleted values alive from one outgrown table
- * to the next, until the next full collection.
+ * A linked list, because a Map would keep calls alive that are over: see docs/decisions/v8-memory.md.
  */
 export class Deadlines {
   readonly #clock: Clock
@@ -55,7 +54,7 @@ export class Deadlines {
     else this.#first = next
     if (next) next.previous = previous
     else this.#last = previous
-    // What is dead and old must not point at what is young.
+    // A removed node must not keep its neighbours alive: see docs/decisions/v8-memory.md.
     deadline.previous = undefined
     deadline.next = undefined
     this.#size -= 1

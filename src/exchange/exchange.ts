@@ -4,7 +4,7 @@ import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
 import type { HeaderList, RequestLine } from '../wire/dialect.ts'
 
-/** Who hears of the client. One object and not callbacks: closures put on a property are born old and keep their call alive. */
+/** Who hears of the client. An object, because a closure on a property would keep the call alive: see docs/decisions/v8-memory.md. */
 export interface ClientWatcher {
   onClientGone(): void
   /** The client reads again, after a `write` that said false. */
