@@ -310,8 +310,9 @@ async function killAndReopen(simulation: Simulation, reopen: () => SqliteStore):
   const settling = underWay.map((callId) => ({ callId, ...simulation.settlement(callId, !changing.has(callId)) }))
   for (const { settlement } of settling) void store.settle([settlement], simulation.now)
   const waits = random.below(3)
-  if (waits === 1) await new Promise((resolve) => setImmediate(resolve))
-  if (waits === 2) await new Promise((resolve) => setTimeout(resolve, random.below(9)))
+  // Nothing is written, or what waits at the end of this turn, or more and perhaps the sums, too.
+  const turns = waits === 2 ? random.below(60) : waits
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
   simulation.store = reopen()
   for (const [index, amendment] of amending.entries()) {
     const { callId, operation } = amendment.facts

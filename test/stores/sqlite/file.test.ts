@@ -1,4 +1,4 @@
-// The SQLite file: one owner, never harmed when it is not ours, and a full disk that costs nobody anything.
+// The SQLite file: one owner, never changed if it is not ours, and a full disk that loses nothing.
 
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -11,6 +11,7 @@ import { StoreUnavailable, StoreUnusable } from '../../../src/stores/store.ts'
 import { at, chargeOf, outcomeOf, reservationOf, usedOf } from '../calls.ts'
 import { temporaryFolder } from '../folder.ts'
 import { openSqlite } from '../open-sqlite.ts'
+import { HeldTimers } from '../timers.ts'
 
 const charges = [
   chargeOf('requests/minute', 1n, 100_000n),
@@ -59,7 +60,7 @@ describe('one owner', () => {
 })
 
 describe('a file that is not ours', () => {
-  const foreign: Readonly<Record<string, (path: string) => void>> = {
+  const foreign: Readonly<Record<string, (path: string) => void | Promise<void>>> = {
     text: (path) => writeFileSync(path, 'not a database, but somebody’s notes\n'.repeat(100)),
     'a few bytes': (path) => writeFileSync(path, 'SQLite'),
     'another application’s database': (path) => {
@@ -72,30 +73,28 @@ describe('a file that is not ours', () => {
       db.exec('PRAGMA application_id = 7; PRAGMA user_version = 1; CREATE TABLE note (text TEXT)')
       db.close()
     },
-    'a ledger of a newer version': (path) => {
-      ours(path)
+    'a ledger of a newer version': async (path) => {
+      await ours(path)
       alter(path, (bytes) => bytes.writeUInt32BE(99, 60))
     },
-    'a ledger with its schema overwritten': (path) => {
-      ours(path)
+    'a ledger with its schema overwritten': async (path) => {
+      await ours(path)
       alter(path, (bytes) => bytes.fill(0xa5, 100, 4096))
     },
-    'a ledger cut short': (path) => {
-      ours(path)
+    'a ledger cut short': async (path) => {
+      await ours(path)
       writeFileSync(path, readFileSync(path).subarray(0, 4096 * 2 + 100))
     },
-    'a ledger whose tables are gone': (path) => {
-      ours(path)
+    'a ledger whose tables are gone': async (path) => {
+      await ours(path)
       const db = new DatabaseSync(path)
       db.exec('DROP TABLE level')
       db.close()
     },
   }
 
-  function ours(path: string): void {
-    void openSqlite(path).close(at())
-    const db = new DatabaseSync(`${path}.made`)
-    db.close()
+  async function ours(path: string): Promise<void> {
+    await openSqlite(path).close(at())
   }
   function alter(path: string, change: (bytes: Buffer) => void): void {
     const bytes = readFileSync(path)
@@ -105,9 +104,7 @@ describe('a file that is not ours', () => {
 
   test.each(Object.entries(foreign))('%s is refused and left byte for byte as it was', async (_name, make) => {
     const path = join(temporaryFolder(), 'ledger.db')
-    make(path)
-    // `close` lets go of the file in a later turn.
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await make(path)
     const before = readFileSync(path)
     await expect(openStore(`sqlite:${path}`, { now: at() })).rejects.toThrow(StoreUnusable)
     await expect(openStore(`sqlite:${path}`, { now: at() })).rejects.toThrow(path)
@@ -382,11 +379,12 @@ describe('a full disk', () => {
 
   test('a settlement that cannot be written is written when there is room, and until then the row counts in full', async () => {
     const path = join(temporaryFolder(), 'ledger.db')
-    const store = openSqlite(path)
+    const timers = new HeldTimers()
+    const store = openSqlite(path, at(), { timers })
     fill(store)
     const reserved = await reserveUntilFull(store, 'a')
     const results = reserved.map((callId) => store.settle([settlement(callId)], at()))
-    await Promise.race([Promise.all(results), new Promise((resolve) => setTimeout(resolve, 150))])
+    for (let attempt = 0; attempt < 3; attempt++) timers.fire()
     const [, , today] = await store.levels(charges, at())
     expect([today?.settled, today?.reserved]).toEqual([BigInt(reserved.length) * 4n, 0n])
     const rows = store.db.prepare('SELECT count(*) AS open FROM entry WHERE settled_seq IS NULL').get()
@@ -396,6 +394,7 @@ describe('a full disk', () => {
       rows?.open === 0 ? [reserved.length * 4, 0] : [0, reserved.length * 10],
     )
     empty(store)
+    timers.fire()
     expect((await Promise.all(results)).flat()).toEqual(reserved.map(() => 'settled'))
     expect((await store.figures({ simulated: false })).report.total().requests).toBe(reserved.length)
     await store.close(at())
@@ -408,12 +407,17 @@ describe('a full disk', () => {
 
   test('levels that were not saved with a failed commit are saved with the next', async () => {
     const path = join(temporaryFolder(), 'ledger.db')
-    const store = openSqlite(path)
+    const timers = new HeldTimers()
+    const store = openSqlite(path, at(), { timers })
     await store.reserve([reservationOf('one', charges)], at())
     store.db.exec("CREATE TEMP TRIGGER full BEFORE INSERT ON level BEGIN SELECT raise(ABORT, 'full'); END")
     const settling = store.settle([settlement('one')], at())
-    await new Promise((resolve) => setTimeout(resolve, 30))
+    for (const delayMs of [5, 100, 200]) {
+      expect(timers.delaysMs).toContain(delayMs)
+      timers.fire(delayMs)
+    }
     store.db.exec('DROP TRIGGER full')
+    timers.fire(400)
     expect(await settling).toEqual(['settled'])
     await store.close(at())
     const reopened = openSqlite(path)
