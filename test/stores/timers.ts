@@ -10,7 +10,6 @@ const MAX_DELAY_MS = 10_000
 class TurnTimer implements Timer {
   #immediate: NodeJS.Immediate | undefined
   #turns: number
-  #isReferenced = true
   readonly #callback: () => void
 
   constructor(callback: () => void, turns: number) {
@@ -19,9 +18,8 @@ class TurnTimer implements Timer {
     this.#schedule()
   }
 
+  /** Without effect: the event loop sleeps if only unreferenced turns wait. */
   unref(): this {
-    this.#isReferenced = false
-    this.#immediate?.unref()
     return this
   }
 
@@ -35,7 +33,6 @@ class TurnTimer implements Timer {
       if (this.#turns <= 0) this.#callback()
       else this.#schedule()
     })
-    if (!this.#isReferenced) this.#immediate.unref()
   }
 }
 
