@@ -148,7 +148,7 @@ test('waiting for exactly `waitMs` admits; one millisecond less refuses', () => 
   fc.assert(property, { numRuns: 5000 })
 })
 
-/** Calls in random order: each is taken when it fits, and settled after a while at some part of what it took. */
+/** A call that is taken if it fits, and settled after a while at a part of what it took. */
 interface RandomCharge {
   readonly afterMs: number
   readonly part: number
@@ -162,7 +162,7 @@ const randomCharge: fc.Arbitrary<RandomCharge> = fc.record({
   usedPart: fc.oneof(fc.constant(0), fc.constant(1), fc.double({ min: 0, max: 1, noNaN: true })),
 })
 
-/** What a bucket admitted, by when, and what of it was really used. */
+/** What a bucket admitted: when, and what of it was used. */
 function admitCalls(calls: readonly RandomCharge[], capacity: bigint, spanMs: number): { ms: number; used: bigint }[] {
   const found: { ms: number; used: bigint }[] = []
   const level = newLevel(meter({ spanMs }), at(0))
@@ -209,7 +209,7 @@ test('over any stretch of time a bucket promises no more than its capacity and w
   fc.assert(property, { numRuns: 1500 })
 })
 
-test('giving back what was just taken leaves a level as though nothing had been, at once and after a while', () => {
+test('a released charge leaves the level as if it had never been taken, at once and after a while', () => {
   const property = fc.property(
     capacities,
     fc.bigInt(0n, 50_000n),
@@ -331,7 +331,7 @@ test.each(FOUND)('a refund leaves others what they hold: %s', (_name, rows) => {
   expect(settled).toBeGreaterThanOrEqual(usedOnly)
 })
 
-test('calls that settle in another order than they came give back all the same', () => {
+test('calls that settle in another order than they came give back what they did not use', () => {
   const level = bucket(0n)
   const first = take(level, charge(1_000n, 10_000n), at(0))
   const second = take(level, charge(1_000n, 10_000n), at(0))
@@ -374,7 +374,7 @@ test('a changed capacity needs no conversion', () => {
   expect(shortfallReason(level, charge(30n, 80n), at(0))).toBeUndefined()
 })
 
-test('views show what is free, never less than nothing, and when a level is as good as new', () => {
+test('views show what is free, never less than 0, and when a level is empty again', () => {
   expect(viewOf(bucket(90n), charge(0n, 60n), at(0))).toMatchObject({ settled: 90n, free: 0n, resetMs: 90_000 })
   expect(viewOf(bucket(90n), charge(0n, 60n), at(90_000))).toMatchObject({ settled: 0n, free: 60n, resetMs: 0 })
   expect(viewOf(bucket(9n), charge(0n, 0n), at(0))).toMatchObject({ free: 0n, resetMs: 0 })

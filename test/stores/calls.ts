@@ -1,4 +1,4 @@
-// Calls, charges and outcomes for tests of stores, each made of as little as the test says.
+// Calls, charges and outcomes for tests of stores, with defaults for what a test does not name.
 
 import { windowAt } from '../../src/core/calendar.ts'
 import type { Caller, CallFacts, Outcome, Reservation } from '../../src/core/ledger-entry.ts'
@@ -65,7 +65,7 @@ const REFILL = {
   'cost/call': 'call',
 } as const
 
-/** A charge on the limit of that name, as the window stands at that instant. */
+/** A charge on the limit of that name, in the window of that instant. */
 export function chargeOf(
   name: LimitName,
   amount: bigint,

@@ -55,7 +55,7 @@ class Simulation {
     this.store = store
   }
 
-  /** One random thing. */
+  /** One random step. */
   async step(): Promise<void> {
     const { random } = this
     const ms = random.chance(3) ? random.below(4 * 3_600_000) : random.below(4000)
@@ -89,7 +89,7 @@ class Simulation {
     this.model.amend(amendments, await this.store.amend(amendments, this.now))
   }
 
-  /** A retry or a fallback: more or less of the same meters, or of others, as they were when the call was reserved. */
+  /** A retry or a fallback: other amounts on the same meters or on other ones, of the windows of the reservation. */
   amendment(callId: string): Reservation {
     const { random } = this
     const before = this.model.open.get(callId)
@@ -105,7 +105,7 @@ class Simulation {
     return { facts: { ...facts, callId, operation, reservedCostNanoUsd }, charges: changed, expiresAtMs }
   }
 
-  /** Nothing that could not be written changes anything, whether one row is at fault or the disk. */
+  /** A failed write changes nothing, whether one row or the disk is at fault. */
   async failToWrite(): Promise<void> {
     const { store, random } = this
     if (!this.mayFail || !(store instanceof SqliteStore) || this.model.open.size === 0) return
@@ -121,7 +121,7 @@ class Simulation {
     if (reserved.status === 'rejected') throw reserved.reason
     for (const [index, answer] of reserved.value.entries()) {
       const other = others[index]
-      // It may have met what the amendments took before they failed.
+      // It is refused if it met what the amendments took before they failed.
       if (other && answer.admitted) this.model.admit(other, answer)
     }
   }
@@ -136,11 +136,11 @@ class Simulation {
     expect(await settling).toEqual(['settled'])
   }
 
-  /** At what was reserved, less, more, or (where the whole is sure) unknown. */
-  settlement(callId: string, isWholeSure = true) {
+  /** A settlement at the reserved cost, less, more, or unknown (only if the reserved cost is certain). */
+  settlement(callId: string, isReservedCertain = true) {
     const reserved = this.model.open.get(callId)?.facts.reservedCostNanoUsd ?? 0n
     const part = this.random.pick([0, 0, 50, 100, 100, 130])
-    const cost = isWholeSure && this.random.chance(20) ? undefined : (reserved * BigInt(part)) / 100n
+    const cost = isReservedCertain && this.random.chance(20) ? undefined : (reserved * BigInt(part)) / 100n
     const outcome = outcomeOf(30, cost ?? reserved, { ending: cost === undefined ? 'failed' : 'completed' })
     return { settlement: { callId, outcome, used: cost === undefined ? undefined : usedOf(30, cost) }, cost }
   }
@@ -232,7 +232,7 @@ describe('random calls', () => {
     await other.store.close(other.now)
   })
 
-  test('restarts and sudden deaths lose nothing that was told, and give no budget back', async () => {
+  test('restarts and sudden deaths lose no answered call, and give no budget back', async () => {
     const where = temporaryFolder()
     let lives = 0
     const path = () => join(where, `${lives}.db`)
@@ -266,7 +266,7 @@ describe('random calls', () => {
 
 const start = (): Instant => ({ wallMs: START_MS, monoMs: START_MS })
 
-/** Keeps what a store answers. */
+/** A list that grows with each answer of a store. */
 function recordOf({ store }: Simulation): unknown[] {
   const seen: unknown[] = []
   const reserve = store.reserve.bind(store)
@@ -295,12 +295,12 @@ function sorted(report: Figures['report']) {
   return [...report.days].sort(([a], [b]) => a.localeCompare(b))
 }
 
-/** What was open when the process ended is booked whole. */
+/** Calls that were open when the process ended are settled in full. */
 function expireAll({ model }: Simulation): void {
   for (const callId of [...model.open.keys()]) model.settle(callId, undefined)
 }
 
-/** Dies with some settlements and amendments under way: of those, either nothing or all of it has happened. */
+/** Ends the process while settlements and amendments are under way: each has happened as a whole or not at all. */
 async function killAndReopen(simulation: Simulation, reopen: () => SqliteStore): Promise<void> {
   const { store, model, random } = simulation
   const amending = [...model.open.keys()].filter(() => random.chance(30)).map((callId) => simulation.amendment(callId))
