@@ -317,7 +317,7 @@ function misfitOf({ charge, held, slot }: Increase, now: Instant): Shortfall | u
   if (charge.amount <= held.amount) return undefined
   const levelWithout = { ...level }
   settle(levelWithout, held, 0n, now)
-  // Some of what the call took from a bucket has drained, and must not be asked for again: only the increase has to fit.
+  // Some of what the call took from a bucket has drained, and must not be counted again: only the increase has to fit.
   const reason =
     level.kind === 'bucket'
       ? shortfallReason(level, { ...charge, amount: charge.amount - held.amount }, now)

@@ -112,7 +112,7 @@ test('settled and reserved never exceed the capacity, and levels have what was s
   })
   const property = fc.property(fc.array(operation, { maxLength: 60 }), (list) => {
     const levels = new Levels()
-    const booked = [0n, 0n, 0n, 0n]
+    const settledSums = [0n, 0n, 0n, 0n]
     let open: { charges: readonly Charge[]; amount: bigint; meters: Set<number> }[] = []
     for (const { meters, amount, settles, amends, lowers, part } of list) {
       const wanted = meters.map((meter) => charge(`${meter}`, amount, 100n))
@@ -129,10 +129,10 @@ test('settled and reserved never exceed the capacity, and levels have what was s
       for (const call of open.slice(0, settles)) {
         const cost = (call.amount * BigInt(part)) / 100n
         levels.settle(call.charges, used(cost), at(0))
-        for (const meter of call.meters) booked[meter] = (booked[meter] ?? 0n) + cost
+        for (const meter of call.meters) settledSums[meter] = (settledSums[meter] ?? 0n) + cost
       }
       open = open.slice(settles)
-      for (const [meter, sum] of booked.entries()) {
+      for (const [meter, sum] of settledSums.entries()) {
         const [view] = levels.view([charge(`${meter}`, 0n, 100n)], at(0))
         const held = open.flatMap((one) => one.charges).filter((one) => one.meter.key === `${meter}`)
         expect(view?.settled).toBe(sum)

@@ -214,22 +214,22 @@ describe('random calls', () => {
   })
 
   test('SQLite does what memory does, bucket by bucket and refusal by refusal', async () => {
-    const [one, other] = [
+    const [memory, sqlite] = [
       new Simulation(SEED, new MemoryStore(1e6)),
       new Simulation(SEED, openSqlite(':memory:', start())),
     ]
-    one.mayFail = other.mayFail = false
-    const [seen, seenOther] = [recordOf(one), recordOf(other)]
+    memory.mayFail = sqlite.mayFail = false
+    const [memoryAnswers, sqliteAnswers] = [recordOf(memory), recordOf(sqlite)]
     for (let step = 0; step < 1000; step++) {
-      await one.step()
-      await other.step()
-      expect(seenOther.splice(0)).toEqual(seen.splice(0))
+      await memory.step()
+      await sqlite.step()
+      expect(sqliteAnswers.splice(0)).toEqual(memoryAnswers.splice(0))
     }
-    expect(await other.store.entries({ limit: 1e6 })).toEqual(await one.store.entries({ limit: 1e6 }))
-    expect(sorted((await other.store.figures({ simulated: false })).report)).toEqual(
-      sorted((await one.store.figures({ simulated: false })).report),
+    expect(await sqlite.store.entries({ limit: 1e6 })).toEqual(await memory.store.entries({ limit: 1e6 }))
+    expect(sorted((await sqlite.store.figures({ simulated: false })).report)).toEqual(
+      sorted((await memory.store.figures({ simulated: false })).report),
     )
-    await other.store.close(other.now)
+    await sqlite.store.close(sqlite.now)
   })
 
   test('restarts and sudden deaths lose no answered call, and give no budget back', async () => {
@@ -268,18 +268,18 @@ const start = (): Instant => ({ wallMs: START_MS, monoMs: START_MS })
 
 /** A list that grows with each answer of a store. */
 function recordOf({ store }: Simulation): unknown[] {
-  const seen: unknown[] = []
+  const answersSoFar: unknown[] = []
   const reserve = store.reserve.bind(store)
   const amend = store.amend.bind(store)
   store.amend = async (amendments, now) => {
     const answers = await amend(amendments, now)
     const charges = amendments.flatMap((amendment) => amendment.charges)
-    seen.push(answers, await store.levels(charges, now))
+    answersSoFar.push(answers, await store.levels(charges, now))
     return answers
   }
   store.reserve = async (reservations, now) => {
     const answers = await reserve(reservations, now)
-    seen.push(
+    answersSoFar.push(
       answers,
       await store.levels(
         reservations.flatMap(({ charges }) => charges),
@@ -288,7 +288,7 @@ function recordOf({ store }: Simulation): unknown[] {
     )
     return answers
   }
-  return seen
+  return answersSoFar
 }
 
 function sorted(report: Figures['report']) {

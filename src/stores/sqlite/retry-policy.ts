@@ -14,8 +14,8 @@ const MIN_RETRY_MS = 100
 const MAX_RETRY_MS = 2000
 
 /**
- * A busy file (a checkpoint is being finished) is tried again soon, with everything. After any other failure, callers who wait
- * for a reservation are told at once, and settlements are tried again, ever less often.
+ * A busy file (a checkpoint is being finished) is tried again soon, with everything. After any other failure, reservations are
+ * rejected at once, and settlements are tried again, with growing delays.
  */
 export class RetryPolicy {
   #busyRetries = 0

@@ -85,7 +85,7 @@ export function ledgerSuite(kind: StoreFactory): void {
       await store.append([{ kind: 'entry', facts, outcome: plain, charges: [], used: usedOf(3, 1n) }], at())
       expect(await store.entry(facts.callId)).toEqual({ facts, outcome: plain, settledSeq: 2 + index })
     }
-    expect(await store.entry('nobody')).toBeUndefined()
+    expect(await store.entry('unknown')).toBeUndefined()
   })
 
   promise('entries come newest first by settledSeq, in pages, narrowed by key and realm', async () => {
