@@ -2,6 +2,7 @@
 //   node bench/fill.ts <path> <rows>
 
 import { DatabaseSync } from 'node:sqlite'
+import { processTimers } from '../src/stores/index.ts'
 import { SqliteStore } from '../src/stores/sqlite/store.ts'
 
 const [path, count] = process.argv.slice(2)
@@ -12,7 +13,7 @@ const CHUNK_ROWS = 500_000
 const now = { wallMs: Date.now(), monoMs: Date.now() }
 const firstMs = now.wallMs - ROW_COUNT * 100 - 60_000
 
-await new SqliteStore(path, { now }).close(now)
+await new SqliteStore(path, { now, timers: processTimers }).close(now)
 const db = new DatabaseSync(path)
 db.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -400000')
 // Indexes are cheaper to make at once, from sorted rows.

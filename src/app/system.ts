@@ -6,7 +6,7 @@ import type { FileConfig } from '../config/file.ts'
 import type { Settings } from '../config/settings.ts'
 import { uuidV7Source } from '../core/call-ids.ts'
 import type { Clock, Timers } from '../core/clock.ts'
-import { openRegistry, openStore } from '../stores/index.ts'
+import { openStore } from '../stores/index.ts'
 import { LogDestination } from '../telemetry/log-destination.ts'
 import { type App, createApp } from './app.ts'
 
@@ -70,6 +70,7 @@ export interface OpenApp {
 export async function openApp(settings: Settings, file: FileConfig): Promise<OpenApp> {
   const store = await openStore(settings.DATABASE_URL, {
     now: systemClock.now(),
+    timers: systemTimers,
     synchronous: settings.SQLITE_SYNCHRONOUS,
     maxEntries: settings.USAGE_HISTORY_SIZE,
   })
@@ -84,7 +85,7 @@ export async function openApp(settings: Settings, file: FileConfig): Promise<Ope
       newCallId,
       log,
       store,
-      registry: openRegistry(store),
+      registry: store.registry,
     })
     return { app, log, flush }
   } catch (error) {

@@ -1,9 +1,10 @@
-// Calendar: which window of wall-clock time an instant lies in, in a time zone. Knows no meters.
+// Calendar: the window of wall-clock time that an instant lies in, in a time zone. It knows no meters.
 
 export type Span = 'minute' | 'hour' | 'day' | 'month' | 'total' | 'call'
 
-/** Half-open: `startsAtMs ≤ t < endsAtMs`, epoch milliseconds. The id is part of a meter's key. */
+/** A span of wall-clock time, half-open: `startsAtMs ≤ t < endsAtMs`, in epoch milliseconds. */
 export interface Window {
+  /** `day:2026-11-22`. Part of a meter's key. */
   readonly id: string
   readonly startsAtMs: number
   readonly endsAtMs: number
@@ -13,7 +14,7 @@ const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
-/** How long a whole capacity takes to refill where a limit refills steadily. Months have no one length and never do. */
+/** The time in which a whole capacity refills, for limits that refill steadily. No limit per month does, because months differ. */
 export const SPAN_MS: Readonly<Record<Span, number>> = {
   minute: MINUTE_MS,
   hour: HOUR_MS,
@@ -25,10 +26,13 @@ export const SPAN_MS: Readonly<Record<Span, number>> = {
 
 const TOTAL_WINDOW: Window = { id: 'total', startsAtMs: 0, endsAtMs: Number.POSITIVE_INFINITY }
 
-/** The last window asked for, by span and zone: calls come in order, so almost every question is answered from here. */
+/** The latest window by zone and span. Calls come in order, so nearly every one lies in it. */
 const latestWindows = new Map<string, Map<Span, Window>>()
 
-/** The calendar window of `span` that holds `wallMs`, in an IANA time zone. */
+/**
+ * The calendar window of `span` that contains `wallMs`.
+ * @param timeZone an IANA time zone, such as `Europe/Berlin`
+ */
 export function windowAt(span: Span, timeZone: string, wallMs: number): Window {
   if (span === 'total' || span === 'call') return TOTAL_WINDOW
   let bySpan = latestWindows.get(timeZone)
@@ -41,7 +45,7 @@ export function windowAt(span: Span, timeZone: string, wallMs: number): Window {
   return found
 }
 
-/** True when the runtime knows the zone. */
+/** True if the runtime knows the zone. */
 export function isTimeZone(timeZone: string): boolean {
   try {
     new Intl.DateTimeFormat('en', { timeZone })
@@ -52,8 +56,8 @@ export function isTimeZone(timeZone: string): boolean {
 }
 
 /**
- * Minutes and hours are cut where the local clock shows a full one, and named by the UTC instant they start at: the local
- * name would stand for two hours on the night the clocks go back. Where they change by half an hour, one is cut short.
+ * A minute or hour begins when the local clock shows a full one. Its id is the UTC time of its start, because on the night on
+ * which clocks go back a local time stands for two hours. If clocks change by half an hour, one hour is cut short.
  */
 function clockWindow(span: 'minute' | 'hour', timeZone: string, wallMs: number): Window {
   const size = SPAN_MS[span]
@@ -67,7 +71,7 @@ function clockWindow(span: 'minute' | 'hour', timeZone: string, wallMs: number):
   return { id: `${span}:${new Date(startsAtMs).toISOString().slice(0, 16)}Z`, startsAtMs, endsAtMs }
 }
 
-/** Days and months are named by the local date; a day is 23 or 25 hours long where the clocks change. */
+/** The id of a day or month is its local date. A day on which clocks change has 23 or 25 hours. */
 function datedWindow(span: 'day' | 'month', timeZone: string, wallMs: number): Window {
   const digits = span === 'day' ? 10 : 7
   const name = (atMs: number) => localDate(timeZone, atMs).slice(0, digits)
@@ -78,7 +82,7 @@ function datedWindow(span: 'day' | 'month', timeZone: string, wallMs: number): W
   return { id: `${span}:${current}`, startsAtMs, endsAtMs }
 }
 
-/** The first millisecond in `(low, high]` where a condition that only ever turns true has turned true. */
+/** The first millisecond in `(low, high]` at which a condition holds that is false before and true from then on. */
 function firstWhere(isTrue: (atMs: number) => boolean, low: number, high: number): number {
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2)
@@ -90,12 +94,12 @@ function firstWhere(isTrue: (atMs: number) => boolean, low: number, high: number
 
 const formatsByZone = new Map<string, Intl.DateTimeFormat>()
 
-/** The zone's local time at an instant, as an ISO string without a zone. */
+/** The local time at an instant, as an ISO string whose `Z` means nothing. */
 function localDate(timeZone: string, atMs: number): string {
   return new Date(atMs + offsetMs(timeZone, atMs)).toISOString()
 }
 
-/** Local minus UTC. Whole seconds: no zone in use today has less. */
+/** Local time minus UTC, in whole seconds: no zone in use today has fractions. */
 function offsetMs(timeZone: string, atMs: number): number {
   if (timeZone === 'UTC') return 0
   let format = formatsByZone.get(timeZone)

@@ -1,14 +1,18 @@
-// Ids: UUIDv7 (RFC 9562), in the order they were made, also within a millisecond. Clock and randomness are handed in.
+// Call ids: UUIDv7 (RFC 9562) in ascending order, also within a millisecond. Clock and randomness are arguments.
 
 const IDS_PER_BATCH = 256
 const RANDOM_BYTES = 8
 const HEX_DIGITS = Buffer.from('0123456789abcdef')
-/** Where the digits of each part stand in `xxxxxxxx-xxxx-7xxx-xxxx-xxxxxxxxxxxx`. */
+/** The positions of the digits of each part in `xxxxxxxx-xxxx-7xxx-xxxx-xxxxxxxxxxxx`. */
 const TIME_POSITIONS = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]
 const COUNTER_POSITIONS = [15, 16, 17]
 const RANDOM_POSITIONS = [19, 20, 21, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35]
 
-/** @param randomBytes fills a buffer of this many bytes; asked once for many ids. */
+/**
+ * Returns a function that makes the next id.
+ * @param wallMs epoch milliseconds
+ * @param randomBytes returns that many random bytes; one call serves many ids
+ */
 export function uuidV7Source(wallMs: () => number, randomBytes: (size: number) => Uint8Array): () => string {
   const text = Buffer.from('00000000-0000-7000-8000-000000000000')
   let pool: Uint8Array = new Uint8Array(0)
@@ -23,11 +27,11 @@ export function uuidV7Source(wallMs: () => number, randomBytes: (size: number) =
     const now = wallMs()
     if (now > lastMs) {
       lastMs = now
-      // From somewhere in its lower quarter, so that there is room to count on.
+      // A random start in the lower quarter leaves room to count.
       counter = (((pool[used + 6] ?? 0) & 0x3) << 8) | (pool[used + 7] ?? 0)
       writeHexNumber(text, TIME_POSITIONS, lastMs)
     } else if (++counter > 0xfff) {
-      // Twelve bits used up, or the clock stepped back: borrow from the next millisecond, so that order holds.
+      // The twelve bits are used up, or the clock stepped back: take the next millisecond, so that ids stay in order.
       lastMs++
       counter = 0
       writeHexNumber(text, TIME_POSITIONS, lastMs)
@@ -41,19 +45,19 @@ export function uuidV7Source(wallMs: () => number, randomBytes: (size: number) =
   }
 }
 
-/** In hexadecimal digits, as many as there are places. */
-function writeHexNumber(text: Buffer, places: readonly number[], value: number): void {
+/** Writes a number as hexadecimal digits, one per position. */
+function writeHexNumber(text: Buffer, positions: readonly number[], value: number): void {
   let rest = value
-  for (let index = places.length - 1; index >= 0; index--) {
-    text[places[index] ?? 0] = HEX_DIGITS[rest % 16] ?? 0
+  for (let index = positions.length - 1; index >= 0; index--) {
+    text[positions[index] ?? 0] = HEX_DIGITS[rest % 16] ?? 0
     rest = Math.floor(rest / 16)
   }
 }
 
-function writeHexBytes(text: Buffer, places: readonly number[], bytes: Uint8Array, from: number): void {
-  for (let index = 0; index < places.length; index += 2) {
+function writeHexBytes(text: Buffer, positions: readonly number[], bytes: Uint8Array, from: number): void {
+  for (let index = 0; index < positions.length; index += 2) {
     const byte = bytes[from + index / 2] ?? 0
-    text[places[index] ?? 0] = HEX_DIGITS[byte >> 4] ?? 0
-    text[places[index + 1] ?? 0] = HEX_DIGITS[byte & 0xf] ?? 0
+    text[positions[index] ?? 0] = HEX_DIGITS[byte >> 4] ?? 0
+    text[positions[index + 1] ?? 0] = HEX_DIGITS[byte & 0xf] ?? 0
   }
 }

@@ -1,39 +1,43 @@
-// Circuit: whether a target is worth asking. Opens when too many calls fail, lets one through to see, closes when that one ends well.
+// Circuit breaker: whether calls may go to a target. It opens if too many calls fail, lets one call through as a probe, and closes
+// if the probe succeeds. It reads no clock.
 
-/** What stands in the way of a call, or how it may go. */
+/** Whether a call may go to a target, and as what. */
 export type CircuitPass =
   | { readonly kind: 'closed' }
-  /** The one call that is let through to see. Its end has to be told, or that it was never sent. */
+  /** The one call that tests a half-open circuit. Report its end with `recordResult`, or call `release` if it is not sent. */
   | { readonly kind: 'probe' }
   | { readonly kind: 'open'; readonly retryAfterMs: number }
 
 /** What a result did to a circuit. A probe that fails leaves the circuit open, which is no change. */
 export type CircuitChange = 'opened' | 'closed'
 
-/** One target as it stands, for people. */
+/** The circuit of one target, for people. */
 export interface CircuitView {
   readonly provider: string
   readonly model: string
   readonly state: 'closed' | 'open' | 'half-open'
-  /** Of the calls looked at. */
+  /** How many of `calls` failed. */
   readonly failures: number
+  /** Calls in the last 15 to 30 seconds. */
   readonly calls: number
-  /** Until the next try, where it is open. */
+  /** Time until the next probe, if the circuit is open; else 0. */
   readonly retryAfterMs: number
-  /** Until it is asked again after it refused a call, while there are others to ask. */
+  /** Time for which calls prefer other targets, because this one refused a call for its own limits. */
   readonly coolingMs: number
 }
 
-/** Calls are counted over the last one to two of these. */
+/** Calls are counted over the current span and the span before. */
 const COUNT_SPAN_MS = 15_000
 const MIN_CALLS = 10
 const FAILURE_RATE_THRESHOLD = 0.5
 const FIRST_OPEN_MS = 5_000
 const MAX_OPEN_MS = 60_000
-/** A probe that nobody reports is taken to be lost. */
+/** A probe without a result counts as lost after this time. */
 const PROBE_TIMEOUT_MS = 120_000
+/** When to try again while another call is the probe. */
+const PROBE_RETRY_MS = 1_000
 const MAX_COOLING_MS = 60_000
-/** Targets remembered. Callers may make up any model's name: only those that failed are, and the oldest give way. */
+/** Callers may make up any model name: only targets that failed are kept, and the oldest is dropped for a new one. */
 const MAX_TARGETS = 1_000
 
 const CLOSED_PASS: CircuitPass = { kind: 'closed' }
@@ -50,101 +54,101 @@ interface Circuit {
   spanStartedAtMs: number
   currentSpan: CallCounts
   previousSpan: CallCounts
-  /** Infinity while closed. */
+  /** Infinity while the circuit is closed. */
   openUntilMs: number
   openForMs: number
   probingUntilMs: number
   coolingUntilMs: number
 }
 
-/** The circuits of all targets. Instants are monotonic milliseconds. */
+/** The circuits of all targets. `monoMs` is the time on the monotonic clock. */
 export class Circuits {
   readonly #circuits = new Map<string, Circuit>()
 
-  /** Whether no call may go to a target now. Unlike `enter`, asking takes nobody's place. */
-  isOpen(provider: string, model: string, nowMs: number): boolean {
+  /** True if no call may go to a target now. Unlike `acquire`, this makes no call the probe. */
+  isOpen(provider: string, model: string, monoMs: number): boolean {
     const circuit = this.#circuits.get(keyOf(provider, model))
     if (!circuit || circuit.openUntilMs === Number.POSITIVE_INFINITY) return false
-    return nowMs < circuit.openUntilMs || nowMs < circuit.probingUntilMs
+    return monoMs < circuit.openUntilMs || monoMs < circuit.probingUntilMs
   }
 
-  /** How a call may go to a target now. */
-  acquire(provider: string, model: string, nowMs: number): CircuitPass {
+  /** Whether a call may go to a target now. If it may as a probe, other calls may not until its result is recorded. */
+  acquire(provider: string, model: string, monoMs: number): CircuitPass {
     if (this.#circuits.size === 0) return CLOSED_PASS
     const circuit = this.#circuits.get(keyOf(provider, model))
     if (!circuit || circuit.openUntilMs === Number.POSITIVE_INFINITY) return CLOSED_PASS
-    if (nowMs < circuit.openUntilMs) return { kind: 'open', retryAfterMs: circuit.openUntilMs - nowMs }
-    if (nowMs < circuit.probingUntilMs) return { kind: 'open', retryAfterMs: 1_000 }
-    circuit.probingUntilMs = nowMs + PROBE_TIMEOUT_MS
+    if (monoMs < circuit.openUntilMs) return { kind: 'open', retryAfterMs: circuit.openUntilMs - monoMs }
+    if (monoMs < circuit.probingUntilMs) return { kind: 'open', retryAfterMs: PROBE_RETRY_MS }
+    circuit.probingUntilMs = monoMs + PROBE_TIMEOUT_MS
     return PROBE_PASS
   }
 
-  /** A call that had entered was not sent after all. */
-  release(provider: string, model: string, passage: CircuitPass): void {
-    const circuit = passage.kind === 'probe' ? this.#circuits.get(keyOf(provider, model)) : undefined
+  /** Gives a pass back: the call was not sent. */
+  release(provider: string, model: string, pass: CircuitPass): void {
+    const circuit = pass.kind === 'probe' ? this.#circuits.get(keyOf(provider, model)) : undefined
     if (circuit) circuit.probingUntilMs = 0
   }
 
-  /** How a call ended: `failed` where the target could not be reached, broke, or said that it is in trouble. */
+  /** @param failed the target could not be reached, broke off, or answered that it is in trouble */
   recordResult(
     provider: string,
     model: string,
     failed: boolean,
-    passage: CircuitPass,
-    nowMs: number,
+    pass: CircuitPass,
+    monoMs: number,
   ): CircuitChange | undefined {
     if (!failed && this.#circuits.size === 0) return undefined
     const known = this.#circuits.get(keyOf(provider, model))
     if (!known && !failed) return undefined
-    const circuit = known ?? this.#addCircuit(provider, model, nowMs)
-    if (passage.kind === 'probe') {
+    const circuit = known ?? this.#addCircuit(provider, model, monoMs)
+    if (pass.kind === 'probe') {
       circuit.probingUntilMs = 0
-      if (failed) openCircuit(circuit, Math.min(circuit.openForMs * 2, MAX_OPEN_MS), nowMs)
-      else closeCircuit(circuit, nowMs)
+      if (failed) openCircuit(circuit, Math.min(circuit.openForMs * 2, MAX_OPEN_MS), monoMs)
+      else closeCircuit(circuit, monoMs)
       return failed ? undefined : 'closed'
     }
-    // Calls sent before it opened say nothing new.
+    // This call was sent before the circuit opened: it shows nothing new.
     if (circuit.openUntilMs !== Number.POSITIVE_INFINITY) return undefined
-    advanceSpan(circuit, nowMs)
+    advanceSpan(circuit, monoMs)
     circuit.currentSpan.calls += 1
     if (failed) circuit.currentSpan.failures += 1
     const calls = circuit.currentSpan.calls + circuit.previousSpan.calls
     const failures = circuit.currentSpan.failures + circuit.previousSpan.failures
     if (calls < MIN_CALLS || failures < calls * FAILURE_RATE_THRESHOLD) return undefined
-    openCircuit(circuit, FIRST_OPEN_MS, nowMs)
+    openCircuit(circuit, FIRST_OPEN_MS, monoMs)
     return 'opened'
   }
 
-  /** A target refused a call for its own limits: others are asked first for a while. */
-  startCooling(provider: string, model: string, forMs: number, nowMs: number): void {
-    const circuit = this.#circuits.get(keyOf(provider, model)) ?? this.#addCircuit(provider, model, nowMs)
-    circuit.coolingUntilMs = Math.max(circuit.coolingUntilMs, nowMs + Math.min(forMs, MAX_COOLING_MS))
+  /** The target refused a call for its own limits: for a while, calls prefer other targets. */
+  startCooling(provider: string, model: string, forMs: number, monoMs: number): void {
+    const circuit = this.#circuits.get(keyOf(provider, model)) ?? this.#addCircuit(provider, model, monoMs)
+    circuit.coolingUntilMs = Math.max(circuit.coolingUntilMs, monoMs + Math.min(forMs, MAX_COOLING_MS))
   }
 
-  /** How long a target is to be left alone yet while there are others. */
-  coolingMs(provider: string, model: string, nowMs: number): number {
+  /** How long calls still prefer other targets. 0 if they do not. */
+  coolingMs(provider: string, model: string, monoMs: number): number {
     const circuit = this.#circuits.get(keyOf(provider, model))
-    return circuit ? Math.max(0, circuit.coolingUntilMs - nowMs) : 0
+    return circuit ? Math.max(0, circuit.coolingUntilMs - monoMs) : 0
   }
 
-  /** Those that anything is to be said of. */
-  views(nowMs: number): CircuitView[] {
+  /** The circuits of targets that failed or refused a call. */
+  views(monoMs: number): CircuitView[] {
     return [...this.#circuits.values()].map((circuit) => {
-      advanceSpan(circuit, nowMs)
+      advanceSpan(circuit, monoMs)
       const isClosed = circuit.openUntilMs === Number.POSITIVE_INFINITY
       return {
         provider: circuit.provider,
         model: circuit.model,
-        state: isClosed ? 'closed' : nowMs < circuit.openUntilMs ? 'open' : 'half-open',
+        state: isClosed ? 'closed' : monoMs < circuit.openUntilMs ? 'open' : 'half-open',
         failures: circuit.currentSpan.failures + circuit.previousSpan.failures,
         calls: circuit.currentSpan.calls + circuit.previousSpan.calls,
-        retryAfterMs: isClosed ? 0 : Math.max(0, circuit.openUntilMs - nowMs),
-        coolingMs: Math.max(0, circuit.coolingUntilMs - nowMs),
+        retryAfterMs: isClosed ? 0 : Math.max(0, circuit.openUntilMs - monoMs),
+        coolingMs: Math.max(0, circuit.coolingUntilMs - monoMs),
       }
     })
   }
 
-  #addCircuit(provider: string, model: string, nowMs: number): Circuit {
+  #addCircuit(provider: string, model: string, monoMs: number): Circuit {
     if (this.#circuits.size >= MAX_TARGETS) {
       const [oldest] = this.#circuits.keys()
       if (oldest !== undefined) this.#circuits.delete(oldest)
@@ -152,7 +156,7 @@ export class Circuits {
     const circuit: Circuit = {
       provider,
       model,
-      spanStartedAtMs: nowMs,
+      spanStartedAtMs: monoMs,
       currentSpan: { calls: 0, failures: 0 },
       previousSpan: { calls: 0, failures: 0 },
       openUntilMs: Number.POSITIVE_INFINITY,
@@ -169,22 +173,22 @@ function keyOf(provider: string, model: string): string {
   return `${provider}/${model}`
 }
 
-function openCircuit(circuit: Circuit, forMs: number, nowMs: number): void {
+function openCircuit(circuit: Circuit, forMs: number, monoMs: number): void {
   circuit.openForMs = forMs
-  circuit.openUntilMs = nowMs + forMs
+  circuit.openUntilMs = monoMs + forMs
 }
 
-function closeCircuit(circuit: Circuit, nowMs: number): void {
+function closeCircuit(circuit: Circuit, monoMs: number): void {
   circuit.openUntilMs = Number.POSITIVE_INFINITY
   circuit.openForMs = FIRST_OPEN_MS
-  circuit.spanStartedAtMs = nowMs
+  circuit.spanStartedAtMs = monoMs
   circuit.currentSpan = { calls: 0, failures: 0 }
   circuit.previousSpan = { calls: 0, failures: 0 }
 }
 
-/** Old calls are forgotten a span at a time. */
-function advanceSpan(circuit: Circuit, nowMs: number): void {
-  const spans = Math.floor((nowMs - circuit.spanStartedAtMs) / COUNT_SPAN_MS)
+/** Drops counts that are older than two spans. */
+function advanceSpan(circuit: Circuit, monoMs: number): void {
+  const spans = Math.floor((monoMs - circuit.spanStartedAtMs) / COUNT_SPAN_MS)
   if (spans <= 0) return
   circuit.previousSpan = spans === 1 ? circuit.currentSpan : { calls: 0, failures: 0 }
   circuit.currentSpan = { calls: 0, failures: 0 }

@@ -1,4 +1,4 @@
-// Levels: every meter's state in memory, and the one way to change it: check all, then take all. Never waits.
+// Levels: every meter's state in memory, and the one way to change it: check all, then take all. It never waits.
 
 import {
   advance,
@@ -20,41 +20,49 @@ import {
 } from './meter.ts'
 import { divideUp } from './money.ts'
 
-/** One charge that did not fit, and the level it met. */
+/** An enforced charge that does not fit. */
 export interface Shortfall {
   readonly charge: Charge
   readonly reason: ShortfallReason
+  /** The level without what the call itself holds. */
   readonly level: LevelView
 }
 
-/** Either everything was taken (`short` is empty), or nothing was. */
-export interface TakeResult {
-  /** What was taken, charge by charge; what settling replaces. */
-  readonly charges: readonly Charge[]
-  /** Enforced charges that did not fit. */
+/** What does not fit. */
+interface Misfits {
+  /** Enforced charges. */
   readonly shortfalls: readonly Shortfall[]
-  /** Names of unenforced limits that would have refused. */
+  /** Names of unenforced limits. */
   readonly unenforced: readonly string[]
 }
 
-/** What `raise` answers. `charges` is what is left once the rest is lowered. */
+/** The answer of `take`: everything is taken, or, if `shortfalls` is not empty, nothing is. */
+export interface TakeResult extends Misfits {
+  /** What was taken, charge by charge. Settling replaces it. */
+  readonly charges: readonly Charge[]
+}
+
+/** The answer of `raise`. `charges` is what the call holds once `lower` has given back the rest. */
 export interface RaiseResult extends TakeResult {
-  /** What is held now, charge by charge: of each meter the more of what was held and what is asked. */
+  /** What the call holds now: for each meter the larger one of the old and the new charge. */
   readonly held: readonly Charge[]
 }
 
+/** The answer of `lower`. */
 export interface LowerResult {
-  /** What is held now. */
+  /** What the call holds now. */
   readonly charges: readonly Charge[]
-  /** Good until anything else changes a level, but for later lowerings that are undone first. */
+  /** Restores the levels. Call it before any level changes again, but for later results of `lower`: undo those first. */
   readonly undo: () => void
 }
 
-/** What a call used, by what limits count. */
+/** What a call used of each thing that limits count: requests, tokens, nano-dollars, calls in flight. */
 export type UsedAmounts = Readonly<Record<What, bigint>>
 
-const NO_SHORTFALLS: readonly Shortfall[] = []
-const NO_LIMIT_NAMES: readonly string[] = []
+/** Nearly every call fits: then no list is made. */
+const NO_MISFITS: Misfits = { shortfalls: [], unenforced: [] }
+
+const DAY_MS = 86_400_000
 
 interface LevelSlot {
   readonly key: string
@@ -62,14 +70,25 @@ interface LevelSlot {
   dirty: boolean
 }
 
+/** A charge, what the call holds on its meter already, and the meter's level. */
+interface Increase {
+  readonly charge: Charge
+  readonly held: Charge | undefined
+  readonly slot: LevelSlot | undefined
+}
+
+/**
+ * The levels of all meters. A method checks everything before it changes anything, and no await lies between, so that the
+ * decision of one call can never overlap with that of another call.
+ */
 export class Levels {
-  /** Two generations: what is touched moves to the young one, what stayed old through a turn is idle. */
+  /** Two generations. A touched level moves to the young one. A level that stays in the old one through a turn is idle. */
   #young = new Map<string, LevelSlot>()
   #old = new Map<string, LevelSlot>()
   #dirty: LevelSlot[] = []
   readonly #load: ((key: string) => Level | undefined) | undefined
 
-  /** @param load reads a stored level on first touch; without it idle levels are only dropped when they hold nothing. */
+  /** @param load reads a stored level on its first touch. Without it, idle levels are dropped only if they hold nothing. */
   constructor(load?: (key: string) => Level | undefined) {
     this.#load = load
   }
@@ -78,79 +97,72 @@ export class Levels {
     return this.#young.size + this.#old.size
   }
 
-  /** All or nothing, decided and done at one instant. Charges on the same meter are one charge. */
+  /** Takes all charges or none. Charges on the same meter are one charge. */
   take(charges: readonly Charge[], now: Instant): TakeResult {
     const summed = sumByMeter(charges)
-    let short = NO_SHORTFALLS
-    let overlooked = NO_LIMIT_NAMES
-    // Every level is found before any is changed: loading one may fail.
+    let misfits = NO_MISFITS
+    // Find every level before changing any level, because loading a level may fail.
     for (const charge of summed) {
       const level = this.#find(charge.meter)?.level
-      const lacking = shortfallReason(level, charge, now)
-      if (!lacking) continue
-      if (charge.enforced) short = [...short, { charge, reason: lacking, level: viewOf(level, charge, now) }]
-      else overlooked = [...overlooked, charge.meter.name]
+      const reason = shortfallReason(level, charge, now)
+      if (reason) misfits = withMisfit(misfits, { charge, reason, level: viewOf(level, charge, now) })
     }
-    if (short.length > 0) return { charges: [], shortfalls: short, unenforced: overlooked }
+    const { shortfalls, unenforced } = misfits
+    if (shortfalls.length > 0) return { charges: [], shortfalls, unenforced }
     const taken: Charge[] = []
     for (const charge of summed) {
       if (charge.meter.refill === 'call') continue
-      // What was found is young by now.
-      const kept = this.#young.get(charge.meter.key) ?? this.#add(charge.meter, now)
-      taken.push(take(kept.level, charge, now))
-      this.#touch(kept)
+      // A level that was found is in the young generation now.
+      const slot = this.#young.get(charge.meter.key) ?? this.#add(charge.meter, now)
+      taken.push(take(slot.level, charge, now))
+      this.#touch(slot)
     }
-    return { charges: taken, shortfalls: short, unenforced: overlooked }
+    return { charges: taken, shortfalls, unenforced }
   }
 
   /**
-   * Takes what new charges ask beyond what a call holds, all or nothing. A meter that is held already moves by the
-   * difference, and only a larger amount has to fit. What is held beyond the new charges stays: `lower` gives it back. In
-   * `short`, amounts are whole and levels are without what this call holds.
+   * Grows a reservation, all or nothing. For a meter the call already holds, only the increase has to fit. Nothing shrinks
+   * here: call `lower` for that. In `shortfalls`, `amount` is the full new amount and `level` excludes what this call holds.
    * @param held what `take` or an earlier amendment left this call with
    */
   raise(held: readonly Charge[], charges: readonly Charge[], now: Instant): RaiseResult {
-    const summed = sumByMeter(charges)
-    const short: Shortfall[] = []
-    const overlooked: string[] = []
-    // Every level is found before any is changed: loading one may fail.
+    // Find every level before changing any level, because loading a level may fail.
     for (const { meter } of held) this.#find(meter)
-    const found = summed.map((charge) => this.#find(charge.meter))
-    const had = summed.map((charge) => chargeOnMeter(held, charge.meter))
-    for (const [index, charge] of summed.entries()) {
-      const lacking = shortfallOfIncrease(found[index]?.level, had[index], charge, now)
-      if (!lacking) continue
-      if (charge.enforced) short.push({ charge, ...lacking })
-      else overlooked.push(charge.meter.name)
+    const increases = sumByMeter(charges).map((charge): Increase => {
+      return { charge, held: chargeOnMeter(held, charge.meter), slot: this.#find(charge.meter) }
+    })
+    let misfits = NO_MISFITS
+    for (const increase of increases) {
+      const misfit = misfitOf(increase, now)
+      if (misfit) misfits = withMisfit(misfits, misfit)
     }
-    if (short.length > 0) return { held, charges: [], shortfalls: short, unenforced: overlooked }
-    const raised: Charge[] = held.filter(({ meter }) => !chargeOnMeter(summed, meter))
-    const left: Charge[] = []
-    for (const [index, charge] of summed.entries()) {
+    if (misfits.shortfalls.length > 0) return { held, charges: [], ...misfits }
+    const raised = held.filter(({ meter }) => !increases.some(({ charge }) => charge.meter.key === meter.key))
+    const remaining: Charge[] = []
+    for (const { charge, held: before, slot: found } of increases) {
       if (charge.meter.refill === 'call') continue
-      const kept = found[index] ?? this.#add(charge.meter, now)
-      const before = had[index]
-      const more = before ? takeIncrease(kept.level, before, charge, now) : take(kept.level, charge, now)
-      raised.push(more)
-      left.push(more.amount > charge.amount ? { ...more, amount: charge.amount } : more)
-      this.#touch(kept)
+      const slot = found ?? this.#add(charge.meter, now)
+      const larger = before ? takeIncrease(slot.level, before, charge, now) : take(slot.level, charge, now)
+      raised.push(larger)
+      remaining.push(larger.amount > charge.amount ? { ...larger, amount: charge.amount } : larger)
+      this.#touch(slot)
     }
-    return { held: raised, charges: left, shortfalls: short, unenforced: overlooked }
+    return { held: raised, charges: remaining, ...misfits }
   }
 
   /**
-   * Gives back what a call holds beyond `charges`, as refunds do. Never refuses. `charges` is what `raise` answered, or what
-   * the call held before it.
+   * Gives back what a call holds beyond `charges`, as a refund. Never refuses.
+   * @param charges the `charges` that `raise` answered, or those the call held before
    */
   lower(held: readonly Charge[], charges: readonly Charge[], now: Instant): LowerResult {
-    const changed: { readonly kept: LevelSlot; readonly before: Level }[] = []
+    const changed: { readonly slot: LevelSlot; readonly before: Level }[] = []
     for (const charge of held) {
       const excess = charge.amount - (chargeOnMeter(charges, charge.meter)?.amount ?? 0n)
       if (excess <= 0n) continue
-      const kept = this.#findOrAdd(charge.meter, now)
-      changed.push({ kept, before: { ...kept.level } })
-      settle(kept.level, { ...charge, amount: excess }, 0n, now)
-      this.#touch(kept)
+      const slot = this.#findOrAdd(charge.meter, now)
+      changed.push({ slot, before: { ...slot.level } })
+      settle(slot.level, { ...charge, amount: excess }, 0n, now)
+      this.#touch(slot)
     }
     return {
       charges: charges.map((charge) => {
@@ -158,51 +170,54 @@ export class Levels {
         return takenTotal === undefined || !drained ? charge : { ...charge, takenTotal, drained }
       }),
       undo: () => {
-        for (const { kept, before } of changed) Object.assign(kept.level, before)
+        for (const { slot, before } of changed) Object.assign(slot.level, before)
       },
     }
   }
 
-  /** Replaces what was taken by what was used. Without `used` the whole of it counts as used, but for calls in flight. `usedOn` goes before it, by meter. */
+  /**
+   * Replaces what was taken by what was used. If `used` is undefined, the full reservation counts as used (in-flight meters
+   * always release). `usedByMeter`, by meter key, overrides `used`.
+   */
   settle(
     charges: readonly Charge[],
     used: UsedAmounts | undefined,
     now: Instant,
-    usedOn?: ReadonlyMap<string, bigint>,
+    usedByMeter?: ReadonlyMap<string, bigint>,
   ): void {
     for (const charge of charges) {
-      const kept = this.#findOrAdd(charge.meter, now)
-      const booked = used ? (usedOn?.get(charge.meter.key) ?? used[charge.meter.what]) : charge.amount
-      settle(kept.level, charge, charge.meter.refill === 'none' ? 0n : booked, now)
-      this.#touch(kept)
+      const slot = this.#findOrAdd(charge.meter, now)
+      const amount = used ? (usedByMeter?.get(charge.meter.key) ?? used[charge.meter.what]) : charge.amount
+      settle(slot.level, charge, charge.meter.refill === 'none' ? 0n : amount, now)
+      this.#touch(slot)
     }
   }
 
-  /** Books what was used without a reservation, whether it fits or not. */
+  /** Settles what was used without a reservation, whether it fits or not. */
   settleUnreserved(charges: readonly Charge[], used: UsedAmounts, now: Instant): void {
-    const kept = sumByMeter(charges).filter((charge) => charge.meter.refill !== 'call')
+    const settled = sumByMeter(charges).filter((charge) => charge.meter.refill !== 'call')
     this.settle(
-      kept.map((charge) => ({ ...charge, amount: 0n })),
+      settled.map((charge) => ({ ...charge, amount: 0n })),
       used,
       now,
     )
   }
 
-  /** Gives charges back as though they had never been taken. */
+  /** Gives charges back as if they had never been taken. */
   release(charges: readonly Charge[], now: Instant): void {
     for (const charge of charges) {
-      const kept = this.#findOrAdd(charge.meter, now)
-      release(kept.level, charge)
-      this.#touch(kept)
+      const slot = this.#findOrAdd(charge.meter, now)
+      release(slot.level, charge)
+      this.#touch(slot)
     }
   }
 
-  /** Sets what a window has settled, keeping what is reserved: a limit that is new starts from the ledger's sum. */
+  /** Sets the settled part of a window and keeps its reserved part: a new limit starts from the ledger's sum. */
   seed(meter: Meter, settled: bigint, now: Instant): void {
-    const kept = this.#findOrAdd(meter, now)
-    if (kept.level.kind !== 'window') return
-    kept.level.settled = settled
-    this.#touch(kept)
+    const slot = this.#findOrAdd(meter, now)
+    if (slot.level.kind !== 'window') return
+    slot.level.settled = settled
+    this.#touch(slot)
   }
 
   /** The level each charge would meet now. Changes nothing. */
@@ -210,40 +225,41 @@ export class Levels {
     return charges.map((charge) => viewOf(this.#find(charge.meter)?.level, charge, now))
   }
 
-  /** True when `drainDirty` has something to give. */
+  /** True if `collectDirty` would return a level. */
   get isDirty(): boolean {
     return this.#dirty.length > 0
   }
 
-  /** Levels changed since the last call, each once. The caller saves them, or calls `redirty` when it could not. */
+  /** The levels that changed since the last call, each once. Call `markDirty` for those that could not be saved. */
   collectDirty(): readonly (readonly [key: string, level: Level])[] {
-    const drained = this.#dirty
+    const dirty = this.#dirty
     this.#dirty = []
-    return drained.map((kept) => {
-      kept.dirty = false
-      return [kept.key, kept.level] as const
+    return dirty.map((slot) => {
+      slot.dirty = false
+      return [slot.key, slot.level] as const
     })
   }
 
   markDirty(keys: Iterable<string>): void {
     for (const key of keys) {
-      const kept = this.#young.get(key) ?? this.#old.get(key)
-      if (kept) this.#touch(kept)
+      const slot = this.#young.get(key) ?? this.#old.get(key)
+      if (slot) this.#touch(slot)
     }
   }
 
   /**
-   * Forgets what was not touched since the turn before. With a `load` they come back when asked for; without one only those
-   * go that hold nothing or whose window ended a day ago (a clock that stepped forward must not empty today's budget).
+   * Forgets levels that were not touched since the turn before. With `load`, a forgotten level is loaded again. Without it,
+   * a level is forgotten only if it holds nothing or if its window ended a day ago: a clock that stepped forward must not empty
+   * today's budget.
    */
   turnGeneration(now: Instant): void {
     const idle = this.#old
     this.#old = this.#young
     this.#young = new Map()
-    for (const kept of idle.values()) {
-      const over =
-        kept.level.kind === 'window' && kept.level.endsAtMs + 86_400_000 < now.wallMs && kept.level.reserved === 0n
-      if (kept.dirty || !(this.#load || over || isIdle(kept.level))) this.#old.set(kept.key, kept)
+    for (const slot of idle.values()) {
+      const { level } = slot
+      const isOver = level.kind === 'window' && level.endsAtMs + DAY_MS < now.wallMs && level.reserved === 0n
+      if (slot.dirty || !(this.#load || isOver || isIdle(level))) this.#old.set(slot.key, slot)
     }
   }
 
@@ -259,9 +275,9 @@ export class Levels {
     }
     const level = this.#load?.(meter.key)
     if (!level) return undefined
-    const loaded = { key: meter.key, level, dirty: false }
-    this.#young.set(meter.key, loaded)
-    return loaded
+    const slot: LevelSlot = { key: meter.key, level, dirty: false }
+    this.#young.set(meter.key, slot)
+    return slot
   }
 
   #findOrAdd(meter: Meter, now: Instant): LevelSlot {
@@ -269,15 +285,15 @@ export class Levels {
   }
 
   #add(meter: Meter, now: Instant): LevelSlot {
-    const made = { key: meter.key, level: newLevel(meter, now), dirty: false }
-    this.#young.set(meter.key, made)
-    return made
+    const slot: LevelSlot = { key: meter.key, level: newLevel(meter, now), dirty: false }
+    this.#young.set(meter.key, slot)
+    return slot
   }
 
-  #touch(kept: LevelSlot): void {
-    if (kept.dirty) return
-    kept.dirty = true
-    this.#dirty.push(kept)
+  #touch(slot: LevelSlot): void {
+    if (slot.dirty) return
+    slot.dirty = true
+    this.#dirty.push(slot)
   }
 }
 
@@ -285,27 +301,31 @@ function chargeOnMeter(charges: readonly Charge[], { key }: Meter): Charge | und
   return charges.find(({ meter }) => meter.key === key)
 }
 
-/** Why what a charge asks beyond what is held does not fit, and the level it would meet once that were given back. */
-function shortfallOfIncrease(
-  level: Level | undefined,
-  held: Charge | undefined,
-  charge: Charge,
-  now: Instant,
-): Pick<Shortfall, 'reason' | 'level'> | undefined {
-  let free = level
-  let asked = charge
-  if (level && held) {
-    if (charge.amount <= held.amount) return undefined
-    free = { ...level }
-    settle(free, held, 0n, now)
-    // Of what was taken from a bucket some has drained, and is not asked again.
-    if (level.kind === 'bucket') asked = { ...charge, amount: charge.amount - held.amount }
-  }
-  const lacking = shortfallReason(asked === charge ? free : level, asked, now)
-  return lacking && { reason: lacking, level: viewOf(free, charge, now) }
+function withMisfit({ shortfalls, unenforced }: Misfits, misfit: Shortfall): Misfits {
+  return misfit.charge.enforced
+    ? { shortfalls: [...shortfalls, misfit], unenforced }
+    : { shortfalls, unenforced: [...unenforced, misfit.charge.meter.name] }
 }
 
-/** Takes the difference, where there is one. Returns what is held then: the more of both. */
+/** Undefined if the increase fits. The level is the one the charge would meet if the call gave back what it holds. */
+function misfitOf({ charge, held, slot }: Increase, now: Instant): Shortfall | undefined {
+  const level = slot?.level
+  if (!level || !held) {
+    const reason = shortfallReason(level, charge, now)
+    return reason && { charge, reason, level: viewOf(level, charge, now) }
+  }
+  if (charge.amount <= held.amount) return undefined
+  const levelWithout = { ...level }
+  settle(levelWithout, held, 0n, now)
+  // Some of what the call took from a bucket has drained, and must not be counted again: only the increase has to fit.
+  const reason =
+    level.kind === 'bucket'
+      ? shortfallReason(level, { ...charge, amount: charge.amount - held.amount }, now)
+      : shortfallReason(levelWithout, charge, now)
+  return reason && { charge, reason, level: viewOf(levelWithout, charge, now) }
+}
+
+/** Takes the increase, if there is one. Returns what the call holds then: the larger one of both charges. */
 function takeIncrease(level: Level, held: Charge, charge: Charge, now: Instant): Charge {
   const { capacity, enforced } = charge
   if (charge.amount <= held.amount) return { ...held, capacity, enforced }
@@ -315,48 +335,48 @@ function takeIncrease(level: Level, held: Charge, charge: Charge, now: Instant):
   }
   advance(level, charge, now)
   const others = heldByOthers(level, held)
-  const more = take(level, { ...charge, amount: charge.amount - held.amount }, now)
-  const { drained = more.drained } = held
+  const increase = take(level, { ...charge, amount: charge.amount - held.amount }, now)
+  const { drained = increase.drained } = held
   return {
-    ...more,
-    amount: held.amount + more.amount,
+    ...increase,
+    amount: held.amount + increase.amount,
     takenTotal: level.taken - others,
     ...(drained ? { drained } : {}),
   }
 }
 
 /**
- * What has not drained of others' charges, rounded up. The mark of a charge that has grown is set back by it, as though the
- * charge stood before them all: no refund of it, however late, gives back what is theirs.
+ * What other calls took from a bucket and what has not drained yet, in whole units, rounded up.
+ *
+ * When a charge grows, its `takenTotal` is set back by this: treat the charge as the oldest in the bucket, so that its later
+ * refund can never return another call's tokens. See docs/decisions/bucket-refunds.md.
  */
 function heldByOthers(level: BucketLevel, { meter, amount, takenTotal = level.taken }: Charge): bigint {
   const spanMs = BigInt(meter.spanMs)
   const all = level.used * spanMs - level.remainder
-  const upToMark = all - (level.taken - takenTotal) * spanMs
-  const own = upToMark < amount * spanMs ? upToMark : amount * spanMs
+  const upToCharge = all - (level.taken - takenTotal) * spanMs
+  const own = upToCharge < amount * spanMs ? upToCharge : amount * spanMs
   return divideUp(own > 0n ? all - own : all, spanMs)
 }
 
-/** Charges on the same meter become one. Hardly ever needed, so the given list is returned as it is when it can be. */
+/** Charges on the same meter become one. That is rare, so the given list is returned if nothing has to be summed. */
 function sumByMeter(charges: readonly Charge[]): readonly Charge[] {
   if (!hasDuplicateMeters(charges)) return charges
-  const seen = new Map<string, number>()
-  const summed: Charge[] = []
+  const sums = new Map<string, Charge>()
   for (const charge of charges) {
-    const at = seen.get(charge.meter.key)
-    const earlier = at === undefined ? undefined : summed[at]
-    if (at === undefined || !earlier) seen.set(charge.meter.key, summed.push(charge) - 1)
-    else
-      summed[at] = { ...earlier, amount: earlier.amount + charge.amount, enforced: earlier.enforced || charge.enforced }
+    const { key } = charge.meter
+    const sum = sums.get(key)
+    const enforced = sum?.enforced || charge.enforced
+    sums.set(key, sum ? { ...sum, amount: sum.amount + charge.amount, enforced } : charge)
   }
-  return summed
+  return [...sums.values()]
 }
 
-/** By comparing all pairs: calls have a handful of charges, and a set of keys costs more. */
+/** Compares all pairs: a call has a handful of charges, and a set of keys costs more. */
 function hasDuplicateMeters(charges: readonly Charge[]): boolean {
-  for (let i = 1; i < charges.length; i++) {
-    const key = charges[i]?.meter.key
-    for (let j = 0; j < i; j++) if (charges[j]?.meter.key === key) return true
+  for (let index = 1; index < charges.length; index++) {
+    const key = charges[index]?.meter.key
+    for (let before = 0; before < index; before++) if (charges[before]?.meter.key === key) return true
   }
   return false
 }

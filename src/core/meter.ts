@@ -1,9 +1,9 @@
-// Meter: one limit on one subject, and the arithmetic of its level. Time is an argument; nothing here knows the clock.
+// Meter: one limit on one subject, and the arithmetic of its level. Time is an argument: nothing here reads a clock.
 
 import type { Span } from './calendar.ts'
 import { divideUp } from './money.ts'
 
-/** Whom a limit is about. */
+/** The subject of a limit. */
 export type Who =
   | 'global'
   | 'organisation'
@@ -16,12 +16,12 @@ export type Who =
   | 'model'
   | 'provider'
 
-/** What a limit counts. `cost` is in nano-dollars. */
+/** What a limit counts. It is the unit of a meter's amounts: requests, tokens, nano-dollars (`cost`), or calls (`inFlight`). */
 export type What = 'requests' | 'tokens' | 'cost' | 'inFlight'
 
 /**
- * How a level comes back. `steady`: drains evenly, a whole capacity per span. `window`: gone when the calendar window turns.
- * `none`: only by settling (calls in flight). `call`: nothing is kept, each call stands alone.
+ * How capacity comes back. `steady`: a token bucket that drains evenly, a whole capacity per span. `window`: all of it when the
+ * calendar window turns. `none`: only when a call settles (calls in flight). `call`: no level is kept, each call stands alone.
  */
 export type Refill = 'steady' | 'window' | 'none' | 'call'
 
@@ -35,57 +35,68 @@ export interface Meter {
   readonly what: What
   readonly span: Span
   readonly refill: Refill
-  /** Where refill is `steady`: the time a whole capacity takes. */
+  /** For `steady`: the time in which a whole capacity drains. */
   readonly spanMs: number
-  /** Where refill is `window`: when it turns, epoch milliseconds, or infinity. */
+  /** For `window`: when it turns, in epoch milliseconds, or infinity. */
   readonly endsAtMs: number
 }
 
-/** An amount to take from a meter. Capacity travels with it, so that changing a limit touches no stored level. */
+/** An amount to take from a meter. It carries the capacity, so that changing a limit touches no stored level. */
 export interface Charge {
   readonly meter: Meter
+  /** In the unit of `meter.what`. Never negative. */
   readonly amount: bigint
+  /** In the unit of `meter.what`. */
   readonly capacity: bigint
-  /** False in soft mode and for shadow limits: taken even where it does not fit. */
+  /** False in soft mode and for shadow limits: the charge is taken even if it does not fit. */
   readonly enforced: boolean
-  /** Once taken from a bucket: what had been taken from it altogether, this charge included. */
+  /** Set once the charge is taken from a bucket: `BucketLevel.taken` right after it, in the unit of `meter.what`. */
   readonly takenTotal?: bigint
-  /** And what had drained from it by then, and when that was. */
+  /** Set with it: `BucketLevel.drained` at that time, and the time on the monotonic clock. */
   readonly drained?: { readonly units: bigint; readonly atMs: number }
 }
 
-/** Now, on both clocks. Buckets run on the monotonic one, windows on the wall. Whole milliseconds. */
+/** One moment on both clocks, in whole milliseconds. Buckets run on the monotonic clock, windows on the wall clock. */
 export interface Instant {
   readonly wallMs: number
   readonly monoMs: number
 }
 
 /**
- * A meter's state. `used` and not `free` is kept for buckets, so that a changed capacity needs no conversion: lowering a
- * limit admits nothing until what was used has drained below it.
+ * The state of a `steady` meter: a token bucket. It keeps `used` rather than what is free, so that a changed capacity needs no
+ * conversion: a lowered limit admits nothing until `used` has drained below it. Amounts are in the unit of the meter.
  */
 export interface BucketLevel {
   readonly kind: 'bucket'
+  /** What has not drained yet. May exceed the capacity: a debt. */
   used: bigint
-  /** What has drained of the next whole unit, in unit × milliseconds: carried, so that asking often mints nothing. */
+  /** The part of the next whole unit that has drained, in unit × milliseconds. It is carried, so that frequent calls mint nothing. */
   remainder: bigint
+  /** When the bucket was last drained, in milliseconds on the monotonic clock. */
   atMs: number
-  /** Everything ever taken, whatever was given back: only differences matter. */
+  /** The sum of all that was ever taken; refunds do not lower it. Only differences matter. */
   taken: bigint
-  /** Everything that ever drained, in whole units: only differences matter. */
+  /** The sum of all whole units that ever drained. Only differences matter. */
   drained: bigint
 }
 
+/** The state of any other meter. Amounts are in the unit of the meter. */
 export interface WindowLevel {
   readonly kind: 'window'
+  /** What settled calls used. Always 0 for calls in flight. */
   settled: bigint
+  /** What open calls hold. */
   reserved: bigint
+  /** When the window turns, in epoch milliseconds, or infinity. */
   readonly endsAtMs: number
 }
 
 export type Level = BucketLevel | WindowLevel
 
-/** Why a charge does not fit. `waitMs` is the first whole millisecond after which it does, on an otherwise idle meter. */
+/**
+ * Why a charge does not fit. `time`: it fits after `waitMs`, the least whole number of milliseconds, if no other call comes.
+ * `inFlight`: it can fit once open calls settle. `never`: it is over the capacity, or over what a window without end has left.
+ */
 export type ShortfallReason =
   | { readonly kind: 'time'; readonly waitMs: number }
   | { readonly kind: 'inFlight' }
@@ -97,7 +108,7 @@ export function newLevel(meter: Meter, now: Instant): Level {
   return { kind: 'window', settled: 0n, reserved: 0n, endsAtMs: meter.endsAtMs }
 }
 
-/** Drains a bucket up to now. A clock that stepped back drains nothing until it has caught up. */
+/** Drains a bucket up to now. After a clock stepped back, nothing drains until it has caught up. */
 export function advance(level: Level, charge: Charge, now: Instant): void {
   if (level.kind !== 'bucket' || now.monoMs <= level.atMs) return
   const drained = BigInt(now.monoMs - level.atMs) * charge.capacity + level.remainder
@@ -109,7 +120,7 @@ export function advance(level: Level, charge: Charge, now: Instant): void {
   level.remainder = level.used === 0n ? 0n : drained % spanMs
 }
 
-/** Takes a charge that fits, or one that is not enforced. Returns what was really taken: see `unenforcedRoom`. */
+/** Takes a charge that fits, or an unenforced charge. Returns the charge that was really taken: see `unenforcedRoom`. */
 export function take(level: Level, charge: Charge, now: Instant): Charge {
   if (level.kind === 'window') {
     level.reserved += charge.amount
@@ -129,7 +140,7 @@ export function take(level: Level, charge: Charge, now: Instant): Charge {
   }
 }
 
-/** Replaces what was taken by what was used. Never refuses; the difference may be a debt. */
+/** Replaces a taken charge by what was used. Never refuses: more than was taken becomes a debt. */
 export function settle(level: Level, charge: Charge, used: bigint, now: Instant): void {
   if (level.kind === 'window') {
     level.reserved -= charge.amount
@@ -137,12 +148,12 @@ export function settle(level: Level, charge: Charge, used: bigint, now: Instant)
     return
   }
   advance(level, charge, now)
-  const more = used - charge.amount
-  if (more < 0n) refund(level, charge, -more)
-  else if (more > 0n) fillBucket(level, charge.enforced ? more : minBigint(more, unenforcedRoom(level, charge)))
+  const excess = used - charge.amount
+  if (excess < 0n) refund(level, charge, -excess)
+  else if (excess > 0n) fillBucket(level, charge.enforced ? excess : minBigint(excess, unenforcedRoom(level, charge)))
 }
 
-/** Gives back a charge as though it had never been taken. */
+/** Gives back a charge as if it had never been taken. */
 export function release(level: Level, charge: Charge): void {
   if (level.kind === 'window') {
     level.reserved -= charge.amount
@@ -157,9 +168,9 @@ function fillBucket(level: BucketLevel, amount: bigint): void {
 }
 
 /**
- * Gives back at most what of the charge has not drained: what drained while the bucket would have been empty without this
- * call is gone. Giving that back too would promise it twice. Two figures are certain to be there yet, the larger one counts:
- * all that is held but what was taken since, and the charge but what drained since.
+ * A refund must not return tokens that have already drained. Two lower bounds on what is left of this charge are known; use
+ * the larger: (a) everything held now minus everything taken later (exact in first-in-first-out order), (b) the charge minus
+ * everything drained since. See docs/decisions/bucket-refunds.md.
  */
 function refund(level: BucketLevel, charge: Charge, amount: bigint): void {
   const { meter, takenTotal = level.taken } = charge
@@ -167,23 +178,27 @@ function refund(level: BucketLevel, charge: Charge, amount: bigint): void {
   const held = heldBy(level, spanMs)
   const firstInFirstOut = held - (level.taken - takenTotal) * spanMs
   const undrained = minBigint((charge.amount - drainedSince(level, charge)) * spanMs, held)
-  const left = held - minBigint(amount * spanMs, clampToZero(firstInFirstOut > undrained ? firstInFirstOut : undrained))
+  const refundable = clampToZero(firstInFirstOut > undrained ? firstInFirstOut : undrained)
+  const left = held - minBigint(amount * spanMs, refundable)
   level.used = divideUp(left, spanMs)
   level.remainder = level.used * spanMs - left
 }
 
-/** Rounded up. */
+/** What drained since the charge was taken, in whole units, at least as much as really did: a part of a unit counts as one. */
 function drainedSince(level: BucketLevel, { amount, drained }: Charge): bigint {
   if (!drained) return amount
   return level.atMs === drained.atMs ? 0n : level.drained - drained.units + 1n
 }
 
-/** What has not drained, in unit × milliseconds: nothing is rounded. */
+/** What has not drained yet, in unit × milliseconds: exact. */
 function heldBy(level: BucketLevel, spanMs: bigint): bigint {
   return level.used * spanMs - level.remainder
 }
 
-/** Undefined when the charge fits. Changes nothing. `level` is undefined where the meter was never touched. */
+/**
+ * Undefined if the charge fits. Changes nothing.
+ * @param level undefined if the meter was never touched
+ */
 export function shortfallReason(level: Level | undefined, charge: Charge, now: Instant): ShortfallReason | undefined {
   const { amount, capacity, meter } = charge
   if (amount === 0n && meter.what === 'cost') return undefined
@@ -207,18 +222,18 @@ function bucketShortfallReason(level: BucketLevel, charge: Charge, now: Instant)
   return waitMs <= 0 ? undefined : { kind: 'time', waitMs }
 }
 
-/** A level as people and headers see it. */
+/** A level as people and headers see it. Amounts are in the unit of `meter.what`. */
 export interface LevelView {
   readonly meter: Meter
   readonly capacity: bigint
   readonly enforced: boolean
-  /** What counts against the capacity for good, or in a bucket what has not drained yet. */
+  /** In a window: what settled calls used. In a bucket: what has not drained yet. */
   readonly settled: bigint
-  /** What is held for calls in flight; a bucket does not tell it apart. */
+  /** What open calls hold. 0 for a bucket, which does not tell it apart from `settled`. */
   readonly reserved: bigint
-  /** Never negative, though a level may be over its capacity. */
+  /** Never negative, even if the level is over its capacity. */
   readonly free: bigint
-  /** Until the level is as good as new: a bucket has drained, a window has turned. 0 where settling alone does it. */
+  /** Milliseconds until the bucket has drained or the window turns. 0 if only a settlement brings capacity back. */
   readonly resetMs: number
 }
 
@@ -239,7 +254,7 @@ export function viewOf(level: Level | undefined, charge: Charge, now: Instant): 
   return { meter, capacity, enforced, settled, reserved, free: clampToZero(capacity - settled - reserved), resetMs }
 }
 
-/** A level as it will be now; the same one where it is already. */
+/** The level drained up to now, as a copy if anything drains. */
 function drainedTo(level: BucketLevel, charge: Charge, now: Instant): Pick<BucketLevel, 'used' | 'remainder'> {
   if (now.monoMs <= level.atMs) return level
   const copy = { ...level }
@@ -247,12 +262,12 @@ function drainedTo(level: BucketLevel, charge: Charge, now: Instant): Pick<Bucke
   return copy
 }
 
-/** An idle bucket or window is indistinguishable from one that was never touched, and need not be kept. */
+/** An idle level is equal to one that was never touched, and need not be kept. */
 export function isIdle(level: Level): boolean {
   return level.kind === 'bucket' ? level.used === 0n : level.settled === 0n && level.reserved === 0n
 }
 
-/** A charge that is not enforced may run a bucket into debt, but by no more than one capacity. */
+/** The most an unenforced charge may take: it runs a bucket into debt by one capacity at most. */
 function unenforcedRoom(level: BucketLevel, charge: Charge): bigint {
   return clampToZero(2n * charge.capacity - level.used)
 }

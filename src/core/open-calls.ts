@@ -1,6 +1,7 @@
-// Open: calls that are reserved and not yet settled, what they hold in sum, and how they end when nobody settles them.
+// Open calls: calls that are reserved and not yet settled, what they hold in sum, and how they expire. Changes no meter.
 
 import type { CallFacts, Outcome, Reservation } from './ledger-entry.ts'
+import { NO_SUBJECT } from './limits.ts'
 import type { Instant } from './meter.ts'
 import { usageOf } from './usage.ts'
 
@@ -11,63 +12,65 @@ export interface OpenTotals {
   readonly costNanoUsd: bigint
 }
 
+type MutableTotals = { -readonly [Name in keyof OpenTotals]: OpenTotals[Name] }
+
 /**
- * Calls in places of an array, and where each is by its id. A Map of the calls themselves would keep most of them alive long
- * after they are settled: each table it outgrows holds on to what was deleted, and to the next table.
+ * Open calls, by call id. The calls lie in an array, because a Map of them would keep settled calls alive: see
+ * docs/decisions/v8-memory.md.
  */
 export class OpenCalls<Call extends Reservation> {
   readonly #indexById = new Map<string, number>()
   readonly #calls: (Call | undefined)[] = []
   readonly #vacantIndexes: number[] = []
-  readonly #real = { calls: 0, tokens: 0, costNanoUsd: 0n }
-  readonly #simulated = { calls: 0, tokens: 0, costNanoUsd: 0n }
+  readonly #real = newTotals()
+  readonly #simulated = newTotals()
 
   get(callId: string): Call | undefined {
-    const place = this.#indexById.get(callId)
-    return place === undefined ? undefined : this.#calls[place]
+    const index = this.#indexById.get(callId)
+    return index === undefined ? undefined : this.#calls[index]
   }
 
-  /** An id that is open already is a bug of the caller. */
+  /** Throws if a call with that id is open: a bug of the caller. */
   add(call: Call): void {
     const { facts } = call
-    if (this.#indexById.has(facts.callId)) throw new Error(`call ${facts.callId} is open already`)
-    const place = this.#vacantIndexes.pop() ?? this.#calls.length
-    this.#indexById.set(facts.callId, place)
-    this.#calls[place] = call
-    this.#addToTotals(facts)
+    if (this.#indexById.has(facts.callId)) throw new Error(`Call ${facts.callId} is open already.`)
+    const index = this.#vacantIndexes.pop() ?? this.#calls.length
+    this.#indexById.set(facts.callId, index)
+    this.#calls[index] = call
+    addTo(this.#totalsOf(facts), facts)
   }
 
-  /** Puts a call where the one with its id is. That none is open is a bug of the caller. */
+  /** Puts a call in the place of the call with the same id. Throws if none is open: a bug of the caller. */
   replace(call: Call): void {
     const { facts } = call
-    const place = this.#indexById.get(facts.callId)
-    const before = place === undefined ? undefined : this.#calls[place]
-    if (place === undefined || !before) throw new Error(`call ${facts.callId} is not open`)
-    this.#calls[place] = call
-    this.#subtractFromTotals(before.facts)
-    this.#addToTotals(facts)
+    const index = this.#indexById.get(facts.callId)
+    const before = index === undefined ? undefined : this.#calls[index]
+    if (index === undefined || !before) throw new Error(`Call ${facts.callId} is not open.`)
+    this.#calls[index] = call
+    subtractFrom(this.#totalsOf(before.facts), before.facts)
+    addTo(this.#totalsOf(facts), facts)
   }
 
-  /** Undefined when it is not open: settled before, expired, or never reserved. */
+  /** Undefined if the call is not open: settled before, expired, or never reserved. */
   remove(callId: string): Call | undefined {
-    const place = this.#indexById.get(callId)
-    const call = place === undefined ? undefined : this.#calls[place]
-    if (place === undefined || !call) return undefined
+    const index = this.#indexById.get(callId)
+    const call = index === undefined ? undefined : this.#calls[index]
+    if (index === undefined || !call) return undefined
     this.#indexById.delete(callId)
-    this.#calls[place] = undefined
-    this.#vacantIndexes.push(place)
-    this.#subtractFromTotals(call.facts)
+    this.#calls[index] = undefined
+    this.#vacantIndexes.push(index)
+    subtractFrom(this.#totalsOf(call.facts), call.facts)
     return call
   }
 
   /** In the order they were added. */
   all(): Call[] {
-    return [...this.#indexById.values()].map((place) => this.#calls[place]).filter((call) => call !== undefined)
+    return [...this.#indexById.values()].map((index) => this.#calls[index]).filter((call) => call !== undefined)
   }
 
-  /** The one that was added first, also where it was replaced since. */
+  /** The call that was added first, replaced since or not. */
   oldest(): Call | undefined {
-    for (const place of this.#indexById.values()) return this.#calls[place]
+    for (const index of this.#indexById.values()) return this.#calls[index]
     return undefined
   }
 
@@ -75,26 +78,48 @@ export class OpenCalls<Call extends Reservation> {
     return this.all().filter((call) => call.expiresAtMs <= now.monoMs)
   }
 
-  totals(simulated: boolean): OpenTotals {
-    return { ...(simulated ? this.#simulated : this.#real) }
+  /** @param key a key id; without it the totals are of all keys, and take no walk over the calls */
+  totals(simulated: boolean, key?: string): OpenTotals {
+    if (key === undefined) return { ...(simulated ? this.#simulated : this.#real) }
+    return totalsOf(
+      this.all().map(({ facts }) => facts),
+      simulated,
+      key,
+    )
   }
 
-  #addToTotals(facts: CallFacts): void {
-    const sum = facts.simulated ? this.#simulated : this.#real
-    sum.calls += 1
-    sum.tokens += facts.reservedTokens
-    sum.costNanoUsd += facts.reservedCostNanoUsd
-  }
-
-  #subtractFromTotals(facts: CallFacts): void {
-    const sum = facts.simulated ? this.#simulated : this.#real
-    sum.calls -= 1
-    sum.tokens -= facts.reservedTokens
-    sum.costNanoUsd -= facts.reservedCostNanoUsd
+  #totalsOf(facts: CallFacts): MutableTotals {
+    return facts.simulated ? this.#simulated : this.#real
   }
 }
 
-/** An amendment of an open call, at its place: who called it what, and when, stays as it was. */
+/** What calls hold together: real or simulated calls, of one key or of all. */
+export function totalsOf(calls: Iterable<CallFacts>, simulated: boolean, key?: string): OpenTotals {
+  const totals = newTotals()
+  for (const facts of calls) {
+    const isWanted = facts.simulated === simulated && (key === undefined || (facts.caller.key ?? NO_SUBJECT) === key)
+    if (isWanted) addTo(totals, facts)
+  }
+  return totals
+}
+
+function newTotals(): MutableTotals {
+  return { calls: 0, tokens: 0, costNanoUsd: 0n }
+}
+
+function addTo(totals: MutableTotals, facts: CallFacts): void {
+  totals.calls += 1
+  totals.tokens += facts.reservedTokens
+  totals.costNanoUsd += facts.reservedCostNanoUsd
+}
+
+function subtractFrom(totals: MutableTotals, facts: CallFacts): void {
+  totals.calls -= 1
+  totals.tokens -= facts.reservedTokens
+  totals.costNanoUsd -= facts.reservedCostNanoUsd
+}
+
+/** The amendment with the caller, instant and day of the open call, which an amendment does not change. */
 export function applyAmendment<Amendment extends Reservation>({ facts }: Reservation, amendment: Amendment): Amendment {
   const { callId, caller, reservedAtMs, day } = facts
   return { ...amendment, facts: { ...amendment.facts, callId, caller, reservedAtMs, day } }
@@ -115,13 +140,13 @@ export function answersInVectors(dialect: string): boolean {
 export function expiredOutcome(facts: CallFacts, wallMs: number): Outcome {
   const tokens = facts.reservedTokens
   const cost = facts.reservedCostNanoUsd
-  const readsOnly = answersInVectors(facts.dialect)
+  const isInputOnly = answersInVectors(facts.dialect)
   return {
     ending: 'expired',
     certainty: 'upperBound',
-    usage: usageOf(readsOnly ? { input: tokens } : { output: tokens }),
+    usage: usageOf(isInputOnly ? { input: tokens } : { output: tokens }),
     reasoningTokens: 0,
-    cost: { inputNanoUsd: readsOnly ? cost : 0n, outputNanoUsd: readsOnly ? 0n : cost, totalNanoUsd: cost },
+    cost: { inputNanoUsd: isInputOnly ? cost : 0n, outputNanoUsd: isInputOnly ? 0n : cost, totalNanoUsd: cost },
     answeredModel: null,
     settledAtMs: wallMs,
     latencyMs: Math.max(0, wallMs - facts.reservedAtMs),

@@ -1,13 +1,13 @@
-// A map that forgets: holds the values used of late, at most so many.
+// Recent map: a map of limited size, which forgets the values that were not used for longest.
 
-/** At most `most` names; when it is full, those not asked for since it was half full are forgotten. */
+/** Two generations. When the young one is full, it becomes the old one, and the values that are still old are forgotten. */
 export class RecentMap<Value> {
   readonly #maxPerGeneration: number
   #young = new Map<string, Value>()
   #old = new Map<string, Value>()
 
-  constructor(most: number) {
-    this.#maxPerGeneration = most / 2
+  constructor(maxNames: number) {
+    this.#maxPerGeneration = maxNames / 2
   }
 
   get size(): number {

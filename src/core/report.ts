@@ -84,6 +84,15 @@ export class Report {
     return sumOf(recent.map(([, tally]) => tally))
   }
 
+  /** A report that later calls do not change. */
+  copy(): Report {
+    const copy = new Report()
+    for (const [day, tally] of this.days) copy.days.set(day, addTally(newTally(), tally))
+    for (const [minute, tally] of this.minutes) copy.minutes.set(minute, addTally(newTally(), tally))
+    for (const [reason, count] of this.refusals) copy.refusals.set(reason, count)
+    return copy
+  }
+
   /** Drops minutes in the order they were added, not by their time: a clock that once stepped forward must not push out the present. */
   #pruneMinutes(): void {
     if (this.minutes.size <= 2 * RECENT_MINUTES) return

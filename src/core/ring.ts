@@ -1,5 +1,6 @@
-// Ring: the newest `capacity` items, in a fixed amount of memory.
+// Ring buffer: the newest items, in a fixed amount of memory.
 
+/** Keeps at most `capacity` items. A new item replaces the oldest one. */
 export class Ring<Item> {
   readonly #capacity: number
   #items: Item[] = []
@@ -24,7 +25,7 @@ export class Ring<Item> {
     this.#next = (this.#next + 1) % this.#capacity
   }
 
-  /** Newest first, at most `limit`. */
+  /** The newest items, at most `limit`, newest first. */
   newest(limit = this.#items.length): Item[] {
     const size = this.#items.length
     const found: Item[] = []
@@ -35,7 +36,7 @@ export class Ring<Item> {
     return found
   }
 
-  /** The newest item that matches, or undefined. Looks at every item: not for the path of a call. */
+  /** The newest item that matches, or undefined. It copies all items: do not use it on the path of a call. */
   find(matches: (item: Item) => boolean): Item | undefined {
     return this.newest().find(matches)
   }

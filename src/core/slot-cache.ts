@@ -1,4 +1,4 @@
-// Memo: what was last made of short texts that come again and again, such as the names of headers.
+// Slot cache: values made from short texts that come again and again, such as names of headers. Of fixed size.
 
 interface CachedValue<Value> {
   readonly text: string
@@ -9,14 +9,14 @@ const SLOT_COUNT = 1024
 const MAX_TEXT_CHARACTERS = 64
 
 /**
- * Holds no more than there are places: of two texts that share one, the later. For texts that come anew with every call a Map
- * costs more: before it looks for one, V8 makes sure that it has every text only once.
+ * A hash table without chains: of two texts with the same slot, the later one stays. For texts that are new strings with every
+ * call, a Map costs more, because V8 first looks up the one copy of the text that all its Maps share.
  */
 export class SlotCache<Value> {
   readonly #make: (text: string) => Value
   readonly #slots: (CachedValue<Value> | undefined)[] = Array.from({ length: SLOT_COUNT }, () => undefined)
 
-  /** @param make always makes the same of the same text */
+  /** @param make makes the value of a text, always the same one for the same text */
   constructor(make: (text: string) => Value) {
     this.#make = make
   }
@@ -34,6 +34,6 @@ export class SlotCache<Value> {
 
 function slotOf(text: string): number {
   let hash = text.length
-  for (let at = 0; at < text.length; at++) hash = (Math.imul(hash, 31) + text.charCodeAt(at)) | 0
+  for (let index = 0; index < text.length; index++) hash = (Math.imul(hash, 31) + text.charCodeAt(index)) | 0
   return hash & (SLOT_COUNT - 1)
 }

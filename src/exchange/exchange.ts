@@ -6,8 +6,8 @@ import { Problem } from '../core/problem.ts'
 import type { HeaderList, RequestLine } from '../wire/dialect.ts'
 
 /**
- * Is notified about the client. One object in place of two callbacks: V8 makes closures that are stored on a property old from
- * birth, and they keep their call in memory until the next full collection.
+ * Is notified about the client. One object in place of two callbacks, because a closure on a property would keep the call alive:
+ * see docs/decisions/v8-memory.md.
  */
 export interface ClientWatcher {
   onClientGone(): void

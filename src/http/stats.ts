@@ -63,10 +63,8 @@ export const STATS = endpoint({
   const simulated = await showsSimulated(parts)
   const ownCalls = sender.role === 'key' ? { key: sender.key } : {}
   const newest = await store.entries({ simulated, ...ownCalls, limit: MAX_NEWEST_ENTRIES })
-  // Read the report and what is open one right after the other: a call that is just being settled is in one of them.
-  const report = await store.report({ simulated, ...ownCalls })
+  const { report, open, lateSettlements } = await store.figures({ simulated, ...ownCalls })
   const total = report.total()
-  const open = store.openTotals(simulated)
   return {
     answer: {
       total_requests: total.requests,
@@ -84,7 +82,7 @@ export const STATS = endpoint({
         : {
             refused: Object.fromEntries(report.refusals),
             reserved_now: { requests: open.calls, tokens: open.tokens, cost_usd: jsonUsd(open.costNanoUsd) },
-            late_settlements: store.lateSettlements,
+            late_settlements: lateSettlements,
           }),
       simulated,
       newest: newest.map(entryJson),
@@ -98,7 +96,8 @@ export const STATS = endpoint({
  */
 export async function showsSimulated({ providers, store }: Pick<StatsParts, 'providers' | 'store'>): Promise<boolean> {
   if (providers.some(({ configured, simulated }) => configured && !simulated)) return false
-  return store.openTotals(false).calls === 0 && (await store.report({ simulated: false })).total().requests === 0
+  const { report, open } = await store.figures({ simulated: false })
+  return open.calls === 0 && report.total().requests === 0
 }
 
 function tallyJson({ requests, tokens, costNanoUsd }: Tally) {

@@ -9,7 +9,10 @@ import type { Store } from '../stores/store.ts'
 /** Windows of a plan, by the name that their levels' keys depend on. */
 type Windows = ReadonlyMap<string, Limit>
 
-/** The plan in force. It changes in one step, while calls wait. */
+/**
+ * The limits that calls are checked by. A window of a new limit starts from the sum of the ledger. A document `limit-seed` marks
+ * that this was done, so that a restart does not do it again.
+ */
 export class LimitsInForce {
   readonly #store: Store
   readonly #registry: Registry
@@ -63,7 +66,7 @@ export class LimitsInForce {
   }
 
   async #seedNew(plan: LimitPlan, windows: Windows, now: Instant): Promise<void> {
-    const marked = new Set((await this.#registry.read('limit')).map((document) => document.id))
+    const marked = new Set((await this.#registry.read('limit-seed')).map((document) => document.id))
     const counted = this.#counted ?? marked
     const seeds: { meter: Meter; settled: bigint }[] = []
     for (const [name, limit] of windows) if (!counted.has(name)) seeds.push(...(await this.#seedsOf(limit, plan, now)))
@@ -75,7 +78,7 @@ export class LimitsInForce {
   /** Marks the windows whose levels are complete, for the next start. If a mark cannot be written, removes those written before. */
   async #writeMarks(windows: Windows, marked: ReadonlySet<string>, now: Instant): Promise<void> {
     const write = (id: string, value: unknown) =>
-      this.#registry.write({ kind: 'limit', id, value }, { actor: 'gateway', atMs: now.wallMs, audit: false })
+      this.#registry.write({ kind: 'limit-seed', id, value }, { actor: 'gateway', atMs: now.wallMs, audit: false })
     const mark = { since: now.wallMs }
     const written: string[] = []
     try {

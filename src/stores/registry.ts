@@ -1,21 +1,33 @@
-// Registry: the contract for what is configured rather than counted.
+// Registry: the contract for what is configured rather than counted. It interprets no document.
 
-/** Kinds of documents a registry holds. */
-export type DocumentKind = 'key' | 'limit' | 'price' | 'alert' | 'cursor'
+/** Kinds of documents. A `limit-seed` marks a limit whose windows have started from the ledger's sums. */
+export type DocumentKind = 'key' | 'limit-seed' | 'price' | 'alert' | 'cursor'
 
 export interface Document {
   readonly kind: DocumentKind
   readonly id: string
-  /** JSON. Null once deleted. */
+  /** JSON. Null once the document is deleted. */
   readonly value: unknown
   /** Grows with every write of any document. */
   readonly version: number
 }
 
+/** A document to write. A null value deletes it. */
+export type DocumentDraft = Omit<Document, 'version'>
+
+/** Who writes a document, and when. */
+export interface WriteOrigin {
+  /** A key id, `admin`, `bursar.json`, or `gateway`. */
+  readonly actor: string
+  /** Epoch milliseconds. */
+  readonly atMs: number
+  /** False for state that the gateway writes for itself: cursors, seeds, the state of alerts. */
+  readonly audit: boolean
+}
+
 export interface AuditLine {
   readonly version: number
   readonly atMs: number
-  /** Who wrote it: a key id, `admin`, `bursar.json`, `gateway`. */
   readonly actor: string
   readonly kind: DocumentKind
   readonly id: string
@@ -23,17 +35,31 @@ export interface AuditLine {
   readonly after: unknown
 }
 
-/** What is configured rather than counted: keys, limits, prices, alert state, export cursors, and who changed them. */
+/**
+ * Documents: keys, limits, prices, the state of alerts, cursors of exports, and who changed them. Each line of a list below is
+ * the name of a test in `test/stores/conformance`.
+ *
+ * - writing documents does not get in the way of calls
+ */
 export interface Registry {
-  /** All documents of a kind, or the one with that id, without deleted ones. */
+  /**
+   * All documents of a kind, or the document with that id.
+   *
+   * - a document that was written is read, and a deleted one is not
+   */
   read(kind: DocumentKind, id?: string): Promise<readonly Document[]>
-  /** Null deletes. `audit` false for state the gateway writes for itself (cursors, alert state). */
-  write(
-    document: { readonly kind: DocumentKind; readonly id: string; readonly value: unknown },
-    by: { readonly actor: string; readonly atMs: number; readonly audit: boolean },
-  ): Promise<Document>
-  /** Calls back after every write of a kind, in order. Returns the way to stop. */
+  /** Rejects with StoreUnavailable if the document cannot be written. */
+  write(draft: DocumentDraft, origin: WriteOrigin): Promise<Document>
+  /**
+   * Calls back after every write of a kind. Returns the function that stops this.
+   *
+   * - watchers are called for their kind, in order, until they stop
+   */
   watch(kind: DocumentKind, changed: (document: Document) => void): () => void
-  /** Newest first. */
+  /**
+   * The newest audit lines, newest first.
+   *
+   * - the audit shows who changed what, newest first, without the gateway's own state
+   */
   audit(limit: number): Promise<readonly AuditLine[]>
 }

@@ -1,130 +1,269 @@
-// Store and Registry: the two contracts every kind of storage keeps. They know no policy and read no clock.
+// Store: the two contracts of every kind of storage, the money path and the ledger's reader. They know no policy and read no
+// clock.
 
 import type { CallFacts, Entry, Outcome, Reservation } from '../core/ledger-entry.ts'
 import type { Shortfall, UsedAmounts } from '../core/levels.ts'
 import type { Charge, Instant, LevelView, Meter, What, Who } from '../core/meter.ts'
 import type { OpenTotals } from '../core/open-calls.ts'
 import type { Report } from '../core/report.ts'
+import type { Registry } from './registry.ts'
 
 export type { OpenTotals }
 
-/** What `reserve` answers. A refusal took nothing from any meter. */
+/** The answer to a reservation or an amendment. A refusal takes nothing from any meter. */
 export type Admission =
   | {
       readonly admitted: true
-      /** The level of each charge, in the order given, after it was taken. */
+      /** The level of each charge after it was taken, in the order of the charges. */
       readonly levels: readonly LevelView[]
-      /** Names of unenforced limits that would have refused. */
+      /** Names of unenforced limits that the call does not fit. */
       readonly unenforced: readonly string[]
     }
-  | { readonly admitted: false; readonly shortfalls: readonly Shortfall[] }
+  | {
+      readonly admitted: false
+      /** The enforced charges that do not fit. Empty if an amendment is refused because its call is not open. */
+      readonly shortfalls: readonly Shortfall[]
+    }
 
 /**
- * What an open reservation, of the same call id, is to become. `charges` and `expiresAtMs` replace its own as a whole, `facts`
- * too but for its caller, instant and day. Charges are made with the instant of the reservation, whatever the time is now: a
- * window that has turned since has another meter, and would be charged anew while the old one is given back.
+ * The new state of the open reservation with the same call id. `charges` and `expiresAtMs` replace those of the reservation;
+ * so do `facts`, but for caller, instant and day. Make the charges with the instant of the reservation, whatever the time is:
+ * if a window has turned since, the new window is another meter, and the charge on the old one would be given back.
  */
 export type Amendment = Reservation
 
+/** How a call ended, and the amounts that replace its reservation. */
 export interface Settlement {
   readonly callId: string
   readonly outcome: Outcome
-  /** What to book by each thing limits count; undefined books the whole reservation (but for calls in flight: 0). */
+  /** The amount to settle for each thing that limits count. Undefined settles the whole reservation. Calls in flight settle at 0. */
   readonly used: UsedAmounts | undefined
-  /** What to book in its place, by the keys of meters that were not all charged for the same. */
+  /** Overrides `used`, by meter key: for meters that were charged for one attempt of several. */
   readonly usedByMeter?: ReadonlyMap<string, bigint> | undefined
 }
 
-/** `late`: the reservation was settled or swept before; nothing changed. */
+/** `late`: the call was settled or swept before, or never reserved. Nothing changed. */
 export type SettleResult = 'settled' | 'late'
 
-/** What needs no reservation: calls that did not pass through here, and counts of refused ones. */
+/** An addition to the ledger that needs no reservation: a call that another gateway made, or a count of refused calls. */
 export type LedgerRecord =
   | {
       readonly kind: 'entry'
       readonly facts: CallFacts
       readonly outcome: Outcome
-      /** Taken whether they fit or not, then settled as used. */
       readonly charges: readonly Charge[]
       readonly used: UsedAmounts
     }
   | { readonly kind: 'refusals'; readonly reason: string; readonly count: number }
 
-/** Narrows what a report sums. `simulated` calls are never summed with real ones. */
-export interface ReportQuery {
+/** A window and the sum to start it from. */
+export interface LevelSeed {
+  readonly meter: Meter
+  /** In the meter's unit: requests, tokens, or nano-dollars. */
+  readonly settled: bigint
+}
+
+/** Which calls to sum. A sum never mixes simulated calls with real calls. */
+export interface FiguresQuery {
   readonly simulated: boolean
-  /** Only this key's calls, by key id. */
+  /** A key id, for the calls of that key alone. */
   readonly key?: string
 }
 
-/** A page of settled calls, newest first (by `settledSeq`). */
+/** Figures of one instant: each call is in `report` or in `open`, and never in both. */
+export interface Figures {
+  /** A copy. Refusals are known for all keys together only. */
+  readonly report: Report
+  /** What open calls hold. A settlement that could not be written yet counts as open. */
+  readonly open: OpenTotals
+  /** Settlements that came too late, since the store was opened: of all keys, real and simulated. */
+  readonly lateSettlements: number
+}
+
+/** Which settled calls to read: newest first, or oldest first if `afterSeq` is given. */
 export interface EntryQuery {
   readonly simulated?: boolean
+  /** A key id. */
   readonly key?: string
+  /** Only entries with a smaller `settledSeq`. */
   readonly beforeSeq?: number
+  /** Only entries with a larger `settledSeq`, oldest first. 0 starts at the beginning. */
+  readonly afterSeq?: number
+  /** The most entries to return. */
   readonly limit: number
 }
 
-/** What each subject has used since an instant, open calls at what they reserved. */
+/** Which calls to sum for a new limit: by the subject that `who` makes of each, from an instant on. */
 export interface SumQuery {
   readonly who: Who
   readonly what: Exclude<What, 'inFlight'>
   readonly simulated: boolean
+  /** Epoch milliseconds; compared with the instant of the reservation. */
   readonly sinceMs: number
 }
 
 /**
- * Meters and ledger. Every method is atomic for each item of its list, and independent between items.
- * Rejections are I/O failures or bugs; expected refusals are values.
+ * The money path: the calls that change meters and ledger. Each line of a list below is the name of a test in
+ * `test/stores/conformance`, which every store passes. Expected refusals are values. A rejection is an I/O failure
+ * (StoreUnavailable) or a bug (any other error).
+ *
+ * - a closed store rejects every call with StoreUnavailable
  */
-export interface Store {
+export interface MoneyPath {
   /**
-   * All charges of a reservation or none. Resolves once the open row is as durable as the store makes it: only then may the
-   * call be dispatched. Rejects (StoreUnavailable) when it could not be written; its charges are given back then.
+   * Reserves calls: for each, all of its charges or none. Dispatch a call only after its reservation resolved: then its row is
+   * as durable as the store makes it.
+   *
+   * - a call is admitted up to the capacity and refused one unit above it
+   * - an admission shows the level of each charge after it was taken, in the order of the charges
+   * - a call over one of many limits takes nothing from any of them
+   * - each reservation of a list is decided by itself, in order
+   * - charges on the same meter are summed before they are checked
+   * - an unenforced charge is taken even if it does not fit, and its limit is named
+   * - an unenforced bucket runs into debt by one capacity at most
+   * - a lowered limit admits nothing until it fits; a raised limit admits at once
+   * - reserving a call id that is open is rejected and takes nothing
+   * - a reservation that cannot be written is rejected with StoreUnavailable, and its charges are given back
    */
   reserve(reservations: readonly Reservation[], now: Instant): Promise<readonly Admission[]>
   /**
-   * All of an amendment or nothing: what is held already moves by the difference, and where the larger amounts do not fit
-   * nothing changes. Not admitted with nothing short: the call is not open. `short` has whole amounts, and levels without what
-   * the call itself holds. Resolves once the row is as durable as `reserve` makes it; what becomes free is not given to others
-   * before, not even to those of the list. Rejects (StoreUnavailable) when it could not be written; the reservation stands as before then.
-   * A settlement that overtakes it settles the amended call.
+   * Changes open reservations: for each, all of its new charges or nothing.
+   *
+   * - a meter that is held already moves by the difference
+   * - a fallback gives back the meters of the first target and takes the meters of the second
+   * - an amendment that does not fit changes nothing
+   * - a shortfall has the whole new amount, and a level without what the call itself holds
+   * - a lowered limit refuses only a charge that grows
+   * - an unenforced charge grows even if it does not fit, and its limit is named
+   * - a lowered charge gives back no more than its bucket still holds of it
+   * - a grown charge gives back only its own tokens, never those of other calls
+   * - a call that outlived its window is amended in that window
+   * - a call that is not open cannot be amended, and nothing is short
+   * - the facts are replaced but for caller, instant and day; so are open totals and the deadline
+   * - each amendment of a list is decided by itself, in order, and the last one of a call stays
+   * - capacity that an amendment frees is available once it is written, and not to other items of its list
+   * - promises of a call's reservation, amendments and settlement may overtake each other
+   * - an amendment that is settled in the same turn is in the ledger
+   * - a restart settles in full what was amended and left open
+   * - an amendment that cannot be written is rejected with StoreUnavailable, and the reservation stands as before
    */
   amend(amendments: readonly Amendment[], now: Instant): Promise<readonly Admission[]>
   /**
-   * Exactly once for each reservation, whatever happens later. Levels change before this returns; the promise resolves when
-   * the row is written. A failed write is retried, and the open row counts in full until it succeeds.
+   * Settles calls: replaces what was reserved by what was used. Resolves when the rows are written.
+   *
+   * - a settlement replaces the reservation by what was used, or by the whole of it if that is unknown
+   * - a settlement without used amounts settles the amended whole
+   * - settling twice changes nothing but the count of late settlements
+   * - a call that was never reserved cannot be settled
+   * - levels change before the promise of a settlement resolves
+   * - a refund goes to the window of the reservation, not to the window of the settlement
+   * - more than was reserved is settled in full, and is paid before the next admission
+   * - calls in flight come back when they settle, whatever they used
+   * - a settlement that cannot be written is retried, and until then counts as open
    */
   settle(settlements: readonly Settlement[], now: Instant): Promise<readonly SettleResult[]>
+  /**
+   * Adds calls that were made elsewhere, and counts of refused calls. Resolves when the entries are written.
+   *
+   * - an appended entry is settled whether it fits or not, and only once
+   * - refusals are counted by reason
+   */
   append(records: readonly LedgerRecord[], now: Instant): Promise<void>
-  /** Settles what expired: whole reservation, `expired`, `upperBound`. */
+  /**
+   * Settles expired calls. Resolves with their entries, and the first time also with those that an earlier process left open.
+   *
+   * - an expired call is settled in full by the sweep, and a settlement after that is late
+   * - a sweep that overtakes an amendment settles the amended whole
+   * - a restart keeps levels, entries and figures, and settles in full what was left open
+   */
   sweep(now: Instant): Promise<readonly Entry[]>
-  /** The level each charge would meet. Changes nothing. */
+  /**
+   * The level that each charge would meet.
+   *
+   * - levels are shown as they will be at an instant, and reading them changes nothing
+   */
   levels(charges: readonly Charge[], now: Instant): Promise<readonly LevelView[]>
-  /** Sets the settled part of windows. Used once for each limit that is new, with the sums of the ledger. */
-  seed(levels: readonly { readonly meter: Meter; readonly settled: bigint }[], now: Instant): Promise<void>
-  report(query: ReportQuery): Promise<Report>
-  entries(query: EntryQuery): Promise<readonly Entry[]>
-  /** Settled or open, or undefined. */
-  entry(callId: string): Promise<Entry | undefined>
-  /** The newest call, settled or open, with that key (`facts.idempotency`) that was reserved at `sinceMs` or later. */
-  idempotentEntry(keyHash: string, sinceMs: number): Promise<Entry | undefined>
-  /** Sums by subject (see `subjectOf` in core/limits), for seeding. */
-  sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>>
-  /** What is reserved now, of real or of simulated calls. */
-  openTotals(simulated: boolean): OpenTotals
-  /** Settlements that came after their call had expired, since start. */
-  readonly lateSettlements: number
-  /** Writes everything down and lets go of files and connections. Open reservations stay open. */
+  /**
+   * Starts windows from sums of the ledger: once for each new limit.
+   *
+   * - a seeded window has the settled sum it is given, and keeps what is reserved
+   */
+  seed(seeds: readonly LevelSeed[], now: Instant): Promise<void>
+  /**
+   * Writes what waits and releases files and connections. Open reservations stay open.
+   *
+   * - a store can be closed twice
+   */
   close(now: Instant): Promise<void>
 }
 
-/** The ledger could not be written: disk full, connection lost. The call was not admitted and took nothing. */
+/**
+ * The ledger's reader: changes nothing. It sees every settlement that was written. Rejects with StoreUnavailable if the
+ * ledger cannot be read, and once the store is closed.
+ */
+export interface LedgerReader {
+  /**
+   * Totals and what is open, in one read.
+   *
+   * - figures are the sums of the entries, of all and of each key, real and simulated apart
+   * - open totals are what open calls hold, of all and of each key, real and simulated apart
+   * - a call that settles while figures are read is in the report or open, and never in both
+   * - figures that were read do not change with later calls
+   */
+  figures(query: FiguresQuery): Promise<Figures>
+  /**
+   * A page of settled calls.
+   *
+   * - entries come newest first by settledSeq, in pages, narrowed by key and realm
+   * - entries after a settledSeq come oldest first, in pages, narrowed by key and realm
+   * - a reader that follows settledSeq while calls settle misses none and sees none twice
+   */
+  entries(query: EntryQuery): Promise<readonly Entry[]>
+  /**
+   * The call with that id, settled or open; undefined if there is none.
+   *
+   * - an entry comes back with every field it was given
+   */
+  entry(callId: string): Promise<Entry | undefined>
+  /**
+   * The newest call with that key digest (`facts.idempotency`) that was reserved at `sinceMs` or later; undefined if none was.
+   *
+   * - the newest call with an idempotency key is found, open or settled
+   * - a call that was reserved in this turn is found by its idempotency key
+   */
+  idempotentEntry(keyHash: string, sinceMs: number): Promise<Entry | undefined>
+  /**
+   * Sums by subject (`subjectOf` in `core/limits.ts`), for seeds. Subjects without a call are absent.
+   *
+   * - sums are by subject, with open calls at what they reserved
+   */
+  sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>>
+}
+
+/**
+ * One kind of storage: meters, ledger and registry. Open a store with `openStore`.
+ *
+ * @example
+ * const store = await openStore('sqlite:bursar.db', { now })
+ * const charges = plan.chargesFor(subjects, { requests: 1n, tokens: 900n, cost: 4_000_000n, inFlight: 1n }, now.wallMs, '', false)
+ * const [admission] = await store.reserve([{ facts, charges, expiresAtMs: now.monoMs + 60_000 }], now)
+ * if (admission?.admitted) {
+ *   const outcome = await dispatch()
+ *   await store.settle([{ callId: facts.callId, outcome, used: { requests: 1n, tokens: 420n, cost: 1_250_000n, inFlight: 0n } }], now)
+ * }
+ * const { report, open } = await store.figures({ simulated: false })
+ */
+export interface Store extends MoneyPath, LedgerReader {
+  /** Documents beside the ledger; closed with the store. */
+  readonly registry: Registry
+}
+
+/** The ledger could not be written or read: the disk is full, or the store is closed. A call that was to be reserved took nothing. */
 export class StoreUnavailable extends Error {
   override name = 'StoreUnavailable'
 }
 
-/** The ledger cannot be opened: owned by another process, corrupt, or not ours. It was not touched. */
+/** The ledger cannot be opened: another process owns it, it is corrupt, or it is not ours. It was not changed. */
 export class StoreUnusable extends Error {
   override name = 'StoreUnusable'
 }

@@ -130,7 +130,7 @@ async function inForce() {
     providers: app.providers.map(({ name, callerKeys }) => `${name} ${callerKeys}`),
     aliases: models.data.map(({ id }) => id).filter((id) => id === 'ours' || id === 'theirs'),
     patternModel: ((await run.json()) as { model: string }).model,
-    marks: (await MemoryRegistry.prototype.read.call(registry, 'limit')).map(({ id }) => id).sort(),
+    marks: (await MemoryRegistry.prototype.read.call(registry, 'limit-seed')).map(({ id }) => id).sort(),
   }
 }
 

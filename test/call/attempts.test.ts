@@ -571,7 +571,7 @@ describe.each(STORES)('%s: reservations', (store) => {
     await begun.promise
     await fixture.gateway.app.close(0)
     expect(await withTimeout(5_000, asking)).toBe(503)
-    expect(ledger.openTotals(false).calls).toBe(0)
+    expect((await ledger.figures({ simulated: false })).open.calls).toBe(0)
     if (store === 'memory') return
     await fixture.close()
     await open(path)
@@ -682,7 +682,7 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
     expect(overshoots).toEqual([])
     expect(looks).toBeGreaterThan(50)
     expect(entries).toHaveLength(CALLS)
-    expect(app.store.openTotals(false)).toMatchObject({ calls: 0 })
+    expect((await app.store.figures({ simulated: false })).open).toMatchObject({ calls: 0 })
 
     // The providers' own books, call by call.
     const bounds = [await boundOf(false), await boundOf(true)]

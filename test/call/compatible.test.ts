@@ -409,7 +409,7 @@ describe('the caller’s own provider key', () => {
     expect(message).not.toContain(BURSAR_KEY)
     expect(upstream.received.length).toBe(asked)
     expect(await gateway.entries()).toEqual([])
-    const levels = await gateway.app.store.report({ simulated: false })
+    const levels = (await gateway.app.store.figures({ simulated: false })).report
     expect(levels.total().requests).toBe(0)
   })
 

@@ -118,7 +118,9 @@ export class RandomCalls {
       await this.#checkLevels()
     }
     await Promise.all(asked)
-    await waitFor(async () => this.fixture.app.store.openTotals(false).calls === 0 || undefined)
+    await waitFor(
+      async () => (await this.fixture.app.store.figures({ simulated: false })).open.calls === 0 || undefined,
+    )
     await this.#checkLevels()
     this.#clock.advance(this.#random.oneOf([0, 1_000, 3_600_000, DAY_MS / 2]))
   }

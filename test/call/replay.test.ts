@@ -334,7 +334,7 @@ describe.skipIf(!HAS_RECORDINGS)('recordings through the gateway (../shared/reco
         expect([file, cut, ...figuresOf(again)]).toEqual([file, cut, ...figuresOf(first[index])])
       }
     }
-    expect(fixture.app.store.openTotals(false).calls).toBe(0)
+    expect((await fixture.app.store.figures({ simulated: false })).open.calls).toBe(0)
   })
 
   test('cost what their providers billed, where those say it, for two in three', () => {

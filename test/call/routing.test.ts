@@ -370,7 +370,7 @@ describe('a circuit', () => {
     clock.advance(2_000)
     for (let call = 0; call < 10; call++) await status({ model: 'two' })
     expect((await fixture.send()).headers.get('retry-after-ms')).toBe('3000')
-    expect(gateway.app.store.openTotals(false).calls).toBe(0)
+    expect((await gateway.app.store.figures({ simulated: false })).open.calls).toBe(0)
   })
 
   it('that is open stays so for the cheaper target of a route, too', async () => {

@@ -202,7 +202,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     finish()
     expect((await asked).status).toBe(200)
     expect(await readSettled(stage)).toEqual(before)
-    expect(stage.app.store.lateSettlements).toBe(1)
+    expect((await stage.app.store.figures({ simulated: false })).lateSettlements).toBe(1)
   })
 })
 

@@ -251,7 +251,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
       const over = seen.includes('[DONE]') || seen.includes('message_stop')
       if (over) break
     }
-    expect(stage.app.store.openTotals(false).calls).toBe(0)
+    expect((await stage.app.store.figures({ simulated: false })).open.calls).toBe(0)
     await expectSettled(stage, EXACT)
   })
 

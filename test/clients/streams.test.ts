@@ -34,7 +34,7 @@ const SAYS = /Gr\u00fc\u00dfe/
 async function endings({ gateway }: GatewayPair): Promise<unknown[]> {
   await gateway.idle()
   await waitFor(async () => (await gateway.entries()).length > 0)
-  expect(gateway.app.store.openTotals(false)).toMatchObject({ calls: 0 })
+  expect((await gateway.app.store.figures({ simulated: false })).open).toMatchObject({ calls: 0 })
   return (await gateway.entries()).map(({ outcome }: Entry) => [outcome?.ending, outcome?.certainty])
 }
 

@@ -1,4 +1,4 @@
-// Ids are UUIDv7, in the order they were made, whatever the clock does.
+// Call ids are UUIDv7 in ascending order, whatever the clock does.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -7,21 +7,21 @@ import { uuidV7Source } from '../../src/core/call-ids.ts'
 const UUID_V7_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 const timeOf = (id: string) => Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16)
 
-/** Bytes that differ each time they are asked for, the same in every run. */
+/** Bytes that differ with each call, and are the same in every run. */
 function bytesSource(): (size: number) => Uint8Array {
   let state = 1
   return (size) => Uint8Array.from({ length: size }, () => (state = (state * 48_271) % 2_147_483_647) & 0xff)
 }
 
 describe('ids', () => {
-  test('are UUIDs of version 7 that tell when they were made', () => {
+  test('are UUIDs of version 7 that hold the time at which they were made', () => {
     const make = uuidV7Source(() => 1_795_000_000_000, bytesSource())
     const id = make()
     expect(id).toMatch(UUID_V7_PATTERN)
     expect(timeOf(id)).toBe(1_795_000_000_000)
   })
 
-  test('are in order and never the same, also within a millisecond, and where the clock steps back', () => {
+  test('ascend and never repeat, also within a millisecond and after the clock steps back', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: -5, max: 5 }), { minLength: 2, maxLength: 600 }), (steps) => {
         let nowMs = 1_795_000_000_000
@@ -37,7 +37,7 @@ describe('ids', () => {
     )
   })
 
-  test('go on in order when a millisecond has no more room, and stay near the clock', () => {
+  test('ascend when a millisecond has no more room, and stay near the clock', () => {
     const make = uuidV7Source(() => 1_795_000_000_000, bytesSource())
     const ids = Array.from({ length: 20_000 }, make)
     expect(ids.toSorted()).toEqual(ids)
@@ -45,7 +45,7 @@ describe('ids', () => {
     expect(timeOf(ids.at(-1) ?? '') - 1_795_000_000_000).toBeLessThan(10)
   })
 
-  test('keep to the clock again once it has caught up', () => {
+  test('follow the clock again once it has caught up', () => {
     let nowMs = 1_795_000_000_000
     const make = uuidV7Source(() => nowMs, bytesSource())
     make()
@@ -55,7 +55,7 @@ describe('ids', () => {
     expect(timeOf(make())).toBe(1_795_000_000_001)
   })
 
-  test('ask for random bytes once for many', () => {
+  test('use one batch of random bytes for many ids', () => {
     let asked = 0
     const bytes = bytesSource()
     const make = uuidV7Source(

@@ -1,4 +1,4 @@
-// Circuits: when a target is left alone, who is let through to see, and what people are shown of it.
+// Circuits: when they open, which call is the probe, when they close, and what people see of them.
 
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type CircuitPass, Circuits } from '../../src/core/circuit.ts'
@@ -40,7 +40,7 @@ describe('it opens', () => {
     expect(acquire(0).kind).toBe(kind)
   })
 
-  it('by its last success as well as by its last failure: half is half', () => {
+  it('at half of the calls, whether the last one succeeds or fails', () => {
     endCalls(5, true, 0)
     endCalls(4, false, 0)
     expect(acquire(0)).toEqual(CLOSED)
@@ -48,7 +48,7 @@ describe('it opens', () => {
     expect(acquire(0).kind).toBe('open')
   })
 
-  it('not by calls of long ago, and by those of the span before', () => {
+  it('for calls of this span and the span before, not for older calls', () => {
     endCalls(9, true, 0)
     endCalls(1, true, 2 * SPAN_MS)
     expect(acquire(2 * SPAN_MS)).toEqual(CLOSED)
@@ -57,13 +57,13 @@ describe('it opens', () => {
     expect(acquire(3 * SPAN_MS).kind).toBe('open')
   })
 
-  it('for one target, whatever becomes of others', () => {
+  it('for one target alone', () => {
     openCircuit()
     expect(circuits.acquire('p', 'other', 0)).toEqual(CLOSED)
     expect(circuits.acquire('other', 'm', 0)).toEqual(CLOSED)
   })
 
-  it('and stays so for as long, whoever else fails or does well meanwhile', () => {
+  it('for its full time, whether earlier calls fail or succeed meanwhile', () => {
     openCircuit()
     endCalls(50, true, 4_000)
     endCalls(50, false, 4_000)
@@ -72,14 +72,14 @@ describe('it opens', () => {
 })
 
 describe('half open', () => {
-  it('lets one of 200 through', () => {
+  it('lets one of 200 calls through', () => {
     openCircuit()
     const passages = Array.from({ length: 200 }, () => acquire(FIRST_OPEN_MS))
     expect(passages.filter(({ kind }) => kind === 'probe')).toHaveLength(1)
     expect(passages.filter(({ kind }) => kind === 'open')).toHaveLength(199)
   })
 
-  it('closes when that one does well, and has forgotten everything', () => {
+  it('closes if the probe succeeds, and has forgotten everything', () => {
     openCircuit()
     circuits.recordResult('p', 'm', false, acquire(FIRST_OPEN_MS), FIRST_OPEN_MS)
     expect(acquire(FIRST_OPEN_MS)).toEqual(CLOSED)
@@ -89,7 +89,7 @@ describe('half open', () => {
     expect(acquire(FIRST_OPEN_MS)).toEqual({ kind: 'open', retryAfterMs: FIRST_OPEN_MS })
   })
 
-  it('opens for twice as long when it fails, again and again, up to a minute', () => {
+  it('opens for twice as long each time the probe fails, up to a minute', () => {
     openCircuit()
     let nowMs = FIRST_OPEN_MS
     for (const openForMs of [10_000, 20_000, 40_000, MAX_OPEN_MS, MAX_OPEN_MS]) {
@@ -103,7 +103,7 @@ describe('half open', () => {
     expect(acquire(nowMs)).toEqual({ kind: 'open', retryAfterMs: FIRST_OPEN_MS })
   })
 
-  it('takes back a probe that was never sent, and no other', () => {
+  it('takes back the pass of a probe that was not sent, and no other pass', () => {
     openCircuit()
     expect(acquire(FIRST_OPEN_MS)).toEqual(PROBE)
     circuits.release('p', 'm', CLOSED)
@@ -112,7 +112,7 @@ describe('half open', () => {
     expect(acquire(FIRST_OPEN_MS)).toEqual(PROBE)
   })
 
-  it('does not wait for ever for a probe that nobody reports', () => {
+  it('stops waiting for a probe without a result', () => {
     openCircuit()
     expect(acquire(FIRST_OPEN_MS)).toEqual(PROBE)
     expect(acquire(FIRST_OPEN_MS + 119_999).kind).toBe('open')
@@ -128,7 +128,7 @@ describe('half open', () => {
 })
 
 describe('cooling', () => {
-  it('lasts as long as was said, at most a minute, and the longest word counts', () => {
+  it('lasts as long as it is given, at most a minute, and the longest one counts', () => {
     circuits.startCooling('p', 'm', 3_000, 0)
     circuits.startCooling('p', 'm', 1_000, 0)
     expect(circuits.coolingMs('p', 'm', 0)).toBe(3_000)
@@ -147,12 +147,12 @@ describe('cooling', () => {
 describe('what people see', () => {
   const view = (nowMs: number) => circuits.views(nowMs)[0]
 
-  it('is nothing of targets that did well', () => {
+  it('has no targets that never failed', () => {
     endCalls(100, false, 0)
     expect(circuits.views(0)).toEqual([])
   })
 
-  it('is every state, with its figures', () => {
+  it('has every state, with its figures', () => {
     endCalls(3, true, 0)
     endCalls(4, false, 0)
     const of = { provider: 'p', model: 'm', failures: 3, calls: 7, retryAfterMs: 0, coolingMs: 0 }
@@ -165,7 +165,7 @@ describe('what people see', () => {
     expect(view(3 * SPAN_MS + FIRST_OPEN_MS)).toEqual({ ...open, state: 'half-open', coolingMs: 0 })
   })
 
-  it('stays bounded, whatever models callers make up', () => {
+  it('stays bounded, whichever model names callers make up', () => {
     for (let at = 0; at < 3_000; at++) circuits.recordResult('p', `made up ${at}`, true, CLOSED, 0)
     const names = circuits.views(0).map(({ model }) => model)
     expect(names).toHaveLength(1_000)

@@ -25,7 +25,7 @@ const at = (ms: number) => ({ wallMs: ms, monoMs: ms })
 const used = (amount: bigint) => ({ requests: amount, tokens: amount, cost: amount, inFlight: amount })
 const saved = (levels: Levels) => new Map(levels.collectDirty().map(([key, level]) => [key, { ...level }]))
 
-test('every change is saved once, a refusal and a look not at all', () => {
+test('every change is saved once; a refusal and a view are not saved', () => {
   const levels = new Levels()
   levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], at(0))
   levels.take([charge('a', 5n, 10n)], at(0))
@@ -37,7 +37,7 @@ test('every change is saved once, a refusal and a look not at all', () => {
   expect([...saved(levels).keys()]).toEqual(['a'])
 })
 
-test('a call in flight leaves its meter whatever it is said to have used', () => {
+test('a call in flight leaves its meter, whatever it used', () => {
   const levels = new Levels()
   const { charges } = levels.take([charge('open', 1n, 1n, 'none')], at(0))
   levels.settle(charges, used(1n), at(0))
@@ -60,7 +60,7 @@ test('a level that cannot be loaded fails the call before anything is taken', ()
   expect([levels.size, levels.isDirty]).toEqual([0, false])
 })
 
-test('nothing is loaded any more once something is taken', () => {
+test('no level is loaded after something was taken', () => {
   const asked: string[] = []
   const levels = new Levels((key) => {
     asked.push(key)
@@ -71,7 +71,7 @@ test('nothing is loaded any more once something is taken', () => {
 })
 
 describe('idle levels', () => {
-  test('come back from where they were stored', () => {
+  test('are loaded again', () => {
     const store = new Map<string, Level>()
     const levels = new Levels((key) => store.get(key))
     levels.take([charge('a', 5n, 10n)], at(0))
@@ -85,7 +85,7 @@ describe('idle levels', () => {
     expect(levels.view([charge('a', 0n, 10n)], at(0))[0]?.reserved).toBe(5n)
   })
 
-  test('without a store only go when they hold nothing, or their window ended a day ago', () => {
+  test('are dropped without a store only if they hold nothing, or if their window ended a day ago', () => {
     const levels = new Levels()
     const { charges } = levels.take([charge('held', 5n, 10n)], at(0))
     levels.take([charge('empty', 0n, 10n)], at(0))
@@ -101,7 +101,7 @@ describe('idle levels', () => {
   })
 })
 
-test('settled and reserved never exceed the capacity, and what is booked is what levels say', () => {
+test('settled and reserved never exceed the capacity, and levels have what was settled', () => {
   const operation = fc.record({
     meters: fc.array(fc.nat(3), { minLength: 1, maxLength: 5 }),
     amount: fc.bigInt(0n, 60n),
@@ -112,7 +112,7 @@ test('settled and reserved never exceed the capacity, and what is booked is what
   })
   const property = fc.property(fc.array(operation, { maxLength: 60 }), (list) => {
     const levels = new Levels()
-    const booked = [0n, 0n, 0n, 0n]
+    const settledSums = [0n, 0n, 0n, 0n]
     let open: { charges: readonly Charge[]; amount: bigint; meters: Set<number> }[] = []
     for (const { meters, amount, settles, amends, lowers, part } of list) {
       const wanted = meters.map((meter) => charge(`${meter}`, amount, 100n))
@@ -129,10 +129,10 @@ test('settled and reserved never exceed the capacity, and what is booked is what
       for (const call of open.slice(0, settles)) {
         const cost = (call.amount * BigInt(part)) / 100n
         levels.settle(call.charges, used(cost), at(0))
-        for (const meter of call.meters) booked[meter] = (booked[meter] ?? 0n) + cost
+        for (const meter of call.meters) settledSums[meter] = (settledSums[meter] ?? 0n) + cost
       }
       open = open.slice(settles)
-      for (const [meter, sum] of booked.entries()) {
+      for (const [meter, sum] of settledSums.entries()) {
         const [view] = levels.view([charge(`${meter}`, 0n, 100n)], at(0))
         const held = open.flatMap((one) => one.charges).filter((one) => one.meter.key === `${meter}`)
         expect(view?.settled).toBe(sum)
@@ -161,7 +161,7 @@ describe('an amendment', () => {
     expect([states(levels), levels.isDirty]).toEqual([before, false])
   })
 
-  test('holds the more of both until it is lowered, and each level is saved once', () => {
+  test('holds the larger one of both charges until it is lowered, and each level is saved once', () => {
     const levels = new Levels()
     const { charges } = levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], at(0))
     levels.collectDirty()
@@ -202,7 +202,7 @@ test('what calls use of a bucket, amended or not, is never more than a capacity 
   const bucket = (amount: bigint) => [charge('bucket', amount, CAPACITY, 'steady')]
   interface Call {
     charges: readonly Charge[]
-    /** What it asked, and when: what it uses at least was used then. */
+    /** What it took, and when. */
     pieces: { readonly ms: number; readonly amount: bigint }[]
   }
   const sumOf = (pieces: Call['pieces']) => pieces.reduce((sum, { amount }) => sum + amount, 0n)

@@ -123,7 +123,7 @@ test('many small steps drain what one big step does', () => {
   fc.assert(property, { numRuns: 500 })
 })
 
-test('waiting exactly as long as told admits; one millisecond less refuses', () => {
+test('waiting for exactly `waitMs` admits; one millisecond less refuses', () => {
   const property = fc.property(
     capacities,
     spansMs,
@@ -148,7 +148,7 @@ test('waiting exactly as long as told admits; one millisecond less refuses', () 
   fc.assert(property, { numRuns: 5000 })
 })
 
-/** Calls in random order: each is taken when it fits, and settled after a while at some part of what it took. */
+/** A call that is taken if it fits, and settled after a while at a part of what it took. */
 interface RandomCharge {
   readonly afterMs: number
   readonly part: number
@@ -162,7 +162,7 @@ const randomCharge: fc.Arbitrary<RandomCharge> = fc.record({
   usedPart: fc.oneof(fc.constant(0), fc.constant(1), fc.double({ min: 0, max: 1, noNaN: true })),
 })
 
-/** What a bucket admitted, by when, and what of it was really used. */
+/** What a bucket admitted: when, and what of it was used. */
 function admitCalls(calls: readonly RandomCharge[], capacity: bigint, spanMs: number): { ms: number; used: bigint }[] {
   const found: { ms: number; used: bigint }[] = []
   const level = newLevel(meter({ spanMs }), at(0))
@@ -209,7 +209,7 @@ test('over any stretch of time a bucket promises no more than its capacity and w
   fc.assert(property, { numRuns: 1500 })
 })
 
-test('giving back what was just taken leaves a level as though nothing had been, at once and after a while', () => {
+test('a released charge leaves the level as if it had never been taken, at once and after a while', () => {
   const property = fc.property(
     capacities,
     fc.bigInt(0n, 50_000n),
@@ -257,43 +257,81 @@ test('what is given back to a bucket never leaves it emptier than if the call ha
   fc.assert(property, { numRuns: 2000 })
 })
 
+/** A call of a bucket of 60 a minute: when it comes after the call before, what it takes, and how much of it it uses when it settles. */
+interface SettledCall {
+  readonly afterMs: number
+  readonly amount: bigint
+  readonly usedPercent: number
+  readonly openMs: number
+}
+
+/** What two buckets hold at the end: one took each call's amount and settled, the other took what each call used. */
+function usedAfter(calls: readonly SettledCall[]): { readonly settled: bigint; readonly usedOnly: bigint } {
+  const [settled, usedOnly] = [bucket(0n), bucket(0n)]
+  let now = 0
+  const open: { settlesAtMs: number; taken: Charge; used: bigint }[] = []
+  const settleUntil = (untilMs: number) => {
+    open.sort((one, other) => one.settlesAtMs - other.settlesAtMs)
+    while (open[0] && open[0].settlesAtMs <= untilMs) {
+      const [{ settlesAtMs, taken, used }] = open.splice(0, 1) as [(typeof open)[0]]
+      settle(settled, taken, used, at(settlesAtMs))
+    }
+  }
+  for (const { afterMs, amount, usedPercent, openMs } of calls) {
+    now += afterMs
+    settleUntil(now)
+    const used = (amount * BigInt(usedPercent)) / 100n
+    open.push({ settlesAtMs: now + openMs, taken: take(settled, charge(amount, 60n), at(now)), used })
+    take(usedOnly, charge(used, 60n), at(now))
+  }
+  settleUntil(Number.POSITIVE_INFINITY)
+  for (const level of [settled, usedOnly]) advance(level, charge(0n, 60n), at(now + 20_000))
+  return { settled: settled.used, usedOnly: usedOnly.used }
+}
+
 test('calls that settle in any order never leave a bucket emptier than if they had only taken what they used', () => {
   const calls = fc.array(
     fc.record({
       afterMs: fc.nat(5000),
       amount: fc.bigInt(0n, 60n),
-      share: fc.nat(100),
+      usedPercent: fc.nat(100),
       openMs: fc.nat(20_000),
     }),
     { minLength: 1, maxLength: 12 },
   )
   const property = fc.property(calls, (list) => {
-    const [withThem, without] = [bucket(0n), bucket(0n)]
-    let now = 0
-    const open: { settlesAtMs: number; taken: Charge; used: bigint }[] = []
-    const settleUntil = (untilMs: number) => {
-      open.sort((one, other) => one.settlesAtMs - other.settlesAtMs)
-      while (open[0] && open[0].settlesAtMs <= untilMs) {
-        const [{ settlesAtMs, taken, used }] = open.splice(0, 1) as [(typeof open)[0]]
-        settle(withThem, taken, used, at(settlesAtMs))
-      }
-    }
-    for (const { afterMs, amount, share, openMs } of list) {
-      now += afterMs
-      settleUntil(now)
-      const used = (amount * BigInt(share)) / 100n
-      open.push({ settlesAtMs: now + openMs, taken: take(withThem, charge(amount, 60n), at(now)), used })
-      take(without, charge(used, 60n), at(now))
-    }
-    settleUntil(Number.POSITIVE_INFINITY)
-    const end = now + 20_000
-    for (const level of [withThem, without]) advance(level, charge(0n, 60n), at(end))
-    expect(withThem.used).toBeGreaterThanOrEqual(without.used)
+    const { settled, usedOnly } = usedAfter(list)
+    expect(settled).toBeGreaterThanOrEqual(usedOnly)
   })
   fc.assert(property, { numRuns: 5000 })
 })
 
-test('calls that settle in another order than they came give back all the same', () => {
+/** Found by the property above for arithmetic that was wrong, which it finds in some runs only. */
+const FOUND: readonly (readonly [string, readonly (readonly [number, bigint, number, number])[]])[] = [
+  [
+    'a part of a unit that drained counts as a whole one',
+    // after ms, amount, used percent, open for ms
+    [
+      [0, 2n, 0, 1009],
+      [1008, 3n, 34, 0],
+      [206, 6n, 84, 0],
+      [4832, 3n, 67, 0],
+      [1967, 3n, 34, 0],
+      [1031, 12n, 92, 0],
+      [3777, 8n, 13, 0],
+      [3313, 30n, 64, 0],
+      [4866, 0n, 0, 0],
+    ],
+  ],
+]
+
+test.each(FOUND)('a refund leaves others what they hold: %s', (_name, rows) => {
+  const calls = rows.map(([afterMs, amount, usedPercent, openMs]) => ({ afterMs, amount, usedPercent, openMs }))
+  const { settled, usedOnly } = usedAfter(calls)
+  expect(settled).toBeGreaterThanOrEqual(usedOnly)
+})
+
+test('calls that settle in another order than they came give back what they did not use', () => {
   const level = bucket(0n)
   const first = take(level, charge(1_000n, 10_000n), at(0))
   const second = take(level, charge(1_000n, 10_000n), at(0))
@@ -336,7 +374,7 @@ test('a changed capacity needs no conversion', () => {
   expect(shortfallReason(level, charge(30n, 80n), at(0))).toBeUndefined()
 })
 
-test('views show what is free, never less than nothing, and when a level is as good as new', () => {
+test('views show what is free, never less than 0, and when a level is empty again', () => {
   expect(viewOf(bucket(90n), charge(0n, 60n), at(0))).toMatchObject({ settled: 90n, free: 0n, resetMs: 90_000 })
   expect(viewOf(bucket(90n), charge(0n, 60n), at(90_000))).toMatchObject({ settled: 0n, free: 60n, resetMs: 0 })
   expect(viewOf(bucket(9n), charge(0n, 0n), at(0))).toMatchObject({ free: 0n, resetMs: 0 })

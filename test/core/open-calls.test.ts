@@ -1,4 +1,4 @@
-// A call that nobody settled is booked as all that was reserved for it, on the side its tokens can be on.
+// An expired call is settled at its whole reservation, on the side on which its dialect can have tokens.
 
 import { describe, expect, test } from 'vitest'
 import { expiredOutcome } from '../../src/core/open-calls.ts'

@@ -1,10 +1,10 @@
-// Ring: the newest items, whatever came before.
+// Ring buffer: it holds the newest items.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Ring } from '../../src/core/ring.ts'
 
-test('holds the newest of what was pushed, newest first', () => {
+test('holds the newest items, newest first', () => {
   const property = fc.property(
     fc.nat(6),
     fc.array(fc.nat(), { maxLength: 20 }),
@@ -21,7 +21,7 @@ test('holds the newest of what was pushed, newest first', () => {
   fc.assert(property)
 })
 
-test('finds the newest that matches', () => {
+test('finds the newest item that matches', () => {
   const ring = new Ring<number>(3)
   for (const item of [1, 2, 3, 4]) ring.push(item)
   expect([ring.find((item) => item < 4), ring.find((item) => item === 1)]).toEqual([3, undefined])

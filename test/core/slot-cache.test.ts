@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { SlotCache } from '../../src/core/slot-cache.ts'
 
-test('answers what is made of a text, whichever texts came before', () => {
+test('returns the value of a text, whichever texts came before', () => {
   const texts = fc.array(fc.string({ maxLength: 80, unit: fc.constantFrom('a', 'b', 'é') }))
   fc.assert(
     fc.property(texts, (list) => {
@@ -12,7 +12,7 @@ test('answers what is made of a text, whichever texts came before', () => {
   )
 })
 
-test('makes a short text once, a long one each time: it is not kept', () => {
+test('makes the value of a short text once, and that of a long text each time', () => {
   const made: string[] = []
   const memo = new SlotCache((text) => made.push(text))
   const [short, long] = ['x'.repeat(64), 'x'.repeat(65)]
@@ -20,13 +20,13 @@ test('makes a short text once, a long one each time: it is not kept', () => {
   expect(made).toEqual(['content-type', '', short, long, long])
 })
 
-test('what is undefined is remembered, too', () => {
+test('keeps undefined, too', () => {
   let times = 0
   const memo = new SlotCache(() => void times++)
   expect([memo.get('host'), memo.get('host'), times]).toEqual([undefined, undefined, 1])
 })
 
-test('names that SDKs send and providers answer with have places of their own', () => {
+test('names of headers that SDKs and providers send have slots of their own', () => {
   const names = `host connection accept accept-encoding content-type content-length user-agent authorization x-api-key
     anthropic-version anthropic-beta x-stainless-lang x-stainless-package-version x-stainless-os x-stainless-arch
     x-stainless-runtime x-stainless-runtime-version x-stainless-retry-count x-stainless-timeout x-goog-api-key x-goog-api-client

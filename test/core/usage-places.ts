@@ -5,6 +5,7 @@ import type { Price } from '../../src/core/prices.ts'
 import type { RequestFacts } from '../../src/core/quote.ts'
 import type { Usage, UsageClass } from '../../src/core/usage.ts'
 import { at, factsOf, outcomeOf, usedOf } from '../stores/calls.ts'
+import { realTimers } from '../support/gateway-fixture.ts'
 
 /** Imports the parts that follow the table of classes from a folder like `src/`. */
 export async function loadSources(folder: string) {
@@ -151,7 +152,10 @@ async function reportPlaces(sources: Sources, name: UsageClass): Promise<Places>
     'JSON name': /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/.test(json) && usage.usageJson(only)[json] === UNITS,
     'JSON names': Object.keys(usage.usageJson(only)).length === usage.USAGE_CLASSES.length,
   }
-  const stores = { memory: new sources.MemoryStore(), sqlite: new sources.SqliteStore(':memory:', { now: at() }) }
+  const stores = {
+    memory: new sources.MemoryStore(),
+    sqlite: new sources.SqliteStore(':memory:', { now: at(), timers: realTimers }),
+  }
   for (const [kind, store] of Object.entries(stores)) {
     const facts = factsOf('call', { caller: { key: 'k' } })
     const outcome = outcomeOf(0, 1n, { usage: only })
@@ -159,8 +163,8 @@ async function reportPlaces(sources: Sources, name: UsageClass): Promise<Places>
     const stored = (await store.entry('call'))?.outcome?.usage
     const sums = await store.sums({ who: 'global', what: 'tokens', simulated: false, sinceMs: 0 })
     // The sums of a key are read from the file.
-    const total = (await store.report({ simulated: false })).total()
-    const ofKey = (await store.report({ simulated: false, key: 'k' })).total()
+    const total = (await store.figures({ simulated: false })).report.total()
+    const ofKey = (await store.figures({ simulated: false, key: 'k' })).report.total()
     places[`${kind}: entry`] = usage.USAGE_CLASSES.every((known) => stored?.[known] === only[known])
     places[`${kind}: sum of tokens`] = (sums.get('') ?? 0n) === BigInt(tokens)
     for (const [whose, tally] of Object.entries({ total, ofKey })) {

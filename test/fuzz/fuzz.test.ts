@@ -255,7 +255,7 @@ describe(`${CASE_COUNT} cases from SEED=${SEED}`, () => {
       await response.arrayBuffer().catch(() => {})
       await done
     })
-    expect(stage.app.store.openTotals(false)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
+    expect((await stage.app.store.figures({ simulated: false })).open).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
     expect(await stage.entries()).toHaveLength(admitted)
     expect(stage.log.filter((line) => line.includes('failed in the gateway itself'))).toEqual([])
     await stage.close()

@@ -64,7 +64,7 @@ describe('gate() in front of a handler', () => {
         const body = new ReadableStream({
           async pull(sink) {
             const event = events.shift()
-            if (events.length === 2) open = fixture.app.store.openTotals(false).calls
+            if (events.length === 2) open = (await fixture.app.store.figures({ simulated: false })).open.calls
             if (event === undefined) sink.close()
             else sink.enqueue(new TextEncoder().encode(event))
           },
@@ -188,7 +188,7 @@ describe('gate() in front of a handler', () => {
     leaving.abort()
     await reader?.cancel().catch(() => {})
     await expectSettled(fixture, { ...WHOLE, ending: 'canceled' })
-    expect(fixture.app.store.lateSettlements).toBe(0)
+    expect((await fixture.app.store.figures({ simulated: false })).lateSettlements).toBe(0)
   })
 
   it('shows the calls it metered also where no provider has a key', async () => {

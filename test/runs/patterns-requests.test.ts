@@ -298,7 +298,7 @@ describe.each(TRANSPORTS)('%s, a caller that leaves', (transport) => {
     expect(answer === 'left' ? answer : answer.run?.stopped).toBe('left')
     await idle()
     expect(await entriesOf(fixture, 'left')).toHaveLength(2)
-    expect(fixture.app.store.openTotals(false).calls).toBe(0)
+    expect((await fixture.app.store.figures({ simulated: false })).open.calls).toBe(0)
   })
 
   it('before the run has started starts none', async () => {

@@ -1,4 +1,4 @@
-// Calls, charges and outcomes for tests of stores, each made of as little as the test says.
+// Calls, charges and outcomes for tests of stores, with defaults for what a test does not name.
 
 import { windowAt } from '../../src/core/calendar.ts'
 import type { Caller, CallFacts, Outcome, Reservation } from '../../src/core/ledger-entry.ts'
@@ -65,7 +65,7 @@ const REFILL = {
   'cost/call': 'call',
 } as const
 
-/** A charge on the limit of that name, as the window stands at that instant. */
+/** A charge on the limit of that name, in the window of that instant. */
 export function chargeOf(
   name: LimitName,
   amount: bigint,
@@ -108,3 +108,13 @@ export function outcomeOf(tokens: number, costNanoUsd: bigint, some: Partial<Out
 export function usedOf(tokens: number, costNanoUsd: bigint): UsedAmounts {
   return { requests: 1n, tokens: BigInt(tokens), cost: costNanoUsd, inFlight: 0n }
 }
+
+/** A charge on every kind of limit: a refused or failed call must leave all of them as they were. */
+export const everyCharge = (amount: bigint, capacity: bigint): Charge[] => [
+  chargeOf('requests/minute', 1n, 1000n),
+  chargeOf('tokens/minute', amount, capacity),
+  chargeOf('cost/day', amount, capacity),
+  chargeOf('cost/total', amount, capacity),
+  chargeOf('inFlight', 1n, 1000n),
+  chargeOf('cost/call', amount, capacity),
+]

@@ -1,34 +1,34 @@
-// kill -9 at any moment: nothing that was told is lost, nothing is booked twice, no budget comes back.
+// kill -9 at any moment: no answered call is lost, none is settled twice, no budget comes back.
 
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { SqliteStore } from '../../src/stores/sqlite/store.ts'
 import { at, chargeOf } from './calls.ts'
 import { temporaryFolder } from './folder.ts'
+import { openSqlite } from './open-sqlite.ts'
 
 const VICTIM = fileURLToPath(new URL('./victim.ts', import.meta.url))
 
 const MIN_SETTLED = 25
 
-/** What a process said before it was killed, some time after it settled that many calls. */
+/** The lines that a process wrote before it was killed, `afterMs` after it had settled `MIN_SETTLED` calls. */
 async function killVictim(path: string, prefix: string, afterMs: number): Promise<string[]> {
   const child = spawn(process.execPath, [VICTIM, path, prefix], { stdio: ['ignore', 'pipe', 'inherit'] })
-  let said = ''
+  let output = ''
   let dying = false
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    said += text
-    if (dying || said.split('settled').length <= MIN_SETTLED) return
+    output += text
+    if (dying || output.split('settled').length <= MIN_SETTLED) return
     dying = true
     setTimeout(() => child.kill('SIGKILL'), afterMs)
   })
   const signal = await new Promise((resolve) => child.once('close', (_code, name) => resolve(name)))
   expect(signal).toBe('SIGKILL')
-  return said.split('\n').slice(0, -1)
+  return output.split('\n').slice(0, -1)
 }
 
-test('a process killed again and again keeps its word', async () => {
+test('a process that is killed again and again keeps what it answered', async () => {
   const path = join(temporaryFolder(), 'ledger.db')
   const reserved = new Set<string>()
   const amended = new Set<string>()
@@ -40,7 +40,7 @@ test('a process killed again and again keeps its word', async () => {
       if (word === 'amended') amended.add(callId)
       if (word === 'settled') settled.set(callId, BigInt(cost))
     }
-    const store = new SqliteStore(path, { now: at() })
+    const store = openSqlite(path)
     const entries = await store.entries({ limit: 1e6 })
     const byId = new Map(entries.map((entry) => [entry.facts.callId, entry]))
     expect(byId.size).toBe(entries.length)
@@ -61,7 +61,7 @@ test('a process killed again and again keeps its word', async () => {
       [0n, 0n],
       [0n, 0n],
     ])
-    const total = (await store.report({ simulated: false })).total()
+    const total = (await store.figures({ simulated: false })).report.total()
     expect([total.requests, total.costNanoUsd]).toEqual([entries.length, sum])
     await store.close(at())
   }

@@ -1,4 +1,4 @@
-// A simple model of what windows hold and what the ledger says, to check stores against. Knows nothing of how they do it.
+// A simple model of windows and ledger, to check stores against. It shares no code with them.
 
 import { expect } from 'vitest'
 import type { Reservation } from '../../src/core/ledger-entry.ts'
@@ -24,7 +24,7 @@ export class StoreModel {
   /** Cost of every settled call. */
   readonly settledCosts = new Map<string, bigint>()
 
-  /** Checks an answer against what the windows held before it, and takes what it took. */
+  /** Checks an answer against what the windows held before it, and takes what the call took. */
   admit(reservation: Reservation, admission: Admission): void {
     const sums = sumByMeter(reservation.charges)
     const over = sums.filter(({ charge, amount }) => {
@@ -40,7 +40,7 @@ export class StoreModel {
     this.#checkRefusal(admission.shortfalls, over)
   }
 
-  /** The same of a list of amendments. They count beyond what calls hold, and what they make free is free after them all. */
+  /** The same for a list of amendments. Only increases have to fit, and what they free is free after the whole list. */
   amend(amendments: readonly Reservation[], admissions: readonly Admission[]): void {
     const raised = new Map<string, { held: Map<string, bigint>; to: Reservation }>()
     for (const [index, amendment] of amendments.entries()) {
@@ -51,18 +51,18 @@ export class StoreModel {
       if (!before || !admission) continue
       const held = raised.get(callId)?.held ?? amountByMeter(before.charges)
       const sums = sumByMeter(amendment.charges)
-      const more = ({ charge, amount }: MeterSum) => amount - (held.get(charge.meter.key) ?? 0n)
+      const increaseOf = ({ charge, amount }: MeterSum) => amount - (held.get(charge.meter.key) ?? 0n)
       const over = sums.filter((sum) => {
         const { settled, reserved } = this.#windowOf(sum.charge)
-        return sum.charge.enforced && more(sum) > 0n && settled + reserved + more(sum) > sum.charge.capacity
+        return sum.charge.enforced && increaseOf(sum) > 0n && settled + reserved + increaseOf(sum) > sum.charge.capacity
       })
       if (!admission.admitted) {
         this.#checkRefusal(admission.shortfalls, over)
         continue
       }
       expect(over.map(({ charge }) => charge.meter.key)).toEqual([])
-      for (const sum of sums.filter((one) => more(one) > 0n)) {
-        this.#windowOf(sum.charge).reserved += more(sum)
+      for (const sum of sums.filter((each) => increaseOf(each) > 0n)) {
+        this.#windowOf(sum.charge).reserved += increaseOf(sum)
         held.set(sum.charge.meter.key, sum.amount)
       }
       const facts = { ...amendment.facts, callId, caller, reservedAtMs, day }
@@ -86,7 +86,7 @@ export class StoreModel {
     )
   }
 
-  /** Without `cost` the whole reservation is booked. */
+  /** Without `cost` the whole reservation is settled. */
   settle(callId: string, cost: bigint | undefined): void {
     const reservation = this.open.get(callId)
     if (!reservation) throw new Error(`${callId} is not open`)
@@ -106,7 +106,7 @@ export class StoreModel {
   }
 
   async checkLevels(store: Store, now: Instant): Promise<void> {
-    // What ended a day ago may be forgotten.
+    // Windows that ended a day ago may be forgotten.
     const all = [...this.windows.values()].filter(({ charge }) => charge.meter.endsAtMs > now.wallMs - 86_400_000)
     const views = await store.levels(
       all.map(({ charge }) => charge),
@@ -115,7 +115,7 @@ export class StoreModel {
     const shown = views.map(({ meter, settled, reserved }) => [meter.key, settled, reserved])
     expect(shown).toEqual(all.map(({ charge, settled, reserved }) => [charge.meter.key, settled, reserved]))
     const held = [...this.open.values()].reduce((sum, { facts }) => sum + facts.reservedCostNanoUsd, 0n)
-    expect(store.openTotals(false)).toMatchObject({ calls: this.open.size, costNanoUsd: held })
+    expect((await store.figures({ simulated: false })).open).toMatchObject({ calls: this.open.size, costNanoUsd: held })
   }
 
   async checkLedger(store: Store): Promise<void> {
@@ -124,7 +124,7 @@ export class StoreModel {
     expect(new Map(found)).toEqual(this.settledCosts)
     expect(found.length).toBe(this.settledCosts.size)
     expect(new Set(entries.map(({ settledSeq }) => settledSeq)).size).toBe(found.length)
-    const total = (await store.report({ simulated: false })).total()
+    const total = (await store.figures({ simulated: false })).report.total()
     const sum = [...this.settledCosts.values()].reduce((before, cost) => before + cost, 0n)
     expect([total.requests, total.costNanoUsd]).toEqual([found.length, sum])
   }

@@ -1,13 +1,14 @@
-// A process that is going to be killed: makes calls as fast as it can and says on its output what it was told.
+// A process that will be killed: it makes calls as fast as it can and writes on its output what the store answered.
 // Arguments: file, prefix of its call ids.
 
 import { writeSync } from 'node:fs'
-import { SqliteStore } from '../../src/stores/sqlite/store.ts'
+import { processTimers } from '../../src/stores/index.ts'
 import { chargeOf, outcomeOf, reservationOf, usedOf } from './calls.ts'
+import { openSqlite } from './open-sqlite.ts'
 
 const [path = '', prefix = ''] = process.argv.slice(2)
 const instant = () => ({ wallMs: Date.now(), monoMs: Date.now() })
-const store = new SqliteStore(path, { now: instant(), checkpointMs: 50 })
+const store = openSqlite(path, instant(), { checkpointMs: 50, timers: processTimers })
 writeSync(1, 'open\n')
 
 async function caller(name: string): Promise<void> {

@@ -13,7 +13,7 @@ import { uuidV7Source } from '../../src/core/call-ids.ts'
 import type { Clock, Timer, Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { callListener } from '../../src/http/calls.ts'
-import { openRegistry, openStore } from '../../src/stores/index.ts'
+import { openStore } from '../../src/stores/index.ts'
 import {
   type DialectName,
   PRICE,
@@ -230,7 +230,7 @@ export class GatewayFixture {
       newCallId: uuidV7Source(() => clock.now().wallMs, randomBytes),
       log: pino({ level: 'trace', base: null }, { write: (line) => log.push(line) }),
       store,
-      registry: openRegistry(store),
+      registry: store.registry,
     })
     // In process, the platform's own Request and Response are to be met.
     const pages = getRequestListener(app.app.fetch, { overrideGlobalObjects: false })
@@ -290,7 +290,9 @@ export class GatewayFixture {
   async settledEntries(count: number): Promise<readonly Entry[]> {
     return waitFor(async () => {
       const entries = await this.entries()
-      return entries.length >= count && this.app.store.openTotals(false).calls === 0 ? entries : undefined
+      return entries.length >= count && (await this.app.store.figures({ simulated: false })).open.calls === 0
+        ? entries
+        : undefined
     })
   }
 

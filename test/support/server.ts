@@ -12,7 +12,7 @@ import { readSettings } from '../../src/config/settings.ts'
 import { uuidV7Source } from '../../src/core/call-ids.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
-import { openRegistry, openStore } from '../../src/stores/index.ts'
+import { openStore } from '../../src/stores/index.ts'
 import { realTimers } from './gateway-fixture.ts'
 
 /** Noon: no window but the minute turns by accident. */
@@ -85,7 +85,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     ),
     log: pino({ level: settings.LOG_LEVEL }),
     store,
-    registry: openRegistry(store),
+    registry: store.registry,
   })
   const server = createAdaptorServer({ fetch: app.app.fetch }) as Server
   const arrivals: ReceivedRequest[] = []

@@ -1,12 +1,15 @@
-// The registry in memory.
+// The registry in memory. It survives nothing.
 
 import { Ring } from '../../core/ring.ts'
-import type { AuditLine, Document, DocumentKind, Registry } from '../registry.ts'
+import type { AuditLine, Document, DocumentDraft, DocumentKind, Registry, WriteOrigin } from '../registry.ts'
+import { Watchers } from '../watchers.ts'
+
+const MAX_AUDIT_LINES = 10_000
 
 export class MemoryRegistry implements Registry {
   readonly #documents = new Map<string, Document>()
-  readonly #watchers = new Map<DocumentKind, Set<(document: Document) => void>>()
-  readonly #auditLines = new Ring<AuditLine>(10_000)
+  readonly #watchers = new Watchers()
+  readonly #auditLines = new Ring<AuditLine>(MAX_AUDIT_LINES)
   #version = 0
 
   async read(kind: DocumentKind, id?: string): Promise<readonly Document[]> {
@@ -16,26 +19,19 @@ export class MemoryRegistry implements Registry {
     return structuredClone(found)
   }
 
-  async write(
-    { kind, id, value }: { readonly kind: DocumentKind; readonly id: string; readonly value: unknown },
-    by: { readonly actor: string; readonly atMs: number; readonly audit: boolean },
-  ): Promise<Document> {
+  async write({ kind, id, value }: DocumentDraft, { actor, atMs, audit }: WriteOrigin): Promise<Document> {
     const name = `${kind}/${id}`
     const before = this.#documents.get(name)?.value ?? null
     const document: Document = { kind, id, value: JSON.parse(JSON.stringify(value ?? null)), version: ++this.#version }
     this.#documents.set(name, document)
-    const { actor, atMs } = by
-    if (by.audit)
+    if (audit)
       this.#auditLines.push({ version: document.version, atMs, actor, kind, id, before, after: document.value })
-    for (const changed of this.#watchers.get(kind) ?? []) changed(document)
+    this.#watchers.notify(document)
     return document
   }
 
   watch(kind: DocumentKind, changed: (document: Document) => void): () => void {
-    const watchers = this.#watchers.get(kind) ?? new Set()
-    this.#watchers.set(kind, watchers)
-    watchers.add(changed)
-    return () => watchers.delete(changed)
+    return this.#watchers.add(kind, changed)
   }
 
   async audit(limit: number): Promise<readonly AuditLine[]> {

@@ -1,9 +1,9 @@
-// Memory store and registry: the reference for every other store. Keeps the newest entries only and survives nothing.
+// Memory store: the reference for every other store. It keeps the newest entries only and survives nothing.
 
 import type { Entry, Outcome, Reservation } from '../../core/ledger-entry.ts'
 import { Levels } from '../../core/levels.ts'
 import { NO_SUBJECT, subjectOf } from '../../core/limits.ts'
-import type { Charge, Instant, LevelView, Meter } from '../../core/meter.ts'
+import type { Charge, Instant, LevelView } from '../../core/meter.ts'
 import { applyAmendment, expiredOutcome, OpenCalls } from '../../core/open-calls.ts'
 import { Report } from '../../core/report.ts'
 import { Ring } from '../../core/ring.ts'
@@ -12,19 +12,24 @@ import {
   type Admission,
   type Amendment,
   type EntryQuery,
+  type Figures,
+  type FiguresQuery,
   type LedgerRecord,
-  type OpenTotals,
-  type ReportQuery,
+  type LevelSeed,
   type Settlement,
   type SettleResult,
   type Store,
   StoreUnavailable,
   type SumQuery,
 } from '../store.ts'
+import { MemoryRegistry } from './registry.ts'
 
 const GENERATION_MS = 600_000
+const DEFAULT_MAX_ENTRIES = 10_000
 
+/** Meters, ledger and registry in memory. A reader that follows `settledSeq` misses entries that were dropped. */
 export class MemoryStore implements Store {
+  readonly registry = new MemoryRegistry()
   readonly #levels = new Levels()
   readonly #openCalls = new OpenCalls<Reservation>()
   readonly #entries: Ring<Entry>
@@ -35,17 +40,9 @@ export class MemoryStore implements Store {
   #generationTurnedAtMs: number | undefined
   #closed = false
 
-  /** @param keep how many entries are kept; older ones live on in the totals only */
-  constructor(keep = 10_000) {
-    this.#entries = new Ring(keep)
-  }
-
-  get lateSettlements(): number {
-    return this.#lateCount
-  }
-
-  openTotals(simulated: boolean): OpenTotals {
-    return this.#openCalls.totals(simulated)
+  /** @param maxEntries the number of entries to keep; dropped entries still count in reports */
+  constructor(maxEntries = DEFAULT_MAX_ENTRIES) {
+    this.#entries = new Ring(maxEntries)
   }
 
   async reserve(reservations: readonly Reservation[], now: Instant): Promise<readonly Admission[]> {
@@ -127,37 +124,44 @@ export class MemoryStore implements Store {
   }
 
   async levels(charges: readonly Charge[], now: Instant): Promise<readonly LevelView[]> {
+    this.#assertOpen()
     return this.#levels.view(charges, now)
   }
 
-  async seed(levels: readonly { readonly meter: Meter; readonly settled: bigint }[], now: Instant): Promise<void> {
-    for (const { meter, settled } of levels) this.#levels.seed(meter, settled, now)
+  async seed(seeds: readonly LevelSeed[], now: Instant): Promise<void> {
+    this.#assertOpen()
+    for (const { meter, settled } of seeds) this.#levels.seed(meter, settled, now)
   }
 
-  async report(query: ReportQuery): Promise<Report> {
-    return this.#reportOf(query.simulated, query.key ?? '')
+  async figures({ simulated, key }: FiguresQuery): Promise<Figures> {
+    this.#assertOpen()
+    return {
+      report: this.#reportOf(simulated, key ?? '').copy(),
+      open: this.#openCalls.totals(simulated, key),
+      lateSettlements: this.#lateCount,
+    }
   }
 
   async entries(query: EntryQuery): Promise<readonly Entry[]> {
-    const { simulated, key, beforeSeq = Number.POSITIVE_INFINITY, limit } = query
-    const found = this.#entries
-      .newest()
-      .filter(
-        ({ facts, settledSeq }) =>
-          (simulated === undefined || facts.simulated === simulated) &&
-          (key === undefined || facts.caller.key === key) &&
-          (settledSeq ?? 0) < beforeSeq,
-      )
-    return found.slice(0, limit)
+    this.#assertOpen()
+    const { simulated, key, beforeSeq = Number.POSITIVE_INFINITY, afterSeq, limit } = query
+    const found = this.#entries.newest().filter(({ facts, settledSeq }) => {
+      const isWanted =
+        (simulated === undefined || facts.simulated === simulated) && (key === undefined || facts.caller.key === key)
+      return isWanted && (settledSeq ?? 0) < beforeSeq && (settledSeq ?? 0) > (afterSeq ?? 0)
+    })
+    return (afterSeq === undefined ? found : found.reverse()).slice(0, limit)
   }
 
   async entry(callId: string): Promise<Entry | undefined> {
+    this.#assertOpen()
     const call = this.#openCalls.get(callId)
     if (call) return { facts: call.facts, outcome: null, settledSeq: null }
     return this.#entries.find((entry) => entry.facts.callId === callId)
   }
 
   async idempotentEntry(keyHash: string, sinceMs: number): Promise<Entry | undefined> {
+    this.#assertOpen()
     const open = this.#openCalls.all().map(({ facts }): Entry => ({ facts, outcome: null, settledSeq: null }))
     return [...open, ...this.#entries.newest()]
       .filter(({ facts }) => facts.idempotency?.keyHash === keyHash && facts.reservedAtMs >= sinceMs)
@@ -165,6 +169,7 @@ export class MemoryStore implements Store {
   }
 
   async sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>> {
+    this.#assertOpen()
     const sums = new Map<string, bigint>()
     const add = ({ facts, outcome }: Pick<Entry, 'facts' | 'outcome'>) => {
       if (facts.simulated !== query.simulated || facts.reservedAtMs < query.sinceMs) return
@@ -188,7 +193,7 @@ export class MemoryStore implements Store {
     return entry
   }
 
-  /** Of one key, or (`''`) of all. */
+  /** The report of one key, or of all keys (`''`). */
   #reportOf(simulated: boolean, key: string): Report {
     const reports = simulated ? this.#simulatedReports : this.#realReports
     let report = reports.get(key)
@@ -197,7 +202,7 @@ export class MemoryStore implements Store {
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new StoreUnavailable('the store is closed')
+    if (this.#closed) throw new StoreUnavailable('The store is closed.')
   }
 }
 

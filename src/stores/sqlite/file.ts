@@ -1,4 +1,4 @@
-// The SQLite file: opened by one owner, made or migrated, and never touched when it is not ours. Knows no entries.
+// The SQLite file: opened by one owner, created or migrated, and never touched if it is not ours. It knows no entries.
 
 import { closeSync, existsSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
@@ -9,7 +9,7 @@ export type Synchronous = 'normal' | 'full'
 
 export interface LedgerFile {
   readonly db: DatabaseSync
-  /** Closes the connection and lets another process be the owner. */
+  /** Closes the connection and gives up the ownership. */
   readonly release: () => void
 }
 
@@ -18,12 +18,12 @@ const USER_VERSION_OFFSET = 60
 const APPLICATION_ID_OFFSET = 68
 const HEADER_BYTES = 100
 
-/** Opening may wait for somebody who looks at the file. Commits never do: they are tried again later. */
-const BUSY_TIMEOUT_MS = 1000
-/** What the log is cut to when it is started anew. */
+/** Opening waits for a process that reads the file. Commits do not wait: they are tried again later. */
+const OPEN_TIMEOUT_MS = 1000
+/** The log is cut to this size when it restarts. */
 const MAX_LOG_BYTES = 64 * 1024 * 1024
 
-/** Throws StoreUnusable, with the file untouched, when another process owns it or it is not a ledger this version knows. */
+/** Throws StoreUnusable and leaves the file untouched if another process owns it, or if this version does not know it. */
 export function openFile(path: string, synchronous: Synchronous): LedgerFile {
   if (path === ':memory:') {
     const db = new DatabaseSync(path)
@@ -47,7 +47,7 @@ export function openFile(path: string, synchronous: Synchronous): LedgerFile {
 
 function openOwned(path: string, synchronous: Synchronous, owner: DatabaseSync): LedgerFile {
   if (!existsSync(path) || statSync(path).size === 0) createFile(path)
-  const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS })
+  const db = new DatabaseSync(path, { timeout: OPEN_TIMEOUT_MS })
   try {
     checkVersion(path, versionOf(db))
     migrate(db)
@@ -66,7 +66,7 @@ function openOwned(path: string, synchronous: Synchronous, owner: DatabaseSync):
   }
 }
 
-/** A new ledger is made beside and renamed, so that a file under its name is always a whole one. */
+/** Creates the ledger under another name and renames it, so that a file of its name is always complete. */
 function createFile(path: string): void {
   const draft = `${path}.new`
   rmSync(draft, { force: true })
@@ -95,7 +95,7 @@ function versionOf(db: DatabaseSync): number {
   return Number(db.prepare('PRAGMA user_version').get()?.user_version)
 }
 
-/** By the bytes alone: even opening a foreign database could change it. */
+/** Reads the bytes alone: to open a foreign database could change it. */
 function checkHeader(path: string): void {
   if (!existsSync(path)) return
   const header = Buffer.alloc(HEADER_BYTES)
@@ -108,20 +108,26 @@ function checkHeader(path: string): void {
   }
   if (size === 0) return
   if (size < HEADER_BYTES || header.toString('latin1', 0, HEADER_MAGIC.length) !== HEADER_MAGIC) {
-    throw new StoreUnusable(`${path} is not an SQLite database; it was not changed`)
+    throw new StoreUnusable(
+      `${path} is not an SQLite database. It was not changed; choose another path in DATABASE_URL.`,
+    )
   }
   if (header.readUInt32BE(APPLICATION_ID_OFFSET) !== APPLICATION_ID) {
-    throw new StoreUnusable(`${path} belongs to another application; it was not changed`)
+    throw new StoreUnusable(
+      `${path} belongs to another application. It was not changed; choose another path in DATABASE_URL.`,
+    )
   }
   checkVersion(path, header.readUInt32BE(USER_VERSION_OFFSET))
 }
 
 function checkVersion(path: string, version: number): void {
   if (version <= MIGRATIONS.length) return
-  throw new StoreUnusable(`${path} was written by a newer version (format ${version}, known ${MIGRATIONS.length})`)
+  throw new StoreUnusable(
+    `${path} has format ${version} of a newer version. This version knows format ${MIGRATIONS.length}: update bursar, or choose another path in DATABASE_URL.`,
+  )
 }
 
-/** An exclusive transaction that never ends: the operating system lets go of it when the process dies, however it dies. */
+/** An exclusive transaction on a file beside the ledger. The operating system ends it with the process, even after a kill. */
 function acquireOwnership(path: string): DatabaseSync {
   const ownerPath = `${path}.owner`
   const owner = new DatabaseSync(ownerPath, { timeout: 0 })
@@ -131,13 +137,16 @@ function acquireOwnership(path: string): DatabaseSync {
   } catch (error) {
     owner.close()
     if (!isBusy(error)) throw error
-    throw new StoreUnusable(`${path} is in use by another process (it holds ${ownerPath})`, { cause: error })
+    throw new StoreUnusable(
+      `${path} is in use by another process, which holds ${ownerPath}. Stop it, or choose another path in DATABASE_URL.`,
+      { cause: error },
+    )
   }
 }
 
 const SQLITE_BUSY = 5
 
-/** Another connection holds the lock that is needed. */
+/** True if another connection holds the lock. */
 export function isBusy(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === SQLITE_BUSY
 }

@@ -1,4 +1,4 @@
-// Levels in the SQLite file, and the charges that open rows hold on them. Decides nothing.
+// Levels in the SQLite file, and the charges of open rows. It decides nothing.
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { BucketLevel, Charge, Level } from '../../core/meter.ts'
@@ -7,7 +7,7 @@ import { clampInt64, parseCount, toBigint } from './rows.ts'
 const WINDOW_RETENTION_MS = 2 * 86_400_000
 const BUCKET_RETENTION_MS = 31 * 86_400_000
 
-/** Levels by primary key. */
+/** The table of levels, by meter key. */
 export class LevelRows {
   readonly #find: StatementSync
   readonly #save: StatementSync
@@ -26,7 +26,7 @@ export class LevelRows {
         drained = excluded.drained`)
   }
 
-  /** A bucket stored with a time to come (the clock was set back since) goes on from now: it mints nothing and is not frozen. */
+  /** A bucket whose time is in the future, because the clock was set back, continues from now: not frozen, and minting nothing. */
   find(key: string, monoMs: number): Level | undefined {
     const row = this.#find.get(key)
     if (!row) return undefined
@@ -62,8 +62,8 @@ export class LevelRows {
   }
 
   /**
-   * Deletes, of the next `limit` levels after `key`, windows that ended two days ago and hold nothing, and buckets untouched
-   * for a month (steady limits refill within the hour). Returns where to go on; `''` at the end.
+   * Looks at the next `limit` levels after `key`. Deletes windows that ended two days ago and hold nothing, and buckets that were
+   * not touched for a month (steady limits refill within the hour). Returns the key to continue after, or `''` at the end.
    */
   prune(key: string, limit: number, nowMs: number): string {
     const last = this.#selectKeys.all(key, limit).at(-1)
@@ -74,8 +74,8 @@ export class LevelRows {
 }
 
 /**
- * What a sweep after a restart needs of the charges, as `[[key, amount, inFlight], …]`. Buckets are left out: where the whole
- * reservation counts as used they do not change.
+ * The charges as `[[key, amount, inFlight], …]`: what a restart needs to settle the call in full. Buckets are left out, because
+ * they do not change if the whole reservation counts as used.
  */
 export function serializeCharges(charges: readonly Charge[]): string {
   let list = ''

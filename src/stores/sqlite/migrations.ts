@@ -1,12 +1,12 @@
-// Migrations of the SQLite file, in order. One that was released is never edited: another is added.
+// Migrations of the SQLite file, in order. A migration that was released is never edited: another one is added.
 
-/** `BRSR`: tells our files from other applications'. */
+/** `BRSR`: tells our files from those of other applications. */
 export const APPLICATION_ID = 0x42525352
 
 /**
- * Entry ids grow with the wall clock (milliseconds × 1024, never less than the one before plus one), so that a stretch of
- * time is a stretch of ids and needs no index; a call id is a UUIDv7, so it is found a little after the time it holds. Only
- * calls that were appended, which somebody else may send twice, are unique by index. Rows without `settled_seq` are open.
+ * Entry ids grow with the wall clock (milliseconds × 1024, and at least the previous id plus one). A span of time is a span of
+ * ids and needs no index. A call id is a UUIDv7, so its row lies a little after the time in it. An index keeps only appended
+ * calls unique, because their sender may send them twice. Rows without `settled_seq` are open.
  */
 const INITIAL_SCHEMA = `
   CREATE TABLE entry (
@@ -129,19 +129,19 @@ const INITIAL_SCHEMA = `
   );
 `
 
-/** Calls with an idempotency key, as digests. Few have one: the index holds only those. */
+/** Digests of idempotency keys. Few calls have a key, and the index holds only those. */
 const IDEMPOTENCY = `
   ALTER TABLE entry ADD COLUMN idempotency_key TEXT;
   ALTER TABLE entry ADD COLUMN idempotency_body TEXT;
   CREATE INDEX entry_idempotency ON entry (idempotency_key) WHERE idempotency_key IS NOT NULL;
 `
 
-/** What drained of a bucket altogether, by which refunds go. */
+/** The sum of all that drained from a bucket, which bounds refunds. */
 const DRAINED = 'ALTER TABLE level ADD COLUMN drained INTEGER NOT NULL DEFAULT 0;'
 
 /**
- * Open rows are looked for from `open_from` on, below which none is and none will be written. It is saved with the sums: an
- * index of open rows cost each call two writes.
+ * The search for open rows starts at the id `open_from`: no row below it is open, and none will be written there. The mark is
+ * saved with the sums. An index of open rows would cost each call two writes.
  */
 const OPEN_FROM = `
   INSERT INTO mark SELECT 'open_from', coalesce(
@@ -210,4 +210,7 @@ const RARE_USAGE = `
   CREATE INDEX rollup_minute ON rollup (id) WHERE span = 'minute';
 `
 
-export const MIGRATIONS: readonly string[] = [INITIAL_SCHEMA, IDEMPOTENCY, DRAINED, OPEN_FROM, RARE_USAGE]
+/** Frees the kind `limit` for limits that are documents: until here it marked limits whose windows had been seeded. */
+const LIMIT_SEEDS = "UPDATE document SET kind = 'limit-seed' WHERE kind = 'limit';"
+
+export const MIGRATIONS: readonly string[] = [INITIAL_SCHEMA, IDEMPOTENCY, DRAINED, OPEN_FROM, RARE_USAGE, LIMIT_SEEDS]

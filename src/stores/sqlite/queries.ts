@@ -1,50 +1,57 @@
-// Questions to the SQLite ledger that may read many rows: asked in a worker, off the path of calls. They change nothing.
+// Queries of the SQLite ledger that may read many rows: they run in a worker, off the path of calls. They change nothing.
 
 import type { DatabaseSync } from 'node:sqlite'
 import type { Entry } from '../../core/ledger-entry.ts'
 import { NO_SUBJECT } from '../../core/limits.ts'
 import type { Who } from '../../core/meter.ts'
 import type { Tally } from '../../core/report.ts'
-import type { EntryQuery, ReportQuery, SumQuery } from '../store.ts'
+import type { EntryQuery, SumQuery } from '../store.ts'
+import { findMark } from './marks.ts'
 import { readReport } from './rollups.ts'
 import { entryOf, prepareEntries } from './rows.ts'
 import { TOKENS_SUM_SQL } from './usage-columns.ts'
 
 export type LedgerQuery =
-  | { readonly ask: 'entries'; readonly query: EntryQuery }
-  | { readonly ask: 'entry'; readonly callId: string }
-  | { readonly ask: 'sums'; readonly query: SumQuery }
-  | { readonly ask: 'report'; readonly query: ReportQuery }
+  | { readonly kind: 'entries'; readonly query: EntryQuery }
+  | { readonly kind: 'entry'; readonly callId: string }
+  | { readonly kind: 'sums'; readonly query: SumQuery }
+  | { readonly kind: 'keyReport'; readonly key: string; readonly simulated: boolean }
 
-/** By kind of question; plain data, so that it can cross to another thread. */
+/** The report of one key, as far as its sums are saved. */
+export interface KeyReport {
+  readonly days: ReadonlyMap<string, Tally>
+  readonly minutes: ReadonlyMap<number, Tally>
+  /** Entries up to this `settledSeq` are in the sums, and no others. */
+  readonly countedSeq: number
+}
+
+/** By kind of query. Plain data, which can cross to another thread. */
 export interface LedgerQueryResults {
   entries: readonly Entry[]
   entry: Entry | undefined
   sums: ReadonlyMap<string, bigint>
-  report: { readonly days: ReadonlyMap<string, Tally>; readonly minutes: ReadonlyMap<number, Tally> }
+  keyReport: KeyReport
 }
 
-/** Entry ids are milliseconds × this, counted up within one: see migrations. */
+/** An entry id is the time in milliseconds × this, plus a count within the millisecond: see migrations. */
 export const IDS_PER_MS = 1024
 
-export function runLedgerQuery(db: DatabaseSync, question: LedgerQuery): LedgerQueryResults[LedgerQuery['ask']] {
-  switch (question.ask) {
+export function runLedgerQuery(db: DatabaseSync, query: LedgerQuery): LedgerQueryResults[LedgerQuery['kind']] {
+  switch (query.kind) {
     case 'entries':
-      return readEntries(db, question.query)
+      return readEntries(db, query.query)
     case 'entry':
-      return readEntry(db, question.callId)
+      return readEntry(db, query.callId)
     case 'sums':
-      return readSums(db, question.query)
-    case 'report': {
-      const { days, minutes } = readReport(db, question.query.key ?? '', question.query.simulated)
-      return { days, minutes }
-    }
+      return readSums(db, query.query)
+    case 'keyReport':
+      return readKeyReport(db, query.key, query.simulated)
   }
 }
 
-function readEntries(db: DatabaseSync, { simulated, key, beforeSeq, limit }: EntryQuery): Entry[] {
-  const where = ['settled_seq IS NOT NULL', 'settled_seq < ?']
-  const values: (string | number)[] = [beforeSeq ?? Number.MAX_SAFE_INTEGER]
+function readEntries(db: DatabaseSync, { simulated, key, beforeSeq, afterSeq, limit }: EntryQuery): Entry[] {
+  const where = ['settled_seq IS NOT NULL', 'settled_seq < ?', 'settled_seq > ?']
+  const values: (string | number)[] = [beforeSeq ?? Number.MAX_SAFE_INTEGER, afterSeq ?? 0]
   if (simulated !== undefined) {
     where.push('simulated = ?')
     values.push(simulated ? 1 : 0)
@@ -53,11 +60,23 @@ function readEntries(db: DatabaseSync, { simulated, key, beforeSeq, limit }: Ent
     where.push('key = ?')
     values.push(key)
   }
-  const rows = prepareEntries(db, `WHERE ${where.join(' AND ')} ORDER BY settled_seq DESC LIMIT ?`)
+  const order = afterSeq === undefined ? 'DESC' : 'ASC'
+  const rows = prepareEntries(db, `WHERE ${where.join(' AND ')} ORDER BY settled_seq ${order} LIMIT ?`)
   return rows.all(...values, limit).map(entryOf)
 }
 
-/** How many rows are looked at for a call that may have been reserved a while after its id was made. */
+/** In one transaction, so that the sums and the mark of what they have counted are of the same commit. */
+export function readKeyReport(db: DatabaseSync, key: string, simulated: boolean): KeyReport {
+  db.exec('BEGIN')
+  try {
+    const { days, minutes } = readReport(db, key, simulated)
+    return { days, minutes, countedSeq: findMark(db, 'rolled_up_seq') }
+  } finally {
+    db.exec('COMMIT')
+  }
+}
+
+/** How many rows to search for a call: it may have been reserved a while after its id was made. */
 const MAX_SCANNED_ROWS = 1_000_000
 const UUID_V7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7/i
 
@@ -75,7 +94,7 @@ function readEntry(db: DatabaseSync, callId: string): Entry | undefined {
 const scopedSubjectSql = (column: string) =>
   `coalesce(key, '${NO_SUBJECT}') || '/' || coalesce(${column}, '${NO_SUBJECT}')`
 
-/** What `subjectOf` makes of a call, in SQL. */
+/** `subjectOf` in SQL. */
 const SUBJECT_SQL: Readonly<Record<Who, string>> = {
   global: "''",
   organisation: `coalesce(organisation, '${NO_SUBJECT}')`,

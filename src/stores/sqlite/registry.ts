@@ -1,24 +1,26 @@
-// SQLite registry: keys, limits, prices and who changed them, in the ledger's own file. Written by people, so seldom.
+// SQLite registry: documents and who changed them, in the ledger's own file. Written by people, so seldom.
 
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
-import { setTimeout } from 'node:timers/promises'
-import type { AuditLine, Document, DocumentKind, Registry } from '../registry.ts'
+import type { Timers } from '../../core/clock.ts'
+import type { AuditLine, Document, DocumentDraft, DocumentKind, Registry, WriteOrigin } from '../registry.ts'
 import { StoreUnavailable } from '../store.ts'
+import { Watchers } from '../watchers.ts'
 import { isBusy } from './file.ts'
+import { sleep } from './sleep.ts'
 
 const BUSY_RETRY_MS = 5
 const MAX_BUSY_RETRIES = 400
 
-type WriteOrigin = Parameters<Registry['write']>[1]
-
 export class SqliteRegistry implements Registry {
   readonly #db: DatabaseSync
-  readonly #watchers = new Map<DocumentKind, Set<(document: Document) => void>>()
+  readonly #timers: Timers
+  readonly #watchers = new Watchers()
   #version: number
 
-  /** @param db the store's connection, closed by the store */
-  constructor(db: DatabaseSync) {
+  /** @param db the store's connection, which the store closes */
+  constructor(db: DatabaseSync, timers: Timers) {
     this.#db = db
+    this.#timers = timers
     const last = db.prepare(`SELECT max((SELECT coalesce(max(version), 0) FROM document),
       (SELECT coalesce(max(version), 0) FROM audit)) AS version`)
     this.#version = Number(last.get()?.version)
@@ -35,26 +37,23 @@ export class SqliteRegistry implements Registry {
     }))
   }
 
-  async write(
-    { kind, id, value }: { readonly kind: DocumentKind; readonly id: string; readonly value: unknown },
-    by: WriteOrigin,
-  ): Promise<Document> {
+  async write({ kind, id, value }: DocumentDraft, origin: WriteOrigin): Promise<Document> {
     const after = value === null || value === undefined ? null : JSON.stringify(value)
-    const version = await this.#retryWhileBusy(() => this.#save(kind, id, after, by))
+    const version = await this.#retryWhileBusy(() => this.#save(kind, id, after, origin))
     const document: Document = { kind, id, value: parseJson(after), version }
-    for (const changed of this.#watchers.get(kind) ?? []) changed(document)
+    this.#watchers.notify(document)
     return document
   }
 
-  /** One transaction, without a pause in which the store could write. Returns the version it made. */
-  #save(kind: DocumentKind, id: string, after: string | null, by: WriteOrigin): number {
+  /** One transaction in one turn, so that the store cannot write in between. Returns the new version. */
+  #save(kind: DocumentKind, id: string, after: string | null, origin: WriteOrigin): number {
     this.#db.exec('BEGIN IMMEDIATE')
     try {
       const version = this.#version + 1
-      if (by.audit) {
+      if (origin.audit) {
         const before = this.#db.prepare('SELECT value FROM document WHERE kind = ? AND id = ?').get(kind, id)
         const line = this.#db.prepare('INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)')
-        line.run(version, by.atMs, by.actor, kind, id, before?.value ?? null, after)
+        line.run(version, origin.atMs, origin.actor, kind, id, before?.value ?? null, after)
       }
       const save = this.#db.prepare(`INSERT INTO document VALUES (?, ?, ?, ?)
         ON CONFLICT DO UPDATE SET value = excluded.value, version = excluded.version`)
@@ -69,23 +68,20 @@ export class SqliteRegistry implements Registry {
   }
 
   async #retryWhileBusy(save: () => number): Promise<number> {
-    for (let times = 1; ; times++) {
+    for (let attempt = 1; ; attempt++) {
       try {
         return save()
       } catch (error) {
-        if (!isBusy(error) || times === MAX_BUSY_RETRIES) {
-          throw new StoreUnavailable('the registry could not be written', { cause: error })
+        if (!isBusy(error) || attempt === MAX_BUSY_RETRIES) {
+          throw new StoreUnavailable('The registry could not be written.', { cause: error })
         }
       }
-      await setTimeout(BUSY_RETRY_MS)
+      await sleep(this.#timers, BUSY_RETRY_MS)
     }
   }
 
   watch(kind: DocumentKind, changed: (document: Document) => void): () => void {
-    const watchers = this.#watchers.get(kind) ?? new Set()
-    this.#watchers.set(kind, watchers)
-    watchers.add(changed)
-    return () => watchers.delete(changed)
+    return this.#watchers.add(kind, changed)
   }
 
   async audit(limit: number): Promise<readonly AuditLine[]> {

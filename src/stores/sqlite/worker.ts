@@ -1,23 +1,24 @@
-// The ledger's second thread: answers questions and moves the write-ahead log into the file. Never writes rows.
+// The ledger's second thread: answers queries and moves the write-ahead log into the file. It never writes rows.
 
 import { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 import { type LedgerQuery, runLedgerQuery } from './queries.ts'
 
-/** What the owner sends. */
-export type WorkerRequest = { readonly id: number; readonly question: LedgerQuery } | { readonly close: true }
+/** A message from the owner. */
+export type WorkerRequest = { readonly id: number; readonly query: LedgerQuery } | { readonly close: true }
 
-/** What comes back, in the order asked. */
+/** A message to the owner, in the order of the requests. */
 export type WorkerReply =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: string }
 
-/** 16 MB of log: it is started anew when little of it is left to move, */
+/** 16 MB of log. From here on the log is restarted as soon as little of it is left to move. */
 const RESTART_LOG_FRAMES = 4096
 const SMALL_REST_FRAMES = 512
-/** and at 128 MB however much is left. Writers have to wait meanwhile. */
+/** 128 MB of log. From here on it is restarted however much is left, and writers wait meanwhile. */
 const MAX_LOG_FRAMES = 32_768
 const MAX_PASSES = 4
+const BUSY_TIMEOUT_MS = 50
 
 if (parentPort) serveRequests(parentPort, workerData)
 
@@ -25,31 +26,31 @@ function serveRequests(
   port: NonNullable<typeof parentPort>,
   { path, checkpointMs }: { path: string; checkpointMs: number },
 ): void {
-  const db = new DatabaseSync(path, { timeout: 50 })
+  const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS })
   db.exec('PRAGMA query_only = ON')
   const checkpoints = setInterval(() => checkpoint(db), checkpointMs)
-  port.on('message', (letter: WorkerRequest) => {
-    if ('close' in letter) {
+  port.on('message', (request: WorkerRequest) => {
+    if ('close' in request) {
       clearInterval(checkpoints)
       db.close()
       port.close()
       return
     }
-    port.postMessage(replyTo(db, letter))
+    port.postMessage(replyTo(db, request))
   })
 }
 
-function replyTo(db: DatabaseSync, { id, question }: Extract<WorkerRequest, { id: number }>): WorkerReply {
+function replyTo(db: DatabaseSync, { id, query }: Extract<WorkerRequest, { id: number }>): WorkerReply {
   try {
-    return { id, value: runLedgerQuery(db, question) }
+    return { id, value: runLedgerQuery(db, query) }
   } catch (error) {
     return { id, error: error instanceof Error ? error.message : String(error) }
   }
 }
 
 /**
- * A passive pass keeps nobody waiting, but while calls come in it never reaches the end of the log, which then only grows.
- * Failing is no harm: the next one tries again.
+ * A passive pass makes no writer wait, but under load it never reaches the end of the log, and the log only grows. A failed
+ * checkpoint does no harm: the next one tries again.
  */
 function checkpoint(db: DatabaseSync): void {
   try {

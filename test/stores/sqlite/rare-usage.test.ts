@@ -7,6 +7,7 @@ import { newTally } from '../../../src/core/report.ts'
 import { RARE_CLASSES, totalTokens, USAGE_CLASSES, type Usage, usageOf, usageSum } from '../../../src/core/usage.ts'
 import { APPLICATION_ID, MIGRATIONS } from '../../../src/stores/sqlite/migrations.ts'
 import { SqliteStore } from '../../../src/stores/sqlite/store.ts'
+import { realTimers } from '../../support/gateway-fixture.ts'
 import { at, factsOf, outcomeOf, START_MS, usedOf } from '../calls.ts'
 import { temporaryFolder } from '../folder.ts'
 
@@ -81,14 +82,14 @@ describe('a ledger with a column for each class', () => {
     const path = join(temporaryFolder(), 'ledger.db')
     writeOldLedger(path)
     for (let opening = 0; opening < 2; opening++) {
-      const store = new SqliteStore(path, { now: at() })
+      const store = new SqliteStore(path, { now: at(), timers: realTimers })
       for (const [index, { usage }] of OLD_CALLS.entries())
         expect((await store.entry(`old-${index}`))?.outcome?.usage).toEqual(usage)
-      const total = (await store.report({ simulated: false })).total()
+      const total = (await store.figures({ simulated: false })).report.total()
       expect(total).toMatchObject({ requests: 4, tokens: totalTokens(sumOf(OLD_CALLS)), usage: sumOf(OLD_CALLS) })
-      const ofA = (await store.report({ simulated: false, key: 'a' })).total()
+      const ofA = (await store.figures({ simulated: false, key: 'a' })).report.total()
       expect(ofA.usage).toEqual(sumOf(OLD_CALLS.filter(({ key }) => key === 'a')))
-      const hour = (await store.report({ simulated: false })).recentHour(START_MS)
+      const hour = (await store.figures({ simulated: false })).report.recentHour(START_MS)
       expect([hour.requests, hour.tokens]).toEqual([4, totalTokens(sumOf(OLD_CALLS))])
       const tokens = { who: 'global', what: 'tokens', simulated: false, sinceMs: 0 } as const
       expect([...(await store.sums(tokens)).values()]).toEqual([BigInt(totalTokens(sumOf(OLD_CALLS)))])
@@ -102,7 +103,7 @@ describe('a ledger with a column for each class', () => {
     const db = new DatabaseSync(path)
     db.exec('ALTER TABLE entry ADD COLUMN rare_usage TEXT')
     db.close()
-    expect(() => new SqliteStore(path, { now: at() })).toThrow('duplicate column name')
+    expect(() => new SqliteStore(path, { now: at(), timers: realTimers })).toThrow('duplicate column name')
     const untouched = new DatabaseSync(path)
     expect(untouched.prepare('SELECT sum(audio_input_tokens) AS sum FROM rollup').get()?.sum).toBe(420)
     untouched.close()
@@ -111,7 +112,7 @@ describe('a ledger with a column for each class', () => {
 
 test('sums of rare classes grow by what each save adds, whichever side has none', async () => {
   const path = join(temporaryFolder(), 'ledger.db')
-  const store = new SqliteStore(path, { now: at() })
+  const store = new SqliteStore(path, { now: at(), timers: realTimers })
   const usages = [
     usageOf({ input: 1 }),
     usageOf({ audioInput: 2 }),
@@ -127,16 +128,16 @@ test('sums of rare classes grow by what each save adds, whichever side has none'
     await store.append([{ kind: 'entry', facts, outcome, charges: [], used: usedOf(0, 1n) }], at())
     sum = usageSum(sum, usage)
     // Of a key, the report is read from what is saved.
-    expect((await store.report({ simulated: false, key: '(none)' })).total().usage).toEqual(sum)
+    expect((await store.figures({ simulated: false, key: '(none)' })).report.total().usage).toEqual(sum)
   }
   await store.close(at())
-  const reopened = new SqliteStore(path, { now: at() })
-  expect((await reopened.report({ simulated: false })).total().usage).toEqual(sum)
+  const reopened = new SqliteStore(path, { now: at(), timers: realTimers })
+  expect((await reopened.figures({ simulated: false })).report.total().usage).toEqual(sum)
   await reopened.close(at())
 })
 
 test('a call that used no rare class has no JSON', async () => {
-  const store = new SqliteStore(':memory:', { now: at() })
+  const store = new SqliteStore(':memory:', { now: at(), timers: realTimers })
   for (const [callId, usage] of [
     ['common', usageOf({ input: 1, cacheRead: 2, cacheWrite5m: 3, output: 4, requests: 1 })],
     ['rare', usageOf(Object.fromEntries(RARE_CLASSES.map((name) => [name, 1])))],

@@ -27,7 +27,7 @@ const sendTurn = (conversation: Conversation, delivery: Delivery, upstream: Prov
 /** How the ledger says that calls were settled, the newest first, once nothing is in flight. */
 async function endings({ gateway }: MatrixFixture) {
   await gateway.idle()
-  expect(gateway.app.store.openTotals(false).calls).toBe(0)
+  expect((await gateway.app.store.figures({ simulated: false })).open.calls).toBe(0)
   const entries = await gateway.app.store.entries({ limit: 100 })
   return entries.map(({ facts, outcome }) => ({
     ending: outcome?.ending,

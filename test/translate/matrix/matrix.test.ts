@@ -222,7 +222,7 @@ async function expectBroken(cell: Cell, gateway: Gateway, whole: string, model?:
   expect(others).toEqual([])
   expect(entry?.outcome).toMatchObject({ ending: 'failed', certainty: 'upperBound' })
   expect(entry?.outcome?.cost.totalNanoUsd).toBe(entry?.facts.reservedCostNanoUsd)
-  expect(gateway.app.store.openTotals(false).calls).toBe(0)
+  expect((await gateway.app.store.figures({ simulated: false })).open.calls).toBe(0)
 }
 
 /** The pieces before the held part of a stream. */

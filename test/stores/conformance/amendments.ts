@@ -1,19 +1,19 @@
-// What every store promises of reservations that change while their call is under way. Part of the conformance suite.
+// What every store promises of reservations that change while their call is under way.
 
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { Reservation } from '../../src/core/ledger-entry.ts'
-import type { Charge, Instant } from '../../src/core/meter.ts'
-import type { Store } from '../../src/stores/store.ts'
-import { at, chargeOf, outcomeOf, reservationOf, usedOf } from './calls.ts'
-import type { StoreFactory } from './conformance.ts'
+import { afterEach, beforeEach, expect } from 'vitest'
+import type { Reservation } from '../../../src/core/ledger-entry.ts'
+import type { Charge } from '../../../src/core/meter.ts'
+import { type Store, StoreUnavailable } from '../../../src/stores/store.ts'
+import { at, chargeOf, outcomeOf, reservationOf, usedOf } from '../calls.ts'
+import type { OpenedStore, StoreFactory } from './conformance.ts'
+import { promise, promiseOfEach } from './promises.ts'
 
 export function amendmentsSuite(kind: StoreFactory): void {
   let store: Store
-  let reopen: ((now: Instant) => Promise<Store>) | undefined
+  let reopen: OpenedStore['reopen']
+  let failWrites: OpenedStore['failWrites']
   beforeEach(async () => {
-    const opened = await kind.open()
-    store = opened.store
-    reopen = opened.reopen
+    ;({ store, reopen, failWrites } = await kind.open())
   })
   afterEach(() => store.close(at()))
 
@@ -37,12 +37,13 @@ export function amendmentsSuite(kind: StoreFactory): void {
     chargeOf('inFlight', 1n, 2n, { subject: target }),
   ]
 
-  test.each([
-    ['more', 40n],
-    ['less', 20n],
-    ['the same', 30n],
-    ['nothing', 0n],
-  ])('a meter that is held already moves by the difference: to %s', async (_how, cost) => {
+  const changes = [
+    { how: 'to more', cost: 40n },
+    { how: 'to less', cost: 20n },
+    { how: 'to the same', cost: 30n },
+    { how: 'to nothing', cost: 0n },
+  ]
+  promiseOfEach('a meter that is held already moves by the difference', changes, async ({ cost }) => {
     await reserve('call', attempt('one', 30n))
     const views = await store.levels(attempt('one', 0n), at())
     expect(await amend('call', attempt('one', cost))).toEqual({
@@ -58,7 +59,7 @@ export function amendmentsSuite(kind: StoreFactory): void {
     })
   })
 
-  test('a fallback gives the meters of the first target back and takes those of the second', async () => {
+  promise('a fallback gives back the meters of the first target and takes the meters of the second', async () => {
     await reserve('call', attempt('one', 30n))
     expect((await amend('call', attempt('two', 40n)))?.admitted).toBe(true)
     expect(await levels(attempt('one', 0n))).toEqual(pairs([1, 0], [40, 0], [0, 40], [0, 1], [0, 0], [0, 0], [0, 0]))
@@ -68,14 +69,15 @@ export function amendmentsSuite(kind: StoreFactory): void {
     expect(await levels(attempt('two', 0n))).toEqual(pairs([1, 0], [25, 0], [25, 0], [0, 0], [0, 0], [25, 0], [0, 0]))
   })
 
-  test.each([
-    ['a meter it holds', [chargeOf('cost/day', 61n, 100n), chargeOf('inFlight', 1n, 5n)]],
-    ['a meter it does not hold', [chargeOf('cost/day', 1n, 100n), chargeOf('cost/total', 1n, 0n)]],
-    // 5 of its 30 have drained when it asks.
-    ['a bucket it holds', [chargeOf('tokens/minute', 606n, 600n)]],
-    ['its own ceiling', [chargeOf('cost/day', 30n, 100n), chargeOf('cost/call', 30n, 29n)]],
-    ['a meter named twice', [chargeOf('cost/day', 31n, 100n), chargeOf('cost/day', 30n, 100n)]],
-  ])('where %s has not enough, nothing changes', async (_name, wanted) => {
+  const unfitting = [
+    { how: 'a meter it holds', wanted: [chargeOf('cost/day', 61n, 100n), chargeOf('inFlight', 1n, 5n)] },
+    { how: 'a meter it does not hold', wanted: [chargeOf('cost/day', 1n, 100n), chargeOf('cost/total', 1n, 0n)] },
+    // 5 of its 30 have drained by then.
+    { how: 'a bucket it holds', wanted: [chargeOf('tokens/minute', 606n, 600n)] },
+    { how: 'the ceiling of one call', wanted: [chargeOf('cost/day', 30n, 100n), chargeOf('cost/call', 30n, 29n)] },
+    { how: 'a meter named twice', wanted: [chargeOf('cost/day', 31n, 100n), chargeOf('cost/day', 30n, 100n)] },
+  ]
+  promiseOfEach('an amendment that does not fit changes nothing', unfitting, async ({ wanted }) => {
     await reserve('call', attempt('one', 30n))
     await reserve('other', [chargeOf('cost/day', 40n, 100n)])
     const all = [...attempt('one', 0n), ...wanted]
@@ -91,7 +93,7 @@ export function amendmentsSuite(kind: StoreFactory): void {
     expect(await levels([chargeOf('cost/day', 0n, 100n)])).toEqual([[30n, 40n]])
   })
 
-  test('what is short is the whole amount, against a level without what the call itself holds', async () => {
+  promise('a shortfall has the whole new amount, and a level without what the call itself holds', async () => {
     await reserve('call', [chargeOf('cost/day', 30n, 100n)])
     await reserve('other', [chargeOf('cost/day', 40n, 100n)])
     expect(await amend('call', [chargeOf('cost/day', 61n, 100n)])).toMatchObject({
@@ -103,7 +105,7 @@ export function amendmentsSuite(kind: StoreFactory): void {
     expect((await amend('call', [chargeOf('cost/day', 60n, 100n)]))?.admitted).toBe(true)
   })
 
-  test('a lowered limit stops what grows, and nothing else', async () => {
+  promise('a lowered limit refuses only a charge that grows', async () => {
     await reserve('call', [chargeOf('cost/day', 60n, 100n)])
     for (const [amount, admitted] of [
       [60n, true],
@@ -115,14 +117,14 @@ export function amendmentsSuite(kind: StoreFactory): void {
     }
   })
 
-  test('an unenforced charge grows where it does not fit, and is named', async () => {
+  promise('an unenforced charge grows even if it does not fit, and its limit is named', async () => {
     const soft = (amount: bigint) => [chargeOf('cost/day', amount, 100n, { enforced: false })]
     await reserve('call', soft(90n))
     expect(await amend('call', soft(150n))).toMatchObject({ admitted: true, unenforced: ['daily_spending_limit'] })
     expect(await levels(soft(0n))).toEqual([[0n, 150n]])
   })
 
-  test('a bucket that drained in between gives back no more than it still has', async () => {
+  promise('a lowered charge gives back no more than its bucket still holds of it', async () => {
     const bucket = (amount: bigint) => [chargeOf('tokens/minute', amount, 60n)]
     await reserve('call', bucket(30n))
     await reserve('other', bucket(20n), at(20_000))
@@ -131,7 +133,7 @@ export function amendmentsSuite(kind: StoreFactory): void {
     expect(await levels(bucket(0n), at(20_000))).toEqual([[20n, 0n]])
   })
 
-  test('a grown charge is refunded what it still has of it, and nothing that is others’', async () => {
+  promise('a grown charge gives back only its own tokens, never those of other calls', async () => {
     const bucket = (amount: bigint) => [chargeOf('tokens/minute', amount, 60n)]
     await reserve('call', bucket(30n))
     await reserve('other', bucket(20n), at(30_000))
@@ -141,7 +143,7 @@ export function amendmentsSuite(kind: StoreFactory): void {
     expect(await levels(bucket(0n), at(30_000))).toEqual([[20n, 0n]])
   })
 
-  test('a reservation that outlived its window is amended there', async () => {
+  promise('a call that outlived its window is amended in that window', async () => {
     const [then, later] = [at(), at(86_400_000)]
     const today = (amount: bigint) => [chargeOf('cost/day', amount, 100n, { now: then })]
     const tomorrow = [chargeOf('cost/day', 0n, 100n, { now: later })]
@@ -152,7 +154,7 @@ export function amendmentsSuite(kind: StoreFactory): void {
     expect(await levels([...today(0n), ...tomorrow], later)).toEqual(pairs([45, 0], [0, 0]))
   })
 
-  test('a call that is not open cannot be amended', async () => {
+  promise('a call that is not open cannot be amended, and nothing is short', async () => {
     for (const callId of ['settled', 'swept']) await reserve(callId, attempt('one', 10n))
     await settle('settled', 5, 5n)
     await store.sweep(at(60_000))
@@ -163,7 +165,7 @@ export function amendmentsSuite(kind: StoreFactory): void {
     expect(await store.levels(attempt('one', 0n), at(60_000))).toEqual(before)
   })
 
-  test('the facts are replaced but for caller, instant and day; so are open totals and the deadline', async () => {
+  promise('the facts are replaced but for caller, instant and day; so are open totals and the deadline', async () => {
     const caller = { key: 'k' }
     const first = reservationOf('call', [], { caller, reservedCostNanoUsd: 10n, reservedTokens: 1 })
     const second = reservationOf('call', [], {
@@ -192,12 +194,12 @@ export function amendmentsSuite(kind: StoreFactory): void {
     const { reservedAtMs, day } = first.facts
     const facts = { ...second.facts, caller: first.facts.caller, reservedAtMs, day }
     expect(await store.entry('call')).toEqual({ facts, outcome: null, settledSeq: null })
-    expect(store.openTotals(false)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
-    expect(store.openTotals(true)).toEqual({ calls: 1, tokens: 9, costNanoUsd: 70n })
+    expect((await store.figures({ simulated: false })).open).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
+    expect((await store.figures({ simulated: true })).open).toEqual({ calls: 1, tokens: 9, costNanoUsd: 70n })
     expect(await store.sweep(at(94_999))).toEqual([])
     const [swept] = await store.sweep(at(95_000))
     expect(swept).toMatchObject({ facts, outcome: { ending: 'expired', cost: { totalNanoUsd: 70n } } })
-    expect(store.openTotals(true)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
+    expect((await store.figures({ simulated: true })).open).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
     expect(await store.entry('call')).toEqual(swept)
   })
 
@@ -206,7 +208,7 @@ export function amendmentsSuite(kind: StoreFactory): void {
     reservationOf('call', attempt('two', 45n), { reservedCostNanoUsd: 45n, provider: 'second' }),
   ]
 
-  test('settled without a figure, the amended whole is booked', async () => {
+  promise('a settlement without used amounts settles the amended whole', async () => {
     const [first, second] = growing()
     await store.reserve([first], at())
     await store.amend([second], at())
@@ -216,7 +218,7 @@ export function amendmentsSuite(kind: StoreFactory): void {
     expect(await store.entry('call')).toMatchObject({ facts: { provider: 'second' }, settledSeq: 1 })
   })
 
-  test('each item of a list is decided by itself, in order, and the last one of a call is what stays', async () => {
+  promise('each amendment of a list is decided by itself, in order, and the last one of a call stays', async () => {
     await reserve('a', [chargeOf('cost/day', 10n, 100n)])
     await reserve('b', [chargeOf('cost/day', 10n, 100n)])
     const list = [
@@ -233,15 +235,18 @@ export function amendmentsSuite(kind: StoreFactory): void {
     expect(await levels([chargeOf('cost/day', 0n, 100n)])).toEqual([[0n, 60n]])
   })
 
-  test('what an amendment makes free is free once it is written, and not to others of its list', async () => {
-    await reserve('a', [chargeOf('cost/day', 60n, 100n)])
-    await reserve('b', [chargeOf('cost/day', 40n, 100n)])
-    const list = [reservationOf('a', []), reservationOf('b', [chargeOf('cost/day', 41n, 100n)])]
-    expect((await store.amend(list, at())).map(({ admitted }) => admitted)).toEqual([true, false])
-    expect((await amend('b', [chargeOf('cost/day', 100n, 100n)]))?.admitted).toBe(true)
-  })
+  promise(
+    'capacity that an amendment frees is available once it is written, and not to other items of its list',
+    async () => {
+      await reserve('a', [chargeOf('cost/day', 60n, 100n)])
+      await reserve('b', [chargeOf('cost/day', 40n, 100n)])
+      const list = [reservationOf('a', []), reservationOf('b', [chargeOf('cost/day', 41n, 100n)])]
+      expect((await store.amend(list, at())).map(({ admitted }) => admitted)).toEqual([true, false])
+      expect((await amend('b', [chargeOf('cost/day', 100n, 100n)]))?.admitted).toBe(true)
+    },
+  )
 
-  test('reservation, amendments and settlement may overtake each other’s promises', async () => {
+  promise("promises of a call's reservation, amendments and settlement may overtake each other", async () => {
     const [first, second] = growing()
     const smaller = reservationOf('call', attempt('two', 40n), { reservedCostNanoUsd: 40n, provider: 'third' })
     const steps = [store.reserve([first], at()), store.amend([second], at()), store.amend([smaller], at())]
@@ -251,10 +256,10 @@ export function amendmentsSuite(kind: StoreFactory): void {
     expect(await levels(attempt('one', 0n))).toEqual(pairs([1, 0], [40, 0], [40, 0], [0, 0], [0, 0], [0, 0], [0, 0]))
     expect(await levels(attempt('two', 0n))).toEqual(pairs([1, 0], [40, 0], [40, 0], [0, 0], [0, 0], [40, 0], [0, 0]))
     expect(await store.entry('call')).toMatchObject({ facts: { provider: 'third' }, settledSeq: 1 })
-    expect(store.openTotals(false)).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
+    expect((await store.figures({ simulated: false })).open).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
   })
 
-  test('an amendment of a written row that is settled in the same turn is in the ledger', async () => {
+  promise('an amendment that is settled in the same turn is in the ledger', async () => {
     const [first, second] = growing()
     await store.reserve([first], at())
     const amending = store.amend([second], at())
@@ -266,7 +271,7 @@ export function amendmentsSuite(kind: StoreFactory): void {
     expect(await store.entries({ limit: 9 })).toMatchObject([{ facts }])
   })
 
-  test('a sweep that overtakes an amendment books the amended whole', async () => {
+  promise('a sweep that overtakes an amendment settles the amended whole', async () => {
     const [first, second] = growing()
     await store.reserve([first], at())
     const amending = store.amend([second], at(59_999))
@@ -278,7 +283,7 @@ export function amendmentsSuite(kind: StoreFactory): void {
     expect([today, inFlight]).toEqual(pairs([45, 0], [0, 0]))
   })
 
-  test('a restart books what was amended and left open', async () => {
+  promise('a restart settles in full what was amended and left open', async () => {
     if (!reopen) return
     const [first, second] = growing()
     await store.reserve([first], at())
@@ -292,11 +297,22 @@ export function amendmentsSuite(kind: StoreFactory): void {
     ])
   })
 
-  test('a closed store refuses to amend', async () => {
-    await reserve('call', [])
-    await store.close(at())
-    await expect(amend('call', [])).rejects.toThrow('closed')
-  })
+  promise(
+    'an amendment that cannot be written is rejected with StoreUnavailable, and the reservation stands as before',
+    async () => {
+      if (!failWrites) return
+      const [first, second] = growing()
+      const both = [...first.charges, ...second.charges]
+      await store.reserve([first], at())
+      const before = await levels(both)
+      const repair = failWrites()
+      await expect(store.amend([second], at())).rejects.toThrow(StoreUnavailable)
+      expect(await levels(both)).toEqual(before)
+      expect(await store.entry('call')).toMatchObject({ facts: first.facts })
+      repair()
+      expect(await store.amend([second], at())).toMatchObject([{ admitted: true }])
+    },
+  )
 }
 
 type FactsOverrides = Parameters<typeof reservationOf>[2]

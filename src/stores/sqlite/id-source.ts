@@ -1,0 +1,28 @@
+// Ids of ledger rows: they grow with the wall clock, so that a span of time is a span of ids.
+
+import { IDS_PER_MS } from './queries.ts'
+
+const DAY_MS = 86_400_000
+
+export class IdSource {
+  #lastId: number
+
+  /** @param lastId the largest id that was given, whether its row was written or not */
+  constructor(lastId: number) {
+    this.#lastId = lastId
+  }
+
+  get lastId(): number {
+    return this.#lastId
+  }
+
+  /**
+   * Larger than every id before. An id is at most a day ahead of the clock, or one wrong reservation time would push all later
+   * ids ahead.
+   */
+  next(reservedAtMs: number, wallMs: number): number {
+    const atMs = Math.min(Math.max(reservedAtMs, wallMs), wallMs + DAY_MS)
+    this.#lastId = Math.max(this.#lastId + 1, Math.floor(atMs) * IDS_PER_MS)
+    return this.#lastId
+  }
+}

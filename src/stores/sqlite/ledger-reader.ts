@@ -1,0 +1,116 @@
+// The reader of the SQLite ledger: figures, entries and sums, each after what waits was written. It changes no row.
+
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { Entry } from '../../core/ledger-entry.ts'
+import { type OpenTotals, totalsOf } from '../../core/open-calls.ts'
+import { Report } from '../../core/report.ts'
+import type { EntryQuery, Figures, FiguresQuery, LedgerReader, SumQuery } from '../store.ts'
+import type { LedgerState } from './ledger-state.ts'
+import { findMark } from './marks.ts'
+import { IDS_PER_MS, type KeyReport, readKeyReport } from './queries.ts'
+import type { QueryRunner } from './query-runner.ts'
+import { entryOf, prepareEntries } from './rows.ts'
+
+/** How often a report is read in the worker before it is read in this thread. */
+const MAX_WORKER_READS = 3
+
+export class SqliteLedgerReader implements LedgerReader {
+  readonly #db: DatabaseSync
+  readonly #state: LedgerState
+  readonly #queries: QueryRunner
+  readonly #findIdempotent: StatementSync
+
+  constructor(db: DatabaseSync, state: LedgerState, queries: QueryRunner) {
+    this.#db = db
+    this.#state = state
+    this.#queries = queries
+    this.#findIdempotent = prepareEntries(
+      db,
+      'WHERE idempotency_key = ? AND id >= ? AND reserved_at_ms >= ? ORDER BY id DESC LIMIT 1',
+    )
+  }
+
+  async figures({ simulated, key }: FiguresQuery): Promise<Figures> {
+    if (key !== undefined) return this.#keyFigures(simulated, key)
+    const { writeQueue } = this.#state
+    const { rollups } = writeQueue
+    return writeQueue.flushAndRead(false, () => {
+      rollups.fold()
+      return this.#figuresOf((simulated ? rollups.simulated : rollups.real).copy(), this.#openTotals(simulated))
+    })
+  }
+
+  /**
+   * The sums of one key are read in the worker while calls go on settling. They agree with what was open if no sums were saved
+   * meanwhile. Else they are read again, and in the end in this thread, where no call settles meanwhile.
+   */
+  async #keyFigures(simulated: boolean, key: string): Promise<Figures> {
+    const { writeQueue } = this.#state
+    for (let read = 0; read < MAX_WORKER_READS; read++) {
+      const before = await writeQueue.flushAndRead(true, () => ({
+        open: this.#openTotals(simulated, key),
+        countedSeq: findMark(this.#db, 'rolled_up_seq'),
+      }))
+      const report = await this.#queries.run({ kind: 'keyReport', key, simulated })
+      if (report.countedSeq === before.countedSeq) return this.#figuresOf(reportOf(report), before.open)
+    }
+    return writeQueue.flushAndRead(true, () =>
+      this.#figuresOf(reportOf(readKeyReport(this.#db, key, simulated)), this.#openTotals(simulated, key)),
+    )
+  }
+
+  async entries(query: EntryQuery): Promise<readonly Entry[]> {
+    await this.#written()
+    return this.#queries.run({ kind: 'entries', query })
+  }
+
+  async entry(callId: string): Promise<Entry | undefined> {
+    const row = this.#state.openCalls.get(callId)
+    if (row) return { facts: row.facts, outcome: null, settledSeq: null }
+    await this.#written()
+    return this.#queries.run({ kind: 'entry', callId })
+  }
+
+  async idempotentEntry(keyHash: string, sinceMs: number): Promise<Entry | undefined> {
+    await this.#written()
+    const since = Math.max(0, sinceMs)
+    const row = this.#findIdempotent.get(keyHash, Math.floor(since) * IDS_PER_MS, since)
+    return row && entryOf(row)
+  }
+
+  async sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>> {
+    await this.#written()
+    return this.#queries.run({ kind: 'sums', query })
+  }
+
+  #written(): Promise<void> {
+    return this.#state.writeQueue.flushAndRead(false, () => {})
+  }
+
+  #figuresOf(report: Report, open: OpenTotals): Figures {
+    return { report, open, lateSettlements: this.#state.lateSettlements }
+  }
+
+  /** Settlements that could not be written yet are in no report: they count as open. */
+  #openTotals(simulated: boolean, key?: string): OpenTotals {
+    const { openCalls, writeQueue } = this.#state
+    const open = openCalls.totals(simulated, key)
+    const unwritten = totalsOf(
+      writeQueue.unwrittenEntries.map(({ facts }) => facts),
+      simulated,
+      key,
+    )
+    return {
+      calls: open.calls + unwritten.calls,
+      tokens: open.tokens + unwritten.tokens,
+      costNanoUsd: open.costNanoUsd + unwritten.costNanoUsd,
+    }
+  }
+}
+
+function reportOf({ days, minutes }: KeyReport): Report {
+  const report = new Report()
+  for (const [day, tally] of days) report.days.set(day, tally)
+  for (const [minute, tally] of minutes) report.minutes.set(minute, tally)
+  return report
+}
