@@ -1,6 +1,7 @@
 // Endpoints of our own: every real answer has exactly the fields of its row's schema, and what is wrong with a request is
 // answered in the plain shape of problems.
 
+import { Hono } from 'hono'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { ENDPOINTS } from '../../src/http/index.ts'
 import { problemSchema } from '../../src/http/problems.ts'
@@ -268,6 +269,16 @@ describe('money', () => {
     await open({ config: { prices: [PRICE], limits } })
     const text = await (await fixture.fetch('in process', '/llm/limits')).text()
     expect(text).toContain('"capacity":99999999999.123456789,"settled":0,"reserved":0,"free":99999999999.123456789,')
+  })
+})
+
+describe('below a path of a user’s app', () => {
+  it('endpoints answer as at the top, whatever parameters that path has', async () => {
+    await open()
+    const app = new Hono().route('/tenants/:call_id', fixture.app.app)
+    expect((await app.request('/tenants/7/llm/stats')).status).toBe(200)
+    const missing = await app.request('/tenants/7/llm/explain/8')
+    expect(problemSchema.parse(await missing.json()).error.code).toBe('not_found')
   })
 })
 
