@@ -1,5 +1,5 @@
 // Endpoints of our own: each is one row of method, path, role, schemas and handler. The row routes, checks the input and
-// types the handler. LLM calls are no rows: they take the way of call/gate.ts.
+// types the handler. LLM calls are not rows: call/gate.ts answers them.
 
 import { type Context, Hono } from 'hono'
 import { z } from 'zod'
@@ -38,7 +38,7 @@ export interface EndpointRequest<R extends Role, Params, Query, Body> {
   readonly signal: AbortSignal
 }
 
-/** What a handler answers: a document of the row's schema, or a Response for what is no document (a stream). */
+/** The reply of a handler: an answer of the row's schema, or a whole Response if it streams or fails in a shape of its own. */
 export type Reply<Answer> = (
   | { readonly answer: Answer; readonly status?: 200 | 503; readonly headers?: Readonly<Record<string, string>> }
   | { readonly response: Response }
@@ -100,7 +100,7 @@ export interface AccessParts {
   readonly settings: { readonly MAX_BODY_BYTES: number }
 }
 
-/** A body that the handler reads itself, since its meaning depends on the query. */
+/** The bytes of a JSON body whose meaning depends on the query, so that the handler reads them itself. */
 export const RAW_BODY = z.custom<Buffer>((value) => Buffer.isBuffer(value)).meta({ description: 'JSON.' })
 
 /** More values take seconds to parse, and no request needs as many. */
@@ -154,11 +154,13 @@ async function answerRequest<
   c: Context,
 ): Promise<Response> {
   const { role, body } = row
+  const params: z.ZodObject = row.params ?? NO_FIELDS
   const query: z.ZodObject = row.query ?? NO_FIELDS
   const exchange = new WebExchange(c.req.raw)
   const request = {
     sender: SENDERS[role](parts.callers, exchange),
-    params: checked<Params>(row.params ?? NO_FIELDS, c.req.param()),
+    // A path that this app is mounted below may have parameters of its own.
+    params: checked<Params>(params, fieldsOf(params, c.req.param())),
     query: checked<Query>(query, knownParameters(query, role, c.req.query())),
     exchange,
     signal: c.req.raw.signal,
@@ -210,7 +212,12 @@ function knownParameters(query: z.ZodObject, role: Role, given: Readonly<Record<
     const advice = allowed.length > 0 ? `Allowed here: ${allowed.join(', ')}.` : 'None are allowed here.'
     throw new Problem('invalid_request', `Unknown query parameter: ${name}. ${advice}`, name)
   }
-  return Object.fromEntries(Object.entries(given).filter(([name]) => known.includes(name)))
+  return fieldsOf(query, given)
+}
+
+/** Those of the fields that the schema knows. */
+function fieldsOf({ shape }: z.ZodObject, given: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(given).filter(([name]) => Object.hasOwn(shape, name)))
 }
 
 /** Answers a request whose body counts as held until its reply lets go of it. */

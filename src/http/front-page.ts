@@ -12,9 +12,8 @@ function versionOfPackage(): string {
 }
 
 const DEFAULT_HOST = '127.0.0.1:5555'
-const VERSION = versionOfPackage()
 
-const textFor = (host: string) => `Bursar ${VERSION}: an LLM gateway that cannot overspend.
+const textFor = (version: string, host: string) => `Bursar ${version}: an LLM gateway that cannot overspend.
 
 Point an SDK at this address:
   OpenAI      base URL /v1        POST /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings
@@ -44,4 +43,4 @@ export const FRONT_PAGE = endpoint({
   role: 'key',
   summary: 'A text for people: what there is, and where to start.',
   answer: z.string(),
-}).handle((_parts, { exchange }) => ({ answer: textFor(exchange.header('host') ?? DEFAULT_HOST) }))
+}).handle((_parts, { exchange }) => ({ answer: textFor(versionOfPackage(), exchange.header('host') ?? DEFAULT_HOST) }))

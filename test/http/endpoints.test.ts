@@ -1,6 +1,7 @@
 // Endpoints of our own: every real answer has exactly the fields of its row's schema, and what is wrong with a request is
 // answered in the plain shape of problems.
 
+import { Hono } from 'hono'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { ENDPOINTS } from '../../src/http/index.ts'
 import { problemSchema } from '../../src/http/problems.ts'
@@ -45,8 +46,18 @@ async function checkAnswer(
   const answer: unknown = isText ? text : JSON.parse(text)
   const read = row.answer.safeParse(answer)
   expect(read.error?.issues, `${method} ${path}`).toBeUndefined()
+  if (row.path !== '/api/patterns') expect(camelCaseNames(answer)).toEqual([])
   checkedRows.add(`${row.method} ${row.path}`)
   return (isText ? {} : answer) as Record<string, unknown>
+}
+
+/** Names of fields that are not snake_case. A list of patterns holds the words of JSON Schema, so it is left out. */
+function camelCaseNames(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, field]) => [
+    ...(/[A-Z]/.test(name) ? [name] : []),
+    ...camelCaseNames(field),
+  ])
 }
 
 function matches({ path, alias }: (typeof ENDPOINTS)[number], requested: string): boolean {
@@ -101,6 +112,7 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     expect(status).toMatchObject({ quote_exceeded: [{ model: 'm' }], targets: [{ circuit: 'closed' }] })
     await checkAnswer('GET', '/llm/limits?user=u&thread=t&agent=a&task=k&model=openai/m&key=bob', { headers: ADMIN })
     const { newest } = await checkAnswer('GET', '/llm/stats', { headers: ADMIN })
+    expect(newest).toMatchObject([{}, {}, {}, { dialect: 'gemini.generate_content' }, {}, {}])
     for (const { call_id } of newest as { call_id: string }[])
       await checkAnswer('GET', `/llm/explain/${call_id}`, { headers: ADMIN })
   })
@@ -145,6 +157,10 @@ describe('every real answer has the fields of its schema, and no others:', () =>
       await run(name, { ...fields, max_cost_usd: '0.5' })
     }
     expect(await run('planning', { ...REQUESTS.planning, max_steps: 2 })).toMatchObject({ stopped: 'steps' })
+    const pending = await run('tool-use', { task: 'Weather in Bonn?', tools: [{ name: 'weather' }] })
+    expect(pending).toMatchObject({
+      result: { ended: 'pending', conversation: [{}, { parts: [{ kind: 'tool_call' }] }] },
+    })
     await checkAnswer('GET', '/api/patterns')
   })
 
@@ -253,6 +269,16 @@ describe('money', () => {
     await open({ config: { prices: [PRICE], limits } })
     const text = await (await fixture.fetch('in process', '/llm/limits')).text()
     expect(text).toContain('"capacity":99999999999.123456789,"settled":0,"reserved":0,"free":99999999999.123456789,')
+  })
+})
+
+describe('below a path of a user’s app', () => {
+  it('endpoints answer as at the top, whatever parameters that path has', async () => {
+    await open()
+    const app = new Hono().route('/tenants/:call_id', fixture.app.app)
+    expect((await app.request('/tenants/7/llm/stats')).status).toBe(200)
+    const missing = await app.request('/tenants/7/llm/explain/8')
+    expect(problemSchema.parse(await missing.json()).error.code).toBe('not_found')
   })
 })
 

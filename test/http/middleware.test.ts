@@ -78,7 +78,7 @@ describe('gate() in front of a handler', () => {
     await expectSettled(fixture, EXACT)
   })
 
-  it('gives the handler the edited request, and the paths that are no call their way', async () => {
+  it('gives the handler the edited request, and lets requests that are not calls pass', async () => {
     let read: unknown
     const app = await appBehindGate((app) => {
       app.post('/v1/*', async (c) => {
@@ -93,7 +93,7 @@ describe('gate() in front of a handler', () => {
     expect(await fixture.settledEntries(1)).toHaveLength(1)
   })
 
-  it('books what the handler itself says it used, where the answer does not', async () => {
+  it('settles the usage that the handler reports, if the answer carries none', async () => {
     const app = await appBehindGate((app) =>
       app.post('*', (c) => {
         c.var.bursar.settle({ inputTokens: 21, outputTokens: 9, model: 'm' })
@@ -155,7 +155,7 @@ describe('gate() in front of a handler', () => {
     await expectSettled(fixture, WHOLE)
   })
 
-  it('a handler that hangs is given up at the deadline', async () => {
+  it('a handler that hangs is aborted at the deadline', async () => {
     let aborted = false
     const app = await appBehindGate(
       (app) =>
@@ -170,7 +170,7 @@ describe('gate() in front of a handler', () => {
     await expectSettled(fixture, WHOLE)
   })
 
-  it('a client that leaves a stream fires two events, and is booked once', async () => {
+  it('a client that leaves a stream fires two events, and is settled once', async () => {
     const app = await appBehindGate(
       (app) =>
         app.post('*', () => {
@@ -191,7 +191,7 @@ describe('gate() in front of a handler', () => {
     expect((await fixture.app.store.figures({ simulated: false })).lateSettlements).toBe(0)
   })
 
-  it('shows the calls it metered also where no provider has a key', async () => {
+  it('shows the calls it metered even if no provider has a key', async () => {
     const app = await appBehindGate((app) => app.post('*', (c) => c.body(wholeAnswer('openai', USAGE), 200, json)), {
       OPENAI_API_KEY: '',
       ANTHROPIC_API_KEY: '',

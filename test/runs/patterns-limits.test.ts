@@ -70,8 +70,8 @@ describe('max_cost_usd', () => {
           expect(run.stopped_because).toMatch(/^Spending limit reached: max_cost_usd\. /)
           expect(run.stopped_because).toContain(`of the run's $${formatUsd(most)}.`)
           expect(run.limits.max_cost_usd).toBe(Number(formatUsd(most)))
-          const { said, booked } = await runAndLedgerSums(fixture, run)
-          expect(said).toEqual(booked)
+          const { reported, settled } = await runAndLedgerSums(fixture, run)
+          expect(reported).toEqual(settled)
         } else {
           expect(error).toMatchObject({ code: 'insufficient_quota', details: { limit: 'max_cost_usd', unit: 'usd' } })
           expect(errorOf(answer).message).toMatch(/^Spending limit reached: max_cost_usd\. /)
@@ -212,8 +212,8 @@ describe('50 runs at once', () => {
     expect(costOf(await fixture.settledEntries(1))).toBeLessThanOrEqual(50_000_000n)
     const tasks = answers.flatMap(({ run }) => run ?? [])
     for (const run of tasks) {
-      const { said, booked } = await runAndLedgerSums(fixture, run)
-      expect(said).toEqual(booked)
+      const { reported, settled } = await runAndLedgerSums(fixture, run)
+      expect(reported).toEqual(settled)
     }
   })
 })

@@ -250,9 +250,9 @@ describe('a model that fails', () => {
       expect([answer.status, run.stopped, run.stopped_because]).toEqual([200, 'error', message])
       expect(run.result).toMatchObject({ answer: '8', decision: 'answer' })
       // What the failed call may have cost is part of what the run cost.
-      const { said: summed, booked } = await runAndLedgerSums(fixture, run)
-      expect(summed).toEqual(booked)
-      expect(summed.requests).toBe(2)
+      const { reported, settled } = await runAndLedgerSums(fixture, run)
+      expect(reported).toEqual(settled)
+      expect(reported.requests).toBe(2)
       await fixture.close()
     }
     await open()
@@ -385,8 +385,8 @@ describe.each([false, true])('a gateway that stops, stream: %s', (stream) => {
     const run = completedRun(await running)
     expect([run.stopped, run.stopped_because]).toEqual(['error', 'The gateway is stopping.'])
     expect(run.result).toMatchObject({ ended: 'cut_short' })
-    const { said: summed, booked } = await runAndLedgerSums(fixture, run)
-    expect(summed).toEqual(booked)
+    const { reported, settled } = await runAndLedgerSums(fixture, run)
+    expect(reported).toEqual(settled)
   })
 
   it('cuts the ask that is under way, and the run says so', async () => {

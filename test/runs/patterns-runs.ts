@@ -162,8 +162,8 @@ export async function runAndLedgerSums(fixture: GatewayFixture, { task, usage, c
   const entries = await entriesOf(fixture, task)
   const tokens = entries.reduce((sum, { outcome }) => sum + (outcome ? totalTokens(outcome.usage) : 0), 0)
   return {
-    said: { requests: usage.requests, tokens: usage.total_tokens, costNanoUsd: nanoUsd(cost_usd) },
-    booked: { requests: entries.length, tokens, costNanoUsd: costOf(entries) },
+    reported: { requests: usage.requests, tokens: usage.total_tokens, costNanoUsd: nanoUsd(cost_usd) },
+    settled: { requests: entries.length, tokens, costNanoUsd: costOf(entries) },
   }
 }
 
@@ -181,10 +181,10 @@ type ScriptedAnswer =
 export function openaiModel(script: (call: Received, at: number) => ScriptedAnswer | Responder): Responder {
   let at = 0
   return (call) => {
-    const said = script(call, at++)
-    if (typeof said === 'function') return said(call)
-    const calls = typeof said === 'object' && Array.isArray(said.calls) ? said.calls : undefined
-    const content = calls ? null : typeof said === 'string' ? said : JSON.stringify(said)
+    const scripted = script(call, at++)
+    if (typeof scripted === 'function') return scripted(call)
+    const calls = typeof scripted === 'object' && Array.isArray(scripted.calls) ? scripted.calls : undefined
+    const content = calls ? null : typeof scripted === 'string' ? scripted : JSON.stringify(scripted)
     const tool_calls = calls?.map(([name, args], place) => ({
       id: `call_${at}_${place}`,
       type: 'function',

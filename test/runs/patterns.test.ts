@@ -1,4 +1,4 @@
-// Patterns through HTTP, at both doors: whole and as events, their calls in the ledger, the models they ask.
+// Patterns through HTTP, over sockets and in process: whole and as events, their calls in the ledger, the models they ask.
 
 import { afterEach, describe, expect, it } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
@@ -71,8 +71,8 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
         expect(facts).toMatchObject({ operation: name, provider: 'simulated', simulated: true })
         expect(facts.caller).toMatchObject({ key: null, task: run.task, user: 'u1', thread: 't1' })
       }
-      const { said, booked } = await runAndLedgerSums(fixture, run)
-      expect(said).toEqual(booked)
+      const { reported, settled } = await runAndLedgerSums(fixture, run)
+      expect(reported).toEqual(settled)
     }
   })
 
@@ -124,17 +124,17 @@ describe('models', () => {
     expect(await stepsOf()).toEqual([plain, ['rank', 'Simulated error 500.'], answer])
     const [last] = await fixture.entries()
     const run = completedRun(await runPattern(fixture, 'rag', {}, { headers: { 'x-bursar-task': 'ranked' } }))
-    const { said, booked } = await runAndLedgerSums(fixture, run)
+    const { reported, settled } = await runAndLedgerSums(fixture, run)
     expect(last?.facts.dialect).toBe('openai.chat')
     // What the failed ranking may have cost is part of it.
-    expect(said).toEqual(booked)
-    expect(said.requests).toBe(2)
+    expect(reported).toEqual(settled)
+    expect(reported.requests).toBe(2)
   })
 
   it('of Anthropic are asked in its own words, for answers of a shape', async () => {
-    const said = { critique: 'Fine.', score: 9 }
+    const verdict = { critique: 'Fine.', score: 9 }
     const play = ({ response }: Received) => {
-      const content = [{ type: 'text', text: JSON.stringify({ c1: said, c2: said }) }]
+      const content = [{ type: 'text', text: JSON.stringify({ c1: verdict, c2: verdict }) }]
       const usage = { input_tokens: 20, output_tokens: 10 }
       const frame = { id: 'msg_1', type: 'message', role: 'assistant', model: 'claude-sonnet-4-5', stop_sequence: null }
       const body = JSON.stringify({ ...frame, content, stop_reason: 'end_turn', usage })
@@ -149,9 +149,9 @@ describe('models', () => {
     const sent = JSON.parse(call?.body ?? '{}') as Record<string, { format?: object }>
     expect(sent.output_config?.format).toMatchObject({ type: 'json_schema', schema: { type: 'object' } })
     expect(sent).toMatchObject({ model: 'claude-sonnet-4-5', system: expect.anything() })
-    const { said: summed, booked } = await runAndLedgerSums(fixture, run)
-    expect(summed).toEqual(booked)
-    expect(summed).toMatchObject({ requests: 1, tokens: 30 })
+    const { reported, settled } = await runAndLedgerSums(fixture, run)
+    expect(reported).toEqual(settled)
+    expect(reported).toMatchObject({ requests: 1, tokens: 30 })
   })
 
   it('see nothing of the request but what the pattern asks', async () => {
@@ -177,12 +177,12 @@ describe('models', () => {
     expect(seen).not.toMatch(/alice|once|openai-beta|a=b|u1|x-bursar/)
   })
 
-  it('that do not say what they used cost what was booked', async () => {
+  it('that report no usage cost what was settled', async () => {
     await open(onSimulated())
     const run = completedRun(await runPattern(fixture, 'reflection', { model: 'sim/no-usage' }))
-    const { said, booked } = await runAndLedgerSums(fixture, run)
-    expect(said).toEqual(booked)
-    expect(said.costNanoUsd).toBeGreaterThan(0n)
+    const { reported, settled } = await runAndLedgerSums(fixture, run)
+    expect(reported).toEqual(settled)
+    expect(reported.costNanoUsd).toBeGreaterThan(0n)
   })
 
   it('are told once that their answer has no such shape', async () => {

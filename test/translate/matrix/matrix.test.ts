@@ -4,6 +4,7 @@ import { type GenerateContentResponse, GoogleGenerativeAI, SchemaType } from '@g
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Entry } from '../../../src/core/ledger-entry.ts'
 import { inputTokens, outputTokens } from '../../../src/core/usage.ts'
+import { snakeCase } from '../../../src/http/views.ts'
 import type { Gateway } from '../../support/server.ts'
 import type { CallerAnswer, CallerOptions, PieceKind, PieceListener, Turn } from './callers.ts'
 import { errorRaisedBy, SCHEMA, TOOLS } from './callers.ts'
@@ -150,7 +151,7 @@ async function expectSettled(
   expect(cost.totalNanoUsd).toBeLessThanOrEqual(entry.facts.reservedCostNanoUsd)
   const headers = { authorization: `Bearer ${KEY}` }
   const explained = await (await fetch(`${gateway.url}/llm/explain/${callId}`, { headers })).json()
-  expect(explained).toMatchObject({ dialect: caller.dialect, provider, certainty: 'exact' })
+  expect(explained).toMatchObject({ dialect: snakeCase(caller.dialect), provider, certainty: 'exact' })
   expect(explained.tokens).toEqual({
     total: usage.input + usage.output,
     input: usage.input,
