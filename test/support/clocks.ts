@@ -56,6 +56,21 @@ export class ManualClock implements Clock, Timers {
   }
 }
 
+/** Timers that nobody waits for: a timer of less than a second goes off in the next turn of the event loop, others never do. */
+export class EagerTimers implements Timers {
+  readonly #immediates = new WeakMap<Timer, NodeJS.Immediate>()
+
+  setTimeout(callback: () => void, delayMs: number): Timer {
+    const timer: Timer = { unref: () => timer }
+    if (delayMs < 1_000) this.#immediates.set(timer, setImmediate(callback))
+    return timer
+  }
+
+  clearTimeout(timer: Timer | undefined): void {
+    if (timer) clearImmediate(this.#immediates.get(timer))
+  }
+}
+
 export const realTimers: Timers = {
   setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),

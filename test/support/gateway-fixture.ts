@@ -3,18 +3,9 @@
 import { openProvider } from './gateway.ts'
 import type { FakeProvider, ProviderRequest, ProviderScript } from './provider.ts'
 
-export { ManualClock, realTimers } from './clocks.ts'
-export {
-  ADMIN_KEY,
-  answerStream,
-  answerWhole,
-  GatewayFixture,
-  type GatewayFixtureOptions,
-  type LevelJson,
-  TRANSPORTS,
-  type Transport,
-  useGateway,
-} from './gateway.ts'
+export { ADMIN_KEY, type LevelJson, TRANSPORTS, type Transport } from './client-and-ledger.ts'
+export { EagerTimers, ManualClock, realTimers } from './clocks.ts'
+export { answerStream, answerWhole, GatewayFixture, type GatewayFixtureOptions, useGateway } from './gateway.ts'
 export { waitFor, withTimeout } from './waiting.ts'
 
 export type Received = ProviderRequest

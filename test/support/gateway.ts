@@ -23,14 +23,12 @@ import {
   PRICE,
   type ReportedUsage,
   type RequestOptions,
-  requestFor,
   wholeAnswer,
 } from '../call/dialect-fixtures.ts'
+import { ADMIN_KEY, GatewayClient, GatewayLedger, type LevelJson, type Transport } from './client-and-ledger.ts'
 import { realClock, realTimers } from './clocks.ts'
 import { FakeProvider, listen, type ProviderAnswer, type ProviderRequest, type ProviderScript } from './provider.ts'
 import { waitFor } from './waiting.ts'
-
-export const ADMIN_KEY = 'the-admin-key-of-tests'
 
 /** Settings without a limit. */
 export const UNLIMITED_SETTINGS = {
@@ -74,10 +72,6 @@ export async function answerStream(
   if (ends) response.end()
 }
 
-/** Where a client stands: at the gateway's socket, or in the gateway's process. */
-export type Transport = 'over sockets' | 'in process'
-export const TRANSPORTS: readonly Transport[] = ['over sockets', 'in process']
-
 /** A request as it reached the gateway's socket. */
 export interface ReceivedRequest {
   readonly method: string
@@ -85,15 +79,6 @@ export interface ReceivedRequest {
   readonly headers: IncomingHttpHeaders
   /** The client went away before its answer had ended. */
   clientGone: boolean
-}
-
-export interface LevelJson {
-  readonly limit: string
-  readonly subject: string
-  readonly capacity: number
-  readonly settled: number
-  readonly reserved: number
-  readonly free: number
 }
 
 /** What every gateway of tests is made of. */
@@ -150,6 +135,11 @@ export class Gateway<AnyClock extends Clock = Clock> implements AsyncDisposable 
 
   get port(): number {
     return Number(new URL(this.url).port)
+  }
+
+  /** How many clients over sockets went away before their answers had ended. */
+  get goneClientCount(): number {
+    return this.receivedRequests.filter(({ clientGone }) => clientGone).length
   }
 
   /** Every call in the ledger, simulated ones too. */
@@ -212,77 +202,6 @@ async function startParts<AnyClock extends Clock>(parts: GatewayParts<AnyClock>)
   })
   const url = await listen(server)
   return { app, clock, log, receivedRequests, url, server, cleanUp }
-}
-
-/** What the client asks. */
-export class GatewayClient {
-  readonly #app: App
-  readonly #url: string
-
-  constructor(app: App, url: string) {
-    this.#app = app
-    this.#url = url
-  }
-
-  fetch(transport: Transport, path: string, init: RequestInit = {}): Promise<Response> {
-    if (transport === 'over sockets') return fetch(this.#url + path, init)
-    return Promise.resolve(this.#app.app.fetch(new Request(`http://localhost${path}`, init)))
-  }
-
-  /** Sends a call and resolves once its answer has begun. */
-  asks(
-    dialect: DialectName,
-    options: RequestOptions = {},
-    init: RequestInit = {},
-    transport: Transport = 'in process',
-  ): Promise<Response> {
-    const { path, body } = requestFor(dialect, options)
-    const headers = { 'content-type': 'application/json', ...init.headers }
-    return this.fetch(transport, path, { method: 'POST', body, ...init, headers })
-  }
-
-  /** One of the gateway's own endpoints, as its owner sees it. */
-  async asksOwner<Page>(path: string, init: RequestInit = {}): Promise<Page> {
-    const headers = { authorization: `Bearer ${ADMIN_KEY}`, ...init.headers }
-    return (await this.fetch('in process', path, { ...init, headers })).json() as Promise<Page>
-  }
-}
-
-/** What the ledger holds. */
-export class GatewayLedger {
-  readonly #app: App
-  readonly #client: GatewayClient
-
-  constructor(app: App, client: GatewayClient) {
-    this.#app = app
-    this.#client = client
-  }
-
-  entries(): Promise<readonly Entry[]> {
-    return this.#app.store.entries({ limit: 100_000 })
-  }
-
-  /** Its entries, once it holds so many and all are settled. */
-  holds(count: number): Promise<readonly Entry[]> {
-    return waitFor(async () => {
-      const entries = await this.entries()
-      return entries.length >= count && this.#app.store.openTotals(false).calls === 0 ? entries : undefined
-    })
-  }
-
-  /** Levels by limit, without the time until they are as good as new. */
-  async levels(query = ''): Promise<LevelJson[]> {
-    const page = await this.#client.asksOwner<{ limits: (LevelJson & { resets_in_ms?: number })[] }>(
-      `/llm/limits${query}`,
-    )
-    return page.limits.map(({ resets_in_ms: _, ...level }) => level)
-  }
-
-  async level(limit: string, query = ''): Promise<LevelJson> {
-    const level = (await this.levels(query)).find((row) => row.limit === limit)
-    if (!level) throw new Error(`There is no limit ${limit}.`)
-    return level
-  }
 }
 
 export interface GatewayFixtureOptions {

@@ -1,9 +1,9 @@
 // Upstreams: all providers on one socket, each at a path of its own. They refuse what is no legal request, and say what they are told to.
 
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { recordOf } from '../../../src/core/json-values.ts'
-import { type Gateway, type GatewayOptions, listen, startGateway } from '../../support/server.ts'
+import { UNLIMITED_SETTINGS } from '../../support/gateway.ts'
+import { FakeProvider, type ProviderAnswer, type ProviderRequest } from '../../support/provider.ts'
+import { type Gateway, type GatewayOptions, startGateway } from '../../support/server.ts'
 import { faultsOf, KEYS, listOf, type Provider, type Received } from './request-rules.ts'
 import { type AnswerContent, type RequestSummary, type ToolCall, UPSTREAM_ANSWERS } from './upstream-answers.ts'
 
@@ -44,15 +44,16 @@ export class Upstreams {
   reply: (asked: UpstreamRequest) => Reply = ({ usual }) => usual
   /** Streams are held back before their end until this resolves. */
   holdUntil: Promise<unknown> = Promise.resolve()
-  #url = ''
-  readonly #server = createServer((request, response) => {
-    this.#handle(request, response).catch(() => response.destroy())
-  })
+  readonly #provider: FakeProvider
+
+  private constructor(provider: FakeProvider) {
+    this.#provider = provider
+    provider.says((request) => this.#answer(request))
+  }
 
   static async open(): Promise<Upstreams> {
-    const upstreams = new Upstreams()
-    upstreams.#url = await listen(upstreams.#server)
-    return upstreams
+    const usual = () => refusal('Nothing is usual here.')
+    return new Upstreams(await FakeProvider.open({ usual, usage: { input: 0, output: 0 } }))
   }
 
   useOneCall(): void {
@@ -73,11 +74,11 @@ export class Upstreams {
   get settings(): Readonly<Record<string, string>> {
     return {
       OPENAI_API_KEY: KEYS.openai,
-      OPENAI_BASE_URL: `${this.#url}/openai/v1`,
+      OPENAI_BASE_URL: `${this.#provider.url}/openai/v1`,
       ANTHROPIC_API_KEY: KEYS.anthropic,
-      ANTHROPIC_BASE_URL: `${this.#url}/anthropic`,
+      ANTHROPIC_BASE_URL: `${this.#provider.url}/anthropic`,
       GEMINI_API_KEY: KEYS.gemini,
-      GEMINI_BASE_URL: `${this.#url}/gemini`,
+      GEMINI_BASE_URL: `${this.#provider.url}/gemini`,
     }
   }
 
@@ -90,38 +91,27 @@ export class Upstreams {
       cacheRead: '0.5',
       output: '2',
     }))
-    return { providers: { local: { baseUrl: `${this.#url}/compatible/v1`, apiKey: KEYS.compatible } }, prices }
+    return { providers: { local: { baseUrl: `${this.#provider.url}/compatible/v1`, apiKey: KEYS.compatible } }, prices }
   }
 
-  close(): void {
-    this.#server.close()
-    this.#server.closeAllConnections()
+  close(): Promise<void> {
+    return this.#provider.close()
   }
 
-  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '', 'http://localhost')
-    let text = ''
-    for await (const chunk of request.setEncoding('utf8')) text += chunk
-    if (/count_?tokens/i.test(url.pathname)) return void response.writeHead(404).end()
-    const { method = '', headers } = request
-    const received = {
-      method,
-      path: url.pathname,
-      query: url.search.slice(1),
-      headers,
-      body: recordOf(JSON.parse(text)),
-    }
+  #answer({ method, path, headers, json: body }: ProviderRequest): ProviderAnswer {
+    const url = new URL(path, 'http://localhost')
+    const received = { method, path: url.pathname, query: url.search.slice(1), headers, body }
     const provider = (['openai', 'anthropic', 'gemini', 'compatible'] as const).find((one) =>
       url.pathname.startsWith(`/${one}/`),
     )
     const faults = provider ? faultsOf(provider, received) : [`nobody is at ${url.pathname}`]
     this.faults.push(...faults)
-    if (!provider || faults.length > 0)
-      return void response.writeHead(400).end(JSON.stringify({ error: { message: `${faults}` } }))
+    if (!provider || faults.length > 0) return refusal(`${faults}`)
     const said = this.#contentFor(provider, received)
     const asked = { provider, received, said, usual: this.#usualReply(provider, received, said) }
     this.requests.push(asked)
-    await sendReply(response, this.reply(asked))
+    const { status, type, headers: others, pieces, cut = false } = this.reply(asked)
+    return { status, headers: { 'content-type': type, ...others }, pieces, cut, halves: true }
   }
 
   #contentFor(provider: Provider, { body }: Received): AnswerContent {
@@ -152,26 +142,8 @@ export class Upstreams {
   }
 }
 
-/** Cuts each event in the middle, wherever that is: in a letter, or in a word. */
-async function sendReply(response: ServerResponse, { status, type, pieces, cut, headers }: Reply): Promise<void> {
-  response.writeHead(status, { 'content-type': type, ...headers })
-  response.flushHeaders()
-  for (const piece of pieces) {
-    if (typeof piece !== 'string') {
-      await piece
-      continue
-    }
-    const bytes = Buffer.from(piece)
-    const middle = bytes.length >> 1
-    for (const part of [bytes.subarray(0, middle), bytes.subarray(middle)]) {
-      response.write(part)
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-  }
-  // What was written is on its way before the connection breaks.
-  if (cut) await sleep(5)
-  if (cut) response.destroy()
-  else response.end()
+function refusal(message: string): ProviderAnswer {
+  return { status: 400, headers: {}, pieces: [JSON.stringify({ error: { message } })] }
 }
 
 export const KEY = 'secret-of-the-caller'
@@ -198,15 +170,7 @@ export async function startMatrixFixture({
     gateway,
     async [Symbol.asyncDispose]() {
       await gateway[Symbol.asyncDispose]()
-      upstreams.close()
+      await upstreams.close()
     },
   }
-}
-
-/** Their clock stands still: nothing comes back. */
-const UNLIMITED_SETTINGS = {
-  MAX_REQUESTS_PER_MINUTE: '',
-  MAX_TOKENS_PER_MINUTE: '',
-  MAX_COST_PER_REQUEST: '',
-  DAILY_SPENDING_LIMIT: '',
 }
