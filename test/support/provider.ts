@@ -27,11 +27,11 @@ export interface ProviderAnswer {
   readonly halves?: boolean
 }
 
+// biome-ignore lint/suspicious/noConfusingVoidType: A script that writes to the response returns nothing.
+type ScriptResult = ProviderAnswer | void
+
 /** What a provider says to a request: an answer, or nothing if it writes to `request.response` itself. */
-export type ProviderScript = (
-  request: ProviderRequest,
-  // biome-ignore lint/suspicious/noConfusingVoidType: a script that writes for itself returns nothing
-) => ProviderAnswer | void | Promise<ProviderAnswer | void>
+export type ProviderScript = (request: ProviderRequest) => ScriptResult | Promise<ScriptResult>
 
 /** A request as the provider received it. */
 export class ProviderRequest {
@@ -122,7 +122,7 @@ export class FakeProvider implements AsyncDisposable {
     this.#script = script
   }
 
-  /** The script, as a property. */
+  /** What it answers, as a property. */
   get respond(): ProviderScript {
     return this.#script
   }
