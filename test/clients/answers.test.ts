@@ -3,8 +3,9 @@
 import OpenAI7 from 'openai'
 import OpenAI6 from 'openai-6'
 import { describe, expect, test } from 'vitest'
+import { type FakeProvider, PROVIDER_KEYS, type ProviderRequest } from '../support/provider.ts'
+import { WORDS } from '../support/provider-answers.ts'
 import type { Gateway } from '../support/server.ts'
-import { PROVIDER_KEY, type Received, type Upstream, WORDS } from '../support/upstream.ts'
 import type { Client, ClientRequest } from './client-request.ts'
 import { CLIENTS } from './clients.ts'
 import { KEY, plainJson, readStream, startPair } from './pair.ts'
@@ -27,7 +28,7 @@ function withoutNullUsage(events: readonly unknown[]): unknown[] {
 const CONNECTION = new Set(['host', 'connection', 'content-length', 'accept-encoding'])
 const CREDENTIALS = new Set(['authorization', 'x-api-key', 'x-goog-api-key'])
 
-function forwardedHeaders(received: Received | undefined): [string, unknown][] {
+function forwardedHeaders(received: ProviderRequest | undefined): [string, unknown][] {
   const isOwn = ([name]: readonly [string, unknown]) => !CONNECTION.has(name) && !CREDENTIALS.has(name)
   return Object.entries(received?.headers ?? {})
     .filter(isOwn)
@@ -47,11 +48,11 @@ async function expectOneEntry(gateway: Gateway): Promise<void> {
 async function expectSame(
   client: Client,
   more: Partial<ClientRequest>,
-  prepare: (upstream: Upstream) => void = () => {},
+  prepare: (provider: FakeProvider) => void = () => {},
 ) {
   for (const streamed of [false, true]) {
     await using scene = await startPair()
-    prepare(scene.upstream)
+    prepare(scene.provider)
     const ask = async (at: ClientRequest) => (streamed ? eventsOf(client, at) : plainJson(await client.whole(at)))
     const expected = await ask({ ...scene.direct, ...more })
     const got = await ask({ ...scene.through, ...more })
@@ -71,12 +72,12 @@ describe.each(CLIENTS)('$name', (client) => {
   })
 
   test('gets compressed answers, whole and streamed, as though they were not', async () => {
-    await expectSame(client, {}, (upstream) => {
-      upstream.reply = (usual, { headers }) => ({
+    await expectSame(client, {}, (provider) =>
+      provider.says(({ usual, headers }) => ({
         ...usual,
         gzip: headers['accept-encoding']?.includes('gzip') === true,
-      })
-    })
+      })),
+    )
   })
 
   test('is forwarded with its own request, and with the provider key in the place of its own', async () => {
@@ -84,13 +85,13 @@ describe.each(CLIENTS)('$name', (client) => {
     const declared = { 'x-bursar-user': 'ada', 'x-request-source': 'the-test' }
     await client.whole({ ...scene.direct, tools: true, headers: declared })
     await client.whole({ ...scene.through, tools: true, headers: declared })
-    const [direct, through] = scene.upstream.received
+    const [direct, through] = scene.provider.received
     expect(through?.path).toBe(direct?.path)
-    expect(through?.body).toEqual(direct?.body)
+    expect(through?.json).toEqual(direct?.json)
     expect(forwardedHeaders(through)).toEqual(forwardedHeaders(direct).filter(([name]) => name !== 'x-bursar-user'))
     expect(forwardedHeaders(through)).toContainEqual(['x-request-source', 'the-test'])
-    const sent = JSON.stringify(through)
-    expect(sent).toContain(PROVIDER_KEY)
+    const sent = JSON.stringify([through?.path, through?.headers, through?.body])
+    expect(sent).toContain(PROVIDER_KEYS[client.dialect])
     expect(sent).not.toContain(KEY)
     expect(sent).not.toContain('x-bursar-')
     const [entry] = await scene.gateway.entries()
@@ -101,10 +102,10 @@ describe.each(CLIENTS)('$name', (client) => {
     await using scene = await startPair()
     await eventsOf(client, scene.direct)
     await eventsOf(client, scene.through)
-    const [direct, through] = scene.upstream.received
+    const [direct, through] = scene.provider.received
     const usage = client.dialect === 'openai' ? { stream_options: { include_usage: true } } : {}
     expect(through?.path).toBe(direct?.path)
-    expect(through?.body).toEqual({ ...direct?.body, ...usage })
+    expect(through?.json).toEqual({ ...direct?.json, ...usage })
   })
 })
 
@@ -171,9 +172,9 @@ describe('a client of Gemini without an SDK', () => {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ contents: [{ parts: [{ text: 'Hello' }] }] }),
       }).then((response) => response.text())
-    const direct = await ask(`${scene.upstream.url}${path}`)
+    const direct = await ask(`${scene.provider.url}${path}`)
     expect(await ask(`${scene.gateway.url}${path}?key=${KEY}&prettyPrint=false`)).toBe(direct)
-    expect(scene.upstream.received[1]?.path).toBe(`${path}?prettyPrint=false`)
+    expect(scene.provider.received[1]?.path).toBe(`${path}?prettyPrint=false`)
     await expectOneEntry(scene.gateway)
   })
 })

@@ -1,6 +1,6 @@
 // Ask: one question put to any SDK, what comes of it, and what the SDKs' own ways have in common.
 
-import type { DialectName } from '../support/upstream.ts'
+import type { DialectName } from '../call/dialect-fixtures.ts'
 
 /** One question. Everything but where to ask has a default. */
 export interface ClientRequest {

@@ -15,7 +15,7 @@ import {
   type ToolSet,
   tool,
 } from 'ai'
-import type { DialectName } from '../support/upstream.ts'
+import type { DialectName } from '../call/dialect-fixtures.ts'
 import {
   type ApiErrorLike,
   CAP,

@@ -23,7 +23,7 @@ function optionsOf(pair: GatewayPair, fetch: Fetch | undefined, path: string) {
   // Without a socket the host is never looked up.
   return fetch
     ? { apiKey: KEY, baseURL: `http://gateway.invalid${path}`, fetch }
-    : { apiKey: KEY, baseURL: `${pair.upstream.url}${path}` }
+    : { apiKey: KEY, baseURL: `${pair.provider.url}${path}` }
 }
 
 const openai = (pair: GatewayPair, fetch: Fetch | undefined) =>
@@ -84,14 +84,14 @@ describe.each(MOUNTED_CLIENTS)('%s', (_name, client) => {
 
   test('throws when the provider dies in mid-stream', async () => {
     await using pair = await startPair()
-    pair.upstream.reply = (usual) => ({ ...usual, pieces: usual.pieces.slice(0, 4), cut: true })
+    pair.provider.says(({ usual }) => ({ ...usual, pieces: usual.pieces.slice(0, 4), cut: true }))
     await expect(client.stream(pair, mount(pair)).then(collectAll)).rejects.toThrow('broke off its answer')
   })
 
   test('leaves one settled entry when it aborts in mid-stream', { timeout: 5_000 }, async () => {
     await using pair = await startPair()
     const { promise: left, resolve: release } = Promise.withResolvers<void>()
-    pair.upstream.reply = (usual) => ({ ...usual, pieces: usual.pieces.toSpliced(4, 0, left) })
+    pair.provider.says(({ usual }) => ({ ...usual, pieces: usual.pieces.toSpliced(4, 0, left) }))
     const abort = new AbortController()
     for await (const _ of await client.stream(pair, mount(pair), abort.signal)) abort.abort()
     release()

@@ -6,8 +6,8 @@ import OpenAI from 'openai'
 import { describe, expect, test } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { formatUsd } from '../../src/core/money.ts'
+import { PROVIDER_KEYS } from '../support/provider.ts'
 import { type Gateway, type GatewayOptions, startGateway } from '../support/server.ts'
-import { PROVIDER_KEY } from '../support/upstream.ts'
 import { KEY, startPair } from './pair.ts'
 
 const MESSAGES = [{ role: 'user' as const, content: 'How many tokens is this?' }]
@@ -358,15 +358,16 @@ const FORWARDED_CALLS: readonly ForwardedCall[] = [
 test.each(FORWARDED_CALLS)('$path goes on to its provider, and its answer comes back as it is', async (forwarded) => {
   const { path, body, sent, answer, usage, certainty = 'exact' } = forwarded
   await using scene = await startPair()
-  scene.upstream.reply = (usual) => ({ ...usual, pieces: [JSON.stringify(answer)] })
+  scene.provider.says(({ usual }) => ({ ...usual, pieces: [JSON.stringify(answer)] }))
   const response = await fetch(scene.gateway.url + path, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${KEY}` },
     body: JSON.stringify(body),
   })
   expect([response.status, await response.json()]).toEqual([200, answer])
-  expect(scene.upstream.received.map((one) => ({ path: one.path, body: one.body }))).toEqual([sent])
-  expect(JSON.stringify(scene.upstream.received[0]?.headers)).toContain(PROVIDER_KEY)
+  expect(scene.provider.received.map(({ path, json }) => ({ path, body: json }))).toEqual([sent])
+  const [received] = scene.provider.received
+  expect(JSON.stringify(received?.headers)).toContain(received && PROVIDER_KEYS[received.dialect])
   const [entry] = await scene.gateway.entries()
   expect(entry?.outcome).toMatchObject({ ending: 'completed', certainty, usage })
   const { reservedCostNanoUsd } = entry?.facts ?? { reservedCostNanoUsd: -1n }

@@ -1,13 +1,14 @@
-// Pair: a gateway with one caller's key in front of an upstream, and what the tests here do with every SDK.
+// Pair: a gateway with one caller's key in front of a provider, and what the tests here do with every SDK.
 
+import { FakeProvider } from '../support/provider.ts'
+import { vendorAnswer } from '../support/provider-answers.ts'
 import { type Gateway, type GatewayOptions, startGateway } from '../support/server.ts'
-import { startUpstream, type Upstream } from '../support/upstream.ts'
 import type { Client, ClientRequest } from './client-request.ts'
 
 export const KEY = 'secret-of-the-caller'
 
 export interface GatewayPair extends AsyncDisposable {
-  readonly upstream: Upstream
+  readonly provider: FakeProvider
   readonly gateway: Gateway
   /** The way to the provider itself, and the way through the gateway. */
   readonly direct: ClientRequest
@@ -15,17 +16,18 @@ export interface GatewayPair extends AsyncDisposable {
 }
 
 export async function startPair({ settings, ...options }: GatewayOptions = {}): Promise<GatewayPair> {
-  const upstream = await startUpstream()
+  const usage = { input: 21, output: 9 }
+  const provider = await FakeProvider.open({ usual: vendorAnswer, usage, countsTokens: true })
   const keys = { BURSAR_KEYS: `alice:${KEY}` }
-  const gateway = await startGateway({ ...options, settings: { ...upstream.settings, ...keys, ...settings } })
+  const gateway = await startGateway({ ...options, settings: { ...provider.env, ...keys, ...settings } })
   return {
-    upstream,
+    provider,
     gateway,
-    direct: { url: upstream.url, key: KEY },
+    direct: { url: provider.url, key: KEY },
     through: { url: gateway.url, key: KEY },
     async [Symbol.asyncDispose]() {
-      await gateway[Symbol.asyncDispose]()
-      await upstream[Symbol.asyncDispose]()
+      await gateway.close()
+      await provider.close()
     },
   }
 }

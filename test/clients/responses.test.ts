@@ -5,8 +5,8 @@ import { generateText, streamText } from 'ai'
 import OpenAI7 from 'openai'
 import OpenAI6 from 'openai-6'
 import { describe, expect, test } from 'vitest'
+import { PROVIDER_KEYS } from '../support/provider.ts'
 import { type Gateway, type GatewayOptions, startGateway } from '../support/server.ts'
-import { PROVIDER_KEY } from '../support/upstream.ts'
 import { KEY, startPair } from './pair.ts'
 
 const start = ({ settings, ...options }: GatewayOptions = {}) =>
@@ -67,9 +67,9 @@ const SDKS: readonly Sdk[] = [
 ]
 
 /** How the calls were booked: the newest first. */
-async function settledEntry({ app, idle }: Gateway, simulated = true) {
-  await idle()
-  const entries = await app.store.entries({ simulated, limit: 10 })
+async function settledEntry(gateway: Gateway, simulated = true) {
+  await gateway.idle()
+  const entries = await gateway.app.store.entries({ simulated, limit: 10 })
   return entries.map(({ facts, outcome }) => {
     if (!outcome) throw new Error('not settled')
     expect(facts).toMatchObject({ dialect: 'openai.responses', caller: { key: 'alice' } })
@@ -197,10 +197,10 @@ const COMPLETED = event('response.completed', {
   response: response({ status: 'completed', output: [message], usage: USAGE }),
 })
 
-function reply(type: string, pieces: readonly string[]) {
+function answerOf(type: string, pieces: readonly string[]) {
   return { status: 200, headers: { 'content-type': type }, pieces }
 }
-const streamOf = (...pieces: string[]) => reply('text/event-stream', pieces)
+const streamOf = (...pieces: string[]) => answerOf('text/event-stream', pieces)
 
 describe('in front of a provider', () => {
   test.each([
@@ -210,10 +210,10 @@ describe('in front of a provider', () => {
     await using pair = await startPair()
     const [head, tail] = [COMPLETED.slice(0, 70_000), COMPLETED.slice(70_000, -1)]
     const silent = new Promise<void>(() => {})
-    pair.upstream.reply = () => ({
+    pair.provider.says(() => ({
       ...streamOf(CREATED, head, tail, '\n'),
       pieces: [CREATED, head, tail, '\n', silent],
-    })
+    }))
     const events: { readonly type: string }[] = []
     for await (const one of await ask(pair.gateway.url)) events.push(one)
     expect(events.map(({ type }) => type)).toEqual(['response.created', 'response.completed'])
@@ -221,10 +221,10 @@ describe('in front of a provider', () => {
     const [entry] = await settledEntry(pair.gateway, false)
     expect(entry?.ended).toEqual(['completed', 'exact'])
     expect(entry?.usage).toMatchObject({ input: 16, cacheRead: 5, output: 9 })
-    expect(pair.upstream.received[0]).toMatchObject({
+    expect(pair.provider.received[0]).toMatchObject({
       path: '/v1/responses',
-      headers: { authorization: `Bearer ${PROVIDER_KEY}` },
-      body: { model: 'gpt-4o', stream: true },
+      headers: { authorization: `Bearer ${PROVIDER_KEYS.openai}` },
+      json: { model: 'gpt-4o', stream: true },
     })
   })
 
@@ -232,13 +232,14 @@ describe('in front of a provider', () => {
     await using pair = await startPair()
     const error = { type: 'insufficient_quota', code: 'insufficient_quota', message: 'You are broke.', param: null }
     const failed = response({ status: 'failed', error: { code: error.code, message: error.message }, usage: null })
-    pair.upstream.reply = () =>
-      streamOf(CREATED, event('error', { sequence_number: 2, error }), event('response.failed', { response: failed }))
+    pair.provider.says(() =>
+      streamOf(CREATED, event('error', { sequence_number: 2, error }), event('response.failed', { response: failed })),
+    )
     const learned = async (url: string) => {
       const stream = await openai7At(url).create(STREAMED)
       return joinText(stream).catch((thrown: unknown) => thrown)
     }
-    const direct = await learned(pair.upstream.url)
+    const direct = await learned(pair.provider.url)
     expect(direct).toBeInstanceOf(OpenAI7.APIError)
     expect(await learned(pair.gateway.url)).toMatchObject({
       message: String((direct as Error).message),
@@ -254,7 +255,7 @@ describe('in front of a provider', () => {
     ] as const) {
       await using pair = await startPair({ settings: { UNBOUNDED_CALLS, MAX_COST_PER_REQUEST: '' } })
       const queued = response({ status: 'queued', background: true, output: [], usage: null })
-      pair.upstream.reply = () => reply('application/json', [JSON.stringify(queued)])
+      pair.provider.says(() => answerOf('application/json', [JSON.stringify(queued)]))
       const ask = openai7At(pair.gateway.url).create({ model: 'gpt-4o', input: PROMPT, background: true })
       if (refused) await expect(ask).rejects.toThrow(/background/)
       else expect((await ask).status).toBe('queued')
@@ -271,12 +272,12 @@ describe('in front of a provider', () => {
   test('a cap is set where a call has none and the money left does not do', async () => {
     await using pair = await startPair({ settings: { DAILY_SPENDING_LIMIT: '0.10', MAX_COST_PER_REQUEST: '' } })
     const whole = response({ status: 'completed', output: [message], usage: USAGE })
-    pair.upstream.reply = () => reply('application/json', [JSON.stringify(whole)])
+    pair.provider.says(() => answerOf('application/json', [JSON.stringify(whole)]))
     const { response: answer } = await openai7At(pair.gateway.url)
       .create({ model: 'gpt-4o', input: PROMPT })
       .withResponse()
     const cap = Number(answer.headers.get('x-bursar-max-output-tokens'))
     expect(cap).toBeGreaterThan(0)
-    expect(pair.upstream.received[0]?.body).toEqual({ model: 'gpt-4o', input: PROMPT, max_output_tokens: cap })
+    expect(pair.provider.received[0]?.json).toEqual({ model: 'gpt-4o', input: PROMPT, max_output_tokens: cap })
   })
 })

@@ -53,7 +53,7 @@ export const SITUATIONS: Readonly<Record<RefusalSituation, Situation>> = {
     when: 'when the money of a day is used up',
     settings: { DAILY_SPENDING_LIMIT: '1.00' },
     before: async (pair) => {
-      pair.upstream.reportedUsage = { input: 1, output: 1_000_000 }
+      pair.provider.usage = { input: 1, output: 1_000_000 }
       await sendCall(pair)
     },
   },
@@ -66,7 +66,7 @@ export const SITUATIONS: Readonly<Record<RefusalSituation, Situation>> = {
     settings: { MAX_IN_FLIGHT: '1' },
     before: async (pair) => {
       void sendCall(pair).catch(() => {})
-      await waitFor(() => pair.upstream.received.length === 1)
+      await waitFor(() => pair.provider.received.length === 1)
     },
   },
   key: {
@@ -97,17 +97,17 @@ export const REFUSAL_SITUATIONS = Object.keys(SITUATIONS) as RefusalSituation[]
 export async function setUpRefusal(kind: RefusalSituation): Promise<RefusalFixture> {
   const { settings = {}, file, before, requestOverrides }: Situation = SITUATIONS[kind]
   const pair = await startPair({ settings, file })
-  const { gateway, upstream } = pair
+  const { gateway, provider } = pair
   const { promise: released, resolve } = Promise.withResolvers<void>()
-  if (kind === 'flight') upstream.reply = (usual) => ({ ...usual, pieces: [released, ...usual.pieces] })
+  if (kind === 'flight') provider.says(({ usual }) => ({ ...usual, pieces: [released, ...usual.pieces] }))
   await before?.(pair)
   const arrivedBefore = gateway.receivedRequests.length
-  const receivedBefore = upstream.received.length
+  const receivedBefore = provider.received.length
   return {
     ...pair,
     request: { ...pair.through, ...requestOverrides?.(pair) },
     requestCount: () => gateway.receivedRequests.length - arrivedBefore,
-    forwardedCount: () => upstream.received.length - receivedBefore,
+    forwardedCount: () => provider.received.length - receivedBefore,
     async release() {
       resolve()
       await gateway.idle()

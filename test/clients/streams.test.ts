@@ -2,15 +2,17 @@
 
 import { describe, expect, test } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'
-import { waitFor } from '../support/server.ts'
-import { type Answer, type DialectName, WORDS } from '../support/upstream.ts'
+import type { DialectName } from '../call/dialect-fixtures.ts'
+import type { ProviderAnswer } from '../support/provider.ts'
+import { WORDS } from '../support/provider-answers.ts'
+import { waitFor } from '../support/waiting.ts'
 import { CLIENTS } from './clients.ts'
 import { type GatewayPair, readStream, startPair } from './pair.ts'
 
 /** Enough of any dialect's stream to hold the first word. */
 const PIECES_BEFORE_BREAK = 4
 
-function breakAnswer(usual: Answer, more: Partial<Answer>): Answer {
+function breakAnswer(usual: ProviderAnswer, more: Partial<ProviderAnswer>): ProviderAnswer {
   return { ...usual, pieces: usual.pieces.slice(0, PIECES_BEFORE_BREAK), ...more }
 }
 
@@ -47,7 +49,7 @@ describe.each(CLIENTS)('$name', (client) => {
     ['closes in the middle as though it were done', {}],
   ])('does not take for an answer what came of one when the provider %s', async (_how, more) => {
     await using pair = await startPair()
-    pair.upstream.reply = (usual) => breakAnswer(usual, more)
+    pair.provider.says(({ usual }) => breakAnswer(usual, more))
     const { events, error } = await readStream(client, { ...pair.through, retries: 0 })
     expect(JSON.stringify(events)).toMatch(SAYS)
     if (throwsErrorEvents) expect(String(error)).toMatch(/broke off its answer/)
@@ -57,7 +59,7 @@ describe.each(CLIENTS)('$name', (client) => {
 
   test('throws when the provider dies in the middle of a compressed stream', async () => {
     await using pair = await startPair()
-    pair.upstream.reply = (usual) => breakAnswer(usual, { cut: true, gzip: true })
+    pair.provider.says(({ usual }) => breakAnswer(usual, { cut: true, gzip: true }))
     const { error } = await readStream(client, { ...pair.through, retries: 0 })
     expect(error).toBeInstanceOf(Error)
     expect(await endings(pair)).toEqual([['failed', 'upperBound']])
@@ -65,8 +67,9 @@ describe.each(CLIENTS)('$name', (client) => {
 
   test("learns of the provider's own error in mid-stream as it would from the provider", async () => {
     await using pair = await startPair()
-    pair.upstream.reply = (usual) =>
-      breakAnswer(usual, { pieces: [...usual.pieces.slice(0, PIECES_BEFORE_BREAK), ERROR_EVENTS[client.dialect]] })
+    pair.provider.says(({ usual }) =>
+      breakAnswer(usual, { pieces: [...usual.pieces.slice(0, PIECES_BEFORE_BREAK), ERROR_EVENTS[client.dialect]] }),
+    )
     const direct = await readStream(client, { ...pair.direct, retries: 0 })
     const through = await readStream(client, { ...pair.through, retries: 0 })
     expect(String(through.error)).toBe(String(direct.error))
@@ -79,11 +82,11 @@ describe.each(CLIENTS)('$name', (client) => {
 
   test("learns of the provider's own refusal as it would from the provider", async () => {
     await using pair = await startPair()
-    pair.upstream.reply = ({ headers }) => ({
+    pair.provider.says(({ usual }) => ({
       status: 429,
-      headers: { ...headers, 'content-type': 'application/json', 'retry-after': '7' },
+      headers: { ...usual.headers, 'content-type': 'application/json', 'retry-after': '7' },
       pieces: [REFUSALS[client.dialect]],
-    })
+    }))
     const failure = async (ask: typeof pair.direct) =>
       client.whole({ ...ask, retries: 0 }).then(
         () => undefined,
@@ -104,7 +107,7 @@ describe.each(CLIENTS)('$name', (client) => {
     async (_how, policy, certainty, ledger) => {
       await using pair = await startPair({ ledger, settings: { ON_DISCONNECT: policy } })
       const { promise: left, resolve: release } = Promise.withResolvers<void>()
-      pair.upstream.reply = (usual) => ({ ...usual, pieces: usual.pieces.toSpliced(PIECES_BEFORE_BREAK, 0, left) })
+      pair.provider.says(({ usual }) => ({ ...usual, pieces: usual.pieces.toSpliced(PIECES_BEFORE_BREAK, 0, left) }))
       const abort = new AbortController()
       await readStream(client, { ...pair.through, signal: abort.signal }, (event) => {
         if (SAYS.test(JSON.stringify(event))) abort.abort()
@@ -112,18 +115,18 @@ describe.each(CLIENTS)('$name', (client) => {
       await waitFor(() => pair.gateway.receivedRequests[0]?.clientGone === true)
       release()
       expect(await endings(pair)).toEqual([['canceled', certainty]])
-      expect(pair.upstream.received).toHaveLength(1)
+      expect(pair.provider.received).toHaveLength(1)
     },
   )
 
   test('leaves one settled entry when its user breaks out of the loop', async () => {
     await using pair = await startPair()
     const { promise: left, resolve: release } = Promise.withResolvers<void>()
-    pair.upstream.reply = (usual) => ({ ...usual, pieces: usual.pieces.toSpliced(PIECES_BEFORE_BREAK, 0, left) })
+    pair.provider.says(({ usual }) => ({ ...usual, pieces: usual.pieces.toSpliced(PIECES_BEFORE_BREAK, 0, left) }))
     for await (const event of client.events(pair.through)) {
       if (!SAYS.test(JSON.stringify(event))) continue
       // Some SDKs hang up at once, some with the next event, and some read on behind their user's back.
-      setTimeout(release, 100)
+      setImmediate(release)
       break
     }
     expect(await endings(pair)).toEqual([[expect.stringMatching(/^(canceled|completed)$/), 'exact']])

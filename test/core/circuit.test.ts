@@ -57,6 +57,13 @@ describe('it opens', () => {
     expect(acquire(3 * SPAN_MS).kind).toBe('open')
   })
 
+  it('by spans of fixed lengths, however late in a span the views are read', () => {
+    endCalls(3, true, 0)
+    endCalls(2, true, 1.5 * SPAN_MS)
+    expect(circuits.views(2 * SPAN_MS - 1)[0]).toMatchObject({ calls: 5, failures: 5 })
+    expect(circuits.views(2 * SPAN_MS)[0]).toMatchObject({ calls: 2, failures: 2 })
+  })
+
   it('for one target alone', () => {
     openCircuit()
     expect(circuits.acquire('p', 'other', 0)).toEqual(CLOSED)
@@ -77,6 +84,17 @@ describe('half open', () => {
     const passages = Array.from({ length: 200 }, () => acquire(FIRST_OPEN_MS))
     expect(passages.filter(({ kind }) => kind === 'probe')).toHaveLength(1)
     expect(passages.filter(({ kind }) => kind === 'open')).toHaveLength(199)
+  })
+
+  it('is open to other calls while the probe is under way', () => {
+    const isOpen = (nowMs: number) => circuits.isOpen('p', 'm', nowMs)
+    expect(isOpen(0)).toBe(false)
+    openCircuit()
+    expect([isOpen(FIRST_OPEN_MS - 1), isOpen(FIRST_OPEN_MS)]).toEqual([true, false])
+    expect(acquire(FIRST_OPEN_MS)).toEqual(PROBE)
+    expect(isOpen(FIRST_OPEN_MS)).toBe(true)
+    circuits.release('p', 'm', PROBE)
+    expect(isOpen(FIRST_OPEN_MS)).toBe(false)
   })
 
   it('closes if the probe succeeds, and has forgotten everything', () => {

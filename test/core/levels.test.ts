@@ -101,6 +101,22 @@ describe('idle levels', () => {
   })
 })
 
+test('a call in flight is remembered, however long ago its window ended', () => {
+  const levels = new Levels()
+  levels.take([charge('held', 5n, 10n)], at(0))
+  levels.collectDirty()
+  const muchLater = at(9 * 86_400_000)
+  for (let turn = 0; turn < 3; turn++) levels.turnGeneration(muchLater)
+  expect(levels.view([charge('held', 0n, 10n)], muchLater)[0]?.reserved).toBe(5n)
+})
+
+test('a charge that is not raised takes the limit as it is now', () => {
+  const levels = new Levels()
+  const { charges } = levels.take([charge('a', 5n, 10n, 'steady')], at(0))
+  const { held } = levels.raise(charges, [charge('a', 3n, 20n, 'steady', false)], at(0))
+  expect(held).toMatchObject([{ amount: 5n, capacity: 20n, enforced: false }])
+})
+
 test('settled and reserved never exceed the capacity, and levels have what was settled', () => {
   const operation = fc.record({
     meters: fc.array(fc.nat(3), { minLength: 1, maxLength: 5 }),

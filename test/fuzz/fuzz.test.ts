@@ -21,7 +21,7 @@ import { openaiEmbeddings } from '../../src/wire/openai/embeddings.ts'
 import { openaiResponses } from '../../src/wire/openai/responses.ts'
 import { type DialectName, eventsOf, requestFor, wholeAnswer } from '../call/dialect-fixtures.ts'
 import { Random, SEED } from '../call/random.ts'
-import { GatewayFixture } from '../support/gateway-fixture.ts'
+import { useGateway } from '../support/gateway.ts'
 import { recordingsOf } from '../support/recordings.ts'
 import { lineTo } from '../wire/samples.ts'
 import { CHAT_STREAMS, GEMINI_ARRAYS, GEMINI_STREAMS, MESSAGE_STREAMS } from '../wire/streams.ts'
@@ -231,7 +231,7 @@ describe(`${CASE_COUNT} cases from SEED=${SEED}`, () => {
   })
 
   test('whatever is asked and answered, every reservation is settled', { timeout: TEN_MINUTES_MS }, async () => {
-    const stage = await GatewayFixture.open({ env: { UPSTREAM_TIMEOUT_MS: '2000', MAX_IN_FLIGHT: '1000' } })
+    const gateway = await useGateway({ env: { UPSTREAM_TIMEOUT_MS: '2000', MAX_IN_FLIGHT: '1000' } })
     let admitted = 0
     await forEachCase(CALL_COUNT, async (random) => {
       const one = random.oneOf(SUBJECTS)
@@ -249,16 +249,19 @@ describe(`${CASE_COUNT} cases from SEED=${SEED}`, () => {
         admitted++
         return sendToSimulated(one, outgoing, listener, random)
       }
-      const done = stage.app.gate.call(exchange, one.dialect, { sendInstead })
+      const done = gateway.app.gate.call(exchange, one.dialect, { sendInstead })
       const response = await exchange.response
       if (random.chance(0.1)) leaving.abort()
       await response.arrayBuffer().catch(() => {})
       await done
     })
-    expect((await stage.app.store.figures({ simulated: false })).open).toEqual({ calls: 0, tokens: 0, costNanoUsd: 0n })
-    expect(await stage.entries()).toHaveLength(admitted)
-    expect(stage.log.filter((line) => line.includes('failed in the gateway itself'))).toEqual([])
-    await stage.close()
+    expect((await gateway.app.store.figures({ simulated: false })).open).toEqual({
+      calls: 0,
+      tokens: 0,
+      costNanoUsd: 0n,
+    })
+    expect(await gateway.ledger.entries()).toHaveLength(admitted)
+    expect(gateway.log.filter((line) => line.includes('failed in the gateway itself'))).toEqual([])
   })
 })
 

@@ -146,6 +146,8 @@ describe("a provider's own limits", () => {
       'x-request-id',
       'x-ratelimit-limit-requests',
       'anthropic-ratelimit-tokens-limit',
+      'anthropic-priority-input-tokens-limit',
+      'anthropic-fast-input-tokens-limit',
       'ratelimit',
       'retry-after',
       'set-cookie',
@@ -160,6 +162,8 @@ describe("a provider's own limits", () => {
       'x-request-id',
       'x-bursar-upstream-x-ratelimit-limit-requests',
       'x-bursar-upstream-anthropic-ratelimit-tokens-limit',
+      'x-bursar-upstream-anthropic-priority-input-tokens-limit',
+      'x-bursar-upstream-anthropic-fast-input-tokens-limit',
       'x-bursar-upstream-ratelimit',
     ]
     const namesOf = (headers: HeaderList) => headers.filter((_, at) => at % 2 === 0)

@@ -7,7 +7,7 @@ import type { ChatEvent, ChatResponse, ErrorKind, JsonObject, StopReason } from 
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { anthropicMessagesTranslator as anthropic } from '../../../src/translate/anthropic/translator.ts'
 import { readMessageUsage } from '../../../src/wire/anthropic/usage.ts'
-import { HAS_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
+import { HAS_SHARED_RECORDINGS, recordingsOf, sharedOf } from '../../support/recordings.ts'
 import { CONTEXT } from '../../wire/samples.ts'
 import {
   ANSWER_CONTEXT,
@@ -22,18 +22,27 @@ import {
 
 const RECORDED = recordingsOf('anthropic.messages')
 const WHOLE = RECORDED.filter(({ status, stream }) => status === 200 && !stream)
-const STREAMED = RECORDED.filter(({ status, stream }) => status === 200 && stream).map(({ file, response }) => ({
-  file,
-  // One recording continues with the next message.
-  stream: `${response.body.split('event: message_stop', 1)[0]}event: message_stop\ndata: {"type":"message_stop"}\n\n`,
-}))
+const STREAMED = RECORDED.filter(({ status, stream }) => status === 200 && stream).map(
+  ({ file, isShared, response }) => ({
+    file,
+    isShared,
+    // One recording goes on with the next message.
+    stream: `${response.body.split('event: message_stop', 1)[0]}event: message_stop\ndata: {"type":"message_stop"}\n\n`,
+  }),
+)
 const FAILED = RECORDED.filter(({ status }) => status !== 200)
 
 /** All values of a field in a response or its events, joined, from the blocks that a caller of another dialect receives. */
 const textIn = (values: readonly unknown[], type: string, name: string) =>
   values.map((value) => (recordOf(value).type === type ? recordOf(value)[name] : '')).join('')
 
-describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
+describe('recorded answers', () => {
+  test.skipIf(!HAS_SHARED_RECORDINGS)('the shared set is complete (../shared/recordings)', () => {
+    const streams = sharedOf(STREAMED)
+    expect([sharedOf(WHOLE).length, streams.length]).toEqual([36, 25])
+    expect(streams.filter(({ stream }) => stream.includes('"tool_use"')).length).toBe(6)
+  })
+
   test('keep their content', () => {
     for (const { file, response } of WHOLE) {
       const body = objectOf(response.body)
@@ -67,7 +76,6 @@ describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
         body.model,
       ])
     }
-    expect(WHOLE.length).toBe(36)
   })
 
   test('keep their content as streams', () => {
@@ -93,12 +101,17 @@ describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
       )
       expect(textOf(read, 'text'), file).toBe(textIn(deltas(events), 'text_delta', 'text'))
     }
-    expect(STREAMED.length).toBe(25)
-    expect(STREAMED.filter(({ stream }) => stream.includes('"tool_use"')).length).toBe(6)
   })
 
-  test('that are errors have the right kind', () => {
-    const kinds = FAILED.map(({ status, response }) => {
+  test('that broke off end with an error', () => {
+    const broken = STREAMED.filter(({ file }) => /-overloaded|-mid-stream/.test(file)).flatMap(({ stream }) =>
+      readEvents(stream).filter(({ kind }) => kind === 'error'),
+    )
+    expect(broken).toMatchObject([{ error: { status: 0, kind: 'overloaded', message: 'Overloaded' } }])
+  })
+
+  test.skipIf(!HAS_SHARED_RECORDINGS)('that are errors have the right kind (../shared/recordings)', () => {
+    const kinds = sharedOf(FAILED).map(({ status, response }) => {
       const { kind, message } = anthropic.readError(status, response.body === '' ? undefined : objectOf(response.body))
       return [status, kind, message]
     })
@@ -113,7 +126,7 @@ describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
       [429, 'rate', 'The provider answered with status 429.'],
       [529, 'overloaded', 'Overloaded'],
     ])
-    const broken = STREAMED.flatMap(({ stream }) => readEvents(stream).filter(({ kind }) => kind === 'error'))
+    const broken = sharedOf(STREAMED).flatMap(({ stream }) => readEvents(stream).filter(({ kind }) => kind === 'error'))
     expect(broken).toMatchObject([{ error: { status: 0, kind: 'overloaded', message: 'Overloaded' } }])
   })
 })

@@ -6,14 +6,14 @@ import type { ChatMessage, ChatRequest, Extras, JsonObject, Part } from '../../.
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { Problem } from '../../../src/core/problem.ts'
 import { anthropicMessagesTranslator as anthropic } from '../../../src/translate/anthropic/translator.ts'
-import { HAS_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
+import { HAS_SHARED_RECORDINGS, recordingsOf, sharedOf } from '../../support/recordings.ts'
 import { LINE, NEWER_MODEL, objectOf, says, targetFor } from './fixtures.ts'
 
 const RECORDED = recordingsOf('anthropic.messages')
-const RECORDED_REQUESTS = RECORDED.flatMap(({ file, request, model }) => {
+const RECORDED_REQUESTS = RECORDED.flatMap(({ file, isShared, request, model }) => {
   const body = request?.body ?? request?.body_trimmed
   // Google and Amazon name the model in the path.
-  return isRecord(body) ? [{ file, body: { model: model ?? 'claude', ...body } }] : []
+  return isRecord(body) ? [{ file, isShared, body: { model: model ?? 'claude', ...body } }] : []
 })
 
 type Counts = Record<'text' | 'cache' | 'format', number>
@@ -52,17 +52,27 @@ function plainValue(value: unknown, counts: Counts): unknown {
 const roundTrip = (body: JsonObject) =>
   anthropic.writeRequest(anthropic.readRequest(body, LINE), targetFor(String(body.model)))
 
-describe.skipIf(!HAS_RECORDINGS)('recorded requests', () => {
+describe('recorded requests', () => {
+  const noCounts = () => ({ text: 0, cache: 0, format: 0 })
+
   test('are restored', () => {
-    const counts = { text: 0, cache: 0, format: 0 }
     for (const { file, body } of RECORDED_REQUESTS) {
       const { body: written, dropped } = roundTrip(body)
-      expect(plain(written, { text: 0, cache: 0, format: 0 }), file).toEqual(plain(body, counts))
+      expect(plain(written, noCounts()), file).toEqual(plain(body, noCounts()))
       expect(dropped, file).toEqual([])
     }
-    expect(RECORDED_REQUESTS.length).toBe(52)
-    expect(counts).toEqual({ text: 28, cache: 1, format: 1 })
   })
+
+  test.skipIf(!HAS_SHARED_RECORDINGS)(
+    'there are as many, in as many forms, as there were (../shared/recordings)',
+    () => {
+      const counts = noCounts()
+      const shared = sharedOf(RECORDED_REQUESTS)
+      for (const { body } of shared) plain(body, counts)
+      expect(shared).toHaveLength(52)
+      expect(counts).toEqual({ text: 28, cache: 1, format: 1 })
+    },
+  )
 })
 
 const extras = (...names: string[]): fc.Arbitrary<Extras> =>

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { inputTokens, outputTokens } from '../../../src/core/usage.ts'
-import { HAS_RECORDINGS, type Recording, recordingsOf } from '../../support/recordings.ts'
+import { type Recording, recordingsOf } from '../../support/recordings.ts'
 import { CALLERS, type Caller, type CallerOptions } from './callers.ts'
 import { type Json, listOf } from './request-rules.ts'
 import { type MatrixFixture, startMatrixFixture } from './upstreams.ts'
@@ -105,7 +105,7 @@ function isFit({ status, flags, fidelity, expected_usage: usage, response }: Rec
   return status === 200 && usage !== null && !isBroken && isWhole
 }
 
-describe.skipIf(!HAS_RECORDINGS).each(APIS)('$name (../shared/recordings)', (api) => {
+describe.each(APIS)('$name', (api) => {
   const recordings = recordingsOf(api.name).filter(isFit)
   let scene: MatrixFixture
   beforeAll(async () => {

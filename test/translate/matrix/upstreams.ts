@@ -1,9 +1,9 @@
 // Upstreams: fake providers on one socket, each under its own path. They refuse illegal requests, and say what the test sets.
 
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { recordOf } from '../../../src/core/json-values.ts'
-import { type Gateway, type GatewayOptions, listen, startGateway } from '../../support/server.ts'
+import { UNLIMITED_SETTINGS } from '../../support/gateway.ts'
+import { FakeProvider, type ProviderAnswer, type ProviderRequest } from '../../support/provider.ts'
+import { type Gateway, type GatewayOptions, startGateway } from '../../support/server.ts'
 import { faultsOf, KEYS, listOf, type Provider, type Received } from './request-rules.ts'
 import { type AnswerContent, type RequestSummary, type ToolCall, UPSTREAM_ANSWERS } from './upstream-answers.ts'
 
@@ -44,15 +44,16 @@ export class Upstreams {
   reply: (request: UpstreamRequest) => Reply = ({ defaultReply }) => defaultReply
   /** Holds back the second half of every stream until it resolves. */
   holdUntil: Promise<unknown> = Promise.resolve()
-  #url = ''
-  readonly #server = createServer((request, response) => {
-    this.#handle(request, response).catch(() => response.destroy())
-  })
+  readonly #provider: FakeProvider
+
+  private constructor(provider: FakeProvider) {
+    this.#provider = provider
+    provider.says((request) => this.#answer(request))
+  }
 
   static async open(): Promise<Upstreams> {
-    const upstreams = new Upstreams()
-    upstreams.#url = await listen(upstreams.#server)
-    return upstreams
+    const usual = () => refusal('Nothing is usual here.')
+    return new Upstreams(await FakeProvider.open({ usual, usage: { input: 0, output: 0 } }))
   }
 
   useOneCall(): void {
@@ -73,11 +74,11 @@ export class Upstreams {
   get settings(): Readonly<Record<string, string>> {
     return {
       OPENAI_API_KEY: KEYS.openai,
-      OPENAI_BASE_URL: `${this.#url}/openai/v1`,
+      OPENAI_BASE_URL: `${this.#provider.url}/openai/v1`,
       ANTHROPIC_API_KEY: KEYS.anthropic,
-      ANTHROPIC_BASE_URL: `${this.#url}/anthropic`,
+      ANTHROPIC_BASE_URL: `${this.#provider.url}/anthropic`,
       GEMINI_API_KEY: KEYS.gemini,
-      GEMINI_BASE_URL: `${this.#url}/gemini`,
+      GEMINI_BASE_URL: `${this.#provider.url}/gemini`,
     }
   }
 
@@ -90,34 +91,22 @@ export class Upstreams {
       cacheRead: '0.5',
       output: '2',
     }))
-    return { providers: { local: { baseUrl: `${this.#url}/compatible/v1`, apiKey: KEYS.compatible } }, prices }
+    return { providers: { local: { baseUrl: `${this.#provider.url}/compatible/v1`, apiKey: KEYS.compatible } }, prices }
   }
 
-  close(): void {
-    this.#server.close()
-    this.#server.closeAllConnections()
+  close(): Promise<void> {
+    return this.#provider.close()
   }
 
-  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '', 'http://localhost')
-    let text = ''
-    for await (const chunk of request.setEncoding('utf8')) text += chunk
-    if (/count_?tokens/i.test(url.pathname)) return void response.writeHead(404).end()
-    const { method = '', headers } = request
-    const received = {
-      method,
-      path: url.pathname,
-      query: url.search.slice(1),
-      headers,
-      body: recordOf(JSON.parse(text)),
-    }
+  #answer({ method, path, headers, json: body }: ProviderRequest): ProviderAnswer {
+    const url = new URL(path, 'http://localhost')
+    const received = { method, path: url.pathname, query: url.search.slice(1), headers, body }
     const provider = (['openai', 'anthropic', 'gemini', 'compatible'] as const).find((name) =>
       url.pathname.startsWith(`/${name}/`),
     )
     const faults = provider ? faultsOf(provider, received) : [`no provider has the path ${url.pathname}`]
     this.faults.push(...faults)
-    if (!provider || faults.length > 0)
-      return void response.writeHead(400).end(JSON.stringify({ error: { message: `${faults}` } }))
+    if (!provider || faults.length > 0) return refusal(`${faults}`)
     const content = this.#contentFor(provider, received)
     const upstreamRequest = {
       provider,
@@ -126,7 +115,8 @@ export class Upstreams {
       defaultReply: this.#defaultReply(provider, received, content),
     }
     this.requests.push(upstreamRequest)
-    await sendReply(response, this.reply(upstreamRequest))
+    const { status, type, headers: others, pieces, cut = false } = this.reply(upstreamRequest)
+    return { status, headers: { 'content-type': type, ...others }, pieces, cut, halves: true }
   }
 
   #contentFor(provider: Provider, { body }: Received): AnswerContent {
@@ -159,26 +149,8 @@ export class Upstreams {
   }
 }
 
-/** Sends each event in two halves, even if that splits a character. */
-async function sendReply(response: ServerResponse, { status, type, pieces, cut, headers }: Reply): Promise<void> {
-  response.writeHead(status, { 'content-type': type, ...headers })
-  response.flushHeaders()
-  for (const piece of pieces) {
-    if (typeof piece !== 'string') {
-      await piece
-      continue
-    }
-    const bytes = Buffer.from(piece)
-    const middle = bytes.length >> 1
-    for (const part of [bytes.subarray(0, middle), bytes.subarray(middle)]) {
-      response.write(part)
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-  }
-  // Waits until the written bytes are sent before the connection breaks.
-  if (cut) await sleep(5)
-  if (cut) response.destroy()
-  else response.end()
+function refusal(message: string): ProviderAnswer {
+  return { status: 400, headers: {}, pieces: [JSON.stringify({ error: { message } })] }
 }
 
 export const KEY = 'secret-of-the-caller'
@@ -205,15 +177,7 @@ export async function startMatrixFixture({
     gateway,
     async [Symbol.asyncDispose]() {
       await gateway[Symbol.asyncDispose]()
-      upstreams.close()
+      await upstreams.close()
     },
   }
-}
-
-/** The clock of these tests stands still, so limits per minute would never free again. */
-const UNLIMITED_SETTINGS = {
-  MAX_REQUESTS_PER_MINUTE: '',
-  MAX_TOKENS_PER_MINUTE: '',
-  MAX_COST_PER_REQUEST: '',
-  DAILY_SPENDING_LIMIT: '',
 }

@@ -5,7 +5,7 @@ import type { ChatChoice, ChatEvent, ChatResponse, JsonObject, Part } from '../.
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
 import { openaiChatTranslator } from '../../../src/translate/openai/translator.ts'
 import type { EventReader, ResponseContext } from '../../../src/translate/translator.ts'
-import { HAS_RECORDINGS, type Recording, recordingsOf } from '../../support/recordings.ts'
+import { HAS_SHARED_RECORDINGS, type Recording, recordingsOf, sharedOf } from '../../support/recordings.ts'
 import { lineTo, NOW_MS } from '../../wire/samples.ts'
 
 const LINE = lineTo('/v1/chat/completions')
@@ -46,8 +46,8 @@ function rewriteEvents(events: readonly ChatEvent[]): string {
   return events.map((event) => writer.write(event)).join('') + writer.end(undefined)
 }
 
-describe.skipIf(!HAS_RECORDINGS)('recorded requests', () => {
-  /** Requests that are restored in another spelling with the same meaning. */
+describe('recorded requests', () => {
+  /** Said in other words, which mean the same. */
   const respelled: Record<string, string[]> = { "tool_choice 'any' is 'required'": [] }
 
   test.each(
@@ -63,10 +63,13 @@ describe.skipIf(!HAS_RECORDINGS)('recorded requests', () => {
     } else expect(back).toEqual(body)
   })
 
-  test('all recordings are found, and one has another spelling', () => {
-    expect(RECORDINGS.filter(requestIn).length).toBe(165)
-    expect(Object.values(respelled).map((files) => files.length)).toEqual([1])
-  })
+  test.skipIf(!HAS_SHARED_RECORDINGS)(
+    'there are as many as there were, and one is said in other words (../shared/recordings)',
+    () => {
+      expect(sharedOf(RECORDINGS).filter(requestIn).length).toBe(165)
+      expect(Object.values(respelled).map((files) => files.length)).toEqual([1])
+    },
+  )
 })
 
 /** A response without the fields that can differ after writing: the spelling of thoughts. */
@@ -75,8 +78,9 @@ const comparableParts = (parts: readonly Part[]) =>
 const comparableChoices = ({ choices }: ChatResponse) =>
   choices.map(({ parts, stop }: ChatChoice) => ({ parts: comparableParts(parts), stop }))
 
-describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
-  const whole = RECORDINGS.filter(({ status, stream }) => status === 200 && !stream).map(({ file, response }) => {
+describe('recorded answers', () => {
+  const answered = RECORDINGS.filter(({ status, stream }) => status === 200 && !stream)
+  const whole = answered.map(({ file, response }) => {
     return [file, recordOf(JSON.parse(response.body))] as const
   })
 
@@ -92,7 +96,9 @@ describe.skipIf(!HAS_RECORDINGS)('recorded answers', () => {
     expect(rewritten.flatMap(callsOf)).toEqual(choices.flatMap(callsOf))
   })
 
-  test('all recordings are found', () => expect(whole.length).toBe(97))
+  test.skipIf(!HAS_SHARED_RECORDINGS)('the shared set is complete (../shared/recordings)', () => {
+    expect(sharedOf(answered).length).toBe(97)
+  })
 })
 
 /** The names, ids and arguments of calls. */
@@ -148,8 +154,9 @@ function rawText(events: readonly JsonObject[], field: 'content' | 'arguments'):
 const textsOf = (events: readonly ChatEvent[], kind: 'text' | 'arguments') =>
   events.map((event) => (event.kind === kind ? event.text : '')).join('')
 
-describe.skipIf(!HAS_RECORDINGS)('recorded streams', () => {
-  const streams = RECORDINGS.filter(({ status, stream }) => status === 200 && stream).map(({ file, response }) => {
+describe('recorded streams', () => {
+  const streamed = RECORDINGS.filter(({ status, stream }) => status === 200 && stream)
+  const streams = streamed.map(({ file, response }) => {
     return [file, eventsIn(response.body)] as const
   })
 
@@ -164,12 +171,16 @@ describe.skipIf(!HAS_RECORDINGS)('recorded streams', () => {
     )
   })
 
-  test('all recordings are found, and those with errors report them', () => {
-    const failed = streams.filter(([, data]) =>
-      readAll(openaiChatTranslator.createEventReader(), data).some(({ kind }) => kind === 'error'),
-    )
-    expect([streams.length, failed.length]).toEqual([70, 3])
-  })
+  test.skipIf(!HAS_SHARED_RECORDINGS)(
+    'there are as many as there were; those with errors say so (../shared/recordings)',
+    () => {
+      const shared = sharedOf(streamed)
+      const failed = shared.filter(({ response }) =>
+        readAll(openaiChatTranslator.createEventReader(), eventsIn(response.body)).some(({ kind }) => kind === 'error'),
+      )
+      expect([shared.length, failed.length]).toEqual([70, 3])
+    },
+  )
 })
 
 /** The kind and the provider's code, by provider and status. */
@@ -194,18 +205,21 @@ const ERRORS: Readonly<Record<string, readonly string[]>> = {
   'xai 400': ['invalid Client specified an invalid argument'],
 }
 
-describe.skipIf(!HAS_RECORDINGS)('recorded errors', () => {
+describe('recorded errors', () => {
   const errors = RECORDINGS.filter(({ status }) => status !== 200)
 
-  test("each error has its kind and its provider's code", () => {
-    const expected = new Map<string, string[]>()
-    for (const { provider, status, response } of errors) {
-      const { kind, code } = openaiChatTranslator.readError(status, JSON.parse(response.body))
-      const place = `${provider} ${status}`
-      expected.set(place, [...(expected.get(place) ?? []), `${kind} ${code}`].sort())
-    }
-    expect(Object.fromEntries(expected)).toEqual(ERRORS)
-  })
+  test.skipIf(!HAS_SHARED_RECORDINGS)(
+    'each is told by its kind and the code of its provider (../shared/recordings)',
+    () => {
+      const told = new Map<string, string[]>()
+      for (const { provider, status, response } of sharedOf(errors)) {
+        const { kind, code } = openaiChatTranslator.readError(status, JSON.parse(response.body))
+        const place = `${provider} ${status}`
+        told.set(place, [...(told.get(place) ?? []), `${kind} ${code}`].sort())
+      }
+      expect(Object.fromEntries(told)).toEqual(ERRORS)
+    },
+  )
 
   test.each(errors.map((recording) => [recording.file, recording] as const))(
     '%s says what its provider said',

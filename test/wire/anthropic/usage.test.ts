@@ -8,7 +8,7 @@ import { TOKEN_CLASSES, type Usage, usageOf, usageSum } from '../../../src/core/
 import { createPriceBook } from '../../../src/prices/price-book.ts'
 import { anthropicMessages } from '../../../src/wire/anthropic/messages.ts'
 import type { AnswerUsage, UsageShare } from '../../../src/wire/dialect.ts'
-import { HAS_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
+import { HAS_SHARED_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
 
 const SONNET = 'claude-sonnet-5'
 const OPUS = 'claude-opus-4-8'
@@ -206,7 +206,7 @@ function total(metered: AnswerUsage | undefined): Usage {
   return shares.reduce((sum, { usage }) => usageSum(sum, usage), metered?.usage ?? usageOf())
 }
 
-describe.skipIf(!HAS_RECORDINGS)('recordings with passes', () => {
+describe.skipIf(!HAS_SHARED_RECORDINGS)('recordings with passes (../shared/recordings)', () => {
   const book = createPriceBook()
   const nanoUsd = ({ usage, model }: UsageShare) => {
     const { price } = book.find('anthropic', model ?? '', Date.parse('2026-09-01T12:00:00Z'))

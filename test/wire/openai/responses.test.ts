@@ -8,7 +8,7 @@ import { dialectAt, dialectNamed, nearestDialect } from '../../../src/wire/index
 import { openaiChat } from '../../../src/wire/openai/chat.ts'
 import { openaiResponses } from '../../../src/wire/openai/responses.ts'
 import { newDraft } from '../../../src/wire/request-reader.ts'
-import { HAS_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
+import { HAS_SHARED_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
 import { bodies, CONTEXT, diffBytes, levelOf, lineTo, NOW_MS, refusalAt } from '../samples.ts'
 import { bytewise, feed, type Stream } from '../streams.ts'
 
@@ -596,21 +596,24 @@ test.each([1_000, 16_384, 65_536, 10_000_000])(
   },
 )
 
-test.runIf(HAS_RECORDINGS)('answers that were recorded have what they searched and ran', () => {
-  const found = recordingsOf('openai.responses').flatMap(({ file, stream, response: { body } }) => {
-    const tap = openaiResponses.createTap(stream, stream ? 'text/event-stream' : 'application/json', false)
-    feed(tap, [Buffer.from(body)])
-    return (tap.answerUsage()?.otherUsage ?? []).map(({ model, usage }) => `${file}: ${usage.requests} ${model}`)
-  })
-  expect(found.filter((one) => /file_search|container/.test(one)).toSorted()).toEqual([
-    'azure-responses-json-200-gpt-5-mini-afcb9bf8.json: 1 file_search',
-    'azure-responses-json-200-gpt-5-mini-e21b02f3.json: 1 file_search',
-    'openai-responses-json-200-gpt-5-2-2e741781.json: 1 container_1g',
-    'openai-responses-sse-200-gpt-5-c4dff249.json: 1 container_1g',
-    // At xAI, which bills no containers: it has no price of that name.
-    'xai-responses-json-200-grok-4-fast-reasoning-b9837128.json: 1 container_1g',
-  ])
-})
+test.skipIf(!HAS_SHARED_RECORDINGS)(
+  'answers that were recorded have what they searched and ran (../shared/recordings)',
+  () => {
+    const found = recordingsOf('openai.responses').flatMap(({ file, stream, response: { body } }) => {
+      const tap = openaiResponses.createTap(stream, stream ? 'text/event-stream' : 'application/json', false)
+      feed(tap, [Buffer.from(body)])
+      return (tap.answerUsage()?.otherUsage ?? []).map(({ model, usage }) => `${file}: ${usage.requests} ${model}`)
+    })
+    expect(found.filter((one) => /file_search|container/.test(one)).toSorted()).toEqual([
+      'azure-responses-json-200-gpt-5-mini-afcb9bf8.json: 1 file_search',
+      'azure-responses-json-200-gpt-5-mini-e21b02f3.json: 1 file_search',
+      'openai-responses-json-200-gpt-5-2-2e741781.json: 1 container_1g',
+      'openai-responses-sse-200-gpt-5-c4dff249.json: 1 container_1g',
+      // At xAI, which bills no containers: it has no price of that name.
+      'xai-responses-json-200-grok-4-fast-reasoning-b9837128.json: 1 container_1g',
+    ])
+  },
+)
 
 describe('what the gateway says itself', () => {
   const refusal = refusalAt(levelOf('requests', 60n, 0n, 1_500), 1n, 'time')

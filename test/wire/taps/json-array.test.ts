@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { geminiGenerate } from '../../../src/wire/gemini/generate.ts'
-import { bytewise, feed, GEMINI_ARRAYS, memoryBytes, pushBytewise } from '../streams.ts'
+import { bytewise, feed, GEMINI_ARRAYS } from '../streams.ts'
 
 const tap = () => geminiGenerate.createTap(true, 'application/json; charset=UTF-8', false)
 
@@ -41,37 +41,6 @@ describe('a stream that is one JSON array means the same however it is cut, with
       }),
     )
   })
-})
-
-describe('an element', () => {
-  const last = '{"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":8}}'
-
-  test.each([
-    [5_000_000, 65_536],
-    [16_777_300, 1_000_003],
-    [40_000_000, 1_000_003],
-  ])(
-    'of %d bytes in chunks of %d takes no more memory than is worth reading, and the next one counts',
-    (length, size) => {
-      const counting = tap()
-      const before = memoryBytes()
-      counting.push(Buffer.from('[{"usageMetadata":{"promptTokenCount":3},"inlineData":"'))
-      for (let sent = 0; sent < length; sent += size) counting.push(Buffer.alloc(size, 'A'))
-      expect(memoryBytes() - before).toBeLessThan(19_000_000)
-      expect(feed(counting, [Buffer.from(`"},${last}`), Buffer.from(']')])).toMatchObject({
-        usage: { input: 8 },
-        ends: [true, false, false],
-      })
-    },
-  )
-
-  test('of 5 MB, byte by byte, takes about its own memory, and time in proportion', () => {
-    const counting = tap()
-    const bytes = Buffer.alloc(5 << 20, 'A')
-    counting.push(Buffer.from('[{"usageMetadata":{"promptTokenCount":3},"inlineData":"'))
-    expect(pushBytewise(counting, bytes)).toBeLessThan(4 * bytes.length)
-    expect(feed(counting, [Buffer.from('"}]')]).usage).toEqual({ input: 3 })
-  }, 120_000)
 })
 
 test('what is no array of objects counts for nothing, and passes on', () => {

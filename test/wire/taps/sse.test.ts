@@ -13,7 +13,6 @@ import {
   feed,
   GEMINI_STREAMS,
   MESSAGE_STREAMS,
-  pushBytewise,
   type Stream,
   type TapResult,
 } from '../streams.ts'
@@ -148,18 +147,6 @@ describe('a long line', () => {
     expect(most).toBeLessThanOrEqual(65_536)
     expect(behind).toBe(0)
   })
-
-  test.each([
-    [false, 3 * 1_048_576],
-    [true, 1_048_576],
-  ])(
-    'of 5 MB, byte by byte and never ended, takes little memory and time (hiding: %s)',
-    (hides, mostBytes) => {
-      const tap = openaiChat.createTap(true, 'text/event-stream', hides)
-      expect(pushBytewise(tap, Buffer.alloc(5 << 20, 'x'))).toBeLessThan(mostBytes)
-    },
-    120_000,
-  )
 })
 
 test('content events are counted whatever way they are cut', () => {

@@ -1,0 +1,47 @@
+// A gateway that is stopping: a call on a connection that was open is refused, and the connection closes behind the answer.
+
+import { Agent, type IncomingMessage, request } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { GatewayFixture, withTimeout } from '../support/gateway-fixture.ts'
+import { DIALECT_NAMES, type DialectName, requestFor } from './dialect-fixtures.ts'
+
+let fixture: GatewayFixture
+/** It keeps one connection, as clients do. */
+let agent: Agent
+beforeEach(async () => {
+  fixture = await GatewayFixture.open()
+  agent = new Agent({ keepAlive: true, maxSockets: 1 })
+})
+afterEach(async () => {
+  agent.destroy()
+  await fixture.close()
+})
+
+/** A call over the agent's connection. `closed` resolves once the connection is closed. */
+async function call(spoken: DialectName) {
+  const { path, body } = requestFor(spoken, { cap: 10 })
+  const headers = { 'content-type': 'application/json' }
+  const sent = request({ agent, port: fixture.port, host: '127.0.0.1', method: 'POST', path, headers })
+  const closed = new Promise<void>((resolve) => sent.on('socket', (socket) => socket.once('close', () => resolve())))
+  const answer = await withTimeout(
+    5_000,
+    new Promise<IncomingMessage>((resolve, reject) => {
+      sent.on('response', resolve).on('error', reject).end(body)
+    }),
+  )
+  const { statusCode: status, headers: received } = answer
+  return { status, headers: received, body: await text(answer), reused: sent.reusedSocket, closed }
+}
+
+it.each(DIALECT_NAMES)('%s: a call that comes too late is 503, and closes its connection', async (spoken) => {
+  const before = await call(spoken)
+  expect([before.status, before.headers.connection]).toEqual([200, 'keep-alive'])
+  fixture.app.gate.close()
+  const late = await call(spoken)
+  expect([late.status, late.headers.connection, late.reused]).toEqual([503, 'close', true])
+  expect(late.body).toContain('The gateway is stopping.')
+  await withTimeout(5_000, late.closed)
+  expect(fixture.upstream.received).toHaveLength(1)
+  expect(await fixture.settledEntries(1)).toHaveLength(1)
+})

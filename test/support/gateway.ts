@@ -1,0 +1,289 @@
+// Gateway: the one fixture of a whole gateway in this process, on a socket, usually with a fake provider behind it. It speaks of
+// what the provider says, what the client asks, and what the ledger holds.
+
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
+import { getRequestListener } from '@hono/node-server'
+import pino from 'pino'
+import { onTestFinished } from 'vitest'
+import { type App, createApp } from '../../src/app/app.ts'
+import { readFileConfig } from '../../src/config/file.ts'
+import { readSettings } from '../../src/config/settings.ts'
+import { uuidV7Source } from '../../src/core/call-ids.ts'
+import type { Clock, Timers } from '../../src/core/clock.ts'
+import type { Entry } from '../../src/core/ledger-entry.ts'
+import { callListener } from '../../src/http/calls.ts'
+import { openStore } from '../../src/stores/index.ts'
+import {
+  type DialectName,
+  PRICE,
+  type ReportedUsage,
+  type RequestOptions,
+  wholeAnswer,
+} from '../call/dialect-fixtures.ts'
+import { ADMIN_KEY, GatewayClient, GatewayLedger, type LevelJson, type Transport } from './client-and-ledger.ts'
+import { realClock, realTimers } from './clocks.ts'
+import { FakeProvider, listen, type ProviderAnswer, type ProviderRequest, type ProviderScript } from './provider.ts'
+import { waitFor } from './waiting.ts'
+
+/** Settings without a limit. */
+export const UNLIMITED_SETTINGS = {
+  MAX_REQUESTS_PER_MINUTE: '',
+  MAX_TOKENS_PER_MINUTE: '',
+  MAX_COST_PER_REQUEST: '',
+  DAILY_SPENDING_LIMIT: '',
+}
+
+const USUAL_USAGE: ReportedUsage = { input: 20, output: 10 }
+
+/** A short answer that is whole, whatever was asked. */
+function shortAnswer({ dialect }: ProviderRequest, usage: ReportedUsage): ProviderAnswer {
+  const headers = { 'content-type': 'application/json' }
+  return { status: 200, headers, pieces: [wholeAnswer(dialect, usage)] }
+}
+
+/** The provider of most tests: its answers are whole, and say that they used 20 tokens in and 10 out. */
+export async function openProvider(says?: ProviderScript, countsTokens = false): Promise<FakeProvider> {
+  const provider = await FakeProvider.open({ usual: shortAnswer, usage: USUAL_USAGE, countsTokens })
+  if (says) provider.says(says)
+  return provider
+}
+
+/** A script's part: answers whole, with this usage. */
+export function answerWhole({ dialect, response }: ProviderRequest, usage: ReportedUsage): void {
+  response.writeHead(200, { 'content-type': 'application/json' }).end(wholeAnswer(dialect, usage))
+}
+
+/** A script's part: writes events one by one, each in a packet of its own, and ends the body. */
+export async function answerStream(
+  { response }: ProviderRequest,
+  events: readonly string[],
+  ends = true,
+): Promise<void> {
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  for (const event of events) {
+    response.write(event)
+    await turn()
+  }
+  if (ends) response.end()
+}
+
+/** A request as it reached the gateway's socket. */
+export interface ReceivedRequest {
+  readonly method: string
+  readonly url: string
+  readonly headers: IncomingHttpHeaders
+  /** The client went away before its answer had ended. */
+  clientGone: boolean
+}
+
+/** What every gateway of tests is made of. */
+export interface GatewayParts<AnyClock extends Clock = Clock> {
+  /** As the environment would give them. */
+  readonly settings: Readonly<Record<string, string>>
+  /** What bursar.json would hold. */
+  readonly config: unknown
+  readonly clock: AnyClock
+  readonly timers?: Timers | undefined
+  /** From 0 to 1; half of it without. */
+  readonly random?: () => number
+  /** Serves LLM calls through Hono as well, as in a user's app; else over Node's own streams, as the server does. */
+  readonly servesByHono?: boolean
+  /** `memory:` or `sqlite:` and a path. */
+  readonly database: string
+  readonly maxEntries?: number
+  /** Is called last when the gateway closes. */
+  readonly cleanUp?: () => Promise<unknown>
+}
+
+/** A gateway on a socket, whatever is behind it. */
+export class Gateway<AnyClock extends Clock = Clock> implements AsyncDisposable {
+  readonly app: App
+  readonly clock: AnyClock
+  /** Every log line so far. */
+  readonly log: readonly string[]
+  readonly receivedRequests: readonly ReceivedRequest[]
+  /** What the client asks. */
+  readonly client: GatewayClient
+  /** What the ledger holds. */
+  readonly ledger: GatewayLedger
+  /** Its origin, without a trailing slash. */
+  readonly url: string
+  readonly #server: Server
+  readonly #cleanUp: (() => Promise<unknown>) | undefined
+
+  protected constructor(started: StartedGateway<AnyClock>) {
+    const { app, clock, log, receivedRequests, url, server, cleanUp } = started
+    this.app = app
+    this.clock = clock
+    this.log = log
+    this.receivedRequests = receivedRequests
+    this.url = url
+    this.#server = server
+    this.#cleanUp = cleanUp
+    this.client = new GatewayClient(app, url)
+    this.ledger = new GatewayLedger(app, this.client)
+  }
+
+  static async start<AnyClock extends Clock>(parts: GatewayParts<AnyClock>): Promise<Gateway<AnyClock>> {
+    return new Gateway(await startParts(parts))
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port)
+  }
+
+  /** How many clients over sockets went away before their answers had ended. */
+  get goneClientCount(): number {
+    return this.receivedRequests.filter(({ clientGone }) => clientGone).length
+  }
+
+  /** Every call in the ledger, simulated ones too. */
+  entries(): Promise<readonly Entry[]> {
+    return this.ledger.entries()
+  }
+
+  /** Resolves when no call is in flight any more. */
+  async idle(): Promise<void> {
+    await waitFor(() => this.app.gate.inFlight === 0)
+  }
+
+  async close(): Promise<void> {
+    await this.app.close(0)
+    this.#server.closeAllConnections()
+    await new Promise((resolve) => this.#server.close(resolve))
+    await this.#cleanUp?.()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+interface StartedGateway<AnyClock extends Clock> {
+  readonly app: App
+  readonly clock: AnyClock
+  readonly log: readonly string[]
+  readonly receivedRequests: readonly ReceivedRequest[]
+  readonly url: string
+  readonly server: Server
+  readonly cleanUp: (() => Promise<unknown>) | undefined
+}
+
+async function startParts<AnyClock extends Clock>(parts: GatewayParts<AnyClock>): Promise<StartedGateway<AnyClock>> {
+  const { clock, timers = realTimers, database, maxEntries = 100_000, cleanUp } = parts
+  const log: string[] = []
+  const store = await openStore(database, { now: clock.now(), maxEntries })
+  const app = await createApp({
+    settings: readSettings(parts.settings),
+    file: readFileConfig(JSON.stringify(parts.config)),
+    clock,
+    timers,
+    random: parts.random ?? (() => 0.5),
+    newCallId: uuidV7Source(() => clock.now().wallMs, randomBytes),
+    log: pino({ level: 'trace', base: null }, { write: (line) => log.push(line) }),
+    store,
+    registry: store.registry,
+  })
+  // The platform's own Request and Response stay those of in-process calls.
+  const pages = getRequestListener(app.app.fetch, { overrideGlobalObjects: false })
+  const server = createServer(parts.servesByHono ? pages : callListener(app.gate, pages))
+  const receivedRequests: ReceivedRequest[] = []
+  server.prependListener('request', ({ method = '', url = '', headers }, response) => {
+    const received = { method, url, headers, clientGone: false }
+    receivedRequests.push(received)
+    response.on('close', () => {
+      received.clientGone = !response.writableEnded
+    })
+  })
+  const url = await listen(server)
+  return { app, clock, log, receivedRequests, url, server, cleanUp }
+}
+
+export interface GatewayFixtureOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly config?: unknown
+  readonly clock?: Clock
+  /** Without them, timers are the process's own. */
+  readonly timers?: Timers | undefined
+  /** What the provider says. */
+  readonly respond?: ProviderScript | undefined
+  /** Counts of tokens are calls like others at the provider. */
+  readonly countsTokens?: boolean
+  /** A file for the ledger; without one it is kept in memory. */
+  readonly path?: string
+}
+
+/** A gateway without limits but those a test sets, and its provider. */
+export class GatewayFixture extends Gateway {
+  readonly provider: FakeProvider
+
+  private constructor(started: StartedGateway<Clock>, provider: FakeProvider) {
+    super(started)
+    this.provider = provider
+  }
+
+  static async open(options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
+    const { clock = realClock, config = { prices: [PRICE] }, path, timers } = options
+    const provider = await openProvider(options.respond, options.countsTokens)
+    const started = await startParts({
+      settings: { ...provider.env, ...UNLIMITED_SETTINGS, ADMIN_KEY, ...options.env },
+      config,
+      clock,
+      timers,
+      database: path === undefined ? 'memory:' : `sqlite:${path}`,
+      cleanUp: () => provider.close(),
+    })
+    return new GatewayFixture(started, provider)
+  }
+
+  get upstream(): FakeProvider {
+    return this.provider
+  }
+
+  fetch(transport: Transport, path: string, init: RequestInit = {}): Promise<Response> {
+    return this.client.fetch(transport, path, init)
+  }
+
+  call(
+    dialect: DialectName,
+    options: RequestOptions = {},
+    init: RequestInit = {},
+    transport: Transport = 'in process',
+  ): Promise<Response> {
+    return this.client.asks(dialect, options, init, transport)
+  }
+
+  fetchPage<Page>(path: string, init: RequestInit = {}): Promise<Page> {
+    return this.client.asksOwner(path, init)
+  }
+
+  levels(query = ''): Promise<LevelJson[]> {
+    return this.ledger.levels(query)
+  }
+
+  level(limit: string, query = ''): Promise<LevelJson> {
+    return this.ledger.level(limit, query)
+  }
+
+  settledEntries(count: number): Promise<readonly Entry[]> {
+    return this.ledger.holds(count)
+  }
+}
+
+/** A gateway and its provider for the test that is running, closed when the test is over. Call it in a test, or in `beforeEach`. */
+export async function useGateway(options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
+  const gateway = await GatewayFixture.open(options)
+  onTestFinished(() => gateway.close())
+  return gateway
+}
+
+/** A folder for a ledger, and how to remove it. */
+export async function temporaryLedger(): Promise<{ readonly database: string; remove(): Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'bursar-test-'))
+  return { database: `sqlite:${join(folder, 'ledger.db')}`, remove: () => rm(folder, { recursive: true }) }
+}
