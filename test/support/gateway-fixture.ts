@@ -112,7 +112,6 @@ export async function answerStream({ response }: Received, events: readonly stri
   if (ends) response.end()
 }
 
-/** Time that passes when told to. */
 /** A clock that stands still until a test moves it, and timers that go off as it moves. */
 export class ManualClock implements Clock, Timers {
   wallMs = Date.UTC(2026, 10, 22, 12)
@@ -167,6 +166,21 @@ interface ManualTimer extends Timer {
   readonly dueMs: number
 }
 
+/** Timers that nobody waits for: a timer of less than a second goes off in the next turn of the event loop, others never do. */
+export class EagerTimers implements Timers {
+  readonly #immediates = new WeakMap<Timer, NodeJS.Immediate>()
+
+  setTimeout(callback: () => void, delayMs: number): Timer {
+    const timer: Timer = { unref: () => timer }
+    if (delayMs < 1_000) this.#immediates.set(timer, setImmediate(callback))
+    return timer
+  }
+
+  clearTimeout(timer: Timer | undefined): void {
+    if (timer) clearImmediate(this.#immediates.get(timer))
+  }
+}
+
 export const realTimers: Timers = {
   setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
@@ -205,6 +219,8 @@ export class GatewayFixture {
   readonly upstream: Upstream
   /** Every log line so far. */
   readonly log: readonly string[]
+  /** How many clients over sockets went away before their answers had ended. */
+  goneClientCount = 0
   readonly #server: Server
 
   private constructor(app: App, upstream: Upstream, log: readonly string[], server: Server) {
@@ -212,6 +228,11 @@ export class GatewayFixture {
     this.upstream = upstream
     this.log = log
     this.#server = server
+    server.on('request', (_, response) => {
+      response.on('close', () => {
+        if (!response.writableEnded) this.goneClientCount += 1
+      })
+    })
   }
 
   static async open(options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
