@@ -464,10 +464,9 @@ describe.each(STORES)('%s: reservations', (store) => {
         () => null,
       )
       await now()
-      if (why === 'its client leaves') leaving.abort()
+      if (why === 'its client leaves') await fixture.gateway.untilClientGone('over sockets', () => leaving.abort())
       else if (why === 'the gateway stops') fixture.gateway.app.gate.expireAll()
       else clock.advance(DEADLINE_MS)
-      if (why === 'its client leaves') await waitFor(async () => fixture.gateway.goneClientCount === 1 || undefined)
       onEnd()
       return asking
     }

@@ -219,7 +219,8 @@ export class GatewayFixture {
   readonly upstream: Upstream
   /** Every log line so far. */
   readonly log: readonly string[]
-  /** How many clients over sockets went away before their answers had ended. */
+  /** Over sockets: the newest answer, and how many clients went away before their answers had ended. */
+  latestAnswer: ServerResponse | undefined
   goneClientCount = 0
   readonly #server: Server
 
@@ -228,7 +229,8 @@ export class GatewayFixture {
     this.upstream = upstream
     this.log = log
     this.#server = server
-    server.on('request', (_, response) => {
+    server.on('request', (_, response: ServerResponse) => {
+      this.latestAnswer = response
       response.on('close', () => {
         if (!response.writableEnded) this.goneClientCount += 1
       })
@@ -313,6 +315,13 @@ export class GatewayFixture {
       const entries = await this.entries()
       return entries.length >= count && this.app.store.openTotals(false).calls === 0 ? entries : undefined
     })
+  }
+
+  /** Runs what makes a client leave, and resolves once the gateway knows that it is gone. In process, it knows at once. */
+  async untilClientGone(door: Transport, leave: () => unknown): Promise<void> {
+    const before = this.goneClientCount
+    await leave()
+    if (door === 'over sockets') await waitFor(async () => this.goneClientCount > before || undefined)
   }
 
   async close(): Promise<void> {
