@@ -1,4 +1,4 @@
-// Idempotency: a call that is sent again under the same key is not made again. What is remembered is the ledger's own rows.
+// Idempotency: a call that is sent again with the same Idempotency-Key is not made again. It remembers by the ledger's own rows.
 
 import { hash } from 'node:crypto'
 import type { Entry } from '../core/ledger-entry.ts'
@@ -7,7 +7,7 @@ import { formatUsd } from '../core/money.ts'
 import { Problem } from '../core/problem.ts'
 import type { Store } from '../stores/store.ts'
 
-/** A call's key and its request, as digests. */
+/** The key and the request of a call, as digests. */
 export interface IdempotencyMark {
   readonly keyHash: string
   readonly bodyHash: string
@@ -17,9 +17,10 @@ const RETENTION_MS = 86_400_000
 const MAX_KEY_CHARACTERS = 255
 const IN_FLIGHT_RETRY_AFTER_MS = 1_000
 
+/** Keys in flight are known to this process alone. */
 export class Idempotency {
   readonly #store: Store
-  /** Calls of this process that are not over, by the digest of their key. */
+  /** The request digest of each call in flight, by the digest of its key. */
   readonly #inFlight = new Map<string, string>()
 
   constructor(store: Store) {
@@ -27,10 +28,11 @@ export class Idempotency {
   }
 
   /**
-   * Lets a call go on under its key, until `leave`. Throws Problem: in flight, done before, or another request.
+   * Acquires a key for one call, until `release`.
+   * Rejects with Problem if the key is in flight, if the call was made before, or if the key belongs to another request.
    * @param key as the caller wrote it
-   * @param scope whose key it is: those of different callers have nothing to do with each other
-   * @param request everything that makes requests differ
+   * @param scope the caller: equal keys of different callers have nothing to do with each other
+   * @param request everything in which requests differ
    */
   async acquire(
     key: string,
@@ -60,7 +62,7 @@ export class Idempotency {
   }
 }
 
-/** A call that failed and cost nothing may be made once more; any other has been made. */
+/** Throws Problem, unless the earlier call failed and cost nothing: then it may be made once more. */
 function refuseRepeated({ facts, outcome }: Entry, { bodyHash }: IdempotencyMark): void {
   if (facts.idempotency?.bodyHash !== bodyHash) throw mismatchProblem()
   if (!outcome) throw inFlightProblem()
@@ -81,7 +83,7 @@ function inFlightProblem(): Problem {
 }
 
 function mismatchProblem(): Problem {
-  const message = 'This Idempotency-Key was used for another request.'
+  const message = 'This Idempotency-Key was used for another request. Send a new key with this one.'
   return new Problem('idempotency_mismatch', message, null, { retry: false })
 }
 

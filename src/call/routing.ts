@@ -1,4 +1,4 @@
-// Routing: which targets may answer a model, in what order, and what each of them is asked in.
+// Routing: which targets may answer a model, in what order, and in which dialect each is asked. It sends and reserves nothing.
 
 import { NO_ROUTES, type RouteRow, type RouteRows } from '../config/routes.ts'
 import type { CircuitPass, Circuits } from '../core/circuit.ts'
@@ -11,32 +11,36 @@ import { Translation } from '../translate/translation.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { dialectNamed, isDialectName } from '../wire/index.ts'
 
-/** A target, and what it is asked in. */
+/** A target, and the dialect in which it is asked. */
 export interface RouteTarget extends Target {
   readonly dialect: Dialect
-  /** Where that is not what the caller speaks. */
+  /** Set if the caller speaks another dialect than the target. */
   readonly translation: Translation | undefined
 }
 
 export interface Route extends Omit<RouteRow, 'targets'> {
   readonly targets: readonly [RouteTarget, ...RouteTarget[]]
-  /** The caller did not name a target. */
+  /** True if the caller named an alias, and no target. */
   readonly isAlias: boolean
 }
 
-/** Those that can be asked now, at least one, and how the first of them may be. */
-export interface RoutablePlan<Some> {
-  readonly candidates: readonly [Some, ...Some[]]
+/** The candidates that can be asked now, and how the circuit of the first one let the call through. */
+export interface RoutablePlan<Candidate> {
+  readonly candidates: readonly [Candidate, ...Candidate[]]
   readonly circuitPass: CircuitPass
 }
 
 export interface RoutingParts {
-  /** As they are now. */
+  /** Read anew for every call, since a reload replaces the list. */
   readonly providers: readonly Provider[]
   readonly prices: PriceBook
   readonly circuits: Circuits
 }
 
+/**
+ * Finds the targets of a call: those of an alias from `bursar.json`, the one of `provider/model`, or the provider that lists a bare
+ * model name. Targets in another dialect are included if there are translators for both.
+ */
 export class Routing {
   readonly #parts: RoutingParts
   #rows = NO_ROUTES
@@ -45,46 +49,56 @@ export class Routing {
     this.#parts = parts
   }
 
-  /** Puts rows in force for calls to come. */
+  /** Replaces the aliases for calls to come. */
   change(rows: RouteRows): void {
     this.#rows = rows
   }
 
-  /** Names that stand for models here, for listings. */
+  /** The names of all aliases, for listings of models. */
   get aliases(): readonly string[] {
     return [...this.#rows.aliases.keys()]
   }
 
-  /** Throws Problem where nobody answers that model in that dialect. @param wallMs prices change by date */
+  /**
+   * The targets of a model, in order. Throws Problem if no target can be asked in this dialect.
+   * @param wallMs which models a provider lists depends on the date
+   */
   route(dialect: Dialect, model: string, wallMs: number): Route {
     const alias = this.#rows.aliases.get(model)
     if (!alias) {
       const target = this.#target(dialect, model, wallMs)
       return { targets: [target], retries: this.#rows.retries, onBudget: 'refuse', isAlias: false }
     }
-    const targets = alias.targets.flatMap((one) => this.#targetOrNone(dialect, one, wallMs) ?? [])
+    const targets = alias.targets.flatMap((name) => this.#targetOrNone(dialect, name, wallMs) ?? [])
     const configured = targets.filter(({ provider }) => provider.configured)
     const [first, ...others] = configured.length > 0 ? configured : targets
-    // Nobody of them speaks that dialect: whoever is named first says so.
+    // If no target can be asked in this dialect, the first one throws the problem.
     return { ...alias, targets: [first ?? this.#target(dialect, alias.targets[0], wallMs), ...others], isAlias: true }
   }
 
-  /** The best first: those that refused a call of late come last. Throws Problem `circuit_open` where nobody can be asked. */
-  firstRoutable<Some extends Target>(candidates: readonly [Some, ...Some[]], monoMs: number): RoutablePlan<Some> {
+  /**
+   * The candidates whose circuits are not open; those that refused a call lately come last. Acquires the circuit of the first one.
+   * Throws Problem `circuit_open` if all circuits are open.
+   * @param nowMs monotonic milliseconds
+   */
+  firstRoutable<Candidate extends Target>(
+    candidates: readonly [Candidate, ...Candidate[]],
+    nowMs: number,
+  ): RoutablePlan<Candidate> {
     const { circuits } = this.#parts
-    const cooling = ({ provider, model }: Target) => circuits.coolingMs(provider.name, model, monoMs)
-    let rest: readonly Some[] =
-      candidates.length > 1 ? candidates.toSorted((one, other) => cooling(one) - cooling(other)) : candidates
-    const isOpen = ({ provider, model }: Target) => circuits.isOpen(provider.name, model, monoMs)
+    const coolingMs = ({ provider, model }: Target) => circuits.coolingMs(provider.name, model, nowMs)
+    const isOpen = ({ provider, model }: Target) => circuits.isOpen(provider.name, model, nowMs)
+    const sorted = candidates.toSorted((a, b) => coolingMs(a) - coolingMs(b))
     let waitMs = Number.POSITIVE_INFINITY
-    for (let [first, ...others] = rest; first; [first, ...others] = rest) {
-      const passage = circuits.acquire(first.provider.name, first.model, monoMs)
-      if (passage.kind !== 'open')
-        return { candidates: [first, ...others.filter((one) => !isOpen(one))], circuitPass: passage }
-      waitMs = Math.min(waitMs, passage.retryAfterMs)
-      rest = others
+    for (const [index, first] of sorted.entries()) {
+      const circuitPass = circuits.acquire(first.provider.name, first.model, nowMs)
+      if (circuitPass.kind !== 'open') {
+        const others = sorted.slice(index + 1).filter((candidate) => !isOpen(candidate))
+        return { candidates: [first, ...others], circuitPass }
+      }
+      waitMs = Math.min(waitMs, circuitPass.retryAfterMs)
     }
-    const message = 'Calls to this model keep failing at the provider: none are sent for a moment.'
+    const message = `Calls to this model are failing at the provider; try again in ${Math.ceil(waitMs / 1000)} s.`
     throw new Problem('circuit_open', message, 'model', { retryAfterMs: waitMs })
   }
 
@@ -100,22 +114,28 @@ export class Routing {
     const target = namedTarget(this.#parts.providers, model) ?? this.#resolveModel(dialect, model, wallMs)
     const { provider } = target
     if (provider.dialects.includes(dialect.name)) return { ...target, dialect, translation: undefined }
-    const spoken = provider.dialects.filter(isDialectName).find((name) => translatorOf(name) !== undefined)
-    const [caller, translator] = [translatorOf(dialect.name), translatorOf(spoken ?? '')]
-    if (!spoken || !caller || !translator) throw unsupportedDialectProblem(provider, dialect.name)
-    return { ...target, dialect: dialectNamed(spoken), translation: new Translation(caller, translator) }
+    const translatable = provider.dialects.filter(isDialectName).find((name) => translatorOf(name) !== undefined)
+    const [caller, translator] = [translatorOf(dialect.name), translatorOf(translatable ?? '')]
+    if (!translatable || !caller || !translator) throw unsupportedDialectProblem(provider, dialect.name)
+    return { ...target, dialect: dialectNamed(translatable), translation: new Translation(caller, translator) }
   }
 
-  /** Whoever lists a model that is named alone. Whose own the dialect is comes first, and is asked what nobody knows. */
+  /**
+   * Picks a provider for a bare model name: the native provider of the dialect if it lists the model, else another provider that
+   * does, else the native one.
+   */
   #resolveModel(dialect: Dialect, model: string, wallMs: number): Target {
     const { providers, prices } = this.#parts
     const lists = (provider: Provider) => prices.serves(provider.priceName, model, wallMs)
-    const own = nativeProvider(providers, dialect.name)
-    // A name with a provider in front that is not there any more goes to nobody else.
-    if ((own.configured && lists(own)) || model.includes('/')) return { provider: own, model }
-    const translates = translatorOf(dialect.name) !== undefined
-    const others = providers.filter((one) => !one.simulated && (translates || one.dialects.includes(dialect.name)))
-    const other = others.find((one) => one.configured && lists(one)) ?? (lists(own) ? own : others.find(lists))
-    return { provider: other ?? own, model }
+    const native = nativeProvider(providers, dialect.name)
+    // `gone/model`: if the provider in front was removed, no other one gets the call.
+    if ((native.configured && lists(native)) || model.includes('/')) return { provider: native, model }
+    const canTranslate = translatorOf(dialect.name) !== undefined
+    const others = providers.filter(
+      ({ simulated, dialects }) => !simulated && (canTranslate || dialects.includes(dialect.name)),
+    )
+    const configured = others.find((provider) => provider.configured && lists(provider))
+    const provider = configured ?? (lists(native) ? native : others.find(lists)) ?? native
+    return { provider, model }
   }
 }

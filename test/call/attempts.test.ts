@@ -3,9 +3,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import type { AttemptFailure } from '../../src/call/attempts.ts'
+import type { Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
-import { GatewayFixture, ManualClock, type Responder, waitFor, withTimeout } from '../support/gateway-fixture.ts'
-import { costOfUsage, errorIn, requestFor } from './dialect-fixtures.ts'
+import {
+  EagerTimers,
+  GatewayFixture,
+  ManualClock,
+  type Responder,
+  waitFor,
+  withTimeout,
+} from '../support/gateway-fixture.ts'
+import { costOfUsage, type DialectName, errorIn, requestFor } from './dialect-fixtures.ts'
 import { Random, SEED } from './random.ts'
 import { FAULTS, type FaultSource, FaultyProvider, HEALTH_FAULTS } from './routing-faults.ts'
 import {
@@ -34,10 +42,14 @@ afterAll(() => ledgers.remove())
 let fixture: RoutingFixture
 afterEach(() => fixture?.close())
 
+/** Unless a test has timers of its own, the next attempt follows in the next turn. */
 async function open(options: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
-  fixture = await RoutingFixture.open(options)
+  fixture = await RoutingFixture.open({ timers: new EagerTimers(), ...options })
   return fixture
 }
+
+/** Waits until a call pauses before its next attempt: two timers run then, that pause and the deadline. */
+const untilPaused = (clock: ManualClock) => waitFor(async () => clock.timerCount === 2 || undefined)
 
 /** The alias `both`, asked this often at each target. */
 const retrying = (retries: number, targets = ['first/m', 'second/m']) => ({ aliases: { both: { targets, retries } } })
@@ -144,31 +156,26 @@ describe('a failed attempt', () => {
 })
 
 describe('over sockets', () => {
-  /** Milliseconds between the requests that an upstream gets. */
-  function timed(...plays: readonly Responder[]): { readonly play: Responder; readonly gaps: number[] } {
-    const turn = inTurn(...plays)
-    const gaps: number[] = []
-    let lastMs: number | undefined
-    const play: Responder = (call) => {
-      const nowMs = performance.now()
-      if (lastMs !== undefined) gaps.push(nowMs - lastMs)
-      lastMs = nowMs
-      return turn(call)
-    }
-    return { play, gaps }
+  /** A call waits for exactly this long before it is sent again, and is then answered. */
+  async function expectWait(waitMs: number, options: RoutingFixtureOptions, dialect: DialectName = 'openai') {
+    const clock = new ManualClock()
+    await open({ clock, timers: clock, ...options })
+    const answer = fixture.send({}, {}, dialect)
+    await untilPaused(clock)
+    clock.advance(waitMs - 1)
+    expect(clock.timerCount).toBe(2)
+    clock.advance(1)
+    expect(clock.timerCount).toBe(1)
+    expect((await answer).status).toBe(200)
   }
 
   it.each([
-    ['retry-after-ms', { 'retry-after-ms': '300' }, 'no', 300],
-    ['retry-after', { 'retry-after': '1' }, 'no', 1_000],
-    ['nothing', {}, 'no', 188],
-  ] as const)('a wait that %s asks for is kept', async (_, headers, message, waitMs) => {
-    const { play, gaps } = timed(fails(429, headers, message), succeeds)
-    await open({ first: play, file: retrying(1, ['first/m']) })
-    expect((await fixture.send()).status).toBe(200)
-    expect(gaps).toHaveLength(1)
-    expect(gaps[0]).toBeGreaterThanOrEqual(waitMs - 2)
-    expect(gaps[0]).toBeLessThan(waitMs + 700)
+    ['retry-after-ms', { 'retry-after-ms': '300' }, 300],
+    ['retry-after', { 'retry-after': '1' }, 1_000],
+    ['nothing', {}, 188],
+  ] as const)('a wait that %s asks for is kept', async (_, headers, waitMs) => {
+    await expectWait(waitMs, { first: inTurn(fails(429, headers), succeeds), file: retrying(1, ['first/m']) })
+    expect(fixture.requestCounts).toEqual([2, 0])
   })
 
   it('a wait that RetryInfo asks for is kept', async () => {
@@ -176,10 +183,7 @@ describe('over sockets', () => {
     const error = { code: 429, message: 'Quota exceeded.', status: 'RESOURCE_EXHAUSTED', details }
     const refuses: Responder = ({ response }) =>
       void response.writeHead(429, { 'content-type': 'application/json' }).end(JSON.stringify({ error }))
-    const { play, gaps } = timed(refuses, succeeds)
-    await open({ respond: play, file: retrying(1, ['gemini/m']) })
-    expect((await fixture.send({}, {}, 'gemini')).status).toBe(200)
-    expect(gaps[0]).toBeGreaterThanOrEqual(598)
+    await expectWait(600, { respond: inTurn(refuses, succeeds), file: retrying(1, ['gemini/m']) }, 'gemini')
   })
 
   it.each([
@@ -243,16 +247,24 @@ describe('over sockets', () => {
     ['resets', resets],
     ['closes', closes],
   ])('a stream of which something has reached the client is not begun again: the provider %s', async (_, breaks) => {
+    const begun = Promise.withResolvers<void>()
     const begins: Responder = async (call) => {
       call.response.writeHead(200, { 'content-type': 'text/event-stream' })
       call.response.write(streamOf('openai')[0])
-      await sleep(50)
+      await begun.promise
       await breaks(call)
     }
     await open({ first: begins, file: retrying(2) })
     const answer = await fixture.send({ stream: true })
     expect(answer.status).toBe(200)
-    expect(await answer.text().catch(() => 'cut')).toMatch(/upstream_failed|broke off|cut/)
+    const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader()
+    const text = [(await reader?.read())?.value]
+    begun.resolve()
+    const readOn = async () => {
+      for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) text.push(read.value)
+    }
+    await readOn().catch(() => text.push('cut'))
+    expect(text.join('')).toMatch(/upstream_failed|broke off|cut/)
     expect(fixture.requestCounts).toEqual([1, 0])
     expect((await fixture.settledEntry()).outcome).toMatchObject({ ending: 'failed', certainty: 'upperBound' })
   })
@@ -265,10 +277,9 @@ describe('over sockets', () => {
   })
 
   it('an error body that breaks off is no answer', async () => {
-    const breaksOff: Responder = async ({ response }) => {
-      response.writeHead(503, { 'content-type': 'application/json', 'content-length': '100' }).write('{"error"')
-      await sleep(20)
-      response.destroy()
+    const breaksOff: Responder = ({ response }) => {
+      response.writeHead(503, { 'content-type': 'application/json', 'content-length': '100' })
+      response.write('{"error"', () => response.destroy())
     }
     await open({ first: breaksOff, file: retrying(0) })
     expect((await fixture.send()).headers.get('x-bursar-target')).toBe('second/m')
@@ -440,54 +451,54 @@ describe.each(STORES)('%s: reservations', (store) => {
     ['its deadline comes', 'failed', 504],
     ['the gateway stops', 'failed', 503],
   ] as const)('%s', (why, ending, status) => {
-    const clock = new ManualClock()
     const DEADLINE_MS = 300
+    const LATE_MS = 50
+    const wait = { 'retry-after-ms': String(DEADLINE_MS - 10) }
+    let clock: ManualClock
 
-    /** Asks, and ends the call once `now` says so. Answers with the status, or null for a client that left. */
-    async function ask(now: () => Promise<unknown>): Promise<number | null> {
+    /** Sends a call, and ends it once `now` resolves. Resolves to the status, or to null for a client that left. */
+    async function sendAndEnd(now: () => Promise<unknown>, onEnd = () => {}): Promise<number | null> {
       const leaving = new AbortController()
       const asking = fixture.send({}, { signal: leaving.signal }).then(
         (answer) => answer.text().then(() => answer.status),
         () => null,
       )
       await now()
-      if (why === 'its client leaves') leaving.abort()
+      if (why === 'its client leaves') await fixture.gateway.untilClientGone('over sockets', () => leaving.abort())
       else if (why === 'the gateway stops') fixture.gateway.app.gate.expireAll()
       else clock.advance(DEADLINE_MS)
+      onEnd()
       return asking
     }
 
-    const openSlow = (options: RoutingFixtureOptions) =>
-      openStored({ clock, env: { UPSTREAM_TIMEOUT_MS: String(DEADLINE_MS) }, ...options })
+    /** Timers of pauses are late, as on a busy machine: the deadline comes before the pause ends. */
+    const latePauses = (): Timers => ({
+      setTimeout: (callback, delayMs) =>
+        clock.setTimeout(callback, delayMs === DEADLINE_MS ? delayMs : delayMs + LATE_MS),
+      clearTimeout: (timer) => clock.clearTimeout(timer),
+    })
 
-    /** So late that the deadline comes while the next attempt is waited for. */
-    const late =
-      (play: Responder): Responder =>
-      async (call) => {
-        await sleep(150)
-        await play(call)
-      }
-    const wait = { 'retry-after-ms': String(DEADLINE_MS - 10) }
+    function openTimed(options: RoutingFixtureOptions) {
+      clock = new ManualClock()
+      const env = { UPSTREAM_TIMEOUT_MS: String(DEADLINE_MS) }
+      return openStored({ clock, timers: latePauses(), env, ...options })
+    }
 
     it('between two attempts: it is over at once, and settled once', async () => {
-      await openSlow({ first: late(fails(503, wait)), file: retrying(1) })
-      const over = await ask(() =>
-        waitFor(async () => fixture.requestCounts[0] === 1 || undefined).then(() => sleep(200)),
-      )
-      expect(over).toBe(status)
+      await openTimed({ first: fails(503, wait), file: retrying(1) })
+      expect(await sendAndEnd(() => untilPaused(clock))).toBe(status)
       const { outcome } = await expectBooked(0n)
       expect(outcome).toMatchObject({ ending, certainty: 'exact' })
-      await sleep(DEADLINE_MS)
+      clock.advance(2 * DEADLINE_MS)
+      expect(clock.timerCount).toBe(0)
       expect(fixture.requestCounts).toEqual([1, 0])
       expect(fixture.gateway.app.gate.inFlight).toBe(0)
     })
 
     it('between two attempts of which the first may have been billed: that one is booked', async () => {
-      await openSlow({ first: late(fails(500, wait)), file: retrying(1) })
+      await openTimed({ first: fails(500, wait), file: retrying(1) })
       const bound = await firstBound()
-      expect(
-        await ask(() => waitFor(async () => fixture.requestCounts[0] === 1 || undefined).then(() => sleep(200))),
-      ).toBe(status)
+      expect(await sendAndEnd(() => untilPaused(clock))).toBe(status)
       const { outcome } = await expectBooked(bound)
       expect(outcome).toMatchObject({ ending, certainty: 'upperBound' })
       expect(fixture.requestCounts).toEqual([1, 0])
@@ -513,25 +524,35 @@ describe.each(STORES)('%s: reservations', (store) => {
         return { begun: moving.promise, go: () => going.resolve() }
       }
 
+      /** The call ends in the middle of the move, which ends after it. */
+      async function sendAndEndWhileMoving(): Promise<number | null> {
+        const moves = slowMoves()
+        const ended = Promise.withResolvers<void>()
+        const untilMoving = async () => {
+          await untilPaused(clock)
+          clock.advance(LATE_MS)
+          await moves.begun
+        }
+        const answer = sendAndEnd(untilMoving, ended.resolve)
+        await ended.promise
+        moves.go()
+        return answer
+      }
+
       it.each([
         ['is free', fails(503), false],
         ['may have been billed', fails(500), true],
       ] as const)('after an attempt that %s: it is settled once, and nothing is sent', async (_, play, billed) => {
-        await openSlow({ first: play, file: retrying(0) })
+        await openTimed({ first: play, file: retrying(0) })
         const bound = await firstBound()
-        const moves = slowMoves()
-        const asking = ask(() => withTimeout(2_000, moves.begun))
-        await moves.begun
-        await sleep(DEADLINE_MS + 50)
-        moves.go()
-        expect(await asking).toBe(status)
+        expect(await sendAndEndWhileMoving()).toBe(status)
         const { outcome } = await expectBooked(billed ? bound : 0n)
         expect(outcome?.ending).toBe(ending)
         expect(fixture.requestCounts).toEqual([1, 0])
       })
 
       it('a probe that was to be made is given back', async () => {
-        await openSlow({
+        await openTimed({
           first: fails(503),
           second: fails(503),
           file: { aliases: { ...retrying(0).aliases, two: { targets: ['second/m'], retries: 0 } } },
@@ -539,12 +560,7 @@ describe.each(STORES)('%s: reservations', (store) => {
         for (let call = 0; call < 10; call++) await (await fixture.send({ model: 'two' })).text()
         await fixture.gateway.settledEntries(10)
         clock.advance(5_000)
-        const moves = slowMoves()
-        const asking = ask(() => withTimeout(2_000, moves.begun))
-        await moves.begun
-        await sleep(DEADLINE_MS + 50)
-        moves.go()
-        expect(await asking).toBe(status)
+        expect(await sendAndEndWhileMoving()).toBe(status)
         await fixture.gateway.settledEntries(11)
         fixture.second.respond = succeeds
         expect((await fixture.send({ model: 'two' })).status).toBe(200)
@@ -559,9 +575,10 @@ describe.each(STORES)('%s: reservations', (store) => {
     const { store: ledger } = fixture.gateway.app
     const amend = ledger.amend.bind(ledger)
     const begun = Promise.withResolvers<void>()
+    const going = Promise.withResolvers<void>()
     ledger.amend = async (...amendment) => {
       begun.resolve()
-      await sleep(50)
+      await going.promise
       return amend(...amendment)
     }
     const asking = fixture.send().then(
@@ -569,7 +586,9 @@ describe.each(STORES)('%s: reservations', (store) => {
       () => 0,
     )
     await begun.promise
-    await fixture.gateway.app.close(0)
+    const closing = fixture.gateway.app.close(0)
+    going.resolve()
+    await closing
     expect(await withTimeout(5_000, asking)).toBe(503)
     expect((await ledger.figures({ simulated: false })).open.calls).toBe(0)
     if (store === 'memory') return
@@ -603,19 +622,19 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
     const limits = { global: { ...LIMITS.global, costPerDay: '0.15' } }
     stage = await GatewayFixture.open({
       clock,
+      timers: new EagerTimers(),
       env: { USAGE_HISTORY_SIZE: '10000' },
       ...ledgers.pathFor(store),
       config: { ...file, limits, ...retrying(1) },
     })
     const { app } = stage
     const overshoots: unknown[] = []
-    let looks = 0
-    const watching = setInterval(() => {
-      void stage?.levels().then((levels) => {
-        looks += 1
-        overshoots.push(...levels.filter(({ settled, reserved, capacity }) => settled + reserved > capacity + 1e-12))
-      })
-    }, 3)
+    let lookCount = 0
+    const lookAtLevels = async () => {
+      const levels = (await stage?.levels()) ?? []
+      lookCount += 1
+      overshoots.push(...levels.filter(({ settled, reserved, capacity }) => settled + reserved > capacity + 1e-12))
+    }
     const half: FaultSource = () => (random.chance(0.5) ? random.oneOf(FAULTS) : undefined)
     let asked = 0
     const failed: unknown[] = []
@@ -627,6 +646,7 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
           const wanted = { model: 'both', cap: 20, text: textOf(call), stream: call % 2 === 1 }
           const answer = await stage?.call('openai', wanted, {}, 'over sockets')
           const text = await answer?.text().catch(String)
+          if (call % 5 === 0) await lookAtLevels()
           if (answer?.status !== 200 || !/"usage":\{|\[DONE\]/.test(text ?? ''))
             failed.push([call, answer?.status, text])
         }),
@@ -639,48 +659,44 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
       clock.advance(ms)
       await sleep(20)
     }
-    try {
-      faulty.nextFault = half
-      while (asked < 400) {
-        await wave()
-        await pass(20_000)
-      }
-      // It breaks down: others are asked at once, and it is left alone.
-      faulty.nextFault = () => random.oneOf(HEALTH_FAULTS)
-      await pass(60_000)
+    faulty.nextFault = half
+    while (asked < 400) {
       await wave()
-      expect(await circuit()).toBe('open')
-      const before = faulty.served.length
+      await pass(20_000)
+    }
+    // It breaks down: others are asked at once, and it is left alone.
+    faulty.nextFault = () => random.oneOf(HEALTH_FAULTS)
+    await pass(60_000)
+    await wave()
+    expect(await circuit()).toBe('open')
+    const before = faulty.served.length
+    await wave()
+    expect(faulty.served).toHaveLength(before)
+    // It is away when it is tried again, and well the next time.
+    await faulty.stopListening()
+    await pass(60_000)
+    await wave()
+    expect(await circuit()).toBe('open')
+    await faulty.startListening()
+    faulty.nextFault = () => undefined
+    await pass(60_000)
+    await wave()
+    expect(await circuit()).toBe('closed')
+    await faulty.stopListening()
+    await pass(20)
+    await wave()
+    expect(await circuit()).toBe('open')
+    await faulty.startListening()
+    faulty.nextFault = half
+    await pass(60_000)
+    while (asked < CALLS) {
       await wave()
-      expect(faulty.served).toHaveLength(before)
-      // It is away when it is tried again, and well the next time.
-      await faulty.stopListening()
-      await pass(60_000)
-      await wave()
-      expect(await circuit()).toBe('open')
-      await faulty.startListening()
-      faulty.nextFault = () => undefined
-      await pass(60_000)
-      await wave()
-      expect(await circuit()).toBe('closed')
-      await faulty.stopListening()
-      await pass(20)
-      await wave()
-      expect(await circuit()).toBe('open')
-      await faulty.startListening()
-      faulty.nextFault = half
-      await pass(60_000)
-      while (asked < CALLS) {
-        await wave()
-        await pass(20_000)
-      }
-    } finally {
-      clearInterval(watching)
+      await pass(20_000)
     }
     expect(failed).toEqual([])
     const entries = await stage.settledEntries(CALLS)
     expect(overshoots).toEqual([])
-    expect(looks).toBeGreaterThan(50)
+    expect(lookCount).toBe(CALLS / 5)
     expect(entries).toHaveLength(CALLS)
     expect((await app.store.figures({ simulated: false })).open).toMatchObject({ calls: 0 })
 

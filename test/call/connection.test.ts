@@ -1,9 +1,8 @@
 // What only a socket can do wrong: bytes in odd order, bodies that stop, headers too long, answers nobody reads.
 
 import { connect } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { answerWhole, GatewayFixture, waitFor, withTimeout } from '../support/gateway-fixture.ts'
+import { answerWhole, GatewayFixture, ManualClock, waitFor, withTimeout } from '../support/gateway-fixture.ts'
 import { DIALECT_NAMES, type DialectName, requestFor } from './dialect-fixtures.ts'
 import { expectSettled, LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
 
@@ -102,10 +101,10 @@ describe.each(DIALECT_NAMES)('%s:', (spoken) => {
   it('a client that leaves in the middle of its body consumes nothing', async () => {
     const before = await readSettled(fixture)
     const socket = connect(fixture.port, '127.0.0.1').on('error', () => {})
+    const lastAnswer = fixture.latestAnswer
     socket.write(requestText(spoken, { headers: { 'content-length': '5000' } }))
-    await sleep(20)
-    socket.destroy()
-    await sleep(30)
+    await waitFor(async () => fixture.latestAnswer !== lastAnswer || undefined)
+    await fixture.untilClientGone('over sockets', () => socket.destroy())
     expect(await readSettled(fixture)).toEqual(before)
     expect(statusesIn(await exchange(requestText(spoken)))).toEqual([200])
   })
@@ -174,8 +173,11 @@ describe.each(DIALECT_NAMES)('%s:', (spoken) => {
 
   it('a client that stops reading is given up at the deadline, without an end it could take for the whole', async () => {
     await fixture.close()
+    const clock = new ManualClock()
     fixture = await GatewayFixture.open({
       config: LIMITED_CONFIG,
+      clock,
+      timers: clock,
       env: { UPSTREAM_TIMEOUT_MS: '400' },
       respond: ({ response }) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -190,7 +192,9 @@ describe.each(DIALECT_NAMES)('%s:', (spoken) => {
     const { path, body } = requestFor(spoken, { cap: 10, stream: true })
     socket.pause().write(requestText(spoken, { path, body }))
     const call = await waitFor(async () => fixture.upstream.received[0])
-    expect(await withTimeout(3_000, call.cut)).toBe(true)
+    await waitFor(async () => fixture.latestAnswer?.writableNeedDrain || undefined)
+    clock.advance(400)
+    expect(await withTimeout(25_000, call.cut)).toBe(true)
     await expectSettled(fixture, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
     let seen = ''
     socket.on('data', (chunk: Buffer) => (seen = (seen + chunk.toString('latin1')).slice(-1_000)))

@@ -1,10 +1,10 @@
 // Clients that leave, and what is booked for them: read on to the end, charged in full, or charged what was seen.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   answerWhole,
   GatewayFixture,
+  ManualClock,
   type Received,
   type Responder,
   TRANSPORTS,
@@ -21,8 +21,12 @@ afterEach(async () => {
   fixture = undefined
 })
 
+/** Stands still: no deadline comes before a test says so. */
+let clock: ManualClock
+
 async function open(env: Record<string, string>, play: Responder = () => {}): Promise<GatewayFixture> {
-  fixture = await GatewayFixture.open({ config: LIMITED_CONFIG, respond: play, env })
+  clock = new ManualClock()
+  fixture = await GatewayFixture.open({ config: LIMITED_CONFIG, respond: play, env, clock, timers: clock })
   return fixture
 }
 
@@ -41,8 +45,9 @@ async function disconnectBeforeAnswer(
   const leaving = new AbortController()
   const asked = stage.call(spoken, { cap: 50, stream }, { signal: leaving.signal }, door)
   const call = await waitFor(async () => stage.upstream.received[0])
-  leaving.abort()
-  await expectAborted(asked)
+  const aborted = expectAborted(asked)
+  await stage.untilClientGone(door, () => leaving.abort())
+  await aborted
   return call
 }
 
@@ -58,7 +63,7 @@ async function disconnectMidStream(stage: GatewayFixture, spoken: DialectName, d
   const reader = answer.body?.getReader()
   await reader?.read()
   if (door === 'in process') await reader?.cancel()
-  leaving.abort()
+  await stage.untilClientGone(door, () => leaving.abort())
   const [call] = stage.upstream.received
   if (!call) throw new Error('nothing was received')
   return call
@@ -68,7 +73,6 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   it('drain: the answer to a client that left is read to its end and booked exactly', async () => {
     const stage = await open({ ON_DISCONNECT: 'drain' })
     const call = await disconnectBeforeAnswer(stage, spoken, door)
-    await sleep(30)
     expect(await stage.entries()).toHaveLength(0)
     answerWhole(call, USAGE)
     await expectSettled(stage, { ending: 'canceled', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 })
@@ -77,7 +81,6 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   it('drain: a stream too', async () => {
     const stage = await open({ ON_DISCONNECT: 'drain' })
     const call = await disconnectMidStream(stage, spoken, door)
-    await sleep(30)
     for (const event of eventsOf(spoken, USAGE).slice(2)) call.response.write(event)
     call.response.end()
     await expectSettled(stage, { ending: 'canceled', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 })
@@ -86,6 +89,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   it('drain, but no longer than the deadline: then the whole reservation', async () => {
     const stage = await open({ ON_DISCONNECT: 'drain', UPSTREAM_TIMEOUT_MS: '150' })
     const call = await disconnectBeforeAnswer(stage, spoken, door)
+    clock.advance(150)
     expect(await call.cut).toBe(true)
     await expectSettled(stage, { certainty: 'upperBound', cost: 'whole' })
   })

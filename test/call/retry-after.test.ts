@@ -3,8 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
-import { GatewayFixture, ManualClock } from '../support/gateway-fixture.ts'
-import { DIALECT_NAMES, type DialectName, errorIn } from './dialect-fixtures.ts'
+import { answerWhole, GatewayFixture, ManualClock, waitFor } from '../support/gateway-fixture.ts'
+import { DIALECT_NAMES, type DialectName, errorIn, PRICE } from './dialect-fixtures.ts'
 import { Random, SEED } from './random.ts'
 
 let fixture: GatewayFixture
@@ -181,12 +181,14 @@ describe('Retry-After', () => {
   )
 
   it('of a call that waits for others in flight is short, random, and nothing to give up for', async () => {
-    fixture = await GatewayFixture.open({ config: { prices: PRICES, limits: { global: { inFlight: 1 } } } })
-    const held = fixture.call('openai', { model: 'sim/slow-100', cap: 5 })
-    await sleep(20)
+    const prices = [...PRICES, PRICE]
+    fixture = await GatewayFixture.open({ config: { prices, limits: { global: { inFlight: 1 } } }, respond: () => {} })
+    const held = fixture.call('openai', { cap: 5 })
+    const call = await waitFor(async () => fixture.upstream.received[0])
     const refused = await sendCall({ dialect: 'openai', cap: 5, text: 'hello', user: 'ann' })
     expect([refused.status, reasonIn(refused.body), refused.waitMs]).toEqual([429, 'in_flight', 2_000])
     expect(refused.body).toContain('"code":"rate_limit_exceeded"')
+    answerWhole(call, { input: 20, output: 5 })
     await (await held).text()
     expect((await sendCall({ dialect: 'openai', cap: 5, text: 'hello', user: 'ann' })).status).toBe(200)
   })

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Clock } from '../../src/core/clock.ts'
+import type { Clock, Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { GatewayFixture, type Received, type Responder, Upstream } from '../support/gateway-fixture.ts'
 import {
@@ -37,6 +37,7 @@ export interface RoutingFixtureOptions {
   readonly file?: Readonly<Record<string, unknown>>
   readonly env?: Readonly<Record<string, string>>
   readonly clock?: Clock
+  readonly timers?: Timers
   readonly first?: Responder
   readonly second?: Responder
   /** Of the built-in providers. */

@@ -277,7 +277,9 @@ describe('a circuit', () => {
     await broken()
     const answer = await fixture.send({ model: 'one' }, {}, spoken)
     expect(answer.status).toBe(503)
-    expect(errorIn(spoken, await answer.json()).message).toMatch(/keep failing/)
+    expect(errorIn(spoken, await answer.json()).message).toBe(
+      'Calls to this model are failing at the provider; try again in 5 s.',
+    )
   })
 
   it('half open lets one of 200 calls through, and closes when that one does well', async () => {

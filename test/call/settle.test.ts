@@ -143,8 +143,12 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   })
 
   it('a call without an answer in time is cut, and costs the whole reservation', async () => {
-    const stage = await open(() => {}, { env: { UPSTREAM_TIMEOUT_MS: '120' } })
-    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    const clock = new ManualClock()
+    const stage = await open(() => {}, { clock, timers: clock, env: { UPSTREAM_TIMEOUT_MS: '120' } })
+    const asked = stage.call(spoken, { cap: 50 }, {}, door)
+    await waitFor(async () => stage.upstream.received[0])
+    clock.advance(120)
+    const answer = await asked
     expect(answer.status).toBe(504)
     await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
     expect(await stage.upstream.received[0]?.cut).toBe(true)

@@ -1,7 +1,6 @@
 // Stored responses, with OpenAI's own SDK: fetched through the gate as they are, for a request each, and booked as nothing.
 
 import { connect } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
@@ -313,8 +312,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     })
     asked.catch(() => {})
     const call = await waitFor(async () => stage.upstream.received[0])
-    leaving.abort()
-    await sleep(30)
+    await stage.untilClientGone(door, () => leaving.abort())
     void answer(call)
     expect(await call.cut).toBe(false)
     await expectFree(stage, 1)
