@@ -145,7 +145,7 @@ export interface Dialect<Name extends string = string> extends RefusalFormat {
   /**
    * A tap for one answer.
    * @param streaming true if the request asked for a stream; `contentType` tells whether the answer is one
-   * @param hideUsage true if the usage chunk was asked for by the gateway alone, and must not reach the caller
+   * @param hideUsage true if only the gateway asked for the usage chunk, which must not reach the caller
    */
   createTap(streaming: boolean, contentType: string, hideUsage: boolean): Tap
   /** The error event that ends a stream of this content type if it could not be finished. */

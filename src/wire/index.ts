@@ -78,8 +78,8 @@ export function isDialectName(name: string): name is DialectName {
 }
 
 /**
- * The request that asks the provider how many tokens a call would take in. Undefined if nobody counts calls in this dialect,
- * or this one cannot be counted whole. Throws Problem for a body that cannot be read.
+ * The request that asks the provider how many tokens a call would take in. Undefined if no provider counts calls in this
+ * dialect, or if this call cannot be counted whole. Throws Problem for a body that cannot be read.
  * @param model as the provider names it
  */
 export function countRequestFor(dialect: string, body: Buffer, model: string): CountRequest | undefined {

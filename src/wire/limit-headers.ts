@@ -94,33 +94,19 @@ const UNIT_PARAMETER: Readonly<Record<Meter['what'], string>> = {
   inFlight: ';qu="concurrent-requests"',
 }
 
-/** The part of these headers that stays the same while a limit's capacity does. Saves 3 µs for four limits: 7 % of a call. */
-const policyCache = new WeakMap<Meter, { readonly capacity: bigint; readonly policy: string; readonly name: string }>()
-
-function policyOf({ meter, capacity }: LevelView) {
-  const known = policyCache.get(meter)
-  if (known?.capacity === capacity) return known
-  const name = `"${meter.who === 'global' ? meter.name : `${meter.who}_${meter.name}`}"`
-  const window = meter.refill === 'none' || !Number.isFinite(meter.spanMs) ? '' : `;w=${meter.spanMs / 1000}`
-  const policy = {
-    capacity,
-    policy: `${name};q=${unitsOf(meter, capacity)}${UNIT_PARAMETER[meter.what]}${window}`,
-    name,
-  }
-  policyCache.set(meter, policy)
-  return policy
-}
-
 /** `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), one item per limit. */
 export function addIetfRateHeaders(levels: readonly LevelView[], headers: HeaderList): void {
   let policies = ''
   let states = ''
   for (const level of levels) {
-    if (level.meter.refill === 'call') continue
-    const { policy, name } = policyOf(level)
+    const { meter, capacity } = level
+    if (meter.refill === 'call') continue
+    const name = `"${meter.who === 'global' ? meter.name : `${meter.who}_${meter.name}`}"`
+    const window = meter.refill === 'none' || !Number.isFinite(meter.spanMs) ? '' : `;w=${meter.spanMs / 1000}`
+    const policy = `${name};q=${unitsOf(meter, capacity)}${UNIT_PARAMETER[meter.what]}${window}`
     const reset = level.resetMs > 0 ? `;t=${Math.ceil(level.resetMs / 1000)}` : ''
     policies += policies === '' ? policy : `, ${policy}`
-    states += `${states === '' ? '' : ', '}${name};r=${unitsOf(level.meter, level.free)}${reset}`
+    states += `${states === '' ? '' : ', '}${name};r=${unitsOf(meter, level.free)}${reset}`
   }
   if (policies !== '') headers.push('ratelimit-policy', policies, 'ratelimit', states)
 }

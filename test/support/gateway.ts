@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -77,6 +77,7 @@ export interface ReceivedRequest {
   readonly method: string
   readonly url: string
   readonly headers: IncomingHttpHeaders
+  readonly response: ServerResponse
   /** The client went away before its answer had ended. */
   clientGone: boolean
 }
@@ -142,6 +143,18 @@ export class Gateway<AnyClock extends Clock = Clock> implements AsyncDisposable 
     return this.receivedRequests.filter(({ clientGone }) => clientGone).length
   }
 
+  /** Over sockets: the newest answer. */
+  get latestAnswer(): ServerResponse | undefined {
+    return this.receivedRequests.at(-1)?.response
+  }
+
+  /** Runs `leave`, which makes a client go away, and resolves once the gateway knows. In process, the gateway knows at once. */
+  async untilClientGone(transport: Transport, leave: () => unknown): Promise<void> {
+    const before = this.goneClientCount
+    await leave()
+    if (transport === 'over sockets') await waitFor(() => this.goneClientCount > before)
+  }
+
   /** Every call in the ledger, simulated ones too. */
   entries(): Promise<readonly Entry[]> {
     return this.ledger.entries()
@@ -194,7 +207,7 @@ async function startParts<AnyClock extends Clock>(parts: GatewayParts<AnyClock>)
   const server = createServer(parts.servesByHono ? pages : callListener(app.gate, pages))
   const receivedRequests: ReceivedRequest[] = []
   server.prependListener('request', ({ method = '', url = '', headers }, response) => {
-    const received = { method, url, headers, clientGone: false }
+    const received = { method, url, headers, response, clientGone: false }
     receivedRequests.push(received)
     response.on('close', () => {
       received.clientGone = !response.writableEnded

@@ -104,7 +104,7 @@ const CONTENT = new ObjectReader<RequestDraft>({
   },
 })
 
-/** One content: a message, or what is to be embedded. */
+/** One content: a message, or a text to embed. */
 export function readContent(json: JsonCursor, draft: RequestDraft): void {
   draft.messages++
   CONTENT.read(json, draft)

@@ -20,16 +20,16 @@ import {
   parseNumber,
   parseWholeNumber,
   QUOTE,
+  scalarEnd,
   spaceEnd,
 } from './scan.ts'
-import { expectedAfterValue, valueEnd } from './value-end.ts'
+import { containerEnd, expectedAfterValue, stringEnd } from './value-end.ts'
 
 /** Returned by `nextField` at the end of the object. */
 export const END_OF_OBJECT = -2
 
 /** In a text as long as this it pays to find all quotes beforehand. */
 const MIN_LONG_TEXT_BYTES = 2048
-
 const FIRST_NON_ASCII = 0x80
 /** Stands for the byte behind the last one, which is no ASCII either. */
 const END_OF_TEXT = 0x100
@@ -85,10 +85,6 @@ export class JsonCursor {
     return this.#bytes[this.#position] === LETTER_N
   }
 
-  isTrue(): boolean {
-    return this.#bytes[this.#position] === LETTER_T
-  }
-
   /** True if the next value is a number that is not negative. */
   isUnsigned(): boolean {
     return isDigit(this.#bytes[this.#position] ?? 0)
@@ -135,13 +131,13 @@ export class JsonCursor {
 
   /** Skips any value. */
   skipValue(): void {
-    this.#endValue(valueEnd(this.#bytes, this.#quotes, this.#position, this.#depth))
+    this.#endValue(this.#valueEnd(this.#position))
   }
 
   /** Skips any value. Returns where it was. */
   range(): ByteRange {
     const start = this.#position
-    const end = valueEnd(this.#bytes, this.#quotes, start, this.#depth)
+    const end = this.#valueEnd(start)
     this.#endValue(end)
     return { start, end }
   }
@@ -154,7 +150,7 @@ export class JsonCursor {
   /** As `value`; quicker for a whole number. */
   numberValue(): unknown {
     const start = this.#position
-    const end = valueEnd(this.#bytes, this.#quotes, start, this.#depth)
+    const end = this.#valueEnd(start)
     this.#endValue(end)
     return parseWholeNumber(this.#bytes, start, end) ?? JSON.parse(this.#bytes.toString('utf8', start, end))
   }
@@ -230,6 +226,15 @@ export class JsonCursor {
   #endValue(end: number): void {
     this.#isAtFirst = false
     this.#position = spaceEnd(this.#bytes, end)
+  }
+
+  /** Where the value that starts at `start` ends. */
+  #valueEnd(start: number): number {
+    const byte = this.#bytes[start]
+    if (byte === QUOTE) return stringEnd(this.#bytes, this.#quotes, start)
+    if (byte === OPEN_BRACE || byte === OPEN_BRACKET)
+      return containerEnd(this.#bytes, this.#quotes, start, byte, this.#depth + 1)
+    return scalarEnd(this.#bytes, start)
   }
 
   /** The string literal at `[start, end)`, quotes included, decoded. */

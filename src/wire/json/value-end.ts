@@ -15,18 +15,18 @@ import {
 } from './scan.ts'
 
 /**
- * Where the value that starts at `at` ends. Throws Problem `invalid_json`.
+ * Where the object or array at `from` ends. Throws Problem `invalid_json` on broken structure.
  * @param quotes those of `bytes`, if they are known
- * @param depth of the container that holds the value
+ * @param opening its bracket
+ * @param depth its own, 1 for the outermost
  */
-export function valueEnd(bytes: Buffer, quotes: Quotes | undefined, at: number, depth: number): number {
-  const byte = bytes[at]
-  if (byte === QUOTE) return stringEnd(bytes, quotes, at)
-  if (byte === OPEN_BRACE || byte === OPEN_BRACKET) return containerEnd(bytes, quotes, at, byte, depth + 1)
-  return scalarEnd(bytes, at)
-}
-
-function containerEnd(bytes: Buffer, quotes: Quotes | undefined, from: number, opening: number, depth: number): number {
+export function containerEnd(
+  bytes: Buffer,
+  quotes: Quotes | undefined,
+  from: number,
+  opening: number,
+  depth: number,
+): number {
   if (depth > MAX_DEPTH) throw tooDeepProblem()
   const closing = opening + 2
   let at = spaceEnd(bytes, from + 1)
@@ -36,7 +36,11 @@ function containerEnd(bytes: Buffer, quotes: Quotes | undefined, from: number, o
       if (bytes[at] !== QUOTE) throw syntaxProblem(bytes, 'a key', at)
       at = colonEnd(bytes, stringEnd(bytes, quotes, at))
     }
-    at = spaceEnd(bytes, valueEnd(bytes, quotes, at, depth))
+    const first = bytes[at]
+    if (first === QUOTE) at = stringEnd(bytes, quotes, at)
+    else if (first === OPEN_BRACE || first === OPEN_BRACKET) at = containerEnd(bytes, quotes, at, first, depth + 1)
+    else at = scalarEnd(bytes, at)
+    at = spaceEnd(bytes, at)
     const byte = bytes[at]
     if (byte === closing) return at + 1
     if (byte !== COMMA) throw syntaxProblem(bytes, expectedAfterValue(closing), at)
@@ -44,8 +48,8 @@ function containerEnd(bytes: Buffer, quotes: Quotes | undefined, from: number, o
   }
 }
 
-/** Right after the quote that ends the string. */
-function stringEnd(bytes: Buffer, quotes: Quotes | undefined, from: number): number {
+/** Right after the quote that ends the string at `from`. */
+export function stringEnd(bytes: Buffer, quotes: Quotes | undefined, from: number): number {
   const at = quotes ? quotes.firstFrom(from + 1) : closingQuote(bytes, from + 1)
   if (at < 0) throw syntaxProblem(bytes, 'the end of a string', bytes.length)
   return at + 1

@@ -117,8 +117,8 @@ function markUnboundedUnlessNull(json: JsonCursor, draft: RequestDraft, _layout:
 
 const STREAM_OPTIONS = new ObjectReader<ChatLayout>({
   include_usage(json, layout) {
-    layout.asksForUsage = json.isTrue()
     layout.includeUsage = json.range()
+    layout.asksForUsage = json.text(layout.includeUsage) === 'true'
   },
 })
 

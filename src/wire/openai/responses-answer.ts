@@ -120,7 +120,7 @@ const CONTAINER = new ObjectReader<AnswerFacts>({
   },
 })
 
-/** A model of its own draws images and is billed for them; containers are billed by the memory that was asked for. */
+/** A model of its own draws images and is billed for them; containers are billed by the memory that the request names. */
 function readOutputTool(json: JsonCursor, answer: AnswerFacts): void {
   const tool: OutputTool = { type: null, model: null }
   OUTPUT_TOOL.read(json, tool, answer)

@@ -24,7 +24,7 @@ const STORED_ENDPOINT: Endpoint = {
     const match = STORED_PATH.exec(path)
     return match !== null && METHODS_BY_SUFFIX.get(match[2] ?? '')?.includes(method) === true
   },
-  // No model is called: handlers behind the middleware are not asked.
+  // No model is called, so no handler behind the middleware is in its place.
   matches: () => false,
 }
 
