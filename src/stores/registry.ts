@@ -36,8 +36,8 @@ export interface AuditLine {
 }
 
 /**
- * Documents: keys, limits, prices, the state of alerts, cursors of exports, and who changed them. Each line of a list below is
- * the name of a test in `test/stores/conformance`.
+ * Documents: keys, limits, prices, the state of alerts, cursors of exports, and who changed them. Do not use a registry after its
+ * store is closed. Each line of a list below is the name of a test in `test/stores/conformance`.
  *
  * - writing documents does not get in the way of calls
  */

@@ -163,7 +163,8 @@ export interface MoneyPath {
    */
   settle(settlements: readonly Settlement[], now: Instant): Promise<readonly SettleResult[]>
   /**
-   * Adds calls that were made elsewhere, and counts of refused calls. Resolves when the entries are written.
+   * Adds calls that were made elsewhere, and counts of refused calls. Resolves when the entries are written. Rejects with
+   * StoreUnavailable if too many entries wait to be written.
    *
    * - an appended entry is settled whether it fits or not, and only once
    * - refusals are counted by reason
