@@ -55,7 +55,7 @@ describe('metacognition', () => {
     ['its first confidence is low', script({}, { confidence: 0.5 })],
     ['its review is not sure', script({ confidence: 0.5 })],
     ['it asks back without a question', script({ choice: 'ask', question: ' ' })],
-  ])('solves a second way if %s', async (_when, script) => {
+  ])('solves a second way if %s', async (_case, script) => {
     const { outcome, requests } = await run(script)
     expect(requests.map(({ step }) => step)).toEqual(['answer', 'review', 'check', 'compare'])
     expect(lastText(requests[2]?.request)).not.toContain('10 km')
@@ -81,7 +81,8 @@ describe('metacognition', () => {
   it('returns its first answer, wherever the budget ends', async () => {
     const ended = await runWithEachBudget(METACOGNITION, BODY, script({ choice: 'check' }))
     expect(endings(ended)).toEqual(['thrown: budget', ...[1, 2, 3].map((asks) => `budget after ${asks}`)])
-    for (const one of ended.slice(1)) expect(one).toMatchObject({ result: { answer: '10 km', decision: 'answer' } })
+    for (const outcome of ended.slice(1))
+      expect(outcome).toMatchObject({ result: { answer: '10 km', decision: 'answer' } })
   })
 
   it('repairs an unknown choice', async () => {

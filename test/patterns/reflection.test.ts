@@ -78,7 +78,7 @@ describe('reflection', () => {
   it('returns the best text so far, wherever the budget ends', async () => {
     const ended = await runWithEachBudget(REFLECTION, BODY, scripts([3, 3], [5, 5], [6, 6], [9, 9]))
     expect(endings(ended)).toEqual(['thrown: budget', ...[1, 2, 3, 4, 5, 6].map((asks) => `budget after ${asks}`)])
-    expect(ended.map((one) => ('result' in one ? one.result.output : null))).toEqual([
+    expect(ended.map((outcome) => ('result' in outcome ? outcome.result.output : null))).toEqual([
       null,
       'first',
       'first',

@@ -108,7 +108,7 @@ export function simulatedRun(model = 'sim/echo', options: TestRunOptions = {}): 
     const { message } = choices[0] ?? {}
     const parts = [
       ...(message?.content ? [textPart(message.content)] : []),
-      ...(message?.tool_calls ?? []).map((one) => toolCallPart(one.id, one.function.name, one.function.arguments)),
+      ...(message?.tool_calls ?? []).map((call) => toolCallPart(call.id, call.function.name, call.function.arguments)),
     ]
     return {
       ...answerOf(parts),
@@ -213,9 +213,9 @@ export async function runWithEachBudget(
 
 /** A summary of how runs ended: `thrown`, or the reason and the number of calls. */
 export function endings(outcomes: readonly (Outcome | Error)[]): string[] {
-  return outcomes.map((one) =>
-    one instanceof Error
-      ? `thrown: ${one instanceof RunStopped ? one.reason : one.message}`
-      : `${one.stopped} after ${one.modelCalls}`,
+  return outcomes.map((outcome) =>
+    outcome instanceof Error
+      ? `thrown: ${outcome instanceof RunStopped ? outcome.reason : outcome.message}`
+      : `${outcome.stopped} after ${outcome.modelCalls}`,
   )
 }

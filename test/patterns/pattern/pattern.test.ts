@@ -224,8 +224,8 @@ describe('texts', () => {
     ['abc', 3, 'abc'],
     ['abcd', 3, 'ab…'],
     ['a😀b', 3, 'a\ufffd…'],
-  ])('%s are cut to %d', (text, most, short) => {
-    expect(truncate(text, most)).toBe(short)
+  ])('%s are cut to %d', (text, maxCharacters, short) => {
+    expect(truncate(text, maxCharacters)).toBe(short)
   })
 
   it('are fenced with marks that none of them closes', () => {
@@ -239,7 +239,7 @@ describe('texts', () => {
 
 describe('on the simulated provider', () => {
   const course = async (name: string, body: object, model?: string) => {
-    const pattern = PATTERNS.find((one) => one.name === name)
+    const pattern = PATTERNS.find((candidate) => candidate.name === name)
     if (pattern === undefined) throw new Error(`no pattern ${name}`)
     const run = simulatedRun(model)
     const outcome = await outcomeOf(pattern, { ...body }, run)

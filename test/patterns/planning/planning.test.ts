@@ -111,7 +111,7 @@ describe('a planning run that ends early', () => {
     const script = { plan: THREE, 'do b': failed('no oven'), replan: plan(step('d', ['a'])) }
     const ended = await runWithEachBudget(PLANNING, BODY, by(script))
     expect(endings(ended)).toEqual(['thrown: budget', ...[1, 2, 3, 4, 5].map((asks) => `budget after ${asks}`)])
-    expect(ended.map((one) => ('result' in one ? one.result.answer : 'none'))).toEqual([
+    expect(ended.map((outcome) => ('result' in outcome ? outcome.result.answer : 'none'))).toEqual([
       'none',
       null,
       'result of a',
@@ -165,7 +165,7 @@ describe('the check of a plan', () => {
     ],
     ['needs that are done', [step('b', ['old'])], []],
     ['names like those of objects', [step('__proto__'), step('constructor', ['__proto__'])], []],
-  ])('reports %s', (_what, steps, problems) => {
+  ])('reports %s', (_case, steps, problems) => {
     expect(problemsOf(steps, ['old'], ['old'])).toEqual(problems)
   })
 

@@ -202,7 +202,7 @@ describe('embeddings', () => {
     ['empty ones', [[], [], [], []]],
     ['too few', [[1, 0]]],
     ['no numbers', [[Number.NaN], [Number.POSITIVE_INFINITY], [0], [0]]],
-  ])('leave the order unchanged if they are %s', async (_what, vectors) => {
+  ])('leave the order unchanged if they are %s', async (_case, vectors) => {
     const { outcome } = await run(
       () => answers(),
       { question: 'alpha', documents },
@@ -261,7 +261,7 @@ describe('a quote', () => {
     ['as it stands', 'six bridges'],
     ['with other spaces', '  bridge   was opened '],
     ['with other quotes', 'The "Dom Luís" bridge'],
-  ])('is found %s', (_how, quote) => {
+  ])('is found %s', (_case, quote) => {
     const [citation] = findQuote(quote, passage)
     expect(citation).toBeDefined()
     const { start = 0, end = 0 } = citation ?? {}

@@ -89,7 +89,7 @@ describe('tool use', () => {
     ['that would take for ever', sumCall('1', '9^9^9^9'), 'too large'],
     ['with too much to read', sumCall('1', '1+'.repeat(1_000)), 'expression'],
     ['with __proto__', toolCallPart('1', 'calculator', '{"__proto__": {"expression": "1+1"}}'), 'expression'],
-  ])('tells the model what is wrong with a call %s', async (_what, bad, problem) => {
+  ])('tells the model what is wrong with a call %s', async (_case, bad, problem) => {
     const { outcome, requests } = await run(turns([bad], 'Sorry.'), { ...TASK, tools: ['calculator'] })
     const [result] = resultsIn(requests[1]?.request)
     expect(result).toMatchObject({ callId: '1', failed: true })
@@ -313,7 +313,7 @@ describe('pending calls', () => {
     ],
     ['fields of a dialect', [hello, { ...asks('1'), own: {} }], [result('1')], 'conversation[1]'],
     ['no messages', 'hello', [result('1')], 'conversation'],
-  ])('cannot be answered with %s', (_what, conversation, results, field) => {
+  ])('cannot be answered with %s', (_case, conversation, results, field) => {
     const requests = {
       ...body,
       ...(conversation === undefined ? {} : { conversation }),
@@ -331,7 +331,7 @@ describe('tool definitions', () => {
     ['a tool twice', ['calculator', 'calculator'], 'tools[1]', 'is duplicated'],
     ['a tool with the name of a built-in tool', [{ name: 'calculator' }], 'tools[0].name', 'must differ'],
     ['too many', Array.from({ length: 51 }, (_, index) => ({ name: `t${index}` })), 'tools', 'tools: '],
-  ])('are refused: %s', (_what, tools, field, message) => {
+  ])('are refused: %s', (_case, tools, field, message) => {
     const error = { param: field, message: expect.stringContaining(message) }
     expect(() => TOOL_USE.read({ ...TASK, tools })).toThrow(expect.objectContaining(error))
   })

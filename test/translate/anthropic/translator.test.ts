@@ -83,7 +83,7 @@ const ALL_OPTIONAL = { requiredKeys: [] }
 const withCache = <T extends object>(part: fc.Arbitrary<T>, ...names: string[]) =>
   fc
     .tuple(part, fc.record({ cache, extras: extras(...names) }, ALL_OPTIONAL))
-    .map(([one, fields]) => ({ ...one, ...fields }))
+    .map(([required, fields]) => ({ ...required, ...fields }))
 const json = fc.dictionary(
   word.filter((name) => name !== '__proto__'),
   fc.oneof(fc.integer(), word, fc.constant(null)),

@@ -333,7 +333,7 @@ describe('any input', () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 12 }), (events) => {
         const writer = gemini.createEventWriter({ ...CONTEXT, asEvents: false })
-        const written = events.map((one) => writer.write(one)).join('') + writer.end(undefined)
+        const written = events.map((event) => writer.write(event)).join('') + writer.end(undefined)
         expect(Array.isArray(JSON.parse(written))).toBe(true)
       }),
       { numRuns: 500 },

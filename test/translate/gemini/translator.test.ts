@@ -53,7 +53,7 @@ const text = ({ candidates }: JsonObject) =>
 
 /** All values of a field, at any depth. */
 function valuesOf(value: unknown, name: string): unknown[] {
-  if (Array.isArray(value)) return value.flatMap((one) => valuesOf(one, name))
+  if (Array.isArray(value)) return value.flatMap((value) => valuesOf(value, name))
   if (!isRecord(value)) return []
   return Object.entries(value).flatMap(([key, inside]) => (key === name ? [inside] : valuesOf(inside, name)))
 }
@@ -84,8 +84,8 @@ describe('recorded', () => {
     }
   })
 
-  test('answers keep their parts and why they stopped', () => {
-    for (const recording of SUCCESSFUL.filter((one) => !isStream(one))) {
+  test('responses keep their parts and their finish reasons', () => {
+    for (const recording of SUCCESSFUL.filter((candidate) => !isStream(candidate))) {
       const { response, file } = recording
       const body = recordOf(JSON.parse(response.body))
       const answer = gemini.readResponse(body)
@@ -154,7 +154,7 @@ describe('recorded', () => {
       'totalTokenCount',
     ]
     let compared = 0
-    for (const recording of SUCCESSFUL.filter((one) => !isStream(one))) {
+    for (const recording of SUCCESSFUL.filter((candidate) => !isStream(candidate))) {
       const counts = recordOf(JSON.parse(recording.response.body).usageMetadata)
       // Metering counts the prompt tokens of tools as input.
       if (counts.toolUsePromptTokenCount !== undefined) continue

@@ -58,7 +58,7 @@ function parseTable(table: string): Cell[] {
 }
 
 function scenarioOf(name: string | undefined): Feature | Failure {
-  const scenario = [...FEATURES, ...FAILURES].find((one) => one === name)
+  const scenario = [...FEATURES, ...FAILURES].find((candidate) => candidate === name)
   if (!scenario) throw new Error(`unknown column: ${name}`)
   return scenario
 }

@@ -233,7 +233,7 @@ const piecesBeforeHold = ({ pieces }: Reply) =>
     pieces.findIndex((piece) => typeof piece !== 'string'),
   )
 
-const isFeature = (cell: Cell) => FEATURES.some((one) => one === cell.scenario)
+const isFeature = (cell: Cell) => FEATURES.some((feature) => feature === cell.scenario)
 const withCallerNames = (cells: readonly Cell[]) => cells.map((cell) => ({ ...cell, from: cell.caller.name, cell }))
 const ANSWERED = CELLS.filter((cell) => isFeature(cell) && !/^[!.]/.test(cell.outcome))
 const REFUSED = CELLS.filter((cell) => isFeature(cell) && cell.outcome.startsWith('!'))

@@ -107,22 +107,22 @@ function isFit({ status, flags, fidelity, expected_usage: usage, response }: Rec
 
 describe.each(APIS)('$name', (api) => {
   const recordings = recordingsOf(api.name).filter(isFit)
-  let scene: MatrixFixture
+  let fixture: MatrixFixture
   beforeAll(async () => {
-    scene = await startMatrixFixture({ settings: { UNKNOWN_PRICE: 'allow' } })
+    fixture = await startMatrixFixture({ settings: { UNKNOWN_PRICE: 'allow' } })
   })
-  afterAll(() => scene[Symbol.asyncDispose]())
+  afterAll(() => fixture[Symbol.asyncDispose]())
 
   describe.each(CALLERS.filter(({ name }) => name !== api.extras))('to $name', (caller) => {
     test.each(recordings)('$file', async (recording) => {
-      const { upstreams, gateway } = scene
+      const { upstreams, gateway } = fixture
       const { body, headers } = recording.response
       const pieces = body.match(/[\s\S]{1,997}/gu) ?? []
       const type = recording.stream ? 'text/event-stream' : (headers['content-type'] ?? 'application/json')
       upstreams.reply = () => ({ status: 200, type, pieces })
       const options: CallerOptions = { model: api.model(recording) }
-      const how = recording.stream ? 'streamed' : 'whole'
-      const answer = await caller.startConversation(gateway.url)[how]({ text: 'Hello' }, options, () => {})
+      const delivery = recording.stream ? 'streamed' : 'whole'
+      const answer = await caller.startConversation(gateway.url)[delivery]({ text: 'Hello' }, options, () => {})
       const { text, calls } = api.read(bodiesOf(recording))
       expect(answer.text).toBe(text)
       expect(answer.calls.map(({ name, args }) => ({ name, args }))).toEqual(calls)

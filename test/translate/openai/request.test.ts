@@ -100,7 +100,7 @@ describe('fields that all dialects have', () => {
       },
       { tools: [{ kind: 'function', name: 'f', description: 'd', schema: { type: 'object' }, strict: false }] },
     ],
-  ])('%s', (_what, fields, expected) => {
+  ])('%s', (_case, fields, expected) => {
     const request = readMore(fields)
     expect(request).toMatchObject(expected)
     expect(request.extras?.needs).toBeUndefined()
@@ -393,7 +393,7 @@ const spellings: readonly (readonly [what: string, messages: object[]])[] = [
 ]
 
 describe('the spelling of messages', () => {
-  test.each(spellings)('%s are restored', (_what, messages) => {
+  test.each(spellings)('%s are restored', (_case, messages) => {
     expect(write(conversation(...messages)).body.messages).toEqual(messages)
   })
 
@@ -638,7 +638,7 @@ describe('messages of other dialects', () => {
         },
       },
     ],
-  ] as const)('%s', (_what, fields, model, dropped, body) => {
+  ] as const)('%s', (_case, fields, model, dropped, body) => {
     const written = write(bare(fields), model)
     expect(written).toEqual({ dropped, body: { model, messages: [], ...body } })
   })
@@ -681,7 +681,7 @@ describe('what OpenAI cannot do', () => {
       }),
       'messages',
     ],
-  ])('%s is refused', (_what, request, param) => {
+  ])('%s is refused', (_case, request, param) => {
     expect(catchProblem(() => write(request))).toMatchObject({ code: 'unsupported', status: 400, param })
   })
 })

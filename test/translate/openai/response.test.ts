@@ -110,7 +110,7 @@ describe('a response that is read', () => {
       { tool_calls: [{ id: 'c', function: { name: 'f' }, extra_content: { google: { thought_signature: 's' } } }] },
       [{ kind: 'toolCall', id: 'c', name: 'f', signature: 's' }],
     ],
-  ])('%s', (_what, message, parts) => {
+  ])('%s', (_case, message, parts) => {
     const choice = openaiChatTranslator.readResponse({ id: 'a', choices: [{ message }] }).choices[0]
     expect(choice?.parts).toMatchObject(parts)
     expect(choice?.parts.length).toBe(parts.length)
@@ -295,7 +295,7 @@ describe('a stream that is read', () => {
       [chunk({ refusal: 'no' }), STOP],
       [START, { kind: 'refusal', choice: 0, text: 'no' }, { ...END, reason: 'refusal' }],
     ],
-  ])('with %s', (_what, chunks, events) => {
+  ])('with %s', (_case, chunks, events) => {
     expect(eventsOf(...chunks)).toEqual(events)
   })
 
@@ -326,7 +326,7 @@ describe('thoughts in a stream', () => {
     ['parts', [{ content: [{ type: 'thinking', thinking: [{ type: 'text', text: 'a' }] }] }], ['a']],
     ['blocks alone', [{ thinking_blocks: [{ type: 'thinking', thinking: 'a' }] }], ['a']],
     ['blocks beside text', [{ reasoning_content: 'a', thinking_blocks: [{ type: 'thinking', thinking: 'a' }] }], ['a']],
-  ])('are read from %s', (_what, deltas, texts) => {
+  ])('are read from %s', (_case, deltas, texts) => {
     const events = between(...deltas.map((delta) => chunk(delta)))
     expect(events).toEqual(texts.map((text) => ({ kind: 'reasoning', choice: 0, text })))
   })
@@ -406,7 +406,7 @@ describe('tool calls in a stream', () => {
       [['x', 'f', '{"a":1}']],
     ],
     ['no name at all', [[{ index: 0, id: 'x', function: { arguments: '1' } }], [null, 7]], []],
-  ] as [string, unknown[][], string[][]][])('are read with %s', (_what, pieces, expected) => {
+  ] as [string, unknown[][], string[][]][])('are read with %s', (_case, pieces, expected) => {
     const events = eventsOf(...pieces.map(calls), STOP)
     const announced = events
       .filter((event) => event.kind === 'toolCall')
@@ -511,7 +511,7 @@ describe('a stream that is written', () => {
     const body = writeEvents(EVENTS, { ...CONTEXT, withUsage: true }, USED)
     const stream = Stream.fromSSEResponse<JsonObject>(new Response(body), new AbortController())
     const chunks: JsonObject[] = []
-    for await (const one of stream) chunks.push(one)
+    for await (const chunk of stream) chunks.push(chunk)
     expect(chunks.length).toBe(14)
     expect(chunks.slice(0, -1).every(({ usage }) => usage === null)).toBe(true)
     expect(chunks.at(-1)).toMatchObject({ id: 'chatcmpl-c1', model: 'm', choices: [], usage: { prompt_tokens: 37 } })
