@@ -180,8 +180,8 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   }
 
   onBroken(code: string): void {
-    if (this.#attempt.tap?.finished) {
-      // The model had said why it stopped: the client has the whole answer.
+    // A stream whose model had said why it stopped is whole. A document was not passed on yet.
+    if (this.#state !== 'waiting' && this.#attempt.tap?.finished) {
       this.#settle(upperBoundBasis('completed', code))
       this.#complete(EMPTY_BUFFER)
     } else this.#endAttempt(brokenAttempt(this.#attempt.isSent, code))

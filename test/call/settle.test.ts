@@ -216,3 +216,21 @@ const UNREACHABLE_ENV = {
   ANTHROPIC_BASE_URL: UNREACHABLE_URL,
   GEMINI_BASE_URL: UNREACHABLE_URL,
 }
+
+describe.each(TRANSPORTS)('%s, a count of tokens', (transport) => {
+  it('that breaks off in its middle is answered with an error', async () => {
+    const gateway = await open(
+      ({ response }) => {
+        response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' })
+        response.write('{"input_tokens":', () => response.destroy())
+      },
+      { countsTokens: true },
+    )
+    const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'hello' }] })
+    const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body }
+    const url = `${gateway.url}/v1/messages/count_tokens`
+    const answer = await (transport === 'over sockets' ? fetch(url, request) : gateway.app.app.request(url, request))
+    expect(answer.status).toBe(502)
+    expect(errorIn('anthropic', await answer.json()).message).toMatch(/broke off/)
+  })
+})
