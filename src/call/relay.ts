@@ -179,7 +179,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   }
 
   onBroken(code: string): void {
-    if (this.#attempt.tap?.finished) {
+    if (this.#state !== 'waiting' && this.#attempt.tap?.finished) {
       // The model had said why it stopped: the client has the whole answer.
       this.#settle(upperBoundBasis('completed', code))
       this.#complete(EMPTY_BUFFER)
