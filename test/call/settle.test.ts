@@ -167,6 +167,22 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
 })
 
 describe.each(TRANSPORTS)('%s:', (door) => {
+  it('a count that breaks off is an error, and is settled', async () => {
+    const stage = await open(
+      ({ response }) => {
+        response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' })
+        response.write('{"input_tokens":', () => response.destroy())
+      },
+      { countsTokens: true },
+    )
+    const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'hello' }] })
+    const headers = { 'content-type': 'application/json', 'anthropic-version': '2023-06-01' }
+    const asked = stage.fetch(door, '/v1/messages/count_tokens', { method: 'POST', body, headers })
+    expect((await withTimeout(10_000, asked)).status).toBe(502)
+    const [entry] = await stage.settledEntries(1)
+    expect(entry?.outcome).toMatchObject({ ending: 'failed', cost: { totalNanoUsd: 0n } })
+  })
+
   it('the answer carries our rate limits, and the ones of the provider under other names', async () => {
     const stage = await open(({ response }) => {
       const theirs = {
