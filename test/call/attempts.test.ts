@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import type { AttemptFailure } from '../../src/call/attempts.ts'
-import type { Timers } from '../../src/core/clock.ts'
+import type { Timer, Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import {
   EagerTimers,
@@ -46,6 +46,18 @@ afterEach(() => fixture?.close())
 async function open(options: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
   fixture = await RoutingFixture.open({ timers: new EagerTimers(), ...options })
   return fixture
+}
+
+/** How long the gateway waits between two sweeps of expired calls. */
+const SWEEP_MS = 5_000
+
+/** The timers of a clock, so that the clock counts those of calls alone: the sweep of expired calls never comes. */
+function timersOfCalls(clock: ManualClock): Timers {
+  const never: Timer = { unref: () => never }
+  return {
+    setTimeout: (callback, delayMs) => (delayMs === SWEEP_MS ? never : clock.setTimeout(callback, delayMs)),
+    clearTimeout: (timer) => clock.clearTimeout(timer),
+  }
 }
 
 /** Waits until a call pauses before its next attempt: two timers run then, that pause and the deadline. */
@@ -159,7 +171,7 @@ describe('over sockets', () => {
   /** A call waits for exactly this long before it is sent again, and is then answered. */
   async function expectWait(waitMs: number, options: RoutingFixtureOptions, dialect: DialectName = 'openai') {
     const clock = new ManualClock()
-    await open({ clock, timers: clock, ...options })
+    await open({ clock, timers: timersOfCalls(clock), ...options })
     const answer = fixture.send({}, {}, dialect)
     await untilPaused(clock)
     clock.advance(waitMs - 1)
@@ -472,11 +484,14 @@ describe.each(STORES)('%s: reservations', (store) => {
     }
 
     /** Timers of pauses are late, as on a busy machine: the deadline comes before the pause ends. */
-    const latePauses = (): Timers => ({
-      setTimeout: (callback, delayMs) =>
-        clock.setTimeout(callback, delayMs === DEADLINE_MS ? delayMs : delayMs + LATE_MS),
-      clearTimeout: (timer) => clock.clearTimeout(timer),
-    })
+    const latePauses = (): Timers => {
+      const timers = timersOfCalls(clock)
+      return {
+        setTimeout: (callback, delayMs) =>
+          timers.setTimeout(callback, delayMs === DEADLINE_MS || delayMs === SWEEP_MS ? delayMs : delayMs + LATE_MS),
+        clearTimeout: (timer) => timers.clearTimeout(timer),
+      }
+    }
 
     function openTimed(options: RoutingFixtureOptions) {
       clock = new ManualClock()

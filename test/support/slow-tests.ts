@@ -4,6 +4,7 @@
 export const SLOW_TESTS: readonly string[] = [
   'test/{app,call,clients,fuzz,http,runs,telemetry}/**/*.test.ts',
   'test/providers/{compatible,transport}/*.test.ts',
+  'test/counting/input-counter.test.ts',
   'test/stores/{kill,simulation}.test.ts',
   'test/stores/sqlite/*.test.ts',
   'test/translate/matrix/*.test.ts',
