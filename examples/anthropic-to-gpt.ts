@@ -1,4 +1,4 @@
-// The Anthropic SDK, answered by GPT: `npm start`, then `npx node examples/anthropic-to-gpt.ts`. It streams.
+// GPT answers the Anthropic SDK, as a stream: `npm start`, then `npx node examples/anthropic-to-gpt.ts`.
 
 import Anthropic from '@anthropic-ai/sdk'
 import { GATEWAY, KEY, modelOrSimulated } from './gateway.ts'
@@ -10,7 +10,7 @@ const { data, response } = await anthropic.messages
   .create({
     model,
     max_tokens: 2_000,
-    // GPT-4o does not think: that is left out, and the answer says so.
+    // GPT-4o cannot think: the field is left out, and the header x-bursar-dropped names it.
     thinking: { type: 'enabled', budget_tokens: 1_024 },
     stream: true,
     messages: [{ role: 'user', content: 'Say hello.' }],

@@ -1,4 +1,4 @@
-// The openai SDK, answered by Claude: `npm start`, then `npx node examples/openai-to-claude.ts`. A tool is called on the way.
+// Claude answers the OpenAI SDK, and calls a tool first: `npm start`, then `npx node examples/openai-to-claude.ts`.
 
 import OpenAI from 'openai'
 import { GATEWAY, KEY, modelOrSimulated } from './gateway.ts'

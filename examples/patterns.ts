@@ -1,5 +1,5 @@
 // Every agentic pattern once: `npm start`, then `npx node examples/patterns.ts`. Without a provider's key a simulated model
-// answers: then the course of each run is real, and the words are not.
+// answers: the steps of each run are real then, and the words are not.
 
 import { GATEWAY, KEY } from './gateway.ts'
 

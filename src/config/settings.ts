@@ -138,7 +138,11 @@ const CALL_SETTINGS = {
     'charge: break off, and charge the whole reservation.',
     'cancel: break off, and charge what was seen. It may have cost more: limits are soft then.',
   ),
-  MAX_DRAINS: setting('100', parseCount(0, 1_000_000), 'Calls read on at a time for clients that left.'),
+  MAX_DRAINS: setting(
+    '100',
+    parseCount(0, 1_000_000),
+    'The most calls that are read on at the same time after their clients left.',
+  ),
   UNKNOWN_PRICE: setting(
     'refuse',
     parseOneOf('refuse', 'allow'),

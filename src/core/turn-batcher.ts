@@ -1,4 +1,4 @@
-// Turn's end: what is put off until the others of this turn of the event loop are as far, and then done in one go.
+// Turn batcher: collects items and handles them together at the end of the turn: docs/decisions/turn-batching.md.
 
 export class TurnBatcher<Item> {
   readonly #defer: (callback: () => void) => unknown

@@ -16,7 +16,7 @@ export const anthropic = defineProvider({
     baseUrl: {
       variable: 'ANTHROPIC_BASE_URL',
       defaultText: 'https://api.anthropic.com',
-      about: 'Where Anthropic is, without /v1.',
+      about: 'The base URL of Anthropic, without /v1.',
     },
     model: { variable: 'ANTHROPIC_MODEL', defaultText: 'claude-sonnet-5', about: 'The model shown as the default.' },
   },

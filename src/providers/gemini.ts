@@ -15,7 +15,7 @@ export const gemini = defineProvider({
     baseUrl: {
       variable: 'GEMINI_BASE_URL',
       defaultText: 'https://generativelanguage.googleapis.com',
-      about: 'Where Gemini is, without /v1beta.',
+      about: 'The base URL of Gemini, without /v1beta.',
     },
     model: { variable: 'GEMINI_MODEL', defaultText: 'gemini-2.5-flash', about: 'The model shown as the default.' },
   },

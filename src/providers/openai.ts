@@ -24,7 +24,7 @@ export const openai = defineProvider({
     baseUrl: {
       variable: 'OPENAI_BASE_URL',
       defaultText: 'https://api.openai.com/v1',
-      about: 'Where OpenAI is, with /v1.',
+      about: 'The base URL of OpenAI, with /v1.',
     },
     model: { variable: 'OPENAI_MODEL', defaultText: 'gpt-4o', about: 'The model shown as the default.' },
   },
