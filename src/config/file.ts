@@ -1,13 +1,14 @@
 // File: the shape of bursar.json. It reads neither files nor the environment itself.
 
 import { z } from 'zod'
+import { describeIssue } from '../core/issue-text.ts'
 import type { Limit } from '../core/limits.ts'
 import { NO_PROVIDER_ROWS, type ProviderRows } from '../providers/index.ts'
 import { ConfigError } from './config-error.ts'
 import { limitsSchema, readLimits } from './limits.ts'
 import { providersSchema, readProviders } from './providers.ts'
 import { NO_ROUTES, patternsSchema, type RouteRows, readRoutes, routeFields } from './routes.ts'
-import { describeIssue, mistakesOf, strictObject, usdSchema, wholeNumber } from './schema.ts'
+import { mistakesOf, strictObject, usdSchema, wholeNumber } from './schema.ts'
 import type { Environment } from './settings.ts'
 
 /** Dollars per million tokens. */

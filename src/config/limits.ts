@@ -2,11 +2,11 @@
 
 import { z } from 'zod'
 import type { Span } from '../core/calendar.ts'
+import { listOf } from '../core/issue-text.ts'
 import { DEFAULT_REFILLS, type Limit, SCOPED_BY, WHO } from '../core/limits.ts'
 import type { Refill, What, Who } from '../core/meter.ts'
 import { parseUsd } from '../core/money.ts'
 import { strictObject, usdSchema, wholeNumber } from './schema.ts'
-import { listOf } from './setting-parsers.ts'
 
 interface LimitName {
   readonly what: What

@@ -2,8 +2,8 @@
 // the value may be a secret.
 
 import { z } from 'zod'
+import { listOf } from '../core/issue-text.ts'
 import { parseUsd } from '../core/money.ts'
-import { listOf } from './setting-parsers.ts'
 
 /** Longer names are no model's. */
 const MAX_MODEL_CHARACTERS = 512
@@ -40,34 +40,4 @@ export function unknownKeys(known: readonly string[]): z.core.$ZodErrorMap {
 export function mistakesOf(error: z.ZodError): string[] {
   const mistakes = error.issues.map(({ path, message }) => `${path.map(String).join('.') || 'file'}: ${message}`)
   return [...new Set(mistakes)]
-}
-
-const TYPE_NAMES: Readonly<Record<string, string>> = {
-  string: 'text',
-  number: 'a number',
-  int: 'a whole number',
-  boolean: 'true or false',
-  array: 'a list',
-  tuple: 'a list',
-  object: 'an object',
-  record: 'an object',
-}
-
-/** The message for a value, if its schema has no message of its own. */
-export const describeIssue: z.core.$ZodErrorMap = (issue) => {
-  const missing = issue.input === undefined ? 'is missing; it ' : ''
-  switch (issue.code) {
-    case 'invalid_type':
-      return `${missing}must be ${TYPE_NAMES[issue.expected] ?? issue.expected}`
-    case 'invalid_value':
-      return `${missing}must be ${listOf(issue.values.map((value) => JSON.stringify(value)))}`
-    case 'too_small':
-      return issue.origin === 'string' ? 'must not be empty' : `must have ${issue.minimum} or more entries`
-    case 'too_big':
-      return `must have at most ${issue.maximum} ${issue.origin === 'string' ? 'characters' : 'entries'}`
-    case 'invalid_key':
-      return issue.issues[0]?.message
-    default:
-      return undefined
-  }
 }

@@ -2,6 +2,7 @@
 // a secret.
 
 import { isTimeZone } from '../core/calendar.ts'
+import { listOf } from '../core/issue-text.ts'
 import { parseUsd } from '../core/money.ts'
 
 /** Throws an Error whose message follows the setting's name: `must be true or false`. */
@@ -15,11 +16,6 @@ export interface ConfiguredKey {
 }
 
 const MIN_SECRET_CHARACTERS = 16
-
-/** `a`, `a or b`, `a, b or c`. */
-export function listOf(words: readonly string[]): string {
-  return words.length < 2 ? words.join() : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`
-}
 
 export function parseText(text: string): string {
   return text

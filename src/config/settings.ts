@@ -1,12 +1,12 @@
 // Settings: one table of everything that the environment sets. Reads no environment itself.
 
 import type { Span } from '../core/calendar.ts'
+import { listOf } from '../core/issue-text.ts'
 import { DEFAULT_REFILLS, type Limit } from '../core/limits.ts'
 import type { What } from '../core/meter.ts'
 import { BUILT_IN_PROVIDERS, type ProviderVariable } from '../providers/index.ts'
 import { ConfigError } from './config-error.ts'
 import {
-  listOf,
   parseCount,
   parseCountLimit,
   parseFlag,

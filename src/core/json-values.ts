@@ -31,3 +31,8 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
     return undefined
   }
 }
+
+/** `generateContent` → `generate_content`. */
+export function snakeCase(name: string): string {
+  return name.replace(/(?<=[a-z])[A-Z0-9]/g, (character) => `_${character.toLowerCase()}`)
+}

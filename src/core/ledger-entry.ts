@@ -21,6 +21,13 @@ export type Ending = 'completed' | 'failed' | 'canceled' | 'expired'
 /** The source of the usage: the provider's report, our estimate, or the most it can have been. */
 export type Certainty = 'exact' | 'estimated' | 'upperBound'
 
+/** The names in JSON and in the log. */
+export const CERTAINTY_NAMES = {
+  exact: 'exact',
+  estimated: 'estimated',
+  upperBound: 'upper_bound',
+} as const satisfies Record<Certainty, string>
+
 /** One try of a call at one target. */
 export interface Attempt {
   readonly provider: string

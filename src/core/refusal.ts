@@ -10,6 +10,12 @@ import { formatUsd } from './money.ts'
  */
 export type RefusalKind = 'time' | 'inFlight' | 'never'
 
+/** The names in JSON and in the log. */
+export const REFUSAL_REASONS = { time: 'time', inFlight: 'in_flight', never: 'never' } as const satisfies Record<
+  RefusalKind,
+  string
+>
+
 export interface Refusal {
   readonly kind: RefusalKind
   /** The meter that decides: the last one to let this call through. */

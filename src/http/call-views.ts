@@ -1,7 +1,9 @@
 // Call views: the JSON of a call, as its ledger entry or its refusal tells it, and of its quote, each with its schema.
 
 import { z } from 'zod'
-import type { Attempt, Certainty, Entry, Outcome } from '../core/ledger-entry.ts'
+import { snakeCase } from '../core/json-values.ts'
+import type { Attempt, Entry, Outcome } from '../core/ledger-entry.ts'
+import { CERTAINTY_NAMES } from '../core/ledger-entry.ts'
 import { jsonUsd } from '../core/money.ts'
 import type { Quote } from '../core/quote.ts'
 import { inputTokens, outputTokens, totalTokens, usageJson } from '../core/usage.ts'
@@ -12,7 +14,6 @@ import {
   amountSchema,
   levelSchema,
   msSchema,
-  snakeCase,
   timeJson,
   timeSchema,
   upstreamLimitsJson,
@@ -98,11 +99,6 @@ export function entryJson({ facts, outcome, settledSeq }: Entry): z.output<typeo
     simulated: facts.simulated,
   }
 }
-
-const CERTAINTY_NAMES = { exact: 'exact', estimated: 'estimated', upperBound: 'upper_bound' } as const satisfies Record<
-  Certainty,
-  string
->
 
 function usedJson(outcome: Outcome | null): Pick<z.output<typeof entrySchema>, 'tokens' | 'usage' | 'cost_usd'> {
   if (!outcome) return { tokens: null, usage: null, cost_usd: null }

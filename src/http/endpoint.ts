@@ -4,6 +4,7 @@
 import { type Context, Hono } from 'hono'
 import { z } from 'zod'
 import { type Gate, readBody } from '../call/gate.ts'
+import { describeIssue } from '../core/issue-text.ts'
 import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
 import type { Caller } from '../core/ledger-entry.ts'
 import type { PermitLease } from '../core/permits.ts'
@@ -195,7 +196,7 @@ const isRaw = (schema: z.ZodType): boolean => schema === RAW_BODY
 
 /** The value as the schema reads it. Throws Problem `invalid_request` with the place and what was expected there. */
 function checked<Schema extends z.ZodType>(schema: z.ZodType, value: unknown): z.output<Schema> {
-  const read = schema.safeParse(value)
+  const read = schema.safeParse(value, { error: describeIssue })
   if (read.success) return read.data as z.output<Schema>
   const { field, text } = issueOf(read.error)
   throw new Problem('invalid_request', text, field)

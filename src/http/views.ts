@@ -21,11 +21,6 @@ export function timeJson(wallMs: number): string {
   return new Date(wallMs).toISOString()
 }
 
-/** `generateContent` → `generate_content`. */
-export function snakeCase(name: string): string {
-  return name.replace(/(?<=[a-z])[A-Z0-9]/g, (character) => `_${character.toLowerCase()}`)
-}
-
 function countsSchema(classes: readonly UsageClass[]) {
   return z.strictObject(Object.fromEntries(classes.map((name) => [CLASS_ROWS[name].json, countSchema])))
 }

@@ -1,7 +1,9 @@
 // The log: one line for every call, and one for whatever else an operator should know. Figures and names, never content or secrets.
 
 import type { Logger } from 'pino'
+import { CERTAINTY_NAMES } from '../core/ledger-entry.ts'
 import { formatUsd } from '../core/money.ts'
+import { REFUSAL_REASONS } from '../core/refusal.ts'
 import { inputTokens, outputTokens } from '../core/usage.ts'
 import type {
   CallEvent,
@@ -68,7 +70,7 @@ function settledFields({ facts, outcome }: CallSettled): object {
     // pino leaves out what is undefined.
     target_model: model === requestedModel ? undefined : model,
     outcome: outcome.ending,
-    certainty: outcome.certainty,
+    certainty: CERTAINTY_NAMES[outcome.certainty],
     input_tokens: inputTokens(outcome.usage),
     output_tokens: outputTokens(outcome.usage),
     cost_usd: usdNumber(outcome.cost.totalNanoUsd),
@@ -87,7 +89,7 @@ function refusedFields({ callId, caller, model, refusal }: CallRefused): object 
     model,
     outcome: 'refused',
     limit: refusal.meter.name,
-    reason: refusal.kind,
+    reason: REFUSAL_REASONS[refusal.kind],
     wait_ms: refusal.waitMs,
   }
 }

@@ -2,7 +2,7 @@
 
 import type { LevelView, Meter } from '../core/meter.ts'
 import { jsonUsd, type UsdJson } from '../core/money.ts'
-import type { Refusal } from '../core/refusal.ts'
+import { REFUSAL_REASONS, type Refusal } from '../core/refusal.ts'
 import type { HeaderList } from './dialect.ts'
 
 const NANO_PER_MICRO = 1000n
@@ -31,7 +31,7 @@ export type Unit = 'usd' | 'calls' | 'requests' | 'tokens'
 export function refusalDetails(refusal: Refusal, nowMs: number): RefusalDetails {
   const { meter } = refusal
   return {
-    reason: refusal.kind === 'inFlight' ? 'in_flight' : refusal.kind,
+    reason: REFUSAL_REASONS[refusal.kind],
     limit: meter.name,
     limits: refusal.limits,
     subject: subjectText(meter),

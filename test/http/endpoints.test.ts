@@ -239,7 +239,7 @@ describe('what is wrong with a request', () => {
   })
 
   it.each([
-    ['{"stream":7}', 'invalid_request', 'stream', /^stream: .*expected boolean/],
+    ['{"stream":7}', 'invalid_request', 'stream', /^stream: must be true or false$/],
     ['[]', 'invalid_json', null, /not a JSON object/],
     ['{', 'invalid_json', null, /not a JSON object/],
   ])('in a body of %s is named, with its place and what was expected', async (body, code, param, message) => {

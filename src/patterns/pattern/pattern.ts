@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import type { JsonObject } from '../../core/chat.ts'
+import { describeIssue } from '../../core/issue-text.ts'
 import { parseUsd } from '../../core/money.ts'
 import { Problem } from '../../core/problem.ts'
 import { type Outcome, type Run, RunStopped } from './run.ts'
@@ -120,7 +121,7 @@ function parseBody<Shape extends z.ZodType>(shape: Shape, body: unknown): z.outp
   const large = isRecord(body) ? Object.keys(body).find((field) => hasTooManyFields(body[field])) : undefined
   if (large !== undefined)
     throw new Problem('invalid_request', `${large}: must have at most ${MAX_FIELDS} fields`, large)
-  const read = shape.safeParse(body)
+  const read = shape.safeParse(body, { error: describeIssue })
   if (read.success) return read.data
   const { field, text } = issueOf(read.error)
   throw new Problem('invalid_request', text, field)

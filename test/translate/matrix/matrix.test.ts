@@ -2,9 +2,9 @@
 
 import { type GenerateContentResponse, GoogleGenerativeAI, SchemaType } from '@google/generative-ai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { snakeCase } from '../../../src/core/json-values.ts'
 import type { Entry } from '../../../src/core/ledger-entry.ts'
 import { inputTokens, outputTokens } from '../../../src/core/usage.ts'
-import { snakeCase } from '../../../src/http/views.ts'
 import type { Gateway } from '../../support/server.ts'
 import type { CallerAnswer, CallerOptions, PieceKind, PieceListener, Turn } from './callers.ts'
 import { errorRaisedBy, SCHEMA, TOOLS } from './callers.ts'
