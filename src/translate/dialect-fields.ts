@@ -87,13 +87,20 @@ export class ExtrasDraft {
 }
 
 /**
- * The fields that a writer restores: hints and needs of its own dialect. Of another dialect's extras nothing is written: see
- * `dropForeignExtras`.
+ * The fields that the writer of a request restores: hints and needs of its own dialect. It writes nothing of another dialect's
+ * extras: see `dropForeignExtras`.
  */
 export function writeExtras(extras: Extras | undefined, policy: ExtrasPolicy, dropped: Set<string>): JsonObject {
-  if (extras?.dialect === policy.dialect) return { ...extras.hints, ...extras.needs }
   dropForeignExtras(extras, policy, dropped)
-  return {}
+  return ownExtras(extras, policy)
+}
+
+/**
+ * The fields that the writer of a response restores: hints and needs of its own dialect. Never throws: the call was made and is
+ * paid for, so extras of another dialect are left out, even if they are needs.
+ */
+export function ownExtras(extras: Extras | undefined, policy: ExtrasPolicy): JsonObject {
+  return extras?.dialect === policy.dialect ? { ...extras.hints, ...extras.needs } : {}
 }
 
 /** Adds the names of another dialect's hints to `dropped`. Throws Problem `unsupported` for the first of its needs. */
