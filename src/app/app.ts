@@ -30,7 +30,7 @@ import { shutdown } from './shutdown.ts'
 import { startSweeping } from './sweep.ts'
 
 /** What comes from outside the program: everything that is not the same each time. */
-export interface AppParts {
+interface AppParts {
   readonly settings: Settings
   readonly file: FileConfig
   readonly clock: Clock

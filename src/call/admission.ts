@@ -23,7 +23,7 @@ import {
 import { Quoting, type QuotingParts } from './quoting.ts'
 import { amendmentFor, ZERO_BOUND } from './reservation-move.ts'
 
-export interface AdmissionControlParts extends QuotingParts {
+interface AdmissionControlParts extends QuotingParts {
   readonly settings: Settings
   readonly store: Store
   /** Read anew for every call, since a reload replaces the plan. */

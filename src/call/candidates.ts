@@ -36,7 +36,7 @@ export interface IncomingCall {
 }
 
 /** Finds the provider key that a request brings along. Throws Problem if there is none. */
-export type KeyFinder = Pick<Callers, 'providerKey'>
+type KeyFinder = Pick<Callers, 'providerKey'>
 
 /** A translated request carries none of the caller's headers. */
 const TRANSLATED_REQUEST_HEADERS: HeaderList = ['content-type', 'application/json', 'anthropic-version', '2023-06-01']
@@ -105,7 +105,7 @@ function candidateOf(
 }
 
 /** What the gateway changes in a request. */
-export interface RequestChanges {
+interface RequestChanges {
   /** An output cap in tokens; null to set none. */
   readonly cap: number | null
   /** Requests usage at the end of a stream. */

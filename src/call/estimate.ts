@@ -51,6 +51,6 @@ export async function estimateCall(
 }
 
 /** Whether admission would let a charge through: a call that costs nothing passes a limit on cost that is used up. */
-export function fitsIn({ meter, amount }: Charge, { free }: LevelView): boolean {
+function fitsIn({ meter, amount }: Charge, { free }: LevelView): boolean {
   return (meter.what === 'cost' && amount === 0n) || free >= amount
 }

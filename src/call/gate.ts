@@ -32,7 +32,7 @@ import { Relay, type RelayParts } from './relay.ts'
 import type { RoutablePlan, Route, Routing } from './routing.ts'
 import { SettlementCalculator } from './settlement-amounts.ts'
 
-export interface GateParts {
+interface GateParts {
   readonly settings: Settings
   readonly clock: Clock
   readonly timers: Timers
@@ -52,7 +52,7 @@ export interface GateParts {
   readonly random: () => number
 }
 
-export interface CallOptions {
+interface CallOptions {
   /** Sends in place of the provider. The provider's price and rules still apply. */
   readonly sendInstead?: SendInstead
   /** Is called once the call is admitted, before it is sent. */

@@ -30,7 +30,7 @@ export interface RoutablePlan<Candidate> {
   readonly circuitPass: CircuitPass
 }
 
-export interface RoutingParts {
+interface RoutingParts {
   /** Read anew for every call, since a reload replaces the list. */
   readonly providers: readonly Provider[]
   readonly prices: PriceBook

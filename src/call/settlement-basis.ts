@@ -17,7 +17,7 @@ export interface SettlementBasis {
   readonly error: string | null
 }
 
-export function exactBasis(ending: Ending, metered: AnswerUsage, error: string | null): SettlementBasis {
+function exactBasis(ending: Ending, metered: AnswerUsage, error: string | null): SettlementBasis {
   return { ending, certainty: 'exact', metered, isUpperBound: false, error }
 }
 

@@ -6,7 +6,7 @@ import type { Instant } from '../core/meter.ts'
 import type { Telemetry } from '../telemetry/call-events.ts'
 import type { Dispatch } from './dispatch.ts'
 
-export interface HealthParts {
+interface HealthParts {
   readonly circuits: Circuits
   readonly telemetry: Telemetry
 }

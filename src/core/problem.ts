@@ -30,7 +30,7 @@ const STATUS = {
 export type ProblemCode = keyof typeof STATUS
 
 /** What a client is told to do about a problem. */
-export interface Advice {
+interface Advice {
   readonly retryAfterMs?: number
   /** False: nothing changes while it waits. */
   readonly retry?: false

@@ -29,7 +29,7 @@ export interface Refusal {
 }
 
 /** How long to ask clients to wait if the meters cannot say. */
-export interface RefusalWaits {
+interface RefusalWaits {
   /** For `inFlight`: a moment, different for each client, so that clients do not all come back at once. */
   readonly inFlightMs: number
   /** For `never`: until the turn of the day, before which nothing changes by itself. */

@@ -26,7 +26,7 @@ interface Senders {
 export type Role = keyof Senders
 
 /** A request whose path and query have been checked. */
-export interface EndpointRequest<R extends Role, Params, Query, Body> {
+interface EndpointRequest<R extends Role, Params, Query, Body> {
   readonly sender: Senders[R]
   /** The named parts of the path. */
   readonly params: Params
@@ -94,7 +94,7 @@ export interface Endpoint<Parts> extends EndpointRow<Role> {
 }
 
 /** What every endpoint needs of the gateway, whatever its handler does. */
-export interface AccessParts {
+interface AccessParts {
   readonly callers: Callers
   readonly gate: Pick<Gate, 'withBufferLease'>
   readonly settings: { readonly MAX_BODY_BYTES: number }

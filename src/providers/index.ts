@@ -21,7 +21,7 @@ export type BuiltInName = BuiltIn['name']
 /** `OPENAI_API_KEY`, … */
 export type ProviderVariable = BuiltIn['settings'][keyof ProviderSettingRows]['variable']
 /** The values of providers' settings, by variable. */
-export type ProviderValues = { readonly [Variable in ProviderVariable]: string }
+type ProviderValues = { readonly [Variable in ProviderVariable]: string }
 
 /** The providers of bursar.json. */
 export interface ProviderRows {

@@ -24,7 +24,7 @@ import type { Dialect, HeaderList } from '../wire/dialect.ts'
 import { dialectNamed } from '../wire/index.ts'
 
 /** One run of a pattern, and on whose behalf it runs. */
-export interface RunContext {
+interface RunContext {
   readonly gate: Gate
   readonly clock: Clock
   readonly timers: Timers

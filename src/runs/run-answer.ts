@@ -13,7 +13,7 @@ export const usdSchema = z
 /** A whole number that is not negative. */
 export const countSchema = z.number().int().min(0)
 
-export const stepSchema = z.strictObject({
+const stepSchema = z.strictObject({
   number: z.number().int().min(1),
   name: z.string(),
   kind: z.enum(['ask', 'tool', 'retrieve']),

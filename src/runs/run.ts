@@ -25,7 +25,7 @@ export interface RunParts {
 }
 
 /** What to run, and on whose behalf. */
-export interface RunRequest {
+interface RunRequest {
   readonly pattern: Pattern
   readonly task: PatternRequest
   /** The task of all its calls in the ledger. */

@@ -15,7 +15,7 @@ export interface ExtrasPolicy {
 }
 
 /** Which fields `ExtrasDraft.keepRest` takes for hints, and where they stand. */
-export interface RestOptions {
+interface RestOptions {
   /** Names with their prefix. */
   readonly hints?: ReadonlySet<string>
   /** Precedes every name: `generationConfig.` */

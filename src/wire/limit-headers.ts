@@ -26,7 +26,7 @@ export interface RefusalDetails {
   readonly fitting_max_output_tokens: number | null
 }
 
-export type Unit = 'usd' | 'calls' | 'requests' | 'tokens'
+type Unit = 'usd' | 'calls' | 'requests' | 'tokens'
 
 export function refusalDetails(refusal: Refusal, nowMs: number): RefusalDetails {
   const { meter } = refusal

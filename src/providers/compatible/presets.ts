@@ -172,7 +172,7 @@ const PRESETS = {
   vllm: { ...LOCAL_ENDPOINT, readsBothCaps: true, baseUrl: 'http://127.0.0.1:8000/v1' },
 } as const satisfies Record<string, Partial<EndpointRow>>
 
-export type PresetName = keyof typeof PRESETS
+type PresetName = keyof typeof PRESETS
 
 /** At least one name. */
 export const PRESET_NAMES = Object.keys(PRESETS) as [PresetName, ...PresetName[]]

@@ -8,7 +8,7 @@ import type { HeaderList } from '../../wire/dialect.ts'
 import type { AnswerListener, CallerKey, Provider, RequestControl, UpstreamRequest } from '../provider.ts'
 
 /** Where requests go, and what is added to each of them. */
-export interface Endpoint {
+interface Endpoint {
   /** With its path: `https://api.openai.com/v1`. */
   readonly baseUrl: string
   /** Headers that carry the provider's key. Never logged, never sent anywhere else. */

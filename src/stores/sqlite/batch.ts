@@ -77,7 +77,7 @@ export class LedgerTables {
 }
 
 /** What a batch is made of. */
-export interface BatchParts {
+interface BatchParts {
   readonly reserves: PendingReserves | undefined
   readonly settlements: PendingList<PendingSettlement> | undefined
   readonly savesRollups: boolean

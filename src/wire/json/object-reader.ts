@@ -10,7 +10,7 @@ import { Fields, UNKNOWN_FIELD } from './fields.ts'
  * @param context what else the table's handlers need
  * @param name the key, for error texts
  */
-export type FieldHandler<Target, Context = undefined> = (
+type FieldHandler<Target, Context = undefined> = (
   json: JsonCursor,
   target: Target,
   context: Context,

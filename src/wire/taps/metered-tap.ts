@@ -3,7 +3,7 @@
 import type { AnswerUsage, Tap } from '../dialect.ts'
 
 /** What is known of an answer: a dialect's reader of events, or another tap. */
-export type AnswerState = Pick<Tap, 'answerUsage' | 'terminated' | 'finished' | 'failed'>
+type AnswerState = Pick<Tap, 'answerUsage' | 'terminated' | 'finished' | 'failed'>
 
 export abstract class MeteredTap<Source extends AnswerState> implements Tap {
   protected readonly source: Source
