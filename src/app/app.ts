@@ -16,7 +16,6 @@ import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
 import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
-import type { Registry } from '../stores/registry.ts'
 import type { Store } from '../stores/store.ts'
 import { Telemetry } from '../telemetry/call-events.ts'
 import { CallLog } from '../telemetry/call-log.ts'
@@ -41,7 +40,6 @@ interface AppParts {
   readonly log: Logger
   /** Open. The app closes it. */
   readonly store: Store
-  readonly registry: Registry
 }
 
 /** A gateway that is ready for calls. */
@@ -69,7 +67,7 @@ export interface App {
  *
  * @example
  * const store = await openStore('memory:', { now: clock.now() })
- * const app = await createApp({ settings, file, clock, timers, random, newCallId, log, store, registry: openRegistry(store) })
+ * const app = await createApp({ settings, file, clock, timers, random, newCallId, log, store })
  * const response = await app.app.fetch(new Request('http://localhost/healthz'))
  * await app.close(25_000)
  */
@@ -97,10 +95,10 @@ export async function createApp(parts: AppParts): Promise<App> {
  * Every object of the gateway, each made with the parts that it names. Nothing of bursar.json is in force yet.
  * Longer than other functions, because it is one list: what is made of what.
  */
-function wire({ settings, clock, timers, random, newCallId, log, store, registry }: AppParts) {
+function wire({ settings, clock, timers, random, newCallId, log, store }: AppParts) {
   const prices = createPriceBook()
   const providers = new ProvidersInForce(settings)
-  const limits = new LimitsInForce(store, registry, settings.TIME_ZONE)
+  const limits = new LimitsInForce(store, settings.TIME_ZONE)
   const { BURSAR_KEYS: keys, ADMIN_KEY: adminKey, AUTH } = settings
   const callers = new Callers({ keys, adminKey, authOff: AUTH === 'off' })
   const telemetry = new Telemetry()

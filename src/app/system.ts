@@ -85,7 +85,6 @@ export async function openApp(settings: Settings, file: FileConfig): Promise<Ope
       newCallId,
       log,
       store,
-      registry: store.registry,
     })
     return { app, log, flush }
   } catch (error) {

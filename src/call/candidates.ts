@@ -35,6 +35,17 @@ export interface IncomingCall {
   readonly caller: Caller
 }
 
+/** Model names go into meters, logs and the ledger. No provider has a name as long as this. */
+const MAX_MODEL_CHARACTERS = 512
+
+/** The model that a call requests. Throws Problem for a name that is too long. */
+export function modelOf({ reading }: IncomingCall): string {
+  const { model } = reading.facts
+  if (model.length > MAX_MODEL_CHARACTERS)
+    throw new Problem('invalid_request', 'The name of the model is too long.', 'model')
+  return model
+}
+
 /** Finds the provider key that a request brings along. Throws Problem if there is none. */
 type KeyFinder = Pick<Callers, 'providerKey'>
 

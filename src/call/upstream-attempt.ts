@@ -11,6 +11,7 @@ import type { Telemetry } from '../telemetry/call-events.ts'
 import { decompressBody, isEncoded, StreamDecoder } from '../wire/content-encoding.ts'
 import type { HeaderList, Tap } from '../wire/dialect.ts'
 import { findHeader } from '../wire/headers.ts'
+import { EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
 import { readRefusalLimits, readUpstreamLimits } from '../wire/upstream-limits.ts'
 import { type ErrorAnswer, errorCodeOf } from './attempts.ts'
 import { type Dispatch, tapFor } from './dispatch.ts'
@@ -57,7 +58,6 @@ type Billing = 'unsent' | 'sent' | 'billable'
 
 /** After its last event, a provider gets this long to end its answer, so that its connection can be used again. */
 const LINGER_MS = 1_000
-const EMPTY_BUFFER = Buffer.alloc(0)
 
 export class UpstreamAttempt implements AnswerListener {
   readonly #parts: AttemptParts

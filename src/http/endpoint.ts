@@ -3,11 +3,12 @@
 
 import { type Context, Hono } from 'hono'
 import { z } from 'zod'
-import { type Gate, readBody } from '../call/gate.ts'
+import type { Gate } from '../call/gate.ts'
 import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
 import type { Caller } from '../core/ledger-entry.ts'
 import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
+import { readJsonBody } from '../exchange/json-body.ts'
 import { WebExchange } from '../exchange/web.ts'
 import type { Callers, Viewer } from '../keys/callers.ts'
 import { issueOf, truncate } from '../patterns/pattern/pattern.ts'
@@ -168,7 +169,7 @@ async function answerRequest<
   if (!body) return responseOf(await handle(parts, { ...request, body: async () => checked<Body>(NO_BODY, undefined) }))
   return withLease(parts.gate, async (lease) => {
     const read = async () => {
-      const bytes = await readBody(exchange, parts.settings.MAX_BODY_BYTES, lease)
+      const bytes = await readJsonBody(exchange, parts.settings.MAX_BODY_BYTES, lease)
       return checked<Body>(body, isRaw(body) ? bytes : parseJson(bytes))
     }
     return handle(parts, { ...request, body: read })
