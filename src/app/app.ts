@@ -28,13 +28,13 @@ import { reloader } from './reload.ts'
 import { shutdown } from './shutdown.ts'
 import { startSweeping } from './sweep.ts'
 
-/** What comes from outside the program: everything that is not the same each time. */
+/** Everything that comes from outside the program. Tests replace all of it. */
 interface AppParts {
   readonly settings: Settings
   readonly file: FileConfig
   readonly clock: Clock
   readonly timers: Timers
-  /** From 0 up to and without 1. */
+  /** From 0 to below 1. */
   readonly random: () => number
   readonly newCallId: () => string
   readonly log: Logger
@@ -49,9 +49,9 @@ export interface App {
   readonly gate: Gate
   readonly store: Store
   readonly prices: EditablePriceBook
-  /** Those in force now, in the order in which they are asked. */
+  /** The providers in force now, in order of precedence. */
   readonly providers: readonly Provider[]
-  /** Where listeners hear of calls and notices. */
+  /** Emits events of calls, and notices. Add listeners here. */
   readonly telemetry: Telemetry
   /** Puts another bursar.json in force: all of it, or, if it rejects, nothing. A second reload waits for the first. */
   reload(file: FileConfig): Promise<void>
@@ -174,7 +174,7 @@ function wire({ settings, clock, timers, random, newCallId, log, store }: AppPar
   return { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter }
 }
 
-/** The models that patterns ask if a request names none. */
+/** The models that patterns use if a request names none. */
 class PatternModelsInForce {
   readonly #providers: ProvidersInForce
   readonly #defaultProvider: string
