@@ -64,7 +64,7 @@ export interface RouteQuote extends FactoredQuote {
 /** A call with a reservation in the ledger. */
 export interface AdmittedCall {
   readonly admitted: true
-  /** As it was admitted: without the candidates that did not fit. */
+  /** The applicant as it was admitted: without the candidates that did not fit. */
   readonly applicant: Applicant
   readonly facts: CallFacts
   readonly quote: RouteQuote

@@ -1,4 +1,4 @@
-// Candidates: the targets that may answer a call, each with the request as it is sent to that target. They are not asked here.
+// Candidates: the targets that may answer a call, each with the request as it is sent to that target. It sends nothing.
 
 import type { Caller } from '../core/ledger-entry.ts'
 import { Problem } from '../core/problem.ts'
@@ -12,7 +12,7 @@ import type { RouteTarget } from './routing.ts'
 
 /** A target for a call that has come in. */
 export interface CallCandidate extends Candidate {
-  /** The dialect in which the target is asked. */
+  /** The dialect of the request that is sent to the target. */
   readonly dialect: Dialect
   readonly translation: Translation | undefined
   readonly reading: ParsedRequest
@@ -46,7 +46,7 @@ export function modelOf({ reading }: IncomingCall): string {
   return model
 }
 
-/** Finds the provider key that a request brings along. Throws Problem if there is none. */
+/** Finds the caller's own provider key in a request. Throws Problem if there is none. */
 type KeyFinder = Pick<Callers, 'providerKey'>
 
 /** A translated request carries none of the caller's headers. */
@@ -55,7 +55,7 @@ const TRANSLATED_REQUEST_HEADERS: HeaderList = ['content-type', 'application/jso
 const NO_DROPPED_HINTS: readonly string[] = []
 
 /**
- * The targets that can be asked. Throws the first target's Problem if none can.
+ * The targets to which the call can be sent. Throws the first target's Problem if there is none.
  * @param keys finds the caller's own provider keys; undefined if none is needed yet
  */
 export function candidatesOf(

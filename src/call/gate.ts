@@ -55,13 +55,13 @@ interface GateParts {
 interface CallOptions {
   /** Sends in place of the provider. The provider's price and rules still apply. */
   readonly sendInstead?: SendInstead
-  /** Is called once the call is admitted, before it is sent. */
+  /** Called once the call is admitted, before it is sent. */
   readonly onStart?: (relay: Relay) => void
   /** What all calls of the same task may cost together. */
   readonly budget?: Budget
 }
 
-/** Where a call may go. */
+/** The targets of a call, in order. */
 interface RoutePlan extends RoutablePlan<CallCandidate> {
   readonly route: Pick<Route, 'retries' | 'onBudget' | 'isAlias'>
 }
@@ -203,7 +203,7 @@ export class Gate {
     return this.#parts.idempotency.acquire(idempotencyKey, caller.key ?? '', request, this.#parts.clock.now())
   }
 
-  /** Where a call may go now. Throws Problem if it can go nowhere. */
+  /** The targets that can answer a call now. Throws Problem if there is none. */
   #planRoute(call: IncomingCall, now: Instant): RoutePlan {
     const { callers, routing } = this.#parts
     const route = routing.route(call.dialect, modelOf(call), now.wallMs)

@@ -8,7 +8,7 @@ import type { Provider } from '../providers/provider.ts'
 import type { Dialect, ErrorContext, HeaderList } from '../wire/dialect.ts'
 import { rateHeaders } from './dispatch.ts'
 
-/** If the wait is longer, SDKs are asked not to retry by themselves: a sleep that long helps nobody. */
+/** If the wait is longer, a header advises SDKs not to retry by themselves: they would sleep for too long. */
 const MAX_CLIENT_RETRY_WAIT_MS = 60_000
 
 const FAILURES: Partial<Record<ProblemCode, string>> = {

@@ -7,6 +7,7 @@ import type { CallCandidate } from './candidates.ts'
 import { type Dispatch, type DispatchContext, dispatchOf } from './dispatch.ts'
 import type { RoutablePlan } from './routing.ts'
 
+/** What a relay needs to send a call. */
 export interface PlannedAttempts {
   readonly first: Dispatch
   /** The attempts that may follow; undefined if none may. */
@@ -16,7 +17,10 @@ export interface PlannedAttempts {
 /** What the attempts of all calls share. */
 export type PlanParts = Pick<RetryPlanParts<Dispatch>, 'admissionControl' | 'circuits' | 'clock' | 'random'>
 
-/** @param retries how often each target is asked again */
+/**
+ * Prepares the first attempt of an admitted call, and the plan for those that may follow.
+ * @param retries how often each target is tried again
+ */
 export function planAttempts(
   parts: PlanParts,
   context: DispatchContext,

@@ -25,7 +25,7 @@
 // the rest   expired                                    over       free, or upper bound; failed  the gateway's error
 // over       any                                        over       (is settled)                  nothing
 //
-// "Free" is an attempt that nobody bills. In `between`, an event waits while the reservation is being moved.
+// "Free" is an attempt that the provider does not bill. In `between`, an event waits while the reservation is being moved.
 // The call is settled in `ending` and `over`, and in no other state. `#retryWait` is set in `between` alone. `#drainEnding` is set
 // once the client is gone and the answer is drained: such a call is not retried.
 
@@ -114,7 +114,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     this.#attempt.send()
   }
 
-  /** The attempt counts as used, whatever its status says. */
+  /** The attempt counts as used, even if its status is a free one. */
   markBillable(): void {
     this.#attempt.markBillable()
   }
@@ -173,7 +173,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   }
 
   onBroken(code: string): void {
-    // A stream whose model had said why it stopped is whole. A document was not passed on yet.
+    // A stream that has carried its stop reason is complete. A document was not passed on yet.
     if (this.#state !== 'waiting' && this.#attempt.tap?.finished) {
       this.#settle(upperBoundBasis('completed', code))
       this.#complete(EMPTY_BUFFER)

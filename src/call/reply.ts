@@ -101,7 +101,7 @@ export class Reply {
     return { callId: dispatch.admitted.facts.callId, nowMs: this.#clock.now().wallMs }
   }
 
-  /** The provider's headers as they go to the caller, and ours. */
+  /** The provider's headers as they go to the caller, and the gateway's. */
   #headers({ dispatch, headers, tap }: UpstreamAttempt, isError: boolean): HeaderList {
     const { translation } = dispatch
     const noRetry = isError ? this.#noRetryHeaders() : NO_HEADERS
@@ -116,7 +116,7 @@ export class Reply {
     return passed
   }
 
-  /** After retries of ours, an SDK need not add its own. */
+  /** If the gateway has retried, an SDK need not retry too. */
   #noRetryHeaders(): readonly string[] {
     return this.#settlement.hasRetried ? NO_RETRY_HEADERS : NO_HEADERS
   }

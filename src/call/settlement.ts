@@ -1,4 +1,4 @@
-// CallSettlement: settles one call exactly once, and records its attempts. It answers nobody.
+// CallSettlement: settles one call exactly once, and records its attempts. It writes no answer.
 
 import type { Circuits } from '../core/circuit.ts'
 import type { Clock } from '../core/clock.ts'
@@ -20,7 +20,7 @@ export interface SettlementParts {
   readonly telemetry: Telemetry
 }
 
-/** The ledger keeps what a provider calls its model, up to this length: a provider may answer anything. */
+/** The ledger keeps the provider's name of the model up to this length, since a provider can answer any text. */
 const MAX_ANSWERED_MODEL_CHARACTERS = 256
 
 export class CallSettlement {

@@ -62,7 +62,7 @@ export function reportProbeAnswered({ circuits, telemetry }: HealthParts, dispat
   return { ...dispatch, circuitPass: CLOSED_PASS }
 }
 
-/** Puts a target that answered 429 last in line for a while. A refusal of a caller's own key says nothing about ours. */
+/** Puts a target that answered 429 last in line for a while. A refusal for a caller's own key does not affect the gateway's. */
 export function coolTarget(
   circuits: Circuits,
   { provider, outgoing, admitted }: Dispatch,

@@ -17,7 +17,7 @@ import { type ErrorAnswer, errorCodeOf } from './attempts.ts'
 import { type Dispatch, tapFor } from './dispatch.ts'
 import { coolTarget, reportProbeAnswered } from './target-health.ts'
 
-/** Is notified of an answer as it is read. The last notification is any but `onStreamHead` and `onStreamBytes`. */
+/** Is notified of an answer as it is read. Every notification but `onStreamHead` and `onStreamBytes` is the last one. */
 export interface AttemptListener {
   onStreamHead(): void
   /** @param bytes metered, and translated if need be */
@@ -52,7 +52,7 @@ export interface AttemptParts {
 /**
  * Whether the provider can bill an attempt. The value only moves to the right.
  * `unsent`: nothing left the gateway. `sent`: the provider may have read the request, and its status decides.
- * `billable`: something was used, whatever the status says.
+ * `billable`: something was used; the status does not matter.
  */
 type Billing = 'unsent' | 'sent' | 'billable'
 
@@ -101,7 +101,7 @@ export class UpstreamAttempt implements AnswerListener {
       translation && provider.sendTranslated ? provider.sendTranslated(outgoing, this) : provider.send(outgoing, this)
   }
 
-  /** Nothing more is notified. */
+  /** Ends all notifications. */
   close(): void {
     this.#isClosed = true
   }
@@ -140,7 +140,7 @@ export class UpstreamAttempt implements AnswerListener {
     return findHeader(this.headers, 'content-type') ?? ''
   }
 
-  /** The bytes that go to the caller are encoded: the gateway can add none of its own. */
+  /** True if the bytes for the caller are encoded, so that the gateway cannot add bytes to them. */
   get isEncodedStream(): boolean {
     return this.#decoder !== undefined
   }
