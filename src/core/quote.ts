@@ -7,7 +7,7 @@ import { type ModelFacts, type ModelLimits, type Price, type PriceStep, type Rat
 export interface RequestFacts {
   /** `generate` answers with text or media, `embed` with vectors, which are no output; `count` counts tokens and costs nothing. */
   readonly kind: 'generate' | 'embed' | 'count'
-  /** As the caller wrote it. */
+  /** The model as the caller wrote it. */
   readonly model: string
   readonly stream: boolean
   /** Bytes that can become text tokens: the body without inline media, grown where the provider's normalisation grows it. */
@@ -46,7 +46,7 @@ export interface QuoteRules {
   readonly imageTokens: (model: string) => number
   /** False if reasoning is billed beyond the output cap. */
   readonly capCoversReasoning: boolean
-  /** True if the provider writes its cache, and bills for it, although the request does not ask for that. */
+  /** True if the provider writes to its cache and bills this even if the request does not say so. */
   readonly cachesAutomatically: boolean
 }
 
@@ -184,7 +184,7 @@ function maxInputTokens(
   return limits ? Math.min(window, tokens) : tokens
 }
 
-/** For one answer. The provider never exceeds the model's maximum, whatever the cap. */
+/** For one answer. The provider never exceeds the model's maximum, even if the cap is higher. */
 function maxAnswerTokens(cap: number | null, limits: ModelLimits | undefined, rules: QuoteRules): number {
   const maximum = limits?.maxOutput ?? Number.MAX_SAFE_INTEGER
   if (cap === null || (!rules.capCoversReasoning && limits)) return maximum
@@ -219,7 +219,7 @@ function canApply({ fromInputTokens }: PriceStep, inputTokens: number): boolean 
   return fromInputTokens <= inputTokens
 }
 
-/** The dearest rates that a call may be billed by, in nano-dollars per million units. */
+/** The highest rates by which a call can be billed, in nano-dollars per million units. */
 interface MaxRates {
   readonly inputRate: bigint
   readonly outputRate: bigint

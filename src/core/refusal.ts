@@ -28,7 +28,7 @@ export interface Refusal {
   readonly message: string
 }
 
-/** How long to ask clients to wait if the meters cannot say. */
+/** The wait that is advised if the meters do not give one. */
 interface RefusalWaits {
   /** For `inFlight`: a moment, different for each client, so that clients do not all come back at once. */
   readonly inFlightMs: number
