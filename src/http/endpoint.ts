@@ -15,7 +15,7 @@ import { issueOf, truncate } from '../patterns/pattern/pattern.ts'
 import { problemResponse } from './problems.ts'
 
 /**
- * What a handler learns about the sender, by the role that the endpoint asks for. `open`: anyone. `key`: a key or the admin
+ * What a handler learns about the sender, by the role that the endpoint requires. `open`: anyone. `key`: a key or the admin
  * key. `caller`: a key that may make calls, which the admin key may not. If no keys are configured, anyone on this machine has
  * all of them.
  */
@@ -73,7 +73,7 @@ export interface EndpointRow<
   Body extends z.ZodType = z.ZodType,
 > {
   readonly method: 'GET' | 'POST'
-  /** As Hono writes paths: `/llm/explain/:call_id`. */
+  /** The path in Hono's notation: `/llm/explain/:call_id`. */
   readonly path: string
   /** A second path with the same meaning. */
   readonly alias?: string
@@ -94,7 +94,7 @@ export interface Endpoint<Parts> extends EndpointRow<Role> {
   respond(parts: Parts & AccessParts, c: Context): Promise<Response>
 }
 
-/** What every endpoint needs of the gateway, whatever its handler does. */
+/** What every endpoint needs of the gateway, in addition to what its handler needs. */
 interface AccessParts {
   readonly callers: Callers
   readonly gate: Pick<Gate, 'withBufferLease'>

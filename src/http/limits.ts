@@ -60,7 +60,7 @@ export const LIMITS = endpoint({
   }
 })
 
-/** Subjects by their kind; those that are undefined are not asked for. */
+/** Subjects by their kind. Undefined: the request does not name that kind. */
 type ShownSubjects = { readonly [Kind in Who]?: string | undefined }
 
 function subjectsOf({ key, user, thread, agent, task, provider, model }: ShownSubjects) {
