@@ -56,7 +56,7 @@ interface CachedModel {
  * entry of a named provider wins over that of `*`.
  */
 export class EditablePriceBook implements PriceBook {
-  /** By provider and name, lower case. */
+  /** Prices by provider and name, in lower case. */
   readonly #codePrices = new Map<string, UserLayer>()
   #userPrices: UserPrices = new Map()
   readonly #timelines = new Map<string, Timeline>()
