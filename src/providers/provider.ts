@@ -42,7 +42,7 @@ export interface UpstreamRequest {
   /** Sent in place of the provider's own key. */
   readonly callerKey: CallerKey | undefined
   readonly body: Buffer
-  /** As the provider names it. */
+  /** The model as the provider names it. */
   readonly model: string
   readonly stream: boolean
   /** The answer must not be encoded, because something in it has to be hidden on its way. */

@@ -14,10 +14,10 @@ interface Choice {
 export const COMPLETIONS_FORMAT: Pick<AnswerFormat, 'whole' | 'stream'> = {
   whole: (answer, request) => {
     const choices = choicesOf(answer, request)
-    const said = choices.map(({ words, isTruncated }, index) =>
+    const answers = choices.map(({ words, isTruncated }, index) =>
       choice(index, words.join(''), finishReason(isTruncated)),
     )
-    return completion(answer, said, answer.withUsage ? { usage: usageOf(answer, choices) } : {})
+    return completion(answer, answers, answer.withUsage ? { usage: usageOf(answer, choices) } : {})
   },
   stream: (answer, request) => {
     const choices = choicesOf(answer, request)
@@ -54,8 +54,8 @@ function choicesOf(answer: AnswerContent, { prompt, max_tokens }: RequestBody): 
   const cap = typeof max_tokens === 'number' ? max_tokens : undefined
   return prompt.slice(0, MAX_PROMPTS).map((text) => {
     const words = `You said: ${typeof text === 'string' ? text : 'nothing'}`.match(/\s*\S+/g) ?? []
-    const said = words.slice(0, cap)
-    return { words: said, isTruncated: said.length < words.length }
+    const kept = words.slice(0, cap)
+    return { words: kept, isTruncated: kept.length < words.length }
   })
 }
 

@@ -92,7 +92,7 @@ class FetchedAnswer implements AnswerListener {
     try {
       this.#body?.close()
     } catch {
-      // The body was canceled before: nobody reads it.
+      // The body was canceled before, so it is not read.
     }
   }
 
