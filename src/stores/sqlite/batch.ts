@@ -57,7 +57,7 @@ export interface BatchObserver {
   /** These rows will never be written: their charges have to be given back. */
   reserveFailed(rows: readonly OpenRow[]): void
   amendFailed(amendments: readonly PendingAmendment[], error: Error): void
-  /** The amendments are written, and the levels hold no more than their new charges. */
+  /** The amendments are written, and the levels hold exactly their new charges. */
   amendmentsWritten(amendments: readonly PendingAmendment[]): void
 }
 

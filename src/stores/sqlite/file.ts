@@ -1,4 +1,4 @@
-// The SQLite file: opened by one owner, created or migrated, and never touched if it is not ours. It knows no entries.
+// The SQLite file: opened by one owner, created or migrated, and never changed if it is another program's. It knows no entries.
 
 import { closeSync, existsSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
