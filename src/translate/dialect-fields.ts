@@ -6,7 +6,7 @@ import { Problem } from '../core/problem.ts'
 
 /** How a dialect treats the fields that it does not share with other dialects. */
 export interface ExtrasPolicy {
-  /** As in wire/index.ts. */
+  /** The dialect's name in wire/index.ts. */
   readonly dialect: string
   /** True for a value that requests nothing, as if the field were absent. Such a field is a hint, and leaving it out is not reported. */
   isEmpty(value: unknown): boolean
@@ -116,10 +116,10 @@ export function unsupportedExtra(name: string): Problem {
   return new Problem('unsupported', `The target model does not support '${name}'.`, name)
 }
 
-/** Deeper values are taken to differ: nothing that is restored is deeper. */
+/** Values that are nested more deeply count as different. No value that is restored is. */
 const MAX_COMPARED_LEVELS = 64
 
-/** Whether two parsed JSON values are equal, whatever the order of their members. Values that are too deep are not. */
+/** Whether two parsed JSON values are equal; members can be in any order. Values that are too deep count as different. */
 export function isSameJson(left: unknown, right: unknown, levels = MAX_COMPARED_LEVELS): boolean {
   if (Object.is(left, right)) return true
   if (levels === 0) return false

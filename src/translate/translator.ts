@@ -82,7 +82,7 @@ export interface EventWriter {
  * const returned = openaiChatTranslator.writeResponse(response, usage, context)
  */
 export interface Translator {
-  /** As in wire/index.ts. */
+  /** The dialect's name in wire/index.ts. */
   readonly dialect: string
   /** The vendor's name for people: `Anthropic`. */
   readonly title: string
