@@ -28,20 +28,20 @@ export interface Edits {
     /** Caps in other fields become null: the provider is not known to read them. */
     readonly alone?: boolean
   }
-  /** Ask for usage at the end of a stream. */
+  /** Request usage at the end of a stream. */
   readonly includeUsage?: boolean
 }
 
 /** A request body that has been read. */
 export interface ParsedRequest {
   readonly facts: RequestFacts
-  /** True if the caller asked for usage at the end of its stream, or the dialect always sends it. */
+  /** True if the caller requested usage at the end of its stream, or the dialect always sends it. */
   readonly asksForUsage: boolean
   /** The body with these changes, made as byte edits; the body itself if there are none. */
   edit(edits: Edits): Buffer
 }
 
-/** A request that asks a provider how many tokens a call would take in. */
+/** A request for a provider's count of a call's input tokens. */
 export interface CountRequest {
   /** The name of the dialect it is in. */
   readonly dialect: string
@@ -70,7 +70,7 @@ export interface AnswerUsage {
 export interface Tap {
   /** The answer is one document, which is read when it has ended: collect it before you pass it on. */
   readonly isDocument: boolean
-  /** Takes the next bytes, and returns the bytes to pass on: the same, without a usage chunk the caller did not ask for. */
+  /** Takes the next bytes, and returns the bytes to pass on: the same, without a usage chunk that the caller did not request. */
   push(chunk: Buffer): Buffer
   /** The body has ended. Returns bytes that were held back. */
   end(): Buffer
@@ -135,7 +135,7 @@ export interface Dialect<Name extends string = string> extends RefusalFormat {
   /** Path and query of the provider's endpoint, relative to its base URL. @param model as the provider names it */
   upstreamPath(model: string, line: RequestLine): string
   /**
-   * The request that asks the provider for the number of input tokens. Undefined if the call cannot be counted whole; absent
+   * The request for the provider's count of input tokens. Undefined if the call cannot be counted whole; absent
    * if the vendor does not count. Throws Problem for a body that cannot be read.
    * @param model as the provider names it
    */
@@ -144,8 +144,8 @@ export interface Dialect<Name extends string = string> extends RefusalFormat {
   readonly streamsAsArray?: (line: RequestLine) => boolean
   /**
    * A tap for one answer.
-   * @param streaming true if the request asked for a stream; `contentType` tells whether the answer is one
-   * @param hideUsage true if only the gateway asked for the usage chunk, which must not reach the caller
+   * @param streaming true if the caller requested a stream; `contentType` tells whether the answer is one
+   * @param hideUsage true if only the gateway requested the usage chunk, which must not reach the caller
    */
   createTap(streaming: boolean, contentType: string, hideUsage: boolean): Tap
   /** The error event that ends a stream of this content type if it could not be finished. */

@@ -78,7 +78,7 @@ export function isDialectName(name: string): name is DialectName {
 }
 
 /**
- * The request that asks the provider how many tokens a call would take in. Undefined if no provider counts calls in this
+ * The request for the number of input tokens of a call. Undefined if no provider counts calls in this
  * dialect, or if this call cannot be counted whole. Throws Problem for a body that cannot be read.
  * @param model as the provider names it
  */

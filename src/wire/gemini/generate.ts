@@ -34,7 +34,7 @@ export const geminiGenerate: Dialect<'gemini.generateContent'> = {
   createTap: createGenerateTap,
 }
 
-/** Where in a body the parts lie that may be edited. */
+/** The positions of the parts of a body that can be edited. */
 interface GenerateLayout extends ObjectLayout {
   config: ObjectLayout | null
   nullConfig: ByteRange | null

@@ -125,7 +125,7 @@ export function eachObject<Target>(
   return objects
 }
 
-/** As `eachObject`, for a value that may also be a single object in place of an array. */
+/** Like `eachObject`, for a value that can also be a single object instead of an array. */
 export function eachObjectOrOne<Target>(
   json: JsonCursor,
   read: (json: JsonCursor, target: Target) => void,

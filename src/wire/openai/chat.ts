@@ -34,7 +34,7 @@ export const openaiChat: Dialect<'openai.chat'> = {
   streamError: (problem, context) => `data: ${openaiProblemBody(problem, context)}\n\n`,
 }
 
-/** Where in a body the parts lie that may be edited. */
+/** The positions of the parts of a body that can be edited. */
 export interface ChatLayout extends ObjectLayout, ModelLayout {
   /** Servers differ in which of the two fields they read. */
   readonly caps: Record<'max_tokens' | 'max_completion_tokens', ByteRange | null>
@@ -102,7 +102,7 @@ function readChatRequest(body: Buffer): ParsedRequest {
   return { facts: draft, asksForUsage: layout.asksForUsage, edit: (edits) => editChat(body, layout, edits) }
 }
 
-/** Where both caps are given, the larger one bounds the answer. Returns where the cap lies. */
+/** If both caps are given, the larger one bounds the answer. Returns the position of the cap. */
 function readCap(json: JsonCursor, draft: RequestDraft, name: string): ByteRange {
   const range = json.range()
   const cap = json.countAt(range, name, 1)

@@ -127,7 +127,7 @@ function readOutputTool(json: JsonCursor, answer: AnswerFacts): void {
   if (tool.type === 'image_generation') answer.imageModel = tool.model
 }
 
-/** OpenAI's counts contain their parts; ours are disjoint. Parts that contradict their total are cut to fit. */
+/** OpenAI's counts include their parts; the classes of `Usage` are disjoint. Parts that exceed their total are reduced to it. */
 function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
   const { usage, model, serviceTier } = answer
   if (!isRecord(usage) || !areCredibleCounts([usage.input_tokens, usage.output_tokens])) return undefined
