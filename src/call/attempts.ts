@@ -82,6 +82,7 @@ export function errorCodeOf(error: Error): string {
   return typeof code === 'string' ? code : error.name
 }
 
+/** What a retry plan needs. */
 export interface RetryPlanParts<Outgoing> {
   readonly admissionControl: AdmissionControl
   readonly circuits: Circuits

@@ -120,7 +120,7 @@ interface RequestChanges {
   /** An output cap in tokens; null to set none. */
   readonly cap: number | null
   /** Requests usage at the end of a stream. */
-  readonly asksUsage: boolean
+  readonly requestsUsage: boolean
 }
 
 /** The request that is sent to a candidate. @param method of the caller's request */
@@ -136,7 +136,7 @@ export function outgoingOf(candidate: CallCandidate, method: string, changes: Re
     body: reading.edit(editsOf(provider, reading, name, changes)),
     model: name,
     stream: reading.facts.stream,
-    needsPlainAnswer: changes.asksUsage || translation !== undefined,
+    needsPlainAnswer: changes.requestsUsage || translation !== undefined,
   }
 }
 
@@ -144,12 +144,12 @@ function editsOf(
   { capField, readsOnlyCapField = false }: Provider,
   { facts }: ParsedRequest,
   name: string,
-  { cap, asksUsage }: RequestChanges,
+  { cap, requestsUsage }: RequestChanges,
 ): Edits {
   const edits: { -readonly [Part in keyof Edits]: Edits[Part] } = {}
   const tokens = cap ?? (readsOnlyCapField ? facts.outputCap : null)
   if (name !== facts.model) edits.model = name
   if (tokens !== null) edits.cap = { field: capField, tokens, alone: readsOnlyCapField }
-  if (asksUsage) edits.includeUsage = true
+  if (requestsUsage) edits.includeUsage = true
   return edits
 }

@@ -11,11 +11,12 @@ import type { Gate } from './gate.ts'
 /** One limit that applies to the call. */
 export interface EstimateCheck {
   readonly level: LevelView
-  /** What the call needs of it, in the limit's unit. */
+  /** The amount that the call needs, in the unit of the limit. */
   readonly needed: bigint
   readonly fits: boolean
 }
 
+/** What a call would reserve. Costs are nano-dollars. */
 export interface Estimate {
   readonly applicant: Applicant
   readonly quote: RouteQuote

@@ -16,6 +16,10 @@ const LINE_FEED = 0x0a
 const NO_HEADERS: readonly string[] = []
 const NO_RETRY_HEADERS: readonly string[] = ['x-should-retry', 'false']
 
+/**
+ * Writes the answer of one call. Call `startStream`, then `write` any number of times, then one of the ends; or one end alone. Once
+ * the client is gone, all methods do nothing.
+ */
 export class Reply {
   readonly #clock: Clock
   readonly #exchange: Exchange

@@ -41,6 +41,11 @@ interface RoutingParts {
 /**
  * Finds the targets of a call: those of an alias from `bursar.json`, the one of `provider/model`, or the provider that lists a bare
  * model name. Targets in another dialect are included if there are translators for both.
+ *
+ * @example
+ * const { targets } = routing.route(dialectNamed('openai.chat'), 'fast', now.wallMs)
+ * const candidates = candidatesOf(targets, call, callers)
+ * const { candidates: [first], circuitPass } = routing.firstRoutable(candidates, now.monoMs)
  */
 export class Routing {
   readonly #parts: RoutingParts

@@ -23,6 +23,10 @@ export interface SettlementParts {
 /** The ledger keeps the provider's name of the model up to this length, since a provider can answer any text. */
 const MAX_ANSWERED_MODEL_CHARACTERS = 256
 
+/**
+ * The settlement of one call, and the record of its attempts. `settle` has an effect once. Costs are nano-dollars and include all
+ * attempts.
+ */
 export class CallSettlement {
   readonly #parts: SettlementParts
   /** When the first attempt was sent, in monotonic milliseconds. */

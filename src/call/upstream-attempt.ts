@@ -59,6 +59,10 @@ type Billing = 'unsent' | 'sent' | 'billable'
 /** After its last event, a provider gets this long to end its answer, so that its connection can be used again. */
 const LINGER_MS = 1_000
 
+/**
+ * One attempt of a call. Call `send` once; the listener is notified of the answer, and last of its end. `abort` ends the request, and
+ * `close` ends the notifications.
+ */
 export class UpstreamAttempt implements AnswerListener {
   readonly #parts: AttemptParts
   readonly #listener: AttemptListener

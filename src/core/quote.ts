@@ -37,12 +37,13 @@ export interface RequestFacts {
   readonly user: string | null
 }
 
-/** How a provider counts, and what it adds to a request. The figures are measured: see the provider's own file. */
+/** How a provider counts, and the tokens that it adds to a request. The figures are measured: see the provider's own file. */
 export interface QuoteRules {
   readonly tokensPerCall: number
   readonly tokensPerMessage: number
+  /** For a request with tools. */
   readonly tokensWithTools: number
-  /** The most tokens of one image. */
+  /** The maximum of tokens of one image. */
   readonly imageTokens: (model: string) => number
   /** False if reasoning is billed beyond the output cap. */
   readonly capCoversReasoning: boolean
@@ -50,6 +51,7 @@ export interface QuoteRules {
   readonly cachesAutomatically: boolean
 }
 
+/** The settings on which quotes depend. */
 export interface QuoteSettings {
   /** In tokens, for one answer. */
   readonly defaultMaxOutputTokens: number
@@ -62,13 +64,13 @@ export type CountedInput = { readonly text: number } | { readonly all: number }
 
 /** An upper bound on a call at one model. */
 export interface Quote {
-  /** The most input tokens. */
+  /** The maximum of input tokens. */
   readonly inputTokens: number
-  /** The most output tokens, over all answers. */
+  /** The maximum of output tokens, over all answers. */
   readonly outputTokens: number
   /** The tokens that limits on tokens reserve: an estimate, or the sum of the two above. */
   readonly tokens: number
-  /** The most the call can cost, in nano-dollars. Zero if no price is known. */
+  /** The maximum cost of the call, in nano-dollars. Zero if no price is known. */
   readonly costNanoUsd: bigint
   readonly price: Price | undefined
   /** The output cap that the gateway sets, in tokens for one answer. Null if the caller's own request stands. */

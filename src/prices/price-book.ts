@@ -126,6 +126,7 @@ export class EditablePriceBook implements PriceBook {
   }
 }
 
+/** A price book with the library's prices and our corrections, and no user prices yet. */
 export function createPriceBook(): EditablePriceBook {
   return new EditablePriceBook()
 }

@@ -8,7 +8,7 @@ export interface ProviderSettingRow<Variable extends string = string> {
   readonly variable: Variable
   /** The value if the variable is absent or empty. */
   readonly defaultText: string
-  /** What `.env.example` says of it. */
+  /** The comment on it in `.env.example`. */
   readonly about: string
 }
 

@@ -8,8 +8,9 @@ import type { Refusal } from '../core/refusal.ts'
 import type { Usage } from '../core/usage.ts'
 import type { Endpoint } from './endpoint.ts'
 
-/** What a dialect reads of a request, beside its body. */
+/** The parts of a request that a dialect reads, in addition to its body. */
 export interface RequestLine {
+  /** Without the query. */
   readonly path: string
   /** Without the question mark. */
   readonly query: string
@@ -36,7 +37,7 @@ export interface Edits {
 export interface ParsedRequest {
   readonly facts: RequestFacts
   /** True if the caller requested usage at the end of its stream, or the dialect always sends it. */
-  readonly asksForUsage: boolean
+  readonly requestsUsage: boolean
   /** The body with these changes, made as byte edits; the body itself if there are none. */
   edit(edits: Edits): Buffer
 }
@@ -50,23 +51,24 @@ export interface CountRequest {
   readonly body: Buffer
 }
 
-/** A part of what an answer used that has a price of its own. */
+/** Usage with a price of its own, inside one answer. */
 export interface UsageShare {
   readonly usage: Usage
   readonly model: string | null
 }
 
-/** What an answer reports as used, in disjoint classes. */
+/** The usage that an answer reports, in disjoint classes. */
 export interface AnswerUsage {
   readonly usage: Usage
-  /** What was used beside that: by other models, or in passes of their own. */
+  /** Usage that `usage` does not include: of other models, or of additional passes. */
   readonly otherUsage?: readonly UsageShare[]
+  /** Included in the output tokens of `usage`. */
   readonly reasoningTokens: number
   readonly model: string | null
   readonly serviceTier: string | null
 }
 
-/** Listens to one answer. Never throws: an answer that cannot be read has no usage. */
+/** Meters one answer while its bytes pass. Never throws: an answer that cannot be read has no usage. */
 export interface Tap {
   /** The answer is one document, which is read when it has ended: collect it before you pass it on. */
   readonly isDocument: boolean
@@ -89,21 +91,24 @@ export interface Tap {
 /** A header list as Node writes it: name, value, name, value. */
 export type HeaderList = string[]
 
-/** What refused and failed answers are identified by. */
+/** The call that an error belongs to. */
 export interface ErrorContext {
   readonly callId: string
+  /** Wall clock, epoch milliseconds. */
   readonly nowMs: number
 }
 
-/** How the dialects of one vendor refuse. */
+/** The form of refusals and problems in the dialects of one vendor. */
 export interface RefusalFormat {
   /** The header in which the vendor's SDKs look for a request id. */
   readonly requestIdHeader: string
+  /** The JSON of the answer to a refused call. */
   refusalBody(refusal: Refusal, context: ErrorContext): string
+  /** The JSON of the answer to a call with a problem. */
   problemBody(problem: Problem, context: ErrorContext): string
   /** True if some SDK takes an error event for a further answer: the connection is broken after it, too. */
   readonly breaksAfterError: boolean
-  /** Appends the vendor's own rate-limit headers, with our figures, to `headers`. @param wallMs now, epoch milliseconds */
+  /** Appends the vendor's own rate-limit headers, with the gateway's figures, to `headers`. @param wallMs now, epoch milliseconds */
   addRateHeaders(levels: readonly LevelView[], wallMs: number, headers: HeaderList): void
 }
 

@@ -28,6 +28,7 @@ export interface RefusalDetails {
 
 type Unit = 'usd' | 'calls' | 'requests' | 'tokens'
 
+/** The details of a refusal. @param nowMs wall clock, epoch milliseconds */
 export function refusalDetails(refusal: Refusal, nowMs: number): RefusalDetails {
   const { meter } = refusal
   return {

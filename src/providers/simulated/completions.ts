@@ -22,15 +22,15 @@ export const COMPLETIONS_FORMAT: Pick<AnswerFormat, 'whole' | 'stream'> = {
   stream: (answer, request) => {
     const choices = choicesOf(answer, request)
     const options = request.stream_options
-    const asksForUsage = answer.withUsage && isRecord(options) && options.include_usage === true
+    const requestsUsage = answer.withUsage && isRecord(options) && options.include_usage === true
     const event = (chunkChoices: readonly unknown[], usage: unknown = null) =>
-      `data: ${completion(answer, chunkChoices, asksForUsage ? { usage } : {})}\n\n`
+      `data: ${completion(answer, chunkChoices, requestsUsage ? { usage } : {})}\n\n`
     return [
       ...choices.flatMap(({ words, isTruncated }, index) => [
         ...words.map((text) => event([choice(index, text, null)])),
         event([choice(index, '', finishReason(isTruncated))]),
       ]),
-      ...(asksForUsage ? [event([], usageOf(answer, choices))] : []),
+      ...(requestsUsage ? [event([], usageOf(answer, choices))] : []),
       'data: [DONE]\n\n',
     ]
   },

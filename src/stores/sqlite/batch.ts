@@ -46,6 +46,7 @@ export interface PendingList<Item> {
   readonly done: PromiseWithResolvers<void>
 }
 
+/** Reservations and amendments for the next commit. */
 export interface PendingReserves extends PendingList<OpenRow> {
   amendments?: PendingAmendment[]
 }

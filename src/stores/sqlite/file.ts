@@ -5,8 +5,10 @@ import { DatabaseSync } from 'node:sqlite'
 import { StoreUnusable } from '../store.ts'
 import { APPLICATION_ID, MIGRATIONS } from './migrations.ts'
 
+/** SQLite's `PRAGMA synchronous`: see `SqliteOptions`. */
 export type Synchronous = 'normal' | 'full'
 
+/** An open file that this process owns. */
 export interface LedgerFile {
   readonly db: DatabaseSync
   /** Closes the connection and gives up the ownership. */

@@ -67,7 +67,7 @@ function readGenerateRequest(body: Buffer, line: RequestLine): ParsedRequest {
   draft.model = modelInPath(line.path)
   draft.stream = line.path.endsWith(':streamGenerateContent')
   readBody(body, BODY, draft, layout)
-  return { facts: draft, asksForUsage: true, edit: (edits) => editBody(body, layout, edits) }
+  return { facts: draft, requestsUsage: true, edit: (edits) => editBody(body, layout, edits) }
 }
 
 const CONFIG = new ObjectReader<RequestDraft, GenerateLayout>(

@@ -56,7 +56,7 @@ function readCompletionsRequest(body: Buffer): ParsedRequest {
   const isCapped = draft.outputCap !== null
   draft.outputCap ??= DEFAULT_CAP_TOKENS
   draft.answers *= draft.prompts
-  return { facts: draft, asksForUsage: layout.asksForUsage, edit: (edits) => editBody(body, layout, edits, isCapped) }
+  return { facts: draft, requestsUsage: layout.requestsUsage, edit: (edits) => editBody(body, layout, edits, isCapped) }
 }
 
 function editBody(body: Buffer, layout: ChatLayout, edits: Edits, isCapped: boolean): Buffer {

@@ -13,9 +13,10 @@ const CLOSE_BRACKET = 0x5d
 /** An element longer than this is passed on unread. Only inline images come near. */
 const MAX_ELEMENT_BYTES = 16_777_216
 
+/** Passes all bytes on unchanged, and gives each complete element to `source`. */
 export class ArrayTap extends MeteredTap<EventUsageReader> {
   readonly isDocument = false
-  /** Brackets open at this point; an element is what is inside the outermost one. */
+  /** The number of open brackets. An element is a value inside the outermost bracket. */
   #depth = 0
   #inString = false
   /** Inside a string: the byte before was a backslash that escapes. */
