@@ -12,7 +12,7 @@ export interface SettlementBasis {
   readonly certainty: Certainty
   /** The usage; undefined if nothing was used, or if the usage is not known. */
   readonly metered: AnswerUsage | undefined
-  /** True if the usage is not known: the call settles as the most it can have used. */
+  /** True if the usage is not known: the call is settled with its upper bound. */
   readonly isUpperBound: boolean
   /** Why the last attempt failed, in a word or two; null if it did not. */
   readonly error: string | null

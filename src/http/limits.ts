@@ -22,7 +22,7 @@ export interface LimitParts {
 const endpoint = endpointsFor<LimitParts>()
 
 const name = z.string().optional()
-/** The subjects whose limits are shown beside the global ones. `key` is ignored for a viewer with a key of its own. */
+/** The subjects whose limits are shown in addition to the global ones. `key` is ignored for a viewer with a key of its own. */
 const subjectsSchema = z.strictObject({
   key: name,
   user: name,

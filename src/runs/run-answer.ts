@@ -52,7 +52,7 @@ export const runSchema = z.strictObject({
 
 export type RunJson = z.output<typeof runSchema>
 
-/** What the JSON of a run shows beside its outcome. */
+/** The parts of a run's JSON that are not in its outcome. */
 export interface RunSummary {
   readonly pattern: string
   readonly task: string

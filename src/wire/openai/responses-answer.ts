@@ -26,7 +26,7 @@ export function createResponsesTap(streaming: boolean, contentType: string): Tap
 /** What was read of a response. */
 interface AnswerFacts {
   usage: unknown
-  /** What hosted tools used beside the model. */
+  /** Usage of hosted tools, in addition to the model's. */
   toolUsage: unknown
   model: string | null
   serviceTier: string | null
@@ -168,7 +168,7 @@ function webSearchesIn({ items, toolUsage }: AnswerFacts, usage: Readonly<Record
   return Math.max(items.webSearches.size, counted, countOf(web_search_calls) + countOf(x_search_calls))
 }
 
-/** What is billed beside the model, each under the name that its price has. */
+/** Usage that is billed in addition to the model's, each under the name of its price. */
 function sharesIn(answer: AnswerFacts): UsageShare[] {
   const { fileSearches, containers } = answer.items
   const images = imageShareIn(answer)
