@@ -87,7 +87,7 @@ export interface Bursar {
 const mistake = nodeVersionMistake(process.versions.node)
 if (mistake !== undefined) {
   const error = new Error(mistake)
-  // One line is enough: the place in Bursar where it is thrown helps no user.
+  // The message is enough: the place in Bursar that throws it does not help the user.
   error.stack = mistake
   throw error
 }

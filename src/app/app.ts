@@ -16,7 +16,6 @@ import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
 import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
-import type { Registry } from '../stores/registry.ts'
 import type { Store } from '../stores/store.ts'
 import { Telemetry } from '../telemetry/call-events.ts'
 import { CallLog } from '../telemetry/call-log.ts'
@@ -29,19 +28,18 @@ import { reloader } from './reload.ts'
 import { shutdown } from './shutdown.ts'
 import { startSweeping } from './sweep.ts'
 
-/** What comes from outside the program: everything that is not the same each time. */
-export interface AppParts {
+/** Everything that comes from outside the program. Tests replace all of it. */
+interface AppParts {
   readonly settings: Settings
   readonly file: FileConfig
   readonly clock: Clock
   readonly timers: Timers
-  /** From 0 up to and without 1. */
+  /** From 0 to below 1. */
   readonly random: () => number
   readonly newCallId: () => string
   readonly log: Logger
   /** Open. The app closes it. */
   readonly store: Store
-  readonly registry: Registry
 }
 
 /** A gateway that is ready for calls. */
@@ -51,9 +49,9 @@ export interface App {
   readonly gate: Gate
   readonly store: Store
   readonly prices: EditablePriceBook
-  /** Those in force now, in the order in which they are asked. */
+  /** The providers in force now, in order of precedence. */
   readonly providers: readonly Provider[]
-  /** Where listeners hear of calls and notices. */
+  /** Emits events of calls, and notices. Add listeners here. */
   readonly telemetry: Telemetry
   /** Puts another bursar.json in force: all of it, or, if it rejects, nothing. A second reload waits for the first. */
   reload(file: FileConfig): Promise<void>
@@ -69,7 +67,7 @@ export interface App {
  *
  * @example
  * const store = await openStore('memory:', { now: clock.now() })
- * const app = await createApp({ settings, file, clock, timers, random, newCallId, log, store, registry: openRegistry(store) })
+ * const app = await createApp({ settings, file, clock, timers, random, newCallId, log, store })
  * const response = await app.app.fetch(new Request('http://localhost/healthz'))
  * await app.close(25_000)
  */
@@ -97,10 +95,10 @@ export async function createApp(parts: AppParts): Promise<App> {
  * Every object of the gateway, each made with the parts that it names. Nothing of bursar.json is in force yet.
  * Longer than other functions, because it is one list: what is made of what.
  */
-function wire({ settings, clock, timers, random, newCallId, log, store, registry }: AppParts) {
+function wire({ settings, clock, timers, random, newCallId, log, store }: AppParts) {
   const prices = createPriceBook()
   const providers = new ProvidersInForce(settings)
-  const limits = new LimitsInForce(store, registry, settings.TIME_ZONE)
+  const limits = new LimitsInForce(store, settings.TIME_ZONE)
   const { BURSAR_KEYS: keys, ADMIN_KEY: adminKey, AUTH } = settings
   const callers = new Callers({ keys, adminKey, authOff: AUTH === 'off' })
   const telemetry = new Telemetry()
@@ -176,7 +174,7 @@ function wire({ settings, clock, timers, random, newCallId, log, store, registry
   return { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter }
 }
 
-/** The models that patterns ask if a request names none. */
+/** The models that patterns use if a request names none. */
 class PatternModelsInForce {
   readonly #providers: ProvidersInForce
   readonly #defaultProvider: string

@@ -12,7 +12,7 @@ import { compileUserPrices, type UserPrice, type UserPriceEntry } from '../price
 import type { ProvidersInForce } from '../providers/index.ts'
 
 /** Everything that bursar.json changes, and what decides how. */
-export interface ReloadParts {
+interface ReloadParts {
   readonly settings: Settings
   readonly clock: Clock
   readonly gate: Pick<Gate, 'isClosing'>

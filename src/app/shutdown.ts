@@ -7,7 +7,7 @@ import type { ProvidersInForce } from '../providers/index.ts'
 import type { Store } from '../stores/store.ts'
 
 /** Everything that has to end. */
-export interface ShutdownParts {
+interface ShutdownParts {
   readonly clock: Clock
   readonly timers: Timers
   readonly gate: Pick<Gate, 'close' | 'inFlight' | 'activeLeases' | 'movesInProgress' | 'expireAll'>

@@ -5,7 +5,7 @@ import type { Store } from '../stores/store.ts'
 import type { Telemetry } from '../telemetry/call-events.ts'
 
 /** What sweeping needs. */
-export interface SweepParts {
+interface SweepParts {
   readonly clock: Clock
   readonly timers: Timers
   readonly telemetry: Pick<Telemetry, 'notify'>

@@ -1,4 +1,4 @@
-// AdmissionControl: from an applicant to a reservation or a refusal. It decides with the store, and sends nothing.
+// AdmissionControl: turns an applicant into a reservation or a refusal, with the store. It sends nothing.
 
 import type { Settings } from '../config/settings.ts'
 import { windowAt } from '../core/calendar.ts'
@@ -23,7 +23,7 @@ import {
 import { Quoting, type QuotingParts } from './quoting.ts'
 import { amendmentFor, ZERO_BOUND } from './reservation-move.ts'
 
-export interface AdmissionControlParts extends QuotingParts {
+interface AdmissionControlParts extends QuotingParts {
   readonly settings: Settings
   readonly store: Store
   /** Read anew for every call, since a reload replaces the plan. */
@@ -45,6 +45,11 @@ const NO_PRIOR_CHARGES: readonly Charge[] = []
 /**
  * Reserves what calls can use at most, or refuses them. A call that does not fit is tried again with an output cap, then with its
  * input counted, then without its most expensive candidates. Costs are nano-dollars.
+ *
+ * @example
+ * const admission = await admissionControl.admit(applicant, clock.now())
+ * if (admission.admitted) send(admission.facts, admission.quote.injectedCap)
+ * else refuse(admission.refusal)
  */
 export class AdmissionControl {
   readonly #parts: AdmissionControlParts
@@ -55,12 +60,12 @@ export class AdmissionControl {
     this.#quoting = new Quoting(parts)
   }
 
-  /** The most a call can use, whichever candidate answers. Throws Problem for a call that cannot be quoted. */
+  /** The maximum that a call can use with any of its candidates. Throws Problem for a call that cannot be quoted. */
   quote(applicant: Applicant, now: Instant): RouteQuote {
     return this.#quoting.quoteForRoute(applicant, now)
   }
 
-  /** The charges that a quote makes: one for each limit that counts the call, and one for its budget. */
+  /** The charges for a quote: one for each limit that counts the call, and one for its budget. */
   charges(applicant: Applicant, quoted: Quote, now: Instant): Charge[] {
     const { limits, settings } = this.#parts
     const amounts: Amounts = { requests: 1n, tokens: BigInt(quoted.tokens), cost: quoted.costNanoUsd, inFlight: 1n }
@@ -74,7 +79,7 @@ export class AdmissionControl {
   }
 
   /**
-   * Reserves the most that a call can use, or refuses it. A refused call changes no level.
+   * Reserves the maximum that a call can use, or refuses the call. A refused call changes no level.
    * Rejects with Problem for a call that cannot be quoted, and with StoreUnavailable if the ledger cannot be written.
    */
   async admit(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {
@@ -93,10 +98,10 @@ export class AdmissionControl {
   }
 
   /**
-   * Moves the reservation of a call under way to another of its candidates, or to the same one once more.
-   * @param isBilled the attempt before may have been billed: its bound stays reserved
-   * Resolves to undefined if the move does not fit; the reservation is as before then.
-   * Rejects with Problem for a candidate that cannot be quoted, and with StoreUnavailable.
+   * Moves the reservation of a call under way to another of its candidates, or to the same candidate once more. Resolves to undefined
+   * if the move does not fit; the reservation is unchanged then. Rejects with Problem for a candidate that cannot be quoted, and with
+   * StoreUnavailable.
+   * @param isBilled true if the attempt before can have been billed: its bound stays reserved
    */
   async move(
     from: AdmittedCall,

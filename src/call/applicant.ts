@@ -1,4 +1,4 @@
-// Applicant: a call before and after admission, and the targets that may answer it. Types and small questions, no decisions.
+// Applicant: a call before and after admission, and the targets that may answer it. It holds types and decides nothing.
 
 import type { Caller, CallFacts } from '../core/ledger-entry.ts'
 import type { Subjects } from '../core/limits.ts'
@@ -23,11 +23,11 @@ export interface Candidate {
   readonly countedInput?: CountedInput
 }
 
-/** What is known of a call before it is quoted. */
+/** A call before it is quoted. */
 export interface Applicant {
   readonly callId: string
   readonly caller: Caller
-  /** The phase the caller declared, or null. */
+  /** The operation that the caller declares, or null. */
   readonly operation: string | null
   /** The dialect of the caller. */
   readonly dialect: string
@@ -39,17 +39,17 @@ export interface Applicant {
   /** If the money left is too little, the most expensive candidates are dropped. */
   readonly dropsExpensive: boolean
   readonly idempotency: CallFacts['idempotency']
-  /** A budget of the call's task, beside all limits. */
+  /** A budget of the call's task, in addition to all limits. */
   readonly budget: Budget | undefined
 }
 
-/** The most an attempt can use. */
+/** The maximum that an attempt can use. */
 export interface Bound {
   readonly tokens: number
   readonly costNanoUsd: bigint
 }
 
-/** What all calls of one task may cost together. */
+/** The maximum that all calls of one task may cost together. */
 export interface Budget {
   readonly meter: Meter
   readonly nanoUsd: bigint
@@ -64,16 +64,17 @@ export interface RouteQuote extends FactoredQuote {
 /** A call with a reservation in the ledger. */
 export interface AdmittedCall {
   readonly admitted: true
-  /** As it was admitted: without the candidates that did not fit. */
+  /** The applicant as it was admitted: without the candidates that did not fit. */
   readonly applicant: Applicant
   readonly facts: CallFacts
   readonly quote: RouteQuote
-  /** The most this attempt can use. */
+  /** The maximum that this attempt can use. */
   readonly bound: Bound
   /** The charges of this attempt. */
   readonly charges: readonly Charge[]
-  /** What the attempts before this one count as, in sum and by meter. */
+  /** The sum of the bounds of earlier attempts that can have been billed. */
   readonly priorBound: Bound
+  /** The charges of those attempts, by meter. */
   readonly priorCharges: readonly Charge[]
   /** Monotonic milliseconds. */
   readonly expiresAtMs: number
@@ -84,6 +85,7 @@ export interface AdmittedCall {
   readonly unenforced: readonly string[]
 }
 
+/** A call that a limit refuses. It changed no level. */
 export interface RefusedCall {
   readonly admitted: false
   readonly refusal: Refusal
@@ -92,15 +94,17 @@ export interface RefusedCall {
   readonly levels: readonly LevelView[]
 }
 
+/** All candidates of a call, the first one first. */
 export function allCandidates({ first, others }: Applicant): readonly Candidate[] {
   return [first, ...others]
 }
 
+/** True if both have the same provider and model. */
 export function isSameTarget(a: Candidate, b: Candidate): boolean {
   return a.provider === b.provider && a.model === b.model
 }
 
-/** What limits of the call are found by: its caller, and the provider and model of its first candidate. */
+/** The subjects by which the call is limited: its caller, and the provider and model of its first candidate. */
 export function subjectsOf({ caller, first }: Applicant): Subjects {
   return { caller, provider: first.provider.name, model: first.model }
 }

@@ -11,9 +11,9 @@ import type { CallCandidate } from './candidates.ts'
 export interface AttemptFailure {
   /** HTTP status, or null if no answer came. */
   readonly status: number | null
-  /** Nobody bills for the attempt: it was not sent, or its status is a free one. */
+  /** True: the attempt is not billed, because it was not sent or its status is a free one. */
   readonly isFree: boolean
-  /** How long the provider asked to wait; null if it did not. */
+  /** The wait that the provider advised, in milliseconds; null if it advised none. */
   readonly retryAfterMs: number | null
 }
 
@@ -36,7 +36,7 @@ export interface ErrorAnswer {
 export interface NextAttempt<Outgoing> {
   /** How long to wait before `prepare`. */
   readonly delayMs: number
-  /** Moves the reservation. Resolves to undefined if that does not fit, or if no target can be asked any more. */
+  /** Moves the reservation. Resolves to undefined if that does not fit, or if no target is left. */
   prepare(): Promise<Outgoing | undefined>
 }
 
@@ -55,7 +55,7 @@ const UNSENT_ERROR_CODES: ReadonlySet<string> = new Set([
 
 const FIRST_DELAY_MS = 250
 const MAX_DELAY_MS = 8_000
-/** If a provider asks for a longer wait, the call does not wait for it. */
+/** If the provider advises a longer wait, the call does not wait. */
 const MAX_WAIT_MS = 30_000
 
 /** An attempt that broke off without an answer. @param error its code */
@@ -82,12 +82,13 @@ export function errorCodeOf(error: Error): string {
   return typeof code === 'string' ? code : error.name
 }
 
+/** What a retry plan needs. */
 export interface RetryPlanParts<Outgoing> {
   readonly admissionControl: AdmissionControl
   readonly circuits: Circuits
   readonly clock: Clock
   readonly random: () => number
-  /** How often each target is asked again. */
+  /** How often each target is tried again. */
   readonly retries: number
   /** Monotonic milliseconds: the call is ended then. */
   readonly deadlineMs: number
@@ -95,7 +96,7 @@ export interface RetryPlanParts<Outgoing> {
 }
 
 /**
- * The attempts that may follow the first one of a call. Each target is asked again up to `retries` times, with exponential
+ * The attempts that may follow the first one of a call. Each target is tried again up to `retries` times, with exponential
  * back-off and jitter; then comes the next target, at once.
  */
 export class RetryPlan<Outgoing> {
@@ -160,7 +161,7 @@ export class RetryPlan<Outgoing> {
     const isSame = candidate === this.#current
     const to = isSame ? this.#admitted.applicant.first : candidate
     const move = () => this.#parts.admissionControl.move(this.#admitted, to, !failure.isFree, now)
-    // If the ledger cannot be written, or the price is gone, this target cannot be asked.
+    // If the ledger cannot be written, or the price is gone, this target cannot be used.
     const admitted = isSame && failure.isFree ? this.#admitted : await move().catch(() => undefined)
     if (!admitted) {
       circuits.release(provider.name, model, circuitPass)

@@ -1,4 +1,4 @@
-// Candidates: the targets that may answer a call, each with the request as it is sent to that target. They are not asked here.
+// Candidates: the targets that may answer a call, each with the request as it is sent to that target. It sends nothing.
 
 import type { Caller } from '../core/ledger-entry.ts'
 import { Problem } from '../core/problem.ts'
@@ -12,7 +12,7 @@ import type { RouteTarget } from './routing.ts'
 
 /** A target for a call that has come in. */
 export interface CallCandidate extends Candidate {
-  /** The dialect in which the target is asked. */
+  /** The dialect of the request that is sent to the target. */
   readonly dialect: Dialect
   readonly translation: Translation | undefined
   readonly reading: ParsedRequest
@@ -35,8 +35,19 @@ export interface IncomingCall {
   readonly caller: Caller
 }
 
-/** Finds the provider key that a request brings along. Throws Problem if there is none. */
-export type KeyFinder = Pick<Callers, 'providerKey'>
+/** Model names go into meters, logs and the ledger. No provider has a name as long as this. */
+const MAX_MODEL_CHARACTERS = 512
+
+/** The model that a call requests. Throws Problem for a name that is too long. */
+export function modelOf({ reading }: IncomingCall): string {
+  const { model } = reading.facts
+  if (model.length > MAX_MODEL_CHARACTERS)
+    throw new Problem('invalid_request', 'The name of the model is too long.', 'model')
+  return model
+}
+
+/** Finds the caller's own provider key in a request. Throws Problem if there is none. */
+type KeyFinder = Pick<Callers, 'providerKey'>
 
 /** A translated request carries none of the caller's headers. */
 const TRANSLATED_REQUEST_HEADERS: HeaderList = ['content-type', 'application/json', 'anthropic-version', '2023-06-01']
@@ -44,7 +55,7 @@ const TRANSLATED_REQUEST_HEADERS: HeaderList = ['content-type', 'application/jso
 const NO_DROPPED_HINTS: readonly string[] = []
 
 /**
- * The targets that can be asked. Throws the first target's Problem if none can.
+ * The targets to which the call can be sent. Throws the first target's Problem if there is none.
  * @param keys finds the caller's own provider keys; undefined if none is needed yet
  */
 export function candidatesOf(
@@ -105,11 +116,11 @@ function candidateOf(
 }
 
 /** What the gateway changes in a request. */
-export interface RequestChanges {
+interface RequestChanges {
   /** An output cap in tokens; null to set none. */
   readonly cap: number | null
   /** Requests usage at the end of a stream. */
-  readonly asksUsage: boolean
+  readonly requestsUsage: boolean
 }
 
 /** The request that is sent to a candidate. @param method of the caller's request */
@@ -125,7 +136,7 @@ export function outgoingOf(candidate: CallCandidate, method: string, changes: Re
     body: reading.edit(editsOf(provider, reading, name, changes)),
     model: name,
     stream: reading.facts.stream,
-    needsPlainAnswer: changes.asksUsage || translation !== undefined,
+    needsPlainAnswer: changes.requestsUsage || translation !== undefined,
   }
 }
 
@@ -133,12 +144,12 @@ function editsOf(
   { capField, readsOnlyCapField = false }: Provider,
   { facts }: ParsedRequest,
   name: string,
-  { cap, asksUsage }: RequestChanges,
+  { cap, requestsUsage }: RequestChanges,
 ): Edits {
   const edits: { -readonly [Part in keyof Edits]: Edits[Part] } = {}
   const tokens = cap ?? (readsOnlyCapField ? facts.outputCap : null)
   if (name !== facts.model) edits.model = name
   if (tokens !== null) edits.cap = { field: capField, tokens, alone: readsOnlyCapField }
-  if (asksUsage) edits.includeUsage = true
+  if (requestsUsage) edits.includeUsage = true
   return edits
 }

@@ -2,6 +2,7 @@
 
 import type { Clock, Timer, Timers } from '../core/clock.ts'
 
+/** Why a call ends early: its time is over, or the gateway stops. */
 export type ExpiryCode = 'upstream_timeout' | 'shutting_down'
 
 /** A call that has to end by its deadline. */

@@ -53,15 +53,15 @@ export function dispatchOf(
   const { dialect, reading, translation } = candidate
   const provider = providerFor(candidate, circuitPass, sendInstead)
   const cap = settings.ENFORCEMENT === 'soft' ? null : admitted.quote.injectedCap
-  const asksUsage = reading.facts.stream && !reading.asksForUsage && provider.knowsStreamOptions
+  const requestsUsage = reading.facts.stream && !reading.requestsUsage && provider.knowsStreamOptions
   return {
     provider,
-    outgoing: outgoingOf(candidate, call.exchange.method, { cap, asksUsage }),
+    outgoing: outgoingOf(candidate, call.exchange.method, { cap, requestsUsage }),
     admitted,
     circuitPass,
     dialect,
     translation: translation && { with: translation, context: responseContext(context) },
-    hidesUsage: asksUsage && !translation,
+    hidesUsage: requestsUsage && !translation,
     headers: answerHeaders(context, admitted, candidate, cap),
   }
 }
@@ -117,7 +117,7 @@ function responseContext({ call, callId, now }: DispatchContext): ResponseContex
     callId,
     nowMs: now.wallMs,
     model: call.reading.facts.model,
-    withUsage: call.reading.asksForUsage,
+    withUsage: call.reading.requestsUsage,
     asEvents: call.dialect.streamsAsArray?.(call.exchange) !== true,
   }
 }

@@ -11,11 +11,12 @@ import type { Gate } from './gate.ts'
 /** One limit that applies to the call. */
 export interface EstimateCheck {
   readonly level: LevelView
-  /** What the call needs of it, in the limit's unit. */
+  /** The amount that the call needs, in the unit of the limit. */
   readonly needed: bigint
   readonly fits: boolean
 }
 
+/** What a call would reserve. Costs are nano-dollars. */
 export interface Estimate {
   readonly applicant: Applicant
   readonly quote: RouteQuote
@@ -51,6 +52,6 @@ export async function estimateCall(
 }
 
 /** Whether admission would let a charge through: a call that costs nothing passes a limit on cost that is used up. */
-export function fitsIn({ meter, amount }: Charge, { free }: LevelView): boolean {
+function fitsIn({ meter, amount }: Charge, { free }: LevelView): boolean {
   return (meter.what === 'cost' && amount === 0n) || free >= amount
 }

@@ -1,9 +1,8 @@
 // Gate: one call, top to bottom. Who calls, for what, where to, at what cost at most, and may they; then a relay sends the call,
 // meters it and settles it. Nothing is sent before its reservation is in the ledger.
 
-import { isUtf8 } from 'node:buffer'
 import type { Settings } from '../config/settings.ts'
-import type { CircuitPass, Circuits } from '../core/circuit.ts'
+import { type CircuitPass, type Circuits, CLOSED_PASS } from '../core/circuit.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import type { Caller } from '../core/ledger-entry.ts'
 import type { LimitPlan } from '../core/limits.ts'
@@ -14,6 +13,7 @@ import { Problem } from '../core/problem.ts'
 import type { QuoteOverruns } from '../core/quote-overruns.ts'
 import type { InputCounter } from '../counting/input-counter.ts'
 import type { Exchange } from '../exchange/exchange.ts'
+import { readJsonBody } from '../exchange/json-body.ts'
 import { type Callers, declaredOperation, truncate } from '../keys/callers.ts'
 import { nativeTarget, notConfiguredProblem } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
@@ -22,7 +22,7 @@ import { internalFailure, type Telemetry } from '../telemetry/call-events.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { AdmissionControl } from './admission.ts'
 import { type AdmittedCall, type Applicant, type Budget, isSameTarget, type RefusedCall } from './applicant.ts'
-import { type CallCandidate, candidatesOf, type IncomingCall } from './candidates.ts'
+import { type CallCandidate, candidatesOf, type IncomingCall, modelOf } from './candidates.ts'
 import { Deadlines } from './deadlines.ts'
 import type { SendInstead } from './dispatch.ts'
 import { sendProblem, sendRefusal } from './gateway-answers.ts'
@@ -32,7 +32,7 @@ import { Relay, type RelayParts } from './relay.ts'
 import type { RoutablePlan, Route, Routing } from './routing.ts'
 import { SettlementCalculator } from './settlement-amounts.ts'
 
-export interface GateParts {
+interface GateParts {
   readonly settings: Settings
   readonly clock: Clock
   readonly timers: Timers
@@ -52,16 +52,16 @@ export interface GateParts {
   readonly random: () => number
 }
 
-export interface CallOptions {
+interface CallOptions {
   /** Sends in place of the provider. The provider's price and rules still apply. */
   readonly sendInstead?: SendInstead
-  /** Is called once the call is admitted, before it is sent. */
+  /** Called once the call is admitted, before it is sent. */
   readonly onStart?: (relay: Relay) => void
   /** What all calls of the same task may cost together. */
   readonly budget?: Budget
 }
 
-/** Where a call may go. */
+/** The targets of a call, in order. */
 interface RoutePlan extends RoutablePlan<CallCandidate> {
   readonly route: Pick<Route, 'retries' | 'onBudget' | 'isAlias'>
 }
@@ -69,11 +69,7 @@ interface RoutePlan extends RoutablePlan<CallCandidate> {
 /** The route of a call that a handler answers in a provider's place. */
 const HANDLER_ROUTE: RoutePlan['route'] = { retries: 0, onBudget: 'refuse', isAlias: false }
 
-/** Model names go into meters, logs and the ledger. No provider has a name as long as this. */
-const MAX_MODEL_CHARACTERS = 512
 const MAX_USER_CHARACTERS = 256
-
-const CLOSED_CIRCUIT_PASS: CircuitPass = { kind: 'closed' }
 
 /**
  * Takes calls from their request to their settlement. One gate serves a process: it holds what its calls share, which is their
@@ -148,7 +144,7 @@ export class Gate {
     try {
       const caller = callers.identify(exchange)
       if (this.#isClosing) throw new Problem('shutting_down', 'The gateway is stopping.')
-      const body = await readBody(exchange, settings.MAX_BODY_BYTES, lease)
+      const body = await readJsonBody(exchange, settings.MAX_BODY_BYTES, lease)
       const call = this.#readCall(exchange, dialect, body, caller)
 
       const idempotencyKey = exchange.header('idempotency-key')
@@ -191,7 +187,7 @@ export class Gate {
     const caller = this.#parts.callers.identify(exchange)
     const call = this.#readCall(exchange, dialect, body, caller)
     const route = this.#parts.routing.route(dialect, modelOf(call), this.#parts.clock.now().wallMs)
-    const plan = { route, candidates: candidatesOf(route.targets, call, undefined), circuitPass: CLOSED_CIRCUIT_PASS }
+    const plan = { route, candidates: candidatesOf(route.targets, call, undefined), circuitPass: CLOSED_PASS }
     return this.#applicant(call, this.#parts.newCallId(), plan, null, undefined)
   }
 
@@ -207,7 +203,7 @@ export class Gate {
     return this.#parts.idempotency.acquire(idempotencyKey, caller.key ?? '', request, this.#parts.clock.now())
   }
 
-  /** Where a call may go now. Throws Problem if it can go nowhere. */
+  /** The targets that can answer a call now. Throws Problem if there is none. */
   #planRoute(call: IncomingCall, now: Instant): RoutePlan {
     const { callers, routing } = this.#parts
     const route = routing.route(call.dialect, modelOf(call), now.wallMs)
@@ -222,7 +218,7 @@ export class Gate {
     const { dialect } = call
     const target = nativeTarget(this.#parts.providers, dialect.name, modelOf(call))
     const candidates = candidatesOf([{ ...target, dialect, translation: undefined }], call, undefined)
-    return { route: HANDLER_ROUTE, candidates, circuitPass: CLOSED_CIRCUIT_PASS }
+    return { route: HANDLER_ROUTE, candidates, circuitPass: CLOSED_PASS }
   }
 
   #applicant(
@@ -296,27 +292,4 @@ export class Gate {
       return new Problem('ledger_unavailable', 'The ledger cannot be written; the call was not sent.')
     return new Problem('internal', 'The gateway failed; the call was not sent.')
   }
-}
-
-/** Reads the body of a request. Rejects with Problem for a body that cannot be JSON, is too large, or does not arrive. */
-export async function readBody(exchange: Exchange, maxBytes: number, lease: PermitLease): Promise<Buffer> {
-  const type = exchange.header('content-type')
-  if (type !== undefined && !/^application\/([\w.-]+\+)?json\b/i.test(type)) {
-    throw new Problem('unsupported_media_type', 'The content type must be application/json.')
-  }
-  const encoding = exchange.header('content-encoding')
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new Problem('unsupported_media_type', 'Compressed request bodies are not accepted.')
-  }
-  const body = await exchange.body(maxBytes, lease)
-  if (!isUtf8(body)) throw new Problem('invalid_json', 'The request body is not valid UTF-8.')
-  return body
-}
-
-/** The model that a call requests. Throws Problem for a name that is too long. */
-function modelOf({ reading }: IncomingCall): string {
-  const { model } = reading.facts
-  if (model.length > MAX_MODEL_CHARACTERS)
-    throw new Problem('invalid_request', 'The name of the model is too long.', 'model')
-  return model
 }

@@ -1,14 +1,27 @@
 // Gateway answers: the refusals and problems that the gateway answers itself, in the caller's dialect. They change no state.
 
 import type { Instant, LevelView } from '../core/meter.ts'
-import type { Problem } from '../core/problem.ts'
+import { Problem, type ProblemCode } from '../core/problem.ts'
 import { type Refusal, retryAfterSeconds } from '../core/refusal.ts'
 import type { Exchange } from '../exchange/exchange.ts'
+import type { Provider } from '../providers/provider.ts'
 import type { Dialect, ErrorContext, HeaderList } from '../wire/dialect.ts'
 import { rateHeaders } from './dispatch.ts'
 
-/** If the wait is longer, SDKs are asked not to retry by themselves: a sleep that long helps nobody. */
+/** If the wait is longer, a header advises SDKs not to retry by themselves: they would sleep for too long. */
 const MAX_CLIENT_RETRY_WAIT_MS = 60_000
+
+const FAILURES: Partial<Record<ProblemCode, string>> = {
+  upstream_unreachable: 'could not be reached',
+  upstream_failed: 'broke off its answer',
+  upstream_timeout: 'did not finish its answer in time',
+  shutting_down: 'was still answering when the gateway stopped',
+}
+
+/** The problem of a call whose provider gave no whole answer. */
+export function providerFailure({ name }: Pick<Provider, 'name'>, code: ProblemCode): Problem {
+  return new Problem(code, `The provider ${name} ${FAILURES[code] ?? 'failed'}.`)
+}
 
 const NO_HEADERS: readonly string[] = []
 

@@ -1,4 +1,4 @@
-// Quoting: the most a call can use, and the output cap with which it costs no more than a budget. It reserves nothing.
+// Quoting: the maximum that a call can use, and the output cap with which its cost stays within a budget. It reserves nothing.
 
 import type { Settings } from '../config/settings.ts'
 import type { LimitPlan } from '../core/limits.ts'
@@ -15,13 +15,13 @@ export interface QuotingParts {
   readonly prices: PriceBook
   /** Read anew for every call, since a reload replaces the plan. */
   readonly limits: { readonly plan: LimitPlan }
-  /** By how much calls to a model were seen to exceed their quotes. */
+  /** How far calls to a model exceeded their quotes, in percent. */
   readonly quoteOverruns: Pick<QuoteOverruns, 'percent'>
 }
 
 /**
  * Answers what calls can cost at most. Tokens are counts, costs are nano-dollars. A quote is an upper bound, raised if calls to the
- * model were seen to exceed theirs.
+ * model exceeded their quotes before.
  */
 export class Quoting {
   readonly #parts: QuotingParts
@@ -98,7 +98,7 @@ export class Quoting {
     let { tokens, costNanoUsd } = quoted
     for (const candidate of others) {
       const facts = this.#modelFactsOrNone(candidate, budget, now)
-      // A fallback that cannot be quoted is not asked either: moving the reservation to it fails.
+      // A fallback that cannot be quoted gets no request either: moving the reservation to it fails.
       if (!facts) continue
       const fallback = this.#quoteAt(candidate, facts, cap ?? quoted.injectedCap ?? undefined)
       tokens = Math.max(tokens, fallback.tokens)

@@ -25,7 +25,7 @@
 // the rest   expired                                    over       free, or upper bound; failed  the gateway's error
 // over       any                                        over       (is settled)                  nothing
 //
-// "Free" is an attempt that nobody bills. In `between`, an event waits while the reservation is being moved.
+// "Free" is an attempt that the provider does not bill. In `between`, an event waits while the reservation is being moved.
 // The call is settled in `ending` and `over`, and in no other state. `#retryWait` is set in `between` alone. `#drainEnding` is set
 // once the client is gone and the answer is drained: such a call is not retried.
 
@@ -35,16 +35,18 @@ import { Problem, type ProblemCode } from '../core/problem.ts'
 import type { ClientWatcher, Exchange } from '../exchange/exchange.ts'
 import { internalFailure } from '../telemetry/call-events.ts'
 import type { AnswerUsage, Dialect } from '../wire/dialect.ts'
+import { EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
 import { brokenAttempt, type ErrorAnswer, type FailedAttempt, type RetryPlan, refusedAttempt } from './attempts.ts'
 import type { Deadline, Deadlines, ExpiryCode, TimedCall } from './deadlines.ts'
 import type { Dispatch } from './dispatch.ts'
+import { providerFailure } from './gateway-answers.ts'
 import type { PlannedAttempts } from './planned-attempts.ts'
 import { Reply } from './reply.ts'
-import { type RetryListener, RetryWait, type RetryWaitParts, type StopReason } from './retry-wait.ts'
+import { type RetryListener, type RetryStopReason, RetryWait, type RetryWaitParts } from './retry-wait.ts'
 import { CallSettlement, type SettlementParts } from './settlement.ts'
 import {
+  abandonedBasis,
   documentBasis,
-  estimatedBasis,
   failedBasis,
   freeBasis,
   type SettlementBasis,
@@ -61,15 +63,6 @@ export interface RelayParts extends AttemptParts, SettlementParts, RetryWaitPart
 }
 
 type RelayState = 'waiting' | 'streaming' | 'ending' | 'between' | 'over'
-
-const EMPTY_BUFFER = Buffer.alloc(0)
-
-const FAILURE_MESSAGES: Partial<Record<ProblemCode, string>> = {
-  upstream_unreachable: 'could not be reached',
-  upstream_failed: 'broke off its answer',
-  upstream_timeout: 'did not finish its answer in time',
-  shutting_down: 'was still answering when the gateway stopped',
-}
 
 /**
  * Sends an admitted call, passes its answer on while the attempt meters it, retries what may be retried, and settles exactly once,
@@ -121,7 +114,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     this.#attempt.send()
   }
 
-  /** The attempt counts as used, whatever its status says. */
+  /** The attempt counts as used, even if its status is a free one. */
   markBillable(): void {
     this.#attempt.markBillable()
   }
@@ -180,7 +173,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   }
 
   onBroken(code: string): void {
-    // A stream whose model had said why it stopped is whole. A document was not passed on yet.
+    // A stream that has carried its stop reason is complete. A document was not passed on yet.
     if (this.#state !== 'waiting' && this.#attempt.tap?.finished) {
       this.#settle(upperBoundBasis('completed', code))
       this.#complete(EMPTY_BUFFER)
@@ -235,7 +228,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     } else this.#fail(isFree ? 'upstream_unreachable' : 'upstream_failed')
   }
 
-  onRetryStopped(reason: StopReason, isFree: boolean, moved: Dispatch | undefined): void {
+  onRetryStopped(reason: RetryStopReason, isFree: boolean, moved: Dispatch | undefined): void {
     if (moved) this.#attempt.dispatch = moved
     if (reason === 'client left') {
       this.#settle(isFree ? freeBasis('canceled', reason) : upperBoundBasis('canceled', reason))
@@ -279,11 +272,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
       this.#attempt.resume()
       return
     }
-    if (isFree) this.#settle(freeBasis('canceled', 'client left'))
-    else
-      this.#settle(
-        settings.ON_DISCONNECT === 'cancel' ? estimatedBasis(this.#attempt) : upperBoundBasis(ending, 'client left'),
-      )
+    this.#settle(abandonedBasis(this.#attempt, ending, isFree, settings.ON_DISCONNECT))
     this.#finish()
     this.#attempt.abort()
   }
@@ -302,8 +291,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   }
 
   #fail(code: ProblemCode, rest?: Buffer): void {
-    const { provider } = this.#attempt.dispatch
-    this.#failWith(new Problem(code, `The provider ${provider.name} ${FAILURE_MESSAGES[code] ?? 'failed'}.`), rest)
+    this.#failWith(providerFailure(this.#attempt.dispatch.provider, code), rest)
   }
 
   #failWith(problem: Problem, rest?: Buffer): void {

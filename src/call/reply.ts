@@ -16,6 +16,10 @@ const LINE_FEED = 0x0a
 const NO_HEADERS: readonly string[] = []
 const NO_RETRY_HEADERS: readonly string[] = ['x-should-retry', 'false']
 
+/**
+ * Writes the answer of one call. Call `startStream`, then `write` any number of times, then one of the ends; or one end alone. Once
+ * the client is gone, all methods do nothing.
+ */
 export class Reply {
   readonly #clock: Clock
   readonly #exchange: Exchange
@@ -101,7 +105,7 @@ export class Reply {
     return { callId: dispatch.admitted.facts.callId, nowMs: this.#clock.now().wallMs }
   }
 
-  /** The provider's headers as they go to the caller, and ours. */
+  /** The provider's headers as they go to the caller, and the gateway's. */
   #headers({ dispatch, headers, tap }: UpstreamAttempt, isError: boolean): HeaderList {
     const { translation } = dispatch
     const noRetry = isError ? this.#noRetryHeaders() : NO_HEADERS
@@ -116,7 +120,7 @@ export class Reply {
     return passed
   }
 
-  /** After retries of ours, an SDK need not add its own. */
+  /** If the gateway has retried, an SDK need not retry too. */
   #noRetryHeaders(): readonly string[] {
     return this.#settlement.hasRetried ? NO_RETRY_HEADERS : NO_HEADERS
   }

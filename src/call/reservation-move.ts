@@ -9,7 +9,7 @@ import type { AdmittedCall, Applicant, Bound } from './applicant.ts'
 export const ZERO_BOUND: Bound = { tokens: 0, costNanoUsd: 0n }
 
 /** An attempt that is to follow, quoted by itself. */
-export interface QuotedAttempt {
+interface QuotedAttempt {
   /** The call with the target of this attempt as its only candidate. */
   readonly applicant: Applicant
   readonly quote: FactoredQuote

@@ -6,7 +6,8 @@ import type { FailedAttempt, NextAttempt } from './attempts.ts'
 import type { ExpiryCode } from './deadlines.ts'
 import type { Dispatch } from './dispatch.ts'
 
-export type StopReason = ExpiryCode | 'client left'
+/** Why a wait is stopped. */
+export type RetryStopReason = ExpiryCode | 'client left'
 
 /** Is notified once, of the end of a wait. */
 export interface RetryListener {
@@ -19,7 +20,7 @@ export interface RetryListener {
    * @param isFree nothing was used that is not in the bound of earlier attempts
    * @param moved the attempt that the reservation was moved to meanwhile; undefined if it was not moved
    */
-  onRetryStopped(reason: StopReason, isFree: boolean, moved: Dispatch | undefined): void
+  onRetryStopped(reason: RetryStopReason, isFree: boolean, moved: Dispatch | undefined): void
   /** Ends the call after an error that is a bug. */
   failInternally(error: unknown): void
 }
@@ -39,7 +40,7 @@ export class RetryWait {
   readonly #next: NextAttempt<Dispatch>
   readonly #pause: Timer
   #isMoving = false
-  #stopReason: StopReason | undefined
+  #stopReason: RetryStopReason | undefined
 
   /** Begins to wait. */
   constructor(parts: RetryWaitParts, listener: RetryListener, failed: FailedAttempt, next: NextAttempt<Dispatch>) {
@@ -51,7 +52,7 @@ export class RetryWait {
   }
 
   /** Ends the wait: at once during the pause, otherwise as soon as the reservation is moved. */
-  stop(reason: StopReason): void {
+  stop(reason: RetryStopReason): void {
     if (this.#isMoving) {
       this.#stopReason = reason
       return

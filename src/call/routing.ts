@@ -1,4 +1,4 @@
-// Routing: which targets may answer a model, in what order, and in which dialect each is asked. It sends and reserves nothing.
+// Routing: the targets that can answer a model, in order, each with the dialect of its requests. It sends and reserves nothing.
 
 import { NO_ROUTES, type RouteRow, type RouteRows } from '../config/routes.ts'
 import type { CircuitPass, Circuits } from '../core/circuit.ts'
@@ -11,26 +11,27 @@ import { Translation } from '../translate/translation.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { dialectNamed, isDialectName } from '../wire/index.ts'
 
-/** A target, and the dialect in which it is asked. */
+/** A target, and the dialect of the requests that are sent to it. */
 export interface RouteTarget extends Target {
   readonly dialect: Dialect
   /** Set if the caller speaks another dialect than the target. */
   readonly translation: Translation | undefined
 }
 
+/** Where the calls for a model may go. */
 export interface Route extends Omit<RouteRow, 'targets'> {
   readonly targets: readonly [RouteTarget, ...RouteTarget[]]
   /** True if the caller named an alias, and no target. */
   readonly isAlias: boolean
 }
 
-/** The candidates that can be asked now, and how the circuit of the first one let the call through. */
+/** The candidates whose circuits let calls through, and the pass for the first one. */
 export interface RoutablePlan<Candidate> {
   readonly candidates: readonly [Candidate, ...Candidate[]]
   readonly circuitPass: CircuitPass
 }
 
-export interface RoutingParts {
+interface RoutingParts {
   /** Read anew for every call, since a reload replaces the list. */
   readonly providers: readonly Provider[]
   readonly prices: PriceBook
@@ -40,6 +41,11 @@ export interface RoutingParts {
 /**
  * Finds the targets of a call: those of an alias from `bursar.json`, the one of `provider/model`, or the provider that lists a bare
  * model name. Targets in another dialect are included if there are translators for both.
+ *
+ * @example
+ * const { targets } = routing.route(dialectNamed('openai.chat'), 'fast', now.wallMs)
+ * const candidates = candidatesOf(targets, call, callers)
+ * const { candidates: [first], circuitPass } = routing.firstRoutable(candidates, now.monoMs)
  */
 export class Routing {
   readonly #parts: RoutingParts
@@ -60,7 +66,7 @@ export class Routing {
   }
 
   /**
-   * The targets of a model, in order. Throws Problem if no target can be asked in this dialect.
+   * The targets of a model, in order. Throws Problem `not_found` if no target can answer this dialect.
    * @param wallMs which models a provider lists depends on the date
    */
   route(dialect: Dialect, model: string, wallMs: number): Route {
@@ -72,7 +78,7 @@ export class Routing {
     const targets = alias.targets.flatMap((name) => this.#targetOrNone(dialect, name, wallMs) ?? [])
     const configured = targets.filter(({ provider }) => provider.configured)
     const [first, ...others] = configured.length > 0 ? configured : targets
-    // If no target can be asked in this dialect, the first one throws the problem.
+    // If no target can answer this dialect, the first one throws the problem.
     return { ...alias, targets: [first ?? this.#target(dialect, alias.targets[0], wallMs), ...others], isAlias: true }
   }
 
@@ -128,7 +134,7 @@ export class Routing {
     const { providers, prices } = this.#parts
     const lists = (provider: Provider) => prices.serves(provider.priceName, model, wallMs)
     const native = nativeProvider(providers, dialect.name)
-    // `gone/model`: if the provider in front was removed, no other one gets the call.
+    // `gone/model`: if the provider before the slash was removed, no other provider gets the call.
     if ((native.configured && lists(native)) || model.includes('/')) return { provider: native, model }
     const canTranslate = translatorOf(dialect.name) !== undefined
     const others = providers.filter(

@@ -19,7 +19,7 @@ export interface SettledAmounts {
   readonly attemptCostNanoUsd: bigint
   /** What the last attempt used, by what limits count; undefined if that is the whole reservation. */
   readonly used: UsedAmounts | undefined
-  /** By meter key, with what earlier attempts left there; undefined if `used` goes for all meters. */
+  /** Amounts by meter key, including those that earlier attempts left there; undefined if `used` holds for all meters. */
   readonly usedByMeter: ReadonlyMap<string, bigint> | undefined
 }
 
@@ -93,7 +93,7 @@ function usageOfBound(
   return expiredOutcome({ ...facts, reservedTokens: tokens, reservedCostNanoUsd: costNanoUsd }, wallMs)
 }
 
-/** By meter: what the last attempt used on the meters it was charged to, and the bounds of the attempts before it. */
+/** Amounts by meter: those that the last attempt used on its own meters, and the bounds of the attempts before it. */
 function sumUsedByMeter({ charges, priorCharges }: AdmittedCall, used: UsedAmounts): ReadonlyMap<string, bigint> {
   const byMeter = new Map(charges.map(({ meter }) => [meter.key, used[meter.what]]))
   for (const { meter, amount } of priorCharges) byMeter.set(meter.key, (byMeter.get(meter.key) ?? 0n) + amount)

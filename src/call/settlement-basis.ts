@@ -1,5 +1,6 @@
 // Settlement basis: what is known of a call's last attempt when the call is settled. It prices nothing.
 
+import type { Settings } from '../config/settings.ts'
 import type { Certainty, Ending } from '../core/ledger-entry.ts'
 import { usageOf } from '../core/usage.ts'
 import type { AnswerUsage, Tap } from '../wire/dialect.ts'
@@ -11,13 +12,14 @@ export interface SettlementBasis {
   readonly certainty: Certainty
   /** The usage; undefined if nothing was used, or if the usage is not known. */
   readonly metered: AnswerUsage | undefined
-  /** True if the usage is not known: the call settles as the most it can have used. */
+  /** True if the usage is not known: the call is settled with its upper bound. */
   readonly isUpperBound: boolean
   /** Why the last attempt failed, in a word or two; null if it did not. */
   readonly error: string | null
 }
 
-export function exactBasis(ending: Ending, metered: AnswerUsage, error: string | null): SettlementBasis {
+/** The usage is known. */
+function exactBasis(ending: Ending, metered: AnswerUsage, error: string | null): SettlementBasis {
   return { ending, certainty: 'exact', metered, isUpperBound: false, error }
 }
 
@@ -26,6 +28,7 @@ export function freeBasis(ending: Ending, error: string): SettlementBasis {
   return { ending, certainty: 'exact', metered: undefined, isUpperBound: false, error }
 }
 
+/** The usage is not known. */
 export function upperBoundBasis(ending: Ending, error: string | null): SettlementBasis {
   return { ending, certainty: 'upperBound', metered: undefined, isUpperBound: true, error }
 }
@@ -59,8 +62,22 @@ export function documentBasis(
   return upperBoundBasis(tap?.finished ? seenEnding : 'failed', 'no usage')
 }
 
-/** An answer that is aborted because its client is gone: as many output tokens as there were events. */
-export function estimatedBasis({ dispatch, tap }: UpstreamAttempt): SettlementBasis {
+/**
+ * An answer that is aborted because its client is gone.
+ * @param isFree nothing of it can be billed
+ */
+export function abandonedBasis(
+  attempt: UpstreamAttempt,
+  ending: Ending,
+  isFree: boolean,
+  onDisconnect: Settings['ON_DISCONNECT'],
+): SettlementBasis {
+  if (isFree) return freeBasis('canceled', 'client left')
+  return onDisconnect === 'cancel' ? estimatedBasis(attempt) : upperBoundBasis(ending, 'client left')
+}
+
+/** As many output tokens as there were events. */
+function estimatedBasis({ dispatch, tap }: UpstreamAttempt): SettlementBasis {
   const { quote } = dispatch.admitted
   const input = Math.min(quote.inputTokens, Math.ceil(dispatch.outgoing.body.length / 4))
   const output = Math.min(quote.outputTokens, tap?.eventCount ?? 0)

@@ -1,4 +1,4 @@
-// CallSettlement: settles one call exactly once, and records its attempts. It answers nobody.
+// CallSettlement: settles one call exactly once, and records its attempts. It writes no answer.
 
 import type { Circuits } from '../core/circuit.ts'
 import type { Clock } from '../core/clock.ts'
@@ -20,9 +20,13 @@ export interface SettlementParts {
   readonly telemetry: Telemetry
 }
 
-/** The ledger keeps what a provider calls its model, up to this length: a provider may answer anything. */
+/** The ledger keeps the provider's name of the model up to this length, since a provider can answer any text. */
 const MAX_ANSWERED_MODEL_CHARACTERS = 256
 
+/**
+ * The settlement of one call, and the record of its attempts. `settle` has an effect once. Costs are nano-dollars and include all
+ * attempts.
+ */
 export class CallSettlement {
   readonly #parts: SettlementParts
   /** When the first attempt was sent, in monotonic milliseconds. */

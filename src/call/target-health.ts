@@ -1,12 +1,12 @@
 // Target health: what the circuit of a target learns from an attempt. It never decides whether a call is sent.
 
-import type { CircuitChange, Circuits } from '../core/circuit.ts'
+import { type CircuitChange, type Circuits, CLOSED_PASS } from '../core/circuit.ts'
 import type { UpstreamLimits } from '../core/ledger-entry.ts'
 import type { Instant } from '../core/meter.ts'
 import type { Telemetry } from '../telemetry/call-events.ts'
 import type { Dispatch } from './dispatch.ts'
 
-export interface HealthParts {
+interface HealthParts {
   readonly circuits: Circuits
   readonly telemetry: Telemetry
 }
@@ -59,10 +59,10 @@ export function reportProbeAnswered({ circuits, telemetry }: HealthParts, dispat
   const { provider, model } = admitted.facts
   const change = circuits.recordResult(provider, model, false, circuitPass, at.monoMs)
   if (change) emitChange(telemetry, change, provider, model, at)
-  return { ...dispatch, circuitPass: { kind: 'closed' } }
+  return { ...dispatch, circuitPass: CLOSED_PASS }
 }
 
-/** Puts a target that answered 429 last in line for a while. A refusal of a caller's own key says nothing about ours. */
+/** Puts a target that answered 429 last in line for a while. A refusal for a caller's own key does not affect the gateway's. */
 export function coolTarget(
   circuits: Circuits,
   { provider, outgoing, admitted }: Dispatch,

@@ -11,12 +11,13 @@ import type { Telemetry } from '../telemetry/call-events.ts'
 import { decompressBody, isEncoded, StreamDecoder } from '../wire/content-encoding.ts'
 import type { HeaderList, Tap } from '../wire/dialect.ts'
 import { findHeader } from '../wire/headers.ts'
+import { EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
 import { readRefusalLimits, readUpstreamLimits } from '../wire/upstream-limits.ts'
 import { type ErrorAnswer, errorCodeOf } from './attempts.ts'
 import { type Dispatch, tapFor } from './dispatch.ts'
 import { coolTarget, reportProbeAnswered } from './target-health.ts'
 
-/** Is notified of an answer as it is read. The last notification is any but `onStreamHead` and `onStreamBytes`. */
+/** Is notified of an answer as it is read. Every notification but `onStreamHead` and `onStreamBytes` is the last one. */
 export interface AttemptListener {
   onStreamHead(): void
   /** @param bytes metered, and translated if need be */
@@ -51,14 +52,17 @@ export interface AttemptParts {
 /**
  * Whether the provider can bill an attempt. The value only moves to the right.
  * `unsent`: nothing left the gateway. `sent`: the provider may have read the request, and its status decides.
- * `billable`: something was used, whatever the status says.
+ * `billable`: something was used; the status does not matter.
  */
 type Billing = 'unsent' | 'sent' | 'billable'
 
 /** After its last event, a provider gets this long to end its answer, so that its connection can be used again. */
 const LINGER_MS = 1_000
-const EMPTY_BUFFER = Buffer.alloc(0)
 
+/**
+ * One attempt of a call. Call `send` once; the listener is notified of the answer, and last of its end. `abort` ends the request, and
+ * `close` ends the notifications.
+ */
 export class UpstreamAttempt implements AnswerListener {
   readonly #parts: AttemptParts
   readonly #listener: AttemptListener
@@ -101,7 +105,7 @@ export class UpstreamAttempt implements AnswerListener {
       translation && provider.sendTranslated ? provider.sendTranslated(outgoing, this) : provider.send(outgoing, this)
   }
 
-  /** Nothing more is notified. */
+  /** Ends all notifications. */
   close(): void {
     this.#isClosed = true
   }
@@ -140,7 +144,7 @@ export class UpstreamAttempt implements AnswerListener {
     return findHeader(this.headers, 'content-type') ?? ''
   }
 
-  /** The bytes that go to the caller are encoded: the gateway can add none of its own. */
+  /** True if the bytes for the caller are encoded, so that the gateway cannot add bytes to them. */
   get isEncodedStream(): boolean {
     return this.#decoder !== undefined
   }

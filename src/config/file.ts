@@ -43,7 +43,7 @@ const fileSchema = strictObject({
 /** A row of `prices`: dollars per million tokens, and counts of tokens. */
 export type FilePrice = z.infer<typeof priceSchema>
 
-/** The models that patterns ask if a request names none. */
+/** The models that patterns use if a request names none. */
 export interface PatternModels {
   readonly model?: string
   readonly embeddingModel?: string

@@ -5,9 +5,9 @@ import { modelSchema, strictObject, wholeNumber } from './schema.ts'
 
 /** One alias, with every default filled in. */
 export interface RouteRow {
-  /** Models as callers name them, in the order in which they are asked. */
+  /** Models as callers name them, in the order in which they are tried. */
   readonly targets: readonly [string, ...string[]]
-  /** How often a target that failed is asked again before the next target. */
+  /** How often a target that failed is tried again before the next target. */
   readonly retries: number
   /** What happens if not all targets fit the money left: `refuse` the call, or leave out the most expensive (`cheaper`). */
   readonly onBudget: 'refuse' | 'cheaper'
@@ -56,7 +56,7 @@ export const routeFields = {
   retries: retriesSchema.default(NO_ROUTES.retries),
 }
 
-/** Naming an alias asks for retries: one more attempt at each target. */
+/** The default for aliases: one more attempt at each target. */
 const DEFAULT_ALIAS_RETRIES = 1
 
 /** The rows with defaults filled in. What is wrong with them is added to `mistakes`. */

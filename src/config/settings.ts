@@ -252,7 +252,7 @@ function exposureMistake({ HOST, AUTH, BURSAR_KEYS }: Partial<Settings>): string
   return `HOST: ${HOST} can be reached from outside, and there are no keys. Set BURSAR_KEYS, or AUTH=off if you mean it.`
 }
 
-/** The limits that settings alone make, over everyone. Without cost tracking, none of them counts cost. */
+/** The global limits of the settings. Without cost tracking, no limit counts cost. */
 export function settingLimits(settings: Settings): Limit[] {
   const limits: Limit[] = []
   const add = (what: What, span: Span, capacity: bigint | undefined) => {

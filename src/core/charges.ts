@@ -3,6 +3,7 @@
 import { advance, type BucketLevel, type Charge, type Instant, type Level, type Meter, take } from './meter.ts'
 import { divideUp } from './money.ts'
 
+/** The charge on a meter; undefined if there is none. */
 export function chargeOnMeter(charges: readonly Charge[], { key }: Meter): Charge | undefined {
   return charges.find(({ meter }) => meter.key === key)
 }
@@ -50,15 +51,15 @@ export function takeIncrease(level: Level, held: Charge, charge: Charge, now: In
 }
 
 /**
- * What other calls took from a bucket and what has not drained yet, in whole units, rounded up.
+ * The amount that other calls took from a bucket and that has not drained yet, in whole units, rounded up.
  *
  * When a charge grows, its `takenTotal` is set back by this: treat the charge as the oldest in the bucket, so that its later
  * refund can never return another call's tokens. See docs/decisions/bucket-refunds.md.
  */
 function heldByOthers(level: BucketLevel, { meter, amount, takenTotal = level.taken }: Charge): bigint {
   const spanMs = BigInt(meter.spanMs)
-  const all = level.used * spanMs - level.remainder
-  const upToCharge = all - (level.taken - takenTotal) * spanMs
-  const own = upToCharge < amount * spanMs ? upToCharge : amount * spanMs
-  return divideUp(own > 0n ? all - own : all, spanMs)
+  const undrained = level.used * spanMs - level.remainder
+  const upToCharge = undrained - (level.taken - takenTotal) * spanMs
+  const ownPart = upToCharge < amount * spanMs ? upToCharge : amount * spanMs
+  return divideUp(ownPart > 0n ? undrained - ownPart : undrained, spanMs)
 }

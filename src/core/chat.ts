@@ -25,6 +25,7 @@ export interface Extras {
 /** A hint: cache the prompt up to and including this part, for five minutes or for one hour. */
 export type CacheHint = '5m' | '1h'
 
+/** Text in a message. */
 export interface TextPart {
   readonly kind: 'text'
   readonly text: string

@@ -40,7 +40,8 @@ const MAX_COOLING_MS = 60_000
 /** Callers may make up any model name: only targets that failed are kept, and the oldest is dropped for a new one. */
 const MAX_TARGETS = 1_000
 
-const CLOSED_PASS: CircuitPass = { kind: 'closed' }
+/** The pass of a call whose target has no circuit, or a closed one. */
+export const CLOSED_PASS: CircuitPass = { kind: 'closed' }
 const PROBE_PASS: CircuitPass = { kind: 'probe' }
 
 interface CallCounts {
@@ -56,6 +57,7 @@ interface Circuit {
   previousSpan: CallCounts
   /** Infinity while the circuit is closed. */
   openUntilMs: number
+  /** How long the circuit was opened for last. */
   openForMs: number
   probingUntilMs: number
   coolingUntilMs: number
@@ -180,7 +182,6 @@ function openCircuit(circuit: Circuit, forMs: number, monoMs: number): void {
 
 function closeCircuit(circuit: Circuit, monoMs: number): void {
   circuit.openUntilMs = Number.POSITIVE_INFINITY
-  circuit.openForMs = FIRST_OPEN_MS
   circuit.spanStartedAtMs = monoMs
   circuit.currentSpan = { calls: 0, failures: 0 }
   circuit.previousSpan = { calls: 0, failures: 0 }

@@ -1,7 +1,8 @@
-// Clock: the two clocks as one value, handed in by main.
+// Clock: the interfaces of clocks and timers. Code gets both as arguments, so that tests can replace them. It reads no clock.
 
 import type { Instant } from './meter.ts'
 
+/** The wall clock and the monotonic clock. */
 export interface Clock {
   /** Whole milliseconds on both clocks. */
   now(): Instant
@@ -13,7 +14,7 @@ export interface Timer {
   unref(): Timer
 }
 
-/** Timers, handed in beside the clock: the process's own, or ones that a test turns by hand. */
+/** The process's own timers, or timers that a test controls. */
 export interface Timers {
   /** Calls back once, `delayMs` from now at the earliest. */
   setTimeout(callback: () => void, delayMs: number): Timer

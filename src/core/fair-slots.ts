@@ -1,7 +1,8 @@
-// Fair slots: a bounded number of concurrent jobs of which no single caller gets all. Nobody waits for a slot.
+// Fair slots: bounds the number of concurrent jobs so that no single caller takes all slots. A job without a slot does not wait.
 
 /**
- * While half of the slots are free, any caller gets one. After that, only callers that hold less than a quarter of all slots.
+ * While half of the slots are free, every caller gets a slot. After that, a caller gets one only if it holds less than a quarter of
+ * all slots.
  */
 export class FairSlots {
   readonly #maxSlots: number
@@ -12,14 +13,14 @@ export class FairSlots {
     this.#maxSlots = maxSlots
   }
 
-  /** How many callers are remembered: those that hold a slot. */
+  /** How many callers hold a slot. */
   get callerCount(): number {
     return this.#takenByCaller.size
   }
 
   /**
    * Runs `work` in a slot. Resolves to undefined if there is no slot for this caller; rejects as `work` does.
-   * @param caller absent or null if callers are not told apart
+   * @param caller absent or null if callers are anonymous: then only the number of slots counts
    */
   async withSlot<Value>(
     caller: string | null | undefined,

@@ -1,28 +1,32 @@
-// Values: how much JSON holds, told before it is parsed: many small values take seconds of everybody's time.
+// JSON values: parses objects, and counts how many values a JSON text holds without parsing it. It knows no dialect.
 
-/** Whether JSON has more values than that, by the commas and brackets that stand before them. What its strings hold does not count. */
-
-export function hasMoreValuesThan(json: string, most: number): boolean {
+/**
+ * Whether a JSON text has more than `maxValues` values, counted by the commas and brackets before them; those in strings do not
+ * count. Check this before parsing: very many small values block the event loop for seconds.
+ */
+export function hasMoreValuesThan(json: string, maxValues: number): boolean {
   let values = 0
   let inString = false
-  for (let at = 0; at < json.length && values <= most; at++) {
-    const code = json.charCodeAt(at)
-    if (inString && code === 0x5c) at++
+  for (let index = 0; index < json.length && values <= maxValues; index++) {
+    const code = json.charCodeAt(index)
+    if (inString && code === 0x5c) index++
     else if (code === 0x22) inString = !inString
     else if (!inString && (code === 0x2c || code === 0x5b || code === 0x7b)) values++
   }
-  return values > most
+  return values > maxValues
 }
 
+/** True for an object that is neither null nor an array. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** The value if it is a record, otherwise an empty record. */
 export function recordOf(value: unknown): Readonly<Record<string, unknown>> {
   return isRecord(value) ? value : {}
 }
 
-/** Undefined for what is no JSON object: `[DONE]`, and worse. */
+/** Parses a JSON object. Undefined for any other text, such as `[DONE]`. */
 export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text)

@@ -18,7 +18,7 @@ export interface Caller {
 /** How a call ended. `expired`: it was not settled before its deadline, or the process died. */
 export type Ending = 'completed' | 'failed' | 'canceled' | 'expired'
 
-/** The source of the usage: the provider's report, our estimate, or the most it can have been. */
+/** The source of the usage: the provider's report, the gateway's estimate, or the upper bound. */
 export type Certainty = 'exact' | 'estimated' | 'upperBound'
 
 /** The names in JSON and in the log. */

@@ -50,7 +50,7 @@ export interface RaiseResult extends TakeResult {
 export interface LowerResult {
   /** What the call holds now. */
   readonly charges: readonly Charge[]
-  /** Restores the levels. Call it before any level changes again, but for later results of `lower`: undo those first. */
+  /** Restores the levels. Call it before any level changes again; undo later results of `lower` first. */
   readonly undo: () => void
 }
 

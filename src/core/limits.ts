@@ -1,39 +1,41 @@
-// Limits: who × what × span, as two tables, and the charges they make of a call. Adding a row adds a dimension.
+// Limits: what can be limited, as two tables (who × what × span), and the charges that a call takes from its limits. A new row is
+// a new dimension. It holds no level.
 
 import { SPAN_MS, type Span, windowAt } from './calendar.ts'
 import type { Caller } from './ledger-entry.ts'
 import type { Charge, Meter, Refill, What, Who } from './meter.ts'
 
-/** One configured limit: on one subject, or (`subject` undefined) on each subject of its kind by itself. */
+/** One configured limit. It holds for one subject, or separately for each subject of its kind if `subject` is undefined. */
 export interface Limit {
   readonly who: Who
   readonly subject: string | undefined
   readonly what: What
   readonly span: Span
-  /** Requests, tokens, calls, or nano-dollars. */
+  /** In the unit of `what`: requests, tokens, calls, or nano-dollars. */
   readonly capacity: bigint
   readonly refill: Refill
+  /** False for a shadow limit: it is counted and refuses nothing. */
   readonly enforced: boolean
 }
 
-/** Who and what a call is, as far as limits go. */
+/** The properties of a call that limits apply to. */
 export interface Subjects {
   readonly caller: Caller
   readonly provider: string
   readonly model: string
 }
 
-/** No subject at all: global limits alone apply. */
+/** No subjects: only global limits apply. */
 export const NO_SUBJECTS: Subjects = {
   caller: { key: null, organisation: null, project: null, user: null, thread: null, agent: null, task: null },
   provider: '',
   model: '',
 }
 
-/** Stands for the absent user, thread, agent or task, so that leaving a header out does not escape a limit. */
+/** The subject of calls that name no user, thread, agent or task, so that a limit also holds for calls without the header. */
 export const NO_SUBJECT = '(none)'
 
-/** Subjects that a caller declares are scoped by its key: two keys' user `7` are two subjects. */
+/** A subject that a caller declares is scoped by its key: user `7` of two keys is two subjects. */
 const scopedSubject = (caller: Caller, declared: string | null) =>
   `${caller.key ?? NO_SUBJECT}/${declared ?? NO_SUBJECT}`
 
@@ -50,9 +52,10 @@ const SUBJECT_OF: Readonly<Record<Who, (call: Subjects) => string>> = {
   provider: (call) => call.provider,
 }
 
+/** All kinds of subjects. */
 export const WHO = Object.keys(SUBJECT_OF) as readonly Who[]
 
-/** Whose subjects have two parts, and what the first one is. */
+/** The kinds whose subjects have two parts, such as `alice/7`, and the kind of the first part. */
 export const SCOPED_BY: Readonly<Partial<Record<Who, 'key' | 'provider'>>> = {
   user: 'key',
   thread: 'key',
@@ -61,7 +64,7 @@ export const SCOPED_BY: Readonly<Partial<Record<Who, 'key' | 'provider'>>> = {
   model: 'provider',
 }
 
-/** The spans each thing may be limited over, and how it comes back unless the limit says otherwise. */
+/** The spans over which each quantity can be limited, and how its capacity comes back by default. */
 export const DEFAULT_REFILLS: Readonly<Record<What, Partial<Record<Span, Refill>>>> = {
   requests: { minute: 'steady', hour: 'steady', day: 'window', month: 'window', total: 'window' },
   tokens: { minute: 'steady', hour: 'steady', day: 'window', month: 'window', total: 'window', call: 'call' },
@@ -69,7 +72,7 @@ export const DEFAULT_REFILLS: Readonly<Record<What, Partial<Record<Span, Refill>
   inFlight: { call: 'none' },
 }
 
-/** Names that read better than `what_per_span`. */
+/** Names that differ from `what_per_span`. */
 const LIMIT_NAMES: Readonly<Record<string, string>> = {
   'cost/call': 'max_cost_per_request',
   'cost/day': 'daily_spending_limit',
@@ -79,20 +82,20 @@ const LIMIT_NAMES: Readonly<Record<string, string>> = {
   'inFlight/call': 'max_in_flight',
 }
 
-/** The name a limit goes by in settings, messages and headers. */
+/** The name of a limit in messages and headers: `requests_per_minute`. */
 export function limitName(what: What, span: Span): string {
   return LIMIT_NAMES[`${what}/${span}`] ?? `${what}_per_${span}`
 }
 
-/** The subject of a call in one dimension; also how the ledger's sums are keyed. */
+/** The subject of a call in one dimension. The ledger's sums have the same keys. */
 export function subjectOf(who: Who, call: Subjects): string {
   return SUBJECT_OF[who](call)
 }
 
-/** Meters remembered for one limit; beyond it they are made anew. */
+/** Meters that are kept for one limit. If there are more, all are dropped and made again. */
 const MAX_METERS_PER_LIMIT = 1_000
 
-/** Limits made ready for calls: by kind, the one for each subject and those for single ones. */
+/** All limits of one dimension: the default for every subject, and the limits of single subjects. */
 interface LimitGroup {
   readonly who: Who
   readonly what: What
@@ -101,53 +104,65 @@ interface LimitGroup {
   readonly bySubject: ReadonlyMap<string, MeteredLimit>
 }
 
-/** A limit and its meters, which live on from call to call: their names are long, and headers remember what they made of them. */
+/** A limit, and its meters by realm and subject. Keeping them from call to call saves 0.1 µs for each limit of a call. */
 interface MeteredLimit {
   readonly limit: Limit
   readonly meters: Map<string, { readonly meter: Meter; readonly fromMs: number }>
 }
 
-/** What a call takes, by what limits count. */
+/** The amounts that a call takes, each in its own unit; cost in nano-dollars. */
 export type Amounts = Readonly<Record<What, bigint>>
 
-/** For reading limits without a call. */
+/** The amounts of no call, for views of limits. */
 export const ZERO_AMOUNTS: Amounts = { requests: 0n, tokens: 0n, cost: 0n, inFlight: 0n }
 
+/**
+ * The limits of a configuration, prepared for calls. The plan keeps no level: a store counts the charges that it returns.
+ *
+ * @example
+ * const plan = new LimitPlan(limits, 'Europe/Berlin')
+ * const charges = plan.chargesFor(subjects, { requests: 1n, tokens: 900n, cost: 4_000_000n, inFlight: 1n }, now.wallMs, '', false)
+ */
 export class LimitPlan {
   readonly limits: readonly Limit[]
   readonly timeZone: string
   readonly #groups: readonly LimitGroup[]
 
+  /** @param timeZone the IANA zone in which calendar windows turn */
   constructor(limits: readonly Limit[], timeZone: string) {
     this.limits = limits
     this.timeZone = timeZone
-    const families = new Map<string, Limit[]>()
+    const limitsByDimension = new Map<string, Limit[]>()
     for (const limit of limits) {
       const name = `${limit.who}/${limit.what}/${limit.span}`
-      families.set(name, [...(families.get(name) ?? []), limit])
+      limitsByDimension.set(name, [...(limitsByDimension.get(name) ?? []), limit])
     }
-    this.#groups = [...families.values()].flatMap((members) => (members[0] ? [limitGroupOf(members[0], members)] : []))
+    this.#groups = [...limitsByDimension.values()].flatMap((members) =>
+      members[0] ? [limitGroupOf(members[0], members)] : [],
+    )
   }
 
-  /** True when some limit counts money, so that a call without a known price cannot be bounded. */
+  /** True if any limit counts money: the cost of every call then needs a bound, and so a known price. */
   get hasCostLimit(): boolean {
     return this.limits.some((limit) => limit.what === 'cost')
   }
 
   /**
-   * The charges of one call: at most one per family. `soft` enforces none of them.
-   * @param realm a prefix that keeps simulated calls on meters of their own; empty for real ones
+   * The charges of one call: at most one per dimension.
+   * @param wallMs epoch milliseconds, which select the calendar windows
+   * @param realm a prefix that keeps simulated calls on separate meters; empty for real calls
+   * @param soft true: no charge is enforced
    */
   chargesFor(call: Subjects, amounts: Amounts, wallMs: number, realm: string, soft: boolean): Charge[] {
     const charges: Charge[] = []
-    for (const family of this.#groups) {
-      const subject = SUBJECT_OF[family.who](call)
-      const metered = family.bySubject.get(subject) ?? family.defaultLimit
+    for (const group of this.#groups) {
+      const subject = SUBJECT_OF[group.who](call)
+      const metered = group.bySubject.get(subject) ?? group.defaultLimit
       if (!metered) continue
       const { limit } = metered
       charges.push({
         meter: this.#meterOf(metered, subject, wallMs, realm),
-        amount: amounts[family.what],
+        amount: amounts[group.what],
         capacity: limit.capacity,
         enforced: limit.enforced && !soft,
       })
@@ -166,15 +181,15 @@ export class LimitPlan {
     return meter
   }
 
-  /** The least that a single call may take of something, or undefined where no enforced limit says. */
+  /** The maximum that a single call may take, in the unit of `what`. Undefined if no enforced limit bounds it. */
   ceiling(call: Subjects, what: What): bigint | undefined {
-    let least: bigint | undefined
-    for (const family of this.#groups) {
-      if (family.what !== what || family.span !== 'call') continue
-      const limit = (family.bySubject.get(SUBJECT_OF[family.who](call)) ?? family.defaultLimit)?.limit
-      if (limit?.enforced && (least === undefined || limit.capacity < least)) least = limit.capacity
+    let ceiling: bigint | undefined
+    for (const group of this.#groups) {
+      if (group.what !== what || group.span !== 'call') continue
+      const limit = (group.bySubject.get(SUBJECT_OF[group.who](call)) ?? group.defaultLimit)?.limit
+      if (limit?.enforced && (ceiling === undefined || limit.capacity < ceiling)) ceiling = limit.capacity
     }
-    return least
+    return ceiling
   }
 }
 
@@ -194,26 +209,29 @@ export function meterOf(limit: Limit, subject: string, wallMs: number, timeZone:
   }
 }
 
-/** Of limits on the same subjects: a setting and a line of a file, say. What is only watched gives way to what is enforced. */
+/** The limit that counts if a setting and a file both set it: an enforced limit before a shadow limit, then the smaller one. */
 function strictestLimit(limits: readonly Limit[]): Limit | undefined {
   const enforced = limits.filter((limit) => limit.enforced)
   const [first, ...others] = enforced.length > 0 ? enforced : limits
-  return others.reduce((least, other) => (least && least.capacity <= other.capacity ? least : other), first)
+  return others.reduce(
+    (strictest, limit) => (strictest && strictest.capacity <= limit.capacity ? strictest : limit),
+    first,
+  )
 }
 
 function limitGroupOf(first: Limit, members: readonly Limit[]): LimitGroup {
   const bySubject = new Map<string, MeteredLimit>()
   for (const limit of members)
     if (limit.subject !== undefined) bySubject.set(limit.subject, { limit, meters: new Map() })
-  const each = strictestLimit(members.filter((limit) => limit.subject === undefined))
+  const everySubject = strictestLimit(members.filter((limit) => limit.subject === undefined))
   return {
     who: first.who,
     what: first.what,
     span: first.span,
-    defaultLimit: each && { limit: each, meters: new Map() },
+    defaultLimit: everySubject && { limit: everySubject, meters: new Map() },
     bySubject,
   }
 }
 
-/** Simulated calls have meters of their own: they are limited like real ones, and spend nothing of theirs. */
+/** The prefix of simulated calls' meters: simulated calls are limited like real calls, but separately. */
 export const SIMULATED_REALM = 'simulated/'

@@ -25,6 +25,7 @@ export type What = 'requests' | 'tokens' | 'cost' | 'inFlight'
  */
 export type Refill = 'steady' | 'window' | 'none' | 'call'
 
+/** One limit on one subject in one window. It names a level; it does not hold it. */
 export interface Meter {
   /** `who:subject/what/window`, unique. Follows a key's id, never its secret. */
   readonly key: string
@@ -91,6 +92,7 @@ export interface WindowLevel {
   readonly endsAtMs: number
 }
 
+/** The level of a meter. */
 export type Level = BucketLevel | WindowLevel
 
 /**
@@ -102,6 +104,7 @@ export type ShortfallReason =
   | { readonly kind: 'inFlight' }
   | { readonly kind: 'never' }
 
+/** The level of a meter from which nothing has been taken. */
 export function newLevel(meter: Meter, now: Instant): Level {
   if (meter.refill === 'steady')
     return { kind: 'bucket', used: 0n, remainder: 0n, atMs: now.monoMs, taken: 0n, drained: 0n }

@@ -1,6 +1,6 @@
-// Permits: a counting semaphore that refuses in place of waiting, and the share that one holder has of it.
+// Permits: a counting semaphore that refuses instead of waiting, and the permits of one holder.
 
-/** A number of permits, in any unit: calls, or bytes. Whoever acquires permits releases as many. */
+/** A fixed number of permits, in any unit, such as calls or bytes. Release exactly the permits that you acquired. */
 export class Permits {
   readonly #max: number
   #held = 0
@@ -9,6 +9,7 @@ export class Permits {
     this.#max = max
   }
 
+  /** How many permits are acquired and not released. */
   get held(): number {
     return this.#held
   }
@@ -25,7 +26,7 @@ export class Permits {
   }
 }
 
-/** The permits of one holder, released together. */
+/** The permits of one holder, which are released together. */
 export class PermitLease {
   readonly #permits: Permits
   #amount = 0
@@ -41,7 +42,7 @@ export class PermitLease {
     return true
   }
 
-  /** Releases all of them. Calling it twice is harmless. */
+  /** Releases all permits of this holder. Calling it twice is harmless. */
   release(): void {
     this.#permits.release(this.#amount)
     this.#amount = 0

@@ -1,4 +1,5 @@
-// Problem: everything that can be wrong with a call other than a limit, as words mapped to a status in one table.
+// Problem: every reason why a call cannot be made or answered, except a limit, as a code with an HTTP status. Limits refuse with a
+// Refusal (core/refusal.ts).
 
 const STATUS = {
   invalid_json: 400,
@@ -27,22 +28,29 @@ const STATUS = {
   upstream_timeout: 504,
 } as const
 
+/** The word for a problem, in errors and logs. */
 export type ProblemCode = keyof typeof STATUS
 
-/** What a client is told to do about a problem. */
-export interface Advice {
+/** What a client should do about a problem, as headers of the answer. */
+interface Advice {
   readonly retryAfterMs?: number
-  /** False: nothing changes while it waits. */
+  /** False: trying again is useless, since the problem stays. */
   readonly retry?: false
-  /** More headers of the answer, names and values in turn. */
+  /** Additional headers of the answer, names and values in turn. */
   readonly headers?: readonly string[]
 }
 
-/** Thrown where a call cannot go on, rendered by the dialect in its own shape. Messages hold no content and no secrets. */
+/**
+ * Thrown if a call cannot go on. The dialect of the call renders it in its own shape. A message is a sentence for the caller: it
+ * says what was expected and where, and holds no content and no secrets.
+ *
+ * @example
+ * throw new Problem('invalid_request', "Invalid value for 'n': it must be at least 1.", 'n')
+ */
 export class Problem extends Error {
   override name = 'Problem'
   readonly code: ProblemCode
-  /** The field at fault, where there is one. */
+  /** The field at fault; null if it is not one field. */
   readonly param: string | null
   readonly advice: Advice
 
@@ -53,6 +61,7 @@ export class Problem extends Error {
     this.advice = advice
   }
 
+  /** The HTTP status. */
   get status(): number {
     return STATUS[this.code]
   }

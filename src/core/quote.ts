@@ -7,7 +7,7 @@ import { type ModelFacts, type ModelLimits, type Price, type PriceStep, type Rat
 export interface RequestFacts {
   /** `generate` answers with text or media, `embed` with vectors, which are no output; `count` counts tokens and costs nothing. */
   readonly kind: 'generate' | 'embed' | 'count'
-  /** As the caller wrote it. */
+  /** The model as the caller wrote it. */
   readonly model: string
   readonly stream: boolean
   /** Bytes that can become text tokens: the body without inline media, grown where the provider's normalisation grows it. */
@@ -37,19 +37,21 @@ export interface RequestFacts {
   readonly user: string | null
 }
 
-/** How a provider counts, and what it adds to a request. The figures are measured: see the provider's own file. */
+/** How a provider counts, and the tokens that it adds to a request. The figures are measured: see the provider's own file. */
 export interface QuoteRules {
   readonly tokensPerCall: number
   readonly tokensPerMessage: number
+  /** For a request with tools. */
   readonly tokensWithTools: number
-  /** The most tokens of one image. */
+  /** The maximum of tokens of one image. */
   readonly imageTokens: (model: string) => number
   /** False if reasoning is billed beyond the output cap. */
   readonly capCoversReasoning: boolean
-  /** True if the provider writes its cache, and bills for it, although the request does not ask for that. */
+  /** True if the provider writes to its cache and bills this even if the request does not say so. */
   readonly cachesAutomatically: boolean
 }
 
+/** The settings on which quotes depend. */
 export interface QuoteSettings {
   /** In tokens, for one answer. */
   readonly defaultMaxOutputTokens: number
@@ -62,13 +64,13 @@ export type CountedInput = { readonly text: number } | { readonly all: number }
 
 /** An upper bound on a call at one model. */
 export interface Quote {
-  /** The most input tokens. */
+  /** The maximum of input tokens. */
   readonly inputTokens: number
-  /** The most output tokens, over all answers. */
+  /** The maximum of output tokens, over all answers. */
   readonly outputTokens: number
   /** The tokens that limits on tokens reserve: an estimate, or the sum of the two above. */
   readonly tokens: number
-  /** The most the call can cost, in nano-dollars. Zero if no price is known. */
+  /** The maximum cost of the call, in nano-dollars. Zero if no price is known. */
   readonly costNanoUsd: bigint
   readonly price: Price | undefined
   /** The output cap that the gateway sets, in tokens for one answer. Null if the caller's own request stands. */
@@ -184,7 +186,7 @@ function maxInputTokens(
   return limits ? Math.min(window, tokens) : tokens
 }
 
-/** For one answer. The provider never exceeds the model's maximum, whatever the cap. */
+/** For one answer. The provider never exceeds the model's maximum, even if the cap is higher. */
 function maxAnswerTokens(cap: number | null, limits: ModelLimits | undefined, rules: QuoteRules): number {
   const maximum = limits?.maxOutput ?? Number.MAX_SAFE_INTEGER
   if (cap === null || (!rules.capCoversReasoning && limits)) return maximum
@@ -219,7 +221,7 @@ function canApply({ fromInputTokens }: PriceStep, inputTokens: number): boolean 
   return fromInputTokens <= inputTokens
 }
 
-/** The dearest rates that a call may be billed by, in nano-dollars per million units. */
+/** The highest rates by which a call can be billed, in nano-dollars per million units. */
 interface MaxRates {
   readonly inputRate: bigint
   readonly outputRate: bigint

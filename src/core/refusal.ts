@@ -16,26 +16,30 @@ export const REFUSAL_REASONS = { time: 'time', inFlight: 'in_flight', never: 'ne
   string
 >
 
+/** Why a call is refused. */
 export interface Refusal {
   readonly kind: RefusalKind
   /** The meter that decides: the last one to let this call through. */
   readonly meter: Meter
   /** The names of all limits that refused. */
   readonly limits: readonly string[]
-  /** In the unit of the meter, as are `free` and `capacity`: requests, tokens, nano-dollars, calls. */
+  /** What the call needs, in the unit of the meter: requests, tokens, nano-dollars or calls. */
   readonly needed: bigint
+  /** What is free now, in the same unit. */
   readonly free: bigint
+  /** In the same unit. */
   readonly capacity: bigint
   readonly waitMs: number
   /** Whether the same call can succeed later without any change. */
   readonly retryable: boolean
   /** The output cap, in tokens, that would have fitted; null if none would. */
   readonly fittingCap: number | null
+  /** A sentence for the caller. */
   readonly message: string
 }
 
-/** How long to ask clients to wait if the meters cannot say. */
-export interface RefusalWaits {
+/** The wait that is advised if the meters do not give one. */
+interface RefusalWaits {
   /** For `inFlight`: a moment, different for each client, so that clients do not all come back at once. */
   readonly inFlightMs: number
   /** For `never`: until the turn of the day, before which nothing changes by itself. */

@@ -4,7 +4,7 @@
 export class Ring<Item> {
   readonly #capacity: number
   #items: Item[] = []
-  /** Where the next item goes once the ring is full. */
+  /** The index of the next item, once the ring is full. */
   #next = 0
 
   constructor(capacity: number) {

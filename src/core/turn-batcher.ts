@@ -1,5 +1,13 @@
-// Turn batcher: collects items and handles them together at the end of the turn: docs/decisions/turn-batching.md.
+// Turn batcher: collects items until a turn of the event loop is over, and handles them together: see
+// docs/decisions/turn-batching.md. It does no I/O of its own.
 
+/**
+ * Handles items in batches. The order of the items is kept.
+ *
+ * @example
+ * const ends = new TurnBatcher<ServerResponse>(setImmediate, (response) => response.end())
+ * ends.push(response)
+ */
 export class TurnBatcher<Item> {
   readonly #defer: (callback: () => void) => unknown
   readonly #handle: (item: Item) => void
@@ -7,12 +15,12 @@ export class TurnBatcher<Item> {
   #items: Item[] = []
 
   /**
-   * @param defer calls back when the turn, or the part of it that is meant, is over
-   * @param each what is done with an item, in the order they came; never throws
+   * @param defer calls back when the batch is due, such as `setImmediate` or `queueMicrotask`
+   * @param handle handles one item; must not throw
    */
-  constructor(defer: (callback: () => void) => unknown, each: (item: Item) => void) {
+  constructor(defer: (callback: () => void) => unknown, handle: (item: Item) => void) {
     this.#defer = defer
-    this.#handle = each
+    this.#handle = handle
   }
 
   push(item: Item): void {

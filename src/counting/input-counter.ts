@@ -1,4 +1,5 @@
-// Input counter: the exact number of input tokens of a call. Used only if nothing but the bound by the body's bytes refuses it.
+// Input counter: the exact number of input tokens of a call. Used only for a call that the bound by the
+// body's bytes alone refuses.
 
 import type { Timers } from '../core/clock.ts'
 import { FairSlots } from '../core/fair-slots.ts'
@@ -17,6 +18,14 @@ const MAX_PROVIDER_COUNTS = 16
 /** Texts in the tokenizer's queue, including the one in progress. More are turned away, so that no call waits long. */
 const MAX_QUEUED_TEXTS = 16
 
+/**
+ * Counts the input of a call, with OpenAI's tokenizer in a thread or by the provider's free endpoint. Each caller gets its share of
+ * both.
+ *
+ * @example
+ * const counted = await inputCounter.count(applicant.first.countableInput)
+ * // { text: 812 }: tokens of the text; { all: 1_250 }: tokens of the whole input; undefined: not counted
+ */
 export class InputCounter {
   readonly #timers: Timers
   readonly #tokenizer: Tokenizer
@@ -36,8 +45,8 @@ export class InputCounter {
       return text === undefined ? undefined : { text }
     }
     if (countingMethod !== 'endpoint' || !configured) return undefined
-    const all = await this.#providerSlots.withSlot(call.caller, () => fetchProviderCount(call, this.#timers))
-    return all === undefined ? undefined : { all: Math.ceil(all * COUNT_SAFETY_FACTOR) }
+    const allTokens = await this.#providerSlots.withSlot(call.caller, () => fetchProviderCount(call, this.#timers))
+    return allTokens === undefined ? undefined : { all: Math.ceil(allTokens * COUNT_SAFETY_FACTOR) }
   }
 
   /** Ends the tokenizer's thread. Texts in its queue resolve to undefined. */

@@ -1,4 +1,4 @@
-// Provider count: asks a provider's own, free endpoint how many input tokens a call has. Never sends the call itself.
+// Provider count: requests the number of input tokens of a call from the provider's free endpoint. It never sends the call itself.
 
 import type { Timer, Timers } from '../core/clock.ts'
 import type { AnswerListener, CallerKey, Provider, RequestControl } from '../providers/provider.ts'
@@ -33,7 +33,7 @@ export function fetchProviderCount(call: CountableInput, timers: Timers): Promis
   })
 }
 
-/** The dialect throws if it cannot read the body. The provider then refuses the call, whatever it would cost. */
+/** The dialect throws if it cannot read the body. Such a call is not counted, since the provider refuses it anyway. */
 function countRequestOf({ dialect, body, model }: CountableInput): CountRequest | undefined {
   try {
     return countRequestFor(dialect, body, model)

@@ -3,11 +3,13 @@
 import { parentPort } from 'node:worker_threads'
 import { clearMergeCache, countTokens } from 'gpt-tokenizer/encoding/o200k_base'
 
+/** A text to count. Replies come in the same order. */
 export interface CountRequest {
   readonly id: number
   readonly text: string
 }
 
+/** The upper bound on the tokens of the text with this id. */
 export interface CountReply {
   readonly id: number
   readonly tokens: number
@@ -22,7 +24,7 @@ const LONG_RUN = /[\p{L}\p{M}]{64,}|[^\s\p{L}\p{N}]{64,}|\s{64,}/gu
 /** The names of special tokens count as plain text. */
 const PLAIN_TEXT_OPTIONS = { disallowedSpecial: new Set<string>() }
 
-/** `\uXXXX` is decoded, because the character can take more tokens than its escape. Short escapes stay: theirs never does. */
+/** `\uXXXX` is decoded, because the character can take more tokens than its escape. Short escapes stay, because theirs cannot. */
 const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|.)/g
 
 /** An upper bound on the tokens of a JSON text: exact unless the text contains long runs. */
@@ -31,11 +33,11 @@ export function tokenUpperBound(json: string): number {
   const text = json.replace(ESCAPE, (written, hex: string | undefined) =>
     hex === undefined ? written : String.fromCharCode(Number.parseInt(hex, 16)),
   )
-  const rest = text.replace(LONG_RUN, (run) => {
+  const textWithoutRuns = text.replace(LONG_RUN, (run) => {
     runBytes += Buffer.byteLength(run)
     return ' '
   })
-  const tokens = countTokens(rest, PLAIN_TEXT_OPTIONS)
+  const tokens = countTokens(textWithoutRuns, PLAIN_TEXT_OPTIONS)
   // Without this the cache grows with every text that callers send.
   clearMergeCache()
   return tokens + runBytes

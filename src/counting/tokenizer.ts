@@ -15,6 +15,7 @@ interface CountJob {
   readonly answer: (tokens: number | undefined) => void
 }
 
+/** Counts texts one after the other in a thread. `count` starts the thread; `close` or a minute without a text ends it. */
 export class Tokenizer {
   readonly #timers: Timers
   #worker: Worker | undefined
@@ -28,7 +29,7 @@ export class Tokenizer {
     this.#timers = timers
   }
 
-  /** Whether the thread is running. */
+  /** True while the thread runs. */
   get isRunning(): boolean {
     return this.#worker !== undefined
   }

@@ -1,15 +1,16 @@
-// Exchange: the two ends of a call, the request to read and the answer to write. Each kind of transport has a file beside
-// this one. An exchange knows nothing of what its bytes mean.
+// Exchange: the two ends of a call, the request to read and the answer to write. Each kind of transport has its own file in this
+// folder. An exchange does not know what its bytes mean.
 
 import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
 import type { HeaderList, RequestLine } from '../wire/dialect.ts'
 
 /**
- * Is notified about the client. One object in place of two callbacks, because a closure on a property would keep the call alive:
- * see docs/decisions/v8-memory.md.
+ * Is notified about the client. It is one object instead of two callbacks, because a closure on a property would keep the call in
+ * memory: see docs/decisions/v8-memory.md.
  */
 export interface ClientWatcher {
+  /** The client has disconnected before the answer ended. Called at most once. */
   onClientGone(): void
   /** The client reads again, after a `write` that returned false. */
   onClientDrain(): void
@@ -18,7 +19,12 @@ export interface ClientWatcher {
 /**
  * The two ends of one call. Call `writeHead` once, then `write` any number of times, then `end` or `cut` once.
  *
- * After the client has gone, writes do nothing and report nothing: read `clientGone`.
+ * After the client has disconnected, writes do nothing: read `clientGone`.
+ *
+ * @example
+ * const body = await exchange.body(maxBytes, lease)
+ * exchange.writeHead(200, ['content-type', 'application/json'])
+ * exchange.end(answer)
  */
 export interface Exchange extends RequestLine {
   readonly method: string
@@ -32,16 +38,18 @@ export interface Exchange extends RequestLine {
   body(maxBytes: number, lease: Pick<PermitLease, 'acquire'>): Promise<Buffer>
   /** @param atOnce sends the headers now instead of together with the first bytes of the body, which may be slow to come */
   writeHead(status: number, headers: HeaderList, atOnce?: boolean): void
-  /** False if the client reads more slowly than we write: wait for `onClientDrain`. */
+  /** Returns false if the client reads more slowly than the gateway writes: then wait for `watcher.onClientDrain`. */
   write(chunk: Buffer): boolean
   end(chunk?: Buffer | string): void
-  /** Breaks the connection, after these last bytes, so that the client does not mistake a partial answer for a whole one. */
+  /** Writes `last` and breaks the connection, so that the client does not take a partial answer for a complete one. */
   cut(last?: string): void
+  /** True once `writeHead` was called. */
   readonly headersSent: boolean
-  /** The client has stopped reading: what is written now stays in memory until it reads again. */
+  /** True while the client does not read: bytes that are written stay in memory. */
   readonly blocked: boolean
-  /** The client disconnected before the answer ended. */
+  /** True if the client disconnected before the answer ended. */
   readonly clientGone: boolean
+  /** Set it to be notified; undefined at first. */
   watcher: ClientWatcher | undefined
 }
 

@@ -8,7 +8,7 @@ import { type ClientWatcher, type Exchange, overloadedProblem } from './exchange
 /** The whole answer of a call. */
 export interface MemoryResponse {
   readonly status: number
-  /** By lower-case name. */
+  /** Values by lower-case name. */
   readonly headers: ReadonlyMap<string, string>
   readonly body: Buffer
 }
@@ -21,7 +21,7 @@ interface MemoryRequest {
   readonly body: Buffer
 }
 
-/** The request is in memory before the call, the answer is in memory once it has ended. */
+/** Takes a whole request, and collects the answer in memory. The answer is available once it has ended. */
 export class MemoryExchange implements Exchange {
   readonly method = 'POST'
   readonly path: string
@@ -53,7 +53,7 @@ export class MemoryExchange implements Exchange {
     return findHeader(this.headers, name)
   }
 
-  /** No size is too large, since the gateway itself wrote the body; but its bytes count as held. */
+  /** Checks no maximum, since the gateway itself wrote the body, but takes permits for its bytes. */
   async body(_maxBytes: number, lease: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
     if (!lease.acquire(this.#body.length)) throw overloadedProblem()
     return this.#body
@@ -81,7 +81,7 @@ export class MemoryExchange implements Exchange {
     this.#response.resolve(undefined)
   }
 
-  /** The run no longer waits for the answer: its caller went away, or its time is over. */
+  /** Ends the wait for the answer, because the run's caller has disconnected or the run's time is over. */
   disconnect(): void {
     if (this.clientGone) return
     this.clientGone = true

@@ -1,4 +1,4 @@
-// Exchange over node:http: the two ends of a call on Node's own streams, without web streams in between.
+// Exchange over node:http: the two ends of a call on Node's own streams. It uses no web streams, which take more time.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { PermitLease } from '../core/permits.ts'
@@ -21,12 +21,12 @@ interface PendingEnd {
 }
 
 /**
- * Writes the ends of answers at the end of a turn of the event loop, one right after the other. A write wakes the process that
- * reads it, and waking it for each answer separately takes as long as a third of the call.
+ * Writes the ends of answers together at the end of a turn of the event loop. A write wakes the process that reads it; waking it
+ * for each answer separately takes as long as a third of the call.
  */
 const pendingEnds = new TurnBatcher<PendingEnd>(setImmediate, ({ outgoing, chunk }) => outgoing.end(chunk))
 
-/** The exchange of the server: see `callListener`. */
+/** The exchange of the server: `callListener` in http/calls.ts makes one for each LLM call. */
 export class NodeExchange implements Exchange {
   readonly #incoming: IncomingMessage
   readonly #outgoing: ServerResponse

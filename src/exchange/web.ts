@@ -1,4 +1,5 @@
-// Exchange over web Request and Response: in-process `fetch`, tests, other runtimes, and handlers of a user's own app.
+// Exchange over web Request and Response: for in-process `fetch`, tests, other runtimes, and handlers of a user's own app. It opens
+// no socket.
 
 import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
@@ -12,7 +13,7 @@ import {
   overloadedProblem,
 } from './exchange.ts'
 
-/** `response` resolves when the answer begins; its body streams what is written. */
+/** Reads a web Request. `response` resolves when the answer begins; its body streams the bytes that are written. */
 export class WebExchange implements Exchange {
   readonly #request: Request
   readonly path: string
@@ -39,7 +40,7 @@ export class WebExchange implements Exchange {
     })
     if (request.signal.aborted) this.#disconnect()
     request.signal.addEventListener('abort', () => {
-      // The reader of the answer must fail as with any aborted fetch, and not wait for more.
+      // The reader of the answer must fail as with any aborted fetch, instead of waiting for more bytes.
       if (!this.#ended) this.#sink?.error(request.signal.reason)
       this.#disconnect()
     })
@@ -120,7 +121,7 @@ export class WebExchange implements Exchange {
   #disconnect(): void {
     if (this.#clientGone || this.#ended) return
     this.#clientGone = true
-    // Nobody reads this response, but code that awaits it must not wait forever.
+    // The client does not read this response, but code that awaits it must not wait forever.
     if (!this.headersSent) this.#respond(new Response(null, { status: 499 }))
     this.watcher?.onClientGone()
   }

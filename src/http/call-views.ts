@@ -147,7 +147,7 @@ export function quoteJson(quote: Quote): z.output<typeof quoteSchema> {
 }
 
 /** Why a call was refused, as `details` of the error that it was answered with. */
-export const refusalSchema = z.strictObject({
+const refusalSchema = z.strictObject({
   reason: z.enum(['time', 'in_flight', 'never']),
   limit: z.string(),
   limits: z.array(z.string()),

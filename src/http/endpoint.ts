@@ -3,19 +3,20 @@
 
 import { type Context, Hono } from 'hono'
 import { z } from 'zod'
-import { type Gate, readBody } from '../call/gate.ts'
+import type { Gate } from '../call/gate.ts'
 import { describeIssue } from '../core/issue-text.ts'
 import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
 import type { Caller } from '../core/ledger-entry.ts'
 import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
+import { readJsonBody } from '../exchange/json-body.ts'
 import { WebExchange } from '../exchange/web.ts'
 import type { Callers, Viewer } from '../keys/callers.ts'
 import { issueOf, truncate } from '../patterns/pattern/pattern.ts'
 import { problemResponse } from './problems.ts'
 
 /**
- * What a handler learns about the sender, by the role that the endpoint asks for. `open`: anyone. `key`: a key or the admin
+ * What a handler learns about the sender, by the role that the endpoint requires. `open`: anyone. `key`: a key or the admin
  * key. `caller`: a key that may make calls, which the admin key may not. If no keys are configured, anyone on this machine has
  * all of them.
  */
@@ -27,7 +28,7 @@ interface Senders {
 export type Role = keyof Senders
 
 /** A request whose path and query have been checked. */
-export interface EndpointRequest<R extends Role, Params, Query, Body> {
+interface EndpointRequest<R extends Role, Params, Query, Body> {
   readonly sender: Senders[R]
   /** The named parts of the path. */
   readonly params: Params
@@ -73,7 +74,7 @@ export interface EndpointRow<
   Body extends z.ZodType = z.ZodType,
 > {
   readonly method: 'GET' | 'POST'
-  /** As Hono writes paths: `/llm/explain/:call_id`. */
+  /** The path in Hono's notation: `/llm/explain/:call_id`. */
   readonly path: string
   /** A second path with the same meaning. */
   readonly alias?: string
@@ -94,8 +95,8 @@ export interface Endpoint<Parts> extends EndpointRow<Role> {
   respond(parts: Parts & AccessParts, c: Context): Promise<Response>
 }
 
-/** What every endpoint needs of the gateway, whatever its handler does. */
-export interface AccessParts {
+/** What every endpoint needs of the gateway, in addition to what its handler needs. */
+interface AccessParts {
   readonly callers: Callers
   readonly gate: Pick<Gate, 'withBufferLease'>
   readonly settings: { readonly MAX_BODY_BYTES: number }
@@ -169,7 +170,7 @@ async function answerRequest<
   if (!body) return responseOf(await handle(parts, { ...request, body: async () => checked<Body>(NO_BODY, undefined) }))
   return withLease(parts.gate, async (lease) => {
     const read = async () => {
-      const bytes = await readBody(exchange, parts.settings.MAX_BODY_BYTES, lease)
+      const bytes = await readJsonBody(exchange, parts.settings.MAX_BODY_BYTES, lease)
       return checked<Body>(body, isRaw(body) ? bytes : parseJson(bytes))
     }
     return handle(parts, { ...request, body: read })

@@ -18,7 +18,7 @@ import { STATUS, type StatusParts } from './status.ts'
 type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & { readonly gate: Gate }
 
 /** What the endpoints need of the gateway. */
-export type HttpParts = FigureParts & ModelParts & Omit<PatternParts, 'runSlots'>
+type HttpParts = FigureParts & ModelParts & Omit<PatternParts, 'runSlots'>
 
 /** The gateway's front page, its figures and its probes. */
 const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [

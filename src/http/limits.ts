@@ -22,7 +22,7 @@ export interface LimitParts {
 const endpoint = endpointsFor<LimitParts>()
 
 const name = z.string().optional()
-/** The subjects whose limits are shown beside the global ones. `key` is ignored for a viewer with a key of its own. */
+/** The subjects whose limits are shown in addition to the global ones. `key` is ignored for a viewer with a key of its own. */
 const subjectsSchema = z.strictObject({
   key: name,
   user: name,
@@ -60,7 +60,7 @@ export const LIMITS = endpoint({
   }
 })
 
-/** Subjects by their kind; those that are undefined are not asked for. */
+/** Subjects by their kind. Undefined: the request does not name that kind. */
 type ShownSubjects = { readonly [Kind in Who]?: string | undefined }
 
 function subjectsOf({ key, user, thread, agent, task, provider, model }: ShownSubjects) {

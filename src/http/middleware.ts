@@ -10,6 +10,7 @@ import type { AnswerListener, RequestControl, UpstreamRequest } from '../provide
 import { PausableRequest } from '../providers/transport/pausable-request.ts'
 import { type DialectName, dialectAt, dialectNamed } from '../wire/index.ts'
 
+/** Options of `gate()`. */
 export interface GateOptions {
   /**
    * The dialect of requests and answers. If it is undefined, the path tells it, and requests to other paths go to the handler
@@ -28,6 +29,7 @@ export interface HandlerUsage {
   readonly model?: string
 }
 
+/** The variables that handlers behind `gate()` find in Hono's context: `new Hono<{ Variables: GateVariables }>()`. */
 export interface GateVariables {
   readonly bursar: {
     /** Reports the usage of the call. Usage in the answer itself takes precedence. Call it before the answer's body ends. */

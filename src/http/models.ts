@@ -1,4 +1,4 @@
-// Model lists: the models that can be used here, in the shape of the SDK that asks: OpenAI's, Anthropic's or Google's.
+// Model lists: the models that can be used here, in the shape of the requesting SDK: OpenAI's, Anthropic's or Google's.
 // These are no rows of endpoint.ts: answers and errors are in a vendor's shape.
 
 import { type Context, Hono } from 'hono'

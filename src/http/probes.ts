@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Gate } from '../call/gate.ts'
 import { type Endpoint, endpointsFor } from './endpoint.ts'
 
-export interface ProbeParts {
+interface ProbeParts {
   readonly gate: Pick<Gate, 'isClosing'>
 }
 

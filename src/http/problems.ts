@@ -10,7 +10,7 @@ export const problemSchema = z.strictObject({
 })
 
 /**
- * The answer to an error. An error that is no Problem is a bug: the client learns no more than that.
+ * The answer to an error. An error that is no Problem is a bug, and the client gets no details of it.
  * @param dialect writes the body; without it, the body has the shape of `problemSchema`
  */
 export function problemResponse(error: unknown, dialect?: Dialect): Response {

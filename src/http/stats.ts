@@ -92,7 +92,7 @@ export const STATS = endpoint({
 
 /**
  * Whether figures show simulated calls: only while there are no others and no provider has a key. (A handler behind `gate()`
- * makes real calls without any provider of ours.)
+ * makes real calls without a provider of the gateway.)
  */
 export async function showsSimulated({ providers, store }: Pick<StatsParts, 'providers' | 'store'>): Promise<boolean> {
   if (providers.some(({ configured, simulated }) => configured && !simulated)) return false

@@ -1,4 +1,4 @@
-// Status: GET /llm/status, which providers are ready and what to set for the others, and how targets fare. Asks no provider.
+// Status: GET /llm/status, which providers are ready and what to set for the others, and how targets fare. Sends nothing to a provider.
 
 import { z } from 'zod'
 import type { Settings } from '../config/settings.ts'

@@ -32,7 +32,7 @@ export const billedUnitsSchema = countsSchema(FEE_CLASSES)
 
 /** A limit and its level now. */
 export const levelSchema = z.strictObject({
-  /** As in messages and headers: `daily_spending_limit`. */
+  /** The limit's name in messages and headers: `daily_spending_limit`. */
   limit: z.string(),
   /** `global`, or a kind and a name: `key:alice`. */
   subject: z.string(),

@@ -29,21 +29,27 @@ const FOREIGN_PAGE =
   'Without BURSAR_KEYS the gateway accepts no requests from web pages of other origins. Set BURSAR_KEYS to allow them.'
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
 
+/** The keys that this gateway accepts. */
 export interface CallersOptions {
   readonly keys: readonly ConfiguredKey[]
+  /** Empty if there is none. */
   readonly adminKey: string
-  /** `AUTH=off`: without keys, requests from any host are served, not only those from this machine. */
+  /** `AUTH=off`: if no keys are configured, requests to any host name are accepted too. */
   readonly authOff: boolean
 }
 
 /**
- * The keys of this gateway, and who sends a request with which.
+ * Authenticates requests by the keys of this gateway.
  *
- * Without configured keys every request is let in, but only from local host names and from no other web page.
+ * If no keys are configured, every request is accepted that names a local host and does not come from another web page.
+ *
+ * @example
+ * const callers = new Callers({ keys: [{ id: 'alice', secret }], adminKey: '', authOff: false })
+ * const { key } = callers.identify(request) // 'alice'; throws Problem `unauthenticated` for another secret
  */
 export class Callers {
   readonly #keyByDigest = new Map<string, string>()
-  /** Key ids by secret, for secrets that were right before. Holds at most as many as there are keys; never a wrong secret. */
+  /** Key ids by secret, for secrets that were valid before, so at most one entry per key. Saves their digest. */
   readonly #keyBySecret = new Map<string, string>()
   readonly #adminDigest: string | undefined
   readonly #authOff: boolean
@@ -89,8 +95,8 @@ export class Callers {
     }
     const parameter = keyParameter(request.query)
     const query = secretInParameter(parameter) === '' ? '' : parameter
-    const ours = this.#keyByDigest.size > 0 ? ', and your Bursar key in x-bursar-key' : ''
-    const advice = `Send your own key for ${provider} where its SDK sends it${ours}.`
+    const bursarKeyHint = this.#keyByDigest.size > 0 ? ', and your Bursar key in x-bursar-key' : ''
+    const advice = `Send your own key for ${provider} where its SDK sends it${bursarKeyHint}.`
     if (headers.length === 0 && query === '')
       throw new Problem('unauthenticated', `No provider key was sent. ${advice}`)
     const secrets = headers.filter((_, index) => index % 2 === 1).flatMap(possibleSecrets)
@@ -117,7 +123,7 @@ export class Callers {
     if (knownKey !== undefined) return knownKey
     const key = this.#keyByDigest.get(digest(secret))
     if (key === undefined)
-      throw new Problem('unauthenticated', "Incorrect API key: it is none of the gateway's BURSAR_KEYS.")
+      throw new Problem('unauthenticated', "Incorrect API key: it is not one of the gateway's BURSAR_KEYS.")
     this.#keyBySecret.set(secret, key)
     return key
   }
@@ -139,18 +145,18 @@ export class Callers {
   }
 }
 
-/** The phase that the caller declared for its own analytics, or null. */
+/** The operation that the caller declares for its own analytics, or null. */
 export function declaredOperation(request: RequestLine): string | null {
   return declaredHeader(request, 'x-bursar-operation')
 }
 
-/** What a caller declares about itself, cut to a length that meters' names and the ledger can hold. */
+/** The value of a header in which a caller declares something, cut to a length that meter keys and the ledger can hold; or null. */
 function declaredHeader(request: RequestLine, name: string): string | null {
   const value = request.header(name)
   return value === undefined || value === '' ? null : truncate(MAX_DECLARED_CHARACTERS, value)
 }
 
-/** The secret of our own header, or else of the headers and the parameter that SDKs use for keys. */
+/** The secret in `x-bursar-key`, otherwise in the headers or the parameter in which SDKs send keys. */
 function secretInRequest(request: RequestLine): string | undefined {
   const bursarKey = request.header('x-bursar-key')
   if (bursarKey !== undefined) return bursarKey
@@ -184,7 +190,7 @@ function digest(secret: string): string {
   return hash('sha256', secret)
 }
 
-/** The beginning of a text, as a copy: what `slice` returns keeps all of a long string in memory. */
+/** The beginning of a text, as a copy: the result of `slice` would keep the whole string in memory. */
 export function truncate(maxCharacters: number, text: string): string {
   return text.length <= maxCharacters ? text : Buffer.from(text.slice(0, maxCharacters)).toString()
 }

@@ -3,7 +3,6 @@
 import { windowAt } from '../core/calendar.ts'
 import { type Limit, LimitPlan, meterOf, SIMULATED_REALM } from '../core/limits.ts'
 import type { Instant, Meter } from '../core/meter.ts'
-import type { Registry } from '../stores/registry.ts'
 import type { Store } from '../stores/store.ts'
 
 /** Windows of a plan, by the name that their levels' keys depend on. */
@@ -15,15 +14,13 @@ type Windows = ReadonlyMap<string, Limit>
  */
 export class LimitsInForce {
   readonly #store: Store
-  readonly #registry: Registry
   #plan: LimitPlan
   #changing: Promise<void> | undefined
   /** Names of the windows whose levels are complete. Undefined until the first change: then the registry's marks say so. */
   #counted: ReadonlySet<string> | undefined
 
-  constructor(store: Store, registry: Registry, timeZone: string) {
+  constructor(store: Store, timeZone: string) {
     this.#store = store
-    this.#registry = registry
     this.#plan = new LimitPlan([], timeZone)
   }
 
@@ -66,7 +63,7 @@ export class LimitsInForce {
   }
 
   async #seedNew(plan: LimitPlan, windows: Windows, now: Instant): Promise<void> {
-    const marked = new Set((await this.#registry.read('limit-seed')).map((document) => document.id))
+    const marked = new Set((await this.#store.registry.read('limit-seed')).map((document) => document.id))
     const counted = this.#counted ?? marked
     const seeds: { meter: Meter; settled: bigint }[] = []
     for (const [name, limit] of windows) if (!counted.has(name)) seeds.push(...(await this.#seedsOf(limit, plan, now)))
@@ -78,7 +75,10 @@ export class LimitsInForce {
   /** Marks the windows whose levels are complete, for the next start. If a mark cannot be written, removes those written before. */
   async #writeMarks(windows: Windows, marked: ReadonlySet<string>, now: Instant): Promise<void> {
     const write = (id: string, value: unknown) =>
-      this.#registry.write({ kind: 'limit-seed', id, value }, { actor: 'gateway', atMs: now.wallMs, audit: false })
+      this.#store.registry.write(
+        { kind: 'limit-seed', id, value },
+        { actor: 'gateway', atMs: now.wallMs, audit: false },
+      )
     const mark = { since: now.wallMs }
     const written: string[] = []
     try {

@@ -1,4 +1,4 @@
-// Metacognition: answers with a confidence, reviews the answer for gaps, and then gives it, checks it, asks back or declines.
+// Metacognition: answers with a confidence, reviews the answer for gaps, and then gives it, checks it, returns a question or declines.
 
 import { z } from 'zod'
 import type { JsonObject } from '../core/chat.ts'

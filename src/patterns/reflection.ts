@@ -19,7 +19,7 @@ interface Score {
 /** The scores of one version of the text. */
 interface Round {
   readonly round: number
-  /** By the criterion's name. */
+  /** Scores by the name of the criterion. */
   readonly scores: Readonly<Record<string, Score>>
   readonly total: number
 }

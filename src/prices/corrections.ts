@@ -1,10 +1,11 @@
-// Corrections: where the price library is wrong or has no figure, from the providers' published prices.
+// Corrections: prices that the library has wrong or lacks, taken from the providers' published prices. A table; it reads nothing.
 
 import type { ModelPrice } from '@pydantic/genai-prices'
 import { nanoUsdOf } from '../core/money.ts'
 
 export const OVERRIDE_VERSION = 'bursar@1'
 
+/** The price of one key of the library: a number, or a base with tiers. */
 export type KeyPrice = Exclude<ModelPrice[string], undefined>
 
 /** A correction of one model's price in the library. */
@@ -34,8 +35,8 @@ const SONNET_4_LONG_CONTEXT: Override = {
 }
 
 /**
- * Embedded images have a price of their own, and video a dearer one. Video is settled under a model name of its own, `…-video`,
- * with the library's figures. Input that may be video is reserved at its price by way of cached audio, which embeddings never use.
+ * Embedded images have a price of their own, and video has a higher one. Video is settled under the model name `…-video`, with the
+ * library's figures. Input that may be video is reserved at its price by way of cached audio, which embeddings never use.
  */
 const EMBEDDED_PICTURES: Override = { set: { input_video_mtok: 0.45, cache_audio_read_mtok: 12 } }
 
@@ -51,7 +52,7 @@ const TOOL_USD_PER_THOUSAND = {
   container_64g: 1_920,
 }
 
-/** Azure uses OpenAI's models, and its tools with them. */
+/** Azure runs OpenAI's models and OpenAI's tools. */
 const TOOL_OVERRIDES = ['openai', 'azure'].flatMap((libraryId) =>
   Object.entries(TOOL_USD_PER_THOUSAND).map(([name, fee]): readonly [string, Override] => [
     `${libraryId}/${name}`,
@@ -72,9 +73,9 @@ export const TOOL_FEES: ReadonlyMap<string, bigint> = new Map(
 const SEARCH_PREVIEW: Override = { set: { requests_kcount: 25 } }
 
 /**
- * Known holes of the library, by its provider id and the asked name, or else by its provider id and its model id. Figures
- * are the providers' published ones. `gemini-*-latest` move: they stand for the dearest model they can mean in
- * September 2026, and the answer's own model name gives the exact price.
+ * Corrections by the library's provider id and the requested name, otherwise by its provider id and its model id. The figures
+ * are the providers' published ones. `gemini-*-latest` change their model: here each is the most expensive model that it can
+ * be in September 2026, and the model named in the answer gives the exact price.
  */
 export const OVERRIDES: ReadonlyMap<string, Override> = new Map<string, Override>([
   ['openai/gpt-4o-audio-preview', { set: { input_audio_mtok: 40, output_audio_mtok: 80 } }],

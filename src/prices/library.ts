@@ -20,7 +20,7 @@ import { tiersOf } from './service-tiers.ts'
 /** The version recorded for prices that are the library's own. A test holds it to the installed package. */
 export const LIBRARY_VERSION = 'genai-prices@0.1.8'
 
-/** Our names for providers that genai-prices calls otherwise. All others must be its own ids exactly. */
+/** The library's ids of providers, by our names. All other providers have the same id in both. */
 const LIBRARY_IDS: ReadonlyMap<string, string> = new Map([
   ['gemini', 'google'],
   ['vertex', 'google'],
@@ -33,7 +33,7 @@ const LIBRARY_IDS: ReadonlyMap<string, string> = new Map([
 
 /**
  * Our class for each price key of the library. A class of the library that we do not have joins the class that its tokens are
- * counted in, at the dearer of the two rates: video joins images, cached images join cache reads, reasoning joins output.
+ * counted in, at the higher of the two rates: video joins images, cached images join cache reads, reasoning joins output.
  * `storage_searches_kcount` (file search) is not read: it is the same for every model and stands in `TOOL_FEES`.
  *
  * Other keys are ignored, because no usage that we meter has their units: `audio_hours`, `input_audio_hours` (transcription),
@@ -61,19 +61,20 @@ const CLASS_OF_KEY: ReadonlyMap<string, UsageClass> = new Map([
 
 const UNKNOWN_TIMELINE: Timeline = { spans: [undefined], prices: [undefined] }
 
+/** What is known of a model. */
 export interface TimedModelFacts {
   readonly timeline: Timeline
   readonly limits: ModelLimits | undefined
 }
 
 interface LibraryModel {
-  /** The provider whose list it is in: Azure and Vertex borrow other providers' lists. */
+  /** The provider whose list has the model: Azure and Vertex use other providers' lists too. */
   readonly libraryId: string
   readonly info: ModelInfo
 }
 
 /**
- * Limits and prices over time of a model, by the library and our corrections. Unknown models have no price.
+ * The limits of a model and its prices over time, from the library and our corrections. An unknown model has no price.
  * @param spellings names of the model to look up, the most literal first
  * @param timelines the models compiled so far; names of the same model share a timeline
  */
@@ -110,8 +111,8 @@ function libraryModel(libraryId: string, name: string): LibraryModel | undefined
 }
 
 /**
- * True when the library matched only the beginning of a Claude or Gemini name and what follows is not a snapshot or a
- * stage: `claude-sonnet-5` would also answer for a dearer `claude-sonnet-5-5` that it has not heard of.
+ * True if the library matched only the beginning of a Claude or Gemini name and what follows is not a snapshot or a
+ * stage: the price of `claude-sonnet-5` would also count for a `claude-sonnet-5-5` that costs more and is not listed yet.
  */
 function isGuess(libraryId: string, info: ModelInfo, name: string): boolean {
   if (libraryId !== 'anthropic' && libraryId !== 'google') return false

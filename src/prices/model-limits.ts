@@ -1,4 +1,4 @@
-// Model limits: the context window and the longest answer of the models in use. A table; it never guesses an unlisted model.
+// Model limits: the context window and the maximum output of models, as a table. It never guesses the limits of an unlisted model.
 
 import type { ModelLimits } from '../core/prices.ts'
 import { familyNames } from './model-names.ts'

@@ -1,10 +1,10 @@
-// Model names: the spellings under which a price list may know a model, and the family of a model. Only text: it never
-// decides that a model exists, and it never turns the name of a model into that of another.
+// Model names: the spellings under which a price list can have a model, and the families of a model. It only handles text: it never
+// decides that a model exists, and never turns the name of one model into the name of another.
 
 /** No model has a longer name: the longest in use are Bedrock ARNs of about 150 characters. */
 const MAX_NAME_CHARACTERS = 256
 
-/** The names of a provider in front of a model name (`google/…`, `google-vertex:…`), by the name that we use. */
+/** The prefixes that name a provider before a model name (`google/…`, `google-vertex:…`), by our name of the provider. */
 const PROVIDER_SPELLINGS: ReadonlyMap<string, readonly string[]> = new Map([
   ['openai', ['openai']],
   ['anthropic', ['anthropic']],
@@ -34,7 +34,7 @@ const GOOGLE_PATH = /^(?:projects\/[^/]+\/locations\/[^/]+\/)?(?:publishers\/[^/
 const BEDROCK_VENDOR = /^(?:[a-z]{2,6}(?:-gov)?\.)?(?:anthropic|amazon|meta|mistral|cohere|deepseek|openai|qwen|ai21)\./
 
 /**
- * An ending that names a snapshot, a stage or a mode and leaves the family: OpenAI and Anthropic dates, Vertex `@date`,
+ * An ending that names a snapshot, a stage or a mode, and without which the name is the family's: OpenAI and Anthropic dates, Vertex `@date`,
  * Gemini months, `-001` and `-2411`, Bedrock `-v2:0`, `-latest`, Claude Code's `[1m]`, OpenRouter's `:free`.
  */
 const ENDING =
@@ -47,10 +47,10 @@ const MAX_ENDINGS = 4
  * long. Only prefixes that name this provider are dropped: at Groq, `openai/gpt-oss-20b` is a whole name.
  */
 export function modelNames(provider: string, model: string): readonly string[] {
-  const asked = model.trim().toLowerCase()
-  if (asked === '' || asked.length > MAX_NAME_CHARACTERS) return []
-  const name = stripProvider(asked, PROVIDER_SPELLINGS.get(provider) ?? [provider])
-  const names = new Set([asked, name, name.replace(/^gpt-35-/, 'gpt-3.5-')])
+  const fullName = model.trim().toLowerCase()
+  if (fullName === '' || fullName.length > MAX_NAME_CHARACTERS) return []
+  const name = stripProvider(fullName, PROVIDER_SPELLINGS.get(provider) ?? [provider])
+  const names = new Set([fullName, name, name.replace(/^gpt-35-/, 'gpt-3.5-')])
   if (name.startsWith('ft:')) {
     const tuned = `ft:${baseModelOf(name)}`
     names.add(tuned).add(tuned.replace(/-\d{4}-\d{2}-\d{2}$/, ''))
@@ -78,8 +78,8 @@ export function familyNames(model: string): readonly string[] {
 }
 
 function bareName(model: string): string {
-  const asked = model.length > MAX_NAME_CHARACTERS ? '' : model.trim().toLowerCase()
-  let name = stripProvider(asked, ALL_SPELLINGS)
+  const fullName = model.length > MAX_NAME_CHARACTERS ? '' : model.trim().toLowerCase()
+  let name = stripProvider(fullName, ALL_SPELLINGS)
   if (name.startsWith('ft:')) name = baseModelOf(name)
   name = name.slice(name.lastIndexOf('/') + 1).replace(BEDROCK_VENDOR, '')
   if (name.startsWith('claude-')) return claudeName(name)
@@ -96,13 +96,13 @@ function claudeName(name: string): string {
 
 function stripProvider(name: string, spellings: Iterable<string>): string {
   const known = new Set(spellings)
-  let rest = name
+  let stripped = name
   for (let prefixes = 0; prefixes < 3; prefixes++) {
-    const end = rest.search(/[/:]/)
-    if (end < 1 || !known.has(rest.slice(0, end))) break
-    rest = rest.slice(end + 1)
+    const end = stripped.search(/[/:]/)
+    if (end < 1 || !known.has(stripped.slice(0, end))) break
+    stripped = stripped.slice(end + 1)
   }
-  return rest.replace(GOOGLE_PATH, '')
+  return stripped.replace(GOOGLE_PATH, '')
 }
 
 /** `ft:base:organisation:suffix:id` → `base` */

@@ -56,7 +56,7 @@ interface CachedModel {
  * entry of a named provider wins over that of `*`.
  */
 export class EditablePriceBook implements PriceBook {
-  /** By provider and name, lower case. */
+  /** Prices by provider and name, in lower case. */
   readonly #codePrices = new Map<string, UserLayer>()
   #userPrices: UserPrices = new Map()
   readonly #timelines = new Map<string, Timeline>()
@@ -126,6 +126,7 @@ export class EditablePriceBook implements PriceBook {
   }
 }
 
+/** A price book with the library's prices and our corrections, and no user prices yet. */
 export function createPriceBook(): EditablePriceBook {
   return new EditablePriceBook()
 }

@@ -8,7 +8,7 @@ export interface ProviderSettingRow<Variable extends string = string> {
   readonly variable: Variable
   /** The value if the variable is absent or empty. */
   readonly defaultText: string
-  /** What `.env.example` says of it. */
+  /** The comment on it in `.env.example`. */
   readonly about: string
 }
 
@@ -26,7 +26,7 @@ export interface ProviderSettingRows<Variable extends string = string> {
 type DerivedFields = 'name' | 'simulated' | 'configured' | 'callerKeys' | 'priceName' | 'defaultModel' | 'setupGuide'
 
 interface Definition<Name extends string, Variable extends string> {
-  /** Models may be asked for with this name in front. It is also the price book's name. */
+  /** Callers can put this name before a model. It is also the provider's name in the price book. */
   readonly name: Name
   readonly settings: ProviderSettingRows<Variable>
   /** Opens its pool, without a connection yet. */

@@ -13,7 +13,7 @@ import { simulated } from './simulated/provider.ts'
 export type { CompatibleSettings } from './compatible/compatible.ts'
 export { AUTH_SCHEMES, COMPATIBLE_DIALECTS, PRESET_NAMES, presetRow } from './compatible/presets.ts'
 
-/** The providers with settings of their own, in the order in which they are asked. All others are rows of bursar.json. */
+/** The providers with settings of their own, in order of precedence. All others are rows of bursar.json. */
 export const BUILT_IN_PROVIDERS = [openai, anthropic, gemini] as const
 
 type BuiltIn = (typeof BUILT_IN_PROVIDERS)[number]
@@ -21,7 +21,7 @@ export type BuiltInName = BuiltIn['name']
 /** `OPENAI_API_KEY`, … */
 export type ProviderVariable = BuiltIn['settings'][keyof ProviderSettingRows]['variable']
 /** The values of providers' settings, by variable. */
-export type ProviderValues = { readonly [Variable in ProviderVariable]: string }
+type ProviderValues = { readonly [Variable in ProviderVariable]: string }
 
 /** The providers of bursar.json. */
 export interface ProviderRows {
@@ -65,7 +65,7 @@ export class ProvidersInForce {
     this.prepare(NO_PROVIDER_ROWS).putInForce()
   }
 
-  /** In the order in which they are asked: built-in ones, rows of bursar.json, the simulated one. */
+  /** In order of precedence: built-in providers, rows of bursar.json, the simulated provider. */
   get list(): readonly Provider[] {
     return this.#list
   }
@@ -141,7 +141,7 @@ export function listModels(provider: Provider, known: readonly string[]): readon
   return shown.map((model) => `${provider.name}/${model}`)
 }
 
-/** Where a call can be sent. */
+/** The provider and the model to which a call can be sent. */
 export interface Target {
   readonly provider: Provider
   /** The model as the provider names it. */
@@ -150,7 +150,7 @@ export interface Target {
 
 /** The problem of a call to a provider that has no key. */
 export function notConfiguredProblem(provider: Provider): Problem {
-  const message = `The provider ${provider.name} is not configured. ${provider.setupGuide}, or ask a sim/ model.`
+  const message = `The provider ${provider.name} is not configured. ${provider.setupGuide}, or use a sim/ model.`
   return new Problem('provider_not_configured', message, 'model')
 }
 

@@ -1,5 +1,4 @@
-// Provider: an endpoint that speaks one or more dialects, as a value. Requests and answers pass through it as bytes: it reads
-// neither.
+// Provider: an endpoint that speaks one or more dialects, as a value. It passes requests and answers on as bytes, and reads neither.
 
 import type { Price } from '../core/prices.ts'
 import type { QuoteRules } from '../core/quote.ts'
@@ -11,9 +10,9 @@ export interface ProviderSettings {
   readonly apiKey: string
   /** Without a trailing slash. */
   readonly baseUrl: string
-  /** The model shown as its default. */
+  /** The model that is shown as its default. */
   readonly model: string
-  /** True if callers bring their own keys. Then `apiKey` is not used. */
+  /** True if callers send their own keys. `apiKey` is not used then. */
   readonly callerKeys?: boolean
 }
 
@@ -24,13 +23,13 @@ export interface CallerKey {
   readonly query: string
 }
 
-/** The key itself. */
+/** The secret of a caller's key. */
 export function secretOf({ headers, query }: CallerKey): string {
   const bare = (headers[1] ?? '').replace(/^Bearer\s+/i, '')
   return bare === '' ? (new URLSearchParams(query).get('key') ?? '') : bare
 }
 
-/** A request as it goes upstream. */
+/** A request to a provider. */
 export interface UpstreamRequest {
   readonly dialect: string
   /** POST by default. */
@@ -39,10 +38,10 @@ export interface UpstreamRequest {
   readonly path: string
   /** The caller's headers. The provider drops those that are not meant for it, and adds its key. */
   readonly headers: HeaderList
-  /** Sent in place of the provider's own key. */
+  /** Sent instead of the provider's own key, if it is defined. */
   readonly callerKey: CallerKey | undefined
   readonly body: Buffer
-  /** As the provider names it. */
+  /** The model as the provider names it. */
   readonly model: string
   readonly stream: boolean
   /** The answer must not be encoded, because something in it has to be hidden on its way. */
@@ -72,18 +71,23 @@ export interface RequestControl {
 /**
  * An endpoint that speaks dialects. `defineProvider` makes one with settings of its own; see its example.
  *
- * `send` and `sendTranslated` return at once and never throw: what goes wrong reaches the listener as `failed`. A status of 400 or
- * more is an answer, not a failure.
+ * `send` and `sendTranslated` return at once and never throw: the listener is notified of failures with `failed`. A status of 400 or
+ * more is an answer and no failure.
+ *
+ * @example
+ * const control = provider.send(outgoing, listener) // later: listener.started(), head(200, headers), data(chunk), end()
+ * control.abort() // the client is gone
  */
 export interface Provider {
   /** Unique in the list. Callers may put it in front of a model: `openai/gpt-4o`. */
   readonly name: string
-  /** Names of the dialects it speaks. */
+  /** The names of the dialects that it speaks, as in wire/index.ts. */
   readonly dialects: readonly string[]
+  /** True: it makes up its answers and sends nothing. Its calls have separate meters. */
   readonly simulated: boolean
   /** False if its key is missing. */
   readonly configured: boolean
-  /** Callers bring their own keys for it. */
+  /** True: callers send their own keys for it. */
   readonly callerKeys: boolean
   /** Its name in the price book. */
   readonly priceName: string
@@ -95,17 +99,17 @@ export interface Provider {
   readonly defaultModel: string
   /** One line that says how to configure it. */
   readonly setupGuide: string
-  /** What bounds the tokens of its calls. */
+  /** The rules from which the tokens of its calls are bounded. */
   readonly rules: QuoteRules
   /** How its input can be counted: by OpenAI's public tokenizer, or by a request to the provider. */
   readonly countingMethod?: 'tokenizer' | 'endpoint'
   /** The field that caps output in its dialect. */
   readonly capField: string
-  /** The provider may ignore a cap in another field, so a caller's cap is moved to `capField`. */
+  /** True: the provider can ignore a cap in another field, so a caller's cap is moved to `capField`. */
   readonly readsOnlyCapField?: boolean
-  /** It accepts `stream_options.include_usage`. */
+  /** True: it accepts `stream_options.include_usage`. */
   readonly knowsStreamOptions: boolean
-  /** Error statuses that it is known not to bill, beside those that no provider bills. */
+  /** Error statuses that it does not bill, in addition to those that no provider bills. */
   readonly freeStatuses: ReadonlySet<number>
   /** Sends a request as the caller wrote it. */
   send(outgoing: UpstreamRequest, listener: AnswerListener): RequestControl
@@ -114,7 +118,7 @@ export interface Provider {
    * caller's own key is taken from its headers. Without this method, `send` sends it.
    */
   sendTranslated?(outgoing: UpstreamRequest, listener: AnswerListener): RequestControl
-  /** Lets calls under way and calls already admitted finish, then closes everything. */
+  /** Resolves once calls under way and calls already admitted have finished and everything is closed. */
   retire(): Promise<void>
   /** Ends everything at once. */
   close(): Promise<void>

@@ -24,7 +24,7 @@ import type { Dialect, HeaderList } from '../wire/dialect.ts'
 import { dialectNamed } from '../wire/index.ts'
 
 /** One run of a pattern, and on whose behalf it runs. */
-export interface RunContext {
+interface RunContext {
   readonly gate: Gate
   readonly clock: Clock
   readonly timers: Timers
@@ -55,7 +55,7 @@ export interface RunUsage {
 /** What an HTTP client would have received for a call that failed. */
 interface FailedResponse {
   readonly status: number
-  /** By lower-case name. */
+  /** Values by lower-case name. */
   readonly headers?: ReadonlyMap<string, string>
   /** The `error` object of OpenAI's error answers. */
   readonly error?: Readonly<Record<string, unknown>>

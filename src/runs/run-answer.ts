@@ -13,7 +13,7 @@ export const usdSchema = z
 /** A whole number that is not negative. */
 export const countSchema = z.number().int().min(0)
 
-export const stepSchema = z.strictObject({
+const stepSchema = z.strictObject({
   number: z.number().int().min(1),
   name: z.string(),
   kind: z.enum(['ask', 'tool', 'retrieve']),
@@ -52,7 +52,7 @@ export const runSchema = z.strictObject({
 
 export type RunJson = z.output<typeof runSchema>
 
-/** What the JSON of a run shows beside its outcome. */
+/** The parts of a run's JSON that are not in its outcome. */
 export interface RunSummary {
   readonly pattern: string
   readonly task: string

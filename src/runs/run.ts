@@ -25,7 +25,7 @@ export interface RunParts {
 }
 
 /** What to run, and on whose behalf. */
-export interface RunRequest {
+interface RunRequest {
   readonly pattern: Pattern
   readonly task: PatternRequest
   /** The task of all its calls in the ledger. */
@@ -125,7 +125,7 @@ export class PatternRun {
     }
   }
 
-  /** Why a run ended that threw `error`. An error that is none of a run's is a bug: logged, and not shown to the caller. */
+  /** Why a run ended that threw `error`. Any error but RunStopped is a bug: it is logged, and not shown to the caller. */
   stopOf(error: unknown): RunStopped {
     if (error instanceof RunStopped) return error
     this.#parts.telemetry.notify(internalFailure(this.id, error))

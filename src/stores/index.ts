@@ -6,7 +6,7 @@ import { MemoryStore } from './memory/store.ts'
 import { SqliteStore } from './sqlite/store.ts'
 import { type Store, StoreUnusable } from './store.ts'
 
-export interface StoreOptions {
+interface StoreOptions {
   /** Calls that an earlier process left open are settled at this instant. */
   readonly now: Instant
   /** For delays between commits. The process's own by default. */

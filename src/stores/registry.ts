@@ -3,6 +3,7 @@
 /** Kinds of documents. A `limit-seed` marks a limit whose windows have started from the ledger's sums. */
 export type DocumentKind = 'key' | 'limit-seed' | 'price' | 'alert' | 'cursor'
 
+/** A configured value, stored as JSON. */
 export interface Document {
   readonly kind: DocumentKind
   readonly id: string
@@ -25,6 +26,7 @@ export interface WriteOrigin {
   readonly audit: boolean
 }
 
+/** One change of a document. `before` and `after` are JSON values; null if there was none. */
 export interface AuditLine {
   readonly version: number
   readonly atMs: number

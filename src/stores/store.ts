@@ -27,7 +27,7 @@ export type Admission =
 
 /**
  * The new state of the open reservation with the same call id. `charges` and `expiresAtMs` replace those of the reservation;
- * so do `facts`, but for caller, instant and day. Make the charges with the instant of the reservation, whatever the time is:
+ * so do `facts`, except caller, instant and day. Make the charges with the instant of the reservation, and not with the current time:
  * if a window has turned since, the new window is another meter, and the charge on the old one would be given back.
  */
 export type Amendment = Reservation
@@ -264,7 +264,7 @@ export class StoreUnavailable extends Error {
   override name = 'StoreUnavailable'
 }
 
-/** The ledger cannot be opened: another process owns it, it is corrupt, or it is not ours. It was not changed. */
+/** The ledger cannot be opened: another process owns it, it is corrupt, or it is no ledger. The file was not changed. */
 export class StoreUnusable extends Error {
   override name = 'StoreUnusable'
 }

@@ -24,7 +24,7 @@ export interface CallRefused {
   readonly at: Instant
   readonly callId: string
   readonly caller: Caller
-  /** As the caller wrote the model. */
+  /** The model as the caller wrote it. */
   readonly model: string
   readonly provider: string
   readonly refusal: Refusal

@@ -1,4 +1,5 @@
-// The log: one line for every call, and one for whatever else an operator should know. Figures and names, never content or secrets.
+// The log: one line for every call, and one for every event that an operator should know of. It holds figures and names, and never
+// content or secrets.
 
 import type { Logger } from 'pino'
 import { CERTAINTY_NAMES } from '../core/ledger-entry.ts'

@@ -1,4 +1,5 @@
-// Where pino writes: lines are gathered in memory and handed on in batches, so that a line costs a call no system call.
+// Log destination: collects pino's lines in memory and writes them in batches, so that a line costs a call no system call. It
+// formats nothing.
 
 import type { Timer, Timers } from '../core/clock.ts'
 

@@ -1,8 +1,9 @@
-// Notices calls that cost more than their quote, so that their models are quoted higher from then on.
+// Quote watch: records calls that cost more than their quote, so that later quotes of their models are higher. It settles nothing.
 
 import { QuoteOverruns } from '../core/quote-overruns.ts'
 import type { CallEvent, CallListener, Telemetry } from './call-events.ts'
 
+/** Listens to settled calls, keeps overruns by model, and emits `quote_exceeded`. */
 export class QuoteWatch implements CallListener {
   readonly name = 'quote watch'
   readonly overruns = new QuoteOverruns()

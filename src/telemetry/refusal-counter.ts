@@ -1,9 +1,10 @@
-// Counts refused and rejected calls in the ledger, by limit or problem code. Such calls have no row of their own there.
+// Refusal counter: counts refused and rejected calls in the ledger, by limit or problem code. It writes no row for a call.
 
 import type { Instant } from '../core/meter.ts'
 import type { Store } from '../stores/store.ts'
 import type { CallEvent, CallListener, Telemetry } from './call-events.ts'
 
+/** Listens to refused and rejected calls. If the ledger cannot be written, emits a notice and loses the count. */
 export class RefusalCounter implements CallListener {
   readonly name = 'refusal counter'
   readonly #store: Pick<Store, 'append'>

@@ -6,7 +6,7 @@ import { Problem } from '../core/problem.ts'
 
 /** How a dialect treats the fields that it does not share with other dialects. */
 export interface ExtrasPolicy {
-  /** As in wire/index.ts. */
+  /** The dialect's name in wire/index.ts. */
   readonly dialect: string
   /** True for a value that requests nothing, as if the field were absent. Such a field is a hint, and leaving it out is not reported. */
   isEmpty(value: unknown): boolean
@@ -15,7 +15,7 @@ export interface ExtrasPolicy {
 }
 
 /** Which fields `ExtrasDraft.keepRest` takes for hints, and where they stand. */
-export interface RestOptions {
+interface RestOptions {
   /** Names with their prefix. */
   readonly hints?: ReadonlySet<string>
   /** Precedes every name: `generationConfig.` */
@@ -87,13 +87,20 @@ export class ExtrasDraft {
 }
 
 /**
- * The fields that a writer restores: hints and needs of its own dialect. Of another dialect's extras nothing is written: see
- * `dropForeignExtras`.
+ * The fields that the writer of a request restores: hints and needs of its own dialect. It writes nothing of another dialect's
+ * extras: see `dropForeignExtras`.
  */
 export function writeExtras(extras: Extras | undefined, policy: ExtrasPolicy, dropped: Set<string>): JsonObject {
-  if (extras?.dialect === policy.dialect) return { ...extras.hints, ...extras.needs }
   dropForeignExtras(extras, policy, dropped)
-  return {}
+  return ownExtras(extras, policy)
+}
+
+/**
+ * The fields that the writer of a response restores: hints and needs of its own dialect. Never throws: the call was made and is
+ * paid for, so extras of another dialect are left out, even if they are needs.
+ */
+export function ownExtras(extras: Extras | undefined, policy: ExtrasPolicy): JsonObject {
+  return extras?.dialect === policy.dialect ? { ...extras.hints, ...extras.needs } : {}
 }
 
 /** Adds the names of another dialect's hints to `dropped`. Throws Problem `unsupported` for the first of its needs. */
@@ -109,10 +116,10 @@ export function unsupportedExtra(name: string): Problem {
   return new Problem('unsupported', `The target model does not support '${name}'.`, name)
 }
 
-/** Deeper values are taken to differ: nothing that is restored is deeper. */
+/** Values that are nested more deeply count as different. No value that is restored is. */
 const MAX_COMPARED_LEVELS = 64
 
-/** Whether two parsed JSON values are equal, whatever the order of their members. Values that are too deep are not. */
+/** Whether two parsed JSON values are equal; members can be in any order. Values that are too deep count as different. */
 export function isSameJson(left: unknown, right: unknown, levels = MAX_COMPARED_LEVELS): boolean {
   if (Object.is(left, right)) return true
   if (levels === 0) return false

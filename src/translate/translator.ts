@@ -57,7 +57,10 @@ export interface EventReader {
   end(): readonly ChatEvent[]
 }
 
-/** Writes a stream. Each method returns text to send at once, which is empty if nothing is ready. */
+/**
+ * Writes a stream. Each method returns text to send at once, which is empty if nothing is ready. Never throws: what the dialect
+ * cannot express is left out.
+ */
 export interface EventWriter {
   write(event: ChatEvent): string
   /**
@@ -79,7 +82,7 @@ export interface EventWriter {
  * const returned = openaiChatTranslator.writeResponse(response, usage, context)
  */
 export interface Translator {
-  /** As in wire/index.ts. */
+  /** The dialect's name in wire/index.ts. */
   readonly dialect: string
   /** The vendor's name for people: `Anthropic`. */
   readonly title: string
@@ -96,7 +99,10 @@ export interface Translator {
   requestLine(request: ChatRequest, target: RequestTarget): { readonly path: string; readonly query: string }
   /** Never throws: what cannot be read is left out. */
   readResponse(body: JsonObject): ChatResponse
-  /** @param usage absent if the provider reported none */
+  /**
+   * Never throws: what this dialect cannot express is left out, because the call is paid for.
+   * @param usage absent if the provider reported none
+   */
   writeResponse(response: ChatResponse, usage: ChatUsage | undefined, context: ResponseContext): JsonObject
   /** A reader for one stream. */
   createEventReader(): EventReader

@@ -1,4 +1,4 @@
-// Token counts: the answer of a provider that was asked how many tokens a call would take in.
+// Token counts: reads a provider's answer to a request for the number of a call's input tokens.
 
 import { isRecord } from '../core/json-values.ts'
 

@@ -8,8 +8,9 @@ import type { Refusal } from '../core/refusal.ts'
 import type { Usage } from '../core/usage.ts'
 import type { Endpoint } from './endpoint.ts'
 
-/** What a dialect reads of a request, beside its body. */
+/** The parts of a request that a dialect reads, in addition to its body. */
 export interface RequestLine {
+  /** Without the query. */
   readonly path: string
   /** Without the question mark. */
   readonly query: string
@@ -28,20 +29,20 @@ export interface Edits {
     /** Caps in other fields become null: the provider is not known to read them. */
     readonly alone?: boolean
   }
-  /** Ask for usage at the end of a stream. */
+  /** Request usage at the end of a stream. */
   readonly includeUsage?: boolean
 }
 
 /** A request body that has been read. */
 export interface ParsedRequest {
   readonly facts: RequestFacts
-  /** True if the caller asked for usage at the end of its stream, or the dialect always sends it. */
-  readonly asksForUsage: boolean
+  /** True if the caller requested usage at the end of its stream, or the dialect always sends it. */
+  readonly requestsUsage: boolean
   /** The body with these changes, made as byte edits; the body itself if there are none. */
   edit(edits: Edits): Buffer
 }
 
-/** A request that asks a provider how many tokens a call would take in. */
+/** A request for a provider's count of a call's input tokens. */
 export interface CountRequest {
   /** The name of the dialect it is in. */
   readonly dialect: string
@@ -50,27 +51,28 @@ export interface CountRequest {
   readonly body: Buffer
 }
 
-/** A part of what an answer used that has a price of its own. */
+/** Usage with a price of its own, inside one answer. */
 export interface UsageShare {
   readonly usage: Usage
   readonly model: string | null
 }
 
-/** What an answer reports as used, in disjoint classes. */
+/** The usage that an answer reports, in disjoint classes. */
 export interface AnswerUsage {
   readonly usage: Usage
-  /** What was used beside that: by other models, or in passes of their own. */
+  /** Usage that `usage` does not include: of other models, or of additional passes. */
   readonly otherUsage?: readonly UsageShare[]
+  /** Included in the output tokens of `usage`. */
   readonly reasoningTokens: number
   readonly model: string | null
   readonly serviceTier: string | null
 }
 
-/** Listens to one answer. Never throws: an answer that cannot be read has no usage. */
+/** Meters one answer while its bytes pass. Never throws: an answer that cannot be read has no usage. */
 export interface Tap {
   /** The answer is one document, which is read when it has ended: collect it before you pass it on. */
   readonly isDocument: boolean
-  /** Takes the next bytes, and returns the bytes to pass on: the same, without a usage chunk the caller did not ask for. */
+  /** Takes the next bytes, and returns the bytes to pass on: the same, without a usage chunk that the caller did not request. */
   push(chunk: Buffer): Buffer
   /** The body has ended. Returns bytes that were held back. */
   end(): Buffer
@@ -89,21 +91,24 @@ export interface Tap {
 /** A header list as Node writes it: name, value, name, value. */
 export type HeaderList = string[]
 
-/** What refused and failed answers are identified by. */
+/** The call that an error belongs to. */
 export interface ErrorContext {
   readonly callId: string
+  /** Wall clock, epoch milliseconds. */
   readonly nowMs: number
 }
 
-/** How the dialects of one vendor refuse. */
+/** The form of refusals and problems in the dialects of one vendor. */
 export interface RefusalFormat {
   /** The header in which the vendor's SDKs look for a request id. */
   readonly requestIdHeader: string
+  /** The JSON of the answer to a refused call. */
   refusalBody(refusal: Refusal, context: ErrorContext): string
+  /** The JSON of the answer to a call with a problem. */
   problemBody(problem: Problem, context: ErrorContext): string
   /** True if some SDK takes an error event for a further answer: the connection is broken after it, too. */
   readonly breaksAfterError: boolean
-  /** Appends the vendor's own rate-limit headers, with our figures, to `headers`. @param wallMs now, epoch milliseconds */
+  /** Appends the vendor's own rate-limit headers, with the gateway's figures, to `headers`. @param wallMs now, epoch milliseconds */
   addRateHeaders(levels: readonly LevelView[], wallMs: number, headers: HeaderList): void
 }
 
@@ -135,7 +140,7 @@ export interface Dialect<Name extends string = string> extends RefusalFormat {
   /** Path and query of the provider's endpoint, relative to its base URL. @param model as the provider names it */
   upstreamPath(model: string, line: RequestLine): string
   /**
-   * The request that asks the provider for the number of input tokens. Undefined if the call cannot be counted whole; absent
+   * The request for the provider's count of input tokens. Undefined if the call cannot be counted whole; absent
    * if the vendor does not count. Throws Problem for a body that cannot be read.
    * @param model as the provider names it
    */
@@ -144,8 +149,8 @@ export interface Dialect<Name extends string = string> extends RefusalFormat {
   readonly streamsAsArray?: (line: RequestLine) => boolean
   /**
    * A tap for one answer.
-   * @param streaming true if the request asked for a stream; `contentType` tells whether the answer is one
-   * @param hideUsage true if only the gateway asked for the usage chunk, which must not reach the caller
+   * @param streaming true if the caller requested a stream; `contentType` tells whether the answer is one
+   * @param hideUsage true if only the gateway requested the usage chunk, which must not reach the caller
    */
   createTap(streaming: boolean, contentType: string, hideUsage: boolean): Tap
   /** The error event that ends a stream of this content type if it could not be finished. */

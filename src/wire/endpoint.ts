@@ -1,7 +1,7 @@
 // Endpoints: where the calls of a dialect are made, at the gateway itself and below any prefix.
 
 /**
- * Where the calls of a dialect are made.
+ * The method and the paths of a dialect's calls.
  * @example
  * const endpoint = postEndpoint('/v1/messages')
  * endpoint.serves('POST', '/v1/messages') // true

@@ -3,7 +3,7 @@
 import { SlotCache } from '../core/slot-cache.ts'
 import type { HeaderList } from './dialect.ts'
 
-/** Hop-by-hop headers, lengths that are set again, cookies, and what tells who the gateway's owner is to the provider. */
+/** Hop-by-hop headers, lengths that are set again, cookies, and headers that identify the gateway's account at the provider. */
 const DROPPED_HEADERS = new Set([
   'connection',
   'keep-alive',
@@ -23,7 +23,7 @@ const DROPPED_HEADERS = new Set([
   'anthropic-workspace-id',
   'retry-after',
   'retry-after-ms',
-  // An SDK that follows it would take a key along.
+  // An SDK that follows a redirect would send the key to another host.
   'location',
 ])
 
@@ -36,14 +36,14 @@ const callerHeaderNames = new SlotCache((name) => {
 })
 
 /**
- * The provider's headers as they are passed on. Its rate limits become `x-bursar-upstream-*`: ours take their place.
- * @param keepsRetryAfter true for the provider's own refusals, which tell when to try again
+ * The provider's headers as they are passed on. Its rate limits become `x-bursar-upstream-*`, since the gateway's take their names.
+ * @param keepsRetryAfter true for the provider's own refusals, which say when to try again
  */
 export function headersForCaller(headers: HeaderList, keepsRetryAfter: boolean): HeaderList {
   const passed: HeaderList = []
-  for (let at = 0; at + 1 < headers.length; at += 2) {
-    const name = headers[at] ?? ''
-    const value = headers[at + 1] ?? ''
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const name = headers[index] ?? ''
+    const value = headers[index + 1] ?? ''
     const retry = keepsRetryAfter && (name === 'retry-after' || name === 'retry-after-ms')
     const next = retry ? name : callerHeaderNames.get(name)
     if (next !== undefined) passed.push(next, value)
@@ -53,19 +53,20 @@ export function headersForCaller(headers: HeaderList, keepsRetryAfter: boolean):
 
 /** The list without the headers of these lower-case names. */
 export function withoutHeaders(headers: HeaderList, ...names: string[]): HeaderList {
-  return headers.filter((_, at) => !names.includes(headers[at - (at % 2)] ?? ''))
+  return headers.filter((_, index) => !names.includes(headers[index - (index % 2)] ?? ''))
 }
 
 /** Names with their values. It copies: the loops that run for every call read the list in place. */
 export function pairsOf(headers: HeaderList): [name: string, value: string][] {
   const pairs: [string, string][] = []
-  for (let at = 0; at + 1 < headers.length; at += 2) pairs.push([headers[at] ?? '', headers[at + 1] ?? ''])
+  for (let index = 0; index + 1 < headers.length; index += 2)
+    pairs.push([headers[index] ?? '', headers[index + 1] ?? ''])
   return pairs
 }
 
 /** The first value of the header with this lower-case name. */
 export function findHeader(headers: HeaderList, name: string): string | undefined {
-  for (let at = 0; at + 1 < headers.length; at += 2) if (headers[at] === name) return headers[at + 1]
+  for (let index = 0; index + 1 < headers.length; index += 2) if (headers[index] === name) return headers[index + 1]
   return undefined
 }
 

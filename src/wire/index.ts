@@ -1,4 +1,4 @@
-// The dialects there are. The only file that knows them all: routes, names and count requests are derived from its list.
+// Dialects: the list of all dialects. Only this file knows them all: routes, names and count requests are derived from its list.
 
 import { anthropicCountTokens } from './anthropic/count-tokens.ts'
 import { anthropicMessages } from './anthropic/messages.ts'
@@ -12,7 +12,7 @@ import { openaiEmbeddings } from './openai/embeddings.ts'
 import { openaiResponses } from './openai/responses.ts'
 import { openaiStored } from './openai/stored.ts'
 
-/** In the order in which a path is looked up: most calls are chat. */
+/** All dialects, in the order in which paths are matched: most calls are chat. */
 const DIALECTS = [
   openaiChat,
   openaiCompletions,
@@ -26,6 +26,7 @@ const DIALECTS = [
   geminiEmbed,
 ] as const
 
+/** The name of a dialect: `openai.chat`. */
 export type DialectName = (typeof DIALECTS)[number]['name']
 
 const DIALECT_BY_NAME: ReadonlyMap<string, Dialect> = new Map(DIALECTS.map((dialect) => [dialect.name, dialect]))
@@ -67,18 +68,20 @@ export function dialectNamesOf(vendor: 'openai' | 'anthropic' | 'gemini'): reado
   return DIALECTS.map(({ name }) => name).filter((name) => name.startsWith(`${vendor}.`))
 }
 
+/** The dialect with this name. */
 export function dialectNamed(name: DialectName): Dialect {
   const dialect = DIALECT_BY_NAME.get(name)
   if (!dialect) throw new Error(`there is no dialect ${name}`)
   return dialect
 }
 
+/** True if a dialect has this name. */
 export function isDialectName(name: string): name is DialectName {
   return DIALECT_BY_NAME.has(name)
 }
 
 /**
- * The request that asks the provider how many tokens a call would take in. Undefined if no provider counts calls in this
+ * The request for the number of input tokens of a call. Undefined if no provider counts calls in this
  * dialect, or if this call cannot be counted whole. Throws Problem for a body that cannot be read.
  * @param model as the provider names it
  */

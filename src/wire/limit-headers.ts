@@ -26,8 +26,9 @@ export interface RefusalDetails {
   readonly fitting_max_output_tokens: number | null
 }
 
-export type Unit = 'usd' | 'calls' | 'requests' | 'tokens'
+type Unit = 'usd' | 'calls' | 'requests' | 'tokens'
 
+/** The details of a refusal. @param nowMs wall clock, epoch milliseconds */
 export function refusalDetails(refusal: Refusal, nowMs: number): RefusalDetails {
   const { meter } = refusal
   return {

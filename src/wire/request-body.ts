@@ -7,14 +7,14 @@ import { invalidField } from './json/errors.ts'
 import type { ObjectReader } from './json/object-reader.ts'
 import type { CapLayout, ModelLayout, RequestDraft } from './request-reader.ts'
 
-/** Where members can be added to a body. */
+/** The position at which members can be added to a body. */
 export interface ObjectLayout {
   /** Right after the outermost brace. */
   membersStart: number
   isEmpty: boolean
 }
 
-/** Where the parts lie that most dialects' edits change. */
+/** The positions of the parts that the edits of most dialects change. */
 export interface BodyLayout extends ObjectLayout, ModelLayout, CapLayout {}
 
 /** The layout of a body in which nothing has been found yet. */

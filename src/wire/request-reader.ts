@@ -8,7 +8,7 @@ import { lengthOf } from './json/object-reader.ts'
 /** The facts of a request, which readers fill in. */
 export type RequestDraft = { -readonly [Part in keyof RequestFacts]: RequestFacts[Part] } & { unbounded: string[] }
 
-/** A request that asks for nothing. @param textBytes the most that the text of its body can be, in bytes */
+/** The facts of an empty request. @param textBytes the maximum length of its body's text, in bytes */
 export function newDraft(textBytes: number): RequestDraft {
   return {
     kind: 'generate',
@@ -43,12 +43,12 @@ export function markUnbounded(draft: RequestDraft, name: string): void {
   if (draft.unbounded.length < MAX_UNBOUNDED_NAMES && !draft.unbounded.includes(short)) draft.unbounded.push(short)
 }
 
-/** Where in a body the model's name lies. */
+/** The position of the model's name in a body. */
 export interface ModelLayout {
   model: ByteRange | null
 }
 
-/** Where in a body the one field lies that caps output. */
+/** The position of the field that caps output, for dialects that have one such field. */
 export interface CapLayout {
   cap: ByteRange | null
 }
@@ -89,7 +89,7 @@ export function readModalities(json: JsonCursor, draft: RequestDraft): void {
 /** No provider writes more answers to one prompt. */
 const MAX_ANSWERS = 128
 
-/** How many answers to one prompt a request asks for. */
+/** How many answers to one prompt a caller can request. */
 export function readAnswers(json: JsonCursor, name: string): number {
   const answers = json.count(name, 1) ?? 1
   if (answers > MAX_ANSWERS) throw invalidField(name, `must be at most ${MAX_ANSWERS}`)

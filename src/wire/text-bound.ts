@@ -35,10 +35,10 @@ function decodeEscape(_escape: string, hex: string | undefined): string {
 function maxGrownBytes(body: Buffer): number {
   let beyondAscii = 0
   let escapes = 0
-  for (let at = 0; at < body.length; at++) {
-    const byte = body[at] ?? 0
+  for (let index = 0; index < body.length; index++) {
+    const byte = body[index] ?? 0
     if (byte >= 0x80) beyondAscii++
-    else if (byte === BACKSLASH && body[at + 1] === LETTER_U) escapes++
+    else if (byte === BACKSLASH && body[index + 1] === LETTER_U) escapes++
   }
   return body.length + beyondAscii * (MAX_GROWTH_FACTOR - 1) + escapes * MAX_ESCAPE_GROWTH_BYTES
 }

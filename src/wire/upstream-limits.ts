@@ -39,7 +39,7 @@ export function readRefusalLimits(headers: HeaderList, body: Buffer, wallMs: num
   const text = body.toString('utf8', 0, MAX_REFUSAL_BYTES)
   const waitsMs = [
     readHeaders(found, 429, headers, wallMs),
-    // OpenRouter puts headers into the body.
+    // OpenRouter puts headers into the body of an error.
     readHeaders(found, 429, headersIn(text), wallMs),
     waitMsIn(text),
   ].filter((ms) => ms !== null)
@@ -53,13 +53,13 @@ export function remainingFraction(limit: number | null, remaining: number | null
   return limit === null || remaining === null || limit <= 0 ? undefined : remaining / limit
 }
 
-/** Collects limits, and returns the longest wait in milliseconds. Only errors can ask to wait. */
+/** Collects limits, and returns the longest wait in milliseconds. Only errors can advise a wait. */
 function readHeaders(found: LimitDraft[], status: number, headers: HeaderList, wallMs: number): number | null {
   let waitMs: number | null = null
-  for (let at = 0; at + 1 < headers.length; at += 2) {
-    const meaning = meaningOf(headers[at] ?? '')
+  for (let index = 0; index + 1 < headers.length; index += 2) {
+    const meaning = meaningOf(headers[index] ?? '')
     if (!meaning) continue
-    const value = headers[at + 1] ?? ''
+    const value = headers[index + 1] ?? ''
     if (value.length === 0 || (value.length > MAX_VALUE_CHARACTERS && meaning.figure !== 'list')) continue
     if (meaning.figure === 'wait' || meaning.figure === 'waitMs') {
       const ms = status < 400 ? null : meaning.figure === 'waitMs' ? parseNumber(value) : parseWaitMs(value, wallMs)

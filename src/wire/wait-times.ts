@@ -10,14 +10,14 @@ const DIGIT_0 = 0x30
 const DIGIT_9 = 0x39
 const DOT = 0x2e
 
-/** Where the digits and dots end that start at `from`. */
+/** The position after the digits and dots that start at `from`. */
 function endOfNumber(text: string, from: number): number {
-  let at = from
-  for (; at < text.length; at++) {
-    const code = text.charCodeAt(at)
+  let position = from
+  for (; position < text.length; position++) {
+    const code = text.charCodeAt(position)
     if ((code < DIGIT_0 || code > DIGIT_9) && code !== DOT) break
   }
-  return at
+  return position
 }
 
 /** Null for anything but a number, below zero (`-1` means not limited), or beyond what is exact. */
@@ -41,8 +41,8 @@ export function parseWaitMs(value: string, wallMs: number): number | null {
   const duration = parseDurationMs(value)
   if (duration !== null) return duration
   // An RFC 3339 time, or the date of HTTP: `Sun, 22 Nov 2026 12:00:00 GMT`.
-  const at = value[4] === '-' || value[3] === ',' ? Date.parse(value) : Number.NaN
-  return Number.isNaN(at) ? null : Math.max(0, at - wallMs)
+  const timeMs = value[4] === '-' || value[3] === ',' ? Date.parse(value) : Number.NaN
+  return Number.isNaN(timeMs) ? null : Math.max(0, timeMs - wallMs)
 }
 
 const UNIT_MS = new Map(
@@ -57,17 +57,17 @@ const UNIT_MS = new Map(
 /** `1m30s`, `5.289s`, or `20 seconds`, in milliseconds. Null unless the text is a duration or, if it is a sentence, begins with one. */
 export function parseDurationMs(text: string, isSentence = false): number | null {
   let ms: number | null = null
-  for (let at = 0; at < text.length; ) {
-    const unitAt = endOfNumber(text, at)
+  for (let position = 0; position < text.length; ) {
+    const unitAt = endOfNumber(text, position)
     let from = unitAt
     if (isSentence && text[from] === ' ') from++
     let end = from
     while (isLetter(text.charCodeAt(end))) end++
     const unitMs = UNIT_MS.get(text.slice(from, end))
-    const number = unitAt === at ? Number.NaN : Number(text.slice(at, unitAt))
+    const number = unitAt === position ? Number.NaN : Number(text.slice(position, unitAt))
     if (unitMs === undefined || Number.isNaN(number)) return isSentence ? ms : null
     ms = (ms ?? 0) + number * unitMs
-    at = end
+    position = end
   }
   return ms !== null && ms <= Number.MAX_SAFE_INTEGER ? ms : null
 }

@@ -44,6 +44,7 @@ class FailingRegistry extends MemoryRegistry {
 }
 
 class FailingStore extends MemoryStore {
+  override readonly registry = new FailingRegistry()
   failing: 'sums' | 'seed' | undefined
 
   override async sums(...query: Parameters<MemoryStore['sums']>) {
@@ -80,8 +81,8 @@ let clock: ManualClock
 let app: App
 
 beforeEach(async () => {
-  registry = new FailingRegistry()
   store = new FailingStore()
+  registry = store.registry
   clock = new ManualClock()
   app = await createApp({
     settings: readSettings({ ADMIN_KEY, BURSAR_KEYS: `alice:${ALICE}`, MAX_REQUESTS_PER_MINUTE: '' }),
@@ -92,7 +93,6 @@ beforeEach(async () => {
     newCallId: newIds(),
     log: pino({ level: 'silent' }),
     store,
-    registry,
   })
 })
 afterEach(() => app.close(0))

@@ -292,7 +292,7 @@ function expectSameWords(
   const edited = reading.edit({
     model: 'another',
     cap: { field: 'max_tokens', tokens: 77 },
-    ...(reading.asksForUsage || !reading.facts.stream ? {} : { includeUsage: true }),
+    ...(reading.requestsUsage || !reading.facts.stream ? {} : { includeUsage: true }),
   })
   const after = membersOf(edited)
   // Google's model is in the path.
@@ -303,7 +303,7 @@ function expectSameWords(
   expect(theirs.model).toBe(reading.facts.model)
   if (reading.facts.kind === 'generate') expect(theirs.stream === true).toBe(reading.facts.stream)
   expect([after?.model, again.facts.model]).toEqual(['another', 'another'])
-  if (reading.facts.kind === 'generate' && reading.facts.stream) expect(again.asksForUsage).toBe(true)
+  if (reading.facts.kind === 'generate' && reading.facts.stream) expect(again.requestsUsage).toBe(true)
 }
 
 function membersOf(body: Buffer): Readonly<Record<string, unknown>> | undefined {

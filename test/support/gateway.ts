@@ -200,7 +200,6 @@ async function startParts<AnyClock extends Clock>(parts: GatewayParts<AnyClock>)
     newCallId: uuidV7Source(() => clock.now().wallMs, randomBytes),
     log: pino({ level: 'trace', base: null }, { write: (line) => log.push(line) }),
     store,
-    registry: store.registry,
   })
   // The platform's own Request and Response stay those of in-process calls.
   const pages = getRequestListener(app.app.fetch, { overrideGlobalObjects: false })

@@ -65,6 +65,120 @@ describe('a request', () => {
   }, 60_000)
 })
 
+/** Responses in which every object has a field that only its provider could know. */
+const UNKNOWN = { new_field: { a: [1] }, newText: 'a' }
+const RESPONSES: Readonly<Record<Name, object>> = {
+  'openai.chat': {
+    ...UNKNOWN,
+    choices: [
+      {
+        ...UNKNOWN,
+        index: 0,
+        finish_reason: 'stop',
+        message: {
+          ...UNKNOWN,
+          role: 'assistant',
+          content: [
+            { ...UNKNOWN, type: 'text', text: 'the answer' },
+            { ...UNKNOWN, type: 'new' },
+          ],
+          reasoning_content: 'a thought',
+          images: [{ ...UNKNOWN, image_url: { ...UNKNOWN, url: 'data:image/png;base64,AAAA' } }],
+          tool_calls: [
+            { ...UNKNOWN, id: 'a', type: 'function', function: { ...UNKNOWN, name: 'f', arguments: '{}' } },
+            { ...UNKNOWN, id: 'b', type: 'custom', custom: { ...UNKNOWN, name: 'g', input: '' } },
+          ],
+        },
+      },
+    ],
+  },
+  'anthropic.messages': {
+    ...UNKNOWN,
+    role: 'assistant',
+    stop_reason: 'end_turn',
+    content: [
+      { ...UNKNOWN, type: 'thinking', thinking: 'a thought', signature: 'AAAA' },
+      { ...UNKNOWN, type: 'redacted_thinking', data: 'AAAA' },
+      { ...UNKNOWN, type: 'text', text: 'the answer', citations: [{ ...UNKNOWN, type: 'page_location' }] },
+      { ...UNKNOWN, type: 'tool_use', id: 'a', name: 'f', input: {}, caller: { ...UNKNOWN, type: 'direct' } },
+      { ...UNKNOWN, type: 'server_tool_use', id: 'b', name: 'web_search', input: {} },
+    ],
+  },
+  'gemini.generateContent': {
+    ...UNKNOWN,
+    candidates: [
+      {
+        ...UNKNOWN,
+        finishReason: 'STOP',
+        content: {
+          ...UNKNOWN,
+          role: 'model',
+          parts: [
+            { ...UNKNOWN, text: 'a thought', thought: true, thoughtSignature: 'AAAA' },
+            { ...UNKNOWN, text: 'the answer', videoMetadata: { fps: 1 } },
+            { ...UNKNOWN, functionCall: { ...UNKNOWN, name: 'f', args: {} } },
+            { ...UNKNOWN, inlineData: { ...UNKNOWN, mimeType: 'image/png', data: 'AAAA' } },
+            { ...UNKNOWN, fileData: { ...UNKNOWN, mimeType: 'image/png', fileUri: 'gs://bucket/image.png' } },
+            { ...UNKNOWN, executableCode: { ...UNKNOWN, language: 'PYTHON', code: '1' } },
+          ],
+        },
+      },
+    ],
+  },
+}
+const NAMES = ['openai.chat', 'anthropic.messages', 'gemini.generateContent'] as const
+const PAIRS = NAMES.flatMap((caller) => NAMES.map((provider) => [caller, provider] as const))
+
+/** The same response as the events of a stream. OpenAI's and Anthropic's streams have deltas in place of whole parts. */
+const STREAMED: Readonly<Record<Name, readonly object[]>> = {
+  'openai.chat': [
+    ...['content', 'reasoning_content'].map((field) => ({
+      ...UNKNOWN,
+      choices: [{ ...UNKNOWN, index: 0, delta: { ...UNKNOWN, [field]: 'the answer' } }],
+    })),
+    { choices: [{ ...UNKNOWN, index: 0, delta: { ...UNKNOWN, tool_calls: [{ ...UNKNOWN, index: 0, id: 'a' }] } }] },
+    { ...UNKNOWN, choices: [{ ...UNKNOWN, index: 0, delta: UNKNOWN, finish_reason: 'stop' }] },
+  ],
+  'anthropic.messages': [
+    { ...UNKNOWN, type: 'message_start', message: UNKNOWN },
+    { ...UNKNOWN, type: 'content_block_start', index: 0, content_block: { ...UNKNOWN, type: 'text', text: '' } },
+    {
+      ...UNKNOWN,
+      type: 'content_block_delta',
+      index: 0,
+      delta: { ...UNKNOWN, type: 'text_delta', text: 'the answer' },
+    },
+    { ...UNKNOWN, type: 'content_block_delta', index: 0, delta: { ...UNKNOWN, type: 'citations_delta' } },
+    { ...UNKNOWN, type: 'content_block_stop', index: 0 },
+    { ...UNKNOWN, type: 'new_event' },
+    { ...UNKNOWN, type: 'message_delta', delta: { ...UNKNOWN, stop_reason: 'end_turn' } },
+    { ...UNKNOWN, type: 'message_stop' },
+  ],
+  'gemini.generateContent': [RESPONSES['gemini.generateContent']],
+}
+
+describe('what a provider adds to its response', () => {
+  const context = { ...CONTEXT, model: 'asked', withUsage: true, asEvents: true }
+
+  test.each(PAIRS)('does not keep a caller of %s from the whole answer of %s', (caller, provider) => {
+    const meter = dialectNamed(provider).createTap(false, 'application/json', false)
+    const tap = between(caller, provider).createTap(meter, context)
+    const text = tap.push(bodyOf(RESPONSES[provider])).toString()
+    expect(text).toContain('"the answer"')
+    // Its own fields are restored for callers of the same dialect alone.
+    if (caller !== provider) expect(text).not.toContain('new_field')
+  })
+
+  test.each(PAIRS)('does not keep a caller of %s from the stream of %s', (caller, provider) => {
+    const meter = dialectNamed(provider).createTap(true, 'text/event-stream', false)
+    const tap = between(caller, provider).createTap(meter, context)
+    const events = STREAMED[provider].map((event) => tap.push(Buffer.from(`data: ${JSON.stringify(event)}\n\n`)))
+    const text = Buffer.concat([...events, tap.end()]).toString()
+    expect(text).toContain('the answer')
+    expect(text).not.toContain('new_field')
+  })
+})
+
 const LONG_TEXT = 'm'.repeat(100_000)
 const EVENTS: Readonly<Record<Name, readonly string[]>> = {
   'openai.chat': [

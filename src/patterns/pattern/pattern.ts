@@ -63,7 +63,7 @@ const commonShape = z.object(COMMON_FIELDS)
 export interface PatternDefinition<Shape extends z.ZodRawShape> {
   readonly name: string
   readonly description: string
-  /** The fields of its requests, beside those of every pattern. */
+  /** The fields of its requests, in addition to those of every pattern. */
   readonly fields: Shape
   /** Checks the fields against each other. Returns the wrong field and a message that continues its name: `must be …`. */
   check?(input: z.output<z.ZodObject<Shape>>): readonly [field: string, problem: string] | undefined

@@ -136,12 +136,14 @@ async function rankByMeaning(
   }
 }
 
-function cosineSimilarity(one: readonly number[], other: readonly number[]): number {
-  const dot = (left: readonly number[], right: readonly number[]) =>
-    left.reduce((sum, value, index) => sum + value * (right[index] ?? 0), 0)
-  const lengths = Math.sqrt(dot(one, one) * dot(other, other))
-  const value = dot(one, other) / lengths
+function cosineSimilarity(left: readonly number[], right: readonly number[]): number {
+  const lengths = Math.sqrt(dotProduct(left, left) * dotProduct(right, right))
+  const value = dotProduct(left, right) / lengths
   return Number.isFinite(value) ? value : 0
+}
+
+function dotProduct(left: readonly number[], right: readonly number[]): number {
+  return left.reduce((sum, value, index) => sum + value * (right[index] ?? 0), 0)
 }
 
 async function answerFromPassages(question: string, selected: readonly Passage[], trail: Trail): Promise<JsonObject> {

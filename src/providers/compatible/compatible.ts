@@ -26,7 +26,7 @@ const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
 ]
 const MAX_IMAGE_TOKENS = 16_384
 
-/** The price of models that nobody bills. */
+/** The price of models that cost nothing. */
 const FREE_PRICE: Price = {
   version: 'free',
   steps: [{ fromInputTokens: 0, rates: ratesOf({}) }],

@@ -1,4 +1,4 @@
-// Presets: OpenAI-compatible endpoints that are known by name, one row each. What a row leaves out is as in DEFAULT_ENDPOINT.
+// Presets: OpenAI-compatible endpoints with a name, one row each. A field that a row leaves out has its value in DEFAULT_ENDPOINT.
 
 /** How the key is sent. */
 export const AUTH_SCHEMES = ['bearer', 'api-key', 'none'] as const
@@ -13,11 +13,11 @@ export const COMPATIBLE_DIALECTS = [
 
 type DialectName = (typeof COMPATIBLE_DIALECTS)[number]
 
-/** Everything in which OpenAI-compatible endpoints differ. */
+/** The properties in which OpenAI-compatible endpoints differ. */
 export interface EndpointRow {
-  /** With its path, such as `https://api.groq.com/openai/v1`. Empty if every user has another address. */
+  /** The address with its path: `https://api.groq.com/openai/v1`. Empty if each user has an address of their own. */
   readonly baseUrl: string
-  /** The key, `$NAME` for the variable that holds it, or empty for servers that need none. */
+  /** The key, `$NAME` for the variable that holds it, or empty if the server needs no key. */
   readonly apiKey: string
   readonly auth: (typeof AUTH_SCHEMES)[number]
   /** Sent with every request, in place of the caller's headers of the same name. */
@@ -26,30 +26,32 @@ export interface EndpointRow {
   readonly query: Readonly<Record<string, string>>
   /** The field that caps output. */
   readonly capField: 'max_tokens' | 'max_completion_tokens'
-  /** The server reads the other cap field as well. If not, a caller's cap is moved to `capField`. */
+  /** True: the server also reads the other cap field. False: a caller's cap is moved to `capField`. */
   readonly readsBothCaps: boolean
-  /** It accepts `stream_options`. False also for servers that send usage without it. */
+  /** True: the server accepts `stream_options`. False also for servers that send usage without it. */
   readonly knowsStreamOptions: boolean
-  /** The cap bounds reasoning tokens, too. */
+  /** True: the cap also bounds reasoning tokens. */
   readonly capCoversReasoning: boolean
-  /** Tokens that the server adds beside those of the text. */
+  /** Tokens that the server adds to those of the text, for each call. */
   readonly tokensPerCall: number
+  /** Tokens that the server adds for each message. */
   readonly tokensPerMessage: number
+  /** Tokens that the server adds for a call with tools. */
   readonly tokensWithTools: number
   readonly dialects: readonly DialectName[]
-  /** Its name in the price book. Empty: its own name. `free`: models without a price of their own cost nothing. */
+  /** Its name in the price book. Empty: the provider's own name. `free`: models without a price in bursar.json cost nothing. */
   readonly prices: string
-  /** The model shown as the default. */
+  /** The model that is shown as the default. */
   readonly model: string
   /** Paths in place of the dialect's own. `{deployment}` stands for the model as the server names it. */
   readonly paths: { readonly [Name in DialectName]?: string }
   /** The server's names for models, by the names that callers and the price book use. */
   readonly deployments: Readonly<Record<string, string>>
-  /** Error statuses that it does not bill, beside those that no server bills. */
+  /** Error statuses that this server does not bill, in addition to those that no server bills. */
   readonly freeStatuses: readonly number[]
 }
 
-/** An unknown endpoint: nothing is sent that any server refuses. */
+/** The values for an unknown endpoint: the gateway sends no field that some server refuses. */
 const DEFAULT_ENDPOINT: EndpointRow = {
   baseUrl: '',
   apiKey: '',
@@ -71,7 +73,7 @@ const DEFAULT_ENDPOINT: EndpointRow = {
   freeStatuses: [400, 402, 405, 409, 415, 503],
 }
 
-/** Servers that users run themselves: nobody bills for a call. */
+/** A server that users run themselves: calls are free. */
 const LOCAL_ENDPOINT: Partial<EndpointRow> = {
   prices: 'free',
   knowsStreamOptions: true,
@@ -99,10 +101,10 @@ const PRESETS = {
     readsBothCaps: true,
     knowsStreamOptions: true,
     dialects: ['openai.chat', 'openai.responses'],
-    // 498: the flex tier has no room.
+    // 498: the flex tier has no capacity.
     freeStatuses: [...DEFAULT_ENDPOINT.freeStatuses, 498],
   },
-  // It refuses fields that it does not know, and sends usage without `stream_options`.
+  // Mistral refuses unknown fields, and sends usage without `stream_options`.
   mistral: {
     baseUrl: 'https://api.mistral.ai/v1',
     apiKey: '$MISTRAL_API_KEY',
@@ -116,7 +118,7 @@ const PRESETS = {
     knowsStreamOptions: true,
     dialects: ['openai.chat', 'openai.responses'],
   },
-  // It puts a prompt of its own before the caller's (680 tokens for 12 characters), and reasons beyond the cap (137 tokens on 50).
+  // xAI adds a prompt before the caller's (680 tokens for 12 characters), and its reasoning exceeds the cap (137 tokens on 50).
   xai: {
     baseUrl: 'https://api.x.ai/v1',
     apiKey: '$XAI_API_KEY',
@@ -135,11 +137,11 @@ const PRESETS = {
     prices: 'openrouter',
     readsBothCaps: true,
     knowsStreamOptions: true,
-    // It may pass calls on to Claude, whose tool prompt is this long.
+    // OpenRouter can pass calls on to Claude, whose tool prompt is this long.
     tokensWithTools: 1_000,
     dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
   },
-  // It sends usage without `stream_options`.
+  // Together sends usage without `stream_options`.
   together: {
     baseUrl: 'https://api.together.xyz/v1',
     apiKey: '$TOGETHER_API_KEY',
@@ -172,9 +174,9 @@ const PRESETS = {
   vllm: { ...LOCAL_ENDPOINT, readsBothCaps: true, baseUrl: 'http://127.0.0.1:8000/v1' },
 } as const satisfies Record<string, Partial<EndpointRow>>
 
-export type PresetName = keyof typeof PRESETS
+type PresetName = keyof typeof PRESETS
 
-/** At least one name. */
+/** The names of all presets. The tuple type says that there is at least one. */
 export const PRESET_NAMES = Object.keys(PRESETS) as [PresetName, ...PresetName[]]
 
 /** The row of a preset, with every default filled in. Without a name, the defaults alone. */

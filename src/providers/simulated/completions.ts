@@ -14,23 +14,23 @@ interface Choice {
 export const COMPLETIONS_FORMAT: Pick<AnswerFormat, 'whole' | 'stream'> = {
   whole: (answer, request) => {
     const choices = choicesOf(answer, request)
-    const said = choices.map(({ words, isTruncated }, index) =>
+    const answers = choices.map(({ words, isTruncated }, index) =>
       choice(index, words.join(''), finishReason(isTruncated)),
     )
-    return completion(answer, said, answer.withUsage ? { usage: usageOf(answer, choices) } : {})
+    return completion(answer, answers, answer.withUsage ? { usage: usageOf(answer, choices) } : {})
   },
   stream: (answer, request) => {
     const choices = choicesOf(answer, request)
     const options = request.stream_options
-    const asksForUsage = answer.withUsage && isRecord(options) && options.include_usage === true
+    const requestsUsage = answer.withUsage && isRecord(options) && options.include_usage === true
     const event = (chunkChoices: readonly unknown[], usage: unknown = null) =>
-      `data: ${completion(answer, chunkChoices, asksForUsage ? { usage } : {})}\n\n`
+      `data: ${completion(answer, chunkChoices, requestsUsage ? { usage } : {})}\n\n`
     return [
       ...choices.flatMap(({ words, isTruncated }, index) => [
         ...words.map((text) => event([choice(index, text, null)])),
         event([choice(index, '', finishReason(isTruncated))]),
       ]),
-      ...(asksForUsage ? [event([], usageOf(answer, choices))] : []),
+      ...(requestsUsage ? [event([], usageOf(answer, choices))] : []),
       'data: [DONE]\n\n',
     ]
   },
@@ -54,8 +54,8 @@ function choicesOf(answer: AnswerContent, { prompt, max_tokens }: RequestBody): 
   const cap = typeof max_tokens === 'number' ? max_tokens : undefined
   return prompt.slice(0, MAX_PROMPTS).map((text) => {
     const words = `You said: ${typeof text === 'string' ? text : 'nothing'}`.match(/\s*\S+/g) ?? []
-    const said = words.slice(0, cap)
-    return { words: said, isTruncated: said.length < words.length }
+    const kept = words.slice(0, cap)
+    return { words: kept, isTruncated: kept.length < words.length }
   })
 }
 

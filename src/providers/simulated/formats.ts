@@ -10,7 +10,7 @@ import { RESPONSES_FORMAT } from './responses.ts'
 import { geminiVectors, openaiVectors } from './vectors.ts'
 
 /** Everything but stored responses: the simulated provider keeps nothing. */
-export const ANSWER_FORMATS = {
+const ANSWER_FORMATS = {
   'openai.chat': { ...OPENAI_FORMAT, callsTools: true },
   'anthropic.messages': { ...ANTHROPIC_FORMAT, callsTools: true },
   'gemini.generateContent': { ...GEMINI_FORMAT, callsTools: true },

@@ -187,7 +187,7 @@ class InstanceBuilder {
   }
 }
 
-/** Strings of these formats, whatever the prompt is. */
+/** Strings of these formats. They do not depend on the prompt. */
 const FORMAT_EXAMPLES: Readonly<Record<string, string>> = {
   'date-time': '2026-01-01T00:00:00Z',
   date: '2026-01-01',

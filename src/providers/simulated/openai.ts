@@ -15,9 +15,9 @@ export const OPENAI_FORMAT: AnswerFormat = {
     }),
   stream: (answer, request) => {
     const options = request.stream_options
-    const asksForUsage = answer.withUsage && isRecord(options) && options.include_usage === true
+    const requestsUsage = answer.withUsage && isRecord(options) && options.include_usage === true
     const chunk = (choices: unknown[], usage: unknown = null) =>
-      `data: ${JSON.stringify({ id: `chatcmpl-${answer.id}`, object: 'chat.completion.chunk', created: 0, model: answer.model, choices, ...(asksForUsage ? { usage } : {}) })}\n\n`
+      `data: ${JSON.stringify({ id: `chatcmpl-${answer.id}`, object: 'chat.completion.chunk', created: 0, model: answer.model, choices, ...(requestsUsage ? { usage } : {}) })}\n\n`
     const delta = (delta: unknown, reason: string | null) => chunk([{ index: 0, delta, finish_reason: reason }])
     const calls = answer.calls.flatMap((call, index) => [
       delta({ tool_calls: [{ index, ...callOf(call, '') }] }, null),
@@ -28,7 +28,7 @@ export const OPENAI_FORMAT: AnswerFormat = {
       ...answer.words.map((content) => delta({ content }, null)),
       ...calls,
       delta({}, finishReasonOf(answer)),
-      ...(asksForUsage ? [chunk([], usageOf(answer))] : []),
+      ...(requestsUsage ? [chunk([], usageOf(answer))] : []),
       'data: [DONE]\n\n',
     ]
   },

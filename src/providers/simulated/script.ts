@@ -79,7 +79,7 @@ function piecesOf(json: string): string[] {
   return json.match(/.{1,4}/gsu) ?? []
 }
 
-/** As many calls as the cap has tokens for; the last one may be cut. */
+/** The calls for which the cap has tokens; the last one may be cut. */
 function truncateCalls(calls: readonly ToolCall[], cap: number): PartialToolCall[] {
   const kept: PartialToolCall[] = []
   let left = cap

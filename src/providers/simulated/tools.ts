@@ -23,10 +23,10 @@ export function callsFor(request: RequestBody, prompt: Prompt, wanted: number, i
   const single =
     request.parallel_tool_calls === false || recordOf(request.tool_choice).disable_parallel_tool_use === true
   const count = single ? 1 : Math.min(Math.max(wanted, 1), MAX_CALLS)
-  return Array.from({ length: count }, (_, at) => {
-    const { name, schema } = allowed[at % allowed.length] ?? { name: '', schema: {} }
+  return Array.from({ length: count }, (_, index) => {
+    const { name, schema } = allowed[index % allowed.length] ?? { name: '', schema: {} }
     const made = instanceOf(schema ?? {}, prompt)
-    return { id: `${id}_${at}`, name, arguments: isRecord(made) ? made : {} }
+    return { id: `${id}_${index}`, name, arguments: isRecord(made) ? made : {} }
   })
 }
 

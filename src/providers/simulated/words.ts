@@ -19,12 +19,12 @@ export function blocksIn(text: string): string[] {
 /** The text outside all blocks. */
 export function outsideBlocks(text: string): string {
   const pieces: string[] = []
-  let at = 0
+  let position = 0
   for (const { start, end } of findBlocks(text)) {
-    pieces.push(text.slice(at, start))
-    at = end
+    pieces.push(text.slice(position, start))
+    position = end
   }
-  return [...pieces, text.slice(at, MAX_CHARACTERS)].join(' ').trim()
+  return [...pieces, text.slice(position, MAX_CHARACTERS)].join(' ').trim()
 }
 
 function findBlocks(whole: string): Block[] {

@@ -8,7 +8,7 @@ export class PausableRequest implements RequestControl {
   #paused: Promise<void> | undefined
   #resolvePause: () => void = () => {}
 
-  /** Aborted once nobody wants the answer any more. */
+  /** Aborted once the answer is no longer needed. */
   get signal(): AbortSignal {
     return this.#abort.signal
   }

@@ -1,6 +1,7 @@
 // Pooled fetch: a `fetch` for official SDKs that sends over the same pool as all other calls. It follows no redirect.
 
 import type { HeaderList } from '../../wire/dialect.ts'
+import { EMPTY_BUFFER } from '../../wire/taps/chunk-buffer.ts'
 import { webResponse } from '../../wire/web-response.ts'
 import type { AnswerListener, RequestControl } from '../provider.ts'
 import type { HttpForwarder, HttpRequest } from './http-forwarder.ts'
@@ -91,7 +92,7 @@ class FetchedAnswer implements AnswerListener {
     try {
       this.#body?.close()
     } catch {
-      // The body was canceled before: nobody reads it.
+      // The body was canceled before, so it is not read.
     }
   }
 
@@ -126,5 +127,5 @@ function forwardableHeaders(headers: Headers): HeaderList {
 function bytesOf(body: RequestInit['body']): Buffer {
   if (typeof body === 'string') return Buffer.from(body)
   if (ArrayBuffer.isView(body)) return Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  return Buffer.alloc(0)
+  return EMPTY_BUFFER
 }

@@ -15,7 +15,7 @@ export interface SdkAnswer {
 export interface SdkError {
   readonly status: number
   readonly headers: HeaderList
-  /** As far as the SDK kept it. */
+  /** The part of the answer that the SDK kept. */
   readonly body: string
 }
 

@@ -18,7 +18,7 @@ interface SdkClient {
 }
 
 /** The options that every client gets. */
-export interface ClientOptions {
+interface ClientOptions {
   readonly apiKey: string
   readonly baseURL: string
   readonly maxRetries: 0

@@ -1,4 +1,4 @@
-// The registry in memory. It survives nothing.
+// Memory registry: documents and the audit in memory. Both end with the process.
 
 import { Ring } from '../../core/ring.ts'
 import type { AuditLine, Document, DocumentDraft, DocumentKind, Registry, WriteOrigin } from '../registry.ts'
@@ -6,6 +6,7 @@ import { Watchers } from '../watchers.ts'
 
 const MAX_AUDIT_LINES = 10_000
 
+/** A registry for tests and for `DATABASE_URL=memory:`. It keeps the newest 10,000 audit lines. */
 export class MemoryRegistry implements Registry {
   readonly #documents = new Map<string, Document>()
   readonly #watchers = new Watchers()

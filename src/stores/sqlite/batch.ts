@@ -46,6 +46,7 @@ export interface PendingList<Item> {
   readonly done: PromiseWithResolvers<void>
 }
 
+/** Reservations and amendments for the next commit. */
 export interface PendingReserves extends PendingList<OpenRow> {
   amendments?: PendingAmendment[]
 }
@@ -57,7 +58,7 @@ export interface BatchObserver {
   /** These rows will never be written: their charges have to be given back. */
   reserveFailed(rows: readonly OpenRow[]): void
   amendFailed(amendments: readonly PendingAmendment[], error: Error): void
-  /** The amendments are written, and the levels hold no more than their new charges. */
+  /** The amendments are written, and the levels hold exactly their new charges. */
   amendmentsWritten(amendments: readonly PendingAmendment[]): void
 }
 
@@ -77,7 +78,7 @@ export class LedgerTables {
 }
 
 /** What a batch is made of. */
-export interface BatchParts {
+interface BatchParts {
   readonly reserves: PendingReserves | undefined
   readonly settlements: PendingList<PendingSettlement> | undefined
   readonly savesRollups: boolean

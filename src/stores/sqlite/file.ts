@@ -1,12 +1,14 @@
-// The SQLite file: opened by one owner, created or migrated, and never touched if it is not ours. It knows no entries.
+// The SQLite file: opened by one owner, created or migrated, and never changed if it is another program's. It knows no entries.
 
 import { closeSync, existsSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { StoreUnusable } from '../store.ts'
 import { APPLICATION_ID, MIGRATIONS } from './migrations.ts'
 
+/** SQLite's `PRAGMA synchronous`: see `SqliteOptions`. */
 export type Synchronous = 'normal' | 'full'
 
+/** An open file that this process owns. */
 export interface LedgerFile {
   readonly db: DatabaseSync
   /** Closes the connection and gives up the ownership. */

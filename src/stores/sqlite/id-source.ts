@@ -1,9 +1,10 @@
-// Ids of ledger rows: they grow with the wall clock, so that a span of time is a span of ids.
+// Id source: makes the ids of ledger rows. They grow with the wall clock, so that a span of time is a span of ids. It reads no clock.
 
 import { IDS_PER_MS } from './queries.ts'
 
 const DAY_MS = 86_400_000
 
+/** Ids in ascending order. An id is epoch milliseconds times `IDS_PER_MS`, or one more than the id before. */
 export class IdSource {
   #lastId: number
 

@@ -1,4 +1,4 @@
-// The reader of the SQLite ledger: figures, entries and sums, each after what waits was written. It changes no row.
+// SQLite ledger reader: reads figures, entries and sums, after pending rows have been written. It changes no row.
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Entry } from '../../core/ledger-entry.ts'
@@ -14,6 +14,7 @@ import { entryOf, prepareEntries } from './rows.ts'
 /** How often a report is read in the worker before it is read in this thread. */
 const MAX_WORKER_READS = 3
 
+/** The reader of the SQLite ledger. Long reads run in a worker with a connection of its own. */
 export class SqliteLedgerReader implements LedgerReader {
   readonly #db: DatabaseSync
   readonly #state: LedgerState

@@ -1,4 +1,4 @@
-// Ledger state: open calls, their levels and the rows that wait, which change together in one turn. It awaits nothing.
+// Ledger state: open calls, their levels and pending rows, which change together in one turn of the event loop. It awaits nothing.
 
 import type { DatabaseSync } from 'node:sqlite'
 import type { Timers } from '../../core/clock.ts'
@@ -20,6 +20,10 @@ import { parseCharges } from './levels.ts'
 import { entryOf, prepareEntries } from './rows.ts'
 import { WriteQueue } from './write-queue.ts'
 
+/**
+ * The state in memory of one SQLite ledger. Each method changes open calls, levels and pending rows together; `writeQueue` writes the
+ * rows later, and reports commits that fail.
+ */
 export class LedgerState implements BatchObserver {
   readonly levels: Levels
   readonly openCalls = new OpenCalls<OpenRow>()

@@ -25,7 +25,7 @@ export interface KeyReport {
   readonly countedSeq: number
 }
 
-/** By kind of query. Plain data, which can cross to another thread. */
+/** Queries by their kind. They are plain data, which can be sent to another thread. */
 export interface LedgerQueryResults {
   entries: readonly Entry[]
   entry: Entry | undefined

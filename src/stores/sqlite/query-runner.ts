@@ -35,7 +35,7 @@ export class InlineQueryRunner implements QueryRunner {
   async close(): Promise<void> {}
 }
 
-export interface WorkerOptions {
+interface WorkerOptions {
   readonly path: string
   readonly checkpointMs: number
   readonly timers: Timers

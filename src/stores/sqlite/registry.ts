@@ -1,4 +1,4 @@
-// SQLite registry: documents and who changed them, in the ledger's own file. Written by people, so seldom.
+// SQLite registry: documents and who changed them, in the ledger's own file. People write it, so writes are rare.
 
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import type { Timers } from '../../core/clock.ts'
@@ -11,6 +11,7 @@ import { sleep } from './sleep.ts'
 const BUSY_RETRY_MS = 5
 const MAX_BUSY_RETRIES = 400
 
+/** A registry on the store's connection. Reads see every write before them; the audit is kept without end. */
 export class SqliteRegistry implements Registry {
   readonly #db: DatabaseSync
   readonly #timers: Timers

@@ -34,6 +34,7 @@ export interface SqliteOptions {
   readonly timers: Timers
   /** `full` survives a power loss, at about 100 µs per commit; `normal` survives the death of the process. */
   readonly synchronous?: Synchronous
+  /** Milliseconds between checkpoints. */
   readonly checkpointMs?: number
 }
 

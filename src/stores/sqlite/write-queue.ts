@@ -35,7 +35,7 @@ const PRUNE_KEYS = 500
 /** While nothing can be written, open calls still settle, and appended calls beyond this number are refused. */
 const MAX_PENDING_SETTLEMENTS = 50_000
 
-export interface WriteQueueParts {
+interface WriteQueueParts {
   readonly db: DatabaseSync
   readonly timers: Timers
   readonly tables: LedgerTables

@@ -20,6 +20,7 @@ interface StreamedCall {
   hasPieces: boolean
 }
 
+/** Reads one stream. At most 128 tool calls can be unfinished at a time. */
 export class AnthropicEventReader implements EventReader {
   readonly #unfinishedCalls = new Map<unknown, StreamedCall>()
   #callCount = 0

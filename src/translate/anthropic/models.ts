@@ -44,7 +44,7 @@ const GENERATIONS: readonly ModelGeneration[] = [
 const VERSION = /claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)/
 
 /** 406 for `claude-opus-4-6`. A name without a version counts as the newest. */
-export function versionOf(model: string): number {
+function versionOf(model: string): number {
   const [, major, minor = '0'] = VERSION.exec(model) ?? []
   return major === undefined ? Number.POSITIVE_INFINITY : Number(major) * 100 + Number(minor)
 }
@@ -64,7 +64,7 @@ export function isForced(choice: ToolChoice | undefined): boolean {
 }
 
 /** The thinking fields of a written request. */
-export interface ThinkingFields {
+interface ThinkingFields {
   readonly thinking?: JsonObject
   readonly effort?: string
   /** True: the caller requested thinking, and the model cannot do it for this request. */

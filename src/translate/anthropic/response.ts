@@ -10,7 +10,7 @@ import type {
   StopReason,
 } from '../../core/chat.ts'
 import { inputTokens, outputTokens, usageOf } from '../../core/usage.ts'
-import { readName, writeExtras } from '../dialect-fields.ts'
+import { ownExtras, readName } from '../dialect-fields.ts'
 import type { ResponseContext } from '../translator.ts'
 import { parseJsonObject } from './arguments.ts'
 import { ANTHROPIC_EXTRAS, DIALECT, legalId } from './dialect-fields.ts'
@@ -102,7 +102,7 @@ function writePart(part: Part): JsonObject[] {
     case 'text':
       return part.text === ''
         ? []
-        : [{ citations: null, ...writeExtras(part.extras, ANTHROPIC_EXTRAS, new Set()), type: 'text', text: part.text }]
+        : [{ citations: null, ...ownExtras(part.extras, ANTHROPIC_EXTRAS), type: 'text', text: part.text }]
     case 'refusal':
       return part.text === '' ? [] : [{ citations: null, type: 'text', text: part.text }]
     case 'reasoning':

@@ -29,7 +29,7 @@ interface WrittenChoice {
 
 /** How much may wait at a time. Beyond it arguments are cut, so their call counts as malformed. */
 const MAX_HELD_CHARACTERS = 16_777_216
-/** What a call adds to the held characters beside its text. */
+/** The characters that a held call counts for in addition to its text. */
 const CALL_OVERHEAD_CHARACTERS = 256
 
 export class GeminiEventWriter implements EventWriter {

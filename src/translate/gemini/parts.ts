@@ -199,7 +199,7 @@ function responseOf(text: string, failed: boolean): JsonObject {
   return failed ? { error: text } : (parseJsonObject(text) ?? { result: text })
 }
 
-/** As deep as a request can be. Deeper JSON can be parsed but not serialised again. */
+/** The depth that a request can have. Deeper JSON can be parsed but not serialised again. */
 const MAX_LEVELS = 200
 
 /** Parses a JSON object; undefined if the text is no object or is nested too deeply. */

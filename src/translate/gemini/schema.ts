@@ -42,7 +42,7 @@ const convertInteger: Conversion = (value, _context, keyword) => [
 
 const omit: Conversion = () => []
 
-/** By the keyword. Other keywords stay as they are. */
+/** The changes by keyword. Other keywords stay unchanged. */
 const CONVERSIONS: ReadonlyMap<string, Conversion> = new Map([
   ['type', convertType],
   ['nullable', omit],

@@ -179,7 +179,7 @@ export function readCall(value: unknown, fallbackId: string): ToolCallPart | und
 }
 
 /** The arguments as JSON text. Some servers send the object itself. */
-export function argumentsOf(args: unknown): string {
+function argumentsOf(args: unknown): string {
   if (typeof args === 'string' && args !== '') return args
   return isRecord(args) ? jsonOf(args) : '{}'
 }

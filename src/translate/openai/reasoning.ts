@@ -13,7 +13,7 @@ interface ReasoningForm {
   write(reasoning: Reasoning): unknown
 }
 
-/** By the field's name. */
+/** The readers by the name of the field. */
 const REASONING_FORMS: ReadonlyMap<string, ReasoningForm> = new Map([
   [
     'reasoning_effort',

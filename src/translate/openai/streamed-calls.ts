@@ -23,7 +23,7 @@ export interface StreamedCall {
 export class StreamedCalls {
   readonly #idPrefix: string
   readonly #calls: StreamedCall[] = []
-  /** By the index that the server gives. */
+  /** Calls by the index that the server gives. */
   readonly #byIndex = new Map<number, StreamedCall>()
 
   /** @param idPrefix begins the id of a call for which the server gives none */

@@ -1,4 +1,4 @@
-// The request that asks Anthropic how many tokens a message would take in.
+// Count request: the request for Anthropic's count of a message's input tokens.
 
 import type { CountRequest } from '../dialect.ts'
 import { JsonCursor } from '../json/cursor.ts'

@@ -90,7 +90,7 @@ function readMessagesRequest(body: Buffer, line: RequestLine): ParsedRequest {
   if (longOutput) markUnbounded(draft, longOutput[0])
   draft.serviceTier = premiumTier(layout.speed, layout.geo) ?? draft.serviceTier
   requireModel(draft)
-  return { facts: draft, asksForUsage: true, edit: (edits) => editModelAndCap(body, layout, edits, CAP_FIELD) }
+  return { facts: draft, requestsUsage: true, edit: (edits) => editModelAndCap(body, layout, edits, CAP_FIELD) }
 }
 
 const METADATA = new ObjectReader<RequestDraft>({ user_id: readUser })

@@ -1,4 +1,4 @@
-// The request that asks Gemini how many tokens a call would take in.
+// Count request: the request for Gemini's count of a call's input tokens.
 
 import type { CountRequest } from '../dialect.ts'
 import { JsonCursor } from '../json/cursor.ts'

@@ -37,5 +37,5 @@ function readCountRequest(body: Buffer, line: RequestLine): ParsedRequest {
   draft.model = modelInPath(line.path)
   const layout = newModelsLayout()
   readBody(body, BODY, draft, layout)
-  return { facts: draft, asksForUsage: true, edit: (edits) => replaceModels(body, layout, edits) }
+  return { facts: draft, requestsUsage: true, edit: (edits) => replaceModels(body, layout, edits) }
 }

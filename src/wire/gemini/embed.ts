@@ -54,7 +54,7 @@ function readEmbedRequest(body: Buffer, line: RequestLine): ParsedRequest {
   const layout: EmbedLayout = { ...newModelsLayout(), draft, contentCount: 0 }
   readBody(body, BODY, draft, layout)
   draft.prompts = Math.max(1, layout.contentCount)
-  return { facts: draft, asksForUsage: true, edit: (edits) => replaceModels(body, layout, edits) }
+  return { facts: draft, requestsUsage: true, edit: (edits) => replaceModels(body, layout, edits) }
 }
 
 interface AnswerFacts {

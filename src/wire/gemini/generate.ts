@@ -34,7 +34,7 @@ export const geminiGenerate: Dialect<'gemini.generateContent'> = {
   createTap: createGenerateTap,
 }
 
-/** Where in a body the parts lie that may be edited. */
+/** The positions of the parts of a body that can be edited. */
 interface GenerateLayout extends ObjectLayout {
   config: ObjectLayout | null
   nullConfig: ByteRange | null
@@ -67,7 +67,7 @@ function readGenerateRequest(body: Buffer, line: RequestLine): ParsedRequest {
   draft.model = modelInPath(line.path)
   draft.stream = line.path.endsWith(':streamGenerateContent')
   readBody(body, BODY, draft, layout)
-  return { facts: draft, asksForUsage: true, edit: (edits) => editBody(body, layout, edits) }
+  return { facts: draft, requestsUsage: true, edit: (edits) => editBody(body, layout, edits) }
 }
 
 const CONFIG = new ObjectReader<RequestDraft, GenerateLayout>(

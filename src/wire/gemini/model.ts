@@ -10,7 +10,7 @@ import type { RequestDraft } from '../request-reader.ts'
 /** Google takes a hundred requests in a batch. */
 const MAX_REQUESTS = 10_000
 
-/** Where in a body the model is named. */
+/** The positions of the model's name in a body. */
 export interface ModelsLayout extends ObjectLayout {
   readonly models: ByteRange[]
 }

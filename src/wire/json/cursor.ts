@@ -34,7 +34,7 @@ const FIRST_NON_ASCII = 0x80
 /** Stands for the byte behind the last one, which is no ASCII either. */
 const END_OF_TEXT = 0x100
 
-/** Where a value lies in the body: `[start, end)`, in bytes. */
+/** The position of a value in the body: `[start, end)`, in bytes. */
 export interface ByteRange {
   readonly start: number
   readonly end: number
@@ -147,7 +147,7 @@ export class JsonCursor {
     return JSON.parse(this.text(this.range()))
   }
 
-  /** As `value`; quicker for a whole number. */
+  /** Like `value`, but quicker for a whole number. */
   numberValue(): unknown {
     const start = this.#position
     const end = this.#valueEnd(start)
@@ -228,7 +228,7 @@ export class JsonCursor {
     this.#position = spaceEnd(this.#bytes, end)
   }
 
-  /** Where the value that starts at `start` ends. */
+  /** The position after the value that starts at `start`. */
   #valueEnd(start: number): number {
     const byte = this.#bytes[start]
     if (byte === QUOTE) return stringEnd(this.#bytes, this.#quotes, start)

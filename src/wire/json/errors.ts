@@ -7,9 +7,9 @@ export const MAX_DEPTH = 256
 /** How much of a caller's own key is repeated to the caller. */
 const MAX_SHOWN_KEY_CHARACTERS = 64
 
-/** Broken structure. @param at a position in `bytes`; at or behind their end the text says so */
-export function syntaxProblem(bytes: Buffer, expected: string, at: number): Problem {
-  const where = at >= bytes.length ? 'at its end' : `at byte ${at}`
+/** Broken structure. @param position in `bytes`; the text says so if it is at or behind their end */
+export function syntaxProblem(bytes: Buffer, expected: string, position: number): Problem {
+  const where = position >= bytes.length ? 'at its end' : `at byte ${position}`
   return new Problem('invalid_json', `The request body is not valid JSON: expected ${expected} ${where}.`)
 }
 

@@ -67,23 +67,24 @@ export class Fields {
     const nameStart = this.#starts[index] ?? 0
     const length = end - start
     if ((this.#starts[index + 1] ?? 0) - nameStart !== length) return UNKNOWN_FIELD
-    for (let at = 0; at < length; at++)
-      if (names[nameStart + at] !== bytes[start + at]) return this.#findVariant(bytes, start, end, nameStart, index)
+    for (let offset = 0; offset < length; offset++)
+      if (names[nameStart + offset] !== bytes[start + offset])
+        return this.#findVariant(bytes, start, end, nameStart, index)
     return index
   }
 
   /** For a key with as many bytes as the name at `index` that is not that name. */
   #findVariant(bytes: Buffer, start: number, end: number, nameStart: number, index: number): number {
     if (this.#isExact) return UNKNOWN_FIELD
-    for (let at = start; at < end; at++) {
-      const byte = this.#bytes[nameStart + at - start] ?? 0
-      const difference = (bytes[at] ?? 0) ^ byte
+    for (let offset = 0; offset < end - start; offset++) {
+      const byte = this.#bytes[nameStart + offset] ?? 0
+      const difference = (bytes[start + offset] ?? 0) ^ byte
       if (difference !== 0 && (difference !== CASE_BIT || !isLetter(byte))) return UNKNOWN_FIELD
     }
     throw caseVariantProblem(bytes.toString('utf8', start, end), this.names[index] ?? '')
   }
 
-  /** As `find`, for a key with escapes or characters beyond ASCII: `ſtream` is a variant of `stream`. */
+  /** Like `find`, for a key with escapes or characters beyond ASCII: `ſtream` is a variant of `stream`. */
   findDecoded(key: string): number {
     const index = this.#indexByFoldedName.get(foldKey(key))
     if (index === undefined) return UNKNOWN_FIELD

@@ -17,7 +17,7 @@ const slots: (InternedString | undefined)[] = Array.from({ length: SLOT_COUNT },
 export function internedString(bytes: Buffer, start: number, end: number): string {
   if (end - start > MAX_INTERNED_BYTES) return bytes.toString('utf8', start, end)
   let hash = 0
-  for (let at = start; at < end; at++) hash = (Math.imul(hash, 31) + (bytes[at] ?? 0)) | 0
+  for (let position = start; position < end; position++) hash = (Math.imul(hash, 31) + (bytes[position] ?? 0)) | 0
   const slot = hash & (SLOT_COUNT - 1)
   const known = slots[slot]
   if (known && hasBytesAt(bytes, start, end, known.bytes)) return known.text

@@ -10,7 +10,7 @@ import { Fields, UNKNOWN_FIELD } from './fields.ts'
  * @param context what else the table's handlers need
  * @param name the key, for error texts
  */
-export type FieldHandler<Target, Context = undefined> = (
+type FieldHandler<Target, Context = undefined> = (
   json: JsonCursor,
   target: Target,
   context: Context,
@@ -125,7 +125,7 @@ export function eachObject<Target>(
   return objects
 }
 
-/** As `eachObject`, for a value that may also be a single object in place of an array. */
+/** Like `eachObject`, for a value that can also be a single object instead of an array. */
 export function eachObjectOrOne<Target>(
   json: JsonCursor,
   read: (json: JsonCursor, target: Target) => void,

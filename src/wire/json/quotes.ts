@@ -67,11 +67,11 @@ export class Quotes {
   readonly #bytes: Buffer
   readonly #engine: Engine
   readonly #id = ++lastId
-  /** Where the current block begins, and which of its quotes comes next. */
+  /** The start of the current block, and the index of its next quote. */
   #blockStart = 0
   #nextIndex = 0
   /** The position of the last query. */
-  #lastQueryAt = 0
+  #lastPosition = 0
 
   private constructor(bytes: Buffer, engine: Engine) {
     this.#bytes = bytes
@@ -83,18 +83,18 @@ export class Quotes {
     return engine && new Quotes(bytes, engine)
   }
 
-  /** The first quote at `at` or after it, or -1. Quick if each query is for a later position than the one before. */
-  firstFrom(at: number): number {
+  /** The first quote at `position` or after it, or -1. Quick if each query is for a later position than the one before. */
+  firstFrom(position: number): number {
     const { quotePositions, holderId } = this.#engine
     // The block is read again after a step back, or if another text took the engine in between.
-    if (at < this.#lastQueryAt || holderId !== this.#id) this.#findInBlock(at)
-    this.#lastQueryAt = at
+    if (position < this.#lastPosition || holderId !== this.#id) this.#findInBlock(position)
+    this.#lastPosition = position
     for (;;) {
       let next = this.#nextIndex
-      while ((quotePositions[next] ?? END_MARK) < at - this.#blockStart) next++
+      while ((quotePositions[next] ?? END_MARK) < position - this.#blockStart) next++
       this.#nextIndex = next
-      const place = quotePositions[next] ?? END_MARK
-      if (place !== END_MARK) return this.#blockStart + place
+      const found = quotePositions[next] ?? END_MARK
+      if (found !== END_MARK) return this.#blockStart + found
       // Images and audio have no quotes for long: a native search passes over them.
       const later = this.#bytes.indexOf(QUOTE, this.#blockStart + BLOCK_BYTES)
       if (later < 0) return -1
@@ -117,9 +117,9 @@ export class Quotes {
   }
 }
 
-/** How many backslashes stand right before `at`. */
-export function backslashesBefore(bytes: Uint8Array, at: number): number {
-  let from = at
+/** How many backslashes stand right before `position`. */
+export function backslashesBefore(bytes: Uint8Array, position: number): number {
+  let from = position
   while (bytes[from - 1] === BACKSLASH) from--
-  return at - from
+  return position - from
 }

@@ -38,33 +38,33 @@ const NULL = Buffer.from('null')
 /** The first quote from `from` on, inside a string, that is not escaped; or -1. */
 export function closingQuote(bytes: Buffer, from: number): number {
   const near = Math.min(from + NEARBY_BYTES, bytes.length)
-  let at = from
-  while (at < near && bytes[at] !== QUOTE) at++
-  if (at >= near) at = bytes.indexOf(QUOTE, at)
-  while (at > 0 && backslashesBefore(bytes, at) % 2 === 1) at = bytes.indexOf(QUOTE, at + 1)
-  return at
+  let position = from
+  while (position < near && bytes[position] !== QUOTE) position++
+  if (position >= near) position = bytes.indexOf(QUOTE, position)
+  while (position > 0 && backslashesBefore(bytes, position) % 2 === 1) position = bytes.indexOf(QUOTE, position + 1)
+  return position
 }
 
-/** Where the number or literal at `from` ends. The provider judges whether a number's digits are valid. */
+/** The position after the number or literal at `from`. The provider judges whether a number's digits are valid. */
 export function scalarEnd(bytes: Buffer, from: number): number {
-  let at = from
-  let byte = bytes[at] ?? 0
+  let position = from
+  let byte = bytes[position] ?? 0
   if (isDigit(byte) || byte === MINUS) {
-    do byte = bytes[++at] ?? 0
+    do byte = bytes[++position] ?? 0
     while (isDigit(byte) || byte === DOT || byte === PLUS || byte === MINUS || (byte | CASE_BIT) === LOWER_E)
-    return at
+    return position
   }
   const literal = byte === LETTER_N ? NULL : byte === LETTER_T ? TRUE : FALSE
   for (let index = 0; index < literal.length; index++)
-    if (bytes[at++] !== literal[index]) throw syntaxProblem(bytes, 'a value', from)
-  return at
+    if (bytes[position++] !== literal[index]) throw syntaxProblem(bytes, 'a value', from)
+  return position
 }
 
 /** After the colon that follows a key, and the space around it. */
 export function colonEnd(bytes: Buffer, from: number): number {
-  const at = spaceEnd(bytes, from)
-  if (bytes[at] !== COLON) throw syntaxProblem(bytes, 'a colon', at)
-  return spaceEnd(bytes, at + 1)
+  const position = spaceEnd(bytes, from)
+  if (bytes[position] !== COLON) throw syntaxProblem(bytes, 'a colon', position)
+  return spaceEnd(bytes, position + 1)
 }
 
 /** The first byte at `from` or behind it that is no space. */
@@ -73,9 +73,9 @@ export function spaceEnd(bytes: Buffer, from: number): number {
 }
 
 function skipSpace(bytes: Buffer, from: number): number {
-  let at = from
-  while (at < bytes.length && isSpace(bytes[at] ?? 0)) at++
-  return at
+  let position = from
+  while (position < bytes.length && isSpace(bytes[position] ?? 0)) position++
+  return position
 }
 
 /**
@@ -85,8 +85,8 @@ function skipSpace(bytes: Buffer, from: number): number {
 export function parseWholeNumber(bytes: Buffer, start: number, end: number): number | undefined {
   if (end - start > MAX_SAFE_DIGITS || (bytes[start] === DIGIT_ZERO && end - start > 1)) return undefined
   let value = 0
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at] ?? 0
+  for (let position = start; position < end; position++) {
+    const byte = bytes[position] ?? 0
     if (!isDigit(byte)) return undefined
     value = value * 10 + (byte - DIGIT_ZERO)
   }

@@ -1,4 +1,5 @@
-// Where a JSON value ends: how the cursor skips what no reader asks for. Structure is checked, nothing is built.
+// Value end: finds the end of a JSON value, so that the cursor can skip values that no reader needs. It checks structure and
+// builds nothing.
 
 import { MAX_DEPTH, syntaxProblem, tooDeepProblem } from './errors.ts'
 import type { Quotes } from './quotes.ts'
@@ -15,7 +16,7 @@ import {
 } from './scan.ts'
 
 /**
- * Where the object or array at `from` ends. Throws Problem `invalid_json` on broken structure.
+ * Returns the position after the object or array at `from`. Throws Problem `invalid_json` on broken structure.
  * @param quotes those of `bytes`, if they are known
  * @param opening its bracket
  * @param depth its own, 1 for the outermost
@@ -29,30 +30,31 @@ export function containerEnd(
 ): number {
   if (depth > MAX_DEPTH) throw tooDeepProblem()
   const closing = opening + 2
-  let at = spaceEnd(bytes, from + 1)
-  if (bytes[at] === closing) return at + 1
+  let position = spaceEnd(bytes, from + 1)
+  if (bytes[position] === closing) return position + 1
   for (;;) {
     if (opening === OPEN_BRACE) {
-      if (bytes[at] !== QUOTE) throw syntaxProblem(bytes, 'a key', at)
-      at = colonEnd(bytes, stringEnd(bytes, quotes, at))
+      if (bytes[position] !== QUOTE) throw syntaxProblem(bytes, 'a key', position)
+      position = colonEnd(bytes, stringEnd(bytes, quotes, position))
     }
-    const first = bytes[at]
-    if (first === QUOTE) at = stringEnd(bytes, quotes, at)
-    else if (first === OPEN_BRACE || first === OPEN_BRACKET) at = containerEnd(bytes, quotes, at, first, depth + 1)
-    else at = scalarEnd(bytes, at)
-    at = spaceEnd(bytes, at)
-    const byte = bytes[at]
-    if (byte === closing) return at + 1
-    if (byte !== COMMA) throw syntaxProblem(bytes, expectedAfterValue(closing), at)
-    at = spaceEnd(bytes, at + 1)
+    const first = bytes[position]
+    if (first === QUOTE) position = stringEnd(bytes, quotes, position)
+    else if (first === OPEN_BRACE || first === OPEN_BRACKET)
+      position = containerEnd(bytes, quotes, position, first, depth + 1)
+    else position = scalarEnd(bytes, position)
+    position = spaceEnd(bytes, position)
+    const byte = bytes[position]
+    if (byte === closing) return position + 1
+    if (byte !== COMMA) throw syntaxProblem(bytes, expectedAfterValue(closing), position)
+    position = spaceEnd(bytes, position + 1)
   }
 }
 
 /** Right after the quote that ends the string at `from`. */
 export function stringEnd(bytes: Buffer, quotes: Quotes | undefined, from: number): number {
-  const at = quotes ? quotes.firstFrom(from + 1) : closingQuote(bytes, from + 1)
-  if (at < 0) throw syntaxProblem(bytes, 'the end of a string', bytes.length)
-  return at + 1
+  const position = quotes ? quotes.firstFrom(from + 1) : closingQuote(bytes, from + 1)
+  if (position < 0) throw syntaxProblem(bytes, 'the end of a string', bytes.length)
+  return position + 1
 }
 
 /** @param closing the bracket that ends the container */

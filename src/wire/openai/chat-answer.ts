@@ -28,9 +28,9 @@ interface Counts {
 
 /** What was read of an answer, or of one chunk of it. */
 interface AnswerFacts {
-  /** Where `stream_options` puts it. */
+  /** The field that `stream_options` requests. */
   usage: Counts | null
-  /** Groq's own place for usage in streams that did not ask for it. Other streams have the same figures in both places. */
+  /** Groq's field for usage in streams without `stream_options`. Other streams have the same figures in both fields. */
   groqUsage: Counts | null
   model: string | null
   serviceTier: string | null
@@ -169,7 +169,7 @@ function answerUsageOf({ usage, groqUsage, model, serviceTier }: AnswerFacts): A
 }
 
 /**
- * OpenAI's counts contain their parts; ours are disjoint. Parts that contradict their total are cut to fit.
+ * OpenAI's counts include their parts; the classes of `Usage` are disjoint. Parts that exceed their total are reduced to it.
  *
  * Tokens that are in the total and in neither half were used as well. They are audio if the audio is larger than its half
  * could hold, or is all that is missing (Voxtral). Otherwise they are reasoning, named (xAI) or not (Gemini's OpenAI endpoint).

@@ -34,14 +34,14 @@ export const openaiChat: Dialect<'openai.chat'> = {
   streamError: (problem, context) => `data: ${openaiProblemBody(problem, context)}\n\n`,
 }
 
-/** Where in a body the parts lie that may be edited. */
+/** The positions of the parts of a body that can be edited. */
 export interface ChatLayout extends ObjectLayout, ModelLayout {
   /** Servers differ in which of the two fields they read. */
   readonly caps: Record<'max_tokens' | 'max_completion_tokens', ByteRange | null>
   /** `members` is -1 for null. For an object the range is its opening brace. */
   streamOptions: (ByteRange & { readonly members: number }) | null
   includeUsage: ByteRange | null
-  asksForUsage: boolean
+  requestsUsage: boolean
 }
 
 export function newChatLayout(): ChatLayout {
@@ -52,7 +52,7 @@ export function newChatLayout(): ChatLayout {
     caps: { max_tokens: null, max_completion_tokens: null },
     streamOptions: null,
     includeUsage: null,
-    asksForUsage: false,
+    requestsUsage: false,
   }
 }
 
@@ -99,10 +99,10 @@ function readChatRequest(body: Buffer): ParsedRequest {
   const layout = newChatLayout()
   readBody(body, BODY, draft, layout)
   requireModel(draft)
-  return { facts: draft, asksForUsage: layout.asksForUsage, edit: (edits) => editChat(body, layout, edits) }
+  return { facts: draft, requestsUsage: layout.requestsUsage, edit: (edits) => editChat(body, layout, edits) }
 }
 
-/** Where both caps are given, the larger one bounds the answer. Returns where the cap lies. */
+/** If both caps are given, the larger one bounds the answer. Returns the position of the cap. */
 function readCap(json: JsonCursor, draft: RequestDraft, name: string): ByteRange {
   const range = json.range()
   const cap = json.countAt(range, name, 1)
@@ -118,7 +118,7 @@ function markUnboundedUnlessNull(json: JsonCursor, draft: RequestDraft, _layout:
 const STREAM_OPTIONS = new ObjectReader<ChatLayout>({
   include_usage(json, layout) {
     layout.includeUsage = json.range()
-    layout.asksForUsage = json.text(layout.includeUsage) === 'true'
+    layout.requestsUsage = json.text(layout.includeUsage) === 'true'
   },
 })
 
@@ -206,7 +206,7 @@ export function editChat(body: Buffer, layout: ChatLayout, edits: Edits): Buffer
   const added: string[] = []
   addModelSplice(splices, layout.model, edits)
   if (edits.cap) addCap(splices, added, layout, edits.cap)
-  if (edits.includeUsage && !layout.asksForUsage) addIncludeUsage(splices, added, layout)
+  if (edits.includeUsage && !layout.requestsUsage) addIncludeUsage(splices, added, layout)
   if (added.length > 0) splices.push(memberInsertion(layout.membersStart, added.join(','), layout.isEmpty))
   return applySplices(body, splices)
 }

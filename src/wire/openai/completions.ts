@@ -1,4 +1,4 @@
-// OpenAI completions: POST /v1/completions, the older way to ask for text.
+// OpenAI completions: POST /v1/completions, the older endpoint for text. It never reads messages or tools.
 
 import type { Dialect, Edits, ParsedRequest } from '../dialect.ts'
 import { postEndpoint } from '../endpoint.ts'
@@ -10,7 +10,7 @@ import { newDraft, type RequestDraft, readAnswers, readModel, readStream, readUs
 import { type ChatLayout, editChat, newChatLayout, openaiChat, readStreamOptions } from './chat.ts'
 import { readPrompts } from './prompts.ts'
 
-/** The only field that caps output here, whatever the provider reads in chat. */
+/** The only field that caps output here, even for providers that read another one in chat. */
 const CAP_FIELD = 'max_tokens'
 /** The API's default. It is put into the body, so that a server with another default keeps to it. */
 const DEFAULT_CAP_TOKENS = 16
@@ -56,7 +56,7 @@ function readCompletionsRequest(body: Buffer): ParsedRequest {
   const isCapped = draft.outputCap !== null
   draft.outputCap ??= DEFAULT_CAP_TOKENS
   draft.answers *= draft.prompts
-  return { facts: draft, asksForUsage: layout.asksForUsage, edit: (edits) => editBody(body, layout, edits, isCapped) }
+  return { facts: draft, requestsUsage: layout.requestsUsage, edit: (edits) => editBody(body, layout, edits, isCapped) }
 }
 
 function editBody(body: Buffer, layout: ChatLayout, edits: Edits, isCapped: boolean): Buffer {

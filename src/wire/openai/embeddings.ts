@@ -46,7 +46,7 @@ function readEmbeddingsRequest(body: Buffer): ParsedRequest {
   if (!layout.hasInput) throw invalidField('input', 'is required')
   return {
     facts: draft,
-    asksForUsage: true,
+    requestsUsage: true,
     edit: (edits) => {
       const splices: Splice[] = []
       addModelSplice(splices, layout.model, edits)

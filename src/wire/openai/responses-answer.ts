@@ -26,7 +26,7 @@ export function createResponsesTap(streaming: boolean, contentType: string): Tap
 /** What was read of a response. */
 interface AnswerFacts {
   usage: unknown
-  /** What hosted tools used beside the model. */
+  /** Usage of hosted tools, in addition to the model's. */
   toolUsage: unknown
   model: string | null
   serviceTier: string | null
@@ -127,7 +127,7 @@ function readOutputTool(json: JsonCursor, answer: AnswerFacts): void {
   if (tool.type === 'image_generation') answer.imageModel = tool.model
 }
 
-/** OpenAI's counts contain their parts; ours are disjoint. Parts that contradict their total are cut to fit. */
+/** OpenAI's counts include their parts; the classes of `Usage` are disjoint. Parts that exceed their total are reduced to it. */
 function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
   const { usage, model, serviceTier } = answer
   if (!isRecord(usage) || !areCredibleCounts([usage.input_tokens, usage.output_tokens])) return undefined
@@ -168,7 +168,7 @@ function webSearchesIn({ items, toolUsage }: AnswerFacts, usage: Readonly<Record
   return Math.max(items.webSearches.size, counted, countOf(web_search_calls) + countOf(x_search_calls))
 }
 
-/** What is billed beside the model, each under the name that its price has. */
+/** Usage that is billed in addition to the model's, each under the name of its price. */
 function sharesIn(answer: AnswerFacts): UsageShare[] {
   const { fileSearches, containers } = answer.items
   const images = imageShareIn(answer)

@@ -61,7 +61,7 @@ function readContainerId(json: JsonCursor, item: OutputItem): void {
 
 /**
  * Searches are billed by the call; opening a page that was found, or looking in it, is not. Containers are billed each by
- * itself, whatever runs in them.
+ * itself, and not for what runs in them.
  * @param index stands in for an id
  */
 export function readOutputItem(json: JsonCursor, items: BilledItems, index: string): void {

@@ -91,7 +91,7 @@ function readResponsesRequest(body: Buffer): ParsedRequest {
   draft.messages = Math.max(1, draft.messages)
   draft.user ??= layout.safetyIdentifier
   requireModel(draft)
-  return { facts: draft, asksForUsage: true, edit: (edits) => editModelAndCap(body, layout, edits, CAP_FIELD) }
+  return { facts: draft, requestsUsage: true, edit: (edits) => editModelAndCap(body, layout, edits, CAP_FIELD) }
 }
 
 /** What tells how much of an item the body shows. */

@@ -53,7 +53,7 @@ function readStoredRequest(_body: Buffer, line: RequestLine): ParsedRequest {
   const streamParameter = new URLSearchParams(line.query).get('stream') ?? 'false'
   const stream = streamParameter.toLowerCase() !== 'false'
   const facts = { ...newDraft(0), kind: 'count', model: 'stored', stream } as const
-  return { facts, asksForUsage: true, edit: () => EMPTY_BUFFER }
+  return { facts, requestsUsage: true, edit: () => EMPTY_BUFFER }
 }
 
 /**

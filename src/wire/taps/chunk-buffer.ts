@@ -1,8 +1,9 @@
 // Chunk buffer: bytes that arrive in chunks and are wanted whole. The cost depends on their length, however small the chunks.
 
+/** The one empty buffer: most calls pass some on. */
 export const EMPTY_BUFFER = Buffer.alloc(0)
 
-/** A loose chunk costs a hundred bytes beside its own: this many are joined into one. */
+/** A loose chunk takes a hundred bytes more than its own: this many are joined into one. */
 const MAX_LOOSE_CHUNKS = 256
 
 /** Keeps chunks by reference until they are joined. */

@@ -6,7 +6,7 @@ import { DocumentTap } from './document.ts'
 
 export const NO_USAGE: AnswerUsage = { usage: usageOf(), reasoningTokens: 0, model: null, serviceTier: null }
 
-/** Reports no usage whatever the answer holds, readable or not: a count costs no more than the request. */
+/** Never reports usage, even if the answer cannot be read: a count uses one request and no tokens. */
 export function createCountTap(): Tap {
   return new CountTap(() => NO_USAGE)
 }

@@ -4,7 +4,7 @@ import type { AnswerUsage, Tap } from '../dialect.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from './chunk-buffer.ts'
 
 /** Reads the usage of a whole document. Throws on anything it cannot read. */
-export type DocumentUsageReader = (document: Buffer) => AnswerUsage | undefined
+type DocumentUsageReader = (document: Buffer) => AnswerUsage | undefined
 
 /**
  * Keeps the bytes by reference; the code that pushes them bounds how many. The tap itself holds nothing back from the caller.

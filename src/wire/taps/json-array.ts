@@ -13,9 +13,10 @@ const CLOSE_BRACKET = 0x5d
 /** An element longer than this is passed on unread. Only inline images come near. */
 const MAX_ELEMENT_BYTES = 16_777_216
 
+/** Passes all bytes on unchanged, and gives each complete element to `source`. */
 export class ArrayTap extends MeteredTap<EventUsageReader> {
   readonly isDocument = false
-  /** Brackets open at this point; an element is what is inside the outermost one. */
+  /** The number of open brackets. An element is a value inside the outermost bracket. */
   #depth = 0
   #inString = false
   /** Inside a string: the byte before was a backslash that escapes. */
@@ -32,18 +33,18 @@ export class ArrayTap extends MeteredTap<EventUsageReader> {
 
   push(chunk: Buffer): Buffer {
     let elementFrom = this.#depth > 1 ? 0 : -1
-    for (let at = 0; at < chunk.length; at++) {
+    for (let position = 0; position < chunk.length; position++) {
       if (this.#inString) {
-        at = this.#endOfString(chunk, at)
+        position = this.#endOfString(chunk, position)
         continue
       }
-      const byte = chunk[at]
+      const byte = chunk[position]
       if (byte === QUOTE) this.#inString = true
       else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-        if (++this.#depth === 2) elementFrom = at
+        if (++this.#depth === 2) elementFrom = position
       } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
         if (--this.#depth === 1 && elementFrom >= 0) {
-          this.#appendToElement(chunk.subarray(elementFrom, at + 1))
+          this.#appendToElement(chunk.subarray(elementFrom, position + 1))
           this.#finishElement()
           elementFrom = -1
         }
@@ -60,20 +61,20 @@ export class ArrayTap extends MeteredTap<EventUsageReader> {
 
   /** The position of the quote that ends the string, or the chunk's end if the string goes on. */
   #endOfString(chunk: Buffer, from: number): number {
-    let at = from
+    let position = from
     if (this.#escaped) {
       this.#escaped = false
-      at++
+      position++
     }
-    for (; at < chunk.length; at++) {
-      const byte = chunk[at]
+    for (; position < chunk.length; position++) {
+      const byte = chunk[position]
       if (byte === QUOTE) {
         this.#inString = false
-        return at
+        return position
       }
       if (byte === BACKSLASH) {
-        this.#escaped = at + 1 >= chunk.length
-        at++
+        this.#escaped = position + 1 >= chunk.length
+        position++
       }
     }
     return chunk.length

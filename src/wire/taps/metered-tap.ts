@@ -1,10 +1,11 @@
-// Metered tap: what all taps have in common that learn how an answer ended, and what it used, from another reader.
+// Metered tap: the common part of all taps that take the end and the usage of an answer from another reader. It reads no bytes.
 
 import type { AnswerUsage, Tap } from '../dialect.ts'
 
-/** What is known of an answer: a dialect's reader of events, or another tap. */
-export type AnswerState = Pick<Tap, 'answerUsage' | 'terminated' | 'finished' | 'failed'>
+/** The state of an answer, as a dialect's reader of events or another tap knows it. */
+type AnswerState = Pick<Tap, 'answerUsage' | 'terminated' | 'finished' | 'failed'>
 
+/** A tap whose state is that of `source`. A subclass handles the bytes. */
 export abstract class MeteredTap<Source extends AnswerState> implements Tap {
   protected readonly source: Source
 

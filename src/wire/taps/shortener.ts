@@ -61,10 +61,10 @@ export class Shortener {
   #shorten(bytes: Buffer): Buffer {
     const kept = Buffer.allocUnsafe(bytes.length)
     let end = 0
-    for (let at = 0; at < bytes.length; at++) {
+    for (let index = 0; index < bytes.length; index++) {
       if (this.#inString && this.#stringBytes >= MAX_KEPT_STRING_BYTES && this.#escapeBytesLeft === 0)
-        at = nextSpecial(bytes, at)
-      const byte = bytes[at]
+        index = nextSpecial(bytes, index)
+      const byte = bytes[index]
       if (byte !== undefined && this.#shouldKeep(byte)) kept[end++] = byte
     }
     return Buffer.from(kept.subarray(0, end))
@@ -98,7 +98,7 @@ export class Shortener {
   }
 }
 
-/** Where the string may end or an escape may begin. Nearby bytes are searched first, since escapes often follow one another. */
+/** The next position at which the string can end or an escape can begin. Nearby bytes are read first: escapes come in rows. */
 function nextSpecial(bytes: Buffer, from: number): number {
   for (let to = from + NEARBY_BYTES; ; to += to - from) {
     const near = bytes.subarray(from, to)

@@ -71,9 +71,9 @@ export class SseTap extends MeteredTap<EventUsageReader> {
   #hasBareReturn(chunk: Buffer): boolean {
     if (this.#lineEnd || chunk.length === 0) return false
     const followed = this.#endedWithReturn
-    const at = chunk.indexOf(CARRIAGE_RETURN)
-    this.#endedWithReturn = at === chunk.length - 1
-    return followed || (at >= 0 && !this.#endedWithReturn)
+    const position = chunk.indexOf(CARRIAGE_RETURN)
+    this.#endedWithReturn = position === chunk.length - 1
+    return followed || (position >= 0 && !this.#endedWithReturn)
   }
 
   #pushBareReturns(chunk: Buffer): Buffer {
@@ -149,14 +149,19 @@ export class SseTap extends MeteredTap<EventUsageReader> {
 /** A copy with line feeds in place of returns. */
 function replaceReturns(chunk: Buffer): Buffer {
   const bytes = Buffer.from(chunk)
-  for (let at = bytes.indexOf(CARRIAGE_RETURN); at >= 0; at = bytes.indexOf(CARRIAGE_RETURN, at + 1))
-    bytes[at] = LINE_FEED
+  for (
+    let position = bytes.indexOf(CARRIAGE_RETURN);
+    position >= 0;
+    position = bytes.indexOf(CARRIAGE_RETURN, position + 1)
+  )
+    bytes[position] = LINE_FEED
   return bytes
 }
 
 function startsWithData(bytes: Buffer, from: number, end: number): boolean {
   if (end - from <= DATA_PREFIX.length) return false
-  for (let at = 0; at < DATA_PREFIX.length; at++) if (bytes[from + at] !== DATA_PREFIX[at]) return false
+  for (let position = 0; position < DATA_PREFIX.length; position++)
+    if (bytes[from + position] !== DATA_PREFIX[position]) return false
   return true
 }
 
@@ -180,7 +185,8 @@ function eventEnd(bytes: Buffer, from: number): number {
 
 function countOccurrences(bytes: Buffer, needle: Buffer): number {
   let count = 0
-  for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + needle.length)) count++
+  for (let position = bytes.indexOf(needle); position >= 0; position = bytes.indexOf(needle, position + needle.length))
+    count++
   return count
 }
 
@@ -190,8 +196,12 @@ function countOccurrences(bytes: Buffer, needle: Buffer): number {
  * left out: the search would stop at every quote.
  */
 export function hasValue(chunk: Buffer, keyWithQuote: Buffer): boolean {
-  for (let at = chunk.indexOf(keyWithQuote); at >= 0; at = chunk.indexOf(keyWithQuote, at + 1)) {
-    let next = at + keyWithQuote.length
+  for (
+    let position = chunk.indexOf(keyWithQuote);
+    position >= 0;
+    position = chunk.indexOf(keyWithQuote, position + 1)
+  ) {
+    let next = position + keyWithQuote.length
     while (chunk[next] === SPACE || chunk[next] === COLON) next++
     if (chunk[next] !== LETTER_N) return true
   }

@@ -151,7 +151,7 @@ test.each(NAMES)('%s: limits that were in force are not seeded anew', async (nam
   const { store, registry, now } = await openCopy(name)
   const limits = ['day', 'total'] as const
   const seeds = await registry.read('limit-seed')
-  const putInForce = await new LimitsInForce(store, registry, 'UTC').prepare(
+  const putInForce = await new LimitsInForce(store, 'UTC').prepare(
     limits.map((span) => ({ who: 'global', subject: undefined, what: 'cost', span, ...LIMIT })),
     now,
   )

@@ -17,10 +17,10 @@ const lengthOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 describe('the ask', () => {
   test('of a single call is its model, its bytes and its content', () => {
     const body = { ...says({ text: 'Hi' }), taskType: 'RETRIEVAL_QUERY', outputDimensionality: 8 }
-    const { facts, asksForUsage } = read(body)
+    const { facts, requestsUsage } = read(body)
     const asked = { kind: 'embed', model: 'gemini-embedding-2', prompts: 1, messages: 1, stream: false }
     expect(facts).toMatchObject({ ...asked, textBytes: lengthOf(body), outputCap: null, answers: 1 })
-    expect(asksForUsage).toBe(true)
+    expect(requestsUsage).toBe(true)
   })
 
   test.each([

@@ -218,7 +218,7 @@ describe('an edit', () => {
         })
         expect(openaiChat.readRequest(edited, LINE)).toMatchObject({
           facts: { model: 'm', outputCap: 5 },
-          asksForUsage: true,
+          requestsUsage: true,
         })
       }),
     )
@@ -229,6 +229,6 @@ describe('an edit', () => {
     ['false', false],
     ['null', false],
   ])('knows whether usage was asked for: %s', (value, asked) => {
-    expect(read(`{"model":"m","stream_options":{"include_usage":${value}}}`).asksForUsage).toBe(asked)
+    expect(read(`{"model":"m","stream_options":{"include_usage":${value}}}`).requestsUsage).toBe(asked)
   })
 })

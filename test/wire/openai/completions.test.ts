@@ -98,8 +98,8 @@ describe('an edit', () => {
   })
 
   test('knows whether usage was asked for', () => {
-    expect(read({ ...BARE, stream_options: { include_usage: true } }).asksForUsage).toBe(true)
-    expect(read({ ...BARE, stream_options: {} }).asksForUsage).toBe(false)
+    expect(read({ ...BARE, stream_options: { include_usage: true } }).requestsUsage).toBe(true)
+    expect(read({ ...BARE, stream_options: {} }).requestsUsage).toBe(false)
   })
 })
 

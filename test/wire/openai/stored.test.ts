@@ -67,8 +67,8 @@ describe('a request', () => {
     ['stream=true&starting_after=3', true],
     ['starting_after=3&stream=1', true],
   ])('with the query %j asks for a stream: %s, and never for usage', (query, stream) => {
-    const { facts, asksForUsage } = openaiStored.readRequest(Buffer.alloc(0), lineTo(RESPONSE_PATH, query))
-    expect([facts.stream, asksForUsage]).toEqual([stream, true])
+    const { facts, requestsUsage } = openaiStored.readRequest(Buffer.alloc(0), lineTo(RESPONSE_PATH, query))
+    expect([facts.stream, requestsUsage]).toEqual([stream, true])
   })
 
   test.each(['', '/cancel', '/input_items'])('goes on as it came, but for the key: %j', (rest) => {
