@@ -8,24 +8,15 @@ import { ConfigError } from './config-error.ts'
 import { limitsSchema, readLimits } from './limits.ts'
 import { providersSchema, readProviders } from './providers.ts'
 import { NO_ROUTES, patternsSchema, type RouteRows, readRoutes, routeFields } from './routes.ts'
-import { mistakesOf, strictObject, usdSchema, wholeNumber } from './schema.ts'
+import { mistakesOf, ratesShape, strictObject, wholeNumber } from './schema.ts'
 import type { Environment } from './settings.ts'
 
-/** Dollars per million tokens. */
-const rate = usdSchema.optional()
 const tokens = wholeNumber(0).optional()
 
 const priceSchema = strictObject({
   provider: z.string().default('*'),
   model: z.string().min(1),
-  input: rate,
-  output: rate,
-  cacheRead: rate,
-  cacheWrite5m: rate,
-  cacheWrite1h: rate,
-  audioInput: rate,
-  audioOutput: rate,
-  imageOutput: rate,
+  ...ratesShape,
   contextWindow: tokens,
   maxOutput: tokens,
   usualOutput: tokens,
@@ -40,7 +31,7 @@ const fileSchema = strictObject({
   prices: z.array(priceSchema).default([]),
 })
 
-/** A row of `prices`: dollars per million tokens, and counts of tokens. */
+/** A row of `prices`: dollars for the units of each class, and limits of the model in tokens. */
 export type FilePrice = z.infer<typeof priceSchema>
 
 /** The models that patterns use if a request names none. */

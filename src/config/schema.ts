@@ -4,6 +4,7 @@
 import { z } from 'zod'
 import { listOf } from '../core/issue-text.ts'
 import { parseUsd } from '../core/money.ts'
+import { USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
 
 /** Longer names are no model's. */
 const MAX_MODEL_CHARACTERS = 512
@@ -22,6 +23,11 @@ export const usdSchema = z.custom<string | number>(
   (value) => (typeof value === 'string' || typeof value === 'number') && parseUsd(String(value)) !== undefined,
   'must be decimal dollars such as "2.50", zero or more, with at most 9 decimals',
 )
+
+/** A price for each class of units, each in dollars for as many units as the class is priced per. */
+export const ratesShape = Object.fromEntries(USAGE_CLASSES.map((name) => [name, usdSchema.optional()])) as Readonly<
+  Record<UsageClass, z.ZodOptional<typeof usdSchema>>
+>
 
 /** An object of these keys and no others. A mistake about another key lists these. */
 export function strictObject<Shape extends z.core.$ZodLooseShape>(shape: Shape) {

@@ -1,15 +1,7 @@
 // Prices: integer rates by class of units, and the cost of a usage. Never knows where prices come from.
 
 import { divideUp } from './money.ts'
-import {
-  CLASS_ROWS,
-  hasRareUnits,
-  inputTokens,
-  RARE_CLASSES,
-  USAGE_CLASSES,
-  type Usage,
-  type UsageClass,
-} from './usage.ts'
+import { CLASS_ROWS, inputTokens, type RareClass, USAGE_CLASSES, type Usage, type UsageClass } from './usage.ts'
 
 /** Nano-dollars per **million** units, by class: $2.50 per million tokens is `2_500_000_000n`. */
 export type Rates = Readonly<Record<UsageClass, bigint>>
@@ -88,7 +80,7 @@ export function ratesFor(price: Price, totalInputTokens: number): Rates {
 
 /**
  * The cost of `usage`: rates × units, summed exactly in nano-dollars × million × percent, then rounded once. The service tier
- * scales token rates and leaves fees alone. Rare classes are looped over only if they were used: see core/usage.ts.
+ * scales token rates and leaves fees alone.
  */
 export function costOf(price: Price, usage: Usage, serviceTier?: string): Cost {
   const rates = ratesFor(price, inputTokens(usage))
@@ -98,15 +90,12 @@ export function costOf(price: Price, usage: Usage, serviceTier?: string): Cost {
     multiply(rates.cacheWrite5m, usage.cacheWrite5m)
   let output = multiply(rates.output, usage.output)
   let fees = multiply(rates.requests, usage.requests)
-  if (hasRareUnits(usage)) {
-    for (const name of RARE_CLASSES) {
-      if (usage[name] === 0) continue
-      const cost = multiply(rates[name], usage[name])
-      const { part } = CLASS_ROWS[name]
-      if (part === 'input') input += cost
-      else if (part === 'output') output += cost
-      else fees += cost
-    }
+  for (const name in usage.rare) {
+    const cost = multiply(rates[name as RareClass], usage.rare[name as RareClass] ?? 0)
+    const { part } = CLASS_ROWS[name as RareClass]
+    if (part === 'input') input += cost
+    else if (part === 'output') output += cost
+    else fees += cost
   }
   const percent = BigInt(tierPercent(price, serviceTier))
   return {

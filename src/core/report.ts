@@ -1,7 +1,7 @@
 // Report: totals that grow with every settled call. Calls are summed nowhere else, so that no two pages disagree.
 
 import type { Entry } from './ledger-entry.ts'
-import { addUsage, totalTokens, type Usage, usageOf } from './usage.ts'
+import { addUsage, type MutableUsage, totalTokens, usageOf } from './usage.ts'
 
 const MINUTE_MS = 60_000
 const RECENT_MINUTES = 60
@@ -13,7 +13,7 @@ export interface Tally {
   tokens: number
   costNanoUsd: bigint
   /** Units by class, those that are not tokens included. */
-  readonly usage: Usage
+  readonly usage: MutableUsage
   /** How many of the calls have each certainty. */
   exact: number
   estimated: number

@@ -1,31 +1,39 @@
 // Usage: how many units a call consumed, by class. The one table of classes; it holds no prices.
 
 /** What the rest of Bursar knows of a class of units. */
-export interface UsageClassRow<Name extends string = UsageClass> {
+export interface UsageClassRow<Name extends string = UsageClass, IsCommon extends boolean = boolean> {
   /** The name in our JSON and in the ledger, in snake_case. It never changes once it was released. */
   readonly json: string
   /** The part of a cost the units belong to. Input and output are tokens; a fee is for anything else: searches, pages, seconds. */
   readonly part: 'input' | 'output' | 'fee'
-  /** True gives the class a column of its own in the ledger, which takes a migration. All other classes share one column. */
-  readonly isCommon: boolean
+  /**
+   * True gives the class a field of `Usage` and a column of the ledger, which takes a migration. All other classes share one
+   * record and one column.
+   */
+  readonly isCommon: IsCommon
   /** A published price is dollars for this many units. */
   readonly pricedPer: number
   /** The classes whose rate stands in for a missing one, the nearest relative first. If none has a rate, the class is free. */
   readonly rateFrom: readonly Name[]
 }
 
-const [COMMON, RARE] = [true, false]
+const COMMON = true
+const RARE = false
 
-function tokens<Name extends string = never>(
+function tokens<IsCommon extends boolean, Name extends string = never>(
   json: string,
   part: 'input' | 'output',
-  isCommon: boolean,
+  isCommon: IsCommon,
   ...rateFrom: Name[]
-): UsageClassRow<Name> {
+): UsageClassRow<Name, IsCommon> {
   return { json, part, isCommon, pricedPer: 1_000_000, rateFrom }
 }
 
-function fee(json: string, pricedPer: number, isCommon: boolean): UsageClassRow<never> {
+function fee<IsCommon extends boolean>(
+  json: string,
+  pricedPer: number,
+  isCommon: IsCommon,
+): UsageClassRow<never, IsCommon> {
   return { json, part: 'fee', isCommon, pricedPer, rateFrom: [] }
 }
 
@@ -52,70 +60,102 @@ const FEE_ROWS = {
   requests: fee('requests', 1_000, COMMON),
 }
 
+const ALL_ROWS = { ...TOKEN_ROWS, ...FEE_ROWS }
+
 export type TokenClass = keyof typeof TOKEN_ROWS
 export type FeeClass = keyof typeof FEE_ROWS
-export type UsageClass = TokenClass | FeeClass
+export type UsageClass = keyof typeof ALL_ROWS
+export type CommonClass = {
+  [Name in UsageClass]: (typeof ALL_ROWS)[Name]['isCommon'] extends true ? Name : never
+}[UsageClass]
+export type RareClass = Exclude<UsageClass, CommonClass>
 
 /**
- * Every class of units that providers bill. Sums, prices, ledger and reports follow this table. A new class is one row, its
- * zero in `usageOf`, and one term of a sum of rare units below.
+ * Every class of units that providers bill. Sums, prices, `bursar.json`, ledger, reports and our JSON follow this table: a new
+ * rare class is one row. Only a quote must also know which requests can use it: see `maxRates` in core/quote.ts.
  */
-export const CLASS_ROWS: Readonly<Record<UsageClass, UsageClassRow>> = { ...TOKEN_ROWS, ...FEE_ROWS }
+export const CLASS_ROWS: Readonly<Record<UsageClass, UsageClassRow>> = ALL_ROWS
 
 export const USAGE_CLASSES = Object.keys(CLASS_ROWS) as readonly UsageClass[]
 export const TOKEN_CLASSES = Object.keys(TOKEN_ROWS) as readonly TokenClass[]
 export const FEE_CLASSES = Object.keys(FEE_ROWS) as readonly FeeClass[]
-export const COMMON_CLASSES = USAGE_CLASSES.filter((name) => CLASS_ROWS[name].isCommon)
-export const RARE_CLASSES = USAGE_CLASSES.filter((name) => !CLASS_ROWS[name].isCommon)
+export const COMMON_CLASSES = USAGE_CLASSES.filter(isCommonClass)
+export const RARE_CLASSES = USAGE_CLASSES.filter((name) => !isCommonClass(name)) as readonly RareClass[]
 
-/** Whole units by class, zero or more. */
-export type Usage = Record<UsageClass, number>
+/** Whole units by class, zero or more. A class that is left out is zero. A `Usage` does not fit: it keeps rare classes elsewhere. */
+export type UnitsByClass = Readonly<Partial<Record<UsageClass, number>>> & { readonly rare?: never }
 
-/** Every class, zero unless given. One literal, so that every usage has the same shape in memory. */
-export function usageOf(given: Partial<Usage> = {}): Usage {
+/** The rare classes that were used, each above zero. */
+export type RareUnits = Readonly<Partial<Record<RareClass, number>>>
+
+/** Whole units, zero or more: a field for each common class, and one record of all rare ones. */
+export interface Usage extends Readonly<Record<CommonClass, number>> {
+  readonly rare: RareUnits
+}
+
+/** A usage that `addUsage` changes in place. Its record of rare classes is replaced and never changed, so usages can share one. */
+export type MutableUsage = { -readonly [Field in keyof Usage]: Usage[Field] }
+
+/** Shared by all usages without rare classes, which nearly all are: sums recognise such a usage by this very object. */
+export const NO_RARE_UNITS: RareUnits = Object.freeze({})
+
+/** One literal, so that every usage has the same shape in memory. */
+export function usageOf(given: UnitsByClass = {}): Usage {
   return {
     input: given.input ?? 0,
     cacheRead: given.cacheRead ?? 0,
     cacheWrite5m: given.cacheWrite5m ?? 0,
-    cacheWrite1h: given.cacheWrite1h ?? 0,
     output: given.output ?? 0,
-    audioInput: given.audioInput ?? 0,
-    audioCacheRead: given.audioCacheRead ?? 0,
-    audioOutput: given.audioOutput ?? 0,
-    imageInput: given.imageInput ?? 0,
-    imageOutput: given.imageOutput ?? 0,
-    webSearches: given.webSearches ?? 0,
     requests: given.requests ?? 0,
+    rare: rareUnitsOf(given),
   }
 }
 
-// Sums run several times per call. They name the common classes and loop over the rare ones only if a call used any:
-// reading a class by a variable name takes ten times as long. `test/core/usage-classes.test.ts` finds a forgotten class.
-
-function rareInputTokens(usage: Usage): number {
-  return usage.cacheWrite1h + usage.audioInput + usage.audioCacheRead + usage.imageInput
+/** V8 reads `given[name]` fast only if `name` is the loop's own variable. */
+function rareUnitsOf(given: UnitsByClass): RareUnits {
+  let rare: Partial<Record<RareClass, number>> | undefined
+  for (const name in given) {
+    if (isCommonClass(name as UsageClass)) continue
+    const units = given[name as RareClass] ?? 0
+    if (units !== 0) (rare ??= {})[name as RareClass] = units
+  }
+  return rare ?? NO_RARE_UNITS
 }
 
-function rareOutputTokens(usage: Usage): number {
-  return usage.audioOutput + usage.imageOutput
+/** Compares names in place of a look-up in the table, since it runs for each class of each call. The compiler checks the list. */
+function isCommonClass(name: UsageClass): name is CommonClass {
+  switch (name) {
+    case 'input':
+    case 'cacheRead':
+    case 'cacheWrite5m':
+    case 'output':
+    case 'requests':
+      return true
+    default:
+      name satisfies RareClass
+      return false
+  }
 }
 
-function rareFeeUnits(usage: Usage): number {
-  return usage.webSearches
-}
-
-/** True if any class that is not common was used. */
-export function hasRareUnits(usage: Usage): boolean {
-  return rareInputTokens(usage) + rareOutputTokens(usage) + rareFeeUnits(usage) > 0
+/** The units of any class. */
+export function unitsOf(usage: Usage, name: UsageClass): number {
+  return isCommonClass(name) ? usage[name] : (usage.rare[name] ?? 0)
 }
 
 /** Tokens on the way in, cached or not. Long-context tiers go by this sum. */
 export function inputTokens(usage: Usage): number {
-  return usage.input + usage.cacheRead + usage.cacheWrite5m + rareInputTokens(usage)
+  const common = usage.input + usage.cacheRead + usage.cacheWrite5m
+  return usage.rare === NO_RARE_UNITS ? common : common + rareTokens(usage.rare, 'input')
 }
 
 export function outputTokens(usage: Usage): number {
-  return usage.output + rareOutputTokens(usage)
+  return usage.rare === NO_RARE_UNITS ? usage.output : usage.output + rareTokens(usage.rare, 'output')
+}
+
+function rareTokens(rare: RareUnits, part: 'input' | 'output'): number {
+  let sum = 0
+  for (const name in rare) if (CLASS_ROWS[name as RareClass].part === part) sum += rare[name as RareClass] ?? 0
+  return sum
 }
 
 export function totalTokens(usage: Usage): number {
@@ -123,20 +163,29 @@ export function totalTokens(usage: Usage): number {
 }
 
 /** Adds `usage` to `sum` in place. No class exceeds the largest safe integer. */
-export function addUsage(sum: Usage, usage: Usage): void {
+export function addUsage(sum: MutableUsage, usage: Usage): void {
   sum.input = safeSum(sum.input, usage.input)
   sum.cacheRead = safeSum(sum.cacheRead, usage.cacheRead)
   sum.cacheWrite5m = safeSum(sum.cacheWrite5m, usage.cacheWrite5m)
   sum.output = safeSum(sum.output, usage.output)
   sum.requests = safeSum(sum.requests, usage.requests)
-  if (!hasRareUnits(usage)) return
-  for (const name of RARE_CLASSES) if (usage[name] > 0) sum[name] = safeSum(sum[name], usage[name])
+  if (usage.rare !== NO_RARE_UNITS) sum.rare = rareSum(sum.rare, usage.rare)
 }
 
 /** A new usage: the sum of both. No class exceeds the largest safe integer. */
 export function usageSum(left: Usage, right: Usage): Usage {
   const sum = { ...left }
   addUsage(sum, right)
+  return sum
+}
+
+function rareSum(left: RareUnits, right: RareUnits): RareUnits {
+  if (left === NO_RARE_UNITS) return right
+  const sum: Partial<Record<RareClass, number>> = { ...left }
+  for (const name in right) {
+    const units = right[name as RareClass] ?? 0
+    sum[name as RareClass] = safeSum(sum[name as RareClass] ?? 0, units)
+  }
   return sum
 }
 
@@ -149,7 +198,7 @@ export function usageJson(
   usage: Usage,
   classes: readonly UsageClass[] = USAGE_CLASSES,
 ): Readonly<Record<string, number>> {
-  return Object.fromEntries(classes.map((name) => [CLASS_ROWS[name].json, usage[name]]))
+  return Object.fromEntries(classes.map((name) => [CLASS_ROWS[name].json, unitsOf(usage, name)]))
 }
 
 /** A count that a provider reported, or zero. Real answers contain nulls, negative numbers, fractions and nonsense. */

@@ -3,6 +3,7 @@
 import { connect } from 'node:net'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, it } from 'vitest'
+import { usageOf } from '../../src/core/usage.ts'
 import {
   GatewayFixture,
   ManualClock,
@@ -92,7 +93,7 @@ async function expectFree(stage: GatewayFixture, requests: number): Promise<void
     expect(facts).toMatchObject({ dialect: 'openai.stored', provider: 'openai', model: 'stored', costKnown: true })
     expect(facts).toMatchObject({ reservedTokens: 0, reservedCostNanoUsd: 0n, caller: { key: 'alice' } })
     expect(outcome?.cost.totalNanoUsd).toBe(0n)
-    expect(Object.values(outcome?.usage ?? { none: 1 }).every((count) => count === 0)).toBe(true)
+    expect(outcome?.usage).toEqual(usageOf())
   }
 }
 

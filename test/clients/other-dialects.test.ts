@@ -6,6 +6,7 @@ import OpenAI from 'openai'
 import { describe, expect, test } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { formatUsd } from '../../src/core/money.ts'
+import { usageOf } from '../../src/core/usage.ts'
 import { PROVIDER_KEYS } from '../support/provider.ts'
 import { type Gateway, type GatewayOptions, startGateway } from '../support/server.ts'
 import { KEY, startPair } from './pair.ts'
@@ -208,7 +209,7 @@ const UNPRICED = { ANTHROPIC_API_KEY: 'sk-x', ANTHROPIC_BASE_URL: 'http://127.0.
 async function expectNothingSpent(gateway: Gateway, dialect: string): Promise<void> {
   const { facts, outcome } = await settledEntry(gateway)
   expect(facts).toMatchObject({ dialect, reservedTokens: 0, reservedCostNanoUsd: 0n })
-  expect(Object.values(outcome?.usage ?? {}).filter((count) => count !== 0)).toEqual([])
+  expect(outcome?.usage).toEqual(usageOf())
   expect(outcome?.cost.totalNanoUsd).toBe(0n)
 }
 

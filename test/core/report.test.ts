@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { addTally, minuteOf, newTally, Report } from '../../src/core/report.ts'
-import { TOKEN_CLASSES, USAGE_CLASSES, usageOf } from '../../src/core/usage.ts'
+import { TOKEN_CLASSES, USAGE_CLASSES, unitsOf, usageOf } from '../../src/core/usage.ts'
 import { factsOf, outcomeOf, START_MS } from '../stores/calls.ts'
 
 const entry = (afterMs: number, cost: bigint) => ({
@@ -27,8 +27,8 @@ test('units of every class are counted as what they are', () => {
   const usage = usageOf(Object.fromEntries(USAGE_CLASSES.map((name, index) => [name, index + 1])))
   for (const { facts, outcome, settledSeq } of [entry(0, 1n), entry(1, 1n)])
     report.addCall({ facts, outcome: { ...outcome, usage }, settledSeq })
-  const twice = Object.fromEntries(USAGE_CLASSES.map((name, index) => [name, 2 * (index + 1)]))
-  const tokens = TOKEN_CLASSES.reduce((sum, name) => sum + 2 * usage[name], 0)
+  const twice = usageOf(Object.fromEntries(USAGE_CLASSES.map((name, index) => [name, 2 * (index + 1)])))
+  const tokens = TOKEN_CLASSES.reduce((sum, name) => sum + 2 * unitsOf(usage, name), 0)
   expect(report.total()).toMatchObject({ tokens, usage: twice })
 })
 

@@ -13,10 +13,12 @@ export async function loadSources(folder: string) {
   const usage: typeof import('../../src/core/usage.ts') = await load('core/usage.ts')
   const prices: typeof import('../../src/core/prices.ts') = await load('core/prices.ts')
   const { quote }: typeof import('../../src/core/quote.ts') = await load('core/quote.ts')
+  const { readFileConfig }: typeof import('../../src/config/file.ts') = await load('config/file.ts')
   const { createPriceBook }: typeof import('../../src/prices/price-book.ts') = await load('prices/price-book.ts')
+  const views: typeof import('../../src/http/views.ts') = await load('http/views.ts')
   const { MemoryStore }: typeof import('../../src/stores/memory/store.ts') = await load('stores/memory/store.ts')
   const { SqliteStore }: typeof import('../../src/stores/sqlite/store.ts') = await load('stores/sqlite/store.ts')
-  return { usage, prices, quote, createPriceBook, MemoryStore, SqliteStore }
+  return { usage, prices, quote, readFileConfig, createPriceBook, views, MemoryStore, SqliteStore }
 }
 
 type Sources = Awaited<ReturnType<typeof loadSources>>
@@ -29,7 +31,7 @@ const RATE = 3_000_000n
 export async function forgottenPlaces(sources: Sources): Promise<string[]> {
   const forgotten: string[] = []
   for (const name of sources.usage.USAGE_CLASSES) {
-    for (const placesOf of [sumPlaces, pricePlaces, quotePlaces, reportPlaces]) {
+    for (const placesOf of [sumPlaces, pricePlaces, filePlaces, quotePlaces, jsonPlaces, reportPlaces]) {
       for (const [place, holds] of Object.entries(await placesOrError(() => placesOf(sources, name))))
         if (!holds) forgotten.push(`${name}: ${place}`)
     }
@@ -37,7 +39,7 @@ export async function forgottenPlaces(sources: Sources): Promise<string[]> {
   return forgotten
 }
 
-/** A class that a literal leaves out is not a number somewhere, which may throw. */
+/** A place that knows nothing of a class may throw. */
 async function placesOrError(places: () => Places | Promise<Places>): Promise<Places> {
   try {
     return await places()
@@ -55,19 +57,33 @@ function sumPlaces(sources: Sources, name: UsageClass): Places {
   const { usage } = sources
   const { part, isCommon } = usage.CLASS_ROWS[name]
   const only = onlyOf(sources, name)
+  const units = (of: Usage) => usage.unitsOf(of, name)
+  const others = usage.USAGE_CLASSES.filter((other) => other !== name)
   const sum = usage.usageOf()
   usage.addUsage(sum, only)
   usage.addUsage(sum, only)
   return {
-    usageOf: only[name] === UNITS && usage.usageOf()[name] === 0,
-    addUsage: sum[name] === 2 * UNITS,
-    usageSum: usage.usageSum(only, only)[name] === 2 * UNITS && only[name] === UNITS,
+    usageOf: units(only) === UNITS && units(usage.usageOf()) === 0,
+    'usageOf: no other class': others.every((other) => usage.unitsOf(only, other) === 0),
+    'usageOf: one field, or the shared record': isCommon
+      ? only.rare === usage.NO_RARE_UNITS
+      : Object.keys(only.rare).join() === name,
+    'usageOf: zero': onlyOf(sources, name, 0).rare === usage.NO_RARE_UNITS,
+    addUsage: units(sum) === 2 * UNITS && units(only) === UNITS,
+    usageSum: units(usage.usageSum(only, only)) === 2 * UNITS && units(only) === UNITS,
+    'usageSum: with none': [usage.usageOf(), only].every((left) => {
+      const right = left === only ? usage.usageOf() : only
+      return units(usage.usageSum(left, right)) === UNITS
+    }),
+    'usageSum: with another class': others.every((other) => {
+      const both = usage.usageSum(onlyOf(sources, other), only)
+      return units(both) === UNITS && usage.unitsOf(both, other) === UNITS
+    }),
     'largest sum':
-      usage.usageSum(onlyOf(sources, name, Number.MAX_SAFE_INTEGER), only)[name] === Number.MAX_SAFE_INTEGER,
+      units(usage.usageSum(onlyOf(sources, name, Number.MAX_SAFE_INTEGER), only)) === Number.MAX_SAFE_INTEGER,
     inputTokens: usage.inputTokens(only) === (part === 'input' ? UNITS : 0),
     outputTokens: usage.outputTokens(only) === (part === 'output' ? UNITS : 0),
     totalTokens: usage.totalTokens(only) === (part === 'fee' ? 0 : UNITS),
-    hasRareUnits: usage.hasRareUnits(only) === !isCommon,
   }
 }
 
@@ -102,6 +118,11 @@ function pricePlaces(sources: Sources, name: UsageClass): Places {
     isFree: !prices.isFree(price),
     "an operator's price": ownRate === 1_000_000_000n * BigInt(1_000_000 / pricedPer),
   }
+}
+
+function filePlaces({ readFileConfig }: Sources, name: UsageClass): Places {
+  const { prices } = readFileConfig(JSON.stringify({ prices: [{ model: 'm', [name]: '1' }] }))
+  return { 'bursar.json': prices[0]?.[name] === '1' }
 }
 
 /** A request that may be billed in every class. */
@@ -143,15 +164,27 @@ function quotePlaces(sources: Sources, name: UsageClass): Places {
   return { quote: quoted.costNanoUsd >= units * 3n }
 }
 
-async function reportPlaces(sources: Sources, name: UsageClass): Promise<Places> {
-  const { usage } = sources
+function jsonPlaces(sources: Sources, name: UsageClass): Places {
+  const { usage, views } = sources
   const { json, part } = usage.CLASS_ROWS[name]
   const only = onlyOf(sources, name)
-  const tokens = part === 'fee' ? 0 : UNITS
-  const places: Record<string, boolean> = {
-    'JSON name': /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/.test(json) && usage.usageJson(only)[json] === UNITS,
-    'JSON names': Object.keys(usage.usageJson(only)).length === usage.USAGE_CLASSES.length,
+  const [classes, schema] =
+    part === 'fee' ? [usage.FEE_CLASSES, views.billedUnitsSchema] : [usage.TOKEN_CLASSES, views.tokensByClassSchema]
+  return {
+    'JSON name': /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/.test(json),
+    'JSON: calls': views.usageSchema.parse(usage.usageJson(only))[json] === UNITS,
+    'JSON: sums': schema.parse(usage.usageJson(only, classes))[json] === UNITS,
+    'JSON: zero': usage.usageJson(usage.usageOf())[json] === 0,
+    'JSON: every class': Object.keys(usage.usageJson(only)).length === usage.USAGE_CLASSES.length,
   }
+}
+
+async function reportPlaces(sources: Sources, name: UsageClass): Promise<Places> {
+  const { usage } = sources
+  const { part } = usage.CLASS_ROWS[name]
+  const only = onlyOf(sources, name)
+  const tokens = part === 'fee' ? 0 : UNITS
+  const places: Record<string, boolean> = {}
   const stores = {
     memory: new sources.MemoryStore(),
     sqlite: new sources.SqliteStore(':memory:', { now: at(), timers: realTimers }),
@@ -165,10 +198,11 @@ async function reportPlaces(sources: Sources, name: UsageClass): Promise<Places>
     // The sums of a key are read from the file.
     const total = (await store.figures({ simulated: false })).report.total()
     const ofKey = (await store.figures({ simulated: false, key: 'k' })).report.total()
-    places[`${kind}: entry`] = usage.USAGE_CLASSES.every((known) => stored?.[known] === only[known])
+    const isStored = (known: UsageClass) => stored && usage.unitsOf(stored, known) === usage.unitsOf(only, known)
+    places[`${kind}: entry`] = usage.USAGE_CLASSES.every(isStored)
     places[`${kind}: sum of tokens`] = (sums.get('') ?? 0n) === BigInt(tokens)
     for (const [whose, tally] of Object.entries({ total, ofKey })) {
-      places[`${kind}: report, ${whose}`] = tally.usage[name] === UNITS && tally.tokens === tokens
+      places[`${kind}: report, ${whose}`] = usage.unitsOf(tally.usage, name) === UNITS && tally.tokens === tokens
     }
     await store.close(at())
   }

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { costOf, ratesOf } from '../../src/core/prices.ts'
 import { Problem } from '../../src/core/problem.ts'
 import { quote, type RequestFacts } from '../../src/core/quote.ts'
-import { USAGE_CLASSES } from '../../src/core/usage.ts'
+import { USAGE_CLASSES, unitsOf } from '../../src/core/usage.ts'
 import { WebExchange } from '../../src/exchange/web.ts'
 import type { Provider, UpstreamRequest } from '../../src/providers/provider.ts'
 import { simulated } from '../../src/providers/simulated/provider.ts'
@@ -322,8 +322,10 @@ function passThrough(tap: Tap, chunks: readonly Buffer[]): Buffer {
 function expectUsage(tap: Tap): void {
   const metered = tap.answerUsage()
   if (!metered) return
-  for (const name of USAGE_CLASSES)
-    expect(Number.isSafeInteger(metered.usage[name]) && metered.usage[name] >= 0, name).toBe(true)
+  for (const name of USAGE_CLASSES) {
+    const units = unitsOf(metered.usage, name)
+    expect(Number.isSafeInteger(units) && units >= 0, name).toBe(true)
+  }
   expect(metered.reasoningTokens >= 0).toBe(true)
   expect(costOf(PRICE, metered.usage, metered.serviceTier ?? undefined).totalNanoUsd >= 0n).toBe(true)
 }

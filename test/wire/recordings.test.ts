@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { costOf } from '../../src/core/prices.ts'
 import { type QuoteRules, quote } from '../../src/core/quote.ts'
-import { inputTokens, outputTokens, usageSum } from '../../src/core/usage.ts'
+import { inputTokens, outputTokens, unitsOf, usageSum } from '../../src/core/usage.ts'
 import { createPriceBook } from '../../src/prices/price-book.ts'
 import { anthropic } from '../../src/providers/anthropic.ts'
 import { compatible } from '../../src/providers/compatible/compatible.ts'
@@ -353,14 +353,14 @@ function inRecordedTerms(metered: AnswerUsage | undefined): Record<string, numbe
   return complete({
     input_tokens: inputTokens(usage),
     output_tokens: outputTokens(usage),
-    cache_read_tokens: usage.cacheRead + usage.audioCacheRead,
-    cache_write_tokens: usage.cacheWrite5m + usage.cacheWrite1h,
-    cache_write_1h_tokens: usage.cacheWrite1h,
-    input_audio_tokens: usage.audioInput + usage.audioCacheRead,
-    cache_audio_read_tokens: usage.audioCacheRead,
-    output_audio_tokens: usage.audioOutput,
+    cache_read_tokens: usage.cacheRead + unitsOf(usage, 'audioCacheRead'),
+    cache_write_tokens: usage.cacheWrite5m + unitsOf(usage, 'cacheWrite1h'),
+    cache_write_1h_tokens: unitsOf(usage, 'cacheWrite1h'),
+    input_audio_tokens: unitsOf(usage, 'audioInput') + unitsOf(usage, 'audioCacheRead'),
+    cache_audio_read_tokens: unitsOf(usage, 'audioCacheRead'),
+    output_audio_tokens: unitsOf(usage, 'audioOutput'),
     output_reasoning_tokens: reasoningTokens,
-    web_searches: usage.webSearches,
+    web_searches: unitsOf(usage, 'webSearches'),
   })
 }
 

@@ -2,14 +2,15 @@
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { Usage } from '../../src/core/usage.ts'
+import type { UnitsByClass } from '../../src/core/usage.ts'
 import type { Tap } from '../../src/wire/dialect.ts'
+import { usedUnits } from '../support/usage-units.ts'
 
 export interface Stream {
   readonly name: string
   readonly text: string
   /** Classes that are not zero, `requests` aside. Null where the stream does not say. */
-  readonly usage: Partial<Usage> | null
+  readonly usage: UnitsByClass | null
   /** finished, terminated, failed. */
   readonly ends: readonly [boolean, boolean, boolean]
   /** What is left out where usage is hidden. */
@@ -192,7 +193,7 @@ export const GEMINI_ARRAYS: readonly Stream[] = ANSWERS.map(({ parts, ...rest })
 export interface TapResult {
   readonly out: Buffer
   /** Classes that are not zero, `requests` aside. */
-  readonly usage: Partial<Usage> | null
+  readonly usage: UnitsByClass | null
   readonly ends: readonly [boolean, boolean, boolean]
 }
 
@@ -201,8 +202,8 @@ export function feed(tap: Tap, chunks: Iterable<Buffer>): TapResult {
   const out: Buffer[] = []
   for (const chunk of chunks) out.push(tap.push(chunk))
   out.push(tap.end())
-  const { requests, ...tokens } = tap.answerUsage()?.usage ?? { requests: 0 }
-  const usage = requests === 1 ? Object.fromEntries(Object.entries(tokens).filter(([, count]) => count !== 0)) : null
+  const { requests, ...tokens } = usedUnits(tap.answerUsage()?.usage)
+  const usage = requests === 1 ? tokens : null
   return { out: Buffer.concat(out), usage, ends: [tap.finished, tap.terminated, tap.failed] }
 }
 

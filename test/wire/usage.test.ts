@@ -2,11 +2,20 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { countOf, inputTokens, outputTokens, totalTokens, type Usage, usageOf } from '../../src/core/usage.ts'
+import {
+  countOf,
+  inputTokens,
+  outputTokens,
+  totalTokens,
+  type UnitsByClass,
+  unitsOf,
+  usageOf,
+} from '../../src/core/usage.ts'
 import { anthropicMessages } from '../../src/wire/anthropic/messages.ts'
 import type { AnswerUsage, Dialect } from '../../src/wire/dialect.ts'
 import { geminiGenerate } from '../../src/wire/gemini/generate.ts'
 import { openaiChat } from '../../src/wire/openai/chat.ts'
+import { minUnits } from '../support/usage-units.ts'
 
 function meteredOf(dialect: Dialect, document: object): AnswerUsage | undefined {
   const tap = dialect.createTap(false, 'application/json', false)
@@ -15,10 +24,10 @@ function meteredOf(dialect: Dialect, document: object): AnswerUsage | undefined 
   return tap.answerUsage()
 }
 
-type Row = [name: string, counts: unknown, classes: Partial<Usage> | undefined, reasoning: number]
+type Row = [name: string, counts: unknown, classes: UnitsByClass | undefined, reasoning: number]
 
 /** Undefined where the counts say nothing. */
-const expected = (classes: Partial<Usage> | undefined, rest: Omit<AnswerUsage, 'usage'>): AnswerUsage | undefined =>
+const expected = (classes: UnitsByClass | undefined, rest: Omit<AnswerUsage, 'usage'>): AnswerUsage | undefined =>
   classes && { usage: usageOf({ ...classes, requests: 1 }), ...rest }
 
 /** What a provider may put where a count belongs. */
@@ -145,7 +154,7 @@ describe('OpenAI counts parts inside totals:', () => {
       fc.property(fc.nat(1_000), details, fc.nat(1_000), details, (prompt, input, completion, output) => {
         const { usage } = meter(detailed(prompt, input, completion, output)) ?? { usage: usageOf() }
         expect([inputTokens(usage), outputTokens(usage)]).toEqual([prompt, completion])
-        expect(Math.min(...Object.values(usage))).toBeGreaterThanOrEqual(0)
+        expect(minUnits(usage)).toBeGreaterThanOrEqual(0)
       }),
     )
   })
@@ -166,7 +175,7 @@ describe('OpenAI counts parts inside totals:', () => {
           expect(totalTokens(usage)).toBe(Math.max(all, prompt + completion))
           expect(inputTokens(usage)).toBeGreaterThanOrEqual(prompt)
           expect(outputTokens(usage)).toBeGreaterThanOrEqual(completion)
-          expect(Math.min(...Object.values(usage))).toBeGreaterThanOrEqual(0)
+          expect(minUnits(usage)).toBeGreaterThanOrEqual(0)
         },
       ),
     )
@@ -289,8 +298,8 @@ describe('Anthropic counts classes apart:', () => {
         const { usage } = meter({ input_tokens, cache_creation_input_tokens: written, cache_creation }) ?? {
           usage: usageOf(),
         }
-        expect(usage.cacheWrite5m + usage.cacheWrite1h).toBe(countOf(written))
-        expect(Math.min(...Object.values(usage))).toBeGreaterThanOrEqual(0)
+        expect(usage.cacheWrite5m + unitsOf(usage, 'cacheWrite1h')).toBe(countOf(written))
+        expect(minUnits(usage)).toBeGreaterThanOrEqual(0)
       }),
     )
   })
@@ -375,7 +384,7 @@ describe('Gemini counts thoughts and tool use beside totals, cached and spoken t
         expect(totalTokens(usage)).toBe(
           promptTokenCount + candidatesTokenCount + thoughtsTokenCount + toolUsePromptTokenCount,
         )
-        expect(Math.min(...Object.values(usage))).toBeGreaterThanOrEqual(0)
+        expect(minUnits(usage)).toBeGreaterThanOrEqual(0)
       }),
     )
   })

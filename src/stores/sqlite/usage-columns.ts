@@ -5,7 +5,7 @@ import type { SQLOutputValue } from 'node:sqlite'
 import {
   CLASS_ROWS,
   COMMON_CLASSES,
-  hasRareUnits,
+  NO_RARE_UNITS,
   RARE_CLASSES,
   type Usage,
   type UsageClass,
@@ -46,18 +46,19 @@ export const RARE_SUM_SQL = `CASE
 
 /** JSON of the rare classes that were used, by their JSON names. Null for most calls, which then write no JSON. */
 export function serializeRareUsage(usage: Usage): string | null {
-  if (!hasRareUnits(usage)) return null
-  const used = RARE_CLASSES.filter((name) => usage[name] > 0)
-  return JSON.stringify(Object.fromEntries(used.map((name) => [CLASS_ROWS[name].json, usage[name]])))
+  if (usage.rare === NO_RARE_UNITS) return null
+  const used = RARE_CLASSES.filter((name) => (usage.rare[name] ?? 0) > 0)
+  if (used.length === 0) return null
+  return JSON.stringify(Object.fromEntries(used.map((name) => [CLASS_ROWS[name].json, usage.rare[name]])))
 }
 
 /** The usage of a row or rollup, all classes. */
 export function usageOfRow(row: Readonly<Record<string, SQLOutputValue>>): Usage {
-  const usage = usageOf()
-  for (const { name, column } of COMMON_COLUMNS) usage[name] = Number(row[column] ?? 0)
+  const units: Partial<Record<UsageClass, number>> = {}
+  for (const { name, column } of COMMON_COLUMNS) units[name] = Number(row[column] ?? 0)
   const text = row[RARE_COLUMN]
-  if (typeof text !== 'string') return usage
+  if (typeof text !== 'string') return usageOf(units)
   const rare: Readonly<Record<string, number>> = JSON.parse(text)
-  for (const name of RARE_CLASSES) usage[name] = rare[CLASS_ROWS[name].json] ?? 0
-  return usage
+  for (const name of RARE_CLASSES) units[name] = rare[CLASS_ROWS[name].json] ?? 0
+  return usageOf(units)
 }

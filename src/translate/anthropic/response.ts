@@ -9,7 +9,7 @@ import type {
   ReasoningPart,
   StopReason,
 } from '../../core/chat.ts'
-import { inputTokens, outputTokens, usageOf } from '../../core/usage.ts'
+import { inputTokens, outputTokens, unitsOf, usageOf } from '../../core/usage.ts'
 import { ownExtras, readName } from '../dialect-fields.ts'
 import type { ResponseContext } from '../translator.ts'
 import { parseJsonObject } from './arguments.ts'
@@ -128,19 +128,21 @@ function writeThinking(part: ReasoningPart): JsonObject[] {
 /** Unknown usage is written as zeros, since SDKs add up these fields without a check. */
 export function writeUsage(used: ChatUsage | undefined): JsonObject {
   const usage = used?.usage ?? usageOf()
-  const cacheRead = usage.cacheRead + usage.audioCacheRead
-  const cacheWrite = usage.cacheWrite5m + usage.cacheWrite1h
+  const cacheRead = usage.cacheRead + unitsOf(usage, 'audioCacheRead')
+  const cacheWrite1h = unitsOf(usage, 'cacheWrite1h')
+  const cacheWrite = usage.cacheWrite5m + cacheWrite1h
+  const webSearches = unitsOf(usage, 'webSearches')
   return {
     input_tokens: inputTokens(usage) - cacheRead - cacheWrite,
     cache_creation_input_tokens: cacheWrite,
     cache_read_input_tokens: cacheRead,
     cache_creation: {
       ephemeral_5m_input_tokens: usage.cacheWrite5m,
-      ephemeral_1h_input_tokens: usage.cacheWrite1h,
+      ephemeral_1h_input_tokens: cacheWrite1h,
     },
     output_tokens: outputTokens(usage),
     output_tokens_details: { thinking_tokens: Math.min(used?.reasoningTokens ?? 0, outputTokens(usage)) },
-    server_tool_use: usage.webSearches > 0 ? { web_search_requests: usage.webSearches } : null,
+    server_tool_use: webSearches > 0 ? { web_search_requests: webSearches } : null,
     service_tier: null,
   }
 }

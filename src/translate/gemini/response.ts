@@ -2,7 +2,7 @@
 
 import type { ChatChoice, ChatResponse, ChatUsage, JsonObject, MediaPart, Part, StopReason } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { inputTokens, outputTokens } from '../../core/usage.ts'
+import { inputTokens, outputTokens, unitsOf } from '../../core/usage.ts'
 import { readName } from '../dialect-fields.ts'
 import type { ResponseContext } from '../translator.ts'
 import { DIALECT, restoreExtras } from './dialect-fields.ts'
@@ -130,7 +130,7 @@ export function writeUsage({ usage, reasoningTokens }: ChatUsage): JsonObject {
   const prompt = inputTokens(usage)
   const output = outputTokens(usage)
   const thoughts = Math.min(reasoningTokens, output)
-  const cached = usage.cacheRead + usage.audioCacheRead
+  const cached = usage.cacheRead + unitsOf(usage, 'audioCacheRead')
   return {
     promptTokenCount: prompt,
     ...(cached > 0 ? { cachedContentTokenCount: cached } : {}),

@@ -2,7 +2,7 @@
 
 import type { ChatChoice, ChatResponse, ChatUsage, JsonObject, Part, StopReason } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { inputTokens, outputTokens } from '../../core/usage.ts'
+import { inputTokens, outputTokens, unitsOf } from '../../core/usage.ts'
 import { readName } from '../dialect-fields.ts'
 import type { ResponseContext } from '../translator.ts'
 import { DIALECT } from './dialect-fields.ts'
@@ -187,19 +187,19 @@ function writeThoughts(parts: readonly Part[]): JsonObject {
 /** OpenAI's totals include the tokens that the details list. */
 export function writeUsage({ usage, reasoningTokens }: ChatUsage): JsonObject {
   const [input, output] = [inputTokens(usage), outputTokens(usage)]
-  const cacheWrites = usage.cacheWrite5m + usage.cacheWrite1h
+  const cacheWrites = usage.cacheWrite5m + unitsOf(usage, 'cacheWrite1h')
   return {
     prompt_tokens: input,
     completion_tokens: output,
     total_tokens: input + output,
     prompt_tokens_details: {
-      cached_tokens: usage.cacheRead + usage.audioCacheRead,
-      audio_tokens: usage.audioInput + usage.audioCacheRead,
+      cached_tokens: usage.cacheRead + unitsOf(usage, 'audioCacheRead'),
+      audio_tokens: unitsOf(usage, 'audioInput') + unitsOf(usage, 'audioCacheRead'),
       ...(cacheWrites > 0 && { cache_write_tokens: cacheWrites }),
     },
     completion_tokens_details: {
       reasoning_tokens: Math.min(reasoningTokens, usage.output),
-      audio_tokens: usage.audioOutput,
+      audio_tokens: unitsOf(usage, 'audioOutput'),
     },
   }
 }

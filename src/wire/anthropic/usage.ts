@@ -6,7 +6,9 @@ import {
   areCredibleCounts,
   countOf,
   TOKEN_CLASSES,
+  type TokenClass,
   type Usage,
+  unitsOf,
   usageOf,
   usageSum,
 } from '../../core/usage.ts'
@@ -61,7 +63,7 @@ function normaliseUsage(counts: Readonly<Record<string, unknown>>, model: string
   const { own, others } = sharesOf(counts, model)
   const webSearches = countOf(recordOf(counts.server_tool_use).web_search_requests)
   return {
-    usage: { ...own, webSearches, requests: 1 },
+    usage: usageSum(own, usageOf({ webSearches, requests: 1 })),
     ...(others.length > 0 ? { otherUsage: others } : {}),
     reasoningTokens: countOf(recordOf(counts.output_tokens_details).thinking_tokens),
     model,
@@ -117,8 +119,9 @@ function sharesOf(
     const pricedModel = isCounted ? passModel : model
     usageByModel.set(pricedModel, usageSum(usageByModel.get(pricedModel) ?? usageOf(), tokens))
   }
-  const own = { ...top }
-  for (const name of TOKEN_CLASSES) own[name] = Math.max(written[name], top[name] - writtenByOthers[name])
+  const ownUnitsOf = (name: TokenClass) =>
+    Math.max(unitsOf(written, name), unitsOf(top, name) - unitsOf(writtenByOthers, name))
+  const own = usageOf(Object.fromEntries(TOKEN_CLASSES.map((name) => [name, ownUnitsOf(name)])))
   return { own, others: [...usageByModel].map(([name, usage]) => ({ model: name, usage })) }
 }
 

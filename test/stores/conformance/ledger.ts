@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect } from 'vitest'
 import { NO_SUBJECT } from '../../../src/core/limits.ts'
 import { addEntry, newTally } from '../../../src/core/report.ts'
+import { usageOf } from '../../../src/core/usage.ts'
 import { type Store, StoreUnavailable } from '../../../src/stores/store.ts'
 import { at, chargeOf, everyCharge, factsOf, outcomeOf, reservationOf, usedOf } from '../calls.ts'
 import type { OpenedStore, StoreFactory } from './conformance.ts'
@@ -43,7 +44,7 @@ export function ledgerSuite(kind: StoreFactory): void {
       costNanoUsd: 9_007_199_254_740_994n,
     }
     const outcome = outcomeOf(12, 9_007_199_254_740_995n, {
-      usage: {
+      usage: usageOf({
         input: 1,
         cacheRead: 2,
         cacheWrite5m: 3,
@@ -56,7 +57,7 @@ export function ledgerSuite(kind: StoreFactory): void {
         imageOutput: 10,
         webSearches: 11,
         requests: 12,
-      },
+      }),
       reasoningTokens: 3,
       answeredModel: 'gpt-4o-2024',
       timeToFirstTokenMs: 4,

@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { windowAt } from '../../../src/core/calendar.ts'
+import type { Entry } from '../../../src/core/ledger-entry.ts'
 import { meterOf, SIMULATED_REALM } from '../../../src/core/limits.ts'
 import type { LevelView, Meter, What, Who } from '../../../src/core/meter.ts'
 import type { Report, Tally } from '../../../src/core/report.ts'
-import { TOKEN_CLASSES } from '../../../src/core/usage.ts'
+import { type Usage, type UsageClass, unitsOf } from '../../../src/core/usage.ts'
 import { LimitsInForce } from '../../../src/limits/limits-in-force.ts'
 import { openStore } from '../../../src/stores/index.ts'
 import type { AuditLine, Document, DocumentKind } from '../../../src/stores/registry.ts'
@@ -69,9 +70,37 @@ function plainReport(report: Report, lastMs: number) {
   }
 }
 
+/** The classes of tokens in version 0.1.0. */
+const TOKENS_THEN = [
+  'input',
+  'cacheRead',
+  'cacheWrite5m',
+  'cacheWrite1h',
+  'output',
+  'audioInput',
+  'audioCacheRead',
+  'audioOutput',
+  'imageInput',
+  'imageOutput',
+] as const
+
 /** A tally as version 0.1.0 named its parts: `usage` was `tokensByClass`, and held tokens alone. */
 function tallyThen({ usage, ...tally }: Tally) {
-  return { ...tally, tokensByClass: Object.fromEntries(TOKEN_CLASSES.map((name) => [name, usage[name]])) }
+  return { ...tally, tokensByClass: usageThen(usage, TOKENS_THEN) }
+}
+
+/** An entry as version 0.1.0 had it: with a field for each class of usage. */
+function entryThen(entry: Entry | undefined) {
+  const outcome = entry?.outcome
+  if (!outcome) return entry
+  return {
+    ...entry,
+    outcome: { ...outcome, usage: usageThen(outcome.usage, [...TOKENS_THEN, 'webSearches', 'requests']) },
+  }
+}
+
+function usageThen(usage: Usage, classes: readonly UsageClass[]) {
+  return Object.fromEntries(classes.map((name) => [name, unitsOf(usage, name)]))
 }
 
 /** The meter as it was, with its key made anew: a key that changes would give budgets back. */
@@ -105,9 +134,9 @@ test.each(NAMES)(
     const { store, reported, now } = await openCopy(name)
     expect((await store.sweep(now)).map(({ facts }) => facts.callId)).toEqual(reported.open)
     const entries = [...(await store.entries({ limit: 1_000 }))].reverse()
-    expect(plain(entries)).toMatchObject(reported.entries)
+    expect(plain(entries.map(entryThen))).toMatchObject(reported.entries)
     for (const { facts } of reported.entries) {
-      const entry = await store.entry(facts.callId)
+      const entry = entryThen(await store.entry(facts.callId))
       expect(plain(entry)).toMatchObject(reported.entries.find((before) => before.facts.callId === facts.callId) ?? {})
     }
     for (const [keyHash, callId] of Object.entries(reported.idempotency))

@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, test } from 'vitest'
 import { newTally } from '../../../src/core/report.ts'
-import { RARE_CLASSES, totalTokens, USAGE_CLASSES, type Usage, usageOf, usageSum } from '../../../src/core/usage.ts'
+import { RARE_CLASSES, totalTokens, type Usage, usageOf, usageSum } from '../../../src/core/usage.ts'
 import { APPLICATION_ID, MIGRATIONS } from '../../../src/stores/sqlite/migrations.ts'
 import { SqliteStore } from '../../../src/stores/sqlite/store.ts'
 import { realTimers } from '../../support/gateway-fixture.ts'
+import { usedUnits } from '../../support/usage-units.ts'
 import { at, factsOf, outcomeOf, START_MS, usedOf } from '../calls.ts'
 import { temporaryFolder } from '../folder.ts'
 
@@ -35,7 +36,7 @@ interface OldCall {
   readonly isRolledUp: boolean
 }
 
-const everyClass = usageOf(Object.fromEntries(USAGE_CLASSES.map((name, index) => [name, 100 + index])))
+const everyClass = usageOf(Object.fromEntries(Object.keys(OLD_COLUMNS).map((name, index) => [name, 100 + index])))
 const OLD_CALLS: readonly OldCall[] = [
   { key: 'a', usage: everyClass, isRolledUp: true },
   { key: null, usage: usageOf({ input: 7, output: 3, requests: 1 }), isRolledUp: true },
@@ -60,13 +61,13 @@ function writeOldLedger(path: string): void {
     ${sumColumns}) VALUES (?, ?, 0, ?, 1, 0, 1, 0, 0, ${sums.map(() => '?')})
     ON CONFLICT DO UPDATE SET ${['requests', 'exact', ...sumColumns].map((name) => `${name} = ${name} + excluded.${name}`)}`)
   for (const [index, { key, usage, isRolledUp }] of OLD_CALLS.entries()) {
-    const units = new Map<string, number>(Object.entries(usage))
-    const unitsOf = (names: readonly string[]) => names.map((name) => units.get(name) ?? 0)
-    insert.run(START_MS * 1024 + index, `old-${index}`, key, index + 1, ...unitsOf(Object.keys(OLD_COLUMNS)))
+    const units = new Map<string, number>(Object.entries(usedUnits(usage)))
+    const unitsIn = (names: readonly string[]) => names.map((name) => units.get(name) ?? 0)
+    insert.run(START_MS * 1024 + index, `old-${index}`, key, index + 1, ...unitsIn(Object.keys(OLD_COLUMNS)))
     if (!isRolledUp) continue
     for (const owner of ['', key ?? '(none)']) {
-      save.run('day', owner, DAY, ...unitsOf(sums))
-      save.run('minute', owner, START_MS / 60_000, ...unitsOf(sums))
+      save.run('day', owner, DAY, ...unitsIn(sums))
+      save.run('minute', owner, START_MS / 60_000, ...unitsIn(sums))
     }
   }
   db.exec(`INSERT INTO mark VALUES ('rolled_up_seq', ${OLD_CALLS.filter(({ isRolledUp }) => isRolledUp).length});

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ChatEvent, ChatMessage, ChatResponse, JsonObject } from '../../../src/core/chat.ts'
 import { isRecord, recordOf } from '../../../src/core/json-values.ts'
-import { type Usage, usageOf } from '../../../src/core/usage.ts'
+import { type UnitsByClass, usageOf } from '../../../src/core/usage.ts'
 import { geminiGenerateTranslator as gemini } from '../../../src/translate/gemini/translator.ts'
 import type { ResponseContext } from '../../../src/translate/translator.ts'
 import { geminiGenerate } from '../../../src/wire/gemini/generate.ts'
@@ -873,7 +873,7 @@ describe('a response that is written', () => {
     })
   })
 
-  test.each<[string, Partial<Usage>, number]>([
+  test.each<[string, UnitsByClass, number]>([
     ['more thoughts than output', { output: 3 }, 9],
     ['nothing', {}, 0],
   ])('never has negative usage: %s', (_name, usage, reasoningTokens) => {

@@ -4,11 +4,12 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { costOf } from '../../../src/core/prices.ts'
-import { TOKEN_CLASSES, type Usage, usageOf, usageSum } from '../../../src/core/usage.ts'
+import { TOKEN_CLASSES, type UnitsByClass, type Usage, unitsOf, usageOf, usageSum } from '../../../src/core/usage.ts'
 import { createPriceBook } from '../../../src/prices/price-book.ts'
 import { anthropicMessages } from '../../../src/wire/anthropic/messages.ts'
 import type { AnswerUsage, UsageShare } from '../../../src/wire/dialect.ts'
 import { HAS_SHARED_RECORDINGS, recordingsOf } from '../../support/recordings.ts'
+import { usedUnits } from '../../support/usage-units.ts'
 
 const SONNET = 'claude-sonnet-5'
 const OPUS = 'claude-opus-4-8'
@@ -26,13 +27,8 @@ const counts = (input: number, output: number) => ({ input_tokens: input, output
 const pass = (type: string, input: number, output: number, model?: string | null) =>
   model === undefined ? { type, ...counts(input, output) } : { type, ...counts(input, output), model }
 
-/** Classes that are not zero. */
-function nonZeroClasses(usage: Usage | undefined): Partial<Usage> {
-  return Object.fromEntries(Object.entries(usage ?? {}).filter(([, units]) => units !== 0))
-}
-
 function sharesIn(metered: AnswerUsage | undefined): unknown[] {
-  return (metered?.otherUsage ?? []).map(({ model, usage }) => [model, nonZeroClasses(usage)])
+  return (metered?.otherUsage ?? []).map(({ model, usage }) => [model, usedUnits(usage)])
 }
 
 describe('speed and place', () => {
@@ -68,7 +64,7 @@ describe('cache writes', () => {
     ['not split', writes(10_345, 0, 0), { cacheWrite5m: 10_345 }],
     ['split into more than there is', writes(30, 10, 90), { cacheWrite1h: 30 }],
   ])('%s', (_name, usage, expected) => {
-    expect(nonZeroClasses(meteredOf(usage)?.usage)).toEqual({ input: 1, requests: 1, ...expected })
+    expect(usedUnits(meteredOf(usage)?.usage)).toEqual({ input: 1, requests: 1, ...expected })
   })
 })
 
@@ -163,7 +159,7 @@ describe('passes', () => {
       { type: 'message_stop' },
     ]
     const metered = readMetered(events.map((event) => `event: x\ndata: ${JSON.stringify(event)}\n\n`).join(''), true)
-    expect(nonZeroClasses(metered?.usage)).toEqual({ input: 612, output: 2_819, requests: 1 })
+    expect(usedUnits(metered?.usage)).toEqual({ input: 612, output: 2_819, requests: 1 })
     expect(sharesIn(metered)).toEqual([[SONNET, { input: 60_385, output: 522 }]])
   })
 
@@ -192,9 +188,10 @@ describe('passes', () => {
         const all = total(metered)
         const most = iterations.reduce((sum, one) => usageSum(sum, total(meteredOf(one))), alone)
         for (const name of TOKEN_CLASSES) {
-          expect(Number.isSafeInteger(all[name])).toBe(true)
-          expect(all[name]).toBeGreaterThanOrEqual(alone[name])
-          expect(all[name]).toBeLessThanOrEqual(most[name])
+          const units = unitsOf(all, name)
+          expect(Number.isSafeInteger(units)).toBe(true)
+          expect(units).toBeGreaterThanOrEqual(unitsOf(alone, name))
+          expect(units).toBeLessThanOrEqual(unitsOf(most, name))
         }
       }),
     )
@@ -215,7 +212,7 @@ describe.skipIf(!HAS_SHARED_RECORDINGS)('recordings with passes (../shared/recor
   const recordings = recordingsOf('anthropic.messages').filter(({ quirks }) => quirks.includes('iterations'))
 
   // The other party prices what the top says. What it leaves out, by file: whose it is, its tokens in and out, its price.
-  const LEFT_OUT: Readonly<Record<string, [string, Partial<Usage>, bigint]>> = {
+  const LEFT_OUT: Readonly<Record<string, [string, UnitsByClass, bigint]>> = {
     // Advisors: their own model, at its own price.
     'json-200-claude-sonnet-5-788b10cb': ['claude-opus-4-8', { input: 2_518, output: 22 }, 13_140_000n],
     'json-200-claude-sonnet-5-2b02c4d2': ['claude-opus-4-8', { input: 2_529, output: 38 }, 13_595_000n],
@@ -240,7 +237,7 @@ describe.skipIf(!HAS_SHARED_RECORDINGS)('recordings with passes (../shared/recor
     const leftOut = found.flatMap(({ file, metered }) =>
       (metered?.otherUsage ?? []).map((share) => [
         file.replace('anthropic-anthropic-messages-', '').replace('.json', ''),
-        [share.model, nonZeroClasses(share.usage), nanoUsd(share)],
+        [share.model, usedUnits(share.usage), nanoUsd(share)],
       ]),
     )
     expect(Object.fromEntries(leftOut)).toEqual(LEFT_OUT)

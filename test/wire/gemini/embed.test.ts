@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Usage, usageOf } from '../../../src/core/usage.ts'
+import { type UnitsByClass, usageOf } from '../../../src/core/usage.ts'
 import { geminiEmbed } from '../../../src/wire/gemini/embed.ts'
 import { bodies, diffBytes, lineTo } from '../samples.ts'
 import { bytewise, feed } from '../streams.ts'
@@ -117,7 +117,7 @@ describe('an answer', () => {
   const used = (usageMetadata: unknown) => hear(JSON.stringify({ embedding: { values: [1] }, usageMetadata }))
   const details = (...parts: [string, unknown][]) => parts.map(([modality, tokenCount]) => ({ modality, tokenCount }))
 
-  test.each<[string, object, Partial<Usage>, number?]>([
+  test.each<[string, object, UnitsByClass, number?]>([
     ['a count', { promptTokenCount: 8 }, { input: 8 }],
     ['text', { promptTokenCount: 8, promptTokenDetails: details(['TEXT', 8]) }, { input: 8 }],
     [
