@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ADMIN_KEY } from '../support/gateway-fixture.ts'
+import { ADMIN_KEY } from '../support/client-and-ledger.ts'
 
 /** Many children start from the same files. */
 const CACHE_FOLDER = join(tmpdir(), 'bursar-test-compile-cache')

@@ -17,7 +17,8 @@ import {
   wholeAnswer,
 } from '../call/dialect-fixtures.ts'
 import { Random, SEED } from '../call/random.ts'
-import { type Received, Upstream } from '../support/gateway-fixture.ts'
+import { openProvider } from '../support/gateway.ts'
+import type { FakeProvider, ProviderRequest } from '../support/provider.ts'
 import { GatewayProcess } from './child.ts'
 
 const KILL_COUNT = 50
@@ -25,10 +26,10 @@ const CALLER_COUNT = 6
 const LIMIT_USD = 40
 
 let folder: string
-let upstream: Upstream
+let upstream: FakeProvider
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'bursar-kill-'))
-  upstream = await Upstream.open()
+  upstream = await openProvider()
 })
 afterEach(async () => {
   await upstream.close()
@@ -49,7 +50,7 @@ it('kill -9, fifty times: every call that was sent is in the ledger once, and no
   console.info(`SEED=${SEED}`)
   const random = new Random(SEED)
   const truths = new Map<string, ReportedUsage>()
-  upstream.respond = (call) => answerAtRandom(call, truths, random)
+  upstream.says((call) => answerAtRandom(call, truths, random))
   let gateway: GatewayProcess | undefined
   let running = true
   let made = 0
@@ -111,8 +112,9 @@ it('kill -9, fifty times: every call that was sent is in the ledger once, and no
 }, 300_000)
 
 it('a killed gateway that had spent all its budget has none left when it is back', async () => {
-  upstream.respond = ({ dialect, response }) =>
-    void response.writeHead(200).end(wholeAnswer(dialect, { input: 1, output: 1_000 }))
+  upstream.says(
+    ({ dialect, response }) => void response.writeHead(200).end(wholeAnswer(dialect, { input: 1, output: 1_000 })),
+  )
   const tight = { ...env(), DAILY_SPENDING_LIMIT: '0.009' }
   const first = await GatewayProcess.start(tight)
   let spent = 0
@@ -126,7 +128,7 @@ it('a killed gateway that had spent all its budget has none left when it is back
 })
 
 it('a second gateway on the same ledger refuses to start, and the first goes on', async () => {
-  upstream.respond = (call) => answerAtRandom(call, new Map(), new Random(1))
+  upstream.says((call) => answerAtRandom(call, new Map(), new Random(1)))
   const first = await GatewayProcess.start(env())
   const second = GatewayProcess.run(env())
   expect(await second.exit).toEqual({ code: 1, signal: null })
@@ -139,7 +141,11 @@ it('a second gateway on the same ledger refuses to start, and the first goes on'
 })
 
 /** Answers now, later, in pieces, or not at all. What was used is decided at once, whether anybody is told or not. */
-async function answerAtRandom(call: Received, truths: Map<string, ReportedUsage>, random: Random): Promise<void> {
+async function answerAtRandom(
+  call: ProviderRequest,
+  truths: Map<string, ReportedUsage>,
+  random: Random,
+): Promise<void> {
   const { dialect, response, headers } = call
   const said = { input: random.between(1, 30), output: random.between(1, 50) }
   truths.set(String(headers['x-test-task']), said)

@@ -8,7 +8,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { requestFor } from '../call/dialect-fixtures.ts'
-import { Upstream, waitFor } from '../support/gateway-fixture.ts'
+import { openProvider } from '../support/gateway.ts'
+import { waitFor } from '../support/waiting.ts'
 import { GatewayProcess } from './child.ts'
 
 let folder: string
@@ -92,7 +93,7 @@ describe('SIGTERM', () => {
   })
 
   it('leaves the ledger whole where the provider is real, too', async () => {
-    const upstream = await Upstream.open(() => {})
+    const upstream = await openProvider(() => {})
     const gateway = await GatewayProcess.start({ ...env(), ...upstream.env, DRAIN_TIMEOUT_MS: '200' })
     const { path, body } = requestFor('openai', { model: 'gpt-4o', cap: 50 })
     const asked = fetch(gateway.url + path, { method: 'POST', body, headers: { 'content-type': 'application/json' } })

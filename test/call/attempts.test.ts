@@ -5,14 +5,10 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import type { AttemptFailure } from '../../src/call/attempts.ts'
 import type { Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
-import {
-  EagerTimers,
-  GatewayFixture,
-  ManualClock,
-  type Responder,
-  waitFor,
-  withTimeout,
-} from '../support/gateway-fixture.ts'
+import { EagerTimers, ManualClock } from '../support/clocks.ts'
+import { GatewayFixture } from '../support/gateway.ts'
+import type { ProviderScript } from '../support/provider.ts'
+import { waitFor, withTimeout } from '../support/waiting.ts'
 import { costOfUsage, type DialectName, errorIn, requestFor } from './dialect-fixtures.ts'
 import { Random, SEED } from './random.ts'
 import { FAULTS, type FaultSource, FaultyProvider, HEALTH_FAULTS } from './routing-faults.ts'
@@ -181,7 +177,7 @@ describe('over sockets', () => {
   it('a wait that RetryInfo asks for is kept', async () => {
     const details = [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '0.6s' }]
     const error = { code: 429, message: 'Quota exceeded.', status: 'RESOURCE_EXHAUSTED', details }
-    const refuses: Responder = ({ response }) =>
+    const refuses: ProviderScript = ({ response }) =>
       void response.writeHead(429, { 'content-type': 'application/json' }).end(JSON.stringify({ error }))
     await expectWait(600, { respond: inTurn(refuses, succeeds), file: retrying(1, ['gemini/m']) }, 'gemini')
   })
@@ -248,7 +244,7 @@ describe('over sockets', () => {
     ['closes', closes],
   ])('a stream of which something has reached the client is not begun again: the provider %s', async (_, breaks) => {
     const begun = Promise.withResolvers<void>()
-    const begins: Responder = async (call) => {
+    const begins: ProviderScript = async (call) => {
       call.response.writeHead(200, { 'content-type': 'text/event-stream' })
       call.response.write(streamOf('openai')[0])
       await begun.promise
@@ -277,7 +273,7 @@ describe('over sockets', () => {
   })
 
   it('an error body that breaks off is no answer', async () => {
-    const breaksOff: Responder = ({ response }) => {
+    const breaksOff: ProviderScript = ({ response }) => {
       response.writeHead(503, { 'content-type': 'application/json', 'content-length': '100' })
       response.write('{"error"', () => response.destroy())
     }
@@ -316,7 +312,7 @@ describe.each(STORES)('%s: reservations', (store) => {
   /** What the first attempt of a call to `both` reserves: the name `first/m` is three characters longer. */
   const firstBound = async () => (await fixture.reservationNanoUsd('first/m')) - 3_000n
   const costLevel = async () => {
-    const { settled, reserved } = await fixture.gateway.level('daily_spending_limit')
+    const { settled, reserved } = await fixture.gateway.ledger.level('daily_spending_limit')
     return { settled: nanoUsd(settled), reserved: nanoUsd(reserved) }
   }
 
@@ -328,7 +324,7 @@ describe.each(STORES)('%s: reservations', (store) => {
     const attempts = outcome?.attempts.reduce((sum, one) => sum + one.costNanoUsd, 0n)
     expect({ cost: outcome?.cost.totalNanoUsd, attempts }).toEqual({ cost: costNanoUsd, attempts: costNanoUsd })
     expect(levels).toMatchObject({ requests: 1, costNanoUsd, inFlight: 0 })
-    const stats = await fixture.gateway.fetchPage<{ total_tokens: number; total_cost: number }>('/llm/stats')
+    const stats = await fixture.gateway.client.asksOwner<{ total_tokens: number; total_cost: number }>('/llm/stats')
     expect(nanoUsd(stats.total_cost)).toBe(costNanoUsd)
     expect(levels.tokens).toBe(stats.total_tokens)
     return entry
@@ -392,7 +388,7 @@ describe.each(STORES)('%s: reservations', (store) => {
     await openStored({ first: inTurn(fails(500), fails(503)), file: { ...retrying(1), limits } })
     expect((await fixture.send()).status).toBe(200)
     expect(fixture.requestCounts).toEqual([2, 1])
-    const settled = async (limit: string) => (await fixture.gateway.level(limit)).settled
+    const settled = async (limit: string) => (await fixture.gateway.ledger.level(limit)).settled
     await fixture.settledEntry()
     expect([await settled('requests_per_day'), await settled('max_in_flight')]).toEqual([1, 0])
   })
@@ -404,7 +400,7 @@ describe.each(STORES)('%s: reservations', (store) => {
     expect((await fixture.send()).status).toBe(200)
     const { facts } = await expectBooked(bound + COST_NANO_USD)
     const at = async (provider: string) => {
-      const levels = await fixture.gateway.levels(`?provider=${provider}`)
+      const levels = await fixture.gateway.ledger.levels(`?provider=${provider}`)
       const own = levels.filter(({ subject }) => subject === `provider:${provider}`)
       return own.map(({ limit, settled, reserved }) => [limit, settled, reserved])
     }
@@ -558,11 +554,11 @@ describe.each(STORES)('%s: reservations', (store) => {
           file: { aliases: { ...retrying(0).aliases, two: { targets: ['second/m'], retries: 0 } } },
         })
         for (let call = 0; call < 10; call++) await (await fixture.send({ model: 'two' })).text()
-        await fixture.gateway.settledEntries(10)
+        await fixture.gateway.ledger.holds(10)
         clock.advance(5_000)
         expect(await sendAndEndWhileMoving()).toBe(status)
-        await fixture.gateway.settledEntries(11)
-        fixture.second.respond = succeeds
+        await fixture.gateway.ledger.holds(11)
+        fixture.second.says(succeeds)
         expect((await fixture.send({ model: 'two' })).status).toBe(200)
       })
     })
@@ -637,7 +633,7 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
     const overshoots: unknown[] = []
     let lookCount = 0
     const lookAtLevels = async () => {
-      const levels = (await stage?.levels()) ?? []
+      const levels = (await stage?.ledger.levels()) ?? []
       lookCount += 1
       overshoots.push(...levels.filter(({ settled, reserved, capacity }) => settled + reserved > capacity + 1e-12))
     }
@@ -650,7 +646,7 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
       await Promise.all(
         calls.map(async (call) => {
           const wanted = { model: 'both', cap: 20, text: textOf(call), stream: call % 2 === 1 }
-          const answer = await stage?.call('openai', wanted, {}, 'over sockets')
+          const answer = await stage?.client.asks('openai', wanted, {}, 'over sockets')
           const text = await answer?.text().catch(String)
           if (call % 5 === 0) await lookAtLevels()
           if (answer?.status !== 200 || !/"usage":\{|\[DONE\]/.test(text ?? ''))
@@ -659,7 +655,7 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
       )
     }
     const circuit = () =>
-      stage?.fetchPage<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets[0]?.circuit)
+      stage?.client.asksOwner<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets[0]?.circuit)
     /** Whoever was asked to wait, waits no more; connections that were closed are known to be. */
     const pass = async (ms: number) => {
       clock.advance(ms)
@@ -700,7 +696,7 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
       await pass(20_000)
     }
     expect(failed).toEqual([])
-    const entries = await stage.settledEntries(CALLS)
+    const entries = await stage.ledger.holds(CALLS)
     expect(overshoots).toEqual([])
     expect(lookCount).toBe(CALLS / 5)
     expect(entries).toHaveLength(CALLS)
@@ -735,7 +731,9 @@ describe.each(STORES)('%s: a thousand calls to a target that fails half of the t
     async function boundOf(stream: boolean): Promise<bigint> {
       const { path, body } = requestFor('openai', { model: 'both', cap: 20, text: textOf(0), stream })
       const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-      return nanoUsd((await stage?.fetchPage<{ cost_usd: number }>(`/llm/estimate?path=${path}`, init))?.cost_usd ?? 0)
+      return nanoUsd(
+        (await stage?.client.asksOwner<{ cost_usd: number }>(`/llm/estimate?path=${path}`, init))?.cost_usd ?? 0,
+      )
     }
   })
 })

@@ -2,7 +2,8 @@
 
 import { request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { answerWhole, GatewayFixture, TRANSPORTS, type Transport } from '../support/gateway-fixture.ts'
+import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
+import { answerWhole, GatewayFixture } from '../support/gateway.ts'
 import { DIALECT_NAMES, type DialectName, errorIn, requestFor } from './dialect-fixtures.ts'
 import { LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
 
@@ -47,12 +48,12 @@ async function expectRejected(
 ): Promise<string> {
   const before = await readSettled(fixture)
   const asked = { method: 'POST', headers: JSON_TYPE, body: requestFor(spoken).body, ...init }
-  const answer = await fixture.fetch(door, path ?? requestFor(spoken).path, asked)
+  const answer = await fixture.client.fetch(door, path ?? requestFor(spoken).path, asked)
   const text = await answer.text()
   expect([answer.status, text.slice(0, 300)]).toEqual([status, text.slice(0, 300)])
   expect(answer.headers.get('content-type')).toMatch(/^application\/json/)
   expect(await readSettled(fixture)).toEqual(before)
-  expect(fixture.upstream.received).toHaveLength(0)
+  expect(fixture.provider.received).toHaveLength(0)
   return errorIn(spoken, JSON.parse(text)).message
 }
 
@@ -149,9 +150,13 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
     ])
     const body = bodyWith(spoken, { ...odd, ...CAP[spoken]('5') })
     expect(body).toContain('"__proto__":')
-    const answer = await fixture.fetch(door, requestFor(spoken).path, { method: 'POST', headers: JSON_TYPE, body })
+    const answer = await fixture.client.fetch(door, requestFor(spoken).path, {
+      method: 'POST',
+      headers: JSON_TYPE,
+      body,
+    })
     expect(answer.status).toBe(200)
-    expect(fixture.upstream.received.splice(0)[0]?.body).toBe(body)
+    expect(fixture.provider.received.splice(0)[0]?.body).toBe(body)
     expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false)
     await answer.text()
   })
@@ -160,7 +165,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
     '%s where calls are made is 404 or 405',
     async (method) => {
       const before = await readSettled(fixture)
-      const answer = await fixture.fetch(door, requestFor(spoken).path, { method })
+      const answer = await fixture.client.fetch(door, requestFor(spoken).path, { method })
       expect([404, 405]).toContain(answer.status)
       const text = await answer.text()
       if (method !== 'HEAD') errorIn(spoken, JSON.parse(text))
@@ -201,7 +206,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     '/v1alpha/models/a/b/c:generateContent',
   ])('%s leads nowhere', async (path) => {
     const before = await readSettled(fixture)
-    const answer = await fixture.fetch(door, path, {
+    const answer = await fixture.client.fetch(door, path, {
       method: 'POST',
       headers: JSON_TYPE,
       body: requestFor('gemini', { cap: 5 }).body,
@@ -209,7 +214,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     expect([400, 404]).toContain(answer.status)
     errorIn('gemini', await answer.json())
     expect(await readSettled(fixture)).toEqual(before)
-    expect(fixture.upstream.received).toHaveLength(0)
+    expect(fixture.provider.received).toHaveLength(0)
   })
 
   it.each([
@@ -222,14 +227,14 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     '/v2/chat/completions',
     '/',
   ])('%s is never sent on unmetered', async (path) => {
-    const answer = await fixture.fetch(door, path, {
+    const answer = await fixture.client.fetch(door, path, {
       method: 'POST',
       headers: JSON_TYPE,
       body: requestFor('openai', { cap: 5 }).body,
     })
     expect(answer.status).toBe(404)
     errorIn(path.startsWith('/v1/messages') ? 'anthropic' : 'openai', await answer.json())
-    expect(fixture.upstream.received).toHaveLength(0)
+    expect(fixture.provider.received).toHaveLength(0)
   })
 
   it("neither the caller's key nor its headers to us go upstream, wherever they stand", async () => {
@@ -245,13 +250,13 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     for (const spoken of DIALECT_NAMES) {
       const { path, body } = requestFor(spoken, { cap: 5 })
       await (
-        await fixture.fetch(door, `${path}?key=callers-secret&key=callers-secret&beta=true`, {
+        await fixture.client.fetch(door, `${path}?key=callers-secret&key=callers-secret&beta=true`, {
           method: 'POST',
           headers,
           body,
         })
       ).text()
-      const [call] = fixture.upstream.received.splice(0)
+      const [call] = fixture.provider.received.splice(0)
       expect(JSON.stringify([call?.path, call?.headers, call?.body])).not.toContain('callers-secret')
       expect(call?.path).toContain('beta=true')
     }
@@ -271,7 +276,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
       )
       sent.on('error', reject).end(body)
     })
-    const [call] = fixture.upstream.received.splice(0)
+    const [call] = fixture.provider.received.splice(0)
     expect(call).toBeDefined()
     expect(JSON.stringify([call?.path, call?.headers, call?.body])).not.toContain('hidden')
   })

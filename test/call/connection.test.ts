@@ -2,7 +2,9 @@
 
 import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { answerWhole, GatewayFixture, ManualClock, waitFor, withTimeout } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerWhole, GatewayFixture } from '../support/gateway.ts'
+import { waitFor, withTimeout } from '../support/waiting.ts'
 import { DIALECT_NAMES, type DialectName, requestFor } from './dialect-fixtures.ts'
 import { expectSettled, LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
 
@@ -73,14 +75,14 @@ describe.each(DIALECT_NAMES)('%s:', (spoken) => {
       requestText(spoken),
     ]
     expect(statusesIn(await exchange(requests.join(''), 5))).toEqual([200, 400, 200, 401, 200])
-    expect(await fixture.settledEntries(3)).toHaveLength(3)
+    expect(await fixture.ledger.holds(3)).toHaveLength(3)
   })
 
   it('a client that expects 100-continue gets it, and its answer', async () => {
     expect(statusesIn(await exchange(requestText(spoken, { headers: { expect: '100-continue' } }), 1))).toEqual([
       100, 200,
     ])
-    expect(fixture.upstream.received[0]?.headers.expect).toBeUndefined()
+    expect(fixture.provider.received[0]?.headers.expect).toBeUndefined()
   })
 
   it('after a body that is too large the connection is usable or closed, and the answer has arrived', async () => {
@@ -129,7 +131,7 @@ describe.each(DIALECT_NAMES)('%s:', (spoken) => {
   it('header values beyond ASCII are taken as they are, and stay within 256 characters', async () => {
     const user = `j\xf6rg ${'\xe9'.repeat(5_000)}`
     expect(statusesIn(await exchange(requestText(spoken, { headers: { 'x-bursar-user': user } })))).toEqual([200])
-    const [entry] = await fixture.settledEntries(1)
+    const [entry] = await fixture.ledger.holds(1)
     expect(entry?.facts.caller.user?.startsWith('j\xf6rg \xe9')).toBe(true)
     expect(entry?.facts.caller.user?.length).toBe(256)
   })
@@ -191,7 +193,7 @@ describe.each(DIALECT_NAMES)('%s:', (spoken) => {
     const socket = connect(fixture.port, '127.0.0.1').on('error', () => {})
     const { path, body } = requestFor(spoken, { cap: 10, stream: true })
     socket.pause().write(requestText(spoken, { path, body }))
-    const call = await waitFor(async () => fixture.upstream.received[0])
+    const call = await waitFor(async () => fixture.provider.received[0])
     await waitFor(async () => fixture.latestAnswer?.writableNeedDrain || undefined)
     clock.advance(400)
     expect(await withTimeout(25_000, call.cut)).toBe(true)

@@ -1,17 +1,11 @@
 // Clients that leave, and what is booked for them: read on to the end, charged in full, or charged what was seen.
 
 import { afterEach, describe, expect, it } from 'vitest'
-import {
-  answerWhole,
-  GatewayFixture,
-  ManualClock,
-  type Received,
-  type Responder,
-  TRANSPORTS,
-  type Transport,
-  waitFor,
-  withTimeout,
-} from '../support/gateway-fixture.ts'
+import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerWhole, GatewayFixture } from '../support/gateway.ts'
+import type { ProviderRequest, ProviderScript } from '../support/provider.ts'
+import { waitFor, withTimeout } from '../support/waiting.ts'
 import { costOfUsage, DIALECT_NAMES, type DialectName, eventsOf } from './dialect-fixtures.ts'
 import { expectSettled, LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
 
@@ -24,7 +18,7 @@ afterEach(async () => {
 /** Stands still: no deadline comes before a test says so. */
 let clock: ManualClock
 
-async function open(env: Record<string, string>, play: Responder = () => {}): Promise<GatewayFixture> {
+async function open(env: Record<string, string>, play: ProviderScript = () => {}): Promise<GatewayFixture> {
   clock = new ManualClock()
   fixture = await GatewayFixture.open({ config: LIMITED_CONFIG, respond: play, env, clock, timers: clock })
   return fixture
@@ -41,10 +35,10 @@ async function disconnectBeforeAnswer(
   spoken: DialectName,
   door: Transport,
   stream = false,
-): Promise<Received> {
+): Promise<ProviderRequest> {
   const leaving = new AbortController()
-  const asked = stage.call(spoken, { cap: 50, stream }, { signal: leaving.signal }, door)
-  const call = await waitFor(async () => stage.upstream.received[0])
+  const asked = stage.client.asks(spoken, { cap: 50, stream }, { signal: leaving.signal }, door)
+  const call = await waitFor(async () => stage.provider.received[0])
   const aborted = expectAborted(asked)
   await stage.untilClientGone(door, () => leaving.abort())
   await aborted
@@ -52,19 +46,23 @@ async function disconnectBeforeAnswer(
 }
 
 /** Asks for a stream, reads its first event, and leaves. */
-async function disconnectMidStream(stage: GatewayFixture, spoken: DialectName, door: Transport): Promise<Received> {
+async function disconnectMidStream(
+  stage: GatewayFixture,
+  spoken: DialectName,
+  door: Transport,
+): Promise<ProviderRequest> {
   const leaving = new AbortController()
   const events = eventsOf(spoken, USAGE)
-  stage.upstream.respond = ({ response }) => {
+  stage.provider.says(({ response }) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.write((events[0] ?? '') + events[1])
-  }
-  const answer = await stage.call(spoken, { cap: 50, stream: true }, { signal: leaving.signal }, door)
+  })
+  const answer = await stage.client.asks(spoken, { cap: 50, stream: true }, { signal: leaving.signal }, door)
   const reader = answer.body?.getReader()
   await reader?.read()
   if (door === 'in process') await reader?.cancel()
   await stage.untilClientGone(door, () => leaving.abort())
-  const [call] = stage.upstream.received
+  const [call] = stage.provider.received
   if (!call) throw new Error('nothing was received')
   return call
 }
@@ -73,7 +71,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   it('drain: the answer to a client that left is read to its end and booked exactly', async () => {
     const stage = await open({ ON_DISCONNECT: 'drain' })
     const call = await disconnectBeforeAnswer(stage, spoken, door)
-    expect(await stage.entries()).toHaveLength(0)
+    expect(await stage.ledger.entries()).toHaveLength(0)
     answerWhole(call, USAGE)
     await expectSettled(stage, { ending: 'canceled', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 })
   })
@@ -107,9 +105,9 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   it('charge: nothing but the request is booked for a client that left before anything was sent', async () => {
     const stage = await open({ ON_DISCONNECT: 'charge' }, (call) => answerWhole(call, USAGE))
     const signal = AbortSignal.abort()
-    await expectAborted(stage.call(spoken, { cap: 50 }, { signal }, door))
+    await expectAborted(stage.client.asks(spoken, { cap: 50 }, { signal }, door))
     await waitFor(async () => stage.app.gate.inFlight === 0 || undefined)
-    expect(stage.upstream.received).toHaveLength(0)
+    expect(stage.provider.received).toHaveLength(0)
     const { levels } = await readSettled(stage)
     expect([levels.costNanoUsd, levels.tokens]).toEqual([0n, 0])
   })
@@ -118,7 +116,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
     const stage = await open({ ON_DISCONNECT: 'cancel' })
     const call = await disconnectMidStream(stage, spoken, door)
     expect(await call.cut).toBe(true)
-    await stage.settledEntries(1)
+    await stage.ledger.holds(1)
     const { levels, entries } = await readSettled(stage)
     const outcome = entries[0]?.outcome
     expect(outcome).toMatchObject({ ending: 'canceled', certainty: 'estimated' })
@@ -137,7 +135,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
         for (const event of eventsOf(spoken, USAGE)) response.write(event)
       })
-      const answer = await stage.call(spoken, { cap: 50, stream: true }, { signal: leaving.signal }, door)
+      const answer = await stage.client.asks(spoken, { cap: 50, stream: true }, { signal: leaving.signal }, door)
       await answer.text()
       leaving.abort()
       await expectSettled(stage, { ending: 'completed', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 })
@@ -147,14 +145,14 @@ describe.each(TRANSPORTS)('%s:', (door) => {
   it('drains are counted: one more than MAX_DRAINS is charged, and a place that is free again is used', async () => {
     const stage = await open({ ON_DISCONNECT: 'drain', MAX_DRAINS: '1' })
     const first = await disconnectBeforeAnswer(stage, 'openai', door)
-    stage.upstream.received.length = 0
+    stage.provider.received.length = 0
     const second = await disconnectBeforeAnswer(stage, 'openai', door)
     expect(await second.cut).toBe(true)
     answerWhole(first, USAGE)
-    await stage.settledEntries(2)
-    stage.upstream.received.length = 0
+    await stage.ledger.holds(2)
+    stage.provider.received.length = 0
     answerWhole(await disconnectBeforeAnswer(stage, 'openai', door), USAGE)
-    const entries = await stage.settledEntries(3)
+    const entries = await stage.ledger.holds(3)
     expect(entries.map(({ outcome }) => outcome?.certainty).toReversed()).toEqual(['upperBound', 'exact', 'exact'])
   })
 })

@@ -1,7 +1,10 @@
 // Idempotency-Key: the same request is made once. Whoever asks again is told what became of it, and may try anew where it was free.
 
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
-import { ManualClock, type Responder, TRANSPORTS, waitFor } from '../support/gateway-fixture.ts'
+import { TRANSPORTS } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import type { ProviderScript } from '../support/provider.ts'
+import { waitFor } from '../support/waiting.ts'
 import { type DialectName, errorIn, type RequestOptions } from './dialect-fixtures.ts'
 import {
   COST_NANO_USD,
@@ -130,7 +133,7 @@ describe.each(STORES)('%s:', (store) => {
     await left
     expect(await status()).toBe(409)
     succeeds(call)
-    await fixture.gateway.settledEntries(1)
+    await fixture.gateway.ledger.holds(1)
     const again = await ask()
     expect(errorIn('openai', await again.json()).message).toMatch(/ended canceled and cost \$0\.00004\./)
     expect(sent()).toBe(1)
@@ -158,7 +161,7 @@ describe.each(STORES)('%s:', (store) => {
     await open()
     const uncapped = async (spoken: DialectName) => {
       const init = { headers: { 'idempotency-key': 'the key' } }
-      return (await fixture.gateway.call(spoken, { model: 'first/m' }, init, 'over sockets')).status
+      return (await fixture.gateway.client.asks(spoken, { model: 'first/m' }, init, 'over sockets')).status
     }
     expect([await uncapped('openai'), await uncapped('anthropic'), await uncapped('openai')]).toEqual([200, 422, 409])
   })
@@ -190,7 +193,7 @@ describe.each(STORES)('%s:', (store) => {
       const wanted = { model: 'first/m', cap: 50, stream }
       const statuses = await Promise.all(
         Array.from({ length: 200 }, async () => {
-          const answer = await fixture.gateway.call(
+          const answer = await fixture.gateway.client.asks(
             'openai',
             wanted,
             { headers: { 'idempotency-key': 'the key' } },
@@ -225,7 +228,7 @@ describe.each(STORES)('%s:', (store) => {
 
   it('a call that could not go on for another reason may come again', async () => {
     const clock = new ManualClock()
-    await open({ clock, first: inTurn(...Array<Responder>(10).fill(fails(503)), succeeds) })
+    await open({ clock, first: inTurn(...Array<ProviderScript>(10).fill(fails(503)), succeeds) })
     for (let call = 0; call < 10; call++) await status({ key: `key ${call}` })
     const refused = await ask()
     expect(errorIn('openai', await refused.json()).code).toBe('circuit_open')

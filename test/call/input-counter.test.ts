@@ -2,7 +2,8 @@
 // anyway is not, and where nobody counts the bound stands.
 
 import { afterEach, describe, expect, it } from 'vitest'
-import { answerWhole, GatewayFixture, type Received } from '../support/gateway-fixture.ts'
+import { answerWhole, GatewayFixture } from '../support/gateway.ts'
+import type { ProviderRequest } from '../support/provider.ts'
 import { nanoUsd } from './settlement-checks.ts'
 
 /** A dollar per million tokens in, two out, for models that are counted. */
@@ -21,9 +22,9 @@ let fixture: GatewayFixture
 afterEach(() => fixture.close())
 
 /** Counts are asked at paths of their own. Returns how often that was done. */
-async function open(costPerDay: string, count: object | null = null): Promise<() => readonly Received[]> {
-  const isCount = ({ path }: Received) => /count_?tokens/i.test(path)
-  const play = (call: Received) => {
+async function open(costPerDay: string, count: object | null = null): Promise<() => readonly ProviderRequest[]> {
+  const isCount = ({ path }: ProviderRequest) => /count_?tokens/i.test(path)
+  const play = (call: ProviderRequest) => {
     if (!isCount(call)) return answerWhole(call, USED)
     if (count) call.response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(count))
     else call.response.writeHead(500, { 'content-type': 'application/json' }).end('{}')
@@ -33,17 +34,17 @@ async function open(costPerDay: string, count: object | null = null): Promise<()
     respond: play,
     countsTokens: true,
   })
-  return () => fixture.upstream.received.filter(isCount)
+  return () => fixture.provider.received.filter(isCount)
 }
 
 const sendOpenai = (model: string, text = WORDS, cap: number | null = 10) =>
-  fixture.fetch('over sockets', '/v1/chat/completions', {
+  fixture.client.fetch('over sockets', '/v1/chat/completions', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ model, messages: [{ role: 'user', content: text }], max_completion_tokens: cap }),
   })
 const sendAnthropic = () =>
-  fixture.fetch('over sockets', '/v1/messages', {
+  fixture.client.fetch('over sockets', '/v1/messages', {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'anthropic-version': '2023-06-01', 'x-api-key': 'sk-mine' },
     body: JSON.stringify({
@@ -55,7 +56,7 @@ const sendAnthropic = () =>
     }),
   })
 const sendGemini = () =>
-  fixture.fetch('over sockets', '/v1beta/models/gemini-2.5-flash:generateContent', {
+  fixture.client.fetch('over sockets', '/v1beta/models/gemini-2.5-flash:generateContent', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({
@@ -64,7 +65,7 @@ const sendGemini = () =>
     }),
   })
 
-const reservedNanoUsd = async () => (await fixture.settledEntries(1))[0]?.facts.reservedCostNanoUsd ?? 0n
+const reservedNanoUsd = async () => (await fixture.ledger.holds(1))[0]?.facts.reservedCostNanoUsd ?? 0n
 
 describe('text for a model of OpenAI', () => {
   it('is counted where its bytes do not fit, and reserves what its tokens can cost', async () => {
@@ -93,7 +94,7 @@ describe('text for a model of OpenAI', () => {
     const headers = { 'content-type': 'application/json' }
     // Three tokens each, and two as they are written.
     expect(
-      (await fixture.fetch('over sockets', '/v1/chat/completions', { method: 'POST', headers, body })).status,
+      (await fixture.client.fetch('over sockets', '/v1/chat/completions', { method: 'POST', headers, body })).status,
     ).toBe(429)
   })
 
@@ -102,7 +103,7 @@ describe('text for a model of OpenAI', () => {
     const body = { model: 'gpt-4o', max_output_tokens: 16, input: 'hi', tools: [{ type: 'apply_patch' }] }
     const headers = { 'content-type': 'application/json' }
     const asked = { method: 'POST', headers, body: JSON.stringify(body) }
-    expect((await fixture.fetch('over sockets', '/v1/responses', asked)).status).toBe(429)
+    expect((await fixture.client.fetch('over sockets', '/v1/responses', asked)).status).toBe(429)
   })
 
   it('is given up when too many wait, and then the bound stands', async () => {
@@ -121,8 +122,8 @@ describe('text for a model of OpenAI', () => {
     const { error } = (await answer.json()) as { error: { details: { needed: number } } }
     expect(answer.status).toBe(429)
     expect(nanoUsd(error.details.needed)).toBeLessThan(11_000n * 1_000n)
-    expect(await fixture.entries()).toHaveLength(0)
-    expect((await fixture.level('daily_spending_limit')).free).toBe(0.005)
+    expect(await fixture.ledger.entries()).toHaveLength(0)
+    expect((await fixture.ledger.level('daily_spending_limit')).free).toBe(0.005)
   })
 
   it('without a cap gets one from what the count leaves', async () => {
@@ -177,7 +178,7 @@ describe('text for a provider that counts', () => {
     }
     const headers = { 'content-type': 'application/json' }
     const asked = { method: 'POST', headers, body: JSON.stringify(body) }
-    expect((await fixture.fetch('over sockets', '/v1/messages', asked)).status).toBe(429)
+    expect((await fixture.client.fetch('over sockets', '/v1/messages', asked)).status).toBe(429)
     expect(counts()).toHaveLength(0)
   })
 
@@ -185,7 +186,7 @@ describe('text for a provider that counts', () => {
     const counts = await open('0.02')
     expect((await sendAnthropic()).status).toBe(429)
     expect(counts()).toHaveLength(1)
-    expect(await fixture.entries()).toHaveLength(0)
+    expect(await fixture.ledger.entries()).toHaveLength(0)
   })
 
   it('is not counted where no input at all would fit', async () => {

@@ -7,7 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { GatewayProcess } from '../app/child.ts'
-import { answerWhole, type Received, Upstream, waitFor } from '../support/gateway-fixture.ts'
+import { answerWhole, openProvider } from '../support/gateway.ts'
+import type { FakeProvider, ProviderRequest } from '../support/provider.ts'
+import { waitFor } from '../support/waiting.ts'
 import { requestFor, wholeAnswer } from './dialect-fixtures.ts'
 
 const MEGABYTE_BYTES = 1_048_576
@@ -17,10 +19,10 @@ const DEADLINE_MS = 1_200
 const SETTLING_MS = 300
 const JSON_TYPE = { 'content-type': 'application/json', 'x-api-key': 'alice-secret-alice' }
 
-let upstream: Upstream
+let upstream: FakeProvider
 let gateway: GatewayProcess
 beforeEach(async () => {
-  upstream = await Upstream.open()
+  upstream = await openProvider()
   const limits = {
     MAX_REQUESTS_PER_MINUTE: '',
     MAX_TOKENS_PER_MINUTE: '',
@@ -72,13 +74,13 @@ async function expectNoGrowth(
     grown = (await gateway.rssBytes()) - before
   }
   expect(Math.round(grown / MEGABYTE_BYTES), 'megabytes grown').toBeLessThanOrEqual(MAX_GROWTH_BYTES / MEGABYTE_BYTES)
-  upstream.respond = (call) => answerWhole(call, { input: 20, output: 10 })
+  upstream.says((call) => answerWhole(call, { input: 20, output: 10 }))
   expect(await sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
 }
 
 /** Writes as long as the other side reads. */
 async function writeUntilClosed(
-  call: Received,
+  call: ProviderRequest,
   type: string,
   piece: string | Buffer,
   first: string | Buffer = '',
@@ -120,33 +122,34 @@ describe('memory stays, whatever comes:', () => {
 
   it('answers by models with a megabyte of a name', () =>
     expectNoGrowth(30, async (times) => {
-      upstream.respond = ({ dialect, response }) => {
+      upstream.says(({ dialect, response }) => {
         const model = Math.random() + 'm'.repeat(MEGABYTE_BYTES)
         response
           .writeHead(200, JSON_TYPE)
           .end(wholeAnswer(dialect, { input: 1, output: 1 }).replace('"model":"m"', `"model":"${model}"`))
-      }
+      })
       for (let at = 0; at < times; at++)
         expect(await sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
     }))
 
   it('a stream that is one line without an end', () =>
     expectNoGrowth(1, () => {
-      upstream.respond = (call) =>
-        writeUntilClosed(call, 'text/event-stream', 'x'.repeat(65_536), 'data: {"choices":[{"delta":{"content":"')
+      upstream.says((call) =>
+        writeUntilClosed(call, 'text/event-stream', 'x'.repeat(65_536), 'data: {"choices":[{"delta":{"content":"'),
+      )
       return sendStreamed()
     }))
 
   it('a stream of events without an end', () =>
     expectNoGrowth(1, () => {
       const event = 'data: {"choices":[{"index":0,"delta":{"content":"hi"}}],"usage":{}}\n\n'
-      upstream.respond = (call) => writeUntilClosed(call, 'text/event-stream', event.repeat(200))
+      upstream.says((call) => writeUntilClosed(call, 'text/event-stream', event.repeat(200)))
       return sendStreamed()
     }))
 
   it('a document without an end, whole and in the place of a stream', () =>
     expectNoGrowth(1, async () => {
-      upstream.respond = (call) => writeUntilClosed(call, 'application/json', 'x'.repeat(262_144), '{"choices":"')
+      upstream.says((call) => writeUntilClosed(call, 'application/json', 'x'.repeat(262_144), '{"choices":"'))
       await sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10 }))
       await sendStreamed()
     }))
@@ -154,7 +157,7 @@ describe('memory stays, whatever comes:', () => {
   it('a document as long as the deadline in the place of a stream is not collected beyond the largest answer', async () => {
     const before = await gateway.rssBytes()
     let most = 0
-    upstream.respond = (call) => writeUntilClosed(call, 'application/json', 'x'.repeat(1_048_576), '{"choices":"')
+    upstream.says((call) => writeUntilClosed(call, 'application/json', 'x'.repeat(1_048_576), '{"choices":"'))
     const asked = sendStreamed()
     for (let at = 0; at < 10; at++) most = Math.max(most, (await gateway.rssBytes()) - before)
     await asked
@@ -165,8 +168,10 @@ describe('memory stays, whatever comes:', () => {
     const bomb = gzipSync(Buffer.alloc(200 * MEGABYTE_BYTES, 0x20))
     return expectNoGrowth(1, async () => {
       for (const type of ['application/json', 'text/event-stream']) {
-        upstream.respond = ({ response }) =>
-          void response.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' }).end(bomb)
+        upstream.says(
+          ({ response }) =>
+            void response.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' }).end(bomb),
+        )
         const { path, body } = requestFor('anthropic', {
           model: 'claude-sonnet-4-5',
           cap: 10,
@@ -187,7 +192,7 @@ describe('memory stays, whatever comes:', () => {
     const before = await gateway.rssBytes()
     let most = 0
     await expectNoGrowth(10, async (times) => {
-      upstream.respond = (call) => writeUntilClosed(call, 'text/event-stream', `data: ${'x'.repeat(65_536)}\n\n`)
+      upstream.says((call) => writeUntilClosed(call, 'text/event-stream', `data: ${'x'.repeat(65_536)}\n\n`))
       upstream.received.length = 0
       const { body, path } = requestFor('openai', { model: 'gpt-4o', cap: 10, stream: true })
       const sockets = Array.from({ length: times }, () => {

@@ -5,7 +5,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
-import { answerWhole, GatewayFixture, ManualClock, type Received, waitFor } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerWhole, GatewayFixture } from '../support/gateway.ts'
+import type { ProviderRequest } from '../support/provider.ts'
+import { waitFor } from '../support/waiting.ts'
 import {
   DIALECT_NAMES,
   NANO_USD_PER_INPUT_TOKEN,
@@ -67,21 +70,21 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
       clock: new ManualClock(),
       ...fileFor(store),
     })
-    const { upstream } = fixture
+    const { provider: upstream } = fixture
     const refused: Response[] = []
     const answers = Array.from({ length: CALLS }, async () => {
-      const answer = await fixture?.call('openai', { cap: 100 }, { headers: asAlice }, 'over sockets')
+      const answer = await fixture?.client.asks('openai', { cap: 100 }, { headers: asAlice }, 'over sockets')
       if (answer?.status === 429) refused.push(answer)
       return answer?.text()
     })
     await waitFor(async () => upstream.received.length + refused.length === CALLS || undefined, 20_000)
     expect(upstream.received).toHaveLength(fit)
-    for (const level of await fixture.levels('?key=alice&user=')) {
+    for (const level of await fixture.ledger.levels('?key=alice&user=')) {
       expect(level.settled + level.reserved).toBeLessThanOrEqual(level.capacity)
     }
     for (const call of upstream.received) answerWhole(call, { input: 20, output: 100 })
     await Promise.all(answers)
-    expect(await fixture.settledEntries(fit)).toHaveLength(fit)
+    expect(await fixture.ledger.holds(fit)).toHaveLength(fit)
     expect(refused.every((answer) => Number(answer.headers.get('retry-after')) >= 1)).toBe(true)
   })
 
@@ -91,11 +94,11 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
       limits: { perKey: { costPerDay: budgetUsd(11) }, global: { costPerDay: budgetUsd(15) } },
     }
     fixture = await GatewayFixture.open({ config, env: { BURSAR_KEYS: KEYS }, respond: () => {}, ...fileFor(store) })
-    const { upstream } = fixture
+    const { provider: upstream } = fixture
     let refused = 0
     const ask = (headers: Record<string, string>) =>
       Array.from({ length: 30 }, async () => {
-        const answer = await fixture?.call('openai', { cap: 100 }, { headers }, 'over sockets')
+        const answer = await fixture?.client.asks('openai', { cap: 100 }, { headers }, 'over sockets')
         refused += answer?.status === 429 ? 1 : 0
         await answer?.text()
       })
@@ -115,7 +118,7 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
     const limitNano = 30_000_000n
     const config = { prices: [PRICE], limits: { global: { costPerDay: '0.03' } } }
     fixture = await GatewayFixture.open({ config, respond: () => {}, ...fileFor(store) })
-    const { upstream } = fixture
+    const { provider: upstream } = fixture
     const needs: number[] = []
     const answers = Array.from({ length: CALLS }, async () => {
       const wanted = {
@@ -123,13 +126,13 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
         text: 'x'.repeat(random.between(1, 2_000)),
         stream: random.chance(0.3),
       }
-      const answer = await fixture?.call(random.oneOf(DIALECT_NAMES), wanted, {}, 'over sockets')
+      const answer = await fixture?.client.asks(random.oneOf(DIALECT_NAMES), wanted, {}, 'over sockets')
       // What is admitted may be answered in a form its dialect does not know, and then breaks off.
       const text = (await answer?.text().catch(() => '')) ?? ''
       if (answer?.status === 429) needs.push(neededIn(text))
     })
     await waitFor(async () => upstream.received.length + needs.length === CALLS || undefined, 20_000)
-    const [level] = await fixture.levels()
+    const [level] = await fixture.ledger.levels()
     const free = level?.free ?? -1
     expect(level?.reserved).toBeLessThanOrEqual(Number(limitNano) / 1e9)
     expect(Math.min(...needs)).toBeGreaterThan(free)
@@ -159,7 +162,7 @@ describe('a campaign of random calls', () => {
 })
 
 /** The most a received call can have cost, by what the upstream saw: its bytes, and its cap. */
-function maxCostOf({ body }: Received): bigint {
+function maxCostOf({ body }: ProviderRequest): bigint {
   const cap = /"(?:max_completion_tokens|max_tokens|maxOutputTokens)":(\d+)/.exec(body)?.[1] ?? '8000'
   return BigInt(Buffer.byteLength(body)) * NANO_USD_PER_INPUT_TOKEN + BigInt(cap) * NANO_USD_PER_OUTPUT_TOKEN
 }

@@ -3,20 +3,25 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { formatUsd } from '../../src/core/money.ts'
 import { inputTokens, outputTokens } from '../../src/core/usage.ts'
-import { GatewayFixture, type Received } from '../support/gateway-fixture.ts'
+import { GatewayFixture } from '../support/gateway.ts'
+import type { ProviderRequest } from '../support/provider.ts'
 
 let fixture: GatewayFixture
 afterEach(() => fixture.close())
 
 /** Asks, is answered this, and returns what was booked. */
 async function settleAnswer(path: string, body: object, answer: object, config: object = {}) {
-  const play = ({ response }: Received) =>
+  const play = ({ response }: ProviderRequest) =>
     void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer))
   fixture = await GatewayFixture.open({ respond: play, config })
   const headers = { 'content-type': 'application/json' }
-  const answered = await fixture.fetch('over sockets', path, { method: 'POST', headers, body: JSON.stringify(body) })
+  const answered = await fixture.client.fetch('over sockets', path, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(body),
+  })
   expect([answered.status, await answered.json()]).toEqual([200, answer])
-  const [entry] = await fixture.settledEntries(1)
+  const [entry] = await fixture.ledger.holds(1)
   const { usage, cost, certainty } = entry?.outcome ?? {}
   return {
     tokens: usage && [inputTokens(usage), outputTokens(usage)],
@@ -103,7 +108,11 @@ describe('a provider whose caps leave reasoning out', () => {
         max_completion_tokens: cap,
       })
       const headers = { 'content-type': 'application/json' }
-      const refused = await fixture.fetch('over sockets', '/v1/chat/completions', { method: 'POST', headers, body })
+      const refused = await fixture.client.fetch('over sockets', '/v1/chat/completions', {
+        method: 'POST',
+        headers,
+        body,
+      })
       const { error } = (await refused.json()) as { error: { details: object } }
       expect([refused.status, refused.headers.get('x-bursar-max-output-tokens')]).toEqual([429, null])
       expect(error.details).toMatchObject({ needed: expect.any(Number) })

@@ -5,7 +5,8 @@ import { QuoteOverruns } from '../../src/core/quote-overruns.ts'
 import { usageOf } from '../../src/core/usage.ts'
 import { overrunsJson } from '../../src/http/views.ts'
 import { factsOf, outcomeOf } from '../stores/calls.ts'
-import { GatewayFixture, type GatewayFixtureOptions, TRANSPORTS, type Transport } from '../support/gateway-fixture.ts'
+import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
+import { GatewayFixture, type GatewayFixtureOptions } from '../support/gateway.ts'
 import {
   costOfUsage,
   DIALECT_NAMES,
@@ -58,10 +59,10 @@ async function open(options: GatewayFixtureOptions = {}) {
       wanted: RequestOptions = { cap: 10 },
     ) {
       answers.push(answer)
-      const response = await opened.call(spoken, wanted, {}, door)
+      const response = await opened.client.asks(spoken, wanted, {}, door)
       expect(response.status).toBe(200)
       await response.text()
-      const [entry] = await opened.settledEntries(++calls)
+      const [entry] = await opened.ledger.holds(++calls)
       if (!entry?.outcome) throw new Error('there is no entry')
       return { reserved: entry.facts.reservedCostNanoUsd, cost: entry.outcome.cost.totalNanoUsd }
     },
@@ -94,7 +95,7 @@ describe.each(TRANSPORTS.flatMap((door) => DIALECT_NAMES.map((spoken): [Transpor
       expect(first.cost).toBeGreaterThan(first.reserved)
       expect((await readSettled(stage)).levels.costNanoUsd).toBe(first.cost)
       const percent = percentOf(first.cost, first.reserved)
-      const shown = await stage.fetchPage<OverrunsJson>('/llm/status')
+      const shown = await stage.client.asksOwner<OverrunsJson>('/llm/status')
       expect(shown.cost_over_quote).toEqual({ m: 1 })
       expect(shown.quote_exceeded).toEqual([
         { provider: spoken, model: 'm', input: 1, output: 0, price: 0, factor: Number(percent) / 100 },
@@ -105,7 +106,7 @@ describe.each(TRANSPORTS.flatMap((door) => DIALECT_NAMES.map((spoken): [Transpor
       const second = await call(spoken, { said }, door)
       expect(second.reserved).toBe(percentageOf(first.reserved, percent))
       expect(second.reserved).toBeGreaterThanOrEqual(second.cost)
-      expect((await stage.fetchPage<OverrunsJson>('/llm/status')).cost_over_quote).toEqual({ m: 1 })
+      expect((await stage.client.asksOwner<OverrunsJson>('/llm/status')).cost_over_quote).toEqual({ m: 1 })
       expect((await call(spoken, { said: { input: 1, output: 1 } }, door, { model: 'd', cap: 10 })).reserved).toBe(
         first.reserved * 100n,
       )
@@ -121,7 +122,7 @@ it('the largest excess counts, each measured against the quote as it was', async
   expect(more.reserved).toBe(percentageOf(reserved, percentOf(cost, reserved)))
   const percent = percentOf(more.cost, reserved)
   expect(less.reserved).toBe(percentageOf(reserved, percent))
-  const { quote_exceeded } = await stage.fetchPage<OverrunsJson>('/llm/status')
+  const { quote_exceeded } = await stage.client.asksOwner<OverrunsJson>('/llm/status')
   expect(quote_exceeded).toMatchObject([{ input: 2, factor: Number(percent) / 100 }])
 })
 
@@ -132,7 +133,7 @@ it.each<['input' | 'output' | 'price', Answer]>([
 ])('what was more than quoted is named: %s', async (reason, answer) => {
   const { stage, call } = await open()
   await call('openai', answer)
-  const { quote_exceeded } = await stage.fetchPage<OverrunsJson>('/llm/status')
+  const { quote_exceeded } = await stage.client.asksOwner<OverrunsJson>('/llm/status')
   expect(quote_exceeded).toMatchObject([{ input: 0, output: 0, price: 0, [reason]: 1 }])
 })
 
@@ -149,7 +150,7 @@ it('a quote of nothing stays one', async () => {
     cap: 10,
   })
   expect([free.reserved, free.cost]).toEqual([0n, costOfUsage({ input: 1, output: 1 }) * 100n])
-  expect(await stage.fetchPage<OverrunsJson>('/llm/status')).toMatchObject({
+  expect(await stage.client.asksOwner<OverrunsJson>('/llm/status')).toMatchObject({
     quote_exceeded: [{ price: 1, factor: 1 }],
   })
   expect(
@@ -167,14 +168,14 @@ it('limits on money count with it: a cap of ours is smaller, and what does not f
     expect(reserved).toBeLessThanOrEqual(ceiling)
     expect(reserved).toBeGreaterThan((ceiling * 95n) / 100n)
   }
-  const [entry, , first] = await stage.entries()
+  const [entry, , first] = await stage.ledger.entries()
   expect(entry?.facts.capInjected).toBeLessThan(first?.facts.capInjected ?? 0)
-  const refused = await stage.call('openai', { cap: 1_500 })
+  const refused = await stage.client.asks('openai', { cap: 1_500 })
   expect(refused.status).toBe(429)
   const { error } = (await refused.json()) as { error: { details: { fitting_max_output_tokens: number } } }
   const fitting = error.details.fitting_max_output_tokens
-  expect((await stage.call('openai', { cap: fitting })).status).toBe(200)
-  expect((await stage.call('openai', { cap: fitting + 2 })).status).toBe(429)
+  expect((await stage.client.asks('openai', { cap: fitting })).status).toBe(200)
+  expect((await stage.client.asks('openai', { cap: fitting + 2 })).status).toBe(429)
 })
 
 describe('of all models', () => {

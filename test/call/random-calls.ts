@@ -3,7 +3,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
-import { answerStream, GatewayFixture, ManualClock, type Received, waitFor } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerStream, GatewayFixture } from '../support/gateway.ts'
+import type { ProviderRequest } from '../support/provider.ts'
+import { waitFor } from '../support/waiting.ts'
 import {
   costOfUsage,
   DIALECT_NAMES,
@@ -95,7 +98,7 @@ export class RandomCalls {
 
   /** Sends many calls at once; when each is refused or received, plays their fates, checking at every step. */
   async runWave(): Promise<void> {
-    const { received } = this.fixture.upstream
+    const { received } = this.fixture.provider
     const before = received.length
     const plans = Array.from({ length: this.#random.between(1, 25) }, () => this.#planCall())
     const asked = plans.map((plan) => this.#sendCall(plan))
@@ -127,9 +130,9 @@ export class RandomCalls {
 
   /** One row for each received call, none for any other, and none that says less than the truth. */
   async checkLedger(): Promise<void> {
-    const entries = await this.fixture.entries()
+    const entries = await this.fixture.ledger.entries()
     const rows = new Map(entries.map((entry) => [entry.facts.caller.task, entry]))
-    const tasks = this.fixture.upstream.received.map(taskOf)
+    const tasks = this.fixture.provider.received.map(taskOf)
     expect(entries.map((entry) => entry.facts.caller.task).toSorted()).toEqual(tasks.toSorted())
     const trueByDay = new Map<string, bigint>()
     for (const task of tasks) {
@@ -173,7 +176,7 @@ export class RandomCalls {
     const { cap, text, stream, task, key, disconnect } = plan
     const headers = { authorization: `Bearer ${CALLER_SECRETS[key]}`, 'x-bursar-task': task, 'x-test-task': task }
     try {
-      const answer = await this.fixture.call(
+      const answer = await this.fixture.client.asks(
         plan.dialect,
         { cap, text, stream },
         { headers, signal: disconnect.signal },
@@ -187,7 +190,10 @@ export class RandomCalls {
     plan.isFinished = true
   }
 
-  async #respond({ scenario, dialect, trueUsage, stream, disconnect }: PlannedCall, call: Received): Promise<void> {
+  async #respond(
+    { scenario, dialect, trueUsage, stream, disconnect }: PlannedCall,
+    call: ProviderRequest,
+  ): Promise<void> {
     const { response } = call
     const json = { 'content-type': 'application/json' }
     const events = eventsOf(dialect, trueUsage)
@@ -210,7 +216,7 @@ export class RandomCalls {
   /** Σ ≤ limit, on every meter, now. */
   async #checkLevels(): Promise<void> {
     for (const key of Object.keys(CALLER_SECRETS)) {
-      for (const { limit, settled, reserved, capacity } of await this.fixture.levels(`?key=${key}`)) {
+      for (const { limit, settled, reserved, capacity } of await this.fixture.ledger.levels(`?key=${key}`)) {
         const sum = Math.round((settled + reserved) * 1e9)
         expect(sum, `${limit} of ${key}`).toBeLessThanOrEqual(Math.round(capacity * 1e9))
       }
@@ -218,6 +224,6 @@ export class RandomCalls {
   }
 }
 
-function taskOf({ headers }: Received): string {
+function taskOf({ headers }: ProviderRequest): string {
   return String(headers['x-test-task'])
 }

@@ -5,7 +5,9 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
 import { inputTokens, outputTokens } from '../../src/core/usage.ts'
-import { GatewayFixture, ManualClock, type Received } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { GatewayFixture } from '../support/gateway.ts'
+import type { ProviderRequest } from '../support/provider.ts'
 import { HAS_SHARED_RECORDINGS, type Recording, recordingsOf, sharedOf, splitAt } from '../support/recordings.ts'
 import { Random, SEED } from './random.ts'
 
@@ -190,7 +192,7 @@ const allRecordings = APIS.flatMap(({ api }) => recordingsOf(api))
 let fixture: GatewayFixture
 
 /** The upstream: it gives the recording that a request's header names, in the pieces that another names. */
-async function replay({ headers, response }: Received): Promise<void> {
+async function replay({ headers, response }: ProviderRequest): Promise<void> {
   const recording = allRecordings[Number(headers['x-replay'])]
   if (!recording) throw new Error('nothing to replay')
   const given = Object.entries(recording.response.headers).filter(
@@ -238,7 +240,7 @@ async function replayRecording({ path, request, api }: Api, recording: Recording
   const sent = known
     ? { ...recorded, ...(api.startsWith('gemini.') ? {} : { model: named }) }
     : request(named, recording.stream)
-  const answer = await fixture.fetch('over sockets', path(recording), {
+  const answer = await fixture.client.fetch('over sockets', path(recording), {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
@@ -299,7 +301,7 @@ describe('recordings through the gateway', () => {
     const providers = Object.fromEntries(
       Object.entries(COMPATIBLE).map(([name, prices]) => [
         name,
-        { baseUrl: `${fixture.upstream.url}/v1`, apiKey: 'key', prices, dialects: DIALECTS },
+        { baseUrl: `${fixture.provider.url}/v1`, apiKey: 'key', prices, dialects: DIALECTS },
       ]),
     )
     await fixture.app.reload(readFileConfig(JSON.stringify({ providers }), {}))

@@ -3,7 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
-import { answerWhole, GatewayFixture, ManualClock, waitFor } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerWhole, GatewayFixture } from '../support/gateway.ts'
+import { waitFor } from '../support/waiting.ts'
 import { DIALECT_NAMES, type DialectName, errorIn, PRICE } from './dialect-fixtures.ts'
 import { Random, SEED } from './random.ts'
 
@@ -47,7 +49,7 @@ interface RandomCall {
 }
 
 async function sendCall({ dialect, cap, text, user }: RandomCall, model = 'sim/echo') {
-  const answer = await fixture.call(
+  const answer = await fixture.client.asks(
     dialect,
     { model, text, ...(cap === undefined ? {} : { cap }) },
     { headers: { 'x-bursar-user': user } },
@@ -169,7 +171,7 @@ describe('Retry-After', () => {
       const one: RandomCall = { dialect: spoken, cap: 5, text: 'hello', user: 'ann' }
       await sendCall(one)
       await sendCall(one)
-      const answer = await fixture.call(spoken, { model: 'sim/echo', cap: 5 })
+      const answer = await fixture.client.asks(spoken, { model: 'sim/echo', cap: 5 })
       expect(answer.status).toBe(429)
       expect(answer.headers.get('retry-after')).toBe(String(12 * 3_600))
       expect(answer.headers.get('retry-after-ms')).toBe(String(12 * 3_600_000))
@@ -183,15 +185,15 @@ describe('Retry-After', () => {
   it('of a call that waits for others in flight is short, random, and nothing to give up for', async () => {
     const prices = [...PRICES, PRICE]
     fixture = await GatewayFixture.open({ config: { prices, limits: { global: { inFlight: 1 } } }, respond: () => {} })
-    const held = fixture.call('openai', { cap: 5 })
-    const call = await waitFor(async () => fixture.upstream.received[0])
+    const held = fixture.client.asks('openai', { cap: 5 })
+    const call = await waitFor(async () => fixture.provider.received[0])
     const next: RandomCall = { dialect: 'openai', cap: 5, text: 'hello', user: 'ann' }
     const refused = await sendCall(next, 'm')
     expect([refused.status, reasonIn(refused.body), refused.waitMs]).toEqual([429, 'in_flight', 2_000])
     expect(refused.body).toContain('"code":"rate_limit_exceeded"')
     answerWhole(call, { input: 20, output: 5 })
     await (await held).text()
-    fixture.upstream.respond = (received) => answerWhole(received, { input: 20, output: 5 })
+    fixture.provider.says((received) => answerWhole(received, { input: 20, output: 5 }))
     expect((await sendCall(next, 'm')).status).toBe(200)
   })
 

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Clock, Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
-import { GatewayFixture, type Received, type Responder, Upstream } from '../support/gateway-fixture.ts'
+import { GatewayFixture, openProvider } from '../support/gateway.ts'
+import type { FakeProvider, ProviderRequest, ProviderScript } from '../support/provider.ts'
 import {
   type DialectName,
   eventsOf,
@@ -38,10 +39,10 @@ export interface RoutingFixtureOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly clock?: Clock
   readonly timers?: Timers
-  readonly first?: Responder
-  readonly second?: Responder
+  readonly first?: ProviderScript
+  readonly second?: ProviderScript
   /** Of the built-in providers. */
-  readonly respond?: Responder
+  readonly respond?: ProviderScript
   readonly path?: string
 }
 
@@ -65,10 +66,10 @@ export class LedgerFolder {
 
 export class RoutingFixture {
   readonly gateway: GatewayFixture
-  readonly first: Upstream
-  readonly second: Upstream
+  readonly first: FakeProvider
+  readonly second: FakeProvider
 
-  private constructor(stage: GatewayFixture, first: Upstream, second: Upstream) {
+  private constructor(stage: GatewayFixture, first: FakeProvider, second: FakeProvider) {
     this.gateway = stage
     this.first = first
     this.second = second
@@ -81,15 +82,15 @@ export class RoutingFixture {
     file,
     ...options
   }: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
-    const first = await Upstream.open(one)
-    const second = await Upstream.open(other)
+    const first = await openProvider(one)
+    const second = await openProvider(other)
     const config = { ...fileFor(first.url, second.url), ...file }
     const stage = await GatewayFixture.open({ respond: succeeds, ...options, config })
     return new RoutingFixture(stage, first, second)
   }
 
   send(wanted: RequestOptions = {}, init: RequestInit = {}, spoken: DialectName = 'openai'): Promise<Response> {
-    return this.gateway.call(spoken, { model: 'both', cap: 50, ...wanted }, init, 'over sockets')
+    return this.gateway.client.asks(spoken, { model: 'both', cap: 50, ...wanted }, init, 'over sockets')
   }
 
   /** How often each endpoint was asked. */
@@ -99,7 +100,7 @@ export class RoutingFixture {
 
   /** The one call there was, once it is settled. */
   async settledEntry(): Promise<Entry> {
-    const [entry, ...others] = await this.gateway.settledEntries(1)
+    const [entry, ...others] = await this.gateway.ledger.holds(1)
     if (!entry || others.length > 0) throw new Error(`${others.length + 1} entries in place of one`)
     return entry
   }
@@ -112,12 +113,12 @@ export class RoutingFixture {
   ): Promise<bigint> {
     const { path, body } = requestFor(spoken, { cap: 50, ...wanted, model })
     const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-    const { cost_usd } = await this.gateway.fetchPage<{ cost_usd: number }>(`/llm/estimate?path=${path}`, init)
+    const { cost_usd } = await this.gateway.client.asksOwner<{ cost_usd: number }>(`/llm/estimate?path=${path}`, init)
     return nanoUsd(cost_usd)
   }
 
   targets(): Promise<readonly TargetJson[]> {
-    return this.gateway.fetchPage<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets)
+    return this.gateway.client.asksOwner<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets)
   }
 
   async close(): Promise<void> {
@@ -151,10 +152,10 @@ export const endpointAt = (origin: string) => ({ baseUrl: `${origin}/v1`, auth: 
 /** Nobody listens there. */
 export const UNREACHABLE_URL = 'http://127.0.0.1:1'
 
-export const wantsStream = ({ body, path }: Received): boolean => /"stream":true|:stream/.test(body + path)
+export const wantsStream = ({ body, path }: ProviderRequest): boolean => /"stream":true|:stream/.test(body + path)
 
 /** Answers as it is asked to: whole or as a stream, as the model that was asked. */
-export function succeeds(call: Received): void {
+export function succeeds(call: ProviderRequest): void {
   const stream = wantsStream(call)
   const text = stream ? streamOf(call.dialect).join('') : wholeAnswer(call.dialect, USAGE)
   const model = /"model":("\w+")/.exec(call.body)?.[1] ?? '"m"'
@@ -173,7 +174,7 @@ export function streamOf(spoken: DialectName): string[] {
 }
 
 /** Answers with an error. */
-export function fails(status: number, headers: Readonly<Record<string, string>> = {}, message = 'no'): Responder {
+export function fails(status: number, headers: Readonly<Record<string, string>> = {}, message = 'no'): ProviderScript {
   return ({ response }) => {
     const body = JSON.stringify({ error: { message, type: 'error', code: null, param: null } })
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body)
@@ -181,13 +182,13 @@ export function fails(status: number, headers: Readonly<Record<string, string>> 
 }
 
 /** The request was read, and nothing comes of it. */
-export const resets: Responder = ({ response }) => void response.socket?.resetAndDestroy()
+export const resets: ProviderScript = ({ response }) => void response.socket?.resetAndDestroy()
 /** The same, in order. */
-export const closes: Responder = ({ response }) => void response.destroy()
-export const hangs: Responder = () => {}
+export const closes: ProviderScript = ({ response }) => void response.destroy()
+export const hangs: ProviderScript = () => {}
 
 /** One play after the other; the last one stays. */
-export function inTurn(...plays: readonly Responder[]): Responder {
+export function inTurn(...plays: readonly ProviderScript[]): ProviderScript {
   let at = 0
   return (call) => (plays[at++] ?? plays[plays.length - 1] ?? succeeds)(call)
 }

@@ -6,7 +6,7 @@ import { Circuits } from '../../src/core/circuit.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { WebExchange } from '../../src/exchange/web.ts'
 import { dialectAt } from '../../src/wire/index.ts'
-import type { GatewayFixture } from '../support/gateway-fixture.ts'
+import type { GatewayFixture } from '../support/gateway.ts'
 import { requestFor } from './dialect-fixtures.ts'
 
 export interface RetryOptions {

@@ -3,7 +3,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ConfigError } from '../../src/config/config-error.ts'
 import { readFileConfig } from '../../src/config/file.ts'
-import { ManualClock, waitFor } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { waitFor } from '../support/waiting.ts'
 import { type DialectName, errorIn, type RequestOptions } from './dialect-fixtures.ts'
 import {
   COST_NANO_USD,
@@ -91,7 +92,7 @@ describe('an alias', () => {
     expect(JSON.parse(first.received[0]?.body ?? '')).toMatchObject({ model: 'm' })
     const { facts } = await fixture.settledEntry()
     expect(facts).toMatchObject({ requestedModel: 'both', model: 'm', provider: 'first' })
-    expect(gateway.upstream.received).toHaveLength(0)
+    expect(gateway.provider.received).toHaveLength(0)
     await expect.poll(() => gateway.log.join('')).toContain('"model":"both","provider":"first","target_model":"m"')
   })
 
@@ -104,7 +105,7 @@ describe('an alias', () => {
       { provider: 'nowhere', error: 'ECONNREFUSED' },
       { provider: 'second', error: null },
     ])
-    expect((await gateway.level('daily_spending_limit')).settled).toBe(0.00004)
+    expect((await gateway.ledger.level('daily_spending_limit')).settled).toBe(0.00004)
   })
 
   it('may be put in front of a model of the same name', async () => {
@@ -153,12 +154,12 @@ describe('an alias', () => {
   it('can be asked in a dialect that only some of its targets speak', async () => {
     await open(withAliases({ both: ['openai/text-embedding-3-small', 'anthropic/m'] }))
     const body = JSON.stringify({ model: 'both', input: 'hello' })
-    const answer = await fixture.gateway.fetch('over sockets', '/v1/embeddings', {
+    const answer = await fixture.gateway.client.fetch('over sockets', '/v1/embeddings', {
       method: 'POST',
       body,
       headers: { 'content-type': 'application/json' },
     })
-    expect([answer.status, fixture.gateway.upstream.received.length]).toEqual([200, 1])
+    expect([answer.status, fixture.gateway.provider.received.length]).toEqual([200, 1])
   })
 })
 
@@ -175,7 +176,7 @@ describe('a model that is named alone', () => {
     expect(answer.status).toBe(200)
     expect(answer.headers.get('x-bursar-target')).toBe(spoken === provider ? null : `${provider}/${model}`)
     expect(await answer.text()).toContain('hi')
-    expect(fixture.gateway.upstream.received.map((one) => one.path)).toEqual([path])
+    expect(fixture.gateway.provider.received.map((one) => one.path)).toEqual([path])
     expect((await fixture.settledEntry()).facts).toMatchObject({ provider, model })
   })
 
@@ -186,13 +187,13 @@ describe('a model that is named alone', () => {
   ] as const)('and that nobody knows stays with %s, whose dialect it is asked in', async (spoken, path) => {
     await open({ env: { UNKNOWN_PRICE: 'allow' } })
     expect((await fixture.send({ model: 'who-knows' }, {}, spoken)).status).toBe(200)
-    expect(fixture.gateway.upstream.received.map((one) => one.path)).toEqual([path])
+    expect(fixture.gateway.provider.received.map((one) => one.path)).toEqual([path])
   })
 
   it('keeps a prefix that is nobody’s name', async () => {
     await open({ env: { UNKNOWN_PRICE: 'allow' } })
     expect((await fixture.send({ model: 'nosuch/m' })).status).toBe(200)
-    expect(JSON.parse(fixture.gateway.upstream.received[0]?.body ?? '')).toMatchObject({ model: 'nosuch/m' })
+    expect(JSON.parse(fixture.gateway.provider.received[0]?.body ?? '')).toMatchObject({ model: 'nosuch/m' })
   })
 
   it.each([
@@ -204,7 +205,7 @@ describe('a model that is named alone', () => {
     const answer = await fixture.send({ model }, {}, spoken)
     expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([503, 'false'])
     expect(errorIn(spoken, await answer.json()).message).toContain(variable)
-    expect(await fixture.gateway.entries()).toHaveLength(0)
+    expect(await fixture.gateway.ledger.entries()).toHaveLength(0)
   })
 })
 
@@ -258,16 +259,16 @@ describe('a circuit', () => {
 
   it('opens: 503 with the time to wait, and nothing is consumed', async () => {
     const { gateway } = await broken()
-    await gateway.settledEntries(10)
-    const before = await gateway.levels()
+    await gateway.ledger.holds(10)
+    const before = await gateway.ledger.levels()
     clock.advance(1_500)
     const answer = await fixture.send({ model: 'one' })
     expect(answer.status).toBe(503)
     expect(answer.headers.get('retry-after')).toBe('4')
     expect(answer.headers.get('retry-after-ms')).toBe('3500')
     expect(errorIn('openai', await answer.json()).code).toBe('circuit_open')
-    expect(await gateway.levels()).toEqual(before)
-    expect(await gateway.entries()).toHaveLength(10)
+    expect(await gateway.ledger.levels()).toEqual(before)
+    expect(await gateway.ledger.entries()).toHaveLength(10)
     expect(fixture.requestCounts).toEqual([10, 0])
     const target = { target: 'first/m', circuit: 'open', failed: 10, of: 10, retry_after_ms: 3_500, cooling_ms: 0 }
     expect(await fixture.targets()).toEqual([target])
@@ -290,10 +291,10 @@ describe('a circuit', () => {
     const answering = new Promise<void>((resolve) => {
       answered = resolve
     })
-    first.respond = async (call) => {
+    first.says(async (call) => {
       await answering
       succeeds(call)
-    }
+    })
     const statuses = Array.from({ length: 200 }, () => status())
     const refused: number[] = []
     for (const one of statuses) void one.then((code) => code === 503 && refused.push(code))
@@ -319,7 +320,7 @@ describe('a circuit', () => {
 
   it('lets the next one through when the first is refused by a limit', async () => {
     const { first } = await broken()
-    first.respond = succeeds
+    first.says(succeeds)
     clock.advance(5_000)
     expect(await status({ model: 'one', cap: 8_000, text: 'x'.repeat(200_000) })).toBe(200)
     await fixture.gateway.app.reload(
@@ -327,10 +328,10 @@ describe('a circuit', () => {
         JSON.stringify({ ...fileFor(first.url, first.url), ...one, limits: { perModel: { costPerCall: '0.001' } } }),
       ),
     )
-    first.respond = fails(500)
+    first.says(fails(500))
     for (let call = 0; call < 10; call++) await status()
     clock.advance(5_000)
-    first.respond = succeeds
+    first.says(succeeds)
     expect(await status({ model: 'one', cap: 8_000 })).toBe(429)
     expect(await fixture.targets()).toMatchObject([{ circuit: 'half_open' }])
     expect(await status()).toBe(200)
@@ -340,15 +341,15 @@ describe('a circuit', () => {
   it('lets the next one through when the first one’s client leaves', async () => {
     const { first, gateway } = await broken({ env: { ON_DISCONNECT: 'cancel' } })
     clock.advance(5_000)
-    first.respond = hangs
+    first.says(hangs)
     const leaving = new AbortController()
     const left = fixture.send({ model: 'one' }, { signal: leaving.signal }).catch(() => 'left')
     await waitFor(async () => first.received.length === 11 || undefined)
     expect(await status()).toBe(503)
     leaving.abort()
     expect(await left).toBe('left')
-    await gateway.settledEntries(11)
-    first.respond = succeeds
+    await gateway.ledger.holds(11)
+    first.says(succeeds)
     expect(await status()).toBe(200)
     expect(await fixture.targets()).toMatchObject([{ circuit: 'closed' }])
   })
@@ -358,7 +359,7 @@ describe('a circuit', () => {
     const bound = await fixture.reservationNanoUsd('less')
     const answer = await fixture.send()
     expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([200, 'second/cheap'])
-    const [entry] = await fixture.gateway.settledEntries(11)
+    const [entry] = await fixture.gateway.ledger.holds(11)
     expect(entry?.outcome?.attempts).toHaveLength(1)
     expect(entry?.outcome?.cost.totalNanoUsd).toBe(COST_NANO_USD / 10n)
     expect(entry?.facts.reservedCostNanoUsd).toBe(bound)
@@ -387,7 +388,7 @@ describe('a circuit', () => {
     await status({ model: 'both' })
     expect(fixture.requestCounts).toEqual([10, 0])
     clock.advance(5_000)
-    fixture.first.respond = hangs
+    fixture.first.says(hangs)
     const leaving = new AbortController()
     const asking = Array.from({ length: 5 }, () =>
       fixture.send({ cap: 1 }, { signal: leaving.signal }).then(
@@ -460,13 +461,13 @@ describe('what a route may cost', () => {
     const bound = await fixture.reservationNanoUsd('more')
     const asking = fixture.send()
     await waitFor(async () => first.received[0])
-    expect(nanoUsd((await gateway.level('daily_spending_limit')).reserved)).toBe(bound)
+    expect(nanoUsd((await gateway.ledger.level('daily_spending_limit')).reserved)).toBe(bound)
     const [call] = first.received
     if (call) succeeds(call)
     expect((await asking).headers.get('x-bursar-cost-usd')).toBe('0.000004')
     const { outcome } = await fixture.settledEntry()
     expect(outcome?.cost.totalNanoUsd).toBe(COST_NANO_USD / 10n)
-    expect(await gateway.level('daily_spending_limit')).toMatchObject({ settled: 0.000004, reserved: 0 })
+    expect(await gateway.ledger.level('daily_spending_limit')).toMatchObject({ settled: 0.000004, reserved: 0 })
   })
 
   it('of a dearer target that had to answer is that target’s', async () => {
@@ -475,7 +476,7 @@ describe('what a route may cost', () => {
       ...withAliases({ both: { targets: ['first/cheap', 'second/dear'], retries: 0 } }),
     })
     expect((await fixture.send()).headers.get('x-bursar-cost-usd')).toBe('0.0004')
-    expect((await fixture.gateway.level('daily_spending_limit')).settled).toBe(0.0004)
+    expect((await fixture.gateway.ledger.level('daily_spending_limit')).settled).toBe(0.0004)
   })
 
   /** A day's money that holds one call to `m`, and none to `dear`. */
@@ -494,10 +495,10 @@ describe('what a route may cost', () => {
   it('that fits no target is refused, and nothing is taken', async () => {
     const limits = { global: { costPerDay: '0.000001', inFlight: 10 } }
     await open(withAliases({ both: { targets: ['first/dear', 'second/m'], onBudget: 'cheaper' } }, { limits }))
-    const before = await fixture.gateway.levels()
+    const before = await fixture.gateway.ledger.levels()
     const answer = await fixture.send()
     expect(answer.status).toBe(429)
-    expect(await fixture.gateway.levels()).toEqual(before)
+    expect(await fixture.gateway.ledger.levels()).toEqual(before)
     expect(fixture.requestCounts).toEqual([0, 0])
   })
 
@@ -514,7 +515,7 @@ describe('what a route may cost', () => {
     const answer = await fixture.send()
     expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([503, 'first/m'])
     expect(fixture.requestCounts).toEqual([1, 0])
-    expect(await fixture.gateway.level('daily_spending_limit')).toMatchObject({ settled: 0, reserved: 0 })
+    expect(await fixture.gateway.ledger.level('daily_spending_limit')).toMatchObject({ settled: 0, reserved: 0 })
   })
 })
 

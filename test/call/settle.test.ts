@@ -1,17 +1,11 @@
 // How calls end and what they are booked as, over both exchanges and in every dialect.
 
 import { afterEach, describe, expect, it } from 'vitest'
-import {
-  answerWhole,
-  GatewayFixture,
-  type GatewayFixtureOptions,
-  ManualClock,
-  type Responder,
-  TRANSPORTS,
-  type Transport,
-  waitFor,
-  withTimeout,
-} from '../support/gateway-fixture.ts'
+import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerWhole, GatewayFixture, type GatewayFixtureOptions } from '../support/gateway.ts'
+import type { ProviderScript } from '../support/provider.ts'
+import { waitFor, withTimeout } from '../support/waiting.ts'
 import { costOfUsage, DIALECT_NAMES, type DialectName, errorIn, eventsOf } from './dialect-fixtures.ts'
 import { expectSettled, LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
 
@@ -21,7 +15,7 @@ afterEach(async () => {
   fixture = undefined
 })
 
-async function open(play: Responder, options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
+async function open(play: ProviderScript, options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
   fixture = await GatewayFixture.open({ config: LIMITED_CONFIG, respond: play, ...options })
   return fixture
 }
@@ -41,7 +35,7 @@ const COMMON_FREE_STATUSES = [401, 403, 404, 413, 422, 429]
 describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   it('a whole answer is booked exactly, and says what it cost', async () => {
     const stage = await open((call) => answerWhole(call, USAGE))
-    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    const answer = await stage.client.asks(spoken, { cap: 50 }, {}, door)
     expect(answer.status).toBe(200)
     expect(answer.headers.get('x-bursar-cost-usd')).toBe('0.000039')
     expect(answer.headers.get('x-bursar-source')).toBe('provider')
@@ -62,7 +56,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
       for (const event of eventsOf(spoken, USAGE)) response.write(event)
       response.end()
     })
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    const answer = await stage.client.asks(spoken, { cap: 50, stream: true }, {}, door)
     expect(answer.headers.get('x-bursar-cost-usd')).toBeNull()
     await answer.text()
     const entry = await expectSettled(stage, {
@@ -85,10 +79,10 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
     const statuses = [...COMMON_FREE_STATUSES, ...FREE_STATUSES[spoken], 300, 408, 418, 500, 502, 504]
     for (const [at, code] of statuses.entries()) {
       status = code
-      const answer = await stage.call(spoken, { cap: 50, stream: at % 2 === 0 }, { redirect: 'manual' }, door)
+      const answer = await stage.client.asks(spoken, { cap: 50, stream: at % 2 === 0 }, { redirect: 'manual' }, door)
       expect([answer.status, await answer.text()]).toEqual([code, '{"error":{"message":"no"}}'])
       expect(answer.headers.get('retry-after')).toBe('7')
-      const [entry] = await stage.settledEntries(at + 1)
+      const [entry] = await stage.ledger.holds(at + 1)
       const free = COMMON_FREE_STATUSES.includes(code) || FREE_STATUSES[spoken].includes(code)
       const cost = free ? 0n : (entry?.facts.reservedCostNanoUsd ?? -1n)
       expect(entry?.outcome).toMatchObject({
@@ -105,7 +99,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
 
   it('an upstream that cannot be reached costs nothing', async () => {
     const stage = await open(() => {}, { env: UNREACHABLE_ENV })
-    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    const answer = await stage.client.asks(spoken, { cap: 50 }, {}, door)
     expect(answer.status).toBe(502)
     await expectSettled(stage, { ending: 'failed', certainty: 'exact', cost: 0n, tokens: 0 })
     expect(errorIn(spoken, await answer.json()).message).toMatch(/could not be reached/)
@@ -113,7 +107,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
 
   it('an upstream that dies after the request was written costs the whole reservation', async () => {
     const stage = await open(({ response }) => void response.destroy())
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    const answer = await stage.client.asks(spoken, { cap: 50, stream: true }, {}, door)
     expect(answer.status).toBe(502)
     await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
     expect(errorIn(spoken, await answer.json()).message).toMatch(/broke off/)
@@ -124,7 +118,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' })
       response.write('{"usage":', () => response.destroy())
     })
-    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    const answer = await stage.client.asks(spoken, { cap: 50 }, {}, door)
     expect(answer.status).toBe(502)
     await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
@@ -136,7 +130,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
     ['nothing', 'application/json', ''],
   ])('%s costs the whole reservation, and is passed on', async (_, type, body) => {
     const stage = await open(({ response }) => void response.writeHead(200, { 'content-type': type }).end(body))
-    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    const answer = await stage.client.asks(spoken, { cap: 50 }, {}, door)
     expect([answer.status, await answer.text()]).toEqual([200, body])
     const entry = await expectSettled(stage, { certainty: 'upperBound', cost: 'whole' })
     expect(answer.headers.get('x-bursar-cost-usd')).toBe((Number(entry.facts.reservedCostNanoUsd) / 1e9).toString())
@@ -145,20 +139,20 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   it('a call without an answer in time is cut, and costs the whole reservation', async () => {
     const clock = new ManualClock()
     const stage = await open(() => {}, { clock, timers: clock, env: { UPSTREAM_TIMEOUT_MS: '120' } })
-    const asked = stage.call(spoken, { cap: 50 }, {}, door)
-    await waitFor(async () => stage.upstream.received[0])
+    const asked = stage.client.asks(spoken, { cap: 50 }, {}, door)
+    await waitFor(async () => stage.provider.received[0])
     clock.advance(120)
     const answer = await asked
     expect(answer.status).toBe(504)
     await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
-    expect(await stage.upstream.received[0]?.cut).toBe(true)
+    expect(await stage.provider.received[0]?.cut).toBe(true)
     expect(errorIn(spoken, await answer.json()).message).toMatch(/in time/)
   })
 
   it('a status no web Response can have reaches the client as some error, and is settled', async () => {
     for (const status of [205, 700, 999]) {
       const stage = await open(({ response }) => void response.writeHead(status).end())
-      const answer = await withTimeout(2_000, stage.call(spoken, { cap: 50 }, {}, door))
+      const answer = await withTimeout(2_000, stage.client.asks(spoken, { cap: 50 }, {}, door))
       expect([205, 502, 700, 999]).toContain(answer.status)
       await expectSettled(stage, { certainty: 'upperBound', cost: 'whole' })
       await stage.close()
@@ -179,7 +173,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
         .writeHead(200, { 'content-type': 'application/json', ...theirs, 'x-bursar-cost-usd': '99' })
         .end('{"usage":{}}')
     })
-    const { headers } = await stage.call('openai', { cap: 50 }, {}, door)
+    const { headers } = await stage.client.asks('openai', { cap: 50 }, {}, door)
     expect(headers.get('x-ratelimit-remaining-requests')).toBe('999')
     expect(headers.get('x-bursar-upstream-x-ratelimit-remaining-requests')).toBe('5')
     expect(headers.get('ratelimit-policy')).toContain('"daily_spending_limit";q=1000000;qu="micro-usd";w=86400')
@@ -195,8 +189,8 @@ describe.each(TRANSPORTS)('%s:', (door) => {
       clock,
       env: { UPSTREAM_TIMEOUT_MS: '3600000' },
     })
-    const asked = stage.call('openai', { cap: 50 }, {}, door)
-    await waitFor(async () => stage.upstream.received[0])
+    const asked = stage.client.asks('openai', { cap: 50 }, {}, door)
+    await waitFor(async () => stage.provider.received[0])
     clock.advance(3_600_000 + 59_999)
     expect(await stage.app.store.sweep(clock.now())).toHaveLength(0)
     clock.advance(1)

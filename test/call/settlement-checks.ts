@@ -3,7 +3,7 @@
 import { expect } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { totalTokens } from '../../src/core/usage.ts'
-import type { GatewayFixture } from '../support/gateway-fixture.ts'
+import type { GatewayFixture } from '../support/gateway.ts'
 import { PRICE } from './dialect-fixtures.ts'
 
 /** Windows only, so that levels show sums. */
@@ -26,8 +26,8 @@ export const nanoUsd = (usd: number): bigint => BigInt(Math.round(usd * 1e9))
 export async function readSettled(
   stage: GatewayFixture,
 ): Promise<{ levels: SettledAmounts; entries: readonly Entry[] }> {
-  const entries = await stage.entries()
-  const levels = await stage.levels()
+  const entries = await stage.ledger.entries()
+  const levels = await stage.ledger.levels()
   const level = (name: string) => levels.find((one) => one.limit === name) ?? { settled: 0, reserved: 0 }
   for (const { limit, reserved } of levels) expect({ limit, reserved }).toEqual({ limit, reserved: 0 })
   return {
@@ -51,7 +51,7 @@ export interface ExpectedSettlement {
 
 /** The one call there was, once it is settled: the ledger, the levels and the figures agree on what was expected. */
 export async function expectSettled(stage: GatewayFixture, expected: ExpectedSettlement): Promise<Entry> {
-  await stage.settledEntries(1)
+  await stage.ledger.holds(1)
   const { levels, entries } = await readSettled(stage)
   const [entry] = entries
   if (!entry?.outcome || entries.length !== 1) throw new Error(`${entries.length} entries in place of one`)
@@ -62,7 +62,7 @@ export async function expectSettled(stage: GatewayFixture, expected: ExpectedSet
   expect(outcome).toMatchObject({ certainty: expected.certainty, ending: expected.ending ?? outcome.ending })
   expect({ cost: outcome.cost.totalNanoUsd, tokens: totalTokens(outcome.usage) }).toEqual({ cost: costNanoUsd, tokens })
   expect(levels).toEqual({ requests: 1, tokens, costNanoUsd, inFlight: 0 })
-  const stats = await stage.fetchPage<{ total_requests: number; total_tokens: number; total_cost: number }>(
+  const stats = await stage.client.asksOwner<{ total_requests: number; total_tokens: number; total_cost: number }>(
     '/llm/stats',
   )
   expect(stats).toMatchObject({ total_requests: 1, total_tokens: tokens, total_cost: Number(costNanoUsd) / 1e9 })

@@ -1,7 +1,8 @@
 // Answers that other models had a part in: the ledger has all tokens, each at the price of the model that used it.
 
 import { afterEach, describe, expect, it } from 'vitest'
-import { GatewayFixture, TRANSPORTS, type Transport } from '../support/gateway-fixture.ts'
+import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
+import { GatewayFixture } from '../support/gateway.ts'
 import { PRICE } from './dialect-fixtures.ts'
 import { expectSettled, LIMITED_CONFIG } from './settlement-checks.ts'
 
@@ -22,7 +23,7 @@ async function call(door: Transport, iterations: unknown[]): Promise<[GatewayFix
     config: CONFIG,
     respond: ({ response }) => void response.writeHead(200, { 'content-type': 'application/json' }).end(body),
   })
-  return [fixture, await fixture.call('anthropic', { cap: 50 }, {}, door)]
+  return [fixture, await fixture.client.asks('anthropic', { cap: 50 }, {}, door)]
 }
 
 const iterationOf = (type: string, input_tokens: number, output_tokens: number, more: object = {}) => ({

@@ -3,7 +3,8 @@
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { GatewayFixture, withTimeout } from '../support/gateway-fixture.ts'
+import { GatewayFixture } from '../support/gateway.ts'
+import { withTimeout } from '../support/waiting.ts'
 import { DIALECT_NAMES, type DialectName, requestFor } from './dialect-fixtures.ts'
 
 let fixture: GatewayFixture
@@ -42,6 +43,6 @@ it.each(DIALECT_NAMES)('%s: a call that comes too late is 503, and closes its co
   expect([late.status, late.headers.connection, late.reused]).toEqual([503, 'close', true])
   expect(late.body).toContain('The gateway is stopping.')
   await withTimeout(5_000, late.closed)
-  expect(fixture.upstream.received).toHaveLength(1)
-  expect(await fixture.settledEntries(1)).toHaveLength(1)
+  expect(fixture.provider.received).toHaveLength(1)
+  expect(await fixture.ledger.holds(1)).toHaveLength(1)
 })

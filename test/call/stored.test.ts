@@ -3,17 +3,12 @@
 import { connect } from 'node:net'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, it } from 'vitest'
-import {
-  GatewayFixture,
-  ManualClock,
-  type Received,
-  type Responder,
-  TRANSPORTS,
-  type Transport,
-  waitFor,
-  withTimeout,
-} from '../support/gateway-fixture.ts'
+import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { GatewayFixture } from '../support/gateway.ts'
+import type { ProviderRequest, ProviderScript } from '../support/provider.ts'
 import { recordingsOf } from '../support/recordings.ts'
+import { waitFor, withTimeout } from '../support/waiting.ts'
 import { costOfUsage, PRICE } from './dialect-fixtures.ts'
 import { readSettled } from './settlement-checks.ts'
 
@@ -40,7 +35,7 @@ const EVENTS = ['created', 'in_progress', 'completed'].map((name, sequence_numbe
 const ITEM = { id: 'msg_1', type: 'message', role: 'user', content: [{ type: 'input_text', text: 'hello' }] }
 
 /** OpenAI, as far as it keeps responses. */
-const answer: Responder = ({ path, response }) => {
+const answer: ProviderScript = ({ path, response }) => {
   const { method = '' } = response.req
   const url = new URL(path, 'http://upstream')
   const says = (body: object) =>
@@ -60,7 +55,7 @@ const answer: Responder = ({ path, response }) => {
 
 async function open(
   env: Record<string, string> = {},
-  play: Responder = answer,
+  play: ProviderScript = answer,
   config: unknown = LIMITED,
 ): Promise<GatewayFixture> {
   fixture = await GatewayFixture.open({ config, respond: play, env: { ...KEYS, ...env }, clock: new ManualClock() })
@@ -75,7 +70,7 @@ function sdkOf(stage: GatewayFixture, door: Transport, apiKey = 'alice-secret-al
 }
 
 const asAlice = { authorization: 'Bearer alice-secret-alice' }
-const requestOf = ({ path, body, response }: Received) => [response.req.method, path, body]
+const requestOf = ({ path, body, response }: ProviderRequest) => [response.req.method, path, body]
 
 async function collectTypes(events: AsyncIterable<{ readonly type: string }>): Promise<string[]> {
   const types: string[] = []
@@ -85,7 +80,7 @@ async function collectTypes(events: AsyncIterable<{ readonly type: string }>): P
 
 /** So many requests that used nothing, whose cost is known. */
 async function expectFree(stage: GatewayFixture, requests: number): Promise<void> {
-  await stage.settledEntries(requests)
+  await stage.ledger.holds(requests)
   const { levels, entries } = await readSettled(stage)
   expect(levels).toEqual({ requests, tokens: 0, costNanoUsd: 0n, inFlight: 0 })
   for (const { facts, outcome } of entries) {
@@ -106,16 +101,16 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     expect(await responses.cancel(ID)).toMatchObject({ id: ID, status: 'cancelled' })
     await responses.delete(ID)
     expect(
-      stage.upstream.received.map(({ path, response }) => [response.req.method, decodeURIComponent(path)]),
+      stage.provider.received.map(({ path, response }) => [response.req.method, decodeURIComponent(path)]),
     ).toEqual([
       ['GET', `${RESPONSE_PATH}?include[]=reasoning.encrypted_content`],
       ['GET', `${RESPONSE_PATH}/input_items?limit=5`],
       ['POST', `${RESPONSE_PATH}/cancel`],
       ['DELETE', RESPONSE_PATH],
     ])
-    for (const { body, headers } of stage.upstream.received) {
+    for (const { body, headers } of stage.provider.received) {
       expect(body).toBe('')
-      expect(headers.authorization).toBe(`Bearer ${stage.upstream.env.OPENAI_API_KEY}`)
+      expect(headers.authorization).toBe(`Bearer ${stage.provider.env.OPENAI_API_KEY}`)
     }
     await expectFree(stage, 4)
   })
@@ -132,13 +127,13 @@ describe.each(TRANSPORTS)('%s:', (door) => {
       const from = after === undefined ? {} : { starting_after: after }
       expect(await collectTypes(await responses.retrieve(ID, { stream: true, ...from }))).toEqual(expected)
     }
-    expect(stage.upstream.received.map(({ path }) => path)).toEqual([
+    expect(stage.provider.received.map(({ path }) => path)).toEqual([
       `${RESPONSE_PATH}?stream=true`,
       `${RESPONSE_PATH}?stream=true&starting_after=0`,
       `${RESPONSE_PATH}?stream=true&starting_after=2`,
     ])
     await expectFree(stage, 3)
-    for (const { outcome, facts } of await stage.entries())
+    for (const { outcome, facts } of await stage.ledger.entries())
       expect([outcome?.ending, outcome?.certainty, facts.streaming]).toEqual(['completed', 'exact', true])
   })
 
@@ -150,7 +145,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     const stream = await sdkOf(stage, door).responses.retrieve(ID, { stream: true })
     await expect(collectTypes(stream)).rejects.toThrow(/broke off its answer/)
     await expectFree(stage, 1)
-    expect((await stage.entries())[0]?.outcome?.ending).toBe('failed')
+    expect((await stage.ledger.entries())[0]?.outcome?.ending).toBe('failed')
   })
 
   it("the provider's own errors are the SDK's, and cost nothing", async () => {
@@ -176,7 +171,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     expect(before.levels.costNanoUsd).toBeGreaterThan(costOfUsage({ input: 20, output: 10 }))
     for (let times = 0; times < 3; times++) await responses.retrieve(ID)
     await collectTypes(await responses.retrieve(ID, { stream: true }))
-    await stage.settledEntries(5)
+    await stage.ledger.holds(5)
     expect((await readSettled(stage)).levels).toEqual({ ...before.levels, requests: 5 })
   })
 
@@ -191,7 +186,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
       expect(error).toBeInstanceOf(Failure)
       expect(error).toMatchObject({ status, message: expect.stringMatching(status === 503 ? /OPENAI_API_KEY/ : /key/) })
     }
-    expect(stage.upstream.received).toEqual([])
+    expect(stage.provider.received).toEqual([])
     expect((await readSettled(stage)).levels.requests).toBe(0)
   })
 
@@ -220,18 +215,18 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     ['GET', '/V1/responses/a'],
   ])('%s %s is 404 in the shape of the dialect, and goes nowhere', async (method, path) => {
     const stage = await open()
-    const response = await stage.fetch(door, path, { method, headers: asAlice })
+    const response = await stage.client.fetch(door, path, { method, headers: asAlice })
     expect([response.status, await response.json()]).toEqual([
       404,
       { error: expect.objectContaining({ type: 'invalid_request_error', code: 'not_found' }) },
     ])
-    expect(stage.upstream.received).toEqual([])
+    expect(stage.provider.received).toEqual([])
     expect((await readSettled(stage)).levels.requests).toBe(0)
   })
 
   it('nothing of a body goes on, nor keys, nor what is said to the gateway', async () => {
     const stage = await open()
-    const response = await stage.fetch(door, `${RESPONSE_PATH}/cancel?key=alice-secret-alice&a=1`, {
+    const response = await stage.client.fetch(door, `${RESPONSE_PATH}/cancel?key=alice-secret-alice&a=1`, {
       method: 'POST',
       headers: { ...asAlice, 'x-bursar-user': 'u', 'content-type': 'application/json', 'x-mine': '1', cookie: 'c=1' },
       body: '{"model":"gpt-4o"}',
@@ -239,20 +234,23 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     expect([response.status, response.headers.get('x-bursar-source')]).toEqual([200, 'provider'])
     expect(response.headers.get('x-bursar-cost-usd')).toMatch(/^0(\.0+)?$/)
     await response.text()
-    const [call] = stage.upstream.received
+    const [call] = stage.provider.received
     expect(call && requestOf(call)).toEqual(['POST', `${RESPONSE_PATH}/cancel?a=1`, ''])
     expect(call?.headers).toMatchObject({ 'x-mine': '1', 'content-length': '0' })
     for (const name of ['content-type', 'x-bursar-user', 'cookie']) expect(call?.headers[name]).toBeUndefined()
-    expect((await stage.entries())[0]?.facts.caller.user).toBe('u')
+    expect((await stage.ledger.entries())[0]?.facts.caller.user).toBe('u')
   })
 
   it('of 200 at once as many are sent as fit the limit on requests', async () => {
     const stage = await open({}, () => {}, { limits: { global: { requestsPerMinute: 37 } } })
-    const { received } = stage.upstream
+    const { received } = stage.provider
     let refused = 0
     const asked = Array.from({ length: 200 }, async (_, at) => {
       const path = at % 2 === 0 ? RESPONSE_PATH : `${RESPONSE_PATH}?stream=true`
-      const response = await stage.fetch(door, path, { method: at % 3 === 0 ? 'DELETE' : 'GET', headers: asAlice })
+      const response = await stage.client.fetch(door, path, {
+        method: at % 3 === 0 ? 'DELETE' : 'GET',
+        headers: asAlice,
+      })
       if (response.status === 429) refused++
       return response.text()
     })
@@ -260,7 +258,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     expect([received.length, refused]).toEqual([37, 163])
     for (const call of received) void answer(call)
     await Promise.all(asked)
-    expect(await stage.settledEntries(37)).toHaveLength(37)
+    expect(await stage.ledger.holds(37)).toHaveLength(37)
   })
 
   it("a refusal is the SDK's own, and takes nothing", async () => {
@@ -288,7 +286,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
       response.write(EVENTS[0])
     })
     const leaving = new AbortController()
-    const response = await stage.fetch(door, `${RESPONSE_PATH}?stream=true`, {
+    const response = await stage.client.fetch(door, `${RESPONSE_PATH}?stream=true`, {
       headers: asAlice,
       signal: leaving.signal,
     })
@@ -296,22 +294,22 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     await reader?.read()
     if (door === 'in process') await reader?.cancel()
     leaving.abort()
-    const [call] = stage.upstream.received
+    const [call] = stage.provider.received
     expect(await withTimeout(2_000, call?.cut ?? Promise.resolve(false))).toBe(true)
     await expectFree(stage, 1)
-    expect((await stage.entries())[0]?.outcome).toMatchObject({ ending: 'canceled', certainty: 'exact' })
+    expect((await stage.ledger.entries())[0]?.outcome).toMatchObject({ ending: 'canceled', certainty: 'exact' })
   })
 
   it('what a client that leaves asked to be done is done', async () => {
     const stage = await open({ ON_DISCONNECT: 'drain' }, () => {})
     const leaving = new AbortController()
-    const asked = stage.fetch(door, `${RESPONSE_PATH}/cancel`, {
+    const asked = stage.client.fetch(door, `${RESPONSE_PATH}/cancel`, {
       method: 'POST',
       headers: asAlice,
       signal: leaving.signal,
     })
     asked.catch(() => {})
-    const call = await waitFor(async () => stage.upstream.received[0])
+    const call = await waitFor(async () => stage.provider.received[0])
     await stage.untilClientGone(door, () => leaving.abort())
     void answer(call)
     expect(await call.cut).toBe(false)
@@ -333,7 +331,7 @@ it.each([
 ])('the path %j is not made into another on its way', async (path, status) => {
   const stage = await open()
   expect(await withTimeout(5_000, statusOf(stage.port, path))).toBe(status)
-  expect(stage.upstream.received).toEqual([])
+  expect(stage.provider.received).toEqual([])
 })
 
 /** Of a path as it is written: clients clean theirs up. */
@@ -353,8 +351,8 @@ it.each(recordingsOf('openai.responses_retrieve'))('$file passes byte for byte',
   const stage = await open({}, (call) => {
     call.response.writeHead(200, { 'content-type': 'application/json' }).end(response.body)
   })
-  const got = await stage.fetch('over sockets', request?.path ?? '', { headers: asAlice })
+  const got = await stage.client.fetch('over sockets', request?.path ?? '', { headers: asAlice })
   expect([got.status, await got.text()]).toEqual([200, response.body])
-  expect(stage.upstream.received[0]?.path).toBe(request?.path)
+  expect(stage.provider.received[0]?.path).toBe(request?.path)
   await expectFree(stage, 1)
 })

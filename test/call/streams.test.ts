@@ -15,16 +15,11 @@ import {
   zstdCompressSync,
 } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
-import {
-  answerStream,
-  GatewayFixture,
-  type GatewayFixtureOptions,
-  ManualClock,
-  type Responder,
-  TRANSPORTS,
-  type Transport,
-  withTimeout,
-} from '../support/gateway-fixture.ts'
+import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerStream, GatewayFixture, type GatewayFixtureOptions } from '../support/gateway.ts'
+import type { ProviderScript } from '../support/provider.ts'
+import { withTimeout } from '../support/waiting.ts'
 import {
   costOfUsage,
   DIALECT_NAMES,
@@ -45,7 +40,7 @@ afterEach(async () => {
 /** Stands still: no deadline comes, and no connection is given up, before a test says so. */
 let clock: ManualClock
 
-async function open(play: Responder, options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
+async function open(play: ProviderScript, options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
   clock = new ManualClock()
   fixture = await GatewayFixture.open({ config: LIMITED_CONFIG, respond: play, clock, timers: clock, ...options })
   return fixture
@@ -91,7 +86,7 @@ describe.each(TRANSPORTS)('%s, responses:', (door) => {
       })
       const body = JSON.stringify({ model: 'm', input: 'hello', max_output_tokens: 50, stream: true })
       const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-      const answer = await stage.fetch(door, '/v1/responses', init)
+      const answer = await stage.client.fetch(door, '/v1/responses', init)
       expect(await answer.text()).toBe(sent)
       await expectSettled(stage, EXACT)
     },
@@ -132,7 +127,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.end(first + second.slice(0, 20))
     })
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    const answer = await stage.client.asks(spoken, { cap: 50, stream: true }, {}, door)
     await expectErrorEvent(spoken, answer, /broke off/, first)
     await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
@@ -143,7 +138,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(first, () => response.destroy())
     })
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    const answer = await stage.client.asks(spoken, { cap: 50, stream: true }, {}, door)
     await expectErrorEvent(spoken, answer, /broke off/, first)
     await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
@@ -157,12 +152,12 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
       },
       { env: { UPSTREAM_TIMEOUT_MS: '150' } },
     )
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    const answer = await stage.client.asks(spoken, { cap: 50, stream: true }, {}, door)
     const begun = await readFirstChunk(answer)
     clock.advance(150)
     await expectErrorEvent(spoken, begun, /in time/, first)
     await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
-    expect(await stage.upstream.received[0]?.cut).toBe(true)
+    expect(await stage.provider.received[0]?.cut).toBe(true)
   })
 
   it("the provider's own error event passes on, and costs the whole reservation", async () => {
@@ -173,7 +168,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
     }
     const sent = `${first}${spoken === 'anthropic' ? 'event: error\n' : ''}data: ${JSON.stringify(error)}\n\n`
     const stage = await open((call) => answerStream(call, [sent]))
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    const answer = await stage.client.asks(spoken, { cap: 50, stream: true }, {}, door)
     expect(await answer.text()).toBe(sent)
     await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
@@ -226,14 +221,14 @@ describe.each(TRANSPORTS)('%s:', (door) => {
   it('openai: a usage chunk that was not asked for is asked for, metered, and hidden', async () => {
     const events = eventsOf('openai', USAGE)
     const stage = await open((call) => answerStream(call, events))
-    const answer = await stage.call(
+    const answer = await stage.client.asks(
       'openai',
       { cap: 50, stream: true },
       { headers: { 'accept-encoding': 'gzip' } },
       door,
     )
     expect(await answer.text()).toBe(events.toSpliced(-2, 1).join(''))
-    const [call] = stage.upstream.received
+    const [call] = stage.provider.received
     expect(JSON.parse(call?.body ?? '')).toHaveProperty('stream_options', { include_usage: true })
     expect(call?.headers['accept-encoding']).toBe('identity')
     await expectSettled(stage, EXACT)
@@ -243,7 +238,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     const filters = `data: ${JSON.stringify({ choices: [], prompt_filter_results: [], usage: null })}\n\n`
     const events = [filters, ...eventsOf('openai', USAGE)]
     const stage = await open((call) => answerStream(call, events))
-    const answer = await stage.call('openai', { cap: 50, stream: true }, {}, door)
+    const answer = await stage.client.asks('openai', { cap: 50, stream: true }, {}, door)
     expect(await answer.text()).toBe(events.toSpliced(-2, 1).join(''))
   })
 
@@ -251,17 +246,17 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     '%s: the answer closes at once after its last event, though the upstream does not',
     async (spoken) => {
       const stage = await open((call) => answerStream(call, eventsOf(spoken, USAGE), false))
-      await (await stage.call(spoken, { cap: 50, stream: true }, {}, door)).text()
+      await (await stage.client.asks(spoken, { cap: 50, stream: true }, {}, door)).text()
       await expectSettled(stage, EXACT)
       // The connection is given up a while later, so that it does not stay open for ever.
       clock.advance(1_000)
-      expect(await withTimeout(25_000, stage.upstream.received[0]?.cut ?? Promise.resolve(false))).toBe(true)
+      expect(await withTimeout(25_000, stage.provider.received[0]?.cut ?? Promise.resolve(false))).toBe(true)
     },
   )
 
   it.each(['openai', 'anthropic'] as const)('%s: the call is settled before its last event leaves', async (spoken) => {
     const stage = await open((call) => answerStream(call, eventsOf(spoken, USAGE), false))
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    const answer = await stage.client.asks(spoken, { cap: 50, stream: true }, {}, door)
     const decoder = new TextDecoder()
     let seen = ''
     for await (const chunk of answer.body ?? []) {
@@ -282,11 +277,11 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     )
     const { body } = requestFor('gemini', { cap: 50 })
     const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-    const answer = await stage.fetch(door, '/v1beta/models/m:streamGenerateContent', init)
+    const answer = await stage.client.fetch(door, '/v1beta/models/m:streamGenerateContent', init)
     expect(await answer.text()).toBe(whole)
     await expectSettled(stage, EXACT)
     sent = `[${elements[0]}\n`
-    const broken = await stage.fetch(door, '/v1beta/models/m:streamGenerateContent', init)
+    const broken = await stage.client.fetch(door, '/v1beta/models/m:streamGenerateContent', init)
     const { text, broke } = await readAll(broken)
     const list = JSON.parse(text) as unknown[]
     expect(broke).toBe(true)
@@ -300,7 +295,11 @@ function requestUsage(stage: GatewayFixture, spoken: DialectName, door: Transpor
   const { path, body } = requestFor(spoken, { cap: 50, stream: true })
   const more = spoken === 'openai' ? { stream_options: { include_usage: true } } : {}
   const asked = JSON.stringify({ ...JSON.parse(body), ...more })
-  return stage.fetch(door, path, { method: 'POST', body: asked, headers: { 'content-type': 'application/json' } })
+  return stage.client.fetch(door, path, {
+    method: 'POST',
+    body: asked,
+    headers: { 'content-type': 'application/json' },
+  })
 }
 
 const compressors = {
@@ -323,7 +322,7 @@ async function fetchRaw(
   const asked = JSON.stringify({ ...JSON.parse(body), ...more })
   const headers = { 'content-type': 'application/json', 'accept-encoding': 'gzip, br, deflate, zstd' }
   if (door === 'in process') {
-    const answer = await stage.fetch(door, path, { method: 'POST', body: asked, headers })
+    const answer = await stage.client.fetch(door, path, { method: 'POST', body: asked, headers })
     return { headers: answer.headers, body: Buffer.from(await answer.arrayBuffer()) }
   }
   return new Promise((resolve, reject) => {

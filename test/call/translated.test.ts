@@ -2,7 +2,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
-import { ManualClock, type Received, type Responder, waitFor, withTimeout } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import type { ProviderRequest, ProviderScript } from '../support/provider.ts'
+import { waitFor, withTimeout } from '../support/waiting.ts'
 import { DIALECT_NAMES, type DialectName, errorIn, eventsOf } from './dialect-fixtures.ts'
 import {
   COST_NANO_USD,
@@ -24,8 +26,8 @@ async function open(options: RoutingFixtureOptions = {}): Promise<RoutingFixture
   return fixture
 }
 
-const receivedIn = (spoken: DialectName) => fixture.gateway.upstream.received.filter((call) => call.dialect === spoken)
-const bodySent = () => JSON.parse(fixture.gateway.upstream.received.at(-1)?.body ?? '')
+const receivedIn = (spoken: DialectName) => fixture.gateway.provider.received.filter((call) => call.dialect === spoken)
+const bodySent = () => JSON.parse(fixture.gateway.provider.received.at(-1)?.body ?? '')
 const announcedCap = (answer: Response) => answer.headers.get('x-bursar-max-output-tokens')
 
 /** The text of an answer as far as it came. */
@@ -49,7 +51,7 @@ const DIALECT_PAIRS = [
 ] as const
 
 describe('a call without a cap, of a client of OpenAI’s, to Anthropic', () => {
-  const ask = (cap?: number) => fixture.gateway.call('openai', { model: 'anthropic/m', ...(cap ? { cap } : {}) })
+  const ask = (cap?: number) => fixture.gateway.client.asks('openai', { model: 'anthropic/m', ...(cap ? { cap } : {}) })
   const withMoney = (costPerDay: string) => ({ file: { limits: { global: { costPerDay } } } })
 
   it.each([
@@ -65,7 +67,7 @@ describe('a call without a cap, of a client of OpenAI’s, to Anthropic', () => 
 
   it('gets it, too, where Anthropic is asked because another target failed', async () => {
     await open({ file: { aliases: { both: { targets: ['nowhere/m', 'anthropic/m'], retries: 0 } } } })
-    const answer = await fixture.gateway.call('openai', { model: 'both' })
+    const answer = await fixture.gateway.client.asks('openai', { model: 'both' })
     expect([answer.headers.get('x-bursar-target'), announcedCap(answer)]).toEqual(['anthropic/m', '4096'])
     expect(bodySent()).toMatchObject({ max_tokens: 4_096 })
     expect((await fixture.settledEntry()).facts).toMatchObject({ capAsked: null, capInjected: 4_096 })
@@ -98,7 +100,7 @@ describe('a call without a cap, of a client of OpenAI’s, to Anthropic', () => 
   it('is refused where not even the least cap fits', async () => {
     await open(withMoney('0.0005'))
     expect((await ask()).status).toBe(429)
-    expect(fixture.gateway.upstream.received).toHaveLength(0)
+    expect(fixture.gateway.provider.received).toHaveLength(0)
   })
 
   it('with one of its own keeps it where it fits, and is refused where it does not', async () => {
@@ -109,7 +111,7 @@ describe('a call without a cap, of a client of OpenAI’s, to Anthropic', () => 
     expect((await fixture.settledEntry()).facts).toMatchObject({ capAsked: 2_000, capInjected: null })
     const refused = await ask(3_000)
     expect([refused.status, announcedCap(refused)]).toEqual([429, null])
-    expect(fixture.gateway.upstream.received).toHaveLength(1)
+    expect(fixture.gateway.provider.received).toHaveLength(1)
   })
 })
 
@@ -118,13 +120,13 @@ describe('a key that the caller brings', () => {
   const headers = { authorization: `Bearer ${OWN}` }
   const BOTH = { openai: { callerKeys: 'forward' }, anthropic: { callerKeys: 'forward' } }
 
-  const openTo = (targets: readonly string[], play: Responder, env: Readonly<Record<string, string>> = {}) =>
+  const openTo = (targets: readonly string[], play: ProviderScript, env: Readonly<Record<string, string>> = {}) =>
     open({ respond: play, env, file: { providers: BOTH, aliases: { both: { targets, retries: 0 } } } })
 
   /** SDKs put it where they like. */
-  const keyIn = ({ headers }: Received) => headers['x-api-key'] ?? headers.authorization?.replace('Bearer ', '')
+  const keyIn = ({ headers }: ProviderRequest) => headers['x-api-key'] ?? headers.authorization?.replace('Bearer ', '')
 
-  const failing: readonly (readonly [string, Responder, number])[] = [
+  const failing: readonly (readonly [string, ProviderScript, number])[] = [
     ['fails', fails(500), 500],
     ['refuses', fails(429), 429],
     ['breaks off', closes, 502],
@@ -149,11 +151,11 @@ describe('a key that the caller brings', () => {
   it('goes to no second provider when the first one cannot be reached', async () => {
     await openTo(['openai/m', 'anthropic/m'], succeeds, { OPENAI_BASE_URL: UNREACHABLE_URL })
     expect((await fixture.send({}, { headers })).status).toBe(502)
-    expect(fixture.gateway.upstream.received).toEqual([])
+    expect(fixture.gateway.provider.received).toEqual([])
   })
 
   it('goes to another model of the same provider', async () => {
-    const isFirst = ({ body }: Received) => body.includes('"model":"m"')
+    const isFirst = ({ body }: ProviderRequest) => body.includes('"model":"m"')
     await openTo(['openai/m', 'openai/cheap'], (call) => (isFirst(call) ? fails(500) : succeeds)(call))
     const answer = await fixture.send({}, { headers })
     expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([200, 'openai/cheap'])
@@ -181,10 +183,10 @@ describe.each([302, 307])('a redirect, %i,', (status) => {
 
   it.each(ways)('of a call in the words of %s to %s is not followed, nor passed on', async (spoken, provider) => {
     await open()
-    fixture.gateway.upstream.respond = ({ response }) => {
+    fixture.gateway.provider.says(({ response }) => {
       response.writeHead(status, { location: `${fixture.second.url}/elsewhere`, 'content-type': 'application/json' })
       response.end('{"error":{"message":"moved"}}')
-    }
+    })
     const model = spoken === provider ? 'm' : `${provider}/m`
     for (const stream of [false, true]) {
       const answer = await fixture.send({ model, stream }, { redirect: 'manual' }, spoken)
@@ -192,7 +194,7 @@ describe.each([302, 307])('a redirect, %i,', (status) => {
       expect([answer.status, answer.headers.get('location')]).toEqual([status, null])
     }
     expect(receivedIn(provider)).toHaveLength(2)
-    expect(fixture.gateway.upstream.received).toHaveLength(2)
+    expect(fixture.gateway.provider.received).toHaveLength(2)
     expect(fixture.second.received).toHaveLength(0)
   })
 })
@@ -205,7 +207,7 @@ describe('a provider that is not there', () => {
     errorIn(spoken, await answer.json())
     const { outcome } = await fixture.settledEntry()
     expect(outcome).toMatchObject({ ending: 'failed', cost: { totalNanoUsd: 0n } })
-    expect((await fixture.gateway.level('daily_spending_limit')).settled).toBe(0)
+    expect((await fixture.gateway.ledger.level('daily_spending_limit')).settled).toBe(0)
   })
 })
 
@@ -214,7 +216,7 @@ class StreamWriter {
   writtenBytes = 0
   isStopped = false
 
-  async write({ response }: Received, piece: string, most: number): Promise<void> {
+  async write({ response }: ProviderRequest, piece: string, most: number): Promise<void> {
     const closed = new Promise((resolve) => response.once('close', resolve))
     while (this.writtenBytes < most && !this.isStopped && !response.destroyed) {
       this.writtenBytes += piece.length
@@ -281,7 +283,7 @@ describe('an error that does not end', () => {
       const answer = await withTimeout(25_000, fixture.send({ model: `${provider}/m` }, {}, spoken))
       expect(answer.status).toBe(provider === 'gemini' ? 502 : 500)
       errorIn(spoken, await answer.json())
-      const [call] = fixture.gateway.upstream.received
+      const [call] = fixture.gateway.provider.received
       expect(await withTimeout(25_000, Promise.resolve(call?.cut))).toBe(true)
       expect(flood.writtenBytes).toBeGreaterThan(1_000_000)
       expect(flood.writtenBytes).toBeLessThan(FLOOD_BYTES)
@@ -307,16 +309,17 @@ describe('a circuit', () => {
     const going = new Promise<void>((resolve) => {
       goOn = resolve
     })
-    const begins: Responder = async ({ response }) => {
+    const begins: ProviderScript = async ({ response }) => {
       const [head = '', ...rest] = eventsOf(heard, { input: 20, output: 10 })
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(head)
       await going
       response.end(rest.join(''))
     }
-    const play: Responder = (call) => (/"stream":true|:stream/.test(call.body + call.path) ? begins : succeeds)(call)
-    fixture.gateway.upstream.respond = play
-    fixture.first.respond = play
+    const play: ProviderScript = (call) =>
+      (/"stream":true|:stream/.test(call.body + call.path) ? begins : succeeds)(call)
+    fixture.gateway.provider.says(play)
+    fixture.first.says(play)
     const probe = await withTimeout(25_000, fixture.send({ model, stream: true }, {}, spoken))
     expect(probe.status).toBe(200)
     const others = await Promise.all([1, 2, 3].map(() => fixture.send({ model }, {}, spoken)))
@@ -336,7 +339,7 @@ describe('a circuit', () => {
     'of streams in the words of %s, from %s, that end in an error stays closed',
     async (spoken, provider) => {
       const [begun = ''] = eventsOf(provider, { input: 20, output: 10 })
-      const play: Responder = ({ response }) => {
+      const play: ProviderScript = ({ response }) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
         response.end(begun + ERROR[provider])
       }
@@ -347,8 +350,8 @@ describe('a circuit', () => {
         expect(answer.status).toBe(200)
         expect(await readText(answer)).toContain('"error"')
       }
-      expect(fixture.gateway.upstream.received).toHaveLength(12)
-      const entries = await fixture.gateway.settledEntries(12)
+      expect(fixture.gateway.provider.received).toHaveLength(12)
+      const entries = await fixture.gateway.ledger.holds(12)
       expect(entries.map(({ outcome }) => outcome?.attempts[0]?.error)).toEqual(Array(12).fill('error event'))
       for (const { circuit, failed } of await fixture.targets()) expect([circuit, failed]).toEqual(['closed', 0])
     },
@@ -367,16 +370,18 @@ describe('a model whose prefix is nobody’s', () => {
     const answer = await fixture.send({ model: 'nobody/m' }, {}, spoken)
     expect(answer.status).toBe(503)
     expect(errorIn(spoken, await answer.json()).message).toContain(`${spoken.toUpperCase()}_API_KEY`)
-    expect([fixture.requestCounts, fixture.gateway.upstream.received.length]).toEqual([[0, 0], 0])
+    expect([fixture.requestCounts, fixture.gateway.provider.received.length]).toEqual([[0, 0], 0])
   })
 })
 
 it('the limit of a model is shown where it is asked for with its provider in front', async () => {
   await open({ file: { limits: { ...LIMITS, perModel: { requestsPerDay: 7 } } } })
   const shown = { limit: 'requests_per_day', subject: 'model:openai/o1', capacity: 7 }
-  expect(await fixture.gateway.levels('?model=openai/o1')).toContainEqual(expect.objectContaining(shown))
-  expect(await fixture.gateway.levels('?model=openai%2Fo1')).toContainEqual(expect.objectContaining(shown))
-  expect(await fixture.gateway.levels('?provider=openai&model=o1')).toContainEqual(expect.objectContaining(shown))
+  expect(await fixture.gateway.ledger.levels('?model=openai/o1')).toContainEqual(expect.objectContaining(shown))
+  expect(await fixture.gateway.ledger.levels('?model=openai%2Fo1')).toContainEqual(expect.objectContaining(shown))
+  expect(await fixture.gateway.ledger.levels('?provider=openai&model=o1')).toContainEqual(
+    expect.objectContaining(shown),
+  )
 })
 
 describe('a request of very many values', () => {
@@ -399,15 +404,15 @@ describe('a request of very many values', () => {
       await open()
       const init = { method: 'POST', headers: { 'content-type': 'application/json' } }
       const model = `${provider}/m`
-      const asked = fixture.gateway.fetch('over sockets', pathOf(spoken, model), {
+      const asked = fixture.gateway.client.fetch('over sockets', pathOf(spoken, model), {
         ...init,
         body: bodyOf(spoken, model),
       })
       const answer = await withTimeout(1_000, asked)
       expect(answer.status).toBe(400)
       expect(errorIn(spoken, await answer.json()).message).toMatch(/at most 100000 values/)
-      expect(fixture.gateway.upstream.received).toHaveLength(0)
-      expect(await fixture.gateway.entries()).toHaveLength(0)
+      expect(fixture.gateway.provider.received).toHaveLength(0)
+      expect(await fixture.gateway.ledger.entries()).toHaveLength(0)
     },
   )
 
@@ -415,7 +420,7 @@ describe('a request of very many values', () => {
     await open()
     const init = { method: 'POST', headers: { 'content-type': 'application/json' } }
     const body = bodyOf(spoken, 'm')
-    const answer = await fixture.gateway.fetch('over sockets', pathOf(spoken, 'm'), { ...init, body })
+    const answer = await fixture.gateway.client.fetch('over sockets', pathOf(spoken, 'm'), { ...init, body })
     expect(answer.status).toBe(200)
     await waitFor(async () => receivedIn(spoken)[0])
     expect(receivedIn(spoken)[0]?.body).toContain(MANY)

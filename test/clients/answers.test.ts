@@ -3,9 +3,9 @@
 import OpenAI7 from 'openai'
 import OpenAI6 from 'openai-6'
 import { describe, expect, test } from 'vitest'
+import type { Gateway } from '../support/gateway.ts'
 import { type FakeProvider, PROVIDER_KEYS, type ProviderRequest } from '../support/provider.ts'
 import { WORDS } from '../support/provider-answers.ts'
-import type { Gateway } from '../support/server.ts'
 import type { Client, ClientRequest } from './client-request.ts'
 import { CLIENTS } from './clients.ts'
 import { KEY, plainJson, readStream, startPair } from './pair.ts'
@@ -37,7 +37,7 @@ function forwardedHeaders(received: ProviderRequest | undefined): [string, unkno
 
 async function expectOneEntry(gateway: Gateway): Promise<void> {
   await gateway.idle()
-  const entries = await gateway.entries()
+  const entries = await gateway.ledger.entries()
   expect(entries.map(({ facts, outcome }) => [facts.caller.key, outcome?.ending, outcome?.certainty])).toEqual([
     ['alice', 'completed', 'exact'],
   ])
@@ -94,7 +94,7 @@ describe.each(CLIENTS)('$name', (client) => {
     expect(sent).toContain(PROVIDER_KEYS[client.dialect])
     expect(sent).not.toContain(KEY)
     expect(sent).not.toContain('x-bursar-')
-    const [entry] = await scene.gateway.entries()
+    const [entry] = await scene.gateway.ledger.entries()
     expect(entry?.facts.caller).toMatchObject({ key: 'alice', user: 'ada' })
   })
 
@@ -149,7 +149,7 @@ describe.each(STREAMS)('%s', (_name, streamOf) => {
 
 describe('openai 7', () => {
   test("reads in the headers the gateway's rate limits, and nothing of who owns the provider's account", async () => {
-    await using scene = await startPair({ settings: { MAX_REQUESTS_PER_MINUTE: '7' } })
+    await using scene = await startPair({ env: { MAX_REQUESTS_PER_MINUTE: '7' } })
     const { response, request_id } = await new OpenAI7(options(scene.through)).chat.completions
       .create(BODY)
       .withResponse()

@@ -35,9 +35,9 @@ const SAYS = /Gr\u00fc\u00dfe/
 
 async function endings({ gateway }: GatewayPair): Promise<unknown[]> {
   await gateway.idle()
-  await waitFor(async () => (await gateway.entries()).length > 0)
+  await waitFor(async () => (await gateway.ledger.entries()).length > 0)
   expect((await gateway.app.store.figures({ simulated: false })).open).toMatchObject({ calls: 0 })
-  return (await gateway.entries()).map(({ outcome }: Entry) => [outcome?.ending, outcome?.certainty])
+  return (await gateway.ledger.entries()).map(({ outcome }: Entry) => [outcome?.ending, outcome?.certainty])
 }
 
 describe.each(CLIENTS)('$name', (client) => {
@@ -105,7 +105,7 @@ describe.each(CLIENTS)('$name', (client) => {
   ] as const)(
     'leaves one settled entry when it aborts in mid-stream and is %s',
     async (_how, policy, certainty, ledger) => {
-      await using pair = await startPair({ ledger, settings: { ON_DISCONNECT: policy } })
+      await using pair = await startPair({ ledger, env: { ON_DISCONNECT: policy } })
       const { promise: left, resolve: release } = Promise.withResolvers<void>()
       pair.provider.says(({ usual }) => ({ ...usual, pieces: usual.pieces.toSpliced(PIECES_BEFORE_BREAK, 0, left) }))
       const abort = new AbortController()

@@ -7,14 +7,10 @@ import { ENDPOINTS } from '../../src/http/index.ts'
 import { problemSchema } from '../../src/http/problems.ts'
 import { eventsOf, PRICE, requestFor } from '../call/dialect-fixtures.ts'
 import { REQUESTS } from '../runs/patterns-runs.ts'
-import {
-  ADMIN_KEY,
-  answerWhole,
-  GatewayFixture,
-  type GatewayFixtureOptions,
-  ManualClock,
-  type Responder,
-} from '../support/gateway-fixture.ts'
+import { ADMIN_KEY } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerWhole, GatewayFixture, type GatewayFixtureOptions } from '../support/gateway.ts'
+import type { ProviderScript } from '../support/provider.ts'
 
 let fixture: GatewayFixture
 afterEach(() => fixture.close())
@@ -39,7 +35,7 @@ async function checkAnswer(
 ): Promise<Record<string, unknown>> {
   const row = ENDPOINTS.find((endpoint) => endpoint.method === method && matches(endpoint, path))
   if (!row) throw new Error(`there is no endpoint ${method} ${path}`)
-  const response = await fixture.fetch('in process', path, { method, ...init })
+  const response = await fixture.client.fetch('in process', path, { method, ...init })
   const text = await response.text()
   expect(response.status, text).toBeOneOf([200, 503])
   const isText = response.headers.get('content-type')?.startsWith('text/plain')
@@ -72,7 +68,7 @@ async function checkFigures(headers: Readonly<Record<string, string>> = {}): Pro
   for (const path of FIGURES) await checkAnswer('GET', path, { headers })
 }
 
-const answersWithLimits: Responder = (call) => {
+const answersWithLimits: ProviderScript = (call) => {
   call.response.setHeader('x-ratelimit-limit-requests', '60')
   call.response.setHeader('x-ratelimit-remaining-requests', '59')
   answerWhole(call, { input: 20, output: 10 })
@@ -98,14 +94,14 @@ describe('every real answer has the fields of its schema, and no others:', () =>
       respond: answersWithLimits,
     })
     for (const spoken of ['openai', 'anthropic', 'gemini'] as const)
-      await (await fixture.call(spoken, { cap: 50 }, { headers: ALICE })).text()
-    fixture.upstream.respond = ({ response }) => void response.writeHead(500).end()
-    await (await fixture.call('openai', { cap: 50 }, { headers: ALICE })).text()
-    fixture.upstream.respond = ({ response }) => void response.destroy()
-    await (await fixture.call('openai', { cap: 50 }, { headers: ALICE })).text()
-    fixture.upstream.respond = (call) => answerWhole(call, { input: 90_000, output: 50 })
-    await (await fixture.call('openai', { cap: 50 }, { headers: ALICE })).text()
-    await fixture.settledEntries(6)
+      await (await fixture.client.asks(spoken, { cap: 50 }, { headers: ALICE })).text()
+    fixture.provider.says(({ response }) => void response.writeHead(500).end())
+    await (await fixture.client.asks('openai', { cap: 50 }, { headers: ALICE })).text()
+    fixture.provider.says(({ response }) => void response.destroy())
+    await (await fixture.client.asks('openai', { cap: 50 }, { headers: ALICE })).text()
+    fixture.provider.says((call) => answerWhole(call, { input: 90_000, output: 50 }))
+    await (await fixture.client.asks('openai', { cap: 50 }, { headers: ALICE })).text()
+    await fixture.ledger.holds(6)
     await checkFigures(ADMIN)
     await checkFigures(ALICE)
     const status = await checkAnswer('GET', '/llm/status', { headers: ADMIN })
@@ -119,17 +115,17 @@ describe('every real answer has the fields of its schema, and no others:', () =>
 
   it('a call while it is open, and one that is refused', async () => {
     let finish = () => {}
-    const respond: Responder = ({ response }) => {
+    const respond: ProviderScript = ({ response }) => {
       const events = eventsOf('openai', { input: 20, output: 10 })
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write(events.shift())
       finish = () => void response.end(events.join(''))
     }
     await open({ config: { prices: [PRICE], limits: { global: { inFlight: 1 } } }, respond })
-    const answer = await fixture.call('openai', { cap: 10, stream: true })
+    const answer = await fixture.client.asks('openai', { cap: 10, stream: true })
     const explain = ({ headers }: Response) => checkAnswer('GET', `/llm/explain/${headers.get('x-bursar-call-id')}`)
     expect(await explain(answer)).toMatchObject({ status: 'in_flight', cost_usd: null })
     expect(await checkAnswer('GET', '/llm/stats')).toMatchObject({ reserved_now: { requests: 1 } })
-    expect(await explain(await fixture.call('openai', { cap: 10 }))).toMatchObject({ status: 'refused' })
+    expect(await explain(await fixture.client.asks('openai', { cap: 10 }))).toMatchObject({ status: 'refused' })
     finish()
     await answer.text()
     expect(await explain(answer)).toMatchObject({ status: 'completed' })
@@ -144,7 +140,7 @@ describe('every real answer has the fields of its schema, and no others:', () =>
       expect(await estimate(path, body)).toMatchObject({ fits: true })
     }
     const { path, body } = requestFor('openai', { cap: 8_000 })
-    await (await fixture.call('openai', { cap: 50 })).text()
+    await (await fixture.client.asks('openai', { cap: 50 })).text()
     expect(await estimate(path, body)).toMatchObject({ fits: false })
   })
 
@@ -191,12 +187,12 @@ describe('a row', () => {
     async (method, path) => {
       await open({ env: KEYS })
       const body = method === 'POST' ? { body: '{}', headers: JSON_TYPE } : {}
-      const withoutKey = await fixture.fetch('in process', path, { method, ...body })
+      const withoutKey = await fixture.client.fetch('in process', path, { method, ...body })
       expect(withoutKey.status).toBe(401)
       expect(problemSchema.parse(await withoutKey.json()).error.code).toBe('unauthenticated')
       await fixture.close()
       await open()
-      const foreign = await fixture.fetch('in process', path, {
+      const foreign = await fixture.client.fetch('in process', path, {
         method,
         ...body,
         headers: { ...JSON_TYPE, host: 'evil.example' },
@@ -210,7 +206,7 @@ describe('a row', () => {
     async (method, path) => {
       await open()
       const body = method === 'POST' ? { body: '{}', headers: JSON_TYPE } : {}
-      const response = await fixture.fetch('in process', `${path}?colour=red`, { method, ...body })
+      const response = await fixture.client.fetch('in process', `${path}?colour=red`, { method, ...body })
       expect(response.status).toBe(400)
       const { error } = problemSchema.parse(await response.json())
       expect(error).toMatchObject({ code: 'invalid_request', param: 'colour' })
@@ -222,11 +218,11 @@ describe('a row', () => {
 describe('what is wrong with a request', () => {
   it('names the parameters that are allowed, and keeps a secret in an unknown one to itself', async () => {
     await open()
-    const response = await fixture.fetch('in process', '/llm/limits?usr=7&apikey=secret')
+    const response = await fixture.client.fetch('in process', '/llm/limits?usr=7&apikey=secret')
     expect(problemSchema.parse(await response.json()).error.message).toBe(
       'Unknown query parameter: usr. Allowed here: key, user, thread, agent, task, provider, model.',
     )
-    const secret = await fixture.fetch('in process', '/llm/stats?apikey=top-secret')
+    const secret = await fixture.client.fetch('in process', '/llm/stats?apikey=top-secret')
     expect(await secret.text()).not.toContain('top-secret')
   })
 
@@ -235,7 +231,7 @@ describe('what is wrong with a request', () => {
     await checkAnswer('GET', '/llm/stats?key=alice-secret-alice')
     const { path, body } = requestFor('openai', { cap: 50 })
     await checkAnswer('POST', `/llm/estimate?path=${path}&key=alice-secret-alice`, { body, headers: JSON_TYPE })
-    expect((await fixture.fetch('in process', '/llm/stats?key=wrong')).status).toBe(401)
+    expect((await fixture.client.fetch('in process', '/llm/stats?key=wrong')).status).toBe(401)
   })
 
   it.each([
@@ -244,7 +240,7 @@ describe('what is wrong with a request', () => {
     ['{', 'invalid_json', null, /not a JSON object/],
   ])('in a body of %s is named, with its place and what was expected', async (body, code, param, message) => {
     await open()
-    const response = await fixture.fetch('in process', '/api/patterns/rag', {
+    const response = await fixture.client.fetch('in process', '/api/patterns/rag', {
       method: 'POST',
       body,
       headers: JSON_TYPE,
@@ -258,7 +254,7 @@ describe('what is wrong with a request', () => {
   it('is named for the path of an estimate', async () => {
     await open()
     const post = { method: 'POST', body: '{}', headers: JSON_TYPE }
-    const response = await fixture.fetch('in process', '/llm/estimate?path=/v1/images', post)
+    const response = await fixture.client.fetch('in process', '/llm/estimate?path=/v1/images', post)
     expect(problemSchema.parse(await response.json()).error).toMatchObject({ code: 'invalid_request', param: 'path' })
   })
 })
@@ -267,7 +263,7 @@ describe('money', () => {
   it('is a JSON number with every digit of the integer, beyond what a float holds', async () => {
     const limits = { global: { costPerTotal: '99999999999.123456789' } }
     await open({ config: { prices: [PRICE], limits } })
-    const text = await (await fixture.fetch('in process', '/llm/limits')).text()
+    const text = await (await fixture.client.fetch('in process', '/llm/limits')).text()
     expect(text).toContain('"capacity":99999999999.123456789,"settled":0,"reserved":0,"free":99999999999.123456789,')
   })
 })
@@ -285,7 +281,7 @@ describe('below a path of a user’s app', () => {
 describe('GET /', () => {
   it('answers a person with what there is and where to start', async () => {
     await open()
-    const response = await fixture.fetch('over sockets', '/')
+    const response = await fixture.client.fetch('over sockets', '/')
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/plain; charset=utf-8'])
     const text = await response.text()
     expect(text).toMatch(/^Bursar \d+\.\d+\.\d+: /)
@@ -304,7 +300,7 @@ describe('GET /', () => {
 
   it('names every endpoint of our own', async () => {
     await open()
-    const text = await (await fixture.fetch('in process', '/')).text()
+    const text = await (await fixture.client.fetch('in process', '/')).text()
     for (const { path } of ENDPOINTS) expect(text).toContain(path.replace(/:(\w+)/g, '{$1}'))
   })
 })

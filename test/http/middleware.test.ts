@@ -13,13 +13,14 @@ import {
   wholeAnswer,
 } from '../call/dialect-fixtures.ts'
 import { expectSettled, LIMITED_CONFIG, readSettled } from '../call/settlement-checks.ts'
-import { GatewayFixture, withTimeout } from '../support/gateway-fixture.ts'
+import { GatewayFixture } from '../support/gateway.ts'
+import { withTimeout } from '../support/waiting.ts'
 
 type Env = { Variables: GateVariables }
 
 let fixture: GatewayFixture
 afterEach(async () => {
-  expect(fixture.upstream.received).toHaveLength(0)
+  expect(fixture.provider.received).toHaveLength(0)
   await fixture.close()
 })
 
@@ -90,7 +91,7 @@ describe('gate() in front of a handler', () => {
     await (await sendRequest(app, { stream: true })).text()
     expect(read).toMatchObject({ model: 'm', stream_options: { include_usage: true } })
     expect(await (await app.request('/hello')).text()).toBe('hello')
-    expect(await fixture.settledEntries(1)).toHaveLength(1)
+    expect(await fixture.ledger.holds(1)).toHaveLength(1)
   })
 
   it('settles the usage that the handler reports, if the answer carries none', async () => {

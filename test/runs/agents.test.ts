@@ -2,7 +2,8 @@
 // ceiling that is too low says which cap would fit.
 
 import { afterEach, describe, expect, it } from 'vitest'
-import { answerStream, GatewayFixture, type Received } from '../support/gateway-fixture.ts'
+import { answerStream, GatewayFixture } from '../support/gateway.ts'
+import type { ProviderRequest } from '../support/provider.ts'
 
 /** As the README gives them for agents. */
 const CEILINGS = {
@@ -188,7 +189,7 @@ describe('a conversation like those of Codex', () => {
 })
 
 const sendTurn = (agent: Agent, turn: number, more: object = {}) =>
-  fixture.fetch('over sockets', agent.path, {
+  fixture.client.fetch('over sockets', agent.path, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...agent.headers },
     body: JSON.stringify({ ...agent.request(turn, CONTEXT_BYTES), ...more }),
@@ -200,14 +201,14 @@ function conversation(agent: Agent): void {
       turn === 0 ? [0, 27_000, 400] : [27_000 + 700 * (turn - 1), 700, 400],
     )
     let next = 0
-    const play = (call: Received) => answerStream(call, agent.events(...(turns[next++] ?? [0, 0, 1])))
+    const play = (call: ProviderRequest) => answerStream(call, agent.events(...(turns[next++] ?? [0, 0, 1])))
     fixture = await GatewayFixture.open({ env: CEILINGS, config: {}, respond: play })
     for (let turn = 0; turn < TURNS; turn++) {
       const answer = await sendTurn(agent, turn)
       expect([answer.status, answer.headers.get('x-bursar-max-output-tokens')]).toEqual([200, null])
       expect(await answer.text()).toBe(agent.events(...(turns[turn] ?? [0, 0, 0])).join(''))
     }
-    const entries = await fixture.settledEntries(TURNS)
+    const entries = await fixture.ledger.holds(TURNS)
     const spent = entries.reduce((sum, { outcome }) => sum + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
     expect(spent).toBe(turns.reduce((sum, turn) => sum + agent.cost(...turn), 0n))
     expect(entries.every(({ outcome }) => outcome?.certainty === 'exact')).toBe(true)

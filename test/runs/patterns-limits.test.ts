@@ -5,7 +5,9 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { formatUsd } from '../../src/core/money.ts'
 import { PRICE } from '../call/dialect-fixtures.ts'
-import { GatewayFixture, type GatewayFixtureOptions, ManualClock, waitFor } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { GatewayFixture, type GatewayFixtureOptions } from '../support/gateway.ts'
+import { waitFor } from '../support/waiting.ts'
 import {
   completedRun,
   costOf,
@@ -120,14 +122,14 @@ describe('max_cost_usd', () => {
     for (const most of [0, '0', '0.000000001', 0.000000001]) {
       expect((await runPattern(fixture, 'rag', { max_cost_usd: most })).status).toBe(429)
     }
-    expect(await fixture.entries()).toEqual([])
+    expect(await fixture.ledger.entries()).toEqual([])
   })
 
   it('is refused with a model whose price nobody knows, with no other limit, too', async () => {
     await open()
     const answer = await runPattern(fixture, 'rag', { model: 'nobody-knows-it', max_cost_usd: 1 })
     expect([answer.status, errorOf(answer).code, errorOf(answer).param]).toEqual([400, 'unknown_price', 'model'])
-    expect(fixture.upstream.received).toEqual([])
+    expect(fixture.provider.received).toEqual([])
   })
 
   it('is refused where costs are not tracked: nobody could keep it', async () => {
@@ -148,7 +150,7 @@ describe('limits of a day', () => {
       await open({ env: NO_SMALLER_CAPS, config: { limits: { global: { costPerDay } } } })
       const answer = await runPattern(fixture, name)
       expect([answer.status, kindOf(answer)]).toEqual([at === 0 ? 429 : 200, 'budget'])
-      const entries = await fixture.settledEntries(at)
+      const entries = await fixture.ledger.holds(at)
       expect(entries).toHaveLength(at)
       if (at === 0) expect(Number(answer.headers.get('retry-after'))).toBe(12 * 3_600)
       else expect(answer.run?.stopped_because).toMatch(/^Spending limit reached: daily_spending_limit\. /)
@@ -165,8 +167,8 @@ describe('limits of a day', () => {
     const prices = [{ ...OUTPUT_ONLY_PRICE, provider: 'openai', model: 'm' }]
     await open({ env: NO_SMALLER_CAPS, config: { prices }, respond: metacognitionModel() })
     const [first] = await calls('metacognition', { model: 'm' })
-    await (await fixture.call('openai', { cap: 2_000 })).text()
-    const held = (await fixture.entries()).find(({ facts }) => facts.capAsked === 2_000)
+    await (await fixture.client.asks('openai', { cap: 2_000 })).text()
+    const held = (await fixture.ledger.entries()).find(({ facts }) => facts.capAsked === 2_000)
     if (!first || !held) throw new Error('nothing was settled')
     await fixture.close()
     // What the first request costs is already too much for the second, as long as the other call holds its part.
@@ -178,12 +180,12 @@ describe('limits of a day', () => {
       config: { prices, limits: { global: { costPerDay } } },
       respond: (call) => (call.body.includes('2000') ? void (release = () => void script(call)) : script(call)),
     })
-    const holding = fixture.call('openai', { cap: 2_000 })
-    await waitFor(async () => fixture.upstream.received[0])
+    const holding = fixture.client.asks('openai', { cap: 2_000 })
+    await waitFor(async () => fixture.provider.received[0])
     const startedMs = clock.monoMs
     const running = runPattern(fixture, 'metacognition', { model: 'm' })
     const isRefused = async (times: number) => {
-      const { refused } = await fixture.fetchPage<{ refused: Record<string, number> }>('/llm/stats')
+      const { refused } = await fixture.client.asksOwner<{ refused: Record<string, number> }>('/llm/stats')
       return (refused.daily_spending_limit ?? 0) >= times ? true : undefined
     }
     await waitFor(() => isRefused(1))
@@ -209,7 +211,7 @@ describe('50 runs at once', () => {
     const answers = await passTime(fixture, clock, Promise.all(runs))
     expect(answers.filter(({ run }) => run?.stopped === null).length).toBeGreaterThan(0)
     for (const answer of answers) expect(answer.status).toBe(answer.run ? 200 : 429)
-    expect(costOf(await fixture.settledEntries(1))).toBeLessThanOrEqual(50_000_000n)
+    expect(costOf(await fixture.ledger.holds(1))).toBeLessThanOrEqual(50_000_000n)
     const tasks = answers.flatMap(({ run }) => run ?? [])
     for (const run of tasks) {
       const { reported, settled } = await runAndLedgerSums(fixture, run)
@@ -221,7 +223,7 @@ describe('50 runs at once', () => {
 describe('rates', () => {
   it('are waited for in the middle of a run', async () => {
     await open({ env: { MAX_REQUESTS_PER_MINUTE: '120' } })
-    const fill = () => fixture.call('openai', { model: 'sim/echo', cap: 1 })
+    const fill = () => fixture.client.asks('openai', { model: 'sim/echo', cap: 1 })
     while ((await fill()).status === 200) {}
     // Half a second for each request: there is room for the first.
     clock.advance(500)
@@ -266,7 +268,7 @@ describe('rates', () => {
   it('that stop a gateway do not: a waiting run ends as soon as it closes', async () => {
     await open({ env: { MAX_REQUESTS_PER_MINUTE: '2' } })
     const running = runPattern(fixture, 'reflection')
-    await fixture.settledEntries(2)
+    await fixture.ledger.holds(2)
     fixture.app.gate.close()
     const startedMs = clock.monoMs
     const run = completedRun(await passTime(fixture, clock, running))
@@ -303,7 +305,7 @@ describe('100 reflections at 60 per minute', () => {
       [...kinds.keys()].every((kind) => ['200 whole', '200 rate', '200 deadline', '429 rate'].includes(kind)),
     ).toBe(true)
     expect(answers.filter(({ run }) => run).length).toBeGreaterThanOrEqual(20)
-    expect((await fixture.entries()).length).toBeLessThanOrEqual(60 + 8)
+    expect((await fixture.ledger.entries()).length).toBeLessThanOrEqual(60 + 8)
     expect(fixture.app.gate.inFlight).toBe(0)
   })
 })

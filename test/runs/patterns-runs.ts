@@ -4,7 +4,10 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { totalTokens } from '../../src/core/usage.ts'
 import { nanoUsd } from '../call/settlement-checks.ts'
-import type { GatewayFixture, ManualClock, Received, Responder, Transport } from '../support/gateway-fixture.ts'
+import type { Transport } from '../support/client-and-ledger.ts'
+import type { ManualClock } from '../support/clocks.ts'
+import type { GatewayFixture } from '../support/gateway.ts'
+import type { ProviderRequest, ProviderScript } from '../support/provider.ts'
 
 export const PATTERN_NAMES = ['reflection', 'planning', 'tool-use', 'rag', 'metacognition'] as const
 export type PatternName = (typeof PATTERN_NAMES)[number]
@@ -90,7 +93,7 @@ export function startRun(
   const { transport = 'in process', query = '', ...init } = start
   const body = JSON.stringify({ ...REQUESTS[name], ...fields })
   const headers = { 'content-type': 'application/json', ...init.headers }
-  return fixture.fetch(transport, `/api/patterns/${name}${query}`, { method: 'POST', body, ...init, headers })
+  return fixture.client.fetch(transport, `/api/patterns/${name}${query}`, { method: 'POST', body, ...init, headers })
 }
 
 /** A run from its start to its end. */
@@ -148,7 +151,7 @@ export const kindOf = ({ run, error }: PatternResponse): string => run?.stopped 
 
 /** All of a task's entries, the oldest first. */
 export async function entriesOf(fixture: GatewayFixture, task: string): Promise<readonly Entry[]> {
-  const entries = await fixture.settledEntries(0)
+  const entries = await fixture.ledger.holds(0)
   return entries
     .filter(({ facts }) => facts.caller.task === task)
     .toSorted((one, other) => (one.facts.callId < other.facts.callId ? -1 : 1))
@@ -168,7 +171,7 @@ export async function runAndLedgerSums(fixture: GatewayFixture, { task, usage, c
 }
 
 /** The name of the schema that the model has to answer in, or `words`. */
-export function shapeIn({ body }: Received): string {
+export function shapeIn({ body }: ProviderRequest): string {
   return /"json_schema":\{"name":"(\w+)"/.exec(body)?.[1] ?? 'words'
 }
 
@@ -178,7 +181,9 @@ type ScriptedAnswer =
   | { readonly calls: readonly [name: string, args: string][] }
 
 /** A model of OpenAI's that answers by a script. @param at how many requests came before */
-export function openaiModel(script: (call: Received, at: number) => ScriptedAnswer | Responder): Responder {
+export function openaiModel(
+  script: (call: ProviderRequest, at: number) => ScriptedAnswer | ProviderScript,
+): ProviderScript {
   let at = 0
   return (call) => {
     const scripted = script(call, at++)
@@ -206,11 +211,11 @@ const METACOGNITION_ANSWERS = [
 export const metacognitionModel = () => openaiModel((_, at) => METACOGNITION_ANSWERS[Math.min(at, 1)] ?? {})
 
 /** A model that answers this many requests by `script` at once, and the others once they are released. */
-export function heldModel(script: Responder, answeredAtOnce: number) {
-  const held: Received[] = []
+export function heldModel(script: ProviderScript, answeredAtOnce: number) {
+  const held: ProviderRequest[] = []
   let received = 0
   return {
-    respond: (call: Received) => (received++ < answeredAtOnce ? script(call) : void held.push(call)),
+    respond: (call: ProviderRequest) => (received++ < answeredAtOnce ? script(call) : void held.push(call)),
     release: () => {
       for (const call of held.splice(0)) void script(call)
     },

@@ -3,7 +3,9 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
 import { PRICE } from '../call/dialect-fixtures.ts'
-import { GatewayFixture, type GatewayFixtureOptions, type Received, TRANSPORTS } from '../support/gateway-fixture.ts'
+import { TRANSPORTS } from '../support/client-and-ledger.ts'
+import { GatewayFixture, type GatewayFixtureOptions } from '../support/gateway.ts'
+import type { ProviderRequest } from '../support/provider.ts'
 import {
   completedRun,
   entriesOf,
@@ -106,7 +108,7 @@ describe('models', () => {
     expect(await modelOf({ model: 'sim/other' })).toBe('sim/other')
     await fixture.app.reload(readFileConfig(JSON.stringify({ patterns: { model: 'sim/tools-2' } })))
     expect(await modelOf()).toBe('sim/tools-2')
-    const { facts } = (await fixture.entries())[0] ?? {}
+    const { facts } = (await fixture.ledger.entries())[0] ?? {}
     expect(facts?.model).toBe('sim/tools-2')
   })
 
@@ -122,7 +124,7 @@ describe('models', () => {
     expect(await stepsOf()).toEqual([plain, ['rank', undefined], answer])
     await changed({ model: 'sim/echo', embeddingModel: 'sim/error-500' })
     expect(await stepsOf()).toEqual([plain, ['rank', 'Simulated error 500.'], answer])
-    const [last] = await fixture.entries()
+    const [last] = await fixture.ledger.entries()
     const run = completedRun(await runPattern(fixture, 'rag', {}, { headers: { 'x-bursar-task': 'ranked' } }))
     const { reported, settled } = await runAndLedgerSums(fixture, run)
     expect(last?.facts.dialect).toBe('openai.chat')
@@ -133,7 +135,7 @@ describe('models', () => {
 
   it('of Anthropic are asked in its own words, for answers of a shape', async () => {
     const verdict = { critique: 'Fine.', score: 9 }
-    const play = ({ response }: Received) => {
+    const play = ({ response }: ProviderRequest) => {
       const content = [{ type: 'text', text: JSON.stringify({ c1: verdict, c2: verdict }) }]
       const usage = { input_tokens: 20, output_tokens: 10 }
       const frame = { id: 'msg_1', type: 'message', role: 'assistant', model: 'claude-sonnet-4-5', stop_sequence: null }
@@ -143,7 +145,7 @@ describe('models', () => {
     await open({ respond: play })
     const run = completedRun(await runPattern(fixture, 'reflection', { model: 'anthropic/claude-sonnet-4-5' }))
     expect(run.result).toMatchObject({ ended: 'all_passed', output: 'Bursar is a gate.' })
-    const [call, ...others] = fixture.upstream.received
+    const [call, ...others] = fixture.provider.received
     expect(others).toEqual([])
     expect(call?.path).toBe('/v1/messages')
     const sent = JSON.parse(call?.body ?? '{}') as Record<string, { format?: object }>
@@ -170,7 +172,7 @@ describe('models', () => {
     }
     const start = { headers, query: '?key=alice-secret-alice', transport: 'over sockets' } as const
     expect((await runPattern(fixture, 'reflection', { model: 'm' }, start)).status).toBe(200)
-    const [call] = fixture.upstream.received
+    const [call] = fixture.provider.received
     expect(call?.path).toBe('/v1/chat/completions')
     expect(call?.headers['accept-encoding']).toBe('identity')
     const seen = JSON.stringify([call?.headers, call?.path, call?.body])

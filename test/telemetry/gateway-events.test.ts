@@ -3,7 +3,8 @@
 import { afterEach, expect, it } from 'vitest'
 import type { CallEvent } from '../../src/telemetry/call-events.ts'
 import { PRICE, wholeAnswer } from '../call/dialect-fixtures.ts'
-import { GatewayFixture, ManualClock } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { GatewayFixture } from '../support/gateway.ts'
 
 let fixture: GatewayFixture | undefined
 afterEach(async () => {
@@ -28,8 +29,8 @@ async function listeningGateway(limits: object, status = 200) {
 
 it('a call is admitted and settled; a second one is refused by its limit', async () => {
   const { gateway, events } = await listeningGateway({ global: { requestsPerDay: 1 } })
-  await (await gateway.call('openai', { cap: 9 })).text()
-  expect((await gateway.call('openai', { cap: 9 })).status).toBe(429)
+  await (await gateway.client.asks('openai', { cap: 9 })).text()
+  expect((await gateway.client.asks('openai', { cap: 9 })).status).toBe(429)
   expect(events.map(({ kind }) => kind)).toEqual(['admitted', 'settled', 'refused'])
   const [admitted, settled, refused] = events
   expect(admitted).toMatchObject({ facts: { model: 'm' }, unenforced: [], levels: [{ reserved: 1n, settled: 0n }] })
@@ -47,16 +48,18 @@ it('a call of an unknown form is rejected', async () => {
 
 it('a target that keeps failing opens its circuit, and closes it when it answers again', async () => {
   const { gateway, events, clock } = await listeningGateway({}, 500)
-  for (let index = 0; index < 10; index++) await (await gateway.call('openai', { cap: 9 })).text()
+  for (let index = 0; index < 10; index++) await (await gateway.client.asks('openai', { cap: 9 })).text()
   expect(events.filter(({ kind }) => kind.startsWith('circuit'))).toMatchObject([
     { kind: 'circuit_opened', provider: 'openai', model: 'm' },
   ])
-  gateway.upstream.respond = ({ response }) =>
-    void response
-      .writeHead(200, { 'content-type': 'application/json' })
-      .end(wholeAnswer('openai', { input: 5, output: 5 }))
+  gateway.provider.says(
+    ({ response }) =>
+      void response
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(wholeAnswer('openai', { input: 5, output: 5 })),
+  )
   clock.advance(5_000)
-  await (await gateway.call('openai', { cap: 9 })).text()
+  await (await gateway.client.asks('openai', { cap: 9 })).text()
   expect(events.at(-1)?.kind).toBe('settled')
   expect(events.filter(({ kind }) => kind.startsWith('circuit')).map(({ kind }) => kind)).toEqual([
     'circuit_opened',
@@ -72,7 +75,7 @@ it('a listener that throws harms no call', async () => {
       throw new Error('broken')
     },
   })
-  expect((await gateway.call('openai', { cap: 9 })).status).toBe(200)
+  expect((await gateway.client.asks('openai', { cap: 9 })).status).toBe(200)
   expect(events.map(({ kind }) => kind)).toEqual(['admitted', 'settled'])
   expect(gateway.app.telemetry.failures.get('broken')).toBe(2)
 })

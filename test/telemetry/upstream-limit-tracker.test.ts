@@ -7,7 +7,10 @@ import { Telemetry } from '../../src/telemetry/call-events.ts'
 import { UpstreamLimitTracker } from '../../src/telemetry/upstream-limit-tracker.ts'
 import { PRICE, wholeAnswer } from '../call/dialect-fixtures.ts'
 import { factsOf, outcomeOf } from '../stores/calls.ts'
-import { GatewayFixture, ManualClock, type Responder, TRANSPORTS } from '../support/gateway-fixture.ts'
+import { TRANSPORTS } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { GatewayFixture } from '../support/gateway.ts'
+import type { ProviderScript } from '../support/provider.ts'
 import { QUOTE } from './events.ts'
 
 let fixture: GatewayFixture | undefined
@@ -25,13 +28,13 @@ interface StatusJson {
 }
 
 async function openai(stage: GatewayFixture) {
-  const { providers } = await stage.fetchPage<StatusJson>('/llm/status')
+  const { providers } = await stage.client.asksOwner<StatusJson>('/llm/status')
   return providers.find(({ name }) => name === 'openai')
 }
 
 const CONFIG = { prices: [PRICE, { ...PRICE, model: 'other' }], limits: {} }
 
-function answerWith(headers: () => Readonly<Record<string, string>>): Responder {
+function answerWith(headers: () => Readonly<Record<string, string>>): ProviderScript {
   return ({ response }) =>
     void response
       .writeHead(200, { 'content-type': 'application/json', ...headers() })
@@ -44,11 +47,11 @@ it('the status shows what a provider said last, and beside it by model', async (
   const headers = () => ({ 'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': remaining })
   fixture = await GatewayFixture.open({ config: CONFIG, clock, respond: answerWith(headers) })
   expect((await openai(fixture))?.upstream_rate_limits).toBeNull()
-  await (await fixture.call('openai', { cap: 9 })).text()
+  await (await fixture.client.asks('openai', { cap: 9 })).text()
   clock.advance(1_000)
   remaining = '40'
-  await (await fixture.call('openai', { model: 'other', cap: 9 })).text()
-  await fixture.settledEntries(2)
+  await (await fixture.client.asks('openai', { model: 'other', cap: 9 })).text()
+  await fixture.ledger.holds(2)
   const shown = await openai(fixture)
   expect(shown?.upstream_rate_limits).toEqual({
     limit_requests: 60,
@@ -73,16 +76,16 @@ it.each(TRANSPORTS)(
   async (door) => {
     const body = '{"error":{"message":"Rate limit reached. Please try again in 5.289s.","code":"rate_limit_exceeded"}}'
     let encoded = false
-    const play: Responder = ({ response }) => {
+    const play: ProviderScript = ({ response }) => {
       const headers = { 'content-type': 'application/json', ...(encoded ? { 'content-encoding': 'gzip' } : {}) }
       response.writeHead(429, headers).end(encoded ? gzipSync(body) : body)
     }
     fixture = await GatewayFixture.open({ config: CONFIG, respond: play })
     for (const count of [1, 2]) {
-      const answer = await fixture.call('openai', { cap: 9 }, {}, door)
+      const answer = await fixture.client.asks('openai', { cap: 9 }, {}, door)
       expect(answer.status).toBe(429)
       if (door === 'over sockets' || !encoded) expect(await answer.text()).toBe(body)
-      const [entry] = await fixture.settledEntries(count)
+      const [entry] = await fixture.ledger.holds(count)
       expect(entry?.outcome?.upstreamLimits).toMatchObject({ retryAfterMs: 5_289, others: [] })
       expect(entry?.outcome?.cost.totalNanoUsd).toBe(0n)
       encoded = true
@@ -99,8 +102,8 @@ it('the log warns once before a provider refuses, and again when it had recovere
   let calls = 0
   for (left of [1_000, 100, 99, 50, 0, 200, 99, 201, 99, 98]) {
     clock.advance(61_000)
-    await (await fixture.call('openai', { cap: 9 })).text()
-    await fixture.settledEntries(++calls)
+    await (await fixture.client.asks('openai', { cap: 9 })).text()
+    await fixture.ledger.holds(++calls)
     const lines = fixture.log.filter((line) => line.includes('is about to refuse'))
     if (lines.length > warnings.length) warnings.push(left)
   }

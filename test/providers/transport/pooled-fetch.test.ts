@@ -5,7 +5,7 @@ import { createServer, type ServerResponse } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { HttpForwarder } from '../../../src/providers/transport/http-forwarder.ts'
 import { pooledFetch } from '../../../src/providers/transport/pooled-fetch.ts'
-import { listen } from '../../support/server.ts'
+import { listen } from '../../support/provider.ts'
 
 let respond: (response: ServerResponse) => void
 const server = createServer((request, response) => {

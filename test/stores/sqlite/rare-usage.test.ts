@@ -7,7 +7,7 @@ import { newTally } from '../../../src/core/report.ts'
 import { RARE_CLASSES, totalTokens, USAGE_CLASSES, type Usage, usageOf, usageSum } from '../../../src/core/usage.ts'
 import { APPLICATION_ID, MIGRATIONS } from '../../../src/stores/sqlite/migrations.ts'
 import { SqliteStore } from '../../../src/stores/sqlite/store.ts'
-import { realTimers } from '../../support/gateway-fixture.ts'
+import { realTimers } from '../../support/clocks.ts'
 import { at, factsOf, outcomeOf, START_MS, usedOf } from '../calls.ts'
 import { temporaryFolder } from '../folder.ts'
 

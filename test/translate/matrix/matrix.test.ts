@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Entry } from '../../../src/core/ledger-entry.ts'
 import { inputTokens, outputTokens } from '../../../src/core/usage.ts'
 import { snakeCase } from '../../../src/http/views.ts'
-import type { Gateway } from '../../support/server.ts'
+import type { Gateway } from '../../support/gateway.ts'
 import type { CallerAnswer, CallerOptions, PieceKind, PieceListener, Turn } from './callers.ts'
 import { errorRaisedBy, SCHEMA, TOOLS } from './callers.ts'
 import { CELLS, type Cell, FAILURES, FEATURES, modelOf, UPSTREAM_NAMES, type UpstreamName } from './cells.ts'
@@ -280,7 +280,7 @@ describe('a refused request', () => {
 describe('a call over the spending limit', () => {
   let budgetFixture: MatrixFixture
   beforeAll(async () => {
-    budgetFixture = await startMatrixFixture({ settings: { MAX_COST_PER_REQUEST: '0.000001' } })
+    budgetFixture = await startMatrixFixture({ env: { MAX_COST_PER_REQUEST: '0.000001' } })
   })
   afterAll(() => budgetFixture[Symbol.asyncDispose]())
 

@@ -109,7 +109,7 @@ describe.each(APIS)('$name', (api) => {
   const recordings = recordingsOf(api.name).filter(isFit)
   let fixture: MatrixFixture
   beforeAll(async () => {
-    fixture = await startMatrixFixture({ settings: { UNKNOWN_PRICE: 'allow' } })
+    fixture = await startMatrixFixture({ env: { UNKNOWN_PRICE: 'allow' } })
   })
   afterAll(() => fixture[Symbol.asyncDispose]())
 
