@@ -435,30 +435,30 @@ describe('the caller’s own provider key', () => {
   })
 
   test('is in no log line and on no page, whatever becomes of the call', async () => {
-    const stage = await GatewayFixture.open({
+    const gateway = await GatewayFixture.open({
       config: { providers: FORWARDED },
       env: { BURSAR_KEYS: `alice:${BURSAR_KEY}` },
     })
-    const plays: readonly ProviderScript[] = [
+    const scripts: readonly ProviderScript[] = [
       (call) => answerWhole(call, { input: 20, output: 10 }),
       ({ response }) => void response.writeHead(401).end(`{"error":{"message":"Incorrect API key: ${CALLER_KEY}"}}`),
       ({ response }) => void response.destroy(),
     ]
     const headers = { authorization: `Bearer ${CALLER_KEY}`, 'x-bursar-key': BURSAR_KEY }
-    for (const play of plays) {
-      stage.provider.says(play)
-      await (await stage.client.asks('openai', {}, { headers })).text()
+    for (const script of scripts) {
+      gateway.provider.says(script)
+      await (await gateway.client.asks('openai', {}, { headers })).text()
     }
-    await stage.ledger.holds(plays.length)
+    await gateway.ledger.holds(scripts.length)
     const pages = await Promise.all(
-      ['/llm/status', '/llm/stats', '/llm/limits?key=alice'].map((path) => stage.client.asksOwner<unknown>(path)),
+      ['/llm/status', '/llm/stats', '/llm/limits?key=alice'].map((path) => gateway.client.asksOwner<unknown>(path)),
     )
-    await stage.close()
-    const told = [...stage.log, JSON.stringify(pages)].join('\n')
-    expect(stage.provider.received.map((call) => call.headers.authorization)).toEqual(
-      plays.map(() => `Bearer ${CALLER_KEY}`),
+    await gateway.close()
+    const told = [...gateway.log, JSON.stringify(pages)].join('\n')
+    expect(gateway.provider.received.map((call) => call.headers.authorization)).toEqual(
+      scripts.map(() => `Bearer ${CALLER_KEY}`),
     )
-    expect(stage.log.join('').trim().split('\n').length).toBeGreaterThanOrEqual(plays.length)
+    expect(gateway.log.join('').trim().split('\n').length).toBeGreaterThanOrEqual(scripts.length)
     expect(told).not.toContain(CALLER_KEY)
     expect(told).not.toContain(BURSAR_KEY)
   })

@@ -5,24 +5,24 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { GatewayProcess } from '../app/child.ts'
-import { answerWhole, openProvider } from '../support/gateway.ts'
+import { answerWhole, useProvider } from '../support/gateway.ts'
 import type { FakeProvider, ProviderRequest } from '../support/provider.ts'
-import { waitFor } from '../support/waiting.ts'
+import { turns, waitFor } from '../support/waiting.ts'
 import { requestFor, wholeAnswer } from './dialect-fixtures.ts'
 
 const MEGABYTE_BYTES = 1_048_576
 const MAX_GROWTH_BYTES = 20 * MEGABYTE_BYTES
 const DEADLINE_MS = 1_200
-/** What is still on its way when an answer has come. */
+/** Real time, since the gateway is another process: how long it works on after its answer has come. */
 const SETTLING_MS = 300
 const JSON_TYPE = { 'content-type': 'application/json', 'x-api-key': 'alice-secret-alice' }
 
-let upstream: FakeProvider
+let provider: FakeProvider
 let gateway: GatewayProcess
 beforeEach(async () => {
-  upstream = await openProvider()
+  provider = await useProvider()
   const limits = {
     MAX_REQUESTS_PER_MINUTE: '',
     MAX_TOKENS_PER_MINUTE: '',
@@ -36,11 +36,8 @@ beforeEach(async () => {
     UPSTREAM_TIMEOUT_MS: String(DEADLINE_MS),
     MAX_BODY_BYTES: '8388608',
   }
-  gateway = await GatewayProcess.start({ ...upstream.env, ...limits, ...memory })
-})
-afterEach(async () => {
-  await gateway.kill('SIGKILL')
-  await upstream.close()
+  gateway = await GatewayProcess.start({ ...provider.env, ...limits, ...memory })
+  onTestFinished(() => gateway.kill('SIGKILL'))
 })
 
 async function sendRequest({ path, body }: { path: string; body: string }): Promise<number> {
@@ -74,7 +71,7 @@ async function expectNoGrowth(
     grown = (await gateway.rssBytes()) - before
   }
   expect(Math.round(grown / MEGABYTE_BYTES), 'megabytes grown').toBeLessThanOrEqual(MAX_GROWTH_BYTES / MEGABYTE_BYTES)
-  upstream.says((call) => answerWhole(call, { input: 20, output: 10 }))
+  provider.says((call) => answerWhole(call, { input: 20, output: 10 }))
   expect(await sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
 }
 
@@ -90,7 +87,7 @@ async function writeUntilClosed(
   if (first.length > 0) response.write(first)
   while (!response.destroyed && !response.closed) {
     if (!response.write(piece)) await Promise.race([once(response, 'drain'), call.cut])
-    else await sleep(0)
+    else await turns(1)
   }
 }
 
@@ -122,7 +119,7 @@ describe('memory stays, whatever comes:', () => {
 
   it('answers by models with a megabyte of a name', () =>
     expectNoGrowth(30, async (times) => {
-      upstream.says(({ dialect, response }) => {
+      provider.says(({ dialect, response }) => {
         const model = Math.random() + 'm'.repeat(MEGABYTE_BYTES)
         response
           .writeHead(200, JSON_TYPE)
@@ -134,7 +131,7 @@ describe('memory stays, whatever comes:', () => {
 
   it('a stream that is one line without an end', () =>
     expectNoGrowth(1, () => {
-      upstream.says((call) =>
+      provider.says((call) =>
         writeUntilClosed(call, 'text/event-stream', 'x'.repeat(65_536), 'data: {"choices":[{"delta":{"content":"'),
       )
       return sendStreamed()
@@ -143,13 +140,13 @@ describe('memory stays, whatever comes:', () => {
   it('a stream of events without an end', () =>
     expectNoGrowth(1, () => {
       const event = 'data: {"choices":[{"index":0,"delta":{"content":"hi"}}],"usage":{}}\n\n'
-      upstream.says((call) => writeUntilClosed(call, 'text/event-stream', event.repeat(200)))
+      provider.says((call) => writeUntilClosed(call, 'text/event-stream', event.repeat(200)))
       return sendStreamed()
     }))
 
   it('a document without an end, whole and in the place of a stream', () =>
     expectNoGrowth(1, async () => {
-      upstream.says((call) => writeUntilClosed(call, 'application/json', 'x'.repeat(262_144), '{"choices":"'))
+      provider.says((call) => writeUntilClosed(call, 'application/json', 'x'.repeat(262_144), '{"choices":"'))
       await sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10 }))
       await sendStreamed()
     }))
@@ -157,7 +154,7 @@ describe('memory stays, whatever comes:', () => {
   it('a document as long as the deadline in the place of a stream is not collected beyond the largest answer', async () => {
     const before = await gateway.rssBytes()
     let most = 0
-    upstream.says((call) => writeUntilClosed(call, 'application/json', 'x'.repeat(1_048_576), '{"choices":"'))
+    provider.says((call) => writeUntilClosed(call, 'application/json', 'x'.repeat(1_048_576), '{"choices":"'))
     const asked = sendStreamed()
     for (let at = 0; at < 10; at++) most = Math.max(most, (await gateway.rssBytes()) - before)
     await asked
@@ -168,7 +165,7 @@ describe('memory stays, whatever comes:', () => {
     const bomb = gzipSync(Buffer.alloc(200 * MEGABYTE_BYTES, 0x20))
     return expectNoGrowth(1, async () => {
       for (const type of ['application/json', 'text/event-stream']) {
-        upstream.says(
+        provider.says(
           ({ response }) =>
             void response.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' }).end(bomb),
         )
@@ -192,8 +189,8 @@ describe('memory stays, whatever comes:', () => {
     const before = await gateway.rssBytes()
     let most = 0
     await expectNoGrowth(10, async (times) => {
-      upstream.says((call) => writeUntilClosed(call, 'text/event-stream', `data: ${'x'.repeat(65_536)}\n\n`))
-      upstream.received.length = 0
+      provider.says((call) => writeUntilClosed(call, 'text/event-stream', `data: ${'x'.repeat(65_536)}\n\n`))
+      provider.received.length = 0
       const { body, path } = requestFor('openai', { model: 'gpt-4o', cap: 10, stream: true })
       const sockets = Array.from({ length: times }, () => {
         const socket = connect(gateway.port, '127.0.0.1').on('error', () => {})
@@ -203,10 +200,11 @@ describe('memory stays, whatever comes:', () => {
         )
         return socket
       })
-      await waitFor(async () => upstream.received.length === times || undefined)
+      await waitFor(async () => provider.received.length === times || undefined)
+      // Real time, by the gateway's own clock: its buffers fill, and the deadline has not come.
       await sleep(DEADLINE_MS / 2)
       most = Math.max(most, (await gateway.rssBytes()) - before)
-      expect(await Promise.all(upstream.received.map((call) => call.cut))).not.toContain(false)
+      expect(await Promise.all(provider.received.map((call) => call.cut))).not.toContain(false)
       for (const socket of sockets) socket.destroy()
     })
     expect(most / MEGABYTE_BYTES).toBeLessThan(100)

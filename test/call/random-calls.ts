@@ -1,12 +1,11 @@
 // Campaign: waves of random calls against random limits, with faults, clients that leave, and days that turn. Keeps books of
 // its own from what the upstream received, and compares them with the gateway's.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { ManualClock } from '../support/clocks.ts'
-import { answerStream, GatewayFixture } from '../support/gateway.ts'
+import { answerStream, type GatewayFixture, useGateway } from '../support/gateway.ts'
 import type { ProviderRequest } from '../support/provider.ts'
-import { waitFor } from '../support/waiting.ts'
+import { turns, waitFor } from '../support/waiting.ts'
 import {
   costOfUsage,
   DIALECT_NAMES,
@@ -44,7 +43,7 @@ const DAY_MS = 86_400_000
 type LimitSettings = Readonly<Record<string, Readonly<Record<string, string | number>>>>
 
 export class RandomCalls {
-  readonly fixture: GatewayFixture
+  readonly gateway: GatewayFixture
   readonly #random: Random
   readonly #clock: ManualClock
   readonly #limits: LimitSettings
@@ -52,13 +51,13 @@ export class RandomCalls {
   readonly #plannedCalls = new Map<string, PlannedCall>()
 
   private constructor(
-    stage: GatewayFixture,
+    gateway: GatewayFixture,
     random: Random,
     clock: ManualClock,
     limits: LimitSettings,
     drains: boolean,
   ) {
-    this.fixture = stage
+    this.gateway = gateway
     this.#random = random
     this.#clock = clock
     this.#limits = limits
@@ -82,14 +81,14 @@ export class RandomCalls {
         .join(','),
       ON_DISCONNECT: drains ? 'drain' : 'charge',
     }
-    const stage = await GatewayFixture.open({
+    const gateway = await useGateway({
       config: { prices: [PRICE], limits },
       clock,
       env,
       respond: () => {},
       ...store,
     })
-    return new RandomCalls(stage, random, clock, limits, drains)
+    return new RandomCalls(gateway, random, clock, limits, drains)
   }
 
   get description(): string {
@@ -98,7 +97,7 @@ export class RandomCalls {
 
   /** Sends many calls at once; when each is refused or received, plays their fates, checking at every step. */
   async runWave(): Promise<void> {
-    const { received } = this.fixture.provider
+    const { received } = this.gateway.provider
     const before = received.length
     const plans = Array.from({ length: this.#random.between(1, 25) }, () => this.#planCall())
     const asked = plans.map((plan) => this.#sendCall(plan))
@@ -122,7 +121,7 @@ export class RandomCalls {
     }
     await Promise.all(asked)
     await waitFor(
-      async () => (await this.fixture.app.store.figures({ simulated: false })).open.calls === 0 || undefined,
+      async () => (await this.gateway.app.store.figures({ simulated: false })).open.calls === 0 || undefined,
     )
     await this.#checkLevels()
     this.#clock.advance(this.#random.oneOf([0, 1_000, 3_600_000, DAY_MS / 2]))
@@ -130,9 +129,9 @@ export class RandomCalls {
 
   /** One row for each received call, none for any other, and none that says less than the truth. */
   async checkLedger(): Promise<void> {
-    const entries = await this.fixture.ledger.entries()
+    const entries = await this.gateway.ledger.entries()
     const rows = new Map(entries.map((entry) => [entry.facts.caller.task, entry]))
-    const tasks = this.fixture.provider.received.map(taskOf)
+    const tasks = this.gateway.provider.received.map(taskOf)
     expect(entries.map((entry) => entry.facts.caller.task).toSorted()).toEqual(tasks.toSorted())
     const trueByDay = new Map<string, bigint>()
     for (const task of tasks) {
@@ -176,7 +175,7 @@ export class RandomCalls {
     const { cap, text, stream, task, key, disconnect } = plan
     const headers = { authorization: `Bearer ${CALLER_SECRETS[key]}`, 'x-bursar-task': task, 'x-test-task': task }
     try {
-      const answer = await this.fixture.client.asks(
+      const answer = await this.gateway.client.asks(
         plan.dialect,
         { cap, text, stream },
         { headers, signal: disconnect.signal },
@@ -208,7 +207,7 @@ export class RandomCalls {
     else if (scenario === 'silent') response.writeHead(200, json).end('{"choices":[]}')
     else {
       disconnect.abort()
-      await sleep(this.#random.between(0, 5))
+      await turns(this.#random.between(0, 20))
       await answer()
     }
   }
@@ -216,7 +215,7 @@ export class RandomCalls {
   /** Σ ≤ limit, on every meter, now. */
   async #checkLevels(): Promise<void> {
     for (const key of Object.keys(CALLER_SECRETS)) {
-      for (const { limit, settled, reserved, capacity } of await this.fixture.ledger.levels(`?key=${key}`)) {
+      for (const { limit, settled, reserved, capacity } of await this.gateway.ledger.levels(`?key=${key}`)) {
         const sum = Math.round((settled + reserved) * 1e9)
         expect(sum, `${limit} of ${key}`).toBeLessThanOrEqual(Math.round(capacity * 1e9))
       }

@@ -189,7 +189,7 @@ interface ReplayResult {
 }
 
 const allRecordings = APIS.flatMap(({ api }) => recordingsOf(api))
-let fixture: GatewayFixture
+let gateway: GatewayFixture
 
 /** The upstream: it gives the recording that a request's header names, in the pieces that another names. */
 async function replay({ headers, response }: ProviderRequest): Promise<void> {
@@ -240,7 +240,7 @@ async function replayRecording({ path, request, api }: Api, recording: Recording
   const sent = known
     ? { ...recorded, ...(api.startsWith('gemini.') ? {} : { model: named }) }
     : request(named, recording.stream)
-  const answer = await fixture.client.fetch('over sockets', path(recording), {
+  const answer = await gateway.client.fetch('over sockets', path(recording), {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
@@ -266,7 +266,7 @@ async function replayRecording({ path, request, api }: Api, recording: Recording
 
 async function settledEntry(callId: string) {
   for (let times = 0; times < 200; times++) {
-    const entry = await fixture.app.store.entry(callId)
+    const entry = await gateway.app.store.entry(callId)
     if (!entry || entry.outcome) return entry
     await turn()
   }
@@ -292,7 +292,7 @@ const clock = new ManualClock()
 describe('recordings through the gateway', () => {
   beforeAll(async () => {
     clock.wallMs = SEPTEMBER_MS
-    fixture = await GatewayFixture.open({
+    gateway = await GatewayFixture.open({
       clock,
       respond: replay,
       countsTokens: true,
@@ -301,12 +301,12 @@ describe('recordings through the gateway', () => {
     const providers = Object.fromEntries(
       Object.entries(COMPATIBLE).map(([name, prices]) => [
         name,
-        { baseUrl: `${fixture.provider.url}/v1`, apiKey: 'key', prices, dialects: DIALECTS },
+        { baseUrl: `${gateway.provider.url}/v1`, apiKey: 'key', prices, dialects: DIALECTS },
       ]),
     )
-    await fixture.app.reload(readFileConfig(JSON.stringify({ providers }), {}))
+    await gateway.app.reload(readFileConfig(JSON.stringify({ providers }), {}))
   })
-  afterAll(() => fixture.close())
+  afterAll(() => gateway.close())
 
   const bills: { file: string; ours: number; theirs: number }[] = []
 
@@ -338,7 +338,7 @@ describe('recordings through the gateway', () => {
         expect([file, cut, ...figuresOf(again)]).toEqual([file, cut, ...figuresOf(first[index])])
       }
     }
-    expect((await fixture.app.store.figures({ simulated: false })).open.calls).toBe(0)
+    expect((await gateway.app.store.figures({ simulated: false })).open.calls).toBe(0)
   })
 
   test.skipIf(!HAS_SHARED_RECORDINGS)(

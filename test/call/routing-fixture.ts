@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
 import type { Clock, Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { GatewayFixture, openProvider } from '../support/gateway.ts'
@@ -69,28 +70,23 @@ export class RoutingFixture {
   readonly first: FakeProvider
   readonly second: FakeProvider
 
-  private constructor(stage: GatewayFixture, first: FakeProvider, second: FakeProvider) {
-    this.gateway = stage
+  private constructor(gateway: GatewayFixture, first: FakeProvider, second: FakeProvider) {
+    this.gateway = gateway
     this.first = first
     this.second = second
   }
 
   /** The alias `both` asks `first/m`, then `second/m`, unless the file says otherwise. */
-  static async open({
-    first: one = succeeds,
-    second: other = succeeds,
-    file,
-    ...options
-  }: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
-    const first = await openProvider(one)
-    const second = await openProvider(other)
+  static async open({ file, ...options }: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
+    const first = await openProvider(options.first ?? succeeds)
+    const second = await openProvider(options.second ?? succeeds)
     const config = { ...fileFor(first.url, second.url), ...file }
-    const stage = await GatewayFixture.open({ respond: succeeds, ...options, config })
-    return new RoutingFixture(stage, first, second)
+    const gateway = await GatewayFixture.open({ respond: succeeds, ...options, config })
+    return new RoutingFixture(gateway, first, second)
   }
 
-  send(wanted: RequestOptions = {}, init: RequestInit = {}, spoken: DialectName = 'openai'): Promise<Response> {
-    return this.gateway.client.asks(spoken, { model: 'both', cap: 50, ...wanted }, init, 'over sockets')
+  send(wanted: RequestOptions = {}, init: RequestInit = {}, dialect: DialectName = 'openai'): Promise<Response> {
+    return this.gateway.client.asks(dialect, { model: 'both', cap: 50, ...wanted }, init, 'over sockets')
   }
 
   /** How often each endpoint was asked. */
@@ -109,9 +105,9 @@ export class RoutingFixture {
   async reservationNanoUsd(
     model: string,
     wanted: RequestOptions = {},
-    spoken: DialectName = 'openai',
+    dialect: DialectName = 'openai',
   ): Promise<bigint> {
-    const { path, body } = requestFor(spoken, { cap: 50, ...wanted, model })
+    const { path, body } = requestFor(dialect, { cap: 50, ...wanted, model })
     const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
     const { cost_usd } = await this.gateway.client.asksOwner<{ cost_usd: number }>(`/llm/estimate?path=${path}`, init)
     return nanoUsd(cost_usd)
@@ -125,6 +121,13 @@ export class RoutingFixture {
     await this.gateway.close()
     await Promise.all([this.first.close(), this.second.close()])
   }
+}
+
+/** A gateway with two endpoints for the test that is running, closed when the test is over. */
+export async function useRouting(options: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
+  const routing = await RoutingFixture.open(options)
+  onTestFinished(() => routing.close())
+  return routing
 }
 
 /** A target as `/llm/status` shows it. */
@@ -164,9 +167,9 @@ export function succeeds(call: ProviderRequest): void {
 }
 
 /** A stream with everything that an SDK wants to see of it. */
-export function streamOf(spoken: DialectName): string[] {
-  const events = eventsOf(spoken, USAGE)
-  if (spoken !== 'anthropic') return events
+export function streamOf(dialect: DialectName): string[] {
+  const events = eventsOf(dialect, USAGE)
+  if (dialect !== 'anthropic') return events
   const event = (type: string, more: object) =>
     `event: ${type}\ndata: ${JSON.stringify({ type, index: 0, ...more })}\n\n`
   const start = event('content_block_start', { content_block: { type: 'text', text: '' } })
@@ -188,7 +191,7 @@ export const closes: ProviderScript = ({ response }) => void response.destroy()
 export const hangs: ProviderScript = () => {}
 
 /** One play after the other; the last one stays. */
-export function inTurn(...plays: readonly ProviderScript[]): ProviderScript {
+export function inTurn(...scripts: readonly ProviderScript[]): ProviderScript {
   let at = 0
-  return (call) => (plays[at++] ?? plays[plays.length - 1] ?? succeeds)(call)
+  return (call) => (scripts[at++] ?? scripts[scripts.length - 1] ?? succeeds)(call)
 }

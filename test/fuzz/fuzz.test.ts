@@ -45,29 +45,29 @@ interface Subject {
 }
 
 function recordedSubject(
-  dialect: Dialect,
+  parser: Dialect,
   api: string,
   path: string,
-  spoken: DialectName,
+  vendor: DialectName,
   streams: readonly { text: string }[],
 ): Subject {
-  const said = { input: 20, output: 10 }
+  const usage = { input: 20, output: 10 }
   const recordings = recordingsOf(api)
   const short = (texts: readonly string[]) => texts.filter((text) => text.length < MAX_SEED_CHARACTERS)
   return {
-    dialect,
+    dialect: parser,
     path,
     requests: short([
-      requestFor(spoken, { cap: 10 }).body,
-      requestFor(spoken, { stream: true }).body,
+      requestFor(vendor, { cap: 10 }).body,
+      requestFor(vendor, { stream: true }).body,
       ...recordings.flatMap(({ request }) => (request?.body ? [JSON.stringify(request.body)] : [])),
     ]),
     answers: short([
-      wholeAnswer(spoken, said),
+      wholeAnswer(vendor, usage),
       ...recordings.flatMap(({ stream, response }) => (stream ? [] : [response.body])),
     ]),
     streams: short([
-      eventsOf(spoken, said).join(''),
+      eventsOf(vendor, usage).join(''),
       ...streams.map(({ text }) => text),
       ...recordings.flatMap(({ stream, response }) => (stream ? [response.body] : [])),
     ]).filter((text) => text !== ''),

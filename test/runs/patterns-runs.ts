@@ -85,7 +85,7 @@ export interface RunRequestInit extends RequestInit {
 
 /** Starts a run; resolves once its answer has begun. */
 export function startRun(
-  fixture: GatewayFixture,
+  gateway: GatewayFixture,
   name: PatternName,
   fields: object = {},
   start: RunRequestInit = {},
@@ -93,17 +93,17 @@ export function startRun(
   const { transport = 'in process', query = '', ...init } = start
   const body = JSON.stringify({ ...REQUESTS[name], ...fields })
   const headers = { 'content-type': 'application/json', ...init.headers }
-  return fixture.client.fetch(transport, `/api/patterns/${name}${query}`, { method: 'POST', body, ...init, headers })
+  return gateway.client.fetch(transport, `/api/patterns/${name}${query}`, { method: 'POST', body, ...init, headers })
 }
 
 /** A run from its start to its end. */
 export async function runPattern(
-  fixture: GatewayFixture,
+  gateway: GatewayFixture,
   name: PatternName,
   fields: object = {},
   start: RunRequestInit = {},
 ): Promise<PatternResponse> {
-  return readResponse(await startRun(fixture, name, fields, start))
+  return readResponse(await startRun(gateway, name, fields, start))
 }
 
 export async function readResponse(answer: Response): Promise<PatternResponse> {
@@ -150,8 +150,8 @@ export function errorOf({ run, error }: PatternResponse): ErrorJson {
 export const kindOf = ({ run, error }: PatternResponse): string => run?.stopped ?? error?.stopped ?? 'whole'
 
 /** All of a task's entries, the oldest first. */
-export async function entriesOf(fixture: GatewayFixture, task: string): Promise<readonly Entry[]> {
-  const entries = await fixture.ledger.holds(0)
+export async function entriesOf(gateway: GatewayFixture, task: string): Promise<readonly Entry[]> {
+  const entries = await gateway.ledger.holds(0)
   return entries
     .filter(({ facts }) => facts.caller.task === task)
     .toSorted((one, other) => (one.facts.callId < other.facts.callId ? -1 : 1))
@@ -161,8 +161,8 @@ export const costOf = (entries: readonly Entry[]): bigint =>
   entries.reduce((sum, { outcome }) => sum + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
 
 /** What the answer of a run says that it used, and what the ledger holds for its task. */
-export async function runAndLedgerSums(fixture: GatewayFixture, { task, usage, cost_usd }: RunJson) {
-  const entries = await entriesOf(fixture, task)
+export async function runAndLedgerSums(gateway: GatewayFixture, { task, usage, cost_usd }: RunJson) {
+  const entries = await entriesOf(gateway, task)
   const tokens = entries.reduce((sum, { outcome }) => sum + (outcome ? totalTokens(outcome.usage) : 0), 0)
   return {
     reported: { requests: usage.requests, tokens: usage.total_tokens, costNanoUsd: nanoUsd(cost_usd) },
@@ -236,7 +236,7 @@ const TIME_STEP_MS = 250
 
 /** Lets time pass until `running` has ended, but none while a call is in flight. Needs the clock as timers, too. */
 export async function passTime<Result>(
-  fixture: GatewayFixture,
+  gateway: GatewayFixture,
   clock: ManualClock,
   running: Promise<Result>,
 ): Promise<Result> {
@@ -246,7 +246,7 @@ export async function passTime<Result>(
   }
   running.then(end, end)
   for (let idleTurns = 0; !isOver; await turn()) {
-    idleTurns = fixture.app.gate.inFlight === 0 ? idleTurns + 1 : 0
+    idleTurns = gateway.app.gate.inFlight === 0 ? idleTurns + 1 : 0
     if (idleTurns < IDLE_TURNS) continue
     idleTurns = 0
     clock.advance(TIME_STEP_MS)

@@ -46,9 +46,9 @@ const openai: DialectAnswers = {
     'x-ratelimit-reset-requests': '12ms',
   },
   whole: (spent, tool) => {
-    const said = { role: 'assistant', content: tool ? null : TEXT, refusal: null, annotations: [] }
+    const plain = { role: 'assistant', content: tool ? null : TEXT, refusal: null, annotations: [] }
     const call = { id: 'call_1', type: 'function', function: { name: CITY.name, arguments: ARGUMENTS } }
-    const message = tool ? { ...said, tool_calls: [call] } : said
+    const message = tool ? { ...plain, tool_calls: [call] } : plain
     const choice = { index: 0, message, logprobs: null, finish_reason: tool ? 'tool_calls' : 'stop' }
     return { ...openaiFrame, object: 'chat.completion', choices: [choice], usage: openaiUsage(spent) }
   },

@@ -1,20 +1,14 @@
 // The events of calls that go through the gateway: which come, in what order, and that a broken listener harms no call.
 
-import { afterEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import type { CallEvent } from '../../src/telemetry/call-events.ts'
 import { PRICE, wholeAnswer } from '../call/dialect-fixtures.ts'
 import { ManualClock } from '../support/clocks.ts'
-import { GatewayFixture } from '../support/gateway.ts'
-
-let fixture: GatewayFixture | undefined
-afterEach(async () => {
-  await fixture?.close()
-  fixture = undefined
-})
+import { useGateway } from '../support/gateway.ts'
 
 async function listeningGateway(limits: object, status = 200) {
   const clock = new ManualClock()
-  fixture = await GatewayFixture.open({
+  const gateway = await useGateway({
     config: { prices: [PRICE], limits },
     clock,
     respond: ({ response }) =>
@@ -23,8 +17,8 @@ async function listeningGateway(limits: object, status = 200) {
         .end(status === 200 ? wholeAnswer('openai', { input: 5, output: 5 }) : '{}'),
   })
   const events: CallEvent[] = []
-  fixture.app.telemetry.listen({ name: 'test', hear: (event) => events.push(event) })
-  return { gateway: fixture, events, clock }
+  gateway.app.telemetry.listen({ name: 'test', hear: (event) => events.push(event) })
+  return { gateway, events, clock }
 }
 
 it('a call is admitted and settled; a second one is refused by its limit', async () => {

@@ -157,12 +157,12 @@ export const MESSAGE_STREAMS: readonly Stream[] = [
   },
 ]
 
-const said = (words: string, rest: string) =>
+const chunkOf = (words: string, rest: string) =>
   `{"candidates": [{"content": {"parts": [{"text": ${JSON.stringify(words)}}],"role": "model"}${rest}`
 const metadata = (figures: string) => `,"usageMetadata": {${figures}},"modelVersion": "gemini-2.5-flash"}`
-const FIRST = `${said('Hé', '}]')}${metadata('"promptTokenCount": 8,"totalTokenCount": 8')}`
-const SECOND = `${said('"usageMetadata": {"promptTokenCount": 999} ]}, {"error":{}}', '}]')}${metadata('"promptTokenCount": 8,"candidatesTokenCount": 3,"totalTokenCount": 11')}`
-const LAST = `${said('.\\"', ',"finishReason": "STOP"}]')}${metadata('"promptTokenCount": 8,"candidatesTokenCount": 5,"thoughtsTokenCount": 20,"cachedContentTokenCount": 3,"totalTokenCount": 33')}`
+const FIRST = `${chunkOf('Hé', '}]')}${metadata('"promptTokenCount": 8,"totalTokenCount": 8')}`
+const SECOND = `${chunkOf('"usageMetadata": {"promptTokenCount": 999} ]}, {"error":{}}', '}]')}${metadata('"promptTokenCount": 8,"candidatesTokenCount": 3,"totalTokenCount": 11')}`
+const LAST = `${chunkOf('.\\"', ',"finishReason": "STOP"}]')}${metadata('"promptTokenCount": 8,"candidatesTokenCount": 5,"thoughtsTokenCount": 20,"cachedContentTokenCount": 3,"totalTokenCount": 33')}`
 const TOTAL = { input: 5, cacheRead: 3, output: 25 }
 const BLOCKED = '{"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":8,"totalTokenCount":8}}'
 const UNAVAILABLE = '{"error":{"code":503,"message":"x","status":"UNAVAILABLE"}}'

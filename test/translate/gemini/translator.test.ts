@@ -621,11 +621,16 @@ describe('messages written for Gemini', () => {
     const picture = { kind: 'media', mediaType: 'image/png', source: { base64: 'AA==' } } as const
     const shown = { ...result('ok'), parts: [picture, { kind: 'text', text: 'ok' } as const] }
     const { body } = write([{ role: 'user', parts: [shown, result('2'), { kind: 'text', text: 'So?' }] }])
-    const said = (text: string) => ({ functionResponse: { id: 'a', name: 'f', response: { result: text } } })
+    const resultPart = (text: string) => ({ functionResponse: { id: 'a', name: 'f', response: { result: text } } })
     expect(body.contents).toEqual([
       {
         role: 'user',
-        parts: [said('ok'), said('2'), { inlineData: { mimeType: 'image/png', data: 'AA==' } }, { text: 'So?' }],
+        parts: [
+          resultPart('ok'),
+          resultPart('2'),
+          { inlineData: { mimeType: 'image/png', data: 'AA==' } },
+          { text: 'So?' },
+        ],
       },
     ])
   })
