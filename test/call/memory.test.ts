@@ -37,7 +37,7 @@ beforeEach(async () => {
     MAX_BODY_BYTES: '8388608',
   }
   gateway = await GatewayProcess.start({ ...provider.env, ...limits, ...memory })
-  onTestFinished(() => gateway.kill('SIGKILL'))
+  onTestFinished(async () => void (await gateway.kill('SIGKILL')))
 })
 
 async function sendRequest({ path, body }: { path: string; body: string }): Promise<number> {
