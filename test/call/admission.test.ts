@@ -58,16 +58,16 @@ describe.each(DIALECT_NAMES)('%s:', (dialect) => {
   })
 
   it('the cap that is set is no less than MIN_INJECTED_OUTPUT_TOKENS: below that the call is refused', async () => {
-    const least = inputOf(dialect) * 1_000n + 300n * 2_000n
+    const minNanoUsd = inputOf(dialect) * 1_000n + 300n * 2_000n
     const gateway = await open(
-      { global: { costPerDay: `0.${String(least).padStart(9, '0')}` } },
+      { global: { costPerDay: `0.${String(minNanoUsd).padStart(9, '0')}` } },
       { env: { MIN_INJECTED_OUTPUT_TOKENS: '300' } },
     )
     const before = await readSettled(gateway)
-    await change(gateway, { global: { costPerDay: `0.${String(least - 1n).padStart(9, '0')}` } })
+    await change(gateway, { global: { costPerDay: `0.${String(minNanoUsd - 1n).padStart(9, '0')}` } })
     expect(await statusOf(gateway.client.asks(dialect))).toBe(429)
     expect((await readSettled(gateway)).levels).toEqual(before.levels)
-    await change(gateway, { global: { costPerDay: `0.${String(least).padStart(9, '0')}` } })
+    await change(gateway, { global: { costPerDay: `0.${String(minNanoUsd).padStart(9, '0')}` } })
     const answer = await gateway.client.asks(dialect)
     expect([answer.status, answer.headers.get('x-bursar-max-output-tokens')]).toEqual([200, '300'])
   })
@@ -140,11 +140,11 @@ describe.each(DIALECT_NAMES)('%s:', (dialect) => {
 
 describe('limits', () => {
   const KEYS = { BURSAR_KEYS: 'alice:alice-secret-alice,bob:bob-secret-bob-bob' }
-  const as = (key: string, more: Record<string, string> = {}) => ({
-    headers: { authorization: `Bearer ${key}`, ...more },
+  const as = (key: string, headers: Record<string, string> = {}) => ({
+    headers: { authorization: `Bearer ${key}`, ...headers },
   })
-  const alice = (more = {}) => as('alice-secret-alice', more)
-  const bob = (more = {}) => as('bob-secret-bob-bob', more)
+  const alice = (headers = {}) => as('alice-secret-alice', headers)
+  const bob = (headers = {}) => as('bob-secret-bob-bob', headers)
   const ask = (gateway: GatewayFixture, init: RequestInit) => statusOf(gateway.client.asks('openai', { cap: 10 }, init))
 
   it('of a key, of one key by name, and of a user within its key', async () => {

@@ -46,11 +46,11 @@ const attemptsIn = ({ outcome }: Entry) =>
   outcome?.attempts.map(({ provider, status, error }) => [provider, status, error])
 
 describe('a failed attempt', () => {
-  const failure = (more: Partial<AttemptFailure> = {}): AttemptFailure => ({
+  const failure = (overrides: Partial<AttemptFailure> = {}): AttemptFailure => ({
     status: 503,
     isFree: true,
     retryAfterMs: null,
-    ...more,
+    ...overrides,
   })
 
   /** The waits before each further attempt of a call that keeps failing. */
@@ -320,7 +320,7 @@ describe.each(STORES)('%s: reservations', (store) => {
     const entry = await routing.settledEntry()
     const { levels } = await readSettled(routing.gateway)
     const { outcome } = entry
-    const attempts = outcome?.attempts.reduce((sum, one) => sum + one.costNanoUsd, 0n)
+    const attempts = outcome?.attempts.reduce((sum, attempt) => sum + attempt.costNanoUsd, 0n)
     expect({ cost: outcome?.cost.totalNanoUsd, attempts }).toEqual({ cost: costNanoUsd, attempts: costNanoUsd })
     expect(levels).toMatchObject({ requests: 1, costNanoUsd, inFlight: 0 })
     const stats = await routing.gateway.client.asksOwner<{ total_tokens: number; total_cost: number }>('/llm/stats')
@@ -401,17 +401,17 @@ describe.each(STORES)('%s: reservations', (store) => {
     const bound = await firstBound(routing)
     expect((await routing.send()).status).toBe(200)
     const { facts } = await expectBooked(routing, bound + COST_NANO_USD)
-    const at = async (provider: string) => {
+    const levelsOf = async (provider: string) => {
       const levels = await routing.gateway.ledger.levels(`?provider=${provider}`)
       const own = levels.filter(({ subject }) => subject === `provider:${provider}`)
       return own.map(({ limit, settled, reserved }) => [limit, settled, reserved])
     }
-    expect(await at('second')).toEqual([
+    expect(await levelsOf('second')).toEqual([
       ['requests_per_day', 1, 0],
       ['tokens_per_day', 30, 0],
       ['daily_spending_limit', 0.000_04, 0],
     ])
-    const [requests, tokens, cost] = await at('first')
+    const [requests, tokens, cost] = await levelsOf('first')
     expect([requests, cost]).toEqual([
       ['requests_per_day', 1, 0],
       ['daily_spending_limit', Number(bound) / 1e9, 0],

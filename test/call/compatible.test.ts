@@ -40,8 +40,8 @@ function sendRequest(
   })
 }
 
-const gatewayTo = (providers: object, env: Readonly<Record<string, string>> = {}, more: object = {}) =>
-  startGateway({ env: { ...provider.env, ...env }, config: { providers, ...more } })
+const gatewayTo = (providers: object, env: Readonly<Record<string, string>> = {}, config: object = {}) =>
+  startGateway({ env: { ...provider.env, ...env }, config: { providers, ...config } })
 
 const lastReceived = () => {
   const last = provider.received.at(-1)

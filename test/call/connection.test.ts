@@ -193,11 +193,11 @@ describe.each(DIALECT_NAMES)('%s:', (dialect) => {
       env: { UPSTREAM_TIMEOUT_MS: '400' },
       respond: ({ response }) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
-        const more = () => {
+        const flood = () => {
           while (!response.destroyed && response.write(`data: {"choices":[]}\n\n${': x\n'.repeat(10_000)}`));
         }
-        response.on('drain', more)
-        more()
+        response.on('drain', flood)
+        flood()
       },
     })
     const socket = connect(gateway.port, '127.0.0.1').on('error', () => {})

@@ -79,7 +79,7 @@ export function eventsOf(
     ]
   }
   if (dialect === 'anthropic') {
-    const event = (type: string, more: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+    const event = (type: string, fields: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
     const start = { id: 'c', model: 'm', content: [], usage: { input_tokens: input, output_tokens: 1 } }
     return [
       event('message_start', { message: start }),
@@ -88,8 +88,8 @@ export function eventsOf(
       event('message_stop', {}),
     ]
   }
-  return words.map((text, at) => {
-    const last = at === words.length - 1
+  return words.map((text, index) => {
+    const last = index === words.length - 1
     const counted = last ? { candidatesTokenCount: output, totalTokenCount: input + output } : {}
     const usageMetadata = { promptTokenCount: input, ...counted }
     const candidate = { content: { parts: [{ text }], role: 'model' }, ...(last ? { finishReason: 'STOP' } : {}) }

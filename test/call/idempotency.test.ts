@@ -43,8 +43,8 @@ describe.each(STORES)('%s:', (store) => {
   }
 
   /** Asks, and lets the answer come to its end. */
-  async function statusOf(routing: RoutingFixture, more: More = {}): Promise<number> {
-    const answer = await send(routing, more)
+  async function statusOf(routing: RoutingFixture, wanted: More = {}): Promise<number> {
+    const answer = await send(routing, wanted)
     await answer.text()
     return answer.status
   }
@@ -145,14 +145,14 @@ describe.each(STORES)('%s:', (store) => {
     ['another body', { text: 'something else' }],
     ['another model', { model: 'second/m' }],
     ['another form of answer', { stream: true }],
-  ] as const)('the key of %s is refused for good: 422', async (_, other) => {
+  ] as const)('the key of %s is refused for good: 422', async (_, difference) => {
     const routing = await open({ first: inTurn(hangs, succeeds) })
     const asking = statusOf(routing)
     const call = await waitFor(async () => routing.first.received[0])
-    const during = await send(routing, other)
+    const during = await send(routing, difference)
     succeeds(call)
     expect(await asking).toBe(200)
-    const after = await send(routing, other)
+    const after = await send(routing, difference)
     for (const answer of [during, after]) {
       expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([422, 'false'])
     }
@@ -215,7 +215,9 @@ describe.each(STORES)('%s:', (store) => {
 
   it('200 at once with keys of their own are all sent', async () => {
     const routing = await open()
-    const statuses = await Promise.all(Array.from({ length: 200 }, (_, at) => statusOf(routing, { key: `key ${at}` })))
+    const statuses = await Promise.all(
+      Array.from({ length: 200 }, (_, index) => statusOf(routing, { key: `key ${index}` })),
+    )
     expect(new Set(statuses)).toEqual(new Set([200]))
     expect(sent(routing)).toBe(200)
   })

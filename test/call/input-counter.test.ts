@@ -104,8 +104,8 @@ describe('text for a model of OpenAI', () => {
 
   it('is given up when too many wait, and then the bound stands', async () => {
     const gateway = await open('0.02')
-    const slow = Array.from({ length: 250_000 }, (_, at) =>
-      at % 60 === 0 ? ' ' : String.fromCharCode(0x4e00 + ((at * 7919) % 20_000)),
+    const slow = Array.from({ length: 250_000 }, (_, index) =>
+      index % 60 === 0 ? ' ' : String.fromCharCode(0x4e00 + ((index * 7919) % 20_000)),
     ).join('')
     const answers = await Promise.all(Array.from({ length: 40 }, () => sendOpenai(gateway, 'gpt-4o', slow)))
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 429))

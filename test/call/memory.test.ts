@@ -96,19 +96,20 @@ const sendStreamed = () => sendRequest(requestFor('openai', { model: 'gpt-4o', c
 describe('memory stays, whatever comes:', () => {
   it('bodies of 100 MB', () =>
     expectNoGrowth(4, async (times) => {
-      for (let at = 0; at < times; at++) expect(await sendLargeBody(100 * MEGABYTE_BYTES, at % 2 === 0)).toBe(413)
+      for (let index = 0; index < times; index++)
+        expect(await sendLargeBody(100 * MEGABYTE_BYTES, index % 2 === 0)).toBe(413)
     }))
 
   it('models with a megabyte of a name', () =>
     expectNoGrowth(30, async (times) => {
-      for (let at = 0; at < times; at++) {
+      for (let index = 0; index < times; index++) {
         await sendRequest(requestFor('openai', { model: `sim/${Math.random()}${'x'.repeat(MEGABYTE_BYTES)}`, cap: 10 }))
       }
     }))
 
   it('users with a megabyte of a name, in each way a body can name them', () =>
     expectNoGrowth(30, async (times) => {
-      for (let at = 0; at < times; at++) {
+      for (let index = 0; index < times; index++) {
         const user = `${Math.random()}${'u'.repeat(MEGABYTE_BYTES)}`
         const openai = JSON.parse(requestFor('openai', { model: 'gpt-4o', cap: 10 }).body)
         await sendRequest({ path: '/v1/chat/completions', body: JSON.stringify({ ...openai, user }) })
@@ -125,7 +126,7 @@ describe('memory stays, whatever comes:', () => {
           .writeHead(200, JSON_TYPE)
           .end(wholeAnswer(dialect, { input: 1, output: 1 }).replace('"model":"m"', `"model":"${model}"`))
       })
-      for (let at = 0; at < times; at++)
+      for (let index = 0; index < times; index++)
         expect(await sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
     }))
 
@@ -153,12 +154,12 @@ describe('memory stays, whatever comes:', () => {
 
   it('a document as long as the deadline in the place of a stream is not collected beyond the largest answer', async () => {
     const before = await gateway.rssBytes()
-    let most = 0
+    let maxBytes = 0
     provider.says((call) => writeUntilClosed(call, 'application/json', 'x'.repeat(1_048_576), '{"choices":"'))
     const asked = sendStreamed()
-    for (let at = 0; at < 10; at++) most = Math.max(most, (await gateway.rssBytes()) - before)
+    for (let index = 0; index < 10; index++) maxBytes = Math.max(maxBytes, (await gateway.rssBytes()) - before)
     await asked
-    expect(most / MEGABYTE_BYTES).toBeLessThan(60)
+    expect(maxBytes / MEGABYTE_BYTES).toBeLessThan(60)
   })
 
   it('a bomb in gzip, whole and streamed', () => {
@@ -187,7 +188,7 @@ describe('memory stays, whatever comes:', () => {
 
   it('clients that ask for much and never read: they hold little, and are given up at the deadline', async () => {
     const before = await gateway.rssBytes()
-    let most = 0
+    let maxBytes = 0
     await expectNoGrowth(10, async (times) => {
       provider.says((call) => writeUntilClosed(call, 'text/event-stream', `data: ${'x'.repeat(65_536)}\n\n`))
       provider.received.length = 0
@@ -203,11 +204,11 @@ describe('memory stays, whatever comes:', () => {
       await waitFor(async () => provider.received.length === times || undefined)
       // Real time, by the gateway's own clock: its buffers fill, and the deadline has not come.
       await sleep(DEADLINE_MS / 2)
-      most = Math.max(most, (await gateway.rssBytes()) - before)
+      maxBytes = Math.max(maxBytes, (await gateway.rssBytes()) - before)
       expect(await Promise.all(provider.received.map((call) => call.cut))).not.toContain(false)
       for (const socket of sockets) socket.destroy()
     })
-    expect(most / MEGABYTE_BYTES).toBeLessThan(100)
+    expect(maxBytes / MEGABYTE_BYTES).toBeLessThan(100)
   })
 
   it('ten thousand wrong keys', () =>
@@ -216,7 +217,7 @@ describe('memory stays, whatever comes:', () => {
       async (times) => {
         const head =
           'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nauthorization: Bearer '
-        for (let at = 0; at < times; at += 250) {
+        for (let index = 0; index < times; index += 250) {
           const wrong = Array.from({ length: 250 }, () => `${head}${Math.random()}\r\n\r\n{}`)
           expect(await sendPipelined(wrong)).toEqual(new Map([['401', 250]]))
         }
@@ -258,13 +259,13 @@ function sendLargeBody(bytes: number, declared: boolean): Promise<number> {
     asked.on('error', reject)
     const piece = Buffer.alloc(MEGABYTE_BYTES, 0x20)
     let sent = 0
-    const more = () => {
+    const writeOn = () => {
       while (sent < bytes) {
         sent += MEGABYTE_BYTES
-        if (!asked.write(piece)) return void asked.once('drain', more)
+        if (!asked.write(piece)) return void asked.once('drain', writeOn)
       }
       asked.end()
     }
-    more()
+    writeOn()
   })
 }

@@ -39,8 +39,8 @@ function reservationNanoUsd(): bigint {
 }
 
 const CALLS_THAT_FIT = 37
-const budgetUsd = (calls: number, more = 0n) => {
-  const nano = reservationNanoUsd() * BigInt(calls) + more
+const budgetUsd = (calls: number, extraNanoUsd = 0n) => {
+  const nano = reservationNanoUsd() * BigInt(calls) + extraNanoUsd
   return `0.${nano.toString().padStart(9, '0')}`
 }
 
@@ -131,8 +131,8 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
     const free = level?.free ?? -1
     expect(level?.reserved).toBeLessThanOrEqual(Number(limitNano) / 1e9)
     expect(Math.min(...needs)).toBeGreaterThan(free)
-    const most = provider.received.map(maxCostOf).reduce((sum, cost) => sum + cost, 0n)
-    expect(most).toBeLessThanOrEqual(limitNano)
+    const maxCost = provider.received.map(maxCostOf).reduce((sum, cost) => sum + cost, 0n)
+    expect(maxCost).toBeLessThanOrEqual(limitNano)
     for (const call of provider.received) answerWhole(call, { input: 1, output: 1 })
     await Promise.all(answers)
   })

@@ -93,7 +93,7 @@ describe.each(
     expect(shown.quote_exceeded).toEqual([
       { provider: dialect, model: 'm', input: 1, output: 0, price: 0, factor: Number(percent) / 100 },
     ])
-    const line = gateway.log.find((one) => one.includes('cost more than its quote')) ?? '{}'
+    const line = gateway.log.find((text) => text.includes('cost more than its quote')) ?? '{}'
     expect(JSON.parse(line)).toMatchObject({ level: 40, provider: dialect, model: 'm', reason: 'input' })
 
     const second = await call(dialect, { usage }, transport)
@@ -109,10 +109,10 @@ describe.each(
 it('the largest excess counts, each measured against the quote as it was', async () => {
   const { gateway, call } = await open()
   const { reserved, cost } = await call('openai', { usage: { input: 1_000, output: 1 } })
-  const more = await call('openai', { usage: { input: 9_000, output: 1 } })
+  const larger = await call('openai', { usage: { input: 9_000, output: 1 } })
   const less = await call('openai', { usage: { input: 2_000, output: 1 } })
-  expect(more.reserved).toBe(percentageOf(reserved, percentOf(cost, reserved)))
-  const percent = percentOf(more.cost, reserved)
+  expect(larger.reserved).toBe(percentageOf(reserved, percentOf(cost, reserved)))
+  const percent = percentOf(larger.cost, reserved)
   expect(less.reserved).toBe(percentageOf(reserved, percent))
   const { quote_exceeded } = await gateway.client.asksOwner<OverrunsJson>('/llm/status')
   expect(quote_exceeded).toMatchObject([{ input: 2, factor: Number(percent) / 100 }])
@@ -202,7 +202,7 @@ describe('of all models', () => {
 
   it('a thousand are told apart, and the rest are counted together', () => {
     const excesses = new QuoteOverruns()
-    for (let at = 0; at < 3_000; at++) excesses.add(facts(`m${at}`), outcome, quote, true)
+    for (let index = 0; index < 3_000; index++) excesses.add(facts(`m${index}`), outcome, quote, true)
     expect(excesses.models()).toHaveLength(1_001)
     expect(excesses.models().at(-1)?.counts.input).toBe(2_000)
     expect([excesses.percent('openai', 'm999', true), excesses.percent('openai', 'm2999', true)]).toEqual([250, 100])

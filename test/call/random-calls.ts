@@ -66,7 +66,7 @@ export class RandomCalls {
 
   static async open(random: Random, store: { path?: string }): Promise<RandomCalls> {
     const clock = new ManualClock()
-    const usd = (most: number) => `0.${String(random.between(1, most)).padStart(9, '0')}`
+    const usd = (maxNanoUsd: number) => `0.${String(random.between(1, maxNanoUsd)).padStart(9, '0')}`
     const global = {
       costPerDay: usd(40_000_000),
       ...(random.chance(0.3) ? { costPerHour: usd(20_000_000) } : {}),
@@ -144,8 +144,8 @@ export class RandomCalls {
       expect({ day: row.facts.day, key: row.facts.caller.key }).toEqual({ day: plan.day, key: plan.key })
       trueByDay.set(plan.day, (trueByDay.get(plan.day) ?? 0n) + truth)
     }
-    const most = BigInt(String(this.#limits.global?.costPerDay).slice(2))
-    for (const [day, truth] of trueByDay) expect(truth, day).toBeLessThanOrEqual(most)
+    const maxNanoUsd = BigInt(String(this.#limits.global?.costPerDay).slice(2))
+    for (const [day, truth] of trueByDay) expect(truth, day).toBeLessThanOrEqual(maxNanoUsd)
   }
 
   #planCall(): PlannedCall {

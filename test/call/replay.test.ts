@@ -214,7 +214,7 @@ function piecesOf(recording: Recording, cut: Split): Buffer[] {
   const random = new Random(SEED)
   const lengths = (length: () => number) => {
     const found: number[] = []
-    for (let at = 0; at < bytes.length; at += found.at(-1) ?? 1) found.push(length())
+    for (let offset = 0; offset < bytes.length; offset += found.at(-1) ?? 1) found.push(length())
     return found
   }
   if (cut === 'byte by byte')
@@ -222,11 +222,11 @@ function piecesOf(recording: Recording, cut: Split): Buffer[] {
       bytes,
       lengths(() => (bytes.length <= MAX_BYTEWISE_BYTES ? 1 : 61)),
     )
-  const most = Math.max(2, Math.ceil(bytes.length / 4))
+  const maxBytes = Math.max(2, Math.ceil(bytes.length / 4))
   if (cut === 'at random')
     return splitAt(
       bytes,
-      lengths(() => random.between(1, most)),
+      lengths(() => random.between(1, maxBytes)),
     )
   return splitAt(bytes, recording.response.chunk_bytes ?? lengths(() => random.between(200, 1_500)))
 }
@@ -284,7 +284,7 @@ async function replayAll(api: Api, cut: Split): Promise<ReplayResult[]> {
     }
   }
   await Promise.all(Array.from({ length: CONCURRENT_CALLS }, next))
-  return replayed.toSorted((one, other) => (one.recording.file < other.recording.file ? -1 : 1))
+  return replayed.toSorted((left, right) => (left.recording.file < right.recording.file ? -1 : 1))
 }
 
 const clock = new ManualClock()
@@ -321,13 +321,13 @@ describe('recordings through the gateway', () => {
   test.each(present)('$api', { timeout: 300_000 }, async (api) => {
     const first = await replayAll(api, 'as recorded')
     const files: string[] = []
-    for (const one of first) {
-      const { recording, status, bytes, open } = one
+    for (const result of first) {
+      const { recording, status, bytes, open } = result
       expect([recording.file, status, open]).toEqual([recording.file, recording.status, false])
       expectBytes(recording, bytes)
-      if (isDifferent(one)) files.push(recording.file)
-      if (recording.provider_cost_usd !== null && one.certainty === 'exact')
-        bills.push({ file: recording.file, ours: one.costUsd, theirs: recording.provider_cost_usd })
+      if (isDifferent(result)) files.push(recording.file)
+      if (recording.provider_cost_usd !== null && result.certainty === 'exact')
+        bills.push({ file: recording.file, ours: result.costUsd, theirs: recording.provider_cost_usd })
     }
     const known = Object.values(KNOWN_DIFFERENCES).flat()
     expect(files).toEqual(known.filter((file) => first.some(({ recording }) => recording.file === file)).toSorted())
@@ -367,7 +367,7 @@ function isDifferent({ recording, usage, costUsd }: ReplayResult): boolean {
   return cost !== null && Math.abs(costUsd - cost) > 1.001e-9
 }
 
-function figuresOf(one: ReplayResult | undefined) {
-  const several = one && SEVERAL_IN_ONE.includes(one.recording.file)
-  return several ? [] : [one?.usage, one?.costUsd, one?.certainty]
+function figuresOf(result: ReplayResult | undefined) {
+  const several = result && SEVERAL_IN_ONE.includes(result.recording.file)
+  return several ? [] : [result?.usage, result?.costUsd, result?.certainty]
 }

@@ -165,9 +165,9 @@ describe('Retry-After', () => {
         clock,
         config: { prices: PRICES, limits: { global: { requestsPerHour: 120, requestsPerDay: 2 } } },
       })
-      const one: RandomCall = { dialect, cap: 5, text: 'hello', user: 'ann' }
-      await sendCall(gateway, one)
-      await sendCall(gateway, one)
+      const next: RandomCall = { dialect, cap: 5, text: 'hello', user: 'ann' }
+      await sendCall(gateway, next)
+      await sendCall(gateway, next)
       const answer = await gateway.client.asks(dialect, { model: 'sim/echo', cap: 5 })
       expect(answer.status).toBe(429)
       expect(answer.headers.get('retry-after')).toBe(String(12 * 3_600))
@@ -196,13 +196,13 @@ describe('Retry-After', () => {
 
   it('holds in real time', async () => {
     const gateway = await useGateway({ config: { prices: PRICES, limits: { global: { requestsPerMinute: 120 } } } })
-    const one: RandomCall = { dialect: 'openai', cap: 5, text: 'hello', user: 'ann' }
-    let refused = await sendCall(gateway, one)
-    for (let call = 0; refused.status === 200 && call < 500; call++) refused = await sendCall(gateway, one)
+    const next: RandomCall = { dialect: 'openai', cap: 5, text: 'hello', user: 'ann' }
+    let refused = await sendCall(gateway, next)
+    for (let call = 0; refused.status === 200 && call < 500; call++) refused = await sendCall(gateway, next)
     expect(refused.waitMs).toBeGreaterThan(0)
     expect(refused.waitMs).toBeLessThanOrEqual(500)
     // Real time is what this test is about.
     await sleep(refused.waitMs + 1)
-    expect((await sendCall(gateway, one)).status).toBe(200)
+    expect((await sendCall(gateway, next)).status).toBe(200)
   })
 })

@@ -170,8 +170,8 @@ export function succeeds(call: ProviderRequest): void {
 export function streamOf(dialect: DialectName): string[] {
   const events = eventsOf(dialect, USAGE)
   if (dialect !== 'anthropic') return events
-  const event = (type: string, more: object) =>
-    `event: ${type}\ndata: ${JSON.stringify({ type, index: 0, ...more })}\n\n`
+  const event = (type: string, fields: object) =>
+    `event: ${type}\ndata: ${JSON.stringify({ type, index: 0, ...fields })}\n\n`
   const start = event('content_block_start', { content_block: { type: 'text', text: '' } })
   return [...events.slice(0, 1), start, ...events.slice(1, -2), event('content_block_stop', {}), ...events.slice(-2)]
 }
@@ -192,6 +192,6 @@ export const hangs: ProviderScript = () => {}
 
 /** One play after the other; the last one stays. */
 export function inTurn(...scripts: readonly ProviderScript[]): ProviderScript {
-  let at = 0
-  return (call) => (scripts[at++] ?? scripts[scripts.length - 1] ?? succeeds)(call)
+  let index = 0
+  return (call) => (scripts[index++] ?? scripts[scripts.length - 1] ?? succeeds)(call)
 }

@@ -40,7 +40,7 @@ export async function retriesAt(gateway: GatewayFixture, options: RetryOptions):
     parts,
     { ...admitted, applicant: { ...applicant, first } },
     first,
-    rest.map((one) => one.candidate),
+    rest.map((other) => other.candidate),
   )
 }
 

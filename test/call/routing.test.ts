@@ -22,7 +22,7 @@ import {
 } from './routing-fixture.ts'
 import { nanoUsd } from './settlement-checks.ts'
 
-const withAliases = (aliases: object, more: object = {}) => ({ file: { aliases, ...more } })
+const withAliases = (aliases: object, config: object = {}) => ({ file: { aliases, ...config } })
 
 /** What a configuration is refused for. */
 function mistakesIn(file: object): readonly string[] {
@@ -176,7 +176,7 @@ describe('a model that is named alone', () => {
     expect(answer.status).toBe(200)
     expect(answer.headers.get('x-bursar-target')).toBe(dialect === provider ? null : `${provider}/${model}`)
     expect(await answer.text()).toContain('hi')
-    expect(routing.gateway.provider.received.map((one) => one.path)).toEqual([path])
+    expect(routing.gateway.provider.received.map((request) => request.path)).toEqual([path])
     expect((await routing.settledEntry()).facts).toMatchObject({ provider, model })
   })
 
@@ -187,7 +187,7 @@ describe('a model that is named alone', () => {
   ] as const)('and that nobody knows stays with %s, whose dialect it is asked in', async (dialect, path) => {
     const routing = await useRouting({ env: { UNKNOWN_PRICE: 'allow' } })
     expect((await routing.send({ model: 'who-knows' }, {}, dialect)).status).toBe(200)
-    expect(routing.gateway.provider.received.map((one) => one.path)).toEqual([path])
+    expect(routing.gateway.provider.received.map((request) => request.path)).toEqual([path])
   })
 
   it('keeps a prefix that is nobody’s name', async () => {
@@ -232,7 +232,7 @@ describe.each([false, true])('across dialects, stream: %s:', (stream) => {
 
 describe('a circuit', () => {
   const clock = new ManualClock()
-  const one = { aliases: { one: { targets: ['first/m'], retries: 0 } } }
+  const firstAlone = { aliases: { one: { targets: ['first/m'], retries: 0 } } }
   const statusOf = async (routing: RoutingFixture, wanted: RequestOptions = { model: 'one' }) => {
     const answer = await routing.send(wanted)
     await answer.text()
@@ -241,7 +241,7 @@ describe('a circuit', () => {
 
   /** Ten calls that fail. */
   async function broken(options: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
-    const routing = await useRouting({ clock, first: fails(500), ...options, file: { ...one, ...options.file } })
+    const routing = await useRouting({ clock, first: fails(500), ...options, file: { ...firstAlone, ...options.file } })
     for (let call = 0; call < 10; call++) expect(await statusOf(routing)).toBe(500)
     return routing
   }
@@ -250,7 +250,7 @@ describe('a circuit', () => {
     const routing = await useRouting({
       clock,
       first: inTurn(...Array(5).fill(fails(429)), ...Array(4).fill(fails(500)), succeeds),
-      file: one,
+      file: firstAlone,
     })
     for (let call = 0; call < 12; call++) await statusOf(routing)
     expect(await routing.targets()).toMatchObject([{ target: 'first/m', circuit: 'closed', failed: 4 }])
@@ -299,7 +299,7 @@ describe('a circuit', () => {
     })
     const statuses = Array.from({ length: 200 }, () => statusOf(routing))
     const refused: number[] = []
-    for (const one of statuses) void one.then((code) => code === 503 && refused.push(code))
+    for (const answered of statuses) void answered.then((code) => code === 503 && refused.push(code))
     await waitFor(async () => refused.length === 199 || undefined)
     expect(first.received).toHaveLength(11)
     answered()
@@ -328,7 +328,11 @@ describe('a circuit', () => {
     expect(await statusOf(routing, { model: 'one', cap: 8_000, text: 'x'.repeat(200_000) })).toBe(200)
     await routing.gateway.app.reload(
       readFileConfig(
-        JSON.stringify({ ...fileFor(first.url, first.url), ...one, limits: { perModel: { costPerCall: '0.001' } } }),
+        JSON.stringify({
+          ...fileFor(first.url, first.url),
+          ...firstAlone,
+          limits: { perModel: { costPerCall: '0.001' } },
+        }),
       ),
     )
     first.says(fails(500))
@@ -360,7 +364,7 @@ describe('a circuit', () => {
 
   it('that is open is passed by: the next target is asked, and its price is what counts', async () => {
     const routing = await broken({
-      file: { aliases: { ...one.aliases, both: ['first/m', 'second/cheap'], less: ['second/cheap'] } },
+      file: { aliases: { ...firstAlone.aliases, both: ['first/m', 'second/cheap'], less: ['second/cheap'] } },
     })
     const bound = await routing.reservationNanoUsd('less')
     const answer = await routing.send()
@@ -374,7 +378,9 @@ describe('a circuit', () => {
   it('that is open says when the first of several may be asked again', async () => {
     const routing = await broken({
       second: fails(500),
-      file: { aliases: { ...one.aliases, two: { targets: ['second/m'], retries: 0 }, both: ['second/m', 'first/m'] } },
+      file: {
+        aliases: { ...firstAlone.aliases, two: { targets: ['second/m'], retries: 0 }, both: ['second/m', 'first/m'] },
+      },
     })
     const { gateway } = routing
     clock.advance(2_000)
@@ -388,7 +394,7 @@ describe('a circuit', () => {
     const routing = await useRouting({
       clock,
       first: fails(503),
-      file: { limits: { global: { costPerDay: '0.0012' } }, aliases: { ...one.aliases, both } },
+      file: { limits: { global: { costPerDay: '0.0012' } }, aliases: { ...firstAlone.aliases, both } },
     })
     for (let call = 0; call < 10; call++) await statusOf(routing)
     expect(await routing.targets()).toMatchObject([{ target: 'first/m', circuit: 'open' }])

@@ -70,17 +70,17 @@ describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
     })
     let spent = 0n
     const statuses = [...COMMON_FREE_STATUSES, ...FREE_STATUSES[dialect], 300, 408, 418, 500, 502, 504]
-    for (const [at, code] of statuses.entries()) {
+    for (const [index, code] of statuses.entries()) {
       status = code
       const answer = await gateway.client.asks(
         dialect,
-        { cap: 50, stream: at % 2 === 0 },
+        { cap: 50, stream: index % 2 === 0 },
         { redirect: 'manual' },
         transport,
       )
       expect([answer.status, await answer.text()]).toEqual([code, '{"error":{"message":"no"}}'])
       expect(answer.headers.get('retry-after')).toBe('7')
-      const [entry] = await gateway.ledger.holds(at + 1)
+      const [entry] = await gateway.ledger.holds(index + 1)
       const free = COMMON_FREE_STATUSES.includes(code) || FREE_STATUSES[dialect].includes(code)
       const cost = free ? 0n : (entry?.facts.reservedCostNanoUsd ?? -1n)
       expect(entry?.outcome).toMatchObject({

@@ -28,7 +28,7 @@ export async function readSettled(
 ): Promise<{ levels: SettledAmounts; entries: readonly Entry[] }> {
   const entries = await gateway.ledger.entries()
   const levels = await gateway.ledger.levels()
-  const level = (name: string) => levels.find((one) => one.limit === name) ?? { settled: 0, reserved: 0 }
+  const level = (name: string) => levels.find((row) => row.limit === name) ?? { settled: 0, reserved: 0 }
   for (const { limit, reserved } of levels) expect({ limit, reserved }).toEqual({ limit, reserved: 0 })
   return {
     levels: {

@@ -20,11 +20,11 @@ async function call(transport: Transport, iterations: unknown[]): Promise<[Gatew
   return [gateway, await gateway.client.asks('anthropic', { cap: 50 }, {}, transport)]
 }
 
-const iterationOf = (type: string, input_tokens: number, output_tokens: number, more: object = {}) => ({
+const iterationOf = (type: string, input_tokens: number, output_tokens: number, fields: object = {}) => ({
   type,
   input_tokens,
   output_tokens,
-  ...more,
+  ...fields,
 })
 
 describe.each(TRANSPORTS)('%s:', (transport) => {

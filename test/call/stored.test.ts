@@ -238,10 +238,10 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
     const gateway = await open({}, () => {}, { limits: { global: { requestsPerMinute: 37 } } })
     const { received } = gateway.provider
     let refused = 0
-    const asked = Array.from({ length: 200 }, async (_, at) => {
-      const path = at % 2 === 0 ? RESPONSE_PATH : `${RESPONSE_PATH}?stream=true`
+    const asked = Array.from({ length: 200 }, async (_, index) => {
+      const path = index % 2 === 0 ? RESPONSE_PATH : `${RESPONSE_PATH}?stream=true`
       const response = await gateway.client.fetch(transport, path, {
-        method: at % 3 === 0 ? 'DELETE' : 'GET',
+        method: index % 3 === 0 ? 'DELETE' : 'GET',
         headers: asAlice,
       })
       if (response.status === 429) refused++

@@ -91,7 +91,7 @@ describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
     const bytes = Buffer.from(sent)
     const gateway = await open(async ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
-      for (let at = 0; at < bytes.length; at += 7) response.write(bytes.subarray(at, at + 7))
+      for (let offset = 0; offset < bytes.length; offset += 7) response.write(bytes.subarray(offset, offset + 7))
       response.end()
     })
     const answer = await requestUsage(gateway, dialect, transport)
@@ -284,8 +284,8 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
 /** A stream whose usage the caller itself asked for, so that nothing is hidden from it. */
 function requestUsage(gateway: GatewayFixture, dialect: DialectName, transport: Transport): Promise<Response> {
   const { path, body } = requestFor(dialect, { cap: 50, stream: true })
-  const more = dialect === 'openai' ? { stream_options: { include_usage: true } } : {}
-  const asked = JSON.stringify({ ...JSON.parse(body), ...more })
+  const fields = dialect === 'openai' ? { stream_options: { include_usage: true } } : {}
+  const asked = JSON.stringify({ ...JSON.parse(body), ...fields })
   return gateway.client.fetch(transport, path, {
     method: 'POST',
     body: asked,
@@ -309,8 +309,8 @@ async function fetchRaw(
 ): Promise<{ headers: Headers; body: Buffer }> {
   const { path, body } = requestFor(dialect, { cap: 50, stream })
   // With its usage asked for by the client, a stream may come encoded.
-  const more = stream && dialect === 'openai' ? { stream_options: { include_usage: true } } : {}
-  const asked = JSON.stringify({ ...JSON.parse(body), ...more })
+  const fields = stream && dialect === 'openai' ? { stream_options: { include_usage: true } } : {}
+  const asked = JSON.stringify({ ...JSON.parse(body), ...fields })
   const headers = { 'content-type': 'application/json', 'accept-encoding': 'gzip, br, deflate, zstd' }
   if (transport === 'in process') {
     const answer = await gateway.client.fetch(transport, path, { method: 'POST', body: asked, headers })

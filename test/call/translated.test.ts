@@ -219,9 +219,9 @@ class StreamWriter {
   writtenBytes = 0
   isStopped = false
 
-  async write({ response }: ProviderRequest, piece: string, most: number): Promise<void> {
+  async write({ response }: ProviderRequest, piece: string, maxBytes: number): Promise<void> {
     const closed = new Promise((resolve) => response.once('close', resolve))
-    while (this.writtenBytes < most && !this.isStopped && !response.destroyed) {
+    while (this.writtenBytes < maxBytes && !this.isStopped && !response.destroyed) {
       this.writtenBytes += piece.length
       if (response.write(piece)) await new Promise((resolve) => setImmediate(resolve))
       else await Promise.race([new Promise((resolve) => response.once('drain', resolve)), closed])
@@ -248,13 +248,13 @@ describe('a stream to a client that does not read', () => {
       const flood = new StreamWriter()
       const events = eventsOf(provider, USAGE, ['x'.repeat(50_000), 'end'])
       // The last word and the end come when the client reads again.
-      const at = events.findIndex((event) => event.includes('xxx'))
+      const floodIndex = events.findIndex((event) => event.includes('xxx'))
       const routing = await useRouting({
         respond: async (call) => {
           call.response.writeHead(200, { 'content-type': 'text/event-stream' })
-          call.response.write(events.slice(0, at).join(''))
-          await flood.write(call, events[at] ?? '', FLOOD_BYTES)
-          call.response.end(events.slice(at + 1).join(''))
+          call.response.write(events.slice(0, floodIndex).join(''))
+          await flood.write(call, events[floodIndex] ?? '', FLOOD_BYTES)
+          call.response.end(events.slice(floodIndex + 1).join(''))
         },
       })
       const answer = await routing.send({ model: `${provider}/m`, stream: true }, {}, dialect)
@@ -340,7 +340,7 @@ describe('a circuit', () => {
     gemini: 'data: {"error":{"code":503,"message":"no","status":"UNAVAILABLE"}}\r\n\r\n',
   }
 
-  it.each([...DIALECT_NAMES.map((one) => [one, one] as const), ...DIALECT_PAIRS])(
+  it.each([...DIALECT_NAMES.map((dialect) => [dialect, dialect] as const), ...DIALECT_PAIRS])(
     'of streams in the words of %s, from %s, that end in an error stays closed',
     async (dialect, provider) => {
       const [begun = ''] = eventsOf(provider, USAGE)

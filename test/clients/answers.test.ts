@@ -47,17 +47,18 @@ async function expectOneEntry(gateway: Gateway): Promise<void> {
 /** What an SDK that asks the gateway makes of it, against what the same SDK makes of the provider. */
 async function expectSame(
   client: Client,
-  more: Partial<ClientRequest>,
+  overrides: Partial<ClientRequest>,
   prepare: (provider: FakeProvider) => void = () => {},
 ) {
   for (const streamed of [false, true]) {
     await using scene = await startPair()
     prepare(scene.provider)
-    const ask = async (at: ClientRequest) => (streamed ? eventsOf(client, at) : plainJson(await client.whole(at)))
-    const expected = await ask({ ...scene.direct, ...more })
-    const got = await ask({ ...scene.through, ...more })
+    const ask = async (request: ClientRequest) =>
+      streamed ? eventsOf(client, request) : plainJson(await client.whole(request))
+    const expected = await ask({ ...scene.direct, ...overrides })
+    const got = await ask({ ...scene.through, ...overrides })
     expect(Array.isArray(got) ? withoutNullUsage(got) : got).toEqual(expected)
-    expect(JSON.stringify(expected)).toContain(more.tools ? 'weather' : WORDS[0])
+    expect(JSON.stringify(expected)).toContain(overrides.tools ? 'weather' : WORDS[0])
     await expectOneEntry(scene.gateway)
   }
 }
@@ -117,13 +118,22 @@ interface Chunk {
   readonly usage?: unknown
 }
 
-const options = (at: ClientRequest) => ({ apiKey: at.key, baseURL: `${at.url}/v1` })
+const options = (request: ClientRequest) => ({ apiKey: request.key, baseURL: `${request.url}/v1` })
 const STREAMS: readonly (readonly [
   string,
-  (at: ClientRequest, more: { stream_options?: { include_usage: boolean } }) => PromiseLike<AsyncIterable<Chunk>>,
+  (
+    request: ClientRequest,
+    fields: { stream_options?: { include_usage: boolean } },
+  ) => PromiseLike<AsyncIterable<Chunk>>,
 ])[] = [
-  ['openai 7', (at, more) => new OpenAI7(options(at)).chat.completions.create({ ...BODY, ...more, stream: true })],
-  ['openai 6', (at, more) => new OpenAI6(options(at)).chat.completions.create({ ...BODY, ...more, stream: true })],
+  [
+    'openai 7',
+    (request, fields) => new OpenAI7(options(request)).chat.completions.create({ ...BODY, ...fields, stream: true }),
+  ],
+  [
+    'openai 6',
+    (request, fields) => new OpenAI6(options(request)).chat.completions.create({ ...BODY, ...fields, stream: true }),
+  ],
 ]
 
 describe.each(STREAMS)('%s', (_name, streamOf) => {

@@ -46,7 +46,7 @@ describe('embeddings.create of openai', () => {
   test('gets a vector for each input, as floats though the SDK asks for base64', async () => {
     await using gateway = await start()
     const { data, usage, model } = await openaiAt(gateway).embeddings.create(body)
-    expect(data.map(({ index, object }) => [index, object])).toEqual(INPUT.map((_, at) => [at, 'embedding']))
+    expect(data.map(({ index, object }) => [index, object])).toEqual(INPUT.map((_, index) => [index, 'embedding']))
     expect(data.map(({ embedding }) => embedding.length)).toEqual([4, 4, 4])
     expect(data[0]?.embedding).toEqual(data[2]?.embedding)
     expect(data[0]?.embedding).not.toEqual(data[1]?.embedding)
@@ -66,7 +66,7 @@ describe('embeddings.create of openai', () => {
     ])
     expect(floats.data.map(({ embedding }) => embedding)).toEqual(usual.data.map(({ embedding }) => [...embedding]))
     const bytes = Buffer.from(String(base64.data[0]?.embedding), 'base64')
-    expect(Array.from({ length: 4 }, (_, at) => bytes.readFloatLE(at * 4))).toEqual(floats.data[0]?.embedding)
+    expect(Array.from({ length: 4 }, (_, index) => bytes.readFloatLE(index * 4))).toEqual(floats.data[0]?.embedding)
   })
 
   test('gets a vector for token ids, and one for each list of them', async () => {

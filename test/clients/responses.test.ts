@@ -184,14 +184,14 @@ const USAGE = { input_tokens: 21, input_tokens_details: { cached_tokens: 5 }, ou
 const LONG = 'Grüße '.repeat(30_000)
 const part = { type: 'output_text', text: LONG, annotations: [] }
 const message = { id: 'msg_1', type: 'message', role: 'assistant', status: 'completed', content: [part] }
-const response = (more: object) => ({
+const response = (fields: object) => ({
   id: 'resp_1',
   object: 'response',
   model: 'gpt-4o-2024-08-06',
   error: null,
-  ...more,
+  ...fields,
 })
-const event = (type: string, more: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+const event = (type: string, fields: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
 const CREATED = event('response.created', { response: response({ status: 'in_progress', output: [], usage: null }) })
 const COMPLETED = event('response.completed', {
   response: response({ status: 'completed', output: [message], usage: USAGE }),
@@ -215,7 +215,7 @@ describe('in front of a provider', () => {
       pieces: [CREATED, head, tail, '\n', silent],
     }))
     const events: { readonly type: string }[] = []
-    for await (const one of await ask(pair.gateway.url)) events.push(one)
+    for await (const event of await ask(pair.gateway.url)) events.push(event)
     expect(events.map(({ type }) => type)).toEqual(['response.created', 'response.completed'])
     expect(events[1]).toMatchObject({ response: { output: [message] } })
     const [entry] = await settledEntry(pair.gateway, false)

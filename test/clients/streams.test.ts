@@ -12,8 +12,8 @@ import { type GatewayPair, readStream, startPair } from './pair.ts'
 /** Enough of any dialect's stream to hold the first word. */
 const PIECES_BEFORE_BREAK = 4
 
-function breakAnswer(usual: ProviderAnswer, more: Partial<ProviderAnswer>): ProviderAnswer {
-  return { ...usual, pieces: usual.pieces.slice(0, PIECES_BEFORE_BREAK), ...more }
+function breakAnswer(usual: ProviderAnswer, overrides: Partial<ProviderAnswer>): ProviderAnswer {
+  return { ...usual, pieces: usual.pieces.slice(0, PIECES_BEFORE_BREAK), ...overrides }
 }
 
 /** How each provider says in mid-stream that it cannot go on. */
@@ -47,9 +47,9 @@ describe.each(CLIENTS)('$name', (client) => {
   test.each([
     ['dies', { cut: true }],
     ['closes in the middle as though it were done', {}],
-  ])('does not take for an answer what came of one when the provider %s', async (_how, more) => {
+  ])('does not take for an answer what came of one when the provider %s', async (_how, overrides) => {
     await using pair = await startPair()
-    pair.provider.says(({ usual }) => breakAnswer(usual, more))
+    pair.provider.says(({ usual }) => breakAnswer(usual, overrides))
     const { events, error } = await readStream(client, { ...pair.through, retries: 0 })
     expect(JSON.stringify(events)).toMatch(SAYS)
     if (throwsErrorEvents) expect(String(error)).toMatch(/broke off its answer/)

@@ -142,7 +142,7 @@ describe('figures', () => {
     const cost = entries.reduce((sum, { outcome }) => sum + Number(outcome?.cost.totalNanoUsd), 0) / 1e9
     const tokens = entries.reduce((sum, { outcome }) => sum + (outcome ? totalTokens(outcome.usage) : 0), 0)
     expect(stats).toMatchObject({ total_requests: entries.length, total_tokens: tokens, total_cost: cost })
-    expect(Object.values(stats.daily_costs).reduce((sum, one) => sum + one, 0)).toBeCloseTo(cost, 9)
+    expect(Object.values(stats.daily_costs).reduce((sum, dayCost) => sum + dayCost, 0)).toBeCloseTo(cost, 9)
     expect(await gateway.ledger.level('daily_spending_limit')).toMatchObject({ settled: cost, reserved: 0 })
     expect(await gateway.ledger.level('requests_per_day')).toMatchObject({ settled: entries.length })
     expect(await gateway.ledger.level('tokens_per_day')).toMatchObject({ settled: tokens })

@@ -40,7 +40,7 @@ interface Agent {
   cost(cached: number, fresh: number, output: number): bigint
 }
 
-const event = (type: string, more: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+const event = (type: string, fields: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
 
 const claudeCode: Agent = {
   path: '/v1/messages?beta=true',
@@ -56,9 +56,9 @@ const claudeCode: Agent = {
     tools: TOOLS.map((name) => ({ name, description: code(600), input_schema: schema(name) })),
     messages: [
       { role: 'user', content: [{ type: 'text', text: code(contextBytes - 26_000) }] },
-      ...Array.from({ length: turn }, (_, at) => [
-        { role: 'assistant', content: [{ type: 'tool_use', id: `t${at}`, name: 'Read', input: { Read: 'a.ts' } }] },
-        { role: 'user', content: [{ type: 'tool_result', tool_use_id: `t${at}`, content: code(2_000) }] },
+      ...Array.from({ length: turn }, (_, index) => [
+        { role: 'assistant', content: [{ type: 'tool_use', id: `t${index}`, name: 'Read', input: { Read: 'a.ts' } }] },
+        { role: 'user', content: [{ type: 'tool_result', tool_use_id: `t${index}`, content: code(2_000) }] },
       ]).flat(),
       { role: 'user', content: [{ type: 'text', text: 'Go on.', cache_control: { type: 'ephemeral' } }] },
     ],
@@ -113,10 +113,10 @@ const codex: Agent = {
     ],
     input: [
       { type: 'message', role: 'user', content: [{ type: 'input_text', text: code(contextBytes - 24_000) }] },
-      ...Array.from({ length: turn }, (_, at) => [
+      ...Array.from({ length: turn }, (_, index) => [
         { type: 'reasoning', summary: [], encrypted_content: code(1_000) },
-        { type: 'function_call', name: 'shell', arguments: '{"shell":"ls"}', call_id: `c${at}` },
-        { type: 'function_call_output', call_id: `c${at}`, output: code(2_000) },
+        { type: 'function_call', name: 'shell', arguments: '{"shell":"ls"}', call_id: `c${index}` },
+        { type: 'function_call_output', call_id: `c${index}`, output: code(2_000) },
       ]).flat(),
       { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'Go on.' }] },
     ],
@@ -185,11 +185,11 @@ describe('a conversation like those of Codex', () => {
   })
 })
 
-const sendTurn = (gateway: GatewayFixture, agent: Agent, turn: number, more: object = {}) =>
+const sendTurn = (gateway: GatewayFixture, agent: Agent, turn: number, fields: object = {}) =>
   gateway.client.fetch('over sockets', agent.path, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...agent.headers },
-    body: JSON.stringify({ ...agent.request(turn, CONTEXT_BYTES), ...more }),
+    body: JSON.stringify({ ...agent.request(turn, CONTEXT_BYTES), ...fields }),
   })
 
 function conversation(agent: Agent): void {

@@ -41,35 +41,35 @@ function open({ env, config, ...options }: GatewayFixtureOptions = {}): Promise<
 const reservedNanoUsd = ({ facts }: Entry) => facts.reservedCostNanoUsd
 
 /** A run that is not limited, call by call. */
-async function calls(gateway: GatewayFixture, name: PatternName, more: object = {}): Promise<readonly Entry[]> {
-  return entriesOf(gateway, completedRun(await runPattern(gateway, name, more)).task)
+async function calls(gateway: GatewayFixture, name: PatternName, fields: object = {}): Promise<readonly Entry[]> {
+  return entriesOf(gateway, completedRun(await runPattern(gateway, name, fields)).task)
 }
 
 /** With how much money the ask at `at` is the first that does not fit: a nano-dollar too little. */
-function lackingAt(entries: readonly Entry[], at: number): bigint {
-  const [next] = entries.slice(at)
+function lackingAt(entries: readonly Entry[], index: number): bigint {
+  const [next] = entries.slice(index)
   if (!next) throw new Error('there is no such ask')
-  return costOf(entries.slice(0, at)) + reservedNanoUsd(next) - 1n
+  return costOf(entries.slice(0, index)) + reservedNanoUsd(next) - 1n
 }
 
 describe('max_cost_usd', () => {
   it.each(PATTERN_NAMES)('%s ends before the first ask that does not fit, with what it has', async (name) => {
     const gateway = await open({ env: NO_SMALLER_CAPS })
     const whole = await calls(gateway, name)
-    for (const [at] of whole.entries()) {
+    for (const [index] of whole.entries()) {
       for (const stream of [false, true]) {
-        const most = lackingAt(whole, at)
-        const answer = await runPattern(gateway, name, { stream, max_cost_usd: formatUsd(most) })
+        const budget = lackingAt(whole, index)
+        const answer = await runPattern(gateway, name, { stream, max_cost_usd: formatUsd(budget) })
         const { run, error } = answer
-        expect([answer.status, kindOf(answer)]).toEqual([at === 0 ? 429 : 200, 'budget'])
+        expect([answer.status, kindOf(answer)]).toEqual([index === 0 ? 429 : 200, 'budget'])
         const task = run?.task ?? error?.task ?? ''
         const entries = await entriesOf(gateway, task)
-        expect(entries).toHaveLength(at)
-        expect(costOf(entries)).toBeLessThanOrEqual(most)
+        expect(entries).toHaveLength(index)
+        expect(costOf(entries)).toBeLessThanOrEqual(budget)
         if (run) {
           expect(run.stopped_because).toMatch(/^Spending limit reached: max_cost_usd\. /)
-          expect(run.stopped_because).toContain(`of the run's $${formatUsd(most)}.`)
-          expect(run.limits.max_cost_usd).toBe(Number(formatUsd(most)))
+          expect(run.stopped_because).toContain(`of the run's $${formatUsd(budget)}.`)
+          expect(run.limits.max_cost_usd).toBe(Number(formatUsd(budget)))
           const { reported, settled } = await runAndLedgerSums(gateway, run)
           expect(reported).toEqual(settled)
         } else {
@@ -80,19 +80,19 @@ describe('max_cost_usd', () => {
           expect(answer.headers.get('x-bursar-limited-by')).toBe('max_cost_usd')
         }
       }
-      const enough = formatUsd(lackingAt(whole, at) + 1n)
+      const enough = formatUsd(lackingAt(whole, index) + 1n)
       const { usage } = completedRun(await runPattern(gateway, name, { max_cost_usd: enough }))
-      expect(usage.requests).toBeGreaterThan(at)
+      expect(usage.requests).toBeGreaterThan(index)
     }
   })
 
   it.each(PATTERN_NAMES)('%s costs no more than that, though caps are set to make calls fit', async (name) => {
     const gateway = await open()
     const whole = await calls(gateway, name)
-    const most = costOf(whole) + reservedNanoUsd(whole[0] ?? ({ facts: { reservedCostNanoUsd: 0n } } as Entry))
+    const enough = costOf(whole) + reservedNanoUsd(whole[0] ?? ({ facts: { reservedCostNanoUsd: 0n } } as Entry))
     const kinds = new Set<string>()
     for (let part = 1n; part <= 40n; part++) {
-      const budget = (most * part) / 40n
+      const budget = (enough * part) / 40n
       const answer = await runPattern(gateway, name, { max_cost_usd: formatUsd(budget) })
       const task = answer.run?.task ?? answer.error?.task ?? ''
       expect(costOf(await entriesOf(gateway, task))).toBeLessThanOrEqual(budget)
@@ -107,18 +107,18 @@ describe('max_cost_usd', () => {
     const whole = await calls(gateway, 'metacognition')
     const [last] = whole.slice(-1)
     const enough = formatUsd(lackingAt(whole, whole.length - 1) + 1n)
-    const more = { max_cost_usd: enough }
+    const fields = { max_cost_usd: enough }
     const start = { headers: { 'x-bursar-task': 'one' } }
     for (let run = 0; run < 3; run++)
-      expect(kindOf(await runPattern(gateway, 'metacognition', more, start))).toBe('whole')
+      expect(kindOf(await runPattern(gateway, 'metacognition', fields, start))).toBe('whole')
     expect(last?.facts.reservedCostNanoUsd).toBeGreaterThan(0n)
     expect(await entriesOf(gateway, 'one')).toHaveLength(3 * whole.length)
   })
 
   it('of nothing starts nothing', async () => {
     const gateway = await open()
-    for (const most of [0, '0', '0.000000001', 0.000000001]) {
-      expect((await runPattern(gateway, 'rag', { max_cost_usd: most })).status).toBe(429)
+    for (const budget of [0, '0', '0.000000001', 0.000000001]) {
+      expect((await runPattern(gateway, 'rag', { max_cost_usd: budget })).status).toBe(429)
     }
     expect(await gateway.ledger.entries()).toEqual([])
   })
@@ -142,15 +142,15 @@ describe('limits of a day', () => {
   it.each(PATTERN_NAMES)('%s ends where the day’s money does', async (name) => {
     let gateway = await open({ env: NO_SMALLER_CAPS })
     const whole = await calls(gateway, name)
-    for (const [at] of whole.entries()) {
+    for (const [index] of whole.entries()) {
       await gateway.close()
-      const costPerDay = formatUsd(lackingAt(whole, at))
+      const costPerDay = formatUsd(lackingAt(whole, index))
       gateway = await open({ env: NO_SMALLER_CAPS, config: { limits: { global: { costPerDay } } } })
       const answer = await runPattern(gateway, name)
-      expect([answer.status, kindOf(answer)]).toEqual([at === 0 ? 429 : 200, 'budget'])
-      const entries = await gateway.ledger.holds(at)
-      expect(entries).toHaveLength(at)
-      if (at === 0) expect(Number(answer.headers.get('retry-after'))).toBe(12 * 3_600)
+      expect([answer.status, kindOf(answer)]).toEqual([index === 0 ? 429 : 200, 'budget'])
+      const entries = await gateway.ledger.holds(index)
+      expect(entries).toHaveLength(index)
+      if (index === 0) expect(Number(answer.headers.get('retry-after'))).toBe(12 * 3_600)
       else expect(answer.run?.stopped_because).toMatch(/^Spending limit reached: daily_spending_limit\. /)
     }
   })
@@ -203,8 +203,8 @@ describe('50 runs at once', () => {
     const limits = { global: { costPerDay: '0.05' } }
     const patterns = { model: 'sim/echo' }
     const gateway = await open({ config: { limits, patterns }, env: { UPSTREAM_TIMEOUT_MS: '6000' } })
-    const runs = Array.from({ length: 50 }, (_, at) =>
-      runPattern(gateway, PATTERN_NAMES[at % PATTERN_NAMES.length] ?? 'rag'),
+    const runs = Array.from({ length: 50 }, (_, index) =>
+      runPattern(gateway, PATTERN_NAMES[index % PATTERN_NAMES.length] ?? 'rag'),
     )
     const answers = await passTime(gateway, clock, Promise.all(runs))
     expect(answers.filter(({ run }) => run?.stopped === null).length).toBeGreaterThan(0)
@@ -246,9 +246,9 @@ describe('rates', () => {
 
   it('of a provider are waited for as it says, but never without a pause', async () => {
     let refusals = 0
-    const script = openaiModel((_, at) => {
-      if (at === 0) return { reasoning: 'So.', answer: '8', confidence: 0.9 }
-      if (at > 2) return { gaps: [], choice: 'answer', question: '', why: '', confidence: 0.9 }
+    const script = openaiModel((_, index) => {
+      if (index === 0) return { reasoning: 'So.', answer: '8', confidence: 0.9 }
+      if (index > 2) return { gaps: [], choice: 'answer', question: '', why: '', confidence: 0.9 }
       refusals += 1
       return ({ response }) => {
         const body = JSON.stringify({ error: { message: 'slow down', type: 'requests', code: 'rate_limit_exceeded' } })
@@ -295,7 +295,9 @@ describe('100 reflections at 60 per minute', () => {
 
   it('of several asks each: some run, some wait, some are refused, and none hangs', async () => {
     const gateway = await open({ env: { MAX_REQUESTS_PER_MINUTE: '60', UPSTREAM_TIMEOUT_MS: '4000' } })
-    const runs = Array.from({ length: 100 }, (_, at) => runPattern(gateway, 'reflection', { stream: at % 2 === 0 }))
+    const runs = Array.from({ length: 100 }, (_, index) =>
+      runPattern(gateway, 'reflection', { stream: index % 2 === 0 }),
+    )
     const answers = await passTime(gateway, clock, Promise.all(runs))
     const kinds = Map.groupBy(answers, (answer) => `${answer.status} ${kindOf(answer)}`)
     expect([...kinds.keys()].toSorted()).toEqual(expect.arrayContaining(['200 rate', '429 rate']))
@@ -311,18 +313,18 @@ describe('100 reflections at 60 per minute', () => {
 describe('steps', () => {
   it('of a model that calls tools for ever end at max_steps', async () => {
     const gateway = await open({
-      respond: openaiModel((_, at) => ({ calls: [['calculator', JSON.stringify({ expression: `1 + ${at}` })]] })),
+      respond: openaiModel((_, index) => ({ calls: [['calculator', JSON.stringify({ expression: `1 + ${index}` })]] })),
     })
-    for (const [most, asks] of [
+    for (const [maxSteps, asks] of [
       [16, 8],
       [7, 4],
       [1, 1],
     ] as const) {
-      const more = { model: 'm', ...(most === 16 ? {} : { max_steps: most }) }
-      const answer = await runPattern(gateway, 'tool-use', more)
+      const fields = { model: 'm', ...(maxSteps === 16 ? {} : { max_steps: maxSteps }) }
+      const answer = await runPattern(gateway, 'tool-use', fields)
       const run = completedRun(answer)
-      expect([answer.status, run.stopped, run.steps.length, run.usage.requests]).toEqual([200, 'steps', most, asks])
-      expect(run.limits.max_steps).toBe(most)
+      expect([answer.status, run.stopped, run.steps.length, run.usage.requests]).toEqual([200, 'steps', maxSteps, asks])
+      expect(run.limits.max_steps).toBe(maxSteps)
       expect(run.result).toMatchObject({ ended: 'cut_short' })
     }
   })

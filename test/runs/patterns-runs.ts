@@ -154,7 +154,7 @@ export async function entriesOf(gateway: GatewayFixture, task: string): Promise<
   const entries = await gateway.ledger.holds(0)
   return entries
     .filter(({ facts }) => facts.caller.task === task)
-    .toSorted((one, other) => (one.facts.callId < other.facts.callId ? -1 : 1))
+    .toSorted((left, right) => (left.facts.callId < right.facts.callId ? -1 : 1))
 }
 
 export const costOf = (entries: readonly Entry[]): bigint =>
@@ -182,16 +182,16 @@ type ScriptedAnswer =
 
 /** A model of OpenAI's that answers by a script. @param at how many requests came before */
 export function openaiModel(
-  script: (call: ProviderRequest, at: number) => ScriptedAnswer | ProviderScript,
+  script: (call: ProviderRequest, index: number) => ScriptedAnswer | ProviderScript,
 ): ProviderScript {
-  let at = 0
+  let index = 0
   return (call) => {
-    const scripted = script(call, at++)
+    const scripted = script(call, index++)
     if (typeof scripted === 'function') return scripted(call)
     const calls = typeof scripted === 'object' && Array.isArray(scripted.calls) ? scripted.calls : undefined
     const content = calls ? null : typeof scripted === 'string' ? scripted : JSON.stringify(scripted)
     const tool_calls = calls?.map(([name, args], place) => ({
-      id: `call_${at}_${place}`,
+      id: `call_${index}_${place}`,
       type: 'function',
       function: { name, arguments: args },
     }))
@@ -208,7 +208,7 @@ const METACOGNITION_ANSWERS = [
   { reasoning: 'So.', answer: '8', confidence: 0.9 },
   { gaps: [], choice: 'answer', question: '', why: '', confidence: 0.9 },
 ]
-export const metacognitionModel = () => openaiModel((_, at) => METACOGNITION_ANSWERS[Math.min(at, 1)] ?? {})
+export const metacognitionModel = () => openaiModel((_, index) => METACOGNITION_ANSWERS[Math.min(index, 1)] ?? {})
 
 /** A model that answers this many requests by `script` at once, and the others once they are released. */
 export function heldModel(script: ProviderScript, answeredAtOnce: number) {
@@ -224,9 +224,9 @@ export function heldModel(script: ProviderScript, answeredAtOnce: number) {
 
 /** A model that scores low and revises, forever. */
 export const endlessReviser = () =>
-  openaiModel((call, at) => {
-    if (shapeIn(call).startsWith('revise')) return { revised_text: `Version ${at}.` }
-    const score = { critique: 'More.', score: Math.min(7, at / 10) }
+  openaiModel((call, index) => {
+    if (shapeIn(call).startsWith('revise')) return { revised_text: `Version ${index}.` }
+    const score = { critique: 'More.', score: Math.min(7, index / 10) }
     return { c1: score, c2: score }
   })
 

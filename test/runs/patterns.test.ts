@@ -16,8 +16,8 @@ import {
   shapeIn,
 } from './patterns-runs.ts'
 
-const onSimulated = (more: object = {}): GatewayFixtureOptions => ({
-  config: { prices: [PRICE], patterns: { model: 'sim/echo' }, ...more },
+const onSimulated = (config: object = {}): GatewayFixtureOptions => ({
+  config: { prices: [PRICE], patterns: { model: 'sim/echo' }, ...config },
 })
 
 describe.each(TRANSPORTS)('%s:', (transport) => {
@@ -30,7 +30,7 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
     expect(answer.headers.get('x-bursar-task')).toBe(run.task)
     expect(run).toMatchObject({ pattern: name, model: 'sim/echo', stopped: null, simulated: true })
     expect(run.limits).toEqual({ max_cost_usd: null, max_steps: expect.any(Number), max_seconds: 600 })
-    expect(run.steps.map(({ number }) => number)).toEqual(run.steps.map((_, at) => at + 1))
+    expect(run.steps.map(({ number }) => number)).toEqual(run.steps.map((_, index) => index + 1))
     for (const step of run.steps) {
       expect(Object.keys(step).slice(0, 3)).toEqual(['number', 'name', 'kind'])
       expect(step.duration_ms).toBeGreaterThanOrEqual(0)
@@ -99,7 +99,7 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
 describe('models', () => {
   it('are those that bursar.json names, from its next reading on, or the request', async () => {
     const gateway = await useGateway(onSimulated())
-    const modelOf = async (more: object = {}) => completedRun(await runPattern(gateway, 'rag', more)).model
+    const modelOf = async (fields: object = {}) => completedRun(await runPattern(gateway, 'rag', fields)).model
     expect(await modelOf()).toBe('sim/echo')
     expect(await modelOf({ model: 'sim/other' })).toBe('sim/other')
     await gateway.app.reload(readFileConfig(JSON.stringify({ patterns: { model: 'sim/tools-2' } })))

@@ -105,7 +105,8 @@ const anthropic: DialectAnswers = {
     usage: anthropicUsage(spent),
   }),
   stream: (spent, tool) => {
-    const event = (type: string, more: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+    const event = (type: string, fields: object = {}) =>
+      `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
     const delta = (delta: unknown) => event('content_block_delta', { index: 0, delta })
     const usage = { ...anthropicUsage(spent), output_tokens: 1 }
     return [

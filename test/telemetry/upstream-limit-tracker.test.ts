@@ -144,8 +144,8 @@ function trackedBy() {
     },
   })
   const hear = (facts: CallFacts, outcome: Outcome, ownAccount = true) => {
-    const at = { wallMs: outcome.settledAtMs, monoMs: outcome.settledAtMs }
-    telemetry.emit({ kind: 'settled', at, facts, outcome, quote: QUOTE, bounded: true, ownAccount })
+    const now = { wallMs: outcome.settledAtMs, monoMs: outcome.settledAtMs }
+    telemetry.emit({ kind: 'settled', at: now, facts, outcome, quote: QUOTE, bounded: true, ownAccount })
   }
   return { tracker, warnings, hear }
 }

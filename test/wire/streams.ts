@@ -207,7 +207,7 @@ export function feed(tap: Tap, chunks: Iterable<Buffer>): TapResult {
 }
 
 export function* bytewise(bytes: Buffer, size = 1): Generator<Buffer> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
+  for (let offset = 0; offset < bytes.length; offset += size) yield bytes.subarray(offset, offset + size)
 }
 
 setFlagsFromString('--expose-gc')
@@ -232,11 +232,12 @@ function cpuMs(): number {
 export function pushBytewise(tap: Tap, bytes: Buffer): number {
   const before = memoryBytes()
   const untilMs = cpuMs() + 20_000
-  let most = 0
-  for (let at = 0; at < bytes.length; at++) {
-    tap.push(bytes.subarray(at, at + 1))
-    if (at % 65_536 === 0 && cpuMs() > untilMs) throw new Error(`Only ${at} bytes of ${bytes.length} in 20 seconds.`)
-    if (at % 1_040_000 === 1_039_999) most = Math.max(most, memoryBytes() - before)
+  let maxBytes = 0
+  for (let offset = 0; offset < bytes.length; offset++) {
+    tap.push(bytes.subarray(offset, offset + 1))
+    if (offset % 65_536 === 0 && cpuMs() > untilMs)
+      throw new Error(`Only ${offset} bytes of ${bytes.length} in 20 seconds.`)
+    if (offset % 1_040_000 === 1_039_999) maxBytes = Math.max(maxBytes, memoryBytes() - before)
   }
-  return Math.max(most, memoryBytes() - before)
+  return Math.max(maxBytes, memoryBytes() - before)
 }

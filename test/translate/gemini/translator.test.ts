@@ -187,9 +187,9 @@ describe('recorded', () => {
 function withIds(answer: ChatResponse, again: ChatResponse): unknown {
   return answer.choices.map((choice, index) => ({
     ...choice,
-    parts: choice.parts.map((part, at) => {
-      const other = again.choices[index]?.parts[at]
-      return part.kind === 'toolCall' && other?.kind === 'toolCall' ? { ...part, id: other.id } : part
+    parts: choice.parts.map((part, partIndex) => {
+      const partAgain = again.choices[index]?.parts[partIndex]
+      return part.kind === 'toolCall' && partAgain?.kind === 'toolCall' ? { ...part, id: partAgain.id } : part
     }),
   }))
 }
