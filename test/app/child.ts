@@ -3,10 +3,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ADMIN_KEY } from '../support/gateway-fixture.ts'
+import { ADMIN_KEY } from '../support/client-and-ledger.ts'
+import { waitFor } from '../support/waiting.ts'
 
 /** Many children start from the same files. */
 const CACHE_FOLDER = join(tmpdir(), 'bursar-test-compile-cache')
+/** A process that is busy with hostile requests collects late. */
+const MAX_COLLECTION_MS = 60_000
 const ROOT = join(import.meta.dirname, '../..')
 
 export interface Exit {
@@ -92,11 +95,7 @@ export class GatewayProcess {
   async rssBytes(): Promise<number> {
     const from = this.stderr.length
     this.#process.kill('SIGUSR2')
-    for (;;) {
-      const figure = /rss=(\d+)/.exec(this.stderr.slice(from))?.[1]
-      if (figure) return Number(figure)
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
+    return Number(await waitFor(() => /rss=(\d+)/.exec(this.stderr.slice(from))?.[1], MAX_COLLECTION_MS))
   }
 
   async page<Page>(path: string): Promise<Page> {

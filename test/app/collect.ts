@@ -1,7 +1,7 @@
 // Collect: loaded before a gateway under test. On SIGUSR2 it collects garbage and says on standard error what is left.
 
 process.on('SIGUSR2', () => {
-  // Twice, with a turn between: what is freed by callbacks goes with the second.
+  // Twice, and in real time: what is freed by callbacks in between goes with the second.
   globalThis.gc?.()
   setTimeout(() => {
     globalThis.gc?.()

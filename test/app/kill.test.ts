@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { beforeEach, expect, it, onTestFinished } from 'vitest'
 import {
   costOfUsage,
   DIALECT_NAMES,
@@ -17,7 +17,8 @@ import {
   wholeAnswer,
 } from '../call/dialect-fixtures.ts'
 import { Random, SEED } from '../call/random.ts'
-import { type Received, Upstream } from '../support/gateway-fixture.ts'
+import { useProvider } from '../support/gateway.ts'
+import type { FakeProvider, ProviderRequest } from '../support/provider.ts'
 import { GatewayProcess } from './child.ts'
 
 const KILL_COUNT = 50
@@ -25,18 +26,15 @@ const CALLER_COUNT = 6
 const LIMIT_USD = 40
 
 let folder: string
-let upstream: Upstream
+let provider: FakeProvider
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'bursar-kill-'))
-  upstream = await Upstream.open()
-})
-afterEach(async () => {
-  await upstream.close()
-  rmSync(folder, { recursive: true, force: true })
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  provider = await useProvider()
 })
 
 const env = () => ({
-  ...upstream.env,
+  ...provider.env,
   DATABASE_URL: `sqlite:${join(folder, 'ledger.db')}`,
   CONFIG_FILE: join(import.meta.dirname, 'priced.json'),
   MAX_REQUESTS_PER_MINUTE: '',
@@ -49,13 +47,14 @@ it('kill -9, fifty times: every call that was sent is in the ledger once, and no
   console.info(`SEED=${SEED}`)
   const random = new Random(SEED)
   const truths = new Map<string, ReportedUsage>()
-  upstream.respond = (call) => answerAtRandom(call, truths, random)
+  provider.says((call) => answerAtRandom(call, truths, random))
   let gateway: GatewayProcess | undefined
   let running = true
   let made = 0
   const caller = async () => {
     while (running) {
       const target = gateway
+      // Real time, here and below: kills come while processes, sockets and disks are at work.
       if (!target) await sleep(5)
       else await callOnce(target, `call-${made++}`, random).catch(() => sleep(2))
     }
@@ -96,13 +95,13 @@ it('kill -9, fifty times: every call that was sent is in the ledger once, and no
     expect(cost, task).toBeGreaterThanOrEqual(costOfUsage(truth))
   }
   expect(rows.filter((row) => row.settled_seq === null)).toHaveLength(0)
-  const booked = rows.reduce((sum, row) => sum + Number(row.cost), 0)
-  expect([stats.total_requests, Math.round(stats.total_cost * 1e9)]).toEqual([rows.length, booked])
-  expect(booked / 1e9).toBeLessThanOrEqual(LIMIT_USD)
+  const settledNanoUsd = rows.reduce((sum, row) => sum + Number(row.cost), 0)
+  expect([stats.total_requests, Math.round(stats.total_cost * 1e9)]).toEqual([rows.length, settledNanoUsd])
+  expect(settledNanoUsd / 1e9).toBeLessThanOrEqual(LIMIT_USD)
   // Unless midnight came in between, the day's meter says the same.
   if (new Set(rows.map((row) => row.day)).size === 1)
     expect(limits.find(({ limit }) => limit === 'daily_spending_limit')).toMatchObject({
-      settled: booked / 1e9,
+      settled: settledNanoUsd / 1e9,
       reserved: 0,
     })
   // Kills came in every state of a call, or this has tested nothing.
@@ -111,14 +110,14 @@ it('kill -9, fifty times: every call that was sent is in the ledger once, and no
 }, 300_000)
 
 it('a killed gateway that had spent all its budget has none left when it is back', async () => {
-  upstream.respond = ({ dialect, response }) =>
-    void response.writeHead(200).end(wholeAnswer(dialect, { input: 1, output: 1_000 }))
+  provider.says(
+    ({ dialect, response }) => void response.writeHead(200).end(wholeAnswer(dialect, { input: 1, output: 1_000 })),
+  )
   const tight = { ...env(), DAILY_SPENDING_LIMIT: '0.009' }
   const first = await GatewayProcess.start(tight)
   let spent = 0
   while (spent < 20 && (await callOnce(first, 'one', new Random(1), 1_000)) === 200) spent++
   expect(spent).toBe(4)
-  await sleep(50)
   await first.kill('SIGKILL')
   const second = await GatewayProcess.start(tight)
   expect(await callOnce(second, 'two', new Random(1), 1_000)).toBe(429)
@@ -126,7 +125,7 @@ it('a killed gateway that had spent all its budget has none left when it is back
 })
 
 it('a second gateway on the same ledger refuses to start, and the first goes on', async () => {
-  upstream.respond = (call) => answerAtRandom(call, new Map(), new Random(1))
+  provider.says((call) => answerAtRandom(call, new Map(), new Random(1)))
   const first = await GatewayProcess.start(env())
   const second = GatewayProcess.run(env())
   expect(await second.exit).toEqual({ code: 1, signal: null })
@@ -139,17 +138,21 @@ it('a second gateway on the same ledger refuses to start, and the first goes on'
 })
 
 /** Answers now, later, in pieces, or not at all. What was used is decided at once, whether anybody is told or not. */
-async function answerAtRandom(call: Received, truths: Map<string, ReportedUsage>, random: Random): Promise<void> {
+async function answerAtRandom(
+  call: ProviderRequest,
+  truths: Map<string, ReportedUsage>,
+  random: Random,
+): Promise<void> {
   const { dialect, response, headers } = call
-  const said = { input: random.between(1, 30), output: random.between(1, 50) }
-  truths.set(String(headers['x-test-task']), said)
+  const usage = { input: random.between(1, 30), output: random.between(1, 50) }
+  truths.set(String(headers['x-test-task']), usage)
   const stream = call.path.includes('stream') || call.body.includes('"stream":true')
   await sleep(random.between(0, 40))
   if (random.chance(0.05)) response.destroy()
-  else if (!stream) response.writeHead(200, { 'content-type': 'application/json' }).end(wholeAnswer(dialect, said))
+  else if (!stream) response.writeHead(200, { 'content-type': 'application/json' }).end(wholeAnswer(dialect, usage))
   else {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
-    for (const event of eventsOf(dialect, said)) {
+    for (const event of eventsOf(dialect, usage)) {
       response.write(event)
       await sleep(random.between(0, 10))
     }
@@ -163,8 +166,8 @@ async function callOnce(
   random: Random,
   cap = random.between(50, 200),
 ): Promise<number> {
-  const spoken: DialectName = random.oneOf(DIALECT_NAMES)
-  const { path, body } = requestFor(spoken, { model: PRICE.model, cap, stream: cap < 200 && random.chance(0.5) })
+  const dialect: DialectName = random.oneOf(DIALECT_NAMES)
+  const { path, body } = requestFor(dialect, { model: PRICE.model, cap, stream: cap < 200 && random.chance(0.5) })
   const headers = { 'content-type': 'application/json', 'x-bursar-task': task, 'x-test-task': task }
   const answer = await fetch(gateway.url + path, { method: 'POST', body, headers })
   await answer.arrayBuffer()

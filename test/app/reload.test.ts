@@ -1,8 +1,7 @@
 // A reload takes all of a bursar.json or nothing, whatever fails on the way; and what is spent meanwhile counts.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import pino from 'pino'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type App, createApp } from '../../src/app/app.ts'
 import { reloader } from '../../src/app/reload.ts'
 import { type FileConfig, readFileConfig } from '../../src/config/file.ts'
@@ -10,7 +9,9 @@ import { readSettings } from '../../src/config/settings.ts'
 import { MemoryRegistry } from '../../src/stores/memory/registry.ts'
 import { MemoryStore } from '../../src/stores/memory/store.ts'
 import type { Registry } from '../../src/stores/registry.ts'
-import { ADMIN_KEY, ManualClock, realTimers } from '../support/gateway-fixture.ts'
+import { ADMIN_KEY } from '../support/client-and-ledger.ts'
+import { ManualClock, realTimers } from '../support/clocks.ts'
+import { turns } from '../support/waiting.ts'
 
 const DISK_FULL = 'the disk is full'
 const ALICE = 'alice-secret-alice'
@@ -94,8 +95,8 @@ beforeEach(async () => {
     log: pino({ level: 'silent' }),
     store,
   })
+  onTestFinished(() => app.close(0))
 })
-afterEach(() => app.close(0))
 
 function newIds(): () => string {
   let count = 0
@@ -217,7 +218,7 @@ describe('a reload', () => {
     const waiting = call().then(() => {
       isOver = true
     })
-    await sleep(20)
+    await turns()
     expect(isOver).toBe(false)
     store.failing = 'seed'
     resolve()

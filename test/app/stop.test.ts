@@ -2,26 +2,46 @@
 
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { requestFor } from '../call/dialect-fixtures.ts'
-import { Upstream, waitFor } from '../support/gateway-fixture.ts'
+import { useProvider } from '../support/gateway.ts'
+import { waitFor } from '../support/waiting.ts'
 import { GatewayProcess } from './child.ts'
 
 let folder: string
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'bursar-stop-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
 })
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
 const env = () => ({ DATABASE_URL: `sqlite:${join(folder, 'ledger.db')}` })
 
 function sendRequest(gateway: GatewayProcess, model: string): Promise<Response> {
   const { path, body } = requestFor('openai', { model, text: 'one two three four five six', cap: 50, stream: true })
   return fetch(gateway.url + path, { method: 'POST', body, headers: { 'content-type': 'application/json' } })
+}
+
+/** One connection, whose requests are sent without waiting for the answers before. */
+class Connection {
+  received = ''
+  readonly closed: Promise<unknown>
+  readonly #socket: Socket
+
+  constructor(port: number) {
+    this.#socket = connect(port, '127.0.0.1').setEncoding('utf8')
+    this.#socket.on('data', (text) => (this.received += text))
+    this.closed = new Promise((resolve, reject) => this.#socket.on('close', resolve).on('error', reject))
+  }
+
+  send(model: string): void {
+    const { path, body } = requestFor('openai', { model, text: 'one two three four five six', cap: 50, stream: true })
+    const headers = `host: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}`
+    this.#socket.write(`POST ${path} HTTP/1.1\r\n${headers}\r\n\r\n${body}`)
+  }
 }
 
 describe('SIGTERM', () => {
@@ -77,31 +97,28 @@ describe('SIGTERM', () => {
 
   it('answers a call that arrives too late with 503 in the words of its SDK, on a connection that was open', async () => {
     const gateway = await GatewayProcess.start({ ...env(), DRAIN_TIMEOUT_MS: '2000' })
-    const slow = await sendRequest(gateway, 'sim/slow-100')
+    const connection = new Connection(gateway.port)
+    connection.send('sim/slow-100')
+    await waitFor(() => connection.received.includes('data: '))
     void gateway.kill('SIGTERM')
-    await sleep(50)
-    const late = await sendRequest(gateway, 'sim/echo').catch(() => undefined)
-    if (late)
-      expect([late.status, ((await late.json()) as { error: { code: string } }).error.code]).toEqual([
-        503,
-        'shutting_down',
-      ])
-    expect(await slow.text()).toContain('[DONE]')
+    await waitFor(() => gateway.stdout.includes('"stopping"'))
+    connection.send('sim/echo')
+    await connection.closed
+    expect(connection.received).toMatch(/^HTTP\/1\.1 200 .*\[DONE\].*HTTP\/1\.1 503 .*"code":"shutting_down"/s)
     expect((await gateway.exit).code).toBe(0)
     expect(rows()).toHaveLength(1)
   })
 
   it('leaves the ledger whole where the provider is real, too', async () => {
-    const upstream = await Upstream.open(() => {})
-    const gateway = await GatewayProcess.start({ ...env(), ...upstream.env, DRAIN_TIMEOUT_MS: '200' })
+    const provider = await useProvider(() => {})
+    const gateway = await GatewayProcess.start({ ...env(), ...provider.env, DRAIN_TIMEOUT_MS: '200' })
     const { path, body } = requestFor('openai', { model: 'gpt-4o', cap: 50 })
     const asked = fetch(gateway.url + path, { method: 'POST', body, headers: { 'content-type': 'application/json' } })
-    await waitFor(async () => upstream.received[0])
+    await waitFor(async () => provider.received[0])
     const exit = gateway.kill('SIGTERM')
     expect((await asked).status).toBe(503)
     expect((await exit).code).toBe(0)
     expect(rows()).toEqual([{ ending: 'failed', certainty: 'upperBound' }])
-    await upstream.close()
   })
 })
 
@@ -138,10 +155,10 @@ describe('settings that make no sense', () => {
     [{ HOST: '0.0.0.0' }, /HOST: 0\.0\.0\.0 can be reached from outside/],
     [{ DATABASE_URL: 'mysql://root:hunter2@localhost/db' }, /DATABASE_URL: must be sqlite:PATH or memory:/],
     [{ PORT: '70000' }, /PORT: must be a whole number from 0 to 65535/],
-  ])('%o: exit 1', async (wrong, said) => {
+  ])('%o: exit 1', async (wrong, message) => {
     const gateway = GatewayProcess.run({ ...env(), ...wrong })
     expect((await gateway.exit).code).toBe(1)
-    expect(gateway.stderr).toMatch(said)
+    expect(gateway.stderr).toMatch(message)
     expect(gateway.stderr).not.toMatch(/hunter2/)
   })
 
@@ -165,13 +182,13 @@ describe('a file that is no ledger', () => {
       /belongs to another application/,
     ],
     ['a folder', () => mkdtempSync(join(folder, 'x')), /cannot be opened|is a directory|not an SQLite/i],
-  ])('%s: exit 1, and the file is as it was', async (what, make, said) => {
+  ])('%s: exit 1, and the file is as it was', async (what, make, message) => {
     make()
     const path = what === 'a folder' ? folder : join(folder, 'ledger.db')
     const before = digests()
     const gateway = GatewayProcess.run({ DATABASE_URL: `sqlite:${path}` })
     expect((await gateway.exit).code).toBe(1)
-    expect(gateway.stderr).toMatch(said)
+    expect(gateway.stderr).toMatch(message)
     expect(digests()).toMatchObject(before)
   })
 

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { shutdown } from '../../src/app/shutdown.ts'
 import { startSweeping } from '../../src/app/sweep.ts'
 import type { Notice } from '../../src/telemetry/call-events.ts'
-import { ManualClock } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
 
 /** Lets promises that are resolved go on. */
 const settlePromises = () => new Promise((resolve) => setImmediate(resolve))

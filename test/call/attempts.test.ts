@@ -1,37 +1,28 @@
 // Attempts: a call that fails is made again where that may help, elsewhere where it may not, and is booked once with all it cost.
 
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import type { AttemptFailure } from '../../src/call/attempts.ts'
 import type { Timer, Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
-import {
-  EagerTimers,
-  GatewayFixture,
-  ManualClock,
-  type Responder,
-  waitFor,
-  withTimeout,
-} from '../support/gateway-fixture.ts'
-import { costOfUsage, type DialectName, errorIn, requestFor } from './dialect-fixtures.ts'
-import { Random, SEED } from './random.ts'
-import { FAULTS, type FaultSource, FaultyProvider, HEALTH_FAULTS } from './routing-faults.ts'
+import { EagerTimers, ManualClock } from '../support/clocks.ts'
+import type { ProviderScript } from '../support/provider.ts'
+import { waitFor, withTimeout } from '../support/waiting.ts'
+import { type DialectName, errorIn } from './dialect-fixtures.ts'
 import {
   COST_NANO_USD,
   closes,
   fails,
-  fileFor,
   hangs,
   inTurn,
   LedgerFolder,
   LIMITS,
-  RoutingFixture,
+  type RoutingFixture,
   type RoutingFixtureOptions,
   resets,
   STORES,
   streamOf,
   succeeds,
-  type TargetJson,
+  useRouting,
 } from './routing-fixture.ts'
 import { retriesAt } from './routing-retries.ts'
 import { nanoUsd, readSettled } from './settlement-checks.ts'
@@ -39,13 +30,9 @@ import { nanoUsd, readSettled } from './settlement-checks.ts'
 const ledgers = new LedgerFolder()
 afterAll(() => ledgers.remove())
 
-let fixture: RoutingFixture
-afterEach(() => fixture?.close())
-
 /** Unless a test has timers of its own, the next attempt follows in the next turn. */
-async function open(options: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
-  fixture = await RoutingFixture.open({ timers: new EagerTimers(), ...options })
-  return fixture
+function open(options: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
+  return useRouting({ timers: new EagerTimers(), ...options })
 }
 
 /** How long the gateway waits between two sweeps of expired calls. */
@@ -71,11 +58,11 @@ const attemptsIn = ({ outcome }: Entry) =>
   outcome?.attempts.map(({ provider, status, error }) => [provider, status, error])
 
 describe('a failed attempt', () => {
-  const failure = (more: Partial<AttemptFailure> = {}): AttemptFailure => ({
+  const failure = (overrides: Partial<AttemptFailure> = {}): AttemptFailure => ({
     status: 503,
     isFree: true,
     retryAfterMs: null,
-    ...more,
+    ...overrides,
   })
 
   /** The waits before each further attempt of a call that keeps failing. */
@@ -171,14 +158,15 @@ describe('over sockets', () => {
   /** A call waits for exactly this long before it is sent again, and is then answered. */
   async function expectWait(waitMs: number, options: RoutingFixtureOptions, dialect: DialectName = 'openai') {
     const clock = new ManualClock()
-    await open({ clock, timers: timersOfCalls(clock), ...options })
-    const answer = fixture.send({}, {}, dialect)
+    const routing = await open({ clock, timers: timersOfCalls(clock), ...options })
+    const answer = routing.send({}, {}, dialect)
     await untilPaused(clock)
     clock.advance(waitMs - 1)
     expect(clock.timerCount).toBe(2)
     clock.advance(1)
     expect(clock.timerCount).toBe(1)
     expect((await answer).status).toBe(200)
+    return routing
   }
 
   it.each([
@@ -186,14 +174,17 @@ describe('over sockets', () => {
     ['retry-after', { 'retry-after': '1' }, 1_000],
     ['nothing', {}, 188],
   ] as const)('a wait that %s asks for is kept', async (_, headers, waitMs) => {
-    await expectWait(waitMs, { first: inTurn(fails(429, headers), succeeds), file: retrying(1, ['first/m']) })
-    expect(fixture.requestCounts).toEqual([2, 0])
+    const routing = await expectWait(waitMs, {
+      first: inTurn(fails(429, headers), succeeds),
+      file: retrying(1, ['first/m']),
+    })
+    expect(routing.requestCounts).toEqual([2, 0])
   })
 
   it('a wait that RetryInfo asks for is kept', async () => {
     const details = [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '0.6s' }]
     const error = { code: 429, message: 'Quota exceeded.', status: 'RESOURCE_EXHAUSTED', details }
-    const refuses: Responder = ({ response }) =>
+    const refuses: ProviderScript = ({ response }) =>
       void response.writeHead(429, { 'content-type': 'application/json' }).end(JSON.stringify({ error }))
     await expectWait(600, { respond: inTurn(refuses, succeeds), file: retrying(1, ['gemini/m']) }, 'gemini')
   })
@@ -205,31 +196,31 @@ describe('over sockets', () => {
     ['503', fails(503), 503, 'status 503'],
     ['a reset', resets, null, 'ECONNRESET'],
     ['a closed connection', closes, null, 'UND_ERR_SOCKET'],
-  ])('after %s it is asked again, and then well', async (_, play, status, error) => {
-    await open({ first: inTurn(play, succeeds), file: retrying(1, ['first/m']) })
-    const answer = await fixture.send()
+  ])('after %s it is asked again, and then well', async (_, script, status, error) => {
+    const routing = await open({ first: inTurn(script, succeeds), file: retrying(1, ['first/m']) })
+    const answer = await routing.send()
     expect([answer.status, answer.headers.has('x-should-retry')]).toEqual([200, false])
-    expect(attemptsIn(await fixture.settledEntry())).toEqual([
+    expect(attemptsIn(await routing.settledEntry())).toEqual([
       ['first', status, error],
       ['first', 200, null],
     ])
   })
 
   it('a model that is no alias is asked once, unless retries says otherwise', async () => {
-    await open({ first: fails(503) })
-    const once = await fixture.send({ model: 'first/m' })
-    expect([once.status, once.headers.has('x-should-retry'), fixture.requestCounts]).toEqual([503, false, [1, 0]])
-    await fixture.close()
-    await open({ first: fails(503), file: { retries: 2 } })
-    const thrice = await fixture.send({ model: 'first/m' })
-    expect([thrice.status, thrice.headers.get('x-should-retry'), fixture.requestCounts]).toEqual([503, 'false', [3, 0]])
-    expect(attemptsIn(await fixture.settledEntry())).toEqual(Array(3).fill(['first', 503, 'status 503']))
+    let routing = await open({ first: fails(503) })
+    const once = await routing.send({ model: 'first/m' })
+    expect([once.status, once.headers.has('x-should-retry'), routing.requestCounts]).toEqual([503, false, [1, 0]])
+    await routing.close()
+    routing = await open({ first: fails(503), file: { retries: 2 } })
+    const thrice = await routing.send({ model: 'first/m' })
+    expect([thrice.status, thrice.headers.get('x-should-retry'), routing.requestCounts]).toEqual([503, 'false', [3, 0]])
+    expect(attemptsIn(await routing.settledEntry())).toEqual(Array(3).fill(['first', 503, 'status 503']))
   })
 
   it.each([400, 401, 403, 404, 413, 422])('status %i is the answer, and nobody else is asked', async (status) => {
-    await open({ first: fails(status), file: retrying(2) })
-    const answer = await fixture.send()
-    expect([answer.status, answer.headers.has('x-should-retry'), fixture.requestCounts]).toEqual([
+    const routing = await open({ first: fails(status), file: retrying(2) })
+    const answer = await routing.send()
+    expect([answer.status, answer.headers.has('x-should-retry'), routing.requestCounts]).toEqual([
       status,
       false,
       [1, 0],
@@ -238,19 +229,23 @@ describe('over sockets', () => {
   })
 
   it('the last error is the caller’s, who is told not to try again, whatever the provider says', async () => {
-    await open({ first: fails(503), second: fails(502, { 'x-should-retry': 'true' }, 'last'), file: retrying(0) })
-    const answer = await fixture.send()
+    const routing = await open({
+      first: fails(503),
+      second: fails(502, { 'x-should-retry': 'true' }, 'last'),
+      file: retrying(0),
+    })
+    const answer = await routing.send()
     expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([502, 'false'])
     expect(answer.headers.get('x-bursar-target')).toBe('second/m')
     expect(errorIn('openai', await answer.json()).message).toBe('last')
   })
 
   it('targets that cannot be reached at all are an error of the gateway’s, and free', async () => {
-    await open({ file: retrying(1, ['nowhere/m', 'nowhere/cheap']) })
-    const answer = await fixture.send()
+    const routing = await open({ file: retrying(1, ['nowhere/m', 'nowhere/cheap']) })
+    const answer = await routing.send()
     expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([502, 'false'])
     expect(errorIn('openai', await answer.json()).code).toBe('upstream_unreachable')
-    const entry = await fixture.settledEntry()
+    const entry = await routing.settledEntry()
     expect(attemptsIn(entry)).toEqual(Array(4).fill(['nowhere', null, 'ECONNREFUSED']))
     expect(entry.outcome).toMatchObject({ ending: 'failed', certainty: 'exact', cost: { totalNanoUsd: 0n } })
   })
@@ -260,14 +255,14 @@ describe('over sockets', () => {
     ['closes', closes],
   ])('a stream of which something has reached the client is not begun again: the provider %s', async (_, breaks) => {
     const begun = Promise.withResolvers<void>()
-    const begins: Responder = async (call) => {
+    const begins: ProviderScript = async (call) => {
       call.response.writeHead(200, { 'content-type': 'text/event-stream' })
       call.response.write(streamOf('openai')[0])
       await begun.promise
       await breaks(call)
     }
-    await open({ first: begins, file: retrying(2) })
-    const answer = await fixture.send({ stream: true })
+    const routing = await open({ first: begins, file: retrying(2) })
+    const answer = await routing.send({ stream: true })
     expect(answer.status).toBe(200)
     const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader()
     const text = [(await reader?.read())?.value]
@@ -277,41 +272,41 @@ describe('over sockets', () => {
     }
     await readOn().catch(() => text.push('cut'))
     expect(text.join('')).toMatch(/upstream_failed|broke off|cut/)
-    expect(fixture.requestCounts).toEqual([1, 0])
-    expect((await fixture.settledEntry()).outcome).toMatchObject({ ending: 'failed', certainty: 'upperBound' })
+    expect(routing.requestCounts).toEqual([1, 0])
+    expect((await routing.settledEntry()).outcome).toMatchObject({ ending: 'failed', certainty: 'upperBound' })
   })
 
   it('a stream that ends before it begins is asked for again', async () => {
-    await open({ first: inTurn(fails(503), closes), file: retrying(1) })
-    const answer = await fixture.send({ stream: true })
+    const routing = await open({ first: inTurn(fails(503), closes), file: retrying(1) })
+    const answer = await routing.send({ stream: true })
     expect(await answer.text()).toMatch(/\[DONE\]\s*$/)
-    expect(fixture.requestCounts).toEqual([2, 1])
+    expect(routing.requestCounts).toEqual([2, 1])
   })
 
   it('an error body that breaks off is no answer', async () => {
-    const breaksOff: Responder = ({ response }) => {
+    const breaksOff: ProviderScript = ({ response }) => {
       response.writeHead(503, { 'content-type': 'application/json', 'content-length': '100' })
       response.write('{"error"', () => response.destroy())
     }
-    await open({ first: breaksOff, file: retrying(0) })
-    expect((await fixture.send()).headers.get('x-bursar-target')).toBe('second/m')
+    const routing = await open({ first: breaksOff, file: retrying(0) })
+    expect((await routing.send()).headers.get('x-bursar-target')).toBe('second/m')
   })
 
   it('what a provider said of its limits is not taken for another one’s', async () => {
     const headers = { 'x-ratelimit-limit-requests': '7', 'x-ratelimit-remaining-requests': '0', 'retry-after': '9' }
-    await open({ first: fails(429, headers), file: retrying(0, ['first/m', 'nowhere/m']) })
-    expect((await fixture.send()).status).toBe(502)
-    const { facts, outcome } = await fixture.settledEntry()
+    const routing = await open({ first: fails(429, headers), file: retrying(0, ['first/m', 'nowhere/m']) })
+    expect((await routing.send()).status).toBe(502)
+    const { facts, outcome } = await routing.settledEntry()
     expect([facts.provider, outcome?.upstreamLimits]).toEqual(['nowhere', null])
   })
 
   it('error bodies of earlier attempts do not count against the size of an answer', async () => {
-    await open({
+    const routing = await open({
       first: inTurn(fails(503, {}, 'x'.repeat(900)), fails(503, {}, 'x'.repeat(900)), succeeds),
       env: { MAX_BODY_BYTES: '1500' },
       file: retrying(2, ['first/m']),
     })
-    expect((await fixture.send()).status).toBe(200)
+    expect((await routing.send()).status).toBe(200)
   })
 })
 
@@ -326,21 +321,21 @@ const withExpensive = {
 describe.each(STORES)('%s: reservations', (store) => {
   const openStored = (options: RoutingFixtureOptions = {}) => open({ ...ledgers.pathFor(store), ...options })
   /** What the first attempt of a call to `both` reserves: the name `first/m` is three characters longer. */
-  const firstBound = async () => (await fixture.reservationNanoUsd('first/m')) - 3_000n
-  const costLevel = async () => {
-    const { settled, reserved } = await fixture.gateway.level('daily_spending_limit')
+  const firstBound = async (routing: RoutingFixture) => (await routing.reservationNanoUsd('first/m')) - 3_000n
+  const costLevel = async (routing: RoutingFixture) => {
+    const { settled, reserved } = await routing.gateway.ledger.level('daily_spending_limit')
     return { settled: nanoUsd(settled), reserved: nanoUsd(reserved) }
   }
 
   /** Everything the levels say is in the ledger, in one entry. */
-  async function expectBooked(costNanoUsd: bigint): Promise<Entry> {
-    const entry = await fixture.settledEntry()
-    const { levels } = await readSettled(fixture.gateway)
+  async function expectBooked(routing: RoutingFixture, costNanoUsd: bigint): Promise<Entry> {
+    const entry = await routing.settledEntry()
+    const { levels } = await readSettled(routing.gateway)
     const { outcome } = entry
-    const attempts = outcome?.attempts.reduce((sum, one) => sum + one.costNanoUsd, 0n)
+    const attempts = outcome?.attempts.reduce((sum, attempt) => sum + attempt.costNanoUsd, 0n)
     expect({ cost: outcome?.cost.totalNanoUsd, attempts }).toEqual({ cost: costNanoUsd, attempts: costNanoUsd })
     expect(levels).toMatchObject({ requests: 1, costNanoUsd, inFlight: 0 })
-    const stats = await fixture.gateway.fetchPage<{ total_tokens: number; total_cost: number }>('/llm/stats')
+    const stats = await routing.gateway.client.asksOwner<{ total_tokens: number; total_cost: number }>('/llm/stats')
     expect(nanoUsd(stats.total_cost)).toBe(costNanoUsd)
     expect(levels.tokens).toBe(stats.total_tokens)
     return entry
@@ -349,15 +344,15 @@ describe.each(STORES)('%s: reservations', (store) => {
   it.each([
     ['a status that is free', fails(503)],
     ['a refusal', fails(429)],
-  ])('an attempt that failed with %s shares its reservation with the next', async (_, play) => {
-    await openStored({ first: play, second: hangs, file: retrying(0) })
-    const bound = await fixture.reservationNanoUsd('both')
-    const asking = fixture.send()
-    const call = await waitFor(async () => fixture.second.received[0])
-    expect(await costLevel()).toEqual({ settled: 0n, reserved: bound })
+  ])('an attempt that failed with %s shares its reservation with the next', async (_, script) => {
+    const routing = await openStored({ first: script, second: hangs, file: retrying(0) })
+    const bound = await routing.reservationNanoUsd('both')
+    const asking = routing.send()
+    const call = await waitFor(async () => routing.second.received[0])
+    expect(await costLevel(routing)).toEqual({ settled: 0n, reserved: bound })
     succeeds(call)
     expect((await asking).status).toBe(200)
-    const { outcome } = await expectBooked(COST_NANO_USD)
+    const { outcome } = await expectBooked(routing, COST_NANO_USD)
     expect(outcome?.certainty).toBe('exact')
   })
 
@@ -367,65 +362,68 @@ describe.each(STORES)('%s: reservations', (store) => {
     ['a closed connection', closes],
   ])(
     'an attempt that failed with %s is booked at its bound, and the next has a reservation of its own',
-    async (_, play) => {
-      await openStored({ first: play, second: hangs, file: withExpensive })
-      const first = await firstBound()
-      const second = await fixture.reservationNanoUsd('dear')
-      const asking = fixture.send()
-      const call = await waitFor(async () => fixture.second.received[0])
-      expect(await costLevel()).toEqual({ settled: 0n, reserved: first + second })
+    async (_, script) => {
+      const routing = await openStored({ first: script, second: hangs, file: withExpensive })
+      const first = await firstBound(routing)
+      const second = await routing.reservationNanoUsd('dear')
+      const asking = routing.send()
+      const call = await waitFor(async () => routing.second.received[0])
+      expect(await costLevel(routing)).toEqual({ settled: 0n, reserved: first + second })
       succeeds(call)
       expect((await asking).status).toBe(200)
-      const { outcome } = await expectBooked(first + 10n * COST_NANO_USD)
+      const { outcome } = await expectBooked(routing, first + 10n * COST_NANO_USD)
       expect(outcome?.certainty).toBe('upperBound')
       expect(outcome?.attempts.map(({ costNanoUsd }) => costNanoUsd)).toEqual([first, 10n * COST_NANO_USD])
     },
   )
 
   it('every attempt that may have been billed is booked, whoever made it', async () => {
-    await openStored({ first: fails(500), second: fails(500), file: retrying(1) })
-    const bound = await firstBound()
-    expect((await fixture.send()).status).toBe(500)
-    const { outcome } = await expectBooked(4n * bound)
+    const routing = await openStored({ first: fails(500), second: fails(500), file: retrying(1) })
+    const bound = await firstBound(routing)
+    expect((await routing.send()).status).toBe(500)
+    const { outcome } = await expectBooked(routing, 4n * bound)
     expect(outcome?.attempts).toHaveLength(4)
     expect(outcome).toMatchObject({ ending: 'failed', certainty: 'upperBound' })
   })
 
   it('the header of the cost holds all attempts', async () => {
-    await openStored({ first: inTurn(fails(500), succeeds), file: retrying(1, ['first/m']) })
-    const bound = await firstBound()
-    const answer = await fixture.send()
+    const routing = await openStored({ first: inTurn(fails(500), succeeds), file: retrying(1, ['first/m']) })
+    const bound = await firstBound(routing)
+    const answer = await routing.send()
     expect(nanoUsd(Number(answer.headers.get('x-bursar-cost-usd')))).toBe(bound + COST_NANO_USD)
-    await expectBooked(bound + COST_NANO_USD)
+    await expectBooked(routing, bound + COST_NANO_USD)
   })
 
   it('a call is one request and one in flight, however many attempts it takes', async () => {
     const limits = { global: { requestsPerDay: 1, requestsPerMinute: 1, inFlight: 1 } }
-    await openStored({ first: inTurn(fails(500), fails(503)), file: { ...retrying(1), limits } })
-    expect((await fixture.send()).status).toBe(200)
-    expect(fixture.requestCounts).toEqual([2, 1])
-    const settled = async (limit: string) => (await fixture.gateway.level(limit)).settled
-    await fixture.settledEntry()
+    const routing = await openStored({ first: inTurn(fails(500), fails(503)), file: { ...retrying(1), limits } })
+    expect((await routing.send()).status).toBe(200)
+    expect(routing.requestCounts).toEqual([2, 1])
+    const settled = async (limit: string) => (await routing.gateway.ledger.level(limit)).settled
+    await routing.settledEntry()
     expect([await settled('requests_per_day'), await settled('max_in_flight')]).toEqual([1, 0])
   })
 
   it('limits of a provider hold what was used there', async () => {
     const each = { costPerDay: '1', requestsPerDay: 10, tokensPerDay: 100_000 }
-    await openStored({ first: fails(500), file: { ...retrying(0), limits: { ...LIMITS, perProvider: each } } })
-    const bound = await firstBound()
-    expect((await fixture.send()).status).toBe(200)
-    const { facts } = await expectBooked(bound + COST_NANO_USD)
-    const at = async (provider: string) => {
-      const levels = await fixture.gateway.levels(`?provider=${provider}`)
+    const routing = await openStored({
+      first: fails(500),
+      file: { ...retrying(0), limits: { ...LIMITS, perProvider: each } },
+    })
+    const bound = await firstBound(routing)
+    expect((await routing.send()).status).toBe(200)
+    const { facts } = await expectBooked(routing, bound + COST_NANO_USD)
+    const levelsOf = async (provider: string) => {
+      const levels = await routing.gateway.ledger.levels(`?provider=${provider}`)
       const own = levels.filter(({ subject }) => subject === `provider:${provider}`)
       return own.map(({ limit, settled, reserved }) => [limit, settled, reserved])
     }
-    expect(await at('second')).toEqual([
+    expect(await levelsOf('second')).toEqual([
       ['requests_per_day', 1, 0],
       ['tokens_per_day', 30, 0],
       ['daily_spending_limit', 0.000_04, 0],
     ])
-    const [requests, tokens, cost] = await at('first')
+    const [requests, tokens, cost] = await levelsOf('first')
     expect([requests, cost]).toEqual([
       ['requests_per_day', 1, 0],
       ['daily_spending_limit', Number(bound) / 1e9, 0],
@@ -436,26 +434,26 @@ describe.each(STORES)('%s: reservations', (store) => {
 
   it('a call keeps to its ceiling, attempts and all', async () => {
     const limits = { global: { ...LIMITS.global, costPerCall: '0.0003' } }
-    await openStored({ first: fails(500), file: { ...retrying(1), limits } })
-    const bound = await firstBound()
-    expect([(await fixture.send()).status, fixture.requestCounts]).toEqual([500, [1, 0]])
-    await expectBooked(bound)
+    const routing = await openStored({ first: fails(500), file: { ...retrying(1), limits } })
+    const bound = await firstBound(routing)
+    expect([(await routing.send()).status, routing.requestCounts]).toEqual([500, [1, 0]])
+    await expectBooked(routing, bound)
   })
 
   it('what may have been billed is no exact figure where costs are not tracked, either', async () => {
-    await openStored({ first: fails(500), env: { ENABLE_COST_TRACKING: 'false' }, file: retrying(0) })
-    expect((await fixture.send()).status).toBe(200)
-    const { outcome } = await expectBooked(0n)
+    const routing = await openStored({ first: fails(500), env: { ENABLE_COST_TRACKING: 'false' }, file: retrying(0) })
+    expect((await routing.send()).status).toBe(200)
+    const { outcome } = await expectBooked(routing, 0n)
     expect(outcome?.certainty).toBe('upperBound')
   })
 
   it('another attempt that does not fit is not made', async () => {
     const limits = { global: { ...LIMITS.global, costPerDay: '0.0003' } }
-    await openStored({ first: fails(500), file: { ...retrying(1), limits } })
-    const bound = await firstBound()
-    const answer = await fixture.send()
-    expect([answer.status, answer.headers.has('x-should-retry'), fixture.requestCounts]).toEqual([500, false, [1, 0]])
-    await expectBooked(bound)
+    const routing = await openStored({ first: fails(500), file: { ...retrying(1), limits } })
+    const bound = await firstBound(routing)
+    const answer = await routing.send()
+    expect([answer.status, answer.headers.has('x-should-retry'), routing.requestCounts]).toEqual([500, false, [1, 0]])
+    await expectBooked(routing, bound)
   })
 
   describe.each([
@@ -469,15 +467,19 @@ describe.each(STORES)('%s: reservations', (store) => {
     let clock: ManualClock
 
     /** Sends a call, and ends it once `now` resolves. Resolves to the status, or to null for a client that left. */
-    async function sendAndEnd(now: () => Promise<unknown>, onEnd = () => {}): Promise<number | null> {
+    async function sendAndEnd(
+      routing: RoutingFixture,
+      now: () => Promise<unknown>,
+      onEnd = () => {},
+    ): Promise<number | null> {
       const leaving = new AbortController()
-      const asking = fixture.send({}, { signal: leaving.signal }).then(
+      const asking = routing.send({}, { signal: leaving.signal }).then(
         (answer) => answer.text().then(() => answer.status),
         () => null,
       )
       await now()
-      if (why === 'its client leaves') await fixture.gateway.untilClientGone('over sockets', () => leaving.abort())
-      else if (why === 'the gateway stops') fixture.gateway.app.gate.expireAll()
+      if (why === 'its client leaves') await routing.gateway.untilClientGone('over sockets', () => leaving.abort())
+      else if (why === 'the gateway stops') routing.gateway.app.gate.expireAll()
       else clock.advance(DEADLINE_MS)
       onEnd()
       return asking
@@ -500,23 +502,23 @@ describe.each(STORES)('%s: reservations', (store) => {
     }
 
     it('between two attempts: it is over at once, and settled once', async () => {
-      await openTimed({ first: fails(503, wait), file: retrying(1) })
-      expect(await sendAndEnd(() => untilPaused(clock))).toBe(status)
-      const { outcome } = await expectBooked(0n)
+      const routing = await openTimed({ first: fails(503, wait), file: retrying(1) })
+      expect(await sendAndEnd(routing, () => untilPaused(clock))).toBe(status)
+      const { outcome } = await expectBooked(routing, 0n)
       expect(outcome).toMatchObject({ ending, certainty: 'exact' })
       // The pause is given up. The timer of the deadlines stays, unless it has gone off.
       expect(clock.timerCount).toBe(why === 'its deadline comes' ? 0 : 1)
-      expect(fixture.requestCounts).toEqual([1, 0])
-      expect(fixture.gateway.app.gate.inFlight).toBe(0)
+      expect(routing.requestCounts).toEqual([1, 0])
+      expect(routing.gateway.app.gate.inFlight).toBe(0)
     })
 
     it('between two attempts of which the first may have been billed: that one is booked', async () => {
-      await openTimed({ first: fails(500, wait), file: retrying(1) })
-      const bound = await firstBound()
-      expect(await sendAndEnd(() => untilPaused(clock))).toBe(status)
-      const { outcome } = await expectBooked(bound)
+      const routing = await openTimed({ first: fails(500, wait), file: retrying(1) })
+      const bound = await firstBound(routing)
+      expect(await sendAndEnd(routing, () => untilPaused(clock))).toBe(status)
+      const { outcome } = await expectBooked(routing, bound)
       expect(outcome).toMatchObject({ ending, certainty: 'upperBound' })
-      expect(fixture.requestCounts).toEqual([1, 0])
+      expect(routing.requestCounts).toEqual([1, 0])
     })
 
     describe.each([
@@ -525,8 +527,8 @@ describe.each(STORES)('%s: reservations', (store) => {
       ['cannot be written', 'fails'],
     ])('while a reservation %s', (_, how) => {
       /** Reservations are moved once `go` is called. */
-      function slowMoves() {
-        const { store: ledger } = fixture.gateway.app
+      function slowMoves(routing: RoutingFixture) {
+        const { store: ledger } = routing.gateway.app
         const amend = ledger.amend.bind(ledger)
         const moving = Promise.withResolvers<void>()
         const going = Promise.withResolvers<void>()
@@ -540,15 +542,15 @@ describe.each(STORES)('%s: reservations', (store) => {
       }
 
       /** The call ends in the middle of the move, which ends after it. */
-      async function sendAndEndWhileMoving(): Promise<number | null> {
-        const moves = slowMoves()
+      async function sendAndEndWhileMoving(routing: RoutingFixture): Promise<number | null> {
+        const moves = slowMoves(routing)
         const ended = Promise.withResolvers<void>()
         const untilMoving = async () => {
           await untilPaused(clock)
           clock.advance(LATE_MS)
           await moves.begun
         }
-        const answer = sendAndEnd(untilMoving, ended.resolve)
+        const answer = sendAndEnd(routing, untilMoving, ended.resolve)
         await ended.promise
         moves.go()
         return answer
@@ -557,37 +559,37 @@ describe.each(STORES)('%s: reservations', (store) => {
       it.each([
         ['is free', fails(503), false],
         ['may have been billed', fails(500), true],
-      ] as const)('after an attempt that %s: it is settled once, and nothing is sent', async (_, play, billed) => {
-        await openTimed({ first: play, file: retrying(0) })
-        const bound = await firstBound()
-        expect(await sendAndEndWhileMoving()).toBe(status)
-        const { outcome } = await expectBooked(billed ? bound : 0n)
+      ] as const)('after an attempt that %s: it is settled once, and nothing is sent', async (_, script, billed) => {
+        const routing = await openTimed({ first: script, file: retrying(0) })
+        const bound = await firstBound(routing)
+        expect(await sendAndEndWhileMoving(routing)).toBe(status)
+        const { outcome } = await expectBooked(routing, billed ? bound : 0n)
         expect(outcome?.ending).toBe(ending)
-        expect(fixture.requestCounts).toEqual([1, 0])
+        expect(routing.requestCounts).toEqual([1, 0])
       })
 
       it('a probe that was to be made is given back', async () => {
-        await openTimed({
+        const routing = await openTimed({
           first: fails(503),
           second: fails(503),
           file: { aliases: { ...retrying(0).aliases, two: { targets: ['second/m'], retries: 0 } } },
         })
-        for (let call = 0; call < 10; call++) await (await fixture.send({ model: 'two' })).text()
-        await fixture.gateway.settledEntries(10)
+        for (let call = 0; call < 10; call++) await (await routing.send({ model: 'two' })).text()
+        await routing.gateway.ledger.holds(10)
         clock.advance(5_000)
-        expect(await sendAndEndWhileMoving()).toBe(status)
-        await fixture.gateway.settledEntries(11)
-        fixture.second.respond = succeeds
-        expect((await fixture.send({ model: 'two' })).status).toBe(200)
+        expect(await sendAndEndWhileMoving(routing)).toBe(status)
+        await routing.gateway.ledger.holds(11)
+        routing.second.says(succeeds)
+        expect((await routing.send({ model: 'two' })).status).toBe(200)
       })
     })
   })
 
   it('a gateway that closes while a reservation is moved leaves nothing open', async () => {
     const path = ledgers.pathFor(store)
-    await open({ ...path, first: fails(500), second: hangs, file: retrying(0) })
-    const bound = await firstBound()
-    const { store: ledger } = fixture.gateway.app
+    let routing = await open({ ...path, first: fails(500), second: hangs, file: retrying(0) })
+    const bound = await firstBound(routing)
+    const { store: ledger } = routing.gateway.app
     const amend = ledger.amend.bind(ledger)
     const close = ledger.close.bind(ledger)
     let openAtClose: number | undefined
@@ -602,163 +604,20 @@ describe.each(STORES)('%s: reservations', (store) => {
       await going.promise
       return amend(...amendment)
     }
-    const asking = fixture.send().then(
+    const asking = routing.send().then(
       ({ status }) => status,
       () => 0,
     )
     await begun.promise
-    const closing = fixture.gateway.app.close(0)
+    const closing = routing.gateway.app.close(0)
     going.resolve()
     await closing
     expect(await withTimeout(5_000, asking)).toBe(503)
     expect(openAtClose).toBe(0)
     if (store === 'memory') return
-    await fixture.close()
-    await open(path)
-    const { outcome } = await fixture.settledEntry()
+    await routing.close()
+    routing = await open(path)
+    const { outcome } = await routing.settledEntry()
     expect(outcome?.cost.totalNanoUsd).toBe(bound)
   })
 })
-
-describe.each(STORES)('%s: a thousand calls to a target that fails half of the time', (store) => {
-  const CALLS = 1_000
-  const AT_ONCE = 50
-  const clock = new ManualClock()
-
-  let faulty: FaultyProvider
-  let steady: FaultyProvider
-  let stage: GatewayFixture | undefined
-  afterEach(async () => {
-    await stage?.close()
-    stage = undefined
-    await Promise.all([faulty.stopListening(), steady.stopListening()])
-  })
-
-  it('are all answered, and paid for once', async () => {
-    console.info(`SEED=${SEED}`)
-    const random = new Random(SEED)
-    faulty = await FaultyProvider.open()
-    steady = await FaultyProvider.open()
-    const file = fileFor(faulty.url, steady.url)
-    const limits = { global: { ...LIMITS.global, costPerDay: '0.15' } }
-    stage = await GatewayFixture.open({
-      clock,
-      timers: new EagerTimers(),
-      env: { USAGE_HISTORY_SIZE: '10000' },
-      ...ledgers.pathFor(store),
-      config: { ...file, limits, ...retrying(1) },
-    })
-    const { app } = stage
-    const overshoots: unknown[] = []
-    let lookCount = 0
-    const lookAtLevels = async () => {
-      const levels = (await stage?.levels()) ?? []
-      lookCount += 1
-      overshoots.push(...levels.filter(({ settled, reserved, capacity }) => settled + reserved > capacity + 1e-12))
-    }
-    const half: FaultSource = () => (random.chance(0.5) ? random.oneOf(FAULTS) : undefined)
-    let asked = 0
-    const failed: unknown[] = []
-    /** As many calls at once, whole and streamed. */
-    const wave = async () => {
-      const calls = Array.from({ length: AT_ONCE }, () => asked++)
-      await Promise.all(
-        calls.map(async (call) => {
-          const wanted = { model: 'both', cap: 20, text: textOf(call), stream: call % 2 === 1 }
-          const answer = await stage?.call('openai', wanted, {}, 'over sockets')
-          const text = await answer?.text().catch(String)
-          if (call % 5 === 0) await lookAtLevels()
-          if (answer?.status !== 200 || !/"usage":\{|\[DONE\]/.test(text ?? ''))
-            failed.push([call, answer?.status, text])
-        }),
-      )
-    }
-    const circuit = () =>
-      stage?.fetchPage<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets[0]?.circuit)
-    /** Whoever was asked to wait, waits no more; connections that were closed are known to be. */
-    const pass = async (ms: number) => {
-      clock.advance(ms)
-      await sleep(20)
-    }
-    faulty.nextFault = half
-    while (asked < 400) {
-      await wave()
-      await pass(20_000)
-    }
-    // It breaks down: others are asked at once, and it is left alone.
-    faulty.nextFault = () => random.oneOf(HEALTH_FAULTS)
-    await pass(60_000)
-    await wave()
-    expect(await circuit()).toBe('open')
-    const before = faulty.served.length
-    await wave()
-    expect(faulty.served).toHaveLength(before)
-    // It is away when it is tried again, and well the next time.
-    await faulty.stopListening()
-    await pass(60_000)
-    await wave()
-    expect(await circuit()).toBe('open')
-    await faulty.startListening()
-    faulty.nextFault = () => undefined
-    await pass(60_000)
-    await wave()
-    expect(await circuit()).toBe('closed')
-    await faulty.stopListening()
-    await pass(20)
-    await wave()
-    expect(await circuit()).toBe('open')
-    await faulty.startListening()
-    faulty.nextFault = half
-    await pass(60_000)
-    while (asked < CALLS) {
-      await wave()
-      await pass(20_000)
-    }
-    expect(failed).toEqual([])
-    const entries = await stage.settledEntries(CALLS)
-    expect(overshoots).toEqual([])
-    expect(lookCount).toBe(CALLS / 5)
-    expect(entries).toHaveLength(CALLS)
-    expect((await app.store.figures({ simulated: false })).open).toMatchObject({ calls: 0 })
-
-    // The providers' own books, call by call.
-    const bounds = [await boundOf(false), await boundOf(true)]
-    const owed = new Map<string, bigint>()
-    const tries = new Map<string, number>()
-    for (const { call, usage, billed, stream } of [...faulty.served, ...steady.served]) {
-      const cost = usage ? costOfUsage(usage) : billed ? (bounds[Number(stream)] ?? 0n) : 0n
-      owed.set(textOf(call), (owed.get(textOf(call)) ?? 0n) + cost)
-      tries.set(textOf(call), (tries.get(textOf(call)) ?? 0) + 1)
-    }
-    const all = [...owed.values()].reduce((sum, cost) => sum + cost, 0n)
-    const spent = entries.reduce((sum, { outcome }) => sum + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
-    expect(spent).toBe(all)
-    const made = (entry: Entry) => entry.outcome?.attempts ?? []
-    expect(sorted(entries.map(({ outcome }) => outcome?.cost.totalNanoUsd ?? 0n))).toEqual(sorted([...owed.values()]))
-    for (const entry of entries) {
-      const sum = made(entry).reduce((total, { costNanoUsd }) => total + costNanoUsd, 0n)
-      expect(sum).toBe(entry.outcome?.cost.totalNanoUsd)
-      expect(made(entry).at(-1)).toMatchObject({ status: 200, error: null })
-    }
-    const errors = new Set(entries.flatMap(made).map(({ error }) => error))
-    for (const error of ERRORS) expect(errors).toContain(error)
-    const reached = entries.flatMap(made).filter(({ error }) => error !== 'ECONNREFUSED')
-    expect(reached).toHaveLength(faulty.served.length + steady.served.length)
-    const { levels } = await readSettled(stage)
-    expect(levels).toMatchObject({ requests: CALLS, costNanoUsd: spent, inFlight: 0 })
-
-    async function boundOf(stream: boolean): Promise<bigint> {
-      const { path, body } = requestFor('openai', { model: 'both', cap: 20, text: textOf(0), stream })
-      const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-      return nanoUsd((await stage?.fetchPage<{ cost_usd: number }>(`/llm/estimate?path=${path}`, init))?.cost_usd ?? 0)
-    }
-  })
-})
-
-/** How a target's faults look in the ledger. */
-const ERRORS = ['ECONNREFUSED', 'ECONNRESET', 'UND_ERR_SOCKET', 'status 500', 'status 503', 'status 429']
-
-/** All of one length: they reserve the same. */
-const textOf = (call: number) => `call ${String(call).padStart(4, '0')}`
-
-const sorted = (amounts: readonly bigint[]) => amounts.toSorted((one, other) => Number(one - other))

@@ -2,9 +2,10 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
-import { answerWhole, GatewayFixture, type Responder } from '../support/gateway-fixture.ts'
-import { type Gateway, startGateway, waitFor } from '../support/server.ts'
-import { PROVIDER_KEY, startUpstream, type Upstream } from '../support/upstream.ts'
+import { answerWhole, type Gateway, GatewayFixture, startGateway } from '../support/gateway.ts'
+import { FakeProvider, PROVIDER_KEYS, type ProviderRequest, type ProviderScript } from '../support/provider.ts'
+import { vendorAnswer } from '../support/provider-answers.ts'
+import { waitFor } from '../support/waiting.ts'
 
 const ENDPOINT_KEY = 'gsk-of-the-endpoint-0123456789'
 const CALLER_KEY = 'sk-of-the-caller-0123456789'
@@ -12,14 +13,14 @@ const BURSAR_KEY = 'bsr-of-alice-0123456789'
 const ADMIN_KEY = 'bsr-of-the-admin-0123456789'
 const MESSAGES = [{ role: 'user', content: 'Grüße' }]
 
-let upstream: Upstream
+/** One provider for all tests here: their gateways differ. */
+let provider: FakeProvider
 beforeAll(async () => {
-  upstream = await startUpstream()
+  const usage = { input: 21, output: 9 }
+  provider = await FakeProvider.open({ usual: vendorAnswer, usage, countsTokens: true })
 })
-afterAll(() => upstream[Symbol.asyncDispose]())
-beforeEach(() => {
-  upstream.reply = (answer) => answer
-})
+afterAll(() => provider.close())
+beforeEach(() => provider.says(({ usual }) => usual))
 
 interface RequestOverrides {
   readonly path?: string
@@ -39,14 +40,17 @@ function sendRequest(
   })
 }
 
-const gatewayTo = (providers: object, settings: Readonly<Record<string, string>> = {}, more: object = {}) =>
-  startGateway({ settings: { ...upstream.settings, ...settings }, file: { providers, ...more } })
+const gatewayTo = (providers: object, env: Readonly<Record<string, string>> = {}, config: object = {}) =>
+  startGateway({ env: { ...provider.env, ...env }, config: { providers, ...config } })
 
 const lastReceived = () => {
-  const last = upstream.received.at(-1)
+  const last = provider.received.at(-1)
   if (!last) throw new Error('nothing was sent')
   return last
 }
+
+/** All that a provider received with a request. */
+const textOf = ({ path, headers, body }: ProviderRequest) => JSON.stringify([path, headers, body])
 
 const errorOf = async (response: Response): Promise<{ code: string; message: string }> => (await response.json()).error
 
@@ -58,16 +62,16 @@ describe('a compatible endpoint', () => {
     [{ preset: 'groq' }, { max_tokens: 5 }, { max_tokens: 5 }],
   ])('%j, asked with the cap %j, gets it where it is read', async (row, caps, expected) => {
     await using gateway = await gatewayTo(
-      { own: { ...row, baseUrl: `${upstream.url}/v1`, apiKey: ENDPOINT_KEY } },
+      { own: { ...row, baseUrl: `${provider.url}/v1`, apiKey: ENDPOINT_KEY } },
       { UNKNOWN_PRICE: 'allow' },
     )
     await sendRequest(gateway, 'own/m', { body: { max_tokens: undefined, ...caps } })
-    const { max_tokens, max_completion_tokens } = lastReceived().body as Record<string, unknown>
+    const { max_tokens, max_completion_tokens } = lastReceived().json
     expect(JSON.parse(JSON.stringify({ max_tokens, max_completion_tokens }))).toEqual(expected)
   })
 
   test('is asked by its prefix, with its own key and price', async () => {
-    const row = { preset: 'groq', baseUrl: `${upstream.url}/openai/v1/`, apiKey: ENDPOINT_KEY }
+    const row = { preset: 'groq', baseUrl: `${provider.url}/openai/v1/`, apiKey: ENDPOINT_KEY }
     await using gateway = await gatewayTo({ fast: row })
     const response = await sendRequest(gateway, 'fast/llama-3.3-70b-versatile', {
       headers: { authorization: 'Bearer mine' },
@@ -75,28 +79,28 @@ describe('a compatible endpoint', () => {
     expect(response.status).toBe(200)
     expect(lastReceived().path).toBe('/openai/v1/chat/completions')
     expect(lastReceived().headers.authorization).toBe(`Bearer ${ENDPOINT_KEY}`)
-    expect(lastReceived().body).toMatchObject({ model: 'llama-3.3-70b-versatile', max_tokens: 50 })
-    const [entry] = await gateway.entries()
+    expect(lastReceived().json).toMatchObject({ model: 'llama-3.3-70b-versatile', max_tokens: 50 })
+    const [entry] = await gateway.ledger.entries()
     expect(entry?.facts).toMatchObject({ provider: 'fast', model: 'llama-3.3-70b-versatile', costKnown: true })
     // 21 tokens at $0.59 a million and 9 at $0.79.
     expect(entry?.outcome?.cost.totalNanoUsd).toBe(21n * 590n + 9n * 790n)
   })
 
   test('is paid for the model that answered, by its own prices', async () => {
-    const row = { preset: 'groq', baseUrl: upstream.url, apiKey: ENDPOINT_KEY }
+    const row = { preset: 'groq', baseUrl: provider.url, apiKey: ENDPOINT_KEY }
     await using gateway = await gatewayTo({ fast: row })
-    upstream.reply = (answer) => {
-      const [body] = answer.pieces
-      return { ...answer, pieces: [JSON.stringify({ ...JSON.parse(String(body)), model: 'llama-3.1-8b-instant' })] }
-    }
+    provider.says(({ usual }) => {
+      const [body] = usual.pieces
+      return { ...usual, pieces: [JSON.stringify({ ...JSON.parse(String(body)), model: 'llama-3.1-8b-instant' })] }
+    })
     await sendRequest(gateway, 'fast/llama-3.3-70b-versatile')
-    expect((await gateway.entries())[0]?.outcome?.cost.totalNanoUsd).toBe(21n * 50n + 9n * 80n)
+    expect((await gateway.ledger.entries())[0]?.outcome?.cost.totalNanoUsd).toBe(21n * 50n + 9n * 80n)
   })
 
   test('on Azure is a path with a deployment and a version, and a header of its own', async () => {
     const row = {
       preset: 'azure-deployments',
-      baseUrl: upstream.url,
+      baseUrl: provider.url,
       apiKey: ENDPOINT_KEY,
       deployments: { 'gpt-4o': 'my gpt/4o' },
     }
@@ -107,12 +111,12 @@ describe('a compatible endpoint', () => {
     )
     expect(lastReceived().headers).toMatchObject({ 'api-key': ENDPOINT_KEY })
     expect(lastReceived().headers).not.toHaveProperty('authorization')
-    const [entry] = await gateway.entries()
+    const [entry] = await gateway.ledger.entries()
     expect(entry?.facts).toMatchObject({ provider: 'azure', model: 'gpt-4o', costKnown: true })
   })
 
   test('cannot be led to another path by the name of a model', async () => {
-    const row = { preset: 'azure-deployments', baseUrl: upstream.url, apiKey: ENDPOINT_KEY, prices: 'free' }
+    const row = { preset: 'azure-deployments', baseUrl: provider.url, apiKey: ENDPOINT_KEY, prices: 'free' }
     await using gateway = await gatewayTo({ azure: row })
     for (const [model, segment] of [
       ['..', '_'],
@@ -128,10 +132,10 @@ describe('a compatible endpoint', () => {
   })
 
   test('on the newer Azure API gets the name of its deployment in the body', async () => {
-    const row = { preset: 'azure', baseUrl: `${upstream.url}/openai/v1`, apiKey: ENDPOINT_KEY }
+    const row = { preset: 'azure', baseUrl: `${provider.url}/openai/v1`, apiKey: ENDPOINT_KEY }
     await using gateway = await gatewayTo({ azure: { ...row, deployments: { 'gpt-4o': 'mine' } } })
     await sendRequest(gateway, 'azure/gpt-4o')
-    expect(lastReceived()).toMatchObject({ path: '/openai/v1/chat/completions', body: { model: 'mine' } })
+    expect(lastReceived()).toMatchObject({ path: '/openai/v1/chat/completions', json: { model: 'mine' } })
   })
 
   test.each([
@@ -140,11 +144,11 @@ describe('a compatible endpoint', () => {
     ['vllm', { max_tokens: 4_096 }, true],
     [undefined, { max_tokens: 4_096 }, false],
   ])('of preset %s is capped in its own field, and asked for usage where it knows how', async (preset, cap, knows) => {
-    const row = { ...(preset ? { preset } : {}), baseUrl: upstream.url, apiKey: ENDPOINT_KEY }
+    const row = { ...(preset ? { preset } : {}), baseUrl: provider.url, apiKey: ENDPOINT_KEY }
     await using gateway = await gatewayTo({ here: row }, { MAX_COST_PER_REQUEST: '', DAILY_SPENDING_LIMIT: '' })
     await (await sendRequest(gateway, 'here/some-model', { body: { stream: true, max_tokens: null } })).text()
     const options = knows ? { stream_options: { include_usage: true } } : {}
-    const { max_tokens = null, ...body } = lastReceived().body
+    const { max_tokens = null, ...body } = lastReceived().json
     expect({ ...(max_tokens === null ? {} : { max_tokens }), ...body }).toEqual({
       model: 'some-model',
       messages: MESSAGES,
@@ -155,7 +159,7 @@ describe('a compatible endpoint', () => {
   })
 
   test('gets fixed headers and queries in place of the caller’s', async () => {
-    const row = { baseUrl: upstream.url, headers: { 'X-Title': 'ours', 'HTTP-Referer': 'us' }, query: { v: 'a b&c' } }
+    const row = { baseUrl: provider.url, headers: { 'X-Title': 'ours', 'HTTP-Referer': 'us' }, query: { v: 'a b&c' } }
     await using gateway = await gatewayTo({ here: row }, { UNKNOWN_PRICE: 'allow' })
     await sendRequest(gateway, 'here/m', {
       path: '/v1/chat/completions?v=1&%76=2&w=3',
@@ -167,11 +171,11 @@ describe('a compatible endpoint', () => {
   })
 
   test('that is local costs nothing, and no budget keeps it from answering', async () => {
-    const rows = { ollama: { preset: 'ollama', baseUrl: upstream.url }, elsewhere: { baseUrl: upstream.url } }
+    const rows = { ollama: { preset: 'ollama', baseUrl: provider.url }, elsewhere: { baseUrl: provider.url } }
     const limits = { DAILY_SPENDING_LIMIT: '0', MAX_COST_PER_REQUEST: '0' }
     await using gateway = await gatewayTo(rows, limits)
     expect((await sendRequest(gateway, 'ollama/llama3')).status).toBe(200)
-    const [entry] = await gateway.entries()
+    const [entry] = await gateway.ledger.entries()
     expect(entry).toMatchObject({ facts: { costKnown: true }, outcome: { cost: { totalNanoUsd: 0n } } })
     const refused = await sendRequest(gateway, 'elsewhere/llama3')
     expect(refused.status).toBe(400)
@@ -182,14 +186,14 @@ describe('a compatible endpoint', () => {
 
   test('that is local has the price it is given', async () => {
     const prices = [{ provider: 'ollama', model: 'llama3', input: '1', output: '2' }]
-    await using gateway = await gatewayTo({ ollama: { preset: 'ollama', baseUrl: upstream.url } }, {}, { prices })
+    await using gateway = await gatewayTo({ ollama: { preset: 'ollama', baseUrl: provider.url } }, {}, { prices })
     expect((await sendRequest(gateway, 'ollama/llama3')).status).toBe(200)
     // The server answers with a name that has no price: what was asked for counts, not nothing.
-    expect((await gateway.entries())[0]?.outcome?.cost.totalNanoUsd).toBe(21n * 1_000n + 9n * 2_000n)
+    expect((await gateway.ledger.entries())[0]?.outcome?.cost.totalNanoUsd).toBe(21n * 1_000n + 9n * 2_000n)
   })
 
   test('of xAI is held to answer beyond its cap', async () => {
-    const row = { preset: 'xai', baseUrl: upstream.url, apiKey: ENDPOINT_KEY }
+    const row = { preset: 'xai', baseUrl: provider.url, apiKey: ENDPOINT_KEY }
     const estimate = async (providers: object) => {
       await using gateway = await gatewayTo(providers)
       return (await sendRequest(gateway, 'x/grok-3', { path: '/llm/estimate' })).json()
@@ -219,8 +223,8 @@ describe('a compatible endpoint', () => {
 
   test('shows its models as they are asked for, and its key nowhere', async () => {
     const rows = {
-      fast: { preset: 'groq', baseUrl: upstream.url, apiKey: ENDPOINT_KEY, model: 'my-own' },
-      azure: { preset: 'azure', baseUrl: upstream.url, apiKey: ENDPOINT_KEY, deployments: { 'gpt-4o': 'mine' } },
+      fast: { preset: 'groq', baseUrl: provider.url, apiKey: ENDPOINT_KEY, model: 'my-own' },
+      azure: { preset: 'azure', baseUrl: provider.url, apiKey: ENDPOINT_KEY, deployments: { 'gpt-4o': 'mine' } },
     }
     await using gateway = await gatewayTo(rows)
     const models = await (await fetch(`${gateway.url}/v1/models`)).json()
@@ -235,32 +239,32 @@ describe('a compatible endpoint', () => {
 
 describe('bursar.json, changed', () => {
   const configOf = (providers: object) => readFileConfig(JSON.stringify({ providers }))
-  const row = (path: string) => ({ preset: 'vllm', baseUrl: `${upstream.url}/${path}`, apiKey: ENDPOINT_KEY })
+  const row = (path: string) => ({ preset: 'vllm', baseUrl: `${provider.url}/${path}`, apiKey: ENDPOINT_KEY })
 
   test('sends new calls to the new address, and lets those under way finish at the old one', async () => {
     await using gateway = await gatewayTo({ here: row('old') })
     const held = Promise.withResolvers<void>()
-    upstream.reply = (answer) => ({ ...answer, pieces: [held.promise, ...answer.pieces] })
-    const asked = upstream.received.length
+    provider.says(({ usual }) => ({ ...usual, pieces: [held.promise, ...usual.pieces] }))
+    const asked = provider.received.length
     const first = sendRequest(gateway, 'here/m')
-    await waitFor(() => upstream.received.length > asked)
+    await waitFor(() => provider.received.length > asked)
     await gateway.app.reload(configOf({ here: row('new') }))
-    upstream.reply = (answer) => answer
+    provider.says(({ usual }) => usual)
     expect((await sendRequest(gateway, 'here/m')).status).toBe(200)
     expect(lastReceived().path).toBe('/new/chat/completions')
     held.resolve()
     const answer = await first
     expect([answer.status, (await answer.json()).usage.prompt_tokens]).toEqual([200, 21])
     await gateway.idle()
-    expect((await gateway.entries()).map((entry) => entry.outcome?.ending)).toEqual(['completed', 'completed'])
+    expect((await gateway.ledger.entries()).map((entry) => entry.outcome?.ending)).toEqual(['completed', 'completed'])
   })
 
   test('still sends a call that was admitted before', async () => {
     await using gateway = await gatewayTo({ here: row('old') })
-    const provider = gateway.app.providers.find((one) => one.name === 'here')
+    const before = gateway.app.providers.find(({ name }) => name === 'here')
     await gateway.app.reload(configOf({}))
     const status = await new Promise<number>((resolve, reject) => {
-      provider?.send(
+      before?.send(
         {
           dialect: 'openai.chat',
           path: '/chat/completions',
@@ -327,9 +331,9 @@ describe('the caller’s own provider key', () => {
       ).toEqual(headers)
       expect(got.path).toBe(path)
       expect(got.headers).not.toHaveProperty('x-bursar-key')
-      expect(JSON.stringify(got)).not.toContain(PROVIDER_KEY)
-      expect(JSON.stringify(got)).not.toContain(BURSAR_KEY)
-      const [entry] = await gateway.entries()
+      for (const key of Object.values(PROVIDER_KEYS)) expect(textOf(got)).not.toContain(key)
+      expect(textOf(got)).not.toContain(BURSAR_KEY)
+      const [entry] = await gateway.ledger.entries()
       expect(entry?.facts.caller.key).toBe('x-bursar-key' in own ? 'alice' : null)
       const ledger = JSON.stringify(entry, (_key, value) => (typeof value === 'bigint' ? String(value) : value))
       expect(ledger).not.toContain(CALLER_KEY)
@@ -342,9 +346,9 @@ describe('the caller’s own provider key', () => {
   ])('is the only one that goes on in a query (%s)', async (path, headers) => {
     await using gateway = await gatewayTo(FORWARDED, { BURSAR_KEYS: `alice:${BURSAR_KEY}` })
     const own = { authorization: `Bearer ${CALLER_KEY}`, 'x-bursar-key': BURSAR_KEY, ...headers }
-    const before = upstream.received.length
+    const before = provider.received.length
     await sendRequest(gateway, 'gpt-4o', { path: path.replace('SECRET', BURSAR_KEY), headers: own })
-    for (const received of upstream.received.slice(before)) expect(JSON.stringify(received)).not.toContain(BURSAR_KEY)
+    for (const received of provider.received.slice(before)) expect(textOf(received)).not.toContain(BURSAR_KEY)
   })
 
   test.each(['"KEY"', 'KEY;x', 'x KEY', "'KEY'"])('is not a Bursar key in disguise (%s)', async (value) => {
@@ -356,7 +360,7 @@ describe('the caller’s own provider key', () => {
   })
 
   test('says nothing to others of the limits its account has', async () => {
-    upstream.reply = (answer) => ({ ...answer, headers: { ...answer.headers, 'x-ratelimit-remaining-requests': '3' } })
+    provider.says(({ usual }) => ({ ...usual, headers: { ...usual.headers, 'x-ratelimit-remaining-requests': '3' } }))
     const BOB_KEY = 'bsr-of-bob-0123456789'
     await using gateway = await gatewayTo(FORWARDED, { BURSAR_KEYS: `alice:${BURSAR_KEY},bob:${BOB_KEY}` })
     await sendRequest(gateway, 'gpt-4o', {
@@ -364,24 +368,24 @@ describe('the caller’s own provider key', () => {
     })
     const page = await fetch(`${gateway.url}/llm/status`, { headers: { authorization: `Bearer ${BOB_KEY}` } })
     const { providers } = (await page.json()) as { providers: { upstream_rate_limits?: unknown }[] }
-    expect(providers.map((one) => one.upstream_rate_limits ?? null)).toEqual([null, null, null])
-    const [entry] = await gateway.entries()
+    expect(providers.map(({ upstream_rate_limits }) => upstream_rate_limits ?? null)).toEqual([null, null, null])
+    const [entry] = await gateway.ledger.entries()
     expect(entry?.outcome?.upstreamLimits?.remainingRequests).toBe(3)
   })
 
   test('is not sent where the provider has ours', async () => {
     await using gateway = await gatewayTo({})
     await sendRequest(gateway, 'gpt-4o', { headers: { authorization: `Bearer ${CALLER_KEY}`, 'api-key': CALLER_KEY } })
-    expect(lastReceived().headers.authorization).toBe(`Bearer ${PROVIDER_KEY}`)
-    expect(JSON.stringify(lastReceived())).not.toContain(CALLER_KEY)
+    expect(lastReceived().headers.authorization).toBe(`Bearer ${PROVIDER_KEYS.openai}`)
+    expect(textOf(lastReceived())).not.toContain(CALLER_KEY)
   })
 
   test('goes to compatible endpoints too', async () => {
-    const row = { preset: 'azure', baseUrl: upstream.url, callerKeys: 'forward', apiKey: ENDPOINT_KEY }
+    const row = { preset: 'azure', baseUrl: provider.url, callerKeys: 'forward', apiKey: ENDPOINT_KEY }
     await using gateway = await gatewayTo({ azure: row })
     await sendRequest(gateway, 'azure/gpt-4o', { headers: { 'api-key': CALLER_KEY } })
     expect(lastReceived().headers['api-key']).toBe(CALLER_KEY)
-    expect(JSON.stringify(lastReceived())).not.toContain(ENDPOINT_KEY)
+    expect(textOf(lastReceived())).not.toContain(ENDPOINT_KEY)
   })
 
   test.each<[string, Readonly<Record<string, string>>, string]>([
@@ -398,7 +402,7 @@ describe('the caller’s own provider key', () => {
   ])('that %s is refused, and nothing is sent', async (_name, headers, query) => {
     const settings = { BURSAR_KEYS: `alice:${BURSAR_KEY}`, ADMIN_KEY }
     await using gateway = await gatewayTo(FORWARDED, settings)
-    const asked = upstream.received.length
+    const asked = provider.received.length
     const response = await sendRequest(gateway, 'gpt-4o', {
       path: `/v1/chat/completions${query}`,
       headers: { 'x-bursar-key': BURSAR_KEY, ...headers },
@@ -407,8 +411,8 @@ describe('the caller’s own provider key', () => {
     const { message } = await errorOf(response)
     expect(message).toContain('x-bursar-key')
     expect(message).not.toContain(BURSAR_KEY)
-    expect(upstream.received.length).toBe(asked)
-    expect(await gateway.entries()).toEqual([])
+    expect(provider.received.length).toBe(asked)
+    expect(await gateway.ledger.entries()).toEqual([])
     const levels = (await gateway.app.store.figures({ simulated: false })).report
     expect(levels.total().requests).toBe(0)
   })
@@ -431,30 +435,30 @@ describe('the caller’s own provider key', () => {
   })
 
   test('is in no log line and on no page, whatever becomes of the call', async () => {
-    const stage = await GatewayFixture.open({
+    const gateway = await GatewayFixture.open({
       config: { providers: FORWARDED },
       env: { BURSAR_KEYS: `alice:${BURSAR_KEY}` },
     })
-    const plays: readonly Responder[] = [
+    const scripts: readonly ProviderScript[] = [
       (call) => answerWhole(call, { input: 20, output: 10 }),
       ({ response }) => void response.writeHead(401).end(`{"error":{"message":"Incorrect API key: ${CALLER_KEY}"}}`),
       ({ response }) => void response.destroy(),
     ]
     const headers = { authorization: `Bearer ${CALLER_KEY}`, 'x-bursar-key': BURSAR_KEY }
-    for (const play of plays) {
-      stage.upstream.respond = play
-      await (await stage.call('openai', {}, { headers })).text()
+    for (const script of scripts) {
+      gateway.provider.says(script)
+      await (await gateway.client.asks('openai', {}, { headers })).text()
     }
-    await stage.settledEntries(plays.length)
+    await gateway.ledger.holds(scripts.length)
     const pages = await Promise.all(
-      ['/llm/status', '/llm/stats', '/llm/limits?key=alice'].map((path) => stage.fetchPage<unknown>(path)),
+      ['/llm/status', '/llm/stats', '/llm/limits?key=alice'].map((path) => gateway.client.asksOwner<unknown>(path)),
     )
-    await stage.close()
-    const told = [...stage.log, JSON.stringify(pages)].join('\n')
-    expect(stage.upstream.received.map((call) => call.headers.authorization)).toEqual(
-      plays.map(() => `Bearer ${CALLER_KEY}`),
+    await gateway.close()
+    const told = [...gateway.log, JSON.stringify(pages)].join('\n')
+    expect(gateway.provider.received.map((call) => call.headers.authorization)).toEqual(
+      scripts.map(() => `Bearer ${CALLER_KEY}`),
     )
-    expect(stage.log.join('').trim().split('\n').length).toBeGreaterThanOrEqual(plays.length)
+    expect(gateway.log.join('').trim().split('\n').length).toBeGreaterThanOrEqual(scripts.length)
     expect(told).not.toContain(CALLER_KEY)
     expect(told).not.toContain(BURSAR_KEY)
   })

@@ -27,15 +27,15 @@ export interface RequestOptions {
 
 /** A call's path and body. */
 export function requestFor(
-  spoken: DialectName,
+  dialect: DialectName,
   { model = 'm', text = 'hello', cap, stream = false }: RequestOptions = {},
 ) {
   const messages = [{ role: 'user', content: text }]
-  if (spoken === 'openai') {
+  if (dialect === 'openai') {
     const body = { model, messages, ...(cap === undefined ? {} : { max_completion_tokens: cap }), stream }
     return { path: '/v1/chat/completions', body: JSON.stringify(body) }
   }
-  if (spoken === 'anthropic') {
+  if (dialect === 'anthropic') {
     const body = { model, messages, ...(cap === undefined ? {} : { max_tokens: cap }), stream }
     return { path: '/v1/messages', body: JSON.stringify(body) }
   }
@@ -45,13 +45,13 @@ export function requestFor(
   return { path: `/v1beta/models/${encodeURIComponent(model)}:${method}`, body: JSON.stringify(body) }
 }
 
-export function wholeAnswer(spoken: DialectName, { input, output }: ReportedUsage): string {
-  if (spoken === 'openai') {
+export function wholeAnswer(dialect: DialectName, { input, output }: ReportedUsage): string {
+  if (dialect === 'openai') {
     const choices = [{ index: 0, message: { role: 'assistant', content: 'hi' }, finish_reason: 'stop' }]
     const usage = { prompt_tokens: input, completion_tokens: output, total_tokens: input + output }
     return JSON.stringify({ id: 'c', object: 'chat.completion', model: 'm', choices, usage })
   }
-  if (spoken === 'anthropic') {
+  if (dialect === 'anthropic') {
     const usage = { input_tokens: input, output_tokens: output }
     const content = [{ type: 'text', text: 'hi' }]
     return JSON.stringify({ id: 'c', type: 'message', model: 'm', content, stop_reason: 'end_turn', usage })
@@ -63,11 +63,11 @@ export function wholeAnswer(spoken: DialectName, { input, output }: ReportedUsag
 
 /** A stream's events in order: the usage is in the last but one, or for Gemini in the last. */
 export function eventsOf(
-  spoken: DialectName,
+  dialect: DialectName,
   { input, output }: ReportedUsage,
   words = ['Hel', 'lo', ' there'],
 ): string[] {
-  if (spoken === 'openai') {
+  if (dialect === 'openai') {
     const chunk = (choices: unknown[], usage: unknown = null) =>
       `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', model: 'm', choices, usage })}\n\n`
     const usage = { prompt_tokens: input, completion_tokens: output, total_tokens: input + output }
@@ -78,8 +78,8 @@ export function eventsOf(
       'data: [DONE]\n\n',
     ]
   }
-  if (spoken === 'anthropic') {
-    const event = (type: string, more: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+  if (dialect === 'anthropic') {
+    const event = (type: string, fields: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
     const start = { id: 'c', model: 'm', content: [], usage: { input_tokens: input, output_tokens: 1 } }
     return [
       event('message_start', { message: start }),
@@ -88,8 +88,8 @@ export function eventsOf(
       event('message_stop', {}),
     ]
   }
-  return words.map((text, at) => {
-    const last = at === words.length - 1
+  return words.map((text, index) => {
+    const last = index === words.length - 1
     const counted = last ? { candidatesTokenCount: output, totalTokenCount: input + output } : {}
     const usageMetadata = { promptTokenCount: input, ...counted }
     const candidate = { content: { parts: [{ text }], role: 'model' }, ...(last ? { finishReason: 'STOP' } : {}) }
@@ -108,14 +108,14 @@ interface ErrorBody {
 }
 
 /** What an error in the dialect's own shape says. Throws where it has another shape. */
-export function errorIn(spoken: DialectName, body: unknown): { readonly message: string; readonly code: unknown } {
+export function errorIn(dialect: DialectName, body: unknown): { readonly message: string; readonly code: unknown } {
   const { type, error } = body as ErrorBody
   const inShape =
-    spoken === 'openai'
+    dialect === 'openai'
       ? typeof error?.type === 'string' && 'code' in error && 'param' in error
-      : spoken === 'anthropic'
+      : dialect === 'anthropic'
         ? type === 'error' && typeof error?.type === 'string'
         : typeof error?.code === 'number' && typeof error.status === 'string'
-  if (!inShape || typeof error?.message !== 'string') throw new Error(`no error of ${spoken}: ${JSON.stringify(body)}`)
+  if (!inShape || typeof error?.message !== 'string') throw new Error(`no error of ${dialect}: ${JSON.stringify(body)}`)
   return { message: error.message, code: error.code }
 }

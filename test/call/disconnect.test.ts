@@ -1,125 +1,116 @@
 // Clients that leave, and what is booked for them: read on to the end, charged in full, or charged what was seen.
 
-import { afterEach, describe, expect, it } from 'vitest'
-import {
-  answerWhole,
-  GatewayFixture,
-  ManualClock,
-  type Received,
-  type Responder,
-  TRANSPORTS,
-  type Transport,
-  waitFor,
-  withTimeout,
-} from '../support/gateway-fixture.ts'
+import { describe, expect, it } from 'vitest'
+import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerWhole, type GatewayFixture, useGateway } from '../support/gateway.ts'
+import type { ProviderRequest, ProviderScript } from '../support/provider.ts'
+import { waitFor, withTimeout } from '../support/waiting.ts'
 import { costOfUsage, DIALECT_NAMES, type DialectName, eventsOf } from './dialect-fixtures.ts'
 import { expectSettled, LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
-
-let fixture: GatewayFixture | undefined
-afterEach(async () => {
-  await fixture?.close()
-  fixture = undefined
-})
 
 /** Stands still: no deadline comes before a test says so. */
 let clock: ManualClock
 
-async function open(env: Record<string, string>, play: Responder = () => {}): Promise<GatewayFixture> {
+function open(env: Record<string, string>, script: ProviderScript = () => {}): Promise<GatewayFixture> {
   clock = new ManualClock()
-  fixture = await GatewayFixture.open({ config: LIMITED_CONFIG, respond: play, env, clock, timers: clock })
-  return fixture
+  return useGateway({ config: LIMITED_CONFIG, respond: script, env, clock, timers: clock })
 }
 
-const transportsAndDialects: [Transport, DialectName][] = TRANSPORTS.flatMap((door) =>
-  DIALECT_NAMES.map((spoken): [Transport, DialectName] => [door, spoken]),
+const transportsAndDialects: [Transport, DialectName][] = TRANSPORTS.flatMap((transport) =>
+  DIALECT_NAMES.map((dialect): [Transport, DialectName] => [transport, dialect]),
 )
 const USAGE = { input: 21, output: 9 }
 
 /** Asks, waits until the upstream has it, and leaves. */
 async function disconnectBeforeAnswer(
-  stage: GatewayFixture,
-  spoken: DialectName,
-  door: Transport,
+  gateway: GatewayFixture,
+  dialect: DialectName,
+  transport: Transport,
   stream = false,
-): Promise<Received> {
+): Promise<ProviderRequest> {
   const leaving = new AbortController()
-  const asked = stage.call(spoken, { cap: 50, stream }, { signal: leaving.signal }, door)
-  const call = await waitFor(async () => stage.upstream.received[0])
+  const asked = gateway.client.asks(dialect, { cap: 50, stream }, { signal: leaving.signal }, transport)
+  const call = await waitFor(async () => gateway.provider.received[0])
   const aborted = expectAborted(asked)
-  await stage.untilClientGone(door, () => leaving.abort())
+  await gateway.untilClientGone(transport, () => leaving.abort())
   await aborted
   return call
 }
 
 /** Asks for a stream, reads its first event, and leaves. */
-async function disconnectMidStream(stage: GatewayFixture, spoken: DialectName, door: Transport): Promise<Received> {
+async function disconnectMidStream(
+  gateway: GatewayFixture,
+  dialect: DialectName,
+  transport: Transport,
+): Promise<ProviderRequest> {
   const leaving = new AbortController()
-  const events = eventsOf(spoken, USAGE)
-  stage.upstream.respond = ({ response }) => {
+  const events = eventsOf(dialect, USAGE)
+  gateway.provider.says(({ response }) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.write((events[0] ?? '') + events[1])
-  }
-  const answer = await stage.call(spoken, { cap: 50, stream: true }, { signal: leaving.signal }, door)
+  })
+  const answer = await gateway.client.asks(dialect, { cap: 50, stream: true }, { signal: leaving.signal }, transport)
   const reader = answer.body?.getReader()
   await reader?.read()
-  if (door === 'in process') await reader?.cancel()
-  await stage.untilClientGone(door, () => leaving.abort())
-  const [call] = stage.upstream.received
+  if (transport === 'in process') await reader?.cancel()
+  await gateway.untilClientGone(transport, () => leaving.abort())
+  const [call] = gateway.provider.received
   if (!call) throw new Error('nothing was received')
   return call
 }
 
-describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
+describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
   it('drain: the answer to a client that left is read to its end and booked exactly', async () => {
-    const stage = await open({ ON_DISCONNECT: 'drain' })
-    const call = await disconnectBeforeAnswer(stage, spoken, door)
-    expect(await stage.entries()).toHaveLength(0)
+    const gateway = await open({ ON_DISCONNECT: 'drain' })
+    const call = await disconnectBeforeAnswer(gateway, dialect, transport)
+    expect(await gateway.ledger.entries()).toHaveLength(0)
     answerWhole(call, USAGE)
-    await expectSettled(stage, { ending: 'canceled', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 })
+    await expectSettled(gateway, { ending: 'canceled', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 })
   })
 
   it('drain: a stream too', async () => {
-    const stage = await open({ ON_DISCONNECT: 'drain' })
-    const call = await disconnectMidStream(stage, spoken, door)
-    for (const event of eventsOf(spoken, USAGE).slice(2)) call.response.write(event)
+    const gateway = await open({ ON_DISCONNECT: 'drain' })
+    const call = await disconnectMidStream(gateway, dialect, transport)
+    for (const event of eventsOf(dialect, USAGE).slice(2)) call.response.write(event)
     call.response.end()
-    await expectSettled(stage, { ending: 'canceled', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 })
+    await expectSettled(gateway, { ending: 'canceled', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 })
   })
 
   it('drain, but no longer than the deadline: then the whole reservation', async () => {
-    const stage = await open({ ON_DISCONNECT: 'drain', UPSTREAM_TIMEOUT_MS: '150' })
-    const call = await disconnectBeforeAnswer(stage, spoken, door)
+    const gateway = await open({ ON_DISCONNECT: 'drain', UPSTREAM_TIMEOUT_MS: '150' })
+    const call = await disconnectBeforeAnswer(gateway, dialect, transport)
     clock.advance(150)
     expect(await call.cut).toBe(true)
-    await expectSettled(stage, { certainty: 'upperBound', cost: 'whole' })
+    await expectSettled(gateway, { certainty: 'upperBound', cost: 'whole' })
   })
 
   it.each([{ ON_DISCONNECT: 'drain', MAX_DRAINS: '0' }, { ON_DISCONNECT: 'charge' }])(
     '%o: the upstream is let go at once, and the whole reservation booked',
     async (env) => {
-      const stage = await open(env)
-      const call = await disconnectMidStream(stage, spoken, door)
+      const gateway = await open(env)
+      const call = await disconnectMidStream(gateway, dialect, transport)
       expect(await call.cut).toBe(true)
-      await expectSettled(stage, { ending: 'canceled', certainty: 'upperBound', cost: 'whole' })
+      await expectSettled(gateway, { ending: 'canceled', certainty: 'upperBound', cost: 'whole' })
     },
   )
 
   it('charge: nothing but the request is booked for a client that left before anything was sent', async () => {
-    const stage = await open({ ON_DISCONNECT: 'charge' }, (call) => answerWhole(call, USAGE))
+    const gateway = await open({ ON_DISCONNECT: 'charge' }, (call) => answerWhole(call, USAGE))
     const signal = AbortSignal.abort()
-    await expectAborted(stage.call(spoken, { cap: 50 }, { signal }, door))
-    await waitFor(async () => stage.app.gate.inFlight === 0 || undefined)
-    expect(stage.upstream.received).toHaveLength(0)
-    const { levels } = await readSettled(stage)
+    await expectAborted(gateway.client.asks(dialect, { cap: 50 }, { signal }, transport))
+    await waitFor(async () => gateway.app.gate.inFlight === 0 || undefined)
+    expect(gateway.provider.received).toHaveLength(0)
+    const { levels } = await readSettled(gateway)
     expect([levels.costNanoUsd, levels.tokens]).toEqual([0n, 0])
   })
 
   it('cancel: the upstream is let go, and what was seen is booked as an estimate', async () => {
-    const stage = await open({ ON_DISCONNECT: 'cancel' })
-    const call = await disconnectMidStream(stage, spoken, door)
+    const gateway = await open({ ON_DISCONNECT: 'cancel' })
+    const call = await disconnectMidStream(gateway, dialect, transport)
     expect(await call.cut).toBe(true)
-    await stage.settledEntries(1)
-    const { levels, entries } = await readSettled(stage)
+    await gateway.ledger.holds(1)
+    const { levels, entries } = await readSettled(gateway)
     const outcome = entries[0]?.outcome
     expect(outcome).toMatchObject({ ending: 'canceled', certainty: 'estimated' })
     expect(outcome?.cost.totalNanoUsd).toBeGreaterThan(0n)
@@ -128,33 +119,38 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   })
 })
 
-describe.each(TRANSPORTS)('%s:', (door) => {
+describe.each(TRANSPORTS)('%s:', (transport) => {
   it.each(['openai', 'anthropic'] as const)(
     '%s: a client that leaves after the last event has what it came for',
-    async (spoken) => {
+    async (dialect) => {
       const leaving = new AbortController()
-      const stage = await open({ ON_DISCONNECT: 'charge' }, ({ response }) => {
+      const gateway = await open({ ON_DISCONNECT: 'charge' }, ({ response }) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
-        for (const event of eventsOf(spoken, USAGE)) response.write(event)
+        for (const event of eventsOf(dialect, USAGE)) response.write(event)
       })
-      const answer = await stage.call(spoken, { cap: 50, stream: true }, { signal: leaving.signal }, door)
+      const answer = await gateway.client.asks(
+        dialect,
+        { cap: 50, stream: true },
+        { signal: leaving.signal },
+        transport,
+      )
       await answer.text()
       leaving.abort()
-      await expectSettled(stage, { ending: 'completed', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 })
+      await expectSettled(gateway, { ending: 'completed', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 })
     },
   )
 
   it('drains are counted: one more than MAX_DRAINS is charged, and a place that is free again is used', async () => {
-    const stage = await open({ ON_DISCONNECT: 'drain', MAX_DRAINS: '1' })
-    const first = await disconnectBeforeAnswer(stage, 'openai', door)
-    stage.upstream.received.length = 0
-    const second = await disconnectBeforeAnswer(stage, 'openai', door)
+    const gateway = await open({ ON_DISCONNECT: 'drain', MAX_DRAINS: '1' })
+    const first = await disconnectBeforeAnswer(gateway, 'openai', transport)
+    gateway.provider.received.length = 0
+    const second = await disconnectBeforeAnswer(gateway, 'openai', transport)
     expect(await second.cut).toBe(true)
     answerWhole(first, USAGE)
-    await stage.settledEntries(2)
-    stage.upstream.received.length = 0
-    answerWhole(await disconnectBeforeAnswer(stage, 'openai', door), USAGE)
-    const entries = await stage.settledEntries(3)
+    await gateway.ledger.holds(2)
+    gateway.provider.received.length = 0
+    answerWhole(await disconnectBeforeAnswer(gateway, 'openai', transport), USAGE)
+    const entries = await gateway.ledger.holds(3)
     expect(entries.map(({ outcome }) => outcome?.certainty).toReversed()).toEqual(['upperBound', 'exact', 'exact'])
   })
 })

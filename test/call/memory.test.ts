@@ -5,22 +5,24 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { GatewayProcess } from '../app/child.ts'
-import { answerWhole, type Received, Upstream, waitFor } from '../support/gateway-fixture.ts'
+import { answerWhole, useProvider } from '../support/gateway.ts'
+import type { FakeProvider, ProviderRequest } from '../support/provider.ts'
+import { turns, waitFor } from '../support/waiting.ts'
 import { requestFor, wholeAnswer } from './dialect-fixtures.ts'
 
 const MEGABYTE_BYTES = 1_048_576
 const MAX_GROWTH_BYTES = 20 * MEGABYTE_BYTES
 const DEADLINE_MS = 1_200
-/** What is still on its way when an answer has come. */
+/** Real time, since the gateway is another process: how long it works on after its answer has come. */
 const SETTLING_MS = 300
 const JSON_TYPE = { 'content-type': 'application/json', 'x-api-key': 'alice-secret-alice' }
 
-let upstream: Upstream
+let provider: FakeProvider
 let gateway: GatewayProcess
 beforeEach(async () => {
-  upstream = await Upstream.open()
+  provider = await useProvider()
   const limits = {
     MAX_REQUESTS_PER_MINUTE: '',
     MAX_TOKENS_PER_MINUTE: '',
@@ -34,11 +36,8 @@ beforeEach(async () => {
     UPSTREAM_TIMEOUT_MS: String(DEADLINE_MS),
     MAX_BODY_BYTES: '8388608',
   }
-  gateway = await GatewayProcess.start({ ...upstream.env, ...limits, ...memory })
-})
-afterEach(async () => {
-  await gateway.kill('SIGKILL')
-  await upstream.close()
+  gateway = await GatewayProcess.start({ ...provider.env, ...limits, ...memory })
+  onTestFinished(async () => void (await gateway.kill('SIGKILL')))
 })
 
 async function sendRequest({ path, body }: { path: string; body: string }): Promise<number> {
@@ -72,13 +71,13 @@ async function expectNoGrowth(
     grown = (await gateway.rssBytes()) - before
   }
   expect(Math.round(grown / MEGABYTE_BYTES), 'megabytes grown').toBeLessThanOrEqual(MAX_GROWTH_BYTES / MEGABYTE_BYTES)
-  upstream.respond = (call) => answerWhole(call, { input: 20, output: 10 })
+  provider.says((call) => answerWhole(call, { input: 20, output: 10 }))
   expect(await sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
 }
 
 /** Writes as long as the other side reads. */
 async function writeUntilClosed(
-  call: Received,
+  call: ProviderRequest,
   type: string,
   piece: string | Buffer,
   first: string | Buffer = '',
@@ -88,7 +87,7 @@ async function writeUntilClosed(
   if (first.length > 0) response.write(first)
   while (!response.destroyed && !response.closed) {
     if (!response.write(piece)) await Promise.race([once(response, 'drain'), call.cut])
-    else await sleep(0)
+    else await turns(1)
   }
 }
 
@@ -97,19 +96,20 @@ const sendStreamed = () => sendRequest(requestFor('openai', { model: 'gpt-4o', c
 describe('memory stays, whatever comes:', () => {
   it('bodies of 100 MB', () =>
     expectNoGrowth(4, async (times) => {
-      for (let at = 0; at < times; at++) expect(await sendLargeBody(100 * MEGABYTE_BYTES, at % 2 === 0)).toBe(413)
+      for (let index = 0; index < times; index++)
+        expect(await sendLargeBody(100 * MEGABYTE_BYTES, index % 2 === 0)).toBe(413)
     }))
 
   it('models with a megabyte of a name', () =>
     expectNoGrowth(30, async (times) => {
-      for (let at = 0; at < times; at++) {
+      for (let index = 0; index < times; index++) {
         await sendRequest(requestFor('openai', { model: `sim/${Math.random()}${'x'.repeat(MEGABYTE_BYTES)}`, cap: 10 }))
       }
     }))
 
   it('users with a megabyte of a name, in each way a body can name them', () =>
     expectNoGrowth(30, async (times) => {
-      for (let at = 0; at < times; at++) {
+      for (let index = 0; index < times; index++) {
         const user = `${Math.random()}${'u'.repeat(MEGABYTE_BYTES)}`
         const openai = JSON.parse(requestFor('openai', { model: 'gpt-4o', cap: 10 }).body)
         await sendRequest({ path: '/v1/chat/completions', body: JSON.stringify({ ...openai, user }) })
@@ -120,53 +120,56 @@ describe('memory stays, whatever comes:', () => {
 
   it('answers by models with a megabyte of a name', () =>
     expectNoGrowth(30, async (times) => {
-      upstream.respond = ({ dialect, response }) => {
+      provider.says(({ dialect, response }) => {
         const model = Math.random() + 'm'.repeat(MEGABYTE_BYTES)
         response
           .writeHead(200, JSON_TYPE)
           .end(wholeAnswer(dialect, { input: 1, output: 1 }).replace('"model":"m"', `"model":"${model}"`))
-      }
-      for (let at = 0; at < times; at++)
+      })
+      for (let index = 0; index < times; index++)
         expect(await sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10 }))).toBe(200)
     }))
 
   it('a stream that is one line without an end', () =>
     expectNoGrowth(1, () => {
-      upstream.respond = (call) =>
-        writeUntilClosed(call, 'text/event-stream', 'x'.repeat(65_536), 'data: {"choices":[{"delta":{"content":"')
+      provider.says((call) =>
+        writeUntilClosed(call, 'text/event-stream', 'x'.repeat(65_536), 'data: {"choices":[{"delta":{"content":"'),
+      )
       return sendStreamed()
     }))
 
   it('a stream of events without an end', () =>
     expectNoGrowth(1, () => {
       const event = 'data: {"choices":[{"index":0,"delta":{"content":"hi"}}],"usage":{}}\n\n'
-      upstream.respond = (call) => writeUntilClosed(call, 'text/event-stream', event.repeat(200))
+      provider.says((call) => writeUntilClosed(call, 'text/event-stream', event.repeat(200)))
       return sendStreamed()
     }))
 
   it('a document without an end, whole and in the place of a stream', () =>
     expectNoGrowth(1, async () => {
-      upstream.respond = (call) => writeUntilClosed(call, 'application/json', 'x'.repeat(262_144), '{"choices":"')
+      provider.says((call) => writeUntilClosed(call, 'application/json', 'x'.repeat(262_144), '{"choices":"'))
       await sendRequest(requestFor('openai', { model: 'gpt-4o', cap: 10 }))
       await sendStreamed()
     }))
 
   it('a document as long as the deadline in the place of a stream is not collected beyond the largest answer', async () => {
     const before = await gateway.rssBytes()
-    let most = 0
-    upstream.respond = (call) => writeUntilClosed(call, 'application/json', 'x'.repeat(1_048_576), '{"choices":"')
+    let maxBytes = 0
+    provider.says((call) => writeUntilClosed(call, 'application/json', 'x'.repeat(1_048_576), '{"choices":"'))
     const asked = sendStreamed()
-    for (let at = 0; at < 10; at++) most = Math.max(most, (await gateway.rssBytes()) - before)
+    for (let index = 0; index < 10; index++) maxBytes = Math.max(maxBytes, (await gateway.rssBytes()) - before)
     await asked
-    expect(most / MEGABYTE_BYTES).toBeLessThan(60)
+    expect(maxBytes / MEGABYTE_BYTES).toBeLessThan(60)
   })
 
   it('a bomb in gzip, whole and streamed', () => {
     const bomb = gzipSync(Buffer.alloc(200 * MEGABYTE_BYTES, 0x20))
     return expectNoGrowth(1, async () => {
       for (const type of ['application/json', 'text/event-stream']) {
-        upstream.respond = ({ response }) =>
-          void response.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' }).end(bomb)
+        provider.says(
+          ({ response }) =>
+            void response.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' }).end(bomb),
+        )
         const { path, body } = requestFor('anthropic', {
           model: 'claude-sonnet-4-5',
           cap: 10,
@@ -185,10 +188,10 @@ describe('memory stays, whatever comes:', () => {
 
   it('clients that ask for much and never read: they hold little, and are given up at the deadline', async () => {
     const before = await gateway.rssBytes()
-    let most = 0
+    let maxBytes = 0
     await expectNoGrowth(10, async (times) => {
-      upstream.respond = (call) => writeUntilClosed(call, 'text/event-stream', `data: ${'x'.repeat(65_536)}\n\n`)
-      upstream.received.length = 0
+      provider.says((call) => writeUntilClosed(call, 'text/event-stream', `data: ${'x'.repeat(65_536)}\n\n`))
+      provider.received.length = 0
       const { body, path } = requestFor('openai', { model: 'gpt-4o', cap: 10, stream: true })
       const sockets = Array.from({ length: times }, () => {
         const socket = connect(gateway.port, '127.0.0.1').on('error', () => {})
@@ -198,13 +201,14 @@ describe('memory stays, whatever comes:', () => {
         )
         return socket
       })
-      await waitFor(async () => upstream.received.length === times || undefined)
+      await waitFor(async () => provider.received.length === times || undefined)
+      // Real time, by the gateway's own clock: its buffers fill, and the deadline has not come.
       await sleep(DEADLINE_MS / 2)
-      most = Math.max(most, (await gateway.rssBytes()) - before)
-      expect(await Promise.all(upstream.received.map((call) => call.cut))).not.toContain(false)
+      maxBytes = Math.max(maxBytes, (await gateway.rssBytes()) - before)
+      expect(await Promise.all(provider.received.map((call) => call.cut))).not.toContain(false)
       for (const socket of sockets) socket.destroy()
     })
-    expect(most / MEGABYTE_BYTES).toBeLessThan(100)
+    expect(maxBytes / MEGABYTE_BYTES).toBeLessThan(100)
   })
 
   it('ten thousand wrong keys', () =>
@@ -213,7 +217,7 @@ describe('memory stays, whatever comes:', () => {
       async (times) => {
         const head =
           'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nauthorization: Bearer '
-        for (let at = 0; at < times; at += 250) {
+        for (let index = 0; index < times; index += 250) {
           const wrong = Array.from({ length: 250 }, () => `${head}${Math.random()}\r\n\r\n{}`)
           expect(await sendPipelined(wrong)).toEqual(new Map([['401', 250]]))
         }
@@ -255,13 +259,13 @@ function sendLargeBody(bytes: number, declared: boolean): Promise<number> {
     asked.on('error', reject)
     const piece = Buffer.alloc(MEGABYTE_BYTES, 0x20)
     let sent = 0
-    const more = () => {
+    const writeOn = () => {
       while (sent < bytes) {
         sent += MEGABYTE_BYTES
-        if (!asked.write(piece)) return void asked.once('drain', more)
+        if (!asked.write(piece)) return void asked.once('drain', writeOn)
       }
       asked.end()
     }
-    more()
+    writeOn()
   })
 }

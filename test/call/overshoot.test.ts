@@ -4,8 +4,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
-import { answerWhole, GatewayFixture, ManualClock, type Received, waitFor } from '../support/gateway-fixture.ts'
+import { afterAll, describe, expect, it } from 'vitest'
+import { ManualClock } from '../support/clocks.ts'
+import { answerWhole, useGateway } from '../support/gateway.ts'
+import type { ProviderRequest } from '../support/provider.ts'
+import { waitFor } from '../support/waiting.ts'
 import {
   DIALECT_NAMES,
   NANO_USD_PER_INPUT_TOKEN,
@@ -17,12 +20,7 @@ import { Random, SEED } from './random.ts'
 import { RandomCalls } from './random-calls.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'bursar-overshoot-'))
-let fixture: GatewayFixture | undefined
 let fileCount = 0
-afterEach(async () => {
-  await fixture?.close()
-  fixture = undefined
-})
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const STORES = ['memory', 'sqlite'] as const
@@ -41,8 +39,8 @@ function reservationNanoUsd(): bigint {
 }
 
 const CALLS_THAT_FIT = 37
-const budgetUsd = (calls: number, more = 0n) => {
-  const nano = reservationNanoUsd() * BigInt(calls) + more
+const budgetUsd = (calls: number, extraNanoUsd = 0n) => {
+  const nano = reservationNanoUsd() * BigInt(calls) + extraNanoUsd
   return `0.${nano.toString().padStart(9, '0')}`
 }
 
@@ -60,28 +58,28 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
     ['calls in flight', { global: { inFlight: CALLS_THAT_FIT } }, CALLS_THAT_FIT],
     ['calls in flight of one key', { 'key:alice': { inFlight: CALLS_THAT_FIT } }, CALLS_THAT_FIT],
   ])('against a limit on %s: as many are sent as fit', async (_, limits, fit) => {
-    fixture = await GatewayFixture.open({
+    const gateway = await useGateway({
       config: { prices: [PRICE], limits },
       env: { BURSAR_KEYS: KEYS },
       respond: () => {},
       clock: new ManualClock(),
       ...fileFor(store),
     })
-    const { upstream } = fixture
+    const { provider } = gateway
     const refused: Response[] = []
     const answers = Array.from({ length: CALLS }, async () => {
-      const answer = await fixture?.call('openai', { cap: 100 }, { headers: asAlice }, 'over sockets')
-      if (answer?.status === 429) refused.push(answer)
-      return answer?.text()
+      const answer = await gateway.client.asks('openai', { cap: 100 }, { headers: asAlice }, 'over sockets')
+      if (answer.status === 429) refused.push(answer)
+      return answer.text()
     })
-    await waitFor(async () => upstream.received.length + refused.length === CALLS || undefined, 20_000)
-    expect(upstream.received).toHaveLength(fit)
-    for (const level of await fixture.levels('?key=alice&user=')) {
+    await waitFor(async () => provider.received.length + refused.length === CALLS || undefined, 20_000)
+    expect(provider.received).toHaveLength(fit)
+    for (const level of await gateway.ledger.levels('?key=alice&user=')) {
       expect(level.settled + level.reserved).toBeLessThanOrEqual(level.capacity)
     }
-    for (const call of upstream.received) answerWhole(call, { input: 20, output: 100 })
+    for (const call of provider.received) answerWhole(call, { input: 20, output: 100 })
     await Promise.all(answers)
-    expect(await fixture.settledEntries(fit)).toHaveLength(fit)
+    expect(await gateway.ledger.holds(fit)).toHaveLength(fit)
     expect(refused.every((answer) => Number(answer.headers.get('retry-after')) >= 1)).toBe(true)
   })
 
@@ -90,22 +88,22 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
       prices: [PRICE],
       limits: { perKey: { costPerDay: budgetUsd(11) }, global: { costPerDay: budgetUsd(15) } },
     }
-    fixture = await GatewayFixture.open({ config, env: { BURSAR_KEYS: KEYS }, respond: () => {}, ...fileFor(store) })
-    const { upstream } = fixture
+    const gateway = await useGateway({ config, env: { BURSAR_KEYS: KEYS }, respond: () => {}, ...fileFor(store) })
+    const { provider } = gateway
     let refused = 0
     const ask = (headers: Record<string, string>) =>
       Array.from({ length: 30 }, async () => {
-        const answer = await fixture?.call('openai', { cap: 100 }, { headers }, 'over sockets')
-        refused += answer?.status === 429 ? 1 : 0
-        await answer?.text()
+        const answer = await gateway.client.asks('openai', { cap: 100 }, { headers }, 'over sockets')
+        refused += answer.status === 429 ? 1 : 0
+        await answer.text()
       })
     const alice = ask(asAlice)
-    await waitFor(async () => upstream.received.length + refused === 30 || undefined)
-    expect(upstream.received).toHaveLength(11)
+    await waitFor(async () => provider.received.length + refused === 30 || undefined)
+    expect(provider.received).toHaveLength(11)
     const bob = ask(asBob)
-    await waitFor(async () => upstream.received.length + refused === 60 || undefined)
-    expect(upstream.received).toHaveLength(15)
-    for (const call of upstream.received) answerWhole(call, { input: 20, output: 100 })
+    await waitFor(async () => provider.received.length + refused === 60 || undefined)
+    expect(provider.received).toHaveLength(15)
+    for (const call of provider.received) answerWhole(call, { input: 20, output: 100 })
     await Promise.all([...alice, ...bob])
   })
 
@@ -114,8 +112,8 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
     const random = new Random(SEED)
     const limitNano = 30_000_000n
     const config = { prices: [PRICE], limits: { global: { costPerDay: '0.03' } } }
-    fixture = await GatewayFixture.open({ config, respond: () => {}, ...fileFor(store) })
-    const { upstream } = fixture
+    const gateway = await useGateway({ config, respond: () => {}, ...fileFor(store) })
+    const { provider } = gateway
     const needs: number[] = []
     const answers = Array.from({ length: CALLS }, async () => {
       const wanted = {
@@ -123,19 +121,19 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
         text: 'x'.repeat(random.between(1, 2_000)),
         stream: random.chance(0.3),
       }
-      const answer = await fixture?.call(random.oneOf(DIALECT_NAMES), wanted, {}, 'over sockets')
+      const answer = await gateway.client.asks(random.oneOf(DIALECT_NAMES), wanted, {}, 'over sockets')
       // What is admitted may be answered in a form its dialect does not know, and then breaks off.
-      const text = (await answer?.text().catch(() => '')) ?? ''
-      if (answer?.status === 429) needs.push(neededIn(text))
+      const text = (await answer.text().catch(() => '')) ?? ''
+      if (answer.status === 429) needs.push(neededIn(text))
     })
-    await waitFor(async () => upstream.received.length + needs.length === CALLS || undefined, 20_000)
-    const [level] = await fixture.levels()
+    await waitFor(async () => provider.received.length + needs.length === CALLS || undefined, 20_000)
+    const [level] = await gateway.ledger.levels()
     const free = level?.free ?? -1
     expect(level?.reserved).toBeLessThanOrEqual(Number(limitNano) / 1e9)
     expect(Math.min(...needs)).toBeGreaterThan(free)
-    const most = upstream.received.map(maxCostOf).reduce((sum, cost) => sum + cost, 0n)
-    expect(most).toBeLessThanOrEqual(limitNano)
-    for (const call of upstream.received) answerWhole(call, { input: 1, output: 1 })
+    const maxCost = provider.received.map(maxCostOf).reduce((sum, cost) => sum + cost, 0n)
+    expect(maxCost).toBeLessThanOrEqual(limitNano)
+    for (const call of provider.received) answerWhole(call, { input: 1, output: 1 })
     await Promise.all(answers)
   })
 })
@@ -146,20 +144,19 @@ describe('a campaign of random calls', () => {
     '%s, round %i',
     async (store, round) => {
       const seed = SEED + round
-      const campaign = await RandomCalls.open(new Random(seed), fileFor(store))
-      fixture = campaign.fixture
+      const randomCalls = await RandomCalls.open(new Random(seed), fileFor(store))
       try {
-        for (let wave = 0; wave < 6; wave++) await campaign.runWave()
-        await campaign.checkLedger()
+        for (let wave = 0; wave < 6; wave++) await randomCalls.runWave()
+        await randomCalls.checkLedger()
       } catch (error) {
-        throw new Error(`SEED=${SEED} (round ${round}): ${campaign.description}`, { cause: error })
+        throw new Error(`SEED=${SEED} (round ${round}): ${randomCalls.description}`, { cause: error })
       }
     },
   )
 })
 
 /** The most a received call can have cost, by what the upstream saw: its bytes, and its cap. */
-function maxCostOf({ body }: Received): bigint {
+function maxCostOf({ body }: ProviderRequest): bigint {
   const cap = /"(?:max_completion_tokens|max_tokens|maxOutputTokens)":(\d+)/.exec(body)?.[1] ?? '8000'
   return BigInt(Buffer.byteLength(body)) * NANO_USD_PER_INPUT_TOKEN + BigInt(cap) * NANO_USD_PER_OUTPUT_TOKEN
 }

@@ -1,22 +1,24 @@
 // What is billed beside a model's words, from the request to the ledger: hosted tools, film, and vectors that are not counted.
 
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { formatUsd } from '../../src/core/money.ts'
 import { inputTokens, outputTokens } from '../../src/core/usage.ts'
-import { GatewayFixture, type Received } from '../support/gateway-fixture.ts'
-
-let fixture: GatewayFixture
-afterEach(() => fixture.close())
+import { useGateway } from '../support/gateway.ts'
+import type { ProviderRequest } from '../support/provider.ts'
 
 /** Asks, is answered this, and returns what was booked. */
 async function settleAnswer(path: string, body: object, answer: object, config: object = {}) {
-  const play = ({ response }: Received) =>
+  const script = ({ response }: ProviderRequest) =>
     void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer))
-  fixture = await GatewayFixture.open({ respond: play, config })
+  const gateway = await useGateway({ respond: script, config })
   const headers = { 'content-type': 'application/json' }
-  const answered = await fixture.fetch('over sockets', path, { method: 'POST', headers, body: JSON.stringify(body) })
+  const answered = await gateway.client.fetch('over sockets', path, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify(body),
+  })
   expect([answered.status, await answered.json()]).toEqual([200, answer])
-  const [entry] = await fixture.settledEntries(1)
+  const [entry] = await gateway.ledger.holds(1)
   const { usage, cost, certainty } = entry?.outcome ?? {}
   return {
     tokens: usage && [inputTokens(usage), outputTokens(usage)],
@@ -94,7 +96,7 @@ describe('a provider whose caps leave reasoning out', () => {
     async (cap) => {
       const price = { provider: '*', model: 'm', input: '1', output: '1', contextWindow: 100_000, maxOutput: 50_000 }
       const own = { preset: 'xai', baseUrl: 'http://127.0.0.1:9', apiKey: 'xai-0123456789' }
-      fixture = await GatewayFixture.open({
+      const gateway = await useGateway({
         config: { prices: [price], providers: { own }, limits: { global: { costPerDay: '0.03' } } },
       })
       const body = JSON.stringify({
@@ -103,7 +105,11 @@ describe('a provider whose caps leave reasoning out', () => {
         max_completion_tokens: cap,
       })
       const headers = { 'content-type': 'application/json' }
-      const refused = await fixture.fetch('over sockets', '/v1/chat/completions', { method: 'POST', headers, body })
+      const refused = await gateway.client.fetch('over sockets', '/v1/chat/completions', {
+        method: 'POST',
+        headers,
+        body,
+      })
       const { error } = (await refused.json()) as { error: { details: object } }
       expect([refused.status, refused.headers.get('x-bursar-max-output-tokens')]).toEqual([429, null])
       expect(error.details).toMatchObject({ needed: expect.any(Number) })

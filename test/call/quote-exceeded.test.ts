@@ -1,11 +1,12 @@
 // Costs above their reservation: booked in full, counted by model and reason, logged, shown, and quoted for from then on.
 
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { QuoteOverruns } from '../../src/core/quote-overruns.ts'
 import { usageOf } from '../../src/core/usage.ts'
 import { overrunsJson } from '../../src/http/views.ts'
 import { factsOf, outcomeOf } from '../stores/calls.ts'
-import { GatewayFixture, type GatewayFixtureOptions, TRANSPORTS, type Transport } from '../support/gateway-fixture.ts'
+import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
+import { type GatewayFixtureOptions, useGateway } from '../support/gateway.ts'
 import {
   costOfUsage,
   DIALECT_NAMES,
@@ -17,12 +18,6 @@ import {
 } from './dialect-fixtures.ts'
 import { LIMITED_CONFIG, nanoUsd, readSettled } from './settlement-checks.ts'
 
-let fixture: GatewayFixture | undefined
-afterEach(async () => {
-  await fixture?.close()
-  fixture = undefined
-})
-
 const EXPENSIVE = { ...PRICE, model: 'd', input: '100', output: '200' }
 const FREE = { ...PRICE, model: 'free', input: '0', output: '0' }
 const CONFIG = { ...LIMITED_CONFIG, prices: [PRICE, EXPENSIVE, FREE] }
@@ -30,38 +25,37 @@ const CONFIG = { ...LIMITED_CONFIG, prices: [PRICE, EXPENSIVE, FREE] }
 const MAX_COST_NANO_USD = costOfUsage({ input: PRICE.contextWindow, output: PRICE.maxOutput })
 
 interface Answer {
-  readonly said: ReportedUsage
+  readonly usage: ReportedUsage
   readonly model?: string
 }
 
-/** A stage whose upstream answers what it is told next. */
+/** A gateway whose provider gives the answers of `call`. */
 async function open(options: GatewayFixtureOptions = {}) {
   const answers: Answer[] = []
-  const opened = await GatewayFixture.open({
+  const gateway = await useGateway({
     config: CONFIG,
     respond: ({ dialect, response }) => {
-      const { said, model = 'm' } = answers.shift() ?? { said: { input: 1, output: 1 } }
-      const body = wholeAnswer(dialect, said).replace(/"(model|modelVersion)":"m"/, `"$1":"${model}"`)
+      const { usage, model = 'm' } = answers.shift() ?? { usage: { input: 1, output: 1 } }
+      const body = wholeAnswer(dialect, usage).replace(/"(model|modelVersion)":"m"/, `"$1":"${model}"`)
       response.writeHead(200, { 'content-type': 'application/json' }).end(body)
     },
     ...options,
   })
-  fixture = opened
   let calls = 0
   return {
-    stage: opened,
+    gateway,
     /** One call; its entry, once it is settled. */
     async call(
-      spoken: DialectName,
+      dialect: DialectName,
       answer: Answer,
-      door: Transport = 'in process',
+      transport: Transport = 'in process',
       wanted: RequestOptions = { cap: 10 },
     ) {
       answers.push(answer)
-      const response = await opened.call(spoken, wanted, {}, door)
+      const response = await gateway.client.asks(dialect, wanted, {}, transport)
       expect(response.status).toBe(200)
       await response.text()
-      const [entry] = await opened.settledEntries(++calls)
+      const [entry] = await gateway.ledger.holds(++calls)
       if (!entry?.outcome) throw new Error('there is no entry')
       return { reserved: entry.facts.reservedCostNanoUsd, cost: entry.outcome.cost.totalNanoUsd }
     },
@@ -83,98 +77,97 @@ interface OverrunsJson {
 const percentageOf = (cost: bigint, percent: bigint) => (cost * percent + 99n) / 100n
 const percentOf = (cost: bigint, quoted: bigint) => (cost * 100n + quoted - 1n) / quoted
 
-describe.each(TRANSPORTS.flatMap((door) => DIALECT_NAMES.map((spoken): [Transport, DialectName] => [door, spoken])))(
-  '%s, %s:',
-  (door, spoken) => {
-    it('is booked in full, counted, logged and shown, and the model is quoted higher', async () => {
-      const { stage, call } = await open()
-      const said = { input: 5_000, output: 7 }
-      const first = await call(spoken, { said }, door)
-      expect(first.cost).toBe(costOfUsage(said))
-      expect(first.cost).toBeGreaterThan(first.reserved)
-      expect((await readSettled(stage)).levels.costNanoUsd).toBe(first.cost)
-      const percent = percentOf(first.cost, first.reserved)
-      const shown = await stage.fetchPage<OverrunsJson>('/llm/status')
-      expect(shown.cost_over_quote).toEqual({ m: 1 })
-      expect(shown.quote_exceeded).toEqual([
-        { provider: spoken, model: 'm', input: 1, output: 0, price: 0, factor: Number(percent) / 100 },
-      ])
-      const line = stage.log.find((one) => one.includes('cost more than its quote')) ?? '{}'
-      expect(JSON.parse(line)).toMatchObject({ level: 40, provider: spoken, model: 'm', reason: 'input' })
+describe.each(
+  TRANSPORTS.flatMap((transport) => DIALECT_NAMES.map((dialect): [Transport, DialectName] => [transport, dialect])),
+)('%s, %s:', (transport, dialect) => {
+  it('is booked in full, counted, logged and shown, and the model is quoted higher', async () => {
+    const { gateway, call } = await open()
+    const usage = { input: 5_000, output: 7 }
+    const first = await call(dialect, { usage }, transport)
+    expect(first.cost).toBe(costOfUsage(usage))
+    expect(first.cost).toBeGreaterThan(first.reserved)
+    expect((await readSettled(gateway)).levels.costNanoUsd).toBe(first.cost)
+    const percent = percentOf(first.cost, first.reserved)
+    const shown = await gateway.client.asksOwner<OverrunsJson>('/llm/status')
+    expect(shown.cost_over_quote).toEqual({ m: 1 })
+    expect(shown.quote_exceeded).toEqual([
+      { provider: dialect, model: 'm', input: 1, output: 0, price: 0, factor: Number(percent) / 100 },
+    ])
+    const line = gateway.log.find((text) => text.includes('cost more than its quote')) ?? '{}'
+    expect(JSON.parse(line)).toMatchObject({ level: 40, provider: dialect, model: 'm', reason: 'input' })
 
-      const second = await call(spoken, { said }, door)
-      expect(second.reserved).toBe(percentageOf(first.reserved, percent))
-      expect(second.reserved).toBeGreaterThanOrEqual(second.cost)
-      expect((await stage.fetchPage<OverrunsJson>('/llm/status')).cost_over_quote).toEqual({ m: 1 })
-      expect((await call(spoken, { said: { input: 1, output: 1 } }, door, { model: 'd', cap: 10 })).reserved).toBe(
-        first.reserved * 100n,
-      )
-    })
-  },
-)
+    const second = await call(dialect, { usage }, transport)
+    expect(second.reserved).toBe(percentageOf(first.reserved, percent))
+    expect(second.reserved).toBeGreaterThanOrEqual(second.cost)
+    expect((await gateway.client.asksOwner<OverrunsJson>('/llm/status')).cost_over_quote).toEqual({ m: 1 })
+    expect((await call(dialect, { usage: { input: 1, output: 1 } }, transport, { model: 'd', cap: 10 })).reserved).toBe(
+      first.reserved * 100n,
+    )
+  })
+})
 
 it('the largest excess counts, each measured against the quote as it was', async () => {
-  const { stage, call } = await open()
-  const { reserved, cost } = await call('openai', { said: { input: 1_000, output: 1 } })
-  const more = await call('openai', { said: { input: 9_000, output: 1 } })
-  const less = await call('openai', { said: { input: 2_000, output: 1 } })
-  expect(more.reserved).toBe(percentageOf(reserved, percentOf(cost, reserved)))
-  const percent = percentOf(more.cost, reserved)
+  const { gateway, call } = await open()
+  const { reserved, cost } = await call('openai', { usage: { input: 1_000, output: 1 } })
+  const larger = await call('openai', { usage: { input: 9_000, output: 1 } })
+  const less = await call('openai', { usage: { input: 2_000, output: 1 } })
+  expect(larger.reserved).toBe(percentageOf(reserved, percentOf(cost, reserved)))
+  const percent = percentOf(larger.cost, reserved)
   expect(less.reserved).toBe(percentageOf(reserved, percent))
-  const { quote_exceeded } = await stage.fetchPage<OverrunsJson>('/llm/status')
+  const { quote_exceeded } = await gateway.client.asksOwner<OverrunsJson>('/llm/status')
   expect(quote_exceeded).toMatchObject([{ input: 2, factor: Number(percent) / 100 }])
 })
 
 it.each<['input' | 'output' | 'price', Answer]>([
-  ['input', { said: { input: 3_000, output: 1 } }],
-  ['output', { said: { input: 1, output: 900 } }],
-  ['price', { said: { input: 20, output: 9 }, model: 'd' }],
+  ['input', { usage: { input: 3_000, output: 1 } }],
+  ['output', { usage: { input: 1, output: 900 } }],
+  ['price', { usage: { input: 20, output: 9 }, model: 'd' }],
 ])('what was more than quoted is named: %s', async (reason, answer) => {
-  const { stage, call } = await open()
+  const { gateway, call } = await open()
   await call('openai', answer)
-  const { quote_exceeded } = await stage.fetchPage<OverrunsJson>('/llm/status')
+  const { quote_exceeded } = await gateway.client.asksOwner<OverrunsJson>('/llm/status')
   expect(quote_exceeded).toMatchObject([{ input: 0, output: 0, price: 0, [reason]: 1 }])
 })
 
 it('no quote is raised above the dearest that a call can be', async () => {
   const { call } = await open({ config: { ...CONFIG, limits: {} } })
-  await call('openai', { said: { input: 100_000_000, output: 1 } })
-  expect((await call('openai', { said: { input: 1, output: 1 } })).reserved).toBe(MAX_COST_NANO_USD)
+  await call('openai', { usage: { input: 100_000_000, output: 1 } })
+  expect((await call('openai', { usage: { input: 1, output: 1 } })).reserved).toBe(MAX_COST_NANO_USD)
 })
 
 it('a quote of nothing stays one', async () => {
-  const { stage, call } = await open()
-  const free = await call('openai', { said: { input: 1, output: 1 }, model: 'd' }, 'in process', {
+  const { gateway, call } = await open()
+  const free = await call('openai', { usage: { input: 1, output: 1 }, model: 'd' }, 'in process', {
     model: 'free',
     cap: 10,
   })
   expect([free.reserved, free.cost]).toEqual([0n, costOfUsage({ input: 1, output: 1 }) * 100n])
-  expect(await stage.fetchPage<OverrunsJson>('/llm/status')).toMatchObject({
+  expect(await gateway.client.asksOwner<OverrunsJson>('/llm/status')).toMatchObject({
     quote_exceeded: [{ price: 1, factor: 1 }],
   })
   expect(
-    (await call('openai', { said: { input: 1, output: 1 } }, 'in process', { model: 'free', cap: 10 })).reserved,
+    (await call('openai', { usage: { input: 1, output: 1 } }, 'in process', { model: 'free', cap: 10 })).reserved,
   ).toBe(0n)
 })
 
 it('limits on money count with it: a cap of ours is smaller, and what does not fit any more is refused', async () => {
-  const { stage, call } = await open({ env: { MAX_COST_PER_REQUEST: '0.004' }, config: { ...CONFIG, limits: {} } })
+  const { gateway, call } = await open({ env: { MAX_COST_PER_REQUEST: '0.004' }, config: { ...CONFIG, limits: {} } })
   const ceiling = nanoUsd(0.004)
-  const before = await call('openai', { said: { input: 700, output: 1 } }, 'in process', {})
-  await call('openai', { said: { input: 1_000, output: 1 } })
-  const after = await call('openai', { said: { input: 1, output: 1 } }, 'in process', {})
+  const before = await call('openai', { usage: { input: 700, output: 1 } }, 'in process', {})
+  await call('openai', { usage: { input: 1_000, output: 1 } })
+  const after = await call('openai', { usage: { input: 1, output: 1 } }, 'in process', {})
   for (const { reserved } of [before, after]) {
     expect(reserved).toBeLessThanOrEqual(ceiling)
     expect(reserved).toBeGreaterThan((ceiling * 95n) / 100n)
   }
-  const [entry, , first] = await stage.entries()
+  const [entry, , first] = await gateway.ledger.entries()
   expect(entry?.facts.capInjected).toBeLessThan(first?.facts.capInjected ?? 0)
-  const refused = await stage.call('openai', { cap: 1_500 })
+  const refused = await gateway.client.asks('openai', { cap: 1_500 })
   expect(refused.status).toBe(429)
   const { error } = (await refused.json()) as { error: { details: { fitting_max_output_tokens: number } } }
   const fitting = error.details.fitting_max_output_tokens
-  expect((await stage.call('openai', { cap: fitting })).status).toBe(200)
-  expect((await stage.call('openai', { cap: fitting + 2 })).status).toBe(429)
+  expect((await gateway.client.asks('openai', { cap: fitting })).status).toBe(200)
+  expect((await gateway.client.asks('openai', { cap: fitting + 2 })).status).toBe(429)
 })
 
 describe('of all models', () => {
@@ -209,7 +202,7 @@ describe('of all models', () => {
 
   it('a thousand are told apart, and the rest are counted together', () => {
     const excesses = new QuoteOverruns()
-    for (let at = 0; at < 3_000; at++) excesses.add(facts(`m${at}`), outcome, quote, true)
+    for (let index = 0; index < 3_000; index++) excesses.add(facts(`m${index}`), outcome, quote, true)
     expect(excesses.models()).toHaveLength(1_001)
     expect(excesses.models().at(-1)?.counts.input).toBe(2_000)
     expect([excesses.percent('openai', 'm999', true), excesses.percent('openai', 'm2999', true)]).toEqual([250, 100])

@@ -1,9 +1,11 @@
 // Campaign: waves of random calls against random limits, with faults, clients that leave, and days that turn. Keeps books of
 // its own from what the upstream received, and compares them with the gateway's.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
-import { answerStream, GatewayFixture, ManualClock, type Received, waitFor } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerStream, type GatewayFixture, useGateway } from '../support/gateway.ts'
+import type { ProviderRequest } from '../support/provider.ts'
+import { turns, waitFor } from '../support/waiting.ts'
 import {
   costOfUsage,
   DIALECT_NAMES,
@@ -41,7 +43,7 @@ const DAY_MS = 86_400_000
 type LimitSettings = Readonly<Record<string, Readonly<Record<string, string | number>>>>
 
 export class RandomCalls {
-  readonly fixture: GatewayFixture
+  readonly gateway: GatewayFixture
   readonly #random: Random
   readonly #clock: ManualClock
   readonly #limits: LimitSettings
@@ -49,13 +51,13 @@ export class RandomCalls {
   readonly #plannedCalls = new Map<string, PlannedCall>()
 
   private constructor(
-    stage: GatewayFixture,
+    gateway: GatewayFixture,
     random: Random,
     clock: ManualClock,
     limits: LimitSettings,
     drains: boolean,
   ) {
-    this.fixture = stage
+    this.gateway = gateway
     this.#random = random
     this.#clock = clock
     this.#limits = limits
@@ -64,7 +66,7 @@ export class RandomCalls {
 
   static async open(random: Random, store: { path?: string }): Promise<RandomCalls> {
     const clock = new ManualClock()
-    const usd = (most: number) => `0.${String(random.between(1, most)).padStart(9, '0')}`
+    const usd = (maxNanoUsd: number) => `0.${String(random.between(1, maxNanoUsd)).padStart(9, '0')}`
     const global = {
       costPerDay: usd(40_000_000),
       ...(random.chance(0.3) ? { costPerHour: usd(20_000_000) } : {}),
@@ -79,14 +81,14 @@ export class RandomCalls {
         .join(','),
       ON_DISCONNECT: drains ? 'drain' : 'charge',
     }
-    const stage = await GatewayFixture.open({
+    const gateway = await useGateway({
       config: { prices: [PRICE], limits },
       clock,
       env,
       respond: () => {},
       ...store,
     })
-    return new RandomCalls(stage, random, clock, limits, drains)
+    return new RandomCalls(gateway, random, clock, limits, drains)
   }
 
   get description(): string {
@@ -95,7 +97,7 @@ export class RandomCalls {
 
   /** Sends many calls at once; when each is refused or received, plays their fates, checking at every step. */
   async runWave(): Promise<void> {
-    const { received } = this.fixture.upstream
+    const { received } = this.gateway.provider
     const before = received.length
     const plans = Array.from({ length: this.#random.between(1, 25) }, () => this.#planCall())
     const asked = plans.map((plan) => this.#sendCall(plan))
@@ -119,7 +121,7 @@ export class RandomCalls {
     }
     await Promise.all(asked)
     await waitFor(
-      async () => (await this.fixture.app.store.figures({ simulated: false })).open.calls === 0 || undefined,
+      async () => (await this.gateway.app.store.figures({ simulated: false })).open.calls === 0 || undefined,
     )
     await this.#checkLevels()
     this.#clock.advance(this.#random.oneOf([0, 1_000, 3_600_000, DAY_MS / 2]))
@@ -127,9 +129,9 @@ export class RandomCalls {
 
   /** One row for each received call, none for any other, and none that says less than the truth. */
   async checkLedger(): Promise<void> {
-    const entries = await this.fixture.entries()
+    const entries = await this.gateway.ledger.entries()
     const rows = new Map(entries.map((entry) => [entry.facts.caller.task, entry]))
-    const tasks = this.fixture.upstream.received.map(taskOf)
+    const tasks = this.gateway.provider.received.map(taskOf)
     expect(entries.map((entry) => entry.facts.caller.task).toSorted()).toEqual(tasks.toSorted())
     const trueByDay = new Map<string, bigint>()
     for (const task of tasks) {
@@ -142,8 +144,8 @@ export class RandomCalls {
       expect({ day: row.facts.day, key: row.facts.caller.key }).toEqual({ day: plan.day, key: plan.key })
       trueByDay.set(plan.day, (trueByDay.get(plan.day) ?? 0n) + truth)
     }
-    const most = BigInt(String(this.#limits.global?.costPerDay).slice(2))
-    for (const [day, truth] of trueByDay) expect(truth, day).toBeLessThanOrEqual(most)
+    const maxNanoUsd = BigInt(String(this.#limits.global?.costPerDay).slice(2))
+    for (const [day, truth] of trueByDay) expect(truth, day).toBeLessThanOrEqual(maxNanoUsd)
   }
 
   #planCall(): PlannedCall {
@@ -173,7 +175,7 @@ export class RandomCalls {
     const { cap, text, stream, task, key, disconnect } = plan
     const headers = { authorization: `Bearer ${CALLER_SECRETS[key]}`, 'x-bursar-task': task, 'x-test-task': task }
     try {
-      const answer = await this.fixture.call(
+      const answer = await this.gateway.client.asks(
         plan.dialect,
         { cap, text, stream },
         { headers, signal: disconnect.signal },
@@ -187,7 +189,10 @@ export class RandomCalls {
     plan.isFinished = true
   }
 
-  async #respond({ scenario, dialect, trueUsage, stream, disconnect }: PlannedCall, call: Received): Promise<void> {
+  async #respond(
+    { scenario, dialect, trueUsage, stream, disconnect }: PlannedCall,
+    call: ProviderRequest,
+  ): Promise<void> {
     const { response } = call
     const json = { 'content-type': 'application/json' }
     const events = eventsOf(dialect, trueUsage)
@@ -202,7 +207,7 @@ export class RandomCalls {
     else if (scenario === 'silent') response.writeHead(200, json).end('{"choices":[]}')
     else {
       disconnect.abort()
-      await sleep(this.#random.between(0, 5))
+      await turns(this.#random.between(0, 20))
       await answer()
     }
   }
@@ -210,7 +215,7 @@ export class RandomCalls {
   /** Σ ≤ limit, on every meter, now. */
   async #checkLevels(): Promise<void> {
     for (const key of Object.keys(CALLER_SECRETS)) {
-      for (const { limit, settled, reserved, capacity } of await this.fixture.levels(`?key=${key}`)) {
+      for (const { limit, settled, reserved, capacity } of await this.gateway.ledger.levels(`?key=${key}`)) {
         const sum = Math.round((settled + reserved) * 1e9)
         expect(sum, `${limit} of ${key}`).toBeLessThanOrEqual(Math.round(capacity * 1e9))
       }
@@ -218,6 +223,6 @@ export class RandomCalls {
   }
 }
 
-function taskOf({ headers }: Received): string {
+function taskOf({ headers }: ProviderRequest): string {
   return String(headers['x-test-task'])
 }

@@ -2,7 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRefusalLimits, readUpstreamLimits } from '../../src/wire/upstream-limits.ts'
-import { GatewayFixture, ManualClock, type Received } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { GatewayFixture } from '../support/gateway.ts'
+import type { ProviderRequest } from '../support/provider.ts'
 import { HAS_SHARED_RECORDINGS, type Recording, recordingsOf } from '../support/recordings.ts'
 import { requestFor } from './dialect-fixtures.ts'
 import { LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
@@ -28,25 +30,25 @@ const CALLS: readonly (readonly [api: string, path: string, body: string])[] = [
   ],
 ]
 
-function callOf(spoken: 'openai' | 'anthropic' | 'gemini'): [path: string, body: string] {
-  const { path, body } = requestFor(spoken, { cap: 9 })
+function callOf(dialect: 'openai' | 'anthropic' | 'gemini'): [path: string, body: string] {
+  const { path, body } = requestFor(dialect, { cap: 9 })
   return [path, body]
 }
 
 describe('recorded errors', () => {
   let played: Recording | undefined
-  let stage: GatewayFixture
+  let gateway: GatewayFixture
   const clock = new ManualClock()
   clock.wallMs = Date.UTC(2024, 0, 1)
 
   beforeAll(async () => {
-    const play = ({ response }: Received) => {
+    const script = ({ response }: ProviderRequest) => {
       const { headers, body } = played?.response ?? { headers: {}, body: '' }
       response.writeHead(played?.status ?? 500, { ...headers }).end(body)
     }
-    stage = await GatewayFixture.open({ config: LIMITED_CONFIG, clock, respond: play, countsTokens: true })
+    gateway = await GatewayFixture.open({ config: LIMITED_CONFIG, clock, respond: script, countsTokens: true })
   })
-  afterAll(() => stage.close())
+  afterAll(() => gateway.close())
 
   const cases = CALLS.flatMap(([api, path, body]) =>
     recordingsOf(api)
@@ -67,17 +69,17 @@ describe('recorded errors', () => {
   it.each(cases)('$name', async ({ path, body, recording }) => {
     played = recording
     const headers = { 'content-type': 'application/json' }
-    const answer = await stage.fetch('over sockets', path, { method: 'POST', headers, body })
+    const answer = await gateway.client.fetch('over sockets', path, { method: 'POST', headers, body })
     const bytes = Buffer.from(await answer.arrayBuffer())
     expect(answer.status).toBe(recording.status)
     expect(bytes.equals(Buffer.from(recording.response.body))).toBe(true)
     expect(answer.headers.get('x-bursar-cost-usd')).toMatch(/^0(\.0+)?$/)
     expect(answer.headers.get('retry-after')).toBe(recording.response.headers['retry-after'] ?? null)
 
-    const [entry] = await stage.settledEntries(++calls)
+    const [entry] = await gateway.ledger.holds(++calls)
     expect(entry?.outcome).toMatchObject({ ending: 'failed', certainty: 'exact', cost: { totalNanoUsd: 0n } })
     expect(entry?.outcome?.attempts).toMatchObject([{ status: recording.status, error: `status ${recording.status}` }])
-    const { levels } = await readSettled(stage)
+    const { levels } = await readSettled(gateway)
     expect(levels).toEqual({ requests: calls, tokens: 0, costNanoUsd: 0n, inFlight: 0 })
     expect(entry?.outcome?.upstreamLimits).toEqual(limitsIn(recording))
   })

@@ -5,7 +5,9 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
 import { inputTokens, outputTokens } from '../../src/core/usage.ts'
-import { GatewayFixture, ManualClock, type Received } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { GatewayFixture } from '../support/gateway.ts'
+import type { ProviderRequest } from '../support/provider.ts'
 import { HAS_SHARED_RECORDINGS, type Recording, recordingsOf, sharedOf, splitAt } from '../support/recordings.ts'
 import { Random, SEED } from './random.ts'
 
@@ -187,10 +189,10 @@ interface ReplayResult {
 }
 
 const allRecordings = APIS.flatMap(({ api }) => recordingsOf(api))
-let fixture: GatewayFixture
+let gateway: GatewayFixture
 
 /** The upstream: it gives the recording that a request's header names, in the pieces that another names. */
-async function replay({ headers, response }: Received): Promise<void> {
+async function replay({ headers, response }: ProviderRequest): Promise<void> {
   const recording = allRecordings[Number(headers['x-replay'])]
   if (!recording) throw new Error('nothing to replay')
   const given = Object.entries(recording.response.headers).filter(
@@ -212,7 +214,7 @@ function piecesOf(recording: Recording, cut: Split): Buffer[] {
   const random = new Random(SEED)
   const lengths = (length: () => number) => {
     const found: number[] = []
-    for (let at = 0; at < bytes.length; at += found.at(-1) ?? 1) found.push(length())
+    for (let offset = 0; offset < bytes.length; offset += found.at(-1) ?? 1) found.push(length())
     return found
   }
   if (cut === 'byte by byte')
@@ -220,11 +222,11 @@ function piecesOf(recording: Recording, cut: Split): Buffer[] {
       bytes,
       lengths(() => (bytes.length <= MAX_BYTEWISE_BYTES ? 1 : 61)),
     )
-  const most = Math.max(2, Math.ceil(bytes.length / 4))
+  const maxBytes = Math.max(2, Math.ceil(bytes.length / 4))
   if (cut === 'at random')
     return splitAt(
       bytes,
-      lengths(() => random.between(1, most)),
+      lengths(() => random.between(1, maxBytes)),
     )
   return splitAt(bytes, recording.response.chunk_bytes ?? lengths(() => random.between(200, 1_500)))
 }
@@ -238,7 +240,7 @@ async function replayRecording({ path, request, api }: Api, recording: Recording
   const sent = known
     ? { ...recorded, ...(api.startsWith('gemini.') ? {} : { model: named }) }
     : request(named, recording.stream)
-  const answer = await fixture.fetch('over sockets', path(recording), {
+  const answer = await gateway.client.fetch('over sockets', path(recording), {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
@@ -264,7 +266,7 @@ async function replayRecording({ path, request, api }: Api, recording: Recording
 
 async function settledEntry(callId: string) {
   for (let times = 0; times < 200; times++) {
-    const entry = await fixture.app.store.entry(callId)
+    const entry = await gateway.app.store.entry(callId)
     if (!entry || entry.outcome) return entry
     await turn()
   }
@@ -282,7 +284,7 @@ async function replayAll(api: Api, cut: Split): Promise<ReplayResult[]> {
     }
   }
   await Promise.all(Array.from({ length: CONCURRENT_CALLS }, next))
-  return replayed.toSorted((one, other) => (one.recording.file < other.recording.file ? -1 : 1))
+  return replayed.toSorted((left, right) => (left.recording.file < right.recording.file ? -1 : 1))
 }
 
 const clock = new ManualClock()
@@ -290,7 +292,7 @@ const clock = new ManualClock()
 describe('recordings through the gateway', () => {
   beforeAll(async () => {
     clock.wallMs = SEPTEMBER_MS
-    fixture = await GatewayFixture.open({
+    gateway = await GatewayFixture.open({
       clock,
       respond: replay,
       countsTokens: true,
@@ -299,12 +301,12 @@ describe('recordings through the gateway', () => {
     const providers = Object.fromEntries(
       Object.entries(COMPATIBLE).map(([name, prices]) => [
         name,
-        { baseUrl: `${fixture.upstream.url}/v1`, apiKey: 'key', prices, dialects: DIALECTS },
+        { baseUrl: `${gateway.provider.url}/v1`, apiKey: 'key', prices, dialects: DIALECTS },
       ]),
     )
-    await fixture.app.reload(readFileConfig(JSON.stringify({ providers }), {}))
+    await gateway.app.reload(readFileConfig(JSON.stringify({ providers }), {}))
   })
-  afterAll(() => fixture.close())
+  afterAll(() => gateway.close())
 
   const bills: { file: string; ours: number; theirs: number }[] = []
 
@@ -319,13 +321,13 @@ describe('recordings through the gateway', () => {
   test.each(present)('$api', { timeout: 300_000 }, async (api) => {
     const first = await replayAll(api, 'as recorded')
     const files: string[] = []
-    for (const one of first) {
-      const { recording, status, bytes, open } = one
+    for (const result of first) {
+      const { recording, status, bytes, open } = result
       expect([recording.file, status, open]).toEqual([recording.file, recording.status, false])
       expectBytes(recording, bytes)
-      if (isDifferent(one)) files.push(recording.file)
-      if (recording.provider_cost_usd !== null && one.certainty === 'exact')
-        bills.push({ file: recording.file, ours: one.costUsd, theirs: recording.provider_cost_usd })
+      if (isDifferent(result)) files.push(recording.file)
+      if (recording.provider_cost_usd !== null && result.certainty === 'exact')
+        bills.push({ file: recording.file, ours: result.costUsd, theirs: recording.provider_cost_usd })
     }
     const known = Object.values(KNOWN_DIFFERENCES).flat()
     expect(files).toEqual(known.filter((file) => first.some(({ recording }) => recording.file === file)).toSorted())
@@ -336,7 +338,7 @@ describe('recordings through the gateway', () => {
         expect([file, cut, ...figuresOf(again)]).toEqual([file, cut, ...figuresOf(first[index])])
       }
     }
-    expect((await fixture.app.store.figures({ simulated: false })).open.calls).toBe(0)
+    expect((await gateway.app.store.figures({ simulated: false })).open.calls).toBe(0)
   })
 
   test.skipIf(!HAS_SHARED_RECORDINGS)(
@@ -365,7 +367,7 @@ function isDifferent({ recording, usage, costUsd }: ReplayResult): boolean {
   return cost !== null && Math.abs(costUsd - cost) > 1.001e-9
 }
 
-function figuresOf(one: ReplayResult | undefined) {
-  const several = one && SEVERAL_IN_ONE.includes(one.recording.file)
-  return several ? [] : [one?.usage, one?.costUsd, one?.certainty]
+function figuresOf(result: ReplayResult | undefined) {
+  const several = result && SEVERAL_IN_ONE.includes(result.recording.file)
+  return several ? [] : [result?.usage, result?.costUsd, result?.certainty]
 }

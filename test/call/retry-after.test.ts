@@ -1,14 +1,13 @@
 // Retry-After is true: a call refused for a time is admitted after exactly that time, and not a step earlier.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
-import { answerWhole, GatewayFixture, ManualClock, waitFor } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerWhole, type GatewayFixture, useGateway } from '../support/gateway.ts'
+import { waitFor } from '../support/waiting.ts'
 import { DIALECT_NAMES, type DialectName, errorIn, PRICE } from './dialect-fixtures.ts'
 import { Random, SEED } from './random.ts'
-
-let fixture: GatewayFixture
-afterEach(() => fixture.close())
 
 const PRICES = [
   { model: 'sim/echo', input: '1', output: '2', contextWindow: 100_000, maxOutput: 4_000, usualOutput: 50 },
@@ -46,8 +45,8 @@ interface RandomCall {
   readonly user: string
 }
 
-async function sendCall({ dialect, cap, text, user }: RandomCall, model = 'sim/echo') {
-  const answer = await fixture.call(
+async function sendCall(gateway: GatewayFixture, { dialect, cap, text, user }: RandomCall, model = 'sim/echo') {
+  const answer = await gateway.client.asks(
     dialect,
     { model, text, ...(cap === undefined ? {} : { cap }) },
     { headers: { 'x-bursar-user': user } },
@@ -58,7 +57,7 @@ async function sendCall({ dialect, cap, text, user }: RandomCall, model = 'sim/e
     waitMs: Number(answer.headers.get('retry-after-ms')),
     seconds: Number(answer.headers.get('retry-after')),
     body,
-    spoken: dialect,
+    dialect,
   }
 }
 
@@ -69,12 +68,12 @@ describe('Retry-After', () => {
   it('is the first moment at which the call fits, whatever refuses it', async () => {
     console.info(`SEED=${SEED}`)
     const clock = new ManualClock()
-    fixture = await GatewayFixture.open({ clock, config: {} })
+    const gateway = await useGateway({ clock, config: {} })
     const random = new Random(SEED)
     let told = 0
     for (let plan = 0; plan < PLANS; plan++) {
       const limits = limitsFor(random)
-      await fixture.app.reload(readFileConfig(JSON.stringify({ prices: PRICES, limits })))
+      await gateway.app.reload(readFileConfig(JSON.stringify({ prices: PRICES, limits })))
       const where = () => `SEED=${SEED}, plan ${plan}: ${JSON.stringify(limits)}`
       clock.advance(2 * 86_400_000 + random.between(0, 86_400_000))
       for (let call = 0; call < CALLS; call++) {
@@ -84,7 +83,7 @@ describe('Retry-After', () => {
           text: 'word '.repeat(random.between(1, 60)),
           user: random.oneOf(['ann', 'ben']),
         }
-        const first = await sendCall(next)
+        const first = await sendCall(gateway, next)
         if (first.status === 200 || reasonIn(first.body) !== 'time') {
           clock.advance(random.oneOf([0, 0, 1, 137, 5_000]))
           continue
@@ -92,14 +91,14 @@ describe('Retry-After', () => {
         told++
         expect(first.seconds, where()).toBe(Math.max(1, Math.ceil(first.waitMs / 1_000)))
         clock.advance(first.waitMs - 1)
-        const early = await sendCall(next)
+        const early = await sendCall(gateway, next)
         expect(
           { status: early.status, next, waitMs: first.waitMs, body: first.body },
           `one step early: ${where()}`,
         ).toMatchObject({ status: 429 })
         expect(early.waitMs, where()).toBe(1)
         clock.advance(1)
-        const onTime = await sendCall(next)
+        const onTime = await sendCall(gateway, next)
         expect(
           { status: onTime.status, next, waitMs: first.waitMs, body: onTime.body },
           `on time: ${where()}`,
@@ -112,97 +111,98 @@ describe('Retry-After', () => {
   it('holds for a call without a cap that would get one as soon as a slower limit lets it', async () => {
     const clock = new ManualClock()
     const limits = { global: { requestsPerMinute: 2, costPerDay: '0.006' } }
-    fixture = await GatewayFixture.open({
+    const gateway = await useGateway({
       clock,
       config: { prices: PRICES, limits },
       env: { MIN_INJECTED_OUTPUT_TOKENS: '16' },
     })
     const uncapped: RandomCall = { dialect: 'openai', cap: undefined, text: 'hello', user: 'ann' }
-    for (let call = 0; call < 2; call++) expect((await sendCall(uncapped)).status).toBe(200)
-    const refused = await sendCall(uncapped)
+    for (let call = 0; call < 2; call++) expect((await sendCall(gateway, uncapped)).status).toBe(200)
+    const refused = await sendCall(gateway, uncapped)
     expect([refused.status, reasonIn(refused.body)]).toEqual([429, 'time'])
     expect(refused.waitMs).toBe(30_000)
     clock.advance(30_000)
-    expect((await sendCall(uncapped)).status).toBe(200)
+    expect((await sendCall(gateway, uncapped)).status).toBe(200)
   })
 
   it('of a budget that is used up is the turn of its day, and says that waiting helps', async () => {
     const clock = new ManualClock()
-    fixture = await GatewayFixture.open({
+    const gateway = await useGateway({
       clock,
       config: { prices: PRICES, limits: { global: { costPerDay: '0.0005' } } },
     })
     const uncapped: RandomCall = { dialect: 'openai', cap: undefined, text: 'hello', user: 'ann' }
     // Fills the day until not even the least cap fits.
-    for (let status = 200; status === 200; ) status = (await sendCall({ ...uncapped, cap: 90 })).status
-    const refused = await sendCall(uncapped)
+    for (let status = 200; status === 200; ) status = (await sendCall(gateway, { ...uncapped, cap: 90 })).status
+    const refused = await sendCall(gateway, uncapped)
     expect(refused.status).toBe(429)
     expect(refused.waitMs).toBe(12 * 3_600_000)
     clock.advance(refused.waitMs)
-    const next = await sendCall({ ...uncapped, cap: 90 })
+    const next = await sendCall(gateway, { ...uncapped, cap: 90 })
     expect(next.status).toBe(200)
   })
 
   it('never calls hopeless what the gateway itself would make fit tomorrow', async () => {
     const clock = new ManualClock()
     // Uncapped, the call would cost over $0.008 at most, which is more than a day allows: it is admitted with a cap.
-    fixture = await GatewayFixture.open({
+    const gateway = await useGateway({
       clock,
       config: { prices: PRICES, limits: { global: { costPerDay: '0.004' } } },
     })
     const uncapped: RandomCall = { dialect: 'openai', cap: undefined, text: 'word '.repeat(400), user: 'ann' }
-    for (let call = 0; call < 30; call++) if ((await sendCall(uncapped)).status === 429) break
-    const refused = await sendCall(uncapped)
+    for (let call = 0; call < 30; call++) if ((await sendCall(gateway, uncapped)).status === 429) break
+    const refused = await sendCall(gateway, uncapped)
     expect([refused.status, reasonIn(refused.body)]).toEqual([429, 'time'])
     clock.advance(refused.waitMs)
-    expect((await sendCall(uncapped)).status).toBe(200)
+    expect((await sendCall(gateway, uncapped)).status).toBe(200)
   })
 
   it.each(DIALECT_NAMES)(
     '%s: is in whole seconds and in milliseconds, and says when SDKs should not sleep that long',
-    async (spoken) => {
+    async (dialect) => {
       const clock = new ManualClock()
-      fixture = await GatewayFixture.open({
+      const gateway = await useGateway({
         clock,
         config: { prices: PRICES, limits: { global: { requestsPerHour: 120, requestsPerDay: 2 } } },
       })
-      const one: RandomCall = { dialect: spoken, cap: 5, text: 'hello', user: 'ann' }
-      await sendCall(one)
-      await sendCall(one)
-      const answer = await fixture.call(spoken, { model: 'sim/echo', cap: 5 })
+      const next: RandomCall = { dialect, cap: 5, text: 'hello', user: 'ann' }
+      await sendCall(gateway, next)
+      await sendCall(gateway, next)
+      const answer = await gateway.client.asks(dialect, { model: 'sim/echo', cap: 5 })
       expect(answer.status).toBe(429)
       expect(answer.headers.get('retry-after')).toBe(String(12 * 3_600))
       expect(answer.headers.get('retry-after-ms')).toBe(String(12 * 3_600_000))
       expect(answer.headers.get('x-should-retry')).toBe('false')
       expect(answer.headers.get('x-bursar-limited-by')).toBe('requests_per_day')
       expect(answer.headers.get('x-bursar-source')).toBe('gateway')
-      expect(errorIn(spoken, await answer.json()).message).toMatch(/^Rate limit exceeded: requests_per_day\./)
+      expect(errorIn(dialect, await answer.json()).message).toMatch(/^Rate limit exceeded: requests_per_day\./)
     },
   )
 
   it('of a call that waits for others in flight is short, random, and nothing to give up for', async () => {
     const prices = [...PRICES, PRICE]
-    fixture = await GatewayFixture.open({ config: { prices, limits: { global: { inFlight: 1 } } }, respond: () => {} })
-    const held = fixture.call('openai', { cap: 5 })
-    const call = await waitFor(async () => fixture.upstream.received[0])
+    const gateway = await useGateway({ config: { prices, limits: { global: { inFlight: 1 } } }, respond: () => {} })
+    const held = gateway.client.asks('openai', { cap: 5 })
+    const call = await waitFor(async () => gateway.provider.received[0])
     const next: RandomCall = { dialect: 'openai', cap: 5, text: 'hello', user: 'ann' }
-    const refused = await sendCall(next, 'm')
+    const refused = await sendCall(gateway, next, 'm')
     expect([refused.status, reasonIn(refused.body), refused.waitMs]).toEqual([429, 'in_flight', 2_000])
     expect(refused.body).toContain('"code":"rate_limit_exceeded"')
     answerWhole(call, { input: 20, output: 5 })
     await (await held).text()
-    fixture.upstream.respond = (received) => answerWhole(received, { input: 20, output: 5 })
-    expect((await sendCall(next, 'm')).status).toBe(200)
+    gateway.provider.says((received) => answerWhole(received, { input: 20, output: 5 }))
+    expect((await sendCall(gateway, next, 'm')).status).toBe(200)
   })
 
   it('holds in real time', async () => {
-    fixture = await GatewayFixture.open({ config: { prices: PRICES, limits: { global: { requestsPerMinute: 120 } } } })
-    const one: RandomCall = { dialect: 'openai', cap: 5, text: 'hello', user: 'ann' }
-    let refused = await sendCall(one)
-    for (let call = 0; refused.status === 200 && call < 500; call++) refused = await sendCall(one)
+    const gateway = await useGateway({ config: { prices: PRICES, limits: { global: { requestsPerMinute: 120 } } } })
+    const next: RandomCall = { dialect: 'openai', cap: 5, text: 'hello', user: 'ann' }
+    let refused = await sendCall(gateway, next)
+    for (let call = 0; refused.status === 200 && call < 500; call++) refused = await sendCall(gateway, next)
     expect(refused.waitMs).toBeGreaterThan(0)
     expect(refused.waitMs).toBeLessThanOrEqual(500)
+    // Real time is what this test is about.
     await sleep(refused.waitMs + 1)
-    expect((await sendCall(one)).status).toBe(200)
+    expect((await sendCall(gateway, next)).status).toBe(200)
   })
 })

@@ -76,11 +76,11 @@ export class FaultyProvider {
       fail(response, fault)
       return
     }
-    const said = { input: 10 + (call % 7), output: 1 + (call % 11) }
-    this.served.push({ call, stream, usage: said, billed: true })
+    const usage = { input: 10 + (call % 7), output: 1 + (call % 11) }
+    this.served.push({ call, stream, usage, billed: true })
     const type = stream ? 'text/event-stream' : 'application/json'
     response.writeHead(200, { 'content-type': type })
-    response.end(stream ? eventsOf('openai', said).join('') : wholeAnswer('openai', said))
+    response.end(stream ? eventsOf('openai', usage).join('') : wholeAnswer('openai', usage))
   }
 }
 

@@ -3,9 +3,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
 import type { Clock, Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
-import { GatewayFixture, type Received, type Responder, Upstream } from '../support/gateway-fixture.ts'
+import { GatewayFixture, openProvider } from '../support/gateway.ts'
+import type { FakeProvider, ProviderRequest, ProviderScript } from '../support/provider.ts'
 import {
   type DialectName,
   eventsOf,
@@ -38,10 +40,10 @@ export interface RoutingFixtureOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly clock?: Clock
   readonly timers?: Timers
-  readonly first?: Responder
-  readonly second?: Responder
+  readonly first?: ProviderScript
+  readonly second?: ProviderScript
   /** Of the built-in providers. */
-  readonly respond?: Responder
+  readonly respond?: ProviderScript
   readonly path?: string
 }
 
@@ -65,31 +67,26 @@ export class LedgerFolder {
 
 export class RoutingFixture {
   readonly gateway: GatewayFixture
-  readonly first: Upstream
-  readonly second: Upstream
+  readonly first: FakeProvider
+  readonly second: FakeProvider
 
-  private constructor(stage: GatewayFixture, first: Upstream, second: Upstream) {
-    this.gateway = stage
+  private constructor(gateway: GatewayFixture, first: FakeProvider, second: FakeProvider) {
+    this.gateway = gateway
     this.first = first
     this.second = second
   }
 
   /** The alias `both` asks `first/m`, then `second/m`, unless the file says otherwise. */
-  static async open({
-    first: one = succeeds,
-    second: other = succeeds,
-    file,
-    ...options
-  }: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
-    const first = await Upstream.open(one)
-    const second = await Upstream.open(other)
+  static async open({ file, ...options }: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
+    const first = await openProvider(options.first ?? succeeds)
+    const second = await openProvider(options.second ?? succeeds)
     const config = { ...fileFor(first.url, second.url), ...file }
-    const stage = await GatewayFixture.open({ respond: succeeds, ...options, config })
-    return new RoutingFixture(stage, first, second)
+    const gateway = await GatewayFixture.open({ respond: succeeds, ...options, config })
+    return new RoutingFixture(gateway, first, second)
   }
 
-  send(wanted: RequestOptions = {}, init: RequestInit = {}, spoken: DialectName = 'openai'): Promise<Response> {
-    return this.gateway.call(spoken, { model: 'both', cap: 50, ...wanted }, init, 'over sockets')
+  send(wanted: RequestOptions = {}, init: RequestInit = {}, dialect: DialectName = 'openai'): Promise<Response> {
+    return this.gateway.client.asks(dialect, { model: 'both', cap: 50, ...wanted }, init, 'over sockets')
   }
 
   /** How often each endpoint was asked. */
@@ -99,7 +96,7 @@ export class RoutingFixture {
 
   /** The one call there was, once it is settled. */
   async settledEntry(): Promise<Entry> {
-    const [entry, ...others] = await this.gateway.settledEntries(1)
+    const [entry, ...others] = await this.gateway.ledger.holds(1)
     if (!entry || others.length > 0) throw new Error(`${others.length + 1} entries in place of one`)
     return entry
   }
@@ -108,22 +105,29 @@ export class RoutingFixture {
   async reservationNanoUsd(
     model: string,
     wanted: RequestOptions = {},
-    spoken: DialectName = 'openai',
+    dialect: DialectName = 'openai',
   ): Promise<bigint> {
-    const { path, body } = requestFor(spoken, { cap: 50, ...wanted, model })
+    const { path, body } = requestFor(dialect, { cap: 50, ...wanted, model })
     const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-    const { cost_usd } = await this.gateway.fetchPage<{ cost_usd: number }>(`/llm/estimate?path=${path}`, init)
+    const { cost_usd } = await this.gateway.client.asksOwner<{ cost_usd: number }>(`/llm/estimate?path=${path}`, init)
     return nanoUsd(cost_usd)
   }
 
   targets(): Promise<readonly TargetJson[]> {
-    return this.gateway.fetchPage<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets)
+    return this.gateway.client.asksOwner<{ targets: TargetJson[] }>('/llm/status').then(({ targets }) => targets)
   }
 
   async close(): Promise<void> {
     await this.gateway.close()
     await Promise.all([this.first.close(), this.second.close()])
   }
+}
+
+/** A gateway with two endpoints for the test that is running, closed when the test is over. */
+export async function useRouting(options: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
+  const routing = await RoutingFixture.open(options)
+  onTestFinished(() => routing.close())
+  return routing
 }
 
 /** A target as `/llm/status` shows it. */
@@ -151,10 +155,10 @@ export const endpointAt = (origin: string) => ({ baseUrl: `${origin}/v1`, auth: 
 /** Nobody listens there. */
 export const UNREACHABLE_URL = 'http://127.0.0.1:1'
 
-export const wantsStream = ({ body, path }: Received): boolean => /"stream":true|:stream/.test(body + path)
+export const wantsStream = ({ body, path }: ProviderRequest): boolean => /"stream":true|:stream/.test(body + path)
 
 /** Answers as it is asked to: whole or as a stream, as the model that was asked. */
-export function succeeds(call: Received): void {
+export function succeeds(call: ProviderRequest): void {
   const stream = wantsStream(call)
   const text = stream ? streamOf(call.dialect).join('') : wholeAnswer(call.dialect, USAGE)
   const model = /"model":("\w+")/.exec(call.body)?.[1] ?? '"m"'
@@ -163,17 +167,17 @@ export function succeeds(call: Received): void {
 }
 
 /** A stream with everything that an SDK wants to see of it. */
-export function streamOf(spoken: DialectName): string[] {
-  const events = eventsOf(spoken, USAGE)
-  if (spoken !== 'anthropic') return events
-  const event = (type: string, more: object) =>
-    `event: ${type}\ndata: ${JSON.stringify({ type, index: 0, ...more })}\n\n`
+export function streamOf(dialect: DialectName): string[] {
+  const events = eventsOf(dialect, USAGE)
+  if (dialect !== 'anthropic') return events
+  const event = (type: string, fields: object) =>
+    `event: ${type}\ndata: ${JSON.stringify({ type, index: 0, ...fields })}\n\n`
   const start = event('content_block_start', { content_block: { type: 'text', text: '' } })
   return [...events.slice(0, 1), start, ...events.slice(1, -2), event('content_block_stop', {}), ...events.slice(-2)]
 }
 
 /** Answers with an error. */
-export function fails(status: number, headers: Readonly<Record<string, string>> = {}, message = 'no'): Responder {
+export function fails(status: number, headers: Readonly<Record<string, string>> = {}, message = 'no'): ProviderScript {
   return ({ response }) => {
     const body = JSON.stringify({ error: { message, type: 'error', code: null, param: null } })
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body)
@@ -181,13 +185,13 @@ export function fails(status: number, headers: Readonly<Record<string, string>> 
 }
 
 /** The request was read, and nothing comes of it. */
-export const resets: Responder = ({ response }) => void response.socket?.resetAndDestroy()
+export const resets: ProviderScript = ({ response }) => void response.socket?.resetAndDestroy()
 /** The same, in order. */
-export const closes: Responder = ({ response }) => void response.destroy()
-export const hangs: Responder = () => {}
+export const closes: ProviderScript = ({ response }) => void response.destroy()
+export const hangs: ProviderScript = () => {}
 
 /** One play after the other; the last one stays. */
-export function inTurn(...plays: readonly Responder[]): Responder {
-  let at = 0
-  return (call) => (plays[at++] ?? plays[plays.length - 1] ?? succeeds)(call)
+export function inTurn(...scripts: readonly ProviderScript[]): ProviderScript {
+  let index = 0
+  return (call) => (scripts[index++] ?? scripts[scripts.length - 1] ?? succeeds)(call)
 }

@@ -6,7 +6,7 @@ import { Circuits } from '../../src/core/circuit.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { WebExchange } from '../../src/exchange/web.ts'
 import { dialectAt } from '../../src/wire/index.ts'
-import type { GatewayFixture } from '../support/gateway-fixture.ts'
+import type { GatewayFixture } from '../support/gateway.ts'
 import { requestFor } from './dialect-fixtures.ts'
 
 export interface RetryOptions {
@@ -19,15 +19,15 @@ export interface RetryOptions {
 }
 
 /** Attempts that have a reservation; what they dispatch is the name of the target. */
-export async function retriesAt(stage: GatewayFixture, options: RetryOptions): Promise<RetryPlan<string>> {
+export async function retriesAt(gateway: GatewayFixture, options: RetryOptions): Promise<RetryPlan<string>> {
   const { clock, random, retries, deadlineMs = Number.POSITIVE_INFINITY, otherModels = [] } = options
-  const [current, ...rest] = ['first/m', ...otherModels].map((model) => candidateFor(stage, model))
+  const [current, ...rest] = ['first/m', ...otherModels].map((model) => candidateFor(gateway, model))
   if (!current) throw new Error('there is no candidate')
   const { applicant, candidate } = current
-  const admitted = await stage.app.gate.admissionControl.admit(applicant, clock.now())
+  const admitted = await gateway.app.gate.admissionControl.admit(applicant, clock.now())
   if (!admitted.admitted) throw new Error('it does not fit')
   const parts = {
-    admissionControl: stage.app.gate.admissionControl,
+    admissionControl: gateway.app.gate.admissionControl,
     circuits: new Circuits(),
     clock,
     random: () => random,
@@ -40,16 +40,16 @@ export async function retriesAt(stage: GatewayFixture, options: RetryOptions): P
     parts,
     { ...admitted, applicant: { ...applicant, first } },
     first,
-    rest.map((one) => one.candidate),
+    rest.map((other) => other.candidate),
   )
 }
 
-function candidateFor(stage: GatewayFixture, model: string) {
+function candidateFor(gateway: GatewayFixture, model: string) {
   const { path, body } = requestFor('openai', { model, cap: 50 })
   const exchange = new WebExchange(new Request(`http://localhost${path}`, { method: 'POST', body }))
   const dialect = dialectAt(path)
   if (!dialect) throw new Error(`no call is made at ${path}`)
-  const applicant = stage.app.gate.applicantFor(exchange, dialect, Buffer.from(body))
+  const applicant = gateway.app.gate.applicantFor(exchange, dialect, Buffer.from(body))
   const candidate: CallCandidate = {
     ...applicant.first,
     dialect,

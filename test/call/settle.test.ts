@@ -1,33 +1,20 @@
 // How calls end and what they are booked as, over both exchanges and in every dialect.
 
-import { afterEach, describe, expect, it } from 'vitest'
-import {
-  answerWhole,
-  GatewayFixture,
-  type GatewayFixtureOptions,
-  ManualClock,
-  type Responder,
-  TRANSPORTS,
-  type Transport,
-  waitFor,
-  withTimeout,
-} from '../support/gateway-fixture.ts'
+import { describe, expect, it } from 'vitest'
+import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerWhole, type GatewayFixture, type GatewayFixtureOptions, useGateway } from '../support/gateway.ts'
+import type { ProviderScript } from '../support/provider.ts'
+import { waitFor, withTimeout } from '../support/waiting.ts'
 import { costOfUsage, DIALECT_NAMES, type DialectName, errorIn, eventsOf } from './dialect-fixtures.ts'
 import { expectSettled, LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
 
-let fixture: GatewayFixture | undefined
-afterEach(async () => {
-  await fixture?.close()
-  fixture = undefined
-})
-
-async function open(play: Responder, options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
-  fixture = await GatewayFixture.open({ config: LIMITED_CONFIG, respond: play, ...options })
-  return fixture
+function open(script: ProviderScript, options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
+  return useGateway({ config: LIMITED_CONFIG, respond: script, ...options })
 }
 
-const transportsAndDialects: [Transport, DialectName][] = TRANSPORTS.flatMap((door) =>
-  DIALECT_NAMES.map((spoken): [Transport, DialectName] => [door, spoken]),
+const transportsAndDialects: [Transport, DialectName][] = TRANSPORTS.flatMap((transport) =>
+  DIALECT_NAMES.map((dialect): [Transport, DialectName] => [transport, dialect]),
 )
 const USAGE = { input: 21, output: 9 }
 /** Error statuses a provider does not bill, beside those nobody bills. */
@@ -38,15 +25,15 @@ const FREE_STATUSES: Readonly<Record<DialectName, readonly number[]>> = {
 }
 const COMMON_FREE_STATUSES = [401, 403, 404, 413, 422, 429]
 
-describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
+describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
   it('a whole answer is booked exactly, and says what it cost', async () => {
-    const stage = await open((call) => answerWhole(call, USAGE))
-    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    const gateway = await open((call) => answerWhole(call, USAGE))
+    const answer = await gateway.client.asks(dialect, { cap: 50 }, {}, transport)
     expect(answer.status).toBe(200)
     expect(answer.headers.get('x-bursar-cost-usd')).toBe('0.000039')
     expect(answer.headers.get('x-bursar-source')).toBe('provider')
     await answer.text()
-    const entry = await expectSettled(stage, {
+    const entry = await expectSettled(gateway, {
       ending: 'completed',
       certainty: 'exact',
       cost: costOfUsage(USAGE),
@@ -57,15 +44,15 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
   })
 
   it('a stream is booked exactly', async () => {
-    const stage = await open(async ({ response }) => {
+    const gateway = await open(async ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
-      for (const event of eventsOf(spoken, USAGE)) response.write(event)
+      for (const event of eventsOf(dialect, USAGE)) response.write(event)
       response.end()
     })
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    const answer = await gateway.client.asks(dialect, { cap: 50, stream: true }, {}, transport)
     expect(answer.headers.get('x-bursar-cost-usd')).toBeNull()
     await answer.text()
-    const entry = await expectSettled(stage, {
+    const entry = await expectSettled(gateway, {
       ending: 'completed',
       certainty: 'exact',
       cost: costOfUsage(USAGE),
@@ -76,20 +63,25 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
 
   it('errors that are not billed take the request only, and others the whole reservation', async () => {
     let status = 0
-    const stage = await open(({ response }) => {
+    const gateway = await open(({ response }) => {
       response
         .writeHead(status, { 'content-type': 'application/json', 'retry-after': '7' })
         .end('{"error":{"message":"no"}}')
     })
     let spent = 0n
-    const statuses = [...COMMON_FREE_STATUSES, ...FREE_STATUSES[spoken], 300, 408, 418, 500, 502, 504]
-    for (const [at, code] of statuses.entries()) {
+    const statuses = [...COMMON_FREE_STATUSES, ...FREE_STATUSES[dialect], 300, 408, 418, 500, 502, 504]
+    for (const [index, code] of statuses.entries()) {
       status = code
-      const answer = await stage.call(spoken, { cap: 50, stream: at % 2 === 0 }, { redirect: 'manual' }, door)
+      const answer = await gateway.client.asks(
+        dialect,
+        { cap: 50, stream: index % 2 === 0 },
+        { redirect: 'manual' },
+        transport,
+      )
       expect([answer.status, await answer.text()]).toEqual([code, '{"error":{"message":"no"}}'])
       expect(answer.headers.get('retry-after')).toBe('7')
-      const [entry] = await stage.settledEntries(at + 1)
-      const free = COMMON_FREE_STATUSES.includes(code) || FREE_STATUSES[spoken].includes(code)
+      const [entry] = await gateway.ledger.holds(index + 1)
+      const free = COMMON_FREE_STATUSES.includes(code) || FREE_STATUSES[dialect].includes(code)
       const cost = free ? 0n : (entry?.facts.reservedCostNanoUsd ?? -1n)
       expect(entry?.outcome).toMatchObject({
         ending: 'failed',
@@ -99,34 +91,34 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
       expect(entry?.outcome?.attempts).toMatchObject([{ status: code, error: `status ${code}` }])
       spent += cost
     }
-    const { levels } = await readSettled(stage)
+    const { levels } = await readSettled(gateway)
     expect(levels).toMatchObject({ requests: statuses.length, costNanoUsd: spent, inFlight: 0 })
   })
 
   it('an upstream that cannot be reached costs nothing', async () => {
-    const stage = await open(() => {}, { env: UNREACHABLE_ENV })
-    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    const gateway = await open(() => {}, { env: UNREACHABLE_ENV })
+    const answer = await gateway.client.asks(dialect, { cap: 50 }, {}, transport)
     expect(answer.status).toBe(502)
-    await expectSettled(stage, { ending: 'failed', certainty: 'exact', cost: 0n, tokens: 0 })
-    expect(errorIn(spoken, await answer.json()).message).toMatch(/could not be reached/)
+    await expectSettled(gateway, { ending: 'failed', certainty: 'exact', cost: 0n, tokens: 0 })
+    expect(errorIn(dialect, await answer.json()).message).toMatch(/could not be reached/)
   })
 
   it('an upstream that dies after the request was written costs the whole reservation', async () => {
-    const stage = await open(({ response }) => void response.destroy())
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    const gateway = await open(({ response }) => void response.destroy())
+    const answer = await gateway.client.asks(dialect, { cap: 50, stream: true }, {}, transport)
     expect(answer.status).toBe(502)
-    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
-    expect(errorIn(spoken, await answer.json()).message).toMatch(/broke off/)
+    await expectSettled(gateway, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    expect(errorIn(dialect, await answer.json()).message).toMatch(/broke off/)
   })
 
   it('an answer that breaks off in its middle is an error, not half an answer', async () => {
-    const stage = await open(({ response }) => {
+    const gateway = await open(({ response }) => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' })
       response.write('{"usage":', () => response.destroy())
     })
-    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    const answer = await gateway.client.asks(dialect, { cap: 50 }, {}, transport)
     expect(answer.status).toBe(502)
-    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    await expectSettled(gateway, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
 
   it.each([
@@ -135,40 +127,40 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
     ['JSON without usage', 'application/json', '{"choices":[],"content":[],"candidates":[]}'],
     ['nothing', 'application/json', ''],
   ])('%s costs the whole reservation, and is passed on', async (_, type, body) => {
-    const stage = await open(({ response }) => void response.writeHead(200, { 'content-type': type }).end(body))
-    const answer = await stage.call(spoken, { cap: 50 }, {}, door)
+    const gateway = await open(({ response }) => void response.writeHead(200, { 'content-type': type }).end(body))
+    const answer = await gateway.client.asks(dialect, { cap: 50 }, {}, transport)
     expect([answer.status, await answer.text()]).toEqual([200, body])
-    const entry = await expectSettled(stage, { certainty: 'upperBound', cost: 'whole' })
+    const entry = await expectSettled(gateway, { certainty: 'upperBound', cost: 'whole' })
     expect(answer.headers.get('x-bursar-cost-usd')).toBe((Number(entry.facts.reservedCostNanoUsd) / 1e9).toString())
   })
 
   it('a call without an answer in time is cut, and costs the whole reservation', async () => {
     const clock = new ManualClock()
-    const stage = await open(() => {}, { clock, timers: clock, env: { UPSTREAM_TIMEOUT_MS: '120' } })
-    const asked = stage.call(spoken, { cap: 50 }, {}, door)
-    await waitFor(async () => stage.upstream.received[0])
+    const gateway = await open(() => {}, { clock, timers: clock, env: { UPSTREAM_TIMEOUT_MS: '120' } })
+    const asked = gateway.client.asks(dialect, { cap: 50 }, {}, transport)
+    await waitFor(async () => gateway.provider.received[0])
     clock.advance(120)
     const answer = await asked
     expect(answer.status).toBe(504)
-    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
-    expect(await stage.upstream.received[0]?.cut).toBe(true)
-    expect(errorIn(spoken, await answer.json()).message).toMatch(/in time/)
+    await expectSettled(gateway, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    expect(await gateway.provider.received[0]?.cut).toBe(true)
+    expect(errorIn(dialect, await answer.json()).message).toMatch(/in time/)
   })
 
   it('a status no web Response can have reaches the client as some error, and is settled', async () => {
     for (const status of [205, 700, 999]) {
-      const stage = await open(({ response }) => void response.writeHead(status).end())
-      const answer = await withTimeout(2_000, stage.call(spoken, { cap: 50 }, {}, door))
+      const gateway = await open(({ response }) => void response.writeHead(status).end())
+      const answer = await withTimeout(2_000, gateway.client.asks(dialect, { cap: 50 }, {}, transport))
       expect([205, 502, 700, 999]).toContain(answer.status)
-      await expectSettled(stage, { certainty: 'upperBound', cost: 'whole' })
-      await stage.close()
+      await expectSettled(gateway, { certainty: 'upperBound', cost: 'whole' })
+      await gateway.close()
     }
   })
 })
 
-describe.each(TRANSPORTS)('%s:', (door) => {
+describe.each(TRANSPORTS)('%s:', (transport) => {
   it('a count that breaks off is an error, and is settled', async () => {
-    const stage = await open(
+    const gateway = await open(
       ({ response }) => {
         response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' })
         response.write('{"input_tokens":', () => response.destroy())
@@ -177,14 +169,14 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     )
     const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'hello' }] })
     const headers = { 'content-type': 'application/json', 'anthropic-version': '2023-06-01' }
-    const asked = stage.fetch(door, '/v1/messages/count_tokens', { method: 'POST', body, headers })
+    const asked = gateway.client.fetch(transport, '/v1/messages/count_tokens', { method: 'POST', body, headers })
     expect((await withTimeout(10_000, asked)).status).toBe(502)
-    const [entry] = await stage.settledEntries(1)
+    const [entry] = await gateway.ledger.holds(1)
     expect(entry?.outcome).toMatchObject({ ending: 'failed', cost: { totalNanoUsd: 0n } })
   })
 
   it('the answer carries our rate limits, and the ones of the provider under other names', async () => {
-    const stage = await open(({ response }) => {
+    const gateway = await open(({ response }) => {
       const theirs = {
         'x-ratelimit-remaining-requests': '5',
         'set-cookie': 'a=b',
@@ -195,7 +187,7 @@ describe.each(TRANSPORTS)('%s:', (door) => {
         .writeHead(200, { 'content-type': 'application/json', ...theirs, 'x-bursar-cost-usd': '99' })
         .end('{"usage":{}}')
     })
-    const { headers } = await stage.call('openai', { cap: 50 }, {}, door)
+    const { headers } = await gateway.client.asks('openai', { cap: 50 }, {}, transport)
     expect(headers.get('x-ratelimit-remaining-requests')).toBe('999')
     expect(headers.get('x-bursar-upstream-x-ratelimit-remaining-requests')).toBe('5')
     expect(headers.get('ratelimit-policy')).toContain('"daily_spending_limit";q=1000000;qu="micro-usd";w=86400')
@@ -207,22 +199,22 @@ describe.each(TRANSPORTS)('%s:', (door) => {
   it('a call that expired stays so: settling it later changes nothing but a counter', async () => {
     const clock = new ManualClock()
     let finish = () => {}
-    const stage = await open((call) => void (finish = () => answerWhole(call, USAGE)), {
+    const gateway = await open((call) => void (finish = () => answerWhole(call, USAGE)), {
       clock,
       env: { UPSTREAM_TIMEOUT_MS: '3600000' },
     })
-    const asked = stage.call('openai', { cap: 50 }, {}, door)
-    await waitFor(async () => stage.upstream.received[0])
+    const asked = gateway.client.asks('openai', { cap: 50 }, {}, transport)
+    await waitFor(async () => gateway.provider.received[0])
     clock.advance(3_600_000 + 59_999)
-    expect(await stage.app.store.sweep(clock.now())).toHaveLength(0)
+    expect(await gateway.app.store.sweep(clock.now())).toHaveLength(0)
     clock.advance(1)
-    expect(await stage.app.store.sweep(clock.now())).toHaveLength(1)
-    const before = await readSettled(stage)
+    expect(await gateway.app.store.sweep(clock.now())).toHaveLength(1)
+    const before = await readSettled(gateway)
     expect(before.entries[0]?.outcome).toMatchObject({ ending: 'expired', certainty: 'upperBound' })
     finish()
     expect((await asked).status).toBe(200)
-    expect(await readSettled(stage)).toEqual(before)
-    expect((await stage.app.store.figures({ simulated: false })).lateSettlements).toBe(1)
+    expect(await readSettled(gateway)).toEqual(before)
+    expect((await gateway.app.store.figures({ simulated: false })).lateSettlements).toBe(1)
   })
 })
 

@@ -6,7 +6,7 @@ import type { ProviderScript } from '../support/provider.ts'
 import { type DialectName, eventsOf, PRICE, type RequestOptions, requestFor } from './dialect-fixtures.ts'
 import { LIMITED_CONFIG, nanoUsd } from './settlement-checks.ts'
 
-const SAID = { input: 21, output: 9 }
+const USAGE = { input: 21, output: 9 }
 
 /** So many events of a stream that goes on. */
 const saysInPart =
@@ -17,11 +17,11 @@ const saysInPart =
   }
 
 /** What the ledger holds of a stream whose client leaves in its middle, if only what was seen is charged. */
-async function settledInPart(spoken: DialectName, wanted: RequestOptions, events: readonly string[]) {
+async function settledInPart(dialect: DialectName, wanted: RequestOptions, events: readonly string[]) {
   const gateway = await useGateway({ config: LIMITED_CONFIG, env: { ON_DISCONNECT: 'cancel' } })
   gateway.provider.says(saysInPart(events))
   const leaving = new AbortController()
-  const { path, body } = requestFor(spoken, { stream: true, ...wanted })
+  const { path, body } = requestFor(dialect, { stream: true, ...wanted })
   const answer = await gateway.client.fetch('over sockets', path, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -42,15 +42,15 @@ async function settledInPart(spoken: DialectName, wanted: RequestOptions, events
 
 describe('a client left in the middle of a stream, and only what was seen is charged', () => {
   it('Anthropic: its input was said, its output is the larger of what was said and the events', async () => {
-    const [start = '', ...rest] = eventsOf('anthropic', SAID, Array(7).fill('word '))
+    const [start = '', ...rest] = eventsOf('anthropic', USAGE, Array(7).fill('word '))
     const entry = await settledInPart('anthropic', { cap: 50 }, [start, ...rest.slice(0, 7)])
     // The beginning said that one token was out.
-    expect(entry?.outcome?.usage).toMatchObject({ input: SAID.input })
+    expect(entry?.outcome?.usage).toMatchObject({ input: USAGE.input })
     expect(entry?.outcome?.usage.output).toBeGreaterThanOrEqual(7)
   })
 
   it('OpenAI: nothing was said, and a token an event is never more than the cap', async () => {
-    const events = eventsOf('openai', SAID, Array(12).fill('word ')).slice(0, 12)
+    const events = eventsOf('openai', USAGE, Array(12).fill('word ')).slice(0, 12)
     expect((await settledInPart('openai', { cap: 50 }, events))?.outcome?.usage.output).toBe(12)
     expect((await settledInPart('openai', { cap: 5 }, events))?.outcome?.usage.output).toBe(5)
   })
@@ -63,7 +63,7 @@ it('a call that may go to a more expensive target, and breaks off at the cheap o
   ]
   const aliases = { both: ['openai/cheap', 'openai/dear'] }
   const gateway = await useGateway({ config: { ...LIMITED_CONFIG, prices, aliases } })
-  const events = eventsOf('openai', SAID).slice(0, 2)
+  const events = eventsOf('openai', USAGE).slice(0, 2)
   gateway.provider.says(() => ({
     status: 200,
     headers: { 'content-type': 'text/event-stream' },

@@ -3,7 +3,7 @@
 import { expect } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { totalTokens } from '../../src/core/usage.ts'
-import type { GatewayFixture } from '../support/gateway-fixture.ts'
+import type { GatewayFixture } from '../support/gateway.ts'
 import { PRICE } from './dialect-fixtures.ts'
 
 /** Windows only, so that levels show sums. */
@@ -24,11 +24,11 @@ export const nanoUsd = (usd: number): bigint => BigInt(Math.round(usd * 1e9))
 
 /** The settled part of every level, and the ledger. Nothing may be reserved. */
 export async function readSettled(
-  stage: GatewayFixture,
+  gateway: GatewayFixture,
 ): Promise<{ levels: SettledAmounts; entries: readonly Entry[] }> {
-  const entries = await stage.entries()
-  const levels = await stage.levels()
-  const level = (name: string) => levels.find((one) => one.limit === name) ?? { settled: 0, reserved: 0 }
+  const entries = await gateway.ledger.entries()
+  const levels = await gateway.ledger.levels()
+  const level = (name: string) => levels.find((row) => row.limit === name) ?? { settled: 0, reserved: 0 }
   for (const { limit, reserved } of levels) expect({ limit, reserved }).toEqual({ limit, reserved: 0 })
   return {
     levels: {
@@ -50,9 +50,9 @@ export interface ExpectedSettlement {
 }
 
 /** The one call there was, once it is settled: the ledger, the levels and the figures agree on what was expected. */
-export async function expectSettled(stage: GatewayFixture, expected: ExpectedSettlement): Promise<Entry> {
-  await stage.settledEntries(1)
-  const { levels, entries } = await readSettled(stage)
+export async function expectSettled(gateway: GatewayFixture, expected: ExpectedSettlement): Promise<Entry> {
+  await gateway.ledger.holds(1)
+  const { levels, entries } = await readSettled(gateway)
   const [entry] = entries
   if (!entry?.outcome || entries.length !== 1) throw new Error(`${entries.length} entries in place of one`)
   const { facts, outcome } = entry
@@ -62,7 +62,7 @@ export async function expectSettled(stage: GatewayFixture, expected: ExpectedSet
   expect(outcome).toMatchObject({ certainty: expected.certainty, ending: expected.ending ?? outcome.ending })
   expect({ cost: outcome.cost.totalNanoUsd, tokens: totalTokens(outcome.usage) }).toEqual({ cost: costNanoUsd, tokens })
   expect(levels).toEqual({ requests: 1, tokens, costNanoUsd, inFlight: 0 })
-  const stats = await stage.fetchPage<{ total_requests: number; total_tokens: number; total_cost: number }>(
+  const stats = await gateway.client.asksOwner<{ total_requests: number; total_tokens: number; total_cost: number }>(
     '/llm/stats',
   )
   expect(stats).toMatchObject({ total_requests: 1, total_tokens: tokens, total_cost: Number(costNanoUsd) / 1e9 })

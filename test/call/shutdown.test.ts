@@ -3,26 +3,24 @@
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { GatewayFixture, withTimeout } from '../support/gateway-fixture.ts'
+import { type GatewayFixture, useGateway } from '../support/gateway.ts'
+import { withTimeout } from '../support/waiting.ts'
 import { DIALECT_NAMES, type DialectName, requestFor } from './dialect-fixtures.ts'
 
-let fixture: GatewayFixture
+let gateway: GatewayFixture
 /** It keeps one connection, as clients do. */
 let agent: Agent
 beforeEach(async () => {
-  fixture = await GatewayFixture.open()
+  gateway = await useGateway()
   agent = new Agent({ keepAlive: true, maxSockets: 1 })
 })
-afterEach(async () => {
-  agent.destroy()
-  await fixture.close()
-})
+afterEach(() => agent.destroy())
 
 /** A call over the agent's connection. `closed` resolves once the connection is closed. */
-async function call(spoken: DialectName) {
-  const { path, body } = requestFor(spoken, { cap: 10 })
+async function call(dialect: DialectName) {
+  const { path, body } = requestFor(dialect, { cap: 10 })
   const headers = { 'content-type': 'application/json' }
-  const sent = request({ agent, port: fixture.port, host: '127.0.0.1', method: 'POST', path, headers })
+  const sent = request({ agent, port: gateway.port, host: '127.0.0.1', method: 'POST', path, headers })
   const closed = new Promise<void>((resolve) => sent.on('socket', (socket) => socket.once('close', () => resolve())))
   const answer = await withTimeout(
     5_000,
@@ -34,14 +32,14 @@ async function call(spoken: DialectName) {
   return { status, headers: received, body: await text(answer), reused: sent.reusedSocket, closed }
 }
 
-it.each(DIALECT_NAMES)('%s: a call that comes too late is 503, and closes its connection', async (spoken) => {
-  const before = await call(spoken)
+it.each(DIALECT_NAMES)('%s: a call that comes too late is 503, and closes its connection', async (dialect) => {
+  const before = await call(dialect)
   expect([before.status, before.headers.connection]).toEqual([200, 'keep-alive'])
-  fixture.app.gate.close()
-  const late = await call(spoken)
+  gateway.app.gate.close()
+  const late = await call(dialect)
   expect([late.status, late.headers.connection, late.reused]).toEqual([503, 'close', true])
   expect(late.body).toContain('The gateway is stopping.')
   await withTimeout(5_000, late.closed)
-  expect(fixture.upstream.received).toHaveLength(1)
-  expect(await fixture.settledEntries(1)).toHaveLength(1)
+  expect(gateway.provider.received).toHaveLength(1)
+  expect(await gateway.ledger.holds(1)).toHaveLength(1)
 })

@@ -2,27 +2,16 @@
 
 import { connect } from 'node:net'
 import OpenAI from 'openai'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { usageOf } from '../../src/core/usage.ts'
-import {
-  GatewayFixture,
-  ManualClock,
-  type Received,
-  type Responder,
-  TRANSPORTS,
-  type Transport,
-  waitFor,
-  withTimeout,
-} from '../support/gateway-fixture.ts'
+import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { type GatewayFixture, useGateway } from '../support/gateway.ts'
+import type { ProviderRequest, ProviderScript } from '../support/provider.ts'
 import { recordingsOf } from '../support/recordings.ts'
+import { waitFor, withTimeout } from '../support/waiting.ts'
 import { costOfUsage, PRICE } from './dialect-fixtures.ts'
 import { readSettled } from './settlement-checks.ts'
-
-let fixture: GatewayFixture | undefined
-afterEach(async () => {
-  await fixture?.close()
-  fixture = undefined
-})
 
 const ID = 'resp_0e6b15873828668f00698b9df63cb0'
 const RESPONSE_PATH = `/v1/responses/${ID}`
@@ -41,7 +30,7 @@ const EVENTS = ['created', 'in_progress', 'completed'].map((name, sequence_numbe
 const ITEM = { id: 'msg_1', type: 'message', role: 'user', content: [{ type: 'input_text', text: 'hello' }] }
 
 /** OpenAI, as far as it keeps responses. */
-const answer: Responder = ({ path, response }) => {
+const answer: ProviderScript = ({ path, response }) => {
   const { method = '' } = response.req
   const url = new URL(path, 'http://upstream')
   const says = (body: object) =>
@@ -59,24 +48,23 @@ const answer: Responder = ({ path, response }) => {
   response.end()
 }
 
-async function open(
+function open(
   env: Record<string, string> = {},
-  play: Responder = answer,
+  script: ProviderScript = answer,
   config: unknown = LIMITED,
 ): Promise<GatewayFixture> {
-  fixture = await GatewayFixture.open({ config, respond: play, env: { ...KEYS, ...env }, clock: new ManualClock() })
-  return fixture
+  return useGateway({ config, respond: script, env: { ...KEYS, ...env }, clock: new ManualClock() })
 }
 
-function sdkOf(stage: GatewayFixture, door: Transport, apiKey = 'alice-secret-alice'): OpenAI {
+function sdkOf(gateway: GatewayFixture, transport: Transport, apiKey = 'alice-secret-alice'): OpenAI {
   const inProcess = async (url: string | URL | Request, init?: RequestInit) =>
-    stage.app.app.fetch(new Request(url, init))
-  const over = door === 'in process' ? { fetch: inProcess } : {}
-  return new OpenAI({ baseURL: `${stage.url}/v1`, apiKey, maxRetries: 0, ...over })
+    gateway.app.app.fetch(new Request(url, init))
+  const over = transport === 'in process' ? { fetch: inProcess } : {}
+  return new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey, maxRetries: 0, ...over })
 }
 
 const asAlice = { authorization: 'Bearer alice-secret-alice' }
-const requestOf = ({ path, body, response }: Received) => [response.req.method, path, body]
+const requestOf = ({ path, body, response }: ProviderRequest) => [response.req.method, path, body]
 
 async function collectTypes(events: AsyncIterable<{ readonly type: string }>): Promise<string[]> {
   const types: string[] = []
@@ -85,9 +73,9 @@ async function collectTypes(events: AsyncIterable<{ readonly type: string }>): P
 }
 
 /** So many requests that used nothing, whose cost is known. */
-async function expectFree(stage: GatewayFixture, requests: number): Promise<void> {
-  await stage.settledEntries(requests)
-  const { levels, entries } = await readSettled(stage)
+async function expectFree(gateway: GatewayFixture, requests: number): Promise<void> {
+  await gateway.ledger.holds(requests)
+  const { levels, entries } = await readSettled(gateway)
   expect(levels).toEqual({ requests, tokens: 0, costNanoUsd: 0n, inFlight: 0 })
   for (const { facts, outcome } of entries) {
     expect(facts).toMatchObject({ dialect: 'openai.stored', provider: 'openai', model: 'stored', costKnown: true })
@@ -97,33 +85,33 @@ async function expectFree(stage: GatewayFixture, requests: number): Promise<void
   }
 }
 
-describe.each(TRANSPORTS)('%s:', (door) => {
+describe.each(TRANSPORTS)('%s:', (transport) => {
   it('the SDK gets, lists, cancels and deletes what is stored', async () => {
-    const stage = await open({}, answer)
-    const { responses } = sdkOf(stage, door)
+    const gateway = await open({}, answer)
+    const { responses } = sdkOf(gateway, transport)
     expect(await responses.retrieve(ID, { include: ['reasoning.encrypted_content'] })).toMatchObject(COMPLETED_RESPONSE)
     const items = await responses.inputItems.list(ID, { limit: 5 })
     expect(items.data).toEqual([ITEM])
     expect(await responses.cancel(ID)).toMatchObject({ id: ID, status: 'cancelled' })
     await responses.delete(ID)
     expect(
-      stage.upstream.received.map(({ path, response }) => [response.req.method, decodeURIComponent(path)]),
+      gateway.provider.received.map(({ path, response }) => [response.req.method, decodeURIComponent(path)]),
     ).toEqual([
       ['GET', `${RESPONSE_PATH}?include[]=reasoning.encrypted_content`],
       ['GET', `${RESPONSE_PATH}/input_items?limit=5`],
       ['POST', `${RESPONSE_PATH}/cancel`],
       ['DELETE', RESPONSE_PATH],
     ])
-    for (const { body, headers } of stage.upstream.received) {
+    for (const { body, headers } of gateway.provider.received) {
       expect(body).toBe('')
-      expect(headers.authorization).toBe(`Bearer ${stage.upstream.env.OPENAI_API_KEY}`)
+      expect(headers.authorization).toBe(`Bearer ${gateway.provider.env.OPENAI_API_KEY}`)
     }
-    await expectFree(stage, 4)
+    await expectFree(gateway, 4)
   })
 
   it('the SDK gets a stream, from where it likes', async () => {
-    const stage = await open()
-    const { responses } = sdkOf(stage, door)
+    const gateway = await open()
+    const { responses } = sdkOf(gateway, transport)
     const types = ['response.created', 'response.in_progress', 'response.completed']
     for (const [after, expected] of [
       [undefined, types],
@@ -133,67 +121,67 @@ describe.each(TRANSPORTS)('%s:', (door) => {
       const from = after === undefined ? {} : { starting_after: after }
       expect(await collectTypes(await responses.retrieve(ID, { stream: true, ...from }))).toEqual(expected)
     }
-    expect(stage.upstream.received.map(({ path }) => path)).toEqual([
+    expect(gateway.provider.received.map(({ path }) => path)).toEqual([
       `${RESPONSE_PATH}?stream=true`,
       `${RESPONSE_PATH}?stream=true&starting_after=0`,
       `${RESPONSE_PATH}?stream=true&starting_after=2`,
     ])
-    await expectFree(stage, 3)
-    for (const { outcome, facts } of await stage.entries())
+    await expectFree(gateway, 3)
+    for (const { outcome, facts } of await gateway.ledger.entries())
       expect([outcome?.ending, outcome?.certainty, facts.streaming]).toEqual(['completed', 'exact', true])
   })
 
   it('a stream that breaks off is an error, and is booked as nothing', async () => {
-    const stage = await open({}, ({ response }) => {
+    const gateway = await open({}, ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.end(EVENTS[0])
     })
-    const stream = await sdkOf(stage, door).responses.retrieve(ID, { stream: true })
+    const stream = await sdkOf(gateway, transport).responses.retrieve(ID, { stream: true })
     await expect(collectTypes(stream)).rejects.toThrow(/broke off its answer/)
-    await expectFree(stage, 1)
-    expect((await stage.entries())[0]?.outcome?.ending).toBe('failed')
+    await expectFree(gateway, 1)
+    expect((await gateway.ledger.entries())[0]?.outcome?.ending).toBe('failed')
   })
 
   it("the provider's own errors are the SDK's, and cost nothing", async () => {
     const error = JSON.stringify({ error: { message: 'No such response', type: 'invalid_request_error', code: null } })
-    const stage = await open({}, ({ response, path }) => {
+    const gateway = await open({}, ({ response, path }) => {
       response.writeHead(path.includes('?') ? 500 : 404, { 'content-type': 'application/json' }).end(error)
     })
-    const { responses } = sdkOf(stage, door)
+    const { responses } = sdkOf(gateway, transport)
     await expect(responses.retrieve(ID)).rejects.toBeInstanceOf(OpenAI.NotFoundError)
     await expect(responses.retrieve(ID, { stream: true })).rejects.toBeInstanceOf(OpenAI.InternalServerError)
-    await expectFree(stage, 2)
+    await expectFree(gateway, 2)
   })
 
   it('what was asked for in the background is booked once, whoever fetches it how often', async () => {
     const queued = JSON.stringify({ ...COMPLETED_RESPONSE, status: 'queued', background: true, usage: null })
-    const stage = await open({}, (call) => {
+    const gateway = await open({}, (call) => {
       if (call.path !== '/v1/responses') return answer(call)
       call.response.writeHead(200, { 'content-type': 'application/json' }).end(queued)
     })
-    const { responses } = sdkOf(stage, door)
+    const { responses } = sdkOf(gateway, transport)
     await responses.create({ model: 'm', input: 'hello', background: true })
-    const before = await readSettled(stage)
+    const before = await readSettled(gateway)
     expect(before.levels.costNanoUsd).toBeGreaterThan(costOfUsage({ input: 20, output: 10 }))
     for (let times = 0; times < 3; times++) await responses.retrieve(ID)
     await collectTypes(await responses.retrieve(ID, { stream: true }))
-    await stage.settledEntries(5)
-    expect((await readSettled(stage)).levels).toEqual({ ...before.levels, requests: 5 })
+    await gateway.ledger.holds(5)
+    expect((await readSettled(gateway)).levels).toEqual({ ...before.levels, requests: 5 })
   })
 
   it.each([
     ['a caller without a key', 401, OpenAI.AuthenticationError, {}, 'wrong'],
     ['a provider without one', 503, OpenAI.InternalServerError, { OPENAI_API_KEY: '' }, 'alice-secret-alice'],
   ] as const)('%s is told so with a %i, and nothing is sent', async (_, status, Failure, env, key) => {
-    const stage = await open(env)
-    const { responses } = sdkOf(stage, door, key)
+    const gateway = await open(env)
+    const { responses } = sdkOf(gateway, transport, key)
     for (const ask of [responses.retrieve(ID), responses.cancel(ID), responses.delete(ID)]) {
       const error: unknown = await ask.catch((thrown: unknown) => thrown)
       expect(error).toBeInstanceOf(Failure)
       expect(error).toMatchObject({ status, message: expect.stringMatching(status === 503 ? /OPENAI_API_KEY/ : /key/) })
     }
-    expect(stage.upstream.received).toEqual([])
-    expect((await readSettled(stage)).levels.requests).toBe(0)
+    expect(gateway.provider.received).toEqual([])
+    expect((await readSettled(gateway)).levels.requests).toBe(0)
   })
 
   it.each([
@@ -220,19 +208,19 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     ['DELETE', '/v1/files/file-1'],
     ['GET', '/V1/responses/a'],
   ])('%s %s is 404 in the shape of the dialect, and goes nowhere', async (method, path) => {
-    const stage = await open()
-    const response = await stage.fetch(door, path, { method, headers: asAlice })
+    const gateway = await open()
+    const response = await gateway.client.fetch(transport, path, { method, headers: asAlice })
     expect([response.status, await response.json()]).toEqual([
       404,
       { error: expect.objectContaining({ type: 'invalid_request_error', code: 'not_found' }) },
     ])
-    expect(stage.upstream.received).toEqual([])
-    expect((await readSettled(stage)).levels.requests).toBe(0)
+    expect(gateway.provider.received).toEqual([])
+    expect((await readSettled(gateway)).levels.requests).toBe(0)
   })
 
   it('nothing of a body goes on, nor keys, nor what is said to the gateway', async () => {
-    const stage = await open()
-    const response = await stage.fetch(door, `${RESPONSE_PATH}/cancel?key=alice-secret-alice&a=1`, {
+    const gateway = await open()
+    const response = await gateway.client.fetch(transport, `${RESPONSE_PATH}/cancel?key=alice-secret-alice&a=1`, {
       method: 'POST',
       headers: { ...asAlice, 'x-bursar-user': 'u', 'content-type': 'application/json', 'x-mine': '1', cookie: 'c=1' },
       body: '{"model":"gpt-4o"}',
@@ -240,20 +228,23 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     expect([response.status, response.headers.get('x-bursar-source')]).toEqual([200, 'provider'])
     expect(response.headers.get('x-bursar-cost-usd')).toMatch(/^0(\.0+)?$/)
     await response.text()
-    const [call] = stage.upstream.received
+    const [call] = gateway.provider.received
     expect(call && requestOf(call)).toEqual(['POST', `${RESPONSE_PATH}/cancel?a=1`, ''])
     expect(call?.headers).toMatchObject({ 'x-mine': '1', 'content-length': '0' })
     for (const name of ['content-type', 'x-bursar-user', 'cookie']) expect(call?.headers[name]).toBeUndefined()
-    expect((await stage.entries())[0]?.facts.caller.user).toBe('u')
+    expect((await gateway.ledger.entries())[0]?.facts.caller.user).toBe('u')
   })
 
   it('of 200 at once as many are sent as fit the limit on requests', async () => {
-    const stage = await open({}, () => {}, { limits: { global: { requestsPerMinute: 37 } } })
-    const { received } = stage.upstream
+    const gateway = await open({}, () => {}, { limits: { global: { requestsPerMinute: 37 } } })
+    const { received } = gateway.provider
     let refused = 0
-    const asked = Array.from({ length: 200 }, async (_, at) => {
-      const path = at % 2 === 0 ? RESPONSE_PATH : `${RESPONSE_PATH}?stream=true`
-      const response = await stage.fetch(door, path, { method: at % 3 === 0 ? 'DELETE' : 'GET', headers: asAlice })
+    const asked = Array.from({ length: 200 }, async (_, index) => {
+      const path = index % 2 === 0 ? RESPONSE_PATH : `${RESPONSE_PATH}?stream=true`
+      const response = await gateway.client.fetch(transport, path, {
+        method: index % 3 === 0 ? 'DELETE' : 'GET',
+        headers: asAlice,
+      })
       if (response.status === 429) refused++
       return response.text()
     })
@@ -261,62 +252,62 @@ describe.each(TRANSPORTS)('%s:', (door) => {
     expect([received.length, refused]).toEqual([37, 163])
     for (const call of received) void answer(call)
     await Promise.all(asked)
-    expect(await stage.settledEntries(37)).toHaveLength(37)
+    expect(await gateway.ledger.holds(37)).toHaveLength(37)
   })
 
   it("a refusal is the SDK's own, and takes nothing", async () => {
-    const stage = await open({ MAX_REQUESTS_PER_MINUTE: '1' })
-    const { responses } = sdkOf(stage, door)
+    const gateway = await open({ MAX_REQUESTS_PER_MINUTE: '1' })
+    const { responses } = sdkOf(gateway, transport)
     await responses.retrieve(ID)
     const error: unknown = await responses.retrieve(ID).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(OpenAI.RateLimitError)
     expect(error).toMatchObject({ code: 'rate_limit_exceeded' })
-    await expectFree(stage, 1)
+    await expectFree(gateway, 1)
   })
 
   it('money that is used up, and prices nobody knows, are no matter', async () => {
-    const stage = await open(
+    const gateway = await open(
       { DAILY_SPENDING_LIMIT: '0', MAX_COST_PER_REQUEST: '0', UNBOUNDED_CALLS: 'refuse' },
       answer,
       {},
     )
-    expect(await sdkOf(stage, door).responses.retrieve(ID)).toMatchObject(COMPLETED_RESPONSE)
+    expect(await sdkOf(gateway, transport).responses.retrieve(ID)).toMatchObject(COMPLETED_RESPONSE)
   })
 
   it('nobody reads on for a client that leaves a stream', async () => {
-    const stage = await open({ ON_DISCONNECT: 'drain' }, ({ response }) => {
+    const gateway = await open({ ON_DISCONNECT: 'drain' }, ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(EVENTS[0])
     })
     const leaving = new AbortController()
-    const response = await stage.fetch(door, `${RESPONSE_PATH}?stream=true`, {
+    const response = await gateway.client.fetch(transport, `${RESPONSE_PATH}?stream=true`, {
       headers: asAlice,
       signal: leaving.signal,
     })
     const reader = response.body?.getReader()
     await reader?.read()
-    if (door === 'in process') await reader?.cancel()
+    if (transport === 'in process') await reader?.cancel()
     leaving.abort()
-    const [call] = stage.upstream.received
+    const [call] = gateway.provider.received
     expect(await withTimeout(2_000, call?.cut ?? Promise.resolve(false))).toBe(true)
-    await expectFree(stage, 1)
-    expect((await stage.entries())[0]?.outcome).toMatchObject({ ending: 'canceled', certainty: 'exact' })
+    await expectFree(gateway, 1)
+    expect((await gateway.ledger.entries())[0]?.outcome).toMatchObject({ ending: 'canceled', certainty: 'exact' })
   })
 
   it('what a client that leaves asked to be done is done', async () => {
-    const stage = await open({ ON_DISCONNECT: 'drain' }, () => {})
+    const gateway = await open({ ON_DISCONNECT: 'drain' }, () => {})
     const leaving = new AbortController()
-    const asked = stage.fetch(door, `${RESPONSE_PATH}/cancel`, {
+    const asked = gateway.client.fetch(transport, `${RESPONSE_PATH}/cancel`, {
       method: 'POST',
       headers: asAlice,
       signal: leaving.signal,
     })
     asked.catch(() => {})
-    const call = await waitFor(async () => stage.upstream.received[0])
-    await stage.untilClientGone(door, () => leaving.abort())
+    const call = await waitFor(async () => gateway.provider.received[0])
+    await gateway.untilClientGone(transport, () => leaving.abort())
     void answer(call)
     expect(await call.cut).toBe(false)
-    await expectFree(stage, 1)
+    await expectFree(gateway, 1)
   })
 })
 
@@ -332,9 +323,9 @@ it.each([
   ['/v1/responses/a\\..\\b', 400],
   ['/v1/responses/r\xe9sp', 400],
 ])('the path %j is not made into another on its way', async (path, status) => {
-  const stage = await open()
-  expect(await withTimeout(5_000, statusOf(stage.port, path))).toBe(status)
-  expect(stage.upstream.received).toEqual([])
+  const gateway = await open()
+  expect(await withTimeout(5_000, statusOf(gateway.port, path))).toBe(status)
+  expect(gateway.provider.received).toEqual([])
 })
 
 /** Of a path as it is written: clients clean theirs up. */
@@ -351,11 +342,11 @@ function statusOf(port: number, path: string): Promise<number> {
 }
 
 it.each(recordingsOf('openai.responses_retrieve'))('$file passes byte for byte', async ({ request, response }) => {
-  const stage = await open({}, (call) => {
+  const gateway = await open({}, (call) => {
     call.response.writeHead(200, { 'content-type': 'application/json' }).end(response.body)
   })
-  const got = await stage.fetch('over sockets', request?.path ?? '', { headers: asAlice })
+  const got = await gateway.client.fetch('over sockets', request?.path ?? '', { headers: asAlice })
   expect([got.status, await got.text()]).toEqual([200, response.body])
-  expect(stage.upstream.received[0]?.path).toBe(request?.path)
-  await expectFree(stage, 1)
+  expect(gateway.provider.received[0]?.path).toBe(request?.path)
+  await expectFree(gateway, 1)
 })

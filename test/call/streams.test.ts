@@ -2,7 +2,6 @@
 // ended without saying how.
 
 import { request as rawRequest } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   brotliCompressSync,
   constants,
@@ -14,17 +13,12 @@ import {
   gzipSync,
   zstdCompressSync,
 } from 'node:zlib'
-import { afterEach, describe, expect, it } from 'vitest'
-import {
-  answerStream,
-  GatewayFixture,
-  type GatewayFixtureOptions,
-  ManualClock,
-  type Responder,
-  TRANSPORTS,
-  type Transport,
-  withTimeout,
-} from '../support/gateway-fixture.ts'
+import { describe, expect, it } from 'vitest'
+import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerStream, type GatewayFixture, type GatewayFixtureOptions, useGateway } from '../support/gateway.ts'
+import type { ProviderScript } from '../support/provider.ts'
+import { turns, withTimeout } from '../support/waiting.ts'
 import {
   costOfUsage,
   DIALECT_NAMES,
@@ -36,19 +30,12 @@ import {
 } from './dialect-fixtures.ts'
 import { expectSettled, LIMITED_CONFIG } from './settlement-checks.ts'
 
-let fixture: GatewayFixture | undefined
-afterEach(async () => {
-  await fixture?.close()
-  fixture = undefined
-})
-
 /** Stands still: no deadline comes, and no connection is given up, before a test says so. */
 let clock: ManualClock
 
-async function open(play: Responder, options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
+function open(script: ProviderScript, options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
   clock = new ManualClock()
-  fixture = await GatewayFixture.open({ config: LIMITED_CONFIG, respond: play, clock, timers: clock, ...options })
-  return fixture
+  return useGateway({ config: LIMITED_CONFIG, respond: script, clock, timers: clock, ...options })
 }
 
 /** Waits for the first chunk of an answer. The answer that is returned holds that chunk, too. */
@@ -66,13 +53,13 @@ async function readFirstChunk(answer: Response): Promise<Response> {
   return new Response(body, { status: answer.status, headers: answer.headers })
 }
 
-const transportsAndDialects: [Transport, DialectName][] = TRANSPORTS.flatMap((door) =>
-  DIALECT_NAMES.map((spoken): [Transport, DialectName] => [door, spoken]),
+const transportsAndDialects: [Transport, DialectName][] = TRANSPORTS.flatMap((transport) =>
+  DIALECT_NAMES.map((dialect): [Transport, DialectName] => [transport, dialect]),
 )
 const USAGE = { input: 21, output: 9 }
 const EXACT = { ending: 'completed', certainty: 'exact', cost: costOfUsage(USAGE), tokens: 30 }
 
-describe.each(TRANSPORTS)('%s, responses:', (door) => {
+describe.each(TRANSPORTS)('%s, responses:', (transport) => {
   it.each(['\n', '\r\n'])(
     'the rest of the last event is waited for, and the connection is not (%j)',
     async (newline) => {
@@ -82,115 +69,115 @@ describe.each(TRANSPORTS)('%s, responses:', (door) => {
         response: { object: 'response', model: 'm', status: 'completed', usage },
       }
       const sent = `data: ${JSON.stringify(last)}${newline}event: response.completed${newline}${newline}`
-      const stage = await open(async ({ response }) => {
+      const gateway = await open(async ({ response }) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
         for (const piece of sent.split(/(?<=\r|\n)/)) {
           response.write(piece)
-          await sleep(10)
+          await turns()
         }
       })
       const body = JSON.stringify({ model: 'm', input: 'hello', max_output_tokens: 50, stream: true })
       const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-      const answer = await stage.fetch(door, '/v1/responses', init)
+      const answer = await gateway.client.fetch(transport, '/v1/responses', init)
       expect(await answer.text()).toBe(sent)
-      await expectSettled(stage, EXACT)
+      await expectSettled(gateway, EXACT)
     },
   )
 })
 
-describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
+describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
   it('the bytes are those of the provider, wherever they are cut', async () => {
-    const sent = eventsOf(spoken, USAGE, ['Hé', '日本', '\\"usage\\":{"', ' 👋']).join('')
+    const sent = eventsOf(dialect, USAGE, ['Hé', '日本', '\\"usage\\":{"', ' 👋']).join('')
     const bytes = Buffer.from(sent)
-    const stage = await open(async ({ response }) => {
+    const gateway = await open(async ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
-      for (let at = 0; at < bytes.length; at += 7) response.write(bytes.subarray(at, at + 7))
+      for (let offset = 0; offset < bytes.length; offset += 7) response.write(bytes.subarray(offset, offset + 7))
       response.end()
     })
-    const answer = await requestUsage(stage, spoken, door)
+    const answer = await requestUsage(gateway, dialect, transport)
     expect(await answer.text()).toBe(sent)
-    await expectSettled(stage, EXACT)
+    await expectSettled(gateway, EXACT)
   })
 
   it('the blank line after the last event is waited for, and the connection is not', async () => {
-    const sent = eventsOf(spoken, USAGE).join('')
-    const stage = await open(async ({ response }) => {
+    const sent = eventsOf(dialect, USAGE).join('')
+    const gateway = await open(async ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(sent.slice(0, -1))
-      await sleep(30)
+      await turns()
       response.write(sent.slice(-1))
-      if (spoken === 'gemini') response.end()
+      if (dialect === 'gemini') response.end()
     })
-    const answer = await requestUsage(stage, spoken, door)
+    const answer = await requestUsage(gateway, dialect, transport)
     expect(await answer.text()).toBe(sent)
-    await expectSettled(stage, EXACT)
+    await expectSettled(gateway, EXACT)
   })
 
   it('a stream that ends without its end is an error, and costs the whole reservation', async () => {
-    const [first = '', second = ''] = eventsOf(spoken, USAGE)
-    const stage = await open(({ response }) => {
+    const [first = '', second = ''] = eventsOf(dialect, USAGE)
+    const gateway = await open(({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.end(first + second.slice(0, 20))
     })
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
-    await expectErrorEvent(spoken, answer, /broke off/, first)
-    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    const answer = await gateway.client.asks(dialect, { cap: 50, stream: true }, {}, transport)
+    await expectErrorEvent(dialect, answer, /broke off/, first)
+    await expectSettled(gateway, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
 
   it('an upstream that dies in the middle of a stream is an error event', async () => {
-    const [first = ''] = eventsOf(spoken, USAGE)
-    const stage = await open(({ response }) => {
+    const [first = ''] = eventsOf(dialect, USAGE)
+    const gateway = await open(({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(first, () => response.destroy())
     })
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
-    await expectErrorEvent(spoken, answer, /broke off/, first)
-    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    const answer = await gateway.client.asks(dialect, { cap: 50, stream: true }, {}, transport)
+    await expectErrorEvent(dialect, answer, /broke off/, first)
+    await expectSettled(gateway, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
 
   it('a stream that is not over in time is cut with an error event', async () => {
-    const [first = ''] = eventsOf(spoken, USAGE)
-    const stage = await open(
+    const [first = ''] = eventsOf(dialect, USAGE)
+    const gateway = await open(
       ({ response }) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
         response.write(first)
       },
       { env: { UPSTREAM_TIMEOUT_MS: '150' } },
     )
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    const answer = await gateway.client.asks(dialect, { cap: 50, stream: true }, {}, transport)
     const begun = await readFirstChunk(answer)
     clock.advance(150)
-    await expectErrorEvent(spoken, begun, /in time/, first)
-    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
-    expect(await stage.upstream.received[0]?.cut).toBe(true)
+    await expectErrorEvent(dialect, begun, /in time/, first)
+    await expectSettled(gateway, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    expect(await gateway.provider.received[0]?.cut).toBe(true)
   })
 
   it("the provider's own error event passes on, and costs the whole reservation", async () => {
-    const [first = ''] = eventsOf(spoken, USAGE)
+    const [first = ''] = eventsOf(dialect, USAGE)
     const error = {
       type: 'error',
       error: { type: 'overloaded_error', message: 'Overloaded', code: 503, status: 'UNAVAILABLE' },
     }
-    const sent = `${first}${spoken === 'anthropic' ? 'event: error\n' : ''}data: ${JSON.stringify(error)}\n\n`
-    const stage = await open((call) => answerStream(call, [sent]))
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+    const sent = `${first}${dialect === 'anthropic' ? 'event: error\n' : ''}data: ${JSON.stringify(error)}\n\n`
+    const gateway = await open((call) => answerStream(call, [sent]))
+    const answer = await gateway.client.asks(dialect, { cap: 50, stream: true }, {}, transport)
     expect(await answer.text()).toBe(sent)
-    await expectSettled(stage, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
+    await expectSettled(gateway, { ending: 'failed', certainty: 'upperBound', cost: 'whole' })
   })
 
   it.each(['gzip', 'br', 'deflate', 'zstd'] as const)(
     'a whole answer in %s passes on as it is, metered',
     async (encoding) => {
       const whole = { gzip: gzipSync, br: brotliCompressSync, deflate: deflateSync, zstd: zstdCompressSync }
-      const sent = whole[encoding](wholeAnswer(spoken, USAGE))
-      const stage = await open(({ response }) => {
+      const sent = whole[encoding](wholeAnswer(dialect, USAGE))
+      const gateway = await open(({ response }) => {
         response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': encoding }).end(sent)
       })
-      const { headers, body } = await fetchRaw(stage, spoken, door, false)
+      const { headers, body } = await fetchRaw(gateway, dialect, transport, false)
       expect(headers.get('content-encoding')).toBe(encoding)
       expect(headers.get('x-bursar-cost-usd')).toBe('0.000039')
       expect(body.equals(sent)).toBe(true)
-      await expectSettled(stage, EXACT)
+      await expectSettled(gateway, EXACT)
     },
   )
 
@@ -198,7 +185,7 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
     'a stream in %s passes on as it is, metered',
     async (encoding) => {
       const sent: Buffer[] = []
-      const stage = await open(async ({ response }) => {
+      const gateway = await open(async ({ response }) => {
         response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': encoding })
         const coder = compressors[encoding]()
         coder.on('data', (chunk: Buffer) => {
@@ -206,62 +193,61 @@ describe.each(transportsAndDialects)('%s, %s:', (door, spoken) => {
           response.write(chunk)
         })
         coder.on('end', () => response.end())
-        for (const event of eventsOf(spoken, USAGE)) {
-          coder.write(event)
-          await sleep(1)
+        for (const event of eventsOf(dialect, USAGE)) {
+          await new Promise((resolve) => coder.write(event, resolve))
         }
         // The encoding's own end comes when the last event is long gone.
-        await sleep(30)
+        await turns()
         coder.end()
       })
-      const { headers, body } = await fetchRaw(stage, spoken, door, true)
+      const { headers, body } = await fetchRaw(gateway, dialect, transport, true)
       expect(headers.get('content-encoding')).toBe(encoding)
       expect(body.equals(Buffer.concat(sent))).toBe(true)
-      await expectSettled(stage, EXACT)
+      await expectSettled(gateway, EXACT)
     },
   )
 })
 
-describe.each(TRANSPORTS)('%s:', (door) => {
+describe.each(TRANSPORTS)('%s:', (transport) => {
   it('openai: a usage chunk that was not asked for is asked for, metered, and hidden', async () => {
     const events = eventsOf('openai', USAGE)
-    const stage = await open((call) => answerStream(call, events))
-    const answer = await stage.call(
+    const gateway = await open((call) => answerStream(call, events))
+    const answer = await gateway.client.asks(
       'openai',
       { cap: 50, stream: true },
       { headers: { 'accept-encoding': 'gzip' } },
-      door,
+      transport,
     )
     expect(await answer.text()).toBe(events.toSpliced(-2, 1).join(''))
-    const [call] = stage.upstream.received
+    const [call] = gateway.provider.received
     expect(JSON.parse(call?.body ?? '')).toHaveProperty('stream_options', { include_usage: true })
     expect(call?.headers['accept-encoding']).toBe('identity')
-    await expectSettled(stage, EXACT)
+    await expectSettled(gateway, EXACT)
   })
 
   it('openai: a first chunk with empty choices and no usage is not hidden', async () => {
     const filters = `data: ${JSON.stringify({ choices: [], prompt_filter_results: [], usage: null })}\n\n`
     const events = [filters, ...eventsOf('openai', USAGE)]
-    const stage = await open((call) => answerStream(call, events))
-    const answer = await stage.call('openai', { cap: 50, stream: true }, {}, door)
+    const gateway = await open((call) => answerStream(call, events))
+    const answer = await gateway.client.asks('openai', { cap: 50, stream: true }, {}, transport)
     expect(await answer.text()).toBe(events.toSpliced(-2, 1).join(''))
   })
 
   it.each(['openai', 'anthropic'] as const)(
     '%s: the answer closes at once after its last event, though the upstream does not',
-    async (spoken) => {
-      const stage = await open((call) => answerStream(call, eventsOf(spoken, USAGE), false))
-      await (await stage.call(spoken, { cap: 50, stream: true }, {}, door)).text()
-      await expectSettled(stage, EXACT)
+    async (dialect) => {
+      const gateway = await open((call) => answerStream(call, eventsOf(dialect, USAGE), false))
+      await (await gateway.client.asks(dialect, { cap: 50, stream: true }, {}, transport)).text()
+      await expectSettled(gateway, EXACT)
       // The connection is given up a while later, so that it does not stay open for ever.
       clock.advance(1_000)
-      expect(await withTimeout(25_000, stage.upstream.received[0]?.cut ?? Promise.resolve(false))).toBe(true)
+      expect(await withTimeout(25_000, gateway.provider.received[0]?.cut ?? Promise.resolve(false))).toBe(true)
     },
   )
 
-  it.each(['openai', 'anthropic'] as const)('%s: the call is settled before its last event leaves', async (spoken) => {
-    const stage = await open((call) => answerStream(call, eventsOf(spoken, USAGE), false))
-    const answer = await stage.call(spoken, { cap: 50, stream: true }, {}, door)
+  it.each(['openai', 'anthropic'] as const)('%s: the call is settled before its last event leaves', async (dialect) => {
+    const gateway = await open((call) => answerStream(call, eventsOf(dialect, USAGE), false))
+    const answer = await gateway.client.asks(dialect, { cap: 50, stream: true }, {}, transport)
     const decoder = new TextDecoder()
     let seen = ''
     for await (const chunk of answer.body ?? []) {
@@ -269,24 +255,24 @@ describe.each(TRANSPORTS)('%s:', (door) => {
       const over = seen.includes('[DONE]') || seen.includes('message_stop')
       if (over) break
     }
-    expect((await stage.app.store.figures({ simulated: false })).open.calls).toBe(0)
-    await expectSettled(stage, EXACT)
+    expect((await gateway.app.store.figures({ simulated: false })).open.calls).toBe(0)
+    await expectSettled(gateway, EXACT)
   })
 
   it('gemini: a stream that is one JSON array is passed on, metered, and ended as an array where it breaks off', async () => {
     const elements = eventsOf('gemini', USAGE).map((event) => event.slice('data: '.length).trim())
     const whole = `[${elements.join('\n,\r\n')}\n]`
     let sent = whole
-    const stage = await open(
+    const gateway = await open(
       ({ response }) => void response.writeHead(200, { 'content-type': 'application/json; charset=UTF-8' }).end(sent),
     )
     const { body } = requestFor('gemini', { cap: 50 })
     const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-    const answer = await stage.fetch(door, '/v1beta/models/m:streamGenerateContent', init)
+    const answer = await gateway.client.fetch(transport, '/v1beta/models/m:streamGenerateContent', init)
     expect(await answer.text()).toBe(whole)
-    await expectSettled(stage, EXACT)
+    await expectSettled(gateway, EXACT)
     sent = `[${elements[0]}\n`
-    const broken = await stage.fetch(door, '/v1beta/models/m:streamGenerateContent', init)
+    const broken = await gateway.client.fetch(transport, '/v1beta/models/m:streamGenerateContent', init)
     const { text, broke } = await readAll(broken)
     const list = JSON.parse(text) as unknown[]
     expect(broke).toBe(true)
@@ -296,11 +282,15 @@ describe.each(TRANSPORTS)('%s:', (door) => {
 })
 
 /** A stream whose usage the caller itself asked for, so that nothing is hidden from it. */
-function requestUsage(stage: GatewayFixture, spoken: DialectName, door: Transport): Promise<Response> {
-  const { path, body } = requestFor(spoken, { cap: 50, stream: true })
-  const more = spoken === 'openai' ? { stream_options: { include_usage: true } } : {}
-  const asked = JSON.stringify({ ...JSON.parse(body), ...more })
-  return stage.fetch(door, path, { method: 'POST', body: asked, headers: { 'content-type': 'application/json' } })
+function requestUsage(gateway: GatewayFixture, dialect: DialectName, transport: Transport): Promise<Response> {
+  const { path, body } = requestFor(dialect, { cap: 50, stream: true })
+  const fields = dialect === 'openai' ? { stream_options: { include_usage: true } } : {}
+  const asked = JSON.stringify({ ...JSON.parse(body), ...fields })
+  return gateway.client.fetch(transport, path, {
+    method: 'POST',
+    body: asked,
+    headers: { 'content-type': 'application/json' },
+  })
 }
 
 const compressors = {
@@ -312,22 +302,22 @@ const compressors = {
 
 /** The answer's bytes as they came, which `fetch` over sockets would decode. */
 async function fetchRaw(
-  stage: GatewayFixture,
-  spoken: DialectName,
-  door: Transport,
+  gateway: GatewayFixture,
+  dialect: DialectName,
+  transport: Transport,
   stream: boolean,
 ): Promise<{ headers: Headers; body: Buffer }> {
-  const { path, body } = requestFor(spoken, { cap: 50, stream })
+  const { path, body } = requestFor(dialect, { cap: 50, stream })
   // With its usage asked for by the client, a stream may come encoded.
-  const more = stream && spoken === 'openai' ? { stream_options: { include_usage: true } } : {}
-  const asked = JSON.stringify({ ...JSON.parse(body), ...more })
+  const fields = stream && dialect === 'openai' ? { stream_options: { include_usage: true } } : {}
+  const asked = JSON.stringify({ ...JSON.parse(body), ...fields })
   const headers = { 'content-type': 'application/json', 'accept-encoding': 'gzip, br, deflate, zstd' }
-  if (door === 'in process') {
-    const answer = await stage.fetch(door, path, { method: 'POST', body: asked, headers })
+  if (transport === 'in process') {
+    const answer = await gateway.client.fetch(transport, path, { method: 'POST', body: asked, headers })
     return { headers: answer.headers, body: Buffer.from(await answer.arrayBuffer()) }
   }
   return new Promise((resolve, reject) => {
-    const request = rawRequest(stage.url + path, { method: 'POST', headers }, async (response) => {
+    const request = rawRequest(gateway.url + path, { method: 'POST', headers }, async (response) => {
       const chunks: Buffer[] = []
       for await (const chunk of response) chunks.push(chunk)
       const pairs = Object.entries(response.headers).map(([name, value]): [string, string] => [name, String(value)])
@@ -350,14 +340,14 @@ async function readAll(answer: Response): Promise<{ text: string; broke: boolean
 }
 
 /** The last event is the dialect's error event. Gemini's SDKs read on after one: there the connection breaks as well. */
-async function expectErrorEvent(spoken: DialectName, answer: Response, message: RegExp, first: string): Promise<void> {
+async function expectErrorEvent(dialect: DialectName, answer: Response, message: RegExp, first: string): Promise<void> {
   const { text, broke } = await readAll(answer)
-  expect({ begins: text.startsWith(first), broke }).toEqual({ begins: true, broke: spoken === 'gemini' })
+  expect({ begins: text.startsWith(first), broke }).toEqual({ begins: true, broke: dialect === 'gemini' })
   const last =
     text
       .trimEnd()
       .split(/\r?\n\r?\n/)
       .at(-1) ?? ''
-  if (spoken === 'anthropic') expect(last).toMatch(/^event: error\n/)
-  expect(errorIn(spoken, JSON.parse(/^data: (.*)$/m.exec(last)?.[1] ?? '{}')).message).toMatch(message)
+  if (dialect === 'anthropic') expect(last).toMatch(/^event: error\n/)
+  expect(errorIn(dialect, JSON.parse(/^data: (.*)$/m.exec(last)?.[1] ?? '{}')).message).toMatch(message)
 }

@@ -3,9 +3,9 @@
 import OpenAI7 from 'openai'
 import OpenAI6 from 'openai-6'
 import { describe, expect, test } from 'vitest'
+import type { Gateway } from '../support/gateway.ts'
 import { type FakeProvider, PROVIDER_KEYS, type ProviderRequest } from '../support/provider.ts'
 import { WORDS } from '../support/provider-answers.ts'
-import type { Gateway } from '../support/server.ts'
 import type { Client, ClientRequest } from './client-request.ts'
 import { CLIENTS } from './clients.ts'
 import { KEY, plainJson, readStream, startPair } from './pair.ts'
@@ -37,7 +37,7 @@ function forwardedHeaders(received: ProviderRequest | undefined): [string, unkno
 
 async function expectOneEntry(gateway: Gateway): Promise<void> {
   await gateway.idle()
-  const entries = await gateway.entries()
+  const entries = await gateway.ledger.entries()
   expect(entries.map(({ facts, outcome }) => [facts.caller.key, outcome?.ending, outcome?.certainty])).toEqual([
     ['alice', 'completed', 'exact'],
   ])
@@ -47,17 +47,18 @@ async function expectOneEntry(gateway: Gateway): Promise<void> {
 /** What an SDK that asks the gateway makes of it, against what the same SDK makes of the provider. */
 async function expectSame(
   client: Client,
-  more: Partial<ClientRequest>,
+  overrides: Partial<ClientRequest>,
   prepare: (provider: FakeProvider) => void = () => {},
 ) {
   for (const streamed of [false, true]) {
     await using scene = await startPair()
     prepare(scene.provider)
-    const ask = async (at: ClientRequest) => (streamed ? eventsOf(client, at) : plainJson(await client.whole(at)))
-    const expected = await ask({ ...scene.direct, ...more })
-    const got = await ask({ ...scene.through, ...more })
+    const ask = async (request: ClientRequest) =>
+      streamed ? eventsOf(client, request) : plainJson(await client.whole(request))
+    const expected = await ask({ ...scene.direct, ...overrides })
+    const got = await ask({ ...scene.through, ...overrides })
     expect(Array.isArray(got) ? withoutNullUsage(got) : got).toEqual(expected)
-    expect(JSON.stringify(expected)).toContain(more.tools ? 'weather' : WORDS[0])
+    expect(JSON.stringify(expected)).toContain(overrides.tools ? 'weather' : WORDS[0])
     await expectOneEntry(scene.gateway)
   }
 }
@@ -94,7 +95,7 @@ describe.each(CLIENTS)('$name', (client) => {
     expect(sent).toContain(PROVIDER_KEYS[client.dialect])
     expect(sent).not.toContain(KEY)
     expect(sent).not.toContain('x-bursar-')
-    const [entry] = await scene.gateway.entries()
+    const [entry] = await scene.gateway.ledger.entries()
     expect(entry?.facts.caller).toMatchObject({ key: 'alice', user: 'ada' })
   })
 
@@ -117,13 +118,22 @@ interface Chunk {
   readonly usage?: unknown
 }
 
-const options = (at: ClientRequest) => ({ apiKey: at.key, baseURL: `${at.url}/v1` })
+const options = (request: ClientRequest) => ({ apiKey: request.key, baseURL: `${request.url}/v1` })
 const STREAMS: readonly (readonly [
   string,
-  (at: ClientRequest, more: { stream_options?: { include_usage: boolean } }) => PromiseLike<AsyncIterable<Chunk>>,
+  (
+    request: ClientRequest,
+    fields: { stream_options?: { include_usage: boolean } },
+  ) => PromiseLike<AsyncIterable<Chunk>>,
 ])[] = [
-  ['openai 7', (at, more) => new OpenAI7(options(at)).chat.completions.create({ ...BODY, ...more, stream: true })],
-  ['openai 6', (at, more) => new OpenAI6(options(at)).chat.completions.create({ ...BODY, ...more, stream: true })],
+  [
+    'openai 7',
+    (request, fields) => new OpenAI7(options(request)).chat.completions.create({ ...BODY, ...fields, stream: true }),
+  ],
+  [
+    'openai 6',
+    (request, fields) => new OpenAI6(options(request)).chat.completions.create({ ...BODY, ...fields, stream: true }),
+  ],
 ]
 
 describe.each(STREAMS)('%s', (_name, streamOf) => {
@@ -149,7 +159,7 @@ describe.each(STREAMS)('%s', (_name, streamOf) => {
 
 describe('openai 7', () => {
   test("reads in the headers the gateway's rate limits, and nothing of who owns the provider's account", async () => {
-    await using scene = await startPair({ settings: { MAX_REQUESTS_PER_MINUTE: '7' } })
+    await using scene = await startPair({ env: { MAX_REQUESTS_PER_MINUTE: '7' } })
     const { response, request_id } = await new OpenAI7(options(scene.through)).chat.completions
       .create(BODY)
       .withResponse()

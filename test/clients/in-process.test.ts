@@ -3,7 +3,7 @@
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { describe, expect, test } from 'vitest'
-import { waitFor } from '../support/server.ts'
+import { waitFor } from '../support/waiting.ts'
 import { type GatewayPair, KEY, plainJson, startPair } from './pair.ts'
 
 const MESSAGES = [{ role: 'user' as const, content: 'Hello' }]
@@ -68,7 +68,7 @@ describe.each(MOUNTED_CLIENTS)('%s', (_name, client) => {
     expect(plainJson(await client.whole(pair, mount(pair)))).toEqual(plainJson(await client.whole(pair, undefined)))
     const direct = await collectAll(await client.stream(pair, undefined))
     expect(await collectAll(await client.stream(pair, mount(pair)))).toEqual(direct)
-    const entries = await pair.gateway.entries()
+    const entries = await pair.gateway.ledger.entries()
     expect(entries.map(({ outcome }) => [outcome?.ending, outcome?.certainty])).toEqual([
       ['completed', 'exact'],
       ['completed', 'exact'],
@@ -77,7 +77,7 @@ describe.each(MOUNTED_CLIENTS)('%s', (_name, client) => {
   })
 
   test('raises its own error when the app refuses', async () => {
-    await using pair = await startPair({ settings: { MAX_COST_PER_REQUEST: '0.000001' } })
+    await using pair = await startPair({ env: { MAX_COST_PER_REQUEST: '0.000001' } })
     await expect(client.whole(pair, mount(pair))).rejects.toBeInstanceOf(client.error)
     await expect(client.stream(pair, mount(pair))).rejects.toBeInstanceOf(client.error)
   })
@@ -95,8 +95,8 @@ describe.each(MOUNTED_CLIENTS)('%s', (_name, client) => {
     const abort = new AbortController()
     for await (const _ of await client.stream(pair, mount(pair), abort.signal)) abort.abort()
     release()
-    await waitFor(async () => (await pair.gateway.entries()).length > 0)
-    const entries = await pair.gateway.entries()
+    await waitFor(async () => (await pair.gateway.ledger.entries()).length > 0)
+    const entries = await pair.gateway.ledger.entries()
     expect(entries.map(({ outcome }) => [outcome?.ending, outcome?.certainty])).toEqual([['canceled', 'exact']])
   })
 })

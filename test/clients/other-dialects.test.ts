@@ -7,15 +7,15 @@ import { describe, expect, test } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { formatUsd } from '../../src/core/money.ts'
 import { usageOf } from '../../src/core/usage.ts'
+import { type Gateway, type GatewayOptions, startGateway } from '../support/gateway.ts'
 import { PROVIDER_KEYS } from '../support/provider.ts'
-import { type Gateway, type GatewayOptions, startGateway } from '../support/server.ts'
 import { KEY, startPair } from './pair.ts'
 
 const MESSAGES = [{ role: 'user' as const, content: 'How many tokens is this?' }]
 const PROMPT = 'one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen'
 
-const start = ({ settings, ...options }: GatewayOptions = {}) =>
-  startGateway({ ...options, settings: { BURSAR_KEYS: `alice:${KEY}`, ...settings } })
+const start = ({ env, ...options }: GatewayOptions = {}) =>
+  startGateway({ ...options, env: { BURSAR_KEYS: `alice:${KEY}`, ...env } })
 
 const openaiAt = ({ url }: Gateway) => new OpenAI({ apiKey: KEY, baseURL: `${url}/v1`, maxRetries: 0 })
 const anthropicAt = ({ url }: Gateway) => new Anthropic({ apiKey: KEY, baseURL: url, maxRetries: 0 })
@@ -47,7 +47,7 @@ describe('embeddings.create of openai', () => {
   test('gets a vector for each input, as floats though the SDK asks for base64', async () => {
     await using gateway = await start()
     const { data, usage, model } = await openaiAt(gateway).embeddings.create(body)
-    expect(data.map(({ index, object }) => [index, object])).toEqual(INPUT.map((_, at) => [at, 'embedding']))
+    expect(data.map(({ index, object }) => [index, object])).toEqual(INPUT.map((_, index) => [index, 'embedding']))
     expect(data.map(({ embedding }) => embedding.length)).toEqual([4, 4, 4])
     expect(data[0]?.embedding).toEqual(data[2]?.embedding)
     expect(data[0]?.embedding).not.toEqual(data[1]?.embedding)
@@ -67,7 +67,7 @@ describe('embeddings.create of openai', () => {
     ])
     expect(floats.data.map(({ embedding }) => embedding)).toEqual(usual.data.map(({ embedding }) => [...embedding]))
     const bytes = Buffer.from(String(base64.data[0]?.embedding), 'base64')
-    expect(Array.from({ length: 4 }, (_, at) => bytes.readFloatLE(at * 4))).toEqual(floats.data[0]?.embedding)
+    expect(Array.from({ length: 4 }, (_, index) => bytes.readFloatLE(index * 4))).toEqual(floats.data[0]?.embedding)
   })
 
   test('gets a vector for token ids, and one for each list of them', async () => {
@@ -78,21 +78,21 @@ describe('embeddings.create of openai', () => {
   })
 
   test('is refused as a rate limit, and raises its typed error', async () => {
-    await using gateway = await start({ settings: { MAX_REQUESTS_PER_MINUTE: '1' } })
+    await using gateway = await start({ env: { MAX_REQUESTS_PER_MINUTE: '1' } })
     const { embeddings } = openaiAt(gateway)
     await embeddings.create(body)
     await expect(embeddings.create(body)).rejects.toThrow(OpenAI.RateLimitError)
   })
 
   test('is refused for money, where it could cost more than is left', async () => {
-    await using gateway = await start({ settings: { DAILY_SPENDING_LIMIT: '0.000001' } })
+    await using gateway = await start({ env: { DAILY_SPENDING_LIMIT: '0.000001' } })
     const refused = openaiAt(gateway).embeddings.create(body)
     await expect(refused).rejects.toMatchObject({ status: 429, code: 'insufficient_quota' })
   })
 
   test('is refused where the price of its model is not known', async () => {
     await using gateway = await start({
-      settings: { OPENAI_API_KEY: 'sk-x', OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' },
+      env: { OPENAI_API_KEY: 'sk-x', OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' },
     })
     const refused = openaiAt(gateway).embeddings.create({ model: 'nobody-knows-this-one', input: 'Hi' })
     await expect(refused).rejects.toThrow(OpenAI.BadRequestError)
@@ -164,7 +164,7 @@ describe('completions.create of openai', () => {
   })
 
   test.each([false, true])('is refused with its typed error (streamed: %s)', async (stream) => {
-    await using gateway = await start({ settings: { MAX_REQUESTS_PER_MINUTE: '1' } })
+    await using gateway = await start({ env: { MAX_REQUESTS_PER_MINUTE: '1' } })
     const { completions } = openaiAt(gateway)
     await completions.create(body)
     await expect(completions.create({ ...body, stream })).rejects.toThrow(OpenAI.RateLimitError)
@@ -175,7 +175,7 @@ describe('messages.countTokens of @anthropic-ai/sdk', () => {
   const body = { model: 'sim/echo', messages: MESSAGES }
 
   test('counts, and takes a request and no money', async () => {
-    await using gateway = await start({ settings: { DAILY_SPENDING_LIMIT: '0', MAX_COST_PER_REQUEST: '0' } })
+    await using gateway = await start({ env: { DAILY_SPENDING_LIMIT: '0', MAX_COST_PER_REQUEST: '0' } })
     const { messages } = anthropicAt(gateway)
     const tokens = Math.ceil(JSON.stringify(body).length / 4)
     expect(await messages.countTokens(body)).toEqual({ input_tokens: tokens })
@@ -184,14 +184,14 @@ describe('messages.countTokens of @anthropic-ai/sdk', () => {
   })
 
   test('needs no price, and may name tools that nobody can bound', async () => {
-    await using gateway = await start({ settings: { ...UNPRICED, UNBOUNDED_CALLS: 'refuse' } })
+    await using gateway = await start({ env: { ...UNPRICED, UNBOUNDED_CALLS: 'refuse' } })
     const tools: Anthropic.MessageCountTokensParams['tools'] = [{ type: 'web_search_20250305', name: 'web_search' }]
     const asked = anthropicAt(gateway).messages.countTokens({ ...body, model: 'nobody-knows-this-one', tools })
     await expect(asked).rejects.toMatchObject({ status: 502 })
   })
 
   test('is refused with its typed error', async () => {
-    await using gateway = await start({ settings: { MAX_REQUESTS_PER_MINUTE: '1' } })
+    await using gateway = await start({ env: { MAX_REQUESTS_PER_MINUTE: '1' } })
     const { messages } = anthropicAt(gateway)
     await messages.countTokens(body)
     await expect(messages.countTokens(body)).rejects.toThrow(Anthropic.RateLimitError)
@@ -231,7 +231,7 @@ describe('@google/genai', () => {
   })
 
   test('countTokens counts, and takes a request and no money', async () => {
-    await using gateway = await start({ settings: { DAILY_SPENDING_LIMIT: '0', MAX_COST_PER_REQUEST: '0' } })
+    await using gateway = await start({ env: { DAILY_SPENDING_LIMIT: '0', MAX_COST_PER_REQUEST: '0' } })
     const models = genaiAt(gateway)
     expect((await models.countTokens({ model: 'sim/echo', contents: 'Hello' })).totalTokens).toBeGreaterThan(0)
     await expectNothingSpent(gateway, 'gemini.countTokens')
@@ -239,7 +239,7 @@ describe('@google/genai', () => {
   })
 
   test.each(['embedContent', 'countTokens'] as const)('%s is refused with its typed error', async (method) => {
-    await using gateway = await start({ settings: { MAX_REQUESTS_PER_MINUTE: '1' } })
+    await using gateway = await start({ env: { MAX_REQUESTS_PER_MINUTE: '1' } })
     const models = genaiAt(gateway)
     const call = () => models[method]({ model: 'sim/echo', contents: 'Hello' })
     await call()
@@ -248,7 +248,7 @@ describe('@google/genai', () => {
   })
 
   test('lists the models that it can ask, page by page, and finds one', async () => {
-    await using gateway = await start({ settings: { GEMINI_API_KEY: 'x', OPENAI_API_KEY: 'sk-x' } })
+    await using gateway = await start({ env: { GEMINI_API_KEY: 'x', OPENAI_API_KEY: 'sk-x' } })
     const models = genaiAt(gateway)
     const names: (string | undefined)[] = []
     for await (const { name } of await models.list({ config: { pageSize: 7 } })) names.push(name)
@@ -270,7 +270,7 @@ describe('@google/genai', () => {
 })
 
 test('every SDK finds its own shape of model list at one address, and its own error', async () => {
-  await using gateway = await start({ settings: { OPENAI_API_KEY: 'sk-x' } })
+  await using gateway = await start({ env: { OPENAI_API_KEY: 'sk-x' } })
   const stranger = { url: gateway.url }
   expect((await openaiAt(gateway).models.retrieve('gpt-4o')).owned_by).toBe('openai')
   expect((await anthropicAt(gateway).models.retrieve('sim/echo')).type).toBe('model')
@@ -369,7 +369,7 @@ test.each(FORWARDED_CALLS)('$path goes on to its provider, and its answer comes 
   expect(scene.provider.received.map(({ path, json }) => ({ path, body: json }))).toEqual([sent])
   const [received] = scene.provider.received
   expect(JSON.stringify(received?.headers)).toContain(received && PROVIDER_KEYS[received.dialect])
-  const [entry] = await scene.gateway.entries()
+  const [entry] = await scene.gateway.ledger.entries()
   expect(entry?.outcome).toMatchObject({ ending: 'completed', certainty, usage })
   const { reservedCostNanoUsd } = entry?.facts ?? { reservedCostNanoUsd: -1n }
   expect(entry?.outcome?.cost.totalNanoUsd).toBeLessThanOrEqual(reservedCostNanoUsd)

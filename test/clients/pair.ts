@@ -1,25 +1,26 @@
 // Pair: a gateway with one caller's key in front of a provider, and what the tests here do with every SDK.
 
+import type { ManualClock } from '../support/clocks.ts'
+import { type Gateway, type GatewayOptions, startGateway } from '../support/gateway.ts'
 import { FakeProvider } from '../support/provider.ts'
 import { vendorAnswer } from '../support/provider-answers.ts'
-import { type Gateway, type GatewayOptions, startGateway } from '../support/server.ts'
 import type { Client, ClientRequest } from './client-request.ts'
 
 export const KEY = 'secret-of-the-caller'
 
 export interface GatewayPair extends AsyncDisposable {
   readonly provider: FakeProvider
-  readonly gateway: Gateway
+  readonly gateway: Gateway<ManualClock>
   /** The way to the provider itself, and the way through the gateway. */
   readonly direct: ClientRequest
   readonly through: ClientRequest
 }
 
-export async function startPair({ settings, ...options }: GatewayOptions = {}): Promise<GatewayPair> {
+export async function startPair({ env, ...options }: GatewayOptions = {}): Promise<GatewayPair> {
   const usage = { input: 21, output: 9 }
   const provider = await FakeProvider.open({ usual: vendorAnswer, usage, countsTokens: true })
   const keys = { BURSAR_KEYS: `alice:${KEY}` }
-  const gateway = await startGateway({ ...options, settings: { ...provider.env, ...keys, ...settings } })
+  const gateway = await startGateway({ ...options, env: { ...provider.env, ...keys, ...env } })
   return {
     provider,
     gateway,

@@ -28,7 +28,8 @@ function parseTable(text: string): Table<number> {
     .trim()
     .split('\n')
     .map((line) => line.trim().split(/\s{2,}/))
-  const rowOf = (cells: readonly string[]) => Object.fromEntries(header.map((kind, at) => [kind, Number(cells[at])]))
+  const rowOf = (cells: readonly string[]) =>
+    Object.fromEntries(header.map((kind, index) => [kind, Number(cells[index])]))
   return Object.fromEntries(rows.map(([name = '', ...cells]) => [name, rowOf(cells) as Row<number>]))
 }
 

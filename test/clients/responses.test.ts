@@ -5,12 +5,12 @@ import { generateText, streamText } from 'ai'
 import OpenAI7 from 'openai'
 import OpenAI6 from 'openai-6'
 import { describe, expect, test } from 'vitest'
+import { type Gateway, type GatewayOptions, startGateway } from '../support/gateway.ts'
 import { PROVIDER_KEYS } from '../support/provider.ts'
-import { type Gateway, type GatewayOptions, startGateway } from '../support/server.ts'
 import { KEY, startPair } from './pair.ts'
 
-const start = ({ settings, ...options }: GatewayOptions = {}) =>
-  startGateway({ ...options, settings: { BURSAR_KEYS: `alice:${KEY}`, ...settings } })
+const start = ({ env, ...options }: GatewayOptions = {}) =>
+  startGateway({ ...options, env: { BURSAR_KEYS: `alice:${KEY}`, ...env } })
 
 const PROMPT = 'Say hello to Köln.'
 const ANSWER_TEXT = `You said: ${PROMPT}`
@@ -100,8 +100,8 @@ describe.each(SDKS)('$name', (sdk) => {
   test.each([
     [{ MAX_REQUESTS_PER_MINUTE: '0' }, /requests_per_minute/],
     [{ MAX_COST_PER_REQUEST: '0.000001' }, /cost_per_request/],
-  ])('is refused within %j', async (settings, message) => {
-    await using gateway = await start({ settings })
+  ])('is refused within %j', async (env, message) => {
+    await using gateway = await start({ env })
     for (const ask of [sdk.whole, sdk.streamed])
       await expect(ask(gateway.url, 'sim/echo')).rejects.toMatchObject({ message: expect.stringMatching(message) })
     expect(await settledEntry(gateway)).toEqual([])
@@ -123,8 +123,8 @@ describe('openai 7', () => {
     [{ MAX_TOKENS_PER_MINUTE: '1' }, 'rate_limit_exceeded'],
     [{ MAX_COST_PER_REQUEST: '0.000001' }, 'insufficient_quota'],
     [{ DAILY_SPENDING_LIMIT: '0' }, 'insufficient_quota'],
-  ])('raises its RateLimitError within %j', async (settings, code) => {
-    await using gateway = await start({ settings })
+  ])('raises its RateLimitError within %j', async (env, code) => {
+    await using gateway = await start({ env })
     const error = await fails(gateway)
     expect(error).toBeInstanceOf(OpenAI7.RateLimitError)
     expect(error).toMatchObject({ status: 429, code })
@@ -184,14 +184,14 @@ const USAGE = { input_tokens: 21, input_tokens_details: { cached_tokens: 5 }, ou
 const LONG = 'Grüße '.repeat(30_000)
 const part = { type: 'output_text', text: LONG, annotations: [] }
 const message = { id: 'msg_1', type: 'message', role: 'assistant', status: 'completed', content: [part] }
-const response = (more: object) => ({
+const response = (fields: object) => ({
   id: 'resp_1',
   object: 'response',
   model: 'gpt-4o-2024-08-06',
   error: null,
-  ...more,
+  ...fields,
 })
-const event = (type: string, more: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+const event = (type: string, fields: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
 const CREATED = event('response.created', { response: response({ status: 'in_progress', output: [], usage: null }) })
 const COMPLETED = event('response.completed', {
   response: response({ status: 'completed', output: [message], usage: USAGE }),
@@ -215,7 +215,7 @@ describe('in front of a provider', () => {
       pieces: [CREATED, head, tail, '\n', silent],
     }))
     const events: { readonly type: string }[] = []
-    for await (const one of await ask(pair.gateway.url)) events.push(one)
+    for await (const event of await ask(pair.gateway.url)) events.push(event)
     expect(events.map(({ type }) => type)).toEqual(['response.created', 'response.completed'])
     expect(events[1]).toMatchObject({ response: { output: [message] } })
     const [entry] = await settledEntry(pair.gateway, false)
@@ -253,7 +253,7 @@ describe('in front of a provider', () => {
       ['estimate', false],
       ['refuse', true],
     ] as const) {
-      await using pair = await startPair({ settings: { UNBOUNDED_CALLS, MAX_COST_PER_REQUEST: '' } })
+      await using pair = await startPair({ env: { UNBOUNDED_CALLS, MAX_COST_PER_REQUEST: '' } })
       const queued = response({ status: 'queued', background: true, output: [], usage: null })
       pair.provider.says(() => answerOf('application/json', [JSON.stringify(queued)]))
       const ask = openai7At(pair.gateway.url).create({ model: 'gpt-4o', input: PROMPT, background: true })
@@ -270,7 +270,7 @@ describe('in front of a provider', () => {
   })
 
   test('a cap is set where a call has none and the money left does not do', async () => {
-    await using pair = await startPair({ settings: { DAILY_SPENDING_LIMIT: '0.10', MAX_COST_PER_REQUEST: '' } })
+    await using pair = await startPair({ env: { DAILY_SPENDING_LIMIT: '0.10', MAX_COST_PER_REQUEST: '' } })
     const whole = response({ status: 'completed', output: [message], usage: USAGE })
     pair.provider.says(() => answerOf('application/json', [JSON.stringify(whole)]))
     const { response: answer } = await openai7At(pair.gateway.url)

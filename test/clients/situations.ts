@@ -1,6 +1,6 @@
 // Situations: every way the gateway says no, and how to get there with a single call.
 
-import { waitFor } from '../support/server.ts'
+import { waitFor } from '../support/waiting.ts'
 import type { ClientRequest } from './client-request.ts'
 import { type GatewayPair, KEY, startPair } from './pair.ts'
 
@@ -19,8 +19,8 @@ export type RefusalSituation =
 interface Situation {
   /** Ends a sentence. */
   readonly when: string
-  readonly settings?: Readonly<Record<string, string>>
-  readonly file?: unknown
+  readonly env?: Readonly<Record<string, string>>
+  readonly config?: unknown
   /** Comes before the call that is refused. */
   before?(pair: GatewayPair): Promise<unknown>
   /** What is different about that call. */
@@ -41,17 +41,17 @@ export interface RefusalFixture extends GatewayPair {
 export const SITUATIONS: Readonly<Record<RefusalSituation, Situation>> = {
   time: {
     when: 'when the requests of a minute are used up',
-    settings: { MAX_REQUESTS_PER_MINUTE: '12' },
+    env: { MAX_REQUESTS_PER_MINUTE: '12' },
     before: (pair) => Promise.all(Array.from({ length: 12 }, () => sendCall(pair))),
   },
   long: {
     when: 'when the requests of an hour are used up',
-    file: { limits: { global: { requestsPerHour: 1 } } },
+    config: { limits: { global: { requestsPerHour: 1 } } },
     before: sendCall,
   },
   money: {
     when: 'when the money of a day is used up',
-    settings: { DAILY_SPENDING_LIMIT: '1.00' },
+    env: { DAILY_SPENDING_LIMIT: '1.00' },
     before: async (pair) => {
       pair.provider.usage = { input: 1, output: 1_000_000 }
       await sendCall(pair)
@@ -59,11 +59,11 @@ export const SITUATIONS: Readonly<Record<RefusalSituation, Situation>> = {
   },
   never: {
     when: 'when the call could cost more than any call may',
-    settings: { MAX_COST_PER_REQUEST: '0.000001' },
+    env: { MAX_COST_PER_REQUEST: '0.000001' },
   },
   flight: {
     when: 'when as many calls are in flight as may be',
-    settings: { MAX_IN_FLIGHT: '1' },
+    env: { MAX_IN_FLIGHT: '1' },
     before: async (pair) => {
       void sendCall(pair).catch(() => {})
       await waitFor(() => pair.provider.received.length === 1)
@@ -83,20 +83,20 @@ export const SITUATIONS: Readonly<Record<RefusalSituation, Situation>> = {
   },
   size: {
     when: 'when its request is too large',
-    settings: { MAX_BODY_BYTES: '100000' },
+    env: { MAX_BODY_BYTES: '100000' },
     requestOverrides: () => ({ prompt: 'x'.repeat(4_000_000) }),
   },
   setup: {
     when: 'when the gateway has no key of the provider',
-    settings: { OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '', GEMINI_API_KEY: '' },
+    env: { OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '', GEMINI_API_KEY: '' },
   },
 }
 
 export const REFUSAL_SITUATIONS = Object.keys(SITUATIONS) as RefusalSituation[]
 
 export async function setUpRefusal(kind: RefusalSituation): Promise<RefusalFixture> {
-  const { settings = {}, file, before, requestOverrides }: Situation = SITUATIONS[kind]
-  const pair = await startPair({ settings, file })
+  const { env = {}, config, before, requestOverrides }: Situation = SITUATIONS[kind]
+  const pair = await startPair({ env, config })
   const { gateway, provider } = pair
   const { promise: released, resolve } = Promise.withResolvers<void>()
   if (kind === 'flight') provider.says(({ usual }) => ({ ...usual, pieces: [released, ...usual.pieces] }))

@@ -12,8 +12,8 @@ import { type GatewayPair, readStream, startPair } from './pair.ts'
 /** Enough of any dialect's stream to hold the first word. */
 const PIECES_BEFORE_BREAK = 4
 
-function breakAnswer(usual: ProviderAnswer, more: Partial<ProviderAnswer>): ProviderAnswer {
-  return { ...usual, pieces: usual.pieces.slice(0, PIECES_BEFORE_BREAK), ...more }
+function breakAnswer(usual: ProviderAnswer, overrides: Partial<ProviderAnswer>): ProviderAnswer {
+  return { ...usual, pieces: usual.pieces.slice(0, PIECES_BEFORE_BREAK), ...overrides }
 }
 
 /** How each provider says in mid-stream that it cannot go on. */
@@ -35,9 +35,9 @@ const SAYS = /Gr\u00fc\u00dfe/
 
 async function endings({ gateway }: GatewayPair): Promise<unknown[]> {
   await gateway.idle()
-  await waitFor(async () => (await gateway.entries()).length > 0)
+  await waitFor(async () => (await gateway.ledger.entries()).length > 0)
   expect((await gateway.app.store.figures({ simulated: false })).open).toMatchObject({ calls: 0 })
-  return (await gateway.entries()).map(({ outcome }: Entry) => [outcome?.ending, outcome?.certainty])
+  return (await gateway.ledger.entries()).map(({ outcome }: Entry) => [outcome?.ending, outcome?.certainty])
 }
 
 describe.each(CLIENTS)('$name', (client) => {
@@ -47,9 +47,9 @@ describe.each(CLIENTS)('$name', (client) => {
   test.each([
     ['dies', { cut: true }],
     ['closes in the middle as though it were done', {}],
-  ])('does not take for an answer what came of one when the provider %s', async (_how, more) => {
+  ])('does not take for an answer what came of one when the provider %s', async (_how, overrides) => {
     await using pair = await startPair()
-    pair.provider.says(({ usual }) => breakAnswer(usual, more))
+    pair.provider.says(({ usual }) => breakAnswer(usual, overrides))
     const { events, error } = await readStream(client, { ...pair.through, retries: 0 })
     expect(JSON.stringify(events)).toMatch(SAYS)
     if (throwsErrorEvents) expect(String(error)).toMatch(/broke off its answer/)
@@ -105,7 +105,7 @@ describe.each(CLIENTS)('$name', (client) => {
   ] as const)(
     'leaves one settled entry when it aborts in mid-stream and is %s',
     async (_how, policy, certainty, ledger) => {
-      await using pair = await startPair({ ledger, settings: { ON_DISCONNECT: policy } })
+      await using pair = await startPair({ ledger, env: { ON_DISCONNECT: policy } })
       const { promise: left, resolve: release } = Promise.withResolvers<void>()
       pair.provider.says(({ usual }) => ({ ...usual, pieces: usual.pieces.toSpliced(PIECES_BEFORE_BREAK, 0, left) }))
       const abort = new AbortController()

@@ -46,10 +46,10 @@ describe.each(ZONES)('in %s', (zone) => {
     const instant = fc.integer({ min: utc('2025-01-01T00:00'), max: utc('2028-01-01T00:00') })
     const nearby = fc.integer({ min: -3 * HOUR_MS, max: 3 * HOUR_MS })
     const span = fc.constantFrom<Span>('minute', 'hour', 'day', 'month')
-    const property = fc.property(span, instant, nearby, (some, first, distance) => {
-      const [a, b] = [windowAt(some, zone, first), windowAt(some, zone, first + distance)]
+    const property = fc.property(span, instant, nearby, (length, first, distance) => {
+      const [a, b] = [windowAt(length, zone, first), windowAt(length, zone, first + distance)]
       expect(a.startsAtMs <= first && first < a.endsAtMs).toBe(true)
-      expect(windowAt(some, zone, first)).toEqual(a)
+      expect(windowAt(length, zone, first)).toEqual(a)
       if (a.id === b.id) expect(a).toEqual(b)
       else expect(a.endsAtMs <= b.startsAtMs || b.endsAtMs <= a.startsAtMs).toBe(true)
     })

@@ -184,7 +184,7 @@ describe('what people see', () => {
   })
 
   it('stays bounded, whichever model names callers make up', () => {
-    for (let at = 0; at < 3_000; at++) circuits.recordResult('p', `made up ${at}`, true, CLOSED, 0)
+    for (let index = 0; index < 3_000; index++) circuits.recordResult('p', `made up ${index}`, true, CLOSED, 0)
     const names = circuits.views(0).map(({ model }) => model)
     expect(names).toHaveLength(1_000)
     expect(names.at(-1)).toBe('made up 2999')

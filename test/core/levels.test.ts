@@ -21,17 +21,17 @@ const charge = (key: string, amount: bigint, capacity: bigint, refill: Refill = 
   capacity,
   enforced,
 })
-const at = (ms: number) => ({ wallMs: ms, monoMs: ms })
+const instant = (ms: number) => ({ wallMs: ms, monoMs: ms })
 const used = (amount: bigint) => ({ requests: amount, tokens: amount, cost: amount, inFlight: amount })
 const saved = (levels: Levels) => new Map(levels.collectDirty().map(([key, level]) => [key, { ...level }]))
 
 test('every change is saved once; a refusal and a view are not saved', () => {
   const levels = new Levels()
-  levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], at(0))
-  levels.take([charge('a', 5n, 10n)], at(0))
+  levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], instant(0))
+  levels.take([charge('a', 5n, 10n)], instant(0))
   expect([...saved(levels).keys()].sort()).toEqual(['a', 'b'])
-  expect(levels.take([charge('b', 1n, 10n), charge('a', 1n, 10n)], at(0)).shortfalls).toHaveLength(1)
-  levels.view([charge('a', 0n, 10n), charge('new', 0n, 10n)], at(0))
+  expect(levels.take([charge('b', 1n, 10n), charge('a', 1n, 10n)], instant(0)).shortfalls).toHaveLength(1)
+  levels.view([charge('a', 0n, 10n), charge('new', 0n, 10n)], instant(0))
   expect([levels.isDirty, saved(levels).size]).toEqual([false, 0])
   levels.markDirty(['a', 'unknown'])
   expect([...saved(levels).keys()]).toEqual(['a'])
@@ -39,15 +39,15 @@ test('every change is saved once; a refusal and a view are not saved', () => {
 
 test('a call in flight leaves its meter, whatever it used', () => {
   const levels = new Levels()
-  const { charges } = levels.take([charge('open', 1n, 1n, 'none')], at(0))
-  levels.settle(charges, used(1n), at(0))
-  expect(levels.take([charge('open', 1n, 1n, 'none')], at(0)).shortfalls).toEqual([])
+  const { charges } = levels.take([charge('open', 1n, 1n, 'none')], instant(0))
+  levels.settle(charges, used(1n), instant(0))
+  expect(levels.take([charge('open', 1n, 1n, 'none')], instant(0)).shortfalls).toEqual([])
 })
 
 test('a call’s own ceiling keeps no level', () => {
   const levels = new Levels()
-  expect(levels.take([charge('call', 5n, 10n, 'call')], at(0)).charges).toEqual([])
-  levels.settleUnreserved([charge('call', 5n, 10n, 'call')], used(5n), at(0))
+  expect(levels.take([charge('call', 5n, 10n, 'call')], instant(0)).charges).toEqual([])
+  levels.settleUnreserved([charge('call', 5n, 10n, 'call')], used(5n), instant(0))
   expect([levels.size, levels.isDirty]).toEqual([0, false])
 })
 
@@ -56,7 +56,7 @@ test('a level that cannot be loaded fails the call before anything is taken', ()
     if (key === 'broken') throw new Error('disk')
     return undefined
   })
-  expect(() => levels.take([charge('a', 5n, 10n), charge('broken', 1n, 10n)], at(0))).toThrow('disk')
+  expect(() => levels.take([charge('a', 5n, 10n), charge('broken', 1n, 10n)], instant(0))).toThrow('disk')
   expect([levels.size, levels.isDirty]).toEqual([0, false])
 })
 
@@ -66,7 +66,7 @@ test('no level is loaded after something was taken', () => {
     asked.push(key)
     return undefined
   })
-  levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n), charge('call', 5n, 10n, 'call')], at(0))
+  levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n), charge('call', 5n, 10n, 'call')], instant(0))
   expect(asked).toEqual(['a', 'b'])
 })
 
@@ -74,46 +74,46 @@ describe('idle levels', () => {
   test('are loaded again', () => {
     const store = new Map<string, Level>()
     const levels = new Levels((key) => store.get(key))
-    levels.take([charge('a', 5n, 10n)], at(0))
-    levels.turnGeneration(at(0))
-    levels.turnGeneration(at(0))
+    levels.take([charge('a', 5n, 10n)], instant(0))
+    levels.turnGeneration(instant(0))
+    levels.turnGeneration(instant(0))
     expect(levels.size).toBe(1)
     for (const [key, level] of levels.collectDirty()) store.set(key, { ...level })
-    levels.turnGeneration(at(0))
-    levels.turnGeneration(at(0))
+    levels.turnGeneration(instant(0))
+    levels.turnGeneration(instant(0))
     expect(levels.size).toBe(0)
-    expect(levels.view([charge('a', 0n, 10n)], at(0))[0]?.reserved).toBe(5n)
+    expect(levels.view([charge('a', 0n, 10n)], instant(0))[0]?.reserved).toBe(5n)
   })
 
   test('are dropped without a store only if they hold nothing, or if their window ended a day ago', () => {
     const levels = new Levels()
-    const { charges } = levels.take([charge('held', 5n, 10n)], at(0))
-    levels.take([charge('empty', 0n, 10n)], at(0))
+    const { charges } = levels.take([charge('held', 5n, 10n)], instant(0))
+    levels.take([charge('empty', 0n, 10n)], instant(0))
     levels.collectDirty()
-    for (let turn = 0; turn < 3; turn++) levels.turnGeneration(at(0))
+    for (let turn = 0; turn < 3; turn++) levels.turnGeneration(instant(0))
     expect(levels.size).toBe(1)
-    levels.settle(charges, used(5n), at(0))
+    levels.settle(charges, used(5n), instant(0))
     levels.collectDirty()
-    for (let turn = 0; turn < 3; turn++) levels.turnGeneration(at(86_400_000 + 1))
-    expect(levels.view([charge('held', 0n, 10n)], at(0))[0]?.settled).toBe(5n)
-    for (let turn = 0; turn < 3; turn++) levels.turnGeneration(at(2 * 86_400_000 + 1))
+    for (let turn = 0; turn < 3; turn++) levels.turnGeneration(instant(86_400_000 + 1))
+    expect(levels.view([charge('held', 0n, 10n)], instant(0))[0]?.settled).toBe(5n)
+    for (let turn = 0; turn < 3; turn++) levels.turnGeneration(instant(2 * 86_400_000 + 1))
     expect(levels.size).toBe(0)
   })
 })
 
 test('a call in flight is remembered, however long ago its window ended', () => {
   const levels = new Levels()
-  levels.take([charge('held', 5n, 10n)], at(0))
+  levels.take([charge('held', 5n, 10n)], instant(0))
   levels.collectDirty()
-  const muchLater = at(9 * 86_400_000)
+  const muchLater = instant(9 * 86_400_000)
   for (let turn = 0; turn < 3; turn++) levels.turnGeneration(muchLater)
   expect(levels.view([charge('held', 0n, 10n)], muchLater)[0]?.reserved).toBe(5n)
 })
 
 test('a charge that is not raised takes the limit as it is now', () => {
   const levels = new Levels()
-  const { charges } = levels.take([charge('a', 5n, 10n, 'steady')], at(0))
-  const { held } = levels.raise(charges, [charge('a', 3n, 20n, 'steady', false)], at(0))
+  const { charges } = levels.take([charge('a', 5n, 10n, 'steady')], instant(0))
+  const { held } = levels.raise(charges, [charge('a', 3n, 20n, 'steady', false)], instant(0))
   expect(held).toMatchObject([{ amount: 5n, capacity: 20n, enforced: false }])
 })
 
@@ -134,25 +134,25 @@ test('settled and reserved never exceed the capacity, and levels have what was s
       const wanted = meters.map((meter) => charge(`${meter}`, amount, 100n))
       const call = amends ? open.pop() : undefined
       if (call) {
-        const raised = levels.raise(call.charges, wanted, at(0))
+        const raised = levels.raise(call.charges, wanted, instant(0))
         const fits = raised.shortfalls.length === 0
-        levels.lower(raised.held, fits && lowers ? raised.charges : call.charges, at(0))
+        levels.lower(raised.held, fits && lowers ? raised.charges : call.charges, instant(0))
         open.push(fits && lowers ? { charges: raised.charges, amount, meters: new Set(meters) } : call)
       } else {
-        const { charges, shortfalls } = levels.take(wanted, at(0))
+        const { charges, shortfalls } = levels.take(wanted, instant(0))
         if (shortfalls.length === 0) open.push({ charges, amount, meters: new Set(meters) })
       }
       for (const call of open.slice(0, settles)) {
         const cost = (call.amount * BigInt(part)) / 100n
-        levels.settle(call.charges, used(cost), at(0))
+        levels.settle(call.charges, used(cost), instant(0))
         for (const meter of call.meters) settledSums[meter] = (settledSums[meter] ?? 0n) + cost
       }
       open = open.slice(settles)
       for (const [meter, sum] of settledSums.entries()) {
-        const [view] = levels.view([charge(`${meter}`, 0n, 100n)], at(0))
-        const held = open.flatMap((one) => one.charges).filter((one) => one.meter.key === `${meter}`)
+        const [view] = levels.view([charge(`${meter}`, 0n, 100n)], instant(0))
+        const held = open.flatMap((call) => call.charges).filter((call) => call.meter.key === `${meter}`)
         expect(view?.settled).toBe(sum)
-        expect(view?.reserved).toBe(held.reduce((all, one) => all + one.amount, 0n))
+        expect(view?.reserved).toBe(held.reduce((all, charge) => all + charge.amount, 0n))
         expect((view?.settled ?? 0n) + (view?.reserved ?? 0n) <= 100n).toBe(true)
       }
     }
@@ -164,26 +164,26 @@ describe('an amendment', () => {
   const states = (levels: Levels) =>
     levels.view(
       ['a', 'b', 'c'].map((key) => charge(key, 0n, 10n)),
-      at(0),
+      instant(0),
     )
 
   test('that does not fit changes nothing, saves nothing and leaves what was held', () => {
     const levels = new Levels()
-    const { charges } = levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], at(0))
+    const { charges } = levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], instant(0))
     levels.collectDirty()
     const before = states(levels)
-    const raised = levels.raise(charges, [charge('a', 6n, 10n), charge('c', 11n, 10n)], at(0))
+    const raised = levels.raise(charges, [charge('a', 6n, 10n), charge('c', 11n, 10n)], instant(0))
     expect([raised.held, raised.charges, raised.shortfalls.length]).toEqual([charges, [], 1])
     expect([states(levels), levels.isDirty]).toEqual([before, false])
   })
 
   test('holds the larger one of both charges until it is lowered, and each level is saved once', () => {
     const levels = new Levels()
-    const { charges } = levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], at(0))
+    const { charges } = levels.take([charge('a', 5n, 10n), charge('b', 5n, 10n)], instant(0))
     levels.collectDirty()
-    const raised = levels.raise(charges, [charge('b', 2n, 10n), charge('c', 7n, 10n)], at(0))
+    const raised = levels.raise(charges, [charge('b', 2n, 10n), charge('c', 7n, 10n)], instant(0))
     expect(states(levels).map(({ reserved }) => reserved)).toEqual([5n, 5n, 7n])
-    levels.lower(raised.held, raised.charges, at(0))
+    levels.lower(raised.held, raised.charges, instant(0))
     expect(states(levels).map(({ reserved }) => reserved)).toEqual([0n, 2n, 7n])
     expect([...saved(levels).keys()].sort()).toEqual(['a', 'b', 'c'])
   })
@@ -191,10 +191,10 @@ describe('an amendment', () => {
   test('that was lowered can be taken back', () => {
     const levels = new Levels()
     const wanted = [charge('a', 5n, 10n), charge('bucket', 5n, 10n, 'steady')]
-    const { charges } = levels.take(wanted, at(0))
+    const { charges } = levels.take(wanted, instant(0))
     const bytes = () => [...saved(levels)]
     const before = bytes()
-    levels.lower(charges, [], at(1000)).undo()
+    levels.lower(charges, [], instant(1000)).undo()
     expect(bytes()).toEqual(before)
   })
 
@@ -203,12 +203,12 @@ describe('an amendment', () => {
       if (key === 'broken') throw new Error('disk')
       return undefined
     })
-    const { charges } = levels.take([charge('a', 5n, 10n)], at(0))
+    const { charges } = levels.take([charge('a', 5n, 10n)], instant(0))
     levels.collectDirty()
-    expect(() => levels.raise(charges, [charge('a', 9n, 10n), charge('broken', 1n, 10n)], at(0))).toThrow('disk')
+    expect(() => levels.raise(charges, [charge('a', 9n, 10n), charge('broken', 1n, 10n)], instant(0))).toThrow('disk')
     expect([states(levels)[0]?.reserved, levels.isDirty]).toEqual([5n, false])
     const broken = charge('broken', 1n, 10n)
-    expect(() => levels.raise([...charges, broken], [charge('a', 9n, 10n)], at(0))).toThrow('disk')
+    expect(() => levels.raise([...charges, broken], [charge('a', 9n, 10n)], instant(0))).toThrow('disk')
     expect([states(levels)[0]?.reserved, levels.isDirty]).toEqual([5n, false])
   })
 })
@@ -223,8 +223,8 @@ test('what calls use of a bucket, amended or not, is never more than a capacity 
   }
   const sumOf = (pieces: Call['pieces']) => pieces.reduce((sum, { amount }) => sum + amount, 0n)
   /** The first pieces up to an amount. */
-  const cut = (pieces: Call['pieces'], most: bigint) => {
-    let left = most
+  const cut = (pieces: Call['pieces'], limit: bigint) => {
+    let left = limit
     return pieces.map(({ ms, amount }) => {
       const part = amount < left ? amount : left
       left -= part
@@ -246,18 +246,18 @@ test('what calls use of a bucket, amended or not, is never more than a capacity 
       ms += afterMs
       const call = open[which % Math.max(1, open.length)]
       if (kind === 'take' || !call) {
-        const { charges, shortfalls } = levels.take(bucket(amount), at(ms))
+        const { charges, shortfalls } = levels.take(bucket(amount), instant(ms))
         if (shortfalls.length === 0) open.push({ charges, pieces: [{ ms, amount }] })
       } else if (kind === 'amend') {
-        const raised = levels.raise(call.charges, bucket(amount), at(ms))
+        const raised = levels.raise(call.charges, bucket(amount), instant(ms))
         if (raised.shortfalls.length > 0) continue
-        levels.lower(raised.held, raised.charges, at(ms))
-        const more = amount - sumOf(call.pieces)
+        levels.lower(raised.held, raised.charges, instant(ms))
+        const increase = amount - sumOf(call.pieces)
         call.charges = raised.charges
-        call.pieces = more > 0n ? [...call.pieces, { ms, amount: more }] : cut(call.pieces, amount)
+        call.pieces = increase > 0n ? [...call.pieces, { ms, amount: increase }] : cut(call.pieces, amount)
       } else {
         const pieces = cut(call.pieces, amount)
-        levels.settle(call.charges, used(sumOf(pieces)), at(ms))
+        levels.settle(call.charges, used(sumOf(pieces)), instant(ms))
         spent.push(...pieces)
         open.splice(open.indexOf(call), 1)
       }

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { Caller } from '../../src/core/ledger-entry.ts'
 import { type Limit, LimitPlan, limitName, subjectOf, WHO } from '../../src/core/limits.ts'
 
-const caller = (some: Partial<Caller> = {}): Caller => ({
+const caller = (overrides: Partial<Caller> = {}): Caller => ({
   key: null,
   organisation: null,
   project: null,
@@ -12,10 +12,10 @@ const caller = (some: Partial<Caller> = {}): Caller => ({
   thread: null,
   agent: null,
   task: null,
-  ...some,
+  ...overrides,
 })
-const call = (some: Partial<Caller> = {}) => ({ caller: caller(some), provider: 'openai', model: 'gpt-4o' })
-const limit = (some: Partial<Limit> = {}): Limit => ({
+const call = (overrides: Partial<Caller> = {}) => ({ caller: caller(overrides), provider: 'openai', model: 'gpt-4o' })
+const limit = (overrides: Partial<Limit> = {}): Limit => ({
   who: 'global',
   subject: undefined,
   what: 'cost',
@@ -23,7 +23,7 @@ const limit = (some: Partial<Limit> = {}): Limit => ({
   capacity: 100n,
   refill: 'window',
   enforced: true,
-  ...some,
+  ...overrides,
 })
 const amounts = { requests: 1n, tokens: 20n, cost: 300n, inFlight: 1n }
 const NOON_MS = Date.UTC(2026, 10, 22, 12)
@@ -40,8 +40,8 @@ test.each([
   ['task', call({ key: 'k', task: 't' }), 'k/t'],
   ['model', call(), 'openai/gpt-4o'],
   ['provider', call(), 'openai'],
-] as const)('the %s of a call', (who, some, subject) => {
-  expect(subjectOf(who, some)).toBe(subject)
+] as const)('the %s of a call', (who, overrides, subject) => {
+  expect(subjectOf(who, overrides)).toBe(subject)
 })
 
 test('every dimension has a subject', () => {
@@ -55,8 +55,8 @@ test('names are those of the settings', () => {
 })
 
 describe('charges', () => {
-  const keys = (plan: LimitPlan, some = call(), realm = '') =>
-    plan.chargesFor(some, amounts, NOON_MS, realm, false).map(({ meter }) => meter.key)
+  const keys = (plan: LimitPlan, caller = call(), realm = '') =>
+    plan.chargesFor(caller, amounts, NOON_MS, realm, false).map(({ meter }) => meter.key)
 
   test('take the amount of what is limited, with the capacity in force', () => {
     const plan = new LimitPlan(

@@ -17,7 +17,7 @@ import {
   viewOf,
 } from '../../src/core/meter.ts'
 
-const meter = (some: Partial<Meter> = {}): Meter => ({
+const meter = (overrides: Partial<Meter> = {}): Meter => ({
   key: 'm',
   name: 'tokens_per_minute',
   who: 'global',
@@ -27,15 +27,15 @@ const meter = (some: Partial<Meter> = {}): Meter => ({
   refill: 'steady',
   spanMs: 60_000,
   endsAtMs: Number.POSITIVE_INFINITY,
-  ...some,
+  ...overrides,
 })
-const charge = (amount: bigint, capacity: bigint, some: Partial<Meter> = {}, enforced = true): Charge => ({
-  meter: meter(some),
+const charge = (amount: bigint, capacity: bigint, overrides: Partial<Meter> = {}, enforced = true): Charge => ({
+  meter: meter(overrides),
   amount,
   capacity,
   enforced,
 })
-const at = (ms: number) => ({ wallMs: ms, monoMs: ms })
+const instant = (ms: number) => ({ wallMs: ms, monoMs: ms })
 const bucket = (used: bigint, atMs = 0, remainder = 0n): BucketLevel => ({
   kind: 'bucket',
   used,
@@ -101,9 +101,9 @@ describe('shortfall', () => {
     ],
     ['a call of its own: over', undefined, charge(5n, 4n, { refill: 'call' }), 0, { kind: 'never' }],
     ['a call of its own: within', undefined, charge(4n, 4n, { refill: 'call' }), 0, undefined],
-  ] as [string, Level | undefined, Charge, number, unknown][])('%s', (_name, level, some, ms, expected) => {
+  ] as [string, Level | undefined, Charge, number, unknown][])('%s', (_name, level, taken, ms, expected) => {
     const before = structuredClone(level)
-    expect(shortfallReason(level, some, at(ms))).toEqual(expected)
+    expect(shortfallReason(level, taken, instant(ms))).toEqual(expected)
     expect(level).toEqual(before)
   })
 })
@@ -116,8 +116,8 @@ test('many small steps drain what one big step does', () => {
   const property = fc.property(capacities, spansMs, fc.bigInt(0n, 200_000n), steps, (capacity, spanMs, used, list) => {
     const [small, big] = [bucket(used), bucket(used)]
     let now = 0
-    for (const step of list) advance(small, charge(0n, capacity, { spanMs }), at((now += step)))
-    advance(big, charge(0n, capacity, { spanMs }), at(now))
+    for (const step of list) advance(small, charge(0n, capacity, { spanMs }), instant((now += step)))
+    advance(big, charge(0n, capacity, { spanMs }), instant(now))
     expect([small.used, small.remainder]).toEqual([big.used, big.remainder])
   })
   fc.assert(property, { numRuns: 500 })
@@ -134,15 +134,15 @@ test('waiting for exactly `waitMs` admits; one millisecond less refuses', () => 
     (capacity, spanMs, used, rest, now, part) => {
       const level = bucket(used, 0, BigInt(rest % spanMs))
       const wanted = charge(1n + BigInt(Math.floor(Number(capacity - 1n) * part)), capacity, { spanMs })
-      const short = shortfallReason(level, wanted, at(now))
+      const short = shortfallReason(level, wanted, instant(now))
       if (!short) return
       if (short.kind !== 'time') throw new Error(short.kind)
-      expect(shortfallReason(level, wanted, at(now + short.waitMs - 1))).toBeDefined()
-      expect(shortfallReason(level, wanted, at(now + short.waitMs))).toBeUndefined()
+      expect(shortfallReason(level, wanted, instant(now + short.waitMs - 1))).toBeDefined()
+      expect(shortfallReason(level, wanted, instant(now + short.waitMs))).toBeUndefined()
       const polled = { ...level }
-      for (const ms of [0.1, 0.5, 0.9]) advance(polled, wanted, at(now + Math.floor(short.waitMs * ms)))
-      expect(shortfallReason(polled, wanted, at(now + short.waitMs - 1))).toBeDefined()
-      expect(shortfallReason(polled, wanted, at(now + short.waitMs))).toBeUndefined()
+      for (const ms of [0.1, 0.5, 0.9]) advance(polled, wanted, instant(now + Math.floor(short.waitMs * ms)))
+      expect(shortfallReason(polled, wanted, instant(now + short.waitMs - 1))).toBeDefined()
+      expect(shortfallReason(polled, wanted, instant(now + short.waitMs))).toBeUndefined()
     },
   )
   fc.assert(property, { numRuns: 5000 })
@@ -165,20 +165,21 @@ const randomCharge: fc.Arbitrary<RandomCharge> = fc.record({
 /** What a bucket admitted: when, and what of it was used. */
 function admitCalls(calls: readonly RandomCharge[], capacity: bigint, spanMs: number): { ms: number; used: bigint }[] {
   const found: { ms: number; used: bigint }[] = []
-  const level = newLevel(meter({ spanMs }), at(0))
+  const level = newLevel(meter({ spanMs }), instant(0))
   let open: { charge: Charge; endMs: number; used: bigint }[] = []
   let now = 0
   const end = (until: number) => {
     open.sort((a, b) => a.endMs - b.endMs)
-    for (const call of open.filter(({ endMs }) => endMs <= until)) settle(level, call.charge, call.used, at(call.endMs))
+    for (const call of open.filter(({ endMs }) => endMs <= until))
+      settle(level, call.charge, call.used, instant(call.endMs))
     open = open.filter(({ endMs }) => endMs > until)
   }
   for (const { afterMs, part, openMs, usedPart } of calls) {
     now += afterMs
     end(now)
     const wanted = charge(BigInt(Math.ceil(Number(capacity) * part)) || 1n, capacity, { spanMs })
-    if (shortfallReason(level, wanted, at(now))) continue
-    const taken = take(level, wanted, at(now))
+    if (shortfallReason(level, wanted, instant(now))) continue
+    const taken = take(level, wanted, instant(now))
     const used = BigInt(Math.floor(Number(wanted.amount) * usedPart))
     open.push({ charge: taken, endMs: now + openMs, used })
     found.push({ ms: now, used })
@@ -200,8 +201,8 @@ test('over any stretch of time a bucket promises no more than its capacity and w
           const { ms, used } = list[last] ?? { ms: 0, used: 0n }
           sum += used
           // In unit × ms, so that nothing is rounded. One unit of slack: drained time is carried, not lost.
-          const most = (capacity + 1n) * BigInt(spanMs) + BigInt(ms - from) * capacity
-          expect(sum * BigInt(spanMs) <= most).toBe(true)
+          const maxUsed = (capacity + 1n) * BigInt(spanMs) + BigInt(ms - from) * capacity
+          expect(sum * BigInt(spanMs) <= maxUsed).toBe(true)
         }
       }
     },
@@ -219,14 +220,14 @@ test('a released charge leaves the level as if it had never been taken, at once 
     fc.nat(100_000),
     (capacity, used, rest, amount, before, after) => {
       const start = bucket(used, 0, used === 0n ? 0n : BigInt(rest))
-      const some = charge(amount, capacity)
+      const large = charge(amount, capacity)
       const level = { ...start }
-      const taken = take(level, some, at(before))
-      advance(level, some, at(before + after))
+      const taken = take(level, large, instant(before))
+      advance(level, large, instant(before + after))
       release(level, taken)
-      const other = { ...start }
-      advance(other, some, at(before + after))
-      expect({ ...level, taken: 0n, drained: 0n }).toEqual({ ...other, drained: 0n })
+      const copy = { ...start }
+      advance(copy, large, instant(before + after))
+      expect({ ...level, taken: 0n, drained: 0n }).toEqual({ ...copy, drained: 0n })
     },
   )
   fc.assert(property, { numRuns: 1000 })
@@ -237,21 +238,21 @@ test('what is given back to a bucket never leaves it emptier than if the call ha
   const others = fc.array(fc.record({ afterMs: fc.nat(5000), amount: fc.bigInt(0n, 40n) }), { maxLength: 12 })
   const property = fc.property(others, fc.nat(12), fc.nat(5000), fc.bigInt(0n, 60n), (list, place, afterMs, used) => {
     const [withIt, without] = [bucket(0n), bucket(0n)]
-    const some = (amount: bigint) => charge(amount, 60n, {}, true)
+    const chargeOf = (amount: bigint) => charge(amount, 60n, {}, true)
     let now = 0
     let taken: Charge | undefined
-    for (const [index, other] of list.entries()) {
-      now += other.afterMs
+    for (const [index, held] of list.entries()) {
+      now += held.afterMs
       if (index === place) {
-        taken = take(withIt, some(60n), at(now))
-        take(without, some(used), at(now))
+        taken = take(withIt, chargeOf(60n), instant(now))
+        take(without, chargeOf(used), instant(now))
       }
-      for (const level of [withIt, without]) take(level, some(other.amount), at(now))
+      for (const level of [withIt, without]) take(level, chargeOf(held.amount), instant(now))
     }
     now += afterMs
     if (!taken) return
-    settle(withIt, taken, used, at(now))
-    advance(without, some(0n), at(now))
+    settle(withIt, taken, used, instant(now))
+    advance(without, chargeOf(0n), instant(now))
     expect(withIt.used).toBeGreaterThanOrEqual(without.used)
   })
   fc.assert(property, { numRuns: 2000 })
@@ -271,21 +272,21 @@ function usedAfter(calls: readonly SettledCall[]): { readonly settled: bigint; r
   let now = 0
   const open: { settlesAtMs: number; taken: Charge; used: bigint }[] = []
   const settleUntil = (untilMs: number) => {
-    open.sort((one, other) => one.settlesAtMs - other.settlesAtMs)
+    open.sort((left, right) => left.settlesAtMs - right.settlesAtMs)
     while (open[0] && open[0].settlesAtMs <= untilMs) {
       const [{ settlesAtMs, taken, used }] = open.splice(0, 1) as [(typeof open)[0]]
-      settle(settled, taken, used, at(settlesAtMs))
+      settle(settled, taken, used, instant(settlesAtMs))
     }
   }
   for (const { afterMs, amount, usedPercent, openMs } of calls) {
     now += afterMs
     settleUntil(now)
     const used = (amount * BigInt(usedPercent)) / 100n
-    open.push({ settlesAtMs: now + openMs, taken: take(settled, charge(amount, 60n), at(now)), used })
-    take(usedOnly, charge(used, 60n), at(now))
+    open.push({ settlesAtMs: now + openMs, taken: take(settled, charge(amount, 60n), instant(now)), used })
+    take(usedOnly, charge(used, 60n), instant(now))
   }
   settleUntil(Number.POSITIVE_INFINITY)
-  for (const level of [settled, usedOnly]) advance(level, charge(0n, 60n), at(now + 20_000))
+  for (const level of [settled, usedOnly]) advance(level, charge(0n, 60n), instant(now + 20_000))
   return { settled: settled.used, usedOnly: usedOnly.used }
 }
 
@@ -333,55 +334,55 @@ test.each(FOUND)('a refund leaves others what they hold: %s', (_name, rows) => {
 
 test('calls that settle in another order than they came give back what they did not use', () => {
   const level = bucket(0n)
-  const first = take(level, charge(1_000n, 10_000n), at(0))
-  const second = take(level, charge(1_000n, 10_000n), at(0))
-  settle(level, second, 100n, at(0))
-  settle(level, first, 100n, at(0))
+  const first = take(level, charge(1_000n, 10_000n), instant(0))
+  const second = take(level, charge(1_000n, 10_000n), instant(0))
+  settle(level, second, 100n, instant(0))
+  settle(level, first, 100n, instant(0))
   expect(level.used).toBe(200n)
 })
 
 test('a call that others overtake loses no more of its refund than drained while it was open', () => {
   const level = bucket(0n)
-  const first = take(level, charge(1_000n, 6_000n), at(0))
-  const second = take(level, charge(1_000n, 6_000n), at(0))
-  settle(level, second, 100n, at(1000))
-  settle(level, first, 100n, at(2000))
+  const first = take(level, charge(1_000n, 6_000n), instant(0))
+  const second = take(level, charge(1_000n, 6_000n), instant(0))
+  settle(level, second, 100n, instant(1000))
+  settle(level, first, 100n, instant(2000))
   // 200 drained in these two seconds: of the 200 used nothing is left, and at most as much again is lost.
   expect(level.used).toBeLessThanOrEqual(201n)
 })
 
 test('what drained while a call was open is not given back a second time', () => {
   const level = bucket(0n)
-  const first = take(level, charge(60n, 60n), at(0))
-  take(level, charge(60n, 60n), at(60_000))
-  settle(level, first, 0n, at(60_000))
-  expect(shortfallReason(level, charge(1n, 60n), at(60_000))).toEqual({ kind: 'time', waitMs: 1000 })
+  const first = take(level, charge(60n, 60n), instant(0))
+  take(level, charge(60n, 60n), instant(60_000))
+  settle(level, first, 0n, instant(60_000))
+  expect(shortfallReason(level, charge(1n, 60n), instant(60_000))).toEqual({ kind: 'time', waitMs: 1000 })
 })
 
 test('a clock that steps back mints nothing, and one that stepped forward goes on from there', () => {
   const level = bucket(60n)
-  const some = charge(1n, 60n)
-  advance(level, some, at(10_000))
-  for (const ms of [9000, 0, -5, 9999]) advance(level, some, at(ms))
+  const small = charge(1n, 60n)
+  advance(level, small, instant(10_000))
+  for (const ms of [9000, 0, -5, 9999]) advance(level, small, instant(ms))
   expect(level).toEqual({ ...bucket(50n, 10_000), drained: 10n })
-  advance(level, some, at(11_000))
+  advance(level, small, instant(11_000))
   expect(level.used).toBe(49n)
 })
 
 test('a changed capacity needs no conversion', () => {
   const level = bucket(50n)
-  expect(shortfallReason(level, charge(1n, 40n), at(0))).toEqual({ kind: 'time', waitMs: 16_500 })
-  expect(shortfallReason(level, charge(30n, 80n), at(0))).toBeUndefined()
+  expect(shortfallReason(level, charge(1n, 40n), instant(0))).toEqual({ kind: 'time', waitMs: 16_500 })
+  expect(shortfallReason(level, charge(30n, 80n), instant(0))).toBeUndefined()
 })
 
 test('views show what is free, never less than 0, and when a level is empty again', () => {
-  expect(viewOf(bucket(90n), charge(0n, 60n), at(0))).toMatchObject({ settled: 90n, free: 0n, resetMs: 90_000 })
-  expect(viewOf(bucket(90n), charge(0n, 60n), at(90_000))).toMatchObject({ settled: 0n, free: 60n, resetMs: 0 })
-  expect(viewOf(bucket(9n), charge(0n, 0n), at(0))).toMatchObject({ free: 0n, resetMs: 0 })
+  expect(viewOf(bucket(90n), charge(0n, 60n), instant(0))).toMatchObject({ settled: 90n, free: 0n, resetMs: 90_000 })
+  expect(viewOf(bucket(90n), charge(0n, 60n), instant(90_000))).toMatchObject({ settled: 0n, free: 60n, resetMs: 0 })
+  expect(viewOf(bucket(9n), charge(0n, 0n), instant(0))).toMatchObject({ free: 0n, resetMs: 0 })
   const turning = charge(0n, 10n, { refill: 'window', endsAtMs: 700 })
-  expect(viewOf(undefined, turning, at(100))).toMatchObject({ settled: 0n, reserved: 0n, free: 10n, resetMs: 600 })
+  expect(viewOf(undefined, turning, instant(100))).toMatchObject({ settled: 0n, reserved: 0n, free: 10n, resetMs: 600 })
   const held: Level = { kind: 'window', settled: 4n, reserved: 9n, endsAtMs: 700 }
-  expect(viewOf(held, turning, at(900))).toMatchObject({ settled: 4n, reserved: 9n, free: 0n, resetMs: 0 })
+  expect(viewOf(held, turning, instant(900))).toMatchObject({ settled: 4n, reserved: 9n, free: 0n, resetMs: 0 })
 })
 
 test('idle levels need not be kept', () => {

@@ -39,9 +39,9 @@ describe('the refusal of several limits', () => {
     fc.assert(
       fc.property(fc.shuffledSubarray(ranked, { minLength: 1 }), (short) => {
         const refusal = refusalOf(short, WAITS, null)
-        const last = ranked.findLast((one) => short.includes(one))
+        const last = ranked.findLast((shortfall) => short.includes(shortfall))
         expect(refusal.meter).toBe(last?.charge.meter)
-        expect(refusal.limits).toEqual(short.map((one) => one.charge.meter.name))
+        expect(refusal.limits).toEqual(short.map((shortfall) => shortfall.charge.meter.name))
       }),
     )
   })

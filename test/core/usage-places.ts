@@ -5,7 +5,7 @@ import type { Price } from '../../src/core/prices.ts'
 import type { RequestFacts } from '../../src/core/quote.ts'
 import type { Usage, UsageClass } from '../../src/core/usage.ts'
 import { at, factsOf, outcomeOf, usedOf } from '../stores/calls.ts'
-import { realTimers } from '../support/gateway-fixture.ts'
+import { realTimers } from '../support/clocks.ts'
 
 /** Imports the parts that follow the table of classes from a folder like `src/`. */
 export async function loadSources(folder: string) {

@@ -6,7 +6,7 @@ import { fetchProviderCount } from '../../src/counting/provider-count.ts'
 import { Tokenizer } from '../../src/counting/tokenizer.ts'
 import type { AnswerListener, Provider } from '../../src/providers/provider.ts'
 import { simulated } from '../../src/providers/simulated/provider.ts'
-import { ManualClock } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
 
 /** A provider whose answers are the test's, and the listeners of the counts it was asked for. */
 function countingProvider(respond: (listener: AnswerListener) => void = () => {}) {

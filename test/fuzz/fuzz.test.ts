@@ -45,29 +45,29 @@ interface Subject {
 }
 
 function recordedSubject(
-  dialect: Dialect,
+  parser: Dialect,
   api: string,
   path: string,
-  spoken: DialectName,
+  vendor: DialectName,
   streams: readonly { text: string }[],
 ): Subject {
-  const said = { input: 20, output: 10 }
+  const usage = { input: 20, output: 10 }
   const recordings = recordingsOf(api)
   const short = (texts: readonly string[]) => texts.filter((text) => text.length < MAX_SEED_CHARACTERS)
   return {
-    dialect,
+    dialect: parser,
     path,
     requests: short([
-      requestFor(spoken, { cap: 10 }).body,
-      requestFor(spoken, { stream: true }).body,
+      requestFor(vendor, { cap: 10 }).body,
+      requestFor(vendor, { stream: true }).body,
       ...recordings.flatMap(({ request }) => (request?.body ? [JSON.stringify(request.body)] : [])),
     ]),
     answers: short([
-      wholeAnswer(spoken, said),
+      wholeAnswer(vendor, usage),
       ...recordings.flatMap(({ stream, response }) => (stream ? [] : [response.body])),
     ]),
     streams: short([
-      eventsOf(spoken, said).join(''),
+      eventsOf(vendor, usage).join(''),
       ...streams.map(({ text }) => text),
       ...recordings.flatMap(({ stream, response }) => (stream ? [response.body] : [])),
     ]).filter((text) => text !== ''),
@@ -85,8 +85,8 @@ function smallSubject(
 ): Subject {
   const recordings = recordingsOf(api)
   const short = (texts: readonly string[]) => texts.filter((text) => text !== '' && text.length < MAX_SEED_CHARACTERS)
-  const wholes = recordings.filter((one) => !one.stream).map(({ response }) => response.body)
-  const streams = recordings.filter((one) => one.stream).map(({ response }) => response.body)
+  const wholes = recordings.filter((recording) => !recording.stream).map(({ response }) => response.body)
+  const streams = recordings.filter((recording) => recording.stream).map(({ response }) => response.body)
   return {
     dialect,
     path,
@@ -234,11 +234,13 @@ describe(`${CASE_COUNT} cases from SEED=${SEED}`, () => {
     const gateway = await useGateway({ env: { UPSTREAM_TIMEOUT_MS: '2000', MAX_IN_FLIGHT: '1000' } })
     let admitted = 0
     await forEachCase(CALL_COUNT, async (random) => {
-      const one = random.oneOf(SUBJECTS)
-      const request = random.chance(0.5) ? random.oneOf(one.requests) : mutate(random.oneOf(one.requests), random)
+      const subject = random.oneOf(SUBJECTS)
+      const request = random.chance(0.5)
+        ? random.oneOf(subject.requests)
+        : mutate(random.oneOf(subject.requests), random)
       const leaving = new AbortController()
       const exchange = new WebExchange(
-        new Request(`http://localhost${one.path}`, {
+        new Request(`http://localhost${subject.path}`, {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
           body: typeof request === 'string' ? request : new Uint8Array(request),
@@ -247,9 +249,9 @@ describe(`${CASE_COUNT} cases from SEED=${SEED}`, () => {
       )
       const sendInstead: Provider['send'] = (outgoing, listener) => {
         admitted++
-        return sendToSimulated(one, outgoing, listener, random)
+        return sendToSimulated(subject, outgoing, listener, random)
       }
-      const done = gateway.app.gate.call(exchange, one.dialect, { sendInstead })
+      const done = gateway.app.gate.call(exchange, subject.dialect, { sendInstead })
       const response = await exchange.response
       if (random.chance(0.1)) leaving.abort()
       await response.arrayBuffer().catch(() => {})
@@ -332,12 +334,12 @@ function expectUsage(tap: Tap): void {
 
 /** An upstream that answers anything, in any status and type, and may break off, or hang until it is cut. */
 function sendToSimulated(
-  one: Subject,
+  subject: Subject,
   outgoing: UpstreamRequest,
   listener: Parameters<typeof simulatedSend>[1],
   random: Random,
 ) {
-  const text = random.oneOf(outgoing.stream ? one.streams : one.answers)
+  const text = random.oneOf(outgoing.stream ? subject.streams : subject.answers)
   const change = outgoing.stream ? mutateStream : mutate
   const bytes = random.chance(0.3) ? Buffer.from(text) : change(text, random)
   const status = random.chance(0.8) ? 200 : random.oneOf([201, 204, 301, 400, 401, 404, 429, 500, 503, 529])
@@ -358,13 +360,13 @@ function sendToSimulated(
     listener.head(status, ['content-type', random.chance(0.8) ? usual : type, ...encoding])
     const chunks = splitBytes(bytes, random).slice(0, 50)
     const breaksAt = random.chance(0.1) ? random.between(0, chunks.length) : -1
-    const next = (at: number): unknown =>
+    const next = (depth: number): unknown =>
       step(() => {
-        const chunk = chunks[at]
-        if (at === breaksAt) return fail('cut')
+        const chunk = chunks[depth]
+        if (depth === breaksAt) return fail('cut')
         if (chunk) {
           listener.data(chunk)
-          return next(at + 1)
+          return next(depth + 1)
         }
         over = true
         listener.end()

@@ -101,8 +101,8 @@ function changeValue(text: string, random: Random): string {
     case 8: {
       const numbers = [...text.matchAll(/-?\d[\d.eE+-]*/g)]
       const number = numbers[random.between(0, Math.max(0, numbers.length - 1))]
-      const at = number?.index ?? 0
-      return text.slice(0, at) + random.oneOf(FIGURES) + text.slice(at + (number?.[0].length ?? 0))
+      const offset = number?.index ?? 0
+      return text.slice(0, offset) + random.oneOf(FIGURES) + text.slice(offset + (number?.[0].length ?? 0))
     }
     case 0:
       return put(random.oneOf(ODD_VALUES))
@@ -111,8 +111,8 @@ function changeValue(text: string, random: Random): string {
     case 2:
       return put(`${there},${there}`)
     case 3: {
-      const other = randomSpan(text, random)
-      return put(text.slice(other.start, other.end))
+      const target = randomSpan(text, random)
+      return put(text.slice(target.start, target.end))
     }
     case 4:
       // Into the object that begins here or later, as its first member.
@@ -136,43 +136,47 @@ export function mutate(text: string, random: Random): Buffer {
 /** Bytes flipped, cut off, doubled, or put in. */
 export function corruptBytes(bytes: Buffer, random: Random): Buffer {
   if (bytes.length === 0) return bytes
-  const at = random.between(0, bytes.length - 1)
-  const until = Math.min(bytes.length, at + random.between(1, 40))
+  const offset = random.between(0, bytes.length - 1)
+  const until = Math.min(bytes.length, offset + random.between(1, 40))
   switch (random.between(0, 3)) {
     case 0: {
       const copy = Buffer.from(bytes)
-      copy[at] = random.between(0, 255)
+      copy[offset] = random.between(0, 255)
       return copy
     }
     case 1:
-      return bytes.subarray(0, at)
+      return bytes.subarray(0, offset)
     case 2:
-      return Buffer.concat([bytes.subarray(0, until), bytes.subarray(at)])
+      return Buffer.concat([bytes.subarray(0, until), bytes.subarray(offset)])
     default:
-      return Buffer.concat([bytes.subarray(0, at), Buffer.from([0xff, 0xc0, 0x80, 0x0d, 0x0a]), bytes.subarray(at)])
+      return Buffer.concat([
+        bytes.subarray(0, offset),
+        Buffer.from([0xff, 0xc0, 0x80, 0x0d, 0x0a]),
+        bytes.subarray(offset),
+      ])
   }
 }
 
 /** An event stream with events changed, left out, doubled or in another order, in another framing, or cut short. */
 export function mutateStream(text: string, random: Random): Buffer {
   const events = text.split(/(?<=\r?\n\r?\n)/)
-  const at = random.between(0, events.length - 1)
-  const event = events[at] ?? ''
+  const index = random.between(0, events.length - 1)
+  const event = events[index] ?? ''
   switch (random.between(0, 6)) {
     case 0:
-      events.splice(at, 1)
+      events.splice(index, 1)
       break
     case 1:
-      events.splice(at, 0, event)
+      events.splice(index, 0, event)
       break
     case 2:
-      events.splice(random.between(0, events.length), 0, ...events.splice(at, 1))
+      events.splice(random.between(0, events.length), 0, ...events.splice(index, 1))
       break
     case 3:
-      events.splice(at, 0, ': comment\n', 'retry: 1\n\n', 'data\n\n', 'data:\n\n', 'data: [DONE]x\n\n')
+      events.splice(index, 0, ': comment\n', 'retry: 1\n\n', 'data\n\n', 'data:\n\n', 'data: [DONE]x\n\n')
       break
     default:
-      events[at] = event.replace(/(?<=^data: ?).*$/m, (data) => mutate(data, random).toString())
+      events[index] = event.replace(/(?<=^data: ?).*$/m, (data) => mutate(data, random).toString())
   }
   const joined = events.join('')
   const framed = random.chance(0.1) ? joined.replaceAll(/\r?\n/g, random.oneOf(['\r\n', '\n'])) : joined
@@ -181,12 +185,12 @@ export function mutateStream(text: string, random: Random): Buffer {
 
 /** The bytes in pieces: one, few or many. */
 export function splitBytes(bytes: Buffer, random: Random): Buffer[] {
-  const most = random.oneOf([1, 7, 100, 1_000, 100_000])
+  const maxBytes = random.oneOf([1, 7, 100, 1_000, 100_000])
   const cut: Buffer[] = []
-  for (let at = 0; at < bytes.length; ) {
-    const next = at + random.between(1, most)
-    cut.push(bytes.subarray(at, next))
-    at = next
+  for (let offset = 0; offset < bytes.length; ) {
+    const next = offset + random.between(1, maxBytes)
+    cut.push(bytes.subarray(offset, next))
+    offset = next
   }
-  return most === 1 && bytes.length > 3_000 ? [bytes] : cut
+  return maxBytes === 1 && bytes.length > 3_000 ? [bytes] : cut
 }

@@ -2,30 +2,23 @@
 // answered in the plain shape of problems.
 
 import { Hono } from 'hono'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { ENDPOINTS } from '../../src/http/index.ts'
 import { problemSchema } from '../../src/http/problems.ts'
 import { eventsOf, PRICE, requestFor } from '../call/dialect-fixtures.ts'
 import { REQUESTS } from '../runs/patterns-runs.ts'
-import {
-  ADMIN_KEY,
-  answerWhole,
-  GatewayFixture,
-  type GatewayFixtureOptions,
-  ManualClock,
-  type Responder,
-} from '../support/gateway-fixture.ts'
-
-let fixture: GatewayFixture
-afterEach(() => fixture.close())
+import { ADMIN_KEY } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerWhole, type GatewayFixture, type GatewayFixtureOptions, useGateway } from '../support/gateway.ts'
+import type { ProviderScript } from '../support/provider.ts'
 
 const KEYS = { BURSAR_KEYS: 'alice:alice-secret-alice,bob:bob-secret-bob-bob' }
 const ALICE = { authorization: 'Bearer alice-secret-alice' }
 const ADMIN = { authorization: `Bearer ${ADMIN_KEY}` }
 const JSON_TYPE = { 'content-type': 'application/json' }
 
-async function open(options: GatewayFixtureOptions = {}): Promise<void> {
-  fixture = await GatewayFixture.open({ clock: new ManualClock(), config: { prices: [PRICE] }, ...options })
+function open(options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
+  return useGateway({ clock: new ManualClock(), config: { prices: [PRICE] }, ...options })
 }
 
 /** Rows whose answers have been checked, by method and path. */
@@ -33,13 +26,14 @@ const checkedRows = new Set<string>()
 
 /** The answer to a request, which must be exactly as the row's schema says. Returns it as programs read it. */
 async function checkAnswer(
+  gateway: GatewayFixture,
   method: 'GET' | 'POST',
   path: string,
   init: RequestInit = {},
 ): Promise<Record<string, unknown>> {
   const row = ENDPOINTS.find((endpoint) => endpoint.method === method && matches(endpoint, path))
   if (!row) throw new Error(`there is no endpoint ${method} ${path}`)
-  const response = await fixture.fetch('in process', path, { method, ...init })
+  const response = await gateway.client.fetch('in process', path, { method, ...init })
   const text = await response.text()
   expect(response.status, text).toBeOneOf([200, 503])
   const isText = response.headers.get('content-type')?.startsWith('text/plain')
@@ -68,11 +62,11 @@ function matches({ path, alias }: (typeof ENDPOINTS)[number], requested: string)
 }
 
 const FIGURES = ['/llm/status', '/llm/stats', '/llm/limits', '/api/patterns/llm/status', '/api/patterns/llm/stats']
-async function checkFigures(headers: Readonly<Record<string, string>> = {}): Promise<void> {
-  for (const path of FIGURES) await checkAnswer('GET', path, { headers })
+async function checkFigures(gateway: GatewayFixture, headers: Readonly<Record<string, string>> = {}): Promise<void> {
+  for (const path of FIGURES) await checkAnswer(gateway, 'GET', path, { headers })
 }
 
-const answersWithLimits: Responder = (call) => {
+const answersWithLimits: ProviderScript = (call) => {
   call.response.setHeader('x-ratelimit-limit-requests', '60')
   call.response.setHeader('x-ratelimit-remaining-requests', '59')
   answerWhole(call, { input: 20, output: 10 })
@@ -80,11 +74,11 @@ const answersWithLimits: Responder = (call) => {
 
 describe('every real answer has the fields of its schema, and no others:', () => {
   it('figures before the first call, with and without providers', async () => {
-    await open()
-    await checkFigures()
-    await fixture.close()
-    await open({ env: { OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '', GEMINI_API_KEY: '' } })
-    await checkFigures()
+    let gateway = await open()
+    await checkFigures(gateway)
+    await gateway.close()
+    gateway = await open({ env: { OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '', GEMINI_API_KEY: '' } })
+    await checkFigures(gateway)
   })
 
   it('figures after calls that completed, failed, broke off and cost more than quoted', async () => {
@@ -92,66 +86,73 @@ describe('every real answer has the fields of its schema, and no others:', () =>
       global: { costPerDay: '10.00', requestsPerDay: 100, inFlight: 9 },
       perKey: { tokensPerMinute: 99_999 },
     }
-    await open({
+    const gateway = await open({
       env: { ...KEYS, DAILY_SPENDING_LIMIT: '5' },
       config: { prices: [PRICE], limits },
       respond: answersWithLimits,
     })
-    for (const spoken of ['openai', 'anthropic', 'gemini'] as const)
-      await (await fixture.call(spoken, { cap: 50 }, { headers: ALICE })).text()
-    fixture.upstream.respond = ({ response }) => void response.writeHead(500).end()
-    await (await fixture.call('openai', { cap: 50 }, { headers: ALICE })).text()
-    fixture.upstream.respond = ({ response }) => void response.destroy()
-    await (await fixture.call('openai', { cap: 50 }, { headers: ALICE })).text()
-    fixture.upstream.respond = (call) => answerWhole(call, { input: 90_000, output: 50 })
-    await (await fixture.call('openai', { cap: 50 }, { headers: ALICE })).text()
-    await fixture.settledEntries(6)
-    await checkFigures(ADMIN)
-    await checkFigures(ALICE)
-    const status = await checkAnswer('GET', '/llm/status', { headers: ADMIN })
+    for (const dialect of ['openai', 'anthropic', 'gemini'] as const)
+      await (await gateway.client.asks(dialect, { cap: 50 }, { headers: ALICE })).text()
+    gateway.provider.says(({ response }) => void response.writeHead(500).end())
+    await (await gateway.client.asks('openai', { cap: 50 }, { headers: ALICE })).text()
+    gateway.provider.says(({ response }) => void response.destroy())
+    await (await gateway.client.asks('openai', { cap: 50 }, { headers: ALICE })).text()
+    gateway.provider.says((call) => answerWhole(call, { input: 90_000, output: 50 }))
+    await (await gateway.client.asks('openai', { cap: 50 }, { headers: ALICE })).text()
+    await gateway.ledger.holds(6)
+    await checkFigures(gateway, ADMIN)
+    await checkFigures(gateway, ALICE)
+    const status = await checkAnswer(gateway, 'GET', '/llm/status', { headers: ADMIN })
     expect(status).toMatchObject({ quote_exceeded: [{ model: 'm' }], targets: [{ circuit: 'closed' }] })
-    await checkAnswer('GET', '/llm/limits?user=u&thread=t&agent=a&task=k&model=openai/m&key=bob', { headers: ADMIN })
-    const { newest } = await checkAnswer('GET', '/llm/stats', { headers: ADMIN })
+    await checkAnswer(gateway, 'GET', '/llm/limits?user=u&thread=t&agent=a&task=k&model=openai/m&key=bob', {
+      headers: ADMIN,
+    })
+    const { newest } = await checkAnswer(gateway, 'GET', '/llm/stats', { headers: ADMIN })
     expect(newest).toMatchObject([{}, {}, {}, { dialect: 'gemini.generate_content' }, {}, {}])
     for (const { call_id } of newest as { call_id: string }[])
-      await checkAnswer('GET', `/llm/explain/${call_id}`, { headers: ADMIN })
+      await checkAnswer(gateway, 'GET', `/llm/explain/${call_id}`, { headers: ADMIN })
   })
 
   it('a call while it is open, and one that is refused', async () => {
     let finish = () => {}
-    const respond: Responder = ({ response }) => {
+    const respond: ProviderScript = ({ response }) => {
       const events = eventsOf('openai', { input: 20, output: 10 })
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write(events.shift())
       finish = () => void response.end(events.join(''))
     }
-    await open({ config: { prices: [PRICE], limits: { global: { inFlight: 1 } } }, respond })
-    const answer = await fixture.call('openai', { cap: 10, stream: true })
-    const explain = ({ headers }: Response) => checkAnswer('GET', `/llm/explain/${headers.get('x-bursar-call-id')}`)
+    const gateway = await open({ config: { prices: [PRICE], limits: { global: { inFlight: 1 } } }, respond })
+    const answer = await gateway.client.asks('openai', { cap: 10, stream: true })
+    const explain = ({ headers }: Response) =>
+      checkAnswer(gateway, 'GET', `/llm/explain/${headers.get('x-bursar-call-id')}`)
     expect(await explain(answer)).toMatchObject({ status: 'in_flight', cost_usd: null })
-    expect(await checkAnswer('GET', '/llm/stats')).toMatchObject({ reserved_now: { requests: 1 } })
-    expect(await explain(await fixture.call('openai', { cap: 10 }))).toMatchObject({ status: 'refused' })
+    expect(await checkAnswer(gateway, 'GET', '/llm/stats')).toMatchObject({ reserved_now: { requests: 1 } })
+    expect(await explain(await gateway.client.asks('openai', { cap: 10 }))).toMatchObject({ status: 'refused' })
     finish()
     await answer.text()
     expect(await explain(answer)).toMatchObject({ status: 'completed' })
   })
 
   it('estimates that fit, and that do not', async () => {
-    await open({ config: { prices: [PRICE], limits: { global: { costPerCall: '0.004', requestsPerDay: 1 } } } })
+    const gateway = await open({
+      config: { prices: [PRICE], limits: { global: { costPerCall: '0.004', requestsPerDay: 1 } } },
+    })
     const estimate = (path: string, body: string) =>
-      checkAnswer('POST', `/llm/estimate?path=${encodeURIComponent(path)}`, { body, headers: JSON_TYPE })
-    for (const spoken of ['openai', 'anthropic', 'gemini'] as const) {
-      const { path, body } = requestFor(spoken, { cap: 50 })
+      checkAnswer(gateway, 'POST', `/llm/estimate?path=${encodeURIComponent(path)}`, { body, headers: JSON_TYPE })
+    for (const dialect of ['openai', 'anthropic', 'gemini'] as const) {
+      const { path, body } = requestFor(dialect, { cap: 50 })
       expect(await estimate(path, body)).toMatchObject({ fits: true })
     }
     const { path, body } = requestFor('openai', { cap: 8_000 })
-    await (await fixture.call('openai', { cap: 50 })).text()
+    await (await gateway.client.asks('openai', { cap: 50 })).text()
     expect(await estimate(path, body)).toMatchObject({ fits: false })
   })
 
   it('runs of every pattern, and those that stop', async () => {
-    await open({ config: { prices: [PRICE], patterns: { model: 'sim/echo', embeddingModel: 'sim/vectors' } } })
+    const gateway = await open({
+      config: { prices: [PRICE], patterns: { model: 'sim/echo', embeddingModel: 'sim/vectors' } },
+    })
     const run = (name: string, fields: object) =>
-      checkAnswer('POST', `/api/patterns/${name}`, { body: JSON.stringify(fields), headers: JSON_TYPE })
+      checkAnswer(gateway, 'POST', `/api/patterns/${name}`, { body: JSON.stringify(fields), headers: JSON_TYPE })
     for (const [name, fields] of Object.entries(REQUESTS)) {
       await run(name, fields)
       await run(name, { ...fields, max_cost_usd: '0.5' })
@@ -161,14 +162,14 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     expect(pending).toMatchObject({
       result: { ended: 'pending', conversation: [{}, { parts: [{ kind: 'tool_call' }] }] },
     })
-    await checkAnswer('GET', '/api/patterns')
+    await checkAnswer(gateway, 'GET', '/api/patterns')
   })
 
   it('the front page, and probes while the gateway runs and stops', async () => {
-    await open()
-    for (const path of ['/', '/healthz', '/readyz']) await checkAnswer('GET', path)
-    fixture.app.gate.close()
-    expect(await checkAnswer('GET', '/readyz')).toEqual({ status: 'stopping' })
+    const gateway = await open()
+    for (const path of ['/', '/healthz', '/readyz']) await checkAnswer(gateway, 'GET', path)
+    gateway.app.gate.close()
+    expect(await checkAnswer(gateway, 'GET', '/readyz')).toEqual({ status: 'stopping' })
   })
 
   afterAll(() => {
@@ -177,11 +178,10 @@ describe('every real answer has the fields of its schema, and no others:', () =>
 })
 
 describe('a row', () => {
-  it('says in a line what it is for, and each path has one', async () => {
-    await open()
+  it('says in a line what it is for, and each path has one', () => {
     for (const { summary } of ENDPOINTS) expect(summary).toMatch(/^[A-Z].{10,120}\.$/)
     const paths = ENDPOINTS.flatMap(({ method, path, alias }) =>
-      [path, alias ?? []].flat().map((one) => `${method} ${one}`),
+      [path, alias ?? []].flat().map((row) => `${method} ${row}`),
     )
     expect(new Set(paths).size).toBe(paths.length)
   })
@@ -189,14 +189,14 @@ describe('a row', () => {
   it.each(ENDPOINTS.filter(({ role }) => role !== 'open').map(({ method, path }) => [method, path]))(
     '%s %s: needs a key if there are keys, and a local host if there are none',
     async (method, path) => {
-      await open({ env: KEYS })
+      let gateway = await open({ env: KEYS })
       const body = method === 'POST' ? { body: '{}', headers: JSON_TYPE } : {}
-      const withoutKey = await fixture.fetch('in process', path, { method, ...body })
+      const withoutKey = await gateway.client.fetch('in process', path, { method, ...body })
       expect(withoutKey.status).toBe(401)
       expect(problemSchema.parse(await withoutKey.json()).error.code).toBe('unauthenticated')
-      await fixture.close()
-      await open()
-      const foreign = await fixture.fetch('in process', path, {
+      await gateway.close()
+      gateway = await open()
+      const foreign = await gateway.client.fetch('in process', path, {
         method,
         ...body,
         headers: { ...JSON_TYPE, host: 'evil.example' },
@@ -208,9 +208,9 @@ describe('a row', () => {
   it.each(ENDPOINTS.map(({ method, path }) => [method, path] as const))(
     '%s %s: refuses a query parameter that it does not know',
     async (method, path) => {
-      await open()
+      const gateway = await open()
       const body = method === 'POST' ? { body: '{}', headers: JSON_TYPE } : {}
-      const response = await fixture.fetch('in process', `${path}?colour=red`, { method, ...body })
+      const response = await gateway.client.fetch('in process', `${path}?colour=red`, { method, ...body })
       expect(response.status).toBe(400)
       const { error } = problemSchema.parse(await response.json())
       expect(error).toMatchObject({ code: 'invalid_request', param: 'colour' })
@@ -221,21 +221,24 @@ describe('a row', () => {
 
 describe('what is wrong with a request', () => {
   it('names the parameters that are allowed, and keeps a secret in an unknown one to itself', async () => {
-    await open()
-    const response = await fixture.fetch('in process', '/llm/limits?usr=7&apikey=secret')
+    const gateway = await open()
+    const response = await gateway.client.fetch('in process', '/llm/limits?usr=7&apikey=secret')
     expect(problemSchema.parse(await response.json()).error.message).toBe(
       'Unknown query parameter: usr. Allowed here: key, user, thread, agent, task, provider, model.',
     )
-    const secret = await fixture.fetch('in process', '/llm/stats?apikey=top-secret')
+    const secret = await gateway.client.fetch('in process', '/llm/stats?apikey=top-secret')
     expect(await secret.text()).not.toContain('top-secret')
   })
 
   it('takes a key from the query, as SDKs send it', async () => {
-    await open({ env: KEYS })
-    await checkAnswer('GET', '/llm/stats?key=alice-secret-alice')
+    const gateway = await open({ env: KEYS })
+    await checkAnswer(gateway, 'GET', '/llm/stats?key=alice-secret-alice')
     const { path, body } = requestFor('openai', { cap: 50 })
-    await checkAnswer('POST', `/llm/estimate?path=${path}&key=alice-secret-alice`, { body, headers: JSON_TYPE })
-    expect((await fixture.fetch('in process', '/llm/stats?key=wrong')).status).toBe(401)
+    await checkAnswer(gateway, 'POST', `/llm/estimate?path=${path}&key=alice-secret-alice`, {
+      body,
+      headers: JSON_TYPE,
+    })
+    expect((await gateway.client.fetch('in process', '/llm/stats?key=wrong')).status).toBe(401)
   })
 
   it.each([
@@ -243,8 +246,8 @@ describe('what is wrong with a request', () => {
     ['[]', 'invalid_json', null, /not a JSON object/],
     ['{', 'invalid_json', null, /not a JSON object/],
   ])('in a body of %s is named, with its place and what was expected', async (body, code, param, message) => {
-    await open()
-    const response = await fixture.fetch('in process', '/api/patterns/rag', {
+    const gateway = await open()
+    const response = await gateway.client.fetch('in process', '/api/patterns/rag', {
       method: 'POST',
       body,
       headers: JSON_TYPE,
@@ -256,9 +259,9 @@ describe('what is wrong with a request', () => {
   })
 
   it('is named for the path of an estimate', async () => {
-    await open()
+    const gateway = await open()
     const post = { method: 'POST', body: '{}', headers: JSON_TYPE }
-    const response = await fixture.fetch('in process', '/llm/estimate?path=/v1/images', post)
+    const response = await gateway.client.fetch('in process', '/llm/estimate?path=/v1/images', post)
     expect(problemSchema.parse(await response.json()).error).toMatchObject({ code: 'invalid_request', param: 'path' })
   })
 })
@@ -266,16 +269,16 @@ describe('what is wrong with a request', () => {
 describe('money', () => {
   it('is a JSON number with every digit of the integer, beyond what a float holds', async () => {
     const limits = { global: { costPerTotal: '99999999999.123456789' } }
-    await open({ config: { prices: [PRICE], limits } })
-    const text = await (await fixture.fetch('in process', '/llm/limits')).text()
+    const gateway = await open({ config: { prices: [PRICE], limits } })
+    const text = await (await gateway.client.fetch('in process', '/llm/limits')).text()
     expect(text).toContain('"capacity":99999999999.123456789,"settled":0,"reserved":0,"free":99999999999.123456789,')
   })
 })
 
 describe('below a path of a user’s app', () => {
   it('endpoints answer as at the top, whatever parameters that path has', async () => {
-    await open()
-    const app = new Hono().route('/tenants/:call_id', fixture.app.app)
+    const gateway = await open()
+    const app = new Hono().route('/tenants/:call_id', gateway.app.app)
     expect((await app.request('/tenants/7/llm/stats')).status).toBe(200)
     const missing = await app.request('/tenants/7/llm/explain/8')
     expect(problemSchema.parse(await missing.json()).error.code).toBe('not_found')
@@ -284,8 +287,8 @@ describe('below a path of a user’s app', () => {
 
 describe('GET /', () => {
   it('answers a person with what there is and where to start', async () => {
-    await open()
-    const response = await fixture.fetch('over sockets', '/')
+    const gateway = await open()
+    const response = await gateway.client.fetch('over sockets', '/')
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/plain; charset=utf-8'])
     const text = await response.text()
     expect(text).toMatch(/^Bursar \d+\.\d+\.\d+: /)
@@ -298,13 +301,13 @@ describe('GET /', () => {
       '/healthz',
     ])
       expect(text).toContain(path)
-    expect(text).toContain(`curl -s http://127.0.0.1:${fixture.port}/v1/chat/completions`)
+    expect(text).toContain(`curl -s http://127.0.0.1:${gateway.port}/v1/chat/completions`)
     for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(120)
   })
 
   it('names every endpoint of our own', async () => {
-    await open()
-    const text = await (await fixture.fetch('in process', '/')).text()
+    const gateway = await open()
+    const text = await (await gateway.client.fetch('in process', '/')).text()
     for (const { path } of ENDPOINTS) expect(text).toContain(path.replace(/:(\w+)/g, '{$1}'))
   })
 })

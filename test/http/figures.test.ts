@@ -3,34 +3,26 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { totalTokens } from '../../src/core/usage.ts'
 import { DIALECT_NAMES, eventsOf, PRICE, requestFor } from '../call/dialect-fixtures.ts'
 import { LIMITED_CONFIG } from '../call/settlement-checks.ts'
-import {
-  ADMIN_KEY,
-  answerWhole,
-  GatewayFixture,
-  type GatewayFixtureOptions,
-  ManualClock,
-  waitFor,
-} from '../support/gateway-fixture.ts'
+import { ADMIN_KEY } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { answerWhole, type GatewayFixture, type GatewayFixtureOptions, useGateway } from '../support/gateway.ts'
+import { waitFor } from '../support/waiting.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'bursar-figures-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-let fixture: GatewayFixture
-afterEach(() => fixture.close())
-
 const USED = { input: 20, output: 10 }
-async function open(options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
-  fixture = await GatewayFixture.open({
+function open(options: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
+  return useGateway({
     config: LIMITED_CONFIG,
     respond: (call) => answerWhole(call, USED),
     clock: new ManualClock(),
     ...options,
   })
-  return fixture
 }
 
 interface StatsJson {
@@ -46,8 +38,8 @@ interface StatsJson {
 
 describe.each(['/llm', '/api/patterns/llm'])('%s', (prefix) => {
   it('/status says which providers are ready, and how to make the others so', async () => {
-    await open({ env: { GEMINI_API_KEY: '', OPENAI_MODEL: 'gpt-4o', ANTHROPIC_MODEL: 'claude-x' } })
-    const status = await fixture.fetchPage<object>(`${prefix}/status`)
+    const gateway = await open({ env: { GEMINI_API_KEY: '', OPENAI_MODEL: 'gpt-4o', ANTHROPIC_MODEL: 'claude-x' } })
+    const status = await gateway.client.asksOwner<object>(`${prefix}/status`)
     expect(status).toMatchObject({
       configured: true,
       configured_count: 2,
@@ -64,7 +56,7 @@ describe.each(['/llm', '/api/patterns/llm'])('%s', (prefix) => {
   })
 
   it('/stats has every figure, before the first call and after', async () => {
-    await open({
+    const gateway = await open({
       env: {
         MAX_REQUESTS_PER_MINUTE: '60',
         MAX_TOKENS_PER_MINUTE: '90000',
@@ -80,7 +72,7 @@ describe.each(['/llm', '/api/patterns/llm'])('%s', (prefix) => {
       daily_spending_limit: 10,
     }
     const nothing = { requests: 0, tokens: 0, cost: 0 }
-    expect(await fixture.fetchPage(`${prefix}/stats`)).toMatchObject({
+    expect(await gateway.client.asksOwner(`${prefix}/stats`)).toMatchObject({
       total_requests: 0,
       total_tokens: 0,
       total_cost: 0,
@@ -91,11 +83,11 @@ describe.each(['/llm', '/api/patterns/llm'])('%s', (prefix) => {
       refused: {},
       newest: [],
     })
-    await (await fixture.call('openai', { cap: 10 })).text()
-    await (await fixture.call('anthropic', { cap: 10 })).text()
-    await (await fixture.call('openai', { cap: 8_000, text: 'x'.repeat(600_000) })).text()
-    await fixture.settledEntries(2)
-    expect(await fixture.fetchPage(`${prefix}/stats`)).toMatchObject({
+    await (await gateway.client.asks('openai', { cap: 10 })).text()
+    await (await gateway.client.asks('anthropic', { cap: 10 })).text()
+    await (await gateway.client.asks('openai', { cap: 8_000, text: 'x'.repeat(600_000) })).text()
+    await gateway.ledger.holds(2)
+    expect(await gateway.client.asksOwner(`${prefix}/stats`)).toMatchObject({
       total_requests: 2,
       total_tokens: 60,
       total_cost: 0.00008,
@@ -117,74 +109,78 @@ describe('figures', () => {
   it.each(['memory', 'sqlite'])('%s: are the sum of the entries, and so are the levels', async (store) => {
     const path = join(folder, 'sums.db')
     const clock = new ManualClock()
-    await open({ clock, ...(store === 'sqlite' ? { path } : {}) })
+    let gateway = await open({ clock, ...(store === 'sqlite' ? { path } : {}) })
     for (let call = 0; call < 30; call++) {
       const model = call % 7 === 3 ? 'none' : 'm'
-      fixture.upstream.respond = (received) =>
+      gateway.provider.says((received) =>
         call % 5 === 4
           ? void received.response.writeHead(500).end()
-          : answerWhole(received, { input: call, output: 2 * call })
-      await (await fixture.call(DIALECT_NAMES[call % 3] ?? 'openai', { model, cap: 100 })).text()
+          : answerWhole(received, { input: call, output: 2 * call }),
+      )
+      await (await gateway.client.asks(DIALECT_NAMES[call % 3] ?? 'openai', { model, cap: 100 })).text()
       clock.advance(60_000)
     }
-    await checkSums()
-    const before = await fixture.fetchPage<StatsJson>('/llm/stats')
+    await checkSums(gateway)
+    const before = await gateway.client.asksOwner<StatsJson>('/llm/stats')
     expect(before.total_requests).toBe(26)
     expect(before.refused).toEqual({ unknown_price: 4 })
     clock.advance(3_600_000)
-    expect((await fixture.fetchPage<StatsJson>('/llm/stats')).recent_hour.requests).toBe(0)
+    expect((await gateway.client.asksOwner<StatsJson>('/llm/stats')).recent_hour.requests).toBe(0)
     if (store === 'memory') return
-    await fixture.close()
-    await open({ clock, path })
-    expect({ ...(await fixture.fetchPage<StatsJson>('/llm/stats')), recent_hour: null }).toEqual({
+    await gateway.close()
+    gateway = await open({ clock, path })
+    expect({ ...(await gateway.client.asksOwner<StatsJson>('/llm/stats')), recent_hour: null }).toEqual({
       ...before,
       recent_hour: null,
     })
-    await checkSums()
+    await checkSums(gateway)
   })
 
-  async function checkSums(): Promise<void> {
-    const entries = await fixture.entries()
-    const stats = await fixture.fetchPage<StatsJson>('/llm/stats')
+  async function checkSums(gateway: GatewayFixture): Promise<void> {
+    const entries = await gateway.ledger.entries()
+    const stats = await gateway.client.asksOwner<StatsJson>('/llm/stats')
     const cost = entries.reduce((sum, { outcome }) => sum + Number(outcome?.cost.totalNanoUsd), 0) / 1e9
     const tokens = entries.reduce((sum, { outcome }) => sum + (outcome ? totalTokens(outcome.usage) : 0), 0)
     expect(stats).toMatchObject({ total_requests: entries.length, total_tokens: tokens, total_cost: cost })
-    expect(Object.values(stats.daily_costs).reduce((sum, one) => sum + one, 0)).toBeCloseTo(cost, 9)
-    expect(await fixture.level('daily_spending_limit')).toMatchObject({ settled: cost, reserved: 0 })
-    expect(await fixture.level('requests_per_day')).toMatchObject({ settled: entries.length })
-    expect(await fixture.level('tokens_per_day')).toMatchObject({ settled: tokens })
+    expect(Object.values(stats.daily_costs).reduce((sum, dayCost) => sum + dayCost, 0)).toBeCloseTo(cost, 9)
+    expect(await gateway.ledger.level('daily_spending_limit')).toMatchObject({ settled: cost, reserved: 0 })
+    expect(await gateway.ledger.level('requests_per_day')).toMatchObject({ settled: entries.length })
+    expect(await gateway.ledger.level('tokens_per_day')).toMatchObject({ settled: tokens })
   }
 
-  it.each(DIALECT_NAMES)('%s: an estimate is what the call then reserves, and takes nothing itself', async (spoken) => {
-    await open()
-    const { path, body } = requestFor(spoken, { cap: 123, text: 'a few words' })
-    const before = await fixture.levels()
-    const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
-    const estimate = await fixture.fetchPage<Record<string, unknown>>(
-      `/llm/estimate?path=${encodeURIComponent(path)}`,
-      init,
-    )
-    expect(await fixture.levels()).toEqual(before)
-    expect(estimate).toMatchObject({
-      provider: spoken,
-      model: 'm',
-      fits: true,
-      output_tokens: 123,
-      cost_known: true,
-      unbounded: [],
-    })
-    await (await fixture.call(spoken, { cap: 123, text: 'a few words' })).text()
-    const [entry] = await fixture.settledEntries(1)
-    expect([estimate.cost_usd, estimate.tokens_reserved]).toEqual([
-      Number(entry?.facts.reservedCostNanoUsd) / 1e9,
-      entry?.facts.reservedTokens,
-    ])
-  })
+  it.each(DIALECT_NAMES)(
+    '%s: an estimate is what the call then reserves, and takes nothing itself',
+    async (dialect) => {
+      const gateway = await open()
+      const { path, body } = requestFor(dialect, { cap: 123, text: 'a few words' })
+      const before = await gateway.ledger.levels()
+      const init = { method: 'POST', body, headers: { 'content-type': 'application/json' } }
+      const estimate = await gateway.client.asksOwner<Record<string, unknown>>(
+        `/llm/estimate?path=${encodeURIComponent(path)}`,
+        init,
+      )
+      expect(await gateway.ledger.levels()).toEqual(before)
+      expect(estimate).toMatchObject({
+        provider: dialect,
+        model: 'm',
+        fits: true,
+        output_tokens: 123,
+        cost_known: true,
+        unbounded: [],
+      })
+      await (await gateway.client.asks(dialect, { cap: 123, text: 'a few words' })).text()
+      const [entry] = await gateway.ledger.holds(1)
+      expect([estimate.cost_usd, estimate.tokens_reserved]).toEqual([
+        Number(entry?.facts.reservedCostNanoUsd) / 1e9,
+        entry?.facts.reservedTokens,
+      ])
+    },
+  )
 
   it('an estimate is for those who may call, of a path that is one', async () => {
-    await open({ env: { BURSAR_KEYS: 'alice:alice-secret-alice' } })
+    const gateway = await open({ env: { BURSAR_KEYS: 'alice:alice-secret-alice' } })
     const asked = (query: string, key: string) =>
-      fixture.fetch('over sockets', `/llm/estimate${query}`, {
+      gateway.client.fetch('over sockets', `/llm/estimate${query}`, {
         method: 'POST',
         body: '{ broken',
         headers: { 'x-api-key': key, 'content-type': 'application/json' },
@@ -197,9 +193,11 @@ describe('figures', () => {
   })
 
   it('an estimate of a call that would get a cap says so, as does one that does not fit', async () => {
-    await open({ config: { prices: [PRICE], limits: { global: { costPerCall: '0.004', requestsPerDay: 0 } } } })
+    const gateway = await open({
+      config: { prices: [PRICE], limits: { global: { costPerCall: '0.004', requestsPerDay: 0 } } },
+    })
     const init = { method: 'POST', body: requestFor('openai').body, headers: { 'content-type': 'application/json' } }
-    const estimate = await fixture.fetchPage<{ limits: unknown[]; max_output_tokens_set_by_gateway: number }>(
+    const estimate = await gateway.client.asksOwner<{ limits: unknown[]; max_output_tokens_set_by_gateway: number }>(
       '/llm/estimate',
       init,
     )
@@ -212,14 +210,14 @@ describe('figures', () => {
 
   it('explains calls that are settled, open, and refused, and knows no others', async () => {
     let finish = () => {}
-    await open({
+    const gateway = await open({
       config: { prices: [PRICE], limits: { global: { inFlight: 1 } } },
       respond: (call) => void (finish = () => answerWhole(call, USED)),
     })
-    const asked = fixture.call('openai', { cap: 10 })
-    await waitFor(async () => fixture.upstream.received[0])
-    const refused = await fixture.call('openai', { cap: 10 })
-    const explain = (id: string | null) => fixture.fetchPage<Record<string, unknown>>(`/llm/explain/${id}`)
+    const asked = gateway.client.asks('openai', { cap: 10 })
+    await waitFor(async () => gateway.provider.received[0])
+    const refused = await gateway.client.asks('openai', { cap: 10 })
+    const explain = (id: string | null) => gateway.client.asksOwner<Record<string, unknown>>(`/llm/explain/${id}`)
     expect(await explain(refused.headers.get('x-bursar-call-id'))).toMatchObject({
       status: 'refused',
       refusal: { limit: 'max_in_flight', reason: 'in_flight', needed: 1, free: 0 },
@@ -238,22 +236,22 @@ describe('figures', () => {
   })
 
   /** A stream that has begun and ends when told. */
-  async function openedStream(): Promise<{ answer: Response; finish: () => void }> {
+  async function openStream(): Promise<{ gateway: GatewayFixture; answer: Response; finish: () => void }> {
     let finish = () => {}
-    await open({
+    const gateway = await open({
       respond: async ({ response }) => {
         const events = eventsOf('openai', USED)
         response.writeHead(200, { 'content-type': 'text/event-stream' }).write(events.shift())
         finish = () => void response.end(events.join(''))
       },
     })
-    const answer = await fixture.call('openai', { cap: 10, stream: true })
-    return { answer, finish }
+    const answer = await gateway.client.asks('openai', { cap: 10, stream: true })
+    return { gateway, answer, finish }
   }
 
   it('counts a call that is settled while the figures are gathered, as open or as made', async () => {
-    const { answer, finish } = await openedStream()
-    const { store } = fixture.app
+    const { gateway, answer, finish } = await openStream()
+    const { store } = gateway.app
     const entries = store.entries.bind(store)
     store.entries = async (query) => {
       const newest = await entries(query)
@@ -261,62 +259,76 @@ describe('figures', () => {
       await answer.text()
       return newest
     }
-    const stats = await fixture.fetchPage<{ total_requests: number; reserved_now: { requests: number } }>('/llm/stats')
+    const stats = await gateway.client.asksOwner<{ total_requests: number; reserved_now: { requests: number } }>(
+      '/llm/stats',
+    )
     expect(stats.total_requests + stats.reserved_now.requests).toBe(1)
   })
 
   it('explains a stream while it is open, by the id in its headers', async () => {
-    const { answer, finish } = await openedStream()
+    const { gateway, answer, finish } = await openStream()
     const page = `/llm/explain/${answer.headers.get('x-bursar-call-id')}`
-    expect(await fixture.fetchPage(page)).toMatchObject({
+    expect(await gateway.client.asksOwner(page)).toMatchObject({
       status: 'in_flight',
       certainty: null,
       cost_usd: null,
       reserved: { tokens: expect.any(Number) },
     })
-    const { reserved_now } = await fixture.fetchPage<{ reserved_now: { requests: number; cost_usd: number } }>(
+    const { reserved_now } = await gateway.client.asksOwner<{ reserved_now: { requests: number; cost_usd: number } }>(
       '/llm/stats',
     )
     expect(reserved_now.requests).toBe(1)
-    expect(await fixture.level('daily_spending_limit')).toMatchObject({ settled: 0, reserved: reserved_now.cost_usd })
+    expect(await gateway.ledger.level('daily_spending_limit')).toMatchObject({
+      settled: 0,
+      reserved: reserved_now.cost_usd,
+    })
     finish()
     await answer.text()
-    expect(await fixture.fetchPage(page)).toMatchObject({ status: 'completed', certainty: 'exact', streaming: true })
+    expect(await gateway.client.asksOwner(page)).toMatchObject({
+      status: 'completed',
+      certainty: 'exact',
+      streaming: true,
+    })
   })
 
   it('are for each key its own, for the admin key all, and for no key nothing', async () => {
     const env = { BURSAR_KEYS: 'alice:alice-secret-alice,bob:bob-secret-bob-bob' }
-    await open({ env, config: { prices: [PRICE], limits: { perKey: { requestsPerDay: 5 } } } })
+    const gateway = await open({ env, config: { prices: [PRICE], limits: { perKey: { requestsPerDay: 5 } } } })
     const as = (secret: string) => ({ headers: { authorization: `Bearer ${secret}` } })
-    const first = await fixture.call('openai', { cap: 10 }, as('alice-secret-alice'))
-    for (let call = 0; call < 2; call++) await fixture.call('openai', { cap: 10 }, as('bob-secret-bob-bob'))
-    await fixture.settledEntries(3)
-    const own = await fixture.fetchPage<StatsJson>('/llm/stats', as('alice-secret-alice'))
+    const first = await gateway.client.asks('openai', { cap: 10 }, as('alice-secret-alice'))
+    for (let call = 0; call < 2; call++) await gateway.client.asks('openai', { cap: 10 }, as('bob-secret-bob-bob'))
+    await gateway.ledger.holds(3)
+    const own = await gateway.client.asksOwner<StatsJson>('/llm/stats', as('alice-secret-alice'))
     expect(own).toMatchObject({ total_requests: 1, newest: [{ key: 'alice' }] })
     expect(own).not.toHaveProperty('refused')
     expect(own).not.toHaveProperty('reserved_now')
-    expect(await fixture.fetchPage<StatsJson>('/llm/stats')).toMatchObject({ total_requests: 3 })
-    const limits = await fixture.fetchPage<{ limits: { subject: string; settled: number }[] }>(
+    expect(await gateway.client.asksOwner<StatsJson>('/llm/stats')).toMatchObject({ total_requests: 3 })
+    const limits = await gateway.client.asksOwner<{ limits: { subject: string; settled: number }[] }>(
       '/llm/limits?key=bob',
       as('alice-secret-alice'),
     )
     expect(limits.limits).toMatchObject([{ subject: 'key:alice', settled: 1 }])
     const path = `/llm/explain/${first.headers.get('x-bursar-call-id')}`
-    expect(await fixture.fetchPage(path, as('alice-secret-alice'))).toMatchObject({ key: 'alice', status: 'completed' })
-    expect(await fixture.fetchPage(path, as('bob-secret-bob-bob'))).toMatchObject({ error: { code: 'not_found' } })
+    expect(await gateway.client.asksOwner(path, as('alice-secret-alice'))).toMatchObject({
+      key: 'alice',
+      status: 'completed',
+    })
+    expect(await gateway.client.asksOwner(path, as('bob-secret-bob-bob'))).toMatchObject({
+      error: { code: 'not_found' },
+    })
     for (const page of ['/llm/stats', '/llm/status', '/llm/limits', path, '/v1/models', '/api/patterns/llm/stats']) {
       for (const init of [{}, as('wrong'), as('')])
-        expect((await fixture.fetch('in process', page, init)).status, page).toBe(401)
+        expect((await gateway.client.fetch('in process', page, init)).status, page).toBe(401)
     }
-    expect((await fixture.call('openai', { cap: 1 }, as(ADMIN_KEY))).status).toBe(401)
+    expect((await gateway.client.asks('openai', { cap: 1 }, as(ADMIN_KEY))).status).toBe(401)
   })
 
   it('list models in the shape of the SDK that asks, and probes answer anybody', async () => {
-    await open({ env: { BURSAR_KEYS: 'alice:alice-secret-alice' } })
-    const openai = await fixture.fetchPage<{ data: { id: string; owned_by: string }[] }>('/v1/models')
+    const gateway = await open({ env: { BURSAR_KEYS: 'alice:alice-secret-alice' } })
+    const openai = await gateway.client.asksOwner<{ data: { id: string; owned_by: string }[] }>('/v1/models')
     expect(openai).toMatchObject({ object: 'list' })
     expect(openai.data.find(({ id }) => id === 'gpt-4o')).toMatchObject({ object: 'model', owned_by: 'openai' })
-    const anthropic = await fixture.fetchPage<{ data: object[] }>('/v1/models', {
+    const anthropic = await gateway.client.asksOwner<{ data: object[] }>('/v1/models', {
       headers: { 'anthropic-version': '2023-06-01' },
     })
     expect(anthropic).toMatchObject({ has_more: false, first_id: expect.any(String) })
@@ -325,34 +337,36 @@ describe('figures', () => {
       display_name: expect.any(String),
       created_at: expect.any(String),
     })
-    expect(await fixture.fetchPage('/v1/models/gpt-4o')).toMatchObject({ id: 'gpt-4o', object: 'model' })
-    expect(await fixture.fetchPage('/v1/models/sim/echo')).toMatchObject({ id: 'sim/echo' })
-    const { models } = await fixture.fetchPage<{ models: { name: string }[] }>('/v1beta/models')
+    expect(await gateway.client.asksOwner('/v1/models/gpt-4o')).toMatchObject({ id: 'gpt-4o', object: 'model' })
+    expect(await gateway.client.asksOwner('/v1/models/sim/echo')).toMatchObject({ id: 'sim/echo' })
+    const { models } = await gateway.client.asksOwner<{ models: { name: string }[] }>('/v1beta/models')
     const names = models.map(({ name }) => name)
     expect(names).toContain('models/gemini-embedding-001')
     expect(names).not.toContain('models/gpt-4o')
-    expect(await fixture.fetchPage('/v1beta/models?pageSize=2&pageToken=1')).toEqual({
+    expect(await gateway.client.asksOwner('/v1beta/models?pageSize=2&pageToken=1')).toEqual({
       models: models.slice(1, 3),
       nextPageToken: '3',
     })
-    expect(await fixture.fetchPage('/v1beta/models/gemini-embedding-001')).toEqual({
+    expect(await gateway.client.asksOwner('/v1beta/models/gemini-embedding-001')).toEqual({
       name: 'models/gemini-embedding-001',
       displayName: 'gemini-embedding-001',
       inputTokenLimit: 2_048,
       outputTokenLimit: 0,
       supportedGenerationMethods: ['embedContent', 'countTokens'],
     })
-    expect(await fixture.fetchPage('/v1/models', { headers: { 'x-goog-api-client': 'google-genai-sdk' } })).toEqual({
+    expect(
+      await gateway.client.asksOwner('/v1/models', { headers: { 'x-goog-api-client': 'google-genai-sdk' } }),
+    ).toEqual({
       models,
     })
-    const missing = await fixture.fetch('in process', '/v1beta/models/gpt-4o', {
+    const missing = await gateway.client.fetch('in process', '/v1beta/models/gpt-4o', {
       headers: { 'x-goog-api-key': 'alice-secret-alice' },
     })
     expect([missing.status, await missing.json()]).toMatchObject([404, { error: { status: 'NOT_FOUND' } }])
-    expect((await fixture.fetch('in process', '/healthz')).status).toBe(200)
-    expect((await fixture.fetch('in process', '/readyz')).status).toBe(200)
-    fixture.app.gate.close()
-    expect((await fixture.fetch('in process', '/readyz')).status).toBe(503)
-    expect((await fixture.fetch('in process', '/healthz')).status).toBe(200)
+    expect((await gateway.client.fetch('in process', '/healthz')).status).toBe(200)
+    expect((await gateway.client.fetch('in process', '/readyz')).status).toBe(200)
+    gateway.app.gate.close()
+    expect((await gateway.client.fetch('in process', '/readyz')).status).toBe(503)
+    expect((await gateway.client.fetch('in process', '/healthz')).status).toBe(200)
   })
 })

@@ -12,8 +12,8 @@ import { compileUserPrices, type UserPrice } from '../../src/prices/user-prices.
 const SEPTEMBER_MS = Date.parse('2026-09-01T12:00:00Z')
 const book = createPriceBook()
 
-function find(provider: string, model: string, at: number | string = SEPTEMBER_MS): ModelFacts {
-  return book.find(provider, model, typeof at === 'string' ? Date.parse(at) : at)
+function find(provider: string, model: string, time: number | string = SEPTEMBER_MS): ModelFacts {
+  return book.find(provider, model, typeof time === 'string' ? Date.parse(time) : time)
 }
 
 /** Dollars per million (per thousand for fees), for reading in a test. */
@@ -352,8 +352,8 @@ describe('prices in time', () => {
     ['deepseek', 'deepseek-v4-flash', '2026-09-01T06:00:00Z', 0.44],
     ['deepseek', 'deepseek-chat', '2026-09-01T09:59:59Z', 0.44],
     ['deepseek', 'deepseek-chat', '2026-09-01T10:00:00Z', 0.22],
-  ])('%s %s at %s is $%d in', (provider, model, at, input) => {
-    expect(dollars(find(provider, model, at), 'input')).toBe(input)
+  ])('%s %s at %s is $%d in', (provider, model, time, input) => {
+    expect(dollars(find(provider, model, time), 'input')).toBe(input)
   })
 
   test('follow the library through every hour of every dated model', () => {
@@ -362,9 +362,9 @@ describe('prices in time', () => {
         if (!Array.isArray(model.prices) || find(providerId, model.id).price?.version !== LIBRARY_VERSION) continue
         for (const day of ['2024-01-01', '2025-07-01', '2026-08-17', '2026-11-22', '2027-02-01']) {
           for (let minute = 0; minute < 1_440; minute += 30) {
-            const at = Date.parse(`${day}T00:00:00Z`) + minute * 60_000
-            const theirs = calcPrice({ input_tokens: 1_000_000 }, model.id, { providerId, timestamp: new Date(at) })
-            expect(dollars(find(providerId, model.id, at), 'input', 1_000_000)).toBeCloseTo(
+            const timeMs = Date.parse(`${day}T00:00:00Z`) + minute * 60_000
+            const theirs = calcPrice({ input_tokens: 1_000_000 }, model.id, { providerId, timestamp: new Date(timeMs) })
+            expect(dollars(find(providerId, model.id, timeMs), 'input', 1_000_000)).toBeCloseTo(
               theirs?.total_price ?? -1,
               9,
             )

@@ -1,8 +1,9 @@
 // Coding agents: long conversations with tools, cached context and a high cap pass under the ceilings the README gives, and a
 // ceiling that is too low says which cap would fit.
 
-import { afterEach, describe, expect, it } from 'vitest'
-import { answerStream, GatewayFixture, type Received } from '../support/gateway-fixture.ts'
+import { describe, expect, it } from 'vitest'
+import { answerStream, type GatewayFixture, useGateway } from '../support/gateway.ts'
+import type { ProviderScript } from '../support/provider.ts'
 
 /** As the README gives them for agents. */
 const CEILINGS = {
@@ -14,9 +15,6 @@ const CEILINGS = {
 const DEFAULTS = { ...CEILINGS, MAX_COST_PER_REQUEST: '0.50', DAILY_SPENDING_LIMIT: '10.00' }
 const CONTEXT_BYTES = 100_000
 const TURNS = 6
-
-let fixture: GatewayFixture
-afterEach(() => fixture.close())
 
 /** Source files, as an agent reads them. */
 const code = (bytes: number) =>
@@ -42,7 +40,7 @@ interface Agent {
   cost(cached: number, fresh: number, output: number): bigint
 }
 
-const event = (type: string, more: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+const event = (type: string, fields: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
 
 const claudeCode: Agent = {
   path: '/v1/messages?beta=true',
@@ -58,9 +56,9 @@ const claudeCode: Agent = {
     tools: TOOLS.map((name) => ({ name, description: code(600), input_schema: schema(name) })),
     messages: [
       { role: 'user', content: [{ type: 'text', text: code(contextBytes - 26_000) }] },
-      ...Array.from({ length: turn }, (_, at) => [
-        { role: 'assistant', content: [{ type: 'tool_use', id: `t${at}`, name: 'Read', input: { Read: 'a.ts' } }] },
-        { role: 'user', content: [{ type: 'tool_result', tool_use_id: `t${at}`, content: code(2_000) }] },
+      ...Array.from({ length: turn }, (_, index) => [
+        { role: 'assistant', content: [{ type: 'tool_use', id: `t${index}`, name: 'Read', input: { Read: 'a.ts' } }] },
+        { role: 'user', content: [{ type: 'tool_result', tool_use_id: `t${index}`, content: code(2_000) }] },
       ]).flat(),
       { role: 'user', content: [{ type: 'text', text: 'Go on.', cache_control: { type: 'ephemeral' } }] },
     ],
@@ -115,10 +113,10 @@ const codex: Agent = {
     ],
     input: [
       { type: 'message', role: 'user', content: [{ type: 'input_text', text: code(contextBytes - 24_000) }] },
-      ...Array.from({ length: turn }, (_, at) => [
+      ...Array.from({ length: turn }, (_, index) => [
         { type: 'reasoning', summary: [], encrypted_content: code(1_000) },
-        { type: 'function_call', name: 'shell', arguments: '{"shell":"ls"}', call_id: `c${at}` },
-        { type: 'function_call_output', call_id: `c${at}`, output: code(2_000) },
+        { type: 'function_call', name: 'shell', arguments: '{"shell":"ls"}', call_id: `c${index}` },
+        { type: 'function_call_output', call_id: `c${index}`, output: code(2_000) },
       ]).flat(),
       { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'Go on.' }] },
     ],
@@ -152,12 +150,12 @@ describe('a conversation like those of Claude Code', () => {
   conversation(claudeCode)
 
   it('is refused at the default ceiling, with what it needs and the cap that would fit', async () => {
-    fixture = await GatewayFixture.open({
+    const gateway = await useGateway({
       env: DEFAULTS,
       config: {},
       respond: (call) => answerStream(call, claudeCode.events(0, 1, 1)),
     })
-    const answer = await sendTurn(claudeCode, 0)
+    const answer = await sendTurn(gateway, claudeCode, 0)
     const { error } = (await answer.json()) as { error: { message: string; details: Record<string, unknown> } }
     expect(answer.status).toBe(429)
     expect(answer.headers.get('x-should-retry')).toBe('false')
@@ -165,7 +163,7 @@ describe('a conversation like those of Claude Code', () => {
     expect(error.details).toMatchObject({ reason: 'never', capacity: 0.5, retryable: false })
     const cap = Number(error.details.fitting_max_output_tokens)
     expect(cap).toBeGreaterThan(1_000)
-    const again = await sendTurn(claudeCode, 0, { max_tokens: cap })
+    const again = await sendTurn(gateway, claudeCode, 0, { max_tokens: cap })
     expect(again.status).toBe(200)
     await again.text()
   })
@@ -175,23 +173,23 @@ describe('a conversation like those of Codex', () => {
   conversation(codex)
 
   it('gets a cap under the default ceiling, since it sets none', async () => {
-    fixture = await GatewayFixture.open({
+    const gateway = await useGateway({
       env: DEFAULTS,
       config: {},
       respond: (call) => answerStream(call, codex.events(0, 1, 1)),
     })
-    const answer = await sendTurn(codex, 0)
+    const answer = await sendTurn(gateway, codex, 0)
     expect(answer.status).toBe(200)
     expect(Number(answer.headers.get('x-bursar-max-output-tokens'))).toBeGreaterThan(15_000)
     await answer.text()
   })
 })
 
-const sendTurn = (agent: Agent, turn: number, more: object = {}) =>
-  fixture.fetch('over sockets', agent.path, {
+const sendTurn = (gateway: GatewayFixture, agent: Agent, turn: number, fields: object = {}) =>
+  gateway.client.fetch('over sockets', agent.path, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...agent.headers },
-    body: JSON.stringify({ ...agent.request(turn, CONTEXT_BYTES), ...more }),
+    body: JSON.stringify({ ...agent.request(turn, CONTEXT_BYTES), ...fields }),
   })
 
 function conversation(agent: Agent): void {
@@ -200,14 +198,14 @@ function conversation(agent: Agent): void {
       turn === 0 ? [0, 27_000, 400] : [27_000 + 700 * (turn - 1), 700, 400],
     )
     let next = 0
-    const play = (call: Received) => answerStream(call, agent.events(...(turns[next++] ?? [0, 0, 1])))
-    fixture = await GatewayFixture.open({ env: CEILINGS, config: {}, respond: play })
+    const respond: ProviderScript = (call) => answerStream(call, agent.events(...(turns[next++] ?? [0, 0, 1])))
+    const gateway = await useGateway({ env: CEILINGS, config: {}, respond })
     for (let turn = 0; turn < TURNS; turn++) {
-      const answer = await sendTurn(agent, turn)
+      const answer = await sendTurn(gateway, agent, turn)
       expect([answer.status, answer.headers.get('x-bursar-max-output-tokens')]).toEqual([200, null])
       expect(await answer.text()).toBe(agent.events(...(turns[turn] ?? [0, 0, 0])).join(''))
     }
-    const entries = await fixture.settledEntries(TURNS)
+    const entries = await gateway.ledger.holds(TURNS)
     const spent = entries.reduce((sum, { outcome }) => sum + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
     expect(spent).toBe(turns.reduce((sum, turn) => sum + agent.cost(...turn), 0n))
     expect(entries.every(({ outcome }) => outcome?.certainty === 'exact')).toBe(true)

@@ -1,11 +1,13 @@
 // Patterns under limits: a budget that ends at every step, limits of a day and of a minute, many runs at once, steps that would
 // never end.
 
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { formatUsd } from '../../src/core/money.ts'
 import { PRICE } from '../call/dialect-fixtures.ts'
-import { GatewayFixture, type GatewayFixtureOptions, ManualClock, waitFor } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { type GatewayFixture, type GatewayFixtureOptions, useGateway } from '../support/gateway.ts'
+import { waitFor } from '../support/waiting.ts'
 import {
   completedRun,
   costOf,
@@ -22,55 +24,53 @@ import {
   runPattern,
 } from './patterns-runs.ts'
 
-let fixture: GatewayFixture
 let clock: ManualClock
-afterEach(() => fixture.close())
 
 /** Caps are left as they are: then the same asks are made, and reserve the same, whatever money there is. */
 const NO_SMALLER_CAPS = { MIN_INJECTED_OUTPUT_TOKENS: '4096' }
 /** Every ask reserves the same and costs something: each needs more money than the one before. */
 const OUTPUT_ONLY_PRICE = { provider: 'simulated', model: 'sim/echo', input: '0', output: '2', maxOutput: 4_096 }
 
-async function open({ env, config, ...options }: GatewayFixtureOptions = {}): Promise<void> {
+function open({ env, config, ...options }: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
   const patterns = { model: 'sim/echo' }
   const all = { prices: [PRICE, OUTPUT_ONLY_PRICE], patterns, ...(config as object) }
   clock = new ManualClock()
-  fixture = await GatewayFixture.open({ clock, timers: clock, ...options, env: { ...env }, config: all })
+  return useGateway({ clock, timers: clock, ...options, env: { ...env }, config: all })
 }
 
 const reservedNanoUsd = ({ facts }: Entry) => facts.reservedCostNanoUsd
 
 /** A run that is not limited, call by call. */
-async function calls(name: PatternName, more: object = {}): Promise<readonly Entry[]> {
-  return entriesOf(fixture, completedRun(await runPattern(fixture, name, more)).task)
+async function calls(gateway: GatewayFixture, name: PatternName, fields: object = {}): Promise<readonly Entry[]> {
+  return entriesOf(gateway, completedRun(await runPattern(gateway, name, fields)).task)
 }
 
 /** With how much money the ask at `at` is the first that does not fit: a nano-dollar too little. */
-function lackingAt(entries: readonly Entry[], at: number): bigint {
-  const [next] = entries.slice(at)
+function lackingAt(entries: readonly Entry[], index: number): bigint {
+  const [next] = entries.slice(index)
   if (!next) throw new Error('there is no such ask')
-  return costOf(entries.slice(0, at)) + reservedNanoUsd(next) - 1n
+  return costOf(entries.slice(0, index)) + reservedNanoUsd(next) - 1n
 }
 
 describe('max_cost_usd', () => {
   it.each(PATTERN_NAMES)('%s ends before the first ask that does not fit, with what it has', async (name) => {
-    await open({ env: NO_SMALLER_CAPS })
-    const whole = await calls(name)
-    for (const [at] of whole.entries()) {
+    const gateway = await open({ env: NO_SMALLER_CAPS })
+    const whole = await calls(gateway, name)
+    for (const [index] of whole.entries()) {
       for (const stream of [false, true]) {
-        const most = lackingAt(whole, at)
-        const answer = await runPattern(fixture, name, { stream, max_cost_usd: formatUsd(most) })
+        const budget = lackingAt(whole, index)
+        const answer = await runPattern(gateway, name, { stream, max_cost_usd: formatUsd(budget) })
         const { run, error } = answer
-        expect([answer.status, kindOf(answer)]).toEqual([at === 0 ? 429 : 200, 'budget'])
+        expect([answer.status, kindOf(answer)]).toEqual([index === 0 ? 429 : 200, 'budget'])
         const task = run?.task ?? error?.task ?? ''
-        const entries = await entriesOf(fixture, task)
-        expect(entries).toHaveLength(at)
-        expect(costOf(entries)).toBeLessThanOrEqual(most)
+        const entries = await entriesOf(gateway, task)
+        expect(entries).toHaveLength(index)
+        expect(costOf(entries)).toBeLessThanOrEqual(budget)
         if (run) {
           expect(run.stopped_because).toMatch(/^Spending limit reached: max_cost_usd\. /)
-          expect(run.stopped_because).toContain(`of the run's $${formatUsd(most)}.`)
-          expect(run.limits.max_cost_usd).toBe(Number(formatUsd(most)))
-          const { reported, settled } = await runAndLedgerSums(fixture, run)
+          expect(run.stopped_because).toContain(`of the run's $${formatUsd(budget)}.`)
+          expect(run.limits.max_cost_usd).toBe(Number(formatUsd(budget)))
+          const { reported, settled } = await runAndLedgerSums(gateway, run)
           expect(reported).toEqual(settled)
         } else {
           expect(error).toMatchObject({ code: 'insufficient_quota', details: { limit: 'max_cost_usd', unit: 'usd' } })
@@ -80,22 +80,22 @@ describe('max_cost_usd', () => {
           expect(answer.headers.get('x-bursar-limited-by')).toBe('max_cost_usd')
         }
       }
-      const enough = formatUsd(lackingAt(whole, at) + 1n)
-      const { usage } = completedRun(await runPattern(fixture, name, { max_cost_usd: enough }))
-      expect(usage.requests).toBeGreaterThan(at)
+      const enough = formatUsd(lackingAt(whole, index) + 1n)
+      const { usage } = completedRun(await runPattern(gateway, name, { max_cost_usd: enough }))
+      expect(usage.requests).toBeGreaterThan(index)
     }
   })
 
   it.each(PATTERN_NAMES)('%s costs no more than that, though caps are set to make calls fit', async (name) => {
-    await open()
-    const whole = await calls(name)
-    const most = costOf(whole) + reservedNanoUsd(whole[0] ?? ({ facts: { reservedCostNanoUsd: 0n } } as Entry))
+    const gateway = await open()
+    const whole = await calls(gateway, name)
+    const enough = costOf(whole) + reservedNanoUsd(whole[0] ?? ({ facts: { reservedCostNanoUsd: 0n } } as Entry))
     const kinds = new Set<string>()
     for (let part = 1n; part <= 40n; part++) {
-      const budget = (most * part) / 40n
-      const answer = await runPattern(fixture, name, { max_cost_usd: formatUsd(budget) })
+      const budget = (enough * part) / 40n
+      const answer = await runPattern(gateway, name, { max_cost_usd: formatUsd(budget) })
       const task = answer.run?.task ?? answer.error?.task ?? ''
-      expect(costOf(await entriesOf(fixture, task))).toBeLessThanOrEqual(budget)
+      expect(costOf(await entriesOf(gateway, task))).toBeLessThanOrEqual(budget)
       expect(answer.status).toBe(answer.run ? 200 : 429)
       kinds.add(`${answer.status} ${kindOf(answer)}`)
     }
@@ -103,87 +103,87 @@ describe('max_cost_usd', () => {
   })
 
   it('is each run’s own, whatever task they name', async () => {
-    await open({ env: NO_SMALLER_CAPS })
-    const whole = await calls('metacognition')
+    const gateway = await open({ env: NO_SMALLER_CAPS })
+    const whole = await calls(gateway, 'metacognition')
     const [last] = whole.slice(-1)
     const enough = formatUsd(lackingAt(whole, whole.length - 1) + 1n)
-    const more = { max_cost_usd: enough }
+    const fields = { max_cost_usd: enough }
     const start = { headers: { 'x-bursar-task': 'one' } }
     for (let run = 0; run < 3; run++)
-      expect(kindOf(await runPattern(fixture, 'metacognition', more, start))).toBe('whole')
+      expect(kindOf(await runPattern(gateway, 'metacognition', fields, start))).toBe('whole')
     expect(last?.facts.reservedCostNanoUsd).toBeGreaterThan(0n)
-    expect(await entriesOf(fixture, 'one')).toHaveLength(3 * whole.length)
+    expect(await entriesOf(gateway, 'one')).toHaveLength(3 * whole.length)
   })
 
   it('of nothing starts nothing', async () => {
-    await open()
-    for (const most of [0, '0', '0.000000001', 0.000000001]) {
-      expect((await runPattern(fixture, 'rag', { max_cost_usd: most })).status).toBe(429)
+    const gateway = await open()
+    for (const budget of [0, '0', '0.000000001', 0.000000001]) {
+      expect((await runPattern(gateway, 'rag', { max_cost_usd: budget })).status).toBe(429)
     }
-    expect(await fixture.entries()).toEqual([])
+    expect(await gateway.ledger.entries()).toEqual([])
   })
 
   it('is refused with a model whose price nobody knows, with no other limit, too', async () => {
-    await open()
-    const answer = await runPattern(fixture, 'rag', { model: 'nobody-knows-it', max_cost_usd: 1 })
+    const gateway = await open()
+    const answer = await runPattern(gateway, 'rag', { model: 'nobody-knows-it', max_cost_usd: 1 })
     expect([answer.status, errorOf(answer).code, errorOf(answer).param]).toEqual([400, 'unknown_price', 'model'])
-    expect(fixture.upstream.received).toEqual([])
+    expect(gateway.provider.received).toEqual([])
   })
 
   it('is refused where costs are not tracked: nobody could keep it', async () => {
-    await open({ env: { ENABLE_COST_TRACKING: 'false' } })
-    const answer = await runPattern(fixture, 'rag', { max_cost_usd: 1 })
+    const gateway = await open({ env: { ENABLE_COST_TRACKING: 'false' } })
+    const answer = await runPattern(gateway, 'rag', { max_cost_usd: 1 })
     expect([answer.status, errorOf(answer).param]).toEqual([400, 'max_cost_usd'])
-    expect((await runPattern(fixture, 'rag')).status).toBe(200)
+    expect((await runPattern(gateway, 'rag')).status).toBe(200)
   })
 })
 
 describe('limits of a day', () => {
   it.each(PATTERN_NAMES)('%s ends where the day’s money does', async (name) => {
-    await open({ env: NO_SMALLER_CAPS })
-    const whole = await calls(name)
-    for (const [at] of whole.entries()) {
-      await fixture.close()
-      const costPerDay = formatUsd(lackingAt(whole, at))
-      await open({ env: NO_SMALLER_CAPS, config: { limits: { global: { costPerDay } } } })
-      const answer = await runPattern(fixture, name)
-      expect([answer.status, kindOf(answer)]).toEqual([at === 0 ? 429 : 200, 'budget'])
-      const entries = await fixture.settledEntries(at)
-      expect(entries).toHaveLength(at)
-      if (at === 0) expect(Number(answer.headers.get('retry-after'))).toBe(12 * 3_600)
+    let gateway = await open({ env: NO_SMALLER_CAPS })
+    const whole = await calls(gateway, name)
+    for (const [index] of whole.entries()) {
+      await gateway.close()
+      const costPerDay = formatUsd(lackingAt(whole, index))
+      gateway = await open({ env: NO_SMALLER_CAPS, config: { limits: { global: { costPerDay } } } })
+      const answer = await runPattern(gateway, name)
+      expect([answer.status, kindOf(answer)]).toEqual([index === 0 ? 429 : 200, 'budget'])
+      const entries = await gateway.ledger.holds(index)
+      expect(entries).toHaveLength(index)
+      if (index === 0) expect(Number(answer.headers.get('retry-after'))).toBe(12 * 3_600)
       else expect(answer.run?.stopped_because).toMatch(/^Spending limit reached: daily_spending_limit\. /)
     }
   })
 
   it('of one call’s cost end it as money does', async () => {
-    await open({ env: { MAX_COST_PER_REQUEST: '0.000001' } })
-    const answer = await runPattern(fixture, 'rag')
+    const gateway = await open({ env: { MAX_COST_PER_REQUEST: '0.000001' } })
+    const answer = await runPattern(gateway, 'rag')
     expect([answer.status, errorOf(answer).code, kindOf(answer)]).toEqual([429, 'insufficient_quota', 'budget'])
   })
 
   it('that are held by calls in flight are waited for', async () => {
     const prices = [{ ...OUTPUT_ONLY_PRICE, provider: 'openai', model: 'm' }]
-    await open({ env: NO_SMALLER_CAPS, config: { prices }, respond: metacognitionModel() })
-    const [first] = await calls('metacognition', { model: 'm' })
-    await (await fixture.call('openai', { cap: 2_000 })).text()
-    const held = (await fixture.entries()).find(({ facts }) => facts.capAsked === 2_000)
+    let gateway = await open({ env: NO_SMALLER_CAPS, config: { prices }, respond: metacognitionModel() })
+    const [first] = await calls(gateway, 'metacognition', { model: 'm' })
+    await (await gateway.client.asks('openai', { cap: 2_000 })).text()
+    const held = (await gateway.ledger.entries()).find(({ facts }) => facts.capAsked === 2_000)
     if (!first || !held) throw new Error('nothing was settled')
-    await fixture.close()
+    await gateway.close()
     // What the first request costs is already too much for the second, as long as the other call holds its part.
     const costPerDay = formatUsd(reservedNanoUsd(first) + reservedNanoUsd(held))
     const script = metacognitionModel()
     let release = () => {}
-    await open({
+    gateway = await open({
       env: NO_SMALLER_CAPS,
       config: { prices, limits: { global: { costPerDay } } },
       respond: (call) => (call.body.includes('2000') ? void (release = () => void script(call)) : script(call)),
     })
-    const holding = fixture.call('openai', { cap: 2_000 })
-    await waitFor(async () => fixture.upstream.received[0])
+    const holding = gateway.client.asks('openai', { cap: 2_000 })
+    await waitFor(async () => gateway.provider.received[0])
     const startedMs = clock.monoMs
-    const running = runPattern(fixture, 'metacognition', { model: 'm' })
+    const running = runPattern(gateway, 'metacognition', { model: 'm' })
     const isRefused = async (times: number) => {
-      const { refused } = await fixture.fetchPage<{ refused: Record<string, number> }>('/llm/stats')
+      const { refused } = await gateway.client.asksOwner<{ refused: Record<string, number> }>('/llm/stats')
       return (refused.daily_spending_limit ?? 0) >= times ? true : undefined
     }
     await waitFor(() => isRefused(1))
@@ -193,7 +193,7 @@ describe('limits of a day', () => {
     })
     release()
     expect((await holding).status).toBe(200)
-    expect(completedRun(await passTime(fixture, clock, running)).stopped).toBeNull()
+    expect(completedRun(await passTime(gateway, clock, running)).stopped).toBeNull()
     expect(clock.monoMs - startedMs).toBeGreaterThanOrEqual(2_000)
   })
 })
@@ -202,17 +202,17 @@ describe('50 runs at once', () => {
   it('never spend more than the day has, and none hangs', async () => {
     const limits = { global: { costPerDay: '0.05' } }
     const patterns = { model: 'sim/echo' }
-    await open({ config: { limits, patterns }, env: { UPSTREAM_TIMEOUT_MS: '6000' } })
-    const runs = Array.from({ length: 50 }, (_, at) =>
-      runPattern(fixture, PATTERN_NAMES[at % PATTERN_NAMES.length] ?? 'rag'),
+    const gateway = await open({ config: { limits, patterns }, env: { UPSTREAM_TIMEOUT_MS: '6000' } })
+    const runs = Array.from({ length: 50 }, (_, index) =>
+      runPattern(gateway, PATTERN_NAMES[index % PATTERN_NAMES.length] ?? 'rag'),
     )
-    const answers = await passTime(fixture, clock, Promise.all(runs))
+    const answers = await passTime(gateway, clock, Promise.all(runs))
     expect(answers.filter(({ run }) => run?.stopped === null).length).toBeGreaterThan(0)
     for (const answer of answers) expect(answer.status).toBe(answer.run ? 200 : 429)
-    expect(costOf(await fixture.settledEntries(1))).toBeLessThanOrEqual(50_000_000n)
+    expect(costOf(await gateway.ledger.holds(1))).toBeLessThanOrEqual(50_000_000n)
     const tasks = answers.flatMap(({ run }) => run ?? [])
     for (const run of tasks) {
-      const { reported, settled } = await runAndLedgerSums(fixture, run)
+      const { reported, settled } = await runAndLedgerSums(gateway, run)
       expect(reported).toEqual(settled)
     }
   })
@@ -220,24 +220,24 @@ describe('50 runs at once', () => {
 
 describe('rates', () => {
   it('are waited for in the middle of a run', async () => {
-    await open({ env: { MAX_REQUESTS_PER_MINUTE: '120' } })
-    const fill = () => fixture.call('openai', { model: 'sim/echo', cap: 1 })
+    const gateway = await open({ env: { MAX_REQUESTS_PER_MINUTE: '120' } })
+    const fill = () => gateway.client.asks('openai', { model: 'sim/echo', cap: 1 })
     while ((await fill()).status === 200) {}
     // Half a second for each request: there is room for the first.
     clock.advance(500)
     const startedMs = clock.monoMs
-    const run = completedRun(await passTime(fixture, clock, runPattern(fixture, 'reflection', { model: 'sim/echo' })))
+    const run = completedRun(await passTime(gateway, clock, runPattern(gateway, 'reflection', { model: 'sim/echo' })))
     expect([run.stopped, run.usage.requests]).toEqual([null, 3])
     expect(clock.monoMs - startedMs).toBeGreaterThanOrEqual(1_000)
     expect(run.steps.reduce((sum, { duration_ms }) => sum + duration_ms, 0)).toBeGreaterThanOrEqual(1_000)
   })
 
   it.each([false, true])('that no wait within the deadline helps end a run at once, stream: %s', async (stream) => {
-    await open({ env: { MAX_REQUESTS_PER_MINUTE: '2', UPSTREAM_TIMEOUT_MS: '20000' } })
-    const first = await runPattern(fixture, 'reflection', { stream })
+    const gateway = await open({ env: { MAX_REQUESTS_PER_MINUTE: '2', UPSTREAM_TIMEOUT_MS: '20000' } })
+    const first = await runPattern(gateway, 'reflection', { stream })
     expect([first.status, kindOf(first), first.run?.usage.requests]).toEqual([200, 'rate', 2])
     expect(first.run?.stopped_because).toMatch(/^Rate limit exceeded: requests_per_minute\. /)
-    const second = await runPattern(fixture, 'reflection', { stream })
+    const second = await runPattern(gateway, 'reflection', { stream })
     expect([second.status, kindOf(second)]).toEqual([429, 'rate'])
     expect(errorOf(second)).toMatchObject({ code: 'rate_limit_exceeded', param: null })
     expect(second.headers.get('retry-after')).toBe('30')
@@ -246,30 +246,30 @@ describe('rates', () => {
 
   it('of a provider are waited for as it says, but never without a pause', async () => {
     let refusals = 0
-    const play = openaiModel((_, at) => {
-      if (at === 0) return { reasoning: 'So.', answer: '8', confidence: 0.9 }
-      if (at > 2) return { gaps: [], choice: 'answer', question: '', why: '', confidence: 0.9 }
+    const script = openaiModel((_, index) => {
+      if (index === 0) return { reasoning: 'So.', answer: '8', confidence: 0.9 }
+      if (index > 2) return { gaps: [], choice: 'answer', question: '', why: '', confidence: 0.9 }
       refusals += 1
       return ({ response }) => {
         const body = JSON.stringify({ error: { message: 'slow down', type: 'requests', code: 'rate_limit_exceeded' } })
         response.writeHead(429, { 'content-type': 'application/json', 'retry-after-ms': '-1' }).end(body)
       }
     })
-    await open({ respond: play })
+    const gateway = await open({ respond: script })
     const startedMs = clock.monoMs
-    const running = runPattern(fixture, 'metacognition', { model: 'm' })
-    const run = completedRun(await passTime(fixture, clock, running))
+    const running = runPattern(gateway, 'metacognition', { model: 'm' })
+    const run = completedRun(await passTime(gateway, clock, running))
     expect([run.stopped, run.usage.requests, refusals]).toEqual([null, 4, 2])
     expect(clock.monoMs - startedMs).toBeGreaterThanOrEqual(2_000)
   })
 
   it('that stop a gateway do not: a waiting run ends as soon as it closes', async () => {
-    await open({ env: { MAX_REQUESTS_PER_MINUTE: '2' } })
-    const running = runPattern(fixture, 'reflection')
-    await fixture.settledEntries(2)
-    fixture.app.gate.close()
+    const gateway = await open({ env: { MAX_REQUESTS_PER_MINUTE: '2' } })
+    const running = runPattern(gateway, 'reflection')
+    await gateway.ledger.holds(2)
+    gateway.app.gate.close()
     const startedMs = clock.monoMs
-    const run = completedRun(await passTime(fixture, clock, running))
+    const run = completedRun(await passTime(gateway, clock, running))
     expect(clock.monoMs - startedMs).toBeLessThanOrEqual(1_000)
     expect([run.stopped, run.stopped_because]).toEqual(['error', 'The gateway is stopping.'])
   })
@@ -280,10 +280,10 @@ describe('100 reflections at 60 per minute', () => {
   const content = { initial_output: 'It has clarity: it is clear.', criteria: { clarity: 'clear' } }
 
   it('of one ask each: 60 run, the others are told when to come again', async () => {
-    await open({ env: { MAX_REQUESTS_PER_MINUTE: '60' } })
-    const alone = completedRun(await runPattern(fixture, 'reflection', content))
+    const gateway = await open({ env: { MAX_REQUESTS_PER_MINUTE: '60' } })
+    const alone = completedRun(await runPattern(gateway, 'reflection', content))
     expect(alone.usage.requests).toBe(1)
-    const answers = await Promise.all(Array.from({ length: 100 }, () => runPattern(fixture, 'reflection', content)))
+    const answers = await Promise.all(Array.from({ length: 100 }, () => runPattern(gateway, 'reflection', content)))
     expect(answers.filter(({ run }) => run?.stopped === null)).toHaveLength(59)
     const refused = answers.filter(({ run }) => !run)
     expect(refused).toHaveLength(41)
@@ -294,49 +294,51 @@ describe('100 reflections at 60 per minute', () => {
   })
 
   it('of several asks each: some run, some wait, some are refused, and none hangs', async () => {
-    await open({ env: { MAX_REQUESTS_PER_MINUTE: '60', UPSTREAM_TIMEOUT_MS: '4000' } })
-    const runs = Array.from({ length: 100 }, (_, at) => runPattern(fixture, 'reflection', { stream: at % 2 === 0 }))
-    const answers = await passTime(fixture, clock, Promise.all(runs))
+    const gateway = await open({ env: { MAX_REQUESTS_PER_MINUTE: '60', UPSTREAM_TIMEOUT_MS: '4000' } })
+    const runs = Array.from({ length: 100 }, (_, index) =>
+      runPattern(gateway, 'reflection', { stream: index % 2 === 0 }),
+    )
+    const answers = await passTime(gateway, clock, Promise.all(runs))
     const kinds = Map.groupBy(answers, (answer) => `${answer.status} ${kindOf(answer)}`)
     expect([...kinds.keys()].toSorted()).toEqual(expect.arrayContaining(['200 rate', '429 rate']))
     expect(
       [...kinds.keys()].every((kind) => ['200 whole', '200 rate', '200 deadline', '429 rate'].includes(kind)),
     ).toBe(true)
     expect(answers.filter(({ run }) => run).length).toBeGreaterThanOrEqual(20)
-    expect((await fixture.entries()).length).toBeLessThanOrEqual(60 + 8)
-    expect(fixture.app.gate.inFlight).toBe(0)
+    expect((await gateway.ledger.entries()).length).toBeLessThanOrEqual(60 + 8)
+    expect(gateway.app.gate.inFlight).toBe(0)
   })
 })
 
 describe('steps', () => {
   it('of a model that calls tools for ever end at max_steps', async () => {
-    await open({
-      respond: openaiModel((_, at) => ({ calls: [['calculator', JSON.stringify({ expression: `1 + ${at}` })]] })),
+    const gateway = await open({
+      respond: openaiModel((_, index) => ({ calls: [['calculator', JSON.stringify({ expression: `1 + ${index}` })]] })),
     })
-    for (const [most, asks] of [
+    for (const [maxSteps, asks] of [
       [16, 8],
       [7, 4],
       [1, 1],
     ] as const) {
-      const more = { model: 'm', ...(most === 16 ? {} : { max_steps: most }) }
-      const answer = await runPattern(fixture, 'tool-use', more)
+      const fields = { model: 'm', ...(maxSteps === 16 ? {} : { max_steps: maxSteps }) }
+      const answer = await runPattern(gateway, 'tool-use', fields)
       const run = completedRun(answer)
-      expect([answer.status, run.stopped, run.steps.length, run.usage.requests]).toEqual([200, 'steps', most, asks])
-      expect(run.limits.max_steps).toBe(most)
+      expect([answer.status, run.stopped, run.steps.length, run.usage.requests]).toEqual([200, 'steps', maxSteps, asks])
+      expect(run.limits.max_steps).toBe(maxSteps)
       expect(run.result).toMatchObject({ ended: 'cut_short' })
     }
   })
 
   it('of a model that makes the same call again and again end before that', async () => {
-    await open({ respond: openaiModel(() => ({ calls: [['calculator', '{"expression":"1 + 1"}']] })) })
-    const run = completedRun(await runPattern(fixture, 'tool-use', { model: 'm', max_steps: 50 }))
+    const gateway = await open({ respond: openaiModel(() => ({ calls: [['calculator', '{"expression":"1 + 1"}']] })) })
+    const run = completedRun(await runPattern(gateway, 'tool-use', { model: 'm', max_steps: 50 }))
     expect(run.result).toMatchObject({ ended: 'repeated' })
     expect(run.usage.requests).toBeLessThan(6)
   })
 
   it('of a text that never is good enough end, too', async () => {
-    await open({ respond: endlessReviser() })
-    const run = completedRun(await runPattern(fixture, 'reflection', { model: 'm', max_steps: 50 }))
+    const gateway = await open({ respond: endlessReviser() })
+    const run = completedRun(await runPattern(gateway, 'reflection', { model: 'm', max_steps: 50 }))
     expect(run.usage.requests).toBeLessThanOrEqual(50)
     expect(run.stopped === 'steps' || run.result.ended === 'no_improvement').toBe(true)
   })

@@ -4,7 +4,10 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { totalTokens } from '../../src/core/usage.ts'
 import { nanoUsd } from '../call/settlement-checks.ts'
-import type { GatewayFixture, ManualClock, Received, Responder, Transport } from '../support/gateway-fixture.ts'
+import type { Transport } from '../support/client-and-ledger.ts'
+import type { ManualClock } from '../support/clocks.ts'
+import type { GatewayFixture } from '../support/gateway.ts'
+import type { ProviderRequest, ProviderScript } from '../support/provider.ts'
 
 export const PATTERN_NAMES = ['reflection', 'planning', 'tool-use', 'rag', 'metacognition'] as const
 export type PatternName = (typeof PATTERN_NAMES)[number]
@@ -82,7 +85,7 @@ export interface RunRequestInit extends RequestInit {
 
 /** Starts a run; resolves once its answer has begun. */
 export function startRun(
-  fixture: GatewayFixture,
+  gateway: GatewayFixture,
   name: PatternName,
   fields: object = {},
   start: RunRequestInit = {},
@@ -90,17 +93,17 @@ export function startRun(
   const { transport = 'in process', query = '', ...init } = start
   const body = JSON.stringify({ ...REQUESTS[name], ...fields })
   const headers = { 'content-type': 'application/json', ...init.headers }
-  return fixture.fetch(transport, `/api/patterns/${name}${query}`, { method: 'POST', body, ...init, headers })
+  return gateway.client.fetch(transport, `/api/patterns/${name}${query}`, { method: 'POST', body, ...init, headers })
 }
 
 /** A run from its start to its end. */
 export async function runPattern(
-  fixture: GatewayFixture,
+  gateway: GatewayFixture,
   name: PatternName,
   fields: object = {},
   start: RunRequestInit = {},
 ): Promise<PatternResponse> {
-  return readResponse(await startRun(fixture, name, fields, start))
+  return readResponse(await startRun(gateway, name, fields, start))
 }
 
 export async function readResponse(answer: Response): Promise<PatternResponse> {
@@ -147,19 +150,19 @@ export function errorOf({ run, error }: PatternResponse): ErrorJson {
 export const kindOf = ({ run, error }: PatternResponse): string => run?.stopped ?? error?.stopped ?? 'whole'
 
 /** All of a task's entries, the oldest first. */
-export async function entriesOf(fixture: GatewayFixture, task: string): Promise<readonly Entry[]> {
-  const entries = await fixture.settledEntries(0)
+export async function entriesOf(gateway: GatewayFixture, task: string): Promise<readonly Entry[]> {
+  const entries = await gateway.ledger.holds(0)
   return entries
     .filter(({ facts }) => facts.caller.task === task)
-    .toSorted((one, other) => (one.facts.callId < other.facts.callId ? -1 : 1))
+    .toSorted((left, right) => (left.facts.callId < right.facts.callId ? -1 : 1))
 }
 
 export const costOf = (entries: readonly Entry[]): bigint =>
   entries.reduce((sum, { outcome }) => sum + (outcome?.cost.totalNanoUsd ?? 0n), 0n)
 
 /** What the answer of a run says that it used, and what the ledger holds for its task. */
-export async function runAndLedgerSums(fixture: GatewayFixture, { task, usage, cost_usd }: RunJson) {
-  const entries = await entriesOf(fixture, task)
+export async function runAndLedgerSums(gateway: GatewayFixture, { task, usage, cost_usd }: RunJson) {
+  const entries = await entriesOf(gateway, task)
   const tokens = entries.reduce((sum, { outcome }) => sum + (outcome ? totalTokens(outcome.usage) : 0), 0)
   return {
     reported: { requests: usage.requests, tokens: usage.total_tokens, costNanoUsd: nanoUsd(cost_usd) },
@@ -168,7 +171,7 @@ export async function runAndLedgerSums(fixture: GatewayFixture, { task, usage, c
 }
 
 /** The name of the schema that the model has to answer in, or `words`. */
-export function shapeIn({ body }: Received): string {
+export function shapeIn({ body }: ProviderRequest): string {
   return /"json_schema":\{"name":"(\w+)"/.exec(body)?.[1] ?? 'words'
 }
 
@@ -178,15 +181,17 @@ type ScriptedAnswer =
   | { readonly calls: readonly [name: string, args: string][] }
 
 /** A model of OpenAI's that answers by a script. @param at how many requests came before */
-export function openaiModel(script: (call: Received, at: number) => ScriptedAnswer | Responder): Responder {
-  let at = 0
+export function openaiModel(
+  script: (call: ProviderRequest, index: number) => ScriptedAnswer | ProviderScript,
+): ProviderScript {
+  let index = 0
   return (call) => {
-    const scripted = script(call, at++)
+    const scripted = script(call, index++)
     if (typeof scripted === 'function') return scripted(call)
     const calls = typeof scripted === 'object' && Array.isArray(scripted.calls) ? scripted.calls : undefined
     const content = calls ? null : typeof scripted === 'string' ? scripted : JSON.stringify(scripted)
     const tool_calls = calls?.map(([name, args], place) => ({
-      id: `call_${at}_${place}`,
+      id: `call_${index}_${place}`,
       type: 'function',
       function: { name, arguments: args },
     }))
@@ -203,14 +208,14 @@ const METACOGNITION_ANSWERS = [
   { reasoning: 'So.', answer: '8', confidence: 0.9 },
   { gaps: [], choice: 'answer', question: '', why: '', confidence: 0.9 },
 ]
-export const metacognitionModel = () => openaiModel((_, at) => METACOGNITION_ANSWERS[Math.min(at, 1)] ?? {})
+export const metacognitionModel = () => openaiModel((_, index) => METACOGNITION_ANSWERS[Math.min(index, 1)] ?? {})
 
 /** A model that answers this many requests by `script` at once, and the others once they are released. */
-export function heldModel(script: Responder, answeredAtOnce: number) {
-  const held: Received[] = []
+export function heldModel(script: ProviderScript, answeredAtOnce: number) {
+  const held: ProviderRequest[] = []
   let received = 0
   return {
-    respond: (call: Received) => (received++ < answeredAtOnce ? script(call) : void held.push(call)),
+    respond: (call: ProviderRequest) => (received++ < answeredAtOnce ? script(call) : void held.push(call)),
     release: () => {
       for (const call of held.splice(0)) void script(call)
     },
@@ -219,9 +224,9 @@ export function heldModel(script: Responder, answeredAtOnce: number) {
 
 /** A model that scores low and revises, forever. */
 export const endlessReviser = () =>
-  openaiModel((call, at) => {
-    if (shapeIn(call).startsWith('revise')) return { revised_text: `Version ${at}.` }
-    const score = { critique: 'More.', score: Math.min(7, at / 10) }
+  openaiModel((call, index) => {
+    if (shapeIn(call).startsWith('revise')) return { revised_text: `Version ${index}.` }
+    const score = { critique: 'More.', score: Math.min(7, index / 10) }
     return { c1: score, c2: score }
   })
 
@@ -231,7 +236,7 @@ const TIME_STEP_MS = 250
 
 /** Lets time pass until `running` has ended, but none while a call is in flight. Needs the clock as timers, too. */
 export async function passTime<Result>(
-  fixture: GatewayFixture,
+  gateway: GatewayFixture,
   clock: ManualClock,
   running: Promise<Result>,
 ): Promise<Result> {
@@ -241,7 +246,7 @@ export async function passTime<Result>(
   }
   running.then(end, end)
   for (let idleTurns = 0; !isOver; await turn()) {
-    idleTurns = fixture.app.gate.inFlight === 0 ? idleTurns + 1 : 0
+    idleTurns = gateway.app.gate.inFlight === 0 ? idleTurns + 1 : 0
     if (idleTurns < IDLE_TURNS) continue
     idleTurns = 0
     clock.advance(TIME_STEP_MS)

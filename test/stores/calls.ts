@@ -20,7 +20,10 @@ const NOBODY: Caller = {
   task: null,
 }
 
-export function factsOf(callId: string, some: Partial<Omit<CallFacts, 'caller'>> & { caller?: Partial<Caller> } = {}) {
+export function factsOf(
+  callId: string,
+  overrides: Partial<Omit<CallFacts, 'caller'>> & { caller?: Partial<Caller> } = {},
+) {
   const facts: CallFacts = {
     callId,
     operation: null,
@@ -29,7 +32,7 @@ export function factsOf(callId: string, some: Partial<Omit<CallFacts, 'caller'>>
     requestedModel: 'gpt-4o',
     model: 'gpt-4o',
     reservedAtMs: START_MS,
-    day: windowAt('day', 'UTC', some.reservedAtMs ?? START_MS).id.slice(4),
+    day: windowAt('day', 'UTC', overrides.reservedAtMs ?? START_MS).id.slice(4),
     reservedTokens: 100,
     reservedCostNanoUsd: 1000n,
     priceVersion: 'test@1',
@@ -40,8 +43,8 @@ export function factsOf(callId: string, some: Partial<Omit<CallFacts, 'caller'>>
     simulated: false,
     metadata: null,
     idempotency: null,
-    ...some,
-    caller: { ...NOBODY, ...some.caller },
+    ...overrides,
+    caller: { ...NOBODY, ...overrides.caller },
   }
   return facts
 }
@@ -81,14 +84,14 @@ export function chargeOf(
 export function reservationOf(
   callId: string,
   charges: readonly Charge[],
-  some: Parameters<typeof factsOf>[1] & { expiresAfterMs?: number } = {},
+  overrides: Parameters<typeof factsOf>[1] & { expiresAfterMs?: number } = {},
 ): Reservation {
-  const { expiresAfterMs = 60_000, ...facts } = some
+  const { expiresAfterMs = 60_000, ...facts } = overrides
   const made = factsOf(callId, facts)
   return { facts: made, charges, expiresAtMs: made.reservedAtMs + expiresAfterMs }
 }
 
-export function outcomeOf(tokens: number, costNanoUsd: bigint, some: Partial<Outcome> = {}): Outcome {
+export function outcomeOf(tokens: number, costNanoUsd: bigint, overrides: Partial<Outcome> = {}): Outcome {
   return {
     ending: 'completed',
     certainty: 'exact',
@@ -101,7 +104,7 @@ export function outcomeOf(tokens: number, costNanoUsd: bigint, some: Partial<Out
     timeToFirstTokenMs: null,
     attempts: [],
     upstreamLimits: null,
-    ...some,
+    ...overrides,
   }
 }
 

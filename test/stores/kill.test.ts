@@ -21,6 +21,7 @@ async function killVictim(path: string, prefix: string, afterMs: number): Promis
     output += text
     if (dying || output.split('settled').length <= MIN_SETTLED) return
     dying = true
+    // Real time: the kill has to come while the other process writes.
     setTimeout(() => child.kill('SIGKILL'), afterMs)
   })
   const signal = await new Promise((resolve) => child.once('close', (_code, name) => resolve(name)))

@@ -120,9 +120,9 @@ class Simulation {
     else expect(amended.reason).toMatchObject({ name: 'StoreUnavailable' })
     if (reserved.status === 'rejected') throw reserved.reason
     for (const [index, answer] of reserved.value.entries()) {
-      const other = others[index]
+      const outcome = others[index]
       // It is refused if it met what the amendments took before they failed.
-      if (other && answer.admitted) this.model.admit(other, answer)
+      if (outcome && answer.admitted) this.model.admit(outcome, answer)
     }
   }
 

@@ -67,13 +67,13 @@ export class HeldTimers implements Timers {
   }
 
   get delaysMs(): readonly number[] {
-    return this.#waiting.map(({ delayMs }) => delayMs).toSorted((one, other) => one - other)
+    return this.#waiting.map(({ delayMs }) => delayMs).toSorted((left, right) => left - right)
   }
 
   /** Calls back the timers up to a delay that wait now, those with the shortest delay first. */
   fire(maxDelayMs = MAX_DELAY_MS): void {
     const due = this.#waiting.filter(({ delayMs }) => delayMs <= maxDelayMs)
     this.#waiting = this.#waiting.filter((timer) => !due.includes(timer))
-    for (const { callback } of due.toSorted((one, other) => one.delayMs - other.delayMs)) callback()
+    for (const { callback } of due.toSorted((left, right) => left.delayMs - right.delayMs)) callback()
   }
 }

@@ -16,12 +16,12 @@ async function caller(name: string): Promise<void> {
     const callId = `${prefix}-${name}-${index}`
     const now = instant()
     const charges = [chargeOf('cost/total', 10n, 10n ** 12n), chargeOf('inFlight', 1n, 1000n)]
-    const some = { reservedCostNanoUsd: 10n, reservedAtMs: now.wallMs }
-    await store.reserve([reservationOf(callId, charges, some)], now)
+    const facts = { reservedCostNanoUsd: 10n, reservedAtMs: now.wallMs }
+    await store.reserve([reservationOf(callId, charges, facts)], now)
     writeSync(1, `reserved ${callId}\n`)
     if (index % 3 === 0) {
       const amended = [chargeOf('cost/total', 25n, 10n ** 12n), chargeOf('inFlight', 1n, 1000n, { subject: 'b' })]
-      await store.amend([reservationOf(callId, amended, { ...some, reservedCostNanoUsd: 25n })], instant())
+      await store.amend([reservationOf(callId, amended, { ...facts, reservedCostNanoUsd: 25n })], instant())
       writeSync(1, `amended ${callId}\n`)
     }
     // One in ten is never settled.

@@ -65,11 +65,12 @@ export class GatewayLedger {
     this.#client = client
   }
 
+  /** Every entry, the newest first, of simulated calls too. */
   entries(): Promise<readonly Entry[]> {
     return this.#app.store.entries({ limit: 100_000 })
   }
 
-  /** Its entries, once it holds so many and all are settled. */
+  /** The entries, once there are at least `count` and all are settled. */
   holds(count: number): Promise<readonly Entry[]> {
     return waitFor(async () => {
       const entries = await this.entries()

@@ -15,18 +15,11 @@ import { readFileConfig } from '../../src/config/file.ts'
 import { readSettings } from '../../src/config/settings.ts'
 import { uuidV7Source } from '../../src/core/call-ids.ts'
 import type { Clock, Timers } from '../../src/core/clock.ts'
-import type { Entry } from '../../src/core/ledger-entry.ts'
 import { callListener } from '../../src/http/calls.ts'
 import { openStore } from '../../src/stores/index.ts'
-import {
-  type DialectName,
-  PRICE,
-  type ReportedUsage,
-  type RequestOptions,
-  wholeAnswer,
-} from '../call/dialect-fixtures.ts'
-import { ADMIN_KEY, GatewayClient, GatewayLedger, type LevelJson, type Transport } from './client-and-ledger.ts'
-import { realClock, realTimers } from './clocks.ts'
+import { PRICE, type ReportedUsage, wholeAnswer } from '../call/dialect-fixtures.ts'
+import { ADMIN_KEY, GatewayClient, GatewayLedger, type Transport } from './client-and-ledger.ts'
+import { ManualClock, realClock, realTimers } from './clocks.ts'
 import { FakeProvider, listen, type ProviderAnswer, type ProviderRequest, type ProviderScript } from './provider.ts'
 import { waitFor } from './waiting.ts'
 
@@ -97,7 +90,7 @@ export interface GatewayParts<AnyClock extends Clock = Clock> {
   /** `memory:` or `sqlite:` and a path. */
   readonly database: string
   readonly maxEntries?: number
-  /** Is called last when the gateway closes. */
+  /** Runs last when the gateway closes. */
   readonly cleanUp?: () => Promise<unknown>
 }
 
@@ -116,6 +109,7 @@ export class Gateway<AnyClock extends Clock = Clock> implements AsyncDisposable 
   readonly url: string
   readonly #server: Server
   readonly #cleanUp: (() => Promise<unknown>) | undefined
+  #closed: Promise<void> | undefined
 
   protected constructor(started: StartedGateway<AnyClock>) {
     const { app, clock, log, receivedRequests, url, server, cleanUp } = started
@@ -155,17 +149,18 @@ export class Gateway<AnyClock extends Clock = Clock> implements AsyncDisposable 
     if (transport === 'over sockets') await waitFor(() => this.goneClientCount > before)
   }
 
-  /** Every call in the ledger, simulated ones too. */
-  entries(): Promise<readonly Entry[]> {
-    return this.ledger.entries()
-  }
-
   /** Resolves when no call is in flight any more. */
   async idle(): Promise<void> {
     await waitFor(() => this.app.gate.inFlight === 0)
   }
 
-  async close(): Promise<void> {
+  /** Closes once, however often it is called. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
     await this.app.close(0)
     this.#server.closeAllConnections()
     await new Promise((resolve) => this.#server.close(resolve))
@@ -252,39 +247,6 @@ export class GatewayFixture extends Gateway {
     })
     return new GatewayFixture(started, provider)
   }
-
-  get upstream(): FakeProvider {
-    return this.provider
-  }
-
-  fetch(transport: Transport, path: string, init: RequestInit = {}): Promise<Response> {
-    return this.client.fetch(transport, path, init)
-  }
-
-  call(
-    dialect: DialectName,
-    options: RequestOptions = {},
-    init: RequestInit = {},
-    transport: Transport = 'in process',
-  ): Promise<Response> {
-    return this.client.asks(dialect, options, init, transport)
-  }
-
-  fetchPage<Page>(path: string, init: RequestInit = {}): Promise<Page> {
-    return this.client.asksOwner(path, init)
-  }
-
-  levels(query = ''): Promise<LevelJson[]> {
-    return this.ledger.levels(query)
-  }
-
-  level(limit: string, query = ''): Promise<LevelJson> {
-    return this.ledger.level(limit, query)
-  }
-
-  settledEntries(count: number): Promise<readonly Entry[]> {
-    return this.ledger.holds(count)
-  }
 }
 
 /** A gateway and its provider for the test that is running, closed when the test is over. Call it in a test, or in `beforeEach`. */
@@ -294,8 +256,33 @@ export async function useGateway(options: GatewayFixtureOptions = {}): Promise<G
   return gateway
 }
 
-/** A folder for a ledger, and how to remove it. */
-export async function temporaryLedger(): Promise<{ readonly database: string; remove(): Promise<void> }> {
-  const folder = await mkdtemp(join(tmpdir(), 'bursar-test-'))
-  return { database: `sqlite:${join(folder, 'ledger.db')}`, remove: () => rm(folder, { recursive: true }) }
+/** A provider for the test that is running, closed when the test is over. */
+export async function useProvider(says?: ProviderScript): Promise<FakeProvider> {
+  const provider = await openProvider(says)
+  onTestFinished(() => provider.close())
+  return provider
+}
+
+export interface GatewayOptions {
+  /** Settings as the environment gives them. Others have their defaults. */
+  readonly env?: Readonly<Record<string, string>>
+  /** What bursar.json holds. */
+  readonly config?: unknown
+  /** In memory without it; `sqlite` is a file that goes away with the gateway. */
+  readonly ledger?: 'memory' | 'sqlite'
+}
+
+/** A gateway with the default limits and no provider of its own. Its clock stands still until a test moves it. The caller closes it. */
+export async function startGateway(options: GatewayOptions = {}): Promise<Gateway<ManualClock>> {
+  const { env = {}, config = {}, ledger = 'memory' } = options
+  const folder = ledger === 'sqlite' ? await mkdtemp(join(tmpdir(), 'bursar-test-')) : undefined
+  return Gateway.start({
+    settings: env,
+    config,
+    clock: new ManualClock(),
+    random: () => 0,
+    servesByHono: true,
+    database: folder ? `sqlite:${join(folder, 'ledger.db')}` : 'memory:',
+    ...(folder ? { cleanUp: () => rm(folder, { recursive: true }) } : {}),
+  })
 }

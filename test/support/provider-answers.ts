@@ -46,9 +46,9 @@ const openai: DialectAnswers = {
     'x-ratelimit-reset-requests': '12ms',
   },
   whole: (spent, tool) => {
-    const said = { role: 'assistant', content: tool ? null : TEXT, refusal: null, annotations: [] }
+    const plain = { role: 'assistant', content: tool ? null : TEXT, refusal: null, annotations: [] }
     const call = { id: 'call_1', type: 'function', function: { name: CITY.name, arguments: ARGUMENTS } }
-    const message = tool ? { ...said, tool_calls: [call] } : said
+    const message = tool ? { ...plain, tool_calls: [call] } : plain
     const choice = { index: 0, message, logprobs: null, finish_reason: tool ? 'tool_calls' : 'stop' }
     return { ...openaiFrame, object: 'chat.completion', choices: [choice], usage: openaiUsage(spent) }
   },
@@ -105,7 +105,8 @@ const anthropic: DialectAnswers = {
     usage: anthropicUsage(spent),
   }),
   stream: (spent, tool) => {
-    const event = (type: string, more: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+    const event = (type: string, fields: object = {}) =>
+      `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
     const delta = (delta: unknown) => event('content_block_delta', { index: 0, delta })
     const usage = { ...anthropicUsage(spent), output_tokens: 1 }
     return [

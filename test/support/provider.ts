@@ -122,15 +122,6 @@ export class FakeProvider implements AsyncDisposable {
     this.#script = script
   }
 
-  /** What it answers, as a property. */
-  get respond(): ProviderScript {
-    return this.#script
-  }
-
-  set respond(script: ProviderScript) {
-    this.#script = script
-  }
-
   /** Its origin, without a trailing slash. */
   get url(): string {
     return this.#url

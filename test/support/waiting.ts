@@ -1,8 +1,9 @@
 // Waiting: for something that happens elsewhere. It fails if that takes longer than anything in these tests should.
 
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 
 const POLL_MS = 2
+const DEFAULT_TURN_COUNT = 20
 
 /** Looks again and again until there is something. Throws once `withinMs` are over. */
 export async function waitFor<Found>(
@@ -30,4 +31,9 @@ export async function withTimeout<Value>(ms: number, promised: Promise<Value>): 
     controller.abort()
     tooLate.catch(() => {})
   }
+}
+
+/** Lets the event loop turn: what is on its way between sockets of this process arrives, and promises that can go on do. */
+export async function turns(count = DEFAULT_TURN_COUNT): Promise<void> {
+  for (let index = 0; index < count; index++) await turn()
 }

@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest'
 import { LogDestination } from '../../src/telemetry/log-destination.ts'
-import { ManualClock } from '../support/gateway-fixture.ts'
+import { ManualClock } from '../support/clocks.ts'
 
 function gathered() {
   const batches: string[] = []

@@ -1,20 +1,17 @@
 // What providers say of their own limits, through the gateway: in the ledger, in /llm/status, and in the log before they refuse.
 
 import { gzipSync } from 'node:zlib'
-import { afterEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import type { CallFacts, Outcome, UpstreamLimits } from '../../src/core/ledger-entry.ts'
 import { Telemetry } from '../../src/telemetry/call-events.ts'
 import { UpstreamLimitTracker } from '../../src/telemetry/upstream-limit-tracker.ts'
 import { PRICE, wholeAnswer } from '../call/dialect-fixtures.ts'
 import { factsOf, outcomeOf } from '../stores/calls.ts'
-import { GatewayFixture, ManualClock, type Responder, TRANSPORTS } from '../support/gateway-fixture.ts'
+import { TRANSPORTS } from '../support/client-and-ledger.ts'
+import { ManualClock } from '../support/clocks.ts'
+import { type GatewayFixture, useGateway } from '../support/gateway.ts'
+import type { ProviderScript } from '../support/provider.ts'
 import { QUOTE } from './events.ts'
-
-let fixture: GatewayFixture | undefined
-afterEach(async () => {
-  await fixture?.close()
-  fixture = undefined
-})
 
 interface StatusJson {
   readonly providers: readonly {
@@ -24,14 +21,14 @@ interface StatusJson {
   }[]
 }
 
-async function openai(stage: GatewayFixture) {
-  const { providers } = await stage.fetchPage<StatusJson>('/llm/status')
+async function openai(gateway: GatewayFixture) {
+  const { providers } = await gateway.client.asksOwner<StatusJson>('/llm/status')
   return providers.find(({ name }) => name === 'openai')
 }
 
 const CONFIG = { prices: [PRICE, { ...PRICE, model: 'other' }], limits: {} }
 
-function answerWith(headers: () => Readonly<Record<string, string>>): Responder {
+function answerWith(headers: () => Readonly<Record<string, string>>): ProviderScript {
   return ({ response }) =>
     void response
       .writeHead(200, { 'content-type': 'application/json', ...headers() })
@@ -42,14 +39,14 @@ it('the status shows what a provider said last, and beside it by model', async (
   let remaining = '59'
   const clock = new ManualClock()
   const headers = () => ({ 'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': remaining })
-  fixture = await GatewayFixture.open({ config: CONFIG, clock, respond: answerWith(headers) })
-  expect((await openai(fixture))?.upstream_rate_limits).toBeNull()
-  await (await fixture.call('openai', { cap: 9 })).text()
+  const gateway = await useGateway({ config: CONFIG, clock, respond: answerWith(headers) })
+  expect((await openai(gateway))?.upstream_rate_limits).toBeNull()
+  await (await gateway.client.asks('openai', { cap: 9 })).text()
   clock.advance(1_000)
   remaining = '40'
-  await (await fixture.call('openai', { model: 'other', cap: 9 })).text()
-  await fixture.settledEntries(2)
-  const shown = await openai(fixture)
+  await (await gateway.client.asks('openai', { model: 'other', cap: 9 })).text()
+  await gateway.ledger.holds(2)
+  const shown = await openai(gateway)
   expect(shown?.upstream_rate_limits).toEqual({
     limit_requests: 60,
     remaining_requests: 40,
@@ -70,19 +67,19 @@ it('the status shows what a provider said last, and beside it by model', async (
 
 it.each(TRANSPORTS)(
   '%s: a refusal that says when to come back in its words alone is kept with the call',
-  async (door) => {
+  async (transport) => {
     const body = '{"error":{"message":"Rate limit reached. Please try again in 5.289s.","code":"rate_limit_exceeded"}}'
     let encoded = false
-    const play: Responder = ({ response }) => {
+    const script: ProviderScript = ({ response }) => {
       const headers = { 'content-type': 'application/json', ...(encoded ? { 'content-encoding': 'gzip' } : {}) }
       response.writeHead(429, headers).end(encoded ? gzipSync(body) : body)
     }
-    fixture = await GatewayFixture.open({ config: CONFIG, respond: play })
+    const gateway = await useGateway({ config: CONFIG, respond: script })
     for (const count of [1, 2]) {
-      const answer = await fixture.call('openai', { cap: 9 }, {}, door)
+      const answer = await gateway.client.asks('openai', { cap: 9 }, {}, transport)
       expect(answer.status).toBe(429)
-      if (door === 'over sockets' || !encoded) expect(await answer.text()).toBe(body)
-      const [entry] = await fixture.settledEntries(count)
+      if (transport === 'over sockets' || !encoded) expect(await answer.text()).toBe(body)
+      const [entry] = await gateway.ledger.holds(count)
       expect(entry?.outcome?.upstreamLimits).toMatchObject({ retryAfterMs: 5_289, others: [] })
       expect(entry?.outcome?.cost.totalNanoUsd).toBe(0n)
       encoded = true
@@ -94,18 +91,18 @@ it('the log warns once before a provider refuses, and again when it had recovere
   const clock = new ManualClock()
   let left = 100
   const headers = () => ({ 'x-ratelimit-limit-tokens': '1000', 'x-ratelimit-remaining-tokens': String(left) })
-  fixture = await GatewayFixture.open({ config: CONFIG, clock, respond: answerWith(headers) })
+  const gateway = await useGateway({ config: CONFIG, clock, respond: answerWith(headers) })
   const warnings: number[] = []
   let calls = 0
   for (left of [1_000, 100, 99, 50, 0, 200, 99, 201, 99, 98]) {
     clock.advance(61_000)
-    await (await fixture.call('openai', { cap: 9 })).text()
-    await fixture.settledEntries(++calls)
-    const lines = fixture.log.filter((line) => line.includes('is about to refuse'))
+    await (await gateway.client.asks('openai', { cap: 9 })).text()
+    await gateway.ledger.holds(++calls)
+    const lines = gateway.log.filter((line) => line.includes('is about to refuse'))
     if (lines.length > warnings.length) warnings.push(left)
   }
   expect(warnings).toEqual([99, 99])
-  const line = JSON.parse(fixture.log.find((text) => text.includes('is about to refuse')) ?? '{}')
+  const line = JSON.parse(gateway.log.find((text) => text.includes('is about to refuse')) ?? '{}')
   expect(line).toMatchObject({
     level: 40,
     provider: 'openai',
@@ -147,8 +144,8 @@ function trackedBy() {
     },
   })
   const hear = (facts: CallFacts, outcome: Outcome, ownAccount = true) => {
-    const at = { wallMs: outcome.settledAtMs, monoMs: outcome.settledAtMs }
-    telemetry.emit({ kind: 'settled', at, facts, outcome, quote: QUOTE, bounded: true, ownAccount })
+    const now = { wallMs: outcome.settledAtMs, monoMs: outcome.settledAtMs }
+    telemetry.emit({ kind: 'settled', at: now, facts, outcome, quote: QUOTE, bounded: true, ownAccount })
   }
   return { tracker, warnings, hear }
 }

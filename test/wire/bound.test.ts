@@ -78,7 +78,7 @@ function ratiosOf({ dialect, provider }: Row, recording: Recording): Ratios | un
 }
 
 const quantile = (share: number, values: readonly number[]) =>
-  Number((values.toSorted((one, other) => one - other)[Math.floor(values.length * share)] ?? Number.NaN).toFixed(2))
+  Number((values.toSorted((left, right) => left - right)[Math.floor(values.length * share)] ?? Number.NaN).toFixed(2))
 
 test('no bounded call used more than its quote, counted or not', () => {
   const table = ROWS.map((row) => {
@@ -89,7 +89,7 @@ test('no bounded call used more than its quote, counted or not', () => {
     for (const { file, input, counted, money, countedMoney } of found)
       expect([file, Math.min(input, counted, money, countedMoney) >= 1]).toEqual([file, true])
     const column = (name: keyof Ratios) => {
-      const values = found.map((one) => one[name])
+      const values = found.map((row) => row[name])
       return `${quantile(0.5, values)} / ${quantile(0.95, values)}`
     }
     return {

@@ -60,7 +60,9 @@ export function render(root: Tree, padding: readonly string[]): { bytes: Buffer;
     if ('text' in value) text += value.text
     else {
       const members =
-        'members' in value ? value.members : value.elements.map((one) => ({ value: one, key: null, escapes: 0 }))
+        'members' in value
+          ? value.members
+          : value.elements.map((element) => ({ value: element, key: null, escapes: 0 }))
       text += 'members' in value ? '{' : '['
       for (const [index, member] of members.entries()) {
         if (index > 0) text += ','
@@ -85,6 +87,9 @@ export function render(root: Tree, padding: readonly string[]): { bytes: Buffer;
 /** A key as JSON writes it: plainly, with its first unit escaped, or with all. */
 function literal(key: string, escapes: number): string {
   const units = escapes === 0 ? 0 : escapes === 1 ? 1 : key.length
-  const escaped = Array.from({ length: units }, (_, at) => `\\u${key.charCodeAt(at).toString(16).padStart(4, '0')}`)
+  const escaped = Array.from(
+    { length: units },
+    (_, index) => `\\u${key.charCodeAt(index).toString(16).padStart(4, '0')}`,
+  )
   return `"${escaped.join('')}${JSON.stringify(key.slice(units)).slice(1)}`
 }

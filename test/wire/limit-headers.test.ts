@@ -44,27 +44,27 @@ describe('a Go duration', () => {
 
 /** A list of strings with integer and string parameters: as much of RFC 9651 as these fields use, and nothing else. */
 function parseList(text: string): { item: string; [parameter: string]: string | number }[] {
-  let at = 0
+  let step = 0
   const take = (pattern: RegExp): string => {
     const sticky = new RegExp(pattern, 'y')
-    sticky.lastIndex = at
+    sticky.lastIndex = step
     const match = sticky.exec(text)
-    if (!match) throw new Error(`${pattern} at ${at} of ${text}`)
-    at = sticky.lastIndex
+    if (!match) throw new Error(`${pattern} at ${step} of ${text}`)
+    step = sticky.lastIndex
     return match[0]
   }
   const string = () => take(/"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"/).slice(1, -1)
   const items: { item: string; [parameter: string]: string | number }[] = []
   for (;;) {
     const found: (typeof items)[number] = { item: string() }
-    while (text[at] === ';') {
-      at++
+    while (text[step] === ';') {
+      step++
       const key = take(/ *[a-z*][a-z0-9_.*-]*/).trim()
       take(/=/)
-      found[key] = text[at] === '"' ? string() : Number(take(/-?\d{1,15}(?![\d.])/))
+      found[key] = text[step] === '"' ? string() : Number(take(/-?\d{1,15}(?![\d.])/))
     }
     items.push(found)
-    if (at === text.length) return items
+    if (step === text.length) return items
     take(/[ \t]*,[ \t]*/)
   }
 }
@@ -166,7 +166,7 @@ describe("a provider's own limits", () => {
       'x-bursar-upstream-anthropic-fast-input-tokens-limit',
       'x-bursar-upstream-ratelimit',
     ]
-    const namesOf = (headers: HeaderList) => headers.filter((_, at) => at % 2 === 0)
+    const namesOf = (headers: HeaderList) => headers.filter((_, index) => index % 2 === 0)
     expect(namesOf(headersForCaller(given, false))).toEqual(kept)
     expect(namesOf(headersForCaller(given, true))).toEqual([...kept, 'retry-after'])
   })

@@ -249,7 +249,8 @@ describe.each(CORPORA)('recordings of $api', (corpus) => {
   test.skipIf(!HAS_SHARED_RECORDINGS)('have quotes of as many kinds as they had (../shared/recordings)', () => {
     const shared = sharedOf(asked)
     const found = Map.groupBy(shared, (recording) => verdict(corpus, recording))
-    const count = (...verdicts: Verdict[]) => verdicts.reduce((sum, one) => sum + (found.get(one)?.length ?? 0), 0)
+    const count = (...verdicts: Verdict[]) =>
+      verdicts.reduce((sum, verdict) => sum + (found.get(verdict)?.length ?? 0), 0)
     expect({
       bounded: count('bounded', 'boundedInTokens', 'exceeded'),
       withoutPrice: count('boundedInTokens'),
@@ -290,9 +291,10 @@ function readTap(tap: Tap, chunks: Iterable<Buffer>): TapReading {
   return { out, ends, metered: tap.answerUsage() }
 }
 
-function isSame(one: TapReading, other: TapReading): boolean {
+function isSame(left: TapReading, right: TapReading): boolean {
   return (
-    one.out.equals(other.out) && JSON.stringify([one.ends, one.metered]) === JSON.stringify([other.ends, other.metered])
+    left.out.equals(right.out) &&
+    JSON.stringify([left.ends, left.metered]) === JSON.stringify([right.ends, right.metered])
   )
 }
 
@@ -308,13 +310,13 @@ function verdict({ dialect, presets, ...corpus }: Corpus, recording: Recording):
   if (recording.request?.body_trimmed) return 'trimmed'
   const facts = book.find(recording.provider, ask.model, SEPTEMBER_MS)
   const rules = presets ? PRESET_RULES.get(recording.provider) : undefined
-  const most = quote(ask, facts, rules ?? corpus.rules, SETTINGS)
+  const bound = quote(ask, facts, rules ?? corpus.rules, SETTINGS)
   const { usage, model, serviceTier } = metered
-  if (inputTokens(usage) > most.inputTokens || outputTokens(usage) > most.outputTokens) return 'exceeded'
+  if (inputTokens(usage) > bound.inputTokens || outputTokens(usage) > bound.outputTokens) return 'exceeded'
   if (!facts.price) return 'boundedInTokens'
   const answered = model === null ? undefined : book.find(recording.provider, model, SEPTEMBER_MS).price
   const { totalNanoUsd } = costOf(answered ?? facts.price, usage, serviceTier ?? undefined)
-  return totalNanoUsd <= most.costNanoUsd ? 'bounded' : 'exceeded'
+  return totalNanoUsd <= bound.costNanoUsd ? 'bounded' : 'exceeded'
 }
 
 function contentType({ stream, flags }: Recording): string {
@@ -326,11 +328,11 @@ function* splits(recording: Recording, bytes: Buffer): Generator<Iterable<Buffer
   if (recording.response.chunk_bytes) yield splitAt(bytes, recording.response.chunk_bytes)
   yield bytewise(bytes)
   const lengths = fc.array(fc.integer({ min: 1, max: Math.max(2, bytes.length >> 2) }), { minLength: 3, maxLength: 40 })
-  for (const some of fc.sample(lengths, 5)) yield splitAt(bytes, some)
+  for (const sizes of fc.sample(lengths, 5)) yield splitAt(bytes, sizes)
 }
 
 /** Members of usage by the other party's names, all of them, in one order. */
-function complete(some: Readonly<Record<string, number>>): Record<string, number> {
+function complete(counts: Readonly<Record<string, number>>): Record<string, number> {
   const names = [
     'input_tokens',
     'output_tokens',
@@ -343,7 +345,7 @@ function complete(some: Readonly<Record<string, number>>): Record<string, number
     'output_reasoning_tokens',
     'web_searches',
   ]
-  return Object.fromEntries(names.map((name) => [name, some[name] ?? 0]))
+  return Object.fromEntries(names.map((name) => [name, counts[name] ?? 0]))
 }
 
 function inRecordedTerms(metered: AnswerUsage | undefined): Record<string, number> | undefined {

@@ -24,7 +24,7 @@ const IN_FLIGHT = refusalAt(levelOf('inFlight', 4n, 0n, 0), 1n, 'inFlight')
 const ALL = [REQUESTS, TOKENS, MONEY, TOO_EXPENSIVE, BUSY_MONEY, IN_FLIGHT]
 
 const bodyOf = (dialect: Dialect, refusal: Refusal) => JSON.parse(dialect.refusalBody(refusal, CONTEXT))
-const details = (refusal: Refusal, more: object = {}) => ({
+const details = (refusal: Refusal, fields: object = {}) => ({
   reason: 'time',
   limit: refusal.meter.name,
   limits: [refusal.meter.name],
@@ -33,7 +33,7 @@ const details = (refusal: Refusal, more: object = {}) => ({
   resets_at: refusal.retryable ? new Date(NOW_MS + refusal.waitMs).toISOString() : null,
   retryable: true,
   fitting_max_output_tokens: null,
-  ...more,
+  ...fields,
 })
 
 describe('the figures of a refusal are the same in every dialect:', () => {
@@ -207,7 +207,7 @@ describe('native rate-limit headers', () => {
   const written = (dialect: Dialect) => {
     const headers: HeaderList = []
     dialect.addRateHeaders(LEVELS, NOW_MS, headers)
-    return Object.fromEntries(headers.flatMap((name, at) => (at % 2 === 0 ? [[name, headers[at + 1]]] : [])))
+    return Object.fromEntries(headers.flatMap((name, index) => (index % 2 === 0 ? [[name, headers[index + 1]]] : [])))
   }
 
   test("of OpenAI show the tightest limit, with Go's durations", () => {

@@ -24,12 +24,12 @@ export function bodies(members: readonly Member[]): fc.Arbitrary<Buffer> {
     ['ünknown', '["}",{"stream_options":null}]'],
     ['', '"é\\u0000\\\\"'],
   ]
-  const order = fc.shuffledSubarray(unknown).chain((some) => {
-    const all = [...members, ...some]
+  const order = fc.shuffledSubarray(unknown).chain((picked) => {
+    const all = [...members, ...picked]
     return fc.shuffledSubarray(all, { minLength: all.length })
   })
-  return fc.tuple(order, spaces).map(([some, padding]) => {
-    const tree = { members: some.map(([key, json]) => ({ key, escapes: 0, value: { text: json } })) }
+  return fc.tuple(order, spaces).map(([picked, padding]) => {
+    const tree = { members: picked.map(([key, json]) => ({ key, escapes: 0, value: { text: json } })) }
     return render(tree, padding).bytes
   })
 }

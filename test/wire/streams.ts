@@ -158,12 +158,12 @@ export const MESSAGE_STREAMS: readonly Stream[] = [
   },
 ]
 
-const said = (words: string, rest: string) =>
+const chunkOf = (words: string, rest: string) =>
   `{"candidates": [{"content": {"parts": [{"text": ${JSON.stringify(words)}}],"role": "model"}${rest}`
 const metadata = (figures: string) => `,"usageMetadata": {${figures}},"modelVersion": "gemini-2.5-flash"}`
-const FIRST = `${said('Hé', '}]')}${metadata('"promptTokenCount": 8,"totalTokenCount": 8')}`
-const SECOND = `${said('"usageMetadata": {"promptTokenCount": 999} ]}, {"error":{}}', '}]')}${metadata('"promptTokenCount": 8,"candidatesTokenCount": 3,"totalTokenCount": 11')}`
-const LAST = `${said('.\\"', ',"finishReason": "STOP"}]')}${metadata('"promptTokenCount": 8,"candidatesTokenCount": 5,"thoughtsTokenCount": 20,"cachedContentTokenCount": 3,"totalTokenCount": 33')}`
+const FIRST = `${chunkOf('Hé', '}]')}${metadata('"promptTokenCount": 8,"totalTokenCount": 8')}`
+const SECOND = `${chunkOf('"usageMetadata": {"promptTokenCount": 999} ]}, {"error":{}}', '}]')}${metadata('"promptTokenCount": 8,"candidatesTokenCount": 3,"totalTokenCount": 11')}`
+const LAST = `${chunkOf('.\\"', ',"finishReason": "STOP"}]')}${metadata('"promptTokenCount": 8,"candidatesTokenCount": 5,"thoughtsTokenCount": 20,"cachedContentTokenCount": 3,"totalTokenCount": 33')}`
 const TOTAL = { input: 5, cacheRead: 3, output: 25 }
 const BLOCKED = '{"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":8,"totalTokenCount":8}}'
 const UNAVAILABLE = '{"error":{"code":503,"message":"x","status":"UNAVAILABLE"}}'
@@ -208,7 +208,7 @@ export function feed(tap: Tap, chunks: Iterable<Buffer>): TapResult {
 }
 
 export function* bytewise(bytes: Buffer, size = 1): Generator<Buffer> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
+  for (let offset = 0; offset < bytes.length; offset += size) yield bytes.subarray(offset, offset + size)
 }
 
 setFlagsFromString('--expose-gc')
@@ -233,11 +233,12 @@ function cpuMs(): number {
 export function pushBytewise(tap: Tap, bytes: Buffer): number {
   const before = memoryBytes()
   const untilMs = cpuMs() + 20_000
-  let most = 0
-  for (let at = 0; at < bytes.length; at++) {
-    tap.push(bytes.subarray(at, at + 1))
-    if (at % 65_536 === 0 && cpuMs() > untilMs) throw new Error(`Only ${at} bytes of ${bytes.length} in 20 seconds.`)
-    if (at % 1_040_000 === 1_039_999) most = Math.max(most, memoryBytes() - before)
+  let maxBytes = 0
+  for (let offset = 0; offset < bytes.length; offset++) {
+    tap.push(bytes.subarray(offset, offset + 1))
+    if (offset % 65_536 === 0 && cpuMs() > untilMs)
+      throw new Error(`Only ${offset} bytes of ${bytes.length} in 20 seconds.`)
+    if (offset % 1_040_000 === 1_039_999) maxBytes = Math.max(maxBytes, memoryBytes() - before)
   }
-  return Math.max(most, memoryBytes() - before)
+  return Math.max(maxBytes, memoryBytes() - before)
 }

@@ -8,14 +8,16 @@ const LIGATURE = '\ufdfa' // 3 bytes, 33 once normalised: nothing grows more.
 
 /** Every unit of a string escaped, as some clients write what is not ASCII. */
 const escaped = (text: string) =>
-  Array.from({ length: text.length }, (_, at) => `\\u${text.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')
+  Array.from({ length: text.length }, (_, index) => `\\u${text.charCodeAt(index).toString(16).padStart(4, '0')}`).join(
+    '',
+  )
 
 /** What a tokenizer can see of a body: each string decoded and normalised by itself. */
 function boundBytes(value: unknown): number {
   if (typeof value === 'string') return Buffer.byteLength(value.normalize('NFKC'))
-  if (Array.isArray(value)) return value.reduce((sum: number, one) => sum + boundBytes(one), 0)
+  if (Array.isArray(value)) return value.reduce((sum: number, element) => sum + boundBytes(element), 0)
   if (typeof value !== 'object' || value === null) return 0
-  return Object.entries(value).reduce((sum, [key, one]) => sum + boundBytes(key) + boundBytes(one), 0)
+  return Object.entries(value).reduce((sum, [key, member]) => sum + boundBytes(key) + boundBytes(member), 0)
 }
 
 describe('the text bound', () => {
@@ -89,7 +91,9 @@ describe('the text bound', () => {
 
   test('of any one character is never below it, long or short', () => {
     for (let code = 0; code < 0x110000; code += 4_096) {
-      const units = Array.from({ length: 4_096 }, (_, at) => code + at).filter((one) => one < 0xd800 || one > 0xdfff)
+      const units = Array.from({ length: 4_096 }, (_, index) => code + index).filter(
+        (unit) => unit < 0xd800 || unit > 0xdfff,
+      )
       const text = units.map((unit) => String.fromCodePoint(unit)).join('')
       const single = units.reduce(
         (sum, unit) => sum + Buffer.byteLength(String.fromCodePoint(unit).normalize('NFKC')),

@@ -22,7 +22,7 @@ const NO_LIMITS: UpstreamLimits = {
 const listed = (headers: Readonly<Record<string, string>>): HeaderList => Object.entries(headers).flat()
 const read = (headers: Readonly<Record<string, string>>, status = 200) =>
   readUpstreamLimits(status, listed(headers), NOW_MS)
-const other = (name: string, limit: number | null, remaining: number | null, resetMs: number | null = null) => ({
+const otherLimit = (name: string, limit: number | null, remaining: number | null, resetMs: number | null = null) => ({
   name,
   limit,
   remaining,
@@ -97,7 +97,7 @@ const FAMILIES: readonly [string, Readonly<Record<string, string>>, Partial<Upst
       limitTokens: 150_000,
       remainingTokens: 149_984,
       resetTokensMs: 360_000,
-      others: [other('project-tokens', 5_000, 12, 2)],
+      others: [otherLimit('project-tokens', 5_000, 12, 2)],
     },
   ],
   [
@@ -135,11 +135,11 @@ const FAMILIES: readonly [string, Readonly<Record<string, string>>, Partial<Upst
       remainingTokens: 7_000,
       resetTokensMs: 1_000,
       others: [
-        other('input-tokens', 30_000, 0),
-        other('output-tokens', null, null, 2_000),
-        other('priority-input-tokens', null, 9),
-        other('fast-output-tokens', 8, null),
-        other('unified-5h', 100, 7, 60_000),
+        otherLimit('input-tokens', 30_000, 0),
+        otherLimit('output-tokens', null, null, 2_000),
+        otherLimit('priority-input-tokens', null, 9),
+        otherLimit('fast-output-tokens', 8, null),
+        otherLimit('unified-5h', 100, 7, 60_000),
       ],
     },
   ],
@@ -151,7 +151,7 @@ const FAMILIES: readonly [string, Readonly<Record<string, string>>, Partial<Upst
   [
     'on nothing in particular, beside requests',
     { 'x-ratelimit-limit': '100', 'anthropic-ratelimit-requests-limit': '4000' },
-    { limitRequests: 4_000, others: [other('unspecified', 100, null)] },
+    { limitRequests: 4_000, others: [otherLimit('unspecified', 100, null)] },
   ],
   [
     "Mistral's: the tightest of its spans comes first",
@@ -169,7 +169,7 @@ const FAMILIES: readonly [string, Readonly<Record<string, string>>, Partial<Upst
       remainingRequests: 59,
       limitTokens: 1_000,
       remainingTokens: 10,
-      others: [other('tokens-minute', 1_000, 990)],
+      others: [otherLimit('tokens-minute', 1_000, 990)],
     },
   ],
   [
@@ -184,7 +184,7 @@ const FAMILIES: readonly [string, Readonly<Record<string, string>>, Partial<Upst
   [
     "the IETF's",
     { 'ratelimit-policy': '"burst";q=100;w=60, "daily";q=1000;w=86400', ratelimit: '"burst";r=50;t=30' },
-    { others: [other('burst', 100, 50, 30_000), other('daily', 1_000, null)] },
+    { others: [otherLimit('burst', 100, 50, 30_000), otherLimit('daily', 1_000, null)] },
   ],
   [
     "a gateway's before models",
@@ -248,7 +248,7 @@ test.each(BODIES)('a refusal says when to come back: %s', (_, body, ms) => {
 
 test('the later of header and body counts, and the figures of both are kept', () => {
   const quotas = ['GenerateRequestsPerDayPerProjectPerModel-FreeTier', 'GenerateContentInputTokensPerModelPerMinute']
-  const violations = quotas.map((quotaId, at) => ({ quotaId, quotaValue: at === 0 ? '250' : 'many' }))
+  const violations = quotas.map((quotaId, index) => ({ quotaId, quotaValue: index === 0 ? '250' : 'many' }))
   const details = [{ '@type': 'type.googleapis.com/google.rpc.QuotaFailure', violations }, 7, null]
   const body = JSON.stringify({ error: { message: 'Please retry in 3s.', details } })
   expect(readRefusalLimits(['retry-after', '1', 'x-ratelimit-limit-tokens', '9'], Buffer.from(body), NOW_MS)).toEqual({
@@ -257,7 +257,7 @@ test('the later of header and body counts, and the figures of both are kept', ()
     remainingRequests: 0,
     limitTokens: 9,
     retryAfterMs: 3_000,
-    others: [other('input-tokens-minute', null, 0)],
+    others: [otherLimit('input-tokens-minute', null, 0)],
   })
 })
 
@@ -315,9 +315,10 @@ describe('whatever is sent', () => {
   })
 
   test('made-up names do not crowd out real ones', () => {
-    for (let at = 0; at < 5_000; at++) readUpstreamLimits(200, [`x-${at}`, '1', `x-ratelimit-limit-${at}`, '1'], NOW_MS)
-    expect(read({ 'x-ratelimit-limit-never-seen': '7' })?.others).toEqual([other('never-seen', 7, null)])
-    const many = Array.from({ length: 500 }, (_, at) => [`x-ratelimit-limit-${at}`, '1']).flat()
+    for (let index = 0; index < 5_000; index++)
+      readUpstreamLimits(200, [`x-${index}`, '1', `x-ratelimit-limit-${index}`, '1'], NOW_MS)
+    expect(read({ 'x-ratelimit-limit-never-seen': '7' })?.others).toEqual([otherLimit('never-seen', 7, null)])
+    const many = Array.from({ length: 500 }, (_, index) => [`x-ratelimit-limit-${index}`, '1']).flat()
     expect(readUpstreamLimits(200, many, NOW_MS)?.others.length).toBe(16)
   })
 })
@@ -406,13 +407,13 @@ function expectedMs(text: string): number {
 }
 
 /** What stands in the headers, by the name of the limit, without figures of −1. */
-function statedLimits({ response }: Recording): Map<string, ReturnType<typeof other>> {
-  const limits = new Map<string, ReturnType<typeof other>>()
+function statedLimits({ response }: Recording): Map<string, ReturnType<typeof otherLimit>> {
+  const limits = new Map<string, ReturnType<typeof otherLimit>>()
   for (const [header, text] of Object.entries(response.headers)) {
     const [name, figure] = MEANING[header.toLowerCase()] ?? []
     if (name === undefined || text === '-1') continue
     const value = figure === 'reset' ? Math.round(expectedMs(text)) : Number(text)
-    const limit = limits.get(name) ?? other(name, null, null)
+    const limit = limits.get(name) ?? otherLimit(name, null, null)
     limits.set(name, { ...limit, [figure === 'reset' ? 'resetMs' : (figure ?? '')]: value })
   }
   return limits
@@ -424,7 +425,9 @@ describe('recordings', () => {
     Object.entries(response.headers).map(([name, value]): [string, string] => [name.toLowerCase(), value])
 
   test('every name of a limit that was recorded is read, or there is a reason', () => {
-    const names = new Set(recordings.flatMap((one) => headersOf(one).map(([name]) => name)).filter(isOfLimits))
+    const names = new Set(
+      recordings.flatMap((recording) => headersOf(recording).map(([name]) => name)).filter(isOfLimits),
+    )
     const known = [...Object.keys(MEANING), ...Object.keys(MEANINGLESS), ...WAIT_HEADERS]
     expect([...names].filter((name) => !known.includes(name))).toEqual([])
     expect(names.size).toBeGreaterThan(HAS_SHARED_RECORDINGS ? 55 : 15)
@@ -443,12 +446,12 @@ describe('recordings', () => {
       sets++
       if (!limits) throw new Error(`nothing was read of ${recording.file}`)
       const { others, retryAfterMs, ...main } = limits
-      const requests = other('', main.limitRequests, main.remainingRequests, main.resetRequestsMs)
-      const tokens = other('', main.limitTokens, main.remainingTokens, main.resetTokensMs)
-      for (const one of others) expect(one, recording.file).toEqual(expected.get(one.name))
-      const rest = [...expected.values()].filter(({ name }) => !others.some((one) => one.name === name))
+      const requests = otherLimit('', main.limitRequests, main.remainingRequests, main.resetRequestsMs)
+      const tokens = otherLimit('', main.limitTokens, main.remainingTokens, main.resetTokensMs)
+      for (const limit of others) expect(limit, recording.file).toEqual(expected.get(limit.name))
+      const rest = [...expected.values()].filter(({ name }) => !others.some((otherLimit) => otherLimit.name === name))
       const said = [requests, tokens].filter(
-        (one) => one.limit !== null || one.remaining !== null || one.resetMs !== null,
+        (otherLimit) => otherLimit.limit !== null || otherLimit.remaining !== null || otherLimit.resetMs !== null,
       )
       expect(said.length, recording.file).toBe(rest.length)
       for (const { name, ...figures } of rest)
@@ -464,9 +467,9 @@ describe('recordings', () => {
     () => {
       const waits = sharedOf(recordings)
         .filter(({ status }) => status === 429)
-        .map((one) => {
-          const limits = readRefusalLimits(headersOf(one).flat(), Buffer.from(one.response.body), LONG_AGO_MS)
-          return [one.file.replace(/-[0-9a-f]{8}\.json$/, ''), limits?.retryAfterMs ?? null]
+        .map((row) => {
+          const limits = readRefusalLimits(headersOf(row).flat(), Buffer.from(row.response.body), LONG_AGO_MS)
+          return [row.file.replace(/-[0-9a-f]{8}\.json$/, ''), limits?.retryAfterMs ?? null]
         })
       expect(waits.toSorted()).toEqual(RECORDED_WAITS)
     },

@@ -25,7 +25,7 @@ const MODELS: Readonly<Record<string, string>> = {
 }
 const LOCAL = ['ollama', 'vllm']
 
-function settings(row: EndpointRow, more: Partial<CompatibleSettings> = {}): CompatibleSettings {
+function settings(row: EndpointRow, overrides: Partial<CompatibleSettings> = {}): CompatibleSettings {
   const { apiKey: _, ...rest } = row
   return {
     ...rest,
@@ -34,7 +34,7 @@ function settings(row: EndpointRow, more: Partial<CompatibleSettings> = {}): Com
     apiKey: '',
     missingVariable: undefined,
     callerKeys: false,
-    ...more,
+    ...overrides,
   }
 }
 
@@ -54,13 +54,13 @@ describe('the preset', () => {
   })
 
   test.each(Object.entries(MODELS))('%s has prices: %s', (name, model) => {
-    const { priceName, unlistedPrice } = compatible(settings(presetRow(PRESET_NAMES.find((one) => one === name))))
+    const { priceName, unlistedPrice } = compatible(settings(presetRow(PRESET_NAMES.find((preset) => preset === name))))
     expect(book.find(priceName, model, 0).price?.steps[0].rates.output).toBeGreaterThan(0n)
     expect(unlistedPrice).toBeUndefined()
   })
 
   test.each(LOCAL)('%s is free, under its own name', (name) => {
-    const { priceName, unlistedPrice } = compatible(settings(presetRow(PRESET_NAMES.find((one) => one === name))))
+    const { priceName, unlistedPrice } = compatible(settings(presetRow(PRESET_NAMES.find((preset) => preset === name))))
     expect([
       priceName,
       Object.values(unlistedPrice?.steps[0].rates ?? { input: 1n }).every((rate) => rate === 0n),
@@ -80,8 +80,8 @@ describe('images', () => {
     ['gpt-5.6-sol', 36_000],
     ['anthropic/claude-sonnet-4.5', 4_784],
     ['qwen2.5-vl', 16_384],
-  ])('of %s are at most %d tokens', (model, most) => {
-    expect(imageTokens(model)).toBe(most)
+  ])('of %s are at most %d tokens', (model, maxTokens) => {
+    expect(imageTokens(model)).toBe(maxTokens)
   })
 })
 
@@ -127,8 +127,8 @@ describe('over a socket', () => {
     [{ auth: 'api-key', apiKey: 'k' }, { 'api-key': 'k' }],
     [{ auth: 'none', apiKey: 'k' }, {}],
     [{ auth: 'bearer', apiKey: '' }, {}],
-  ])('the key is where it is read: %j', async (more, expected) => {
-    const provider = compatible(settings(presetRow(undefined), { baseUrl, ...more }))
+  ])('the key is where it is read: %j', async (overrides, expected) => {
+    const provider = compatible(settings(presetRow(undefined), { baseUrl, ...overrides }))
     const got = await sent(provider, 'openai.chat', '/chat/completions', ['authorization', 'theirs', 'api-key', 'x'])
     const { authorization, 'api-key': apiKey } = got?.headers ?? {}
     expect({ ...(authorization && { authorization }), ...(apiKey && { 'api-key': apiKey }) }).toEqual(expected)
@@ -149,7 +149,7 @@ describe('over a socket', () => {
 test('providers are asked in the order of settings, then of rows, and the simulated one last', () => {
   const providers = new ProvidersInForce(readSettings({}))
   providers.prepare({ callerKeys: ['gemini'], compatible: [settings(presetRow('vllm'), { name: 'b' })] }).putInForce()
-  expect(providers.list.map((one) => `${one.name} ${one.configured}`)).toEqual([
+  expect(providers.list.map((provider) => `${provider.name} ${provider.configured}`)).toEqual([
     'openai false',
     'anthropic false',
     'gemini true',

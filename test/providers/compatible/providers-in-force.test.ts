@@ -7,7 +7,7 @@ import type { CompatibleSettings } from '../../../src/providers/compatible/compa
 import { presetRow } from '../../../src/providers/compatible/presets.ts'
 import { ProvidersInForce } from '../../../src/providers/index.ts'
 import type { Provider } from '../../../src/providers/provider.ts'
-import { listen } from '../../support/server.ts'
+import { listen } from '../../support/provider.ts'
 
 const server = createServer((request, response) => {
   request.resume().on('end', () => response.end('{}'))

@@ -51,7 +51,7 @@ const EXPECTED = { city: 'Weather in Rome', days: 3 }
 
 interface DialectFixture {
   readonly name: string
-  ask(tools: readonly string[], more?: { choice?: unknown; format?: boolean; cap?: number; results?: boolean }): Json
+  ask(tools: readonly string[], options?: { choice?: unknown; format?: boolean; cap?: number; results?: boolean }): Json
   /** The calls of a whole answer, its text, why it stopped, and how many tokens it says it wrote. */
   read(answer: Json): { calls: readonly unknown[]; text: string; stop: unknown; output: unknown }
   /** The same of a streamed one. */
@@ -63,10 +63,10 @@ interface DialectFixture {
   readonly second: unknown
 }
 
-const at = (value: unknown, ...path: readonly (string | number)[]): unknown =>
-  path.reduce<unknown>((one, step) => (Array.isArray(one) ? one.at(Number(step)) : recordOf(one)[step]), value)
+const valueAt = (value: unknown, ...path: readonly (string | number)[]): unknown =>
+  path.reduce<unknown>((node, step) => (Array.isArray(node) ? node.at(Number(step)) : recordOf(node)[step]), value)
 const listAt = (value: unknown, ...path: readonly (string | number)[]): readonly unknown[] => {
-  const found = at(value, ...path)
+  const found = valueAt(value, ...path)
   return Array.isArray(found) ? found : []
 }
 const parseJson = (text: unknown): unknown => JSON.parse(String(text))
@@ -93,29 +93,29 @@ const openai: DialectFixture = {
   }),
   read: (answer) => ({
     calls: listAt(answer, 'choices', 0, 'message', 'tool_calls').map((call) => [
-      at(call, 'function', 'name'),
-      parseJson(at(call, 'function', 'arguments')),
+      valueAt(call, 'function', 'name'),
+      parseJson(valueAt(call, 'function', 'arguments')),
     ]),
-    text: String(at(answer, 'choices', 0, 'message', 'content') ?? ''),
-    stop: at(answer, 'choices', 0, 'finish_reason'),
-    output: at(answer, 'usage', 'completion_tokens'),
+    text: String(valueAt(answer, 'choices', 0, 'message', 'content') ?? ''),
+    stop: valueAt(answer, 'choices', 0, 'finish_reason'),
+    output: valueAt(answer, 'usage', 'completion_tokens'),
   }),
   readEvents: (events) => {
     const deltas = events.flatMap((event) => listAt(event, 'choices', 0, 'delta', 'tool_calls'))
-    const starts = deltas.filter((delta) => at(delta, 'id') !== undefined)
+    const starts = deltas.filter((delta) => valueAt(delta, 'id') !== undefined)
     return {
       calls: starts.map((start) => [
-        at(start, 'function', 'name'),
+        valueAt(start, 'function', 'name'),
         parseJson(
           deltas
-            .filter((delta) => at(delta, 'index') === at(start, 'index'))
-            .map((delta) => at(delta, 'function', 'arguments'))
+            .filter((delta) => valueAt(delta, 'index') === valueAt(start, 'index'))
+            .map((delta) => valueAt(delta, 'function', 'arguments'))
             .join(''),
         ),
       ]),
-      text: events.map((event) => at(event, 'choices', 0, 'delta', 'content') ?? '').join(''),
-      stop: events.map((event) => at(event, 'choices', 0, 'finish_reason')).find(Boolean),
-      output: at(events, -1, 'usage', 'completion_tokens'),
+      text: events.map((event) => valueAt(event, 'choices', 0, 'delta', 'content') ?? '').join(''),
+      stop: events.map((event) => valueAt(event, 'choices', 0, 'finish_reason')).find(Boolean),
+      output: valueAt(events, -1, 'usage', 'completion_tokens'),
     }
   },
   stops: { calls: 'tool_calls', end: 'stop', cap: 'length' },
@@ -138,23 +138,25 @@ const anthropic: DialectFixture = {
   }),
   read: (answer) => ({
     calls: listAt(answer, 'content')
-      .filter((block) => at(block, 'type') === 'tool_use')
-      .map((block) => [at(block, 'name'), at(block, 'input')]),
+      .filter((block) => valueAt(block, 'type') === 'tool_use')
+      .map((block) => [valueAt(block, 'name'), valueAt(block, 'input')]),
     text: listAt(answer, 'content')
-      .map((block) => at(block, 'text') ?? '')
+      .map((block) => valueAt(block, 'text') ?? '')
       .join(''),
-    stop: at(answer, 'stop_reason'),
-    output: at(answer, 'usage', 'output_tokens'),
+    stop: valueAt(answer, 'stop_reason'),
+    output: valueAt(answer, 'usage', 'output_tokens'),
   }),
   readEvents: (events) => {
-    const starts = events.filter((event) => at(event, 'content_block', 'type') === 'tool_use')
+    const starts = events.filter((event) => valueAt(event, 'content_block', 'type') === 'tool_use')
     const pieces = (index: unknown) =>
-      events.filter((event) => at(event, 'index') === index).map((event) => at(event, 'delta', 'partial_json') ?? '')
+      events
+        .filter((event) => valueAt(event, 'index') === index)
+        .map((event) => valueAt(event, 'delta', 'partial_json') ?? '')
     return {
-      calls: starts.map((start) => [at(start, 'content_block', 'name'), parseJson(pieces(start.index).join(''))]),
-      text: events.map((event) => at(event, 'delta', 'text') ?? '').join(''),
-      stop: at(events, -2, 'delta', 'stop_reason'),
-      output: at(events, -2, 'usage', 'output_tokens'),
+      calls: starts.map((start) => [valueAt(start, 'content_block', 'name'), parseJson(pieces(start.index).join(''))]),
+      text: events.map((event) => valueAt(event, 'delta', 'text') ?? '').join(''),
+      stop: valueAt(events, -2, 'delta', 'stop_reason'),
+      output: valueAt(events, -2, 'usage', 'output_tokens'),
     }
   },
   stops: { calls: 'tool_use', end: 'end_turn', cap: 'max_tokens' },
@@ -183,11 +185,11 @@ const gemini: DialectFixture = {
     const parts = events.flatMap((event) => listAt(event, 'candidates', 0, 'content', 'parts'))
     return {
       calls: parts
-        .filter((part) => at(part, 'functionCall') !== undefined)
-        .map((part) => [at(part, 'functionCall', 'name'), at(part, 'functionCall', 'args')]),
-      text: parts.map((part) => at(part, 'text') ?? '').join(''),
-      stop: at(events, -1, 'candidates', 0, 'finishReason'),
-      output: at(events, -1, 'usageMetadata', 'candidatesTokenCount'),
+        .filter((part) => valueAt(part, 'functionCall') !== undefined)
+        .map((part) => [valueAt(part, 'functionCall', 'name'), valueAt(part, 'functionCall', 'args')]),
+      text: parts.map((part) => valueAt(part, 'text') ?? '').join(''),
+      stop: valueAt(events, -1, 'candidates', 0, 'finishReason'),
+      output: valueAt(events, -1, 'usageMetadata', 'candidatesTokenCount'),
     }
   },
   stops: { calls: 'STOP', end: 'STOP', cap: 'MAX_TOKENS' },
@@ -271,9 +273,11 @@ describe('calls in part', () => {
   it('are broken JSON in OpenAI, empty in Anthropic, and none in Gemini', async () => {
     const cut = async (dialect: DialectFixture) =>
       parseJson(await sendSimulated(dialect.name, dialect.ask(TOOLS, { cap: 2 })))
-    expect(at(await cut(openai), 'choices', 0, 'message', 'tool_calls', 0, 'function', 'arguments')).toBe('{"city":')
-    expect(at(await cut(anthropic), 'content', 0)).toMatchObject({ type: 'tool_use', input: {} })
-    expect(at(await cut(gemini), 'candidates', 0, 'content', 'parts')).toEqual([])
+    expect(valueAt(await cut(openai), 'choices', 0, 'message', 'tool_calls', 0, 'function', 'arguments')).toBe(
+      '{"city":',
+    )
+    expect(valueAt(await cut(anthropic), 'content', 0)).toMatchObject({ type: 'tool_use', input: {} })
+    expect(valueAt(await cut(gemini), 'candidates', 0, 'content', 'parts')).toEqual([])
   })
 })
 
@@ -438,8 +442,8 @@ describe('an instance', () => {
       choice: fc.array(tie('schema'), { minLength: 1, maxLength: 3 }).map((anyOf) => ({ anyOf })),
     }))
     fc.assert(
-      fc.property(schema, fc.string({ unit: 'grapheme', maxLength: 80 }), (one, last) => {
-        const asked = JSON.parse(JSON.stringify(one))
+      fc.property(schema, fc.string({ unit: 'grapheme', maxLength: 80 }), (answerSchema, last) => {
+        const asked = JSON.parse(JSON.stringify(answerSchema))
         const instance = instanceOf(asked, { last, all: last })
         const read = z.fromJSONSchema(asked).safeParse(instance)
         expect(read.success, `${JSON.stringify(asked)} ${JSON.stringify(instance)}`).toBe(true)
@@ -495,7 +499,7 @@ describe('what it takes in', () => {
     ['anthropic.messages', told({ type: 'image', source: { type: 'base64', media_type: 'image/png', data } }), 310],
     ['gemini.generateContent', contents({ inlineData: { mimeType: 'image/png', data } }), 300],
     ['gemini.generateContent', contents({ inline_data: { mime_type: 'image/png', data } }), 300],
-  ])('%s %#: is no more than its quote, and of a picture not its bytes', async (name, body, most) => {
+  ])('%s %#: is no more than its quote, and of a picture not its bytes', async (name, body, maxTokens) => {
     const { facts: ask } = dialectNamed(name).readRequest(
       Buffer.from(JSON.stringify(body)),
       lineTo('/v1beta/models/sim:generateContent'),
@@ -505,6 +509,6 @@ describe('what it takes in', () => {
     const { usage, usageMetadata } = JSON.parse(await sendSimulated(name, body))
     const input = usage?.prompt_tokens ?? usage?.input_tokens ?? usageMetadata.promptTokenCount
     expect(input).toBeLessThanOrEqual(quote(ask, facts, simulated().rules, settings).inputTokens)
-    expect(input).toBeLessThan(most)
+    expect(input).toBeLessThan(maxTokens)
   })
 })

@@ -5,7 +5,7 @@ import { createServer, type ServerResponse } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { HttpForwarder } from '../../../src/providers/transport/http-forwarder.ts'
 import { pooledFetch } from '../../../src/providers/transport/pooled-fetch.ts'
-import { listen } from '../../support/server.ts'
+import { listen } from '../../support/provider.ts'
 
 let respond: (response: ServerResponse) => void
 const server = createServer((request, response) => {
@@ -76,18 +76,18 @@ test.each([
   [500, true],
   [200, false],
 ])('of a body that does not end, with status %i, too much is cut: %s', async (status, isCut) => {
-  const most = 4_000_000
+  const maxBytes = 4_000_000
   let isClosed = false
   respond = (response) => {
     response.writeHead(status).on('close', () => {
       isClosed = !response.writableFinished
     })
-    response.write('x'.repeat(most), () => !isCut && response.end())
+    response.write('x'.repeat(maxBytes), () => !isCut && response.end())
   }
   const { response, listeners } = fetchServer()
   const { length } = await (await response).text()
   if (isCut) expect(length).toBeLessThanOrEqual(1_048_576)
-  else expect(length).toBe(most)
+  else expect(length).toBe(maxBytes)
   expect(listeners()).toBe(0)
   await expect.poll(() => isClosed).toBe(isCut)
 })

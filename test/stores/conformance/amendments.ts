@@ -19,8 +19,8 @@ export function amendmentsSuite(kind: StoreFactory): void {
 
   const reserve = async (callId: string, charges: readonly Charge[], now = at()) =>
     (await store.reserve([reservationOf(callId, charges)], now))[0]?.admitted
-  const amend = async (callId: string, charges: readonly Charge[], now = at(), some: FactsOverrides = {}) =>
-    (await store.amend([reservationOf(callId, charges, some)], now))[0]
+  const amend = async (callId: string, charges: readonly Charge[], now = at(), overrides: FactsOverrides = {}) =>
+    (await store.amend([reservationOf(callId, charges, overrides)], now))[0]
   const settle = (callId: string, tokens: number, cost: bigint, now = at()) =>
     store.settle([{ callId, outcome: outcomeOf(tokens, cost), used: usedOf(tokens, cost) }], now)
   const levels = async (charges: readonly Charge[], now = at()) =>

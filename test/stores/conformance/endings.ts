@@ -81,8 +81,8 @@ export function endingsSuite(kind: StoreFactory): void {
     const settlement = { callId: 'call', outcome: outcomeOf(5, 5n), used: usedOf(5, 5n) }
     expect(await store.settle([settlement, settlement], at())).toEqual(['settled', 'late'])
     const [levels, entry] = [await held(), await store.entry('call')]
-    const other = { callId: 'call', outcome: outcomeOf(80, 80n), used: undefined }
-    expect(await store.settle([other], at())).toEqual(['late'])
+    const second = { callId: 'call', outcome: outcomeOf(80, 80n), used: undefined }
+    expect(await store.settle([second], at())).toEqual(['late'])
     expect(await held()).toEqual(levels)
     expect(await store.entry('call')).toEqual(entry)
     expect((await store.figures({ simulated: false })).lateSettlements).toBe(2)

@@ -17,8 +17,8 @@ export function ledgerSuite(kind: StoreFactory): void {
   })
   afterEach(() => store.close(at()))
 
-  const call = async (callId: string, cost: bigint, some: Parameters<typeof factsOf>[1] = {}) => {
-    await store.reserve([reservationOf(callId, [chargeOf('cost/day', cost, 10n ** 9n)], some)], at())
+  const call = async (callId: string, cost: bigint, overrides: Parameters<typeof factsOf>[1] = {}) => {
+    await store.reserve([reservationOf(callId, [chargeOf('cost/day', cost, 10n ** 9n)], overrides)], at())
     await store.settle([{ callId, outcome: outcomeOf(30, cost), used: usedOf(30, cost) }], at())
   }
 

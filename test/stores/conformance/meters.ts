@@ -114,11 +114,11 @@ export function metersSuite(kind: StoreFactory): void {
   })
 
   promise('calls in flight come back when they settle, whatever they used', async () => {
-    const one = chargeOf('inFlight', 1n, 1n)
-    await reserve('first', [one])
-    expect(await reserve('second', [one])).toMatchObject({ shortfalls: [{ reason: { kind: 'inFlight' } }] })
+    const charge = chargeOf('inFlight', 1n, 1n)
+    await reserve('first', [charge])
+    expect(await reserve('second', [charge])).toMatchObject({ shortfalls: [{ reason: { kind: 'inFlight' } }] })
     await store.settle([{ callId: 'first', outcome: outcomeOf(1, 1n), used: undefined }], at())
-    expect((await reserve('second', [one])).admitted).toBe(true)
+    expect((await reserve('second', [charge])).admitted).toBe(true)
   })
 
   promise('levels change before the promise of a settlement resolves', async () => {

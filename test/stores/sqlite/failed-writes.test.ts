@@ -99,19 +99,19 @@ describe('a full disk', () => {
 
   test('no other call gets what an amendment gives up before the amendment is written', async () => {
     const store = openSqlite(':memory:')
-    const [most, few] = [[chargeOf('cost/day', 90n, 100n)], [chargeOf('cost/day', 5n, 100n)]]
-    await store.reserve([reservationOf('call', most)], at())
+    const [large, few] = [[chargeOf('cost/day', 90n, 100n)], [chargeOf('cost/day', 5n, 100n)]]
+    await store.reserve([reservationOf('call', large)], at())
     store.db.exec(`CREATE TEMP TRIGGER odd BEFORE UPDATE ON entry WHEN new.operation = 'odd'
       BEGIN SELECT raise(ABORT, 'odd'); END`)
     const [amended, reserved] = await Promise.allSettled([
       store.amend([reservationOf('call', few, { operation: 'odd' })], at()),
-      store.reserve([reservationOf('other', most)], at()),
+      store.reserve([reservationOf('other', large)], at()),
     ])
     expect([amended.status, reserved]).toMatchObject(['rejected', { value: [{ admitted: false }] }])
     const level = async () => (await store.levels(few, at()))[0]
     expect(await level()).toMatchObject({ settled: 0n, reserved: 90n })
     expect(await store.amend([reservationOf('call', few)], at())).toMatchObject([{ admitted: true }])
-    expect(await store.reserve([reservationOf('other', most)], at())).toMatchObject([{ admitted: true }])
+    expect(await store.reserve([reservationOf('other', large)], at())).toMatchObject([{ admitted: true }])
     expect(await level()).toMatchObject({ settled: 0n, reserved: 95n })
     await store.close(at())
   })
@@ -140,7 +140,7 @@ describe('a full disk', () => {
     const before = await store.levels(all, at())
     store.db.exec('ALTER TABLE level RENAME TO away')
     const unread = [chargeOf('cost/minute', 1n, 100n)]
-    const list = [larger.slice(0, 4), larger.slice(2, 3), unread].map((some) => reservationOf('call', some))
+    const list = [larger.slice(0, 4), larger.slice(2, 3), unread].map((charges) => reservationOf('call', charges))
     await expect(store.amend(list, at())).rejects.toThrow('level')
     store.db.exec('ALTER TABLE away RENAME TO level')
     expect(await store.levels(all, at())).toEqual(before)

@@ -45,16 +45,16 @@ export function writeEvents(events: readonly ChatEvent[], context = ANSWER_CONTE
 
 /** The events of a stream with neighbouring pieces of the same kind joined. */
 export function joinEvents(events: readonly ChatEvent[]): JsonObject[] {
-  const said: { [name: string]: unknown; kind: string; text: string }[] = []
+  const pieces: { [name: string]: unknown; kind: string; text: string }[] = []
   for (const event of events) {
     const piece: JsonObject = { ...event }
-    const last = said.at(-1)
+    const last = pieces.at(-1)
     const text = typeof piece.text === 'string' ? piece.text : undefined
     if (text === undefined || last?.kind !== event.kind || last.call !== piece.call) {
-      said.push({ ...piece, kind: event.kind, text: text ?? '' })
+      pieces.push({ ...piece, kind: event.kind, text: text ?? '' })
     } else last.text += text
   }
-  return said
+  return pieces
 }
 
 /** The parts without what only one dialect has. */

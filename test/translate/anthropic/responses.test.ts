@@ -330,7 +330,7 @@ describe('a stream that is written', () => {
     let written = ''
     for (let index = 0; index < 12; index++) written += writer.write(piece(1, 'x'.repeat(100_000)))
     expect(written.length).toBeGreaterThan(1_000_000)
-    for (let at = 2; at < 30_000; at++) written += writer.write(call(at))
+    for (let index = 2; index < 30_000; index++) written += writer.write(call(index))
     expect(written.match(/"f2"/)).not.toBeNull()
   })
 
@@ -513,7 +513,7 @@ test('junk is read as a response with little content', () => {
     ),
   }))
   fc.assert(
-    fc.property(fc.array(fc.tuple(kinds, junk, junk, junk)), junk, (events, other) => {
+    fc.property(fc.array(fc.tuple(kinds, junk, junk, junk)), junk, (events, junkEvent) => {
       const reader = anthropic.createEventReader()
       const read = events.flatMap(([type, block, delta, index]) => {
         const event = objectOf(
@@ -522,8 +522,10 @@ test('junk is read as a response with little content', () => {
         return reader.read(event)
       })
       expect(eventsOf(writeEvents(read)).every(isRecord)).toBe(true)
-      expect(anthropic.readResponse({ content: other, id: other, stop_reason: other }).choices).toHaveLength(1)
-      anthropic.readError(500, other)
+      expect(
+        anthropic.readResponse({ content: junkEvent, id: junkEvent, stop_reason: junkEvent }).choices,
+      ).toHaveLength(1)
+      anthropic.readError(500, junkEvent)
     }),
     { numRuns: 500 },
   )

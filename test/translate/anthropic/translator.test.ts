@@ -534,8 +534,8 @@ describe('sampling', () => {
       {},
       ['seed', 'frequencyPenalty', 'presencePenalty'],
     ],
-  ])('of %s: %j', (model, more, fields, dropped) => {
-    const { body, dropped: left } = writeRequest(more, model)
+  ])('of %s: %j', (model, overrides, fields, dropped) => {
+    const { body, dropped: left } = writeRequest(overrides, model)
     const { temperature, top_p, top_k } = body
     expect({ temperature, top_p, top_k }).toEqual({
       temperature: undefined,
@@ -775,8 +775,8 @@ test('junk is read as a request or refused with a Problem', () => {
   })
   const body = fc.tuple(fc.dictionary(fc.constantFrom(...fields), junk), fc.array(message), junk)
   fc.assert(
-    fc.property(body, ([fields, messages, other]) => {
-      for (const list of [messages, other]) {
+    fc.property(body, ([fields, messages, otherFields]) => {
+      for (const list of [messages, otherFields]) {
         try {
           roundTrip(objectOf(JSON.stringify({ ...fields, model: NEWER_MODEL, messages: list })))
         } catch (error) {

@@ -370,8 +370,8 @@ describe('any input', () => {
     )
     expect(request.messages.map((message) => message.parts.length)).toEqual([150_000])
     expect(sizesOf(gemini.writeRequest(request, TARGET).body.contents)).toEqual([150_000, 150_000])
-    const other = request.messages.map(({ parts }) => ({ role: 'user' as const, parts }))
-    const joined = gemini.writeRequest({ ...request, messages: [...other, ...other] }, TARGET).body
+    const asUser = request.messages.map(({ parts }) => ({ role: 'user' as const, parts }))
+    const joined = gemini.writeRequest({ ...request, messages: [...asUser, ...asUser] }, TARGET).body
     expect(sizesOf(joined.contents)).toEqual([300_000])
   })
 })

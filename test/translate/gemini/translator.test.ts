@@ -187,9 +187,9 @@ describe('recorded', () => {
 function withIds(answer: ChatResponse, again: ChatResponse): unknown {
   return answer.choices.map((choice, index) => ({
     ...choice,
-    parts: choice.parts.map((part, at) => {
-      const other = again.choices[index]?.parts[at]
-      return part.kind === 'toolCall' && other?.kind === 'toolCall' ? { ...part, id: other.id } : part
+    parts: choice.parts.map((part, partIndex) => {
+      const partAgain = again.choices[index]?.parts[partIndex]
+      return part.kind === 'toolCall' && partAgain?.kind === 'toolCall' ? { ...part, id: partAgain.id } : part
     }),
   }))
 }
@@ -621,11 +621,16 @@ describe('messages written for Gemini', () => {
     const picture = { kind: 'media', mediaType: 'image/png', source: { base64: 'AA==' } } as const
     const shown = { ...result('ok'), parts: [picture, { kind: 'text', text: 'ok' } as const] }
     const { body } = write([{ role: 'user', parts: [shown, result('2'), { kind: 'text', text: 'So?' }] }])
-    const said = (text: string) => ({ functionResponse: { id: 'a', name: 'f', response: { result: text } } })
+    const resultPart = (text: string) => ({ functionResponse: { id: 'a', name: 'f', response: { result: text } } })
     expect(body.contents).toEqual([
       {
         role: 'user',
-        parts: [said('ok'), said('2'), { inlineData: { mimeType: 'image/png', data: 'AA==' } }, { text: 'So?' }],
+        parts: [
+          resultPart('ok'),
+          resultPart('2'),
+          { inlineData: { mimeType: 'image/png', data: 'AA==' } },
+          { text: 'So?' },
+        ],
       },
     ])
   })

@@ -1,7 +1,7 @@
 // Faults: providers that refuse, break off or send nonsense, clients that disconnect, and large calls, each through a caller's SDK.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { waitFor } from '../../support/server.ts'
+import { waitFor } from '../../support/waiting.ts'
 import { CALLERS, type Caller, type CallerAnswer, type Conversation, errorRaisedBy, type Turn } from './callers.ts'
 import type { Provider } from './request-rules.ts'
 import { UPSTREAM_ANSWERS } from './upstream-answers.ts'

@@ -66,10 +66,10 @@ function readMessages(bodies: readonly Json[]): AnswerSummary {
   const open = new Map<unknown, { readonly name: string; text: string }>()
   let text = textOf(blocks)
   for (const { index, content_block: block, delta } of bodies) {
-    const { type, name, text: said } = recordOf(block)
+    const { type, name, text: blockText } = recordOf(block)
     if (type === 'tool_use') open.set(index, { name: String(name), text: '' })
     const { text: fields, partial_json: json } = recordOf(delta)
-    text += `${type === 'text' ? said : ''}${fields ?? ''}`
+    text += `${type === 'text' ? blockText : ''}${fields ?? ''}`
     const call = open.get(index)
     if (call) call.text += `${json ?? ''}`
   }
@@ -109,7 +109,7 @@ describe.each(APIS)('$name', (api) => {
   const recordings = recordingsOf(api.name).filter(isFit)
   let fixture: MatrixFixture
   beforeAll(async () => {
-    fixture = await startMatrixFixture({ settings: { UNKNOWN_PRICE: 'allow' } })
+    fixture = await startMatrixFixture({ env: { UNKNOWN_PRICE: 'allow' } })
   })
   afterAll(() => fixture[Symbol.asyncDispose]())
 

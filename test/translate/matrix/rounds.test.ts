@@ -17,7 +17,7 @@ import { type MatrixFixture, startMatrixFixture, WORDS } from './upstreams.ts'
 
 let fixture: MatrixFixture
 beforeAll(async () => {
-  fixture = await startMatrixFixture({ settings: { UNKNOWN_PRICE: 'allow' } })
+  fixture = await startMatrixFixture({ env: { UNKNOWN_PRICE: 'allow' } })
 })
 afterAll(() => fixture[Symbol.asyncDispose]())
 /** No provider received an illegal request. */

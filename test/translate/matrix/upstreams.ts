@@ -1,9 +1,8 @@
 // Upstreams: fake providers on one socket, each under its own path. They refuse illegal requests, and say what the test sets.
 
 import { recordOf } from '../../../src/core/json-values.ts'
-import { UNLIMITED_SETTINGS } from '../../support/gateway.ts'
+import { type Gateway, type GatewayOptions, startGateway, UNLIMITED_SETTINGS } from '../../support/gateway.ts'
 import { FakeProvider, type ProviderAnswer, type ProviderRequest } from '../../support/provider.ts'
-import { type Gateway, type GatewayOptions, startGateway } from '../../support/server.ts'
 import { faultsOf, KEYS, listOf, type Provider, type Received } from './request-rules.ts'
 import { type AnswerContent, type RequestSummary, type ToolCall, UPSTREAM_ANSWERS } from './upstream-answers.ts'
 
@@ -71,7 +70,7 @@ export class Upstreams {
     return UPSTREAM_ANSWERS[last.provider].summarizeRequest(last.received.body)
   }
 
-  get settings(): Readonly<Record<string, string>> {
+  get env(): Readonly<Record<string, string>> {
     return {
       OPENAI_API_KEY: KEYS.openai,
       OPENAI_BASE_URL: `${this.#provider.url}/openai/v1`,
@@ -83,7 +82,7 @@ export class Upstreams {
   }
 
   /** The bursar.json with the provider that is compatible with OpenAI. */
-  get file(): object {
+  get config(): object {
     const prices = ['llama-3.3-70b-versatile', 'qwen3-32b'].map((model) => ({
       provider: 'local',
       model,
@@ -162,15 +161,15 @@ export interface MatrixFixture extends AsyncDisposable {
 
 /** Starts a gateway in front of all fake providers. */
 export async function startMatrixFixture({
-  settings,
-  file = {},
+  env,
+  config = {},
   ...options
-}: GatewayOptions & { file?: object } = {}): Promise<MatrixFixture> {
+}: GatewayOptions & { readonly config?: object } = {}): Promise<MatrixFixture> {
   const upstreams = await Upstreams.open()
   const gateway = await startGateway({
     ...options,
-    settings: { ...UNLIMITED_SETTINGS, ...upstreams.settings, BURSAR_KEYS: `alice:${KEY}`, ...settings },
-    file: { ...upstreams.file, ...file },
+    env: { ...UNLIMITED_SETTINGS, ...upstreams.env, BURSAR_KEYS: `alice:${KEY}`, ...env },
+    config: { ...upstreams.config, ...config },
   })
   return {
     upstreams,

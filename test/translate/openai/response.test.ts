@@ -632,7 +632,7 @@ describe('errors', () => {
   })
 
   test.each([...new Set(KINDS.map(([, , kind]) => kind))])('%s is understood when it is written', (kind) => {
-    const status = KINDS.find(([, , one]) => one === kind)?.[0] ?? 0
+    const status = KINDS.find(([, , rowKind]) => rowKind === kind)?.[0] ?? 0
     const body = JSON.parse(openaiChatTranslator.writeError({ status, kind, message: 'why' }, CONTEXT))
     expect(recordOf(body.error)).toMatchObject({ message: 'why', param: null, call_id: 'c1' })
     expect(openaiChatTranslator.readError(status, body)).toMatchObject({ kind, message: 'why' })

@@ -10,7 +10,7 @@ const LINE = lineTo('/v1/messages')
 const BARE = { model: 'claude-sonnet-5', max_tokens: 100, messages: [{ role: 'user', content: 'Hi' }] }
 const read = (body: unknown) =>
   anthropicMessages.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
-const askOf = (more: object) => read({ ...BARE, ...more }).facts
+const askOf = (fields: object) => read({ ...BARE, ...fields }).facts
 const says = (...content: object[]) => ({ messages: [{ role: 'user', content }] })
 const lengthOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 const EPHEMERAL = { cache_control: { type: 'ephemeral' } }
@@ -62,8 +62,8 @@ describe('the ask', () => {
     ['no thread', { thread: null }, { unsizedInput: false }],
     ['a thread that goes on', { thread: { previous_message_id: 'm', type: 'continue' } }, { unsizedInput: true }],
     ['several messages', { messages: [{ content: 'a' }, { content: [] }, {}, null] }, { messages: 3 }],
-  ])('with %s', (_name, more, expected) => {
-    expect(askOf(more)).toMatchObject(expected)
+  ])('with %s', (_name, fields, expected) => {
+    expect(askOf(fields)).toMatchObject(expected)
   })
 
   test.each([
@@ -91,9 +91,9 @@ describe('the ask', () => {
     ['custom', 0],
     [null, 0],
   ])("the caller's tool %s has a bound, with room for a description that the body does not hold", (type, room) => {
-    const more = { tools: [{ type, name: 'f' }] }
-    const textBytes = lengthOf({ ...BARE, ...more })
-    expect(askOf(more)).toMatchObject({ tools: true, unbounded: [], textBytes, addedTokens: room })
+    const fields = { tools: [{ type, name: 'f' }] }
+    const textBytes = lengthOf({ ...BARE, ...fields })
+    expect(askOf(fields)).toMatchObject({ tools: true, unbounded: [], textBytes, addedTokens: room })
   })
 
   test('a tool that is only named has been counted where it stands', () => {
@@ -144,8 +144,8 @@ describe('the ask', () => {
       'none',
     ],
     ['only in what a tool was given', says({ type: 'tool_use', input: ONE_HOUR_CACHE }), 'none'],
-  ])('writes the cache where cache_control stands %s', (_name, more, cacheWrite) => {
-    expect(askOf(more).cacheWrite).toBe(cacheWrite)
+  ])('writes the cache where cache_control stands %s', (_name, fields, cacheWrite) => {
+    expect(askOf(fields).cacheWrite).toBe(cacheWrite)
   })
 
   const inline = { type: 'base64', media_type: 'image/png', data: 'A'.repeat(4_000) }
@@ -160,17 +160,17 @@ describe('the ask', () => {
       2,
     ],
     ['in the system prompt', { system: [image] }, 1],
-  ])('counts an image %s and leaves its bytes out', (_name, more, images) => {
-    const bytes = lengthOf({ ...BARE, ...more })
-    expect(askOf(more)).toMatchObject({ images, textBytes: bytes - images * lengthOf(inline), unsizedInput: false })
+  ])('counts an image %s and leaves its bytes out', (_name, fields, images) => {
+    const bytes = lengthOf({ ...BARE, ...fields })
+    expect(askOf(fields)).toMatchObject({ images, textBytes: bytes - images * lengthOf(inline), unsizedInput: false })
   })
 
   test('counts an image by its address or its file as one, too', () => {
-    const more = says(
+    const fields = says(
       { type: 'image', source: { type: 'url', url: 'https://x' } },
       { type: 'image', source: { file_id: 'f' } },
     )
-    expect(askOf(more)).toMatchObject({ images: 2, unsizedInput: false })
+    expect(askOf(fields)).toMatchObject({ images: 2, unsizedInput: false })
   })
 
   test.each([
@@ -186,18 +186,18 @@ describe('the ask', () => {
   })
 
   test('keeps the bytes of a source that is no media', () => {
-    const more = says({
+    const fields = says({
       type: 'search_result',
       source: 'https://x',
       title: 't',
       content: [{ type: 'text', text: 'a' }],
     })
-    expect(askOf(more).textBytes).toBe(lengthOf({ ...BARE, ...more }))
+    expect(askOf(fields).textBytes).toBe(lengthOf({ ...BARE, ...fields }))
   })
 
   test('grows by what normalisation makes of the text', () => {
-    const more = says({ type: 'text', text: '\ufdfa' })
-    expect(askOf(more).textBytes).toBe(lengthOf({ ...BARE, ...more }) + 30)
+    const fields = says({ type: 'text', text: '\ufdfa' })
+    expect(askOf(fields).textBytes).toBe(lengthOf({ ...BARE, ...fields }) + 30)
   })
 })
 
@@ -217,8 +217,8 @@ describe('what cannot be metered is refused by the field at fault:', () => {
     [says({ Type: 'image' }), 'type'],
     [{ tools: [{ TYPE: 'web_search_20250305' }] }, 'type'],
     [{ cache_control: { TTL: '1h' } }, 'ttl'],
-  ])('%j', (more, param) => {
-    expect(() => askOf(more)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
+  ])('%j', (fields, param) => {
+    expect(() => askOf(fields)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
   })
 
   test('a field that comes twice, at any depth', () => {

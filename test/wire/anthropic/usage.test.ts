@@ -36,8 +36,8 @@ describe('speed and place', () => {
     [{ service_tier: 'standard', speed: 'fast', inference_geo: 'us' }, 'fast+us'],
     [{ service_tier: 'standard', speed: 'fast' }, 'fast'],
     [{ service_tier: 'standard', speed: 'standard', inference_geo: 'global' }, 'standard'],
-  ])('%j is priced as %s', (more, tier) => {
-    expect(meteredOf({ ...counts(1, 1), ...more })?.serviceTier).toBe(tier)
+  ])('%j is priced as %s', (fields, tier) => {
+    expect(meteredOf({ ...counts(1, 1), ...fields })?.serviceTier).toBe(tier)
   })
 
   test('capacity that is paid for elsewhere costs what all other costs', () => {
@@ -121,10 +121,10 @@ describe('passes', () => {
       [[OPUS, { input: 9, output: 4 }]],
     ],
     ['of a kind nobody knows', [9, 4], [pass('dream', 5, 2)], [9, 4], [[SONNET, { input: 5, output: 2 }]]],
-  ])('%s', (_name, [input, output], iterations, own, also) => {
+  ])('%s', (_name, [input, output], iterations, own, others) => {
     const metered = meteredOf({ ...counts(input, output), iterations })
     expect([metered?.usage.input, metered?.usage.output]).toEqual(own)
-    expect(sharesIn(metered)).toEqual(also)
+    expect(sharesIn(metered)).toEqual(others)
     expect(metered?.usage.requests).toBe(1)
   })
 
@@ -186,12 +186,12 @@ describe('passes', () => {
         if (!metered) return
         const alone = total(meteredOf(top))
         const all = total(metered)
-        const most = iterations.reduce((sum, one) => usageSum(sum, total(meteredOf(one))), alone)
+        const whole = iterations.reduce((sum, iteration) => usageSum(sum, total(meteredOf(iteration))), alone)
         for (const name of TOKEN_CLASSES) {
           const units = unitsOf(all, name)
           expect(Number.isSafeInteger(units)).toBe(true)
           expect(units).toBeGreaterThanOrEqual(unitsOf(alone, name))
-          expect(units).toBeLessThanOrEqual(unitsOf(most, name))
+          expect(units).toBeLessThanOrEqual(unitsOf(whole, name))
         }
       }),
     )

@@ -149,11 +149,11 @@ describe('an answer', () => {
     ],
   ])('with %s has disjoint classes', (_name, counts, expected, film) => {
     const usage = usageOf({ ...expected, requests: 1 })
-    const also = film
+    const alsoFilm = film
       ? { otherUsage: [{ usage: usageOf({ imageInput: film }), model: 'gemini-embedding-2-video' }] }
       : {}
     expect(used(counts)).toEqual({
-      metered: { usage, ...also, reasoningTokens: 0, model: null, serviceTier: null },
+      metered: { usage, ...alsoFilm, reasoningTokens: 0, model: null, serviceTier: null },
       finished: true,
     })
   })

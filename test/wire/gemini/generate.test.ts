@@ -11,7 +11,7 @@ const LINE = lineTo('/v1beta/models/gemini-2.5-flash:generateContent')
 const BARE = { contents: [{ role: 'user', parts: [{ text: 'Hi' }] }] }
 const read = (body: unknown, line = LINE) =>
   geminiGenerate.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), line)
-const askOf = (more: object) => read({ ...BARE, ...more }).facts
+const askOf = (fields: object) => read({ ...BARE, ...fields }).facts
 const says = (...parts: object[]) => ({ contents: [{ parts }] })
 const config = (generationConfig: object) => ({ generationConfig })
 const lengthOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
@@ -72,9 +72,9 @@ describe('the ask', () => {
       { images: 1, messages: 2 },
     ],
     ['one content alone', { contents: { parts: { inlineData: blob('image/png') } } }, { images: 1, messages: 1 }],
-  ])('with %s is the same in camelCase and in snake_case', (_name, more, expected) => {
-    expect(read({ ...BARE, ...more }).facts).toMatchObject(expected)
-    expect(read(inSnake({ ...BARE, ...more })).facts).toMatchObject(expected)
+  ])('with %s is the same in camelCase and in snake_case', (_name, fields, expected) => {
+    expect(read({ ...BARE, ...fields }).facts).toMatchObject(expected)
+    expect(read(inSnake({ ...BARE, ...fields })).facts).toMatchObject(expected)
   })
 
   test.each([
@@ -100,8 +100,8 @@ describe('the ask', () => {
   })
 
   test('leaves the bytes of inline media out, and grows by what normalisation makes of the text', () => {
-    const more = says({ inlineData: blob('image/png') }, { text: '\ufdfa' })
-    expect(askOf(more).textBytes).toBe(lengthOf(more) - lengthOf('A'.repeat(4_000)) + 30)
+    const fields = says({ inlineData: blob('image/png') }, { text: '\ufdfa' })
+    expect(askOf(fields).textBytes).toBe(lengthOf(fields) - lengthOf('A'.repeat(4_000)) + 30)
   })
 })
 
@@ -142,8 +142,8 @@ describe('what cannot be metered is refused by the field at fault:', () => {
     [{ generationConfig: null, generation_config: {} }, 'generationConfig'],
     [{ GenerationConfig: {} }, 'generationConfig'],
     [says({ InlineData: {} }), 'inlineData'],
-  ])('%j', (more, param) => {
-    expect(() => askOf(more)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
+  ])('%j', (fields, param) => {
+    expect(() => askOf(fields)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
   })
 })
 

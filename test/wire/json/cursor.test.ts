@@ -148,8 +148,10 @@ describe('a document broken', () => {
         fc.boolean(),
         (root, padding, with_, where, gone, put) => {
           const { bytes } = render(root, padding)
-          const at = where % (bytes.length + 1)
-          agrees(Buffer.concat([bytes.subarray(0, at), Buffer.from(put ? [with_] : []), bytes.subarray(at + gone)]))
+          const offset = where % (bytes.length + 1)
+          agrees(
+            Buffer.concat([bytes.subarray(0, offset), Buffer.from(put ? [with_] : []), bytes.subarray(offset + gone)]),
+          )
         },
       ),
       { numRuns: 4000 },
@@ -267,7 +269,7 @@ describe('known fields', () => {
         fc.array(fc.boolean(), { minLength: 15, maxLength: 15 }),
         (name, escaped) => {
           const key = [...name]
-            .map((unit, at) => (escaped[at] ? `\\u00${unit.charCodeAt(0).toString(16)}` : unit))
+            .map((unit, index) => (escaped[index] ? `\\u00${unit.charCodeAt(0).toString(16)}` : unit))
             .join('')
           expect(read(`{"other":{"${name}":0}, "${key}" : 7}`)).toEqual([`${name}=7`])
         },
@@ -278,7 +280,7 @@ describe('known fields', () => {
   test('in any other case are refused, by the name that was meant', () => {
     fc.assert(
       fc.property(fc.constantFrom(...NAMES), fc.array(fc.boolean(), { minLength: 15, maxLength: 15 }), (name, flip) => {
-        const key = [...name].map((unit, at) => (flip[at] ? otherCase(unit) : unit)).join('')
+        const key = [...name].map((unit, index) => (flip[index] ? otherCase(unit) : unit)).join('')
         fc.pre(key !== name)
         expect(() => read(`{"${key}":1}`)).toThrow(expect.objectContaining({ code: 'invalid_request', param: name }))
       }),
@@ -345,7 +347,7 @@ test('short texts are what their bytes say, made once', () => {
 })
 
 describe('a value', () => {
-  const at = (text: string) => new JsonCursor(Buffer.from(text))
+  const cursorAt = (text: string) => new JsonCursor(Buffer.from(text))
 
   test.each([
     ['7', 7],
@@ -354,12 +356,12 @@ describe('a value', () => {
     ['null', null],
     ['4096.0', 4096],
   ])('%s is a count', (text, expected) => {
-    expect(at(text).count('n', 0)).toBe(expected)
+    expect(cursorAt(text).count('n', 0)).toBe(expected)
   })
 
   test.each(['-1', '1.5', '"7"', 'true', '1e999', '9007199254740993', '{}', '[1]', '1'.repeat(60)])(
     '%s is no count',
-    (text) => expect(() => at(text).count('n', 0)).toThrow(Problem),
+    (text) => expect(() => cursorAt(text).count('n', 0)).toThrow(Problem),
   )
 
   test('that is a string decodes as JSON.parse decodes it', () => {
@@ -376,21 +378,21 @@ describe('a value', () => {
     fc.assert(
       fc.property(fc.oneof(fc.json({ maxDepth: 2 }), fc.nat(), fc.maxSafeNat()), (value) => {
         const text = String(value)
-        expect(at(text).numberValue()).toEqual(JSON.parse(text))
+        expect(cursorAt(text).numberValue()).toEqual(JSON.parse(text))
       }),
     )
     for (const text of ['0', '999999999999999', '9999999999999999', '-0', '1e3', '0.5', 'null'])
-      expect(at(text).numberValue()).toEqual(JSON.parse(text))
-    expect(() => at('007').numberValue()).toThrow(SyntaxError)
+      expect(cursorAt(text).numberValue()).toEqual(JSON.parse(text))
+    expect(() => cursorAt('007').numberValue()).toThrow(SyntaxError)
   })
 
   test('that is true, false or null is a boolean', () => {
-    expect(['true', 'false', 'null'].map((text) => at(text).boolean('b'))).toEqual([true, false, false])
+    expect(['true', 'false', 'null'].map((text) => cursorAt(text).boolean('b'))).toEqual([true, false, false])
   })
 
   test('that is a number, a string or an array is no boolean', () => {
     for (const text of ['1', '"true"', '[]'])
-      expect(() => at(text).boolean('b')).toThrow(expect.objectContaining({ param: 'b' }))
+      expect(() => cursorAt(text).boolean('b')).toThrow(expect.objectContaining({ param: 'b' }))
   })
 })
 

@@ -15,16 +15,16 @@ function quotesOf(bytes: Buffer): Quotes {
 function quotePositions(bytes: Buffer): number[] {
   const quotes = quotesOf(bytes)
   const places: number[] = []
-  for (let at = quotes.firstFrom(0); at >= 0; at = quotes.firstFrom(at + 1)) places.push(at)
+  for (let offset = quotes.firstFrom(0); offset >= 0; offset = quotes.firstFrom(offset + 1)) places.push(offset)
   return places
 }
 
 /** Byte by byte. */
 function expectedPositions(bytes: Uint8Array): number[] {
   const places: number[] = []
-  for (let at = 0; at < bytes.length; at++) {
-    if (bytes[at] === 0x5c) at++
-    else if (bytes[at] === 0x22) places.push(at)
+  for (let offset = 0; offset < bytes.length; offset++) {
+    if (bytes[offset] === 0x5c) offset++
+    else if (bytes[offset] === 0x22) places.push(offset)
   }
   return places
 }
@@ -60,7 +60,7 @@ test('rows of backslashes go on from one step to the next, and from one block to
 test('a block may be nothing but quotes', () => {
   const bytes = Buffer.alloc(BLOCK_BYTES + 65, '"')
   const quotes = quotesOf(bytes)
-  expect([0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 64].map((at) => quotes.firstFrom(at))).toEqual([
+  expect([0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 64].map((offset) => quotes.firstFrom(offset))).toEqual([
     0,
     1,
     BLOCK_BYTES - 1,
@@ -77,12 +77,12 @@ test('what another text has is never found, whoever is asked in between and wher
   })
   const asked = fc.array(fc.tuple(fc.nat(1), fc.nat(3 * BLOCK_BYTES)), { maxLength: 8 })
   fc.assert(
-    fc.property(blocks, blocks, asked, (one, other, questions) => {
-      const texts = [Buffer.from(one.join('')), Buffer.from(other.join(''))]
+    fc.property(blocks, blocks, asked, (first, second, questions) => {
+      const texts = [Buffer.from(first.join('')), Buffer.from(second.join(''))]
       const finders = texts.map(quotesOf)
-      for (const [which, at] of questions) {
-        const expected = expectedPositions(texts[which] ?? Buffer.alloc(0)).find((place) => place >= at) ?? -1
-        expect(finders[which]?.firstFrom(at)).toBe(expected)
+      for (const [which, offset] of questions) {
+        const expected = expectedPositions(texts[which] ?? Buffer.alloc(0)).find((place) => place >= offset) ?? -1
+        expect(finders[which]?.firstFrom(offset)).toBe(expected)
       }
     }),
   )
@@ -96,7 +96,7 @@ test('bytes that stand behind a text in its buffer are not part of it', () => {
 test('may be asked for an earlier one again', () => {
   const bytes = Buffer.from(`"${'a'.repeat(BLOCK_BYTES)}"`)
   const quotes = quotesOf(bytes)
-  expect([1, 0, 1, BLOCK_BYTES + 2, 0].map((at) => quotes.firstFrom(at))).toEqual([
+  expect([1, 0, 1, BLOCK_BYTES + 2, 0].map((offset) => quotes.firstFrom(offset))).toEqual([
     BLOCK_BYTES + 1,
     0,
     BLOCK_BYTES + 1,

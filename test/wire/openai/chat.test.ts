@@ -10,7 +10,7 @@ const LINE = lineTo('/v1/chat/completions')
 const BARE = { model: 'gpt-4o', messages: [{ role: 'user', content: 'Hi' }] }
 const read = (body: unknown) =>
   openaiChat.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
-const askOf = (more: object) => read({ ...BARE, ...more }).facts
+const askOf = (fields: object) => read({ ...BARE, ...fields }).facts
 const says = (...parts: object[]) => ({ messages: [{ role: 'user', content: parts }] })
 const lengthOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
@@ -50,7 +50,7 @@ describe('the ask', () => {
     ['text parts', { messages: [{ content: [{ type: 'text', text: 'x' }] }] }, { unsizedInput: false }],
     [
       'tools of any number',
-      { tools: Array.from({ length: 20 }, (_, at) => ({ type: `t${at % 10}` })) },
+      { tools: Array.from({ length: 20 }, (_, index) => ({ type: `t${index % 10}` })) },
       { unbounded: ['t0', 't1', 't2', 't3', 't4', 't5', 't6', 't7'] },
     ],
     ['models to fall back to', { models: ['a', 'b'] }, { unbounded: ['models'] }],
@@ -65,8 +65,8 @@ describe('the ask', () => {
       { unsizedInput: true, audioInput: true },
     ],
     ['several messages', { messages: [{}, { content: null }, { content: [] }, 7] }, { messages: 3 }],
-  ])('with %s', (_name, more, expected) => {
-    expect(askOf(more)).toMatchObject(expected)
+  ])('with %s', (_name, fields, expected) => {
+    expect(askOf(fields)).toMatchObject(expected)
   })
 
   test('is not fooled by escapes in what it asks for', () => {
@@ -78,13 +78,13 @@ describe('the ask', () => {
 
   test('counts images and leaves their bytes out, wherever the bytes stand', () => {
     const picture = { url: `data:image/png;base64,${'A'.repeat(5_000)}`, detail: 'high' }
-    const more = says(
+    const fields = says(
       { type: 'text', text: 'a' },
       { type: 'image_url', image_url: picture },
       { image_url: 'https://x/y' },
     )
-    const bytes = lengthOf({ ...BARE, ...more })
-    expect(askOf(more)).toMatchObject({
+    const bytes = lengthOf({ ...BARE, ...fields })
+    expect(askOf(fields)).toMatchObject({
       images: 2,
       unsizedInput: false,
       textBytes: bytes - lengthOf(picture) - lengthOf('https://x/y'),
@@ -122,8 +122,8 @@ describe('what cannot be metered is refused by the field at fault:', () => {
     [{ MAX_TOKENS: 9 }, 'max_tokens'],
     [{ stream_options: { Include_Usage: true } }, 'include_usage'],
     [{ messages: [{ Content: [] }] }, 'content'],
-  ])('%j', (more, param) => {
-    expect(() => askOf(more)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
+  ])('%j', (fields, param) => {
+    expect(() => askOf(fields)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
   })
 
   test.each(['', '[]', '"x"', '{"model":"m"', '{"model":"m"}}', 'null'])('%j is no request', (text) => {

@@ -11,7 +11,7 @@ const LINE = lineTo('/v1/completions')
 const BARE = { model: 'davinci-002', prompt: 'Hi' }
 const read = (body: unknown) =>
   openaiCompletions.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
-const askOf = (more: object) => read({ ...BARE, ...more }).facts
+const askOf = (fields: object) => read({ ...BARE, ...fields }).facts
 
 describe('the ask', () => {
   test('of a bare call is its model, its bytes and the cap of the API', () => {
@@ -34,8 +34,8 @@ describe('the ask', () => {
     ['stream', { stream: true }, { stream: true }],
     ['stream of null', { stream: null }, { stream: false }],
     ['a user', { user: 'ada' }, { user: 'ada' }],
-  ])('with %s', (_name, more, expected) => {
-    expect(askOf(more)).toMatchObject(expected)
+  ])('with %s', (_name, fields, expected) => {
+    expect(askOf(fields)).toMatchObject(expected)
   })
 })
 
@@ -51,8 +51,8 @@ describe('what cannot be metered is refused by the field at fault:', () => {
     [{ best_of: 129 }, 'best_of'],
     [{ stream: 1 }, 'stream'],
     [{ stream_options: [] }, 'stream_options'],
-  ])('%j', (more, param) => {
-    expect(() => askOf(more)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
+  ])('%j', (fields, param) => {
+    expect(() => askOf(fields)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
   })
 
   test.each(['', '[]', '{"model":"m"', '{"model":"m","n":1}}'])('%j is no request', (text) => {
@@ -66,9 +66,9 @@ describe('an edit', () => {
     ['prompt', '["é"]'],
   ] as const
   type Made = Parameters<ReturnType<typeof read>['edit']>[0]
-  const edits = (more: (readonly [string, string])[], made: Made, set: object, gone: string) =>
+  const edits = (members: (readonly [string, string])[], made: Made, set: object, gone: string) =>
     fc.assert(
-      fc.property(bodies([...MEMBERS, ...more]), (body) => {
+      fc.property(bodies([...MEMBERS, ...members]), (body) => {
         const edited = openaiCompletions.readRequest(body, LINE).edit(made)
         expect(JSON.parse(edited.toString())).toEqual({ ...JSON.parse(body.toString()), ...set })
         expect(gone).toContain(diffBytes(body, edited).gone)
@@ -109,8 +109,8 @@ test('is asked for at its own path, without the key of the caller', () => {
 
 describe('an answer', () => {
   const COUNTS = '"usage":{"prompt_tokens":9,"completion_tokens":4,"total_tokens":13}'
-  const chunk = (choices: string, more = ',"usage":null') =>
-    `data: {"object":"text_completion","choices":${choices}${more}}\n\n`
+  const chunk = (choices: string, usage = ',"usage":null') =>
+    `data: {"object":"text_completion","choices":${choices}${usage}}\n\n`
   const WORDS = chunk('[{"text":"\\"usage\\":{} data: [DONE]","index":0,"finish_reason":null}]')
   const STOP = chunk('[{"text":"","index":0,"finish_reason":"length"}]')
   const USAGE = chunk('[]', `,${COUNTS}`)

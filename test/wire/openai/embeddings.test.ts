@@ -11,7 +11,7 @@ import { bytewise, feed } from '../streams.ts'
 const LINE = lineTo('/v1/embeddings')
 const read = (body: unknown) =>
   openaiEmbeddings.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
-const askOf = (more: object) => read({ model: 'text-embedding-3-small', ...more }).facts
+const askOf = (fields: object) => read({ model: 'text-embedding-3-small', ...fields }).facts
 
 describe('the ask', () => {
   test('of a bare call is its model and its bytes', () => {
@@ -63,8 +63,8 @@ describe('what cannot be metered is refused by the field at fault:', () => {
     [{ model: '', input: 'a' }, 'model'],
     [{ model: undefined, input: 'a' }, 'model'],
     [{ INPUT: ['a'], input: 'a' }, 'input'],
-  ])('%j', (more, param) => {
-    expect(() => askOf(more)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
+  ])('%j', (fields, param) => {
+    expect(() => askOf(fields)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
   })
 
   test.each(['{"model":"m","input":"a","input":"b"}', '{"model":"m","model":"n","input":"b"}'])('%s', (body) => {

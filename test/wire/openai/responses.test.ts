@@ -52,7 +52,7 @@ const BILLED: [string, object, object[]][] = [
 const BARE = { model: 'gpt-5', input: 'Hi' }
 const read = (body: unknown) =>
   openaiResponses.readRequest(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), LINE)
-const askOf = (more: object) => read({ ...BARE, ...more }).facts
+const askOf = (fields: object) => read({ ...BARE, ...fields }).facts
 const item = (...items: object[]) => ({ input: items })
 const says = (...parts: object[]) => item({ role: 'user', content: parts })
 const tool = (...tools: object[]) => ({ tools })
@@ -86,17 +86,17 @@ describe('the ask', () => {
       says({ type: 'input_text', text: 'a', prompt_cache_breakpoint: { ttl: '12h' } }),
       { cacheWrite: '1h' },
     ],
-  ])('with %s', (_name, more, expected) => {
-    expect(askOf(more)).toMatchObject({ unsizedInput: false, unbounded: [], ...expected })
+  ])('with %s', (_name, fields, expected) => {
+    expect(askOf(fields)).toMatchObject({ unsizedInput: false, unbounded: [], ...expected })
   })
 
   test.each([
     ['a function', { type: 'function', name: 'f', parameters: {} }],
     ['a grammar', { type: 'custom', name: 'g' }],
     ['functions under one name', { type: 'namespace', tools: [{ type: 'function' }, { type: 'custom' }] }],
-  ])('with %s has tools and is bounded by its bytes', (_name, one) => {
-    const bytes = lengthOf({ ...BARE, ...tool(one) })
-    expect(askOf(tool(one))).toMatchObject({ tools: true, unbounded: [], unsizedInput: false, textBytes: bytes })
+  ])('with %s has tools and is bounded by its bytes', (_name, tools) => {
+    const bytes = lengthOf({ ...BARE, ...tool(tools) })
+    expect(askOf(tool(tools))).toMatchObject({ tools: true, unbounded: [], unsizedInput: false, textBytes: bytes })
   })
 
   test.each([
@@ -104,9 +104,14 @@ describe('the ask', () => {
     ['patches', { type: 'apply_patch' }],
     ['the newer shell', { type: 'shell', environment: { type: 'local' } }],
     ['a search of tools', { type: 'tool_search', execution: 'client' }],
-  ])('with %s at the caller is bounded, with room for what the provider says of it', (_name, one) => {
-    const bytes = lengthOf({ ...BARE, ...tool(one, one) })
-    expect(askOf(tool(one, one))).toMatchObject({ tools: true, unbounded: [], textBytes: bytes, addedTokens: 8_192 })
+  ])('with %s at the caller is bounded, with room for what the provider says of it', (_name, tools) => {
+    const bytes = lengthOf({ ...BARE, ...tool(tools, tools) })
+    expect(askOf(tool(tools, tools))).toMatchObject({
+      tools: true,
+      unbounded: [],
+      textBytes: bytes,
+      addedTokens: 8_192,
+    })
   })
 
   test.each([
@@ -141,12 +146,14 @@ describe('the ask', () => {
     [{ prompt: { id: 'pmpt_1' } }, ['prompt']],
     [{ context_management: [{ type: 'compaction' }] }, ['context_management']],
     [{ background: false, prompt: null, context_management: null }, []],
-  ])('%j cannot be bounded because of %j', (more, names) => {
-    expect(askOf(more).unbounded).toEqual(names)
+  ])('%j cannot be bounded because of %j', (fields, names) => {
+    expect(askOf(fields).unbounded).toEqual(names)
   })
 
   test('names a few tools that cannot be bounded, and cuts their names', () => {
-    const { unbounded } = askOf(tool(...Array.from({ length: 100 }, (_, at) => ({ type: `${at}${'x'.repeat(100)}` }))))
+    const { unbounded } = askOf(
+      tool(...Array.from({ length: 100 }, (_, index) => ({ type: `${index}${'x'.repeat(100)}` }))),
+    )
     expect(unbounded).toHaveLength(8)
     expect(unbounded[0]).toHaveLength(64)
   })
@@ -180,8 +187,8 @@ describe('the ask', () => {
     [says({ type: 'input_audio', input_audio: { data: 'AAAA', format: 'mp3' } }), true],
     [says({ type: 'input_video' }), true],
     [says({ file_id: 'file_1' }), true],
-  ])('%j has a size that its bytes do not show: %s', (more, unsizedInput) => {
-    expect(askOf(more)).toMatchObject({ unsizedInput })
+  ])('%j has a size that its bytes do not show: %s', (fields, unsizedInput) => {
+    expect(askOf(fields)).toMatchObject({ unsizedInput })
   })
 
   test('hears sound', () => {
@@ -191,7 +198,7 @@ describe('the ask', () => {
   test('counts images and leaves their bytes out, wherever they stand', () => {
     const url = `data:image/png;base64,${'A'.repeat(5_000)}`
     const drawn = 'B'.repeat(5_000)
-    const more = item(
+    const fields = item(
       { role: 'user', content: [{ type: 'input_image', image_url: url, detail: 'auto' }] },
       { role: 'user', content: [{ type: 'input_image', file_id: 'file_1', image_url: null }] },
       { type: 'function_call_output', output: [{ image_url: url, type: 'input_image' }] },
@@ -199,8 +206,8 @@ describe('the ask', () => {
       { type: 'image_generation_call', id: 'ig_1', result: drawn },
       { type: 'message', role: 'user', content: 'x', result: drawn },
     )
-    const bytes = lengthOf({ ...BARE, ...more }) - 3 * lengthOf(url) - lengthOf(drawn) - lengthOf(null)
-    expect(askOf(more)).toMatchObject({ images: 5, unsizedInput: false, messages: 6, textBytes: bytes })
+    const bytes = lengthOf({ ...BARE, ...fields }) - 3 * lengthOf(url) - lengthOf(drawn) - lengthOf(null)
+    expect(askOf(fields)).toMatchObject({ images: 5, unsizedInput: false, messages: 6, textBytes: bytes })
   })
 })
 
@@ -219,8 +226,8 @@ describe('what cannot be metered is refused by the field at fault:', () => {
     [{ stream: 'true' }, 'stream'],
     [{ background: 1 }, 'background'],
     [item({ role: 'user', Content: 'a' }), 'content'],
-  ])('%j', (more, param) => {
-    expect(() => askOf(more)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
+  ])('%j', (fields, param) => {
+    expect(() => askOf(fields)).toThrow(expect.objectContaining({ code: 'invalid_request', param }))
   })
 
   test('two caps', () => {
@@ -271,19 +278,19 @@ describe('an edit', () => {
   )
 })
 
-const response = (more: object) => ({
+const response = (fields: object) => ({
   object: 'response',
   status: 'completed',
   error: null,
   model: 'gpt-5-2025',
-  ...more,
+  ...fields,
 })
 const PLAIN = { input_tokens: 9, output_tokens: 4, total_tokens: 13 }
-const detailed = (input: unknown, details: object, output: unknown = 0, more: object = {}) => ({
+const detailed = (input: unknown, details: object, output: unknown = 0, fields: object = {}) => ({
   input_tokens: input,
   input_tokens_details: details,
   output_tokens: output,
-  output_tokens_details: more,
+  output_tokens_details: fields,
 })
 
 function whole(document: object) {
@@ -335,9 +342,9 @@ describe('a whole answer', () => {
   test('adds up to the totals, whatever the details say', () => {
     const details = fc.record({ cached_tokens: anything, cache_write_tokens: anything, audio_tokens: anything })
     fc.assert(
-      fc.property(fc.nat(1_000), details, fc.nat(1_000), details, (input, inside, output, more) => {
+      fc.property(fc.nat(1_000), details, fc.nat(1_000), details, (input, inside, output, fields) => {
         const usage =
-          whole(response({ usage: detailed(input, inside, output, more) })).answerUsage()?.usage ?? usageOf()
+          whole(response({ usage: detailed(input, inside, output, fields) })).answerUsage()?.usage ?? usageOf()
         expect([inputTokens(usage), outputTokens(usage)]).toEqual([input, output])
         expect(minUnits(usage)).toBeGreaterThanOrEqual(0)
       }),
@@ -350,8 +357,8 @@ describe('a whole answer', () => {
     ['with usage that counts nothing', { usage: {} }, true],
     ['that failed', { status: 'failed', usage: null }, false],
     ['with an error', { error: { code: 'server_error' } }, false],
-  ])('has no usage %s', (_name, more, finished) => {
-    const tap = whole(response(more))
+  ])('has no usage %s', (_name, fields, finished) => {
+    const tap = whole(response(fields))
     expect([tap.answerUsage(), tap.finished]).toEqual([undefined, finished])
   })
 
@@ -361,11 +368,11 @@ describe('a whole answer', () => {
   })
 
   test('is not fooled by what it repeats of the request', () => {
-    const more = {
+    const fields = {
       metadata: { usage: { input_tokens: 999 } },
       tools: [{ parameters: { usage: { input_tokens: 998 } } }],
     }
-    expect(whole(response(more)).answerUsage()).toBeUndefined()
+    expect(whole(response(fields)).answerUsage()).toBeUndefined()
   })
 
   const search = (action?: string) => ({ type: 'web_search_call', ...(action ? { action: { type: action } } : {}) })
@@ -380,8 +387,8 @@ describe('a whole answer', () => {
       5,
     ],
     ['nonsense', { output: 'search', tool_usage: [{ web_search: 7 }] }, 0],
-  ])('counts searches by %s', (_name, more, webSearches) => {
-    const usage = whole(response({ usage: PLAIN, ...more })).answerUsage()?.usage ?? usageOf()
+  ])('counts searches by %s', (_name, fields, webSearches) => {
+    const usage = whole(response({ usage: PLAIN, ...fields })).answerUsage()?.usage ?? usageOf()
     expect([unitsOf(usage, 'webSearches'), usage.input]).toEqual([webSearches, 9])
   })
 
@@ -408,10 +415,10 @@ describe('a whole answer', () => {
     expect(metered?.otherUsage).toEqual([{ usage, model }])
   })
 
-  test.each(BILLED)('counts apart what is billed by the piece: %s', (_name, more, also) => {
-    const metered = whole(response({ usage: PLAIN, ...more })).answerUsage()
+  test.each(BILLED)('counts apart what is billed by the piece: %s', (_name, fields, counts) => {
+    const metered = whole(response({ usage: PLAIN, ...fields })).answerUsage()
     expect(metered?.usage).toEqual(usageOf({ input: 9, output: 4, requests: 1 }))
-    expect(metered?.otherUsage).toEqual(also)
+    expect(metered?.otherUsage).toEqual(counts)
   })
 
   test('counts nothing apart where nothing was drawn', () => {
@@ -421,13 +428,13 @@ describe('a whole answer', () => {
   })
 })
 
-const event = (type: string, more: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`
+const event = (type: string, fields: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
 const begun = event('response.created', {
   response: response({ status: 'in_progress', usage: null }),
   sequence_number: 0,
 })
 const delta = (words: string) => event('response.output_text.delta', { delta: words, obfuscation: 'x' })
-const done = (type: string, more: object = {}) => event(type, { sequence_number: 9, response: response(more) })
+const done = (type: string, fields: object = {}) => event(type, { sequence_number: 9, response: response(fields) })
 const COMPLETED = done('response.completed', { usage: PLAIN })
 const FAILED = done('response.failed', { status: 'failed', error: { code: 'server_error' }, usage: null })
 const ERROR = event('error', { error: { code: 'server_error', message: 'x' }, sequence_number: 3 })
@@ -435,9 +442,9 @@ const WORDS = `${COMPLETED}"response.completed" "response.failed" {"type":"error
 const USED = { input: 9, output: 4 }
 
 describe('what is billed by the piece in a stream', () => {
-  const told = (place: number, one: object) =>
-    event('response.output_item.added', { output_index: place, item: one }) +
-    event('response.output_item.done', { output_index: place, item: one })
+  const told = (place: number, outputItem: object) =>
+    event('response.output_item.added', { output_index: place, item: outputItem }) +
+    event('response.output_item.done', { output_index: place, item: outputItem })
   const ITEMS = [
     fileSearch('fs_1'),
     code('a'),
@@ -446,7 +453,7 @@ describe('what is billed by the piece in a stream', () => {
     code('a'),
     SEARCHED,
   ]
-  const DONE_ITEMS = ITEMS.map((one, place) => told(place, one)).join('')
+  const DONE_ITEMS = ITEMS.map((outputItem, place) => told(place, outputItem)).join('')
   const USED_TOO = { otherUsage: [share('file_search', 2), share('container_1g', 1)], webSearches: 1 }
 
   test.each<[string, string, object]>([
@@ -477,7 +484,7 @@ describe('what is billed by the piece in a stream', () => {
 
   test('without ids counts by its place', () => {
     const items = [{ type: 'file_search_call' }, { type: 'file_search_call' }]
-    const text = items.map((one, place) => told(place, one)).join('')
+    const text = items.map((outputItem, place) => told(place, outputItem)).join('')
     const tap = openaiResponses.createTap(true, 'text/event-stream', false)
     feed(tap, [Buffer.from(text + done('response.completed', { output: items, usage: PLAIN }))])
     expect(tap.answerUsage()?.otherUsage).toEqual([share('file_search', 2)])
@@ -485,8 +492,8 @@ describe('what is billed by the piece in a stream', () => {
 
   test('is counted no further than anybody goes, in little memory', () => {
     const tap = openaiResponses.createTap(true, 'text/event-stream', false)
-    for (let at = 0; at < 10_100; at++)
-      tap.push(Buffer.from(event('response.output_item.done', { item: fileSearch(`${at}${'x'.repeat(1_000)}`) })))
+    for (let index = 0; index < 10_100; index++)
+      tap.push(Buffer.from(event('response.output_item.done', { item: fileSearch(`${index}${'x'.repeat(1_000)}`) })))
     tap.push(Buffer.from(COMPLETED))
     expect(tap.answerUsage()?.otherUsage).toEqual([share('file_search', 10_000)])
   })
@@ -575,11 +582,11 @@ describe.each(STREAMS)('of a stream: $name', ({ text, usage, ends }) => {
     const end = text.search(/(?<="type":"response\.(completed|incomplete|failed)".*\r?\n)/)
     if (!ends[1] || end < 0) return
     const heard = tap()
-    const at = [...text].findIndex((character) => {
+    const cut = [...text].findIndex((character) => {
       heard.push(Buffer.from(character))
       return heard.terminated
     })
-    expect(at + 1).toBe([...text.slice(0, end)].length)
+    expect(cut + 1).toBe([...text.slice(0, end)].length)
   })
 })
 
@@ -608,7 +615,7 @@ test.skipIf(!HAS_SHARED_RECORDINGS)(
       feed(tap, [Buffer.from(body)])
       return (tap.answerUsage()?.otherUsage ?? []).map(({ model, usage }) => `${file}: ${usage.requests} ${model}`)
     })
-    expect(found.filter((one) => /file_search|container/.test(one)).toSorted()).toEqual([
+    expect(found.filter((name) => /file_search|container/.test(name)).toSorted()).toEqual([
       'azure-responses-json-200-gpt-5-mini-afcb9bf8.json: 1 file_search',
       'azure-responses-json-200-gpt-5-mini-e21b02f3.json: 1 file_search',
       'openai-responses-json-200-gpt-5-2-2e741781.json: 1 container_1g',

@@ -17,12 +17,12 @@ describe('a stream that is one JSON array means the same however it is cut, with
     }
     expect(fed([bytes])).toEqual(expected)
     expect(fed(bytewise(bytes)), 'byte by byte').toEqual(expected)
-    for (let at = 1; at < bytes.length; at++)
-      expect(fed([bytes.subarray(0, at), bytes.subarray(at)]), `split at ${at}`).toEqual(expected)
+    for (let offset = 1; offset < bytes.length; offset++)
+      expect(fed([bytes.subarray(0, offset), bytes.subarray(offset)]), `split at ${offset}`).toEqual(expected)
     fc.assert(
       fc.property(fc.array(fc.nat(bytes.length), { maxLength: 12 }), (cuts) => {
-        const at = [0, ...cuts.toSorted((a, b) => a - b), bytes.length]
-        expect(fed(at.slice(1).map((end, index) => bytes.subarray(at[index], end)))).toEqual(expected)
+        const offsets = [0, ...cuts.toSorted((a, b) => a - b), bytes.length]
+        expect(fed(offsets.slice(1).map((end, index) => bytes.subarray(offsets[index], end)))).toEqual(expected)
       }),
       { numRuns: 50 },
     )

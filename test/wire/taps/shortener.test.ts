@@ -17,7 +17,7 @@ function truncateStrings(value: unknown): unknown {
   if (typeof value === 'string') return value.slice(0, 64)
   if (Array.isArray(value)) return value.map(truncateStrings)
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, truncateStrings(one)]))
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, truncateStrings(member)]))
 }
 
 describe('lines', () => {
@@ -31,16 +31,16 @@ describe('lines', () => {
 
   test('that are longer stay the JSON they were, however they are cut, and so do those around them', () => {
     const word = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('"', '\\', '\u0000"', '\n', 'é'))
-    const words = fc.tuple(word, fc.integer({ min: 0, max: 4_000 })).map(([some, times]) => some.repeat(times))
+    const words = fc.tuple(word, fc.integer({ min: 0, max: 4_000 })).map(([text, times]) => text.repeat(times))
     const value = fc.dictionary(fc.string(), fc.oneof(word, words, fc.array(words, { minLength: 20 }), fc.double()), {
       maxKeys: 8,
     })
     const lines = fc.array(value, { minLength: 1, maxLength: 4 })
     fc.assert(
       fc.property(lines, fc.integer({ min: 500, max: 2 * LONG_CHARACTERS }), (values, size) => {
-        const text = values.map((one) => `${JSON.stringify(one)}\n`).join('')
+        const text = values.map((document) => `${JSON.stringify(document)}\n`).join('')
         const kept = shortened(Buffer.from(text), size).toString('latin1').trimEnd().split('\n')
-        const expected = values.map((one) => JSON.parse(Buffer.from(JSON.stringify(one)).toString('latin1')))
+        const expected = values.map((document) => JSON.parse(Buffer.from(JSON.stringify(document)).toString('latin1')))
         expect(kept.map((line) => truncateStrings(JSON.parse(line)))).toEqual(truncateStrings(expected))
       }),
       { numRuns: 50, endOnFailure: true },

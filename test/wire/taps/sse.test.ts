@@ -38,14 +38,14 @@ describe.each(SETS)('a stream of %s means the same however it is cut, with', (_n
     expect(expected.out.length < bytes.length).toBe(hides && stream.hidden !== undefined)
     expect(resultOf(fed([bytes]))).toEqual(resultOf(expected))
     expect(resultOf(fed(bytewise(bytes))), 'byte by byte').toEqual(resultOf(expected))
-    for (let at = 1; at < bytes.length; at++) {
-      const split = fed([bytes.subarray(0, at), bytes.subarray(at)])
-      if (!isSame(split, expected)) expect(resultOf(split), `split at ${at}`).toEqual(resultOf(expected))
+    for (let offset = 1; offset < bytes.length; offset++) {
+      const split = fed([bytes.subarray(0, offset), bytes.subarray(offset)])
+      if (!isSame(split, expected)) expect(resultOf(split), `split at ${offset}`).toEqual(resultOf(expected))
     }
     fc.assert(
       fc.property(fc.array(fc.nat(bytes.length), { maxLength: 12 }), (cuts) => {
-        const at = [0, ...cuts.toSorted((a, b) => a - b), bytes.length]
-        const chunks = at.slice(1).map((end, index) => bytes.subarray(at[index], end))
+        const offsets = [0, ...cuts.toSorted((a, b) => a - b), bytes.length]
+        const chunks = offsets.slice(1).map((end, index) => bytes.subarray(offsets[index], end))
         expect(resultOf(fed(chunks))).toEqual(resultOf(expected))
       }),
       { numRuns: 30 },
@@ -71,8 +71,8 @@ describe.each(SETS)('lines of %s may end with carriage returns alone, with', (_n
     }
     expect(heard([bytes])).toEqual(expected)
     for (const size of [1, 2, 3, 7]) expect(heard(bytewise(bytes, size)), `${size} at a time`).toEqual(expected)
-    for (let at = 1; at < bytes.length; at++)
-      expect(heard([bytes.subarray(0, at), bytes.subarray(at)]), `split at ${at}`).toEqual(expected)
+    for (let offset = 1; offset < bytes.length; offset++)
+      expect(heard([bytes.subarray(0, offset), bytes.subarray(offset)]), `split at ${offset}`).toEqual(expected)
   })
 })
 
@@ -139,12 +139,12 @@ describe('a long line', () => {
   test('passes on as it comes, once it is too long to hold back', () => {
     const tap = openaiChat.createTap(true, 'text/event-stream', true)
     let behind = 0
-    let most = 0
+    let maxBytes = 0
     for (const chunk of bytewise(Buffer.alloc(1_000_000, 'x'), 1_000)) {
       behind += chunk.length - tap.push(chunk).length
-      most = Math.max(most, behind)
+      maxBytes = Math.max(maxBytes, behind)
     }
-    expect(most).toBeLessThanOrEqual(65_536)
+    expect(maxBytes).toBeLessThanOrEqual(65_536)
     expect(behind).toBe(0)
   })
 })
@@ -164,8 +164,8 @@ function resultOf(fed: TapResult): unknown {
   return { ...fed, out: fed.out.toString() }
 }
 
-function isSame(one: TapResult, other: TapResult): boolean {
+function isSame(left: TapResult, right: TapResult): boolean {
   return (
-    one.out.equals(other.out) && JSON.stringify([one.usage, one.ends]) === JSON.stringify([other.usage, other.ends])
+    left.out.equals(right.out) && JSON.stringify([left.usage, left.ends]) === JSON.stringify([right.usage, right.ends])
   )
 }
