@@ -1,4 +1,4 @@
-// Attempts: a call that fails is made again where that may help, elsewhere where it may not, and is booked once with all it cost.
+// Attempts: a call that fails is made again if that may help, at another target if not, and is settled once with all it cost.
 
 import { afterAll, describe, expect, it } from 'vitest'
 import type { AttemptFailure } from '../../src/call/attempts.ts'
@@ -205,7 +205,7 @@ describe('over sockets', () => {
     expect(attemptsIn(await routing.settledEntry())).toEqual(Array(3).fill(['first', 503, 'status 503']))
   })
 
-  it.each([400, 401, 403, 404, 413, 422])('status %i is the answer, and nobody else is asked', async (status) => {
+  it.each([400, 401, 403, 404, 413, 422])('status %i is the answer, and no other target is asked', async (status) => {
     const routing = await open({ first: fails(status), file: retrying(2) })
     const answer = await routing.send()
     expect([answer.status, answer.headers.has('x-should-retry'), routing.requestCounts]).toEqual([
@@ -216,7 +216,7 @@ describe('over sockets', () => {
     expect(errorIn('openai', await answer.json()).message).toBe('no')
   })
 
-  it('the last error is the caller’s, who is told not to try again, whatever the provider says', async () => {
+  it('the last error is the answer, and forbids a retry whatever the provider says', async () => {
     const routing = await open({
       first: fails(503),
       second: fails(502, { 'x-should-retry': 'true' }, 'last'),
@@ -280,7 +280,7 @@ describe('over sockets', () => {
     expect((await routing.send()).headers.get('x-bursar-target')).toBe('second/m')
   })
 
-  it('what a provider said of its limits is not taken for another one’s', async () => {
+  it('the limits that one provider reported are not taken for another’s', async () => {
     const headers = { 'x-ratelimit-limit-requests': '7', 'x-ratelimit-remaining-requests': '0', 'retry-after': '9' }
     const routing = await open({ first: fails(429, headers), file: retrying(0, ['first/m', 'nowhere/m']) })
     expect((await routing.send()).status).toBe(502)
@@ -298,7 +298,7 @@ describe('over sockets', () => {
   })
 })
 
-/** `both` may end at ten times the price; `dear` is that target alone. */
+/** `both` may end at ten times the price; `expensive` is that target alone. */
 const withExpensive = {
   aliases: {
     both: { targets: ['first/m', 'second/dear'], retries: 0 },
@@ -349,7 +349,7 @@ describe.each(STORES)('%s: reservations', (store) => {
     ['a reset', resets],
     ['a closed connection', closes],
   ])(
-    'an attempt that failed with %s is booked at its bound, and the next has a reservation of its own',
+    'an attempt that failed with %s is settled at its bound, and the next has a reservation of its own',
     async (_, script) => {
       const routing = await openStored({ first: script, second: hangs, file: withExpensive })
       const first = await firstBound(routing)
@@ -365,7 +365,7 @@ describe.each(STORES)('%s: reservations', (store) => {
     },
   )
 
-  it('every attempt that may have been billed is booked, whoever made it', async () => {
+  it('every attempt that may have been billed is settled, at every target', async () => {
     const routing = await openStored({ first: fails(500), second: fails(500), file: retrying(1) })
     const bound = await firstBound(routing)
     expect((await routing.send()).status).toBe(500)
@@ -497,7 +497,7 @@ describe.each(STORES)('%s: reservations', (store) => {
       expect(routing.gateway.app.gate.inFlight).toBe(0)
     })
 
-    it('between two attempts of which the first may have been billed: that one is booked', async () => {
+    it('between two attempts of which the first may have been billed: the first is settled', async () => {
       const routing = await openTimed({ first: fails(500, wait), file: retrying(1) })
       const bound = await firstBound(routing)
       expect(await sendAndEnd(routing, () => untilPaused(clock))).toBe(status)

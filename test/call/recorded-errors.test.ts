@@ -1,4 +1,4 @@
-// Every recorded error, played by an upstream over real sockets: passed on byte for byte, and booked as a request and no more.
+// Every recorded error, from a provider over real sockets: it is passed on byte for byte, and settled as a request without cost.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRefusalLimits, readUpstreamLimits } from '../../src/wire/upstream-limits.ts'

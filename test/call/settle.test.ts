@@ -1,4 +1,4 @@
-// How calls end and what they are booked as, over both exchanges and in every dialect.
+// How calls end and how they are settled, over both exchanges and in every dialect.
 
 import { describe, expect, it } from 'vitest'
 import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
@@ -17,7 +17,7 @@ const transportsAndDialects: [Transport, DialectName][] = TRANSPORTS.flatMap((tr
   DIALECT_NAMES.map((dialect): [Transport, DialectName] => [transport, dialect]),
 )
 const USAGE = { input: 21, output: 9 }
-/** Error statuses a provider does not bill, beside those nobody bills. */
+/** Error statuses that this provider does not bill, beside those that no provider bills. */
 const FREE_STATUSES: Readonly<Record<DialectName, readonly number[]>> = {
   openai: [400, 402, 405, 409, 415, 503],
   anthropic: [400, 402, 405, 409, 415, 503, 529],
@@ -26,7 +26,7 @@ const FREE_STATUSES: Readonly<Record<DialectName, readonly number[]>> = {
 const COMMON_FREE_STATUSES = [401, 403, 404, 413, 422, 429]
 
 describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
-  it('a whole answer is booked exactly, and says what it cost', async () => {
+  it('a whole answer is settled exactly, and says what it cost', async () => {
     const gateway = await open((call) => answerWhole(call, USAGE))
     const answer = await gateway.client.asks(dialect, { cap: 50 }, {}, transport)
     expect(answer.status).toBe(200)
@@ -43,7 +43,7 @@ describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
     expect(entry.outcome?.attempts).toMatchObject([{ status: 200, error: null }])
   })
 
-  it('a stream is booked exactly', async () => {
+  it('a stream is settled exactly', async () => {
     const gateway = await open(async ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       for (const event of eventsOf(dialect, USAGE)) response.write(event)
