@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, it } from 'vitest'
 import type { AttemptFailure } from '../../src/call/attempts.ts'
-import type { Timers } from '../../src/core/clock.ts'
+import type { Timer, Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
 import { EagerTimers, ManualClock } from '../support/clocks.ts'
 import type { ProviderScript } from '../support/provider.ts'
@@ -33,6 +33,18 @@ afterAll(() => ledgers.remove())
 /** Unless a test has timers of its own, the next attempt follows in the next turn. */
 function open(options: RoutingFixtureOptions = {}): Promise<RoutingFixture> {
   return useRouting({ timers: new EagerTimers(), ...options })
+}
+
+/** How long the gateway waits between two sweeps of expired calls. */
+const SWEEP_MS = 5_000
+
+/** The timers of a clock, so that the clock counts those of calls alone: the sweep of expired calls never comes. */
+function timersOfCalls(clock: ManualClock): Timers {
+  const never: Timer = { unref: () => never }
+  return {
+    setTimeout: (callback, delayMs) => (delayMs === SWEEP_MS ? never : clock.setTimeout(callback, delayMs)),
+    clearTimeout: (timer) => clock.clearTimeout(timer),
+  }
 }
 
 /** Waits until a call pauses before its next attempt: two timers run then, that pause and the deadline. */
@@ -146,7 +158,7 @@ describe('over sockets', () => {
   /** A call waits for exactly this long before it is sent again, and is then answered. */
   async function expectWait(waitMs: number, options: RoutingFixtureOptions, dialect: DialectName = 'openai') {
     const clock = new ManualClock()
-    const routing = await open({ clock, timers: clock, ...options })
+    const routing = await open({ clock, timers: timersOfCalls(clock), ...options })
     const answer = routing.send({}, {}, dialect)
     await untilPaused(clock)
     clock.advance(waitMs - 1)
@@ -474,11 +486,14 @@ describe.each(STORES)('%s: reservations', (store) => {
     }
 
     /** Timers of pauses are late, as on a busy machine: the deadline comes before the pause ends. */
-    const latePauses = (): Timers => ({
-      setTimeout: (callback, delayMs) =>
-        clock.setTimeout(callback, delayMs === DEADLINE_MS ? delayMs : delayMs + LATE_MS),
-      clearTimeout: (timer) => clock.clearTimeout(timer),
-    })
+    const latePauses = (): Timers => {
+      const timers = timersOfCalls(clock)
+      return {
+        setTimeout: (callback, delayMs) =>
+          timers.setTimeout(callback, delayMs === DEADLINE_MS || delayMs === SWEEP_MS ? delayMs : delayMs + LATE_MS),
+        clearTimeout: (timer) => timers.clearTimeout(timer),
+      }
+    }
 
     function openTimed(options: RoutingFixtureOptions) {
       clock = new ManualClock()

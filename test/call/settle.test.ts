@@ -210,7 +210,7 @@ const UNREACHABLE_ENV = {
 }
 
 describe.each(TRANSPORTS)('%s, a count of tokens', (transport) => {
-  it('that breaks off in its middle is answered with an error', async () => {
+  it('that breaks off in its middle is answered with an error, and settled', async () => {
     const gateway = await open(
       ({ response }) => {
         response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' })
@@ -219,10 +219,12 @@ describe.each(TRANSPORTS)('%s, a count of tokens', (transport) => {
       { countsTokens: true },
     )
     const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'hello' }] })
-    const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body }
-    const url = `${gateway.url}/v1/messages/count_tokens`
-    const answer = await (transport === 'over sockets' ? fetch(url, request) : gateway.app.app.request(url, request))
+    const headers = { 'content-type': 'application/json', 'anthropic-version': '2023-06-01' }
+    const asked = gateway.client.fetch(transport, '/v1/messages/count_tokens', { method: 'POST', body, headers })
+    const answer = await withTimeout(10_000, asked)
     expect(answer.status).toBe(502)
     expect(errorIn('anthropic', await answer.json()).message).toMatch(/broke off/)
+    const [entry] = await gateway.ledger.holds(1)
+    expect(entry?.outcome).toMatchObject({ ending: 'failed', cost: { totalNanoUsd: 0n } })
   })
 })
