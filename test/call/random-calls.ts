@@ -95,7 +95,7 @@ export class RandomCalls {
     return JSON.stringify({ limits: this.#limits, drains: this.#drains })
   }
 
-  /** Sends many calls at once; when each is refused or received, plays their fates, checking at every step. */
+  /** Sends many calls at once; when each is refused or received, ends each as planned, and checks the levels at every step. */
   async runWave(): Promise<void> {
     const { received } = this.gateway.provider
     const before = received.length

@@ -190,7 +190,7 @@ export const resets: ProviderScript = ({ response }) => void response.socket?.re
 export const closes: ProviderScript = ({ response }) => void response.destroy()
 export const hangs: ProviderScript = () => {}
 
-/** One play after the other; the last one stays. */
+/** One script after the other; the last one stays. */
 export function inTurn(...scripts: readonly ProviderScript[]): ProviderScript {
   let index = 0
   return (call) => (scripts[index++] ?? scripts[scripts.length - 1] ?? succeeds)(call)
