@@ -201,7 +201,7 @@ describe('only these know', () => {
     expect(users(/^undici$/)).toEqual(['providers/transport/http-forwarder.ts'])
   })
 
-  test('an SDK with a transport of its own: nobody', () => {
+  test('an SDK with a transport of its own: no file', () => {
     expect(users(/^@google\//)).toEqual([])
   })
 
@@ -227,7 +227,7 @@ describe('only these know', () => {
     },
   )
 
-  test('global fetch: nobody', () => {
+  test('global fetch: no file', () => {
     expect(sourcesMatching(/(?<![.\w])fetch\(|\bglobalThis\.fetch\b/)).toEqual([])
   })
 })

@@ -65,7 +65,7 @@ it('kill -9, fifty times: every call that was sent is in the ledger once, and no
     for (let kill = 0; kill < KILL_COUNT; kill++) {
       const next = await GatewayProcess.start(env())
       const stats = await next.page<{ total_cost: number; reserved_now: { requests: number } }>('/llm/stats')
-      // All that was sent until now is booked, at no less than the truth, and at no less than was booked before.
+      // Everything that was sent so far is settled, at no less than the truth, and at no less than before.
       expect(stats.reserved_now.requests).toBe(0)
       expect(Math.round(stats.total_cost * 1e9)).toBeGreaterThanOrEqual(Number(sumOf([...truths.values()])))
       expect(stats.total_cost).toBeGreaterThanOrEqual(spentUsd)
@@ -137,7 +137,7 @@ it('a second gateway on the same ledger refuses to start, and the first goes on'
   expect(await third.kill('SIGTERM')).toEqual({ code: 0, signal: null })
 })
 
-/** Answers now, later, in pieces, or not at all. What was used is decided at once, whether anybody is told or not. */
+/** Answers now, later, in pieces, or not at all. The usage is decided at once, whether it is reported or not. */
 async function answerAtRandom(
   call: ProviderRequest,
   truths: Map<string, ReportedUsage>,

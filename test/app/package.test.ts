@@ -145,7 +145,7 @@ describe('Node', () => {
 
   const OLD_NODE = `data:text/javascript,Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.1.0'}})`
 
-  it('that is too old is told so in one line, by the process and in a program', async () => {
+  it('that is too old is reported in one line, by the process and in a program', async () => {
     const line = `${nodeVersionMistake('20.1.0')}\n`
     expect(await runNode(['--import', OLD_NODE, join(dist, 'main.js')], app)).toEqual({
       code: 1,

@@ -63,7 +63,7 @@ describe('SIGTERM', () => {
     expect(gateway.stdout).toMatch(/"stopped"\}\n$/)
   })
 
-  it('cuts with an error event what does not finish within DRAIN_TIMEOUT_MS, and books it in full', async () => {
+  it('cuts with an error event what does not finish within DRAIN_TIMEOUT_MS, and settles it in full', async () => {
     const gateway = await GatewayProcess.start({ ...env(), DRAIN_TIMEOUT_MS: '300' })
     const answer = await sendRequest(gateway, 'sim/slow-2000')
     const startedMs = performance.now()

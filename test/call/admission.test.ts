@@ -42,7 +42,7 @@ const capSent = (gateway: GatewayFixture, dialect: DialectName) =>
 const inputOf = (dialect: DialectName) => BigInt(requestFor(dialect).body.length + 64 + 16)
 
 describe.each(DIALECT_NAMES)('%s:', (dialect) => {
-  it('a call without a cap that would not fit gets one: half of what is free, said, and sent on', async () => {
+  it('a call without a cap that would not fit gets one: half of what is free, in a header and in the body sent on', async () => {
     const gateway = await open({ global: { costPerDay: '0.01' } })
     const answer = await gateway.client.asks(dialect)
     expect(answer.status).toBe(200)
@@ -101,7 +101,7 @@ describe.each(DIALECT_NAMES)('%s:', (dialect) => {
     },
   )
 
-  it('soft: nothing is refused and no cap is set, but what is over is said and counted', async () => {
+  it('soft: nothing is refused and no cap is set, but what is over the limit is in a header and counted', async () => {
     const gateway = await open(
       { global: { costPerDay: '0.0001', requestsPerDay: 1 } },
       { env: { ENFORCEMENT: 'soft' } },

@@ -106,7 +106,7 @@ describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
     expect(await expectRejected(transport, dialect, { body }, 400)).toMatch(/Duplicate/)
   })
 
-  it('a model whose price nobody knows is 400', async () => {
+  it('a model without a known price is 400', async () => {
     const { path, body } = requestFor(dialect, { model: 'no-such-model' })
     expect(await expectRejected(transport, dialect, { body }, 400, path)).toMatch(/price of no-such-model is not known/)
   })
@@ -144,7 +144,7 @@ describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
     expectRejected(transport, dialect, { headers: { ...JSON_TYPE, 'sec-fetch-site': site } }, 403).then(() => {}),
   )
 
-  it('__proto__ and its like are fields like any other, and change nobody', async () => {
+  it('__proto__ and its like are fields like any other, and change no object', async () => {
     // Made from pairs: written as a literal, `__proto__` would be no member.
     const odd = Object.fromEntries([
       ['__proto__', '{"polluted":true,"model":"n"}'],

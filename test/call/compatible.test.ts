@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
-import { answerWhole, type Gateway, GatewayFixture, startGateway } from '../support/gateway.ts'
+import { answerWhole, type Gateway, startGateway, useGateway } from '../support/gateway.ts'
 import { FakeProvider, PROVIDER_KEYS, type ProviderRequest, type ProviderScript } from '../support/provider.ts'
 import { vendorAnswer } from '../support/provider-answers.ts'
 import { waitFor } from '../support/waiting.ts'
@@ -435,7 +435,7 @@ describe('the caller’s own provider key', () => {
   })
 
   test('is in no log line and on no page, whatever becomes of the call', async () => {
-    const gateway = await GatewayFixture.open({
+    const gateway = await useGateway({
       config: { providers: FORWARDED },
       env: { BURSAR_KEYS: `alice:${BURSAR_KEY}` },
     })

@@ -1,4 +1,4 @@
-// What only a socket can do wrong: bytes in odd order, bodies that stop, headers too long, answers nobody reads.
+// What only a socket can do wrong: bytes in odd order, bodies that stop, headers too long, answers that are not read.
 
 import { connect } from 'node:net'
 import { describe, expect, it } from 'vitest'

@@ -1,4 +1,4 @@
-// Spoken: requests and answers in each dialect, with the usage a test wants them to have.
+// Dialect fixtures: requests and answers in each dialect, with the usage a test wants them to have.
 
 export const DIALECT_NAMES = ['openai', 'anthropic', 'gemini'] as const
 /** A dialect, by the name of the provider that speaks it. */
@@ -25,7 +25,7 @@ export interface RequestOptions {
   readonly stream?: boolean
 }
 
-/** A call's path and body. */
+/** The path and body of a call. */
 export function requestFor(
   dialect: DialectName,
   { model = 'm', text = 'hello', cap, stream = false }: RequestOptions = {},

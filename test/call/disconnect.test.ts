@@ -1,4 +1,4 @@
-// Clients that leave, and what is booked for them: read on to the end, charged in full, or charged what was seen.
+// Clients that leave, and how their calls are settled: read on to the end, charged in full, or charged what was seen.
 
 import { describe, expect, it } from 'vitest'
 import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
@@ -22,7 +22,7 @@ const transportsAndDialects: [Transport, DialectName][] = TRANSPORTS.flatMap((tr
 )
 const USAGE = { input: 21, output: 9 }
 
-/** Asks, waits until the upstream has it, and leaves. */
+/** Sends a call, waits until the provider has it, and leaves. */
 async function disconnectBeforeAnswer(
   gateway: GatewayFixture,
   dialect: DialectName,
@@ -38,7 +38,7 @@ async function disconnectBeforeAnswer(
   return call
 }
 
-/** Asks for a stream, reads its first event, and leaves. */
+/** Sends a call for a stream, reads its first event, and leaves. */
 async function disconnectMidStream(
   gateway: GatewayFixture,
   dialect: DialectName,
@@ -61,7 +61,7 @@ async function disconnectMidStream(
 }
 
 describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
-  it('drain: the answer to a client that left is read to its end and booked exactly', async () => {
+  it('drain: the answer to a client that left is read to its end and settled exactly', async () => {
     const gateway = await open({ ON_DISCONNECT: 'drain' })
     const call = await disconnectBeforeAnswer(gateway, dialect, transport)
     expect(await gateway.ledger.entries()).toHaveLength(0)
@@ -86,7 +86,7 @@ describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
   })
 
   it.each([{ ON_DISCONNECT: 'drain', MAX_DRAINS: '0' }, { ON_DISCONNECT: 'charge' }])(
-    '%o: the upstream is let go at once, and the whole reservation booked',
+    '%o: the provider is let go at once, and the whole reservation is settled',
     async (env) => {
       const gateway = await open(env)
       const call = await disconnectMidStream(gateway, dialect, transport)
@@ -95,7 +95,7 @@ describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
     },
   )
 
-  it('charge: nothing but the request is booked for a client that left before anything was sent', async () => {
+  it('charge: only the request counts if a client left before anything was sent', async () => {
     const gateway = await open({ ON_DISCONNECT: 'charge' }, (call) => answerWhole(call, USAGE))
     const signal = AbortSignal.abort()
     await expectAborted(gateway.client.asks(dialect, { cap: 50 }, { signal }, transport))
@@ -105,7 +105,7 @@ describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
     expect([levels.costNanoUsd, levels.tokens]).toEqual([0n, 0])
   })
 
-  it('cancel: the upstream is let go, and what was seen is booked as an estimate', async () => {
+  it('cancel: the provider is let go, and what was seen is settled as an estimate', async () => {
     const gateway = await open({ ON_DISCONNECT: 'cancel' })
     const call = await disconnectMidStream(gateway, dialect, transport)
     expect(await call.cut).toBe(true)
@@ -155,7 +155,7 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
   })
 })
 
-/** Nobody waits for ever for an answer that will not come: the promise is kept as an error of one kind or another. */
+/** The promise of an answer that will not come ends in an error of one kind or another, and soon. */
 async function expectAborted(asked: Promise<Response>): Promise<void> {
   const answer = await withTimeout(2_000, asked).catch((error: Error) => error)
   if (answer instanceof Response) expect(answer.ok).toBe(false)

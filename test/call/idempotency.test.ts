@@ -1,4 +1,4 @@
-// Idempotency-Key: the same request is made once. Whoever asks again is told what became of it, and may try anew where it was free.
+// Idempotency-Key: the same request is made once. A repeated request is answered with what became of the first, and may be made anew if that was free.
 
 import { afterAll, describe, expect, it } from 'vitest'
 import { TRANSPORTS } from '../support/client-and-ledger.ts'
@@ -85,7 +85,7 @@ describe.each(STORES)('%s:', (store) => {
     expect(sent(routing)).toBe(1)
   })
 
-  it.each(['openai', 'anthropic', 'gemini'] as const)('is said in the words of %s', async (dialect) => {
+  it.each(['openai', 'anthropic', 'gemini'] as const)('is answered in the dialect of %s', async (dialect) => {
     const routing = await open()
     expect(await statusOf(routing, { dialect })).toBe(200)
     const again = await send(routing, { dialect })
@@ -95,7 +95,7 @@ describe.each(STORES)('%s:', (store) => {
 
   it.each([
     ['an answer that says it costs nothing', fails(503), 503],
-    ['an answer that nobody bills', fails(401), 401],
+    ['an answer that is never billed', fails(401), 401],
   ])('a call that failed with %s may be made again', async (_, script, failed) => {
     const routing = await open({ first: inTurn(script, script, succeeds) })
     expect([

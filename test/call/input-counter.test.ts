@@ -1,5 +1,5 @@
 // A call that only the bound on its input would refuse is counted: by a tokenizer, or by the provider itself. What cannot fit
-// anyway is not, and where nobody counts the bound stands.
+// anyway is not, and without a count the bound stands.
 
 import { describe, expect, it } from 'vitest'
 import { answerWhole, type GatewayFixture, useGateway } from '../support/gateway.ts'

@@ -244,7 +244,7 @@ function sendPipelined(requests: readonly string[]): Promise<Map<string, number>
   })
 }
 
-/** A body of this size, with its length said beforehand or not. Resolves with the answer's status. */
+/** A body of this size, with its length in the head or not. Resolves with the answer's status. */
 function sendLargeBody(bytes: number, declared: boolean): Promise<number> {
   return new Promise((resolve, reject) => {
     const length = declared ? { 'content-length': bytes } : {}

@@ -1,4 +1,4 @@
-// No overshoot: however many calls come at once, no more are sent than fit the limit. The upstream holds every answer until
+// No overshoot: however many calls come at once, no more are sent than fit the limit. The provider holds every answer until
 // all calls are decided, and its own log is what counts.
 
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -138,8 +138,8 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
   })
 })
 
-/** Random limits, calls, faults, disconnects and window turns; the campaign's own books are compared at every step. */
-describe('a campaign of random calls', () => {
+/** Random limits, calls, faults, disconnects and window turns; the test's own record is compared at every step. */
+describe('random calls', () => {
   it.each(STORES.flatMap((store) => Array.from({ length: 8 }, (_, round) => [store, round] as const)))(
     '%s, round %i',
     async (store, round) => {
@@ -155,7 +155,7 @@ describe('a campaign of random calls', () => {
   )
 })
 
-/** The most a received call can have cost, by what the upstream saw: its bytes, and its cap. */
+/** The most a received call can have cost, by what the provider saw: its bytes, and its cap. */
 function maxCostOf({ body }: ProviderRequest): bigint {
   const cap = /"(?:max_completion_tokens|max_tokens|maxOutputTokens)":(\d+)/.exec(body)?.[1] ?? '8000'
   return BigInt(Buffer.byteLength(body)) * NANO_USD_PER_INPUT_TOKEN + BigInt(cap) * NANO_USD_PER_OUTPUT_TOKEN

@@ -6,7 +6,7 @@ import { inputTokens, outputTokens } from '../../src/core/usage.ts'
 import { useGateway } from '../support/gateway.ts'
 import type { ProviderRequest } from '../support/provider.ts'
 
-/** Asks, is answered this, and returns what was booked. */
+/** Sends a call that gets this answer. Returns what the ledger holds of it. */
 async function settleAnswer(path: string, body: object, answer: object, config: object = {}) {
   const script = ({ response }: ProviderRequest) =>
     void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer))
@@ -44,7 +44,7 @@ const response = (tools: readonly object[], output: readonly object[]) => ({
   usage: { input_tokens: 1_000, output_tokens: 100 },
 })
 
-describe('an answer is booked with', () => {
+describe('an answer is settled with', () => {
   it('its searches of files and its containers, at most once each', async () => {
     const tools = [{ type: 'file_search' }, { type: 'code_interpreter', container: { memory_limit: '4g' } }]
     const output = [

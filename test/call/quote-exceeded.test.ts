@@ -1,4 +1,4 @@
-// Costs above their reservation: booked in full, counted by model and reason, logged, shown, and quoted for from then on.
+// Costs above their reservation: settled in full, counted by model and reason, logged, shown, and quoted for from then on.
 
 import { describe, expect, it } from 'vitest'
 import { QuoteOverruns } from '../../src/core/quote-overruns.ts'
@@ -80,7 +80,7 @@ const percentOf = (cost: bigint, quoted: bigint) => (cost * 100n + quoted - 1n) 
 describe.each(
   TRANSPORTS.flatMap((transport) => DIALECT_NAMES.map((dialect): [Transport, DialectName] => [transport, dialect])),
 )('%s, %s:', (transport, dialect) => {
-  it('is booked in full, counted, logged and shown, and the model is quoted higher', async () => {
+  it('is settled in full, counted, logged and shown, and the model is quoted higher', async () => {
     const { gateway, call } = await open()
     const usage = { input: 5_000, output: 7 }
     const first = await call(dialect, { usage }, transport)
@@ -129,7 +129,7 @@ it.each<['input' | 'output' | 'price', Answer]>([
   expect(quote_exceeded).toMatchObject([{ input: 0, output: 0, price: 0, [reason]: 1 }])
 })
 
-it('no quote is raised above the dearest that a call can be', async () => {
+it('no quote is raised above the most that a call can cost', async () => {
   const { call } = await open({ config: { ...CONFIG, limits: {} } })
   await call('openai', { usage: { input: 100_000_000, output: 1 } })
   expect((await call('openai', { usage: { input: 1, output: 1 } })).reserved).toBe(MAX_COST_NANO_USD)
@@ -183,7 +183,7 @@ describe('of all models', () => {
     expect(overrunsJson(excesses.models())).toEqual({ cost_over_quote: {}, quote_exceeded: [] })
   })
 
-  it('calls that nobody can bound say nothing about those without hosted tools', () => {
+  it('calls without an upper bound say nothing about calls without hosted tools', () => {
     const excesses = new QuoteOverruns()
     excesses.add(facts('m'), outcome, quote, false)
     expect([excesses.percent('openai', 'm', false), excesses.percent('openai', 'm', true)]).toEqual([250, 100])
@@ -200,7 +200,7 @@ describe('of all models', () => {
     expect(excesses.percent('openai', 'm', true)).toBe(250)
   })
 
-  it('a thousand are told apart, and the rest are counted together', () => {
+  it('a thousand are counted apart, and the rest together', () => {
     const excesses = new QuoteOverruns()
     for (let index = 0; index < 3_000; index++) excesses.add(facts(`m${index}`), outcome, quote, true)
     expect(excesses.models()).toHaveLength(1_001)

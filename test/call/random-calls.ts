@@ -1,5 +1,5 @@
-// Campaign: waves of random calls against random limits, with faults, clients that leave, and days that turn. Keeps books of
-// its own from what the upstream received, and compares them with the gateway's.
+// Random calls: waves of calls against random limits, with faults, clients that leave, and days that turn. Keeps a record of
+// its own from what the provider received, and compares it with the gateway's ledger.
 
 import { expect } from 'vitest'
 import { ManualClock } from '../support/clocks.ts'
@@ -31,7 +31,7 @@ interface PlannedCall {
   readonly stream: boolean
   readonly day: string
   readonly disconnect: AbortController
-  /** What the call really used, whether anybody is told or not. */
+  /** What the call really used, whether it is reported or not. */
   trueUsage: ReportedUsage
   status: number | undefined
   isFinished: boolean
@@ -95,7 +95,7 @@ export class RandomCalls {
     return JSON.stringify({ limits: this.#limits, drains: this.#drains })
   }
 
-  /** Sends many calls at once; when each is refused or received, plays their fates, checking at every step. */
+  /** Sends many calls at once; when each is refused or received, ends each as planned, and checks the levels at every step. */
   async runWave(): Promise<void> {
     const { received } = this.gateway.provider
     const before = received.length
@@ -115,7 +115,7 @@ export class RandomCalls {
     )
     for (const call of now) {
       const plan = this.#plannedCalls.get(taskOf(call))
-      if (!plan) throw new Error('a call was received that nobody made')
+      if (!plan) throw new Error('a call was received that was never made')
       await this.#respond(plan, call)
       await this.#checkLevels()
     }

@@ -1,10 +1,10 @@
-// Every recorded error, played by an upstream over real sockets: passed on byte for byte, and booked as a request and no more.
+// Every recorded error, from a provider over real sockets: it is passed on byte for byte, and settled as a request without cost.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRefusalLimits, readUpstreamLimits } from '../../src/wire/upstream-limits.ts'
 import { ManualClock } from '../support/clocks.ts'
 import { GatewayFixture } from '../support/gateway.ts'
-import type { ProviderRequest } from '../support/provider.ts'
+import type { ProviderScript } from '../support/provider.ts'
 import { HAS_SHARED_RECORDINGS, type Recording, recordingsOf } from '../support/recordings.ts'
 import { requestFor } from './dialect-fixtures.ts'
 import { LIMITED_CONFIG, readSettled } from './settlement-checks.ts'
@@ -42,11 +42,11 @@ describe('recorded errors', () => {
   clock.wallMs = Date.UTC(2024, 0, 1)
 
   beforeAll(async () => {
-    const script = ({ response }: ProviderRequest) => {
+    const respond: ProviderScript = ({ response }) => {
       const { headers, body } = played?.response ?? { headers: {}, body: '' }
       response.writeHead(played?.status ?? 500, { ...headers }).end(body)
     }
-    gateway = await GatewayFixture.open({ config: LIMITED_CONFIG, clock, respond: script, countsTokens: true })
+    gateway = await GatewayFixture.open({ config: LIMITED_CONFIG, clock, respond, countsTokens: true })
   })
   afterAll(() => gateway.close())
 

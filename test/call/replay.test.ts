@@ -1,5 +1,5 @@
 // Every recorded exchange of the dialects there are, replayed through the gateway over real sockets: the bytes that come out are
-// the bytes that were recorded, and what is booked is what another party reads in them and asks for it.
+// the bytes that were recorded, and what is settled is the usage and the cost that another party finds in them.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -27,7 +27,7 @@ const SEVERAL_IN_ONE = [
   'openai-responses-sse-200-gpt-5-1-codex-max-c6f8e64b.json',
 ]
 
-/** What is booked otherwise than the other party would: why, and which. */
+/** What is settled otherwise than the other party would: why, and which. */
 const KNOWN_DIFFERENCES: Readonly<Record<string, readonly string[]>> = {
   'Voxtral counts sound beside the prompt, and theirs leaves it out': [
     'mistral-chat-json-200-voxtral-small-latest-69c778d7.json',
@@ -48,7 +48,7 @@ const KNOWN_DIFFERENCES: Readonly<Record<string, readonly string[]>> = {
     'openai-chat-json-200-gpt-4o-audio-preview-ce279c64.json',
     'google-gemini-embed-content-json-200-gemini-embedding-2-caab9583.json',
   ],
-  'the service tier of the answer is dearer or cheaper': [
+  'the service tier of the answer is more expensive or cheaper': [
     'openai-chat-json-200-gpt-5-5cbc1563.json',
     'openai-chat-json-200-gpt-5-b8d6a404.json',
     'openai-chat-json-200-gpt-5-d8feffdb.json',
@@ -191,7 +191,7 @@ interface ReplayResult {
 const allRecordings = APIS.flatMap(({ api }) => recordingsOf(api))
 let gateway: GatewayFixture
 
-/** The upstream: it gives the recording that a request's header names, in the pieces that another names. */
+/** Answers with the recording that a request's header names, in the pieces that another header names. */
 async function replay({ headers, response }: ProviderRequest): Promise<void> {
   const recording = allRecordings[Number(headers['x-replay'])]
   if (!recording) throw new Error('nothing to replay')
@@ -358,7 +358,7 @@ function expectBytes(recording: Recording, bytes: Buffer): void {
   else expect(bytes.equals(recorded), recording.file).toBe(true)
 }
 
-/** True where other tokens or other money are booked than the other party reads and asks. */
+/** True if the settled tokens or the settled cost differ from those of the other party. */
 function isDifferent({ recording, usage, costUsd }: ReplayResult): boolean {
   const { expected_usage: tokens, expected_cost_usd: cost } = recording
   if (!tokens || SEVERAL_IN_ONE.includes(recording.file)) return false

@@ -1,4 +1,4 @@
-// Routing faults: a provider that fails in every way there is, whose own books say what each call can have cost.
+// Routing faults: a provider that fails in every way there is. Its own record says what each call can have cost.
 
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -10,7 +10,7 @@ export type Fault = (typeof FAULTS)[number]
 /** Those that say something of the provider's health. */
 export const HEALTH_FAULTS: readonly Fault[] = ['reset', 'closed', '500', '503']
 
-/** May have been billed, for all anybody knows. */
+/** May have been billed. */
 const BILLED_FAULTS: ReadonlySet<Fault> = new Set(['reset', 'closed', '500'])
 
 /** One request as a provider had it: what it was answered, or how it failed. */

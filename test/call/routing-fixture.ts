@@ -1,4 +1,4 @@
-// Routing stage: a gateway with endpoints of its own, `first`, `second` and `nowhere`, beside the built-in providers, and how they fail.
+// Routing fixture: a gateway with endpoints of its own, `first`, `second` and `nowhere`, beside the built-in providers, and how they fail.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,7 +20,7 @@ import {
 import { nanoUsd } from './settlement-checks.ts'
 
 export const USAGE: ReportedUsage = { input: 20, output: 10 }
-/** What an answer with `SAID` costs of the model `m`: 20 × 1,000 + 10 × 2,000. */
+/** What an answer with `USAGE` costs with the model `m`: 20 × 1,000 + 10 × 2,000. */
 export const COST_NANO_USD = 40_000n
 
 /** The same model at ten times the price, and at a tenth. */
@@ -152,7 +152,7 @@ export function fileFor(first: string, second: string) {
 
 export const endpointAt = (origin: string) => ({ baseUrl: `${origin}/v1`, auth: 'none' })
 
-/** Nobody listens there. */
+/** No server listens there. */
 export const UNREACHABLE_URL = 'http://127.0.0.1:1'
 
 export const wantsStream = ({ body, path }: ProviderRequest): boolean => /"stream":true|:stream/.test(body + path)
@@ -190,7 +190,7 @@ export const resets: ProviderScript = ({ response }) => void response.socket?.re
 export const closes: ProviderScript = ({ response }) => void response.destroy()
 export const hangs: ProviderScript = () => {}
 
-/** One play after the other; the last one stays. */
+/** One script after the other; the last one stays. */
 export function inTurn(...scripts: readonly ProviderScript[]): ProviderScript {
   let index = 0
   return (call) => (scripts[index++] ?? scripts[scripts.length - 1] ?? succeeds)(call)

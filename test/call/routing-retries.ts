@@ -1,12 +1,15 @@
-// Routing tries: the attempts of one admitted call, without a provider, so that their times can be looked at one by one.
+// Routing retries: the attempts of one admitted call, without a provider, so that a test looks at their times one by one.
 
 import { RetryPlan } from '../../src/call/attempts.ts'
 import type { CallCandidate } from '../../src/call/candidates.ts'
 import { Circuits } from '../../src/core/circuit.ts'
-import type { Clock } from '../../src/core/clock.ts'
+import type { Clock, Timer, Timers } from '../../src/core/clock.ts'
+import type { Entry } from '../../src/core/ledger-entry.ts'
 import { WebExchange } from '../../src/exchange/web.ts'
 import { dialectAt } from '../../src/wire/index.ts'
+import type { ManualClock } from '../support/clocks.ts'
 import type { GatewayFixture } from '../support/gateway.ts'
+import { waitFor } from '../support/waiting.ts'
 import { requestFor } from './dialect-fixtures.ts'
 
 export interface RetryOptions {
@@ -40,7 +43,7 @@ export async function retriesAt(gateway: GatewayFixture, options: RetryOptions):
     parts,
     { ...admitted, applicant: { ...applicant, first } },
     first,
-    rest.map((other) => other.candidate),
+    rest.map((model) => model.candidate),
   )
 }
 
@@ -62,3 +65,27 @@ function candidateFor(gateway: GatewayFixture, model: string) {
   }
   return { applicant, candidate }
 }
+
+/** How long the gateway waits between two sweeps of expired calls. */
+const SWEEP_MS = 5_000
+
+/** Timers without the sweep of expired calls, so that a clock counts the timers of calls alone. */
+export function timersOfCalls(timers: Timers): Timers {
+  const never: Timer = { unref: () => never }
+  return {
+    setTimeout: (callback, delayMs) => (delayMs === SWEEP_MS ? never : timers.setTimeout(callback, delayMs)),
+    clearTimeout: (timer) => timers.clearTimeout(timer),
+  }
+}
+
+/** Waits until a call pauses before its next attempt: two timers run then, that pause and the deadline. */
+export const untilPaused = (clock: ManualClock) => waitFor(async () => clock.timerCount === 2 || undefined)
+
+/** The alias `both`, asked this often at each target. */
+export const retrying = (retries: number, targets = ['first/m', 'second/m']) => ({
+  aliases: { both: { targets, retries } },
+})
+
+/** Provider, status and error of each attempt. */
+export const attemptsIn = ({ outcome }: Entry) =>
+  outcome?.attempts.map(({ provider, status, error }) => [provider, status, error])

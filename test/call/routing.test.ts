@@ -122,7 +122,7 @@ describe('an alias', () => {
     expect(() => reload({ both: [] })).toThrow(ConfigError)
     expect((await routing.send()).headers.get('x-bursar-target')).toBe('second/m')
     await reload({})
-    // Nobody's name now: it goes where the dialect goes, and has no price.
+    // The name means nothing now: it goes to the provider of the dialect, and has no price.
     expect((await routing.send()).status).toBe(400)
     expect(routing.requestCounts).toEqual([0, 2])
   })
@@ -184,13 +184,13 @@ describe('a model that is named alone', () => {
     ['openai', '/v1/chat/completions'],
     ['anthropic', '/v1/messages'],
     ['gemini', '/v1beta/models/who-knows:generateContent'],
-  ] as const)('and that nobody knows stays with %s, whose dialect it is asked in', async (dialect, path) => {
+  ] as const)('and that is unknown goes to %s, whose dialect the request has', async (dialect, path) => {
     const routing = await useRouting({ env: { UNKNOWN_PRICE: 'allow' } })
     expect((await routing.send({ model: 'who-knows' }, {}, dialect)).status).toBe(200)
     expect(routing.gateway.provider.received.map((request) => request.path)).toEqual([path])
   })
 
-  it('keeps a prefix that is nobody’s name', async () => {
+  it('keeps a prefix that names no provider', async () => {
     const routing = await useRouting({ env: { UNKNOWN_PRICE: 'allow' } })
     expect((await routing.send({ model: 'nosuch/m' })).status).toBe(200)
     expect(JSON.parse(routing.gateway.provider.received[0]?.body ?? '')).toMatchObject({ model: 'nosuch/m' })
@@ -275,7 +275,7 @@ describe('a circuit', () => {
     expect(await routing.targets()).toEqual([target])
   })
 
-  it.each(['openai', 'anthropic', 'gemini'] as const)('says so in the words of %s', async (dialect) => {
+  it.each(['openai', 'anthropic', 'gemini'] as const)('is answered in the dialect of %s', async (dialect) => {
     const routing = await broken()
     const answer = await routing.send({ model: 'one' }, {}, dialect)
     expect(answer.status).toBe(503)
@@ -428,7 +428,7 @@ describe('a target that refused for its own limits', () => {
     clock = new ManualClock()
   })
 
-  it('is asked last for as long as it said', async () => {
+  it('is asked last for as long as its Retry-After', async () => {
     const routing = await useRouting({ clock, first: inTurn(fails(429, { 'retry-after': '7' }), succeeds) })
     const targets: (string | null)[] = []
     const ask = async () => targets.push((await routing.send()).headers.get('x-bursar-target'))
@@ -448,7 +448,7 @@ describe('a target that refused for its own limits', () => {
     expect((await routing.send({ model: 'first/m' })).status).toBe(200)
   })
 
-  it('that did not say for how long is left alone for five seconds', async () => {
+  it('without a Retry-After is left alone for five seconds', async () => {
     const routing = await useRouting({ clock, first: fails(429) })
     await routing.send()
     expect(await routing.targets()).toMatchObject([{ cooling_ms: 5_000 }])
@@ -466,7 +466,7 @@ describe('a target that refused for its own limits', () => {
 })
 
 describe('what a route may cost', () => {
-  it('is reserved for its dearest target; whoever answers sets the price', async () => {
+  it('is reserved for its most expensive target; the target that answers sets the price', async () => {
     const routing = await useRouting({
       first: hangs,
       ...withAliases({ both: ['first/cheap', 'second/dear'], more: ['second/dear'] }),
@@ -484,7 +484,7 @@ describe('what a route may cost', () => {
     expect(await gateway.ledger.level('daily_spending_limit')).toMatchObject({ settled: 0.000004, reserved: 0 })
   })
 
-  it('of a dearer target that had to answer is that target’s', async () => {
+  it('of a more expensive target that had to answer is that target’s', async () => {
     const routing = await useRouting({
       first: fails(503),
       ...withAliases({ both: { targets: ['first/cheap', 'second/dear'], retries: 0 } }),

@@ -1,4 +1,4 @@
-// How calls end and what they are booked as, over both exchanges and in every dialect.
+// How calls end and how they are settled, over both exchanges and in every dialect.
 
 import { describe, expect, it } from 'vitest'
 import { TRANSPORTS, type Transport } from '../support/client-and-ledger.ts'
@@ -17,7 +17,7 @@ const transportsAndDialects: [Transport, DialectName][] = TRANSPORTS.flatMap((tr
   DIALECT_NAMES.map((dialect): [Transport, DialectName] => [transport, dialect]),
 )
 const USAGE = { input: 21, output: 9 }
-/** Error statuses a provider does not bill, beside those nobody bills. */
+/** Error statuses that this provider does not bill, beside those that no provider bills. */
 const FREE_STATUSES: Readonly<Record<DialectName, readonly number[]>> = {
   openai: [400, 402, 405, 409, 415, 503],
   anthropic: [400, 402, 405, 409, 415, 503, 529],
@@ -26,7 +26,7 @@ const FREE_STATUSES: Readonly<Record<DialectName, readonly number[]>> = {
 const COMMON_FREE_STATUSES = [401, 403, 404, 413, 422, 429]
 
 describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
-  it('a whole answer is booked exactly, and says what it cost', async () => {
+  it('a whole answer is settled exactly, and says what it cost', async () => {
     const gateway = await open((call) => answerWhole(call, USAGE))
     const answer = await gateway.client.asks(dialect, { cap: 50 }, {}, transport)
     expect(answer.status).toBe(200)
@@ -43,7 +43,7 @@ describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
     expect(entry.outcome?.attempts).toMatchObject([{ status: 200, error: null }])
   })
 
-  it('a stream is booked exactly', async () => {
+  it('a stream is settled exactly', async () => {
     const gateway = await open(async ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       for (const event of eventsOf(dialect, USAGE)) response.write(event)
@@ -159,22 +159,6 @@ describe.each(transportsAndDialects)('%s, %s:', (transport, dialect) => {
 })
 
 describe.each(TRANSPORTS)('%s:', (transport) => {
-  it('a count that breaks off is an error, and is settled', async () => {
-    const gateway = await open(
-      ({ response }) => {
-        response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' })
-        response.write('{"input_tokens":', () => response.destroy())
-      },
-      { countsTokens: true },
-    )
-    const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'hello' }] })
-    const headers = { 'content-type': 'application/json', 'anthropic-version': '2023-06-01' }
-    const asked = gateway.client.fetch(transport, '/v1/messages/count_tokens', { method: 'POST', body, headers })
-    expect((await withTimeout(10_000, asked)).status).toBe(502)
-    const [entry] = await gateway.ledger.holds(1)
-    expect(entry?.outcome).toMatchObject({ ending: 'failed', cost: { totalNanoUsd: 0n } })
-  })
-
   it('the answer carries our rate limits, and the ones of the provider under other names', async () => {
     const gateway = await open(({ response }) => {
       const theirs = {
@@ -226,7 +210,7 @@ const UNREACHABLE_ENV = {
 }
 
 describe.each(TRANSPORTS)('%s, a count of tokens', (transport) => {
-  it('that breaks off in its middle is answered with an error', async () => {
+  it('that breaks off in its middle is answered with an error, and settled', async () => {
     const gateway = await open(
       ({ response }) => {
         response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' })
@@ -235,10 +219,12 @@ describe.each(TRANSPORTS)('%s, a count of tokens', (transport) => {
       { countsTokens: true },
     )
     const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'hello' }] })
-    const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body }
-    const url = `${gateway.url}/v1/messages/count_tokens`
-    const answer = await (transport === 'over sockets' ? fetch(url, request) : gateway.app.app.request(url, request))
+    const headers = { 'content-type': 'application/json', 'anthropic-version': '2023-06-01' }
+    const asked = gateway.client.fetch(transport, '/v1/messages/count_tokens', { method: 'POST', body, headers })
+    const answer = await withTimeout(10_000, asked)
     expect(answer.status).toBe(502)
     expect(errorIn('anthropic', await answer.json()).message).toMatch(/broke off/)
+    const [entry] = await gateway.ledger.holds(1)
+    expect(entry?.outcome).toMatchObject({ ending: 'failed', cost: { totalNanoUsd: 0n } })
   })
 })

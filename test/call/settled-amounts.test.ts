@@ -41,15 +41,15 @@ async function settledInPart(dialect: DialectName, wanted: RequestOptions, event
 }
 
 describe('a client left in the middle of a stream, and only what was seen is charged', () => {
-  it('Anthropic: its input was said, its output is the larger of what was said and the events', async () => {
+  it('Anthropic: its input was reported, its output is the larger of the reported figure and the events', async () => {
     const [start = '', ...rest] = eventsOf('anthropic', USAGE, Array(7).fill('word '))
     const entry = await settledInPart('anthropic', { cap: 50 }, [start, ...rest.slice(0, 7)])
-    // The beginning said that one token was out.
+    // The first event reported one token out.
     expect(entry?.outcome?.usage).toMatchObject({ input: USAGE.input })
     expect(entry?.outcome?.usage.output).toBeGreaterThanOrEqual(7)
   })
 
-  it('OpenAI: nothing was said, and a token an event is never more than the cap', async () => {
+  it('OpenAI: nothing was reported, and a token an event is never more than the cap', async () => {
     const events = eventsOf('openai', USAGE, Array(12).fill('word ')).slice(0, 12)
     expect((await settledInPart('openai', { cap: 50 }, events))?.outcome?.usage.output).toBe(12)
     expect((await settledInPart('openai', { cap: 5 }, events))?.outcome?.usage.output).toBe(5)

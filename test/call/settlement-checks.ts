@@ -1,4 +1,4 @@
-// Booked: what a test expects the ledger, the levels and the figures to say after a call, all three of them.
+// Settlement checks: what a test expects of the ledger, the levels and the figures after a call, all three of them.
 
 import { expect } from 'vitest'
 import type { Entry } from '../../src/core/ledger-entry.ts'

@@ -28,7 +28,7 @@ const iterationOf = (type: string, input_tokens: number, output_tokens: number, 
 })
 
 describe.each(TRANSPORTS)('%s:', (transport) => {
-  it('an advisor is booked at its own price', async () => {
+  it('an advisor is settled at its own price', async () => {
     const [gateway, answer] = await call(transport, [
       iterationOf('message', 21, 9),
       iterationOf('advisor_message', 100, 10, { model: 'advisor' }),
@@ -40,7 +40,7 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
     expect(outcome?.cost).toEqual({ inputNanoUsd: 1_021_000n, outputNanoUsd: 218_000n, totalNanoUsd: 1_239_000n })
   })
 
-  it('a compaction is booked at the price of the model that answered, and so is a model without one', async () => {
+  it('a compaction is settled at the price of the model that answered, and so is a model without one', async () => {
     const [gateway] = await call(transport, [
       iterationOf('compaction', 100, 10),
       iterationOf('advisor_message', 5, 1, { model: 'who' }),

@@ -1,4 +1,4 @@
-// Stored responses, with OpenAI's own SDK: fetched through the gate as they are, for a request each, and booked as nothing.
+// Stored responses, with OpenAI's own SDK: fetched through the gate as they are, for a request each, and settled without cost.
 
 import { connect } from 'node:net'
 import OpenAI from 'openai'
@@ -131,7 +131,7 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
       expect([outcome?.ending, outcome?.certainty, facts.streaming]).toEqual(['completed', 'exact', true])
   })
 
-  it('a stream that breaks off is an error, and is booked as nothing', async () => {
+  it('a stream that breaks off is an error, and is settled without cost', async () => {
     const gateway = await open({}, ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.end(EVENTS[0])
@@ -153,7 +153,7 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
     await expectFree(gateway, 2)
   })
 
-  it('what was asked for in the background is booked once, whoever fetches it how often', async () => {
+  it('a background response is settled once, however often it is fetched', async () => {
     const queued = JSON.stringify({ ...COMPLETED_RESPONSE, status: 'queued', background: true, usage: null })
     const gateway = await open({}, (call) => {
       if (call.path !== '/v1/responses') return answer(call)
@@ -172,7 +172,7 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
   it.each([
     ['a caller without a key', 401, OpenAI.AuthenticationError, {}, 'wrong'],
     ['a provider without one', 503, OpenAI.InternalServerError, { OPENAI_API_KEY: '' }, 'alice-secret-alice'],
-  ] as const)('%s is told so with a %i, and nothing is sent', async (_, status, Failure, env, key) => {
+  ] as const)('%s gets a %i that says so, and nothing is sent', async (_, status, Failure, env, key) => {
     const gateway = await open(env)
     const { responses } = sdkOf(gateway, transport, key)
     for (const ask of [responses.retrieve(ID), responses.cancel(ID), responses.delete(ID)]) {
@@ -218,7 +218,7 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
     expect((await readSettled(gateway)).levels.requests).toBe(0)
   })
 
-  it('nothing of a body goes on, nor keys, nor what is said to the gateway', async () => {
+  it('no body, no key and no header for the gateway goes on', async () => {
     const gateway = await open()
     const response = await gateway.client.fetch(transport, `${RESPONSE_PATH}/cancel?key=alice-secret-alice&a=1`, {
       method: 'POST',
@@ -265,7 +265,7 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
     await expectFree(gateway, 1)
   })
 
-  it('money that is used up, and prices nobody knows, are no matter', async () => {
+  it('a used-up budget and unknown prices do not matter', async () => {
     const gateway = await open(
       { DAILY_SPENDING_LIMIT: '0', MAX_COST_PER_REQUEST: '0', UNBOUNDED_CALLS: 'refuse' },
       answer,
@@ -274,7 +274,7 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
     expect(await sdkOf(gateway, transport).responses.retrieve(ID)).toMatchObject(COMPLETED_RESPONSE)
   })
 
-  it('nobody reads on for a client that leaves a stream', async () => {
+  it('a stream whose client leaves is not read on', async () => {
     const gateway = await open({ ON_DISCONNECT: 'drain' }, ({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(EVENTS[0])

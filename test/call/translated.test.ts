@@ -214,7 +214,7 @@ describe('a provider that is not there', () => {
   })
 })
 
-/** Writes as fast as it is read, until there is enough or nobody is left. Counts the bytes that could be written. */
+/** Writes as fast as it is read, until there is enough or the reader is gone. Counts the bytes that could be written. */
 class StreamWriter {
   writtenBytes = 0
   isStopped = false
@@ -363,20 +363,23 @@ describe('a circuit', () => {
   )
 })
 
-describe('a model whose prefix is nobody’s', () => {
-  const EVERYBODYS = { ...PRICES[0], model: 'nobody/m' }
+describe('a model whose prefix names no provider', () => {
+  const ANY_PROVIDERS_PRICE = { ...PRICES[0], model: 'nobody/m' }
 
-  it.each(DIALECT_NAMES)('is not asked of an endpoint because anybody’s price is known (%s)', async (dialect) => {
-    const [env, file] = [
-      { OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '', GEMINI_API_KEY: '' },
-      { prices: [...PRICES, EVERYBODYS] },
-    ]
-    const routing = await useRouting({ env, file })
-    const answer = await routing.send({ model: 'nobody/m' }, {}, dialect)
-    expect(answer.status).toBe(503)
-    expect(errorIn(dialect, await answer.json()).message).toContain(`${dialect.toUpperCase()}_API_KEY`)
-    expect([routing.requestCounts, routing.gateway.provider.received.length]).toEqual([[0, 0], 0])
-  })
+  it.each(DIALECT_NAMES)(
+    'is not sent to an endpoint because a price for any provider is known (%s)',
+    async (dialect) => {
+      const [env, file] = [
+        { OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '', GEMINI_API_KEY: '' },
+        { prices: [...PRICES, ANY_PROVIDERS_PRICE] },
+      ]
+      const routing = await useRouting({ env, file })
+      const answer = await routing.send({ model: 'nobody/m' }, {}, dialect)
+      expect(answer.status).toBe(503)
+      expect(errorIn(dialect, await answer.json()).message).toContain(`${dialect.toUpperCase()}_API_KEY`)
+      expect([routing.requestCounts, routing.gateway.provider.received.length]).toEqual([[0, 0], 0])
+    },
+  )
 })
 
 it('the limit of a model is shown where it is asked for with its provider in front', async () => {

@@ -1,4 +1,4 @@
-// Ask: one question put to any SDK, what comes of it, and what the SDKs' own ways have in common.
+// Client request: one question to any SDK, what comes of it, and what the SDKs' own ways have in common.
 
 import type { DialectName } from '../call/dialect-fixtures.ts'
 

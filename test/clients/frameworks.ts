@@ -33,7 +33,7 @@ import {
   TOOL,
 } from './client-request.ts'
 
-/** What a LangChain model has in common whoever answers. */
+/** What a LangChain model has in common whichever provider answers. */
 interface Runnable {
   invoke(prompt: string, options: { readonly signal?: AbortSignal }): Promise<Message>
   stream(prompt: string, options: { readonly signal?: AbortSignal }): Promise<AsyncIterable<Message>>

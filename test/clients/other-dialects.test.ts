@@ -21,12 +21,12 @@ const openaiAt = ({ url }: Gateway) => new OpenAI({ apiKey: KEY, baseURL: `${url
 const anthropicAt = ({ url }: Gateway) => new Anthropic({ apiKey: KEY, baseURL: url, maxRetries: 0 })
 const genaiAt = ({ url }: Gateway) => new GoogleGenAI({ apiKey: KEY, httpOptions: { baseUrl: url } }).models
 
-/** What was booked for the one call that was made. */
+/** The entry of the one call that was made. */
 async function settledEntry(gateway: Gateway): Promise<Entry> {
   await gateway.idle()
   const [entry, ...others] = await gateway.app.store.entries({ simulated: true, limit: 10 })
   expect(others).toEqual([])
-  if (!entry?.outcome) throw new Error('nothing was booked')
+  if (!entry?.outcome) throw new Error('nothing was settled')
   expect(entry.outcome).toMatchObject({ ending: 'completed', certainty: 'exact' })
   expect(entry.outcome.cost.totalNanoUsd).toBeLessThanOrEqual(entry.facts.reservedCostNanoUsd)
   return entry
@@ -99,7 +99,7 @@ describe('embeddings.create of openai', () => {
     await expect(refused).rejects.toMatchObject({ code: 'unknown_price', param: 'model' })
   })
 
-  test('books its whole reservation where the answer does not say what it used', async () => {
+  test('settles its whole reservation if the answer does not say what it used', async () => {
     await using gateway = await start()
     await openaiAt(gateway).embeddings.create({ ...body, model: 'sim/no-usage' })
     await gateway.idle()
@@ -183,7 +183,7 @@ describe('messages.countTokens of @anthropic-ai/sdk', () => {
     await expect(messages.create({ ...body, max_tokens: 5 })).rejects.toThrow(Anthropic.RateLimitError)
   })
 
-  test('needs no price, and may name tools that nobody can bound', async () => {
+  test('needs no price, and may name tools without an upper bound', async () => {
     await using gateway = await start({ env: { ...UNPRICED, UNBOUNDED_CALLS: 'refuse' } })
     const tools: Anthropic.MessageCountTokensParams['tools'] = [{ type: 'web_search_20250305', name: 'web_search' }]
     const asked = anthropicAt(gateway).messages.countTokens({ ...body, model: 'nobody-knows-this-one', tools })

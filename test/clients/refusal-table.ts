@@ -7,7 +7,7 @@ type Table<Value> = Readonly<Record<string, Row<Value>>>
 
 /**
  * Requests made while nothing changes, with each SDK's own defaults: what is worth waiting for is asked for again. The AI SDK
- * does not know `x-should-retry`, LangChain only `Retry-After`, and Google's own SDKs ask once whatever they are told.
+ * does not know `x-should-retry`, LangChain only `Retry-After`, and Google's own SDKs ask once whatever the answer says.
  */
 export const ATTEMPTS: Table<number> = parseTable(`
                           time  long  money  never  flight  key  body  path  size  setup

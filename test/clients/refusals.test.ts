@@ -58,7 +58,7 @@ describe.each(CLIENTS)('$name', (client) => {
     expect(scene.forwardedCount()).toBe(0)
   })
 
-  test('is answered at its second attempt, if it makes one, having waited exactly as long as it was told', async () => {
+  test('is answered at its second attempt, if it makes one, having waited exactly as long as Retry-After says', async () => {
     await using scene = await setUpRefusal('time')
     const failure = await failureWhenWaiting(client, scene, (ms) => scene.gateway.clock.advance(Math.min(ms, WAIT_MS)))
     expect(failure?.status).toBe(asksAgain ? undefined : 429)

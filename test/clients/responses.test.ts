@@ -17,7 +17,7 @@ const ANSWER_TEXT = `You said: ${PROMPT}`
 const STREAMED = { model: 'gpt-4o', input: PROMPT, stream: true } as const
 const bodyOf = (model: string) => ({ model, input: [{ role: 'user' as const, content: PROMPT }] })
 
-/** One question put to an SDK: its answer's text, or whatever it throws. */
+/** One question to an SDK: its answer's text, or what it throws. */
 interface Sdk {
   readonly name: string
   whole(url: string, model: string): Promise<string>
@@ -66,7 +66,7 @@ const SDKS: readonly Sdk[] = [
   },
 ]
 
-/** How the calls were booked: the newest first. */
+/** How the calls were settled: the newest first. */
 async function settledEntry(gateway: Gateway, simulated = true) {
   await gateway.idle()
   const entries = await gateway.app.store.entries({ simulated, limit: 10 })
@@ -79,7 +79,7 @@ async function settledEntry(gateway: Gateway, simulated = true) {
 }
 
 describe.each(SDKS)('$name', (sdk) => {
-  test('is answered, whole and streamed, and what it says it used is booked', async () => {
+  test('is answered, whole and streamed, and the usage in the answer is settled', async () => {
     await using gateway = await start()
     expect(await sdk.whole(gateway.url, 'sim/echo')).toBe(ANSWER_TEXT)
     expect(await sdk.streamed(gateway.url, 'sim/echo')).toBe(ANSWER_TEXT)
@@ -164,7 +164,7 @@ describe('openai 7', () => {
     expect(ended).toEqual(['completed', 'exact'])
   })
 
-  test('is told what a tool answered', async () => {
+  test('gets the result of a tool', async () => {
     await using gateway = await start()
     const answer = await openai7At(gateway.url).create({
       model: 'sim/echo',
@@ -248,7 +248,7 @@ describe('in front of a provider', () => {
     expect((await settledEntry(pair.gateway, false)).map(({ ended }) => ended)).toEqual([['failed', 'upperBound']])
   })
 
-  test('a call that goes on in the background is booked in full, or refused', async () => {
+  test('a call that goes on in the background is settled in full, or refused', async () => {
     for (const [UNBOUNDED_CALLS, refused] of [
       ['estimate', false],
       ['refuse', true],

@@ -30,7 +30,7 @@ export interface RunWithWaits<Result> {
   readonly waits: readonly number[]
 }
 
-/** Runs an SDK. `waited` is told of each wait once it would have been over, before the SDK goes on. */
+/** Runs an SDK. `waited` gets each wait once it would have been over, before the SDK goes on. */
 export async function runWithoutWaiting<Result>(
   run: () => Promise<Result>,
   waited: WaitListener = () => {},

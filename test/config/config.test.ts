@@ -471,7 +471,7 @@ describe('bursar.json', () => {
     expect(providersIn({ a: row }, env).compatible[0]).toMatchObject({ apiKey, missingVariable })
   })
 
-  test('tells no key when it is refused', () => {
+  test('shows no key when it is refused', () => {
     const secret = 'gsk 0123456789'
     const rows = {
       a: { ...LOCAL_ENDPOINT, apiKey: secret },

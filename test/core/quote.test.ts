@@ -148,7 +148,7 @@ describe('the price', () => {
       flat({ audioCacheRead: USD }),
       128_000_000n,
     ],
-    ['has cache reads, should they be dearer', { outputCap: 0 }, flat({ cacheRead: USD }), 1_096_000n],
+    ['has cache reads, should they be more expensive', { outputCap: 0 }, flat({ cacheRead: USD }), 1_096_000n],
     ['has pictures, which models write unasked', {}, flat({ output: USD, imageOutput: 30n * USD }), 100n * 30_000n],
     ['has a fee per call', {}, flat({ requests: 25_000n * USD }), 25_000_000n],
     [
@@ -169,12 +169,17 @@ describe('the price', () => {
       },
       122_500_000n,
     ],
-    ['is dearer on a dear tier', { serviceTier: 'priority', outputCap: 0 }, PLAIN, (1_096n * 3_000n * 175n) / 100n],
+    [
+      'costs more on an expensive tier',
+      { serviceTier: 'priority', outputCap: 0 },
+      PLAIN,
+      (1_096n * 3_000n * 175n) / 100n,
+    ],
     ['is no cheaper on a cheap tier', { serviceTier: 'flex', outputCap: 0 }, PLAIN, 1_096n * 3_000n],
     ['is the higher step within the bound', { textBytes: 1_000, outputCap: 0 }, STEP, 1_096n * 2_000n],
     ['is the lower step below it', { textBytes: 999, outputCap: 0 }, STEP, 1_095n * 1_000n],
     [
-      'is the dearest step within',
+      'is the most expensive step within',
       { outputCap: 0 },
       priceOf([0, { input: 3n * USD }], [500, { input: USD }]),
       1_096n * 3_000n,
@@ -304,7 +309,7 @@ describe('the affordable cap', () => {
     ['is 0 where only the input fits', {}, PLAIN, 1_096n * 3_000n, 0],
     ['is negative where not even that does', {}, PLAIN, 1_096n * 3_000n - 1n, -1],
     ['is any where output is free', {}, flat({ input: USD }), 2n * USD, Number.MAX_SAFE_INTEGER],
-    ['knows the dear tier', { serviceTier: 'priority' }, flat({ output: 4n * USD }), 70_000n, 10],
+    ['knows the expensive tier', { serviceTier: 'priority' }, flat({ output: 4n * USD }), 70_000n, 10],
   ])('%s', (_what, changes, price, budget, cap) => {
     const request = { ...REQUEST, ...changes }
     expect(affordableCap(request, quoteOf(request, price), RULES, budget)).toBe(cap)

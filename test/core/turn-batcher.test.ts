@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { TurnBatcher } from '../../src/core/turn-batcher.ts'
 
-/** One whose turns end when they are told to. */
+/** A batcher whose turns end when the test says so. */
 function manualBatcher(during: (item: string) => void = () => {}) {
   const deferred: (() => void)[] = []
   const done: string[] = []

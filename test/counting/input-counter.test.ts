@@ -1,9 +1,8 @@
-// Counts end in time: if a provider or the tokenizer takes too long, the bound by bytes stands. An idle thread ends.
+// Counts by a provider end in time: if it takes too long, the bound by bytes stands.
 
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { InputCounter } from '../../src/counting/input-counter.ts'
 import { fetchProviderCount } from '../../src/counting/provider-count.ts'
-import { Tokenizer } from '../../src/counting/tokenizer.ts'
 import type { AnswerListener, Provider } from '../../src/providers/provider.ts'
 import { simulated } from '../../src/providers/simulated/provider.ts'
 import { ManualClock } from '../support/clocks.ts'
@@ -74,49 +73,5 @@ describe("a provider's count", () => {
     expect(await counter.count({ ...call, body: Buffer.from('{') })).toBeUndefined()
     expect(await counter.count({ ...call, dialect: 'openai.chat' })).toBeUndefined()
     expect(listeners).toHaveLength(0)
-  })
-})
-
-describe('the tokenizer', () => {
-  const clock = new ManualClock()
-  const tokenizer = new Tokenizer(clock)
-  afterEach(() => tokenizer.close())
-
-  test('counts texts one after another, and ends its thread after a minute without one', async () => {
-    expect(tokenizer.isRunning).toBe(false)
-    const counts = await Promise.all(['"hello world"', '"hello"'].map((text) => tokenizer.count(text)))
-    expect(counts).toEqual([4, 3])
-    expect(clock.timerCount).toBe(1)
-    clock.advance(59_999)
-    expect(tokenizer.isRunning).toBe(true)
-    clock.advance(1)
-    expect(tokenizer.isRunning).toBe(false)
-    expect(await tokenizer.count('"hello"')).toBe(3)
-  })
-
-  test('gives up a text after three seconds, in the thread or before it, and counts the next one in another thread', async () => {
-    const counts = [tokenizer.count('"a"'), tokenizer.count('"b"')]
-    clock.advance(3_000)
-    expect(await Promise.all(counts)).toEqual([undefined, undefined])
-    expect(tokenizer.isRunning).toBe(false)
-    expect(await tokenizer.count('"hello"')).toBe(3)
-  })
-
-  test('counts a waiting text although the one before it timed out', async () => {
-    const slow = tokenizer.count('"a"')
-    clock.advance(2_000)
-    const next = tokenizer.count('"hello"')
-    clock.advance(1_000)
-    expect(await slow).toBeUndefined()
-    expect(await next).toBe(3)
-  })
-
-  test('counts no text longer than its bound, and none once it is closed', async () => {
-    expect(await tokenizer.count('x'.repeat(262_145))).toBeUndefined()
-    expect(tokenizer.isRunning).toBe(false)
-    const counts = [tokenizer.count('"a"'), tokenizer.count('"b"')]
-    await tokenizer.close()
-    expect(await Promise.all(counts)).toEqual([undefined, undefined])
-    expect(clock.timerCount).toBe(0)
   })
 })

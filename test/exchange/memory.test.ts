@@ -62,7 +62,7 @@ describe('its answer', () => {
     expect(await exchange.response).toBeUndefined()
   })
 
-  it('that nobody waits for is none; who watches hears of it once', async () => {
+  it('that has no watcher is none; a watcher hears of it once', async () => {
     const exchange = open()
     let heard = 0
     exchange.watcher = { onClientGone: () => heard++, onClientDrain: () => {} }

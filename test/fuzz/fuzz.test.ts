@@ -1,4 +1,4 @@
-// Requests, answers and streams that nobody should send, in great numbers: nothing is thrown but problems, no count is negative,
+// Broken requests, answers and streams, in great numbers: nothing is thrown but problems, no count is negative,
 // bytes pass as they came, and every reservation is settled. FUZZ_CASES=1000000 for as many; SEED=… for the same again.
 
 import { afterAll, describe, expect, test } from 'vitest'

@@ -235,7 +235,7 @@ describe('figures', () => {
     expect(await explain('01234567-89ab-7def-8123-456789abcdef')).toMatchObject({ error: { code: 'not_found' } })
   })
 
-  /** A stream that has begun and ends when told. */
+  /** A stream that has begun, and ends when the test says so. */
   async function openStream(): Promise<{ gateway: GatewayFixture; answer: Response; finish: () => void }> {
     let finish = () => {}
     const gateway = await open({
@@ -323,7 +323,7 @@ describe('figures', () => {
     expect((await gateway.client.asks('openai', { cap: 1 }, as(ADMIN_KEY))).status).toBe(401)
   })
 
-  it('list models in the shape of the SDK that asks, and probes answer anybody', async () => {
+  it('list models in the shape of the SDK that asks, and probes answer without a key', async () => {
     const gateway = await open({ env: { BURSAR_KEYS: 'alice:alice-secret-alice' } })
     const openai = await gateway.client.asksOwner<{ data: { id: string; owned_by: string }[] }>('/v1/models')
     expect(openai).toMatchObject({ object: 'list' })

@@ -22,7 +22,12 @@ describe('the viewer of a request', () => {
       { role: 'admin', key: null },
     ],
     ['nothing, without keys', { keys: [] }, { host: '127.0.0.1:5555' }, { role: 'open', key: null }],
-    ['a secret nobody checks, without keys', { keys: [] }, { 'x-api-key': 'anything' }, { role: 'open', key: null }],
+    [
+      'a secret that is not checked, without keys',
+      { keys: [] },
+      { 'x-api-key': 'anything' },
+      { role: 'open', key: null },
+    ],
     [
       'nothing, without keys and with AUTH=off',
       { keys: [], authOff: true },

@@ -79,7 +79,7 @@ describe('popular models', () => {
     ['gemini', 'gemini-2.5-pro', 200_001, [1.25, 10, 0.125, 1.25, 1.25], [2.5, 15, 0.25, 2.5, 2.5]],
     ['gemini', 'gemini-3-pro-preview', 200_001, [2, 12, 0.2, 2, 2], [4, 18, 0.4, 4, 4]],
   ]
-  test.each(STEPPED)('%s %s, dearer from %d tokens of input', (provider, model, edge, below, above) => {
+  test.each(STEPPED)('%s %s, more expensive from %d tokens of input', (provider, model, edge, below, above) => {
     const facts = find(provider, model)
     expect(column(facts, edge - 1)).toEqual(below)
     expect(column(facts, edge)).toEqual(above)
@@ -162,7 +162,7 @@ describe('corrections', () => {
     }
   })
 
-  test('classes without a meter of their own fall to the dearer rate', () => {
+  test('classes without a meter of their own take the more expensive rate', () => {
     expect(dollars(find('openai', 'gpt-image-1'), 'cacheRead')).toBe(2.5)
     expect(dollars(find('perplexity', 'sonar-deep-research'), 'output')).toBe(8)
   })
@@ -199,7 +199,7 @@ describe('what is billed beside a model', () => {
     expect([fees('gpt-5')?.size, fees('gpt-4o')?.size, fees('gpt-4.1')]).toEqual([7, 7, undefined])
   })
 
-  test('pictures and film that are embedded cost each their own, and what may be either is reserved as the dearest', () => {
+  test('pictures and film that are embedded cost each their own, and what may be either is reserved as the most expensive', () => {
     const facts = find('gemini', 'gemini-embedding-2')
     const rates = (['input', 'imageInput', 'audioInput', 'audioCacheRead'] as const).map((name) => dollars(facts, name))
     expect(rates).toEqual([0.2, 0.45, 6.5, 12])
@@ -376,7 +376,7 @@ describe('prices in time', () => {
 })
 
 describe('memory', () => {
-  test('a second look-up is the remembered answer, also for names nobody knows', () => {
+  test('a second look-up is the remembered answer, also for unknown names', () => {
     const fresh = createPriceBook()
     for (const [provider, model] of [
       ['openai', 'gpt-4o'],
@@ -454,7 +454,7 @@ describe('prices of the operator', () => {
     expect(column(facts, 300_000)).toEqual([5, 22.5, 0.1, 5, 5])
   })
 
-  test('a single rate is no price for a model nobody knows', () => {
+  test('a single rate is no price for an unknown model', () => {
     expect(bookWith('ollama', 'mine', { input: 3 }).find('ollama', 'mine', SEPTEMBER_MS).price).toBeUndefined()
   })
 
@@ -464,7 +464,7 @@ describe('prices of the operator', () => {
     expect(facts.limits).toEqual({ contextWindow: 128_000, maxOutput: 1_000, usualOutput: 500 })
   })
 
-  test('limits of a model nobody knows need its context window', () => {
+  test('limits of an unknown model need its context window', () => {
     expect(bookWith('ollama', 'm', { maxOutput: 9 }).find('ollama', 'm', SEPTEMBER_MS).limits).toBeUndefined()
     expect(bookWith('ollama', 'm', { contextWindow: 8_192 }).find('ollama', 'm', SEPTEMBER_MS).limits).toEqual({
       contextWindow: 8_192,

@@ -26,9 +26,9 @@ import {
 
 let clock: ManualClock
 
-/** Caps are left as they are: then the same asks are made, and reserve the same, whatever money there is. */
+/** Caps are left as they are: then the same requests are made, and reserve the same, whatever money there is. */
 const NO_SMALLER_CAPS = { MIN_INJECTED_OUTPUT_TOKENS: '4096' }
-/** Every ask reserves the same and costs something: each needs more money than the one before. */
+/** Every request reserves the same and costs something: each needs more money than the one before. */
 const OUTPUT_ONLY_PRICE = { provider: 'simulated', model: 'sim/echo', input: '0', output: '2', maxOutput: 4_096 }
 
 function open({ env, config, ...options }: GatewayFixtureOptions = {}): Promise<GatewayFixture> {
@@ -45,15 +45,15 @@ async function calls(gateway: GatewayFixture, name: PatternName, fields: object 
   return entriesOf(gateway, completedRun(await runPattern(gateway, name, fields)).task)
 }
 
-/** With how much money the ask at `at` is the first that does not fit: a nano-dollar too little. */
+/** With how much money the request at `index` is the first that does not fit: a nano-dollar too little. */
 function lackingAt(entries: readonly Entry[], index: number): bigint {
   const [next] = entries.slice(index)
-  if (!next) throw new Error('there is no such ask')
+  if (!next) throw new Error('there is no such request')
   return costOf(entries.slice(0, index)) + reservedNanoUsd(next) - 1n
 }
 
 describe('max_cost_usd', () => {
-  it.each(PATTERN_NAMES)('%s ends before the first ask that does not fit, with what it has', async (name) => {
+  it.each(PATTERN_NAMES)('%s ends before the first request that does not fit, with what it has', async (name) => {
     const gateway = await open({ env: NO_SMALLER_CAPS })
     const whole = await calls(gateway, name)
     for (const [index] of whole.entries()) {
@@ -123,14 +123,14 @@ describe('max_cost_usd', () => {
     expect(await gateway.ledger.entries()).toEqual([])
   })
 
-  it('is refused with a model whose price nobody knows, with no other limit, too', async () => {
+  it('is refused for a model without a known price, with no other limit, too', async () => {
     const gateway = await open()
     const answer = await runPattern(gateway, 'rag', { model: 'nobody-knows-it', max_cost_usd: 1 })
     expect([answer.status, errorOf(answer).code, errorOf(answer).param]).toEqual([400, 'unknown_price', 'model'])
     expect(gateway.provider.received).toEqual([])
   })
 
-  it('is refused where costs are not tracked: nobody could keep it', async () => {
+  it('is refused if costs are not tracked: it could not be kept', async () => {
     const gateway = await open({ env: { ENABLE_COST_TRACKING: 'false' } })
     const answer = await runPattern(gateway, 'rag', { max_cost_usd: 1 })
     expect([answer.status, errorOf(answer).param]).toEqual([400, 'max_cost_usd'])
@@ -276,10 +276,10 @@ describe('rates', () => {
 })
 
 describe('100 reflections at 60 per minute', () => {
-  /** Has its criterion in it: one ask is enough. */
+  /** Has its criterion in it: one request is enough. */
   const content = { initial_output: 'It has clarity: it is clear.', criteria: { clarity: 'clear' } }
 
-  it('of one ask each: 60 run, the others are told when to come again', async () => {
+  it('of one request each: 60 run, the others get the time to come again', async () => {
     const gateway = await open({ env: { MAX_REQUESTS_PER_MINUTE: '60' } })
     const alone = completedRun(await runPattern(gateway, 'reflection', content))
     expect(alone.usage.requests).toBe(1)
@@ -293,7 +293,7 @@ describe('100 reflections at 60 per minute', () => {
     }
   })
 
-  it('of several asks each: some run, some wait, some are refused, and none hangs', async () => {
+  it('of several requests each: some run, some wait, some are refused, and none hangs', async () => {
     const gateway = await open({ env: { MAX_REQUESTS_PER_MINUTE: '60', UPSTREAM_TIMEOUT_MS: '4000' } })
     const runs = Array.from({ length: 100 }, (_, index) =>
       runPattern(gateway, 'reflection', { stream: index % 2 === 0 }),

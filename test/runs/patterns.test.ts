@@ -39,7 +39,7 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
   })
 
   it.each(PATTERN_NAMES)(
-    '%s, streamed, tells each step when it is done, and the same answer at the end',
+    '%s, streamed, sends each step when it is done, and the same answer at the end',
     async (name) => {
       const gateway = await useGateway(onSimulated())
       const whole = completedRun(await runPattern(gateway, name, {}, { transport }))
@@ -183,7 +183,7 @@ describe('models', () => {
     expect(reported.costNanoUsd).toBeGreaterThan(0n)
   })
 
-  it('are told once that their answer has no such shape', async () => {
+  it('are asked once more if their answer has no such shape', async () => {
     const names: string[] = []
     const content = { critique: 'Fine.', score: 9 }
     const gateway = await useGateway({

@@ -56,7 +56,7 @@ export class ManualClock implements Clock, Timers {
   }
 }
 
-/** Timers that nobody waits for: a timer of less than a second goes off in the next turn of the event loop, others never do. */
+/** Timers without a wait: a timer of less than a second goes off in the next turn of the event loop, others never do. */
 export class EagerTimers implements Timers {
   readonly #immediates = new WeakMap<Timer, NodeJS.Immediate>()
 

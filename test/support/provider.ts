@@ -79,7 +79,7 @@ export type UsualAnswer = (request: ProviderRequest, usage: ReportedUsage) => Pr
 export interface FakeProviderOptions {
   readonly usual: UsualAnswer
   readonly usage: ReportedUsage
-  /** True if counts of tokens are calls like others; else they are answered with 404, and nothing is told of them. */
+  /** True if counts of tokens are calls like others; else they are answered with 404, and appear nowhere. */
   readonly countsTokens?: boolean
   /** The key that a gateway has for each provider. */
   readonly keys?: Readonly<Record<DialectName, string>>

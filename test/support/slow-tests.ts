@@ -3,8 +3,8 @@
 /** Patterns of files. All other tests run where these things throw (fast.ts), so that a file which needs them fails until it stands here. */
 export const SLOW_TESTS: readonly string[] = [
   'test/{app,call,clients,fuzz,http,runs,telemetry}/**/*.test.ts',
+  'test/counting/tokenizer.test.ts',
   'test/providers/{compatible,transport}/*.test.ts',
-  'test/counting/input-counter.test.ts',
   'test/stores/{kill,simulation}.test.ts',
   'test/stores/sqlite/*.test.ts',
   'test/translate/matrix/*.test.ts',

@@ -35,7 +35,7 @@ function answerWith(headers: () => Readonly<Record<string, string>>): ProviderSc
       .end(wholeAnswer('openai', { input: 5, output: 5 }))
 }
 
-it('the status shows what a provider said last, and beside it by model', async () => {
+it('the status shows the newest limits that a provider reported, and the limits by model', async () => {
   let remaining = '59'
   const clock = new ManualClock()
   const headers = () => ({ 'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': remaining })

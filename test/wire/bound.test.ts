@@ -1,5 +1,5 @@
 // How far quotes of recorded requests lie above what their answers cost: by bytes, and where the input is counted. Where a
-// provider counts, what it said it used stands for its count.
+// provider counts, the usage that it reported stands for its count.
 
 import { expect, test } from 'vitest'
 import { costOf } from '../../src/core/prices.ts'

@@ -49,7 +49,7 @@ describe.each([
 describe('Anthropic', () => {
   const BODY = { model: 'claude-sonnet-5', messages: [{ role: 'user', content: 'Hi' }] }
 
-  test('may name tools that nobody can bound: none is run', () => {
+  test('may name tools without an upper bound: none is run', () => {
     const tools = [{ type: 'web_search_20250305', name: 'web_search' }]
     expect(messages({ ...BODY, tools, mcp_servers: [{}], stream: true }).facts).toMatchObject({
       model: 'claude-sonnet-5',

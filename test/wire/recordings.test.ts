@@ -55,7 +55,7 @@ interface Corpus {
   readonly exceeded: Causes
   /** Recordings that the other party read a usage in. */
   readonly withUsage: number
-  /** Requests by what could be said of their quotes; `withoutPrice` ones are bounded in tokens alone. */
+  /** Requests by the verdict on their quotes; `withoutPrice` ones are bounded in tokens alone. */
   readonly asked: Readonly<Record<'bounded' | 'withoutPrice' | 'unbounded' | 'trimmed' | 'withoutUsage', number>>
 }
 
@@ -110,7 +110,7 @@ const CORPORA: readonly Corpus[] = [
     rules: anthropic.open(UNUSED).rules,
     count: 66,
     usage: {
-      'the stream broke off: we read what it had said so far': ['own-anthropic-messages-sse-200-overloaded.json'],
+      'the stream broke off: we read what had come so far': ['own-anthropic-messages-sse-200-overloaded.json'],
       'it leaves out the passes of advisors': [
         'anthropic-anthropic-messages-json-200-claude-sonnet-4-6-42ba03c9.json',
         'anthropic-anthropic-messages-json-200-claude-sonnet-5-2b02c4d2.json',

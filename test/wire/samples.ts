@@ -17,7 +17,7 @@ export function lineTo(path: string, query = ''): RequestLine {
 
 type Member = readonly [key: string, json: string]
 
-/** The same object in every order and whitespace, with members nobody knows between, as bytes. */
+/** The same object in every order and whitespace, with unknown members between, as bytes. */
 export function bodies(members: readonly Member[]): fc.Arbitrary<Buffer> {
   const unknown: Member[] = [
     ['x', '{"model":"no","max_tokens":1,"generationConfig":{"maxOutputTokens":1}}'],

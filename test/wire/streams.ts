@@ -74,7 +74,7 @@ export const CHAT_STREAMS: readonly Stream[] = [
     ends: [true, true, false],
   },
   {
-    name: 'usage said twice, once inside another member',
+    name: 'usage twice, once inside another member',
     text: `${chat(STOP, ',"x_groq":{"id":"r","usage":{"prompt_tokens":9,"completion_tokens":4}}')}${chat(STOP, counts(9, 4))}${USAGE}${DONE}`,
     usage: { input: 9, output: 4 },
     ends: [true, true, false],

@@ -375,7 +375,7 @@ const MEANINGLESS: Readonly<Record<string, string>> = {
 }
 const WAIT_HEADERS = new Set(['retry-after', 'retry-after-ms'])
 
-/** By file. Null where neither a header nor a word tells. */
+/** By file. Null if neither a header nor a word shows it. */
 const RECORDED_WAITS: readonly (readonly [string, number | null])[] = [
   ['anthropic-anthropic-messages-json-429-x', null],
   ['anthropic-anthropic-messages-json-429-x', 16_000],

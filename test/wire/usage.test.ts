@@ -43,7 +43,7 @@ describe('OpenAI counts parts inside totals:', () => {
     completion_tokens_details: output,
   })
 
-  test('and of what is said twice the last counts, in any spelling of JSON', () => {
+  test('and of a member that is there twice the last counts, in any spelling of JSON', () => {
     const details = fc.dictionary(
       fc.constantFrom('cached_tokens', 'audio_tokens', 'reasoning_tokens', 'Cached_tokens'),
       anything,
@@ -291,7 +291,7 @@ describe('Anthropic counts classes apart:', () => {
     expect(meter({ input_tokens: 1, service_tier: 'priority' })?.serviceTier).toBe('priority')
   })
 
-  test('books every token written once, whatever the split says', () => {
+  test('settles every token written once, whatever the split says', () => {
     const lifetimes = fc.record({ ephemeral_5m_input_tokens: anything, ephemeral_1h_input_tokens: anything })
     fc.assert(
       fc.property(fc.nat(), fc.nat(), lifetimes, (input_tokens, written, cache_creation) => {

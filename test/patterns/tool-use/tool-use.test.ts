@@ -89,7 +89,7 @@ describe('tool use', () => {
     ['that would take for ever', sumCall('1', '9^9^9^9'), 'too large'],
     ['with too much to read', sumCall('1', '1+'.repeat(1_000)), 'expression'],
     ['with __proto__', toolCallPart('1', 'calculator', '{"__proto__": {"expression": "1+1"}}'), 'expression'],
-  ])('tells the model what is wrong with a call %s', async (_case, bad, problem) => {
+  ])('shows the model what is wrong with a call %s', async (_case, bad, problem) => {
     const { outcome, requests } = await run(turns([bad], 'Sorry.'), { ...TASK, tools: ['calculator'] })
     const [result] = resultsIn(requests[1]?.request)
     expect(result).toMatchObject({ callId: '1', failed: true })

@@ -264,7 +264,7 @@ describe.each([openai, anthropic, gemini].map((dialect) => [dialect.name, dialec
     expect(await sendSimulated(name, body)).toBe(await sendSimulated(name, body))
   })
 
-  it('sends no usage where it is told so, of calls neither', async () => {
+  it('sends no usage if the model name asks for that, with tool calls neither', async () => {
     expect((await whole(dialect.ask(TOOLS), 'sim/no-usage')).output).toBeUndefined()
   })
 })

@@ -57,7 +57,7 @@ test('no answer at all leaves nothing on the signal', async () => {
   expect(listeners()).toBe(0)
 })
 
-test('an answer that nobody reads on leaves nothing on the signal', async () => {
+test('an answer that is not read to its end leaves nothing on the signal', async () => {
   respond = (response) => response.write('half')
   const { response, listeners } = fetchServer()
   await (await response).body?.cancel()

@@ -254,7 +254,7 @@ const TEXT = { type: 'text', media_type: 'text/plain', data: 'D' }
 describe('a field', () => {
   test.each<[string, object]>([
     ['nothing asked in so many words', { stream: false, tools: [], metadata: { user_id: null }, stop_sequences: null }],
-    ['fields nobody knows yet', { dream: { deep: true }, __proto__x: 1 }],
+    ['unknown fields', { dream: { deep: true }, __proto__x: 1 }],
     ['a place', { inference_geo: 'us' }],
     [
       'servers, containers, management',
@@ -270,11 +270,11 @@ describe('a field', () => {
       { output_config: { effort: 'low' }, thinking: { type: 'enabled', budget_tokens: 2_000 } },
     ],
     ['effort without thinking', { output_config: { effort: 'high' }, thinking: { type: 'disabled' } }],
-    ['effort nobody knows', { output_config: { effort: 'huge', task_budget: { total: 9 }, more: 1 } }],
+    ['an unknown effort', { output_config: { effort: 'huge', task_budget: { total: 9 }, more: 1 } }],
     ['thinking in detail', { thinking: { type: 'adaptive', display: 'updates', block_binding: { x: 1 } } }],
     ['thinking shown', { thinking: { type: 'enabled', budget_tokens: 2_000, display: 'omitted' } }],
-    ['thinking of a kind nobody knows', { thinking: { type: 'between_tools' }, output_config: { effort: 'max' } }],
-    ['a format nobody knows', { output_config: { format: { type: 'regex', regex: 'a' } } }],
+    ['an unknown kind of thinking', { thinking: { type: 'between_tools' }, output_config: { effort: 'max' } }],
+    ['an unknown format', { output_config: { format: { type: 'regex', regex: 'a' } } }],
     [
       'both names of a format',
       {
@@ -282,7 +282,7 @@ describe('a field', () => {
         output_format: { type: 'json_schema', schema: { type: 'string' } },
       },
     ],
-    ['an older format nobody knows', { output_format: { type: 'regex', regex: 'a' } }],
+    ['an unknown format of the older field', { output_format: { type: 'regex', regex: 'a' } }],
     ['more metadata', { metadata: { user_id: 'u', team: 't' } }],
     ['a choice', { tools: [{ name: 'f', input_schema: { type: 'object' } }], tool_choice: { type: 'any', x: 1 } }],
     [
@@ -390,7 +390,7 @@ describe('for other dialects', () => {
     ['a place', { inference_geo: 'us' }, ['inference_geo']],
     ['anywhere', { inference_geo: 'global' }, []],
     ['a format', { output_format: { type: 'x' } }, ['output_format']],
-    ['what nobody knows', { container: 'c', dream: 1, speed: 'fast' }, ['container', 'dream']],
+    ['unknown fields', { container: 'c', dream: 1, speed: 'fast' }, ['container', 'dream']],
   ])('%s is a need if another dialect cannot express it', (_, fields, needs) => {
     expect(Object.keys(read(fields).extras?.needs ?? {})).toEqual(needs)
   })

@@ -298,7 +298,7 @@ describe('what a request becomes for other dialects', () => {
       { hints: { 'generationConfig.responseLogprobs': false } },
     ],
     ['an empty configuration asks for nothing', { generationConfig: {} }, { hints: { generationConfig: {} } }],
-    ['what nobody knows is a need', { toolConfig: { new_thing: 1 } }, { needs: { 'toolConfig.new_thing': 1 } }],
+    ['an unknown field is a need', { toolConfig: { new_thing: 1 } }, { needs: { 'toolConfig.new_thing': 1 } }],
     [
       'an enumeration is a need',
       { generationConfig: { responseMimeType: 'text/x.enum' } },
@@ -428,7 +428,7 @@ describe('a request that is read and written again', () => {
       },
     ],
     [
-      'contents of one role that are told apart',
+      'contents of one role that stay separate',
       {
         contents: [
           { role: 'function', parts: [{ text: 'a' }] },

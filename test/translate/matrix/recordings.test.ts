@@ -132,8 +132,8 @@ describe.each(APIS)('$name', (api) => {
       if (!entry?.outcome) throw new Error('it is not settled')
       const { usage, reasoningTokens: reasoning, ending, certainty } = entry.outcome
       expect({ ending, certainty }).toEqual({ ending: 'completed', certainty: 'exact' })
-      const booked = { input: inputTokens(usage), output: outputTokens(usage), reasoning }
-      expect(answer.usage).toMatchObject(booked)
+      const settled = { input: inputTokens(usage), output: outputTokens(usage), reasoning }
+      expect(answer.usage).toMatchObject(settled)
       expect(upstreams.faults.splice(0)).toEqual([])
     })
   })

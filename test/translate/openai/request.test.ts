@@ -242,7 +242,7 @@ const spellings: readonly (readonly [what: string, messages: object[]])[] = [
     ],
   ],
   [
-    'parts nobody knows',
+    'unknown parts',
     [
       {
         role: 'user',

@@ -47,7 +47,7 @@ function rewriteEvents(events: readonly ChatEvent[]): string {
 }
 
 describe('recorded requests', () => {
-  /** Said in other words, which mean the same. */
+  /** In other words, which mean the same. */
   const respelled: Record<string, string[]> = { "tool_choice 'any' is 'required'": [] }
 
   test.each(
@@ -64,7 +64,7 @@ describe('recorded requests', () => {
   })
 
   test.skipIf(!HAS_SHARED_RECORDINGS)(
-    'there are as many as there were, and one is said in other words (../shared/recordings)',
+    'there are as many as there were, and one has other words (../shared/recordings)',
     () => {
       expect(sharedOf(RECORDINGS).filter(requestIn).length).toBe(165)
       expect(Object.values(respelled).map((files) => files.length)).toEqual([1])
@@ -209,7 +209,7 @@ describe('recorded errors', () => {
   const errors = RECORDINGS.filter(({ status }) => status !== 200)
 
   test.skipIf(!HAS_SHARED_RECORDINGS)(
-    'each is told by its kind and the code of its provider (../shared/recordings)',
+    'each is recognized by its kind and the code of its provider (../shared/recordings)',
     () => {
       const told = new Map<string, string[]>()
       for (const { provider, status, response } of sharedOf(errors)) {
@@ -222,7 +222,7 @@ describe('recorded errors', () => {
   )
 
   test.each(errors.map((recording) => [recording.file, recording] as const))(
-    '%s says what its provider said',
+    '%s passes on the message of its provider',
     (_file, { status, response }) => {
       const error = openaiChatTranslator.readError(status, JSON.parse(response.body))
       expect(error.status).toBe(status)

@@ -55,7 +55,7 @@ describe('the ask', () => {
     ['compaction at once', { compaction: { type: 'summarize' } }, { unbounded: ['compaction'] }],
     ['compaction when it is due', manages('clear_thinking_20251015', COMPACT), { unbounded: [COMPACT] }],
     ['context that is only cleared', manages('clear_tool_uses_20250919'), { unbounded: [] }],
-    ['an edit of the context nobody knows', manages('dream_20270101'), { unbounded: ['dream_20270101'] }],
+    ['an unknown edit of the context', manages('dream_20270101'), { unbounded: ['dream_20270101'] }],
     ['context management of nothing', { context_management: { edits: [] } }, { unbounded: [] }],
     ['context management of null', { context_management: null }, { unbounded: [] }],
     ['a new thread', { thread: { type: 'create' } }, { unsizedInput: false }],

@@ -1,4 +1,4 @@
-// Anthropic's usage, pass by pass: what compaction, advisors and fallbacks used is booked beside what the top says, once.
+// Anthropic's usage, pass by pass: what compaction, advisors and fallbacks used is settled beside what the top says, once.
 
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
@@ -120,7 +120,7 @@ describe('passes', () => {
       [8, 0],
       [[OPUS, { input: 9, output: 4 }]],
     ],
-    ['of a kind nobody knows', [9, 4], [pass('dream', 5, 2)], [9, 4], [[SONNET, { input: 5, output: 2 }]]],
+    ['of an unknown kind', [9, 4], [pass('dream', 5, 2)], [9, 4], [[SONNET, { input: 5, output: 2 }]]],
   ])('%s', (_name, [input, output], iterations, own, others) => {
     const metered = meteredOf({ ...counts(input, output), iterations })
     expect([metered?.usage.input, metered?.usage.output]).toEqual(own)

@@ -63,7 +63,7 @@ describe('what cannot be metered is refused:', () => {
     expect(() => read(body)).toThrow(expect.objectContaining({ code: 'invalid_request', param: 'model' }))
   })
 
-  test('more requests than anybody takes', () => {
+  test('more requests than any provider takes', () => {
     const requests = Array.from({ length: 10_001 }, () => ({ model: 'models/gemini-embedding-2' }))
     expect(() => read({ requests }, BATCH_LINE)).toThrow(
       expect.objectContaining({ code: 'invalid_request', param: 'requests' }),

@@ -70,7 +70,7 @@ test('a block may be nothing but quotes', () => {
   expect(quotes.firstFrom(BLOCK_BYTES + 65)).toBe(-1)
 })
 
-test('what another text has is never found, whoever is asked in between and wherever', () => {
+test('what another text has is never found, whichever text is searched in between', () => {
   const blocks = fc.array(fc.constantFrom('"', '\\"', 'a'.repeat(BLOCK_BYTES - 1), '\\'), {
     minLength: 1,
     maxLength: 4,

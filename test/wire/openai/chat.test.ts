@@ -43,7 +43,7 @@ describe('the ask', () => {
     ["xAI's search", { search_parameters: { mode: 'auto' } }, { unbounded: ['search_parameters'] }],
     ['plugins', { plugins: [{ id: 'web' }] }, { unbounded: ['plugins'] }],
     [
-      'a part nobody knows',
+      'an unknown part',
       { messages: [{ content: [{ type: 'document_url', document_url: 'x' }] }] },
       { unsizedInput: true },
     ],

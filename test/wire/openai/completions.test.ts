@@ -28,7 +28,7 @@ describe('the ask', () => {
     ['fewer best than answers', { best_of: 1, n: 3 }, { answers: 3 }],
     ['prompts', { prompt: ['a', 'b'] }, { answers: 2, prompts: 2 }],
     ['the best for each prompt', { prompt: ['a', 'b'], best_of: 4 }, { answers: 8, prompts: 2 }],
-    ['the best for each prompt, said first', { best_of: 4, n: null, prompt: [[1, 2], [3], [4]] }, { answers: 12 }],
+    ['the best for each prompt, stated first', { best_of: 4, n: null, prompt: [[1, 2], [3], [4]] }, { answers: 12 }],
     ['token ids', { prompt: [1, 2, 3] }, { answers: 1, prompts: 1 }],
     ['no prompt', { prompt: null }, { answers: 1, prompts: 1 }],
     ['stream', { stream: true }, { stream: true }],

@@ -37,7 +37,7 @@ const BILLED: [string, object, object[]][] = [
   ],
   ['containers by their memory', { output: [code('a')], tools: [memory('4g')] }, [share('container_4g', 1)]],
   [
-    'containers by the dearest memory',
+    'containers by the most expensive memory',
     { output: [code('a')], tools: [memory('16g'), memory('1g'), { type: 'shell', environment: null }] },
     [share('container_16g', 1)],
   ],
@@ -490,7 +490,7 @@ describe('what is billed by the piece in a stream', () => {
     expect(tap.answerUsage()?.otherUsage).toEqual([share('file_search', 2)])
   })
 
-  test('is counted no further than anybody goes, in little memory', () => {
+  test('is counted up to a bound, in little memory', () => {
     const tap = openaiResponses.createTap(true, 'text/event-stream', false)
     for (let index = 0; index < 10_100; index++)
       tap.push(Buffer.from(event('response.output_item.done', { item: fileSearch(`${index}${'x'.repeat(1_000)}`) })))
@@ -570,7 +570,7 @@ describe.each(STREAMS)('of a stream: $name', ({ text, usage, ends }) => {
   const tap = (hides = false) => openaiResponses.createTap(true, 'text/event-stream; charset=utf-8', hides)
 
   test.each([1, 2, 3, 7, 64, 1_000, 16_384, bytes.length + 1])(
-    'all is said and passed on, %d bytes at a time',
+    'everything is read and passed on, %d bytes at a time',
     (size) => {
       for (const hides of [false, true])
         expect(feed(tap(hides), bytewise(bytes, size))).toEqual({ out: bytes, usage, ends })
@@ -631,7 +631,7 @@ describe('what the gateway says itself', () => {
   const levels = [levelOf('requests', 60n, 59n, 1_000)]
   const problem = new Problem('upstream_failed', 'It broke off.')
 
-  test('is said as in chat', () => {
+  test('is reported as in chat', () => {
     const [own, chat]: [string[], string[]] = [[], []]
     openaiResponses.addRateHeaders(levels, NOW_MS, own)
     openaiChat.addRateHeaders(levels, NOW_MS, chat)
