@@ -190,7 +190,7 @@ export class WriteQueue {
       batch.writeInto(this.#tables)
       this.#commit.get()
     } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      this.#rollBack()
       batch.rolledBack()
       return error instanceof Error ? error : new Error(String(error))
     }
@@ -201,6 +201,15 @@ export class WriteQueue {
     if (batch.settlements)
       this.#rollupTimer ??= this.#timers.setTimeout(() => this.#onRollupTimer(), ROLLUPS_DELAY_MS).unref()
     return undefined
+  }
+
+  /** If this fails, the transaction stays open: the next attempt cannot begin another one, and rolls this one back. */
+  #rollBack(): void {
+    try {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+    } catch {
+      // The failure of the commit is the one that counts.
+    }
   }
 
   /** Flushes, and the sums as well: then other connections see all that was settled. */

@@ -1,7 +1,7 @@
 // Writes that fail, for a full disk or for one row: nothing is lost, and no level is wrong.
 
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { SqliteStore } from '../../../src/stores/sqlite/store.ts'
 import { StoreUnavailable } from '../../../src/stores/store.ts'
 import { at, chargeOf, outcomeOf, reservationOf, usedOf } from '../calls.ts'
@@ -51,6 +51,27 @@ describe('a full disk', () => {
     empty(store)
     expect(await store.reserve([reservationOf('again', charges)], at())).toMatchObject([{ admitted: true }])
     expect((await store.figures({ simulated: false })).open.calls).toBe(reserved.length + 1)
+    await store.close(at())
+  })
+
+  test('a rollback that fails, too, loses no settlement, and calls are still refused with nothing taken', async () => {
+    const store = openSqlite(join(temporaryFolder(), 'ledger.db'))
+    await store.reserve([reservationOf('open', charges)], at())
+    const exec = store.db.exec.bind(store.db)
+    const rollback = vi.spyOn(store.db, 'exec').mockImplementationOnce((sql) => {
+      throw new Error(`${sql}: disk I/O error`)
+    })
+    exec("CREATE TEMP TRIGGER full BEFORE INSERT ON level BEGIN SELECT raise(ABORT, 'full'); END")
+    const settled = store.settle([settlement('open')], at())
+    const before = await store.levels(charges, at())
+    const refused = store.reserve([reservationOf('refused', charges)], at())
+    await expect(refused).rejects.toBeInstanceOf(StoreUnavailable)
+    expect(rollback).toHaveBeenCalledWith('ROLLBACK')
+    expect(await store.levels(charges, at())).toEqual(before)
+    exec('DROP TRIGGER full')
+    await settled
+    expect(await store.entry('open')).toMatchObject({ outcome: { ending: 'completed' } })
+    expect(await store.reserve([reservationOf('again', charges)], at())).toMatchObject([{ admitted: true }])
     await store.close(at())
   })
 
