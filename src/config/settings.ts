@@ -142,6 +142,7 @@ const CALL_SETTINGS = {
     '100',
     parseCount(0, 1_000_000),
     'The most calls that are read on at the same time after their clients left.',
+    'For further calls, the whole reservation is charged.',
   ),
   UNKNOWN_PRICE: setting(
     'refuse',
