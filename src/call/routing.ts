@@ -1,7 +1,7 @@
 // Routing: the targets that can answer a model, in order, each with the dialect of its requests. It sends and reserves nothing.
 
 import { NO_ROUTES, type RouteRow, type RouteRows } from '../config/routes.ts'
-import type { CircuitPass, Circuits } from '../core/circuit.ts'
+import { type CircuitPass, type Circuits, CLOSED_PASS } from '../core/circuit.ts'
 import type { PriceBook } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
 import { namedTarget, nativeProvider, type Target, unsupportedDialectProblem } from '../providers/index.ts'
@@ -92,6 +92,7 @@ export class Routing {
     nowMs: number,
   ): RoutablePlan<Candidate> {
     const { circuits } = this.#parts
+    if (circuits.areAllClosed) return { candidates, circuitPass: CLOSED_PASS }
     const coolingMs = ({ provider, model }: Target) => circuits.coolingMs(provider.name, model, nowMs)
     const isOpen = ({ provider, model }: Target) => circuits.isOpen(provider.name, model, nowMs)
     const sorted = candidates.toSorted((a, b) => coolingMs(a) - coolingMs(b))

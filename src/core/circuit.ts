@@ -67,6 +67,11 @@ interface Circuit {
 export class Circuits {
   readonly #circuits = new Map<string, Circuit>()
 
+  /** True if every target may be called and none is cooling, as nearly always. */
+  get areAllClosed(): boolean {
+    return this.#circuits.size === 0
+  }
+
   /** True if no call may go to a target now. Unlike `acquire`, this makes no call the probe. */
   isOpen(provider: string, model: string, monoMs: number): boolean {
     const circuit = this.#circuits.get(keyOf(provider, model))
