@@ -105,8 +105,8 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
   const refusals = new RefusalHistory()
   const quoteWatch = new QuoteWatch(telemetry)
   const upstreamLimits = new UpstreamLimitTracker(telemetry)
-  // Each event goes through this list from top to bottom. An event that a listener emits goes through it at once. The log is
-  // first, so that it has an event before those that follow from the event.
+  // Each event goes through this list from top to bottom. An event that a listener emits goes through it at once. The
+  // log is first, so that it has an event before those that follow from the event.
   const listeners = [
     new CallLog(log),
     new RefusalCounter(store, telemetry),

@@ -47,8 +47,8 @@ interface GateParts {
   readonly quoteOverruns: Pick<QuoteOverruns, 'percent'>
   readonly inputCounter: InputCounter
   /**
-   * Read anew for every call, since a reload replaces the plan. `changing` is set while a reload prepares other limits: a call
-   * waits for it before it is quoted, so that new limits count what the call spends.
+   * Read anew for every call, since a reload replaces the plan. `changing` is set while a reload prepares other limits:
+   * a call waits for it before it is quoted, so that new limits count what the call spends.
    */
   readonly limits: { readonly plan: LimitPlan; readonly changing: Promise<void> | undefined }
   readonly newCallId: () => string
@@ -108,8 +108,8 @@ export class Gate {
   }
 
   /**
-   * Requests in `withBufferLease`: pattern runs and the gateway's own endpoints, which are no calls but may make some. Shutdown
-   * waits for them.
+   * Requests in `withBufferLease`: pattern runs and the gateway's own endpoints, which are no calls but may make some.
+   * Shutdown waits for them.
    */
   get activeLeases(): number {
     return this.#activeLeases

@@ -120,8 +120,8 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   }
 
   /**
-   * The attempt counts as used, even if its status is a free one. `http/middleware.ts` calls this if the handler that answers in
-   * the provider's place has failed.
+   * The attempt counts as used, even if its status is a free one. `http/middleware.ts` calls this if the handler that
+   * answers in the provider's place has failed.
    */
   markBillable(): void {
     this.#attempt.markBillable()
@@ -294,9 +294,9 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     return this.#drainEnding ?? 'completed'
   }
 
-  // The ways to end. `#settle` settles, and comes first: what is written can carry the cost. `#complete`, `#fail` and `#failWith`
-  // write the end of the answer, then finish. `#finish` ends the call, and neither writes nor settles. `#endAttempt` ends only an
-  // attempt: another one follows, or `#giveUp` settles, writes and finishes.
+  // The ways to end. `#settle` settles, and comes first: what is written can carry the cost. `#complete`, `#fail` and
+  // `#failWith` write the end of the answer, then finish. `#finish` ends the call, and neither writes nor settles.
+  // `#endAttempt` ends only an attempt: another one follows, or `#giveUp` settles, writes and finishes.
 
   #settle(basis: SettlementBasis): void {
     this.#settlement.settle(this.#attempt, basis)

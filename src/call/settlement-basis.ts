@@ -77,8 +77,9 @@ export function abandonedBasis(
 }
 
 /**
- * Usage as far as the answer has come: one output token for each event, and one input token for every four bytes of the request,
- * neither above the quote. If the answer has reported usage, that counts instead, with the larger one of both outputs.
+ * Usage as far as the answer has come: one output token for each event, and one input token for every four bytes of the
+ * request, neither above the quote. If the answer has reported usage, that counts instead, with the larger one of both
+ * outputs.
  */
 function estimatedBasis({ dispatch, tap }: UpstreamAttempt): SettlementBasis {
   const { quote } = dispatch.admitted

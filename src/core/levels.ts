@@ -82,7 +82,7 @@ interface Increase {
  * decision of one call can never overlap with that of another call.
  */
 export class Levels {
-  /** Idle levels leave in two steps: `turnGeneration` ages young to old and forgets old. A touched level is young again. */
+  /** Idle levels leave in two steps: `turnGeneration` ages young to old, and forgets old. A touch makes young. */
   #young = new Map<string, LevelSlot>()
   #old = new Map<string, LevelSlot>()
   #dirty: LevelSlot[] = []
@@ -165,8 +165,8 @@ export class Levels {
       this.#touch(slot)
     }
     return {
-      // A charge that grew got a new `takenTotal` in `raise`, and what stays has to carry it: with the former mark, a refund takes
-      // the call's own increase for that of a later call, and returns too little.
+      // A charge that grew got a new `takenTotal` in `raise`, and what stays has to carry it: with the former mark, a
+      // refund takes the call's own increase for that of a later call, and returns too little.
       charges: charges.map((charge) => {
         const { takenTotal, drained } = chargeOnMeter(held, charge.meter) ?? {}
         return takenTotal === undefined || !drained ? charge : { ...charge, takenTotal, drained }

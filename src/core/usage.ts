@@ -83,8 +83,8 @@ export const COMMON_CLASSES = USAGE_CLASSES.filter(isCommonClass)
 export const RARE_CLASSES = USAGE_CLASSES.filter((name) => !isCommonClass(name)) as readonly RareClass[]
 
 /**
- * Whole units by class, zero or more. A class that is left out is zero. Pass no `Usage` here, which `rare?: never` prevents: its
- * rare classes would be lost.
+ * Whole units by class, zero or more. A class that is left out is zero. Pass no `Usage` here, which `rare?: never`
+ * prevents: its rare classes would be lost.
  */
 export type UnitsByClass = Readonly<Partial<Record<UsageClass, number>>> & { readonly rare?: never }
 
@@ -115,8 +115,8 @@ export function usageOf(given: UnitsByClass = {}): Usage {
 }
 
 /**
- * The rare classes in `given`, or `NO_RARE_UNITS` itself if there are none. V8 reads `given[name]` fast only if `name` is the
- * loop's own variable.
+ * The rare classes in `given`, or `NO_RARE_UNITS` itself if there are none. V8 reads `given[name]` fast only if `name`
+ * is the loop's own variable.
  */
 function rareUnitsOf(given: UnitsByClass): RareUnits {
   let rare: Partial<Record<RareClass, number>> | undefined

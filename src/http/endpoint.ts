@@ -17,8 +17,8 @@ import { problemResponse } from './problems.ts'
 
 /**
  * What a handler learns about the sender, by the role that the endpoint requires. `open`: anyone. `key`: a key or the admin
- * key. `caller`: a key that may make calls, which the admin key may not. If no keys are configured, everyone who reaches the
- * gateway has all of them.
+ * key. `caller`: a key that may make calls, which the admin key may not. If no keys are configured, everyone who
+ * reaches the gateway has all of them.
  */
 interface Senders {
   readonly open: undefined
@@ -223,8 +223,8 @@ function fieldsOf({ shape }: z.ZodObject, given: Readonly<Record<string, string>
 }
 
 /**
- * Answers as soon as there is a reply, and keeps the lease until `holdsBodyUntil` resolves. That is why the response has a
- * promise of its own.
+ * Answers as soon as there is a reply, and keeps the lease until `holdsBodyUntil` resolves. That is why the response
+ * has a promise of its own.
  */
 function withLease<Answer>(
   gate: AccessParts['gate'],

@@ -40,8 +40,8 @@ export interface CallRejected {
 }
 
 /**
- * The call is over. The settlement is on its way to the ledger; if the reservation had expired there, `settled_late` follows. No
- * event tells that a reservation expires.
+ * The call is over. The settlement is on its way to the ledger; if the reservation had expired there, `settled_late`
+ * follows. No event tells that a reservation expires.
  */
 export interface CallSettled {
   readonly kind: 'settled'

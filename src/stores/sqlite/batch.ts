@@ -34,7 +34,7 @@ export interface PendingAmendment {
 /** A settled call: to be written over its open row, or as a row of its own. */
 export interface PendingSettlement {
   readonly id: number
-  /** False if no row of the call is written: it was settled before its reservation was written, or was never reserved. */
+  /** False if the call was settled before its reservation was written, or was never reserved. */
   readonly hasOpenRow: boolean
   /** True if the open row still has the facts from before an amendment. */
   readonly isAmended: boolean
@@ -86,8 +86,8 @@ interface BatchParts {
 }
 
 /**
- * What one commit writes: everything that waits, never a part. Levels are saved whole and already count every waiting row; if
- * a row were left out and the process died, the recovery at the next start would count it again.
+ * What one commit writes: everything that waits, never a part. Levels are saved whole and already count every waiting
+ * row; if a row were left out and the process died, the recovery at the next start would count it again.
  *
  * After `writeInto`, call `committed` or `rolledBack` in the same turn.
  */
