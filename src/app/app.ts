@@ -51,7 +51,7 @@ export interface App {
   readonly prices: EditablePriceBook
   /** The providers in force now, in order of precedence. */
   readonly providers: readonly Provider[]
-  /** Emits events of calls, and notices. Add listeners here. */
+  /** Emits events of calls, and notices. Add listeners here in tests; the gateway's own are listed in `construct`. */
   readonly telemetry: Telemetry
   /** Puts another bursar.json in force: all of it, or, if it rejects, nothing. A second reload waits for the first. */
   reload(file: FileConfig): Promise<void>
@@ -73,7 +73,7 @@ export interface App {
  */
 export async function createApp(parts: AppParts): Promise<App> {
   const { settings, clock, timers, store } = parts
-  const { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter } = wire(parts)
+  const { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter } = construct(parts)
   const reload = reloader({ settings, clock, gate, prices, limits, providers, routing, patterns })
   await reload(parts.file)
   const stopSweeping = startSweeping({ clock, timers, telemetry, store })
@@ -95,7 +95,7 @@ export async function createApp(parts: AppParts): Promise<App> {
  * Every object of the gateway, each made with the parts that it names. Nothing of bursar.json is in force yet.
  * Longer than other functions, because it is one list: what is made of what.
  */
-function wire({ settings, clock, timers, random, newCallId, log, store }: AppParts) {
+function construct({ settings, clock, timers, random, newCallId, log, store }: AppParts) {
   const prices = createPriceBook()
   const providers = new ProvidersInForce(settings)
   const limits = new LimitsInForce(store, settings.TIME_ZONE)
@@ -105,6 +105,8 @@ function wire({ settings, clock, timers, random, newCallId, log, store }: AppPar
   const refusals = new RefusalHistory()
   const quoteWatch = new QuoteWatch(telemetry)
   const upstreamLimits = new UpstreamLimitTracker(telemetry)
+  // Each event goes through this list from top to bottom. An event that a listener emits goes through it at once. The
+  // log is first, so that it has an event before those that follow from the event.
   const listeners = [
     new CallLog(log),
     new RefusalCounter(store, telemetry),

@@ -26,7 +26,10 @@ import { amendmentFor, ZERO_BOUND } from './reservation-move.ts'
 interface AdmissionControlParts extends QuotingParts {
   readonly settings: Settings
   readonly store: Store
-  /** Read anew for every call, since a reload replaces the plan. */
+  /**
+   * Read anew for every call, since a reload replaces the plan. `changing` is set while a reload prepares other limits:
+   * a call waits for it before it is quoted, so that new limits count what the call spends.
+   */
   readonly limits: { readonly plan: LimitPlan; readonly changing: Promise<void> | undefined }
   readonly random: () => number
   readonly clock: Clock

@@ -35,8 +35,8 @@ export type SendInstead = Provider['send']
 export interface DispatchContext {
   readonly call: IncomingCall
   readonly callId: string
-  /** Another target may answer than the one the call names. */
-  readonly isRouted: boolean
+  /** True if the caller named an alias, and no target: the answer tells which target it comes from. */
+  readonly isAlias: boolean
   readonly sendInstead: SendInstead | undefined
   readonly settings: Settings
   readonly now: Instant
@@ -92,7 +92,7 @@ const failWithOpenCircuit: SendInstead = (_outgoing, listener) => {
 }
 
 function answerHeaders(
-  { call, callId, isRouted, now }: DispatchContext,
+  { call, callId, isAlias, now }: DispatchContext,
   admitted: AdmittedCall,
   candidate: CallCandidate,
   cap: number | null,
@@ -102,7 +102,7 @@ function answerHeaders(
   if (cap !== null) headers.push('x-bursar-max-output-tokens', String(cap))
   if (admitted.unenforced.length > 0) headers.push('x-bursar-over-limit', admitted.unenforced.join(', '))
   if (provider.simulated) headers.push('x-bursar-simulated', 'true')
-  if (isRouted || translation) headers.push('x-bursar-target', toHeaderText(`${provider.name}/${model}`))
+  if (isAlias || translation) headers.push('x-bursar-target', toHeaderText(`${provider.name}/${model}`))
   if (dropped.length > 0) headers.push('x-bursar-dropped', toHeaderText(dropped.join(', ')))
   return headers
 }

@@ -46,7 +46,10 @@ interface GateParts {
   readonly telemetry: Telemetry
   readonly quoteOverruns: Pick<QuoteOverruns, 'percent'>
   readonly inputCounter: InputCounter
-  /** Read anew for every call, since a reload replaces the plan. */
+  /**
+   * Read anew for every call, since a reload replaces the plan. `changing` is set while a reload prepares other limits:
+   * a call waits for it before it is quoted, so that new limits count what the call spends.
+   */
   readonly limits: { readonly plan: LimitPlan; readonly changing: Promise<void> | undefined }
   readonly newCallId: () => string
   readonly random: () => number
@@ -73,7 +76,7 @@ const MAX_USER_CHARACTERS = 256
 
 /**
  * Takes calls from their request to their settlement. One gate serves a process: it holds what its calls share, which is their
- * deadlines, and the number of bytes and of abandoned answers that they may keep.
+ * deadlines, and permits for the bytes that they keep and for answers that are read on without a client.
  */
 export class Gate {
   readonly #parts: GateParts
@@ -104,7 +107,10 @@ export class Gate {
     return this.#relayParts.deadlines.size
   }
 
-  /** How many uses of `withBufferLease` are not over: they are no calls, but may make some. */
+  /**
+   * Requests in `withBufferLease`: pattern runs and the gateway's own endpoints, which are no calls but may make some.
+   * Shutdown waits for them.
+   */
   get activeLeases(): number {
     return this.#activeLeases
   }
@@ -156,7 +162,7 @@ export class Gate {
       if (!admission.admitted) return this.#refuse(call, applicant, admission, now)
       this.#emitAdmitted(admission, now)
 
-      const context = { call, callId, isRouted: plan.route.isAlias, sendInstead: options.sendInstead, settings, now }
+      const context = { call, callId, isAlias: plan.route.isAlias, sendInstead: options.sendInstead, settings, now }
       const attempts = planAttempts(this.#planParts, context, plan, plan.route.retries, admission)
       const relay = new Relay(this.#relayParts, exchange, dialect, lease, attempts)
       options.onStart?.(relay)

@@ -7,10 +7,13 @@
 // waiting    error answer, or broken; a retry follows   between    -                             -
 // waiting    error answer                               over       free, or upper bound; failed  the provider's error
 // waiting    broken                                     over       free, or upper bound; failed  the gateway's error
-// waiting    unreadable, or too large                   over       upper bound, failed           the gateway's error
+// waiting    document that cannot be translated         over       usage, or upper bound; failed the gateway's error
+// waiting    unreadable stream, or too large            over       upper bound, failed           the gateway's error
 // streaming  bytes                                      streaming  -                             the bytes
 // streaming  bytes with the terminal event              ending     usage, or upper bound         the bytes
-// streaming  end, or broken, after the model finished   over       usage, or upper bound         the end
+// streaming  end, after the model finished              over       usage, or upper bound         the end
+// streaming  broken, after the model finished           over       upper bound                   the end
+// streaming  end, after the provider's own error event  over       upper bound, failed           the end
 // streaming  end, or broken, before                     over       upper bound, failed           an error event
 // streaming  unreadable                                 over       upper bound, failed           an error event
 // ending     bytes                                      ending     (is settled)                  the bytes
@@ -21,7 +24,8 @@
 // between    the client is gone                         over       free, or upper bound          nothing
 // between    expired                                    over       free, or upper bound; failed  the gateway's error
 // the rest   the client is gone, the answer is drained  the same   as the answer ends            nothing
-// the rest   the client is gone                         over       as ON_DISCONNECT says         nothing
+// the rest   the client is gone, no permit for a drain  over       free, or upper bound          nothing
+// the rest   the client is gone, no drain is set        over       free, or by ON_DISCONNECT     nothing
 // the rest   expired                                    over       free, or upper bound; failed  the gateway's error
 // over       any                                        over       (is settled)                  nothing
 //
@@ -80,6 +84,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   #attempt: UpstreamAttempt
   #retryWait: RetryWait | undefined
   #deadline: Deadline | undefined
+  /** Set once the client is gone and the answer is read on: the ending if the answer comes whole. */
   #drainEnding: Ending | undefined
   #fallbackUsage: AnswerUsage | undefined
   #resolveDone: () => void = () => {}
@@ -114,7 +119,10 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     this.#attempt.send()
   }
 
-  /** The attempt counts as used, even if its status is a free one. */
+  /**
+   * The attempt counts as used, even if its status is a free one. `http/middleware.ts` calls this if the handler that
+   * answers in the provider's place has failed.
+   */
   markBillable(): void {
     this.#attempt.markBillable()
   }
@@ -204,7 +212,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     const canRetry = this.#state === 'waiting' && this.#drainEnding === undefined
     const next = canRetry ? this.#retryPlan?.next(failed) : undefined
     if (!next) {
-      this.onRetryImpossible(failed)
+      this.#giveUp(failed)
       return
     }
     const costNanoUsd = failed.isFree ? 0n : this.#attempt.dispatch.admitted.bound.costNanoUsd
@@ -220,7 +228,12 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     this.#attempt.send()
   }
 
-  onRetryImpossible({ isFree, error, answer }: FailedAttempt): void {
+  onRetryImpossible(failed: FailedAttempt): void {
+    this.#giveUp(failed)
+  }
+
+  /** A failed attempt was the last one. */
+  #giveUp({ isFree, error, answer }: FailedAttempt): void {
     this.#settle(failedBasis(isFree, error))
     if (answer) {
       this.#reply.sendError(this.#attempt, answer)
@@ -264,7 +277,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     }
     const { facts } = this.#attempt.dispatch.admitted
     const ending = this.#attempt.tap?.finished ? 'completed' : 'canceled'
-    // A stream with nothing reserved has no usage to wait for.
+    // A stream that reserves no tokens, such as a stored response fetched again, costs nothing.
     const isFree = !this.#attempt.isSent || (facts.streaming && facts.reservedTokens === 0)
     const { drains, settings } = this.#parts
     if (!isFree && settings.ON_DISCONNECT === 'drain' && drains.acquire(1)) {
@@ -280,6 +293,10 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   get #ending(): Ending {
     return this.#drainEnding ?? 'completed'
   }
+
+  // The ways to end. `#settle` settles, and comes first: what is written can carry the cost. `#complete`, `#fail` and
+  // `#failWith` write the end of the answer, then finish. `#finish` ends the call, and neither writes nor settles.
+  // `#endAttempt` ends only an attempt: another one follows, or `#giveUp` settles, writes and finishes.
 
   #settle(basis: SettlementBasis): void {
     this.#settlement.settle(this.#attempt, basis)

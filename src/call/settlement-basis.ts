@@ -57,13 +57,13 @@ export function documentBasis(
   isUnreadable: boolean,
 ): SettlementBasis {
   const usage = tap?.answerUsage() ?? fallback
-  const seenEnding = isUnreadable ? 'failed' : ending
-  if (usage) return exactBasis(seenEnding, usage, isUnreadable ? 'unreadable' : null)
-  return upperBoundBasis(tap?.finished ? seenEnding : 'failed', 'no usage')
+  const endingForCaller = isUnreadable ? 'failed' : ending
+  if (usage) return exactBasis(endingForCaller, usage, isUnreadable ? 'unreadable' : null)
+  return upperBoundBasis(tap?.finished ? endingForCaller : 'failed', 'no usage')
 }
 
 /**
- * An answer that is aborted because its client is gone.
+ * An answer that is not read on after its client left: `charge`, `cancel`, or `drain` without a permit.
  * @param isFree nothing of it can be billed
  */
 export function abandonedBasis(
@@ -76,7 +76,11 @@ export function abandonedBasis(
   return onDisconnect === 'cancel' ? estimatedBasis(attempt) : upperBoundBasis(ending, 'client left')
 }
 
-/** As many output tokens as there were events. */
+/**
+ * Usage as far as the answer has come: one output token for each event, and one input token for every four bytes of the
+ * request, neither above the quote. If the answer has reported usage, that counts instead, with the larger one of both
+ * outputs.
+ */
 function estimatedBasis({ dispatch, tap }: UpstreamAttempt): SettlementBasis {
   const { quote } = dispatch.admitted
   const input = Math.min(quote.inputTokens, Math.ceil(dispatch.outgoing.body.length / 4))

@@ -40,10 +40,12 @@ export interface TakeResult extends Misfits {
   readonly charges: readonly Charge[]
 }
 
-/** The answer of `raise`. `charges` is what the call holds once `lower` has given back the rest. */
-export interface RaiseResult extends TakeResult {
+/** The answer of `raise`. If `shortfalls` is not empty, nothing was taken. */
+export interface RaiseResult extends Misfits {
   /** What the call holds now: for each meter the larger one of the old and the new charge. */
   readonly held: readonly Charge[]
+  /** The new charges: what the call holds once `lower` has given back the rest. Empty if something does not fit. */
+  readonly charges: readonly Charge[]
 }
 
 /** The answer of `lower`. */
@@ -80,7 +82,7 @@ interface Increase {
  * decision of one call can never overlap with that of another call.
  */
 export class Levels {
-  /** Two generations. A touched level moves to the young one. A level that stays in the old one through a turn is idle. */
+  /** Idle levels leave in two steps: `turnGeneration` ages young to old, and forgets old. A touch makes young. */
   #young = new Map<string, LevelSlot>()
   #old = new Map<string, LevelSlot>()
   #dirty: LevelSlot[] = []
@@ -163,6 +165,8 @@ export class Levels {
       this.#touch(slot)
     }
     return {
+      // A charge that grew got a new `takenTotal` in `raise`, and what stays has to carry it: with the former mark, a
+      // refund takes the call's own increase for that of a later call, and returns too little.
       charges: charges.map((charge) => {
         const { takenTotal, drained } = chargeOnMeter(held, charge.meter) ?? {}
         return takenTotal === undefined || !drained ? charge : { ...charge, takenTotal, drained }
@@ -311,7 +315,7 @@ function misfitOf({ charge, held, slot }: Increase, now: Instant): Shortfall | u
   if (charge.amount <= held.amount) return undefined
   const levelWithout = { ...level }
   settle(levelWithout, held, 0n, now)
-  // Some of what the call took from a bucket has drained, and must not be counted again: only the increase has to fit.
+  // For a bucket only the increase is checked: part of what the call took has drained and is free already.
   const reason =
     level.kind === 'bucket'
       ? shortfallReason(level, { ...charge, amount: charge.amount - held.amount }, now)

@@ -82,7 +82,10 @@ export const FEE_CLASSES = Object.keys(FEE_ROWS) as readonly FeeClass[]
 export const COMMON_CLASSES = USAGE_CLASSES.filter(isCommonClass)
 export const RARE_CLASSES = USAGE_CLASSES.filter((name) => !isCommonClass(name)) as readonly RareClass[]
 
-/** Whole units by class, zero or more. A class that is left out is zero. A `Usage` does not fit: it keeps rare classes elsewhere. */
+/**
+ * Whole units by class, zero or more. A class that is left out is zero. Pass no `Usage` here, which `rare?: never`
+ * prevents: its rare classes would be lost.
+ */
 export type UnitsByClass = Readonly<Partial<Record<UsageClass, number>>> & { readonly rare?: never }
 
 /** The rare classes that were used, each above zero. */
@@ -111,7 +114,10 @@ export function usageOf(given: UnitsByClass = {}): Usage {
   }
 }
 
-/** V8 reads `given[name]` fast only if `name` is the loop's own variable. */
+/**
+ * The rare classes in `given`, or `NO_RARE_UNITS` itself if there are none. V8 reads `given[name]` fast only if `name`
+ * is the loop's own variable.
+ */
 function rareUnitsOf(given: UnitsByClass): RareUnits {
   let rare: Partial<Record<RareClass, number>> | undefined
   for (const name in given) {

@@ -17,8 +17,8 @@ import { problemResponse } from './problems.ts'
 
 /**
  * What a handler learns about the sender, by the role that the endpoint requires. `open`: anyone. `key`: a key or the admin
- * key. `caller`: a key that may make calls, which the admin key may not. If no keys are configured, anyone on this machine has
- * all of them.
+ * key. `caller`: a key that may make calls, which the admin key may not. If no keys are configured, everyone who
+ * reaches the gateway has all of them.
  */
 interface Senders {
   readonly open: undefined
@@ -222,7 +222,10 @@ function fieldsOf({ shape }: z.ZodObject, given: Readonly<Record<string, string>
   return Object.fromEntries(Object.entries(given).filter(([name]) => Object.hasOwn(shape, name)))
 }
 
-/** Answers a request whose body counts as held until its reply lets go of it. */
+/**
+ * Answers as soon as there is a reply, and keeps the lease until `holdsBodyUntil` resolves. That is why the response
+ * has a promise of its own.
+ */
 function withLease<Answer>(
   gate: AccessParts['gate'],
   handle: (lease: PermitLease) => Promise<Reply<Answer>>,

@@ -12,8 +12,9 @@ type Dollars = string | number
 
 /**
  * A model's price and limits as an operator writes them: dollars per million tokens, or per thousand of units that are not
- * tokens (`pricedPer` in core/usage.ts). With both `input` and `output` it is a whole price, and the classes it leaves out follow their nearest relative.
- * With fewer, it corrects the price already known. Limits it leaves out stay as known. Zero is a price.
+ * tokens (`pricedPer` in core/usage.ts). With both `input` and `output` it is a whole price, and the classes it leaves
+ * out follow their nearest relative. With fewer, it corrects the price already known. Limits it leaves out stay as
+ * known. Zero is a price.
  */
 export type UserPrice = {
   readonly [Name in UsageClass | keyof ModelLimits]?: Name extends UsageClass ? Dollars : number

@@ -39,7 +39,10 @@ export interface CallRejected {
   readonly problem: Problem
 }
 
-/** The call is over, and its reservation was replaced by what it used. */
+/**
+ * The call is over. The settlement is on its way to the ledger; if the reservation had expired there, `settled_late`
+ * follows. No event tells that a reservation expires.
+ */
 export interface CallSettled {
   readonly kind: 'settled'
   readonly at: Instant

@@ -1,5 +1,7 @@
 // Dialect: one wire format as one value. It reads requests, meters answers, and refuses in the words its SDKs understand.
-// All that the rest of the gateway knows of a dialect stands here: nothing else switches on a dialect's name.
+// What a call needs of its dialect stands here. Elsewhere a dialect's name only picks a row or a dialect: a translator,
+// a simulated answer, a provider's path, the providers whose models http/models.ts lists for Google's SDKs. Only
+// `embed` in a name has a meaning of its own: see `Dialect.name`.
 
 import type { LevelView } from '../core/meter.ts'
 import type { Problem } from '../core/problem.ts'

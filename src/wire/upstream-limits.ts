@@ -2,7 +2,14 @@
 
 import type { UpstreamLimit, UpstreamLimits } from '../core/ledger-entry.ts'
 import type { HeaderList } from './dialect.ts'
-import { headersIn, MAX_LIMITS, MAX_VALUE_CHARACTERS, MAX_WAIT_MS, violationsIn, waitMsIn } from './refusal-text.ts'
+import {
+  headersIn,
+  MAX_LIMITS,
+  MAX_VALUE_CHARACTERS,
+  MAX_WAIT_MS,
+  violationsIn,
+  waitMsIn,
+} from './provider-refusals.ts'
 import { parseNumber, parseWaitMs } from './wait-times.ts'
 
 type LimitFigure = 'limit' | 'remaining' | 'reset'

@@ -21,7 +21,7 @@ export interface OpenRow extends Reservation {
   pendingAmendment?: PendingAmendment | undefined
 }
 
-/** Without effect once its row points to another amendment or to none: the call was settled, or the amendment failed. */
+/** Counts only while `row.pendingAmendment` is this object: settling, or a failure, clears that field. */
 export interface PendingAmendment {
   readonly row: OpenRow
   to: Reservation
@@ -34,6 +34,7 @@ export interface PendingAmendment {
 /** A settled call: to be written over its open row, or as a row of its own. */
 export interface PendingSettlement {
   readonly id: number
+  /** False if the call was settled before its reservation was written, or was never reserved. */
   readonly hasOpenRow: boolean
   /** True if the open row still has the facts from before an amendment. */
   readonly isAmended: boolean
@@ -85,10 +86,10 @@ interface BatchParts {
 }
 
 /**
- * Everything that waits, because levels are saved whole: the levels count rows that were left out, and the sweep after a crash
- * would count those rows once more.
+ * What one commit writes: everything that waits, never a part. Levels are saved whole and already count every waiting
+ * row; if a row were left out and the process died, the recovery at the next start would count it again.
  *
- * One of `committed` and `rolledBack` has to follow `writeInto` in the same turn.
+ * After `writeInto`, call `committed` or `rolledBack` in the same turn.
  */
 export class Batch {
   readonly reserves: PendingReserves | undefined
@@ -115,7 +116,7 @@ export class Batch {
   writeInto(tables: LedgerTables): void {
     for (const row of this.reserves?.items ?? []) this.#insert(row, tables.entries)
     if (this.reserves?.amendments) this.#amend(currentAmendments(this.reserves), tables.entries)
-    for (const settlement of this.settlements?.items ?? []) settle(settlement, tables.entries)
+    for (const settlement of this.settlements?.items ?? []) writeSettlement(settlement, tables.entries)
     this.#dirtyLevels = this.#levels.collectDirty()
     for (const [key, level] of this.#dirtyLevels) tables.levels.save(key, level)
     if (!this.savesRollups) return
@@ -123,7 +124,7 @@ export class Batch {
     tables.saveOpenFrom.get(this.#observer.openFrom())
   }
 
-  /** Saved sums are marked before the entries of this batch are counted: the mark covers the entries before them. */
+  /** First the sums are marked saved, then this batch's entries are counted: the saved sums do not include them. */
   committed({ rollups }: LedgerTables): void {
     if (this.savesRollups) rollups.markSaved()
     if (this.reserves?.amendments) this.#observer.amendmentsWritten(currentAmendments(this.reserves))
@@ -181,7 +182,7 @@ export class Batch {
 }
 
 /** A row that cannot be written as it is must not block all others: it is settled in full, as an expired call is. */
-function settle(settlement: PendingSettlement, entries: EntryWriter): void {
+function writeSettlement(settlement: PendingSettlement, entries: EntryWriter): void {
   const { facts, outcome, settledSeq } = settlement.entry
   if (!settlement.hasOpenRow) entries.insert(settlement.id, facts, '[]', true)
   if (!outcome || settledSeq === null) return

@@ -1,4 +1,4 @@
-// Refusal texts: what the body of a provider's refusal tells of its rate limits.
+// Provider refusals: what the body of a provider's 429 tells of its rate limits. Our own words are in core/refusal.ts.
 
 import { recordOf } from '../core/json-values.ts'
 import type { UpstreamLimit } from '../core/ledger-entry.ts'
