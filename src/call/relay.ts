@@ -211,10 +211,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   #endAttempt(failed: FailedAttempt): void {
     const canRetry = this.#state === 'waiting' && this.#drainEnding === undefined
     const next = canRetry ? this.#retryPlan?.next(failed) : undefined
-    if (!next) {
-      this.#giveUp(failed)
-      return
-    }
+    if (!next) return this.giveUp(failed)
     const costNanoUsd = failed.isFree ? 0n : this.#attempt.dispatch.admitted.bound.costNanoUsd
     this.#settlement.recordAttempt(this.#attempt, failed.error, costNanoUsd, this.#parts.clock.now())
     this.#state = 'between'
@@ -228,12 +225,8 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     this.#attempt.send()
   }
 
-  onRetryImpossible(failed: FailedAttempt): void {
-    this.#giveUp(failed)
-  }
-
   /** A failed attempt was the last one. */
-  #giveUp({ isFree, error, answer }: FailedAttempt): void {
+  giveUp({ isFree, error, answer }: FailedAttempt): void {
     this.#settle(failedBasis(isFree, error))
     if (answer) {
       this.#reply.sendError(this.#attempt, answer)
@@ -296,7 +289,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
 
   // The ways to end. `#settle` settles, and comes first: what is written can carry the cost. `#complete`, `#fail` and
   // `#failWith` write the end of the answer, then finish. `#finish` ends the call, and neither writes nor settles.
-  // `#endAttempt` ends only an attempt: another one follows, or `#giveUp` settles, writes and finishes.
+  // `#endAttempt` ends only an attempt: another one follows, or `giveUp` settles, writes and finishes.
 
   #settle(basis: SettlementBasis): void {
     this.#settlement.settle(this.#attempt, basis)

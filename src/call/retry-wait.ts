@@ -14,7 +14,7 @@ export interface RetryListener {
   /** The next attempt can be sent. */
   onRetryReady(dispatch: Dispatch): void
   /** No further attempt is possible: the failed one was the last. */
-  onRetryImpossible(failed: FailedAttempt): void
+  giveUp(failed: FailedAttempt): void
   /**
    * The wait was stopped, and nothing more will be sent.
    * @param isFree nothing was used that is not in the bound of earlier attempts
@@ -80,7 +80,7 @@ export class RetryWait {
       // A moved reservation counts the failed attempt among the prior ones, and nothing was sent for it.
       this.#listener.onRetryStopped(this.#stopReason, this.#failed.isFree || dispatch !== undefined, dispatch)
     } else if (dispatch) this.#listener.onRetryReady(dispatch)
-    else this.#listener.onRetryImpossible(this.#failed)
+    else this.#listener.giveUp(this.#failed)
   }
 
   #releaseCircuit({ admitted, circuitPass }: Dispatch): void {
