@@ -142,7 +142,7 @@ export type ToolChoice =
   | { readonly kind: 'auto' | 'none' | 'required' }
   | { readonly kind: 'tools'; readonly names: readonly string[]; readonly required: boolean }
 
-/** The format of the response's text: any JSON, or JSON of a schema. */
+/** The format of the response's text: JSON, or JSON that a schema describes. */
 export type OutputFormat =
   | { readonly kind: 'json' }
   | {

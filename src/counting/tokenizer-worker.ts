@@ -24,7 +24,10 @@ const LONG_RUN = /[\p{L}\p{M}]{64,}|[^\s\p{L}\p{N}]{64,}|\s{64,}/gu
 /** The names of special tokens count as plain text. */
 const PLAIN_TEXT_OPTIONS = { disallowedSpecial: new Set<string>() }
 
-/** `\uXXXX` is decoded, because the character can take more tokens than its escape. Short escapes stay, because theirs cannot. */
+/**
+ * Escapes by code point, such as `\u00e9`, are decoded, because the character can take more tokens than its escape. Short escapes,
+ * such as `\n`, stay as they are written, because their characters cannot.
+ */
 const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|.)/g
 
 /** An upper bound on the tokens of a JSON text: exact unless the text contains long runs. */

@@ -18,7 +18,7 @@ interface ModelGeneration {
   readonly since: number
   /** Which thinking the models accept: none, a budget in tokens, an effort that the model adapts, or either of the two. */
   readonly thinking: 'none' | 'budget' | 'budgetOrAdaptive' | 'adaptive'
-  /** Which sampling the models accept: any, either `temperature` or `top_p`, or only the defaults. */
+  /** Which sampling the models accept: `temperature` and `top_p` freely, one of the two, or only the defaults. */
   readonly sampling: 'free' | 'one' | 'fixed'
   readonly hasStrictTools: boolean
   readonly hasXhighEffort: boolean
