@@ -5,7 +5,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Kind, Way } from './bodies.ts'
-import { CONNECTIONS, FIRST_WARM_UP_SECONDS, SLICE_SECONDS } from './cases.ts'
+import { CONNECTIONS, SLICE_SECONDS } from './cases.ts'
 import { checkOut } from './checkout.ts'
 import { bursarEnv, ROOT, startGateway } from './gateway.ts'
 import type { Load } from './load.ts'
@@ -59,8 +59,8 @@ const ORDERS: readonly (readonly Name[])[] = [
 ]
 
 const TRANSLATED_WAYS = WAYS.slice(1)
-/** Translated calls run through much more code than others, and their cost falls for longer. */
-const TRANSLATED_WARM_UP_SECONDS = 10
+/** The compiler works for so long after a start. A shorter warm-up compares how much code two trees have, and not what calls cost. */
+const WARM_UP_SECONDS = 10
 
 const CPU_CASES: readonly CpuCase[] = [
   { name: '1 kB body', only: '1kb', unit: 'calls', kind: '1kb', connections: CONNECTIONS },
@@ -148,10 +148,9 @@ async function cpuRound(
   const subjects = new Map<Name, Subject>()
   const slices: Trio<Measured[]> = { against: [], ours: [], again: [] }
   const run = (name: Name, seconds: number) => measure(loader, subjectOf(subjects, name), { ...load, seconds })
-  const warmUpSeconds = load.way ? TRANSLATED_WARM_UP_SECONDS : FIRST_WARM_UP_SECONDS
   const order = nextRoundOrder()
   for (const name of order) subjects.set(name, await start(name))
-  for (const name of order) await run(name, warmUpSeconds)
+  for (const name of order) await run(name, WARM_UP_SECONDS)
   for (let done = 0; done < seconds; done += SLICE_SECONDS)
     for (const name of nextSliceOrder()) slices[name].push(await run(name, SLICE_SECONDS))
   for (const subject of subjects.values()) await subject.stop()

@@ -29,7 +29,7 @@ export type Latency = {
 export const CONNECTIONS = 32
 const WARM_UP_SECONDS = 2
 /** The first warm-up of a case also has the compiler to wait for. */
-export const FIRST_WARM_UP_SECONDS = 5
+const FIRST_WARM_UP_SECONDS = 5
 /** Runs are cut into slices that alternate (A B B A …), so that a slow moment of the machine falls on both sides of a pair. */
 export const SLICE_SECONDS = 1
 

@@ -29,7 +29,7 @@ const insert = db.prepare(`
   SELECT ($first + n * 100) * 1024,
     printf('%08x-%04x-7%03x-8abc-%012x', ($first + n * 100) >> 16, ($first + n * 100) & 65535, n & 4095, n),
     'acme', 'project-' || (n % 10), 'key-' || (n % 500), 'user-' || (n % 5000), 'openai-chat', 'openai', 'gpt-4o', 'gpt-4o',
-    $first + n * 100, date(($first + n * 100) / 1000, 'unixepoch'), 1400, 12345678, 'genai-prices@0.1.8', 1, n % 3 = 0, 0,
+    $first + n * 100, date(($first + n * 100) / 1000, 'unixepoch'), 1400, 12345678, 'prices@2026-11-30#1a2b3c4d', 1, n % 3 = 0, 0,
     n, 'completed', 'exact', $first + n * 100 + 800, 800, 350, 100 + n % 700, 875000, (100 + n % 700) * 10000,
     875000 + (100 + n % 700) * 10000, 811,
     '[["global:/cost/day:' || date(($first + n * 100) / 1000, 'unixepoch') || '","12345678",0]]'

@@ -61,7 +61,7 @@ function reservation(now: Instant): Reservation {
     day: '2026-11-22',
     reservedTokens: 1400,
     reservedCostNanoUsd: 12_345_678n,
-    priceVersion: 'genai-prices@0.1.8',
+    priceVersion: 'prices@2026-11-30#1a2b3c4d',
     costKnown: true,
     streaming: false,
     capAsked: 1000,

@@ -150,7 +150,10 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
   const patterns = new PatternModelsInForce(providers, settings.DEFAULT_LLM_PROVIDER)
   const models = (name: string) => {
     const provider = providers.list.find((candidate) => candidate.name === name)
-    return provider ? listModels(provider, prices.models(provider.priceName)) : []
+    if (!provider) return []
+    const nowMs = clock.now().wallMs
+    const ids = listModels(provider, prices.models(provider.priceName, nowMs))
+    return ids.map((id) => ({ id, facts: prices.find(provider.priceName, id, nowMs) }))
   }
   const app = routes({
     settings,

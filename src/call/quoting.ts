@@ -141,7 +141,7 @@ export class Quoting {
     const price = provider.unlistedPrice
     const needsPrice = request.kind !== 'count' && settings.UNKNOWN_PRICE === 'refuse'
     if (!price && needsPrice && (limits.plan.hasCostLimit || budget))
-      throw unknownPriceProblem(provider.priceName, model)
+      throw unknownPriceProblem(provider.priceName.replace(/\+.*/, ''), model)
     return { price, limits: listed.limits }
   }
 

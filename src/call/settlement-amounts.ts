@@ -80,7 +80,7 @@ export class SettlementCalculator {
     if (!this.#tracksCost) return NO_COST
     const answered = model === null ? undefined : this.#prices.find(priceName, model, facts.reservedAtMs).price
     const price = answered ?? quote.price
-    return price ? costOf(price, usage, serviceTier ?? undefined) : NO_COST
+    return price ? costOf(price, usage, serviceTier) : NO_COST
   }
 }
 

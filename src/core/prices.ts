@@ -12,14 +12,19 @@ export interface PriceStep {
   readonly rates: Rates
 }
 
+/** In ascending order. The first starts at 0. */
+export type PriceSteps = readonly [PriceStep, ...PriceStep[]]
+
 /** The price of one model at one provider. */
 export interface Price {
-  /** The source of the figures, as every entry records it: `genai-prices@0.1.8`, `bursar@1`, `bursar.json#1a2b3c4d`, `code#…`. */
+  /** The source of the figures, as every entry records it: `prices@2026-11-30#1a2b3c4d`, `bursar.json#1a2b3c4d`, `code#…`. */
   readonly version: string
-  /** In ascending order. The first starts at 0. */
-  readonly steps: readonly [PriceStep, ...PriceStep[]]
-  /** Percent of the token rates by service tier (`flex` 50, `priority` 175). Any other tier costs 100. */
-  readonly serviceTierPercent: Readonly<Record<string, number>>
+  readonly steps: PriceSteps
+  /**
+   * The rates of service tiers, by the words of OpenAI's `service_tier`. Anthropic's `speed: fast` and `inference_geo: us` are
+   * `fast`, `us` and `fast+us`. Any other tier has the rates of `steps`: committed capacity, for one, has a bill of its own.
+   */
+  readonly tiers: ReadonlyMap<string, PriceSteps>
   /** Nano-dollars per million uses of tools that the provider runs, by their names in requests. Absent if none is known. */
   readonly toolFees?: ReadonlyMap<string, bigint>
 }
@@ -32,10 +37,19 @@ export interface ModelLimits {
   readonly usualOutput: number
 }
 
-/** The gateway's knowledge of a model. Either part may be unknown. */
+/** The announced end of a model. */
+export interface Retirement {
+  /** The first day, in UTC, on which the provider no longer serves the model: `2027-01-14`. */
+  readonly date: string
+  /** The model that the provider recommends instead. */
+  readonly successor: string | undefined
+}
+
+/** The gateway's knowledge of a model. Each part may be unknown. */
 export interface ModelFacts {
   readonly price: Price | undefined
   readonly limits: ModelLimits | undefined
+  readonly retirement?: Retirement | undefined
 }
 
 /** Looks up models. Called several times per call: a look-up must be a hash hit and must not do I/O. */
@@ -69,21 +83,25 @@ export function costSum(left: Cost, right: Cost): Cost {
 }
 
 const MILLION = 1_000_000n
-const PERCENT_OF_MILLION = 100n * MILLION
+
+export const NO_TIERS: Price['tiers'] = new Map()
+
+/** The steps of a service tier, which are those of the standard tier if the tier has none. */
+export function tierSteps(price: Price, serviceTier: string | null): PriceSteps {
+  return (serviceTier === null ? undefined : price.tiers.get(serviceTier)) ?? price.steps
+}
 
 /** The rates in force for a call with this much input. */
-export function ratesFor(price: Price, totalInputTokens: number): Rates {
-  let rates = price.steps[0].rates
-  for (const step of price.steps) if (totalInputTokens >= step.fromInputTokens) rates = step.rates
+export function ratesFor(price: Price, totalInputTokens: number, serviceTier: string | null = null): Rates {
+  const steps = tierSteps(price, serviceTier)
+  let { rates } = steps[0]
+  for (const step of steps) if (totalInputTokens >= step.fromInputTokens) rates = step.rates
   return rates
 }
 
-/**
- * The cost of `usage`: rates × units, summed exactly in nano-dollars × million × percent, then rounded once. The service tier
- * scales token rates and leaves fees alone.
- */
-export function costOf(price: Price, usage: Usage, serviceTier?: string): Cost {
-  const rates = ratesFor(price, inputTokens(usage))
+/** The cost of `usage`: rates × units, summed exactly in nano-dollars × million, then rounded once. */
+export function costOf(price: Price, usage: Usage, serviceTier: string | null = null): Cost {
+  const rates = ratesFor(price, inputTokens(usage), serviceTier)
   let input =
     multiply(rates.input, usage.input) +
     multiply(rates.cacheRead, usage.cacheRead) +
@@ -97,22 +115,15 @@ export function costOf(price: Price, usage: Usage, serviceTier?: string): Cost {
     else if (part === 'output') output += cost
     else fees += cost
   }
-  const percent = BigInt(tierPercent(price, serviceTier))
   return {
-    inputNanoUsd: (input * percent) / PERCENT_OF_MILLION,
-    outputNanoUsd: (output * percent) / PERCENT_OF_MILLION,
-    totalNanoUsd: divideUp((input + output) * percent + fees * 100n, PERCENT_OF_MILLION),
+    inputNanoUsd: input / MILLION,
+    outputNanoUsd: output / MILLION,
+    totalNanoUsd: divideUp(input + output + fees, MILLION),
   }
 }
 
 function multiply(rate: bigint, units: number): bigint {
   return units > 0 ? rate * BigInt(units) : 0n
-}
-
-/** The price of a service tier in percent of the standard tier. An unknown tier costs 100. */
-export function tierPercent(price: Price, serviceTier: string | null | undefined): number {
-  const known = typeof serviceTier === 'string' && Object.hasOwn(price.serviceTierPercent, serviceTier)
-  return known ? (price.serviceTierPercent[serviceTier] ?? 100) : 100
 }
 
 /** Rates with every class filled: a missing rate is that of its nearest relative with a rate, or zero. */

@@ -1,7 +1,7 @@
 // Quote: an upper bound on what a call can use and cost, from the facts of its request. Reads no bodies and knows no provider by name.
 
 import { divideUp } from './money.ts'
-import { type ModelFacts, type ModelLimits, type Price, type PriceStep, type Rates, tierPercent } from './prices.ts'
+import { type ModelFacts, type ModelLimits, type Price, type PriceStep, type Rates, tierSteps } from './prices.ts'
 
 /** The facts of a request that change what the call can cost. Dialects read them from bodies. */
 export interface RequestFacts {
@@ -29,7 +29,8 @@ export interface RequestFacts {
   readonly unsizedInput: boolean
   readonly audioInput: boolean
   readonly audioOutput: boolean
-  readonly cacheWrite: 'none' | '5m' | '1h'
+  /** The longest life that the request asks for; OpenAI's shortest is half an hour. */
+  readonly cacheWrite: 'none' | '5m' | '1h' | '12h'
   /** Names of features whose cost has no upper bound, such as hosted tools. Empty for most calls. */
   readonly unbounded: readonly string[]
   readonly serviceTier: string | null
@@ -86,7 +87,7 @@ const ESTIMATED_BYTES_PER_TOKEN = 4
 const ESTIMATED_IMAGE_TOKENS = 1_000
 /** Searches assumed of a call with a hosted search tool: their number has no upper bound. */
 const ASSUMED_WEB_SEARCHES = 10n
-const PERCENT_OF_MILLION = 100_000_000n
+const MILLION = 1_000_000n
 
 /**
  * The quote of a request at a model. A model whose longest answer is not known gets the default cap if the request has none.
@@ -150,13 +151,12 @@ function quoteOf(
 export function affordableCap(request: RequestFacts, quoted: Quote, rules: QuoteRules, budgetNanoUsd: bigint): number {
   if (!quoted.price) return Number.MAX_SAFE_INTEGER
   let cap = Number.MAX_SAFE_INTEGER
-  for (const step of quoted.price.steps) {
-    if (!canApply(step, quoted.inputTokens)) continue
-    const { inputRate, outputRate, fees, percent } = maxRates(request, quoted.price, step, rules)
-    const left = budgetNanoUsd * PERCENT_OF_MILLION - BigInt(quoted.inputTokens) * inputRate * percent - fees * 100n
+  for (const step of applicableSteps(request, quoted.price, quoted.inputTokens)) {
+    const { inputRate, outputRate, fees } = maxRates(request, quoted.price, step, rules)
+    const left = budgetNanoUsd * MILLION - BigInt(quoted.inputTokens) * inputRate - fees
     if (left < 0n) return -1
     if (outputRate === 0n) continue
-    const affordableTokens = Number(left / (outputRate * percent))
+    const affordableTokens = Number(left / outputRate)
     if (!rules.capCoversReasoning) {
       if (affordableTokens < quoted.outputTokens) return -1
       continue
@@ -207,18 +207,23 @@ function maxCostNanoUsd(
   outputTokens: number,
 ): bigint {
   let maxCost = 0n
-  for (const step of price.steps) {
-    if (!canApply(step, inputTokens)) continue
-    const { inputRate, outputRate, fees, percent } = maxRates(request, price, step, rules)
-    const cost = (BigInt(inputTokens) * inputRate + BigInt(outputTokens) * outputRate) * percent + fees * 100n
+  for (const step of applicableSteps(request, price, inputTokens)) {
+    const { inputRate, outputRate, fees } = maxRates(request, price, step, rules)
+    const cost = BigInt(inputTokens) * inputRate + BigInt(outputTokens) * outputRate + fees
     if (cost > maxCost) maxCost = cost
   }
-  return divideUp(maxCost, PERCENT_OF_MILLION)
+  return divideUp(maxCost, MILLION)
 }
 
-/** Whether the call may be billed by a step. Lower steps also count, since it may use less input than its bound. */
-function canApply({ fromInputTokens }: PriceStep, inputTokens: number): boolean {
-  return fromInputTokens <= inputTokens
+/**
+ * The steps that the call may be billed by. Lower steps also count, since the call may use less input than its bound. So do those
+ * of the standard tier: a provider may refuse a cheap tier and serve the call at the standard one.
+ */
+function applicableSteps(request: RequestFacts, price: Price, inputTokens: number): readonly PriceStep[] {
+  const tier = tierSteps(price, request.serviceTier)
+  const steps = tier === price.steps ? tier : [...price.steps, ...tier]
+  if (steps.length === 1) return steps
+  return steps.filter(({ fromInputTokens }) => fromInputTokens <= inputTokens)
 }
 
 /** The highest rates by which a call can be billed, in nano-dollars per million units. */
@@ -227,18 +232,13 @@ interface MaxRates {
   readonly outputRate: bigint
   /** Fees of the whole call, in nano-dollars × million, like rate × units. */
   readonly fees: bigint
-  /** The service tier's share of the token rates. */
-  readonly percent: bigint
 }
 
 function maxRates(request: RequestFacts, price: Price, { rates }: PriceStep, rules: QuoteRules): MaxRates {
-  const tier = tierPercent(price, request.serviceTier)
   return {
     inputRate: maxInputRate(request, rules, rates),
     outputRate: maxOutputRate(request, rates),
     fees: maxFees(request, price, rates),
-    // A provider may refuse a cheap tier and serve the call at the standard one.
-    percent: BigInt(Math.max(100, tier)),
   }
 }
 
@@ -253,7 +253,8 @@ function maxFees(request: RequestFacts, { toolFees }: Price, rates: Rates): bigi
 function maxInputRate(request: RequestFacts, rules: QuoteRules, rates: Rates): bigint {
   let max = maxBigint(rates.input, rates.cacheRead)
   if (request.cacheWrite !== 'none' || rules.cachesAutomatically) max = maxBigint(max, rates.cacheWrite5m)
-  if (request.cacheWrite === '1h') max = maxBigint(max, rates.cacheWrite1h)
+  if (request.cacheWrite === '1h' || request.cacheWrite === '12h') max = maxBigint(max, rates.cacheWrite1h)
+  if (request.cacheWrite === '12h') max = maxBigint(max, rates.cacheWrite12h)
   if (request.audioInput) max = maxBigint(max, rates.audioInput)
   // Input of unknown size may contain images, and audio that is cached.
   if (request.images > 0 || request.unsizedInput) max = maxBigint(max, rates.imageInput)

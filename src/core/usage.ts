@@ -46,6 +46,7 @@ const TOKEN_ROWS = {
   cacheRead: tokens('cache_read', 'input', COMMON, 'input'),
   cacheWrite5m: tokens('cache_write_5m', 'input', COMMON, 'input'),
   cacheWrite1h: tokens('cache_write_1h', 'input', RARE, 'cacheWrite5m', 'input'),
+  cacheWrite12h: tokens('cache_write_12h', 'input', RARE, 'cacheWrite1h', 'cacheWrite5m', 'input'),
   output: tokens('output', 'output', COMMON),
   audioInput: tokens('audio_input', 'input', RARE, 'input'),
   audioCacheRead: tokens('audio_cache_read', 'input', RARE, 'audioInput', 'cacheRead', 'input'),

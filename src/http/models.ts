@@ -2,9 +2,11 @@
 // These are no rows of endpoint.ts: answers and errors are in a vendor's shape.
 
 import { type Context, Hono } from 'hono'
+import { formatUsd } from '../core/money.ts'
+import type { ModelFacts, Price } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
+import { CLASS_ROWS, USAGE_CLASSES } from '../core/usage.ts'
 import type { Callers } from '../keys/callers.ts'
-import { limitsOf } from '../prices/model-limits.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { dialectNamed } from '../wire/index.ts'
@@ -15,8 +17,14 @@ export interface ModelParts {
   readonly providers: readonly Provider[]
   /** Names of routes, which are used like models. */
   readonly routing: { readonly aliases: readonly string[] }
-  /** The known models of a provider, by the provider's name. */
-  readonly models: (provider: string) => readonly string[]
+  /** The models that a provider serves now, by the provider's name. */
+  readonly models: (provider: string) => readonly KnownModel[]
+}
+
+export interface KnownModel {
+  /** The name under which callers ask for the model. */
+  readonly id: string
+  readonly facts: ModelFacts
 }
 
 const SIMULATED_MODELS = [
@@ -60,20 +68,28 @@ function describeModel(parts: ModelParts, format: ModelListFormat, id: string): 
   throw new Problem('not_found', `The model ${id.slice(0, MAX_SHOWN_CHARACTERS)} is not known here.`, 'model')
 }
 
-interface Model {
-  readonly id: string
+interface Model extends KnownModel {
   readonly provider: Pick<Provider, 'name' | 'dialects' | 'simulated'>
 }
 
 function listedModels(parts: ModelParts): Model[] {
-  const aliases = parts.routing.aliases.map((id) => ({ id, provider: ALIAS_PROVIDER }))
+  const aliases = parts.routing.aliases.map((id) => ({ id, facts: UNKNOWN_FACTS, provider: ALIAS_PROVIDER }))
   const models = parts.providers
     .filter((provider) => provider.configured)
-    .flatMap((provider) =>
-      (provider.simulated ? SIMULATED_MODELS : parts.models(provider.name)).map((id) => ({ id, provider })),
-    )
+    .flatMap((provider) => {
+      const known = provider.simulated ? simulatedModels(parts) : parts.models(provider.name)
+      return known.map((model) => ({ ...model, provider }))
+    })
   return [...aliases, ...models]
 }
+
+/** All of them have the facts of the one that the price book lists. */
+function simulatedModels(parts: ModelParts): KnownModel[] {
+  const [listed] = parts.models('simulated')
+  return SIMULATED_MODELS.map((id) => ({ id, facts: listed?.facts ?? UNKNOWN_FACTS }))
+}
+
+const UNKNOWN_FACTS: ModelFacts = { price: undefined, limits: undefined }
 
 /** Named as the provider of aliases: each call decides which provider it is. */
 const ALIAS_PROVIDER: Model['provider'] = { name: 'bursar', dialects: ['gemini.generateContent'], simulated: false }
@@ -91,7 +107,16 @@ const OPENAI_FORMAT: ModelListFormat = {
   dialect: dialectNamed('openai.chat'),
   shows: () => true,
   list: (models) => ({ object: 'list', data: models.map(OPENAI_FORMAT.describe) }),
-  describe: ({ id, provider }) => ({ id, object: 'model', created: 0, owned_by: provider.name }),
+  describe: ({ id, provider, facts: { limits, price, retirement } }) => ({
+    id,
+    object: 'model',
+    created: 0,
+    owned_by: provider.name,
+    shutdown_date: retirement?.date ?? null,
+    // OpenAI has no fields for what follows. Others that copy its list have these.
+    ...(limits ? { context_window: limits.contextWindow, max_output_tokens: limits.maxOutput } : {}),
+    ...(price ? { pricing: pricingJson(price) } : {}),
+  }),
 }
 
 const ANTHROPIC_FORMAT: ModelListFormat = {
@@ -103,7 +128,20 @@ const ANTHROPIC_FORMAT: ModelListFormat = {
     first_id: models[0]?.id ?? null,
     last_id: models.at(-1)?.id ?? null,
   }),
-  describe: ({ id }) => ({ type: 'model', id, display_name: id, created_at: '1970-01-01T00:00:00Z' }),
+  describe: ({ id, facts: { limits, price, retirement } }) => ({
+    type: 'model',
+    id,
+    display_name: id,
+    created_at: '1970-01-01T00:00:00Z',
+    lifecycle: retirement ? 'deprecated' : 'active',
+    deprecated_at: null,
+    retires_at: retirement ? `${retirement.date}T00:00:00Z` : null,
+    line: null,
+    capabilities: null,
+    max_input_tokens: limits?.contextWindow ?? null,
+    max_tokens: limits?.maxOutput ?? null,
+    ...(price ? { pricing: pricingJson(price) } : {}),
+  }),
 }
 
 /** Google's SDKs use no other vendor's models. */
@@ -116,8 +154,7 @@ const GEMINI_FORMAT: ModelListFormat = {
     const page = { models: models.slice(from, to).map(GEMINI_FORMAT.describe) }
     return to < models.length ? { ...page, nextPageToken: `${to}` } : page
   },
-  describe: ({ id, provider }) => {
-    const limits = limitsOf(id)
+  describe: ({ id, provider, facts: { limits, price } }) => {
     return {
       name: `models/${id}`,
       displayName: id,
@@ -127,8 +164,30 @@ const GEMINI_FORMAT: ModelListFormat = {
         : limits?.maxOutput === 0
           ? EMBEDDING_METHODS
           : GENERATION_METHODS,
+      ...(price ? { pricing: pricingJson(price) } : {}),
     }
   },
+}
+
+/**
+ * The standard rates as decimal dollars: for a million tokens, or for a thousand units that are no tokens. A class that is left
+ * out costs what its nearest relative costs.
+ */
+function pricingJson({ steps }: Price): object {
+  const json: Record<string, unknown> = {}
+  for (const [index, { fromInputTokens, rates }] of steps.entries()) {
+    const step: Record<string, string> = {}
+    for (const name of USAGE_CLASSES) {
+      const { json: key, pricedPer, rateFrom } = CLASS_ROWS[name]
+      const [relative] = rateFrom
+      const isOwn = relative === undefined ? rates[name] > 0n : rates[name] !== rates[relative]
+      if (isOwn || name === 'input' || name === 'output')
+        step[key] = formatUsd((rates[name] * BigInt(pricedPer)) / 1_000_000n)
+    }
+    if (index === 0) Object.assign(json, step)
+    else json[`from_${fromInputTokens}_input_tokens`] = step
+  }
+  return json
 }
 
 const EMBEDDING_METHODS = ['embedContent', 'countTokens']

@@ -1,12 +1,12 @@
-// The price book: prices and limits of every known model, from genai-prices, our corrections and the operator. It compiles a
-// name once and remembers it. It does no I/O and never guesses: an unknown name has no price.
+// The price book: prices and limits of every known model, from the price list and the operator. It compiles a name once and
+// remembers it. It never guesses: an unknown name has no price.
 
-import { type ModelFacts, type PriceBook, ratesOf } from '../core/prices.ts'
+import { type ModelFacts, NO_TIERS, type PriceBook, ratesOf } from '../core/prices.ts'
 import { RecentMap } from '../core/recent-map.ts'
-import { libraryFacts, listedModels, type PriceSpan, spanAt, type TimedModelFacts, type Timeline } from './library.ts'
 import { familyNames, modelNames } from './model-names.ts'
+import { constantTimeline, type PriceList, shippedPriceList, type TimedModelFacts } from './price-list.ts'
+import { type PriceSpan, spanAt } from './price-spans.ts'
 import { isClaude } from './rates.ts'
-import { NO_TIERS } from './service-tiers.ts'
 import {
   applyLayer,
   compileUserLayer,
@@ -25,22 +25,18 @@ export const MAX_NAMES = 10_000
 const MAX_NAME_CHARACTERS = 512
 
 const SIMULATED_MODEL: TimedModelFacts = {
-  timeline: {
-    spans: [undefined],
-    prices: [
+  timeline: constantTimeline({
+    version: 'simulated@1',
+    steps: [
       {
-        version: 'simulated@1',
-        steps: [
-          {
-            fromInputTokens: 0,
-            rates: ratesOf({ input: 1_000_000_000n, cacheRead: 100_000_000n, output: 2_000_000_000n }),
-          },
-        ],
-        serviceTierPercent: NO_TIERS,
+        fromInputTokens: 0,
+        rates: ratesOf({ input: 1_000_000_000n, cacheRead: 100_000_000n, output: 2_000_000_000n }),
       },
     ],
-  },
+    tiers: NO_TIERS,
+  }),
   limits: { contextWindow: 128_000, maxOutput: 4_096, usualOutput: 64 },
+  retirement: undefined,
 }
 
 const UNKNOWN_FACTS: ModelFacts = Object.freeze({ price: undefined, limits: undefined })
@@ -59,8 +55,12 @@ export class EditablePriceBook implements PriceBook {
   /** Prices by provider and name, in lower case. */
   readonly #codePrices = new Map<string, UserLayer>()
   #userPrices: UserPrices = new Map()
-  readonly #timelines = new Map<string, Timeline>()
+  #list: PriceList
   readonly #modelsByProvider = new Map<string, RecentMap<CachedModel>>()
+
+  constructor(list: PriceList) {
+    this.#list = list
+  }
 
   find(provider: string, model: string, atMs: number): ModelFacts {
     if (model.length > MAX_NAME_CHARACTERS) return UNKNOWN_FACTS
@@ -73,8 +73,8 @@ export class EditablePriceBook implements PriceBook {
 
   serves(provider: string, model: string, atMs: number): boolean {
     if (this.find(provider, model, atMs).price === undefined) return false
-    // The library lists Claude among Google's models: Vertex serves it, the Gemini endpoint does not.
-    return !(provider === 'gemini' && isClaude(model))
+    // The price list has Claude among Google's models: Vertex serves it, the Gemini endpoint does not.
+    return !(ownerOf(provider) === 'gemini' && isClaude(model))
   }
 
   /** Sets a price in code. Throws a RangeError that names the mistake. */
@@ -94,12 +94,13 @@ export class EditablePriceBook implements PriceBook {
     this.useUserPrices(compileUserPrices(entries))
   }
 
-  /** Ids of the models of a provider with a known price, sorted: the library's and the operator's. */
-  models(provider: string): readonly string[] {
-    const prefix = `${provider}\n`
+  /** Ids of the models that a provider serves now and whose price is known, sorted: the list's and the operator's. */
+  models(provider: string, atMs: number): readonly string[] {
+    const prefix = `${ownerOf(provider)}\n`
     const ownKeys = [...this.#codePrices.keys(), ...this.#userPrices.keys()].filter((key) => key.startsWith(prefix))
-    const ids = new Set([...listedModels(provider), ...ownKeys.map((key) => key.slice(prefix.length))])
-    return [...ids].filter((id) => this.find(provider, id, 0).price !== undefined).sort()
+    const listed = provider === 'simulated' ? ['sim/echo'] : this.#list.servedModels(provider, atMs)
+    const ids = new Set([...listed, ...ownKeys.map((key) => key.slice(prefix.length))])
+    return [...ids].filter((id) => this.find(provider, id, atMs).price !== undefined).sort()
   }
 
   /** How many names are remembered now: at most `MAX_NAMES` for each provider. */
@@ -108,12 +109,16 @@ export class EditablePriceBook implements PriceBook {
   }
 
   #compile(provider: string, model: string): CachedModel {
-    const spellings = modelNames(provider, model)
-    const { timeline, limits } =
-      provider === 'simulated' ? SIMULATED_MODEL : libraryFacts(provider, spellings, model, this.#timelines)
-    const layers = this.#layersOf(provider, [...spellings, ...familyNames(model)])
+    const spellings = modelNames(ownerOf(provider), model)
+    const { timeline, limits, retirement } =
+      provider === 'simulated' ? SIMULATED_MODEL : this.#list.facts(provider, spellings, model)
+    const layers = this.#layersOf(ownerOf(provider), [...spellings, ...familyNames(model)])
     const facts = timeline.prices.map((price) =>
-      layers.reduce<ModelFacts>((under, layer) => applyLayer(under, layer, isClaude(model)), { price, limits }),
+      layers.reduce<ModelFacts>((under, layer) => applyLayer(under, layer, isClaude(model)), {
+        price,
+        limits,
+        retirement,
+      }),
     )
     return { spans: timeline.spans, facts }
   }
@@ -126,7 +131,12 @@ export class EditablePriceBook implements PriceBook {
   }
 }
 
-/** A price book with the library's prices and our corrections, and no user prices yet. */
+/** The provider without its region: the operator's prices hold everywhere. */
+function ownerOf(provider: string): string {
+  return provider.replace(/\+.*/, '')
+}
+
+/** A price book with the prices that this version ships, and no user prices yet. */
 export function createPriceBook(): EditablePriceBook {
-  return new EditablePriceBook()
+  return new EditablePriceBook(shippedPriceList())
 }

@@ -1,11 +1,17 @@
-// Prices that an operator writes, in bursar.json or in code: checks them, and lays them over the library's.
+// Prices that an operator writes, in bursar.json or in code: checks them, and lays them over those of the price list.
 
 import { hash } from 'node:crypto'
-import { nanoUsdOf, parseUsd } from '../core/money.ts'
-import type { ModelFacts, ModelLimits, Price, PriceStep } from '../core/prices.ts'
+import { divideUp, nanoUsdOf, parseUsd } from '../core/money.ts'
+import {
+  type ModelFacts,
+  type ModelLimits,
+  NO_TIERS,
+  type Price,
+  type PriceStep,
+  type PriceSteps,
+} from '../core/prices.ts'
 import { FEE_CLASSES, USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
-import { fillRates, type KnownRates, rateOf } from './rates.ts'
-import { NO_TIERS } from './service-tiers.ts'
+import { fillRates, type KnownRates, rateOf, scaledSteps } from './rates.ts'
 
 /** Dollars as a decimal (`"0.15"`, at most nine decimals) or a number. */
 type Dollars = string | number
@@ -99,7 +105,11 @@ function parseDollars(dollars: Dollars, where: string): bigint {
 
 /** The facts of a model with a layer over them. */
 export function applyLayer(under: ModelFacts, layer: UserLayer, isClaudeModel: boolean): ModelFacts {
-  return { price: overlayPrice(under.price, layer, isClaudeModel), limits: overlayLimits(under.limits, layer.limits) }
+  return {
+    ...under,
+    price: overlayPrice(under.price, layer, isClaudeModel),
+    limits: overlayLimits(under.limits, layer.limits),
+  }
 }
 
 function overlayPrice(
@@ -108,18 +118,46 @@ function overlayPrice(
   isClaudeModel: boolean,
 ): Price | undefined {
   if (Object.keys(rates).length === 0) return under
-  const serviceTierPercent = under?.serviceTierPercent ?? NO_TIERS
-  if (rates.input !== undefined && rates.output !== undefined) {
-    const isFree = Object.values(rates).every((rate) => rate === 0n)
-    const known = isFree || !under ? rates : { ...feesOf(under), ...rates }
-    const steps: Price['steps'] = [{ fromInputTokens: 0, rates: fillRates(known, isClaudeModel) }]
-    const toolFees = under?.toolFees
-    return { version, steps, serviceTierPercent, ...(toolFees && !isFree ? { toolFees } : {}) }
-  }
+  if (rates.input !== undefined && rates.output !== undefined) return wholePrice(under, rates, version, isClaudeModel)
   if (!under) return undefined
-  const corrected = (step: PriceStep): PriceStep => ({ ...step, rates: { ...step.rates, ...rates } })
-  const [first, ...later] = under.steps
-  return { ...under, version, steps: [corrected(first), ...later.map(corrected)] }
+  const tiers = [...under.tiers].map(([tier, steps]) => [tier, correctedSteps(steps, rates, under.steps)] as const)
+  return { ...under, version, steps: correctedSteps(under.steps, rates), tiers: new Map(tiers) }
+}
+
+/** A tier costs the same percentage of the operator's price as of the price below. */
+function wholePrice(under: Price | undefined, rates: KnownRates, version: string, isClaudeModel: boolean): Price {
+  const isFree = Object.values(rates).every((rate) => rate === 0n)
+  const known = isFree || !under ? rates : { ...feesOf(under), ...rates }
+  const steps: PriceSteps = [{ fromInputTokens: 0, rates: fillRates(known, isClaudeModel) }]
+  if (!under || isFree) return { version, steps, tiers: NO_TIERS }
+  const tiers = [...under.tiers].map(([tier, own]) => [tier, scaledSteps(steps, percentOf(own, under.steps))] as const)
+  return { version, steps, tiers: new Map(tiers), ...(under.toolFees ? { toolFees: under.toolFees } : {}) }
+}
+
+/** The highest percentage that a tier's input or output costs, rounded up. */
+function percentOf([{ rates: tier }]: PriceSteps, [{ rates: standard }]: PriceSteps): number {
+  const percents = (['input', 'output'] as const).map((name) =>
+    standard[name] === 0n ? 100 : Number(divideUp(tier[name] * 1_000_000n, standard[name])) / 10_000,
+  )
+  return Math.max(...percents)
+}
+
+/**
+ * Steps with the operator's rates in place of their own.
+ * @param standard the steps of the standard tier, if these are another tier's, which keeps its share of each rate
+ */
+function correctedSteps(steps: PriceSteps, rates: KnownRates, standard?: PriceSteps): PriceSteps {
+  const standardRates = standard?.[0].rates
+  const corrected = (step: PriceStep): PriceStep => {
+    const own: KnownRates = {}
+    for (const [name, rate] of Object.entries(rates) as [UsageClass, bigint][]) {
+      const whole = standardRates?.[name] ?? 0n
+      own[name] = whole === 0n ? rate : divideUp(rate * step.rates[name], whole)
+    }
+    return { ...step, rates: { ...step.rates, ...own } }
+  }
+  const [first, ...later] = steps
+  return [corrected(first), ...later.map(corrected)]
 }
 
 /** The fees of the price below. A whole price that leaves out fees keeps them, unless it is zero altogether. */

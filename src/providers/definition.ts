@@ -1,6 +1,7 @@
 // Definition: a provider with a key of its own as one value. The list of providers, the settings and `.env.example` derive from it.
 
 import type { Provider, ProviderSettings } from './provider.ts'
+import { priceNameAt } from './regional-prices.ts'
 
 /** One setting of a provider: a row of the table of settings, and of `.env.example`. */
 export interface ProviderSettingRow<Variable extends string = string> {
@@ -76,7 +77,7 @@ export function defineProvider<const Name extends string, const Variable extends
         simulated: false,
         configured: settings.apiKey !== '' || callerKeys,
         callerKeys,
-        priceName: name,
+        priceName: priceNameAt(name, settings.baseUrl),
         defaultModel: settings.model,
         setupGuide: `Set ${rows.apiKey.variable} in .env file`,
         ...open(settings),

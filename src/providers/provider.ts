@@ -89,7 +89,7 @@ export interface Provider {
   readonly configured: boolean
   /** True: callers send their own keys for it. */
   readonly callerKeys: boolean
-  /** Its name in the price book. */
+  /** Its name in the price book, with the region of its address if prices differ there: `openai`, `openai+regional`. */
   readonly priceName: string
   /** The price of models that the price book does not know. Without it, such models are refused. */
   readonly unlistedPrice?: Price

@@ -2,20 +2,24 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { costOf, isFree, NO_COST, type Price, ratesFor, ratesOf } from '../../src/core/prices.ts'
 import {
-  FEE_CLASSES,
-  inputTokens,
-  TOKEN_CLASSES,
-  USAGE_CLASSES,
-  type UsageClass,
-  usageOf,
-} from '../../src/core/usage.ts'
+  costOf,
+  isFree,
+  NO_COST,
+  NO_TIERS,
+  type Price,
+  type PriceSteps,
+  ratesFor,
+  ratesOf,
+} from '../../src/core/prices.ts'
+import { inputTokens, USAGE_CLASSES, type UsageClass, usageOf } from '../../src/core/usage.ts'
+import { tiersOf } from '../support/tiers.ts'
 
 const USD = 1_000_000_000n
 
 function priceOf(rates: Partial<Record<UsageClass, bigint>>, tiers: Record<string, number> = {}): Price {
-  return { version: 'test', steps: [{ fromInputTokens: 0, rates: ratesOf(rates) }], serviceTierPercent: tiers }
+  const steps: PriceSteps = [{ fromInputTokens: 0, rates: ratesOf(rates) }]
+  return { version: 'test', steps, tiers: tiersOf(steps, tiers) }
 }
 
 /** $3 in, $15 out; from 200,001 tokens of input on $6 and $22.5 for the whole call. */
@@ -25,7 +29,7 @@ const CLIFF: Price = {
     { fromInputTokens: 0, rates: ratesOf({ input: 3n * USD, cacheRead: USD / 10n, output: 15n * USD }) },
     { fromInputTokens: 200_001, rates: ratesOf({ input: 6n * USD, cacheRead: USD / 5n, output: (45n * USD) / 2n }) },
   ],
-  serviceTierPercent: {},
+  tiers: NO_TIERS,
 }
 
 const rate = fc.bigInt(0n, 1_000n * USD)
@@ -40,13 +44,14 @@ const anyUsage = fc.record(Object.fromEntries(USAGE_CLASSES.map((name) => [name,
 describe('costOf', () => {
   test('is the exact rational cost, rounded up once to a nano-dollar', () => {
     fc.assert(
-      fc.property(anyRates, anyUsage, fc.integer({ min: 1, max: 700 }), (rates, usage, percent) => {
-        const cost = costOf(priceOf(rates, { tier: percent }), usageOf(usage), 'tier')
-        let exact = 0n // in 1/100,000,000 nano-dollars
-        for (const name of TOKEN_CLASSES) exact += rates[name] * BigInt(usage[name]) * BigInt(percent)
-        for (const name of FEE_CLASSES) exact += rates[name] * BigInt(usage[name]) * 100n
-        const slack = cost.totalNanoUsd * 100_000_000n - exact
-        expect(slack >= 0n && slack < 100_000_000n).toBe(true)
+      fc.property(anyRates, anyRates, anyUsage, fc.boolean(), (standard, tiered, usage, isTiered) => {
+        const tiers = new Map([['tier', priceOf(tiered).steps]])
+        const cost = costOf({ ...priceOf(standard), tiers }, usageOf(usage), isTiered ? 'tier' : 'default')
+        const rates = isTiered ? tiered : standard
+        let exact = 0n // in millionths of a nano-dollar
+        for (const name of USAGE_CLASSES) exact += rates[name] * BigInt(usage[name])
+        const slack = cost.totalNanoUsd * 1_000_000n - exact
+        expect(slack >= 0n && slack < 1_000_000n).toBe(true)
         expect(cost.inputNanoUsd + cost.outputNanoUsd <= cost.totalNanoUsd).toBe(true)
       }),
     )

@@ -2,9 +2,17 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { costOf, type ModelLimits, type Price, type PriceStep, ratesOf } from '../../src/core/prices.ts'
+import {
+  costOf,
+  type ModelLimits,
+  type Price,
+  type PriceStep,
+  type PriceSteps,
+  ratesOf,
+} from '../../src/core/prices.ts'
 import { affordableCap, type QuoteRules, type QuoteSettings, quote, type RequestFacts } from '../../src/core/quote.ts'
 import { USAGE_CLASSES, type UsageClass, usageOf } from '../../src/core/usage.ts'
+import { tiersOf } from '../support/tiers.ts'
 
 const SETTINGS: QuoteSettings = { defaultMaxOutputTokens: 4_096, tokenReservation: 'estimate' }
 const WORST: QuoteSettings = { ...SETTINGS, tokenReservation: 'worst' }
@@ -42,7 +50,8 @@ const USD = 1_000_000_000n
 
 function priceOf(...steps: [number, Partial<Record<UsageClass, bigint>>][]): Price {
   const [first = step([0, {}]), ...rest] = steps.map(step)
-  return { version: 'test', steps: [first, ...rest], serviceTierPercent: { flex: 50, priority: 175 } }
+  const all: PriceSteps = [first, ...rest]
+  return { version: 'test', steps: all, tiers: tiersOf(all, { flex: 50, priority: 175 }) }
 }
 
 function step([fromInputTokens, rates]: [number, Partial<Record<UsageClass, bigint>>]): PriceStep {
@@ -127,13 +136,14 @@ describe('what limits on tokens reserve', () => {
 })
 
 describe('the price', () => {
-  const WRITES = flat({ input: USD, cacheWrite5m: 2n * USD, cacheWrite1h: 4n * USD })
+  const WRITES = flat({ input: USD, cacheWrite5m: 2n * USD, cacheWrite1h: 4n * USD, cacheWrite12h: 5n * USD })
   const STEP = priceOf([0, { input: USD }], [1_096, { input: 2n * USD }])
 
   test.each<[string, Partial<RequestFacts>, Price, bigint]>([
     ['is rate times tokens', {}, PLAIN, 1_096n * 3_000n + 100n * 15_000n],
     ['has five-minute cache writes', { cacheWrite: '5m' }, WRITES, 1_096n * 2_000n],
     ['has one-hour cache writes', { cacheWrite: '1h' }, WRITES, 1_096n * 4_000n],
+    ['has twelve-hour cache writes', { cacheWrite: '12h' }, WRITES, 1_096n * 5_000n],
     ['has sound where it is sent', { audioInput: true }, flat({ input: USD, audioInput: 9n * USD }), 1_096n * 9_000n],
     ['has spoken answers', { audioOutput: true }, flat({ output: USD, audioOutput: 9n * USD }), 100n * 9_000n],
     [
@@ -222,7 +232,7 @@ const requests = fc.record({
   unsizedInput: fc.boolean(),
   audioInput: fc.boolean(),
   audioOutput: fc.boolean(),
-  cacheWrite: fc.constantFrom('none', '5m', '1h'),
+  cacheWrite: fc.constantFrom('none', '5m', '1h', '12h'),
   serviceTier: fc.constantFrom(null, 'flex', 'priority', 'auto'),
 })
 const shares = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 10, maxLength: 10 })
@@ -239,7 +249,8 @@ test('no usage within the request costs more than the quote, in any mix of the c
       )
       const inputs: UsageClass[] = ['input', 'cacheRead']
       if (request.cacheWrite !== 'none' || cachesUnasked) inputs.push('cacheWrite5m')
-      if (request.cacheWrite === '1h') inputs.push('cacheWrite1h')
+      if (request.cacheWrite === '1h' || request.cacheWrite === '12h') inputs.push('cacheWrite1h')
+      if (request.cacheWrite === '12h') inputs.push('cacheWrite12h')
       if (request.audioInput) inputs.push('audioInput')
       if (request.unsizedInput) inputs.push('audioCacheRead')
       if (request.images > 0 || request.unsizedInput) inputs.push('imageInput')
@@ -251,7 +262,7 @@ test('no usage within the request costs more than the quote, in any mix of the c
         ...split(bound.outputTokens * (share[1] ?? 0), outputs, share.slice(5)),
         requests: 1,
       })
-      for (const tier of [undefined, 'flex', ...(request.serviceTier ? [request.serviceTier] : [])])
+      for (const tier of [null, 'flex', ...(request.serviceTier ? [request.serviceTier] : [])])
         expect(costOf(price, used, tier).totalNanoUsd <= bound.costNanoUsd).toBe(true)
     }),
     { numRuns: 1_000 },

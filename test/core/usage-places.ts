@@ -90,11 +90,10 @@ function sumPlaces(sources: Sources, name: UsageClass): Places {
 /** A price of that class alone. Nothing follows it: every other rate is given, as zero. */
 function priceOf({ usage, prices }: Sources, name: UsageClass): Price {
   const rates = Object.fromEntries(usage.USAGE_CLASSES.map((known) => [known, known === name ? RATE : 0n]))
-  return {
-    version: 'test',
-    steps: [{ fromInputTokens: 0, rates: prices.ratesOf(rates) }],
-    serviceTierPercent: { x: 200 },
-  }
+  const stepsAt = (rate: bigint): Price['steps'] => [
+    { fromInputTokens: 0, rates: prices.ratesOf({ ...rates, [name]: rate }) },
+  ]
+  return { version: 'test', steps: stepsAt(RATE), tiers: new Map([['x', stepsAt(RATE * 2n)]]) }
 }
 
 function pricePlaces(sources: Sources, name: UsageClass): Places {
@@ -114,7 +113,7 @@ function pricePlaces(sources: Sources, name: UsageClass): Places {
     costOf: cost.totalNanoUsd === nanoUsd,
     'costOf: input': cost.inputNanoUsd === (part === 'input' ? nanoUsd : 0n),
     'costOf: output': cost.outputNanoUsd === (part === 'output' ? nanoUsd : 0n),
-    'costOf: tier': tiered.totalNanoUsd === (part === 'fee' ? nanoUsd : 2n * nanoUsd),
+    'costOf: tier': tiered.totalNanoUsd === 2n * nanoUsd,
     isFree: !prices.isFree(price),
     "an operator's price": ownRate === 1_000_000_000n * BigInt(1_000_000 / pricedPer),
   }
@@ -142,7 +141,7 @@ const REQUEST: RequestFacts = {
   unsizedInput: true,
   audioInput: true,
   audioOutput: true,
-  cacheWrite: '1h',
+  cacheWrite: '12h',
   unbounded: ['web_search'],
   serviceTier: null,
   user: null,

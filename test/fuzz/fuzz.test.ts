@@ -2,7 +2,7 @@
 // bytes pass as they came, and every reservation is settled. FUZZ_CASES=1000000 for as many; SEED=… for the same again.
 
 import { afterAll, describe, expect, test } from 'vitest'
-import { costOf, ratesOf } from '../../src/core/prices.ts'
+import { costOf, NO_TIERS, ratesOf } from '../../src/core/prices.ts'
 import { Problem } from '../../src/core/problem.ts'
 import { quote, type RequestFacts } from '../../src/core/quote.ts'
 import { USAGE_CLASSES, unitsOf } from '../../src/core/usage.ts'
@@ -163,7 +163,7 @@ const SUBJECTS: readonly Subject[] = [
 const PRICE = {
   version: 'fuzz',
   steps: [{ fromInputTokens: 0, rates: ratesOf({ input: 3_000_000_000n, output: 15_000_000_000n }) }],
-  serviceTierPercent: { flex: 50 },
+  tiers: NO_TIERS,
 } as const
 const FACTS = { price: PRICE, limits: { contextWindow: 200_000, maxOutput: 8_000, usualOutput: 500 } }
 const SETTINGS = { defaultMaxOutputTokens: 4_096, tokenReservation: 'estimate' } as const
@@ -329,7 +329,7 @@ function expectUsage(tap: Tap): void {
     expect(Number.isSafeInteger(units) && units >= 0, name).toBe(true)
   }
   expect(metered.reasoningTokens >= 0).toBe(true)
-  expect(costOf(PRICE, metered.usage, metered.serviceTier ?? undefined).totalNanoUsd >= 0n).toBe(true)
+  expect(costOf(PRICE, metered.usage, metered.serviceTier).totalNanoUsd >= 0n).toBe(true)
 }
 
 /** An upstream that answers anything, in any status and type, and may break off, or hang until it is cut. */

@@ -81,7 +81,7 @@ const CORPORA: readonly Corpus[] = [
     presets: true,
     exceeded: {},
     withUsage: 152,
-    asked: { bounded: 124, withoutPrice: 30, unbounded: 3, trimmed: 8, withoutUsage: 30 },
+    asked: { bounded: 124, withoutPrice: 27, unbounded: 3, trimmed: 8, withoutUsage: 30 },
   },
   {
     api: 'openai.responses',
@@ -149,7 +149,7 @@ const CORPORA: readonly Corpus[] = [
     modelInPath: 0,
     exceeded: {},
     withUsage: 9,
-    asked: { bounded: 9, withoutPrice: 7, unbounded: 0, trimmed: 0, withoutUsage: 6 },
+    asked: { bounded: 9, withoutPrice: 1, unbounded: 0, trimmed: 0, withoutUsage: 6 },
   },
   {
     api: 'openai.embeddings',
@@ -162,7 +162,7 @@ const CORPORA: readonly Corpus[] = [
     modelInPath: 2,
     exceeded: {},
     withUsage: 16,
-    asked: { bounded: 16, withoutPrice: 6, unbounded: 0, trimmed: 0, withoutUsage: 3 },
+    asked: { bounded: 16, withoutPrice: 5, unbounded: 0, trimmed: 0, withoutUsage: 3 },
   },
   {
     api: 'anthropic.count_tokens',

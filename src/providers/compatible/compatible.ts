@@ -1,8 +1,9 @@
 // Compatible: endpoints that speak OpenAI's dialects elsewhere. A known endpoint is a row of presets, and never code.
 
-import { type Price, ratesOf } from '../../core/prices.ts'
+import { NO_TIERS, type Price, ratesOf } from '../../core/prices.ts'
 import type { HeaderList } from '../../wire/dialect.ts'
 import { type Provider, secretOf, type UpstreamRequest } from '../provider.ts'
+import { priceNameAt } from '../regional-prices.ts'
 import { HttpForwarder, overHttp } from '../transport/http-forwarder.ts'
 import type { EndpointRow } from './presets.ts'
 
@@ -30,7 +31,7 @@ const MAX_IMAGE_TOKENS = 16_384
 const FREE_PRICE: Price = {
   version: 'free',
   steps: [{ fromInputTokens: 0, rates: ratesOf({}) }],
-  serviceTierPercent: {},
+  tiers: NO_TIERS,
 }
 
 /** Opens the provider of an endpoint, without a connection yet. */
@@ -49,7 +50,7 @@ export function compatible(settings: CompatibleSettings): Provider {
     simulated: false,
     configured: callerKeys || settings.missingVariable === undefined,
     callerKeys,
-    priceName: isFree || settings.prices === '' ? name : settings.prices,
+    priceName: isFree || settings.prices === '' ? name : priceNameAt(settings.prices, settings.baseUrl),
     ...(isFree ? { unlistedPrice: FREE_PRICE } : {}),
     deployments: new Map(Object.entries(settings.deployments)),
     defaultModel: settings.model,

@@ -129,7 +129,8 @@ function writeThinking(part: ReasoningPart): JsonObject[] {
 export function writeUsage(used: ChatUsage | undefined): JsonObject {
   const usage = used?.usage ?? usageOf()
   const cacheRead = usage.cacheRead + unitsOf(usage, 'audioCacheRead')
-  const cacheWrite1h = unitsOf(usage, 'cacheWrite1h')
+  // Anthropic's longest life is an hour.
+  const cacheWrite1h = unitsOf(usage, 'cacheWrite1h') + unitsOf(usage, 'cacheWrite12h')
   const cacheWrite = usage.cacheWrite5m + cacheWrite1h
   const webSearches = unitsOf(usage, 'webSearches')
   return {

@@ -187,7 +187,7 @@ function writeThoughts(parts: readonly Part[]): JsonObject {
 /** OpenAI's totals include the tokens that the details list. */
 export function writeUsage({ usage, reasoningTokens }: ChatUsage): JsonObject {
   const [input, output] = [inputTokens(usage), outputTokens(usage)]
-  const cacheWrites = usage.cacheWrite5m + unitsOf(usage, 'cacheWrite1h')
+  const cacheWrites = usage.cacheWrite5m + unitsOf(usage, 'cacheWrite1h') + unitsOf(usage, 'cacheWrite12h')
   return {
     prompt_tokens: input,
     completion_tokens: output,

@@ -21,6 +21,8 @@ interface Counts {
   total: unknown
   cached: unknown
   cacheWritten: unknown
+  /** The part of it that is kept for twelve hours. */
+  cacheWritten12h: unknown
   audioInput: unknown
   reasoning: unknown
   audioOutput: unknown
@@ -90,7 +92,7 @@ const COUNTS = ObjectReader.exact<Counts>({
     counts.total = json.numberValue()
   },
   prompt_tokens_details(json, counts) {
-    counts.cached = counts.cacheWritten = counts.audioInput = undefined
+    counts.cached = counts.cacheWritten = counts.cacheWritten12h = counts.audioInput = undefined
     readDetails(json, PROMPT_DETAILS, counts)
   },
   completion_tokens_details(json, counts) {
@@ -106,8 +108,18 @@ const PROMPT_DETAILS = ObjectReader.exact<Counts>({
   cache_write_tokens(json, counts) {
     counts.cacheWritten = json.numberValue()
   },
+  cache_write_tokens_details(json, counts) {
+    counts.cacheWritten12h = undefined
+    readDetails(json, CACHE_WRITE_DETAILS, counts)
+  },
   audio_tokens(json, counts) {
     counts.audioInput = json.numberValue()
+  },
+})
+
+const CACHE_WRITE_DETAILS = ObjectReader.exact<Counts>({
+  ttl_12h_tokens(json, counts) {
+    counts.cacheWritten12h = json.numberValue()
   },
 })
 
@@ -138,6 +150,7 @@ function readCounts(json: JsonCursor): Counts | null {
     total: undefined,
     cached: undefined,
     cacheWritten: undefined,
+    cacheWritten12h: undefined,
     audioInput: undefined,
     reasoning: undefined,
     audioOutput: undefined,
@@ -179,20 +192,22 @@ function normaliseUsage(counts: Counts, model: string | null, serviceTier: strin
   const prompt = countOf(counts.prompt)
   const completion = countOf(counts.completion)
   const cacheRead = Math.min(countOf(counts.cached), prompt)
-  const cacheWrite5m = Math.min(countOf(counts.cacheWritten), prompt - cacheRead)
+  const written = Math.min(countOf(counts.cacheWritten), prompt - cacheRead)
+  const cacheWrite12h = Math.min(countOf(counts.cacheWritten12h), written)
   const audio = countOf(counts.audioInput)
   const beside = Math.max(0, countOf(counts.total) - prompt - completion)
   const reasoning = countOf(counts.reasoning)
   const unnamed = Math.max(0, beside - reasoning)
   const audioBeside = audio > prompt || audio === unnamed ? Math.min(audio, unnamed) : 0
   const reasoningBeside = beside - audioBeside
-  const audioInside = Math.min(audio - audioBeside, prompt - cacheRead - cacheWrite5m)
+  const audioInside = Math.min(audio - audioBeside, prompt - cacheRead - written)
   const audioOutput = Math.min(countOf(counts.audioOutput), completion)
   return {
     usage: usageOf({
-      input: prompt - cacheRead - cacheWrite5m - audioInside,
+      input: prompt - cacheRead - written - audioInside,
       cacheRead,
-      cacheWrite5m,
+      cacheWrite5m: written - cacheWrite12h,
+      cacheWrite12h,
       audioInput: audioInside + audioBeside,
       output: completion - audioOutput + reasoningBeside,
       audioOutput,

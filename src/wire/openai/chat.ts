@@ -21,6 +21,7 @@ import {
   readStream,
   readUser,
 } from '../request-reader.ts'
+import { readCacheLifetime } from './cache-options.ts'
 import { createChatTap } from './chat-answer.ts'
 import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
 
@@ -82,6 +83,7 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   service_tier: readServiceTier,
   user: readUser,
   modalities: readModalities,
+  prompt_cache_options: readCacheLifetime,
   prediction(json, draft) {
     const isObject = json.isObject()
     const bytes = lengthOf(json.range())
@@ -176,6 +178,7 @@ const PART = new ObjectReader<RequestDraft>({
     draft.unsizedInput = true
     readMedia(json, draft)
   },
+  prompt_cache_breakpoint: readCacheLifetime,
 })
 
 function readPart(json: JsonCursor, draft: RequestDraft): void {

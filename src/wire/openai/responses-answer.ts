@@ -138,7 +138,7 @@ function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
   const output = countOf(usage.output_tokens)
   const cacheRead = Math.min(countOf(inputDetails.cached_tokens), input)
   const written = Math.min(countOf(inputDetails.cache_write_tokens), input - cacheRead)
-  const cacheWrite1h = Math.min(countOf(lifetimes.ttl_12h_tokens), written)
+  const cacheWrite12h = Math.min(countOf(lifetimes.ttl_12h_tokens), written)
   const audioInput = Math.min(countOf(inputDetails.audio_tokens), input - cacheRead - written)
   const audioOutput = Math.min(countOf(outputDetails.audio_tokens), output)
   const otherUsage = sharesIn(answer)
@@ -146,8 +146,8 @@ function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
     usage: usageOf({
       input: input - cacheRead - written - audioInput,
       cacheRead,
-      cacheWrite5m: written - cacheWrite1h,
-      cacheWrite1h,
+      cacheWrite5m: written - cacheWrite12h,
+      cacheWrite12h,
       audioInput,
       output: output - audioOutput,
       audioOutput,

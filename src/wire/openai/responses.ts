@@ -20,6 +20,7 @@ import {
   readStream,
   readUser,
 } from '../request-reader.ts'
+import { readCacheLifetime } from './cache-options.ts'
 import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
 import { createResponsesTap } from './responses-answer.ts'
 import { readTool } from './responses-tools.ts'
@@ -200,15 +201,4 @@ function readPart(json: JsonCursor, draft: RequestDraft): void {
   const isText = part.type === null || TEXT_PARTS.has(part.type)
   if (isImage || part.hasImage) draft.images++
   if (!isImage && (part.hasFile || !isText)) draft.unsizedInput = true
-}
-
-const CACHE = new ObjectReader<RequestDraft>({
-  ttl(json, draft) {
-    if (json.stringOrNull() === '12h') draft.cacheWrite = '1h'
-  },
-})
-
-/** How long the cache keeps what is written: half an hour, or twelve of them. */
-function readCacheLifetime(json: JsonCursor, draft: RequestDraft): void {
-  CACHE.readIfObject(json, draft)
 }

@@ -80,11 +80,11 @@ describe('the ask', () => {
     ['no items', { input: [] }, { messages: 1 }],
     ['items', item({ role: 'user', content: 'a' }, { type: 'function_call', arguments: '{}' }), { messages: 2 }],
     ['a cache for half an hour', { prompt_cache_options: { ttl: '30m' } }, { cacheWrite: 'none' }],
-    ['a cache for half a day', { prompt_cache_options: { mode: 'explicit', ttl: '12h' } }, { cacheWrite: '1h' }],
+    ['a cache for half a day', { prompt_cache_options: { mode: 'explicit', ttl: '12h' } }, { cacheWrite: '12h' }],
     [
       'a breakpoint for half a day',
       says({ type: 'input_text', text: 'a', prompt_cache_breakpoint: { ttl: '12h' } }),
-      { cacheWrite: '1h' },
+      { cacheWrite: '12h' },
     ],
   ])('with %s', (_name, fields, expected) => {
     expect(askOf(fields)).toMatchObject({ unsizedInput: false, unbounded: [], ...expected })
@@ -317,7 +317,7 @@ describe('a whole answer', () => {
         cache_write_tokens: 30,
         cache_write_tokens_details: { ttl_30m_tokens: 10, ttl_12h_tokens: 20 },
       }),
-      { input: 70, cacheWrite5m: 10, cacheWrite1h: 20 },
+      { input: 70, cacheWrite5m: 10, cacheWrite12h: 20 },
       0,
     ],
     ['cached over the input', detailed(10, { cached_tokens: 161, cache_write_tokens: 9 }), { cacheRead: 10 }, 0],

@@ -1,7 +1,6 @@
-// Model limits: the context window and the maximum output of models, as a table. It never guesses the limits of an unlisted model.
+// Limits: the context window and the longest answer of model families, read by hand. litellm adds those of all other models.
 
-import type { ModelLimits } from '../core/prices.ts'
-import { familyNames } from './model-names.ts'
+import type { PriceFile } from '../../src/prices/price-file.ts'
 
 type Row = readonly [names: string, contextWindow: number, maxOutput: number, usualOutput: number]
 
@@ -31,7 +30,8 @@ const ROWS: readonly Row[] = [
   ['gpt-5.3 gpt-5.1-chat gpt-5.2-chat gpt-5.3-chat', 128_000, 16_384, 1_000],
   ['gpt-5.4 gpt-5.4-mini gpt-5.4-nano gpt-5.5 gpt-5.5-chat gpt-5.5-codex', 1_050_000, 128_000, 2_000],
   ['gpt-5.6 gpt-5.6-sol gpt-5.6-terra gpt-5.6-luna', 1_050_000, 128_000, 2_000],
-  ['gpt-6-astra gpt-6-sol gpt-6-luna', 1_050_000, 128_000, 2_000],
+  ['gpt-6-astra gpt-6-sol gpt-6-luna gpt-6.1-sol gpt-6.1-terra', 1_050_000, 128_000, 2_000],
+  ['gpt-6.2-sol gpt-6.2-astra', 1_050_000, 128_000, 2_000],
   ['gpt-5.4-pro gpt-5.5-pro', 1_050_000, 128_000, 4_000],
   ['o1 o3 o3-mini o3-mini-high o4-mini o4-mini-high codex-mini', 200_000, 100_000, 2_000],
   ['o1-pro o3-pro o3-deep-research o4-mini-deep-research', 200_000, 100_000, 4_000],
@@ -40,16 +40,21 @@ const ROWS: readonly Row[] = [
   ['computer-use', 8_192, 1_024, 300],
   ['gpt-oss-120b gpt-oss-20b gpt-oss-safeguard-20b', 131_072, 131_072, 1_000],
   ['text-embedding-3-small text-embedding-3-large text-embedding-ada-002 text-embedding-ada-002-v2', 8_192, 0, 0],
-  // Anthropic. 3.7 answers 128,000 tokens with a beta header, Sonnet 4 and 4.5 took a million with one.
+  // Anthropic. 3.7 answers 128,000 tokens with a beta header. The million of Sonnet 4 and 4.5 ended on 2026-04-30.
   ['claude-3-haiku claude-3-sonnet claude-3-opus', 200_000, 4_096, 500],
   ['claude-3-5-haiku claude-3-5-sonnet', 200_000, 8_192, 500],
   ['claude-3-7-sonnet', 200_000, 128_000, 1_000],
   ['claude-opus-4 claude-opus-4-0 claude-opus-4-1', 200_000, 32_000, 1_000],
   ['claude-opus-4-5 claude-haiku-4-5', 200_000, 64_000, 1_000],
-  ['claude-sonnet-4 claude-sonnet-4-0 claude-sonnet-4-5', 1_000_000, 64_000, 1_000],
+  ['claude-sonnet-4 claude-sonnet-4-0 claude-sonnet-4-5', 200_000, 64_000, 1_000],
   ['claude-sonnet-4-6 claude-opus-4-6 claude-opus-4-7 claude-opus-4-8', 1_000_000, 128_000, 1_500],
-  ['claude-sonnet-5 claude-opus-5 claude-opus-5-5', 1_000_000, 128_000, 1_500],
-  ['claude-fable-5 claude-fable-5-1 claude-mythos-5', 1_000_000, 128_000, 1_500],
+  ['claude-sonnet-5 claude-sonnet-5-5 claude-haiku-5-5 claude-opus-5 claude-opus-5-5', 1_000_000, 128_000, 1_500],
+  [
+    'claude-fable-5 claude-fable-5-1 claude-fable-5-2 claude-mythos-5 claude-mythos-5-1 claude-mythos-5-2',
+    1_000_000,
+    128_000,
+    1_500,
+  ],
   // Google
   ['gemini-1.5-pro', 2_097_152, 8_192, 500],
   ['gemini-1.5-flash gemini-1.5-flash-8b gemini-2.0-flash gemini-2.0-flash-lite', 1_048_576, 8_192, 500],
@@ -62,13 +67,14 @@ const ROWS: readonly Row[] = [
   ['gemini-3.1-pro gemini-3.1-flash-lite gemini-3.1-flash-image gemini-3.1-flash-lite-image', 1_048_576, 65_536, 1_500],
   ['gemini-3.5-flash gemini-3.5-flash-lite gemini-3.6-flash', 1_048_576, 65_536, 1_500],
   ['gemini-3.7-flash gemini-3.8-flash', 1_048_576, 65_536, 1_500],
+  ['gemini-4-argon gemini-4-carbon gemini-4-hydrogen gemini-4-neon', 1_048_576, 1_048_576, 1_500],
   ['gemini-flash gemini-flash-lite gemini-pro', 1_048_576, 65_536, 1_500],
   ['gemma-3-1b-it gemma-3-4b-it gemma-3-12b-it gemma-3-27b-it gemma-3n-e4b-it', 131_072, 131_072, 500],
   ['gemma-4-26b-a4b-it gemma-4-26b-a4b-it-maas gemma-4-31b-it', 262_144, 32_768, 500],
   ['gemini-embedding-001 text-embedding-004', 2_048, 0, 0],
   ['gemini-embedding-2', 8_192, 0, 0],
   // DeepSeek
-  ['deepseek-chat deepseek-reasoner deepseek-v4-flash deepseek-v4-pro', 1_000_000, 384_000, 1_500],
+  ['deepseek-chat deepseek-reasoner deepseek-flash deepseek-v4-flash deepseek-v4-pro', 1_000_000, 393_216, 1_500],
   ['deepseek-v3.1 deepseek-v3.1-terminus deepseek-v3.2', 163_840, 163_840, 1_500],
   ['deepseek-r1 deepseek-r1-distill-llama-70b', 163_840, 163_840, 2_000],
   // Mistral
@@ -89,7 +95,7 @@ const ROWS: readonly Row[] = [
   ['grok-4.20 grok-4.20-reasoning grok-4.20-non-reasoning grok-4.20-multi-agent', 2_000_000, 2_000_000, 1_500],
   ['grok-4.20-0309-reasoning grok-4.20-0309-non-reasoning', 2_000_000, 2_000_000, 1_500],
   ['grok-4.3', 1_000_000, 1_000_000, 1_500],
-  ['grok-4.5 grok-4.6 grok', 500_000, 500_000, 1_500],
+  ['grok-4.5 grok-4.6 grok-4.7 grok', 500_000, 500_000, 1_500],
   // Open models on Groq, Together, Cerebras …
   ['llama-3.3-70b-versatile llama-3.3-70b-specdec', 131_072, 32_768, 500],
   ['llama-3.1-8b-instant llama-3.1-70b-versatile', 131_072, 131_072, 500],
@@ -117,18 +123,6 @@ const ROWS: readonly Row[] = [
   ['zai-glm-4.7 glm-4.6 glm-4.7 glm-4.7-flash glm-4.7-flashx glm-5 glm-5-turbo glm-5.1', 204_800, 131_072, 1_500],
 ]
 
-const LIMITS: ReadonlyMap<string, ModelLimits> = new Map(
-  ROWS.flatMap(([names, contextWindow, maxOutput, usualOutput]) => {
-    const limits: ModelLimits = Object.freeze({ contextWindow, maxOutput, usualOutput })
-    return names.split(' ').map((name) => [name, limits] as const)
-  }),
+export const LIMITS: PriceFile['limits'] = Object.fromEntries(
+  ROWS.flatMap(([names, ...limits]) => names.split(' ').map((name) => [name, limits])),
 )
-
-/** The limits of `model` in any provider's spelling, dated or not. Undefined if neither the model nor its family is listed. */
-export function limitsOf(model: string): ModelLimits | undefined {
-  for (const name of familyNames(model)) {
-    const limits = LIMITS.get(name)
-    if (limits) return limits
-  }
-  return undefined
-}

@@ -1,0 +1,193 @@
+// litellm: what its map adds to the price list: dates, limits, long cache writes, tiers, regions, and models that are missing.
+
+import { type FileModel, type FilePrice, type FileRates, findModel } from '../../src/prices/price-file.ts'
+import { percentOf } from './percent.ts'
+import type { LitellmMap, LitellmModel } from './sources.ts'
+
+/** How litellm's map names the models of a provider of genai-prices. */
+interface Naming {
+  readonly prefix: string
+  /** litellm's own names of the provider, where names have no prefix. */
+  readonly owners?: readonly string[]
+}
+
+const NAMINGS: Readonly<Record<string, Naming>> = {
+  openai: { prefix: '', owners: ['openai', 'text-completion-openai'] },
+  anthropic: { prefix: '', owners: ['anthropic'] },
+  aws: { prefix: '', owners: ['bedrock', 'bedrock_converse'] },
+  cohere: { prefix: '', owners: ['cohere', 'cohere_chat'] },
+  google: { prefix: 'gemini/' },
+  'x-ai': { prefix: 'xai/' },
+  azure: { prefix: 'azure/' },
+  cerebras: { prefix: 'cerebras/' },
+  deepseek: { prefix: 'deepseek/' },
+  fireworks: { prefix: 'fireworks_ai/' },
+  groq: { prefix: 'groq/' },
+  mistral: { prefix: 'mistral/' },
+  moonshotai: { prefix: 'moonshot/' },
+  novita: { prefix: 'novita/' },
+  openrouter: { prefix: 'openrouter/' },
+  perplexity: { prefix: 'perplexity/' },
+  together: { prefix: 'together_ai/' },
+  voyageai: { prefix: 'voyage/' },
+  zai: { prefix: 'zai/' },
+}
+
+/** The providers whose models are taken from the map if genai-prices lacks them. */
+const COMPLETED_PROVIDERS = new Set(['openai', 'anthropic', 'google', 'x-ai', 'groq', 'mistral', 'deepseek'])
+
+/** Tiers that are read from the map. The API of batches is not the gateway's. */
+const TIERS = ['flex', 'priority', 'ultrafast'] as const
+
+/** No tier costs more times the standard price: gpt-5-nano's 50 is a mistake of the map. */
+const MAX_TIER_RATIO = 10
+
+const COST_KEYS: Readonly<Record<string, string>> = {
+  input: 'input_cost_per_token',
+  cacheRead: 'cache_read_input_token_cost',
+  cacheWrite5m: 'cache_creation_input_token_cost',
+  cacheWrite1h: 'cache_creation_input_token_cost_above_1hr',
+  cacheWrite12h: 'cache_creation_input_token_cost_above_12hr',
+  output: 'output_cost_per_token',
+  audioInput: 'input_cost_per_audio_token',
+  audioCacheRead: 'cache_read_input_audio_token_cost',
+  audioOutput: 'output_cost_per_audio_token',
+  imageInput: 'input_cost_per_image_token',
+  imageOutput: 'output_cost_per_image_token',
+}
+
+/** The model with what the map knows of it besides. */
+export function addLitellmFacts(provider: string, model: FileModel, map: LitellmMap): FileModel {
+  const row = rowOf(provider, [model.id, ...(model.names.equals ?? [])], map)
+  return row ? { ...model, ...factsOf(row), spans: model.spans.map((span) => addRates(span, row)) } : model
+}
+
+function rowOf(provider: string, names: readonly string[], map: LitellmMap): LitellmModel | undefined {
+  const naming = NAMINGS[provider]
+  if (!naming) return undefined
+  const row = names.map((name) => map[naming.prefix + name]).find((row) => row && belongs(row, naming))
+  if (provider !== 'google' || !row) return row
+  // Vertex AI serves Google's models at addresses of one region as well.
+  const vertex = names.map((name) => map[`vertex_ai/${name}`]).find((row) => row !== undefined)
+  return { regional_endpoint_uplift_multiplier: vertex?.regional_endpoint_uplift_multiplier, ...row }
+}
+
+function belongs(row: LitellmModel, { owners }: Naming): boolean {
+  return owners?.includes(String(row.litellm_provider)) ?? true
+}
+
+function factsOf(row: LitellmModel): Partial<FileModel> {
+  const { deprecation_date: ends, successor_model: successor } = row
+  const contextWindow = numberOf(row.max_input_tokens)
+  const maxOutput = row.mode === 'embedding' ? 0 : numberOf(row.max_output_tokens)
+  const regional = numberOf(row.regional_processing_uplift_multiplier_us ?? row.regional_endpoint_uplift_multiplier)
+  return {
+    ...(contextWindow && maxOutput !== undefined ? { limits: [contextWindow, maxOutput] } : {}),
+    ...(typeof ends === 'string' ? { ends } : {}),
+    ...(typeof successor === 'string' ? { successor: successor.replace(/^.*\//, '') } : {}),
+    ...(regional ? { uplifts: { regional: Math.round(regional * 100) } } : {}),
+  }
+}
+
+function addRates(span: FileModel['spans'][number], row: LitellmModel): FileModel['spans'][number] {
+  const { input } = span.rates
+  const ownRates = ratesOf(row)
+  const { input: ownInput, cacheWrite12h: ownWrite } = ownRates
+  const isLongWritePriced = input !== undefined && ownInput !== undefined && ownWrite !== undefined
+  const cacheWrite12h = isLongWritePriced ? scaled(input, baseOf(ownWrite) / baseOf(ownInput)) : undefined
+  const tiers = { ...tiersOf(row, ownRates), ...span.tiers }
+  return {
+    ...span,
+    rates: {
+      ...searchFeeOf(row),
+      ...span.rates,
+      ...(cacheWrite12h === undefined ? {} : { cacheWrite12h }),
+    },
+    ...(Object.keys(tiers).length > 0 ? { tiers } : {}),
+  }
+}
+
+/** Dollars per thousand searches of the model's own tool; the highest where their size matters. */
+function searchFeeOf({ search_context_cost_per_query: costs }: LitellmModel): FileRates {
+  if (typeof costs !== 'object' || costs === null) return {}
+  const highest = Math.max(...Object.values(costs).filter((cost) => typeof cost === 'number'))
+  return highest > 0 ? { webSearches: round(highest * 1_000) } : {}
+}
+
+/** Only tiers that cost the same percentage of every rate: the map's own standard rates may be older or newer than the list's. */
+function tiersOf(row: LitellmModel, standard: FileRates): Record<string, number> {
+  const tiers: Record<string, number> = {}
+  for (const tier of TIERS) {
+    const percent = percentOf(ratesOf(row, `_${tier}`), { input: standard.input ?? 0, output: standard.output ?? 0 })
+    if (percent !== undefined && percent <= MAX_TIER_RATIO * 100) tiers[tier] = percent
+  }
+  return tiers
+}
+
+/** The map's models of a provider that the list lacks. */
+export function litellmModels(provider: string, map: LitellmMap, listed: readonly FileModel[]): FileModel[] {
+  const naming = NAMINGS[provider]
+  if (!naming || !COMPLETED_PROVIDERS.has(provider)) return []
+  const models: FileModel[] = []
+  for (const [key, row] of Object.entries(map)) {
+    if (!key.startsWith(naming.prefix) || !belongs(row, naming)) continue
+    const id = key.slice(naming.prefix.length)
+    if (!/^(?:chat|completion|responses|embedding)$/.test(String(row.mode))) continue
+    if (findModel([...listed, ...models], id.toLowerCase()) || /^ft:|^vertex_ai/.test(id) || id.includes(' ')) continue
+    const rates = ratesOf(row)
+    if (rates.input === undefined) continue
+    const tiers = tiersOf(row, rates)
+    models.push({
+      id,
+      names: { equals: [id.toLowerCase()] },
+      spans: [{ rates: { ...searchFeeOf(row), ...rates }, ...(Object.keys(tiers).length > 0 ? { tiers } : {}) }],
+      ...factsOf(row),
+      source: 'litellm',
+    })
+  }
+  return models
+}
+
+/** @param tier the ending of the keys of a tier: `_flex`, or nothing for the standard rates */
+function ratesOf(row: LitellmModel, tier = ''): FileRates {
+  const rates: Record<string, FilePrice> = {}
+  for (const [name, key] of Object.entries(COST_KEYS)) {
+    const base = perMillion(row[`${key}${tier}`])
+    if (base === undefined) continue
+    const over: Record<string, number> = {}
+    for (const [field, value] of Object.entries(row)) {
+      const edge = new RegExp(`^${key}_above_(\\d+)k_tokens${tier}$`).exec(field)?.[1]
+      const above = perMillion(value)
+      if (edge !== undefined && above !== undefined) over[`${edge}000`] = above
+    }
+    rates[name] = Object.keys(over).length > 0 ? { base, over } : base
+  }
+  return rates
+}
+
+function baseOf(price: FilePrice): number {
+  return typeof price === 'number' ? price : price.base
+}
+
+function scaled(price: FilePrice, ratio: number): FilePrice {
+  const scale = (dollars: number) => round(dollars * ratio)
+  if (typeof price === 'number') return scale(price)
+  return {
+    base: scale(price.base),
+    over: Object.fromEntries(Object.entries(price.over).map(([edge, dollars]) => [edge, scale(dollars)])),
+  }
+}
+
+function perMillion(dollars: unknown): number | undefined {
+  const figure = numberOf(dollars)
+  return figure === undefined ? undefined : round(figure * 1_000_000)
+}
+
+/** Dollars to nine digits, so that no figure has the rest of a binary fraction. */
+function round(dollars: number): number {
+  return Number(dollars.toFixed(9))
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+}
