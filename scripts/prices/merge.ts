@@ -158,9 +158,8 @@ function corrected(models: readonly FileModel[], correction: Correction): FileMo
   }
   const target = correction.as === undefined ? listed : models.find((model) => model.id === correction.as)
   if (correction.as !== undefined && !target) throw new Error(`No such model: ${correction.provider}/${correction.as}`)
-  const base: FileModel = target
-    ? { ...target, id, names: listed?.names ?? { equals: [id, ...(correction.otherNames ?? [])] } }
-    : { id, names: { equals: [id, ...(correction.otherNames ?? [])] }, spans: [{ rates: {} }] }
+  const names = listed ? namesWith(listed.names, id) : { equals: [id, ...(correction.otherNames ?? [])] }
+  const base: FileModel = { ...(target ?? { spans: [{ rates: {} }] }), id, names }
   const spans = (correction.spans ?? base.spans).map((span) => ({
     ...span,
     rates: { ...span.rates, ...correction.set } as FileRates,
@@ -174,7 +173,11 @@ function corrected(models: readonly FileModel[], correction: Correction): FileMo
     source: `${source}, ${date}`,
   }
   if (listed) return models.map((other) => (other === listed ? model : other))
-  // Before the others: a name of its own wins over a longer list's rule for many names.
-  if (findModel([model], id)) return [model, ...models]
-  throw new Error(`A model that its own name does not find: ${id}`)
+  // Before the others: a name of its own wins over another model's rule for many names.
+  return [model, ...models]
+}
+
+function namesWith(names: FileNames, id: string): FileNames {
+  const isFound = findModel([{ id, names, spans: [] }], id) !== undefined
+  return isFound ? names : { ...names, equals: [...(names.equals ?? []), id] }
 }
