@@ -2,7 +2,7 @@
 
 /**
  * A key without a class of ours joins the class that its tokens are counted in: video joins images, cached images join cache
- * reads, reasoning joins output. Classes that the gateway does not meter yet keep a name of their own.
+ * reads. Classes that the gateway does not meter yet keep a name of their own.
  */
 export const CLASS_OF_KEY: Readonly<Record<string, string>> = {
   input_mtok: 'input',
@@ -11,7 +11,7 @@ export const CLASS_OF_KEY: Readonly<Record<string, string>> = {
   cache_write_mtok: 'cacheWrite5m',
   cache_write_1h_mtok: 'cacheWrite1h',
   output_mtok: 'output',
-  output_reasoning_mtok: 'output',
+  output_reasoning_mtok: 'reasoningBeside',
   input_audio_mtok: 'audioInput',
   cache_audio_read_mtok: 'audioCacheRead',
   output_audio_mtok: 'audioOutput',
@@ -22,8 +22,8 @@ export const CLASS_OF_KEY: Readonly<Record<string, string>> = {
   web_searches_kcount: 'webSearches',
   storage_searches_kcount: 'fileSearches',
   requests_kcount: 'requests',
-  audio_hours: 'audioHours',
-  input_audio_hours: 'audioHours',
+  audio_hours: 'audioSeconds',
+  input_audio_hours: 'audioSeconds',
   input_document_kpages: 'pages',
   input_annotated_document_kpages: 'annotatedPages',
   input_text_messages_kcount: 'textMessages',

@@ -99,7 +99,7 @@ function addRates(span: FileModel['spans'][number], row: LitellmModel): FileMode
   return {
     ...span,
     rates: {
-      ...searchFeeOf(row),
+      ...lookupFeesOf(row),
       ...span.rates,
       ...(cacheWrite12h === undefined ? {} : { cacheWrite12h }),
     },
@@ -107,11 +107,17 @@ function addRates(span: FileModel['spans'][number], row: LitellmModel): FileMode
   }
 }
 
-/** Dollars per thousand searches of the model's own tool; the highest where their size matters. */
-function searchFeeOf({ search_context_cost_per_query: costs }: LitellmModel): FileRates {
-  if (typeof costs !== 'object' || costs === null) return {}
-  const highest = Math.max(...Object.values(costs).filter((cost) => typeof cost === 'number'))
-  return highest > 0 ? { webSearches: round(highest * 1_000) } : {}
+/** Dollars per thousand searches of the model's own tools; the highest where their size matters. */
+function lookupFeesOf({
+  search_context_cost_per_query,
+  google_maps_grounding_cost_per_query,
+}: LitellmModel): FileRates {
+  const searches = numberOf(Math.max(0, ...Object.values(search_context_cost_per_query ?? {})))
+  const maps = numberOf(google_maps_grounding_cost_per_query)
+  return {
+    ...(searches ? { webSearches: round(searches * 1_000) } : {}),
+    ...(maps ? { mapsQueries: round(maps * 1_000) } : {}),
+  }
 }
 
 /** Only tiers that cost the same percentage of every rate: the map's own standard rates may be older or newer than the list's. */
@@ -140,7 +146,7 @@ export function litellmModels(provider: string, map: LitellmMap, listed: readonl
     models.push({
       id,
       names: { equals: [id.toLowerCase()] },
-      spans: [{ rates: { ...searchFeeOf(row), ...rates }, ...(Object.keys(tiers).length > 0 ? { tiers } : {}) }],
+      spans: [{ rates: { ...lookupFeesOf(row), ...rates }, ...(Object.keys(tiers).length > 0 ? { tiers } : {}) }],
       ...factsOf(row),
       source: 'litellm',
     })

@@ -10,7 +10,7 @@ export function percentOf(tier: FileRates, standard: FileRates): number | undefi
   return percents.size === 1 && percent !== undefined && Number.isInteger(percent) ? percent : undefined
 }
 
-const FEES = new Set(['webSearches', 'requests', 'fileSearches'])
+const FEES = new Set(['webSearches', 'mapsQueries', 'sources', 'audioSeconds', 'requests', 'fileSearches'])
 
 function percentsOf(price: FilePrice | undefined, standard: FilePrice): number[] {
   if (price === undefined) return [Number.NaN]

@@ -29,7 +29,7 @@ export const PROVIDERS: Readonly<Record<string, Omit<FileProvider, 'models'>>> =
   anthropic: { rates: { webSearches: 10 }, tiers: { fast: 600, batch: 50 }, uplifts: { us: 110 } },
   // Gemini 2 and older bill a prompt that searches, and every tier of Gemini has one percentage.
   google: { rates: { webSearches: 35 }, tiers: { priority: 180, flex: 50, batch: 50 } },
-  'x-ai': { rates: { webSearches: 5 }, tiers: { priority: 200 } },
+  'x-ai': { rates: { webSearches: 5, sources: 25 }, tiers: { priority: 200 } },
   // Public holidays of China, on which the peak price does not hold: the State Council's notice of November 2025.
   deepseek: {
     holidays: [

@@ -17,6 +17,7 @@ import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts
 import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Store } from '../stores/store.ts'
+import { BookingWatch } from '../telemetry/booking-watch.ts'
 import { Telemetry } from '../telemetry/call-events.ts'
 import { CallLog } from '../telemetry/call-log.ts'
 import { PriceWatch } from '../telemetry/price-watch.ts'
@@ -104,6 +105,7 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
   const telemetry = new Telemetry()
   const refusals = new RefusalHistory()
   const quoteWatch = new QuoteWatch(telemetry)
+  const bookings = new BookingWatch(telemetry)
   const upstreamLimits = new UpstreamLimitTracker(telemetry)
   // Each event goes through this list from top to bottom. An event that a listener emits goes through it at once. The
   // log is first, so that it has an event before those that follow from the event.
@@ -113,6 +115,7 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
     new PriceWatch(telemetry),
     refusals,
     quoteWatch,
+    bookings,
     upstreamLimits,
   ]
   for (const listener of listeners) telemetry.listen(listener)
@@ -166,6 +169,7 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
     refusals,
     upstreamLimits,
     quoteOverruns,
+    bookings,
     circuits,
     get providers() {
       return providers.list

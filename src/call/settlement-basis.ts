@@ -40,7 +40,10 @@ export function failedBasis(isFree: boolean, error: string): SettlementBasis {
 
 /** A stream that has ended, by its terminal event or by its body. @param fallback counts if the stream carried no usage */
 export function streamBasis(tap: Tap | undefined, fallback: AnswerUsage | undefined, ending: Ending): SettlementBasis {
-  if (tap?.failed && !tap.finished) return upperBoundBasis('failed', 'error event')
+  if (tap?.failed && !tap.finished) {
+    const usage = tap.isUsageFinal ? tap.answerUsage() : undefined
+    return usage ? exactBasis('failed', usage, 'error event') : upperBoundBasis('failed', 'error event')
+  }
   const usage = tap?.answerUsage() ?? fallback
   return usage ? exactBasis(ending, usage, null) : upperBoundBasis(ending, null)
 }

@@ -11,6 +11,7 @@ import type { SettledAmounts, SettlementCalculator } from './settlement-amounts.
 import type { SettlementBasis } from './settlement-basis.ts'
 import { reportAttempt } from './target-health.ts'
 import type { UpstreamAttempt } from './upstream-attempt.ts'
+import { checkBasis, INCREDIBLE_USAGE } from './usage-check.ts'
 
 export interface SettlementParts {
   readonly clock: Clock
@@ -65,14 +66,15 @@ export class CallSettlement {
   }
 
   /** Settles the call with its last attempt. Does nothing if the call is settled already. Never throws on a failing ledger. */
-  settle(attempt: UpstreamAttempt, basis: SettlementBasis): void {
+  settle(attempt: UpstreamAttempt, given: SettlementBasis): void {
     if (this.#isSettled) return
     this.#isSettled = true
     const { clock, settlementCalculator, store, telemetry } = this.#parts
     const { admitted, provider, outgoing } = attempt.dispatch
     const { facts } = admitted
     const now = clock.now()
-    const amounts = settlementCalculator.settlementFor(basis, admitted, provider.priceName, now.wallMs)
+    const basis = checkBasis(given, admitted)
+    const amounts = settlementCalculator.settlementFor(basis, admitted, provider, now.wallMs)
     this.#costNanoUsd = amounts.cost.totalNanoUsd
     this.recordAttempt(attempt, basis.error, amounts.attemptCostNanoUsd, now)
     const outcome = this.#outcome(attempt, basis, amounts, now.wallMs)
@@ -86,13 +88,14 @@ export class CallSettlement {
     )
     const { quote, bounded } = admitted
     const ownAccount = outgoing.callerKey === undefined
-    telemetry.emit({ kind: 'settled', at: now, facts, outcome, quote, bounded, ownAccount })
+    const isIncredible = basis.error === INCREDIBLE_USAGE
+    telemetry.emit({ kind: 'settled', at: now, facts, outcome, quote, bounded, isIncredible, ownAccount })
   }
 
   #outcome(
     { dispatch, firstByteAtMs, limits }: UpstreamAttempt,
     { ending, certainty, metered }: SettlementBasis,
-    { usage, cost }: SettledAmounts,
+    { usage, cost, providerCost }: SettledAmounts,
     wallMs: number,
   ): Outcome {
     const { facts, priorBound } = dispatch.admitted
@@ -101,6 +104,7 @@ export class CallSettlement {
       ending,
       certainty: hasPriorBound ? 'upperBound' : certainty,
       usage,
+      ...(providerCost ? { providerCost } : {}),
       reasoningTokens: metered?.reasoningTokens ?? 0,
       cost,
       answeredModel: metered?.model ? truncate(MAX_ANSWERED_MODEL_CHARACTERS, metered.model) : null,

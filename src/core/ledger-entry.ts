@@ -98,6 +98,12 @@ export interface CallFacts {
   readonly idempotency: { readonly keyHash: string; readonly bodyHash: string } | null
 }
 
+/** What a provider states that an answer cost, beside what its usage costs by the price book. */
+export interface ProviderCost {
+  readonly statedNanoUsd: bigint
+  readonly computedNanoUsd: bigint
+}
+
 /** The facts of a call that are known when it is settled. */
 export interface Outcome {
   readonly ending: Ending
@@ -106,6 +112,8 @@ export interface Outcome {
   /** The part of the output that is reasoning. Zero if the provider does not report it. */
   readonly reasoningTokens: number
   readonly cost: Cost
+  /** Absent if the answer states no cost. */
+  readonly providerCost?: ProviderCost
   readonly answeredModel: string | null
   readonly settledAtMs: number
   readonly latencyMs: number

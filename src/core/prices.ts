@@ -19,6 +19,8 @@ export type PriceSteps = readonly [PriceStep, ...PriceStep[]]
 export interface Price {
   /** The source of the figures, as every entry records it: `prices@2026-11-30#1a2b3c4d`, `bursar.json#1a2b3c4d`, `code#…`. */
   readonly version: string
+  /** True if the operator wrote the price, or a part of it. */
+  readonly isOperators?: true
   readonly steps: PriceSteps
   /**
    * The rates of service tiers, by the words of OpenAI's `service_tier`. Anthropic's `speed: fast` and `inference_geo: us` are
@@ -27,6 +29,11 @@ export interface Price {
   readonly tiers: ReadonlyMap<string, PriceSteps>
   /** Nano-dollars per million uses of tools that the provider runs, by their names in requests. Absent if none is known. */
   readonly toolFees?: ReadonlyMap<string, bigint>
+}
+
+/** Whether the operator wrote the price, in bursar.json or in code. His word counts before the provider's. */
+export function isOperatorPrice(price: Price | undefined): boolean {
+  return price?.isOperators === true
 }
 
 /** The limits of a model, in tokens. */
@@ -79,6 +86,17 @@ export function costSum(left: Cost, right: Cost): Cost {
     inputNanoUsd: left.inputNanoUsd + right.inputNanoUsd,
     outputNanoUsd: left.outputNanoUsd + right.outputNanoUsd,
     totalNanoUsd: left.totalNanoUsd + right.totalNanoUsd,
+  }
+}
+
+/** A cost with another total. Input and output keep their proportion if they would exceed the total. */
+export function costWithTotal({ inputNanoUsd, outputNanoUsd }: Cost, totalNanoUsd: bigint): Cost {
+  const sum = inputNanoUsd + outputNanoUsd
+  if (sum <= totalNanoUsd) return { inputNanoUsd, outputNanoUsd, totalNanoUsd }
+  return {
+    inputNanoUsd: (inputNanoUsd * totalNanoUsd) / sum,
+    outputNanoUsd: (outputNanoUsd * totalNanoUsd) / sum,
+    totalNanoUsd,
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { divideUp } from './money.ts'
 import { type ModelFacts, type ModelLimits, type Price, type PriceStep, type Rates, tierSteps } from './prices.ts'
+import type { FeeClass } from './usage.ts'
 
 /** The facts of a request that change what the call can cost. Dialects read them from bodies. */
 export interface RequestFacts {
@@ -74,6 +75,8 @@ export interface Quote {
   /** The maximum cost of the call, in nano-dollars. Zero if no price is known. */
   readonly costNanoUsd: bigint
   readonly price: Price | undefined
+  /** The model's context window in tokens, or the largest in common use if the model's is not known. */
+  readonly contextWindow: number
   /** The output cap that the gateway sets, in tokens for one answer. Null if the caller's own request stands. */
   readonly injectedCap: number | null
 }
@@ -87,6 +90,14 @@ const ESTIMATED_BYTES_PER_TOKEN = 4
 const ESTIMATED_IMAGE_TOKENS = 1_000
 /** Searches assumed of a call with a hosted search tool: their number has no upper bound. */
 const ASSUMED_WEB_SEARCHES = 10n
+/** Units of other classes assumed of a call with a hosted tool, by the tool's name in requests. */
+const ASSUMED_UNITS: ReadonlyMap<string, readonly [FeeClass, bigint]> = new Map([
+  ['googleMaps', ['mapsQueries', 10n]],
+  ['google_maps', ['mapsQueries', 10n]],
+  ['search_parameters', ['sources', 50n]],
+])
+/** No provider makes fewer tokens of a second of sound. */
+const MIN_AUDIO_TOKENS_PER_SECOND = 10
 const MILLION = 1_000_000n
 
 /**
@@ -102,8 +113,11 @@ export function quote(
   cap?: number,
   counted?: CountedInput,
 ): Quote {
-  if (request.kind === 'count')
-    return { inputTokens: 0, outputTokens: 0, tokens: 0, costNanoUsd: 0n, price: facts.price, injectedCap: null }
+  const contextWindow = facts.limits?.contextWindow ?? DEFAULT_CONTEXT_WINDOW_TOKENS
+  if (request.kind === 'count') {
+    const { price } = facts
+    return { inputTokens: 0, outputTokens: 0, tokens: 0, costNanoUsd: 0n, price, contextWindow, injectedCap: null }
+  }
   const inputTokens = maxInputTokens(request, facts.limits, rules, counted)
   if (request.kind === 'embed') return quoteOf(request, facts, rules, settings, inputTokens, 0, null)
   const injectedCap = injectedCapFor(request, facts.limits, settings, cap)
@@ -140,6 +154,7 @@ function quoteOf(
       settings.tokenReservation === 'worst' ? worst : Math.min(worst, estimatedTokens(request, cap, facts.limits)),
     costNanoUsd: facts.price ? maxCostNanoUsd(request, facts.price, rules, inputTokens, outputTokens) : 0n,
     price: facts.price,
+    contextWindow: facts.limits?.contextWindow ?? DEFAULT_CONTEXT_WINDOW_TOKENS,
     injectedCap,
   }
 }
@@ -152,7 +167,7 @@ export function affordableCap(request: RequestFacts, quoted: Quote, rules: Quote
   if (!quoted.price) return Number.MAX_SAFE_INTEGER
   let cap = Number.MAX_SAFE_INTEGER
   for (const step of applicableSteps(request, quoted.price, quoted.inputTokens)) {
-    const { inputRate, outputRate, fees } = maxRates(request, quoted.price, step, rules)
+    const { inputRate, outputRate, fees } = maxRates(request, quoted.price, step, rules, quoted.inputTokens)
     const left = budgetNanoUsd * MILLION - BigInt(quoted.inputTokens) * inputRate - fees
     if (left < 0n) return -1
     if (outputRate === 0n) continue
@@ -208,7 +223,7 @@ function maxCostNanoUsd(
 ): bigint {
   let maxCost = 0n
   for (const step of applicableSteps(request, price, inputTokens)) {
-    const { inputRate, outputRate, fees } = maxRates(request, price, step, rules)
+    const { inputRate, outputRate, fees } = maxRates(request, price, step, rules, inputTokens)
     const cost = BigInt(inputTokens) * inputRate + BigInt(outputTokens) * outputRate + fees
     if (cost > maxCost) maxCost = cost
   }
@@ -234,19 +249,31 @@ interface MaxRates {
   readonly fees: bigint
 }
 
-function maxRates(request: RequestFacts, price: Price, { rates }: PriceStep, rules: QuoteRules): MaxRates {
+function maxRates(
+  request: RequestFacts,
+  price: Price,
+  { rates }: PriceStep,
+  rules: QuoteRules,
+  inputTokens: number,
+): MaxRates {
   return {
     inputRate: maxInputRate(request, rules, rates),
     outputRate: maxOutputRate(request, rates),
-    fees: maxFees(request, price, rates),
+    fees: maxFees(request, price, rates, inputTokens),
   }
 }
 
 /** The request itself; and for hosted tools, searches and one use of every tool that has a fee of its own. */
-function maxFees(request: RequestFacts, { toolFees }: Price, rates: Rates): bigint {
+function maxFees(request: RequestFacts, { toolFees }: Price, rates: Rates, inputTokens: number): bigint {
   let fees = rates.requests
   if (request.unbounded.length > 0) fees += rates.webSearches * ASSUMED_WEB_SEARCHES
-  for (const name of request.unbounded) fees += toolFees?.get(name) ?? 0n
+  for (const name of request.unbounded) {
+    fees += toolFees?.get(name) ?? 0n
+    const [feeClass, units] = ASSUMED_UNITS.get(name) ?? []
+    if (feeClass && units) fees += rates[feeClass] * units
+  }
+  if (request.audioInput && rates.audioSeconds > 0n)
+    fees += rates.audioSeconds * BigInt(Math.ceil(inputTokens / MIN_AUDIO_TOKENS_PER_SECOND))
   return fees
 }
 
@@ -258,13 +285,14 @@ function maxInputRate(request: RequestFacts, rules: QuoteRules, rates: Rates): b
   if (request.audioInput) max = maxBigint(max, rates.audioInput)
   // Input of unknown size may contain images, and audio that is cached.
   if (request.images > 0 || request.unsizedInput) max = maxBigint(max, rates.imageInput)
+  if (request.unbounded.length > 0) max = maxBigint(max, rates.citations)
   if (request.unsizedInput) max = maxBigint(max, rates.audioCacheRead)
   return max
 }
 
 function maxOutputRate(request: RequestFacts, rates: Rates): bigint {
   // Only models that write images have an image rate of their own, and they write images without a request for them.
-  const max = maxBigint(rates.output, rates.imageOutput)
+  const max = maxBigint(maxBigint(rates.output, rates.imageOutput), rates.reasoningBeside)
   return request.audioOutput ? maxBigint(max, rates.audioOutput) : max
 }
 

@@ -53,11 +53,20 @@ const TOKEN_ROWS = {
   audioOutput: tokens('audio_output', 'output', RARE, 'output'),
   imageInput: tokens('image_input', 'input', RARE, 'input'),
   imageOutput: tokens('image_output', 'output', RARE, 'output'),
+  /** Sources that a model read for its answer, where they have a price of their own. */
+  citations: tokens('citations', 'input', RARE, 'input'),
+  /** Reasoning that the output does not include and that has a price of its own. */
+  reasoningBeside: tokens('reasoning_beside', 'output', RARE, 'output'),
 }
 
 /** Billed units that are not tokens. */
 const FEE_ROWS = {
   webSearches: fee('web_searches', 1_000, RARE),
+  mapsQueries: fee('maps_queries', 1_000, RARE),
+  /** Pages that a hosted search found, where each is billed. */
+  sources: fee('sources', 1_000, RARE),
+  /** Sound that is billed by its length; its price is for an hour. */
+  audioSeconds: fee('audio_seconds', 3_600, RARE),
   requests: fee('requests', 1_000, COMMON),
 }
 

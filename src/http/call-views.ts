@@ -60,6 +60,9 @@ export const entrySchema = z.strictObject({
     .nullable(),
   usage: usageSchema.nullable(),
   cost_usd: z.strictObject({ total: usdSchema, input: usdSchema, output: usdSchema }).nullable(),
+  /** What the provider stated, and what the usage costs by the price book. Null if the provider stated nothing. */
+  provider_cost_usd: usdSchema.nullable(),
+  computed_cost_usd: usdSchema.nullable(),
   price_version: name,
   cost_known: z.boolean(),
   streaming: z.boolean(),
@@ -89,7 +92,7 @@ export function entryJson({ facts, outcome, settledSeq }: Entry): z.output<typeo
     reserved: { tokens: facts.reservedTokens, cost_usd: jsonUsd(facts.reservedCostNanoUsd) },
     ...usedJson(outcome),
     price_version: facts.priceVersion,
-    cost_known: facts.costKnown,
+    cost_known: facts.costKnown || outcome?.providerCost !== undefined,
     streaming: facts.streaming,
     latency_ms: outcome?.latencyMs ?? null,
     time_to_first_token_ms: outcome?.timeToFirstTokenMs ?? null,
@@ -100,9 +103,14 @@ export function entryJson({ facts, outcome, settledSeq }: Entry): z.output<typeo
   }
 }
 
-function usedJson(outcome: Outcome | null): Pick<z.output<typeof entrySchema>, 'tokens' | 'usage' | 'cost_usd'> {
-  if (!outcome) return { tokens: null, usage: null, cost_usd: null }
-  const { usage, cost, reasoningTokens } = outcome
+type UsedJson = Pick<
+  z.output<typeof entrySchema>,
+  'tokens' | 'usage' | 'cost_usd' | 'provider_cost_usd' | 'computed_cost_usd'
+>
+
+function usedJson(outcome: Outcome | null): UsedJson {
+  if (!outcome) return { tokens: null, usage: null, cost_usd: null, provider_cost_usd: null, computed_cost_usd: null }
+  const { usage, cost, providerCost, reasoningTokens } = outcome
   return {
     tokens: {
       total: totalTokens(usage),
@@ -116,6 +124,8 @@ function usedJson(outcome: Outcome | null): Pick<z.output<typeof entrySchema>, '
       input: jsonUsd(cost.inputNanoUsd),
       output: jsonUsd(cost.outputNanoUsd),
     },
+    provider_cost_usd: providerCost ? jsonUsd(providerCost.statedNanoUsd) : null,
+    computed_cost_usd: providerCost ? jsonUsd(providerCost.computedNanoUsd) : null,
   }
 }
 

@@ -7,9 +7,12 @@ import type { Clock } from '../core/clock.ts'
 import type { QuoteOverruns } from '../core/quote-overruns.ts'
 import type { Provider } from '../providers/provider.ts'
 import { countSchema } from '../runs/run-answer.ts'
+import type { BookingWatch } from '../telemetry/booking-watch.ts'
 import type { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
 import { endpointsFor } from './endpoint.ts'
 import {
+  bookingsJson,
+  bookingsSchema,
   circuitJson,
   circuitSchema,
   observedLimitsJson,
@@ -25,6 +28,7 @@ export interface StatusParts {
   readonly circuits: Circuits
   readonly upstreamLimits: Pick<UpstreamLimitTracker, 'newest' | 'models'>
   readonly quoteOverruns: Pick<QuoteOverruns, 'models'>
+  readonly bookings: Pick<BookingWatch, 'models'>
 }
 
 const endpoint = endpointsFor<StatusParts>()
@@ -56,8 +60,9 @@ export const STATUS = endpoint({
     enforcement: z.enum(['hard', 'soft']),
     targets: z.array(circuitSchema),
     ...overrunsSchema.partial().shape,
+    ...bookingsSchema.partial().shape,
   }),
-}).handle(({ settings, providers, upstreamLimits, quoteOverruns, circuits, clock }, { sender }) => {
+}).handle(({ settings, providers, upstreamLimits, quoteOverruns, bookings, circuits, clock }, { sender }) => {
   const realProviders = providers.filter(({ simulated }) => !simulated)
   const configuredCount = realProviders.filter(({ configured }) => configured).length
   const seesAll = sender.role !== 'key'
@@ -83,7 +88,7 @@ export const STATUS = endpoint({
           : 'No provider is configured; sim/ models answer without one',
       enforcement: settings.ENFORCEMENT,
       targets: circuits.views(clock.now().monoMs).map(circuitJson),
-      ...(seesAll ? overrunsJson(quoteOverruns.models()) : {}),
+      ...(seesAll ? { ...overrunsJson(quoteOverruns.models()), ...bookingsJson(bookings.models()) } : {}),
     },
   }
 })

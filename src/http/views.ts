@@ -5,9 +5,11 @@ import { z } from 'zod'
 import type { CircuitView } from '../core/circuit.ts'
 import type { UpstreamLimits } from '../core/ledger-entry.ts'
 import type { LevelView } from '../core/meter.ts'
+import { jsonUsd } from '../core/money.ts'
 import type { ModelOverruns } from '../core/quote-overruns.ts'
 import { CLASS_ROWS, FEE_CLASSES, TOKEN_CLASSES, USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
 import { countSchema, usdSchema } from '../runs/run-answer.ts'
+import type { ModelBookings } from '../telemetry/booking-watch.ts'
 import type { ObservedLimits } from '../telemetry/upstream-limit-tracker.ts'
 import { amountJson, subjectText, unitOf } from '../wire/limit-headers.ts'
 
@@ -115,6 +117,39 @@ export function overrunsJson(models: readonly ModelOverruns[]): z.output<typeof 
       ...counts,
       factor: percent / 100,
     })),
+  }
+}
+
+/** What answers stated of their cost, by model, and how many reported usage that cannot be true. */
+export const bookingsSchema = z.strictObject({
+  stated_costs: z.array(
+    z.strictObject({
+      provider: z.string(),
+      model: z.string(),
+      calls: countSchema,
+      calls_differing_over_1_percent: countSchema,
+      provider_cost_usd: usdSchema,
+      computed_cost_usd: usdSchema,
+    }),
+  ),
+  usage_not_credible: z.array(z.strictObject({ provider: z.string(), model: z.string(), calls: countSchema })),
+})
+
+export function bookingsJson(models: readonly Readonly<ModelBookings>[]): z.output<typeof bookingsSchema> {
+  return {
+    stated_costs: models
+      .filter(({ statedCalls }) => statedCalls > 0)
+      .map(({ provider, model, statedCalls, differingCalls, statedNanoUsd, computedNanoUsd }) => ({
+        provider,
+        model,
+        calls: statedCalls,
+        calls_differing_over_1_percent: differingCalls,
+        provider_cost_usd: jsonUsd(statedNanoUsd),
+        computed_cost_usd: jsonUsd(computedNanoUsd),
+      })),
+    usage_not_credible: models
+      .filter(({ incredibleCalls }) => incredibleCalls > 0)
+      .map(({ provider, model, incredibleCalls }) => ({ provider, model, calls: incredibleCalls })),
   }
 }
 

@@ -121,7 +121,7 @@ function overlayPrice(
   if (rates.input !== undefined && rates.output !== undefined) return wholePrice(under, rates, version, isClaudeModel)
   if (!under) return undefined
   const tiers = [...under.tiers].map(([tier, steps]) => [tier, correctedSteps(steps, rates, under.steps)] as const)
-  return { ...under, version, steps: correctedSteps(under.steps, rates), tiers: new Map(tiers) }
+  return { ...under, version, isOperators: true, steps: correctedSteps(under.steps, rates), tiers: new Map(tiers) }
 }
 
 /** A tier costs the same percentage of the operator's price as of the price below. */
@@ -129,9 +129,15 @@ function wholePrice(under: Price | undefined, rates: KnownRates, version: string
   const isFree = Object.values(rates).every((rate) => rate === 0n)
   const known = isFree || !under ? rates : { ...feesOf(under), ...rates }
   const steps: PriceSteps = [{ fromInputTokens: 0, rates: fillRates(known, isClaudeModel) }]
-  if (!under || isFree) return { version, steps, tiers: NO_TIERS }
+  if (!under || isFree) return { version, isOperators: true, steps, tiers: NO_TIERS }
   const tiers = [...under.tiers].map(([tier, own]) => [tier, scaledSteps(steps, percentOf(own, under.steps))] as const)
-  return { version, steps, tiers: new Map(tiers), ...(under.toolFees ? { toolFees: under.toolFees } : {}) }
+  return {
+    version,
+    isOperators: true,
+    steps,
+    tiers: new Map(tiers),
+    ...(under.toolFees ? { toolFees: under.toolFees } : {}),
+  }
 }
 
 /** The highest percentage that a tier's input or output costs, rounded up. */

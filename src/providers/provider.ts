@@ -3,6 +3,7 @@
 import type { Price } from '../core/prices.ts'
 import type { QuoteRules } from '../core/quote.ts'
 import type { HeaderList } from '../wire/dialect.ts'
+import type { CostField } from '../wire/stated-cost.ts'
 
 /** The settings of a provider over HTTP. */
 export interface ProviderSettings {
@@ -91,6 +92,8 @@ export interface Provider {
   readonly callerKeys: boolean
   /** Its name in the price book, with the region of its address if prices differ there: `openai`, `openai+regional`. */
   readonly priceName: string
+  /** The field in which its answers state their cost. That figure is what it bills. */
+  readonly costField?: CostField
   /** The price of models that the price book does not know. Without it, such models are refused. */
   readonly unlistedPrice?: Price
   /** The provider's names for models, by the names that callers and the price book use. */

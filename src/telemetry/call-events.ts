@@ -52,6 +52,8 @@ export interface CallSettled {
   readonly quote: FactoredQuote
   /** False if something in the call has no upper bound: hosted tools and the like. */
   readonly bounded: boolean
+  /** True if the reported usage could not be true, so that the call is booked at its reservation. */
+  readonly isIncredible: boolean
   /** False if the caller's own provider key was used: the provider's limits are the caller's too. */
   readonly ownAccount: boolean
 }
@@ -128,6 +130,7 @@ export type NoticeCode =
   | 'setting_ignored'
   | 'store_write_failed'
   | 'sweep_failed'
+  | 'usage_not_credible'
 
 /** Something that an operator should know and that is no event of a call. */
 export interface Notice {

@@ -9,6 +9,7 @@ import type { RequestFacts } from '../core/quote.ts'
 import type { Refusal } from '../core/refusal.ts'
 import type { Usage } from '../core/usage.ts'
 import type { Endpoint } from './endpoint.ts'
+import type { StatedCost } from './stated-cost.ts'
 
 /** The parts of a request that a dialect reads, in addition to its body. */
 export interface RequestLine {
@@ -68,6 +69,10 @@ export interface AnswerUsage {
   readonly reasoningTokens: number
   readonly model: string | null
   readonly serviceTier: string | null
+  /** What the answer says was charged. */
+  readonly statedCost?: StatedCost
+  /** True if the classes are not known and `usage` is the most that they can cost. */
+  readonly isUpperBound?: boolean
 }
 
 /** Meters one answer while its bytes pass. Never throws: an answer that cannot be read has no usage. */
@@ -84,8 +89,10 @@ export interface Tap {
   readonly terminated: boolean
   /** The model has reported why it stopped, or the answer is whole: a body that ends now ended well. */
   readonly finished: boolean
-  /** The answer carried an error event. */
+  /** The answer carried an error event, or is an error. */
   readonly failed: boolean
+  /** The usage came with the end of the answer, be the end good or bad: nothing more is billed. */
+  readonly isUsageFinal: boolean
   /** How many content events have passed, for an estimate if nothing better is known. */
   readonly eventCount: number
 }

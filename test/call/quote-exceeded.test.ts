@@ -171,7 +171,15 @@ it('limits on money count with it: a cap of ours is smaller, and what does not f
 })
 
 describe('of all models', () => {
-  const quote = { inputTokens: 10, outputTokens: 10, tokens: 5, costNanoUsd: 100n, price: undefined, injectedCap: null }
+  const quote = {
+    inputTokens: 10,
+    outputTokens: 10,
+    tokens: 5,
+    costNanoUsd: 100n,
+    price: undefined,
+    contextWindow: 128_000,
+    injectedCap: null,
+  }
   const outcome = outcomeOf(3, 250n, { usage: usageOf({ input: 11, output: 11 }) })
   const facts = (model: string, simulated = false) =>
     factsOf('c', { model, simulated, provider: simulated ? 'simulated' : 'openai', reservedCostNanoUsd: 100n })

@@ -115,7 +115,7 @@ function pricePlaces(sources: Sources, name: UsageClass): Places {
     'costOf: output': cost.outputNanoUsd === (part === 'output' ? nanoUsd : 0n),
     'costOf: tier': tiered.totalNanoUsd === 2n * nanoUsd,
     isFree: !prices.isFree(price),
-    "an operator's price": ownRate === 1_000_000_000n * BigInt(1_000_000 / pricedPer),
+    "an operator's price": ownRate === (1_000_000_000n * 1_000_000n + BigInt(pricedPer) - 1n) / BigInt(pricedPer),
   }
 }
 
@@ -142,7 +142,7 @@ const REQUEST: RequestFacts = {
   audioInput: true,
   audioOutput: true,
   cacheWrite: '12h',
-  unbounded: ['web_search'],
+  unbounded: ['web_search', 'googleMaps', 'search_parameters'],
   serviceTier: null,
   user: null,
 }

@@ -13,6 +13,7 @@ export const QUOTE: FactoredQuote = {
   tokens: 20,
   costNanoUsd: 1_000n,
   price: undefined,
+  contextWindow: 128_000,
   injectedCap: null,
 }
 
@@ -24,6 +25,7 @@ export function settled(facts: Partial<CallFacts> = {}, outcome: Partial<Outcome
     outcome: outcomeOf(10, 500n, outcome),
     quote: QUOTE,
     bounded: true,
+    isIncredible: false,
     ownAccount: true,
   }
 }

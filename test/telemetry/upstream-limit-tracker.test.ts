@@ -145,7 +145,16 @@ function trackedBy() {
   })
   const hear = (facts: CallFacts, outcome: Outcome, ownAccount = true) => {
     const now = { wallMs: outcome.settledAtMs, monoMs: outcome.settledAtMs }
-    telemetry.emit({ kind: 'settled', at: now, facts, outcome, quote: QUOTE, bounded: true, ownAccount })
+    telemetry.emit({
+      kind: 'settled',
+      at: now,
+      facts,
+      outcome,
+      quote: QUOTE,
+      bounded: true,
+      isIncredible: false,
+      ownAccount,
+    })
   }
   return { tracker, warnings, hear }
 }

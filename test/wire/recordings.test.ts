@@ -72,6 +72,10 @@ const CORPORA: readonly Corpus[] = [
         'azure-chat-sse-200-grok-4-1-fast-non-reasoning-80271dea.json',
         'openrouter-chat-json-200-google-gemini-2-5-flash-64aff6e6.json',
       ],
+      'OpenRouter counts searches among server tools, where the other party does not look': [
+        'openrouter-chat-json-200-deepseek-deepseek-chat-3666e01d.json',
+        'openrouter-chat-json-200-openai-gpt-5-2-2216a7e6.json',
+      ],
       'Mistral counts sound beside the prompt, where the other party does not look': [
         'mistral-chat-json-200-voxtral-small-latest-69c778d7.json',
         'mistral-chat-json-200-voxtral-small-latest-e7268617.json',
@@ -134,7 +138,18 @@ const CORPORA: readonly Corpus[] = [
     dialect: geminiGenerate,
     rules: gemini.open(UNUSED).rules,
     count: 67,
-    usage: {},
+    usage: {
+      'the other party does not look for searches beside the usage': [
+        'google-gemini-generate-content-json-200-gemini-3-flash-preview-11f1ca26.json',
+        'google-gemini-generate-content-sse-200-gemini-2-5-flash-568ddc67.json',
+        'google-gemini-generate-content-sse-200-gemini-3-flash-preview-83466354.json',
+        'google-vertex-gemini-generate-content-json-200-gemini-2-5-flash-5a7bcaa7.json',
+      ],
+      'the count of the prompt falls by one token within the stream; the larger one counts': [
+        'google-gemini-generate-content-sse-200-gemini-2-0-flash-6fe3237f.json',
+        'google-gemini-generate-content-sse-200-gemini-2-0-flash-exp-488010dd.json',
+      ],
+    },
     modelInPath: 0,
     exceeded: {},
     withUsage: 61,
@@ -292,10 +307,7 @@ function readTap(tap: Tap, chunks: Iterable<Buffer>): TapReading {
 }
 
 function isSame(left: TapReading, right: TapReading): boolean {
-  return (
-    left.out.equals(right.out) &&
-    JSON.stringify([left.ends, left.metered]) === JSON.stringify([right.ends, right.metered])
-  )
+  return left.out.equals(right.out) && plainJson([left.ends, left.metered]) === plainJson([right.ends, right.metered])
 }
 
 /** `unbounded`: the provider may run tools of its own. `trimmed`: the request's media was cut out of the recording. */
@@ -384,4 +396,8 @@ function isUsageAlone(event: string): boolean {
 
 function filesOf(recordings: readonly Recording[]): string[] {
   return recordings.map((recording) => recording.file).toSorted()
+}
+
+function plainJson(value: unknown): string {
+  return JSON.stringify(value, (_name, member) => (typeof member === 'bigint' ? `${member}` : member))
 }

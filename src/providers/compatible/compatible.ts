@@ -50,6 +50,7 @@ export function compatible(settings: CompatibleSettings): Provider {
     simulated: false,
     configured: callerKeys || settings.missingVariable === undefined,
     callerKeys,
+    ...(settings.costField === '' ? {} : { costField: settings.costField }),
     priceName: isFree || settings.prices === '' ? name : priceNameAt(settings.prices, settings.baseUrl),
     ...(isFree ? { unlistedPrice: FREE_PRICE } : {}),
     deployments: new Map(Object.entries(settings.deployments)),

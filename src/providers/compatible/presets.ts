@@ -1,5 +1,7 @@
 // Presets: OpenAI-compatible endpoints with a name, one row each. A field that a row leaves out has its value in DEFAULT_ENDPOINT.
 
+import type { CostField } from '../../wire/stated-cost.ts'
+
 /** How the key is sent. */
 export const AUTH_SCHEMES = ['bearer', 'api-key', 'none'] as const
 
@@ -47,6 +49,8 @@ export interface EndpointRow {
   readonly paths: { readonly [Name in DialectName]?: string }
   /** The server's names for models, by the names that callers and the price book use. */
   readonly deployments: Readonly<Record<string, string>>
+  /** The field in which answers state what they cost. Empty: answers state nothing that could be trusted. */
+  readonly costField: CostField | ''
   /** Error statuses that this server does not bill, in addition to those that no server bills. */
   readonly freeStatuses: readonly number[]
 }
@@ -70,6 +74,7 @@ const DEFAULT_ENDPOINT: EndpointRow = {
   model: '',
   paths: {},
   deployments: {},
+  costField: '',
   freeStatuses: [400, 402, 405, 409, 415, 503],
 }
 
@@ -130,6 +135,7 @@ const PRESETS = {
     tokensPerCall: 1_536,
     tokensWithTools: 512,
     dialects: ['openai.chat', 'openai.responses'],
+    costField: 'usage.cost_in_usd_ticks',
   },
   openrouter: {
     baseUrl: 'https://openrouter.ai/api/v1',
@@ -140,6 +146,7 @@ const PRESETS = {
     // OpenRouter can pass calls on to Claude, whose tool prompt is this long.
     tokensWithTools: 1_000,
     dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
+    costField: 'usage.cost',
   },
   // Together sends usage without `stream_options`.
   together: {
@@ -148,7 +155,12 @@ const PRESETS = {
     prices: 'together',
     dialects: ['openai.chat', 'openai.completions', 'openai.embeddings'],
   },
-  perplexity: { baseUrl: 'https://api.perplexity.ai', apiKey: '$PERPLEXITY_API_KEY', prices: 'perplexity' },
+  perplexity: {
+    baseUrl: 'https://api.perplexity.ai',
+    apiKey: '$PERPLEXITY_API_KEY',
+    prices: 'perplexity',
+    costField: 'usage.cost.total_cost',
+  },
   cerebras: {
     baseUrl: 'https://api.cerebras.ai/v1',
     apiKey: '$CEREBRAS_API_KEY',

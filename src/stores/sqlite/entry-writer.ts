@@ -71,7 +71,7 @@ export class EntryWriter {
   }
 
   settle(id: number, seq: number, facts: CallFacts, outcome: Outcome): void {
-    const { usage, cost } = outcome
+    const { usage, cost, providerCost } = outcome
     this.#settle.write`
       settled_seq ${seq},
       ending ${outcome.ending},
@@ -90,6 +90,8 @@ export class EntryWriter {
       input_cost_nano_usd ${clampInt64(cost.inputNanoUsd)},
       output_cost_nano_usd ${clampInt64(cost.outputNanoUsd)},
       cost_nano_usd ${clampInt64(cost.totalNanoUsd)},
+      provider_cost_nano_usd ${providerCost ? clampInt64(providerCost.statedNanoUsd) : null},
+      computed_cost_nano_usd ${providerCost ? clampInt64(providerCost.computedNanoUsd) : null},
       attempts ${serializeAttempts(facts, outcome)},
       upstream_limits ${serializeLimits(outcome.upstreamLimits)},
       id ${id}`

@@ -213,4 +213,18 @@ const RARE_USAGE = `
 /** Frees the kind `limit` for limits that are documents: until here it marked limits whose windows had been seeded. */
 const LIMIT_SEEDS = "UPDATE document SET kind = 'limit-seed' WHERE kind = 'limit';"
 
-export const MIGRATIONS: readonly string[] = [INITIAL_SCHEMA, IDEMPOTENCY, DRAINED, OPEN_FROM, RARE_USAGE, LIMIT_SEEDS]
+/** What an answer stated that it cost, and what its usage costs by the price book. Both are null for most calls. */
+const PROVIDER_COST = `
+  ALTER TABLE entry ADD COLUMN provider_cost_nano_usd INTEGER;
+  ALTER TABLE entry ADD COLUMN computed_cost_nano_usd INTEGER;
+`
+
+export const MIGRATIONS: readonly string[] = [
+  INITIAL_SCHEMA,
+  IDEMPOTENCY,
+  DRAINED,
+  OPEN_FROM,
+  RARE_USAGE,
+  LIMIT_SEEDS,
+  PROVIDER_COST,
+]

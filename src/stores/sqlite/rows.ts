@@ -84,6 +84,7 @@ function outcomeOf(row: Row): Outcome {
       outputNanoUsd: toBigint(row.output_cost_nano_usd),
       totalNanoUsd: toBigint(row.cost_nano_usd),
     },
+    ...providerCostOf(row),
     answeredModel: parseText(row.answered_model),
     settledAtMs: parseCount(row.settled_at_ms) ?? 0,
     latencyMs: parseCount(row.latency_ms) ?? 0,
@@ -91,6 +92,11 @@ function outcomeOf(row: Row): Outcome {
     attempts: parseAttempts(row),
     upstreamLimits: parseLimits(row),
   }
+}
+
+function providerCostOf({ provider_cost_nano_usd, computed_cost_nano_usd }: Row): Pick<Outcome, 'providerCost'> {
+  if (typeof provider_cost_nano_usd !== 'bigint') return {}
+  return { providerCost: { statedNanoUsd: provider_cost_nano_usd, computedNanoUsd: toBigint(computed_cost_nano_usd) } }
 }
 
 export function parseText(value: SQLOutputValue | undefined): string | null {

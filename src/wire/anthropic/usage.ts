@@ -17,6 +17,7 @@ import { ObjectReader } from '../json/object-reader.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap } from '../taps/document.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
+import { mergeReports } from '../usage-reports.ts'
 
 /** How many other models an answer may be priced by. No real answer has more; the rest is priced as the answer's own model. */
 const MAX_OTHER_MODELS = 8
@@ -125,13 +126,17 @@ function sharesOf(
   return { own, others: [...usageByModel].map(([name, usage]) => ({ model: name, usage })) }
 }
 
+function withoutCounts(usage: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(usage).filter(([, value]) => typeof value !== 'number'))
+}
+
 const USAGE = Buffer.from('usage"')
 const STOP = Buffer.from('message_stop')
 const ERROR = Buffer.from('error"')
 
 class MessageEvents extends AnswerEvents {
-  /** Usage as last reported, field by field: later events repeat some fields, null others, and never add up. */
-  #counts: Record<string, unknown> | undefined
+  /** Later events repeat some fields, leave others out or at zero, and never add up. */
+  #counts: Readonly<Record<string, unknown>> | undefined
   #model: string | null = null
 
   mayMatter(chunk: Buffer): boolean {
@@ -148,6 +153,7 @@ class MessageEvents extends AnswerEvents {
     if (event.type === 'message_start') {
       const message = recordOf(event.message)
       this.#model = typeof message.model === 'string' ? message.model : null
+      this.#counts = undefined
       this.#updateCounts(message.usage)
     } else if (event.type === 'message_delta') {
       this.#updateCounts(event.usage)
@@ -159,7 +165,8 @@ class MessageEvents extends AnswerEvents {
 
   #updateCounts(usage: unknown): void {
     if (!isRecord(usage)) return
-    const reported = Object.entries(usage).filter(([, value]) => value !== null)
-    this.#counts = { ...this.#counts, ...Object.fromEntries(reported) }
+    // A report that lists the passes is complete: its counts leave out those that it lists apart, and may be smaller.
+    const isComplete = Array.isArray(usage.iterations)
+    this.#counts = mergeReports(isComplete ? withoutCounts(this.#counts) : this.#counts, usage)
   }
 }

@@ -9,6 +9,7 @@ import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap } from '../taps/document.ts'
 import { ArrayTap } from '../taps/json-array.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
+import { mergeReports } from '../usage-reports.ts'
 
 export function createGenerateTap(streaming: boolean, contentType: string): Tap {
   if (streaming && contentType.includes('event-stream')) return new SseTap(new ResponseEvents(), false)
@@ -17,10 +18,24 @@ export function createGenerateTap(streaming: boolean, contentType: string): Tap 
     : new DocumentTap(readResponseUsage)
 }
 
+/** What an answer says that Google looked up for it. Searches are billed by the query, or by the prompt that makes any. */
+interface Grounding {
+  readonly webQueries: Set<string>
+  usesMaps: boolean
+}
+
+function newGrounding(): Grounding {
+  return { webQueries: new Set(), usesMaps: false }
+}
+
+/** Queries beyond this number are not counted. */
+const MAX_QUERIES = 1_000
+
 /** What was read of a response, or of one response of a stream. */
 interface AnswerFacts {
   counts: unknown
   model: string | null
+  readonly grounding: Grounding
   finished: boolean
   failed: boolean
 }
@@ -45,29 +60,67 @@ const ANSWER = new ObjectReader<AnswerFacts>({
 })
 
 const CANDIDATE = new ObjectReader<AnswerFacts>({
+  groundingMetadata(json, answer) {
+    GROUNDING.readIfObject(json, answer.grounding)
+  },
   finishReason(json, answer) {
     if (json.stringOrNull() !== null) answer.finished = true
   },
 })
 
+const GROUNDING = new ObjectReader<Grounding>({
+  webSearchQueries(json, grounding) {
+    if (!json.isArray()) return json.skipValue()
+    json.enterArray()
+    while (json.nextElement()) {
+      const query = json.stringOrNull()
+      if (query !== null && query !== '' && grounding.webQueries.size < MAX_QUERIES) grounding.webQueries.add(query)
+    }
+  },
+  groundingChunks(json, grounding) {
+    eachObject(json, readGroundingChunk, grounding)
+  },
+  googleMapsWidgetContextToken(json, grounding) {
+    if (!json.isNull()) grounding.usesMaps = true
+    json.skipValue()
+  },
+})
+
+const GROUNDING_CHUNK = new ObjectReader<Grounding>({
+  maps(json, grounding) {
+    if (json.isObject()) grounding.usesMaps = true
+    json.skipValue()
+  },
+})
+
+function readGroundingChunk(json: JsonCursor, grounding: Grounding): void {
+  GROUNDING_CHUNK.read(json, grounding)
+}
+
 function readCandidate(json: JsonCursor, answer: AnswerFacts): void {
   CANDIDATE.read(json, answer)
 }
 
-function readAnswer(document: Buffer): AnswerFacts {
-  return ANSWER.readDocument(document, { counts: null, model: null, finished: false, failed: false })
+function readAnswer(document: Buffer, grounding: Grounding): AnswerFacts {
+  return ANSWER.readDocument(document, { counts: null, model: null, grounding, finished: false, failed: false })
 }
 
-function answerUsageOf({ counts, model }: AnswerFacts): AnswerUsage | undefined {
-  return isRecord(counts) ? normaliseUsage(counts, model) : undefined
+type Reported = Pick<AnswerFacts, 'counts' | 'model' | 'grounding'>
+
+function answerUsageOf({ counts, model, grounding }: Reported): AnswerUsage | undefined {
+  return isRecord(counts) ? normaliseUsage(counts, model, grounding) : undefined
 }
 
 function readResponseUsage(document: Buffer): AnswerUsage | undefined {
-  return answerUsageOf(readAnswer(document))
+  return answerUsageOf(readAnswer(document, newGrounding()))
 }
 
 /** Gemini's totals exclude thoughts and tool-use prompts, and include cached and audio tokens. Undefined if it counts nothing. */
-function normaliseUsage(counts: Readonly<Record<string, unknown>>, model: string | null): AnswerUsage | undefined {
+function normaliseUsage(
+  counts: Readonly<Record<string, unknown>>,
+  model: string | null,
+  { webQueries, usesMaps }: Grounding,
+): AnswerUsage | undefined {
   const prompt = countOf(counts.promptTokenCount)
   const output = countOf(counts.candidatesTokenCount) + countOf(counts.thoughtsTokenCount)
   if (!areCredibleCounts([counts.promptTokenCount, counts.candidatesTokenCount, counts.thoughtsTokenCount]))
@@ -89,12 +142,19 @@ function normaliseUsage(counts: Readonly<Record<string, unknown>>, model: string
       output: output - audioOutput - imageOutput,
       audioOutput,
       imageOutput,
+      // Before Gemini 3, a prompt that searches is billed once, whatever it searches for.
+      webSearches: isBilledByPrompt(model) ? Math.min(webQueries.size, 1) : webQueries.size,
+      mapsQueries: usesMaps ? 1 : 0,
       requests: 1,
     }),
     reasoningTokens: countOf(counts.thoughtsTokenCount),
     model,
     serviceTier: typeof counts.serviceTier === 'string' ? counts.serviceTier.toLowerCase() : null,
   }
+}
+
+function isBilledByPrompt(model: string | null): boolean {
+  return model !== null && /^(?:models\/)?gemini-[12]\./.test(model)
 }
 
 function modalityTokens(details: unknown, name: string): number {
@@ -107,18 +167,35 @@ function modalityTokens(details: unknown, name: string): number {
 
 const USAGE = Buffer.from('usageMetadata"')
 const FINISH_REASON = Buffer.from('finishReason"')
+const GROUNDING_METADATA = Buffer.from('groundingMetadata"')
 const FEEDBACK = Buffer.from('promptFeedback"')
 const ERROR = Buffer.from('error"')
 
 /** Gemini ends a stream by closing it: `terminated` stays false. */
 class ResponseEvents extends AnswerEvents {
+  /** Later responses leave fields out that earlier ones had. */
+  #counts: Readonly<Record<string, unknown>> | undefined
+  #model: string | null = null
+  readonly #grounding = newGrounding()
+
   mayMatter(chunk: Buffer): boolean {
-    return hasValue(chunk, USAGE) || hasValue(chunk, FINISH_REASON) || chunk.includes(FEEDBACK) || chunk.includes(ERROR)
+    return (
+      hasValue(chunk, USAGE) ||
+      hasValue(chunk, FINISH_REASON) ||
+      chunk.includes(GROUNDING_METADATA) ||
+      chunk.includes(FEEDBACK) ||
+      chunk.includes(ERROR)
+    )
+  }
+
+  override answerUsage(): AnswerUsage | undefined {
+    return answerUsageOf({ counts: this.#counts, model: this.#model, grounding: this.#grounding })
   }
 
   protected readEvent(payload: Buffer): boolean {
-    const answer = readAnswer(payload)
-    this.lastUsage = answerUsageOf(answer) ?? this.lastUsage
+    const answer = readAnswer(payload, this.#grounding)
+    if (isRecord(answer.counts) && answerUsageOf(answer)) this.#counts = mergeReports(this.#counts, answer.counts)
+    this.#model = answer.model ?? this.#model
     this.finished ||= answer.finished
     this.failed ||= answer.failed
     return false

@@ -9,6 +9,8 @@ export const UNKNOWN_FIELD = -1
 const EMPTY_SLOT = -1
 const MIN_SLOTS = 8
 const MAX_SLOTS = 4096
+/** FNV's prime: it spreads four small numbers over all bits. */
+const MULTIPLIER = 0x01000193
 /** Readers keep the fields they have seen as the bits of one number. */
 const MAX_FIELDS = 32
 
@@ -99,7 +101,8 @@ function hashOf(bytes: Buffer, start: number, end: number): number {
   const first = (bytes[start] ?? 0) | CASE_BIT
   const middle = (bytes[(start + end) >>> 1] ?? 0) | CASE_BIT
   const last = (bytes[end - 1] ?? 0) | CASE_BIT
-  return Math.imul(Math.imul(Math.imul(end - start, 31) + first, 31) + middle, 31) + last
+  const hash = Math.imul(Math.imul(Math.imul(end - start, MULTIPLIER) ^ first, MULTIPLIER) ^ middle, MULTIPLIER) ^ last
+  return hash ^ (hash >>> 15)
 }
 
 /** The smallest table in which each hash has a slot of its own. */

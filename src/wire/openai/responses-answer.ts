@@ -253,6 +253,7 @@ class ResponseEvents extends AnswerEvents {
     if (type !== 'response.completed' && type !== 'response.incomplete' && type !== 'response.failed') return false
     if (type === 'response.failed') this.failed = true
     this.#markEnded(type !== 'response.failed')
+    this.isUsageFinal = true
     if (response)
       this.lastUsage = answerUsageOf(readAnswer(payload.subarray(response.start, response.end), this.#items))
     return false

@@ -12,6 +12,7 @@ export interface EventUsageReader {
   readonly terminated: boolean
   readonly finished: boolean
   readonly failed: boolean
+  readonly isUsageFinal: boolean
 }
 
 /** Reads the events that matter, and keeps the usage that was reported last: usage in a stream is a running total. */
@@ -19,6 +20,7 @@ export abstract class AnswerEvents implements EventUsageReader {
   terminated = false
   finished = false
   failed = false
+  isUsageFinal = false
   protected lastUsage: AnswerUsage | undefined
 
   abstract mayMatter(chunk: Buffer): boolean

@@ -23,6 +23,7 @@ export class DocumentTap implements Tap {
   readonly isDocument = true
   readonly terminated = false
   readonly failed = false
+  readonly isUsageFinal = true
 
   get finished(): boolean {
     return this.#isReadable

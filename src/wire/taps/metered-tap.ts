@@ -3,7 +3,7 @@
 import type { AnswerUsage, Tap } from '../dialect.ts'
 
 /** The state of an answer, as a dialect's reader of events or another tap knows it. */
-type AnswerState = Pick<Tap, 'answerUsage' | 'terminated' | 'finished' | 'failed'>
+type AnswerState = Pick<Tap, 'answerUsage' | 'terminated' | 'finished' | 'failed' | 'isUsageFinal'>
 
 /** A tap whose state is that of `source`. A subclass handles the bytes. */
 export abstract class MeteredTap<Source extends AnswerState> implements Tap {
@@ -28,6 +28,10 @@ export abstract class MeteredTap<Source extends AnswerState> implements Tap {
 
   get failed(): boolean {
     return this.source.failed
+  }
+
+  get isUsageFinal(): boolean {
+    return this.source.isUsageFinal
   }
 
   answerUsage(): AnswerUsage | undefined {
