@@ -225,6 +225,22 @@ export const CORRECTIONS: readonly Correction[] = [
     date: '2026-11-30',
   },
   // OpenRouter and Cerebras
+  ...[
+    ['perplexity/sonar', { requests: 12 }],
+    ['perplexity/sonar-pro', { requests: 14 }],
+    ['openai/gpt-4o-search-preview', { requests: 25 }],
+    ['openai/gpt-4o-mini-search-preview', { requests: 25 }],
+    ['openai/o3-deep-research', { webSearches: 10 }],
+    ['openai/o4-mini-deep-research', { webSearches: 10 }],
+  ].map(
+    ([model, set]): Correction => ({
+      provider: 'openrouter',
+      model: String(model),
+      set: set as Correction['set'] & object,
+      source: 'The fee that the model has at its own provider',
+      date: '2026-11-30',
+    }),
+  ),
   {
     provider: 'openrouter',
     model: 'anthropic/claude-3.5-sonnet',

@@ -17,6 +17,7 @@ import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts
 import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Store } from '../stores/store.ts'
+import { AddressWatch } from '../telemetry/address-watch.ts'
 import { BookingWatch } from '../telemetry/booking-watch.ts'
 import { Telemetry } from '../telemetry/call-events.ts'
 import { CallLog } from '../telemetry/call-log.ts'
@@ -106,6 +107,7 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
   const refusals = new RefusalHistory()
   const quoteWatch = new QuoteWatch(telemetry)
   const bookings = new BookingWatch(telemetry)
+  const addresses = new AddressWatch()
   const upstreamLimits = new UpstreamLimitTracker(telemetry)
   // Each event goes through this list from top to bottom. An event that a listener emits goes through it at once. The
   // log is first, so that it has an event before those that follow from the event.
@@ -116,6 +118,7 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
     refusals,
     quoteWatch,
     bookings,
+    addresses,
     upstreamLimits,
   ]
   for (const listener of listeners) telemetry.listen(listener)
@@ -170,6 +173,7 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
     upstreamLimits,
     quoteOverruns,
     bookings,
+    addresses,
     circuits,
     get providers() {
       return providers.list

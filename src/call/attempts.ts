@@ -2,6 +2,7 @@
 
 import type { CircuitPass, Circuits } from '../core/circuit.ts'
 import type { Clock } from '../core/clock.ts'
+import { Problem } from '../core/problem.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { AdmissionControl } from './admission.ts'
 import type { AdmittedCall } from './applicant.ts'
@@ -13,6 +14,8 @@ export interface AttemptFailure {
   readonly status: number | null
   /** True: the attempt is not billed, because it was not sent or its status is a free one. */
   readonly isFree: boolean
+  /** True if the same target would fail again. */
+  readonly isLasting?: true
   /** The wait that the provider advised, in milliseconds; null if it advised none. */
   readonly retryAfterMs: number | null
 }
@@ -23,6 +26,8 @@ export interface FailedAttempt extends AttemptFailure {
   readonly error: string
   /** The provider's own error; undefined if none came. */
   readonly answer: ErrorAnswer | undefined
+  /** What the caller gets if no provider's error came. */
+  readonly problem?: Problem
 }
 
 export interface ErrorAnswer {
@@ -76,6 +81,19 @@ export function refusedAttempt(
   return { status, isFree, retryAfterMs, error: `status ${status}`, answer }
 }
 
+/** An attempt that was answered with an error in place of an answer, with the status of an answer: nobody says that it is free. */
+export function errorDocumentAttempt(answer: ErrorAnswer | undefined): FailedAttempt {
+  return { status: null, isFree: false, isLasting: true, retryAfterMs: null, error: 'error in the answer', answer }
+}
+
+/** An attempt at an address that is no API's: nobody bills it. @param what came */
+export function misdirectedAttempt({ name, addressSetting }: Provider, what: string): FailedAttempt {
+  const message = `The provider ${name} answered with ${what}, so its address is not that of its API. Check ${addressSetting}.`
+  const problem = new Problem('upstream_failed', message)
+  const failure = { status: null, isFree: true, isLasting: true, retryAfterMs: null } as const
+  return { ...failure, error: 'wrong address', answer: undefined, problem }
+}
+
 /** The code of an error and never its message, which may hold addresses. */
 export function errorCodeOf(error: Error): string {
   const code: unknown = 'code' in error ? error.code : undefined
@@ -122,6 +140,7 @@ export class RetryPlan<Outgoing> {
   next(failure: AttemptFailure): NextAttempt<Outgoing> | undefined {
     if (!isTransient(failure.status)) return undefined
     const elsewhere = { delayMs: 0, prepare: () => this.#tryNextTarget(failure) }
+    if (failure.isLasting) return this.#remaining.length > 0 ? elsewhere : undefined
     // While there is another target, a provider that refuses for its own limits is left alone.
     if (failure.status === 429 && this.#remaining.length > 0) return elsewhere
     const delayMs = this.#delayMs(failure)

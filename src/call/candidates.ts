@@ -9,6 +9,7 @@ import type { Translation } from '../translate/translation.ts'
 import type { Dialect, Edits, HeaderList, ParsedRequest, RequestLine } from '../wire/dialect.ts'
 import type { Candidate } from './applicant.ts'
 import type { RouteTarget } from './routing.ts'
+import { SELF_SEARCH, searchesByItself } from './self-searching.ts'
 
 /** A target for a call that has come in. */
 export interface CallCandidate extends Candidate {
@@ -98,7 +99,8 @@ function candidateOf(
   const countableInput = { provider, dialect: dialect.name, model, body, headers, callerKey, caller: caller.key }
   // The gateway may lower, and announces, a cap that it set itself for the translation.
   const defaultCap = call.reading.facts.outputCap === null ? reading.facts.outputCap : null
-  const request = defaultCap === null ? reading.facts : { ...reading.facts, outputCap: null }
+  const capped = defaultCap === null ? reading.facts : { ...reading.facts, outputCap: null }
+  const request = searchesByItself(model) ? { ...capped, unbounded: [...capped.unbounded, SELF_SEARCH] } : capped
   return {
     provider,
     model,

@@ -83,7 +83,8 @@ function providerFor(
   sendInstead: SendInstead | undefined,
 ): Provider {
   const send = circuitPass.kind === 'open' ? failWithOpenCircuit : sendInstead
-  return send ? { ...provider, send, sendTranslated: send } : provider
+  // What answers in the provider's place is at no address of the provider's.
+  return send ? { ...provider, send, sendTranslated: send, addressSetting: '' } : provider
 }
 
 const failWithOpenCircuit: SendInstead = (_outgoing, listener) => {

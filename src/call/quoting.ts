@@ -41,7 +41,7 @@ export class Quoting {
    * Throws Problem `unbounded_call` or `unknown_price` for a call that cannot be quoted.
    */
   quoteForRoute(applicant: Applicant, now: Instant): RouteQuote {
-    const { unbounded } = applicant.first.request
+    const unbounded = [...new Set(allCandidates(applicant).flatMap(({ request }) => request.unbounded))]
     if (unbounded.length > 0 && this.#parts.settings.UNBOUNDED_CALLS === 'refuse') throw unboundedProblem(unbounded)
     const quoted = this.#quoteAll(applicant, now)
     if (!this.mayCap(applicant)) return quoted

@@ -4,8 +4,11 @@
 // waiting    send(), and the client is gone             over       free, canceled                nothing
 // waiting    head of a stream                           streaming  -                             status and headers
 // waiting    document                                   over       usage, or upper bound         the document with its cost
-// waiting    error answer, or broken; a retry follows   between    -                             -
+// waiting    error answer or document, wrong address, or
+//            broken; a retry follows                    between    -                             -
 // waiting    error answer                               over       free, or upper bound; failed  the provider's error
+// waiting    error document                             over       upper bound, failed           the provider's error
+// waiting    wrong address                              over       free, failed                  the gateway's error
 // waiting    broken                                     over       free, or upper bound; failed  the gateway's error
 // waiting    document that cannot be translated         over       usage, or upper bound; failed the gateway's error
 // waiting    unreadable stream, or too large            over       upper bound, failed           the gateway's error
@@ -37,10 +40,18 @@ import type { Ending } from '../core/ledger-entry.ts'
 import type { PermitLease, Permits } from '../core/permits.ts'
 import { Problem, type ProblemCode } from '../core/problem.ts'
 import type { ClientWatcher, Exchange } from '../exchange/exchange.ts'
-import { internalFailure } from '../telemetry/call-events.ts'
+import { internalFailure, misdirection } from '../telemetry/call-events.ts'
 import type { AnswerUsage, Dialect } from '../wire/dialect.ts'
 import { EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
-import { brokenAttempt, type ErrorAnswer, type FailedAttempt, type RetryPlan, refusedAttempt } from './attempts.ts'
+import {
+  brokenAttempt,
+  type ErrorAnswer,
+  errorDocumentAttempt,
+  type FailedAttempt,
+  misdirectedAttempt,
+  type RetryPlan,
+  refusedAttempt,
+} from './attempts.ts'
 import type { Deadline, Deadlines, ExpiryCode, TimedCall } from './deadlines.ts'
 import type { Dispatch } from './dispatch.ts'
 import { providerFailure } from './gateway-answers.ts'
@@ -180,6 +191,17 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     this.#endAttempt(refusedAttempt(dispatch.provider, isBillable, limits?.retryAfterMs ?? null, answer))
   }
 
+  onErrorDocument(answer: ErrorAnswer): void {
+    // Translated, the provider's error would have the status of an answer.
+    this.#endAttempt(errorDocumentAttempt(this.#attempt.dispatch.translation ? undefined : answer))
+  }
+
+  onMisdirected(what: string): void {
+    const failed = misdirectedAttempt(this.#attempt.dispatch.provider, what)
+    if (failed.problem) this.#parts.telemetry.notify(misdirection(failed.problem, this.#attempt.dispatch.provider.name))
+    this.#endAttempt(failed)
+  }
+
   onBroken(code: string): void {
     // A stream that has carried its stop reason is complete. A document was not passed on yet.
     if (this.#state !== 'waiting' && this.#attempt.tap?.finished) {
@@ -226,12 +248,13 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   }
 
   /** A failed attempt was the last one. */
-  giveUp({ isFree, error, answer }: FailedAttempt): void {
+  giveUp({ isFree, error, answer, problem }: FailedAttempt): void {
     this.#settle(failedBasis(isFree, error))
     if (answer) {
       this.#reply.sendError(this.#attempt, answer)
       this.#finish()
-    } else this.#fail(isFree ? 'upstream_unreachable' : 'upstream_failed')
+    } else if (problem) this.#failWith(problem)
+    else this.#fail(isFree ? 'upstream_unreachable' : 'upstream_failed')
   }
 
   onRetryStopped(reason: RetryStopReason, isFree: boolean, moved: Dispatch | undefined): void {

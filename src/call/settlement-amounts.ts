@@ -3,8 +3,18 @@
 import type { Settings } from '../config/settings.ts'
 import type { ProviderCost } from '../core/ledger-entry.ts'
 import type { UsedAmounts } from '../core/levels.ts'
+import { divideUp } from '../core/money.ts'
 import { expiredOutcome } from '../core/open-calls.ts'
-import { type Cost, costOf, costSum, costWithTotal, isOperatorPrice, NO_COST, type PriceBook } from '../core/prices.ts'
+import {
+  type Cost,
+  costOf,
+  costSum,
+  costWithTotal,
+  isOperatorPrice,
+  NO_COST,
+  type Price,
+  type PriceBook,
+} from '../core/prices.ts'
 import { totalTokens, type Usage, usageOf, usageSum } from '../core/usage.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { AnswerUsage, UsageShare } from '../wire/dialect.ts'
@@ -74,7 +84,7 @@ export class SettlementCalculator {
   ): Pick<SettledAmounts, 'usage' | 'cost' | 'providerCost'> {
     if (!metered) return { usage: usageOf(), cost: NO_COST }
     let { usage } = metered
-    let cost = this.#cost(metered, metered.serviceTier, admitted, provider.priceName)
+    let cost = this.#ownCost(metered, admitted, provider.priceName)
     for (const share of metered.otherUsage ?? []) {
       usage = usageSum(usage, share.usage)
       cost = costSum(cost, this.#cost(share, metered.serviceTier, admitted, provider.priceName))
@@ -87,18 +97,44 @@ export class SettlementCalculator {
     return { usage, cost: counts ? costWithTotal(cost, statedNanoUsd) : cost, providerCost }
   }
 
-  /** The price of the model that answered or, if that is unknown, of the model that was requested. */
-  #cost(
-    { usage, model }: UsageShare,
-    serviceTier: string | null,
-    { facts, quote }: AdmittedCall,
-    priceName: string,
-  ): Cost {
+  /**
+   * The cost of the answer itself, by the operator's price of the requested model if there is one. Otherwise by the price of the
+   * model that answered, with the fee by the request that the requested model has. A router's own price adds to the model's.
+   */
+  #ownCost(metered: AnswerUsage, admitted: AdmittedCall, priceName: string): Cost {
+    const { usage, model, serviceTier } = metered
+    const asked = admitted.quote.price
     if (!this.#tracksCost) return NO_COST
-    const answered = model === null ? undefined : this.#prices.find(priceName, model, facts.reservedAtMs).price
-    const price = answered ?? quote.price
+    const answered = this.#answeredPrice(model, admitted, priceName)
+    if (!asked || !answered) return this.#cost(metered, serviceTier, admitted, priceName)
+    if (isRouter(admitted.facts.model) && asked !== answered)
+      return costSum(costOf(asked, usage, serviceTier), costOf(answered, usage, serviceTier))
+    const cost = costOf(answered, usage, serviceTier)
+    if (isOperatorPrice(asked)) {
+      const askedCost = costOf(asked, usage, serviceTier)
+      return isOperatorPrice(answered) && cost.totalNanoUsd > askedCost.totalNanoUsd ? cost : askedCost
+    }
+    const missingFee = asked.steps[0].rates.requests - answered.steps[0].rates.requests
+    if (missingFee <= 0n) return cost
+    const feeNanoUsd = divideUp(missingFee * BigInt(usage.requests), 1_000_000n)
+    return { ...cost, totalNanoUsd: cost.totalNanoUsd + feeNanoUsd }
+  }
+
+  #answeredPrice(model: string | null, { facts }: AdmittedCall, priceName: string): Price | undefined {
+    return model === null ? undefined : this.#prices.find(priceName, model, facts.reservedAtMs).price
+  }
+
+  /** The price of the model that answered or, if that is unknown, of the model that was requested. */
+  #cost({ usage, model }: UsageShare, serviceTier: string | null, admitted: AdmittedCall, priceName: string): Cost {
+    if (!this.#tracksCost) return NO_COST
+    const price = this.#answeredPrice(model, admitted, priceName) ?? admitted.quote.price
     return price ? costOf(price, usage, serviceTier) : NO_COST
   }
+}
+
+/** Models that hand each call to another one, and bill for that. */
+function isRouter(model: string): boolean {
+  return /(?:^|\/)(?:model-router|auto|router)(?:-|$)/.test(model.toLowerCase())
 }
 
 /** A bound does not tell token classes apart: its tokens get the class that they have in an expired call. */

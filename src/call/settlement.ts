@@ -73,7 +73,7 @@ export class CallSettlement {
     const { admitted, provider, outgoing } = attempt.dispatch
     const { facts } = admitted
     const now = clock.now()
-    const basis = checkBasis(given, admitted)
+    const basis = checkBasis(given, attempt.dispatch)
     const amounts = settlementCalculator.settlementFor(basis, admitted, provider, now.wallMs)
     this.#costNanoUsd = amounts.cost.totalNanoUsd
     this.recordAttempt(attempt, basis.error, amounts.attemptCostNanoUsd, now)

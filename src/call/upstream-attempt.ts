@@ -31,6 +31,10 @@ export interface AttemptListener {
    */
   onDocument(body: Buffer, passed: Buffer | undefined): void
   onErrorAnswer(answer: ErrorAnswer): void
+  /** The answer is an error, though its status says otherwise. */
+  onErrorDocument(answer: ErrorAnswer): void
+  /** The answer is no API's: a redirect, nothing, or a page for people. @param what came, in a few words */
+  onMisdirected(what: string): void
   /** The answer is larger than is permitted. */
   onTooLarge(): void
   /** The answer cannot be translated. */
@@ -237,11 +241,20 @@ export class UpstreamAttempt implements AnswerListener {
   #endWhole(body: Buffer, plain: Buffer | undefined): void {
     if (this.#isClosed) return
     try {
-      if (this.tap) this.#listener.onDocument(body, plain && readDocument(this.tap, plain))
+      const hasAddress = this.dispatch.provider.addressSetting !== ''
+      const misdirection = hasAddress ? misdirectionOf(this.status ?? 0, this.headers) : undefined
+      if (misdirection !== undefined) this.#listener.onMisdirected(misdirection)
+      else if (this.tap) this.#endDocument(this.tap, body, plain)
       else this.#endError(body, plain ?? EMPTY_BUFFER)
     } catch (error) {
       this.#listener.failInternally(error)
     }
+  }
+
+  #endDocument(tap: Tap, body: Buffer, plain: Buffer | undefined): void {
+    const passed = plain && readDocument(tap, plain)
+    if (tap.failed) this.#listener.onErrorDocument({ status: this.status ?? 0, body, plain: plain ?? EMPTY_BUFFER })
+    else this.#listener.onDocument(body, passed)
   }
 
   #endError(body: Buffer, plain: Buffer): void {
@@ -255,6 +268,18 @@ export class UpstreamAttempt implements AnswerListener {
     }
     this.#listener.onErrorAnswer({ status, body, plain })
   }
+}
+
+/** What came in place of an answer if the address is not that of an API; undefined if an API answered. */
+function misdirectionOf(status: number, headers: HeaderList): string | undefined {
+  if (status >= 300 && status < 400) {
+    const location = findHeader(headers, 'location') ?? ''
+    const target = URL.canParse(location) ? new URL(location) : undefined
+    return `a redirect (${status})${target ? ` to ${target.origin}${target.pathname}` : ''}`
+  }
+  if (status === 204 || status === 205) return `no content (${status})`
+  const isPage = /^text\/html\b/i.test(findHeader(headers, 'content-type') ?? '')
+  return status < 300 && isPage ? `a web page (${status})` : undefined
 }
 
 /** Returns what the tap passes on of a whole answer; undefined if the answer cannot be read. */

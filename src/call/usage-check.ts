@@ -3,6 +3,7 @@
 import { inputTokens, outputTokens, usageOf, usageSum } from '../core/usage.ts'
 import type { AnswerUsage } from '../wire/dialect.ts'
 import type { AdmittedCall } from './applicant.ts'
+import type { Dispatch } from './dispatch.ts'
 import { type SettlementBasis, upperBoundBasis } from './settlement-basis.ts'
 
 /** Usage beyond so many times the model's window, and the call's quote, is no usage. */
@@ -17,7 +18,10 @@ export const INCREDIBLE_USAGE = 'usage cannot be true'
  * The basis with what its usage cannot be put right. Usage beyond the model's window by orders of magnitude counts as unknown. A
  * prompt has tokens: if none are counted, the input is the most that it can be.
  */
-export function checkBasis(basis: SettlementBasis, admitted: AdmittedCall): SettlementBasis {
+export function checkBasis(
+  basis: SettlementBasis,
+  { admitted, dialect }: Pick<Dispatch, 'admitted' | 'dialect'>,
+): SettlementBasis {
   const { metered } = basis
   if (!metered) return basis
   const { quote, bounded } = admitted
@@ -27,10 +31,26 @@ export function checkBasis(basis: SettlementBasis, admitted: AdmittedCall): Sett
     input <= times * Math.max(quote.contextWindow, quote.inputTokens) &&
     output <= times * Math.max(quote.contextWindow, quote.outputTokens)
   if (!isCredible) return upperBoundBasis(basis.ending, INCREDIBLE_USAGE)
+  if (!dialect.listsExtras && isMissingExtras(metered, admitted)) return upperBoundBasis(basis.ending, basis.error)
+  if (metered.isUpperBound) return { ...basis, certainty: 'upperBound' }
   const isPromptMissing = input === 0 && quote.inputTokens > 0 && output > 0
-  if (!isPromptMissing) return metered.isUpperBound ? { ...basis, certainty: 'upperBound' } : basis
+  if (!isPromptMissing) return basis
   return { ...basis, certainty: 'upperBound', metered: withInput(metered, quote.inputTokens) }
 }
+
+/**
+ * True if hosted tools may have been billed beside the tokens and the answer lists no use of them: neither uses nor the cost are
+ * known. A request fee of the model is a fee for its searches.
+ */
+function isMissingExtras({ listsExtras, statedCost }: AnswerUsage, { applicant, quote }: AdmittedCall): boolean {
+  if (listsExtras || statedCost) return false
+  const { unbounded } = applicant.first.request
+  const hasFee = (quote.price?.steps[0].rates.requests ?? 0n) > 0n
+  return unbounded.some((name) => !(TOKEN_FEATURES.has(name) || (name === 'web_search_options' && hasFee)))
+}
+
+/** Features of chat completions without an upper bound that are billed by the tokens of the answering model alone. */
+const TOKEN_FEATURES: ReadonlySet<string> = new Set(['models', 'preset', 'route', 'mcp'])
 
 function withInput(metered: AnswerUsage, input: number): AnswerUsage {
   return { ...metered, usage: usageSum(metered.usage, usageOf({ input })) }

@@ -85,6 +85,8 @@ function setHandlerUsage(relay: Relay, usage: HandlerUsage): void {
     reasoningTokens: 0,
     model: usage.model ?? null,
     serviceTier: null,
+    // The handler says what the call used, tools included.
+    listsExtras: true,
   })
 }
 

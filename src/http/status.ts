@@ -7,6 +7,7 @@ import type { Clock } from '../core/clock.ts'
 import type { QuoteOverruns } from '../core/quote-overruns.ts'
 import type { Provider } from '../providers/provider.ts'
 import { countSchema } from '../runs/run-answer.ts'
+import type { AddressWatch } from '../telemetry/address-watch.ts'
 import type { BookingWatch } from '../telemetry/booking-watch.ts'
 import type { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
 import { endpointsFor } from './endpoint.ts'
@@ -29,6 +30,7 @@ export interface StatusParts {
   readonly upstreamLimits: Pick<UpstreamLimitTracker, 'newest' | 'models'>
   readonly quoteOverruns: Pick<QuoteOverruns, 'models'>
   readonly bookings: Pick<BookingWatch, 'models'>
+  readonly addresses: Pick<AddressWatch, 'hint'>
 }
 
 const endpoint = endpointsFor<StatusParts>()
@@ -50,6 +52,8 @@ export const STATUS = endpoint({
           name: z.string(),
           status: z.literal('configured'),
           model: z.string(),
+          /** What is wrong with its address, if calls showed that. */
+          hint: z.string().nullable(),
           upstream_rate_limits: observedLimitsSchema.nullable(),
           upstream_rate_limits_by_model: z.record(z.string(), observedLimitsSchema).optional(),
         }),
@@ -62,36 +66,39 @@ export const STATUS = endpoint({
     ...overrunsSchema.partial().shape,
     ...bookingsSchema.partial().shape,
   }),
-}).handle(({ settings, providers, upstreamLimits, quoteOverruns, bookings, circuits, clock }, { sender }) => {
-  const realProviders = providers.filter(({ simulated }) => !simulated)
-  const configuredCount = realProviders.filter(({ configured }) => configured).length
-  const seesAll = sender.role !== 'key'
-  return {
-    answer: {
-      configured: configuredCount > 0,
-      configured_count: configuredCount,
-      total_providers: realProviders.length,
-      default_provider: settings.DEFAULT_LLM_PROVIDER,
-      providers: realProviders.map((provider) =>
-        provider.configured
-          ? {
-              name: provider.name,
-              status: 'configured',
-              model: provider.defaultModel,
-              ...limitsJson(upstreamLimits, provider.name, seesAll),
-            }
-          : { name: provider.name, status: 'not_configured', setup_guide: provider.setupGuide },
-      ),
-      message:
-        configuredCount > 0
-          ? `${configuredCount} provider(s) ready`
-          : 'No provider is configured; sim/ models answer without one',
-      enforcement: settings.ENFORCEMENT,
-      targets: circuits.views(clock.now().monoMs).map(circuitJson),
-      ...(seesAll ? { ...overrunsJson(quoteOverruns.models()), ...bookingsJson(bookings.models()) } : {}),
-    },
-  }
-})
+}).handle(
+  ({ settings, providers, upstreamLimits, quoteOverruns, bookings, addresses, circuits, clock }, { sender }) => {
+    const realProviders = providers.filter(({ simulated }) => !simulated)
+    const configuredCount = realProviders.filter(({ configured }) => configured).length
+    const seesAll = sender.role !== 'key'
+    return {
+      answer: {
+        configured: configuredCount > 0,
+        configured_count: configuredCount,
+        total_providers: realProviders.length,
+        default_provider: settings.DEFAULT_LLM_PROVIDER,
+        providers: realProviders.map((provider) =>
+          provider.configured
+            ? {
+                name: provider.name,
+                status: 'configured',
+                model: provider.defaultModel,
+                hint: addresses.hint(provider.name),
+                ...limitsJson(upstreamLimits, provider.name, seesAll),
+              }
+            : { name: provider.name, status: 'not_configured', setup_guide: provider.setupGuide },
+        ),
+        message:
+          configuredCount > 0
+            ? `${configuredCount} provider(s) ready`
+            : 'No provider is configured; sim/ models answer without one',
+        enforcement: settings.ENFORCEMENT,
+        targets: circuits.views(clock.now().monoMs).map(circuitJson),
+        ...(seesAll ? { ...overrunsJson(quoteOverruns.models()), ...bookingsJson(bookings.models()) } : {}),
+      },
+    }
+  },
+)
 
 /** The limits that a provider last gave for its own, and by model for those who may see every call. */
 function limitsJson(upstreamLimits: StatusParts['upstreamLimits'], provider: string, seesAll: boolean) {

@@ -7,9 +7,12 @@ import { CLASS_ROWS, USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
 /** Nano-dollars per million units, for the classes whose price is known. */
 export type KnownRates = Partial<Record<UsageClass, bigint>>
 
-/** The rate of a class from its published price: nano-dollars for `pricedPer` units (a million tokens, a thousand searches). */
+/**
+ * The rate of a class from its published price: nano-dollars for `pricedPer` units (a million tokens, a thousand searches, an hour
+ * in seconds). A fraction is dropped: it is less than a nano-dollar for a million units, and costs are rounded up.
+ */
 export function rateOf(name: UsageClass, publishedNanoUsd: bigint): bigint {
-  return divideUp(publishedNanoUsd * 1_000_000n, BigInt(CLASS_ROWS[name].pricedPer))
+  return (publishedNanoUsd * 1_000_000n) / BigInt(CLASS_ROWS[name].pricedPer)
 }
 
 /**

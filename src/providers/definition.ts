@@ -24,7 +24,15 @@ export interface ProviderSettingRows<Variable extends string = string> {
 }
 
 /** What a definition leaves out of a provider, because its name and its settings say it. */
-type DerivedFields = 'name' | 'simulated' | 'configured' | 'callerKeys' | 'priceName' | 'defaultModel' | 'setupGuide'
+type DerivedFields =
+  | 'name'
+  | 'simulated'
+  | 'configured'
+  | 'callerKeys'
+  | 'priceName'
+  | 'defaultModel'
+  | 'setupGuide'
+  | 'addressSetting'
 
 interface Definition<Name extends string, Variable extends string> {
   /** Callers can put this name before a model. It is also the provider's name in the price book. */
@@ -79,6 +87,7 @@ export function defineProvider<const Name extends string, const Variable extends
         callerKeys,
         priceName: priceNameAt(name, settings.baseUrl),
         defaultModel: settings.model,
+        addressSetting: rows.baseUrl.variable,
         setupGuide: `Set ${rows.apiKey.variable} in .env file`,
         ...open(settings),
       }

@@ -10,6 +10,7 @@ import { openai } from './openai.ts'
 import type { Provider, ProviderSettings } from './provider.ts'
 import { simulated } from './simulated/provider.ts'
 
+export { COST_FIELDS } from '../wire/stated-cost.ts'
 export type { CompatibleSettings } from './compatible/compatible.ts'
 export { AUTH_SCHEMES, COMPATIBLE_DIALECTS, PRESET_NAMES, presetRow } from './compatible/presets.ts'
 

@@ -102,6 +102,8 @@ export interface Provider {
   readonly defaultModel: string
   /** One line that says how to configure it. */
   readonly setupGuide: string
+  /** Where its address is set: `OPENAI_BASE_URL`, or a row of bursar.json. Empty if it has none. */
+  readonly addressSetting: string
   /** The rules from which the tokens of its calls are bounded. */
   readonly rules: QuoteRules
   /** How its input can be counted: by OpenAI's public tokenizer, or by a request to the provider. */

@@ -127,6 +127,7 @@ export type NoticeCode =
   | 'cost_not_limited'
   | 'open_to_everyone'
   | 'price_unknown'
+  | 'provider_address_wrong'
   | 'setting_ignored'
   | 'store_write_failed'
   | 'sweep_failed'
@@ -148,6 +149,11 @@ export interface Notice {
 export function internalFailure(callId: string, error: unknown): Notice {
   const message = 'A call failed in the gateway itself.'
   return { code: 'call_failed_internally', level: 'error', message, details: { call_id: callId }, error }
+}
+
+/** The notice of an address that is no API's. */
+export function misdirection({ message }: Problem, provider: string): Notice {
+  return { code: 'provider_address_wrong', level: 'warn', message, details: { provider } }
 }
 
 /**

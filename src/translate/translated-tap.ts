@@ -84,7 +84,7 @@ export class TranslatedTap extends MeteredTap<Tap> {
     const usage = totalUsage(this.answerUsage())
     const response = this.#providerTranslator.readResponse(parsed)
     const isEmpty = response.choices.every(({ parts, stop }) => parts.length === 0 && stop === 'end')
-    if (!usage && isEmpty)
+    if (isEmpty && (!usage || response.choices.length === 0))
       throw new TranslationError(`the response is not one of the dialect ${this.#providerTranslator.dialect}`)
     return Buffer.from(JSON.stringify(this.#callerTranslator.writeResponse(response, usage, this.#context)))
   }

@@ -69,6 +69,8 @@ export interface AnswerUsage {
   readonly reasoningTokens: number
   readonly model: string | null
   readonly serviceTier: string | null
+  /** True if the answer lists what hosted tools did, so that what it does not list was not done. */
+  readonly listsExtras?: boolean
   /** What the answer says was charged. */
   readonly statedCost?: StatedCost
   /** True if the classes are not known and `usage` is the most that they can cost. */
@@ -133,6 +135,8 @@ export interface RefusalFormat {
  * }
  */
 export interface Dialect<Name extends string = string> extends RefusalFormat {
+  /** True if answers list every use of hosted tools, so that what they do not list was not done. */
+  readonly listsExtras: boolean
   /**
    * `vendor.operation`. The ledger keeps it. `embed` at the beginning of the operation means that answers are vectors, which
    * have no output tokens (see `core/open-calls.ts`).

@@ -46,7 +46,7 @@ beforeAll(async () => {
     symlinkSync(join(ROOT, 'node_modules', name), join(modules, name))
   copyFileSync(join(ROOT, 'package.json'), join(modules, 'bursar/package.json'))
   writeFileSync(join(app, 'package.json'), '{ "type": "module" }')
-  const built = await runNode([TSC, '-p', join(ROOT, 'tsconfig.build.json'), '--outDir', dist], ROOT)
+  const built = await runNode([join(ROOT, 'scripts/build.ts'), '--outDir', dist], ROOT)
   expect(built).toEqual({ code: 0, stdout: '', stderr: '' })
 }, 120_000)
 afterAll(() => rmSync(app, { recursive: true, force: true }))

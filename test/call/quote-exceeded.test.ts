@@ -131,7 +131,7 @@ it.each<['input' | 'output' | 'price', Answer]>([
 
 it('no quote is raised above the most that a call can cost', async () => {
   const { call } = await open({ config: { ...CONFIG, limits: {} } })
-  await call('openai', { usage: { input: 100_000_000, output: 1 } })
+  await call('openai', { usage: { input: 9 * PRICE.contextWindow, output: 1 } })
   expect((await call('openai', { usage: { input: 1, output: 1 } })).reserved).toBe(MAX_COST_NANO_USD)
 })
 

@@ -115,7 +115,7 @@ function pricePlaces(sources: Sources, name: UsageClass): Places {
     'costOf: output': cost.outputNanoUsd === (part === 'output' ? nanoUsd : 0n),
     'costOf: tier': tiered.totalNanoUsd === 2n * nanoUsd,
     isFree: !prices.isFree(price),
-    "an operator's price": ownRate === (1_000_000_000n * 1_000_000n + BigInt(pricedPer) - 1n) / BigInt(pricedPer),
+    "an operator's price": ownRate === (1_000_000_000n * 1_000_000n) / BigInt(pricedPer),
   }
 }
 

@@ -337,7 +337,15 @@ describe('figures', () => {
       display_name: expect.any(String),
       created_at: expect.any(String),
     })
-    expect(await gateway.client.asksOwner('/v1/models/gpt-4o')).toMatchObject({ id: 'gpt-4o', object: 'model' })
+    expect(await gateway.client.asksOwner('/v1/models/gpt-4o')).toMatchObject({
+      id: 'gpt-4o',
+      object: 'model',
+      shutdown_date: '2027-01-14',
+      context_window: 128_000,
+      max_output_tokens: 16_384,
+      pricing: { input: '2.5', cache_read: '1.25', output: '10', web_searches: '10' },
+    })
+    expect(openai.data.map(({ id }) => id)).not.toContain('gpt-4o-2024-05-13')
     expect(await gateway.client.asksOwner('/v1/models/sim/echo')).toMatchObject({ id: 'sim/echo' })
     const { models } = await gateway.client.asksOwner<{ models: { name: string }[] }>('/v1beta/models')
     const names = models.map(({ name }) => name)
@@ -353,6 +361,7 @@ describe('figures', () => {
       inputTokenLimit: 2_048,
       outputTokenLimit: 0,
       supportedGenerationMethods: ['embedContent', 'countTokens'],
+      pricing: { input: '0.15', output: '0', web_searches: '35' },
     })
     expect(
       await gateway.client.asksOwner('/v1/models', { headers: { 'x-goog-api-client': 'google-genai-sdk' } }),

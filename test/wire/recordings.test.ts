@@ -40,6 +40,9 @@ const PRESET_RULES: ReadonlyMap<string, QuoteRules> = new Map(
 /** Why some recordings do not come out as expected: by cause, the files. */
 type Causes = Readonly<Record<string, readonly string[]>>
 
+/** An error with the status of an answer. */
+const ERROR_DOCUMENT = 'azure-chat-json-200-openllmetry-testing-3a66b809.json'
+
 interface Corpus {
   readonly api: string
   readonly dialect: Dialect
@@ -242,7 +245,7 @@ describe.each(CORPORA)('recordings of $api', (corpus) => {
   test('say how they ended', () => {
     for (const recording of recordings) {
       const [finished, , failed] = readTap(tapOf(recording), [Buffer.from(recording.response.body)]).ends
-      const broken = recording.flags.includes('mid_stream_error')
+      const broken = recording.flags.includes('mid_stream_error') || recording.file === ERROR_DOCUMENT
       if (recording.status < 400) expect([finished, failed], recording.file).toEqual([!broken, broken])
     }
   })

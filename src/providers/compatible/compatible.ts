@@ -55,6 +55,7 @@ export function compatible(settings: CompatibleSettings): Provider {
     ...(isFree ? { unlistedPrice: FREE_PRICE } : {}),
     deployments: new Map(Object.entries(settings.deployments)),
     defaultModel: settings.model,
+    addressSetting: `providers.${name}.baseUrl in bursar.json`,
     setupGuide: `Set ${settings.missingVariable ?? ''} in .env file`,
     rules: {
       tokensPerCall: settings.tokensPerCall,

@@ -23,6 +23,7 @@ export function simulated(): Provider {
     priceName: 'simulated',
     defaultModel: 'sim/echo',
     setupGuide: '',
+    addressSetting: '',
     rules: {
       tokensPerCall: 0,
       tokensPerMessage: 0,

@@ -10,6 +10,7 @@ import { anthropicMessages } from './messages.ts'
 export const anthropicCountTokens: Dialect<'anthropic.countTokens'> = {
   ...ANTHROPIC_REFUSALS,
   name: 'anthropic.countTokens',
+  listsExtras: true,
   endpoint: postEndpoint('/v1/messages/count_tokens'),
   readRequest(body, line) {
     const { facts, ...request } = anthropicMessages.readRequest(body, line)

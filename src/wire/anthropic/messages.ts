@@ -29,6 +29,7 @@ const LONG_OUTPUT_BETA = /output-300k[\w-]{0,32}/
 export const anthropicMessages: Dialect<'anthropic.messages'> = {
   ...ANTHROPIC_REFUSALS,
   name: 'anthropic.messages',
+  listsExtras: true,
   endpoint: postEndpoint('/v1/messages'),
   isNearestTo: (path) => path.includes('/messages'),
   countRequest: anthropicCountRequest,

@@ -15,7 +15,7 @@ import {
 import type { AnswerUsage, Tap, UsageShare } from '../dialect.ts'
 import { ObjectReader } from '../json/object-reader.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
-import { DocumentTap } from '../taps/document.ts'
+import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
 import { mergeReports } from '../usage-reports.ts'
 
@@ -31,6 +31,7 @@ export function premiumTier(speed: unknown, geo: unknown): string | null {
 interface AnswerFacts {
   usage: unknown
   model: string | null
+  isError: boolean
 }
 
 const ANSWER = new ObjectReader<AnswerFacts>({
@@ -40,8 +41,8 @@ const ANSWER = new ObjectReader<AnswerFacts>({
   model(json, answer) {
     answer.model = json.stringOrNull()
   },
-  type(json) {
-    json.skipValue()
+  type(json, answer) {
+    answer.isError = json.stringOrNull() === 'error'
   },
 })
 
@@ -53,7 +54,8 @@ export function createMessageTap(streaming: boolean, contentType: string): Tap {
 
 /** The usage of a whole message. Throws Problem on anything but JSON. */
 export function readMessageUsage(document: Buffer): AnswerUsage | undefined {
-  const { usage, model } = ANSWER.readDocument(document, { usage: undefined, model: null })
+  const { usage, model, isError } = ANSWER.readDocument(document, { usage: undefined, model: null, isError: false })
+  if (isError) throw new ErrorDocument()
   return isRecord(usage) ? normaliseUsage(usage, model) : undefined
 }
 

@@ -14,6 +14,7 @@ import { inBothSpellings } from './spellings.ts'
 export const geminiCountTokens: Dialect<'gemini.countTokens'> = {
   ...GEMINI_REFUSALS,
   name: 'gemini.countTokens',
+  listsExtras: true,
   endpoint: modelEndpoint('countTokens'),
   readRequest: readCountRequest,
   upstreamPath,

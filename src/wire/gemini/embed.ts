@@ -17,6 +17,7 @@ import { modelEndpoint, modelInPath, upstreamPath } from './path.ts'
 export const geminiEmbed: Dialect<'gemini.embedContent'> = {
   ...GEMINI_REFUSALS,
   name: 'gemini.embedContent',
+  listsExtras: true,
   endpoint: modelEndpoint('embedContent', 'batchEmbedContents'),
   readRequest: readEmbedRequest,
   upstreamPath,

@@ -6,7 +6,7 @@ import type { AnswerUsage, Tap } from '../dialect.ts'
 import type { JsonCursor } from '../json/cursor.ts'
 import { eachObject, lengthOf, ObjectReader } from '../json/object-reader.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
-import { DocumentTap } from '../taps/document.ts'
+import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { ArrayTap } from '../taps/json-array.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
 import { mergeReports } from '../usage-reports.ts'
@@ -112,7 +112,10 @@ function answerUsageOf({ counts, model, grounding }: Reported): AnswerUsage | un
 }
 
 function readResponseUsage(document: Buffer): AnswerUsage | undefined {
-  return answerUsageOf(readAnswer(document, newGrounding()))
+  const answer = readAnswer(document, newGrounding())
+  const usage = answerUsageOf(answer)
+  if (answer.failed && !usage) throw new ErrorDocument()
+  return usage
 }
 
 /** Gemini's totals exclude thoughts and tool-use prompts, and include cached and audio tokens. Undefined if it counts nothing. */

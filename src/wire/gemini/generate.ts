@@ -25,6 +25,7 @@ import { inBothSpellings, toSnakeCase } from './spellings.ts'
 export const geminiGenerate: Dialect<'gemini.generateContent'> = {
   ...GEMINI_REFUSALS,
   name: 'gemini.generateContent',
+  listsExtras: true,
   endpoint: modelEndpoint('generateContent', 'streamGenerateContent'),
   isNearestTo: (path) => /\/v1(beta|alpha)\/|\/models\/.+:/.test(path),
   countRequest: geminiCountRequest,

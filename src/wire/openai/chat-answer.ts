@@ -4,7 +4,7 @@ import type { AnswerUsage, Tap } from '../dialect.ts'
 import type { JsonCursor } from '../json/cursor.ts'
 import { eachObject, ObjectReader } from '../json/object-reader.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
-import { DocumentTap } from '../taps/document.ts'
+import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
 import { type ChatCounts, chatUsageOf, mergeCounts, readCounts } from './chat-usage.ts'
 
@@ -80,8 +80,12 @@ function readAnswer(bytes: Buffer): AnswerFacts {
   })
 }
 
+/** OpenRouter and others send their status before they know, and then an error in place of choices. */
 function readDocumentUsage(document: Buffer): AnswerUsage | undefined {
-  return answerUsageOf(readAnswer(document))
+  const answer = readAnswer(document)
+  const usage = answerUsageOf(answer)
+  if (answer.failed && answer.choices === 0 && !usage) throw new ErrorDocument()
+  return usage
 }
 
 function answerUsageOf({ usage, groqUsage, model, serviceTier }: AnswerFacts): AnswerUsage | undefined {
@@ -109,7 +113,8 @@ class ChatEvents extends AnswerEvents {
 
   protected readEvent(payload: Buffer): boolean {
     if (payload.includes(DONE) && payload.toString('latin1').trim() === '[DONE]') {
-      this.terminated = this.finished = true
+      this.terminated = true
+      this.finished ||= !this.failed
       return false
     }
     const answer = readAnswer(payload)

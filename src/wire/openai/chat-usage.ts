@@ -41,6 +41,9 @@ const OTHER_FIELDS = [
   'server_tool_use_details',
 ] as const
 
+/** Fields that list what hosted tools did, also if that is nothing. */
+const EXTRA_FIELDS = ['num_sources_used', 'num_search_queries', 'server_tool_use_details'] as const
+
 type Others = Readonly<Partial<Record<(typeof OTHER_FIELDS)[number], unknown>>>
 
 const COUNTS = ObjectReader.exact<ChatCounts>({
@@ -189,6 +192,7 @@ export function chatUsageOf(
       webSearches: searchesIn(others),
       requests: 1,
     }),
+    ...(EXTRA_FIELDS.some((name) => others[name] !== undefined) ? { listsExtras: true } : {}),
     ...(statedCost ? { statedCost } : {}),
     ...(isTotalAlone ? { isUpperBound: true } : {}),
     reasoningTokens: Math.max(reasoning, reasoningBeside, countOf(others.reasoning_tokens)),

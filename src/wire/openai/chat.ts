@@ -28,6 +28,8 @@ import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
 export const openaiChat: Dialect<'openai.chat'> = {
   ...OPENAI_REFUSALS,
   name: 'openai.chat',
+  // Some servers do: see `AnswerUsage.listsExtras`.
+  listsExtras: false,
   endpoint: postEndpoint('/v1/chat/completions', '/chat/completions'),
   readRequest: readChatRequest,
   upstreamPath: (_model, line) => `/chat/completions${forwardedQuery(line.query)}`,

@@ -5,8 +5,9 @@ import { areCredibleCounts, countOf, usageOf } from '../../core/usage.ts'
 import type { AnswerUsage, Tap, UsageShare } from '../dialect.ts'
 import { type ByteRange, JsonCursor } from '../json/cursor.ts'
 import { eachObject, ObjectReader } from '../json/object-reader.ts'
+import { readStatedCost } from '../stated-cost.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
-import { DocumentTap } from '../taps/document.ts'
+import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { Shortener } from '../taps/shortener.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
 import {
@@ -43,7 +44,7 @@ interface AnswerFacts {
 function readDocumentUsage(document: Buffer): AnswerUsage | undefined {
   const answer = readAnswer(document, newBilledItems())
   const usage = answerUsageOf(answer)
-  if (answer.failed && !usage) throw new Error('the response failed')
+  if (answer.failed && !usage) throw new ErrorDocument()
   return usage
 }
 
@@ -142,6 +143,7 @@ function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
   const audioInput = Math.min(countOf(inputDetails.audio_tokens), input - cacheRead - written)
   const audioOutput = Math.min(countOf(outputDetails.audio_tokens), output)
   const otherUsage = sharesIn(answer)
+  const statedCost = readStatedCost(usage)
   return {
     usage: usageOf({
       input: input - cacheRead - written - audioInput,
@@ -155,6 +157,7 @@ function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
       requests: 1,
     }),
     ...(otherUsage.length > 0 ? { otherUsage } : {}),
+    ...(statedCost ? { statedCost } : {}),
     reasoningTokens: countOf(outputDetails.reasoning_tokens),
     model,
     serviceTier,

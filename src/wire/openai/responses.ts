@@ -30,6 +30,7 @@ const CAP_FIELD = 'max_output_tokens'
 export const openaiResponses: Dialect<'openai.responses'> = {
   ...OPENAI_REFUSALS,
   name: 'openai.responses',
+  listsExtras: true,
   endpoint: postEndpoint('/v1/responses', '/responses'),
   readRequest: readResponsesRequest,
   upstreamPath: (_model, line) => `/responses${forwardedQuery(line.query)}`,

@@ -3,7 +3,10 @@
 import type { AnswerUsage, Tap } from '../dialect.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from './chunk-buffer.ts'
 
-/** Reads the usage of a whole document. Throws on anything it cannot read. */
+/** Thrown for a document that is an error and no answer, though its status says otherwise. */
+export class ErrorDocument extends Error {}
+
+/** Reads the usage of a whole document. Throws on anything it cannot read, and ErrorDocument. */
 type DocumentUsageReader = (document: Buffer) => AnswerUsage | undefined
 
 /**
@@ -15,6 +18,7 @@ export class DocumentTap implements Tap {
   #chunkCount = 0
   #answerUsage: AnswerUsage | undefined
   #isReadable = false
+  #isError = false
 
   constructor(read: DocumentUsageReader) {
     this.#read = read
@@ -22,8 +26,11 @@ export class DocumentTap implements Tap {
 
   readonly isDocument = true
   readonly terminated = false
-  readonly failed = false
   readonly isUsageFinal = true
+
+  get failed(): boolean {
+    return this.#isError
+  }
 
   get finished(): boolean {
     return this.#isReadable
@@ -47,8 +54,9 @@ export class DocumentTap implements Tap {
     try {
       this.#answerUsage = this.#read(this.#document.take())
       this.#isReadable = true
-    } catch {
+    } catch (error) {
       this.#isReadable = false
+      this.#isError = error instanceof ErrorDocument
     }
     return EMPTY_BUFFER
   }

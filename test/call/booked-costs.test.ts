@@ -1,0 +1,661 @@
+// Booked costs: what a provider bills, and what the ledger has of it, for answers that state, hide or list their charges.
+
+import { describe, expect, test } from 'vitest'
+import { readFileConfig } from '../../src/config/file.ts'
+import { formatUsd } from '../../src/core/money.ts'
+import { type Gateway, useGateway, useProvider } from '../support/gateway.ts'
+import type { FakeProvider, ProviderAnswer } from '../support/provider.ts'
+
+/** A Monday, at noon in UTC. */
+const PRESETS = ['openrouter', 'perplexity', 'xai', 'mistral', 'deepseek', 'together', 'groq', 'azure'] as const
+
+interface Answer {
+  readonly body?: object
+  /** The objects of a stream's events; `[DONE]` follows for OpenAI's. */
+  readonly events?: readonly object[]
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+function answerOf({ body, events, headers = {} }: Answer): ProviderAnswer {
+  if (!events)
+    return { status: 200, headers: { 'content-type': 'application/json', ...headers }, pieces: [JSON.stringify(body)] }
+  const pieces = events.map((event) => `data: ${JSON.stringify(event)}\n\n`)
+  return {
+    status: 200,
+    headers: { 'content-type': 'text/event-stream', ...headers },
+    pieces: [...pieces, 'data: [DONE]\n\n'],
+  }
+}
+
+interface Call {
+  readonly path?: string
+  readonly model: string
+  readonly ask?: object
+  readonly answer: Answer
+  readonly prices?: readonly object[]
+  readonly env?: Readonly<Record<string, string>>
+}
+
+interface Booked {
+  /** Dollars. */
+  readonly cost: number
+  readonly certainty: string | undefined
+  readonly ending: string | undefined
+  readonly provider: string | undefined
+  readonly computed: string | undefined
+  readonly reserved: number
+  readonly status: number
+}
+
+async function open(provider: FakeProvider, { prices = [], env = {} }: Pick<Call, 'prices' | 'env'>): Promise<Gateway> {
+  const providers = Object.fromEntries(
+    PRESETS.map((preset) => [preset, { preset, baseUrl: `${provider.url}/v1`, apiKey: 'sk-of-the-preset' }]),
+  )
+  return useGateway({
+    env: { ...provider.env, MAX_COST_PER_REQUEST: '100', DAILY_SPENDING_LIMIT: '1000', ...env },
+    config: { providers, prices },
+  })
+}
+
+/** Makes one call and reads its entry. */
+async function book(call: Call): Promise<Booked> {
+  const provider = await useProvider()
+  provider.says(() => answerOf(call.answer))
+  const gateway = await open(provider, call)
+  const { path = '/v1/chat/completions', model, ask = {} } = call
+  const isGemini = path.startsWith('/v1beta')
+  const body = isGemini
+    ? { contents: [{ parts: [{ text: 'Which news are there?' }] }], ...ask }
+    : path === '/v1/responses'
+      ? { model, input: 'Which news are there?', max_output_tokens: 1_000, ...ask }
+      : { model, messages: [{ role: 'user', content: 'Which news are there?' }], max_tokens: 1_000, ...ask }
+  const response = await gateway.client.fetch('over sockets', path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ ...body, ...(call.answer.events && !isGemini ? { stream: true } : {}) }),
+  })
+  await response.text()
+  const [entry] = await gateway.ledger.holds(1)
+  const { outcome, facts } = entry ?? {}
+  return {
+    cost: Number(formatUsd(outcome?.cost.totalNanoUsd ?? 0n)),
+    certainty: outcome?.certainty,
+    ending: outcome?.ending,
+    provider: outcome?.providerCost && formatUsd(outcome.providerCost.statedNanoUsd),
+    computed: outcome?.providerCost && formatUsd(outcome.providerCost.computedNanoUsd),
+    reserved: Number(formatUsd(facts?.reservedCostNanoUsd ?? 0n)),
+    status: response.status,
+  }
+}
+
+const chat = (model: string, usage: object, more: object = {}): Answer => ({
+  body: {
+    id: 'c',
+    object: 'chat.completion',
+    model,
+    choices: [{ index: 0, message: { role: 'assistant', content: 'ok' }, finish_reason: 'stop' }],
+    usage,
+    ...more,
+  },
+})
+
+const chatStream = (model: string, ...usages: readonly (object | undefined)[]): Answer => ({
+  events: [
+    {
+      id: 'c',
+      object: 'chat.completion.chunk',
+      model,
+      choices: [{ index: 0, delta: { content: 'ok' }, finish_reason: null }],
+    },
+    { id: 'c', object: 'chat.completion.chunk', model, choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] },
+    ...usages.map((usage) => ({ id: 'c', object: 'chat.completion.chunk', model, choices: [], usage })),
+  ],
+})
+
+const tokens = (prompt_tokens: number, completion_tokens: number, more: object = {}) => ({
+  prompt_tokens,
+  completion_tokens,
+  total_tokens: prompt_tokens + completion_tokens,
+  ...more,
+})
+
+describe('what the provider states counts', () => {
+  const GPT_4O = 'openrouter/openai/gpt-4o'
+  const BYOK = { cost: 0, is_byok: true, cost_details: { upstream_inference_cost: 0.0360795 } }
+  const AUTO = [{ provider: 'openrouter', model: 'openrouter/auto', input: '1', output: '2' }]
+  test.each<[string, Call, number]>([
+    ['whole', { model: GPT_4O, answer: chat('openai/gpt-4o', tokens(1_000, 1_000, { cost: 0.05 })) }, 0.05],
+    ['streamed', { model: GPT_4O, answer: chatStream('openai/gpt-4o', tokens(1_000, 1_000, { cost: 0.05 })) }, 0.05],
+    [
+      'at responses',
+      {
+        path: '/v1/responses',
+        model: GPT_4O,
+        answer: {
+          body: {
+            id: 'r',
+            model: 'openai/gpt-4o',
+            status: 'completed',
+            output: [],
+            usage: { input_tokens: 1_000, output_tokens: 1_000, cost: 0.05 },
+          },
+        },
+      },
+      0.05,
+    ],
+    [
+      'for a model nobody lists',
+      {
+        model: 'openrouter/openrouter/auto',
+        prices: AUTO,
+        answer: chat('nobody/lists', tokens(1_000, 1_000, { cost: 0.2 })),
+      },
+      0.2,
+    ],
+    [
+      'with a key of the caller’s own',
+      { model: GPT_4O, answer: chat('openai/gpt-4o', tokens(9_171, 113, BYOK)) },
+      0.0360795,
+    ],
+    [
+      'in ticks',
+      {
+        model: 'xai/grok-4.5',
+        ask: { service_tier: 'priority' },
+        answer: chat('grok-4.5', tokens(1_000, 500, { cost_in_usd_ticks: 100_000_000 }), { service_tier: 'priority' }),
+      },
+      0.01,
+    ],
+    [
+      'below our sum',
+      {
+        model: 'perplexity/sonar',
+        answer: chat('sonar', tokens(14, 80, { search_context_size: 'low', cost: { total_cost: 0.005094 } })),
+      },
+      0.005094,
+    ],
+    [
+      'for tools',
+      {
+        model: 'openrouter/openai/gpt-4.1-mini',
+        ask: { tools: [{ type: 'openrouter:web_search' }] },
+        answer: chat(
+          'openai/gpt-4.1-mini',
+          tokens(8_174, 30, { cost: 0.0133176, server_tool_use_details: { web_search_requests: 1 } }),
+        ),
+      },
+      0.0133176,
+    ],
+    [
+      'for an advisor',
+      {
+        model: 'openrouter/openai/gpt-4o-mini',
+        ask: { tools: [{ type: 'openrouter:advisor' }] },
+        answer: chat('openai/gpt-4o-mini', tokens(900, 69, { cost: 0.0160614 })),
+      },
+      0.0160614,
+    ],
+  ])('%s', async (_how, call, cost) => {
+    const booked = await book(call)
+    expect(booked).toMatchObject({ status: 200, cost, certainty: 'exact' })
+    expect(Number(booked.provider)).toBe(cost)
+  })
+
+  test('is kept beside our sum', async () => {
+    const answer = chat('openai/gpt-4o', tokens(1_000, 1_000, { cost: 0.05 }))
+    expect(await book({ model: GPT_4O, answer })).toMatchObject({ provider: '0.05', computed: '0.0125' })
+  })
+
+  test('only where it is the larger if the operator priced the model, or the row names no such field, or a zero is stated', async () => {
+    const priced = [{ provider: 'openrouter', model: 'openai/gpt-4o', input: '10', output: '10' }]
+    const cheaper = chat('openai/gpt-4o', tokens(1_000, 1_000, { cost: 0.001 }))
+    expect((await book({ model: GPT_4O, prices: priced, answer: cheaper })).cost).toBe(0.02)
+    expect(
+      (
+        await book({
+          model: 'groq/openai/gpt-oss-20b',
+          answer: chat('openai/gpt-oss-20b', tokens(1_000_000, 0, { cost: 0.001 })),
+        })
+      ).cost,
+    ).toBe(0.075)
+    expect(
+      (
+        await book({
+          model: 'groq/openai/gpt-oss-20b',
+          answer: chat('openai/gpt-oss-20b', tokens(1_000, 10, { cost: 0.9 })),
+        })
+      ).cost,
+    ).toBe(0.9)
+    expect((await book({ model: GPT_4O, answer: chat('openai/gpt-4o', tokens(1_000, 1_000, { cost: 0 })) })).cost).toBe(
+      0.0125,
+    )
+  })
+
+  test.each([-1, 'free', null, 1e9, { total_cost: -3 }, [], true])('a cost of %j is none', async (cost) => {
+    const booked = await book({ model: GPT_4O, answer: chat('openai/gpt-4o', tokens(1_000, 1_000, { cost })) })
+    expect(booked).toMatchObject({ cost: 0.0125, provider: undefined })
+  })
+
+  test('makes a price known that was not', async () => {
+    const env = { UNKNOWN_PRICE: 'allow' }
+    const answer = chat('nobody/lists', tokens(10, 10, { cost: 0.3 }))
+    expect(await book({ model: 'openrouter/nobody/lists', env, answer })).toMatchObject({
+      cost: 0.3,
+      certainty: 'exact',
+    })
+  })
+})
+
+describe('what is billed beside tokens', () => {
+  const GEMINI = (model: string, stream = false) =>
+    `/v1beta/models/${model}:${stream ? 'streamGenerateContent?alt=sse' : 'generateContent'}`
+  const TOOLS = { tools: [{ googleSearch: {} }] }
+  const usageMetadata = { promptTokenCount: 1_000, candidatesTokenCount: 100, totalTokenCount: 1_100 }
+  const grounded = (modelVersion: string, webSearchQueries: string[]) => ({
+    candidates: [
+      { content: { parts: [{ text: 'x' }] }, finishReason: 'STOP', groundingMetadata: { webSearchQueries } },
+    ],
+    usageMetadata,
+    modelVersion,
+  })
+  test.each<[string, Call, number]>([
+    [
+      'each query of Gemini 3',
+      {
+        path: GEMINI('gemini-3-flash-preview'),
+        model: '',
+        ask: TOOLS,
+        answer: { body: grounded('gemini-3-flash-preview', ['a', 'b', '', 'c', 'a']) },
+      },
+      0.0428,
+    ],
+    [
+      'queries that a stream repeats',
+      {
+        path: GEMINI('gemini-3-flash-preview', true),
+        model: '',
+        ask: TOOLS,
+        answer: {
+          events: [grounded('gemini-3-flash-preview', ['a', 'b']), grounded('gemini-3-flash-preview', ['a', 'b', 'c'])],
+        },
+      },
+      0.0428,
+    ],
+    [
+      'each prompt of Gemini 2.5 that searches',
+      {
+        path: GEMINI('gemini-2.5-flash'),
+        model: '',
+        ask: TOOLS,
+        answer: { body: grounded('gemini-2.5-flash', ['a', 'b']) },
+      },
+      0.03555,
+    ],
+    [
+      'no search of Gemini',
+      { path: GEMINI('gemini-2.5-flash'), model: '', ask: TOOLS, answer: { body: grounded('gemini-2.5-flash', []) } },
+      0.00055,
+    ],
+    [
+      'sound by the second',
+      {
+        model: 'mistral/voxtral-small-latest',
+        ask: { messages: [{ role: 'user', content: [{ type: 'input_audio', input_audio: 'UklGRg==' }] }] },
+        answer: chat('voxtral-small-latest', {
+          prompt_audio_seconds: 1_800,
+          prompt_tokens: 4,
+          completion_tokens: 40,
+          total_tokens: 22_544,
+        }),
+      },
+      0.1200164,
+    ],
+    [
+      'sources',
+      {
+        model: 'xai/grok-4.5',
+        ask: { search_parameters: { mode: 'on' } },
+        answer: chat('grok-4.5', tokens(1_000, 0, { num_sources_used: 25 })),
+      },
+      0.627,
+    ],
+    [
+      'citations, queries and reasoning',
+      {
+        model: 'perplexity/sonar-deep-research',
+        answer: chat(
+          'sonar-deep-research',
+          tokens(100, 100, { citation_tokens: 20_000, num_search_queries: 30, reasoning_tokens: 100_000 }),
+        ),
+      },
+      0.491,
+    ],
+  ])('%s', async (_what, call, cost) => {
+    const booked = await book(call)
+    expect(booked).toMatchObject({ status: 200, cost, certainty: 'exact' })
+    if (!call.model.includes('deep-research')) expect(booked.reserved).toBeGreaterThanOrEqual(cost)
+  })
+
+  test('stays booked at the reservation if the answer gives no figure for it', async () => {
+    const ask = { plugins: [{ id: 'web' }] }
+    const booked = await book({
+      model: 'openrouter/openai/gpt-4o-mini',
+      ask,
+      answer: chat('openai/gpt-4o-mini', tokens(10, 10)),
+    })
+    expect(booked.certainty).toBe('upperBound')
+    expect(booked.cost).toBe(booked.reserved)
+  })
+
+  test('is refused before the call where calls without a bound are', async () => {
+    const provider = await useProvider()
+    const gateway = await open(provider, { env: { UNBOUNDED_CALLS: 'refuse' } })
+    for (const model of [
+      'perplexity/sonar-deep-research',
+      'groq/compound-beta',
+      'openrouter/openai/o3-deep-research',
+      'openrouter/openai/gpt-4o:online',
+    ]) {
+      const response = await gateway.client.fetch('in process', '/v1/chat/completions', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model, messages: [{ role: 'user', content: 'hi' }], max_tokens: 10 }),
+      })
+      expect([model, response.status]).toEqual([model, 400])
+    }
+    expect(provider.received).toEqual([])
+  })
+})
+
+describe('whose price', () => {
+  const price = (provider: string, model: string, input: string, output: string) => ({ provider, model, input, output })
+  test.each<[string, Call, number]>([
+    [
+      'the operator’s before the answered name’s',
+      {
+        model: 'azure/prod-chat',
+        prices: [price('azure', 'prod-chat', '5', '20')],
+        answer: chat('gpt-4o-2024-11-20', tokens(1_000, 1_000)),
+      },
+      0.025,
+    ],
+    [
+      'the operator’s, however cheap the answered name',
+      {
+        model: 'openai/house-model',
+        prices: [price('openai', 'house-model', '9', '90')],
+        answer: chat('gpt-4o-mini', tokens(1_000, 1_000)),
+      },
+      0.099,
+    ],
+    [
+      'a router’s and its model’s',
+      {
+        model: 'azure/model-router',
+        prices: [price('azure', 'model-router', '0.14', '0')],
+        answer: chat('gpt-5-nano-2025-08-07', tokens(10_000, 1_000)),
+      },
+      0.0023,
+    ],
+    [
+      'the answered name’s, with the fee of the asked one',
+      { model: 'openai/gpt-5-search-api', answer: chat('gpt-5-2025-08-07', tokens(1_000, 1_000)) },
+      0.02125,
+    ],
+    [
+      'that of the tier served',
+      {
+        path: '/v1beta/models/gemini-2.5-flash:generateContent',
+        model: '',
+        answer: {
+          body: {
+            candidates: [{ finishReason: 'STOP' }],
+            usageMetadata: { promptTokenCount: 1_000, candidatesTokenCount: 1_000, serviceTier: 'PRIORITY' },
+            modelVersion: 'gemini-2.5-flash',
+          },
+        },
+      },
+      0.00504,
+    ],
+    [
+      'that of fast answers, by the model',
+      {
+        path: '/v1/messages',
+        model: 'claude-opus-4-8',
+        answer: {
+          body: {
+            id: 'm',
+            type: 'message',
+            role: 'assistant',
+            model: 'claude-opus-4-8',
+            content: [],
+            stop_reason: 'end_turn',
+            usage: { input_tokens: 1_000, output_tokens: 1_000, speed: 'fast' },
+          },
+        },
+      },
+      0.06,
+    ],
+  ])('%s', async (_whose, call, cost) => {
+    expect(await book(call)).toMatchObject({ status: 200, cost })
+  })
+})
+
+describe('reading usage', () => {
+  const messages = (...usages: object[]): Answer => {
+    const [start, ...deltas] = usages
+    return {
+      events: [
+        {
+          type: 'message_start',
+          message: {
+            id: 'm',
+            type: 'message',
+            role: 'assistant',
+            model: 'claude-sonnet-4-5',
+            content: [],
+            usage: start,
+          },
+        },
+        ...deltas.map((usage) => ({ type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage })),
+        { type: 'message_stop' },
+      ],
+    }
+  }
+  const START = { input_tokens: 1_000, cache_read_input_tokens: 5_000, output_tokens: 1 }
+  const CLAUDE = { path: '/v1/messages', model: 'claude-sonnet-4-5' }
+  test.each<[string, Call, number]>([
+    [
+      'zeros after counts',
+      {
+        ...CLAUDE,
+        answer: messages(START, {
+          input_tokens: 0,
+          cache_read_input_tokens: 0,
+          cache_creation_input_tokens: 0,
+          output_tokens: 50,
+        }),
+      },
+      0.00525,
+    ],
+    ['a zero after one token', { ...CLAUDE, answer: messages(START, { output_tokens: 0 }) }, 0.004515],
+    ['zeros in chat', { model: 'gpt-4o', answer: chatStream('gpt-4o', tokens(1_000, 50), tokens(1_000, 0)) }, 0.003],
+    [
+      'cached tokens at the top',
+      {
+        model: 'together/moonshotai/Kimi-K2-Instruct-0905',
+        prices: [
+          {
+            provider: 'together',
+            model: 'moonshotai/Kimi-K2-Instruct-0905',
+            input: '0.95',
+            output: '4',
+            cacheRead: '0.16',
+          },
+        ],
+        answer: chat('moonshotai/Kimi-K2-Instruct-0905', tokens(1_000, 100, { cached_tokens: 900 })),
+      },
+      0.000639,
+    ],
+    [
+      'hits in the cache by DeepSeek’s name',
+      {
+        model: 'deepseek/deepseek-v3.2',
+        answer: chat(
+          'deepseek-v3.2',
+          tokens(1_000, 100, { prompt_cache_hit_tokens: 900, prompt_cache_miss_tokens: 100 }),
+        ),
+      },
+      0.0000952,
+    ],
+    [
+      'the words of another dialect',
+      { model: 'gpt-4o', answer: chat('gpt-4o', { input_tokens: 1_000, output_tokens: 50, total_tokens: 1_050 }) },
+      0.003,
+    ],
+  ])('%s', async (_what, call, cost) => {
+    expect(await book(call)).toMatchObject({ status: 200, cost, certainty: 'exact' })
+  })
+
+  test.each<[string, Call]>([
+    ['a total alone', { model: 'gpt-4o', answer: chat('gpt-4o', { total_tokens: 1_050 }) }],
+    ['a prompt without tokens', { model: 'gpt-4o', answer: chat('gpt-4o', tokens(0, 50)) }],
+    [
+      'a message without input',
+      {
+        ...CLAUDE,
+        answer: {
+          body: {
+            id: 'm',
+            type: 'message',
+            role: 'assistant',
+            model: 'claude-sonnet-4-5',
+            content: [],
+            stop_reason: 'end_turn',
+            usage: { input_tokens: 0, output_tokens: 50 },
+          },
+        },
+      },
+    ],
+  ])('%s is not exact', async (_what, call) => {
+    const booked = await book(call)
+    expect(booked.certainty).toBe('upperBound')
+    expect(booked.cost).toBeGreaterThan(0.0005)
+    expect(booked.cost).toBeLessThanOrEqual(Math.max(booked.reserved, 0.0105))
+  })
+
+  test('a response that failed in a stream costs what it says, as one that failed whole', async () => {
+    const response = {
+      id: 'r',
+      model: 'gpt-5-nano',
+      status: 'failed',
+      error: { code: 'server_error', message: 'x' },
+      output: [],
+      usage: { input_tokens: 84, output_tokens: 16, total_tokens: 100 },
+    }
+    const call = { path: '/v1/responses', model: 'gpt-5-nano', ask: { max_output_tokens: 50_000 } }
+    const streamed = await book({ ...call, answer: { events: [{ type: 'response.failed', response }] } })
+    const whole = await book({ ...call, answer: { body: response } })
+    expect(streamed).toMatchObject({ cost: 0.0000106, certainty: 'exact', ending: 'failed' })
+    expect(whole).toMatchObject({ cost: 0.0000106, certainty: 'exact' })
+  })
+
+  test.each([1e15, 5e8, 9e15])('%d tokens of output are no usage: the reservation is booked', async (count) => {
+    const provider = await useProvider()
+    provider.says(() => answerOf(chat('gpt-4o', tokens(10, count))))
+    const gateway = await open(provider, {})
+    await (await gateway.client.asks('openai', { model: 'gpt-4o' })).text()
+    const [entry] = await gateway.ledger.holds(1)
+    expect(entry?.outcome?.certainty).toBe('upperBound')
+    expect(entry?.outcome?.cost.totalNanoUsd).toBe(entry?.facts.reservedCostNanoUsd)
+    const status = await gateway.client.asksOwner<{ usage_not_credible: unknown[] }>('/llm/status')
+    expect(status.usage_not_credible).toEqual([expect.objectContaining({ provider: 'openai', calls: 1 })])
+    expect(gateway.log.join('')).toContain('usage_not_credible')
+  })
+})
+
+test('stated costs that differ from ours are counted by model', async () => {
+  const provider = await useProvider()
+  const gateway = await open(provider, {})
+  for (const cost of [0.0125, 0.0125001, 0.05]) {
+    provider.says(() => answerOf(chat('openai/gpt-4o', tokens(1_000, 1_000, { cost }))))
+    await (await gateway.client.asks('openai', { model: 'openrouter/openai/gpt-4o' })).text()
+  }
+  await gateway.ledger.holds(3)
+  const { stated_costs } = await gateway.client.asksOwner<{ stated_costs: unknown[] }>('/llm/status')
+  expect(stated_costs).toEqual([
+    {
+      provider: 'openrouter',
+      model: 'openai/gpt-4o',
+      calls: 3,
+      calls_differing_over_1_percent: 1,
+      provider_cost_usd: 0.0750001,
+      computed_cost_usd: 0.0375,
+    },
+  ])
+})
+
+describe('answers that are none', () => {
+  const PAIR = { aliases: { pair: ['openrouter/openai/gpt-4o', 'openai/gpt-4o'] } }
+  const ERROR = { error: { message: 'Provider returned error', code: 502 } }
+
+  test.each([
+    ['whole', { body: ERROR }],
+    ['streamed', { events: [{ id: 'c', object: 'chat.completion.chunk', choices: [], ...ERROR }] }],
+  ])('an error with the status of an answer, %s, has failed, and is booked whole', async (_how, answer) => {
+    const booked = await book({ model: 'openrouter/openai/gpt-4o', answer })
+    expect(booked).toMatchObject({ status: 200, ending: 'failed', certainty: 'upperBound' })
+    expect(booked.cost).toBe(booked.reserved)
+  })
+
+  test('the next target answers in the place of an error document', async () => {
+    const provider = await useProvider()
+    provider.says((request) => (request.body.includes('"openai/gpt-4o"') ? answerOf({ body: ERROR }) : request.usual))
+    const gateway = await open(provider, {})
+    const providers = { openrouter: { preset: 'openrouter', baseUrl: `${provider.url}/v1`, apiKey: 'sk' } }
+    await gateway.app.reload(readFileConfig(JSON.stringify({ providers, ...PAIR }), {}))
+    const response = await gateway.client.asks('openai', { model: 'pair' })
+    expect(response.status).toBe(200)
+    expect(await response.text()).not.toContain('Provider returned error')
+    const [entry] = await gateway.ledger.holds(1)
+    expect(entry?.outcome?.attempts.map(({ error }) => error)).toEqual(['error in the answer', null])
+  })
+
+  test.each<[string, ProviderAnswer, string]>([
+    [
+      'a redirect',
+      { status: 308, headers: { location: 'https://api.example.com/v1/chat/completions?key=secret' }, pieces: [] },
+      'a redirect (308) to https://api.example.com/v1/chat/completions,',
+    ],
+    ['a redirect to nowhere', { status: 301, headers: {}, pieces: [] }, 'a redirect (301),'],
+    ['nothing', { status: 204, headers: {}, pieces: [] }, 'no content (204),'],
+    [
+      'a page',
+      { status: 200, headers: { 'content-type': 'text/html; charset=utf-8' }, pieces: ['<html></html>'] },
+      'a web page (200),',
+    ],
+  ])('%s is free, and names the setting', async (_what, answer, words) => {
+    const provider = await useProvider()
+    provider.says(() => answer)
+    const gateway = await open(provider, {})
+    const response = await gateway.client.asks('openai', { model: 'gpt-4o' })
+    expect(response.status).toBe(502)
+    const text = await response.text()
+    expect(text).toContain(words)
+    expect(text).toContain('Check OPENAI_BASE_URL.')
+    expect(text).not.toContain('secret')
+    const [entry] = await gateway.ledger.holds(1)
+    expect(entry?.outcome?.cost.totalNanoUsd).toBe(0n)
+    const hint = async () => {
+      const { providers } = await gateway.client.asksOwner<{ providers: { name: string; hint: string }[] }>(
+        '/llm/status',
+      )
+      return providers.find(({ name }) => name === 'openai')?.hint
+    }
+    expect(await hint()).toContain(words)
+    provider.says(({ usual }) => usual)
+    await (await gateway.client.asks('openai', { model: 'gpt-4o' })).text()
+    await gateway.ledger.holds(2)
+    expect(await hint()).toBeNull()
+  })
+})
