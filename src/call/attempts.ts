@@ -86,10 +86,14 @@ export function errorDocumentAttempt(answer: ErrorAnswer | undefined): FailedAtt
   return { status: null, isFree: false, isLasting: true, retryAfterMs: null, error: 'error in the answer', answer }
 }
 
-/** An attempt at an address that is no API's: nobody bills it. @param what came */
-export function misdirectedAttempt({ name, addressSetting }: Provider, what: string): FailedAttempt {
+/** @param what came in place of an answer */
+export function wrongAddress({ name, addressSetting }: Provider, what: string): Problem {
   const message = `The provider ${name} answered with ${what}, so its address is not that of its API. Check ${addressSetting}.`
-  const problem = new Problem('upstream_failed', message)
+  return new Problem('upstream_failed', message)
+}
+
+/** An attempt at an address that is no API's: nobody bills it. */
+export function misdirectedAttempt(problem: Problem): FailedAttempt {
   const failure = { status: null, isFree: true, isLasting: true, retryAfterMs: null } as const
   return { ...failure, error: 'wrong address', answer: undefined, problem }
 }
@@ -134,6 +138,11 @@ export class RetryPlan<Outgoing> {
     this.#admitted = admitted
     this.#current = current
     this.#remaining = remaining
+  }
+
+  /** True if another target may follow: an answer that begins with an error is not passed on then. */
+  get hasOtherTargets(): boolean {
+    return this.#remaining.length > 0
   }
 
   /** The attempt that follows a failed one; undefined if the failure is final. */

@@ -2,7 +2,10 @@
 //
 // State      Event                                      Next       Settled as                    The caller gets
 // waiting    send(), and the client is gone             over       free, canceled                nothing
-// waiting    head of a stream                           streaming  -                             status and headers
+// waiting    head of a stream, or with other targets
+//            its first bytes                            streaming  -                             status and headers
+// waiting    first bytes, which are an error; a retry
+//            follows                                    between    -                             -
 // waiting    document                                   over       usage, or upper bound         the document with its cost
 // waiting    error answer or document, wrong address, or
 //            broken; a retry follows                    between    -                             -
@@ -36,22 +39,14 @@
 // The call is settled in `ending` and `over`, and in no other state. `#retryWait` is set in `between` alone. `#drainEnding` is set
 // once the client is gone and the answer is drained: such a call is not retried.
 
-import type { Ending } from '../core/ledger-entry.ts'
+import type { CallFacts, Ending } from '../core/ledger-entry.ts'
 import type { PermitLease, Permits } from '../core/permits.ts'
 import { Problem, type ProblemCode } from '../core/problem.ts'
 import type { ClientWatcher, Exchange } from '../exchange/exchange.ts'
-import { internalFailure, misdirection } from '../telemetry/call-events.ts'
+import { internalFailure } from '../telemetry/call-events.ts'
 import type { AnswerUsage, Dialect } from '../wire/dialect.ts'
 import { EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
-import {
-  brokenAttempt,
-  type ErrorAnswer,
-  errorDocumentAttempt,
-  type FailedAttempt,
-  misdirectedAttempt,
-  type RetryPlan,
-  refusedAttempt,
-} from './attempts.ts'
+import { brokenAttempt, errorDocumentAttempt, type FailedAttempt, type RetryPlan } from './attempts.ts'
 import type { Deadline, Deadlines, ExpiryCode, TimedCall } from './deadlines.ts'
 import type { Dispatch } from './dispatch.ts'
 import { providerFailure } from './gateway-answers.ts'
@@ -101,9 +96,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   #resolveDone: () => void = () => {}
   /** Resolves when nothing is left to do for this call. Never rejects. */
   readonly done: Promise<void>
-
   /**
-   * @param dialect the dialect of the caller
    * @param lease takes the size of every chunk that is kept
    */
   constructor(parts: RelayParts, exchange: Exchange, dialect: Dialect, lease: PermitLease, attempts: PlannedAttempts) {
@@ -130,10 +123,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     this.#attempt.send()
   }
 
-  /**
-   * The attempt counts as used, even if its status is a free one. `http/middleware.ts` calls this if the handler that
-   * answers in the provider's place has failed.
-   */
+  /** The attempt counts as used: the handler that answers in the provider's place (http/middleware.ts) has failed. */
   markBillable(): void {
     this.#attempt.markBillable()
   }
@@ -143,13 +133,25 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     this.#fallbackUsage = usage
   }
 
+  /** While other targets may follow, a stream begins with its first event: that may be an error. */
   onStreamHead(): void {
+    if (!this.#retryPlan?.hasOtherTargets) this.#startStream()
+  }
+
+  #startStream(): void {
     this.#state = 'streaming'
     this.#reply.startStream(this.#attempt)
   }
 
   /** The call is settled before its last event leaves: clients hang up when they see that event. */
   onStreamBytes(bytes: Buffer): void {
+    if (this.#state === 'waiting') {
+      if (this.#attempt.tap?.failed) {
+        this.#attempt.stop()
+        return this.onFailed(errorDocumentAttempt(undefined))
+      }
+      this.#startStream()
+    }
     if (this.#attempt.tap?.terminated) {
       this.#settle(streamBasis(this.#attempt.tap, this.#fallbackUsage, this.#ending))
       this.#state = 'ending'
@@ -165,6 +167,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
 
   onStreamEnd(rest: Buffer): void {
     const { tap } = this.#attempt
+    if (this.#state === 'waiting') this.#startStream()
     if (tap?.finished || tap?.failed) {
       this.#settle(streamBasis(tap, this.#fallbackUsage, this.#ending))
       this.#complete(rest)
@@ -186,28 +189,12 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     }
   }
 
-  onErrorAnswer(answer: ErrorAnswer): void {
-    const { dispatch, isBillable, limits } = this.#attempt
-    this.#endAttempt(refusedAttempt(dispatch.provider, isBillable, limits?.retryAfterMs ?? null, answer))
-  }
-
-  onErrorDocument(answer: ErrorAnswer): void {
-    // Translated, the provider's error would have the status of an answer.
-    this.#endAttempt(errorDocumentAttempt(this.#attempt.dispatch.translation ? undefined : answer))
-  }
-
-  onMisdirected(what: string): void {
-    const failed = misdirectedAttempt(this.#attempt.dispatch.provider, what)
-    if (failed.problem) this.#parts.telemetry.notify(misdirection(failed.problem, this.#attempt.dispatch.provider.name))
-    this.#endAttempt(failed)
-  }
-
   onBroken(code: string): void {
     // A stream that has carried its stop reason is complete. A document was not passed on yet.
     if (this.#state !== 'waiting' && this.#attempt.tap?.finished) {
       this.#settle(upperBoundBasis('completed', code))
       this.#complete(EMPTY_BUFFER)
-    } else this.#endAttempt(brokenAttempt(this.#attempt.isSent, code))
+    } else this.onFailed(brokenAttempt(this.#attempt.isSent, code))
   }
 
   onTooLarge(): void {
@@ -230,7 +217,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   }
 
   /** An attempt has ended without an answer for the caller. */
-  #endAttempt(failed: FailedAttempt): void {
+  onFailed(failed: FailedAttempt): void {
     const canRetry = this.#state === 'waiting' && this.#drainEnding === undefined
     const next = canRetry ? this.#retryPlan?.next(failed) : undefined
     if (!next) return this.giveUp(failed)
@@ -293,8 +280,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     }
     const { facts } = this.#attempt.dispatch.admitted
     const ending = this.#attempt.tap?.finished ? 'completed' : 'canceled'
-    // A stream that reserves no tokens, such as a stored response fetched again, costs nothing.
-    const isFree = !this.#attempt.isSent || (facts.streaming && facts.reservedTokens === 0)
+    const isFree = !this.#attempt.isSent || isFreeStream(facts)
     const { drains, settings } = this.#parts
     if (!isFree && settings.ON_DISCONNECT === 'drain' && drains.acquire(1)) {
       this.#drainEnding = ending
@@ -312,7 +298,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
 
   // The ways to end. `#settle` settles, and comes first: what is written can carry the cost. `#complete`, `#fail` and
   // `#failWith` write the end of the answer, then finish. `#finish` ends the call, and neither writes nor settles.
-  // `#endAttempt` ends only an attempt: another one follows, or `giveUp` settles, writes and finishes.
+  // `onFailed` ends only an attempt: another one follows, or `giveUp` settles, writes and finishes.
 
   #settle(basis: SettlementBasis): void {
     this.#settlement.settle(this.#attempt, basis)
@@ -341,4 +327,9 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     this.#exchange.watcher = undefined
     this.#resolveDone()
   }
+}
+
+/** A stream that reserves no tokens, such as a stored response fetched again, costs nothing. */
+function isFreeStream({ streaming, reservedTokens }: CallFacts): boolean {
+  return streaming && reservedTokens === 0
 }

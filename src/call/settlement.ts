@@ -11,7 +11,7 @@ import type { SettledAmounts, SettlementCalculator } from './settlement-amounts.
 import type { SettlementBasis } from './settlement-basis.ts'
 import { reportAttempt } from './target-health.ts'
 import type { UpstreamAttempt } from './upstream-attempt.ts'
-import { checkBasis, INCREDIBLE_USAGE } from './usage-check.ts'
+import { checkBasis, INCREDIBLE_USAGE, withServedTier } from './usage-check.ts'
 
 export interface SettlementParts {
   readonly clock: Clock
@@ -73,7 +73,7 @@ export class CallSettlement {
     const { admitted, provider, outgoing } = attempt.dispatch
     const { facts } = admitted
     const now = clock.now()
-    const basis = checkBasis(given, attempt.dispatch)
+    const basis = checkBasis(withServedTier(given, attempt.headers), attempt.dispatch)
     const amounts = settlementCalculator.settlementFor(basis, admitted, provider, now.wallMs)
     this.#costNanoUsd = amounts.cost.totalNanoUsd
     this.recordAttempt(attempt, basis.error, amounts.attemptCostNanoUsd, now)

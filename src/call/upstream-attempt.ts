@@ -7,13 +7,20 @@ import type { Clock, Timer, Timers } from '../core/clock.ts'
 import type { UpstreamLimits } from '../core/ledger-entry.ts'
 import type { PermitLease } from '../core/permits.ts'
 import type { AnswerListener, RequestControl } from '../providers/provider.ts'
-import type { Telemetry } from '../telemetry/call-events.ts'
+import { misdirection, type Telemetry } from '../telemetry/call-events.ts'
 import { decompressBody, isEncoded, StreamDecoder } from '../wire/content-encoding.ts'
 import type { HeaderList, Tap } from '../wire/dialect.ts'
 import { findHeader } from '../wire/headers.ts'
 import { EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
 import { readRefusalLimits, readUpstreamLimits } from '../wire/upstream-limits.ts'
-import { type ErrorAnswer, errorCodeOf } from './attempts.ts'
+import {
+  errorCodeOf,
+  errorDocumentAttempt,
+  type FailedAttempt,
+  misdirectedAttempt,
+  refusedAttempt,
+  wrongAddress,
+} from './attempts.ts'
 import { type Dispatch, tapFor } from './dispatch.ts'
 import { coolTarget, reportProbeAnswered } from './target-health.ts'
 
@@ -30,11 +37,8 @@ export interface AttemptListener {
    * @param passed decoded, and translated if need be; undefined if it cannot be read
    */
   onDocument(body: Buffer, passed: Buffer | undefined): void
-  onErrorAnswer(answer: ErrorAnswer): void
-  /** The answer is an error, though its status says otherwise. */
-  onErrorDocument(answer: ErrorAnswer): void
-  /** The answer is no API's: a redirect, nothing, or a page for people. @param what came, in a few words */
-  onMisdirected(what: string): void
+  /** The provider answered with an error, or what answered is no API. */
+  onFailed(failed: FailedAttempt): void
   /** The answer is larger than is permitted. */
   onTooLarge(): void
   /** The answer cannot be translated. */
@@ -112,6 +116,12 @@ export class UpstreamAttempt implements AnswerListener {
   /** Ends all notifications. */
   close(): void {
     this.#isClosed = true
+  }
+
+  /** Ends the request and all notifications. */
+  stop(): void {
+    this.close()
+    this.abort()
   }
 
   pause(): void {
@@ -242,8 +252,8 @@ export class UpstreamAttempt implements AnswerListener {
     if (this.#isClosed) return
     try {
       const hasAddress = this.dispatch.provider.addressSetting !== ''
-      const misdirection = hasAddress ? misdirectionOf(this.status ?? 0, this.headers) : undefined
-      if (misdirection !== undefined) this.#listener.onMisdirected(misdirection)
+      const misdirected = hasAddress ? misdirectionOf(this.status ?? 0, this.headers) : undefined
+      if (misdirected !== undefined) this.#endMisdirected(misdirected)
       else if (this.tap) this.#endDocument(this.tap, body, plain)
       else this.#endError(body, plain ?? EMPTY_BUFFER)
     } catch (error) {
@@ -253,8 +263,17 @@ export class UpstreamAttempt implements AnswerListener {
 
   #endDocument(tap: Tap, body: Buffer, plain: Buffer | undefined): void {
     const passed = plain && readDocument(tap, plain)
-    if (tap.failed) this.#listener.onErrorDocument({ status: this.status ?? 0, body, plain: plain ?? EMPTY_BUFFER })
-    else this.#listener.onDocument(body, passed)
+    if (!tap.failed) return this.#listener.onDocument(body, passed)
+    const answer = { status: this.status ?? 0, body, plain: plain ?? EMPTY_BUFFER }
+    // Translated, the provider's error would have the status of an answer.
+    this.#listener.onFailed(errorDocumentAttempt(this.dispatch.translation ? undefined : answer))
+  }
+
+  #endMisdirected(what: string): void {
+    const { provider } = this.dispatch
+    const problem = wrongAddress(provider, what)
+    this.#parts.telemetry.notify(misdirection(problem, provider.name))
+    this.#listener.onFailed(misdirectedAttempt(problem))
   }
 
   #endError(body: Buffer, plain: Buffer): void {
@@ -266,7 +285,9 @@ export class UpstreamAttempt implements AnswerListener {
       this.limits = readRefusalLimits(this.headers, plain, wallMs)
       coolTarget(circuits, this.dispatch, this.limits, monoMs)
     }
-    this.#listener.onErrorAnswer({ status, body, plain })
+    const retryAfterMs = this.limits?.retryAfterMs ?? null
+    const answer = { status, body, plain }
+    this.#listener.onFailed(refusedAttempt(this.dispatch.provider, this.isBillable, retryAfterMs, answer))
   }
 }
 

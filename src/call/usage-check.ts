@@ -1,7 +1,8 @@
 // Usage check: whether the usage that an answer reports can be true. It prices nothing.
 
 import { inputTokens, outputTokens, usageOf, usageSum } from '../core/usage.ts'
-import type { AnswerUsage } from '../wire/dialect.ts'
+import type { AnswerUsage, HeaderList } from '../wire/dialect.ts'
+import { findHeader } from '../wire/headers.ts'
 import type { AdmittedCall } from './applicant.ts'
 import type { Dispatch } from './dispatch.ts'
 import { type SettlementBasis, upperBoundBasis } from './settlement-basis.ts'
@@ -13,6 +14,16 @@ const MAX_OVER_UNBOUNDED = 1_000
 
 /** The error of an attempt whose usage cannot be true. */
 export const INCREDIBLE_USAGE = 'usage cannot be true'
+
+/** Gemini names the tier that answered in a header, and in some answers nowhere else. */
+const TIER_HEADER = 'x-gemini-service-tier'
+
+export function withServedTier(basis: SettlementBasis, headers: HeaderList): SettlementBasis {
+  const { metered } = basis
+  if (!metered || metered.serviceTier !== null) return basis
+  const serviceTier = findHeader(headers, TIER_HEADER)?.toLowerCase()
+  return serviceTier === undefined ? basis : { ...basis, metered: { ...metered, serviceTier } }
+}
 
 /**
  * The basis with what its usage cannot be put right. Usage beyond the model's window by orders of magnitude counts as unknown. A

@@ -418,6 +418,37 @@ describe('whose price', () => {
       0.00504,
     ],
     [
+      'that of the tier that a header names',
+      {
+        path: '/v1beta/models/gemini-2.5-flash:generateContent',
+        model: '',
+        answer: {
+          headers: { 'x-gemini-service-tier': 'priority' },
+          body: {
+            candidates: [{ finishReason: 'STOP' }],
+            usageMetadata: { promptTokenCount: 1_000, candidatesTokenCount: 1_000 },
+            modelVersion: 'gemini-2.5-flash',
+          },
+        },
+      },
+      0.00504,
+    ],
+    [
+      'that of Vertex AI’s type of traffic',
+      {
+        path: '/v1beta/models/gemini-2.5-flash:generateContent',
+        model: '',
+        answer: {
+          body: {
+            candidates: [{ finishReason: 'STOP' }],
+            usageMetadata: { promptTokenCount: 1_000, candidatesTokenCount: 1_000, trafficType: 'ON_DEMAND_FLEX' },
+            modelVersion: 'gemini-2.5-flash',
+          },
+        },
+      },
+      0.0014,
+    ],
+    [
       'that of fast answers, by the model',
       {
         path: '/v1/messages',
@@ -608,15 +639,20 @@ describe('answers that are none', () => {
     expect(booked.cost).toBe(booked.reserved)
   })
 
-  test('the next target answers in the place of an error document', async () => {
+  test.each([false, true])('the next target answers in the place of an error (streamed: %s)', async (stream) => {
     const provider = await useProvider()
-    provider.says((request) => (request.body.includes('"openai/gpt-4o"') ? answerOf({ body: ERROR }) : request.usual))
+    const events = [{ id: 'c', object: 'chat.completion.chunk', choices: [], ...ERROR }]
+    provider.says((request) =>
+      request.body.includes('"openai/gpt-4o"') ? answerOf(stream ? { events } : { body: ERROR }) : request.usual,
+    )
     const gateway = await open(provider, {})
     const providers = { openrouter: { preset: 'openrouter', baseUrl: `${provider.url}/v1`, apiKey: 'sk' } }
     await gateway.app.reload(readFileConfig(JSON.stringify({ providers, ...PAIR }), {}))
-    const response = await gateway.client.asks('openai', { model: 'pair' })
+    const response = await gateway.client.asks('openai', { model: 'pair', stream }, {}, 'over sockets')
     expect(response.status).toBe(200)
-    expect(await response.text()).not.toContain('Provider returned error')
+    const text = await response.text()
+    expect(text).not.toContain('Provider returned error')
+    expect(text.length).toBeGreaterThan(100)
     const [entry] = await gateway.ledger.holds(1)
     expect(entry?.outcome?.attempts.map(({ error }) => error)).toEqual(['error in the answer', null])
   })

@@ -152,9 +152,26 @@ function normaliseUsage(
     }),
     reasoningTokens: countOf(counts.thoughtsTokenCount),
     model,
-    serviceTier: typeof counts.serviceTier === 'string' ? counts.serviceTier.toLowerCase() : null,
+    serviceTier: servedTier(counts),
   }
 }
+
+/** The tier that answered: Vertex AI names it in the type of traffic. */
+function servedTier({ serviceTier, trafficType }: Readonly<Record<string, unknown>>): string | null {
+  if (typeof serviceTier === 'string') return tierName(serviceTier)
+  return typeof trafficType === 'string' ? (VERTEX_TIERS.get(trafficType) ?? null) : null
+}
+
+/** `PRIORITY`, and `SERVICE_TIER_PRIORITY` as protocol buffers write it, are `priority`. */
+export function tierName(text: string): string {
+  return text.toLowerCase().replace(/^service_tier_/, '')
+}
+
+/** All other types of traffic cost the standard price, or are paid by a bill of their own. */
+const VERTEX_TIERS: ReadonlyMap<string, string> = new Map([
+  ['ON_DEMAND_PRIORITY', 'priority'],
+  ['ON_DEMAND_FLEX', 'flex'],
+])
 
 function isBilledByPrompt(model: string | null): boolean {
   return model !== null && /^(?:models\/)?gemini-[12]\./.test(model)

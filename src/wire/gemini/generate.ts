@@ -18,7 +18,7 @@ import {
 import { maxNormalisedBytes } from '../text-bound.ts'
 import { geminiCountRequest } from './count-request.ts'
 import { GEMINI_REFUSALS } from './errors.ts'
-import { createGenerateTap } from './generate-answer.ts'
+import { createGenerateTap, tierName } from './generate-answer.ts'
 import { modelEndpoint, modelInPath, upstreamPath } from './path.ts'
 import { inBothSpellings, toSnakeCase } from './spellings.ts'
 
@@ -58,9 +58,15 @@ const BODY = new ObjectReader<RequestDraft, GenerateLayout>(
     cachedContent(json, draft) {
       if (json.stringOrNull()) draft.unsizedInput = true
     },
-    serviceTier: readServiceTier,
+    serviceTier(json, draft) {
+      readServiceTier(json, draft)
+      if (draft.serviceTier !== null) draft.serviceTier = tierName(draft.serviceTier)
+    },
   }),
 )
+
+/** Vertex AI takes the tier of a call from a header. */
+const VERTEX_TIER_HEADER = 'x-vertex-ai-llm-shared-request-type'
 
 function readGenerateRequest(body: Buffer, line: RequestLine): ParsedRequest {
   const draft = newDraft(maxNormalisedBytes(body))
@@ -68,6 +74,7 @@ function readGenerateRequest(body: Buffer, line: RequestLine): ParsedRequest {
   draft.model = modelInPath(line.path)
   draft.stream = line.path.endsWith(':streamGenerateContent')
   readBody(body, BODY, draft, layout)
+  draft.serviceTier ??= line.header(VERTEX_TIER_HEADER)?.toLowerCase() ?? null
   return { facts: draft, requestsUsage: true, edit: (edits) => editBody(body, layout, edits) }
 }
 
