@@ -2,11 +2,13 @@
 
 import type { Caller } from '../core/ledger-entry.ts'
 import { Problem } from '../core/problem.ts'
+import type { RequestFacts } from '../core/quote.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Callers } from '../keys/callers.ts'
 import type { CallerKey, Provider, UpstreamRequest } from '../providers/provider.ts'
 import type { Translation } from '../translate/translation.ts'
 import type { Dialect, Edits, HeaderList, ParsedRequest, RequestLine } from '../wire/dialect.ts'
+import { maxNormalisedBytes } from '../wire/text-bound.ts'
 import type { Candidate } from './applicant.ts'
 import type { RouteTarget } from './routing.ts'
 import { SELF_SEARCH, searchesByItself } from './self-searching.ts'
@@ -100,7 +102,8 @@ function candidateOf(
   // The gateway may lower, and announces, a cap that it set itself for the translation.
   const defaultCap = call.reading.facts.outputCap === null ? reading.facts.outputCap : null
   const capped = defaultCap === null ? reading.facts : { ...reading.facts, outputCap: null }
-  const request = searchesByItself(model) ? { ...capped, unbounded: [...capped.unbounded, SELF_SEARCH] } : capped
+  const grown = provider.rules.normalisesText ? withNormalisedText(capped, body) : capped
+  const request = searchesByItself(model) ? { ...grown, unbounded: [...grown.unbounded, SELF_SEARCH] } : grown
   return {
     provider,
     model,
@@ -115,6 +118,12 @@ function candidateOf(
     defaultCap,
     request,
   }
+}
+
+/** Tokenizers of open models normalise text, which can lengthen it: as much as the compatibility forms do at most. */
+function withNormalisedText(facts: RequestFacts, body: Buffer): RequestFacts {
+  const grownBytes = maxNormalisedBytes(body) - body.length
+  return grownBytes === 0 ? facts : { ...facts, textBytes: facts.textBytes + grownBytes }
 }
 
 /** What the gateway changes in a request. */

@@ -6,7 +6,7 @@ import type { Instant } from '../core/meter.ts'
 import { divideUp } from '../core/money.ts'
 import type { ModelFacts, PriceBook } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
-import { affordableCap, type QuoteSettings, quote } from '../core/quote.ts'
+import { affordableCap, type QuoteRules, type QuoteSettings, quote } from '../core/quote.ts'
 import type { FactoredQuote, QuoteOverruns } from '../core/quote-overruns.ts'
 import { type Applicant, allCandidates, type Budget, type Candidate, type RouteQuote, subjectsOf } from './applicant.ts'
 
@@ -77,7 +77,7 @@ export class Quoting {
       if (!facts) return Number.MAX_SAFE_INTEGER
       const quoted = this.#quoteAt(candidate, facts)
       const plainNanoUsd = (nanoUsd * 100n) / BigInt(this.#overrunPercent(candidate))
-      return affordableCap(candidate.request, quoted, candidate.provider.rules, plainNanoUsd)
+      return affordableCap(candidate.request, quoted, rulesOf(candidate), plainNanoUsd)
     })
     return Math.min(...caps)
   }
@@ -111,9 +111,9 @@ export class Quoting {
 
   /** If calls to the model were seen to exceed their quotes, the quote is raised by as much: up to the model's whole window. */
   #quoteAt(candidate: Candidate, facts: ModelFacts, cap?: number): FactoredQuote {
-    const { request, provider, defaultCap, countedInput } = candidate
+    const { request, defaultCap, countedInput } = candidate
     const setCap = cap === undefined ? (defaultCap ?? undefined) : Math.min(cap, defaultCap ?? cap)
-    const plain = quote(request, facts, provider.rules, this.#quoteSettings, setCap, countedInput)
+    const plain = quote(request, facts, rulesOf(candidate), this.#quoteSettings, setCap, countedInput)
     const percent = this.#overrunPercent(candidate)
     if (percent === 100 || plain.costNanoUsd === 0n) return plain
     const raisedNanoUsd = divideUp(plain.costNanoUsd * BigInt(percent), 100n)
@@ -124,9 +124,10 @@ export class Quoting {
   }
 
   /** The cost of the most expensive call to a model: all of its window, and its longest answer. */
-  #maxCost({ request, provider }: Candidate, facts: ModelFacts, cap: number | undefined): bigint {
+  #maxCost(candidate: Candidate, facts: ModelFacts, cap: number | undefined): bigint {
+    const { request } = candidate
     const largest = { ...request, unsizedInput: true, outputCap: facts.limits ? null : request.outputCap }
-    return quote(largest, facts, provider.rules, this.#quoteSettings, facts.limits ? undefined : cap).costNanoUsd
+    return quote(largest, facts, rulesOf(candidate), this.#quoteSettings, facts.limits ? undefined : cap).costNanoUsd
   }
 
   #overrunPercent({ request, provider, model }: Candidate): number {
@@ -152,6 +153,10 @@ export class Quoting {
       return undefined
     }
   }
+}
+
+function rulesOf({ provider, model }: Candidate): QuoteRules {
+  return provider.rulesFor?.(model) ?? provider.rules
 }
 
 function unboundedProblem(reasons: readonly string[]): Problem {

@@ -49,6 +49,7 @@ const providerRowSchema = strictObject({
   capField: z.enum(['max_tokens', 'max_completion_tokens']).exactOptional(),
   readsBothCaps: z.boolean().exactOptional(),
   knowsStreamOptions: z.boolean().exactOptional(),
+  rewritesTools: z.boolean().exactOptional(),
   capCoversReasoning: z.boolean().exactOptional(),
   costField: z.enum([...COST_FIELDS, '']).exactOptional(),
   tokensPerCall: tokens,

@@ -13,6 +13,12 @@ export interface RequestFacts {
   readonly stream: boolean
   /** Bytes that can become text tokens: the body without inline media, grown where the provider's normalisation grows it. */
   readonly textBytes: number
+  /** Bytes by which numbers can grow where a server writes them anew. Not part of `textBytes`. */
+  readonly grownBytes: number
+  /** Bytes of tools, and of the inputs of tools that were called. */
+  readonly toolBytes: number
+  /** Commas and colons in them. */
+  readonly toolSeparators: number
   readonly messages: number
   /** Tokens the provider adds for features of the request, such as its own descriptions of tools that a request only names. */
   readonly addedTokens: number
@@ -45,6 +51,12 @@ export interface QuoteRules {
   readonly tokensPerMessage: number
   /** For a request with tools. */
   readonly tokensWithTools: number
+  /** True if tools and their inputs are written anew with a space after each comma and colon, which can be a token. */
+  readonly spacesTools?: boolean
+  /** How many times its bytes a tool can take, where tools are written anew with indentation. 1 if absent. */
+  readonly toolGrowthFactor?: number
+  /** True if text is normalised before it is split into tokens, and the dialect does not count that. */
+  readonly normalisesText?: boolean
   /** The maximum of tokens of one image. */
   readonly imageTokens: (model: string) => number
   /** False if reasoning is billed beyond the output cap. */
@@ -193,6 +205,9 @@ function maxInputTokens(
     rules.tokensPerCall +
     rules.tokensPerMessage * request.messages +
     request.addedTokens +
+    request.grownBytes +
+    (rules.spacesTools ? request.toolSeparators : 0) +
+    request.toolBytes * ((rules.toolGrowthFactor ?? 1) - 1) +
     (request.tools ? rules.tokensWithTools : 0) +
     (request.images > 0 ? request.images * rules.imageTokens(request.model) : 0)
   const text = counted && 'text' in counted ? Math.min(counted.text, request.textBytes) : request.textBytes

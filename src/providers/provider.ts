@@ -106,6 +106,8 @@ export interface Provider {
   readonly addressSetting: string
   /** The rules from which the tokens of its calls are bounded. */
   readonly rules: QuoteRules
+  /** The rules for one model, if they depend on it. @param model the name at the provider */
+  readonly rulesFor?: (model: string) => QuoteRules
   /** How its input can be counted: by OpenAI's public tokenizer, or by a request to the provider. */
   readonly countingMethod?: 'tokenizer' | 'endpoint'
   /** The field that caps output in its dialect. */

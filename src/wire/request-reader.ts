@@ -4,6 +4,7 @@ import type { RequestFacts } from '../core/quote.ts'
 import type { ByteRange, JsonCursor } from './json/cursor.ts'
 import { invalidField } from './json/errors.ts'
 import { lengthOf } from './json/object-reader.ts'
+import { MAX_EXPONENT_GROWTH_BYTES, measureJsonString } from './number-growth.ts'
 
 /** The facts of a request, which readers fill in. */
 export type RequestDraft = { -readonly [Part in keyof RequestFacts]: RequestFacts[Part] } & { unbounded: string[] }
@@ -15,6 +16,9 @@ export function newDraft(textBytes: number): RequestDraft {
     model: '',
     stream: false,
     textBytes,
+    grownBytes: 0,
+    toolBytes: 0,
+    toolSeparators: 0,
     messages: 0,
     addedTokens: 0,
     outputCap: null,
@@ -116,4 +120,26 @@ function readIsAudible(json: JsonCursor): boolean {
   const isNull = json.isNull()
   const modality = json.stringOrNull()
   return !isNull && (modality === null || !SILENT_MODALITIES.has(modality))
+}
+
+/** Reads tools with `read`, and measures what they take. */
+export function measureTools(json: JsonCursor, draft: RequestDraft, read: () => void): void {
+  const start = json.position
+  const { separators } = json.passed
+  read()
+  draft.toolBytes += json.position - start
+  draft.toolSeparators += json.passed.separators - separators
+}
+
+/** The arguments of a call that a model made: JSON in a string, which some servers read and write anew. */
+export function readArguments(json: JsonCursor, draft: RequestDraft): void {
+  if (!json.isString()) {
+    json.skipValue()
+    return
+  }
+  const range = json.range()
+  const { exponents, separators } = measureJsonString(json.bytesAt(range))
+  draft.grownBytes += exponents * MAX_EXPONENT_GROWTH_BYTES
+  draft.toolBytes += lengthOf(range)
+  draft.toolSeparators += separators
 }

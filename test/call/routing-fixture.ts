@@ -150,7 +150,13 @@ export function fileFor(first: string, second: string) {
   }
 }
 
-export const endpointAt = (origin: string) => ({ baseUrl: `${origin}/v1`, auth: 'none' })
+/** With as few tokens of its own as the built-in providers have. */
+export const endpointAt = (origin: string) => ({
+  baseUrl: `${origin}/v1`,
+  auth: 'none',
+  tokensPerCall: 64,
+  tokensWithTools: 128,
+})
 
 /** No server listens there. */
 export const UNREACHABLE_URL = 'http://127.0.0.1:1'

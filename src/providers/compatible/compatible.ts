@@ -1,10 +1,13 @@
 // Compatible: endpoints that speak OpenAI's dialects elsewhere. A known endpoint is a row of presets, and never code.
 
 import { NO_TIERS, type Price, ratesOf } from '../../core/prices.ts'
+import type { QuoteRules } from '../../core/quote.ts'
+import { RecentMap } from '../../core/recent-map.ts'
 import type { HeaderList } from '../../wire/dialect.ts'
 import { type Provider, secretOf, type UpstreamRequest } from '../provider.ts'
 import { priceNameAt } from '../regional-prices.ts'
 import { HttpForwarder, overHttp } from '../transport/http-forwarder.ts'
+import { rulesForModel } from './families.ts'
 import type { EndpointRow } from './presets.ts'
 
 /** One endpoint of bursar.json, with every default filled in. */
@@ -27,6 +30,9 @@ const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
 ]
 const MAX_IMAGE_TOKENS = 16_384
 
+/** Callers choose names, so the number of models whose rules are remembered is bounded. */
+const MAX_MODELS = 1_000
+
 /** The price of models that cost nothing. */
 const FREE_PRICE: Price = {
   version: 'free',
@@ -44,6 +50,8 @@ export function compatible(settings: CompatibleSettings): Provider {
     headers: Object.entries(settings.headers).flatMap(([header, value]) => [header.toLowerCase(), value]),
     query: new URLSearchParams(settings.query).toString(),
   })
+  const rules = rulesOf(settings)
+  const rulesByModel = new RecentMap<QuoteRules>(MAX_MODELS)
   return {
     name,
     dialects: settings.dialects,
@@ -57,14 +65,11 @@ export function compatible(settings: CompatibleSettings): Provider {
     defaultModel: settings.model,
     addressSetting: `providers.${name}.baseUrl in bursar.json`,
     setupGuide: `Set ${settings.missingVariable ?? ''} in .env file`,
-    rules: {
-      tokensPerCall: settings.tokensPerCall,
-      tokensPerMessage: settings.tokensPerMessage,
-      tokensWithTools: settings.tokensWithTools,
-      imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MAX_IMAGE_TOKENS,
-      capCoversReasoning: settings.capCoversReasoning,
-      // The vendor of the model is not known, and some vendors bill for cache writes.
-      cachesAutomatically: true,
+    rules,
+    rulesFor: (model) => {
+      let known = rulesByModel.get(model)
+      if (!known) rulesByModel.set(model, (known = rulesForModel(rules, model, settings.prices === 'xai')))
+      return known
     },
     capField: settings.capField,
     readsOnlyCapField: !settings.readsBothCaps,
@@ -78,6 +83,20 @@ export function compatible(settings: CompatibleSettings): Provider {
       const headers = ['content-type', 'application/json']
       return forwarder.send({ ...outgoing, path: pathOf(settings, outgoing), headers, callerKey: key }, listener)
     },
+  }
+}
+
+function rulesOf(settings: CompatibleSettings): QuoteRules {
+  return {
+    tokensPerCall: settings.tokensPerCall,
+    tokensPerMessage: settings.tokensPerMessage,
+    tokensWithTools: settings.tokensWithTools,
+    spacesTools: settings.rewritesTools,
+    normalisesText: true,
+    imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MAX_IMAGE_TOKENS,
+    capCoversReasoning: settings.capCoversReasoning,
+    // The vendor of the model is not known, and some vendors bill for cache writes.
+    cachesAutomatically: true,
   }
 }
 

@@ -40,6 +40,8 @@ export interface EndpointRow {
   readonly tokensPerMessage: number
   /** Tokens that the server adds for a call with tools. */
   readonly tokensWithTools: number
+  /** True: the server, or the model's template, writes tools anew, with spaces or indentation. */
+  readonly rewritesTools: boolean
   readonly dialects: readonly DialectName[]
   /** Its name in the price book. Empty: the provider's own name. `free`: models without a price in bursar.json cost nothing. */
   readonly prices: string
@@ -69,6 +71,7 @@ const DEFAULT_ENDPOINT: EndpointRow = {
   tokensPerCall: 64,
   tokensPerMessage: 16,
   tokensWithTools: 128,
+  rewritesTools: true,
   dialects: ['openai.chat'],
   prices: '',
   model: '',
@@ -78,8 +81,13 @@ const DEFAULT_ENDPOINT: EndpointRow = {
   freeStatuses: [400, 402, 405, 409, 415, 503],
 }
 
+/** Any model may be behind an unknown server, with the longest of published templates: 1,190 tokens, 1,274 with a tool. */
+const UNKNOWN_ENDPOINT: EndpointRow = { ...DEFAULT_ENDPOINT, tokensPerCall: 1_280, tokensWithTools: 1_024 }
+
 /** A server that users run themselves: calls are free. */
 const LOCAL_ENDPOINT: Partial<EndpointRow> = {
+  tokensPerCall: UNKNOWN_ENDPOINT.tokensPerCall,
+  tokensWithTools: UNKNOWN_ENDPOINT.tokensWithTools,
   prices: 'free',
   knowsStreamOptions: true,
   dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
@@ -92,6 +100,7 @@ const AZURE_ENDPOINT: Partial<EndpointRow> = {
   capField: 'max_completion_tokens',
   readsBothCaps: true,
   knowsStreamOptions: true,
+  rewritesTools: false,
   dialects: ['openai.chat', 'openai.completions', 'openai.embeddings', 'openai.responses'],
 }
 
@@ -111,6 +120,8 @@ const PRESETS = {
   },
   // Mistral refuses unknown fields, and sends usage without `stream_options`.
   mistral: {
+    // The template's default prompt, if the API adds one.
+    tokensPerCall: 576,
     baseUrl: 'https://api.mistral.ai/v1',
     apiKey: '$MISTRAL_API_KEY',
     prices: 'mistral',
@@ -193,5 +204,5 @@ export const PRESET_NAMES = Object.keys(PRESETS) as [PresetName, ...PresetName[]
 
 /** The row of a preset, with every default filled in. Without a name, the defaults alone. */
 export function presetRow(name: PresetName | undefined): EndpointRow {
-  return name === undefined ? DEFAULT_ENDPOINT : { ...DEFAULT_ENDPOINT, ...PRESETS[name] }
+  return name === undefined ? UNKNOWN_ENDPOINT : { ...DEFAULT_ENDPOINT, ...PRESETS[name] }
 }

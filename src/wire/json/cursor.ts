@@ -17,6 +17,7 @@ import {
   LETTER_T,
   OPEN_BRACE,
   OPEN_BRACKET,
+  type Passed,
   parseNumber,
   parseWholeNumber,
   QUOTE,
@@ -61,6 +62,7 @@ export class JsonCursor {
   /** True right after `{` or `[`, where no comma is due. */
   #isAtFirst = false
   #depth = 0
+  readonly #passed: Passed = { exponents: 0, separators: 0 }
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
@@ -94,6 +96,11 @@ export class JsonCursor {
     return this.#position
   }
 
+  /** What the cursor has passed so far. */
+  get passed(): Readonly<Passed> {
+    return this.#passed
+  }
+
   enterObject(): void {
     this.#enter(OPEN_BRACE, 'an object')
   }
@@ -112,6 +119,7 @@ export class JsonCursor {
     let byte = bytes[end] ?? END_OF_TEXT
     while (byte !== QUOTE && byte !== BACKSLASH && byte < FIRST_NON_ASCII) byte = bytes[++end] ?? END_OF_TEXT
     if (byte !== QUOTE) return this.#nextUnusualField(fields, start)
+    this.#passed.separators++
     this.#position = colonEnd(bytes, end + 1)
     return fields.find(bytes, start, end)
   }
@@ -158,6 +166,11 @@ export class JsonCursor {
   /** The bytes of a value, as they came. */
   text({ start, end }: ByteRange): string {
     return this.#bytes.toString('utf8', start, end)
+  }
+
+  /** The bytes of a value, not copied. */
+  bytesAt({ start, end }: ByteRange): Buffer {
+    return this.#bytes.subarray(start, end)
   }
 
   /** The string at a range that `range` returned. */
@@ -216,6 +229,7 @@ export class JsonCursor {
     }
     if (!this.#isAtFirst) {
       if (byte !== COMMA) throw syntaxProblem(this.#bytes, expectedAfterValue(closing), this.#position)
+      this.#passed.separators++
       this.#position = spaceEnd(this.#bytes, this.#position + 1)
     }
     this.#isAtFirst = false
@@ -233,8 +247,8 @@ export class JsonCursor {
     const byte = this.#bytes[start]
     if (byte === QUOTE) return stringEnd(this.#bytes, this.#quotes, start)
     if (byte === OPEN_BRACE || byte === OPEN_BRACKET)
-      return containerEnd(this.#bytes, this.#quotes, start, byte, this.#depth + 1)
-    return scalarEnd(this.#bytes, start)
+      return containerEnd(this.#bytes, this.#quotes, start, byte, this.#depth + 1, this.#passed)
+    return scalarEnd(this.#bytes, start, this.#passed)
   }
 
   /** The string literal at `[start, end)`, quotes included, decoded. */

@@ -45,13 +45,23 @@ export function closingQuote(bytes: Buffer, from: number): number {
   return position
 }
 
+/** What was passed while values were skipped and read. */
+export interface Passed {
+  /** Numbers with an exponent: servers that write them anew write them out. */
+  exponents: number
+  /** Commas and colons between tokens. */
+  separators: number
+}
+
 /** The position after the number or literal at `from`. The provider judges whether a number's digits are valid. */
-export function scalarEnd(bytes: Buffer, from: number): number {
+export function scalarEnd(bytes: Buffer, from: number, passed: Passed): number {
   let position = from
   let byte = bytes[position] ?? 0
   if (isDigit(byte) || byte === MINUS) {
-    do byte = bytes[++position] ?? 0
-    while (isDigit(byte) || byte === DOT || byte === PLUS || byte === MINUS || (byte | CASE_BIT) === LOWER_E)
+    do {
+      byte = bytes[++position] ?? 0
+      if ((byte | CASE_BIT) === LOWER_E) passed.exponents++
+    } while (isDigit(byte) || byte === DOT || byte === PLUS || byte === MINUS || (byte | CASE_BIT) === LOWER_E)
     return position
   }
   const literal = byte === LETTER_N ? NULL : byte === LETTER_T ? TRUE : FALSE

@@ -10,6 +10,7 @@ import {
   colonEnd,
   OPEN_BRACE,
   OPEN_BRACKET,
+  type Passed,
   QUOTE,
   scalarEnd,
   spaceEnd,
@@ -20,6 +21,7 @@ import {
  * @param quotes those of `bytes`, if they are known
  * @param opening its bracket
  * @param depth its own, 1 for the outermost
+ * @param passed is added to
  */
 export function containerEnd(
   bytes: Buffer,
@@ -27,6 +29,7 @@ export function containerEnd(
   from: number,
   opening: number,
   depth: number,
+  passed: Passed,
 ): number {
   if (depth > MAX_DEPTH) throw tooDeepProblem()
   const closing = opening + 2
@@ -36,16 +39,18 @@ export function containerEnd(
     if (opening === OPEN_BRACE) {
       if (bytes[position] !== QUOTE) throw syntaxProblem(bytes, 'a key', position)
       position = colonEnd(bytes, stringEnd(bytes, quotes, position))
+      passed.separators++
     }
     const first = bytes[position]
     if (first === QUOTE) position = stringEnd(bytes, quotes, position)
     else if (first === OPEN_BRACE || first === OPEN_BRACKET)
-      position = containerEnd(bytes, quotes, position, first, depth + 1)
-    else position = scalarEnd(bytes, position)
+      position = containerEnd(bytes, quotes, position, first, depth + 1, passed)
+    else position = scalarEnd(bytes, position, passed)
     position = spaceEnd(bytes, position)
     const byte = bytes[position]
     if (byte === closing) return position + 1
     if (byte !== COMMA) throw syntaxProblem(bytes, expectedAfterValue(closing), position)
+    passed.separators++
     position = spaceEnd(bytes, position + 1)
   }
 }

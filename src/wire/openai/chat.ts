@@ -11,9 +11,11 @@ import { addModelSplice, type ObjectLayout, readBody, requireModel } from '../re
 import {
   type ModelLayout,
   markUnbounded,
+  measureTools,
   newDraft,
   type RequestDraft,
   readAnswers,
+  readArguments,
   readMedia,
   readModalities,
   readModel,
@@ -77,10 +79,10 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
     draft.answers = readAnswers(json, name)
   },
   tools(json, draft) {
-    eachObject(json, readTool, draft)
+    measureTools(json, draft, () => eachObject(json, readTool, draft))
   },
   functions(json, draft) {
-    eachObject(json, readFunction, draft)
+    measureTools(json, draft, () => eachObject(json, readFunction, draft))
   },
   service_tier: readServiceTier,
   user: readUser,
@@ -138,6 +140,12 @@ export function readStreamOptions(json: JsonCursor, _draft: RequestDraft, layout
 }
 
 const MESSAGE = new ObjectReader<RequestDraft>({
+  tool_calls(json, draft) {
+    eachObject(json, readToolCall, draft)
+  },
+  function_call(json, draft) {
+    CALLED_FUNCTION.readIfObject(json, draft)
+  },
   content(json, draft) {
     eachObject(json, readPart, draft)
   },
@@ -147,6 +155,18 @@ const MESSAGE = new ObjectReader<RequestDraft>({
     json.skipValue()
   },
 })
+
+const CALLED_FUNCTION = new ObjectReader<RequestDraft>({ arguments: readArguments })
+
+const TOOL_CALL = new ObjectReader<RequestDraft>({
+  function(json, draft) {
+    CALLED_FUNCTION.readIfObject(json, draft)
+  },
+})
+
+function readToolCall(json: JsonCursor, draft: RequestDraft): void {
+  TOOL_CALL.read(json, draft)
+}
 
 function readMessage(json: JsonCursor, draft: RequestDraft): void {
   MESSAGE.read(json, draft)

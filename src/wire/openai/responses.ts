@@ -10,8 +10,10 @@ import { eachObject, eachObjectOrOne, handlersFor, lengthOf, ObjectReader } from
 import { type BodyLayout, editModelAndCap, newBodyLayout, readBody, requireModel } from '../request-body.ts'
 import {
   markUnbounded,
+  measureTools,
   newDraft,
   type RequestDraft,
+  readArguments,
   readCap,
   readMedia,
   readModalities,
@@ -60,7 +62,7 @@ const BODY = new ObjectReader<RequestDraft, ResponsesLayout>({
   stream: readStream,
   [CAP_FIELD]: readCap,
   tools(json, draft) {
-    eachObject(json, readTool, draft)
+    measureTools(json, draft, () => eachObject(json, readTool, draft))
   },
   service_tier: readServiceTier,
   user: readUser,
@@ -135,7 +137,10 @@ const ITEM = new ObjectReader<Item, RequestDraft>({
     item.hasContent = readContent(json, draft) || item.hasContent
   }),
   tools(json, _item, draft) {
-    eachObject(json, readTool, draft)
+    measureTools(json, draft, () => eachObject(json, readTool, draft))
+  },
+  arguments(json, _item, draft) {
+    readArguments(json, draft)
   },
   encrypted_content(json, item) {
     // The provider looks up reasoning that is not sent along by its id.

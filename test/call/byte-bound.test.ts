@@ -1,0 +1,98 @@
+// The byte bound: requests that renderers of providers turn into more tokens than they have bytes, and what they are quoted at.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { GatewayFixture } from '../support/gateway.ts'
+
+const PRESETS = ['groq', 'openrouter', 'mistral', 'deepseek', 'vllm'] as const
+
+let gateway: GatewayFixture
+beforeAll(async () => {
+  const providers = {
+    ...Object.fromEntries(
+      PRESETS.map((preset) => [preset, { preset, baseUrl: 'http://127.0.0.1:9/v1', apiKey: 'sk-of-the-preset' }]),
+    ),
+    own: { baseUrl: 'http://127.0.0.1:9/v1', auth: 'none' },
+  }
+  gateway = await GatewayFixture.open({ env: { UNKNOWN_PRICE: 'allow', OPENAI_API_KEY: 'sk' }, config: { providers } })
+})
+afterAll(() => gateway.close())
+
+async function quotedInput(model: string, body: object): Promise<number> {
+  const response = await gateway.client.fetch('in process', '/llm/estimate', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    // The shortest way to write these numbers: JavaScript writes them out.
+    body: JSON.stringify({ model, max_tokens: 10, messages: [{ role: 'user', content: 'a' }], ...body })
+      .replaceAll('1000000000000000,', '1e15,')
+      .replaceAll('1000000000000000]', '1e15]'),
+  })
+  return ((await response.json()) as { input_tokens: number }).input_tokens
+}
+
+const tool = (schema: object) => ({
+  tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object', properties: { x: schema } } } }],
+})
+const exponents = (count: number) => tool({ type: 'array', default: Array(count).fill(1e15) })
+const digits = (count: number) => tool({ type: 'array', default: Array(count).fill(1) })
+function nested(depth: number): object {
+  let list: unknown[] = []
+  for (let level = 1; level < depth; level++) list = [list]
+  return tool({ default: list })
+}
+const text = (content: string) => ({ messages: [{ role: 'user', content }] })
+
+describe('is above what these requests were rendered as', () => {
+  // Tokens, by the renderers and vocabularies that are published.
+  test.each<[string, string, object, number]>([
+    ['numbers written out', 'openai/gpt-5', exponents(74), 773],
+    ['numbers written out', 'groq/openai/gpt-oss-120b', exponents(79), 818],
+    ['lines and spaces for each level', 'groq/llama-3.3-70b-versatile', nested(67), 528],
+    ['numbers on lines of their own', 'groq/llama-3.1-8b-instant', exponents(44), 635],
+    ['numbers, a token a digit', 'groq/qwen/qwen3-32b', exponents(19), 507],
+    ['characters that come apart', 'groq/qwen/qwen3-32b', text('\u0fb9'.repeat(50)), 308],
+    ['characters that come apart', 'openrouter/qwen/qwen3-32b', text('\u0fb9'.repeat(100)), 608],
+    ['numbers in XML', 'openrouter/qwen/qwen3-coder', exponents(69), 1_627],
+    ['numbers', 'mistral/mistral-small-latest', exponents(25), 546],
+    ['spaces before digits', 'mistral/mistral-small-latest', digits(350), 1_090],
+    ['numbers', 'deepseek/deepseek-v4-flash', exponents(31), 563],
+    ['spaces before digits', 'deepseek/deepseek-v4-flash', digits(143), 676],
+    ['a prompt of the template', 'vllm/minimax-m3', { ...text('a'), ...tool({}) }, 513],
+    ['a prompt of the template', 'vllm/devstral-small-2507', text('a'), 1_190],
+    ['a prompt of the template', 'own/command-r7b', { ...text('a'), ...tool({}) }, 1_274],
+    ['a prompt of the template', 'openrouter/mistralai/mistral-small-3.2-24b-instruct', text('Hi there!'), 561],
+    ['a prompt of the vendor', 'openrouter/x-ai/grok-4', text('a'), 702],
+    ['a tool of Llama 4', 'own/llama-4-scout', { ...text('a'), ...tool({}) }, 608],
+  ])('%s: %s', async (_why, model, body, rendered) => {
+    expect(await quotedInput(model, body)).toBeGreaterThanOrEqual(rendered)
+  })
+})
+
+test('numbers with exponents count as what they can grow to, also in arguments of earlier calls', async () => {
+  const withArguments = (text: string) => ({
+    messages: [
+      { role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: text } }] },
+    ],
+  })
+  const plain = await quotedInput('openai/gpt-5', withArguments('{"x":[100]}'))
+  expect(await quotedInput('openai/gpt-5', withArguments('{"x":[1e9]}'))).toBe(plain + 22)
+  expect(await quotedInput('openai/gpt-5', withArguments('{"x":[1E9]}'))).toBe(plain + 22)
+  expect(await quotedInput('openai/gpt-5', { ...text('1e9 1e9'), temperature: 1 })).toBe(
+    await quotedInput('openai/gpt-5', { ...text('100 100'), temperature: 1 }),
+  )
+})
+
+test('reasoning beyond the cap is reserved wherever the model is', async () => {
+  const ask = { model: 'openrouter/x-ai/grok-4', max_tokens: 100, ...text('a') }
+  const response = await gateway.client.fetch('in process', '/llm/estimate', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(ask),
+  })
+  expect(((await response.json()) as { output_tokens: number }).output_tokens).toBeGreaterThan(135)
+})
+
+test('tools are not written anew at OpenAI and Azure', async () => {
+  const [short, long] = [await quotedInput('openai/gpt-5', digits(10)), await quotedInput('openai/gpt-5', digits(20))]
+  // A digit and a comma for each.
+  expect(long - short).toBe(20)
+})
