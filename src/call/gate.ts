@@ -14,6 +14,7 @@ import type { QuoteOverruns } from '../core/quote-overruns.ts'
 import type { InputCounter } from '../counting/input-counter.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { readJsonBody } from '../exchange/json-body.ts'
+import { type AgentIdentity, agentIdentity } from '../keys/agent-identity.ts'
 import { type Callers, declaredOperation, truncate } from '../keys/callers.ts'
 import { nativeTarget, notConfiguredProblem } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
@@ -238,7 +239,7 @@ export class Gate {
     const { user, model } = reading.facts
     return {
       callId,
-      caller: caller.user === null && user !== null ? { ...caller, user: truncate(MAX_USER_CHARACTERS, user) } : caller,
+      caller: withIdentity(caller, agentIdentity(user, exchange)),
       operation: declaredOperation(exchange),
       dialect: dialect.name,
       requestedModel: model,
@@ -297,5 +298,15 @@ export class Gate {
     if (error instanceof StoreUnavailable)
       return new Problem('ledger_unavailable', 'The ledger cannot be written; the call was not sent.')
     return new Problem('internal', 'The gateway failed; the call was not sent.')
+  }
+}
+
+/** What the caller declares by headers of ours wins over what its client tells. */
+function withIdentity(caller: Caller, { user, thread }: AgentIdentity): Caller {
+  if ((caller.user !== null || user === null) && (caller.thread !== null || thread === null)) return caller
+  return {
+    ...caller,
+    user: caller.user ?? (user === null ? null : truncate(MAX_USER_CHARACTERS, user)),
+    thread: caller.thread ?? (thread === null ? null : truncate(MAX_USER_CHARACTERS, thread)),
   }
 }
