@@ -4,7 +4,7 @@ import Anthropic from '@anthropic-ai/sdk'
 import { GATEWAY, KEY, modelOrSimulated } from './gateway.ts'
 
 const anthropic = new Anthropic({ baseURL: GATEWAY, apiKey: KEY })
-const model = await modelOrSimulated('openai', 'gpt-4o')
+const model = await modelOrSimulated('openai', 'gpt-6-luna')
 
 const { data, response } = await anthropic.messages
   .create({

@@ -1,6 +1,6 @@
 // Your own Hono app behind Bursar's gate: `npx node examples/hono.ts`, then
 // curl -si http://127.0.0.1:8787/v1/chat/completions -H 'content-type: application/json' \
-//   -d '{"model":"gpt-4o","messages":[{"role":"user","content":"hello there"}]}'
+//   -d '{"model":"gpt-6-luna","messages":[{"role":"user","content":"hello there"}]}'
 
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'

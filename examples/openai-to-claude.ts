@@ -4,7 +4,7 @@ import OpenAI from 'openai'
 import { GATEWAY, KEY, modelOrSimulated } from './gateway.ts'
 
 const openai = new OpenAI({ baseURL: `${GATEWAY}/v1`, apiKey: KEY })
-const model = await modelOrSimulated('anthropic', 'claude-sonnet-4-5')
+const model = await modelOrSimulated('anthropic', 'claude-sonnet-5-5')
 
 const city = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] }
 const request = {

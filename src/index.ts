@@ -22,7 +22,7 @@ export interface BursarOptions {
    * optional. `CONFIG_FILE` is not read.
    *
    * @example
-   * { limits: { perUser: { costPerDay: '0.50' } }, aliases: { fast: ['openai/gpt-4o-mini', 'gemini/gemini-2.5-flash'] } }
+   * { limits: { perUser: { costPerDay: '0.50' } }, aliases: { fast: ['openai/gpt-6-luna', 'gemini/gemini-3.5-flash-lite'] } }
    */
   readonly config?: unknown
 }

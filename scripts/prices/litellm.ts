@@ -59,7 +59,16 @@ const COST_KEYS: Readonly<Record<string, string>> = {
 /** The model with what the map knows of it besides. */
 export function addLitellmFacts(provider: string, model: FileModel, map: LitellmMap): FileModel {
   const row = rowOf(provider, [model.id, ...(model.names.equals ?? [])], map)
-  return row ? { ...model, ...factsOf(row), spans: model.spans.map((span) => addRates(span, row)) } : model
+  if (row) return { ...model, ...factsOf(row), spans: model.spans.map((span) => addRates(span, row)) }
+  return hasEnded(provider, model) ? { ...model, isDeprecated: true } : model
+}
+
+/** The map drops models that have ended, and has these ones not yet. */
+const NEWER_THAN_MAP = new Set(['claude-fable-5-2', 'claude-mythos-5-2', 'gemma-4-26b-a4b-it-maas'])
+
+function hasEnded(provider: string, { id }: FileModel): boolean {
+  const isElsewhere = provider === 'google' && id.startsWith('claude-')
+  return COMPLETED_PROVIDERS.has(provider) && !isElsewhere && !NEWER_THAN_MAP.has(id)
 }
 
 function rowOf(provider: string, names: readonly string[], map: LitellmMap): LitellmModel | undefined {

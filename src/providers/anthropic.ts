@@ -18,7 +18,7 @@ export const anthropic = defineProvider({
       defaultText: 'https://api.anthropic.com',
       about: 'The base URL of Anthropic, without /v1.',
     },
-    model: { variable: 'ANTHROPIC_MODEL', defaultText: 'claude-sonnet-5', about: 'The model shown as the default.' },
+    model: { variable: 'ANTHROPIC_MODEL', defaultText: 'claude-sonnet-5-5', about: 'The model shown as the default.' },
   },
   open(settings) {
     const forwarder = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-api-key', settings.apiKey] })

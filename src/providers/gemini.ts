@@ -17,7 +17,7 @@ export const gemini = defineProvider({
       defaultText: 'https://generativelanguage.googleapis.com',
       about: 'The base URL of Gemini, without /v1beta.',
     },
-    model: { variable: 'GEMINI_MODEL', defaultText: 'gemini-2.5-flash', about: 'The model shown as the default.' },
+    model: { variable: 'GEMINI_MODEL', defaultText: 'gemini-3.5-flash-lite', about: 'The model shown as the default.' },
   },
   open(settings) {
     const forwarder = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-goog-api-key', settings.apiKey] })

@@ -26,7 +26,7 @@ export const openai = defineProvider({
       defaultText: 'https://api.openai.com/v1',
       about: 'The base URL of OpenAI, with /v1.',
     },
-    model: { variable: 'OPENAI_MODEL', defaultText: 'gpt-4o', about: 'The model shown as the default.' },
+    model: { variable: 'OPENAI_MODEL', defaultText: 'gpt-6-luna', about: 'The model shown as the default.' },
   },
   open(settings) {
     const forwarder = new HttpForwarder({
