@@ -14,7 +14,8 @@ import { routes } from '../http/index.ts'
 import { Callers } from '../keys/callers.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
-import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
+import type { WarningSubjects } from '../prices/price-warnings.ts'
+import { chooseDefaultModel, listModels, namedTarget, ProvidersInForce } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Store } from '../stores/store.ts'
 import { AddressWatch } from '../telemetry/address-watch.ts'
@@ -26,6 +27,7 @@ import { QuoteWatch } from '../telemetry/quote-watch.ts'
 import { RefusalCounter } from '../telemetry/refusal-counter.ts'
 import { RefusalHistory } from '../telemetry/refusal-history.ts'
 import { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
+import { PriceUpkeep } from './price-upkeep.ts'
 import { reloader } from './reload.ts'
 import { shutdown } from './shutdown.ts'
 import { startSweeping } from './sweep.ts'
@@ -75,9 +77,11 @@ export interface App {
  */
 export async function createApp(parts: AppParts): Promise<App> {
   const { settings, clock, timers, store } = parts
-  const { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter } = construct(parts)
+  const constructed = construct(parts)
+  const { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter, upkeep } = constructed
   const reload = reloader({ settings, clock, gate, prices, limits, providers, routing, patterns })
   await reload(parts.file)
+  await upkeep.start()
   const stopSweeping = startSweeping({ clock, timers, telemetry, store })
   return {
     app,
@@ -89,7 +93,7 @@ export async function createApp(parts: AppParts): Promise<App> {
     },
     telemetry,
     reload,
-    close: shutdown({ clock, timers, gate, store, providers, inputCounter, stopSweeping }),
+    close: shutdown({ clock, timers, gate, store, providers, inputCounter, upkeep, stopSweeping }),
   }
 }
 
@@ -161,6 +165,15 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
     const ids = listModels(provider, prices.models(provider.priceName, nowMs))
     return ids.map((id) => ({ id, facts: prices.find(provider.priceName, id, nowMs) }))
   }
+  const upkeep = new PriceUpkeep({
+    url: settings.PRICES_URL,
+    clock,
+    timers,
+    telemetry,
+    registry: store.registry,
+    prices,
+    subjects: () => warningSubjects(providers.list, [...routing.aliasTargets, patterns.models.model]),
+  })
   const app = routes({
     settings,
     clock,
@@ -174,6 +187,7 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
     quoteOverruns,
     bookings,
     addresses,
+    upkeep,
     circuits,
     get providers() {
       return providers.list
@@ -184,7 +198,18 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
     patternModels: () => patterns.models,
     newCallId,
   })
-  return { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter }
+  return { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter, upkeep }
+}
+
+/** What is configured, for warnings about its prices. @param names of models, with their provider in front */
+function warningSubjects(providers: readonly Provider[], names: readonly string[]): WarningSubjects {
+  const configured = providers.filter((provider) => provider.configured && !provider.simulated)
+  const named = names.flatMap((name) => namedTarget(configured, name) ?? [])
+  const defaults = configured.map((provider) => ({ provider, model: provider.defaultModel }))
+  return {
+    providers: configured.map(({ priceName }) => priceName),
+    models: [...defaults, ...named].map(({ provider, model }) => ({ provider: provider.priceName, model })),
+  }
 }
 
 /** The models that patterns use if a request names none. */

@@ -3,6 +3,7 @@
 import type { Caller, CallFacts } from '../core/ledger-entry.ts'
 import type { Subjects } from '../core/limits.ts'
 import type { Charge, LevelView, Meter } from '../core/meter.ts'
+import type { PriceBook } from '../core/prices.ts'
 import type { CountedInput, Quote, RequestFacts } from '../core/quote.ts'
 import type { FactoredQuote } from '../core/quote-overruns.ts'
 import type { Refusal } from '../core/refusal.ts'
@@ -41,6 +42,8 @@ export interface Applicant {
   readonly idempotency: CallFacts['idempotency']
   /** A budget of the call's task, in addition to all limits. */
   readonly budget: Budget | undefined
+  /** The prices that the call is settled with. */
+  readonly prices: PriceBook
 }
 
 /** The maximum that an attempt can use. */

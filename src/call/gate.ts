@@ -95,7 +95,7 @@ export class Gate {
     this.#bufferedBytes = new Permits(settings.MAX_BUFFERED_BYTES)
     this.#relayParts = {
       ...parts,
-      settlementCalculator: new SettlementCalculator(parts.prices, settings),
+      settlementCalculator: new SettlementCalculator(settings),
       deadlines: new Deadlines(clock, timers, settings.UPSTREAM_TIMEOUT_MS),
       drains: new Permits(settings.MAX_DRAINS),
       moves: { inProgress: 0 },
@@ -248,6 +248,7 @@ export class Gate {
       dropsExpensive: route.onBudget === 'cheaper',
       idempotency,
       budget,
+      prices: this.#parts.prices.inForce,
     }
   }
 

@@ -9,6 +9,7 @@ import { Problem } from '../core/problem.ts'
 import { affordableCap, type QuoteRules, type QuoteSettings, quote } from '../core/quote.ts'
 import type { FactoredQuote, QuoteOverruns } from '../core/quote-overruns.ts'
 import { type Applicant, allCandidates, type Budget, type Candidate, type RouteQuote, subjectsOf } from './applicant.ts'
+import { unknownPriceProblem } from './unknown-price.ts'
 
 export interface QuotingParts {
   readonly settings: Settings
@@ -134,24 +135,26 @@ export class Quoting {
     return this.#parts.quoteOverruns.percent(provider.name, model, request.unbounded.length === 0)
   }
 
-  #modelFacts({ provider, model, request }: Candidate, budget: Budget | undefined, now: Instant): ModelFacts {
+  #modelFacts(candidate: Candidate, budget: Budget | undefined, now: Instant): ModelFacts {
+    const facts = this.#modelFactsOrNone(candidate, budget, now)
+    if (facts) return facts
+    throw unknownPriceProblem(this.#parts.prices, candidate.provider.priceName, candidate.model, now.wallMs)
+  }
+
+  /** Undefined if the price must be known and is not. */
+  #modelFactsOrNone(
+    { provider, model, request }: Candidate,
+    budget: Budget | undefined,
+    now: Instant,
+  ): ModelFacts | undefined {
     const { limits, prices, settings } = this.#parts
     const listed = prices.find(provider.priceName, model, now.wallMs)
     if (!settings.ENABLE_COST_TRACKING) return { price: undefined, limits: listed.limits }
     if (listed.price) return listed
     const price = provider.unlistedPrice
     const needsPrice = request.kind !== 'count' && settings.UNKNOWN_PRICE === 'refuse'
-    if (!price && needsPrice && (limits.plan.hasCostLimit || budget))
-      throw unknownPriceProblem(provider.priceName.replace(/\+.*/, ''), model)
+    if (!price && needsPrice && (limits.plan.hasCostLimit || budget)) return undefined
     return { price, limits: listed.limits }
-  }
-
-  #modelFactsOrNone(candidate: Candidate, budget: Budget | undefined, now: Instant): ModelFacts | undefined {
-    try {
-      return this.#modelFacts(candidate, budget, now)
-    } catch {
-      return undefined
-    }
   }
 }
 
@@ -162,14 +165,4 @@ function rulesOf({ provider, model }: Candidate): QuoteRules {
 function unboundedProblem(reasons: readonly string[]): Problem {
   const message = `The cost of this call has no upper bound, because it uses: ${reasons.join(', ')}. Leave that out, or set UNBOUNDED_CALLS=estimate.`
   return new Problem('unbounded_call', message)
-}
-
-/** The message carries the very line to paste. */
-function unknownPriceProblem(provider: string, model: string): Problem {
-  const name = model.slice(0, 128)
-  const line = JSON.stringify({ prices: [{ provider, model: name, input: '1.00', output: '2.00' }] })
-  const [prefix] = name.split('/')
-  const hint = name.includes('/') ? ` If ${prefix} is meant as a provider, it needs a row in bursar.json.` : ''
-  const message = `The price of ${name} is not known, so its cost cannot be limited. Put its dollars per million tokens into bursar.json, for example ${line}, or set UNKNOWN_PRICE=allow.${hint}`
-  return new Problem('unknown_price', message, 'model')
 }

@@ -65,6 +65,11 @@ export class Routing {
     return [...this.#rows.aliases.keys()]
   }
 
+  /** The names of the targets of all aliases, as bursar.json has them. */
+  get aliasTargets(): readonly string[] {
+    return [...this.#rows.aliases.values()].flatMap(({ targets }) => targets)
+  }
+
   /**
    * The targets of a model, in order. Throws Problem `not_found` if no target can answer this dialect.
    * @param wallMs which models a provider lists depends on the date

@@ -5,16 +5,7 @@ import type { ProviderCost } from '../core/ledger-entry.ts'
 import type { UsedAmounts } from '../core/levels.ts'
 import { divideUp } from '../core/money.ts'
 import { expiredOutcome } from '../core/open-calls.ts'
-import {
-  type Cost,
-  costOf,
-  costSum,
-  costWithTotal,
-  isOperatorPrice,
-  NO_COST,
-  type Price,
-  type PriceBook,
-} from '../core/prices.ts'
+import { type Cost, costOf, costSum, costWithTotal, isOperatorPrice, NO_COST, type Price } from '../core/prices.ts'
 import { totalTokens, type Usage, usageOf, usageSum } from '../core/usage.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { AnswerUsage, UsageShare } from '../wire/dialect.ts'
@@ -42,11 +33,9 @@ export interface SettledAmounts {
 
 /** Prices calls by the models that answered them. */
 export class SettlementCalculator {
-  readonly #prices: PriceBook
   readonly #tracksCost: boolean
 
-  constructor(prices: PriceBook, settings: Settings) {
-    this.#prices = prices
+  constructor(settings: Settings) {
     this.#tracksCost = settings.ENABLE_COST_TRACKING
   }
 
@@ -120,8 +109,8 @@ export class SettlementCalculator {
     return { ...cost, totalNanoUsd: cost.totalNanoUsd + feeNanoUsd }
   }
 
-  #answeredPrice(model: string | null, { facts }: AdmittedCall, priceName: string): Price | undefined {
-    return model === null ? undefined : this.#prices.find(priceName, model, facts.reservedAtMs).price
+  #answeredPrice(model: string | null, { facts, applicant }: AdmittedCall, priceName: string): Price | undefined {
+    return model === null ? undefined : applicant.prices.find(priceName, model, facts.reservedAtMs).price
   }
 
   /** The price of the model that answered or, if that is unknown, of the model that was requested. */

@@ -65,6 +65,11 @@ export function parseUrl(text: string): string {
   return text.replace(/\/+$/, '')
 }
 
+/** Like `parseUrl`; empty text stays empty. */
+export function parseOptionalUrl(text: string): string {
+  return text === '' ? '' : parseUrl(text)
+}
+
 export function parseTimeZone(text: string): string {
   if (!isTimeZone(text)) throw new Error('must be an IANA time zone such as Europe/Berlin')
   return text

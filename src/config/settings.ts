@@ -13,6 +13,7 @@ import {
   parseHeaderValue,
   parseKeys,
   parseOneOf,
+  parseOptionalUrl,
   parseSecret,
   parseStoreUrl,
   parseText,
@@ -150,6 +151,11 @@ const CALL_SETTINGS = {
     'Calls whose price is unknown, if cost is limited.',
     'refuse: refuse them.',
     'allow: send them, and reserve no cost.',
+  ),
+  PRICES_URL: setting(
+    '',
+    parseOptionalUrl,
+    'Where newer prices are downloaded from, at the start and once a day: a file like src/prices/prices.json. Empty: never.',
   ),
   UNBOUNDED_CALLS: setting(
     'estimate',

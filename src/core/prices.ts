@@ -67,6 +67,10 @@ export interface PriceBook {
    * @param atMs the wall clock in epoch milliseconds, since some prices change by date or hour
    */
   find(provider: string, model: string, atMs: number): ModelFacts
+  /** The prices as they are now, which do not change: a call keeps those that it began with. */
+  readonly inForce: PriceBook
+  /** The known model with the nearest name, to help a person with the price of an unknown one. No call is priced by it. */
+  sibling(provider: string, model: string, atMs: number): string | undefined
   /** Whether the provider itself is known to answer that model. */
   serves(provider: string, model: string, atMs: number): boolean
 }

@@ -20,6 +20,9 @@ import {
   observedLimitsSchema,
   overrunsJson,
   overrunsSchema,
+  type PriceStateView,
+  pricesJson,
+  pricesSchema,
 } from './views.ts'
 
 export interface StatusParts {
@@ -31,6 +34,8 @@ export interface StatusParts {
   readonly quoteOverruns: Pick<QuoteOverruns, 'models'>
   readonly bookings: Pick<BookingWatch, 'models'>
   readonly addresses: Pick<AddressWatch, 'hint'>
+  /** The prices in force. */
+  readonly upkeep: { readonly state: PriceStateView }
 }
 
 const endpoint = endpointsFor<StatusParts>()
@@ -63,11 +68,15 @@ export const STATUS = endpoint({
     message: z.string(),
     enforcement: z.enum(['hard', 'soft']),
     targets: z.array(circuitSchema),
+    prices: pricesSchema,
     ...overrunsSchema.partial().shape,
     ...bookingsSchema.partial().shape,
   }),
 }).handle(
-  ({ settings, providers, upstreamLimits, quoteOverruns, bookings, addresses, circuits, clock }, { sender }) => {
+  (
+    { settings, providers, upstreamLimits, quoteOverruns, bookings, addresses, upkeep, circuits, clock },
+    { sender },
+  ) => {
     const realProviders = providers.filter(({ simulated }) => !simulated)
     const configuredCount = realProviders.filter(({ configured }) => configured).length
     const seesAll = sender.role !== 'key'
@@ -94,6 +103,7 @@ export const STATUS = endpoint({
             : 'No provider is configured; sim/ models answer without one',
         enforcement: settings.ENFORCEMENT,
         targets: circuits.views(clock.now().monoMs).map(circuitJson),
+        prices: pricesJson(upkeep.state),
         ...(seesAll ? { ...overrunsJson(quoteOverruns.models()), ...bookingsJson(bookings.models()) } : {}),
       },
     }

@@ -120,6 +120,36 @@ export function overrunsJson(models: readonly ModelOverruns[]): z.output<typeof 
   }
 }
 
+/** The prices in force, as `/llm/status` shows them. */
+export interface PriceStateView {
+  readonly version: string
+  readonly date: string
+  readonly origin: 'shipped' | 'downloaded'
+  readonly warnings: readonly { readonly code: string; readonly message: string }[]
+  readonly downloadedAtMs: number | null
+  readonly downloadError: string | null
+}
+
+export const pricesSchema = z.strictObject({
+  version: z.string(),
+  date: z.string(),
+  origin: z.enum(['shipped', 'downloaded']),
+  downloaded_at: timeSchema.nullable(),
+  download_error: z.string().nullable(),
+  warnings: z.array(z.strictObject({ code: z.string(), message: z.string() })),
+})
+
+export function pricesJson(state: PriceStateView): z.output<typeof pricesSchema> {
+  return {
+    version: state.version,
+    date: state.date,
+    origin: state.origin,
+    downloaded_at: state.downloadedAtMs === null ? null : timeJson(state.downloadedAtMs),
+    download_error: state.downloadError,
+    warnings: state.warnings.map(({ code, message }) => ({ code, message })),
+  }
+}
+
 /** What answers stated of their cost, by model, and how many reported usage that cannot be true. */
 export const bookingsSchema = z.strictObject({
   stated_costs: z.array(

@@ -4,6 +4,7 @@
 import { type ModelFacts, NO_TIERS, type PriceBook, ratesOf } from '../core/prices.ts'
 import { RecentMap } from '../core/recent-map.ts'
 import { familyNames, modelNames } from './model-names.ts'
+import { nearestSibling } from './model-siblings.ts'
 import { constantTimeline, type PriceList, shippedPriceList, type TimedModelFacts } from './price-list.ts'
 import { type PriceSpan, spanAt } from './price-spans.ts'
 import { isClaude } from './rates.ts'
@@ -47,19 +48,25 @@ interface CachedModel {
   readonly facts: readonly ModelFacts[]
 }
 
-/**
- * A price book whose prices change while it is in use. Prices set in code lie under those of `bursar.json`; for both, the
- * entry of a named provider wins over that of `*`.
- */
-export class EditablePriceBook implements PriceBook {
-  /** Prices by provider and name, in lower case. */
-  readonly #codePrices = new Map<string, UserLayer>()
-  #userPrices: UserPrices = new Map()
-  #list: PriceList
+/** Everything that prices are made of. */
+interface PriceSources {
+  readonly list: PriceList
+  /** Prices set in code, by provider and name, in lower case. */
+  readonly codePrices: ReadonlyMap<string, UserLayer>
+  readonly userPrices: UserPrices
+}
+
+/** Prices as they are at one time. It compiles a name once and remembers it. */
+class PriceSnapshot implements PriceBook {
+  readonly sources: PriceSources
   readonly #modelsByProvider = new Map<string, RecentMap<CachedModel>>()
 
-  constructor(list: PriceList) {
-    this.#list = list
+  constructor(sources: PriceSources) {
+    this.sources = sources
+  }
+
+  get inForce(): PriceBook {
+    return this
   }
 
   find(provider: string, model: string, atMs: number): ModelFacts {
@@ -77,42 +84,33 @@ export class EditablePriceBook implements PriceBook {
     return !(ownerOf(provider) === 'gemini' && isClaude(model))
   }
 
-  /** Sets a price in code. Throws a RangeError that names the mistake. */
-  addPrice(provider: string, model: string, price: UserPrice): void {
-    this.#codePrices.set(...compileUserLayer({ provider, model, price }, 'code'))
-    this.#modelsByProvider.clear()
-  }
-
-  /** Replaces all prices of `bursar.json`. Cannot fail: `compileUserPrices` found the mistakes. */
-  useUserPrices(prices: UserPrices): void {
-    this.#userPrices = prices
-    this.#modelsByProvider.clear()
-  }
-
-  /** Compiles and replaces all prices of `bursar.json`. On a mistake, throws a RangeError and keeps the old ones. */
-  replaceUserPrices(entries: readonly UserPriceEntry[]): void {
-    this.useUserPrices(compileUserPrices(entries))
-  }
-
-  /** Ids of the models that a provider serves now and whose price is known, sorted: the list's and the operator's. */
   models(provider: string, atMs: number): readonly string[] {
+    const { list, codePrices, userPrices } = this.sources
     const prefix = `${ownerOf(provider)}\n`
-    const ownKeys = [...this.#codePrices.keys(), ...this.#userPrices.keys()].filter((key) => key.startsWith(prefix))
-    const listed = provider === 'simulated' ? ['sim/echo'] : this.#list.servedModels(provider, atMs)
+    const ownKeys = [...codePrices.keys(), ...userPrices.keys()].filter((key) => key.startsWith(prefix))
+    const listed = provider === 'simulated' ? ['sim/echo'] : list.servedModels(provider, atMs)
     const ids = new Set([...listed, ...ownKeys.map((key) => key.slice(prefix.length))])
     return [...ids].filter((id) => this.find(provider, id, atMs).price !== undefined).sort()
   }
 
-  /** How many names are remembered now: at most `MAX_NAMES` for each provider. */
+  sibling(provider: string, model: string, atMs: number): string | undefined {
+    const rateOf = (name: string) => this.find(provider, name, atMs).price?.steps[0].rates.input ?? 0n
+    return nearestSibling(
+      model,
+      this.models(provider, atMs).map((name) => ({ name, rate: rateOf(name) })),
+    )
+  }
+
   get cachedNameCount(): number {
     return [...this.#modelsByProvider.values()].reduce((sum, models) => sum + models.size, 0)
   }
 
   #compile(provider: string, model: string): CachedModel {
-    const spellings = modelNames(ownerOf(provider), model)
+    const owner = ownerOf(provider)
+    const spellings = modelNames(owner, model)
     const { timeline, limits, retirement } =
-      provider === 'simulated' ? SIMULATED_MODEL : this.#list.facts(provider, spellings, model)
-    const layers = this.#layersOf(ownerOf(provider), [...spellings, ...familyNames(model)])
+      provider === 'simulated' ? SIMULATED_MODEL : this.sources.list.facts(provider, spellings, model)
+    const layers = this.#layersOf(owner, [...spellings, ...familyNames(model)])
     const facts = timeline.prices.map((price) =>
       layers.reduce<ModelFacts>((under, layer) => applyLayer(under, layer, isClaude(model)), {
         price,
@@ -125,9 +123,79 @@ export class EditablePriceBook implements PriceBook {
 
   /** The lowest layer first. */
   #layersOf(provider: string, names: readonly string[]): readonly UserLayer[] {
+    const { codePrices, userPrices } = this.sources
     return ['*', provider]
-      .flatMap((owner) => [findLayer(this.#codePrices, owner, names), findLayer(this.#userPrices, owner, names)])
+      .flatMap((owner) => [findLayer(codePrices, owner, names), findLayer(userPrices, owner, names)])
       .filter((layer) => layer !== undefined)
+  }
+}
+
+/**
+ * A price book whose prices change while it is in use. Prices set in code lie under those of `bursar.json`; for both, the
+ * entry of a named provider wins over that of `*`.
+ */
+export class EditablePriceBook implements PriceBook {
+  #inForce: PriceSnapshot
+
+  constructor(list: PriceList) {
+    this.#inForce = new PriceSnapshot({ list, codePrices: new Map(), userPrices: new Map() })
+  }
+
+  get inForce(): PriceBook {
+    return this.#inForce
+  }
+
+  /** The list that prices are taken from, under those of the operator. */
+  get list(): PriceList {
+    return this.#inForce.sources.list
+  }
+
+  find(provider: string, model: string, atMs: number): ModelFacts {
+    return this.#inForce.find(provider, model, atMs)
+  }
+
+  serves(provider: string, model: string, atMs: number): boolean {
+    return this.#inForce.serves(provider, model, atMs)
+  }
+
+  sibling(provider: string, model: string, atMs: number): string | undefined {
+    return this.#inForce.sibling(provider, model, atMs)
+  }
+
+  /** Sets a price in code. Throws a RangeError that names the mistake. */
+  addPrice(provider: string, model: string, price: UserPrice): void {
+    const layer = compileUserLayer({ provider, model, price }, 'code')
+    this.#change({ codePrices: new Map([...this.#inForce.sources.codePrices, layer]) })
+  }
+
+  /** Replaces the list. The operator's prices stay. */
+  useList(list: PriceList): void {
+    this.#change({ list })
+  }
+
+  /** Replaces all prices of `bursar.json`. Cannot fail: `compileUserPrices` found the mistakes. */
+  useUserPrices(userPrices: UserPrices): void {
+    this.#change({ userPrices })
+  }
+
+  /** Compiles and replaces all prices of `bursar.json`. On a mistake, throws a RangeError and keeps the old ones. */
+  replaceUserPrices(entries: readonly UserPriceEntry[]): void {
+    this.useUserPrices(compileUserPrices(entries))
+  }
+
+  /** Ids of the models that a provider serves now and whose price is known, sorted: the list's and the operator's. */
+  models(provider: string, atMs: number): readonly string[] {
+    return this.#inForce.models(provider, atMs)
+  }
+
+  /** How many names are remembered now: at most `MAX_NAMES` for each provider. */
+  get cachedNameCount(): number {
+    return this.#inForce.cachedNameCount
+  }
+
+  /** Calls that are under way keep the prices that they began with. */
+  #change(change: Partial<PriceSources>): void {
+    this.#inForce = new PriceSnapshot({ ...this.#inForce.sources, ...change })
   }
 }
 

@@ -124,6 +124,17 @@ export class PriceList {
     return name === 'gemini' ? ids.filter((id) => !isClaude(id)) : ids
   }
 
+  /** The models of a provider whose price changes after `fromMs` and until `toMs`, with the day, in UTC. */
+  changesWithin(provider: string, fromMs: number, toMs: number): readonly { model: string; date: string }[] {
+    const served = new Set(this.servedModels(provider, fromMs))
+    const models = this.#providerOf(fileIdOf(provider.replace(/\+.*/, '')))?.models ?? []
+    return models.flatMap(({ id, spans }) => {
+      const dates = spans.flatMap(({ from }) => (from === undefined ? [] : [from]))
+      const date = dates.find((from) => Date.parse(from) > fromMs && Date.parse(from) <= toMs)
+      return date === undefined || !served.has(id) ? [] : [{ model: id, date }]
+    })
+  }
+
   #providerOf(id: string): FileProvider | undefined {
     return Object.hasOwn(this.#file.providers, id) ? this.#file.providers[id] : undefined
   }

@@ -68,12 +68,14 @@ function candidateFor(gateway: GatewayFixture, model: string) {
 
 /** How long the gateway waits between two sweeps of expired calls. */
 const SWEEP_MS = 5_000
+const DAY_MS = 86_400_000
 
 /** Timers without the sweep of expired calls, so that a clock counts the timers of calls alone. */
 export function timersOfCalls(timers: Timers): Timers {
   const never: Timer = { unref: () => never }
   return {
-    setTimeout: (callback, delayMs) => (delayMs === SWEEP_MS ? never : timers.setTimeout(callback, delayMs)),
+    setTimeout: (callback, delayMs) =>
+      delayMs === SWEEP_MS || delayMs === DAY_MS ? never : timers.setTimeout(callback, delayMs),
     clearTimeout: (timer) => timers.clearTimeout(timer),
   }
 }

@@ -120,6 +120,7 @@ describe('settings', () => {
     ['ON_DISCONNECT', 'hang'],
     ['MAX_DRAINS', 'many'],
     ['UNKNOWN_PRICE', 'guess'],
+    ['PRICES_URL', 'prices.json'],
     ['UNBOUNDED_CALLS', 'allow'],
     ['MAX_BODY_BYTES', '0'],
     ['MAX_BUFFERED_BYTES', '0'],
