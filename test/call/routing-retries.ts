@@ -70,7 +70,7 @@ function candidateFor(gateway: GatewayFixture, model: string) {
 const SWEEP_MS = 5_000
 const DAY_MS = 86_400_000
 
-/** Timers without the sweep of expired calls, so that a clock counts the timers of calls alone. */
+/** Timers without the sweep of expired calls and the daily check of prices, so that a clock counts the timers of calls alone. */
 export function timersOfCalls(timers: Timers): Timers {
   const never: Timer = { unref: () => never }
   return {
