@@ -194,6 +194,7 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
     },
     routing,
     plan: () => limits.plan,
+    locate: (model) => routing.locate(model, clock.now().wallMs),
     models,
     patternModels: () => patterns.models,
     newCallId,

@@ -1,8 +1,9 @@
 // Applicant: a call before and after admission, and the targets that may answer it. It holds types and decides nothing.
 
 import type { Caller, CallFacts } from '../core/ledger-entry.ts'
-import type { Subjects } from '../core/limits.ts'
+import type { LimitSubjects } from '../core/limits.ts'
 import type { Charge, LevelView, Meter } from '../core/meter.ts'
+import type { ModelName } from '../core/model-name.ts'
 import type { PriceBook } from '../core/prices.ts'
 import type { CountedInput, Quote, RequestFacts } from '../core/quote.ts'
 import type { FactoredQuote } from '../core/quote-overruns.ts'
@@ -11,10 +12,10 @@ import type { CountableInput } from '../counting/input-counter.ts'
 import type { Provider } from '../providers/provider.ts'
 
 /** A target that may answer a call, and the call as it would be sent to that target. */
-export interface Candidate {
+export interface Candidate extends ModelName {
   readonly provider: Provider
-  /** The model's name at the provider. */
-  readonly model: string
+  /** The model as the caller, or bursar.json, wrote the name. This name is sent. */
+  readonly writtenModel: string
   readonly request: RequestFacts
   /** The output cap, in tokens, that translation set because the target needs one; null if it set none. */
   readonly defaultCap: number | null
@@ -108,6 +109,6 @@ export function isSameTarget(a: Candidate, b: Candidate): boolean {
 }
 
 /** The subjects by which the call is limited: its caller, and the provider and model of its first candidate. */
-export function subjectsOf({ caller, first }: Applicant): Subjects {
-  return { caller, provider: first.provider.name, model: first.model }
+export function subjectsOf({ caller, first }: Applicant): LimitSubjects {
+  return { caller, provider: first.provider.name, model: first.model, family: first.family }
 }

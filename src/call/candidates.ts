@@ -1,6 +1,7 @@
 // Candidates: the targets that may answer a call, each with the request as it is sent to that target. It sends nothing.
 
 import type { Caller } from '../core/ledger-entry.ts'
+import { modelNameOf } from '../core/model-name.ts'
 import { Problem } from '../core/problem.ts'
 import type { RequestFacts } from '../core/quote.ts'
 import type { Exchange } from '../exchange/exchange.ts'
@@ -84,29 +85,39 @@ export function candidatesOf(
 }
 
 function candidateOf(
-  { provider, model, dialect, translation }: RouteTarget,
+  { provider, model: writtenModel, dialect, translation }: RouteTarget,
   call: IncomingCall,
   keys: KeyFinder | undefined,
 ): CallCandidate {
   const { exchange, caller } = call
   const callerKey = provider.callerKeys ? keys?.providerKey(exchange, provider.name) : undefined
   const translated = translation?.translateRequest(call.body, exchange, {
-    model,
+    model: writtenModel,
     capField: provider.capField,
     defaultCap: call.defaultCap,
   })
   const { body, line, dropped } = translated ?? { body: call.body, line: exchange, dropped: NO_DROPPED_HINTS }
   const reading = translated ? dialect.readRequest(body, line) : call.reading
   const headers = translated ? TRANSLATED_REQUEST_HEADERS : exchange.headers
-  const countableInput = { provider, dialect: dialect.name, model, body, headers, callerKey, caller: caller.key }
+  const countableInput = {
+    provider,
+    dialect: dialect.name,
+    model: writtenModel,
+    body,
+    headers,
+    callerKey,
+    caller: caller.key,
+  }
   // The gateway may lower, and announces, a cap that it set itself for the translation.
   const defaultCap = call.reading.facts.outputCap === null ? reading.facts.outputCap : null
   const capped = defaultCap === null ? reading.facts : { ...reading.facts, outputCap: null }
   const grown = provider.rules.normalisesText ? withNormalisedText(capped, body) : capped
-  const request = searchesByItself(model) ? { ...grown, unbounded: [...grown.unbounded, SELF_SEARCH] } : grown
+  const name = modelNameOf(provider.name, writtenModel)
+  const request = searchesByItself(name.model) ? { ...grown, unbounded: [...grown.unbounded, SELF_SEARCH] } : grown
   return {
+    ...name,
     provider,
-    model,
+    writtenModel,
     dialect,
     translation,
     callerKey,
@@ -136,8 +147,9 @@ interface RequestChanges {
 
 /** The request that is sent to a candidate. @param method of the caller's request */
 export function outgoingOf(candidate: CallCandidate, method: string, changes: RequestChanges): UpstreamRequest {
-  const { provider, model, dialect, reading, line, headers, callerKey, translation } = candidate
-  const name = provider.deployments?.get(model) ?? model
+  const { provider, model, writtenModel, dialect, reading, line, headers, callerKey, translation } = candidate
+  const { deployments } = provider
+  const name = deployments?.get(writtenModel) ?? deployments?.get(model) ?? writtenModel
   return {
     dialect: dialect.name,
     method,

@@ -87,6 +87,14 @@ export class Routing {
     return { ...alias, targets: [first ?? this.#target(dialect, alias.targets[0], wallMs), ...others], isAlias: true }
   }
 
+  /** The provider that a call with this model would go to first, in OpenAI's dialect, and the model there. */
+  locate(model: string, wallMs: number): { readonly provider: string; readonly model: string } {
+    const name = this.#rows.aliases.get(model)?.targets[0] ?? model
+    const target =
+      namedTarget(this.#parts.providers, name) ?? this.#resolveModel(dialectNamed('openai.chat'), name, wallMs)
+    return { provider: target.provider.name, model: target.model }
+  }
+
   /**
    * The candidates whose circuits are not open; those that refused a call lately come last. Acquires the circuit of the first one.
    * Throws Problem `circuit_open` if all circuits are open.

@@ -5,6 +5,7 @@ import type { Span } from '../core/calendar.ts'
 import { listOf } from '../core/issue-text.ts'
 import { DEFAULT_REFILLS, type Limit, SCOPED_BY, WHO } from '../core/limits.ts'
 import type { Refill, What, Who } from '../core/meter.ts'
+import { modelNameOf } from '../core/model-name.ts'
 import { parseUsd } from '../core/money.ts'
 import { strictObject, usdSchema, wholeNumber } from './schema.ts'
 
@@ -53,9 +54,13 @@ export const limitsSchema = z.record(z.string(), limitSet).default({})
 
 /** The limits of a file, in its order. What is wrong with them is added to `mistakes`. */
 export function readLimits(rows: z.infer<typeof limitsSchema>, mistakes: string[]): Limit[] {
+  const rowsByScope = new Map<string, string>()
   return Object.entries(rows).flatMap(([subject, set]) => {
     const scope = scopeOf(subject)
-    const mistake = scopeMistake(scope)
+    const other = scope && rowsByScope.get(`${scope.who}:${scope.subject}`)
+    const mistake =
+      scopeMistake(scope) ?? (other && `must not stand beside limits.${other}, which names the same model`)
+    if (scope) rowsByScope.set(`${scope.who}:${scope.subject}`, subject)
     if (mistake) mistakes.push(`limits.${subject}: ${mistake}`)
     return scope && !mistake ? limitsOf(scope, subject, set, mistakes) : []
   })
@@ -73,7 +78,16 @@ function scopeOf(name: string): Scope | undefined {
   if (each) return { who: each, subject: undefined }
   const colon = name.indexOf(':')
   const who = WHO.find((kind) => kind === name.slice(0, colon))
-  return who && who !== 'global' && colon < name.length - 1 ? { who, subject: name.slice(colon + 1) } : undefined
+  const subject = name.slice(colon + 1)
+  if (!who || who === 'global' || subject === '') return undefined
+  return { who, subject: who === 'model' ? modelSubject(subject) : subject }
+}
+
+/** A model by its one name, however the row spells it. */
+function modelSubject(subject: string): string {
+  const slash = subject.indexOf('/')
+  const provider = subject.slice(0, slash)
+  return slash < 0 ? subject : `${provider}/${modelNameOf(provider, subject.slice(slash + 1)).model}`
 }
 
 const SCOPE_HINTS = {

@@ -214,10 +214,10 @@ export class Levels {
     }
   }
 
-  /** Sets the settled part of a window and keeps its reserved part: a new limit starts from the ledger's sum. */
+  /** Raises the settled part of a window, and keeps its reserved part: a new limit starts from the ledger's sum. */
   seed(meter: Meter, settled: bigint, now: Instant): void {
     const slot = this.#findOrAdd(meter, now)
-    if (slot.level.kind !== 'window') return
+    if (slot.level.kind !== 'window' || slot.level.settled >= settled) return
     slot.level.settled = settled
     this.#touch(slot)
   }

@@ -22,14 +22,22 @@ export interface Limit {
 export interface Subjects {
   readonly caller: Caller
   readonly provider: string
+  /** Its one name, with the date. */
   readonly model: string
 }
 
+/** The subjects of a call before it is sent. */
+export interface LimitSubjects extends Subjects {
+  /** The model that `model` belongs to. Limits on a model hold for its dated names and previews together. */
+  readonly family: string
+}
+
 /** No subjects: only global limits apply. */
-export const NO_SUBJECTS: Subjects = {
+export const NO_SUBJECTS: LimitSubjects = {
   caller: { key: null, organisation: null, project: null, user: null, thread: null, agent: null, task: null },
   provider: '',
   model: '',
+  family: '',
 }
 
 /** The subject of calls that name no user, thread, agent or task, so that a limit also holds for calls without the header. */
@@ -87,7 +95,7 @@ export function limitName(what: What, span: Span): string {
   return LIMIT_NAMES[`${what}/${span}`] ?? `${what}_per_${span}`
 }
 
-/** The subject of a call in one dimension. The ledger's sums have the same keys. */
+/** The subject of a call in one dimension of the ledger's sums. The model keeps its date there. */
 export function subjectOf(who: Who, call: Subjects): string {
   return SUBJECT_OF[who](call)
 }
@@ -148,24 +156,23 @@ export class LimitPlan {
   }
 
   /**
-   * The charges of one call: at most one per dimension.
+   * The charges of one call: one per dimension, and for a dated name with limits of its own two.
    * @param wallMs epoch milliseconds, which select the calendar windows
    * @param realm a prefix that keeps simulated calls on separate meters; empty for real calls
    * @param soft true: no charge is enforced
    */
-  chargesFor(call: Subjects, amounts: Amounts, wallMs: number, realm: string, soft: boolean): Charge[] {
+  chargesFor(call: LimitSubjects, amounts: Amounts, wallMs: number, realm: string, soft: boolean): Charge[] {
     const charges: Charge[] = []
     for (const group of this.#groups) {
-      const subject = SUBJECT_OF[group.who](call)
-      const metered = group.bySubject.get(subject) ?? group.defaultLimit
-      if (!metered) continue
-      const { limit } = metered
-      charges.push({
-        meter: this.#meterOf(metered, subject, wallMs, realm),
-        amount: amounts[group.what],
-        capacity: limit.capacity,
-        enforced: limit.enforced && !soft,
-      })
+      for (const [metered, subject] of limitsIn(group, call)) {
+        const { limit } = metered
+        charges.push({
+          meter: this.#meterOf(metered, subject, wallMs, realm),
+          amount: amounts[group.what],
+          capacity: limit.capacity,
+          enforced: limit.enforced && !soft,
+        })
+      }
     }
     return charges
   }
@@ -182,15 +189,27 @@ export class LimitPlan {
   }
 
   /** The maximum that a single call may take, in the unit of `what`. Undefined if no enforced limit bounds it. */
-  ceiling(call: Subjects, what: What): bigint | undefined {
+  ceiling(call: LimitSubjects, what: What): bigint | undefined {
     let ceiling: bigint | undefined
     for (const group of this.#groups) {
       if (group.what !== what || group.span !== 'call') continue
-      const limit = (group.bySubject.get(SUBJECT_OF[group.who](call)) ?? group.defaultLimit)?.limit
-      if (limit?.enforced && (ceiling === undefined || limit.capacity < ceiling)) ceiling = limit.capacity
+      for (const [{ limit }] of limitsIn(group, call))
+        if (limit.enforced && (ceiling === undefined || limit.capacity < ceiling)) ceiling = limit.capacity
     }
     return ceiling
   }
+}
+
+/** The limits of a group that hold for a call, each with its subject. */
+function limitsIn(group: LimitGroup, call: LimitSubjects): readonly (readonly [MeteredLimit, subject: string])[] {
+  const { who, bySubject, defaultLimit } = group
+  const subject = who === 'model' ? `${call.provider}/${call.family}` : SUBJECT_OF[who](call)
+  const metered = bySubject.get(subject) ?? defaultLimit
+  const ofSubject = metered ? [[metered, subject] as const] : []
+  if (who !== 'model' || call.family === call.model) return ofSubject
+  const dated = `${call.provider}/${call.model}`
+  const ofDated = bySubject.get(dated)
+  return ofDated ? [...ofSubject, [ofDated, dated] as const] : ofSubject
 }
 
 /** The meter of a limit on one subject, at an instant. */

@@ -3,8 +3,9 @@
 import { z } from 'zod'
 import type { Settings } from '../config/settings.ts'
 import type { Clock } from '../core/clock.ts'
-import { type LimitPlan, NO_SUBJECTS, SIMULATED_REALM, ZERO_AMOUNTS } from '../core/limits.ts'
+import { type LimitPlan, type LimitSubjects, NO_SUBJECTS, SIMULATED_REALM, ZERO_AMOUNTS } from '../core/limits.ts'
 import type { Who } from '../core/meter.ts'
+import { modelNameOf } from '../core/model-name.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Store } from '../stores/store.ts'
 import { endpointsFor } from './endpoint.ts'
@@ -17,6 +18,8 @@ export interface LimitParts {
   readonly store: Store
   readonly providers: readonly Provider[]
   readonly plan: () => LimitPlan
+  /** The target that a call with this model would go to first. */
+  readonly locate: (model: string) => { readonly provider: string; readonly model: string }
 }
 
 const endpoint = endpointsFor<LimitParts>()
@@ -30,7 +33,7 @@ const subjectsSchema = z.strictObject({
   agent: name,
   task: name,
   provider: name,
-  /** With or without its provider in front. */
+  /** As a call names it: with or without its provider in front, or an alias. */
   model: name,
 })
 
@@ -52,7 +55,7 @@ export const LIMITS = endpoint({
   const now = clock.now()
   const realm = (await showsSimulated(parts)) ? SIMULATED_REALM : ''
   const charges = plan
-    .chargesFor(subjectsOf(subjects), ZERO_AMOUNTS, now.wallMs, realm, settings.ENFORCEMENT === 'soft')
+    .chargesFor(subjectsOf(subjects, parts.locate), ZERO_AMOUNTS, now.wallMs, realm, settings.ENFORCEMENT === 'soft')
     .filter(({ meter: { who } }) => who === 'global' || subjects[who] !== undefined)
   const levels = await store.levels(charges, now)
   return {
@@ -63,7 +66,11 @@ export const LIMITS = endpoint({
 /** Subjects by their kind. Undefined: the request does not name that kind. */
 type ShownSubjects = { readonly [Kind in Who]?: string | undefined }
 
-function subjectsOf({ key, user, thread, agent, task, provider, model }: ShownSubjects) {
+function subjectsOf(
+  { key, user, thread, agent, task, provider, model }: ShownSubjects,
+  locate: LimitParts['locate'],
+): LimitSubjects {
+  const target = targetOf(provider, model, locate)
   return {
     caller: {
       ...NO_SUBJECTS.caller,
@@ -73,14 +80,14 @@ function subjectsOf({ key, user, thread, agent, task, provider, model }: ShownSu
       agent: agent ?? null,
       task: task ?? null,
     },
-    ...targetOf(provider ?? '', model ?? ''),
+    provider: target.provider,
+    ...modelNameOf(target.provider, target.model),
   }
 }
 
-/** A model may be written with its provider in front; a provider of its own has precedence. */
-function targetOf(provider: string, model: string): { readonly provider: string; readonly model: string } {
-  const slash = model.indexOf('/')
-  const prefix = slash > 0 ? model.slice(0, slash) : ''
-  if (prefix === '' || (provider !== '' && provider !== prefix)) return { provider, model }
-  return { provider: prefix, model: model.slice(slash + 1) }
+/** A provider of its own has precedence, and the model may have the same one in front. */
+function targetOf(provider: string | undefined, model: string | undefined, locate: LimitParts['locate']) {
+  if (model === undefined) return { provider: provider ?? '', model: '' }
+  if (provider === undefined) return locate(model)
+  return { provider, model: model.startsWith(`${provider}/`) ? model.slice(provider.length + 1) : model }
 }

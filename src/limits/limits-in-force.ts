@@ -2,8 +2,15 @@
 
 import { windowAt } from '../core/calendar.ts'
 import { type Limit, LimitPlan, meterOf, SIMULATED_REALM } from '../core/limits.ts'
-import type { Instant, Meter } from '../core/meter.ts'
-import type { Store } from '../stores/store.ts'
+import type { Instant } from '../core/meter.ts'
+import { modelNameOf } from '../core/model-name.ts'
+import type { LevelSeed, Store } from '../stores/store.ts'
+
+/** Sums of the ledger, by subject. */
+type Sums = ReadonlyMap<string, bigint>
+type SumReader = (limit: Limit, realm: string) => Promise<Sums>
+
+const NO_SUMS: Sums = new Map()
 
 /** Windows of a plan, by the name that their levels' keys depend on. */
 type Windows = ReadonlyMap<string, Limit>
@@ -65,8 +72,10 @@ export class LimitsInForce {
   async #seedNew(plan: LimitPlan, windows: Windows, now: Instant): Promise<void> {
     const marked = new Set((await this.#store.registry.read('limit-seed')).map((document) => document.id))
     const counted = this.#counted ?? marked
-    const seeds: { meter: Meter; settled: bigint }[] = []
-    for (const [name, limit] of windows) if (!counted.has(name)) seeds.push(...(await this.#seedsOf(limit, plan, now)))
+    const seeds: LevelSeed[] = []
+    const sums = this.#sumReader(plan, now)
+    for (const [name, limit] of windows)
+      if (!counted.has(name)) seeds.push(...(await this.#seedsOf(limit, plan, now, sums, counted)))
     // If the limits do not come into force after all, these levels do no harm: the next change seeds them again.
     if (seeds.length > 0) await this.#store.seed(seeds, now)
     await this.#writeMarks(windows, marked, now)
@@ -95,18 +104,34 @@ export class LimitsInForce {
     }
   }
 
-  async #seedsOf(limit: Limit, plan: LimitPlan, now: Instant): Promise<{ meter: Meter; settled: bigint }[]> {
-    const { who, what, span } = limit
-    if (what === 'inFlight') return []
-    const sinceMs = windowAt(span, plan.timeZone, now.wallMs).startsAtMs
-    const seeds: { meter: Meter; settled: bigint }[] = []
+  /** A subject that is counted already, by a limit of its own or by one on everybody, keeps its level. */
+  async #seedsOf(limit: Limit, plan: LimitPlan, now: Instant, sums: SumReader, counted: ReadonlySet<string>) {
+    const isCounted = (subject: string | undefined) => counted.has(nameOf({ ...limit, subject }, plan))
+    const seeds: LevelSeed[] = []
+    if (isCounted(undefined)) return seeds
     for (const realm of ['', SIMULATED_REALM]) {
-      const sums = await this.#store.sums({ who, what, simulated: realm !== '', sinceMs })
-      for (const [subject, settled] of sums) {
+      for (const [subject, settled] of await sums(limit, realm)) {
+        if ((limit.subject ?? subject) !== subject || isCounted(subject)) continue
         seeds.push({ meter: meterOf(limit, subject, now.wallMs, plan.timeZone, realm), settled })
       }
     }
     return seeds
+  }
+
+  /** Reads the ledger's sums once for all limits of the same dimension, since a sum reads every entry of its window. */
+  #sumReader(plan: LimitPlan, now: Instant): SumReader {
+    const known = new Map<string, Promise<Sums>>()
+    return ({ who, what, span }, realm) => {
+      if (what === 'inFlight') return Promise.resolve(NO_SUMS)
+      const name = `${realm}${who}/${what}/${span}`
+      let sums = known.get(name)
+      if (!sums) {
+        const sinceMs = windowAt(span, plan.timeZone, now.wallMs).startsAtMs
+        const read = this.#store.sums({ who, what, simulated: realm !== '', sinceMs })
+        known.set(name, (sums = who === 'model' ? read.then(sumsOfModels) : read))
+      }
+      return sums
+    }
   }
 }
 
@@ -115,7 +140,23 @@ function windowsOf(plan: LimitPlan): Windows {
   return new Map(windows.map((limit) => [nameOf(limit, plan), limit]))
 }
 
-/** What a level's key depends on. A limit with another amount is the same limit. */
-function nameOf(limit: Limit, plan: LimitPlan): string {
-  return `${limit.who}/${limit.what}/${limit.span}/${plan.timeZone}`
+/** What a level's key depends on, and how its subject is named. A limit with another amount is the same limit. */
+function nameOf({ who, subject, what, span }: Limit, plan: LimitPlan): string {
+  const kind = who === 'model' ? 'model family' : who
+  return `${kind}${subject === undefined ? '' : `:${subject}`}/${what}/${span}/${plan.timeZone}`
+}
+
+/** The sums of models, and those of dated names by themselves, from sums of names as callers spelled them. */
+function sumsOfModels(sums: Sums): Sums {
+  const summed = new Map<string, bigint>()
+  for (const [written, settled] of sums) {
+    const slash = written.indexOf('/')
+    const provider = written.slice(0, slash)
+    const { model, family } = modelNameOf(provider, written.slice(slash + 1))
+    for (const name of new Set([model, family])) {
+      const subject = `${provider}/${name}`
+      summed.set(subject, (summed.get(subject) ?? 0n) + settled)
+    }
+  }
+  return summed
 }

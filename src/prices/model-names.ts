@@ -1,34 +1,15 @@
 // Model names: the spellings under which a price list can have a model, and the families of a model. It only handles text: it never
 // decides that a model exists, and never turns the name of one model into the name of another.
 
+import { PROVIDER_SPELLINGS, stripProvider } from '../core/model-name.ts'
+
 /** No model has a longer name: the longest in use are Bedrock ARNs of about 150 characters. */
 const MAX_NAME_CHARACTERS = 256
-
-/** The prefixes that name a provider before a model name (`google/…`, `google-vertex:…`), by our name of the provider. */
-const PROVIDER_SPELLINGS: ReadonlyMap<string, readonly string[]> = new Map([
-  ['openai', ['openai']],
-  ['anthropic', ['anthropic']],
-  ['gemini', ['gemini', 'google', 'google-gla', 'google-vertex', 'vertex_ai', 'vertex']],
-  ['google', ['gemini', 'google', 'google-gla', 'google-vertex', 'vertex_ai', 'vertex']],
-  ['azure', ['azure', 'azure_ai', 'azure-openai']],
-  ['aws', ['aws', 'bedrock', 'amazon-bedrock', 'converse']],
-  ['bedrock', ['aws', 'bedrock', 'amazon-bedrock', 'converse']],
-  ['xai', ['xai', 'x-ai']],
-  ['x-ai', ['xai', 'x-ai']],
-  ['mistral', ['mistral', 'mistralai']],
-  ['together', ['together', 'together_ai', 'together-ai', 'togetherai']],
-  ['fireworks', ['fireworks', 'fireworks_ai', 'fireworks-ai']],
-  ['moonshot', ['moonshot', 'moonshotai']],
-  ['moonshotai', ['moonshot', 'moonshotai']],
-])
 
 const ALL_SPELLINGS: ReadonlySet<string> = new Set([
   ...[...PROVIDER_SPELLINGS.values()].flat(),
   ...['groq', 'deepseek', 'openrouter', 'cerebras', 'cohere', 'perplexity', 'ollama', 'simulated'],
 ])
-
-/** `models/…`, `publishers/google/models/…`, `projects/p/locations/l/publishers/google/models/…` */
-const GOOGLE_PATH = /^(?:projects\/[^/]+\/locations\/[^/]+\/)?(?:publishers\/[^/]+\/)?models\//
 
 /** `us.anthropic.`, `us-gov.anthropic.`, `anthropic.`, `amazon.` */
 const BEDROCK_VENDOR = /^(?:[a-z]{2,6}(?:-gov)?\.)?(?:anthropic|amazon|meta|mistral|cohere|deepseek|openai|qwen|ai21)\./
@@ -92,17 +73,6 @@ function claudeName(name: string): string {
     .replace(/(\d)\.(\d)/, '$1-$2')
     .replace(/^claude-([4-9](?:-\d)?)-(opus|sonnet|haiku)/, 'claude-$2-$1')
     .replace(/^claude-(sonnet)-(3-[57])/, 'claude-$2-$1')
-}
-
-function stripProvider(name: string, spellings: Iterable<string>): string {
-  const known = new Set(spellings)
-  let stripped = name
-  for (let prefixes = 0; prefixes < 3; prefixes++) {
-    const end = stripped.search(/[/:]/)
-    if (end < 1 || !known.has(stripped.slice(0, end))) break
-    stripped = stripped.slice(end + 1)
-  }
-  return stripped.replace(GOOGLE_PATH, '')
 }
 
 /** `ft:base:organisation:suffix:id` → `base` */

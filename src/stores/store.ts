@@ -187,7 +187,7 @@ export interface MoneyPath {
   /**
    * Starts windows from sums of the ledger: once for each new limit.
    *
-   * - a seeded window has the settled sum it is given, and keeps what is reserved
+   * - a seeded window has at least the settled sum it is given, and keeps what is reserved
    */
   seed(seeds: readonly LevelSeed[], now: Instant): Promise<void>
   /**

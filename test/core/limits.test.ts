@@ -14,7 +14,12 @@ const caller = (overrides: Partial<Caller> = {}): Caller => ({
   task: null,
   ...overrides,
 })
-const call = (overrides: Partial<Caller> = {}) => ({ caller: caller(overrides), provider: 'openai', model: 'gpt-4o' })
+const call = (overrides: Partial<Caller> = {}, model = 'gpt-4o') => ({
+  caller: caller(overrides),
+  provider: 'openai',
+  model,
+  family: 'gpt-4o',
+})
 const limit = (overrides: Partial<Limit> = {}): Limit => ({
   who: 'global',
   subject: undefined,

@@ -128,10 +128,12 @@ export function metersSuite(kind: StoreFactory): void {
     expect([await settling, (await next)[0]?.admitted]).toEqual(['settled', true])
   })
 
-  promise('a seeded window has the settled sum it is given, and keeps what is reserved', async () => {
+  promise('a seeded window has at least the settled sum it is given, and keeps what is reserved', async () => {
     const charge = chargeOf('cost/day', 30n, 100n)
     await reserve('open', [charge])
     await store.seed([{ meter: charge.meter, settled: 50n }], at())
+    expect(await level(charge)).toEqual({ settled: 50n, reserved: 30n, free: 20n })
+    await store.seed([{ meter: charge.meter, settled: 10n }], at())
     expect(await level(charge)).toEqual({ settled: 50n, reserved: 30n, free: 20n })
   })
 
