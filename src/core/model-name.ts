@@ -33,6 +33,9 @@ const CLAUDE_VERSION = /(?<=claude-.+)-v\d{1,2}(?::\d{1,2})?$/
 /** `gemini-2.0-flash-001`. `text-embedding-004` and `-005` are models. */
 const GEMINI_VERSION = /(?<=^gemini-.+)-00\d$/
 
+/** `openrouter/auto` is the whole name of a model at OpenRouter. */
+const NO_SPELLINGS: readonly string[] = []
+
 const MAX_PREFIXES = 3
 const MAX_ENDINGS = 4
 
@@ -52,7 +55,7 @@ export interface ModelName {
  * modelNameOf('openai', 'GPT-4o-2024-08-06 ') // { model: 'gpt-4o-2024-08-06', family: 'gpt-4o' }
  */
 export function modelNameOf(provider: string, written: string): ModelName {
-  const model = stripProvider(written.trim().toLowerCase(), PROVIDER_SPELLINGS.get(provider) ?? [provider])
+  const model = stripProvider(written.trim().toLowerCase(), PROVIDER_SPELLINGS.get(provider) ?? NO_SPELLINGS)
   return { model, family: familyOf(model) }
 }
 

@@ -22,7 +22,7 @@ test.each([
   ['groq', 'openai/gpt-oss-20b', 'openai/gpt-oss-20b'],
   ['openrouter', 'openai/GPT-4o', 'openai/gpt-4o'],
   ['simulated', 'sim/echo', 'sim/echo'],
-  ['work', 'work/house-model', 'house-model'],
+  ['openrouter', 'openrouter/auto', 'openrouter/auto'],
   ['openai', '', ''],
 ])('%s has for %j the name %j', (provider, written, model) => {
   expect(modelNameOf(provider, written).model).toBe(model)
