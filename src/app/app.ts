@@ -2,6 +2,7 @@
 
 import type { Hono } from 'hono'
 import type { Logger } from 'pino'
+import { Adjustments } from '../call/adjustments.ts'
 import { Gate } from '../call/gate.ts'
 import { Idempotency } from '../call/idempotency.ts'
 import { Routing } from '../call/routing.ts'
@@ -188,6 +189,7 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
     bookings,
     addresses,
     upkeep,
+    adjustments: new Adjustments({ store, plan: () => limits.plan, newCallId }),
     circuits,
     get providers() {
       return providers.list

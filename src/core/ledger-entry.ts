@@ -15,8 +15,11 @@ export interface Caller {
   readonly task: string | null
 }
 
-/** How a call ended. `expired`: it was not settled before its deadline, or the process died. */
-export type Ending = 'completed' | 'failed' | 'canceled' | 'expired'
+/**
+ * How a call ended. `expired`: it was not settled before its deadline, or the process died. `adjusted`: the entry is no call, but
+ * corrects the cost of one.
+ */
+export type Ending = 'completed' | 'failed' | 'canceled' | 'expired' | 'adjusted'
 
 /** The source of the usage: the provider's report, the gateway's estimate, or the upper bound. */
 export type Certainty = 'exact' | 'estimated' | 'upperBound'
@@ -129,11 +132,21 @@ export interface Reservation {
   readonly expiresAtMs: number
 }
 
-/** A call in the ledger: open until it has an outcome. */
+/** What an entry corrects. Its cost is the difference, up or down; it has no usage, and counts as no request. */
+export interface Adjustment {
+  /** The call whose cost is corrected. */
+  readonly callId: string
+  /** In the operator's words. */
+  readonly reason: string
+}
+
+/** A call in the ledger, open until it has an outcome; or the correction of a call's cost, with the facts of that call. */
 export interface Entry {
   readonly facts: CallFacts
   /** Null while the call is open. */
   readonly outcome: Outcome | null
+  /** Set if the entry corrects another one. */
+  readonly adjustment?: Adjustment
   /** Grows with every settled call, so that a reader that follows it misses nothing. Null while the call is open. */
   readonly settledSeq: number | null
 }

@@ -205,6 +205,16 @@ export class Levels {
     )
   }
 
+  /** Corrects what settled calls used of the charged windows, up or down. No level falls below zero. */
+  correct(charges: readonly Charge[], now: Instant): void {
+    for (const charge of sumByMeter(charges)) {
+      if (charge.meter.refill !== 'window') continue
+      const slot = this.#findOrAdd(charge.meter, now)
+      settle(slot.level, { ...charge, amount: 0n }, charge.amount, now)
+      this.#touch(slot)
+    }
+  }
+
   /** Gives charges back as if they had never been taken. */
   release(charges: readonly Charge[], now: Instant): void {
     for (const charge of charges) {

@@ -1,7 +1,7 @@
 // Meter: one limit on one subject, and the arithmetic of its level. Time is an argument: nothing here reads a clock.
 
 import type { Span } from './calendar.ts'
-import { divideUp } from './money.ts'
+import { divideUp, saturateNanoUsd } from './money.ts'
 
 /** The subject of a limit. */
 export type Who =
@@ -146,8 +146,8 @@ export function take(level: Level, charge: Charge, now: Instant): Charge {
 /** Replaces a taken charge by what was used. Never refuses: more than was taken becomes a debt. */
 export function settle(level: Level, charge: Charge, used: bigint, now: Instant): void {
   if (level.kind === 'window') {
-    level.reserved -= charge.amount
-    level.settled += used
+    level.reserved = clampToZero(level.reserved - charge.amount)
+    level.settled = clampToZero(saturateNanoUsd(level.settled + used))
     return
   }
   advance(level, charge, now)

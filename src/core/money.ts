@@ -15,6 +15,14 @@ export function parseUsd(text: string): bigint | undefined {
   return BigInt(match[1] ?? '0') * NANO_PER_USD + BigInt((match[2] ?? '').padEnd(9, '0'))
 }
 
+/** The largest amount that the ledger holds, in 64 bits: nine billion dollars. Sums stop there, in memory as in the file. */
+export const MAX_NANO_USD = 2n ** 63n - 1n
+
+/** An amount within what the ledger holds. */
+export function saturateNanoUsd(nanoUsd: bigint): bigint {
+  return nanoUsd > MAX_NANO_USD ? MAX_NANO_USD : nanoUsd < -MAX_NANO_USD ? -MAX_NANO_USD : nanoUsd
+}
+
 /** Nano-dollars to the shortest exact decimal: `1_500_000_000n` → `"1.5"`. */
 export function formatUsd(nanoUsd: bigint): string {
   if (nanoUsd < 0n) return `-${formatUsd(-nanoUsd)}`

@@ -14,6 +14,7 @@ const STATUS = {
   request_timeout: 408,
   idempotency_in_flight: 409,
   idempotency_done: 409,
+  not_settled: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   idempotency_mismatch: 422,

@@ -1,6 +1,7 @@
 // Report: totals that grow with every settled call. Calls are summed nowhere else, so that no two pages disagree.
 
 import type { Entry } from './ledger-entry.ts'
+import { saturateNanoUsd } from './money.ts'
 import { addUsage, type MutableUsage, totalTokens, usageOf } from './usage.ts'
 
 const MINUTE_MS = 60_000
@@ -24,13 +25,14 @@ export function newTally(): Tally {
   return { requests: 0, tokens: 0, costNanoUsd: 0n, usage: usageOf(), exact: 0, estimated: 0, upperBound: 0 }
 }
 
-/** Adds a settled call. An entry in flight adds nothing. */
+/** Adds a settled call, or what an adjustment corrects. An entry in flight adds nothing. */
 export function addEntry(tally: Tally, entry: Entry): void {
   const { outcome } = entry
   if (!outcome) return
+  tally.costNanoUsd = saturateNanoUsd(tally.costNanoUsd + outcome.cost.totalNanoUsd)
+  if (entry.adjustment) return
   tally.requests += 1
   tally.tokens += totalTokens(outcome.usage)
-  tally.costNanoUsd += outcome.cost.totalNanoUsd
   addUsage(tally.usage, outcome.usage)
   tally[outcome.certainty] += 1
 }
@@ -39,7 +41,7 @@ export function addEntry(tally: Tally, entry: Entry): void {
 export function addTally(sum: Tally, tally: Tally): Tally {
   sum.requests += tally.requests
   sum.tokens += tally.tokens
-  sum.costNanoUsd += tally.costNanoUsd
+  sum.costNanoUsd = saturateNanoUsd(sum.costNanoUsd + tally.costNanoUsd)
   addUsage(sum.usage, tally.usage)
   sum.exact += tally.exact
   sum.estimated += tally.estimated
@@ -57,16 +59,23 @@ export class Report {
   readonly refusals = new Map<string, number>()
 
   addCall(entry: Entry): void {
-    addEntry(findOrAddTally(this.days, entry.facts.day), entry)
-    addEntry(findOrAddTally(this.minutes, minuteOf(entry.facts.reservedAtMs)), entry)
+    const [day, minute] = this.#tallies(entry.facts.day, minuteOf(entry.facts.reservedAtMs))
+    addEntry(day, entry)
+    addEntry(minute, entry)
+    stopAtZero(day, minute)
     this.#pruneMinutes()
   }
 
   /** Adds many calls of one day and minute at once. */
   addSum(day: string, minute: number, sum: Tally): void {
-    addTally(findOrAddTally(this.days, day), sum)
-    addTally(findOrAddTally(this.minutes, minute), sum)
+    const tallies = this.#tallies(day, minute)
+    for (const tally of tallies) addTally(tally, sum)
+    stopAtZero(...tallies)
     this.#pruneMinutes()
+  }
+
+  #tallies(day: string, minute: number): readonly [day: Tally, minute: Tally] {
+    return [findOrAddTally(this.days, day), findOrAddTally(this.minutes, minute)]
   }
 
   addRefusals(reason: string, count = 1): void {
@@ -101,6 +110,11 @@ export class Report {
       this.minutes.delete(minute)
     }
   }
+}
+
+/** A correction cannot lower a sum below zero. */
+function stopAtZero(...tallies: readonly Tally[]): void {
+  for (const tally of tallies) if (tally.costNanoUsd < 0n) tally.costNanoUsd = 0n
 }
 
 /** Whole minutes since the epoch. */

@@ -36,7 +36,8 @@ const attemptSchema = z.strictObject({
 /** A call that was reserved: in flight, or settled. What is known only once it is settled is null before. */
 export const entrySchema = z.strictObject({
   call_id: z.string(),
-  status: z.enum(['in_flight', 'completed', 'failed', 'canceled', 'expired']),
+  /** `adjusted`: no call, but the correction of the cost of one. */
+  status: z.enum(['in_flight', 'completed', 'failed', 'canceled', 'expired', 'adjusted']),
   certainty: z.enum(['exact', 'estimated', 'upper_bound']).nullable(),
   key: name,
   organisation: name,
@@ -72,9 +73,11 @@ export const entrySchema = z.strictObject({
   attempts: z.array(attemptSchema),
   upstream_rate_limits: upstreamLimitsSchema.nullable(),
   simulated: z.boolean(),
+  /** The call that this entry corrects, and why. `cost_usd` is the difference then. */
+  adjusts: z.strictObject({ call_id: z.string(), reason: z.string() }).nullable(),
 })
 
-export function entryJson({ facts, outcome, settledSeq }: Entry): z.output<typeof entrySchema> {
+export function entryJson({ facts, outcome, settledSeq, adjustment }: Entry): z.output<typeof entrySchema> {
   return {
     call_id: facts.callId,
     status: outcome ? outcome.ending : 'in_flight',
@@ -100,6 +103,40 @@ export function entryJson({ facts, outcome, settledSeq }: Entry): z.output<typeo
     attempts: (outcome?.attempts ?? []).map(attemptJson),
     upstream_rate_limits: outcome?.upstreamLimits ? upstreamLimitsJson(outcome.upstreamLimits) : null,
     simulated: facts.simulated,
+    adjusts: adjustment ? { call_id: adjustment.callId, reason: adjustment.reason } : null,
+  }
+}
+
+/** A call, and what operators said later that the call did cost. */
+export const explainedSchema = entrySchema.extend({
+  adjustments: z.array(
+    z.strictObject({
+      adjustment_id: z.string(),
+      difference_usd: usdSchema,
+      reason: z.string(),
+      settled_at: timeSchema,
+      settled_seq: countSchema,
+    }),
+  ),
+  /** The cost with all adjustments. Null while the call is in flight. */
+  adjusted_cost_usd: usdSchema.nullable(),
+})
+
+export function explainedJson(entry: Entry, adjustments: readonly Entry[]): z.output<typeof explainedSchema> {
+  const settled = adjustments.flatMap(({ facts, outcome, adjustment, settledSeq }) =>
+    outcome && adjustment && settledSeq !== null ? [{ id: facts.callId, outcome, adjustment, settledSeq }] : [],
+  )
+  const differenceNanoUsd = settled.reduce((sum, { outcome }) => sum + outcome.cost.totalNanoUsd, 0n)
+  return {
+    ...entryJson(entry),
+    adjustments: settled.map(({ id, outcome, adjustment, settledSeq }) => ({
+      adjustment_id: id,
+      difference_usd: jsonUsd(outcome.cost.totalNanoUsd),
+      reason: adjustment.reason,
+      settled_at: timeJson(outcome.settledAtMs),
+      settled_seq: settledSeq,
+    })),
+    adjusted_cost_usd: entry.outcome ? jsonUsd(entry.outcome.cost.totalNanoUsd + differenceNanoUsd) : null,
   }
 }
 

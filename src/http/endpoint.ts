@@ -11,19 +11,20 @@ import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
 import { readJsonBody } from '../exchange/json-body.ts'
 import { WebExchange } from '../exchange/web.ts'
-import type { Callers, Viewer } from '../keys/callers.ts'
+import type { Administrator, Callers, Viewer } from '../keys/callers.ts'
 import { issueOf, truncate } from '../patterns/pattern/pattern.ts'
 import { problemResponse } from './problems.ts'
 
 /**
  * What a handler learns about the sender, by the role that the endpoint requires. `open`: anyone. `key`: a key or the admin
  * key. `caller`: a key that may make calls, which the admin key may not. If no keys are configured, everyone who
- * reaches the gateway has all of them.
+ * reaches the gateway has these three. `admin`: the admin key alone, also if all else is open.
  */
 interface Senders {
   readonly open: undefined
   readonly key: Viewer
   readonly caller: Caller
+  readonly admin: Administrator
 }
 export type Role = keyof Senders
 
@@ -191,6 +192,7 @@ const SENDERS: { readonly [R in Role]: (callers: Callers, exchange: WebExchange)
   open: () => undefined,
   key: (callers, exchange) => callers.identifyViewer(exchange),
   caller: (callers, exchange) => callers.identify(exchange),
+  admin: (callers, exchange) => callers.identifyAdministrator(exchange),
 }
 
 const isRaw = (schema: z.ZodType): boolean => schema === RAW_BODY

@@ -5,11 +5,11 @@ import { Problem } from '../core/problem.ts'
 import type { Viewer } from '../keys/callers.ts'
 import type { Store } from '../stores/store.ts'
 import type { RefusalHistory } from '../telemetry/refusal-history.ts'
-import { entryJson, entrySchema, refusedJson, refusedSchema } from './call-views.ts'
+import { explainedJson, explainedSchema, refusedJson, refusedSchema } from './call-views.ts'
 import { endpointsFor } from './endpoint.ts'
 
 export interface ExplainParts {
-  readonly store: Pick<Store, 'entry'>
+  readonly store: Pick<Store, 'entry' | 'adjustments'>
   readonly refusals: Pick<RefusalHistory, 'find'>
 }
 
@@ -21,10 +21,11 @@ export const EXPLAIN = endpoint({
   role: 'key',
   summary: 'What a call cost, attempt by attempt, or why it was refused.',
   params: z.strictObject({ call_id: z.string() }),
-  answer: z.discriminatedUnion('status', [entrySchema, refusedSchema]),
+  answer: z.discriminatedUnion('status', [explainedSchema, refusedSchema]),
 }).handle(async ({ store, refusals }, { sender, params: { call_id } }) => {
   const entry = await store.entry(call_id)
-  if (entry && maySee(sender, entry.facts.caller.key)) return { answer: entryJson(entry) }
+  if (entry && maySee(sender, entry.facts.caller.key))
+    return { answer: explainedJson(entry, await store.adjustments(call_id)) }
   const refused = refusals.find(call_id)
   if (refused && maySee(sender, refused.caller.key)) return { answer: refusedJson(refused) }
   throw new Problem('not_found', 'There is no such call. Refused calls are kept only for a while.', 'call_id')

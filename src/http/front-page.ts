@@ -28,6 +28,7 @@ Ask how it stands:
   POST /llm/estimate              what a call would reserve, and whether it fits
   GET  /llm/explain/{call_id}     what a call cost, or why it was refused
   GET  /v1/models                 the models that can be used
+  POST /admin/adjustments         what a call did cost, if the ledger has another figure (with ADMIN_KEY)
   GET  /healthz, /readyz          probes
 
 Start with a model that needs no key:

@@ -1,8 +1,11 @@
 // Every endpoint there is.
 
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import type { Gate } from '../call/gate.ts'
 import { FairSlots } from '../core/fair-slots.ts'
+import { WebExchange } from '../exchange/web.ts'
+import type { Callers } from '../keys/callers.ts'
+import { ADJUST, type AdjustmentParts } from './adjustments.ts'
 import { callRoutes, notFound } from './calls.ts'
 import { type Endpoint, type EndpointRow, mount, type Role } from './endpoint.ts'
 import { ESTIMATE } from './estimate.ts'
@@ -12,13 +15,14 @@ import { LIMITS, type LimitParts } from './limits.ts'
 import { type ModelParts, modelRoutes } from './models.ts'
 import { MAX_RUNS, PATTERN_ENDPOINTS, type PatternParts } from './patterns.ts'
 import { PROBES } from './probes.ts'
+import { problemResponse } from './problems.ts'
 import { STATS, type StatsParts } from './stats.ts'
 import { STATUS, type StatusParts } from './status.ts'
 
 type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & { readonly gate: Gate }
 
 /** What the endpoints need of the gateway. */
-type HttpParts = FigureParts & ModelParts & Omit<PatternParts, 'runSlots'>
+type HttpParts = FigureParts & ModelParts & AdjustmentParts & Omit<PatternParts, 'runSlots'>
 
 /** The gateway's front page, its figures and its probes. */
 const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
@@ -31,8 +35,11 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
   ...PROBES,
 ]
 
+/** What operators change. */
+const ADMIN_ENDPOINTS: readonly Endpoint<AdjustmentParts>[] = [ADJUST]
+
 /** Every endpoint of our own. LLM calls and lists of models are not among them: those speak their vendors' dialects. */
-export const ENDPOINTS: readonly EndpointRow<Role>[] = [...FIGURE_ENDPOINTS, ...PATTERN_ENDPOINTS]
+export const ENDPOINTS: readonly EndpointRow<Role>[] = [...FIGURE_ENDPOINTS, ...PATTERN_ENDPOINTS, ...ADMIN_ENDPOINTS]
 
 export function routes(parts: HttpParts): Hono {
   const { settings, clock, timers, gate, store, telemetry, callers, newCallId, patternModels } = parts
@@ -43,6 +50,17 @@ export function routes(parts: HttpParts): Hono {
   app.route('/', modelRoutes(parts))
   app.route('/', mount(FIGURE_ENDPOINTS, parts))
   app.route('/', mount(PATTERN_ENDPOINTS, runParts))
-  app.notFound(notFound)
+  app.route('/', mount(ADMIN_ENDPOINTS, parts))
+  app.notFound((c) => answerUnknown(c, callers))
   return app
+}
+
+/** Who may not administer learns nothing about the paths below `/admin/`. */
+function answerUnknown(c: Context, callers: Callers): Response {
+  try {
+    if (/^\/admin(\/|$)/.test(c.req.path)) callers.identifyAdministrator(new WebExchange(c.req.raw))
+    return notFound(c)
+  } catch (error) {
+    return problemResponse(error)
+  }
 }

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { Problem } from '../core/problem.ts'
+import { StoreUnavailable } from '../stores/store.ts'
 import type { Dialect } from '../wire/dialect.ts'
 
 /** The body of every error of our own endpoints. `param` is the field or the query parameter at fault. */
@@ -14,10 +15,17 @@ export const problemSchema = z.strictObject({
  * @param dialect writes the body; without it, the body has the shape of `problemSchema`
  */
 export function problemResponse(error: unknown, dialect?: Dialect): Response {
-  const problem = error instanceof Problem ? error : new Problem('internal', 'The gateway failed.')
+  const problem = problemOf(error)
   const { status } = problem
   const body = dialect ? dialect.problemBody(problem, { callId: '', nowMs: 0 }) : JSON.stringify(problemJson(problem))
   return new Response(body, { status, headers: { 'content-type': 'application/json' } })
+}
+
+function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  if (error instanceof StoreUnavailable)
+    return new Problem('ledger_unavailable', 'The ledger cannot be read or written now.')
+  return new Problem('internal', 'The gateway failed.')
 }
 
 function problemJson({ code, message, param }: Problem): z.output<typeof problemSchema> {

@@ -16,6 +16,13 @@ export type Viewer =
   | { readonly role: 'admin' | 'open'; readonly key: null }
   | { readonly role: 'key'; readonly key: string }
 
+/** Who changes what the gateway has booked or is configured with. */
+export interface Administrator {
+  /** The name in the audit log. */
+  readonly actor: 'admin'
+}
+
+const ADMINISTRATOR: Administrator = { actor: 'admin' }
 const ADMIN: Viewer = { role: 'admin', key: null }
 const OPEN: Viewer = { role: 'open', key: null }
 
@@ -78,9 +85,28 @@ export class Callers {
 
   /** Who sends a request for figures. Throws Problem `unauthenticated` or `forbidden`. */
   identifyViewer(request: RequestLine): Viewer {
-    if (this.#adminDigest !== undefined && digest(secretInRequest(request) ?? '') === this.#adminDigest) return ADMIN
+    if (this.#hasAdminKey(request)) return ADMIN
     const key = this.#keyOf(request)
     return key === null ? OPEN : { role: 'key', key }
+  }
+
+  /**
+   * Who sends a request to `/admin/`, also if the gateway is open for everything else. Throws Problem `forbidden` if there is no admin
+   * key, and `unauthenticated` without that key.
+   */
+  identifyAdministrator(request: RequestLine): Administrator {
+    if (this.#adminDigest === undefined)
+      throw new Problem('forbidden', 'Set ADMIN_KEY to use /admin/. It answers that key alone.')
+    if (!this.#hasAdminKey(request))
+      throw new Problem(
+        'unauthenticated',
+        'Send ADMIN_KEY as `Authorization: Bearer …`. /admin/ answers that key alone.',
+      )
+    return ADMINISTRATOR
+  }
+
+  #hasAdminKey(request: RequestLine): boolean {
+    return this.#adminDigest !== undefined && digest(secretInRequest(request) ?? '') === this.#adminDigest
   }
 
   /**

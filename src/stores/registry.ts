@@ -1,7 +1,7 @@
 // Registry: the contract for what is configured rather than counted. It interprets no document.
 
 /** Kinds of documents. A `limit-seed` marks a limit whose windows have started from the ledger's sums. */
-export type DocumentKind = 'key' | 'limit-seed' | 'price' | 'price-file' | 'alert' | 'cursor'
+export type DocumentKind = 'key' | 'limit-seed' | 'price' | 'price-file' | 'adjustment' | 'alert' | 'cursor'
 
 /** A configured value, stored as JSON. */
 export interface Document {

@@ -1,7 +1,7 @@
 // Store: the two contracts of every kind of storage, the money path and the ledger's reader. They know no policy and read no
 // clock.
 
-import type { CallFacts, Entry, Outcome, Reservation } from '../core/ledger-entry.ts'
+import type { Adjustment, CallFacts, Entry, Outcome, Reservation } from '../core/ledger-entry.ts'
 import type { Shortfall, UsedAmounts } from '../core/levels.ts'
 import type { Charge, Instant, LevelView, Meter, What, Who } from '../core/meter.ts'
 import type { OpenTotals } from '../core/open-calls.ts'
@@ -45,7 +45,7 @@ export interface Settlement {
 /** `late`: the call was settled or swept before, or never reserved. Nothing changed. */
 export type SettleResult = 'settled' | 'late'
 
-/** An addition to the ledger that needs no reservation: a call that another gateway made, or a count of refused calls. */
+/** An addition to the ledger that needs no reservation: a call that another gateway made, a correction, or a count of refused calls. */
 export type LedgerRecord =
   | {
       readonly kind: 'entry'
@@ -53,6 +53,16 @@ export type LedgerRecord =
       readonly outcome: Outcome
       readonly charges: readonly Charge[]
       readonly used: UsedAmounts
+    }
+  | {
+      readonly kind: 'adjustment'
+      /** Those of the call, with a call id of its own and without a reservation. */
+      readonly facts: CallFacts
+      /** Its cost is the difference. */
+      readonly outcome: Outcome
+      readonly adjustment: Adjustment
+      /** The difference, on the windows of the call. */
+      readonly charges: readonly Charge[]
     }
   | { readonly kind: 'refusals'; readonly reason: string; readonly count: number }
 
@@ -163,10 +173,12 @@ export interface MoneyPath {
    */
   settle(settlements: readonly Settlement[], now: Instant): Promise<readonly SettleResult[]>
   /**
-   * Adds calls that were made elsewhere, and counts of refused calls. Resolves when the entries are written. Rejects with
+   * Adds calls that were made elsewhere, corrections of calls' costs, and counts of refused calls. Resolves when the entries are written. Rejects with
    * StoreUnavailable if too many entries wait to be written.
    *
    * - an appended entry is settled whether it fits or not, and only once
+   * - an adjustment corrects cost on windows, days and sums, up or down, never below zero, and is no request
+   * - sums of absurd costs stop at the largest amount, in memory and in the ledger, also after a restart
    * - refusals are counted by reason
    */
   append(records: readonly LedgerRecord[], now: Instant): Promise<void>
@@ -226,6 +238,12 @@ export interface LedgerReader {
    * - an entry comes back with every field it was given
    */
   entry(callId: string): Promise<Entry | undefined>
+  /**
+   * The adjustments of a call, oldest first.
+   *
+   * - adjustments of a call are found by the call's id
+   */
+  adjustments(callId: string): Promise<readonly Entry[]>
   /**
    * The newest call with that key digest (`facts.idempotency`) that was reserved at `sinceMs` or later; undefined if none was.
    *

@@ -132,6 +132,21 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     expect(await explain(answer)).toMatchObject({ status: 'completed' })
   })
 
+  it('a correction, and the call that was corrected', async () => {
+    const gateway = await open()
+    await (await gateway.client.asks('openai', { cap: 50 })).text()
+    const [entry] = await gateway.ledger.holds(1)
+    const body = JSON.stringify({ call_id: entry?.facts.callId, cost_usd: '1.50', reason: 'the invoice' })
+    const init = { body, headers: { ...ADMIN, ...JSON_TYPE } }
+    const { adjustment_id } = await checkAnswer(gateway, 'POST', '/admin/adjustments', init)
+    expect(await checkAnswer(gateway, 'GET', `/llm/explain/${entry?.facts.callId}`)).toMatchObject({
+      adjustments: [{ adjustment_id, reason: 'the invoice' }],
+    })
+    expect(await checkAnswer(gateway, 'GET', `/llm/explain/${adjustment_id}`)).toMatchObject({ status: 'adjusted' })
+    const { newest } = await checkAnswer(gateway, 'GET', '/llm/stats')
+    expect(newest).toMatchObject([{ call_id: adjustment_id }, { status: 'completed' }])
+  })
+
   it('estimates that fit, and that do not', async () => {
     const gateway = await open({
       config: { prices: [PRICE], limits: { global: { costPerCall: '0.004', requestsPerDay: 1 } } },
@@ -186,30 +201,30 @@ describe('a row', () => {
     expect(new Set(paths).size).toBe(paths.length)
   })
 
-  it.each(ENDPOINTS.filter(({ role }) => role !== 'open').map(({ method, path }) => [method, path]))(
-    '%s %s: needs a key if there are keys, and a local host if there are none',
-    async (method, path) => {
-      let gateway = await open({ env: KEYS })
-      const body = method === 'POST' ? { body: '{}', headers: JSON_TYPE } : {}
-      const withoutKey = await gateway.client.fetch('in process', path, { method, ...body })
-      expect(withoutKey.status).toBe(401)
-      expect(problemSchema.parse(await withoutKey.json()).error.code).toBe('unauthenticated')
-      await gateway.close()
-      gateway = await open()
-      const foreign = await gateway.client.fetch('in process', path, {
-        method,
-        ...body,
-        headers: { ...JSON_TYPE, host: 'evil.example' },
-      })
-      expect(foreign.status).toBe(403)
-    },
-  )
+  it.each(
+    ENDPOINTS.filter(({ role }) => role !== 'open' && role !== 'admin').map(({ method, path }) => [method, path]),
+  )('%s %s: needs a key if there are keys, and a local host if there are none', async (method, path) => {
+    let gateway = await open({ env: KEYS })
+    const body = method === 'POST' ? { body: '{}', headers: JSON_TYPE } : {}
+    const withoutKey = await gateway.client.fetch('in process', path, { method, ...body })
+    expect(withoutKey.status).toBe(401)
+    expect(problemSchema.parse(await withoutKey.json()).error.code).toBe('unauthenticated')
+    await gateway.close()
+    gateway = await open()
+    const foreign = await gateway.client.fetch('in process', path, {
+      method,
+      ...body,
+      headers: { ...JSON_TYPE, host: 'evil.example' },
+    })
+    expect(foreign.status).toBe(403)
+  })
 
-  it.each(ENDPOINTS.map(({ method, path }) => [method, path] as const))(
+  it.each(ENDPOINTS.map(({ method, path, role }) => [method, path, role] as const))(
     '%s %s: refuses a query parameter that it does not know',
-    async (method, path) => {
+    async (method, path, role) => {
       const gateway = await open()
-      const body = method === 'POST' ? { body: '{}', headers: JSON_TYPE } : {}
+      const headers = role === 'admin' ? { ...JSON_TYPE, ...ADMIN } : JSON_TYPE
+      const body = method === 'POST' ? { body: '{}', headers } : {}
       const response = await gateway.client.fetch('in process', `${path}?colour=red`, { method, ...body })
       expect(response.status).toBe(400)
       const { error } = problemSchema.parse(await response.json())

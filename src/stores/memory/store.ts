@@ -1,9 +1,10 @@
 // Memory store: the reference for every other store. It keeps the newest entries only and survives nothing.
 
-import type { Entry, Outcome, Reservation } from '../../core/ledger-entry.ts'
+import type { Adjustment, Entry, Outcome, Reservation } from '../../core/ledger-entry.ts'
 import { Levels } from '../../core/levels.ts'
 import { NO_SUBJECT, subjectOf } from '../../core/limits.ts'
 import type { Charge, Instant, LevelView } from '../../core/meter.ts'
+import { saturateNanoUsd } from '../../core/money.ts'
 import { applyAmendment, expiredOutcome, OpenCalls } from '../../core/open-calls.ts'
 import { Report } from '../../core/report.ts'
 import { Ring } from '../../core/ring.ts'
@@ -103,8 +104,13 @@ export class MemoryStore implements Store {
       }
       const { callId } = record.facts
       if (this.#openCalls.get(callId) || this.#entries.find((entry) => entry.facts.callId === callId)) continue
-      this.#levels.settleUnreserved(record.charges, record.used, now)
-      this.#addSettled(record, record.outcome)
+      if (record.kind === 'entry') {
+        this.#levels.settleUnreserved(record.charges, record.used, now)
+        this.#addSettled(record, record.outcome)
+      } else {
+        this.#levels.correct(record.charges, now)
+        this.#addSettled(record, record.outcome, record.adjustment)
+      }
     }
   }
 
@@ -160,6 +166,14 @@ export class MemoryStore implements Store {
     return this.#entries.find((entry) => entry.facts.callId === callId)
   }
 
+  async adjustments(callId: string): Promise<readonly Entry[]> {
+    this.#assertOpen()
+    return this.#entries
+      .newest()
+      .filter(({ adjustment }) => adjustment?.callId === callId)
+      .reverse()
+  }
+
   async idempotentEntry(keyHash: string, sinceMs: number): Promise<Entry | undefined> {
     this.#assertOpen()
     const open = this.#openCalls.all().map(({ facts }): Entry => ({ facts, outcome: null, settledSeq: null }))
@@ -171,10 +185,11 @@ export class MemoryStore implements Store {
   async sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>> {
     this.#assertOpen()
     const sums = new Map<string, bigint>()
-    const add = ({ facts, outcome }: Pick<Entry, 'facts' | 'outcome'>) => {
+    const add = (entry: SummedEntry) => {
+      const { facts } = entry
       if (facts.simulated !== query.simulated || facts.reservedAtMs < query.sinceMs) return
       const subject = subjectOf(query.who, facts)
-      sums.set(subject, (sums.get(subject) ?? 0n) + figureOf(query.what, facts, outcome))
+      sums.set(subject, saturateNanoUsd((sums.get(subject) ?? 0n) + figureOf(query.what, entry)))
     }
     for (const entry of this.#entries.newest()) add(entry)
     for (const call of this.#openCalls.all()) add({ facts: call.facts, outcome: null })
@@ -185,8 +200,8 @@ export class MemoryStore implements Store {
     this.#closed = true
   }
 
-  #addSettled({ facts }: Pick<Reservation, 'facts'>, outcome: Outcome): Entry {
-    const entry: Entry = { facts, outcome, settledSeq: ++this.#lastSeq }
+  #addSettled({ facts }: Pick<Reservation, 'facts'>, outcome: Outcome, adjustment?: Adjustment): Entry {
+    const entry: Entry = { facts, outcome, settledSeq: ++this.#lastSeq, ...(adjustment ? { adjustment } : {}) }
     this.#entries.push(entry)
     this.#reportOf(facts.simulated, '').addCall(entry)
     this.#reportOf(facts.simulated, facts.caller.key ?? NO_SUBJECT).addCall(entry)
@@ -213,8 +228,10 @@ function isNewer({ facts }: Entry, other: Entry): boolean {
   )
 }
 
-function figureOf(what: SumQuery['what'], facts: Entry['facts'], outcome: Outcome | null): bigint {
-  if (what === 'requests') return 1n
+type SummedEntry = Pick<Entry, 'facts' | 'outcome' | 'adjustment'>
+
+function figureOf(what: SumQuery['what'], { facts, outcome, adjustment }: SummedEntry): bigint {
+  if (what === 'requests') return adjustment ? 0n : 1n
   if (what === 'tokens') return BigInt(outcome ? totalTokens(outcome.usage) : facts.reservedTokens)
   return outcome ? outcome.cost.totalNanoUsd : facts.reservedCostNanoUsd
 }

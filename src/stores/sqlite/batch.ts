@@ -183,8 +183,9 @@ export class Batch {
 
 /** A row that cannot be written as it is must not block all others: it is settled in full, as an expired call is. */
 function writeSettlement(settlement: PendingSettlement, entries: EntryWriter): void {
-  const { facts, outcome, settledSeq } = settlement.entry
+  const { facts, outcome, settledSeq, adjustment } = settlement.entry
   if (!settlement.hasOpenRow) entries.insert(settlement.id, facts, '[]', true)
+  if (adjustment) entries.markAdjustment(settlement.id, adjustment)
   if (!outcome || settledSeq === null) return
   try {
     if (settlement.isAmended) entries.amend(settlement.id, facts, '[]')

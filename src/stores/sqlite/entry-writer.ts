@@ -1,8 +1,8 @@
 // Writes entries into the SQLite ledger: one INSERT when a call is reserved, one UPDATE when it is settled. Decides nothing.
 
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
-import type { CallFacts, Outcome, UpstreamLimits } from '../../core/ledger-entry.ts'
-import { clampInt64 } from './rows.ts'
+import type { Adjustment, CallFacts, Outcome, UpstreamLimits } from '../../core/ledger-entry.ts'
+import { saturateNanoUsd } from '../../core/money.ts'
 import { serializeRareUsage } from './usage-columns.ts'
 
 /** About what settling adds to a row. */
@@ -45,6 +45,7 @@ export class EntryWriter {
   readonly #settle: ColumnStatement
   readonly #markAppended: StatementSync
   readonly #setIdempotency: StatementSync
+  readonly #setAdjustment: StatementSync
 
   constructor(db: DatabaseSync) {
     this.#insert = new ColumnStatement(
@@ -54,6 +55,7 @@ export class EntryWriter {
     this.#amend = new ColumnStatement(db, updateSql)
     this.#settle = new ColumnStatement(db, (columns) => updateSql(columns).replace('SET', 'SET pad = NULL,'))
     this.#markAppended = db.prepare('UPDATE entry SET appended = 1 WHERE id = ?')
+    this.#setAdjustment = db.prepare('UPDATE entry SET adjusts = ?, reason = ? WHERE id = ?')
     this.#setIdempotency = db.prepare('UPDATE entry SET idempotency_key = ?, idempotency_body = ? WHERE id = ?')
   }
 
@@ -62,6 +64,11 @@ export class EntryWriter {
     writeFacts(this.#insert, id, facts, charges)
     if (isAppended) this.#markAppended.get(id)
     if (facts.idempotency) this.#setIdempotency.get(facts.idempotency.keyHash, facts.idempotency.bodyHash, id)
+  }
+
+  /** Marks a row that was inserted as the correction of another call. */
+  markAdjustment(id: number, { callId, reason }: Adjustment): void {
+    this.#setAdjustment.get(callId, reason, id)
   }
 
   /** Writes all facts anew. The caller of the call, its time and its day are those of the row. */
@@ -87,11 +94,11 @@ export class EntryWriter {
       billed_requests ${usage.requests},
       rare_usage ${serializeRareUsage(usage)},
       reasoning_tokens ${outcome.reasoningTokens},
-      input_cost_nano_usd ${clampInt64(cost.inputNanoUsd)},
-      output_cost_nano_usd ${clampInt64(cost.outputNanoUsd)},
-      cost_nano_usd ${clampInt64(cost.totalNanoUsd)},
-      provider_cost_nano_usd ${providerCost ? clampInt64(providerCost.statedNanoUsd) : null},
-      computed_cost_nano_usd ${providerCost ? clampInt64(providerCost.computedNanoUsd) : null},
+      input_cost_nano_usd ${saturateNanoUsd(cost.inputNanoUsd)},
+      output_cost_nano_usd ${saturateNanoUsd(cost.outputNanoUsd)},
+      cost_nano_usd ${saturateNanoUsd(cost.totalNanoUsd)},
+      provider_cost_nano_usd ${providerCost ? saturateNanoUsd(providerCost.statedNanoUsd) : null},
+      computed_cost_nano_usd ${providerCost ? saturateNanoUsd(providerCost.computedNanoUsd) : null},
       attempts ${serializeAttempts(facts, outcome)},
       upstream_limits ${serializeLimits(outcome.upstreamLimits)},
       id ${id}`
@@ -117,7 +124,7 @@ function writeFacts(statement: ColumnStatement, id: number, facts: CallFacts, ch
     reserved_at_ms ${facts.reservedAtMs},
     day ${facts.day},
     reserved_tokens ${facts.reservedTokens},
-    reserved_cost_nano_usd ${clampInt64(facts.reservedCostNanoUsd)},
+    reserved_cost_nano_usd ${saturateNanoUsd(facts.reservedCostNanoUsd)},
     price_version ${facts.priceVersion},
     cost_known ${facts.costKnown ? 1 : 0},
     streaming ${facts.streaming ? 1 : 0},

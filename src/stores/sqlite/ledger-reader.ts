@@ -20,11 +20,13 @@ export class SqliteLedgerReader implements LedgerReader {
   readonly #state: LedgerState
   readonly #queries: QueryRunner
   readonly #findIdempotent: StatementSync
+  readonly #findAdjustments: StatementSync
 
   constructor(db: DatabaseSync, state: LedgerState, queries: QueryRunner) {
     this.#db = db
     this.#state = state
     this.#queries = queries
+    this.#findAdjustments = prepareEntries(db, 'WHERE adjusts = ? ORDER BY settled_seq')
     this.#findIdempotent = prepareEntries(
       db,
       'WHERE idempotency_key = ? AND id >= ? AND reserved_at_ms >= ? ORDER BY id DESC LIMIT 1',
@@ -72,6 +74,11 @@ export class SqliteLedgerReader implements LedgerReader {
     return this.#queries.run({ kind: 'entry', callId })
   }
 
+  async adjustments(callId: string): Promise<readonly Entry[]> {
+    await this.#written()
+    return this.#findAdjustments.all(callId).map(entryOf)
+  }
+
   async idempotentEntry(keyHash: string, sinceMs: number): Promise<Entry | undefined> {
     await this.#written()
     const since = Math.max(0, sinceMs)
@@ -97,7 +104,7 @@ export class SqliteLedgerReader implements LedgerReader {
     const { openCalls, writeQueue } = this.#state
     const open = openCalls.totals(simulated, key)
     const unwritten = totalsOf(
-      writeQueue.unwrittenEntries.map(({ facts }) => facts),
+      writeQueue.unwrittenEntries.flatMap(({ facts, adjustment }) => (adjustment ? [] : [facts])),
       simulated,
       key,
     )

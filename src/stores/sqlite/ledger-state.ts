@@ -89,12 +89,15 @@ export class LedgerState implements BatchObserver {
   }
 
   /** Returns false if nothing has to be written: the call is in the ledger already. */
-  append({ facts, outcome, charges, used }: Extract<LedgerRecord, { kind: 'entry' }>, now: Instant): boolean {
+  append(record: Exclude<LedgerRecord, { kind: 'refusals' }>, now: Instant): boolean {
+    const { facts, outcome, charges } = record
     if (this.writeQueue.isFull) throw new StoreUnavailable('The ledger could not be written for a while.')
     if (this.#isKnown(facts.callId)) return false
-    this.levels.settleUnreserved(charges, used, now)
+    if (record.kind === 'entry') this.levels.settleUnreserved(charges, record.used, now)
+    else this.levels.correct(charges, now)
     const id = this.#ids.next(facts.reservedAtMs, now.wallMs)
-    const entry: Entry = { facts, outcome, settledSeq: ++this.#lastSeq }
+    const adjustment = record.kind === 'adjustment' ? { adjustment: record.adjustment } : {}
+    const entry: Entry = { facts, outcome, settledSeq: ++this.#lastSeq, ...adjustment }
     this.writeQueue.settle({ id, entry, hasOpenRow: false, isAmended: false })
     return true
   }

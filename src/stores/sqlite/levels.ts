@@ -2,7 +2,8 @@
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { BucketLevel, Charge, Level } from '../../core/meter.ts'
-import { clampInt64, parseCount, toBigint } from './rows.ts'
+import { saturateNanoUsd } from '../../core/money.ts'
+import { parseCount, toBigint } from './rows.ts'
 
 const WINDOW_RETENTION_MS = 2 * 86_400_000
 const BUCKET_RETENTION_MS = 31 * 86_400_000
@@ -53,12 +54,20 @@ export class LevelRows {
     if (level.kind === 'bucket') this.#saveBucket(key, level)
     else {
       const endsAtMs = Number.isFinite(level.endsAtMs) ? level.endsAtMs : null
-      this.#save.get(key, 'window', clampInt64(level.settled), clampInt64(level.reserved), endsAtMs, 0, 0)
+      this.#save.get(key, 'window', saturateNanoUsd(level.settled), saturateNanoUsd(level.reserved), endsAtMs, 0, 0)
     }
   }
 
   #saveBucket(key: string, { used, remainder, atMs, taken, drained }: BucketLevel): void {
-    this.#save.get(key, 'bucket', clampInt64(used), remainder, atMs, clampInt64(taken), clampInt64(drained))
+    this.#save.get(
+      key,
+      'bucket',
+      saturateNanoUsd(used),
+      remainder,
+      atMs,
+      saturateNanoUsd(taken),
+      saturateNanoUsd(drained),
+    )
   }
 
   /**

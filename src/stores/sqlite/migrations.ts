@@ -219,6 +219,13 @@ const PROVIDER_COST = `
   ALTER TABLE entry ADD COLUMN computed_cost_nano_usd INTEGER;
 `
 
+/** Corrections of calls' costs: the call that a row corrects, and why. Few rows have them, and the index holds only those. */
+const ADJUSTMENTS = `
+  ALTER TABLE entry ADD COLUMN adjusts TEXT;
+  ALTER TABLE entry ADD COLUMN reason TEXT;
+  CREATE INDEX entry_adjusts ON entry (adjusts) WHERE adjusts IS NOT NULL;
+`
+
 export const MIGRATIONS: readonly string[] = [
   INITIAL_SCHEMA,
   IDEMPOTENCY,
@@ -227,4 +234,5 @@ export const MIGRATIONS: readonly string[] = [
   RARE_USAGE,
   LIMIT_SEEDS,
   PROVIDER_COST,
+  ADJUSTMENTS,
 ]

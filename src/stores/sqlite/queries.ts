@@ -4,6 +4,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { Entry } from '../../core/ledger-entry.ts'
 import { NO_SUBJECT } from '../../core/limits.ts'
 import type { Who } from '../../core/meter.ts'
+import { saturateNanoUsd } from '../../core/money.ts'
 import type { Tally } from '../../core/report.ts'
 import type { EntryQuery, SumQuery } from '../store.ts'
 import { findMark } from './marks.ts'
@@ -109,19 +110,26 @@ const SUBJECT_SQL: Readonly<Record<Who, string>> = {
 }
 
 const FIGURE_SQL: Readonly<Record<SumQuery['what'], string>> = {
-  requests: '1',
+  requests: 'iif(adjusts IS NULL, 1, 0)',
   tokens: `CASE WHEN settled_seq IS NULL THEN reserved_tokens ELSE ${TOKENS_SUM_SQL} END`,
   cost: 'CASE WHEN settled_seq IS NULL THEN reserved_cost_nano_usd ELSE cost_nano_usd END',
 }
 
+/** SQLite refuses a sum of more than 64 bits: it is read in two parts. */
+const PART = 1_000_000_000n
+
 function readSums(db: DatabaseSync, { who, what, simulated, sinceMs }: SumQuery): Map<string, bigint> {
-  const rows = db.prepare(`SELECT ${SUBJECT_SQL[who]} AS subject, sum(${FIGURE_SQL[what]}) AS figure FROM entry
-    WHERE id >= ? AND reserved_at_ms >= ? AND simulated = ? GROUP BY 1`)
+  const figure = FIGURE_SQL[what]
+  const rows = db.prepare(`SELECT ${SUBJECT_SQL[who]} AS subject, sum((${figure}) / ${PART}) AS parts,
+      sum((${figure}) % ${PART}) AS rest
+    FROM entry WHERE id >= ? AND reserved_at_ms >= ? AND simulated = ? GROUP BY 1`)
   rows.setReadBigInts(true)
   const since = Math.max(0, sinceMs)
   const sums = new Map<string, bigint>()
   for (const row of rows.iterate(Math.floor(since) * IDS_PER_MS, since, simulated ? 1 : 0)) {
-    if (typeof row.figure === 'bigint') sums.set(String(row.subject), row.figure)
+    const { subject, parts, rest } = row
+    if (typeof parts === 'bigint' && typeof rest === 'bigint')
+      sums.set(String(subject), saturateNanoUsd(parts * PART + rest))
   }
   return sums
 }

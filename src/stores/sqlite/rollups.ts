@@ -3,23 +3,33 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type { Entry } from '../../core/ledger-entry.ts'
 import { NO_SUBJECT } from '../../core/limits.ts'
+import { MAX_NANO_USD, saturateNanoUsd } from '../../core/money.ts'
 import { addEntry, addTally, minuteOf, newTally, Report, type Tally } from '../../core/report.ts'
 import { totalTokens } from '../../core/usage.ts'
 import { findMark, prepareSaveMark } from './marks.ts'
-import { clampInt64, toBigint } from './rows.ts'
+import { toBigint } from './rows.ts'
 import { COMMON_COLUMNS, RARE_COLUMN, RARE_SUM_SQL, serializeRareUsage, usageOfRow } from './usage-columns.ts'
 
 const RETENTION_MINUTES = 120
+const COST_COLUMN = 'cost_nano_usd'
 
 /** Columns of sums beside usage, and the figure of a tally in each. */
 const TALLY_COLUMNS: readonly { readonly column: string; readonly figureOf: (tally: Tally) => SQLInputValue }[] = [
   { column: 'requests', figureOf: (tally) => tally.requests },
-  { column: 'cost_nano_usd', figureOf: (tally) => clampInt64(tally.costNanoUsd) },
+  { column: COST_COLUMN, figureOf: (tally) => saturateNanoUsd(tally.costNanoUsd) },
   { column: 'exact', figureOf: (tally) => tally.exact },
   { column: 'estimated', figureOf: (tally) => tally.estimated },
   { column: 'upper_bound', figureOf: (tally) => tally.upperBound },
   ...COMMON_COLUMNS.map(({ name, column }) => ({ column, figureOf: (tally: Tally) => tally.usage[name] })),
 ]
+
+/** Adds a column of a row that is being inserted (`excluded`). Cost stops at zero and at the largest amount: a larger sum would be inexact. */
+function sumSql(column: string): string {
+  const sum = `${column} + excluded.${column}`
+  if (column !== COST_COLUMN) return sum
+  const isTooLarge = `excluded.${column} > 0 AND ${column} > ${MAX_NANO_USD} - excluded.${column}`
+  return `CASE WHEN ${isTooLarge} THEN ${MAX_NANO_USD} ELSE max(0, ${sum}) END`
+}
 
 /** What a row has grown by since the last save. */
 interface RollupDelta {
@@ -63,7 +73,7 @@ export class Rollups {
     const sums = TALLY_COLUMNS.map(({ column }) => column)
     this.#save = db.prepare(`INSERT INTO rollup (span, key, simulated, id, ${sums}, ${RARE_COLUMN})
       VALUES (?, ?, ?, ?, ${sums.map(() => '?')}, ?)
-      ON CONFLICT DO UPDATE SET ${sums.map((column) => `${column} = ${column} + excluded.${column}`)},
+      ON CONFLICT DO UPDATE SET ${sums.map((column) => `${column} = ${sumSql(column)}`)},
         ${RARE_COLUMN} = ${RARE_SUM_SQL}`)
     this.#saveRefusal = db.prepare(`INSERT INTO refusal VALUES (?, ?)
       ON CONFLICT DO UPDATE SET count = count + excluded.count`)

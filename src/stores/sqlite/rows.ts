@@ -13,14 +13,6 @@ import type {
 } from '../../core/ledger-entry.ts'
 import { usageOfRow } from './usage-columns.ts'
 
-const MAX_INT64 = 2n ** 63n - 1n
-const MIN_INT64 = -MAX_INT64
-
-/** A column holds 64 bits. A larger figure (nine billion dollars) must not make the commit fail that other calls share. */
-export function clampInt64(value: bigint): bigint {
-  return value > MAX_INT64 ? MAX_INT64 : value < MIN_INT64 ? MIN_INT64 : value
-}
-
 /** A row of `entry`, by column. */
 export type Row = Record<string, SQLOutputValue>
 
@@ -33,7 +25,13 @@ export function prepareEntries(db: DatabaseSync, where: string): StatementSync {
 
 export function entryOf(row: Row): Entry {
   const settledSeq = parseCount(row.settled_seq)
-  return { facts: factsOf(row), outcome: settledSeq === null ? null : outcomeOf(row), settledSeq }
+  const outcome = settledSeq === null ? null : outcomeOf(row)
+  return { facts: factsOf(row), outcome, settledSeq, ...adjustmentOf(row) }
+}
+
+function adjustmentOf({ adjusts, reason }: Row): Pick<Entry, 'adjustment'> {
+  const callId = parseText(adjusts)
+  return callId === null ? {} : { adjustment: { callId, reason: parseText(reason) ?? '' } }
 }
 
 function factsOf(row: Row): CallFacts {

@@ -131,7 +131,7 @@ export class SqliteStore implements Store {
     this.#setNow(now)
     let isWaiting = false
     for (const record of records) {
-      if (record.kind === 'entry') isWaiting = this.#state.append(record, now) || isWaiting
+      if (record.kind !== 'refusals') isWaiting = this.#state.append(record, now) || isWaiting
       else this.#state.writeQueue.rollups.addRefusals(record.reason, record.count)
     }
     if (isWaiting) await this.#state.writeQueue.settlementsWritten()
@@ -171,6 +171,11 @@ export class SqliteStore implements Store {
   async entry(callId: string): Promise<Entry | undefined> {
     this.#assertOpen()
     return this.#reader.entry(callId)
+  }
+
+  async adjustments(callId: string): Promise<readonly Entry[]> {
+    this.#assertOpen()
+    return this.#reader.adjustments(callId)
   }
 
   async idempotentEntry(keyHash: string, sinceMs: number): Promise<Entry | undefined> {

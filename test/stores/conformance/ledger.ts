@@ -1,7 +1,9 @@
 // What every store promises of its ledger: entries, figures, sums, restarts.
 
 import { afterEach, beforeEach, expect } from 'vitest'
+import type { Outcome } from '../../../src/core/ledger-entry.ts'
 import { NO_SUBJECT } from '../../../src/core/limits.ts'
+import { MAX_NANO_USD } from '../../../src/core/money.ts'
 import { addEntry, newTally } from '../../../src/core/report.ts'
 import { usageOf } from '../../../src/core/usage.ts'
 import { type Store, StoreUnavailable } from '../../../src/stores/store.ts'
@@ -153,6 +155,115 @@ export function ledgerSuite(kind: StoreFactory): void {
     expect((await store.figures({ simulated: false })).report.total()).toMatchObject({ requests: 1, costNanoUsd: 25n })
     expect(await store.entry('elsewhere')).toMatchObject({ outcome, settledSeq: 1 })
   })
+
+  /** The difference on a day's window of cost, and on windows that a correction leaves alone. */
+  const correct = (callId: string, adjusts: string, differenceNanoUsd: bigint) => {
+    const cost = { inputNanoUsd: 0n, outputNanoUsd: 0n, totalNanoUsd: differenceNanoUsd }
+    const outcome: Outcome = { ...outcomeOf(0, 0n), ending: 'adjusted', usage: usageOf(), cost }
+    const facts = factsOf(callId, { reservedTokens: 0, reservedCostNanoUsd: 0n })
+    const charges = [chargeOf('cost/day', differenceNanoUsd, 100n), chargeOf('cost/total', differenceNanoUsd, 1000n)]
+    const adjustment = { callId: adjusts, reason: 'the invoice' }
+    return store.append([{ kind: 'adjustment', facts, outcome, adjustment, charges }], at(5))
+  }
+
+  promise(
+    'an adjustment corrects cost on windows, days and sums, up or down, never below zero, and is no request',
+    async () => {
+      const charges = [
+        chargeOf('cost/day', 40n, 100n),
+        chargeOf('cost/total', 40n, 1000n),
+        chargeOf('requests/minute', 1n, 9n),
+      ]
+      await store.reserve([reservationOf('call', charges)], at())
+      await store.settle([{ callId: 'call', outcome: outcomeOf(30, 40n), used: usedOf(30, 40n) }], at(1))
+      const shown = async () => {
+        const [day, total, requests] = await store.levels(charges, at(5))
+        const { report } = await store.figures({ simulated: false })
+        const { requests: count, costNanoUsd, exact, tokens } = report.total()
+        const sums = await store.sums({ who: 'global', what: 'cost', simulated: false, sinceMs: 0 })
+        const calls = await store.sums({ who: 'global', what: 'requests', simulated: false, sinceMs: 0 })
+        return {
+          levels: [day?.settled, total?.settled, requests?.settled],
+          costNanoUsd,
+          count,
+          exact,
+          tokens,
+          sums: [sums.get(''), calls.get('')],
+        }
+      }
+      const before = await shown()
+      expect(before).toMatchObject({ levels: [40n, 40n, 1n], costNanoUsd: 40n, count: 1, tokens: 30, sums: [40n, 1n] })
+      await correct('up', 'call', 15n)
+      expect(await shown()).toEqual({ ...before, levels: [55n, 55n, 1n], costNanoUsd: 55n, sums: [55n, 1n] })
+      await correct('down', 'call', -55n)
+      expect(await shown()).toEqual({ ...before, levels: [0n, 0n, 1n], costNanoUsd: 0n, sums: [0n, 1n] })
+      await correct('further', 'elsewhere', -10n)
+      expect(await shown()).toMatchObject({ levels: [0n, 0n, 1n], costNanoUsd: 0n })
+      if (!reopen) return
+      await store.close(at(6))
+      store = await reopen(at(6))
+      expect(await shown()).toMatchObject({
+        levels: [0n, 0n, expect.anything()],
+        costNanoUsd: 0n,
+        count: 1,
+        tokens: 30,
+      })
+    },
+  )
+
+  promise("adjustments of a call are found by the call's id", async () => {
+    await call('call', 40n)
+    expect(await store.adjustments('call')).toEqual([])
+    await correct('first', 'call', 2n)
+    await correct('second', 'call', -3n)
+    await correct('other', 'another call', 5n)
+    const found = await store.adjustments('call')
+    expect(
+      found.map(({ facts, outcome, settledSeq }) => [facts.callId, outcome?.cost.totalNanoUsd, settledSeq]),
+    ).toEqual([
+      ['first', 2n, 2],
+      ['second', -3n, 3],
+    ])
+    expect(await store.entry('first')).toMatchObject({
+      adjustment: { callId: 'call', reason: 'the invoice' },
+      outcome: { ending: 'adjusted' },
+    })
+    expect((await store.entries({ limit: 9, afterSeq: 1 })).map(({ facts }) => facts.callId)).toEqual([
+      'first',
+      'second',
+      'other',
+    ])
+  })
+
+  promise(
+    'sums of absurd costs stop at the largest amount, in memory and in the ledger, also after a restart',
+    async () => {
+      const charges = [chargeOf('cost/total', 0n, 100n)]
+      const settleAbsurd = async (callId: string, cost: bigint) => {
+        await store.reserve([reservationOf(callId, charges)], at())
+        await store.settle([{ callId, outcome: outcomeOf(1, cost), used: usedOf(1, cost) }], at())
+      }
+      const shown = async () => {
+        const [total] = await store.levels(charges, at())
+        const { report } = await store.figures({ simulated: false })
+        const sums = await store.sums({ who: 'global', what: 'cost', simulated: false, sinceMs: 0 })
+        return [total?.settled, report.total().costNanoUsd, sums.get('')]
+      }
+      await settleAbsurd('usual', 1n)
+      await settleAbsurd('one', MAX_NANO_USD - 2n)
+      expect(await shown()).toEqual([MAX_NANO_USD - 1n, MAX_NANO_USD - 1n, MAX_NANO_USD - 1n])
+      for (const callId of ['two', 'three']) {
+        await settleAbsurd(callId, MAX_NANO_USD)
+        expect(await shown()).toEqual([MAX_NANO_USD, MAX_NANO_USD, MAX_NANO_USD])
+      }
+      if (!reopen) return
+      await store.close(at())
+      store = await reopen(at())
+      expect(await shown()).toEqual([MAX_NANO_USD, MAX_NANO_USD, MAX_NANO_USD])
+      await settleAbsurd('four', MAX_NANO_USD)
+      expect(await shown()).toEqual([MAX_NANO_USD, MAX_NANO_USD, MAX_NANO_USD])
+    },
+  )
 
   promise('the newest call with an idempotency key is found, open or settled', async () => {
     const idempotency = (body: string) => ({ keyHash: 'key', bodyHash: body })
@@ -306,6 +417,7 @@ export function ledgerSuite(kind: StoreFactory): void {
       figures: () => store.figures({ simulated: false }),
       entries: () => store.entries({ limit: 1 }),
       entry: () => store.entry('late'),
+      adjustments: () => store.adjustments('late'),
       idempotentEntry: () => store.idempotentEntry('key', 0),
       sums: () => store.sums({ who: 'key', what: 'cost', simulated: false, sinceMs: 0 }),
     }
