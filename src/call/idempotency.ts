@@ -73,7 +73,7 @@ function refuseRepeated({ facts, outcome }: Entry, { bodyHash }: IdempotencyMark
     'idempotency_done',
     `This request was made before, by call ${facts.callId}, which ended ${outcome.ending} and cost $${cost}. Its answer is not kept.`,
     null,
-    { retry: false, headers: ['x-bursar-original-call-id', facts.callId, 'x-bursar-cost-usd', cost] },
+    { retry: false, headers: ['x-bursar-original-call-id', facts.callId] },
   )
 }
 

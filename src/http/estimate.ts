@@ -33,7 +33,7 @@ export const ESTIMATE = endpoint({
     limits: z.array(checkSchema),
   }),
 }).handle(async (parts, { query: { path }, body, exchange }) => {
-  const dialect = dialectAt(path)
+  const dialect = dialectAt(path.replace(/\?.*/s, ''))
   if (!dialect) {
     const text = `path: must be the path of a call, for example ${DEFAULT_PATH}, and not ${path.slice(0, MAX_SHOWN_CHARACTERS)}`
     throw new Problem('invalid_request', text, 'path')

@@ -76,8 +76,9 @@ describe.each(STORES)('%s:', (store) => {
     expect(Object.fromEntries(again.headers)).toMatchObject({
       'x-should-retry': 'false',
       'x-bursar-original-call-id': answer.headers.get('x-bursar-call-id'),
-      'x-bursar-cost-usd': '0.00004',
     })
+    // Whoever adds up this header counts the call once.
+    expect(again.headers.has('x-bursar-cost-usd')).toBe(false)
     const { message, code } = errorIn('openai', await again.json())
     expect(code).toBe('idempotency_done')
     expect(message).toContain(`${answer.headers.get('x-bursar-call-id')}, which ended completed and cost $0.00004`)
@@ -121,7 +122,6 @@ describe.each(STORES)('%s:', (store) => {
     expect([again.status, sent(routing)]).toEqual([409, 1])
     const { message } = errorIn('openai', await again.json())
     expect(message).toMatch(/ended failed and cost \$0\.000\d+\. /)
-    expect(again.headers.get('x-bursar-cost-usd')).not.toBe('0')
   })
 
   it('a call whose client left is made all the same, and not again', async () => {

@@ -157,6 +157,8 @@ describe('every real answer has the fields of its schema, and no others:', () =>
       const { path, body } = requestFor(dialect, { cap: 50 })
       expect(await estimate(path, body)).toMatchObject({ fits: true })
     }
+    const { body: ofMessages } = requestFor('anthropic', { cap: 50 })
+    expect(await estimate('/v1/messages?beta=true', ofMessages)).toMatchObject({ fits: true })
     const { path, body } = requestFor('openai', { cap: 8_000 })
     await (await gateway.client.asks('openai', { cap: 50 })).text()
     expect(await estimate(path, body)).toMatchObject({ fits: false })
