@@ -83,6 +83,45 @@ describe.each(STORES)('%s: 200 calls at once', (store) => {
     expect(refused.every((answer) => Number(answer.headers.get('retry-after')) >= 1)).toBe(true)
   })
 
+  it('with fees: what the provider bills, fees included, fits, and calls whose fees nobody knows before are refused', async () => {
+    const feeNanoUsd = 25_000_000n
+    const price = { ...PRICE, requests: '25', webSearches: '10' }
+    const gateway = await useGateway({
+      config: { prices: [price], limits: { global: { costPerDay: '0.20' } } },
+      env: { UNBOUNDED_CALLS: 'refuse' },
+      respond: () => {},
+      clock: new ManualClock(),
+      ...fileFor(store),
+    })
+    const { provider } = gateway
+    const statuses: number[] = []
+    const { path } = requestFor('openai', { cap: 100 })
+    const answers = Array.from({ length: CALLS }, async (_, index) => {
+      const { body } = requestFor('openai', { cap: 100 })
+      const searching = { ...JSON.parse(body), web_search_options: {} }
+      const answer = await gateway.client.fetch('over sockets', path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: index % 4 === 0 ? JSON.stringify(searching) : body,
+      })
+      statuses.push(answer.status)
+      return answer.text()
+    })
+    await waitFor(async () => provider.received.length + statuses.length === CALLS || undefined, 20_000)
+    expect(provider.received.some(({ body }) => body.includes('web_search_options'))).toBe(false)
+    for (const call of provider.received) answerWhole(call, { input: 20, output: 100 })
+    await Promise.all(answers)
+    const billedNanoUsd =
+      BigInt(provider.received.length) *
+      (feeNanoUsd + 20n * NANO_USD_PER_INPUT_TOKEN + 100n * NANO_USD_PER_OUTPUT_TOKEN)
+    expect(provider.received.length).toBe(7)
+    expect(billedNanoUsd).toBeLessThanOrEqual(200_000_000n)
+    const [level] = await gateway.ledger.levels()
+    expect(level?.settled).toBe(Number(billedNanoUsd) / 1e9)
+    expect(statuses.filter((status) => status === 400)).toHaveLength(CALLS / 4)
+    expect(statuses.filter((status) => status === 429)).toHaveLength((CALLS * 3) / 4 - 7)
+  })
+
   it('a limit on each key is each key its own', async () => {
     const config = {
       prices: [PRICE],
