@@ -108,6 +108,17 @@ it('the provider gets the name as the caller wrote it, and the ledger has one na
   expect(entry?.facts).toMatchObject({ model: 'gpt-4o-2024-08-06', requestedModel: 'openai/GPT-4o-2024-08-06' })
 })
 
+it('a circuit is that of every spelling, and a dated name has its own', async () => {
+  const { gateway, status } = await useLimited({ global: { costPerDay: '100' } })
+  gateway.provider.says(({ response }) => void response.writeHead(503).end())
+  for (let call = 0; call < 10; call++) await status('GPT-4o')
+  expect([await status('gpt-4o'), await status('openai/GPT-4o')]).toEqual([503, 503])
+  const sent = gateway.provider.received.length
+  gateway.provider.says(({ usual }) => usual)
+  expect([await status('gpt-4o'), await status('gpt-4o-2024-08-06')]).toEqual([503, 200])
+  expect(gateway.provider.received).toHaveLength(sent + 1)
+})
+
 it('a new limit starts from what was spent under every spelling, also for a single model beside others', async () => {
   const { gateway, status } = await useLimited({ 'model:openai/gpt-5': TWO_CALLS })
   expect([await status('GPT-4o'), await status('gpt-4o-2024-08-06'), await status('gpt-5')]).toEqual([200, 200, 200])
