@@ -42,26 +42,39 @@ export function checkBasis(
     input <= times * Math.max(quote.contextWindow, quote.inputTokens) &&
     output <= times * Math.max(quote.contextWindow, quote.outputTokens)
   if (!isCredible) return upperBoundBasis(basis.ending, INCREDIBLE_USAGE)
-  if (!dialect.listsExtras && isMissingExtras(metered, admitted)) return upperBoundBasis(basis.ending, basis.error)
+  if (isMissingCharges(metered, admitted, dialect.listsExtras)) return upperBoundBasis(basis.ending, basis.error)
   if (metered.isUpperBound) return { ...basis, certainty: 'upperBound' }
   const isPromptMissing = input === 0 && quote.inputTokens > 0 && output > 0
   if (!isPromptMissing) return basis
   return { ...basis, certainty: 'upperBound', metered: withInput(metered, quote.inputTokens) }
 }
 
-/**
- * True if hosted tools may have been billed beside the tokens and the answer lists no use of them: neither uses nor the cost are
- * known. A request fee of the model is a fee for its searches.
- */
-function isMissingExtras({ listsExtras, statedCost }: AnswerUsage, { applicant, quote }: AdmittedCall): boolean {
-  if (listsExtras || statedCost) return false
+/** True if something may have been billed for which the answer gives no figure. A cost that it states covers everything. */
+function isMissingCharges(metered: AnswerUsage, { applicant, quote }: AdmittedCall, dialectLists: boolean): boolean {
+  const { listsExtras = dialectLists, countsSources, statedCost, unmetered = [] } = metered
+  if (statedCost && statedCost.nanoUsd > 0n) return false
   const { unbounded } = applicant.first.request
+  if (unmetered.some((name) => !(name === 'code_execution' && unbounded.some(isFreeCodeTool)))) return true
+  // A request fee of the model is a fee for its searches.
   const hasFee = (quote.price?.steps[0].rates.requests ?? 0n) > 0n
-  return unbounded.some((name) => !(TOKEN_FEATURES.has(name) || (name === 'web_search_options' && hasFee)))
+  const isTold = (name: string) => {
+    if (TOKEN_FEATURES.has(name) || (name === 'web_search_options' && hasFee)) return true
+    if (UNTOLD_FEATURES.test(name)) return false
+    return listsExtras || (name === 'search_parameters' && countsSources === true)
+  }
+  return !unbounded.every(isTold)
 }
 
-/** Features of chat completions without an upper bound that are billed by the tokens of the answering model alone. */
+/** Features without an upper bound that are billed by the tokens of the answering model alone. */
 const TOKEN_FEATURES: ReadonlySet<string> = new Set(['models', 'preset', 'route', 'mcp'])
+
+/** Features whose fees are told in no list of uses: OpenRouter's, Mistral's reading of documents, Vertex AI's search for enterprises. */
+const UNTOLD_FEATURES = /^(?:plugins|openrouter:.*|document_url|enterprise_?web_?search)$/i
+
+/** Anthropic bills no code that runs beside these tools, which run code themselves to filter what they find. */
+function isFreeCodeTool(name: string): boolean {
+  return /^web_(?:search|fetch)_202[6-9]/.test(name)
+}
 
 function withInput(metered: AnswerUsage, input: number): AnswerUsage {
   return { ...metered, usage: usageSum(metered.usage, usageOf({ input })) }

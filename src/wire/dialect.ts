@@ -71,6 +71,10 @@ export interface AnswerUsage {
   readonly serviceTier: string | null
   /** True if the answer lists what hosted tools did, so that what it does not list was not done. */
   readonly listsExtras?: boolean
+  /** True if the answer counts the sources of xAI's live search, and lists no other tool. */
+  readonly countsSources?: boolean
+  /** Billed uses that the answer shows and gives no figure for, by a name of the tool. Absent if there are none. */
+  readonly unmetered?: readonly string[]
   /** What the answer says was charged. */
   readonly statedCost?: StatedCost
   /** True if the classes are not known and `usage` is the most that they can cost. */
