@@ -13,8 +13,13 @@ export const PROVIDERS: Readonly<Record<string, Omit<FileProvider, 'models'>>> =
   openai: { rates: { webSearches: 10, fileSearches: 2.5, containerGigabytes: 30 }, tiers: OPENAI_TIERS },
   // litellm's map: Azure bills $0.014 for a search and $0.033 for a container.
   azure: { fees: { webSearches: 14, fileSearches: 2.5, containerGigabytes: 33 }, tiers: OPENAI_TIERS },
+  // A container for code costs $0.05 an hour, after hours that are free and that no answer shows.
   // The highest published percentage of fast answers, and that of answers that are made in the United States.
-  anthropic: { rates: { webSearches: 10 }, tiers: { fast: 600, batch: 50 }, uplifts: { us: 110 } },
+  anthropic: {
+    rates: { webSearches: 10, containerSeconds: 0.05 },
+    tiers: { fast: 600, batch: 50 },
+    uplifts: { us: 110 },
+  },
   // Gemini 2 and older bill a prompt that searches, and every tier of Gemini has one percentage.
   google: { rates: { webSearches: 35 }, tiers: { priority: 180, flex: 50, batch: 50 } },
   // xAI's price page: searches of the web and of X, runs of code, searches of collections, and of attached files.

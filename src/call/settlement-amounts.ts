@@ -70,7 +70,7 @@ export class SettlementCalculator {
     if (prices.length === 0 || prices.some(isFree)) return false
     const isPriced = (name: FeeClass) => prices.some((price) => knowsFee(price, name))
     if (UNIT_FEES.some((name) => unitsOf(usage, name) > 0 && !isPriced(name))) return true
-    return otherUsage.some((share) => share.model !== null && !this.#answeredPrice(share.model, admitted, priceName))
+    return otherUsage.some((share) => share.isTool && !this.#answeredPrice(share.model, admitted, priceName))
   }
 
   settlementFor(

@@ -11,7 +11,7 @@ import type { SettledAmounts, SettlementCalculator } from './settlement-amounts.
 import { type SettlementBasis, upperBoundBasis } from './settlement-basis.ts'
 import { reportAttempt } from './target-health.ts'
 import type { UpstreamAttempt } from './upstream-attempt.ts'
-import { checkBasis, INCREDIBLE_USAGE, withServedTier } from './usage-check.ts'
+import { checkBasis, INCREDIBLE_USAGE, withContainerTime, withServedTier } from './usage-check.ts'
 
 export interface SettlementParts {
   readonly clock: Clock
@@ -73,7 +73,9 @@ export class CallSettlement {
     const { admitted, provider, outgoing } = attempt.dispatch
     const { facts } = admitted
     const now = clock.now()
-    const checked = checkBasis(withServedTier(given, attempt.headers), attempt.dispatch)
+    const seconds = (now.monoMs - attempt.sentAtMs) / 1_000
+    const timed = withContainerTime(withServedTier(given, attempt.headers), attempt.dispatch, seconds)
+    const checked = checkBasis(timed, attempt.dispatch)
     const isUnpriced = checked.metered && settlementCalculator.hasUnpricedParts(checked.metered, admitted, provider)
     const basis = isUnpriced ? upperBoundBasis(checked.ending, checked.error) : checked
     const amounts = settlementCalculator.settlementFor(basis, admitted, provider, now.wallMs)

@@ -25,6 +25,31 @@ export function withServedTier(basis: SettlementBasis, headers: HeaderList): Set
   return serviceTier === undefined ? basis : { ...basis, metered: { ...metered, serviceTier } }
 }
 
+/** Anthropic bills a container for this long at least. */
+const MIN_CONTAINER_SECONDS = 300
+
+/** Anthropic bills no code that runs beside these tools, which run code themselves to filter what they find. */
+const FREE_CODE_TOOL = /^web_(?:search|fetch)_202[6-9]/
+
+/**
+ * The basis with the most that its container can have lived, if code ran in one. A file that a request brings along makes a
+ * container, too.
+ * @param seconds how long the provider took for the answer
+ */
+export function withContainerTime(
+  basis: SettlementBasis,
+  { admitted }: Pick<Dispatch, 'admitted'>,
+  seconds: number,
+): SettlementBasis {
+  const { metered } = basis
+  const { unbounded } = admitted.applicant.first.request
+  const hasContainer = metered?.ranCode || unbounded.includes('container_upload')
+  if (!metered || !hasContainer || unbounded.some((name) => FREE_CODE_TOOL.test(name))) return basis
+  const containerSeconds = Math.max(MIN_CONTAINER_SECONDS, Math.ceil(seconds))
+  const usage = usageSum(metered.usage, usageOf({ containerSeconds }))
+  return { ...basis, metered: { ...metered, usage, isUpperBound: true } }
+}
+
 /**
  * The basis with what its usage cannot be put right. Usage beyond the model's window by orders of magnitude counts as unknown. A
  * prompt has tokens: if none are counted, the input is the most that it can be.
@@ -54,7 +79,7 @@ function isMissingCharges(metered: AnswerUsage, { applicant, quote }: AdmittedCa
   const { listsExtras = dialectLists, countsSources, statedCost, unmetered = [] } = metered
   if (statedCost && statedCost.nanoUsd > 0n) return false
   const { unbounded } = applicant.first.request
-  if (unmetered.some((name) => !(name === 'code_execution' && unbounded.some(isFreeCodeTool)))) return true
+  if (unmetered.length > 0) return true
   // A request fee of the model is a fee for its searches.
   const hasFee = (quote.price?.steps[0].rates.requests ?? 0n) > 0n
   const isTold = (name: string) => {
@@ -70,11 +95,6 @@ const TOKEN_FEATURES: ReadonlySet<string> = new Set(['models', 'preset', 'route'
 
 /** Features whose fees are told in no list of uses: OpenRouter's, Mistral's reading of documents, Vertex AI's search for enterprises. */
 const UNTOLD_FEATURES = /^(?:plugins|openrouter:.*|document_url|enterprise_?web_?search)$/i
-
-/** Anthropic bills no code that runs beside these tools, which run code themselves to filter what they find. */
-function isFreeCodeTool(name: string): boolean {
-  return /^web_(?:search|fetch)_202[6-9]/.test(name)
-}
 
 function withInput(metered: AnswerUsage, input: number): AnswerUsage {
   return { ...metered, usage: usageSum(metered.usage, usageOf({ input })) }

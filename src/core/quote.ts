@@ -113,13 +113,16 @@ const ASSUMED_UNITS: Readonly<Record<string, Partial<Record<FeeClass, bigint>>>>
   browser_search: { pageVisits: 10n },
   // A container without a stated size is the smallest. xAI bills each run in its place.
   code_interpreter: { containerGigabytes: 1n, codeRuns: 10n },
-  code_execution: { codeRuns: 10n },
+  // Anthropic bills the time of a container.
+  code_execution: { codeRuns: 10n, containerSeconds: 3_600n },
   shell: { containerGigabytes: 1n },
   container_1g: { containerGigabytes: 1n },
   container_4g: { containerGigabytes: 4n },
   container_16g: { containerGigabytes: 16n },
   container_64g: { containerGigabytes: 64n },
 }
+/** Anthropic's tools have a date at the end of their names. */
+const DATE = /_\d{8}$/
 /** No provider makes fewer tokens of a second of sound. */
 const MIN_AUDIO_TOKENS_PER_SECOND = 10
 const MILLION = 1_000_000n
@@ -289,7 +292,8 @@ function maxFees(request: RequestFacts, rates: Rates, inputTokens: number): bigi
   let fees = rates.requests
   if (request.unbounded.length > 0) fees += rates.webSearches * ASSUMED_WEB_SEARCHES
   for (const name of request.unbounded) {
-    const assumed = Object.hasOwn(ASSUMED_UNITS, name) ? ASSUMED_UNITS[name] : undefined
+    const tool = name.replace(DATE, '')
+    const assumed = Object.hasOwn(ASSUMED_UNITS, tool) ? ASSUMED_UNITS[tool] : undefined
     for (const [feeClass, units] of Object.entries(assumed ?? {})) fees += rates[feeClass as FeeClass] * units
   }
   if (request.audioInput && rates.audioSeconds > 0n)

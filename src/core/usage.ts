@@ -77,6 +77,8 @@ const FEE_ROWS = {
   containerGigabytes: fee('container_gigabytes', 1_000, RARE),
   /** Sound that is billed by its length; its price is for an hour. */
   audioSeconds: fee('audio_seconds', 3_600, RARE),
+  /** The life of containers that are billed by their time; its price is for an hour. */
+  containerSeconds: fee('container_seconds', 3_600, RARE),
   requests: fee('requests', 1_000, COMMON),
 }
 

@@ -153,6 +153,7 @@ const REQUEST: RequestFacts = {
     'attachment_search',
     'browser_search',
     'code_interpreter',
+    'code_execution',
   ],
   serviceTier: null,
   user: null,

@@ -71,7 +71,7 @@ function readAnswerBlock(json: JsonCursor, answer: AnswerFacts): void {
   answer.ranCode ||= runsCode(block.type, block.name)
 }
 
-/** Code runs in a container that is billed by the hour, which no answer tells. */
+/** `code_execution`, `bash_code_execution`, `text_editor_code_execution`. */
 function runsCode(type: unknown, name: unknown): boolean {
   return type === 'server_tool_use' && typeof name === 'string' && name.endsWith(CODE_EXECUTION)
 }
@@ -101,12 +101,14 @@ function normaliseUsage(
   if (!areCredibleCounts(billedCounts(counts)) || !passes.every((pass) => areCounts(billedCounts(recordOf(pass)))))
     return undefined
   const { own, others } = sharesOf(counts, model)
-  const webSearches = countOf(recordOf(counts.server_tool_use).web_search_requests)
-  const unmetered = unmeteredIn(recordOf(counts.server_tool_use), ranCode)
+  const { web_search_requests, code_execution_requests, ...otherTools } = recordOf(counts.server_tool_use)
+  const webSearches = countOf(web_search_requests)
+  const unmetered = unmeteredIn(otherTools)
   return {
     usage: usageSum(own, usageOf({ webSearches, requests: 1 })),
     ...(others.length > 0 ? { otherUsage: others } : {}),
     ...(unmetered.length > 0 ? { unmetered } : {}),
+    ...(ranCode || countOf(code_execution_requests) > 0 ? { ranCode: true } : {}),
     reasoningTokens: countOf(recordOf(counts.output_tokens_details).thinking_tokens),
     model,
     serviceTier:
@@ -115,14 +117,13 @@ function normaliseUsage(
   }
 }
 
-/** Counts of tools other than searches. Pages that are fetched, and searches of tools, are billed by their tokens alone. */
+/** Pages that are fetched, and searches of tools, are billed by their tokens alone. */
 const TOKEN_COUNTS: ReadonlySet<string> = new Set(['web_fetch_requests', 'tool_search_requests'])
 
-function unmeteredIn(toolCounts: Readonly<Record<string, unknown>>, ranCode: boolean): string[] {
-  const counted = Object.entries(toolCounts).flatMap(([name, count]) => (countOf(count) > 0 ? [name] : []))
-  const others = counted.filter((name) => name !== 'web_search_requests' && !TOKEN_COUNTS.has(name))
-  const names = others.map((name) => name.replace(/_requests$/, ''))
-  return ranCode && !names.includes(CODE_EXECUTION) ? [...names, CODE_EXECUTION] : names
+function unmeteredIn(toolCounts: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(toolCounts).flatMap(([name, count]) =>
+    countOf(count) > 0 && !TOKEN_COUNTS.has(name) ? [name] : [],
+  )
 }
 
 /** The counts that the cost is computed from. */

@@ -191,7 +191,7 @@ function imageShareIn({ toolUsage, imageModel }: AnswerFacts): UsageShare | unde
   const imageInput = Math.min(countOf(recordOf(drawn.input_tokens_details).image_tokens), input)
   const text = Math.min(countOf(recordOf(drawn.output_tokens_details).text_tokens), output)
   const usage = usageOf({ input: input - imageInput, imageInput, output: text, imageOutput: output - text })
-  return { usage, model: imageModel ?? DEFAULT_IMAGE_MODEL }
+  return { usage, model: imageModel ?? DEFAULT_IMAGE_MODEL, isTool: true }
 }
 
 const COMPLETED = Buffer.from('.completed"')

@@ -413,7 +413,7 @@ describe('a whole answer', () => {
     const metered = whole(response({ usage: PLAIN, tools, tool_usage: { image_gen: drawn } })).answerUsage()
     expect(metered?.usage).toEqual(usageOf({ input: 9, output: 4, requests: 1 }))
     const usage = usageOf({ input: 10, imageInput: 40, output: 10, imageOutput: 290 })
-    expect(metered?.otherUsage).toEqual([{ usage, model }])
+    expect(metered?.otherUsage).toEqual([{ usage, model, isTool: true }])
   })
 
   test.each(BILLED)('counts what is billed by the piece: %s', (_name, fields, counts) => {
