@@ -180,7 +180,8 @@ export class PriceList {
   }
 }
 
-function fileIdOf(provider: string): string {
+/** The file's id of one of our providers. */
+export function fileIdOf(provider: string): string {
   return FILE_IDS.get(provider) ?? provider
 }
 
