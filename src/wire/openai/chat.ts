@@ -90,6 +90,7 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   user: readUser,
   modalities: readModalities,
   prompt_cache_options: readCacheLifetime,
+  cache_control: readCacheLifetime,
   prediction(json, draft) {
     const isObject = json.isObject()
     const bytes = lengthOf(json.range())
@@ -198,6 +199,7 @@ const PART = new ObjectReader<RequestDraft>({
     readMedia(json, draft)
   },
   prompt_cache_breakpoint: readCacheLifetime,
+  cache_control: readCacheLifetime,
 })
 
 function readPart(json: JsonCursor, draft: RequestDraft): void {
