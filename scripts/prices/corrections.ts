@@ -84,16 +84,18 @@ const OPENAI_NOVEMBER = { provider: 'openai', source: "OpenAI's price page", dat
 const GOOGLE_READERS = { provider: 'google', source: "Readers of Google's price page", date: '2026-11-30' }
 const MISTRAL_NOVEMBER = { provider: 'mistral', source: "Mistral's model pages", date: '2026-11-22' }
 
-/** Each tool that OpenAI runs is billed like a model of its own, by the request. Azure runs OpenAI's models and tools. */
-const TOOLS: readonly Correction[] = ['openai', 'azure'].flatMap((provider) =>
-  Object.entries({
-    file_search: 2.5,
-    container_1g: 30,
-    container_4g: 120,
-    container_16g: 480,
-    container_64g: 1_920,
-  }).map(([model, requests]) => ({ ...OPENAI_NOVEMBER, provider, model, spans: [{ rates: { input: 0, requests } }] })),
-)
+/** Groq's browser on the models that have it. The map has the price of its searches, and litellm's code that of a visit. */
+const GROQ_BROWSER: readonly Correction[] = [
+  'openai/gpt-oss-120b',
+  'openai/gpt-oss-20b',
+  'openai/gpt-oss-safeguard-20b',
+].map((model) => ({
+  provider: 'groq',
+  model,
+  set: { pageVisits: 1 },
+  source: "litellm's constants",
+  date: '2026-11-30',
+}))
 
 export const CORRECTIONS: readonly Correction[] = [
   // OpenAI
@@ -122,7 +124,6 @@ export const CORRECTIONS: readonly Correction[] = [
   { ...OPENAI_NOVEMBER, model: 'ft:gpt-4.1-mini', spans: [{ rates: { input: 0.8, cacheRead: 0.2, output: 3.2 } }] },
   { ...OPENAI_NOVEMBER, model: 'ft:gpt-4.1-nano', spans: [{ rates: { input: 0.2, cacheRead: 0.05, output: 0.8 } }] },
   { ...OPENAI_NOVEMBER, model: 'ft:o4-mini', spans: [{ rates: { input: 4, cacheRead: 1, output: 16 } }] },
-  ...TOOLS,
   // Anthropic
   { ...SONNET_4_LONG_CONTEXT, provider: 'anthropic', model: 'claude-sonnet-4-0' },
   { ...SONNET_4_LONG_CONTEXT, provider: 'google', model: 'claude-4-sonnet' },
@@ -203,6 +204,8 @@ export const CORRECTIONS: readonly Correction[] = [
     set: { input: 0.28, cacheRead: 0.028, output: 0.42 },
     source: 'litellm, llmgateway, model-prices',
   },
+  // Groq
+  ...GROQ_BROWSER,
   // xAI
   {
     provider: 'x-ai',

@@ -1,5 +1,6 @@
 // Percent: whether the rates of a tier are one percentage of the standard ones.
 
+import { FEE_CLASSES } from '../../src/core/usage.ts'
 import type { FilePrice, FileRates } from '../../src/prices/price-file.ts'
 
 /** The percentage of the standard rates that all rates of a tier are. Undefined if they differ, or are not a whole percentage. */
@@ -10,7 +11,7 @@ export function percentOf(tier: FileRates, standard: FileRates): number | undefi
   return percents.size === 1 && percent !== undefined && Number.isInteger(percent) ? percent : undefined
 }
 
-const FEES = new Set(['webSearches', 'mapsQueries', 'sources', 'audioSeconds', 'requests', 'fileSearches'])
+const FEES: ReadonlySet<string> = new Set(FEE_CLASSES)
 
 function percentsOf(price: FilePrice | undefined, standard: FilePrice): number[] {
   if (price === undefined) return [Number.NaN]

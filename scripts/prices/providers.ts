@@ -2,34 +2,31 @@
 
 import type { FileProvider } from '../../src/prices/price-file.ts'
 
-/** Dollars per thousand uses of the tools that OpenAI runs: calls of file search, and containers for twenty minutes each. */
-const OPENAI_TOOLS = {
-  file_search: 2.5,
-  container_1g: 30,
-  container_4g: 120,
-  container_16g: 480,
-  container_64g: 1_920,
-  // A container without a stated size is the smallest.
-  code_interpreter: 30,
-  shell: 30,
-}
-
 /**
  * A model that does not name its priority price takes the highest published percentage. `fast` is the name that `priority` has
  * had since 2026-07-30.
  */
 const OPENAI_TIERS = { priority: 250, fast: 250, ultrafast: 600, batch: 50 }
 
-const OPENAI: Omit<FileProvider, 'models'> = { rates: { webSearches: 10 }, tools: OPENAI_TOOLS, tiers: OPENAI_TIERS }
-
 export const PROVIDERS: Readonly<Record<string, Omit<FileProvider, 'models'>>> = {
-  openai: OPENAI,
-  azure: OPENAI,
+  // A container for twenty minutes costs $0.03 for each of its gigabytes: $0.03, $0.12, $0.48 and $1.92.
+  openai: { rates: { webSearches: 10, fileSearches: 2.5, containerGigabytes: 30 }, tiers: OPENAI_TIERS },
+  // litellm's map: Azure bills $0.014 for a search and $0.033 for a container.
+  azure: { fees: { webSearches: 14, fileSearches: 2.5, containerGigabytes: 33 }, tiers: OPENAI_TIERS },
+  // A container for code costs $0.05 an hour, after hours that are free and that no answer shows.
   // The highest published percentage of fast answers, and that of answers that are made in the United States.
-  anthropic: { rates: { webSearches: 10 }, tiers: { fast: 600, batch: 50 }, uplifts: { us: 110 } },
+  anthropic: {
+    rates: { webSearches: 10, containerSeconds: 0.05 },
+    tiers: { fast: 600, batch: 50 },
+    uplifts: { us: 110 },
+  },
   // Gemini 2 and older bill a prompt that searches, and every tier of Gemini has one percentage.
   google: { rates: { webSearches: 35 }, tiers: { priority: 180, flex: 50, batch: 50 } },
-  'x-ai': { rates: { webSearches: 5, sources: 25 }, tiers: { priority: 200 } },
+  // xAI's price page: searches of the web and of X, runs of code, searches of collections, and of attached files.
+  'x-ai': {
+    rates: { webSearches: 5, sources: 25, codeRuns: 5, fileSearches: 2.5, documentSearches: 10 },
+    tiers: { priority: 200 },
+  },
   // Public holidays of China, on which the peak price does not hold: the State Council's notice of November 2025.
   deepseek: {
     holidays: [

@@ -5,8 +5,26 @@ import type { ProviderCost } from '../core/ledger-entry.ts'
 import type { UsedAmounts } from '../core/levels.ts'
 import { divideUp } from '../core/money.ts'
 import { expiredOutcome } from '../core/open-calls.ts'
-import { type Cost, costOf, costSum, costWithTotal, isOperatorPrice, NO_COST, type Price } from '../core/prices.ts'
-import { totalTokens, type Usage, usageOf, usageSum } from '../core/usage.ts'
+import {
+  type Cost,
+  costOf,
+  costSum,
+  costWithTotal,
+  isFree,
+  isOperatorPrice,
+  NO_COST,
+  type Price,
+} from '../core/prices.ts'
+import {
+  FEE_CLASSES,
+  type FeeClass,
+  NO_RARE_UNITS,
+  totalTokens,
+  type Usage,
+  unitsOf,
+  usageOf,
+  usageSum,
+} from '../core/usage.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { AnswerUsage, UsageShare } from '../wire/dialect.ts'
 import type { AdmittedCall, Bound } from './applicant.ts'
@@ -37,6 +55,22 @@ export class SettlementCalculator {
 
   constructor(settings: Settings) {
     this.#tracksCost = settings.ENABLE_COST_TRACKING
+  }
+
+  /**
+   * True if a part of the usage has no known price, so that its cost would be too low. A cost that the provider states covers all
+   * parts, and a model without any price costs nothing (`UNKNOWN_PRICE=allow`).
+   */
+  hasUnpricedParts(metered: AnswerUsage, admitted: AdmittedCall, { priceName }: PricedProvider): boolean {
+    const { usage, otherUsage = [], model, statedCost } = metered
+    if (usage.rare === NO_RARE_UNITS && otherUsage.length === 0) return false
+    if (!this.#tracksCost || (statedCost && statedCost.nanoUsd > 0n)) return false
+    const answered = this.#answeredPrice(model, admitted, priceName)
+    const prices = [admitted.quote.price, answered].filter((price) => price !== undefined)
+    if (prices.length === 0 || prices.some(isFree)) return false
+    const isPriced = (name: FeeClass) => prices.some((price) => knowsFee(price, name))
+    if (UNIT_FEES.some((name) => unitsOf(usage, name) > 0 && !isPriced(name))) return true
+    return otherUsage.some((share) => share.isTool && !this.#answeredPrice(share.model, admitted, priceName))
   }
 
   settlementFor(
@@ -98,15 +132,13 @@ export class SettlementCalculator {
     if (!asked || !answered) return this.#cost(metered, serviceTier, admitted, priceName)
     if (isRouter(admitted.facts.model) && asked !== answered)
       return costSum(costOf(asked, usage, serviceTier), costOf(answered, usage, serviceTier))
-    const cost = costOf(answered, usage, serviceTier)
+    const cost = withFees(costOf(answered, usage, serviceTier), usage, answered, asked)
     if (isOperatorPrice(asked)) {
-      const askedCost = costOf(asked, usage, serviceTier)
+      const askedCost = withFees(costOf(asked, usage, serviceTier), usage, asked, answered)
       return isOperatorPrice(answered) && cost.totalNanoUsd > askedCost.totalNanoUsd ? cost : askedCost
     }
     const missingFee = asked.steps[0].rates.requests - answered.steps[0].rates.requests
-    if (missingFee <= 0n) return cost
-    const feeNanoUsd = divideUp(missingFee * BigInt(usage.requests), 1_000_000n)
-    return { ...cost, totalNanoUsd: cost.totalNanoUsd + feeNanoUsd }
+    return missingFee > 0n ? addFee(cost, missingFee * BigInt(usage.requests)) : cost
   }
 
   #answeredPrice(model: string | null, { facts, applicant }: AdmittedCall, priceName: string): Price | undefined {
@@ -119,6 +151,27 @@ export class SettlementCalculator {
     const price = this.#answeredPrice(model, admitted, priceName) ?? admitted.quote.price
     return price ? costOf(price, usage, serviceTier) : NO_COST
   }
+}
+
+/** Fees for units that not every call has. */
+const UNIT_FEES = FEE_CLASSES.filter((name) => name !== 'requests')
+
+function knowsFee({ steps, freeFees }: Price, name: FeeClass): boolean {
+  return steps[0].rates[name] > 0n || freeFees?.has(name) === true
+}
+
+/** The cost by `price`, with the fees that only the other price knows. */
+function withFees(cost: Cost, usage: Usage, price: Price, other: Price): Cost {
+  if (usage.rare === NO_RARE_UNITS || isFree(price)) return cost
+  let missing = 0n
+  for (const name of UNIT_FEES)
+    if (!knowsFee(price, name)) missing += other.steps[0].rates[name] * BigInt(unitsOf(usage, name))
+  return missing > 0n ? addFee(cost, missing) : cost
+}
+
+/** @param fee in nano-dollars × million, like rate × units */
+function addFee(cost: Cost, fee: bigint): Cost {
+  return { ...cost, totalNanoUsd: cost.totalNanoUsd + divideUp(fee, 1_000_000n) }
 }
 
 /** Models that hand each call to another one, and bill for that. */

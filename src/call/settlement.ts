@@ -8,10 +8,10 @@ import { truncate } from '../keys/callers.ts'
 import type { Store } from '../stores/store.ts'
 import { internalFailure, type Telemetry } from '../telemetry/call-events.ts'
 import type { SettledAmounts, SettlementCalculator } from './settlement-amounts.ts'
-import type { SettlementBasis } from './settlement-basis.ts'
+import { type SettlementBasis, upperBoundBasis } from './settlement-basis.ts'
 import { reportAttempt } from './target-health.ts'
 import type { UpstreamAttempt } from './upstream-attempt.ts'
-import { checkBasis, INCREDIBLE_USAGE, withServedTier } from './usage-check.ts'
+import { checkBasis, INCREDIBLE_USAGE, withContainerTime, withServedTier } from './usage-check.ts'
 
 export interface SettlementParts {
   readonly clock: Clock
@@ -73,7 +73,11 @@ export class CallSettlement {
     const { admitted, provider, outgoing } = attempt.dispatch
     const { facts } = admitted
     const now = clock.now()
-    const basis = checkBasis(withServedTier(given, attempt.headers), attempt.dispatch)
+    const seconds = (now.monoMs - attempt.sentAtMs) / 1_000
+    const timed = withContainerTime(withServedTier(given, attempt.headers), attempt.dispatch, seconds)
+    const checked = checkBasis(timed, attempt.dispatch)
+    const isUnpriced = checked.metered && settlementCalculator.hasUnpricedParts(checked.metered, admitted, provider)
+    const basis = isUnpriced ? upperBoundBasis(checked.ending, checked.error) : checked
     const amounts = settlementCalculator.settlementFor(basis, admitted, provider, now.wallMs)
     this.#costNanoUsd = amounts.cost.totalNanoUsd
     this.recordAttempt(attempt, basis.error, amounts.attemptCostNanoUsd, now)

@@ -25,6 +25,31 @@ export function withServedTier(basis: SettlementBasis, headers: HeaderList): Set
   return serviceTier === undefined ? basis : { ...basis, metered: { ...metered, serviceTier } }
 }
 
+/** Anthropic bills a container for this long at least. */
+const MIN_CONTAINER_SECONDS = 300
+
+/** Anthropic bills no code that runs beside these tools, which run code themselves to filter what they find. */
+const FREE_CODE_TOOL = /^web_(?:search|fetch)_202[6-9]/
+
+/**
+ * The basis with the most that its container can have lived, if code ran in one. A file that a request brings along makes a
+ * container, too.
+ * @param seconds how long the provider took for the answer
+ */
+export function withContainerTime(
+  basis: SettlementBasis,
+  { admitted }: Pick<Dispatch, 'admitted'>,
+  seconds: number,
+): SettlementBasis {
+  const { metered } = basis
+  const { unbounded } = admitted.applicant.first.request
+  const hasContainer = metered?.ranCode || unbounded.includes('container_upload')
+  if (!metered || !hasContainer || unbounded.some((name) => FREE_CODE_TOOL.test(name))) return basis
+  const containerSeconds = Math.max(MIN_CONTAINER_SECONDS, Math.ceil(seconds))
+  const usage = usageSum(metered.usage, usageOf({ containerSeconds }))
+  return { ...basis, metered: { ...metered, usage, isUpperBound: true } }
+}
+
 /**
  * The basis with what its usage cannot be put right. Usage beyond the model's window by orders of magnitude counts as unknown. A
  * prompt has tokens: if none are counted, the input is the most that it can be.
@@ -42,26 +67,34 @@ export function checkBasis(
     input <= times * Math.max(quote.contextWindow, quote.inputTokens) &&
     output <= times * Math.max(quote.contextWindow, quote.outputTokens)
   if (!isCredible) return upperBoundBasis(basis.ending, INCREDIBLE_USAGE)
-  if (!dialect.listsExtras && isMissingExtras(metered, admitted)) return upperBoundBasis(basis.ending, basis.error)
+  if (isMissingCharges(metered, admitted, dialect.listsExtras)) return upperBoundBasis(basis.ending, basis.error)
   if (metered.isUpperBound) return { ...basis, certainty: 'upperBound' }
   const isPromptMissing = input === 0 && quote.inputTokens > 0 && output > 0
   if (!isPromptMissing) return basis
   return { ...basis, certainty: 'upperBound', metered: withInput(metered, quote.inputTokens) }
 }
 
-/**
- * True if hosted tools may have been billed beside the tokens and the answer lists no use of them: neither uses nor the cost are
- * known. A request fee of the model is a fee for its searches.
- */
-function isMissingExtras({ listsExtras, statedCost }: AnswerUsage, { applicant, quote }: AdmittedCall): boolean {
-  if (listsExtras || statedCost) return false
+/** True if something may have been billed for which the answer gives no figure. A cost that it states covers everything. */
+function isMissingCharges(metered: AnswerUsage, { applicant, quote }: AdmittedCall, dialectLists: boolean): boolean {
+  const { listsExtras = dialectLists, countsSources, statedCost, unmetered = [] } = metered
+  if (statedCost && statedCost.nanoUsd > 0n) return false
   const { unbounded } = applicant.first.request
+  if (unmetered.length > 0) return true
+  // A request fee of the model is a fee for its searches.
   const hasFee = (quote.price?.steps[0].rates.requests ?? 0n) > 0n
-  return unbounded.some((name) => !(TOKEN_FEATURES.has(name) || (name === 'web_search_options' && hasFee)))
+  const isTold = (name: string) => {
+    if (TOKEN_FEATURES.has(name) || (name === 'web_search_options' && hasFee)) return true
+    if (UNTOLD_FEATURES.test(name)) return false
+    return listsExtras || (name === 'search_parameters' && countsSources === true)
+  }
+  return !unbounded.every(isTold)
 }
 
-/** Features of chat completions without an upper bound that are billed by the tokens of the answering model alone. */
+/** Features without an upper bound that are billed by the tokens of the answering model alone. */
 const TOKEN_FEATURES: ReadonlySet<string> = new Set(['models', 'preset', 'route', 'mcp'])
+
+/** Features whose fees are told in no list of uses: OpenRouter's, Mistral's reading of documents, Vertex AI's search for enterprises. */
+const UNTOLD_FEATURES = /^(?:plugins|openrouter:.*|document_url|enterprise_?web_?search)$/i
 
 function withInput(metered: AnswerUsage, input: number): AnswerUsage {
   return { ...metered, usage: usageSum(metered.usage, usageOf({ input })) }

@@ -27,8 +27,8 @@ export interface Price {
    * `fast`, `us` and `fast+us`. Any other tier has the rates of `steps`: committed capacity, for one, has a bill of its own.
    */
   readonly tiers: ReadonlyMap<string, PriceSteps>
-  /** Nano-dollars per million uses of tools that the provider runs, by their names in requests. Absent if none is known. */
-  readonly toolFees?: ReadonlyMap<string, bigint>
+  /** Fees that are known to be zero. The other fees with a rate of zero are not known. */
+  readonly freeFees?: ReadonlySet<UsageClass>
 }
 
 /** Whether the operator wrote the price, in bursar.json or in code. His word counts before the provider's. */

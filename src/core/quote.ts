@@ -102,12 +102,27 @@ const ESTIMATED_BYTES_PER_TOKEN = 4
 const ESTIMATED_IMAGE_TOKENS = 1_000
 /** Searches assumed of a call with a hosted search tool: their number has no upper bound. */
 const ASSUMED_WEB_SEARCHES = 10n
-/** Units of other classes assumed of a call with a hosted tool, by the tool's name in requests. */
-const ASSUMED_UNITS: ReadonlyMap<string, readonly [FeeClass, bigint]> = new Map([
-  ['googleMaps', ['mapsQueries', 10n]],
-  ['google_maps', ['mapsQueries', 10n]],
-  ['search_parameters', ['sources', 50n]],
-])
+/** Units of other classes assumed of a call with a hosted tool, by the tool's name in requests. A class without a price adds nothing. */
+const ASSUMED_UNITS: Readonly<Record<string, Partial<Record<FeeClass, bigint>>>> = {
+  googleMaps: { mapsQueries: 10n },
+  google_maps: { mapsQueries: 10n },
+  search_parameters: { sources: 50n },
+  file_search: { fileSearches: 10n },
+  collections_search: { fileSearches: 10n },
+  attachment_search: { documentSearches: 10n },
+  browser_search: { pageVisits: 10n },
+  // A container without a stated size is the smallest. xAI bills each run in its place.
+  code_interpreter: { containerGigabytes: 1n, codeRuns: 10n },
+  // Anthropic bills the time of a container.
+  code_execution: { codeRuns: 10n, containerSeconds: 3_600n },
+  shell: { containerGigabytes: 1n },
+  container_1g: { containerGigabytes: 1n },
+  container_4g: { containerGigabytes: 4n },
+  container_16g: { containerGigabytes: 16n },
+  container_64g: { containerGigabytes: 64n },
+}
+/** Anthropic's tools have a date at the end of their names. */
+const DATE = /_\d{8}$/
 /** No provider makes fewer tokens of a second of sound. */
 const MIN_AUDIO_TOKENS_PER_SECOND = 10
 const MILLION = 1_000_000n
@@ -181,7 +196,7 @@ export function affordableCap(request: RequestFacts, quoted: Quote, rules: Quote
   if (!quoted.price) return Number.MAX_SAFE_INTEGER
   let cap = Number.MAX_SAFE_INTEGER
   for (const step of applicableSteps(request, quoted.price, quoted.inputTokens)) {
-    const { inputRate, outputRate, fees } = maxRates(request, quoted.price, step, rules, quoted.inputTokens)
+    const { inputRate, outputRate, fees } = maxRates(request, step, rules, quoted.inputTokens)
     const left = budgetNanoUsd * MILLION - BigInt(quoted.inputTokens) * inputRate - fees
     if (left < 0n) return -1
     if (outputRate === 0n) continue
@@ -240,7 +255,7 @@ function maxCostNanoUsd(
 ): bigint {
   let maxCost = 0n
   for (const step of applicableSteps(request, price, inputTokens)) {
-    const { inputRate, outputRate, fees } = maxRates(request, price, step, rules, inputTokens)
+    const { inputRate, outputRate, fees } = maxRates(request, step, rules, inputTokens)
     const cost = BigInt(inputTokens) * inputRate + BigInt(outputTokens) * outputRate + fees
     if (cost > maxCost) maxCost = cost
   }
@@ -266,28 +281,22 @@ interface MaxRates {
   readonly fees: bigint
 }
 
-function maxRates(
-  request: RequestFacts,
-  price: Price,
-  { rates }: PriceStep,
-  rules: QuoteRules,
-  inputTokens: number,
-): MaxRates {
+function maxRates(request: RequestFacts, { rates }: PriceStep, rules: QuoteRules, inputTokens: number): MaxRates {
   return {
     inputRate: maxInputRate(request, rules, rates),
     outputRate: maxOutputRate(request, rates),
-    fees: maxFees(request, price, rates, inputTokens),
+    fees: maxFees(request, rates, inputTokens),
   }
 }
 
-/** The request itself; and for hosted tools, searches and one use of every tool that has a fee of its own. */
-function maxFees(request: RequestFacts, { toolFees }: Price, rates: Rates, inputTokens: number): bigint {
+/** The request itself; and for hosted tools, searches and the assumed uses of each tool. */
+function maxFees(request: RequestFacts, rates: Rates, inputTokens: number): bigint {
   let fees = rates.requests
   if (request.unbounded.length > 0) fees += rates.webSearches * ASSUMED_WEB_SEARCHES
   for (const name of request.unbounded) {
-    fees += toolFees?.get(name) ?? 0n
-    const [feeClass, units] = ASSUMED_UNITS.get(name) ?? []
-    if (feeClass && units) fees += rates[feeClass] * units
+    const tool = name.replace(DATE, '')
+    const assumed = Object.hasOwn(ASSUMED_UNITS, tool) ? ASSUMED_UNITS[tool] : undefined
+    for (const [feeClass, units] of Object.entries(assumed ?? {})) fees += rates[feeClass as FeeClass] * units
   }
   if (request.audioInput && rates.audioSeconds > 0n)
     fees += rates.audioSeconds * BigInt(Math.ceil(inputTokens / MIN_AUDIO_TOKENS_PER_SECOND))

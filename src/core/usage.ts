@@ -65,8 +65,20 @@ const FEE_ROWS = {
   mapsQueries: fee('maps_queries', 1_000, RARE),
   /** Pages that a hosted search found, where each is billed. */
   sources: fee('sources', 1_000, RARE),
+  /** Searches in files or collections that the caller keeps at the provider. */
+  fileSearches: fee('file_searches', 1_000, RARE),
+  /** Searches in files that a message brings along. */
+  documentSearches: fee('document_searches', 1_000, RARE),
+  /** Pages that a hosted browser opened, where each is billed. */
+  pageVisits: fee('page_visits', 1_000, RARE),
+  /** Runs of code that are billed each, without a container of their own. */
+  codeRuns: fee('code_runs', 1_000, RARE),
+  /** Containers for code: one of four gigabytes is billed like four of one. */
+  containerGigabytes: fee('container_gigabytes', 1_000, RARE),
   /** Sound that is billed by its length; its price is for an hour. */
   audioSeconds: fee('audio_seconds', 3_600, RARE),
+  /** The life of containers that are billed by their time; its price is for an hour. */
+  containerSeconds: fee('container_seconds', 3_600, RARE),
   requests: fee('requests', 1_000, COMMON),
 }
 

@@ -72,10 +72,10 @@ const fileProvider = z.strictObject({
   alsoServes: z.array(z.string()).optional(),
   /** For models that have no such rate, tier or uplift of their own. */
   rates: fileRates.optional(),
+  /** For every model that this provider serves, whatever the model's own row says. */
+  fees: fileRates.optional(),
   tiers: fileTiers.optional(),
   uplifts: z.record(z.string(), z.number().positive()).optional(),
-  /** Dollars per thousand uses of hosted tools. */
-  tools: z.record(z.string(), dollars).optional(),
   holidays: z.array(date).optional(),
   models: z.array(fileModel),
 })

@@ -2,7 +2,7 @@
 
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { divideUp, nanoUsdOf } from '../core/money.ts'
+import { nanoUsdOf } from '../core/money.ts'
 import type { ModelLimits, Price, PriceStep, PriceSteps, Retirement } from '../core/prices.ts'
 import { USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
 import { familyNames } from './model-names.ts'
@@ -55,6 +55,9 @@ export interface TimedModelFacts {
 interface ListedModel {
   readonly owner: FileProvider
   readonly ownerId: string
+  /** The provider that serves the model. */
+  readonly server: FileProvider
+  readonly serverId: string
   readonly model: FileModel
 }
 
@@ -140,11 +143,12 @@ export class PriceList {
   }
 
   #find(id: string, name: string): ListedModel | undefined {
-    const listed = this.#providerOf(id)
-    for (const ownerId of listed ? [id, ...(listed.alsoServes ?? [])] : []) {
+    const server = this.#providerOf(id)
+    if (!server) return undefined
+    for (const ownerId of [id, ...(server.alsoServes ?? [])]) {
       const owner = this.#providerOf(ownerId)
       const model = owner && findModel(owner.models, name)
-      if (model) return isGuess(ownerId, model, name) ? undefined : { owner, ownerId, model }
+      if (model) return isGuess(ownerId, model, name) ? undefined : { owner, ownerId, server, serverId: id, model }
     }
     return undefined
   }
@@ -153,9 +157,9 @@ export class PriceList {
     let ofModel = this.#timelines.get(found.model)
     if (!ofModel) this.#timelines.set(found.model, (ofModel = new Map()))
     const percent = (isRegional && (found.model.uplifts ?? found.owner.uplifts)?.regional) || 100
-    let timeline = ofModel.get(`${found.ownerId} ${percent}`)
-    if (!timeline)
-      ofModel.set(`${found.ownerId} ${percent}`, (timeline = compileTimeline(found, this.version, percent)))
+    const key = `${found.ownerId} ${found.serverId} ${percent}`
+    let timeline = ofModel.get(key)
+    if (!timeline) ofModel.set(key, (timeline = compileTimeline(found, this.version, percent)))
     return timeline
   }
 
@@ -176,7 +180,8 @@ export class PriceList {
   }
 }
 
-function fileIdOf(provider: string): string {
+/** The file's id of one of our providers. */
+export function fileIdOf(provider: string): string {
   return FILE_IDS.get(provider) ?? provider
 }
 
@@ -220,9 +225,10 @@ function compileTimeline(found: ListedModel, version: string, percent: number): 
   }
 }
 
-function priceOf({ owner, model }: ListedModel, span: FileSpan, version: string, percent: number): Price | undefined {
+function priceOf(found: ListedModel, span: FileSpan, version: string, percent: number): Price | undefined {
+  const { owner, server, model } = found
   const isFree = Object.keys(span.rates).length === 0
-  const compile = (rates: FileRates) => stepsOf(isFree ? rates : { ...owner.rates, ...rates }, model.id)
+  const compile = (rates: FileRates) => stepsOf(isFree ? rates : { ...owner.rates, ...rates, ...server.fees }, model.id)
   const steps = isPriced(span.rates) ? compile(span.rates) : undefined
   if (!steps) return undefined
   const tiers = new Map<string, PriceSteps>()
@@ -234,7 +240,6 @@ function priceOf({ owner, model }: ListedModel, span: FileSpan, version: string,
     version,
     steps: uplifted,
     tiers: percent === 100 ? withRegions(steps, tiers, { ...owner.uplifts, ...model.uplifts }) : upliftedTiers,
-    ...(owner.tools ? { toolFees: toolFeesOf(owner.tools) } : {}),
   }
 }
 
@@ -250,10 +255,6 @@ function withRegions(
     for (const [tier, steps] of tiers) all.set(`${tier}+${region}`, scaledSteps(steps, percent))
   }
   return all
-}
-
-function toolFeesOf(tools: Readonly<Record<string, number>>): ReadonlyMap<string, bigint> {
-  return new Map(Object.entries(tools).map(([name, dollars]) => [name, divideUp(nanoUsdOf(dollars) * 1_000n, 1n)]))
 }
 
 /** False if a model is priced only in units that the gateway does not meter. A model without any price is free. */

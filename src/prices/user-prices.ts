@@ -121,7 +121,8 @@ function overlayPrice(
   if (rates.input !== undefined && rates.output !== undefined) return wholePrice(under, rates, version, isClaudeModel)
   if (!under) return undefined
   const tiers = [...under.tiers].map(([tier, steps]) => [tier, correctedSteps(steps, rates, under.steps)] as const)
-  return { ...under, version, isOperators: true, steps: correctedSteps(under.steps, rates), tiers: new Map(tiers) }
+  const steps = correctedSteps(under.steps, rates)
+  return { ...under, version, isOperators: true, steps, tiers: new Map(tiers), freeFees: freeFeesOf(rates) }
 }
 
 /** A tier costs the same percentage of the operator's price as of the price below. */
@@ -129,15 +130,10 @@ function wholePrice(under: Price | undefined, rates: KnownRates, version: string
   const isFree = Object.values(rates).every((rate) => rate === 0n)
   const known = isFree || !under ? rates : { ...feesOf(under), ...rates }
   const steps: PriceSteps = [{ fromInputTokens: 0, rates: fillRates(known, isClaudeModel) }]
-  if (!under || isFree) return { version, isOperators: true, steps, tiers: NO_TIERS }
+  const freeFees = freeFeesOf(rates)
+  if (!under || isFree) return { version, isOperators: true, steps, tiers: NO_TIERS, freeFees }
   const tiers = [...under.tiers].map(([tier, own]) => [tier, scaledSteps(steps, percentOf(own, under.steps))] as const)
-  return {
-    version,
-    isOperators: true,
-    steps,
-    tiers: new Map(tiers),
-    ...(under.toolFees ? { toolFees: under.toolFees } : {}),
-  }
+  return { version, isOperators: true, steps, tiers: new Map(tiers), freeFees }
 }
 
 /** The highest percentage that a tier's input or output costs, rounded up. */
@@ -169,6 +165,11 @@ function correctedSteps(steps: PriceSteps, rates: KnownRates, standard?: PriceSt
 /** The fees of the price below. A whole price that leaves out fees keeps them, unless it is zero altogether. */
 function feesOf({ steps: [{ rates }] }: Price): KnownRates {
   return Object.fromEntries(FEE_CLASSES.map((name) => [name, rates[name]]))
+}
+
+/** The fees that the operator wrote as zero. */
+function freeFeesOf(rates: KnownRates): ReadonlySet<UsageClass> {
+  return new Set(FEE_CLASSES.filter((name) => rates[name] === 0n))
 }
 
 /** An unknown model gets limits only if its context window is given. Its output is at most that. */

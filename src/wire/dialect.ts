@@ -58,6 +58,8 @@ export interface CountRequest {
 export interface UsageShare {
   readonly usage: Usage
   readonly model: string | null
+  /** True if a hosted tool runs the model: the price of the model that was requested is no stand-in for an unknown one. */
+  readonly isTool?: boolean
 }
 
 /** The usage that an answer reports, in disjoint classes. */
@@ -71,6 +73,12 @@ export interface AnswerUsage {
   readonly serviceTier: string | null
   /** True if the answer lists what hosted tools did, so that what it does not list was not done. */
   readonly listsExtras?: boolean
+  /** True if the answer counts the sources of xAI's live search, and lists no other tool. */
+  readonly countsSources?: boolean
+  /** Billed uses that the answer shows and gives no figure for, by a name of the tool. Absent if there are none. */
+  readonly unmetered?: readonly string[]
+  /** True if the provider ran code in a container that is billed by its time, which the answer does not tell. */
+  readonly ranCode?: boolean
   /** What the answer says was charged. */
   readonly statedCost?: StatedCost
   /** True if the classes are not known and `usage` is the most that they can cost. */

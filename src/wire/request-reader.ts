@@ -57,6 +57,14 @@ export interface CapLayout {
   cap: ByteRange | null
 }
 
+/** Fields that servers add to OpenAI's API, whose cost has no bound: xAI's search; OpenRouter's plugins, and the models it falls back to. */
+export const OPEN_FEATURES = ['search_parameters', 'plugins', 'models', 'preset', 'route'] as const
+
+export function markUnboundedUnlessNull(json: JsonCursor, draft: RequestDraft, _layout: unknown, name: string): void {
+  if (!json.isNull()) markUnbounded(draft, name)
+  json.skipValue()
+}
+
 export function readModel(json: JsonCursor, draft: RequestDraft, layout: ModelLayout, name: string): void {
   layout.model = json.range()
   draft.model = json.stringAt(layout.model, name)

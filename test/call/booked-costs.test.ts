@@ -367,6 +367,331 @@ describe('what is billed beside tokens', () => {
   })
 })
 
+describe('what hosted tools did', () => {
+  const response = (model: string, output: readonly object[], usage: object = {}, more: object = {}) => ({
+    id: 'r',
+    model,
+    status: 'completed',
+    output,
+    usage: { input_tokens: 1_000, output_tokens: 0, ...usage },
+    ...more,
+  })
+  const responses = (model: string, answer: Answer, ask: object): Call => ({
+    path: '/v1/responses',
+    model,
+    ask,
+    answer,
+  })
+  const responseStream = (body: ReturnType<typeof response>): Answer => ({
+    events: [
+      ...body.output.map((item, output_index) => ({ type: 'response.output_item.done', output_index, item })),
+      { type: 'response.completed', response: { ...body, output: [] } },
+    ],
+  })
+
+  const XAI_DETAILS = {
+    num_server_side_tools_used: 6,
+    server_side_tool_usage_details: {
+      web_search_calls: 1,
+      x_search_calls: 1,
+      code_interpreter_calls: 1,
+      file_search_calls: 1,
+      document_search_calls: 1,
+      mcp_calls: 1,
+    },
+  }
+  const XAI_CODE = [{ type: 'code_interpreter_call', id: 'ci', container_id: null }]
+  const GROK = 'xai/grok-4.5'
+  const SEARCH = { tools: [{ type: 'web_search' }] }
+  const FILES = { tools: [{ type: 'file_search' }, { type: 'code_interpreter', container: { memory_limit: '4g' } }] }
+  const FILES_USED = response(
+    'gpt-5',
+    [
+      { type: 'file_search_call', id: 'a' },
+      { type: 'file_search_call', id: 'b' },
+      { type: 'code_interpreter_call', id: 'c', container_id: 'x' },
+    ],
+    {},
+    { tools: [{ type: 'code_interpreter', container: { memory_limit: '4g' } }] },
+  )
+  const SEARCHED = response('gpt-5', [{ type: 'web_search_call', id: 'a', action: { type: 'search' } }])
+
+  const OSS = 'openai/gpt-oss-120b'
+  const BROWSER = { tools: [{ type: 'browser_search' }] }
+  const executed = (index: number, name: string, more: object = {}) => ({
+    index,
+    type: 'browser_search',
+    name,
+    ...more,
+  })
+  const BROWSED = [executed(0, 'browser.search'), executed(1, 'browser.open'), executed(2, 'browser.search')]
+  const groq = (executed_tools?: readonly object[]): Answer => ({
+    body: {
+      id: 'c',
+      object: 'chat.completion',
+      model: OSS,
+      choices: [{ index: 0, message: { role: 'assistant', content: 'ok', executed_tools }, finish_reason: 'stop' }],
+      usage: tokens(1_000, 0),
+    },
+  })
+  const groqChunk = (delta: object, finish_reason: string | null = null) => ({
+    id: 'c',
+    object: 'chat.completion.chunk',
+    model: OSS,
+    choices: [{ index: 0, delta, finish_reason }],
+  })
+  /** Each use comes twice: when it begins, and with what it found. */
+  const groqStream = (uses: readonly object[]): Answer => ({
+    events: [
+      ...uses.flatMap((use) => [
+        groqChunk({ executed_tools: [use] }),
+        groqChunk({ executed_tools: [{ ...use, output: 'x' }] }),
+      ]),
+      groqChunk({ content: 'ok' }, 'stop'),
+      { ...groqChunk({}), choices: [], usage: tokens(1_000, 0) },
+    ],
+  })
+
+  const CLAUDE = 'claude-sonnet-4-5'
+  const code = { type: 'server_tool_use', id: 's', name: 'bash_code_execution', input: {} }
+  const messages = (usage: object, content: readonly object[] = []): Answer => ({
+    body: {
+      id: 'm',
+      type: 'message',
+      role: 'assistant',
+      model: CLAUDE,
+      content: [{ type: 'text', text: 'ok' }, ...content],
+      stop_reason: 'end_turn',
+      usage: { input_tokens: 1_000, output_tokens: 0, ...usage },
+    },
+  })
+  const messageStream = (usage: object, content: readonly object[] = []): Answer => ({
+    events: [
+      {
+        type: 'message_start',
+        message: {
+          id: 'm',
+          type: 'message',
+          role: 'assistant',
+          model: CLAUDE,
+          content: [],
+          usage: { input_tokens: 1_000, output_tokens: 0 },
+        },
+      },
+      ...content.flatMap((content_block, index) => [
+        { type: 'content_block_start', index, content_block },
+        { type: 'content_block_stop', index },
+      ]),
+      { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 0, ...usage } },
+      { type: 'message_stop' },
+    ],
+  })
+  const claude = (answer: Answer, ask: object): Call => ({ path: '/v1/messages', model: CLAUDE, ask, answer })
+  const CODE = { tools: [{ type: 'code_execution_20250825', name: 'code_execution' }] }
+  const FILTER = { tools: [{ type: 'web_search_20260209', name: 'web_search' }] }
+  const FILE = [{ role: 'user', content: [{ type: 'container_upload', file_id: 'f' }] }]
+  const SEARCHES = { server_tool_use: { web_search_requests: 2, web_fetch_requests: 1 } }
+
+  const FLASH = 'gemini-3-flash-preview'
+  const grounded = (groundingMetadata: object) => ({
+    candidates: [{ content: { parts: [{ text: 'x' }] }, finishReason: 'STOP', groundingMetadata }],
+    usageMetadata: { promptTokenCount: 1_000, candidatesTokenCount: 100, totalTokenCount: 1_100 },
+    modelVersion: FLASH,
+  })
+  const gemini = (groundingMetadata: object, ask: object, stream = false): Call => {
+    const body = grounded(groundingMetadata)
+    const method = stream ? 'streamGenerateContent?alt=sse' : 'generateContent'
+    return { path: `/v1beta/models/${FLASH}:${method}`, model: '', ask, answer: stream ? { events: [body] } : { body } }
+  }
+  const PLACES = { webSearchQueries: ['a', 'b'], groundingChunks: [{ maps: { uri: 'x' } }] }
+  const MAPS = { tools: [{ googleMaps: {} }] }
+
+  test.each<[string, Call, number]>([
+    ['xAI’s tools', responses(GROK, { body: response('grok-4.5', [], XAI_DETAILS) }, SEARCH), 0.0295],
+    ['xAI’s tools, streamed', responses(GROK, responseStream(response('grok-4.5', [], XAI_DETAILS)), SEARCH), 0.0295],
+    [
+      'xAI’s tools in chat',
+      { model: GROK, ask: SEARCH, answer: chat('grok-4.5', tokens(1_000, 0, XAI_DETAILS)) },
+      0.0295,
+    ],
+    [
+      'xAI’s code, which has no container',
+      responses(GROK, { body: response('grok-4.5', XAI_CODE, { num_server_side_tools_used: 1 }) }, SEARCH),
+      0.007,
+    ],
+    [
+      'no tool of xAI’s',
+      responses(GROK, { body: response('grok-4.5', [], { num_server_side_tools_used: 0 }) }, SEARCH),
+      0.002,
+    ],
+    ['files and containers', responses('gpt-5', { body: FILES_USED }, FILES), 0.12625],
+    ['files and containers, streamed', responses('gpt-5', responseStream(FILES_USED), FILES), 0.12625],
+    ['files and containers at Azure', responses('azure/gpt-5', { body: FILES_USED }, FILES), 0.13825],
+    ['searches at Azure', responses('azure/gpt-5', { body: SEARCHED }, SEARCH), 0.01525],
+    ['Groq’s browser', { model: `groq/${OSS}`, ask: BROWSER, answer: groq(BROWSED) }, 0.01115],
+    ['Groq’s browser, streamed', { model: `groq/${OSS}`, ask: BROWSER, answer: groqStream(BROWSED) }, 0.01115],
+    ['Groq’s browser, translated', { path: '/v1/messages', model: `groq/${OSS}`, answer: groq(BROWSED) }, 0.01115],
+    [
+      'Groq’s browser, translated and streamed',
+      { path: '/v1/messages', model: `groq/${OSS}`, answer: groqStream(BROWSED) },
+      0.01115,
+    ],
+    ['Claude’s searches, translated', { model: `anthropic/${CLAUDE}`, answer: messages(SEARCHES) }, 0.023],
+    [
+      'Claude’s searches, translated and streamed',
+      { model: `anthropic/${CLAUDE}`, answer: messageStream(SEARCHES) },
+      0.023,
+    ],
+    ['no code of Claude’s', claude(messages({}), CODE), 0.003],
+    ['code that filters what Claude found', claude(messages(SEARCHES, [code]), FILTER), 0.023],
+    ['maps by the query', gemini(PLACES, MAPS), 0.0288],
+    ['maps by the query, streamed', gemini(PLACES, MAPS, true), 0.0288],
+    ['maps, translated', { model: `gemini/${FLASH}`, answer: { body: grounded(PLACES) } }, 0.0288],
+    [
+      'pictures that were searched for',
+      gemini({ imageSearchQueries: ['a', 'b'] }, { tools: [{ googleSearch: {} }] }),
+      0.0288,
+    ],
+    [
+      'searches at the operator’s price',
+      {
+        ...responses('deepseek/deepseek-v4-flash', { body: { ...SEARCHED, model: 'deepseek-v4-flash' } }, SEARCH),
+        prices: [{ provider: 'deepseek', model: 'deepseek-v4-flash', input: '1', output: '1', webSearches: '7' }],
+      },
+      0.008,
+    ],
+    [
+      'searches that the operator calls free',
+      {
+        ...responses('deepseek/deepseek-v4-flash', { body: { ...SEARCHED, model: 'deepseek-v4-flash' } }, SEARCH),
+        prices: [{ provider: 'deepseek', model: 'deepseek-v4-flash', input: '1', output: '1', webSearches: '0' }],
+      },
+      0.001,
+    ],
+    [
+      'searches at the answering model’s price, where the operator has none',
+      {
+        ...responses('openai/house-model', { body: SEARCHED }, SEARCH),
+        prices: [{ provider: 'openai', model: 'house-model', input: '1', output: '1' }],
+      },
+      0.011,
+    ],
+    [
+      'a stated cost, whatever the tools',
+      {
+        model: GROK,
+        ask: SEARCH,
+        answer: chat('grok-4.5', tokens(1_000, 0, { num_server_side_tools_used: 3, cost_in_usd_ticks: 90_000_000 })),
+      },
+      0.009,
+    ],
+  ])('is booked: %s', async (_what, call, cost) => {
+    const booked = await book(call)
+    expect(booked).toMatchObject({ status: 200, cost, certainty: 'exact' })
+    // A call that was translated has no hosted tool in its request.
+    if (call.ask) expect(booked.reserved).toBeGreaterThanOrEqual(cost)
+  })
+
+  // A thousand tokens of input, and five minutes of a container at $0.05 an hour.
+  test.each<[string, Call]>([
+    ['that code ran in', claude(messages({}, [code]), CODE)],
+    ['that code ran in, streamed', claude(messageStream({}, [code]), CODE)],
+    ['that the usage counts', claude(messages({ server_tool_use: { code_execution_requests: 1 } }), CODE)],
+    ['that a file was put in', claude(messages({}), { ...CODE, messages: FILE })],
+  ])('counts the least that is billed for a container %s', async (_which, call) => {
+    const booked = await book(call)
+    expect(booked).toMatchObject({ status: 200, cost: 0.007166667, certainty: 'upperBound' })
+    expect(booked.reserved).toBeGreaterThan(0.05)
+  })
+
+  test.each<[string, Call]>([
+    [
+      'a tool of xAI’s without a known price',
+      responses(
+        GROK,
+        { body: response('grok-4.5', [], { server_side_tool_usage_details: { image_generation_calls: 1 } }) },
+        SEARCH,
+      ),
+    ],
+    [
+      'uses at xAI that nothing tells the kind of',
+      responses(GROK, responseStream(response('grok-4.5', [], { num_server_side_tools_used: 1 })), SEARCH),
+    ],
+    [
+      'a stated cost of zero, beside a count of sources alone',
+      {
+        model: 'azure/grok-4-1-fast-non-reasoning',
+        ask: SEARCH,
+        answer: chat('grok-4-1-fast-non-reasoning', tokens(1_000, 0, { num_sources_used: 0, cost_in_usd_ticks: 0 })),
+      },
+    ],
+    [
+      'a picture without a count',
+      responses(
+        'gpt-5',
+        { body: response('gpt-5', [{ type: 'image_generation_call', id: 'i' }]) },
+        { tools: [{ type: 'image_generation' }] },
+      ),
+    ],
+    [
+      'a picture of a model without a price',
+      responses(
+        'gpt-5',
+        {
+          body: response(
+            'gpt-5',
+            [],
+            {},
+            {
+              tools: [{ type: 'image_generation', model: 'nobody-lists' }],
+              tool_usage: { image_gen: { input_tokens: 10, output_tokens: 300 } },
+            },
+          ),
+        },
+        { tools: [{ type: 'image_generation' }] },
+      ),
+    ],
+    [
+      'a tool of Groq’s without a known price',
+      { model: `groq/${OSS}`, ask: BROWSER, answer: groq([{ index: 0, type: 'python' }]) },
+    ],
+    ['no list of Groq’s tools', { model: `groq/${OSS}`, ask: BROWSER, answer: groq() }],
+    [
+      'a new tool of Claude’s',
+      claude(messages({ server_tool_use: { new_tool_requests: 1 } }), { tools: [{ type: 'new_tool_20270101' }] }),
+    ],
+    [
+      'searches without a known price',
+      responses('deepseek/deepseek-v4-flash', { body: { ...SEARCHED, model: 'deepseek-v4-flash' } }, SEARCH),
+    ],
+    ['searches in a data store', gemini({ retrievalQueries: ['a'] }, { tools: [{ retrieval: {} }] })],
+    ['searches for enterprises', gemini({ webSearchQueries: ['a'] }, { tools: [{ enterpriseWebSearch: {} }] })],
+    [
+      'plugins at the Responses API',
+      responses(
+        'openrouter/openai/gpt-4o-mini',
+        { body: response('openai/gpt-4o-mini', []) },
+        { plugins: [{ id: 'file-parser', pdf: { engine: 'mistral-ocr' } }] },
+      ),
+    ],
+    [
+      'a document that is read by OCR',
+      {
+        model: 'mistral/mistral-small-latest',
+        ask: {
+          messages: [{ role: 'user', content: [{ type: 'document_url', document_url: 'https://example.com/a.pdf' }] }],
+        },
+        answer: chat('mistral-small-latest', tokens(1_000, 0)),
+      },
+    ],
+  ])('stays booked at the reservation: %s', async (_what, call) => {
+    const booked = await book(call)
+    expect(booked).toMatchObject({ status: 200, certainty: 'upperBound' })
+    expect(booked.cost).toBe(booked.reserved)
+    expect(booked.cost).toBeGreaterThan(0.01)
+  })
+})
+
 describe('whose price', () => {
   const price = (provider: string, model: string, input: string, output: string) => ({ provider, model, input, output })
   test.each<[string, Call, number]>([

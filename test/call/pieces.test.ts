@@ -59,7 +59,7 @@ describe('an answer is settled with', () => {
     })
     // 1,000 tokens at $2 and 100 at $8 a million, two searches at $2.50 a thousand, and a container of $0.12.
     expect(entry).toMatchObject({ costUsd: '0.1278', inputUsd: '0.002', tokens: [1_000, 100], certainty: 'exact' })
-    expect(Number(entry.reservedUsd)).toBeGreaterThan(0.1 + 0.0025 + 0.03 + 0.12 + 2)
+    expect(Number(entry.reservedUsd)).toBeGreaterThan(0.1 + 0.025 + 0.03 + 0.12 + 2)
   })
 
   it('pictures and film that were embedded, each at its own price', async () => {

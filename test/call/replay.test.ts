@@ -81,12 +81,19 @@ const KNOWN_DIFFERENCES: Readonly<Record<string, readonly string[]>> = {
     'xai-responses-sse-200-grok-4-fast-reasoning-0f20b13a.json',
     'xai-responses-sse-200-grok-4-fast-reasoning-3b56b469.json',
   ],
-  'files are searched, and containers run, by the piece': [
+  'files are searched, and code and containers run, by the piece': [
     'azure-responses-json-200-gpt-5-mini-afcb9bf8.json',
     'azure-responses-json-200-gpt-5-mini-e21b02f3.json',
     'openai-responses-json-200-gpt-5-2-2e741781.json',
     'openai-responses-sse-200-gpt-5-c4dff249.json',
+    'xai-responses-json-200-grok-4-fast-reasoning-b9837128.json',
   ],
+  'containers are billed by their time': [
+    'anthropic-anthropic-messages-json-200-claude-sonnet-4-6-e7c62d50.json',
+    'anthropic-anthropic-messages-json-200-claude-sonnet-5-51d6a370.json',
+    'anthropic-anthropic-messages-sse-200-claude-sonnet-5-5bec8006.json',
+  ],
+  'nobody has published what its searches cost': ['deepseek-responses-json-200-deepseek-v4-flash-ba279545.json'],
   'passes of compaction and advisors are no part of the top level': [
     'anthropic-anthropic-messages-json-200-claude-opus-4-6-a2e0658b.json',
     'anthropic-anthropic-messages-json-200-claude-sonnet-4-6-00079f23.json',

@@ -171,16 +171,10 @@ describe('the price', () => {
       100_000_000n,
     ],
     [
-      'has one use of every hosted tool whose fee is known, on any tier',
+      'has the assumed uses of every hosted tool whose fee is known, on any tier',
       { unbounded: ['file_search', 'constructor', 'container_4g'], outputCap: 0, serviceTier: 'priority' },
-      {
-        ...flat({}),
-        toolFees: new Map([
-          ['file_search', 2_500n * USD],
-          ['container_4g', 120_000n * USD],
-        ]),
-      },
-      122_500_000n,
+      flat({ fileSearches: 2_500n * USD, containerGigabytes: 30_000n * USD }),
+      145_000_000n,
     ],
     [
       'costs more on an expensive tier',

@@ -145,7 +145,16 @@ const REQUEST: RequestFacts = {
   audioInput: true,
   audioOutput: true,
   cacheWrite: '12h',
-  unbounded: ['web_search', 'googleMaps', 'search_parameters'],
+  unbounded: [
+    'web_search',
+    'googleMaps',
+    'search_parameters',
+    'file_search',
+    'attachment_search',
+    'browser_search',
+    'code_interpreter',
+    'code_execution',
+  ],
   serviceTier: null,
   user: null,
 }

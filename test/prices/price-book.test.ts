@@ -163,24 +163,22 @@ describe('corrections', () => {
 
 describe('what is billed beside a model', () => {
   test.each([
-    ['file_search', 2.5],
-    ['container_1g', 30],
-    ['container_4g', 120],
-    ['container_16g', 480],
-    ['container_64g', 1_920],
-  ])('a thousand times %s cost $%d, and nothing else', (name, figure) => {
-    for (const provider of ['openai', 'azure']) {
-      const { price } = find(provider, name)
-      expect(price && costOf(price, usageOf({ requests: 1_000 })).totalNanoUsd).toBe(BigInt(figure * 1e9))
-      expect(price && costOf(price, usageOf({ input: 1_000_000, output: 1_000_000 })).totalNanoUsd).toBe(0n)
-    }
-    expect(find('openai', 'gpt-5').price?.toolFees?.get(name)).toBe(BigInt(figure * 1e12))
-  })
-
-  test('containers cost as the smallest where only their tool is named', () => {
-    const fees = find('azure', 'gpt-4o').price?.toolFees
-    expect([fees?.get('code_interpreter'), fees?.get('shell')]).toEqual([30_000_000_000_000n, 30_000_000_000_000n])
-    expect(find('anthropic', 'claude-sonnet-5').price?.toolFees).toBeUndefined()
+    ['openai', 'gpt-5', 'webSearches', 10],
+    ['openai', 'gpt-5', 'fileSearches', 2.5],
+    ['openai', 'gpt-5', 'containerGigabytes', 30],
+    // Azure's fees count for OpenAI's models and its own.
+    ['azure', 'gpt-5', 'webSearches', 14],
+    ['azure', 'gpt-5', 'containerGigabytes', 33],
+    ['azure', 'o3', 'containerGigabytes', 33],
+    ['anthropic', 'claude-sonnet-5', 'containerGigabytes', 0],
+    ['xai', 'grok-4.5', 'codeRuns', 5],
+    ['xai', 'grok-4.5', 'fileSearches', 2.5],
+    ['xai', 'grok-4.5', 'documentSearches', 10],
+    ['groq', 'openai/gpt-oss-120b', 'webSearches', 5],
+    ['groq', 'openai/gpt-oss-120b', 'pageVisits', 1],
+  ] as const)('at %s, %s: a thousand %s cost $%d', (provider, model, name, figure) => {
+    const { price } = find(provider, model)
+    expect(price && costOf(price, usageOf({ [name]: 1_000 })).totalNanoUsd).toBe(BigInt(figure * 1e9))
   })
 
   test('fees stay under prices of the operator, but for free models', () => {
@@ -188,8 +186,12 @@ describe('what is billed beside a model', () => {
     own.addPrice('openai', 'gpt-5', { input: 1, output: 1 })
     own.addPrice('openai', 'gpt-4o', { input: 1 })
     own.addPrice('openai', 'gpt-4.1', { input: 0, output: 0 })
-    const fees = (model: string) => own.find('openai', model, SEPTEMBER_MS).price?.toolFees
-    expect([fees('gpt-5')?.size, fees('gpt-4o')?.size, fees('gpt-4.1')]).toEqual([7, 7, undefined])
+    own.addPrice('openai', 'gpt-5-mini', { input: 1, output: 1, fileSearches: 0 })
+    const price = (model: string) => own.find('openai', model, SEPTEMBER_MS).price
+    const fees = ['gpt-5', 'gpt-4o', 'gpt-4.1', 'gpt-5-mini'].map((model) => price(model)?.steps[0].rates.fileSearches)
+    expect(fees).toEqual([2_500_000_000_000n, 2_500_000_000_000n, 0n, 0n])
+    expect([...(price('gpt-5-mini')?.freeFees ?? [])]).toEqual(['fileSearches'])
+    expect([...(price('gpt-5')?.freeFees ?? [])]).toEqual([])
   })
 
   test('pictures and film that are embedded cost each their own, and what may be either is reserved as the most expensive', () => {

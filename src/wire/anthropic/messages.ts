@@ -107,6 +107,8 @@ function readContent(json: JsonCursor, draft: RequestDraft): void {
   eachObjectOrOne(json, readBlock, draft)
 }
 
+const CONTAINER_UPLOAD = 'container_upload'
+
 interface Block {
   type: string | null
   sourceBytes: number
@@ -135,10 +137,12 @@ function readBlock(json: JsonCursor, draft: RequestDraft): void {
   const block: Block = { type: null, sourceBytes: 0 }
   BLOCK.read(json, block, draft)
   const { type } = block
-  const isMedia = type === 'image' || type === 'document' || type === 'container_upload'
+  const isMedia = type === 'image' || type === 'document' || type === CONTAINER_UPLOAD
   if (isMedia) draft.textBytes -= block.sourceBytes
   if (type === 'image') draft.images++
   else if (isMedia) draft.unsizedInput = true
+  // Its container is billed even if no code runs.
+  if (type === CONTAINER_UPLOAD) markUnbounded(draft, type)
 }
 
 /**

@@ -13,7 +13,8 @@ import {
   usageSum,
 } from '../../core/usage.ts'
 import type { AnswerUsage, Tap, UsageShare } from '../dialect.ts'
-import { ObjectReader } from '../json/object-reader.ts'
+import type { JsonCursor } from '../json/cursor.ts'
+import { eachObject, ObjectReader } from '../json/object-reader.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
@@ -32,6 +33,7 @@ interface AnswerFacts {
   usage: unknown
   model: string | null
   isError: boolean
+  ranCode: boolean
 }
 
 const ANSWER = new ObjectReader<AnswerFacts>({
@@ -44,7 +46,37 @@ const ANSWER = new ObjectReader<AnswerFacts>({
   type(json, answer) {
     answer.isError = json.stringOrNull() === 'error'
   },
+  content(json, answer) {
+    eachObject(json, readAnswerBlock, answer)
+  },
 })
+
+interface Block {
+  type: string | null
+  name: string | null
+}
+
+const BLOCK = new ObjectReader<Block>({
+  type(json, block) {
+    block.type = json.stringOrNull()
+  },
+  name(json, block) {
+    block.name = json.stringOrNull()
+  },
+})
+
+function readAnswerBlock(json: JsonCursor, answer: AnswerFacts): void {
+  const block: Block = { type: null, name: null }
+  BLOCK.read(json, block)
+  answer.ranCode ||= runsCode(block.type, block.name)
+}
+
+/** `code_execution`, `bash_code_execution`, `text_editor_code_execution`. */
+function runsCode(type: unknown, name: unknown): boolean {
+  return type === 'server_tool_use' && typeof name === 'string' && name.endsWith(CODE_EXECUTION)
+}
+
+const CODE_EXECUTION = 'code_execution'
 
 export function createMessageTap(streaming: boolean, contentType: string): Tap {
   return streaming && contentType.includes('event-stream')
@@ -54,26 +86,44 @@ export function createMessageTap(streaming: boolean, contentType: string): Tap {
 
 /** The usage of a whole message. Throws Problem on anything but JSON. */
 export function readMessageUsage(document: Buffer): AnswerUsage | undefined {
-  const { usage, model, isError } = ANSWER.readDocument(document, { usage: undefined, model: null, isError: false })
+  const answer: AnswerFacts = { usage: undefined, model: null, isError: false, ranCode: false }
+  const { usage, model, isError, ranCode } = ANSWER.readDocument(document, answer)
   if (isError) throw new ErrorDocument()
-  return isRecord(usage) ? normaliseUsage(usage, model) : undefined
+  return isRecord(usage) ? normaliseUsage(usage, model, ranCode) : undefined
 }
 
-function normaliseUsage(counts: Readonly<Record<string, unknown>>, model: string | null): AnswerUsage | undefined {
+function normaliseUsage(
+  counts: Readonly<Record<string, unknown>>,
+  model: string | null,
+  ranCode: boolean,
+): AnswerUsage | undefined {
   const passes = Array.isArray(counts.iterations) ? counts.iterations : []
   if (!areCredibleCounts(billedCounts(counts)) || !passes.every((pass) => areCounts(billedCounts(recordOf(pass)))))
     return undefined
   const { own, others } = sharesOf(counts, model)
-  const webSearches = countOf(recordOf(counts.server_tool_use).web_search_requests)
+  const { web_search_requests, code_execution_requests, ...otherTools } = recordOf(counts.server_tool_use)
+  const webSearches = countOf(web_search_requests)
+  const unmetered = unmeteredIn(otherTools)
   return {
     usage: usageSum(own, usageOf({ webSearches, requests: 1 })),
     ...(others.length > 0 ? { otherUsage: others } : {}),
+    ...(unmetered.length > 0 ? { unmetered } : {}),
+    ...(ranCode || countOf(code_execution_requests) > 0 ? { ranCode: true } : {}),
     reasoningTokens: countOf(recordOf(counts.output_tokens_details).thinking_tokens),
     model,
     serviceTier:
       premiumTier(counts.speed, counts.inference_geo) ??
       (typeof counts.service_tier === 'string' ? counts.service_tier : null),
   }
+}
+
+/** Pages that are fetched, and searches of tools, are billed by their tokens alone. */
+const TOKEN_COUNTS: ReadonlySet<string> = new Set(['web_fetch_requests', 'tool_search_requests'])
+
+function unmeteredIn(toolCounts: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(toolCounts).flatMap(([name, count]) =>
+    countOf(count) > 0 && !TOKEN_COUNTS.has(name) ? [name] : [],
+  )
 }
 
 /** The counts that the cost is computed from. */
@@ -135,18 +185,20 @@ function withoutCounts(usage: Readonly<Record<string, unknown>> = {}): Readonly<
 const USAGE = Buffer.from('usage"')
 const STOP = Buffer.from('message_stop')
 const ERROR = Buffer.from('error"')
+const RUNS_CODE = Buffer.from(`${CODE_EXECUTION}"`)
 
 class MessageEvents extends AnswerEvents {
   /** Later events repeat some fields, leave others out or at zero, and never add up. */
   #counts: Readonly<Record<string, unknown>> | undefined
   #model: string | null = null
+  #ranCode = false
 
   mayMatter(chunk: Buffer): boolean {
-    return hasValue(chunk, USAGE) || chunk.includes(STOP) || chunk.includes(ERROR)
+    return hasValue(chunk, USAGE) || chunk.includes(STOP) || chunk.includes(ERROR) || chunk.includes(RUNS_CODE)
   }
 
   override answerUsage(): AnswerUsage | undefined {
-    return this.#counts ? normaliseUsage(this.#counts, this.#model) : undefined
+    return this.#counts ? normaliseUsage(this.#counts, this.#model, this.#ranCode) : undefined
   }
 
   protected readEvent(payload: Buffer): boolean {
@@ -160,6 +212,9 @@ class MessageEvents extends AnswerEvents {
     } else if (event.type === 'message_delta') {
       this.#updateCounts(event.usage)
       this.finished ||= typeof recordOf(event.delta).stop_reason === 'string'
+    } else if (event.type === 'content_block_start') {
+      const { type, name } = recordOf(event.content_block)
+      this.#ranCode ||= runsCode(type, name)
     } else if (event.type === 'message_stop') this.terminated = this.finished = true
     else if (event.type === 'error') this.failed = true
     return false

@@ -1,10 +1,10 @@
 // What a response of Gemini's reports as used, as a document or as a stream.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { areCredibleCounts, countOf, usageOf } from '../../core/usage.ts'
+import { areCredibleCounts, countOf, type UnitsByClass, usageOf } from '../../core/usage.ts'
 import type { AnswerUsage, Tap } from '../dialect.ts'
 import type { JsonCursor } from '../json/cursor.ts'
-import { eachObject, lengthOf, ObjectReader } from '../json/object-reader.ts'
+import { eachObject, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { ArrayTap } from '../taps/json-array.ts'
@@ -20,12 +20,16 @@ export function createGenerateTap(streaming: boolean, contentType: string): Tap 
 
 /** What an answer says that Google looked up for it. Searches are billed by the query, or by the prompt that makes any. */
 interface Grounding {
-  readonly webQueries: Set<string>
+  /** Of the web, for pages and for pictures; of maps, if the answer has places and no pages. */
+  readonly queries: Set<string>
   usesMaps: boolean
+  usesWeb: boolean
+  /** Searches in a data store of the caller's, which Vertex AI bills. */
+  usesStore: boolean
 }
 
 function newGrounding(): Grounding {
-  return { webQueries: new Set(), usesMaps: false }
+  return { queries: new Set(), usesMaps: false, usesWeb: false, usesStore: false }
 }
 
 /** Queries beyond this number are not counted. */
@@ -69,13 +73,15 @@ const CANDIDATE = new ObjectReader<AnswerFacts>({
 })
 
 const GROUNDING = new ObjectReader<Grounding>({
-  webSearchQueries(json, grounding) {
-    if (!json.isArray()) return json.skipValue()
-    json.enterArray()
-    while (json.nextElement()) {
-      const query = json.stringOrNull()
-      if (query !== null && query !== '' && grounding.webQueries.size < MAX_QUERIES) grounding.webQueries.add(query)
-    }
+  ...handlersFor(['webSearchQueries', 'imageSearchQueries'], (json, grounding: Grounding) => {
+    eachText(json, (query) => {
+      if (grounding.queries.size < MAX_QUERIES) grounding.queries.add(query)
+    })
+  }),
+  retrievalQueries(json, grounding) {
+    eachText(json, () => {
+      grounding.usesStore = true
+    })
   },
   groundingChunks(json, grounding) {
     eachObject(json, readGroundingChunk, grounding)
@@ -86,11 +92,25 @@ const GROUNDING = new ObjectReader<Grounding>({
   },
 })
 
+/** Calls `take` with each text of a list that is not empty. */
+function eachText(json: JsonCursor, take: (text: string) => void): void {
+  if (!json.isArray()) return json.skipValue()
+  json.enterArray()
+  while (json.nextElement()) {
+    const text = json.stringOrNull()
+    if (text !== null && text !== '') take(text)
+  }
+}
+
 const GROUNDING_CHUNK = new ObjectReader<Grounding>({
   maps(json, grounding) {
     if (json.isObject()) grounding.usesMaps = true
     json.skipValue()
   },
+  ...handlersFor(['web', 'image'], (json, grounding: Grounding) => {
+    if (json.isObject()) grounding.usesWeb = true
+    json.skipValue()
+  }),
 })
 
 function readGroundingChunk(json: JsonCursor, grounding: Grounding): void {
@@ -122,7 +142,7 @@ function readResponseUsage(document: Buffer): AnswerUsage | undefined {
 function normaliseUsage(
   counts: Readonly<Record<string, unknown>>,
   model: string | null,
-  { webQueries, usesMaps }: Grounding,
+  grounding: Grounding,
 ): AnswerUsage | undefined {
   const prompt = countOf(counts.promptTokenCount)
   const output = countOf(counts.candidatesTokenCount) + countOf(counts.thoughtsTokenCount)
@@ -145,15 +165,24 @@ function normaliseUsage(
       output: output - audioOutput - imageOutput,
       audioOutput,
       imageOutput,
-      // Before Gemini 3, a prompt that searches is billed once, whatever it searches for.
-      webSearches: isBilledByPrompt(model) ? Math.min(webQueries.size, 1) : webQueries.size,
-      mapsQueries: usesMaps ? 1 : 0,
+      ...lookupsIn(grounding, model),
       requests: 1,
     }),
+    ...(grounding.usesStore ? { unmetered: ['retrieval'] } : {}),
     reasoningTokens: countOf(counts.thoughtsTokenCount),
     model,
     serviceTier: servedTier(counts),
   }
+}
+
+/**
+ * Queries belong to the web unless the answer has places and no pages. Before Gemini 3, a prompt that searches is billed once,
+ * whatever it searches for.
+ */
+function lookupsIn({ queries, usesMaps, usesWeb }: Grounding, model: string | null): UnitsByClass {
+  const billed = isBilledByPrompt(model) ? Math.min(queries.size, 1) : queries.size
+  if (usesMaps && !usesWeb) return { mapsQueries: Math.max(billed, 1) }
+  return { webSearches: billed, mapsQueries: usesMaps ? 1 : 0 }
 }
 
 /** The tier that answered: Vertex AI names it in the type of traffic. */

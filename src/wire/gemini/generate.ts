@@ -184,6 +184,7 @@ const HOSTED_TOOLS = [
   'fileSearch',
   'computerUse',
   'googleMaps',
+  'enterpriseWebSearch',
 ]
 
 interface Tool {

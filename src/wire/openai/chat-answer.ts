@@ -2,11 +2,12 @@
 
 import type { AnswerUsage, Tap } from '../dialect.ts'
 import type { JsonCursor } from '../json/cursor.ts'
-import { eachObject, ObjectReader } from '../json/object-reader.ts'
+import { eachObject, handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
 import { type ChatCounts, chatUsageOf, mergeCounts, readCounts } from './chat-usage.ts'
+import { type ExecutedTools, newExecutedTools, readExecutedTools } from './executed-tools.ts'
 
 export function createChatTap(streaming: boolean, contentType: string, hideUsage: boolean): Tap {
   return streaming && contentType.includes('event-stream')
@@ -23,6 +24,7 @@ interface AnswerFacts {
   model: string | null
   serviceTier: string | null
   choices: number
+  readonly executed: ExecutedTools
   finished: boolean
   failed: boolean
 }
@@ -56,7 +58,16 @@ const X_GROQ = new ObjectReader<AnswerFacts>({
   },
 })
 
+const MESSAGE = new ObjectReader<AnswerFacts>({
+  executed_tools(json, answer) {
+    readExecutedTools(json, answer.executed)
+  },
+})
+
 const CHOICE = new ObjectReader<AnswerFacts>({
+  ...handlersFor(['message', 'delta'], (json, answer: AnswerFacts) => {
+    MESSAGE.readIfObject(json, answer)
+  }),
   finish_reason(json, answer) {
     if (!json.isNull()) answer.finished = true
     json.skipValue()
@@ -68,13 +79,14 @@ function readChoice(json: JsonCursor, answer: AnswerFacts): void {
 }
 
 /** Throws on an answer that cannot be read. */
-function readAnswer(bytes: Buffer): AnswerFacts {
+function readAnswer(bytes: Buffer, executed: ExecutedTools): AnswerFacts {
   return ANSWER.readDocument(bytes, {
     usage: null,
     groqUsage: null,
     model: null,
     serviceTier: null,
     choices: 0,
+    executed,
     finished: false,
     failed: false,
   })
@@ -82,19 +94,20 @@ function readAnswer(bytes: Buffer): AnswerFacts {
 
 /** OpenRouter and others send their status before they know, and then an error in place of choices. */
 function readDocumentUsage(document: Buffer): AnswerUsage | undefined {
-  const answer = readAnswer(document)
+  const answer = readAnswer(document, newExecutedTools())
   const usage = answerUsageOf(answer)
   if (answer.failed && answer.choices === 0 && !usage) throw new ErrorDocument()
   return usage
 }
 
-function answerUsageOf({ usage, groqUsage, model, serviceTier }: AnswerFacts): AnswerUsage | undefined {
+function answerUsageOf({ usage, groqUsage, model, serviceTier, executed }: AnswerFacts): AnswerUsage | undefined {
   const counts = usage ?? groqUsage
-  return counts ? chatUsageOf(counts, model, serviceTier) : undefined
+  return counts ? chatUsageOf(counts, model, serviceTier, executed) : undefined
 }
 
 const USAGE = Buffer.from('usage"')
 const FINISH_REASON = Buffer.from('finish_reason"')
+const EXECUTED_TOOLS = Buffer.from('executed_tools"')
 const ERROR = Buffer.from('error"')
 const DONE = Buffer.from('DONE]')
 
@@ -102,13 +115,20 @@ class ChatEvents extends AnswerEvents {
   #counts: ChatCounts | undefined
   #model: string | null = null
   #serviceTier: string | null = null
+  readonly #executed = newExecutedTools()
 
   override answerUsage(): AnswerUsage | undefined {
-    return this.#counts && chatUsageOf(this.#counts, this.#model, this.#serviceTier)
+    return this.#counts && chatUsageOf(this.#counts, this.#model, this.#serviceTier, this.#executed)
   }
 
   mayMatter(chunk: Buffer): boolean {
-    return hasValue(chunk, USAGE) || hasValue(chunk, FINISH_REASON) || chunk.includes(DONE) || chunk.includes(ERROR)
+    return (
+      hasValue(chunk, USAGE) ||
+      hasValue(chunk, FINISH_REASON) ||
+      chunk.includes(DONE) ||
+      chunk.includes(EXECUTED_TOOLS) ||
+      chunk.includes(ERROR)
+    )
   }
 
   protected readEvent(payload: Buffer): boolean {
@@ -117,7 +137,7 @@ class ChatEvents extends AnswerEvents {
       this.finished ||= !this.failed
       return false
     }
-    const answer = readAnswer(payload)
+    const answer = readAnswer(payload, this.#executed)
     this.#report(answer)
     this.finished ||= answer.finished
     this.failed ||= answer.failed

@@ -1,12 +1,14 @@
 // Chat usage: the counts of a chat completion, in OpenAI's fields and in those of servers that copy its API, as usage.
 
 import { recordOf } from '../../core/json-values.ts'
-import { areCredibleCounts, countOf, usageOf } from '../../core/usage.ts'
+import { areCredibleCounts, countOf, type UnitsByClass, usageOf } from '../../core/usage.ts'
 import type { AnswerUsage } from '../dialect.ts'
 import type { JsonCursor } from '../json/cursor.ts'
 import { type FieldHandlers, handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { readStatedCost, STATED_COST_FIELDS } from '../stated-cost.ts'
 import { mergeReports } from '../usage-reports.ts'
+import type { ExecutedTools } from './executed-tools.ts'
+import { readXaiTools, XAI_TOOL_FIELDS } from './xai-tools.ts'
 
 /** The figures of one answer, as they came. */
 export interface ChatCounts {
@@ -26,6 +28,7 @@ export interface ChatCounts {
 
 const OTHER_FIELDS = [
   ...STATED_COST_FIELDS,
+  ...XAI_TOOL_FIELDS,
   // The words of other dialects.
   'input_tokens',
   'output_tokens',
@@ -40,9 +43,6 @@ const OTHER_FIELDS = [
   'reasoning_tokens',
   'server_tool_use_details',
 ] as const
-
-/** Fields that list what hosted tools did, also if that is nothing. */
-const EXTRA_FIELDS = ['num_sources_used', 'num_search_queries', 'server_tool_use_details'] as const
 
 type Others = Readonly<Partial<Record<(typeof OTHER_FIELDS)[number], unknown>>>
 
@@ -149,6 +149,7 @@ export function chatUsageOf(
   counts: ChatCounts,
   model: string | null,
   serviceTier: string | null,
+  executed?: ExecutedTools,
 ): AnswerUsage | undefined {
   const others: Others = counts.others ?? {}
   const promptCount = counts.prompt ?? others.input_tokens
@@ -175,6 +176,7 @@ export function chatUsageOf(
   const reasoningBeside = beside - audioBeside
   const audioInside = Math.min(audio - audioBeside, prompt - cacheRead - written)
   const audioOutput = Math.min(countOf(counts.audioOutput), completion)
+  const extras = extrasIn(others, executed)
   const isTotalAlone = prompt === 0 && completion === 0 && missing > 0
   return {
     usage: usageOf({
@@ -189,10 +191,12 @@ export function chatUsageOf(
       citations: countOf(others.citation_tokens),
       reasoningBeside: countOf(others.reasoning_tokens),
       sources: countOf(others.num_sources_used),
-      webSearches: searchesIn(others),
+      ...extras.units,
       requests: 1,
     }),
-    ...(EXTRA_FIELDS.some((name) => others[name] !== undefined) ? { listsExtras: true } : {}),
+    ...(extras.areListed ? { listsExtras: true } : {}),
+    ...(others.num_sources_used === undefined ? {} : { countsSources: true }),
+    ...(extras.unmetered.length > 0 ? { unmetered: extras.unmetered } : {}),
     ...(statedCost ? { statedCost } : {}),
     ...(isTotalAlone ? { isUpperBound: true } : {}),
     reasoningTokens: Math.max(reasoning, reasoningBeside, countOf(others.reasoning_tokens)),
@@ -201,7 +205,34 @@ export function chatUsageOf(
   }
 }
 
-/** Perplexity counts queries, OpenRouter requests for searches. */
-function searchesIn({ num_search_queries, server_tool_use_details }: Others): number {
-  return Math.max(countOf(num_search_queries), countOf(recordOf(server_tool_use_details).web_search_requests))
+interface Extras {
+  readonly units: UnitsByClass
+  readonly areListed: boolean
+  readonly unmetered: readonly string[]
+}
+
+/** What hosted tools did: Perplexity counts queries, OpenRouter and xAI the calls of tools, and Groq lists each. */
+function extrasIn(others: Others, executed: ExecutedTools | undefined): Extras {
+  const { num_search_queries, server_tool_use_details } = others
+  const { web_search_requests, tool_calls_executed } = recordOf(server_tool_use_details)
+  const xai = readXaiTools(others)
+  const requested = countOf(web_search_requests)
+  const { webSearches = 0, ...units } = xai?.units ?? {}
+  return {
+    units: {
+      ...units,
+      webSearches: Math.max(webSearches, countOf(num_search_queries), requested, executed?.searches.size ?? 0),
+      pageVisits: executed?.visits.size ?? 0,
+    },
+    areListed:
+      num_search_queries !== undefined ||
+      server_tool_use_details !== undefined ||
+      xai !== undefined ||
+      executed?.isListed === true,
+    unmetered: [
+      ...(countOf(tool_calls_executed) > requested ? ['tool_calls_executed'] : []),
+      ...(xai?.unmetered ?? []),
+      ...(executed?.others ?? []),
+    ],
+  }
 }

@@ -11,8 +11,10 @@ import { addModelSplice, type ObjectLayout, readBody, requireModel } from '../re
 import {
   type ModelLayout,
   markUnbounded,
+  markUnboundedUnlessNull,
   measureTools,
   newDraft,
+  OPEN_FEATURES,
   type RequestDraft,
   readAnswers,
   readArguments,
@@ -88,16 +90,14 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   user: readUser,
   modalities: readModalities,
   prompt_cache_options: readCacheLifetime,
+  cache_control: readCacheLifetime,
   prediction(json, draft) {
     const isObject = json.isObject()
     const bytes = lengthOf(json.range())
     draft.predictionBytes = isObject ? bytes : 0
   },
-  // Searches of OpenAI and xAI; OpenRouter's plugins, and the models it falls back to.
-  ...handlersFor(
-    ['web_search_options', 'search_parameters', 'plugins', 'models', 'preset', 'route'],
-    markUnboundedUnlessNull,
-  ),
+  // Searches of OpenAI, and what servers add to the API.
+  ...handlersFor(['web_search_options', ...OPEN_FEATURES], markUnboundedUnlessNull),
 })
 
 function readChatRequest(body: Buffer): ParsedRequest {
@@ -114,11 +114,6 @@ function readCap(json: JsonCursor, draft: RequestDraft, name: string): ByteRange
   const cap = json.countAt(range, name, 1)
   if (cap !== null) draft.outputCap = Math.max(draft.outputCap ?? 0, cap)
   return range
-}
-
-function markUnboundedUnlessNull(json: JsonCursor, draft: RequestDraft, _layout: unknown, name: string): void {
-  if (!json.isNull()) markUnbounded(draft, name)
-  json.skipValue()
 }
 
 const STREAM_OPTIONS = new ObjectReader<ChatLayout>({
@@ -185,7 +180,10 @@ const SIZED_PARTS: ReadonlySet<string | null> = new Set([
 
 const PART = new ObjectReader<RequestDraft>({
   type(json, draft) {
-    if (!SIZED_PARTS.has(json.stringOrNull())) draft.unsizedInput = true
+    const type = json.stringOrNull()
+    if (!SIZED_PARTS.has(type)) draft.unsizedInput = true
+    // Mistral reads documents by its OCR, which has a price by the page.
+    if (type === 'document_url') markUnbounded(draft, type)
   },
   image_url(json, draft) {
     draft.images++
@@ -201,6 +199,7 @@ const PART = new ObjectReader<RequestDraft>({
     readMedia(json, draft)
   },
   prompt_cache_breakpoint: readCacheLifetime,
+  cache_control: readCacheLifetime,
 })
 
 function readPart(json: JsonCursor, draft: RequestDraft): void {

@@ -1,7 +1,7 @@
 // What a response of OpenAI's reports as used, as a document or at the end of a stream.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { areCredibleCounts, countOf, usageOf } from '../../core/usage.ts'
+import { areCredibleCounts, countOf, type UnitsByClass, usageOf } from '../../core/usage.ts'
 import type { AnswerUsage, Tap, UsageShare } from '../dialect.ts'
 import { type ByteRange, JsonCursor } from '../json/cursor.ts'
 import { eachObject, ObjectReader } from '../json/object-reader.ts'
@@ -10,13 +10,8 @@ import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { Shortener } from '../taps/shortener.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
-import {
-  type BilledItems,
-  CONTAINER_MEMORIES,
-  memoryIndexOf,
-  newBilledItems,
-  readOutputItem,
-} from './responses-items.ts'
+import { type BilledItems, DEFAULT_GIGABYTES, gigabytesOf, newBilledItems, readOutputItem } from './responses-items.ts'
+import { readXaiTools } from './xai-tools.ts'
 
 /** The model that draws, if a response does not name it. */
 const DEFAULT_IMAGE_MODEL = 'gpt-image-1'
@@ -32,8 +27,8 @@ interface AnswerFacts {
   model: string | null
   serviceTier: string | null
   imageModel: string | null
-  /** The most expensive memory that the response states, as an index of CONTAINER_MEMORIES. */
-  memoryIndex: number
+  /** The largest memory of a container that the response states. */
+  gigabytes: number
   readonly items: BilledItems
   /** How many items of the output have been read: the index of the next one. */
   itemCount: number
@@ -55,7 +50,7 @@ function readAnswer(bytes: Buffer, items: BilledItems): AnswerFacts {
     model: null,
     serviceTier: null,
     imageModel: null,
-    memoryIndex: 0,
+    gigabytes: DEFAULT_GIGABYTES,
     items,
     itemCount: 0,
     failed: false,
@@ -117,7 +112,7 @@ const OUTPUT_TOOL = new ObjectReader<OutputTool, AnswerFacts>({
 
 const CONTAINER = new ObjectReader<AnswerFacts>({
   memory_limit(json, answer) {
-    answer.memoryIndex = Math.max(answer.memoryIndex, memoryIndexOf(json.stringOrNull()))
+    answer.gigabytes = Math.max(answer.gigabytes, gigabytesOf(json.stringOrNull()))
   },
 })
 
@@ -142,7 +137,9 @@ function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
   const cacheWrite12h = Math.min(countOf(lifetimes.ttl_12h_tokens), written)
   const audioInput = Math.min(countOf(inputDetails.audio_tokens), input - cacheRead - written)
   const audioOutput = Math.min(countOf(outputDetails.audio_tokens), output)
-  const otherUsage = sharesIn(answer)
+  const images = imageShareIn(answer)
+  const uses = toolUsesIn(answer, usage)
+  const unmetered = !images && answer.items.images.size > 0 ? [...uses.unmetered, 'image_generation'] : uses.unmetered
   const statedCost = readStatedCost(usage)
   return {
     usage: usageOf({
@@ -153,10 +150,11 @@ function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
       audioInput,
       output: output - audioOutput,
       audioOutput,
-      webSearches: webSearchesIn(answer, usage),
+      ...uses.units,
       requests: 1,
     }),
-    ...(otherUsage.length > 0 ? { otherUsage } : {}),
+    ...(images ? { otherUsage: [images] } : {}),
+    ...(unmetered.length > 0 ? { unmetered } : {}),
     ...(statedCost ? { statedCost } : {}),
     reasoningTokens: countOf(outputDetails.reasoning_tokens),
     model,
@@ -164,24 +162,24 @@ function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
   }
 }
 
-/** OpenAI and xAI also count searches in fields of their own, and the figures differ: the largest one counts. */
-function webSearchesIn({ items, toolUsage }: AnswerFacts, usage: Readonly<Record<string, unknown>>): number {
+/**
+ * The uses of hosted tools. OpenAI and OpenRouter also count searches in fields of their own, and the figures differ: the largest
+ * counts. xAI counts every tool, and bills runs of code in place of containers.
+ */
+function toolUsesIn(
+  { items, toolUsage, gigabytes }: AnswerFacts,
+  usage: Readonly<Record<string, unknown>>,
+): { readonly units: UnitsByClass; readonly unmetered: readonly string[] } {
   const counted = countOf(recordOf(recordOf(toolUsage).web_search).num_requests)
-  const { web_search_calls, x_search_calls } = recordOf(usage.server_side_tool_usage_details)
-  return Math.max(items.webSearches.size, counted, countOf(web_search_calls) + countOf(x_search_calls))
-}
-
-/** Usage that is billed in addition to the model's, each under the name of its price. */
-function sharesIn(answer: AnswerFacts): UsageShare[] {
-  const { fileSearches, containers } = answer.items
-  const images = imageShareIn(answer)
-  const shares = images ? [images] : []
-  const add = (model: string, requests: number) => {
-    if (requests > 0) shares.push({ usage: usageOf({ requests }), model })
+  const requested = countOf(recordOf(usage.server_tool_use_details).web_search_requests)
+  const seen = {
+    webSearches: Math.max(items.webSearches.size, counted, requested),
+    fileSearches: items.fileSearches.size,
   }
-  add('file_search', fileSearches.size)
-  add(`container_${CONTAINER_MEMORIES[answer.memoryIndex]}`, containers.size)
-  return shares
+  const xai = readXaiTools(usage, { ...seen, codeRuns: items.codeRuns.size })
+  if (!xai) return { units: { ...seen, containerGigabytes: items.containers.size * gigabytes }, unmetered: [] }
+  const { webSearches = 0, ...units } = xai.units
+  return { units: { ...units, webSearches: Math.max(webSearches, seen.webSearches) }, unmetered: xai.unmetered }
 }
 
 /** Tokens of text and images that the model that draws used. */
@@ -193,7 +191,7 @@ function imageShareIn({ toolUsage, imageModel }: AnswerFacts): UsageShare | unde
   const imageInput = Math.min(countOf(recordOf(drawn.input_tokens_details).image_tokens), input)
   const text = Math.min(countOf(recordOf(drawn.output_tokens_details).text_tokens), output)
   const usage = usageOf({ input: input - imageInput, imageInput, output: text, imageOutput: output - text })
-  return { usage, model: imageModel ?? DEFAULT_IMAGE_MODEL }
+  return { usage, model: imageModel ?? DEFAULT_IMAGE_MODEL, isTool: true }
 }
 
 const COMPLETED = Buffer.from('.completed"')

@@ -1,10 +1,17 @@
-// What a response of OpenAI's is billed for by the piece: searches and containers.
+// What a response of OpenAI's is billed for by the piece: searches, containers, runs of code, and images.
 
 import type { JsonCursor } from '../json/cursor.ts'
 import { ObjectReader } from '../json/object-reader.ts'
 
-/** The memory sizes that containers are billed by. The first is the default. */
-export const CONTAINER_MEMORIES = ['1g', '4g', '16g', '64g']
+/** The gigabytes of the memory sizes that containers are billed by. The first is the default, the last the most expensive. */
+const GIGABYTES: ReadonlyMap<string, number> = new Map([
+  ['1g', 1],
+  ['4g', 4],
+  ['16g', 16],
+  ['64g', 64],
+])
+export const DEFAULT_GIGABYTES = 1
+const MAX_GIGABYTES = 64
 /** Items of one kind beyond this number are not counted. */
 const MAX_ITEMS = 10_000
 const MAX_ID_CHARACTERS = 128
@@ -14,10 +21,19 @@ export interface BilledItems {
   readonly webSearches: Set<string>
   readonly fileSearches: Set<string>
   readonly containers: Set<string>
+  /** xAI bills these in place of containers. */
+  readonly codeRuns: Set<string>
+  readonly images: Set<string>
 }
 
 export function newBilledItems(): BilledItems {
-  return { webSearches: new Set(), fileSearches: new Set(), containers: new Set() }
+  return {
+    webSearches: new Set(),
+    fileSearches: new Set(),
+    containers: new Set(),
+    codeRuns: new Set(),
+    images: new Set(),
+  }
 }
 
 function addItem(items: Set<string>, id: string): void {
@@ -71,12 +87,15 @@ export function readOutputItem(json: JsonCursor, items: BilledItems, index: stri
   const id = item.id || index
   if (type === 'web_search_call' && action !== 'open_page' && action !== 'find_in_page') addItem(items.webSearches, id)
   if (type === 'file_search_call') addItem(items.fileSearches, id)
-  if (type === 'code_interpreter_call') addItem(items.containers, container ?? '')
+  if (type === 'image_generation_call') addItem(items.images, id)
+  if (type === 'code_interpreter_call') {
+    addItem(items.codeRuns, id)
+    addItem(items.containers, container ?? '')
+  }
   if (type === 'shell_call' && container !== null) addItem(items.containers, container)
 }
 
 /** An unknown memory size counts as the most expensive one. */
-export function memoryIndexOf(memory: string | null): number {
-  const index = memory === null ? 0 : CONTAINER_MEMORIES.indexOf(memory)
-  return index < 0 ? CONTAINER_MEMORIES.length - 1 : index
+export function gigabytesOf(memory: string | null): number {
+  return memory === null ? DEFAULT_GIGABYTES : (GIGABYTES.get(memory) ?? MAX_GIGABYTES)
 }

@@ -10,8 +10,10 @@ import { eachObject, eachObjectOrOne, handlersFor, lengthOf, ObjectReader } from
 import { type BodyLayout, editModelAndCap, newBodyLayout, readBody, requireModel } from '../request-body.ts'
 import {
   markUnbounded,
+  markUnboundedUnlessNull,
   measureTools,
   newDraft,
+  OPEN_FEATURES,
   type RequestDraft,
   readArguments,
   readCap,
@@ -74,6 +76,7 @@ const BODY = new ObjectReader<RequestDraft, ResponsesLayout>({
   background(json, draft, _layout, name) {
     if (json.boolean(name)) markUnbounded(draft, name)
   },
+  ...handlersFor(OPEN_FEATURES, markUnboundedUnlessNull),
   // The provider keeps these: earlier answers are input that the body does not show.
   ...handlersFor(['previous_response_id', 'conversation'], readStored),
   // These also bring tools and passes of their own.

@@ -33,6 +33,17 @@ describe('the ask', () => {
     ['stream of null', { stream: null }, { stream: false }],
     ['a service tier', { service_tier: 'priority' }, { serviceTier: 'priority' }],
     ['a user', { user: 'alice' }, { user: 'alice' }],
+    ['a cache for an hour', { cache_control: { type: 'ephemeral', ttl: '1h' } }, { cacheWrite: '1h' }],
+    [
+      'a part that is cached for an hour',
+      { messages: [{ role: 'user', content: [{ type: 'text', text: 'a', cache_control: { ttl: '1h' } }] }] },
+      { cacheWrite: '1h' },
+    ],
+    [
+      'an hour and half a day',
+      { prompt_cache_options: { ttl: '12h' }, cache_control: { ttl: '1h' } },
+      { cacheWrite: '12h' },
+    ],
     ['functions', { functions: [{ name: 'f' }] }, { tools: true }],
     ['no functions', { functions: [], tools: [] }, { tools: false }],
     ['a function tool', { tools: [{ type: 'function', function: {} }] }, { tools: true, unbounded: [] }],

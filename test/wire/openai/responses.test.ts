@@ -25,29 +25,30 @@ const code = (container: string | null) => ({ type: 'code_interpreter_call', id:
 const shell = (environment: object | null) => ({ type: 'shell_call', id: 'sh_1', environment })
 const SEARCHED = { type: 'web_search_call', id: 'ws_1', action: { type: 'search', query: 'a' } }
 const memory = (limit: unknown) => ({ type: 'code_interpreter', container: { type: 'auto', memory_limit: limit } })
-const share = (model: string, requests: number) => ({ usage: usageOf({ requests }), model })
-const BILLED: [string, object, object[]][] = [
-  ['searches of files', { output: [fileSearch('a'), fileSearch('b'), fileSearch('c')] }, [share('file_search', 3)]],
-  ['containers, each once', { output: [code('a'), code('b'), code('a')] }, [share('container_1g', 2)]],
-  ['a container without a name', { output: [code(null), code(null)] }, [share('container_1g', 1)]],
+const files = (fileSearches: number): UnitsByClass => ({ fileSearches })
+const gigabytes = (containerGigabytes: number): UnitsByClass => ({ containerGigabytes })
+const BILLED: [string, object, UnitsByClass][] = [
+  ['searches of files', { output: [fileSearch('a'), fileSearch('b'), fileSearch('c')] }, files(3)],
+  ['containers, each once', { output: [code('a'), code('b'), code('a')] }, gigabytes(2)],
+  ['a container without a name', { output: [code(null), code(null)] }, gigabytes(1)],
   [
     'containers of shells',
     { output: [shell({ container_id: 'a' }), shell({ type: 'local' }), shell(null), code('a')] },
-    [share('container_1g', 1)],
+    gigabytes(1),
   ],
-  ['containers by their memory', { output: [code('a')], tools: [memory('4g')] }, [share('container_4g', 1)]],
+  ['containers by their memory', { output: [code('a')], tools: [memory('4g')] }, gigabytes(4)],
   [
     'containers by the most expensive memory',
     { output: [code('a')], tools: [memory('16g'), memory('1g'), { type: 'shell', environment: null }] },
-    [share('container_16g', 1)],
+    gigabytes(16),
   ],
   [
     'the memory of a shell',
     { output: [shell({ container_id: 'a' })], tools: [{ type: 'shell', environment: { memory_limit: '64g' } }] },
-    [share('container_64g', 1)],
+    gigabytes(64),
   ],
-  ['a memory that is not known', { output: [code('a')], tools: [memory('9g')] }, [share('container_64g', 1)]],
-  ['a memory of nothing', { output: [code('a')], tools: [memory(null), memory(7)] }, [share('container_1g', 1)]],
+  ['a memory that is not known', { output: [code('a')], tools: [memory('9g')] }, gigabytes(64)],
+  ['a memory of nothing', { output: [code('a')], tools: [memory(null), memory(7)] }, gigabytes(1)],
 ]
 const BARE = { model: 'gpt-5', input: 'Hi' }
 const read = (body: unknown) =>
@@ -412,13 +413,13 @@ describe('a whole answer', () => {
     const metered = whole(response({ usage: PLAIN, tools, tool_usage: { image_gen: drawn } })).answerUsage()
     expect(metered?.usage).toEqual(usageOf({ input: 9, output: 4, requests: 1 }))
     const usage = usageOf({ input: 10, imageInput: 40, output: 10, imageOutput: 290 })
-    expect(metered?.otherUsage).toEqual([{ usage, model }])
+    expect(metered?.otherUsage).toEqual([{ usage, model, isTool: true }])
   })
 
-  test.each(BILLED)('counts apart what is billed by the piece: %s', (_name, fields, counts) => {
+  test.each(BILLED)('counts what is billed by the piece: %s', (_name, fields, counts) => {
     const metered = whole(response({ usage: PLAIN, ...fields })).answerUsage()
-    expect(metered?.usage).toEqual(usageOf({ input: 9, output: 4, requests: 1 }))
-    expect(metered?.otherUsage).toEqual(counts)
+    expect(metered?.usage).toEqual(usageOf({ input: 9, output: 4, requests: 1, ...counts }))
+    expect(metered?.otherUsage).toBeUndefined()
   })
 
   test('counts nothing apart where nothing was drawn', () => {
@@ -454,7 +455,7 @@ describe('what is billed by the piece in a stream', () => {
     SEARCHED,
   ]
   const DONE_ITEMS = ITEMS.map((outputItem, place) => told(place, outputItem)).join('')
-  const USED_TOO = { otherUsage: [share('file_search', 2), share('container_1g', 1)], webSearches: 1 }
+  const USED_TOO = { fileSearches: 2, containerGigabytes: 1, webSearches: 1 }
 
   test.each<[string, string, object]>([
     ['its last event', done('response.completed', { output: ITEMS, usage: PLAIN }), USED_TOO],
@@ -465,20 +466,13 @@ describe('what is billed by the piece in a stream', () => {
       USED_TOO,
     ],
     ['all but the last', DONE_ITEMS + done('response.completed', { output: [], usage: PLAIN }), USED_TOO],
-    ['events that cannot be read', `${told(0, { type: 7, id: {}, environment: 'x' })}${COMPLETED}`, { webSearches: 0 }],
-    [
-      'items only begun',
-      event('response.output_item.added', { item: fileSearch('fs_9') }) + COMPLETED,
-      { webSearches: 0 },
-    ],
+    ['events that cannot be read', `${told(0, { type: 7, id: {}, environment: 'x' })}${COMPLETED}`, {}],
+    ['items only begun', event('response.output_item.added', { item: fileSearch('fs_9') }) + COMPLETED, {}],
   ])('counts once, where it stands in %s', (_name, text, expected) => {
     for (const size of [1, 7, 1_000, text.length]) {
       const tap = openaiResponses.createTap(true, 'text/event-stream', false)
       feed(tap, bytewise(Buffer.from(text), size))
-      const { otherUsage, usage } = tap.answerUsage() ?? {}
-      expect({ ...(otherUsage ? { otherUsage } : {}), webSearches: usage && unitsOf(usage, 'webSearches') }).toEqual(
-        expected,
-      )
+      expect(tap.answerUsage()?.usage.rare).toEqual(expected)
     }
   })
 
@@ -487,7 +481,7 @@ describe('what is billed by the piece in a stream', () => {
     const text = items.map((outputItem, place) => told(place, outputItem)).join('')
     const tap = openaiResponses.createTap(true, 'text/event-stream', false)
     feed(tap, [Buffer.from(text + done('response.completed', { output: items, usage: PLAIN }))])
-    expect(tap.answerUsage()?.otherUsage).toEqual([share('file_search', 2)])
+    expect(tap.answerUsage()?.usage.rare).toEqual(files(2))
   })
 
   test('is counted up to a bound, in little memory', () => {
@@ -495,7 +489,7 @@ describe('what is billed by the piece in a stream', () => {
     for (let index = 0; index < 10_100; index++)
       tap.push(Buffer.from(event('response.output_item.done', { item: fileSearch(`${index}${'x'.repeat(1_000)}`) })))
     tap.push(Buffer.from(COMPLETED))
-    expect(tap.answerUsage()?.otherUsage).toEqual([share('file_search', 10_000)])
+    expect(tap.answerUsage()?.usage.rare).toEqual(files(10_000))
   })
 })
 
@@ -613,15 +607,16 @@ test.skipIf(!HAS_SHARED_RECORDINGS)(
     const found = recordingsOf('openai.responses').flatMap(({ file, stream, response: { body } }) => {
       const tap = openaiResponses.createTap(stream, stream ? 'text/event-stream' : 'application/json', false)
       feed(tap, [Buffer.from(body)])
-      return (tap.answerUsage()?.otherUsage ?? []).map(({ model, usage }) => `${file}: ${usage.requests} ${model}`)
+      const { fileSearches, containerGigabytes, codeRuns } = tap.answerUsage()?.usage.rare ?? {}
+      const counts = Object.entries({ fileSearches, containerGigabytes, codeRuns }).filter(([, units]) => units)
+      return counts.map(([name, units]) => `${file}: ${units} ${name}`)
     })
-    expect(found.filter((name) => /file_search|container/.test(name)).toSorted()).toEqual([
-      'azure-responses-json-200-gpt-5-mini-afcb9bf8.json: 1 file_search',
-      'azure-responses-json-200-gpt-5-mini-e21b02f3.json: 1 file_search',
-      'openai-responses-json-200-gpt-5-2-2e741781.json: 1 container_1g',
-      'openai-responses-sse-200-gpt-5-c4dff249.json: 1 container_1g',
-      // At xAI, which bills no containers: it has no price of that name.
-      'xai-responses-json-200-grok-4-fast-reasoning-b9837128.json: 1 container_1g',
+    expect(found.toSorted()).toEqual([
+      'azure-responses-json-200-gpt-5-mini-afcb9bf8.json: 1 fileSearches',
+      'azure-responses-json-200-gpt-5-mini-e21b02f3.json: 1 fileSearches',
+      'openai-responses-json-200-gpt-5-2-2e741781.json: 1 containerGigabytes',
+      'openai-responses-sse-200-gpt-5-c4dff249.json: 1 containerGigabytes',
+      'xai-responses-json-200-grok-4-fast-reasoning-b9837128.json: 1 codeRuns',
     ])
   },
 )
