@@ -98,7 +98,17 @@ function candidateOf(
   const { body, line, dropped } = translated ?? { body: call.body, line: exchange, dropped: NO_DROPPED_HINTS }
   const reading = translated ? dialect.readRequest(body, line) : call.reading
   const headers = translated ? TRANSLATED_REQUEST_HEADERS : exchange.headers
-  const countableInput = { provider, dialect: dialect.name, model, body, headers, callerKey, caller: caller.key }
+  const countableInput = {
+    provider,
+    dialect: dialect.name,
+    model,
+    body,
+    headers,
+    callerKey,
+    caller: caller.key,
+    isTranslated: translated !== undefined,
+    hasMedia: reading.facts.images > 0 || reading.facts.unsizedInput,
+  }
   // The gateway may lower, and announces, a cap that it set itself for the translation.
   const defaultCap = call.reading.facts.outputCap === null ? reading.facts.outputCap : null
   const capped = defaultCap === null ? reading.facts : { ...reading.facts, outputCap: null }

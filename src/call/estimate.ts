@@ -1,7 +1,8 @@
 // Estimate: what a call would reserve, and whether it fits now. Reserves nothing and sends nothing.
 
+import { fitsIn } from '../core/charges.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Charge, LevelView } from '../core/meter.ts'
+import type { LevelView } from '../core/meter.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Store } from '../stores/store.ts'
 import type { Dialect } from '../wire/dialect.ts'
@@ -49,9 +50,4 @@ export async function estimateCall(
     return level ? [{ level, needed: charge.amount, fits: fitsIn(charge, level) }] : []
   })
   return { applicant, quote, checks, fits: checks.length === charges.length && checks.every(({ fits }) => fits) }
-}
-
-/** Whether admission would let a charge through: a call that costs nothing passes a limit on cost that is used up. */
-function fitsIn({ meter, amount }: Charge, { free }: LevelView): boolean {
-  return (meter.what === 'cost' && amount === 0n) || free >= amount
 }

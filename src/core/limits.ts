@@ -147,6 +147,11 @@ export class LimitPlan {
     return this.limits.some((limit) => limit.what === 'cost')
   }
 
+  /** True if any limit counts what grows with the size of a call: money or tokens. */
+  get hasSizeLimit(): boolean {
+    return this.limits.some(({ what }) => what === 'cost' || what === 'tokens')
+  }
+
   /**
    * The charges of one call: at most one per dimension.
    * @param wallMs epoch milliseconds, which select the calendar windows
