@@ -20,7 +20,7 @@ import {
   type RouteQuote,
   subjectsOf,
 } from './applicant.ts'
-import { hasCountableFiles, InputCounting, isCostShortfall } from './input-counting.ts'
+import { InputCounting, isCostShortfall } from './input-counting.ts'
 import { Quoting, type QuotingParts } from './quoting.ts'
 import { amendmentFor, ZERO_BOUND } from './reservation-move.ts'
 
@@ -75,6 +75,11 @@ export class AdmissionControl {
     return this.#quoting.quoteForRoute(applicant, now)
   }
 
+  /** Whether files of the call are counted before anything is reserved. */
+  countsFilesOf(applicant: Applicant): boolean {
+    return this.#inputCounting.countsFilesOf(applicant)
+  }
+
   /** The charges for a quote: one for each limit that counts the call, and one for its budget. */
   charges(applicant: Applicant, quoted: Quote, now: Instant): Charge[] {
     const { limits, settings } = this.#parts
@@ -93,7 +98,7 @@ export class AdmissionControl {
    * Rejects with Problem for a call that cannot be quoted, and with StoreUnavailable if the ledger cannot be written.
    */
   async admit(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {
-    if (!hasCountableFiles(applicant)) return this.#admitQuoted(applicant, now)
+    if (!this.#inputCounting.countsFilesOf(applicant)) return this.#admitQuoted(applicant, now)
     const counted = await this.#inputCounting.countFiles(applicant, now)
     return this.#admitQuoted(counted, this.#parts.clock.now())
   }

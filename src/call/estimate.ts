@@ -25,6 +25,8 @@ export interface Estimate {
   readonly checks: readonly EstimateCheck[]
   /** Every limit lets the call through. */
   readonly fits: boolean
+  /** The provider counts files of the call before anything is reserved, which may then be less than the quote. */
+  readonly countedFirst: boolean
 }
 
 export interface EstimateParts {
@@ -49,5 +51,6 @@ export async function estimateCall(
     const level = levels[index]
     return level ? [{ level, needed: charge.amount, fits: fitsIn(charge, level) }] : []
   })
-  return { applicant, quote, checks, fits: checks.length === charges.length && checks.every(({ fits }) => fits) }
+  const fits = checks.length === charges.length && checks.every((check) => check.fits)
+  return { applicant, quote, checks, fits, countedFirst: gate.admissionControl.countsFilesOf(applicant) }
 }

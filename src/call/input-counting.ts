@@ -32,7 +32,7 @@ const NO_INPUT: CountedInput = { all: 0, reported: 0 }
  * Counts the input of calls if the count can make a difference.
  *
  * @example
- * if (hasCountableFiles(applicant)) applicant = await inputCounting.countFiles(applicant, now)
+ * if (inputCounting.countsFilesOf(applicant)) applicant = await inputCounting.countFiles(applicant, now)
  * const counted = await inputCounting.countText(applicant, shortfalls, now) // after a refusal
  */
 export class InputCounting {
@@ -64,12 +64,20 @@ export class InputCounting {
   }
 
   /**
+   * Whether files of the call are counted, which have no size otherwise: if a provider can count them, and a limit counts money or
+   * tokens. False for nearly every call.
+   */
+  countsFilesOf({ first, others, budget }: Applicant): boolean {
+    if (!hasFilesToCount(first) && !others.some(hasFilesToCount)) return false
+    return this.#parts.limits.plan.hasSizeLimit || budget !== undefined
+  }
+
+  /**
    * The call with the files of each candidate counted, as far as that can make the call fit. A call for which a limit has no room
    * even without files is not counted, so that callers over their limits cause no requests.
    * Rejects with Problem for a call that cannot be quoted, and with StoreUnavailable.
    */
   async countFiles(applicant: Applicant, now: Instant): Promise<Applicant> {
-    if (!this.#parts.limits.plan.hasSizeLimit && !applicant.budget) return applicant
     const checked = await Promise.all(allCandidates(applicant).map((each) => this.#check(applicant, each, now)))
     const fullMeters = checked.flatMap((each) => each.fullMeters)
     const isRefused = applicant.dropsExpensive
@@ -107,11 +115,6 @@ export class InputCounting {
     const count = await this.#parts.inputCounter.count(countableInput)
     return typeof count === 'string' ? { ...candidate, countFailure: count } : { ...candidate, countedInput: count }
   }
-}
-
-/** True if a provider can count files of the call, which have no size otherwise. False for nearly every call. */
-export function hasCountableFiles({ first, others }: Applicant): boolean {
-  return hasFilesToCount(first) || others.some(hasFilesToCount)
 }
 
 export function isCostShortfall({ charge }: Shortfall): boolean {

@@ -14,7 +14,7 @@ export type { CountableInput, CountFailure } from './provider-count.ts'
 /** Models whose text has at most as many tokens as our tokenizer counts. Older models use more tokens for the same text. */
 const TOKENIZED_MODELS = /^(gpt-4o|gpt-4\.1|gpt-4\.5|gpt-[5-9]|gpt-oss|gpt-audio|chatgpt-4o|codex|o\d)/
 /** Providers call their own count an estimate. */
-const COUNT_SAFETY_FACTOR = 1.1
+const COUNT_SAFETY_PERCENT = 110
 /** Concurrent count requests to providers, which limit their rate. */
 const MAX_PROVIDER_COUNTS = 64
 /** The bytes of these requests: each is a copy of a body. */
@@ -73,8 +73,13 @@ export class InputCounter {
 }
 
 /** The bound that a provider's count gives. An image can take more tokens in the call than in the count. */
-function countedInput({ provider, hasMedia = false }: CountableInput, { tokens, visualTokens }: TokenCount): CountedInput {
+function countedInput(
+  { provider, hasMedia = false }: CountableInput,
+  { tokens, visualTokens }: TokenCount,
+): CountedInput {
   const visual = hasMedia ? visualTokens : 0
-  const visualFactor = provider.visualCountFactor ?? COUNT_SAFETY_FACTOR
-  return { all: Math.ceil((tokens - visual) * COUNT_SAFETY_FACTOR + visual * visualFactor), reported: tokens }
+  const { visualCountFactor } = provider
+  const visualPercent = visualCountFactor === undefined ? COUNT_SAFETY_PERCENT : visualCountFactor * 100
+  const all = Math.ceil(((tokens - visual) * COUNT_SAFETY_PERCENT + visual * visualPercent) / 100)
+  return { all, reported: tokens }
 }

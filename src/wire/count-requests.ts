@@ -17,7 +17,12 @@ export function parseTokenCount(answer: Buffer): TokenCount | undefined {
   try {
     const value: unknown = JSON.parse(answer.toString())
     if (!isRecord(value)) return undefined
-    const { input_tokens: anthropicTokens, context_management: edits, totalTokens, promptTokensDetails: details } = value
+    const {
+      input_tokens: anthropicTokens,
+      context_management: edits,
+      totalTokens,
+      promptTokensDetails: details,
+    } = value
     const reported = anthropicTokens ?? totalTokens
     if (!isCount(reported)) return undefined
     // Edits of the context leave input out. If the provider does not make them after all, the call has the original input.
