@@ -250,7 +250,7 @@ function windowReasonOf({ first, fullMeters }: Applicant): WindowReason | undefi
   const { request, provider, countedInput, countFailure } = first
   if (!request.unsizedInput || request.unbounded.length > 0 || countedInput || fullMeters) return undefined
   if (countFailure) return countFailure === 'later' ? 'countedLater' : 'notCounted'
-  return provider.countingMethod === 'endpoint' ? 'changeable' : 'noSize'
+  return provider.countingMethod === 'endpoint' && request.kind === 'generate' ? 'changeable' : 'noSize'
 }
 
 function toAdmittedCall(

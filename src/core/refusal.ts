@@ -130,7 +130,7 @@ const WINDOW_TEXTS: Readonly<Record<WindowReason, string>> = {
     'That is for a whole context window, because the provider did not count the files in time. Please try again in a moment.',
   notCounted: 'That is for a whole context window, because the provider did not count the files.',
   changeable:
-    'That is for a whole context window: files behind a URL and stored context are not counted. Files in the request itself are.',
+    'That is for a whole context window. Files in the request, or uploaded before, are counted; files behind a URL and stored context are not.',
   noSize: 'That is for a whole context window, because the size of its files or of stored context is not known.',
 }
 
