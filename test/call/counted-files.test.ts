@@ -370,6 +370,8 @@ describe('a route with several targets', () => {
   const aliases = {
     mixed: ['anthropic/claude-sonnet-5-5', 'openai/gpt-6-sol'],
     thrifty: { targets: ['openai/gpt-6-sol', 'anthropic/claude-sonnet-5-5'], onBudget: 'cheaper', retries: 0 },
+    unknown: ['anthropic/claude-sonnet-5-5', 'openai/gpt-of-no-known-price'],
+    twice: { targets: ['anthropic/claude-sonnet-5-5', 'anthropic/claude-sonnet-5-5'], retries: 0 },
     counted: { targets: ['anthropic/claude-sonnet-5-5', 'gemini/gemini-3.5-flash-lite'], retries: 0 },
   }
 
@@ -384,6 +386,22 @@ describe('a route with several targets', () => {
     const answer = await sendOpenai(gateway, 'thrifty')
     expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([200, 'anthropic/claude-sonnet-5-5'])
     expect(await reservedNanoUsd(gateway)).toBe(COUNTED_NANO_USD)
+  })
+
+  it('is counted beside a fallback that cannot be quoted', async () => {
+    const gateway = await open({ config: { aliases } })
+    const answer = await sendOpenai(gateway, 'unknown')
+    expect([answer.status, countsOf(gateway).length]).toEqual([200, 1])
+  })
+
+  it('tries a target as often as the route names it', async () => {
+    const gateway = await open({ config: { aliases } })
+    gateway.provider.says((request) => {
+      if (isCount(request)) return script({})(request)
+      request.response.writeHead(503, JSON_HEADERS).end('{}')
+    })
+    expect((await sendOpenai(gateway, 'twice')).status).toBe(503)
+    expect(gateway.provider.received.filter((request) => !isCount(request))).toHaveLength(2)
   })
 
   it('falls back with the count of the fallback', async () => {
