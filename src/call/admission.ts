@@ -59,6 +59,7 @@ export class AdmissionControl {
   readonly #parts: AdmissionControlParts
   readonly #quoting: Quoting
   readonly #inputCounting: InputCounting
+  #countedCalls = 0
 
   constructor(parts: AdmissionControlParts) {
     this.#parts = parts
@@ -68,6 +69,11 @@ export class AdmissionControl {
       quoting: this.#quoting,
       chargesOf: (applicant, quoted, now) => this.charges(applicant, quoted, now),
     })
+  }
+
+  /** How many calls wait for a count of their files, or for their admission after it. */
+  get countedCalls(): number {
+    return this.#countedCalls
   }
 
   /** The maximum that a call can use with any of its candidates. Throws Problem for a call that cannot be quoted. */
@@ -97,10 +103,18 @@ export class AdmissionControl {
    * Reserves the maximum that a call can use, or refuses the call. A refused call changes no level.
    * Rejects with Problem for a call that cannot be quoted, and with StoreUnavailable if the ledger cannot be written.
    */
-  async admit(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {
-    if (!this.#inputCounting.countsFilesOf(applicant)) return this.#admitQuoted(applicant, now)
-    const counted = await this.#inputCounting.countFiles(applicant, now)
-    return this.#admitQuoted(counted, this.#parts.clock.now())
+  admit(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {
+    return this.countsFilesOf(applicant) ? this.#admitCounted(applicant, now) : this.#admitQuoted(applicant, now)
+  }
+
+  async #admitCounted(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {
+    this.#countedCalls += 1
+    try {
+      const counted = await this.#inputCounting.countFiles(applicant, now)
+      return await this.#admitQuoted(counted, this.#parts.clock.now())
+    } finally {
+      this.#countedCalls -= 1
+    }
   }
 
   async #admitQuoted(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {

@@ -103,9 +103,9 @@ export class Gate {
     this.#planParts = { admissionControl: this.admissionControl, circuits, clock, random }
   }
 
-  /** How many calls are sent and not over. */
+  /** How many calls are sent and not over, or have their files counted. */
   get inFlight(): number {
-    return this.#relayParts.deadlines.size
+    return this.#relayParts.deadlines.size + this.admissionControl.countedCalls
   }
 
   /**

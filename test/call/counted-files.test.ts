@@ -265,6 +265,22 @@ describe('a PDF of ten pages for Claude Sonnet 5.5', () => {
     expect(await gateway.ledger.level('daily_spending_limit')).toMatchObject({ settled: 0, reserved: 0 })
   })
 
+  it('is waited for by a gateway that stops while it is counted', async () => {
+    const gateway = await open()
+    const counting = Promise.withResolvers<void>()
+    gateway.provider.says(async (request) => {
+      if (isCount(request)) await counting.promise
+      return script({})(request)
+    })
+    const asked = sendPdf(gateway)
+    await waitFor(() => countsOf(gateway).length === 1)
+    const stopped = gateway.app.close(10_000)
+    expect((await sendPdf(gateway)).status).toBe(503)
+    setTimeout(counting.resolve, 50)
+    expect((await asked).status).toBe(200)
+    await stopped
+  })
+
   it('is made once under its idempotency key, also while it is counted', async () => {
     const gateway = await open()
     const counting = Promise.withResolvers<void>()
