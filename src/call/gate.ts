@@ -1,5 +1,5 @@
 // Gate: one call, top to bottom. Who calls, for what, where to, at what cost at most, and may they; then a relay sends the call,
-// meters it and settles it. Nothing is sent before its reservation is in the ledger.
+// meters it and settles it. No call is sent before its reservation is in the ledger.
 
 import type { Settings } from '../config/settings.ts'
 import { type CircuitPass, type Circuits, CLOSED_PASS } from '../core/circuit.ts'

@@ -5,8 +5,8 @@ import type { Meter } from './meter.ts'
 import { formatUsd } from './money.ts'
 
 /**
- * `time`: the call fits after `waitMs`, exactly. `inFlight`: it fits once open reservations settle. `never`: it needs more than a
- * limit allows at all, so waiting does not help.
+ * `time`: the call fits after `waitMs`, exactly. `inFlight`: it fits once open reservations settle, or it may fit once its files are
+ * counted, for which there was no time. `never`: it needs more than a limit allows at all, so waiting does not help.
  */
 export type RefusalKind = 'time' | 'inFlight' | 'never'
 

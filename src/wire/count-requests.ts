@@ -12,7 +12,7 @@ export interface TokenCount {
 /** Modalities whose tokens do not depend on a resolution. */
 const STEADY_MODALITIES: ReadonlySet<unknown> = new Set(['TEXT', 'AUDIO'])
 
-/** The count in an answer of Anthropic's or Gemini's; undefined if there is none. Never throws. */
+/** The count in an answer of Anthropic's or Gemini's; undefined if there is none, or none that can be true. Never throws. */
 export function parseTokenCount(answer: Buffer): TokenCount | undefined {
   try {
     const value: unknown = JSON.parse(answer.toString())
@@ -24,7 +24,8 @@ export function parseTokenCount(answer: Buffer): TokenCount | undefined {
       promptTokensDetails: details,
     } = value
     const reported = anthropicTokens ?? totalTokens
-    if (!isCount(reported)) return undefined
+    // Every call has some input: a count of nothing is one of a file that was not read.
+    if (!isCount(reported) || reported === 0) return undefined
     // Edits of the context leave input out. If the provider does not make them after all, the call has the original input.
     const original = isRecord(edits) ? edits.original_input_tokens : undefined
     const tokens = isCount(original) ? Math.max(reported, original) : reported

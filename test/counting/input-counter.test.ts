@@ -85,6 +85,7 @@ describe("a provider's count", () => {
     ['is overloaded', (listener) => answer(listener, 529, '{}'), 'later'],
     ['does not count', (listener) => answer(listener, 404, '{"input_tokens":5}'), 'never'],
     ['answers nonsense', (listener) => answer(listener, 200, '{"input_tokens":"5"}'), 'never'],
+    ['counts nothing', (listener) => answer(listener, 200, '{"input_tokens":0}'), 'never'],
     ['fails at once', (listener) => listener.failed(new Error('refused')), 'later'],
     ['answers too much', (listener) => answer(listener, 200, `{"input_tokens":5}${' '.repeat(70_000)}`), 'never'],
   ])('is none if the provider %s', async (_what, respond, failure) => {
