@@ -1,4 +1,4 @@
-// AdmissionControl: turns an applicant into a reservation or a refusal, with the store. It sends nothing.
+// AdmissionControl: turns an applicant into a reservation or a refusal, with the store. It sends no call.
 
 import type { Settings } from '../config/settings.ts'
 import { windowAt } from '../core/calendar.ts'
@@ -7,8 +7,8 @@ import type { CallFacts, Reservation } from '../core/ledger-entry.ts'
 import type { Shortfall } from '../core/levels.ts'
 import { type Amounts, type LimitPlan, SIMULATED_REALM } from '../core/limits.ts'
 import type { Charge, Instant } from '../core/meter.ts'
-import type { CountedInput, Quote } from '../core/quote.ts'
-import { refusalOf } from '../core/refusal.ts'
+import type { Quote } from '../core/quote.ts'
+import { refusalOf, type WindowReason } from '../core/refusal.ts'
 import type { InputCounter } from '../counting/input-counter.ts'
 import type { Admission, Store } from '../stores/store.ts'
 import {
@@ -20,6 +20,7 @@ import {
   type RouteQuote,
   subjectsOf,
 } from './applicant.ts'
+import { InputCounting, isCostShortfall } from './input-counting.ts'
 import { Quoting, type QuotingParts } from './quoting.ts'
 import { amendmentFor, ZERO_BOUND } from './reservation-move.ts'
 
@@ -46,8 +47,8 @@ const IN_FLIGHT_WAIT_SPREAD_MS = 2_000
 const NO_PRIOR_CHARGES: readonly Charge[] = []
 
 /**
- * Reserves what calls can use at most, or refuses them. A call that does not fit is tried again with an output cap, then with its
- * input counted, then without its most expensive candidates. Costs are nano-dollars.
+ * Reserves what calls can use at most, or refuses them. The files of a call are counted first. A call that does not fit is tried
+ * again with an output cap, then with its input counted, then without its most expensive candidates. Costs are nano-dollars.
  *
  * @example
  * const admission = await admissionControl.admit(applicant, clock.now())
@@ -57,15 +58,32 @@ const NO_PRIOR_CHARGES: readonly Charge[] = []
 export class AdmissionControl {
   readonly #parts: AdmissionControlParts
   readonly #quoting: Quoting
+  readonly #inputCounting: InputCounting
+  #countedCalls = 0
 
   constructor(parts: AdmissionControlParts) {
     this.#parts = parts
     this.#quoting = new Quoting(parts)
+    this.#inputCounting = new InputCounting({
+      ...parts,
+      quoting: this.#quoting,
+      chargesOf: (applicant, quoted, now) => this.charges(applicant, quoted, now),
+    })
+  }
+
+  /** How many calls wait for a count of their files, or for their admission after it. */
+  get countedCalls(): number {
+    return this.#countedCalls
   }
 
   /** The maximum that a call can use with any of its candidates. Throws Problem for a call that cannot be quoted. */
   quote(applicant: Applicant, now: Instant): RouteQuote {
     return this.#quoting.quoteForRoute(applicant, now)
+  }
+
+  /** Whether files of the call are counted before anything is reserved. */
+  countsFilesOf(applicant: Applicant): boolean {
+    return this.#inputCounting.countsFilesOf(applicant)
   }
 
   /** The charges for a quote: one for each limit that counts the call, and one for its budget. */
@@ -85,7 +103,21 @@ export class AdmissionControl {
    * Reserves the maximum that a call can use, or refuses the call. A refused call changes no level.
    * Rejects with Problem for a call that cannot be quoted, and with StoreUnavailable if the ledger cannot be written.
    */
-  async admit(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {
+  admit(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {
+    return this.countsFilesOf(applicant) ? this.#admitCounted(applicant, now) : this.#admitQuoted(applicant, now)
+  }
+
+  async #admitCounted(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {
+    this.#countedCalls += 1
+    try {
+      const counted = await this.#inputCounting.countFiles(applicant, now)
+      return await this.#admitQuoted(counted, this.#parts.clock.now())
+    } finally {
+      this.#countedCalls -= 1
+    }
+  }
+
+  async #admitQuoted(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {
     const { limits, store } = this.#parts
     if (limits.changing) await limits.changing
     let quoted = this.quote(applicant, now)
@@ -131,11 +163,10 @@ export class AdmissionControl {
     shortfalls: readonly Shortfall[],
     now: Instant,
   ): Promise<AdmittedCall | RefusedCall> {
-    const countedInput = await this.#countInput(applicant, shortfalls, now)
-    if (countedInput)
-      return this.admit({ ...applicant, first: { ...applicant.first, countedInput } }, this.#parts.clock.now())
+    const counted = await this.#inputCounting.countText(applicant, shortfalls, now)
+    if (counted) return this.#admitQuoted(counted, this.#parts.clock.now())
     const cheaper = this.#withoutMostExpensive(applicant, shortfalls, now)
-    return cheaper ? this.admit(cheaper, now) : this.#refused(applicant, quoted, shortfalls, now)
+    return cheaper ? this.#admitQuoted(cheaper, now) : this.#refused(applicant, quoted, shortfalls, now)
   }
 
   /**
@@ -157,23 +188,6 @@ export class AdmissionControl {
     return smaller.costNanoUsd < quoted.costNanoUsd ? smaller : undefined
   }
 
-  /** Counts the input of a call; undefined if it cannot be counted, or if the call would not fit without any input. */
-  async #countInput(
-    { first, others }: Applicant,
-    shortfalls: readonly Shortfall[],
-    now: Instant,
-  ): Promise<CountedInput | undefined> {
-    const { request, countableInput } = first
-    if (!countableInput || first.countedInput || others.length > 0) return undefined
-    const isUncountable = request.kind !== 'generate' || request.unsizedInput || request.unbounded.length > 0
-    if (isUncountable || !shortfalls.every(isCostShortfall)) return undefined
-    const cap = request.outputCap === null ? this.#quoting.minCap : undefined
-    const withoutInput = { ...first, countedInput: { all: 0 } }
-    const { costNanoUsd } = this.#quoting.quoteFor(withoutInput, undefined, now, cap)
-    if (shortfalls.some(({ level }) => level.free < costNanoUsd)) return undefined
-    return this.#parts.inputCounter.count(countableInput)
-  }
-
   /** The call without the most expensive of its candidates; undefined if it must keep them, or if none is left. */
   #withoutMostExpensive(applicant: Applicant, shortfalls: readonly Shortfall[], now: Instant): Applicant | undefined {
     if (!applicant.dropsExpensive || !shortfalls.some(isCostShortfall)) return undefined
@@ -187,13 +201,18 @@ export class AdmissionControl {
     return first && { ...applicant, first, others }
   }
 
-  #refused(applicant: Applicant, quoted: Quote, shortfalls: readonly Shortfall[], now: Instant): RefusedCall {
+  #refused(applicant: Applicant, quoted: Quote, allShortfalls: readonly Shortfall[], now: Instant): RefusedCall {
     const { limits, random } = this.#parts
+    // A call that was not counted may need less than its window: limits that refuse it without its files decide.
+    const { fullMeters } = applicant
+    const certain = fullMeters ? allShortfalls.filter(({ charge }) => fullMeters.has(charge.meter.key)) : []
+    const shortfalls = certain.length > 0 ? certain : allShortfalls
     const waits = {
       inFlightMs: MIN_IN_FLIGHT_WAIT_MS + Math.floor(random() * IN_FLIGHT_WAIT_SPREAD_MS),
       neverMs: Math.max(1, windowAt('day', limits.plan.timeZone, now.wallMs).endsAtMs - now.wallMs),
     }
-    const refusal = refusalOf(shortfalls, waits, this.#fittingCap(applicant, shortfalls, now))
+    const fittingCap = this.#fittingCap(applicant, shortfalls, now)
+    const refusal = refusalOf(shortfalls, waits, fittingCap, windowReasonOf(applicant))
     return { admitted: false, refusal, quote: quoted, levels: shortfalls.map(({ level }) => level) }
   }
 
@@ -240,8 +259,12 @@ export class AdmissionControl {
   }
 }
 
-function isCostShortfall({ charge }: Shortfall): boolean {
-  return charge.meter.what === 'cost'
+/** Why the call needs a whole context window; undefined if it does not, or if that is not why it is refused. */
+function windowReasonOf({ first, fullMeters }: Applicant): WindowReason | undefined {
+  const { request, provider, countedInput, countFailure } = first
+  if (!request.unsizedInput || request.unbounded.length > 0 || countedInput || fullMeters) return undefined
+  if (countFailure) return countFailure === 'later' ? 'countedLater' : 'notCounted'
+  return provider.countingMethod === 'endpoint' && request.kind === 'generate' ? 'changeable' : 'noSize'
 }
 
 function toAdmittedCall(

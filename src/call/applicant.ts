@@ -8,7 +8,7 @@ import type { PriceBook } from '../core/prices.ts'
 import type { CountedInput, Quote, RequestFacts } from '../core/quote.ts'
 import type { FactoredQuote } from '../core/quote-overruns.ts'
 import type { Refusal } from '../core/refusal.ts'
-import type { CountableInput } from '../counting/input-counter.ts'
+import type { CountableInput, CountFailure } from '../counting/input-counter.ts'
 import type { Provider } from '../providers/provider.ts'
 
 /** A target that may answer a call, and the call as it would be sent to that target. */
@@ -21,8 +21,10 @@ export interface Candidate extends ModelName {
   readonly defaultCap: number | null
   /** The input as it can be counted. Without it, the bound of the input stands. */
   readonly countableInput?: CountableInput
-  /** The counted input, for a call that did not fit with the bound of its input. */
+  /** The counted input, for a call with files, and for one that did not fit with the bound of its input. */
   readonly countedInput?: CountedInput
+  /** Why the files of the call were not counted, although they can be. */
+  readonly countFailure?: CountFailure
 }
 
 /** A call before it is quoted. */
@@ -43,6 +45,8 @@ export interface Applicant {
   readonly idempotency: CallFacts['idempotency']
   /** A budget of the call's task, in addition to all limits. */
   readonly budget: Budget | undefined
+  /** Meters, by key, that have no room for the call even without its files, which were not counted then. */
+  readonly fullMeters?: ReadonlySet<string>
   /** The prices that the call is settled with. */
   readonly prices: PriceBook
 }

@@ -107,6 +107,8 @@ function candidateOf(
     headers,
     callerKey,
     caller: caller.key,
+    isTranslated: translated !== undefined,
+    hasMedia: reading.facts.images > 0 || reading.facts.unsizedInput,
   }
   // The gateway may lower, and announces, a cap that it set itself for the translation.
   const defaultCap = call.reading.facts.outputCap === null ? reading.facts.outputCap : null

@@ -1,7 +1,8 @@
 // Estimate: what a call would reserve, and whether it fits now. Reserves nothing and sends nothing.
 
+import { fitsIn } from '../core/charges.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Charge, LevelView } from '../core/meter.ts'
+import type { LevelView } from '../core/meter.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Store } from '../stores/store.ts'
 import type { Dialect } from '../wire/dialect.ts'
@@ -24,6 +25,8 @@ export interface Estimate {
   readonly checks: readonly EstimateCheck[]
   /** Every limit lets the call through. */
   readonly fits: boolean
+  /** The provider counts files of the call before anything is reserved, which may then be less than the quote. */
+  readonly countedFirst: boolean
 }
 
 export interface EstimateParts {
@@ -48,10 +51,6 @@ export async function estimateCall(
     const level = levels[index]
     return level ? [{ level, needed: charge.amount, fits: fitsIn(charge, level) }] : []
   })
-  return { applicant, quote, checks, fits: checks.length === charges.length && checks.every(({ fits }) => fits) }
-}
-
-/** Whether admission would let a charge through: a call that costs nothing passes a limit on cost that is used up. */
-function fitsIn({ meter, amount }: Charge, { free }: LevelView): boolean {
-  return (meter.what === 'cost' && amount === 0n) || free >= amount
+  const fits = checks.length === charges.length && checks.every((check) => check.fits)
+  return { applicant, quote, checks, fits, countedFirst: gate.admissionControl.countsFilesOf(applicant) }
 }

@@ -1,5 +1,5 @@
 // Gate: one call, top to bottom. Who calls, for what, where to, at what cost at most, and may they; then a relay sends the call,
-// meters it and settles it. Nothing is sent before its reservation is in the ledger.
+// meters it and settles it. No call is sent before its reservation is in the ledger.
 
 import type { Settings } from '../config/settings.ts'
 import { type CircuitPass, type Circuits, CLOSED_PASS } from '../core/circuit.ts'
@@ -103,9 +103,9 @@ export class Gate {
     this.#planParts = { admissionControl: this.admissionControl, circuits, clock, random }
   }
 
-  /** How many calls are sent and not over. */
+  /** How many calls are sent and not over, or have their files counted. */
   get inFlight(): number {
-    return this.#relayParts.deadlines.size
+    return this.#relayParts.deadlines.size + this.admissionControl.countedCalls
   }
 
   /**

@@ -1,7 +1,7 @@
 // Planned attempts: the first attempt of an admitted call, and the attempts that may follow it. It sends nothing.
 
 import type { CircuitPass } from '../core/circuit.ts'
-import { type AdmittedCall, isSameTarget } from './applicant.ts'
+import { type AdmittedCall, type Candidate, isSameTarget } from './applicant.ts'
 import { RetryPlan, type RetryPlanParts } from './attempts.ts'
 import type { CallCandidate } from './candidates.ts'
 import { type Dispatch, type DispatchContext, dispatchOf } from './dispatch.ts'
@@ -44,6 +44,14 @@ export function planAttempts(
     dispatchOf: (moved: AdmittedCall, candidate: CallCandidate, movedPass: CircuitPass) =>
       dispatchOf(context, moved, candidate, movedPass),
   }
-  const remaining = candidates.filter((candidate) => applicant.others.includes(candidate))
+  const remaining = candidates.flatMap((candidate) => fallbackOf(candidate, chosen, applicant.others))
   return { first, retryPlan: new RetryPlan(retryParts, admitted, chosen, remaining) }
+}
+
+/** The candidate with the count of its input, by which a move to it is quoted. Empty if it is no fallback of the admitted call. */
+function fallbackOf(candidate: CallCandidate, chosen: CallCandidate, others: readonly Candidate[]): CallCandidate[] {
+  const fallback = candidate === chosen ? undefined : others.find((other) => isSameTarget(other, candidate))
+  if (!fallback) return []
+  const { countedInput } = fallback
+  return [countedInput ? { ...candidate, countedInput } : candidate]
 }

@@ -1,11 +1,25 @@
 // Charges: lists of charges by meter, and the growth of a charge that a call already holds. It keeps no level.
 
-import { advance, type BucketLevel, type Charge, type Instant, type Level, type Meter, take } from './meter.ts'
+import {
+  advance,
+  type BucketLevel,
+  type Charge,
+  type Instant,
+  type Level,
+  type LevelView,
+  type Meter,
+  take,
+} from './meter.ts'
 import { divideUp } from './money.ts'
 
 /** The charge on a meter; undefined if there is none. */
 export function chargeOnMeter(charges: readonly Charge[], { key }: Meter): Charge | undefined {
   return charges.find(({ meter }) => meter.key === key)
+}
+
+/** Whether admission would let a charge through: a call that costs nothing passes a limit on cost that is used up. */
+export function fitsIn({ meter, amount }: Charge, { free }: LevelView): boolean {
+  return (meter.what === 'cost' && amount === 0n) || free >= amount
 }
 
 /** Charges on the same meter become one. That is rare, so the given list is returned if nothing has to be summed. */

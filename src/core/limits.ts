@@ -155,6 +155,11 @@ export class LimitPlan {
     return this.limits.some((limit) => limit.what === 'cost')
   }
 
+  /** True if any limit counts what grows with the size of a call: money or tokens. */
+  get hasSizeLimit(): boolean {
+    return this.limits.some(({ what }) => what === 'cost' || what === 'tokens')
+  }
+
   /**
    * The charges of one call: one per dimension, and for a dated name with limits of its own two.
    * @param wallMs epoch milliseconds, which select the calendar windows

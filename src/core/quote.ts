@@ -34,6 +34,11 @@ export interface RequestFacts {
   readonly images: number
   /** True if audio, video, files, PDFs or stored context hide the number of input tokens from the body's size. */
   readonly unsizedInput: boolean
+  /**
+   * True if the input can be larger than its provider counts beforehand: media behind a URL can change in between, and so can
+   * stored context. Only dialects with count requests set it.
+   */
+  readonly uncountableInput: boolean
   readonly audioInput: boolean
   readonly audioOutput: boolean
   /** The longest life that the request asks for; OpenAI's shortest is half an hour. */
@@ -73,8 +78,11 @@ export interface QuoteSettings {
   readonly tokenReservation: 'estimate' | 'worst'
 }
 
-/** A count of a call's input tokens: an upper bound for its text, or for all of it, framing and media included. */
-export type CountedInput = { readonly text: number } | { readonly all: number }
+/**
+ * A count of a call's input tokens. `text` bounds its text. `all` bounds all of it, framing and media included; `reported` is the
+ * count itself, without what was added to make it a bound.
+ */
+export type CountedInput = { readonly text: number } | { readonly all: number; readonly reported: number }
 
 /** An upper bound on a call at one model. */
 export interface Quote {
@@ -130,7 +138,7 @@ const MILLION = 1_000_000n
 /**
  * The quote of a request at a model. A model whose longest answer is not known gets the default cap if the request has none.
  * @param cap an output cap in tokens that replaces the request's own, as an injected one does
- * @param counted bounds the input in place of the request's bytes, if it is less
+ * @param counted bounds the input in place of the request's bytes, if it is less, and in place of the window, if it counts media
  */
 export function quote(
   request: RequestFacts,
@@ -146,11 +154,11 @@ export function quote(
     return { inputTokens: 0, outputTokens: 0, tokens: 0, costNanoUsd: 0n, price, contextWindow, injectedCap: null }
   }
   const inputTokens = maxInputTokens(request, facts.limits, rules, counted)
-  if (request.kind === 'embed') return quoteOf(request, facts, rules, settings, inputTokens, 0, null)
+  if (request.kind === 'embed') return quoteOf(request, facts, rules, settings, inputTokens, 0, null, counted)
   const injectedCap = injectedCapFor(request, facts.limits, settings, cap)
   const answerTokens = maxAnswerTokens(injectedCap ?? request.outputCap, facts.limits, rules)
   const outputTokens = answerTokens * request.answers + request.predictionBytes
-  return quoteOf(request, facts, rules, settings, inputTokens, outputTokens, injectedCap)
+  return quoteOf(request, facts, rules, settings, inputTokens, outputTokens, injectedCap, counted)
 }
 
 function injectedCapFor(
@@ -171,6 +179,7 @@ function quoteOf(
   inputTokens: number,
   outputTokens: number,
   injectedCap: number | null,
+  counted: CountedInput | undefined,
 ): Quote {
   const cap = injectedCap ?? request.outputCap
   const worst = inputTokens + outputTokens
@@ -178,7 +187,9 @@ function quoteOf(
     inputTokens,
     outputTokens,
     tokens:
-      settings.tokenReservation === 'worst' ? worst : Math.min(worst, estimatedTokens(request, cap, facts.limits)),
+      settings.tokenReservation === 'worst'
+        ? worst
+        : Math.min(worst, estimatedTokens(request, cap, facts.limits, counted)),
     costNanoUsd: facts.price
       ? saturateNanoUsd(maxCostNanoUsd(request, facts.price, rules, inputTokens, outputTokens))
       : 0n,
@@ -217,7 +228,20 @@ function maxInputTokens(
   counted?: CountedInput,
 ): number {
   const window = (limits?.contextWindow ?? DEFAULT_CONTEXT_WINDOW_TOKENS) * request.prompts
-  if (request.unsizedInput || request.unbounded.length > 0) return window
+  const all = countOfAll(request, counted)?.all ?? Number.POSITIVE_INFINITY
+  if (request.unbounded.length > 0) return window
+  const sized = request.unsizedInput ? Number.POSITIVE_INFINITY : sizedTokens(request, rules, counted)
+  const tokens = Math.min(sized, all)
+  return limits || tokens === Number.POSITIVE_INFINITY ? Math.min(window, tokens) : tokens
+}
+
+/** The count of all of the input, if there is one that bounds the call. */
+function countOfAll(request: RequestFacts, counted: CountedInput | undefined) {
+  return counted && 'all' in counted && !request.uncountableInput ? counted : undefined
+}
+
+/** The bound by the bytes of the text, and by the maximum of each image. */
+function sizedTokens(request: RequestFacts, rules: QuoteRules, counted: CountedInput | undefined): number {
   const framing =
     rules.tokensPerCall +
     rules.tokensPerMessage * request.messages +
@@ -228,9 +252,7 @@ function maxInputTokens(
     (request.tools ? rules.tokensWithTools : 0) +
     (request.images > 0 ? request.images * rules.imageTokens(request.model) : 0)
   const text = counted && 'text' in counted ? Math.min(counted.text, request.textBytes) : request.textBytes
-  const all = counted && 'all' in counted ? counted.all : Number.MAX_SAFE_INTEGER
-  const tokens = Math.min(text + framing, all)
-  return limits ? Math.min(window, tokens) : tokens
+  return text + framing
 }
 
 /** For one answer. The provider never exceeds the model's maximum, even if the cap is higher. */
@@ -240,9 +262,16 @@ function maxAnswerTokens(cap: number | null, limits: ModelLimits | undefined, ru
   return Math.min(cap, maximum)
 }
 
-function estimatedTokens(request: RequestFacts, cap: number | null, limits: ModelLimits | undefined): number {
+function estimatedTokens(
+  request: RequestFacts,
+  cap: number | null,
+  limits: ModelLimits | undefined,
+  counted: CountedInput | undefined,
+): number {
   const usual = limits?.usualOutput ?? DEFAULT_USUAL_OUTPUT_TOKENS
   const output = request.kind === 'embed' ? 0 : Math.min(cap ?? usual, usual) * request.answers
+  const reported = request.unsizedInput ? countOfAll(request, counted)?.reported : undefined
+  if (reported !== undefined) return reported + output
   return Math.ceil(request.textBytes / ESTIMATED_BYTES_PER_TOKEN) + request.images * ESTIMATED_IMAGE_TOKENS + output
 }
 

@@ -5,8 +5,8 @@ import type { Meter } from './meter.ts'
 import { formatUsd } from './money.ts'
 
 /**
- * `time`: the call fits after `waitMs`, exactly. `inFlight`: it fits once open reservations settle. `never`: it needs more than a
- * limit allows at all, so waiting does not help.
+ * `time`: the call fits after `waitMs`, exactly. `inFlight`: it fits once open reservations settle, or it may fit once its files are
+ * counted, for which there was no time. `never`: it needs more than a limit allows at all, so waiting does not help.
  */
 export type RefusalKind = 'time' | 'inFlight' | 'never'
 
@@ -48,12 +48,28 @@ interface RefusalWaits {
 
 const KIND_RANK: Readonly<Record<RefusalKind, number>> = { inFlight: 0, time: 1, never: 2 }
 
-/** The refusal for a list of shortfalls. The list holds at least one. */
-export function refusalOf(shortfalls: readonly Shortfall[], waits: RefusalWaits, fittingCap: number | null): Refusal {
+/**
+ * Why a call needs a whole context window. `countedLater`: its files were not counted in time, and can be counted soon.
+ * `notCounted`: the provider does not count them. `changeable`: they can change before the call, or come from stored context.
+ * `noSize`: nothing counts them.
+ */
+export type WindowReason = 'countedLater' | 'notCounted' | 'changeable' | 'noSize'
+
+/**
+ * The refusal for a list of shortfalls. The list holds at least one.
+ * @param window why the call needs a whole context window; undefined if it does not
+ */
+export function refusalOf(
+  shortfalls: readonly Shortfall[],
+  waits: RefusalWaits,
+  fittingCap: number | null,
+  window?: WindowReason,
+): Refusal {
   const worst = shortfalls.reduce((a, b) => (isWorse(b, a) ? b : a))
   const { charge, reason, level } = worst
-  const { kind } = reason
-  const waitMs = kind === 'time' ? reason.waitMs : kind === 'inFlight' ? waits.inFlightMs : waits.neverMs
+  const windowReason = isSized(charge.meter) ? window : undefined
+  const kind = windowReason === 'countedLater' ? 'inFlight' : reason.kind
+  const waitMs = kind === 'inFlight' ? waits.inFlightMs : reason.kind === 'time' ? reason.waitMs : waits.neverMs
   return {
     kind,
     meter: charge.meter,
@@ -64,7 +80,7 @@ export function refusalOf(shortfalls: readonly Shortfall[], waits: RefusalWaits,
     waitMs,
     retryable: kind !== 'never',
     fittingCap,
-    message: messageOf(worst, kind, waitMs, fittingCap),
+    message: messageOf(worst, kind, waitMs, fittingCap, windowReason),
   }
 }
 
@@ -90,13 +106,37 @@ function isWorse(a: Shortfall, b: Shortfall): boolean {
   return a.reason.kind === 'time' && b.reason.kind === 'time' && a.reason.waitMs > b.reason.waitMs
 }
 
-function messageOf({ charge, level }: Shortfall, kind: RefusalKind, waitMs: number, fittingCap: number | null): string {
+function messageOf(
+  { charge, level }: Shortfall,
+  kind: RefusalKind,
+  waitMs: number,
+  fittingCap: number | null,
+  windowReason: WindowReason | undefined,
+): string {
   const { meter, amount, capacity } = charge
   const whose = meter.who === 'global' ? '' : ` of ${meter.who} ${meter.subject}`
   const figures = `This call needs up to ${amountText(meter, amount)}; the limit${whose} is ${amountText(meter, capacity)}, ${freeText(meter, level.free)} free.`
-  return [`${limitText(meter)}: ${meter.name}.`, figures, adviceText(kind, waitMs), capAdviceText(fittingCap)]
+  const advice =
+    windowReason === 'countedLater'
+      ? WINDOW_TEXTS.countedLater
+      : `${windowReason ? `${WINDOW_TEXTS[windowReason]} ` : ''}${adviceText(kind, waitMs)}`
+  return [`${limitText(meter)}: ${meter.name}.`, figures, advice, capAdviceText(fittingCap)]
     .filter((part) => part !== '')
     .join(' ')
+}
+
+const WINDOW_TEXTS: Readonly<Record<WindowReason, string>> = {
+  countedLater:
+    'That is for a whole context window, because the provider did not count the files in time. Please try again in a moment.',
+  notCounted: 'That is for a whole context window, because the provider did not count the files.',
+  changeable:
+    'That is for a whole context window. Files in the request, or uploaded before, are counted; files behind a URL and stored context are not.',
+  noSize: 'That is for a whole context window, because the size of its files or of stored context is not known.',
+}
+
+/** Whether what a meter counts grows with the size of a call. */
+function isSized({ what }: Meter): boolean {
+  return what === 'cost' || what === 'tokens'
 }
 
 /** Agents read "rate limit" as "try again soon", which money does not grant. */

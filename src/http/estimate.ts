@@ -29,6 +29,9 @@ export const ESTIMATE = endpoint({
     model: z.string(),
     fits: z.boolean(),
     ...quoteSchema.shape,
+    counted_first: z
+      .boolean()
+      .describe('Whether the provider counts files of the call first: the call then reserves less than this.'),
     unbounded: z.array(z.string()),
     limits: z.array(checkSchema),
   }),
@@ -39,13 +42,14 @@ export const ESTIMATE = endpoint({
     throw new Problem('invalid_request', text, 'path')
   }
   const call = exchangeAt(path, exchange)
-  const { applicant, quote, checks, fits } = await estimateCall(parts, call, dialect, await body())
+  const { applicant, quote, checks, fits, countedFirst } = await estimateCall(parts, call, dialect, await body())
   return {
     answer: {
       provider: applicant.first.provider.name,
       model: applicant.first.model,
       fits,
       ...quoteJson(quote),
+      counted_first: countedFirst,
       unbounded: [...applicant.first.request.unbounded],
       limits: checks.map(checkJson),
     },

@@ -5,8 +5,10 @@ import { defineProvider } from './definition.ts'
 import { secretOf } from './provider.ts'
 import { HttpForwarder, overHttp } from './transport/http-forwarder.ts'
 
-/** Gemini 3 at its highest media resolution. Gemini 2 cuts images of at most 3072 × 3072 into 768 × 768 tiles of 258 tokens. */
-const IMAGE_TOKENS = 258 * 17
+/** Of an image of 384 × 384, of a tile, and of a page of a PDF. */
+const TILE_TOKENS = 258
+/** Gemini 2 cuts images of at most 3072 × 3072 into 768 × 768 tiles. Gemini 3 takes fewer tokens at its highest media resolution. */
+const MAX_TILES = 17
 
 export const gemini = defineProvider({
   name: 'gemini',
@@ -27,11 +29,13 @@ export const gemini = defineProvider({
         tokensPerCall: 64,
         tokensPerMessage: 16,
         tokensWithTools: 256,
-        imageTokens: () => IMAGE_TOKENS,
+        imageTokens: () => TILE_TOKENS * MAX_TILES,
         capCoversReasoning: true,
         cachesAutomatically: false,
       },
       countingMethod: 'endpoint',
+      // Its count can take an image or a page as one tile, whatever the model and the media resolution make of it.
+      visualCountFactor: MAX_TILES,
       capField: 'maxOutputTokens',
       knowsStreamOptions: false,
       freeStatuses: new Set([400, 402, 405, 409, 415, 503]),

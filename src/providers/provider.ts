@@ -110,6 +110,8 @@ export interface Provider {
   readonly rulesFor?: (model: string) => QuoteRules
   /** How its input can be counted: by OpenAI's public tokenizer, or by a request to the provider. */
   readonly countingMethod?: 'tokenizer' | 'endpoint'
+  /** How many times the tokens of its count images and pages can take in the call itself. About 1 if absent. */
+  readonly visualCountFactor?: number
   /** The field that caps output in its dialect. */
   readonly capField: string
   /** True: the provider can ignore a cap in another field, so a caller's cap is moved to `capField`. */

@@ -28,6 +28,7 @@ export function newDraft(textBytes: number): RequestDraft {
     tools: false,
     images: 0,
     unsizedInput: false,
+    uncountableInput: false,
     audioInput: false,
     audioOutput: false,
     cacheWrite: 'none',

@@ -10,7 +10,14 @@ import {
   type PriceSteps,
   ratesOf,
 } from '../../src/core/prices.ts'
-import { affordableCap, type QuoteRules, type QuoteSettings, quote, type RequestFacts } from '../../src/core/quote.ts'
+import {
+  affordableCap,
+  type CountedInput,
+  type QuoteRules,
+  type QuoteSettings,
+  quote,
+  type RequestFacts,
+} from '../../src/core/quote.ts'
 import { USAGE_CLASSES, type UsageClass, usageOf } from '../../src/core/usage.ts'
 import { tiersOf } from '../support/tiers.ts'
 
@@ -42,6 +49,7 @@ const REQUEST: RequestFacts = {
   tools: false,
   images: 0,
   unsizedInput: false,
+  uncountableInput: false,
   audioInput: false,
   audioOutput: false,
   cacheWrite: 'none',
@@ -82,11 +90,58 @@ describe('the most a call can take in', () => {
     expect(quoteOf(changes).inputTokens).toBe(tokens)
   })
 
+  test.each<[string, Partial<RequestFacts>, CountedInput, number]>([
+    ['the count of its text, and what the provider adds', {}, { text: 300 }, 300 + 64 + 32],
+    ['the count of all of it', {}, { all: 300, reported: 280 }, 300],
+    ['its bytes, if the count is more', {}, { all: 9_000, reported: 8_000 }, 1_096],
+    [
+      'its bytes, if the call can change after the count',
+      { uncountableInput: true },
+      { all: 300, reported: 280 },
+      1_096,
+    ],
+    ['the count, of files', { unsizedInput: true }, { all: 9_000, reported: 8_000 }, 9_000],
+    ['no more than the window, of files', { unsizedInput: true }, { all: 900_000, reported: 800_000 }, 128_000],
+    ['the window, of files whose text alone was counted', { unsizedInput: true }, { text: 300 }, 128_000],
+    [
+      'the window, of files that can change after the count',
+      { unsizedInput: true, uncountableInput: true },
+      { all: 300, reported: 280 },
+      128_000,
+    ],
+    [
+      'the window, of files beside hosted tools',
+      { unsizedInput: true, unbounded: ['web_search'] },
+      { all: 300, reported: 280 },
+      128_000,
+    ],
+  ])('is %s', (_what, changes, counted, tokens) => {
+    const facts = { price: PLAIN, limits: LIMITS }
+    const quoted = quote({ ...REQUEST, ...changes }, facts, RULES, SETTINGS, undefined, counted)
+    expect(quoted.inputTokens).toBe(tokens)
+  })
+
+  test('of counted files costs as much as the most expensive class that they may be of', () => {
+    const rates = { input: 1n, imageInput: 5n, audioInput: 7n, audioCacheRead: 3n }
+    const costOfFiles = (changes: Partial<RequestFacts>) => {
+      const request = { ...REQUEST, outputCap: 0, unsizedInput: true, ...changes }
+      const counted = { all: 1_000_000, reported: 900_000 }
+      const limits = { ...LIMITS, contextWindow: 2_000_000 }
+      return quote(request, { price: flat(rates), limits }, RULES, SETTINGS, undefined, counted).costNanoUsd
+    }
+    expect(costOfFiles({})).toBe(5n)
+    expect(costOfFiles({ audioInput: true })).toBe(7n)
+  })
+
   test('is not cut by a window that is not known', () => {
     const unknown = (changes: Partial<RequestFacts>) =>
       quote({ ...REQUEST, ...changes }, { price: PLAIN, limits: undefined }, RULES, SETTINGS)
     expect(unknown({ textBytes: 5_000_000 }).inputTokens).toBe(5_000_096)
     expect(unknown({ unsizedInput: true }).inputTokens).toBe(1_048_576)
+    const counted = { all: 2_000_000, reported: 1_800_000 }
+    const files = { ...REQUEST, unsizedInput: true }
+    const facts = { price: PLAIN, limits: undefined }
+    expect(quote(files, facts, RULES, SETTINGS, undefined, counted).inputTokens).toBe(2_000_000)
   })
 })
 
@@ -227,6 +282,7 @@ const requests = fc.record({
   tools: fc.boolean(),
   images: fc.nat(2),
   unsizedInput: fc.boolean(),
+  uncountableInput: fc.boolean(),
   audioInput: fc.boolean(),
   audioOutput: fc.boolean(),
   cacheWrite: fc.constantFrom('none', '5m', '1h', '12h'),

@@ -95,6 +95,27 @@ describe('its message', () => {
     }
   })
 
+  test.each([
+    [
+      NEVER,
+      'countedLater',
+      'inFlight',
+      true,
+      /context window, because the provider did not count .* try again in a moment\.$/,
+    ],
+    [LONG, 'countedLater', 'inFlight', true, /try again in a moment\.$/],
+    [NEVER, 'notCounted', 'never', false, /the provider did not count the files\. Waiting does not help/],
+    [NEVER, 'changeable', 'never', false, /files behind a URL and stored context are not\. Waiting does not help/],
+    [NEVER, 'noSize', 'never', false, /is not known\. Waiting does not help/],
+    [BRIEF, 'countedLater', 'time', true, /0 of them free\. Please try again in 2s\.$/],
+  ] as const)(
+    'says why a whole window is needed, unless a limit on something else decides: %#',
+    (short, window, kind, retryable, text) => {
+      const refusal = refusalOf([short], WAITS, null, window)
+      expect(refusal).toMatchObject({ kind, retryable, message: expect.stringMatching(text) })
+    },
+  )
+
   test('gives money to the nano-dollar', () => {
     expect(amountText(LONG.charge.meter, 1_000_000_001n)).toBe('$1.000000001')
   })

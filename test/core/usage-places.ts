@@ -142,6 +142,7 @@ const REQUEST: RequestFacts = {
   tools: true,
   images: 1,
   unsizedInput: true,
+  uncountableInput: false,
   audioInput: true,
   audioOutput: true,
   cacheWrite: '12h',

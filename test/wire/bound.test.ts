@@ -64,7 +64,7 @@ function ratiosOf({ dialect, provider }: Row, recording: Recording): Ratios | un
   const counted: CountedInput =
     provider.countingMethod === 'tokenizer'
       ? { text: tokenUpperBound(text) }
-      : { all: Math.ceil(used * COUNT_SAFETY_FACTOR) }
+      : { all: Math.ceil(used * COUNT_SAFETY_FACTOR), reported: used }
   // What a cap leaves open is the same either way: the answer it got is what is bounded.
   const capped = { ...ask, outputCap: Math.max(1, outputTokens(metered.usage)) }
   const wide = quote(capped, facts, provider.rules, SETTINGS)

@@ -4,7 +4,9 @@ import { describe, expect, test } from 'vitest'
 import { type QuoteRules, quote } from '../../src/core/quote.ts'
 import { usageOf } from '../../src/core/usage.ts'
 import { anthropicCountTokens } from '../../src/wire/anthropic/count-tokens.ts'
+import { anthropicMessages } from '../../src/wire/anthropic/messages.ts'
 import { geminiCountTokens } from '../../src/wire/gemini/count-tokens.ts'
+import { geminiGenerate } from '../../src/wire/gemini/generate.ts'
 import { lineTo } from './samples.ts'
 import { bytewise, feed } from './streams.ts'
 
@@ -44,6 +46,47 @@ describe.each([
       expect([tap.isDocument, tap.finished, tap.failed]).toEqual([true, true, false])
     },
   )
+})
+
+describe('the request for a count of a call', () => {
+  const MESSAGE = { model: 'alias', messages: [{ role: 'user', content: 'Hi' }] }
+  const counted = {
+    system: 'Be brief.',
+    tools: [{ name: 'f', input_schema: {} }],
+    tool_choice: { type: 'any' },
+    thinking: { type: 'enabled', budget_tokens: 2_000 },
+    output_config: { effort: 'medium' },
+    context_management: { edits: [{ type: 'clear_thinking_20251015', keep: 'all' }] },
+  }
+
+  test('of Anthropic has everything that is input, and nothing else', () => {
+    const other = { max_tokens: 9, stream: true, metadata: { user_id: 'u' }, cache_control: { type: 'ephemeral' } }
+    const request = anthropicMessages.countRequest?.(bytes({ ...MESSAGE, ...counted, ...other }), 'claude-sonnet-5-5')
+    expect(JSON.parse(request?.body.toString() ?? '')).toEqual({ ...MESSAGE, ...counted, model: 'claude-sonnet-5-5' })
+  })
+
+  test.each([{ container: 'c' }, { thread: { type: 'create' } }, { mcp_servers: [] }, { something_new: 1 }])(
+    'of Anthropic is none with %j, which it would leave out',
+    (field) => {
+      expect(anthropicMessages.countRequest?.(bytes({ ...MESSAGE, ...field }), 'm')).toBeUndefined()
+    },
+  )
+
+  test('of Gemini is the whole call', () => {
+    const call = {
+      contents: [{ parts: [{ text: 'Hi' }] }],
+      systemInstruction: { parts: [{ text: 'Be brief.' }] },
+      tools: [{ functionDeclarations: [{ name: 'f' }] }],
+      toolConfig: { functionCallingConfig: { mode: 'ANY' } },
+      generationConfig: { thinkingConfig: { thinkingBudget: 100 }, mediaResolution: 'MEDIA_RESOLUTION_HIGH' },
+      cachedContent: 'cachedContents/x',
+    }
+    const request = geminiGenerate.countRequest?.(bytes(call), 'gemini-2.5-flash')
+    expect(request?.path).toBe('/v1beta/models/gemini-2.5-flash:countTokens')
+    expect(JSON.parse(request?.body.toString() ?? '')).toEqual({
+      generateContentRequest: { model: 'models/gemini-2.5-flash', ...call },
+    })
+  })
 })
 
 describe('Anthropic', () => {

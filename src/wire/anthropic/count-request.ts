@@ -5,7 +5,16 @@ import { JsonCursor } from '../json/cursor.ts'
 import { handlersFor, ObjectReader } from '../json/object-reader.ts'
 
 /** The fields that Anthropic counts. It refuses all others. */
-const COUNTED_FIELDS = ['messages', 'system', 'tools', 'tool_choice', 'thinking', 'output_config', 'output_format']
+const COUNTED_FIELDS = [
+  'messages',
+  'system',
+  'tools',
+  'tool_choice',
+  'thinking',
+  'output_config',
+  'output_format',
+  'context_management',
+]
 /** Fields that add no input. With a field of neither list, a count would not be of the whole call. */
 const UNCOUNTED_FIELDS = [
   'model',

@@ -5,7 +5,7 @@ import { postEndpoint } from '../endpoint.ts'
 import { forwardedQuery } from '../headers.ts'
 import type { JsonCursor } from '../json/cursor.ts'
 import { invalidField } from '../json/errors.ts'
-import { eachObject, eachObjectOrOne, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
+import { eachObject, eachObjectOrOne, handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { type BodyLayout, editModelAndCap, newBodyLayout, readBody, requireModel } from '../request-body.ts'
 import {
   markUnbounded,
@@ -112,6 +112,8 @@ const CONTAINER_UPLOAD = 'container_upload'
 interface Block {
   type: string | null
   sourceBytes: number
+  /** True if the block's media is in the request, or in an uploaded file: neither can change before the call. */
+  isFixed: boolean
 }
 
 const BLOCK = new ObjectReader<Block, RequestDraft>({
@@ -119,7 +121,9 @@ const BLOCK = new ObjectReader<Block, RequestDraft>({
     block.type = json.stringOrNull()
   },
   source(json, block) {
-    block.sourceBytes = lengthOf(json.range())
+    const start = json.position
+    block.isFixed = readIsFixed(json)
+    block.sourceBytes = json.position - start
   },
   content(json, _block, draft) {
     readContent(json, draft)
@@ -134,15 +138,51 @@ const BLOCK = new ObjectReader<Block, RequestDraft>({
 })
 
 function readBlock(json: JsonCursor, draft: RequestDraft): void {
-  const block: Block = { type: null, sourceBytes: 0 }
+  const block: Block = { type: null, sourceBytes: 0, isFixed: false }
   BLOCK.read(json, block, draft)
   const { type } = block
   const isMedia = type === 'image' || type === 'document' || type === CONTAINER_UPLOAD
-  if (isMedia) draft.textBytes -= block.sourceBytes
+  if (!isMedia) return
+  draft.textBytes -= block.sourceBytes
+  if (!block.isFixed) draft.uncountableInput = true
   if (type === 'image') draft.images++
-  else if (isMedia) draft.unsizedInput = true
+  else draft.unsizedInput = true
   // Its container is billed even if no code runs.
   if (type === CONTAINER_UPLOAD) markUnbounded(draft, type)
+}
+
+interface Source {
+  type: string | null
+  holdsChangeable: boolean
+}
+
+/** Sources whose content is in the request, or in an uploaded file. Behind any other, such as a URL, the content can change. */
+const FIXED_SOURCES: ReadonlySet<string | null> = new Set(['base64', 'text', 'content', 'file'])
+
+const SOURCE = new ObjectReader<Source>({
+  type(json, source) {
+    source.type = json.stringOrNull()
+  },
+  // A document made of blocks, which may hold images.
+  content(json, source) {
+    eachObject(json, readSourceBlock, source)
+  },
+})
+
+const SOURCE_BLOCK = new ObjectReader<Source>({
+  source(json, outer) {
+    if (!readIsFixed(json)) outer.holdsChangeable = true
+  },
+})
+
+function readSourceBlock(json: JsonCursor, outer: Source): void {
+  SOURCE_BLOCK.read(json, outer)
+}
+
+function readIsFixed(json: JsonCursor): boolean {
+  const source: Source = { type: null, holdsChangeable: false }
+  SOURCE.readIfObject(json, source)
+  return FIXED_SOURCES.has(source.type) && !source.holdsChangeable
 }
 
 /**
@@ -195,7 +235,7 @@ function readContextEdit(json: JsonCursor, draft: RequestDraft): void {
 /** A thread that goes on: what it already holds is input that the body does not show. */
 const THREAD = new ObjectReader<RequestDraft>({
   type(json, draft) {
-    if (json.stringOrNull() !== 'create') draft.unsizedInput = true
+    if (json.stringOrNull() !== 'create') draft.unsizedInput = draft.uncountableInput = true
   },
 })
 

@@ -56,7 +56,7 @@ const BODY = new ObjectReader<RequestDraft, GenerateLayout>(
       eachObjectOrOne(json, readTool, draft)
     },
     cachedContent(json, draft) {
-      if (json.stringOrNull()) draft.unsizedInput = true
+      if (json.stringOrNull()) draft.unsizedInput = draft.uncountableInput = true
     },
     serviceTier(json, draft) {
       readServiceTier(json, draft)
@@ -121,14 +121,22 @@ export function readContent(json: JsonCursor, draft: RequestDraft): void {
 const PART = new ObjectReader<RequestDraft>(
   inBothSpellings({
     inlineData(json, draft) {
-      const type = readMediaType(json, draft)
-      if (type === undefined) return
-      if (type.startsWith('image/')) draft.images++
+      const media = readMediaOrNone(json, draft)
+      if (!media) return
+      if (media.type.startsWith('image/')) draft.images++
       else draft.unsizedInput = true
     },
-    // A stored file is what its caller says it is: even an image is not counted.
+    // A stored file is what its caller says it is: even an image is not counted as one.
     fileData(json, draft) {
-      if (readMediaType(json, draft) !== undefined) draft.unsizedInput = true
+      const media = readMediaOrNone(json, draft)
+      if (!media) return
+      draft.unsizedInput = true
+      if (!UPLOADED_FILE.test(media.uri)) draft.uncountableInput = true
+    },
+    // A count need not follow the frames per second that a call sets for its video.
+    videoMetadata(json, draft) {
+      if (json.isObject()) draft.uncountableInput = true
+      json.skipValue()
     },
     functionResponse(json, draft) {
       FUNCTION_RESPONSE.readIfObject(json, draft)
@@ -149,11 +157,18 @@ const FUNCTION_RESPONSE = new ObjectReader<RequestDraft>({
 
 interface Media {
   type: string
+  uri: string
 }
+
+/** A file that was uploaded to Google, which cannot be changed. Behind any other URI, the content can change before the call. */
+const UPLOADED_FILE = /^(https:\/\/generativelanguage\.googleapis\.com\/v\w{1,16}\/)?files\/[\w-]{1,128}$/
 
 const MEDIA = new ObjectReader<Media, RequestDraft>({
   ...handlersFor(['mimeType', 'mime_type'], (json, media: Media) => {
     media.type = json.stringOrNull() ?? ''
+  }),
+  ...handlersFor(['fileUri', 'file_uri'], (json, media: Media) => {
+    media.uri = json.stringOrNull() ?? ''
   }),
   data(json, _media, draft) {
     readMedia(json, draft)
@@ -163,16 +178,16 @@ const MEDIA = new ObjectReader<Media, RequestDraft>({
 /** Media without sound, which has a price of its own. */
 const SILENT_MEDIA_TYPE = /^(image|text|application)\//
 
-/** Reads inline or stored media. Returns its media type, which may be empty; undefined for anything but an object. */
-function readMediaType(json: JsonCursor, draft: RequestDraft): string | undefined {
+/** Reads inline or stored media, whose type may be empty. Returns undefined for anything but an object. */
+function readMediaOrNone(json: JsonCursor, draft: RequestDraft): Media | undefined {
   if (!json.isObject()) {
     json.skipValue()
     return undefined
   }
-  const media: Media = { type: '' }
+  const media: Media = { type: '', uri: '' }
   MEDIA.read(json, media, draft)
   if (!SILENT_MEDIA_TYPE.test(media.type)) draft.audioInput = true
-  return media.type
+  return media
 }
 
 /** Tools that Google runs. */

@@ -60,7 +60,11 @@ describe('the ask', () => {
     ['context management of null', { context_management: null }, { unbounded: [] }],
     ['a new thread', { thread: { type: 'create' } }, { unsizedInput: false }],
     ['no thread', { thread: null }, { unsizedInput: false }],
-    ['a thread that goes on', { thread: { previous_message_id: 'm', type: 'continue' } }, { unsizedInput: true }],
+    [
+      'a thread that goes on',
+      { thread: { previous_message_id: 'm', type: 'continue' } },
+      { unsizedInput: true, uncountableInput: true },
+    ],
     ['several messages', { messages: [{ content: 'a' }, { content: [] }, {}, null] }, { messages: 3 }],
   ])('with %s', (_name, fields, expected) => {
     expect(askOf(fields)).toMatchObject(expected)
@@ -183,6 +187,33 @@ describe('the ask', () => {
     ['a file for a container', { type: 'container_upload', file_id: 'f' }],
   ])('with %s has no size', (_name, part) => {
     expect(askOf(says(part))).toMatchObject({ unsizedInput: true, images: 0 })
+  })
+
+  const content = (...blocks: object[]) => ({ type: 'document', source: { type: 'content', content: blocks } })
+  const url = { type: 'url', url: 'https://x' }
+  test.each<[string, object, boolean]>([
+    ['a document in the request', { type: 'document', source: inline }, false],
+    ['a text', { type: 'document', source: { type: 'text', media_type: 'text/plain', data: 'a' } }, false],
+    ['an uploaded document', { type: 'document', source: { type: 'file', file_id: 'f' } }, false],
+    ['blocks', content({ type: 'text', text: 'a' }, image), false],
+    ['an uploaded image', { type: 'image', source: { type: 'file', file_id: 'f' } }, false],
+    ['a document behind a URL', { type: 'document', source: url }, true],
+    [
+      'a document in a tool result behind a URL',
+      { type: 'tool_result', content: [{ type: 'document', source: url }] },
+      true,
+    ],
+    ['an image behind a URL', { type: 'image', source: url }, true],
+    ['an image behind a URL in blocks', content({ type: 'text', text: 'a' }, { type: 'image', source: url }), true],
+    ['blocks in blocks', content({ type: 'document', source: { type: 'content', content: [{ source: url }] } }), true],
+    ['a source of no known kind', { type: 'document', source: { type: 'new' } }, true],
+    ['a source of no kind', { type: 'document', source: { data: 'a' } }, true],
+    ['a source that is no object', { type: 'document', source: 'https://x' }, true],
+    ['no source', { type: 'document' }, true],
+    ['a file for a container', { type: 'container_upload', file_id: 'f' }, true],
+    ['a search result', { type: 'search_result', source: 'https://x', content: [] }, false],
+  ])('with %s can change before the call, or not', (_name, part, uncountableInput) => {
+    expect(askOf(says(part)).uncountableInput).toBe(uncountableInput)
   })
 
   test('keeps the bytes of a source that is no media', () => {
