@@ -105,6 +105,9 @@ function isFit({ status, flags, fidelity, expected_usage: usage, response }: Rec
   return status === 200 && usage !== null && !isBroken && isWhole
 }
 
+/** Seconds of sound, which have no price at the provider of these tests, and code that ran for a time that no answer tells. */
+const BILLED_BY_TIME = /"prompt_audio_seconds": ?[1-9]|code_execution_tool_result/
+
 describe.each(APIS)('$name', (api) => {
   const recordings = recordingsOf(api.name).filter(isFit)
   let fixture: MatrixFixture
@@ -131,9 +134,10 @@ describe.each(APIS)('$name', (api) => {
       const entry = await gateway.app.store.entry(answer.callId)
       if (!entry?.outcome) throw new Error('it is not settled')
       const { usage, reasoningTokens: reasoning, ending, certainty } = entry.outcome
-      expect({ ending, certainty }).toEqual({ ending: 'completed', certainty: 'exact' })
+      const isBound = BILLED_BY_TIME.test(body)
+      expect({ ending, certainty }).toEqual({ ending: 'completed', certainty: isBound ? 'upperBound' : 'exact' })
       const settled = { input: inputTokens(usage), output: outputTokens(usage), reasoning }
-      expect(answer.usage).toMatchObject(settled)
+      if (!isBound) expect(answer.usage).toMatchObject(settled)
       expect(upstreams.faults.splice(0)).toEqual([])
     })
   })
