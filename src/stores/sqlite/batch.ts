@@ -39,6 +39,8 @@ export interface PendingSettlement {
   /** True if the open row still has the facts from before an amendment. */
   readonly isAmended: boolean
   entry: Entry
+  /** Why the row could not be written as it was. The call is settled in full then. */
+  error?: Error
 }
 
 /** Items for the next commit, and the promise of that commit. */
@@ -192,6 +194,7 @@ function writeSettlement(settlement: PendingSettlement, entries: EntryWriter): v
     entries.settle(settlement.id, settledSeq, facts, outcome)
   } catch (error) {
     if (!isRowError(error)) throw error
+    settlement.error = error
     const bound = expiredOutcome(facts, outcome.settledAtMs)
     settlement.entry = { facts, outcome: bound, settledSeq }
     entries.settle(settlement.id, settledSeq, facts, bound)
@@ -205,8 +208,16 @@ function currentAmendments({ amendments = [] }: PendingReserves): readonly Pendi
 /** Constraint, type mismatch, or too big. */
 const ROW_ERROR_CODES: ReadonlySet<number> = new Set([18, 19, 20, 25])
 
+/** Node refuses a value that SQLite has no type for. */
+const VALUE_ERROR_CODES: ReadonlySet<string> = new Set([
+  'ERR_INVALID_ARG_TYPE',
+  'ERR_INVALID_ARG_VALUE',
+  'ERR_OUT_OF_RANGE',
+])
+
 /** True if the error is of this row alone; also if Node refused a value before SQLite got it. */
 function isRowError(error: unknown): error is Error {
   if (!(error instanceof Error)) return false
-  return !('errcode' in error) || ROW_ERROR_CODES.has(Number(error.errcode) & 0xff)
+  if ('errcode' in error) return ROW_ERROR_CODES.has(Number(error.errcode) & 0xff)
+  return 'code' in error && VALUE_ERROR_CODES.has(String(error.code))
 }

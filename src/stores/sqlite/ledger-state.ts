@@ -14,7 +14,13 @@ import {
   type SettleResult,
   StoreUnavailable,
 } from '../store.ts'
-import { type BatchObserver, LedgerTables, type OpenRow, type PendingAmendment } from './batch.ts'
+import {
+  type BatchObserver,
+  LedgerTables,
+  type OpenRow,
+  type PendingAmendment,
+  type PendingSettlement,
+} from './batch.ts'
 import { IdSource } from './id-source.ts'
 import { parseCharges } from './levels.ts'
 import { entryOf, prepareEntries } from './rows.ts'
@@ -81,9 +87,10 @@ export class LedgerState implements BatchObserver {
     return { admitted: true, levels: [], unenforced: raised.unenforced }
   }
 
-  settle({ callId, outcome, used, usedByMeter }: Settlement, now: Instant): SettleResult {
+  /** @param pending gets the settlement, unless it is late */
+  settle({ callId, outcome, used, usedByMeter }: Settlement, now: Instant, pending: PendingSettlement[]): SettleResult {
     const row = this.openCalls.remove(callId)
-    if (row) this.#settleRow(row, outcome, now, used, usedByMeter)
+    if (row) pending.push(this.#settleRow(row, outcome, now, used, usedByMeter))
     else this.#lateSettlements += 1
     return row ? 'settled' : 'late'
   }
@@ -106,7 +113,7 @@ export class LedgerState implements BatchObserver {
   expire(now: Instant): Entry[] {
     return this.openCalls.expired(now).map((row) => {
       this.openCalls.remove(row.facts.callId)
-      return this.#settleRow(row, expiredOutcome((row.pendingAmendment?.to ?? row).facts, now.wallMs), now)
+      return this.#settleRow(row, expiredOutcome((row.pendingAmendment?.to ?? row).facts, now.wallMs), now).entry
     })
   }
 
@@ -165,7 +172,7 @@ export class LedgerState implements BatchObserver {
     now: Instant,
     used?: UsedAmounts,
     usedByMeter?: Settlement['usedByMeter'],
-  ): Entry {
+  ): PendingSettlement {
     const { pendingAmendment } = row
     const { facts, charges } = pendingAmendment?.to ?? row
     if (pendingAmendment) {
@@ -175,8 +182,9 @@ export class LedgerState implements BatchObserver {
     this.levels.settle(charges, used, now, usedByMeter)
     const entry: Entry = { facts, outcome, settledSeq: ++this.#lastSeq }
     const hasOpenRow = !this.writeQueue.cancelReserve(row)
-    this.writeQueue.settle({ id: row.id, entry, hasOpenRow, isAmended: pendingAmendment !== undefined })
-    return entry
+    const settlement = { id: row.id, entry, hasOpenRow, isAmended: pendingAmendment !== undefined }
+    this.writeQueue.settle(settlement)
+    return settlement
   }
 
   #isKnown(callId: string): boolean {

@@ -21,7 +21,7 @@ import {
   StoreUnusable,
   type SumQuery,
 } from '../store.ts'
-import type { OpenRow, PendingAmendment } from './batch.ts'
+import type { OpenRow, PendingAmendment, PendingSettlement } from './batch.ts'
 import { type LedgerFile, openFile, type Synchronous } from './file.ts'
 import { SqliteLedgerReader } from './ledger-reader.ts'
 import { LedgerState } from './ledger-state.ts'
@@ -122,8 +122,10 @@ export class SqliteStore implements Store {
 
   async settle(settlements: readonly Settlement[], now: Instant): Promise<readonly SettleResult[]> {
     this.#setNow(now)
-    const results = settlements.map((settlement) => this.#state.settle(settlement, now))
-    if (results.includes('settled')) await this.#state.writeQueue.settlementsWritten()
+    const pending: PendingSettlement[] = []
+    const results = settlements.map((settlement) => this.#state.settle(settlement, now, pending))
+    if (pending.length > 0) await this.#state.writeQueue.settlementsWritten()
+    throwFirstError(pending)
     return results
   }
 

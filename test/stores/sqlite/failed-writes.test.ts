@@ -264,3 +264,19 @@ test('a row that cannot be written does not take the others of its turn with it'
   expect((await store.figures({ simulated: false })).open.calls).toBe(1)
   await store.close(at())
 })
+
+test('a settlement that cannot be written as it is says so, counts in full, and takes no other with it', async () => {
+  const store = openSqlite(':memory:')
+  const day = [chargeOf('cost/day', 90n, 1000n)]
+  await store.reserve([reservationOf('odd', day), reservationOf('fine', day)], at())
+  // SQLite has no type for this: a bug elsewhere.
+  const unwritable = outcomeOf(1, 5n, { answeredModel: Symbol('odd') as unknown as string })
+  const settled = await Promise.allSettled([
+    store.settle([{ callId: 'odd', outcome: unwritable, used: usedOf(1, 5n) }], at()),
+    store.settle([{ callId: 'fine', outcome: outcomeOf(1, 5n), used: usedOf(1, 5n) }], at()),
+  ])
+  expect(settled.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
+  expect((await store.entry('odd'))?.outcome).toMatchObject({ ending: 'expired', certainty: 'upperBound' })
+  expect((await store.entry('fine'))?.outcome).toMatchObject({ ending: 'completed', cost: { totalNanoUsd: 5n } })
+  await store.close(at())
+})
