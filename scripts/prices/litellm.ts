@@ -173,11 +173,16 @@ function ratesOf(row: LitellmModel, tier = ''): FileRates {
     for (const [field, value] of Object.entries(row)) {
       const edge = new RegExp(`^${key}_above_(\\d+)k_tokens${tier}$`).exec(field)?.[1]
       const above = perMillion(value)
-      if (edge !== undefined && above !== undefined) over[`${edge}000`] = above
+      if (edge !== undefined && above !== undefined) over[lastTokenOf(Number(edge) * 1_000, row)] = above
     }
     rates[name] = Object.keys(over).length > 0 ? { base, over } : base
   }
   return rates
+}
+
+/** The last token that has the lower price. xAI's higher price begins with a prompt that reaches the edge, as litellm's own sums have it. */
+function lastTokenOf(edge: number, { litellm_provider }: LitellmModel): number {
+  return litellm_provider === 'xai' ? edge - 1 : edge
 }
 
 function baseOf(price: FilePrice): number {

@@ -23,6 +23,14 @@ function cost(
   return Number(costOf(price, usageOf(usage), tier).totalNanoUsd) / 1e9
 }
 
+test.each([['grok-4.7'], ['grok-4.20-reasoning'], ['grok-4.20-non-reasoning-latest']])(
+  'a prompt of %s that reaches 200,000 tokens has the higher price',
+  (model) => {
+    const below = cost('xai', model, { input: 199_999 }) / 199_999
+    expect(cost('xai', model, { input: 200_000 }) / 200_000).toBeCloseTo(2 * below, 12)
+  },
+)
+
 describe('tiers and uplifts', () => {
   test.each([
     ['gpt-5.6-sol', 'fast', 0.04],
