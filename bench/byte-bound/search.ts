@@ -2,7 +2,7 @@
 // to input tokens quoted.
 
 import { bodyOf } from './bodies.ts'
-import { type DraftRequest, mutated, newRequest, Random } from './requests.ts'
+import { type DraftRequest, mutated, newRequest, type Random, SUBJECTS, type Subject } from './requests.ts'
 import type { Target } from './targets.ts'
 
 /** What was found at a target. */
@@ -12,7 +12,8 @@ export interface Finding {
   readonly refused: number
   /** The median of the ratios. */
   readonly median: number
-  readonly worst: Trial | undefined
+  /** The worst requests by subject, where there are any. */
+  readonly worst: ReadonlyMap<Subject, Trial>
 }
 
 /** One request that was rendered and quoted. */
@@ -32,10 +33,10 @@ export interface SearchParts {
 }
 
 /** Most requests are small, so that many fit into the time. A few are large: there the tokens that are added to each call weigh less. */
-const SMALL: Size = { batch: 250, elements: 40, bodyCharacters: 1_200 }
-const LARGE: Size = { batch: 40, elements: 800, bodyCharacters: 12_000 }
+const SMALL: Size = { batch: 120, elements: 40, bodyCharacters: 1_200 }
+const LARGE: Size = { batch: 60, elements: 800, bodyCharacters: 8_000 }
 /** One batch in so many is large. */
-const LARGE_EVERY = 8
+const LARGE_EVERY = 5
 /** The worst requests so far, which are changed on. */
 const POOL_SIZE = 24
 const NEW_SHARE = 0.4
@@ -55,7 +56,7 @@ export function ratioOf({ rendered, quoted }: Trial): number {
 
 /** Tries `requests` requests. The next batch is made while the last one is rendered. Rejects if the renderer fails. */
 export async function search(target: Target, parts: SearchParts): Promise<Finding> {
-  const pools = { small: new Pool(), large: new Pool() }
+  const pools = SUBJECTS.map((subject) => ({ subject, small: new Pool(), large: new Pool() }))
   const ratios: number[] = []
   let refused = 0
   let batches = 0
@@ -75,12 +76,23 @@ export async function search(target: Target, parts: SearchParts): Promise<Findin
   await pending.tokens
   ratios.sort((left, right) => left - right)
   const median = ratios[Math.floor(ratios.length / 2)] ?? 0
-  const worsts = [pools.small.worst, pools.large.worst].filter((trial) => trial !== undefined)
-  const worst = worsts.toSorted((left, right) => ratioOf(right) - ratioOf(left))[0]
-  return { requests: ratios.length, refused, median, worst }
+  return { requests: ratios.length, refused, median, worst: worstBySubject(pools) }
 }
 
+function worstBySubject(pools: readonly Pools[]): ReadonlyMap<Subject, Trial> {
+  const worst = new Map<Subject, Trial>()
+  for (const { subject, small, large } of pools) {
+    for (const trial of [small.worst, large.worst]) {
+      const known = worst.get(subject)
+      if (trial && (!known || ratioOf(trial) > ratioOf(known))) worst.set(subject, trial)
+    }
+  }
+  return worst
+}
+
+/** The worst requests of one subject so far. */
 interface Pools {
+  readonly subject: Subject
   readonly small: Pool
   readonly large: Pool
 }
@@ -92,8 +104,15 @@ interface Batch {
   readonly tokens: Promise<readonly (number | null)[]>
 }
 
-function startBatch({ dialect, model }: Target, { render, random }: SearchParts, pools: Pools, index: number): Batch {
-  const isLarge = index % LARGE_EVERY === LARGE_EVERY - 1
+function startBatch(
+  { dialect, model }: Target,
+  { render, random }: SearchParts,
+  all: readonly Pools[],
+  index: number,
+): Batch {
+  const pools = all[index % all.length]
+  if (!pools) throw new RangeError('there is no subject')
+  const isLarge = Math.floor(index / all.length) % LARGE_EVERY === LARGE_EVERY - 1
   const size = isLarge ? LARGE : SMALL
   const pool = isLarge ? pools.large : pools.small
   const [provider = ''] = model.split('/', 1)
@@ -102,7 +121,7 @@ function startBatch({ dialect, model }: Target, { render, random }: SearchParts,
   const bodies: string[] = []
   while (requests.length < size.batch) {
     // Large requests also grow out of the worst small ones.
-    const request = nextRequest(random, isLarge && random.chance(0.3) ? pools.small : pool, size)
+    const request = nextRequest(random, pools.subject, isLarge && random.chance(0.3) ? pools.small : pool, size)
     const body = bodyOf(dialect, name, request)
     if (body.length > size.bodyCharacters) continue
     requests.push(request)
@@ -117,11 +136,11 @@ function startBatch({ dialect, model }: Target, { render, random }: SearchParts,
 /** Providers whose models need no provider in front. */
 const NAMES_IN_BODIES: ReadonlySet<string> = new Set(['anthropic', 'gemini'])
 
-function nextRequest(random: Random, pool: Pool, { elements }: Size): DraftRequest {
+function nextRequest(random: Random, subject: Subject, pool: Pool, { elements }: Size): DraftRequest {
   const parent = pool.pick(random)
-  if (!parent || random.chance(NEW_SHARE)) return newRequest(random, elements)
-  let request = mutated(random, parent, elements)
-  while (random.chance(0.3)) request = mutated(random, request, elements)
+  if (!parent || random.chance(NEW_SHARE)) return newRequest(random, subject, elements)
+  let request = mutated(random, parent, subject, elements)
+  while (random.chance(0.3)) request = mutated(random, request, subject, elements)
   return request
 }
 
@@ -145,7 +164,8 @@ class Pool {
   add(trial: Trial): void {
     const ratio = ratioOf(trial)
     const at = this.#trials.findIndex((other) => ratioOf(other) <= ratio)
-    const isKnown = at >= 0 && this.#trials[at]?.rendered === trial.rendered && this.#trials[at]?.quoted === trial.quoted
+    const isKnown =
+      at >= 0 && this.#trials[at]?.rendered === trial.rendered && this.#trials[at]?.quoted === trial.quoted
     if (isKnown || (at < 0 && this.#trials.length >= POOL_SIZE)) return
     this.#trials.splice(at < 0 ? this.#trials.length : at, 0, trial)
     if (this.#trials.length > POOL_SIZE) this.#trials.pop()

@@ -17,15 +17,16 @@ beforeAll(async () => {
 })
 afterAll(() => gateway.close())
 
-async function quotedInput(model: string, body: object): Promise<number> {
-  const response = await gateway.client.fetch('in process', '/llm/estimate', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    // The shortest way to write these numbers: JavaScript writes them out.
-    body: JSON.stringify({ model, max_tokens: 10, messages: [{ role: 'user', content: 'a' }], ...body })
-      .replaceAll('1000000000000000,', '1e15,')
-      .replaceAll('1000000000000000]', '1e15]'),
-  })
+function quotedInput(model: string, body: object): Promise<number> {
+  const text = JSON.stringify({ model, max_tokens: 10, messages: [{ role: 'user', content: 'a' }], ...body })
+  // The shortest way to write these numbers: JavaScript writes them out.
+  return quotedText(text.replaceAll('1000000000000000,', '1e15,').replaceAll('1000000000000000]', '1e15]'))
+}
+
+/** @param body as it is written */
+async function quotedText(body: string): Promise<number> {
+  const headers = { 'content-type': 'application/json' }
+  const response = await gateway.client.fetch('in process', '/llm/estimate', { method: 'POST', headers, body })
   return ((await response.json()) as { input_tokens: number }).input_tokens
 }
 
@@ -79,6 +80,39 @@ test('numbers with exponents count as what they can grow to, also in arguments o
   expect(await quotedInput('openai/gpt-5', { ...text('1e9 1e9'), temperature: 1 })).toBe(
     await quotedInput('openai/gpt-5', { ...text('100 100'), temperature: 1 }),
   )
+})
+
+test('long numbers count as what they can grow to: Python writes this one as 1.2345678901234568e+16', async () => {
+  const quoted = (number: string) =>
+    quotedText(
+      JSON.stringify({ model: 'groq/qwen/qwen3-32b', ...text('a'), ...tool({ default: 'x' }) }).replace(
+        '"x"}',
+        `${number}}`,
+      ),
+    )
+  expect(await quoted('12345678901234567.8')).toBe((await quoted('1234567.12345678')) + 3 + 3)
+})
+
+describe('what a tool answered, which mistral-common reads and writes anew if it is JSON', () => {
+  const answered = (content: unknown) => ({
+    messages: [
+      { role: 'user', content: 'a' },
+      { role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }] },
+      { content, role: 'tool', tool_call_id: 'c' },
+    ],
+  })
+  const quoted = (content: unknown) => quotedInput('mistral/mistral-small-latest', answered(content))
+
+  test('is counted with the spaces and the numbers that it can get', async () => {
+    expect(await quoted('[1,1]')).toBe((await quoted('[111]')) + 1)
+    expect(await quoted('[1e9]')).toBe((await quoted('[100]')) + 22)
+    expect(await quoted([{ type: 'text', text: '[1e9]' }])).toBe((await quoted([{ type: 'text', text: '[100]' }])) + 22)
+  })
+
+  test('is counted as it is if it is text, and so are codes that look like numbers', async () => {
+    expect(await quoted('a, b: 1e9')).toBe(await quoted('a. b. 100'))
+    expect(await quoted('["1e9"]')).toBe(await quoted('["100"]'))
+  })
 })
 
 test('reasoning beyond the cap is reserved wherever the model is', async () => {

@@ -9,7 +9,8 @@ type FamilyRules = Partial<
 /**
  * Counted with the templates that are published, November 2026: the prompt of Devstral Small has 1,190 tokens, GigaChat3's 982,
  * Command R7B's 535 and with a tool 1,274, Mistral Small 3.2's 501, Command R+'s 498, SmolLM3's 243, MiniMax-M3's 207 and with a tool
- * 512, Hermes' 191. Llama 3 writes tools with four spaces for each level: 2.7 times their bytes at 200 levels. Grok is behind a
+ * 512, Hermes' 191. Llama 3 writes tools with four spaces for each level: 2.7 times their bytes at 200 levels. Apriel writes
+ * them as Python does, and an invisible character as up to four times its bytes. Grok is behind a
  * prompt of xAI's, and its reasoning is not capped. Claude has a prompt of its own for tools. Every family that matches counts.
  */
 const FAMILIES: readonly (readonly [RegExp, FamilyRules])[] = [
@@ -20,6 +21,7 @@ const FAMILIES: readonly (readonly [RegExp, FamilyRules])[] = [
   [/command-/, { tokensPerCall: 640, tokensWithTools: 1_280 }],
   [/minimax|smollm|hermes|solar|muse/, { tokensPerCall: 320, tokensWithTools: 640 }],
   [/grok/, { tokensPerCall: 1_536, tokensWithTools: 512, capCoversReasoning: false }],
+  [/apriel/, { toolGrowthFactor: 4 }],
   [/claude/, { tokensWithTools: 1_000 }],
 ]
 
