@@ -28,6 +28,8 @@ Body = dict
 Counter = Callable[[list[Body]], list[int | None]]
 
 SPECIAL_TOKEN = re.compile(r"<[|｜][^<>|｜\s]+[|｜]>|\[/?[A-Z_]{3,}\]|</?s>|\]~[!b]?\w*\[|\[e~\[")
+# Marks what the model wrote, for training. It renders nothing.
+GENERATION_TAG = re.compile(r"\{%-?\s*(end)?generation\s*-?%\}")
 NOW = datetime(2026, 11, 30, tzinfo=timezone.utc)
 # Anthropic publishes 159 to 530 tokens for the prompt that tools add, by model.
 ANTHROPIC_TOOL_PROMPT_TOKENS = 530
@@ -198,7 +200,7 @@ class Template:
 
     def __init__(self, packages: dict[str, str], name: str, vocabulary: str) -> None:
         source = (Path(packages["templates"]) / f"{name}.jinja").read_text()
-        self._template = environment().from_string(source)
+        self._template = environment().from_string(GENERATION_TAG.sub("", source))
         special = sorted(set(SPECIAL_TOKEN.findall(source)))
         self._vocabulary = open_vocabulary(vocabulary, packages, special)
 

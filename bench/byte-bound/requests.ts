@@ -133,10 +133,28 @@ const TOOL: Tool = {
 /** @param elements roughly how many elements a part has at most */
 export function newRequest(random: Random, subject: Subject, elements: number): DraftRequest {
   if (subject === 'text') return { ...newMixture(random, elements), tools: [] }
-  if (subject === 'tools') return { system: null, turns: ASKED, tools: [newTool(random, elements)] }
+  if (subject === 'tools') return { system: null, turns: ASKED, tools: newTools(random, elements) }
   if (subject === 'calls')
     return { system: null, turns: [...ASKED, newCall(random, elements, TOOL.name)], tools: [TOOL] }
   return newMixture(random, elements)
+}
+
+/** One tool; or many parts that are all alike, which templates write at length: small tools, or parameters of one tool. */
+function newTools(random: Random, elements: number): readonly Tool[] {
+  const count = random.size(elements)
+  if (random.chance(0.1)) return repeated(Math.min(count, 100), (index) => ({ ...TOOL, name: shortName(index) }))
+  if (random.chance(0.7)) return [newTool(random, elements)]
+  const schema = random.chance(0.5) ? object([]) : newSchema(random, 2)
+  const properties = object(repeated(count, (index): Member => [shortName(index), schema]))
+  return [
+    {
+      ...TOOL,
+      parameters: object([
+        ['type', text('object')],
+        ['properties', properties],
+      ]),
+    },
+  ]
 }
 
 function newMixture(random: Random, elements: number): DraftRequest {
@@ -342,6 +360,10 @@ function changedNode(random: Random, node: JsonNode, elements: number): JsonNode
   if (node.kind === 'object' && node.members.length > 0) {
     if (random.chance(0.15)) return object(more(node.members, elements))
     if (random.chance(0.15) && node.members.length > 1) return object(node.members.slice(1))
+    if (random.chance(0.1)) {
+      const [, value] = random.pick(node.members)
+      return object(node.members.map(([key]): Member => [key, value]))
+    }
     return object(
       changedAt(random, node.members, ([key, value]): Member => [key, changedNode(random, value, elements)]),
     )

@@ -33,8 +33,8 @@ export interface SearchParts {
 }
 
 /** Most requests are small, so that many fit into the time. A few are large: there the tokens that are added to each call weigh less. */
-const SMALL: Size = { batch: 120, elements: 40, bodyCharacters: 1_200 }
-const LARGE: Size = { batch: 60, elements: 800, bodyCharacters: 8_000 }
+const SMALL: Size = { batch: 250, elements: 40, bodyBytes: 800 }
+const LARGE: Size = { batch: 20, elements: 800, bodyBytes: 6_000 }
 /** One batch in so many is large. */
 const LARGE_EVERY = 5
 /** The worst requests so far, which are changed on. */
@@ -47,7 +47,7 @@ interface Size {
   readonly batch: number
   /** Roughly how many elements a part has at most. */
   readonly elements: number
-  readonly bodyCharacters: number
+  readonly bodyBytes: number
 }
 
 export function ratioOf({ rendered, quoted }: Trial): number {
@@ -123,7 +123,7 @@ function startBatch(
     // Large requests also grow out of the worst small ones.
     const request = nextRequest(random, pools.subject, isLarge && random.chance(0.3) ? pools.small : pool, size)
     const body = bodyOf(dialect, name, request)
-    if (body.length > size.bodyCharacters) continue
+    if (Buffer.byteLength(body) > size.bodyBytes) continue
     requests.push(request)
     bodies.push(body)
   }

@@ -10,8 +10,9 @@ type FamilyRules = Partial<
  * Counted with the templates that are published, November 2026: the prompt of Devstral Small has 1,190 tokens, GigaChat3's 982,
  * Command R7B's 535 and with a tool 1,274, Mistral Small 3.2's 501, Command R+'s 498, SmolLM3's 243, MiniMax-M3's 207 and with a tool
  * 512, Hermes' 191. Llama 3 writes tools with four spaces for each level: 2.7 times their bytes at 200 levels. Apriel writes
- * them as Python does, and an invisible character as up to four times its bytes. Grok is behind a
- * prompt of xAI's, and its reasoning is not capped. Claude has a prompt of its own for tools. Every family that matches counts.
+ * them as Python does, and an invisible character as up to four times its bytes. Qwen 3 Coder, Nemotron 3 and Seed-OSS write up to
+ * 1.5 times the bytes of a parameter that says nothing about itself, Command R+ 1.4 times. Grok is behind a prompt of xAI's, and its
+ * reasoning is not capped. Claude has a prompt of its own for tools. Every family that matches counts.
  */
 const FAMILIES: readonly (readonly [RegExp, FamilyRules])[] = [
   [/llama-?3/, { toolGrowthFactor: 3, tokensWithTools: 256 }],
@@ -22,6 +23,7 @@ const FAMILIES: readonly (readonly [RegExp, FamilyRules])[] = [
   [/minimax|smollm|hermes|solar|muse/, { tokensPerCall: 320, tokensWithTools: 640 }],
   [/grok/, { tokensPerCall: 1_536, tokensWithTools: 512, capCoversReasoning: false }],
   [/apriel/, { toolGrowthFactor: 4 }],
+  [/coder|nemotron|seed-oss|command-/, { toolGrowthFactor: 2 }],
   [/claude/, { tokensWithTools: 1_000 }],
 ]
 
