@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GatewayFixture } from '../support/gateway.ts'
 
-const PRESETS = ['groq', 'openrouter', 'mistral', 'deepseek', 'vllm'] as const
+const PRESETS = ['groq', 'together', 'openrouter', 'mistral', 'deepseek', 'vllm'] as const
 
 let gateway: GatewayFixture
 beforeAll(async () => {
@@ -40,6 +40,23 @@ function nested(depth: number): object {
   for (let level = 1; level < depth; level++) list = [list]
   return tool({ default: list })
 }
+/** Parameters that say nothing about themselves, called a, b, … z, aa, ab, … */
+function emptyParameters(count: number): object {
+  const letters = 'abcdefghijklmnopqrstuvwxyz'
+  const nameOf = (index: number): string => (index < 26 ? '' : nameOf(Math.floor(index / 26) - 1)) + letters[index % 26]
+  const properties = Object.fromEntries(Array.from({ length: count }, (_, index) => [nameOf(index), {}]))
+  return { tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object', properties } } }] }
+}
+const toolResult = (content: string) => ({
+  messages: [
+    { role: 'user', content: 'a' },
+    {
+      role: 'assistant',
+      tool_calls: [{ id: 'abcdefghi', type: 'function', function: { name: 'f', arguments: '{}' } }],
+    },
+    { role: 'tool', tool_call_id: 'abcdefghi', content },
+  ],
+})
 const text = (content: string) => ({ messages: [{ role: 'user', content }] })
 
 describe('is above what these requests were rendered as', () => {
@@ -62,6 +79,12 @@ describe('is above what these requests were rendered as', () => {
     ['a prompt of the template', 'own/command-r7b', { ...text('a'), ...tool({}) }, 1_274],
     ['a prompt of the template', 'openrouter/mistralai/mistral-small-3.2-24b-instruct', text('Hi there!'), 561],
     ['a prompt of the vendor', 'openrouter/x-ai/grok-4', text('a'), 702],
+    ['parameters in XML', 'openrouter/qwen/qwen3-coder', emptyParameters(500), 6_719],
+    ['parameters in sentences', 'together/seed-oss-36b', emptyParameters(60), 1_012],
+    ['parameters in XML', 'together/nvidia/nemotron-3-nano-30b', emptyParameters(100), 1_500],
+    ['characters as Python shows them', 'together/apriel-1.6', tool({ default: '\u007f'.repeat(100) }), 567],
+    ['results of tools written anew', 'mistral/mistral-small-latest', toolResult(`[${'1e15,'.repeat(69)}1e15]`), 1_440],
+    ['spaces in results of tools', 'mistral/mistral-small-latest', toolResult(`[${'1,'.repeat(999)}1]`), 3_040],
     ['a tool of Llama 4', 'own/llama-4-scout', { ...text('a'), ...tool({}) }, 608],
   ])('%s: %s', async (_why, model, body, rendered) => {
     expect(await quotedInput(model, body)).toBeGreaterThanOrEqual(rendered)
@@ -94,13 +117,8 @@ test('long numbers count as what they can grow to: Python writes this one as 1.2
 })
 
 describe('what a tool answered, which mistral-common reads and writes anew if it is JSON', () => {
-  const answered = (content: unknown) => ({
-    messages: [
-      { role: 'user', content: 'a' },
-      { role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }] },
-      { content, role: 'tool', tool_call_id: 'c' },
-    ],
-  })
+  // The role comes last here: the order of fields does not matter.
+  const answered = (content: unknown) => ({ messages: [{ content, tool_call_id: 'c', role: 'tool' }] })
   const quoted = (content: unknown) => quotedInput('mistral/mistral-small-latest', answered(content))
 
   test('is counted with the spaces and the numbers that it can get', async () => {

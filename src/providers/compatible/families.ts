@@ -23,7 +23,7 @@ const FAMILIES: readonly (readonly [RegExp, FamilyRules])[] = [
   [/minimax|smollm|hermes|solar|muse/, { tokensPerCall: 320, tokensWithTools: 640 }],
   [/grok/, { tokensPerCall: 1_536, tokensWithTools: 512, capCoversReasoning: false }],
   [/apriel/, { toolGrowthFactor: 4 }],
-  [/coder|nemotron|seed-oss|command-/, { toolGrowthFactor: 2 }],
+  [/qwen-?3.*coder|nemotron-3|seed-oss|command-r-plus/, { toolGrowthFactor: 2 }],
   [/claude/, { tokensWithTools: 1_000 }],
 ]
 
