@@ -42,10 +42,13 @@ const { values: flags } = parseArgs({
 })
 const QUICK_REQUESTS = 20_000
 
+const STOPPED = JSON.stringify({ error: 'the renderer stopped' })
+
 /** The Python process that renders. One request after the other. */
 class Renderer implements Disposable {
   readonly #process
   readonly #answers: ((line: string) => void)[] = []
+  #hasStopped = false
 
   constructor({ python, folders }: Packages) {
     const env = { ...process.env, TOKENIZERS_PARALLELISM: 'false', TIKTOKEN_ENCODINGS_BASE: folders['gpt-tokenizer'] }
@@ -54,17 +57,27 @@ class Renderer implements Disposable {
     this.#process = spawn(python, args, { env, stdio: ['pipe', 'pipe', 'inherit'] })
     createInterface(this.#process.stdout).on('line', (line) => this.#answers.shift()?.(line))
     this.#process.on('exit', () => {
-      for (const answer of this.#answers) answer('{"error":"the renderer stopped"}')
+      this.#hasStopped = true
+      for (const answer of this.#answers) answer(STOPPED)
     })
+    // What could not be written has no answer either: the exit follows.
+    this.#process.stdin.on('error', () => {})
   }
 
   /** Rejects if the renderer cannot be opened. */
   async tokens(renderer: string, bodies: readonly string[]): Promise<readonly (number | null)[]> {
-    const line = new Promise<string>((resolve) => this.#answers.push(resolve))
-    this.#process.stdin.write(`${JSON.stringify({ renderer, bodies })}\n`)
-    const { tokens, error }: { tokens?: (number | null)[]; error?: string } = JSON.parse(await line)
+    const { tokens, error }: { tokens?: (number | null)[]; error?: string } = JSON.parse(
+      await this.#ask(renderer, bodies),
+    )
     if (!tokens) throw new Error(error ?? 'no answer')
     return tokens
+  }
+
+  #ask(renderer: string, bodies: readonly string[]): Promise<string> | string {
+    if (this.#hasStopped) return STOPPED
+    const line = new Promise<string>((resolve) => this.#answers.push(resolve))
+    this.#process.stdin.write(`${JSON.stringify({ renderer, bodies })}\n`)
+    return line
   }
 
   [Symbol.dispose](): void {
@@ -99,6 +112,12 @@ function saveWorst(file: string, { model, dialect, renderer }: Target, subject: 
   )
 }
 
+function countOf(name: string, text: string): number {
+  const count = Number(text)
+  if (Number.isSafeInteger(count) && count > 0) return count
+  throw new RangeError(`--${name}: ${text} is no whole number above zero`)
+}
+
 function isWanted({ model, renderer }: Target): boolean {
   return flags.only.split(',').some((part) => `${model} ${renderer}`.includes(part))
 }
@@ -111,7 +130,8 @@ async function main(): Promise<void> {
   const packages = installPackages(flags.packages)
   const targets = allTargets(packages.templates).filter(isWanted)
   const shares = targets.reduce((sum, { share }) => sum + share, 0)
-  const requests = flags.quick ? QUICK_REQUESTS : Number(flags.requests)
+  const requests = flags.quick ? QUICK_REQUESTS : countOf('requests', flags.requests)
+  const seed = countOf('seed', flags.seed)
   const quotes = await Quotes.open()
   using renderer = new Renderer(packages)
   let tried = 0
@@ -119,7 +139,7 @@ async function main(): Promise<void> {
   console.log('                  worst ratio by subject')
   console.log('requests refused   text  tools  calls    all median  target, renderer')
   for (const target of targets) {
-    const random = new Random(Number(flags.seed) + tried)
+    const random = new Random(seed + tried)
     const render = (bodies: readonly string[]) => renderer.tokens(target.renderer, bodies)
     const quote = quotes.of(target.dialect, target.model)
     const wanted = Math.ceil((requests * target.share) / shares)

@@ -35,6 +35,8 @@ export interface SearchParts {
 /** Most requests are small, so that many fit into the time. A few are large: there the tokens that are added to each call weigh less. */
 const SMALL: Size = { batch: 250, elements: 40, bodyBytes: 800 }
 const LARGE: Size = { batch: 20, elements: 800, bodyBytes: 6_000 }
+/** A short search has so many batches all the same, so that each subject has its turn twice. */
+const MIN_BATCHES = 8
 /** One batch in so many is large. */
 const LARGE_EVERY = 5
 /** The worst requests so far, which are changed on. */
@@ -106,7 +108,7 @@ interface Batch {
 
 function startBatch(
   { dialect, model }: Target,
-  { render, random }: SearchParts,
+  { render, random, requests: wanted }: SearchParts,
   all: readonly Pools[],
   index: number,
 ): Batch {
@@ -119,7 +121,8 @@ function startBatch(
   const name = NAMES_IN_BODIES.has(provider) ? model.slice(provider.length + 1) : model
   const requests: DraftRequest[] = []
   const bodies: string[] = []
-  while (requests.length < size.batch) {
+  const count = Math.min(size.batch, Math.ceil(wanted / MIN_BATCHES))
+  while (requests.length < count) {
     // Large requests also grow out of the worst small ones.
     const request = nextRequest(random, pools.subject, isLarge && random.chance(0.3) ? pools.small : pool, size)
     const body = bodyOf(dialect, name, request)
