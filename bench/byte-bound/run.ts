@@ -3,7 +3,7 @@
 // Random requests of text and function tools are rendered by the published code of providers and models, counted with published
 // vocabularies, and quoted by the gateway's own code; the worst are changed on. One line per target: the requests tried and refused,
 // the worst ratio of tokens rendered to tokens quoted (for text, for tools, for calls of tools, and for all of these at once), and
-// the median ratio. Exits with 1 if a ratio is over 1.
+// the median ratio. Exits with 1 if a ratio is over 1, or if a renderer fails.
 //
 // Not part of CI: it installs packages of PyPI and npm (see packages.ts; 600 MB in a folder under the system's temporary folder,
 // which later runs use again), and a whole run takes about 20 minutes of one core. The same seed gives the same requests.
@@ -148,6 +148,7 @@ async function main(): Promise<void> {
       worst = Math.max(worst, print(target, finding))
       tried += finding.requests
     } catch (error) {
+      process.exitCode = 1
       console.log(`   not rendered: ${target.model}, ${target.renderer}: ${String(error)}`)
     }
   }
