@@ -27,7 +27,7 @@ from vocabularies import as_json, open_vocabulary
 Body = dict
 Counter = Callable[[list[Body]], list[int | None]]
 
-SPECIAL_TOKEN = re.compile(r"<[|｜][^<>|｜\s]+[|｜]>|\[/?[A-Z_]{3,}\]|</?s>|\]~[!b]?\w*\[|\[e~\[")
+SPECIAL_TOKEN = re.compile(r"<[|｜][^<>|｜\s]+[|｜]>|\[/?[A-Z_]{3,}\]|</?s>|\]<\]\w+\[>\[|\]~!?b[\[\]]|\[e~\[")
 # Marks what the model wrote, for training. It renders nothing.
 GENERATION_TAG = re.compile(r"\{%-?\s*(end)?generation\s*-?%\}")
 NOW = datetime(2026, 11, 30, tzinfo=timezone.utc)

@@ -132,7 +132,7 @@ const TOOL: Tool = {
 
 /** @param elements roughly how many elements a part has at most */
 export function newRequest(random: Random, subject: Subject, elements: number): DraftRequest {
-  if (subject === 'text') return { ...newMixture(random, elements), tools: [] }
+  if (subject === 'text') return newConversation(random, elements, [])
   if (subject === 'tools') return { system: null, turns: ASKED, tools: newTools(random, elements) }
   if (subject === 'calls')
     return { system: null, turns: [...ASKED, newCall(random, elements, TOOL.name)], tools: [TOOL] }
@@ -158,9 +158,12 @@ function newTools(random: Random, elements: number): readonly Tool[] {
 }
 
 function newMixture(random: Random, elements: number): DraftRequest {
-  const tools = random.chance(0.6)
-    ? repeated(random.chance(0.8) ? 1 : random.size(8), () => newTool(random, elements))
-    : []
+  const hasTools = random.chance(0.6)
+  const count = random.chance(0.8) ? 1 : random.size(8)
+  return newConversation(random, elements, hasTools ? repeated(count, () => newTool(random, elements)) : [])
+}
+
+function newConversation(random: Random, elements: number, tools: readonly Tool[]): DraftRequest {
   const turns = repeated(random.chance(0.6) ? 1 : random.size(Math.min(24, elements)), (index) =>
     newTurn(random, elements, tools, index % 2 === 1),
   )
@@ -244,6 +247,7 @@ function newScalar(random: Random): JsonNode {
 
 function nested(random: Random, depth: number): JsonNode {
   let node: JsonNode = random.chance(0.5) ? list([]) : newScalar(random)
+  if (random.chance(0.4)) node = list(filled(random.size(100), node))
   const inObjects = random.chance(0.3)
   for (let level = 0; level < depth; level++) node = inObjects ? object([['a', node]]) : list([node])
   return node

@@ -19,6 +19,7 @@ export function newDraft(textBytes: number): RequestDraft {
     grownBytes: 0,
     toolBytes: 0,
     toolSeparators: 0,
+    depth: 0,
     messages: 0,
     addedTokens: 0,
     outputCap: null,

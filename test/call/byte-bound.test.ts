@@ -47,6 +47,13 @@ function emptyParameters(count: number): object {
   const properties = Object.fromEntries(Array.from({ length: count }, (_, index) => [nameOf(index), {}]))
   return { tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object', properties } } }] }
 }
+const callOf = (args: string) => ({
+  messages: [
+    { role: 'user', content: 'a' },
+    { role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: args } }] },
+    { role: 'tool', tool_call_id: 'c', content: '1' },
+  ],
+})
 const toolResult = (content: string) => ({
   messages: [
     { role: 'user', content: 'a' },
@@ -57,6 +64,12 @@ const toolResult = (content: string) => ({
     { role: 'tool', tool_call_id: 'abcdefghi', content },
   ],
 })
+/** A long list that is nested deeply. */
+function deepList(depth: number, length: number): object {
+  let list: unknown[] = Array(length).fill(1)
+  for (let level = 0; level < depth; level++) list = [list]
+  return tool({ default: list })
+}
 const text = (content: string) => ({ messages: [{ role: 'user', content }] })
 
 describe('is above what these requests were rendered as', () => {
@@ -85,6 +98,9 @@ describe('is above what these requests were rendered as', () => {
     ['characters as Python shows them', 'together/apriel-1.6', tool({ default: '\u007f'.repeat(100) }), 567],
     ['results of tools written anew', 'mistral/mistral-small-latest', toolResult(`[${'1e15,'.repeat(69)}1e15]`), 1_440],
     ['spaces in results of tools', 'mistral/mistral-small-latest', toolResult(`[${'1,'.repeat(999)}1]`), 3_040],
+    ['lines and spaces of a long list', 'groq/llama-3.3-70b-versatile', deepList(240, 300), 6_160],
+    ['lines and spaces of a long list', 'together/granite-3.3-2b-instruct', deepList(50, 300), 2_248],
+    ['calls in XML', 'together/minimax-m3', callOf(`{"a":[${'1,'.repeat(299)}1]}`), 2_935],
     ['a tool of Llama 4', 'own/llama-4-scout', { ...text('a'), ...tool({}) }, 608],
   ])('%s: %s', async (_why, model, body, rendered) => {
     expect(await quotedInput(model, body)).toBeGreaterThanOrEqual(rendered)

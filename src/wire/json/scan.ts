@@ -56,6 +56,8 @@ export interface Passed {
   grownBytes: number
   /** Commas and colons between tokens. */
   separators: number
+  /** The deepest level; 1 is the outermost container's. */
+  depth: number
 }
 
 /** The position after the number or literal at `from`. The provider judges whether a number's digits are valid. */
