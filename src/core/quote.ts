@@ -19,6 +19,8 @@ export interface RequestFacts {
   readonly toolBytes: number
   /** Commas and colons in them. */
   readonly toolSeparators: number
+  /** Levels of nesting of the body. */
+  readonly depth: number
   readonly messages: number
   /** Tokens the provider adds for features of the request, such as its own descriptions of tools that a request only names. */
   readonly addedTokens: number
@@ -58,8 +60,10 @@ export interface QuoteRules {
   readonly tokensWithTools: number
   /** True if tools and their inputs are written anew with a space after each comma and colon, which can be a token. */
   readonly spacesTools?: boolean
-  /** How many times its bytes a tool can take, where tools are written anew with indentation. 1 if absent. */
+  /** How many times its bytes a tool can take, where tools are written anew. 1 if absent. */
   readonly toolGrowthFactor?: number
+  /** True if tools are written anew with indentation, so that what is nested deeply takes more. */
+  readonly indentsTools?: boolean
   /** True if text is normalised before it is split into tokens, and the dialect does not count that. */
   readonly normalisesText?: boolean
   /** The maximum of tokens of one image. */
@@ -248,11 +252,19 @@ function sizedTokens(request: RequestFacts, rules: QuoteRules, counted: CountedI
     request.addedTokens +
     request.grownBytes +
     (rules.spacesTools ? request.toolSeparators : 0) +
-    request.toolBytes * ((rules.toolGrowthFactor ?? 1) - 1) +
+    Math.ceil(request.toolBytes * (toolGrowthFactor(request, rules) - 1)) +
     (request.tools ? rules.tokensWithTools : 0) +
     (request.images > 0 ? request.images * rules.imageTokens(request.model) : 0)
   const text = counted && 'text' in counted ? Math.min(counted.text, request.textBytes) : request.textBytes
   return text + framing
+}
+
+/**
+ * Spaces of indentation are some 100 to a token, with four for each level. Measured with lists of lists at every depth; tools of usual
+ * depth have the factor of their rules.
+ */
+function toolGrowthFactor({ depth }: RequestFacts, { toolGrowthFactor = 1, indentsTools }: QuoteRules): number {
+  return indentsTools ? Math.max(toolGrowthFactor, 2.5 + depth / 24) : toolGrowthFactor
 }
 
 /** For one answer. The provider never exceeds the model's maximum, even if the cap is higher. */

@@ -5,7 +5,6 @@ import { type ByteRange, JsonCursor } from './json/cursor.ts'
 import { applySplices, memberInsertion, type Splice } from './json/edit.ts'
 import { invalidField } from './json/errors.ts'
 import type { ObjectReader } from './json/object-reader.ts'
-import { MAX_EXPONENT_GROWTH_BYTES } from './number-growth.ts'
 import type { CapLayout, ModelLayout, RequestDraft } from './request-reader.ts'
 
 /** The position at which members can be added to a body. */
@@ -34,7 +33,8 @@ export function readBody<Layout extends ObjectLayout>(
   layout.membersStart = json.position + 1
   layout.isEmpty = reader.read(json, draft, layout) === 0
   json.finish()
-  draft.grownBytes += json.passed.exponents * MAX_EXPONENT_GROWTH_BYTES
+  draft.grownBytes += json.passed.grownBytes
+  draft.depth = json.passed.depth
 }
 
 /** Throws Problem for a body without a model. */

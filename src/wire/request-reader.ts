@@ -4,7 +4,7 @@ import type { RequestFacts } from '../core/quote.ts'
 import type { ByteRange, JsonCursor } from './json/cursor.ts'
 import { invalidField } from './json/errors.ts'
 import { lengthOf } from './json/object-reader.ts'
-import { MAX_EXPONENT_GROWTH_BYTES, measureJsonString } from './number-growth.ts'
+import { beginsLikeJson, measureJsonString } from './number-growth.ts'
 
 /** The facts of a request, which readers fill in. */
 export type RequestDraft = { -readonly [Part in keyof RequestFacts]: RequestFacts[Part] } & { unbounded: string[] }
@@ -19,6 +19,7 @@ export function newDraft(textBytes: number): RequestDraft {
     grownBytes: 0,
     toolBytes: 0,
     toolSeparators: 0,
+    depth: 0,
     messages: 0,
     addedTokens: 0,
     outputCap: null,
@@ -147,8 +148,17 @@ export function readArguments(json: JsonCursor, draft: RequestDraft): void {
     return
   }
   const range = json.range()
-  const { exponents, separators } = measureJsonString(json.bytesAt(range))
-  draft.grownBytes += exponents * MAX_EXPONENT_GROWTH_BYTES
+  addMeasure(draft, json.bytesAt(range))
   draft.toolBytes += lengthOf(range)
+}
+
+/** What a tool answered: some servers read it and write it anew, if it is JSON. @param bytes of a string, or of a list of parts */
+export function measureResult(draft: RequestDraft, bytes: Buffer): void {
+  if (beginsLikeJson(bytes)) addMeasure(draft, bytes)
+}
+
+function addMeasure(draft: RequestDraft, bytes: Buffer): void {
+  const { grownBytes, separators } = measureJsonString(bytes)
+  draft.grownBytes += grownBytes
   draft.toolSeparators += separators
 }

@@ -3,23 +3,28 @@
 import type { QuoteRules } from '../../core/quote.ts'
 
 type FamilyRules = Partial<
-  Pick<QuoteRules, 'tokensPerCall' | 'tokensWithTools' | 'capCoversReasoning' | 'toolGrowthFactor'>
+  Pick<QuoteRules, 'tokensPerCall' | 'tokensWithTools' | 'capCoversReasoning' | 'toolGrowthFactor' | 'indentsTools'>
 >
 
 /**
  * Counted with the templates that are published, November 2026: the prompt of Devstral Small has 1,190 tokens, GigaChat3's 982,
  * Command R7B's 535 and with a tool 1,274, Mistral Small 3.2's 501, Command R+'s 498, SmolLM3's 243, MiniMax-M3's 207 and with a tool
- * 512, Hermes' 191. Llama 3 writes tools with four spaces for each level: 2.7 times their bytes at 200 levels. Grok is behind a
- * prompt of xAI's, and its reasoning is not capped. Claude has a prompt of its own for tools. Every family that matches counts.
+ * 512, Hermes' 191. Llama 3 and Granite 3 write tools with four spaces for each level: 5.2 times the bytes of a long list at 240
+ * levels. MiniMax-M3 makes an XML element of each value in a call, four times its bytes. Apriel writes tools as Python does, and an
+ * invisible character as up to four times its bytes. Qwen 3 Coder, Nemotron 3 and Seed-OSS write up to 1.5 times the bytes of a
+ * parameter that says nothing about itself, Command R+ 1.4 times. Grok is behind a prompt of xAI's, and its reasoning is not capped.
+ * Claude has a prompt of its own for tools. Every family that matches counts.
  */
 const FAMILIES: readonly (readonly [RegExp, FamilyRules])[] = [
-  [/llama-?3/, { toolGrowthFactor: 3, tokensWithTools: 256 }],
+  [/llama-?3|granite-3/, { toolGrowthFactor: 3, indentsTools: true, tokensWithTools: 256 }],
   [/llama-?4/, { tokensWithTools: 256 }],
   [/devstral|magistral|gigachat/, { tokensPerCall: 1_280 }],
   [/mistral-small|mistral-medium|ministral/, { tokensPerCall: 640 }],
   [/command-/, { tokensPerCall: 640, tokensWithTools: 1_280 }],
   [/minimax|smollm|hermes|solar|muse/, { tokensPerCall: 320, tokensWithTools: 640 }],
   [/grok/, { tokensPerCall: 1_536, tokensWithTools: 512, capCoversReasoning: false }],
+  [/apriel|minimax-m3/, { toolGrowthFactor: 4 }],
+  [/qwen-?3.*coder|nemotron-3|seed-oss|command-r-plus/, { toolGrowthFactor: 2 }],
   [/claude/, { tokensWithTools: 1_000 }],
 ]
 
@@ -40,6 +45,7 @@ function withFamily(rules: QuoteRules, family: FamilyRules): QuoteRules {
     tokensPerCall: Math.max(rules.tokensPerCall, family.tokensPerCall ?? 0),
     tokensWithTools: Math.max(rules.tokensWithTools, family.tokensWithTools ?? 0),
     toolGrowthFactor: Math.max(rules.toolGrowthFactor ?? 1, family.toolGrowthFactor ?? 1),
+    indentsTools: rules.indentsTools === true || family.indentsTools === true,
     capCoversReasoning: rules.capCoversReasoning && family.capCoversReasoning !== false,
   }
 }

@@ -62,7 +62,7 @@ export class JsonCursor {
   /** True right after `{` or `[`, where no comma is due. */
   #isAtFirst = false
   #depth = 0
-  readonly #passed: Passed = { exponents: 0, separators: 0 }
+  readonly #passed: Passed = { grownBytes: 0, separators: 0, depth: 0 }
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
@@ -128,6 +128,7 @@ export class JsonCursor {
   #nextUnusualField(fields: Fields, start: number): number {
     const end = closingQuote(this.#bytes, start)
     if (end < 0) throw syntaxProblem(this.#bytes, 'the end of a key', this.#position)
+    this.#passed.separators++
     this.#position = colonEnd(this.#bytes, end + 1)
     return fields.findDecoded(this.#decode(start - 1, end + 1))
   }
@@ -215,6 +216,7 @@ export class JsonCursor {
   #enter(bracket: number, expected: string): void {
     if (this.#bytes[this.#position] !== bracket) throw syntaxProblem(this.#bytes, expected, this.#position)
     if (++this.#depth > MAX_DEPTH) throw tooDeepProblem()
+    if (this.#depth > this.#passed.depth) this.#passed.depth = this.#depth
     this.#position = spaceEnd(this.#bytes, this.#position + 1)
     this.#isAtFirst = true
   }

@@ -1,5 +1,10 @@
 // Scanning of JSON bytes: where space, strings, numbers and literals end. Knows no structure and keeps no state.
 
+import {
+  MAX_EXPONENT_GROWTH_BYTES,
+  MAX_LONG_NUMBER_GROWTH_BYTES,
+  MAX_STABLE_NUMBER_CHARACTERS,
+} from '../number-growth.ts'
 import { syntaxProblem } from './errors.ts'
 import { backslashesBefore } from './quotes.ts'
 
@@ -47,10 +52,12 @@ export function closingQuote(bytes: Buffer, from: number): number {
 
 /** What was passed while values were skipped and read. */
 export interface Passed {
-  /** Numbers with an exponent: servers that write them anew write them out. */
-  exponents: number
+  /** The bytes by which numbers can grow, at most, where a server writes them anew. */
+  grownBytes: number
   /** Commas and colons between tokens. */
   separators: number
+  /** The deepest level; 1 is the outermost container's. */
+  depth: number
 }
 
 /** The position after the number or literal at `from`. The provider judges whether a number's digits are valid. */
@@ -60,8 +67,9 @@ export function scalarEnd(bytes: Buffer, from: number, passed: Passed): number {
   if (isDigit(byte) || byte === MINUS) {
     do {
       byte = bytes[++position] ?? 0
-      if ((byte | CASE_BIT) === LOWER_E) passed.exponents++
+      if ((byte | CASE_BIT) === LOWER_E) passed.grownBytes += MAX_EXPONENT_GROWTH_BYTES
     } while (isDigit(byte) || byte === DOT || byte === PLUS || byte === MINUS || (byte | CASE_BIT) === LOWER_E)
+    if (position - from > MAX_STABLE_NUMBER_CHARACTERS) passed.grownBytes += MAX_LONG_NUMBER_GROWTH_BYTES
     return position
   }
   const literal = byte === LETTER_N ? NULL : byte === LETTER_T ? TRUE : FALSE

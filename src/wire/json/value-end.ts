@@ -32,6 +32,7 @@ export function containerEnd(
   passed: Passed,
 ): number {
   if (depth > MAX_DEPTH) throw tooDeepProblem()
+  if (depth > passed.depth) passed.depth = depth
   const closing = opening + 2
   let position = spaceEnd(bytes, from + 1)
   if (bytes[position] === closing) return position + 1

@@ -12,6 +12,7 @@ import {
   type ModelLayout,
   markUnbounded,
   markUnboundedUnlessNull,
+  measureResult,
   measureTools,
   newDraft,
   OPEN_FEATURES,
@@ -134,17 +135,30 @@ export function readStreamOptions(json: JsonCursor, _draft: RequestDraft, layout
   layout.streamOptions = { start, end: start + 1, members }
 }
 
-const MESSAGE = new ObjectReader<RequestDraft>({
-  tool_calls(json, draft) {
+interface Message {
+  isToolResult: boolean
+  /** Where its content is. */
+  content: ByteRange | null
+}
+
+const TOOL_ROLES: ReadonlySet<string | null> = new Set(['tool', 'function'])
+
+const MESSAGE = new ObjectReader<Message, RequestDraft>({
+  role(json, message) {
+    message.isToolResult = TOOL_ROLES.has(json.stringOrNull())
+  },
+  tool_calls(json, _message, draft) {
     eachObject(json, readToolCall, draft)
   },
-  function_call(json, draft) {
+  function_call(json, _message, draft) {
     CALLED_FUNCTION.readIfObject(json, draft)
   },
-  content(json, draft) {
+  content(json, message, draft) {
+    const start = json.position
     eachObject(json, readPart, draft)
+    message.content = { start, end: json.position }
   },
-  audio(json, draft) {
+  audio(json, _message, draft) {
     // `audio` refers to an earlier spoken answer, whose length the body does not show.
     if (json.isObject()) draft.unsizedInput = draft.audioInput = true
     json.skipValue()
@@ -164,7 +178,9 @@ function readToolCall(json: JsonCursor, draft: RequestDraft): void {
 }
 
 function readMessage(json: JsonCursor, draft: RequestDraft): void {
-  MESSAGE.read(json, draft)
+  const message: Message = { isToolResult: false, content: null }
+  MESSAGE.read(json, message, draft)
+  if (message.isToolResult && message.content) measureResult(draft, json.bytesAt(message.content))
 }
 
 /** Parts whose size is bounded by their bytes in the body, and images, which are counted. */

@@ -23,6 +23,7 @@ describe('the ask', () => {
   test('of a bare call is its model, its cap, its bytes and its messages', () => {
     expect(read(BARE).facts).toEqual({
       ...newDraft(lengthOf(BARE)),
+      depth: 3,
       model: 'claude-sonnet-5',
       messages: 1,
       outputCap: 100,

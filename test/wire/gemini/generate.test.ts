@@ -26,7 +26,7 @@ function inSnake(value: unknown): unknown {
 
 describe('the ask', () => {
   test('of a bare call is the model of its path, its bytes and its messages', () => {
-    expect(read(BARE).facts).toEqual({ ...newDraft(lengthOf(BARE)), model: 'gemini-2.5-flash', messages: 1 })
+    expect(read(BARE).facts).toEqual({ ...newDraft(lengthOf(BARE)), model: 'gemini-2.5-flash', messages: 1, depth: 5 })
   })
 
   const blob = (mimeType: string) => ({ mimeType, data: 'A'.repeat(4_000) })

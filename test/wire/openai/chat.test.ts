@@ -17,7 +17,7 @@ const lengthOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 describe('the ask', () => {
   test('of a bare call is its model, its bytes and its messages', () => {
     const bytes = lengthOf(BARE)
-    expect(read(BARE).facts).toEqual({ ...newDraft(bytes), model: 'gpt-4o', messages: 1 })
+    expect(read(BARE).facts).toEqual({ ...newDraft(bytes), model: 'gpt-4o', messages: 1, depth: 3 })
   })
 
   test.each([

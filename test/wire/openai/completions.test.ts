@@ -15,7 +15,12 @@ const askOf = (fields: object) => read({ ...BARE, ...fields }).facts
 
 describe('the ask', () => {
   test('of a bare call is its model, its bytes and the cap of the API', () => {
-    expect(read(BARE).facts).toEqual({ ...newDraft(JSON.stringify(BARE).length), model: 'davinci-002', outputCap: 16 })
+    expect(read(BARE).facts).toEqual({
+      ...newDraft(JSON.stringify(BARE).length),
+      model: 'davinci-002',
+      outputCap: 16,
+      depth: 1,
+    })
   })
 
   test.each([

@@ -17,7 +17,7 @@ describe('the ask', () => {
   test('of a bare call is its model and its bytes', () => {
     const body = { model: 'm', input: 'Hi', encoding_format: 'base64', dimensions: 8 }
     const draft = newDraft(JSON.stringify(body).length)
-    expect(read(body).facts).toEqual({ ...draft, kind: 'embed', model: 'm' })
+    expect(read(body).facts).toEqual({ ...draft, kind: 'embed', model: 'm', depth: 1 })
   })
 
   test.each([

@@ -61,7 +61,7 @@ const lengthOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 
 describe('the ask', () => {
   test('of a bare call is its model, its bytes and one message', () => {
-    expect(read(BARE).facts).toEqual({ ...newDraft(lengthOf(BARE)), model: 'gpt-5', messages: 1 })
+    expect(read(BARE).facts).toEqual({ ...newDraft(lengthOf(BARE)), model: 'gpt-5', messages: 1, depth: 1 })
     expect(read(BARE).requestsUsage).toBe(true)
   })
 

@@ -1,0 +1,47 @@
+// Number growth: by how many bytes the numbers of JSON in a string are said to grow, and which strings can hold JSON.
+
+import { describe, expect, test } from 'vitest'
+import { beginsLikeJson, measureJsonString } from '../../src/wire/number-growth.ts'
+
+/** Some content of a string, as it is in a body. */
+const inString = (content: unknown) =>
+  Buffer.from(JSON.stringify(typeof content === 'string' ? content : JSON.stringify(content)))
+
+describe('numbers in a string', () => {
+  test.each<[string, string, number]>([
+    ['none', '{"a":[1,2.5,-3]}', 0],
+    ['an exponent', '[1e9]', 22],
+    ['exponents of every kind', '{"a":1E9,"b":[-2e-7,3.5e+10]}', 66],
+    ['a number alone', '1e9', 22],
+    ['a number after escaped space', '[\n1e9,\t1e9]', 44],
+    ['seventeen digits', '[12345678901234567]', 3],
+    ['long and with an exponent', '[1.2345678901234567e9]', 25],
+    ['sixteen digits', '[1234567890123456]', 0],
+    ['a number in quotes', '["1e9"]', 0],
+    ['a hash', '["3e5a9e7b"]', 0],
+    ['a word with digits', '[a1e9]', 0],
+  ])('%s: %s', (_what, content, grownBytes) => {
+    expect(measureJsonString(inString(content)).grownBytes).toBe(grownBytes)
+  })
+
+  test('commas and colons count wherever they are', () => {
+    expect(measureJsonString(inString('{"a":[1,2],"b":"x, y: z"}')).separators).toBe(6)
+  })
+})
+
+test.each<[string, boolean]>([
+  ['[1]', true],
+  ['{"a":1}', true],
+  [' [1]', true],
+  ['\n{}', true],
+  ['-1e9', true],
+  ['1e9', true],
+  ['It is 1e9.', false],
+  ['', false],
+])('%j can be JSON: %j', (content, canBe) => {
+  expect(beginsLikeJson(inString(content))).toBe(canBe)
+})
+
+test('a list of parts can hold JSON', () => {
+  expect(beginsLikeJson(Buffer.from('[{"type":"text","text":"[1]"}]'))).toBe(true)
+})
