@@ -1,6 +1,6 @@
 // Usage check: whether the usage that an answer reports can be true. It prices nothing.
 
-import { inputTokens, outputTokens, usageOf, usageSum } from '../core/usage.ts'
+import { FEE_CLASSES, type FeeClass, inputTokens, outputTokens, unitsOf, usageOf, usageSum } from '../core/usage.ts'
 import type { AnswerUsage, HeaderList } from '../wire/dialect.ts'
 import { findHeader } from '../wire/headers.ts'
 import type { AdmittedCall } from './applicant.ts'
@@ -11,6 +11,18 @@ import { type SettlementBasis, upperBoundBasis } from './settlement-basis.ts'
 const MAX_OVER = 10
 /** The same for calls without an upper bound, whose hosted tools read the context again and again. */
 const MAX_OVER_UNBOUNDED = 1_000
+
+/** No call makes as many searches, pages or runs; one without hosted tools makes fewer. */
+const MAX_FEE_UNITS = 1_000
+const MAX_FEE_UNITS_UNBOUNDED = 10_000
+/** A day of sound, or of a container's life. */
+const MAX_FEE_SECONDS = 86_400
+const SECOND_CLASSES: ReadonlySet<FeeClass> = new Set(['audioSeconds', 'containerSeconds'])
+
+/** A stated cost can be so many times the reservation and still be true; the reservation of a cheap call counts as ten cents. */
+const MIN_STATED_BASE_NANO_USD = 100_000_000n
+/** In place of a reservation, for a model whose price is not known. */
+const UNKNOWN_STATED_BASE_NANO_USD = 10_000_000_000n
 
 /** The error of an attempt whose usage cannot be true. */
 export const INCREDIBLE_USAGE = 'usage cannot be true'
@@ -63,15 +75,30 @@ export function checkBasis(
   const { quote, bounded } = admitted
   const times = bounded ? MAX_OVER : MAX_OVER_UNBOUNDED
   const [input, output] = [inputTokens(metered.usage), outputTokens(metered.usage)]
-  const isCredible =
+  const areTokensCredible =
     input <= times * Math.max(quote.contextWindow, quote.inputTokens) &&
     output <= times * Math.max(quote.contextWindow, quote.outputTokens)
-  if (!isCredible) return upperBoundBasis(basis.ending, INCREDIBLE_USAGE)
+  if (!areTokensCredible || !areFeesCredible(metered, bounded) || !isCostCredible(metered, admitted, times))
+    return upperBoundBasis(basis.ending, INCREDIBLE_USAGE)
   if (isMissingCharges(metered, admitted, dialect.listsExtras)) return upperBoundBasis(basis.ending, basis.error)
   if (metered.isUpperBound) return { ...basis, certainty: 'upperBound' }
   const isPromptMissing = input === 0 && quote.inputTokens > 0 && output > 0
   if (!isPromptMissing) return basis
   return { ...basis, certainty: 'upperBound', metered: withInput(metered, quote.inputTokens) }
+}
+
+function areFeesCredible({ usage, otherUsage = [] }: AnswerUsage, bounded: boolean): boolean {
+  const maxUnits = bounded ? MAX_FEE_UNITS : MAX_FEE_UNITS_UNBOUNDED
+  return [usage, ...otherUsage.map((share) => share.usage)].every((each) =>
+    FEE_CLASSES.every((name) => unitsOf(each, name) <= (SECOND_CLASSES.has(name) ? MAX_FEE_SECONDS : maxUnits)),
+  )
+}
+
+function isCostCredible({ statedCost }: AnswerUsage, { bound, quote }: AdmittedCall, times: number): boolean {
+  if (!statedCost) return true
+  const minBase = quote.price ? MIN_STATED_BASE_NANO_USD : UNKNOWN_STATED_BASE_NANO_USD
+  const base = bound.costNanoUsd > minBase ? bound.costNanoUsd : minBase
+  return statedCost.nanoUsd <= BigInt(times) * base
 }
 
 /** True if something may have been billed for which the answer gives no figure. A cost that it states covers everything. */

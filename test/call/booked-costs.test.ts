@@ -930,6 +930,46 @@ describe('reading usage', () => {
   })
 })
 
+describe('fees and stated costs that cannot be true', () => {
+  const searches = (web_search_requests: number): Answer => ({
+    body: {
+      id: 'm',
+      type: 'message',
+      role: 'assistant',
+      model: 'claude-sonnet-5',
+      content: [{ type: 'text', text: 'ok' }],
+      stop_reason: 'end_turn',
+      usage: { input_tokens: 1_000, output_tokens: 10, server_tool_use: { web_search_requests } },
+    },
+  })
+  test.each<[string, Call]>([
+    ['searches', { path: '/v1/messages', model: 'claude-sonnet-5', answer: searches(1e12) }],
+    ['searches of a call without a tool', { path: '/v1/messages', model: 'claude-sonnet-5', answer: searches(1e6) }],
+    [
+      'seconds of sound',
+      {
+        model: 'mistral/voxtral-small-latest',
+        answer: chat('voxtral-small-latest', tokens(10, 10, { prompt_audio_seconds: 1e12 })),
+      },
+    ],
+    ['a cost', { model: 'openrouter/openai/gpt-4o', answer: chat('openai/gpt-4o', tokens(10, 10, { cost: 500_000 })) }],
+    ['a cost where none is stated', { model: 'gpt-4o', answer: chat('gpt-4o', tokens(10, 10, { cost: 100 })) }],
+  ])('%s: the reservation is booked', async (_what, call) => {
+    const { cost, reserved, certainty } = await book(call)
+    expect([cost, certainty]).toEqual([reserved, 'upperBound'])
+  })
+
+  test('a stated cost of a model without a price counts up to a hundred dollars', async () => {
+    const call = (cost: number): Call => ({
+      model: 'openrouter/nobody/lists',
+      env: { UNKNOWN_PRICE: 'allow' },
+      answer: chat('nobody/lists', tokens(10, 10, { cost })),
+    })
+    expect(await book(call(100))).toMatchObject({ cost: 100, certainty: 'exact' })
+    expect(await book(call(101))).toMatchObject({ cost: 0, certainty: 'upperBound' })
+  })
+})
+
 test('stated costs that differ from ours are counted by model', async () => {
   const provider = await useProvider()
   const gateway = await open(provider, {})
