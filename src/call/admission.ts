@@ -202,17 +202,17 @@ export class AdmissionControl {
   }
 
   #refused(applicant: Applicant, quoted: Quote, allShortfalls: readonly Shortfall[], now: Instant): RefusedCall {
-    const { limits, random } = this.#parts
+    const { random } = this.#parts
     // A call that was not counted may need less than its window: limits that refuse it without its files decide.
     const { fullMeters } = applicant
     const certain = fullMeters ? allShortfalls.filter(({ charge }) => fullMeters.has(charge.meter.key)) : []
     const shortfalls = certain.length > 0 ? certain : allShortfalls
-    const waits = {
+    const refusal = refusalOf(shortfalls, {
       inFlightMs: MIN_IN_FLIGHT_WAIT_MS + Math.floor(random() * IN_FLIGHT_WAIT_SPREAD_MS),
-      neverMs: Math.max(1, windowAt('day', limits.plan.timeZone, now.wallMs).endsAtMs - now.wallMs),
-    }
-    const fittingCap = this.#fittingCap(applicant, shortfalls, now)
-    const refusal = refusalOf(shortfalls, waits, fittingCap, windowReasonOf(applicant))
+      fittingCap: this.#fittingCap(applicant, shortfalls, now),
+      window: windowReasonOf(applicant),
+      unbounded: applicant.first.request.unbounded,
+    })
     return { admitted: false, refusal, quote: quoted, levels: shortfalls.map(({ level }) => level) }
   }
 

@@ -281,7 +281,8 @@ export class Gate {
     const { callId, caller, requestedModel: model, first } = applicant
     const provider = first.provider.name
     this.#parts.telemetry.emit({ kind: 'refused', at: now, callId, caller, model, provider, refusal, quote })
-    sendRefusal(exchange, dialect, callId, refusal, levels, now)
+    const setting = this.#parts.settings.MONEY_REFUSAL
+    sendRefusal(exchange, dialect, { callId, refusal, levels, setting }, now)
   }
 
   /** Ends a call that cannot be made for another reason than a limit. */

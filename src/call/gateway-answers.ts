@@ -2,14 +2,13 @@
 
 import type { Instant, LevelView } from '../core/meter.ts'
 import { Problem, type ProblemCode } from '../core/problem.ts'
-import { type Refusal, retryAfterSeconds } from '../core/refusal.ts'
+import { MAX_CLIENT_WAIT_MS, type Refusal, retryAfterSeconds } from '../core/refusal.ts'
 import type { Exchange } from '../exchange/exchange.ts'
+import { agentOf } from '../keys/agents.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Dialect, ErrorContext, HeaderList } from '../wire/dialect.ts'
+import { type MoneyRefusal, problemText, refusalStatus, refusalText, withoutRetryWordsInJson } from './agent-answers.ts'
 import { rateHeaders } from './dispatch.ts'
-
-/** If the wait is longer, a header advises SDKs not to retry by themselves: they would sleep for too long. */
-const MAX_CLIENT_RETRY_WAIT_MS = 60_000
 
 const FAILURES: Partial<Record<ProblemCode, string>> = {
   upstream_unreachable: 'could not be reached',
@@ -24,23 +23,30 @@ export function providerFailure({ name }: Pick<Provider, 'name'>, code: ProblemC
 }
 
 const NO_HEADERS: readonly string[] = []
+const HTTP_TOO_MANY_REQUESTS = 429
 
-/** Answers 429 with the wait, and with the limits that refused. */
-export function sendRefusal(
-  exchange: Exchange,
-  dialect: Dialect,
-  callId: string,
-  refusal: Refusal,
-  levels: readonly LevelView[],
-  now: Instant,
-): void {
-  const { waitMs, retryable, limits } = refusal
+/** A refused call, and how refusals of money are to look. */
+interface RefusedAnswer {
+  readonly callId: string
+  readonly refusal: Refusal
+  /** The levels of the limits that refused. */
+  readonly levels: readonly LevelView[]
+  readonly setting: MoneyRefusal
+}
+
+/** Answers with the refusal, the limits that refused, and the wait if it is short. */
+export function sendRefusal(exchange: Exchange, dialect: Dialect, refused: RefusedAnswer, now: Instant): void {
+  const { callId, refusal, levels, setting } = refused
+  const { waitMs, limits } = refusal
+  const agent = agentOf(exchange)
+  const status = refusalStatus(refusal, agent, setting, dialect.refusalStatus400)
   const headers = rateHeaders(dialect, callId, levels, 'gateway', now)
   headers.push('content-type', 'application/json', dialect.requestIdHeader, callId)
-  addRetryAfter(headers, waitMs)
   headers.push('x-bursar-limited-by', limits.join(', '))
-  if (!retryable || waitMs > MAX_CLIENT_RETRY_WAIT_MS) headers.push('x-should-retry', 'false')
-  send(exchange, 429, headers, dialect.refusalBody(refusal, { callId, nowMs: now.wallMs }))
+  addWait(headers, waitMs)
+  const shaped = { ...refusal, message: refusalText(refusal, agent) }
+  const body = dialect.refusalBody(shaped, { callId, nowMs: now.wallMs }, status)
+  send(exchange, status, headers, isRepeated(status) ? body : withoutRetryWordsInJson(body, agent))
 }
 
 /** Answers with a problem. Does nothing if an answer has begun, or the client is gone. */
@@ -57,21 +63,46 @@ export function sendProblem(
   headers.push(dialect.requestIdHeader, callId, 'content-type', 'application/json')
   addAdvice(headers, problem)
   headers.push(...moreHeaders)
-  send(exchange, problem.status, headers, dialect.problemBody(problem, context))
+  send(exchange, problem.status, headers, problemBody(exchange, dialect, context, problem))
+}
+
+function problemBody(exchange: Exchange, dialect: Dialect, context: ErrorContext, problem: Problem): string {
+  const { status, code, param, advice } = problem
+  const agent = agentOf(exchange)
+  if (agent === undefined || isRepeated(status)) return dialect.problemBody(problem, context)
+  const { text, wholeText } = problemText(problem, agent)
+  const body = dialect.problemBody(new Problem(code, text, param, advice), { ...context, wholeText })
+  return withoutRetryWordsInJson(body, agent)
+}
+
+/** Whether clients repeat a request because of the status alone. */
+function isRepeated(status: number): boolean {
+  return status === HTTP_TOO_MANY_REQUESTS || status >= 500
 }
 
 /** Adds what a client should do about a problem. */
 function addAdvice(headers: HeaderList, { code, advice }: Problem): void {
   headers.push(...(advice.headers ?? NO_HEADERS))
-  if (advice.retryAfterMs !== undefined) addRetryAfter(headers, Math.ceil(advice.retryAfterMs))
   // A missing provider key stays missing while a client waits.
-  if (advice.retry === false || code === 'provider_not_configured') headers.push('x-should-retry', 'false')
+  if (advice.retry === false || code === 'provider_not_configured') addWait(headers, null)
+  else if (advice.retryAfterMs !== undefined) addWait(headers, Math.ceil(advice.retryAfterMs))
   // No `connection: close` after a body that is too large: its rest is read and dropped, or the answer would be lost.
   if (code === 'shutting_down') headers.push('connection', 'close')
 }
 
-function addRetryAfter(headers: HeaderList, waitMs: number): void {
-  headers.push('retry-after', String(retryAfterSeconds(waitMs)), 'retry-after-ms', String(waitMs))
+/**
+ * A short wait, exact, or the advice not to try again. A longer wait is in the body alone: clients would sleep through it, some of
+ * them in silence and whatever `x-should-retry` says.
+ * @param waitMs null if waiting does not help
+ */
+function addWait(headers: HeaderList, waitMs: number | null): void {
+  if (waitMs === null || waitMs > MAX_CLIENT_WAIT_MS) headers.push('x-should-retry', 'false')
+  else headers.push(...waitHeaders(waitMs))
+}
+
+/** The headers in which SDKs look for a wait. */
+export function waitHeaders(waitMs: number): readonly string[] {
+  return ['retry-after', String(retryAfterSeconds(waitMs)), 'retry-after-ms', String(Math.ceil(waitMs))]
 }
 
 function send(exchange: Exchange, status: number, headers: HeaderList, text: string): void {

@@ -4,11 +4,12 @@
 import type { Clock } from '../core/clock.ts'
 import { formatUsd } from '../core/money.ts'
 import type { Problem } from '../core/problem.ts'
+import { MAX_CLIENT_WAIT_MS } from '../core/refusal.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Dialect, ErrorContext, HeaderList } from '../wire/dialect.ts'
 import { headersForCaller, withoutHeaders } from '../wire/headers.ts'
 import type { ErrorAnswer } from './attempts.ts'
-import { sendProblem } from './gateway-answers.ts'
+import { sendProblem, waitHeaders } from './gateway-answers.ts'
 import type { CallSettlement } from './settlement.ts'
 import type { UpstreamAttempt } from './upstream-attempt.ts'
 
@@ -106,11 +107,12 @@ export class Reply {
   }
 
   /** The provider's headers as they go to the caller, and the gateway's. */
-  #headers({ dispatch, headers, tap }: UpstreamAttempt, isError: boolean): HeaderList {
+  #headers({ dispatch, headers, tap, limits }: UpstreamAttempt, isError: boolean): HeaderList {
     const { translation } = dispatch
     const noRetry = isError ? this.#noRetryHeaders() : NO_HEADERS
     let passed = headersForCaller(headers, isError)
     if (noRetry.length > 0) passed = withoutHeaders(passed, 'x-should-retry')
+    if (translation && isError) passed.push(...waitHeadersOf(passed, limits))
     if (translation) {
       const isWhole = isError || tap?.isDocument !== false
       passed = withoutHeaders(passed, 'content-type', 'content-encoding')
@@ -128,6 +130,13 @@ export class Reply {
   #costHeaders(): readonly string[] {
     return ['x-bursar-cost-usd', formatUsd(this.#settlement.costNanoUsd)]
   }
+}
+
+/** The wait that the provider tells in its body, whose words are translated, for clients of another dialect. */
+function waitHeadersOf(passed: HeaderList, limits: UpstreamAttempt['limits']): readonly string[] {
+  const waitMs = limits?.retryAfterMs ?? null
+  const isTold = passed.includes('retry-after') || passed.includes('retry-after-ms')
+  return waitMs === null || waitMs > MAX_CLIENT_WAIT_MS || isTold ? NO_HEADERS : waitHeaders(waitMs)
 }
 
 function streamContentType({ dispatch, contentType }: UpstreamAttempt): string {

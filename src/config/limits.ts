@@ -117,7 +117,8 @@ function limitsOf(scope: Scope, subject: string, set: z.infer<typeof limitSet>, 
       )
     }
     const refill = value.refill && row.refill !== 'none' && row.refill !== 'call' ? value.refill : row.refill
-    return [{ ...scope, what, span, capacity: value.amount, refill, enforced: value.enforce }]
+    const source = `"${name}" of "${subject}" in bursar.json`
+    return [{ ...scope, what, span, capacity: value.amount, refill, enforced: value.enforce, source }]
   })
 }
 

@@ -157,6 +157,13 @@ const CALL_SETTINGS = {
     parseOptionalUrl,
     'Where newer prices are downloaded from, at the start and once a day: a file like src/prices/prices.json. Empty: never.',
   ),
+  MONEY_REFUSAL: setting(
+    'auto',
+    parseOneOf('auto', '429', '402', '400'),
+    'The status of refusals for which there is no money left, or which no waiting lets through.',
+    'auto: 429, which SDKs expect; for Codex and opencode the status at which they stop and show the text.',
+    '429, 402 or 400: the same for everyone. 400 is 402 in the dialect of Anthropic: Claude Code repeats a 400.',
+  ),
   UNBOUNDED_CALLS: setting(
     'estimate',
     parseOneOf('estimate', 'refuse'),
@@ -259,20 +266,26 @@ function exposureMistake({ HOST, AUTH, BURSAR_KEYS }: Partial<Settings>): string
   return `HOST: ${HOST} can be reached from outside, and there are no keys. Set BURSAR_KEYS, or AUTH=off if you mean it.`
 }
 
+/** The settings that are limits. */
+type LimitSetting = {
+  [Name in SettingName]: (typeof SETTINGS)[Name]['empty'] extends 'no limit' ? Name : never
+}[SettingName]
+
 /** The global limits of the settings. Without cost tracking, no limit counts cost. */
 export function settingLimits(settings: Settings): Limit[] {
   const limits: Limit[] = []
-  const add = (what: What, span: Span, capacity: bigint | undefined) => {
+  const add = (what: What, span: Span, source: LimitSetting) => {
+    const capacity = settings[source]
     const refill = DEFAULT_REFILLS[what][span]
     if (capacity === undefined || !refill) return
-    limits.push({ who: 'global', subject: undefined, what, span, capacity, refill, enforced: true })
+    limits.push({ who: 'global', subject: undefined, what, span, capacity, refill, enforced: true, source })
   }
-  add('requests', 'minute', settings.MAX_REQUESTS_PER_MINUTE)
-  add('tokens', 'minute', settings.MAX_TOKENS_PER_MINUTE)
-  add('inFlight', 'call', settings.MAX_IN_FLIGHT)
+  add('requests', 'minute', 'MAX_REQUESTS_PER_MINUTE')
+  add('tokens', 'minute', 'MAX_TOKENS_PER_MINUTE')
+  add('inFlight', 'call', 'MAX_IN_FLIGHT')
   if (!settings.ENABLE_COST_TRACKING) return limits
-  add('cost', 'call', settings.MAX_COST_PER_REQUEST)
-  add('cost', 'day', settings.DAILY_SPENDING_LIMIT)
-  add('cost', 'month', settings.MONTHLY_SPENDING_LIMIT)
+  add('cost', 'call', 'MAX_COST_PER_REQUEST')
+  add('cost', 'day', 'DAILY_SPENDING_LIMIT')
+  add('cost', 'month', 'MONTHLY_SPENDING_LIMIT')
   return limits
 }

@@ -16,6 +16,8 @@ export interface Limit {
   readonly refill: Refill
   /** False for a shadow limit: it is counted and refuses nothing. */
   readonly enforced: boolean
+  /** What sets it, for people: the name of a setting, or the words of `bursar.json`. Refusals name it. */
+  readonly source?: string | undefined
 }
 
 /** The properties of a call that limits apply to. */
@@ -230,6 +232,7 @@ export function meterOf(limit: Limit, subject: string, wallMs: number, timeZone:
     refill: limit.refill,
     spanMs: SPAN_MS[limit.span],
     endsAtMs: window ? window.endsAtMs : Number.POSITIVE_INFINITY,
+    source: limit.source,
   }
 }
 

@@ -40,6 +40,8 @@ export interface Meter {
   readonly spanMs: number
   /** For `window`: when it turns, in epoch milliseconds, or infinity. */
   readonly endsAtMs: number
+  /** What sets the limit, for people: see `Limit.source`. */
+  readonly source?: string | undefined
 }
 
 /** An amount to take from a meter. It carries the capacity, so that changing a limit touches no stored level. */

@@ -29,21 +29,31 @@ export interface Refusal {
   readonly free: bigint
   /** In the same unit. */
   readonly capacity: bigint
-  readonly waitMs: number
+  /** Milliseconds after which the call may fit; null if waiting does not help. */
+  readonly waitMs: number | null
   /** Whether the same call can succeed later without any change. */
   readonly retryable: boolean
   /** The output cap, in tokens, that would have fitted; null if none would. */
   readonly fittingCap: number | null
-  /** A sentence for the caller. */
+  /** The parts of the call whose cost has no bound, by the names of their tools or fields. */
+  readonly unbounded: readonly string[]
+  /** Sentences for the caller. */
   readonly message: string
 }
 
-/** The wait that is advised if the meters do not give one. */
-interface RefusalWaits {
-  /** For `inFlight`: a moment, different for each client, so that clients do not all come back at once. */
+/** The longest wait that clients are told to sleep. After a longer one they come back at `resets_at`, or when a person says so. */
+export const MAX_CLIENT_WAIT_MS = 60_000
+
+/** What a refusal says beside what its meters tell. */
+interface RefusalFacts {
+  /** The wait for `inFlight`: a moment, different for each client, so that clients do not all come back at once. */
   readonly inFlightMs: number
-  /** For `never`: until the turn of the day, before which nothing changes by itself. */
-  readonly neverMs: number
+  /** The output cap, in tokens, that would have fitted; null if none would. */
+  readonly fittingCap: number | null
+  /** Why the call needs a whole context window; undefined if it does not. */
+  readonly window?: WindowReason | undefined
+  /** What of the call has no bound. */
+  readonly unbounded?: readonly string[]
 }
 
 const KIND_RANK: Readonly<Record<RefusalKind, number>> = { inFlight: 0, time: 1, never: 2 }
@@ -55,21 +65,14 @@ const KIND_RANK: Readonly<Record<RefusalKind, number>> = { inFlight: 0, time: 1,
  */
 export type WindowReason = 'countedLater' | 'notCounted' | 'changeable' | 'noSize'
 
-/**
- * The refusal for a list of shortfalls. The list holds at least one.
- * @param window why the call needs a whole context window; undefined if it does not
- */
-export function refusalOf(
-  shortfalls: readonly Shortfall[],
-  waits: RefusalWaits,
-  fittingCap: number | null,
-  window?: WindowReason,
-): Refusal {
+/** The refusal for a list of shortfalls. The list holds at least one. */
+export function refusalOf(shortfalls: readonly Shortfall[], facts: RefusalFacts): Refusal {
+  const { inFlightMs, fittingCap, window, unbounded = [] } = facts
   const worst = shortfalls.reduce((a, b) => (isWorse(b, a) ? b : a))
   const { charge, reason, level } = worst
   const windowReason = isSized(charge.meter) ? window : undefined
   const kind = windowReason === 'countedLater' ? 'inFlight' : reason.kind
-  const waitMs = kind === 'inFlight' ? waits.inFlightMs : reason.kind === 'time' ? reason.waitMs : waits.neverMs
+  const waitMs = kind === 'inFlight' ? inFlightMs : reason.kind === 'time' ? reason.waitMs : null
   return {
     kind,
     meter: charge.meter,
@@ -80,8 +83,14 @@ export function refusalOf(
     waitMs,
     retryable: kind !== 'never',
     fittingCap,
-    message: messageOf(worst, kind, waitMs, fittingCap, windowReason),
+    unbounded: isSized(charge.meter) ? unbounded : [],
+    message: messageOf(worst, kind, waitMs, { ...facts, window: windowReason }),
   }
+}
+
+/** True if the refusal is about money, and not about calls that are still to settle. */
+export function isAboutMoney({ meter, kind }: Refusal): boolean {
+  return meter.what === 'cost' && kind !== 'inFlight'
 }
 
 /** Whole seconds for `Retry-After`, rounded up: a client that comes back earlier is refused again. */
@@ -109,18 +118,20 @@ function isWorse(a: Shortfall, b: Shortfall): boolean {
 function messageOf(
   { charge, level }: Shortfall,
   kind: RefusalKind,
-  waitMs: number,
-  fittingCap: number | null,
-  windowReason: WindowReason | undefined,
+  waitMs: number | null,
+  { fittingCap, window, unbounded = [] }: RefusalFacts,
 ): string {
   const { meter, amount, capacity } = charge
-  const whose = meter.who === 'global' ? '' : ` of ${meter.who} ${meter.subject}`
-  const figures = `This call needs up to ${amountText(meter, amount)}; the limit${whose} is ${amountText(meter, capacity)}, ${freeText(meter, level.free)} free.`
-  const advice =
-    windowReason === 'countedLater'
-      ? WINDOW_TEXTS.countedLater
-      : `${windowReason ? `${WINDOW_TEXTS[windowReason]} ` : ''}${adviceText(kind, waitMs)}`
-  return [`${limitText(meter)}: ${meter.name}.`, figures, advice, capAdviceText(fittingCap)]
+  const whose = meter.who === 'global' ? 'over everyone' : `of ${meter.who} ${meter.subject}`
+  return [
+    `${limitText(meter, kind)}: ${meter.name}.`,
+    `This call needs up to ${amountText(meter, amount)}; the limit ${whose} is ${amountText(meter, capacity)}, ${freeText(meter, level.free)} free.`,
+    isSized(meter) && unbounded.length > 0 ? unboundedText(unbounded) : '',
+    window === undefined ? '' : WINDOW_TEXTS[window],
+    window === 'countedLater' ? '' : adviceText(meter, kind, waitMs),
+    fittingCap === null ? '' : `An output cap of ${fittingCap} tokens would fit.`,
+    meter.source === undefined ? '' : `The limit is set by ${meter.source}.`,
+  ]
     .filter((part) => part !== '')
     .join(' ')
 }
@@ -139,17 +150,38 @@ function isSized({ what }: Meter): boolean {
   return what === 'cost' || what === 'tokens'
 }
 
-/** Agents read "rate limit" as "try again soon", which money does not grant. */
-function limitText(meter: Meter): string {
-  return meter.what === 'cost' ? 'Spending limit reached' : 'Rate limit exceeded'
+/** Agents read "rate limit" as "try again soon", which neither money nor a call that is too large grants. */
+function limitText(meter: Meter, kind: RefusalKind): string {
+  if (meter.what === 'cost') return 'Spending limit reached'
+  return kind === 'never' ? 'Limit reached' : 'Rate limit exceeded'
 }
 
-function adviceText(kind: RefusalKind, waitMs: number): string {
-  if (kind === 'time') return `Please try again in ${retryAfterSeconds(waitMs)}s.`
+function unboundedText(names: readonly string[]): string {
+  return `That is for a whole context window, because nothing bounds what ${names.join(', ')} costs.`
+}
+
+/** Agents read "try again in" as a wait to make by themselves. */
+function adviceText(meter: Meter, kind: RefusalKind, waitMs: number | null): string {
   if (kind === 'inFlight') return 'It fits once calls in flight are done. Please try again in a moment.'
-  return 'Waiting does not help: it is more than the limit allows at all.'
+  if (kind === 'never' || waitMs === null) return 'Waiting does not help: it is more than the limit allows at all.'
+  if (meter.what !== 'cost' && waitMs <= MAX_CLIENT_WAIT_MS) return `Please try again in ${retryAfterSeconds(waitMs)}s.`
+  return `It fits in ${durationText(waitMs)}.`
 }
 
-function capAdviceText(fittingCap: number | null): string {
-  return fittingCap === null ? '' : `An output cap of ${fittingCap} tokens would fit.`
+const MINUTES_PER_HOUR = 60
+const MINUTES_PER_DAY = 1_440
+
+/** For people, rounded up: `40 s`, `12 min`, `11 h 5 min`, `3 d 2 h`. */
+export function durationText(ms: number): string {
+  if (ms <= MAX_CLIENT_WAIT_MS) return `${retryAfterSeconds(ms)} s`
+  const minutes = Math.ceil(ms / 60_000)
+  const hours = Math.floor(minutes / MINUTES_PER_HOUR)
+  if (hours === 0) return `${minutes} min`
+  if (minutes < MINUTES_PER_DAY) return withRest(`${hours} h`, minutes % MINUTES_PER_HOUR, 'min')
+  const hoursUp = Math.ceil(minutes / MINUTES_PER_HOUR)
+  return withRest(`${Math.floor(hoursUp / 24)} d`, hoursUp % 24, 'h')
+}
+
+function withRest(text: string, rest: number, unit: string): string {
+  return rest === 0 ? text : `${text} ${rest} ${unit}`
 }

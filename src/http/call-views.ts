@@ -203,7 +203,7 @@ const refusalSchema = z.strictObject({
   needed: amountSchema,
   free: amountSchema,
   capacity: amountSchema,
-  retry_after_ms: msSchema,
+  retry_after_ms: msSchema.nullable(),
   resets_at: timeSchema.nullable(),
   retryable: z.boolean(),
   fitting_max_output_tokens: countSchema.nullable(),

@@ -3,6 +3,7 @@
 
 import { parseObject } from '../core/json-values.ts'
 import type { RequestLine } from '../wire/dialect.ts'
+import { type Agent, agentOf } from './agents.ts'
 
 /** The end user and the conversation of a request; null where the request does not tell them apart. */
 export interface AgentIdentity {
@@ -10,21 +11,20 @@ export interface AgentIdentity {
   readonly thread: string | null
 }
 
-/** The headers of one agent, which is known by its user agent. */
+/** The headers in which an agent names its user and its conversation. */
 interface AgentHeaders {
-  readonly userAgent: RegExp
   /** Stays the same on one installation. */
   readonly user?: string
   /** Changes with every conversation. */
   readonly thread?: string
 }
 
-const AGENTS: readonly AgentHeaders[] = [
-  { userAgent: /^claude-cli\//, thread: 'x-claude-code-session-id' },
-  { userAgent: /^codex/, thread: 'thread-id' },
-  { userAgent: /^opencode\//, thread: 'x-session-id' },
-  { userAgent: /^GeminiCLI/, user: 'x-gemini-api-privileged-user-id' },
-]
+const AGENT_HEADERS: Readonly<Record<Agent, AgentHeaders>> = {
+  claudeCode: { thread: 'x-claude-code-session-id' },
+  codex: { thread: 'thread-id' },
+  opencode: { thread: 'x-session-id' },
+  geminiCli: { user: 'x-gemini-api-privileged-user-id' },
+}
 
 /** Claude Code until 2.0: `user_<digest of the device>_account_<id or nothing>_session_<id>`. */
 const CLAUDE_CODE_TEXT = /^user_([0-9a-f]{16,128})_account_([0-9a-f-]*)_session_([0-9a-f-]+)$/
@@ -37,11 +37,11 @@ const CLAUDE_CODE_TEXT = /^user_([0-9a-f]{16,128})_account_([0-9a-f-]*)_session_
  */
 export function agentIdentity(bodyUser: string | null, request: Pick<RequestLine, 'header'>): AgentIdentity {
   const inBody = bodyUser === null ? undefined : claudeCodeIdentity(bodyUser)
-  const userAgent = request.header('user-agent') ?? ''
-  const agent = AGENTS.find((row) => row.userAgent.test(userAgent))
+  const agent = agentOf(request)
+  const headers: AgentHeaders = agent ? AGENT_HEADERS[agent] : {}
   return {
-    user: inBody?.user ?? bodyUser ?? declared(request, agent?.user),
-    thread: inBody?.thread ?? declared(request, agent?.thread),
+    user: inBody?.user ?? bodyUser ?? declared(request, headers.user),
+    thread: inBody?.thread ?? declared(request, headers.thread),
   }
 }
 

@@ -151,7 +151,7 @@ export class ModelClient {
         return { body, response }
       }
       const failure = this.#failureOf(response, body)
-      const waitMs = retryWaitMs(response)
+      const waitMs = retryWaitMs(response, failure.error)
       const isInTime = clock.now().monoMs + waitMs < deadlineMs
       if (failure.reason !== 'rate' || this.#answeredCount === 0 || !isInTime) throw failure
       await this.#wait(waitMs)
@@ -229,12 +229,13 @@ export class ModelClient {
     const response = { status, headers, error }
     // The call has a deadline of its own, which may pass in the same moment as the run's.
     if (status === 504 && clock.now().monoMs >= deadlineMs) return new ModelRequestError('deadline', message, response)
-    if (status !== 429) return new ModelRequestError('error', message, response)
+    if (status !== 429 && !headers.has('x-bursar-limited-by')) return new ModelRequestError('error', message, response)
     if (budget && details.limit === BUDGET_NAME) {
       const text = `Spending limit reached: ${BUDGET_NAME}. The next call may cost more than is left of the run's $${formatUsd(budget.nanoUsd)}.`
       return new ModelRequestError('budget', text, response)
     }
-    if (error.code === 'insufficient_quota') return new ModelRequestError('budget', message, response)
+    if (error.code === 'insufficient_quota' && details.unit !== 'tokens' && details.unit !== 'requests')
+      return new ModelRequestError('budget', message, response)
     return new ModelRequestError(details.retryable === false ? 'error' : 'rate', message, response)
   }
 
@@ -280,8 +281,10 @@ function isSimulated({ headers }: MemoryResponse): boolean {
 }
 
 /** How long to wait before a refused call is made again. */
-function retryWaitMs({ headers }: MemoryResponse): number {
-  const announcedMs = Number(headers.get('retry-after-ms') ?? Number(headers.get('retry-after') ?? Number.NaN) * 1_000)
+function retryWaitMs({ headers }: MemoryResponse, { details }: Readonly<Record<string, unknown>>): number {
+  const retryAfterMs = Number(headers.get('retry-after') ?? Number.NaN) * 1_000
+  // The gateway's own long waits are in the body alone.
+  const announcedMs = Number(headers.get('retry-after-ms') ?? recordOf(details).retry_after_ms ?? retryAfterMs)
   const minMs = headers.get('x-bursar-source') === 'gateway' ? 1 : MIN_PROVIDER_WAIT_MS
   return Math.max(minMs, Number.isFinite(announcedMs) ? announcedMs : MIN_PROVIDER_WAIT_MS)
 }

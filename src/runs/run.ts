@@ -145,6 +145,7 @@ function createRunBudget(id: string, task: string, nanoUsd: bigint, endsAtMs: nu
     refill: 'window',
     spanMs: 0,
     endsAtMs: endsAtMs + BUDGET_GRACE_MS,
+    source: `"${BUDGET_NAME}" of the run's request`,
   }
   return { meter, nanoUsd }
 }

@@ -125,14 +125,21 @@ export interface ErrorContext {
   readonly callId: string
   /** Wall clock, epoch milliseconds. */
   readonly nowMs: number
+  /** The message of a problem as a whole, if the message that is shown leaves out parts. */
+  readonly wholeText?: string | undefined
 }
+
+/** The status of a refusal. */
+export type RefusalStatus = 429 | 402 | 400
 
 /** The form of refusals and problems in the dialects of one vendor. */
 export interface RefusalFormat {
   /** The header in which the vendor's SDKs look for a request id. */
   readonly requestIdHeader: string
-  /** The JSON of the answer to a refused call. */
-  refusalBody(refusal: Refusal, context: ErrorContext): string
+  /** The status that stands for 400 in refusals: another one where agents of the vendor repeat a 400. */
+  readonly refusalStatus400: RefusalStatus
+  /** The JSON of the answer to a refused call. @param status of the answer; 429 by default */
+  refusalBody(refusal: Refusal, context: ErrorContext, status?: RefusalStatus): string
   /** The JSON of the answer to a call with a problem. */
   problemBody(problem: Problem, context: ErrorContext): string
   /** True if some SDK takes an error event for a further answer: the connection is broken after it, too. */

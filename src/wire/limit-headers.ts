@@ -2,8 +2,9 @@
 
 import type { LevelView, Meter } from '../core/meter.ts'
 import { jsonUsd, type UsdJson } from '../core/money.ts'
+import type { Problem } from '../core/problem.ts'
 import { REFUSAL_REASONS, type Refusal } from '../core/refusal.ts'
-import type { HeaderList } from './dialect.ts'
+import type { ErrorContext, HeaderList } from './dialect.ts'
 
 const NANO_PER_MICRO = 1000n
 const MAX_STRUCTURED_INTEGER = 999_999_999_999_999n
@@ -20,7 +21,8 @@ export interface RefusalDetails {
   readonly needed: number | UsdJson
   readonly free: number | UsdJson
   readonly capacity: number | UsdJson
-  readonly retry_after_ms: number
+  /** Null if waiting does not help. */
+  readonly retry_after_ms: number | null
   readonly resets_at: string | null
   readonly retryable: boolean
   readonly fitting_max_output_tokens: number | null
@@ -41,9 +43,26 @@ export function refusalDetails(refusal: Refusal, nowMs: number): RefusalDetails 
     free: amountJson(meter, refusal.free),
     capacity: amountJson(meter, refusal.capacity),
     retry_after_ms: refusal.waitMs,
-    resets_at: refusal.retryable ? formatTime(nowMs + refusal.waitMs) : null,
+    resets_at: refusal.waitMs === null ? null : formatTime(nowMs + refusal.waitMs),
     retryable: refusal.retryable,
     fitting_max_output_tokens: refusal.fittingCap,
+  }
+}
+
+/** What a problem tells programs beside its code. Absent if it tells no more. */
+export interface ProblemDetails {
+  readonly message?: string
+  readonly retry_after_ms?: number
+  readonly resets_at?: string
+}
+
+/** The details of a problem: its whole message, if the one that is shown leaves out parts, and how long it lasts, if that is known. */
+export function problemDetails({ advice }: Problem, { nowMs, wholeText }: ErrorContext): ProblemDetails | undefined {
+  const waitMs = advice.retryAfterMs === undefined ? undefined : Math.ceil(advice.retryAfterMs)
+  if (waitMs === undefined && wholeText === undefined) return undefined
+  return {
+    ...(wholeText === undefined ? {} : { message: wholeText }),
+    ...(waitMs === undefined ? {} : { retry_after_ms: waitMs, resets_at: formatTime(nowMs + waitMs) }),
   }
 }
 

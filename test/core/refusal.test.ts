@@ -7,7 +7,7 @@ import { type Limit, meterOf } from '../../src/core/limits.ts'
 import type { ShortfallReason } from '../../src/core/meter.ts'
 import { amountText, refusalOf, retryAfterSeconds } from '../../src/core/refusal.ts'
 
-const WAITS = { inFlightMs: 1_700, neverMs: 43_200_000 }
+const FACTS = { inFlightMs: 1_700, fittingCap: null }
 const NOW_MS = Date.parse('2026-11-22T12:00:00Z')
 
 const REQUESTS = { what: 'requests', span: 'minute', refill: 'steady' } as const
@@ -38,7 +38,7 @@ describe('the refusal of several limits', () => {
     const ranked = [BUSY, BRIEF, LONG, NEVER]
     fc.assert(
       fc.property(fc.shuffledSubarray(ranked, { minLength: 1 }), (short) => {
-        const refusal = refusalOf(short, WAITS, null)
+        const refusal = refusalOf(short, FACTS)
         const last = ranked.findLast((shortfall) => short.includes(shortfall))
         expect(refusal.meter).toBe(last?.charge.meter)
         expect(refusal.limits).toEqual(short.map((shortfall) => shortfall.charge.meter.name))
@@ -50,9 +50,9 @@ describe('the refusal of several limits', () => {
     ['time', BRIEF, 1_001, true],
     ['time', LONG, 43_200_000, true],
     ['inFlight', BUSY, 1_700, true],
-    ['never', NEVER, 43_200_000, false],
+    ['never', NEVER, null, false],
   ] as const)('of kind %s waits as long as that kind does', (kind, short, waitMs, retryable) => {
-    expect(refusalOf([short], WAITS, null)).toMatchObject({ kind, waitMs, retryable })
+    expect(refusalOf([short], FACTS)).toMatchObject({ kind, waitMs, retryable })
   })
 })
 
@@ -79,7 +79,7 @@ describe('its message', () => {
       'Spending limit reached: max_cost_per_request. This call needs up to $2; the limit is $0.5, of which $0.5 is free. Waiting does not help: it is more than the limit allows at all. An output cap of 512 tokens would fit.',
     ],
   ])('says what is needed, what is free and what helps', (short, cap, message) => {
-    expect(refusalOf([short], WAITS, cap)).toMatchObject({ message, fittingCap: cap })
+    expect(refusalOf([short], { ...FACTS, fittingCap: cap })).toMatchObject({ message, fittingCap: cap })
   })
 
   test.each([
@@ -89,9 +89,7 @@ describe('its message', () => {
   ] as const)('begins with "%s" for every limit on %s', (text, what, spans) => {
     for (const span of spans) {
       const shortfall = shortfallOf({ what, span, refill: 'window' }, [2n, 1n, 1n], { kind: 'never' })
-      expect(refusalOf([shortfall], WAITS, null).message).toMatch(
-        new RegExp(`^${text}: ${shortfall.charge.meter.name}\\. `),
-      )
+      expect(refusalOf([shortfall], FACTS).message).toMatch(new RegExp(`^${text}: ${shortfall.charge.meter.name}\\. `))
     }
   })
 
@@ -111,7 +109,7 @@ describe('its message', () => {
   ] as const)(
     'says why a whole window is needed, unless a limit on something else decides: %#',
     (short, window, kind, retryable, text) => {
-      const refusal = refusalOf([short], WAITS, null, window)
+      const refusal = refusalOf([short], { ...FACTS, window })
       expect(refusal).toMatchObject({ kind, retryable, message: expect.stringMatching(text) })
     },
   )

@@ -30,7 +30,7 @@ const details = (refusal: Refusal, fields: object = {}) => ({
   limits: [refusal.meter.name],
   subject: 'global',
   retry_after_ms: refusal.waitMs,
-  resets_at: refusal.retryable ? new Date(NOW_MS + refusal.waitMs).toISOString() : null,
+  resets_at: refusal.waitMs === null ? null : new Date(NOW_MS + refusal.waitMs).toISOString(),
   retryable: true,
   fitting_max_output_tokens: null,
   ...fields,

@@ -66,5 +66,5 @@ export function refusalAt(level: LevelView, needed: bigint, kind: RefusalKind, c
   const { meter, capacity } = level
   const shortfall = kind === 'time' ? { kind, waitMs: level.resetMs } : { kind }
   const charge = { meter, amount: needed, capacity, enforced: true }
-  return refusalOf([{ charge, reason: shortfall, level }], { inFlightMs: 1_700, neverMs: 43_200_000 }, cap)
+  return refusalOf([{ charge, reason: shortfall, level }], { inFlightMs: 1_700, fittingCap: cap })
 }

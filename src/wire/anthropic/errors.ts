@@ -2,9 +2,9 @@
 
 import type { LevelView } from '../../core/meter.ts'
 import type { Problem } from '../../core/problem.ts'
-import type { Refusal } from '../../core/refusal.ts'
-import type { Dialect, ErrorContext, HeaderList } from '../dialect.ts'
-import { formatTime, refusalDetails, tightestLevel } from '../limit-headers.ts'
+import { isAboutMoney, type Refusal } from '../../core/refusal.ts'
+import type { Dialect, ErrorContext, HeaderList, RefusalStatus } from '../dialect.ts'
+import { formatTime, problemDetails, refusalDetails, tightestLevel } from '../limit-headers.ts'
 
 /** Types of errors by status, as Anthropic's own API names them. */
 const ERROR_TYPES: Readonly<Record<number, string>> = {
@@ -24,21 +24,20 @@ function problemBody(problem: Problem, context: ErrorContext): string {
     error: {
       type: ERROR_TYPES[problem.status] ?? (problem.status < 500 ? 'invalid_request_error' : 'api_error'),
       message: problem.message,
-      details: { code: problem.code, param: problem.param },
+      details: { code: problem.code, param: problem.param, ...problemDetails(problem, context) },
     },
     request_id: context.callId || undefined,
   })
 }
 
-function refusalBody(refusal: Refusal, context: ErrorContext): string {
-  const money = refusal.meter.what === 'cost' && refusal.kind !== 'inFlight'
+function refusalBody(refusal: Refusal, context: ErrorContext, status: RefusalStatus = 429): string {
   return JSON.stringify({
     type: 'error',
     error: {
-      type: 'rate_limit_error',
+      type: status === 429 ? 'rate_limit_error' : 'billing_error',
       message: refusal.message,
       details: {
-        ...(money ? { error_code: 'enforced_spend_limit_reached' } : {}),
+        ...(isAboutMoney(refusal) ? { error_code: 'enforced_spend_limit_reached' } : {}),
         ...refusalDetails(refusal, context.nowMs),
       },
     },
@@ -60,6 +59,8 @@ function addRateHeaders(levels: readonly LevelView[], wallMs: number, headers: H
 export const ANTHROPIC_REFUSALS = {
   breaksAfterError: false,
   requestIdHeader: 'request-id',
+  // Claude Code repeats a 400 six times, each time with less of its request.
+  refusalStatus400: 402,
   refusalBody,
   problemBody,
   streamError: (problem: Problem, context: ErrorContext) => `event: error\ndata: ${problemBody(problem, context)}\n\n`,

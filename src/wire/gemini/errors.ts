@@ -2,8 +2,8 @@
 
 import type { Problem } from '../../core/problem.ts'
 import type { Refusal } from '../../core/refusal.ts'
-import type { Dialect, ErrorContext } from '../dialect.ts'
-import { refusalDetails } from '../limit-headers.ts'
+import type { Dialect, ErrorContext, RefusalStatus } from '../dialect.ts'
+import { problemDetails, refusalDetails } from '../limit-headers.ts'
 
 /** google.rpc names by status. There is none for 413 and 415: they are invalid arguments. */
 const STATUS_NAMES: Readonly<Record<number, string>> = {
@@ -22,16 +22,27 @@ const STATUS_NAMES: Readonly<Record<number, string>> = {
 }
 
 const ERROR_INFO_TYPE = 'type.googleapis.com/google.rpc.ErrorInfo'
+const RETRY_INFO_TYPE = 'type.googleapis.com/google.rpc.RetryInfo'
 const BAD_REQUEST_TYPE = 'type.googleapis.com/google.rpc.BadRequest'
 
+/** What clients of Google are told if waiting does not help: Gemini CLI stops at a delay over five minutes, and retries without one. */
+const FINAL_DELAY_MS = 86_400_000
+
 function problemBody(problem: Problem, context: ErrorContext): string {
+  const details = problemDetails(problem, context)
   return JSON.stringify({
     error: {
       code: problem.status,
       message: problem.message,
       status: STATUS_NAMES[problem.status] ?? 'UNKNOWN',
       details: [
-        { '@type': ERROR_INFO_TYPE, reason: problem.code, domain: 'bursar', metadata: { call_id: context.callId } },
+        {
+          '@type': ERROR_INFO_TYPE,
+          reason: problem.code,
+          domain: 'bursar',
+          metadata: { call_id: context.callId, ...details },
+        },
+        ...(details?.retry_after_ms === undefined ? [] : [retryInfo(details.retry_after_ms)]),
         ...fieldViolations(problem),
       ],
     },
@@ -44,19 +55,23 @@ function fieldViolations({ param, message }: Problem): readonly object[] {
   return [{ '@type': BAD_REQUEST_TYPE, fieldViolations: [{ field: param, description: message }] }]
 }
 
-function refusalBody(refusal: Refusal, context: ErrorContext): string {
+function retryInfo(delayMs: number) {
+  return { '@type': RETRY_INFO_TYPE, retryDelay: `${(delayMs / 1000).toFixed(3)}s` }
+}
+
+function refusalBody(refusal: Refusal, context: ErrorContext, status: RefusalStatus = 429): string {
   const { meter } = refusal
   return JSON.stringify({
     error: {
-      code: 429,
+      code: status,
       message: refusal.message,
-      status: 'RESOURCE_EXHAUSTED',
+      status: status === 429 ? 'RESOURCE_EXHAUSTED' : 'FAILED_PRECONDITION',
       details: [
         {
           '@type': 'type.googleapis.com/google.rpc.QuotaFailure',
           violations: [{ quotaMetric: `bursar/${meter.what}`, quotaId: meter.name, quotaValue: `${refusal.capacity}` }],
         },
-        { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: `${(refusal.waitMs / 1000).toFixed(3)}s` },
+        retryInfo(refusal.waitMs ?? FINAL_DELAY_MS),
         {
           '@type': ERROR_INFO_TYPE,
           reason: 'LIMIT_EXCEEDED',
@@ -78,6 +93,7 @@ function streamError(problem: Problem, context: ErrorContext, contentType: strin
 export const GEMINI_REFUSALS = {
   breaksAfterError: true,
   requestIdHeader: 'x-request-id',
+  refusalStatus400: 400,
   refusalBody,
   problemBody,
   streamError,

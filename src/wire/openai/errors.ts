@@ -2,13 +2,13 @@
 
 import type { LevelView } from '../../core/meter.ts'
 import type { Problem } from '../../core/problem.ts'
-import type { Refusal } from '../../core/refusal.ts'
-import type { Dialect, ErrorContext, HeaderList } from '../dialect.ts'
-import { formatGoDuration, refusalDetails, tightestLevel } from '../limit-headers.ts'
+import { isAboutMoney, type Refusal } from '../../core/refusal.ts'
+import type { Dialect, ErrorContext, HeaderList, RefusalStatus } from '../dialect.ts'
+import { formatGoDuration, problemDetails, refusalDetails, tightestLevel } from '../limit-headers.ts'
 
-function openaiRefusalBody(refusal: Refusal, context: ErrorContext): string {
+function openaiRefusalBody(refusal: Refusal, context: ErrorContext, status: RefusalStatus = 429): string {
   // Waiting for other calls is not about money, even if the limit counts money: SDKs give up on insufficient_quota.
-  const money = refusal.meter.what === 'cost' && refusal.kind !== 'inFlight'
+  const money = isAboutMoney(refusal) || status !== 429
   return JSON.stringify({
     error: {
       message: refusal.message,
@@ -28,6 +28,7 @@ export function openaiProblemBody(problem: Problem, context: ErrorContext): stri
       type: problem.status >= 500 ? 'server_error' : 'invalid_request_error',
       param: problem.param,
       code: problem.code === 'unauthenticated' ? 'invalid_api_key' : problem.code,
+      details: problemDetails(problem, context),
       call_id: context.callId || undefined,
     },
   })
@@ -52,6 +53,7 @@ function addOpenaiRateHeaders(levels: readonly LevelView[], _wallMs: number, hea
 export const OPENAI_REFUSALS = {
   breaksAfterError: false,
   requestIdHeader: 'x-request-id',
+  refusalStatus400: 400,
   refusalBody: openaiRefusalBody,
   problemBody: openaiProblemBody,
   addRateHeaders: addOpenaiRateHeaders,
