@@ -136,7 +136,8 @@ export class Routing {
     if (provider.dialects.includes(dialect.name)) return { ...target, dialect, translation: undefined }
     const translatable = provider.dialects.filter(isDialectName).find((name) => translatorOf(name) !== undefined)
     const [caller, translator] = [translatorOf(dialect.name), translatorOf(translatable ?? '')]
-    if (!translatable || !caller || !translator) throw unsupportedDialectProblem(provider, dialect.name)
+    if (!translatable || !caller || !translator)
+      throw unsupportedDialectProblem(provider, dialect.name, translatable && dialect.translatedPath)
     return { ...target, dialect: dialectNamed(translatable), translation: new Translation(caller, translator) }
   }
 

@@ -17,6 +17,7 @@ const STATUS = {
   not_settled: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
+  upgrade_required: 426,
   idempotency_mismatch: 422,
   internal: 500,
   upstream_unreachable: 502,

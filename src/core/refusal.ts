@@ -122,15 +122,15 @@ function messageOf(
   { fittingCap, window, unbounded = [] }: RefusalFacts,
 ): string {
   const { meter, amount, capacity } = charge
-  const whose = meter.who === 'global' ? 'over everyone' : `of ${meter.who} ${meter.subject}`
+  const whose = meter.who === 'global' ? '' : ` of ${meter.who} ${meter.subject}`
   return [
     `${limitText(meter, kind)}: ${meter.name}.`,
-    `This call needs up to ${amountText(meter, amount)}; the limit ${whose} is ${amountText(meter, capacity)}, ${freeText(meter, level.free)} free.`,
+    `This call needs up to ${amountText(meter, amount)}; the limit${whose} is ${amountText(meter, capacity)}, ${freeText(meter, level.free)} free.`,
     isSized(meter) && unbounded.length > 0 ? unboundedText(unbounded) : '',
     window === undefined ? '' : WINDOW_TEXTS[window],
     window === 'countedLater' ? '' : adviceText(meter, kind, waitMs),
     fittingCap === null ? '' : `An output cap of ${fittingCap} tokens would fit.`,
-    meter.source === undefined ? '' : `The limit is set by ${meter.source}.`,
+    meter.source === undefined ? '' : `This${meter.who === 'global' ? ' global' : ''} limit is set by ${meter.source}.`,
   ]
     .filter((part) => part !== '')
     .join(' ')

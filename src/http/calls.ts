@@ -5,6 +5,7 @@ import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
 import type { Gate } from '../call/gate.ts'
+import { sendProblem } from '../call/gateway-answers.ts'
 import { Problem } from '../core/problem.ts'
 import { NodeExchange } from '../exchange/node.ts'
 import { WebExchange } from '../exchange/web.ts'
@@ -23,7 +24,31 @@ export function callRoutes(gate: Gate): Hono<Env> {
       const dialect = servedDialect(c.req.method, c.req.path)
       return dialect ? handleCall(c, gate, dialect) : notFound(c)
     })
+  // Agents ask first whether a path takes WebSockets (GET), or whether the gateway is there at all (HEAD).
+  for (const [, route] of CALL_ROUTES) app.get(route, (c, next) => answerProbe(c, { allow: 'POST' }) ?? next())
+  app.get(CLAUDE_CODE_PROBE, (c, next) => answerProbe(c, {}) ?? next())
   return app
+}
+
+/** Claude Code asks for its headers before its first call. */
+const CLAUDE_CODE_PROBE = '/api/hello'
+
+/** The answer to a request that asks for a WebSocket, or to one for the headers of a call's path. Undefined for any other. */
+function answerProbe(c: Context, headers: Readonly<Record<string, string>>): Response | undefined {
+  if (isWebSocketUpgrade(c.req.header('upgrade')))
+    return problemResponse(webSocketProblem(), nearestDialect(c.req.path))
+  return c.req.method === 'HEAD' ? new Response(null, { headers }) : undefined
+}
+
+/** @param upgrade the header of this name */
+export function isWebSocketUpgrade(upgrade: string | undefined): boolean {
+  return upgrade !== undefined && /^websocket$/i.test(upgrade.trim())
+}
+
+/** Codex goes on over HTTP at once after a 426; after a 404 only once it has tried again. */
+function webSocketProblem(): Problem {
+  const message = 'There are no WebSockets here. Send the same request with POST, and "stream": true for events.'
+  return new Problem('upgrade_required', message, null, { headers: ['upgrade', 'HTTP/1.1'], retry: false })
 }
 
 /**
@@ -36,12 +61,23 @@ export function callListener(
   otherwise: (incoming: IncomingMessage, outgoing: ServerResponse) => void,
 ): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
   return (incoming, outgoing) => {
-    if (incoming.method !== 'POST') return otherwise(incoming, outgoing)
+    if (incoming.method !== 'POST') return answerOther(incoming, outgoing, otherwise)
     const exchange = new NodeExchange(incoming, outgoing)
     const dialect = servedDialect('POST', exchange.path)
     if (dialect) void gate.call(exchange, dialect)
     else otherwise(incoming, outgoing)
   }
+}
+
+/** A request for a WebSocket is refused at any path, in the form of the dialect that is nearest to the path. */
+function answerOther(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  otherwise: (incoming: IncomingMessage, outgoing: ServerResponse) => void,
+): void {
+  if (!isWebSocketUpgrade(incoming.headers.upgrade)) return otherwise(incoming, outgoing)
+  const exchange = new NodeExchange(incoming, outgoing)
+  sendProblem(exchange, nearestDialect(exchange.path), { callId: '', nowMs: 0 }, webSocketProblem())
 }
 
 /** The answer to a request for an unknown path: an error that the SDK whose base URL it is under understands. */

@@ -18,7 +18,10 @@ export function problemResponse(error: unknown, dialect?: Dialect): Response {
   const problem = problemOf(error)
   const { status } = problem
   const body = dialect ? dialect.problemBody(problem, { callId: '', nowMs: 0 }) : JSON.stringify(problemJson(problem))
-  return new Response(body, { status, headers: { 'content-type': 'application/json' } })
+  const headers = new Headers({ 'content-type': 'application/json' })
+  const more = problem.advice.headers ?? []
+  for (let index = 0; index + 1 < more.length; index += 2) headers.set(more[index] ?? '', more[index + 1] ?? '')
+  return new Response(body, { status, headers })
 }
 
 function problemOf(error: unknown): Problem {

@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import { Problem } from '../core/problem.ts'
+import { shownPathOf } from '../wire/index.ts'
 import { anthropic } from './anthropic.ts'
 import { type CompatibleSettings, compatible } from './compatible/compatible.ts'
 import type { ProviderSettingRows } from './definition.ts'
@@ -168,7 +169,7 @@ export function namedTarget(providers: readonly Provider[], model: string): Targ
 /** The first provider that speaks a dialect: the vendor's own, if it has one. Throws Problem `not_found` if there is none. */
 export function nativeProvider(providers: readonly Provider[], dialect: string): Provider {
   const provider = providers.find(({ simulated, dialects }) => !simulated && dialects.includes(dialect))
-  if (!provider) throw new Problem('not_found', `No provider answers ${dialect}.`, 'model')
+  if (!provider) throw new Problem('not_found', `No provider answers ${shownPathOf(dialect)}.`, 'model')
   return provider
 }
 
@@ -179,10 +180,20 @@ export function nativeTarget(providers: readonly Provider[], dialect: string, mo
   return target
 }
 
-/** The problem of a call to a provider that does not speak its dialect. */
-export function unsupportedDialectProblem({ name, dialects }: Provider, dialect: string): Problem {
-  const message = `The provider ${name} does not answer ${dialect}. It answers ${dialects.join(', ')}.`
-  return new Problem('not_found', message, 'model')
+/**
+ * The problem of a call to a provider that does not speak its dialect.
+ * @param translatedPath where the same model answers by translation; undefined if nowhere
+ */
+export function unsupportedDialectProblem(
+  { name, dialects }: Provider,
+  dialect: string,
+  translatedPath?: string,
+): Problem {
+  const own = `The provider ${name} does not answer ${shownPathOf(dialect)}.`
+  const paths = dialects.map(shownPathOf)
+  const how = translatedPath !== undefined && paths.includes(translatedPath) ? '' : ', by translation'
+  const elsewhere = translatedPath === undefined ? '' : ` Its models answer at ${translatedPath}${how}.`
+  return new Problem('not_found', `${own}${elsewhere} The provider's own paths are ${paths.join(', ')}.`, 'model')
 }
 
 /** The model for calls that name none: that of the default provider, of another provider that has a key, or a simulated one. */

@@ -173,6 +173,11 @@ export interface Dialect<Name extends string = string> extends RefusalFormat {
    * to another one of their vendor.
    */
   readonly isNearestTo?: (path: string) => boolean
+  /**
+   * The path of the same vendor whose calls are translated to providers that do not speak this dialect. Absent if calls of this
+   * dialect are translated themselves, or if no other call does the same.
+   */
+  readonly translatedPath?: string
   /** Throws Problem for what cannot be metered: broken JSON, absurd caps, duplicate or case-variant fields. */
   readRequest(body: Buffer, line: RequestLine): ParsedRequest
   /** Path and query of the provider's endpoint, relative to its base URL. @param model as the provider names it */

@@ -9,6 +9,8 @@
  */
 export interface Endpoint {
   readonly methods: readonly string[]
+  /** The path as people write it: `/v1beta/models/{model}:generateContent`. */
+  readonly shownPath: string
   /** The gateway's routes, in the router's syntax: a `*` at the end stands for any rest. */
   readonly routes: readonly string[]
   /** True for a request to the gateway that is a call in this dialect. */
@@ -24,6 +26,7 @@ export interface Endpoint {
 export function postEndpoint(path: string, suffix = path): Endpoint {
   return {
     methods: ['POST'],
+    shownPath: path,
     routes: [path],
     serves: (method, requested) => requested === path && method === 'POST',
     matches: (requested) => requested.endsWith(suffix),

@@ -75,6 +75,11 @@ export function dialectNamed(name: DialectName): Dialect {
   return dialect
 }
 
+/** The path of a dialect's calls, for people. */
+export function shownPathOf(name: string): string {
+  return DIALECT_BY_NAME.get(name)?.endpoint.shownPath ?? name
+}
+
 /** True if a dialect has this name. */
 export function isDialectName(name: string): name is DialectName {
   return DIALECT_BY_NAME.has(name)

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import type { Shortfall } from '../../src/core/levels.ts'
 import { type Limit, meterOf } from '../../src/core/limits.ts'
 import type { ShortfallReason } from '../../src/core/meter.ts'
-import { amountText, refusalOf, retryAfterSeconds } from '../../src/core/refusal.ts'
+import { amountText, durationText, refusalOf, retryAfterSeconds } from '../../src/core/refusal.ts'
 
 const FACTS = { inFlightMs: 1_700, fittingCap: null }
 const NOW_MS = Date.parse('2026-11-22T12:00:00Z')
@@ -32,6 +32,21 @@ const NEVER = shortfallOf(CEILING, [2_000_000_000n, 500_000_000n, 500_000_000n],
 const LONG = shortfallOf(DAILY, [20_000_000n, 10_000_000_000n, 1n], { kind: 'time', waitMs: 43_200_000 })
 const BRIEF = shortfallOf(REQUESTS, [1n, 60n, 0n], { kind: 'time', waitMs: 1_001 })
 const BUSY = shortfallOf(IN_FLIGHT, [1n, 4n, 0n], { kind: 'inFlight' })
+
+test.each([
+  [1, '1 s'],
+  [60_000, '60 s'],
+  [60_001, '2 min'],
+  [3_599_000, '1 h'],
+  [3_600_001, '1 h 1 min'],
+  [43_200_000, '12 h'],
+  [86_340_001, '1 d'],
+  [90_000_001, '1 d 2 h'],
+  [172_740_001, '2 d'],
+  [2_678_400_000, '31 d'],
+])('%d ms is a wait of %s', (waitMs, text) => {
+  expect(durationText(waitMs)).toBe(text)
+})
 
 describe('the refusal of several limits', () => {
   test('is the one that lets the call through last, whatever their order, and names them all', () => {
@@ -83,12 +98,15 @@ describe('its message', () => {
   })
 
   test.each([
-    ['Spending limit reached', 'cost', ['call', 'minute', 'hour', 'day', 'month', 'total']],
-    ['Rate limit exceeded', 'requests', ['minute', 'hour', 'day']],
-    ['Rate limit exceeded', 'tokens', ['call', 'minute', 'hour', 'day']],
-  ] as const)('begins with "%s" for every limit on %s', (text, what, spans) => {
+    ['Spending limit reached', 'cost', 'never', ['call', 'minute', 'hour', 'day', 'month', 'total']],
+    ['Spending limit reached', 'cost', 'inFlight', ['minute', 'hour', 'day', 'month', 'total']],
+    ['Rate limit exceeded', 'requests', 'inFlight', ['minute', 'hour', 'day']],
+    ['Rate limit exceeded', 'tokens', 'inFlight', ['minute', 'hour', 'day']],
+    ['Limit reached', 'requests', 'never', ['minute', 'hour', 'day']],
+    ['Limit reached', 'tokens', 'never', ['call', 'minute', 'hour', 'day']],
+  ] as const)('begins with "%s" for every limit on %s that refuses with %s', (text, what, kind, spans) => {
     for (const span of spans) {
-      const shortfall = shortfallOf({ what, span, refill: 'window' }, [2n, 1n, 1n], { kind: 'never' })
+      const shortfall = shortfallOf({ what, span, refill: 'window' }, [2n, 1n, 1n], { kind })
       expect(refusalOf([shortfall], FACTS).message).toMatch(new RegExp(`^${text}: ${shortfall.charge.meter.name}\\. `))
     }
   })
@@ -113,6 +131,42 @@ describe('its message', () => {
       expect(refusal).toMatchObject({ kind, retryable, message: expect.stringMatching(text) })
     },
   )
+
+  test.each([
+    [shortfallOf(DAILY, [20n, 100n, 1n], { kind: 'time', waitMs: 20_000 }), 'It fits in 20 s.'],
+    [LONG, 'It fits in 12 h.'],
+    [shortfallOf(REQUESTS, [1n, 60n, 0n], { kind: 'time', waitMs: 60_000 }), 'Please try again in 60s.'],
+    [shortfallOf(REQUESTS, [1n, 60n, 0n], { kind: 'time', waitMs: 60_001 }), 'It fits in 2 min.'],
+  ])('tells agents to try again only after a short wait, and never of money: %#', (short, text) => {
+    const { message } = refusalOf([short], FACTS)
+    expect(message).toContain(text)
+    expect(message.includes('try again')).toBe(text.includes('try again'))
+  })
+
+  test.each([
+    ['global', 'DAILY_SPENDING_LIMIT', 'This global limit is set by DAILY_SPENDING_LIMIT.'],
+    [
+      'user',
+      '"costPerDay" of "perUser" in bursar.json',
+      'This limit is set by "costPerDay" of "perUser" in bursar.json.',
+    ],
+  ] as const)('names what to change for a limit of who %s', (who, source, text) => {
+    const { charge, reason, level } = shortfallOf(DAILY, [2n, 1n, 1n], { kind: 'never' }, who)
+    const refusal = refusalOf([{ charge: { ...charge, meter: { ...charge.meter, source } }, reason, level }], FACTS)
+    expect(refusal.message).toMatch(new RegExp(` ${text}$`))
+  })
+
+  test('names what has no bound, for limits that grow with the size of a call', () => {
+    const unbounded = ['web_search', 'mcp']
+    expect(refusalOf([NEVER], { ...FACTS, unbounded })).toMatchObject({
+      unbounded,
+      message: expect.stringContaining('because nothing bounds what web_search, mcp costs.'),
+    })
+    expect(refusalOf([BRIEF], { ...FACTS, unbounded })).toMatchObject({
+      unbounded: [],
+      message: expect.not.stringContaining('web_search'),
+    })
+  })
 
   test('gives money to the nano-dollar', () => {
     expect(amountText(LONG.charge.meter, 1_000_000_001n)).toBe('$1.000000001')

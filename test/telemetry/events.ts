@@ -47,6 +47,7 @@ const REFUSAL: Refusal = {
   waitMs: 1_000,
   retryable: true,
   fittingCap: null,
+  unbounded: [],
   message: 'Rate limit exceeded: requests_per_minute.',
 }
 

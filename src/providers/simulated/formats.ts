@@ -16,7 +16,7 @@ const ANSWER_FORMATS = {
   'gemini.generateContent': { ...GEMINI_FORMAT, callsTools: true },
   'openai.completions': { ...OPENAI_FORMAT, ...COMPLETIONS_FORMAT },
   'openai.embeddings': { ...OPENAI_FORMAT, whole: (content, request) => openaiVectors(request, content) },
-  'openai.responses': { ...OPENAI_FORMAT, ...RESPONSES_FORMAT },
+  'openai.responses': { ...OPENAI_FORMAT, ...RESPONSES_FORMAT, callsTools: true },
   'anthropic.countTokens': {
     ...ANTHROPIC_FORMAT,
     whole: ({ inputTokens }: AnswerContent) => JSON.stringify({ input_tokens: inputTokens }),

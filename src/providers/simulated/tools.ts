@@ -45,6 +45,8 @@ function toolsIn({ tools }: RequestBody): Tool[] {
         toolOf(declaration, declaration.parametersJsonSchema ?? declaration.parameters),
       )
     if (isRecord(tool.function)) return [toolOf(tool.function, tool.function.parameters)]
+    // OpenAI's Responses declare a function in place.
+    if (tool.type === 'function') return [toolOf(tool, tool.parameters)]
     if (tool.type === undefined || tool.type === 'custom') return [toolOf(tool, tool.input_schema)]
     return []
   })
@@ -75,15 +77,18 @@ function parseToolChoice(choice: RequestBody): ToolSelection {
   if (choice.type === 'allowed_tools')
     return {
       isForbidden: false,
-      names: recordsIn(recordOf(choice.allowed_tools).tools).map((tool) => recordOf(tool.function).name),
+      names: recordsIn(recordOf(choice.allowed_tools).tools ?? choice.tools).map(
+        (tool) => recordOf(tool.function).name ?? tool.name,
+      ),
     }
   const name = recordOf(choice.function).name ?? choice.name
   return { isForbidden: false, ...(name === undefined ? {} : { names: [name] }) }
 }
 
-function hasResults({ messages, contents }: RequestBody): boolean {
-  return recordsIn(messages ?? contents).some(
-    ({ role, content, parts }) =>
+function hasResults({ messages, contents, input }: RequestBody): boolean {
+  return recordsIn(messages ?? contents ?? input).some(
+    ({ role, type: itemType, content, parts }) =>
+      itemType === 'function_call_output' ||
       role === 'tool' ||
       role === 'function' ||
       recordsIn(content).some(({ type }) => type === 'tool_result') ||

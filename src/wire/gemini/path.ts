@@ -31,6 +31,7 @@ export function modelEndpoint(...names: string[]): Endpoint {
   const matches = (path: string) => names.includes(CALL_PATH.exec(path)?.[1] ?? '')
   return {
     methods: ['POST'],
+    shownPath: `/v1beta/models/{model}:${names[0]}`,
     routes: ROUTE_PREFIXES.map((prefix) => `${prefix}*`),
     serves: (method, path) =>
       method === 'POST' && ROUTE_PREFIXES.some((prefix) => path.startsWith(prefix)) && matches(path),

@@ -20,6 +20,7 @@ export const openaiCompletions: Dialect<'openai.completions'> = {
   ...openaiChat,
   name: 'openai.completions',
   endpoint: postEndpoint('/v1/completions'),
+  translatedPath: '/v1/chat/completions',
   readRequest: readCompletionsRequest,
   upstreamPath: (_model, line) => `/completions${forwardedQuery(line.query)}`,
 }

@@ -36,6 +36,7 @@ export const openaiResponses: Dialect<'openai.responses'> = {
   name: 'openai.responses',
   listsExtras: true,
   endpoint: postEndpoint('/v1/responses', '/responses'),
+  translatedPath: '/v1/chat/completions',
   readRequest: readResponsesRequest,
   upstreamPath: (_model, line) => `/responses${forwardedQuery(line.query)}`,
   createTap: createResponsesTap,

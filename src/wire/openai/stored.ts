@@ -19,6 +19,7 @@ const METHODS_BY_SUFFIX: ReadonlyMap<string, readonly string[]> = new Map([
 
 const STORED_ENDPOINT: Endpoint = {
   methods: ['GET', 'POST', 'DELETE'],
+  shownPath: '/v1/responses/{id}',
   routes: ['/v1/responses/*'],
   serves(method, path) {
     const match = STORED_PATH.exec(path)

@@ -123,6 +123,69 @@ const openai: DialectFixture = {
   second: { type: 'function', function: { name: 'second' } },
 }
 
+const responses: DialectFixture = {
+  name: 'openai.responses',
+  ask: (tools, { choice, format, cap, results } = {}) => ({
+    input: [
+      { role: 'user', content: 'Weather in Rome' },
+      ...(results
+        ? [
+            { type: 'function_call', call_id: 'x', name: 'first', arguments: '{}' },
+            { type: 'function_call_output', call_id: 'x', output: 'sunny' },
+          ]
+        : []),
+    ],
+    ...(tools.length > 0 ? { tools: tools.map((name) => ({ type: 'function', name, parameters: SCHEMA })) } : {}),
+    ...(choice === undefined ? {} : { tool_choice: choice }),
+    ...(format ? { text: { format: { type: 'json_schema', name: 'x', schema: SCHEMA } } } : {}),
+    ...(cap === undefined ? {} : { max_output_tokens: cap }),
+  }),
+  read: (answer) => {
+    const items = listAt(answer, 'output')
+    return {
+      calls: items
+        .filter((item) => valueAt(item, 'type') === 'function_call')
+        .map((item) => [valueAt(item, 'name'), parseJson(valueAt(item, 'arguments'))]),
+      text: items
+        .flatMap((item) => listAt(item, 'content'))
+        .map((part) => valueAt(part, 'text'))
+        .join(''),
+      stop: valueAt(answer, 'status'),
+      output: valueAt(answer, 'usage', 'output_tokens'),
+    }
+  },
+  readEvents: (events) => {
+    const ofType = (type: string) => events.filter((event) => valueAt(event, 'type') === `response.${type}`)
+    const calls = ofType('output_item.added').filter((event) => valueAt(event, 'item', 'type') === 'function_call')
+    const deltasOf = (event: Json) =>
+      ofType('function_call_arguments.delta').filter(
+        (delta) =>
+          valueAt(delta, 'item_id') === valueAt(event, 'item', 'id') &&
+          valueAt(delta, 'output_index') === valueAt(event, 'output_index'),
+      )
+    const last = events.at(-1) ?? {}
+    expect(events.map((event) => valueAt(event, 'sequence_number'))).toEqual(events.map((_, index) => index))
+    return {
+      calls: calls.map((event) => [
+        valueAt(event, 'item', 'name'),
+        parseJson(
+          deltasOf(event)
+            .map((delta) => valueAt(delta, 'delta'))
+            .join(''),
+        ),
+      ]),
+      text: ofType('output_text.delta')
+        .map((delta) => valueAt(delta, 'delta'))
+        .join(''),
+      stop: valueAt(last, 'response', 'status'),
+      output: valueAt(last, 'response', 'usage', 'output_tokens'),
+    }
+  },
+  stops: { calls: 'completed', end: 'completed', cap: 'incomplete' },
+  none: 'none',
+  second: { type: 'function', name: 'second' },
+}
+
 const anthropic: DialectFixture = {
   name: 'anthropic.messages',
   ask: (tools, { choice, format, cap, results } = {}) => ({
@@ -200,74 +263,77 @@ const gemini: DialectFixture = {
 
 const TOOLS = ['first', 'second']
 
-describe.each([openai, anthropic, gemini].map((dialect) => [dialect.name, dialect] as const))('%s', (name, dialect) => {
-  const whole = async (body: Json, model = 'sim/echo') =>
-    dialect.read(parseJson(await sendSimulated(name, body, { model })) as Json)
-  const streamed = async (body: Json, model = 'sim/echo') =>
-    dialect.readEvents(
-      eventsOf(
-        await sendSimulated(name, body, { model, stream: true, ...(dialect.path ? { path: dialect.path } : {}) }),
-      ),
-    )
+describe.each([openai, responses, anthropic, gemini].map((dialect) => [dialect.name, dialect] as const))(
+  '%s',
+  (name, dialect) => {
+    const whole = async (body: Json, model = 'sim/echo') =>
+      dialect.read(parseJson(await sendSimulated(name, body, { model })) as Json)
+    const streamed = async (body: Json, model = 'sim/echo') =>
+      dialect.readEvents(
+        eventsOf(
+          await sendSimulated(name, body, { model, stream: true, ...(dialect.path ? { path: dialect.path } : {}) }),
+        ),
+      )
 
-  it.each([
-    ['whole', whole],
-    ['streamed', streamed],
-  ])('calls its first tool, %s', async (_how, say) => {
-    expect(await say(dialect.ask(TOOLS))).toEqual({
-      calls: [['first', EXPECTED]],
-      text: '',
-      stop: dialect.stops.calls,
-      output: Math.ceil(JSON.stringify(EXPECTED).length / 4),
+    it.each([
+      ['whole', whole],
+      ['streamed', streamed],
+    ])('calls its first tool, %s', async (_how, say) => {
+      expect(await say(dialect.ask(TOOLS))).toEqual({
+        calls: [['first', EXPECTED]],
+        text: '',
+        stop: dialect.stops.calls,
+        output: Math.ceil(JSON.stringify(EXPECTED).length / 4),
+      })
+      const { calls } = await say(dialect.ask(TOOLS), 'sim/tools-3')
+      expect(calls).toEqual(['first', 'second', 'first'].map((tool) => [tool, EXPECTED]))
+      expect((await say(dialect.ask(TOOLS, { choice: dialect.second }))).calls).toEqual([['second', EXPECTED]])
     })
-    const { calls } = await say(dialect.ask(TOOLS), 'sim/tools-3')
-    expect(calls).toEqual(['first', 'second', 'first'].map((tool) => [tool, EXPECTED]))
-    expect((await say(dialect.ask(TOOLS, { choice: dialect.second }))).calls).toEqual([['second', EXPECTED]])
-  })
 
-  it.each([
-    ['whole', whole],
-    ['streamed', streamed],
-  ])('answers a schema with an instance of it, %s', async (_how, say) => {
-    const answer = await say(dialect.ask([], { format: true }))
-    expect(parseJson(answer.text)).toEqual(EXPECTED)
-    expect(answer).toMatchObject({ calls: [], stop: dialect.stops.end })
-    expect(answer.output).toBe(Math.ceil(answer.text.length / 4))
-  })
+    it.each([
+      ['whole', whole],
+      ['streamed', streamed],
+    ])('answers a schema with an instance of it, %s', async (_how, say) => {
+      const answer = await say(dialect.ask([], { format: true }))
+      expect(parseJson(answer.text)).toEqual(EXPECTED)
+      expect(answer).toMatchObject({ calls: [], stop: dialect.stops.end })
+      expect(answer.output).toBe(Math.ceil(answer.text.length / 4))
+    })
 
-  it.each([
-    ['whole', whole],
-    ['streamed', streamed],
-  ])('answers in words where calls are not wanted, or were made, %s', async (_how, say) => {
-    const refused = await say(dialect.ask(TOOLS, { choice: dialect.none }))
-    expect(refused).toMatchObject({ calls: [], text: 'You said: Weather in Rome', stop: dialect.stops.end })
-    const after = await say(dialect.ask(TOOLS, { results: true }))
-    expect(after).toMatchObject({ calls: [], text: expect.stringContaining('sunny'), stop: dialect.stops.end })
-    expect((await say(dialect.ask(TOOLS), 'sim/long-5')).calls).toEqual([])
-    const both = await say(dialect.ask(TOOLS, { results: true, format: true }))
-    expect(parseJson(both.text)).toMatchObject({ days: 3 })
-  })
+    it.each([
+      ['whole', whole],
+      ['streamed', streamed],
+    ])('answers in words where calls are not wanted, or were made, %s', async (_how, say) => {
+      const refused = await say(dialect.ask(TOOLS, { choice: dialect.none }))
+      expect(refused).toMatchObject({ calls: [], text: 'You said: Weather in Rome', stop: dialect.stops.end })
+      const after = await say(dialect.ask(TOOLS, { results: true }))
+      expect(after).toMatchObject({ calls: [], text: expect.stringContaining('sunny'), stop: dialect.stops.end })
+      expect((await say(dialect.ask(TOOLS), 'sim/long-5')).calls).toEqual([])
+      const both = await say(dialect.ask(TOOLS, { results: true, format: true }))
+      expect(parseJson(both.text)).toMatchObject({ days: 3 })
+    })
 
-  it.each([
-    ['whole', whole],
-    ['streamed', streamed],
-  ])('keeps to the cap, %s', async (_how, say) => {
-    const json = await say(dialect.ask([], { format: true, cap: 3 }))
-    expect(json).toMatchObject({ text: JSON.stringify(EXPECTED).slice(0, 12), stop: dialect.stops.cap, output: 3 })
-    const tokens = Math.ceil(JSON.stringify(EXPECTED).length / 4)
-    const fits = await say(dialect.ask(TOOLS, { cap: tokens }), 'sim/tools-2')
-    expect(fits).toMatchObject({ calls: [['first', EXPECTED]], stop: dialect.stops.cap, output: tokens })
-  })
+    it.each([
+      ['whole', whole],
+      ['streamed', streamed],
+    ])('keeps to the cap, %s', async (_how, say) => {
+      const json = await say(dialect.ask([], { format: true, cap: 3 }))
+      expect(json).toMatchObject({ text: JSON.stringify(EXPECTED).slice(0, 12), stop: dialect.stops.cap, output: 3 })
+      const tokens = Math.ceil(JSON.stringify(EXPECTED).length / 4)
+      const fits = await say(dialect.ask(TOOLS, { cap: tokens }), 'sim/tools-2')
+      expect(fits).toMatchObject({ calls: [['first', EXPECTED]], stop: dialect.stops.cap, output: tokens })
+    })
 
-  it('says the same to the same', async () => {
-    const body = dialect.ask(TOOLS)
-    expect(await sendSimulated(name, body)).toBe(await sendSimulated(name, body))
-  })
+    it('says the same to the same', async () => {
+      const body = dialect.ask(TOOLS)
+      expect(await sendSimulated(name, body)).toBe(await sendSimulated(name, body))
+    })
 
-  it('sends no usage if the model name asks for that, with tool calls neither', async () => {
-    expect((await whole(dialect.ask(TOOLS), 'sim/no-usage')).output).toBeUndefined()
-  })
-})
+    it('sends no usage if the model name asks for that, with tool calls neither', async () => {
+      expect((await whole(dialect.ask(TOOLS), 'sim/no-usage')).output).toBeUndefined()
+    })
+  },
+)
 
 describe('calls in part', () => {
   it('are broken JSON in OpenAI, empty in Anthropic, and none in Gemini', async () => {
@@ -289,6 +355,16 @@ describe('ways to ask', () => {
     const body = { ...openai.ask(TOOLS), parallel_tool_calls: false }
     const answer = parseJson(await sendSimulated('openai.chat', body, { model: 'sim/tools-9' })) as Json
     expect(openai.read(answer).calls).toHaveLength(1)
+  })
+
+  it('for some tools of Responses only, and for any of them', async () => {
+    const ask = async (tool_choice: unknown) =>
+      responses.read(
+        parseJson(await sendSimulated('openai.responses', responses.ask(TOOLS, { choice: tool_choice }))) as Json,
+      ).calls
+    const allowed = { type: 'allowed_tools', mode: 'auto', tools: [{ type: 'function', name: 'second' }] }
+    expect(await ask(allowed)).toEqual([['second', EXPECTED]])
+    expect(await ask('required')).toEqual([['first', EXPECTED]])
   })
 
   it('for some tools only, or one that there is not', async () => {
