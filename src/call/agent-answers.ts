@@ -87,14 +87,21 @@ const HIDDEN = '…'
 export function withoutRetryWords(text: string, agent: Agent | undefined): string {
   const retryWords = agent && AGENT_ROWS[agent].retryWords
   if (!retryWords) return text
+  const [start, end] = [text.indexOf('{"'), text.lastIndexOf('}') + 1]
+  if (start < 0 || end <= start) return hideWords(text, retryWords)
+  const json = rewrittenJson(text.slice(start, end), retryWords)
+  const shownJson = json.search(retryWords) < 0 ? json : HIDDEN
+  return hideWords(text.slice(0, start), retryWords) + shownJson + hideWords(text.slice(end), retryWords)
+}
+
+function hideWords(text: string, retryWords: RegExp): string {
   const parts: string[] = []
   let from = 0
   for (const { index, 0: found } of text.matchAll(retryWords)) {
     if (index < from) continue
     const start = Math.max(from, text.lastIndexOf(' ', index) + 1)
-    const end = endOfWord(text, index + found.length)
-    parts.push(text.slice(from, start), replacementFor(text.slice(start, end), retryWords))
-    from = end
+    parts.push(text.slice(from, start), HIDDEN)
+    from = endOfWord(text, index + found.length)
   }
   return parts.join('') + text.slice(from)
 }
@@ -106,15 +113,9 @@ function endOfWord(text: string, from: number): number {
   return end > from && '.,;:'.includes(text[end - 1] ?? '') ? end - 1 : end
 }
 
-function replacementFor(words: string, retryWords: RegExp): string {
-  if (!words.startsWith('{')) return HIDDEN
-  const written = rewrittenJson(words, retryWords)
-  return written.search(retryWords) < 0 ? written : HIDDEN
-}
-
 /**
- * The JSON of a body in which an agent that searches the body for retry words finds none. Every value stays as it is: characters
- * of strings are escaped, and numbers are written with an exponent.
+ * The JSON of a body in which an agent that searches the body for retry words finds none. The values stay what they are:
+ * characters of strings are escaped, and numbers are written with an exponent.
  */
 export function withoutRetryWordsInJson(json: string, agent: Agent | undefined): string {
   const retryWords = agent && AGENT_ROWS[agent].retryWords
@@ -134,7 +135,8 @@ function escapedString(token: string, words: RegExp): string {
   const text: string = JSON.parse(token)
   let escaped = ''
   let from = 0
-  for (const { index } of text.matchAll(words)) {
+  // Words may overlap, so each search begins behind the first character of the word before.
+  for (let index = indexOfWord(text, 0, words); index >= 0; index = indexOfWord(text, index + 1, words)) {
     const second = index + 1
     if (second < from) continue
     escaped += `${jsonInner(text.slice(from, second))}\\u${text.charCodeAt(second).toString(16).padStart(4, '0')}`
@@ -143,13 +145,18 @@ function escapedString(token: string, words: RegExp): string {
   return `"${escaped}${jsonInner(text.slice(from))}"`
 }
 
+function indexOfWord(text: string, from: number, words: RegExp): number {
+  const found = text.slice(from).search(words)
+  return found < 0 ? -1 : from + found
+}
+
 function jsonInner(text: string): string {
   return JSON.stringify(text).slice(1, -1)
 }
 
-/** The same number with its point where it parts the digits of a word. A number that has two of them far apart stays. */
+/** The same number with its point where it parts the digits of a word; a string if there are two words that no point parts. */
 function rewrittenNumber(token: string, words: RegExp): string {
-  if (token.search(words) < 0 || /[eE]/.test(token)) return token
+  if (token.search(words) < 0) return token
   const [, sign = '', whole = '', fraction = ''] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(token) ?? []
   const digits = (whole + fraction).replace(/^0+/, '')
   for (let point = 1; point < digits.length; point++) {
@@ -157,5 +164,5 @@ function rewrittenNumber(token: string, words: RegExp): string {
     const written = `${sign}${digits.slice(0, point)}.${digits.slice(point)}e${exponent}`
     if (written.search(words) < 0) return written
   }
-  return token
+  return escapedString(`"${token}"`, words)
 }

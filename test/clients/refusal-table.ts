@@ -46,14 +46,8 @@ export const STATUS: Row<number> = {
   setup: 503,
 }
 
-/** Seconds; a day's money and what never fits come back at midnight, twelve hours from the tests' noon. */
-export const RETRY_AFTER: Partial<Row<string>> = {
-  time: '5',
-  long: '3600',
-  money: '43200',
-  never: '43200',
-  flight: '1',
-}
+/** Seconds. A wait of more than a minute, and one that does not help, is in no header. */
+export const RETRY_AFTER: Partial<Row<string>> = { time: '5', flight: '1' }
 
 function uniformRow<Value>(value: Value): Row<Value> {
   return Object.fromEntries(Object.keys(STATUS).map((kind) => [kind, value])) as Row<Value>

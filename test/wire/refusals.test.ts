@@ -151,7 +151,7 @@ describe('Gemini', () => {
     [REQUESTS, '1.500s', '60'],
     [TOKENS, '59.999s', '90000'],
     [MONEY, '43200.000s', '10000000000'],
-    [TOO_EXPENSIVE, '43200.000s', '500000000'],
+    [TOO_EXPENSIVE, '86400.000s', '500000000'],
     [IN_FLIGHT, '1.700s', '4'],
   ])(
     'a refusal is RESOURCE_EXHAUSTED, with the quota and a protobuf duration to wait',
