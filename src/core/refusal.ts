@@ -129,8 +129,8 @@ function messageOf(
     isSized(meter) && unbounded.length > 0 ? unboundedText(unbounded) : '',
     window === undefined ? '' : WINDOW_TEXTS[window],
     window === 'countedLater' ? '' : adviceText(meter, kind, waitMs),
-    fittingCap === null ? '' : `An output cap of ${fittingCap} tokens would fit.`,
     meter.source === undefined ? '' : `This${meter.who === 'global' ? ' global' : ''} limit is set by ${meter.source}.`,
+    fittingCap === null ? '' : `An output cap of ${fittingCap} tokens would fit.`,
   ]
     .filter((part) => part !== '')
     .join(' ')

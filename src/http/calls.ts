@@ -24,24 +24,22 @@ export function callRoutes(gate: Gate): Hono<Env> {
       const dialect = servedDialect(c.req.method, c.req.path)
       return dialect ? handleCall(c, gate, dialect) : notFound(c)
     })
-  // Agents ask first whether a path takes WebSockets (GET), or whether the gateway is there at all (HEAD).
-  for (const [, route] of CALL_ROUTES) app.get(route, (c, next) => answerProbe(c, { allow: 'POST' }) ?? next())
-  app.get(CLAUDE_CODE_PROBE, (c, next) => answerProbe(c, {}) ?? next())
+  for (const [, route] of CALL_ROUTES) app.get(route, (c, next) => refuseWebSocket(c) ?? next())
+  app.get(CLAUDE_CODE_PROBE, (c, next) => (c.req.method === 'HEAD' ? c.body(null) : next()))
   return app
 }
 
-/** Claude Code asks for its headers before its first call. */
+/** Claude Code asks with HEAD whether its API is there, before its first call. */
 const CLAUDE_CODE_PROBE = '/api/hello'
 
-/** The answer to a request that asks for a WebSocket, or to one for the headers of a call's path. Undefined for any other. */
-function answerProbe(c: Context, headers: Readonly<Record<string, string>>): Response | undefined {
-  if (isWebSocketUpgrade(c.req.header('upgrade')))
-    return problemResponse(webSocketProblem(), nearestDialect(c.req.path))
-  return c.req.method === 'HEAD' ? new Response(null, { headers }) : undefined
+/** Undefined for a request that asks for no WebSocket. */
+function refuseWebSocket(c: Context): Response | undefined {
+  if (!isWebSocketUpgrade(c.req.header('upgrade'))) return undefined
+  return problemResponse(webSocketProblem(), nearestDialect(c.req.path))
 }
 
 /** @param upgrade the header of this name */
-export function isWebSocketUpgrade(upgrade: string | undefined): boolean {
+function isWebSocketUpgrade(upgrade: string | undefined): boolean {
   return upgrade !== undefined && /^websocket$/i.test(upgrade.trim())
 }
 

@@ -131,7 +131,7 @@ describe('Retry-After', () => {
     const clock = new ManualClock()
     const gateway = await useGateway({
       clock,
-      config: { prices: PRICES, limits: { global: { costPerDay: '0.0005' } } },
+      config: { prices: PRICES, limits: { global: { costPerDay: '0.0009' } } },
     })
     const uncapped: RandomCall = { dialect: 'openai', cap: undefined, text: 'hello', user: 'ann' }
     // Fills the day until not even the least cap fits.
