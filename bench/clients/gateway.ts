@@ -25,7 +25,7 @@ export interface Kind {
   readonly words: string
   /** Calls that use the limit up, before the client's. */
   readonly before: number
-  /** Ends the call that is in the way this long after the client began. */
+  /** Ends the call that is in the way this long after the client's first attempt. */
   readonly releaseAfterMs?: number
   readonly isPriceUnknown?: boolean
 }
@@ -37,9 +37,9 @@ const NO_LIMITS = {
   DAILY_SPENDING_LIMIT: '1000.00',
 }
 
-/** Each kind of refusal. A request comes back after 10 s; a call in flight ends after 15 s; a day's money is used up by the filler. */
+/** Each kind of refusal. A request comes back after 30 s; a call in flight ends 15 s after the first attempt; a day's money is used up by the filler. */
 export const KINDS: readonly Kind[] = [
-  { name: 'time', env: { MAX_REQUESTS_PER_MINUTE: '6' }, words: 'requests_per_minute', before: 6 },
+  { name: 'time', env: { MAX_REQUESTS_PER_MINUTE: '2' }, words: 'requests_per_minute', before: 2 },
   { name: 'in flight', env: { MAX_IN_FLIGHT: '1' }, words: 'max_in_flight', before: 1, releaseAfterMs: 15_000 },
   { name: 'never', env: { MAX_COST_PER_REQUEST: '0.0001' }, words: 'max_cost_per_request', before: 0 },
   { name: 'money', env: { DAILY_SPENDING_LIMIT: '20.00' }, words: 'daily_spending_limit', before: 1 },
@@ -100,14 +100,14 @@ export class RefusingGateway {
   readonly #process: ChildProcess
   readonly #upstream: Upstream
   /** When each call ended or was refused. */
-  readonly #endings: number[]
+  readonly #endings: number[] = []
+  #isReleased = false
 
-  private constructor(kind: Kind, origin: string, process: ChildProcess, upstream: Upstream, endings: number[]) {
+  private constructor(kind: Kind, origin: string, process: ChildProcess, upstream: Upstream) {
     this.kind = kind
     this.origin = origin
     this.#process = process
     this.#upstream = upstream
-    this.#endings = endings
   }
 
   /** @param folder for its bursar.json @param setting the value of MONEY_REFUSAL */
@@ -128,17 +128,17 @@ export class RefusingGateway {
       ...{ OPENAI_BASE_URL: `${url}/v1`, ANTHROPIC_BASE_URL: `${url}/v1`, GEMINI_BASE_URL: url },
     }
     const child = spawn(process.execPath, ['src/main.ts'], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'inherit'] })
-    const endings: number[] = []
-    const listening = Promise.withResolvers<string>()
+    const gateway = Promise.withResolvers<RefusingGateway>()
     createInterface(child.stdout).on('line', (line) => {
       const { msg, port, call_id, outcome } = recordOf(JSON.parse(line))
-      if (msg === 'listening') listening.resolve(`http://127.0.0.1:${port}`)
-      if (typeof call_id === 'string' && typeof outcome === 'string') endings.push(performance.now())
+      if (msg === 'listening') gateway.resolve(new RefusingGateway(kind, `http://127.0.0.1:${port}`, child, upstream))
+      if (typeof call_id === 'string' && typeof outcome === 'string')
+        void gateway.promise.then((running) => running.#noteEnding())
     })
-    child.on('exit', () => listening.reject(new Error('the gateway ended')))
-    const gateway = new RefusingGateway(kind, await listening.promise, child, upstream, endings)
-    await gateway.#useUp()
-    return gateway
+    child.on('exit', () => gateway.reject(new Error('the gateway ended')))
+    const started = await gateway.promise
+    await started.#useUp()
+    return started
   }
 
   /** When each call so far ended or was refused, on the clock of `performance.now`. */
@@ -147,18 +147,24 @@ export class RefusingGateway {
   }
 
   /** Whether the call that was in the way has ended. */
-  isReleased = false
-
-  release(): void {
-    if (this.kind.releaseAfterMs === undefined) return
-    this.isReleased = true
-    this.#upstream.release()
+  get isReleased(): boolean {
+    return this.#isReleased
   }
 
   stop(): void {
     this.#process.removeAllListeners('exit')
     this.#process.kill('SIGKILL')
     this.#upstream.close()
+  }
+
+  #noteEnding(): void {
+    this.#endings.push(performance.now())
+    const { releaseAfterMs } = this.kind
+    if (releaseAfterMs === undefined || this.#endings.length > 1) return
+    setTimeout(() => {
+      this.#isReleased = true
+      this.#upstream.release()
+    }, releaseAfterMs).unref()
   }
 
   async #useUp(): Promise<void> {

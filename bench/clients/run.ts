@@ -94,7 +94,6 @@ function endingText({ output, exitCode }: Ending): string {
 async function measure(client: Client, kind: Kind, packages: string): Promise<string> {
   const home = mkdtempSync(join(tmpdir(), 'bursar-client-'))
   const gateway = await RefusingGateway.start(kind, home, flags.setting)
-  const release = setTimeout(() => gateway.release(), kind.releaseAfterMs ?? 0)
   try {
     const model = kind.isPriceUnknown ? unknownModel(client.model) : client.model
     const before = gateway.endings.length
@@ -109,7 +108,6 @@ async function measure(client: Client, kind: Kind, packages: string): Promise<st
     const count = `${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`
     return `${count}, ${seconds.toFixed(0)} s, ${isShown ? 'shown' : 'not shown'}, ${endingText(ending)}`
   } finally {
-    clearTimeout(release)
     gateway.stop()
     rmSync(home, { recursive: true, force: true })
   }

@@ -19,12 +19,12 @@ const MAX_SHOWN_CHARACTERS = 256
 
 export function callRoutes(gate: Gate): Hono<Env> {
   const app = new Hono<Env>()
+  for (const [, route] of CALL_ROUTES) app.get(route, (c, next) => refuseWebSocket(c) ?? next())
   for (const [method, route] of CALL_ROUTES)
     app.on(method, route, (c) => {
       const dialect = servedDialect(c.req.method, c.req.path)
       return dialect ? handleCall(c, gate, dialect) : notFound(c)
     })
-  for (const [, route] of CALL_ROUTES) app.get(route, (c, next) => refuseWebSocket(c) ?? next())
   app.get(CLAUDE_CODE_PROBE, (c, next) => (c.req.method === 'HEAD' ? c.body(null) : next()))
   return app
 }
@@ -43,7 +43,7 @@ function isWebSocketUpgrade(upgrade: string | undefined): boolean {
   return upgrade !== undefined && /^websocket$/i.test(upgrade.trim())
 }
 
-/** Codex goes on over HTTP at once after a 426; after a 404 only once it has tried again. */
+/** At a 426, Codex goes on over HTTP at once. */
 function webSocketProblem(): Problem {
   const message = 'There are no WebSockets here. Send the same request with POST, and "stream": true for events.'
   return new Problem('upgrade_required', message, null, { headers: ['upgrade', 'HTTP/1.1'], retry: false })

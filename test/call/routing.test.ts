@@ -267,7 +267,10 @@ describe('a circuit', () => {
     expect(answer.status).toBe(503)
     expect(answer.headers.get('retry-after')).toBe('4')
     expect(answer.headers.get('retry-after-ms')).toBe('3500')
-    expect(errorIn('openai', await answer.json()).code).toBe('circuit_open')
+    const body = (await answer.json()) as { error: { details?: unknown } }
+    expect(errorIn('openai', body).code).toBe('circuit_open')
+    const resetsAt = new Date(clock.now().wallMs + 3_500).toISOString()
+    expect(body.error.details).toEqual({ retry_after_ms: 3_500, resets_at: resetsAt })
     expect(await gateway.ledger.levels()).toEqual(before)
     expect(await gateway.ledger.entries()).toHaveLength(10)
     expect(routing.requestCounts).toEqual([10, 0])

@@ -44,6 +44,36 @@ const DIALECT_PAIRS = [
   ['gemini', 'openai'],
 ] as const
 
+describe('a wait that Gemini tells in its body', () => {
+  const refuses =
+    (seconds: string, headers: Readonly<Record<string, string>> = {}): ProviderScript =>
+    ({ response }) => {
+      const details = [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: `${seconds}s` }]
+      const error = { code: 429, message: 'Quota exceeded.', status: 'RESOURCE_EXHAUSTED', details }
+      response.writeHead(429, { 'content-type': 'application/json', ...headers }).end(JSON.stringify({ error }))
+    }
+  const waitTold = async (caller: DialectName, script: ProviderScript) => {
+    const routing = await useRouting({ respond: script })
+    const answer = await routing.gateway.client.asks(caller, { model: 'gemini/m', cap: 5 })
+    expect(answer.status).toBe(429)
+    return [answer.headers.get('retry-after'), answer.headers.get('retry-after-ms')]
+  }
+
+  it.each(['openai', 'anthropic'] as const)('is in the headers for clients of %s', async (caller) => {
+    expect(await waitTold(caller, refuses('7.25'))).toEqual(['8', '7250'])
+    expect(await waitTold(caller, refuses('60'))).toEqual(['60', '60000'])
+  })
+
+  it.each(['openai', 'anthropic'] as const)('is not, if no client of %s should sleep so long', async (caller) => {
+    expect(await waitTold(caller, refuses('61'))).toEqual([null, null])
+  })
+
+  it('stands beside no wait of its headers, and Google’s own clients read the body', async () => {
+    expect(await waitTold('openai', refuses('7', { 'retry-after': '9' }))).toEqual(['9', null])
+    expect(await waitTold('gemini', refuses('7'))).toEqual([null, null])
+  })
+})
+
 describe('a call without a cap, of a client of OpenAI’s, to Anthropic', () => {
   const ask = (routing: RoutingFixture, cap?: number) =>
     routing.gateway.client.asks('openai', { model: 'anthropic/m', ...(cap ? { cap } : {}) })

@@ -150,7 +150,8 @@ describe('limits of a day', () => {
       expect([answer.status, kindOf(answer)]).toEqual([index === 0 ? 429 : 200, 'budget'])
       const entries = await gateway.ledger.holds(index)
       expect(entries).toHaveLength(index)
-      if (index === 0) expect(answer.error?.details).toMatchObject({ reason: 'never', retry_after_ms: null, resets_at: null })
+      if (index === 0)
+        expect(answer.error?.details).toMatchObject({ reason: 'never', retry_after_ms: null, resets_at: null })
       else expect(answer.run?.stopped_because).toMatch(/^Spending limit reached: daily_spending_limit\. /)
     }
   })

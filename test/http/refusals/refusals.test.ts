@@ -170,7 +170,11 @@ describe('the text of a refusal', () => {
       new RegExp(`^Spending limit reached: ${name}\\. .*the limit of user \\(none\\)/ann is \\$0`),
     )
     expect(message).toContain(advice)
-    expect(message).toMatch(new RegExp(` This limit is set by "${word}" of "perUser" in bursar\\.json\\.( An output cap of \\d+ tokens would fit\\.)?$`))
+    expect(message).toMatch(
+      new RegExp(
+        ` This limit is set by "${word}" of "perUser" in bursar\\.json\\.( An output cap of \\d+ tokens would fit\\.)?$`,
+      ),
+    )
     expect(details).toMatchObject({ subject: 'user:(none)/ann', retry_after_ms: kind === 'never' ? null : 43_200_000 })
     expect(details.resets_at).toBe(
       kind === 'never' ? null : new Date(gateway.clock.now().wallMs + 43_200_000).toISOString(),
