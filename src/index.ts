@@ -41,7 +41,7 @@ export interface Bursar {
    * at most is reserved. The handler gets the request with its output cap set if the money left is short. Its answer is metered
    * and settled like a provider's; without usage in it, and without `c.var.bursar.settle`, the whole reservation is settled.
    *
-   * Calls that do not fit get the dialect's own error, with status 429, and the handler does not run. Requests that are no LLM
+   * Calls that do not fit get the dialect's own error, with status 429 (see `MONEY_REFUSAL`), and the handler does not run. Requests that are no LLM
    * call pass by. The middleware never throws.
    *
    * @param options `dialect` if the path does not tell it, such as `openai.chat`

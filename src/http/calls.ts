@@ -5,7 +5,6 @@ import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
 import type { Gate } from '../call/gate.ts'
-import { sendProblem } from '../call/gateway-answers.ts'
 import { Problem } from '../core/problem.ts'
 import { NodeExchange } from '../exchange/node.ts'
 import { WebExchange } from '../exchange/web.ts'
@@ -46,7 +45,9 @@ function isWebSocketUpgrade(upgrade: string | undefined): boolean {
 /** At a 426, Codex goes on over HTTP at once. */
 function webSocketProblem(): Problem {
   const message = 'There are no WebSockets here. Send the same request with POST, and "stream": true for events.'
-  return new Problem('upgrade_required', message, null, { headers: ['upgrade', 'HTTP/1.1'], retry: false })
+  return new Problem('upgrade_required', message, null, {
+    headers: ['upgrade', 'HTTP/1.1', 'connection', 'upgrade', 'x-should-retry', 'false'],
+  })
 }
 
 /**
@@ -74,9 +75,14 @@ function answerOther(
   otherwise: (incoming: IncomingMessage, outgoing: ServerResponse) => void,
 ): void {
   if (!isWebSocketUpgrade(incoming.headers.upgrade)) return otherwise(incoming, outgoing)
-  const exchange = new NodeExchange(incoming, outgoing)
-  sendProblem(exchange, nearestDialect(exchange.path), { callId: '', nowMs: 0 }, webSocketProblem())
+  const problem = webSocketProblem()
+  const dialect = nearestDialect((incoming.url ?? '').split('?')[0] ?? '')
+  const headers = ['content-type', 'application/json', ...(problem.advice.headers ?? [])]
+  outgoing.writeHead(problem.status, headers).end(dialect.problemBody(problem, NO_CALL))
 }
+
+/** The context of an answer to a request that is no call. */
+const NO_CALL = { callId: '', nowMs: 0 }
 
 /** The answer to a request for an unknown path: an error that the SDK whose base URL it is under understands. */
 export function notFound(c: Context): Response {
