@@ -1083,6 +1083,14 @@ describe('usage that is told in part, or in another place', () => {
       0.0003,
     ],
     [
+      'a text that Gemini leaves out of its total',
+      generate(
+        'gemini-2.5-flash',
+        gemini('', { promptTokenCount: 1_000, totalTokenCount: 1_000 }, {}, [{ text: 'ok' }]),
+      ),
+      0.0003,
+    ],
+    [
       'thoughts without an answer of Gemini',
       generate(
         'gemini-2.5-flash',
@@ -1321,11 +1329,7 @@ describe('usage that is told in part, or in another place', () => {
     ],
     [
       'Gemini, if it wrote',
-      generate(
-        'gemini-2.5-flash',
-        gemini('', { promptTokenCount: 1_000, totalTokenCount: 1_000 }, {}, TEXT),
-        FLASH_CAP,
-      ),
+      generate('gemini-2.5-flash', gemini('', { promptTokenCount: 1_000 }, {}, TEXT), FLASH_CAP),
       0.0028,
     ],
     [
