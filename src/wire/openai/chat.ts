@@ -29,6 +29,7 @@ import {
 import { readCacheLifetime } from './cache-options.ts'
 import { createChatTap } from './chat-answer.ts'
 import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
+import { readProviderChoice } from './provider-choice.ts'
 
 export const openaiChat: Dialect<'openai.chat'> = {
   ...OPENAI_REFUSALS,
@@ -97,6 +98,7 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
     const bytes = lengthOf(json.range())
     draft.predictionBytes = isObject ? bytes : 0
   },
+  provider: readProviderChoice,
   // Searches of OpenAI, and what servers add to the API.
   ...handlersFor(['web_search_options', ...OPEN_FEATURES], markUnboundedUnlessNull),
 })
