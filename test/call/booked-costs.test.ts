@@ -6,7 +6,6 @@ import { formatUsd } from '../../src/core/money.ts'
 import { type Gateway, useGateway, useProvider } from '../support/gateway.ts'
 import type { FakeProvider, ProviderAnswer } from '../support/provider.ts'
 
-/** A Monday, at noon in UTC. */
 const PRESETS = ['openrouter', 'perplexity', 'xai', 'mistral', 'deepseek', 'together', 'groq', 'azure'] as const
 
 interface Answer {
@@ -700,6 +699,14 @@ describe('what hosted tools did', () => {
         answer: chat('mistral-small-latest', tokens(1_000, 0)),
       },
     ],
+    [
+      'sound without its seconds',
+      {
+        model: 'mistral/voxtral-small-latest',
+        ask: { messages: [{ role: 'user', content: [{ type: 'input_audio', input_audio: 'UklGRg==' }] }] },
+        answer: chat('voxtral-small-latest', { prompt_tokens: 4, completion_tokens: 40, total_tokens: 22_544 }),
+      },
+    ],
   ])('stays booked at the reservation: %s', async (_what, call) => {
     const booked = await book(call)
     expect(booked).toMatchObject({ status: 200, certainty: 'upperBound' })
@@ -737,6 +744,15 @@ describe('whose price', () => {
         answer: chat('gpt-5-nano-2025-08-07', tokens(10_000, 1_000)),
       },
       0.0023,
+    ],
+    [
+      'the operator’s for a deployment whose name begins like a router’s',
+      {
+        model: 'azure/router-prod',
+        prices: [price('azure', 'router-prod', '5', '20')],
+        answer: chat('gpt-4o-2024-11-20', tokens(1_000, 1_000)),
+      },
+      0.025,
     ],
     [
       'the answered name’s, with the fee of the asked one',
