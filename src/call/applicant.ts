@@ -117,5 +117,6 @@ export function isSameTarget(a: Candidate, b: Candidate): boolean {
 
 /** The subjects by which the call is limited: its caller, and the provider and model of its first candidate. */
 export function subjectsOf({ caller, first }: Applicant): LimitSubjects {
-  return { caller, provider: first.provider.name, model: first.model, family: first.family }
+  const { provider, model, canonical, family } = first
+  return { caller, provider: provider.name, model, canonical, family }
 }

@@ -141,5 +141,5 @@ const EXTRAS_FIELDS: ReadonlyMap<string, readonly ExtrasField[]> = new Map([
 /** Features without an upper bound that are billed by the tokens of the answering model alone. */
 const TOKEN_FEATURES: ReadonlySet<string> = new Set(['models', 'preset', 'route', 'mcp'])
 
-/** Features whose fees are told in no list of uses: OpenRouter's, Mistral's reading of documents, Vertex AI's search for enterprises. */
-const UNTOLD_FEATURES = /^(?:plugins|openrouter:.*|document_url|enterprise_?web_?search)$/i
+/** Features whose costs are told in no list of uses: OpenRouter's, Mistral's reading of documents, Vertex AI's search for enterprises. */
+const UNTOLD_FEATURES = /^(?:plugins|provider|openrouter:.*|document_url|enterprise_?web_?search)$/i

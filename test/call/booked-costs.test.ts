@@ -347,6 +347,19 @@ describe('what is billed beside tokens', () => {
     expect(booked.cost).toBe(booked.reserved)
   })
 
+  test.each([
+    ['which a cheaper provider may answer', { sort: 'price' }, 'exact'],
+    ['which a dearer provider may answer', { sort: 'throughput' }, 'upperBound'],
+  ])('of a choice of providers %s', async (_what, provider, certainty) => {
+    const booked = await book({
+      model: 'openrouter/openai/gpt-4o-mini',
+      ask: { provider },
+      answer: chat('openai/gpt-4o-mini', tokens(10, 10)),
+    })
+    expect(booked.certainty).toBe(certainty)
+    if (certainty === 'upperBound') expect(booked.cost).toBe(booked.reserved)
+  })
+
   test('is refused before the call where calls without a bound are', async () => {
     const provider = await useProvider()
     const gateway = await open(provider, { env: { UNBOUNDED_CALLS: 'refuse' } })
@@ -354,6 +367,9 @@ describe('what is billed beside tokens', () => {
       'perplexity/sonar-deep-research',
       'groq/compound-beta',
       'openrouter/openai/o3-deep-research',
+      'o3-deep-research',
+      'o4-mini-deep-research-2025-06-26',
+      'openrouter/perplexity/sonar-pro-search',
       'openrouter/openai/gpt-4o:online',
     ]) {
       const response = await gateway.client.fetch('in process', '/v1/chat/completions', {

@@ -33,6 +33,7 @@ import {
 import { readCacheLifetime } from './cache-options.ts'
 import { createChatTap } from './chat-answer.ts'
 import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
+import { readProviderChoice } from './provider-choice.ts'
 
 /** Searches of OpenAI, and what servers add to the API. */
 const CHAT_TOOL_FIELDS = ['web_search_options', ...TOOL_FIELDS]
@@ -105,6 +106,7 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
     const bytes = lengthOf(json.range())
     draft.predictionBytes = isObject ? bytes : 0
   },
+  provider: readProviderChoice,
   ...handlersFor(CHAT_TOOL_FIELDS, markToolUnlessNull),
   ...handlersFor(MODEL_CHOICES, markUnboundedUnlessNull),
 })

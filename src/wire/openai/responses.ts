@@ -29,6 +29,7 @@ import {
 } from '../request-reader.ts'
 import { readCacheLifetime } from './cache-options.ts'
 import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
+import { readProviderChoice } from './provider-choice.ts'
 import { createResponsesTap } from './responses-answer.ts'
 import { readTool } from './responses-tools.ts'
 
@@ -80,6 +81,7 @@ const BODY = new ObjectReader<RequestDraft, ResponsesLayout>({
   background(json, draft, _layout, name) {
     if (json.boolean(name)) markUnbounded(draft, name)
   },
+  provider: readProviderChoice,
   ...handlersFor(TOOL_FIELDS, markToolUnlessNull),
   ...handlersFor(MODEL_CHOICES, markUnboundedUnlessNull),
   // The provider keeps these: earlier answers are input that the body does not show.
