@@ -56,8 +56,7 @@ export class Quoting {
    * Throws Problem `unbounded_call` or `unknown_price` for a call that cannot be quoted.
    */
   quoteForRoute(applicant: Applicant, now: Instant): RouteQuote {
-    const unbounded = [...new Set(allCandidates(applicant).flatMap(({ request }) => request.unbounded))]
-    if (unbounded.length > 0 && this.#parts.settings.UNBOUNDED_CALLS === 'refuse') throw unboundedProblem(unbounded)
+    this.#refuseUnbounded(applicant)
     const quoted = this.#quoteAll(applicant, now)
     if (!this.mayCap(applicant)) return quoted
     const ceiling = this.#parts.limits.plan.ceiling(subjectsOf(applicant), 'cost')
@@ -105,6 +104,15 @@ export class Quoting {
   /** The smallest output cap that the gateway sets, in tokens. */
   get minCap(): number {
     return this.#parts.settings.MIN_INJECTED_OUTPUT_TOKENS
+  }
+
+  /** Throws Problem `unbounded_call` for a call whose cost must have an upper bound, and has none. */
+  #refuseUnbounded(applicant: Applicant): void {
+    if (this.#parts.settings.UNBOUNDED_CALLS !== 'refuse') return
+    const reasons = allCandidates(applicant).flatMap(({ request: { unbounded, hostedTools } }) =>
+      applicant.hostedTools === 'estimate' ? unbounded.filter((name) => !hostedTools.includes(name)) : unbounded,
+    )
+    if (reasons.length > 0) throw unboundedProblem([...new Set(reasons)])
   }
 
   #quoteAll({ first, others, budget }: Applicant, now: Instant, cap?: number): RouteQuote {

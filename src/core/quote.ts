@@ -47,6 +47,8 @@ export interface RequestFacts {
   readonly cacheWrite: 'none' | '5m' | '1h' | '12h'
   /** Names of features whose cost has no upper bound, such as hosted tools. Empty for most calls. */
   readonly unbounded: readonly string[]
+  /** Those of them that are tools which the provider runs. */
+  readonly hostedTools: readonly string[]
   readonly serviceTier: string | null
   /** The end user that the body names, or null. */
   readonly user: string | null

@@ -147,6 +147,7 @@ const REQUEST: RequestFacts = {
   audioInput: true,
   audioOutput: true,
   cacheWrite: '12h',
+  hostedTools: [],
   unbounded: [
     'web_search',
     'googleMaps',

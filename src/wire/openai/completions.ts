@@ -7,14 +7,16 @@ import type { JsonCursor } from '../json/cursor.ts'
 import { handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { readBody, requireModel } from '../request-body.ts'
 import {
+  MODEL_CHOICES,
+  markToolUnlessNull,
   markUnboundedUnlessNull,
   newDraft,
-  OPEN_FEATURES,
   type RequestDraft,
   readAnswers,
   readModel,
   readStream,
   readUser,
+  TOOL_FIELDS,
 } from '../request-reader.ts'
 import { type ChatLayout, editChat, newChatLayout, openaiChat, readStreamOptions } from './chat.ts'
 import { readPrompts } from './prompts.ts'
@@ -52,7 +54,8 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   best_of: readMoreAnswers,
   user: readUser,
   provider: readProviderChoice,
-  ...handlersFor(OPEN_FEATURES, markUnboundedUnlessNull),
+  ...handlersFor(TOOL_FIELDS, markToolUnlessNull),
+  ...handlersFor(MODEL_CHOICES, markUnboundedUnlessNull),
 })
 
 /** All of `best_of` are written and billed, and `n` of them are returned. */
