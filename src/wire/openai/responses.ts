@@ -11,6 +11,7 @@ import { type BodyLayout, editModelAndCap, newBodyLayout, readBody, requireModel
 import {
   markUnbounded,
   markUnboundedUnlessNull,
+  measureResult,
   measureTools,
   newDraft,
   OPEN_FEATURES,
@@ -136,9 +137,14 @@ const ITEM = new ObjectReader<Item, RequestDraft>({
   role(json, item) {
     item.hasRole = json.stringOrNull() !== null
   },
-  ...handlersFor(['content', 'output'], (json, item: Item, draft: RequestDraft) => {
+  content(json, item, draft) {
     item.hasContent = readContent(json, draft) || item.hasContent
-  }),
+  },
+  output(json, item, draft) {
+    const start = json.position
+    item.hasContent = readContent(json, draft) || item.hasContent
+    measureResult(draft, json.bytesAt({ start, end: json.position }))
+  },
   tools(json, _item, draft) {
     measureTools(json, draft, () => eachObject(json, readTool, draft))
   },

@@ -1,7 +1,7 @@
 // Number growth: by how many bytes the numbers of JSON in a string are said to grow, and which strings can hold JSON.
 
 import { describe, expect, test } from 'vitest'
-import { beginsLikeJson, measureJsonString } from '../../src/wire/number-growth.ts'
+import { beginsLikeJson, measureJsonString } from '../../src/wire/json-strings.ts'
 
 /** Some content of a string, as it is in a body. */
 const inString = (content: unknown) =>
