@@ -11,7 +11,6 @@ import { type BodyLayout, editModelAndCap, newBodyLayout, readBody, requireModel
 import {
   markUnbounded,
   markUnboundedUnlessNull,
-  measureResult,
   measureTools,
   newDraft,
   OPEN_FEATURES,
@@ -137,14 +136,9 @@ const ITEM = new ObjectReader<Item, RequestDraft>({
   role(json, item) {
     item.hasRole = json.stringOrNull() !== null
   },
-  content(json, item, draft) {
+  ...handlersFor(['content', 'output'], (json, item: Item, draft: RequestDraft) => {
     item.hasContent = readContent(json, draft) || item.hasContent
-  },
-  output(json, item, draft) {
-    const start = json.position
-    item.hasContent = readContent(json, draft) || item.hasContent
-    measureResult(draft, json.bytesAt({ start, end: json.position }))
-  },
+  }),
   tools(json, _item, draft) {
     measureTools(json, draft, () => eachObject(json, readTool, draft))
   },
