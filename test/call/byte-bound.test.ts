@@ -120,6 +120,8 @@ describe('is above what these requests were rendered as', () => {
     ['tags around arguments', 'together/tencent/hy3', argumentsOf(100, 1), 2_711],
     ['tags around arguments', 'openrouter/z-ai/glm-4.6', argumentsOf(100, 1), 1_808],
     ['tags around arguments', 'own/any-name', argumentsOf(400, 1), 10_514],
+    ['a prompt for reasoning', 'together/bielik-11b-v3.0-instruct', { ...text(''), ...emptyParameters(0) }, 417],
+    ['a prompt for reasoning', 'together/granite-3.3-2b-instruct', text(''), 178],
     ['lines and spaces of arguments', 'openrouter/cohere/command-r-plus', deepArguments(480), 9_421],
     ['lines of a description', 'together/gigachat3', tool({ description: '\na'.repeat(1_500) }), 6_991],
     ['a prompt before each system prompt', 'together/apriel-1.5', systemPrompts(40), 2_689],
