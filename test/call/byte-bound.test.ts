@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GatewayFixture } from '../support/gateway.ts'
 
-const PRESETS = ['groq', 'together', 'openrouter', 'mistral', 'deepseek', 'vllm'] as const
+const PRESETS = ['groq', 'together', 'openrouter', 'mistral', 'deepseek', 'azure', 'vllm'] as const
 
 let gateway: GatewayFixture
 beforeAll(async () => {
@@ -117,6 +117,7 @@ describe('is above what these requests were rendered as', () => {
     ['calls in XML', 'together/minimax-m3', callOf(`{"a":[${'1,'.repeat(299)}1]}`), 2_935],
     ['tags around arguments', 'together/deepseek-ai/deepseek-v3.2', argumentsOf(32, [0, 0]), 930],
     ['tags around arguments', 'deepseek/deepseek-chat', argumentsOf(100, 1), 2_268],
+    ['tags around arguments', 'azure/DeepSeek-V3.2', argumentsOf(100, 1), 2_268],
     ['tags around arguments', 'together/tencent/hy3', argumentsOf(100, 1), 2_711],
     ['tags around arguments', 'openrouter/z-ai/glm-4.6', argumentsOf(100, 1), 1_808],
     ['tags around arguments', 'own/any-name', argumentsOf(400, 1), 10_514],
@@ -180,8 +181,8 @@ describe('each argument of an earlier call, which templates write between tags',
     expect(await quoted({ a: 1, b: 2 })).toBe((await quoted('{"a":1,"b":2}')) - 6)
   })
 
-  test('does not count at OpenAI, which writes JSON', async () => {
-    expect(await quoted('{"a":1}', 'openai/gpt-5')).toBe(await quoted('["a";1]', 'openai/gpt-5'))
+  test.each(['openai/gpt-5', 'azure/gpt-5'])('does not count for %s, which gets JSON', async (model) => {
+    expect(await quoted('{"a":1}', model)).toBe(await quoted('["a";1]', model))
   })
 })
 

@@ -7,7 +7,7 @@ import type { HeaderList } from '../../wire/dialect.ts'
 import { type Provider, secretOf, type UpstreamRequest } from '../provider.ts'
 import { priceNameAt } from '../regional-prices.ts'
 import { HttpForwarder, overHttp } from '../transport/http-forwarder.ts'
-import { rulesForModel } from './families.ts'
+import { MAX_TOKENS_PER_ARGUMENT, rulesForModel } from './families.ts'
 import type { EndpointRow } from './presets.ts'
 
 /** One endpoint of bursar.json, with every default filled in. */
@@ -29,13 +29,6 @@ const IMAGE_TOKENS: readonly (readonly [RegExp, number])[] = [
   [/claude/, 4_784],
 ]
 const MAX_IMAGE_TOKENS = 16_384
-
-/**
- * Many templates write each argument of a call between tags. Counted with the templates that are published and a vocabulary that
- * does not know the tags, November 2026: Hunyuan 3 writes `{"a":1}` in 26 tokens, DeepSeek V3.2 in 22, GLM 4.6 in 18, and the bytes
- * with their separators are ten. The family of a model is often not known from its name, so that all have the allowance.
- */
-const MAX_TOKENS_PER_ARGUMENT = 24
 
 /** Callers choose names, so the number of models whose rules are remembered is bounded. */
 const MAX_MODELS = 1_000
