@@ -25,7 +25,8 @@ def ask_genai():
     from google import genai
 
     options = genai.types.HttpOptions(base_url=origin)
-    return genai.Client(api_key=key, http_options=options).models.generate_content(model=model, contents=prompt).text
+    made = genai.Client(api_key=key, http_options=options)
+    return made.models.generate_content(model=model, contents=prompt).text
 
 
 def ask_langchain():

@@ -12,6 +12,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { CLIENTS, type Client, type Command, unknownModel } from './clients.ts'
 import { ANSWER_WORD, KINDS, type Kind, RefusingGateway } from './gateway.ts'
@@ -38,6 +39,9 @@ const { values: flags } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 })
+
+/** The gateway writes its log after its answers. */
+const LOG_DELAY_MS = 1_500
 
 interface Ending {
   readonly output: string
@@ -99,6 +103,7 @@ async function measure(client: Client, kind: Kind, packages: string): Promise<st
     const before = gateway.endings.length
     const command = client.command({ origin: gateway.origin, packages, home, model })
     const ending = await runCommand(command, home, Number(flags.timeout) * 1_000)
+    await sleep(LOG_DELAY_MS)
     const endings = gateway.endings.slice(before)
     // The call that was in the way is among them once it has ended.
     const attempts = endings.length - (gateway.isReleased ? 1 : 0)

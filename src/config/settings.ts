@@ -6,6 +6,7 @@ import { DEFAULT_REFILLS, type Limit } from '../core/limits.ts'
 import type { What } from '../core/meter.ts'
 import { BUILT_IN_PROVIDERS, type ProviderVariable } from '../providers/index.ts'
 import { ConfigError } from './config-error.ts'
+import { HOSTED_TOOLS_RULES } from './routes.ts'
 import {
   parseCount,
   parseCountLimit,
@@ -164,10 +165,18 @@ const CALL_SETTINGS = {
     'auto: 429, which SDKs expect; for Codex and opencode the status at which they stop and show the text.',
     '429, 402 or 400: the same for everyone. 400 is 402 in the dialect of Anthropic: Claude Code repeats a 400.',
   ),
+  HOSTED_TOOLS: setting(
+    '',
+    parseOneOf('', ...HOSTED_TOOLS_RULES),
+    'Tools that the provider runs, such as searches of the web. Empty: UNBOUNDED_CALLS decides.',
+    'estimate: reserve one context window, and settle what they cost.',
+    'drop: send the call without them, and say so in x-bursar-dropped.',
+    'refuse: refuse the call.',
+  ),
   UNBOUNDED_CALLS: setting(
     'estimate',
     parseOneOf('estimate', 'refuse'),
-    'Calls whose cost has no upper bound: hosted tools and the like.',
+    'Calls whose cost has no upper bound, if HOSTED_TOOLS does not decide.',
     'estimate: reserve one context window, and settle what they cost.',
     'refuse: refuse them.',
   ),

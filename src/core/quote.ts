@@ -19,6 +19,8 @@ export interface RequestFacts {
   readonly toolBytes: number
   /** Commas and colons in them. */
   readonly toolSeparators: number
+  /** Arguments of all calls of tools that the model made: members of each call's input, without what is nested in them. */
+  readonly callArguments: number
   /** Levels of nesting of the body. */
   readonly depth: number
   readonly messages: number
@@ -47,6 +49,8 @@ export interface RequestFacts {
   readonly cacheWrite: 'none' | '5m' | '1h' | '12h'
   /** Names of features whose cost has no upper bound, such as hosted tools. Empty for most calls. */
   readonly unbounded: readonly string[]
+  /** Those of them that are tools which the provider runs. */
+  readonly hostedTools: readonly string[]
   readonly serviceTier: string | null
   /** The end user that the body names, or null. */
   readonly user: string | null
@@ -60,6 +64,8 @@ export interface QuoteRules {
   readonly tokensWithTools: number
   /** True if tools and their inputs are written anew with a space after each comma and colon, which can be a token. */
   readonly spacesTools?: boolean
+  /** Tokens of the tags in which an argument of a call is written anew. 0 if absent. */
+  readonly tokensPerArgument?: number
   /** How many times its bytes a tool can take, where tools are written anew. 1 if absent. */
   readonly toolGrowthFactor?: number
   /** True if tools are written anew with indentation, so that what is nested deeply takes more. */
@@ -112,6 +118,11 @@ const DEFAULT_USUAL_OUTPUT_TOKENS = 1_000
 const ESTIMATED_BYTES_PER_TOKEN = 4
 /** A usual image. Only for limits on tokens. */
 const ESTIMATED_IMAGE_TOKENS = 1_000
+/**
+ * What is reserved for a call without an upper bound at a free model: the model may search, or hand the call to another model, and
+ * neither is free.
+ */
+const FREE_UNBOUNDED_NANO_USD = 100_000_000n
 /** Searches assumed of a call with a hosted search tool: their number has no upper bound. */
 const ASSUMED_WEB_SEARCHES = 10n
 /** Units of other classes assumed of a call with a hosted tool, by the tool's name in requests. A class without a price adds nothing. */
@@ -252,6 +263,7 @@ function sizedTokens(request: RequestFacts, rules: QuoteRules, counted: CountedI
     request.addedTokens +
     request.grownBytes +
     (rules.spacesTools ? request.toolSeparators : 0) +
+    (rules.tokensPerArgument ?? 0) * request.callArguments +
     Math.ceil(request.toolBytes * (toolGrowthFactor(request, rules) - 1)) +
     (request.tools ? rules.tokensWithTools : 0) +
     (request.images > 0 ? request.images * rules.imageTokens(request.model) : 0)
@@ -300,6 +312,7 @@ function maxCostNanoUsd(
     const cost = BigInt(inputTokens) * inputRate + BigInt(outputTokens) * outputRate + fees
     if (cost > maxCost) maxCost = cost
   }
+  if (maxCost === 0n && request.unbounded.length > 0) return FREE_UNBOUNDED_NANO_USD
   return divideUp(maxCost, MILLION)
 }
 

@@ -122,6 +122,7 @@ describe('settings', () => {
     ['UNKNOWN_PRICE', 'guess'],
     ['PRICES_URL', 'prices.json'],
     ['MONEY_REFUSAL', '403'],
+    ['HOSTED_TOOLS', 'allow'],
     ['UNBOUNDED_CALLS', 'allow'],
     ['MAX_BODY_BYTES', '0'],
     ['MAX_BUFFERED_BYTES', '0'],

@@ -7,7 +7,7 @@ import type { HeaderList } from '../../wire/dialect.ts'
 import { type Provider, secretOf, type UpstreamRequest } from '../provider.ts'
 import { priceNameAt } from '../regional-prices.ts'
 import { HttpForwarder, overHttp } from '../transport/http-forwarder.ts'
-import { rulesForModel } from './families.ts'
+import { MAX_TOKENS_PER_ARGUMENT, rulesForModel } from './families.ts'
 import type { EndpointRow } from './presets.ts'
 
 /** One endpoint of bursar.json, with every default filled in. */
@@ -92,6 +92,7 @@ function rulesOf(settings: CompatibleSettings): QuoteRules {
     tokensPerMessage: settings.tokensPerMessage,
     tokensWithTools: settings.tokensWithTools,
     spacesTools: settings.rewritesTools,
+    tokensPerArgument: settings.rewritesTools ? MAX_TOKENS_PER_ARGUMENT : 0,
     normalisesText: true,
     imageTokens: (model) => IMAGE_TOKENS.find(([family]) => family.test(model))?.[1] ?? MAX_IMAGE_TOKENS,
     capCoversReasoning: settings.capCoversReasoning,

@@ -6,16 +6,18 @@ import { forwardedQuery } from '../headers.ts'
 import type { ByteRange, JsonCursor } from '../json/cursor.ts'
 import { applySplices, memberInsertion, type Splice } from '../json/edit.ts'
 import { invalidField } from '../json/errors.ts'
-import { eachObject, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
+import { countMembers, eachObject, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
 import { addModelSplice, type ObjectLayout, readBody, requireModel } from '../request-body.ts'
 import {
+  MODEL_CHOICES,
   type ModelLayout,
+  markHostedTool,
+  markToolUnlessNull,
   markUnbounded,
   markUnboundedUnlessNull,
   measureResult,
   measureTools,
   newDraft,
-  OPEN_FEATURES,
   type RequestDraft,
   readAnswers,
   readArguments,
@@ -25,10 +27,16 @@ import {
   readServiceTier,
   readStream,
   readUser,
+  TOOL_FIELDS,
+  TOOL_PLACES,
 } from '../request-reader.ts'
 import { readCacheLifetime } from './cache-options.ts'
 import { createChatTap } from './chat-answer.ts'
 import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
+import { readProviderChoice } from './provider-choice.ts'
+
+/** Searches of OpenAI, and what servers add to the API. */
+const CHAT_TOOL_FIELDS = ['web_search_options', ...TOOL_FIELDS]
 
 export const openaiChat: Dialect<'openai.chat'> = {
   ...OPENAI_REFUSALS,
@@ -36,6 +44,7 @@ export const openaiChat: Dialect<'openai.chat'> = {
   // Some servers do: see `AnswerUsage.extrasFields`.
   listsExtras: false,
   endpoint: postEndpoint('/v1/chat/completions', '/chat/completions'),
+  hostedTools: { ...TOOL_PLACES, fields: CHAT_TOOL_FIELDS, readTool },
   readRequest: readChatRequest,
   upstreamPath: (_model, line) => `/chat/completions${forwardedQuery(line.query)}`,
   createTap: createChatTap,
@@ -68,7 +77,8 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   model: readModel,
   messages(json, draft) {
     if (!json.isArray()) throw invalidField('messages', 'must be an array')
-    draft.messages = eachObject(json, readMessage, draft)
+    const messages = eachObject(json, readMessage, draft)
+    draft.messages += messages
   },
   stream: readStream,
   stream_options: readStreamOptions,
@@ -97,8 +107,9 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
     const bytes = lengthOf(json.range())
     draft.predictionBytes = isObject ? bytes : 0
   },
-  // Searches of OpenAI, and what servers add to the API.
-  ...handlersFor(['web_search_options', ...OPEN_FEATURES], markUnboundedUnlessNull),
+  provider: readProviderChoice,
+  ...handlersFor(CHAT_TOOL_FIELDS, markToolUnlessNull),
+  ...handlersFor(MODEL_CHOICES, markUnboundedUnlessNull),
 })
 
 function readChatRequest(body: Buffer): ParsedRequest {
@@ -155,7 +166,7 @@ const MESSAGE = new ObjectReader<Message, RequestDraft>({
   },
   content(json, message, draft) {
     const start = json.position
-    eachObject(json, readPart, draft)
+    readContent(json, draft)
     message.content = { start, end: json.position }
   },
   audio(json, _message, draft) {
@@ -218,14 +229,28 @@ const PART = new ObjectReader<RequestDraft>({
   cache_control: readCacheLifetime,
 })
 
-function readPart(json: JsonCursor, draft: RequestDraft): void {
-  PART.read(json, draft)
+/**
+ * Some servers accept texts where the API has parts, and write each like a message of its own. So an element that is no part counts
+ * as a message; so does a member of an object in place of parts.
+ */
+function readContent(json: JsonCursor, draft: RequestDraft): void {
+  if (json.isObject()) draft.messages += countMembers(json)
+  else if (json.isArray()) {
+    json.enterArray()
+    while (json.nextElement()) {
+      if (json.isObject()) PART.read(json, draft)
+      else {
+        draft.messages++
+        json.skipValue()
+      }
+    }
+  } else json.skipValue()
 }
 
 const TOOL = new ObjectReader<RequestDraft>({
   type(json, draft) {
     const type = json.stringOrNull()
-    if (type !== null && type !== 'function' && type !== 'custom') markUnbounded(draft, type)
+    if (type !== null && type !== 'function' && type !== 'custom') markHostedTool(draft, type)
   },
 })
 

@@ -14,6 +14,7 @@ import { coversAll, readStatedCost } from '../stated-cost.ts'
 import { DocumentTap } from '../taps/document.ts'
 import { openaiChat } from './chat.ts'
 import { readPrompts } from './prompts.ts'
+import { readProviderChoice } from './provider-choice.ts'
 
 /** Its refusals have the form of chat completions. */
 export const openaiEmbeddings: Dialect<'openai.embeddings'> = {
@@ -36,6 +37,7 @@ const BODY = new ObjectReader<RequestDraft, EmbeddingsLayout>({
     readPrompts(json, name, draft)
   },
   user: readUser,
+  provider: readProviderChoice,
 })
 
 function readEmbeddingsRequest(body: Buffer): ParsedRequest {
