@@ -156,6 +156,23 @@ describe('limits of a day', () => {
     }
   })
 
+  it.each([
+    ['402', 402],
+    ['400', 400],
+  ])('end a run with MONEY_REFUSAL=%s as ever, and a run without a result has that status', async (setting, status) => {
+    const env = { ...NO_SMALLER_CAPS, MONEY_REFUSAL: setting }
+    let gateway = await open({ env })
+    const whole = await calls(gateway, 'reflection')
+    for (const index of [0, 1]) {
+      const costPerDay = formatUsd(lackingAt(whole, index))
+      gateway = await open({ env, config: { limits: { global: { costPerDay } } } })
+      const answer = await runPattern(gateway, 'reflection')
+      expect([answer.status, kindOf(answer)]).toEqual([index === 0 ? status : 200, 'budget'])
+    }
+    gateway = await open({ env, config: { limits: { global: { tokensPerCall: 1 } } } })
+    expect(kindOf(await runPattern(gateway, 'reflection'))).toBe('error')
+  })
+
   it('of one call’s cost end it as money does', async () => {
     const gateway = await open({ env: { MAX_COST_PER_REQUEST: '0.000001' } })
     const answer = await runPattern(gateway, 'rag')
@@ -231,6 +248,20 @@ describe('rates', () => {
     expect([run.stopped, run.usage.requests]).toEqual([null, 3])
     expect(clock.monoMs - startedMs).toBeGreaterThanOrEqual(1_000)
     expect(run.steps.reduce((sum, { duration_ms }) => sum + duration_ms, 0)).toBeGreaterThanOrEqual(1_000)
+  })
+
+  it('that come back after minutes are waited for as exactly, though no header tells the wait', async () => {
+    const gateway = await open({ config: { limits: { global: { requestsPerHour: 30 } } } })
+    const fill = () => gateway.client.asks('openai', { model: 'sim/echo', cap: 1 })
+    while ((await fill()).status === 200) {}
+    clock.advance(120_000)
+    const startedMs = clock.monoMs
+    const run = completedRun(await passTime(gateway, clock, runPattern(gateway, 'reflection', { model: 'sim/echo' })))
+    expect([run.stopped, run.usage.requests]).toEqual([null, 3])
+    expect(clock.monoMs - startedMs).toBeGreaterThanOrEqual(240_000)
+    const { refused } = await gateway.client.asksOwner<{ refused: Record<string, number> }>('/llm/stats')
+    // The one that filled the hour, and one for each of the two waits.
+    expect(refused).toMatchObject({ requests_per_hour: 3 })
   })
 
   it.each([false, true])('that no wait within the deadline helps end a run at once, stream: %s', async (stream) => {
