@@ -107,7 +107,7 @@ async function measure(client: Client, kind: Kind, packages: string): Promise<st
     const endings = gateway.endings.slice(before)
     // The call that was in the way is among them once it has ended.
     const attempts = endings.length - (gateway.isReleased ? 1 : 0)
-    const seconds = (ending.endedAt - (endings[0] ?? ending.endedAt)) / 1_000
+    const seconds = Math.max(0, ending.endedAt - (endings[0] ?? ending.endedAt)) / 1_000
     if (flags.output) appendFileSync(flags.output, `\n=== ${client.name}, ${kind.name}\n${ending.output}\n`)
     const isShown = ending.output.replace(/\s+/g, ' ').includes(kind.words)
     const count = `${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`
