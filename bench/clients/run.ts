@@ -119,16 +119,13 @@ async function measure(client: Client, kind: Kind, packages: string): Promise<st
 }
 
 function pythonOf(): string {
-  for (const candidate of [flags.python, 'python3.12']) {
-    if (candidate === undefined) continue
-    try {
-      execFileSync(candidate, ['--version'], { stdio: 'ignore' })
-      return candidate
-    } catch {
-      // The next one.
-    }
+  if (flags.python !== undefined) return flags.python
+  try {
+    execFileSync('python3.12', ['--version'], { stdio: 'ignore' })
+    return 'python3.12'
+  } catch {
+    return 'python3'
   }
-  return 'python3'
 }
 
 const isWanted = (name: string, parts: string) => parts.split(',').some((part) => name.includes(part))
