@@ -12,6 +12,7 @@ import {
   incompleteBodyProblem,
   overloadedProblem,
 } from './exchange.ts'
+import { remoteAddressOf } from './remote-address.ts'
 
 function ignoreError(): void {}
 
@@ -54,6 +55,10 @@ export class NodeExchange implements Exchange {
 
   get method(): string {
     return this.#incoming.method ?? 'GET'
+  }
+
+  get remoteAddress(): string | undefined {
+    return remoteAddressOf(this.#incoming.socket)
   }
 
   get headers(): HeaderList {

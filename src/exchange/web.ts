@@ -13,9 +13,20 @@ import {
   overloadedProblem,
 } from './exchange.ts'
 
+/** What a web Request does not tell. */
+export interface WebRequestDetails {
+  /** The path without the prefix that the gateway is mounted below. */
+  readonly path?: string
+  readonly remoteAddress?: string | undefined
+  /** The body, if others have read the Request's. Resolves to undefined if nobody has. Rejects with Problem if the bytes are gone. */
+  readonly bodyReadBefore?: () => Promise<Uint8Array | undefined>
+}
+
 /** Reads a web Request. `response` resolves when the answer begins; its body streams the bytes that are written. */
 export class WebExchange implements Exchange {
   readonly #request: Request
+  readonly #bodyReadBefore: WebRequestDetails['bodyReadBefore']
+  readonly remoteAddress: string | undefined
   readonly path: string
   readonly query: string
   readonly headers: HeaderList
@@ -29,10 +40,12 @@ export class WebExchange implements Exchange {
   headersSent = false
   watcher: ClientWatcher | undefined
 
-  constructor(request: Request) {
+  constructor(request: Request, { path, remoteAddress, bodyReadBefore }: WebRequestDetails = {}) {
     this.#request = request
+    this.#bodyReadBefore = bodyReadBefore
+    this.remoteAddress = remoteAddress
     const url = new URL(request.url)
-    this.path = url.pathname
+    this.path = path ?? url.pathname
     this.query = url.search.slice(1)
     this.headers = [...request.headers].flat()
     this.response = new Promise((resolve) => {
@@ -64,10 +77,11 @@ export class WebExchange implements Exchange {
 
   async body(maxBytes: number, lease: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
     if (Number(this.header('content-length') ?? 0) > maxBytes) throw bodyTooLargeProblem(maxBytes)
+    const bodyReadBefore = await this.#bodyReadBefore?.()
     const chunks: Uint8Array[] = []
     let size = 0
     try {
-      for await (const chunk of this.#request.body ?? []) {
+      for await (const chunk of bodyReadBefore ? [bodyReadBefore] : (this.#request.body ?? [])) {
         size += chunk.length
         if (size > maxBytes) throw bodyTooLargeProblem(maxBytes)
         if (!lease.acquire(chunk.length)) throw overloadedProblem()

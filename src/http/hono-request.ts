@@ -1,0 +1,52 @@
+// Hono request: what the gateway reads of a request in a Hono app. It works with any copy of Hono, since the app may have a copy of its
+// own: it uses what hangs on the context, and no symbols or classes of ours.
+
+import type { HttpBindings } from '@hono/node-server'
+import type { Context } from 'hono'
+import { Problem } from '../core/problem.ts'
+import { remoteAddressOf } from '../exchange/remote-address.ts'
+import { WebExchange } from '../exchange/web.ts'
+
+const BODY_GONE =
+  'The request body was read before the gateway saw it, and not through Hono. Middleware in front of the gateway can read it with c.req.json(), c.req.text() or c.req.arrayBuffer(), or from c.req.raw.clone().'
+
+/** Both ends of a request in a Hono app. The body is taken from Hono if middleware has read it. */
+export function exchangeOf(c: Context): WebExchange {
+  return new WebExchange(c.req.raw, {
+    path: pathBelowMount(c),
+    remoteAddress: clientAddress(c),
+    bodyReadBefore: () => bodyReadBefore(c),
+  })
+}
+
+/** The path as the gateway's own routes name it, if its app is mounted below a fixed prefix. Percent-encoding stays. */
+export function pathBelowMount(c: Context): string {
+  const { pathname } = new URL(c.req.url)
+  const prefix = matchedRoutes(c)[c.req.routeIndex]?.basePath ?? '/'
+  return prefix !== '/' && pathname.startsWith(`${prefix}/`) ? pathname.slice(prefix.length) : pathname
+}
+
+/** The routes that match the request, in their order, from all apps that are joined by `app.route`. */
+export function matchedRoutes(c: Context): Context['req']['matchedRoutes'] {
+  return c.req.matchedRoutes ?? []
+}
+
+/** The address of the socket, if the app's server hands its bindings on to the app; undefined in memory. */
+function clientAddress(c: Context): string | undefined {
+  const env: (Partial<HttpBindings> & { readonly server?: Partial<HttpBindings> }) | undefined = c.env
+  const socket = (env?.server ?? env)?.incoming?.socket
+  return socket && remoteAddressOf(socket)
+}
+
+/** The bytes that middleware has read through Hono; undefined if nobody has read any. Rejects with Problem if they are gone. */
+async function bodyReadBefore({ req }: Context): Promise<Uint8Array | undefined> {
+  const { raw, bodyCache } = req
+  const isCached = Object.keys(bodyCache).length > 0
+  if (!isCached && !raw.bodyUsed && !raw.body?.locked) return undefined
+  try {
+    if (isCached) return new Uint8Array(await req.arrayBuffer())
+  } catch {
+    // Hono has no bytes either: the body was no form, or broke off.
+  }
+  throw new Problem('internal', BODY_GONE, null, { retry: false })
+}
