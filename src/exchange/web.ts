@@ -53,8 +53,9 @@ export class WebExchange implements Exchange {
     })
     if (request.signal.aborted) this.#disconnect()
     request.signal.addEventListener('abort', () => {
-      // The reader of the answer must fail as with any aborted fetch, instead of waiting for more bytes.
-      if (!this.#ended) this.#sink?.error(request.signal.reason)
+      // The reader of the answer must fail as with any aborted fetch, instead of waiting for more bytes. A server whose client has left
+      // cancels the answer in this turn; an error that comes first would end up in the server's log.
+      if (!this.#ended) queueMicrotask(() => this.#sink?.error(request.signal.reason))
       this.#disconnect()
     })
   }
@@ -99,7 +100,9 @@ export class WebExchange implements Exchange {
         this.#sink = sink
       },
       pull: (sink) => {
-        if (this.#failOnPull) sink.error(this.#failOnPull)
+        const failure = this.#failOnPull
+        // A server writes what it has read in this turn, and drops what is not written once there is an error.
+        if (failure) setImmediate(() => sink.error(failure))
         this.watcher?.onClientDrain()
       },
       cancel: () => this.#disconnect(),
@@ -126,7 +129,8 @@ export class WebExchange implements Exchange {
     if (this.#ended || this.#clientGone) return
     if (last !== undefined) this.write(Buffer.from(last))
     this.#ended = true
-    const failure = new Error('The answer was cut off.')
+    // With another code, @hono/node-server writes the message into the answer, and ends it as if it were whole.
+    const failure = Object.assign(new Error('The answer was cut off.'), { code: 'ERR_STREAM_PREMATURE_CLOSE' })
     // An error discards what is queued, so it has to wait until the last bytes have been read.
     if (last === undefined) this.#sink?.error(failure)
     else this.#failOnPull = failure
