@@ -1,6 +1,7 @@
 // Hono request: what the gateway reads of a request in a Hono app. It works with any copy of Hono, since the app may have a copy of its
 // own: it uses what hangs on the context, and no symbols or classes of ours.
 
+import { IncomingMessage } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import { Problem } from '../core/problem.ts'
@@ -31,11 +32,17 @@ export function matchedRoutes(c: Context): Context['req']['matchedRoutes'] {
   return c.req.matchedRoutes ?? []
 }
 
-/** The address of the socket, if the app's server hands its bindings on to the app; undefined in memory. */
-function clientAddress(c: Context): string | undefined {
-  const env: (Partial<HttpBindings> & { readonly server?: Partial<HttpBindings> }) | undefined = c.env
-  const socket = (env?.server ?? env)?.incoming?.socket
+/** The address of the client at the socket; undefined in memory, and if nothing that was handed on to the app leads to a socket. */
+function clientAddress({ env, req }: Context): string | undefined {
+  const bindings: (Partial<HttpBindings> & { readonly server?: Partial<HttpBindings> }) | undefined = env
+  const socket = ((bindings?.server ?? bindings)?.incoming ?? incomingOf(req.raw))?.socket
   return socket && remoteAddressOf(socket)
+}
+
+/** Node's request inside a Request of @hono/node-server: `serve({ fetch: (request) => app.fetch(request) })` hands on nothing else. */
+function incomingOf(request: object): IncomingMessage | undefined {
+  const values = Object.getOwnPropertySymbols(request).map((symbol): unknown => Reflect.get(request, symbol))
+  return values.find((value) => value instanceof IncomingMessage)
 }
 
 /** The bytes that middleware has read through Hono; undefined if nobody has read any. Rejects with Problem if they are gone. */

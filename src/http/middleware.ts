@@ -72,11 +72,13 @@ export function gateMiddleware(gate: Gate, options: GateOptions): MiddlewareHand
   const bursarGate: MiddlewareHandler<{ Variables: GateVariables }> = async (c, next) => {
     if (leadsToEndpoint(gate, c)) return next()
     const { method, path } = c.req
-    const dialect = options.dialect ? dialectNamed(options.dialect) : dialectAt(path)
+    // A server behind may read percent-encoded letters in another way than Hono does: only the plain path is metered.
+    const { pathname } = new URL(c.req.url)
+    const dialect = options.dialect ? dialectNamed(options.dialect) : dialectAt(pathname)
     if (dialect && method === 'POST') return (await isGated(gate, c)) ? next() : gateCall(gate, dialect, c, next)
     if (isReading(c.req) || mayPassUnmetered(path)) return next()
     const exchange = exchangeOf(c)
-    gate.reject(exchange, dialect ?? nearestDialect(path), unmeteredProblem(method, path))
+    gate.reject(exchange, dialect ?? nearestDialect(path), unmeteredProblem(method, pathname))
     return exchange.response
   }
   markMiddleware(bursarGate, gate)
