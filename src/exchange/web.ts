@@ -129,8 +129,7 @@ export class WebExchange implements Exchange {
     if (this.#ended || this.#clientGone) return
     if (last !== undefined) this.write(Buffer.from(last))
     this.#ended = true
-    // With another code, @hono/node-server writes the message into the answer, and ends it as if it were whole.
-    const failure = Object.assign(new Error('The answer was cut off.'), { code: 'ERR_STREAM_PREMATURE_CLOSE' })
+    const failure = new Error('The answer was cut off.')
     // An error discards what is queued, so it has to wait until the last bytes have been read.
     if (last === undefined) this.#sink?.error(failure)
     else this.#failOnPull = failure

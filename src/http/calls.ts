@@ -1,6 +1,7 @@
 // LLM calls: the endpoints of every dialect. The gate answers them; nothing here reads a body.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
 import type { Gate } from '../call/gate.ts'
 import { Problem } from '../core/problem.ts'
@@ -8,12 +9,12 @@ import { NodeExchange } from '../exchange/node.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { CALL_ROUTES, nearestDialect, servedDialect } from '../wire/index.ts'
 import { answerGated } from './gated-request.ts'
-import { exchangeOf, pathBelowMount } from './hono-request.ts'
+import { exchangeOf, nodeExchangeOf, pathBelowMount } from './hono-request.ts'
 import { problemResponse } from './problems.ts'
 
 const MAX_SHOWN_CHARACTERS = 256
 
-/** The endpoints of calls in Hono apps. They read Hono's request and answer with its response, as middleware around them expects. */
+/** The endpoints of calls in Hono apps. */
 export function callRoutes(gate: Gate): Hono {
   const app = new Hono()
   for (const [method, route] of CALL_ROUTES)
@@ -51,6 +52,11 @@ export function notFound(c: Context): Response {
 async function handleCall(c: Context, gate: Gate, dialect: Dialect): Promise<Response> {
   const answer = await answerGated(gate, c)
   if (answer) return answer
+  const nodeExchange = nodeExchangeOf(c)
+  if (nodeExchange) {
+    await gate.call(nodeExchange, dialect)
+    return RESPONSE_ALREADY_SENT
+  }
   const exchange = exchangeOf(c)
   void gate.call(exchange, dialect)
   return exchange.response
