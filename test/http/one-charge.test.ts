@@ -203,14 +203,30 @@ describe('gate() in front of the gateway itself', () => {
   })
 
   it('falls back to the next target of an alias', async () => {
-    const config = { ...LIMITED_CONFIG, aliases: { either: ['openai/m', 'anthropic/m'] } }
+    const config = { ...LIMITED_CONFIG, aliases: { either: { targets: ['openai/m', 'anthropic/m'], retries: 0 } } }
     const gateway = await open({ config, env: { UNKNOWN_PRICE: 'allow' } })
     gateway.provider.says(({ dialect, usual }) =>
       dialect === 'openai' ? { ...usual, status: 503, pieces: ['no'] } : usual,
     )
     const { path, body } = requestFor('openai', { model: 'either', cap: 50 })
     expect(await statusesOf(between(gateway), path, body)).toEqual([200, 200])
-    expect((await gateway.ledger.entries()).map(({ facts }) => facts.provider)).toEqual(['anthropic', 'anthropic'])
+    const [entry] = await gateway.ledger.entries()
+    expect(entry?.facts.provider).toBe('anthropic')
+    expect(entry?.outcome?.attempts.map(({ provider }) => provider)).toEqual(['openai', 'anthropic'])
+  })
+
+  it('moves the reservation to the target, and says nothing of the provider that the handler stood for', async () => {
+    const config = { ...LIMITED_CONFIG, aliases: { other: ['anthropic/m'] } }
+    const gateway = await open({ config, env: { UNKNOWN_PRICE: 'allow' } })
+    const app = between(gateway)
+    const { path, body } = requestFor('openai', { model: 'other', cap: 50 })
+    expect(await statusesOf(app, path, body)).toEqual([200, 200])
+    const [entry] = await gateway.ledger.entries()
+    expect([entry?.facts.provider, entry?.facts.model]).toEqual(['anthropic', 'm'])
+    const impossible = JSON.stringify({ ...JSON.parse(body), n: 2 })
+    for (let count = 0; count < 10; count++) expect(await statusesOf(app, path, impossible)).toEqual([400, 400])
+    const { body: direct } = requestFor('openai', { model: 'openai/other', cap: 50 })
+    expect(await statusesOf(app, path, direct)).toEqual([200, 200])
   })
 
   it('charges further calls that a handler makes', async () => {
@@ -225,6 +241,42 @@ describe('gate() in front of the gateway itself', () => {
     })
     expect(await statusesOf(app, path, body)).toEqual([200, 200])
     expect(await bookedBy(gateway)).toMatchObject({ requests: 4 })
+  })
+})
+
+describe('gate() twice in front of a handler', () => {
+  const answer = () => new Response(wholeAnswer('openai', { input: 20, output: 10 }), { headers: json })
+
+  it.each<readonly [string, Arrangement]>([
+    ['in one app', (app, _gateway, gate) => app.use(gate).use(cors()).use('/v1/*', gate).post('/v1/*', answer)],
+    [
+      'in an app and in one that is mounted in it',
+      (app, _gateway, gate) => app.use(gate).mount('/', new Hono().use(gate).post('/v1/*', answer).fetch),
+    ],
+  ])('%s, charges a call once', async (_, arrange) => {
+    const gateway = await open()
+    const app = new Hono()
+    arrange(app, gateway, gateMiddleware(gateway.app.gate, {}))
+    const { path, body } = requestFor('openai', { cap: 50 })
+    expect(await statusesOf(app, path, body)).toEqual([200, 200])
+    expect(await bookedBy(gateway)).toEqual(ONE_CALL_EACH)
+  })
+
+  it('charges the same call once more if it is made after the answer', async () => {
+    const gateway = await open()
+    const { path, body } = requestFor('openai', { cap: 50 })
+    const answered = Promise.withResolvers<void>()
+    let later: Promise<Response> | undefined
+    const app = new Hono()
+    app.use(gateMiddleware(gateway.app.gate, {})).post('/v1/*', () => {
+      const again = async () => gateway.app.app.request(path, { method: 'POST', body, headers: json })
+      later = answered.promise.then(again)
+      return answer()
+    })
+    await (await app.request(path, { method: 'POST', body, headers: json })).text()
+    answered.resolve()
+    expect(await (await later)?.text()).toBe(wholeAnswer('openai', { input: 20, output: 10 }))
+    expect(await bookedBy(gateway)).toEqual(ONE_CALL_EACH)
   })
 })
 
@@ -304,6 +356,23 @@ describe.each<readonly [string, (c: Context) => unknown]>([
       expect(await answer.text()).toMatch(/read before the gateway saw it.*c\.req\.json\(\)/)
     }
     expect(await gateway.ledger.entries()).toEqual([])
+  })
+})
+
+describe('a request that middleware has replaced', () => {
+  it.each([true, false])('is what is sent; with gate(): %j', async (isGated) => {
+    const gateway = await open()
+    const { path, body } = requestFor('openai', { cap: 50 })
+    const { body: replaced } = requestFor('openai', { cap: 7 })
+    const app = new Hono()
+    app.use(async (c, next) => {
+      c.req.raw = new Request(c.req.url, { method: 'POST', headers: json, body: replaced })
+      await next()
+    })
+    if (isGated) app.use(gateMiddleware(gateway.app.gate, {}))
+    app.route('/', gateway.app.app)
+    expect(await statusesOf(app, path, body)).toEqual([200, 200])
+    expect(gateway.provider.received.map((request) => request.body)).toEqual([replaced, replaced])
   })
 })
 
