@@ -256,18 +256,16 @@ export class Gate {
 
   /** See `HandlerCall`. */
   #answerByTargets(relay: Relay, context: DispatchContext, admitted: AdmittedCall, body: Buffer): boolean {
-    if (!relay.isUnanswered) return false
     const { exchange, dialect, caller } = context.call
     try {
       const call = this.#readCall(exchange, dialect, body, caller)
       const { route, candidates } = this.#routed(call, this.#parts.clock.now())
       const routed = { ...context, call, isAlias: route.isAlias, sendInstead: undefined }
       const plan = planWithoutHandler(this.#planParts, routed, candidates, route.retries, admitted)
-      relay.replaceHandler(plan, new Problem('upstream_unreachable', NO_TARGET_FITS))
+      return relay.replaceHandler(plan, new Problem('upstream_unreachable', NO_TARGET_FITS))
     } catch (error) {
-      relay.replaceHandler(undefined, this.#problemOf(error, context.callId))
+      return relay.replaceHandler(undefined, this.#problemOf(error, context.callId))
     }
-    return true
   }
 
   #applicant(

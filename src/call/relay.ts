@@ -115,8 +115,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   send(): void {
     if (this.#exchange.clientGone) {
       this.#settle(freeBasis('canceled', 'client left'))
-      this.#finish()
-      return
+      return this.#finish()
     }
     this.#deadline = this.#parts.deadlines.add(this, this.#attempt.sentAtMs)
     this.#exchange.watcher = this
@@ -133,16 +132,13 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     this.#fallbackUsage = usage
   }
 
-  /** The handler in the provider's place answers nothing: the plan's targets follow. Without a plan, the caller gets the problem. */
-  replaceHandler(plan: RetryPlan<Dispatch> | undefined, problem: Problem): void {
+  /** The plan's targets answer in place of the handler; without a plan, the problem. Returns false once an answer has begun. */
+  replaceHandler(plan: RetryPlan<Dispatch> | undefined, problem: Problem): boolean {
+    if (this.#state !== 'waiting' || this.#attempt.status !== null) return false
     this.#attempt.close()
     this.#retryPlan = plan
     this.onFailed(unmadeAttempt(problem))
-  }
-
-  /** True until anything of an answer has come. */
-  get isUnanswered(): boolean {
-    return this.#state === 'waiting' && this.#attempt.status === null
+    return true
   }
 
   /** While other targets may follow, a stream begins with its first event: that may be an error. */
