@@ -2,6 +2,7 @@
 
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { PROVIDER_SPELLINGS } from '../core/model-name.ts'
 import { nanoUsdOf } from '../core/money.ts'
 import type { ModelLimits, Price, PriceStep, PriceSteps, Retirement } from '../core/prices.ts'
 import { USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
@@ -22,9 +23,7 @@ import { fillRates, isClaude, isFee, type KnownRates, rateOf, scaledSteps } from
 
 /** The file's ids of providers, by our names. All other providers have the same id in both. */
 const FILE_IDS: ReadonlyMap<string, string> = new Map([
-  ['gemini', 'google'],
-  ['vertex', 'google'],
-  ['google_vertex', 'google'],
+  ...[...(PROVIDER_SPELLINGS.get('google') ?? []), 'google_vertex'].map((name) => [name, 'google'] as const),
   ['bedrock', 'aws'],
   ['xai', 'x-ai'],
   ['moonshot', 'moonshotai'],
