@@ -135,6 +135,7 @@ export class PriceUpkeep {
       if (list.date < prices.list.date)
         throw new RangeError(`The price file is of ${list.date}, which is older than the prices in force`)
       await this.#use(list)
+      if (this.#abort.signal.aborted) return
       const downloadedAtMs = clock.now().wallMs
       this.#downloadedAtMs = downloadedAtMs
       this.#downloadError = null

@@ -61,17 +61,22 @@ export async function checkSuccessor(
   configured: readonly string[],
   nowMs: number,
 ): Promise<void> {
+  const [missing] = [
+    ...limitProblems(current, next),
+    ...[...current.servedNames()].flatMap((one) => missingFacts(one, next)),
+  ]
+  if (missing !== undefined) throw new RangeError(`The price file has ${missing}`)
   const configuredIds = new Set(configured.map((name) => fileIdOf(withoutRegion(name))))
   const all = newTallies()
   const problems: string[] = []
   for (const provider of current.servedNames()) {
     const own = await tallyProvider(provider, current, next, nowMs)
-    problems.push(...providerProblems(provider, next, own))
+    problems.push(...providerProblems(provider, own))
     if (configuredIds.has(provider.id) && own.collapsed.count > 0)
       problems.push(`less than a tenth of the price of ${own.collapsed.example}, whose provider is configured`)
     for (const name of Object.keys(all) as (keyof Tallies)[]) add(all[name], own[name].example, own[name].count)
   }
-  const [problem] = [...sharedProblems(all), ...limitProblems(current, next), ...problems]
+  const [problem] = [...sharedProblems(all), ...problems]
   if (problem !== undefined) throw new RangeError(`The price file has ${problem}`)
 }
 
@@ -99,25 +104,26 @@ function isShrunk(was: ModelLimits | undefined, is: ModelLimits | undefined): bo
   return (['contextWindow', 'maxOutput'] as const).some((name) => is[name] * Number(MAX_CHANGE_FACTOR) < was[name])
 }
 
-function providerProblems({ id, facts }: ServedNames, next: PriceList, { known, lost, reduced }: Tallies): string[] {
-  if (known.count === 0) return []
+/** What holds for all models of a provider, and that the next list lacks. */
+function missingFacts({ id, facts, models }: ServedNames, next: PriceList): string[] {
   const nextFacts = next.providerFacts(id)
-  if (!nextFacts || lost.count === known.count) return [`no prices of ${id}`]
+  if (!nextFacts) return models.some(({ isPriced }) => isPriced) ? [`no prices of ${id}`] : []
   const missing = (['rates', 'fees', 'tiers', 'uplifts'] as const).flatMap((kind) => {
     const kept = nextFacts[kind] ?? {}
     return Object.keys(facts[kind] ?? {}).flatMap((name) => (Object.hasOwn(kept, name) ? [] : [`${kind}.${name}`]))
   })
   const unserved = (facts.alsoServes ?? []).filter((other) => !nextFacts.alsoServes?.includes(other))
-  const isReduced = reduced.count > MAX_REDUCED_MODELS && isAboveShare(reduced, known)
   return [
     ...missing.map((name) => `no ${name} for all models of ${id}`),
     ...unserved.map((other) => `no price for models of ${other} at ${id}`),
-    ...(isReduced
-      ? [
-          `less of a price, or less than half, for ${reduced.count} of ${known.count} models of ${id}, such as ${reduced.example}`,
-        ]
-      : []),
   ]
+}
+
+function providerProblems({ id }: ServedNames, { known, lost, reduced }: Tallies): string[] {
+  if (known.count > 0 && lost.count === known.count) return [`no prices of ${id}`]
+  if (reduced.count <= MAX_REDUCED_MODELS || !isAboveShare(reduced, known)) return []
+  const models = `${reduced.count} of ${known.count} models of ${id}, such as ${reduced.example}`
+  return [`less of a price, or less than half, for ${models}`]
 }
 
 function isAboveShare(part: Tally, whole: Tally): boolean {

@@ -123,7 +123,7 @@ export class PriceList {
       const { ends: date, successor } = found.model
       return {
         timeline: this.#timelineOf(found, isRegional),
-        limits: this.familiesOf(model, found.model),
+        limits: this.#limitsOf(model, found.model),
         retirement: date === undefined ? undefined : { date, successor },
       }
     }
