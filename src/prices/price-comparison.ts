@@ -1,8 +1,8 @@
 // Price comparison: whether a newer price list takes prices away from the one in force. It knows no operator's prices and changes nothing.
 
 import { setImmediate } from 'node:timers/promises'
-import { isFree, type ModelLimits, type Price } from '../core/prices.ts'
-import { FEE_CLASSES, TOKEN_CLASSES } from '../core/usage.ts'
+import { isFree, type ModelLimits, type Price, type PriceSteps, type Rates } from '../core/prices.ts'
+import { FEE_CLASSES, TOKEN_CLASSES, USAGE_CLASSES } from '../core/usage.ts'
 import { modelNames } from './model-names.ts'
 import { fileIdOf, type PriceList, type ServedNames, type Timeline, withoutRegion } from './price-list.ts'
 import { spanAt } from './price-spans.ts'
@@ -52,7 +52,7 @@ interface Tallies {
 }
 
 /**
- * Throws RangeError for a list that takes prices away, with the reason. Lets other work run between providers.
+ * Throws RangeError for a list that takes prices away, with the reason. Lets other work run in between.
  * @param configured names that the price book has for the providers that are configured
  */
 export async function checkSuccessor(
@@ -201,18 +201,26 @@ function compare(was: Price, is: Price | undefined, change: Change): void {
     if (is) change.hasCollapsed = true
     return
   }
-  const oldRates = was.steps[0].rates
-  const newRates = is.steps[0].rates
-  for (const name of TOKEN_CLASSES) {
-    const isFallen = newRates[name] * MAX_CHANGE_FACTOR < oldRates[name]
-    if (isFallen) change.isFallen = true
-    if (newRates[name] * MAX_FALL_FACTOR < oldRates[name]) change.hasCollapsed = true
-    const isUsual = name === 'input' || name === 'output'
-    if (isUsual && (isFallen || newRates[name] > oldRates[name] * MAX_CHANGE_FACTOR)) change.isChanged = true
+  for (const [oldRates, newRates] of ratePairs(was.steps, is.steps)) {
+    for (const name of TOKEN_CLASSES) {
+      const isFallen = newRates[name] * MAX_CHANGE_FACTOR < oldRates[name]
+      if (isFallen) change.isFallen = true
+      const isUsual = name === 'input' || name === 'output'
+      if (isUsual && (isFallen || newRates[name] > oldRates[name] * MAX_CHANGE_FACTOR)) change.isChanged = true
+    }
+    for (const name of FEE_CLASSES) if (oldRates[name] > 0n && newRates[name] === 0n) change.lostPart ??= name
   }
-  for (const name of FEE_CLASSES) if (oldRates[name] > 0n && newRates[name] === 0n) change.lostPart ??= `${name}`
+  const tiers = [...was.tiers].flatMap(([tier, steps]) => ratePairs(steps, is.tiers.get(tier) ?? is.steps))
+  for (const [oldRates, newRates] of [...ratePairs(was.steps, is.steps), ...tiers])
+    if (USAGE_CLASSES.some((name) => newRates[name] * MAX_FALL_FACTOR < oldRates[name])) change.hasCollapsed = true
   for (const tier of was.tiers.keys()) if (!is.tiers.has(tier)) change.lostPart ??= `tier ${tier}`
   if (was.steps.length > 1 && is.steps.length === 1) change.lostPart ??= 'the price of long input'
+}
+
+/** The rates of the shortest and of the longest input. */
+function ratePairs(was: PriceSteps, is: PriceSteps): readonly (readonly [Rates, Rates])[] {
+  const ratesAt = (steps: PriceSteps, index: number) => (steps.at(index) ?? steps[0]).rates
+  return [0, -1].map((index) => [ratesAt(was, index), ratesAt(is, index)] as const)
 }
 
 function newTallies(): Tallies {

@@ -150,6 +150,26 @@ test('a price of a configured provider cannot fall below a tenth, or to zero', a
   await expect(check(change(0.09), ['groq'])).resolves.toBeUndefined()
 })
 
+test.each<[string, (file: File) => unknown]>([
+  [
+    'a tier',
+    (file) => forAll(spansOf(modelsOf(file, 'openai')), (span) => span.tiers?.priority && (span.tiers.priority = 1)),
+  ],
+  [
+    'long input',
+    (file) =>
+      forAll(spansOf(modelsOf(file, 'openai').filter(({ id }) => id === 'gpt-5.4')), ({ rates }) => {
+        rates.input = { base: 2.5, over: { 272000: 0.001 } }
+      }),
+  ],
+  [
+    'a fee',
+    (file) => forAll(spansOf(modelsOf(file, 'openai')), ({ rates }) => rates.webSearches && (rates.webSearches = 0.01)),
+  ],
+])('neither can that of %s', async (_what, change) => {
+  await expect(check(change, ['openai'])).rejects.toThrow(/less than a tenth of the price/)
+})
+
 test('the region of a configured provider does not matter', async () => {
   const change = (file: File) =>
     multiply(
