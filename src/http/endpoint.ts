@@ -18,11 +18,13 @@ import { problemResponse } from './problems.ts'
 /**
  * What a handler learns about the sender, by the role that the endpoint requires. `open`: anyone. `key`: a key or the admin
  * key. `caller`: a key that may make calls, which the admin key may not. If no keys are configured, everyone who
- * reaches the gateway has these three. `admin`: the admin key alone, also if all else is open.
+ * reaches the gateway has these three. `figures`: as `key`, and if no keys are configured but an admin key is, that key alone.
+ * `admin`: the admin key alone, also if all else is open.
  */
 interface Senders {
   readonly open: undefined
   readonly key: Viewer
+  readonly figures: Viewer
   readonly caller: Caller
   readonly admin: Administrator
 }
@@ -191,6 +193,7 @@ export function mount<Parts>(endpoints: readonly Endpoint<Parts>[], parts: Parts
 const SENDERS: { readonly [R in Role]: (callers: Callers, exchange: WebExchange) => Senders[R] } = {
   open: () => undefined,
   key: (callers, exchange) => callers.identifyViewer(exchange),
+  figures: (callers, exchange) => callers.identifyFiguresViewer(exchange),
   caller: (callers, exchange) => callers.identify(exchange),
   admin: (callers, exchange) => callers.identifyAdministrator(exchange),
 }

@@ -35,6 +35,7 @@ const SIMULATED_MODELS = [
   'sim/error-500',
   'sim/cut',
   'sim/hang',
+  'sim/no-usage',
 ]
 
 const MAX_SHOWN_CHARACTERS = 128

@@ -79,7 +79,7 @@ export const STATUS = endpoint({
   ) => {
     const realProviders = providers.filter(({ simulated }) => !simulated)
     const configuredCount = realProviders.filter(({ configured }) => configured).length
-    const seesAll = sender.role !== 'key'
+    const seesAll = sender.role === 'admin' || sender.role === 'open'
     return {
       answer: {
         configured: configuredCount > 0,
