@@ -23,7 +23,8 @@ export interface JsonText {
 }
 
 const MAX_DEPTH = 64
-const PLAIN_CHARACTERS = /[^"\\\u0000-\u001f]*/y
+/** All but control characters, quotes and backslashes. */
+const PLAIN_CHARACTERS = /[ !#-[\]-\uffff]*/y
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.+-])/y
 const WORD = /(?:true|false|null)(?!\w)/y
@@ -119,7 +120,8 @@ class Reader {
       const inner = [...place, key]
       const first = offsets.get(key)
       if (first === undefined) this.#offsets.set(JSON.stringify(inner), offset)
-      else this.#addMistake(inner, `must not stand twice. It is in line ${this.#positionAt(first).line} already`, offset)
+      else
+        this.#addMistake(inner, `must not stand twice. It is in line ${this.#positionAt(first).line} already`, offset)
       offsets.set(key, first ?? offset)
       this.#skipSpace(inner)
       if (!this.#take(':')) this.#fail(inner, this.#endsHere() ?? 'must have a colon after its key')
