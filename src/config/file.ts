@@ -40,6 +40,8 @@ export interface FileNames {
   readonly providers: readonly string[]
   /** The models of all rows of `prices`, also of those with mistakes. */
   readonly pricedModels: readonly { readonly provider: string; readonly model: string }[]
+  /** The variables that hold the keys of its providers. */
+  readonly variables: readonly string[]
   /** What reading the file found to warn of. */
   readonly warnings: readonly Finding[]
   /** A place with the file, line and column in front, if there is a file. */
@@ -60,7 +62,7 @@ export const EMPTY_FILE_CONFIG: FileConfig = {
   providers: NO_PROVIDER_ROWS,
   routes: NO_ROUTES,
   patterns: {},
-  names: { scopes: new Map(), providers: [], pricedModels: [], warnings: [], describe: placeText },
+  names: { scopes: new Map(), providers: [], pricedModels: [], variables: [], warnings: [], describe: placeText },
 }
 
 const SECTIONS = ['$schema', 'aliases', 'retries', 'patterns', 'providers', 'limits', 'prices'] as const
@@ -90,7 +92,11 @@ export function readFileValue(value: unknown, env: Environment): FileReading {
 
 /** Reads the text of bursar.json. Throws ConfigError with every mistake. */
 export function readFileConfig(text: string, env: Environment = {}): FileConfig {
-  const { file, mistakes } = readFileText(text, env)
+  return wholeFile(readFileText(text, env))
+}
+
+/** A file without mistakes. Throws ConfigError for any other. */
+export function wholeFile({ file, mistakes }: FileReading): FileConfig {
   if (mistakes.length > 0) throw new ConfigError(mistakes)
   return file
 }
@@ -110,8 +116,21 @@ function readSections(value: unknown, env: Environment, describe: FileNames['des
   const providers = readProviders(sections.providers, env, mistakes, warnings)
   const { limits, scopes } = readLimits(sections.limits, mistakes)
   const prices = readPrices(sections.prices, mistakes)
-  const names = { scopes, providers: providers.names, pricedModels: prices.named, warnings, describe }
-  const file = { limits, prices: prices.rows, providers: providers.rows, routes, patterns: patternModels, names }
+  const file = {
+    limits,
+    prices: prices.rows,
+    providers: providers.rows,
+    routes,
+    patterns: patternModels,
+    names: {
+      scopes,
+      providers: providers.names,
+      pricedModels: prices.named,
+      variables: providers.variables,
+      warnings,
+      describe,
+    },
+  }
   return { file, mistakes: [...new Set(mistakes.map(describedBy(describe)))] }
 }
 

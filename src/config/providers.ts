@@ -79,6 +79,8 @@ export interface ReadProviders {
   readonly rows: ProviderRows
   /** The names of all rows, also of those with mistakes. */
   readonly names: readonly string[]
+  /** The variables that hold their keys. */
+  readonly variables: readonly string[]
 }
 
 /**
@@ -86,32 +88,35 @@ export interface ReadProviders {
  * that a row names and that is not set is added to `warnings`.
  */
 export function readProviders(
-  value: unknown,
+  section: unknown,
   env: Environment,
   mistakes: Finding[],
   warnings: Finding[],
 ): ReadProviders {
   const callerKeys: BuiltInName[] = []
   const compatible: CompatibleSettings[] = []
-  const entries = readEntries(value, ['providers'], mistakes)
-  for (const [name, written] of entries) {
+  const variables: string[] = []
+  const entries = readEntries(section, ['providers'], mistakes)
+  for (const [name, value] of entries) {
     const place = ['providers', name]
     const builtIn = BUILT_IN_PROVIDERS.find((provider) => provider.name === name)
     if (builtIn) {
-      if (readBuiltInRow(builtIn, written, place, mistakes)?.callerKeys === 'forward') callerKeys.push(builtIn.name)
+      if (readBuiltInRow(builtIn, value, place, mistakes)?.callerKeys === 'forward') callerKeys.push(builtIn.name)
       continue
     }
     if (/^sim(ulated)?$/.test(name) || !/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(name))
       mistakes.push({ place, text: 'must have a name of 1 to 64 letters, digits, _ . -, other than sim and simulated' })
-    const row = readValue(providerRowSchema, written, place, mistakes)
+    const row = readValue(providerRowSchema, value, place, mistakes)
     if (!row) continue
     const settings = settingsOf(name, row, env, (option, text) => mistakes.push({ place: [...place, option], text }))
     const { missingVariable } = settings
+    const written = row.apiKey ?? presetRow(row.preset).apiKey
+    if (written.startsWith('$')) variables.push(written.slice(1))
     if (missingVariable !== undefined && row.apiKey !== undefined)
       warnings.push({ place: [...place, 'apiKey'], text: missingVariableText(missingVariable, env) })
     compatible.push(settings)
   }
-  return { rows: { callerKeys, compatible }, names: entries.map(([name]) => name) }
+  return { rows: { callerKeys, compatible }, names: entries.map(([name]) => name), variables }
 }
 
 function missingVariableText(variable: string, env: Environment): string {

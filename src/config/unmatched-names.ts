@@ -1,0 +1,139 @@
+// Unmatched names: what the settings and bursar.json name and what does not exist. These are warnings and no mistakes, because keys
+// and models may come later.
+
+import { listOf } from '../core/issue-text.ts'
+import { NO_SUBJECT, SCOPED_BY } from '../core/limits.ts'
+import { modelNameOf } from '../core/model-name.ts'
+import { didYouMean, nearestName } from '../core/nearest-name.ts'
+import { BUILT_IN_PROVIDERS } from '../providers/index.ts'
+import type { FileConfig, FilePrice } from './file.ts'
+import { type Finding, type Place, shown } from './findings.ts'
+import { type KnownModels, providerOf } from './known-models.ts'
+import type { Scope } from './limits.ts'
+import type { Settings } from './settings.ts'
+
+/** Everything that is checked. Settings that have a mistake are absent. */
+export interface NamedThings {
+  readonly settings: Partial<Settings>
+  readonly file: FileConfig
+  readonly models: KnownModels
+}
+
+/** A warning for each name in bursar.json that matches nothing, with the nearest name that does. */
+export function unmatchedInFile(things: NamedThings): Finding[] {
+  const { file, models } = things
+  const aliases = [...file.routes.aliases.keys()]
+  return [
+    ...file.names.warnings,
+    ...[...file.names.scopes].flatMap(([row, scope]) => at(['limits', row], unmatchedScope(scope, things))),
+    ...file.prices.flatMap((price, index) => at(['prices', index], unmatchedPrice(price, models))),
+    ...[...file.routes.aliases].flatMap(([name, { targets }]) => [
+      ...targets.flatMap((target, index) => at(['aliases', name, index], unmatchedTarget(name, target, models))),
+      ...at(['aliases', name], hiddenModel(name, targets, models)),
+    ]),
+    ...at(['patterns', 'model'], unmatchedModel(file.patterns.model, models, aliases)),
+    ...at(['patterns', 'embeddingModel'], unmatchedModel(file.patterns.embeddingModel, models, aliases)),
+  ]
+}
+
+/** The same for the settings that name a model. */
+export function unmatchedInSettings({ settings, models }: NamedThings): Finding[] {
+  return BUILT_IN_PROVIDERS.flatMap(({ name, settings: { model: setting } }) => {
+    const model = settings[setting.variable]
+    return at([setting.variable], unmatchedModel(model && `${name}/${model}`, models))
+  })
+}
+
+function at(place: Place, text: string | undefined): Finding[] {
+  return text === undefined ? [] : [{ place, text }]
+}
+
+function unmatchedScope({ who, subject }: Scope, { settings, models }: NamedThings): string | undefined {
+  const keys = settings.BURSAR_KEYS?.map(({ id }) => id)
+  if (who === 'organisation' || who === 'project')
+    return `limits ${subject === undefined ? 'all calls together' : 'nothing'}: no call has ${who === 'project' ? 'a project' : 'an organisation'} yet`
+  if (who === 'provider') return subject && unmatchedProvider(subject, models)
+  if (who === 'model') return subject && unmatchedModel(subject, models, [], true)
+  if (!keys || who === 'global') return undefined
+  if (who === 'key' && subject === undefined)
+    return keys.length > 0 ? undefined : 'limits all calls together, as one key: BURSAR_KEYS has no keys'
+  if (subject === undefined) return undefined
+  const key = SCOPED_BY[who] === 'key' ? subject.slice(0, subject.indexOf('/')) : subject
+  return unmatchedKey(key, keys)
+}
+
+function unmatchedKey(key: string, keys: readonly string[]): string | undefined {
+  if (keys.length === 0) {
+    return key === NO_SUBJECT ? undefined : `limits nothing: BURSAR_KEYS has no keys, so every call is of ${NO_SUBJECT}`
+  }
+  if (key === NO_SUBJECT) return 'limits nothing: BURSAR_KEYS has keys, so every call is of a key'
+  if (keys.includes(key)) return undefined
+  return `limits nothing: BURSAR_KEYS has no ${shown(key)}.${didYouMean(key, keys) || ` Its names are ${listOf(keys)}`}`
+}
+
+function unmatchedProvider(name: string, models: KnownModels): string | undefined {
+  const names = models.providerNames
+  if (names.includes(name)) return undefined
+  return `no provider is named ${shown(name)}.${didYouMean(name, names) || ` The names are ${listOf(names)}`}`
+}
+
+/**
+ * Why a model's name matches nothing. Undefined if it does, or if there is no name.
+ * @param others names that count beside models: aliases
+ * @param isWhole true: the name must have its provider in front
+ */
+function unmatchedModel(
+  name: string | undefined,
+  models: KnownModels,
+  others: readonly string[] = [],
+  isWhole = false,
+): string | undefined {
+  if (!name || others.includes(name)) return undefined
+  const provider = isWhole ? name.slice(0, name.indexOf('/')) : providerOf(name)
+  if (provider === undefined) {
+    if (models.holdersOf(name).length > 0) return undefined
+    return `no provider has a model ${shown(name)}.${didYouMean(name, [...others, ...models.namesOfAll()])}`
+  }
+  if (isWhole && provider === 'sim') return `no provider is named sim. Did you mean simulated/${shown(name)}?`
+  if (!models.hasProvider(provider)) {
+    const model = name.slice(provider.length + 1)
+    const nearest = nearestName(provider, models.providerNames) ?? models.vendorOf(provider)
+    const whole = nearest === undefined ? undefined : `${nearest}/${model}`
+    const advice =
+      whole === undefined ? ` The names are ${listOf(models.providerNames)}` : ` Did you mean ${shown(whole)}?`
+    return `no provider is named ${shown(provider)}.${advice}`
+  }
+  const model = name.slice(provider.length + 1)
+  if (models.has(provider, isWhole || provider !== 'sim' ? model : name)) return undefined
+  const nearest = models.nearest(provider, model)
+  return `${provider} has no known model ${shown(model)}.${nearest === undefined ? '' : ` Did you mean ${provider}/${nearest}?`}`
+}
+
+function unmatchedPrice(price: FilePrice, models: KnownModels): string | undefined {
+  const { provider, model } = price
+  const unmatched = provider === '*' ? undefined : models.unmatchedPriceOwner(provider)
+  if (unmatched !== undefined) return unmatched
+  const isEmpty = Object.entries(price).every(
+    ([name, value]) => ['provider', 'model'].includes(name) || value === undefined,
+  )
+  if (isEmpty) return `says nothing of ${shown(model)}: it needs amounts, such as "input": "3.00", "output": "12.00"`
+  return models.hasPrice(provider, model)
+    ? undefined
+    : `makes no price of ${shown(model)}, because none is known that it could correct: it needs both input and output`
+}
+
+function unmatchedTarget(alias: string, target: string, models: KnownModels): string | undefined {
+  const text = unmatchedModel(target, models)
+  return text !== undefined && alias === target ? `names its own alias, and ${text}` : text
+}
+
+/** An alias that hides a model of its name is wanted only if it leads to that model, too. */
+function hiddenModel(alias: string, targets: readonly string[], models: KnownModels): string | undefined {
+  const [holder] = models.listersOf(alias)
+  if (holder === undefined) return undefined
+  const model = alias.startsWith(`${holder}/`) ? alias.slice(holder.length + 1) : alias
+  const own = modelNameOf(holder, model).model
+  const isTarget = targets.some((target) => modelNameOf(holder, target.replace(`${holder}/`, '')).model === own)
+  if (isTarget) return undefined
+  return `hides the model ${shown(model)} of ${holder}, which is none of its targets. Give it another name, or add ${holder}/${shown(model)}`
+}
