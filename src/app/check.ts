@@ -108,10 +108,16 @@ const SPAN_TEXTS: Readonly<Record<Span, string>> = {
 }
 
 function amountText({ what, span, capacity, refill, enforced }: Limit): string {
-  const amount = what === 'cost' ? `$${formatUsd(capacity)}` : `${capacity} ${what === 'inFlight' ? 'calls' : what}`
+  const amount = what === 'cost' ? `$${dollarText(capacity)}` : `${capacity} ${what === 'inFlight' ? 'calls' : what}`
   const spanText = what === 'inFlight' ? 'at a time' : SPAN_TEXTS[span]
   const options = [refill === 'steady' ? 'refills steadily' : '', enforced ? '' : 'counts, and refuses nothing']
   return [`${amount} ${spanText}`, ...options.filter((option) => option !== '')].join(', ')
+}
+
+/** With two decimals at least. */
+function dollarText(nanoUsd: bigint): string {
+  const [whole, decimals = ''] = formatUsd(nanoUsd).split('.')
+  return `${whole}.${decimals.padEnd(2, '0')}`
 }
 
 function routeLines(

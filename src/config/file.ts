@@ -74,20 +74,21 @@ const SECTIONS = ['$schema', 'aliases', 'retries', 'patterns', 'providers', 'lim
  */
 export function readFileText(text: string, env: Environment, name?: string): FileReading {
   const json = readJsonText(text)
-  const positioned = (place: Place, { line, column } = json.positionOf(place)) =>
+  const describe = (place: Place, { line, column } = json.positionOf(place)) =>
     name === undefined ? placeText(place) : `${name}:${line}:${column}: ${placeText(place)}`
-  const { file, mistakes } =
-    json.value === undefined ? NOTHING_READ : readSections(json.value, env, (place) => positioned(place))
-  const ofText = json.mistakes.map(({ place, text: wrong, position }) => `${positioned(place, position)}: ${wrong}`)
-  return { file, mistakes: [...ofText, ...mistakes] }
+  const { file, findings } = json.value === undefined ? NOTHING_READ : readSections(json.value, env, describe)
+  const ofValues = findings.map((finding) => ({ ...finding, position: json.positionOf(finding.place) }))
+  const inOrder = [...json.mistakes, ...ofValues].sort(
+    ({ position: left }, { position: right }) => left.line - right.line || left.column - right.column,
+  )
+  return { file, mistakes: inOrder.map(({ place, text: wrong, position }) => `${describe(place, position)}: ${wrong}`) }
 }
 
 /** Reads a value that has the shape of bursar.json, such as the `config` of `createBursar`. */
 export function readFileValue(value: unknown, env: Environment): FileReading {
-  const mistakes: Finding[] = []
-  const plain = copyPlain(value ?? {}, mistakes)
-  const reading = readSections(plain, env, placeText)
-  return { ...reading, mistakes: [...mistakes.map(describedBy(placeText)), ...reading.mistakes] }
+  const notPlain: Finding[] = []
+  const { file, findings } = readSections(copyPlain(value ?? {}, notPlain), env, placeText)
+  return { file, mistakes: [...notPlain, ...findings].map(({ place, text }) => `${placeText(place)}: ${text}`) }
 }
 
 /** Reads the text of bursar.json. Throws ConfigError with every mistake. */
@@ -101,9 +102,14 @@ export function wholeFile({ file, mistakes }: FileReading): FileConfig {
   return file
 }
 
-const NOTHING_READ: FileReading = { file: EMPTY_FILE_CONFIG, mistakes: [] }
+interface SectionsReading {
+  readonly file: FileConfig
+  readonly findings: readonly Finding[]
+}
 
-function readSections(value: unknown, env: Environment, describe: FileNames['describe']): FileReading {
+const NOTHING_READ: SectionsReading = { file: EMPTY_FILE_CONFIG, findings: [] }
+
+function readSections(value: unknown, env: Environment, describe: FileNames['describe']): SectionsReading {
   const mistakes: Finding[] = []
   const warnings: Finding[] = []
   const sections = Object.fromEntries(readEntries(value, [], mistakes))
@@ -131,9 +137,5 @@ function readSections(value: unknown, env: Environment, describe: FileNames['des
       describe,
     },
   }
-  return { file, mistakes: [...new Set(mistakes.map(describedBy(describe)))] }
-}
-
-function describedBy(describe: FileNames['describe']): (finding: Finding) => string {
-  return ({ place, text }) => `${describe(place)}: ${text}`
+  return { file, findings: mistakes }
 }

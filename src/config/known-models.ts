@@ -2,7 +2,7 @@
 // these can still be called: a provider may have models that nobody has listed.
 
 import { PROVIDER_SPELLINGS } from '../core/model-name.ts'
-import { didYouMean, nearestName } from '../core/nearest-name.ts'
+import { nearestName } from '../core/nearest-name.ts'
 import { BUILT_IN_PROVIDERS, isSimulatedModel, SIMULATED_MODELS } from '../providers/index.ts'
 import type { FileConfig } from './file.ts'
 import { shown } from './findings.ts'
@@ -47,15 +47,14 @@ export class KnownModels {
       return [row.name, { priceName: isFree || row.prices === '' ? row.name : row.prices, ownNames, takesAny: isFree }]
     })
     // Of a row with a mistake only the name is known.
-    const unread = names.providers.map((name): [string, NamedProvider] => [
-      name,
-      { priceName: name, ownNames: [], takesAny: true },
-    ])
+    const unread = names.providers
+      .filter((name) => !BUILT_IN_PROVIDERS.some((builtIn) => builtIn.name === name))
+      .map((name): [string, NamedProvider] => [name, { priceName: name, ownNames: [], takesAny: true }])
     const builtIn = BUILT_IN_PROVIDERS.map(({ name }): [string, NamedProvider] => [
       name,
       { priceName: name, ownNames: [], takesAny: false },
     ])
-    this.#providers = new Map([...unread, ...rows, ...builtIn])
+    this.#providers = new Map([...builtIn, ...unread, ...rows])
   }
 
   /** As limits name them. */
@@ -127,7 +126,8 @@ export class KnownModels {
     if (owners.has(owner) || this.#providers.get(owner)?.takesAny) return undefined
     const named = this.#providers.get(owner)
     if (named) return `is for no model: ${owner} has the prices of ${named.priceName}. Did you mean ${named.priceName}?`
-    const nearest = didYouMean(owner, owners) || this.vendorOf(owner)
-    return `is for no model: no provider is named ${shown(owner)}.${nearest?.replace(/^(?! )(.+)/, ' Did you mean $1?') ?? ''}`
+    const nearest = nearestName(owner, owners) ?? this.vendorOf(owner)
+    const advice = nearest === undefined ? '' : `. Did you mean ${nearest}?`
+    return `is for no model: no provider is named ${shown(owner)}${advice}`
   }
 }

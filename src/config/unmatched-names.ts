@@ -28,7 +28,13 @@ export function unmatchedInFile(things: NamedThings): Finding[] {
     ...[...file.names.scopes].flatMap(([row, scope]) => at(['limits', row], unmatchedScope(scope, things))),
     ...file.prices.flatMap((price, index) => at(['prices', index], unmatchedPrice(price, models))),
     ...[...file.routes.aliases].flatMap(([name, { targets }]) => [
-      ...targets.flatMap((target, index) => at(['aliases', name, index], unmatchedTarget(name, target, models))),
+      ...targets.flatMap((target, index) =>
+        // That an alias leads to another alias is a mistake already.
+        at(
+          ['aliases', name, index],
+          target !== name && aliases.includes(target) ? undefined : unmatchedTarget(name, target, models),
+        ),
+      ),
       ...at(['aliases', name], hiddenModel(name, targets, models)),
     ]),
     ...at(['patterns', 'model'], unmatchedModel(file.patterns.model, models, aliases)),
@@ -62,19 +68,27 @@ function unmatchedScope({ who, subject }: Scope, { settings, models }: NamedThin
   return unmatchedKey(key, keys)
 }
 
+/** @param advice begins with a blank, or is empty */
+function advised(text: string, advice: string): string {
+  return advice === '' ? text : `${text}.${advice}`
+}
+
 function unmatchedKey(key: string, keys: readonly string[]): string | undefined {
   if (keys.length === 0) {
     return key === NO_SUBJECT ? undefined : `limits nothing: BURSAR_KEYS has no keys, so every call is of ${NO_SUBJECT}`
   }
   if (key === NO_SUBJECT) return 'limits nothing: BURSAR_KEYS has keys, so every call is of a key'
   if (keys.includes(key)) return undefined
-  return `limits nothing: BURSAR_KEYS has no ${shown(key)}.${didYouMean(key, keys) || ` Its names are ${listOf(keys)}`}`
+  return advised(
+    `limits nothing: BURSAR_KEYS has no ${shown(key)}`,
+    didYouMean(key, keys) || ` Its names are ${listOf(keys)}`,
+  )
 }
 
 function unmatchedProvider(name: string, models: KnownModels): string | undefined {
   const names = models.providerNames
   if (names.includes(name)) return undefined
-  return `no provider is named ${shown(name)}.${didYouMean(name, names) || ` The names are ${listOf(names)}`}`
+  return advised(`no provider is named ${shown(name)}`, didYouMean(name, names) || ` The names are ${listOf(names)}`)
 }
 
 /**
@@ -92,7 +106,7 @@ function unmatchedModel(
   const provider = isWhole ? name.slice(0, name.indexOf('/')) : providerOf(name)
   if (provider === undefined) {
     if (models.holdersOf(name).length > 0) return undefined
-    return `no provider has a model ${shown(name)}.${didYouMean(name, [...others, ...models.namesOfAll()])}`
+    return advised(`no provider has a model ${shown(name)}`, didYouMean(name, [...others, ...models.namesOfAll()]))
   }
   if (isWhole && provider === 'sim') return `no provider is named sim. Did you mean simulated/${shown(name)}?`
   if (!models.hasProvider(provider)) {
@@ -106,7 +120,10 @@ function unmatchedModel(
   const model = name.slice(provider.length + 1)
   if (models.has(provider, isWhole || provider !== 'sim' ? model : name)) return undefined
   const nearest = models.nearest(provider, model)
-  return `${provider} has no known model ${shown(model)}.${nearest === undefined ? '' : ` Did you mean ${provider}/${nearest}?`}`
+  return advised(
+    `${provider} has no known model ${shown(model)}`,
+    nearest === undefined ? '' : ` Did you mean ${provider}/${nearest}?`,
+  )
 }
 
 function unmatchedPrice(price: FilePrice, models: KnownModels): string | undefined {
@@ -135,5 +152,6 @@ function hiddenModel(alias: string, targets: readonly string[], models: KnownMod
   const own = modelNameOf(holder, model).model
   const isTarget = targets.some((target) => modelNameOf(holder, target.replace(`${holder}/`, '')).model === own)
   if (isTarget) return undefined
-  return `hides the model ${shown(model)} of ${holder}, which is none of its targets. Give it another name, or add ${holder}/${shown(model)}`
+  const whole = `${holder}/${shown(model)}`
+  return `has the name of the model ${whole}, which is none of its targets: calls for ${shown(alias)} no longer reach it. Rename the alias, or add ${whole} to it`
 }
