@@ -87,8 +87,7 @@ export async function createApp(parts: AppParts): Promise<App> {
   const replace = reloader({ settings, clock, gate, prices, limits, providers, routing, patterns })
   const reload = async (file: FileConfig) => {
     await replace(file)
-    const ofNames = nameWarnings(settings, file, prices, clock.now().wallMs)
-    constructed.configuration.use([...(parts.warnings ?? []), ...ofNames])
+    constructed.configuration.use(nameWarnings(settings, file, prices, clock.now().wallMs))
   }
   await reload(parts.file)
   await upkeep.start()
@@ -111,7 +110,7 @@ export async function createApp(parts: AppParts): Promise<App> {
  * Every object of the gateway, each made with the parts that it names. Nothing of bursar.json is in force yet.
  * Longer than other functions, because it is one list: what is made of what.
  */
-function construct({ settings, clock, timers, random, newCallId, log, store }: AppParts) {
+function construct({ settings, warnings = [], clock, timers, random, newCallId, log, store }: AppParts) {
   const prices = createPriceBook()
   const providers = new ProvidersInForce(settings)
   const limits = new LimitsInForce(store, settings.TIME_ZONE)
@@ -122,7 +121,7 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
   const quoteWatch = new QuoteWatch(telemetry)
   const bookings = new BookingWatch(telemetry)
   const addresses = new AddressWatch()
-  const configuration = new ConfigurationWatch(telemetry)
+  const configuration = new ConfigurationWatch(telemetry, warnings)
   const upstreamLimits = new UpstreamLimitTracker(telemetry)
   // Each event goes through this list from top to bottom. An event that a listener emits goes through it at once. The
   // log is first, so that it has an event before those that follow from the event.

@@ -1,8 +1,7 @@
 // Setting names: variables that look like a setting and are none. Variables of other programs are left alone.
 
 import { nearestName } from '../core/nearest-name.ts'
-import type { Environment } from './settings.ts'
-import { SETTINGS } from './settings.ts'
+import { type Environment, SETTINGS } from './settings.ts'
 
 const OUR_PREFIX = /^BURSAR_/i
 /** Names of other programs can be as near as this to shorter names: `POST` to `PORT`. */

@@ -197,18 +197,18 @@ function declaredHeader(request: RequestLine, name: string): string | null {
 }
 
 /**
- * The secret in `x-bursar-key`, otherwise in the headers or the parameter in which SDKs send keys. A place that is empty does not
- * count. Undefined if every place is empty.
+ * The secret in `x-bursar-key`, otherwise in the headers or the parameter in which SDKs send keys. A place that is empty or blank
+ * does not count. Undefined if every place is.
  */
 function secretInRequest(request: RequestLine): string | undefined {
   const authorization = request.header('authorization') ?? ''
   const secret =
-    request.header('x-bursar-key') ||
+    request.header('x-bursar-key')?.trim() ||
     (BEARER.test(authorization) && authorization.slice(7).trim()) ||
-    request.header('x-api-key') ||
-    request.header('x-goog-api-key') ||
-    request.header('api-key') ||
-    secretInParameter(keyParameter(request.query))
+    request.header('x-api-key')?.trim() ||
+    request.header('x-goog-api-key')?.trim() ||
+    request.header('api-key')?.trim() ||
+    secretInParameter(keyParameter(request.query)).trim()
   return secret === '' ? undefined : secret
 }
 

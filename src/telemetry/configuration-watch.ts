@@ -13,25 +13,32 @@ export interface ConfigurationState {
 export class ConfigurationWatch implements CallListener {
   readonly name = 'configuration watch'
   readonly #telemetry: Pick<Telemetry, 'notify'>
-  #state: ConfigurationState = { warnings: [], notReloaded: null }
+  readonly #ofEnvironment: readonly string[]
+  #state: ConfigurationState | undefined
 
-  constructor(telemetry: Pick<Telemetry, 'notify'>) {
+  /** @param ofEnvironment warnings that no reload changes */
+  constructor(telemetry: Pick<Telemetry, 'notify'>, ofEnvironment: readonly string[]) {
     this.#telemetry = telemetry
+    this.#ofEnvironment = ofEnvironment
   }
 
   get state(): ConfigurationState {
-    return this.#state
+    return this.#state ?? { warnings: this.#ofEnvironment, notReloaded: null }
   }
 
-  /** Another configuration is in force. Notifies of each of its warnings, also of those that the one before had. */
-  use(warnings: readonly string[]): void {
-    this.#state = { warnings, notReloaded: null }
-    for (const message of warnings) this.#telemetry.notify({ code: 'configuration_warning', level: 'warn', message })
+  /**
+   * Another bursar.json is in force. Notifies of each of its warnings, also of those that the file before had, and the first time of
+   * those of the environment.
+   */
+  use(ofFile: readonly string[]): void {
+    const news = this.#state === undefined ? [...this.#ofEnvironment, ...ofFile] : ofFile
+    this.#state = { warnings: [...this.#ofEnvironment, ...ofFile], notReloaded: null }
+    for (const message of news) this.#telemetry.notify({ code: 'configuration_warning', level: 'warn', message })
   }
 
   hear(): void {}
 
   notice({ code, details }: Notice): void {
-    if (code === 'configuration_not_reloaded') this.#state = { ...this.#state, notReloaded: String(details?.reason) }
+    if (code === 'configuration_not_reloaded') this.#state = { ...this.state, notReloaded: String(details?.reason) }
   }
 }

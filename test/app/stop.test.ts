@@ -168,7 +168,7 @@ describe('settings that make no sense', () => {
     const gateway = GatewayProcess.run({ ...env(), CONFIG_FILE: path })
     expect((await gateway.exit).code).toBe(1)
     expect(gateway.stderr).toMatch(/costPerDay/)
-    expect(gateway.stderr).toMatch(/prices\.0\.model/)
+    expect(gateway.stderr).toMatch(/prices\[0\]\.model/)
   })
 })
 
