@@ -24,7 +24,23 @@ function nearestSetting(name: string): string | undefined {
   // On systems that keep case apart, `host` and `port` are variables of other programs.
   if (exact !== undefined && (exact.length >= MIN_CHARACTERS || bare !== name)) return exact
   const names = Object.keys(SETTINGS).filter((setting) => setting.length >= MIN_CHARACTERS)
-  return nearestName(bare, names) ?? names.find((setting) => lacksWords(bare.toUpperCase(), setting))
+  const near = [name, bare].flatMap(
+    (text) =>
+      nearestName(
+        text,
+        names.filter((setting) => hasNearWords(text, setting)),
+      ) ?? [],
+  )
+  return near[0] ?? names.find((setting) => lacksWords(bare.toUpperCase(), setting))
+}
+
+/** False if a word of the name is another word than the setting's: `DATABASE_USER` is not `DATABASE_URL`. */
+function hasNearWords(name: string, setting: string): boolean {
+  const words = name.toUpperCase().split('_')
+  const others = setting.split('_')
+  const isNear = (word: string, other: string) =>
+    word === other || other.startsWith(word) || nearestName(word, [other]) !== undefined
+  return words.length !== others.length || words.every((word, index) => isNear(word, others[index] ?? ''))
 }
 
 /** True if the name is the setting's with words left out in the middle: `OPENAI_KEY`. */

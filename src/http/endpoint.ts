@@ -166,7 +166,7 @@ async function answerRequest<
     sender: SENDERS[role](parts.callers, exchange),
     // A path that this app is mounted below may have parameters of its own.
     params: checked<Params>(params, fieldsOf(params, c.req.param())),
-    query: checked<Query>(query, knownParameters(query, role, c.req.query())),
+    query: checked<Query>(query, knownParameters(query, role, c.req.queries())),
     exchange,
     signal: c.req.raw.signal,
   }
@@ -208,8 +208,8 @@ function checked<Schema extends z.ZodType>(schema: z.ZodType, value: unknown): z
   throw new Problem('invalid_request', text, field)
 }
 
-/** The parameters that a handler reads. Throws Problem for one that it does not know. */
-function knownParameters(query: z.ZodObject, role: Role, given: Readonly<Record<string, string>>) {
+/** The parameters that a handler reads. Throws Problem for one that it does not know, and for one that is there twice. */
+function knownParameters(query: z.ZodObject, role: Role, given: Readonly<Record<string, readonly string[]>>) {
   const known = Object.keys(query.shape)
   // SDKs of Google's send keys as `?key=`.
   const allowed = role === 'open' || known.includes('key') ? known : [...known, 'key']
@@ -219,7 +219,9 @@ function knownParameters(query: z.ZodObject, role: Role, given: Readonly<Record<
     const advice = allowed.length > 0 ? `Allowed here: ${allowed.join(', ')}.` : 'None are allowed here.'
     throw new Problem('invalid_request', `Unknown query parameter: ${name}. ${advice}`, name)
   }
-  return fieldsOf(query, given)
+  const twice = Object.keys(given).find((name) => given[name]?.length !== 1)
+  if (twice !== undefined) throw new Problem('invalid_request', `Query parameter ${twice} must not stand twice.`, twice)
+  return fieldsOf(query, Object.fromEntries(Object.entries(given).map(([name, [value = '']]) => [name, value])))
 }
 
 /** Those of the fields that the schema knows. */

@@ -35,7 +35,7 @@ export interface LimitParts {
 
 const endpoint = endpointsFor<LimitParts>()
 
-const name = z.string().optional()
+const name = z.string().min(1).optional()
 /** The subjects whose limits are shown in addition to the global ones. `key` is ignored for a viewer with a key of its own. */
 const subjectsSchema = z.strictObject({
   key: name,

@@ -359,6 +359,8 @@ describe('figures', () => {
     ['key=alcie', 'key', 'No key has this name. Did you mean alice?'],
     ['key=carol&user=u1', 'key', 'No key has this name.'],
     ['provider=opnai', 'provider', 'No provider has this name. Did you mean openai?'],
+    ['key=alice&user=', 'user', 'user: must not be empty'],
+    ['key=alice&user=u1&user=u2', 'user', 'Query parameter user must not stand twice.'],
   ])('are refused for /llm/limits?%s, which no call has', async (query, param, message) => {
     const gateway = await open({ env: { BURSAR_KEYS: TWO_KEYS }, config: LIMITS_OF_USERS })
     const headers = { authorization: `Bearer ${ADMIN_KEY}` }
