@@ -4,7 +4,7 @@
 import { z } from 'zod'
 import { describeIssue, listOf } from '../core/issue-text.ts'
 import { parseUsd } from '../core/money.ts'
-import { didYouMean } from '../core/nearest-name.ts'
+import { namesakeOf, nearestName } from '../core/nearest-name.ts'
 import { USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
 import type { Finding, Place } from './findings.ts'
 
@@ -46,7 +46,9 @@ export function unknownKeys(known: readonly string[]): z.core.$ZodErrorMap {
 }
 
 export function unknownKeyText(key: string, known: readonly string[]): string {
-  return `must not be here.${didYouMean(key, known)} The keys here are ${listOf(known)}`
+  const nearest = nearestName(key, known) ?? namesakeOf(key, known)
+  const advice = nearest === undefined ? '' : ` Did you mean ${nearest}?`
+  return `must not be here.${advice} The keys here are ${listOf(known)}`
 }
 
 /** The value as the schema reads it. Undefined if it does not fit: then `mistakes` has a finding for each part that does not. */

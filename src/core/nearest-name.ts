@@ -5,6 +5,7 @@
 const MAX_CHARACTERS = 128
 const CHARACTERS_PER_MISTAKE = 4
 const MAX_MISTAKES = 3
+const MIN_COMMON_SHARE = 0.7
 
 /**
  * The name with the fewest mistakes: letters that are missing, added, wrong or swapped. Case, and the signs between words, are no
@@ -27,6 +28,25 @@ export function nearestName(name: string, names: Iterable<string>): string | und
     nearest = candidate
   }
   return nearest
+}
+
+/**
+ * The name that has the longest beginning in common, for names made of few words. Undefined if every beginning is too short.
+ *
+ * @example
+ * namesakeOf('costPerWeek', ['costPerDay', 'inFlight']) // 'costPerDay'
+ */
+export function namesakeOf(name: string, names: Iterable<string>): string | undefined {
+  let longest = 0
+  let found: string | undefined
+  for (const candidate of names) {
+    let length = 0
+    while (length < name.length && name[length] === candidate[length]) length += 1
+    if (length <= longest || length < MIN_COMMON_SHARE * Math.min(name.length, candidate.length)) continue
+    longest = length
+    found = candidate
+  }
+  return found
 }
 
 /** `Did you mean openai?` after a blank, or nothing. */

@@ -375,7 +375,7 @@ describe('bursar.json', () => {
     ],
     [
       { limits: { global: { costPerWeek: '1' } } },
-      'limits.global.costPerWeek: must not be here. The keys here are requestsPerMinute, ',
+      'limits.global.costPerWeek: must not be here. Did you mean costPerDay? The keys here are requestsPerMinute, ',
     ],
     [{ limits: { everyone: {} } }, 'limits.everyone: must be named global, perOrganisation, '],
     [

@@ -1,7 +1,7 @@
 // The nearest name: what somebody meant by a name that does not exist.
 
 import { describe, expect, test } from 'vitest'
-import { didYouMean, nearestName } from '../../src/core/nearest-name.ts'
+import { didYouMean, namesakeOf, nearestName } from '../../src/core/nearest-name.ts'
 
 const NAMES = ['openai', 'anthropic', 'gemini', 'batch', 'DAILY_SPENDING_LIMIT', 'OPENAI_API_KEY', 'BURSAR_KEYS']
 
@@ -29,6 +29,16 @@ describe('the nearest name', () => {
   test('is the one with the fewest mistakes, and of two the first; the name itself is none', () => {
     expect(nearestName('gpt-5.1', ['gpt-5.2', 'gpt-51', 'gpt-5.1'])).toBe('gpt-51')
     expect(nearestName('gpt-9', ['gpt-4', 'gpt-5'])).toBe('gpt-4')
+  })
+
+  test.each([
+    ['retry', 'retries'],
+    ['costPerWeek', 'costPerDay'],
+    ['cost', 'costPerDay'],
+    ['openrouter', undefined],
+    ['', undefined],
+  ])('%s has the namesake %s', (name, namesake) => {
+    expect(namesakeOf(name, ['openai', 'retries', 'costPerDay', 'costPerHour'])).toBe(namesake)
   })
 
   test('is told in a sentence, or not at all', () => {
