@@ -38,6 +38,8 @@ export interface FileNames {
   readonly scopes: ReadonlyMap<string, Scope>
   /** All rows of `providers`, also those with mistakes. */
   readonly providers: readonly string[]
+  /** The rows of `prices`, by their index. */
+  readonly prices: ReadonlyMap<number, FilePrice>
   /** The models of all rows of `prices`, also of those with mistakes. */
   readonly pricedModels: readonly { readonly provider: string; readonly model: string }[]
   /** The variables that hold the keys of its providers. */
@@ -62,7 +64,15 @@ export const EMPTY_FILE_CONFIG: FileConfig = {
   providers: NO_PROVIDER_ROWS,
   routes: NO_ROUTES,
   patterns: {},
-  names: { scopes: new Map(), providers: [], pricedModels: [], variables: [], warnings: [], describe: placeText },
+  names: {
+    scopes: new Map(),
+    prices: new Map(),
+    providers: [],
+    pricedModels: [],
+    variables: [],
+    warnings: [],
+    describe: placeText,
+  },
 }
 
 const SECTIONS = ['$schema', 'aliases', 'retries', 'patterns', 'providers', 'limits', 'prices'] as const
@@ -124,13 +134,14 @@ function readSections(value: unknown, env: Environment, describe: FileNames['des
   const prices = readPrices(sections.prices, mistakes)
   const file = {
     limits,
-    prices: prices.rows,
+    prices: [...prices.rows.values()],
     providers: providers.rows,
     routes,
     patterns: patternModels,
     names: {
       scopes,
       providers: providers.names,
+      prices: prices.rows,
       pricedModels: prices.named,
       variables: providers.variables,
       warnings,

@@ -22,7 +22,8 @@ export type FilePrice = z.infer<typeof priceSchema>
 
 /** The prices of a file. */
 export interface ReadPrices {
-  readonly rows: readonly FilePrice[]
+  /** The rows without mistakes, by their index. */
+  readonly rows: ReadonlyMap<number, FilePrice>
   /** The models of all rows, also of those with mistakes. */
   readonly named: readonly { readonly provider: string; readonly model: string }[]
 }
@@ -32,15 +33,16 @@ export function readPrices(value: unknown, mistakes: Finding[]): ReadPrices {
   const written = value === undefined ? [] : (readValue(z.array(z.unknown()), value, ['prices'], mistakes) ?? [])
   const named = written.flatMap((row) => namedSchema.safeParse(row).data ?? [])
   const firstByModel = new Map<string, number>()
-  const rows = written.flatMap((price, index) => {
+  const rows = new Map<number, FilePrice>()
+  for (const [index, price] of written.entries()) {
     const place = ['prices', index]
     const row = readValue(priceSchema, price, place, mistakes)
-    if (!row) return []
+    if (!row) continue
+    rows.set(index, row)
     const name = `${row.provider}\n${row.model.trim().toLowerCase()}`
     const first = firstByModel.get(name)
     if (first === undefined) firstByModel.set(name, index)
     else mistakes.push({ place, text: `must not stand beside prices[${first}], which is for the same model` })
-    return [row]
-  })
+  }
   return { rows, named }
 }

@@ -26,7 +26,7 @@ export function unmatchedInFile(things: NamedThings): Finding[] {
   return [
     ...file.names.warnings,
     ...[...file.names.scopes].flatMap(([row, scope]) => at(['limits', row], unmatchedScope(scope, things))),
-    ...file.prices.flatMap((price, index) => at(['prices', index], unmatchedPrice(price, models))),
+    ...[...file.names.prices].flatMap(([index, price]) => at(['prices', index], unmatchedPrice(price, models))),
     ...[...file.routes.aliases].flatMap(([name, { targets }]) => [
       ...targets.flatMap((target, index) =>
         // That an alias leads to another alias is a mistake already.
