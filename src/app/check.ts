@@ -4,6 +4,7 @@ import { ConfigError, counted } from '../config/config-error.ts'
 import type { FileConfig } from '../config/file.ts'
 import type { Environment, Settings } from '../config/settings.ts'
 import type { Span } from '../core/calendar.ts'
+import { listOf } from '../core/issue-text.ts'
 import { type Limit, limitsThatCount } from '../core/limits.ts'
 import { formatUsd } from '../core/money.ts'
 import { priceWarnings } from '../prices/price-warnings.ts'
@@ -153,7 +154,7 @@ function providerLines(providers: readonly Provider[]): string[] {
 }
 
 function keyLine({ BURSAR_KEYS, ADMIN_KEY, AUTH }: Settings): string {
-  const keys = BURSAR_KEYS.map(({ id }) => id).join(', ')
+  const keys = listOf(BURSAR_KEYS.map(({ id }) => id))
   const callers =
     keys === '' ? `calls need no key${AUTH === 'off' ? ', from anywhere' : ''}` : `calls need the key of ${keys}`
   return `${callers}; ADMIN_KEY is ${ADMIN_KEY === '' ? 'not set' : 'set'}`

@@ -227,7 +227,7 @@ describe('mistakes', () => {
     expect(error.warnings).toEqual([
       'DAILY_SPENDING_LIMT: is no setting, and is not read. Did you mean DAILY_SPENDING_LIMIT?',
       'bursar.json:5:5: limits.key:batsch: limits nothing: BURSAR_KEYS has no batsch. Did you mean batch?',
-      'bursar.json:7:65: prices[1]: makes no price of n, because none is known that it could correct: it needs both input and output',
+      'bursar.json:7:66: prices[1]: makes no price of n, because none is known that it could correct: it needs both input and output',
       'bursar.json:7:96: prices[2]: makes no price of N, because none is known that it could correct: it needs both input and output',
     ])
     expect(error.message).toMatch(
