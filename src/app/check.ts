@@ -55,7 +55,7 @@ export async function checkConfiguration(env: Environment, nowMs: number, early:
   }
 }
 
-/** Warnings of the configuration, and notes on prices, which change by themselves. */
+/** Warnings of the configuration, and notes on prices, which become old by themselves. */
 function remarks(configuration: Configuration, providers: readonly Provider[], nowMs: number) {
   const { settings, file } = configuration
   const book = bookOf(file)
@@ -67,10 +67,11 @@ function remarks(configuration: Configuration, providers: readonly Provider[], n
       ...configuration.warnings,
       ...settingWarnings(configuration).map(({ message }) => message),
       ...nameWarnings(settings, file, book, nowMs),
+      ...ofPrices.filter(({ code }) => code === 'model_ends').map(({ message }) => message),
     ],
     notes: [
       `of ${book.list.date}, and ${counted(file.prices, 'row')} of your own`,
-      ...ofPrices.map(({ message }) => message),
+      ...ofPrices.filter(({ code }) => code !== 'model_ends').map(({ message }) => message),
     ],
   }
 }

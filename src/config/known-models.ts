@@ -37,6 +37,7 @@ export class KnownModels {
   readonly #providers: ReadonlyMap<string, NamedProvider>
   readonly #pricedModels: FileConfig['names']['pricedModels']
   readonly #prices: PriceNames
+  readonly #listed = new Map<string, readonly string[]>()
 
   constructor({ providers, names }: FileConfig, prices: PriceNames) {
     this.#prices = prices
@@ -81,14 +82,14 @@ export class KnownModels {
     const isPriced = this.#pricedModels.some(
       (row) => (row.provider === '*' || row.provider === priceName) && row.model === model,
     )
-    return isPriced || this.#prices.isKnown(priceName, model) || this.#prices.models(priceName).length === 0
+    return isPriced || this.#prices.isKnown(priceName, model) || this.#modelsOf(priceName).length === 0
   }
 
   nearest(provider: string, model: string): string | undefined {
     if (provider === 'sim') return nearestName(`sim/${model}`, SIMULATED_MODELS)?.slice('sim/'.length)
     if (provider === SIMULATED) return nearestName(model, SIMULATED_MODELS)
     const { priceName = '', ownNames = [] } = this.#providers.get(provider) ?? {}
-    const names = [...ownNames, ...this.#prices.models(priceName)]
+    const names = [...ownNames, ...this.#modelsOf(priceName)]
     return nearestName(model, names) ?? this.#prices.sibling(priceName, model)
   }
 
@@ -103,7 +104,7 @@ export class KnownModels {
   listersOf(name: string): readonly string[] {
     return [...this.#providers].flatMap(([provider, { priceName, ownNames }]) => {
       const model = name.startsWith(`${provider}/`) ? name.slice(provider.length + 1) : name
-      return ownNames.includes(model) || this.#prices.models(priceName).includes(model) ? [provider] : []
+      return ownNames.includes(model) || this.#modelsOf(priceName).includes(model) ? [provider] : []
     })
   }
 
@@ -111,8 +112,14 @@ export class KnownModels {
   namesOfAll(): readonly string[] {
     return [...this.#providers.values()].flatMap(({ priceName, ownNames }) => [
       ...ownNames,
-      ...this.#prices.models(priceName),
+      ...this.#modelsOf(priceName),
     ])
+  }
+
+  #modelsOf(priceName: string): readonly string[] {
+    let models = this.#listed.get(priceName)
+    if (!models) this.#listed.set(priceName, (models = this.#prices.models(priceName)))
+    return models
   }
 
   hasPrice(priceName: string, model: string): boolean {

@@ -59,7 +59,7 @@ describe('--check', () => {
       ANTHROPIC_MODEL: 'claude-sonnet-5-5',
     })
     // Which prices are about to change depends on the list.
-    expect(text.replace(/^ {2}The (price|model) .*\n/gm, '')).toBe(`Limits
+    expect(text.replace(/^ {2}The price .*\n/gm, '')).toBe(`Limits
   everyone                 60 requests a minute, refills steadily
   everyone                 90000 tokens a minute, refills steadily
   everyone                 $0.50 a call
@@ -125,6 +125,12 @@ No mistakes, and no warnings.
   ])('prints what the start warns of: %j', async (env, warning) => {
     const { text, exitCode } = await check({}, env)
     expect(text.trimEnd().split('\n').slice(-2)).toEqual(['1 warning', `  ${warning}`])
+    expect(exitCode).toBe(1)
+  })
+
+  it('prints that a configured model ended', async () => {
+    const { text, exitCode } = await check({ aliases: { old: ['openai/gpt-3.5-turbo'] } }, { OPENAI_API_KEY: 'sk-x' })
+    expect(text).toMatch(/1 warning\n {2}The model openai\/gpt-3\.5-turbo ended on 2026-10-23\. /)
     expect(exitCode).toBe(1)
   })
 

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { totalTokens } from '../../src/core/usage.ts'
+import { shippedPriceList } from '../../src/prices/price-list.ts'
+import { isSimulatedModel } from '../../src/providers/index.ts'
 import { DIALECT_NAMES, eventsOf, PRICE, requestFor } from '../call/dialect-fixtures.ts'
 import { LIMITED_CONFIG } from '../call/settlement-checks.ts'
 import { ADMIN_KEY } from '../support/client-and-ledger.ts'
@@ -399,7 +401,23 @@ describe('figures', () => {
     const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
     const named = new Set([...readme.matchAll(/`(sim\/[\w-]+)`/g)].map(([, id]) => id))
     expect([...named]).toContain('sim/no-usage')
+    expect([...named].filter((name) => !isSimulatedModel(name))).toEqual([])
     expect(data.map(({ id }) => id)).toEqual(expect.arrayContaining([...named]))
+  })
+
+  it('list models with the day of the list, their context window and their price', async () => {
+    const gateway = await open({ config: { aliases: { quick: ['openai/gpt-6-luna'] } } })
+    const { data } = await gateway.client.asksOwner<{ data: Record<string, unknown>[] }>('/v1/models')
+    const created = Date.parse(shippedPriceList().date) / 1_000
+    expect(data.filter((model) => model.created !== created)).toEqual([])
+    const ids = data.map(({ id }) => id)
+    expect(ids).toContain('quick')
+    expect(ids.filter((id) => /^(text-)?(ada|babbage|curie|davinci)/.test(String(id)))).toEqual([])
+    expect(data.find(({ id }) => id === 'gpt-6-luna')).toMatchObject({
+      context_window: expect.any(Number),
+      max_output_tokens: expect.any(Number),
+      pricing: { input: expect.any(String), output: expect.any(String) },
+    })
   })
 
   it('list models in the shape of the SDK that asks, and probes answer without a key', async () => {

@@ -65,6 +65,9 @@ describe('the viewer of a request', () => {
     [{ 'x-bursar-key': '', 'x-api-key': '', 'api-key': 'alice-secret-alice' }, ''],
     [{ authorization: '', 'x-api-key': 'alice-secret-alice' }, ''],
     [{ authorization: 'Bearer ', 'x-goog-api-key': 'alice-secret-alice' }, ''],
+    [{ 'x-bursar-key': ' \t', 'x-api-key': ' ', 'x-goog-api-key': '\t', authorization: BEARER }, ''],
+    [{ 'x-goog-api-key': ' ', 'api-key': ' alice-secret-alice ' }, ''],
+    [{ 'x-api-key': ' ' }, 'key=alice-secret-alice'],
     [{ 'x-goog-api-key': '' }, 'key=alice-secret-alice'],
   ])('does not count places that are empty: %j?%s', (headers, query) => {
     expect(callersWith({}).identifyViewer(request(headers, query))).toMatchObject({ key: 'alice' })
