@@ -147,8 +147,12 @@ function readLimitSet(scope: Scope, row: string, set: unknown, mistakes: Finding
       const text = 'must not be "steady" here: only requests and tokens per minute, hour or day refill steadily'
       mistakes.push({ place: [...place, 'refill'], text })
     }
-    const kept = value.refill && refill !== 'none' && refill !== 'call' ? value.refill : refill
-    return [{ ...scope, what, span, capacity: value.amount, refill: kept, enforced: value.enforce }]
+    if (value.refill === 'window' && (refill === 'none' || refill === 'call'))
+      mistakes.push({
+        place: [...place, 'refill'],
+        text: 'must not be here: this limit holds for each call or moment anew',
+      })
+    return [{ ...scope, what, span, capacity: value.amount, refill: value.refill ?? refill, enforced: value.enforce }]
   })
 }
 

@@ -63,7 +63,10 @@ const providerRowSchema = strictObject({
   paths: z
     .partialRecord(
       z.enum(COMPATIBLE_DIALECTS),
-      z.string().regex(/^\/[^?#\s]*$/, 'must be a path that begins with / and has no query'),
+      z
+        .string()
+        .regex(/^\/[^?#\s]*$/, 'must be a path that begins with / and has no query')
+        .refine((path) => !/\{(?!deployment\})/.test(path), 'must have no placeholder but {deployment}'),
       { error: unknownKeys(COMPATIBLE_DIALECTS) },
     )
     .exactOptional(),

@@ -60,7 +60,11 @@ const SERVER_SETTINGS = {
     parseKeys,
     'Keys callers use, as name:secret,name:secret. Secrets have at least 16 characters.',
   ),
-  ADMIN_KEY: setting('', parseSecret, 'Sees everything that any key sees. At least 16 characters.'),
+  ADMIN_KEY: setting(
+    '',
+    parseSecret,
+    'Sees everything that any key sees. At least 16 characters. While it is set, figures need it or a key.',
+  ),
   AUTH: setting(
     '',
     parseOneOf('', 'off'),

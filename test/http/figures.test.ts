@@ -401,7 +401,7 @@ describe('figures', () => {
     const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
     const named = new Set([...readme.matchAll(/`(sim\/[\w-]+)`/g)].map(([, id]) => id))
     expect([...named]).toContain('sim/no-usage')
-    expect([...named].filter((name) => !isSimulatedModel(name))).toEqual([])
+    expect([...named].filter((name) => !isSimulatedModel(String(name)))).toEqual([])
     expect(data.map(({ id }) => id)).toEqual(expect.arrayContaining([...named]))
   })
 
