@@ -306,6 +306,21 @@ describe('bursar.json', () => {
     ['limits.perKey.requestsPerMinute', { limits: { perKey: { requestsPerMinute: 1.5 } } }],
     ['limits.perKey.requestsPerMinute', { limits: { perKey: { requestsPerMinute: '60' } } }],
     ['limits.perKey.requestsPerMinute', { limits: { perKey: { requestsPerMinute: -1 } } }],
+    ['limits.global.inFlight.refill', { limits: { global: { inFlight: { amount: 1, refill: 'window' } } } }],
+    ['limits.global.costPerCall.refill', { limits: { global: { costPerCall: { amount: 1, refill: 'window' } } } }],
+    [
+      'prices[1]',
+      {
+        prices: [
+          { model: 'm', input: 1 },
+          { model: ' M', output: 1 },
+        ],
+      },
+    ],
+    [
+      'providers.a.paths.openai.chat',
+      { providers: { a: { ...LOCAL_ENDPOINT, paths: { 'openai.chat': '/{deploymnet}/chat' } } } },
+    ],
     ['prices', { prices: {} }],
     ['prices[0].model', { prices: [{ input: '1' }] }],
     ['prices[0].model', { prices: [{ model: '' }] }],
