@@ -1,7 +1,7 @@
 // Config file: reads bursar.json, and notices when it changes. A file that is there must be readable; a file that goes away
 // while the gateway runs changes nothing.
 
-import { unwatchFile, watchFile } from 'node:fs'
+import { type Stats, unwatchFile, watchFile } from 'node:fs'
 import { EMPTY_FILE_CONFIG, type FileReading, readFileText } from '../config/file.ts'
 import type { Environment } from '../config/settings.ts'
 import { readBytes } from './read-bytes.ts'
@@ -43,6 +43,10 @@ function invalidLine(bytes: Buffer): number {
 
 /** Calls `changed` when the file changes, appears, goes, or can be read by others than before. Returns the way to stop. */
 export function watchConfigFile(path: string, changed: () => void): () => void {
-  watchFile(path, { interval: POLL_INTERVAL_MS }, changed)
-  return () => unwatchFile(path, changed)
+  const listener = (current: Stats, previous: Stats) => {
+    // A file that is not there has no links. If there is none at the start, Node says so once.
+    if (current.nlink > 0 || previous.nlink > 0) changed()
+  }
+  watchFile(path, { interval: POLL_INTERVAL_MS }, listener)
+  return () => unwatchFile(path, listener)
 }
