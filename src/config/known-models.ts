@@ -129,7 +129,7 @@ export class KnownModels {
 
   /** Why no provider takes its prices from rows of `prices` with this provider. Undefined if one does. */
   unmatchedPriceOwner(owner: string): string | undefined {
-    const owners = new Set([...this.#providers.values()].map(({ priceName }) => priceName))
+    const owners = new Set([...this.#providers.values()].map(({ priceName }) => priceName)).add(SIMULATED)
     if (owners.has(owner) || this.#providers.get(owner)?.takesAny) return undefined
     const named = this.#providers.get(owner)
     if (named) return `is for no model: ${owner} has the prices of ${named.priceName}. Did you mean ${named.priceName}?`

@@ -10,6 +10,7 @@ import type { FileConfig, FilePrice } from './file.ts'
 import { type Finding, type Place, shown } from './findings.ts'
 import { type KnownModels, providerOf } from './known-models.ts'
 import type { Scope } from './limits.ts'
+import { ratesShape } from './schema.ts'
 import type { Settings } from './settings.ts'
 
 /** Everything that is checked. Settings that have a mistake are absent. */
@@ -109,15 +110,15 @@ function unmatchedModel(
     return advised(`no provider has a model ${shown(name)}`, didYouMean(name, [...others, ...models.namesOfAll()]))
   }
   if (isWhole && provider === 'sim') return `no provider is named sim. Did you mean simulated/${shown(name)}?`
+  const model = name.slice(provider.length + 1)
   if (!models.hasProvider(provider)) {
-    const model = name.slice(provider.length + 1)
     const nearest = nearestName(provider, models.providerNames) ?? models.vendorOf(provider)
-    const whole = nearest === undefined ? undefined : `${nearest}/${model}`
     const advice =
-      whole === undefined ? ` The names are ${listOf(models.providerNames)}` : ` Did you mean ${shown(whole)}?`
+      nearest === undefined
+        ? ` The names are ${listOf(models.providerNames)}`
+        : ` Did you mean ${shown(`${nearest}/${model}`)}?`
     return `no provider is named ${shown(provider)}.${advice}`
   }
-  const model = name.slice(provider.length + 1)
   if (models.has(provider, isWhole || provider !== 'sim' ? model : name)) return undefined
   const nearest = models.nearest(provider, model)
   return advised(
@@ -130,13 +131,12 @@ function unmatchedPrice(price: FilePrice, models: KnownModels): string | undefin
   const { provider, model } = price
   const unmatched = provider === '*' ? undefined : models.unmatchedPriceOwner(provider)
   if (unmatched !== undefined) return unmatched
-  const isEmpty = Object.entries(price).every(
-    ([name, value]) => ['provider', 'model'].includes(name) || value === undefined,
-  )
-  if (isEmpty) return `says nothing of ${shown(model)}: it needs amounts, such as "input": "3.00", "output": "12.00"`
-  return models.hasPrice(provider, model)
-    ? undefined
-    : `makes no price of ${shown(model)}, because none is known that it could correct: it needs both input and output`
+  const given = Object.entries(price).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+  const amounts = given.filter((name) => name !== 'provider' && name !== 'model')
+  if (amounts.length === 0)
+    return `says nothing of ${shown(model)}: it needs amounts, such as "input": "3.00", "output": "12.00"`
+  if (!amounts.some((name) => Object.hasOwn(ratesShape, name)) || models.hasPrice(provider, model)) return undefined
+  return `makes no price of ${shown(model)}, because none is known that it could correct: it needs both input and output`
 }
 
 function unmatchedTarget(alias: string, target: string, models: KnownModels): string | undefined {

@@ -185,6 +185,15 @@ describe('a name that matches is not told', () => {
     ],
     [{ providers: { groq: { preset: 'groq', apiKey: '$OPENAI_KEY' } } }, { OPENAI_KEY: 'x' }],
     [{ providers: { groq: { preset: 'groq' } } }, {}],
+    [
+      {
+        prices: [
+          { model: 'm', contextWindow: 1_000 },
+          { provider: 'simulated', model: 'sim/echo', input: 1, output: 1 },
+        ],
+      },
+      {},
+    ],
   ])('%j with %j', (file, env) => {
     expect(warningsOf(file, env)).toEqual([])
   })
