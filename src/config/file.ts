@@ -97,8 +97,9 @@ export function readFileText(text: string, env: Environment, name?: string): Fil
 /** Reads a value that has the shape of bursar.json, such as the `config` of `createBursar`. */
 export function readFileValue(value: unknown, env: Environment): FileReading {
   const notPlain: Finding[] = []
-  const { file, findings } = readSections(copyPlain(value ?? {}, notPlain), env, placeText)
-  return { file, mistakes: [...notPlain, ...findings].map(({ place, text }) => `${placeText(place)}: ${text}`) }
+  const describe = (place: Place) => placeText(place, 'config')
+  const { file, findings } = readSections(copyPlain(value ?? {}, notPlain), env, describe)
+  return { file, mistakes: [...notPlain, ...findings].map(({ place, text }) => `${describe(place)}: ${text}`) }
 }
 
 /** Reads the text of bursar.json. Throws ConfigError with every mistake. */

@@ -12,13 +12,13 @@ export interface Finding {
 
 const MAX_SHOWN_CHARACTERS = 128
 
-/** `prices[0].model`, `limits.key:batch`. The top has no name: `file`. */
-export function placeText(place: Place): string {
+/** `prices[0].model`, `limits.key:batch`. @param top the name of the whole */
+export function placeText(place: Place, top = 'file'): string {
   const text = place.map((part, index) => {
     if (typeof part === 'number') return `[${part}]`
     return index === 0 ? shown(part) : `.${shown(part)}`
   })
-  return text.join('') || 'file'
+  return text.join('') || top
 }
 
 /** A name as messages show it: on one line, and not too long. */

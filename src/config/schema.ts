@@ -23,7 +23,7 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER) {
 /** Decimal dollars, as text or as a number. */
 export const usdSchema = z.custom<string | number>(
   (value) => (typeof value === 'string' || typeof value === 'number') && parseUsd(String(value)) !== undefined,
-  'must be decimal dollars such as "2.50", zero or more, with at most 9 decimals',
+  'must be decimal dollars such as "2.50", zero or more, with at most 12 digits and 9 decimals',
 )
 
 /** A price for each class of units, each in dollars for as many units as the class is priced per. */

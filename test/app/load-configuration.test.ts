@@ -222,9 +222,9 @@ describe('mistakes', () => {
       'bursar.json:4:68: limits.global.costPerDay.enforced: must not be here. Did you mean enforce?',
       `bursar.json:4:88: limits.global.inFlight: must be a whole number, 0 or more, or { "amount": 60, ${options}`,
       `bursar.json:5:21: limits.key:batsch.requestsPerMinute: must be a whole number, 0 or more, or { "amount": 60, ${options}`,
-      `bursar.json:5:49: limits.key:batsch.costPerDay: must be decimal dollars such as "2.50", zero or more, with at most 9 decimals, or { "amount": "2.50", ${options}`,
+      `bursar.json:5:49: limits.key:batsch.costPerDay: must be decimal dollars such as "2.50", zero or more, with at most 12 digits and 9 decimals, or { "amount": "2.50", ${options}`,
       'bursar.json:7:30: prices[0].inputt: must not be here. Did you mean input?',
-      'bursar.json:7:43: prices[0].input: must be decimal dollars such as "2.50", zero or more, with at most 9 decimals',
+      'bursar.json:7:43: prices[0].input: must be decimal dollars such as "2.50", zero or more, with at most 12 digits and 9 decimals',
       'bursar.json:7:96: prices[2]: must not stand beside prices[1], which is for the same model',
       'bursar.json:8:16: aliases.a: must name models, and b is an alias itself',
       'bursar.json:8:28: aliases.b: must name models, and a is an alias itself',
@@ -270,9 +270,10 @@ describe('mistakes', () => {
       'prices[0].output: must be plain data: an object, a list, text, a number, true, false or null',
       'aliases.a: must be plain data: an object, a list, text, a number, true, false or null',
       expect.stringMatching(/^aliases\.a: must be a list/),
-      'prices[0].input: must be decimal dollars such as "2.50", zero or more, with at most 9 decimals',
+      'prices[0].input: must be decimal dollars such as "2.50", zero or more, with at most 12 digits and 9 decimals',
     ])
     expect(readFileValue(around, {}).mistakes[0]).toMatch(/^limits: must be plain data/)
+    expect(readFileValue('{}', {}).mistakes).toEqual(['config: must be an object'])
     expect(readFileValue(undefined, {}).mistakes).toEqual([])
   })
 })

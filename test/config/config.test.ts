@@ -382,7 +382,7 @@ describe('bursar.json', () => {
     [{ aliases: { a: [] } }, 'aliases.a: must be a list of 1 to 8 models, or { "targets": [models], "retries": 0 to 5'],
     [
       { limits: { global: { costPerDay: true } } },
-      'limits.global.costPerDay: must be decimal dollars such as "2.50", zero or more, with at most 9 decimals, or { "amount": "2.50", ',
+      'limits.global.costPerDay: must be decimal dollars such as "2.50", zero or more, with at most 12 digits and 9 decimals, or { "amount": "2.50", ',
     ],
     [
       { limits: { global: { inFlight: 0.5 } } },
