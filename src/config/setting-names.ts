@@ -13,6 +13,8 @@ export function unknownSettings(env: Environment, used: ReadonlySet<string>): st
   return Object.keys(env).flatMap((name) => {
     if (env[name] === undefined || Object.hasOwn(SETTINGS, name) || used.has(name)) return []
     const nearest = nearestSetting(name)
+    // On Windows a variable is read in any case.
+    if (nearest === name.toUpperCase() && env[nearest] === env[name]) return []
     if (nearest !== undefined) return [`${name}: is no setting, and is not read. Did you mean ${nearest}?`]
     return OUR_PREFIX.test(name) ? [`${name}: is no setting, and is not read. .env.example lists the settings`] : []
   })
