@@ -21,8 +21,8 @@ export function placeText(place: Place, top = 'file'): string {
   return text.join('') || top
 }
 
-/** A name as messages show it: on one line, and not too long. */
+/** A name as messages show it: on one line, not too long, and never nothing. */
 export function shown(name: string): string {
   const text = name.length > MAX_SHOWN_CHARACTERS ? `${name.slice(0, MAX_SHOWN_CHARACTERS)}…` : name
-  return /\p{Cc}/u.test(text) ? JSON.stringify(text) : text
+  return text === '' || /\p{Cc}/u.test(text) ? JSON.stringify(text) : text
 }

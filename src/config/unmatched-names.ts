@@ -27,7 +27,7 @@ export function unmatchedInFile(things: NamedThings): Finding[] {
   return [
     ...file.names.warnings,
     ...[...file.names.scopes].flatMap(([row, scope]) => at(['limits', row], unmatchedScope(scope, things))),
-    ...[...file.names.prices].flatMap(([index, price]) => at(['prices', index], unmatchedPrice(price, models))),
+    ...[...file.names.prices].flatMap(([index, price]) => at(['prices', index], unmatchedPrice(price, file, models))),
     ...[...file.routes.aliases].flatMap(([name, { targets }]) => [
       ...targets.flatMap((target, index) =>
         // That an alias leads to another alias is a mistake already.
@@ -127,9 +127,9 @@ function unmatchedModel(
   )
 }
 
-function unmatchedPrice(price: FilePrice, models: KnownModels): string | undefined {
+function unmatchedPrice(price: FilePrice, file: FileConfig, models: KnownModels): string | undefined {
   const { provider, model } = price
-  const unmatched = provider === '*' ? undefined : models.unmatchedPriceOwner(provider)
+  const unmatched = (provider === '*' ? undefined : models.unmatchedPriceOwner(provider)) ?? prefixedModel(price, file)
   if (unmatched !== undefined) return unmatched
   const given = Object.entries(price).flatMap(([name, value]) => (value === undefined ? [] : [name]))
   const amounts = given.filter((name) => name !== 'provider' && name !== 'model')
@@ -137,6 +137,17 @@ function unmatchedPrice(price: FilePrice, models: KnownModels): string | undefin
     return `says nothing of ${shown(model)}: it needs amounts, such as "input": "3.00", "output": "12.00"`
   if (!amounts.some((name) => Object.hasOwn(ratesShape, name)) || models.hasPrice(provider, model)) return undefined
   return `makes no price of ${shown(model)}, because none is known that it could correct: it needs both input and output`
+}
+
+/** Calls are priced by the name of their model alone. At other providers, a name can begin with another provider's. */
+function prefixedModel({ provider, model }: FilePrice, { providers }: FileConfig): string | undefined {
+  const owners = BUILT_IN_PROVIDERS.map(({ name }) => name).filter((name) => provider === name || provider === '*')
+  if (provider === '*' && providers.compatible.length > 0) return undefined
+  const written = model.trim().toLowerCase()
+  const owner = owners.find((name) => modelNameOf(name, model).model !== written)
+  if (owner === undefined) return undefined
+  const bare = modelNameOf(owner, model).model
+  return `is for no model: the name of a model has no provider in front here. Did you mean "provider": "${owner}", "model": "${shown(bare)}"?`
 }
 
 function unmatchedTarget(alias: string, target: string, models: KnownModels): string | undefined {

@@ -77,6 +77,15 @@ describe('a name that matches nothing is told with the nearest that does', () =>
       'aliases.a[0]: openai has no known model gpt-6-lnua. Did you mean openai/gpt-6-luna?',
     ],
     [{ aliases: { a: ['sim/ehco'] } }, 'aliases.a[0]: sim has no known model ehco. Did you mean sim/echo?'],
+    [
+      { prices: [{ model: 'openai/zz', input: 1, output: 1 }] },
+      'prices[0]: is for no model: the name of a model has no provider in front here. Did you mean "provider": "openai", "model": "zz"?',
+    ],
+    [
+      { prices: [{ provider: 'gemini', model: 'models/zz', input: 1, output: 1 }] },
+      'prices[0]: is for no model: the name of a model has no provider in front here. Did you mean "provider": "gemini", "model": "zz"?',
+    ],
+    [{ aliases: { a: ['openai/'] } }, 'aliases.a[0]: openai has no known model ""'],
     [{ aliases: { mine: ['mine'] } }, 'aliases.mine[0]: names its own alias, and no provider has a model mine'],
     [
       { aliases: { 'gpt-6-luna': ['sim/echo'] } },
@@ -185,6 +194,13 @@ describe('a name that matches is not told', () => {
     ],
     [{ providers: { groq: { preset: 'groq', apiKey: '$OPENAI_KEY' } } }, { OPENAI_KEY: 'x' }],
     [{ providers: { groq: { preset: 'groq' } } }, {}],
+    [
+      {
+        prices: [{ model: 'openai/zz', input: 1, output: 1 }],
+        providers: { o: { preset: 'openrouter', apiKey: 'x' } },
+      },
+      {},
+    ],
     [
       {
         prices: [

@@ -331,7 +331,7 @@ describe('bursar.json', () => {
     ['providers.sim', { providers: { sim: LOCAL_ENDPOINT } }],
     ['providers.simulated', { providers: { simulated: LOCAL_ENDPOINT } }],
     ['providers.a/b', { providers: { 'a/b': LOCAL_ENDPOINT } }],
-    ['providers.', { providers: { '': LOCAL_ENDPOINT } }],
+    ['providers.""', { providers: { '': LOCAL_ENDPOINT } }],
     ['providers.openai', { providers: { openai: { callerKeys: 'forward', model: 'gpt-5' } } }],
     ['providers.anthropic', { providers: { anthropic: LOCAL_ENDPOINT } }],
     ['providers.gemini.callerKeys', { providers: { gemini: { callerKeys: 'on' } } }],
