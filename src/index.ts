@@ -111,21 +111,22 @@ if (mistake !== undefined) {
  */
 export async function createBursar({ env = {}, config }: BursarOptions = {}): Promise<Bursar> {
   // Loaded only now, because a Node that is too old cannot load it.
-  const [{ readFileConfig }, { readSettings }, { openApp }, { gateMiddleware }] = await Promise.all([
-    import('./config/file.ts'),
-    import('./config/settings.ts'),
-    import('./app/system.ts'),
-    import('./http/middleware.ts'),
-  ])
-  const readConfig = (value: unknown) => readFileConfig(JSON.stringify(value ?? {}), env)
-  const settings = readSettings(env)
-  const { app, flush } = await openApp(settings, readConfig(config))
+  const [{ readFileValue, wholeFile }, { loadConfiguration }, { openApp, systemClock }, { gateMiddleware }] =
+    await Promise.all([
+      import('./config/file.ts'),
+      import('./app/load-configuration.ts'),
+      import('./app/system.ts'),
+      import('./http/middleware.ts'),
+    ])
+  const configuration = loadConfiguration(env, () => readFileValue(config, env), systemClock.now().wallMs)
+  const { settings } = configuration
+  const { app, flush } = await openApp(configuration)
   return {
     app: app.app,
     gate: (options = {}) => gateMiddleware(app.gate, options),
     addPrice: (provider, model, price) => app.prices.addPrice(provider, model, price),
     // Async, so that mistakes reject.
-    reload: async (newConfig) => app.reload(readConfig(newConfig)),
+    reload: async (newConfig) => app.reload(wholeFile(readFileValue(newConfig, env))),
     close: async (waitMs = settings.DRAIN_TIMEOUT_MS) => {
       await app.close(waitMs)
       flush()

@@ -10,10 +10,11 @@ import type { HeaderList, RequestLine } from '../wire/dialect.ts'
 
 /**
  * Who reads figures. A `key` sees its own calls. `admin` (the admin key) and `open` (no keys are configured, so everyone is
- * let in) see everyone's. The two differ in what else they may do: `open` is not an administrator.
+ * let in) see everyone's. The two differ in what else they may do: `open` is not an administrator. A `guest` (no keys are
+ * configured, and the request lacks the admin key) may call and sees nobody's calls.
  */
 export type Viewer =
-  | { readonly role: 'admin' | 'open'; readonly key: null }
+  | { readonly role: 'admin' | 'open' | 'guest'; readonly key: null }
   | { readonly role: 'key'; readonly key: string }
 
 /** Who changes what the gateway has booked or is configured with. */
@@ -25,6 +26,7 @@ export interface Administrator {
 const ADMINISTRATOR: Administrator = { actor: 'admin' }
 const ADMIN: Viewer = { role: 'admin', key: null }
 const OPEN: Viewer = { role: 'open', key: null }
+const GUEST: Viewer = { role: 'guest', key: null }
 
 const MAX_DECLARED_CHARACTERS = 256
 /** The headers in which SDKs send keys, beside `?key=`. */
@@ -94,11 +96,23 @@ export class Callers {
     }
   }
 
-  /** Who sends a request for figures. Throws Problem `unauthenticated` or `forbidden`. */
+  /** Who sends a request for what the gateway shows of itself. Throws Problem `unauthenticated` or `forbidden`. */
   identifyViewer(request: SenderRequest): Viewer {
     if (this.#hasAdminKey(request)) return ADMIN
     const key = this.#keyOf(request)
-    return key === null ? OPEN : { role: 'key', key }
+    if (key !== null) return { role: 'key', key }
+    return this.#adminDigest === undefined ? OPEN : GUEST
+  }
+
+  /** Who sends a request for figures of calls: no guest. Throws Problem `unauthenticated` or `forbidden`. */
+  identifyFiguresViewer(request: SenderRequest): Viewer {
+    const viewer = this.identifyViewer(request)
+    if (viewer.role === 'guest')
+      throw new Problem(
+        'unauthenticated',
+        'Send ADMIN_KEY as `Authorization: Bearer …`. While it is set, figures of calls need it, or a key of BURSAR_KEYS.',
+      )
+    return viewer
   }
 
   /**
@@ -196,16 +210,20 @@ function declaredHeader(request: RequestLine, name: string): string | null {
   return value === undefined || value === '' ? null : truncate(MAX_DECLARED_CHARACTERS, value)
 }
 
-/** The secret in `x-bursar-key`, otherwise in the headers or the parameter in which SDKs send keys. */
+/**
+ * The secret in `x-bursar-key`, otherwise in the headers or the parameter in which SDKs send keys. A place that is empty or blank
+ * does not count. Undefined if every place is.
+ */
 function secretInRequest(request: RequestLine): string | undefined {
-  const bursarKey = request.header('x-bursar-key')
-  if (bursarKey !== undefined) return bursarKey
-  const authorization = request.header('authorization')
-  if (authorization !== undefined && BEARER.test(authorization)) return authorization.slice(7).trim()
-  const header = request.header('x-api-key') ?? request.header('x-goog-api-key') ?? request.header('api-key')
-  if (header !== undefined) return header
-  const parameter = keyParameter(request.query)
-  return parameter === '' ? undefined : secretInParameter(parameter)
+  const authorization = request.header('authorization') ?? ''
+  const secret =
+    request.header('x-bursar-key')?.trim() ||
+    (BEARER.test(authorization) && authorization.slice(7).trim()) ||
+    request.header('x-api-key')?.trim() ||
+    request.header('x-goog-api-key')?.trim() ||
+    request.header('api-key')?.trim() ||
+    secretInParameter(keyParameter(request.query)).trim()
+  return secret === '' ? undefined : secret
 }
 
 /**

@@ -133,8 +133,14 @@ export class PriceList {
   /** Ids of the models that a provider serves now. Google's list has Claude, which the Gemini endpoint does not serve. */
   servedModels(provider: string, atMs: number): readonly string[] {
     const name = withoutRegion(provider)
-    const models = this.#providerOf(fileIdOf(name))?.models ?? []
-    const served = models.filter(({ isDeprecated, ends }) => !isDeprecated && !(ends && Date.parse(ends) <= atMs))
+    const server = this.#providerOf(fileIdOf(name))
+    const owners = (server?.alsoServes ?? []).flatMap((owner) => this.#providerOf(owner) ?? [])
+    // Azure's list still has OpenAI's first models.
+    const isDeprecatedByOwner = (id: string) =>
+      owners.some(({ models }) => models.some((model) => model.id === id && model.isDeprecated))
+    const served = (server?.models ?? []).filter(
+      ({ id, isDeprecated, ends }) => !isDeprecated && !isDeprecatedByOwner(id) && !(ends && Date.parse(ends) <= atMs),
+    )
     const ids = served.map(({ id }) => id)
     if (name === 'openai') return ids.filter((id) => !/^ft:|\.ft-/.test(id))
     return name === 'gemini' ? ids.filter((id) => !isClaude(id)) : ids

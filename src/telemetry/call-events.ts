@@ -122,8 +122,10 @@ export type CallEvent =
 /** The codes of notices, for programs that act on some of them. */
 export type NoticeCode =
   | 'call_failed_internally'
+  | 'calls_need_no_key'
   | 'configuration_not_reloaded'
   | 'configuration_reloaded'
+  | 'configuration_warning'
   | 'cost_not_limited'
   | 'open_to_everyone'
   | 'model_ends'

@@ -6,6 +6,7 @@ import { Callers, type CallersOptions } from '../../src/keys/callers.ts'
 const KEYS = [{ id: 'alice', secret: 'alice-secret-alice' }]
 const callersWith = (options: Partial<CallersOptions>) =>
   new Callers({ keys: KEYS, adminKey: 'the-admin-secret', authOff: false, ...options })
+const OPEN = { keys: [], adminKey: '' }
 
 function request(headers: Readonly<Record<string, string>>, query = '', remoteAddress?: string) {
   return { path: '/llm/stats', query, header: (name: string) => headers[name], remoteAddress }
@@ -21,16 +22,12 @@ describe('the viewer of a request', () => {
       { 'x-api-key': 'the-admin-secret' },
       { role: 'admin', key: null },
     ],
-    ['nothing, without keys', { keys: [] }, { host: '127.0.0.1:5555' }, { role: 'open', key: null }],
-    [
-      'a secret that is not checked, without keys',
-      { keys: [] },
-      { 'x-api-key': 'anything' },
-      { role: 'open', key: null },
-    ],
+    ['nothing, without keys', OPEN, { host: '127.0.0.1:5555' }, { role: 'open', key: null }],
+    ['a secret that is not checked, without keys', OPEN, { 'x-api-key': 'anything' }, { role: 'open', key: null }],
+    ['no key but the admin key configured', { keys: [] }, { 'x-api-key': 'anything' }, { role: 'guest', key: null }],
     [
       'nothing, without keys and with AUTH=off',
-      { keys: [], authOff: true },
+      { ...OPEN, authOff: true },
       { host: 'a.example' },
       { role: 'open', key: null },
     ],
@@ -46,6 +43,39 @@ describe('the viewer of a request', () => {
     ['a foreign page, without keys', { keys: [] }, { host: 'localhost', origin: 'https://evil.example' }, 'forbidden'],
   ])('with %s is refused', (_, options, headers, code) => {
     expect(() => callersWith(options).identifyViewer(request(headers))).toThrow(expect.objectContaining({ code }))
+  })
+
+  it('sees no figures as a guest, and figures with the admin key', () => {
+    const callers = callersWith({ keys: [] })
+    for (const headers of [{}, { authorization: '' }, { 'x-api-key': 'anything' }]) {
+      expect(() => callers.identifyFiguresViewer(request(headers))).toThrow(
+        expect.objectContaining({ code: 'unauthenticated', message: expect.stringContaining('ADMIN_KEY') }),
+      )
+    }
+    expect(callers.identifyFiguresViewer(request({ 'api-key': 'the-admin-secret' }))).toMatchObject({ role: 'admin' })
+    expect(callersWith(OPEN).identifyFiguresViewer(request({}))).toMatchObject({ role: 'open' })
+    expect(callersWith({}).identifyFiguresViewer(request({ 'api-key': KEYS[0]?.secret ?? '' }))).toMatchObject({
+      role: 'key',
+    })
+  })
+
+  const BEARER = 'Bearer alice-secret-alice'
+  it.each<[Readonly<Record<string, string>>, string]>([
+    [{ 'x-bursar-key': '', authorization: BEARER }, ''],
+    [{ 'x-bursar-key': '', 'x-api-key': '', 'api-key': 'alice-secret-alice' }, ''],
+    [{ authorization: '', 'x-api-key': 'alice-secret-alice' }, ''],
+    [{ authorization: 'Bearer ', 'x-goog-api-key': 'alice-secret-alice' }, ''],
+    [{ 'x-bursar-key': ' \t', 'x-api-key': ' ', 'x-goog-api-key': '\t', authorization: BEARER }, ''],
+    [{ 'x-goog-api-key': ' ', 'api-key': ' alice-secret-alice ' }, ''],
+    [{ 'x-api-key': ' ' }, 'key=alice-secret-alice'],
+    [{ 'x-goog-api-key': '' }, 'key=alice-secret-alice'],
+  ])('does not count places that are empty: %j?%s', (headers, query) => {
+    expect(callersWith({}).identifyViewer(request(headers, query))).toMatchObject({ key: 'alice' })
+  })
+
+  it('counts the first place that holds something, right or wrong', () => {
+    const headers = { 'x-bursar-key': 'wrong-secret-wrong', authorization: BEARER }
+    expect(() => callersWith({}).identifyViewer(request(headers))).toThrow()
   })
 
   it('reads a key from the query, exactly as SDKs write it', () => {
