@@ -1,8 +1,9 @@
 // Usage check: whether the usage that an answer reports can be true. It prices nothing.
 
 import { FEE_CLASSES, type FeeClass, inputTokens, outputTokens, unitsOf, usageOf, usageSum } from '../core/usage.ts'
-import type { AnswerUsage, HeaderList } from '../wire/dialect.ts'
+import type { AnswerUsage, ExtrasField, HeaderList } from '../wire/dialect.ts'
 import { findHeader } from '../wire/headers.ts'
+import { coversAll } from '../wire/stated-cost.ts'
 import type { AdmittedCall } from './applicant.ts'
 import type { Dispatch } from './dispatch.ts'
 import { type SettlementBasis, upperBoundBasis } from './settlement-basis.ts'
@@ -68,7 +69,7 @@ export function withContainerTime(
  */
 export function checkBasis(
   basis: SettlementBasis,
-  { admitted, dialect }: Pick<Dispatch, 'admitted' | 'dialect'>,
+  { admitted, dialect, provider }: Pick<Dispatch, 'admitted' | 'dialect' | 'provider'>,
 ): SettlementBasis {
   const { metered } = basis
   if (!metered) return basis
@@ -80,11 +81,15 @@ export function checkBasis(
     output <= times * Math.max(quote.contextWindow, quote.outputTokens)
   if (!areTokensCredible || !areFeesCredible(metered, bounded) || !isCostCredible(metered, admitted, times))
     return upperBoundBasis(basis.ending, INCREDIBLE_USAGE)
-  if (isMissingCharges(metered, admitted, dialect.listsExtras)) return upperBoundBasis(basis.ending, basis.error)
+  if (isMissingCharges(metered, admitted, provider.priceName, dialect.listsExtras))
+    return upperBoundBasis(basis.ending, basis.error)
   if (metered.isUpperBound) return { ...basis, certainty: 'upperBound' }
-  const isPromptMissing = input === 0 && quote.inputTokens > 0 && output > 0
-  if (!isPromptMissing) return basis
-  return { ...basis, certainty: 'upperBound', metered: withInput(metered, quote.inputTokens) }
+  const isOutputMissing = metered.isOutputMissing === true && basis.certainty === 'exact'
+  const missingInput = input === 0 && (output > 0 || isOutputMissing) ? quote.inputTokens : 0
+  const missingOutput = isOutputMissing ? Math.max(0, quote.outputTokens - output) : 0
+  if (missingInput + missingOutput === 0) return basis
+  const usage = usageSum(metered.usage, usageOf({ input: missingInput, output: missingOutput }))
+  return { ...basis, certainty: 'upperBound', metered: { ...metered, usage } }
 }
 
 function areFeesCredible({ usage, otherUsage = [] }: AnswerUsage, bounded: boolean): boolean {
@@ -102,27 +107,39 @@ function isCostCredible({ statedCost }: AnswerUsage, { bound, quote }: AdmittedC
 }
 
 /** True if something may have been billed for which the answer gives no figure. A cost that it states covers everything. */
-function isMissingCharges(metered: AnswerUsage, { applicant, quote }: AdmittedCall, dialectLists: boolean): boolean {
-  const { listsExtras = dialectLists, countsSources, statedCost, unmetered = [] } = metered
-  if (statedCost && statedCost.nanoUsd > 0n) return false
+function isMissingCharges(
+  metered: AnswerUsage,
+  { applicant, quote }: AdmittedCall,
+  priceName: string,
+  dialectLists: boolean,
+): boolean {
+  const { statedCost, unmetered = [], extrasFields = [] } = metered
+  if (coversAll(statedCost)) return false
   const { unbounded } = applicant.first.request
   if (unmetered.length > 0) return true
+  const own = EXTRAS_FIELDS.get(priceName.replace(/\+.*/, '')) ?? []
+  const fields = extrasFields.filter((field) => own.includes(field))
+  const listsExtras = metered.listsExtras || dialectLists || fields.some((field) => field !== 'num_sources_used')
   // A request fee of the model is a fee for its searches.
   const hasFee = (quote.price?.steps[0].rates.requests ?? 0n) > 0n
   const isTold = (name: string) => {
     if (TOKEN_FEATURES.has(name) || (name === 'web_search_options' && hasFee)) return true
     if (UNTOLD_FEATURES.test(name)) return false
-    return listsExtras || (name === 'search_parameters' && countsSources === true)
+    return listsExtras || (name === 'search_parameters' && fields.includes('num_sources_used'))
   }
   return !unbounded.every(isTold)
 }
+
+/** The providers' own fields, by their names in the price book. In an answer of another provider a field tells nothing. */
+const EXTRAS_FIELDS: ReadonlyMap<string, readonly ExtrasField[]> = new Map([
+  ['groq', ['executed_tools']],
+  ['openrouter', ['server_tool_use_details']],
+  ['perplexity', ['num_search_queries']],
+  ['xai', ['server_side_tool_usage_details', 'num_sources_used']],
+])
 
 /** Features without an upper bound that are billed by the tokens of the answering model alone. */
 const TOKEN_FEATURES: ReadonlySet<string> = new Set(['models', 'preset', 'route', 'mcp'])
 
 /** Features whose fees are told in no list of uses: OpenRouter's, Mistral's reading of documents, Vertex AI's search for enterprises. */
 const UNTOLD_FEATURES = /^(?:plugins|openrouter:.*|document_url|enterprise_?web_?search)$/i
-
-function withInput(metered: AnswerUsage, input: number): AnswerUsage {
-  return { ...metered, usage: usageSum(metered.usage, usageOf({ input })) }
-}
