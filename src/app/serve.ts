@@ -8,7 +8,7 @@ import { ConfigError } from '../config/config-error.ts'
 import { EMPTY_FILE_CONFIG, type FileConfig, readFileConfig } from '../config/file.ts'
 import { type Environment, readSettings, SETTINGS, type Settings } from '../config/settings.ts'
 import { callListener } from '../http/calls.ts'
-import { StoreUnusable } from '../stores/store.ts'
+import { StoreUnavailable, StoreUnusable } from '../stores/store.ts'
 import type { Notice, NoticeCode, Telemetry } from '../telemetry/call-events.ts'
 import type { App } from './app.ts'
 import { openApp } from './system.ts'
@@ -23,7 +23,8 @@ export async function serve(env: Environment): Promise<void> {
   try {
     await start(env)
   } catch (error) {
-    if (error instanceof ConfigError || error instanceof StoreUnusable) exitWithError(error.message)
+    if (error instanceof ConfigError || error instanceof StoreUnusable || error instanceof StoreUnavailable)
+      exitWithError(error.message)
     throw error
   }
 }

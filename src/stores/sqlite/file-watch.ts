@@ -3,33 +3,37 @@
 
 import { statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { basename } from 'node:path'
 import type { Timer, Timers } from '../../core/clock.ts'
-import { ledgerFilesOf } from './file-access.ts'
-import type { LedgerHealth } from './ledger-health.ts'
+import { type LedgerPaths, ledgerFilesOf } from './file-access.ts'
+import type { FileLoss, LedgerHealth } from './ledger-health.ts'
+
+/** Below a second, so that a loss is noticed within a second. */
+const CHECK_INTERVAL_MS = 800
 
 /** Which file a path led to when the ledger was opened. While the file is open, no other file gets its number. */
 interface KnownFile {
   readonly path: string
   readonly device: bigint
   readonly inode: bigint
-  /** The size below which the file was cut: a ledger never shrinks. 0 for other files. */
+  /** Below this size, the file was cut: its size at the last check, or what SQLite itself may cut it to. */
   minBytes: bigint
+  readonly maxMinBytes: bigint
 }
 
 interface WatchParts {
-  readonly path: string
+  readonly paths: LedgerPaths
+  /** SQLite may cut the log (`-wal`) to this size. It never cuts the ledger. */
+  readonly maxLogBytes: number
   readonly timers: Timers
-  readonly health: LedgerHealth
-  readonly intervalMs: number
+  readonly health: Pick<LedgerHealth, 'lost' | 'found'>
 }
 
-/** What can happen to a file, with the verb of a message. */
-type Loss = 'deleted or moved' | 'replaced by another file' | 'cut short'
+/** Larger than any file. */
+const NEVER_CUT = 2n ** 63n
 
 /**
- * Compares the files of a ledger with those that were opened, again and again, until one differs or the ledger is closed. SQLite does
- * not notice: it writes to files that no path leads to any more, and another process can begin a ledger under the old path.
+ * Compares the files of a ledger with those that were opened, again and again, until the ledger is closed. SQLite does not notice:
+ * it writes to files that no path leads to any more, and another process can begin a ledger under the old path.
  */
 export class FileWatch {
   readonly #parts: WatchParts
@@ -40,10 +44,15 @@ export class FileWatch {
   /** Call it while the connection is open and has read, so that all files exist. */
   constructor(parts: WatchParts) {
     this.#parts = parts
-    this.#files = ledgerFilesOf(parts.path).map((path) => {
-      const { dev: device, ino: inode, size } = statSync(path, { bigint: true })
-      return { path, device, inode, minBytes: path === parts.path ? size : 0n }
-    })
+    const { paths, maxLogBytes } = parts
+    const [ledger, log, ...others] = ledgerFilesOf(paths.real)
+    this.#files = [
+      knownFile(ledger, NEVER_CUT),
+      knownFile(log, BigInt(maxLogBytes)),
+      ...others.map((path) => knownFile(path, 0n)),
+      // A link, which can be changed to lead to another ledger.
+      ...(paths.configured === paths.real ? [] : [knownFile(paths.configured, NEVER_CUT)]),
+    ]
     this.#wait()
   }
 
@@ -53,38 +62,35 @@ export class FileWatch {
   }
 
   #wait(): void {
-    const { timers, intervalMs } = this.#parts
-    this.#timer = timers.setTimeout(() => void this.#check(), intervalMs).unref()
+    this.#timer = this.#parts.timers.setTimeout(() => void this.#check(), CHECK_INTERVAL_MS).unref()
   }
 
   async #check(): Promise<void> {
-    for (const file of this.#files) {
-      const loss = await lossOf(file)
-      if (this.#isStopped) return
-      if (loss !== undefined) {
-        this.#parts.health.lost(this.#messageOf(file.path, loss), file.path)
-        return
-      }
-    }
+    const { health } = this.#parts
+    const losses = (await Promise.all(this.#files.map(lossOf))).filter((loss) => loss !== undefined)
+    if (this.#isStopped) return
+    for (const loss of losses) health.lost(loss)
+    if (losses.length === 0) health.found()
     this.#wait()
-  }
-
-  #messageOf(path: string, loss: Loss): string {
-    const ledger = basename(this.#parts.path)
-    return `The ledger's file ${basename(path)} was ${loss} while the gateway ran. No call is taken until a restart: put back ${ledger} with the files beside it, or remove them all to begin an empty ledger, and restart the gateway.`
   }
 }
 
+function knownFile(path: string, maxMinBytes: bigint): KnownFile {
+  const { dev: device, ino: inode } = statSync(path, { bigint: true })
+  return { path, device, inode, minBytes: 0n, maxMinBytes }
+}
+
 /** Undefined also if the file cannot be looked at for another reason: then nothing is known of it. */
-async function lossOf(file: KnownFile): Promise<Loss | undefined> {
+async function lossOf(file: KnownFile): Promise<FileLoss | undefined> {
+  const { path } = file
   try {
-    const { dev, ino, size } = await stat(file.path, { bigint: true })
-    if (dev !== file.device || ino !== file.inode) return 'replaced by another file'
-    if (size < file.minBytes) return 'cut short'
-    if (file.minBytes > 0n) file.minBytes = size
+    const { dev, ino, size } = await stat(path, { bigint: true })
+    if (dev !== file.device || ino !== file.inode) return { path, verb: 'replaced by another file' }
+    if (size < file.minBytes) return { path, verb: 'cut short' }
+    file.minBytes = size < file.maxMinBytes ? size : file.maxMinBytes
     return undefined
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : ''
-    return code === 'ENOENT' || code === 'ENOTDIR' ? 'deleted or moved' : undefined
+    return code === 'ENOENT' || code === 'ENOTDIR' ? { path, verb: 'deleted or moved' } : undefined
   }
 }

@@ -9,13 +9,15 @@ interface ProbeParts {
   readonly db: DatabaseSync
   readonly timers: Timers
   readonly health: LedgerHealth
+  /** Writes what waits. False if that fails. */
+  readonly flush: () => boolean
 }
 
 const PROBE_INTERVAL_MS = 1_000
 /** Room for some calls: with less, the next call would fail again. */
 const PROBE_BYTES = 65_536
 
-/** Writes a row and deletes it, once a second, while the ledger is unwritable. */
+/** While the ledger is unwritable: once a second, writes a trial row, deletes it, and writes what waits. */
 export class WriteProbe {
   readonly #parts: ProbeParts
   readonly #begin: StatementSync
@@ -46,14 +48,15 @@ export class WriteProbe {
 
   /** Two commits: what one transaction inserts and deletes is never written. */
   #probe(): void {
+    const { health, flush } = this.#parts
     try {
       this.#write(this.#insert)
       this.#write(this.#delete)
+      if (flush()) return health.writable()
     } catch {
-      this.#wait()
-      return
+      // Still full.
     }
-    this.#parts.health.writable()
+    this.#wait()
   }
 
   #write(statement: StatementSync): void {
