@@ -69,15 +69,16 @@ export function checkAccess(path: string): void {
   if (folderMistake !== undefined) throw unusable(path, `its folder ${folder} ${folderMistake}`)
   for (const file of ledgerFilesOf(path)) {
     const mistake = mistakeOf(file, R_OK | W_OK, false)
-    if (mistake !== undefined && mistake !== MISTAKES.ENOENT) throw unusable(path, `${file} ${mistake}`)
+    const name = file === path ? 'the file' : `the file ${file} beside it`
+    if (mistake !== undefined && mistake !== MISTAKES.ENOENT) throw unusable(path, `${name} ${mistake}`)
   }
 }
 
 function mistakeOf(path: string, access: number, isFolder: boolean): string | undefined {
   try {
+    if (statSync(path).isDirectory() !== isFolder) return isFolder ? MISTAKES.ENOTDIR : 'is a folder'
     accessSync(path, access)
-    if (statSync(path).isDirectory() === isFolder) return undefined
-    return isFolder ? MISTAKES.ENOTDIR : 'is a folder'
+    return undefined
   } catch (error) {
     return MISTAKES[codeOf(error)] ?? `cannot be used (${codeOf(error)})`
   }

@@ -36,7 +36,7 @@ export class LedgerHealth implements StoreHealth {
   /** A commit failed. @param reason SQLite's words */
   unwritable(reason: string): void {
     if (this.#failure) return
-    const message = `The ledger cannot be written (${reason}). No call is sent until it can be written; the gateway tries once a second.`
+    const message = `The ledger cannot be written (${reason}). A call that cannot be written is not sent. The gateway tries once a second whether the ledger can be written again.`
     this.#change({ kind: 'unwritable', message })
   }
 
@@ -67,6 +67,12 @@ export class LedgerHealth implements StoreHealth {
 /** It names the file without its folder: /readyz shows the message to everyone. */
 function lossMessage({ path, verb }: FileLoss, isFinal: boolean): string {
   const name = path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1)
-  const ending = isFinal ? '' : 'If the same file comes back, the gateway goes on. Otherwise s'
-  return `The ledger's file ${name} was ${verb} while the gateway ran. No call is sent. ${ending || 'S'}top the gateway, put a whole ledger in its place (without -wal and -shm files of another one), and start the gateway.`
+  const whatFollows = isFinal ? 'To go on,' : 'If the same file comes back, the gateway goes on by itself. Otherwise'
+  return `The ledger's file ${name} was ${verb} while the gateway ran. No call is sent. ${whatFollows} ${remedyFor(name)}.`
+}
+
+function remedyFor(name: string): string {
+  if (name.endsWith('-wal')) return 'restart the gateway: its newest calls may be missing in the ledger'
+  if (name.endsWith('-shm') || name.endsWith('.owner')) return 'restart the gateway'
+  return 'stop the gateway, put the ledger or a backup of it in place, without -wal and -shm files of another one, and start the gateway'
 }

@@ -145,7 +145,7 @@ export class SqliteStore implements Store {
   }
 
   async append(records: readonly LedgerRecord[], now: Instant): Promise<void> {
-    this.#assertNotLost()
+    if (records.some(({ kind }) => kind !== 'refusals')) this.#assertNotLost()
     this.#setNow(now)
     let isWaiting = false
     for (const record of records) {
@@ -215,7 +215,7 @@ export class SqliteStore implements Store {
     await this.#state.writeQueue.flushAndRead(true, () => {})
     this.#state.writeQueue.stop()
     try {
-      this.db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+      if (!this.health.isLost) this.db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
     } catch {
       // The log is whole without a checkpoint. The next start reads it.
     }
