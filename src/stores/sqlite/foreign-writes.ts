@@ -48,7 +48,8 @@ export class ForeignWrites {
   }
 }
 
-function isOnExactFileSystem(path: string): boolean {
+/** Whether the file system of a file sets the time of a change when it is made. */
+export function isOnExactFileSystem(path: string): boolean {
   try {
     return EXACT_FILE_SYSTEMS.has(statfsSync(path).type)
   } catch {

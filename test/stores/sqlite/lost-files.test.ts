@@ -13,9 +13,10 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { ForeignWrites } from '../../../src/stores/sqlite/foreign-writes.ts'
+import { ForeignWrites, isOnExactFileSystem } from '../../../src/stores/sqlite/foreign-writes.ts'
 import { LedgerHealth } from '../../../src/stores/sqlite/ledger-health.ts'
 import type { SqliteStore } from '../../../src/stores/sqlite/store.ts'
 import type { StoreFailure } from '../../../src/stores/store.ts'
@@ -189,7 +190,7 @@ test('after it is closed, nothing is checked', async () => {
   expect(ledger.timers.delaysMs).not.toContain(CHECK_INTERVAL_MS)
 })
 
-describe('writes of other programs', () => {
+describe.skipIf(!isOnExactFileSystem(tmpdir()))('writes of other programs, if the file system has exact times', () => {
   function sampleFile(): string {
     const path = join(temporaryFolder(), 'ledger.db')
     writeFileSync(path, 'ours')
