@@ -131,6 +131,9 @@ describe('a ledger that comes back', () => {
     const settled = ledger.store.settle([settlement('open')], at())
     ledger.timers.fire(5)
     await expect(ledger.reserve('refused')).rejects.toMatchObject(UNAVAILABLE)
+    expect(ledger.store.db.prepare('SELECT call_id, settled_seq FROM entry').all()).toEqual([
+      { call_id: 'open', settled_seq: null },
+    ])
     back(ledger.path)
     await ledger.check()
     expect(ledger.failures).toMatchObject([{ kind: 'lost' }, undefined])
