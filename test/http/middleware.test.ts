@@ -60,12 +60,13 @@ describe('gate() in front of a handler', () => {
   })
 
   it('keeps who may read the answers in a browser, as the app says', async () => {
-    const gateway = await open()
+    const gateway = await open({ BURSAR_KEYS: 'alice:alice-secret-alice' })
     const app = new Hono<Env>()
     app.use(cors({ origin: 'https://app.example' }))
     app.use(gateMiddleware(gateway.app.gate, {}))
     app.post('*', (c) => c.body(wholeAnswer('openai', USAGE), 200, { ...json, 'access-control-max-age': '7' }))
-    const answer = await sendRequest(app, {}, { headers: { ...json, origin: 'https://app.example' } })
+    const headers = { ...json, origin: 'https://app.example', 'x-bursar-key': 'alice-secret-alice' }
+    const answer = await sendRequest(app, {}, { headers })
     expect(answer.headers.get('access-control-allow-origin')).toBe('https://app.example')
     expect(answer.headers.get('access-control-max-age')).toBe('7')
   })
