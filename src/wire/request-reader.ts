@@ -62,6 +62,31 @@ export interface CapLayout {
 /** Fields that servers add to OpenAI's API, whose cost has no bound: xAI's search; OpenRouter's plugins, and the models it falls back to. */
 export const OPEN_FEATURES = ['search_parameters', 'plugins', 'models', 'preset', 'route'] as const
 
+/**
+ * Fields of servers that change what becomes of the body, so that its bytes bound no tokens: the template of a prompt and what the
+ * template is given (vLLM, SGLang, llama.cpp, Together), how media are cut into tokens (vLLM), context that the server keeps (SGLang) or
+ * finds (Azure), and an output cap that overrides the API's (llama.cpp). All of them are billed by tokens alone.
+ */
+export const PROMPT_FEATURES = [
+  'chat_template',
+  'chat_template_kwargs',
+  'documents',
+  'mm_processor_kwargs',
+  'media_io_kwargs',
+  'session_params',
+  'data_sources',
+  'n_predict',
+] as const
+
+const MAX_EMPTY_BYTES = 8
+const EMPTY_VALUE = /^(?:null|""|\{\s*\}|\[\s*\])$/
+
+export function markUnboundedUnlessEmpty(json: JsonCursor, draft: RequestDraft, _layout: unknown, name: string): void {
+  const range = json.range()
+  const isEmpty = lengthOf(range) <= MAX_EMPTY_BYTES && EMPTY_VALUE.test(json.text(range))
+  if (!isEmpty) markUnbounded(draft, name)
+}
+
 export function markUnboundedUnlessNull(json: JsonCursor, draft: RequestDraft, _layout: unknown, name: string): void {
   if (!json.isNull()) markUnbounded(draft, name)
   json.skipValue()

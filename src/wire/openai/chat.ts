@@ -11,11 +11,13 @@ import { addModelSplice, type ObjectLayout, readBody, requireModel } from '../re
 import {
   type ModelLayout,
   markUnbounded,
+  markUnboundedUnlessEmpty,
   markUnboundedUnlessNull,
   measureResult,
   measureTools,
   newDraft,
   OPEN_FEATURES,
+  PROMPT_FEATURES,
   type RequestDraft,
   readAnswers,
   readArguments,
@@ -99,6 +101,8 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   },
   // Searches of OpenAI, and what servers add to the API.
   ...handlersFor(['web_search_options', ...OPEN_FEATURES], markUnboundedUnlessNull),
+  // `extra_body`, where Gemini's OpenAI API and some proxies expect any field of theirs.
+  ...handlersFor([...PROMPT_FEATURES, 'extra_body'], markUnboundedUnlessEmpty),
 })
 
 function readChatRequest(body: Buffer): ParsedRequest {

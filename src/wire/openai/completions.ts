@@ -4,9 +4,18 @@ import type { Dialect, Edits, ParsedRequest } from '../dialect.ts'
 import { postEndpoint } from '../endpoint.ts'
 import { forwardedQuery } from '../headers.ts'
 import type { JsonCursor } from '../json/cursor.ts'
-import { ObjectReader } from '../json/object-reader.ts'
+import { handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { readBody, requireModel } from '../request-body.ts'
-import { newDraft, type RequestDraft, readAnswers, readModel, readStream, readUser } from '../request-reader.ts'
+import {
+  markUnboundedUnlessEmpty,
+  newDraft,
+  PROMPT_FEATURES,
+  type RequestDraft,
+  readAnswers,
+  readModel,
+  readStream,
+  readUser,
+} from '../request-reader.ts'
 import { type ChatLayout, editChat, newChatLayout, openaiChat, readStreamOptions } from './chat.ts'
 import { readPrompts } from './prompts.ts'
 
@@ -41,6 +50,7 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   n: readMoreAnswers,
   best_of: readMoreAnswers,
   user: readUser,
+  ...handlersFor([...PROMPT_FEATURES, 'extra_body'], markUnboundedUnlessEmpty),
 })
 
 /** All of `best_of` are written and billed, and `n` of them are returned. */

@@ -10,10 +10,12 @@ import { eachObject, eachObjectOrOne, handlersFor, lengthOf, ObjectReader } from
 import { type BodyLayout, editModelAndCap, newBodyLayout, readBody, requireModel } from '../request-body.ts'
 import {
   markUnbounded,
+  markUnboundedUnlessEmpty,
   markUnboundedUnlessNull,
   measureTools,
   newDraft,
   OPEN_FEATURES,
+  PROMPT_FEATURES,
   type RequestDraft,
   readArguments,
   readCap,
@@ -77,6 +79,7 @@ const BODY = new ObjectReader<RequestDraft, ResponsesLayout>({
     if (json.boolean(name)) markUnbounded(draft, name)
   },
   ...handlersFor(OPEN_FEATURES, markUnboundedUnlessNull),
+  ...handlersFor([...PROMPT_FEATURES, 'extra_body'], markUnboundedUnlessEmpty),
   // The provider keeps these: earlier answers are input that the body does not show.
   ...handlersFor(['previous_response_id', 'conversation'], readStored),
   // These also bring tools and passes of their own.
