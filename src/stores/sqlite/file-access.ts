@@ -119,6 +119,8 @@ export function createPrivateFile(path: string): void {
   }
   try {
     fchmodSync(file, PRIVATE_MODE)
+  } catch {
+    // A file system without modes.
   } finally {
     closeSync(file)
   }
@@ -135,7 +137,7 @@ export function closeToOthers(path: string): void {
     try {
       chmodSync(file, mode & 0o700)
     } catch {
-      // The file belongs to another account, which decides who reads it.
+      // The file belongs to another account, which decides who reads it, or the file system has no modes.
     }
   }
 }

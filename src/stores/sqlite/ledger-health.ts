@@ -16,6 +16,7 @@ const LOSSES_THAT_END: ReadonlySet<FileLoss['verb']> = new Set(['deleted or move
 /** Healthy at first. A loss hides that the ledger is unwritable as well. */
 export class LedgerHealth implements StoreHealth {
   #failure: StoreFailure | undefined
+  #writeError = ''
   /** True if the loss ends with a restart alone. */
   #isFinal = false
   readonly #listeners: Listener[] = []
@@ -29,12 +30,18 @@ export class LedgerHealth implements StoreHealth {
     return this.#failure?.kind === 'lost'
   }
 
+  /** SQLite's words for the newest commit that failed. */
+  get writeError(): string {
+    return this.#writeError
+  }
+
   watch(listener: Listener): void {
     this.#listeners.push(listener)
   }
 
   /** A commit failed. @param reason SQLite's words */
   unwritable(reason: string): void {
+    this.#writeError = reason
     if (this.#failure) return
     const message = `The ledger cannot be written (${reason}). A call that cannot be written is not sent. The gateway tries once a second whether the ledger can be written again.`
     this.#change({ kind: 'unwritable', message })

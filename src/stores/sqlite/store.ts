@@ -81,7 +81,7 @@ export class SqliteStore implements Store {
       this.#watch = paths && new FileWatch({ paths, maxLogBytes: MAX_LOG_BYTES, timers, health })
     } catch (error) {
       this.#file.release()
-      if (error instanceof StoreUnavailable) throw unusable(path, health.failure?.message ?? error.message, error)
+      if (error instanceof StoreUnavailable) throw unusable(path, health.writeError, error)
       throw new StoreUnusable(`${path} cannot be read: ${error}`, { cause: error })
     }
     this.#probe = new WriteProbe({ db, timers, health, flush: () => this.#state.writeQueue.flush() === 'written' })
