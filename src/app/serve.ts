@@ -23,8 +23,8 @@ export async function serve(env: Environment): Promise<void> {
   try {
     await start(env)
   } catch (error) {
-    if (error instanceof ConfigError || error instanceof StoreUnusable || error instanceof StoreUnavailable)
-      exitWithError(error.message)
+    if (error instanceof ConfigError || error instanceof StoreUnusable) exitWithError(error.message)
+    if (error instanceof StoreUnavailable) exitWithError(`The ledger in DATABASE_URL cannot be used: ${error.message}`)
     throw error
   }
 }

@@ -11,6 +11,9 @@ const EXACT_FILE_SYSTEMS: ReadonlySet<number> = new Set([
   0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0x01021994, 0x794c7630,
 ])
 
+const NS_PER_MICROSECOND = 1_000n
+const NS_PER_SECOND = 1_000_000_000n
+
 /**
  * Compares the time at which the ledger was last changed with the time of the last change that was ours. It does not open the file:
  * closing it would end SQLite's locks on it.
@@ -34,7 +37,8 @@ export class ForeignWrites {
   /** Runs `write`, which may write to the ledger. Returns false, and does not run it, if another program wrote since the last time. */
   between(write: () => void): boolean {
     const changedAtNs = this.#read()
-    if (this.#changedAtNs !== undefined && changedAtNs !== undefined && changedAtNs !== this.#changedAtNs) return false
+    if (this.#changedAtNs !== undefined && changedAtNs !== undefined && !isSame(changedAtNs, this.#changedAtNs))
+      return false
     write()
     this.#changedAtNs = this.#read()
     return true
@@ -46,6 +50,13 @@ export class ForeignWrites {
     const found = statSync(this.#path, { bigint: true, throwIfNoEntry: false })
     return found?.ino === this.#inode ? found?.mtimeNs : undefined
   }
+}
+
+/** Programs that put a time back after they have read a file may round it, to a microsecond or to a second. */
+function isSame(changedAtNs: bigint, beforeNs: bigint): boolean {
+  const differenceNs = changedAtNs > beforeNs ? changedAtNs - beforeNs : beforeNs - changedAtNs
+  if (differenceNs <= NS_PER_MICROSECOND) return true
+  return changedAtNs % NS_PER_SECOND === 0n && differenceNs < NS_PER_SECOND
 }
 
 /** Whether the file system of a file sets the time of a change when it is made. */

@@ -211,6 +211,18 @@ describe.skipIf(!isOnExactFileSystem(tmpdir()))('writes of other programs, if th
     expect(writes.between(() => expect.unreachable())).toBe(false)
   })
 
+  test('a time that was put back after reading, rounded to a second or a microsecond, is no write', () => {
+    const path = sampleFile()
+    const writes = new ForeignWrites(path)
+    for (const seconds of [1.7654321, 1.765432, 1]) {
+      expect(writes.between(() => utimesSync(path, 1.7654321, 1.7654321))).toBe(true)
+      utimesSync(path, seconds, seconds)
+    }
+    expect(writes.between(() => {})).toBe(true)
+    utimesSync(path, 3, 3)
+    expect(writes.between(() => {})).toBe(false)
+  })
+
   test('a file that is away, or another file in its place, is not taken for one that was written', () => {
     const path = sampleFile()
     const writes = new ForeignWrites(path)
