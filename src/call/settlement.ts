@@ -76,7 +76,8 @@ export class CallSettlement {
     const seconds = (now.monoMs - attempt.sentAtMs) / 1_000
     const timed = withContainerTime(withServedTier(given, attempt.headers), attempt.dispatch, seconds)
     const checked = checkBasis(timed, attempt.dispatch)
-    const isUnpriced = checked.metered && settlementCalculator.hasUnpricedParts(checked.metered, admitted, provider)
+    const isUnpriced =
+      checked.metered && settlementCalculator.hasUnpricedParts(checked.metered, admitted, provider, now.wallMs)
     const basis = isUnpriced ? upperBoundBasis(checked.ending, checked.error) : checked
     const amounts = settlementCalculator.settlementFor(basis, admitted, provider, now.wallMs)
     this.#costNanoUsd = amounts.cost.totalNanoUsd
@@ -99,7 +100,7 @@ export class CallSettlement {
   #outcome(
     { dispatch, firstByteAtMs, limits }: UpstreamAttempt,
     { ending, certainty, metered }: SettlementBasis,
-    { usage, cost, providerCost }: SettledAmounts,
+    { usage, cost, priceVersion, providerCost }: SettledAmounts,
     wallMs: number,
   ): Outcome {
     const { facts, priorBound } = dispatch.admitted
@@ -109,6 +110,7 @@ export class CallSettlement {
       certainty: hasPriorBound ? 'upperBound' : certainty,
       usage,
       ...(providerCost ? { providerCost } : {}),
+      ...(priceVersion !== undefined && priceVersion !== facts.priceVersion ? { priceVersion } : {}),
       reasoningTokens: metered?.reasoningTokens ?? 0,
       cost,
       answeredModel: metered?.model ? truncate(MAX_ANSWERED_MODEL_CHARACTERS, metered.model) : null,

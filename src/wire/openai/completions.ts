@@ -7,7 +7,10 @@ import type { JsonCursor } from '../json/cursor.ts'
 import { handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { readBody, requireModel } from '../request-body.ts'
 import {
+  MODEL_CHOICES,
+  markToolUnlessNull,
   markUnboundedUnlessEmpty,
+  markUnboundedUnlessNull,
   newDraft,
   PROMPT_FEATURES,
   type RequestDraft,
@@ -15,9 +18,11 @@ import {
   readModel,
   readStream,
   readUser,
+  TOOL_FIELDS,
 } from '../request-reader.ts'
 import { type ChatLayout, editChat, newChatLayout, openaiChat, readStreamOptions } from './chat.ts'
 import { readPrompts } from './prompts.ts'
+import { readProviderChoice } from './provider-choice.ts'
 
 /** The only field that caps output here, even for providers that read another one in chat. */
 const CAP_FIELD = 'max_tokens'
@@ -50,6 +55,9 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   n: readMoreAnswers,
   best_of: readMoreAnswers,
   user: readUser,
+  provider: readProviderChoice,
+  ...handlersFor(TOOL_FIELDS, markToolUnlessNull),
+  ...handlersFor(MODEL_CHOICES, markUnboundedUnlessNull),
   ...handlersFor([...PROMPT_FEATURES, 'extra_body'], markUnboundedUnlessEmpty),
 })
 

@@ -21,6 +21,7 @@ import { coversAll, readStatedCost } from '../stated-cost.ts'
 import { DocumentTap } from '../taps/document.ts'
 import { openaiChat } from './chat.ts'
 import { readPrompts } from './prompts.ts'
+import { readProviderChoice } from './provider-choice.ts'
 
 /** Its refusals have the form of chat completions. */
 export const openaiEmbeddings: Dialect<'openai.embeddings'> = {
@@ -43,6 +44,7 @@ const BODY = new ObjectReader<RequestDraft, EmbeddingsLayout>({
     readPrompts(json, name, draft)
   },
   user: readUser,
+  provider: readProviderChoice,
   // vLLM embeds messages, rendered by a template, in place of the input.
   ...handlersFor(['messages', ...PROMPT_FEATURES, 'extra_body'], markUnboundedUnlessEmpty),
 })
