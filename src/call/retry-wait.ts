@@ -2,7 +2,6 @@
 
 import type { Circuits } from '../core/circuit.ts'
 import type { Timer, Timers } from '../core/clock.ts'
-import { StoreUnavailable } from '../stores/store.ts'
 import type { FailedAttempt, NextAttempt } from './attempts.ts'
 import type { ExpiryCode } from './deadlines.ts'
 import type { Dispatch } from './dispatch.ts'
@@ -69,9 +68,7 @@ export class RetryWait {
     try {
       this.#finish(await this.#next.prepare())
     } catch (error) {
-      // The reservation stands as before, and the failed attempt is the last one.
-      if (error instanceof StoreUnavailable) this.#finish(undefined)
-      else this.#listener.failInternally(error)
+      this.#listener.failInternally(error)
     } finally {
       moves.inProgress -= 1
     }
