@@ -1,8 +1,9 @@
-// Main: the process. Reads the environment and .env, and serves. Nothing else is loaded before Node is known to be new enough.
+// Main: the process. Reads the environment and .env, and serves. Nothing else is loaded before the runtime is known to be a Node that is
+// new enough.
 
-import { nodeVersionMistake } from './app/node-version.ts'
+import { runtimeMistake } from './app/node-version.ts'
 
-const mistake = nodeVersionMistake(process.versions.node)
+const mistake = runtimeMistake(globalThis)
 if (mistake === undefined) await run()
 else {
   process.stderr.write(`${mistake}\n`)

@@ -28,6 +28,7 @@ const ALPHABETS: readonly string[] = [
   '0123456789',
   '0 1 2 3 4 5 6 7 8 9 ',
   ' \n\t',
+  'a\n',
   '{}[]<>&|"\'\\/:;,.!?#$%^*()_-+=~`@',
   '\u0000\u0001\u0007\b\u000b\f\u001b\u007f\u0080\u0085\u009f\u00a0\u00ad',
   'äöüßéèçñøåþðæ',
@@ -182,9 +183,17 @@ function newTurn(random: Random, elements: number, tools: readonly Tool[], isMod
 }
 
 function newCall(random: Random, elements: number, name: string): Turn {
-  const input = object([[newKey(random), newValue(random, elements)]])
+  const input = random.chance(0.3)
+    ? newAlikeArguments(random, elements)
+    : object([[newKey(random), newValue(random, elements)]])
   const result = random.chance(0.5) ? written(newValue(random, elements)) : newText(random, elements)
   return { kind: 'call', name, input, result }
+}
+
+/** Arguments that are all alike: templates write tags around each. */
+function newAlikeArguments(random: Random, elements: number): JsonNode {
+  const value = random.chance(0.7) ? newScalar(random) : newValue(random, 3)
+  return object(repeated(random.size(elements), (index): Member => [shortName(index), value]))
 }
 
 function newTool(random: Random, elements: number): Tool {
@@ -197,7 +206,16 @@ function newTool(random: Random, elements: number): Tool {
     ['properties', object(properties)],
     ...(random.chance(0.2) ? [['required', list(properties.map(([key]) => text(key)))] as Member] : []),
   ])
-  return { name: shortName(random.below(52)), description: random.chance(0.4) ? newText(random, 8) : null, parameters }
+  return {
+    name: shortName(random.below(52)),
+    description: random.chance(0.4) ? newDescription(random, elements) : null,
+    parameters,
+  }
+}
+
+/** Most are short. Templates write each line of a long one anew. */
+function newDescription(random: Random, elements: number): string {
+  return newText(random, random.chance(0.8) ? MAX_SHORT_CHARACTERS : elements)
 }
 
 function newSchema(random: Random, elements: number): JsonNode {
@@ -208,7 +226,7 @@ function newSchema(random: Random, elements: number): JsonNode {
     const key = random.pick(SCHEMA_KEYS)
     const value = newValue(random, elements)
     if (key === 'description' || key === 'title' || key === 'format')
-      members.push([key, text(newText(random, MAX_SHORT_CHARACTERS))])
+      members.push([key, text(newDescription(random, elements))])
     else if (key === 'enum' || key === 'examples') members.push([key, value.kind === 'list' ? value : list([value])])
     else members.push([key, value])
   }

@@ -28,6 +28,8 @@ export interface FailedAttempt extends AttemptFailure {
   readonly answer: ErrorAnswer | undefined
   /** What the caller gets if no provider's error came. */
   readonly problem?: Problem
+  /** True if no attempt was made at all: the handler in the provider's place left the call to the gateway. */
+  readonly isUnmade?: true
 }
 
 export interface ErrorAnswer {
@@ -96,6 +98,15 @@ export function wrongAddress({ name, addressSetting }: Provider, what: string): 
 export function misdirectedAttempt(problem: Problem): FailedAttempt {
   const failure = { status: null, isFree: true, isLasting: true, retryAfterMs: null } as const
   return { ...failure, error: 'wrong address', answer: undefined, problem }
+}
+
+/** What a handler in the provider's place did not attempt. It says nothing about the provider. */
+export const UNMADE_ATTEMPT_ERROR = 'left to the gateway'
+
+/** @param problem what the caller gets if no target can answer either */
+export function unmadeAttempt(problem: Problem): FailedAttempt {
+  const failure = { status: null, isFree: true, isLasting: true, isUnmade: true, retryAfterMs: null } as const
+  return { ...failure, error: UNMADE_ATTEMPT_ERROR, answer: undefined, problem }
 }
 
 /** The code of an error and never its message, which may hold addresses. */

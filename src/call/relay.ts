@@ -15,6 +15,8 @@
 // waiting    broken                                     over       free, or upper bound; failed  the gateway's error
 // waiting    document that cannot be translated         over       usage, or upper bound; failed the gateway's error
 // waiting    unreadable stream, or too large            over       upper bound, failed           the gateway's error
+// waiting    no attempt of the handler; targets follow  between    -                             -
+// waiting    no attempt of the handler, and no target   over       free, failed                  the gateway's error
 // streaming  bytes                                      streaming  -                             the bytes
 // streaming  bytes with the terminal event              ending     usage, or upper bound         the bytes
 // streaming  end, after the model finished              over       usage, or upper bound         the end
@@ -46,7 +48,7 @@ import type { ClientWatcher, Exchange } from '../exchange/exchange.ts'
 import { internalFailure } from '../telemetry/call-events.ts'
 import type { AnswerUsage, Dialect } from '../wire/dialect.ts'
 import { EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
-import { brokenAttempt, errorDocumentAttempt, type FailedAttempt, type RetryPlan } from './attempts.ts'
+import { brokenAttempt, errorDocumentAttempt, type FailedAttempt, type RetryPlan, unmadeAttempt } from './attempts.ts'
 import type { Deadline, Deadlines, ExpiryCode, TimedCall } from './deadlines.ts'
 import type { Dispatch } from './dispatch.ts'
 import { providerFailure } from './gateway-answers.ts'
@@ -82,7 +84,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   readonly #parts: RelayParts
   readonly #exchange: Exchange
   readonly #lease: PermitLease
-  readonly #retryPlan: RetryPlan<Dispatch> | undefined
+  #retryPlan: RetryPlan<Dispatch> | undefined
   readonly #settlement: CallSettlement
   readonly #reply: Reply
   #state: RelayState = 'waiting'
@@ -96,9 +98,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   #resolveDone: () => void = () => {}
   /** Resolves when nothing is left to do for this call. Never rejects. */
   readonly done: Promise<void>
-  /**
-   * @param lease takes the size of every chunk that is kept
-   */
+  /** @param lease takes the size of every chunk that is kept */
   constructor(parts: RelayParts, exchange: Exchange, dialect: Dialect, lease: PermitLease, attempts: PlannedAttempts) {
     this.#parts = parts
     this.#exchange = exchange
@@ -115,8 +115,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   send(): void {
     if (this.#exchange.clientGone) {
       this.#settle(freeBasis('canceled', 'client left'))
-      this.#finish()
-      return
+      return this.#finish()
     }
     this.#deadline = this.#parts.deadlines.add(this, this.#attempt.sentAtMs)
     this.#exchange.watcher = this
@@ -131,6 +130,15 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   /** Sets the usage of an answer that carries none. The answer's own usage wins. */
   setFallbackUsage(usage: AnswerUsage): void {
     this.#fallbackUsage = usage
+  }
+
+  /** The plan's targets answer in place of the handler; without a plan, the problem. Returns false once an answer has begun. */
+  replaceHandler(plan: RetryPlan<Dispatch> | undefined, problem: Problem): boolean {
+    if (this.#state !== 'waiting' || this.#attempt.status !== null) return false
+    this.#attempt.close()
+    this.#retryPlan = plan
+    this.onFailed(unmadeAttempt(problem))
+    return true
   }
 
   /** While other targets may follow, a stream begins with its first event: that may be an error. */
@@ -222,7 +230,8 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     const next = canRetry ? this.#retryPlan?.next(failed) : undefined
     if (!next) return this.giveUp(failed)
     const costNanoUsd = failed.isFree ? 0n : this.#attempt.dispatch.admitted.bound.costNanoUsd
-    this.#settlement.recordAttempt(this.#attempt, failed.error, costNanoUsd, this.#parts.clock.now())
+    if (!failed.isUnmade)
+      this.#settlement.recordAttempt(this.#attempt, failed.error, costNanoUsd, this.#parts.clock.now())
     this.#state = 'between'
     this.#retryWait = new RetryWait(this.#parts, this, failed, next)
   }
@@ -257,10 +266,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
 
   expire(code: ExpiryCode): void {
     if (this.#state === 'over') return
-    if (this.#retryWait) {
-      this.#retryWait.stop(code)
-      return
-    }
+    if (this.#retryWait) return this.#retryWait.stop(code)
     // If the client does not read, the provider cannot finish, and is not to blame.
     const error = code === 'upstream_timeout' && this.#exchange.blocked ? 'client too slow' : code
     this.#settle(failedBasis(!this.#attempt.isSent, error))
@@ -274,10 +280,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
 
   onClientGone(): void {
     if (this.#state === 'over') return
-    if (this.#retryWait) {
-      this.#retryWait.stop('client left')
-      return
-    }
+    if (this.#retryWait) return this.#retryWait.stop('client left')
     const { facts } = this.#attempt.dispatch.admitted
     const ending = this.#attempt.tap?.finished ? 'completed' : 'canceled'
     const isFree = !this.#attempt.isSent || isFreeStream(facts)
@@ -296,9 +299,8 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     return this.#drainEnding ?? 'completed'
   }
 
-  // The ways to end. `#settle` settles, and comes first: what is written can carry the cost. `#complete`, `#fail` and
-  // `#failWith` write the end of the answer, then finish. `#finish` ends the call, and neither writes nor settles.
-  // `onFailed` ends only an attempt: another one follows, or `giveUp` settles, writes and finishes.
+  // The ways to end. `#settle` comes first: what is written can carry the cost. `#complete`, `#fail` and `#failWith` write the end of
+  // the answer, then finish. `onFailed` ends only an attempt: another one follows, or `giveUp` settles, writes and finishes.
 
   #settle(basis: SettlementBasis): void {
     this.#settlement.settle(this.#attempt, basis)

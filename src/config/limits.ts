@@ -6,7 +6,7 @@ import { listOf } from '../core/issue-text.ts'
 import { DEFAULT_REFILLS, type Limit, SCOPED_BY, WHO } from '../core/limits.ts'
 import type { Refill, What, Who } from '../core/meter.ts'
 import { modelNameOf } from '../core/model-name.ts'
-import { parseUsd } from '../core/money.ts'
+import { usdOf } from '../core/money.ts'
 import { strictObject, usdSchema, wholeNumber } from './schema.ts'
 
 interface LimitName {
@@ -26,7 +26,7 @@ const LIMIT_NAMES: ReadonlyMap<string, LimitName> = new Map(
 )
 
 /** Nano-dollars for cost, a count for everything else. */
-const costAmount = usdSchema.transform((value) => parseUsd(String(value)) ?? 0n)
+const costAmount = usdSchema.transform((value) => usdOf(value) ?? 0n)
 const countAmount = wholeNumber(0).transform(BigInt)
 
 /** A limit's amount, alone or with how the limit is kept. */

@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 import { listOf } from '../core/issue-text.ts'
-import { parseUsd } from '../core/money.ts'
+import { usdOf } from '../core/money.ts'
 import { USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
 
 /** Longer names are no model's. */
@@ -20,7 +20,7 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER) {
 
 /** Decimal dollars, as text or as a number. */
 export const usdSchema = z.custom<string | number>(
-  (value) => (typeof value === 'string' || typeof value === 'number') && parseUsd(String(value)) !== undefined,
+  (value) => usdOf(value) !== undefined,
   'must be decimal dollars such as "2.50", zero or more, with at most 9 decimals',
 )
 

@@ -66,7 +66,7 @@ const SERVER_SETTINGS = {
     '',
     parseOneOf('', 'off'),
     'Empty, or',
-    'off: listen on any address without keys. Everyone who reaches it can spend.',
+    'off: listen on any address, and answer all clients, without keys. Everyone who reaches it can spend.',
   ),
   CONFIG_FILE: setting(
     'bursar.json',

@@ -19,6 +19,8 @@ export interface RequestFacts {
   readonly toolBytes: number
   /** Commas and colons in them. */
   readonly toolSeparators: number
+  /** Arguments of all calls of tools that the model made: members of each call's input, without what is nested in them. */
+  readonly callArguments: number
   /** Levels of nesting of the body. */
   readonly depth: number
   readonly messages: number
@@ -62,6 +64,8 @@ export interface QuoteRules {
   readonly tokensWithTools: number
   /** True if tools and their inputs are written anew with a space after each comma and colon, which can be a token. */
   readonly spacesTools?: boolean
+  /** Tokens of the tags in which an argument of a call is written anew. 0 if absent. */
+  readonly tokensPerArgument?: number
   /** How many times its bytes a tool can take, where tools are written anew. 1 if absent. */
   readonly toolGrowthFactor?: number
   /** True if tools are written anew with indentation, so that what is nested deeply takes more. */
@@ -259,6 +263,7 @@ function sizedTokens(request: RequestFacts, rules: QuoteRules, counted: CountedI
     request.addedTokens +
     request.grownBytes +
     (rules.spacesTools ? request.toolSeparators : 0) +
+    (rules.tokensPerArgument ?? 0) * request.callArguments +
     Math.ceil(request.toolBytes * (toolGrowthFactor(request, rules) - 1)) +
     (request.tools ? rules.tokensWithTools : 0) +
     (request.images > 0 ? request.images * rules.imageTokens(request.model) : 0)

@@ -10,9 +10,10 @@ import type { Caller } from '../core/ledger-entry.ts'
 import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
 import { readJsonBody } from '../exchange/json-body.ts'
-import { WebExchange } from '../exchange/web.ts'
+import type { WebExchange } from '../exchange/web.ts'
 import type { Administrator, Callers, Viewer } from '../keys/callers.ts'
 import { issueOf, truncate } from '../patterns/pattern/pattern.ts'
+import { exchangeOf } from './hono-request.ts'
 import { problemResponse } from './problems.ts'
 
 /**
@@ -159,7 +160,7 @@ async function answerRequest<
   const { role, body } = row
   const params: z.ZodObject = row.params ?? NO_FIELDS
   const query: z.ZodObject = row.query ?? NO_FIELDS
-  const exchange = new WebExchange(c.req.raw)
+  const exchange = exchangeOf(c)
   const request = {
     sender: SENDERS[role](parts.callers, exchange),
     // A path that this app is mounted below may have parameters of its own.

@@ -10,6 +10,7 @@ import type { Callers } from '../keys/callers.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { dialectNamed } from '../wire/index.ts'
+import { exchangeOf, pathBelowMount } from './hono-request.ts'
 import { problemResponse } from './problems.ts'
 
 export interface ModelParts {
@@ -58,8 +59,7 @@ export function modelRoutes(parts: ModelParts): Hono {
 
 /** Throws Problem for a request that may not see the models. */
 function identifyViewer({ callers }: ModelParts, c: Context): void {
-  const { pathname, search } = new URL(c.req.url)
-  callers.identifyViewer({ path: pathname, query: search.slice(1), header: (name) => c.req.header(name) })
+  callers.identifyViewer(exchangeOf(c))
 }
 
 function describeModel(parts: ModelParts, format: ModelListFormat, id: string): object {
@@ -197,7 +197,7 @@ const ALL_METHODS = ['generateContent', 'embedContent', 'countTokens']
 /** Google's newest SDK uses `/v1`, as OpenAI's and Anthropic's do; its headers tell it apart. */
 function formatOf(c: Context): ModelListFormat {
   const isGoogle = c.req.header('x-goog-api-key') !== undefined || c.req.header('x-goog-api-client') !== undefined
-  if (isGoogle || !c.req.path.startsWith('/v1/')) return GEMINI_FORMAT
+  if (isGoogle || !pathBelowMount(c).startsWith('/v1/')) return GEMINI_FORMAT
   return c.req.header('anthropic-version') === undefined ? OPENAI_FORMAT : ANTHROPIC_FORMAT
 }
 

@@ -34,7 +34,7 @@ export function readBody<Layout extends ObjectLayout>(
   layout.isEmpty = reader.read(json, draft, layout) === 0
   json.finish()
   draft.grownBytes += json.passed.grownBytes
-  draft.depth = json.passed.depth
+  draft.depth = Math.max(draft.depth, json.passed.depth)
 }
 
 /** Throws Problem for a body without a model. */

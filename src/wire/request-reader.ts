@@ -3,8 +3,8 @@
 import type { RequestFacts } from '../core/quote.ts'
 import type { ByteRange, JsonCursor } from './json/cursor.ts'
 import { invalidField } from './json/errors.ts'
-import { lengthOf } from './json/object-reader.ts'
-import { beginsLikeJson, measureJsonString } from './number-growth.ts'
+import { countMembers, lengthOf } from './json/object-reader.ts'
+import { beginsLikeJson, measureJsonString, type StringMeasure } from './json-strings.ts'
 
 /** The facts of a request, which readers fill in. */
 export type RequestDraft = { -readonly [Part in keyof RequestFacts]: RequestFacts[Part] } & {
@@ -22,6 +22,7 @@ export function newDraft(textBytes: number): RequestDraft {
     grownBytes: 0,
     toolBytes: 0,
     toolSeparators: 0,
+    callArguments: 0,
     depth: 0,
     messages: 0,
     addedTokens: 0,
@@ -196,15 +197,19 @@ export function measureTools(json: JsonCursor, draft: RequestDraft, read: () => 
   draft.toolSeparators += json.passed.separators - separators
 }
 
-/** The arguments of a call that a model made: JSON in a string, which some servers read and write anew. */
+/** The arguments of a call that a model made, which some servers read and write anew: JSON in a string, or, at some servers, an object. */
 export function readArguments(json: JsonCursor, draft: RequestDraft): void {
-  if (!json.isString()) {
-    json.skipValue()
-    return
-  }
-  const range = json.range()
-  addMeasure(draft, json.bytesAt(range))
-  draft.toolBytes += lengthOf(range)
+  if (json.isString()) {
+    const range = json.range()
+    const { members, depth } = addMeasure(draft, json.bytesAt(range))
+    draft.toolBytes += lengthOf(range)
+    draft.callArguments += members
+    draft.depth = Math.max(draft.depth, depth)
+  } else if (json.isObject()) {
+    measureTools(json, draft, () => {
+      draft.callArguments += countMembers(json)
+    })
+  } else json.skipValue()
 }
 
 /** What a tool answered: some servers read it and write it anew, if it is JSON. @param bytes of a string, or of a list of parts */
@@ -212,8 +217,9 @@ export function measureResult(draft: RequestDraft, bytes: Buffer): void {
   if (beginsLikeJson(bytes)) addMeasure(draft, bytes)
 }
 
-function addMeasure(draft: RequestDraft, bytes: Buffer): void {
-  const { grownBytes, separators } = measureJsonString(bytes)
-  draft.grownBytes += grownBytes
-  draft.toolSeparators += separators
+function addMeasure(draft: RequestDraft, bytes: Buffer): StringMeasure {
+  const measure = measureJsonString(bytes)
+  draft.grownBytes += measure.grownBytes
+  draft.toolSeparators += measure.separators
+  return measure
 }

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GatewayFixture } from '../support/gateway.ts'
 
-const PRESETS = ['groq', 'together', 'openrouter', 'mistral', 'deepseek', 'vllm'] as const
+const PRESETS = ['groq', 'together', 'openrouter', 'mistral', 'deepseek', 'azure', 'vllm'] as const
 
 let gateway: GatewayFixture
 beforeAll(async () => {
@@ -40,11 +40,15 @@ function nested(depth: number): object {
   for (let level = 1; level < depth; level++) list = [list]
   return tool({ default: list })
 }
-/** Parameters that say nothing about themselves, called a, b, … z, aa, ab, … */
-function emptyParameters(count: number): object {
+/** Members that are all alike, called a, b, … z, aa, ab, … */
+function alike(count: number, value: unknown): object {
   const letters = 'abcdefghijklmnopqrstuvwxyz'
   const nameOf = (index: number): string => (index < 26 ? '' : nameOf(Math.floor(index / 26) - 1)) + letters[index % 26]
-  const properties = Object.fromEntries(Array.from({ length: count }, (_, index) => [nameOf(index), {}]))
+  return Object.fromEntries(Array.from({ length: count }, (_, index) => [nameOf(index), value]))
+}
+/** Parameters that say nothing about themselves. */
+function emptyParameters(count: number): object {
+  const properties = alike(count, {})
   return { tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object', properties } } }] }
 }
 const callOf = (args: string) => ({
@@ -54,7 +58,9 @@ const callOf = (args: string) => ({
     { role: 'tool', tool_call_id: 'c', content: '1' },
   ],
 })
-const toolResult = (content: string) => ({
+/** A call with many arguments. */
+const argumentsOf = (count: number, value: unknown) => callOf(JSON.stringify(alike(count, value)))
+const toolResult = (content: unknown) => ({
   messages: [
     { role: 'user', content: 'a' },
     {
@@ -70,6 +76,13 @@ function deepList(depth: number, length: number): object {
   for (let level = 0; level < depth; level++) list = [list]
   return tool({ default: list })
 }
+const deepArguments = (depth: number) => ({
+  ...callOf(`{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`),
+  ...emptyParameters(0),
+})
+const systemPrompts = (count: number) => ({
+  messages: [...Array(count).fill({ role: 'system', content: '' }), { role: 'user', content: 'a' }],
+})
 const text = (content: string) => ({ messages: [{ role: 'user', content }] })
 
 describe('is above what these requests were rendered as', () => {
@@ -102,6 +115,19 @@ describe('is above what these requests were rendered as', () => {
     ['lines and spaces of a long list', 'groq/llama-3.3-70b-versatile', deepList(240, 300), 6_160],
     ['lines and spaces of a long list', 'together/granite-3.3-2b-instruct', deepList(50, 300), 2_248],
     ['calls in XML', 'together/minimax-m3', callOf(`{"a":[${'1,'.repeat(299)}1]}`), 2_935],
+    ['tags around arguments', 'together/deepseek-ai/deepseek-v3.2', argumentsOf(32, [0, 0]), 930],
+    ['tags around arguments', 'deepseek/deepseek-chat', argumentsOf(100, 1), 2_268],
+    ['tags around arguments', 'azure/DeepSeek-V3.2', argumentsOf(100, 1), 2_268],
+    ['tags around arguments', 'together/tencent/hy3', argumentsOf(100, 1), 2_711],
+    ['tags around arguments', 'openrouter/z-ai/glm-4.6', argumentsOf(100, 1), 1_808],
+    ['tags around arguments', 'own/any-name', argumentsOf(400, 1), 10_514],
+    ['a prompt for reasoning', 'together/bielik-11b-v3.0-instruct', { ...text(''), ...emptyParameters(0) }, 417],
+    ['a prompt for reasoning', 'together/granite-3.3-2b-instruct', text(''), 178],
+    ['lines and spaces of arguments', 'openrouter/cohere/command-r-plus', deepArguments(480), 9_421],
+    ['lines of a description', 'together/gigachat3', tool({ description: '\na'.repeat(1_500) }), 6_991],
+    ['a prompt before each system prompt', 'together/apriel-1.5', systemPrompts(40), 2_689],
+    ['texts in place of parts', 'together/cohere2moe', toolResult(Array(200).fill('')), 1_469],
+    ['an object in place of parts', 'together/minimax-m2', toolResult(alike(700, 1)), 5_657],
     ['a tool of Llama 4', 'own/llama-4-scout', { ...text('a'), ...tool({}) }, 608],
   ])('%s: %s', async (_why, model, body, rendered) => {
     expect(await quotedInput(model, body)).toBeGreaterThanOrEqual(rendered)
@@ -120,6 +146,44 @@ test('numbers with exponents count as what they can grow to, also in arguments o
   expect(await quotedInput('openai/gpt-5', { ...text('1e9 1e9'), temperature: 1 })).toBe(
     await quotedInput('openai/gpt-5', { ...text('100 100'), temperature: 1 }),
   )
+})
+
+describe('each argument of an earlier call, which templates write between tags', () => {
+  const TAGS_TOKENS = 24
+  const quoted = (args: unknown, model = 'together/any') =>
+    quotedInput(model, {
+      messages: [
+        { role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: args } }] },
+      ],
+    })
+
+  test.each<[string, string, string, number]>([
+    ['counts', '{"a":1,"b":2}', '["a";1,"b";2]', 2],
+    ['counts once, whatever is in it', '{"a":{"b":{"c":1}}}', '["a";{"b":{"c":1}}]', 1],
+    ['counts behind brackets in strings', '{"a":"{","b":"}","c":"\\"{"}', '["a";"{","b";"}","c";"\\"{"]', 3],
+    ['does not count in strings', '{"a":"b:c, d:e"}', '["a";"b:c, d:e"]', 1],
+  ])('%s: %s', async (_what, args, list, count) => {
+    // A colon is also a separator.
+    expect(await quoted(args)).toBe((await quoted(list)) + count * (TAGS_TOKENS + 1))
+  })
+
+  test('counts however it is escaped', async () => {
+    const ask = (args: string) =>
+      quotedText(
+        `{"model":"together/any","max_tokens":10,"messages":[{"tool_calls":[{"function":{"arguments":"${args}"}}]}]}`,
+      )
+    const plain = await ask(`{\\"a\\":1,\\"b\\":[1e9]}`)
+    expect(await ask(`{\\u0022a\\u0022:1,\\u0022b\\u0022:[1e9]}`)).toBe(plain + 4 * 4)
+    expect(await ask(`\\u007b\\"a\\"\\u003a1,\\"b\\"\\u003A[1\\u00659]}`)).toBe(plain + 4 * 5)
+  })
+
+  test('counts in an object as in a string', async () => {
+    expect(await quoted({ a: 1, b: 2 })).toBe((await quoted('{"a":1,"b":2}')) - 6)
+  })
+
+  test.each(['openai/gpt-5', 'azure/gpt-5'])('does not count for %s, which gets JSON', async (model) => {
+    expect(await quoted('{"a":1}', model)).toBe(await quoted('["a";1]', model))
+  })
 })
 
 test('long numbers count as what they can grow to: Python writes this one as 1.2345678901234568e+16', async () => {

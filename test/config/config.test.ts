@@ -268,6 +268,12 @@ describe('bursar.json', () => {
     ])
   })
 
+  test('holds amounts and prices below a millionth of a dollar, as JSON writes them', () => {
+    const text = '{"limits":{"global":{"costPerDay":1e-9}},"prices":[{"model":"m","input":1e-9,"output":2.5e-7}]}'
+    const { prices } = readFileConfig(text)
+    expect(prices).toEqual([{ provider: '*', model: 'm', input: 1e-9, output: 2.5e-7 }])
+  })
+
   test('holds prices, for any provider unless it names one', () => {
     const price = { model: 'm', input: '1.00', output: 2, maxOutput: 4_096 }
     expect(readFileConfig(JSON.stringify({ prices: [price, { ...price, provider: 'openai' }] })).prices).toEqual([

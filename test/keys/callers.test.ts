@@ -7,8 +7,8 @@ const KEYS = [{ id: 'alice', secret: 'alice-secret-alice' }]
 const callersWith = (options: Partial<CallersOptions>) =>
   new Callers({ keys: KEYS, adminKey: 'the-admin-secret', authOff: false, ...options })
 
-function request(headers: Readonly<Record<string, string>>, query = '') {
-  return { path: '/llm/stats', query, header: (name: string) => headers[name] }
+function request(headers: Readonly<Record<string, string>>, query = '', remoteAddress?: string) {
+  return { path: '/llm/stats', query, header: (name: string) => headers[name], remoteAddress }
 }
 
 describe('the viewer of a request', () => {
@@ -51,5 +51,43 @@ describe('the viewer of a request', () => {
   it('reads a key from the query, exactly as SDKs write it', () => {
     expect(callersWith({}).identifyViewer(request({}, 'a=b&key=alice-secret-alice'))).toMatchObject({ key: 'alice' })
     expect(() => callersWith({}).identifyViewer(request({}, '%6bey=alice-secret-alice'))).toThrow()
+  })
+})
+
+describe('the address of a request without keys', () => {
+  const LOCAL_HOST = { host: 'localhost:5555' }
+
+  it.each(['127.0.0.1', '127.8.0.1', '::1', '::ffff:127.0.0.1', '::FFFF:127.0.0.1', undefined])(
+    '%s is let in',
+    (address) => {
+      expect(callersWith({ keys: [] }).identify(request(LOCAL_HOST, '', address))).toMatchObject({ key: null })
+    },
+  )
+
+  it.each(['10.0.0.9', '172.17.0.1', '::ffff:10.0.0.9', 'fe80::1', '2001:db8::127.0.0.1', '127.0.0.1.example', ''])(
+    '%j is refused, whatever the headers say, and the settings are named',
+    (address) => {
+      const headers = {
+        ...LOCAL_HOST,
+        'x-forwarded-for': '127.0.0.1',
+        'x-real-ip': '127.0.0.1',
+        forwarded: 'for=127.0.0.1',
+      }
+      const forbidden = { code: 'forbidden', message: expect.stringMatching(/Set BURSAR_KEYS, or AUTH=off/) }
+      expect(() => callersWith({ keys: [] }).identify(request(headers, '', address))).toThrow(
+        expect.objectContaining(forbidden),
+      )
+      expect(() => callersWith({ keys: [] }).identifyViewer(request(headers, '', address))).toThrow(
+        expect.objectContaining(forbidden),
+      )
+    },
+  )
+
+  it.each<[string, Partial<CallersOptions>, Readonly<Record<string, string>>]>([
+    ['with AUTH=off', { keys: [], authOff: true }, LOCAL_HOST],
+    ['with a key', {}, { authorization: 'Bearer alice-secret-alice' }],
+    ['with the admin key', { keys: [] }, { authorization: 'Bearer the-admin-secret' }],
+  ])('does not matter %s', (_, options, headers) => {
+    expect(() => callersWith(options).identifyViewer(request(headers, '', '10.0.0.9'))).not.toThrow()
   })
 })

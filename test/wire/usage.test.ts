@@ -386,6 +386,20 @@ describe('Gemini counts thoughts and tool use beside totals, cached and spoken t
       0,
     ],
     [
+      'a film with sound, a picture and a text',
+      {
+        promptTokenCount: 1,
+        candidatesTokenCount: 1000,
+        candidatesTokensDetails: [
+          { modality: 'VIDEO', tokenCount: 600 },
+          { modality: 'AUDIO', tokenCount: 100 },
+          { modality: 'IMAGE', tokenCount: 200 },
+        ],
+      },
+      { input: 1, output: 100, imageOutput: 800, audioOutput: 100 },
+      0,
+    ],
+    [
       'nulls and nonsense',
       { promptTokenCount: 9, candidatesTokenCount: null, promptTokensDetails: 'AUDIO', cacheTokensDetails: [null, 7] },
       { input: 9 },

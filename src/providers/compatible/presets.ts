@@ -40,7 +40,7 @@ export interface EndpointRow {
   readonly tokensPerMessage: number
   /** Tokens that the server adds for a call with tools. */
   readonly tokensWithTools: number
-  /** True: the server, or the model's template, writes tools anew, with spaces or indentation. */
+  /** True: the server, or the model's template, writes tools anew, with spaces or indentation, and arguments of calls between tags. */
   readonly rewritesTools: boolean
   readonly dialects: readonly DialectName[]
   /** Its name in the price book. Empty: the provider's own name. `free`: models without a price in bursar.json cost nothing. */

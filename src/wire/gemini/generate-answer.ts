@@ -154,7 +154,9 @@ function normaliseUsage(
     prompt - cached,
   )
   const audioOutput = Math.min(modalityTokens(counts.candidatesTokensDetails, 'AUDIO'), output)
-  const imageOutput = Math.min(modalityTokens(counts.candidatesTokensDetails, 'IMAGE'), output - audioOutput)
+  // Film has its price where images have theirs.
+  const drawn = ['IMAGE', 'VIDEO'].reduce((sum, name) => sum + modalityTokens(counts.candidatesTokensDetails, name), 0)
+  const imageOutput = Math.min(drawn, output - audioOutput)
   return {
     usage: usageOf({
       input: prompt - cached - audioInput + toolPrompt,

@@ -136,6 +136,19 @@ export function eachObjectOrOne<Target>(
   return 1
 }
 
+const NO_FIELDS = new Fields()
+
+/** Skips the object that the cursor stands at. Returns how many members the object has. */
+export function countMembers(json: JsonCursor): number {
+  let members = 0
+  json.enterObject()
+  while (json.nextField(NO_FIELDS) !== END_OF_OBJECT) {
+    members++
+    json.skipValue()
+  }
+  return members
+}
+
 /** In bytes. */
 export function lengthOf({ start, end }: ByteRange): number {
   return end - start

@@ -6,7 +6,7 @@ import { forwardedQuery } from '../headers.ts'
 import type { ByteRange, JsonCursor } from '../json/cursor.ts'
 import { applySplices, memberInsertion, type Splice } from '../json/edit.ts'
 import { invalidField } from '../json/errors.ts'
-import { eachObject, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
+import { countMembers, eachObject, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
 import { addModelSplice, type ObjectLayout, readBody, requireModel } from '../request-body.ts'
 import {
   MODEL_CHOICES,
@@ -79,7 +79,8 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   model: readModel,
   messages(json, draft) {
     if (!json.isArray()) throw invalidField('messages', 'must be an array')
-    draft.messages = eachObject(json, readMessage, draft)
+    const messages = eachObject(json, readMessage, draft)
+    draft.messages += messages
   },
   stream: readStream,
   stream_options: readStreamOptions,
@@ -169,7 +170,7 @@ const MESSAGE = new ObjectReader<Message, RequestDraft>({
   },
   content(json, message, draft) {
     const start = json.position
-    eachObject(json, readPart, draft)
+    readContent(json, draft)
     message.content = { start, end: json.position }
   },
   audio(json, _message, draft) {
@@ -232,8 +233,22 @@ const PART = new ObjectReader<RequestDraft>({
   cache_control: readCacheLifetime,
 })
 
-function readPart(json: JsonCursor, draft: RequestDraft): void {
-  PART.read(json, draft)
+/**
+ * Some servers accept texts where the API has parts, and write each like a message of its own. So an element that is no part counts
+ * as a message; so does a member of an object in place of parts.
+ */
+function readContent(json: JsonCursor, draft: RequestDraft): void {
+  if (json.isObject()) draft.messages += countMembers(json)
+  else if (json.isArray()) {
+    json.enterArray()
+    while (json.nextElement()) {
+      if (json.isObject()) PART.read(json, draft)
+      else {
+        draft.messages++
+        json.skipValue()
+      }
+    }
+  } else json.skipValue()
 }
 
 const TOOL = new ObjectReader<RequestDraft>({

@@ -1,7 +1,9 @@
-// Number growth: by how many bytes the numbers of JSON in a string are said to grow, and which strings can hold JSON.
+// JSON strings: by how many bytes the numbers of JSON in a string can grow, how its members and levels are counted, and which strings can
+// hold JSON.
 
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { beginsLikeJson, measureJsonString } from '../../src/wire/number-growth.ts'
+import { beginsLikeJson, measureJsonString } from '../../src/wire/json-strings.ts'
 
 /** Some content of a string, as it is in a body. */
 const inString = (content: unknown) =>
@@ -20,12 +22,44 @@ describe('numbers in a string', () => {
     ['a number in quotes', '["1e9"]', 0],
     ['a hash', '["3e5a9e7b"]', 0],
     ['a word with digits', '[a1e9]', 0],
+    ['a number behind an escape in a string', '{"a":"\\n1e9"}', 0],
   ])('%s: %s', (_what, content, grownBytes) => {
     expect(measureJsonString(inString(content)).grownBytes).toBe(grownBytes)
   })
 
   test('commas and colons count wherever they are', () => {
     expect(measureJsonString(inString('{"a":[1,2],"b":"x, y: z"}')).separators).toBe(6)
+  })
+})
+
+describe('members of the outermost object, and levels', () => {
+  test.each<[string, number, number]>([
+    ['{}', 0, 1],
+    ['{"a":1}', 1, 1],
+    ['{"a":{"b":1,"c":[{}]},"d":2}', 2, 4],
+    ['{"a":"}:{","b\\"}":"\\\\","c":":"}', 3, 1],
+    ['{"é":"\\u007b","b":[]}', 2, 2],
+    ['[{"a":1}]', 0, 2],
+    ['}}{"a":1', 0, 0],
+    ['', 0, 0],
+  ])('%s: %i and %i', (content, members, depth) => {
+    expect(measureJsonString(inString(content))).toMatchObject({ members, depth })
+  })
+
+  test('are the same however the string is escaped', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.integer(), (value, seed) => {
+        const json = JSON.stringify(value)
+        const escaped = Array.from({ length: json.length }, (_, index) =>
+          (seed >> (index % 31)) & 1
+            ? `\\u${json.charCodeAt(index).toString(16).padStart(4, '0')}`
+            : JSON.stringify(json[index]).slice(1, -1),
+        ).join('')
+        const measure = measureJsonString(Buffer.from(`"${escaped}"`))
+        expect(measure).toEqual(measureJsonString(inString(json)))
+        expect(measure.members).toBe(Object.keys(value).length)
+      }),
+    )
   })
 })
 
