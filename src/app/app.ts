@@ -23,6 +23,7 @@ import { BookingWatch } from '../telemetry/booking-watch.ts'
 import { Telemetry } from '../telemetry/call-events.ts'
 import { CallLog } from '../telemetry/call-log.ts'
 import { ConfigurationWatch } from '../telemetry/configuration-watch.ts'
+import { watchLedger } from '../telemetry/ledger-watch.ts'
 import { PriceWatch } from '../telemetry/price-watch.ts'
 import { QuoteWatch } from '../telemetry/quote-watch.ts'
 import { RefusalCounter } from '../telemetry/refusal-counter.ts'
@@ -137,6 +138,7 @@ function construct({ settings, warnings = [], clock, timers, random, newCallId, 
     upstreamLimits,
   ]
   for (const listener of listeners) telemetry.listen(listener)
+  watchLedger(store.health, telemetry)
   const quoteOverruns = quoteWatch.overruns
   const circuits = new Circuits()
   const inputCounter = new InputCounter(timers)

@@ -7,7 +7,7 @@ import { ConfigError } from '../config/config-error.ts'
 import { wholeFile } from '../config/file.ts'
 import type { Environment, Settings } from '../config/settings.ts'
 import { callListener } from '../http/calls.ts'
-import { StoreUnusable } from '../stores/store.ts'
+import { StoreUnavailable, StoreUnusable } from '../stores/store.ts'
 import type { App } from './app.ts'
 import { readChangedFile, readConfigFile, watchConfigFile } from './config-file.ts'
 import { type EarlyFindings, loadConfiguration } from './load-configuration.ts'
@@ -24,6 +24,7 @@ export async function serve(env: Environment, early: EarlyFindings): Promise<voi
     await start(env, early)
   } catch (error) {
     if (error instanceof ConfigError || error instanceof StoreUnusable) exitWithError(error.message)
+    if (error instanceof StoreUnavailable) exitWithError(`The ledger in DATABASE_URL cannot be used: ${error.message}`)
     throw error
   }
 }

@@ -24,6 +24,8 @@ export interface Dispatch {
   readonly translation: { readonly with: Translation; readonly context: ResponseContext } | undefined
   /** True if the gateway requested a usage chunk that the caller did not request. */
   readonly hidesUsage: boolean
+  /** True if a handler of the gateway's own app answers in the provider's place. */
+  readonly isHandled: boolean
   /** Headers that every answer to this attempt carries. */
   readonly headers: HeaderList
 }
@@ -62,6 +64,7 @@ export function dispatchOf(
     dialect,
     translation: translation && { with: translation, context: responseContext(context) },
     hidesUsage: requestsUsage && !translation,
+    isHandled: sendInstead !== undefined,
     headers: answerHeaders(context, admitted, candidate, cap),
   }
 }

@@ -345,9 +345,11 @@ export class Gate {
   /** Any error but Problem is a bug, or a ledger that cannot be written: the caller learns no details. */
   #problemOf(error: unknown, callId: string): Problem {
     if (error instanceof Problem) return error
-    this.#parts.telemetry.notify(internalFailure(callId, error))
-    if (error instanceof StoreUnavailable)
-      return new Problem('ledger_unavailable', 'The ledger cannot be written; the call was not sent.')
+    const { telemetry, store } = this.#parts
+    const isUnavailable = error instanceof StoreUnavailable
+    // A ledger that fails every call has a notice of its own.
+    if (!isUnavailable || !store.health.failure) telemetry.notify(internalFailure(callId, error))
+    if (isUnavailable) return new Problem('ledger_unavailable', 'The ledger cannot be written; the call was not sent.')
     return new Problem('internal', 'The gateway failed; the call was not sent.')
   }
 }

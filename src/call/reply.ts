@@ -109,7 +109,7 @@ export class Reply {
   #headers({ dispatch, headers, tap }: UpstreamAttempt, isError: boolean): HeaderList {
     const { translation } = dispatch
     const noRetry = isError ? this.#noRetryHeaders() : NO_HEADERS
-    let passed = headersForCaller(headers, isError)
+    let passed = headersForCaller(headers, { keepsRetryAfter: isError, keepsCrossOrigin: dispatch.isHandled })
     if (noRetry.length > 0) passed = withoutHeaders(passed, 'x-should-retry')
     if (translation) {
       const isWhole = isError || tap?.isDocument !== false

@@ -3,6 +3,7 @@
 import { FEE_CLASSES, type FeeClass, inputTokens, outputTokens, unitsOf, usageOf, usageSum } from '../core/usage.ts'
 import type { AnswerUsage, ExtrasField, HeaderList } from '../wire/dialect.ts'
 import { findHeader } from '../wire/headers.ts'
+import { PROMPT_FEATURES } from '../wire/request-reader.ts'
 import { coversAll } from '../wire/stated-cost.ts'
 import type { AdmittedCall } from './applicant.ts'
 import type { Dispatch } from './dispatch.ts'
@@ -141,7 +142,14 @@ const EXTRAS_FIELDS: ReadonlyMap<string, readonly ExtrasField[]> = new Map([
 ])
 
 /** Features without an upper bound that are billed by the tokens of the answering model alone. */
-const TOKEN_FEATURES: ReadonlySet<string> = new Set(['models', 'preset', 'route', 'mcp'])
+const TOKEN_FEATURES: ReadonlySet<string> = new Set([
+  'models',
+  'preset',
+  'route',
+  'mcp',
+  'messages',
+  ...PROMPT_FEATURES,
+])
 
 /** Features whose costs are told in no list of uses: OpenRouter's, Mistral's reading of documents, Vertex AI's search for enterprises. */
 const UNTOLD_FEATURES = /^(?:plugins|provider|openrouter:.*|document_url|enterprise_?web_?search)$/i

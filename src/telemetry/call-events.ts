@@ -127,6 +127,8 @@ export type NoticeCode =
   | 'configuration_reloaded'
   | 'configuration_warning'
   | 'cost_not_limited'
+  | 'ledger_available'
+  | 'ledger_unavailable'
   | 'open_to_everyone'
   | 'model_ends'
   | 'price_changes'
@@ -151,7 +153,7 @@ export interface Notice {
   readonly error?: unknown
 }
 
-/** The notice of a bug, or of a ledger that cannot be written, which failed a call or a run. */
+/** The notice of a bug, or of a ledger that cannot be read, which failed a call or a run. */
 export function internalFailure(callId: string, error: unknown): Notice {
   const message = 'A call failed in the gateway itself.'
   return { code: 'call_failed_internally', level: 'error', message, details: { call_id: callId }, error }

@@ -14,10 +14,12 @@ import {
   markHostedTool,
   markToolUnlessNull,
   markUnbounded,
+  markUnboundedUnlessEmpty,
   markUnboundedUnlessNull,
   measureResult,
   measureTools,
   newDraft,
+  PROMPT_FEATURES,
   type RequestDraft,
   readAnswers,
   readArguments,
@@ -110,6 +112,8 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   provider: readProviderChoice,
   ...handlersFor(CHAT_TOOL_FIELDS, markToolUnlessNull),
   ...handlersFor(MODEL_CHOICES, markUnboundedUnlessNull),
+  // `extra_body`, where Gemini's OpenAI API and some proxies expect any field of theirs.
+  ...handlersFor([...PROMPT_FEATURES, 'extra_body'], markUnboundedUnlessEmpty),
 })
 
 function readChatRequest(body: Buffer): ParsedRequest {

@@ -7,9 +7,16 @@ import { postEndpoint } from '../endpoint.ts'
 import { forwardedQuery } from '../headers.ts'
 import { applySplices, type Splice } from '../json/edit.ts'
 import { invalidField } from '../json/errors.ts'
-import { ObjectReader } from '../json/object-reader.ts'
+import { handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { addModelSplice, type BodyLayout, newBodyLayout, readBody, requireModel } from '../request-body.ts'
-import { newDraft, type RequestDraft, readModel, readUser } from '../request-reader.ts'
+import {
+  markUnboundedUnlessEmpty,
+  newDraft,
+  PROMPT_FEATURES,
+  type RequestDraft,
+  readModel,
+  readUser,
+} from '../request-reader.ts'
 import { coversAll, readStatedCost } from '../stated-cost.ts'
 import { DocumentTap } from '../taps/document.ts'
 import { openaiChat } from './chat.ts'
@@ -38,6 +45,8 @@ const BODY = new ObjectReader<RequestDraft, EmbeddingsLayout>({
   },
   user: readUser,
   provider: readProviderChoice,
+  // vLLM embeds messages, rendered by a template, in place of the input.
+  ...handlersFor(['messages', ...PROMPT_FEATURES, 'extra_body'], markUnboundedUnlessEmpty),
 })
 
 function readEmbeddingsRequest(body: Buffer): ParsedRequest {
