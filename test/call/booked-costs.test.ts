@@ -900,6 +900,23 @@ describe('reading usage', () => {
     expect(booked.cost).toBeLessThanOrEqual(Math.max(booked.reserved, 0.0105))
   })
 
+  test('a picture of more than a megabyte hides no usage beside it', async () => {
+    const parts = [{ inlineData: { mimeType: 'image/png', data: 'A'.repeat(1_300_000) } }]
+    const response = {
+      candidates: [{ content: { parts, role: 'model' }, finishReason: 'STOP', index: 0 }],
+      usageMetadata: {
+        promptTokenCount: 10,
+        candidatesTokenCount: 1_290,
+        totalTokenCount: 1_300,
+        candidatesTokensDetails: [{ modality: 'IMAGE', tokenCount: 1_290 }],
+      },
+      modelVersion: 'gemini-2.5-flash-image',
+    }
+    const path = '/v1beta/models/gemini-2.5-flash-image:streamGenerateContent?alt=sse'
+    const booked = await book({ path, model: '', answer: { events: [response] } })
+    expect(booked).toMatchObject({ status: 200, cost: 0.038703, certainty: 'exact', ending: 'completed' })
+  })
+
   test('a response that failed in a stream costs what it says, as one that failed whole', async () => {
     const response = {
       id: 'r',
