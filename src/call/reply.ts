@@ -60,7 +60,9 @@ export class Reply {
   sendWhole(attempt: UpstreamAttempt, body: Buffer): void {
     const status = attempt.status ?? 502
     const headers = this.#headers(attempt, status >= 300)
-    headers.push(...this.#costHeaders(), 'content-length', String(body.length))
+    headers.push(...this.#costHeaders())
+    // RFC 9110, section 8.6: a 204 has no content length.
+    if (status !== 204) headers.push('content-length', String(body.length))
     this.#exchange.writeHead(status, headers)
     this.complete(attempt, body)
   }

@@ -10,9 +10,10 @@ import type { AnswerListener, RequestControl } from '../providers/provider.ts'
 import { misdirection, type Telemetry } from '../telemetry/call-events.ts'
 import { decompressBody, isEncoded, StreamDecoder } from '../wire/content-encoding.ts'
 import type { HeaderList, Tap } from '../wire/dialect.ts'
-import { findHeader } from '../wire/headers.ts'
+import { findHeader, withoutHeaders } from '../wire/headers.ts'
 import { EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
 import { readRefusalLimits, readUpstreamLimits } from '../wire/upstream-limits.ts'
+import { beginsEvents, isPage, misdirectionIn } from './answer-body.ts'
 import {
   errorCodeOf,
   errorDocumentAttempt,
@@ -63,6 +64,10 @@ export interface AttemptParts {
  * `billable`: something was used; the status does not matter.
  */
 type Billing = 'unsent' | 'sent' | 'billable'
+
+/** After so many bytes it is known whether a body is a stream of events. */
+const BEGINNING_BYTES = 16
+const EVENT_STREAM = 'text/event-stream'
 
 /** After its last event, a provider gets this long to end its answer, so that its connection can be used again. */
 const LINGER_MS = 1_000
@@ -178,7 +183,7 @@ export class UpstreamAttempt implements AnswerListener {
     this.dispatch = reportProbeAnswered(this.#parts, this.dispatch, now)
     const tap = tapFor(this.dispatch, this.contentType, isEncoded(this.#encoding))
     this.tap = tap
-    if (tap.isDocument) return
+    if (tap.isDocument || (!isEncoded(this.#encoding) && !this.contentType.includes(EVENT_STREAM))) return
     this.#isStream = true
     if (isEncoded(this.#encoding)) this.#decoder = new StreamDecoder(this.#encoding, (plain) => tap.push(plain))
     // No encoding was accepted for a translated call, and a stream that has one cannot be translated chunk by chunk.
@@ -223,14 +228,34 @@ export class UpstreamAttempt implements AnswerListener {
   }
 
   #endStream(): void {
-    if (!this.#isClosed) this.#listener.onStreamEnd(this.tap?.end() ?? EMPTY_BUFFER)
+    if (this.#isClosed) return
+    const rest = this.tap?.end() ?? EMPTY_BUFFER
+    const isNothing = this.firstByteAtMs === null && !this.tap?.finished
+    const misdirected = isNothing ? misdirectionIn(this, EMPTY_BUFFER) : undefined
+    if (misdirected === undefined) this.#listener.onStreamEnd(rest)
+    else this.#endMisdirected(misdirected)
   }
 
   #collect(chunk: Buffer): void {
+    const isBeginning = this.#collectedBytes < BEGINNING_BYTES
     this.#collected.push(chunk)
     this.#collectedBytes += chunk.length
     if (this.#collectedBytes > this.#parts.settings.MAX_BODY_BYTES || !this.#lease.acquire(chunk.length))
       this.#listener.onTooLarge()
+    else if (isBeginning && this.tap && !isEncoded(this.#encoding))
+      this.#startIfStream(this.tap, Buffer.concat(this.#collected))
+  }
+
+  /** Starts a stream that has another content type than events: an array, or events under a wrong one. They are not held back. */
+  #startIfStream(tap: Tap, bytes: Buffer): void {
+    if (this.dispatch.admitted.facts.streaming && beginsEvents(bytes)) {
+      this.headers = [...withoutHeaders(this.headers, 'content-type'), 'content-type', EVENT_STREAM]
+      this.tap = tapFor(this.dispatch, EVENT_STREAM, false)
+    } else if (tap.isDocument || isPage(bytes)) return
+    this.#collected = []
+    this.#isStream = true
+    this.#listener.onStreamHead()
+    this.#meterAndPass(bytes)
   }
 
   #endCollected(): void {
@@ -251,8 +276,7 @@ export class UpstreamAttempt implements AnswerListener {
   #endWhole(body: Buffer, plain: Buffer | undefined): void {
     if (this.#isClosed) return
     try {
-      const hasAddress = this.dispatch.provider.addressSetting !== ''
-      const misdirected = hasAddress ? misdirectionOf(this.status ?? 0, this.headers) : undefined
+      const misdirected = misdirectionIn(this, body.length === 0 ? body : plain)
       if (misdirected !== undefined) this.#endMisdirected(misdirected)
       else if (this.tap) this.#endDocument(this.tap, body, plain)
       else this.#endError(body, plain ?? EMPTY_BUFFER)
@@ -289,18 +313,6 @@ export class UpstreamAttempt implements AnswerListener {
     const answer = { status, body, plain }
     this.#listener.onFailed(refusedAttempt(this.dispatch.provider, this.isBillable, retryAfterMs, answer))
   }
-}
-
-/** What came in place of an answer if the address is not that of an API; undefined if an API answered. */
-function misdirectionOf(status: number, headers: HeaderList): string | undefined {
-  if (status >= 300 && status < 400) {
-    const location = findHeader(headers, 'location') ?? ''
-    const target = URL.canParse(location) ? new URL(location) : undefined
-    return `a redirect (${status})${target ? ` to ${target.origin}${target.pathname}` : ''}`
-  }
-  if (status === 204 || status === 205) return `no content (${status})`
-  const isPage = /^text\/html\b/i.test(findHeader(headers, 'content-type') ?? '')
-  return status < 300 && isPage ? `a web page (${status})` : undefined
 }
 
 /** Returns what the tap passes on of a whole answer; undefined if the answer cannot be read. */

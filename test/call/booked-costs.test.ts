@@ -999,6 +999,51 @@ describe('answers that are none', () => {
     expect(entry?.outcome?.attempts.map(({ error }) => error)).toEqual(['error in the answer', null])
   })
 
+  const CHAT_USAGE = tokens(1_000, 1_000)
+  test.each([
+    ['whole', chat('gpt-4o', CHAT_USAGE)],
+    ['streamed', chatStream('gpt-4o', CHAT_USAGE)],
+  ])('an answer under the content type of a page, %s, is one', async (_how, answer) => {
+    const headers = { 'content-type': 'text/html; charset=utf-8' }
+    const booked = await book({ model: 'gpt-4o', answer: { ...answer, headers } })
+    expect(booked).toMatchObject({ status: 200, cost: 0.0125, certainty: 'exact', ending: 'completed' })
+  })
+
+  test.each([
+    ['openai', 'text/html', ': hello\n\n'],
+    ['anthropic', 'application/json', 'event: ping\ndata: {"type":"ping"}\n\n'],
+    ['gemini', 'text/plain', '\r\ndata: {"candidates":[]}\n\n'],
+  ] as const)('events of %s under %s are not held back', async (dialect, type, first) => {
+    const provider = await useProvider()
+    const rest = Promise.withResolvers<void>()
+    const pieces = [first, rest.promise]
+    provider.says(() => ({ status: 200, headers: { 'content-type': type }, pieces }))
+    const gateway = await open(provider, {})
+    const model = { openai: 'gpt-4o', anthropic: 'claude-sonnet-4-5', gemini: 'gemini-2.5-flash' }[dialect]
+    const response = await gateway.client.asks(dialect, { model, stream: true }, {}, 'over sockets')
+    const reader = response.body?.getReader()
+    const { value } = (await reader?.read()) ?? {}
+    expect(Buffer.from(value ?? []).toString()).toBe(first)
+    expect(response.headers.get('content-type')).toBe('text/event-stream')
+    rest.resolve()
+    await reader?.cancel()
+  })
+
+  test.each([
+    ['openai', 'text/event-stream', []],
+    ['gemini', 'application/json', []],
+    ['gemini', 'application/json', ['<html>', '</html>']],
+  ] as const)('nothing, or a page, in the place of a stream of %s under %s is free', async (dialect, type, pieces) => {
+    const provider = await useProvider()
+    provider.says(() => ({ status: 200, headers: { 'content-type': type }, pieces }))
+    const gateway = await open(provider, {})
+    const model = dialect === 'openai' ? 'gpt-4o' : 'gemini-2.5-flash'
+    const response = await gateway.client.asks(dialect, { model, stream: true }, {}, 'over sockets')
+    expect(await response.text()).toContain('so its address is not that of its API')
+    const [entry] = await gateway.ledger.holds(1)
+    expect(entry?.outcome).toMatchObject({ ending: 'failed', certainty: 'exact', cost: { totalNanoUsd: 0n } })
+  })
+
   test.each<[string, ProviderAnswer, string]>([
     [
       'a redirect',
@@ -1011,6 +1056,26 @@ describe('answers that are none', () => {
       'a page',
       { status: 200, headers: { 'content-type': 'text/html; charset=utf-8' }, pieces: ['<html></html>'] },
       'a web page (200),',
+    ],
+    [
+      'a page that is said to be text',
+      { status: 200, headers: { 'content-type': 'text/plain' }, pieces: ['\ufeff\r\n <!doctype html>'] },
+      'a web page (200),',
+    ],
+    [
+      'a page in gzip, of no known type',
+      {
+        status: 200,
+        headers: { 'content-type': 'application/octet-stream' },
+        pieces: ['<!doctype html>'],
+        gzip: true,
+      },
+      'a web page (200),',
+    ],
+    [
+      'an empty answer',
+      { status: 200, headers: { 'content-type': 'application/json' }, pieces: [] },
+      'no content (200),',
     ],
   ])('%s is free, and names the setting', async (_what, answer, words) => {
     const provider = await useProvider()
