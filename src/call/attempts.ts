@@ -4,8 +4,9 @@ import type { CircuitPass, Circuits } from '../core/circuit.ts'
 import type { Clock } from '../core/clock.ts'
 import { Problem } from '../core/problem.ts'
 import type { Provider } from '../providers/provider.ts'
+import type { AnswerUsage } from '../wire/dialect.ts'
 import type { AdmissionControl } from './admission.ts'
-import type { AdmittedCall } from './applicant.ts'
+import type { AdmittedCall, Bound } from './applicant.ts'
 import type { CallCandidate } from './candidates.ts'
 
 /** How an attempt failed, before any of its answer reached the caller. */
@@ -16,6 +17,8 @@ export interface AttemptFailure {
   readonly isFree: boolean
   /** True if the same target would fail again. */
   readonly isLasting?: true
+  /** What the attempt is billed at most, if its answer says what it used. Absent: its whole bound. */
+  readonly bill?: Bound
   /** The wait that the provider advised, in milliseconds; null if it advised none. */
   readonly retryAfterMs: number | null
 }
@@ -28,6 +31,8 @@ export interface FailedAttempt extends AttemptFailure {
   readonly answer: ErrorAnswer | undefined
   /** What the caller gets if no provider's error came. */
   readonly problem?: Problem
+  /** What the provider says was used, if it says so beside its error. */
+  readonly usage?: AnswerUsage | undefined
 }
 
 export interface ErrorAnswer {
@@ -81,9 +86,13 @@ export function refusedAttempt(
   return { status, isFree, retryAfterMs, error: `status ${status}`, answer }
 }
 
-/** An attempt that was answered with an error in place of an answer, with the status of an answer: nobody says that it is free. */
-export function errorDocumentAttempt(answer: ErrorAnswer | undefined): FailedAttempt {
-  return { status: null, isFree: false, isLasting: true, retryAfterMs: null, error: 'error in the answer', answer }
+/**
+ * An attempt that was answered with an error in place of an answer, with the status of an answer: nobody says that it is free.
+ * @param usage that came with the error
+ */
+export function errorDocumentAttempt(answer: ErrorAnswer | undefined, usage: AnswerUsage | undefined): FailedAttempt {
+  const failure = { status: null, isFree: false, isLasting: true, retryAfterMs: null } as const
+  return { ...failure, error: 'error in the answer', answer, usage }
 }
 
 /** @param what came in place of an answer */
@@ -188,7 +197,8 @@ export class RetryPlan<Outgoing> {
     if (circuitPass.kind === 'open') return undefined
     const isSame = candidate === this.#current
     const to = isSame ? this.#admitted.applicant.first : candidate
-    const move = () => this.#parts.admissionControl.move(this.#admitted, to, !failure.isFree, now)
+    const from = failure.bill ? { ...this.#admitted, bound: failure.bill } : this.#admitted
+    const move = () => this.#parts.admissionControl.move(from, to, !failure.isFree, now)
     // If the ledger cannot be written, or the price is gone, this target cannot be used.
     const admitted = isSame && failure.isFree ? this.#admitted : await move().catch(() => undefined)
     if (!admitted) {

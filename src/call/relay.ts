@@ -10,7 +10,7 @@
 // waiting    error answer or document, wrong address, or
 //            broken; a retry follows                    between    -                             -
 // waiting    error answer                               over       free, or upper bound; failed  the provider's error
-// waiting    error document                             over       upper bound, failed           the provider's error
+// waiting    error document                             over       usage, or upper bound; failed the provider's error
 // waiting    wrong address                              over       free, failed                  the gateway's error
 // waiting    broken                                     over       free, or upper bound; failed  the gateway's error
 // waiting    document that cannot be translated         over       usage, or upper bound; failed the gateway's error
@@ -19,7 +19,7 @@
 // streaming  bytes with the terminal event              ending     usage, or upper bound         the bytes
 // streaming  end, after the model finished              over       usage, or upper bound         the end
 // streaming  broken, after the model finished           over       upper bound                   the end
-// streaming  end, after the provider's own error event  over       upper bound, failed           the end
+// streaming  end, after the provider's own error event  over       usage, or upper bound; failed the end
 // streaming  end, or broken, before                     over       upper bound, failed           an error event
 // streaming  unreadable                                 over       upper bound, failed           an error event
 // ending     bytes                                      ending     (is settled)                  the bytes
@@ -146,9 +146,10 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   /** The call is settled before its last event leaves: clients hang up when they see that event. */
   onStreamBytes(bytes: Buffer): void {
     if (this.#state === 'waiting') {
-      if (this.#attempt.tap?.failed) {
+      const { tap } = this.#attempt
+      if (tap?.failed) {
         this.#attempt.stop()
-        return this.onFailed(errorDocumentAttempt(undefined))
+        return this.onFailed(errorDocumentAttempt(undefined, tap.isUsageFinal ? tap.answerUsage() : undefined))
       }
       this.#startStream()
     }
@@ -219,10 +220,10 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   /** An attempt has ended without an answer for the caller. */
   onFailed(failed: FailedAttempt): void {
     const canRetry = this.#state === 'waiting' && this.#drainEnding === undefined
-    const next = canRetry ? this.#retryPlan?.next(failed) : undefined
+    const bill = canRetry ? this.#settlement.billOf(this.#attempt, failed) : undefined
+    const next = bill && this.#retryPlan?.next({ ...failed, bill })
     if (!next) return this.giveUp(failed)
-    const costNanoUsd = failed.isFree ? 0n : this.#attempt.dispatch.admitted.bound.costNanoUsd
-    this.#settlement.recordAttempt(this.#attempt, failed.error, costNanoUsd, this.#parts.clock.now())
+    this.#settlement.recordAttempt(this.#attempt, failed.error, bill.costNanoUsd, this.#parts.clock.now())
     this.#state = 'between'
     this.#retryWait = new RetryWait(this.#parts, this, failed, next)
   }
@@ -235,8 +236,9 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   }
 
   /** A failed attempt was the last one. */
-  giveUp({ isFree, error, answer, problem }: FailedAttempt): void {
-    this.#settle(failedBasis(isFree, error))
+  giveUp(failed: FailedAttempt): void {
+    const { isFree, error, answer, problem } = failed
+    this.#settle(failedBasis(failed, error))
     if (answer) {
       this.#reply.sendError(this.#attempt, answer)
       this.#finish()
@@ -244,13 +246,15 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     else this.#fail(isFree ? 'upstream_unreachable' : 'upstream_failed')
   }
 
-  onRetryStopped(reason: RetryStopReason, isFree: boolean, moved: Dispatch | undefined): void {
+  onRetryStopped(
+    reason: RetryStopReason,
+    failed: Pick<FailedAttempt, 'isFree' | 'usage'>,
+    moved: Dispatch | undefined,
+  ): void {
     if (moved) this.#attempt.dispatch = moved
-    if (reason === 'client left') {
-      this.#settle(isFree ? freeBasis('canceled', reason) : upperBoundBasis('canceled', reason))
-      this.#finish()
-    } else {
-      this.#settle(failedBasis(isFree, reason))
+    this.#settle(failedBasis(failed, reason, reason === 'client left' ? 'canceled' : 'failed'))
+    if (reason === 'client left') this.#finish()
+    else {
       this.#fail(reason)
     }
   }
@@ -263,7 +267,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     }
     // If the client does not read, the provider cannot finish, and is not to blame.
     const error = code === 'upstream_timeout' && this.#exchange.blocked ? 'client too slow' : code
-    this.#settle(failedBasis(!this.#attempt.isSent, error))
+    this.#settle(failedBasis({ isFree: !this.#attempt.isSent }, error))
     this.#fail(code)
     this.#attempt.abort()
   }

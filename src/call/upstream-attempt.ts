@@ -290,7 +290,7 @@ export class UpstreamAttempt implements AnswerListener {
     if (!tap.failed) return this.#listener.onDocument(body, passed)
     const answer = { status: this.status ?? 0, body, plain: plain ?? EMPTY_BUFFER }
     // Translated, the provider's error would have the status of an answer.
-    this.#listener.onFailed(errorDocumentAttempt(this.dispatch.translation ? undefined : answer))
+    this.#listener.onFailed(errorDocumentAttempt(this.dispatch.translation ? undefined : answer, tap.answerUsage()))
   }
 
   #endMisdirected(what: string): void {

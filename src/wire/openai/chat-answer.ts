@@ -6,6 +6,7 @@ import { eachObject, handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
+import { hasChoiceContent, isErrorValue } from './chat-errors.ts'
 import { type ChatCounts, chatUsageOf, mergeCounts, readCounts } from './chat-usage.ts'
 import { type ExecutedTools, newExecutedTools, readExecutedTools } from './executed-tools.ts'
 
@@ -24,15 +25,24 @@ interface AnswerFacts {
   model: string | null
   serviceTier: string | null
   choices: number
+  /** The JSON of the choices; null if there are none. */
+  choicesJson: Buffer | null
+  /** How many of the choices are errors. */
+  failedChoices: number
   readonly executed: ExecutedTools
   finished: boolean
-  failed: boolean
+  /** An error stands beside the choices, or in their place. */
+  hasError: boolean
+  /** FastAPI's field for errors. */
+  hasDetail: boolean
 }
 
 /** Only top-level fields count: a model's own words never do. */
 const ANSWER = new ObjectReader<AnswerFacts>({
   choices(json, answer) {
+    const start = json.position
     answer.choices = eachObject(json, readChoice, answer)
+    answer.choicesJson = json.bytesAt({ start, end: json.position })
   },
   usage(json, answer) {
     answer.usage = readCounts(json)
@@ -47,8 +57,14 @@ const ANSWER = new ObjectReader<AnswerFacts>({
     answer.serviceTier = json.stringOrNull()
   },
   error(json, answer) {
-    answer.failed = !json.isNull()
-    json.skipValue()
+    answer.hasError = isErrorValue(json) || answer.hasError
+  },
+  // vLLM's errors.
+  object(json, answer) {
+    answer.hasError = json.stringOrNull() === 'error' || answer.hasError
+  },
+  detail(json, answer) {
+    answer.hasDetail = isErrorValue(json)
   },
 })
 
@@ -64,18 +80,30 @@ const MESSAGE = new ObjectReader<AnswerFacts>({
   },
 })
 
-const CHOICE = new ObjectReader<AnswerFacts>({
-  ...handlersFor(['message', 'delta'], (json, answer: AnswerFacts) => {
+interface Choice {
+  finished: boolean
+  failed: boolean
+}
+
+const CHOICE = new ObjectReader<Choice, AnswerFacts>({
+  ...handlersFor(['message', 'delta'], (json, _choice: Choice, answer: AnswerFacts) => {
     MESSAGE.readIfObject(json, answer)
   }),
-  finish_reason(json, answer) {
-    if (!json.isNull()) answer.finished = true
-    json.skipValue()
+  finish_reason(json, choice) {
+    choice.finished = !json.isNull()
+    if (json.text(json.range()) === '"error"') choice.failed = true
+  },
+  // OpenRouter's errors of single choices.
+  error(json, choice) {
+    choice.failed = isErrorValue(json) || choice.failed
   },
 })
 
 function readChoice(json: JsonCursor, answer: AnswerFacts): void {
-  CHOICE.read(json, answer)
+  const choice: Choice = { finished: false, failed: false }
+  CHOICE.read(json, choice, answer)
+  if (choice.failed) answer.failedChoices++
+  else answer.finished ||= choice.finished
 }
 
 /** Throws on an answer that cannot be read. */
@@ -86,17 +114,25 @@ function readAnswer(bytes: Buffer, executed: ExecutedTools): AnswerFacts {
     model: null,
     serviceTier: null,
     choices: 0,
+    choicesJson: null,
+    failedChoices: 0,
     executed,
     finished: false,
-    failed: false,
+    hasError: false,
+    hasDetail: false,
   })
 }
 
-/** OpenRouter and others send their status before they know, and then an error in place of choices. */
+/** True for an error, and for an answer of which every choice is one. OpenRouter and others send their status before they know. */
+function isErrorAnswer({ choices, choicesJson, failedChoices, hasError, hasDetail }: AnswerFacts): boolean {
+  if (choices === 0) return hasError || hasDetail
+  return failedChoices === choices || (hasError && !hasChoiceContent(choicesJson))
+}
+
 function readDocumentUsage(document: Buffer): AnswerUsage | undefined {
   const answer = readAnswer(document, newExecutedTools())
   const usage = answerUsageOf(answer)
-  if (answer.failed && answer.choices === 0 && !usage) throw new ErrorDocument()
+  if (isErrorAnswer(answer)) throw new ErrorDocument(usage)
   return usage
 }
 
@@ -109,6 +145,7 @@ const USAGE = Buffer.from('usage"')
 const FINISH_REASON = Buffer.from('finish_reason"')
 const EXECUTED_TOOLS = Buffer.from('executed_tools"')
 const ERROR = Buffer.from('error"')
+const DETAIL = Buffer.from('"detail"')
 const DONE = Buffer.from('DONE]')
 
 class ChatEvents extends AnswerEvents {
@@ -127,7 +164,8 @@ class ChatEvents extends AnswerEvents {
       hasValue(chunk, FINISH_REASON) ||
       chunk.includes(DONE) ||
       chunk.includes(EXECUTED_TOOLS) ||
-      chunk.includes(ERROR)
+      chunk.includes(ERROR) ||
+      chunk.includes(DETAIL)
     )
   }
 
@@ -138,17 +176,21 @@ class ChatEvents extends AnswerEvents {
       return false
     }
     const answer = readAnswer(payload, this.#executed)
-    this.#report(answer)
+    const isError = answer.hasError || answer.failedChoices > 0 || isErrorAnswer(answer)
+    const hasReported = this.#report(answer)
     this.finished ||= answer.finished
-    this.failed ||= answer.failed
-    return answer.choices === 0 && answer.usage !== null
+    this.failed ||= isError
+    this.isUsageFinal ||= this.failed && hasReported
+    return answer.choices === 0 && answer.usage !== null && !isError
   }
 
-  /** A chunk that counts nothing, or names no model, leaves what was reported before. */
-  #report({ usage, groqUsage, model, serviceTier }: AnswerFacts): void {
+  /** A chunk that counts nothing, or names no model, leaves what was reported before. Returns true if the chunk counts something. */
+  #report({ usage, groqUsage, model, serviceTier }: AnswerFacts): boolean {
     const counts = usage ?? groqUsage
-    if (counts && chatUsageOf(counts, model, serviceTier)) this.#counts = mergeCounts(this.#counts, counts)
+    const isCounted = counts !== null && chatUsageOf(counts, model, serviceTier) !== undefined
+    if (isCounted) this.#counts = mergeCounts(this.#counts, counts)
     this.#model = model ?? this.#model
     this.#serviceTier = serviceTier ?? this.#serviceTier
+    return isCounted
   }
 }

@@ -4,7 +4,15 @@ import type { AnswerUsage, Tap } from '../dialect.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from './chunk-buffer.ts'
 
 /** Thrown for a document that is an error and no answer, though its status says otherwise. */
-export class ErrorDocument extends Error {}
+export class ErrorDocument extends Error {
+  readonly usage: AnswerUsage | undefined
+
+  /** @param usage that the error reports nevertheless */
+  constructor(usage?: AnswerUsage) {
+    super('the document is an error')
+    this.usage = usage
+  }
+}
 
 /** Reads the usage of a whole document. Throws on anything it cannot read, and ErrorDocument. */
 type DocumentUsageReader = (document: Buffer) => AnswerUsage | undefined
@@ -56,7 +64,9 @@ export class DocumentTap implements Tap {
       this.#isReadable = true
     } catch (error) {
       this.#isReadable = false
-      this.#isError = error instanceof ErrorDocument
+      if (!(error instanceof ErrorDocument)) return EMPTY_BUFFER
+      this.#isError = true
+      this.#answerUsage = error.usage
     }
     return EMPTY_BUFFER
   }
