@@ -2,7 +2,8 @@
 // old, change or end. No call waits for it.
 
 import type { Clock, Timer, Timers } from '../core/clock.ts'
-import type { EditablePriceBook } from '../prices/price-book.ts'
+import { isFree, isOperatorPrice } from '../core/prices.ts'
+import { EditablePriceBook } from '../prices/price-book.ts'
 import { downloadText } from '../prices/price-download.ts'
 import { readPriceFile } from '../prices/price-file.ts'
 import { digestOf, PriceList } from '../prices/price-list.ts'
@@ -36,6 +37,8 @@ export interface PriceState {
 }
 
 const DAY_MS = 86_400_000
+/** A file may lack at most one in so many of the models whose prices are known. */
+const MAX_LOST_SHARE = 10
 const DOCUMENT = { kind: 'price-file', id: 'newest' } as const
 
 /** Call `start` once, and `stop` when the gateway closes. */
@@ -121,13 +124,35 @@ export class PriceUpkeep {
     }
   }
 
-  /** Throws RangeError for a file that is not valid; what is in force stays. A file that is older than what is in force is left out. */
+  /**
+   * Throws RangeError for a file that is not valid, or that would take prices away; what is in force stays. A file that is older than
+   * what is in force is left out.
+   */
   #use(text: string): void {
     const { prices } = this.#parts
     const list = new PriceList(readPriceFile(text), digestOf(text))
     if (list.date < prices.list.date || list.version === prices.list.version) return
+    this.#check(list)
     prices.useList(list)
     this.#origin = 'downloaded'
+  }
+
+  #check(list: PriceList): void {
+    const { prices, subjects, clock } = this.#parts
+    const nowMs = clock.now().wallMs
+    if (Date.parse(list.date) > nowMs + DAY_MS)
+      throw new RangeError(`The price file is of ${list.date}, which is to come`)
+    const { lost, count } = prices.list.lostIn(list)
+    if (lost.length * MAX_LOST_SHARE > count)
+      throw new RangeError(
+        `The price file has no price for ${lost.length} of ${count} known models, such as ${lost[0]}`,
+      )
+    const next = new EditablePriceBook(list)
+    for (const { provider, model } of subjects().models) {
+      const { price } = prices.find(provider, model, nowMs)
+      const isLost = price && !isOperatorPrice(price) && !isFree(price) && !hasPrice(next, provider, model, nowMs)
+      if (isLost) throw new RangeError(`The price file has no price for ${provider}/${model}, which is configured`)
+    }
   }
 
   #fail(error: unknown): void {
@@ -136,4 +161,9 @@ export class PriceUpkeep {
     const message = `Prices could not be taken from PRICES_URL: ${reason}. Those of ${this.#parts.prices.list.date} stay in force.`
     this.#parts.telemetry.notify({ code: 'prices_not_downloaded', level: 'warn', message })
   }
+}
+
+function hasPrice(book: Pick<EditablePriceBook, 'find'>, provider: string, model: string, atMs: number): boolean {
+  const { price } = book.find(provider, model, atMs)
+  return price !== undefined && !isFree(price)
 }

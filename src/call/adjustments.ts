@@ -2,7 +2,7 @@
 
 import type { Adjustment, CallFacts, Entry, Outcome } from '../core/ledger-entry.ts'
 import { type LimitPlan, SIMULATED_REALM, ZERO_AMOUNTS } from '../core/limits.ts'
-import type { Charge, Instant } from '../core/meter.ts'
+import type { Charge, Instant, Who } from '../core/meter.ts'
 import { modelNameOf } from '../core/model-name.ts'
 import { Problem } from '../core/problem.ts'
 import { usageOf } from '../core/usage.ts'
@@ -54,13 +54,12 @@ export class Adjustments {
 
   async #apply({ callId, costNanoUsd, reason }: Correction, actor: string, now: Instant): Promise<AppliedCorrection> {
     const { store, newCallId } = this.#parts
-    const { facts: ofCall, outcome } = await this.#settledCall(callId)
-    const earlier = await store.adjustments(callId)
-    const beforeNanoUsd = [outcome, ...earlier.map((entry) => entry.outcome)].reduce(
-      (sum, part) => sum + (part?.cost.totalNanoUsd ?? 0n),
-      0n,
-    )
+    const call = await this.#settledCall(callId)
+    const { facts: ofCall } = call
+    const shares = costShares(call, await store.adjustments(callId))
+    const beforeNanoUsd = shares.reduce((sum, share) => sum + share.nanoUsd, 0n)
     const differenceNanoUsd = costNanoUsd - beforeNanoUsd
+    const differences = spread(differenceNanoUsd, shares)
     const facts: CallFacts = {
       ...ofCall,
       callId: newCallId(),
@@ -72,8 +71,8 @@ export class Adjustments {
     }
     const adjustment = { callId, reason }
     const record = { kind: 'adjustment', facts, adjustment } as const
-    const charges = this.#chargesOf(facts, differenceNanoUsd)
-    await store.append([{ ...record, outcome: outcomeOf(differenceNanoUsd, now.wallMs), charges }], now)
+    const charges = this.#chargesOf(facts, differenceNanoUsd, differences)
+    await store.append([{ ...record, outcome: outcomeOf(differenceNanoUsd, differences, now.wallMs), charges }], now)
     const value = { call_id: callId, before_nano_usd: `${beforeNanoUsd}`, after_nano_usd: `${costNanoUsd}`, reason }
     await store.registry.write(
       { kind: 'adjustment', id: facts.callId, value },
@@ -95,19 +94,72 @@ export class Adjustments {
     return entry
   }
 
-  /** The windows of the call: those of the instant at which it was reserved. */
-  #chargesOf(facts: CallFacts, differenceNanoUsd: bigint): Charge[] {
-    const { caller, provider, reservedAtMs, simulated } = facts
-    const subjects = { caller, provider, ...modelNameOf(provider, facts.model) }
-    const amounts = { ...ZERO_AMOUNTS, cost: differenceNanoUsd }
-    const charges = this.#parts
-      .plan()
-      .chargesFor(subjects, amounts, reservedAtMs, simulated ? SIMULATED_REALM : '', false)
-    return charges.filter(({ meter }) => meter.what === 'cost')
+  /**
+   * The windows of the call: those of the instant at which it was reserved. Limits on providers and models get the part of each
+   * target, all others the whole difference.
+   */
+  #chargesOf(facts: CallFacts, differenceNanoUsd: bigint, differences: readonly CostShare[]): Charge[] {
+    const { caller, provider, model, reservedAtMs, simulated } = facts
+    const plan = this.#parts.plan()
+    const realm = simulated ? SIMULATED_REALM : ''
+    const chargesAt = (target: Target, nanoUsd: bigint, isOfTargets: boolean) => {
+      const subjects = { caller, provider: target.provider, ...modelNameOf(target.provider, target.model) }
+      const charges = plan.chargesFor(subjects, { ...ZERO_AMOUNTS, cost: nanoUsd }, reservedAtMs, realm, false)
+      return charges.filter(({ meter }) => meter.what === 'cost' && OF_TARGETS.has(meter.who) === isOfTargets)
+    }
+    return [
+      ...chargesAt({ provider, model }, differenceNanoUsd, false),
+      ...differences.flatMap((share) => chargesAt(share, share.nanoUsd, true)),
+    ]
   }
 }
 
-function outcomeOf(differenceNanoUsd: bigint, wallMs: number): Outcome {
+/** Dimensions in which the attempts of a call can have several subjects. */
+const OF_TARGETS: ReadonlySet<Who> = new Set(['provider', 'model'])
+
+interface Target {
+  readonly provider: string
+  readonly model: string
+}
+
+/** What a call is booked at for one target. */
+interface CostShare extends Target {
+  readonly nanoUsd: bigint
+}
+
+/** What each target of a call is booked at, with earlier corrections. The target that answered is the last. */
+function costShares({ facts, outcome }: Entry, earlier: readonly Entry[]): readonly CostShare[] {
+  const entries = [outcome, ...earlier.map((entry) => entry.outcome)]
+  const shares = new Map<string, CostShare>()
+  let totalNanoUsd = 0n
+  for (const part of entries) {
+    totalNanoUsd += part?.cost.totalNanoUsd ?? 0n
+    for (const { provider, model, costNanoUsd } of part?.attempts ?? []) {
+      const name = `${provider}/${model}`
+      if (provider === facts.provider && model === facts.model) continue
+      shares.set(name, { provider, model, nanoUsd: (shares.get(name)?.nanoUsd ?? 0n) + costNanoUsd })
+    }
+  }
+  const others = [...shares.values()]
+  const othersNanoUsd = others.reduce((sum, { nanoUsd }) => sum + nanoUsd, 0n)
+  const { provider, model } = facts
+  return [...others, { provider, model, nanoUsd: totalNanoUsd - othersNanoUsd }]
+}
+
+/** A lower cost is taken from the targets that failed first. A higher cost is that of the target that answered. */
+function spread(differenceNanoUsd: bigint, shares: readonly CostShare[]): readonly CostShare[] {
+  let leftNanoUsd = differenceNanoUsd
+  const differences = shares.map(({ provider, model, nanoUsd }, index) => {
+    const isLast = index === shares.length - 1
+    const taken = leftNanoUsd < -nanoUsd ? -nanoUsd : leftNanoUsd
+    const part = isLast ? leftNanoUsd : leftNanoUsd < 0n ? taken : 0n
+    leftNanoUsd -= part
+    return { provider, model, nanoUsd: part }
+  })
+  return differences.filter(({ nanoUsd }) => nanoUsd !== 0n)
+}
+
+function outcomeOf(differenceNanoUsd: bigint, differences: readonly CostShare[], wallMs: number): Outcome {
   return {
     ending: 'adjusted',
     certainty: 'exact',
@@ -118,7 +170,14 @@ function outcomeOf(differenceNanoUsd: bigint, wallMs: number): Outcome {
     settledAtMs: wallMs,
     latencyMs: 0,
     timeToFirstTokenMs: null,
-    attempts: [],
+    attempts: differences.map(({ provider, model, nanoUsd }) => ({
+      provider,
+      model,
+      status: null,
+      durationMs: 0,
+      error: null,
+      costNanoUsd: nanoUsd,
+    })),
     upstreamLimits: null,
   }
 }

@@ -72,7 +72,8 @@ export function tapFor(
   contentType: string,
   isEncoded: boolean,
 ): Tap {
-  const tap = dialect.createTap(admitted.facts.streaming, contentType, hidesUsage && !isEncoded)
+  const { streaming, model } = admitted.facts
+  const tap = dialect.createTap(streaming, contentType, hidesUsage && !isEncoded, model)
   return translation ? translation.with.createTap(tap, translation.context) : tap
 }
 

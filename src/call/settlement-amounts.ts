@@ -27,6 +27,7 @@ import {
 } from '../core/usage.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { AnswerUsage, UsageShare } from '../wire/dialect.ts'
+import { coversAll } from '../wire/stated-cost.ts'
 import type { AdmittedCall, Bound } from './applicant.ts'
 import type { SettlementBasis } from './settlement-basis.ts'
 
@@ -64,7 +65,7 @@ export class SettlementCalculator {
   hasUnpricedParts(metered: AnswerUsage, admitted: AdmittedCall, { priceName }: PricedProvider): boolean {
     const { usage, otherUsage = [], model, statedCost } = metered
     if (usage.rare === NO_RARE_UNITS && otherUsage.length === 0) return false
-    if (!this.#tracksCost || (statedCost && statedCost.nanoUsd > 0n)) return false
+    if (!this.#tracksCost || coversAll(statedCost)) return false
     const answered = this.#answeredPrice(model, admitted, priceName)
     const prices = [admitted.quote.price, answered].filter((price) => price !== undefined)
     if (prices.length === 0 || prices.some(isFree)) return false
@@ -113,10 +114,12 @@ export class SettlementCalculator {
       cost = costSum(cost, this.#cost(share, metered.serviceTier, admitted, provider.priceName))
     }
     if (!metered.statedCost || !this.#tracksCost) return { usage, cost }
-    const { nanoUsd: statedNanoUsd, field } = metered.statedCost
-    const providerCost = { statedNanoUsd, computedNanoUsd: cost.totalNanoUsd }
+    const { nanoUsd: statedNanoUsd, field, isFeeAlone } = metered.statedCost
+    const computedNanoUsd = cost.totalNanoUsd
+    const providerCost = { statedNanoUsd, computedNanoUsd }
+    if (isFeeAlone) return { usage, cost: costWithTotal(cost, computedNanoUsd + statedNanoUsd), providerCost }
     const isTheirs = provider.costField === field && !isOperatorPrice(admitted.quote.price) && statedNanoUsd > 0n
-    const counts = isTheirs || statedNanoUsd > cost.totalNanoUsd
+    const counts = isTheirs || statedNanoUsd > computedNanoUsd
     return { usage, cost: counts ? costWithTotal(cost, statedNanoUsd) : cost, providerCost }
   }
 

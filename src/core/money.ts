@@ -18,6 +18,14 @@ export function parseUsd(text: string): bigint | undefined {
 /** The largest amount that the ledger holds, in 64 bits: nine billion dollars. Sums stop there, in memory as in the file. */
 export const MAX_NANO_USD = 2n ** 63n - 1n
 
+/** The most that a call is quoted and booked at: a million dollars. So thousands of absurd calls do not reach the largest sum. */
+export const MAX_CALL_NANO_USD = 10n ** 15n
+
+/** The cost of one call, or of a part of it, as far as it can be booked. */
+export function capCallNanoUsd(nanoUsd: bigint): bigint {
+  return nanoUsd > MAX_CALL_NANO_USD ? MAX_CALL_NANO_USD : nanoUsd
+}
+
 /** An amount within what the ledger holds. */
 export function saturateNanoUsd(nanoUsd: bigint): bigint {
   return nanoUsd > MAX_NANO_USD ? MAX_NANO_USD : nanoUsd < -MAX_NANO_USD ? -MAX_NANO_USD : nanoUsd

@@ -1,6 +1,6 @@
 // Prices: integer rates by class of units, and the cost of a usage. Never knows where prices come from.
 
-import { divideUp, saturateNanoUsd } from './money.ts'
+import { capCallNanoUsd, divideUp } from './money.ts'
 import { CLASS_ROWS, inputTokens, type RareClass, USAGE_CLASSES, type Usage, type UsageClass } from './usage.ts'
 
 /** Nano-dollars per **million** units, by class: $2.50 per million tokens is `2_500_000_000n`. */
@@ -87,9 +87,9 @@ export const NO_COST: Cost = { inputNanoUsd: 0n, outputNanoUsd: 0n, totalNanoUsd
 
 export function costSum(left: Cost, right: Cost): Cost {
   return {
-    inputNanoUsd: saturateNanoUsd(left.inputNanoUsd + right.inputNanoUsd),
-    outputNanoUsd: saturateNanoUsd(left.outputNanoUsd + right.outputNanoUsd),
-    totalNanoUsd: saturateNanoUsd(left.totalNanoUsd + right.totalNanoUsd),
+    inputNanoUsd: capCallNanoUsd(left.inputNanoUsd + right.inputNanoUsd),
+    outputNanoUsd: capCallNanoUsd(left.outputNanoUsd + right.outputNanoUsd),
+    totalNanoUsd: capCallNanoUsd(left.totalNanoUsd + right.totalNanoUsd),
   }
 }
 
@@ -138,9 +138,9 @@ export function costOf(price: Price, usage: Usage, serviceTier: string | null = 
     else fees += cost
   }
   return {
-    inputNanoUsd: saturateNanoUsd(input / MILLION),
-    outputNanoUsd: saturateNanoUsd(output / MILLION),
-    totalNanoUsd: saturateNanoUsd(divideUp(input + output + fees, MILLION)),
+    inputNanoUsd: capCallNanoUsd(input / MILLION),
+    outputNanoUsd: capCallNanoUsd(output / MILLION),
+    totalNanoUsd: capCallNanoUsd(divideUp(input + output + fees, MILLION)),
   }
 }
 

@@ -1,6 +1,6 @@
 // Quote: an upper bound on what a call can use and cost, from the facts of its request. Reads no bodies and knows no provider by name.
 
-import { divideUp, saturateNanoUsd } from './money.ts'
+import { capCallNanoUsd, divideUp } from './money.ts'
 import { type ModelFacts, type ModelLimits, type Price, type PriceStep, type Rates, tierSteps } from './prices.ts'
 import type { FeeClass } from './usage.ts'
 
@@ -195,7 +195,7 @@ function quoteOf(
         ? worst
         : Math.min(worst, estimatedTokens(request, cap, facts.limits, counted)),
     costNanoUsd: facts.price
-      ? saturateNanoUsd(maxCostNanoUsd(request, facts.price, rules, inputTokens, outputTokens))
+      ? capCallNanoUsd(maxCostNanoUsd(request, facts.price, rules, inputTokens, outputTokens))
       : 0n,
     price: facts.price,
     contextWindow: facts.limits?.contextWindow ?? DEFAULT_CONTEXT_WINDOW_TOKENS,

@@ -244,7 +244,10 @@ export function areCredibleCounts(figures: readonly unknown[]): boolean {
 
 /** True if each figure is a whole number of zero or more, or absent. */
 export function areCounts(figures: readonly unknown[]): boolean {
-  return figures.every(
-    (value) => value === null || value === undefined || (Number.isSafeInteger(value) && Number(value) >= 0),
-  )
+  return figures.every((value) => value === null || value === undefined || isCount(value))
+}
+
+/** True for a whole number of zero or more: an absent count is none. */
+export function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }

@@ -23,7 +23,7 @@ const fileRates = z.record(z.string(), filePrice)
 /** The rates of service tiers: a percentage of all token rates, or the rates that differ from the standard ones. */
 const fileTiers = z.record(z.string(), z.union([z.number().positive(), fileRates]))
 
-const date = z.string().regex(/^\d{4}-\d{2}-\d{2}$/, 'must be a date: YYYY-MM-DD')
+const date = z.iso.date('must be a date: YYYY-MM-DD')
 const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'must be a time of day: HH:MM')
 
 /** Hours of the week at a provider. `weekdays` are 1 for Monday to 7; the provider's public holidays belong to no weekday. */
@@ -122,6 +122,13 @@ export function readPriceFile(text: string): PriceFile {
   if (checked.success) return checked.data
   const [issue] = checked.error.issues
   throw new RangeError(`The price file is not valid at ${issue?.path.join('.') || 'its top'}: ${issue?.message}.`)
+}
+
+/** Whether a model costs anything, now or at another time. */
+export function isPricedModel({ spans }: FileModel): boolean {
+  return spans.some(({ rates }) =>
+    Object.values(rates).some((price) => (typeof price === 'number' ? price : price.base) > 0),
+  )
 }
 
 /** The model of a list that a name in lower case belongs to: the first one that matches. */

@@ -14,6 +14,7 @@ import {
   type FileRates,
   type FileSpan,
   findModel,
+  isPricedModel,
   type PriceFile,
 } from './price-file.ts'
 import { type PriceSpan, spanOf } from './price-spans.ts'
@@ -136,6 +137,18 @@ export class PriceList {
       const date = dates.find((from) => Date.parse(from) > fromMs && Date.parse(from) <= toMs)
       return date === undefined || !served.has(id) ? [] : [{ model: id, date }]
     })
+  }
+
+  /** The models that have a price here and none in another list, and how many have a price here. */
+  lostIn(other: PriceList): { readonly lost: readonly string[]; readonly count: number } {
+    const priced = Object.entries(this.#file.providers).flatMap(([id, { models }]) =>
+      models.filter(isPricedModel).map((model) => ({ id, model })),
+    )
+    const lost = priced.filter(({ id, model }) => {
+      const found = findModel(other.#providerOf(id)?.models ?? [], model.id.toLowerCase())
+      return !found || !isPricedModel(found)
+    })
+    return { lost: lost.map(({ id, model }) => `${id}/${model.id}`), count: priced.length }
   }
 
   #providerOf(id: string): FileProvider | undefined {

@@ -62,6 +62,14 @@ export interface UsageShare {
   readonly isTool?: boolean
 }
 
+/** A field of one provider's own for what hosted tools did. What the field leaves out was not done. */
+export type ExtrasField =
+  | 'executed_tools'
+  | 'num_search_queries'
+  | 'num_sources_used'
+  | 'server_side_tool_usage_details'
+  | 'server_tool_use_details'
+
 /** The usage that an answer reports, in disjoint classes. */
 export interface AnswerUsage {
   readonly usage: Usage
@@ -71,10 +79,10 @@ export interface AnswerUsage {
   readonly reasoningTokens: number
   readonly model: string | null
   readonly serviceTier: string | null
-  /** True if the answer lists what hosted tools did, so that what it does not list was not done. */
+  /** True if all that was used is listed, whatever the dialect lists. */
   readonly listsExtras?: boolean
-  /** True if the answer counts the sources of xAI's live search, and lists no other tool. */
-  readonly countsSources?: boolean
+  /** The fields of the answer that count or list what hosted tools did. Absent if there are none. */
+  readonly extrasFields?: readonly ExtrasField[]
   /** Billed uses that the answer shows and gives no figure for, by a name of the tool. Absent if there are none. */
   readonly unmetered?: readonly string[]
   /** True if the provider ran code in a container that is billed by its time, which the answer does not tell. */
@@ -83,6 +91,8 @@ export interface AnswerUsage {
   readonly statedCost?: StatedCost
   /** True if the classes are not known and `usage` is the most that they can cost. */
   readonly isUpperBound?: boolean
+  /** True if nothing tells how much output there was: the answer leaves the count out, which is no zero. */
+  readonly isOutputMissing?: boolean
 }
 
 /** Meters one answer while its bytes pass. Never throws: an answer that cannot be read has no usage. */
@@ -172,8 +182,9 @@ export interface Dialect<Name extends string = string> extends RefusalFormat {
    * A tap for one answer.
    * @param streaming true if the caller requested a stream; `contentType` tells whether the answer is one
    * @param hideUsage true if only the gateway requested the usage chunk, which must not reach the caller
+   * @param requestedModel stands in for a model that the answer does not name
    */
-  createTap(streaming: boolean, contentType: string, hideUsage: boolean): Tap
+  createTap(streaming: boolean, contentType: string, hideUsage: boolean, requestedModel?: string): Tap
   /** The error event that ends a stream of this content type if it could not be finished. */
   streamError(problem: Problem, context: ErrorContext, contentType: string): string
 }

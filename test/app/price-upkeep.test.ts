@@ -1,5 +1,6 @@
 // Prices from PRICES_URL: only a valid, newer file comes into force, it is kept, and nothing waits for it.
 
+import { readFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { describe, expect, it, onTestFinished, test } from 'vitest'
 import { PriceUpkeep } from '../../src/app/price-upkeep.ts'
@@ -18,15 +19,17 @@ const DAY_MS = 86_400_000
 const NEWER_DAY = '2099-01-10'
 const NOW_MS = Date.parse('2099-01-20')
 
-function priceFile(input: number, date = NEWER_DAY): string {
-  const spans = [{ rates: { input, output: 2 } }]
-  const file: PriceFile = {
-    format: 1,
-    date,
-    sources: {},
-    limits: {},
-    providers: { openai: { models: [{ id: 'gpt-4o', names: { equals: ['gpt-4o'] }, spans }] } },
-  }
+type Writable<Value> = { -readonly [Name in keyof Value]: Value[Name] }
+const SHIPPED_TEXT = readFileSync(new URL('../../src/prices/prices.json', import.meta.url), 'utf8')
+
+/** The shipped file of another day, with another price of gpt-4o. */
+function priceFile(input: number, date = NEWER_DAY, change: (file: Writable<PriceFile>) => void = () => {}): string {
+  const file: Writable<PriceFile> = { ...readPriceFile(SHIPPED_TEXT), date }
+  const models = (file.providers.openai?.models ?? []).map((model) =>
+    model.id === 'gpt-4o' ? { ...model, spans: [{ rates: { input, output: 2 } }] } : model,
+  )
+  file.providers = { ...file.providers, openai: { ...file.providers.openai, models } }
+  change(file)
   return JSON.stringify(file)
 }
 
@@ -125,13 +128,13 @@ describe('a file that is downloaded', () => {
     expect(upkeep.state.date).toBe(NEWER_DAY)
   })
 
-  const BROKEN: [string, RequestListener, string][] = [
+  const BROKEN: [string, RequestListener, string | RegExp][] = [
     ['is no JSON', (_request, response) => response.end('<html>'), 'The price file is not JSON'],
     ['is cut', (_request, response) => response.end(priceFile(7).slice(0, -3)), 'The price file is not JSON'],
     [
       'has a negative price',
       (_request, response) => response.end(priceFile(-1)),
-      'not valid at providers.openai.models.0.spans.0.rates',
+      /not valid at providers\.openai\.models\.\d+\.spans\.0\.rates/,
     ],
     ['is not there', (_request, response) => response.writeHead(404).end('secret'), 'answered with status 404'],
     [
@@ -152,6 +155,22 @@ describe('a file that is downloaded', () => {
       'redirects to an address that is not safe',
     ],
     [
+      'is of a day that is to come',
+      (_request, response) => response.end(priceFile(7, '2099-02-01')),
+      'which is to come',
+    ],
+    ['is of no day', (_request, response) => response.end(priceFile(7, '2099-99-99')), 'not valid at date'],
+    [
+      'has no models',
+      (_request, response) => response.end(priceFile(7, NEWER_DAY, (file) => (file.providers = {}))),
+      /no price for \d+ of \d+ known models/,
+    ],
+    [
+      'makes a configured model free',
+      (_request, response) => response.end(priceFile(0, NEWER_DAY).replace('"input":0,"output":2', '')),
+      'no price for openai/gpt-4o, which is configured',
+    ],
+    [
       'is larger than any price file',
       (_request, response) => response.end(Buffer.alloc(16_777_217, ' ')),
       'larger than 16777216 bytes',
@@ -159,12 +178,13 @@ describe('a file that is downloaded', () => {
   ]
   test.each(BROKEN)('and %s is never used, and says so', async (_what, answer, reason) => {
     const url = await useServer(answer)
-    const { upkeep, notices, prices, registry } = upkeepOf({ url })
+    const subjects = { providers: [], models: [{ provider: 'openai', model: 'gpt-4o' }] }
+    const { upkeep, notices, prices, registry } = upkeepOf({ url, subjects })
     const before = prices.list
     await upkeep.start()
     await upkeep.idle()
     expect(prices.list).toBe(before)
-    expect(upkeep.state).toMatchObject({ origin: 'shipped', downloadError: expect.stringContaining(reason) })
+    expect(upkeep.state).toMatchObject({ origin: 'shipped', downloadError: expect.stringMatching(reason) })
     expect(notices.map(({ code }) => code)).toContain('prices_not_downloaded')
     expect(await registry.read('price-file', 'newest')).toEqual([])
   })
@@ -231,7 +251,8 @@ describe('warnings', () => {
 })
 
 it('a gateway takes prices from PRICES_URL, shows them, and settles a call with those that it began with', async () => {
-  const url = await useServer((_request, response) => response.end(priceFile(4)))
+  const today = new Date().toISOString().slice(0, 10)
+  const url = await useServer((_request, response) => response.end(priceFile(4, today)))
   const release = Promise.withResolvers<void>()
   const { app, client, ledger } = await useGateway({
     env: { PRICES_URL: `${url}/prices.json` },
@@ -241,7 +262,7 @@ it('a gateway takes prices from PRICES_URL, shows them, and settles a call with 
       answerWhole(request, { input: 1_000, output: 0 })
     },
   })
-  await waitFor(() => app.prices.list.date === NEWER_DAY)
+  await waitFor(() => app.prices.find('openai', 'gpt-4o', 0).price?.steps[0].rates.input === 4_000_000_000n)
   const { version } = app.prices.list
   expect(await client.asksOwner('/llm/status')).toMatchObject({ prices: { version, origin: 'downloaded' } })
   const body = JSON.stringify({ model: 'openai/gpt-4o', messages: [{ role: 'user', content: 'hi' }], max_tokens: 5 })

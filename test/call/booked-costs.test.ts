@@ -947,6 +947,423 @@ describe('reading usage', () => {
   })
 })
 
+describe('fees and stated costs that cannot be true', () => {
+  const searches = (web_search_requests: number): Answer => ({
+    body: {
+      id: 'm',
+      type: 'message',
+      role: 'assistant',
+      model: 'claude-sonnet-5',
+      content: [{ type: 'text', text: 'ok' }],
+      stop_reason: 'end_turn',
+      usage: { input_tokens: 1_000, output_tokens: 10, server_tool_use: { web_search_requests } },
+    },
+  })
+  test.each<[string, Call]>([
+    ['searches', { path: '/v1/messages', model: 'claude-sonnet-5', answer: searches(1e12) }],
+    ['searches of a call without a tool', { path: '/v1/messages', model: 'claude-sonnet-5', answer: searches(1e6) }],
+    [
+      'seconds of sound',
+      {
+        model: 'mistral/voxtral-small-latest',
+        answer: chat('voxtral-small-latest', tokens(10, 10, { prompt_audio_seconds: 1e12 })),
+      },
+    ],
+    ['a cost', { model: 'openrouter/openai/gpt-4o', answer: chat('openai/gpt-4o', tokens(10, 10, { cost: 500_000 })) }],
+    ['a cost where none is stated', { model: 'gpt-4o', answer: chat('gpt-4o', tokens(10, 10, { cost: 100 })) }],
+  ])('%s: the reservation is booked', async (_what, call) => {
+    const { cost, reserved, certainty } = await book(call)
+    expect([cost, certainty]).toEqual([reserved, 'upperBound'])
+  })
+
+  test('a stated cost of a model without a price counts up to a hundred dollars', async () => {
+    const call = (cost: number): Call => ({
+      model: 'openrouter/nobody/lists',
+      env: { UNKNOWN_PRICE: 'allow' },
+      answer: chat('nobody/lists', tokens(10, 10, { cost })),
+    })
+    expect(await book(call(100))).toMatchObject({ cost: 100, certainty: 'exact' })
+    expect(await book(call(101))).toMatchObject({ cost: 0, certainty: 'upperBound' })
+  })
+})
+
+describe('usage that is told in part, or in another place', () => {
+  const message = (usage: object, content: readonly object[] = []) => ({
+    id: 'm',
+    type: 'message',
+    role: 'assistant',
+    model: 'claude-sonnet-4-5',
+    content,
+    stop_reason: 'end_turn',
+    usage,
+  })
+  const messageStream = (start: object, delta: object | undefined, content: readonly object[] = []): Answer => ({
+    events: [
+      { type: 'message_start', message: message(start) },
+      ...content.map((content_block, index) => ({ type: 'content_block_start', index, content_block })),
+      { type: 'content_block_delta', index: 9, delta: { type: 'text_delta', text: 'ok' } },
+      { type: 'message_delta', delta: { stop_reason: 'end_turn' }, ...(delta ? { usage: delta } : {}) },
+      { type: 'message_stop' },
+    ],
+  })
+  const claude = (answer: Answer, ask: object = {}): Call => ({
+    path: '/v1/messages',
+    model: 'claude-sonnet-4-5',
+    ask,
+    answer,
+  })
+  const response = (model: string, usage: object): Answer => {
+    const last = { id: 'r', model: model.replace(/^\w+\//, ''), status: 'completed', output: [], usage }
+    return { body: last, events: [{ type: 'response.completed', response: last }] }
+  }
+  const responses = (model: string, usage: object, streamed = false): Call => {
+    const { body = {}, events = [] } = response(model, usage)
+    return { path: '/v1/responses', model, answer: streamed ? { events } : { body } }
+  }
+  const gemini = (model: string, usageMetadata: object, more: object = {}, parts: readonly object[] = []): Answer => ({
+    body: {
+      candidates: [{ content: { parts }, finishReason: 'STOP', ...more }],
+      usageMetadata,
+      ...(model === '' ? {} : { modelVersion: model }),
+    },
+  })
+  const generate = (model: string, { body = {} }: Answer, ask: object = {}, streamed = false): Call => ({
+    path: `/v1beta/models/${model}:${streamed ? 'streamGenerateContent?alt=sse' : 'generateContent'}`,
+    model: '',
+    ask,
+    answer: streamed ? { events: [body] } : { body },
+  })
+
+  const GPT_4O = 'openrouter/openai/gpt-4o'
+  const GROK = 'xai/grok-4.5'
+  const REASONED = {
+    input_tokens: 100,
+    output_tokens: 10,
+    output_tokens_details: { reasoning_tokens: 300 },
+    total_tokens: 410,
+  }
+  const CHAT_REASONED = {
+    prompt_tokens: 100,
+    completion_tokens: 10,
+    completion_tokens_details: { reasoning_tokens: 300 },
+  }
+  const FLASH = gemini('gemini-2.5-flash', {
+    promptTokenCount: 1_000,
+    candidatesTokenCount: 100,
+    totalTokenCount: 3_100,
+  })
+  const PRO = gemini('gemini-2.5-pro', { promptTokenCount: 1_000, totalTokenCount: 9_000 }, {}, [{ text: 'ok' }])
+  const SEARCH_TOOL = { tools: [{ googleSearch: {} }] }
+  const COUNTS = { promptTokenCount: 1_000, candidatesTokenCount: 100, totalTokenCount: 1_100 }
+  const QUERIES = { groundingMetadata: { webSearchQueries: ['a', 'b', 'c'] } }
+  const PAGES = { groundingMetadata: { groundingChunks: [{ web: { uri: 'x' } }] } }
+  const WEB = { tools: [{ type: 'web_search_20250305', name: 'web_search' }] }
+  const searched = (id: string, found: unknown = []) => [
+    { type: 'server_tool_use', id, name: 'web_search', input: {} },
+    { type: 'web_search_tool_result', tool_use_id: id, content: found },
+  ]
+  const FAILED = { type: 'web_search_tool_result_error', error_code: 'unavailable' }
+  const BLOCKS = [...searched('a'), ...searched('b'), ...searched('c', FAILED)]
+  const USED = { input_tokens: 1_000, output_tokens: 0 }
+  const ONE_HOUR = { input_tokens: 10, output_tokens: 5, cache_creation: { ephemeral_1h_input_tokens: 5_000 } }
+  const THINKING = { input_tokens: 100, output_tokens: 10, output_tokens_details: { thinking_tokens: 300 } }
+  const BYOK = { cost: 0.0018, is_byok: true }
+
+  test.each<[string, Call, number]>([
+    ['reasoning in the total of a response', responses(GROK, REASONED), 0.00206],
+    ['reasoning in the total of a response, streamed', responses(GROK, REASONED, true), 0.00206],
+    ['reasoning larger than the output of a response', responses(GROK, { ...REASONED, total_tokens: null }), 0.00206],
+    ['reasoning larger than the output', { model: GROK, answer: chat('grok-4.5', CHAT_REASONED) }, 0.00206],
+    [
+      'reasoning larger than the output, streamed',
+      { model: GROK, answer: chatStream('grok-4.5', CHAT_REASONED) },
+      0.00206,
+    ],
+    [
+      'reasoning larger than the output, translated',
+      { path: '/v1/messages', model: GROK, answer: chat('grok-4.5', CHAT_REASONED) },
+      0.00206,
+    ],
+    ['thinking larger than the output', claude({ body: message(THINKING) }), 0.00495],
+    ['output in the total of Gemini', generate('gemini-2.5-flash', FLASH), 0.00555],
+    ['output in the total of Gemini, streamed', generate('gemini-2.5-flash', FLASH, {}, true), 0.00555],
+    ['output in the total of Gemini, translated', { model: 'gemini/gemini-2.5-flash', answer: FLASH }, 0.00555],
+    ['output in the total of Gemini alone', generate('gemini-2.5-pro', PRO), 0.08125],
+    [
+      'prompts of tools, which are in the total of Gemini',
+      generate('gemini-2.5-flash', gemini('', { ...COUNTS, toolUsePromptTokenCount: 500, totalTokenCount: 1_600 })),
+      0.0007,
+    ],
+    [
+      'no output of Gemini without parts',
+      generate('gemini-2.5-flash', gemini('', { promptTokenCount: 1_000, totalTokenCount: 1_000 })),
+      0.0003,
+    ],
+    [
+      'thoughts without an answer of Gemini',
+      generate(
+        'gemini-2.5-flash',
+        gemini('', { promptTokenCount: 1_000, thoughtsTokenCount: 100 }, {}, [{ text: 'hm', thought: true }]),
+      ),
+      0.00055,
+    ],
+
+    [
+      'the fee for a key of the caller’s, beside our sum',
+      { model: GPT_4O, answer: chat('openai/gpt-4o', tokens(1_000, 1_000, BYOK)) },
+      0.0143,
+    ],
+    [
+      'the same with a null',
+      {
+        model: GPT_4O,
+        answer: chat(
+          'openai/gpt-4o',
+          tokens(1_000, 1_000, { ...BYOK, cost_details: { upstream_inference_cost: null } }),
+        ),
+      },
+      0.0143,
+    ],
+    [
+      'the fee and both parts of the upstream’s cost',
+      {
+        model: GPT_4O,
+        answer: chat(
+          'openai/gpt-4o',
+          tokens(1_000, 1_000, {
+            ...BYOK,
+            cost_details: { upstream_inference_prompt_cost: 0.01, upstream_inference_completions_cost: '0.02' },
+          }),
+        ),
+      },
+      0.0318,
+    ],
+    [
+      'a cost in a chunk of its own',
+      { model: GPT_4O, answer: chatStream('openai/gpt-4o', tokens(1_000, 1_000), { cost: 0.05 }) },
+      0.05,
+    ],
+    ['a cost as text', { model: GPT_4O, answer: chat('openai/gpt-4o', tokens(1_000, 1_000, { cost: '0.05' })) }, 0.05],
+    [
+      'ticks as text',
+      { model: GROK, answer: chat('grok-4.5', tokens(1_000, 500, { cost_in_usd_ticks: '100000000' })) },
+      0.01,
+    ],
+    [
+      'ticks beside a cost of zero',
+      { model: GROK, answer: chat('grok-4.5', tokens(1_000, 500, { cost: 0, cost_in_usd_ticks: 100_000_000 })) },
+      0.01,
+    ],
+    ['a cost in a message', claude({ body: message({ ...USED, cost: 0.05 }) }), 0.05],
+    ['a cost in a message, streamed', claude(messageStream(USED, { output_tokens: 0, cost: 0.05 })), 0.05],
+    ['our sum, if a message states less', claude({ body: message({ ...USED, cost: 0.0001 }) }), 0.003],
+
+    [
+      'sources as text',
+      {
+        model: GROK,
+        ask: { search_parameters: { mode: 'on' } },
+        answer: chat('grok-4.5', tokens(1_000, 0, { num_sources_used: '25' })),
+      },
+      0.627,
+    ],
+    [
+      'searches of Claude’s as text',
+      claude({ body: message({ ...USED, server_tool_use: { web_search_requests: '3' } }) }, WEB),
+      0.033,
+    ],
+    ['searches that only blocks show', claude({ body: message(USED, BLOCKS) }, WEB), 0.023],
+    ['searches that only blocks show, streamed', claude(messageStream(USED, { output_tokens: 0 }, BLOCKS), WEB), 0.023],
+    [
+      'searches that blocks show, beside a count of zero',
+      claude({ body: message({ ...USED, server_tool_use: { web_search_requests: 0 } }, BLOCKS) }, WEB),
+      0.023,
+    ],
+    [
+      'a search whose result another answer has',
+      claude(
+        {
+          body: message({ ...USED, server_tool_use: { web_search_requests: 1 } }, [
+            ...searched('a'),
+            ...BLOCKS.slice(2, 3),
+          ]),
+        },
+        WEB,
+      ),
+      0.013,
+    ],
+    [
+      'pages without queries of Gemini 3',
+      generate(
+        'gemini-3-flash-preview',
+        gemini('gemini-3-flash-preview', COUNTS, PAGES, [{ text: 'ok' }]),
+        SEARCH_TOOL,
+      ),
+      0.0148,
+    ],
+    [
+      'pages that the caller named',
+      generate(
+        'gemini-3-flash-preview',
+        gemini('gemini-3-flash-preview', COUNTS, { ...PAGES, urlContextMetadata: { urlMetadata: [] } }),
+        { tools: [{ urlContext: {} }] },
+      ),
+      0.0008,
+    ],
+    ...['', 'publishers/google/models/gemini-2.5-flash', 'models/gemini-2.5-flash', 'my-endpoint'].flatMap(
+      (version) => [
+        [
+          `three queries of one prompt by ‘${version}’`,
+          generate('gemini-2.5-flash', gemini(version, COUNTS, QUERIES), SEARCH_TOOL),
+          0.03555,
+        ] as [string, Call, number],
+        [
+          `three queries of one prompt by ‘${version}’, streamed`,
+          generate('gemini-2.5-flash', gemini(version, COUNTS, QUERIES), SEARCH_TOOL, true),
+          0.03555,
+        ] as [string, Call, number],
+      ],
+    ),
+
+    ['an hour’s cache without the sum', claude({ body: message(ONE_HOUR) }), 0.030105],
+    ['an hour’s cache without the sum, streamed', claude(messageStream(ONE_HOUR, { output_tokens: 5 })), 0.030105],
+    [
+      'Claude’s cache in chat',
+      {
+        model: 'openrouter/anthropic/claude-sonnet-4.5',
+        answer: chat('anthropic/claude-sonnet-4.5', tokens(1_010, 0, { cache_creation_input_tokens: 1_000 })),
+      },
+      0.00378,
+    ],
+  ])('is booked: %s', async (_what, call, cost) => {
+    expect(await book(call)).toMatchObject({ status: 200, cost, certainty: 'exact' })
+  })
+
+  const MISTRAL = 'mistral/mistral-small-latest'
+  test.each<[string, Call]>([
+    [
+      'sources as null',
+      {
+        model: GROK,
+        ask: { search_parameters: { mode: 'on' } },
+        answer: chat('grok-4.5', tokens(1_000, 0, { num_sources_used: null })),
+      },
+    ],
+    [
+      'sources that are no whole number',
+      {
+        model: GROK,
+        ask: { search_parameters: { mode: 'on' } },
+        answer: chat('grok-4.5', tokens(1_000, 0, { num_sources_used: -1 })),
+      },
+    ],
+    [
+      'xAI’s tools as null',
+      {
+        model: GROK,
+        ask: { tools: [{ type: 'web_search' }] },
+        answer: chat('grok-4.5', tokens(1_000, 0, { server_side_tool_usage_details: { web_search_calls: null } })),
+      },
+    ],
+    [
+      'deep research as null',
+      {
+        model: 'perplexity/sonar-deep-research',
+        answer: chat(
+          'sonar-deep-research',
+          tokens(100, 100, { citation_tokens: null, num_search_queries: null, reasoning_tokens: null }),
+        ),
+      },
+    ],
+    [
+      'deep research in part',
+      {
+        model: 'perplexity/sonar-deep-research',
+        answer: chat('sonar-deep-research', tokens(100, 100, { citation_tokens: null, num_search_queries: 3 })),
+      },
+    ],
+    [
+      'OpenRouter’s tools as null',
+      {
+        model: 'openrouter/openai/gpt-4o-mini',
+        ask: { web_search_options: {} },
+        answer: chat('openai/gpt-4o-mini', tokens(1_000, 0, { server_tool_use_details: null })),
+      },
+    ],
+    [
+      'tools beside a fee for a key of the caller’s',
+      {
+        model: 'openrouter/openai/gpt-4o-mini',
+        ask: { web_search_options: {} },
+        answer: chat('openai/gpt-4o-mini', tokens(1_000, 0, BYOK)),
+      },
+    ],
+    [
+      'Mistral’s tools in Perplexity’s words',
+      {
+        model: MISTRAL,
+        ask: { tools: [{ type: 'web_search' }] },
+        answer: chat('mistral-small-latest', tokens(1_000, 0, { num_search_queries: 0 })),
+      },
+    ],
+  ])('stays booked at the reservation: %s', async (_what, call) => {
+    const booked = await book(call)
+    expect(booked).toMatchObject({ status: 200, certainty: 'upperBound' })
+    expect(booked.cost).toBe(booked.reserved)
+  })
+
+  // A thousand tokens of input, and the thousand of output that each request allows.
+  const TEXT = [{ text: 'ok' }]
+  const FLASH_CAP = { generationConfig: { maxOutputTokens: 1_000 } }
+  test.each<[string, Call, number]>([
+    ['chat', { model: 'gpt-4o', answer: chat('gpt-4o', { prompt_tokens: 1_000 }) }, 0.0125],
+    ['chat, streamed', { model: 'gpt-4o', answer: chatStream('gpt-4o', { prompt_tokens: 1_000 }) }, 0.0125],
+    [
+      'a null in chat',
+      { model: 'gpt-4o', answer: chat('gpt-4o', tokens(1_000, 0, { completion_tokens: null })) },
+      0.0125,
+    ],
+    ['a response', responses('gpt-4o', { input_tokens: 1_000 }), 0.0125],
+    ['a response, streamed', responses('gpt-4o', { input_tokens: 1_000 }, true), 0.0125],
+    ['a message', claude({ body: message({ input_tokens: 1_000 }) }), 0.018],
+    [
+      'a stream that counts its output at the start alone',
+      claude(messageStream({ ...USED, output_tokens: 1 }, undefined)),
+      0.018,
+    ],
+    [
+      'the same, translated',
+      { model: 'anthropic/claude-sonnet-4-5', answer: messageStream({ ...USED, output_tokens: 1 }, undefined) },
+      0.018,
+    ],
+    [
+      'Gemini, if it wrote',
+      generate(
+        'gemini-2.5-flash',
+        gemini('', { promptTokenCount: 1_000, totalTokenCount: 1_000 }, {}, TEXT),
+        FLASH_CAP,
+      ),
+      0.0028,
+    ],
+    [
+      'Gemini, if it wrote, streamed',
+      generate('gemini-2.5-flash', gemini('', { promptTokenCount: 1_000 }, {}, TEXT), FLASH_CAP, true),
+      0.0028,
+    ],
+  ])('has the most output that it can have, where it counts none: %s', async (_what, call, cost) => {
+    expect(await book(call)).toMatchObject({ status: 200, cost, certainty: 'upperBound' })
+  })
+
+  test.each<[string, Call]>([
+    ['whole', { model: GPT_4O, answer: chat('openai/gpt-4o', { cost: 0.5 }) }],
+    ['streamed', { model: GPT_4O, answer: chatStream('openai/gpt-4o', { cost: 0.5 }) }],
+    ['in a response', responses(GPT_4O, { cost: 0.5 })],
+    ['in a message', claude({ body: message({ cost: 0.5 }) })],
+  ])('is the cost alone, %s: the cost counts, and the tokens are the most that they can be', async (_how, call) => {
+    expect(await book(call)).toMatchObject({ status: 200, cost: 0.5, provider: '0.5', certainty: 'upperBound' })
+  })
+})
+
 test('stated costs that differ from ours are counted by model', async () => {
   const provider = await useProvider()
   const gateway = await open(provider, {})

@@ -95,6 +95,7 @@ describe('is above what these requests were rendered as', () => {
     ['parameters in XML', 'openrouter/qwen/qwen3-coder', emptyParameters(500), 6_719],
     ['parameters in sentences', 'together/seed-oss-36b', emptyParameters(60), 1_012],
     ['parameters in XML', 'together/nvidia/nemotron-3-nano-30b', emptyParameters(100), 1_500],
+    ['quotes in HTML', 'together/functionary-medium-v3.1', tool({ default: "'".repeat(400) }), 1081],
     ['characters as Python shows them', 'together/apriel-1.6', tool({ default: '\u007f'.repeat(100) }), 567],
     ['results of tools written anew', 'mistral/mistral-small-latest', toolResult(`[${'1e15,'.repeat(69)}1e15]`), 1_440],
     ['spaces in results of tools', 'mistral/mistral-small-latest', toolResult(`[${'1,'.repeat(999)}1]`), 3_040],

@@ -7,7 +7,7 @@ import { describe, expect, it, onTestFinished, test } from 'vitest'
 import { eventsOf, PRICE } from '../call/dialect-fixtures.ts'
 import { ADMIN_KEY } from '../support/client-and-ledger.ts'
 import { ManualClock } from '../support/clocks.ts'
-import { type GatewayFixtureOptions, useGateway } from '../support/gateway.ts'
+import { answerWhole, type GatewayFixtureOptions, useGateway } from '../support/gateway.ts'
 
 const ADMIN = { authorization: `Bearer ${ADMIN_KEY}` }
 
@@ -153,13 +153,40 @@ describe.each(['memory', 'sqlite'])('a correction in %s', (kind) => {
   })
 })
 
+test('a lower cost is taken from the target that failed first, and each target keeps what others spent there', async () => {
+  const limits = { 'provider:openai': { costPerDay: '9' }, 'provider:anthropic': { costPerDay: '9' } }
+  const { gateway, correct, call } = await open({
+    config: { prices: [PRICE], limits, aliases: { pair: ['anthropic/m', 'openai/m'] } },
+    respond: (request) => {
+      if (request.dialect === 'anthropic') request.response.writeHead(500).end()
+      else answerWhole(request, { input: 20, output: 10 })
+    },
+  })
+  const spent = async (provider: string) =>
+    (await gateway.ledger.levels(`?provider=${provider}`)).find(({ subject }) => subject === `provider:${provider}`)
+      ?.settled
+  const { cost } = await call()
+  await (await gateway.client.asks('openai', { model: 'pair', cap: 10 })).text()
+  const [entry] = await gateway.ledger.holds(2)
+  const call_id = entry?.facts.callId
+  const failed = await spent('anthropic')
+  expect(failed).toBeGreaterThan(0)
+  expect(await spent('openai')).toBe(2 * cost)
+  expect((await correct({ call_id, cost_usd: cost })).body.cost_usd.before).toBeCloseTo((failed ?? 0) + cost, 12)
+  expect([await spent('anthropic'), await spent('openai')]).toEqual([0, 2 * cost])
+  await correct({ call_id, cost_usd: cost + 1 })
+  expect([await spent('anthropic'), await spent('openai')]).toEqual([0, 2 * cost + 1])
+  await correct({ call_id, cost_usd: 0 })
+  expect([await spent('anthropic'), await spent('openai')]).toEqual([0, cost])
+})
+
 test.each<[string, Correction, number, string]>([
   ['an unknown call', { call_id: 'nobody', cost_usd: 1 }, 404, 'call_id'],
   ['no call', { cost_usd: 1 }, 400, 'call_id'],
   ['a negative cost', { call_id: 'x', cost_usd: -1 }, 400, 'cost_usd'],
   ['a cost in words', { call_id: 'x', cost_usd: 'much' }, 400, 'cost_usd'],
   ['ten decimals', { call_id: 'x', cost_usd: '0.0000000001' }, 400, 'cost_usd'],
-  ['more than the ledger holds', { call_id: 'x', cost_usd: '9223372036.854775808' }, 400, 'cost_usd'],
+  ['more than the ledger holds', { call_id: 'x', cost_usd: '1000000.000000001' }, 400, 'cost_usd'],
   ['no reason', { call_id: 'x', cost_usd: 1, reason: ' ' }, 400, 'reason'],
   ['a field nobody knows', { call_id: 'x', cost_usd: 1, more: 1 } as Correction, 400, 'more'],
 ])('%s is refused and changes nothing', async (_what, correction, status, param) => {

@@ -69,9 +69,15 @@ describe('OpenAI counts parts inside totals:', () => {
     ['with reasoning inside', detailed(9, {}, 40, { reasoning_tokens: 30 }), { input: 9, output: 40 }, 30],
     [
       'with more reasoning than output',
-      detailed(9, {}, 168, { reasoning_tokens: 173 }),
+      { ...detailed(9, {}, 168, { reasoning_tokens: 173 }), total_tokens: 177 },
       { input: 9, output: 168 },
       173,
+    ],
+    [
+      'with more reasoning than output, and no total',
+      detailed(100, {}, 10, { reasoning_tokens: 300 }),
+      { input: 100, output: 310 },
+      300,
     ],
     ['cached', detailed(100, { cached_tokens: 60 }), { input: 40, cacheRead: 60 }, 0],
     [
@@ -99,7 +105,12 @@ describe('OpenAI counts parts inside totals:', () => {
       { audioInput: 5, audioOutput: 3 },
       0,
     ],
-    ['of an embedding', { prompt_tokens: 8, total_tokens: 8 }, { input: 8 }, 0],
+    [
+      'written to Claude’s cache, beside the prompt',
+      { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15, cache_creation_input_tokens: 5_000 },
+      { input: 10, cacheWrite5m: 5_000, output: 5 },
+      0,
+    ],
     [
       'with reasoning beside, as xAI counts it',
       { ...detailed(12, { cached_tokens: 2 }, 2, { reasoning_tokens: 320 }), total_tokens: 334 },
@@ -148,6 +159,14 @@ describe('OpenAI counts parts inside totals:', () => {
     expect(meter(usage)).toEqual(expected(classes, { reasoningTokens, model: 'gpt-4o-2024', serviceTier: 'flex' }))
   })
 
+  test.each([
+    [{ prompt_tokens: 8, total_tokens: 8 }],
+    [{ prompt_tokens: 8 }],
+    [{ prompt_tokens: 8, completion_tokens: null }],
+  ])('misses the output: %j', (usage) => {
+    expect(meter(usage)).toMatchObject({ usage: usageOf({ input: 8, requests: 1 }), isOutputMissing: true })
+  })
+
   test('adds up to the totals, whatever the details say', () => {
     const details = fc.record({ cached_tokens: anything, cache_write_tokens: anything, audio_tokens: anything })
     fc.assert(
@@ -167,7 +186,7 @@ describe('OpenAI counts parts inside totals:', () => {
         details,
         fc.nat(100),
         details,
-        fc.nat(1_000),
+        fc.integer({ min: 1, max: 1_000 }),
         (prompt, input, completion, output, all) => {
           const { usage } = meter({ ...detailed(prompt, input, completion, output), total_tokens: all }) ?? {
             usage: usageOf(),
@@ -218,10 +237,16 @@ describe('Anthropic counts classes apart:', () => {
 
   test.each<Row>([
     ['plain', { input_tokens: 9, output_tokens: 4 }, { input: 9, output: 4 }, 0],
-    ['read from the cache', { input_tokens: 3, cache_read_input_tokens: 46_134 }, { input: 3, cacheRead: 46_134 }, 0],
+    [
+      'read from the cache',
+      { input_tokens: 3, output_tokens: 0, cache_read_input_tokens: 46_134 },
+      { input: 3, cacheRead: 46_134 },
+      0,
+    ],
     [
       'written for five minutes',
       {
+        output_tokens: 0,
         cache_creation_input_tokens: 30,
         cache_creation: { ephemeral_5m_input_tokens: 30, ephemeral_1h_input_tokens: 0 },
       },
@@ -231,6 +256,7 @@ describe('Anthropic counts classes apart:', () => {
     [
       'written for an hour',
       {
+        output_tokens: 0,
         cache_creation_input_tokens: 30,
         cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 30 },
       },
@@ -240,6 +266,7 @@ describe('Anthropic counts classes apart:', () => {
     [
       'written, and not split',
       {
+        output_tokens: 0,
         cache_creation_input_tokens: 10_345,
         cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 0 },
       },
@@ -249,6 +276,7 @@ describe('Anthropic counts classes apart:', () => {
     [
       'written, and split in part',
       {
+        output_tokens: 0,
         cache_creation_input_tokens: 100,
         cache_creation: { ephemeral_5m_input_tokens: 10, ephemeral_1h_input_tokens: 20 },
       },
@@ -258,10 +286,11 @@ describe('Anthropic counts classes apart:', () => {
     [
       'split into more than was written',
       {
+        output_tokens: 0,
         cache_creation_input_tokens: 10,
         cache_creation: { ephemeral_5m_input_tokens: 5, ephemeral_1h_input_tokens: 20 },
       },
-      { cacheWrite1h: 10 },
+      { cacheWrite5m: 5, cacheWrite1h: 20 },
       0,
     ],
     [
@@ -272,7 +301,7 @@ describe('Anthropic counts classes apart:', () => {
     ],
     [
       'searches',
-      { input_tokens: 1, server_tool_use: { web_search_requests: 2, web_fetch_requests: 5 } },
+      { input_tokens: 1, output_tokens: 0, server_tool_use: { web_search_requests: 2, web_fetch_requests: 5 } },
       { input: 1, webSearches: 2 },
       0,
     ],
@@ -287,18 +316,25 @@ describe('Anthropic counts classes apart:', () => {
     expect(meter(usage)).toEqual(expected(classes, { reasoningTokens, model: 'claude-sonnet-5', serviceTier: null }))
   })
 
+  test('misses an output that is not counted', () => {
+    expect(meter({ input_tokens: 7 })).toMatchObject({ usage: { input: 7, output: 0 }, isOutputMissing: true })
+  })
+
   test('gives the tier that was used', () => {
     expect(meter({ input_tokens: 1, service_tier: 'priority' })?.serviceTier).toBe('priority')
   })
 
-  test('settles every token written once, whatever the split says', () => {
+  test('settles every token written, by the sum or by the split: whichever has more', () => {
     const lifetimes = fc.record({ ephemeral_5m_input_tokens: anything, ephemeral_1h_input_tokens: anything })
     fc.assert(
       fc.property(fc.nat(), fc.nat(), lifetimes, (input_tokens, written, cache_creation) => {
         const { usage } = meter({ input_tokens, cache_creation_input_tokens: written, cache_creation }) ?? {
           usage: usageOf(),
         }
-        expect(usage.cacheWrite5m + unitsOf(usage, 'cacheWrite1h')).toBe(countOf(written))
+        const parts =
+          countOf(cache_creation.ephemeral_5m_input_tokens) + countOf(cache_creation.ephemeral_1h_input_tokens)
+        const isReported = input_tokens + written > 0
+        expect(usage.cacheWrite5m + unitsOf(usage, 'cacheWrite1h')).toBe(isReported ? Math.max(written, parts) : 0)
         expect(minUnits(usage)).toBeGreaterThanOrEqual(0)
       }),
     )

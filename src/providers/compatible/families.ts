@@ -11,9 +11,9 @@ type FamilyRules = Partial<
  * Command R7B's 535 and with a tool 1,274, Mistral Small 3.2's 501, Command R+'s 498, SmolLM3's 243, MiniMax-M3's 207 and with a tool
  * 512, Hermes' 191. Llama 3 and Granite 3 write tools with four spaces for each level: 5.2 times the bytes of a long list at 240
  * levels. MiniMax-M3 makes an XML element of each value in a call, four times its bytes. Apriel writes tools as Python does, and an
- * invisible character as up to four times its bytes. Qwen 3 Coder, Nemotron 3 and Seed-OSS write up to 1.5 times the bytes of a
- * parameter that says nothing about itself, Command R+ 1.4 times. Grok is behind a prompt of xAI's, and its reasoning is not capped.
- * Claude has a prompt of its own for tools. Every family that matches counts.
+ * invisible character as up to four times its bytes; Functionary escapes quotes as HTML does. Qwen 3 Coder, Nemotron 3 and Seed-OSS
+ * write up to 1.5 times the bytes of a parameter that says nothing about itself, Command R+ 1.4 times. Grok is behind a prompt of
+ * xAI's, and its reasoning is not capped. Claude has a prompt of its own for tools. Every family that matches counts.
  */
 const FAMILIES: readonly (readonly [RegExp, FamilyRules])[] = [
   [/llama-?3|granite-3/, { toolGrowthFactor: 3, indentsTools: true, tokensWithTools: 256 }],
@@ -23,7 +23,7 @@ const FAMILIES: readonly (readonly [RegExp, FamilyRules])[] = [
   [/command-/, { tokensPerCall: 640, tokensWithTools: 1_280 }],
   [/minimax|smollm|hermes|solar|muse/, { tokensPerCall: 320, tokensWithTools: 640 }],
   [/grok/, { tokensPerCall: 1_536, tokensWithTools: 512, capCoversReasoning: false }],
-  [/apriel|minimax-m3/, { toolGrowthFactor: 4 }],
+  [/apriel|minimax-m3|functionary/, { toolGrowthFactor: 4 }],
   [/qwen-?3.*coder|nemotron-3|seed-oss|command-r-plus/, { toolGrowthFactor: 2 }],
   [/claude/, { tokensWithTools: 1_000 }],
 ]

@@ -3,8 +3,9 @@
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import {
   areCounts,
-  areCredibleCounts,
   countOf,
+  isCount,
+  outputTokens,
   TOKEN_CLASSES,
   type TokenClass,
   type Usage,
@@ -13,12 +14,13 @@ import {
   usageSum,
 } from '../../core/usage.ts'
 import type { AnswerUsage, Tap, UsageShare } from '../dialect.ts'
-import type { JsonCursor } from '../json/cursor.ts'
 import { eachObject, ObjectReader } from '../json/object-reader.ts'
+import { readStatedCost } from '../stated-cost.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
-import { mergeReports } from '../usage-reports.ts'
+import { mergeReports, saysSomething, tokensBeside, useCountOf } from '../usage-reports.ts'
+import { addParsedBlock, type BilledBlocks, newBilledBlocks, readAnswerBlock, searchesIn } from './billed-blocks.ts'
 
 /** How many other models an answer may be priced by. No real answer has more; the rest is priced as the answer's own model. */
 const MAX_OTHER_MODELS = 8
@@ -33,7 +35,7 @@ interface AnswerFacts {
   usage: unknown
   model: string | null
   isError: boolean
-  ranCode: boolean
+  readonly blocks: BilledBlocks
 }
 
 const ANSWER = new ObjectReader<AnswerFacts>({
@@ -47,36 +49,9 @@ const ANSWER = new ObjectReader<AnswerFacts>({
     answer.isError = json.stringOrNull() === 'error'
   },
   content(json, answer) {
-    eachObject(json, readAnswerBlock, answer)
+    eachObject(json, readAnswerBlock, answer.blocks)
   },
 })
-
-interface Block {
-  type: string | null
-  name: string | null
-}
-
-const BLOCK = new ObjectReader<Block>({
-  type(json, block) {
-    block.type = json.stringOrNull()
-  },
-  name(json, block) {
-    block.name = json.stringOrNull()
-  },
-})
-
-function readAnswerBlock(json: JsonCursor, answer: AnswerFacts): void {
-  const block: Block = { type: null, name: null }
-  BLOCK.read(json, block)
-  answer.ranCode ||= runsCode(block.type, block.name)
-}
-
-/** `code_execution`, `bash_code_execution`, `text_editor_code_execution`. */
-function runsCode(type: unknown, name: unknown): boolean {
-  return type === 'server_tool_use' && typeof name === 'string' && name.endsWith(CODE_EXECUTION)
-}
-
-const CODE_EXECUTION = 'code_execution'
 
 export function createMessageTap(streaming: boolean, contentType: string): Tap {
   return streaming && contentType.includes('event-stream')
@@ -86,29 +61,39 @@ export function createMessageTap(streaming: boolean, contentType: string): Tap {
 
 /** The usage of a whole message. Throws Problem on anything but JSON. */
 export function readMessageUsage(document: Buffer): AnswerUsage | undefined {
-  const answer: AnswerFacts = { usage: undefined, model: null, isError: false, ranCode: false }
-  const { usage, model, isError, ranCode } = ANSWER.readDocument(document, answer)
+  const answer: AnswerFacts = { usage: undefined, model: null, isError: false, blocks: newBilledBlocks() }
+  const { usage, model, isError, blocks } = ANSWER.readDocument(document, answer)
   if (isError) throw new ErrorDocument()
-  return isRecord(usage) ? normaliseUsage(usage, model, ranCode) : undefined
+  return isRecord(usage) ? normaliseUsage(usage, model, blocks, isCount(usage.output_tokens)) : undefined
 }
 
+/** @param isOutputCounted false if the output's count is absent, or is what a stream begins with */
 function normaliseUsage(
   counts: Readonly<Record<string, unknown>>,
   model: string | null,
-  ranCode: boolean,
+  blocks: BilledBlocks,
+  isOutputCounted: boolean,
 ): AnswerUsage | undefined {
   const passes = Array.isArray(counts.iterations) ? counts.iterations : []
-  if (!areCredibleCounts(billedCounts(counts)) || !passes.every((pass) => areCounts(billedCounts(recordOf(pass)))))
+  const statedCost = readStatedCost(counts)
+  const figures = billedCounts(counts)
+  if (!saysSomething(figures, statedCost) || !passes.every((pass) => areCounts(billedCounts(recordOf(pass)))))
     return undefined
   const { own, others } = sharesOf(counts, model)
   const { web_search_requests, code_execution_requests, ...otherTools } = recordOf(counts.server_tool_use)
-  const webSearches = countOf(web_search_requests)
+  const searches = useCountOf(web_search_requests)
+  const webSearches = Math.max(searches ?? 0, searchesIn(blocks, countOf(searches) > 0))
   const unmetered = unmeteredIn(otherTools)
+  const arePassesCounted = passes.length > 0 && outputTokens(own) > 0
+  const isNothingCounted = figures.every((figure) => countOf(figure) === 0)
+  const isOutputMissing = isNothingCounted || (!isOutputCounted && !arePassesCounted)
   return {
     usage: usageSum(own, usageOf({ webSearches, requests: 1 })),
     ...(others.length > 0 ? { otherUsage: others } : {}),
     ...(unmetered.length > 0 ? { unmetered } : {}),
-    ...(ranCode || countOf(code_execution_requests) > 0 ? { ranCode: true } : {}),
+    ...(blocks.ranCode || (useCountOf(code_execution_requests) ?? 0) > 0 ? { ranCode: true } : {}),
+    ...(statedCost ? { statedCost } : {}),
+    ...(isOutputMissing ? { isOutputMissing } : {}),
     reasoningTokens: countOf(recordOf(counts.output_tokens_details).thinking_tokens),
     model,
     serviceTier:
@@ -122,7 +107,7 @@ const TOKEN_COUNTS: ReadonlySet<string> = new Set(['web_fetch_requests', 'tool_s
 
 function unmeteredIn(toolCounts: Readonly<Record<string, unknown>>): string[] {
   return Object.entries(toolCounts).flatMap(([name, count]) =>
-    countOf(count) > 0 && !TOKEN_COUNTS.has(name) ? [name] : [],
+    count !== null && useCountOf(count) !== 0 && !TOKEN_COUNTS.has(name) ? [name] : [],
   )
 }
 
@@ -132,16 +117,23 @@ function billedCounts(counts: Readonly<Record<string, unknown>>): unknown[] {
   return [input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens]
 }
 
-/** Anthropic's input classes are disjoint already. Cache writes that it does not split by lifetime are five-minute ones. */
+/**
+ * Anthropic's input classes are disjoint already. Cache writes that it does not split by lifetime are five-minute ones; the parts
+ * count where the sum is less. Output includes thinking, unless there is more thinking than output.
+ */
 function tokensOf(counts: Readonly<Record<string, unknown>>): Usage {
-  const written = countOf(counts.cache_creation_input_tokens)
-  const cacheWrite1h = Math.min(countOf(recordOf(counts.cache_creation).ephemeral_1h_input_tokens), written)
+  const { ephemeral_5m_input_tokens, ephemeral_1h_input_tokens } = recordOf(counts.cache_creation)
+  const cacheWrite1h = countOf(ephemeral_1h_input_tokens)
+  const parts = countOf(ephemeral_5m_input_tokens) + cacheWrite1h
+  const written = Math.max(countOf(counts.cache_creation_input_tokens), parts)
+  const output = countOf(counts.output_tokens)
+  const thinking = countOf(recordOf(counts.output_tokens_details).thinking_tokens)
   return usageOf({
     input: countOf(counts.input_tokens),
     cacheRead: countOf(counts.cache_read_input_tokens),
     cacheWrite5m: written - cacheWrite1h,
     cacheWrite1h,
-    output: countOf(counts.output_tokens),
+    output: output + tokensBeside(0, 0, output, thinking),
   })
 }
 
@@ -185,20 +177,29 @@ function withoutCounts(usage: Readonly<Record<string, unknown>> = {}): Readonly<
 const USAGE = Buffer.from('usage"')
 const STOP = Buffer.from('message_stop')
 const ERROR = Buffer.from('error"')
-const RUNS_CODE = Buffer.from(`${CODE_EXECUTION}"`)
+const RUNS_CODE = Buffer.from('code_execution"')
+const SEARCHES = Buffer.from('web_search')
 
 class MessageEvents extends AnswerEvents {
   /** Later events repeat some fields, leave others out or at zero, and never add up. */
   #counts: Readonly<Record<string, unknown>> | undefined
   #model: string | null = null
-  #ranCode = false
+  readonly #blocks = newBilledBlocks()
+  /** The count that the first event has is of what has been written by then. */
+  #isOutputCounted = false
 
   mayMatter(chunk: Buffer): boolean {
-    return hasValue(chunk, USAGE) || chunk.includes(STOP) || chunk.includes(ERROR) || chunk.includes(RUNS_CODE)
+    return (
+      hasValue(chunk, USAGE) ||
+      chunk.includes(STOP) ||
+      chunk.includes(ERROR) ||
+      chunk.includes(RUNS_CODE) ||
+      chunk.includes(SEARCHES)
+    )
   }
 
   override answerUsage(): AnswerUsage | undefined {
-    return this.#counts ? normaliseUsage(this.#counts, this.#model, this.#ranCode) : undefined
+    return this.#counts ? normaliseUsage(this.#counts, this.#model, this.#blocks, this.#isOutputCounted) : undefined
   }
 
   protected readEvent(payload: Buffer): boolean {
@@ -211,10 +212,10 @@ class MessageEvents extends AnswerEvents {
       this.#updateCounts(message.usage)
     } else if (event.type === 'message_delta') {
       this.#updateCounts(event.usage)
+      this.#isOutputCounted ||= isCount(recordOf(event.usage).output_tokens)
       this.finished ||= typeof recordOf(event.delta).stop_reason === 'string'
     } else if (event.type === 'content_block_start') {
-      const { type, name } = recordOf(event.content_block)
-      this.#ranCode ||= runsCode(type, name)
+      addParsedBlock(event.content_block, this.#blocks)
     } else if (event.type === 'message_stop') this.terminated = this.finished = true
     else if (event.type === 'error') this.failed = true
     return false

@@ -1,7 +1,7 @@
 // What a response of Gemini's reports as used, as a document or as a stream.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { areCredibleCounts, countOf, type UnitsByClass, usageOf } from '../../core/usage.ts'
+import { areCredibleCounts, countOf, isCount, usageOf } from '../../core/usage.ts'
 import type { AnswerUsage, Tap } from '../dialect.ts'
 import type { JsonCursor } from '../json/cursor.ts'
 import { eachObject, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
@@ -9,37 +9,28 @@ import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { ArrayTap } from '../taps/json-array.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
-import { mergeReports } from '../usage-reports.ts'
+import { mergeReports, tokensBeside } from '../usage-reports.ts'
+import { GROUNDING, type Grounding, lookupsIn, newGrounding } from './grounding.ts'
 
-export function createGenerateTap(streaming: boolean, contentType: string): Tap {
-  if (streaming && contentType.includes('event-stream')) return new SseTap(new ResponseEvents(), false)
+export function createGenerateTap(
+  streaming: boolean,
+  contentType: string,
+  _hideUsage: boolean,
+  requestedModel: string | null = null,
+): Tap {
+  if (streaming && contentType.includes('event-stream')) return new SseTap(new ResponseEvents(requestedModel), false)
   return streaming && contentType.includes('json')
-    ? new ArrayTap(new ResponseEvents())
-    : new DocumentTap(readResponseUsage)
+    ? new ArrayTap(new ResponseEvents(requestedModel))
+    : new DocumentTap((document) => readResponseUsage(document, requestedModel))
 }
-
-/** What an answer says that Google looked up for it. Searches are billed by the query, or by the prompt that makes any. */
-interface Grounding {
-  /** Of the web, for pages and for pictures; of maps, if the answer has places and no pages. */
-  readonly queries: Set<string>
-  usesMaps: boolean
-  usesWeb: boolean
-  /** Searches in a data store of the caller's, which Vertex AI bills. */
-  usesStore: boolean
-}
-
-function newGrounding(): Grounding {
-  return { queries: new Set(), usesMaps: false, usesWeb: false, usesStore: false }
-}
-
-/** Queries beyond this number are not counted. */
-const MAX_QUERIES = 1_000
 
 /** What was read of a response, or of one response of a stream. */
 interface AnswerFacts {
   counts: unknown
   model: string | null
   readonly grounding: Grounding
+  /** True if the answer has a text or anything else that the model wrote, thoughts excluded. */
+  hasOutput: boolean
   finished: boolean
   failed: boolean
 }
@@ -64,6 +55,13 @@ const ANSWER = new ObjectReader<AnswerFacts>({
 })
 
 const CANDIDATE = new ObjectReader<AnswerFacts>({
+  content(json, answer) {
+    CONTENT.readIfObject(json, answer)
+  },
+  urlContextMetadata(json, answer) {
+    if (json.isObject()) answer.grounding.readsPages = true
+    json.skipValue()
+  },
   groundingMetadata(json, answer) {
     GROUNDING.readIfObject(json, answer.grounding)
   },
@@ -72,49 +70,34 @@ const CANDIDATE = new ObjectReader<AnswerFacts>({
   },
 })
 
-const GROUNDING = new ObjectReader<Grounding>({
-  ...handlersFor(['webSearchQueries', 'imageSearchQueries'], (json, grounding: Grounding) => {
-    eachText(json, (query) => {
-      if (grounding.queries.size < MAX_QUERIES) grounding.queries.add(query)
-    })
-  }),
-  retrievalQueries(json, grounding) {
-    eachText(json, () => {
-      grounding.usesStore = true
-    })
-  },
-  groundingChunks(json, grounding) {
-    eachObject(json, readGroundingChunk, grounding)
-  },
-  googleMapsWidgetContextToken(json, grounding) {
-    if (!json.isNull()) grounding.usesMaps = true
-    json.skipValue()
+const CONTENT = new ObjectReader<AnswerFacts>({
+  parts(json, answer) {
+    eachObject(json, readPart, answer)
   },
 })
 
-/** Calls `take` with each text of a list that is not empty. */
-function eachText(json: JsonCursor, take: (text: string) => void): void {
-  if (!json.isArray()) return json.skipValue()
-  json.enterArray()
-  while (json.nextElement()) {
-    const text = json.stringOrNull()
-    if (text !== null && text !== '') take(text)
-  }
+interface Part {
+  isThought: boolean
+  hasOutput: boolean
 }
 
-const GROUNDING_CHUNK = new ObjectReader<Grounding>({
-  maps(json, grounding) {
-    if (json.isObject()) grounding.usesMaps = true
-    json.skipValue()
+const PART = new ObjectReader<Part>({
+  thought(json, part) {
+    part.isThought = json.text(json.range()) === 'true'
   },
-  ...handlersFor(['web', 'image'], (json, grounding: Grounding) => {
-    if (json.isObject()) grounding.usesWeb = true
+  text(json, part) {
+    if (lengthOf(json.range()) > '""'.length) part.hasOutput = true
+  },
+  ...handlersFor(['functionCall', 'inlineData', 'executableCode'], (json, part: Part) => {
+    if (json.isObject()) part.hasOutput = true
     json.skipValue()
   }),
 })
 
-function readGroundingChunk(json: JsonCursor, grounding: Grounding): void {
-  GROUNDING_CHUNK.read(json, grounding)
+function readPart(json: JsonCursor, answer: AnswerFacts): void {
+  const part: Part = { isThought: false, hasOutput: false }
+  PART.read(json, part)
+  if (part.hasOutput && !part.isThought) answer.hasOutput = true
 }
 
 function readCandidate(json: JsonCursor, answer: AnswerFacts): void {
@@ -122,30 +105,45 @@ function readCandidate(json: JsonCursor, answer: AnswerFacts): void {
 }
 
 function readAnswer(document: Buffer, grounding: Grounding): AnswerFacts {
-  return ANSWER.readDocument(document, { counts: null, model: null, grounding, finished: false, failed: false })
+  return ANSWER.readDocument(document, {
+    counts: null,
+    model: null,
+    grounding,
+    hasOutput: false,
+    finished: false,
+    failed: false,
+  })
 }
 
-type Reported = Pick<AnswerFacts, 'counts' | 'model' | 'grounding'>
+type Reported = Pick<AnswerFacts, 'counts' | 'model' | 'grounding' | 'hasOutput'>
 
-function answerUsageOf({ counts, model, grounding }: Reported): AnswerUsage | undefined {
-  return isRecord(counts) ? normaliseUsage(counts, model, grounding) : undefined
+function answerUsageOf(reported: Reported, requestedModel: string | null): AnswerUsage | undefined {
+  return isRecord(reported.counts) ? normaliseUsage(reported.counts, reported, requestedModel) : undefined
 }
 
-function readResponseUsage(document: Buffer): AnswerUsage | undefined {
+function readResponseUsage(document: Buffer, requestedModel: string | null): AnswerUsage | undefined {
   const answer = readAnswer(document, newGrounding())
-  const usage = answerUsageOf(answer)
+  const usage = answerUsageOf(answer, requestedModel)
   if (answer.failed && !usage) throw new ErrorDocument()
   return usage
 }
 
-/** Gemini's totals exclude thoughts and tool-use prompts, and include cached and audio tokens. Undefined if it counts nothing. */
+/**
+ * Gemini's counts of prompt and candidates exclude thoughts and tool-use prompts, and include cached and audio tokens. What the
+ * total has beside all of them is output. Undefined if nothing is counted.
+ */
 function normaliseUsage(
   counts: Readonly<Record<string, unknown>>,
-  model: string | null,
-  grounding: Grounding,
+  { model, grounding, hasOutput }: Reported,
+  requestedModel: string | null,
 ): AnswerUsage | undefined {
   const prompt = countOf(counts.promptTokenCount)
-  const output = countOf(counts.candidatesTokenCount) + countOf(counts.thoughtsTokenCount)
+  const toolPrompt = countOf(counts.toolUsePromptTokenCount)
+  const thoughts = countOf(counts.thoughtsTokenCount)
+  const named = countOf(counts.candidatesTokenCount) + thoughts
+  const beside = tokensBeside(countOf(counts.totalTokenCount), prompt + toolPrompt, named, 0)
+  const output = named + beside
+  const isOutputMissing = hasOutput && !isCount(counts.candidatesTokenCount) && beside === 0
   if (!areCredibleCounts([counts.promptTokenCount, counts.candidatesTokenCount, counts.thoughtsTokenCount]))
     return undefined
   const cached = Math.min(countOf(counts.cachedContentTokenCount), prompt)
@@ -158,31 +156,22 @@ function normaliseUsage(
   const imageOutput = Math.min(modalityTokens(counts.candidatesTokensDetails, 'IMAGE'), output - audioOutput)
   return {
     usage: usageOf({
-      input: prompt - cached - audioInput + countOf(counts.toolUsePromptTokenCount),
+      input: prompt - cached - audioInput + toolPrompt,
       cacheRead: cached - audioCacheRead,
       audioInput,
       audioCacheRead,
       output: output - audioOutput - imageOutput,
       audioOutput,
       imageOutput,
-      ...lookupsIn(grounding, model),
+      ...lookupsIn(grounding, model, requestedModel),
       requests: 1,
     }),
     ...(grounding.usesStore ? { unmetered: ['retrieval'] } : {}),
-    reasoningTokens: countOf(counts.thoughtsTokenCount),
+    ...(isOutputMissing ? { isOutputMissing } : {}),
+    reasoningTokens: thoughts,
     model,
     serviceTier: servedTier(counts),
   }
-}
-
-/**
- * Queries belong to the web unless the answer has places and no pages. Before Gemini 3, a prompt that searches is billed once,
- * whatever it searches for.
- */
-function lookupsIn({ queries, usesMaps, usesWeb }: Grounding, model: string | null): UnitsByClass {
-  const billed = isBilledByPrompt(model) ? Math.min(queries.size, 1) : queries.size
-  if (usesMaps && !usesWeb) return { mapsQueries: Math.max(billed, 1) }
-  return { webSearches: billed, mapsQueries: usesMaps ? 1 : 0 }
 }
 
 /** The tier that answered: Vertex AI names it in the type of traffic. */
@@ -202,10 +191,6 @@ const VERTEX_TIERS: ReadonlyMap<string, string> = new Map([
   ['ON_DEMAND_FLEX', 'flex'],
 ])
 
-function isBilledByPrompt(model: string | null): boolean {
-  return model !== null && /^(?:models\/)?gemini-[12]\./.test(model)
-}
-
 function modalityTokens(details: unknown, name: string): number {
   if (!Array.isArray(details)) return 0
   return details.reduce(
@@ -216,7 +201,9 @@ function modalityTokens(details: unknown, name: string): number {
 
 const USAGE = Buffer.from('usageMetadata"')
 const FINISH_REASON = Buffer.from('finishReason"')
+const PARTS = Buffer.from('parts"')
 const GROUNDING_METADATA = Buffer.from('groundingMetadata"')
+const URL_METADATA = Buffer.from('urlContextMetadata"')
 const FEEDBACK = Buffer.from('promptFeedback"')
 const ERROR = Buffer.from('error"')
 
@@ -225,25 +212,42 @@ class ResponseEvents extends AnswerEvents {
   /** Later responses leave fields out that earlier ones had. */
   #counts: Readonly<Record<string, unknown>> | undefined
   #model: string | null = null
+  #hasOutput = false
   readonly #grounding = newGrounding()
+  readonly #requestedModel: string | null
+
+  constructor(requestedModel: string | null) {
+    super()
+    this.#requestedModel = requestedModel
+  }
 
   mayMatter(chunk: Buffer): boolean {
     return (
       hasValue(chunk, USAGE) ||
       hasValue(chunk, FINISH_REASON) ||
+      (!this.#hasOutput && chunk.includes(PARTS)) ||
       chunk.includes(GROUNDING_METADATA) ||
+      chunk.includes(URL_METADATA) ||
       chunk.includes(FEEDBACK) ||
       chunk.includes(ERROR)
     )
   }
 
   override answerUsage(): AnswerUsage | undefined {
-    return answerUsageOf({ counts: this.#counts, model: this.#model, grounding: this.#grounding })
+    const reported = {
+      counts: this.#counts,
+      model: this.#model,
+      grounding: this.#grounding,
+      hasOutput: this.#hasOutput,
+    }
+    return answerUsageOf(reported, this.#requestedModel)
   }
 
   protected readEvent(payload: Buffer): boolean {
     const answer = readAnswer(payload, this.#grounding)
-    if (isRecord(answer.counts) && answerUsageOf(answer)) this.#counts = mergeReports(this.#counts, answer.counts)
+    this.#hasOutput ||= answer.hasOutput
+    if (isRecord(answer.counts) && answerUsageOf(answer, this.#requestedModel))
+      this.#counts = mergeReports(this.#counts, answer.counts)
     this.#model = answer.model ?? this.#model
     this.finished ||= answer.finished
     this.failed ||= answer.failed

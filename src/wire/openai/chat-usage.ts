@@ -1,12 +1,12 @@
 // Chat usage: the counts of a chat completion, in OpenAI's fields and in those of servers that copy its API, as usage.
 
 import { recordOf } from '../../core/json-values.ts'
-import { areCredibleCounts, countOf, type UnitsByClass, usageOf } from '../../core/usage.ts'
-import type { AnswerUsage } from '../dialect.ts'
+import { countOf, isCount, type UnitsByClass, usageOf } from '../../core/usage.ts'
+import type { AnswerUsage, ExtrasField } from '../dialect.ts'
 import type { JsonCursor } from '../json/cursor.ts'
 import { type FieldHandlers, handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { readStatedCost, STATED_COST_FIELDS } from '../stated-cost.ts'
-import { mergeReports } from '../usage-reports.ts'
+import { mergeReports, saysSomething, tokensBeside, useCountOf } from '../usage-reports.ts'
 import type { ExecutedTools } from './executed-tools.ts'
 import { readXaiTools, XAI_TOOL_FIELDS } from './xai-tools.ts'
 
@@ -35,6 +35,9 @@ const OTHER_FIELDS = [
   // Moonshot and Together; DeepSeek.
   'cached_tokens',
   'prompt_cache_hit_tokens',
+  // LiteLLM, for Claude.
+  'cache_creation_input_tokens',
+  'cache_read_input_tokens',
   // Mistral; xAI; Perplexity; OpenRouter.
   'prompt_audio_seconds',
   'num_sources_used',
@@ -143,7 +146,7 @@ export function mergeCounts(earlier: ChatCounts | undefined, later: ChatCounts):
  * could hold, or is all that is missing; nothing if sound is billed by the second (Voxtral). Otherwise they are reasoning, named
  * (xAI) or not (Gemini's OpenAI endpoint). With a total alone, nothing says which half is which: all counts as output.
  *
- * Undefined if nothing is counted, or no figure can be right.
+ * Undefined if nothing is counted and no cost is stated, or no figure can be right.
  */
 export function chatUsageOf(
   counts: ChatCounts,
@@ -152,87 +155,113 @@ export function chatUsageOf(
   executed?: ExecutedTools,
 ): AnswerUsage | undefined {
   const others: Others = counts.others ?? {}
-  const promptCount = counts.prompt ?? others.input_tokens
   const completionCount = counts.completion ?? others.output_tokens
+  const figures = [counts.prompt ?? others.input_tokens, completionCount, counts.total]
   const statedCost = counts.others && readStatedCost(counts.others)
-  if (!areCredibleCounts([promptCount, completionCount, counts.total])) return undefined
-  const prompt = countOf(promptCount)
+  if (!saysSomething(figures, statedCost)) return undefined
+  const prompt = promptOf(counts, others)
   const completion = countOf(completionCount)
-  const cached = Math.max(
-    countOf(counts.cached),
-    countOf(others.cached_tokens),
-    countOf(others.prompt_cache_hit_tokens),
-  )
-  const cacheRead = Math.min(cached, prompt)
-  const written = Math.min(countOf(counts.cacheWritten), prompt - cacheRead)
-  const cacheWrite12h = Math.min(countOf(counts.cacheWritten12h), written)
   const audio = countOf(counts.audioInput)
-  const audioSeconds = countOf(others.prompt_audio_seconds)
-  const missing = Math.max(0, countOf(counts.total) - prompt - completion)
-  const beside = audioSeconds > 0 ? 0 : missing
+  const audioSeconds = useCountOf(others.prompt_audio_seconds) ?? 0
   const reasoning = countOf(counts.reasoning)
+  const missing = tokensBeside(countOf(counts.total), prompt.all, completion, reasoning)
+  const beside = audioSeconds > 0 ? 0 : missing
   const unnamed = Math.max(0, beside - reasoning)
-  const audioBeside = audio > prompt || audio === unnamed ? Math.min(audio, unnamed) : 0
+  const audioBeside = audio > prompt.all || audio === unnamed ? Math.min(audio, unnamed) : 0
   const reasoningBeside = beside - audioBeside
-  const audioInside = Math.min(audio - audioBeside, prompt - cacheRead - written)
+  const audioInside = Math.min(audio - audioBeside, prompt.uncached)
   const audioOutput = Math.min(countOf(counts.audioOutput), completion)
   const extras = extrasIn(others, executed)
-  const isTotalAlone = prompt === 0 && completion === 0 && missing > 0
+  const isTotalAlone = prompt.all === 0 && completion === 0 && missing > 0
+  const isNothingCounted = prompt.all === 0 && completion === 0 && missing === 0
+  const isOutputMissing = isNothingCounted || (!isCount(completionCount) && reasoningBeside === 0)
+  const namedReasoning = useCountOf(others.reasoning_tokens) ?? 0
   return {
     usage: usageOf({
-      input: prompt - cacheRead - written - audioInside,
-      cacheRead,
-      cacheWrite5m: written - cacheWrite12h,
-      cacheWrite12h,
+      ...prompt.cached,
+      input: prompt.uncached - audioInside,
       audioInput: audioInside + audioBeside,
       audioSeconds,
       output: completion - audioOutput + reasoningBeside,
       audioOutput,
-      citations: countOf(others.citation_tokens),
-      reasoningBeside: countOf(others.reasoning_tokens),
-      sources: countOf(others.num_sources_used),
+      citations: useCountOf(others.citation_tokens) ?? 0,
+      reasoningBeside: namedReasoning,
       ...extras.units,
       requests: 1,
     }),
-    ...(extras.areListed ? { listsExtras: true } : {}),
-    ...(others.num_sources_used === undefined ? {} : { countsSources: true }),
+    ...(extras.fields.length > 0 ? { extrasFields: extras.fields } : {}),
     ...(extras.unmetered.length > 0 ? { unmetered: extras.unmetered } : {}),
     ...(statedCost ? { statedCost } : {}),
     ...(isTotalAlone ? { isUpperBound: true } : {}),
-    reasoningTokens: Math.max(reasoning, reasoningBeside, countOf(others.reasoning_tokens)),
+    ...(isOutputMissing ? { isOutputMissing } : {}),
+    reasoningTokens: Math.max(reasoning, reasoningBeside, namedReasoning),
     model,
     serviceTier,
   }
 }
 
+interface Prompt {
+  readonly all: number
+  readonly uncached: number
+  readonly cached: UnitsByClass
+}
+
+/** The classes of the prompt. Some servers count Claude's cache beside the prompt: the prompt cannot hold that much. */
+function promptOf(counts: ChatCounts, others: Others): Prompt {
+  const reported = countOf(counts.prompt ?? others.input_tokens)
+  const claudeRead = countOf(others.cache_read_input_tokens)
+  const claudeWritten = countOf(others.cache_creation_input_tokens)
+  const claude = claudeRead + claudeWritten
+  const all = claude > reported ? reported + claude : reported
+  const reads = [counts.cached, others.cached_tokens, others.prompt_cache_hit_tokens].map(countOf)
+  const cacheRead = Math.min(Math.max(...reads, claudeRead), all)
+  const written = Math.min(Math.max(countOf(counts.cacheWritten), claudeWritten), all - cacheRead)
+  const cacheWrite12h = Math.min(countOf(counts.cacheWritten12h), written)
+  return {
+    all,
+    uncached: all - cacheRead - written,
+    cached: { cacheRead, cacheWrite5m: written - cacheWrite12h, cacheWrite12h },
+  }
+}
+
 interface Extras {
   readonly units: UnitsByClass
-  readonly areListed: boolean
+  readonly fields: readonly ExtrasField[]
   readonly unmetered: readonly string[]
 }
 
 /** What hosted tools did: Perplexity counts queries, OpenRouter and xAI the calls of tools, and Groq lists each. */
 function extrasIn(others: Others, executed: ExecutedTools | undefined): Extras {
-  const { num_search_queries, server_tool_use_details } = others
-  const { web_search_requests, tool_calls_executed } = recordOf(server_tool_use_details)
+  const { web_search_requests, tool_calls_executed } = recordOf(others.server_tool_use_details)
   const xai = readXaiTools(others)
-  const requested = countOf(web_search_requests)
+  const queries = useCountOf(others.num_search_queries)
+  const requested = useCountOf(web_search_requests)
+  const sources = useCountOf(others.num_sources_used)
   const { webSearches = 0, ...units } = xai?.units ?? {}
+  const fields: Readonly<Record<ExtrasField, boolean>> = {
+    executed_tools: executed?.isListed === true,
+    num_search_queries: queries !== undefined && hasReadableParts(others),
+    num_sources_used: sources !== undefined,
+    server_side_tool_usage_details: xai !== undefined,
+    server_tool_use_details: requested !== undefined,
+  }
   return {
     units: {
       ...units,
-      webSearches: Math.max(webSearches, countOf(num_search_queries), requested, executed?.searches.size ?? 0),
+      sources: sources ?? 0,
+      webSearches: Math.max(webSearches, queries ?? 0, requested ?? 0, executed?.searches.size ?? 0),
       pageVisits: executed?.visits.size ?? 0,
     },
-    areListed:
-      num_search_queries !== undefined ||
-      server_tool_use_details !== undefined ||
-      xai !== undefined ||
-      executed?.isListed === true,
+    fields: (Object.keys(fields) as ExtrasField[]).filter((field) => fields[field]),
     unmetered: [
-      ...(countOf(tool_calls_executed) > requested ? ['tool_calls_executed'] : []),
+      ...((useCountOf(tool_calls_executed) ?? 0) > (requested ?? 0) ? ['tool_calls_executed'] : []),
       ...(xai?.unmetered ?? []),
       ...(executed?.others ?? []),
     ],
   }
+}
+
+/** False if Perplexity names citations or reasoning without a figure for them. */
+function hasReadableParts({ citation_tokens, reasoning_tokens }: Others): boolean {
+  return [citation_tokens, reasoning_tokens].every((part) => part === undefined || useCountOf(part) !== undefined)
 }

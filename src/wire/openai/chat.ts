@@ -33,7 +33,7 @@ import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
 export const openaiChat: Dialect<'openai.chat'> = {
   ...OPENAI_REFUSALS,
   name: 'openai.chat',
-  // Some servers do: see `AnswerUsage.listsExtras`.
+  // Some servers do: see `AnswerUsage.extrasFields`.
   listsExtras: false,
   endpoint: postEndpoint('/v1/chat/completions', '/chat/completions'),
   readRequest: readChatRequest,

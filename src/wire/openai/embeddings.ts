@@ -10,7 +10,7 @@ import { invalidField } from '../json/errors.ts'
 import { ObjectReader } from '../json/object-reader.ts'
 import { addModelSplice, type BodyLayout, newBodyLayout, readBody, requireModel } from '../request-body.ts'
 import { newDraft, type RequestDraft, readModel, readUser } from '../request-reader.ts'
-import { readStatedCost } from '../stated-cost.ts'
+import { coversAll, readStatedCost } from '../stated-cost.ts'
 import { DocumentTap } from '../taps/document.ts'
 import { openaiChat } from './chat.ts'
 import { readPrompts } from './prompts.ts'
@@ -74,8 +74,16 @@ const ANSWER = new ObjectReader<AnswerFacts>({
 function readVectorUsage(document: Buffer): AnswerUsage | undefined {
   const { counts, model } = ANSWER.readDocument(document, { counts: {}, model: null })
   const input = Math.max(countOf(counts.prompt_tokens), countOf(counts.total_tokens))
-  if (input === 0) return undefined
   const statedCost = readStatedCost(counts)
+  const isCostAlone = input === 0
+  if (isCostAlone && !coversAll(statedCost)) return undefined
   const usage = usageOf({ input, requests: 1 })
-  return { usage, reasoningTokens: 0, model, serviceTier: null, ...(statedCost ? { statedCost } : {}) }
+  return {
+    usage,
+    reasoningTokens: 0,
+    model,
+    serviceTier: null,
+    ...(statedCost ? { statedCost } : {}),
+    ...(isCostAlone ? { isOutputMissing: true } : {}),
+  }
 }

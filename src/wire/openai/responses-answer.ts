@@ -1,7 +1,7 @@
 // What a response of OpenAI's reports as used, as a document or at the end of a stream.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import { areCredibleCounts, countOf, type UnitsByClass, usageOf } from '../../core/usage.ts'
+import { countOf, isCount, type UnitsByClass, usageOf } from '../../core/usage.ts'
 import type { AnswerUsage, Tap, UsageShare } from '../dialect.ts'
 import { type ByteRange, JsonCursor } from '../json/cursor.ts'
 import { eachObject, ObjectReader } from '../json/object-reader.ts'
@@ -10,6 +10,7 @@ import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { Shortener } from '../taps/shortener.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
+import { saysSomething, tokensBeside, useCountOf } from '../usage-reports.ts'
 import { type BilledItems, DEFAULT_GIGABYTES, gigabytesOf, newBilledItems, readOutputItem } from './responses-items.ts'
 import { readXaiTools } from './xai-tools.ts'
 
@@ -123,15 +124,24 @@ function readOutputTool(json: JsonCursor, answer: AnswerFacts): void {
   if (tool.type === 'image_generation') answer.imageModel = tool.model
 }
 
-/** OpenAI's counts include their parts; the classes of `Usage` are disjoint. Parts that exceed their total are reduced to it. */
+/**
+ * OpenAI's counts include their parts; the classes of `Usage` are disjoint. Parts that exceed their total are reduced to it.
+ * Tokens that are in the total and in neither half are reasoning (xAI).
+ */
 function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
   const { usage, model, serviceTier } = answer
-  if (!isRecord(usage) || !areCredibleCounts([usage.input_tokens, usage.output_tokens])) return undefined
+  if (!isRecord(usage)) return undefined
+  const statedCost = readStatedCost(usage)
+  if (!saysSomething([usage.input_tokens, usage.output_tokens], statedCost)) return undefined
   const inputDetails = recordOf(usage.input_tokens_details)
   const outputDetails = recordOf(usage.output_tokens_details)
   const lifetimes = recordOf(inputDetails.cache_write_tokens_details)
   const input = countOf(usage.input_tokens)
   const output = countOf(usage.output_tokens)
+  const reasoning = countOf(outputDetails.reasoning_tokens)
+  const beside = tokensBeside(countOf(usage.total_tokens), input, output, reasoning)
+  const isNothingCounted = input + output + beside === 0
+  const isOutputMissing = isNothingCounted || (!isCount(usage.output_tokens) && beside === 0)
   const cacheRead = Math.min(countOf(inputDetails.cached_tokens), input)
   const written = Math.min(countOf(inputDetails.cache_write_tokens), input - cacheRead)
   const cacheWrite12h = Math.min(countOf(lifetimes.ttl_12h_tokens), written)
@@ -140,7 +150,6 @@ function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
   const images = imageShareIn(answer)
   const uses = toolUsesIn(answer, usage)
   const unmetered = !images && answer.items.images.size > 0 ? [...uses.unmetered, 'image_generation'] : uses.unmetered
-  const statedCost = readStatedCost(usage)
   return {
     usage: usageOf({
       input: input - cacheRead - written - audioInput,
@@ -148,7 +157,7 @@ function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
       cacheWrite5m: written - cacheWrite12h,
       cacheWrite12h,
       audioInput,
-      output: output - audioOutput,
+      output: output - audioOutput + beside,
       audioOutput,
       ...uses.units,
       requests: 1,
@@ -156,7 +165,8 @@ function answerUsageOf(answer: AnswerFacts): AnswerUsage | undefined {
     ...(images ? { otherUsage: [images] } : {}),
     ...(unmetered.length > 0 ? { unmetered } : {}),
     ...(statedCost ? { statedCost } : {}),
-    reasoningTokens: countOf(outputDetails.reasoning_tokens),
+    ...(isOutputMissing ? { isOutputMissing } : {}),
+    reasoningTokens: Math.max(reasoning, beside),
     model,
     serviceTier,
   }
@@ -171,7 +181,7 @@ function toolUsesIn(
   usage: Readonly<Record<string, unknown>>,
 ): { readonly units: UnitsByClass; readonly unmetered: readonly string[] } {
   const counted = countOf(recordOf(recordOf(toolUsage).web_search).num_requests)
-  const requested = countOf(recordOf(usage.server_tool_use_details).web_search_requests)
+  const requested = useCountOf(recordOf(usage.server_tool_use_details).web_search_requests) ?? 0
   const seen = {
     webSearches: Math.max(items.webSearches.size, counted, requested),
     fileSearches: items.fileSearches.size,

@@ -1,7 +1,8 @@
 // xAI's tools: how often the tools that xAI runs were used, by the counts in the usage of a chat completion or a response.
 
 import { recordOf } from '../../core/json-values.ts'
-import { countOf, type UnitsByClass } from '../../core/usage.ts'
+import type { UnitsByClass } from '../../core/usage.ts'
+import { useCountOf } from '../usage-reports.ts'
 
 /** The fields of a usage object that `readXaiTools` reads. */
 export const XAI_TOOL_FIELDS = ['num_server_side_tools_used', 'server_side_tool_usage_details'] as const
@@ -31,11 +32,12 @@ const TOKEN_COUNTS: ReadonlySet<string> = new Set(['mcp_calls'])
  */
 export function readXaiTools(usage: Readonly<Record<string, unknown>>, seen: UnitsByClass = {}): XaiTools | undefined {
   const { num_server_side_tools_used: total, server_side_tool_usage_details: details } = usage
-  const counts = Object.entries(recordOf(details))
+  const counts = Object.entries(recordOf(details)).filter(([, count]) => count !== null)
+  const totalCount = useCountOf(total)
   if (counts.length === 0) {
-    if (total === null || total === undefined) return undefined
+    if (totalCount === undefined) return undefined
     const seenCount = Object.values(seen).reduce((sum, units) => sum + units, 0)
-    return { units: seen, unmetered: countOf(total) > seenCount ? ['num_server_side_tools_used'] : [] }
+    return { units: seen, unmetered: totalCount > seenCount ? ['num_server_side_tools_used'] : [] }
   }
   const units: Partial<Record<(typeof CLASS_OF_COUNT)[keyof typeof CLASS_OF_COUNT], number>> = {}
   const unmetered: string[] = []
@@ -43,8 +45,9 @@ export function readXaiTools(usage: Readonly<Record<string, unknown>>, seen: Uni
     const usageClass = Object.hasOwn(CLASS_OF_COUNT, name)
       ? CLASS_OF_COUNT[name as keyof typeof CLASS_OF_COUNT]
       : undefined
-    if (usageClass) units[usageClass] = (units[usageClass] ?? 0) + countOf(count)
-    else if (countOf(count) > 0 && !TOKEN_COUNTS.has(name)) unmetered.push(name)
+    const uses = useCountOf(count)
+    if (usageClass && uses !== undefined) units[usageClass] = (units[usageClass] ?? 0) + uses
+    else if (uses !== 0 && !TOKEN_COUNTS.has(name)) unmetered.push(name)
   }
   return { units, unmetered }
 }

@@ -62,7 +62,7 @@ describe('cache writes', () => {
       { cacheWrite5m: 10_300, cacheWrite1h: 45 },
     ],
     ['not split', writes(10_345, 0, 0), { cacheWrite5m: 10_345 }],
-    ['split into more than there is', writes(30, 10, 90), { cacheWrite1h: 30 }],
+    ['split into more than there is', writes(30, 10, 90), { cacheWrite5m: 10, cacheWrite1h: 90 }],
   ])('%s', (_name, usage, expected) => {
     expect(usedUnits(meteredOf(usage)?.usage)).toEqual({ input: 1, requests: 1, ...expected })
   })

@@ -328,13 +328,26 @@ describe('a whole answer', () => {
       { input: 30, audioInput: 20, output: 5, audioOutput: 25 },
       0,
     ],
-    ['half a count', { input_tokens: 7 }, { input: 7 }, 0],
+    [
+      'reasoning in the total alone',
+      { input_tokens: 7, output_tokens: 3, total_tokens: 40 },
+      { input: 7, output: 33 },
+      30,
+    ],
   ])('counts what it used: %s', (_name, usage, expected, reasoningTokens) => {
     expect(whole(response({ service_tier: 'flex', usage })).answerUsage()).toEqual({
       usage: usageOf({ ...expected, requests: 1 }),
       reasoningTokens,
       model: 'gpt-5-2025',
       serviceTier: 'flex',
+    })
+  })
+
+  test('misses the output if half a count is all', () => {
+    const usage = usageOf({ input: 7, requests: 1 })
+    expect(whole(response({ usage: { input_tokens: 7 } })).answerUsage()).toMatchObject({
+      usage,
+      isOutputMissing: true,
     })
   })
 
