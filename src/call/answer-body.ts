@@ -1,7 +1,10 @@
 // Answer body: what the first bytes of an answer say it is. Content types do not count: some servers give wrong ones.
 
+import { Problem } from '../core/problem.ts'
+import { misdirection, type Telemetry } from '../telemetry/call-events.ts'
 import type { HeaderList } from '../wire/dialect.ts'
 import { findHeader } from '../wire/headers.ts'
+import type { FailedAttempt } from './attempts.ts'
 import type { Dispatch } from './dispatch.ts'
 
 /** How much of a body is searched for its beginning. */
@@ -14,15 +17,28 @@ interface AnswerHead {
   readonly headers: HeaderList
 }
 
+/** An attempt at an address that is no API's: nobody bills it. Undefined if an API answered. The listeners are notified. */
+export function misdirectedAttempt(
+  { telemetry }: { readonly telemetry: Telemetry },
+  head: AnswerHead,
+  body: Buffer | undefined,
+): FailedAttempt | undefined {
+  const what = misdirectionIn(head, body)
+  if (what === undefined) return undefined
+  const { name, addressSetting } = head.dispatch.provider
+  const message = `The provider ${name} answered with ${what}, so its address is not that of its API. Check ${addressSetting}.`
+  const problem = new Problem('upstream_failed', message)
+  telemetry.notify(misdirection(problem, name))
+  const failure = { status: null, isFree: true, isLasting: true, retryAfterMs: null } as const
+  return { ...failure, error: 'wrong address', answer: undefined, problem }
+}
+
 /**
  * What came in place of an answer if the address is not that of an API; undefined if an API answered. A deletion may be answered
  * without a body.
  * @param body without its encoding; undefined if it cannot be decoded
  */
-export function misdirectionIn(
-  { dispatch, status, headers }: AnswerHead,
-  body: Buffer | undefined,
-): string | undefined {
+function misdirectionIn({ dispatch, status, headers }: AnswerHead, body: Buffer | undefined): string | undefined {
   const { provider, outgoing } = dispatch
   if (provider.addressSetting === '' || status === null || status >= 400) return undefined
   if (status >= 300) {

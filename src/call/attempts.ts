@@ -2,7 +2,8 @@
 
 import type { CircuitPass, Circuits } from '../core/circuit.ts'
 import type { Clock } from '../core/clock.ts'
-import { Problem } from '../core/problem.ts'
+import type { Problem } from '../core/problem.ts'
+import { NO_RARE_UNITS, totalTokens } from '../core/usage.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { AnswerUsage } from '../wire/dialect.ts'
 import type { AdmissionControl } from './admission.ts'
@@ -87,24 +88,23 @@ export function refusedAttempt(
 }
 
 /**
- * An attempt that was answered with an error in place of an answer, with the status of an answer: nobody says that it is free.
- * @param usage that came with the error
+ * An attempt that was refused under the status of an answer. It fails as if the error had come with a status of its own.
+ * @param refused as such a refusal
+ * @param usage that came with the error: if anything was used, the attempt is billed
+ * @param isKnown false if the error does not tell its status: nobody says that waiting helps
  */
-export function errorDocumentAttempt(answer: ErrorAnswer | undefined, usage: AnswerUsage | undefined): FailedAttempt {
-  const failure = { status: null, isFree: false, isLasting: true, retryAfterMs: null } as const
-  return { ...failure, error: 'error in the answer', answer, usage }
+export function errorAnswerAttempt(
+  refused: FailedAttempt,
+  usage: AnswerUsage | undefined,
+  isKnown: boolean,
+): FailedAttempt {
+  const isFree = refused.isFree && (usage === undefined || isNothing(usage))
+  return { ...refused, isFree, usage, error: 'error in the answer', ...(isKnown ? {} : { isLasting: true }) }
 }
 
-/** @param what came in place of an answer */
-export function wrongAddress({ name, addressSetting }: Provider, what: string): Problem {
-  const message = `The provider ${name} answered with ${what}, so its address is not that of its API. Check ${addressSetting}.`
-  return new Problem('upstream_failed', message)
-}
-
-/** An attempt at an address that is no API's: nobody bills it. */
-export function misdirectedAttempt(problem: Problem): FailedAttempt {
-  const failure = { status: null, isFree: true, isLasting: true, retryAfterMs: null } as const
-  return { ...failure, error: 'wrong address', answer: undefined, problem }
+function isNothing({ usage, otherUsage = [], statedCost }: AnswerUsage): boolean {
+  const isCounted = totalTokens(usage) > 0 || usage.rare !== NO_RARE_UNITS || otherUsage.length > 0
+  return !isCounted && (statedCost?.nanoUsd ?? 0n) === 0n
 }
 
 /** The code of an error and never its message, which may hold addresses. */
@@ -147,11 +147,6 @@ export class RetryPlan<Outgoing> {
     this.#admitted = admitted
     this.#current = current
     this.#remaining = remaining
-  }
-
-  /** True if another target may follow: an answer that begins with an error is not passed on then. */
-  get hasOtherTargets(): boolean {
-    return this.#remaining.length > 0
   }
 
   /** The attempt that follows a failed one; undefined if the failure is final. */

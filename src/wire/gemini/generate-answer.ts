@@ -2,6 +2,7 @@
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { areCredibleCounts, countOf, isCount, usageOf } from '../../core/usage.ts'
+import { isErrorValue } from '../answer-errors.ts'
 import type { AnswerUsage, Tap } from '../dialect.ts'
 import type { JsonCursor } from '../json/cursor.ts'
 import { eachObject, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
@@ -31,6 +32,8 @@ interface AnswerFacts {
   readonly grounding: Grounding
   /** True if the answer has a text or anything else that the model wrote, thoughts excluded. */
   hasOutput: boolean
+  /** True if the answer has any part, thoughts included. */
+  hasParts: boolean
   finished: boolean
   failed: boolean
 }
@@ -50,7 +53,7 @@ const ANSWER = new ObjectReader<AnswerFacts>({
     if (json.text(json.range()).includes('"blockReason"')) answer.finished = true
   },
   error(json, answer) {
-    answer.failed = lengthOf(json.range()) > 'null'.length
+    answer.failed = isErrorValue(json)
   },
 })
 
@@ -97,6 +100,7 @@ const PART = new ObjectReader<Part>({
 function readPart(json: JsonCursor, answer: AnswerFacts): void {
   const part: Part = { isThought: false, hasOutput: false }
   PART.read(json, part)
+  answer.hasParts = true
   if (part.hasOutput && !part.isThought) answer.hasOutput = true
 }
 
@@ -110,6 +114,7 @@ function readAnswer(document: Buffer, grounding: Grounding): AnswerFacts {
     model: null,
     grounding,
     hasOutput: false,
+    hasParts: false,
     finished: false,
     failed: false,
   })
@@ -124,7 +129,7 @@ function answerUsageOf(reported: Reported, requestedModel: string | null): Answe
 function readResponseUsage(document: Buffer, requestedModel: string | null): AnswerUsage | undefined {
   const answer = readAnswer(document, newGrounding())
   const usage = answerUsageOf(answer, requestedModel)
-  if (answer.failed && !usage) throw new ErrorDocument()
+  if (answer.failed && !answer.hasParts) throw new ErrorDocument(usage)
   return usage
 }
 
@@ -221,7 +226,7 @@ class ResponseEvents extends AnswerEvents {
     this.#requestedModel = requestedModel
   }
 
-  mayMatter(chunk: Buffer): boolean {
+  protected matters(chunk: Buffer): boolean {
     return (
       hasValue(chunk, USAGE) ||
       hasValue(chunk, FINISH_REASON) ||
@@ -229,7 +234,7 @@ class ResponseEvents extends AnswerEvents {
       chunk.includes(GROUNDING_METADATA) ||
       chunk.includes(URL_METADATA) ||
       chunk.includes(FEEDBACK) ||
-      chunk.includes(ERROR)
+      hasValue(chunk, ERROR)
     )
   }
 
@@ -246,11 +251,13 @@ class ResponseEvents extends AnswerEvents {
   protected readEvent(payload: Buffer): boolean {
     const answer = readAnswer(payload, this.#grounding)
     this.#hasOutput ||= answer.hasOutput
-    if (isRecord(answer.counts) && answerUsageOf(answer, this.#requestedModel))
-      this.#counts = mergeReports(this.#counts, answer.counts)
+    const isCounted = answerUsageOf(answer, this.#requestedModel) !== undefined
+    if (isCounted && isRecord(answer.counts)) this.#counts = mergeReports(this.#counts, answer.counts)
     this.#model = answer.model ?? this.#model
     this.finished ||= answer.finished
     this.failed ||= answer.failed
+    this.isUsageFinal ||= answer.failed && isCounted
+    this.hasContent ||= answer.finished || answer.hasParts
     return false
   }
 }

@@ -1,12 +1,13 @@
 // What a chat completion of OpenAI's reports as used, as a document or as a stream.
 
+import { isErrorValue } from '../answer-errors.ts'
 import type { AnswerUsage, Tap } from '../dialect.ts'
-import type { JsonCursor } from '../json/cursor.ts'
-import { eachObject, handlersFor, ObjectReader } from '../json/object-reader.ts'
+import type { ByteRange, JsonCursor } from '../json/cursor.ts'
+import { eachObject, type FieldHandlers, handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
-import { hasChoiceContent, isErrorValue } from './chat-errors.ts'
+import { ERROR_FIELDS, type ErrorFacts, hasChoiceContent } from './chat-errors.ts'
 import { type ChatCounts, chatUsageOf, mergeCounts, readCounts } from './chat-usage.ts'
 import { type ExecutedTools, newExecutedTools, readExecutedTools } from './executed-tools.ts'
 
@@ -17,7 +18,7 @@ export function createChatTap(streaming: boolean, contentType: string, hideUsage
 }
 
 /** What was read of an answer, or of one chunk of it. */
-interface AnswerFacts {
+interface AnswerFacts extends ErrorFacts {
   /** The field that `stream_options` requests. */
   usage: ChatCounts | null
   /** Groq's field for usage in streams without `stream_options`. Other streams have the same figures in both fields. */
@@ -25,16 +26,11 @@ interface AnswerFacts {
   model: string | null
   serviceTier: string | null
   choices: number
-  /** The JSON of the choices; null if there are none. */
-  choicesJson: Buffer | null
+  choicesAt: ByteRange | null
   /** How many of the choices are errors. */
   failedChoices: number
   readonly executed: ExecutedTools
   finished: boolean
-  /** An error stands beside the choices, or in their place. */
-  hasError: boolean
-  /** FastAPI's field for errors. */
-  hasDetail: boolean
 }
 
 /** Only top-level fields count: a model's own words never do. */
@@ -42,7 +38,7 @@ const ANSWER = new ObjectReader<AnswerFacts>({
   choices(json, answer) {
     const start = json.position
     answer.choices = eachObject(json, readChoice, answer)
-    answer.choicesJson = json.bytesAt({ start, end: json.position })
+    answer.choicesAt = { start, end: json.position }
   },
   usage(json, answer) {
     answer.usage = readCounts(json)
@@ -56,16 +52,7 @@ const ANSWER = new ObjectReader<AnswerFacts>({
   service_tier(json, answer) {
     answer.serviceTier = json.stringOrNull()
   },
-  error(json, answer) {
-    answer.hasError = isErrorValue(json) || answer.hasError
-  },
-  // vLLM's errors.
-  object(json, answer) {
-    answer.hasError = json.stringOrNull() === 'error' || answer.hasError
-  },
-  detail(json, answer) {
-    answer.hasDetail = isErrorValue(json)
-  },
+  ...(ERROR_FIELDS as FieldHandlers<AnswerFacts>),
 })
 
 const X_GROQ = new ObjectReader<AnswerFacts>({
@@ -114,7 +101,7 @@ function readAnswer(bytes: Buffer, executed: ExecutedTools): AnswerFacts {
     model: null,
     serviceTier: null,
     choices: 0,
-    choicesJson: null,
+    choicesAt: null,
     failedChoices: 0,
     executed,
     finished: false,
@@ -124,15 +111,20 @@ function readAnswer(bytes: Buffer, executed: ExecutedTools): AnswerFacts {
 }
 
 /** True for an error, and for an answer of which every choice is one. OpenRouter and others send their status before they know. */
-function isErrorAnswer({ choices, choicesJson, failedChoices, hasError, hasDetail }: AnswerFacts): boolean {
+function isErrorAnswer(answer: AnswerFacts, bytes: Buffer): boolean {
+  const { choices, failedChoices, hasError, hasDetail } = answer
   if (choices === 0) return hasError || hasDetail
-  return failedChoices === choices || (hasError && !hasChoiceContent(choicesJson))
+  return failedChoices === choices || (hasError && !hasContent(answer, bytes))
+}
+
+function hasContent({ choicesAt }: AnswerFacts, bytes: Buffer): boolean {
+  return choicesAt !== null && hasChoiceContent(bytes.subarray(choicesAt.start, choicesAt.end))
 }
 
 function readDocumentUsage(document: Buffer): AnswerUsage | undefined {
   const answer = readAnswer(document, newExecutedTools())
   const usage = answerUsageOf(answer)
-  if (isErrorAnswer(answer)) throw new ErrorDocument(usage)
+  if (isErrorAnswer(answer, document)) throw new ErrorDocument(usage, hasContent(answer, document))
   return usage
 }
 
@@ -145,7 +137,6 @@ const USAGE = Buffer.from('usage"')
 const FINISH_REASON = Buffer.from('finish_reason"')
 const EXECUTED_TOOLS = Buffer.from('executed_tools"')
 const ERROR = Buffer.from('error"')
-const DETAIL = Buffer.from('"detail"')
 const DONE = Buffer.from('DONE]')
 
 class ChatEvents extends AnswerEvents {
@@ -158,14 +149,13 @@ class ChatEvents extends AnswerEvents {
     return this.#counts && chatUsageOf(this.#counts, this.#model, this.#serviceTier, this.#executed)
   }
 
-  mayMatter(chunk: Buffer): boolean {
+  protected matters(chunk: Buffer): boolean {
     return (
       hasValue(chunk, USAGE) ||
       hasValue(chunk, FINISH_REASON) ||
       chunk.includes(DONE) ||
       chunk.includes(EXECUTED_TOOLS) ||
-      chunk.includes(ERROR) ||
-      chunk.includes(DETAIL)
+      hasValue(chunk, ERROR)
     )
   }
 
@@ -173,14 +163,17 @@ class ChatEvents extends AnswerEvents {
     if (payload.includes(DONE) && payload.toString('latin1').trim() === '[DONE]') {
       this.terminated = true
       this.finished ||= !this.failed
+      this.hasContent ||= this.finished
       return false
     }
     const answer = readAnswer(payload, this.#executed)
-    const isError = answer.hasError || answer.failedChoices > 0 || isErrorAnswer(answer)
+    const isError = answer.hasError || answer.failedChoices > 0 || isErrorAnswer(answer, payload)
     const hasReported = this.#report(answer)
     this.finished ||= answer.finished
     this.failed ||= isError
     this.isUsageFinal ||= this.failed && hasReported
+    // A chunk with a role alone is a preamble, as are one without choices and one with empty text.
+    this.hasContent ||= answer.finished || hasContent(answer, payload)
     return answer.choices === 0 && answer.usage !== null && !isError
   }
 

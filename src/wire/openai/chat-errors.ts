@@ -1,21 +1,33 @@
-// Chat errors: how an error looks that has the status of an answer. It reads no usage.
+// Chat errors: how an error looks that OpenAI's dialects send with the status of an answer. It reads no usage.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
-import type { JsonCursor } from '../json/cursor.ts'
+import { isErrorValue } from '../answer-errors.ts'
+import { type FieldHandlers, handlersFor } from '../json/object-reader.ts'
 
-/** Values of an error field that mean that there is no error. */
-const NO_ERROR: ReadonlySet<string> = new Set(['null', 'false', '""', '{}', '[]'])
-
-/** Reads the value of an error field. True if the value says something. */
-export function isErrorValue(json: JsonCursor): boolean {
-  const range = json.range()
-  return range.end - range.start > MAX_NO_ERROR_BYTES || !NO_ERROR.has(json.text(range))
+/** What the top of an answer says of an error. */
+export interface ErrorFacts {
+  /** An error stands beside the answer, or in its place. */
+  hasError: boolean
+  /** A field that is an error only where nothing is answered. */
+  hasDetail: boolean
 }
 
-const MAX_NO_ERROR_BYTES = 5
+export const ERROR_FIELDS: FieldHandlers<ErrorFacts> = {
+  error(json, answer) {
+    answer.hasError = isErrorValue(json) || answer.hasError
+  },
+  // vLLM's and Mistral's errors.
+  object(json, answer) {
+    answer.hasError = json.stringOrNull() === 'error' || answer.hasError
+  },
+  // FastAPI's; Cloudflare's.
+  ...handlersFor(['detail', 'errors'], (json, answer: ErrorFacts) => {
+    answer.hasDetail = isErrorValue(json) || answer.hasDetail
+  }),
+}
 
-/** True if some choice has anything of an answer. @param choices JSON, or null */
-export function hasChoiceContent(choices: Buffer | null): boolean {
+/** True if some choice has anything of an answer. @param choices JSON, or undefined */
+export function hasChoiceContent(choices: Buffer | undefined): boolean {
   if (!choices) return false
   const parsed: unknown = JSON.parse(choices.toString())
   return Array.isArray(parsed) && parsed.filter(isRecord).some(hasContent)
@@ -23,7 +35,11 @@ export function hasChoiceContent(choices: Buffer | null): boolean {
 
 /** A completion has text, and a chat completion has a message, or its delta. */
 function hasContent({ text, message, delta }: Readonly<Record<string, unknown>>): boolean {
-  const { role: _role, ...parts } = { ...recordOf(message), ...recordOf(delta), text }
+  const { role: _role, ...parts }: Readonly<Record<string, unknown>> = {
+    ...recordOf(message),
+    ...recordOf(delta),
+    text,
+  }
   return Object.values(parts).some(saysSomething)
 }
 
