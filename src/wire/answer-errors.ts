@@ -37,7 +37,8 @@ export function readAnswerError(document: Buffer): AnswerError {
   const error = errorIn(found)
   const status = statusOf(found, error)
   if (isSaid(found.error)) return { status, body: document.subarray(spaceEnd(document, 0)) }
-  const { message = 'The provider answered with an error.', type = 'api_error', code = null, param = null } = error
+  const { message = 'The provider answered with an error.', code = null, param = null } = error
+  const type = error.type === 'error' || typeof error.type !== 'string' ? (code ?? 'api_error') : error.type
   return { status, body: Buffer.from(JSON.stringify({ type: 'error', error: { message, type, code, param } })) }
 }
 

@@ -1386,7 +1386,7 @@ test('stated costs that differ from ours are counted by model', async () => {
 })
 
 describe('answers that are none', () => {
-  const PAIR = { aliases: { pair: ['openrouter/openai/gpt-4o', 'openai/gpt-4o'] } }
+  const PAIR = { aliases: { pair: { targets: ['openrouter/openai/gpt-4o', 'openai/gpt-4o'], retries: 0 } } }
   const ERROR = { error: { message: 'Provider returned error', code: 502 } }
 
   test.each([
@@ -1394,7 +1394,7 @@ describe('answers that are none', () => {
     ['streamed', { events: [{ id: 'c', object: 'chat.completion.chunk', choices: [], ...ERROR }] }],
   ])('an error with the status of an answer, %s, has failed, and is booked whole', async (_how, answer) => {
     const booked = await book({ model: 'openrouter/openai/gpt-4o', answer })
-    expect(booked).toMatchObject({ status: 200, ending: 'failed', certainty: 'upperBound' })
+    expect(booked).toMatchObject({ status: 502, ending: 'failed', certainty: 'upperBound' })
     expect(booked.cost).toBe(booked.reserved)
   })
 

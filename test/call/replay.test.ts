@@ -106,6 +106,15 @@ const KNOWN_DIFFERENCES: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
+/** Recordings with the status of an answer that are errors from their first word, and the status that each error names. */
+const ERRORS_IN_A_200: ReadonlyMap<string, number> = new Map([
+  ['azure-chat-json-200-openllmetry-testing-3a66b809.json', 400],
+  ['openai-responses-sse-200-gpt-5-nano-c39351f4.json', 429],
+  ['anthropic-anthropic-messages-sse-200-x-b735c4fa.json', 529],
+  ['groq-chat-sse-200-meta-llama-llama-4-scout-17b-16e-instruct-1e29536b.json', 400],
+  ['openai-responses-sse-200-gpt-6-astra-ae8bda0d.json', 500],
+])
+
 /** Where some of them state the cost of an answer. */
 const COST_FIELDS: Readonly<Record<string, string>> = {
   openrouter: 'usage.cost',
@@ -359,7 +368,8 @@ describe('recordings through the gateway', () => {
     const files: string[] = []
     for (const result of first) {
       const { recording, status, bytes, open } = result
-      expect([recording.file, status, open]).toEqual([recording.file, recording.status, false])
+      const expectedStatus = ERRORS_IN_A_200.get(recording.file) ?? recording.status
+      expect([recording.file, status, open]).toEqual([recording.file, expectedStatus, false])
       expectBytes(recording, bytes)
       if (isDifferent(result)) files.push(recording.file)
       if (recording.provider_cost_usd !== null && result.certainty === 'exact')
@@ -389,7 +399,10 @@ describe('recordings through the gateway', () => {
 
 function expectBytes(recording: Recording, bytes: Buffer): void {
   const recorded = Buffer.from(recording.response.body)
-  if (SEVERAL_IN_ONE.includes(recording.file))
+  if (ERRORS_IN_A_200.has(recording.file)) {
+    const { error } = JSON.parse(bytes.toString()) as { error: { message: string } }
+    expect(recorded.includes(JSON.stringify(error.message).slice(1, -1)), recording.file).toBe(true)
+  } else if (SEVERAL_IN_ONE.includes(recording.file))
     expect(bytes.length > 100 && recorded.subarray(0, bytes.length).equals(bytes), recording.file).toBe(true)
   else expect(bytes.equals(recorded), recording.file).toBe(true)
 }
