@@ -112,8 +112,10 @@ export class CallSettlement {
     const basis = checkBasis(timed, dispatch)
     const { metered, ending, error } = basis
     const { admitted, provider } = dispatch
-    const isUnpriced = metered && this.#parts.settlementCalculator.hasUnpricedParts(metered, admitted, provider)
-    return isUnpriced ? upperBoundBasis(ending, error) : basis
+    const { settlementCalculator } = this.#parts
+    if (metered && settlementCalculator.hasUnpricedParts(metered, admitted, provider))
+      return upperBoundBasis(ending, error)
+    return settlementCalculator.withDearestTier(basis, admitted, provider)
   }
 
   #outcome(

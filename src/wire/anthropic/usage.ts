@@ -1,6 +1,7 @@
 // What a message of Anthropic's reports as used, as a document or as a stream, by passes if it lists them.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
+import { servedTier } from '../../core/service-tier.ts'
 import {
   areCounts,
   countOf,
@@ -109,10 +110,17 @@ function normaliseUsage(
     ...(isOutputMissing ? { isOutputMissing } : {}),
     reasoningTokens: countOf(recordOf(counts.output_tokens_details).thinking_tokens),
     model,
-    serviceTier:
-      premiumTier(counts.speed, counts.inference_geo) ??
-      (typeof counts.service_tier === 'string' ? counts.service_tier : null),
+    serviceTier: premiumTier(counts.speed, counts.inference_geo) ?? usualTier(counts),
   }
+}
+
+/** Null if the answer does not tell its speed or its place: the tier that the request names may be the one that counts. */
+function usualTier({
+  speed,
+  inference_geo: geo,
+  service_tier: tier,
+}: Readonly<Record<string, unknown>>): string | null {
+  return typeof speed === 'string' && typeof geo === 'string' ? servedTier(tier) : null
 }
 
 /** Pages that are fetched, and searches of tools, are billed by their tokens alone. */

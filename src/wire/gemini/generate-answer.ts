@@ -1,6 +1,7 @@
 // What a response of Gemini's reports as used, as a document or as a stream.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
+import { servedTier } from '../../core/service-tier.ts'
 import { areCredibleCounts, countOf, isCount, usageOf } from '../../core/usage.ts'
 import { isErrorValue } from '../answer-errors.ts'
 import type { AnswerUsage, Tap } from '../dialect.ts'
@@ -175,26 +176,10 @@ function normaliseUsage(
     ...(isOutputMissing ? { isOutputMissing } : {}),
     reasoningTokens: thoughts,
     model,
-    serviceTier: servedTier(counts),
+    // Vertex AI names the tier that answered in the type of traffic.
+    serviceTier: servedTier(counts.serviceTier) ?? servedTier(counts.trafficType),
   }
 }
-
-/** The tier that answered: Vertex AI names it in the type of traffic. */
-function servedTier({ serviceTier, trafficType }: Readonly<Record<string, unknown>>): string | null {
-  if (typeof serviceTier === 'string') return tierName(serviceTier)
-  return typeof trafficType === 'string' ? (VERTEX_TIERS.get(trafficType) ?? null) : null
-}
-
-/** `PRIORITY`, and `SERVICE_TIER_PRIORITY` as protocol buffers write it, are `priority`. */
-export function tierName(text: string): string {
-  return text.toLowerCase().replace(/^service_tier_/, '')
-}
-
-/** All other types of traffic cost the standard price, or are paid by a bill of their own. */
-const VERTEX_TIERS: ReadonlyMap<string, string> = new Map([
-  ['ON_DEMAND_PRIORITY', 'priority'],
-  ['ON_DEMAND_FLEX', 'flex'],
-])
 
 function modalityTokens(details: unknown, name: string): number {
   if (!Array.isArray(details)) return 0

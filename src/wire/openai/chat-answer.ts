@@ -1,5 +1,6 @@
 // What a chat completion of OpenAI's reports as used, as a document or as a stream.
 
+import { servedTier } from '../../core/service-tier.ts'
 import { isErrorValue } from '../answer-errors.ts'
 import type { AnswerUsage, Tap } from '../dialect.ts'
 import type { ByteRange, JsonCursor } from '../json/cursor.ts'
@@ -50,7 +51,7 @@ const ANSWER = new ObjectReader<AnswerFacts>({
     answer.model = json.stringOrNull()
   },
   service_tier(json, answer) {
-    answer.serviceTier = json.stringOrNull()
+    answer.serviceTier = servedTier(json.stringOrNull())
   },
   ...(ERROR_FIELDS as FieldHandlers<AnswerFacts>),
 })

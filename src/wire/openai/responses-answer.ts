@@ -1,6 +1,7 @@
 // What a response of OpenAI's reports as used, as a document or at the end of a stream.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
+import { servedTier } from '../../core/service-tier.ts'
 import { countOf, isCount, type UnitsByClass, usageOf } from '../../core/usage.ts'
 import { isErrorValue } from '../answer-errors.ts'
 import type { AnswerUsage, Tap, UsageShare } from '../dialect.ts'
@@ -70,7 +71,7 @@ const RESPONSE = new ObjectReader<AnswerFacts>({
     answer.model = json.stringOrNull()
   },
   service_tier(json, answer) {
-    answer.serviceTier = json.stringOrNull()
+    answer.serviceTier = servedTier(json.stringOrNull())
   },
   ...(ERROR_FIELDS as FieldHandlers<AnswerFacts>),
   status(json, answer) {

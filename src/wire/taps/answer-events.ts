@@ -48,7 +48,7 @@ export abstract class AnswerEvents implements EventUsageReader {
       return isHidden
     } catch {
       // An event that cannot be read is passed on as it came, and may be content.
-      this.hasContent ||= !isBlank(payload)
+      this.hasContent ||= this.finished || !saysNothing(payload)
       return false
     }
   }
@@ -58,6 +58,6 @@ export abstract class AnswerEvents implements EventUsageReader {
   }
 }
 
-function isBlank(payload: Buffer): boolean {
-  return payload.length < 16 && payload.toString('latin1').trim() === ''
+function saysNothing(payload: Buffer): boolean {
+  return payload.length < 16 && /^\s*(?:\[DONE\])?\s*$/.test(payload.toString('latin1'))
 }
