@@ -2,12 +2,21 @@
 
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { ManualClock } from '../support/clocks.ts'
+import { EagerTimers, ManualClock } from '../support/clocks.ts'
 import { useGateway } from '../support/gateway.ts'
 import type { ProviderScript } from '../support/provider.ts'
 import { turns, waitFor } from '../support/waiting.ts'
 import { costOfUsage, DIALECT_NAMES, type DialectName, errorIn, eventsOf } from './dialect-fixtures.ts'
-import { COST_NANO_USD, inTurn, PRICES, type RoutingFixture, succeeds, USAGE, useRouting } from './routing-fixture.ts'
+import {
+  COST_NANO_USD,
+  inTurn,
+  PRICES,
+  type RoutingFixture,
+  type RoutingFixtureOptions,
+  succeeds,
+  USAGE,
+  useRouting,
+} from './routing-fixture.ts'
 
 const data = (event: object) => `data: ${JSON.stringify(event)}\n\n`
 const OVERLOADED: Readonly<Record<DialectName, { readonly status: number; readonly error: object }>> = {
@@ -69,6 +78,9 @@ const only =
   (call) =>
     (call.dialect === busy ? script : succeeds)(call)
 
+/** Timers of less than a second go off at once, so that retries do not wait; the others never do, however busy the machine is. */
+const openRouting = (options: RoutingFixtureOptions) => useRouting({ timers: new EagerTimers(), ...options })
+
 async function attemptsOf(routing: RoutingFixture) {
   const { outcome } = await routing.settledEntry()
   return outcome?.attempts.map(({ provider, status, error, costNanoUsd }) => [provider, status, error, costNanoUsd])
@@ -81,7 +93,7 @@ describe.each(Object.keys(FORMS))('an error %s', (form) => {
       const other = otherThan(provider)
       const script = FORMS[form]?.(provider) ?? succeeds
       const aliases = { both: { targets: [`${provider}/m`, `${other}/m`], retries: 0 } }
-      const routing = await useRouting({ respond: only(provider, script), file: { aliases } })
+      const routing = await openRouting({ respond: only(provider, script), file: { aliases } })
       const answer = await routing.send({ stream: true }, {}, caller)
       expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([200, `${other}/m`])
       const text = await answer.text()
@@ -101,7 +113,7 @@ describe.each(Object.keys(FORMS))('an error %s', (form) => {
   it.each(PAIRS)(
     'to a client of %s, from %s, has a status where there is no other target',
     async (caller, provider) => {
-      const routing = await useRouting({ respond: FORMS[form]?.(provider) ?? succeeds })
+      const routing = await openRouting({ respond: FORMS[form]?.(provider) ?? succeeds })
       const answer = await routing.send({ model: `${provider}/m`, stream: true }, {}, caller)
       expect([answer.status, answer.headers.get('content-type')]).toEqual([
         OVERLOADED[provider].status,
@@ -116,7 +128,7 @@ describe.each(Object.keys(FORMS))('an error %s', (form) => {
 
 describe('a whole 200 that is an error', () => {
   it.each(PAIRS)('to a client of %s, from %s, has its status', async (caller, provider) => {
-    const routing = await useRouting({ respond: says('application/json', JSON.stringify(OVERLOADED[provider].error)) })
+    const routing = await openRouting({ respond: says('application/json', JSON.stringify(OVERLOADED[provider].error)) })
     const answer = await routing.send({ model: `${provider}/m` }, {}, caller)
     expect(answer.status).toBe(OVERLOADED[provider].status)
     expect(errorIn(caller, await answer.json()).message).toBe('Too busy')
@@ -130,7 +142,7 @@ describe('a whole 200 that is an error', () => {
     [{ choices: [{ error: { code: 502, message: 'slowly' }, finish_reason: 'error' }] }, 502],
     [[{ error: { code: 429, message: 'slowly' } }], 429],
   ])('%j is told with the status %i', async (body, status) => {
-    const routing = await useRouting({ first: says('application/json', JSON.stringify(body)) })
+    const routing = await openRouting({ first: says('application/json', JSON.stringify(body)) })
     const answer = await routing.send({ model: 'first/m' })
     expect(answer.status).toBe(status)
     expect(await answer.json()).toMatchObject({ error: { message: 'slowly' } })
@@ -138,7 +150,7 @@ describe('a whole 200 that is an error', () => {
 
   it('in gzip is no longer, where it is told', async () => {
     const error = gzipSync(JSON.stringify(OVERLOADED.openai.error))
-    const routing = await useRouting({
+    const routing = await openRouting({
       respond: ({ response }) =>
         void response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(error),
     })
@@ -167,7 +179,7 @@ describe('an error in a 200 counts as one with that status:', () => {
   const one = { aliases: { one: { targets: ['first/m'], retries: 1 } } }
 
   it('the same target is tried again', async () => {
-    const routing = await useRouting({ first: inTurn(error(503), succeeds), file: one })
+    const routing = await openRouting({ first: inTurn(error(503), succeeds), file: one })
     const answer = await routing.send({ model: 'one', stream: true })
     expect(answer.status).toBe(200)
     await answer.text()
@@ -178,14 +190,14 @@ describe('an error in a 200 counts as one with that status:', () => {
   })
 
   it('and not for what the request is to blame for', async () => {
-    const routing = await useRouting({ first: error(400) })
+    const routing = await openRouting({ first: error(400) })
     const answer = await routing.send({ stream: true })
     expect([answer.status, routing.requestCounts]).toEqual([400, [1, 0]])
     expect(await attemptsOf(routing)).toEqual([['first', 400, 'error in the answer', 0n]])
   })
 
   it('what may have been billed is booked, and the next target asked beside', async () => {
-    const routing = await useRouting({ first: error(500) })
+    const routing = await openRouting({ first: error(500) })
     const answer = await routing.send({ stream: true })
     expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([200, 'second/m'])
     await answer.text()
@@ -198,7 +210,7 @@ describe('an error in a 200 counts as one with that status:', () => {
 
   it('what the error tells was used is booked, whatever the status', async () => {
     const usage = { prompt_tokens: 7, completion_tokens: 0, total_tokens: 7 }
-    const routing = await useRouting({ first: streams(data({ error: { code: 429, message: 'no' }, usage })) })
+    const routing = await openRouting({ first: streams(data({ error: { code: 429, message: 'no' }, usage })) })
     await (await routing.send({ stream: true })).text()
     const cost = costOfUsage({ input: 7, output: 0 })
     expect(await attemptsOf(routing)).toEqual([
@@ -209,7 +221,7 @@ describe('an error in a 200 counts as one with that status:', () => {
   })
 
   it('the target cools as long as the error says', async () => {
-    const routing = await useRouting({ clock, first: error(429, 'Please try again in 7s.') })
+    const routing = await openRouting({ clock, first: error(429, 'Please try again in 7s.') })
     await (await routing.send({ model: 'first/m', stream: true })).text()
     expect(await routing.targets()).toMatchObject([
       { target: 'first/m', circuit: 'closed', failed: 0, cooling_ms: 7_000 },
@@ -217,7 +229,7 @@ describe('an error in a 200 counts as one with that status:', () => {
   })
 
   it('its circuit opens, and a probe that meets one more has failed', async () => {
-    const routing = await useRouting({ clock, first: error(503) })
+    const routing = await openRouting({ clock, first: error(503) })
     const status = async () => {
       const answer = await routing.send({ model: 'first/m', stream: true })
       await answer.text()
@@ -236,7 +248,7 @@ describe('the head of a stream waits', () => {
   async function ask(dialect: DialectName) {
     const clock = new ManualClock()
     const { promise: request, resolve: reached } = Promise.withResolvers<Parameters<ProviderScript>[0]>()
-    const routing = await useRouting({
+    const routing = await openRouting({
       clock,
       timers: clock,
       respond: (call) => {
@@ -329,7 +341,7 @@ describe('the head of a stream waits', () => {
   it('for a client that leaves no longer', async () => {
     const clock = new ManualClock()
     const abort = new AbortController()
-    const routing = await useRouting({
+    const routing = await openRouting({
       clock,
       timers: clock,
       env: { ON_DISCONNECT: 'charge' },
@@ -351,7 +363,7 @@ describe('the head of a stream waits', () => {
 it('an encoded stream that begins with an error is answered by the next target', async () => {
   const bytes = gzipSync(data(OVERLOADED.openai.error))
   const aliases = { both: { targets: ['openai/m', 'anthropic/m'], retries: 0 } }
-  const routing = await useRouting({
+  const routing = await openRouting({
     respond: only(
       'openai',
       ({ response }) =>

@@ -5,7 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
 import { inputTokens, outputTokens } from '../../src/core/usage.ts'
-import { ManualClock } from '../support/clocks.ts'
+import { EagerTimers, ManualClock } from '../support/clocks.ts'
 import { GatewayFixture } from '../support/gateway.ts'
 import type { ProviderRequest } from '../support/provider.ts'
 import { HAS_SHARED_RECORDINGS, type Recording, recordingsOf, sharedOf, splitAt } from '../support/recordings.ts'
@@ -333,6 +333,8 @@ describe('recordings through the gateway', () => {
     clock.wallMs = SEPTEMBER_MS
     gateway = await GatewayFixture.open({
       clock,
+      // A preamble that comes byte by byte is waited for, however busy the machine is.
+      timers: new EagerTimers(),
       respond: replay,
       countsTokens: true,
       env: { UNKNOWN_PRICE: 'allow' },
