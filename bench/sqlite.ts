@@ -71,7 +71,13 @@ function reservation(now: Instant): Reservation {
     idempotency: null,
   }
   const amounts = { requests: 1n, tokens: 1400n, cost: 12_345_678n, inFlight: 1n }
-  const charges = plan.chargesFor({ ...facts, family: facts.model }, amounts, now.wallMs, '', false)
+  const charges = plan.chargesFor(
+    { ...facts, canonical: facts.model, family: facts.model },
+    amounts,
+    now.wallMs,
+    '',
+    false,
+  )
   return { facts, charges, expiresAtMs: now.monoMs + 660_000 }
 }
 

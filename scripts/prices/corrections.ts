@@ -231,6 +231,8 @@ export const CORRECTIONS: readonly Correction[] = [
   ...[
     ['perplexity/sonar', { requests: 12 }],
     ['perplexity/sonar-pro', { requests: 14 }],
+    ['perplexity/sonar-reasoning', { requests: 12 }],
+    ['perplexity/sonar-reasoning-pro', { requests: 14 }],
     ['openai/gpt-4o-search-preview', { requests: 25 }],
     ['openai/gpt-4o-mini-search-preview', { requests: 25 }],
     ['openai/o3-deep-research', { webSearches: 10 }],
@@ -244,6 +246,13 @@ export const CORRECTIONS: readonly Correction[] = [
       date: '2026-11-30',
     }),
   ),
+  {
+    provider: 'openrouter',
+    model: 'perplexity/sonar-pro-search',
+    set: { requests: 18 },
+    source: "OpenRouter's model page",
+    date: '2026-11-30',
+  },
   {
     provider: 'openrouter',
     model: 'anthropic/claude-3.5-sonnet',

@@ -1,5 +1,6 @@
 // Applicant: a call before and after admission, and the targets that may answer it. It holds types and decides nothing.
 
+import type { HostedToolsRule } from '../config/routes.ts'
 import type { Caller, CallFacts } from '../core/ledger-entry.ts'
 import type { LimitSubjects } from '../core/limits.ts'
 import type { Charge, LevelView, Meter } from '../core/meter.ts'
@@ -42,6 +43,8 @@ export interface Applicant {
   readonly others: readonly Candidate[]
   /** If the money left is too little, the most expensive candidates are dropped. */
   readonly dropsExpensive: boolean
+  /** What decides about tools that the provider runs. Undefined: what decides about all calls without an upper bound. */
+  readonly hostedTools: HostedToolsRule | undefined
   readonly idempotency: CallFacts['idempotency']
   /** A budget of the call's task, in addition to all limits. */
   readonly budget: Budget | undefined
@@ -114,5 +117,6 @@ export function isSameTarget(a: Candidate, b: Candidate): boolean {
 
 /** The subjects by which the call is limited: its caller, and the provider and model of its first candidate. */
 export function subjectsOf({ caller, first }: Applicant): LimitSubjects {
-  return { caller, provider: first.provider.name, model: first.model, family: first.family }
+  const { provider, model, canonical, family } = first
+  return { caller, provider: provider.name, model, canonical, family }
 }

@@ -23,7 +23,7 @@ export interface CallCandidate extends Candidate {
   readonly line: RequestLine
   readonly headers: HeaderList
   readonly callerKey: CallerKey | undefined
-  /** Hints in the request that the dialect of the target cannot express, by the caller's names. */
+  /** What is not sent to the target, by the caller's names: hints that its dialect cannot express, and tools. */
   readonly dropped: readonly string[]
 }
 
@@ -37,6 +37,8 @@ export interface IncomingCall {
   /** The output cap, in tokens, for a call without one whose target needs one. */
   readonly defaultCap: number
   readonly caller: Caller
+  /** What the gateway left out of the body, by the caller's names. */
+  readonly dropped: readonly string[]
 }
 
 /** Model names go into meters, logs and the ledger. No provider has a name as long as this. */
@@ -55,8 +57,6 @@ type KeyFinder = Pick<Callers, 'providerKey'>
 
 /** A translated request carries none of the caller's headers. */
 const TRANSLATED_REQUEST_HEADERS: HeaderList = ['content-type', 'application/json', 'anthropic-version', '2023-06-01']
-
-const NO_DROPPED_HINTS: readonly string[] = []
 
 /**
  * The targets to which the call can be sent. Throws the first target's Problem if there is none.
@@ -96,7 +96,7 @@ function candidateOf(
     capField: provider.capField,
     defaultCap: call.defaultCap,
   })
-  const { body, line, dropped } = translated ?? { body: call.body, line: exchange, dropped: NO_DROPPED_HINTS }
+  const { body, line } = translated ?? { body: call.body, line: exchange }
   const reading = translated ? dialect.readRequest(body, line) : call.reading
   const headers = translated ? TRANSLATED_REQUEST_HEADERS : exchange.headers
   const countableInput = {
@@ -126,7 +126,7 @@ function candidateOf(
     reading,
     line,
     headers,
-    dropped,
+    dropped: translated ? [...call.dropped, ...translated.dropped] : call.dropped,
     countableInput,
     defaultCap,
     request,

@@ -1,6 +1,7 @@
 // Gate: one call, top to bottom. Who calls, for what, where to, at what cost at most, and may they; then a relay sends the call,
 // meters it and settles it. No call is sent before its reservation is in the ledger.
 
+import type { HostedToolsRule } from '../config/routes.ts'
 import type { Settings } from '../config/settings.ts'
 import { type CircuitPass, type Circuits, CLOSED_PASS } from '../core/circuit.ts'
 import type { Clock, Timers } from '../core/clock.ts'
@@ -27,6 +28,7 @@ import { type CallCandidate, candidatesOf, type IncomingCall, modelOf } from './
 import { Deadlines } from './deadlines.ts'
 import type { SendInstead } from './dispatch.ts'
 import { sendProblem, sendRefusal } from './gateway-answers.ts'
+import { withHostedToolsRule } from './hosted-tools.ts'
 import type { Idempotency, IdempotencyMark } from './idempotency.ts'
 import { type PlanParts, planAttempts } from './planned-attempts.ts'
 import { Relay, type RelayParts } from './relay.ts'
@@ -67,7 +69,7 @@ interface CallOptions {
 
 /** The targets of a call, in order. */
 interface RoutePlan extends RoutablePlan<CallCandidate> {
-  readonly route: Pick<Route, 'retries' | 'onBudget' | 'isAlias'>
+  readonly route: Pick<Route, 'retries' | 'onBudget' | 'isAlias' | 'hostedTools'>
 }
 
 /** The route of a call that a handler answers in a provider's place. */
@@ -194,14 +196,15 @@ export class Gate {
     const caller = this.#parts.callers.identify(exchange)
     const call = this.#readCall(exchange, dialect, body, caller)
     const route = this.#parts.routing.route(dialect, modelOf(call), this.#parts.clock.now().wallMs)
-    const plan = { route, candidates: candidatesOf(route.targets, call, undefined), circuitPass: CLOSED_PASS }
+    const ruled = withHostedToolsRule(call, this.#hostedToolsRule(route))
+    const plan = { route, candidates: candidatesOf(route.targets, ruled, undefined), circuitPass: CLOSED_PASS }
     return this.#applicant(call, this.#parts.newCallId(), plan, null, undefined)
   }
 
   /** Throws Problem for a body that the dialect cannot meter. */
   #readCall(exchange: Exchange, dialect: Dialect, body: Buffer, caller: Caller): IncomingCall {
     const defaultCap = this.#parts.settings.DEFAULT_MAX_OUTPUT_TOKENS
-    return { exchange, dialect, body, reading: dialect.readRequest(body, exchange), caller, defaultCap }
+    return { exchange, dialect, body, reading: dialect.readRequest(body, exchange), caller, defaultCap, dropped: [] }
   }
 
   /** Rejects with Problem if a call with this key is in flight or was made before. */
@@ -216,7 +219,7 @@ export class Gate {
     const route = routing.route(call.dialect, modelOf(call), now.wallMs)
     const [{ provider }] = route.targets
     if (!provider.configured) throw notConfiguredProblem(provider)
-    const candidates = candidatesOf(route.targets, call, callers)
+    const candidates = candidatesOf(route.targets, withHostedToolsRule(call, this.#hostedToolsRule(route)), callers)
     return { route, ...routing.firstRoutable(candidates, now.monoMs) }
   }
 
@@ -224,8 +227,13 @@ export class Gate {
   #planForHandler(call: IncomingCall): RoutePlan {
     const { dialect } = call
     const target = nativeTarget(this.#parts.providers, dialect.name, modelOf(call))
-    const candidates = candidatesOf([{ ...target, dialect, translation: undefined }], call, undefined)
+    const ruled = withHostedToolsRule(call, this.#hostedToolsRule(HANDLER_ROUTE))
+    const candidates = candidatesOf([{ ...target, dialect, translation: undefined }], ruled, undefined)
     return { route: HANDLER_ROUTE, candidates, circuitPass: CLOSED_PASS }
+  }
+
+  #hostedToolsRule({ hostedTools }: RoutePlan['route']): HostedToolsRule | undefined {
+    return hostedTools ?? (this.#parts.settings.HOSTED_TOOLS || undefined)
   }
 
   #applicant(
@@ -246,6 +254,7 @@ export class Gate {
       first,
       others,
       dropsExpensive: route.onBudget === 'cheaper',
+      hostedTools: this.#hostedToolsRule(route),
       idempotency,
       budget,
       prices: this.#parts.prices.inForce,

@@ -4,9 +4,17 @@ import type { Settings } from '../config/settings.ts'
 import type { LimitPlan } from '../core/limits.ts'
 import type { Instant } from '../core/meter.ts'
 import { divideUp } from '../core/money.ts'
-import type { ModelFacts, PriceBook } from '../core/prices.ts'
+import type { ModelFacts, Price, PriceBook } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
-import { affordableCap, type QuoteRules, type QuoteSettings, quote } from '../core/quote.ts'
+import {
+  affordableCap,
+  type CountedInput,
+  type Quote,
+  type QuoteRules,
+  type QuoteSettings,
+  quote,
+  type RequestFacts,
+} from '../core/quote.ts'
 import type { FactoredQuote, QuoteOverruns } from '../core/quote-overruns.ts'
 import { type Applicant, allCandidates, type Budget, type Candidate, type RouteQuote, subjectsOf } from './applicant.ts'
 import { unknownPriceProblem } from './unknown-price.ts'
@@ -18,6 +26,12 @@ export interface QuotingParts {
   readonly limits: { readonly plan: LimitPlan }
   /** How far calls to a model exceeded their quotes, in percent. */
   readonly quoteOverruns: Pick<QuoteOverruns, 'percent'>
+}
+
+/** What a call is quoted by. */
+interface QuotedModel extends ModelFacts {
+  /** The price at the latest end of the call, if that is another one. */
+  readonly laterPrice?: Price
 }
 
 /**
@@ -42,8 +56,7 @@ export class Quoting {
    * Throws Problem `unbounded_call` or `unknown_price` for a call that cannot be quoted.
    */
   quoteForRoute(applicant: Applicant, now: Instant): RouteQuote {
-    const unbounded = [...new Set(allCandidates(applicant).flatMap(({ request }) => request.unbounded))]
-    if (unbounded.length > 0 && this.#parts.settings.UNBOUNDED_CALLS === 'refuse') throw unboundedProblem(unbounded)
+    this.#refuseUnbounded(applicant)
     const quoted = this.#quoteAll(applicant, now)
     if (!this.mayCap(applicant)) return quoted
     const ceiling = this.#parts.limits.plan.ceiling(subjectsOf(applicant), 'cost')
@@ -93,6 +106,15 @@ export class Quoting {
     return this.#parts.settings.MIN_INJECTED_OUTPUT_TOKENS
   }
 
+  /** Throws Problem `unbounded_call` for a call whose cost must have an upper bound, and has none. */
+  #refuseUnbounded(applicant: Applicant): void {
+    if (this.#parts.settings.UNBOUNDED_CALLS !== 'refuse') return
+    const reasons = allCandidates(applicant).flatMap(({ request: { unbounded, hostedTools } }) =>
+      applicant.hostedTools === 'estimate' ? unbounded.filter((name) => !hostedTools.includes(name)) : unbounded,
+    )
+    if (reasons.length > 0) throw unboundedProblem([...new Set(reasons)])
+  }
+
   #quoteAll({ first, others, budget }: Applicant, now: Instant, cap?: number): RouteQuote {
     const quoted = this.quoteFor(first, budget, now, cap)
     if (others.length === 0) return quoted
@@ -111,10 +133,10 @@ export class Quoting {
   }
 
   /** If calls to the model were seen to exceed their quotes, the quote is raised by as much: up to the model's whole window. */
-  #quoteAt(candidate: Candidate, facts: ModelFacts, cap?: number): FactoredQuote {
+  #quoteAt(candidate: Candidate, facts: QuotedModel, cap?: number): FactoredQuote {
     const { request, defaultCap, countedInput } = candidate
     const setCap = cap === undefined ? (defaultCap ?? undefined) : Math.min(cap, defaultCap ?? cap)
-    const plain = quote(request, facts, rulesOf(candidate), this.#quoteSettings, setCap, countedInput)
+    const plain = this.#dearerQuote(candidate, request, facts, setCap, countedInput)
     const percent = this.#overrunPercent(candidate)
     if (percent === 100 || plain.costNanoUsd === 0n) return plain
     const raisedNanoUsd = divideUp(plain.costNanoUsd * BigInt(percent), 100n)
@@ -125,17 +147,32 @@ export class Quoting {
   }
 
   /** The cost of the most expensive call to a model: all of its window, and its longest answer. */
-  #maxCost(candidate: Candidate, facts: ModelFacts, cap: number | undefined): bigint {
+  #maxCost(candidate: Candidate, facts: QuotedModel, cap: number | undefined): bigint {
     const { request } = candidate
     const largest = { ...request, unsizedInput: true, outputCap: facts.limits ? null : request.outputCap }
-    return quote(largest, facts, rulesOf(candidate), this.#quoteSettings, facts.limits ? undefined : cap).costNanoUsd
+    return this.#dearerQuote(candidate, largest, facts, facts.limits ? undefined : cap).costNanoUsd
+  }
+
+  /** If the price can change before the call ends, by the date or the hour, the dearer price counts. */
+  #dearerQuote(
+    candidate: Candidate,
+    request: RequestFacts,
+    facts: QuotedModel,
+    cap: number | undefined,
+    counted?: CountedInput,
+  ): Quote {
+    const rules = rulesOf(candidate)
+    const quoted = quote(request, facts, rules, this.#quoteSettings, cap, counted)
+    if (!facts.laterPrice) return quoted
+    const later = quote(request, { ...facts, price: facts.laterPrice }, rules, this.#quoteSettings, cap, counted)
+    return later.costNanoUsd > quoted.costNanoUsd ? later : quoted
   }
 
   #overrunPercent({ request, provider, model }: Candidate): number {
     return this.#parts.quoteOverruns.percent(provider.name, model, request.unbounded.length === 0)
   }
 
-  #modelFacts(candidate: Candidate, budget: Budget | undefined, now: Instant): ModelFacts {
+  #modelFacts(candidate: Candidate, budget: Budget | undefined, now: Instant): QuotedModel {
     const facts = this.#modelFactsOrNone(candidate, budget, now)
     if (facts) return facts
     throw unknownPriceProblem(this.#parts.prices, candidate.provider.priceName, candidate.model, now.wallMs)
@@ -146,11 +183,14 @@ export class Quoting {
     { provider, model, request }: Candidate,
     budget: Budget | undefined,
     now: Instant,
-  ): ModelFacts | undefined {
+  ): QuotedModel | undefined {
     const { limits, prices, settings } = this.#parts
     const listed = prices.find(provider.priceName, model, now.wallMs)
     if (!settings.ENABLE_COST_TRACKING) return { price: undefined, limits: listed.limits }
-    if (listed.price) return listed
+    if (listed.price) {
+      const { price: laterPrice } = prices.find(provider.priceName, model, now.wallMs + settings.UPSTREAM_TIMEOUT_MS)
+      return laterPrice && laterPrice !== listed.price ? { ...listed, laterPrice } : listed
+    }
     const price = provider.unlistedPrice
     const needsPrice = request.kind !== 'count' && settings.UNKNOWN_PRICE === 'refuse'
     if (!price && needsPrice && (limits.plan.hasCostLimit || budget)) return undefined

@@ -2,14 +2,14 @@
 
 /** By the model's name behind any prefix. The figures of Perplexity's other models are bounded: their fee is by the request. */
 const SELF_SEARCHING: readonly RegExp[] = [
-  // Perplexity: searches, citations and reasoning beside the answer.
-  /(?:^|\/)sonar-deep-research/,
+  // Perplexity, OpenAI: searches, and what they bring, beside the answer. OpenAI names the tool in the request, and routers add it.
+  /deep-research/,
+  // Perplexity, by way of OpenRouter: any number of steps for one fee.
+  /(?:^|\/)sonar-pro-search/,
   // Groq: any number of searches and passes.
   /(?:^|\/)compound(?:-|$)/,
   // OpenRouter: the suffix adds its search to any model.
   /:online$/,
-  // OpenAI, which names the tool in the request; routers add it themselves.
-  /^openrouter\/.*deep-research|^openai\/.*deep-research/,
 ]
 
 /** What `unbounded` says of such a model. */

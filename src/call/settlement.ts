@@ -106,22 +106,22 @@ export class CallSettlement {
   }
 
   /** The basis after all checks of its usage. */
-  #checkedBasis(attempt: UpstreamAttempt, given: SettlementBasis, { monoMs }: Instant): SettlementBasis {
+  #checkedBasis(attempt: UpstreamAttempt, given: SettlementBasis, { monoMs, wallMs }: Instant): SettlementBasis {
     const { dispatch, headers, sentAtMs } = attempt
     const timed = withContainerTime(withServedTier(given, headers), dispatch, (monoMs - sentAtMs) / 1_000)
     const basis = checkBasis(timed, dispatch)
     const { metered, ending, error } = basis
     const { admitted, provider } = dispatch
     const { settlementCalculator } = this.#parts
-    if (metered && settlementCalculator.hasUnpricedParts(metered, admitted, provider))
+    if (metered && settlementCalculator.hasUnpricedParts(metered, admitted, provider, wallMs))
       return upperBoundBasis(ending, error)
-    return settlementCalculator.withDearestTier(basis, admitted, provider)
+    return settlementCalculator.withDearestTier(basis, admitted, provider, wallMs)
   }
 
   #outcome(
     { dispatch, firstByteAtMs, limits }: UpstreamAttempt,
     { ending, certainty, metered }: SettlementBasis,
-    { usage, cost, providerCost }: SettledAmounts,
+    { usage, cost, priceVersion, providerCost }: SettledAmounts,
     wallMs: number,
   ): Outcome {
     const { facts, priorBound } = dispatch.admitted
@@ -131,6 +131,7 @@ export class CallSettlement {
       certainty: hasPriorBound ? 'upperBound' : certainty,
       usage,
       ...(providerCost ? { providerCost } : {}),
+      ...(priceVersion !== undefined && priceVersion !== facts.priceVersion ? { priceVersion } : {}),
       reasoningTokens: metered?.reasoningTokens ?? 0,
       cost,
       answeredModel: metered?.model ? truncate(MAX_ANSWERED_MODEL_CHARACTERS, metered.model) : null,

@@ -116,13 +116,15 @@ function isMissingCharges(
 ): boolean {
   const { statedCost, unmetered = [], extrasFields = [] } = metered
   if (coversAll(statedCost)) return false
-  const { unbounded } = applicant.first.request
+  const { unbounded, audioInput } = applicant.first.request
   if (unmetered.length > 0) return true
+  const rates = quote.price?.steps[0].rates
+  if (audioInput && rates && rates.audioSeconds > 0n && unitsOf(metered.usage, 'audioSeconds') === 0) return true
   const own = EXTRAS_FIELDS.get(priceName.replace(/\+.*/, '')) ?? []
   const fields = extrasFields.filter((field) => own.includes(field))
   const listsExtras = metered.listsExtras || dialectLists || fields.some((field) => field !== 'num_sources_used')
   // A request fee of the model is a fee for its searches.
-  const hasFee = (quote.price?.steps[0].rates.requests ?? 0n) > 0n
+  const hasFee = (rates?.requests ?? 0n) > 0n
   const isTold = (name: string) => {
     if (TOKEN_FEATURES.has(name) || (name === 'web_search_options' && hasFee)) return true
     if (UNTOLD_FEATURES.test(name)) return false
@@ -142,5 +144,5 @@ const EXTRAS_FIELDS: ReadonlyMap<string, readonly ExtrasField[]> = new Map([
 /** Features without an upper bound that are billed by the tokens of the answering model alone. */
 const TOKEN_FEATURES: ReadonlySet<string> = new Set(['models', 'preset', 'route', 'mcp'])
 
-/** Features whose fees are told in no list of uses: OpenRouter's, Mistral's reading of documents, Vertex AI's search for enterprises. */
-const UNTOLD_FEATURES = /^(?:plugins|openrouter:.*|document_url|enterprise_?web_?search)$/i
+/** Features whose costs are told in no list of uses: OpenRouter's, Mistral's reading of documents, Vertex AI's search for enterprises. */
+const UNTOLD_FEATURES = /^(?:plugins|provider|openrouter:.*|document_url|enterprise_?web_?search)$/i

@@ -87,7 +87,7 @@ function scopeOf(name: string): Scope | undefined {
 function modelSubject(subject: string): string {
   const slash = subject.indexOf('/')
   const provider = subject.slice(0, slash)
-  return slash < 0 ? subject : `${provider}/${modelNameOf(provider, subject.slice(slash + 1)).model}`
+  return slash < 0 ? subject : `${provider}/${modelNameOf(provider, subject.slice(slash + 1)).canonical}`
 }
 
 const SCOPE_HINTS = {

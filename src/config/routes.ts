@@ -3,6 +3,11 @@
 import { z } from 'zod'
 import { modelSchema, strictObject, wholeNumber } from './schema.ts'
 
+/** What happens to the tools of a call that the provider runs: they stay, are left out, or the call is refused. */
+export const HOSTED_TOOLS_RULES = ['estimate', 'drop', 'refuse'] as const
+
+export type HostedToolsRule = (typeof HOSTED_TOOLS_RULES)[number]
+
 /** One alias, with every default filled in. */
 export interface RouteRow {
   /** Models as callers name them, in the order in which they are tried. */
@@ -11,6 +16,8 @@ export interface RouteRow {
   readonly retries: number
   /** What happens if not all targets fit the money left: `refuse` the call, or leave out the most expensive (`cheaper`). */
   readonly onBudget: 'refuse' | 'cheaper'
+  /** Absent: the setting HOSTED_TOOLS decides. */
+  readonly hostedTools?: HostedToolsRule
 }
 
 /** The routes of bursar.json. */
@@ -37,12 +44,14 @@ const aliasRowSchema = z.union(
       targets: targetsSchema,
       retries: retriesSchema.exactOptional(),
       onBudget: z.enum(['refuse', 'cheaper']).exactOptional(),
+      hostedTools: z.enum(HOSTED_TOOLS_RULES).exactOptional(),
     }),
   ],
   {
     error:
       `must be a list of 1 to ${MAX_TARGETS} models, ` +
-      `or { "targets": [models], "retries": 0 to ${MAX_RETRIES}, "onBudget": "refuse" or "cheaper" }`,
+      `or { "targets": [models], "retries": 0 to ${MAX_RETRIES}, "onBudget": "refuse" or "cheaper", ` +
+      '"hostedTools": "estimate", "drop" or "refuse" }',
   },
 )
 

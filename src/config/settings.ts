@@ -6,6 +6,7 @@ import { DEFAULT_REFILLS, type Limit } from '../core/limits.ts'
 import type { What } from '../core/meter.ts'
 import { BUILT_IN_PROVIDERS, type ProviderVariable } from '../providers/index.ts'
 import { ConfigError } from './config-error.ts'
+import { HOSTED_TOOLS_RULES } from './routes.ts'
 import {
   parseCount,
   parseCountLimit,
@@ -157,10 +158,18 @@ const CALL_SETTINGS = {
     parseOptionalUrl,
     'Where newer prices are downloaded from, at the start and once a day: a file like src/prices/prices.json. Empty: never.',
   ),
+  HOSTED_TOOLS: setting(
+    '',
+    parseOneOf('', ...HOSTED_TOOLS_RULES),
+    'Tools that the provider runs, such as searches of the web. Empty: UNBOUNDED_CALLS decides.',
+    'estimate: reserve one context window, and settle what they cost.',
+    'drop: send the call without them, and say so in x-bursar-dropped.',
+    'refuse: refuse the call.',
+  ),
   UNBOUNDED_CALLS: setting(
     'estimate',
     parseOneOf('estimate', 'refuse'),
-    'Calls whose cost has no upper bound: hosted tools and the like.',
+    'Calls whose cost has no upper bound, if HOSTED_TOOLS does not decide.',
     'estimate: reserve one context window, and settle what they cost.',
     'refuse: refuse them.',
   ),

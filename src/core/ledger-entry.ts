@@ -117,12 +117,19 @@ export interface Outcome {
   readonly cost: Cost
   /** Absent if the answer states no cost. */
   readonly providerCost?: ProviderCost
+  /** Present if other prices counted than those that the call was reserved by. Stores put the version into the facts. */
+  readonly priceVersion?: string
   readonly answeredModel: string | null
   readonly settledAtMs: number
   readonly latencyMs: number
   readonly timeToFirstTokenMs: number | null
   readonly attempts: readonly Attempt[]
   readonly upstreamLimits: UpstreamLimits | null
+}
+
+/** The facts of a call after its settlement. */
+export function settledFacts(facts: CallFacts, { priceVersion }: Outcome): CallFacts {
+  return priceVersion === undefined ? facts : { ...facts, priceVersion, costKnown: true }
 }
 
 /** Charges that a call holds until it is settled, or until `expiresAtMs` (monotonic) has passed. */

@@ -22,13 +22,15 @@ export interface Limit {
 export interface Subjects {
   readonly caller: Caller
   readonly provider: string
-  /** Its one name, with the date. */
+  /** Its name, with the date. */
   readonly model: string
 }
 
 /** The subjects of a call before it is sent. */
 export interface LimitSubjects extends Subjects {
-  /** The model that `model` belongs to. Limits on a model hold for its dated names and previews together. */
+  /** The one name of all spellings and aliases of `model`, with the date. */
+  readonly canonical: string
+  /** The model that `canonical` belongs to. Limits on a model hold for its dated names and previews together. */
   readonly family: string
 }
 
@@ -37,6 +39,7 @@ export const NO_SUBJECTS: LimitSubjects = {
   caller: { key: null, organisation: null, project: null, user: null, thread: null, agent: null, task: null },
   provider: '',
   model: '',
+  canonical: '',
   family: '',
 }
 
@@ -211,8 +214,8 @@ function limitsIn(group: LimitGroup, call: LimitSubjects): readonly (readonly [M
   const subject = who === 'model' ? `${call.provider}/${call.family}` : SUBJECT_OF[who](call)
   const metered = bySubject.get(subject) ?? defaultLimit
   const ofSubject = metered ? [[metered, subject] as const] : []
-  if (who !== 'model' || call.family === call.model) return ofSubject
-  const dated = `${call.provider}/${call.model}`
+  if (who !== 'model' || call.family === call.canonical) return ofSubject
+  const dated = `${call.provider}/${call.canonical}`
   const ofDated = bySubject.get(dated)
   return ofDated ? [...ofSubject, [ofDated, dated] as const] : ofSubject
 }

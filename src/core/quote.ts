@@ -47,6 +47,8 @@ export interface RequestFacts {
   readonly cacheWrite: 'none' | '5m' | '1h' | '12h'
   /** Names of features whose cost has no upper bound, such as hosted tools. Empty for most calls. */
   readonly unbounded: readonly string[]
+  /** Those of them that are tools which the provider runs. */
+  readonly hostedTools: readonly string[]
   readonly serviceTier: string | null
   /** The end user that the body names, or null. */
   readonly user: string | null
@@ -112,6 +114,11 @@ const DEFAULT_USUAL_OUTPUT_TOKENS = 1_000
 const ESTIMATED_BYTES_PER_TOKEN = 4
 /** A usual image. Only for limits on tokens. */
 const ESTIMATED_IMAGE_TOKENS = 1_000
+/**
+ * What is reserved for a call without an upper bound at a free model: the model may search, or hand the call to another model, and
+ * neither is free.
+ */
+const FREE_UNBOUNDED_NANO_USD = 100_000_000n
 /** Searches assumed of a call with a hosted search tool: their number has no upper bound. */
 const ASSUMED_WEB_SEARCHES = 10n
 /** Units of other classes assumed of a call with a hosted tool, by the tool's name in requests. A class without a price adds nothing. */
@@ -300,6 +307,7 @@ function maxCostNanoUsd(
     const cost = BigInt(inputTokens) * inputRate + BigInt(outputTokens) * outputRate + fees
     if (cost > maxCost) maxCost = cost
   }
+  if (maxCost === 0n && request.unbounded.length > 0) return FREE_UNBOUNDED_NANO_USD
   return divideUp(maxCost, MILLION)
 }
 

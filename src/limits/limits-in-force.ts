@@ -3,6 +3,7 @@
 import { windowAt } from '../core/calendar.ts'
 import { type Limit, LimitPlan, meterOf, SIMULATED_REALM } from '../core/limits.ts'
 import type { Instant } from '../core/meter.ts'
+import { ALIASES_DATE } from '../core/model-aliases.ts'
 import { modelNameOf } from '../core/model-name.ts'
 import type { LevelSeed, Store } from '../stores/store.ts'
 
@@ -142,7 +143,7 @@ function windowsOf(plan: LimitPlan): Windows {
 
 /** What a level's key depends on, and how its subject is named. A limit with another amount is the same limit. */
 function nameOf({ who, subject, what, span }: Limit, plan: LimitPlan): string {
-  const kind = who === 'model' ? 'model family' : who
+  const kind = who === 'model' ? `model ${ALIASES_DATE}` : who
   return `${kind}${subject === undefined ? '' : `:${subject}`}/${what}/${span}/${plan.timeZone}`
 }
 
@@ -152,8 +153,8 @@ function sumsOfModels(sums: Sums): Sums {
   for (const [written, settled] of sums) {
     const slash = written.indexOf('/')
     const provider = written.slice(0, slash)
-    const { model, family } = modelNameOf(provider, written.slice(slash + 1))
-    for (const name of new Set([model, family])) {
+    const { canonical, family } = modelNameOf(provider, written.slice(slash + 1))
+    for (const name of new Set([canonical, family])) {
       const subject = `${provider}/${name}`
       summed.set(subject, (summed.get(subject) ?? 0n) + settled)
     }

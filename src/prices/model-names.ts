@@ -1,7 +1,7 @@
 // Model names: the spellings under which a price list can have a model, and the families of a model. It only handles text: it never
 // decides that a model exists, and never turns the name of one model into the name of another.
 
-import { PROVIDER_SPELLINGS, stripProvider } from '../core/model-name.ts'
+import { claudeName, gptName, PROVIDER_SPELLINGS, stripProvider } from '../core/model-name.ts'
 
 /** No model has a longer name: the longest in use are Bedrock ARNs of about 150 characters. */
 const MAX_NAME_CHARACTERS = 256
@@ -63,16 +63,7 @@ function bareName(model: string): string {
   let name = stripProvider(fullName, ALL_SPELLINGS)
   if (name.startsWith('ft:')) name = baseModelOf(name)
   name = name.slice(name.lastIndexOf('/') + 1).replace(BEDROCK_VENDOR, '')
-  if (name.startsWith('claude-')) return claudeName(name)
-  return name.replace(/^gpt-35-/, 'gpt-3.5-')
-}
-
-/** `claude-sonnet-4.5` → `claude-sonnet-4-5`. Routers' `claude-4.6-sonnet` → `claude-sonnet-4-6`. 3.x names keep their order. */
-function claudeName(name: string): string {
-  return name
-    .replace(/(\d)\.(\d)/, '$1-$2')
-    .replace(/^claude-([4-9](?:-\d)?)-(opus|sonnet|haiku)/, 'claude-$2-$1')
-    .replace(/^claude-(sonnet)-(3-[57])/, 'claude-$2-$1')
+  return gptName(claudeName(name))
 }
 
 /** `ft:base:organisation:suffix:id` → `base` */

@@ -42,7 +42,11 @@ export function readAnswerError(document: Buffer): AnswerError {
   return { status, body: Buffer.from(JSON.stringify({ type: 'error', error: { message, type, code, param } })) }
 }
 
+/** No error is longer. A longer document is not parsed: that would hold up other calls. */
+const MAX_ERROR_BYTES = 1_048_576
+
 function parse(document: Buffer): unknown {
+  if (document.length > MAX_ERROR_BYTES) return undefined
   try {
     return JSON.parse(document.toString())
   } catch {

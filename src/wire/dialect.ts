@@ -9,6 +9,7 @@ import type { RequestFacts } from '../core/quote.ts'
 import type { Refusal } from '../core/refusal.ts'
 import type { Usage } from '../core/usage.ts'
 import type { Endpoint } from './endpoint.ts'
+import type { HostedToolFields } from './hosted-tools.ts'
 import type { StatedCost } from './stated-cost.ts'
 
 /** The parts of a request that a dialect reads, in addition to its body. */
@@ -170,6 +171,8 @@ export interface Dialect<Name extends string = string> extends RefusalFormat {
    * to another one of their vendor.
    */
   readonly isNearestTo?: (path: string) => boolean
+  /** Where its requests have tools that the provider runs. Absent: nowhere. */
+  readonly hostedTools?: HostedToolFields
   /** Throws Problem for what cannot be metered: broken JSON, absurd caps, duplicate or case-variant fields. */
   readRequest(body: Buffer, line: RequestLine): ParsedRequest
   /** Path and query of the provider's endpoint, relative to its base URL. @param model as the provider names it */

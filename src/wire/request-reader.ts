@@ -8,7 +8,10 @@ import { lengthOf } from './json/object-reader.ts'
 import { beginsLikeJson, measureJsonString } from './number-growth.ts'
 
 /** The facts of a request, which readers fill in. */
-export type RequestDraft = { -readonly [Part in keyof RequestFacts]: RequestFacts[Part] } & { unbounded: string[] }
+export type RequestDraft = { -readonly [Part in keyof RequestFacts]: RequestFacts[Part] } & {
+  unbounded: string[]
+  hostedTools: string[]
+}
 
 /** The facts of an empty request. @param textBytes the maximum length of its body's text, in bytes */
 export function newDraft(textBytes: number): RequestDraft {
@@ -35,19 +38,35 @@ export function newDraft(textBytes: number): RequestDraft {
     audioOutput: false,
     cacheWrite: 'none',
     unbounded: [],
+    hostedTools: [],
     serviceTier: null,
     user: null,
   }
 }
 
-/** The names are for people, who need only a few. A request may hold any number. */
+/** The names are for people, who need only a few of each kind. A request may hold any number. */
 const MAX_UNBOUNDED_NAMES = 8
 const MAX_NAME_CHARACTERS = 64
 
-/** Notes that nothing bounds what the call costs. @param name of the field or tool that makes it so */
+/** Notes that nothing bounds what the call costs. @param name of the field that makes it so */
 export function markUnbounded(draft: RequestDraft, name: string): void {
-  const short = name.slice(0, MAX_NAME_CHARACTERS)
-  if (draft.unbounded.length < MAX_UNBOUNDED_NAMES && !draft.unbounded.includes(short)) draft.unbounded.push(short)
+  const short = shortName(name)
+  const { unbounded, hostedTools } = draft
+  if (unbounded.length - hostedTools.length < MAX_UNBOUNDED_NAMES && !unbounded.includes(short)) unbounded.push(short)
+}
+
+/** Notes that the provider runs a tool, as often as the model likes: nothing bounds what the call costs. @param name of the tool */
+export function markHostedTool(draft: RequestDraft, name: string): void {
+  const short = shortName(name)
+  const { unbounded, hostedTools } = draft
+  if (hostedTools.length >= MAX_UNBOUNDED_NAMES || hostedTools.includes(short)) return
+  hostedTools.push(short)
+  if (!unbounded.includes(short)) unbounded.push(short)
+}
+
+/** A name as `unbounded` has it. */
+export function shortName(name: string): string {
+  return name.slice(0, MAX_NAME_CHARACTERS)
 }
 
 /** The position of the model's name in a body. */
@@ -60,11 +79,22 @@ export interface CapLayout {
   cap: ByteRange | null
 }
 
-/** Fields that servers add to OpenAI's API, whose cost has no bound: xAI's search; OpenRouter's plugins, and the models it falls back to. */
-export const OPEN_FEATURES = ['search_parameters', 'plugins', 'models', 'preset', 'route'] as const
+/** Tools that servers add to OpenAI's API, each with a field of its own: xAI's search, and OpenRouter's plugins. */
+export const TOOL_FIELDS = ['search_parameters', 'plugins'] as const
+
+/** Where OpenAI's requests list tools, and choose among them. */
+export const TOOL_PLACES = { lists: ['tools'], choices: ['tool_choice', 'parallel_tool_calls'] } as const
+
+/** Fields by which OpenRouter chooses other models than the call names. */
+export const MODEL_CHOICES = ['models', 'preset', 'route'] as const
 
 export function markUnboundedUnlessNull(json: JsonCursor, draft: RequestDraft, _layout: unknown, name: string): void {
   if (!json.isNull()) markUnbounded(draft, name)
+  json.skipValue()
+}
+
+export function markToolUnlessNull(json: JsonCursor, draft: RequestDraft, _layout: unknown, name: string): void {
+  if (!json.isNull()) markHostedTool(draft, name)
   json.skipValue()
 }
 

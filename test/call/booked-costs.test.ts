@@ -234,6 +234,19 @@ describe('what is billed beside tokens', () => {
     expect(booked.cost).toBe(booked.reserved)
   })
 
+  test.each([
+    ['which a cheaper provider may answer', { sort: 'price' }, 'exact'],
+    ['which a dearer provider may answer', { sort: 'throughput' }, 'upperBound'],
+  ])('of a choice of providers %s', async (_what, provider, certainty) => {
+    const booked = await book({
+      model: 'openrouter/openai/gpt-4o-mini',
+      ask: { provider },
+      answer: chat('openai/gpt-4o-mini', tokens(10, 10)),
+    })
+    expect(booked.certainty).toBe(certainty)
+    if (certainty === 'upperBound') expect(booked.cost).toBe(booked.reserved)
+  })
+
   test('is refused before the call where calls without a bound are', async () => {
     const provider = await useProvider()
     const gateway = await open(provider, { env: { UNBOUNDED_CALLS: 'refuse' } })
@@ -241,6 +254,9 @@ describe('what is billed beside tokens', () => {
       'perplexity/sonar-deep-research',
       'groq/compound-beta',
       'openrouter/openai/o3-deep-research',
+      'o3-deep-research',
+      'o4-mini-deep-research-2025-06-26',
+      'openrouter/perplexity/sonar-pro-search',
       'openrouter/openai/gpt-4o:online',
     ]) {
       const response = await gateway.client.fetch('in process', '/v1/chat/completions', {
@@ -571,6 +587,14 @@ describe('what hosted tools did', () => {
         answer: chat('mistral-small-latest', tokens(1_000, 0)),
       },
     ],
+    [
+      'sound without its seconds',
+      {
+        model: 'mistral/voxtral-small-latest',
+        ask: { messages: [{ role: 'user', content: [{ type: 'input_audio', input_audio: 'UklGRg==' }] }] },
+        answer: chat('voxtral-small-latest', { prompt_tokens: 4, completion_tokens: 40, total_tokens: 22_544 }),
+      },
+    ],
   ])('stays booked at the reservation: %s', async (_what, call) => {
     const booked = await book(call)
     expect(booked).toMatchObject({ status: 200, certainty: 'upperBound' })
@@ -608,6 +632,15 @@ describe('whose price', () => {
         answer: chat('gpt-5-nano-2025-08-07', tokens(10_000, 1_000)),
       },
       0.0023,
+    ],
+    [
+      'the operator’s for a deployment whose name begins like a router’s',
+      {
+        model: 'azure/router-prod',
+        prices: [price('azure', 'router-prod', '5', '20')],
+        answer: chat('gpt-4o-2024-11-20', tokens(1_000, 1_000)),
+      },
+      0.025,
     ],
     [
       'the answered name’s, with the fee of the asked one',
@@ -987,6 +1020,14 @@ describe('usage that is told in part, or in another place', () => {
       0.0003,
     ],
     [
+      'a text that Gemini leaves out of its total',
+      generate(
+        'gemini-2.5-flash',
+        gemini('', { promptTokenCount: 1_000, totalTokenCount: 1_000 }, {}, [{ text: 'ok' }]),
+      ),
+      0.0003,
+    ],
+    [
       'thoughts without an answer of Gemini',
       generate(
         'gemini-2.5-flash',
@@ -1225,11 +1266,7 @@ describe('usage that is told in part, or in another place', () => {
     ],
     [
       'Gemini, if it wrote',
-      generate(
-        'gemini-2.5-flash',
-        gemini('', { promptTokenCount: 1_000, totalTokenCount: 1_000 }, {}, TEXT),
-        FLASH_CAP,
-      ),
+      generate('gemini-2.5-flash', gemini('', { promptTokenCount: 1_000 }, {}, TEXT), FLASH_CAP),
       0.0028,
     ],
     [

@@ -4,6 +4,7 @@
 import { describe, expect, it, test } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
 import { LimitPlan, meterOf, NO_SUBJECTS, ZERO_AMOUNTS } from '../../src/core/limits.ts'
+import { modelNameOf } from '../../src/core/model-name.ts'
 import { LimitsInForce } from '../../src/limits/limits-in-force.ts'
 import { MemoryStore } from '../../src/stores/memory/store.ts'
 import { ManualClock } from '../support/clocks.ts'
@@ -76,6 +77,35 @@ describe('a limit on a model', () => {
     ])
   })
 
+  test.each([
+    ['gpt-5.6-sol', 'gpt-5.6', 'gpt-5-6-sol'],
+    ['gpt-5.6', 'gpt-5.6-sol', 'gpt-5-6'],
+    ['openai/gpt-3.5-turbo', 'gpt-35-turbo', 'gpt-3.5-turbo-0125'],
+  ])('%s holds for its other names, %s and %s, which are sent and priced as written', async (limited, ...names) => {
+    const rates = { provider: 'openai', output: '1000', contextWindow: 1_000, maxOutput: 10 }
+    const [first, second] = names
+    const prices = names.map((model) => ({ ...rates, model, input: model === second ? '1000' : '0' }))
+    const gateway = await useGateway({
+      config: { prices, limits: { [`model:openai/${limited}`]: { requestsPerDay: 2 } } },
+    })
+    const ask = async (model: string) => (await gateway.client.asks('openai', { model, cap: 10 })).status
+    expect([await ask(first), await ask(second), await ask(first)]).toEqual([200, 200, 429])
+    expect(gateway.provider.received.map(({ body }) => JSON.parse(body).model)).toEqual([first, second])
+    const [dear, cheap] = await gateway.ledger.holds(2)
+    expect(dear?.facts.model).toBe(second)
+    expect(dear?.facts.reservedCostNanoUsd).toBeGreaterThan(cheap?.facts.reservedCostNanoUsd ?? 0n)
+    const shown = expect.objectContaining({ settled: 2 })
+    expect(await gateway.ledger.levels(`?model=${first}&provider=openai`)).toContainEqual(shown)
+  })
+
+  it('holds for another spelling of a dated name', async () => {
+    const config = { limits: { 'model:anthropic/claude-4.5-sonnet-20250929': { requestsPerDay: 1 } } }
+    const gateway = await useGateway({ config })
+    const ask = async (model: string) => (await gateway.client.asks('anthropic', { model, cap: 10 })).status
+    expect([await ask('claude-sonnet-4-5-20250929'), await ask('claude-sonnet-4.5-20250929')]).toEqual([200, 429])
+    expect(await ask('claude-sonnet-4-5')).toBe(200)
+  })
+
   it('of requests per call and of other vendors holds as well', async () => {
     const gateway = await useGateway({
       config: limitsOf({ 'model:gemini/gemini-3.5-flash': { requestsPerDay: 1 } }),
@@ -92,10 +122,14 @@ describe('a limit on a model', () => {
       expect(await gateway.ledger.levels(`?model=${query}`)).toContainEqual(expect.objectContaining(shown))
   })
 
-  it('must not be written twice', () => {
-    const limits = { 'model:openai/gpt-4o': TWO_CALLS, 'model:openai/GPT-4o': TWO_CALLS }
+  test.each([
+    ['openai/gpt-4o', 'openai/GPT-4o'],
+    ['openai/gpt-5.6-sol', 'openai/gpt-5.6'],
+    ['openrouter/anthropic/claude-sonnet-4.5', 'openrouter/anthropic/claude-4.5-sonnet'],
+  ])('must not be written twice, as %s and %s', (first, second) => {
+    const limits = { [`model:${first}`]: TWO_CALLS, [`model:${second}`]: TWO_CALLS }
     expect(() => readFileConfig(JSON.stringify({ limits }))).toThrow(
-      'limits.model:openai/GPT-4o: must not stand beside limits.model:openai/gpt-4o',
+      `limits.model:${second}: must not stand beside limits.model:${first}`,
     )
   })
 })
@@ -127,34 +161,27 @@ it('a new limit starts from what was spent under every spelling, also for a sing
   expect([await status('gpt-4o'), await status('gpt-5'), await status('gpt-5')]).toEqual([429, 200, 429])
 })
 
-it('a ledger with levels by spelling goes on from the sum of all spellings', async () => {
-  const store = new MemoryStore()
-  const now = new ManualClock().now()
-  const limits = readFileConfig(JSON.stringify(limitsOf({ 'model:openai/gpt-4o': TWO_CALLS }))).limits
-  const plan = new LimitPlan(limits, 'UTC')
-  const [limit] = limits
-  if (!limit) throw new Error('no limit')
-  const sums = new Map([
-    ['openai/GPT-4o', 7n],
-    ['openai/gpt-4o-2024-08-06', 5n],
-    ['openai/gpt-4o', 3n],
-    ['openai/gpt-5', 9n],
-  ])
-  store.sums = async () => sums
-  // The version before kept a level for each spelling, and marked the limit as counted under this name.
-  await store.seed([{ meter: meterOf(limit, 'openai/gpt-4o', now.wallMs, 'UTC', ''), settled: 3n }], now)
-  await store.registry.write(
-    { kind: 'limit-seed', id: 'model/cost/day/UTC', value: {} },
-    { actor: 'gateway', atMs: 0, audit: false },
-  )
-  const inForce = new LimitsInForce(store, 'UTC')
-  ;(await inForce.prepare(limits, now))()
-  const charges = plan.chargesFor(
-    { ...NO_SUBJECTS, provider: 'openai', model: 'gpt-4o', family: 'gpt-4o' },
-    ZERO_AMOUNTS,
-    now.wallMs,
-    '',
-    false,
-  )
-  expect(await store.levels(charges, now)).toMatchObject([{ settled: 15n }])
-})
+test.each([
+  // An older version kept a level for each spelling, and marked the limit as counted under this name.
+  ['gpt-4o', 'model/cost/day/UTC', { 'GPT-4o': 7n, 'gpt-4o-2024-08-06': 5n, 'gpt-4o': 3n, 'gpt-5': 9n }, 15n],
+  // A later one knew no aliases.
+  ['gpt-5.6-sol', 'model family:openai/gpt-5.6-sol/cost/day/UTC', { 'gpt-5.6': 7n, 'gpt-5-6-sol': 5n }, 12n],
+])(
+  'a level of %s that an older version marked as %s goes on from the sum of all names',
+  async (model, mark, sums, sum) => {
+    const store = new MemoryStore()
+    const now = new ManualClock().now()
+    const limits = readFileConfig(JSON.stringify(limitsOf({ [`model:openai/${model}`]: TWO_CALLS }))).limits
+    const plan = new LimitPlan(limits, 'UTC')
+    const [limit] = limits
+    if (!limit) throw new Error('no limit')
+    store.sums = async () => new Map(Object.entries(sums).map(([name, settled]) => [`openai/${name}`, settled]))
+    await store.seed([{ meter: meterOf(limit, `openai/${model}`, now.wallMs, 'UTC', ''), settled: 3n }], now)
+    await store.registry.write({ kind: 'limit-seed', id: mark, value: {} }, { actor: 'gateway', atMs: 0, audit: false })
+    const inForce = new LimitsInForce(store, 'UTC')
+    ;(await inForce.prepare(limits, now))()
+    const subjects = { ...NO_SUBJECTS, provider: 'openai', ...modelNameOf('openai', model) }
+    const charges = plan.chargesFor(subjects, ZERO_AMOUNTS, now.wallMs, '', false)
+    expect(await store.levels(charges, now)).toMatchObject([{ settled: sum }])
+  },
+)

@@ -121,6 +121,7 @@ describe('settings', () => {
     ['MAX_DRAINS', 'many'],
     ['UNKNOWN_PRICE', 'guess'],
     ['PRICES_URL', 'prices.json'],
+    ['HOSTED_TOOLS', 'allow'],
     ['UNBOUNDED_CALLS', 'allow'],
     ['MAX_BODY_BYTES', '0'],
     ['MAX_BUFFERED_BYTES', '0'],

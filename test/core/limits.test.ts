@@ -18,6 +18,7 @@ const call = (overrides: Partial<Caller> = {}, model = 'gpt-4o') => ({
   caller: caller(overrides),
   provider: 'openai',
   model,
+  canonical: 'gpt-4o',
   family: 'gpt-4o',
 })
 const limit = (overrides: Partial<Limit> = {}): Limit => ({

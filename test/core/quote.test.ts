@@ -55,6 +55,7 @@ const REQUEST: RequestFacts = {
   audioOutput: false,
   cacheWrite: 'none',
   unbounded: [],
+  hostedTools: [],
   serviceTier: null,
   user: null,
 }

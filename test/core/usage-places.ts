@@ -88,12 +88,12 @@ function sumPlaces(sources: Sources, name: UsageClass): Places {
 }
 
 /** A price of that class alone. Nothing follows it: every other rate is given, as zero. */
-function priceOf({ usage, prices }: Sources, name: UsageClass): Price {
-  const rates = Object.fromEntries(usage.USAGE_CLASSES.map((known) => [known, known === name ? RATE : 0n]))
+function priceOf({ usage, prices }: Sources, name: UsageClass, rateOfClass = RATE): Price {
+  const rates = Object.fromEntries(usage.USAGE_CLASSES.map((known) => [known, known === name ? rateOfClass : 0n]))
   const stepsAt = (rate: bigint): Price['steps'] => [
     { fromInputTokens: 0, rates: prices.ratesOf({ ...rates, [name]: rate }) },
   ]
-  return { version: 'test', steps: stepsAt(RATE), tiers: new Map([['x', stepsAt(RATE * 2n)]]) }
+  return { version: 'test', steps: stepsAt(rateOfClass), tiers: new Map([['x', stepsAt(rateOfClass * 2n)]]) }
 }
 
 function pricePlaces(sources: Sources, name: UsageClass): Places {
@@ -147,6 +147,7 @@ const REQUEST: RequestFacts = {
   audioInput: true,
   audioOutput: true,
   cacheWrite: '12h',
+  hostedTools: [],
   unbounded: [
     'web_search',
     'googleMaps',
@@ -172,9 +173,11 @@ const RULES = {
 function quotePlaces(sources: Sources, name: UsageClass): Places {
   const limits = { contextWindow: 1_000, maxOutput: 1_000, usualOutput: 10 }
   const settings = { defaultMaxOutputTokens: 10, tokenReservation: 'worst' } as const
-  const quoted = sources.quote(REQUEST, { price: priceOf(sources, name), limits }, RULES, settings)
+  const costAt = (rate: bigint) =>
+    sources.quote(REQUEST, { price: priceOf(sources, name, rate), limits }, RULES, settings).costNanoUsd
   const units = sources.usage.CLASS_ROWS[name].part === 'fee' ? 1n : 1_000n
-  return { quote: quoted.costNanoUsd >= units * 3n }
+  const [cost, doubleCost] = [costAt(RATE), costAt(RATE * 2n)]
+  return { quote: cost >= units * 3n && doubleCost > cost }
 }
 
 function jsonPlaces(sources: Sources, name: UsageClass): Places {

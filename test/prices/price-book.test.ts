@@ -140,6 +140,8 @@ describe('corrections', () => {
 
   test('a request fee is per request', () => {
     expect(dollars(find('perplexity', 'sonar'), 'requests')).toBe(12)
+    expect(dollars(find('openrouter', 'perplexity/sonar-reasoning-pro'), 'requests')).toBe(14)
+    expect(dollars(find('openrouter', 'perplexity/sonar-pro-search'), 'requests')).toBe(18)
   })
 
   test('a model priced only in units that are not metered has no price, and free is a price', () => {

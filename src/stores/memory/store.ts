@@ -1,6 +1,6 @@
 // Memory store: the reference for every other store. It keeps the newest entries only and survives nothing.
 
-import type { Adjustment, Entry, Outcome, Reservation } from '../../core/ledger-entry.ts'
+import { type Adjustment, type Entry, type Outcome, type Reservation, settledFacts } from '../../core/ledger-entry.ts'
 import { Levels } from '../../core/levels.ts'
 import { NO_SUBJECT, subjectOf } from '../../core/limits.ts'
 import type { Charge, Instant, LevelView } from '../../core/meter.ts'
@@ -201,7 +201,12 @@ export class MemoryStore implements Store {
   }
 
   #addSettled({ facts }: Pick<Reservation, 'facts'>, outcome: Outcome, adjustment?: Adjustment): Entry {
-    const entry: Entry = { facts, outcome, settledSeq: ++this.#lastSeq, ...(adjustment ? { adjustment } : {}) }
+    const entry: Entry = {
+      facts: settledFacts(facts, outcome),
+      outcome,
+      settledSeq: ++this.#lastSeq,
+      ...(adjustment ? { adjustment } : {}),
+    }
     this.#entries.push(entry)
     this.#reportOf(facts.simulated, '').addCall(entry)
     this.#reportOf(facts.simulated, facts.caller.key ?? NO_SUBJECT).addCall(entry)

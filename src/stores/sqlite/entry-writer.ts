@@ -44,6 +44,7 @@ export class EntryWriter {
   readonly #amend: ColumnStatement
   readonly #settle: ColumnStatement
   readonly #markAppended: StatementSync
+  readonly #setPrice: StatementSync
   readonly #setIdempotency: StatementSync
   readonly #setAdjustment: StatementSync
 
@@ -56,6 +57,7 @@ export class EntryWriter {
     this.#settle = new ColumnStatement(db, (columns) => updateSql(columns).replace('SET', 'SET pad = NULL,'))
     this.#markAppended = db.prepare('UPDATE entry SET appended = 1 WHERE id = ?')
     this.#setAdjustment = db.prepare('UPDATE entry SET adjusts = ?, reason = ? WHERE id = ?')
+    this.#setPrice = db.prepare('UPDATE entry SET price_version = ?, cost_known = 1 WHERE id = ?')
     this.#setIdempotency = db.prepare('UPDATE entry SET idempotency_key = ?, idempotency_body = ? WHERE id = ?')
   }
 
@@ -102,6 +104,7 @@ export class EntryWriter {
       attempts ${serializeAttempts(facts, outcome)},
       upstream_limits ${serializeLimits(outcome.upstreamLimits)},
       id ${id}`
+    if (outcome.priceVersion !== undefined) this.#setPrice.get(outcome.priceVersion, id)
   }
 }
 

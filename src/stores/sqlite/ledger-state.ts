@@ -2,7 +2,7 @@
 
 import type { DatabaseSync } from 'node:sqlite'
 import type { Timers } from '../../core/clock.ts'
-import type { Entry, Outcome, Reservation } from '../../core/ledger-entry.ts'
+import { type Entry, type Outcome, type Reservation, settledFacts } from '../../core/ledger-entry.ts'
 import { Levels, type UsedAmounts } from '../../core/levels.ts'
 import type { Instant } from '../../core/meter.ts'
 import { applyAmendment, expiredOutcome, OpenCalls } from '../../core/open-calls.ts'
@@ -180,7 +180,7 @@ export class LedgerState implements BatchObserver {
       this.levels.lower(pendingAmendment.held, charges, now)
     }
     this.levels.settle(charges, used, now, usedByMeter)
-    const entry: Entry = { facts, outcome, settledSeq: ++this.#lastSeq }
+    const entry: Entry = { facts: settledFacts(facts, outcome), outcome, settledSeq: ++this.#lastSeq }
     const hasOpenRow = !this.writeQueue.cancelReserve(row)
     const settlement = { id: row.id, entry, hasOpenRow, isAmended: pendingAmendment !== undefined }
     this.writeQueue.settle(settlement)

@@ -15,7 +15,10 @@ export const anthropicCountTokens: Dialect<'anthropic.countTokens'> = {
   readRequest(body, line) {
     const { facts, ...request } = anthropicMessages.readRequest(body, line)
     // No tool is run, and nothing is written.
-    return { ...request, facts: { ...facts, kind: 'count', stream: false, outputCap: null, unbounded: [] } }
+    return {
+      ...request,
+      facts: { ...facts, kind: 'count', stream: false, outputCap: null, unbounded: [], hostedTools: [] },
+    }
   },
   upstreamPath: (_model, line) => `/v1/messages/count_tokens${forwardedQuery(line.query)}`,
   createTap: createCountTap,

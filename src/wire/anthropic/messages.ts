@@ -8,6 +8,7 @@ import { invalidField } from '../json/errors.ts'
 import { eachObject, eachObjectOrOne, handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { type BodyLayout, editModelAndCap, newBodyLayout, readBody, requireModel } from '../request-body.ts'
 import {
+  markHostedTool,
   markUnbounded,
   newDraft,
   type RequestDraft,
@@ -33,6 +34,7 @@ export const anthropicMessages: Dialect<'anthropic.messages'> = {
   endpoint: postEndpoint('/v1/messages'),
   isNearestTo: (path) => path.includes('/messages'),
   countRequest: anthropicCountRequest,
+  hostedTools: { fields: ['mcp_servers'], lists: ['tools'], choices: ['tool_choice'], readTool },
   readRequest: readMessagesRequest,
   upstreamPath: (_model, line) => `/v1/messages${forwardedQuery(line.query)}`,
   createTap: createMessageTap,
@@ -69,12 +71,14 @@ const BODY = new ObjectReader<RequestDraft, MessagesLayout>({
   cache_control: readCacheControl,
   // With any of these the provider may run more than one pass, or another model.
   ...handlersFor(
-    ['mcp_servers', 'container', 'fallbacks', 'compaction'],
+    ['container', 'fallbacks', 'compaction'],
     (json, draft: RequestDraft, _layout: MessagesLayout, name) => {
-      const value = json.text(json.range())
-      if (value !== 'null' && value !== '[]') markUnbounded(draft, name)
+      if (saysSomething(json)) markUnbounded(draft, name)
     },
   ),
+  mcp_servers(json, draft, _layout, name) {
+    if (saysSomething(json)) markHostedTool(draft, name)
+  },
   context_management(json, draft) {
     CONTEXT_MANAGEMENT.readIfObject(json, draft)
   },
@@ -82,6 +86,11 @@ const BODY = new ObjectReader<RequestDraft, MessagesLayout>({
     THREAD.readIfObject(json, draft)
   },
 })
+
+function saysSomething(json: JsonCursor): boolean {
+  const value = json.text(json.range())
+  return value !== 'null' && value !== '[]'
+}
 
 function readMessagesRequest(body: Buffer, line: RequestLine): ParsedRequest {
   const draft = newDraft(maxNormalisedBytes(body))
@@ -201,7 +210,7 @@ const TOOL = new ObjectReader<RequestDraft>({
   type(json, draft) {
     const type = json.stringOrNull()
     if (type === null || type === 'custom') return
-    if (!CALLER_RUN_TOOL.test(type)) markUnbounded(draft, type)
+    if (!CALLER_RUN_TOOL.test(type)) markHostedTool(draft, type)
     draft.addedTokens += type.includes('_toolset') ? TOOLSET_DESCRIPTION_TOKENS : TOOL_DESCRIPTION_TOKENS
   },
   cache_control: readCacheControl,

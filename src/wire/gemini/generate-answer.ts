@@ -149,7 +149,8 @@ function normaliseUsage(
   const named = countOf(counts.candidatesTokenCount) + thoughts
   const beside = tokensBeside(countOf(counts.totalTokenCount), prompt + toolPrompt, named, 0)
   const output = named + beside
-  const isOutputMissing = hasOutput && !isCount(counts.candidatesTokenCount) && beside === 0
+  // Google leaves a count of zero out; its total says that nothing is missing.
+  const isOutputMissing = hasOutput && ![counts.candidatesTokenCount, counts.totalTokenCount].some(isCount)
   if (!areCredibleCounts([counts.promptTokenCount, counts.candidatesTokenCount, counts.thoughtsTokenCount]))
     return undefined
   const cached = Math.min(countOf(counts.cachedContentTokenCount), prompt)

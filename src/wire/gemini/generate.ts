@@ -8,7 +8,7 @@ import { invalidField } from '../json/errors.ts'
 import { eachObject, eachObjectOrOne, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
 import { type ObjectLayout, readBody } from '../request-body.ts'
 import {
-  markUnbounded,
+  markHostedTool,
   newDraft,
   type RequestDraft,
   readAnswers,
@@ -31,6 +31,13 @@ export const geminiGenerate: Dialect<'gemini.generateContent'> = {
   isNearestTo: (path) => /\/v1(beta|alpha)\/|\/models\/.+:/.test(path),
   countRequest: geminiCountRequest,
   streamsAsArray: (line) => !/(?:^|&)alt=sse(?:&|$)/.test(line.query),
+  hostedTools: {
+    fields: [],
+    lists: ['tools'],
+    choices: ['toolConfig', 'tool_config'],
+    readTool,
+    functions: ['functionDeclarations', 'function_declarations'],
+  },
   readRequest: readGenerateRequest,
   upstreamPath,
   createTap: createGenerateTap,
@@ -215,7 +222,7 @@ const TOOL = new ObjectReader<Tool, RequestDraft>({
   // The name is marked as the caller spells it.
   ...handlersFor(HOSTED_TOOLS.concat(HOSTED_TOOLS.map(toSnakeCase)), (json, tool: Tool, draft: RequestDraft, name) => {
     tool.knownMembers++
-    markUnbounded(draft, name)
+    markHostedTool(draft, name)
     json.skipValue()
   }),
 })
@@ -225,7 +232,7 @@ function readTool(json: JsonCursor, draft: RequestDraft): void {
   const start = json.position
   const tool: Tool = { knownMembers: 0 }
   const members = TOOL.read(json, tool, draft)
-  if (members > tool.knownMembers) markUnbounded(draft, `tools at byte ${start}`)
+  if (members > tool.knownMembers) markHostedTool(draft, `tools at byte ${start}`)
 }
 
 function editBody(body: Buffer, layout: GenerateLayout, edits: Edits): Buffer {

@@ -9,13 +9,15 @@ import { invalidField } from '../json/errors.ts'
 import { eachObject, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
 import { addModelSplice, type ObjectLayout, readBody, requireModel } from '../request-body.ts'
 import {
+  MODEL_CHOICES,
   type ModelLayout,
+  markHostedTool,
+  markToolUnlessNull,
   markUnbounded,
   markUnboundedUnlessNull,
   measureResult,
   measureTools,
   newDraft,
-  OPEN_FEATURES,
   type RequestDraft,
   readAnswers,
   readArguments,
@@ -25,10 +27,16 @@ import {
   readServiceTier,
   readStream,
   readUser,
+  TOOL_FIELDS,
+  TOOL_PLACES,
 } from '../request-reader.ts'
 import { readCacheLifetime } from './cache-options.ts'
 import { createChatTap } from './chat-answer.ts'
 import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
+import { readProviderChoice } from './provider-choice.ts'
+
+/** Searches of OpenAI, and what servers add to the API. */
+const CHAT_TOOL_FIELDS = ['web_search_options', ...TOOL_FIELDS]
 
 export const openaiChat: Dialect<'openai.chat'> = {
   ...OPENAI_REFUSALS,
@@ -36,6 +44,7 @@ export const openaiChat: Dialect<'openai.chat'> = {
   // Some servers do: see `AnswerUsage.extrasFields`.
   listsExtras: false,
   endpoint: postEndpoint('/v1/chat/completions', '/chat/completions'),
+  hostedTools: { ...TOOL_PLACES, fields: CHAT_TOOL_FIELDS, readTool },
   readRequest: readChatRequest,
   upstreamPath: (_model, line) => `/chat/completions${forwardedQuery(line.query)}`,
   createTap: createChatTap,
@@ -97,8 +106,9 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
     const bytes = lengthOf(json.range())
     draft.predictionBytes = isObject ? bytes : 0
   },
-  // Searches of OpenAI, and what servers add to the API.
-  ...handlersFor(['web_search_options', ...OPEN_FEATURES], markUnboundedUnlessNull),
+  provider: readProviderChoice,
+  ...handlersFor(CHAT_TOOL_FIELDS, markToolUnlessNull),
+  ...handlersFor(MODEL_CHOICES, markUnboundedUnlessNull),
 })
 
 function readChatRequest(body: Buffer): ParsedRequest {
@@ -225,7 +235,7 @@ function readPart(json: JsonCursor, draft: RequestDraft): void {
 const TOOL = new ObjectReader<RequestDraft>({
   type(json, draft) {
     const type = json.stringOrNull()
-    if (type !== null && type !== 'function' && type !== 'custom') markUnbounded(draft, type)
+    if (type !== null && type !== 'function' && type !== 'custom') markHostedTool(draft, type)
   },
 })
 

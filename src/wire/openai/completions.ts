@@ -4,11 +4,23 @@ import type { Dialect, Edits, ParsedRequest } from '../dialect.ts'
 import { postEndpoint } from '../endpoint.ts'
 import { forwardedQuery } from '../headers.ts'
 import type { JsonCursor } from '../json/cursor.ts'
-import { ObjectReader } from '../json/object-reader.ts'
+import { handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { readBody, requireModel } from '../request-body.ts'
-import { newDraft, type RequestDraft, readAnswers, readModel, readStream, readUser } from '../request-reader.ts'
+import {
+  MODEL_CHOICES,
+  markToolUnlessNull,
+  markUnboundedUnlessNull,
+  newDraft,
+  type RequestDraft,
+  readAnswers,
+  readModel,
+  readStream,
+  readUser,
+  TOOL_FIELDS,
+} from '../request-reader.ts'
 import { type ChatLayout, editChat, newChatLayout, openaiChat, readStreamOptions } from './chat.ts'
 import { readPrompts } from './prompts.ts'
+import { readProviderChoice } from './provider-choice.ts'
 
 /** The only field that caps output here, even for providers that read another one in chat. */
 const CAP_FIELD = 'max_tokens'
@@ -41,6 +53,9 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   n: readMoreAnswers,
   best_of: readMoreAnswers,
   user: readUser,
+  provider: readProviderChoice,
+  ...handlersFor(TOOL_FIELDS, markToolUnlessNull),
+  ...handlersFor(MODEL_CHOICES, markUnboundedUnlessNull),
 })
 
 /** All of `best_of` are written and billed, and `n` of them are returned. */

@@ -15,6 +15,7 @@ import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { openaiChat } from './chat.ts'
 import { ERROR_FIELDS, type ErrorFacts } from './chat-errors.ts'
 import { readPrompts } from './prompts.ts'
+import { readProviderChoice } from './provider-choice.ts'
 
 /** Its refusals have the form of chat completions. */
 export const openaiEmbeddings: Dialect<'openai.embeddings'> = {
@@ -37,6 +38,7 @@ const BODY = new ObjectReader<RequestDraft, EmbeddingsLayout>({
     readPrompts(json, name, draft)
   },
   user: readUser,
+  provider: readProviderChoice,
 })
 
 function readEmbeddingsRequest(body: Buffer): ParsedRequest {

@@ -2,7 +2,7 @@
 
 import type { JsonCursor } from '../json/cursor.ts'
 import { eachObject, ObjectReader } from '../json/object-reader.ts'
-import { markUnbounded, type RequestDraft } from '../request-reader.ts'
+import { markHostedTool, type RequestDraft } from '../request-reader.ts'
 
 /** Tools that the caller describes and runs. */
 const CALLER_TOOLS = new Set(['function', 'custom', 'namespace'])
@@ -66,8 +66,8 @@ export function readTool(json: JsonCursor, draft: RequestDraft): void {
     draft.addedTokens += TOOL_DESCRIPTION_TOKENS
     return
   }
-  markUnbounded(draft, type)
-  if (memory !== null) markUnbounded(draft, `container_${memory}`)
+  markHostedTool(draft, type)
+  if (memory !== null) markHostedTool(draft, `container_${memory}`)
 }
 
 /** Whether the caller runs a tool that the provider describes. */

@@ -9,11 +9,12 @@ import { invalidField } from '../json/errors.ts'
 import { eachObject, eachObjectOrOne, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
 import { type BodyLayout, editModelAndCap, newBodyLayout, readBody, requireModel } from '../request-body.ts'
 import {
+  MODEL_CHOICES,
+  markToolUnlessNull,
   markUnbounded,
   markUnboundedUnlessNull,
   measureTools,
   newDraft,
-  OPEN_FEATURES,
   type RequestDraft,
   readArguments,
   readCap,
@@ -23,9 +24,12 @@ import {
   readServiceTier,
   readStream,
   readUser,
+  TOOL_FIELDS,
+  TOOL_PLACES,
 } from '../request-reader.ts'
 import { readCacheLifetime } from './cache-options.ts'
 import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
+import { readProviderChoice } from './provider-choice.ts'
 import { createResponsesTap } from './responses-answer.ts'
 import { readTool } from './responses-tools.ts'
 
@@ -36,6 +40,7 @@ export const openaiResponses: Dialect<'openai.responses'> = {
   name: 'openai.responses',
   listsExtras: true,
   endpoint: postEndpoint('/v1/responses', '/responses'),
+  hostedTools: { ...TOOL_PLACES, fields: TOOL_FIELDS, readTool },
   readRequest: readResponsesRequest,
   upstreamPath: (_model, line) => `/responses${forwardedQuery(line.query)}`,
   createTap: createResponsesTap,
@@ -76,7 +81,9 @@ const BODY = new ObjectReader<RequestDraft, ResponsesLayout>({
   background(json, draft, _layout, name) {
     if (json.boolean(name)) markUnbounded(draft, name)
   },
-  ...handlersFor(OPEN_FEATURES, markUnboundedUnlessNull),
+  provider: readProviderChoice,
+  ...handlersFor(TOOL_FIELDS, markToolUnlessNull),
+  ...handlersFor(MODEL_CHOICES, markUnboundedUnlessNull),
   // The provider keeps these: earlier answers are input that the body does not show.
   ...handlersFor(['previous_response_id', 'conversation'], readStored),
   // These also bring tools and passes of their own.
