@@ -101,8 +101,8 @@ export class SettlementCalculator {
     if (isTold && this.#knowsTier(metered, served, admitted, provider, wallMs)) return basis
     const cheap = { ...basis, metered: { ...metered, serviceTier: served } }
     const dear = { ...basis, metered: { ...metered, serviceTier: asked } }
-    const costOfBasis = (each: typeof dear) =>
-      this.#meteredUsage(each.metered, admitted, provider, wallMs).cost.totalNanoUsd
+    const costOfBasis = ({ metered: each }: SettlementBasis) =>
+      this.#meteredUsage(each, admitted, provider, wallMs).cost.totalNanoUsd
     const [cheapCost, dearCost] = [costOfBasis(cheap), costOfBasis(dear)]
     if (cheapCost === dearCost) return basis
     const dearest = dearCost > cheapCost ? dear : cheap
