@@ -60,9 +60,11 @@ export class Reply {
   sendWhole(attempt: UpstreamAttempt, body: Buffer): void {
     const status = attempt.status ?? 502
     const headers = this.#headers(attempt, status >= 300)
-    headers.push(...this.#costHeaders(), 'content-length', String(body.length))
+    headers.push(...this.#costHeaders())
+    // RFC 9110, section 8.6: a 204 has no content length.
+    if (status !== 204) headers.push('content-length', String(body.length))
     this.#exchange.writeHead(status, headers)
-    this.complete(attempt, body)
+    this.#exchange.end(body)
   }
 
   /** Ends complete, with the provider's error in the caller's dialect. */
@@ -72,7 +74,7 @@ export class Reply {
     this.sendWhole(attempt, text === undefined ? body : Buffer.from(text))
   }
 
-  /** Ends complete, with the last bytes. */
+  /** Ends a stream complete, with the last bytes. */
   complete({ dispatch, tap }: UpstreamAttempt, bytes: Buffer): void {
     // Some SDKs take a translated error event for one more answer.
     if (tap?.failed && dispatch.translation && this.#dialect.breaksAfterError) this.#exchange.cut(bytes.toString())

@@ -1,5 +1,6 @@
 // Usage check: whether the usage that an answer reports can be true. It prices nothing.
 
+import { servedTier } from '../core/service-tier.ts'
 import { FEE_CLASSES, type FeeClass, inputTokens, outputTokens, unitsOf, usageOf, usageSum } from '../core/usage.ts'
 import type { AnswerUsage, ExtrasField, HeaderList } from '../wire/dialect.ts'
 import { findHeader } from '../wire/headers.ts'
@@ -35,8 +36,8 @@ const TIER_HEADER = 'x-gemini-service-tier'
 export function withServedTier(basis: SettlementBasis, headers: HeaderList): SettlementBasis {
   const { metered } = basis
   if (!metered || metered.serviceTier !== null) return basis
-  const serviceTier = findHeader(headers, TIER_HEADER)?.toLowerCase()
-  return serviceTier === undefined ? basis : { ...basis, metered: { ...metered, serviceTier } }
+  const serviceTier = servedTier(findHeader(headers, TIER_HEADER))
+  return serviceTier === null ? basis : { ...basis, metered: { ...metered, serviceTier } }
 }
 
 /** Anthropic bills a container for this long at least. */

@@ -9,7 +9,7 @@ import { NodeExchange } from '../exchange/node.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { CALL_ROUTES, nearestDialect, servedDialect } from '../wire/index.ts'
 import { answerGated } from './gated-request.ts'
-import { exchangeOf, nodeExchangeOf, pathBelowMount } from './hono-request.ts'
+import { exchangeOf, isRespelled, nodeExchangeOf, pathBelowMount } from './hono-request.ts'
 import { problemResponse } from './problems.ts'
 
 const MAX_SHOWN_CHARACTERS = 256
@@ -50,6 +50,7 @@ export function notFound(c: Context): Response {
 }
 
 async function handleCall(c: Context, gate: Gate, dialect: Dialect): Promise<Response> {
+  if (isRespelled(c)) return notFound(c)
   const answer = await answerGated(gate, c)
   if (answer) return answer
   const nodeExchange = nodeExchangeOf(c)

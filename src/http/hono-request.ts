@@ -33,6 +33,12 @@ export function nodeExchangeOf(c: Context): NodeExchange | undefined {
   return new NodeExchange(incoming, outgoing, { path: exchange.path, readBody })
 }
 
+/** True if the path came in another spelling, which web requests clean up: `/v1/x/../responses`. */
+export function isRespelled(c: Context): boolean {
+  const [written] = bindingsOf(c).incoming?.url?.split('?') ?? []
+  return written !== undefined && !written.endsWith(pathBelowMount(c))
+}
+
 /** True if Node's request still has its whole body, and if that is the body which Hono would read. */
 function isUntouched({ req: { raw, bodyCache } }: Context, incoming: IncomingMessage): boolean {
   const inside = valuesInside(raw)

@@ -112,6 +112,10 @@ export interface Tap {
   readonly finished: boolean
   /** The answer carried an error event, or is an error. */
   readonly failed: boolean
+  /** More has passed than the preamble of a stream, which announces an answer. For an error that is a document: it answers in part. */
+  readonly hasContent: boolean
+  /** The event that carries the error, or the document that is one, as JSON; undefined if the answer has not failed. */
+  readonly errorJson: Buffer | undefined
   /** The usage came with the end of the answer, be the end good or bad: nothing more is billed. */
   readonly isUsageFinal: boolean
   /** How many content events have passed, for an estimate if nothing better is known. */

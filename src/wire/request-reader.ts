@@ -1,6 +1,7 @@
 // Request drafts: a request while its body is being read, and the readers of fields that several dialects share.
 
 import type { RequestFacts } from '../core/quote.ts'
+import { tierName } from '../core/service-tier.ts'
 import type { ByteRange, JsonCursor } from './json/cursor.ts'
 import { invalidField } from './json/errors.ts'
 import { countMembers, lengthOf } from './json/object-reader.ts'
@@ -149,7 +150,8 @@ export function readUser(json: JsonCursor, draft: RequestDraft): void {
 }
 
 export function readServiceTier(json: JsonCursor, draft: RequestDraft): void {
-  draft.serviceTier = json.stringOrNull()
+  const name = json.stringOrNull()
+  draft.serviceTier = name === null ? null : tierName(name)
 }
 
 export function readModalities(json: JsonCursor, draft: RequestDraft): void {

@@ -141,11 +141,11 @@ describe.each(STORES)('%s: reservations', (store) => {
       return own.map(({ limit, settled, reserved }) => [limit, settled, reserved])
     }
     expect(await levelsOf('second')).toEqual([
+      ['daily_spending_limit', 0.000_04, 0],
       ['requests_per_day', 1, 0],
       ['tokens_per_day', 30, 0],
-      ['daily_spending_limit', 0.000_04, 0],
     ])
-    const [requests, tokens, cost] = await levelsOf('first')
+    const [cost, requests, tokens] = await levelsOf('first')
     expect([requests, cost]).toEqual([
       ['requests_per_day', 1, 0],
       ['daily_spending_limit', Number(bound) / 1e9, 0],

@@ -321,7 +321,10 @@ describe('Anthropic counts classes apart:', () => {
   })
 
   test('gives the tier that was used', () => {
-    expect(meter({ input_tokens: 1, service_tier: 'priority' })?.serviceTier).toBe('priority')
+    const usual = { speed: 'standard', inference_geo: 'global' }
+    expect(meter({ input_tokens: 1, service_tier: 'priority', ...usual })?.serviceTier).toBe('priority')
+    // What has a price of its own is not told.
+    expect(meter({ input_tokens: 1, service_tier: 'priority' })?.serviceTier).toBeNull()
   })
 
   test('settles every token written, by the sum or by the split: whichever has more', () => {
