@@ -192,6 +192,8 @@ export interface ChatRequest {
   readonly reasoning?: Reasoning
   /** The caller's id of its own user. */
   readonly user?: string
+  /** A hint: cache as much of the prompt as the provider can. */
+  readonly cache?: CacheHint
   readonly extras?: Extras
 }
 

@@ -4,9 +4,11 @@
 import type { ChatError, ChatEvent, ChatRequest, ChatResponse, ChatUsage, JsonObject } from '../core/chat.ts'
 import { Problem } from '../core/problem.ts'
 import type { ErrorContext, RequestLine } from '../wire/dialect.ts'
+import { invalidField } from '../wire/json/errors.ts'
+import { placeOf } from './places.ts'
 
 /** The fields of a chat request for which a dialect can have a name of its own. */
-export type ChatRequestField = keyof ChatRequest | 'cache'
+export type ChatRequestField = keyof ChatRequest | 'media'
 
 /**
  * The error for a request that the target cannot fulfil. The caller sees its own dialect's name of the field.
@@ -14,6 +16,19 @@ export type ChatRequestField = keyof ChatRequest | 'cache'
  */
 export function unsupported(field: ChatRequestField, message: string): Problem {
   return new Problem('unsupported', message, field)
+}
+
+/** The error for a part of a message that the target cannot take. It names the part's place in the caller's request. */
+export function unsupportedPart(part: object, message: string): Problem {
+  const place = placeOf(part)
+  return place === undefined
+    ? unsupported('messages', message)
+    : new Problem('unsupported', `${place}: ${message}`, place)
+}
+
+/** The error for a part of a message that no target could take. @param rule as in `invalidField` */
+export function invalidPart(part: object, rule: string): Problem {
+  return invalidField(placeOf(part) ?? 'messages', rule)
 }
 
 /** The target for which a request is written. */

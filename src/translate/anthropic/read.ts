@@ -15,6 +15,7 @@ import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { RequestLine } from '../../wire/dialect.ts'
 import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft } from '../dialect-fields.ts'
+import { placed } from '../places.ts'
 import { ANTHROPIC_EXTRAS, cacheOf, DIALECT, isEmpty, optionalField } from './dialect-fields.ts'
 import { readMessage, readSystem, type ToolNames } from './read-parts.ts'
 
@@ -102,7 +103,7 @@ function presentFields(body: JsonObject, extras: ExtrasDraft): JsonObject {
 function readMessages(system: unknown, messages: readonly unknown[]): ChatMessage[] {
   const names: ToolNames = new Map()
   const first = system === undefined ? [] : [readSystem(system)]
-  return [...first, ...messages.map((message) => readMessage(message, names))]
+  return [...first, ...messages.map((message, index) => readMessage(message, `messages[${index}]`, names))]
 }
 
 const TOOL_FIELDS = new Set([
@@ -119,19 +120,22 @@ const TOOL_HINTS = new Set(['eager_input_streaming', 'defer_loading', 'input_exa
 function readTools(tools: unknown): (ToolDefinition | DialectTool)[] | undefined {
   if (tools === undefined) return undefined
   if (!Array.isArray(tools)) throw invalidField('tools', 'must be an array')
-  return tools.map(readTool)
+  return tools.map((tool, index) => placedTool(tool, `tools[${index}]`))
 }
 
-function readTool(tool: unknown): ToolDefinition | DialectTool {
-  if (!isRecord(tool)) throw invalidField('tools', 'must hold objects only')
+function placedTool(tool: unknown, path: string): ToolDefinition | DialectTool {
+  return placed(readTool(tool, path), path)
+}
+
+function readTool(tool: unknown, path: string): ToolDefinition | DialectTool {
+  if (!isRecord(tool)) throw invalidField(path, 'must be an object')
   const { name, type, description, input_schema: schema, strict, cache_control: control } = tool
   if (typeof type === 'string' && type !== '' && type !== 'custom') {
     return { kind: 'dialect', dialect: DIALECT, name: type, value: tool }
   }
-  if (typeof name !== 'string' || name === '') throw invalidField('tools', 'must hold a name in every tool')
-  if (schema !== undefined && !isRecord(schema))
-    throw invalidField('tools', 'must hold an object as the input_schema of every tool')
-  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
+  if (typeof name !== 'string' || name === '') throw invalidField(`${path}.name`, 'is required')
+  if (schema !== undefined && !isRecord(schema)) throw invalidField(`${path}.input_schema`, 'must be an object')
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS, path)
   extras.keepRest(tool, TOOL_FIELDS, { hints: TOOL_HINTS })
   readCallers(tool.allowed_callers, extras)
   const cache = cacheOf(control)

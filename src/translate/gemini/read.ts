@@ -13,6 +13,7 @@ import type { RequestLine } from '../../wire/dialect.ts'
 import { modelInPath } from '../../wire/gemini/path.ts'
 import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft } from '../dialect-fields.ts'
+import { placed } from '../places.ts'
 import { listOf, objectAt, stringsOf } from './checks.ts'
 import {
   CONTENT_SIZES_MARK,
@@ -58,8 +59,8 @@ const CONTENT_FIELDS = new Set(['role', 'parts'])
 function systemOf(value: unknown): ChatMessage[] {
   const content = objectAt(value, 'systemInstruction')
   if (!content) return []
-  const extras = new ExtrasDraft(GEMINI_EXTRAS)
-  extras.keepRest(content, CONTENT_FIELDS, { hints: GEMINI_HINTS })
+  const extras = new ExtrasDraft(GEMINI_EXTRAS, 'systemInstruction')
+  extras.keepRest(content, CONTENT_FIELDS, { isEcho: true })
   // Google ignores the role here.
   if (!isEmpty(content.role)) extras.mark('role', content.role)
   const parts = listOf(content.parts, 'systemInstruction.parts').map((part, index) =>
@@ -133,8 +134,8 @@ function messagesOf(contents: unknown): ChatMessage[] {
       conversation.position = `${contentIndex}_${index}`
       return { part: readPart(original, `contents[${contentIndex}].parts[${index}]`, conversation), original }
     })
-    const extras = new ExtrasDraft(GEMINI_EXTRAS)
-    extras.keepRest(content, CONTENT_FIELDS, { hints: GEMINI_HINTS })
+    const extras = new ExtrasDraft(GEMINI_EXTRAS, `contents[${contentIndex}]`)
+    extras.keepRest(content, CONTENT_FIELDS, { isEcho: true })
     if (content.role !== (role === 'assistant' ? 'model' : role)) extras.mark('role', content.role ?? null)
     const isAlone = extras.toField().extras !== undefined
     const last = drafts.at(-1)
@@ -184,10 +185,12 @@ function toolsOf(value: unknown): (ToolDefinition | DialectTool)[] {
     const followsFunctions = tools.at(-1)?.kind === 'function'
     const field = `tools[${position}].functionDeclarations`
     for (const [index, declaration] of listOf(functionDeclarations, field).entries()) {
-      tools.push(readDeclaration(declaration, `${field}[${index}]`, followsFunctions && index === 0))
+      const place = `${field}[${index}]`
+      tools.push(placed(readDeclaration(declaration, place, followsFunctions && index === 0), place))
     }
     const name = Object.keys(rest)[0]
-    if (name !== undefined) tools.push({ kind: 'dialect', dialect: DIALECT, name, value: rest })
+    if (name !== undefined)
+      tools.push(placed({ kind: 'dialect', dialect: DIALECT, name, value: rest }, `tools[${position}].${name}`))
   }
   return tools
 }
@@ -198,7 +201,7 @@ const DECLARATION_FIELDS = new Set(['name', 'description', 'parameters', 'parame
 function readDeclaration(declaration: JsonObject, field: string, isSeparate: boolean): ToolDefinition {
   const { name, description, parameters, parametersJsonSchema } = declaration
   if (typeof name !== 'string' || name === '') throw invalidField(`${field}.name`, 'must be a string that is not empty')
-  const extras = new ExtrasDraft(GEMINI_EXTRAS)
+  const extras = new ExtrasDraft(GEMINI_EXTRAS, field)
   extras.keepRest(declaration, DECLARATION_FIELDS, { hints: GEMINI_HINTS })
   const schema = objectAt(parametersJsonSchema, `${field}.parametersJsonSchema`)
   const openApiSchema = objectAt(parameters, `${field}.parameters`)

@@ -6,7 +6,7 @@ import { inputTokens, outputTokens, unitsOf } from '../../core/usage.ts'
 import { readName } from '../dialect-fields.ts'
 import type { ResponseContext } from '../translator.ts'
 import { DIALECT } from './dialect-fields.ts'
-import { googleExtra, inlineOf, readCall, urlOf } from './parts.ts'
+import { googleExtra, picturesIn, readCall, urlOf } from './parts.ts'
 import { isThinkingBlock, joinText, readThinkingBlocks, writeThinkingBlock } from './thoughts.ts'
 
 /** Finish reasons of many servers. An unknown reason counts as a normal end. */
@@ -32,7 +32,7 @@ export function readResponse(body: JsonObject): ChatResponse {
 
 function readChoice(choice: JsonObject, idPrefix: string): ChatChoice {
   const message = recordOf(choice.message)
-  const calls = callsIn(message).map((call, index) => readCall(call, `${idPrefix}_${index}`) ?? dialectCall(call))
+  const calls = callsIn(message).map((call, index) => dialectCall(call) ?? readCall(call, `${idPrefix}_${index}`))
   const parts = [
     ...readThoughts(message),
     ...(textOf(message.content) === '' ? [] : [{ kind: 'text', text: textOf(message.content) } as const]),
@@ -54,7 +54,7 @@ export function callsIn(message: JsonObject): unknown[] {
 }
 
 function dialectCall(call: unknown): Part | undefined {
-  if (!isRecord(call) || !isRecord(call.custom)) return undefined
+  if (!isRecord(call) || !isRecord(call.custom) || isRecord(call.function)) return undefined
   return { kind: 'dialect', dialect: DIALECT, name: 'custom', value: call }
 }
 
@@ -108,16 +108,6 @@ function readThoughts(message: JsonObject): Part[] {
   if (blocks.length > 0) return blocks
   const text = reasoningTextOf(message)
   return text === '' ? [] : [{ kind: 'reasoning', text }]
-}
-
-/** The images of a message or of a delta, in OpenRouter's field for them. */
-export function picturesIn(message: JsonObject): { kind: 'media'; mediaType: string; source: { base64: string } }[] {
-  if (!Array.isArray(message.images)) return []
-  return message.images.flatMap((image: unknown) => {
-    const { url } = recordOf(recordOf(image).image_url)
-    const inline = typeof url === 'string' ? inlineOf(url) : undefined
-    return inline ? [{ kind: 'media' as const, ...inline }] : []
-  })
 }
 
 export function writePicture(mediaType: string, base64: string, index: number): JsonObject {
