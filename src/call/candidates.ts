@@ -7,6 +7,7 @@ import type { RequestFacts } from '../core/quote.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Callers } from '../keys/callers.ts'
 import type { CallerKey, Provider, UpstreamRequest } from '../providers/provider.ts'
+import type { AnswerChanges } from '../translate/answer-restoration.ts'
 import type { Translation } from '../translate/translation.ts'
 import type { Dialect, Edits, HeaderList, ParsedRequest, RequestLine } from '../wire/dialect.ts'
 import { maxNormalisedBytes } from '../wire/text-bound.ts'
@@ -25,6 +26,10 @@ export interface CallCandidate extends Candidate {
   readonly callerKey: CallerKey | undefined
   /** Hints in the request that the dialect of the target cannot express, by the caller's names. */
   readonly dropped: readonly string[]
+  /** What was put into the form that the target accepts, by the caller's names. */
+  readonly adapted: readonly string[]
+  /** What the translation has to undo in the answer. */
+  readonly changes: AnswerChanges | undefined
 }
 
 /** A call as it came in. */
@@ -56,7 +61,7 @@ type KeyFinder = Pick<Callers, 'providerKey'>
 /** A translated request carries none of the caller's headers. */
 const TRANSLATED_REQUEST_HEADERS: HeaderList = ['content-type', 'application/json', 'anthropic-version', '2023-06-01']
 
-const NO_DROPPED_HINTS: readonly string[] = []
+const NO_NAMES: readonly string[] = []
 
 /**
  * The targets to which the call can be sent. Throws the first target's Problem if there is none.
@@ -96,7 +101,13 @@ function candidateOf(
     capField: provider.capField,
     defaultCap: call.defaultCap,
   })
-  const { body, line, dropped } = translated ?? { body: call.body, line: exchange, dropped: NO_DROPPED_HINTS }
+  const { body, line, dropped, adapted, changes } = translated ?? {
+    body: call.body,
+    line: exchange,
+    dropped: NO_NAMES,
+    adapted: NO_NAMES,
+    changes: undefined,
+  }
   const reading = translated ? dialect.readRequest(body, line) : call.reading
   const headers = translated ? TRANSLATED_REQUEST_HEADERS : exchange.headers
   const countableInput = {
@@ -127,6 +138,8 @@ function candidateOf(
     line,
     headers,
     dropped,
+    adapted,
+    changes,
     countableInput,
     defaultCap,
     request,

@@ -60,7 +60,7 @@ export function dispatchOf(
     admitted,
     circuitPass,
     dialect,
-    translation: translation && { with: translation, context: responseContext(context) },
+    translation: translation && { with: translation, context: responseContext(context, candidate) },
     hidesUsage: requestsUsage && !translation,
     headers: answerHeaders(context, admitted, candidate, cap),
   }
@@ -99,13 +99,14 @@ function answerHeaders(
   candidate: CallCandidate,
   cap: number | null,
 ): HeaderList {
-  const { provider, model, translation, dropped } = candidate
+  const { provider, model, translation, dropped, adapted } = candidate
   const headers = rateHeaders(call.dialect, callId, admitted.levels, 'provider', now)
   if (cap !== null) headers.push('x-bursar-max-output-tokens', String(cap))
   if (admitted.unenforced.length > 0) headers.push('x-bursar-over-limit', admitted.unenforced.join(', '))
   if (provider.simulated) headers.push('x-bursar-simulated', 'true')
   if (isAlias || translation) headers.push('x-bursar-target', toHeaderText(`${provider.name}/${model}`))
   if (dropped.length > 0) headers.push('x-bursar-dropped', toHeaderText(dropped.join(', ')))
+  if (adapted.length > 0) headers.push('x-bursar-adapted', toHeaderText(adapted.join(', ')))
   return headers
 }
 
@@ -114,13 +115,15 @@ function toHeaderText(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 1_024)
 }
 
-function responseContext({ call, callId, now }: DispatchContext): ResponseContext {
+function responseContext({ call, callId, now }: DispatchContext, { changes }: CallCandidate): ResponseContext {
   return {
     callId,
     nowMs: now.wallMs,
     model: call.reading.facts.model,
     withUsage: call.reading.requestsUsage,
     asEvents: call.dialect.streamsAsArray?.(call.exchange) !== true,
+    stream: call.reading.facts.stream,
+    ...(changes && { changes }),
   }
 }
 

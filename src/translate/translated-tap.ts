@@ -1,11 +1,12 @@
 // Translated tap: meters a response in the provider's dialect, and returns it in the caller's. It never meters its own output.
 
-import type { ChatUsage } from '../core/chat.ts'
+import type { ChatEvent, ChatUsage } from '../core/chat.ts'
 import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
 import { usageSum } from '../core/usage.ts'
 import type { AnswerUsage, Tap } from '../wire/dialect.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
 import { MeteredTap } from '../wire/taps/metered-tap.ts'
+import { AnswerRestorer } from './answer-restoration.ts'
 import type { EventReader, EventWriter, ResponseContext, Translator } from './translator.ts'
 
 const LINE_FEED = 0x0a
@@ -31,6 +32,7 @@ export class TranslatedTap extends MeteredTap<Tap> {
   readonly #context: ResponseContext
   readonly #reader: EventReader
   readonly #writer: EventWriter
+  readonly #restorer: AnswerRestorer | undefined
   readonly #lineBuffer = new ChunkBuffer()
   #output = ''
   #isClosed = false
@@ -47,6 +49,7 @@ export class TranslatedTap extends MeteredTap<Tap> {
     this.#context = context
     this.#reader = from.createEventReader()
     this.#writer = to.createEventWriter(context)
+    this.#restorer = context.changes && new AnswerRestorer(context.changes)
   }
 
   get isDocument(): boolean {
@@ -82,7 +85,8 @@ export class TranslatedTap extends MeteredTap<Tap> {
     const parsed = hasMoreValuesThan(text, MAX_VALUES) ? undefined : parseObject(text)
     if (!parsed) throw new TranslationError('the response is not a JSON object')
     const usage = totalUsage(this.answerUsage())
-    const response = this.#providerTranslator.readResponse(parsed)
+    const read = this.#providerTranslator.readResponse(parsed)
+    const response = this.#restorer?.restoreResponse(read) ?? read
     const isEmpty = response.choices.every(({ parts, stop }) => parts.length === 0 && stop === 'end')
     if (isEmpty && (!usage || response.choices.length === 0))
       throw new TranslationError(`the response is not one of the dialect ${this.#providerTranslator.dialect}`)
@@ -116,15 +120,19 @@ export class TranslatedTap extends MeteredTap<Tap> {
       return
     const data = parseObject(line.toString('utf8', DATA_PREFIX.length))
     if (!data) return
-    for (const event of this.#reader.read(data)) this.#output += this.#writer.write(event)
+    this.#write(this.#reader.read(data))
   }
 
   /** Writes what was held back, the usage and the terminal event, once. */
   #close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    for (const event of this.#reader.end()) this.#output += this.#writer.write(event)
+    this.#write(this.#reader.end())
     this.#output += this.#writer.end(totalUsage(this.answerUsage()))
+  }
+
+  #write(events: readonly ChatEvent[]): void {
+    for (const event of events) this.#output += this.#writer.write(this.#restorer?.restoreEvent(event) ?? event)
   }
 
   #takeOutput(): Buffer {

@@ -5,10 +5,19 @@ import type { ChatError, ChatEvent, ChatRequest, ChatResponse, ChatUsage, JsonOb
 import { Problem } from '../core/problem.ts'
 import type { ErrorContext, RequestLine } from '../wire/dialect.ts'
 import { invalidField } from '../wire/json/errors.ts'
+import type { AnswerChanges } from './answer-restoration.ts'
 import { placeOf } from './places.ts'
+import type { TargetRules } from './target-rules.ts'
 
 /** The fields of a chat request for which a dialect can have a name of its own. */
-export type ChatRequestField = keyof ChatRequest | 'media'
+export type ChatRequestField =
+  | keyof ChatRequest
+  | 'toolName'
+  | 'toolSchema'
+  | 'strict'
+  | 'effort'
+  | 'media'
+  | 'arguments'
 
 /**
  * The error for a request that the target cannot fulfil. The caller sees its own dialect's name of the field.
@@ -62,6 +71,10 @@ export interface ResponseContext {
   readonly withUsage: boolean
   /** False: the stream is one JSON array, as Gemini sends it without `alt=sse`. */
   readonly asEvents: boolean
+  /** True: the caller requested a stream. A provider may answer with one document all the same. */
+  readonly stream?: boolean
+  /** What the request was changed by, to be undone in the answer. Absent: nothing. */
+  readonly changes?: AnswerChanges
 }
 
 /** Reads a stream, event by event. Never throws: an event that cannot be read returns no chat events. */
@@ -108,6 +121,8 @@ export interface Translator {
    * @param body the parsed JSON, which the dialect's reader in wire/ has checked already
    */
   readRequest(body: JsonObject, line: RequestLine): ChatRequest
+  /** What this dialect's models accept. A request of another dialect is put into that form before it is written. */
+  readonly rules: TargetRules
   /** Throws Problem `unsupported`, naming the field, for what this dialect cannot express and the request needs. */
   writeRequest(request: ChatRequest, target: RequestTarget): WrittenRequest
   /** The path and the query to which this dialect's SDK would send the written request. */

@@ -11,9 +11,9 @@ import type {
 } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
+import { stringifyJson } from '../arguments.ts'
 import { ExtrasDraft } from '../dialect-fields.ts'
 import { placed } from '../places.ts'
-import { stringifyJson } from './arguments.ts'
 import { ANTHROPIC_EXTRAS, cacheOf, DIALECT, isEmpty, optionalField } from './dialect-fields.ts'
 
 /** The name of each tool call's tool, by the call's id. The reader adds to it while it reads a conversation. */

@@ -12,9 +12,9 @@ import type {
   ToolResultPart,
 } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
+import { parseJsonObject } from '../arguments.ts'
 import { unsupportedThing, writeExtras } from '../dialect-fields.ts'
 import { invalidPart, unsupportedPart } from '../translator.ts'
-import { parseJsonObject } from './arguments.ts'
 import { ANTHROPIC_EXTRAS, cacheControl, DIALECT, isEmpty, legalId, optionalField } from './dialect-fields.ts'
 
 /** A conversation as the two fields of a request. */

@@ -13,11 +13,11 @@ import type {
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft, hashOf, isSameJson, jsonOf, unsupportedThing, writeExtras } from '../dialect-fields.ts'
+import { type InlineData, normalMediaType, parseDataUrl } from '../media-types.ts'
 import { placed } from '../places.ts'
 import { unsupportedPart } from '../translator.ts'
 import { DIALECT, OPENAI_EXTRAS } from './dialect-fields.ts'
 
-const DATA_URL = /^data:([^;,]+);base64,(.*)$/s
 /** Parts with a text. The Responses API has two types of them, and clients that speak both mix them up. */
 const TEXT_TYPES: ReadonlySet<unknown> = new Set(['text', 'input_text', 'output_text'])
 const TEXT_FIELDS: ReadonlySet<string> = new Set(['type', 'text', 'cache_control'])
@@ -128,9 +128,9 @@ function readFile({ file_data: data, filename }: JsonObject, extras: ExtrasDraft
 }
 
 /** The media of a data URL; undefined for any other URL. */
-export function inlineOf(url: string): { readonly mediaType: string; readonly source: { base64: string } } | undefined {
-  const [, mediaType, base64] = DATA_URL.exec(url) ?? []
-  return mediaType === undefined || base64 === undefined ? undefined : { mediaType, source: { base64 } }
+export function inlineOf(url: string): InlineData | undefined {
+  const inline = parseDataUrl(url)
+  return inline && { ...inline, mediaType: normalMediaType(inline.mediaType) }
 }
 
 /** Media in the response of a model. */
