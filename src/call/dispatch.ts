@@ -8,6 +8,7 @@ import type { Translation } from '../translate/translation.ts'
 import type { ResponseContext } from '../translate/translator.ts'
 import type { Dialect, HeaderList, Tap } from '../wire/dialect.ts'
 import { addIetfRateHeaders } from '../wire/limit-headers.ts'
+import { DocumentAsEventsTap } from '../wire/taps/document-as-events.ts'
 import type { AdmittedCall } from './applicant.ts'
 import { type CallCandidate, type IncomingCall, outgoingOf } from './candidates.ts'
 
@@ -74,7 +75,10 @@ export function tapFor(
 ): Tap {
   const { streaming, model } = admitted.facts
   const tap = dialect.createTap(streaming, contentType, hidesUsage && !isEncoded, model)
-  return translation ? translation.with.createTap(tap, translation.context) : tap
+  if (translation) return translation.with.createTap(tap, translation.context)
+  const { documentEvents } = dialect
+  const isUnasked = streaming && tap.isDocument && documentEvents !== undefined
+  return isUnasked ? new DocumentAsEventsTap(tap, documentEvents, !hidesUsage) : tap
 }
 
 /** If the circuit opened after the target was chosen, nothing is sent: the attempt fails as if the connection was refused. */

@@ -217,6 +217,8 @@ export interface ChatUsage {
 
 /** A whole response. */
 export interface ChatResponse {
+  /** Set if the model gave up, so that its response is none: the caller should try again. */
+  readonly failure?: ChatError
   /** The provider's id of the response; empty if the provider gave none. */
   readonly id: string
   /** The model as the provider names it; empty if the provider did not name it. */
@@ -258,10 +260,19 @@ export interface ChatError {
   readonly message: string
   /** The provider's own code, for people to read. */
   readonly code?: string
+  /** How long the provider asks to wait, in milliseconds. */
+  readonly retryAfterMs?: number
+  /** Of kind `contextLength`, the tokens of the prompt and the most that the model takes, if the provider says both. */
+  readonly tokens?: number
+  readonly maxTokens?: number
 }
 
 export type ErrorKind =
   | 'invalid'
+  /** The prompt is too long for the model. */
+  | 'contextLength'
+  /** The provider's filter refused the prompt. */
+  | 'contentFilter'
   | 'unauthenticated'
   | 'forbidden'
   | 'notFound'

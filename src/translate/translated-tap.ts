@@ -7,6 +7,7 @@ import type { AnswerUsage, Tap } from '../wire/dialect.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
 import { MeteredTap } from '../wire/taps/metered-tap.ts'
 import { AnswerRestorer } from './answer-restoration.ts'
+import { eventsOf } from './response-events.ts'
 import type { EventReader, EventWriter, ResponseContext, Translator } from './translator.ts'
 
 const LINE_FEED = 0x0a
@@ -36,6 +37,8 @@ export class TranslatedTap extends MeteredTap<Tap> {
   readonly #lineBuffer = new ChunkBuffer()
   #output = ''
   #isClosed = false
+  #events: Buffer | undefined
+  #failureMessage: string | undefined
 
   /**
    * @param meter the tap of the provider's dialect for the same response
@@ -58,6 +61,14 @@ export class TranslatedTap extends MeteredTap<Tap> {
 
   get eventCount(): number {
     return this.source.eventCount
+  }
+
+  get asEvents(): Buffer | undefined {
+    return this.#events
+  }
+
+  get failureMessage(): string | undefined {
+    return this.#failureMessage
   }
 
   push(chunk: Buffer): Buffer {
@@ -87,10 +98,19 @@ export class TranslatedTap extends MeteredTap<Tap> {
     const usage = totalUsage(this.answerUsage())
     const read = this.#providerTranslator.readResponse(parsed)
     const response = this.#restorer?.restoreResponse(read) ?? read
+    if (response.failure) {
+      this.#failureMessage = response.failure.message
+      throw new TranslationError(response.failure.message)
+    }
     const isEmpty = response.choices.every(({ parts, stop }) => parts.length === 0 && stop === 'end')
     if (isEmpty && (!usage || response.choices.length === 0))
       throw new TranslationError(`the response is not one of the dialect ${this.#providerTranslator.dialect}`)
-    return Buffer.from(JSON.stringify(this.#callerTranslator.writeResponse(response, usage, this.#context)))
+    if (!this.#context.stream)
+      return Buffer.from(JSON.stringify(this.#callerTranslator.writeResponse(response, usage, this.#context)))
+    for (const event of eventsOf(response)) this.#output += this.#writer.write(event)
+    this.#output += this.#writer.end(usage)
+    this.#events = this.#takeOutput()
+    return this.#events
   }
 
   #readLines(chunk: Buffer): void {

@@ -1,7 +1,7 @@
 // Translation: joins two translators for calls whose caller speaks one dialect and whose provider speaks another. It holds no
 // state of a call.
 
-import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
+import { hasMoreValuesThan, parseFirstObject, parseObject } from '../core/json-values.ts'
 import { Problem } from '../core/problem.ts'
 import type { ErrorContext, RequestLine, Tap } from '../wire/dialect.ts'
 import { adaptRequest } from './adaptation.ts'
@@ -87,9 +87,14 @@ export class Translation {
     return isWhole ? 'application/json' : this.#caller.streamContentType(context)
   }
 
-  /** The provider's error response as JSON in the caller's dialect. @param body the provider's bytes, which need not be JSON */
-  errorBody(status: number, body: Buffer, context: ErrorContext): string {
-    return this.#caller.writeError(this.#provider.readError(status, parseObject(body.toString())), context)
+  /**
+   * The provider's error response as JSON in the caller's dialect.
+   * @param body the provider's bytes, which need not be JSON
+   * @param retryAfterMs how long the provider asks to wait; null if it does not
+   */
+  errorBody(status: number, body: Buffer, context: ErrorContext, retryAfterMs: number | null = null): string {
+    const error = this.#provider.readError(status, parseFirstObject(body.toString()))
+    return this.#caller.writeError(retryAfterMs === null ? error : { ...error, retryAfterMs }, context)
   }
 
   #fieldNamesOf(names: readonly string[]): string[] {
