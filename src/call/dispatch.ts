@@ -23,6 +23,8 @@ export interface Dispatch {
   readonly dialect: Dialect
   /** Set if the caller speaks another dialect than the provider. */
   readonly translation: { readonly with: Translation; readonly context: ResponseContext } | undefined
+  /** True if a stream of the provider is one JSON array. */
+  readonly streamsAsArray: boolean
   /** True if the gateway requested a usage chunk that the caller did not request. */
   readonly hidesUsage: boolean
   /** Headers that every answer to this attempt carries. */
@@ -62,6 +64,7 @@ export function dispatchOf(
     circuitPass,
     dialect,
     translation: translation && { with: translation, context: responseContext(context, candidate) },
+    streamsAsArray: dialect.streamsAsArray?.(candidate.line) === true,
     hidesUsage: requestsUsage && !translation,
     headers: answerHeaders(context, admitted, candidate, cap),
   }
@@ -69,12 +72,14 @@ export function dispatchOf(
 
 /** The tap that meters an answer of this content type, and translates the answer if need be. */
 export function tapFor(
-  { admitted, dialect, hidesUsage, translation }: Dispatch,
+  { admitted, dialect, streamsAsArray, hidesUsage, translation }: Dispatch,
   contentType: string,
   isEncoded: boolean,
 ): Tap {
   const { streaming, model } = admitted.facts
-  const tap = dialect.createTap(streaming, contentType, hidesUsage && !isEncoded, model)
+  // JSON in place of events is one document.
+  const isStream = streaming && (streamsAsArray || !/\bjson\b/i.test(contentType))
+  const tap = dialect.createTap(isStream, contentType, hidesUsage && !isEncoded, model)
   if (translation) return translation.with.createTap(tap, translation.context)
   const { documentEvents } = dialect
   const isUnasked = streaming && tap.isDocument && documentEvents !== undefined

@@ -1,7 +1,7 @@
 // Translated tap: meters a response in the provider's dialect, and returns it in the caller's. It never meters its own output.
 
 import type { ChatEvent, ChatUsage } from '../core/chat.ts'
-import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
+import { hasMoreValuesThan, isRecord, parseObject } from '../core/json-values.ts'
 import { usageSum } from '../core/usage.ts'
 import type { AnswerUsage, Tap } from '../wire/dialect.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
@@ -93,6 +93,7 @@ export class TranslatedTap extends MeteredTap<Tap> {
     this.source.push(body)
     this.source.end()
     const text = body.toString()
+    if (this.#context.stream && text.trimStart().startsWith('[')) return this.#translateList(text)
     const parsed = hasMoreValuesThan(text, MAX_VALUES) ? undefined : parseObject(text)
     if (!parsed) throw new TranslationError('the response is not a JSON object')
     const usage = totalUsage(this.answerUsage())
@@ -109,6 +110,16 @@ export class TranslatedTap extends MeteredTap<Tap> {
       return Buffer.from(JSON.stringify(this.#callerTranslator.writeResponse(response, usage, this.#context)))
     for (const event of eventsOf(response)) this.#output += this.#writer.write(event)
     this.#output += this.#writer.end(usage)
+    this.#events = this.#takeOutput()
+    return this.#events
+  }
+
+  /** Translates a stream that came as one list of events, as Gemini's does without `alt=sse`. */
+  #translateList(text: string): Buffer {
+    const list: unknown = hasMoreValuesThan(text, MAX_VALUES) ? undefined : parseList(text)
+    if (!Array.isArray(list)) throw new TranslationError('the response is not a JSON list')
+    for (const event of list.filter(isRecord)) this.#write(this.#reader.read(event))
+    this.#close()
     this.#events = this.#takeOutput()
     return this.#events
   }
@@ -159,6 +170,14 @@ export class TranslatedTap extends MeteredTap<Tap> {
     const written = this.#output
     this.#output = ''
     return written === '' ? EMPTY_BUFFER : Buffer.from(written)
+  }
+}
+
+function parseList(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 

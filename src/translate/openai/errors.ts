@@ -108,10 +108,8 @@ export function writeError(error: ChatError, context: ErrorContext): string {
 
 /** OpenAI's words for a prompt that is too long; otherwise the provider's own. */
 function messageOf({ kind, message, tokens, maxTokens }: ChatError): string {
-  if (kind !== 'contextLength') return message
+  if (kind !== 'contextLength' || /maximum context length/i.test(message)) return message
   if (tokens === undefined || maxTokens === undefined)
-    return /context length/i.test(message)
-      ? message
-      : `The prompt is longer than the model's maximum context length: ${message}`
+    return `The prompt is longer than the model's maximum context length: ${message}`
   return `This model's maximum context length is ${maxTokens} tokens. However, your messages resulted in ${tokens} tokens. Please reduce the length of the messages.`
 }

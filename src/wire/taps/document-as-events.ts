@@ -1,7 +1,7 @@
 // Document as events: an answer that is one JSON document although the caller requested a stream. The document is metered as it is;
 // the caller, who waits for events, gets it as events of the same dialect.
 
-import { parseObject } from '../../core/json-values.ts'
+import { isRecord } from '../../core/json-values.ts'
 import type { Tap } from '../dialect.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from './chunk-buffer.ts'
 import { MeteredTap } from './metered-tap.ts'
@@ -38,8 +38,19 @@ export class DocumentAsEventsTap extends MeteredTap<Tap> {
 
   end(): Buffer {
     this.source.end()
-    const document = this.failed ? undefined : parseObject(this.#document.take().toString())
-    if (document) this.#events = Buffer.from(this.#write(document, this.#withUsage))
+    if (!this.failed) this.#events = this.#eventsOf(this.#document.take())
     return EMPTY_BUFFER
+  }
+
+  /** A list of documents is a stream in the form that Gemini has without `alt=sse`. */
+  #eventsOf(body: Buffer): Buffer | undefined {
+    try {
+      const parsed: unknown = JSON.parse(body.toString())
+      const documents = (Array.isArray(parsed) ? parsed : [parsed]).filter(isRecord)
+      const events = documents.map((document) => this.#write(document, this.#withUsage))
+      return documents.length === 0 ? undefined : Buffer.from(events.join(''))
+    } catch {
+      return undefined
+    }
   }
 }

@@ -587,7 +587,7 @@ describe('a stream that is written', () => {
 
 describe('errors', () => {
   const KINDS: readonly (readonly [status: number, body: unknown, kind: ErrorKind])[] = [
-    [400, { error: { message: 'x', code: 'context_length_exceeded' } }, 'invalid'],
+    [400, { error: { message: 'x', code: 'context_length_exceeded' } }, 'contextLength'],
     [401, {}, 'unauthenticated'],
     [402, undefined, 'quota'],
     [403, 'x', 'forbidden'],
