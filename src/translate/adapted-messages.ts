@@ -2,12 +2,11 @@
 // their registered names, arguments that are objects.
 
 import type { ChatMessage, MediaPart, Part, TextPart, ToolCallPart, ToolResultPart } from '../core/chat.ts'
-import { invalidField } from '../wire/json/errors.ts'
 import { parseJsonObject } from './arguments.ts'
 import { mediaTypeOf, normalBase64, normalMediaType, parseDataUrl } from './media-types.ts'
 import { placedLike } from './places.ts'
 import type { TargetRules } from './target-rules.ts'
-import { type ChatRequestField, unsupportedPart } from './translator.ts'
+import { type ChatRequestField, invalidPart, unsupportedPart } from './translator.ts'
 
 /** What was changed and what was left out. */
 interface Notes {
@@ -18,13 +17,34 @@ interface Notes {
 /** Throws Problem, naming the place, for media that the target does not accept, and for a conversation that says nothing. */
 export function adaptMessages(messages: readonly ChatMessage[], rules: TargetRules, notes: Notes): ChatMessage[] {
   const adapter = new MessageAdapter(rules, notes)
-  const adapted = messages.map((message, index) => adapter.adaptMessage(message, index === messages.length - 1))
-  const isEmpty = adapted.every(({ parts }) => parts.length === 0)
+  const adapted = messages.map((message, index) =>
+    placedLike(adapter.adaptMessage(message, index === messages.length - 1), message),
+  )
   const last = adapted.at(-1)
-  const wasBlank = last?.role === 'user' && last.parts.length === 0 && messages.at(-1)?.parts.length !== 0
-  if (rules.refusesBlankText && (isEmpty || wasBlank))
-    throw invalidField('messages', 'must end with a message that says something: the target refuses blank texts')
-  return adapted.filter(({ parts }, index) => parts.length > 0 || messages[index]?.parts.length === 0)
+  // A last message that says nothing cannot be left out: the model would continue its own answer.
+  if (last?.role === 'user' && isSilent(last, rules)) throw invalidPart(last, SPEAK_RULE)
+  const kept = adapted.filter(
+    (message, index) => message === last || !isSilent(message, rules) || wasEmpty(messages[index]),
+  )
+  if (kept.every((message) => isSilent(message, rules))) throw invalidPart(last ?? {}, SPEAK_RULE)
+  return rules.needsUserMessage && kept.every(({ role }) => role === 'system') ? asUserMessages(kept) : kept
+}
+
+const SPEAK_RULE = 'must say something: the target model refuses empty texts'
+
+/** Whether nothing of the message would be sent. */
+function isSilent({ parts }: ChatMessage, { refusedTexts }: TargetRules): boolean {
+  return parts.length === 0 && refusedTexts !== 'none'
+}
+
+/** Whether the caller's message had no parts to begin with: writers know what to do with it. */
+function wasEmpty(message: ChatMessage | undefined): boolean {
+  return message?.role === 'assistant' && message.parts.length === 0
+}
+
+/** Instructions alone become what the user says. */
+function asUserMessages(messages: readonly ChatMessage[]): ChatMessage[] {
+  return messages.map(({ parts }): ChatMessage => ({ role: 'user', parts }))
 }
 
 class MessageAdapter {
@@ -122,13 +142,15 @@ class MessageAdapter {
   }
 
   #isBlank(part: Part): boolean {
-    return this.#rules.refusesBlankText && part.kind === 'text' && part.text.trim() === ''
+    if (part.kind !== 'text') return false
+    const { refusedTexts } = this.#rules
+    return refusedTexts === 'blank' ? part.text.trim() === '' : refusedTexts === 'empty' && part.text === ''
   }
 
   /** Anthropic refuses an unfinished answer that ends with white space. */
   #withoutTrailingSpace(parts: readonly Part[]): Part[] {
     const last = parts.at(-1)
-    if (!this.#rules.refusesBlankText || last?.kind !== 'text') return [...parts]
+    if (!this.#rules.refusesTrailingSpace || last?.kind !== 'text') return [...parts]
     return parts.with(-1, placedLike({ ...last, text: last.text.trimEnd() }, last))
   }
 }

@@ -61,8 +61,12 @@ export interface TargetRules {
   /** The maximum of strict tools in a request. */
   readonly maxStrictTools?: number
   readonly media: MediaRules
-  /** True: a text of white space alone is refused, as an empty one is. */
-  readonly refusesBlankText: boolean
+  /** Which texts say nothing and are refused: empty ones, also those of white space alone, or none. */
+  readonly refusedTexts: 'none' | 'empty' | 'blank'
+  /** True: an answer that the model should continue cannot end with white space. */
+  readonly refusesTrailingSpace?: boolean
+  /** True: a system message alone is no conversation. */
+  readonly needsUserMessage?: boolean
   /** True: the arguments of a tool call are an object, not text. */
   readonly parsesArguments: boolean
   /** The maximum of cache hints in a request; absent: any number, or none has an effect. */

@@ -118,7 +118,9 @@ export class TranslatedTap extends MeteredTap<Tap> {
   #translateList(text: string): Buffer {
     const list: unknown = hasMoreValuesThan(text, MAX_VALUES) ? undefined : parseList(text)
     if (!Array.isArray(list)) throw new TranslationError('the response is not a JSON list')
-    for (const event of list.filter(isRecord)) this.#write(this.#reader.read(event))
+    const events = list.filter(isRecord)
+    if (events.length === 0 || !this.finished) throw new TranslationError('the list of events is not whole')
+    for (const event of events) this.#write(this.#reader.read(event))
     this.#close()
     this.#events = this.#takeOutput()
     return this.#events

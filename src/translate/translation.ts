@@ -73,7 +73,8 @@ export class Translation {
       }
     } catch (error) {
       if (!(error instanceof Problem) || error.param === null) throw error
-      throw new Problem(error.code, error.message, this.#fieldNameOf(error.param))
+      const name = this.#fieldNameOf(error.param)
+      throw new Problem(error.code, error.message.replace(`'${error.param}'`, `'${name}'`), name)
     }
   }
 

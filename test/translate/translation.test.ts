@@ -251,7 +251,7 @@ describe('the error of a request that the provider cannot fulfil', () => {
     ['gemini.generateContent', { n: 9 }, 'n', 'Gemini models return at most 8 choices per call.'],
     [
       'gemini.generateContent',
-      { messages: [{ role: 'system', content: [IMAGE] }] },
+      { messages: [{ role: 'system', content: [IMAGE] }, ...HI.messages] },
       'messages[0].content[0]',
       'messages[0].content[0]: Gemini models support only text in system messages. Move other parts to a user message.',
     ],

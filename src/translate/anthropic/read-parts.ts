@@ -36,7 +36,8 @@ export function readMessage(message: unknown, path: string, names: ToolNames): C
   if (role === 'system') extras.hint('role', null)
   const parts = readContent(content, `${path}.content`, names)
   const results = parts.filter((part) => part.kind === 'toolResult')
-  return { role, parts: [...results, ...parts.filter((part) => part.kind !== 'toolResult')], ...extras.toField() }
+  const ordered = [...results, ...parts.filter((part) => part.kind !== 'toolResult')]
+  return placed({ role, parts: ordered, ...extras.toField() }, path)
 }
 
 export function readSystem(content: unknown): ChatMessage {

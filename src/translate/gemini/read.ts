@@ -121,6 +121,8 @@ interface MessageDraft {
   readonly parts: ParsedPart[]
   readonly sizes: number[]
   readonly extras: ExtrasDraft
+  /** Of the first content. */
+  readonly place: string
   /** True: the content has extras, so no other content can join it. */
   readonly isSeparate: boolean
 }
@@ -144,10 +146,17 @@ function messagesOf(contents: unknown): ChatMessage[] {
       last.sizes.push(parts.length)
     } else {
       if (last?.role === role) extras.mark(SEPARATE_MARK, true)
-      drafts.push({ role, parts, sizes: [parts.length], extras, isSeparate: isAlone })
+      drafts.push({
+        role,
+        parts,
+        sizes: [parts.length],
+        extras,
+        place: `contents[${contentIndex}]`,
+        isSeparate: isAlone,
+      })
     }
   }
-  return drafts.map(messageOf)
+  return drafts.map((draft) => placed(messageOf(draft), draft.place))
 }
 
 function messageOf({ role, parts, sizes, extras }: MessageDraft): ChatMessage {

@@ -33,7 +33,8 @@ export const GEMINI_RULES: TargetRules = {
     summary: 'PNG, JPEG, WebP, HEIC and HEIF images, PDFs, text, sound and video',
     urls: /^(?:https?:\/\/|gs:)/i,
   },
-  refusesBlankText: false,
+  refusedTexts: 'empty',
+  needsUserMessage: true,
   parsesArguments: true,
   effortsOf: (model) => {
     if (thinkingStyleOf(model) !== 'level') return undefined

@@ -202,7 +202,15 @@ function writeMedia(part: MediaPart, dropped: Set<string>): JsonObject {
   return { ...common, type: 'file', file: { file_data: urlOf(part), ...(name !== null && { filename: name }) } }
 }
 
-const CALL_FIELDS: ReadonlySet<string> = new Set(['id', 'type', 'index', 'function', 'extra_content', 'cache_control'])
+const CALL_FIELDS: ReadonlySet<string> = new Set([
+  'id',
+  'type',
+  'index',
+  'function',
+  'extra_content',
+  'cache_control',
+  'thought_signature',
+])
 const FUNCTION_FIELDS: ReadonlySet<string> = new Set(['name', 'arguments'])
 /** Precedes the names of unknown fields of the function. */
 export const FUNCTION_PREFIX = 'function.'
@@ -223,6 +231,7 @@ export function readCall(value: unknown, fallbackId: string, path = ''): ToolCal
   const extras = new ExtrasDraft(OPENAI_EXTRAS, path).keepRest(call, CALL_FIELDS, { isEcho: true })
   extras.keepRest(recordOf(call.function), FUNCTION_FIELDS, { isEcho: true, prefix: FUNCTION_PREFIX })
   if (args === '') extras.hint('arguments', '')
+  if (call.thought_signature !== undefined) extras.mark('thought_signature', call.thought_signature)
   const signature = googleSignature(call)
   const isKnown = signature !== undefined && isSameJson(call.extra_content, googleExtra(signature))
   if (Object.hasOwn(call, 'extra_content')) extras.hint('extra_content', isKnown ? null : call.extra_content)
@@ -283,6 +292,7 @@ export function writeCall(part: ToolCallPart, dropped: Set<string>): JsonObject 
     ...(Object.hasOwn(extras, 'extra_content') && {
       extra_content: extra === null && part.signature !== undefined ? googleExtra(part.signature) : extra,
     }),
+    ...signatureMark(part),
     ...writeCache(part.cache, extras, dropped),
     id: legalId(part.id),
     type: 'function',
@@ -292,6 +302,11 @@ export function writeCall(part: ToolCallPart, dropped: Set<string>): JsonObject 
       arguments: spelling === '' && part.arguments === '{}' ? '' : part.arguments,
     },
   }
+}
+
+function signatureMark({ extras }: ToolCallPart): JsonObject {
+  const { thought_signature: signature } = extras?.dialect === DIALECT ? (extras.marks ?? {}) : {}
+  return signature === undefined ? {} : { thought_signature: signature }
 }
 
 /** The extras of a call or of a tool: those of its function apart. */

@@ -34,7 +34,7 @@ export function readMessages(value: unknown): ChatMessage[] {
     const isResult = message.role === 'tool' || (message.role === 'function' && isAnswer(message, calls))
     if (!isResult) {
       results = undefined
-      messages.push(readMessage(message, path, index, calls))
+      messages.push(placed(readMessage(message, path, index, calls), path))
       return
     }
     const result = message.role === 'tool' ? readResult(message, path, calls) : readOlderResult(message, path, calls)

@@ -62,7 +62,7 @@ export const OPENAI_RULES: TargetRules = {
     summary: 'PNG, JPEG, GIF and WebP images, PDFs and sound',
     urls: /^https?:\/\//i,
   },
-  refusesBlankText: false,
+  refusedTexts: 'none',
   parsesArguments: false,
   effortsOf: (model) => {
     const found = OPENAI_EFFORTS.find(([pattern]) => pattern.test(model))

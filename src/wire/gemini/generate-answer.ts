@@ -137,6 +137,7 @@ function readListUsage(document: Buffer, requestedModel: string | null): AnswerU
   const list = new ArrayTap(new ResponseEvents(requestedModel))
   list.push(document)
   if (list.failed && !list.answerUsage()) throw new ErrorDocument()
+  if (!list.finished) throw new Error('the list of responses is not whole')
   return list.answerUsage()
 }
 
