@@ -13,9 +13,10 @@ import {
 } from '../core/chat.ts'
 import { adaptMessages } from './adapted-messages.ts'
 import { type AnswerChanges, WRAPPED_PROPERTY } from './answer-restoration.ts'
+import { isSameJson } from './dialect-fields.ts'
 import { placedLike } from './places.ts'
 import { hasRecursion, withoutRootReference } from './schema-references.ts'
-import { type AdaptedSchema, adaptSchema, joined } from './schemas.ts'
+import { type AdaptedSchema, adaptSchema, joined, mergeAllOf } from './schemas.ts'
 import type { TargetRules } from './target-rules.ts'
 import { ToolNames } from './tool-names.ts'
 import { type ChatRequestField, unsupported } from './translator.ts'
@@ -114,15 +115,16 @@ class RequestAdapter {
     const rules = format.strict && strictOutputSchema ? strictOutputSchema : outputSchema
     if (rules.refusesRecursion && hasRecursion(format.schema))
       throw unsupported('format', 'The target model does not support schemas that refer to themselves.')
-    const root = withoutRootReference(format.schema)
+    const named = withoutRootReference(format.schema)
+    const root = Array.isArray(named.allOf) ? mergeAllOf(named, format.schema) : named
     const isWrapped = rules.root === 'plainObject' && !isPlainObject(root)
-    const original = isWrapped ? wrapped(root) : format.schema
+    const original = isWrapped ? wrapped(root) : root
     const firstForm = adaptSchema(original, rules)
     const isLoose = format.strict === true && rules === strictOutputSchema && !firstForm.fits
     if (isLoose) this.#dropped.add('strict')
     const form = isLoose ? adaptSchema(original, outputSchema) : firstForm
     this.#isWrapped = isWrapped
-    if (isWrapped || form.isChanged) this.#adapted.add('format')
+    if (!isSameJson(form.schema, format.schema)) this.#adapted.add('format')
     const description = joined(form.schema.description, form.rootWords)
     const schema = description === '' ? form.schema : { ...form.schema, description }
     return { ...format, schema, ...(isLoose && { strict: false }) }

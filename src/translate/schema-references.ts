@@ -19,16 +19,19 @@ function resolve(root: JsonObject, reference: unknown): JsonObject | undefined {
   return isRecord(value) ? value : undefined
 }
 
-/** A schema whose root is a reference, with what the reference names at its root. The definitions stay. */
-export function withoutRootReference(schema: JsonObject): JsonObject {
-  let root = schema
-  for (let step = 0; step < MAX_STEPS && root.$ref !== undefined; step++) {
-    const { $ref: reference, ...rest } = root
-    const named = resolve(schema, reference)
-    if (!named || named === schema) return root
-    root = { ...named, ...rest }
+/**
+ * A schema that is a reference, as what the reference names. The definitions stay.
+ * @param root the schema with the definitions
+ */
+export function withoutRootReference(schema: JsonObject, root = schema): JsonObject {
+  let named = schema
+  for (let step = 0; step < MAX_STEPS && named.$ref !== undefined; step++) {
+    const { $ref: reference, ...rest } = named
+    const definition = resolve(root, reference)
+    if (!definition || definition === root) return named
+    named = { ...definition, ...rest }
   }
-  return root
+  return named
 }
 
 /** Whether some definition refers to itself, directly or through others. */

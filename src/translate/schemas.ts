@@ -19,6 +19,8 @@ export interface AdaptedSchema {
 
 /** No model accepts deeper schemas. What is deeper stays unchanged. */
 const MAX_LEVELS = 64
+/** What follows after more schemas than this stays unchanged: references in `allOf` could go on without an end. */
+const MAX_SCHEMAS = 20_000
 /** Keywords that constrain nothing. They are left out without a word. */
 const SILENT_KEYWORDS = /^(?:\$schema|\$id|\$comment|x-.*|propertyOrdering|markdownDescription|errorMessage)$/
 const SCHEMA_KEYWORDS = ['items', 'additionalProperties', 'not', 'if', 'then', 'else', 'contains', 'propertyNames']
@@ -30,7 +32,7 @@ const ROOT_REFUSED = [...COMBINATIONS, 'not', 'enum', 'const', 'if', 'then', 'el
 
 /** @param rules what the target accepts in this place */
 export function adaptSchema(original: JsonObject, rules: SchemaRules): AdaptedSchema {
-  const adapter = new SchemaAdapter(rules)
+  const adapter = new SchemaAdapter(rules, original)
   const { schema, words } = adapter.adaptRoot(withoutRootReference(original))
   const fits = adapter.fits && !(rules.refusesRecursion && hasRecursion(original))
   return { schema, isChanged: !isSameJson(schema, original), fits, rootWords: words }
@@ -38,11 +40,15 @@ export function adaptSchema(original: JsonObject, rules: SchemaRules): AdaptedSc
 
 class SchemaAdapter {
   readonly #rules: SchemaRules
+  /** Holds the definitions. */
+  readonly #root: JsonObject
+  #schemaCount = 0
   /** False once something was removed without which the schema means something else. */
   fits = true
 
-  constructor(rules: SchemaRules) {
+  constructor(rules: SchemaRules, root: JsonObject) {
     this.#rules = rules
+    this.#root = root
   }
 
   adaptRoot(schema: JsonObject): { readonly schema: JsonObject; readonly words: string } {
@@ -64,12 +70,14 @@ class SchemaAdapter {
   }
 
   #adapt(original: JsonObject, level: number): JsonObject {
-    if (level > MAX_LEVELS) return original
+    if (level > MAX_LEVELS || ++this.#schemaCount > MAX_SCHEMAS) return original
     const { keywords } = this.#rules
-    const schema = this.#withType(this.#modernise(original))
+    const modern = this.#modernise(original)
+    const conditions = this.#conditionsOf(modern)
+    const schema = this.#withType(conditions.length > 0 ? mergeBranches(modern) : modern)
     if (keywords && schema.$ref !== undefined) return onlyReference(schema, (inner) => this.#adaptAny(inner, level + 1))
     const kept = new Map<string, unknown>()
-    const removed: [string, unknown][] = []
+    const removed: [string, unknown][] = [...conditions]
     for (const [keyword, value] of Object.entries(schema)) {
       if (!keywords || (keywords.has(keyword) && this.#acceptsValue(keyword, value)))
         kept.set(keyword, this.#adaptValue(keyword, value, level))
@@ -80,6 +88,12 @@ class SchemaAdapter {
     const words = wordsOf(removed)
     if (words !== '') kept.set('description', joined(kept.get('description'), words))
     return Object.fromEntries(kept)
+  }
+
+  /** Combinations of schemas beside the properties of an object, which a target that needs types does not read as conditions. */
+  #conditionsOf(schema: JsonObject): [string, unknown][] {
+    if (!this.#rules.needsType || !isRecord(schema.properties)) return []
+    return Object.entries(schema).filter(([keyword]) => COMBINATIONS.includes(keyword))
   }
 
   #acceptsValue(keyword: string, value: unknown): boolean {
@@ -103,7 +117,6 @@ class SchemaAdapter {
   #modernise(schema: JsonObject): JsonObject {
     const { keywords } = this.#rules
     let modern = withNumericBounds(withNull(schema))
-    if (keywords && !keywords.has('definitions')) modern = withDefs(modern)
     if (Array.isArray(modern.items)) {
       const { items, additionalItems, ...rest } = modern
       modern = { ...rest, prefixItems: items, ...(additionalItems === undefined ? {} : { items: additionalItems }) }
@@ -121,12 +134,14 @@ class SchemaAdapter {
       const { oneOf, ...rest } = modern
       modern = { ...rest, anyOf: oneOf }
     }
-    if (!keywords.has('allOf') && Array.isArray(modern.allOf)) modern = mergeAllOf(modern)
+    // Closed objects that must hold together would exclude each other's properties.
+    if (Array.isArray(modern.allOf) && (this.#rules.closesObjects || !keywords.has('allOf')))
+      modern = mergeAllOf(modern, this.#root)
     if (!keywords.has('const') && ['string', 'number'].includes(typeof modern.const)) {
       const { const: only, ...rest } = modern
       modern = { type: typeof only, ...rest, enum: [only] }
     }
-    return modern
+    return keywords.has('definitions') ? modern : withDefs(modern)
   }
 
   /** A schema for any value becomes one for any plain value, if every schema needs a type. */
@@ -225,18 +240,28 @@ function withDefs(schema: JsonObject): JsonObject {
   }
 }
 
+const MERGEABLE = new Set([
+  'type',
+  'properties',
+  'required',
+  'additionalProperties',
+  'description',
+  'title',
+  '$defs',
+  'definitions',
+])
+const ANNOTATION = /^(?:description|title|\$defs|definitions|default)$/
+
 /** The schema with the properties of all schemas that must hold, if each of them is a plain object; otherwise unchanged. */
-function mergeAllOf(schema: JsonObject): JsonObject {
+export function mergeAllOf(schema: JsonObject, root: JsonObject): JsonObject {
   const { allOf, ...rest } = schema
-  const all = [rest, ...listOf(allOf).map(recordOf)]
-  const mergeable = new Set(['type', 'properties', 'required', 'additionalProperties', 'description', 'title', '$defs'])
-  if (
-    listOf(allOf).length === 1 &&
-    Object.keys(rest).every((keyword) => /^(?:description|title|\$defs|default)$/.test(keyword))
-  )
-    return { ...all[1], ...rest }
-  if (!all.every((part) => Object.keys(part).every((keyword) => mergeable.has(keyword)))) return schema
-  return mergeBranches(schema)
+  const parts = listOf(allOf).map(recordOf)
+  const [only] = parts
+  if (only && parts.length === 1 && Object.keys(rest).every((keyword) => ANNOTATION.test(keyword)))
+    return { ...only, ...rest }
+  const named = parts.map((part) => withoutRootReference(part, root))
+  if (![rest, ...named].every((part) => Object.keys(part).every((keyword) => MERGEABLE.has(keyword)))) return schema
+  return { type: 'object', ...mergeBranches({ ...rest, allOf: named }) }
 }
 
 /**

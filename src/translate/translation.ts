@@ -68,7 +68,9 @@ export class Translation {
         body: Buffer.from(JSON.stringify(written.body)),
         line: { path, query, header: () => undefined },
         dropped: this.#fieldNamesOf([...written.dropped, ...dropped]),
-        adapted: this.#fieldNamesOf([...adapted]),
+        adapted: this.#fieldNamesOf(
+          [...adapted].filter((name) => name !== 'effort' || !written.dropped.includes('reasoning')),
+        ),
         changes,
       }
     } catch (error) {
