@@ -89,12 +89,22 @@ function readMedia(value: JsonObject, path: string): MediaPart | undefined {
         : readFile(fields, extras)
   if (!media) return undefined
   const part: MediaPart = placed({ kind: 'media', ...media, ...cache, ...extras.toField() }, path)
-  if (isSameJson(writeMedia(part, new Set()), value)) return part
+  if (isRestored(part, value)) return part
   // Unknown fields, or an unusual spelling of the URL.
   extras.keepRest(value, new Set(['type', type, 'cache_control', 'prompt_cache_breakpoint']), { isEcho: true })
   extras.keepRest(fields, MEDIA_FIELDS, { isEcho: true, prefix: `${type}.` })
   extras.mark(WHOLE_MARK, value)
   return placed({ ...part, ...extras.toField() }, path)
+}
+
+/** Whether the writer would write the part as the request has it. */
+function isRestored(part: MediaPart, value: JsonObject): boolean {
+  try {
+    return isSameJson(writeMedia(part, new Set()), value)
+  } catch {
+    // This dialect has no such part, but another one can.
+    return false
+  }
 }
 
 const MEDIA_FIELDS: ReadonlySet<string> = new Set(['url', 'detail', 'data', 'format', 'file_data', 'filename'])
