@@ -25,6 +25,8 @@ export interface Dispatch {
   readonly translation: { readonly with: Translation; readonly context: ResponseContext } | undefined
   /** True if a stream of the provider is one JSON array. */
   readonly streamsAsArray: boolean
+  /** True if the request asks for usage at the end of a stream. */
+  readonly requestsUsage: boolean
   /** True if the gateway requested a usage chunk that the caller did not request. */
   readonly hidesUsage: boolean
   /** Headers that every answer to this attempt carries. */
@@ -65,6 +67,7 @@ export function dispatchOf(
     dialect,
     translation: translation && { with: translation, context: responseContext(context, candidate) },
     streamsAsArray: dialect.streamsAsArray?.(candidate.line) === true,
+    requestsUsage: reading.requestsUsage,
     hidesUsage: requestsUsage && !translation,
     headers: answerHeaders(context, admitted, candidate, cap),
   }
@@ -72,7 +75,7 @@ export function dispatchOf(
 
 /** The tap that meters an answer of this content type, and translates the answer if need be. */
 export function tapFor(
-  { admitted, dialect, streamsAsArray, hidesUsage, translation }: Dispatch,
+  { admitted, dialect, streamsAsArray, requestsUsage, hidesUsage, translation }: Dispatch,
   contentType: string,
   isEncoded: boolean,
 ): Tap {
@@ -83,7 +86,7 @@ export function tapFor(
   if (translation) return translation.with.createTap(tap, translation.context)
   const { documentEvents } = dialect
   const isUnasked = streaming && tap.isDocument && documentEvents !== undefined
-  return isUnasked ? new DocumentAsEventsTap(tap, documentEvents, !hidesUsage) : tap
+  return isUnasked ? new DocumentAsEventsTap(tap, documentEvents, requestsUsage) : tap
 }
 
 /** If the circuit opened after the target was chosen, nothing is sent: the attempt fails as if the connection was refused. */

@@ -135,6 +135,8 @@ export interface DialectTool {
   readonly name: string
   /** The tool's JSON, unchanged. */
   readonly value: JsonObject
+  /** True: without the tool the answer is as useful, so writers of other dialects leave it out. */
+  readonly isHint?: boolean
 }
 
 /** Whether the model may, must or must not call a tool, and which ones. */

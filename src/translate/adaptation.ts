@@ -1,19 +1,11 @@
 // Adaptation: puts the values of a request into the form that a target of another dialect accepts, by the table of the target. It
 // refuses, naming the place, what has no such form. A request whose target speaks the caller's dialect never comes here.
 
-import {
-  type ChatMessage,
-  type ChatRequest,
-  EFFORTS,
-  type Effort,
-  type JsonObject,
-  type OutputFormat,
-  type Part,
-  type ToolDefinition,
-} from '../core/chat.ts'
+import type { ChatMessage, ChatRequest, Effort, JsonObject, OutputFormat, Part, ToolDefinition } from '../core/chat.ts'
 import { adaptMessages } from './adapted-messages.ts'
 import { type AnswerChanges, WRAPPED_PROPERTY } from './answer-restoration.ts'
 import { isSameJson } from './dialect-fields.ts'
+import { nearestEffort } from './efforts.ts'
 import { placedLike } from './places.ts'
 import { hasRecursion, withoutRootReference } from './schema-references.ts'
 import { type AdaptedSchema, adaptSchema, joined, mergeAllOf } from './schemas.ts'
@@ -26,8 +18,8 @@ export interface AdaptedRequest {
   readonly request: ChatRequest
   /** What was adapted. */
   readonly adapted: ReadonlySet<ChatRequestField>
-  /** The hints that were left out. */
-  readonly dropped: ReadonlySet<ChatRequestField>
+  /** The hints that were left out: fields, or tools of the caller's provider by their names. */
+  readonly dropped: ReadonlySet<string>
   /** What has to be undone in the answer; undefined if it is nothing. */
   readonly changes: AnswerChanges | undefined
 }
@@ -43,6 +35,7 @@ class RequestAdapter {
   readonly #model: string
   readonly #adapted = new Set<ChatRequestField>()
   readonly #dropped = new Set<ChatRequestField>()
+  readonly #droppedTools = new Set<string>()
   #strictTools = 0
   #isWrapped = false
 
@@ -58,7 +51,9 @@ class RequestAdapter {
     if (names.callerNames.size > 0) this.#adapted.add('toolName')
     const notes = { adapted: this.#adapted, dropped: this.#dropped }
     const named = messages.map((message) => renamed(message, names))
-    const adaptedTools = tools?.map((tool) => (tool.kind === 'function' ? this.#adaptTool(tool, names) : tool))
+    const adaptedTools = this.#neededTools(tools)?.map((tool) =>
+      tool.kind === 'function' ? this.#adaptTool(tool, names) : tool,
+    )
     const hinted = this.#limitCacheHints(adaptedTools, adaptMessages(named, this.#rules, notes))
     return {
       request: {
@@ -71,12 +66,21 @@ class RequestAdapter {
         ...(reasoning?.effort && { reasoning: { ...reasoning, effort: this.#adaptEffort(reasoning.effort) } }),
       },
       adapted: this.#adapted,
-      dropped: this.#dropped,
+      dropped: new Set([...this.#dropped, ...this.#droppedTools]),
       changes:
         names.callerNames.size > 0 || this.#isWrapped
           ? { toolNames: names.callerNames, isWrapped: this.#isWrapped }
           : undefined,
     }
+  }
+
+  /** Without the tools of the caller's provider that are hints. */
+  #neededTools(tools: ChatRequest['tools']): ChatRequest['tools'] {
+    return tools?.filter((tool) => {
+      const isHint = tool.kind === 'dialect' && tool.isHint === true
+      if (isHint) this.#droppedTools.add(tool.name)
+      return !isHint
+    })
   }
 
   #adaptTool(tool: ToolDefinition, names: ToolNames): ToolDefinition {
@@ -130,13 +134,10 @@ class RequestAdapter {
     return { ...format, schema, ...(isLoose && { strict: false }) }
   }
 
-  /** The highest level that the model has and that is not above the requested one; otherwise the lowest one. */
   #adaptEffort(effort: Effort): Effort {
-    const levels = this.#rules.effortsOf(this.#model)
-    if (!levels || levels.includes(effort) || effort === 'none') return effort
-    this.#adapted.add('effort')
-    const limit = EFFORTS.indexOf(effort)
-    return levels.findLast((level) => EFFORTS.indexOf(level) <= limit && level !== 'none') ?? lowestOf(levels, effort)
+    const nearest = nearestEffort(effort, this.#rules.effortsOf(this.#model) ?? [effort])
+    if (nearest !== effort) this.#adapted.add('effort')
+    return nearest
   }
 
   /** Keeps the first hint, which lasts longest, and the last ones. */
@@ -162,10 +163,6 @@ class RequestAdapter {
       })),
     }
   }
-}
-
-function lowestOf(levels: readonly Effort[], effort: Effort): Effort {
-  return levels.find((level) => level !== 'none') ?? effort
 }
 
 function uncached<Thing extends object>(thing: Thing): Thing {

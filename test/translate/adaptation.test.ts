@@ -1,6 +1,7 @@
 // Adaptation: every row of the targets' tables, in requests of every other dialect. The answers' way back is in
 // matrix/restored-answers.test.ts.
 
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { EFFORTS, type JsonObject } from '../../src/core/chat.ts'
@@ -339,7 +340,8 @@ describe('schemas', () => {
           const isRefusedValue =
             (keyword === 'format' && formats && !formats.has(String(value))) ||
             (keyword === 'minItems' && Number(value) > (maxMinItems ?? Number.POSITIVE_INFINITY))
-          if ((!keywords || keywords.has(keyword)) && !isRefusedValue) expect([keyword, marker[keyword]]).toEqual([keyword, value])
+          if ((!keywords || keywords.has(keyword)) && !isRefusedValue)
+            expect([keyword, marker[keyword]]).toEqual([keyword, value])
           else {
             expect([keyword, marker[keyword], marker.description]).toEqual([
               keyword,
@@ -816,5 +818,31 @@ describe('cache hints of OpenAI callers', () => {
     const [{ content }] = json.messages as [{ content: JsonObject[] }]
     expect(content.filter(({ cache_control: mark }) => mark).map(({ text }) => text)).toEqual(['1', '4', '5', '6'])
     expect(dropped).toEqual(['cache_control'])
+  })
+})
+
+describe('docs/translation.md', () => {
+  const lines = readFileSync('docs/translation.md', 'utf8').split('\n')
+  const wordsOf = (row: string | undefined) => (row?.match(/`[^`]+`/g) ?? []).map((word) => word.slice(1, -1))
+  const rowsBelow = (head: string) => {
+    const from = lines.findIndex((line) => line.startsWith(head)) + 2
+    return lines.slice(from, lines.indexOf('', from))
+  }
+
+  test('lists the keywords of each table', () => {
+    const [openai, anthropic, gemini] = rowsBelow('| | accepted keywords of schemas |').map((row) => row.split('|')[2])
+    const rulesOf = (name: Name) => translatorNamed(name).rules
+    expect(wordsOf(openai)).toEqual([...(rulesOf('openai.chat').strictToolSchema?.keywords ?? [])])
+    expect(wordsOf(anthropic)).toEqual([...(rulesOf('anthropic.messages').outputSchema.keywords ?? [])])
+    expect(wordsOf(gemini)).toEqual([...(rulesOf('gemini.generateContent').outputSchema.keywords ?? [])])
+  })
+
+  test('lists the efforts of the models that it names', () => {
+    const { effortsOf } = translatorNamed('openai.chat').rules
+    for (const row of rowsBelow('| efforts at OpenAI |').slice(0, -1)) {
+      const [, names, efforts] = row.split('|')
+      for (const model of wordsOf(names).filter((name) => !name.startsWith('-')))
+        expect([model, effortsOf(model)?.join(', ')]).toEqual([model, efforts?.trim()])
+    }
   })
 })

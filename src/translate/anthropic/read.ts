@@ -88,9 +88,15 @@ function keepRegion(region: unknown, extras: ExtrasDraft): void {
 function keepContextManagement(management: unknown, extras: ExtrasDraft): void {
   if (management === undefined) return
   const { edits, ...rest } = recordOf(management)
-  const keepsAll = Array.isArray(edits) && isEmpty(rest) && edits.every((edit) => recordOf(edit).keep === 'all')
+  const keepsAll = Array.isArray(edits) && isEmpty(rest) && edits.every(isHarmless)
   if (keepsAll) extras.hint('context_management', management)
   else extras.keep('context_management', management)
+}
+
+/** Thoughts are sent back to their own provider only, so elsewhere there is nothing of them to clear. */
+function isHarmless(edit: unknown): boolean {
+  const { type, keep } = recordOf(edit)
+  return keep === 'all' || (typeof type === 'string' && type.startsWith('clear_thinking'))
 }
 
 /** The fields that request something. The empty ones become hints. */
@@ -131,7 +137,9 @@ function readTool(tool: unknown, path: string): ToolDefinition | DialectTool {
   if (!isRecord(tool)) throw invalidField(path, 'must be an object')
   const { name, type, description, input_schema: schema, strict, cache_control: control } = tool
   if (typeof type === 'string' && type !== '' && type !== 'custom') {
-    return { kind: 'dialect', dialect: DIALECT, name: type, value: tool }
+    // Other providers get every tool with the request, so nothing needs to be searched for.
+    const isHint = type.startsWith('tool_search_tool')
+    return { kind: 'dialect', dialect: DIALECT, name: type, value: tool, ...(isHint && { isHint }) }
   }
   if (typeof name !== 'string' || name === '') throw invalidField(`${path}.name`, 'is required')
   if (schema !== undefined && !isRecord(schema)) throw invalidField(`${path}.input_schema`, 'must be an object')

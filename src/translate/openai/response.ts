@@ -1,11 +1,12 @@
 // OpenAI responses: reads and writes a whole completion, and what its chunks share with it.
 
-import type { ChatChoice, ChatResponse, ChatUsage, JsonObject, Part, StopReason } from '../../core/chat.ts'
+import type { ChatChoice, ChatError, ChatResponse, ChatUsage, JsonObject, Part, StopReason } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { inputTokens, outputTokens, unitsOf } from '../../core/usage.ts'
 import { readName } from '../dialect-fields.ts'
 import type { ResponseContext } from '../translator.ts'
 import { DIALECT } from './dialect-fields.ts'
+import { readError } from './errors.ts'
 import { googleExtra, picturesIn, readCall, urlOf } from './parts.ts'
 import { isThinkingBlock, joinText, readThinkingBlocks, writeThinkingBlock } from './thoughts.ts'
 
@@ -19,11 +20,30 @@ const STOP_REASONS: ReadonlyMap<unknown, StopReason> = new Map([
   ['content_filter', 'filtered'],
 ])
 
+/** Reasons of routers and of Google's endpoint after which there is no answer. */
+const FAILURE = /^(?:error|malformed_function_call|function_call_filter.*)$/i
+
+/** Why a choice is no answer; undefined if it is one. */
+export function failureOf({ finish_reason: reason, error }: JsonObject): ChatError | undefined {
+  if (typeof reason !== 'string' || !FAILURE.test(reason)) return undefined
+  if (isRecord(error)) return readError(0, { error })
+  return {
+    status: 0,
+    kind: 'server',
+    message: `The model gave up with ${reason.slice(0, 256)}.`,
+    code: reason.slice(0, 100),
+  }
+}
+
 /** Never throws: what cannot be read is left out. */
 export function readResponse(body: JsonObject): ChatResponse {
   const id = readName(body.id)
   const choices = Array.isArray(body.choices) ? body.choices.filter(isRecord) : []
+  const failures = choices.map(failureOf)
+  const [failure] = failures
+  const hasFailed = failure !== undefined && failures.every((other) => other !== undefined)
   return {
+    ...(hasFailed && { failure }),
     id,
     model: readName(body.model),
     choices: choices.map((choice, index) => readChoice(choice, `call_${id || 'answer'}_${index}`)),
