@@ -7,6 +7,7 @@ import { type AnswerChanges, WRAPPED_PROPERTY } from './answer-restoration.ts'
 import { isSameJson } from './dialect-fields.ts'
 import { nearestEffort } from './efforts.ts'
 import { placedLike } from './places.ts'
+import { sentNamesOf, withArgumentNames, withPropertyNames } from './property-names.ts'
 import { hasRecursion, withoutRootReference } from './schema-references.ts'
 import { type AdaptedSchema, adaptSchema, joined, mergeAllOf } from './schemas.ts'
 import type { TargetRules } from './target-rules.ts'
@@ -36,6 +37,8 @@ class RequestAdapter {
   readonly #adapted = new Set<ChatRequestField>()
   readonly #dropped = new Set<ChatRequestField>()
   readonly #droppedTools = new Set<string>()
+  /** By the sent name of the tool, the sent names of its arguments by the caller's. */
+  readonly #argumentNames = new Map<string, ReadonlyMap<string, string>>()
   #strictTools = 0
   #isWrapped = false
 
@@ -54,7 +57,8 @@ class RequestAdapter {
     const adaptedTools = this.#neededTools(tools)?.map((tool) =>
       tool.kind === 'function' ? this.#adaptTool(tool, names) : tool,
     )
-    const hinted = this.#limitCacheHints(adaptedTools, adaptMessages(named, this.#rules, notes))
+    const spoken = adaptMessages(named, this.#rules, notes).map((message) => this.#adaptArguments(message))
+    const hinted = this.#limitCacheHints(adaptedTools, spoken)
     return {
       request: {
         ...this.#request,
@@ -67,11 +71,38 @@ class RequestAdapter {
       },
       adapted: this.#adapted,
       dropped: new Set([...this.#dropped, ...this.#droppedTools]),
-      changes:
-        names.callerNames.size > 0 || this.#isWrapped
-          ? { toolNames: names.callerNames, isWrapped: this.#isWrapped }
-          : undefined,
+      changes: this.#changesWith(names.callerNames),
     }
+  }
+
+  #changesWith(toolNames: ReadonlyMap<string, string>): AnswerChanges | undefined {
+    const isChanged = toolNames.size > 0 || this.#argumentNames.size > 0 || this.#isWrapped
+    if (!isChanged) return undefined
+    const argumentNames = new Map(
+      [...this.#argumentNames].map(([tool, sent]) => [tool, new Map([...sent].map(([own, name]) => [name, own]))]),
+    )
+    return { toolNames, argumentNames, isWrapped: this.#isWrapped }
+  }
+
+  /** Gives the arguments of calls in the conversation the names that the schemas of their tools have at the target. */
+  #adaptArguments(message: ChatMessage): ChatMessage {
+    if (this.#argumentNames.size === 0) return message
+    const parts = message.parts.map((part) => {
+      const names = part.kind === 'toolCall' ? this.#argumentNames.get(part.name) : undefined
+      if (part.kind !== 'toolCall' || !names) return part
+      return placedLike({ ...part, arguments: withArgumentNames(part.arguments, names) }, part)
+    })
+    return placedLike({ ...message, parts }, message)
+  }
+
+  /** The schema with names of properties that the target accepts. Notes the names by the tool. */
+  #withLegalProperties(schema: JsonObject, tool: string): JsonObject {
+    const { propertyName } = this.#rules
+    const names = propertyName && sentNamesOf(schema, propertyName)
+    if (!names || names.size === 0) return schema
+    this.#argumentNames.set(tool, names)
+    this.#adapted.add('toolSchema')
+    return withPropertyNames(schema, names)
   }
 
   /** Without the tools of the caller's provider that are hints. */
@@ -95,7 +126,7 @@ class RequestAdapter {
     return placedLike(
       {
         ...rest,
-        ...(isGiven && { schema: form.schema }),
+        ...(isGiven && { schema: this.#withLegalProperties(form.schema, rest.name) }),
         ...(description !== undefined && { description }),
         ...(keepsStrict && { strict }),
       },

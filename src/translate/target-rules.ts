@@ -2,6 +2,7 @@
 // (translate/<vendor>/target-rules.ts); translate/adaptation.ts puts a request of another dialect into the form that the table asks for.
 
 import type { Effort } from '../core/chat.ts'
+import type { PropertyNameRules } from './property-names.ts'
 
 /** Which JSON schemas are accepted in one place of a request. What is not accepted is told in the description instead. */
 export interface SchemaRules {
@@ -50,6 +51,8 @@ export interface MediaRules {
 /** What the models of one dialect accept. */
 export interface TargetRules {
   readonly toolName: ToolNameRules
+  /** The names of a tool's parameters; absent: any. */
+  readonly propertyName?: PropertyNameRules
   /** The parameters of a tool. */
   readonly toolSchema: SchemaRules
   /** The parameters of a strict tool; absent: there is no such mode. */

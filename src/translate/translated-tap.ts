@@ -165,7 +165,9 @@ export class TranslatedTap extends MeteredTap<Tap> {
   }
 
   #write(events: readonly ChatEvent[]): void {
-    for (const event of events) this.#output += this.#writer.write(this.#restorer?.restoreEvent(event) ?? event)
+    for (const event of events)
+      for (const restored of this.#restorer?.restoreEvent(event) ?? [event])
+        this.#output += this.#writer.write(restored)
   }
 
   #takeOutput(): Buffer {

@@ -545,6 +545,16 @@ describe('names of tools', () => {
     expect(sentNames(translate(caller, target, reversed).json).slice(0, -1)).toEqual(names.slice(0, -1))
   })
 
+  test('stay unique beside a tool that has the new name already', () => {
+    const declared = (...names: string[]) => ({
+      tools: names.map((name) => ({ type: 'function', function: { name } })),
+    })
+    const [taken = ''] = sentNames(translate('openai.chat', 'anthropic.messages', declared('a.b')).json)
+    const { json, changes } = translate('openai.chat', 'anthropic.messages', declared('a.b', taken))
+    const [renamed = '', kept] = sentNames(json)
+    expect([kept, renamed === taken, changes?.toolNames.get(renamed)]).toEqual([taken, false, 'a.b'])
+  })
+
   test('are changed alike in the choice and in the history', () => {
     const name = `${LONG}a`
     const { text, changes } = translate('openai.chat', 'anthropic.messages', {

@@ -5,6 +5,8 @@
 //   reported to accept 128 characters; the documented maximum is safe.
 // - tool schemas: the API's own error, as reported in anthropics/claude-code#27337: "input_schema does not support oneOf, allOf, or
 //   anyOf at the top level"; JSON Schema 2020-12 (`@anthropic-ai/sdk` 1.12.0, Tool.input_schema).
+// - names of parameters: platform.claude.com/docs/en/managed-agents/self-hosted-sandboxes: the API rejects "property names outside
+//   letters, digits, underscores, dots, and hyphens (1–64 characters)".
 // - structured outputs and strict tools: platform.claude.com/docs/en/build-with-claude/structured-outputs, and
 //   `@anthropic-ai/sdk` 1.12.0, lib/transform-json-schema.js, whose keywords and formats these are. At most 20 strict tools.
 // - media: `@anthropic-ai/sdk` 1.12.0, Base64ImageSource.media_type and DocumentBlockParam.source.
@@ -30,6 +32,7 @@ const CLOSED_SCHEMA: SchemaRules = {
 
 export const ANTHROPIC_RULES: TargetRules = {
   toolName: { maxCharacters: 64, illegalCharacter: /[^a-zA-Z0-9_-]/g },
+  propertyName: { maxCharacters: 64, illegalCharacter: /[^a-zA-Z0-9_.-]/g },
   toolSchema: { root: 'plainObject' },
   strictToolSchema: CLOSED_SCHEMA,
   maxStrictTools: 20,

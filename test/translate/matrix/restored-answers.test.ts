@@ -194,6 +194,11 @@ describe('an answer that Gemini gave up', () => {
     },
   )
 
+  test('is an error even after some text', async () => {
+    fixture.upstreams.reply = () => json(200, givenUp('MALFORMED_FUNCTION_CALL', [{ text: 'I will look.' }]))
+    expect((await send('openai', 'gemini')).status).toBe(502)
+  })
+
   test('is no success if some of the answer came before an unexplained end', async () => {
     fixture.upstreams.reply = () => json(200, givenUp('OTHER', [{ text: 'So' }]))
     const [choice] = listOf(recordOf(await (await send('openai', 'gemini')).json()).choices)
@@ -231,6 +236,35 @@ describe('the name of a tool', () => {
     },
   )
 })
+
+test.each(['openai', 'gemini'] as const)(
+  'the name of a parameter that %s callers have is legal at Claude and the same here',
+  async (from) => {
+    const parameters = {
+      type: 'object',
+      properties: { $filter: { type: 'string' }, top: { type: 'integer' } },
+      required: ['$filter'],
+    }
+    const tools: Readonly<Record<typeof from, object[]>> = {
+      openai: [{ type: 'function', function: { name: 'f', parameters } }],
+      gemini: [{ functionDeclarations: [{ name: 'f', parametersJsonSchema: parameters }] }],
+    }
+    for (const stream of [false, true]) {
+      fixture.upstreams.reply = ({ provider, content, received }) => {
+        const { input_schema: schema } = listOf(received.body.tools)[0] ?? {}
+        const [filter = ''] = Object.keys(recordOf(recordOf(schema).properties))
+        expect([filter, recordOf(schema).required]).toEqual([expect.stringMatching(/^[a-zA-Z0-9_.-]{1,64}$/), [filter]])
+        const calling = { ...content, text: '', calls: [{ name: 'f', args: { [filter]: 'a eq {', top: 3 } }] }
+        const { events } = UPSTREAM_ANSWERS[provider].stream(calling, 'm', received.body)
+        return stream
+          ? { status: 200, type: UPSTREAM_ANSWERS[provider].type, pieces: events }
+          : json(200, JSON.parse(UPSTREAM_ANSWERS[provider].whole(calling, 'm')))
+      }
+      const text = await (await send(from, 'anthropic', { tools: tools[from] }, stream)).text()
+      expect(text.replaceAll('\\"', '"')).toContain('{"$filter":"a eq {","top":3}')
+    }
+  },
+)
 
 describe('an answer whose schema is no object’s', () => {
   const LIST = { responseMimeType: 'application/json', responseSchema: { type: 'ARRAY', items: { type: 'STRING' } } }
