@@ -83,7 +83,9 @@ export class Reply {
   sendError(attempt: UpstreamAttempt, { status, body, plain }: ErrorAnswer): void {
     const { translation } = attempt.dispatch
     if (!translation) return this.sendWhole(attempt, body)
-    const waitMs = attempt.limits?.retryAfterMs ?? waitMsIn(plain.toString('utf8', 0, MAX_SEARCHED_BYTES))
+    const isTransient = status === 429 || status >= 500
+    const toldMs = isTransient ? waitMsIn(plain.toString('utf8', 0, MAX_SEARCHED_BYTES)) : null
+    const waitMs = attempt.limits?.retryAfterMs ?? toldMs
     const text = translation.with.errorBody(status, plain, this.#contextOf(attempt), waitMs)
     this.#writeWhole(attempt, Buffer.from(text), this.#waitHeaders(attempt, waitMs))
   }

@@ -127,7 +127,7 @@ function isObject(text: unknown): boolean {
 }
 
 const ANTHROPIC_FIELDS =
-  'model max_tokens messages system stream tools tool_choice stop_sequences thinking output_config ' + 'metadata'
+  'model max_tokens messages system stream tools tool_choice stop_sequences thinking output_config metadata cache_control'
 const ANTHROPIC_ID = /^[a-zA-Z0-9_-]+$/
 
 function checkAnthropic(checker: RuleChecker, { path, headers, body }: Received): void {

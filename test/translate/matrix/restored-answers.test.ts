@@ -297,6 +297,48 @@ describe('an answer whose schema is no object’s', () => {
   )
 })
 
+describe('the reservation', () => {
+  const HOUR = { cache_control: { type: 'ephemeral', ttl: '1h' } }
+  const text = 'x'.repeat(4_000)
+  const call = { id: 'c1', type: 'function', function: { name: 'f', arguments: '{}' } }
+  const called = (fields: Json, result: Json) => [
+    { role: 'user', content: text },
+    { role: 'assistant', content: null, tool_calls: [call], ...fields },
+    { role: 'tool', tool_call_id: 'c1', content: 'r', ...result },
+  ]
+  const tools = [{ type: 'function', function: { name: 'f' } }]
+
+  test.each<[string, Json]>([
+    ['a message', { messages: [{ role: 'user', content: text, ...HOUR }] }],
+    [
+      'a system message',
+      {
+        messages: [
+          { role: 'system', content: text, ...HOUR },
+          { role: 'user', content: 'Hi' },
+        ],
+      },
+    ],
+    ['the body', { messages: [{ role: 'user', content: text }], ...HOUR }],
+    ['a tool', { messages: [{ role: 'user', content: text }], tools: [{ ...tools[0], ...HOUR }] }],
+    ['a call', { messages: called({ tool_calls: [{ ...call, ...HOUR }] }, {}), tools }],
+    ['a result', { messages: called({}, HOUR), tools }],
+  ])('holds what the cache hint at %s can cost at Claude', async (_place, fields) => {
+    const reserved = async (body: Json) => {
+      const response = await send('openai', 'anthropic', { max_completion_tokens: 1, ...body })
+      expect(response.status).toBe(200)
+      await fixture.gateway.idle()
+      const entry = await fixture.gateway.app.store.entry(response.headers.get('x-bursar-call-id') ?? '')
+      return Number(entry?.facts.reservedCostNanoUsd)
+    }
+    const plain: Json = JSON.parse(
+      JSON.stringify(fields, (name, value) => (name === 'cache_control' ? undefined : value)),
+    )
+    // Writes for an hour cost twice the input.
+    expect(await reserved(fields)).toBeGreaterThan(1.8 * (await reserved(plain)))
+  })
+})
+
 test('nothing is adapted for a target that speaks the caller’s dialect', async () => {
   const schema = { anyOf: [{ required: ['a'] }] }
   const response = await send('anthropic', 'anthropic', {
