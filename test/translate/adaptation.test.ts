@@ -126,6 +126,7 @@ const ECHOES: readonly (readonly [Name, string, object, string?])[] = [
     'provider_metadata',
   ],
   ['openai.chat', 'a status of a result', calling({}, { status: 'ok', name: 't' }), 'status'],
+  ['openai.chat', 'a result of an unknown kind', calling({}, { content: [{ type: 'resource', uri: 'x' }] })],
   ['openai.chat', 'a failed result', calling({}, { is_error: true })],
   [
     'openai.chat',

@@ -22,7 +22,7 @@ import { DIALECT, OPENAI_EXTRAS } from './dialect-fields.ts'
 const TEXT_TYPES: ReadonlySet<unknown> = new Set(['text', 'input_text', 'output_text'])
 const TEXT_FIELDS: ReadonlySet<string> = new Set(['type', 'text', 'cache_control'])
 /** The types of parts that hold media. */
-const MEDIA_TYPES: ReadonlySet<unknown> = new Set(['image_url', 'input_audio', 'file'])
+export const MEDIA_TYPES: ReadonlySet<unknown> = new Set(['image_url', 'input_audio', 'file'])
 /** OpenAI's format by the second half of a MIME type, if the two differ. */
 const AUDIO_FORMATS: ReadonlyMap<string, string> = new Map([
   ['mpeg', 'mp3'],
@@ -32,7 +32,7 @@ const AUDIO_FORMATS: ReadonlyMap<string, string> = new Map([
 ])
 
 /** Under this mark a part is kept whole if the writer could not restore it otherwise. */
-const WHOLE_MARK = 'part'
+export const WHOLE_MARK = 'part'
 
 /** Reads a part of a message's content. A part of an unknown type is kept whole, as a dialect part. */
 export function readPart(value: unknown, path: string): TextPart | MediaPart | DialectPart {

@@ -3,10 +3,10 @@
 import type { ChatMessage, JsonObject, Part, ReasoningPart, ToolResultPart } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
-import { ExtrasDraft, isSameJson } from '../dialect-fields.ts'
+import { ExtrasDraft, isSameJson, jsonOf } from '../dialect-fields.ts'
 import { placed, placedLike } from '../places.ts'
 import { DIALECT, OPENAI_EXTRAS } from './dialect-fields.ts'
-import { isPlainText, picturesIn, readCache, readCall, readPart } from './parts.ts'
+import { isPlainText, MEDIA_TYPES, picturesIn, readCache, readCall, readPart, WHOLE_MARK } from './parts.ts'
 import { joinText, REASONING_FIELDS, readThinkingBlocks, thinkingPart, writeThinkingBlock } from './thoughts.ts'
 
 const MESSAGE_FIELDS: ReadonlySet<string> = new Set(['role', 'content', 'name', 'cache_control'])
@@ -231,6 +231,12 @@ function readOlderResult(message: JsonObject, path: string, calls: ReadonlyMap<s
   return placed({ ...result, ...extras.toField() }, path)
 }
 
+/** A part of an unknown type is JSON text, unless it names a file that only its provider has. */
+function asResultPart(part: Part): Part {
+  if (part.kind !== 'dialect' || MEDIA_TYPES.has(part.name)) return part
+  return { kind: 'text', text: jsonOf(part.value), extras: { dialect: DIALECT, marks: { [WHOLE_MARK]: part.value } } }
+}
+
 function readResult(message: JsonObject, path: string, calls: ReadonlyMap<string, string>): ToolResultPart {
   const { tool_call_id: callId, name: toolName, content, is_error: isError } = message
   if (typeof callId !== 'string' || callId === '') throw invalidField(`${path}.tool_call_id`, 'must be a string')
@@ -240,10 +246,9 @@ function readResult(message: JsonObject, path: string, calls: ReadonlyMap<string
   const extras = new ExtrasDraft(OPENAI_EXTRAS, path).keepRest(message, TOOL_RESULT_FIELDS, { isEcho: true })
   if (toolName !== undefined) extras.mark('name', toolName)
   if (isError !== undefined) extras.mark('is_error', isError)
-  const all = readContent(message, false, '', path, extras)
+  const all = readContent(message, false, '', path, extras).map(asResultPart)
   const parts = all.filter((part) => part.kind === 'text' || part.kind === 'media')
-  const unreadPart = all.find((part) => part.kind === 'dialect')
-  if (unreadPart) extras.need('content', content)
+  if (all.some(({ kind }) => kind === 'dialect')) extras.need('content', content)
   const { cache } = readCache(message, extras)
   return placed(
     { kind: 'toolResult', callId, name, parts, failed: isError === true, ...(cache && { cache }), ...extras.toField() },

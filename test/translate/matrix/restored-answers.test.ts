@@ -127,7 +127,8 @@ describe('a prompt that is too long', () => {
 
   test('is recognised in an array, as Google writes errors for OpenAI callers', async () => {
     fixture.upstreams.reply = () => json(400, [TOO_LONG.gemini])
-    expect(await (await send('anthropic', 'compatible')).text()).toMatch(WORDS_FOR.anthropic)
+    for (const upstream of ['compatible', 'openai'] as const)
+      expect(await (await send('anthropic', upstream)).text()).toMatch(WORDS_FOR.anthropic)
   })
 })
 
