@@ -61,9 +61,9 @@ export function createSdkRequests(
 }
 
 /** Google's endpoint for OpenAI's callers puts an error into an array. SDKs would lose it: they get the error alone. */
-function withErrorObjects(fetch: ReturnType<typeof pooledFetch>): ReturnType<typeof pooledFetch> {
+function withErrorObjects(send: ReturnType<typeof pooledFetch>): ReturnType<typeof pooledFetch> {
   return async (input, init) => {
-    const response = await fetch(input, init)
+    const response = await send(input, init)
     if (response.status < 400) return response
     const text = await response.text()
     const { status, headers } = response

@@ -5,8 +5,9 @@ import { isRecord } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft, isSameJson, jsonOf } from '../dialect-fields.ts'
 import { placed, placedLike } from '../places.ts'
+import { readCall } from './calls.ts'
 import { DIALECT, OPENAI_EXTRAS } from './dialect-fields.ts'
-import { isPlainText, MEDIA_TYPES, picturesIn, readCache, readCall, readPart, WHOLE_MARK } from './parts.ts'
+import { isPlainText, MEDIA_TYPES, picturesIn, readCache, readPart, WHOLE_MARK } from './parts.ts'
 import { joinText, REASONING_FIELDS, readThinkingBlocks, thinkingPart, writeThinkingBlock } from './thoughts.ts'
 
 const MESSAGE_FIELDS: ReadonlySet<string> = new Set(['role', 'content', 'name', 'cache_control'])

@@ -5,9 +5,10 @@ import { isRecord, recordOf } from '../../core/json-values.ts'
 import { inputTokens, outputTokens, unitsOf } from '../../core/usage.ts'
 import { readName } from '../dialect-fields.ts'
 import type { ResponseContext } from '../translator.ts'
+import { googleExtra, readCall } from './calls.ts'
 import { DIALECT } from './dialect-fields.ts'
 import { readError } from './errors.ts'
-import { googleExtra, picturesIn, readCall, urlOf } from './parts.ts'
+import { picturesIn, urlOf } from './parts.ts'
 import { isThinkingBlock, joinText, readThinkingBlocks, writeThinkingBlock } from './thoughts.ts'
 
 /** Finish reasons of many servers. An unknown reason counts as a normal end. */

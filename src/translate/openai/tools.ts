@@ -5,8 +5,9 @@ import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft, isSameJson, unsupportedThing, writeExtras } from '../dialect-fields.ts'
 import { placed } from '../places.ts'
+import { FUNCTION_PREFIX, splitFunctionFields } from './calls.ts'
 import { DIALECT, OPENAI_EXTRAS } from './dialect-fields.ts'
-import { FUNCTION_PREFIX, readCache, splitFunctionFields, writeCache } from './parts.ts'
+import { readCache, writeCache } from './parts.ts'
 
 const TOOL_FIELDS: ReadonlySet<string> = new Set(['type', 'function', 'cache_control'])
 /** The types of the function's optional fields, as an error tells them. */

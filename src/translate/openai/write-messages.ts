@@ -12,8 +12,9 @@ import type {
 import { isRecord } from '../../core/json-values.ts'
 import { writeExtras } from '../dialect-fields.ts'
 import { placedLike } from '../places.ts'
+import { legalId, writeCall } from './calls.ts'
 import { DIALECT, isMarked, OPENAI_EXTRAS } from './dialect-fields.ts'
-import { legalId, writeCache, writeCall, writePart } from './parts.ts'
+import { writeCache, writePart } from './parts.ts'
 import { CACHE_MARK } from './read-messages.ts'
 import { joinText, REASONING_FIELDS, thinkingPart, writeThinkingBlock } from './thoughts.ts'
 
