@@ -50,7 +50,8 @@ class RequestAdapter {
 
   adapt(): AdaptedRequest {
     const names = new ToolNames(this.#request, this.#rules.toolName)
-    const { messages, tools, toolChoice, format, reasoning } = this.#request
+    const { tools, ...others } = this.#request
+    const { messages, toolChoice, format, reasoning } = others
     if (names.callerNames.size > 0) this.#adapted.add('toolName')
     const notes = { adapted: this.#adapted, dropped: this.#dropped }
     const named = messages.map((message) => renamed(message, names))
@@ -61,7 +62,7 @@ class RequestAdapter {
     const hinted = this.#limitCacheHints(adaptedTools, spoken)
     return {
       request: {
-        ...this.#request,
+        ...others,
         ...hinted,
         ...(toolChoice?.kind === 'tools' && {
           toolChoice: { ...toolChoice, names: toolChoice.names.map((name) => names.sentName(name)) },
@@ -107,11 +108,12 @@ class RequestAdapter {
 
   /** Without the tools of the caller's provider that are hints. */
   #neededTools(tools: ChatRequest['tools']): ChatRequest['tools'] {
-    return tools?.filter((tool) => {
+    const needed = tools?.filter((tool) => {
       const isHint = tool.kind === 'dialect' && tool.isHint === true
       if (isHint) this.#droppedTools.add(tool.name)
       return !isHint
     })
+    return needed?.length === 0 && this.#droppedTools.size > 0 ? undefined : needed
   }
 
   #adaptTool(tool: ToolDefinition, names: ToolNames): ToolDefinition {
@@ -182,7 +184,7 @@ class RequestAdapter {
       ...(tools ?? []),
       ...messages.filter(({ role }) => role === 'system').flatMap(({ parts }) => parts),
       ...messages.filter(({ role }) => role !== 'system').flatMap(({ parts }) => parts),
-    ].filter((thing) => 'cache' in thing)
+    ].filter((value) => 'cache' in value)
     if (hinted.length <= max) return { ...(tools && { tools }), messages }
     this.#dropped.add('cache')
     const surplus = new Set<object>(hinted.slice(1, hinted.length - max + 1))
@@ -196,15 +198,15 @@ class RequestAdapter {
   }
 }
 
-function uncached<Thing extends object>(thing: Thing): Thing {
-  const copy: Thing & { cache?: unknown } = { ...thing }
+function uncached<Value extends object>(value: Value): Value {
+  const copy: Value & { cache?: unknown } = { ...value }
   delete copy.cache
-  return placedLike(copy, thing)
+  return placedLike(copy, value)
 }
 
 function renamed(message: ChatMessage, names: ToolNames): ChatMessage {
   if (names.callerNames.size === 0) return message
-  return { ...message, parts: message.parts.map((part) => renamedPart(part, names)) }
+  return placedLike({ ...message, parts: message.parts.map((part) => renamedPart(part, names)) }, message)
 }
 
 function renamedPart(part: Part, names: ToolNames): Part {

@@ -128,8 +128,8 @@ export function unsupportedExtra(name: string, place = name): Problem {
 }
 
 /** The error for a part or a tool that only another dialect has. */
-export function unsupportedThing(thing: DialectPart | DialectTool): Problem {
-  return unsupportedExtra(thing.name, placeOf(thing))
+export function unsupportedPartOrTool(value: DialectPart | DialectTool): Problem {
+  return unsupportedExtra(value.name, placeOf(value))
 }
 
 /** Values that are nested more deeply count as different. No value that is restored is. */

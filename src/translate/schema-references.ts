@@ -34,25 +34,32 @@ export function withoutRootReference(schema: JsonObject, root = schema): JsonObj
   return named
 }
 
-/** Whether some definition refers to itself, directly or through others. */
+/** Whether some definition refers to itself, directly or through others. Takes time linear in the size of the schema. */
 export function hasRecursion(schema: JsonObject): boolean {
   const definitions = { ...recordOf(schema.definitions), ...recordOf(schema.$defs) }
-  const referencesOf = new Map<string, Set<string>>(
-    Object.entries(definitions).map(([name, definition]) => [name, namesIn(definition)]),
+  const referencesOf = new Map(
+    Object.entries(definitions).map(([name, definition]) => [name, [...namesIn(definition)]]),
   )
   if (namesIn({ ...schema, $defs: null, definitions: null }).has('')) return true
-  return [...referencesOf].some(([name]) => reaches(name, name, referencesOf))
+  const finished = new Set<string>()
+  return [...referencesOf.keys()].some((name) => leadsToCycle(name, referencesOf, finished))
 }
 
-function reaches(from: string, target: string, referencesOf: ReadonlyMap<string, ReadonlySet<string>>): boolean {
-  const seen = new Set<string>()
-  const pending = [from]
-  for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
-    for (const next of referencesOf.get(name) ?? []) {
-      if (next === target || next === '') return true
-      if (!seen.has(next)) pending.push(next)
-      seen.add(next)
+/** Searches in depth, without recursion of its own. Adds to `finished` the names from which no cycle can be reached. */
+function leadsToCycle(from: string, referencesOf: ReadonlyMap<string, string[]>, finished: Set<string>): boolean {
+  const path = [{ name: from, next: 0 }]
+  const onPath = new Set([from])
+  for (let step = path.at(-1); step !== undefined; step = path.at(-1)) {
+    const reference = finished.has(step.name) ? undefined : referencesOf.get(step.name)?.[step.next++]
+    if (reference === '' || (reference !== undefined && onPath.has(reference))) return true
+    if (reference !== undefined) {
+      path.push({ name: reference, next: 0 })
+      onPath.add(reference)
+      continue
     }
+    finished.add(step.name)
+    onPath.delete(step.name)
+    path.pop()
   }
   return false
 }

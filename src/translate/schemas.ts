@@ -19,8 +19,8 @@ export interface AdaptedSchema {
 
 /** No model accepts deeper schemas. What is deeper stays unchanged. */
 const MAX_LEVELS = 64
-/** What follows after more schemas than this stays unchanged: references in `allOf` could go on without an end. */
-const MAX_SCHEMAS = 20_000
+/** How many references in `allOf` are followed in one schema: they could go on without an end. */
+const MAX_FOLLOWED_INTERSECTIONS = 64
 /** Keywords that constrain nothing. They are left out without a word. */
 const SILENT_KEYWORDS = /^(?:\$schema|\$id|\$comment|x-.*|propertyOrdering|markdownDescription|errorMessage)$/
 const SCHEMA_KEYWORDS = ['items', 'additionalProperties', 'not', 'if', 'then', 'else', 'contains', 'propertyNames']
@@ -42,7 +42,7 @@ class SchemaAdapter {
   readonly #rules: SchemaRules
   /** Holds the definitions. */
   readonly #root: JsonObject
-  #schemaCount = 0
+  #followedIntersections = 0
   /** False once something was removed without which the schema means something else. */
   fits = true
 
@@ -70,7 +70,7 @@ class SchemaAdapter {
   }
 
   #adapt(original: JsonObject, level: number): JsonObject {
-    if (level > MAX_LEVELS || ++this.#schemaCount > MAX_SCHEMAS) return original
+    if (level > MAX_LEVELS) return original
     const { keywords } = this.#rules
     const modern = this.#modernise(original)
     const conditions = this.#conditionsOf(modern)
@@ -136,7 +136,7 @@ class SchemaAdapter {
     }
     // Closed objects that must hold together would exclude each other's properties.
     if (Array.isArray(modern.allOf) && (this.#rules.closesObjects || !keywords.has('allOf')))
-      modern = mergeAllOf(modern, this.#root)
+      modern = mergeAllOf(modern, this.#followedIntersections++ < MAX_FOLLOWED_INTERSECTIONS ? this.#root : {})
     if (!keywords.has('const') && ['string', 'number'].includes(typeof modern.const)) {
       const { const: only, ...rest } = modern
       modern = { type: typeof only, ...rest, enum: [only] }

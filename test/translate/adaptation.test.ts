@@ -229,6 +229,14 @@ describe('what a history echoes is never a need', () => {
     }
   })
 
+  test('a search for tools is left out, because every tool is sent', () => {
+    const search = { type: 'tool_search_tool_regex_20251119', name: 'tool_search_tool_regex' }
+    for (const target of ['openai.chat', 'gemini.generateContent'] as const) {
+      const { json, dropped } = translate('anthropic.messages', target, { tools: [search] })
+      expect([json.tools, dropped]).toEqual([undefined, [search.type]])
+    }
+  })
+
   test('a tool that a search found is text', () => {
     const found = used(TEXT)
     const content = [{ type: 'tool_reference', tool_name: 'WebFetch' }]
@@ -486,6 +494,35 @@ describe('schemas', () => {
     expect([changes?.isWrapped ?? false, adapted]).toEqual([isWrapped, isWrapped ? [FORMAT_FIELDS[caller]] : []])
     if (isWrapped) expect(text).toContain('"properties":{"value":{"type":"array"')
   })
+
+  test('are adapted in time linear in their size, however they refer to themselves', () => {
+    const chain = Object.fromEntries(
+      Array.from({ length: 5_000 }, (_, index) => [
+        `a${index}`,
+        { type: 'array', items: { $ref: `#/$defs/a${index + 1}` } },
+      ]),
+    )
+    const both = { allOf: [{ $ref: '#/$defs/A' }, { type: 'object', properties: {} }] }
+    const twice = {
+      $defs: { A: { type: 'object', properties: { a: both, b: both } } },
+      type: 'object',
+      properties: { a: both },
+    }
+    const startedMs = performance.now()
+    for (const target of ['anthropic.messages', 'gemini.generateContent'] as const) {
+      translate(
+        'openai.chat',
+        target,
+        IN_FORMAT['openai.chat']({ type: 'object', properties: { a: { $ref: '#/$defs/a0' } }, $defs: chain }),
+      )
+      const tools = Array.from({ length: 500 }, (_, index) => ({
+        type: 'function',
+        function: { name: `f${index}`, strict: true, parameters: twice },
+      }))
+      expect(translate('openai.chat', target, { tools }).body.length).toBeGreaterThan(50_000)
+    }
+    expect(performance.now() - startedMs).toBeLessThan(10_000)
+  }, 30_000)
 
   test('of any kind are read without an error, and a second reading changes nothing', () => {
     const rules = NAMES.flatMap((name) => {

@@ -65,7 +65,8 @@ function withErrorObjects(send: ReturnType<typeof pooledFetch>): ReturnType<type
   return async (input, init) => {
     const response = await send(input, init)
     if (response.status < 400) return response
-    const text = await response.text()
+    // A body that breaks off leaves the status, which tells enough.
+    const text = await response.text().catch(() => '')
     const { status, headers } = response
     return new Response(text.trimStart().startsWith('[') ? JSON.stringify(parseFirstObject(text) ?? {}) : text, {
       status,

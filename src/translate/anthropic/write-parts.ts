@@ -13,7 +13,7 @@ import type {
 } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
 import { parseJsonObject } from '../arguments.ts'
-import { unsupportedThing, writeExtras } from '../dialect-fields.ts'
+import { unsupportedPartOrTool, writeExtras } from '../dialect-fields.ts'
 import { invalidPart, unsupportedPart } from '../translator.ts'
 import { ANTHROPIC_EXTRAS, cacheControl, DIALECT, isEmpty, legalId, optionalField } from './dialect-fields.ts'
 
@@ -101,7 +101,7 @@ function writePart(part: Part, role: ChatMessage['role'], dropped: Set<string>):
     case 'dialect':
       if (part.dialect === DIALECT) return [part.value]
       if (role === 'assistant') return leaveOut(part.name, dropped)
-      throw unsupportedThing(part)
+      throw unsupportedPartOrTool(part)
   }
 }
 

@@ -12,7 +12,7 @@ import type {
 } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
 import { countOf } from '../../core/usage.ts'
-import { dropForeignExtras, unsupportedThing } from '../dialect-fields.ts'
+import { dropForeignExtras, unsupportedPartOrTool } from '../dialect-fields.ts'
 import { invalidPart, type RequestTarget, unsupported, unsupportedPart, type WrittenRequest } from '../translator.ts'
 import {
   CONTENT_SIZES_MARK,
@@ -107,7 +107,7 @@ function toolsOf(tools: NonNullable<ChatRequest['tools']>, dropped: Set<string>)
   let list: JsonObject[] | undefined
   for (const tool of tools) {
     if (tool.kind === 'dialect') {
-      if (tool.dialect !== DIALECT) throw unsupportedThing(tool)
+      if (tool.dialect !== DIALECT) throw unsupportedPartOrTool(tool)
       entries.push(tool.value)
       list = undefined
       continue
@@ -237,7 +237,7 @@ function writePart(part: Part, dropped: Set<string>): JsonObject[] {
       return part.signedIn === DIALECT ? [writeThought(part)] : []
     case 'dialect':
       if (part.dialect === DIALECT) return [part.value]
-      throw unsupportedThing(part)
+      throw unsupportedPartOrTool(part)
     default:
       return []
   }

@@ -3,7 +3,7 @@
 import type { CacheHint, DialectPart, Extras, JsonObject, MediaPart, Part, TextPart } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
-import { ExtrasDraft, isSameJson, unsupportedThing, writeExtras } from '../dialect-fields.ts'
+import { ExtrasDraft, isSameJson, unsupportedPartOrTool, writeExtras } from '../dialect-fields.ts'
 import { type InlineData, normalMediaType, parseDataUrl } from '../media-types.ts'
 import { placed } from '../places.ts'
 import { unsupportedPart } from '../translator.ts'
@@ -174,7 +174,7 @@ export function writePart(part: Part, dropped: Set<string>): JsonObject {
   if (part.kind === 'refusal') return { type: 'refusal', refusal: part.text }
   if (part.kind === 'dialect' && part.dialect === DIALECT) return part.value
   throw part.kind === 'dialect'
-    ? unsupportedThing(part)
+    ? unsupportedPartOrTool(part)
     : unsupportedPart(part, `The target model does not support a part of kind '${part.kind}' in a message.`)
 }
 

@@ -3,7 +3,7 @@
 import type { DialectTool, JsonObject, OutputFormat, ToolChoice, ToolDefinition } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
-import { ExtrasDraft, isSameJson, unsupportedThing, writeExtras } from '../dialect-fields.ts'
+import { ExtrasDraft, isSameJson, unsupportedPartOrTool, writeExtras } from '../dialect-fields.ts'
 import { placed } from '../places.ts'
 import { FUNCTION_PREFIX, splitFunctionFields } from './calls.ts'
 import { DIALECT, OPENAI_EXTRAS } from './dialect-fields.ts'
@@ -55,7 +55,7 @@ export function readTool(tool: unknown, path: string): ToolDefinition | DialectT
 
 export function writeTool(tool: ToolDefinition | DialectTool, dropped: Set<string>): JsonObject {
   if (tool.kind === 'dialect') {
-    if (tool.dialect !== DIALECT) throw unsupportedThing(tool)
+    if (tool.dialect !== DIALECT) throw unsupportedPartOrTool(tool)
     return tool.value
   }
   const extras = writeExtras(tool.extras, OPENAI_EXTRAS, dropped)
