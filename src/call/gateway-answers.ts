@@ -9,7 +9,7 @@ import type { Dialect, ErrorContext, HeaderList } from '../wire/dialect.ts'
 import { rateHeaders } from './dispatch.ts'
 
 /** If the wait is longer, a header advises SDKs not to retry by themselves: they would sleep for too long. */
-const MAX_CLIENT_RETRY_WAIT_MS = 60_000
+export const MAX_CLIENT_RETRY_WAIT_MS = 60_000
 
 const FAILURES: Partial<Record<ProblemCode, string>> = {
   upstream_unreachable: 'could not be reached',
@@ -71,7 +71,12 @@ function addAdvice(headers: HeaderList, { code, advice }: Problem): void {
 }
 
 function addRetryAfter(headers: HeaderList, waitMs: number): void {
-  headers.push('retry-after', String(retryAfterSeconds(waitMs)), 'retry-after-ms', String(waitMs))
+  headers.push(...retryAfterHeaders(waitMs))
+}
+
+/** The headers in which SDKs look for how long to wait. */
+export function retryAfterHeaders(waitMs: number): readonly string[] {
+  return ['retry-after', String(retryAfterSeconds(waitMs)), 'retry-after-ms', String(waitMs)]
 }
 
 function send(exchange: Exchange, status: number, headers: HeaderList, text: string): void {

@@ -128,10 +128,23 @@ function answerUsageOf(reported: Reported, requestedModel: string | null): Answe
 }
 
 function readResponseUsage(document: Buffer, requestedModel: string | null): AnswerUsage | undefined {
+  if (document.toString('latin1', 0, MAX_HEAD_BYTES).trimStart().startsWith('['))
+    return readListUsage(document, requestedModel)
   const answer = readAnswer(document, newGrounding())
   const usage = answerUsageOf(answer, requestedModel)
   if (answer.failed && !answer.hasParts) throw new ErrorDocument(usage)
   return usage
+}
+
+const MAX_HEAD_BYTES = 64
+
+/** The usage of a list of responses: a stream in the older form, for a request that asked for events. */
+function readListUsage(document: Buffer, requestedModel: string | null): AnswerUsage | undefined {
+  const list = new ArrayTap(new ResponseEvents(requestedModel))
+  list.push(document)
+  if (list.failed && !list.answerUsage()) throw new ErrorDocument()
+  if (!list.finished) throw new Error('the list of responses is not whole')
+  return list.answerUsage()
 }
 
 /**

@@ -41,6 +41,8 @@ export const geminiGenerate: Dialect<'gemini.generateContent'> = {
   readRequest: readGenerateRequest,
   upstreamPath,
   createTap: createGenerateTap,
+  // Each event of a stream is a response with what is new.
+  documentEvents: (document) => `data: ${JSON.stringify(document)}\r\n\r\n`,
 }
 
 /** The positions of the parts of a body that can be edited. */

@@ -34,6 +34,7 @@ import {
 } from '../request-reader.ts'
 import { readCacheLifetime } from './cache-options.ts'
 import { createChatTap } from './chat-answer.ts'
+import { chatDocumentEvents } from './document-events.ts'
 import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
 import { readProviderChoice } from './provider-choice.ts'
 
@@ -50,6 +51,7 @@ export const openaiChat: Dialect<'openai.chat'> = {
   readRequest: readChatRequest,
   upstreamPath: (_model, line) => `/chat/completions${forwardedQuery(line.query)}`,
   createTap: createChatTap,
+  documentEvents: chatDocumentEvents,
   streamError: (problem, context) => `data: ${openaiProblemBody(problem, context)}\n\n`,
 }
 
