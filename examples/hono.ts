@@ -24,4 +24,6 @@ app.post('/v1/chat/completions', async (c) => {
 })
 app.route('/', bursar.app)
 
-serve({ fetch: app.fetch, port: 8787 }, () => console.log('http://127.0.0.1:8787/v1/chat/completions'))
+serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 8787 }, () =>
+  console.log('http://127.0.0.1:8787/v1/chat/completions'),
+)

@@ -1,7 +1,7 @@
 // Bursar as a library: the gateway's app to mount, and `gate()` to put in front of handlers of your own.
 
 import type { Hono, MiddlewareHandler } from 'hono'
-import { nodeVersionMistake } from './app/node-version.ts'
+import { runtimeMistake } from './app/node-version.ts'
 import type { GateOptions, GateVariables } from './http/middleware.ts'
 import type { UserPrice } from './prices/user-prices.ts'
 
@@ -30,7 +30,8 @@ export interface BursarOptions {
 /** A gateway in your process, with its ledger open. Close it to let another process open the ledger. */
 export interface Bursar {
   /**
-   * Every endpoint of the gateway: LLM calls, patterns, `/llm/…`, probes. Serve it, or mount it in an app of your own.
+   * Every endpoint of the gateway: LLM calls, patterns, `/llm/…`, probes. Serve it, or mount it in an app of your own. Without
+   * `BURSAR_KEYS` it answers this machine alone: hand on the server's bindings (`c.env`) if you call its `fetch` yourself.
    *
    * @example
    * app.route('/', bursar.app)
@@ -41,10 +42,12 @@ export interface Bursar {
    * at most is reserved. The handler gets the request with its output cap set if the money left is short. Its answer is metered
    * and settled like a provider's; without usage in it, and without `c.var.bursar.settle`, the whole reservation is settled.
    *
-   * Calls that do not fit get the dialect's own error, with status 429 (see `MONEY_REFUSAL`), and the handler does not run. Requests that are no LLM
-   * call pass by. The middleware never throws.
+   * Calls that do not fit get the dialect's own error, with status 429 (see `MONEY_REFUSAL`), and the handler does not run. Other requests get a 403, so that
+   * nothing is spent that is not metered, except those that only read (GET, HEAD, OPTIONS), those whose path is listed in `unmetered`,
+   * and those that `app` answers behind the middleware. These go on untouched. The middleware never throws.
    *
-   * @param options `dialect` if the path does not tell it, such as `openai.chat`
+   * @param options `dialect` if the path does not tell it, such as `openai.chat`; `unmetered` for paths that pass without a limit, such
+   *   as `['/v1/images/*']`. Throws TypeError for such a path without a leading slash.
    * @example
    * const app = new Hono<{ Variables: GateVariables }>()
    * app.use('/v1/*', bursar.gate())
@@ -84,7 +87,7 @@ export interface Bursar {
   close(waitMs?: number): Promise<void>
 }
 
-const mistake = nodeVersionMistake(process.versions.node)
+const mistake = runtimeMistake(globalThis)
 if (mistake !== undefined) {
   const error = new Error(mistake)
   // The message is enough: the place in Bursar that throws it does not help the user.
@@ -96,32 +99,34 @@ if (mistake !== undefined) {
  * Opens the ledger and joins everything. Nothing listens: serve `app`, or use `gate()`.
  *
  * Rejects with ConfigError, which has every mistake in `mistakes`, and with StoreUnusable if the ledger cannot be opened: another
- * process owns it, it is corrupt, or the file is no ledger. Importing this module throws if Node is too old.
+ * process owns it, it is corrupt, or the file is no ledger. Importing this module throws if Node is too old, and
+ * in a runtime that is not Node: Bun, Deno, Workers and the like.
  *
  * @example
  * import { serve } from '@hono/node-server'
  * import { createBursar } from 'bursar'
  *
  * const bursar = await createBursar({ env: { ...process.env, DAILY_SPENDING_LIMIT: '5.00' } })
- * serve({ fetch: bursar.app.fetch, port: 8787 })
+ * serve({ fetch: bursar.app.fetch, hostname: '127.0.0.1', port: 8787 })
  */
 export async function createBursar({ env = {}, config }: BursarOptions = {}): Promise<Bursar> {
   // Loaded only now, because a Node that is too old cannot load it.
-  const [{ readFileConfig }, { readSettings }, { openApp }, { gateMiddleware }] = await Promise.all([
-    import('./config/file.ts'),
-    import('./config/settings.ts'),
-    import('./app/system.ts'),
-    import('./http/middleware.ts'),
-  ])
-  const readConfig = (value: unknown) => readFileConfig(JSON.stringify(value ?? {}), env)
-  const settings = readSettings(env)
-  const { app, flush } = await openApp(settings, readConfig(config))
+  const [{ readFileValue, wholeFile }, { loadConfiguration }, { openApp, systemClock }, { gateMiddleware }] =
+    await Promise.all([
+      import('./config/file.ts'),
+      import('./app/load-configuration.ts'),
+      import('./app/system.ts'),
+      import('./http/middleware.ts'),
+    ])
+  const configuration = loadConfiguration(env, () => readFileValue(config, env), systemClock.now().wallMs)
+  const { settings } = configuration
+  const { app, flush } = await openApp(configuration)
   return {
     app: app.app,
     gate: (options = {}) => gateMiddleware(app.gate, options),
     addPrice: (provider, model, price) => app.prices.addPrice(provider, model, price),
     // Async, so that mistakes reject.
-    reload: async (newConfig) => app.reload(readConfig(newConfig)),
+    reload: async (newConfig) => app.reload(wholeFile(readFileValue(newConfig, env))),
     close: async (waitMs = settings.DRAIN_TIMEOUT_MS) => {
       await app.close(waitMs)
       flush()

@@ -97,6 +97,52 @@ const GROQ_BROWSER: readonly Correction[] = [
   date: '2026-11-30',
 }))
 
+const AZURE_EMBEDDINGS: readonly Correction[] = [
+  ['ada', 0.11],
+  ['text-embedding-3-large', 0.143],
+  ['text-embedding-3-small', 0.022],
+].map(([model, input]) => ({
+  provider: 'azure',
+  model: String(model),
+  set: { input: Number(input) },
+  source: "Azure's price page, as litellm has it",
+  date: '2026-11-30',
+}))
+
+/** Models that draw, each with the price of the images of the model that it draws with: gpt-image-1, -1-mini and -2. */
+const DRAWING_MODELS: readonly Correction[] = [
+  ['gpt-5-image', 40],
+  ['gpt-5-image-mini', 8],
+  ['gpt-5.4-image-2', 30],
+].map(([model, imageOutput]) => ({
+  provider: 'openai',
+  model: String(model),
+  set: { imageOutput: Number(imageOutput) },
+  source: 'The price of images of the model that it draws with',
+  date: '2026-11-30',
+}))
+
+/** Names that a list has without a price. Previews that were free, and have ended or can end, are such names as well. */
+const UNPRICED: readonly Correction[] = [
+  ['openrouter', 'google/lyria-3-clip-preview'],
+  ['openrouter', 'google/lyria-3-pro-preview'],
+  ['openrouter', 'gemini-2.5-pro-exp-03-25'],
+  ['openrouter', 'google/gemini-flash-1.5-8b-exp'],
+  ['openrouter', 'stealth/crouton-alpha'],
+  ['cerebras', 'qwen-3-coder-480b'],
+  ['huggingface_together', 'ServiceNow-AI/Apriel-1.6-15b-Thinker'],
+  ['huggingface_together', 'prism-ml/Ternary-Bonsai-27B-AWQ-4bit'],
+  ['huggingface_together', 'prism-ml/Ternary-Bonsai-27B-gguf'],
+  // Moderation is free, but its row has every name that contains the word, such as those of fine-tuned models.
+  ['openai', 'moderation'],
+].map(([provider = '', model = '']) => ({
+  provider,
+  model,
+  isUnknown: true,
+  source: 'Listed without a price',
+  date: '2026-11-30',
+}))
+
 export const CORRECTIONS: readonly Correction[] = [
   // OpenAI
   gpt62('gpt-6.2-sol', 2, 0.1, 10, "OpenAI's model page of gpt-6.2-sol"),
@@ -227,7 +273,18 @@ export const CORRECTIONS: readonly Correction[] = [
     source: 'litellm, model-prices',
     date: '2026-11-30',
   },
-  // OpenRouter and Cerebras
+  // The map of litellm and Mistral's model card of Medium 3.5: both names mean the newest model.
+  {
+    provider: 'mistral',
+    model: 'mistral-medium',
+    as: 'mistral-medium-latest',
+    source: "litellm, Mistral's model card",
+    date: '2026-11-30',
+  },
+  // Azure bills embeddings of a regional deployment, which most are, a tenth above the global price.
+  ...AZURE_EMBEDDINGS,
+  ...DRAWING_MODELS,
+  // OpenRouter
   ...[
     ['perplexity/sonar', { requests: 12 }],
     ['perplexity/sonar-pro', { requests: 14 }],
@@ -260,32 +317,5 @@ export const CORRECTIONS: readonly Correction[] = [
     source: 'What OpenRouter charged for recorded calls',
     date: '2026-11-22',
   },
-  {
-    provider: 'openrouter',
-    model: 'google/lyria-3-clip-preview',
-    isUnknown: true,
-    source: 'Listed without a price',
-    date: '2026-11-22',
-  },
-  {
-    provider: 'openrouter',
-    model: 'google/lyria-3-pro-preview',
-    isUnknown: true,
-    source: 'Listed without a price',
-    date: '2026-11-22',
-  },
-  {
-    provider: 'openrouter',
-    model: 'gemini-2.5-pro-exp-03-25',
-    isUnknown: true,
-    source: 'Listed without a price',
-    date: '2026-11-22',
-  },
-  {
-    provider: 'cerebras',
-    model: 'qwen-3-coder-480b',
-    isUnknown: true,
-    source: 'Listed without a price',
-    date: '2026-11-22',
-  },
+  ...UNPRICED,
 ]

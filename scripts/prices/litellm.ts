@@ -42,25 +42,43 @@ const TIERS = ['flex', 'priority', 'ultrafast'] as const
 /** No tier costs more times the standard price: gpt-5-nano's 50 is a mistake of the map. */
 const MAX_TIER_RATIO = 10
 
-const COST_KEYS: Readonly<Record<string, string>> = {
-  input: 'input_cost_per_token',
-  cacheRead: 'cache_read_input_token_cost',
-  cacheWrite5m: 'cache_creation_input_token_cost',
-  cacheWrite1h: 'cache_creation_input_token_cost_above_1hr',
-  cacheWrite12h: 'cache_creation_input_token_cost_above_12hr',
-  output: 'output_cost_per_token',
-  audioInput: 'input_cost_per_audio_token',
-  audioCacheRead: 'cache_read_input_audio_token_cost',
-  audioOutput: 'output_cost_per_audio_token',
-  imageInput: 'input_cost_per_image_token',
-  imageOutput: 'output_cost_per_image_token',
+/** A class that several keys join has the highest of their prices: video counts as images. */
+const COST_KEYS: Readonly<Record<string, readonly string[]>> = {
+  input: ['input_cost_per_token'],
+  cacheRead: ['cache_read_input_token_cost'],
+  cacheWrite5m: ['cache_creation_input_token_cost'],
+  cacheWrite1h: ['cache_creation_input_token_cost_above_1hr'],
+  cacheWrite12h: ['cache_creation_input_token_cost_above_12hr'],
+  output: ['output_cost_per_token'],
+  audioInput: ['input_cost_per_audio_token'],
+  audioCacheRead: ['cache_read_input_audio_token_cost'],
+  audioOutput: ['output_cost_per_audio_token'],
+  imageInput: ['input_cost_per_image_token', 'input_cost_per_video_token'],
+  imageOutput: ['output_cost_per_image_token', 'output_cost_per_video_token'],
 }
+
+/** Mistral's model card of Leanstral 1.5: $0. Any other model of the map without a price is one whose price nobody knows. */
+const FREE_MODELS = new Set(['mistral/labs-leanstral-1-5', 'mistral/labs-leanstral-1-5-1'])
+
+/** Google bills a song of a Lyria model by the request, and the map has its price as that of an image. */
+const SONG_MODEL = /^gemini\/lyria-(?!realtime)/
 
 /** The model with what the map knows of it besides. */
 export function addLitellmFacts(provider: string, model: FileModel, map: LitellmMap): FileModel {
   const row = rowOf(provider, [model.id, ...(model.names.equals ?? [])], map)
   if (row) return { ...model, ...factsOf(row), spans: model.spans.map((span) => addRates(span, row)) }
   return hasEnded(provider, model) ? { ...model, isDeprecated: true } : model
+}
+
+/** Claude's page on Vertex AI: Sonnet 4.5 and all later models cost a tenth more at the address of a region. */
+const EARLIER_CLAUDE = /claude-(?:v?[123]|instant|4-(?:opus|sonnet)|(?:opus|sonnet|haiku)-(?:3|4(?!-[5-9])))/
+const CLAUDE_REGIONAL_PERCENT = 110
+
+/** The model with what it costs more at an address of one region. `provider` is the one whose list has the model. */
+export function addClaudeUplift(provider: string, model: FileModel): FileModel {
+  const isOnVertex = provider === 'anthropic' || provider === 'google'
+  if (!isOnVertex || !model.id.startsWith('claude-') || EARLIER_CLAUDE.test(model.id)) return model
+  return { ...model, uplifts: { ...model.uplifts, regional: CLAUDE_REGIONAL_PERCENT } }
 }
 
 /** The map drops models that have ended, and has these ones not yet. */
@@ -149,8 +167,8 @@ export function litellmModels(provider: string, map: LitellmMap, listed: readonl
     const id = key.slice(naming.prefix.length)
     if (!/^(?:chat|completion|responses|embedding)$/.test(String(row.mode))) continue
     if (findModel([...listed, ...models], id.toLowerCase()) || /^ft:|^vertex_ai/.test(id) || id.includes(' ')) continue
-    const rates = ratesOf(row)
-    if (rates.input === undefined) continue
+    const rates = { ...ratesOf(row), ...songFeeOf(key, row) }
+    if (rates.input === undefined || (isCostless(rates) && !FREE_MODELS.has(key))) continue
     const tiers = tiersOf(row, rates)
     models.push({
       id,
@@ -163,21 +181,38 @@ export function litellmModels(provider: string, map: LitellmMap, listed: readonl
   return models
 }
 
+/** Dollars per thousand requests. */
+function songFeeOf(key: string, { output_cost_per_image }: LitellmModel): FileRates {
+  const song = SONG_MODEL.test(key) ? numberOf(output_cost_per_image) : undefined
+  return song ? { requests: round(song * 1_000) } : {}
+}
+
+/** True for a free model, and for one with a price in units that are not known here: a song, a second of video. */
+function isCostless(rates: FileRates): boolean {
+  return Object.values(rates).every((price) => baseOf(price) === 0)
+}
+
 /** @param tier the ending of the keys of a tier: `_flex`, or nothing for the standard rates */
 function ratesOf(row: LitellmModel, tier = ''): FileRates {
   const rates: Record<string, FilePrice> = {}
-  for (const [name, key] of Object.entries(COST_KEYS)) {
-    const base = perMillion(row[`${key}${tier}`])
-    if (base === undefined) continue
-    const over: Record<string, number> = {}
-    for (const [field, value] of Object.entries(row)) {
-      const edge = new RegExp(`^${key}_above_(\\d+)k_tokens${tier}$`).exec(field)?.[1]
-      const above = perMillion(value)
-      if (edge !== undefined && above !== undefined) over[lastTokenOf(Number(edge) * 1_000, row)] = above
-    }
-    rates[name] = Object.keys(over).length > 0 ? { base, over } : base
+  for (const [name, keys] of Object.entries(COST_KEYS)) {
+    const prices = keys.map((key) => priceOf(row, key, tier)).filter((price) => price !== undefined)
+    const [dearest] = prices.sort((a, b) => baseOf(b) - baseOf(a))
+    if (dearest !== undefined) rates[name] = dearest
   }
   return rates
+}
+
+function priceOf(row: LitellmModel, key: string, tier: string): FilePrice | undefined {
+  const base = perMillion(row[`${key}${tier}`])
+  if (base === undefined) return undefined
+  const over: Record<string, number> = {}
+  for (const [field, value] of Object.entries(row)) {
+    const edge = new RegExp(`^${key}_above_(\\d+)k_tokens${tier}$`).exec(field)?.[1]
+    const above = perMillion(value)
+    if (edge !== undefined && above !== undefined) over[lastTokenOf(Number(edge) * 1_000, row)] = above
+  }
+  return Object.keys(over).length > 0 ? { base, over } : base
 }
 
 /** The last token that has the lower price. xAI's higher price begins with a prompt that reaches the edge, as litellm's own sums have it. */

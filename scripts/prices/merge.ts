@@ -12,8 +12,9 @@ import type {
 } from '../../src/prices/price-file.ts'
 import { findModel } from '../../src/prices/price-file.ts'
 import { CLASS_OF_KEY } from './classes.ts'
-import { addLitellmFacts, litellmModels } from './litellm.ts'
+import { addClaudeUplift, addLitellmFacts, litellmModels } from './litellm.ts'
 import { percentOf } from './percent.ts'
+import { withMediaRates } from './routed.ts'
 import type {
   Correction,
   GenaiConstraint,
@@ -44,13 +45,18 @@ export function mergePrices(sources: PriceSources): PriceFile {
     providers[id] = {
       ...(fallbacks.length > 0 ? { alsoServes: [...fallbacks] } : {}),
       ...sources.providers[id],
-      models: [...listed, ...litellmModels(id, litellm, listed)],
+      models: [...listed, ...litellmModels(id, litellm, listed)].map((model) => addClaudeUplift(id, model)),
     }
   }
   for (const correction of corrections) {
     const provider = providers[correction.provider]
     if (!provider) throw new Error(`No such provider: ${correction.provider}/${correction.model}`)
     providers[correction.provider] = { ...provider, models: corrected(provider.models, correction) }
+  }
+  const router = providers.openrouter
+  if (router) {
+    const modelsOf = (id: string) => providers[id]?.models ?? []
+    providers.openrouter = { ...router, models: router.models.flatMap((model) => withMediaRates(model, modelsOf)) }
   }
   return { format: 1, date, sources: versions, limits, providers }
 }

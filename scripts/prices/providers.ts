@@ -27,7 +27,8 @@ export const PROVIDERS: Readonly<Record<string, Omit<FileProvider, 'models'>>> =
     rates: { webSearches: 5, sources: 25, codeRuns: 5, fileSearches: 2.5, documentSearches: 10 },
     tiers: { priority: 200 },
   },
-  // Public holidays of China, on which the peak price does not hold: the State Council's notice of November 2025.
+  // Public holidays of China, on which the peak price does not hold: the State Council's notice of November 2025. Those of 2027 are
+  // not published. Until they are listed here, they have the peak price, which is the dearer one.
   deepseek: {
     holidays: [
       ...['2026-01-01', '2026-01-02', '2026-01-03'],

@@ -15,28 +15,33 @@ import { routes } from '../http/index.ts'
 import { Callers } from '../keys/callers.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
-import type { WarningSubjects } from '../prices/price-warnings.ts'
-import { chooseDefaultModel, listModels, namedTarget, ProvidersInForce } from '../providers/index.ts'
+import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Store } from '../stores/store.ts'
 import { AddressWatch } from '../telemetry/address-watch.ts'
 import { BookingWatch } from '../telemetry/booking-watch.ts'
 import { Telemetry } from '../telemetry/call-events.ts'
 import { CallLog } from '../telemetry/call-log.ts'
+import { ConfigurationWatch } from '../telemetry/configuration-watch.ts'
+import { watchLedger } from '../telemetry/ledger-watch.ts'
 import { PriceWatch } from '../telemetry/price-watch.ts'
 import { QuoteWatch } from '../telemetry/quote-watch.ts'
 import { RefusalCounter } from '../telemetry/refusal-counter.ts'
 import { RefusalHistory } from '../telemetry/refusal-history.ts'
 import { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
+import { nameWarnings } from './load-configuration.ts'
 import { PriceUpkeep } from './price-upkeep.ts'
 import { reloader } from './reload.ts'
 import { shutdown } from './shutdown.ts'
 import { startSweeping } from './sweep.ts'
+import { warningSubjects } from './warning-subjects.ts'
 
 /** Everything that comes from outside the program. Tests replace all of it. */
 interface AppParts {
   readonly settings: Settings
   readonly file: FileConfig
+  /** What to look at in the environment, for the log and `/llm/status`. A sentence each. */
+  readonly warnings?: readonly string[]
   readonly clock: Clock
   readonly timers: Timers
   /** From 0 to below 1. */
@@ -80,7 +85,11 @@ export async function createApp(parts: AppParts): Promise<App> {
   const { settings, clock, timers, store } = parts
   const constructed = construct(parts)
   const { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter, upkeep } = constructed
-  const reload = reloader({ settings, clock, gate, prices, limits, providers, routing, patterns })
+  const replace = reloader({ settings, clock, gate, prices, limits, providers, routing, patterns })
+  const reload = async (file: FileConfig) => {
+    await replace(file)
+    constructed.configuration.use(nameWarnings(settings, file, prices, clock.now().wallMs))
+  }
   await reload(parts.file)
   await upkeep.start()
   const stopSweeping = startSweeping({ clock, timers, telemetry, store })
@@ -102,7 +111,7 @@ export async function createApp(parts: AppParts): Promise<App> {
  * Every object of the gateway, each made with the parts that it names. Nothing of bursar.json is in force yet.
  * Longer than other functions, because it is one list: what is made of what.
  */
-function construct({ settings, clock, timers, random, newCallId, log, store }: AppParts) {
+function construct({ settings, warnings = [], clock, timers, random, newCallId, log, store }: AppParts) {
   const prices = createPriceBook()
   const providers = new ProvidersInForce(settings)
   const limits = new LimitsInForce(store, settings.TIME_ZONE)
@@ -113,6 +122,7 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
   const quoteWatch = new QuoteWatch(telemetry)
   const bookings = new BookingWatch(telemetry)
   const addresses = new AddressWatch()
+  const configuration = new ConfigurationWatch(telemetry, warnings)
   const upstreamLimits = new UpstreamLimitTracker(telemetry)
   // Each event goes through this list from top to bottom. An event that a listener emits goes through it at once. The
   // log is first, so that it has an event before those that follow from the event.
@@ -124,9 +134,11 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
     quoteWatch,
     bookings,
     addresses,
+    configuration,
     upstreamLimits,
   ]
   for (const listener of listeners) telemetry.listen(listener)
+  watchLedger(store.health, telemetry)
   const quoteOverruns = quoteWatch.overruns
   const circuits = new Circuits()
   const inputCounter = new InputCounter(timers)
@@ -188,6 +200,7 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
     quoteOverruns,
     bookings,
     addresses,
+    configuration,
     upkeep,
     adjustments: new Adjustments({ store, plan: () => limits.plan, newCallId }),
     circuits,
@@ -198,21 +211,11 @@ function construct({ settings, clock, timers, random, newCallId, log, store }: A
     plan: () => limits.plan,
     locate: (model) => routing.locate(model, clock.now().wallMs),
     models,
+    listedAtMs: () => Date.parse(prices.list.date),
     patternModels: () => patterns.models,
     newCallId,
   })
-  return { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter, upkeep }
-}
-
-/** What is configured, for warnings about its prices. @param names of models, with their provider in front */
-function warningSubjects(providers: readonly Provider[], names: readonly string[]): WarningSubjects {
-  const configured = providers.filter((provider) => provider.configured && !provider.simulated)
-  const named = names.flatMap((name) => namedTarget(configured, name) ?? [])
-  const defaults = configured.map((provider) => ({ provider, model: provider.defaultModel }))
-  return {
-    providers: configured.map(({ priceName }) => priceName),
-    models: [...defaults, ...named].map(({ provider, model }) => ({ provider: provider.priceName, model })),
-  }
+  return { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter, upkeep, configuration }
 }
 
 /** The models that patterns use if a request names none. */

@@ -4,9 +4,10 @@
 import type { Clock, Timer, Timers } from '../core/clock.ts'
 import { isFree, isOperatorPrice } from '../core/prices.ts'
 import { EditablePriceBook } from '../prices/price-book.ts'
+import { checkSuccessor } from '../prices/price-comparison.ts'
 import { downloadText } from '../prices/price-download.ts'
 import { readPriceFile } from '../prices/price-file.ts'
-import { digestOf, PriceList } from '../prices/price-list.ts'
+import { digestOf, PriceList, withoutRegion } from '../prices/price-list.ts'
 import { type PriceWarning, priceWarnings, type WarningSubjects } from '../prices/price-warnings.ts'
 import type { Registry } from '../stores/registry.ts'
 import type { Telemetry } from '../telemetry/call-events.ts'
@@ -37,8 +38,9 @@ export interface PriceState {
 }
 
 const DAY_MS = 86_400_000
-/** A file may lack at most one in so many of the models whose prices are known. */
-const MAX_LOST_SHARE = 10
+const MAX_DOWNLOAD_MS = 120_000
+/** If a download takes longer, the warnings of the prices in force do not wait for it. */
+const MAX_WARNING_DELAY_MS = 10_000
 const DOCUMENT = { kind: 'price-file', id: 'newest' } as const
 
 /** Call `start` once, and `stop` when the gateway closes. */
@@ -85,14 +87,30 @@ export class PriceUpkeep {
   }
 
   async #run(): Promise<void> {
-    if (this.#parts.url !== '') await this.#download()
+    const { url, timers } = this.#parts
+    const warned = new Set<string>()
+    if (url !== '') {
+      const slow = timers.setTimeout(() => this.#warn(warned), MAX_WARNING_DELAY_MS).unref()
+      await this.#download()
+      timers.clearTimeout(slow)
+    }
     if (this.#abort.signal.aborted) return
-    for (const { code, message } of this.state.warnings) this.#parts.telemetry.notify({ code, level: 'warn', message })
-    this.#timer = this.#parts.timers
+    this.#warn(warned)
+    this.#timer = timers
       .setTimeout(() => {
         this.#running = this.#run()
       }, DAY_MS)
       .unref()
+  }
+
+  /** @param warned messages that were given already */
+  #warn(warned: Set<string>): void {
+    if (this.#abort.signal.aborted) return
+    for (const { code, message } of this.state.warnings) {
+      if (warned.has(message)) continue
+      warned.add(message)
+      this.#parts.telemetry.notify({ code, level: 'warn', message })
+    }
   }
 
   async #useStored(): Promise<void> {
@@ -100,18 +118,24 @@ export class PriceUpkeep {
     const { text, downloadedAtMs } = (document?.value ?? {}) as { text?: unknown; downloadedAtMs?: unknown }
     if (typeof text !== 'string' || typeof downloadedAtMs !== 'number') return
     try {
-      this.#use(text)
+      const list = listOf(text)
       this.#downloadedAtMs = downloadedAtMs
+      // A version of the gateway that came out since then can ship newer prices.
+      if (list.date >= this.#parts.prices.list.date) await this.#use(list)
     } catch (error) {
       this.#fail(error)
     }
   }
 
   async #download(): Promise<void> {
-    const { url, clock, registry, download = downloadText } = this.#parts
+    const { clock, registry, prices } = this.#parts
     try {
-      const text = await download(url, this.#abort.signal)
-      this.#use(text)
+      const text = await this.#downloadInTime()
+      const list = listOf(text)
+      if (list.date < prices.list.date)
+        throw new RangeError(`The price file is of ${list.date}, which is older than the prices in force`)
+      await this.#use(list)
+      if (this.#abort.signal.aborted) return
       const downloadedAtMs = clock.now().wallMs
       this.#downloadedAtMs = downloadedAtMs
       this.#downloadError = null
@@ -124,34 +148,43 @@ export class PriceUpkeep {
     }
   }
 
-  /**
-   * Throws RangeError for a file that is not valid, or that would take prices away; what is in force stays. A file that is older than
-   * what is in force is left out.
-   */
-  #use(text: string): void {
+  /** Rejects if the whole file does not come within `MAX_DOWNLOAD_MS`, however fast its parts come. */
+  async #downloadInTime(): Promise<string> {
+    const { url, timers, download = downloadText } = this.#parts
+    const late = new AbortController()
+    const reason = new Error(`the download took longer than ${MAX_DOWNLOAD_MS / 1_000} seconds`)
+    const deadline = timers.setTimeout(() => late.abort(reason), MAX_DOWNLOAD_MS).unref()
+    try {
+      return await download(url, AbortSignal.any([this.#abort.signal, late.signal]))
+    } catch (error) {
+      throw late.signal.aborted ? reason : error
+    } finally {
+      timers.clearTimeout(deadline)
+    }
+  }
+
+  /** Rejects with RangeError for a list that would take prices away; what is in force stays. */
+  async #use(list: PriceList): Promise<void> {
     const { prices } = this.#parts
-    const list = new PriceList(readPriceFile(text), digestOf(text))
-    if (list.date < prices.list.date || list.version === prices.list.version) return
-    this.#check(list)
+    if (list.version === prices.list.version) return
+    await this.#check(list)
     prices.useList(list)
     this.#origin = 'downloaded'
   }
 
-  #check(list: PriceList): void {
+  async #check(list: PriceList): Promise<void> {
     const { prices, subjects, clock } = this.#parts
     const nowMs = clock.now().wallMs
     if (Date.parse(list.date) > nowMs + DAY_MS)
       throw new RangeError(`The price file is of ${list.date}, which is to come`)
-    const { lost, count } = prices.list.lostIn(list)
-    if (lost.length * MAX_LOST_SHARE > count)
-      throw new RangeError(
-        `The price file has no price for ${lost.length} of ${count} known models, such as ${lost[0]}`,
-      )
+    const { providers, models } = subjects()
+    await checkSuccessor(prices.list, list, providers, nowMs)
     const next = new EditablePriceBook(list)
-    for (const { provider, model } of subjects().models) {
+    for (const { provider, model } of models) {
       const { price } = prices.find(provider, model, nowMs)
       const isLost = price && !isOperatorPrice(price) && !isFree(price) && !hasPrice(next, provider, model, nowMs)
-      if (isLost) throw new RangeError(`The price file has no price for ${provider}/${model}, which is configured`)
+      const name = `${withoutRegion(provider)}/${model}`
+      if (isLost) throw new RangeError(`The price file has no price for ${name}, which is configured`)
     }
   }
 
@@ -161,6 +194,11 @@ export class PriceUpkeep {
     const message = `Prices could not be taken from PRICES_URL: ${reason}. Those of ${this.#parts.prices.list.date} stay in force.`
     this.#parts.telemetry.notify({ code: 'prices_not_downloaded', level: 'warn', message })
   }
+}
+
+/** Throws RangeError for a file that is not valid. */
+function listOf(text: string): PriceList {
+  return new PriceList(readPriceFile(text), digestOf(text))
 }
 
 function hasPrice(book: Pick<EditablePriceBook, 'find'>, provider: string, model: string, atMs: number): boolean {

@@ -2,14 +2,15 @@
 
 import type { Gate } from '../call/gate.ts'
 import type { Routing } from '../call/routing.ts'
-import type { FileConfig, FilePrice, PatternModels } from '../config/file.ts'
+import type { FileConfig, PatternModels } from '../config/file.ts'
 import { type Settings, settingLimits } from '../config/settings.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Limit } from '../core/limits.ts'
 import type { LimitsInForce } from '../limits/limits-in-force.ts'
 import type { EditablePriceBook } from '../prices/price-book.ts'
-import { compileUserPrices, type UserPrice, type UserPriceEntry } from '../prices/user-prices.ts'
+import { compileUserPrices } from '../prices/user-prices.ts'
 import type { ProvidersInForce } from '../providers/index.ts'
+import { userPricesOf } from './load-configuration.ts'
 
 /** Everything that bursar.json changes, and what decides how. */
 interface ReloadParts {
@@ -43,7 +44,7 @@ export function reloader(parts: ReloadParts): (file: FileConfig) => Promise<void
 async function replaceConfig(parts: ReloadParts, file: FileConfig): Promise<void> {
   const { settings, clock, gate, prices, limits, providers, routing, patterns } = parts
   if (gate.isClosing) throw new Error('The gateway is stopping: it takes no other configuration.')
-  const nextPrices = compileUserPrices(file.prices.map(userPriceOf))
+  const nextPrices = compileUserPrices(userPricesOf(file))
   const nextProviders = providers.prepare(file.providers)
   let putLimitsInForce: () => void
   try {
@@ -61,12 +62,7 @@ async function replaceConfig(parts: ReloadParts, file: FileConfig): Promise<void
 }
 
 /** The limits of settings and file together. Without cost tracking, no limit counts cost. */
-function limitsOf(settings: Settings, file: FileConfig): Limit[] {
+export function limitsOf(settings: Settings, file: FileConfig): Limit[] {
   const fileLimits = file.limits.filter((limit) => settings.ENABLE_COST_TRACKING || limit.what !== 'cost')
   return [...settingLimits(settings), ...fileLimits]
-}
-
-function userPriceOf({ provider, model, ...price }: FilePrice): UserPriceEntry {
-  const given = Object.entries(price).filter(([, value]) => value !== undefined)
-  return { provider, model, price: Object.fromEntries(given) as UserPrice }
 }

@@ -2,18 +2,17 @@
 
 import { randomBytes } from 'node:crypto'
 import pino, { type Logger } from 'pino'
-import type { FileConfig } from '../config/file.ts'
-import type { Settings } from '../config/settings.ts'
 import { uuidV7Source } from '../core/call-ids.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import { openStore } from '../stores/index.ts'
 import { LogDestination } from '../telemetry/log-destination.ts'
 import { type App, createApp } from './app.ts'
+import type { Configuration } from './load-configuration.ts'
 
 const { timeOrigin } = performance
 
 /** `monoMs` is the time since 1970 on a clock that never steps within a run. Between runs it is comparable. */
-const systemClock: Clock = {
+export const systemClock: Clock = {
   now: () => ({ wallMs: Date.now(), monoMs: Math.floor(timeOrigin + performance.now()) }),
 }
 
@@ -67,7 +66,7 @@ export interface OpenApp {
 }
 
 /** Opens the ledger and the app on it. Rejects with StoreUnusable, or like `createApp`; then nothing stays open. */
-export async function openApp(settings: Settings, file: FileConfig): Promise<OpenApp> {
+export async function openApp({ settings, file, warnings }: Configuration): Promise<OpenApp> {
   const store = await openStore(settings.DATABASE_URL, {
     now: systemClock.now(),
     timers: systemTimers,
@@ -79,6 +78,7 @@ export async function openApp(settings: Settings, file: FileConfig): Promise<Ope
     const app = await createApp({
       settings,
       file,
+      warnings,
       clock: systemClock,
       timers: systemTimers,
       random: systemRandom,

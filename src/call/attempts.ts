@@ -2,10 +2,12 @@
 
 import type { CircuitPass, Circuits } from '../core/circuit.ts'
 import type { Clock } from '../core/clock.ts'
-import { Problem } from '../core/problem.ts'
+import type { Problem } from '../core/problem.ts'
+import { NO_RARE_UNITS, totalTokens } from '../core/usage.ts'
 import type { Provider } from '../providers/provider.ts'
+import type { AnswerUsage } from '../wire/dialect.ts'
 import type { AdmissionControl } from './admission.ts'
-import type { AdmittedCall } from './applicant.ts'
+import type { AdmittedCall, Bound } from './applicant.ts'
 import type { CallCandidate } from './candidates.ts'
 
 /** How an attempt failed, before any of its answer reached the caller. */
@@ -16,6 +18,8 @@ export interface AttemptFailure {
   readonly isFree: boolean
   /** True if the same target would fail again. */
   readonly isLasting?: true
+  /** What the attempt is billed at most, if its answer says what it used. Absent: its whole bound. */
+  readonly bill?: Bound
   /** The wait that the provider advised, in milliseconds; null if it advised none. */
   readonly retryAfterMs: number | null
 }
@@ -28,6 +32,10 @@ export interface FailedAttempt extends AttemptFailure {
   readonly answer: ErrorAnswer | undefined
   /** What the caller gets if no provider's error came. */
   readonly problem?: Problem
+  /** What the provider says was used, if it says so beside its error. */
+  readonly usage?: AnswerUsage | undefined
+  /** True if no attempt was made at all: the handler in the provider's place left the call to the gateway. */
+  readonly isUnmade?: true
 }
 
 export interface ErrorAnswer {
@@ -81,21 +89,33 @@ export function refusedAttempt(
   return { status, isFree, retryAfterMs, error: `status ${status}`, answer }
 }
 
-/** An attempt that was answered with an error in place of an answer, with the status of an answer: nobody says that it is free. */
-export function errorDocumentAttempt(answer: ErrorAnswer | undefined): FailedAttempt {
-  return { status: null, isFree: false, isLasting: true, retryAfterMs: null, error: 'error in the answer', answer }
+/**
+ * An attempt that was refused under the status of an answer. It fails as if the error had come with a status of its own.
+ * @param refused as such a refusal
+ * @param usage that came with the error: if anything was used, the attempt is billed
+ * @param isKnown false if the error does not tell its status: nobody says that waiting helps
+ */
+export function errorAnswerAttempt(
+  refused: FailedAttempt,
+  usage: AnswerUsage | undefined,
+  isKnown: boolean,
+): FailedAttempt {
+  const isFree = refused.isFree && (usage === undefined || isNothing(usage))
+  return { ...refused, isFree, usage, error: 'error in the answer', ...(isKnown ? {} : { isLasting: true }) }
 }
 
-/** @param what came in place of an answer */
-export function wrongAddress({ name, addressSetting }: Provider, what: string): Problem {
-  const message = `The provider ${name} answered with ${what}, so its address is not that of its API. Check ${addressSetting}.`
-  return new Problem('upstream_failed', message)
+function isNothing({ usage, otherUsage = [], statedCost }: AnswerUsage): boolean {
+  const isCounted = totalTokens(usage) > 0 || usage.rare !== NO_RARE_UNITS || otherUsage.length > 0
+  return !isCounted && (statedCost?.nanoUsd ?? 0n) === 0n
 }
 
-/** An attempt at an address that is no API's: nobody bills it. */
-export function misdirectedAttempt(problem: Problem): FailedAttempt {
-  const failure = { status: null, isFree: true, isLasting: true, retryAfterMs: null } as const
-  return { ...failure, error: 'wrong address', answer: undefined, problem }
+/** What a handler in the provider's place did not attempt. It says nothing about the provider. */
+export const UNMADE_ATTEMPT_ERROR = 'left to the gateway'
+
+/** @param problem what the caller gets if no target can answer either */
+export function unmadeAttempt(problem: Problem): FailedAttempt {
+  const failure = { status: null, isFree: true, isLasting: true, isUnmade: true, retryAfterMs: null } as const
+  return { ...failure, error: UNMADE_ATTEMPT_ERROR, answer: undefined, problem }
 }
 
 /** The code of an error and never its message, which may hold addresses. */
@@ -138,11 +158,6 @@ export class RetryPlan<Outgoing> {
     this.#admitted = admitted
     this.#current = current
     this.#remaining = remaining
-  }
-
-  /** True if another target may follow: an answer that begins with an error is not passed on then. */
-  get hasOtherTargets(): boolean {
-    return this.#remaining.length > 0
   }
 
   /** The attempt that follows a failed one; undefined if the failure is final. */
@@ -188,7 +203,8 @@ export class RetryPlan<Outgoing> {
     if (circuitPass.kind === 'open') return undefined
     const isSame = candidate === this.#current
     const to = isSame ? this.#admitted.applicant.first : candidate
-    const move = () => this.#parts.admissionControl.move(this.#admitted, to, !failure.isFree, now)
+    const from = failure.bill ? { ...this.#admitted, bound: failure.bill } : this.#admitted
+    const move = () => this.#parts.admissionControl.move(from, to, !failure.isFree, now)
     // If the ledger cannot be written, or the price is gone, this target cannot be used.
     const admitted = isSame && failure.isFree ? this.#admitted : await move().catch(() => undefined)
     if (!admitted) {

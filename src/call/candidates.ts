@@ -7,6 +7,7 @@ import type { RequestFacts } from '../core/quote.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Callers } from '../keys/callers.ts'
 import type { CallerKey, Provider, UpstreamRequest } from '../providers/provider.ts'
+import type { AnswerChanges } from '../translate/answer-restoration.ts'
 import type { Translation } from '../translate/translation.ts'
 import type { Dialect, Edits, HeaderList, ParsedRequest, RequestLine } from '../wire/dialect.ts'
 import { maxNormalisedBytes } from '../wire/text-bound.ts'
@@ -25,6 +26,10 @@ export interface CallCandidate extends Candidate {
   readonly callerKey: CallerKey | undefined
   /** What is not sent to the target, by the caller's names: hints that its dialect cannot express, and tools. */
   readonly dropped: readonly string[]
+  /** What was put into the form that the target accepts, by the caller's names. */
+  readonly adapted: readonly string[]
+  /** What the translation has to undo in the answer. */
+  readonly changes: AnswerChanges | undefined
 }
 
 /** A call as it came in. */
@@ -57,6 +62,8 @@ type KeyFinder = Pick<Callers, 'providerKey'>
 
 /** A translated request carries none of the caller's headers. */
 const TRANSLATED_REQUEST_HEADERS: HeaderList = ['content-type', 'application/json', 'anthropic-version', '2023-06-01']
+
+const NO_NAMES: readonly string[] = []
 
 /**
  * The targets to which the call can be sent. Throws the first target's Problem if there is none.
@@ -96,7 +103,12 @@ function candidateOf(
     capField: provider.capField,
     defaultCap: call.defaultCap,
   })
-  const { body, line } = translated ?? { body: call.body, line: exchange }
+  const { body, line, adapted, changes } = translated ?? {
+    body: call.body,
+    line: exchange,
+    adapted: NO_NAMES,
+    changes: undefined,
+  }
   const reading = translated ? dialect.readRequest(body, line) : call.reading
   const headers = translated ? TRANSLATED_REQUEST_HEADERS : exchange.headers
   const countableInput = {
@@ -127,6 +139,8 @@ function candidateOf(
     line,
     headers,
     dropped: translated ? [...call.dropped, ...translated.dropped] : call.dropped,
+    adapted,
+    changes,
     countableInput,
     defaultCap,
     request,

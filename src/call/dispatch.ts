@@ -8,6 +8,7 @@ import type { Translation } from '../translate/translation.ts'
 import type { ResponseContext } from '../translate/translator.ts'
 import type { Dialect, HeaderList, Tap } from '../wire/dialect.ts'
 import { addIetfRateHeaders } from '../wire/limit-headers.ts'
+import { DocumentAsEventsTap } from '../wire/taps/document-as-events.ts'
 import type { AdmittedCall } from './applicant.ts'
 import { type CallCandidate, type IncomingCall, outgoingOf } from './candidates.ts'
 
@@ -22,8 +23,14 @@ export interface Dispatch {
   readonly dialect: Dialect
   /** Set if the caller speaks another dialect than the provider. */
   readonly translation: { readonly with: Translation; readonly context: ResponseContext } | undefined
+  /** True if a stream of the provider is one JSON array. */
+  readonly streamsAsArray: boolean
+  /** True if the request asks for usage at the end of a stream. */
+  readonly requestsUsage: boolean
   /** True if the gateway requested a usage chunk that the caller did not request. */
   readonly hidesUsage: boolean
+  /** True if a handler of the gateway's own app answers in the provider's place. */
+  readonly isHandled: boolean
   /** Headers that every answer to this attempt carries. */
   readonly headers: HeaderList
 }
@@ -60,21 +67,29 @@ export function dispatchOf(
     admitted,
     circuitPass,
     dialect,
-    translation: translation && { with: translation, context: responseContext(context) },
+    translation: translation && { with: translation, context: responseContext(context, candidate) },
+    streamsAsArray: dialect.streamsAsArray?.(candidate.line) === true,
+    requestsUsage: reading.requestsUsage,
     hidesUsage: requestsUsage && !translation,
+    isHandled: sendInstead !== undefined,
     headers: answerHeaders(context, admitted, candidate, cap),
   }
 }
 
 /** The tap that meters an answer of this content type, and translates the answer if need be. */
 export function tapFor(
-  { admitted, dialect, hidesUsage, translation }: Dispatch,
+  { admitted, dialect, streamsAsArray, requestsUsage, hidesUsage, translation }: Dispatch,
   contentType: string,
   isEncoded: boolean,
 ): Tap {
   const { streaming, model } = admitted.facts
-  const tap = dialect.createTap(streaming, contentType, hidesUsage && !isEncoded, model)
-  return translation ? translation.with.createTap(tap, translation.context) : tap
+  // JSON in place of events is one document.
+  const isStream = streaming && (streamsAsArray || !/\bjson\b/i.test(contentType))
+  const tap = dialect.createTap(isStream, contentType, hidesUsage && !isEncoded, model)
+  if (translation) return translation.with.createTap(tap, translation.context)
+  const { documentEvents } = dialect
+  const isUnasked = streaming && tap.isDocument && documentEvents !== undefined
+  return isUnasked ? new DocumentAsEventsTap(tap, documentEvents, requestsUsage) : tap
 }
 
 /** If the circuit opened after the target was chosen, nothing is sent: the attempt fails as if the connection was refused. */
@@ -99,13 +114,14 @@ function answerHeaders(
   candidate: CallCandidate,
   cap: number | null,
 ): HeaderList {
-  const { provider, model, translation, dropped } = candidate
+  const { provider, model, translation, dropped, adapted } = candidate
   const headers = rateHeaders(call.dialect, callId, admitted.levels, 'provider', now)
   if (cap !== null) headers.push('x-bursar-max-output-tokens', String(cap))
   if (admitted.unenforced.length > 0) headers.push('x-bursar-over-limit', admitted.unenforced.join(', '))
   if (provider.simulated) headers.push('x-bursar-simulated', 'true')
   if (isAlias || translation) headers.push('x-bursar-target', toHeaderText(`${provider.name}/${model}`))
   if (dropped.length > 0) headers.push('x-bursar-dropped', toHeaderText(dropped.join(', ')))
+  if (adapted.length > 0) headers.push('x-bursar-adapted', toHeaderText(adapted.join(', ')))
   return headers
 }
 
@@ -114,13 +130,15 @@ function toHeaderText(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 1_024)
 }
 
-function responseContext({ call, callId, now }: DispatchContext): ResponseContext {
+function responseContext({ call, callId, now }: DispatchContext, { changes }: CallCandidate): ResponseContext {
   return {
     callId,
     nowMs: now.wallMs,
     model: call.reading.facts.model,
     withUsage: call.reading.requestsUsage,
     asEvents: call.dialect.streamsAsArray?.(call.exchange) !== true,
+    stream: call.reading.facts.stream,
+    ...(changes && { changes }),
   }
 }
 

@@ -26,11 +26,11 @@ import { AdmissionControl } from './admission.ts'
 import { type AdmittedCall, type Applicant, type Budget, isSameTarget, type RefusedCall } from './applicant.ts'
 import { type CallCandidate, candidatesOf, type IncomingCall, modelOf } from './candidates.ts'
 import { Deadlines } from './deadlines.ts'
-import type { SendInstead } from './dispatch.ts'
+import type { DispatchContext, SendInstead } from './dispatch.ts'
 import { sendProblem, sendRefusal } from './gateway-answers.ts'
 import { withHostedToolsRule } from './hosted-tools.ts'
 import type { Idempotency, IdempotencyMark } from './idempotency.ts'
-import { type PlanParts, planAttempts } from './planned-attempts.ts'
+import { type PlanParts, planAttempts, planWithoutHandler } from './planned-attempts.ts'
 import { Relay, type RelayParts } from './relay.ts'
 import type { RoutablePlan, Route, Routing } from './routing.ts'
 import { SettlementCalculator } from './settlement-amounts.ts'
@@ -61,10 +61,21 @@ interface GateParts {
 interface CallOptions {
   /** Sends in place of the provider. The provider's price and rules still apply. */
   readonly sendInstead?: SendInstead
-  /** Called once the call is admitted, before it is sent. */
-  readonly onStart?: (relay: Relay) => void
+  /** For a handler that sends in place of the provider: called once the call is admitted, before it is sent. */
+  readonly onStart?: (call: HandlerCall) => void
   /** What all calls of the same task may cost together. */
   readonly budget?: Budget
+}
+
+/** An admitted call that a handler answers in a provider's place. */
+export interface HandlerCall {
+  readonly relay: Relay
+  /**
+   * The gateway's own targets answer in place of the handler, within the same reservation. Never throws: if there is no target, the
+   * caller gets the problem, and the call is free. Returns false, and does nothing, once an answer has begun.
+   * @param body as it is to be sent, if that is another than the caller's
+   */
+  answerByTargets(body?: Buffer): boolean
 }
 
 /** The targets of a call, in order. */
@@ -76,6 +87,8 @@ interface RoutePlan extends RoutablePlan<CallCandidate> {
 const HANDLER_ROUTE: RoutePlan['route'] = { retries: 0, onBudget: 'refuse', isAlias: false }
 
 const MAX_USER_CHARACTERS = 256
+const NO_TARGET_FITS =
+  'No target of the gateway can answer this call now: their circuits are open, or they cost more than the money left.'
 
 /**
  * Takes calls from their request to their settlement. One gate serves a process: it holds what its calls share, which is their
@@ -168,7 +181,10 @@ export class Gate {
       const context = { call, callId, isAlias: plan.route.isAlias, sendInstead: options.sendInstead, settings, now }
       const attempts = planAttempts(this.#planParts, context, plan, plan.route.retries, admission)
       const relay = new Relay(this.#relayParts, exchange, dialect, lease, attempts)
-      options.onStart?.(relay)
+      options.onStart?.({
+        relay,
+        answerByTargets: (changed) => this.#answerByTargets(relay, context, admission, changed ?? body),
+      })
       relay.send()
       await relay.done
     } catch (error) {
@@ -177,6 +193,11 @@ export class Gate {
       lease.release()
       if (mark) this.#parts.idempotency.release(mark)
     }
+  }
+
+  /** Answers a request that is not taken as a call, and records that. */
+  reject(exchange: Exchange, dialect: Dialect, problem: Problem): void {
+    this.#reject(exchange, dialect, this.#parts.newCallId(), problem)
   }
 
   /** Lends permits for buffered bytes of requests and answers until `use` resolves. */
@@ -215,12 +236,18 @@ export class Gate {
 
   /** The targets that can answer a call now. Throws Problem if there is none. */
   #planRoute(call: IncomingCall, now: Instant): RoutePlan {
+    const { route, candidates } = this.#routed(call, now)
+    return { route, ...this.#parts.routing.firstRoutable(candidates, now.monoMs) }
+  }
+
+  /** The targets that can answer a call, whatever their circuits are. Throws Problem if there is none. */
+  #routed(call: IncomingCall, now: Instant): Pick<RoutePlan, 'route' | 'candidates'> {
     const { callers, routing } = this.#parts
     const route = routing.route(call.dialect, modelOf(call), now.wallMs)
     const [{ provider }] = route.targets
     if (!provider.configured) throw notConfiguredProblem(provider)
-    const candidates = candidatesOf(route.targets, withHostedToolsRule(call, this.#hostedToolsRule(route)), callers)
-    return { route, ...routing.firstRoutable(candidates, now.monoMs) }
+    const ruled = withHostedToolsRule(call, this.#hostedToolsRule(route))
+    return { route, candidates: candidatesOf(route.targets, ruled, callers) }
   }
 
   /** The plan for a handler that stands in for the provider of the call's dialect. */
@@ -234,6 +261,20 @@ export class Gate {
 
   #hostedToolsRule({ hostedTools }: RoutePlan['route']): HostedToolsRule | undefined {
     return hostedTools ?? (this.#parts.settings.HOSTED_TOOLS || undefined)
+  }
+
+  /** See `HandlerCall`. */
+  #answerByTargets(relay: Relay, context: DispatchContext, admitted: AdmittedCall, body: Buffer): boolean {
+    const { exchange, dialect, caller } = context.call
+    try {
+      const call = this.#readCall(exchange, dialect, body, caller)
+      const { route, candidates } = this.#routed(call, this.#parts.clock.now())
+      const routed = { ...context, call, isAlias: route.isAlias, sendInstead: undefined }
+      const plan = planWithoutHandler(this.#planParts, routed, candidates, route.retries, admitted)
+      return relay.replaceHandler(plan, new Problem('upstream_unreachable', NO_TARGET_FITS))
+    } catch (error) {
+      return relay.replaceHandler(undefined, this.#problemOf(error, context.callId))
+    }
   }
 
   #applicant(
@@ -305,9 +346,11 @@ export class Gate {
   /** Any error but Problem is a bug, or a ledger that cannot be written: the caller learns no details. */
   #problemOf(error: unknown, callId: string): Problem {
     if (error instanceof Problem) return error
-    this.#parts.telemetry.notify(internalFailure(callId, error))
-    if (error instanceof StoreUnavailable)
-      return new Problem('ledger_unavailable', 'The ledger cannot be written; the call was not sent.')
+    const { telemetry, store } = this.#parts
+    const isUnavailable = error instanceof StoreUnavailable
+    // A ledger that fails every call has a notice of its own.
+    if (!isUnavailable || !store.health.failure) telemetry.notify(internalFailure(callId, error))
+    if (isUnavailable) return new Problem('ledger_unavailable', 'The ledger cannot be written; the call was not sent.')
     return new Problem('internal', 'The gateway failed; the call was not sent.')
   }
 }

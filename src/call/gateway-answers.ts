@@ -97,11 +97,11 @@ function addAdvice(headers: HeaderList, { code, advice }: Problem): void {
  */
 function addWait(headers: HeaderList, waitMs: number | null): void {
   if (waitMs === null || waitMs > MAX_CLIENT_WAIT_MS) headers.push('x-should-retry', 'false')
-  else headers.push(...waitHeaders(waitMs))
+  else headers.push(...retryAfterHeaders(waitMs))
 }
 
 /** The headers in which SDKs look for a wait. */
-export function waitHeaders(waitMs: number): readonly string[] {
+export function retryAfterHeaders(waitMs: number): readonly string[] {
   return ['retry-after', String(retryAfterSeconds(waitMs)), 'retry-after-ms', String(Math.ceil(waitMs))]
 }
 

@@ -1,6 +1,5 @@
 // Planned attempts: the first attempt of an admitted call, and the attempts that may follow it. It sends nothing.
 
-import type { CircuitPass } from '../core/circuit.ts'
 import { type AdmittedCall, type Candidate, isSameTarget } from './applicant.ts'
 import { RetryPlan, type RetryPlanParts } from './attempts.ts'
 import type { CallCandidate } from './candidates.ts'
@@ -37,15 +36,34 @@ export function planAttempts(
   const first = dispatchOf(context, admitted, chosen, pass)
   // Most calls have one target and no retries. Without a plan they hold no closure while a stream lasts, and take 40 ns less.
   if (retries === 0 && applicant.others.length === 0) return { first, retryPlan: undefined }
-  const retryParts = {
+  const remaining = candidates.flatMap((candidate) => fallbackOf(candidate, chosen, applicant.others))
+  return { first, retryPlan: new RetryPlan(retryPartsOf(parts, context, retries), admitted, chosen, remaining) }
+}
+
+/** The attempts of a call whose handler makes none: the first of these candidates, then the others. */
+export function planWithoutHandler(
+  parts: PlanParts,
+  context: DispatchContext,
+  candidates: readonly [CallCandidate, ...CallCandidate[]],
+  retries: number,
+  admitted: AdmittedCall,
+): RetryPlan<Dispatch> {
+  const { first } = admitted.applicant
+  const { countedInput } = first
+  // Copies, because none of them is the current candidate: the reservation is moved to the first one, too.
+  const remaining = candidates.map((candidate) =>
+    countedInput && isSameTarget(candidate, first) ? { ...candidate, countedInput } : { ...candidate },
+  )
+  return new RetryPlan(retryPartsOf(parts, context, retries), admitted, candidates[0], remaining)
+}
+
+function retryPartsOf(parts: PlanParts, context: DispatchContext, retries: number): RetryPlanParts<Dispatch> {
+  return {
     ...parts,
     retries,
     deadlineMs: context.now.monoMs + context.settings.UPSTREAM_TIMEOUT_MS,
-    dispatchOf: (moved: AdmittedCall, candidate: CallCandidate, movedPass: CircuitPass) =>
-      dispatchOf(context, moved, candidate, movedPass),
+    dispatchOf: (moved, candidate, movedPass) => dispatchOf(context, moved, candidate, movedPass),
   }
-  const remaining = candidates.flatMap((candidate) => fallbackOf(candidate, chosen, applicant.others))
-  return { first, retryPlan: new RetryPlan(retryParts, admitted, chosen, remaining) }
 }
 
 /** The candidate with the count of its input, by which a move to it is quoted. Empty if it is no fallback of the admitted call. */

@@ -2,24 +2,27 @@
 //
 // State      Event                                      Next       Settled as                    The caller gets
 // waiting    send(), and the client is gone             over       free, canceled                nothing
-// waiting    head of a stream, or with other targets
-//            its first bytes                            streaming  -                             status and headers
-// waiting    first bytes, which are an error; a retry
-//            follows                                    between    -                             -
+// waiting    content of a stream, or a second after its
+//            first bytes                                streaming  -                             status, headers and bytes
 // waiting    document                                   over       usage, or upper bound         the document with its cost
-// waiting    error answer or document, wrong address, or
-//            broken; a retry follows                    between    -                             -
-// waiting    error answer                               over       free, or upper bound; failed  the provider's error
-// waiting    error document                             over       upper bound, failed           the provider's error
+// waiting    error, wrong address, or broken; a retry
+//            follows                                    between    -                             -
+// waiting    error with its own status                  over       free, or upper bound; failed  the provider's error
+// waiting    error under the status of an answer        over       free, usage, or upper bound;  the provider's error, with
+//                                                                  failed                        the status it names
+// waiting    the same, beside a part of an answer       over       usage, or upper bound; failed the document as it came
 // waiting    wrong address                              over       free, failed                  the gateway's error
 // waiting    broken                                     over       free, or upper bound; failed  the gateway's error
 // waiting    document that cannot be translated         over       usage, or upper bound; failed the gateway's error
 // waiting    unreadable stream, or too large            over       upper bound, failed           the gateway's error
+// waiting    no attempt of the handler; targets follow  between    -                             -
+// waiting    no attempt of the handler, and no target   over       free, failed                  the gateway's error
 // streaming  bytes                                      streaming  -                             the bytes
 // streaming  bytes with the terminal event              ending     usage, or upper bound         the bytes
 // streaming  end, after the model finished              over       usage, or upper bound         the end
 // streaming  broken, after the model finished           over       upper bound                   the end
-// streaming  end, after the provider's own error event  over       upper bound, failed           the end
+// streaming  end, after the provider's own error event  over       usage, or upper bound, or
+//                                                                  free before content; failed   the end
 // streaming  end, or broken, before                     over       upper bound, failed           an error event
 // streaming  unreadable                                 over       upper bound, failed           an error event
 // ending     bytes                                      ending     (is settled)                  the bytes
@@ -44,11 +47,12 @@ import type { PermitLease, Permits } from '../core/permits.ts'
 import { Problem, type ProblemCode } from '../core/problem.ts'
 import type { ClientWatcher, Exchange } from '../exchange/exchange.ts'
 import { internalFailure } from '../telemetry/call-events.ts'
-import type { AnswerUsage, Dialect } from '../wire/dialect.ts'
+import type { AnswerUsage, Dialect, Tap } from '../wire/dialect.ts'
 import { EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
-import { brokenAttempt, errorDocumentAttempt, type FailedAttempt, type RetryPlan } from './attempts.ts'
+import { brokenAttempt, type FailedAttempt, type RetryPlan, unmadeAttempt } from './attempts.ts'
 import type { Deadline, Deadlines, ExpiryCode, TimedCall } from './deadlines.ts'
 import type { Dispatch } from './dispatch.ts'
+import { readErrorAnswer } from './error-answers.ts'
 import { providerFailure } from './gateway-answers.ts'
 import type { PlannedAttempts } from './planned-attempts.ts'
 import { Reply } from './reply.ts'
@@ -82,7 +86,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   readonly #parts: RelayParts
   readonly #exchange: Exchange
   readonly #lease: PermitLease
-  readonly #retryPlan: RetryPlan<Dispatch> | undefined
+  #retryPlan: RetryPlan<Dispatch> | undefined
   readonly #settlement: CallSettlement
   readonly #reply: Reply
   #state: RelayState = 'waiting'
@@ -96,9 +100,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   #resolveDone: () => void = () => {}
   /** Resolves when nothing is left to do for this call. Never rejects. */
   readonly done: Promise<void>
-  /**
-   * @param lease takes the size of every chunk that is kept
-   */
+  /** @param lease takes the size of every chunk that is kept */
   constructor(parts: RelayParts, exchange: Exchange, dialect: Dialect, lease: PermitLease, attempts: PlannedAttempts) {
     this.#parts = parts
     this.#exchange = exchange
@@ -115,8 +117,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   send(): void {
     if (this.#exchange.clientGone) {
       this.#settle(freeBasis('canceled', 'client left'))
-      this.#finish()
-      return
+      return this.#finish()
     }
     this.#deadline = this.#parts.deadlines.add(this, this.#attempt.sentAtMs)
     this.#exchange.watcher = this
@@ -133,43 +134,39 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     this.#fallbackUsage = usage
   }
 
-  /** While other targets may follow, a stream begins with its first event: that may be an error. */
-  onStreamHead(): void {
-    if (!this.#retryPlan?.hasOtherTargets) this.#startStream()
+  /** The plan's targets answer in place of the handler; without a plan, the problem. Returns false once an answer has begun. */
+  replaceHandler(plan: RetryPlan<Dispatch> | undefined, problem: Problem): boolean {
+    if (this.#state !== 'waiting' || this.#attempt.status !== null) return false
+    this.#attempt.close()
+    this.#retryPlan = plan
+    this.onFailed(unmadeAttempt(problem))
+    return true
   }
 
-  #startStream(): void {
+  onStreamHead(): void {
     this.#state = 'streaming'
     this.#reply.startStream(this.#attempt)
   }
 
   /** The call is settled before its last event leaves: clients hang up when they see that event. */
   onStreamBytes(bytes: Buffer): void {
-    if (this.#state === 'waiting') {
-      if (this.#attempt.tap?.failed) {
-        this.#attempt.stop()
-        return this.onFailed(errorDocumentAttempt(undefined))
-      }
-      this.#startStream()
-    }
     if (this.#attempt.tap?.terminated) {
-      this.#settle(streamBasis(this.#attempt.tap, this.#fallbackUsage, this.#ending))
+      this.#settle(this.#streamBasis(this.#attempt.tap))
       this.#state = 'ending'
-      this.#attempt.abortSoon()
+      this.#attempt.request.abortSoon()
       // An encoded stream has an end of its own, which may come after the last event.
       if (!this.#attempt.isEncodedStream && this.#reply.endsLastEvent(bytes)) {
         this.#complete(bytes)
         return
       }
     }
-    if (!this.#reply.write(bytes)) this.#attempt.pause()
+    if (!this.#reply.write(bytes)) this.#attempt.request.pause()
   }
 
   onStreamEnd(rest: Buffer): void {
     const { tap } = this.#attempt
-    if (this.#state === 'waiting') this.#startStream()
     if (tap?.finished || tap?.failed) {
-      this.#settle(streamBasis(tap, this.#fallbackUsage, this.#ending))
+      this.#settle(this.#streamBasis(tap))
       this.#complete(rest)
     } else {
       this.#settle(upperBoundBasis('failed', 'ended early'))
@@ -200,13 +197,13 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   onTooLarge(): void {
     this.#settle(upperBoundBasis('failed', 'answer too large'))
     this.#failWith(new Problem('upstream_failed', 'The answer is too large to be passed on.'))
-    this.#attempt.abort()
+    this.#attempt.request.abort()
   }
 
   onUnreadable(): void {
     this.#settle(upperBoundBasis('failed', 'unreadable'))
     this.#fail('upstream_failed')
-    this.#attempt.abort()
+    this.#attempt.request.abort()
   }
 
   failInternally(error: unknown): void {
@@ -219,10 +216,11 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   /** An attempt has ended without an answer for the caller. */
   onFailed(failed: FailedAttempt): void {
     const canRetry = this.#state === 'waiting' && this.#drainEnding === undefined
-    const next = canRetry ? this.#retryPlan?.next(failed) : undefined
+    const bill = canRetry ? this.#settlement.billOf(this.#attempt, failed) : undefined
+    const next = bill && this.#retryPlan?.next({ ...failed, bill })
     if (!next) return this.giveUp(failed)
-    const costNanoUsd = failed.isFree ? 0n : this.#attempt.dispatch.admitted.bound.costNanoUsd
-    this.#settlement.recordAttempt(this.#attempt, failed.error, costNanoUsd, this.#parts.clock.now())
+    if (!failed.isUnmade)
+      this.#settlement.recordAttempt(this.#attempt, failed.error, bill.costNanoUsd, this.#parts.clock.now())
     this.#state = 'between'
     this.#retryWait = new RetryWait(this.#parts, this, failed, next)
   }
@@ -235,8 +233,9 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
   }
 
   /** A failed attempt was the last one. */
-  giveUp({ isFree, error, answer, problem }: FailedAttempt): void {
-    this.#settle(failedBasis(isFree, error))
+  giveUp(failed: FailedAttempt): void {
+    const { isFree, error, answer, problem } = failed
+    this.#settle(failedBasis(failed, error))
     if (answer) {
       this.#reply.sendError(this.#attempt, answer)
       this.#finish()
@@ -244,61 +243,62 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     else this.#fail(isFree ? 'upstream_unreachable' : 'upstream_failed')
   }
 
-  onRetryStopped(reason: RetryStopReason, isFree: boolean, moved: Dispatch | undefined): void {
+  onRetryStopped(
+    reason: RetryStopReason,
+    failed: Pick<FailedAttempt, 'isFree' | 'usage'>,
+    moved: Dispatch | undefined,
+  ): void {
     if (moved) this.#attempt.dispatch = moved
-    if (reason === 'client left') {
-      this.#settle(isFree ? freeBasis('canceled', reason) : upperBoundBasis('canceled', reason))
-      this.#finish()
-    } else {
-      this.#settle(failedBasis(isFree, reason))
+    this.#settle(failedBasis(failed, reason, reason === 'client left' ? 'canceled' : 'failed'))
+    if (reason === 'client left') this.#finish()
+    else {
       this.#fail(reason)
     }
   }
 
   expire(code: ExpiryCode): void {
     if (this.#state === 'over') return
-    if (this.#retryWait) {
-      this.#retryWait.stop(code)
-      return
-    }
+    if (this.#retryWait) return this.#retryWait.stop(code)
     // If the client does not read, the provider cannot finish, and is not to blame.
     const error = code === 'upstream_timeout' && this.#exchange.blocked ? 'client too slow' : code
-    this.#settle(failedBasis(!this.#attempt.isSent, error))
+    this.#settle(failedBasis({ isFree: !this.#attempt.isSent }, error))
     this.#fail(code)
-    this.#attempt.abort()
+    this.#attempt.request.abort()
   }
 
   onClientDrain(): void {
-    this.#attempt.resume()
+    this.#attempt.request.resume()
   }
 
   onClientGone(): void {
     if (this.#state === 'over') return
-    if (this.#retryWait) {
-      this.#retryWait.stop('client left')
-      return
-    }
+    if (this.#retryWait) return this.#retryWait.stop('client left')
     const { facts } = this.#attempt.dispatch.admitted
     const ending = this.#attempt.tap?.finished ? 'completed' : 'canceled'
     const isFree = !this.#attempt.isSent || isFreeStream(facts)
     const { drains, settings } = this.#parts
     if (!isFree && settings.ON_DISCONNECT === 'drain' && drains.acquire(1)) {
       this.#drainEnding = ending
-      this.#attempt.resume()
+      this.#attempt.request.resume()
       return
     }
     this.#settle(abandonedBasis(this.#attempt, ending, isFree, settings.ON_DISCONNECT))
     this.#finish()
-    this.#attempt.abort()
+    this.#attempt.request.abort()
+  }
+
+  /** An error before any content is booked alike, be it before the headers or after them. */
+  #streamBasis(tap: Tap): SettlementBasis {
+    if (tap.hasContent || tap.finished || !tap.failed) return streamBasis(tap, this.#fallbackUsage, this.#ending)
+    return failedBasis(readErrorAnswer(this.#parts, this.#attempt, tap).failed, 'error event')
   }
 
   get #ending(): Ending {
     return this.#drainEnding ?? 'completed'
   }
 
-  // The ways to end. `#settle` settles, and comes first: what is written can carry the cost. `#complete`, `#fail` and
-  // `#failWith` write the end of the answer, then finish. `#finish` ends the call, and neither writes nor settles.
-  // `onFailed` ends only an attempt: another one follows, or `giveUp` settles, writes and finishes.
+  // The ways to end. `#settle` comes first: what is written can carry the cost. `#complete`, `#fail` and `#failWith` write the end of
+  // the answer, then finish. `onFailed` ends only an attempt: another one follows, or `giveUp` settles, writes and finishes.
 
   #settle(basis: SettlementBasis): void {
     this.#settlement.settle(this.#attempt, basis)

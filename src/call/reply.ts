@@ -3,18 +3,22 @@
 
 import type { Clock } from '../core/clock.ts'
 import { formatUsd } from '../core/money.ts'
-import type { Problem } from '../core/problem.ts'
+import { Problem } from '../core/problem.ts'
 import { MAX_CLIENT_WAIT_MS } from '../core/refusal.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Dialect, ErrorContext, HeaderList } from '../wire/dialect.ts'
-import { headersForCaller, withoutHeaders } from '../wire/headers.ts'
+import { findHeader, headersForCaller, withoutHeaders } from '../wire/headers.ts'
+import { waitMsIn } from '../wire/provider-refusals.ts'
 import type { ErrorAnswer } from './attempts.ts'
-import { sendProblem, waitHeaders } from './gateway-answers.ts'
+import { retryAfterHeaders, sendProblem } from './gateway-answers.ts'
 import type { CallSettlement } from './settlement.ts'
 import type { UpstreamAttempt } from './upstream-attempt.ts'
 
 const LINE_FEED = 0x0a
 const NO_HEADERS: readonly string[] = []
+/** A wait stands near the beginning of an error. */
+const MAX_SEARCHED_BYTES = 65_536
+const EVENT_STREAM = 'text/event-stream'
 const NO_RETRY_HEADERS: readonly string[] = ['x-should-retry', 'false']
 
 /**
@@ -59,21 +63,37 @@ export class Reply {
 
   /** Ends complete, with a whole answer: a document, or the provider's own error. Its headers carry the cost of the call. */
   sendWhole(attempt: UpstreamAttempt, body: Buffer): void {
+    this.#writeWhole(attempt, attempt.tap?.asEvents ?? body, NO_HEADERS)
+  }
+
+  #writeWhole(attempt: UpstreamAttempt, body: Buffer, moreHeaders: readonly string[]): void {
     const status = attempt.status ?? 502
     const headers = this.#headers(attempt, status >= 300)
-    headers.push(...this.#costHeaders(), 'content-length', String(body.length))
+    headers.push(...moreHeaders, ...this.#costHeaders())
+    // RFC 9110, section 8.6: a 204 has no content length.
+    if (status !== 204) headers.push('content-length', String(body.length))
     this.#exchange.writeHead(status, headers)
-    this.complete(attempt, body)
+    this.#exchange.end(body)
+  }
+
+  /** The wait that a provider tells in its body, where the caller's SDKs look for it. */
+  #waitHeaders({ headers }: UpstreamAttempt, waitMs: number | null): readonly string[] {
+    if (waitMs === null || findHeader(headers, 'retry-after') !== undefined) return NO_HEADERS
+    return waitMs > MAX_CLIENT_WAIT_MS ? NO_RETRY_HEADERS : retryAfterHeaders(waitMs)
   }
 
   /** Ends complete, with the provider's error in the caller's dialect. */
   sendError(attempt: UpstreamAttempt, { status, body, plain }: ErrorAnswer): void {
     const { translation } = attempt.dispatch
-    const text = translation?.with.errorBody(status, plain, this.#contextOf(attempt))
-    this.sendWhole(attempt, text === undefined ? body : Buffer.from(text))
+    if (!translation) return this.sendWhole(attempt, body)
+    const isTransient = status === 429 || status >= 500
+    const toldMs = isTransient ? waitMsIn(plain.toString('utf8', 0, MAX_SEARCHED_BYTES)) : null
+    const waitMs = attempt.limits?.retryAfterMs ?? toldMs
+    const text = translation.with.errorBody(status, plain, this.#contextOf(attempt), waitMs)
+    this.#writeWhole(attempt, Buffer.from(text), this.#waitHeaders(attempt, waitMs))
   }
 
-  /** Ends complete, with the last bytes. */
+  /** Ends a stream complete, with the last bytes. */
   complete({ dispatch, tap }: UpstreamAttempt, bytes: Buffer): void {
     // Some SDKs take a translated error event for one more answer.
     if (tap?.failed && dispatch.translation && this.#dialect.breaksAfterError) this.#exchange.cut(bytes.toString())
@@ -84,8 +104,10 @@ export class Reply {
    * Ends failed, so that the caller cannot take what it has for a complete answer.
    * @param rest the last bytes of the stream, ahead of its error event
    */
-  fail(attempt: UpstreamAttempt, problem: Problem, rest?: Buffer): void {
+  fail(attempt: UpstreamAttempt, cause: Problem, rest?: Buffer): void {
     const exchange = this.#exchange
+    const { failureMessage } = attempt.tap ?? {}
+    const problem = failureMessage === undefined ? cause : new Problem(cause.code, failureMessage)
     const context = this.#contextOf(attempt)
     if (!exchange.headersSent) {
       const headers = [...this.#noRetryHeaders(), ...this.#costHeaders()]
@@ -107,14 +129,17 @@ export class Reply {
   }
 
   /** The provider's headers as they go to the caller, and the gateway's. */
-  #headers({ dispatch, headers, tap, limits }: UpstreamAttempt, isError: boolean): HeaderList {
+  #headers({ dispatch, headers, tap }: UpstreamAttempt, isError: boolean): HeaderList {
     const { translation } = dispatch
     const noRetry = isError ? this.#noRetryHeaders() : NO_HEADERS
-    let passed = headersForCaller(headers, isError)
+    let passed = headersForCaller(headers, { keepsRetryAfter: isError, keepsCrossOrigin: dispatch.isHandled })
     if (noRetry.length > 0) passed = withoutHeaders(passed, 'x-should-retry')
-    if (translation && isError) passed.push(...waitHeadersOf(passed, limits))
+    if (tap?.asEvents && !translation) {
+      passed = withoutHeaders(passed, 'content-type', 'content-encoding')
+      passed.push('content-type', EVENT_STREAM)
+    }
     if (translation) {
-      const isWhole = isError || tap?.isDocument !== false
+      const isWhole = isError || (tap?.isDocument !== false && !tap?.asEvents)
       passed = withoutHeaders(passed, 'content-type', 'content-encoding')
       passed.push('content-type', translation.with.contentType(isWhole, translation.context))
     }
@@ -130,13 +155,6 @@ export class Reply {
   #costHeaders(): readonly string[] {
     return ['x-bursar-cost-usd', formatUsd(this.#settlement.costNanoUsd)]
   }
-}
-
-/** The wait that the provider tells in its body, whose words are translated, for clients of another dialect. */
-function waitHeadersOf(passed: HeaderList, limits: UpstreamAttempt['limits']): readonly string[] {
-  const waitMs = limits?.retryAfterMs ?? null
-  const isTold = passed.includes('retry-after') || passed.includes('retry-after-ms')
-  return waitMs === null || waitMs > MAX_CLIENT_WAIT_MS || isTold ? NO_HEADERS : waitHeaders(waitMs)
 }
 
 function streamContentType({ dispatch, contentType }: UpstreamAttempt): string {

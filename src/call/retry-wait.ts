@@ -17,10 +17,14 @@ export interface RetryListener {
   giveUp(failed: FailedAttempt): void
   /**
    * The wait was stopped, and nothing more will be sent.
-   * @param isFree nothing was used that is not in the bound of earlier attempts
+   * @param failed what was used and is not in the bound of earlier attempts
    * @param moved the attempt that the reservation was moved to meanwhile; undefined if it was not moved
    */
-  onRetryStopped(reason: RetryStopReason, isFree: boolean, moved: Dispatch | undefined): void
+  onRetryStopped(
+    reason: RetryStopReason,
+    failed: Pick<FailedAttempt, 'isFree' | 'usage'>,
+    moved: Dispatch | undefined,
+  ): void
   /** Ends the call after an error that is a bug. */
   failInternally(error: unknown): void
 }
@@ -58,7 +62,7 @@ export class RetryWait {
       return
     }
     this.#parts.timers.clearTimeout(this.#pause)
-    this.#listener.onRetryStopped(reason, this.#failed.isFree, undefined)
+    this.#listener.onRetryStopped(reason, this.#failed, undefined)
   }
 
   async #move(): Promise<void> {
@@ -78,7 +82,7 @@ export class RetryWait {
     if (this.#stopReason) {
       if (dispatch) this.#releaseCircuit(dispatch)
       // A moved reservation counts the failed attempt among the prior ones, and nothing was sent for it.
-      this.#listener.onRetryStopped(this.#stopReason, this.#failed.isFree || dispatch !== undefined, dispatch)
+      this.#listener.onRetryStopped(this.#stopReason, dispatch ? { isFree: true } : this.#failed, dispatch)
     } else if (dispatch) this.#listener.onRetryReady(dispatch)
     else this.#listener.giveUp(this.#failed)
   }

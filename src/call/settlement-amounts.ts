@@ -15,6 +15,7 @@ import {
   NO_COST,
   type Price,
 } from '../core/prices.ts'
+import { isStandardTier } from '../core/service-tier.ts'
 import {
   FEE_CLASSES,
   type FeeClass,
@@ -80,6 +81,45 @@ export class SettlementCalculator {
     const isPriced = (name: FeeClass) => prices.some((price) => knowsFee(price, name))
     if (UNIT_FEES.some((name) => unitsOf(usage, name) > 0 && !isPriced(name))) return true
     return otherUsage.some((share) => share.isTool && !this.#answeredPrice(share.model, admitted, priceName, wallMs))
+  }
+
+  /**
+   * The basis at the dearer price, if the request asked for a tier with a price of its own and the answer does not tell at which
+   * tier it ran. A cost that the provider states covers that.
+   */
+  withDearestTier(
+    basis: SettlementBasis,
+    admitted: AdmittedCall,
+    provider: PricedProvider,
+    wallMs: number,
+  ): SettlementBasis {
+    const { metered } = basis
+    const asked = admitted.applicant.first.request.serviceTier
+    if (!metered || asked === null || metered.serviceTier === asked || coversAll(metered.statedCost)) return basis
+    const served = metered.serviceTier
+    const isTold = served !== null && !asked.split('+').includes(served)
+    if (isTold && this.#knowsTier(metered, served, admitted, provider, wallMs)) return basis
+    const cheap = { ...basis, metered: { ...metered, serviceTier: served } }
+    const dear = { ...basis, metered: { ...metered, serviceTier: asked } }
+    const costOfBasis = ({ metered: each }: SettlementBasis) =>
+      this.#meteredUsage(each, admitted, provider, wallMs).cost.totalNanoUsd
+    const [cheapCost, dearCost] = [costOfBasis(cheap), costOfBasis(dear)]
+    if (cheapCost === dearCost) return basis
+    const dearest = dearCost > cheapCost ? dear : cheap
+    return basis.certainty === 'exact' ? { ...dearest, certainty: 'upperBound' } : dearest
+  }
+
+  /** True for tiers whose price is known. */
+  #knowsTier(
+    { model }: AnswerUsage,
+    tier: string,
+    admitted: AdmittedCall,
+    { priceName }: PricedProvider,
+    wallMs: number,
+  ): boolean {
+    if (isStandardTier(tier)) return true
+    const prices = [admitted.quote.price, this.#answeredPrice(model, admitted, priceName, wallMs)]
+    return prices.some((price) => price?.tiers.has(tier))
   }
 
   settlementFor(

@@ -33,9 +33,14 @@ export function upperBoundBasis(ending: Ending, error: string | null): Settlemen
   return { ending, certainty: 'upperBound', metered: undefined, isUpperBound: true, error }
 }
 
-/** A failed attempt whose answer is not known. */
-export function failedBasis(isFree: boolean, error: string): SettlementBasis {
-  return isFree ? freeBasis('failed', error) : upperBoundBasis('failed', error)
+/** A failed attempt. @param attempt its usage is present if the provider says what was used */
+export function failedBasis(
+  { isFree, usage }: { readonly isFree: boolean; readonly usage?: AnswerUsage | undefined },
+  error: string,
+  ending: Ending = 'failed',
+): SettlementBasis {
+  if (isFree) return freeBasis(ending, error)
+  return usage ? exactBasis(ending, usage, error) : upperBoundBasis(ending, error)
 }
 
 /** A stream that has ended, by its terminal event or by its body. @param fallback counts if the stream carried no usage */

@@ -7,8 +7,11 @@ import type { Instant } from '../core/meter.ts'
 import { truncate } from '../keys/callers.ts'
 import type { Store } from '../stores/store.ts'
 import { internalFailure, type Telemetry } from '../telemetry/call-events.ts'
+import type { Bound } from './applicant.ts'
+import type { FailedAttempt } from './attempts.ts'
+import { ZERO_BOUND } from './reservation-move.ts'
 import type { SettledAmounts, SettlementCalculator } from './settlement-amounts.ts'
-import { type SettlementBasis, upperBoundBasis } from './settlement-basis.ts'
+import { failedBasis, type SettlementBasis, upperBoundBasis } from './settlement-basis.ts'
 import { reportAttempt } from './target-health.ts'
 import type { UpstreamAttempt } from './upstream-attempt.ts'
 import { checkBasis, INCREDIBLE_USAGE, withContainerTime, withServedTier } from './usage-check.ts'
@@ -73,12 +76,7 @@ export class CallSettlement {
     const { admitted, provider, outgoing } = attempt.dispatch
     const { facts } = admitted
     const now = clock.now()
-    const seconds = (now.monoMs - attempt.sentAtMs) / 1_000
-    const timed = withContainerTime(withServedTier(given, attempt.headers), attempt.dispatch, seconds)
-    const checked = checkBasis(timed, attempt.dispatch)
-    const isUnpriced =
-      checked.metered && settlementCalculator.hasUnpricedParts(checked.metered, admitted, provider, now.wallMs)
-    const basis = isUnpriced ? upperBoundBasis(checked.ending, checked.error) : checked
+    const basis = this.#checkedBasis(attempt, given, now)
     const amounts = settlementCalculator.settlementFor(basis, admitted, provider, now.wallMs)
     this.#costNanoUsd = amounts.cost.totalNanoUsd
     this.recordAttempt(attempt, basis.error, amounts.attemptCostNanoUsd, now)
@@ -95,6 +93,29 @@ export class CallSettlement {
     const ownAccount = outgoing.callerKey === undefined
     const isIncredible = basis.error === INCREDIBLE_USAGE
     telemetry.emit({ kind: 'settled', at: now, facts, outcome, quote, bounded, isIncredible, ownAccount })
+  }
+
+  /** What a failed attempt is billed: by the usage that its answer reports or, without any, its whole bound. */
+  billOf(attempt: UpstreamAttempt, failed: FailedAttempt): Bound {
+    const { admitted, provider } = attempt.dispatch
+    if (failed.isFree || !failed.usage) return failed.isFree ? ZERO_BOUND : admitted.bound
+    const now = this.#parts.clock.now()
+    const basis = this.#checkedBasis(attempt, failedBasis(failed, failed.error), now)
+    const { used } = this.#parts.settlementCalculator.settlementFor(basis, admitted, provider, now.wallMs)
+    return used ? { tokens: Number(used.tokens), costNanoUsd: used.cost } : admitted.bound
+  }
+
+  /** The basis after all checks of its usage. */
+  #checkedBasis(attempt: UpstreamAttempt, given: SettlementBasis, { monoMs, wallMs }: Instant): SettlementBasis {
+    const { dispatch, headers, sentAtMs } = attempt
+    const timed = withContainerTime(withServedTier(given, headers), dispatch, (monoMs - sentAtMs) / 1_000)
+    const basis = checkBasis(timed, dispatch)
+    const { metered, ending, error } = basis
+    const { admitted, provider } = dispatch
+    const { settlementCalculator } = this.#parts
+    if (metered && settlementCalculator.hasUnpricedParts(metered, admitted, provider, wallMs))
+      return upperBoundBasis(ending, error)
+    return settlementCalculator.withDearestTier(basis, admitted, provider, wallMs)
   }
 
   #outcome(

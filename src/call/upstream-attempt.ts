@@ -3,29 +3,27 @@
 
 import type { Settings } from '../config/settings.ts'
 import type { Circuits } from '../core/circuit.ts'
-import type { Clock, Timer, Timers } from '../core/clock.ts'
+import type { Clock, Timers } from '../core/clock.ts'
 import type { UpstreamLimits } from '../core/ledger-entry.ts'
 import type { PermitLease } from '../core/permits.ts'
-import type { AnswerListener, RequestControl } from '../providers/provider.ts'
-import { misdirection, type Telemetry } from '../telemetry/call-events.ts'
+import type { AnswerListener } from '../providers/provider.ts'
+import type { Telemetry } from '../telemetry/call-events.ts'
 import { decompressBody, isEncoded, StreamDecoder } from '../wire/content-encoding.ts'
 import type { HeaderList, Tap } from '../wire/dialect.ts'
-import { findHeader } from '../wire/headers.ts'
-import { EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
-import { readRefusalLimits, readUpstreamLimits } from '../wire/upstream-limits.ts'
-import {
-  errorCodeOf,
-  errorDocumentAttempt,
-  type FailedAttempt,
-  misdirectedAttempt,
-  refusedAttempt,
-  wrongAddress,
-} from './attempts.ts'
+import { findHeader, withoutHeaders } from '../wire/headers.ts'
+import { ChunkBuffer, EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
+import { readUpstreamLimits } from '../wire/upstream-limits.ts'
+import { beginsEvents, isPage, misdirectedAttempt } from './answer-body.ts'
+import { type ErrorAnswer, errorCodeOf, type FailedAttempt } from './attempts.ts'
 import { type Dispatch, tapFor } from './dispatch.ts'
-import { coolTarget, reportProbeAnswered } from './target-health.ts'
+import { headersOfJson, readErrorAnswer, readRefusal } from './error-answers.ts'
+import { SentRequest } from './sent-request.ts'
+import { StreamOpening } from './stream-opening.ts'
+import { reportProbeAnswered } from './target-health.ts'
 
 /** Is notified of an answer as it is read. Every notification but `onStreamHead` and `onStreamBytes` is the last one. */
 export interface AttemptListener {
+  /** The answer is a stream, and begins with no error. */
   onStreamHead(): void
   /** @param bytes metered, and translated if need be */
   onStreamBytes(bytes: Buffer): void
@@ -64,11 +62,12 @@ export interface AttemptParts {
  */
 type Billing = 'unsent' | 'sent' | 'billable'
 
-/** After its last event, a provider gets this long to end its answer, so that its connection can be used again. */
-const LINGER_MS = 1_000
+/** After so many bytes it is known whether a body is a stream of events. */
+const BEGINNING_BYTES = 16
+const EVENT_STREAM = 'text/event-stream'
 
 /**
- * One attempt of a call. Call `send` once; the listener is notified of the answer, and last of its end. `abort` ends the request, and
+ * One attempt of a call. Call `send` once; the listener is notified of the answer, and last of its end. `request` can be aborted, and
  * `close` ends the notifications.
  */
 export class UpstreamAttempt implements AnswerListener {
@@ -85,18 +84,19 @@ export class UpstreamAttempt implements AnswerListener {
   limits: UpstreamLimits | null = null
   /** Monotonic milliseconds. */
   firstByteAtMs: number | null = null
+  readonly request: SentRequest
   /** Meters the answer; undefined before the head, and for errors. */
   tap: Tap | undefined
+  /** Set until a stream has begun. */
+  #opening: StreamOpening | undefined
   /** Set for an encoded stream. */
   #decoder: StreamDecoder | undefined
   #billing: Billing = 'unsent'
   #encoding: string | undefined
   #isStream = false
   #isClosed = false
-  #collected: Buffer[] = []
-  #collectedBytes = 0
-  #request: RequestControl | undefined
-  #linger: Timer | undefined
+  /** Of a document. */
+  readonly #collected = new ChunkBuffer()
 
   /** @param lease takes the size of every chunk that is kept */
   constructor(parts: AttemptParts, listener: AttemptListener, lease: PermitLease, dispatch: Dispatch) {
@@ -105,41 +105,17 @@ export class UpstreamAttempt implements AnswerListener {
     this.#lease = lease
     this.dispatch = dispatch
     this.sentAtMs = parts.clock.now().monoMs
+    this.request = new SentRequest(parts.timers)
   }
 
   send(): void {
-    const { provider, outgoing, translation } = this.dispatch
-    this.#request =
-      translation && provider.sendTranslated ? provider.sendTranslated(outgoing, this) : provider.send(outgoing, this)
+    this.request.send(this.dispatch, this)
   }
 
   /** Ends all notifications. */
   close(): void {
     this.#isClosed = true
-  }
-
-  /** Ends the request and all notifications. */
-  stop(): void {
-    this.close()
-    this.abort()
-  }
-
-  pause(): void {
-    this.#request?.pause()
-  }
-
-  resume(): void {
-    this.#request?.resume()
-  }
-
-  /** Some providers report a failure at once: close, or finish, first. */
-  abort(): void {
-    this.#request?.abort()
-  }
-
-  /** Aborts the request unless the provider ends its answer soon. */
-  abortSoon(): void {
-    this.#linger ??= this.#parts.timers.setTimeout(() => this.abort(), LINGER_MS)
+    this.#takeOpening()
   }
 
   get isSent(): boolean {
@@ -175,15 +151,13 @@ export class UpstreamAttempt implements AnswerListener {
     this.limits = readUpstreamLimits(status, headers, now.wallMs)
     this.#encoding = findHeader(headers, 'content-encoding')
     if (status >= 300) return
-    this.dispatch = reportProbeAnswered(this.#parts, this.dispatch, now)
     const tap = tapFor(this.dispatch, this.contentType, isEncoded(this.#encoding))
     this.tap = tap
-    if (tap.isDocument) return
-    this.#isStream = true
+    if (tap.isDocument || (!isEncoded(this.#encoding) && !this.contentType.includes(EVENT_STREAM))) return
+    this.#awaitContent()
     if (isEncoded(this.#encoding)) this.#decoder = new StreamDecoder(this.#encoding, (plain) => tap.push(plain))
     // No encoding was accepted for a translated call, and a stream that has one cannot be translated chunk by chunk.
     if (this.#decoder && this.dispatch.translation) this.#listener.onUnreadable()
-    else this.#listener.onStreamHead()
   }
 
   data(chunk: Buffer): void {
@@ -195,7 +169,7 @@ export class UpstreamAttempt implements AnswerListener {
   }
 
   end(): void {
-    this.#parts.timers.clearTimeout(this.#linger)
+    this.request.markEnded()
     if (this.#isClosed) return
     if (!this.#isStream) this.#endCollected()
     else if (this.#decoder) this.#decoder.end(() => this.#endStream())
@@ -203,7 +177,8 @@ export class UpstreamAttempt implements AnswerListener {
   }
 
   failed(error: Error): void {
-    this.#parts.timers.clearTimeout(this.#linger)
+    this.request.markEnded()
+    this.#takeOpening()
     if (!this.#isClosed) this.#listener.onBroken(errorCodeOf(error))
   }
 
@@ -215,28 +190,82 @@ export class UpstreamAttempt implements AnswerListener {
       this.#listener.onUnreadable()
       return
     }
-    this.#listener.onStreamBytes(bytes)
+    this.#pass(bytes)
   }
 
-  #pass(chunk: Buffer): void {
-    if (!this.#isClosed) this.#listener.onStreamBytes(chunk)
+  #pass(bytes: Buffer): void {
+    if (this.#isClosed) return
+    const { tap } = this
+    const opening = this.#opening
+    if (!opening || !tap) return this.#listener.onStreamBytes(bytes)
+    if (tap.failed && !tap.hasContent) return this.#endErrorAnswer(tap)
+    opening.hold(bytes)
+    if (tap.hasContent || opening.isFull) this.#startStream()
+  }
+
+  /** The answer is a stream. What comes before its content is held back, for a while: an error may follow. */
+  #awaitContent(): void {
+    this.#isStream = true
+    this.#opening = new StreamOpening(this.#parts.timers, () => this.#startStream())
+  }
+
+  #takeOpening(): Buffer {
+    const held = this.#opening?.end() ?? EMPTY_BUFFER
+    this.#opening = undefined
+    return held
+  }
+
+  #startStream(): void {
+    const held = this.#takeOpening()
+    this.dispatch = reportProbeAnswered(this.#parts, this.dispatch, this.#parts.clock.now())
+    this.#listener.onStreamHead()
+    this.#listener.onStreamBytes(held)
   }
 
   #endStream(): void {
-    if (!this.#isClosed) this.#listener.onStreamEnd(this.tap?.end() ?? EMPTY_BUFFER)
+    const { tap } = this
+    if (this.#isClosed || !tap) return
+    const rest = tap.end()
+    if (this.#opening) {
+      if (tap.failed && !tap.hasContent) return this.#endErrorAnswer(tap)
+      if (!tap.finished) return this.#endUnbegun()
+      this.#startStream()
+    }
+    this.#listener.onStreamEnd(rest)
+  }
+
+  /** The stream has ended, and nothing of it was passed on. */
+  #endUnbegun(): void {
+    this.#takeOpening()
+    const misdirected = this.firstByteAtMs === null ? misdirectedAttempt(this.#parts, this, EMPTY_BUFFER) : undefined
+    if (misdirected) this.#listener.onFailed(misdirected)
+    else this.#listener.onBroken('ended early')
   }
 
   #collect(chunk: Buffer): void {
+    const isBeginning = this.#collected.length < BEGINNING_BYTES
     this.#collected.push(chunk)
-    this.#collectedBytes += chunk.length
-    if (this.#collectedBytes > this.#parts.settings.MAX_BODY_BYTES || !this.#lease.acquire(chunk.length))
+    if (this.#collected.length > this.#parts.settings.MAX_BODY_BYTES || !this.#lease.acquire(chunk.length))
       this.#listener.onTooLarge()
+    else if (isBeginning && this.tap && !isEncoded(this.#encoding))
+      this.#startIfStream(this.tap, this.#collected.take())
+  }
+
+  /** Starts a stream that has another content type than events: an array, or events under a wrong one. They are not held back. */
+  #startIfStream(tap: Tap, bytes: Buffer): void {
+    if (this.dispatch.admitted.facts.streaming && beginsEvents(bytes)) {
+      this.headers = [...withoutHeaders(this.headers, 'content-type'), 'content-type', EVENT_STREAM]
+      this.tap = tapFor(this.dispatch, EVENT_STREAM, false)
+    } else if (tap.isDocument || isPage(bytes)) {
+      this.#collected.push(bytes)
+      return
+    }
+    this.#awaitContent()
+    this.#meterAndPass(bytes)
   }
 
   #endCollected(): void {
-    const [first] = this.#collected
-    const body = this.#collected.length === 1 && first ? first : Buffer.concat(this.#collected)
-    this.#collected = []
+    const body = this.#collected.take()
     if (!isEncoded(this.#encoding)) {
       this.#endWhole(body, body)
       return
@@ -251,11 +280,10 @@ export class UpstreamAttempt implements AnswerListener {
   #endWhole(body: Buffer, plain: Buffer | undefined): void {
     if (this.#isClosed) return
     try {
-      const hasAddress = this.dispatch.provider.addressSetting !== ''
-      const misdirected = hasAddress ? misdirectionOf(this.status ?? 0, this.headers) : undefined
-      if (misdirected !== undefined) this.#endMisdirected(misdirected)
+      const misdirected = misdirectedAttempt(this.#parts, this, body.length === 0 ? body : plain)
+      if (misdirected) this.#listener.onFailed(misdirected)
       else if (this.tap) this.#endDocument(this.tap, body, plain)
-      else this.#endError(body, plain ?? EMPTY_BUFFER)
+      else this.#endError({ status: this.status ?? 0, body, plain: plain ?? EMPTY_BUFFER })
     } catch (error) {
       this.#listener.failInternally(error)
     }
@@ -263,44 +291,29 @@ export class UpstreamAttempt implements AnswerListener {
 
   #endDocument(tap: Tap, body: Buffer, plain: Buffer | undefined): void {
     const passed = plain && readDocument(tap, plain)
-    if (!tap.failed) return this.#listener.onDocument(body, passed)
-    const answer = { status: this.status ?? 0, body, plain: plain ?? EMPTY_BUFFER }
-    // Translated, the provider's error would have the status of an answer.
-    this.#listener.onFailed(errorDocumentAttempt(this.dispatch.translation ? undefined : answer))
+    if (!tap.failed) this.#listener.onDocument(body, passed)
+    // If no other attempt follows, the caller gets a part of an answer as it came.
+    else this.#endErrorAnswer(tap, tap.hasContent && !this.dispatch.translation ? body : undefined)
   }
 
-  #endMisdirected(what: string): void {
-    const { provider } = this.dispatch
-    const problem = wrongAddress(provider, what)
-    this.#parts.telemetry.notify(misdirection(problem, provider.name))
-    this.#listener.onFailed(misdirectedAttempt(problem))
+  #endError(answer: ErrorAnswer): void {
+    const { failed, limits } = readRefusal(this.#parts, this, answer)
+    this.limits = limits
+    this.#listener.onFailed(failed)
   }
 
-  #endError(body: Buffer, plain: Buffer): void {
-    const { clock, circuits } = this.#parts
-    const status = this.status ?? 0
-    if (status === 429) {
-      const { wallMs, monoMs } = clock.now()
-      // Many providers write how long to wait into the message alone.
-      this.limits = readRefusalLimits(this.headers, plain, wallMs)
-      coolTarget(circuits, this.dispatch, this.limits, monoMs)
+  /** An error with the status of an answer ends the attempt as if the error had its own. @param kept what the caller gets */
+  #endErrorAnswer(tap: Tap, kept?: Buffer): void {
+    const { failed, limits } = readErrorAnswer(this.#parts, this, tap, kept)
+    this.limits = limits
+    if (!kept) {
+      this.status = failed.status
+      this.headers = headersOfJson(this.headers)
     }
-    const retryAfterMs = this.limits?.retryAfterMs ?? null
-    const answer = { status, body, plain }
-    this.#listener.onFailed(refusedAttempt(this.dispatch.provider, this.isBillable, retryAfterMs, answer))
+    this.close()
+    this.request.abortSoon()
+    this.#listener.onFailed(failed)
   }
-}
-
-/** What came in place of an answer if the address is not that of an API; undefined if an API answered. */
-function misdirectionOf(status: number, headers: HeaderList): string | undefined {
-  if (status >= 300 && status < 400) {
-    const location = findHeader(headers, 'location') ?? ''
-    const target = URL.canParse(location) ? new URL(location) : undefined
-    return `a redirect (${status})${target ? ` to ${target.origin}${target.pathname}` : ''}`
-  }
-  if (status === 204 || status === 205) return `no content (${status})`
-  const isPage = /^text\/html\b/i.test(findHeader(headers, 'content-type') ?? '')
-  return status < 300 && isPage ? `a web page (${status})` : undefined
 }
 
 /** Returns what the tap passes on of a whole answer; undefined if the answer cannot be read. */

@@ -1,8 +1,10 @@
 // Usage check: whether the usage that an answer reports can be true. It prices nothing.
 
+import { servedTier } from '../core/service-tier.ts'
 import { FEE_CLASSES, type FeeClass, inputTokens, outputTokens, unitsOf, usageOf, usageSum } from '../core/usage.ts'
 import type { AnswerUsage, ExtrasField, HeaderList } from '../wire/dialect.ts'
 import { findHeader } from '../wire/headers.ts'
+import { PROMPT_FEATURES } from '../wire/request-reader.ts'
 import { coversAll } from '../wire/stated-cost.ts'
 import type { AdmittedCall } from './applicant.ts'
 import type { Dispatch } from './dispatch.ts'
@@ -34,8 +36,8 @@ const TIER_HEADER = 'x-gemini-service-tier'
 export function withServedTier(basis: SettlementBasis, headers: HeaderList): SettlementBasis {
   const { metered } = basis
   if (!metered || metered.serviceTier !== null) return basis
-  const serviceTier = findHeader(headers, TIER_HEADER)?.toLowerCase()
-  return serviceTier === undefined ? basis : { ...basis, metered: { ...metered, serviceTier } }
+  const serviceTier = servedTier(findHeader(headers, TIER_HEADER))
+  return serviceTier === null ? basis : { ...basis, metered: { ...metered, serviceTier } }
 }
 
 /** Anthropic bills a container for this long at least. */
@@ -141,7 +143,14 @@ const EXTRAS_FIELDS: ReadonlyMap<string, readonly ExtrasField[]> = new Map([
 ])
 
 /** Features without an upper bound that are billed by the tokens of the answering model alone. */
-const TOKEN_FEATURES: ReadonlySet<string> = new Set(['models', 'preset', 'route', 'mcp'])
+const TOKEN_FEATURES: ReadonlySet<string> = new Set([
+  'models',
+  'preset',
+  'route',
+  'mcp',
+  'messages',
+  ...PROMPT_FEATURES,
+])
 
 /** Features whose costs are told in no list of uses: OpenRouter's, Mistral's reading of documents, Vertex AI's search for enterprises. */
 const UNTOLD_FEATURES = /^(?:plugins|provider|openrouter:.*|document_url|enterprise_?web_?search)$/i

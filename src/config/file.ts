@@ -1,38 +1,20 @@
 // File: the shape of bursar.json. It reads neither files nor the environment itself.
 
 import { z } from 'zod'
-import { describeIssue } from '../core/issue-text.ts'
 import type { Limit } from '../core/limits.ts'
 import { NO_PROVIDER_ROWS, type ProviderRows } from '../providers/index.ts'
 import { ConfigError } from './config-error.ts'
-import { limitsSchema, readLimits } from './limits.ts'
-import { providersSchema, readProviders } from './providers.ts'
-import { NO_ROUTES, patternsSchema, type RouteRows, readRoutes, routeFields } from './routes.ts'
-import { mistakesOf, ratesShape, strictObject, wholeNumber } from './schema.ts'
+import { type Finding, type Place, placeText } from './findings.ts'
+import { readJsonText } from './json-text.ts'
+import { readLimits, type Scope } from './limits.ts'
+import { copyPlain } from './plain-value.ts'
+import { type FilePrice, readPrices } from './prices.ts'
+import { readProviders } from './providers.ts'
+import { NO_ROUTES, patternsSchema, type RouteRows, readRoutes } from './routes.ts'
+import { readEntries, readValue, unknownKeyText } from './schema.ts'
 import type { Environment } from './settings.ts'
 
-const tokens = wholeNumber(0).optional()
-
-const priceSchema = strictObject({
-  provider: z.string().default('*'),
-  model: z.string().min(1),
-  ...ratesShape,
-  contextWindow: tokens,
-  maxOutput: tokens,
-  usualOutput: tokens,
-})
-
-const fileSchema = strictObject({
-  $schema: z.string().optional(),
-  ...routeFields,
-  patterns: patternsSchema,
-  providers: providersSchema,
-  limits: limitsSchema,
-  prices: z.array(priceSchema).default([]),
-})
-
-/** A row of `prices`: dollars for the units of each class, and limits of the model in tokens. */
-export type FilePrice = z.infer<typeof priceSchema>
+export type { FilePrice } from './prices.ts'
 
 /** The models that patterns use if a request names none. */
 export interface PatternModels {
@@ -47,6 +29,32 @@ export interface FileConfig {
   readonly providers: ProviderRows
   readonly routes: RouteRows
   readonly patterns: PatternModels
+  readonly names: FileNames
+}
+
+/** What bursar.json says by which names, for warnings of names that match nothing. */
+export interface FileNames {
+  /** Whom the rows of `limits` are for, by the name of the row. */
+  readonly scopes: ReadonlyMap<string, Scope>
+  /** All rows of `providers`, also those with mistakes. */
+  readonly providers: readonly string[]
+  /** The rows of `prices`, by their index. */
+  readonly prices: ReadonlyMap<number, FilePrice>
+  /** The models of all rows of `prices`, also of those with mistakes. */
+  readonly pricedModels: readonly { readonly provider: string; readonly model: string }[]
+  /** The variables that hold the keys of its providers. */
+  readonly variables: readonly string[]
+  /** What reading the file found to warn of. */
+  readonly warnings: readonly Finding[]
+  /** A place with the file, line and column in front, if there is a file. */
+  describe(place: Place): string
+}
+
+/** A file as far as it could be read. With mistakes, it must not come into force. */
+export interface FileReading {
+  readonly file: FileConfig
+  /** A sentence each, which begins with its place. */
+  readonly mistakes: readonly string[]
 }
 
 /** The configuration of an empty bursar.json, and of none. */
@@ -56,33 +64,90 @@ export const EMPTY_FILE_CONFIG: FileConfig = {
   providers: NO_PROVIDER_ROWS,
   routes: NO_ROUTES,
   patterns: {},
+  names: {
+    scopes: new Map(),
+    prices: new Map(),
+    providers: [],
+    pricedModels: [],
+    variables: [],
+    warnings: [],
+    describe: placeText,
+  },
 }
+
+const SECTIONS = ['$schema', 'aliases', 'retries', 'patterns', 'providers', 'limits', 'prices'] as const
 
 /**
- * Reads the text of bursar.json. Throws ConfigError with every mistake and its place.
+ * Reads the text of bursar.json, with all mistakes.
  * @param env where keys written as `$NAME` are looked up
+ * @param name of the file; without it, places have neither a line nor a column
  */
-export function readFileConfig(json: string, env: Environment = {}): FileConfig {
-  const parsed = fileSchema.safeParse(parseJson(json), { error: describeIssue })
-  if (!parsed.success) throw new ConfigError(mistakesOf(parsed.error))
-  const mistakes: string[] = []
-  const limits = readLimits(parsed.data.limits, mistakes)
-  const providers = readProviders(parsed.data.providers, env, mistakes)
-  const routes = readRoutes(parsed.data, mistakes)
-  if (mistakes.length > 0) throw new ConfigError(mistakes)
-  return { limits, prices: parsed.data.prices, providers, routes, patterns: parsed.data.patterns }
+export function readFileText(text: string, env: Environment, name?: string): FileReading {
+  const json = readJsonText(text)
+  const describe = (place: Place, { line, column } = json.positionOf(place)) =>
+    name === undefined ? placeText(place) : `${name}:${line}:${column}: ${placeText(place)}`
+  const { file, findings } = json.value === undefined ? NOTHING_READ : readSections(json.value, env, describe)
+  const ofValues = findings.map((finding) => ({ ...finding, position: json.positionOf(finding.place) }))
+  const inOrder = [...json.mistakes, ...ofValues].sort(
+    ({ position: left }, { position: right }) => left.line - right.line || left.column - right.column,
+  )
+  return { file, mistakes: inOrder.map(({ place, text: wrong, position }) => `${describe(place, position)}: ${wrong}`) }
 }
 
-/** V8's message is a reason, and sometimes a quotation of the text around it. The quotation may hold a key. */
-const ENGINE_MESSAGE = /^(.*?)(?:, (?:\.\.\.)?"(.*)"(?:\.\.\.)? is not valid JSON)?$/s
+/** Reads a value that has the shape of bursar.json, such as the `config` of `createBursar`. */
+export function readFileValue(value: unknown, env: Environment): FileReading {
+  const notPlain: Finding[] = []
+  const describe = (place: Place) => placeText(place, 'config')
+  const { file, findings } = readSections(copyPlain(value ?? {}, notPlain), env, describe)
+  return { file, mistakes: [...notPlain, ...findings].map(({ place, text }) => `${describe(place)}: ${text}`) }
+}
 
-function parseJson(json: string): unknown {
-  try {
-    return JSON.parse(json)
-  } catch (error) {
-    const message = error instanceof Error ? error.message : ''
-    const [, reason = '', quoted] = ENGINE_MESSAGE.exec(message) ?? []
-    const line = quoted === undefined ? '' : ` near line ${json.slice(0, json.indexOf(quoted)).split('\n').length}`
-    throw new ConfigError([`file: must be valid JSON: ${reason}${line}`])
+/** Reads the text of bursar.json. Throws ConfigError with every mistake. */
+export function readFileConfig(text: string, env: Environment = {}): FileConfig {
+  return wholeFile(readFileText(text, env))
+}
+
+/** A file without mistakes. Throws ConfigError for any other. */
+export function wholeFile({ file, mistakes }: FileReading): FileConfig {
+  if (mistakes.length > 0) throw new ConfigError(mistakes)
+  return file
+}
+
+interface SectionsReading {
+  readonly file: FileConfig
+  readonly findings: readonly Finding[]
+}
+
+const NOTHING_READ: SectionsReading = { file: EMPTY_FILE_CONFIG, findings: [] }
+
+function readSections(value: unknown, env: Environment, describe: FileNames['describe']): SectionsReading {
+  const mistakes: Finding[] = []
+  const warnings: Finding[] = []
+  const sections = Object.fromEntries(readEntries(value, [], mistakes))
+  for (const key of Object.keys(sections))
+    if (!SECTIONS.some((known) => known === key)) mistakes.push({ place: [key], text: unknownKeyText(key, SECTIONS) })
+  const { $schema, patterns = {} } = sections
+  readValue(z.string().optional(), $schema, ['$schema'], mistakes)
+  const routes = readRoutes(sections, mistakes)
+  const patternModels = readValue(patternsSchema, patterns, ['patterns'], mistakes) ?? {}
+  const providers = readProviders(sections.providers, env, mistakes, warnings)
+  const { limits, scopes } = readLimits(sections.limits, mistakes)
+  const prices = readPrices(sections.prices, mistakes)
+  const file = {
+    limits,
+    prices: [...prices.rows.values()],
+    providers: providers.rows,
+    routes,
+    patterns: patternModels,
+    names: {
+      scopes,
+      providers: providers.names,
+      prices: prices.rows,
+      pricedModels: prices.named,
+      variables: providers.variables,
+      warnings,
+      describe,
+    },
   }
+  return { file, findings: mistakes }
 }

@@ -6,8 +6,10 @@ import { listOf } from '../core/issue-text.ts'
 import { DEFAULT_REFILLS, type Limit, SCOPED_BY, WHO } from '../core/limits.ts'
 import type { Refill, What, Who } from '../core/meter.ts'
 import { modelNameOf } from '../core/model-name.ts'
-import { parseUsd } from '../core/money.ts'
-import { strictObject, usdSchema, wholeNumber } from './schema.ts'
+import { usdOf } from '../core/money.ts'
+import { didYouMean, nearestName } from '../core/nearest-name.ts'
+import type { Finding } from './findings.ts'
+import { readEntries, readValue, strictObject, unknownKeyText, usdSchema, wholeNumber } from './schema.ts'
 
 interface LimitName {
   readonly what: What
@@ -26,55 +28,67 @@ const LIMIT_NAMES: ReadonlyMap<string, LimitName> = new Map(
 )
 
 /** Nano-dollars for cost, a count for everything else. */
-const costAmount = usdSchema.transform((value) => parseUsd(String(value)) ?? 0n)
+const costAmount = usdSchema.transform((value) => usdOf(value) ?? 0n)
 const countAmount = wholeNumber(0).transform(BigInt)
 
-/** A limit's amount, alone or with how the limit is kept. */
-function limitValue(amount: typeof costAmount | typeof countAmount, example: string) {
-  const options = strictObject({
-    amount,
-    refill: z.enum(['steady', 'window']).optional(),
-    enforce: z.boolean().default(true),
-  })
-  const plain = amount.transform((capacity) => ({ amount: capacity, refill: undefined, enforce: true }))
-  const whole = `{ "amount": ${example}, "refill": "steady" or "window", "enforce": true or false }`
-  return z.union([plain, options], { error: `must be an amount such as ${example}, zero or more, or ${whole}` })
+/** How a limit is kept, beside its amount. */
+const limitOptions = {
+  refill: z.enum(['steady', 'window']).optional(),
+  enforce: z.boolean().default(true),
 }
 
-const limitSet = strictObject(
-  Object.fromEntries(
-    [...LIMIT_NAMES].map(([name, { what }]) => [
-      name,
-      (what === 'cost' ? limitValue(costAmount, '"2.50"') : limitValue(countAmount, '60')).optional(),
-    ]),
-  ),
-)
+/** The two ways to write a limit: its amount, or an object of its amount and options. */
+function limitForms(amount: typeof costAmount | typeof countAmount, example: string) {
+  const options = `{ "amount": ${example}, "refill": "steady" or "window", "enforce": true or false }`
+  return {
+    plain: z.unknown().transform((value, context) => {
+      const read = amount.safeParse(value)
+      if (!read.success) context.addIssue(`${read.error.issues[0]?.message}, or ${options}`)
+      return { amount: read.data ?? 0n, refill: undefined, enforce: true }
+    }),
+    object: strictObject({ amount, ...limitOptions }),
+  }
+}
 
-export const limitsSchema = z.record(z.string(), limitSet).default({})
+const COST_FORMS = limitForms(costAmount, '"2.50"')
+const COUNT_FORMS = limitForms(countAmount, '60')
 
-/** The limits of a file, in its order. What is wrong with them is added to `mistakes`. */
-export function readLimits(rows: z.infer<typeof limitsSchema>, mistakes: string[]): Limit[] {
+/** The limits of a file, and who each row of them is for. */
+export interface ReadLimits {
+  readonly limits: readonly Limit[]
+  /** By the name of the row, as it is written. */
+  readonly scopes: ReadonlyMap<string, Scope>
+}
+
+/** Reads `limits` of a file, in its order. What is wrong with them is added to `mistakes`. */
+export function readLimits(value: unknown, mistakes: Finding[]): ReadLimits {
+  const limits: Limit[] = []
+  const scopes = new Map<string, Scope>()
   const rowsByScope = new Map<string, string>()
-  return Object.entries(rows).flatMap(([subject, set]) => {
-    const scope = scopeOf(subject)
+  for (const [row, set] of readEntries(value, ['limits'], mistakes)) {
+    const scope = scopeOf(row)
     const other = scope && rowsByScope.get(`${scope.who}:${scope.subject}`)
     const mistake =
-      scopeMistake(scope) ?? (other && `must not stand beside limits.${other}, which names the same model`)
-    if (scope) rowsByScope.set(`${scope.who}:${scope.subject}`, subject)
-    if (mistake) mistakes.push(`limits.${subject}: ${mistake}`)
-    return scope && !mistake ? limitsOf(scope, subject, set, mistakes) : []
-  })
+      scopeMistake(row, scope) ?? (other && `must not stand beside limits.${other}, which names the same model`)
+    if (mistake) mistakes.push({ place: ['limits', row], text: mistake })
+    if (scope) rowsByScope.set(`${scope.who}:${scope.subject}`, row)
+    if (scope && !mistake) scopes.set(row, scope)
+    limits.push(...readLimitSet(scope ?? EVERYONE, row, set, mistakes))
+  }
+  return { limits, scopes }
 }
 
 /** Who a set of limits holds for. Without a subject, for each of its kind. */
-interface Scope {
+export interface Scope {
   readonly who: Who
   readonly subject: string | undefined
 }
 
+const EVERYONE: Scope = { who: 'global', subject: undefined }
+
 function scopeOf(name: string): Scope | undefined {
   if (name === 'global') return { who: 'global', subject: undefined }
-  const each = WHO.find((who) => who !== 'global' && name === perName(who))
+  const each = OWNERS.find((who) => name === perName(who))
   if (each) return { who: each, subject: undefined }
   const colon = name.indexOf(':')
   const who = WHO.find((kind) => kind === name.slice(0, colon))
@@ -90,35 +104,57 @@ function modelSubject(subject: string): string {
   return slash < 0 ? subject : `${provider}/${modelNameOf(provider, subject.slice(slash + 1)).canonical}`
 }
 
+/** The kinds that have subjects. */
+const OWNERS = WHO.filter((who) => who !== 'global')
+
 const SCOPE_HINTS = {
   key: 'must name its key first, such as user:alice/bob, or user:(none)/bob if there are no keys',
   provider: 'must name its provider first, such as model:openai/gpt-4o',
 }
 
 /** No call has a subject of two parts that names only the second. */
-function scopeMistake(scope: Scope | undefined): string | undefined {
+function scopeMistake(row: string, scope: Scope | undefined): string | undefined {
   if (!scope) {
-    const names = ['global', ...WHO.filter((who) => who !== 'global').map(perName)]
-    return `must be named ${listOf([...names, 'who:subject such as key:alice'])}`
+    const names = ['global', ...OWNERS.map(perName)]
+    return `must be named ${listOf([...names, 'who:subject such as key:alice'])}.${nearestScope(row, names)}`
   }
   const { who, subject } = scope
   const owner = SCOPED_BY[who]
   return subject === undefined || owner === undefined || subject.includes('/') ? undefined : SCOPE_HINTS[owner]
 }
 
-function limitsOf(scope: Scope, subject: string, set: z.infer<typeof limitSet>, mistakes: string[]): Limit[] {
-  return Object.entries(set).flatMap(([name, value]) => {
-    const row = LIMIT_NAMES.get(name)
-    if (!row || !value) return []
-    const { what, span } = row
-    if (value.refill === 'steady' && !canRefillSteadily(row)) {
-      mistakes.push(
-        `limits.${subject}.${name}: must not have refill "steady": only requests and tokens per minute, hour or day refill steadily`,
-      )
+function nearestScope(row: string, names: readonly string[]): string {
+  const colon = row.indexOf(':')
+  if (colon < 0) return didYouMean(row, names)
+  const who = nearestName(row.slice(0, colon), OWNERS)
+  return who === undefined || colon === row.length - 1 ? '' : ` Did you mean ${who}${row.slice(colon)}?`
+}
+
+function readLimitSet(scope: Scope, row: string, set: unknown, mistakes: Finding[]): Limit[] {
+  return readEntries(set, ['limits', row], mistakes).flatMap(([name, written]) => {
+    const place = ['limits', row, name]
+    const limitName = LIMIT_NAMES.get(name)
+    if (!limitName) {
+      mistakes.push({ place, text: unknownKeyText(name, [...LIMIT_NAMES.keys()]) })
+      return []
     }
-    const refill = value.refill && row.refill !== 'none' && row.refill !== 'call' ? value.refill : row.refill
-    const source = `"${name}" of "${subject}" in bursar.json`
-    return [{ ...scope, what, span, capacity: value.amount, refill, enforced: value.enforce, source }]
+    const { what, span, refill } = limitName
+    const forms = what === 'cost' ? COST_FORMS : COUNT_FORMS
+    const isObject = typeof written === 'object' && written !== null && !Array.isArray(written)
+    const value = readValue(isObject ? forms.object : forms.plain, written, place, mistakes)
+    if (!value) return []
+    if (value.refill === 'steady' && !canRefillSteadily(limitName)) {
+      const text = 'must not be "steady" here: only requests and tokens per minute, hour or day refill steadily'
+      mistakes.push({ place: [...place, 'refill'], text })
+    }
+    if (value.refill === 'window' && (refill === 'none' || refill === 'call'))
+      mistakes.push({
+        place: [...place, 'refill'],
+        text: 'must not be here: this limit holds for each call or moment anew',
+      })
+    const source = `"${name}" of "${row}" in bursar.json`
+    const { amount: capacity, enforce: enforced } = value
+    return [{ ...scope, what, span, capacity, refill: value.refill ?? refill, enforced, source }]
   })
 }
 

@@ -1,7 +1,8 @@
 // The routes of bursar.json: aliases with their targets, and how often a call is retried.
 
 import { z } from 'zod'
-import { modelSchema, strictObject, wholeNumber } from './schema.ts'
+import { type Finding, type Place, shown } from './findings.ts'
+import { modelSchema, readEntries, readValue, strictObject, wholeNumber } from './schema.ts'
 
 /** What happens to the tools of a call that the provider runs: they stay, are left out, or the call is refused. */
 export const HOSTED_TOOLS_RULES = ['estimate', 'drop', 'refuse'] as const
@@ -37,50 +38,57 @@ const targetsSchema = z
   .tuple([modelSchema], modelSchema)
   .refine((targets) => targets.length <= MAX_TARGETS, `must have at most ${MAX_TARGETS} targets`)
 
-const aliasRowSchema = z.union(
-  [
-    targetsSchema,
-    strictObject({
-      targets: targetsSchema,
-      retries: retriesSchema.exactOptional(),
-      onBudget: z.enum(['refuse', 'cheaper']).exactOptional(),
-      hostedTools: z.enum(HOSTED_TOOLS_RULES).exactOptional(),
-    }),
-  ],
-  {
-    error:
-      `must be a list of 1 to ${MAX_TARGETS} models, ` +
+const aliasSchema = strictObject({
+  targets: targetsSchema,
+  retries: retriesSchema.exactOptional(),
+  onBudget: z.enum(['refuse', 'cheaper']).exactOptional(),
+  hostedTools: z.enum(HOSTED_TOOLS_RULES).exactOptional(),
+})
+/** An alias is a list of targets, or an object of targets and options. */
+const targetsOnlySchema = z
+  .unknown()
+  .refine(
+    (value) => Array.isArray(value) && value.length > 0,
+    `must be a list of 1 to ${MAX_TARGETS} models, ` +
       `or { "targets": [models], "retries": 0 to ${MAX_RETRIES}, "onBudget": "refuse" or "cheaper", ` +
       '"hostedTools": "estimate", "drop" or "refuse" }',
-  },
-)
+  )
+  .pipe(targetsSchema)
 
 export const patternsSchema = strictObject({
   model: modelSchema.exactOptional(),
   embeddingModel: modelSchema.exactOptional(),
-}).default({})
-
-export const routeFields = {
-  aliases: z.record(z.string(), aliasRowSchema).default({}),
-  retries: retriesSchema.default(NO_ROUTES.retries),
-}
+})
 
 /** The default for aliases: one more attempt at each target. */
 const DEFAULT_ALIAS_RETRIES = 1
 
-/** The rows with defaults filled in. What is wrong with them is added to `mistakes`. */
+/** Reads `aliases` and `retries` of a file, with defaults filled in. What is wrong with them is added to `mistakes`. */
 export function readRoutes(
-  file: { readonly aliases: Readonly<Record<string, z.infer<typeof aliasRowSchema>>>; readonly retries: number },
-  mistakes: string[],
+  file: { readonly aliases?: unknown; readonly retries?: unknown },
+  mistakes: Finding[],
 ): RouteRows {
   const aliases = new Map<string, RouteRow>()
-  for (const [name, row] of Object.entries(file.aliases)) {
-    const given = Array.isArray(row) ? { targets: row } : row
+  const rows = readEntries(file.aliases, ['aliases'], mistakes)
+  const names = new Set(rows.map(([name]) => name))
+  for (const [name, written] of rows) {
+    const place = ['aliases', name]
     if (!/^(?!sim\/)\S{1,512}$/.test(name))
-      mistakes.push(`aliases.${name}: must be a name without spaces, and not sim/…`)
-    const nested = given.targets.find((target) => target !== name && Object.hasOwn(file.aliases, target))
-    if (nested !== undefined) mistakes.push(`aliases.${name}: must name models, and ${nested} is an alias itself`)
-    aliases.set(name, { retries: DEFAULT_ALIAS_RETRIES, onBudget: 'refuse', ...given })
+      mistakes.push({ place, text: 'must be a name without spaces, and not sim/…' })
+    const row = readAlias(written, place, mistakes)
+    if (!row) continue
+    const nested = row.targets.find((target) => target !== name && names.has(target))
+    if (nested !== undefined)
+      mistakes.push({ place, text: `must name models, and ${shown(nested)} is an alias itself` })
+    aliases.set(name, { retries: DEFAULT_ALIAS_RETRIES, onBudget: 'refuse', ...row })
   }
-  return { aliases, retries: file.retries }
+  const retries = file.retries === undefined ? undefined : readValue(retriesSchema, file.retries, ['retries'], mistakes)
+  return { aliases, retries: retries ?? NO_ROUTES.retries }
+}
+
+function readAlias(written: unknown, place: Place, mistakes: Finding[]) {
+  const isObject = typeof written === 'object' && written !== null && !Array.isArray(written)
+  if (isObject) return readValue(aliasSchema, written, place, mistakes)
+  const targets = readValue(targetsOnlySchema, written, place, mistakes)
+  return targets && { targets }
 }

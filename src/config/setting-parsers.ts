@@ -4,6 +4,7 @@
 import { isTimeZone } from '../core/calendar.ts'
 import { listOf } from '../core/issue-text.ts'
 import { parseUsd } from '../core/money.ts'
+import { didYouMean } from '../core/nearest-name.ts'
 
 /** Throws an Error whose message follows the setting's name: `must be true or false`. */
 export type SettingParser<Value> = (text: string) => Value
@@ -25,7 +26,10 @@ export function parseText(text: string): string {
 export function parseOneOf<const Word extends string>(...words: readonly Word[]): SettingParser<Word> {
   return (text) => {
     const found = words.find((word) => word === text)
-    if (found === undefined) throw new Error(`must be ${listOf(words.map((word) => (word === '' ? 'empty' : word)))}`)
+    if (found === undefined) {
+      const nearest = didYouMean(text, words).replace(/^ /, '. ')
+      throw new Error(`must be ${listOf(words.map((word) => (word === '' ? 'empty' : word)))}${nearest}`)
+    }
     return found
   }
 }

@@ -61,12 +61,16 @@ const SERVER_SETTINGS = {
     parseKeys,
     'Keys callers use, as name:secret,name:secret. Secrets have at least 16 characters.',
   ),
-  ADMIN_KEY: setting('', parseSecret, 'Sees everything that any key sees. At least 16 characters.'),
+  ADMIN_KEY: setting(
+    '',
+    parseSecret,
+    'Sees everything that any key sees. At least 16 characters. While it is set, figures need it or a key.',
+  ),
   AUTH: setting(
     '',
     parseOneOf('', 'off'),
     'Empty, or',
-    'off: listen on any address without keys. Everyone who reaches it can spend.',
+    'off: listen on any address, and answer all clients, without keys. Everyone who reaches it can spend.',
   ),
   CONFIG_FILE: setting(
     'bursar.json',
@@ -240,11 +244,15 @@ function providerSettings() {
   return Object.fromEntries(rows) as { readonly [Name in ProviderVariable]: (typeof rows)[number][1] }
 }
 
-/**
- * Reads every setting. Blanks around a value do not count, and neither do other variables.
- * Throws ConfigError with all mistakes at once.
- */
-export function readSettings(env: Environment): Settings {
+/** Settings as far as they could be read: those with a mistake are absent. */
+export interface SettingsReading {
+  readonly settings: Partial<Settings>
+  /** A sentence each, which begins with the setting's name. */
+  readonly mistakes: readonly string[]
+}
+
+/** Reads every setting, with all mistakes. Blanks around a value do not count, and neither do other variables. */
+export function readSettingsOf(env: Environment): SettingsReading {
   const mistakes: string[] = []
   const values: Record<string, unknown> = {}
   for (const [name, row] of Object.entries<Setting<unknown>>(SETTINGS)) {
@@ -254,11 +262,22 @@ export function readSettings(env: Environment): Settings {
       mistakes.push(`${name}: ${error instanceof Error ? error.message : 'is not valid'}`)
     }
   }
-  const settings = values as Settings
+  const settings: Partial<Settings> = values
   const exposed = exposureMistake(settings)
   if (exposed) mistakes.push(exposed)
-  if (mistakes.length > 0) throw new ConfigError(mistakes)
-  return Object.freeze(settings)
+  return { settings: Object.freeze(settings), mistakes }
+}
+
+/** Reads every setting. Throws ConfigError with all mistakes at once. */
+export function readSettings(env: Environment): Settings {
+  const reading = readSettingsOf(env)
+  if (!isWhole(reading)) throw new ConfigError(reading.mistakes)
+  return reading.settings
+}
+
+/** True if every setting could be read. */
+export function isWhole(reading: SettingsReading): reading is SettingsReading & { readonly settings: Settings } {
+  return reading.mistakes.length === 0
 }
 
 function readSetting({ defaultText, empty, parse }: Setting<unknown>, given: string | undefined): unknown {

@@ -135,6 +135,8 @@ export interface DialectTool {
   readonly name: string
   /** The tool's JSON, unchanged. */
   readonly value: JsonObject
+  /** True: without the tool the answer is as useful, so writers of other dialects leave it out. */
+  readonly isHint?: boolean
 }
 
 /** Whether the model may, must or must not call a tool, and which ones. */
@@ -192,6 +194,8 @@ export interface ChatRequest {
   readonly reasoning?: Reasoning
   /** The caller's id of its own user. */
   readonly user?: string
+  /** A hint: cache as much of the prompt as the provider can. */
+  readonly cache?: CacheHint
   readonly extras?: Extras
 }
 
@@ -215,6 +219,8 @@ export interface ChatUsage {
 
 /** A whole response. */
 export interface ChatResponse {
+  /** Set if the model gave up, so that its response is none: the caller should try again. */
+  readonly failure?: ChatError
   /** The provider's id of the response; empty if the provider gave none. */
   readonly id: string
   /** The model as the provider names it; empty if the provider did not name it. */
@@ -256,10 +262,19 @@ export interface ChatError {
   readonly message: string
   /** The provider's own code, for people to read. */
   readonly code?: string
+  /** How long the provider asks to wait, in milliseconds. */
+  readonly retryAfterMs?: number
+  /** Of kind `contextLength`, the tokens of the prompt and the most that the model takes, if the provider says both. */
+  readonly tokens?: number
+  readonly maxTokens?: number
 }
 
 export type ErrorKind =
   | 'invalid'
+  /** The prompt is too long for the model. */
+  | 'contextLength'
+  /** The provider's filter refused the prompt. */
+  | 'contentFilter'
   | 'unauthenticated'
   | 'forbidden'
   | 'notFound'

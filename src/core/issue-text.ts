@@ -1,5 +1,7 @@
 // Issue text: what a value must be that does not fit its schema, in plain words. No text repeats the value, which may be a secret.
 
+import { didYouMean } from './nearest-name.ts'
+
 /** An issue as schema libraries report it, as far as its text depends on it. */
 export interface SchemaIssue {
   readonly code?: string | undefined
@@ -42,7 +44,7 @@ export function describeIssue(issue: SchemaIssue): string | undefined {
     case 'invalid_type':
       return `${missing}must be ${TYPE_NAMES[String(issue.expected)] ?? String(issue.expected)}`
     case 'invalid_value':
-      return `${missing}must be ${listOf(textsIn(issue.values))}`
+      return `${missing}must be ${listOf(textsIn(issue.values))}${nearestOf(issue)}`
     case 'unrecognized_keys':
       return `must not have ${listOf(textsIn(issue.keys))}`
     case 'too_small':
@@ -54,6 +56,11 @@ export function describeIssue(issue: SchemaIssue): string | undefined {
     default:
       return undefined
   }
+}
+
+function nearestOf({ input, values }: SchemaIssue): string {
+  const words = Array.isArray(values) ? values.filter((value) => typeof value === 'string') : []
+  return typeof input === 'string' ? didYouMean(input, words).replace(/^ /, '. ') : ''
 }
 
 function describeMinimum({ origin, minimum }: SchemaIssue): string {

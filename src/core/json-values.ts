@@ -36,6 +36,17 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
   }
 }
 
+/** Parses a JSON object, or the first element of an array if it is one: some providers put an error into an array. */
+export function parseFirstObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    const first: unknown = Array.isArray(value) ? value[0] : value
+    return isRecord(first) ? first : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** `generateContent` → `generate_content`. */
 export function snakeCase(name: string): string {
   return name.replace(/(?<=[a-z])[A-Z0-9]/g, (character) => `_${character.toLowerCase()}`)

@@ -108,6 +108,17 @@ export function subjectOf(who: Who, call: Subjects): string {
 /** Meters that are kept for one limit. If there are more, all are dropped and made again. */
 const MAX_METERS_PER_LIMIT = 1_000
 
+/** Without the limits that stand beside a stricter one for the same subjects. In the order of the limits. */
+export function limitsThatCount(limits: readonly Limit[]): readonly Limit[] {
+  return limits.filter((limit) => {
+    const same = limits.filter(
+      ({ who, what, span, subject }) =>
+        who === limit.who && what === limit.what && span === limit.span && subject === limit.subject,
+    )
+    return strictestLimit(same) === limit
+  })
+}
+
 /** All limits of one dimension: the default for every subject, and the limits of single subjects. */
 interface LimitGroup {
   readonly who: Who

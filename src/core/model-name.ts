@@ -3,12 +3,13 @@
 
 import { MODEL_ALIASES } from './model-aliases.ts'
 
+const GOOGLE_SPELLINGS: readonly string[] = ['gemini', 'google', 'google-gla', 'google-vertex', 'vertex_ai', 'vertex']
+
 /** The prefixes that name a provider before a model name (`google/…`, `google-vertex:…`), by our name of the provider. */
 export const PROVIDER_SPELLINGS: ReadonlyMap<string, readonly string[]> = new Map([
   ['openai', ['openai']],
   ['anthropic', ['anthropic']],
-  ['gemini', ['gemini', 'google', 'google-gla', 'google-vertex', 'vertex_ai', 'vertex']],
-  ['google', ['gemini', 'google', 'google-gla', 'google-vertex', 'vertex_ai', 'vertex']],
+  ...[...GOOGLE_SPELLINGS, 'google_vertex'].map((name) => [name, GOOGLE_SPELLINGS] as const),
   ['azure', ['azure', 'azure_ai', 'azure-openai']],
   ['aws', ['aws', 'bedrock', 'amazon-bedrock', 'converse']],
   ['bedrock', ['aws', 'bedrock', 'amazon-bedrock', 'converse']],

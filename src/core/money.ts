@@ -15,6 +15,18 @@ export function parseUsd(text: string): bigint | undefined {
   return BigInt(match[1] ?? '0') * NANO_PER_USD + BigInt((match[2] ?? '').padEnd(9, '0'))
 }
 
+/** `parseUsd`, for text or a JSON number. A number stands for its shortest exact decimal: `1e-9` is a nano-dollar. */
+export function usdOf(value: unknown): bigint | undefined {
+  if (typeof value === 'string') return parseUsd(value)
+  return typeof value === 'number' ? parseUsd(decimalOf(value)) : undefined
+}
+
+/** The digits of a number without an exponent, as far as dollars are below a trillion. */
+function decimalOf(value: number): string {
+  const [, digits = '', fraction = '', exponent] = /^(\d)(?:\.(\d+))?e-(\d+)$/.exec(String(value)) ?? []
+  return exponent === undefined ? String(value) : `0.${'0'.repeat(Number(exponent) - 1)}${digits}${fraction}`
+}
+
 /** The largest amount that the ledger holds, in 64 bits: nine billion dollars. Sums stop there, in memory as in the file. */
 export const MAX_NANO_USD = 2n ** 63n - 1n
 

@@ -30,6 +30,8 @@ export interface Exchange extends RequestLine {
   readonly method: string
   /** Names and values in turn, as they arrived. */
   readonly headers: HeaderList
+  /** The IP address of the client. Undefined without a network: in memory, and over a unix socket. Empty if it is no longer known. */
+  readonly remoteAddress: string | undefined
   /**
    * Reads the body; call it once. Rejects with Problem `body_too_large`, `request_timeout` if the client went away while it
    * was sending, or `overloaded` if `lease` has no room left.

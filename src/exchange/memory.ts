@@ -24,6 +24,7 @@ interface MemoryRequest {
 /** Takes a whole request, and collects the answer in memory. The answer is available once it has ended. */
 export class MemoryExchange implements Exchange {
   readonly method = 'POST'
+  readonly remoteAddress = undefined
   readonly path: string
   readonly query: string
   readonly headers: HeaderList

@@ -12,6 +12,7 @@ import {
   incompleteBodyProblem,
   overloadedProblem,
 } from './exchange.ts'
+import { remoteAddressOf } from './remote-address.ts'
 
 function ignoreError(): void {}
 
@@ -26,22 +27,32 @@ interface PendingEnd {
  */
 const pendingEnds = new TurnBatcher<PendingEnd>(setImmediate, ({ outgoing, chunk }) => outgoing.end(chunk))
 
-/** The exchange of the server: `callListener` in http/calls.ts makes one for each LLM call. */
+/** What others know of a request that has passed through them. */
+export interface NodeRequestDetails {
+  /** The path without the prefix that the gateway is mounted below. */
+  readonly path: string
+  /** Reads the body where it is now; undefined if it still waits in Node's request. */
+  readonly readBody: Exchange['body'] | undefined
+}
+
+/** The exchange of the server, and of Hono apps on Node's: `http/calls.ts` makes one for each LLM call. */
 export class NodeExchange implements Exchange {
   readonly #incoming: IncomingMessage
   readonly #outgoing: ServerResponse
+  readonly #readBody: NodeRequestDetails['readBody']
   readonly path: string
   readonly query: string
   #clientGone = false
   #awaitsDrain = false
   watcher: ClientWatcher | undefined
 
-  constructor(incoming: IncomingMessage, outgoing: ServerResponse) {
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse, details?: NodeRequestDetails) {
     this.#incoming = incoming
     this.#outgoing = outgoing
+    this.#readBody = details?.readBody
     const url = incoming.url ?? '/'
     const mark = url.indexOf('?')
-    this.path = mark < 0 ? url : url.slice(0, mark)
+    this.path = details?.path ?? (mark < 0 ? url : url.slice(0, mark))
     this.query = mark < 0 ? '' : url.slice(mark + 1)
     outgoing.on('close', () => {
       if (outgoing.writableEnded || this.#clientGone) return
@@ -54,6 +65,10 @@ export class NodeExchange implements Exchange {
 
   get method(): string {
     return this.#incoming.method ?? 'GET'
+  }
+
+  get remoteAddress(): string | undefined {
+    return remoteAddressOf(this.#incoming.socket)
   }
 
   get headers(): HeaderList {
@@ -78,6 +93,7 @@ export class NodeExchange implements Exchange {
   }
 
   body(maxBytes: number, lease: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
+    if (this.#readBody) return this.#readBody(maxBytes, lease)
     const incoming = this.#incoming
     const announced = Number(incoming.headers['content-length'] ?? Number.NaN)
     return new Promise((resolve, reject) => {

@@ -13,9 +13,20 @@ import {
   overloadedProblem,
 } from './exchange.ts'
 
+/** What a web Request does not tell. */
+export interface WebRequestDetails {
+  /** The path without the prefix that the gateway is mounted below. */
+  readonly path?: string
+  readonly remoteAddress?: string | undefined
+  /** The body, if others have read the Request's. Resolves to undefined if nobody has. Rejects with Problem if the bytes are gone. */
+  readonly bodyReadBefore?: () => Promise<Uint8Array | undefined>
+}
+
 /** Reads a web Request. `response` resolves when the answer begins; its body streams the bytes that are written. */
 export class WebExchange implements Exchange {
   readonly #request: Request
+  readonly #bodyReadBefore: WebRequestDetails['bodyReadBefore']
+  readonly remoteAddress: string | undefined
   readonly path: string
   readonly query: string
   readonly headers: HeaderList
@@ -29,10 +40,12 @@ export class WebExchange implements Exchange {
   headersSent = false
   watcher: ClientWatcher | undefined
 
-  constructor(request: Request) {
+  constructor(request: Request, { path, remoteAddress, bodyReadBefore }: WebRequestDetails = {}) {
     this.#request = request
+    this.#bodyReadBefore = bodyReadBefore
+    this.remoteAddress = remoteAddress
     const url = new URL(request.url)
-    this.path = url.pathname
+    this.path = path ?? url.pathname
     this.query = url.search.slice(1)
     this.headers = [...request.headers].flat()
     this.response = new Promise((resolve) => {
@@ -40,8 +53,9 @@ export class WebExchange implements Exchange {
     })
     if (request.signal.aborted) this.#disconnect()
     request.signal.addEventListener('abort', () => {
-      // The reader of the answer must fail as with any aborted fetch, instead of waiting for more bytes.
-      if (!this.#ended) this.#sink?.error(request.signal.reason)
+      // The reader of the answer must fail as with any aborted fetch, instead of waiting for more bytes. A server whose client has left
+      // cancels the answer in this turn; an error that comes first would end up in the server's log.
+      if (!this.#ended) queueMicrotask(() => this.#sink?.error(request.signal.reason))
       this.#disconnect()
     })
   }
@@ -64,10 +78,11 @@ export class WebExchange implements Exchange {
 
   async body(maxBytes: number, lease: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
     if (Number(this.header('content-length') ?? 0) > maxBytes) throw bodyTooLargeProblem(maxBytes)
+    const bodyReadBefore = await this.#bodyReadBefore?.()
     const chunks: Uint8Array[] = []
     let size = 0
     try {
-      for await (const chunk of this.#request.body ?? []) {
+      for await (const chunk of bodyReadBefore ? [bodyReadBefore] : (this.#request.body ?? [])) {
         size += chunk.length
         if (size > maxBytes) throw bodyTooLargeProblem(maxBytes)
         if (!lease.acquire(chunk.length)) throw overloadedProblem()
@@ -85,7 +100,9 @@ export class WebExchange implements Exchange {
         this.#sink = sink
       },
       pull: (sink) => {
-        if (this.#failOnPull) sink.error(this.#failOnPull)
+        const failure = this.#failOnPull
+        // A server writes what it has read in this turn, and drops what is not written once there is an error.
+        if (failure) setImmediate(() => sink.error(failure))
         this.watcher?.onClientDrain()
       },
       cancel: () => this.#disconnect(),

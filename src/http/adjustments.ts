@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Adjustments } from '../call/adjustments.ts'
 import { usdSchema as usdInputSchema } from '../config/schema.ts'
 import type { Clock } from '../core/clock.ts'
-import { jsonUsd, MAX_CALL_NANO_USD, parseUsd } from '../core/money.ts'
+import { jsonUsd, MAX_CALL_NANO_USD, usdOf } from '../core/money.ts'
 import { usdSchema } from '../runs/run-answer.ts'
 import { endpointsFor } from './endpoint.ts'
 
@@ -19,7 +19,7 @@ const MAX_CALL_ID_CHARACTERS = 64
 const MAX_REASON_CHARACTERS = 500
 
 const costSchema = usdInputSchema
-  .transform((value) => parseUsd(String(value)) ?? 0n)
+  .transform((value) => usdOf(value) ?? 0n)
   .refine((nanoUsd) => nanoUsd <= MAX_CALL_NANO_USD, 'must be at most 1000000 dollars')
 
 export const ADJUST = endpoint({

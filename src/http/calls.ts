@@ -1,27 +1,26 @@
 // LLM calls: the endpoints of every dialect. The gate answers them; nothing here reads a body.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
 import type { Gate } from '../call/gate.ts'
 import { Problem } from '../core/problem.ts'
 import { NodeExchange } from '../exchange/node.ts'
-import { WebExchange } from '../exchange/web.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { CALL_ROUTES, nearestDialect, servedDialect } from '../wire/index.ts'
+import { answerGated } from './gated-request.ts'
+import { exchangeOf, isRespelled, nodeExchangeOf, pathBelowMount } from './hono-request.ts'
 import { problemResponse } from './problems.ts'
-
-type Env = { Bindings: Partial<HttpBindings> }
 
 const MAX_SHOWN_CHARACTERS = 256
 
-export function callRoutes(gate: Gate): Hono<Env> {
-  const app = new Hono<Env>()
+/** The endpoints of calls in Hono apps. */
+export function callRoutes(gate: Gate): Hono {
+  const app = new Hono()
   for (const [, route] of CALL_ROUTES) app.get(route, (c, next) => refuseWebSocket(c) ?? next())
   for (const [method, route] of CALL_ROUTES)
     app.on(method, route, (c) => {
-      const dialect = servedDialect(c.req.method, c.req.path)
+      const dialect = servedDialect(c.req.method, pathBelowMount(c))
       return dialect ? handleCall(c, gate, dialect) : notFound(c)
     })
   app.get(CLAUDE_CODE_PROBE, (c, next) => (c.req.method === 'HEAD' ? c.body(null) : next()))
@@ -52,8 +51,8 @@ function webSocketProblem(): Problem {
 
 /**
  * A listener for Node's server that passes LLM calls to the gate and everything else to `otherwise`. LLM calls do not go
- * through Hono: web requests and responses cost more time than reading the call itself. `callRoutes` does the same for servers
- * that are not Node's.
+ * through Hono: web requests and responses cost more time than reading the call itself. `callRoutes` does the same in Hono
+ * apps.
  */
 export function callListener(
   gate: Gate,
@@ -90,13 +89,16 @@ export function notFound(c: Context): Response {
   return problemResponse(new Problem('not_found', text), nearestDialect(c.req.path))
 }
 
-async function handleCall(c: Context<Env>, gate: Gate, dialect: Dialect): Promise<Response> {
-  const { incoming, outgoing } = c.env ?? {}
-  if (incoming && outgoing) {
-    await gate.call(new NodeExchange(incoming, outgoing), dialect)
+async function handleCall(c: Context, gate: Gate, dialect: Dialect): Promise<Response> {
+  if (isRespelled(c)) return notFound(c)
+  const answer = await answerGated(gate, c)
+  if (answer) return answer
+  const nodeExchange = nodeExchangeOf(c)
+  if (nodeExchange) {
+    await gate.call(nodeExchange, dialect)
     return RESPONSE_ALREADY_SENT
   }
-  const exchange = new WebExchange(c.req.raw)
+  const exchange = exchangeOf(c)
   void gate.call(exchange, dialect)
   return exchange.response
 }

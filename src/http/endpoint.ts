@@ -10,19 +10,22 @@ import type { Caller } from '../core/ledger-entry.ts'
 import type { PermitLease } from '../core/permits.ts'
 import { Problem } from '../core/problem.ts'
 import { readJsonBody } from '../exchange/json-body.ts'
-import { WebExchange } from '../exchange/web.ts'
+import type { WebExchange } from '../exchange/web.ts'
 import type { Administrator, Callers, Viewer } from '../keys/callers.ts'
 import { issueOf, truncate } from '../patterns/pattern/pattern.ts'
+import { exchangeOf } from './hono-request.ts'
 import { problemResponse } from './problems.ts'
 
 /**
  * What a handler learns about the sender, by the role that the endpoint requires. `open`: anyone. `key`: a key or the admin
  * key. `caller`: a key that may make calls, which the admin key may not. If no keys are configured, everyone who
- * reaches the gateway has these three. `admin`: the admin key alone, also if all else is open.
+ * reaches the gateway has these three. `figures`: as `key`, and if no keys are configured but an admin key is, that key alone.
+ * `admin`: the admin key alone, also if all else is open.
  */
 interface Senders {
   readonly open: undefined
   readonly key: Viewer
+  readonly figures: Viewer
   readonly caller: Caller
   readonly admin: Administrator
 }
@@ -159,12 +162,12 @@ async function answerRequest<
   const { role, body } = row
   const params: z.ZodObject = row.params ?? NO_FIELDS
   const query: z.ZodObject = row.query ?? NO_FIELDS
-  const exchange = new WebExchange(c.req.raw)
+  const exchange = exchangeOf(c)
   const request = {
     sender: SENDERS[role](parts.callers, exchange),
     // A path that this app is mounted below may have parameters of its own.
     params: checked<Params>(params, fieldsOf(params, c.req.param())),
-    query: checked<Query>(query, knownParameters(query, role, c.req.query())),
+    query: checked<Query>(query, knownParameters(query, role, c.req.queries())),
     exchange,
     signal: c.req.raw.signal,
   }
@@ -191,6 +194,7 @@ export function mount<Parts>(endpoints: readonly Endpoint<Parts>[], parts: Parts
 const SENDERS: { readonly [R in Role]: (callers: Callers, exchange: WebExchange) => Senders[R] } = {
   open: () => undefined,
   key: (callers, exchange) => callers.identifyViewer(exchange),
+  figures: (callers, exchange) => callers.identifyFiguresViewer(exchange),
   caller: (callers, exchange) => callers.identify(exchange),
   admin: (callers, exchange) => callers.identifyAdministrator(exchange),
 }
@@ -205,8 +209,8 @@ function checked<Schema extends z.ZodType>(schema: z.ZodType, value: unknown): z
   throw new Problem('invalid_request', text, field)
 }
 
-/** The parameters that a handler reads. Throws Problem for one that it does not know. */
-function knownParameters(query: z.ZodObject, role: Role, given: Readonly<Record<string, string>>) {
+/** The parameters that a handler reads. Throws Problem for one that it does not know, and for one that is there twice. */
+function knownParameters(query: z.ZodObject, role: Role, given: Readonly<Record<string, readonly string[]>>) {
   const known = Object.keys(query.shape)
   // SDKs of Google's send keys as `?key=`.
   const allowed = role === 'open' || known.includes('key') ? known : [...known, 'key']
@@ -216,7 +220,9 @@ function knownParameters(query: z.ZodObject, role: Role, given: Readonly<Record<
     const advice = allowed.length > 0 ? `Allowed here: ${allowed.join(', ')}.` : 'None are allowed here.'
     throw new Problem('invalid_request', `Unknown query parameter: ${name}. ${advice}`, name)
   }
-  return fieldsOf(query, given)
+  const twice = Object.keys(given).find((name) => given[name]?.length !== 1)
+  if (twice !== undefined) throw new Problem('invalid_request', `Query parameter ${twice} must not stand twice.`, twice)
+  return fieldsOf(query, Object.fromEntries(Object.entries(given).map(([name, [value = '']]) => [name, value])))
 }
 
 /** Those of the fields that the schema knows. */

@@ -61,7 +61,7 @@ function checkJson({ level, needed, fits }: EstimateCheck): z.output<typeof chec
 }
 
 /** The request as the call would make it: at its own path, with the same headers and the same key. Throws Problem. */
-function exchangeAt(path: string, { headers, query }: WebExchange): WebExchange {
+function exchangeAt(path: string, { headers, query, remoteAddress }: WebExchange): WebExchange {
   const base = 'http://localhost'
   if (!URL.canParse(path, base)) throw new Problem('invalid_request', 'path: must be a path', 'path')
   const url = new URL(path, base)
@@ -70,5 +70,5 @@ function exchangeAt(path: string, { headers, query }: WebExchange): WebExchange 
   const pairs: [string, string][] = []
   for (let index = 0; index + 1 < headers.length; index += 2)
     pairs.push([headers[index] ?? '', headers[index + 1] ?? ''])
-  return new WebExchange(new Request(url, { method: 'POST', headers: pairs }))
+  return new WebExchange(new Request(url, { method: 'POST', headers: pairs }), { remoteAddress })
 }

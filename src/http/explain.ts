@@ -18,7 +18,7 @@ const endpoint = endpointsFor<ExplainParts>()
 export const EXPLAIN = endpoint({
   method: 'GET',
   path: '/llm/explain/:call_id',
-  role: 'key',
+  role: 'figures',
   summary: 'What a call cost, attempt by attempt, or why it was refused.',
   params: z.strictObject({ call_id: z.string() }),
   answer: z.discriminatedUnion('status', [explainedSchema, refusedSchema]),

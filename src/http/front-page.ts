@@ -21,7 +21,7 @@ Point an SDK at this address:
   Gemini      base URL /          POST /v1beta/models/{model}:generateContent, :streamGenerateContent, ...
   Patterns                        POST /api/patterns/{name}; GET /api/patterns lists them
 
-Ask how it stands:
+Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   GET  /llm/status                which providers are ready, and what to set for the others
   GET  /llm/stats                 totals, the recent hour, costs by day, the newest calls
   GET  /llm/limits                every limit's live level

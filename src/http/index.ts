@@ -3,7 +3,6 @@
 import { type Context, Hono } from 'hono'
 import type { Gate } from '../call/gate.ts'
 import { FairSlots } from '../core/fair-slots.ts'
-import { WebExchange } from '../exchange/web.ts'
 import type { Callers } from '../keys/callers.ts'
 import { ADJUST, type AdjustmentParts } from './adjustments.ts'
 import { callRoutes, notFound } from './calls.ts'
@@ -11,8 +10,10 @@ import { type Endpoint, type EndpointRow, mount, type Role } from './endpoint.ts
 import { ESTIMATE } from './estimate.ts'
 import { EXPLAIN, type ExplainParts } from './explain.ts'
 import { FRONT_PAGE } from './front-page.ts'
+import { exchangeOf } from './hono-request.ts'
 import { LIMITS, type LimitParts } from './limits.ts'
 import { type ModelParts, modelRoutes } from './models.ts'
+import { markEndpoints } from './own-routes.ts'
 import { MAX_RUNS, PATTERN_ENDPOINTS, type PatternParts } from './patterns.ts'
 import { PROBES } from './probes.ts'
 import { problemResponse } from './problems.ts'
@@ -52,13 +53,14 @@ export function routes(parts: HttpParts): Hono {
   app.route('/', mount(PATTERN_ENDPOINTS, runParts))
   app.route('/', mount(ADMIN_ENDPOINTS, parts))
   app.notFound((c) => answerUnknown(c, callers))
+  markEndpoints(app, gate)
   return app
 }
 
 /** Who may not administer learns nothing about the paths below `/admin/`. */
 function answerUnknown(c: Context, callers: Callers): Response {
   try {
-    if (/^\/admin(\/|$)/.test(c.req.path)) callers.identifyAdministrator(new WebExchange(c.req.raw))
+    if (/^\/admin(\/|$)/.test(c.req.path)) callers.identifyAdministrator(exchangeOf(c))
     return notFound(c)
   } catch (error) {
     return problemResponse(error)

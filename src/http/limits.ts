@@ -3,9 +3,20 @@
 import { z } from 'zod'
 import type { Settings } from '../config/settings.ts'
 import type { Clock } from '../core/clock.ts'
-import { type LimitPlan, type LimitSubjects, NO_SUBJECTS, SIMULATED_REALM, ZERO_AMOUNTS } from '../core/limits.ts'
+import {
+  type LimitPlan,
+  type LimitSubjects,
+  NO_SUBJECT,
+  NO_SUBJECTS,
+  SCOPED_BY,
+  SIMULATED_REALM,
+  WHO,
+  ZERO_AMOUNTS,
+} from '../core/limits.ts'
 import type { Who } from '../core/meter.ts'
 import { modelNameOf } from '../core/model-name.ts'
+import { didYouMean } from '../core/nearest-name.ts'
+import { Problem } from '../core/problem.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Store } from '../stores/store.ts'
 import { endpointsFor } from './endpoint.ts'
@@ -24,7 +35,7 @@ export interface LimitParts {
 
 const endpoint = endpointsFor<LimitParts>()
 
-const name = z.string().optional()
+const name = z.string().min(1).optional()
 /** The subjects whose limits are shown in addition to the global ones. `key` is ignored for a viewer with a key of its own. */
 const subjectsSchema = z.strictObject({
   key: name,
@@ -40,7 +51,7 @@ const subjectsSchema = z.strictObject({
 export const LIMITS = endpoint({
   method: 'GET',
   path: '/llm/limits',
-  role: 'key',
+  role: 'figures',
   summary: 'The live level of every limit on everyone, on the key, and on the subjects in the query.',
   query: subjectsSchema,
   answer: z.strictObject({
@@ -51,7 +62,10 @@ export const LIMITS = endpoint({
 }).handle(async (parts, { sender, query }) => {
   const { settings, clock, store } = parts
   const plan = parts.plan()
-  const subjects: ShownSubjects = { ...query, key: sender.key ?? query.key }
+  // The admin key can come as `?key=`, as SDKs of Google's send theirs. Then it names nobody.
+  const key = sender.key ?? (query.key === settings.ADMIN_KEY ? undefined : query.key)
+  const subjects: ShownSubjects = { ...query, key }
+  checkSubjects(subjects, sender.key === null, parts)
   const now = clock.now()
   const realm = (await showsSimulated(parts)) ? SIMULATED_REALM : ''
   const charges = plan
@@ -65,6 +79,43 @@ export const LIMITS = endpoint({
 
 /** Subjects by their kind. Undefined: the request does not name that kind. */
 type ShownSubjects = { readonly [Kind in Who]?: string | undefined }
+
+/**
+ * Throws Problem for subjects that no call can have: their levels would be those of a limit that nothing uses.
+ * @param namesKey whether the key is a parameter, and not the sender's own
+ */
+function checkSubjects(subjects: ShownSubjects, namesKey: boolean, { settings, providers }: LimitParts): void {
+  const { key, provider } = subjects
+  const keys = settings.BURSAR_KEYS.length > 0 ? settings.BURSAR_KEYS.map(({ id }) => id) : [NO_SUBJECT]
+  if (key !== undefined) checkName('key', key, keys)
+  if (provider !== undefined)
+    checkName(
+      'provider',
+      provider,
+      providers.map(({ name }) => name),
+    )
+  for (const who of WHO) {
+    const subject = subjects[who]
+    if (SCOPED_BY[who] !== 'key' || subject === undefined || (namesKey && key !== undefined)) continue
+    const slash = subject.indexOf('/')
+    const owner = (namesKey ? keys : [key]).find((name) => name === subject.slice(0, slash))
+    if (owner !== undefined) throw writtenAsInFile(who, owner, subject.slice(slash + 1), namesKey)
+    if (key === undefined && !keys.includes(NO_SUBJECT))
+      throw new Problem('invalid_request', `The key is missing that the ${who} belongs to: ?key=…&${who}=….`, 'key')
+  }
+}
+
+function checkName(kind: Who, subject: string, names: readonly string[]): void {
+  if (!names.includes(subject))
+    throw new Problem('invalid_request', `No ${kind} has this name.${didYouMean(subject, names)}`, kind)
+}
+
+/** `alice/7` is how bursar.json writes user `7` of key `alice`. Here it would be a user of that whole name. */
+function writtenAsInFile(who: Who, owner: string, subject: string, namesKey: boolean): Problem {
+  const key = namesKey && owner !== NO_SUBJECT ? `key=${owner}&` : ''
+  const message = `Key and ${who} are two parameters here: ?${key}${who}=${encodeURIComponent(subject)}.`
+  return new Problem('invalid_request', message, who)
+}
 
 function subjectsOf(
   { key, user, thread, agent, task, provider, model }: ShownSubjects,

@@ -2,21 +2,31 @@
 // handler answers it in place of a provider.
 
 import type { Context, MiddlewareHandler, Next } from 'hono'
-import type { Gate } from '../call/gate.ts'
+import type { Gate, HandlerCall } from '../call/gate.ts'
 import type { Relay } from '../call/relay.ts'
 import { usageOf } from '../core/usage.ts'
-import { WebExchange } from '../exchange/web.ts'
+import type { WebExchange } from '../exchange/web.ts'
 import type { AnswerListener, RequestControl, UpstreamRequest } from '../providers/provider.ts'
 import { PausableRequest } from '../providers/transport/pausable-request.ts'
-import { type DialectName, dialectAt, dialectNamed } from '../wire/index.ts'
+import type { Dialect } from '../wire/dialect.ts'
+import { type DialectName, dialectAt, dialectNamed, nearestDialect } from '../wire/index.ts'
+import { type GatedRequest, isGated, runGated } from './gated-request.ts'
+import { exchangeOf } from './hono-request.ts'
+import { leadsToEndpoint, markMiddleware } from './own-routes.ts'
+import { isReading, pathMatcher, unmeteredProblem } from './unmetered.ts'
 
 /** Options of `gate()`. */
 export interface GateOptions {
-  /**
-   * The dialect of requests and answers. If it is undefined, the path tells it, and requests to other paths go to the handler
-   * as they are.
-   */
+  /** The dialect of requests and answers. If it is undefined, the path tells it. */
   readonly dialect?: DialectName
+  /**
+   * Paths of requests that may pass although nothing meters them, whatever they cost. A `*` stands for any part of one segment, and at
+   * the end for any rest. Paths of metered calls stay metered.
+   *
+   * @example
+   * ['/v1/images/*', '/v1/files']
+   */
+  readonly unmetered?: readonly string[]
 }
 
 /** What a handler used, in tokens; for answers that do not carry their usage themselves. */
@@ -38,11 +48,15 @@ export interface GateVariables {
 }
 
 /**
- * Hono middleware that admits, meters and settles the LLM calls which the handlers behind it answer. Only POST requests to a
- * path of a dialect (or any path, with `dialect`) are calls; all others go on untouched. A refused call never reaches the
- * handler: it is answered in the dialect's own error shape.
+ * Hono middleware that admits, meters and settles the LLM calls which the handlers behind it answer. Calls are POST requests to a path
+ * of a dialect, or to any path with `dialect`. A refused call never reaches the handler: it is answered in the dialect's own error
+ * shape. So is every other request, with status 403, except requests that read (GET, HEAD and OPTIONS), those whose path is listed in
+ * `unmetered`, and those that the gateway's own app answers behind the middleware.
  *
- * A handler that throws, answers with status 500 or more, or reports no usage costs its whole reservation.
+ * A handler that throws, answers with status 500 or more, or reports no usage costs its whole reservation. A call that meets `gate()`
+ * twice, or that no handler answers and the gateway's own app does, is charged once.
+ *
+ * Throws TypeError for a path in `unmetered` that does not begin with a slash.
  *
  * @example
  * const bursar = await createBursar({ env: process.env })
@@ -54,23 +68,47 @@ export interface GateVariables {
  * })
  */
 export function gateMiddleware(gate: Gate, options: GateOptions): MiddlewareHandler<{ Variables: GateVariables }> {
-  return async function bursarGate(c, next) {
-    const dialect = options.dialect ? dialectNamed(options.dialect) : dialectAt(c.req.path)
-    if (!dialect || c.req.method !== 'POST') return next()
-    const exchange = new WebExchange(c.req.raw)
-    let relay: Relay | undefined
-    void gate.call(exchange, dialect, {
-      sendInstead: (request, listener) => callHandler(c, next, request, listener, () => relay?.markBillable()),
-      onStart: (started) => {
-        relay = started
-        c.set('bursar', { settle: (usage) => setHandlerUsage(started, usage) })
-      },
-    })
-    const response = await exchange.response
-    // Hono merges the headers of a response that is already set into the new one: remove the handler's own response first.
-    c.res = undefined
-    c.res = response
+  const mayPassUnmetered = pathMatcher(options.unmetered ?? [])
+  const bursarGate: MiddlewareHandler<{ Variables: GateVariables }> = async (c, next) => {
+    if (leadsToEndpoint(gate, c)) return next()
+    const { method, path } = c.req
+    // A server behind may read percent-encoded letters in another way than Hono does: only the plain path is metered.
+    const { pathname } = new URL(c.req.url)
+    const dialect = options.dialect ? dialectNamed(options.dialect) : dialectAt(pathname)
+    if (dialect && method === 'POST') return (await isGated(gate, c)) ? next() : gateCall(gate, dialect, c, next)
+    if (isReading(c.req) || mayPassUnmetered(path)) return next()
+    const exchange = exchangeOf(c)
+    gate.reject(exchange, dialect ?? nearestDialect(path), unmeteredProblem(method, pathname))
+    return exchange.response
   }
+  markMiddleware(bursarGate, gate)
+  return bursarGate
+}
+
+async function gateCall(gate: Gate, dialect: Dialect, c: Context, next: Next): Promise<void> {
+  const exchange = exchangeOf(c)
+  let call: HandlerCall | undefined
+  let handler: RunningHandler | undefined
+  void gate.call(exchange, dialect, {
+    sendInstead: (request, listener) => {
+      if (!call) throw new Error('the handler runs before its call is admitted')
+      handler = runHandler({ gate, c, call, exchange }, next, request, listener)
+      return handler.control
+    },
+    onStart: (started) => {
+      call = started
+      c.set('bursar', { settle: (usage: HandlerUsage) => setHandlerUsage(started.relay, usage) })
+    },
+  })
+  const response = await exchange.response
+  if (handler?.gated.isLeftToTargets) {
+    // The endpoint behind the middleware has returned the response, and other middleware may have changed it on its way here.
+    await handler.done
+    return
+  }
+  // Hono merges the headers of a response that is already set into the new one: remove the handler's own response first.
+  c.res = undefined
+  c.res = response
 }
 
 function setHandlerUsage(relay: Relay, usage: HandlerUsage): void {
@@ -90,29 +128,51 @@ function setHandlerUsage(relay: Relay, usage: HandlerUsage): void {
   })
 }
 
+/** A handler that stands in for the provider. */
+interface RunningHandler {
+  readonly control: RequestControl
+  readonly gated: GatedRequest
+  /** Resolves when the handler, and all middleware between, have returned. Never rejects. */
+  readonly done: Promise<void>
+}
+
+interface HandlerParts {
+  readonly gate: Gate
+  readonly c: Context
+  readonly call: HandlerCall
+  readonly exchange: WebExchange
+}
+
 /** Runs the handler with the request as the gate edited it, and reports its answer as if it came from a provider. */
-function callHandler(
-  c: Context,
+function runHandler(
+  { gate, c, call, exchange: { response } }: HandlerParts,
   next: Next,
-  request: UpstreamRequest,
+  { body }: UpstreamRequest,
   listener: AnswerListener,
-  markBillable: () => void,
-): RequestControl {
+): RunningHandler {
   const control = new PausableRequest()
+  const gated: GatedRequest = { gate, context: c, call, body, response, isLeftToTargets: false }
   const run = async () => {
     const headers = new Headers(c.req.raw.headers)
     headers.delete('content-length')
-    const body = new Uint8Array(request.body)
-    c.req.raw = new Request(c.req.raw.url, { method: 'POST', headers, body, signal: control.signal })
+    c.req.raw = new Request(c.req.raw.url, {
+      method: 'POST',
+      headers,
+      body: new Uint8Array(body),
+      signal: control.signal,
+    })
     c.req.bodyCache = {}
     listener.started()
-    await next()
+    await runGated(gated, next)
+    if (gated.isLeftToTargets) return
     // An exception may come with any status, and a 5xx says nothing about what the handler had used by then.
-    if (c.error || c.res.status >= 500) markBillable()
+    if (c.error || c.res.status >= 500) call.relay.markBillable()
     await reportAnswer(c.res, control, listener)
   }
-  run().catch((error: unknown) => listener.failed(error instanceof Error ? error : new Error(String(error))))
-  return control
+  const done = run().catch((error: unknown) =>
+    listener.failed(error instanceof Error ? error : new Error(String(error))),
+  )
+  return { control, gated, done }
 }
 
 async function reportAnswer(response: Response, control: PausableRequest, listener: AnswerListener): Promise<void> {

@@ -7,9 +7,11 @@ import type { ModelFacts, Price } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
 import { CLASS_ROWS, USAGE_CLASSES } from '../core/usage.ts'
 import type { Callers } from '../keys/callers.ts'
+import { SIMULATED_MODELS } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { dialectNamed } from '../wire/index.ts'
+import { exchangeOf, pathBelowMount } from './hono-request.ts'
 import { problemResponse } from './problems.ts'
 
 export interface ModelParts {
@@ -19,6 +21,8 @@ export interface ModelParts {
   readonly routing: { readonly aliases: readonly string[] }
   /** The models that a provider serves now, by the provider's name. */
   readonly models: (provider: string) => readonly KnownModel[]
+  /** When the list of models was made, in epoch milliseconds. */
+  readonly listedAtMs: () => number
 }
 
 export interface KnownModel {
@@ -26,16 +30,6 @@ export interface KnownModel {
   readonly id: string
   readonly facts: ModelFacts
 }
-
-const SIMULATED_MODELS = [
-  'sim/echo',
-  'sim/slow',
-  'sim/long-500',
-  'sim/error-429',
-  'sim/error-500',
-  'sim/cut',
-  'sim/hang',
-]
 
 const MAX_SHOWN_CHARACTERS = 128
 
@@ -58,8 +52,7 @@ export function modelRoutes(parts: ModelParts): Hono {
 
 /** Throws Problem for a request that may not see the models. */
 function identifyViewer({ callers }: ModelParts, c: Context): void {
-  const { pathname, search } = new URL(c.req.url)
-  callers.identifyViewer({ path: pathname, query: search.slice(1), header: (name) => c.req.header(name) })
+  callers.identifyViewer(exchangeOf(c))
 }
 
 function describeModel(parts: ModelParts, format: ModelListFormat, id: string): object {
@@ -69,6 +62,7 @@ function describeModel(parts: ModelParts, format: ModelListFormat, id: string): 
 }
 
 interface Model extends KnownModel {
+  readonly listedAtMs: number
   readonly provider: Pick<Provider, 'name' | 'dialects' | 'simulated'>
 }
 
@@ -80,7 +74,8 @@ function listedModels(parts: ModelParts): Model[] {
       const known = provider.simulated ? simulatedModels(parts) : parts.models(provider.name)
       return known.map((model) => ({ ...model, provider }))
     })
-  return [...aliases, ...models]
+  const listedAtMs = parts.listedAtMs()
+  return [...aliases, ...models].map((model) => ({ ...model, listedAtMs }))
 }
 
 /** All of them have the facts of the one that the price book lists. */
@@ -107,10 +102,11 @@ const OPENAI_FORMAT: ModelListFormat = {
   dialect: dialectNamed('openai.chat'),
   shows: () => true,
   list: (models) => ({ object: 'list', data: models.map(OPENAI_FORMAT.describe) }),
-  describe: ({ id, provider, facts: { limits, price, retirement } }) => ({
+  describe: ({ id, provider, facts: { limits, price, retirement }, listedAtMs }) => ({
     id,
     object: 'model',
-    created: 0,
+    // Since when the list has the model as it is. Days on which models came out are not known.
+    created: Math.floor(listedAtMs / 1_000),
     owned_by: provider.name,
     shutdown_date: retirement?.date ?? null,
     // OpenAI has no fields for what follows. Others that copy its list have these.
@@ -197,7 +193,7 @@ const ALL_METHODS = ['generateContent', 'embedContent', 'countTokens']
 /** Google's newest SDK uses `/v1`, as OpenAI's and Anthropic's do; its headers tell it apart. */
 function formatOf(c: Context): ModelListFormat {
   const isGoogle = c.req.header('x-goog-api-key') !== undefined || c.req.header('x-goog-api-client') !== undefined
-  if (isGoogle || !c.req.path.startsWith('/v1/')) return GEMINI_FORMAT
+  if (isGoogle || !pathBelowMount(c).startsWith('/v1/')) return GEMINI_FORMAT
   return c.req.header('anthropic-version') === undefined ? OPENAI_FORMAT : ANTHROPIC_FORMAT
 }
 

@@ -39,7 +39,7 @@ export const STATS = endpoint({
   method: 'GET',
   path: '/llm/stats',
   alias: '/api/patterns/llm/stats',
-  role: 'key',
+  role: 'figures',
   summary: 'Totals, the recent hour, costs by day, what is reserved now, and the newest calls.',
   answer: z.strictObject({
     total_requests: countSchema,

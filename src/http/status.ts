@@ -9,6 +9,7 @@ import type { Provider } from '../providers/provider.ts'
 import { countSchema } from '../runs/run-answer.ts'
 import type { AddressWatch } from '../telemetry/address-watch.ts'
 import type { BookingWatch } from '../telemetry/booking-watch.ts'
+import type { ConfigurationWatch } from '../telemetry/configuration-watch.ts'
 import type { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
 import { endpointsFor } from './endpoint.ts'
 import {
@@ -34,6 +35,7 @@ export interface StatusParts {
   readonly quoteOverruns: Pick<QuoteOverruns, 'models'>
   readonly bookings: Pick<BookingWatch, 'models'>
   readonly addresses: Pick<AddressWatch, 'hint'>
+  readonly configuration: Pick<ConfigurationWatch, 'state'>
   /** The prices in force. */
   readonly upkeep: { readonly state: PriceStateView }
 }
@@ -69,17 +71,26 @@ export const STATUS = endpoint({
     enforcement: z.enum(['hard', 'soft']),
     targets: z.array(circuitSchema),
     prices: pricesSchema,
+    /** For those who see everyone's figures. */
+    configuration: z
+      .strictObject({
+        /** What to look at in the settings and in bursar.json, as the log has it. */
+        warnings: z.array(z.string()),
+        /** Why the newest bursar.json is not in force. */
+        not_reloaded: z.string().nullable(),
+      })
+      .optional(),
     ...overrunsSchema.partial().shape,
     ...bookingsSchema.partial().shape,
   }),
 }).handle(
   (
-    { settings, providers, upstreamLimits, quoteOverruns, bookings, addresses, upkeep, circuits, clock },
+    { settings, providers, upstreamLimits, quoteOverruns, bookings, addresses, configuration, upkeep, circuits, clock },
     { sender },
   ) => {
     const realProviders = providers.filter(({ simulated }) => !simulated)
     const configuredCount = realProviders.filter(({ configured }) => configured).length
-    const seesAll = sender.role !== 'key'
+    const seesAll = sender.role === 'admin' || sender.role === 'open'
     return {
       answer: {
         configured: configuredCount > 0,
@@ -104,11 +115,21 @@ export const STATUS = endpoint({
         enforcement: settings.ENFORCEMENT,
         targets: circuits.views(clock.now().monoMs).map(circuitJson),
         prices: pricesJson(upkeep.state),
-        ...(seesAll ? { ...overrunsJson(quoteOverruns.models()), ...bookingsJson(bookings.models()) } : {}),
+        ...(seesAll
+          ? {
+              configuration: configurationJson(configuration.state),
+              ...overrunsJson(quoteOverruns.models()),
+              ...bookingsJson(bookings.models()),
+            }
+          : {}),
       },
     }
   },
 )
+
+function configurationJson({ warnings, notReloaded }: ConfigurationWatch['state']) {
+  return { warnings: [...warnings], not_reloaded: notReloaded }
+}
 
 /** The limits that a provider last gave for its own, and by model for those who may see every call. */
 function limitsJson(upstreamLimits: StatusParts['upstreamLimits'], provider: string, seesAll: boolean) {

@@ -10,10 +10,11 @@ import type { HeaderList, RequestLine } from '../wire/dialect.ts'
 
 /**
  * Who reads figures. A `key` sees its own calls. `admin` (the admin key) and `open` (no keys are configured, so everyone is
- * let in) see everyone's. The two differ in what else they may do: `open` is not an administrator.
+ * let in) see everyone's. The two differ in what else they may do: `open` is not an administrator. A `guest` (no keys are
+ * configured, and the request lacks the admin key) may call and sees nobody's calls.
  */
 export type Viewer =
-  | { readonly role: 'admin' | 'open'; readonly key: null }
+  | { readonly role: 'admin' | 'open' | 'guest'; readonly key: null }
   | { readonly role: 'key'; readonly key: string }
 
 /** Who changes what the gateway has booked or is configured with. */
@@ -25,6 +26,7 @@ export interface Administrator {
 const ADMINISTRATOR: Administrator = { actor: 'admin' }
 const ADMIN: Viewer = { role: 'admin', key: null }
 const OPEN: Viewer = { role: 'open', key: null }
+const GUEST: Viewer = { role: 'guest', key: null }
 
 const MAX_DECLARED_CHARACTERS = 256
 /** The headers in which SDKs send keys, beside `?key=`. */
@@ -32,23 +34,34 @@ const KEY_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key']
 const BEARER = /^bearer /i
 const FOREIGN_HOST =
   'Without BURSAR_KEYS the gateway answers only requests to localhost, 127.0.0.1 or [::1]. Set BURSAR_KEYS to use other host names.'
+const FOREIGN_ADDRESS =
+  'Without BURSAR_KEYS the gateway answers only requests from the machine it runs on. Set BURSAR_KEYS, or AUTH=off to let in everyone who reaches it.'
 const FOREIGN_PAGE =
   'Without BURSAR_KEYS the gateway accepts no requests from web pages of other origins. Set BURSAR_KEYS to allow them.'
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
+/** Sockets that listen for both versions of IP write an address of version 4 as `::ffff:127.0.0.1`. */
+const LOOPBACK_ADDRESS = /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/i
+
+/** The parts of a request by which its sender is identified. */
+interface SenderRequest extends RequestLine {
+  /** The IP address of the client; see `Exchange`. */
+  readonly remoteAddress: string | undefined
+}
 
 /** The keys that this gateway accepts. */
 export interface CallersOptions {
   readonly keys: readonly ConfiguredKey[]
   /** Empty if there is none. */
   readonly adminKey: string
-  /** `AUTH=off`: if no keys are configured, requests to any host name are accepted too. */
+  /** `AUTH=off`: if no keys are configured, requests from any address and to any host name are accepted too. */
   readonly authOff: boolean
 }
 
 /**
  * Authenticates requests by the keys of this gateway.
  *
- * If no keys are configured, every request is accepted that names a local host and does not come from another web page.
+ * If no keys are configured, every request is accepted that comes from this machine, names a local host and does not come from
+ * another web page.
  *
  * @example
  * const callers = new Callers({ keys: [{ id: 'alice', secret }], adminKey: '', authOff: false })
@@ -71,7 +84,7 @@ export class Callers {
    * The caller of an LLM call: the id of its key (null if no keys are configured) and what the caller declares about itself.
    * Throws Problem `unauthenticated` or `forbidden`.
    */
-  identify(request: RequestLine): Caller {
+  identify(request: SenderRequest): Caller {
     return {
       key: this.#keyOf(request),
       organisation: null,
@@ -83,11 +96,23 @@ export class Callers {
     }
   }
 
-  /** Who sends a request for figures. Throws Problem `unauthenticated` or `forbidden`. */
-  identifyViewer(request: RequestLine): Viewer {
+  /** Who sends a request for what the gateway shows of itself. Throws Problem `unauthenticated` or `forbidden`. */
+  identifyViewer(request: SenderRequest): Viewer {
     if (this.#hasAdminKey(request)) return ADMIN
     const key = this.#keyOf(request)
-    return key === null ? OPEN : { role: 'key', key }
+    if (key !== null) return { role: 'key', key }
+    return this.#adminDigest === undefined ? OPEN : GUEST
+  }
+
+  /** Who sends a request for figures of calls: no guest. Throws Problem `unauthenticated` or `forbidden`. */
+  identifyFiguresViewer(request: SenderRequest): Viewer {
+    const viewer = this.identifyViewer(request)
+    if (viewer.role === 'guest')
+      throw new Problem(
+        'unauthenticated',
+        'Send ADMIN_KEY as `Authorization: Bearer …`. While it is set, figures of calls need it, or a key of BURSAR_KEYS.',
+      )
+    return viewer
   }
 
   /**
@@ -136,8 +161,8 @@ export class Callers {
     return this.#keyByDigest.has(secretDigest) || secretDigest === this.#adminDigest
   }
 
-  #keyOf(request: RequestLine): string | null {
-    this.#refuseForeignPages(request)
+  #keyOf(request: SenderRequest): string | null {
+    this.#refuseForeigners(request)
     if (this.#keyByDigest.size === 0) return null
     const secret = secretInRequest(request)
     if (secret === undefined)
@@ -155,11 +180,14 @@ export class Callers {
   }
 
   /**
-   * Without keys, any web page that the user opens could spend their money: requests must name a local host and must not
-   * come from a page of another origin.
+   * Without keys, any other machine, and any web page that the user opens, could spend their money. Requests must come from this
+   * machine, name a local host, and not come from a page of another origin. The name alone is no guard: only browsers tell the truth.
    */
-  #refuseForeignPages(request: RequestLine): void {
+  #refuseForeigners(request: SenderRequest): void {
     if (this.#keyByDigest.size > 0) return
+    const { remoteAddress } = request
+    if (!this.#authOff && remoteAddress !== undefined && !LOOPBACK_ADDRESS.test(remoteAddress))
+      throw new Problem('forbidden', FOREIGN_ADDRESS)
     const host = request.header('host') ?? ''
     if (!this.#authOff && host !== '' && !LOOPBACK_HOST.test(host)) throw new Problem('forbidden', FOREIGN_HOST)
     // Browsers send no origin for images and scripts, but they send this header.
@@ -182,16 +210,20 @@ function declaredHeader(request: RequestLine, name: string): string | null {
   return value === undefined || value === '' ? null : truncate(MAX_DECLARED_CHARACTERS, value)
 }
 
-/** The secret in `x-bursar-key`, otherwise in the headers or the parameter in which SDKs send keys. */
+/**
+ * The secret in `x-bursar-key`, otherwise in the headers or the parameter in which SDKs send keys. A place that is empty or blank
+ * does not count. Undefined if every place is.
+ */
 function secretInRequest(request: RequestLine): string | undefined {
-  const bursarKey = request.header('x-bursar-key')
-  if (bursarKey !== undefined) return bursarKey
-  const authorization = request.header('authorization')
-  if (authorization !== undefined && BEARER.test(authorization)) return authorization.slice(7).trim()
-  const header = request.header('x-api-key') ?? request.header('x-goog-api-key') ?? request.header('api-key')
-  if (header !== undefined) return header
-  const parameter = keyParameter(request.query)
-  return parameter === '' ? undefined : secretInParameter(parameter)
+  const authorization = request.header('authorization') ?? ''
+  const secret =
+    request.header('x-bursar-key')?.trim() ||
+    (BEARER.test(authorization) && authorization.slice(7).trim()) ||
+    request.header('x-api-key')?.trim() ||
+    request.header('x-goog-api-key')?.trim() ||
+    request.header('api-key')?.trim() ||
+    secretInParameter(keyParameter(request.query)).trim()
+  return secret === '' ? undefined : secret
 }
 
 /**

@@ -5,7 +5,13 @@ import { type ModelFacts, NO_TIERS, type PriceBook, ratesOf } from '../core/pric
 import { RecentMap } from '../core/recent-map.ts'
 import { familyNames, modelNames } from './model-names.ts'
 import { nearestSibling } from './model-siblings.ts'
-import { constantTimeline, type PriceList, shippedPriceList, type TimedModelFacts } from './price-list.ts'
+import {
+  constantTimeline,
+  type PriceList,
+  shippedPriceList,
+  type TimedModelFacts,
+  withoutRegion,
+} from './price-list.ts'
 import { type PriceSpan, spanAt } from './price-spans.ts'
 import { isClaude } from './rates.ts'
 import {
@@ -81,12 +87,12 @@ class PriceSnapshot implements PriceBook {
   serves(provider: string, model: string, atMs: number): boolean {
     if (this.find(provider, model, atMs).price === undefined) return false
     // The price list has Claude among Google's models: Vertex serves it, the Gemini endpoint does not.
-    return !(ownerOf(provider) === 'gemini' && isClaude(model))
+    return !(withoutRegion(provider) === 'gemini' && isClaude(model))
   }
 
   models(provider: string, atMs: number): readonly string[] {
     const { list, codePrices, userPrices } = this.sources
-    const prefix = `${ownerOf(provider)}\n`
+    const prefix = `${withoutRegion(provider)}\n`
     const ownKeys = [...codePrices.keys(), ...userPrices.keys()].filter((key) => key.startsWith(prefix))
     const listed = provider === 'simulated' ? ['sim/echo'] : list.servedModels(provider, atMs)
     const ids = new Set([...listed, ...ownKeys.map((key) => key.slice(prefix.length))])
@@ -106,7 +112,8 @@ class PriceSnapshot implements PriceBook {
   }
 
   #compile(provider: string, model: string): CachedModel {
-    const owner = ownerOf(provider)
+    // The operator's prices hold in every region.
+    const owner = withoutRegion(provider)
     const spellings = modelNames(owner, model)
     const { timeline, limits, retirement } =
       provider === 'simulated' ? SIMULATED_MODEL : this.sources.list.facts(provider, spellings, model)
@@ -197,11 +204,6 @@ export class EditablePriceBook implements PriceBook {
   #change(change: Partial<PriceSources>): void {
     this.#inForce = new PriceSnapshot({ ...this.#inForce.sources, ...change })
   }
-}
-
-/** The provider without its region: the operator's prices hold everywhere. */
-function ownerOf(provider: string): string {
-  return provider.replace(/\+.*/, '')
 }
 
 /** A price book with the prices that this version ships, and no user prices yet. */

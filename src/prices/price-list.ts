@@ -2,6 +2,8 @@
 
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
+import { PROVIDER_SPELLINGS } from '../core/model-name.ts'
 import { nanoUsdOf } from '../core/money.ts'
 import type { ModelLimits, Price, PriceStep, PriceSteps, Retirement } from '../core/prices.ts'
 import { USAGE_CLASSES, type UsageClass } from '../core/usage.ts'
@@ -22,9 +24,7 @@ import { fillRates, isClaude, isFee, type KnownRates, rateOf, scaledSteps } from
 
 /** The file's ids of providers, by our names. All other providers have the same id in both. */
 const FILE_IDS: ReadonlyMap<string, string> = new Map([
-  ['gemini', 'google'],
-  ['vertex', 'google'],
-  ['google_vertex', 'google'],
+  ...[...(PROVIDER_SPELLINGS.get('google') ?? []), 'google_vertex'].map((name) => [name, 'google'] as const),
   ['bedrock', 'aws'],
   ['xai', 'x-ai'],
   ['moonshot', 'moonshotai'],
@@ -33,6 +33,11 @@ const FILE_IDS: ReadonlyMap<string, string> = new Map([
 
 /** The region of a provider's name in the price book: `openai+regional` is OpenAI at an address of one region. */
 const REGIONAL = '+regional'
+
+/** A provider's name in the price book without its region. */
+export function withoutRegion(priceName: string): string {
+  return priceName.endsWith(REGIONAL) ? priceName.slice(0, -REGIONAL.length) : priceName
+}
 
 /** In place of limits that no source has. Limits on tokens per minute reserve a usual answer. */
 const DEFAULT_USUAL_OUTPUT_TOKENS = 1_000
@@ -62,6 +67,13 @@ interface ListedModel {
   readonly model: FileModel
 }
 
+/** What a provider of the file serves. */
+export interface ServedNames {
+  readonly id: string
+  readonly facts: Omit<FileProvider, 'models'>
+  readonly models: readonly { readonly id: string; readonly names: readonly string[]; readonly isPriced: boolean }[]
+}
+
 const ALWAYS: readonly PriceSpan[] = [{ fromMs: Number.NEGATIVE_INFINITY, hours: undefined }]
 const UNKNOWN_TIMELINE: Timeline = { spans: ALWAYS, prices: [undefined] }
 
@@ -76,8 +88,8 @@ export class PriceList {
   /** The day on which the file was made: `2026-11-30`. */
   readonly date: string
   readonly #file: PriceFile
-  /** By family. */
-  readonly #limits: ReadonlyMap<string, ModelLimits>
+  /** The limits of each family of models. */
+  readonly families: ReadonlyMap<string, ModelLimits>
   /** Names of the same model share a timeline. */
   readonly #timelines = new Map<FileModel, Map<string, Timeline>>()
 
@@ -88,7 +100,7 @@ export class PriceList {
   constructor(file: PriceFile, digest: string) {
     this.#file = file
     this.date = file.date
-    this.#limits = new Map(
+    this.families = new Map(
       Object.entries(file.limits).map(([family, [contextWindow, maxOutput, usualOutput]]) => [
         family,
         { contextWindow, maxOutput, usualOutput },
@@ -104,7 +116,7 @@ export class PriceList {
    */
   facts(provider: string, spellings: readonly string[], model: string): TimedModelFacts {
     const isRegional = provider.endsWith(REGIONAL)
-    const id = fileIdOf(isRegional ? provider.slice(0, -REGIONAL.length) : provider)
+    const id = fileIdOf(withoutRegion(provider))
     for (const name of spellings) {
       const found = this.#find(id, name)
       if (!found) continue
@@ -120,9 +132,15 @@ export class PriceList {
 
   /** Ids of the models that a provider serves now. Google's list has Claude, which the Gemini endpoint does not serve. */
   servedModels(provider: string, atMs: number): readonly string[] {
-    const name = provider.endsWith(REGIONAL) ? provider.slice(0, -REGIONAL.length) : provider
-    const models = this.#providerOf(fileIdOf(name))?.models ?? []
-    const served = models.filter(({ isDeprecated, ends }) => !isDeprecated && !(ends && Date.parse(ends) <= atMs))
+    const name = withoutRegion(provider)
+    const server = this.#providerOf(fileIdOf(name))
+    const owners = (server?.alsoServes ?? []).flatMap((owner) => this.#providerOf(owner) ?? [])
+    // Azure's list still has OpenAI's first models.
+    const isDeprecatedByOwner = (id: string) =>
+      owners.some(({ models }) => models.some((model) => model.id === id && model.isDeprecated))
+    const served = (server?.models ?? []).filter(
+      ({ id, isDeprecated, ends }) => !isDeprecated && !isDeprecatedByOwner(id) && !(ends && Date.parse(ends) <= atMs),
+    )
     const ids = served.map(({ id }) => id)
     if (name === 'openai') return ids.filter((id) => !/^ft:|\.ft-/.test(id))
     return name === 'gemini' ? ids.filter((id) => !isClaude(id)) : ids
@@ -131,7 +149,7 @@ export class PriceList {
   /** The models of a provider whose price changes after `fromMs` and until `toMs`, with the day, in UTC. */
   changesWithin(provider: string, fromMs: number, toMs: number): readonly { model: string; date: string }[] {
     const served = new Set(this.servedModels(provider, fromMs))
-    const models = this.#providerOf(fileIdOf(provider.replace(/\+.*/, '')))?.models ?? []
+    const models = this.#providerOf(fileIdOf(withoutRegion(provider)))?.models ?? []
     return models.flatMap(({ id, spans }) => {
       const dates = spans.flatMap(({ from }) => (from === undefined ? [] : [from]))
       const date = dates.find((from) => Date.parse(from) > fromMs && Date.parse(from) <= toMs)
@@ -139,16 +157,28 @@ export class PriceList {
     })
   }
 
-  /** The models that have a price here and none in another list, and how many have a price here. */
-  lostIn(other: PriceList): { readonly lost: readonly string[]; readonly count: number } {
-    const priced = Object.entries(this.#file.providers).flatMap(([id, { models }]) =>
-      models.filter(isPricedModel).map((model) => ({ id, model })),
-    )
-    const lost = priced.filter(({ id, model }) => {
-      const found = findModel(other.#providerOf(id)?.models ?? [], model.id.toLowerCase())
-      return !found || !isPricedModel(found)
-    })
-    return { lost: lost.map(({ id, model }) => `${id}/${model.id}`), count: priced.length }
+  /** What each provider of the file has, by the file's id: facts that hold for all of its models, and the names of the models that it serves. */
+  *servedNames(): Generator<ServedNames> {
+    for (const [id, provider] of Object.entries(this.#file.providers)) {
+      const owners = [provider, ...(provider.alsoServes ?? []).flatMap((other) => this.#providerOf(other) ?? [])]
+      const models = owners.flatMap((owner) =>
+        owner.models.map((model) => ({ id: model.id, names: namesOf(model), isPriced: isPricedModel(model) })),
+      )
+      const { models: _, ...facts } = provider
+      yield { id, facts, models }
+    }
+  }
+
+  /** The facts of a provider of the file that hold for all of its models. Undefined if the file does not have the provider. */
+  providerFacts(id: string): ServedNames['facts'] | undefined {
+    return this.#providerOf(id)
+  }
+
+  /** Whether a name has the same row and the same facts of its providers in another list. @param provider the file's id of the provider */
+  hasSameRow(other: PriceList, provider: string, name: string): boolean {
+    const own = this.#find(provider, name)
+    const others = other.#find(provider, name)
+    return own !== undefined && others !== undefined && isDeepStrictEqual(sourceOf(own), sourceOf(others))
   }
 
   #providerOf(id: string): FileProvider | undefined {
@@ -179,7 +209,7 @@ export class PriceList {
   /** The limits of a model's family, in any provider's spelling, dated or not. Undefined if the family is not listed. */
   familyLimits(model: string): ModelLimits | undefined {
     for (const family of familyNames(model)) {
-      const limits = this.#limits.get(family)
+      const limits = this.families.get(family)
       if (limits) return limits
     }
     return undefined
@@ -191,6 +221,11 @@ export class PriceList {
     const [contextWindow, maxOutput] = model.limits
     return { contextWindow, maxOutput, usualOutput: Math.min(DEFAULT_USUAL_OUTPUT_TOKENS, maxOutput) }
   }
+}
+
+/** Everything of the file that a price is made of. */
+function sourceOf({ owner: { models: _, ...owner }, server: { models: __, ...server }, model }: ListedModel): unknown {
+  return [owner, server, model]
 }
 
 /** The file's id of one of our providers. */
@@ -223,6 +258,11 @@ function isGuess(ownerId: string, model: FileModel, name: string): boolean {
   if (ownerId !== 'anthropic' && ownerId !== 'google') return false
   const listed = new Set([model.id, ...namesIn(model.names)].flatMap((text) => familyNames(text).slice(0, 1)))
   return !familyNames(name).some((family) => listed.has(family))
+}
+
+/** The names of a model that can be looked up as they are written, in lower case. */
+function namesOf({ id, names }: FileModel): readonly string[] {
+  return [...new Set([id.toLowerCase(), ...(names.equals ?? []), ...(names.startsWith ?? [])])]
 }
 
 /** Patterns are the lists' own rules for snapshots: what they match is no guess, and `isGuess` knows its family. */

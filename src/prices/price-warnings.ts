@@ -1,7 +1,8 @@
 // Price warnings: what an operator should know about prices before it costs money: age, announced changes, and models that end.
 
+import { modelNameOf } from '../core/model-name.ts'
 import type { EditablePriceBook } from './price-book.ts'
-import type { PriceList } from './price-list.ts'
+import { fileIdOf, type PriceList, withoutRegion } from './price-list.ts'
 
 const DAY_MS = 86_400_000
 export const MAX_AGE_DAYS = 45
@@ -26,9 +27,19 @@ export function priceWarnings(
   { providers, models }: WarningSubjects,
   nowMs: number,
 ): readonly PriceWarning[] {
-  const ends = models.flatMap(({ provider, model }) => endWarning(book, provider, model, nowMs))
-  const changes = [...new Set(providers)].flatMap((provider) => changeWarnings(book.list, provider, nowMs))
-  return [...ageWarning(book.list, nowMs), ...changes, ...new Map(ends.map((one) => [one.message, one])).values()]
+  const changes = providers.flatMap((provider) => changeWarnings(book.list, provider, nowMs))
+  const ends = models.flatMap(({ provider, model }) => endWarnings(book, provider, model, nowMs))
+  return [...ageWarning(book.list, nowMs), ...onePerModel(changes), ...onePerModel(ends)]
+}
+
+/** A warning, and the model that it is about: the same for all providers that share a list of prices. */
+type ModelWarning = readonly [model: string, warning: PriceWarning]
+
+/** The first of each model. */
+function onePerModel(warnings: readonly ModelWarning[]): readonly PriceWarning[] {
+  const byModel = new Map<string, PriceWarning>()
+  for (const [model, warning] of warnings) if (!byModel.has(model)) byModel.set(model, warning)
+  return [...byModel.values()]
 }
 
 function ageWarning({ date }: PriceList, nowMs: number): readonly PriceWarning[] {
@@ -38,23 +49,29 @@ function ageWarning({ date }: PriceList, nowMs: number): readonly PriceWarning[]
   return [{ code: 'prices_old', message }]
 }
 
-function changeWarnings(list: PriceList, provider: string, nowMs: number): readonly PriceWarning[] {
-  return list.changesWithin(provider, nowMs, nowMs + CHANGE_NOTICE_DAYS * DAY_MS).map(({ model, date }) => ({
-    code: 'price_changes',
-    message: `The price of ${provider}/${model} changes on ${date}.`,
-  }))
+function changeWarnings(list: PriceList, priceName: string, nowMs: number): readonly ModelWarning[] {
+  const provider = withoutRegion(priceName)
+  return list
+    .changesWithin(provider, nowMs, nowMs + CHANGE_NOTICE_DAYS * DAY_MS)
+    .map(({ model, date }) => [
+      `${fileIdOf(provider)}/${model}`,
+      { code: 'price_changes', message: `The price of ${provider}/${model} changes on ${date}.` },
+    ])
 }
 
-function endWarning(
+function endWarnings(
   book: Pick<EditablePriceBook, 'find'>,
-  provider: string,
-  model: string,
+  priceName: string,
+  written: string,
   nowMs: number,
-): readonly PriceWarning[] {
-  const { retirement } = book.find(provider, model, nowMs)
+): readonly ModelWarning[] {
+  const { retirement } = book.find(priceName, written, nowMs)
   if (!retirement || Date.parse(retirement.date) - nowMs > END_NOTICE_DAYS * DAY_MS) return []
   const { date, successor } = retirement
+  const provider = withoutRegion(priceName)
+  const { model } = modelNameOf(provider, written)
   const verb = Date.parse(date) <= nowMs ? 'ended' : 'ends'
   const advice = successor === undefined ? '' : ` The provider recommends ${successor}.`
-  return [{ code: 'model_ends', message: `The model ${provider}/${model} ${verb} on ${date}.${advice}` }]
+  const message = `The model ${provider}/${model} ${verb} on ${date}.${advice}`
+  return [[`${fileIdOf(provider)}/${model}`, { code: 'model_ends', message }]]
 }

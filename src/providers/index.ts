@@ -14,6 +14,7 @@ import { simulated } from './simulated/provider.ts'
 export { COST_FIELDS } from '../wire/stated-cost.ts'
 export type { CompatibleSettings } from './compatible/compatible.ts'
 export { AUTH_SCHEMES, COMPATIBLE_DIALECTS, PRESET_NAMES, presetRow } from './compatible/presets.ts'
+export { isSimulatedModel, SIMULATED_MODELS } from './simulated/models.ts'
 
 /** The providers with settings of their own, in order of precedence. All others are rows of bursar.json. */
 export const BUILT_IN_PROVIDERS = [openai, anthropic, gemini] as const

@@ -259,6 +259,24 @@ export interface LedgerReader {
   sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>>
 }
 
+/** Why a store takes no calls. */
+export interface StoreFailure {
+  /** `unwritable` ends by itself once the ledger can be written. `lost` ends once its files are back, or with a restart. */
+  readonly kind: 'unwritable' | 'lost'
+  /** What happened and what to do. It holds no secret. */
+  readonly message: string
+  /** The file that is lost. */
+  readonly file?: string
+}
+
+/** Whether a store takes calls. A store that fails rejects every reservation with StoreUnavailable. */
+export interface StoreHealth {
+  /** Undefined while the store takes calls. */
+  readonly failure: StoreFailure | undefined
+  /** Calls back with each new failure, and with undefined when the store takes calls again. */
+  watch(listener: (failure: StoreFailure | undefined) => void): void
+}
+
 /**
  * One kind of storage: meters, ledger and registry. Open a store with `openStore`.
  *
@@ -275,6 +293,7 @@ export interface LedgerReader {
 export interface Store extends MoneyPath, LedgerReader {
   /** Documents beside the ledger; closed with the store. */
   readonly registry: Registry
+  readonly health: StoreHealth
 }
 
 /** The ledger could not be written or read: the disk is full, or the store is closed. A call that was to be reserved took nothing. */
@@ -282,7 +301,7 @@ export class StoreUnavailable extends Error {
   override name = 'StoreUnavailable'
 }
 
-/** The ledger cannot be opened: another process owns it, it is corrupt, or it is no ledger. The file was not changed. */
+/** The ledger cannot be opened: it cannot be written, another process owns it, it is corrupt, or it is no ledger. The file was not changed. */
 export class StoreUnusable extends Error {
   override name = 'StoreUnusable'
 }

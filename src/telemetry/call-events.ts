@@ -122,9 +122,13 @@ export type CallEvent =
 /** The codes of notices, for programs that act on some of them. */
 export type NoticeCode =
   | 'call_failed_internally'
+  | 'calls_need_no_key'
   | 'configuration_not_reloaded'
   | 'configuration_reloaded'
+  | 'configuration_warning'
   | 'cost_not_limited'
+  | 'ledger_available'
+  | 'ledger_unavailable'
   | 'open_to_everyone'
   | 'model_ends'
   | 'price_changes'
@@ -149,7 +153,7 @@ export interface Notice {
   readonly error?: unknown
 }
 
-/** The notice of a bug, or of a ledger that cannot be written, which failed a call or a run. */
+/** The notice of a bug, or of a ledger that cannot be read, which failed a call or a run. */
 export function internalFailure(callId: string, error: unknown): Notice {
   const message = 'A call failed in the gateway itself.'
   return { code: 'call_failed_internally', level: 'error', message, details: { call_id: callId }, error }

@@ -1,8 +1,9 @@
 // Dialect fields: what the translators share to keep the fields of one dialect, and to compare, cut and hash values.
 
-import type { ErrorKind, Extras, JsonObject } from '../core/chat.ts'
+import type { DialectPart, DialectTool, ErrorKind, Extras, JsonObject } from '../core/chat.ts'
 import { isRecord } from '../core/json-values.ts'
 import { Problem } from '../core/problem.ts'
+import { fieldIn, placed, placeOf } from './places.ts'
 
 /** How a dialect treats the fields that it does not share with other dialects. */
 export interface ExtrasPolicy {
@@ -20,6 +21,8 @@ interface RestOptions {
   readonly hints?: ReadonlySet<string>
   /** Precedes every name: `generationConfig.` */
   readonly prefix?: string
+  /** True: every field is a hint. A message of the conversation tells what was, so no field of it is a need. */
+  readonly isEcho?: boolean
 }
 
 const NO_NAMES: ReadonlySet<string> = new Set()
@@ -37,9 +40,12 @@ export class ExtrasDraft {
   readonly #hints = new Map<string, unknown>()
   readonly #needs = new Map<string, unknown>()
   readonly #marks = new Map<string, unknown>()
+  readonly #place: string
 
-  constructor(policy: ExtrasPolicy) {
+  /** @param place where the object stands in the caller's request; empty for the request itself */
+  constructor(policy: ExtrasPolicy, place = '') {
     this.#policy = policy
+    this.#place = place
   }
 
   /** Keeps a field that another dialect leaves out. An empty value only restores the original spelling. */
@@ -63,11 +69,12 @@ export class ExtrasDraft {
     else this.need(name, value)
   }
 
-  /** Keeps the fields of `record` that the reader does not know: as hints if `hints` names them, otherwise as `keep` does. */
-  keepRest(record: JsonObject, known: ReadonlySet<string>, { hints = NO_NAMES, prefix = '' }: RestOptions = {}): this {
+  /** Keeps the fields of `record` that the reader does not know: as hints if the options say so, otherwise as `keep` does. */
+  keepRest(record: JsonObject, known: ReadonlySet<string>, options: RestOptions = {}): this {
+    const { hints = NO_NAMES, prefix = '', isEcho = false } = options
     for (const [name, value] of Object.entries(record)) {
       if (known.has(name) && !(value === null && this.#policy.keepsNulls)) continue
-      if (hints.has(prefix + name)) this.hint(prefix + name, value)
+      if (isEcho || hints.has(prefix + name)) this.hint(prefix + name, value)
       else this.keep(prefix + name, value)
     }
     return this
@@ -82,7 +89,7 @@ export class ExtrasDraft {
       ...(this.#needs.size > 0 && { needs: Object.fromEntries(this.#needs) }),
       ...(this.#marks.size > 0 && { marks: Object.fromEntries(this.#marks) }),
     }
-    return { extras }
+    return { extras: placed(extras, this.#place) }
   }
 }
 
@@ -107,13 +114,22 @@ export function ownExtras(extras: Extras | undefined, policy: ExtrasPolicy): Jso
 export function dropForeignExtras(extras: Extras | undefined, policy: ExtrasPolicy, dropped: Set<string>): void {
   if (!extras || extras.dialect === policy.dialect) return
   const [need] = Object.keys(extras.needs ?? {})
-  if (need !== undefined) throw unsupportedExtra(need)
+  if (need !== undefined) throw unsupportedExtra(need, fieldIn(extras, need))
   for (const [name, value] of Object.entries(extras.hints ?? {})) if (!policy.isEmpty(value)) dropped.add(name)
 }
 
-/** @param name the field, part or tool in the words of the dialect that has it */
-export function unsupportedExtra(name: string): Problem {
-  return new Problem('unsupported', `The target model does not support '${name}'.`, name)
+/**
+ * @param name the field, part or tool in the words of the dialect that has it
+ * @param place its path in the caller's request
+ */
+export function unsupportedExtra(name: string, place = name): Problem {
+  const where = place === name ? '' : ` in ${place}`
+  return new Problem('unsupported', `The target model does not support '${name}'${where}.`, place)
+}
+
+/** The error for a part or a tool that only another dialect has. */
+export function unsupportedPartOrTool(value: DialectPart | DialectTool): Problem {
+  return unsupportedExtra(value.name, placeOf(value))
 }
 
 /** Values that are nested more deeply count as different. No value that is restored is. */

@@ -1,11 +1,13 @@
 // Translated tap: meters a response in the provider's dialect, and returns it in the caller's. It never meters its own output.
 
-import type { ChatUsage } from '../core/chat.ts'
-import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
+import type { ChatEvent, ChatUsage } from '../core/chat.ts'
+import { hasMoreValuesThan, isRecord, parseObject } from '../core/json-values.ts'
 import { usageSum } from '../core/usage.ts'
 import type { AnswerUsage, Tap } from '../wire/dialect.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
 import { MeteredTap } from '../wire/taps/metered-tap.ts'
+import { AnswerRestorer } from './answer-restoration.ts'
+import { eventsOf } from './response-events.ts'
 import type { EventReader, EventWriter, ResponseContext, Translator } from './translator.ts'
 
 const LINE_FEED = 0x0a
@@ -31,9 +33,12 @@ export class TranslatedTap extends MeteredTap<Tap> {
   readonly #context: ResponseContext
   readonly #reader: EventReader
   readonly #writer: EventWriter
+  readonly #restorer: AnswerRestorer | undefined
   readonly #lineBuffer = new ChunkBuffer()
   #output = ''
   #isClosed = false
+  #events: Buffer | undefined
+  #failureMessage: string | undefined
 
   /**
    * @param meter the tap of the provider's dialect for the same response
@@ -47,6 +52,7 @@ export class TranslatedTap extends MeteredTap<Tap> {
     this.#context = context
     this.#reader = from.createEventReader()
     this.#writer = to.createEventWriter(context)
+    this.#restorer = context.changes && new AnswerRestorer(context.changes)
   }
 
   get isDocument(): boolean {
@@ -55,6 +61,14 @@ export class TranslatedTap extends MeteredTap<Tap> {
 
   get eventCount(): number {
     return this.source.eventCount
+  }
+
+  get asEvents(): Buffer | undefined {
+    return this.#events
+  }
+
+  get failureMessage(): string | undefined {
+    return this.#failureMessage
   }
 
   push(chunk: Buffer): Buffer {
@@ -79,14 +93,37 @@ export class TranslatedTap extends MeteredTap<Tap> {
     this.source.push(body)
     this.source.end()
     const text = body.toString()
+    if (this.#context.stream && text.trimStart().startsWith('[')) return this.#translateList(text)
     const parsed = hasMoreValuesThan(text, MAX_VALUES) ? undefined : parseObject(text)
     if (!parsed) throw new TranslationError('the response is not a JSON object')
     const usage = totalUsage(this.answerUsage())
-    const response = this.#providerTranslator.readResponse(parsed)
+    const read = this.#providerTranslator.readResponse(parsed)
+    const response = this.#restorer?.restoreResponse(read) ?? read
+    if (response.failure) {
+      this.#failureMessage = response.failure.message
+      throw new TranslationError(response.failure.message)
+    }
     const isEmpty = response.choices.every(({ parts, stop }) => parts.length === 0 && stop === 'end')
     if (isEmpty && (!usage || response.choices.length === 0))
       throw new TranslationError(`the response is not one of the dialect ${this.#providerTranslator.dialect}`)
-    return Buffer.from(JSON.stringify(this.#callerTranslator.writeResponse(response, usage, this.#context)))
+    if (!this.#context.stream)
+      return Buffer.from(JSON.stringify(this.#callerTranslator.writeResponse(response, usage, this.#context)))
+    for (const event of eventsOf(response)) this.#output += this.#writer.write(event)
+    this.#output += this.#writer.end(usage)
+    this.#events = this.#takeOutput()
+    return this.#events
+  }
+
+  /** Translates a stream that came as one list of events, as Gemini's does without `alt=sse`. */
+  #translateList(text: string): Buffer {
+    const list: unknown = hasMoreValuesThan(text, MAX_VALUES) ? undefined : parseList(text)
+    if (!Array.isArray(list)) throw new TranslationError('the response is not a JSON list')
+    const events = list.filter(isRecord)
+    if (events.length === 0 || !this.finished) throw new TranslationError('the list of events is not whole')
+    for (const event of events) this.#write(this.#reader.read(event))
+    this.#close()
+    this.#events = this.#takeOutput()
+    return this.#events
   }
 
   #readLines(chunk: Buffer): void {
@@ -116,21 +153,35 @@ export class TranslatedTap extends MeteredTap<Tap> {
       return
     const data = parseObject(line.toString('utf8', DATA_PREFIX.length))
     if (!data) return
-    for (const event of this.#reader.read(data)) this.#output += this.#writer.write(event)
+    this.#write(this.#reader.read(data))
   }
 
   /** Writes what was held back, the usage and the terminal event, once. */
   #close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    for (const event of this.#reader.end()) this.#output += this.#writer.write(event)
+    this.#write(this.#reader.end())
     this.#output += this.#writer.end(totalUsage(this.answerUsage()))
+  }
+
+  #write(events: readonly ChatEvent[]): void {
+    for (const event of events)
+      for (const restored of this.#restorer?.restoreEvent(event) ?? [event])
+        this.#output += this.#writer.write(restored)
   }
 
   #takeOutput(): Buffer {
     const written = this.#output
     this.#output = ''
     return written === '' ? EMPTY_BUFFER : Buffer.from(written)
+  }
+}
+
+function parseList(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 

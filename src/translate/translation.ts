@@ -1,9 +1,11 @@
 // Translation: joins two translators for calls whose caller speaks one dialect and whose provider speaks another. It holds no
 // state of a call.
 
-import { hasMoreValuesThan, parseObject } from '../core/json-values.ts'
+import { hasMoreValuesThan, parseFirstObject, parseObject } from '../core/json-values.ts'
 import { Problem } from '../core/problem.ts'
 import type { ErrorContext, RequestLine, Tap } from '../wire/dialect.ts'
+import { adaptRequest } from './adaptation.ts'
+import type { AnswerChanges } from './answer-restoration.ts'
 import { TranslatedTap } from './translated-tap.ts'
 import type { ChatRequestField, RequestTarget, ResponseContext, Translator } from './translator.ts'
 
@@ -17,6 +19,10 @@ export interface TranslatedRequest {
   readonly line: RequestLine
   /** The hints that were left out, in the caller's names. */
   readonly dropped: readonly string[]
+  /** What was put into another form, in the caller's names. */
+  readonly adapted: readonly string[]
+  /** What has to be undone in the answer; undefined if it is nothing. */
+  readonly changes: AnswerChanges | undefined
 }
 
 /**
@@ -53,18 +59,24 @@ export class Translation {
       )
     const parsed = parseObject(text)
     if (!parsed) throw new Problem('invalid_json', 'The request body must be a JSON object.')
-    const request = this.#caller.readRequest(parsed, line)
+    const received = this.#caller.readRequest(parsed, line)
     try {
+      const { request, adapted, dropped, changes } = adaptRequest(received, this.#provider.rules, target.model)
       const written = this.#provider.writeRequest(request, target)
       const { path, query } = this.#provider.requestLine(request, target)
       return {
         body: Buffer.from(JSON.stringify(written.body)),
         line: { path, query, header: () => undefined },
-        dropped: [...new Set(written.dropped.map((name) => this.#fieldNameOf(name)))],
+        dropped: this.#fieldNamesOf([...written.dropped, ...dropped]),
+        adapted: this.#fieldNamesOf(
+          [...adapted].filter((name) => name !== 'effort' || !written.dropped.includes('reasoning')),
+        ),
+        changes,
       }
     } catch (error) {
       if (!(error instanceof Problem) || error.param === null) throw error
-      throw new Problem(error.code, error.message, this.#fieldNameOf(error.param))
+      const name = this.#fieldNameOf(error.param)
+      throw new Problem(error.code, error.message.replace(`'${error.param}'`, `'${name}'`), name)
     }
   }
 
@@ -78,9 +90,18 @@ export class Translation {
     return isWhole ? 'application/json' : this.#caller.streamContentType(context)
   }
 
-  /** The provider's error response as JSON in the caller's dialect. @param body the provider's bytes, which need not be JSON */
-  errorBody(status: number, body: Buffer, context: ErrorContext): string {
-    return this.#caller.writeError(this.#provider.readError(status, parseObject(body.toString())), context)
+  /**
+   * The provider's error response as JSON in the caller's dialect.
+   * @param body the provider's bytes, which need not be JSON
+   * @param retryAfterMs how long the provider asks to wait; null if it does not
+   */
+  errorBody(status: number, body: Buffer, context: ErrorContext, retryAfterMs: number | null = null): string {
+    const error = this.#provider.readError(status, parseFirstObject(body.toString()))
+    return this.#caller.writeError(retryAfterMs === null ? error : { ...error, retryAfterMs }, context)
+  }
+
+  #fieldNamesOf(names: readonly string[]): string[] {
+    return [...new Set(names.map((name) => this.#fieldNameOf(name)))]
   }
 
   #fieldNameOf(name: string): string {

@@ -4,9 +4,20 @@
 import type { ChatError, ChatEvent, ChatRequest, ChatResponse, ChatUsage, JsonObject } from '../core/chat.ts'
 import { Problem } from '../core/problem.ts'
 import type { ErrorContext, RequestLine } from '../wire/dialect.ts'
+import { invalidField } from '../wire/json/errors.ts'
+import type { AnswerChanges } from './answer-restoration.ts'
+import { placeOf } from './places.ts'
+import type { TargetRules } from './target-rules.ts'
 
 /** The fields of a chat request for which a dialect can have a name of its own. */
-export type ChatRequestField = keyof ChatRequest | 'cache'
+export type ChatRequestField =
+  | keyof ChatRequest
+  | 'toolName'
+  | 'toolSchema'
+  | 'strict'
+  | 'effort'
+  | 'media'
+  | 'arguments'
 
 /**
  * The error for a request that the target cannot fulfil. The caller sees its own dialect's name of the field.
@@ -14,6 +25,19 @@ export type ChatRequestField = keyof ChatRequest | 'cache'
  */
 export function unsupported(field: ChatRequestField, message: string): Problem {
   return new Problem('unsupported', message, field)
+}
+
+/** The error for a part of a message that the target cannot take. It names the part's place in the caller's request. */
+export function unsupportedPart(part: object, message: string): Problem {
+  const place = placeOf(part)
+  return place === undefined
+    ? unsupported('messages', message)
+    : new Problem('unsupported', `${place}: ${message}`, place)
+}
+
+/** The error for a part of a message that no target could take. @param rule as in `invalidField` */
+export function invalidPart(part: object, rule: string): Problem {
+  return invalidField(placeOf(part) ?? 'messages', rule)
 }
 
 /** The target for which a request is written. */
@@ -47,6 +71,10 @@ export interface ResponseContext {
   readonly withUsage: boolean
   /** False: the stream is one JSON array, as Gemini sends it without `alt=sse`. */
   readonly asEvents: boolean
+  /** True: the caller requested a stream. A provider may answer with one document all the same. */
+  readonly stream?: boolean
+  /** What the request was changed by, to be undone in the answer. Absent: nothing. */
+  readonly changes?: AnswerChanges
 }
 
 /** Reads a stream, event by event. Never throws: an event that cannot be read returns no chat events. */
@@ -93,6 +121,8 @@ export interface Translator {
    * @param body the parsed JSON, which the dialect's reader in wire/ has checked already
    */
   readRequest(body: JsonObject, line: RequestLine): ChatRequest
+  /** What this dialect's models accept. A request of another dialect is put into that form before it is written. */
+  readonly rules: TargetRules
   /** Throws Problem `unsupported`, naming the field, for what this dialect cannot express and the request needs. */
   writeRequest(request: ChatRequest, target: RequestTarget): WrittenRequest
   /** The path and the query to which this dialect's SDK would send the written request. */

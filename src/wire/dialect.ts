@@ -112,8 +112,19 @@ export interface Tap {
   readonly finished: boolean
   /** The answer carried an error event, or is an error. */
   readonly failed: boolean
+  /** More has passed than the preamble of a stream, which announces an answer. For an error that is a document: it answers in part. */
+  readonly hasContent: boolean
+  /** The event that carries the error, or the document that is one, as JSON; undefined if the answer has not failed. */
+  readonly errorJson: Buffer | undefined
   /** The usage came with the end of the answer, be the end good or bad: nothing more is billed. */
   readonly isUsageFinal: boolean
+  /**
+   * Set once an answer has been read that is one document although the caller requested a stream: the document as the events that
+   * the caller waits for.
+   */
+  readonly asEvents?: Buffer | undefined
+  /** Why a whole answer cannot be passed on, if the provider told; a sentence for the caller. */
+  readonly failureMessage?: string | undefined
   /** How many content events have passed, for an estimate if nothing better is known. */
   readonly eventCount: number
 }
@@ -200,6 +211,11 @@ export interface Dialect<Name extends string = string> extends RefusalFormat {
    * @param requestedModel stands in for a model that the answer does not name
    */
   createTap(streaming: boolean, contentType: string, hideUsage: boolean, requestedModel?: string): Tap
+  /**
+   * Writes a whole answer as the events of a stream, for callers that requested one. Absent: the document is passed on.
+   * @param withUsage true: the caller requested usage at the end
+   */
+  readonly documentEvents?: (document: Readonly<Record<string, unknown>>, withUsage: boolean) => string
   /** The error event that ends a stream of this content type if it could not be finished. */
   streamError(problem: Problem, context: ErrorContext, contentType: string): string
 }

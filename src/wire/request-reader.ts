@@ -1,6 +1,7 @@
 // Request drafts: a request while its body is being read, and the readers of fields that several dialects share.
 
 import type { RequestFacts } from '../core/quote.ts'
+import { tierName } from '../core/service-tier.ts'
 import type { ByteRange, JsonCursor } from './json/cursor.ts'
 import { invalidField } from './json/errors.ts'
 import { countMembers, lengthOf } from './json/object-reader.ts'
@@ -88,6 +89,31 @@ export const TOOL_PLACES = { lists: ['tools'], choices: ['tool_choice', 'paralle
 /** Fields by which OpenRouter chooses other models than the call names. */
 export const MODEL_CHOICES = ['models', 'preset', 'route'] as const
 
+/**
+ * Fields of servers that change what becomes of the body, so that its bytes bound no tokens: the template of a prompt and what the
+ * template is given (vLLM, SGLang, llama.cpp, Together), how media are cut into tokens (vLLM), context that the server keeps (SGLang) or
+ * finds (Azure), and an output cap that overrides the API's (llama.cpp). All of them are billed by tokens alone.
+ */
+export const PROMPT_FEATURES = [
+  'chat_template',
+  'chat_template_kwargs',
+  'documents',
+  'mm_processor_kwargs',
+  'media_io_kwargs',
+  'session_params',
+  'data_sources',
+  'n_predict',
+] as const
+
+const MAX_EMPTY_BYTES = 8
+const EMPTY_VALUE = /^(?:null|""|\{\s*\}|\[\s*\])$/
+
+export function markUnboundedUnlessEmpty(json: JsonCursor, draft: RequestDraft, _layout: unknown, name: string): void {
+  const range = json.range()
+  const isEmpty = lengthOf(range) <= MAX_EMPTY_BYTES && EMPTY_VALUE.test(json.text(range))
+  if (!isEmpty) markUnbounded(draft, name)
+}
+
 export function markUnboundedUnlessNull(json: JsonCursor, draft: RequestDraft, _layout: unknown, name: string): void {
   if (!json.isNull()) markUnbounded(draft, name)
   json.skipValue()
@@ -124,7 +150,8 @@ export function readUser(json: JsonCursor, draft: RequestDraft): void {
 }
 
 export function readServiceTier(json: JsonCursor, draft: RequestDraft): void {
-  draft.serviceTier = json.stringOrNull()
+  const name = json.stringOrNull()
+  draft.serviceTier = name === null ? null : tierName(name)
 }
 
 export function readModalities(json: JsonCursor, draft: RequestDraft): void {

@@ -1,4 +1,5 @@
-// The public package, as a program that installs it meets it: its types, its run, and what it says if Node is too old.
+// The public package, as a program that installs it meets it: its types, its run, and what it says if Node is too old, or if the runtime
+// is not Node.
 
 import { execFile } from 'node:child_process'
 import {
@@ -14,7 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { MIN_NODE_VERSION, nodeVersionMistake } from '../../src/app/node-version.ts'
+import { MIN_NODE_VERSION, nodeVersionMistake, runtimeMistake } from '../../src/app/node-version.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
@@ -67,7 +68,7 @@ bursar.addPrice('openai', 'my-model', price)
 // @ts-expect-error prices have no such class
 export const wrongPrice: UserPrice = { inputs: 1 }
 
-const gateOptions: GateOptions = { dialect: 'openai.chat' }
+const gateOptions: GateOptions = { dialect: 'openai.chat', unmetered: ['/v1/images/*'] }
 // @ts-expect-error there is no such dialect
 export const wrongGate: GateOptions = { dialect: 'openai.chats' }
 
@@ -161,11 +162,51 @@ describe('Node', () => {
     expect(stderr).not.toMatch(/^\s+at /m)
   })
 
+  it('is what the package needs: another runtime is reported in one line, too', async () => {
+    const { node } = process.versions
+    const line = runtimeMistake({ process: { versions: { node, bun: '1.4.5' } } })
+    expect(line).toMatch(/this is Bun 1\.4\.5/)
+    const bun = `data:text/javascript,Object.defineProperty(process,'versions',{value:{...process.versions,bun:'1.4.5'}})`
+    const reported = { code: 1, stdout: '', stderr: `${line}\n` }
+    expect(await runNode(['--import', bun, join(dist, 'main.js')], app)).toEqual(reported)
+    writeFileSync(join(app, 'runtime.js'), "import('bursar').catch((error) => console.log(error.stack))")
+    expect(await runNode(['--import', bun, 'runtime.js'], app)).toEqual({ code: 0, stdout: `${line}\n`, stderr: '' })
+    const workers = `data:text/javascript,delete globalThis.process`
+    const { stdout } = await runNode(['--import', workers, 'runtime.js'], app)
+    expect(stdout).toMatch(/^Bursar needs Node .* and this is another runtime \(Node\.js\/\d+\)/)
+  })
+
   it.each([
     ['main.js', ['app/node-version.js']],
     ['index.js', ['app/node-version.js', 'config/config-error.js', 'stores/store.js']],
   ])('is looked at before %s loads anything but %j', (entry, files) => {
     expect(staticImports(join(dist, entry)).toSorted()).toEqual(files)
+  })
+})
+
+describe('a runtime', () => {
+  const node = '24.20.0'
+
+  it.each<[string, Parameters<typeof runtimeMistake>[0], string]>([
+    ['Bun', { Bun: {}, process: { versions: { node, bun: '1.4.5' } } }, 'Bun 1.4.5'],
+    ['Deno', { Deno: {}, process: { versions: { node, deno: '2.9.6' } } }, 'Deno 2.9.6'],
+    ['Deno without process', { Deno: {} }, 'Deno'],
+    [
+      'Workers with interfaces of Node',
+      { navigator: { userAgent: 'Cloudflare-Workers' }, process: { versions: { node } } },
+      'Cloudflare Workers',
+    ],
+    ['Workers', { navigator: { userAgent: 'Cloudflare-Workers' } }, 'Cloudflare Workers'],
+    ['an edge function', { EdgeRuntime: 'edge-runtime', process: { versions: {} } }, 'an edge runtime'],
+    ['a browser', { navigator: { userAgent: 'Mozilla/5.0' } }, 'another runtime (Mozilla/5.0)'],
+    ['nothing that is known', {}, 'another runtime'],
+  ])('that is %s is named', (_, globals, name) => {
+    expect(runtimeMistake(globals)).toContain(`needs Node ${MIN_NODE_VERSION} or newer, and this is ${name}: `)
+  })
+
+  it.each([{}, { navigator: { userAgent: 'Node.js/24' } }])('that is Node is accepted, with %j', (globals) => {
+    expect(runtimeMistake({ ...globals, process: { versions: { node } } })).toBeUndefined()
+    expect(runtimeMistake({ ...globals, process: { versions: { node: '20.20.2' } } })).toMatch(/this is Node 20\.20\.2/)
   })
 })
 

@@ -163,7 +163,7 @@ describe('a file that is downloaded', () => {
     [
       'has no models',
       (_request, response) => response.end(priceFile(7, NEWER_DAY, (file) => (file.providers = {}))),
-      /no price for \d+ of \d+ known models/,
+      /no prices of anthropic/,
     ],
     [
       'makes a configured model free',
@@ -189,14 +189,62 @@ describe('a file that is downloaded', () => {
     expect(await registry.read('price-file', 'newest')).toEqual([])
   })
 
-  it('and is older than ours is not used', async () => {
-    const url = await useServer((_request, response) => response.end(priceFile(7, '2026-01-01')))
-    const { upkeep, prices } = upkeepOf({ url })
-    const before = prices.list
+  it('and is older than what is in force is refused, and what was stored stays for the next start', async () => {
+    let text = priceFile(7)
+    const url = await useServer((_request, response) => response.end(text))
+    const { upkeep, prices, registry, notices, clock } = upkeepOf({ url })
     await upkeep.start()
     await upkeep.idle()
-    expect(prices.list).toBe(before)
+    const newer = prices.list
+    text = priceFile(7, '2099-01-09')
+    clock.advance(DAY_MS)
+    await upkeep.idle()
+    const older = 'The price file is of 2099-01-09, which is older than the prices in force'
+    expect(prices.list).toBe(newer)
+    expect(upkeep.state).toMatchObject({ date: NEWER_DAY, downloadedAtMs: NOW_MS, downloadError: older })
+    expect(notices.map(({ message }) => message)).toEqual([
+      `Prices could not be taken from PRICES_URL: ${older}. Those of ${NEWER_DAY} stay in force.`,
+    ])
+    const next = upkeepOf({ registry, url: 'http://127.0.0.1:9' })
+    await next.upkeep.start()
+    expect(next.upkeep.state).toMatchObject({ origin: 'downloaded', date: NEWER_DAY, downloadedAtMs: NOW_MS })
+  })
+
+  it('and was stored by an earlier version that shipped older prices is left out without a word', async () => {
+    const registry = new MemoryRegistry()
+    await registry.write(
+      { kind: 'price-file', id: 'newest', value: { text: priceFile(7, '2026-01-01'), downloadedAtMs: 5 } },
+      { actor: 'gateway', atMs: 5, audit: false },
+    )
+    const { upkeep, notices } = upkeepOf({ registry, url: 'http://127.0.0.1:9' })
+    await upkeep.start()
     expect(upkeep.state).toMatchObject({ origin: 'shipped', downloadError: null })
+    expect(notices).toEqual([])
+  })
+
+  it('and comes a byte at a time is given up after two minutes, and no warning waits for it', async () => {
+    let connections = 0
+    let closed = 0
+    const url = await useServer((_request, response) => {
+      connections += 1
+      response.on('close', () => closed++)
+      response.write(' ')
+    })
+    const subjects = { providers: [], models: [{ provider: 'openai', model: 'gpt-4o' }] }
+    const { upkeep, notices, clock } = upkeepOf({ url, subjects })
+    await upkeep.start()
+    await waitFor(() => connections === 1)
+    clock.advance(9_999)
+    expect(notices).toEqual([])
+    clock.advance(1)
+    expect(notices.map(({ code }) => code)).toEqual(['prices_old', 'model_ends'])
+    clock.advance(109_999)
+    expect(upkeep.state.downloadError).toBeNull()
+    clock.advance(1)
+    await upkeep.idle()
+    expect(upkeep.state.downloadError).toBe('the download took longer than 120 seconds')
+    expect(notices.map(({ code }) => code)).toEqual(['prices_old', 'model_ends', 'prices_not_downloaded'])
+    await waitFor(() => closed === 1)
   })
 
   it('leaves the address out of errors but for its host', async () => {
@@ -237,6 +285,21 @@ describe('warnings', () => {
       expect.stringMatching(/^The model openai\/gpt-4o ends on 2027-01-14\./),
     ])
     expect(warningsAt('2027-01-14T12:00:00Z', subjects)[0]).toContain('ended on 2027-01-14')
+  })
+
+  it('are one for each model, by plain names, however many providers have the prices', () => {
+    const providers = ['gemini+regional', 'google', 'vertex', 'vertex_ai+regional']
+    const models = [
+      ...providers.map((provider) => ({ provider, model: 'google/gemini-omni-1.1-flash' })),
+      { provider: 'gemini', model: 'gemini-omni-1.1-flash' },
+    ]
+    const messages = warningsAt('2026-11-25', { providers, models })
+    expect(messages.filter((message) => message.includes('gemini-4-argon'))).toEqual([
+      'The price of gemini/gemini-4-argon changes on 2026-12-01.',
+    ])
+    expect(messages.filter((message) => message.startsWith('The model'))).toEqual([
+      'The model gemini/gemini-omni-1.1-flash ends on 2026-12-03. The provider recommends gemini-omni-1.2-flash.',
+    ])
   })
 
   it('are notices at the start and once a day', async () => {

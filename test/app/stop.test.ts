@@ -122,6 +122,23 @@ describe('SIGTERM', () => {
   })
 })
 
+it('bursar.json is read once it is there, and stays in force when it is gone', async () => {
+  const path = join(folder, 'bursar.json')
+  const gateway = await GatewayProcess.start({ ...env(), CONFIG_FILE: path })
+  const statusOfCall = async () => (await sendRequest(gateway, 'sim/echo')).status
+  const told = (code: string) => waitFor(() => gateway.stdout.includes(`"${code}"`))
+  expect(await statusOfCall()).toBe(200)
+  expect(gateway.stdout).not.toContain('configuration_')
+  writeFileSync(path, '{"limits":{"perUser":{"requestsPerDay":0}}}')
+  await told('configuration_reloaded')
+  expect(gateway.stdout).not.toContain('configuration_not_reloaded')
+  expect(await statusOfCall()).toBe(429)
+  rmSync(path)
+  await told('configuration_not_reloaded')
+  expect(await statusOfCall()).toBe(429)
+  expect(await gateway.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+})
+
 describe('settings that make no sense', () => {
   it('are all named at once, and no secret is repeated', async () => {
     const gateway = GatewayProcess.run({
@@ -168,7 +185,7 @@ describe('settings that make no sense', () => {
     const gateway = GatewayProcess.run({ ...env(), CONFIG_FILE: path })
     expect((await gateway.exit).code).toBe(1)
     expect(gateway.stderr).toMatch(/costPerDay/)
-    expect(gateway.stderr).toMatch(/prices\.0\.model/)
+    expect(gateway.stderr).toMatch(/prices\[0\]\.model/)
   })
 })
 

@@ -3,6 +3,7 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
+import { StoreUnavailable } from '../../src/stores/store.ts'
 import { EagerTimers, ManualClock } from '../support/clocks.ts'
 import { waitFor, withTimeout } from '../support/waiting.ts'
 import {
@@ -140,11 +141,11 @@ describe.each(STORES)('%s: reservations', (store) => {
       return own.map(({ limit, settled, reserved }) => [limit, settled, reserved])
     }
     expect(await levelsOf('second')).toEqual([
+      ['daily_spending_limit', 0.000_04, 0],
       ['requests_per_day', 1, 0],
       ['tokens_per_day', 30, 0],
-      ['daily_spending_limit', 0.000_04, 0],
     ])
-    const [requests, tokens, cost] = await levelsOf('first')
+    const [cost, requests, tokens] = await levelsOf('first')
     expect([requests, cost]).toEqual([
       ['requests_per_day', 1, 0],
       ['daily_spending_limit', Number(bound) / 1e9, 0],
@@ -302,6 +303,18 @@ describe.each(STORES)('%s: reservations', (store) => {
         expect((await routing.send({ model: 'two' })).status).toBe(200)
       })
     })
+  })
+
+  it('a reservation that cannot be moved because the ledger is full: the failed attempt is the last one', async () => {
+    const routing = await open({ ...ledgers.pathFor(store), first: fails(503), second: succeeds, file: retrying(0) })
+    routing.gateway.app.store.amend = async () => {
+      throw new StoreUnavailable('The disk is full.')
+    }
+    expect((await routing.send()).status).toBe(503)
+    const { outcome } = await routing.settledEntry()
+    expect(outcome).toMatchObject({ ending: 'failed', certainty: 'exact', cost: { totalNanoUsd: 0n } })
+    expect(routing.requestCounts).toEqual([1, 0])
+    expect(routing.gateway.log.join()).not.toContain('call_failed_internally')
   })
 
   it('a gateway that closes while a reservation is moved leaves nothing open', async () => {

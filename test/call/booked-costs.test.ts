@@ -2,121 +2,9 @@
 
 import { describe, expect, test } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
-import { formatUsd } from '../../src/core/money.ts'
-import { type Gateway, useGateway, useProvider } from '../support/gateway.ts'
-import type { FakeProvider, ProviderAnswer } from '../support/provider.ts'
-
-const PRESETS = ['openrouter', 'perplexity', 'xai', 'mistral', 'deepseek', 'together', 'groq', 'azure'] as const
-
-interface Answer {
-  readonly body?: object
-  /** The objects of a stream's events; `[DONE]` follows for OpenAI's. */
-  readonly events?: readonly object[]
-  readonly headers?: Readonly<Record<string, string>>
-}
-
-function answerOf({ body, events, headers = {} }: Answer): ProviderAnswer {
-  if (!events)
-    return { status: 200, headers: { 'content-type': 'application/json', ...headers }, pieces: [JSON.stringify(body)] }
-  const pieces = events.map((event) => `data: ${JSON.stringify(event)}\n\n`)
-  return {
-    status: 200,
-    headers: { 'content-type': 'text/event-stream', ...headers },
-    pieces: [...pieces, 'data: [DONE]\n\n'],
-  }
-}
-
-interface Call {
-  readonly path?: string
-  readonly model: string
-  readonly ask?: object
-  readonly answer: Answer
-  readonly prices?: readonly object[]
-  readonly env?: Readonly<Record<string, string>>
-}
-
-interface Booked {
-  /** Dollars. */
-  readonly cost: number
-  readonly certainty: string | undefined
-  readonly ending: string | undefined
-  readonly provider: string | undefined
-  readonly computed: string | undefined
-  readonly reserved: number
-  readonly status: number
-}
-
-async function open(provider: FakeProvider, { prices = [], env = {} }: Pick<Call, 'prices' | 'env'>): Promise<Gateway> {
-  const providers = Object.fromEntries(
-    PRESETS.map((preset) => [preset, { preset, baseUrl: `${provider.url}/v1`, apiKey: 'sk-of-the-preset' }]),
-  )
-  return useGateway({
-    env: { ...provider.env, MAX_COST_PER_REQUEST: '100', DAILY_SPENDING_LIMIT: '1000', ...env },
-    config: { providers, prices },
-  })
-}
-
-/** Makes one call and reads its entry. */
-async function book(call: Call): Promise<Booked> {
-  const provider = await useProvider()
-  provider.says(() => answerOf(call.answer))
-  const gateway = await open(provider, call)
-  const { path = '/v1/chat/completions', model, ask = {} } = call
-  const isGemini = path.startsWith('/v1beta')
-  const body = isGemini
-    ? { contents: [{ parts: [{ text: 'Which news are there?' }] }], ...ask }
-    : path === '/v1/responses'
-      ? { model, input: 'Which news are there?', max_output_tokens: 1_000, ...ask }
-      : { model, messages: [{ role: 'user', content: 'Which news are there?' }], max_tokens: 1_000, ...ask }
-  const response = await gateway.client.fetch('over sockets', path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ ...body, ...(call.answer.events && !isGemini ? { stream: true } : {}) }),
-  })
-  await response.text()
-  const [entry] = await gateway.ledger.holds(1)
-  const { outcome, facts } = entry ?? {}
-  return {
-    cost: Number(formatUsd(outcome?.cost.totalNanoUsd ?? 0n)),
-    certainty: outcome?.certainty,
-    ending: outcome?.ending,
-    provider: outcome?.providerCost && formatUsd(outcome.providerCost.statedNanoUsd),
-    computed: outcome?.providerCost && formatUsd(outcome.providerCost.computedNanoUsd),
-    reserved: Number(formatUsd(facts?.reservedCostNanoUsd ?? 0n)),
-    status: response.status,
-  }
-}
-
-const chat = (model: string, usage: object, more: object = {}): Answer => ({
-  body: {
-    id: 'c',
-    object: 'chat.completion',
-    model,
-    choices: [{ index: 0, message: { role: 'assistant', content: 'ok' }, finish_reason: 'stop' }],
-    usage,
-    ...more,
-  },
-})
-
-const chatStream = (model: string, ...usages: readonly (object | undefined)[]): Answer => ({
-  events: [
-    {
-      id: 'c',
-      object: 'chat.completion.chunk',
-      model,
-      choices: [{ index: 0, delta: { content: 'ok' }, finish_reason: null }],
-    },
-    { id: 'c', object: 'chat.completion.chunk', model, choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] },
-    ...usages.map((usage) => ({ id: 'c', object: 'chat.completion.chunk', model, choices: [], usage })),
-  ],
-})
-
-const tokens = (prompt_tokens: number, completion_tokens: number, more: object = {}) => ({
-  prompt_tokens,
-  completion_tokens,
-  total_tokens: prompt_tokens + completion_tokens,
-  ...more,
-})
+import { useProvider } from '../support/gateway.ts'
+import type { ProviderAnswer } from '../support/provider.ts'
+import { type Answer, answerOf, book, type Call, chat, chatStream, open, tokens } from './booking.ts'
 
 describe('what the provider states counts', () => {
   const GPT_4O = 'openrouter/openai/gpt-4o'
@@ -932,6 +820,23 @@ describe('reading usage', () => {
     expect(booked.cost).toBeLessThanOrEqual(Math.max(booked.reserved, 0.0105))
   })
 
+  test('a picture of more than a megabyte hides no usage beside it', async () => {
+    const parts = [{ inlineData: { mimeType: 'image/png', data: 'A'.repeat(1_300_000) } }]
+    const response = {
+      candidates: [{ content: { parts, role: 'model' }, finishReason: 'STOP', index: 0 }],
+      usageMetadata: {
+        promptTokenCount: 10,
+        candidatesTokenCount: 1_290,
+        totalTokenCount: 1_300,
+        candidatesTokensDetails: [{ modality: 'IMAGE', tokenCount: 1_290 }],
+      },
+      modelVersion: 'gemini-2.5-flash-image',
+    }
+    const path = '/v1beta/models/gemini-2.5-flash-image:streamGenerateContent?alt=sse'
+    const booked = await book({ path, model: '', answer: { events: [response] } })
+    expect(booked).toMatchObject({ status: 200, cost: 0.038703, certainty: 'exact', ending: 'completed' })
+  })
+
   test('a response that failed in a stream costs what it says, as one that failed whole', async () => {
     const response = {
       id: 'r',
@@ -1405,7 +1310,7 @@ test('stated costs that differ from ours are counted by model', async () => {
 })
 
 describe('answers that are none', () => {
-  const PAIR = { aliases: { pair: ['openrouter/openai/gpt-4o', 'openai/gpt-4o'] } }
+  const PAIR = { aliases: { pair: { targets: ['openrouter/openai/gpt-4o', 'openai/gpt-4o'], retries: 0 } } }
   const ERROR = { error: { message: 'Provider returned error', code: 502 } }
 
   test.each([
@@ -1413,7 +1318,7 @@ describe('answers that are none', () => {
     ['streamed', { events: [{ id: 'c', object: 'chat.completion.chunk', choices: [], ...ERROR }] }],
   ])('an error with the status of an answer, %s, has failed, and is booked whole', async (_how, answer) => {
     const booked = await book({ model: 'openrouter/openai/gpt-4o', answer })
-    expect(booked).toMatchObject({ status: 200, ending: 'failed', certainty: 'upperBound' })
+    expect(booked).toMatchObject({ status: 502, ending: 'failed', certainty: 'upperBound' })
     expect(booked.cost).toBe(booked.reserved)
   })
 
@@ -1435,6 +1340,51 @@ describe('answers that are none', () => {
     expect(entry?.outcome?.attempts.map(({ error }) => error)).toEqual(['error in the answer', null])
   })
 
+  const CHAT_USAGE = tokens(1_000, 1_000)
+  test.each([
+    ['whole', chat('gpt-4o', CHAT_USAGE)],
+    ['streamed', chatStream('gpt-4o', CHAT_USAGE)],
+  ])('an answer under the content type of a page, %s, is one', async (_how, answer) => {
+    const headers = { 'content-type': 'text/html; charset=utf-8' }
+    const booked = await book({ model: 'gpt-4o', answer: { ...answer, headers } })
+    expect(booked).toMatchObject({ status: 200, cost: 0.0125, certainty: 'exact', ending: 'completed' })
+  })
+
+  test.each([
+    ['openai', 'text/html', ': hello\n\ndata: {"choices":[{"delta":{"content":"a"}}]}\n\n'],
+    ['anthropic', 'application/json', 'event: ping\ndata: {"type":"ping"}\n\ndata: {"type":"content_block_start"}\n\n'],
+    ['gemini', 'text/plain', '\r\ndata: {"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\n\n'],
+  ] as const)('events of %s under %s are not held back', async (dialect, type, first) => {
+    const provider = await useProvider()
+    const rest = Promise.withResolvers<void>()
+    const pieces = [first, rest.promise]
+    provider.says(() => ({ status: 200, headers: { 'content-type': type }, pieces }))
+    const gateway = await open(provider, {})
+    const model = { openai: 'gpt-4o', anthropic: 'claude-sonnet-4-5', gemini: 'gemini-2.5-flash' }[dialect]
+    const response = await gateway.client.asks(dialect, { model, stream: true }, {}, 'over sockets')
+    const reader = response.body?.getReader()
+    const { value } = (await reader?.read()) ?? {}
+    expect(Buffer.from(value ?? []).toString()).toBe(first)
+    expect(response.headers.get('content-type')).toBe('text/event-stream')
+    rest.resolve()
+    await reader?.cancel()
+  })
+
+  test.each([
+    ['openai', 'text/event-stream', []],
+    ['gemini', 'application/json', []],
+    ['gemini', 'application/json', ['<html>', '</html>']],
+  ] as const)('nothing, or a page, in the place of a stream of %s under %s is free', async (dialect, type, pieces) => {
+    const provider = await useProvider()
+    provider.says(() => ({ status: 200, headers: { 'content-type': type }, pieces }))
+    const gateway = await open(provider, {})
+    const model = dialect === 'openai' ? 'gpt-4o' : 'gemini-2.5-flash'
+    const response = await gateway.client.asks(dialect, { model, stream: true }, {}, 'over sockets')
+    expect(await response.text()).toContain('so its address is not that of its API')
+    const [entry] = await gateway.ledger.holds(1)
+    expect(entry?.outcome).toMatchObject({ ending: 'failed', certainty: 'exact', cost: { totalNanoUsd: 0n } })
+  })
+
   test.each<[string, ProviderAnswer, string]>([
     [
       'a redirect',
@@ -1447,6 +1397,26 @@ describe('answers that are none', () => {
       'a page',
       { status: 200, headers: { 'content-type': 'text/html; charset=utf-8' }, pieces: ['<html></html>'] },
       'a web page (200),',
+    ],
+    [
+      'a page that is said to be text',
+      { status: 200, headers: { 'content-type': 'text/plain' }, pieces: ['\ufeff\r\n <!doctype html>'] },
+      'a web page (200),',
+    ],
+    [
+      'a page in gzip, of no known type',
+      {
+        status: 200,
+        headers: { 'content-type': 'application/octet-stream' },
+        pieces: ['<!doctype html>'],
+        gzip: true,
+      },
+      'a web page (200),',
+    ],
+    [
+      'an empty answer',
+      { status: 200, headers: { 'content-type': 'application/json' }, pieces: [] },
+      'no content (200),',
     ],
   ])('%s is free, and names the setting', async (_what, answer, words) => {
     const provider = await useProvider()

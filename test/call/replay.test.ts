@@ -5,7 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
 import { inputTokens, outputTokens } from '../../src/core/usage.ts'
-import { ManualClock } from '../support/clocks.ts'
+import { EagerTimers, ManualClock } from '../support/clocks.ts'
 import { GatewayFixture } from '../support/gateway.ts'
 import type { ProviderRequest } from '../support/provider.ts'
 import { HAS_SHARED_RECORDINGS, type Recording, recordingsOf, sharedOf, splitAt } from '../support/recordings.ts'
@@ -43,6 +43,11 @@ const KNOWN_DIFFERENCES: Readonly<Record<string, readonly string[]>> = {
     'mistral-chat-sse-200-mistral-small-latest-4ce67778.json',
     'mistral-chat-sse-200-mistral-small-latest-86ef12a2.json',
     'mistral-chat-sse-200-mistral-small-latest-bc6cdce5.json',
+  ],
+  "Azure's regional deployments of embeddings cost a tenth more": [
+    'azure-embeddings-json-200-text-embedding-3-large-26a89913.json',
+    'azure-embeddings-json-200-text-embedding-3-small-bf3a0ae1.json',
+    'azure-embeddings-json-200-text-embedding-ada-002-cb4c9160.json',
   ],
   'sound and pictures have rates of their own': [
     'openai-chat-json-200-gpt-4o-audio-preview-ce279c64.json',
@@ -105,6 +110,15 @@ const KNOWN_DIFFERENCES: Readonly<Record<string, readonly string[]>> = {
     'anthropic-anthropic-messages-sse-200-claude-sonnet-4-6-9baa70e7.json',
   ],
 }
+
+/** Recordings with the status of an answer that are errors from their first word, and the status that each error names. */
+const ERRORS_IN_A_200: ReadonlyMap<string, number> = new Map([
+  ['azure-chat-json-200-openllmetry-testing-3a66b809.json', 400],
+  ['openai-responses-sse-200-gpt-5-nano-c39351f4.json', 429],
+  ['anthropic-anthropic-messages-sse-200-x-b735c4fa.json', 529],
+  ['groq-chat-sse-200-meta-llama-llama-4-scout-17b-16e-instruct-1e29536b.json', 400],
+  ['openai-responses-sse-200-gpt-6-astra-ae8bda0d.json', 500],
+])
 
 /** Where some of them state the cost of an answer. */
 const COST_FIELDS: Readonly<Record<string, string>> = {
@@ -324,6 +338,8 @@ describe('recordings through the gateway', () => {
     clock.wallMs = SEPTEMBER_MS
     gateway = await GatewayFixture.open({
       clock,
+      // A preamble that comes byte by byte is waited for, however busy the machine is.
+      timers: new EagerTimers(),
       respond: replay,
       countsTokens: true,
       env: { UNKNOWN_PRICE: 'allow' },
@@ -359,7 +375,8 @@ describe('recordings through the gateway', () => {
     const files: string[] = []
     for (const result of first) {
       const { recording, status, bytes, open } = result
-      expect([recording.file, status, open]).toEqual([recording.file, recording.status, false])
+      const expectedStatus = ERRORS_IN_A_200.get(recording.file) ?? recording.status
+      expect([recording.file, status, open]).toEqual([recording.file, expectedStatus, false])
       expectBytes(recording, bytes)
       if (isDifferent(result)) files.push(recording.file)
       if (recording.provider_cost_usd !== null && result.certainty === 'exact')
@@ -389,7 +406,10 @@ describe('recordings through the gateway', () => {
 
 function expectBytes(recording: Recording, bytes: Buffer): void {
   const recorded = Buffer.from(recording.response.body)
-  if (SEVERAL_IN_ONE.includes(recording.file))
+  if (ERRORS_IN_A_200.has(recording.file)) {
+    const { error } = JSON.parse(bytes.toString()) as { error: { message: string } }
+    expect(recorded.includes(JSON.stringify(error.message).slice(1, -1)), recording.file).toBe(true)
+  } else if (SEVERAL_IN_ONE.includes(recording.file))
     expect(bytes.length > 100 && recorded.subarray(0, bytes.length).equals(bytes), recording.file).toBe(true)
   else expect(bytes.equals(recorded), recording.file).toBe(true)
 }

@@ -62,6 +62,8 @@ function candidateFor(gateway: GatewayFixture, model: string) {
     headers: [],
     callerKey: undefined,
     dropped: [],
+    adapted: [],
+    changes: undefined,
   }
   return { applicant, candidate }
 }

@@ -109,6 +109,14 @@ describe.each(TRANSPORTS)('%s:', (transport) => {
     await expectFree(gateway, 4)
   })
 
+  it.each([204, 200])('a deletion may be answered with %i and no body', async (status) => {
+    const gateway = await open({}, ({ response }) => void response.writeHead(status).end())
+    const response = await gateway.client.fetch(transport, RESPONSE_PATH, { method: 'DELETE', headers: asAlice })
+    expect([response.status, await response.text()]).toEqual([status, ''])
+    expect(response.headers.has('content-length')).toBe(status === 200)
+    await expectFree(gateway, 1)
+  })
+
   it('the SDK gets a stream, from where it likes', async () => {
     const gateway = await open()
     const { responses } = sdkOf(gateway, transport)

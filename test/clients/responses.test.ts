@@ -232,20 +232,33 @@ describe('in front of a provider', () => {
     await using pair = await startPair()
     const error = { type: 'insufficient_quota', code: 'insufficient_quota', message: 'You are broke.', param: null }
     const failed = response({ status: 'failed', error: { code: error.code, message: error.message }, usage: null })
-    pair.provider.says(() =>
-      streamOf(CREATED, event('error', { sequence_number: 2, error }), event('response.failed', { response: failed })),
-    )
+    const ends = [event('error', { sequence_number: 2, error }), event('response.failed', { response: failed })]
     const learned = async (url: string) => {
       const stream = await openai7At(url).create(STREAMED)
-      return joinText(stream).catch((thrown: unknown) => thrown)
+      return joinText(stream)
     }
-    const direct = await learned(pair.provider.url)
+    const raisedBy = (url: string) => learned(url).catch((thrown: unknown) => thrown)
+    const word = event('response.output_text.delta', { item_id: 'm', output_index: 0, content_index: 0, delta: 'Hi' })
+    pair.provider.says(() => streamOf(CREATED, word, ...ends))
+    const direct = await raisedBy(pair.provider.url)
     expect(direct).toBeInstanceOf(OpenAI7.APIError)
-    expect(await learned(pair.gateway.url)).toMatchObject({
+    expect(await raisedBy(pair.gateway.url)).toMatchObject({
       message: String((direct as Error).message),
       code: error.code,
     })
     expect((await settledEntry(pair.gateway, false)).map(({ ended }) => ended)).toEqual([['failed', 'upperBound']])
+  })
+
+  test('an SDK learns of a failure before the first word by its status', async () => {
+    await using pair = await startPair()
+    const error = { type: 'insufficient_quota', code: 'insufficient_quota', message: 'You are broke.', param: null }
+    pair.provider.says(() => streamOf(CREATED, event('error', { sequence_number: 2, error })))
+    const raised = await openai7At(pair.gateway.url)
+      .create(STREAMED)
+      .catch((thrown: unknown) => thrown)
+    expect(raised).toBeInstanceOf(OpenAI7.RateLimitError)
+    expect(raised).toMatchObject({ status: 429, code: error.code, message: '429 You are broke.' })
+    expect((await settledEntry(pair.gateway, false)).map(({ ended }) => ended)).toEqual([['failed', 'exact']])
   })
 
   test('a call that goes on in the background is settled in full, or refused', async () => {

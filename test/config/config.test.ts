@@ -227,14 +227,14 @@ const LOCAL_ENDPOINT = { baseUrl: 'http://127.0.0.1:8000/v1' }
 
 /** A mistake says what must be, in no words of a library. */
 const SENTENCE =
-  /^(?!.*(Invalid|Unrecognized|Too (big|small)|received))[^:]*.*: (is missing; it )?must (be|have|not|name) ./
+  /^(?!.*(Invalid|Unrecognized|Too (big|small)|received))[^:]*.*: (is missing; it )?must (be|have|not|name|end) ./
 
 describe('bursar.json', () => {
   const mistakesIn = (file: unknown) =>
     mistakesOf(() => readFileConfig(typeof file === 'string' ? file : JSON.stringify(file)))
 
   test('may be empty', () => {
-    expect(readFileConfig('{}')).toEqual({
+    expect(readFileConfig('{}')).toMatchObject({
       limits: [],
       prices: [],
       providers: { callerKeys: [], compatible: [] },
@@ -269,6 +269,12 @@ describe('bursar.json', () => {
     ])
   })
 
+  test('holds amounts and prices below a millionth of a dollar, as JSON writes them', () => {
+    const text = '{"limits":{"global":{"costPerDay":1e-9}},"prices":[{"model":"m","input":1e-9,"output":2.5e-7}]}'
+    const { prices } = readFileConfig(text)
+    expect(prices).toEqual([{ provider: '*', model: 'm', input: 1e-9, output: 2.5e-7 }])
+  })
+
   test('holds prices, for any provider unless it names one', () => {
     const price = { model: 'm', input: '1.00', output: 2, maxOutput: 4_096 }
     expect(readFileConfig(JSON.stringify({ prices: [price, { ...price, provider: 'openai' }] })).prices).toEqual([
@@ -278,10 +284,10 @@ describe('bursar.json', () => {
   })
 
   test.each<[string, unknown]>([
-    ['file', '{"limits":'],
+    ['limits', '{"limits":'],
     ['file', ''],
     ['file', []],
-    ['file', { limit: {} }],
+    ['limit', { limit: {} }],
     ['limits', { limits: [] }],
     ['limits.everyone', { limits: { everyone: { costPerDay: '1' } } }],
     ['limits.perkey', { limits: { perkey: {} } }],
@@ -291,35 +297,53 @@ describe('bursar.json', () => {
     ['limits.user:bob', { limits: { 'user:bob': {} } }],
     ['limits.task:7', { limits: { 'task:7': {} } }],
     ['limits.model:gpt-4o', { limits: { 'model:gpt-4o': {} } }],
-    ['limits.global', { limits: { global: { costPerWeek: '1' } } }],
-    ['limits.global', { limits: { global: { costperday: '1' } } }],
+    ['limits.global.costPerWeek', { limits: { global: { costPerWeek: '1' } } }],
+    ['limits.global.costperday', { limits: { global: { costperday: '1' } } }],
     ['limits.global.costPerDay', { limits: { global: { costPerDay: '-1' } } }],
     ['limits.global.costPerDay', { limits: { global: { costPerDay: '0.0000000001' } } }],
     ['limits.global.costPerDay', { limits: { global: { costPerDay: 1e-10 } } }],
     ['limits.global.costPerDay', { limits: { global: { costPerDay: null } } }],
-    ['limits.global.costPerDay', { limits: { global: { costPerDay: { amount: '1', enforced: true } } } }],
-    ['limits.global.costPerDay', { limits: { global: { costPerDay: { amount: '1', refill: 'call' } } } }],
-    ['limits.global.costPerDay', { limits: { global: { costPerDay: { amount: '1', refill: 'steady' } } } }],
-    ['limits.perKey.tokensPerCall', { limits: { perKey: { tokensPerCall: { amount: 1, refill: 'steady' } } } }],
-    ['limits.perKey.requestsPerMonth', { limits: { perKey: { requestsPerMonth: { amount: 1, refill: 'steady' } } } }],
+    ['limits.global.costPerDay.enforced', { limits: { global: { costPerDay: { amount: '1', enforced: true } } } }],
+    ['limits.global.costPerDay.refill', { limits: { global: { costPerDay: { amount: '1', refill: 'call' } } } }],
+    ['limits.global.costPerDay.refill', { limits: { global: { costPerDay: { amount: '1', refill: 'steady' } } } }],
+    ['limits.perKey.tokensPerCall.refill', { limits: { perKey: { tokensPerCall: { amount: 1, refill: 'steady' } } } }],
+    [
+      'limits.perKey.requestsPerMonth.refill',
+      { limits: { perKey: { requestsPerMonth: { amount: 1, refill: 'steady' } } } },
+    ],
     ['limits.perKey.requestsPerMinute', { limits: { perKey: { requestsPerMinute: 1.5 } } }],
     ['limits.perKey.requestsPerMinute', { limits: { perKey: { requestsPerMinute: '60' } } }],
     ['limits.perKey.requestsPerMinute', { limits: { perKey: { requestsPerMinute: -1 } } }],
+    ['limits.global.inFlight.refill', { limits: { global: { inFlight: { amount: 1, refill: 'window' } } } }],
+    ['limits.global.costPerCall.refill', { limits: { global: { costPerCall: { amount: 1, refill: 'window' } } } }],
+    [
+      'prices[1]',
+      {
+        prices: [
+          { model: 'm', input: 1 },
+          { model: ' M', output: 1 },
+        ],
+      },
+    ],
+    [
+      'providers.a.paths.openai.chat',
+      { providers: { a: { ...LOCAL_ENDPOINT, paths: { 'openai.chat': '/{deploymnet}/chat' } } } },
+    ],
     ['prices', { prices: {} }],
-    ['prices.0.model', { prices: [{ input: '1' }] }],
-    ['prices.0.model', { prices: [{ model: '' }] }],
-    ['prices.1', { prices: [{ model: 'm' }, { model: 'm', inputs: '1' }] }],
-    ['prices.0.input', { prices: [{ model: 'm', input: true }] }],
-    ['prices.0.maxOutput', { prices: [{ model: 'm', maxOutput: -1 }] }],
+    ['prices[0].model', { prices: [{ input: '1' }] }],
+    ['prices[0].model', { prices: [{ model: '' }] }],
+    ['prices[1].inputs', { prices: [{ model: 'm' }, { model: 'm', inputs: '1' }] }],
+    ['prices[0].input', { prices: [{ model: 'm', input: true }] }],
+    ['prices[0].maxOutput', { prices: [{ model: 'm', maxOutput: -1 }] }],
     ['providers', { providers: [] }],
     ['providers.sim', { providers: { sim: LOCAL_ENDPOINT } }],
     ['providers.simulated', { providers: { simulated: LOCAL_ENDPOINT } }],
     ['providers.a/b', { providers: { 'a/b': LOCAL_ENDPOINT } }],
-    ['providers.', { providers: { '': LOCAL_ENDPOINT } }],
+    ['providers.""', { providers: { '': LOCAL_ENDPOINT } }],
     ['providers.openai', { providers: { openai: { callerKeys: 'forward', model: 'gpt-5' } } }],
     ['providers.anthropic', { providers: { anthropic: LOCAL_ENDPOINT } }],
     ['providers.gemini.callerKeys', { providers: { gemini: { callerKeys: 'on' } } }],
-    ['providers.a', { providers: { a: { ...LOCAL_ENDPOINT, apikey: 'x' } } }],
+    ['providers.a.apikey', { providers: { a: { ...LOCAL_ENDPOINT, apikey: 'x' } } }],
     ['providers.a.preset', { providers: { a: { preset: 'grok' } } }],
     ['providers.a.baseUrl', { providers: { a: {} } }],
     ['providers.a.baseUrl', { providers: { a: { preset: 'azure', apiKey: 'x' } } }],
@@ -340,7 +364,7 @@ describe('bursar.json', () => {
     ['providers.a.capField', { providers: { a: { ...LOCAL_ENDPOINT, capField: 'maxTokens' } } }],
     ['providers.a.tokensPerCall', { providers: { a: { ...LOCAL_ENDPOINT, tokensPerCall: -1 } } }],
     ['providers.a.dialects', { providers: { a: { ...LOCAL_ENDPOINT, dialects: [] } } }],
-    ['providers.a.dialects.0', { providers: { a: { ...LOCAL_ENDPOINT, dialects: ['anthropic.messages'] } } }],
+    ['providers.a.dialects[0]', { providers: { a: { ...LOCAL_ENDPOINT, dialects: ['anthropic.messages'] } } }],
     [
       'providers.a.paths.openai.chat',
       { providers: { a: { ...LOCAL_ENDPOINT, paths: { 'openai.chat': 'chat?x=1' } } } },
@@ -356,25 +380,25 @@ describe('bursar.json', () => {
   test.each<[unknown, string]>([
     [
       { limit: {} },
-      'file: must not have "limit". Its keys can be $schema, aliases, retries, patterns, providers, limits or prices',
+      'limit: must not be here. Did you mean limits? The keys here are $schema, aliases, retries, patterns, providers, limits or prices',
     ],
-    [{ prices: [{}] }, 'prices.0.model: is missing; it must be text'],
+    [{ prices: [{}] }, 'prices[0].model: is missing; it must be text'],
     [
       { prices: [{ model: 'm', input: 'a dollar' }] },
-      'prices.0.input: must be decimal dollars such as "2.50", zero or more',
+      'prices[0].input: must be decimal dollars such as "2.50", zero or more',
     ],
     [{ aliases: { a: [] } }, 'aliases.a: must be a list of 1 to 8 models, or { "targets": [models], "retries": 0 to 5'],
     [
       { limits: { global: { costPerDay: true } } },
-      'limits.global.costPerDay: must be an amount such as "2.50", zero or more, or {',
+      'limits.global.costPerDay: must be decimal dollars such as "2.50", zero or more, with at most 12 digits and 9 decimals, or { "amount": "2.50", ',
     ],
     [
       { limits: { global: { inFlight: 0.5 } } },
-      'limits.global.inFlight: must be an amount such as 60, zero or more, or {',
+      'limits.global.inFlight: must be a whole number, 0 or more, or { "amount": 60, ',
     ],
     [
       { limits: { global: { costPerWeek: '1' } } },
-      'limits.global: must not have "costPerWeek". Its keys can be requestsPerMinute, ',
+      'limits.global.costPerWeek: must not be here. Did you mean costPerDay? The keys here are requestsPerMinute, ',
     ],
     [{ limits: { everyone: {} } }, 'limits.everyone: must be named global, perOrganisation, '],
     [
@@ -390,7 +414,10 @@ describe('bursar.json', () => {
       'providers.openai: must have only callerKeys. Its key, address and model are settings: OPENAI_API_KEY',
     ],
     [{ retries: 9 }, 'retries: must be a whole number from 0 to 5'],
-    ['{\n  "limits": {},\n  "prices": [ok]\n}', "file: must be valid JSON: Unexpected token 'o' near line 3"],
+    [
+      '{\n  "limits": {},\n  "prices": [ok]\n}',
+      'prices[0]: must be a value: text in double quotes, a number, true, false, null, an object or a list',
+    ],
   ])('says what must be: %j', (file, mistake) => {
     expect(mistakesIn(file)).toEqual([expect.stringContaining(mistake)])
   })

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { divideUp, formatUsd, jsonUsd, NANO_PER_USD, parseUsd } from '../../src/core/money.ts'
+import { divideUp, formatUsd, jsonUsd, NANO_PER_USD, parseUsd, usdOf } from '../../src/core/money.ts'
 
 describe('parseUsd', () => {
   test.each([
@@ -33,6 +33,49 @@ describe('parseUsd', () => {
     '$1',
   ])('%j is not money', (text) => {
     expect(parseUsd(text)).toBeUndefined()
+  })
+})
+
+describe('usdOf', () => {
+  test.each([
+    [1e-9, 1n],
+    [5e-7, 500n],
+    [1.5e-7, 150n],
+    [1.23e-7, 123n],
+    [0.000001, 1_000n],
+    [0, 0n],
+    [-0, 0n],
+    [0.1, 100_000_000n],
+    [2.5, 2_500_000_000n],
+    ['0.50', 500_000_000n],
+  ])('%j is %d nano-dollars', (value, nanoUsd) => {
+    expect(usdOf(value)).toBe(nanoUsd)
+  })
+
+  test.each([
+    1e-10,
+    1.5e-9,
+    5e-324,
+    -1e-9,
+    1e12,
+    1e21,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    '1e-9',
+    true,
+    null,
+    [1],
+    {},
+  ])('%j is not money', (value) => {
+    expect(usdOf(value)).toBeUndefined()
+  })
+
+  test('takes every number of whole nano-dollars as its text', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1_000_000_000 }), (nanoUsd) => {
+        expect(usdOf(Number(formatUsd(BigInt(nanoUsd))))).toBe(BigInt(nanoUsd))
+      }),
+    )
   })
 })
 

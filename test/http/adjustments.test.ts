@@ -186,6 +186,7 @@ test.each<[string, Correction, number, string]>([
   ['a negative cost', { call_id: 'x', cost_usd: -1 }, 400, 'cost_usd'],
   ['a cost in words', { call_id: 'x', cost_usd: 'much' }, 400, 'cost_usd'],
   ['ten decimals', { call_id: 'x', cost_usd: '0.0000000001' }, 400, 'cost_usd'],
+  ['ten decimals as a number', { call_id: 'x', cost_usd: 1e-10 }, 400, 'cost_usd'],
   ['more than the ledger holds', { call_id: 'x', cost_usd: '1000000.000000001' }, 400, 'cost_usd'],
   ['no reason', { call_id: 'x', cost_usd: 1, reason: ' ' }, 400, 'reason'],
   ['a field nobody knows', { call_id: 'x', cost_usd: 1, more: 1 } as Correction, 400, 'more'],
@@ -195,6 +196,18 @@ test.each<[string, Correction, number, string]>([
   expect([answer.status, answer.body.error.param]).toEqual([status, param])
   expect(await gateway.ledger.entries()).toEqual([])
 })
+
+test.each([1e-9, 1.5e-7])(
+  'a cost of %d dollars, which JavaScript writes with an exponent, is taken',
+  async (cost_usd) => {
+    const { correct, call } = await open()
+    const { callId } = await call()
+    expect(await correct({ call_id: callId, cost_usd })).toMatchObject({
+      status: 200,
+      body: { cost_usd: { after: cost_usd } },
+    })
+  },
+)
 
 test('an adjustment is not corrected, but its call is', async () => {
   const { correct, call } = await open()

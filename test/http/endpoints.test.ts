@@ -33,7 +33,7 @@ async function checkAnswer(
 ): Promise<Record<string, unknown>> {
   const row = ENDPOINTS.find((endpoint) => endpoint.method === method && matches(endpoint, path))
   if (!row) throw new Error(`there is no endpoint ${method} ${path}`)
-  const response = await gateway.client.fetch('in process', path, { method, ...init })
+  const response = await gateway.client.fetch('in process', path, { method, headers: ADMIN, ...init })
   const text = await response.text()
   expect(response.status, text).toBeOneOf([200, 503])
   const isText = response.headers.get('content-type')?.startsWith('text/plain')
@@ -62,7 +62,7 @@ function matches({ path, alias }: (typeof ENDPOINTS)[number], requested: string)
 }
 
 const FIGURES = ['/llm/status', '/llm/stats', '/llm/limits', '/api/patterns/llm/status', '/api/patterns/llm/stats']
-async function checkFigures(gateway: GatewayFixture, headers: Readonly<Record<string, string>> = {}): Promise<void> {
+async function checkFigures(gateway: GatewayFixture, headers: Readonly<Record<string, string>> = ADMIN): Promise<void> {
   for (const path of FIGURES) await checkAnswer(gateway, 'GET', path, { headers })
 }
 
@@ -225,9 +225,9 @@ describe('a row', () => {
     '%s %s: refuses a query parameter that it does not know',
     async (method, path, role) => {
       const gateway = await open()
-      const headers = role === 'admin' ? { ...JSON_TYPE, ...ADMIN } : JSON_TYPE
-      const body = method === 'POST' ? { body: '{}', headers } : {}
-      const response = await gateway.client.fetch('in process', `${path}?colour=red`, { method, ...body })
+      const headers = role === 'admin' || role === 'figures' ? { ...JSON_TYPE, ...ADMIN } : JSON_TYPE
+      const body = method === 'POST' ? { body: '{}' } : {}
+      const response = await gateway.client.fetch('in process', `${path}?colour=red`, { method, headers, ...body })
       expect(response.status).toBe(400)
       const { error } = problemSchema.parse(await response.json())
       expect(error).toMatchObject({ code: 'invalid_request', param: 'colour' })
@@ -239,11 +239,11 @@ describe('a row', () => {
 describe('what is wrong with a request', () => {
   it('names the parameters that are allowed, and keeps a secret in an unknown one to itself', async () => {
     const gateway = await open()
-    const response = await gateway.client.fetch('in process', '/llm/limits?usr=7&apikey=secret')
+    const response = await gateway.client.fetch('in process', '/llm/limits?usr=7&apikey=secret', { headers: ADMIN })
     expect(problemSchema.parse(await response.json()).error.message).toBe(
       'Unknown query parameter: usr. Allowed here: key, user, thread, agent, task, provider, model.',
     )
-    const secret = await gateway.client.fetch('in process', '/llm/stats?apikey=top-secret')
+    const secret = await gateway.client.fetch('in process', '/llm/stats?apikey=top-secret', { headers: ADMIN })
     expect(await secret.text()).not.toContain('top-secret')
   })
 
@@ -287,7 +287,7 @@ describe('money', () => {
   it('is a JSON number with every digit of the integer, beyond what a float holds', async () => {
     const limits = { global: { costPerTotal: '99999999999.123456789' } }
     const gateway = await open({ config: { prices: [PRICE], limits } })
-    const text = await (await gateway.client.fetch('in process', '/llm/limits')).text()
+    const text = await (await gateway.client.fetch('in process', '/llm/limits', { headers: ADMIN })).text()
     expect(text).toContain('"capacity":99999999999.123456789,"settled":0,"reserved":0,"free":99999999999.123456789,')
   })
 })
@@ -296,8 +296,8 @@ describe('below a path of a user’s app', () => {
   it('endpoints answer as at the top, whatever parameters that path has', async () => {
     const gateway = await open()
     const app = new Hono().route('/tenants/:call_id', gateway.app.app)
-    expect((await app.request('/tenants/7/llm/stats')).status).toBe(200)
-    const missing = await app.request('/tenants/7/llm/explain/8')
+    expect((await app.request('/tenants/7/llm/stats', { headers: ADMIN })).status).toBe(200)
+    const missing = await app.request('/tenants/7/llm/explain/8', { headers: ADMIN })
     expect(problemSchema.parse(await missing.json()).error.code).toBe('not_found')
   })
 })

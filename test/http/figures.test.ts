@@ -1,10 +1,12 @@
 // The gateway's own pages: their shapes, that they agree with each other and with the ledger, and who sees what.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { totalTokens } from '../../src/core/usage.ts'
+import { shippedPriceList } from '../../src/prices/price-list.ts'
+import { isSimulatedModel } from '../../src/providers/index.ts'
 import { DIALECT_NAMES, eventsOf, PRICE, requestFor } from '../call/dialect-fixtures.ts'
 import { LIMITED_CONFIG } from '../call/settlement-checks.ts'
 import { ADMIN_KEY } from '../support/client-and-ledger.ts'
@@ -321,6 +323,101 @@ describe('figures', () => {
         expect((await gateway.client.fetch('in process', page, init)).status, page).toBe(401)
     }
     expect((await gateway.client.asks('openai', { cap: 1 }, as(ADMIN_KEY))).status).toBe(401)
+  })
+
+  it('need the admin key if there is one and no other, and calls, models and the front page do not', async () => {
+    const gateway = await open()
+    const { client } = gateway
+    const call = await client.asks('openai', { cap: 10 })
+    expect(call.status).toBe(200)
+    const figures = ['/llm/stats', '/llm/limits', `/llm/explain/${call.headers.get('x-bursar-call-id')}`]
+    for (const path of [...figures, '/api/patterns/llm/stats']) {
+      const refused = await client.fetch('over sockets', path)
+      expect([path, refused.status]).toEqual([path, 401])
+      expect(await refused.text()).toContain('Send ADMIN_KEY as')
+      const headers = { 'x-bursar-key': ADMIN_KEY }
+      expect((await client.fetch('over sockets', path, { headers })).status).toBe(200)
+      expect((await client.fetch('over sockets', `${path}?key=${ADMIN_KEY}`)).status).toBe(200)
+    }
+    for (const path of ['/', '/llm/status', '/v1/models', '/api/patterns', '/healthz'])
+      expect([path, (await client.fetch('over sockets', path)).status]).toEqual([path, 200])
+    const status = await (await client.fetch('over sockets', '/llm/status')).json()
+    expect(status).not.toHaveProperty('quote_exceeded')
+    expect(await client.asksOwner('/llm/status')).toHaveProperty('quote_exceeded')
+  })
+
+  it('are open to everyone who reaches a gateway without any key', async () => {
+    const gateway = await open({ env: { ADMIN_KEY: '' } })
+    expect((await gateway.client.fetch('over sockets', '/llm/stats')).status).toBe(200)
+    expect(await (await gateway.client.fetch('over sockets', '/llm/status')).json()).toHaveProperty('quote_exceeded')
+  })
+
+  const LIMITS_OF_USERS = { limits: { perUser: { requestsPerDay: 5 } }, prices: [PRICE] }
+  const TWO_KEYS = 'alice:alice-secret-alice,bob:bob-secret-bob-bob'
+  it.each([
+    ['user=alice/u1', 'user', 'Key and user are two parameters here: ?key=alice&user=u1.'],
+    ['thread=bob/a%26b', 'thread', 'Key and thread are two parameters here: ?key=bob&thread=a%26b.'],
+    ['user=u1', 'key', 'The key is missing that the user belongs to: ?key=…&user=….'],
+    ['key=alcie', 'key', 'No key has this name. Did you mean alice?'],
+    ['key=carol&user=u1', 'key', 'No key has this name.'],
+    ['provider=opnai', 'provider', 'No provider has this name. Did you mean openai?'],
+    ['key=alice&user=', 'user', 'user: must not be empty'],
+    ['key=alice&user=u1&user=u2', 'user', 'Query parameter user must not stand twice.'],
+  ])('are refused for /llm/limits?%s, which no call has', async (query, param, message) => {
+    const gateway = await open({ env: { BURSAR_KEYS: TWO_KEYS }, config: LIMITS_OF_USERS })
+    const headers = { authorization: `Bearer ${ADMIN_KEY}` }
+    const answer = await gateway.client.fetch('in process', `/llm/limits?${query}`, { headers })
+    expect(answer.status).toBe(400)
+    expect(await answer.json()).toEqual({ error: { code: 'invalid_request', message, param } })
+  })
+
+  it('are those of one meter, whoever asks for the user', async () => {
+    const gateway = await open({ env: { BURSAR_KEYS: TWO_KEYS }, config: LIMITS_OF_USERS })
+    const alice = { authorization: 'Bearer alice-secret-alice' }
+    for (const user of ['u1', 'team/7']) {
+      const headers = { ...alice, 'x-bursar-user': user }
+      await (await gateway.client.asks('openai', { cap: 10 }, { headers })).text()
+      const used = [expect.objectContaining({ subject: `user:alice/${user}`, settled: 1 })]
+      const own = await gateway.client.asksOwner(`/llm/limits?user=${user}`, { headers: alice })
+      expect(own).toMatchObject({ limits: used })
+      expect(await gateway.client.asksOwner(`/llm/limits?key=alice&user=${user}`)).toMatchObject({ limits: used })
+    }
+    const answer = await gateway.client.fetch('in process', '/llm/limits?user=alice/u1', { headers: alice })
+    expect(await answer.json()).toMatchObject({ error: { message: expect.stringContaining('here: ?user=u1.') } })
+  })
+
+  it('name the user alone if there are no keys', async () => {
+    const gateway = await open({ config: LIMITS_OF_USERS })
+    const answer = await gateway.client.asksOwner<object>('/llm/limits?user=(none)/u1')
+    expect(answer).toMatchObject({ error: { message: 'Key and user are two parameters here: ?user=u1.' } })
+    expect(await gateway.client.asksOwner<object>('/llm/limits?user=u1')).toMatchObject({
+      limits: [{ subject: 'user:(none)/u1' }],
+    })
+  })
+
+  it('list every simulated model that README names', async () => {
+    const gateway = await open()
+    const { data } = await gateway.client.asksOwner<{ data: { id: string }[] }>('/v1/models')
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+    const named = new Set([...readme.matchAll(/`(sim\/[\w-]+)`/g)].map(([, id]) => id))
+    expect([...named]).toContain('sim/no-usage')
+    expect([...named].filter((name) => !isSimulatedModel(String(name)))).toEqual([])
+    expect(data.map(({ id }) => id)).toEqual(expect.arrayContaining([...named]))
+  })
+
+  it('list models with the day of the list, their context window and their price', async () => {
+    const gateway = await open({ config: { aliases: { quick: ['openai/gpt-6-luna'] } } })
+    const { data } = await gateway.client.asksOwner<{ data: Record<string, unknown>[] }>('/v1/models')
+    const created = Date.parse(shippedPriceList().date) / 1_000
+    expect(data.filter((model) => model.created !== created)).toEqual([])
+    const ids = data.map(({ id }) => id)
+    expect(ids).toContain('quick')
+    expect(ids.filter((id) => /^(text-)?(ada|babbage|curie|davinci)/.test(String(id)))).toEqual([])
+    expect(data.find(({ id }) => id === 'gpt-6-luna')).toMatchObject({
+      context_window: expect.any(Number),
+      max_output_tokens: expect.any(Number),
+      pricing: { input: expect.any(String), output: expect.any(String) },
+    })
   })
 
   it('list models in the shape of the SDK that asks, and probes answer without a key', async () => {

@@ -1,6 +1,7 @@
 // gate() in front of a user's own handler: the same flow, with the handler in the provider's place.
 
 import { Hono } from 'hono'
+import { cors } from 'hono/cors'
 import { HTTPException } from 'hono/http-exception'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type GateVariables, gateMiddleware } from '../../src/http/middleware.ts'
@@ -56,6 +57,18 @@ describe('gate() in front of a handler', () => {
     expect(answer.headers.get('x-mine')).toBe('kept')
     expect(answer.headers.get('x-bursar-cost-usd')).toBe('0.000039')
     await expectSettled(gateway, EXACT)
+  })
+
+  it('keeps who may read the answers in a browser, as the app says', async () => {
+    const gateway = await open({ BURSAR_KEYS: 'alice:alice-secret-alice' })
+    const app = new Hono<Env>()
+    app.use(cors({ origin: 'https://app.example' }))
+    app.use(gateMiddleware(gateway.app.gate, {}))
+    app.post('*', (c) => c.body(wholeAnswer('openai', USAGE), 200, { ...json, 'access-control-max-age': '7' }))
+    const headers = { ...json, origin: 'https://app.example', 'x-bursar-key': 'alice-secret-alice' }
+    const answer = await sendRequest(app, {}, { headers })
+    expect(answer.headers.get('access-control-allow-origin')).toBe('https://app.example')
+    expect(answer.headers.get('access-control-max-age')).toBe('7')
   })
 
   it('meters a stream at the end of its body, not when its headers are ready', async () => {

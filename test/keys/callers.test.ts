@@ -6,9 +6,10 @@ import { Callers, type CallersOptions } from '../../src/keys/callers.ts'
 const KEYS = [{ id: 'alice', secret: 'alice-secret-alice' }]
 const callersWith = (options: Partial<CallersOptions>) =>
   new Callers({ keys: KEYS, adminKey: 'the-admin-secret', authOff: false, ...options })
+const OPEN = { keys: [], adminKey: '' }
 
-function request(headers: Readonly<Record<string, string>>, query = '') {
-  return { path: '/llm/stats', query, header: (name: string) => headers[name] }
+function request(headers: Readonly<Record<string, string>>, query = '', remoteAddress?: string) {
+  return { path: '/llm/stats', query, header: (name: string) => headers[name], remoteAddress }
 }
 
 describe('the viewer of a request', () => {
@@ -21,16 +22,12 @@ describe('the viewer of a request', () => {
       { 'x-api-key': 'the-admin-secret' },
       { role: 'admin', key: null },
     ],
-    ['nothing, without keys', { keys: [] }, { host: '127.0.0.1:5555' }, { role: 'open', key: null }],
-    [
-      'a secret that is not checked, without keys',
-      { keys: [] },
-      { 'x-api-key': 'anything' },
-      { role: 'open', key: null },
-    ],
+    ['nothing, without keys', OPEN, { host: '127.0.0.1:5555' }, { role: 'open', key: null }],
+    ['a secret that is not checked, without keys', OPEN, { 'x-api-key': 'anything' }, { role: 'open', key: null }],
+    ['no key but the admin key configured', { keys: [] }, { 'x-api-key': 'anything' }, { role: 'guest', key: null }],
     [
       'nothing, without keys and with AUTH=off',
-      { keys: [], authOff: true },
+      { ...OPEN, authOff: true },
       { host: 'a.example' },
       { role: 'open', key: null },
     ],
@@ -48,8 +45,79 @@ describe('the viewer of a request', () => {
     expect(() => callersWith(options).identifyViewer(request(headers))).toThrow(expect.objectContaining({ code }))
   })
 
+  it('sees no figures as a guest, and figures with the admin key', () => {
+    const callers = callersWith({ keys: [] })
+    for (const headers of [{}, { authorization: '' }, { 'x-api-key': 'anything' }]) {
+      expect(() => callers.identifyFiguresViewer(request(headers))).toThrow(
+        expect.objectContaining({ code: 'unauthenticated', message: expect.stringContaining('ADMIN_KEY') }),
+      )
+    }
+    expect(callers.identifyFiguresViewer(request({ 'api-key': 'the-admin-secret' }))).toMatchObject({ role: 'admin' })
+    expect(callersWith(OPEN).identifyFiguresViewer(request({}))).toMatchObject({ role: 'open' })
+    expect(callersWith({}).identifyFiguresViewer(request({ 'api-key': KEYS[0]?.secret ?? '' }))).toMatchObject({
+      role: 'key',
+    })
+  })
+
+  const BEARER = 'Bearer alice-secret-alice'
+  it.each<[Readonly<Record<string, string>>, string]>([
+    [{ 'x-bursar-key': '', authorization: BEARER }, ''],
+    [{ 'x-bursar-key': '', 'x-api-key': '', 'api-key': 'alice-secret-alice' }, ''],
+    [{ authorization: '', 'x-api-key': 'alice-secret-alice' }, ''],
+    [{ authorization: 'Bearer ', 'x-goog-api-key': 'alice-secret-alice' }, ''],
+    [{ 'x-bursar-key': ' \t', 'x-api-key': ' ', 'x-goog-api-key': '\t', authorization: BEARER }, ''],
+    [{ 'x-goog-api-key': ' ', 'api-key': ' alice-secret-alice ' }, ''],
+    [{ 'x-api-key': ' ' }, 'key=alice-secret-alice'],
+    [{ 'x-goog-api-key': '' }, 'key=alice-secret-alice'],
+  ])('does not count places that are empty: %j?%s', (headers, query) => {
+    expect(callersWith({}).identifyViewer(request(headers, query))).toMatchObject({ key: 'alice' })
+  })
+
+  it('counts the first place that holds something, right or wrong', () => {
+    const headers = { 'x-bursar-key': 'wrong-secret-wrong', authorization: BEARER }
+    expect(() => callersWith({}).identifyViewer(request(headers))).toThrow()
+  })
+
   it('reads a key from the query, exactly as SDKs write it', () => {
     expect(callersWith({}).identifyViewer(request({}, 'a=b&key=alice-secret-alice'))).toMatchObject({ key: 'alice' })
     expect(() => callersWith({}).identifyViewer(request({}, '%6bey=alice-secret-alice'))).toThrow()
+  })
+})
+
+describe('the address of a request without keys', () => {
+  const LOCAL_HOST = { host: 'localhost:5555' }
+
+  it.each(['127.0.0.1', '127.8.0.1', '::1', '::ffff:127.0.0.1', '::FFFF:127.0.0.1', undefined])(
+    '%s is let in',
+    (address) => {
+      expect(callersWith({ keys: [] }).identify(request(LOCAL_HOST, '', address))).toMatchObject({ key: null })
+    },
+  )
+
+  it.each(['10.0.0.9', '172.17.0.1', '::ffff:10.0.0.9', 'fe80::1', '2001:db8::127.0.0.1', '127.0.0.1.example', ''])(
+    '%j is refused, whatever the headers say, and the settings are named',
+    (address) => {
+      const headers = {
+        ...LOCAL_HOST,
+        'x-forwarded-for': '127.0.0.1',
+        'x-real-ip': '127.0.0.1',
+        forwarded: 'for=127.0.0.1',
+      }
+      const forbidden = { code: 'forbidden', message: expect.stringMatching(/Set BURSAR_KEYS, or AUTH=off/) }
+      expect(() => callersWith({ keys: [] }).identify(request(headers, '', address))).toThrow(
+        expect.objectContaining(forbidden),
+      )
+      expect(() => callersWith({ keys: [] }).identifyViewer(request(headers, '', address))).toThrow(
+        expect.objectContaining(forbidden),
+      )
+    },
+  )
+
+  it.each<[string, Partial<CallersOptions>, Readonly<Record<string, string>>]>([
+    ['with AUTH=off', { keys: [], authOff: true }, LOCAL_HOST],
+    ['with a key', {}, { authorization: 'Bearer alice-secret-alice' }],
+    ['with the admin key', { keys: [] }, { authorization: 'Bearer the-admin-secret' }],
+  ])('does not matter %s', (_, options, headers) => {
+    expect(() => callersWith(options).identifyViewer(request(headers, '', '10.0.0.9'))).not.toThrow()
   })
 })

@@ -96,6 +96,48 @@ describe('tiers and uplifts', () => {
   })
 })
 
+describe('an address of one region of Vertex AI', () => {
+  test.each([
+    ['claude-sonnet-4-5@20250929', 1.1],
+    ['claude-haiku-4-5', 1.1],
+    ['claude-opus-5-5', 1.1],
+    ['claude-fable-5-2', 1.1],
+    ['claude-sonnet-5', 1.1],
+    ['claude-opus-4-1', 1],
+    ['claude-sonnet-4', 1],
+    ['claude-3-7-sonnet', 1],
+    ['google/gemini-3.8-flash', 1.1],
+    ['gemini-2.5-flash', 1],
+  ])('answers with %s at %d times the price, whatever name the prices have', (model, factor) => {
+    for (const name of ['google', 'vertex', 'vertex_ai', 'google-vertex'])
+      expect(cost(`${name}+regional`, model, { input: 100_000, output: 1_000 })).toBeCloseTo(
+        cost('google', model, { input: 100_000, output: 1_000 }) * factor,
+        9,
+      )
+  })
+})
+
+describe('sound, images, film and songs', () => {
+  test.each([
+    ['gemini', 'gemini-omni-1.1-flash', { imageOutput: MILLION }, 17.5],
+    ['gemini', 'gemini-omni-1.2-flash', { imageOutput: MILLION }, 12],
+    ['gemini', 'lyria-3-clip-preview', { input: 100, output: 1_000, audioOutput: 1_000, requests: 1 }, 0.04],
+    ['gemini', 'lyria-3.5', { input: 100, output: 1_000, audioOutput: 1_000, requests: 1 }, 0.08],
+    ['openai', 'gpt-5-image', { imageOutput: MILLION }, 40],
+    ['openrouter', 'openai/gpt-audio', { audioInput: MILLION }, 32],
+    ['openrouter', 'openai/gpt-audio', { audioOutput: MILLION }, 64],
+    ['openrouter', 'openai/gpt-audio', { output: MILLION }, 10],
+    ['openrouter', 'openai/gpt-4o-audio-preview', { audioOutput: MILLION }, 80],
+    ['openrouter', 'openai/gpt-4o', { audioOutput: MILLION }, 10],
+    ['openrouter', 'google/gemini-2.5-flash', { audioInput: MILLION }, 1],
+    ['openrouter', 'google/gemini-3-pro-image', { imageOutput: MILLION }, 120],
+    ['openrouter', 'google/gemini-omni-1.2-flash', { imageOutput: MILLION }, 12],
+    ['openrouter', 'openai/gpt-5.4-image-2', { imageOutput: MILLION }, 30],
+  ])('of %s %s cost their own price: %j cost $%d', (provider, model, usage, dollars) => {
+    expect(cost(provider, model, usage)).toBeCloseTo(dollars, 9)
+  })
+})
+
 describe('models', () => {
   // Input, output, cache read: dollars for a million tokens, of a call with 50,000 of input.
   test.each([
@@ -116,6 +158,8 @@ describe('models', () => {
     ['mistral', 'mistral-large-4', 0.7, 2.1, 0.07],
     ['mistral', 'mistral-large-4-0', 0.7, 2.1, 0.07],
     ['mistral', 'mistral-medium-2604', 1.5, 7.5, 0.15],
+    ['mistral', 'mistral-medium', 1.5, 7.5, 0.15],
+    ['mistral', 'mistral-medium-2508', 0.4, 2, 0.04],
     ['mistral', 'mistral-small-2506', 0.1, 0.3, 0.1],
     ['openai', 'gpt-6.2-sol', 2, 10, 0.1],
     ['openai', 'gpt-6.2-astra', 8, 40, 0.4],
@@ -182,9 +226,18 @@ describe('hours', () => {
     ['a Sunday', '2026-11-29T07:00:00Z', 2.64],
     ['a Thursday that is a Chinese holiday', '2026-10-01T02:00:00Z', 2.64],
     ['the Thursday after the holidays', '2026-10-08T02:00:00Z', 5.28],
+    ['a Friday that may be a holiday, of a year whose holidays are not listed', '2027-01-01T02:00:00Z', 5.28],
   ])('a million tokens each way of deepseek-v4-pro on %s (%s) cost $%d', (_day, time, dollars) => {
     expect(cost('deepseek', 'deepseek-v4-pro', { input: MILLION, output: MILLION }, null, time)).toBeCloseTo(dollars, 9)
   })
+})
+
+test.each([
+  ['text-embedding-3-small', 0.022],
+  ['text-embedding-3-large', 0.143],
+  ['text-embedding-ada-002', 0.11],
+])('%s at Azure costs $%d, the price of a regional deployment', (model, dollars) => {
+  expect(cost('azure', model, { input: MILLION })).toBeCloseTo(dollars, 9)
 })
 
 test('the longest answers of DeepSeek V4 are 393,216 tokens', () => {

@@ -221,8 +221,8 @@ describe('the error of a request that the provider cannot fulfil', () => {
     [
       'gemini.generateContent',
       { tools: [{ type: 'web_search' }] },
-      'web_search',
-      "The target model does not support 'web_search'.",
+      'tools[0]',
+      "The target model does not support 'web_search' in tools[0].",
     ],
     [
       'anthropic.messages',
@@ -245,15 +245,15 @@ describe('the error of a request that the provider cannot fulfil', () => {
     [
       'anthropic.messages',
       { messages: [{ role: 'user', content: [IMAGE] }] },
-      'messages',
-      'Anthropic models accept files inline (base64) or by an http or https URL.',
+      'messages[0].content[0]',
+      'messages[0].content[0]: The target model accepts media inline (base64) or by an http or https URL.',
     ],
     ['gemini.generateContent', { n: 9 }, 'n', 'Gemini models return at most 8 choices per call.'],
     [
       'gemini.generateContent',
-      { messages: [{ role: 'system', content: [IMAGE] }] },
-      'messages',
-      'Gemini models support only text in system messages. Move other parts to a user message.',
+      { messages: [{ role: 'system', content: [IMAGE] }, ...HI.messages] },
+      'messages[0].content[0]',
+      'messages[0].content[0]: Gemini models support only text in system messages. Move other parts to a user message.',
     ],
   ])('says what %s supports: %j', (provider, fields, param, message) => {
     const translate = expect(() => translateRequest(provider, { ...HI, ...fields }))

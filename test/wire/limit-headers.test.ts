@@ -139,6 +139,8 @@ test('the tightest level is the one with least free, ceilings per call aside', (
   expect(tightestLevel([wide], 'requests')).toBeUndefined()
 })
 
+const PROVIDER = { keepsRetryAfter: false, keepsCrossOrigin: false }
+
 describe("a provider's own limits", () => {
   test('go on under a name that says whose they are; cookies, organisations and lengths do not go on', () => {
     const given: HeaderList = []
@@ -167,7 +169,7 @@ describe("a provider's own limits", () => {
       'x-bursar-upstream-ratelimit',
     ]
     const namesOf = (headers: HeaderList) => headers.filter((_, index) => index % 2 === 0)
-    expect(namesOf(headersForCaller(given, false))).toEqual(kept)
-    expect(namesOf(headersForCaller(given, true))).toEqual([...kept, 'retry-after'])
+    expect(namesOf(headersForCaller(given, PROVIDER))).toEqual(kept)
+    expect(namesOf(headersForCaller(given, { ...PROVIDER, keepsRetryAfter: true }))).toEqual([...kept, 'retry-after'])
   })
 })

@@ -321,7 +321,10 @@ describe('Anthropic counts classes apart:', () => {
   })
 
   test('gives the tier that was used', () => {
-    expect(meter({ input_tokens: 1, service_tier: 'priority' })?.serviceTier).toBe('priority')
+    const usual = { speed: 'standard', inference_geo: 'global' }
+    expect(meter({ input_tokens: 1, service_tier: 'priority', ...usual })?.serviceTier).toBe('priority')
+    // What has a price of its own is not told.
+    expect(meter({ input_tokens: 1, service_tier: 'priority' })?.serviceTier).toBeNull()
   })
 
   test('settles every token written, by the sum or by the split: whichever has more', () => {
@@ -383,6 +386,20 @@ describe('Gemini counts thoughts and tool use beside totals, cached and spoken t
         candidatesTokensDetails: [{ modality: 'IMAGE', tokenCount: 1290 }],
       },
       { input: 1, imageOutput: 1290 },
+      0,
+    ],
+    [
+      'a film with sound, a picture and a text',
+      {
+        promptTokenCount: 1,
+        candidatesTokenCount: 1000,
+        candidatesTokensDetails: [
+          { modality: 'VIDEO', tokenCount: 600 },
+          { modality: 'AUDIO', tokenCount: 100 },
+          { modality: 'IMAGE', tokenCount: 200 },
+        ],
+      },
+      { input: 1, output: 100, imageOutput: 800, audioOutput: 100 },
       0,
     ],
     [

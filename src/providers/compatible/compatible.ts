@@ -1,5 +1,6 @@
 // Compatible: endpoints that speak OpenAI's dialects elsewhere. A known endpoint is a row of presets, and never code.
 
+import { PROVIDER_SPELLINGS } from '../../core/model-name.ts'
 import { NO_TIERS, type Price, ratesOf } from '../../core/prices.ts'
 import type { QuoteRules } from '../../core/quote.ts'
 import { RecentMap } from '../../core/recent-map.ts'
@@ -44,6 +45,7 @@ const FREE_PRICE: Price = {
 export function compatible(settings: CompatibleSettings): Provider {
   const { name, callerKeys } = settings
   const isFree = settings.prices === 'free'
+  const isXai = PROVIDER_SPELLINGS.get('xai')?.includes(settings.prices) ?? false
   const forwarder = new HttpForwarder({
     baseUrl: settings.baseUrl,
     credentials: credentialsOf(settings),
@@ -59,7 +61,7 @@ export function compatible(settings: CompatibleSettings): Provider {
     configured: callerKeys || settings.missingVariable === undefined,
     callerKeys,
     ...(settings.costField === '' ? {} : { costField: settings.costField }),
-    priceName: isFree || settings.prices === '' ? name : priceNameAt(settings.prices, settings.baseUrl),
+    priceName: isFree ? name : priceNameAt(settings.prices || name, settings.baseUrl),
     ...(isFree ? { unlistedPrice: FREE_PRICE } : {}),
     deployments: new Map(Object.entries(settings.deployments)),
     defaultModel: settings.model,
@@ -68,7 +70,7 @@ export function compatible(settings: CompatibleSettings): Provider {
     rules,
     rulesFor: (model) => {
       let known = rulesByModel.get(model)
-      if (!known) rulesByModel.set(model, (known = rulesForModel(rules, model, settings.prices === 'xai')))
+      if (!known) rulesByModel.set(model, (known = rulesForModel(rules, model, isXai)))
       return known
     },
     capField: settings.capField,

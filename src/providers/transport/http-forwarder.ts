@@ -5,6 +5,7 @@ import { type Dispatcher, Pool } from 'undici'
 import { SlotCache } from '../../core/slot-cache.ts'
 import { TurnBatcher } from '../../core/turn-batcher.ts'
 import type { HeaderList } from '../../wire/dialect.ts'
+import { listsHeaders, withoutListedHeaders } from '../../wire/headers.ts'
 import type { AnswerListener, CallerKey, Provider, RequestControl, UpstreamRequest } from '../provider.ts'
 
 /** The address of a provider, and the fields that every request to it gets. */
@@ -57,11 +58,11 @@ const DROPPED_REQUEST_HEADERS = new Set([
   'origin',
   'referer',
   'forwarded',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
   'x-real-ip',
 ])
+
+/** What the caller tells the gateway, and what a proxy in front of the gateway tells about the caller. */
+const DROPPED_REQUEST_PREFIX = /^x-(bursar|forwarded)-/
 
 const ACCEPT_ENCODING = 'accept-encoding'
 
@@ -146,11 +147,14 @@ export class HttpForwarder {
   #headersOf(outgoing: UpstreamRequest, credentials: HeaderList): HeaderList {
     const headers: HeaderList = []
     for (let index = 0; index + 1 < outgoing.headers.length; index += 2) {
-      const name = forwardedNames.get(outgoing.headers[index] ?? '')
+      const given = outgoing.headers[index] ?? ''
+      const value = outgoing.headers[index + 1] ?? ''
+      const name = forwardedNames.get(given)
+      if (name === undefined && listsHeaders(given, value))
+        return this.#headersOf({ ...outgoing, headers: withoutListedHeaders(outgoing.headers) }, credentials)
       if (name === undefined || this.#headerNames.has(name)) continue
       // Without a body there is no type: some servers then expect JSON.
       if (name === 'content-type' && outgoing.body.length === 0) continue
-      const value = outgoing.headers[index + 1] ?? ''
       headers.push(name, name === ACCEPT_ENCODING ? readableEncodings(value, outgoing.needsPlainAnswer) : value)
     }
     headers.push(...this.#headers, ...credentials)
@@ -189,7 +193,8 @@ function parameterName(part: string): string {
 /** A header's name as it is forwarded; undefined if it is not forwarded. Saves 1 µs for 18 headers: 2 % of a call. */
 const forwardedNames = new SlotCache((name) => {
   const lower = name.toLowerCase()
-  return DROPPED_REQUEST_HEADERS.has(lower) || lower.startsWith('x-bursar-') ? undefined : lower
+  const isDropped = DROPPED_REQUEST_HEADERS.has(lower) || DROPPED_REQUEST_PREFIX.test(lower)
+  return isDropped ? undefined : lower
 })
 
 /** The encodings that both the client and the taps can read. `identity` alone if the answer must be plain. */

@@ -1,6 +1,6 @@
 // SDK post: POST requests through OpenAI's and Anthropic's SDKs, which are generated alike.
 
-import { isRecord } from '../../core/json-values.ts'
+import { isRecord, parseFirstObject } from '../../core/json-values.ts'
 import { type ProviderSettings, secretOf, type UpstreamRequest } from '../provider.ts'
 import type { HttpForwarder } from './http-forwarder.ts'
 import { type FetchOptions, pooledFetch } from './pooled-fetch.ts'
@@ -46,7 +46,7 @@ export function createSdkRequests(
   forwarder: HttpForwarder,
   { apiKey, baseUrl }: ProviderSettings,
 ): (outgoing: UpstreamRequest) => SdkRequest {
-  const fetch = pooledFetch(forwarder)
+  const fetch = withErrorObjects(pooledFetch(forwarder))
   const clientFor = (key: string) =>
     sdk.newClient({ apiKey: key, baseURL: baseUrl, maxRetries: 0, timeout: TIMEOUT_MS, logLevel: 'off', fetch })
   let ownClient: Promise<SdkClient> | undefined
@@ -58,6 +58,21 @@ export function createSdkRequests(
     },
     errorAnswerIn: (error) => errorAnswerIn(sdk, error),
   })
+}
+
+/** Google's endpoint for OpenAI's callers puts an error into an array. SDKs would lose it: they get the error alone. */
+function withErrorObjects(send: ReturnType<typeof pooledFetch>): ReturnType<typeof pooledFetch> {
+  return async (input, init) => {
+    const response = await send(input, init)
+    if (response.status < 400) return response
+    // A body that breaks off leaves the status, which tells enough.
+    const text = await response.text().catch(() => '')
+    const { status, headers } = response
+    return new Response(text.trimStart().startsWith('[') ? JSON.stringify(parseFirstObject(text) ?? {}) : text, {
+      status,
+      headers,
+    })
+  }
 }
 
 /** An SDK's error for an answer has its status, its headers, and a part of its body. */

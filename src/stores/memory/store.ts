@@ -20,6 +20,7 @@ import {
   type Settlement,
   type SettleResult,
   type Store,
+  type StoreHealth,
   StoreUnavailable,
   type SumQuery,
 } from '../store.ts'
@@ -31,6 +32,8 @@ const DEFAULT_MAX_ENTRIES = 10_000
 /** Meters, ledger and registry in memory. A reader that follows `settledSeq` misses entries that were dropped. */
 export class MemoryStore implements Store {
   readonly registry = new MemoryRegistry()
+  /** Memory stands on no file. */
+  readonly health: StoreHealth = { failure: undefined, watch() {} }
   readonly #levels = new Levels()
   readonly #openCalls = new OpenCalls<Reservation>()
   readonly #entries: Ring<Entry>

@@ -3,6 +3,16 @@
 import { closeSync, existsSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { StoreUnusable } from '../store.ts'
+import {
+  checkAccess,
+  checkNoStrayLog,
+  closeToOthers,
+  createPrivateFile,
+  type LedgerPaths,
+  ownerFileOf,
+  pathsOf,
+  unusable,
+} from './file-access.ts'
 import { APPLICATION_ID, MIGRATIONS } from './migrations.ts'
 
 /** SQLite's `PRAGMA synchronous`: see `SqliteOptions`. */
@@ -11,6 +21,8 @@ export type Synchronous = 'normal' | 'full'
 /** An open file that this process owns. */
 export interface LedgerFile {
   readonly db: DatabaseSync
+  /** Undefined for a ledger in memory. */
+  readonly paths: LedgerPaths | undefined
   /** Closes the connection and gives up the ownership. */
   readonly release: () => void
 }
@@ -23,32 +35,39 @@ const HEADER_BYTES = 100
 /** Opening waits for a process that reads the file. Commits do not wait: they are tried again later. */
 const OPEN_TIMEOUT_MS = 1000
 /** The log is cut to this size when it restarts. */
-const MAX_LOG_BYTES = 64 * 1024 * 1024
+export const MAX_LOG_BYTES = 64 * 1024 * 1024
 
 /** Throws StoreUnusable and leaves the file untouched if another process owns it, or if this version does not know it. */
 export function openFile(path: string, synchronous: Synchronous): LedgerFile {
   if (path === ':memory:') {
     const db = new DatabaseSync(path)
     migrate(db)
-    return { db, release: () => db.close() }
+    return { db, paths: undefined, release: () => db.close() }
   }
+  const paths = pathsOf(path)
   try {
-    checkHeader(path)
-    const owner = acquireOwnership(path)
+    checkAccess(paths.real)
+    checkHeader(paths.real)
+    const owner = acquireOwnership(paths.real)
     try {
-      return openOwned(path, synchronous, owner)
+      return openOwned(paths, synchronous, owner)
     } catch (error) {
       owner.close()
       throw error
     }
   } catch (error) {
     if (error instanceof StoreUnusable) throw error
-    throw new StoreUnusable(`${path} cannot be opened: ${messageOf(error)}`, { cause: error })
+    throw unusable(paths.real, messageOf(error), error)
   }
 }
 
-function openOwned(path: string, synchronous: Synchronous, owner: DatabaseSync): LedgerFile {
-  if (!existsSync(path) || statSync(path).size === 0) createFile(path)
+function openOwned(paths: LedgerPaths, synchronous: Synchronous, owner: DatabaseSync): LedgerFile {
+  const path = paths.real
+  if (!existsSync(path) || statSync(path).size === 0) {
+    checkNoStrayLog(path)
+    createFile(path)
+  }
+  closeToOthers(path)
   const db = new DatabaseSync(path, { timeout: OPEN_TIMEOUT_MS })
   try {
     checkVersion(path, versionOf(db))
@@ -61,6 +80,7 @@ function openOwned(path: string, synchronous: Synchronous, owner: DatabaseSync):
   }
   return {
     db,
+    paths,
     release: () => {
       db.close()
       owner.close()
@@ -73,6 +93,7 @@ function createFile(path: string): void {
   const draft = `${path}.new`
   rmSync(draft, { force: true })
   rmSync(`${draft}-journal`, { force: true })
+  createPrivateFile(draft)
   const db = new DatabaseSync(draft)
   migrate(db)
   db.exec('PRAGMA journal_mode = WAL')
@@ -131,7 +152,8 @@ function checkVersion(path: string, version: number): void {
 
 /** An exclusive transaction on a file beside the ledger. The operating system ends it with the process, even after a kill. */
 function acquireOwnership(path: string): DatabaseSync {
-  const ownerPath = `${path}.owner`
+  const ownerPath = ownerFileOf(path)
+  createPrivateFile(ownerPath)
   const owner = new DatabaseSync(ownerPath, { timeout: 0 })
   try {
     owner.exec('BEGIN EXCLUSIVE')

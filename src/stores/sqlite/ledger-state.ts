@@ -22,6 +22,7 @@ import {
   type PendingSettlement,
 } from './batch.ts'
 import { IdSource } from './id-source.ts'
+import type { LedgerHealth } from './ledger-health.ts'
 import { parseCharges } from './levels.ts'
 import { entryOf, prepareEntries } from './rows.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -41,12 +42,12 @@ export class LedgerState implements BatchObserver {
   #lastSeq: number
   #lateSettlements = 0
 
-  constructor(db: DatabaseSync, timers: Timers, now: Instant) {
+  constructor(db: DatabaseSync, timers: Timers, health: LedgerHealth, now: Instant) {
     this.#db = db
     this.now = now
     const tables = new LedgerTables(db)
     this.levels = new Levels((key) => tables.levels.find(key, this.now.monoMs))
-    this.writeQueue = new WriteQueue({ db, timers, tables, levels: this.levels, observer: this })
+    this.writeQueue = new WriteQueue({ db, timers, tables, levels: this.levels, observer: this, health })
     const last = findLast(db)
     // Ids of rows that could not be written are in no row. They are not given again.
     this.#ids = new IdSource(Math.max(last.id, this.writeQueue.openFrom - 1))

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads'
 import type { Timer, Timers } from '../../core/clock.ts'
 import { StoreUnavailable } from '../store.ts'
 import { type LedgerQuery, type LedgerQueryResults, runLedgerQuery } from './queries.ts'
-import type { WorkerReply, WorkerRequest } from './worker.ts'
+import type { WorkerAlarm, WorkerReply, WorkerRequest } from './worker.ts'
 
 interface PendingQuery {
   readonly resolve: (value: unknown) => void
@@ -39,6 +39,8 @@ interface WorkerOptions {
   readonly path: string
   readonly checkpointMs: number
   readonly timers: Timers
+  /** Another program wrote to the ledger. */
+  readonly onForeignWrite: () => void
 }
 
 /** Starts its thread for the first query or checkpoint, and another thread if that one dies. */
@@ -92,7 +94,10 @@ export class WorkerQueryRunner implements QueryRunner {
       { workerData: { path, checkpointMs } },
     )
     worker.unref()
-    worker.on('message', (reply: WorkerReply) => this.#onReply(reply))
+    worker.on('message', (message: WorkerReply | WorkerAlarm) => {
+      if ('writtenByOthers' in message) this.#options.onForeignWrite()
+      else this.#onReply(message)
+    })
     worker.on('error', (error) => this.#onWorkerLost(worker, error))
     worker.on('exit', () => this.#onWorkerLost(worker, new Error('The thread ended.')))
     this.#worker = worker

@@ -6,6 +6,7 @@ import type { AuditLine, Document, DocumentDraft, DocumentKind, Registry, WriteO
 import { StoreUnavailable } from '../store.ts'
 import { Watchers } from '../watchers.ts'
 import { isBusy } from './file.ts'
+import type { LedgerHealth } from './ledger-health.ts'
 import { sleep } from './sleep.ts'
 
 const BUSY_RETRY_MS = 5
@@ -15,13 +16,15 @@ const MAX_BUSY_RETRIES = 400
 export class SqliteRegistry implements Registry {
   readonly #db: DatabaseSync
   readonly #timers: Timers
+  readonly #health: Pick<LedgerHealth, 'isLost'>
   readonly #watchers = new Watchers()
   #version: number
 
   /** @param db the store's connection, which the store closes */
-  constructor(db: DatabaseSync, timers: Timers) {
+  constructor(db: DatabaseSync, timers: Timers, health: Pick<LedgerHealth, 'isLost'>) {
     this.#db = db
     this.#timers = timers
+    this.#health = health
     const last = db.prepare(`SELECT max((SELECT coalesce(max(version), 0) FROM document),
       (SELECT coalesce(max(version), 0) FROM audit)) AS version`)
     this.#version = Number(last.get()?.version)
@@ -48,6 +51,7 @@ export class SqliteRegistry implements Registry {
 
   /** One transaction in one turn, so that the store cannot write in between. Returns the new version. */
   #save(kind: DocumentKind, id: string, after: string | null, origin: WriteOrigin): number {
+    if (this.#health.isLost) throw new Error('The ledger is lost.')
     this.#db.exec('BEGIN IMMEDIATE')
     try {
       const version = this.#version + 1

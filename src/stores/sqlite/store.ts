@@ -22,11 +22,15 @@ import {
   type SumQuery,
 } from '../store.ts'
 import type { OpenRow, PendingAmendment, PendingSettlement } from './batch.ts'
-import { type LedgerFile, openFile, type Synchronous } from './file.ts'
+import { type LedgerFile, MAX_LOG_BYTES, openFile, type Synchronous } from './file.ts'
+import { unusable } from './file-access.ts'
+import { FileWatch } from './file-watch.ts'
+import { LedgerHealth } from './ledger-health.ts'
 import { SqliteLedgerReader } from './ledger-reader.ts'
 import { LedgerState } from './ledger-state.ts'
 import { InlineQueryRunner, type QueryRunner, WorkerQueryRunner } from './query-runner.ts'
 import { SqliteRegistry } from './registry.ts'
+import { WriteProbe } from './write-probe.ts'
 
 export interface SqliteOptions {
   /** Calls that an earlier process left open are settled at this instant. */
@@ -48,12 +52,15 @@ const DEFAULT_CHECKPOINT_MS = 1000
  */
 export class SqliteStore implements Store {
   readonly registry: Registry
+  readonly health = new LedgerHealth()
   /** Only the store, its reader and its registry use the connection. Tests break it on purpose. */
   readonly db: DatabaseSync
   readonly #file: LedgerFile
   readonly #state: LedgerState
   readonly #queries: QueryRunner
   readonly #reader: LedgerReader
+  readonly #probe: WriteProbe
+  readonly #watch: FileWatch | undefined
   #closed = false
   #generationTurnedAtMs: number
   /** Settled at opening. The first sweep returns them. */
@@ -64,22 +71,29 @@ export class SqliteStore implements Store {
     const { now, timers, synchronous = 'normal', checkpointMs = DEFAULT_CHECKPOINT_MS } = options
     this.#generationTurnedAtMs = now.monoMs
     this.#file = openFile(path, synchronous)
+    const { health } = this
+    const { paths } = this.#file
     const db = (this.db = this.#file.db)
     try {
-      this.#state = new LedgerState(db, timers, now)
+      this.#state = new LedgerState(db, timers, health, now)
       this.#expiredAtOpening = this.#state.recover()
-      this.registry = new SqliteRegistry(db, timers)
+      this.registry = new SqliteRegistry(db, timers, health)
+      this.#watch = paths && new FileWatch({ paths, maxLogBytes: MAX_LOG_BYTES, timers, health })
     } catch (error) {
       this.#file.release()
-      if (error instanceof StoreUnavailable) throw error
+      if (error instanceof StoreUnavailable) throw unusable(path, health.writeError, error)
       throw new StoreUnusable(`${path} cannot be read: ${error}`, { cause: error })
     }
-    this.#queries =
-      path === ':memory:' ? new InlineQueryRunner(db) : new WorkerQueryRunner({ path, checkpointMs, timers })
+    this.#probe = new WriteProbe({ db, timers, health, flush: () => this.#state.writeQueue.flush() === 'written' })
+    const onForeignWrite = () => health.lost({ path, verb: 'written by another program' })
+    this.#queries = paths
+      ? new WorkerQueryRunner({ path: paths.real, checkpointMs, timers, onForeignWrite })
+      : new InlineQueryRunner(db)
     this.#reader = new SqliteLedgerReader(db, this.#state, this.#queries)
   }
 
   async reserve(reservations: readonly Reservation[], now: Instant): Promise<readonly Admission[]> {
+    this.#assertNotLost()
     this.#setNow(now)
     const rows: OpenRow[] = []
     const admissions = this.#reserveAll(reservations, now, rows)
@@ -100,6 +114,7 @@ export class SqliteStore implements Store {
   }
 
   async amend(amendments: readonly Amendment[], now: Instant): Promise<readonly Admission[]> {
+    this.#assertNotLost()
     this.#setNow(now)
     const pending: PendingAmendment[] = []
     const answers = this.#amendAll(amendments, now, pending)
@@ -130,6 +145,7 @@ export class SqliteStore implements Store {
   }
 
   async append(records: readonly LedgerRecord[], now: Instant): Promise<void> {
+    if (records.some(({ kind }) => kind !== 'refusals')) this.#assertNotLost()
     this.#setNow(now)
     let isWaiting = false
     for (const record of records) {
@@ -193,11 +209,13 @@ export class SqliteStore implements Store {
   async close(_now: Instant): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.#watch?.stop()
+    this.#probe.stop()
     await this.#queries.close()
     await this.#state.writeQueue.flushAndRead(true, () => {})
     this.#state.writeQueue.stop()
     try {
-      this.db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+      if (!this.health.isLost) this.db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
     } catch {
       // The log is whole without a checkpoint. The next start reads it.
     }
@@ -207,6 +225,11 @@ export class SqliteStore implements Store {
   #setNow(now: Instant): void {
     this.#assertOpen()
     this.#state.now = now
+  }
+
+  /** A file that was cut or replaced cannot be trusted for reading levels either. */
+  #assertNotLost(): void {
+    if (this.health.isLost) throw new StoreUnavailable('The ledger is lost.')
   }
 
   #assertOpen(): void {

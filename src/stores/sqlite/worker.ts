@@ -1,7 +1,9 @@
 // The ledger's second thread: answers queries and moves the write-ahead log into the file. It never writes rows.
 
 import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
+import { ForeignWrites } from './foreign-writes.ts'
 import { type LedgerQuery, runLedgerQuery } from './queries.ts'
 
 /** A message from the owner. */
@@ -11,6 +13,9 @@ export type WorkerRequest = { readonly id: number; readonly query: LedgerQuery }
 export type WorkerReply =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: string }
+
+/** A message to the owner: another program wrote to the ledger. Sent once. */
+export type WorkerAlarm = { readonly writtenByOthers: true }
 
 /** 16 MB of log. From here on the log is restarted as soon as little of it is left to move. */
 const RESTART_LOG_FRAMES = 4096
@@ -26,9 +31,15 @@ function serveRequests(
   port: NonNullable<typeof parentPort>,
   { path, checkpointMs }: { path: string; checkpointMs: number },
 ): void {
-  const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS })
+  // `rw`: a ledger that is gone is not created anew.
+  const db = new DatabaseSync(`${pathToFileURL(path)}?mode=rw`, { timeout: BUSY_TIMEOUT_MS })
   db.exec('PRAGMA query_only = ON')
-  const checkpoints = setInterval(() => checkpoint(db), checkpointMs)
+  const foreignWrites = new ForeignWrites(path)
+  const checkpoints = setInterval(() => {
+    if (foreignWrites.between(() => checkpoint(db))) return
+    clearInterval(checkpoints)
+    port.postMessage({ writtenByOthers: true } satisfies WorkerAlarm)
+  }, checkpointMs)
   port.on('message', (request: WorkerRequest) => {
     if ('close' in request) {
       clearInterval(checkpoints)

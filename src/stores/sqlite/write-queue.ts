@@ -16,6 +16,7 @@ import {
   type PendingReserves,
   type PendingSettlement,
 } from './batch.ts'
+import type { LedgerHealth } from './ledger-health.ts'
 import { findMark } from './marks.ts'
 import { RetryPolicy } from './retry-policy.ts'
 import type { Rollups } from './rollups.ts'
@@ -41,6 +42,7 @@ interface WriteQueueParts {
   readonly tables: LedgerTables
   readonly levels: Levels
   readonly observer: BatchObserver
+  readonly health: LedgerHealth
 }
 
 /**
@@ -55,6 +57,7 @@ export class WriteQueue {
   readonly #tables: LedgerTables
   readonly #levels: Levels
   readonly #observer: BatchObserver
+  readonly #health: LedgerHealth
   readonly #begin: StatementSync
   readonly #commit: StatementSync
   readonly #retryPolicy = new RetryPolicy()
@@ -66,12 +69,13 @@ export class WriteQueue {
   #prunedAtMs: number | undefined
   #prunedKey = ''
 
-  constructor({ db, timers, tables, levels, observer }: WriteQueueParts) {
+  constructor({ db, timers, tables, levels, observer, health }: WriteQueueParts) {
     this.#db = db
     this.#timers = timers
     this.#tables = tables
     this.#levels = levels
     this.#observer = observer
+    this.#health = health
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
     this.openFrom = findMark(db, 'open_from')
@@ -164,6 +168,7 @@ export class WriteQueue {
         return 'written'
       }
       const decision = this.#retryPolicy.afterFailure(error, batch.reserves !== undefined)
+      if (decision.kind === 'drop' || !decision.isBusy) this.#health.unwritable(error.message)
       this.#settlements = batch.settlements
       if (decision.kind === 'drop') {
         batch.failReserves(error)
@@ -183,9 +188,10 @@ export class WriteQueue {
     return new Batch(parts, this.#levels, this.#observer)
   }
 
-  /** One attempt to commit a batch. Returns the error, or undefined once it is written. */
+  /** One attempt to commit a batch. Returns the error, or undefined once it is written. Nothing is written to a ledger that is lost. */
   #attempt(batch: Batch): Error | undefined {
     try {
+      if (this.#health.isLost) throw new StoreUnavailable('The ledger is lost.')
       this.#begin.get()
       batch.writeInto(this.#tables)
       this.#commit.get()
@@ -233,7 +239,7 @@ export class WriteQueue {
   /** Now and then deletes some levels and sums that no call needs any more. */
   prune({ wallMs, monoMs }: Instant): void {
     this.#prunedAtMs ??= monoMs
-    if (monoMs - this.#prunedAtMs < PRUNE_INTERVAL_MS || this.flush() !== 'written') return
+    if (monoMs - this.#prunedAtMs < PRUNE_INTERVAL_MS || this.#health.isLost || this.flush() !== 'written') return
     this.#prunedAtMs = monoMs
     try {
       this.rollups.prune(wallMs)

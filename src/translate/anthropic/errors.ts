@@ -4,6 +4,7 @@ import type { ChatError, ErrorKind } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
 import type { ErrorContext } from '../../wire/dialect.ts'
 import { KIND_OF_STATUS } from '../dialect-fields.ts'
+import { refineError } from '../error-kinds.ts'
 
 const MAX_MESSAGE_CHARACTERS = 2_000
 
@@ -30,11 +31,12 @@ export function readError(status: number, body: unknown): ChatError {
   const { type, message, details } = recordOf(answer.error)
   const code = recordOf(details).error_code ?? type
   const text = [message, answer.message].find((candidate) => typeof candidate === 'string' && candidate !== '')
+  const shown =
+    typeof text === 'string' ? text.slice(0, MAX_MESSAGE_CHARACTERS) : `The provider answered with status ${status}.`
   return {
     status,
-    kind: kindOf(status, type, code, text),
-    message:
-      typeof text === 'string' ? text.slice(0, MAX_MESSAGE_CHARACTERS) : `The provider answered with status ${status}.`,
+    ...refineError(kindOf(status, type, code, text), shown, [code]),
+    message: shown,
     ...(typeof code === 'string' ? { code: code.slice(0, MAX_MESSAGE_CHARACTERS) } : {}),
   }
 }
@@ -51,6 +53,8 @@ function kindOf(status: number, type: unknown, code: unknown, message: unknown):
 
 const TYPES: Readonly<Record<ErrorKind, string>> = {
   invalid: 'invalid_request_error',
+  contextLength: 'invalid_request_error',
+  contentFilter: 'invalid_request_error',
   unauthenticated: 'authentication_error',
   forbidden: 'permission_error',
   notFound: 'not_found_error',
@@ -76,9 +80,16 @@ export function writeError(error: ChatError, context: ErrorContext): string {
     type: 'error',
     error: {
       type: isSpent ? TYPES.rate : TYPES[error.kind],
-      message: error.message.slice(0, MAX_MESSAGE_CHARACTERS),
+      message: messageOf(error).slice(0, MAX_MESSAGE_CHARACTERS),
       ...(Object.keys(details).length > 0 ? { details } : {}),
     },
     request_id: context.callId || undefined,
   })
+}
+
+/** Anthropic's words for a prompt that is too long, on which Claude Code acts; otherwise the provider's own. */
+function messageOf({ kind, message, tokens, maxTokens }: ChatError): string {
+  if (kind !== 'contextLength' || message.startsWith('prompt is too long')) return message
+  const isKnown = tokens !== undefined && maxTokens !== undefined
+  return `prompt is too long: ${isKnown ? `${tokens} tokens > ${maxTokens} maximum` : message}`
 }

@@ -2,9 +2,9 @@
 
 import type { ChatEvent, JsonObject } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
+import { stringifyJson } from '../arguments.ts'
 import { readName } from '../dialect-fields.ts'
 import type { EventReader } from '../translator.ts'
-import { stringifyJson } from './arguments.ts'
 import { DIALECT, isEmpty } from './dialect-fields.ts'
 import { readError } from './errors.ts'
 import { readStopReason } from './response.ts'

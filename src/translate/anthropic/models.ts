@@ -58,6 +58,13 @@ export function supportsStrictTools(model: string): boolean {
   return generationOf(model).hasStrictTools
 }
 
+/** The levels of effort that the model accepts; undefined if it thinks by a budget, or not at all. */
+export function effortsOf(model: string): readonly Effort[] | undefined {
+  const { thinking, hasXhighEffort } = generationOf(model)
+  if (thinking === 'none' || thinking === 'budget') return undefined
+  return hasXhighEffort ? ['none', 'low', 'medium', 'high', 'xhigh', 'max'] : ['none', 'low', 'medium', 'high', 'max']
+}
+
 /** Whether the model must call a tool. */
 export function isForced(choice: ToolChoice | undefined): boolean {
   return choice?.kind === 'required' || (choice?.kind === 'tools' && choice.required)

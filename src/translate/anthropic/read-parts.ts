@@ -11,8 +11,9 @@ import type {
 } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
+import { stringifyJson } from '../arguments.ts'
 import { ExtrasDraft } from '../dialect-fields.ts'
-import { stringifyJson } from './arguments.ts'
+import { placed } from '../places.ts'
 import { ANTHROPIC_EXTRAS, cacheOf, DIALECT, isEmpty, optionalField } from './dialect-fields.ts'
 
 /** The name of each tool call's tool, by the call's id. The reader adds to it while it reads a conversation. */
@@ -20,19 +21,23 @@ export type ToolNames = Map<string, string>
 
 const MESSAGE_FIELDS = new Set(['role', 'content'])
 
-/** Throws Problem `invalid_request` if `message` is no message of this dialect. */
-export function readMessage(message: unknown, names: ToolNames): ChatMessage {
-  if (!isRecord(message)) throw invalidField('messages', 'must hold objects only')
+/**
+ * Throws Problem `invalid_request` if `message` is no message of this dialect.
+ * @param path its place in the request: `messages[0]`
+ */
+export function readMessage(message: unknown, path: string, names: ToolNames): ChatMessage {
+  if (!isRecord(message)) throw invalidField(path, 'must be an object')
   const { role, content } = message
   if (role !== 'user' && role !== 'assistant' && role !== 'system')
-    throw invalidField('messages', 'must have the role user, assistant or system in every message')
-  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
-  extras.keepRest(message, MESSAGE_FIELDS)
+    throw invalidField(`${path}.role`, 'must be user, assistant or system')
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS, path)
+  extras.keepRest(message, MESSAGE_FIELDS, { isEcho: true })
   // The hint tells a system message of the conversation from the field `system`, which is read without a hint.
   if (role === 'system') extras.hint('role', null)
-  const parts = readContent(content, 'messages', names)
+  const parts = readContent(content, `${path}.content`, names)
   const results = parts.filter((part) => part.kind === 'toolResult')
-  return { role, parts: [...results, ...parts.filter((part) => part.kind !== 'toolResult')], ...extras.toField() }
+  const ordered = [...results, ...parts.filter((part) => part.kind !== 'toolResult')]
+  return placed({ role, parts: ordered, ...extras.toField() }, path)
 }
 
 export function readSystem(content: unknown): ChatMessage {
@@ -40,27 +45,31 @@ export function readSystem(content: unknown): ChatMessage {
 }
 
 /** Content is a string or a list of blocks. */
-function readContent(content: unknown, field: string, names: ToolNames): Part[] {
+function readContent(content: unknown, path: string, names: ToolNames): Part[] {
   if (typeof content === 'string') return [{ kind: 'text', text: content }]
   if (content === undefined || content === null) return []
-  if (!Array.isArray(content)) throw invalidField(field, 'must hold a string or a list of content blocks')
-  return content.map((block) => readBlock(block, field, names))
+  if (!Array.isArray(content)) throw invalidField(path, 'must be a string or a list of content blocks')
+  return content.map((block, index) => readBlock(block, `${path}[${index}]`, names))
 }
 
 /** Throws Problem `invalid_request` for a tool call without a name or an id, and for a result without a call. */
-export function readBlock(block: unknown, field: string, names: ToolNames): Part {
-  if (!isRecord(block) || typeof block.type !== 'string')
-    throw invalidField(field, 'must hold content blocks that are objects with a type')
+export function readBlock(block: unknown, path: string, names: ToolNames): Part {
+  if (!isRecord(block)) throw invalidField(path, 'must be an object')
+  if (typeof block.type !== 'string') throw invalidField(`${path}.type`, 'must be a string')
+  return placed(readTypedBlock(block, path, names), path)
+}
+
+function readTypedBlock(block: JsonObject, path: string, names: ToolNames): Part {
   switch (block.type) {
     case 'thinking':
     case 'redacted_thinking':
       return readThinking(block) ?? dialectPart(block)
     case 'tool_use':
-      return readToolUse(block, field, names)
+      return readToolUse(block, path, names)
     case 'tool_result':
-      return readToolResult(block, field, names)
+      return readToolResult(block, path, names)
   }
-  return readPlain(block) ?? dialectPart(block)
+  return readPlain(block, path) ?? dialectPart(block)
 }
 
 function dialectPart(block: JsonObject): Part {
@@ -68,30 +77,32 @@ function dialectPart(block: JsonObject): Part {
 }
 
 /** Reads text, images and documents; undefined if only Anthropic can read the block. */
-function readPlain(block: JsonObject): TextPart | MediaPart | undefined {
+function readPlain(block: JsonObject, path: string): TextPart | MediaPart | undefined {
   switch (block.type) {
     case 'text':
-      return typeof block.text === 'string' ? textPart(block.text, block, TEXT_FIELDS, TEXT_HINTS) : undefined
+      return typeof block.text === 'string'
+        ? { kind: 'text', text: block.text, ...readCommon(block, path, TEXT_FIELDS) }
+        : undefined
     case 'image':
-      return readImage(block)
+      return readImage(block, path)
     case 'document':
-      return readDocument(block)
+      return readDocument(block, path)
     case 'search_result':
-      return readSearchResult(block)
+      return readSearchResult(block, path)
   }
   return undefined
 }
 
 const TEXT_FIELDS = new Set(['type', 'text', 'cache_control'])
-const TEXT_HINTS = new Set(['citations'])
 
-function textPart(text: string, block: JsonObject, known: ReadonlySet<string>, hints: ReadonlySet<string>): TextPart {
-  return { kind: 'text', text, ...readCommon(block, known, hints, new ExtrasDraft(ANTHROPIC_EXTRAS)) }
-}
-
-/** The cache hint and the extras, which every block can have. */
-function readCommon(block: JsonObject, known: ReadonlySet<string>, hints: ReadonlySet<string>, extras: ExtrasDraft) {
-  extras.keepRest(block, known, { hints })
+/** The cache hint and the extras, which every block can have. What stands beside the known fields is an echo or a detail. */
+function readCommon(
+  block: JsonObject,
+  path: string,
+  known: ReadonlySet<string>,
+  extras = new ExtrasDraft(ANTHROPIC_EXTRAS, path),
+) {
+  extras.keepRest(block, known, { isEcho: true })
   const control = block.cache_control
   const cache = cacheOf(control)
   if (!isEmpty(control) && cache === undefined) extras.hint('cache_control', control)
@@ -99,17 +110,10 @@ function readCommon(block: JsonObject, known: ReadonlySet<string>, hints: Readon
 }
 
 const MEDIA_FIELDS = new Set(['type', 'source', 'title', 'cache_control'])
-const MEDIA_HINTS = new Set(['citations', 'context'])
 
-function readImage(block: JsonObject): MediaPart | undefined {
+function readImage(block: JsonObject, path: string): MediaPart | undefined {
   const media = readSource(block.source, 'image/*')
-  return (
-    media && {
-      kind: 'media',
-      ...media,
-      ...readCommon(block, MEDIA_FIELDS, MEDIA_HINTS, new ExtrasDraft(ANTHROPIC_EXTRAS)),
-    }
-  )
+  return media && placed<MediaPart>({ kind: 'media', ...media, ...readCommon(block, path, MEDIA_FIELDS) }, path)
 }
 
 /** A source with inline data or a URL; undefined for any other kind of source. */
@@ -120,38 +124,40 @@ function readSource(source: unknown, defaultType: string): Pick<MediaPart, 'medi
   return { mediaType: typeof mediaType === 'string' ? mediaType : defaultType, source: { base64: data } }
 }
 
-function readDocument(block: JsonObject): MediaPart | TextPart | undefined {
+function readDocument(block: JsonObject, path: string): MediaPart | TextPart | undefined {
   const { source, title } = block
   const media = readSource(source, 'application/pdf')
   if (media) {
-    const common = readCommon(block, MEDIA_FIELDS, MEDIA_HINTS, new ExtrasDraft(ANTHROPIC_EXTRAS))
-    return { kind: 'media', ...media, ...(typeof title === 'string' ? { name: title } : {}), ...common }
+    const common = readCommon(block, path, MEDIA_FIELDS)
+    return placed<MediaPart>(
+      { kind: 'media', ...media, ...(typeof title === 'string' ? { name: title } : {}), ...common },
+      path,
+    )
   }
   const { type, media_type: mediaType, data, content } = recordOf(source)
   if (type === 'text' && mediaType === 'text/plain' && typeof data === 'string') {
-    const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
+    const extras = new ExtrasDraft(ANTHROPIC_EXTRAS, path)
     // The empty hint tells this document from plain text. The text itself holds the source's data.
     extras.hint('source', null)
-    return { kind: 'text', text: data, ...readCommon(block, DOCUMENT_FIELDS, DOCUMENT_HINTS, extras) }
+    return { kind: 'text', text: data, ...readCommon(block, path, DOCUMENT_FIELDS, extras) }
   }
   const text = type === 'content' ? textOf(content) : undefined
-  return text === undefined ? undefined : { kind: 'text', text, ...wholeBlockExtras(block) }
+  return text === undefined ? undefined : { kind: 'text', text, ...wholeBlockExtras(block, path) }
 }
 
 const DOCUMENT_FIELDS = new Set(['type', 'source', 'cache_control'])
-const DOCUMENT_HINTS = new Set(['citations', 'context', 'title'])
 
 /** A search result is text under its title for other dialects. */
-function readSearchResult(block: JsonObject): TextPart | undefined {
+function readSearchResult(block: JsonObject, path: string): TextPart | undefined {
   const found = textOf(block.content)
   if (found === undefined) return undefined
   const heads = [block.title, block.source].filter((head) => typeof head === 'string' && head !== '')
-  return { kind: 'text', text: [...heads, found].join('\n'), ...wholeBlockExtras(block) }
+  return { kind: 'text', text: [...heads, found].join('\n'), ...wholeBlockExtras(block, path) }
 }
 
 /** Extras that keep the whole block, under the name of its type. */
-function wholeBlockExtras(block: JsonObject): Pick<TextPart, 'extras' | 'cache'> {
-  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
+function wholeBlockExtras(block: JsonObject, path: string): Pick<TextPart, 'extras' | 'cache'> {
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS, path)
   extras.hint(String(block.type), block)
   return { ...optionalField('cache', cacheOf(block.cache_control)), ...extras.toField() }
 }
@@ -177,37 +183,55 @@ function readThinking(block: JsonObject): ReasoningPart | undefined {
 
 const CALL_FIELDS = new Set(['type', 'id', 'name', 'input', 'caller', 'cache_control'])
 
-function readToolUse(block: JsonObject, field: string, names: ToolNames): Part {
+function readToolUse(block: JsonObject, path: string, names: ToolNames): Part {
   const { id, name, input, caller } = block
-  if (typeof id !== 'string' || id === '') throw invalidField(field, 'must hold an id with every tool_use')
-  if (typeof name !== 'string' || name === '') throw invalidField(field, 'must hold a name with every tool_use')
+  if (typeof id !== 'string' || id === '') throw invalidField(`${path}.id`, 'is required')
+  if (typeof name !== 'string' || name === '') throw invalidField(`${path}.name`, 'is required')
   const text = stringifyJson(input ?? {})
-  if (text === undefined) throw invalidField(field, 'must hold a less deeply nested input with every tool_use')
+  if (text === undefined) throw invalidField(`${path}.input`, 'must be nested less deeply')
   names.set(id, name)
-  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
-  // A `direct` caller is the model, as in every dialect. Any other caller is code that runs at Anthropic only.
-  if (recordOf(caller).type !== 'direct' && caller !== undefined) extras.keep('caller', caller)
-  const common = readCommon(block, CALL_FIELDS, new Set(), extras)
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS, path)
+  // A `direct` caller is the model, as in every dialect.
+  if (recordOf(caller).type !== 'direct' && caller !== undefined) extras.hint('caller', caller)
+  const common = readCommon(block, path, CALL_FIELDS, extras)
   return { kind: 'toolCall', id, name, arguments: text, ...common }
 }
 
 const RESULT_FIELDS = new Set(['type', 'tool_use_id', 'content', 'is_error', 'cache_control'])
 
-function readToolResult(block: JsonObject, field: string, names: ToolNames): ToolResultPart {
+function readToolResult(block: JsonObject, path: string, names: ToolNames): ToolResultPart {
   const { tool_use_id: callId, content, is_error: failed } = block
   const name = typeof callId === 'string' ? names.get(callId) : undefined
-  if (typeof callId !== 'string' || name === undefined) {
-    throw invalidField(field, 'must hold, before every tool_result, the tool_use with its id')
-  }
-  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
+  if (typeof callId !== 'string' || name === undefined)
+    throw invalidField(`${path}.tool_use_id`, 'must be the id of an earlier tool_use')
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS, path)
   if (failed === false) extras.hint('is_error', false)
   const blocks = typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? [])
-  if (!Array.isArray(blocks))
-    throw invalidField(field, 'must hold a string or a list of content blocks in every tool_result')
+  if (!Array.isArray(blocks)) throw invalidField(`${path}.content`, 'must be a string or a list of content blocks')
   if (isEmpty(content) && content !== undefined) extras.hint('content', content)
-  const parts = isEmpty(content) ? [] : blocks.map((resultBlock) => readPlain(recordOf(resultBlock)))
+  const parts = isEmpty(content)
+    ? []
+    : blocks.map((inner, index) => readResultBlock(recordOf(inner), `${path}.content[${index}]`))
   const readable = parts.filter((part) => part !== undefined)
   if (readable.length < parts.length) extras.keep('content', content)
-  const common = readCommon(block, RESULT_FIELDS, new Set(), extras)
+  const common = readCommon(block, path, RESULT_FIELDS, extras)
   return { kind: 'toolResult', callId, name, parts: readable, failed: failed === true, ...common }
+}
+
+/** The types of blocks whose data only Anthropic has. */
+const UPLOADED_TYPES: ReadonlySet<unknown> = new Set(['image', 'document', 'container_upload'])
+
+/** A block of a result. What only Anthropic's own tools return is text for other dialects. Undefined for an uploaded file. */
+function readResultBlock(block: JsonObject, path: string): TextPart | MediaPart | undefined {
+  const plain = readPlain(block, path)
+  if (plain || UPLOADED_TYPES.has(block.type)) return plain
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS, path)
+  extras.mark('block', block)
+  const text = block.type === 'tool_reference' ? toolReferenceText(block) : (stringifyJson(block) ?? '{}')
+  return { kind: 'text', text, ...extras.toField() }
+}
+
+/** Other providers get every tool with the request, so a tool that was found can be called at once. */
+function toolReferenceText({ tool_name: name }: JsonObject): string {
+  return `The tool ${String(name)} is available now.`
 }

@@ -15,6 +15,7 @@ import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { RequestLine } from '../../wire/dialect.ts'
 import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft } from '../dialect-fields.ts'
+import { placed } from '../places.ts'
 import { ANTHROPIC_EXTRAS, cacheOf, DIALECT, isEmpty, optionalField } from './dialect-fields.ts'
 import { readMessage, readSystem, type ToolNames } from './read-parts.ts'
 
@@ -87,9 +88,15 @@ function keepRegion(region: unknown, extras: ExtrasDraft): void {
 function keepContextManagement(management: unknown, extras: ExtrasDraft): void {
   if (management === undefined) return
   const { edits, ...rest } = recordOf(management)
-  const keepsAll = Array.isArray(edits) && isEmpty(rest) && edits.every((edit) => recordOf(edit).keep === 'all')
+  const keepsAll = Array.isArray(edits) && isEmpty(rest) && edits.every(isHarmless)
   if (keepsAll) extras.hint('context_management', management)
   else extras.keep('context_management', management)
+}
+
+/** Thoughts are sent back to their own provider only, so elsewhere there is nothing of them to clear. */
+function isHarmless(edit: unknown): boolean {
+  const { type, keep } = recordOf(edit)
+  return keep === 'all' || (typeof type === 'string' && type.startsWith('clear_thinking'))
 }
 
 /** The fields that request something. The empty ones become hints. */
@@ -102,7 +109,7 @@ function presentFields(body: JsonObject, extras: ExtrasDraft): JsonObject {
 function readMessages(system: unknown, messages: readonly unknown[]): ChatMessage[] {
   const names: ToolNames = new Map()
   const first = system === undefined ? [] : [readSystem(system)]
-  return [...first, ...messages.map((message) => readMessage(message, names))]
+  return [...first, ...messages.map((message, index) => readMessage(message, `messages[${index}]`, names))]
 }
 
 const TOOL_FIELDS = new Set([
@@ -119,19 +126,24 @@ const TOOL_HINTS = new Set(['eager_input_streaming', 'defer_loading', 'input_exa
 function readTools(tools: unknown): (ToolDefinition | DialectTool)[] | undefined {
   if (tools === undefined) return undefined
   if (!Array.isArray(tools)) throw invalidField('tools', 'must be an array')
-  return tools.map(readTool)
+  return tools.map((tool, index) => placedTool(tool, `tools[${index}]`))
 }
 
-function readTool(tool: unknown): ToolDefinition | DialectTool {
-  if (!isRecord(tool)) throw invalidField('tools', 'must hold objects only')
+function placedTool(tool: unknown, path: string): ToolDefinition | DialectTool {
+  return placed(readTool(tool, path), path)
+}
+
+function readTool(tool: unknown, path: string): ToolDefinition | DialectTool {
+  if (!isRecord(tool)) throw invalidField(path, 'must be an object')
   const { name, type, description, input_schema: schema, strict, cache_control: control } = tool
   if (typeof type === 'string' && type !== '' && type !== 'custom') {
-    return { kind: 'dialect', dialect: DIALECT, name: type, value: tool }
+    // Other providers get every tool with the request, so nothing needs to be searched for.
+    const isHint = type.startsWith('tool_search_tool')
+    return { kind: 'dialect', dialect: DIALECT, name: type, value: tool, ...(isHint && { isHint }) }
   }
-  if (typeof name !== 'string' || name === '') throw invalidField('tools', 'must hold a name in every tool')
-  if (schema !== undefined && !isRecord(schema))
-    throw invalidField('tools', 'must hold an object as the input_schema of every tool')
-  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS)
+  if (typeof name !== 'string' || name === '') throw invalidField(`${path}.name`, 'is required')
+  if (schema !== undefined && !isRecord(schema)) throw invalidField(`${path}.input_schema`, 'must be an object')
+  const extras = new ExtrasDraft(ANTHROPIC_EXTRAS, path)
   extras.keepRest(tool, TOOL_FIELDS, { hints: TOOL_HINTS })
   readCallers(tool.allowed_callers, extras)
   const cache = cacheOf(control)

@@ -10,9 +10,9 @@ import type {
   StopReason,
 } from '../../core/chat.ts'
 import { inputTokens, outputTokens, unitsOf, usageOf } from '../../core/usage.ts'
+import { parseJsonObject } from '../arguments.ts'
 import { ownExtras, readName } from '../dialect-fields.ts'
 import type { ResponseContext } from '../translator.ts'
-import { parseJsonObject } from './arguments.ts'
 import { ANTHROPIC_EXTRAS, DIALECT, legalId } from './dialect-fields.ts'
 import { readBlock } from './read-parts.ts'
 

@@ -7,6 +7,7 @@ import { AnthropicEventReader } from './event-reader.ts'
 import { AnthropicEventWriter } from './event-writer.ts'
 import { readRequest } from './read.ts'
 import { readResponse, writeResponse } from './response.ts'
+import { ANTHROPIC_RULES } from './target-rules.ts'
 import { writeRequest } from './write.ts'
 
 export const anthropicMessagesTranslator: Translator = {
@@ -28,8 +29,14 @@ export const anthropicMessagesTranslator: Translator = {
     reasoning: 'thinking',
     user: 'metadata.user_id',
     cache: 'cache_control',
+    toolName: 'tools.name',
+    toolSchema: 'tools.input_schema',
+    effort: 'output_config.effort',
+    media: 'source',
+    arguments: 'tool_use.input',
   },
   readRequest,
+  rules: ANTHROPIC_RULES,
   writeRequest,
   requestLine: () => ({ path: '/v1/messages', query: '' }),
   readResponse,

@@ -2,6 +2,7 @@
 
 import type {
   ChatMessage,
+  Extras,
   JsonObject,
   MediaPart,
   Part,
@@ -11,10 +12,9 @@ import type {
   ToolResultPart,
 } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
-import { invalidField } from '../../wire/json/errors.ts'
-import { unsupportedExtra, writeExtras } from '../dialect-fields.ts'
-import { unsupported } from '../translator.ts'
-import { parseJsonObject } from './arguments.ts'
+import { parseJsonObject } from '../arguments.ts'
+import { unsupportedPartOrTool, writeExtras } from '../dialect-fields.ts'
+import { invalidPart, unsupportedPart } from '../translator.ts'
 import { ANTHROPIC_EXTRAS, cacheControl, DIALECT, isEmpty, legalId, optionalField } from './dialect-fields.ts'
 
 /** A conversation as the two fields of a request. */
@@ -85,9 +85,10 @@ function writePart(part: Part, role: ChatMessage['role'], dropped: Set<string>):
     case 'refusal':
       return [{ type: 'text', text: part.text }]
     case 'media':
+      if (role === 'assistant') return leaveOut('media', dropped)
       if (role !== 'user')
-        throw unsupported(
-          'messages',
+        throw unsupportedPart(
+          part,
           'Anthropic models accept images and documents in user messages only. Move them to a user message.',
         )
       return [writeMedia(part, dropped)]
@@ -98,9 +99,16 @@ function writePart(part: Part, role: ChatMessage['role'], dropped: Set<string>):
     case 'toolResult':
       return [writeToolResult(part, dropped)]
     case 'dialect':
-      if (part.dialect !== DIALECT) throw unsupportedExtra(part.name)
-      return [part.value]
+      if (part.dialect === DIALECT) return [part.value]
+      if (role === 'assistant') return leaveOut(part.name, dropped)
+      throw unsupportedPartOrTool(part)
   }
+}
+
+/** What the model once made or did at another provider is no need. */
+function leaveOut(name: string, dropped: Set<string>): [] {
+  dropped.add(name)
+  return []
 }
 
 function writeText(part: TextPart, dropped: Set<string>): JsonObject {
@@ -110,11 +118,15 @@ function writeText(part: TextPart, dropped: Set<string>): JsonObject {
     document,
     ...fields
   } = writeExtras(part.extras, ANTHROPIC_EXTRAS, dropped)
-  const wholeBlock = searchResult ?? document
+  const wholeBlock = searchResult ?? document ?? ownMarks(part.extras).block
   if (isRecord(wholeBlock)) return wholeBlock
   const common = { ...fields, ...cacheControl(part.cache) }
   if (source === undefined) return { ...common, type: 'text', text: part.text }
   return { ...common, type: 'document', source: textSource(part.text) }
+}
+
+function ownMarks(extras: Extras | undefined): JsonObject {
+  return extras?.dialect === DIALECT ? (extras.marks ?? {}) : {}
 }
 
 function textSource(data: string): JsonObject {
@@ -127,10 +139,10 @@ function writeMedia(part: MediaPart, dropped: Set<string>): JsonObject {
   const isImage = mediaType.startsWith('image/')
   const isText = mediaType.startsWith('text/') && 'base64' in source
   if (!isImage && !isText && mediaType !== 'application/pdf') {
-    throw unsupported('messages', `Anthropic models accept images, PDFs and text, not '${mediaType.slice(0, 64)}'.`)
+    throw unsupportedPart(part, `Anthropic models accept images, PDFs and text, not '${mediaType.slice(0, 64)}'.`)
   }
   if ('url' in source && !/^https?:/i.test(source.url)) {
-    throw unsupported('messages', 'Anthropic models accept files inline (base64) or by an http or https URL.')
+    throw unsupportedPart(part, 'Anthropic models accept files inline (base64) or by an http or https URL.')
   }
   const common = { ...writeExtras(part.extras, ANTHROPIC_EXTRAS, dropped), ...cacheControl(part.cache) }
   const mediaSource =
@@ -158,15 +170,15 @@ function writeToolUse(part: ToolCallPart, dropped: Set<string>): JsonObject {
     type: 'tool_use',
     id: legalId(part.id),
     name: part.name,
-    input: parseArguments(part.arguments),
+    input: parseArguments(part),
     ...cacheControl(part.cache),
   }
 }
 
-function parseArguments(text: string): JsonObject {
-  const value = parseJsonObject(text)
+function parseArguments(part: ToolCallPart): JsonObject {
+  const value = parseJsonObject(part.arguments)
   if (value) return value
-  throw invalidField('messages', 'must hold a JSON object as the arguments of every tool call')
+  throw invalidPart(part, 'must hold a JSON object as its arguments')
 }
 
 function writeToolResult(part: ToolResultPart, dropped: Set<string>): JsonObject {

@@ -3,7 +3,7 @@
 import type { ChatRequest, DialectTool, JsonObject, OutputFormat, ToolChoice, ToolDefinition } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
-import { unsupportedExtra, writeExtras } from '../dialect-fields.ts'
+import { unsupportedPartOrTool, writeExtras } from '../dialect-fields.ts'
 import { type RequestTarget, unsupported, type WrittenRequest } from '../translator.ts'
 import { ANTHROPIC_EXTRAS, cacheControl, DIALECT, optionalField } from './dialect-fields.ts'
 import { isForced, samplingOf, supportsStrictTools, thinkingOf } from './models.ts'
@@ -36,6 +36,7 @@ export function writeRequest(request: ChatRequest, target: RequestTarget): Writt
       ...optionalField('format', formatOf(request.format)),
     }),
     ...nonEmptyField('metadata', optionalField('user_id', request.user)),
+    ...cacheControl(request.cache),
   }
   return { body: restoreExtras(extras, written), dropped: [...dropped] }
 }
@@ -111,7 +112,7 @@ function choiceOf(choice: ToolChoice | undefined, parallel: boolean | undefined)
 
 function writeTool(tool: ToolDefinition | DialectTool, target: RequestTarget, dropped: Set<string>): JsonObject {
   if (tool.kind === 'dialect') {
-    if (tool.dialect !== DIALECT) throw unsupportedExtra(tool.name)
+    if (tool.dialect !== DIALECT) throw unsupportedPartOrTool(tool)
     return tool.value
   }
   const canBeStrict = supportsStrictTools(target.model)

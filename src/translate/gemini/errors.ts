@@ -4,6 +4,7 @@ import type { ChatError, ErrorKind, JsonObject } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
 import type { ErrorContext } from '../../wire/dialect.ts'
 import { KIND_OF_STATUS } from '../dialect-fields.ts'
+import { refineError } from '../error-kinds.ts'
 
 const MAX_MESSAGE_CHARACTERS = 2_000
 
@@ -27,6 +28,8 @@ const KINDS: ReadonlyMap<unknown, ErrorKind> = new Map<unknown, ErrorKind>([
 /** HTTP status and google.rpc name of each kind of error. */
 const NAMES: Readonly<Record<ErrorKind, readonly [number, string]>> = {
   invalid: [400, 'INVALID_ARGUMENT'],
+  contextLength: [400, 'INVALID_ARGUMENT'],
+  contentFilter: [400, 'INVALID_ARGUMENT'],
   unauthenticated: [401, 'UNAUTHENTICATED'],
   forbidden: [403, 'PERMISSION_DENIED'],
   notFound: [404, 'NOT_FOUND'],
@@ -48,10 +51,12 @@ export function readError(status: number, body: unknown): ChatError {
     typeof error.message === 'string' && error.message !== ''
       ? error.message
       : `The provider answered with status ${knownStatus}.`
+  const shown = message.slice(0, MAX_MESSAGE_CHARACTERS)
+  const kind = isInvalidKey(error.details) ? 'unauthenticated' : kindOf(knownStatus, error.status)
   return {
     status: knownStatus,
-    kind: isInvalidKey(error.details) ? 'unauthenticated' : kindOf(knownStatus, error.status),
-    message: message.slice(0, MAX_MESSAGE_CHARACTERS),
+    ...refineError(kind, shown, [error.status]),
+    message: shown,
     ...(typeof error.status === 'string' ? { code: error.status.slice(0, MAX_MESSAGE_CHARACTERS) } : {}),
   }
 }
@@ -73,9 +78,23 @@ export function errorBody(error: ChatError, context: ErrorContext): JsonObject {
   return {
     error: {
       code: error.status >= 400 && error.status < 600 ? error.status : defaultStatus,
-      message: error.message,
+      message: messageOf(error),
       status,
-      details: [{ ...info, metadata: { callId: context.callId } }],
+      details: [{ ...info, metadata: { callId: context.callId } }, ...retryInfo(error)],
     },
   }
+}
+
+/** Google's SDKs and agents read how long to wait from the body. */
+function retryInfo({ retryAfterMs }: ChatError): JsonObject[] {
+  if (retryAfterMs === undefined) return []
+  return [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: `${Math.ceil(retryAfterMs / 1_000)}s` }]
+}
+
+/** Google's words for a prompt that is too long; otherwise the provider's own. */
+function messageOf({ kind, message, tokens, maxTokens }: ChatError): string {
+  if (kind !== 'contextLength') return message
+  if (tokens === undefined || maxTokens === undefined)
+    return `The input token count exceeds the maximum number of tokens allowed: ${message}`
+  return `The input token count (${tokens}) exceeds the maximum number of tokens allowed (${maxTokens}).`
 }

@@ -10,6 +10,7 @@ import { PartialCall } from './partial-call.ts'
 import {
   candidateIndex,
   candidatesIn,
+  failureOf,
   idOf,
   isBlocked,
   modelOf,
@@ -23,6 +24,8 @@ interface ChoiceState {
   callCount: number
   /** Some models repeat a finish reason in every event. The last one counts. */
   finishReason: unknown
+  finishMessage: unknown
+  hasParts: boolean
   /** A call whose arguments are still arriving. */
   partialCall: PartialCall | undefined
 }
@@ -59,6 +62,11 @@ export class GeminiEventReader implements EventReader {
     for (const [choice, state] of this.#choices) {
       this.#finishPartialCall(choice, state, events)
       if (state.finishReason === undefined) continue
+      const failure = failureOf(state, state.hasParts)
+      if (failure && this.#choices.size === 1) {
+        events.push({ kind: 'error', error: failure })
+        continue
+      }
       events.push({ kind: 'stop', choice, reason: stopOf(state.finishReason, state.callCount > 0) })
       state.finishReason = undefined
     }
@@ -66,7 +74,13 @@ export class GeminiEventReader implements EventReader {
   }
 
   #choiceState(choice: number): ChoiceState {
-    const state = this.#choices.get(choice) ?? { callCount: 0, finishReason: undefined, partialCall: undefined }
+    const state = this.#choices.get(choice) ?? {
+      callCount: 0,
+      finishReason: undefined,
+      finishMessage: undefined,
+      hasParts: false,
+      partialCall: undefined,
+    }
     this.#choices.set(choice, state)
     return state
   }
@@ -77,12 +91,15 @@ export class GeminiEventReader implements EventReader {
     const { parts } = recordOf(candidate.content)
     for (const part of Array.isArray(parts) ? parts : []) {
       const call = recordOf(recordOf(part).functionCall)
+      state.hasParts ||= recordOf(part).text !== ''
       const isPartial = call.willContinue === true || call.partialArgs !== undefined || state.partialCall !== undefined
       if (isRecord(recordOf(part).functionCall) && isPartial)
         this.#readPartialCall(choice, recordOf(part), call, events)
       else this.#readPart(choice, part, events)
     }
-    if (typeof candidate.finishReason === 'string') state.finishReason = candidate.finishReason
+    if (typeof candidate.finishReason !== 'string') return
+    state.finishReason = candidate.finishReason
+    state.finishMessage = candidate.finishMessage
   }
 
   #readPartialCall(choice: number, part: JsonObject, call: JsonObject, events: ChatEvent[]): void {

@@ -12,16 +12,9 @@ import type {
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft } from '../dialect-fields.ts'
+import { placed } from '../places.ts'
 import { nameOf, optionalText, textOf } from './checks.ts'
-import {
-  DIALECT,
-  GEMINI_EXTRAS,
-  GEMINI_HINTS,
-  INSIDE_RESULT_MARK,
-  isEmpty,
-  isMarked,
-  restoreExtras,
-} from './dialect-fields.ts'
+import { DIALECT, GEMINI_EXTRAS, INSIDE_RESULT_MARK, isEmpty, isMarked, restoreExtras } from './dialect-fields.ts'
 
 /** Gives ids to tool calls and to results, since Gemini's callers and models need not. */
 export interface ToolCallIds {
@@ -41,13 +34,16 @@ const METADATA_FIELDS: ReadonlySet<string> = new Set([
 ])
 const MEDIA_FIELDS = new Set(['mimeType', 'data', 'fileUri', 'displayName'])
 const CALL_FIELDS = new Set(['id', 'name', 'args'])
-const RESULT_FIELDS = new Set(['id', 'name', 'response'])
-const RESULT_FIELDS_WITH_PARTS = new Set([...RESULT_FIELDS, 'parts'])
+const RESULT_FIELDS = new Set(['id', 'name', 'response', 'parts'])
 /** URLs of files that only Google can open. */
 const GOOGLE_FILE_URL = /^(gs:|https:\/\/generativelanguage\.googleapis\.com\/)/
 
 /** Throws Problem `invalid_request` if `part` is no part. @param field its path: `contents[0].parts[1]` */
 export function readPart(part: JsonObject, field: string, ids: ToolCallIds): Part {
+  return placed(readTypedPart(part, field, ids), field)
+}
+
+function readTypedPart(part: JsonObject, field: string, ids: ToolCallIds): Part {
   const kinds = DATA_FIELDS.filter((name) => part[name] !== undefined && part[name] !== null)
   if (kinds.length > 1) throw invalidField(field, `must hold one kind of data, not both ${kinds[0]} and ${kinds[1]}`)
   switch (kinds[0]) {
@@ -63,15 +59,15 @@ export function readPart(part: JsonObject, field: string, ids: ToolCallIds): Par
   }
   const name = Object.keys(part).find((key) => !METADATA_FIELDS.has(key) && !isEmpty(part[key]))
   if (name !== undefined) return { kind: 'dialect', dialect: DIALECT, name, value: part }
-  const extras = readExtras(part, [])
+  const extras = readExtras(part, [], field)
   extras.mark('text', null)
   return { kind: 'text', text: '', ...extras.toField() }
 }
 
 /** The fields of a part beside its data. Only thoughts and calls have a signature in a chat part; other signatures are marks. */
-function readExtras(part: JsonObject, knownFields: readonly string[]): ExtrasDraft {
-  const extras = new ExtrasDraft(GEMINI_EXTRAS)
-  extras.keepRest(part, new Set([...knownFields, ...SIGNATURE_FIELDS]), { hints: GEMINI_HINTS })
+function readExtras(part: JsonObject, knownFields: readonly string[], field: string): ExtrasDraft {
+  const extras = new ExtrasDraft(GEMINI_EXTRAS, field)
+  extras.keepRest(part, new Set([...knownFields, ...SIGNATURE_FIELDS]), { isEcho: true })
   for (const name of SIGNATURE_FIELDS) {
     const signature = part[name]
     if (signature !== undefined && signature !== null && !knownFields.includes(name)) extras.mark(name, signature)
@@ -81,9 +77,9 @@ function readExtras(part: JsonObject, knownFields: readonly string[]): ExtrasDra
 
 function readText(part: JsonObject, field: string): TextPart {
   const text = textOf(part.text, `${field}.text`)
-  const { extras } = readExtras(part, ['text']).toField()
+  const { extras } = readExtras(part, ['text'], field).toField()
   // The extras tell that Gemini sent the empty text. Empty texts of other dialects are left out, since Google refuses some.
-  if (text === '') return { kind: 'text', text, extras: { dialect: DIALECT, ...extras } }
+  if (text === '') return { kind: 'text', text, extras: placed({ dialect: DIALECT, ...extras }, field) }
   return { kind: 'text', text, ...(extras ? { extras } : {}) }
 }
 
@@ -94,7 +90,7 @@ function readThought(part: JsonObject, field: string): ReasoningPart {
     text: textOf(part.text, `${field}.text`),
     ...(signature === undefined ? {} : { signature }),
     signedIn: DIALECT,
-    ...readExtras(part, ['text', 'thought', 'thoughtSignature']).toField(),
+    ...readExtras(part, ['text', 'thought', 'thoughtSignature'], field).toField(),
   }
 }
 
@@ -103,8 +99,8 @@ function readMedia(part: JsonObject, kind: 'inlineData' | 'fileData', field: str
   if (!isRecord(blob)) throw invalidField(`${field}.${kind}`, 'must be an object')
   const mediaType = optionalText(blob.mimeType, `${field}.${kind}.mimeType`)
   const name = optionalText(blob.displayName, `${field}.${kind}.displayName`)
-  const extras = readExtras(part, [kind])
-  extras.keepRest(blob, MEDIA_FIELDS, { hints: GEMINI_HINTS, prefix: `${kind}.` })
+  const extras = readExtras(part, [kind], field)
+  extras.keepRest(blob, MEDIA_FIELDS, { isEcho: true, prefix: `${kind}.` })
   if (mediaType === undefined) extras.mark(`${kind}.mimeType`, null)
   // Google accepts `displayName` from Vertex's callers only, so it is restored for a Gemini caller and not written otherwise.
   if (name !== undefined) extras.mark(`${kind}.displayName`, name)
@@ -128,8 +124,8 @@ function readCall(part: JsonObject, field: string, ids: ToolCallIds): ToolCallPa
   const args = call.args ?? undefined
   if (args !== undefined && !isRecord(args)) throw invalidField(`${field}.functionCall.args`, 'must be an object')
   const signature = optionalText(part.thoughtSignature, `${field}.thoughtSignature`)
-  const extras = readExtras(part, ['functionCall', 'thoughtSignature'])
-  extras.keepRest(call, CALL_FIELDS, { hints: GEMINI_HINTS, prefix: 'functionCall.' })
+  const extras = readExtras(part, ['functionCall', 'thoughtSignature'], field)
+  extras.keepRest(call, CALL_FIELDS, { isEcho: true, prefix: 'functionCall.' })
   if (id === undefined) extras.mark('functionCall.id', null)
   if (args === undefined) extras.mark('functionCall.args', null)
   return {
@@ -147,13 +143,14 @@ function readResult(part: JsonObject, field: string, ids: ToolCallIds): ToolResu
   if (!isRecord(result)) throw invalidField(`${field}.functionResponse`, 'must be an object')
   const name = nameOf(result.name, `${field}.functionResponse.name`)
   const id = optionalText(result.id, `${field}.functionResponse.id`) || undefined
-  const extras = readExtras(part, ['functionResponse'])
+  const extras = readExtras(part, ['functionResponse'], field)
   const response = result.response ?? undefined
   if (response !== undefined && !isRecord(response))
     throw invalidField(`${field}.functionResponse.response`, 'must be an object')
   const media = mediaIn(result.parts, field)
-  const known = media ? RESULT_FIELDS_WITH_PARTS : RESULT_FIELDS
-  extras.keepRest(result, known, { hints: GEMINI_HINTS, prefix: 'functionResponse.' })
+  // Files that only Google can open.
+  if (!media && result.parts !== undefined) extras.keep('functionResponse.parts', result.parts)
+  extras.keepRest(result, RESULT_FIELDS, { isEcho: true, prefix: 'functionResponse.' })
   if (id === undefined) extras.mark('functionResponse.id', null)
   if (response === undefined) extras.mark('functionResponse.response', null)
   const { text, failed } = textOfResponse(response ?? {})

@@ -13,6 +13,7 @@ import type { RequestLine } from '../../wire/dialect.ts'
 import { modelInPath } from '../../wire/gemini/path.ts'
 import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft } from '../dialect-fields.ts'
+import { placed } from '../places.ts'
 import { listOf, objectAt, stringsOf } from './checks.ts'
 import {
   CONTENT_SIZES_MARK,
@@ -58,8 +59,8 @@ const CONTENT_FIELDS = new Set(['role', 'parts'])
 function systemOf(value: unknown): ChatMessage[] {
   const content = objectAt(value, 'systemInstruction')
   if (!content) return []
-  const extras = new ExtrasDraft(GEMINI_EXTRAS)
-  extras.keepRest(content, CONTENT_FIELDS, { hints: GEMINI_HINTS })
+  const extras = new ExtrasDraft(GEMINI_EXTRAS, 'systemInstruction')
+  extras.keepRest(content, CONTENT_FIELDS, { isEcho: true })
   // Google ignores the role here.
   if (!isEmpty(content.role)) extras.mark('role', content.role)
   const parts = listOf(content.parts, 'systemInstruction.parts').map((part, index) =>
@@ -120,6 +121,8 @@ interface MessageDraft {
   readonly parts: ParsedPart[]
   readonly sizes: number[]
   readonly extras: ExtrasDraft
+  /** Of the first content. */
+  readonly place: string
   /** True: the content has extras, so no other content can join it. */
   readonly isSeparate: boolean
 }
@@ -133,8 +136,8 @@ function messagesOf(contents: unknown): ChatMessage[] {
       conversation.position = `${contentIndex}_${index}`
       return { part: readPart(original, `contents[${contentIndex}].parts[${index}]`, conversation), original }
     })
-    const extras = new ExtrasDraft(GEMINI_EXTRAS)
-    extras.keepRest(content, CONTENT_FIELDS, { hints: GEMINI_HINTS })
+    const extras = new ExtrasDraft(GEMINI_EXTRAS, `contents[${contentIndex}]`)
+    extras.keepRest(content, CONTENT_FIELDS, { isEcho: true })
     if (content.role !== (role === 'assistant' ? 'model' : role)) extras.mark('role', content.role ?? null)
     const isAlone = extras.toField().extras !== undefined
     const last = drafts.at(-1)
@@ -143,10 +146,17 @@ function messagesOf(contents: unknown): ChatMessage[] {
       last.sizes.push(parts.length)
     } else {
       if (last?.role === role) extras.mark(SEPARATE_MARK, true)
-      drafts.push({ role, parts, sizes: [parts.length], extras, isSeparate: isAlone })
+      drafts.push({
+        role,
+        parts,
+        sizes: [parts.length],
+        extras,
+        place: `contents[${contentIndex}]`,
+        isSeparate: isAlone,
+      })
     }
   }
-  return drafts.map(messageOf)
+  return drafts.map((draft) => placed(messageOf(draft), draft.place))
 }
 
 function messageOf({ role, parts, sizes, extras }: MessageDraft): ChatMessage {
@@ -184,10 +194,12 @@ function toolsOf(value: unknown): (ToolDefinition | DialectTool)[] {
     const followsFunctions = tools.at(-1)?.kind === 'function'
     const field = `tools[${position}].functionDeclarations`
     for (const [index, declaration] of listOf(functionDeclarations, field).entries()) {
-      tools.push(readDeclaration(declaration, `${field}[${index}]`, followsFunctions && index === 0))
+      const place = `${field}[${index}]`
+      tools.push(placed(readDeclaration(declaration, place, followsFunctions && index === 0), place))
     }
     const name = Object.keys(rest)[0]
-    if (name !== undefined) tools.push({ kind: 'dialect', dialect: DIALECT, name, value: rest })
+    if (name !== undefined)
+      tools.push(placed({ kind: 'dialect', dialect: DIALECT, name, value: rest }, `tools[${position}].${name}`))
   }
   return tools
 }
@@ -198,7 +210,7 @@ const DECLARATION_FIELDS = new Set(['name', 'description', 'parameters', 'parame
 function readDeclaration(declaration: JsonObject, field: string, isSeparate: boolean): ToolDefinition {
   const { name, description, parameters, parametersJsonSchema } = declaration
   if (typeof name !== 'string' || name === '') throw invalidField(`${field}.name`, 'must be a string that is not empty')
-  const extras = new ExtrasDraft(GEMINI_EXTRAS)
+  const extras = new ExtrasDraft(GEMINI_EXTRAS, field)
   extras.keepRest(declaration, DECLARATION_FIELDS, { hints: GEMINI_HINTS })
   const schema = objectAt(parametersJsonSchema, `${field}.parametersJsonSchema`)
   const openApiSchema = objectAt(parameters, `${field}.parameters`)

@@ -1,6 +1,15 @@
 // Gemini responses: reads and writes a whole response, and what its stream shares with it.
 
-import type { ChatChoice, ChatResponse, ChatUsage, JsonObject, MediaPart, Part, StopReason } from '../../core/chat.ts'
+import type {
+  ChatChoice,
+  ChatError,
+  ChatResponse,
+  ChatUsage,
+  JsonObject,
+  MediaPart,
+  Part,
+  StopReason,
+} from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { inputTokens, outputTokens, unitsOf } from '../../core/usage.ts'
 import { readName } from '../dialect-fields.ts'
@@ -31,6 +40,35 @@ const STOP_REASONS: ReadonlyMap<unknown, StopReason> = new Map<unknown, StopReas
   ['CONTINUATION', 'paused'],
 ])
 
+/** Reasons after which there is no answer, whatever parts there are. */
+const FAILURES: ReadonlySet<unknown> = new Set([
+  'MALFORMED_FUNCTION_CALL',
+  'MALFORMED_RESPONSE',
+  'UNEXPECTED_TOOL_CALL',
+  'MISSING_THOUGHT_SIGNATURE',
+  'TOO_MANY_TOOL_CALLS',
+])
+/** Reasons that Google does not explain. After some parts they are no success. */
+const UNFINISHED: ReadonlySet<unknown> = new Set(['OTHER', 'IMAGE_OTHER', 'NO_IMAGE'])
+const MAX_REASON_CHARACTERS = 100
+const MAX_FINISH_MESSAGE_CHARACTERS = 1_000
+
+/**
+ * Why the model gave up; undefined if the candidate is an answer. A reason that is not known here is a failure if there are no parts.
+ * @param hasParts true: the candidate holds text, a thought or a call
+ */
+export function failureOf(
+  { finishReason, finishMessage }: { readonly finishReason?: unknown; readonly finishMessage?: unknown },
+  hasParts: boolean,
+): ChatError | undefined {
+  if (typeof finishReason !== 'string') return undefined
+  if (!FAILURES.has(finishReason) && (hasParts || STOP_REASONS.has(finishReason))) return undefined
+  const code = finishReason.slice(0, MAX_REASON_CHARACTERS)
+  const detail = typeof finishMessage === 'string' && finishMessage !== '' ? `: ${finishMessage}` : '.'
+  const message = `The model gave up with ${code}${detail}`.slice(0, MAX_FINISH_MESSAGE_CHARACTERS).toWellFormed()
+  return { status: 0, kind: 'server', message, code }
+}
+
 const FINISH_REASONS: Readonly<Record<StopReason, string>> = {
   end: 'STOP',
   toolCalls: 'STOP',
@@ -44,7 +82,7 @@ const FINISH_REASONS: Readonly<Record<StopReason, string>> = {
 
 /** Gemini has no finish reason for a tool call. @param hasCalls true: the candidate holds a tool call */
 export function stopOf(finishReason: unknown, hasCalls: boolean): StopReason {
-  const stop = STOP_REASONS.get(finishReason) ?? 'end'
+  const stop = STOP_REASONS.get(finishReason) ?? (UNFINISHED.has(finishReason) ? 'filtered' : 'end')
   return stop === 'end' && hasCalls ? 'toolCalls' : stop
 }
 
@@ -113,7 +151,20 @@ export function readResponse(body: JsonObject): ChatResponse {
       }
     })
   const none: ChatChoice = { parts: [], stop: isBlocked(body) ? 'filtered' : 'end' }
-  return { id: ids.responseId, model: modelOf(body), choices: choices.length > 0 ? choices : [none] }
+  const failures = candidates.map((candidate) => failureOf(candidate, hasParts(candidate)))
+  const [failure] = failures
+  const hasFailed = failure !== undefined && failures.every((other) => other !== undefined)
+  return {
+    id: ids.responseId,
+    model: modelOf(body),
+    choices: choices.length > 0 ? choices : [none],
+    ...(hasFailed && { failure }),
+  }
+}
+
+function hasParts({ content }: JsonObject): boolean {
+  const { parts } = recordOf(content)
+  return Array.isArray(parts) && parts.some((part) => recordOf(part).text !== '')
 }
 
 /** More candidates than any real response has. */

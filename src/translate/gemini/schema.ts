@@ -40,12 +40,19 @@ const convertInteger: Conversion = (value, _context, keyword) => [
   [keyword, typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value],
 ]
 
+/** A value of null has to be among the values of a schema that can be null. */
+const convertEnum: Conversion = (values, { schema }) => {
+  const needsNull = schema.nullable === true && Array.isArray(values) && !values.includes(null)
+  return [['enum', needsNull ? [...values, null] : values]]
+}
+
 const omit: Conversion = () => []
 
 /** The changes by keyword. Other keywords stay unchanged. */
 const CONVERSIONS: ReadonlyMap<string, Conversion> = new Map([
   ['type', convertType],
   ['nullable', omit],
+  ['enum', convertEnum],
   ['propertyOrdering', omit],
   ['format', (value: unknown): [string, unknown][] => (value === 'enum' ? [] : [['format', value]])],
   ['example', (value: unknown): [string, unknown][] => [['examples', [value]]]],

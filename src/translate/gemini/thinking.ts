@@ -31,6 +31,8 @@ const DYNAMIC_BUDGET = -1
 const MAX_BUDGET_TOKENS = 24_576
 /** Pro models cannot turn thinking off. */
 const MIN_PRO_BUDGET_TOKENS = 128
+/** Flash Lite models think with at least this, or not at all. */
+const MIN_LITE_BUDGET_TOKENS = 512
 const MAX_LOW_BUDGET_TOKENS = 2_048
 const MAX_MEDIUM_BUDGET_TOKENS = 8_192
 
@@ -44,15 +46,17 @@ export function thinkingConfigOf(reasoning: Reasoning, model: string, dropped: S
     return {}
   }
   if (isPro && effort === 'none') dropped.add('reasoning')
-  const amount = style === 'budget' ? budgetField(reasoning, isPro) : levelField(reasoning, isPro)
+  const minBudget = isPro ? MIN_PRO_BUDGET_TOKENS : model.includes('-lite') ? MIN_LITE_BUDGET_TOKENS : 1
+  const amount = style === 'budget' ? budgetField(reasoning, isPro, minBudget) : levelField(reasoning, isPro)
   return { ...amount, ...(shown === undefined ? {} : { includeThoughts: shown }) }
 }
 
-function budgetField({ effort, budgetTokens, dynamic }: Reasoning, isPro: boolean): JsonObject {
+/** @param minBudget the fewest tokens of a model that thinks */
+function budgetField({ effort, budgetTokens, dynamic }: Reasoning, isPro: boolean, minBudget: number): JsonObject {
   const effortBudget = effort ? BUDGET_TOKENS_BY_EFFORT[effort] : dynamic ? DYNAMIC_BUDGET : undefined
   const budget = budgetTokens === undefined ? effortBudget : Math.min(budgetTokens, MAX_BUDGET_TOKENS)
   if (budget === undefined) return {}
-  return { thinkingBudget: isPro && budget >= 0 ? Math.max(budget, MIN_PRO_BUDGET_TOKENS) : budget }
+  return { thinkingBudget: budget > 0 || (isPro && budget === 0) ? Math.max(budget, minBudget) : budget }
 }
 
 function levelField({ effort, budgetTokens }: Reasoning, isPro: boolean): JsonObject {

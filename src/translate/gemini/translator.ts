@@ -7,6 +7,7 @@ import { GeminiEventReader } from './event-reader.ts'
 import { GeminiEventWriter } from './event-writer.ts'
 import { readRequest } from './read.ts'
 import { readResponse, writeResponse } from './response.ts'
+import { GEMINI_RULES } from './target-rules.ts'
 import { writeRequest } from './write.ts'
 
 export const geminiGenerateTranslator: Translator = {
@@ -26,8 +27,14 @@ export const geminiGenerateTranslator: Translator = {
     frequencyPenalty: 'generationConfig.frequencyPenalty',
     presencePenalty: 'generationConfig.presencePenalty',
     reasoning: 'generationConfig.thinkingConfig',
+    toolName: 'functionDeclarations.name',
+    toolSchema: 'functionDeclarations.parameters',
+    effort: 'generationConfig.thinkingConfig',
+    media: 'inlineData',
+    arguments: 'functionCall.args',
   },
   readRequest,
+  rules: GEMINI_RULES,
   writeRequest,
   requestLine: ({ stream }, { model }) => ({
     path: `/v1beta/models/${encodeURIComponent(model.toWellFormed())}:${stream ? 'streamGenerateContent' : 'generateContent'}`,

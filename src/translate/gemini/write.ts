@@ -12,9 +12,8 @@ import type {
 } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
 import { countOf } from '../../core/usage.ts'
-import { invalidField } from '../../wire/json/errors.ts'
-import { dropForeignExtras, unsupportedExtra } from '../dialect-fields.ts'
-import { type RequestTarget, unsupported, type WrittenRequest } from '../translator.ts'
+import { dropForeignExtras, unsupportedPartOrTool } from '../dialect-fields.ts'
+import { invalidPart, type RequestTarget, unsupported, unsupportedPart, type WrittenRequest } from '../translator.ts'
 import {
   CONTENT_SIZES_MARK,
   DIALECT,
@@ -45,6 +44,7 @@ export function writeRequest(request: ChatRequest, target: RequestTarget): Writt
   const toolConfig = request.toolChoice ? { functionCallingConfig: callingOf(request.toolChoice) } : {}
   if (request.parallelTools === false) dropped.add('parallelTools')
   if (request.user) dropped.add('user')
+  if (request.cache) dropped.add('cache')
   const body = {
     contents: contentsOf(conversation, target.model, dropped),
     ...(system.length === 0 ? {} : { systemInstruction: systemOf(system, dropped) }),
@@ -107,7 +107,7 @@ function toolsOf(tools: NonNullable<ChatRequest['tools']>, dropped: Set<string>)
   let list: JsonObject[] | undefined
   for (const tool of tools) {
     if (tool.kind === 'dialect') {
-      if (tool.dialect !== DIALECT) throw unsupportedExtra(tool.name)
+      if (tool.dialect !== DIALECT) throw unsupportedPartOrTool(tool)
       entries.push(tool.value)
       list = undefined
       continue
@@ -139,8 +139,8 @@ function systemOf(messages: readonly ChatMessage[], dropped: Set<string>): JsonO
     dropForeignExtras(message.extras, GEMINI_EXTRAS, dropped)
     return message.parts.map((part) => {
       if (part.kind !== 'text' && !isGeminiPart(part))
-        throw unsupported(
-          'messages',
+        throw unsupportedPart(
+          part,
           'Gemini models support only text in system messages. Move other parts to a user message.',
         )
       return writePart(part, dropped)
@@ -159,7 +159,7 @@ function contentsOf(messages: readonly ChatMessage[], model: string, dropped: Se
   for (const message of messages) {
     dropForeignExtras(message.extras, GEMINI_EXTRAS, dropped)
     const role = message.role === 'assistant' ? 'model' : 'user'
-    for (const [index, parts] of splitContents(message, writeParts(message.parts, signsCalls, dropped)).entries()) {
+    for (const [index, parts] of splitContents(message, writeParts(message, signsCalls, dropped)).entries()) {
       const last = contents.at(-1)
       const joins = index === 0 && last?.role === role && !isMarked(message.extras, SEPARATE_MARK)
       if (joins) for (const part of parts) last.parts.push(part)
@@ -189,7 +189,8 @@ function splitContents({ extras }: ChatMessage, parts: readonly JsonObject[]): J
 }
 
 /** @param signsCalls true: the model needs a signature on the first call of each message */
-function writeParts(parts: readonly Part[], signsCalls: boolean, dropped: Set<string>): JsonObject[] {
+function writeParts({ role, parts }: ChatMessage, signsCalls: boolean, dropped: Set<string>): JsonObject[] {
+  const isModel = role === 'assistant'
   const first = parts.find(({ kind }) => kind === 'toolCall')
   const results = parts
     .filter((part) => part.kind === 'toolResult')
@@ -201,6 +202,11 @@ function writeParts(parts: readonly Part[], signsCalls: boolean, dropped: Set<st
     })
   const otherParts = parts.flatMap((part): JsonObject[] => {
     if (part.kind === 'toolResult') return []
+    if (part.kind === 'dialect' && part.dialect !== DIALECT && isModel) {
+      // What the model once did at another provider is no need.
+      dropped.add(part.name)
+      return []
+    }
     if (part.kind !== 'toolCall') return writePart(part, dropped)
     const needsStandIn = signsCalls && part === first && part.extras?.dialect !== DIALECT
     return [callOf(part, part.signature ?? (needsStandIn ? SKIP_SIGNATURE_CHECK : undefined), dropped)]
@@ -213,7 +219,7 @@ function callOf(part: ToolCallPart, signature: string | undefined, dropped: Set<
   if (part.cache) dropped.add('cache')
   const args = part.arguments.trim() === '' ? {} : parseJsonObject(part.arguments)
   if (args) return writeCall(part, args, signature)
-  throw invalidField('messages', 'must hold a JSON object as the arguments of every tool call')
+  throw invalidPart(part, 'must hold a JSON object as its arguments')
 }
 
 /** The part as Gemini writes it; none for empty texts and for thoughts of other dialects. */
@@ -231,7 +237,7 @@ function writePart(part: Part, dropped: Set<string>): JsonObject[] {
       return part.signedIn === DIALECT ? [writeThought(part)] : []
     case 'dialect':
       if (part.dialect === DIALECT) return [part.value]
-      throw unsupportedExtra(part.name)
+      throw unsupportedPartOrTool(part)
     default:
       return []
   }

@@ -5,6 +5,7 @@ import type { ChatError, ErrorKind, JsonObject } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import type { ErrorContext } from '../../wire/dialect.ts'
 import { jsonOf, KIND_OF_STATUS } from '../dialect-fields.ts'
+import { refineError } from '../error-kinds.ts'
 
 const MAX_MESSAGE_CHARACTERS = 2_000
 const MAX_CODE_CHARACTERS = 100
@@ -32,10 +33,11 @@ export function readError(status: number, body: unknown): ChatError {
   const code = codeOf(error.code) ?? codeOf(response.code) ?? codeOf(error.type)
   const message =
     messageIn(response, error) ?? `The provider answered with an error${knownStatus > 0 ? ` (${knownStatus})` : ''}.`
+  const shown = message.slice(0, MAX_MESSAGE_CHARACTERS).toWellFormed()
   return {
     status: knownStatus,
-    kind: kindOf(knownStatus, words),
-    message: message.slice(0, MAX_MESSAGE_CHARACTERS).toWellFormed(),
+    ...refineError(kindOf(knownStatus, words), shown, words),
+    message: shown,
     ...(code !== undefined && { code: code.slice(0, MAX_CODE_CHARACTERS).toWellFormed() }),
   }
 }
@@ -77,9 +79,11 @@ function messageIn(response: JsonObject, error: JsonObject): string | undefined 
 
 const TYPES: Readonly<Record<ErrorKind, readonly [type: string, code: string | null]>> = {
   invalid: ['invalid_request_error', null],
+  contextLength: ['invalid_request_error', 'context_length_exceeded'],
+  contentFilter: ['invalid_request_error', 'content_filter'],
   unauthenticated: ['invalid_request_error', 'invalid_api_key'],
   forbidden: ['invalid_request_error', 'forbidden'],
-  notFound: ['invalid_request_error', 'not_found'],
+  notFound: ['invalid_request_error', 'model_not_found'],
   tooLarge: ['invalid_request_error', 'request_too_large'],
   rate: ['requests', 'rate_limit_exceeded'],
   quota: ['insufficient_quota', 'insufficient_quota'],
@@ -93,11 +97,19 @@ export function writeError(error: ChatError, context: ErrorContext): string {
   const [type, code] = TYPES[error.kind]
   return JSON.stringify({
     error: {
-      message: error.message,
+      message: messageOf(error),
       type,
-      param: null,
+      param: error.kind === 'contextLength' ? 'messages' : null,
       code: code ?? error.code ?? null,
       call_id: context.callId || undefined,
     },
   })
+}
+
+/** OpenAI's words for a prompt that is too long; otherwise the provider's own. */
+function messageOf({ kind, message, tokens, maxTokens }: ChatError): string {
+  if (kind !== 'contextLength' || /maximum context length/i.test(message)) return message
+  if (tokens === undefined || maxTokens === undefined)
+    return `The prompt is longer than the model's maximum context length: ${message}`
+  return `This model's maximum context length is ${maxTokens} tokens. However, your messages resulted in ${tokens} tokens. Please reduce the length of the messages.`
 }

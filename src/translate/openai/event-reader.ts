@@ -5,9 +5,10 @@ import type { ChatEvent, JsonObject } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { jsonOf, readName } from '../dialect-fields.ts'
 import type { EventReader } from '../translator.ts'
+import { googleSignature } from './calls.ts'
 import { readError } from './errors.ts'
-import { googleSignature } from './parts.ts'
-import { callsIn, picturesIn, reasoningTextOf, stopOf, textOf } from './response.ts'
+import { picturesIn } from './parts.ts'
+import { callsIn, failureOf, reasoningTextOf, stopOf, textOf } from './response.ts'
 import { type StreamedCall, StreamedCalls } from './streamed-calls.ts'
 import { readThinkingBlocks } from './thoughts.ts'
 
@@ -139,6 +140,11 @@ function pushArguments(choice: StreamedChoice, call: StreamedCall, text: string,
 function stopChoice(choice: StreamedChoice, value: JsonObject, events: ChatEvent[]): void {
   if (choice.hasStopped) return
   choice.hasStopped = true
+  const failure = failureOf(value)
+  if (failure && choice.index === 0) {
+    events.push({ kind: 'error', error: failure })
+    return
+  }
   const announced = choice.calls.announced()
   for (const call of announced) if (!call.hasArguments) pushArguments(choice, call, '{}', events)
   const { stop, stopSequence } = stopOf(value, announced.length > 0, choice.hasRefused)

@@ -2,8 +2,8 @@
 
 import type { ChatEvent, ChatUsage, JsonObject } from '../../core/chat.ts'
 import type { EventWriter, ResponseContext } from '../translator.ts'
+import { googleExtra } from './calls.ts'
 import { writeError } from './errors.ts'
-import { googleExtra } from './parts.ts'
 import { createdAt, finishReason, writePicture, writeUsage } from './response.ts'
 import { THINKING_DIALECT, writeThinkingBlock } from './thoughts.ts'
 

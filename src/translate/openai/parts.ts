@@ -1,17 +1,19 @@
-// OpenAI parts: reads and writes the parts of a message's content, and tool calls.
+// OpenAI parts: reads and writes the parts of a message's content.
 
-import type { CacheHint, DialectPart, JsonObject, MediaPart, Part, TextPart, ToolCallPart } from '../../core/chat.ts'
+import type { CacheHint, DialectPart, Extras, JsonObject, MediaPart, Part, TextPart } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
-import { ExtrasDraft, hashOf, isSameJson, jsonOf, unsupportedExtra, writeExtras } from '../dialect-fields.ts'
-import { unsupported } from '../translator.ts'
+import { ExtrasDraft, isSameJson, unsupportedPartOrTool, writeExtras } from '../dialect-fields.ts'
+import { type InlineData, normalMediaType, parseDataUrl } from '../media-types.ts'
+import { placed } from '../places.ts'
+import { unsupportedPart } from '../translator.ts'
 import { DIALECT, OPENAI_EXTRAS } from './dialect-fields.ts'
 
-const DATA_URL = /^data:([^;,]+);base64,(.*)$/s
-const PART_HINTS: ReadonlySet<string> = new Set(['cache_control', 'prompt_cache_breakpoint', 'detail'])
+/** Parts with a text. The Responses API has two types of them, and clients that speak both mix them up. */
+const TEXT_TYPES: ReadonlySet<unknown> = new Set(['text', 'input_text', 'output_text'])
 const TEXT_FIELDS: ReadonlySet<string> = new Set(['type', 'text', 'cache_control'])
 /** The types of parts that hold media. */
-const MEDIA_TYPES: ReadonlySet<unknown> = new Set(['image_url', 'input_audio', 'file'])
+export const MEDIA_TYPES: ReadonlySet<unknown> = new Set(['image_url', 'input_audio', 'file'])
 /** OpenAI's format by the second half of a MIME type, if the two differ. */
 const AUDIO_FORMATS: ReadonlyMap<string, string> = new Map([
   ['mpeg', 'mp3'],
@@ -20,19 +22,23 @@ const AUDIO_FORMATS: ReadonlyMap<string, string> = new Map([
   ['vnd.wave', 'wav'],
 ])
 
-/** Reads a part of a message's content. A part that the writer could not restore exactly is kept whole, as a dialect part. */
+/** Under this mark a part is kept whole if the writer could not restore it otherwise. */
+export const WHOLE_MARK = 'part'
+
+/** Reads a part of a message's content. A part of an unknown type is kept whole, as a dialect part. */
 export function readPart(value: unknown, path: string): TextPart | MediaPart | DialectPart {
   if (!isRecord(value)) throw invalidField(path, 'must be an object')
-  if (value.type === 'text') return readText(value, path)
+  if (TEXT_TYPES.has(value.type)) return readText(value, path)
   if (typeof value.type !== 'string') throw invalidField(`${path}.type`, 'must be a string')
-  const media = MEDIA_TYPES.has(value.type) ? readMedia(value) : undefined
-  if (media && isSameJson(writeMedia(media, new Set()), value)) return media
-  return { kind: 'dialect', dialect: DIALECT, name: value.type.slice(0, 64), value }
+  const media = MEDIA_TYPES.has(value.type) ? readMedia(value, path) : undefined
+  if (media) return media
+  return placed({ kind: 'dialect', dialect: DIALECT, name: value.type.slice(0, 64), value }, path)
 }
 
 function readText(value: JsonObject, path: string): TextPart {
   if (typeof value.text !== 'string') throw invalidField(`${path}.text`, 'must be a string')
-  const extras = new ExtrasDraft(OPENAI_EXTRAS).keepRest(value, TEXT_FIELDS, { hints: PART_HINTS })
+  const extras = new ExtrasDraft(OPENAI_EXTRAS, path).keepRest(value, TEXT_FIELDS, { isEcho: true })
+  if (value.type !== 'text') extras.mark(WHOLE_MARK, value)
   return { kind: 'text', text: value.text, ...readCache(value, extras), ...extras.toField() }
 }
 
@@ -58,20 +64,41 @@ export function writeCache(cache: CacheHint | undefined, extras: JsonObject, dro
   return {}
 }
 
-function readMedia(value: JsonObject): MediaPart | undefined {
-  const extras = new ExtrasDraft(OPENAI_EXTRAS)
+/** Undefined if the part holds neither data nor a URL. */
+function readMedia(value: JsonObject, path: string): MediaPart | undefined {
+  const type = String(value.type)
+  const extras = new ExtrasDraft(OPENAI_EXTRAS, path)
   const cache = readCache(value, extras)
   if (Object.hasOwn(value, 'prompt_cache_breakpoint'))
     extras.hint('prompt_cache_breakpoint', value.prompt_cache_breakpoint)
-  const fields = recordOf(value[String(value.type)])
+  const fields = recordOf(value[type])
   const media =
-    value.type === 'image_url'
+    type === 'image_url'
       ? readImage(value.image_url, extras)
-      : value.type === 'input_audio'
+      : type === 'input_audio'
         ? readAudio(fields)
         : readFile(fields, extras)
-  return media && { kind: 'media', ...media, ...cache, ...extras.toField() }
+  if (!media) return undefined
+  const part: MediaPart = placed({ kind: 'media', ...media, ...cache, ...extras.toField() }, path)
+  if (isRestored(part, value)) return part
+  // Unknown fields, or an unusual spelling of the URL.
+  extras.keepRest(value, new Set(['type', type, 'cache_control', 'prompt_cache_breakpoint']), { isEcho: true })
+  extras.keepRest(fields, MEDIA_FIELDS, { isEcho: true, prefix: `${type}.` })
+  extras.mark(WHOLE_MARK, value)
+  return placed({ ...part, ...extras.toField() }, path)
 }
+
+/** Whether the writer would write the part as the request has it. */
+function isRestored(part: MediaPart, value: JsonObject): boolean {
+  try {
+    return isSameJson(writeMedia(part, new Set()), value)
+  } catch {
+    // This dialect has no such part, but another one can.
+    return false
+  }
+}
+
+const MEDIA_FIELDS: ReadonlySet<string> = new Set(['url', 'detail', 'data', 'format', 'file_data', 'filename'])
 
 type Media = Pick<MediaPart, 'mediaType' | 'source' | 'name'>
 
@@ -102,9 +129,26 @@ function readFile({ file_data: data, filename }: JsonObject, extras: ExtrasDraft
 }
 
 /** The media of a data URL; undefined for any other URL. */
-export function inlineOf(url: string): { readonly mediaType: string; readonly source: { base64: string } } | undefined {
-  const [, mediaType, base64] = DATA_URL.exec(url) ?? []
-  return mediaType === undefined || base64 === undefined ? undefined : { mediaType, source: { base64 } }
+export function inlineOf(url: string): InlineData | undefined {
+  const inline = parseDataUrl(url)
+  return inline && { ...inline, mediaType: normalMediaType(inline.mediaType) }
+}
+
+/** Media in the response of a model. */
+export interface InlineMedia {
+  readonly kind: 'media'
+  readonly mediaType: string
+  readonly source: { readonly base64: string }
+}
+
+/** The images of a message or of a delta, in OpenRouter's field for them. */
+export function picturesIn(message: JsonObject): InlineMedia[] {
+  if (!Array.isArray(message.images)) return []
+  return message.images.flatMap((image: unknown) => {
+    const { url } = recordOf(recordOf(image).image_url)
+    const inline = typeof url === 'string' ? inlineOf(url) : undefined
+    return inline ? [{ kind: 'media' as const, ...inline }] : []
+  })
 }
 
 /** The media's URL; a data URL if it is inline. */
@@ -112,8 +156,16 @@ export function urlOf({ mediaType, source }: Pick<MediaPart, 'mediaType' | 'sour
   return 'url' in source ? source.url : `data:${mediaType};base64,${source.base64}`
 }
 
+/** The part that this dialect's reader kept whole. */
+function wholePartOf(extras: Extras | undefined): JsonObject | undefined {
+  const whole = extras?.dialect === DIALECT ? extras.marks?.[WHOLE_MARK] : undefined
+  return isRecord(whole) ? whole : undefined
+}
+
 /** Throws Problem `unsupported` for a part that no message of this dialect can hold. */
 export function writePart(part: Part, dropped: Set<string>): JsonObject {
+  const whole = 'extras' in part ? wholePartOf(part.extras) : undefined
+  if (whole) return whole
   if (part.kind === 'text') {
     const extras = writeExtras(part.extras, OPENAI_EXTRAS, dropped)
     return { ...extras, ...writeCache(part.cache, extras, dropped), type: 'text', text: part.text }
@@ -122,8 +174,8 @@ export function writePart(part: Part, dropped: Set<string>): JsonObject {
   if (part.kind === 'refusal') return { type: 'refusal', refusal: part.text }
   if (part.kind === 'dialect' && part.dialect === DIALECT) return part.value
   throw part.kind === 'dialect'
-    ? unsupportedExtra(part.name)
-    : unsupported('messages', `The target model does not support a part of kind '${part.kind}' in a message.`)
+    ? unsupportedPartOrTool(part)
+    : unsupportedPart(part, `The target model does not support a part of kind '${part.kind}' in a message.`)
 }
 
 function writeMedia(part: MediaPart, dropped: Set<string>): JsonObject {
@@ -141,82 +193,14 @@ function writeMedia(part: MediaPart, dropped: Set<string>): JsonObject {
     return { ...common, type: 'input_audio', input_audio: audio }
   }
   if (/^(?:audio|video)\//.test(part.mediaType))
-    throw unsupported(
-      'messages',
+    throw unsupportedPart(
+      part,
       `The target model does not support media of type '${part.mediaType}' from this source. Use an image, a PDF or inline audio.`,
     )
   if ('url' in part.source && asUrl !== '')
-    throw unsupported('messages', 'The target model does not support files by URL. Send the file inline, as base64.')
+    throw unsupportedPart(part, 'The target model does not support files by URL. Send the file inline, as base64.')
   const name = Object.hasOwn(extras, 'filename') ? originalName : (part.name ?? 'file.pdf')
   return { ...common, type: 'file', file: { file_data: urlOf(part), ...(name !== null && { filename: name }) } }
-}
-
-const CALL_FIELDS: ReadonlySet<string> = new Set(['id', 'type', 'index', 'function', 'extra_content'])
-const FUNCTION_FIELDS: ReadonlySet<string> = new Set(['name', 'arguments'])
-const MAX_ID_CHARACTERS = 40
-const HASH_CHARACTERS = 16
-
-/** Reads a call of a function; undefined if it has no name. @param fallbackId the id of a call that has none */
-export function readCall(value: unknown, fallbackId: string): ToolCallPart | undefined {
-  const call = recordOf(value)
-  const { name, arguments: args } = recordOf(call.function)
-  if (typeof name !== 'string' || name === '') return undefined
-  const extras = new ExtrasDraft(OPENAI_EXTRAS).keepRest(call, CALL_FIELDS)
-  if (Object.keys(recordOf(call.function)).some((field) => !FUNCTION_FIELDS.has(field)))
-    extras.need('function', call.function)
-  if (args === '') extras.hint('arguments', '')
-  const signature = googleSignature(call)
-  const isKnown = signature !== undefined && isSameJson(call.extra_content, googleExtra(signature))
-  if (Object.hasOwn(call, 'extra_content')) extras.hint('extra_content', isKnown ? null : call.extra_content)
-  return {
-    kind: 'toolCall',
-    id: typeof call.id === 'string' && call.id !== '' ? call.id : fallbackId,
-    name,
-    arguments: argumentsOf(args),
-    ...(signature !== undefined && { signature }),
-    ...extras.toField(),
-  }
-}
-
-/** The arguments as JSON text. Some servers send the object itself. */
-function argumentsOf(args: unknown): string {
-  if (typeof args === 'string' && args !== '') return args
-  return isRecord(args) ? jsonOf(args) : '{}'
-}
-
-/** The thought signature in the field of Google's OpenAI-compatible endpoint. */
-export function googleSignature(call: JsonObject): string | undefined {
-  const { thought_signature: signature } = recordOf(recordOf(call.extra_content).google)
-  return typeof signature === 'string' && signature !== '' ? signature : undefined
-}
-
-export function googleExtra(signature: string): JsonObject {
-  return { google: { thought_signature: signature } }
-}
-
-/** Writes a call in a request. A signature is written only if the request came with the field for it. */
-export function writeCall(part: ToolCallPart, dropped: Set<string>): JsonObject {
-  const extras = writeExtras(part.extras, OPENAI_EXTRAS, dropped)
-  const { arguments: spelling, extra_content: extra, function: wholeFunction, ...rest } = extras
-  if (part.cache !== undefined) dropped.add('cache')
-  return {
-    ...rest,
-    ...(Object.hasOwn(extras, 'extra_content') && {
-      extra_content: extra === null && part.signature !== undefined ? googleExtra(part.signature) : extra,
-    }),
-    id: legalId(part.id),
-    type: 'function',
-    function: wholeFunction ?? {
-      name: part.name,
-      arguments: spelling === '' && part.arguments === '{}' ? '' : part.arguments,
-    },
-  }
-}
-
-/** OpenAI accepts ids of at most 40 characters. A longer id is cut and gets a hash, the same in the call and in its result. */
-export function legalId(id: string): string {
-  if (id.length <= MAX_ID_CHARACTERS) return id
-  return `${id.slice(0, MAX_ID_CHARACTERS - HASH_CHARACTERS - 1).toWellFormed()}_${hashOf(id)}`
 }
 
 /** Whether the part is text without a cache hint and without extras. */

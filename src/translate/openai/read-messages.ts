@@ -3,22 +3,25 @@
 import type { ChatMessage, JsonObject, Part, ReasoningPart, ToolResultPart } from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
-import { ExtrasDraft, isSameJson } from '../dialect-fields.ts'
+import { ExtrasDraft, isSameJson, jsonOf } from '../dialect-fields.ts'
+import { placed, placedLike } from '../places.ts'
+import { readCall } from './calls.ts'
 import { DIALECT, OPENAI_EXTRAS } from './dialect-fields.ts'
-import { isPlainText, readCall, readPart } from './parts.ts'
+import { isPlainText, MEDIA_TYPES, picturesIn, readCache, readPart, WHOLE_MARK } from './parts.ts'
 import { joinText, REASONING_FIELDS, readThinkingBlocks, thinkingPart, writeThinkingBlock } from './thoughts.ts'
 
-const MESSAGE_FIELDS: ReadonlySet<string> = new Set(['role', 'content', 'name'])
-const MESSAGE_HINTS: ReadonlySet<string> = new Set(['annotations', 'cache_control', 'channel', 'reasoning_details'])
+const MESSAGE_FIELDS: ReadonlySet<string> = new Set(['role', 'content', 'name', 'cache_control'])
 const ASSISTANT_FIELDS: ReadonlySet<string> = new Set([
   ...MESSAGE_FIELDS,
   'refusal',
   'tool_calls',
+  'function_call',
+  'images',
   'reasoning',
   'reasoning_content',
   'thinking_blocks',
 ])
-const TOOL_RESULT_FIELDS: ReadonlySet<string> = new Set([...MESSAGE_FIELDS, 'tool_call_id'])
+const TOOL_RESULT_FIELDS: ReadonlySet<string> = new Set([...MESSAGE_FIELDS, 'tool_call_id', 'is_error'])
 
 /** Throws Problem `invalid_request`, naming the field: `messages[2].content`. */
 export function readMessages(value: unknown): ChatMessage[] {
@@ -29,12 +32,13 @@ export function readMessages(value: unknown): ChatMessage[] {
   value.forEach((message: unknown, index) => {
     const path = `messages[${index}]`
     if (!isRecord(message)) throw invalidField(path, 'must be an object')
-    if (message.role !== 'tool') {
+    const isResult = message.role === 'tool' || (message.role === 'function' && isAnswer(message, calls))
+    if (!isResult) {
       results = undefined
-      messages.push(readMessage(message, path, index, calls))
+      messages.push(placed(readMessage(message, path, index, calls), path))
       return
     }
-    const result = readResult(message, path, calls)
+    const result = message.role === 'tool' ? readResult(message, path, calls) : readOlderResult(message, path, calls)
     if (results) results.push(result)
     else messages.push({ role: 'user', parts: (results = [result]) })
   })
@@ -44,16 +48,36 @@ export function readMessages(value: unknown): ChatMessage[] {
 function readMessage(message: JsonObject, path: string, index: number, calls: Map<string, string>): ChatMessage {
   const { role } = message
   if (role === 'assistant') return readAssistant(message, path, index, calls)
-  // The older form of a tool result, which does not name its call.
-  if (role === 'function')
-    return { role: 'user', parts: [{ kind: 'dialect', dialect: DIALECT, name: 'function_call', value: message }] }
+  if (role === 'function') {
+    const part = { kind: 'dialect', dialect: DIALECT, name: 'function_call', value: message } as const
+    return { role: 'user', parts: [placed(part, path)] }
+  }
   if (role !== 'system' && role !== 'developer' && role !== 'user')
     throw invalidField(`${path}.role`, 'must be system, developer, user, assistant or tool')
-  const extras = new ExtrasDraft(OPENAI_EXTRAS).keepRest(message, MESSAGE_FIELDS, { hints: MESSAGE_HINTS })
+  const extras = new ExtrasDraft(OPENAI_EXTRAS, path).keepRest(message, MESSAGE_FIELDS, { isEcho: true })
   if (message.name !== undefined) extras.hint('name', message.name)
   if (role === 'developer') extras.hint('developer', null)
   const parts = readContent(message, role === 'user', '', path, extras)
-  return { role: role === 'user' ? 'user' : 'system', parts, ...extras.toField() }
+  const marked = readMessageCache(message, parts, extras)
+  return { role: role === 'user' ? 'user' : 'system', parts: marked, ...extras.toField() }
+}
+
+/** The mark that a cache hint of the whole message has, in place of one of a part. */
+export const CACHE_MARK = 'cache_control'
+
+/** Gives a message's own `cache_control` to its last part that can have one. */
+function readMessageCache<Any extends Part>(message: JsonObject, parts: readonly Any[], extras: ExtrasDraft): Any[] {
+  const draft = new ExtrasDraft(OPENAI_EXTRAS)
+  const { cache } = readCache(message, draft)
+  if (message.cache_control === undefined) return [...parts]
+  const last = parts.findLastIndex(({ kind }) => kind === 'text' || kind === 'media' || kind === 'toolCall')
+  const part = parts[last]
+  if (cache === undefined || !part) {
+    extras.hint('cache_control', message.cache_control)
+    return [...parts]
+  }
+  extras.mark(CACHE_MARK, message.cache_control)
+  return parts.with(last, placedLike({ ...part, cache }, part))
 }
 
 /**
@@ -87,7 +111,7 @@ function isSingleText(parts: readonly Part[]): boolean {
 }
 
 function readAssistant(message: JsonObject, path: string, index: number, calls: Map<string, string>): ChatMessage {
-  const extras = new ExtrasDraft(OPENAI_EXTRAS).keepRest(message, ASSISTANT_FIELDS, { hints: MESSAGE_HINTS })
+  const extras = new ExtrasDraft(OPENAI_EXTRAS, path).keepRest(message, ASSISTANT_FIELDS, { isEcho: true })
   if (message.name !== undefined) extras.hint('name', message.name)
   const toolCalls = readCalls(message, path, index, calls, extras)
   const parts = [
@@ -96,9 +120,17 @@ function readAssistant(message: JsonObject, path: string, index: number, calls: 
       readAssistantPart(part, extras),
     ),
     ...readRefusal(message, extras),
+    ...readImages(message, path, extras),
     ...toolCalls,
   ]
-  return { role: 'assistant', parts, ...extras.toField() }
+  return { role: 'assistant', parts: readMessageCache(message, parts, extras), ...extras.toField() }
+}
+
+/** Images that the model made, in OpenRouter's field, which our own answers have, too. */
+function readImages(message: JsonObject, path: string, extras: ExtrasDraft): Part[] {
+  if (message.images === undefined) return []
+  extras.mark('images', message.images)
+  return picturesIn(message).map((picture) => placed(picture, `${path}.images`))
 }
 
 /** In a message of the assistant, Mistral's thoughts are parts of the content. Refusals can be too. */
@@ -155,34 +187,72 @@ function readCalls(
   const { tool_calls: values } = message
   if (!Array.isArray(values) || values.length === 0) {
     if (values !== undefined) extras.hint('tool_calls', values)
-    return []
+    return readOlderCall(message.function_call, path, messageIndex, calls, extras)
   }
   return values.map((value: unknown, index): Part => {
-    if (!isRecord(value)) throw invalidField(`${path}.tool_calls[${index}]`, 'must be an object')
-    const call = readCall(value, `call_${messageIndex}_${index}`)
-    if (call) {
-      calls.set(call.id, call.name)
-      return call
-    }
-    const { type, id, custom } = value
-    if (typeof type !== 'string' || type === 'function' || !isRecord(custom))
-      throw invalidField(`${path}.tool_calls[${index}].function.name`, 'is required')
-    if (typeof id === 'string') calls.set(id, String(custom.name))
-    return { kind: 'dialect', dialect: DIALECT, name: type.slice(0, 64), value }
+    const place = `${path}.tool_calls[${index}]`
+    if (!isRecord(value)) throw invalidField(place, 'must be an object')
+    const call = readCall(value, `call_${messageIndex}_${index}`, place)
+    if (!call) throw invalidField(`${place}.function.name`, 'is required')
+    calls.set(call.id, call.name)
+    return call
   })
 }
 
+/** The older field, for a single call without an id. */
+function readOlderCall(
+  value: unknown,
+  path: string,
+  messageIndex: number,
+  calls: Map<string, string>,
+  extras: ExtrasDraft,
+): Part[] {
+  if (value === undefined) return []
+  const place = `${path}.function_call`
+  const call = readCall({ function: value }, `call_${messageIndex}_0`, place)
+  if (!call) {
+    extras.hint('function_call', value)
+    return []
+  }
+  extras.mark('function_call', value)
+  calls.set(call.id, call.name)
+  return [call]
+}
+
+/** Whether a result in the older form, which does not name its call, follows a call of its function. */
+function isAnswer({ name }: JsonObject, calls: ReadonlyMap<string, string>): boolean {
+  return typeof name === 'string' && [...calls.values()].includes(name)
+}
+
+function readOlderResult(message: JsonObject, path: string, calls: ReadonlyMap<string, string>): ToolResultPart {
+  const [callId] = [...calls].findLast(([, name]) => name === message.name) ?? []
+  const result = readResult({ ...message, tool_call_id: callId }, path, calls)
+  const extras = new ExtrasDraft(OPENAI_EXTRAS, path)
+  extras.mark('function', message)
+  return placed({ ...result, ...extras.toField() }, path)
+}
+
+/** A part of an unknown type is JSON text, unless it names a file that only its provider has. */
+function asResultPart(part: Part): Part {
+  if (part.kind !== 'dialect' || MEDIA_TYPES.has(part.name)) return part
+  return { kind: 'text', text: jsonOf(part.value), extras: { dialect: DIALECT, marks: { [WHOLE_MARK]: part.value } } }
+}
+
 function readResult(message: JsonObject, path: string, calls: ReadonlyMap<string, string>): ToolResultPart {
-  const { tool_call_id: callId, name: toolName, content } = message
+  const { tool_call_id: callId, name: toolName, content, is_error: isError } = message
   if (typeof callId !== 'string' || callId === '') throw invalidField(`${path}.tool_call_id`, 'must be a string')
   const isNamed = typeof toolName === 'string' && toolName !== ''
-  const name = isNamed ? toolName : calls.get(callId)
+  const name = calls.get(callId) ?? (isNamed ? toolName : undefined)
   if (name === undefined) throw invalidField(`${path}.tool_call_id`, 'must be the id of an earlier tool call')
-  const extras = new ExtrasDraft(OPENAI_EXTRAS).keepRest(message, TOOL_RESULT_FIELDS, { hints: MESSAGE_HINTS })
-  if (isNamed) extras.hint('name', '')
-  else if (toolName !== undefined) extras.hint('name', toolName)
-  const all = readContent(message, false, '', path, extras)
+  const extras = new ExtrasDraft(OPENAI_EXTRAS, path).keepRest(message, TOOL_RESULT_FIELDS, { isEcho: true })
+  if (toolName !== undefined) extras.mark('name', toolName)
+  if (isError !== undefined) extras.mark('is_error', isError)
+  const all = readContent(message, false, '', path, extras).map(asResultPart)
   const parts = all.filter((part) => part.kind === 'text' || part.kind === 'media')
-  if (parts.length < all.length) extras.need('content', content)
-  return { kind: 'toolResult', callId, name, parts, failed: false, ...extras.toField() }
+  if (all.some(({ kind }) => kind === 'dialect')) extras.need('content', content)
+  const { cache } = readCache(message, extras)
+  return placed(
+    { kind: 'toolResult', callId, name, parts, failed: isError === true, ...(cache && { cache }), ...extras.toField() },
+    path,
+  )
 }

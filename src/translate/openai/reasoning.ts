@@ -3,6 +3,8 @@
 import { EFFORTS, type Effort, type JsonObject, type Reasoning } from '../../core/chat.ts'
 import { recordOf } from '../../core/json-values.ts'
 import { type ExtrasDraft, isSameJson } from '../dialect-fields.ts'
+import { nearestEffort } from '../efforts.ts'
+import { OPENAI_RULES } from './target-rules.ts'
 
 /** The hint that tells in which field the request came. */
 const FORM_MARK = ''
@@ -87,10 +89,13 @@ export function writeReasoning(
 ): JsonObject {
   const { effort, budgetTokens } = reasoning
   for (const [name, form] of REASONING_FORMS) if (extras[name] === FORM_MARK) return { [name]: form.write(reasoning) }
-  const wantedEffort = effort ?? effortOf(budgetTokens)
+  const levels = OPENAI_RULES.effortsOf(model)
+  const budgetEffort = effortOf(budgetTokens)
+  const wantedEffort = effort ?? (budgetEffort && levels ? nearestEffort(budgetEffort, levels) : budgetEffort)
   if (wantedEffort === undefined) return {}
   const neverThinks = NEVER_THINKS.test(model)
-  if (wantedEffort === 'none' ? ALWAYS_THINKS.test(model) : neverThinks) dropped.add('reasoning')
+  const cannotStop = levels?.includes('none') === false
+  if (wantedEffort === 'none' ? cannotStop : neverThinks) dropped.add('reasoning')
   else if (!neverThinks) return { reasoning_effort: wantedEffort }
   return {}
 }

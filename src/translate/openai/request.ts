@@ -5,6 +5,7 @@ import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft, hashOf, isSameJson, writeExtras } from '../dialect-fields.ts'
 import { type RequestTarget, unsupported, type WrittenRequest } from '../translator.ts'
 import { OPENAI_EXTRAS } from './dialect-fields.ts'
+import { readCache, writeCache } from './parts.ts'
 import { readMessages } from './read-messages.ts'
 import { ALWAYS_THINKS, readReasoning, writeReasoning } from './reasoning.ts'
 import { readFormat, readTool, readToolChoice, writeFormat, writeTool, writeToolChoice } from './tools.ts'
@@ -90,6 +91,7 @@ const FIELD_READERS: ReadonlyMap<string, (field: Field) => void> = new Map([
   ['reasoning_effort', readReasoningField],
   ['reasoning', readReasoningField],
   ['thinking', readReasoningField],
+  ['cache_control', readCacheField],
 ])
 
 function readField(field: Field): void {
@@ -171,6 +173,11 @@ function readReasoningField({ name, value, draft, extras }: Field): void {
   if (reasoning) draft.reasoning = reasoning
 }
 
+function readCacheField({ name, value, draft, extras }: Field): void {
+  const { cache } = readCache({ [name]: value }, extras)
+  if (cache) draft.cache = cache
+}
+
 const MAX_TEMPERATURE = 2
 /** Fields that models refuse that always think. */
 const SAMPLING_FIELDS: ReadonlySet<string> = new Set(['temperature', 'topP', 'frequencyPenalty', 'presencePenalty'])
@@ -194,6 +201,7 @@ export function writeRequest(request: ChatRequest, target: RequestTarget): Writt
     }),
     ...(request.reasoning && writeReasoning(request.reasoning, target.model, extras, dropped)),
     ...(request.user !== undefined && { user: legalUser(request.user) }),
+    ...writeCache(request.cache, extras, dropped),
   }
   return { body: written, dropped: [...dropped] }
 }

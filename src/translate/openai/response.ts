@@ -1,12 +1,14 @@
 // OpenAI responses: reads and writes a whole completion, and what its chunks share with it.
 
-import type { ChatChoice, ChatResponse, ChatUsage, JsonObject, Part, StopReason } from '../../core/chat.ts'
+import type { ChatChoice, ChatError, ChatResponse, ChatUsage, JsonObject, Part, StopReason } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { inputTokens, outputTokens, unitsOf } from '../../core/usage.ts'
 import { readName } from '../dialect-fields.ts'
 import type { ResponseContext } from '../translator.ts'
+import { googleExtra, readCall } from './calls.ts'
 import { DIALECT } from './dialect-fields.ts'
-import { googleExtra, inlineOf, readCall, urlOf } from './parts.ts'
+import { readError } from './errors.ts'
+import { picturesIn, urlOf } from './parts.ts'
 import { isThinkingBlock, joinText, readThinkingBlocks, writeThinkingBlock } from './thoughts.ts'
 
 /** Finish reasons of many servers. An unknown reason counts as a normal end. */
@@ -19,11 +21,30 @@ const STOP_REASONS: ReadonlyMap<unknown, StopReason> = new Map([
   ['content_filter', 'filtered'],
 ])
 
+/** Reasons of routers and of Google's endpoint after which there is no answer. */
+const FAILURE = /^(?:error|malformed_function_call|function_call_filter.*)$/i
+
+/** Why a choice is no answer; undefined if it is one. */
+export function failureOf({ finish_reason: reason, error }: JsonObject): ChatError | undefined {
+  if (typeof reason !== 'string' || !FAILURE.test(reason)) return undefined
+  if (isRecord(error)) return readError(0, { error })
+  return {
+    status: 0,
+    kind: 'server',
+    message: `The model gave up with ${reason.slice(0, 256)}.`,
+    code: reason.slice(0, 100),
+  }
+}
+
 /** Never throws: what cannot be read is left out. */
 export function readResponse(body: JsonObject): ChatResponse {
   const id = readName(body.id)
   const choices = Array.isArray(body.choices) ? body.choices.filter(isRecord) : []
+  const failures = choices.map(failureOf)
+  const [failure] = failures
+  const hasFailed = failure !== undefined && failures.every((other) => other !== undefined)
   return {
+    ...(hasFailed && { failure }),
     id,
     model: readName(body.model),
     choices: choices.map((choice, index) => readChoice(choice, `call_${id || 'answer'}_${index}`)),
@@ -32,7 +53,7 @@ export function readResponse(body: JsonObject): ChatResponse {
 
 function readChoice(choice: JsonObject, idPrefix: string): ChatChoice {
   const message = recordOf(choice.message)
-  const calls = callsIn(message).map((call, index) => readCall(call, `${idPrefix}_${index}`) ?? dialectCall(call))
+  const calls = callsIn(message).map((call, index) => dialectCall(call) ?? readCall(call, `${idPrefix}_${index}`))
   const parts = [
     ...readThoughts(message),
     ...(textOf(message.content) === '' ? [] : [{ kind: 'text', text: textOf(message.content) } as const]),
@@ -54,7 +75,7 @@ export function callsIn(message: JsonObject): unknown[] {
 }
 
 function dialectCall(call: unknown): Part | undefined {
-  if (!isRecord(call) || !isRecord(call.custom)) return undefined
+  if (!isRecord(call) || !isRecord(call.custom) || isRecord(call.function)) return undefined
   return { kind: 'dialect', dialect: DIALECT, name: 'custom', value: call }
 }
 
@@ -108,16 +129,6 @@ function readThoughts(message: JsonObject): Part[] {
   if (blocks.length > 0) return blocks
   const text = reasoningTextOf(message)
   return text === '' ? [] : [{ kind: 'reasoning', text }]
-}
-
-/** The images of a message or of a delta, in OpenRouter's field for them. */
-export function picturesIn(message: JsonObject): { kind: 'media'; mediaType: string; source: { base64: string } }[] {
-  if (!Array.isArray(message.images)) return []
-  return message.images.flatMap((image: unknown) => {
-    const { url } = recordOf(recordOf(image).image_url)
-    const inline = typeof url === 'string' ? inlineOf(url) : undefined
-    return inline ? [{ kind: 'media' as const, ...inline }] : []
-  })
 }
 
 export function writePicture(mediaType: string, base64: string, index: number): JsonObject {

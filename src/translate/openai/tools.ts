@@ -3,7 +3,9 @@
 import type { DialectTool, JsonObject, OutputFormat, ToolChoice, ToolDefinition } from '../../core/chat.ts'
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
-import { ExtrasDraft, isSameJson, unsupportedExtra, writeExtras } from '../dialect-fields.ts'
+import { ExtrasDraft, isSameJson, unsupportedPartOrTool, writeExtras } from '../dialect-fields.ts'
+import { placed } from '../places.ts'
+import { FUNCTION_PREFIX, splitFunctionFields } from './calls.ts'
 import { DIALECT, OPENAI_EXTRAS } from './dialect-fields.ts'
 import { readCache, writeCache } from './parts.ts'
 
@@ -14,20 +16,19 @@ const FUNCTION_FIELD_TYPES: ReadonlyMap<string, string> = new Map([
   ['parameters', 'an object'],
   ['strict', 'true or false'],
 ])
-const FUNCTION_PREFIX = 'function.'
 
 export function readTool(tool: unknown, path: string): ToolDefinition | DialectTool {
   if (!isRecord(tool)) throw invalidField(path, 'must be an object')
   if (tool.type !== 'function') {
     if (typeof tool.type !== 'string') throw invalidField(`${path}.type`, 'must be a string')
-    return { kind: 'dialect', dialect: DIALECT, name: tool.type.slice(0, 64), value: tool }
+    return placed({ kind: 'dialect', dialect: DIALECT, name: tool.type.slice(0, 64), value: tool }, path)
   }
   const definition = recordOf(tool.function)
   const { name, description, parameters, strict } = definition
   if (typeof name !== 'string') throw invalidField(`${path}.function.name`, 'must be a string')
   const isText = typeof description === 'string'
   const isStrict = typeof strict === 'boolean'
-  const extras = new ExtrasDraft(OPENAI_EXTRAS).keepRest(tool, TOOL_FIELDS)
+  const extras = new ExtrasDraft(OPENAI_EXTRAS, path).keepRest(tool, TOOL_FIELDS)
   const presentFields = new Set([
     'name',
     isText && 'description',
@@ -40,7 +41,7 @@ export function readTool(tool: unknown, path: string): ToolDefinition | DialectT
       throw invalidField(`${path}.function.${field}`, `must be ${FUNCTION_FIELD_TYPES.get(field)}`)
     extras.keep(FUNCTION_PREFIX + field, value)
   }
-  return {
+  const read = {
     kind: 'function',
     name,
     ...(isText && { description }),
@@ -48,25 +49,23 @@ export function readTool(tool: unknown, path: string): ToolDefinition | DialectT
     ...(isStrict && { strict }),
     ...readCache(tool, extras),
     ...extras.toField(),
-  }
+  } as const
+  return placed(read, path)
 }
 
 export function writeTool(tool: ToolDefinition | DialectTool, dropped: Set<string>): JsonObject {
   if (tool.kind === 'dialect') {
-    if (tool.dialect !== DIALECT) throw unsupportedExtra(tool.name)
+    if (tool.dialect !== DIALECT) throw unsupportedPartOrTool(tool)
     return tool.value
   }
   const extras = writeExtras(tool.extras, OPENAI_EXTRAS, dropped)
-  const [functionFields, toolFields] = [new Map<string, unknown>(), new Map<string, unknown>()]
-  for (const [name, value] of Object.entries(extras))
-    if (name.startsWith(FUNCTION_PREFIX)) functionFields.set(name.slice(FUNCTION_PREFIX.length), value)
-    else toolFields.set(name, value)
+  const { outer, inner } = splitFunctionFields(extras)
   return {
-    ...Object.fromEntries(toolFields),
+    ...outer,
     ...writeCache(tool.cache, extras, dropped),
     type: 'function',
     function: {
-      ...Object.fromEntries(functionFields),
+      ...inner,
       name: tool.name,
       ...(tool.description !== undefined && { description: tool.description }),
       ...(tool.schema !== undefined && { parameters: tool.schema }),

@@ -7,6 +7,7 @@ import { ChatEventReader } from './event-reader.ts'
 import { ChatEventWriter } from './event-writer.ts'
 import { readRequest, writeRequest } from './request.ts'
 import { readResponse, writeResponse } from './response.ts'
+import { OPENAI_RULES } from './target-rules.ts'
 
 /**
  * A written request has `stream_options` only if the caller's request had it. The provider adds the field if its server
@@ -35,8 +36,14 @@ export const openaiChatTranslator: Translator = {
     reasoning: 'reasoning_effort',
     user: 'user',
     cache: 'cache_control',
+    toolName: 'tools.function.name',
+    toolSchema: 'tools.function.parameters',
+    effort: 'reasoning_effort',
+    media: 'image_url',
+    arguments: 'tool_calls.function.arguments',
   },
   readRequest,
+  rules: OPENAI_RULES,
   writeRequest,
   requestLine: () => ({ path: '/v1/chat/completions', query: '' }),
   readResponse,

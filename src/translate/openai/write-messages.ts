@@ -1,11 +1,21 @@
 // OpenAI message writer: writes chat messages as a conversation.
 
-import type { ChatMessage, JsonObject, Part, ReasoningPart, ToolResultPart } from '../../core/chat.ts'
+import type {
+  ChatMessage,
+  Extras,
+  JsonObject,
+  Part,
+  ReasoningPart,
+  ToolCallPart,
+  ToolResultPart,
+} from '../../core/chat.ts'
 import { isRecord } from '../../core/json-values.ts'
 import { writeExtras } from '../dialect-fields.ts'
-import { unsupported } from '../translator.ts'
+import { placedLike } from '../places.ts'
+import { legalId, writeCall } from './calls.ts'
 import { DIALECT, isMarked, OPENAI_EXTRAS } from './dialect-fields.ts'
-import { legalId, writeCall, writePart } from './parts.ts'
+import { writeCache, writePart } from './parts.ts'
+import { CACHE_MARK } from './read-messages.ts'
 import { joinText, REASONING_FIELDS, thinkingPart, writeThinkingBlock } from './thoughts.ts'
 
 /** Throws Problem `unsupported` for parts that no message of this dialect can hold. */
@@ -17,15 +27,41 @@ export function writeMessages(messages: readonly ChatMessage[], dropped: Set<str
   })
 }
 
-function writeSystem({ parts, extras }: ChatMessage, dropped: Set<string>): JsonObject {
-  const { developer, content, ...fields } = writeExtras(extras, OPENAI_EXTRAS, dropped)
+/** The details of a message's spelling that this dialect's reader kept. */
+function marksOf(extras: Extras | undefined): JsonObject {
+  return extras?.dialect === DIALECT ? (extras.marks ?? {}) : {}
+}
+
+/** A message's own `cache_control`, and its parts without the hint that stands for the field. */
+function splitCache({ parts, extras }: ChatMessage): { readonly fields: JsonObject; readonly parts: readonly Part[] } {
+  const control = marksOf(extras)[CACHE_MARK]
+  if (control === undefined) return { fields: {}, parts }
+  const last = parts.findLastIndex((part) => 'cache' in part)
+  return {
+    fields: { cache_control: control },
+    parts: parts.map((part, index) => (index === last ? uncached(part) : part)),
+  }
+}
+
+function uncached(part: Part): Part {
+  if (!('cache' in part)) return part
+  const { cache: _, ...rest } = part
+  return placedLike(rest, part)
+}
+
+function writeSystem(message: ChatMessage, dropped: Set<string>): JsonObject {
+  const cached = splitCache(message)
+  const { developer, content, ...others } = writeExtras(message.extras, OPENAI_EXTRAS, dropped)
+  const [fields, parts] = [{ ...others, ...cached.fields }, cached.parts]
   const role = developer === null ? 'developer' : 'system'
   return { ...fields, role, ...writeContent(parts, { original: content, emptyValue: '', separator: '\n\n' }, dropped) }
 }
 
 /** Each tool result becomes a message. Media of the results go into the user message after them. */
-function writeUser({ parts, extras }: ChatMessage, dropped: Set<string>): JsonObject[] {
-  const { content, ...fields } = writeExtras(extras, OPENAI_EXTRAS, dropped)
+function writeUser(message: ChatMessage, dropped: Set<string>): JsonObject[] {
+  const cached = splitCache(message)
+  const { content, ...others } = writeExtras(message.extras, OPENAI_EXTRAS, dropped)
+  const [fields, parts] = [{ ...others, ...cached.fields }, cached.parts]
   const results = parts.filter((part) => part.kind === 'toolResult')
   const otherParts = [...results.flatMap(mediaOfResult), ...parts.filter((part) => part.kind !== 'toolResult')]
   const written = results.map((result) => writeResult(result, dropped))
@@ -45,17 +81,21 @@ function mediaOfResult(result: ToolResultPart): Part[] {
 }
 
 function writeResult(result: ToolResultPart, dropped: Set<string>): JsonObject {
-  const { name, content, ...fields } = writeExtras(result.extras, OPENAI_EXTRAS, dropped)
-  if (result.cache !== undefined) dropped.add('cache')
+  const marks = marksOf(result.extras)
+  if (isRecord(marks.function)) return marks.function
+  const extras = writeExtras(result.extras, OPENAI_EXTRAS, dropped)
+  const { content, ...fields } = extras
   const isArray = Array.isArray(content)
   const parts = isArray ? result.parts : result.parts.filter(({ kind }) => kind === 'text')
   const hasMedia = parts.length < result.parts.length
   const emptyValue = result.failed ? 'Error' : hasMedia ? 'See the next message of the user.' : ''
   return {
     ...fields,
+    ...writeCache(result.cache, extras, dropped),
     role: 'tool',
     tool_call_id: legalId(result.callId),
-    ...(name !== undefined && { name: name === '' ? result.name : name }),
+    ...(marks.name !== undefined && { name: marks.name }),
+    ...(marks.is_error !== undefined && { is_error: marks.is_error }),
     ...(isArray && content.length > 0
       ? { content }
       : writeContent(parts, { original: content, emptyValue, separator: '\n' }, dropped)),
@@ -94,17 +134,15 @@ function writeContent(
   }
 }
 
-function writeAssistant({ parts, extras }: ChatMessage, dropped: Set<string>): JsonObject {
-  const { content: spelling, refusal, ...fields } = writeExtras(extras, OPENAI_EXTRAS, dropped)
+function writeAssistant(message: ChatMessage, dropped: Set<string>): JsonObject {
+  const cached = splitCache(message)
+  const marks = marksOf(message.extras)
+  const { content: spelling, refusal, ...fields } = writeExtras(message.extras, OPENAI_EXTRAS, dropped)
+  const parts = withoutEchoes(cached.parts, Array.isArray(spelling), dropped)
   const refusals = parts.filter((part) => part.kind === 'refusal')
   const isSeparate = refusals.length > 0 && !Array.isArray(refusal)
-  const calls = parts.filter((part) => part.kind === 'toolCall' || isDialectCall(part))
+  const calls = parts.filter((part) => part.kind === 'toolCall')
   const content = parts.filter((part) => isContentPart(part) || (part.kind === 'refusal' && !isSeparate))
-  if (!Array.isArray(spelling) && content.some(({ kind }) => kind === 'media'))
-    throw unsupported(
-      'messages',
-      'The target model does not support media in messages of the assistant. Move them to a user message.',
-    )
   const emptyValue = calls.length > 0 ? null : ''
   return {
     role: 'assistant',
@@ -115,19 +153,34 @@ function writeAssistant({ parts, extras }: ChatMessage, dropped: Set<string>): J
       parts.filter((part) => part.kind === 'reasoning'),
       fields,
     ),
-    ...(calls.length > 0 && {
-      tool_calls: calls.map((call) => (call.kind === 'toolCall' ? writeCall(call, dropped) : writePart(call, dropped))),
-    }),
+    ...cached.fields,
+    ...(marks.images !== undefined && { images: marks.images }),
+    ...writeCalls(calls, marks.function_call, dropped),
   }
 }
 
-function isDialectCall(part: Part): boolean {
-  return part.kind === 'dialect' && part.dialect === DIALECT && isRecord(part.value.custom)
+/**
+ * What the model said or did once is no need: the parts of other dialects are left out, and so are media, which no message of the
+ * assistant can hold here.
+ * @param isArray true: the reader of this dialect read the content as parts
+ */
+function withoutEchoes(parts: readonly Part[], isArray: boolean, dropped: Set<string>): Part[] {
+  return parts.filter((part) => {
+    const isLeftOut = (part.kind === 'dialect' && part.dialect !== DIALECT) || (part.kind === 'media' && !isArray)
+    if (isLeftOut) dropped.add(part.kind === 'dialect' ? part.name : 'media')
+    return !isLeftOut
+  })
+}
+
+/** @param olderCall the call in the older field, if the request came with it */
+function writeCalls(calls: readonly ToolCallPart[], olderCall: unknown, dropped: Set<string>): JsonObject {
+  if (olderCall !== undefined) return { function_call: olderCall }
+  return calls.length === 0 ? {} : { tool_calls: calls.map((call) => writeCall(call, dropped)) }
 }
 
 function isContentPart(part: Part): boolean {
   if (part.kind === 'reasoning') return isMarked(part.extras, 'thinking')
-  return part.kind !== 'refusal' && part.kind !== 'toolCall' && !isDialectCall(part)
+  return part.kind !== 'refusal' && part.kind !== 'toolCall'
 }
 
 /** Thoughts of other dialects are left out. @param fields the extras of the message, which tell how its thoughts were written */

@@ -20,6 +20,7 @@ import {
 } from '../request-reader.ts'
 import { maxNormalisedBytes } from '../text-bound.ts'
 import { anthropicCountRequest } from './count-request.ts'
+import { messageDocumentEvents } from './document-events.ts'
 import { ANTHROPIC_REFUSALS } from './errors.ts'
 import { createMessageTap, premiumTier } from './usage.ts'
 
@@ -38,6 +39,7 @@ export const anthropicMessages: Dialect<'anthropic.messages'> = {
   readRequest: readMessagesRequest,
   upstreamPath: (_model, line) => `/v1/messages${forwardedQuery(line.query)}`,
   createTap: createMessageTap,
+  documentEvents: messageDocumentEvents,
 }
 
 interface MessagesLayout extends BodyLayout {

@@ -1,6 +1,7 @@
 // What a message of Anthropic's reports as used, as a document or as a stream, by passes if it lists them.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
+import { servedTier } from '../../core/service-tier.ts'
 import {
   areCounts,
   countOf,
@@ -13,6 +14,7 @@ import {
   usageOf,
   usageSum,
 } from '../../core/usage.ts'
+import { isErrorValue } from '../answer-errors.ts'
 import type { AnswerUsage, Tap, UsageShare } from '../dialect.ts'
 import { eachObject, ObjectReader } from '../json/object-reader.ts'
 import { readStatedCost } from '../stated-cost.ts'
@@ -35,6 +37,8 @@ interface AnswerFacts {
   usage: unknown
   model: string | null
   isError: boolean
+  /** True if the answer has content, be it empty. */
+  hasContent: boolean
   readonly blocks: BilledBlocks
 }
 
@@ -46,10 +50,13 @@ const ANSWER = new ObjectReader<AnswerFacts>({
     answer.model = json.stringOrNull()
   },
   type(json, answer) {
-    answer.isError = json.stringOrNull() === 'error'
+    answer.isError = json.stringOrNull() === 'error' || answer.isError
+  },
+  error(json, answer) {
+    answer.isError = isErrorValue(json) || answer.isError
   },
   content(json, answer) {
-    eachObject(json, readAnswerBlock, answer.blocks)
+    answer.hasContent = eachObject(json, readAnswerBlock, answer.blocks) > 0
   },
 })
 
@@ -61,10 +68,17 @@ export function createMessageTap(streaming: boolean, contentType: string): Tap {
 
 /** The usage of a whole message. Throws Problem on anything but JSON. */
 export function readMessageUsage(document: Buffer): AnswerUsage | undefined {
-  const answer: AnswerFacts = { usage: undefined, model: null, isError: false, blocks: newBilledBlocks() }
-  const { usage, model, isError, blocks } = ANSWER.readDocument(document, answer)
-  if (isError) throw new ErrorDocument()
-  return isRecord(usage) ? normaliseUsage(usage, model, blocks, isCount(usage.output_tokens)) : undefined
+  const answer: AnswerFacts = {
+    usage: undefined,
+    model: null,
+    isError: false,
+    hasContent: false,
+    blocks: newBilledBlocks(),
+  }
+  const { usage, model, isError, hasContent, blocks } = ANSWER.readDocument(document, answer)
+  const answerUsage = isRecord(usage) ? normaliseUsage(usage, model, blocks, isCount(usage.output_tokens)) : undefined
+  if (isError && !hasContent) throw new ErrorDocument(answerUsage)
+  return answerUsage
 }
 
 /** @param isOutputCounted false if the output's count is absent, or is what a stream begins with */
@@ -96,10 +110,17 @@ function normaliseUsage(
     ...(isOutputMissing ? { isOutputMissing } : {}),
     reasoningTokens: countOf(recordOf(counts.output_tokens_details).thinking_tokens),
     model,
-    serviceTier:
-      premiumTier(counts.speed, counts.inference_geo) ??
-      (typeof counts.service_tier === 'string' ? counts.service_tier : null),
+    serviceTier: premiumTier(counts.speed, counts.inference_geo) ?? usualTier(counts),
   }
+}
+
+/** Null if the answer does not tell its speed or its place: the tier that the request names may be the one that counts. */
+function usualTier({
+  speed,
+  inference_geo: geo,
+  service_tier: tier,
+}: Readonly<Record<string, unknown>>): string | null {
+  return typeof speed === 'string' && typeof geo === 'string' ? servedTier(tier) : null
 }
 
 /** Pages that are fetched, and searches of tools, are billed by their tokens alone. */
@@ -188,7 +209,7 @@ class MessageEvents extends AnswerEvents {
   /** The count that the first event has is of what has been written by then. */
   #isOutputCounted = false
 
-  mayMatter(chunk: Buffer): boolean {
+  protected matters(chunk: Buffer): boolean {
     return (
       hasValue(chunk, USAGE) ||
       chunk.includes(STOP) ||
@@ -205,6 +226,7 @@ class MessageEvents extends AnswerEvents {
   protected readEvent(payload: Buffer): boolean {
     const event: unknown = JSON.parse(payload.toString())
     if (!isRecord(event)) return false
+    this.hasContent ||= !isPreambleOrError(event)
     if (event.type === 'message_start') {
       const message = recordOf(event.message)
       this.#model = typeof message.model === 'string' ? message.model : null
@@ -217,8 +239,17 @@ class MessageEvents extends AnswerEvents {
     } else if (event.type === 'content_block_start') {
       addParsedBlock(event.content_block, this.#blocks)
     } else if (event.type === 'message_stop') this.terminated = this.finished = true
-    else if (event.type === 'error') this.failed = true
+    else if (isError(event)) this.#readError(event)
     return false
+  }
+
+  /** What an error counts is the end of the counts. */
+  #readError({ usage }: Readonly<Record<string, unknown>>): void {
+    this.failed = true
+    if (!isRecord(usage)) return
+    this.#updateCounts(usage)
+    this.#isOutputCounted ||= isCount(usage.output_tokens)
+    this.isUsageFinal = this.answerUsage() !== undefined
   }
 
   #updateCounts(usage: unknown): void {
@@ -227,4 +258,16 @@ class MessageEvents extends AnswerEvents {
     const isComplete = Array.isArray(usage.iterations)
     this.#counts = mergeReports(isComplete ? withoutCounts(this.#counts) : this.#counts, usage)
   }
+}
+
+/** Events that come before anything is answered. */
+const PREAMBLE: ReadonlySet<unknown> = new Set(['message_start', 'ping'])
+
+function isPreambleOrError(event: Readonly<Record<string, unknown>>): boolean {
+  return PREAMBLE.has(event.type) || isError(event)
+}
+
+/** Some servers that copy the API leave the type out. */
+function isError({ type, error }: Readonly<Record<string, unknown>>): boolean {
+  return type === 'error' || (type === undefined && isRecord(error))
 }

@@ -2,12 +2,13 @@
 
 import { recordOf } from '../../core/json-values.ts'
 import { countOf, usageOf } from '../../core/usage.ts'
+import { isErrorValue } from '../answer-errors.ts'
 import type { AnswerUsage, Dialect, ParsedRequest, RequestLine } from '../dialect.ts'
 import type { JsonCursor } from '../json/cursor.ts'
 import { eachObjectOrOne, ObjectReader } from '../json/object-reader.ts'
 import { readBody } from '../request-body.ts'
 import { newDraft, type RequestDraft } from '../request-reader.ts'
-import { DocumentTap } from '../taps/document.ts'
+import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { maxNormalisedBytes } from '../text-bound.ts'
 import { GEMINI_REFUSALS } from './errors.ts'
 import { readContent } from './generate.ts'
@@ -59,12 +60,16 @@ function readEmbedRequest(body: Buffer, line: RequestLine): ParsedRequest {
 }
 
 interface AnswerFacts {
+  isError: boolean
   counts: Readonly<Record<string, unknown>>
 }
 
 const ANSWER = new ObjectReader<AnswerFacts>({
   usageMetadata(json, answer) {
     answer.counts = recordOf(json.value())
+  },
+  error(json, answer) {
+    answer.isError = isErrorValue(json)
   },
 })
 
@@ -74,7 +79,13 @@ const VIDEO_MODEL = 'gemini-embedding-2-video'
 
 /** Undefined if the answer counts nothing: older models never count, and no content is that short. */
 function readVectorUsage(document: Buffer): AnswerUsage | undefined {
-  const { counts } = ANSWER.readDocument(document, { counts: {} })
+  const { counts, isError } = ANSWER.readDocument(document, { counts: {}, isError: false })
+  const usage = answerUsageOf(counts)
+  if (isError) throw new ErrorDocument(usage)
+  return usage
+}
+
+function answerUsageOf(counts: Readonly<Record<string, unknown>>): AnswerUsage | undefined {
   const prompt = countOf(counts.promptTokenCount)
   if (prompt === 0) return undefined
   const video = Math.min(tokensOf(counts, MODALITIES.video), prompt)

@@ -1,7 +1,9 @@
 // What a response of Gemini's reports as used, as a document or as a stream.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
+import { servedTier } from '../../core/service-tier.ts'
 import { areCredibleCounts, countOf, isCount, usageOf } from '../../core/usage.ts'
+import { isErrorValue } from '../answer-errors.ts'
 import type { AnswerUsage, Tap } from '../dialect.ts'
 import type { JsonCursor } from '../json/cursor.ts'
 import { eachObject, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
@@ -31,6 +33,8 @@ interface AnswerFacts {
   readonly grounding: Grounding
   /** True if the answer has a text or anything else that the model wrote, thoughts excluded. */
   hasOutput: boolean
+  /** True if the answer has any part, thoughts included. */
+  hasParts: boolean
   finished: boolean
   failed: boolean
 }
@@ -50,7 +54,7 @@ const ANSWER = new ObjectReader<AnswerFacts>({
     if (json.text(json.range()).includes('"blockReason"')) answer.finished = true
   },
   error(json, answer) {
-    answer.failed = lengthOf(json.range()) > 'null'.length
+    answer.failed = isErrorValue(json)
   },
 })
 
@@ -97,6 +101,7 @@ const PART = new ObjectReader<Part>({
 function readPart(json: JsonCursor, answer: AnswerFacts): void {
   const part: Part = { isThought: false, hasOutput: false }
   PART.read(json, part)
+  answer.hasParts = true
   if (part.hasOutput && !part.isThought) answer.hasOutput = true
 }
 
@@ -110,6 +115,7 @@ function readAnswer(document: Buffer, grounding: Grounding): AnswerFacts {
     model: null,
     grounding,
     hasOutput: false,
+    hasParts: false,
     finished: false,
     failed: false,
   })
@@ -122,10 +128,23 @@ function answerUsageOf(reported: Reported, requestedModel: string | null): Answe
 }
 
 function readResponseUsage(document: Buffer, requestedModel: string | null): AnswerUsage | undefined {
+  if (document.toString('latin1', 0, MAX_HEAD_BYTES).trimStart().startsWith('['))
+    return readListUsage(document, requestedModel)
   const answer = readAnswer(document, newGrounding())
   const usage = answerUsageOf(answer, requestedModel)
-  if (answer.failed && !usage) throw new ErrorDocument()
+  if (answer.failed && !answer.hasParts) throw new ErrorDocument(usage)
   return usage
+}
+
+const MAX_HEAD_BYTES = 64
+
+/** The usage of a list of responses: a stream in the older form, for a request that asked for events. */
+function readListUsage(document: Buffer, requestedModel: string | null): AnswerUsage | undefined {
+  const list = new ArrayTap(new ResponseEvents(requestedModel))
+  list.push(document)
+  if (list.failed && !list.answerUsage()) throw new ErrorDocument()
+  if (!list.finished) throw new Error('the list of responses is not whole')
+  return list.answerUsage()
 }
 
 /**
@@ -154,7 +173,9 @@ function normaliseUsage(
     prompt - cached,
   )
   const audioOutput = Math.min(modalityTokens(counts.candidatesTokensDetails, 'AUDIO'), output)
-  const imageOutput = Math.min(modalityTokens(counts.candidatesTokensDetails, 'IMAGE'), output - audioOutput)
+  // Film has its price where images have theirs.
+  const drawn = ['IMAGE', 'VIDEO'].reduce((sum, name) => sum + modalityTokens(counts.candidatesTokensDetails, name), 0)
+  const imageOutput = Math.min(drawn, output - audioOutput)
   return {
     usage: usageOf({
       input: prompt - cached - audioInput + toolPrompt,
@@ -171,26 +192,10 @@ function normaliseUsage(
     ...(isOutputMissing ? { isOutputMissing } : {}),
     reasoningTokens: thoughts,
     model,
-    serviceTier: servedTier(counts),
+    // Vertex AI names the tier that answered in the type of traffic.
+    serviceTier: servedTier(counts.serviceTier) ?? servedTier(counts.trafficType),
   }
 }
-
-/** The tier that answered: Vertex AI names it in the type of traffic. */
-function servedTier({ serviceTier, trafficType }: Readonly<Record<string, unknown>>): string | null {
-  if (typeof serviceTier === 'string') return tierName(serviceTier)
-  return typeof trafficType === 'string' ? (VERTEX_TIERS.get(trafficType) ?? null) : null
-}
-
-/** `PRIORITY`, and `SERVICE_TIER_PRIORITY` as protocol buffers write it, are `priority`. */
-export function tierName(text: string): string {
-  return text.toLowerCase().replace(/^service_tier_/, '')
-}
-
-/** All other types of traffic cost the standard price, or are paid by a bill of their own. */
-const VERTEX_TIERS: ReadonlyMap<string, string> = new Map([
-  ['ON_DEMAND_PRIORITY', 'priority'],
-  ['ON_DEMAND_FLEX', 'flex'],
-])
 
 function modalityTokens(details: unknown, name: string): number {
   if (!Array.isArray(details)) return 0
@@ -222,7 +227,7 @@ class ResponseEvents extends AnswerEvents {
     this.#requestedModel = requestedModel
   }
 
-  mayMatter(chunk: Buffer): boolean {
+  protected matters(chunk: Buffer): boolean {
     return (
       hasValue(chunk, USAGE) ||
       hasValue(chunk, FINISH_REASON) ||
@@ -230,7 +235,7 @@ class ResponseEvents extends AnswerEvents {
       chunk.includes(GROUNDING_METADATA) ||
       chunk.includes(URL_METADATA) ||
       chunk.includes(FEEDBACK) ||
-      chunk.includes(ERROR)
+      hasValue(chunk, ERROR)
     )
   }
 
@@ -247,11 +252,13 @@ class ResponseEvents extends AnswerEvents {
   protected readEvent(payload: Buffer): boolean {
     const answer = readAnswer(payload, this.#grounding)
     this.#hasOutput ||= answer.hasOutput
-    if (isRecord(answer.counts) && answerUsageOf(answer, this.#requestedModel))
-      this.#counts = mergeReports(this.#counts, answer.counts)
+    const isCounted = answerUsageOf(answer, this.#requestedModel) !== undefined
+    if (isCounted && isRecord(answer.counts)) this.#counts = mergeReports(this.#counts, answer.counts)
     this.#model = answer.model ?? this.#model
     this.finished ||= answer.finished
     this.failed ||= answer.failed
+    this.isUsageFinal ||= answer.failed && isCounted
+    this.hasContent ||= answer.finished || answer.hasParts
     return false
   }
 }

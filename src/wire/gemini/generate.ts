@@ -1,5 +1,6 @@
 // Gemini generateContent and streamGenerateContent: POST /v1beta/models/{model}:generateContent.
 
+import { tierName } from '../../core/service-tier.ts'
 import type { Dialect, Edits, ParsedRequest, RequestLine } from '../dialect.ts'
 import type { ByteRange, JsonCursor } from '../json/cursor.ts'
 import { applySplices, memberInsertion, type Splice } from '../json/edit.ts'
@@ -18,7 +19,7 @@ import {
 import { maxNormalisedBytes } from '../text-bound.ts'
 import { geminiCountRequest } from './count-request.ts'
 import { GEMINI_REFUSALS } from './errors.ts'
-import { createGenerateTap, tierName } from './generate-answer.ts'
+import { createGenerateTap } from './generate-answer.ts'
 import { modelEndpoint, modelInPath, upstreamPath } from './path.ts'
 import { inBothSpellings, toSnakeCase } from './spellings.ts'
 
@@ -40,6 +41,8 @@ export const geminiGenerate: Dialect<'gemini.generateContent'> = {
   readRequest: readGenerateRequest,
   upstreamPath,
   createTap: createGenerateTap,
+  // Each event of a stream is a response with what is new.
+  documentEvents: (document) => `data: ${JSON.stringify(document)}\r\n\r\n`,
 }
 
 /** The positions of the parts of a body that can be edited. */
@@ -65,10 +68,7 @@ const BODY = new ObjectReader<RequestDraft, GenerateLayout>(
     cachedContent(json, draft) {
       if (json.stringOrNull()) draft.unsizedInput = draft.uncountableInput = true
     },
-    serviceTier(json, draft) {
-      readServiceTier(json, draft)
-      if (draft.serviceTier !== null) draft.serviceTier = tierName(draft.serviceTier)
-    },
+    serviceTier: readServiceTier,
   }),
 )
 
@@ -81,7 +81,8 @@ function readGenerateRequest(body: Buffer, line: RequestLine): ParsedRequest {
   draft.model = modelInPath(line.path)
   draft.stream = line.path.endsWith(':streamGenerateContent')
   readBody(body, BODY, draft, layout)
-  draft.serviceTier ??= line.header(VERTEX_TIER_HEADER)?.toLowerCase() ?? null
+  const tier = line.header(VERTEX_TIER_HEADER)
+  if (tier !== undefined) draft.serviceTier ??= tierName(tier)
   return { facts: draft, requestsUsage: true, edit: (edits) => editBody(body, layout, edits) }
 }
 

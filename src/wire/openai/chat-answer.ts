@@ -1,11 +1,14 @@
 // What a chat completion of OpenAI's reports as used, as a document or as a stream.
 
+import { servedTier } from '../../core/service-tier.ts'
+import { isErrorValue } from '../answer-errors.ts'
 import type { AnswerUsage, Tap } from '../dialect.ts'
-import type { JsonCursor } from '../json/cursor.ts'
-import { eachObject, handlersFor, ObjectReader } from '../json/object-reader.ts'
+import type { ByteRange, JsonCursor } from '../json/cursor.ts'
+import { eachObject, type FieldHandlers, handlersFor, ObjectReader } from '../json/object-reader.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
+import { ERROR_FIELDS, type ErrorFacts, hasChoiceContent } from './chat-errors.ts'
 import { type ChatCounts, chatUsageOf, mergeCounts, readCounts } from './chat-usage.ts'
 import { type ExecutedTools, newExecutedTools, readExecutedTools } from './executed-tools.ts'
 
@@ -16,7 +19,7 @@ export function createChatTap(streaming: boolean, contentType: string, hideUsage
 }
 
 /** What was read of an answer, or of one chunk of it. */
-interface AnswerFacts {
+interface AnswerFacts extends ErrorFacts {
   /** The field that `stream_options` requests. */
   usage: ChatCounts | null
   /** Groq's field for usage in streams without `stream_options`. Other streams have the same figures in both fields. */
@@ -24,15 +27,19 @@ interface AnswerFacts {
   model: string | null
   serviceTier: string | null
   choices: number
+  choicesAt: ByteRange | null
+  /** How many of the choices are errors. */
+  failedChoices: number
   readonly executed: ExecutedTools
   finished: boolean
-  failed: boolean
 }
 
 /** Only top-level fields count: a model's own words never do. */
 const ANSWER = new ObjectReader<AnswerFacts>({
   choices(json, answer) {
+    const start = json.position
     answer.choices = eachObject(json, readChoice, answer)
+    answer.choicesAt = { start, end: json.position }
   },
   usage(json, answer) {
     answer.usage = readCounts(json)
@@ -44,12 +51,9 @@ const ANSWER = new ObjectReader<AnswerFacts>({
     answer.model = json.stringOrNull()
   },
   service_tier(json, answer) {
-    answer.serviceTier = json.stringOrNull()
+    answer.serviceTier = servedTier(json.stringOrNull())
   },
-  error(json, answer) {
-    answer.failed = !json.isNull()
-    json.skipValue()
-  },
+  ...(ERROR_FIELDS as FieldHandlers<AnswerFacts>),
 })
 
 const X_GROQ = new ObjectReader<AnswerFacts>({
@@ -64,18 +68,30 @@ const MESSAGE = new ObjectReader<AnswerFacts>({
   },
 })
 
-const CHOICE = new ObjectReader<AnswerFacts>({
-  ...handlersFor(['message', 'delta'], (json, answer: AnswerFacts) => {
+interface Choice {
+  finished: boolean
+  failed: boolean
+}
+
+const CHOICE = new ObjectReader<Choice, AnswerFacts>({
+  ...handlersFor(['message', 'delta'], (json, _choice: Choice, answer: AnswerFacts) => {
     MESSAGE.readIfObject(json, answer)
   }),
-  finish_reason(json, answer) {
-    if (!json.isNull()) answer.finished = true
-    json.skipValue()
+  finish_reason(json, choice) {
+    choice.finished = !json.isNull()
+    if (json.text(json.range()) === '"error"') choice.failed = true
+  },
+  // OpenRouter's errors of single choices.
+  error(json, choice) {
+    choice.failed = isErrorValue(json) || choice.failed
   },
 })
 
 function readChoice(json: JsonCursor, answer: AnswerFacts): void {
-  CHOICE.read(json, answer)
+  const choice: Choice = { finished: false, failed: false }
+  CHOICE.read(json, choice, answer)
+  if (choice.failed) answer.failedChoices++
+  else answer.finished ||= choice.finished
 }
 
 /** Throws on an answer that cannot be read. */
@@ -86,17 +102,30 @@ function readAnswer(bytes: Buffer, executed: ExecutedTools): AnswerFacts {
     model: null,
     serviceTier: null,
     choices: 0,
+    choicesAt: null,
+    failedChoices: 0,
     executed,
     finished: false,
-    failed: false,
+    hasError: false,
+    hasDetail: false,
   })
 }
 
-/** OpenRouter and others send their status before they know, and then an error in place of choices. */
+/** True for an error, and for an answer of which every choice is one. OpenRouter and others send their status before they know. */
+function isErrorAnswer(answer: AnswerFacts, bytes: Buffer): boolean {
+  const { choices, failedChoices, hasError, hasDetail } = answer
+  if (choices === 0) return hasError || hasDetail
+  return failedChoices === choices || (hasError && !hasContent(answer, bytes))
+}
+
+function hasContent({ choicesAt }: AnswerFacts, bytes: Buffer): boolean {
+  return choicesAt !== null && hasChoiceContent(bytes.subarray(choicesAt.start, choicesAt.end))
+}
+
 function readDocumentUsage(document: Buffer): AnswerUsage | undefined {
   const answer = readAnswer(document, newExecutedTools())
   const usage = answerUsageOf(answer)
-  if (answer.failed && answer.choices === 0 && !usage) throw new ErrorDocument()
+  if (isErrorAnswer(answer, document)) throw new ErrorDocument(usage, hasContent(answer, document))
   return usage
 }
 
@@ -121,13 +150,13 @@ class ChatEvents extends AnswerEvents {
     return this.#counts && chatUsageOf(this.#counts, this.#model, this.#serviceTier, this.#executed)
   }
 
-  mayMatter(chunk: Buffer): boolean {
+  protected matters(chunk: Buffer): boolean {
     return (
       hasValue(chunk, USAGE) ||
       hasValue(chunk, FINISH_REASON) ||
       chunk.includes(DONE) ||
       chunk.includes(EXECUTED_TOOLS) ||
-      chunk.includes(ERROR)
+      hasValue(chunk, ERROR)
     )
   }
 
@@ -135,20 +164,27 @@ class ChatEvents extends AnswerEvents {
     if (payload.includes(DONE) && payload.toString('latin1').trim() === '[DONE]') {
       this.terminated = true
       this.finished ||= !this.failed
+      this.hasContent ||= this.finished
       return false
     }
     const answer = readAnswer(payload, this.#executed)
-    this.#report(answer)
+    const isError = answer.hasError || answer.failedChoices > 0 || isErrorAnswer(answer, payload)
+    const hasReported = this.#report(answer)
     this.finished ||= answer.finished
-    this.failed ||= answer.failed
-    return answer.choices === 0 && answer.usage !== null
+    this.failed ||= isError
+    this.isUsageFinal ||= this.failed && hasReported
+    // A chunk with a role alone is a preamble, as are one without choices and one with empty text.
+    this.hasContent ||= answer.finished || hasContent(answer, payload)
+    return answer.choices === 0 && answer.usage !== null && !isError
   }
 
-  /** A chunk that counts nothing, or names no model, leaves what was reported before. */
-  #report({ usage, groqUsage, model, serviceTier }: AnswerFacts): void {
+  /** A chunk that counts nothing, or names no model, leaves what was reported before. Returns true if the chunk counts something. */
+  #report({ usage, groqUsage, model, serviceTier }: AnswerFacts): boolean {
     const counts = usage ?? groqUsage
-    if (counts && chatUsageOf(counts, model, serviceTier)) this.#counts = mergeCounts(this.#counts, counts)
+    const isCounted = counts !== null && chatUsageOf(counts, model, serviceTier) !== undefined
+    if (isCounted) this.#counts = mergeCounts(this.#counts, counts)
     this.#model = model ?? this.#model
     this.#serviceTier = serviceTier ?? this.#serviceTier
+    return isCounted
   }
 }

@@ -14,10 +14,12 @@ import {
   markHostedTool,
   markToolUnlessNull,
   markUnbounded,
+  markUnboundedUnlessEmpty,
   markUnboundedUnlessNull,
   measureResult,
   measureTools,
   newDraft,
+  PROMPT_FEATURES,
   type RequestDraft,
   readAnswers,
   readArguments,
@@ -32,6 +34,7 @@ import {
 } from '../request-reader.ts'
 import { readCacheLifetime } from './cache-options.ts'
 import { createChatTap } from './chat-answer.ts'
+import { chatDocumentEvents } from './document-events.ts'
 import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
 import { readProviderChoice } from './provider-choice.ts'
 
@@ -48,6 +51,7 @@ export const openaiChat: Dialect<'openai.chat'> = {
   readRequest: readChatRequest,
   upstreamPath: (_model, line) => `/chat/completions${forwardedQuery(line.query)}`,
   createTap: createChatTap,
+  documentEvents: chatDocumentEvents,
   streamError: (problem, context) => `data: ${openaiProblemBody(problem, context)}\n\n`,
 }
 
@@ -110,6 +114,8 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   provider: readProviderChoice,
   ...handlersFor(CHAT_TOOL_FIELDS, markToolUnlessNull),
   ...handlersFor(MODEL_CHOICES, markUnboundedUnlessNull),
+  // `extra_body`, where Gemini's OpenAI API and some proxies expect any field of theirs.
+  ...handlersFor([...PROMPT_FEATURES, 'extra_body'], markUnboundedUnlessEmpty),
 })
 
 function readChatRequest(body: Buffer): ParsedRequest {

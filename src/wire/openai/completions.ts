@@ -9,8 +9,10 @@ import { readBody, requireModel } from '../request-body.ts'
 import {
   MODEL_CHOICES,
   markToolUnlessNull,
+  markUnboundedUnlessEmpty,
   markUnboundedUnlessNull,
   newDraft,
+  PROMPT_FEATURES,
   type RequestDraft,
   readAnswers,
   readModel,
@@ -57,6 +59,7 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
   provider: readProviderChoice,
   ...handlersFor(TOOL_FIELDS, markToolUnlessNull),
   ...handlersFor(MODEL_CHOICES, markUnboundedUnlessNull),
+  ...handlersFor([...PROMPT_FEATURES, 'extra_body'], markUnboundedUnlessEmpty),
 })
 
 /** All of `best_of` are written and billed, and `n` of them are returned. */

@@ -7,12 +7,20 @@ import { postEndpoint } from '../endpoint.ts'
 import { forwardedQuery } from '../headers.ts'
 import { applySplices, type Splice } from '../json/edit.ts'
 import { invalidField } from '../json/errors.ts'
-import { ObjectReader } from '../json/object-reader.ts'
+import { type FieldHandlers, handlersFor, lengthOf, ObjectReader } from '../json/object-reader.ts'
 import { addModelSplice, type BodyLayout, newBodyLayout, readBody, requireModel } from '../request-body.ts'
-import { newDraft, type RequestDraft, readModel, readUser } from '../request-reader.ts'
+import {
+  markUnboundedUnlessEmpty,
+  newDraft,
+  PROMPT_FEATURES,
+  type RequestDraft,
+  readModel,
+  readUser,
+} from '../request-reader.ts'
 import { coversAll, readStatedCost } from '../stated-cost.ts'
-import { DocumentTap } from '../taps/document.ts'
+import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { openaiChat } from './chat.ts'
+import { ERROR_FIELDS, type ErrorFacts } from './chat-errors.ts'
 import { readPrompts } from './prompts.ts'
 import { readProviderChoice } from './provider-choice.ts'
 
@@ -38,6 +46,8 @@ const BODY = new ObjectReader<RequestDraft, EmbeddingsLayout>({
   },
   user: readUser,
   provider: readProviderChoice,
+  // vLLM embeds messages, rendered by a template, in place of the input.
+  ...handlersFor(['messages', ...PROMPT_FEATURES, 'extra_body'], markUnboundedUnlessEmpty),
 })
 
 function readEmbeddingsRequest(body: Buffer): ParsedRequest {
@@ -58,12 +68,17 @@ function readEmbeddingsRequest(body: Buffer): ParsedRequest {
   }
 }
 
-interface AnswerFacts {
+interface AnswerFacts extends ErrorFacts {
+  hasVectors: boolean
   counts: Readonly<Record<string, unknown>>
   model: string | null
 }
 
 const ANSWER = new ObjectReader<AnswerFacts>({
+  ...(ERROR_FIELDS as FieldHandlers<AnswerFacts>),
+  data(json, answer) {
+    answer.hasVectors = lengthOf(json.range()) > '[]'.length
+  },
   usage(json, answer) {
     answer.counts = recordOf(json.value())
   },
@@ -74,7 +89,14 @@ const ANSWER = new ObjectReader<AnswerFacts>({
 
 /** Undefined if the answer counts nothing: no input is that short. Some servers report the total alone. */
 function readVectorUsage(document: Buffer): AnswerUsage | undefined {
-  const { counts, model } = ANSWER.readDocument(document, { counts: {}, model: null })
+  const answer: AnswerFacts = { counts: {}, model: null, hasVectors: false, hasError: false, hasDetail: false }
+  ANSWER.readDocument(document, answer)
+  const usage = answerUsageOf(answer)
+  if (!answer.hasVectors && (answer.hasError || answer.hasDetail)) throw new ErrorDocument(usage)
+  return usage
+}
+
+function answerUsageOf({ counts, model }: AnswerFacts): AnswerUsage | undefined {
   const input = Math.max(countOf(counts.prompt_tokens), countOf(counts.total_tokens))
   const statedCost = readStatedCost(counts)
   const isCostAlone = input === 0

@@ -1,27 +1,31 @@
 // What a response of OpenAI's reports as used, as a document or at the end of a stream.
 
 import { isRecord, recordOf } from '../../core/json-values.ts'
+import { servedTier } from '../../core/service-tier.ts'
 import { countOf, isCount, type UnitsByClass, usageOf } from '../../core/usage.ts'
+import { isErrorValue } from '../answer-errors.ts'
 import type { AnswerUsage, Tap, UsageShare } from '../dialect.ts'
 import { type ByteRange, JsonCursor } from '../json/cursor.ts'
-import { eachObject, ObjectReader } from '../json/object-reader.ts'
+import { eachObject, type FieldHandlers, ObjectReader } from '../json/object-reader.ts'
 import { readStatedCost } from '../stated-cost.ts'
 import { AnswerEvents } from '../taps/answer-events.ts'
 import { DocumentTap, ErrorDocument } from '../taps/document.ts'
 import { Shortener } from '../taps/shortener.ts'
 import { hasValue, SseTap } from '../taps/sse.ts'
 import { saysSomething, tokensBeside, useCountOf } from '../usage-reports.ts'
+import { ERROR_FIELDS, type ErrorFacts } from './chat-errors.ts'
 import { type BilledItems, DEFAULT_GIGABYTES, gigabytesOf, newBilledItems, readOutputItem } from './responses-items.ts'
 import { readXaiTools } from './xai-tools.ts'
 
 /** The model that draws, if a response does not name it. */
 const DEFAULT_IMAGE_MODEL = 'gpt-image-1'
+
 export function createResponsesTap(streaming: boolean, contentType: string): Tap {
   return streaming && contentType.includes('event-stream') ? new ResponsesTap() : new DocumentTap(readDocumentUsage)
 }
 
 /** What was read of a response. */
-interface AnswerFacts {
+interface AnswerFacts extends ErrorFacts {
   usage: unknown
   /** Usage of hosted tools, in addition to the model's. */
   toolUsage: unknown
@@ -33,14 +37,13 @@ interface AnswerFacts {
   readonly items: BilledItems
   /** How many items of the output have been read: the index of the next one. */
   itemCount: number
-  failed: boolean
 }
 
-/** Throws for a failed response that reports no usage: its cost is unknown, as if it could not be read. */
 function readDocumentUsage(document: Buffer): AnswerUsage | undefined {
   const answer = readAnswer(document, newBilledItems())
   const usage = answerUsageOf(answer)
-  if (answer.failed && !usage) throw new ErrorDocument()
+  const hasContent = answer.itemCount > 0
+  if (answer.hasError || (answer.hasDetail && !hasContent)) throw new ErrorDocument(usage, hasContent)
   return usage
 }
 
@@ -54,7 +57,8 @@ function readAnswer(bytes: Buffer, items: BilledItems): AnswerFacts {
     gigabytes: DEFAULT_GIGABYTES,
     items,
     itemCount: 0,
-    failed: false,
+    hasError: false,
+    hasDetail: false,
   })
 }
 
@@ -67,14 +71,11 @@ const RESPONSE = new ObjectReader<AnswerFacts>({
     answer.model = json.stringOrNull()
   },
   service_tier(json, answer) {
-    answer.serviceTier = json.stringOrNull()
+    answer.serviceTier = servedTier(json.stringOrNull())
   },
+  ...(ERROR_FIELDS as FieldHandlers<AnswerFacts>),
   status(json, answer) {
-    answer.failed = json.stringOrNull() === 'failed' || answer.failed
-  },
-  error(json, answer) {
-    if (!json.isNull()) answer.failed = true
-    json.skipValue()
+    answer.hasError = json.stringOrNull() === 'failed' || answer.hasError
   },
   output(json, answer) {
     eachObject(json, readAnswerItem, answer)
@@ -228,7 +229,7 @@ const EVENT = new ObjectReader<StreamEvent>({
     event.response = json.range()
   },
   error(json, event) {
-    event.hasError = json.text(json.range()) !== 'null'
+    event.hasError = isErrorValue(json)
   },
   item(json, event) {
     event.item = json.range()
@@ -238,11 +239,19 @@ const EVENT = new ObjectReader<StreamEvent>({
   },
 })
 
+/** Events that come before anything is answered. */
+const PREAMBLE: ReadonlySet<string> = new Set([
+  'response.created',
+  'response.queued',
+  'response.in_progress',
+  'keepalive',
+])
+
 class ResponseEvents extends AnswerEvents {
   /** The last event repeats the items, but some providers leave its output empty. */
   readonly #items = newBilledItems()
 
-  mayMatter(chunk: Buffer): boolean {
+  protected matters(chunk: Buffer): boolean {
     return (
       chunk.includes(COMPLETED) ||
       chunk.includes(INCOMPLETE) ||
@@ -258,11 +267,11 @@ class ResponseEvents extends AnswerEvents {
     const event: StreamEvent = { type: null, response: null, hasError: false, item: null, outputIndex: '' }
     EVENT.read(new JsonCursor(payload), event)
     const { type, response, hasError, item, outputIndex } = event
-    if (type === 'error' || hasError) this.failed = true
+    if (type === 'error' || hasError || type === 'response.failed') this.failed = true
+    else this.hasContent ||= type === null || !PREAMBLE.has(type)
     if (type === 'response.output_item.done' && item)
       readOutputItem(new JsonCursor(payload.subarray(item.start, item.end)), this.#items, outputIndex)
     if (type !== 'response.completed' && type !== 'response.incomplete' && type !== 'response.failed') return false
-    if (type === 'response.failed') this.failed = true
     this.#markEnded(type !== 'response.failed')
     this.isUsageFinal = true
     if (response)

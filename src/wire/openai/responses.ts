@@ -12,9 +12,11 @@ import {
   MODEL_CHOICES,
   markToolUnlessNull,
   markUnbounded,
+  markUnboundedUnlessEmpty,
   markUnboundedUnlessNull,
   measureTools,
   newDraft,
+  PROMPT_FEATURES,
   type RequestDraft,
   readArguments,
   readCap,
@@ -85,6 +87,7 @@ const BODY = new ObjectReader<RequestDraft, ResponsesLayout>({
   provider: readProviderChoice,
   ...handlersFor(TOOL_FIELDS, markToolUnlessNull),
   ...handlersFor(MODEL_CHOICES, markUnboundedUnlessNull),
+  ...handlersFor([...PROMPT_FEATURES, 'extra_body'], markUnboundedUnlessEmpty),
   // The provider keeps these: earlier answers are input that the body does not show.
   ...handlersFor(['previous_response_id', 'conversation'], readStored),
   // These also bring tools and passes of their own.

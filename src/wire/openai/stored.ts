@@ -6,7 +6,7 @@ import type { Endpoint } from '../endpoint.ts'
 import { forwardedQuery } from '../headers.ts'
 import { newDraft } from '../request-reader.ts'
 import { EMPTY_BUFFER } from '../taps/chunk-buffer.ts'
-import { createCountTap, NO_USAGE } from '../taps/count.ts'
+import { createFreeTap, NO_USAGE } from '../taps/count.ts'
 import { MeteredTap } from '../taps/metered-tap.ts'
 import { openaiResponses } from './responses.ts'
 
@@ -38,7 +38,7 @@ export const openaiStored: Dialect<'openai.stored'> = {
   createTap: (_streaming, contentType) =>
     contentType.includes('event-stream')
       ? new ReplayTap(openaiResponses.createTap(true, contentType, false))
-      : createCountTap(),
+      : createFreeTap(),
 }
 
 /** Relative to the provider's base URL. Throws Problem for a path that is not a stored response's. */
@@ -68,6 +68,11 @@ class ReplayTap extends MeteredTap<Tap> {
   /** After the response's last event there is nothing left to replay. */
   override get finished(): boolean {
     return this.terminated || (this.#hasEnded && this.eventCount === 0)
+  }
+
+  /** What the response failed with is its content here. */
+  override get hasContent(): boolean {
+    return true
   }
 
   get eventCount(): number {

@@ -1,10 +1,24 @@
 // Document tap: an answer that is one JSON document. It is kept until it ends: its usage is needed before its headers go out.
 
+import { firstOfList } from '../answer-errors.ts'
 import type { AnswerUsage, Tap } from '../dialect.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from './chunk-buffer.ts'
 
 /** Thrown for a document that is an error and no answer, though its status says otherwise. */
-export class ErrorDocument extends Error {}
+export class ErrorDocument extends Error {
+  readonly usage: AnswerUsage | undefined
+  readonly hasContent: boolean
+
+  /**
+   * @param usage that the error reports nevertheless
+   * @param hasContent true if the document also holds a part of an answer
+   */
+  constructor(usage?: AnswerUsage, hasContent = false) {
+    super('the document is an error')
+    this.usage = usage
+    this.hasContent = hasContent
+  }
+}
 
 /** Reads the usage of a whole document. Throws on anything it cannot read, and ErrorDocument. */
 type DocumentUsageReader = (document: Buffer) => AnswerUsage | undefined
@@ -18,7 +32,7 @@ export class DocumentTap implements Tap {
   #chunkCount = 0
   #answerUsage: AnswerUsage | undefined
   #isReadable = false
-  #isError = false
+  #error: { readonly json: Buffer; readonly hasContent: boolean } | undefined
 
   constructor(read: DocumentUsageReader) {
     this.#read = read
@@ -29,7 +43,15 @@ export class DocumentTap implements Tap {
   readonly isUsageFinal = true
 
   get failed(): boolean {
-    return this.#isError
+    return this.#error !== undefined
+  }
+
+  get hasContent(): boolean {
+    return this.#error?.hasContent !== false
+  }
+
+  get errorJson(): Buffer | undefined {
+    return this.#error?.json
   }
 
   get finished(): boolean {
@@ -51,12 +73,19 @@ export class DocumentTap implements Tap {
   }
 
   end(): Buffer {
+    let document = this.#document.take()
     try {
-      this.#answerUsage = this.#read(this.#document.take())
+      const first = firstOfList(document)
+      document = first ?? document
+      const usage = this.#read(document)
+      // A list holds errors; no answer is one.
+      if (first) return EMPTY_BUFFER
+      this.#answerUsage = usage
       this.#isReadable = true
     } catch (error) {
-      this.#isReadable = false
-      this.#isError = error instanceof ErrorDocument
+      if (!(error instanceof ErrorDocument)) return EMPTY_BUFFER
+      this.#error = { json: document, hasContent: error.hasContent }
+      this.#answerUsage = error.usage
     }
     return EMPTY_BUFFER
   }

@@ -13,11 +13,13 @@ const CLOSE_BRACKET = 0x5d
 /** An element longer than this is passed on unread. Only inline images come near. */
 const MAX_ELEMENT_BYTES = 16_777_216
 
-/** Passes all bytes on unchanged, and gives each complete element to `source`. */
+/** Passes all bytes on unchanged, and gives each complete element to `source`. An error comes as one object in place of the array. */
 export class ArrayTap extends MeteredTap<EventUsageReader> {
   readonly isDocument = false
-  /** The number of open brackets. An element is a value inside the outermost bracket. */
+  /** The number of open brackets. */
   #depth = 0
+  /** The number of open brackets inside an element: one less if an object comes in place of the array. */
+  #elementDepth = 2
   #inString = false
   /** Inside a string: the byte before was a backslash that escapes. */
   #escaped = false
@@ -32,7 +34,7 @@ export class ArrayTap extends MeteredTap<EventUsageReader> {
   }
 
   push(chunk: Buffer): Buffer {
-    let elementFrom = this.#depth > 1 ? 0 : -1
+    let elementFrom = this.#depth >= this.#elementDepth ? 0 : -1
     for (let position = 0; position < chunk.length; position++) {
       if (this.#inString) {
         position = this.#endOfString(chunk, position)
@@ -41,9 +43,10 @@ export class ArrayTap extends MeteredTap<EventUsageReader> {
       const byte = chunk[position]
       if (byte === QUOTE) this.#inString = true
       else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-        if (++this.#depth === 2) elementFrom = position
+        if (this.#depth++ === 0) this.#elementDepth = byte === OPEN_BRACE ? 1 : 2
+        if (this.#depth === this.#elementDepth) elementFrom = position
       } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
-        if (--this.#depth === 1 && elementFrom >= 0) {
+        if (--this.#depth < this.#elementDepth && elementFrom >= 0) {
           this.#appendToElement(chunk.subarray(elementFrom, position + 1))
           this.#finishElement()
           elementFrom = -1
@@ -54,7 +57,7 @@ export class ArrayTap extends MeteredTap<EventUsageReader> {
     return chunk
   }
 
-  /** Errors come as a single object in place of the array; its end is no event. */
+  /** The end of the array is no event. */
   end(): Buffer {
     return EMPTY_BUFFER
   }

@@ -3,7 +3,10 @@
 import type { AnswerUsage, Tap } from '../dialect.ts'
 
 /** The state of an answer, as a dialect's reader of events or another tap knows it. */
-type AnswerState = Pick<Tap, 'answerUsage' | 'terminated' | 'finished' | 'failed' | 'isUsageFinal'>
+type AnswerState = Pick<
+  Tap,
+  'answerUsage' | 'terminated' | 'finished' | 'failed' | 'hasContent' | 'errorJson' | 'isUsageFinal'
+>
 
 /** A tap whose state is that of `source`. A subclass handles the bytes. */
 export abstract class MeteredTap<Source extends AnswerState> implements Tap {
@@ -28,6 +31,14 @@ export abstract class MeteredTap<Source extends AnswerState> implements Tap {
 
   get failed(): boolean {
     return this.source.failed
+  }
+
+  get hasContent(): boolean {
+    return this.source.hasContent
+  }
+
+  get errorJson(): Buffer | undefined {
+    return this.source.errorJson
   }
 
   get isUsageFinal(): boolean {

@@ -2,6 +2,7 @@
 
 import type { EventUsageReader } from './answer-events.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from './chunk-buffer.ts'
+import { LongLine } from './long-line.ts'
 import { MeteredTap } from './metered-tap.ts'
 
 const LINE_FEED = 0x0a
@@ -11,9 +12,9 @@ const COLON = 0x3a
 const LETTER_N = 0x6e
 const DATA_PREFIX = Buffer.from('data:')
 
-/** A longer line is passed on unread: no event that matters is that long. */
+/** Of a longer line, only the structure is kept and read: an image can stand beside the usage. */
 const MAX_LINE_BYTES = 1_048_576
-/** The same if events are held back until they are whole: a usage event takes less than two kilobytes. */
+/** A longer event is not held back until it is whole: a usage event takes less than two kilobytes. */
 const MAX_HELD_BYTES = 65_536
 
 /**
@@ -25,8 +26,8 @@ export class SseTap extends MeteredTap<EventUsageReader> {
   readonly #hides: boolean
   /** The unfinished line (if the tap hides: unfinished event) at the end of what has arrived. Joined when it is finished. */
   readonly #pending = new ChunkBuffer()
-  /** Inside a line that grew too long: its bytes are not read. */
-  #inLongLine = false
+  /** Set inside a line that grew too long. Its bytes are passed on at once. */
+  #longLine: LongLine | undefined
   /** How the first line ended. After a bare return everything is read, and what was held back is passed on, with feeds in its place. */
   #lineEnd: 'feed' | 'return' | undefined
   #endedWithReturn = false
@@ -48,7 +49,7 @@ export class SseTap extends MeteredTap<EventUsageReader> {
   }
 
   #push(chunk: Buffer): Buffer {
-    if (this.#inLongLine) return this.#skipLongLine(chunk)
+    if (this.#longLine) return this.#pushLongLine(this.#longLine, chunk)
     if (this.#pending.length === 0 && endsEvent(chunk) && !this.source.mayMatter(chunk)) {
       this.#eventCount += countOccurrences(chunk, DATA_PREFIX)
       return chunk
@@ -62,6 +63,7 @@ export class SseTap extends MeteredTap<EventUsageReader> {
 
   /** A stream may end without a line feed: the rest is a line, too. */
   end(): Buffer {
+    if (this.#longLine) this.#readLines(this.#longLine.take())
     const rest = this.#takePending(EMPTY_BUFFER)
     const hidden = this.#readLines(rest)
     return this.#hides && !hidden ? rest : EMPTY_BUFFER
@@ -106,10 +108,11 @@ export class SseTap extends MeteredTap<EventUsageReader> {
   /** Returns what of `rest` can be passed on at once: all of it if this tap hides nothing, or if it is too long to hold back. */
   #holdBack(rest: Buffer): Buffer {
     this.#pending.push(rest)
-    if (this.#pending.length <= (this.#hides ? MAX_HELD_BYTES : MAX_LINE_BYTES))
-      return this.#hides ? EMPTY_BUFFER : rest
-    this.#inLongLine = true
+    const maxBytes = this.#hides ? MAX_HELD_BYTES : MAX_LINE_BYTES
+    if (this.#pending.length <= maxBytes) return this.#hides ? EMPTY_BUFFER : rest
     const held = this.#takePending(EMPTY_BUFFER)
+    this.#longLine = new LongLine(maxBytes)
+    this.#longLine.push(held)
     return this.#hides ? held : rest
   }
 
@@ -119,13 +122,15 @@ export class SseTap extends MeteredTap<EventUsageReader> {
     return this.#pending.take()
   }
 
-  #skipLongLine(chunk: Buffer): Buffer {
-    const feed = chunk.indexOf(LINE_FEED)
-    if (feed < 0) return chunk
-    this.#inLongLine = false
+  #pushLongLine(line: LongLine, chunk: Buffer): Buffer {
+    const end = chunk.indexOf(LINE_FEED) + 1
+    line.push(end === 0 ? chunk : chunk.subarray(0, end))
+    if (end === 0) return chunk
+    this.#longLine = undefined
     this.#lineEnd ??= 'feed'
-    const rest = this.#push(chunk.subarray(feed + 1))
-    return this.#hides ? Buffer.concat([chunk.subarray(0, feed + 1), rest]) : chunk
+    this.#readLines(line.take())
+    const rest = this.#push(chunk.subarray(end))
+    return this.#hides ? Buffer.concat([chunk.subarray(0, end), rest]) : chunk
   }
 
   /** Hands every data line to the reader. True if one of them must be hidden. */

@@ -231,6 +231,48 @@ describe('a full disk', () => {
     await reopened.close(at())
   })
 
+  test('a full disk is told once, however many calls it refuses, and is over when a trial row can be written', async () => {
+    const timers = new HeldTimers()
+    const store = openSqlite(join(temporaryFolder(), 'ledger.db'), at(), { timers })
+    const changes: (string | undefined)[] = []
+    store.health.watch((failure) => changes.push(failure?.kind))
+    fill(store)
+    await reserveUntilFull(store, 'a')
+    for (const id of ['x', 'y']) {
+      await expect(store.reserve([reservationOf(id, charges)], at())).rejects.toBeInstanceOf(StoreUnavailable)
+      timers.fire(1000)
+    }
+    expect(changes).toEqual(['unwritable'])
+    expect(store.health.failure?.message).toContain('database or disk is full')
+    empty(store)
+    // A call that passes does not say that there is room for the next one.
+    await store.reserve([reservationOf('passes', charges)], at())
+    expect(store.health.failure).toBeDefined()
+    timers.fire(1000)
+    expect(changes).toEqual(['unwritable', undefined])
+    expect(store.db.prepare("SELECT count(*) AS rows FROM mark WHERE name = 'probe'").get()).toEqual({ rows: 0 })
+    timers.fire(1000)
+    expect(changes).toHaveLength(2)
+    await store.close(at())
+  })
+
+  test('a ledger is not healthy before what waits is written', async () => {
+    const timers = new HeldTimers()
+    const store = openSqlite(join(temporaryFolder(), 'ledger.db'), at(), { timers })
+    await store.reserve([reservationOf('one', charges)], at())
+    store.db.exec("CREATE TEMP TRIGGER full BEFORE INSERT ON level BEGIN SELECT raise(ABORT, 'full'); END")
+    const settling = store.settle([settlement('one')], at())
+    timers.fire(5)
+    timers.fire(1000)
+    expect(store.health.failure?.kind).toBe('unwritable')
+    store.db.exec('DROP TRIGGER full')
+    timers.fire(1000)
+    expect(await settling).toEqual(['settled'])
+    timers.fire(1000)
+    expect(store.health.failure).toBeUndefined()
+    await store.close(at())
+  })
+
   test('closing while the disk is full loses what could not be written, and counts it in full', async () => {
     const path = join(temporaryFolder(), 'ledger.db')
     const store = openSqlite(path)

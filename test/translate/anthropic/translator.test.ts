@@ -353,18 +353,18 @@ describe('a field', () => {
   test.each<[string, object, string]>([
     ['model', { model: '' }, 'model'],
     ['messages', { messages: {} }, 'messages'],
-    ['a message', { messages: [1] }, 'messages'],
-    ['a role', { messages: [{ role: 'tool', content: 'x' }] }, 'messages'],
-    ['a block', says({ text: 'x' }), 'messages'],
-    ['a call without an id', says({ type: 'tool_use', name: 'f' }), 'messages'],
-    ['a call without a name', says({ type: 'tool_use', id: 'a' }), 'messages'],
-    ['a result without a call', says({ type: 'tool_result', tool_use_id: 'a' }), 'messages'],
-    ['a result of a number', answers({ content: 1 }), 'messages'],
+    ['a message', { messages: [1] }, 'messages[0]'],
+    ['a role', { messages: [{ role: 'tool', content: 'x' }] }, 'messages[0].role'],
+    ['a block', says({ text: 'x' }), 'messages[0].content[0].type'],
+    ['a call without an id', says({ type: 'tool_use', name: 'f' }), 'messages[0].content[0].id'],
+    ['a call without a name', says({ type: 'tool_use', id: 'a' }), 'messages[0].content[0].name'],
+    ['a result without a call', says({ type: 'tool_result', tool_use_id: 'a' }), 'messages[0].content[0].tool_use_id'],
+    ['a result of a number', answers({ content: 1 }), 'messages[2].content[0].content'],
     ['system', { system: 1 }, 'system'],
     ['tools', { tools: { a: 1 } }, 'tools'],
-    ['a tool', { tools: [1] }, 'tools'],
-    ['a tool without a name', { tools: [{ input_schema: {} }] }, 'tools'],
-    ['a schema', { tools: [{ name: 'f', input_schema: 1 }] }, 'tools'],
+    ['a tool', { tools: [1] }, 'tools[0]'],
+    ['a tool without a name', { tools: [{ input_schema: {} }] }, 'tools[0].name'],
+    ['a schema', { tools: [{ name: 'f', input_schema: 1 }] }, 'tools[0].input_schema'],
     ['stop', { stop_sequences: 'x' }, 'stop_sequences'],
     ['a stop', { stop_sequences: [1] }, 'stop_sequences'],
     ['temperature', { temperature: '1' }, 'temperature'],
@@ -405,9 +405,9 @@ describe('for other dialects', () => {
     ['direct', undefined],
     [
       'code_execution_20260120',
-      { dialect: 'anthropic.messages', needs: { caller: { type: 'code_execution_20260120' } } },
+      { dialect: 'anthropic.messages', hints: { caller: { type: 'code_execution_20260120' } } },
     ],
-  ])("a call by %s is the model's, or a need", (type, kept) => {
+  ])("a call by %s is the model's, or a hint", (type, kept) => {
     const { messages } = read(says({ type: 'tool_use', id: 'a', name: 'f', input: {}, caller: { type } }))
     expect(messages[0]?.parts).toEqual([{ ...call('a'), ...(kept ? { extras: kept } : {}) }])
   })
@@ -701,6 +701,17 @@ describe('what Anthropic cannot do', () => {
     expect(writeRequest({ tools: [strict] }, 'claude-haiku-4-5').body.tools).toMatchObject([{ strict: true }])
   })
 
+  test('leaves out what the model once made or did at another provider', () => {
+    const search: Part = { kind: 'dialect', dialect: FROM, name: 'executableCode', value: {} }
+    const message = assistant({ ...sound, mediaType: 'image/png' }, { kind: 'text', text: 'a' }, search)
+    const { body, dropped } = writeRequest({ messages: [user(textPart('hello')), message] })
+    expect(body.messages).toEqual([
+      { role: 'user', content: 'hello' },
+      { role: 'assistant', content: 'a' },
+    ])
+    expect(dropped).toEqual(['media', 'executableCode'])
+  })
+
   test.each<[string, Partial<ChatRequest>, string, string]>([
     ['several answers', { answers: 2 }, 'unsupported', 'answers'],
     ['JSON of any kind', { format: { kind: 'json' } }, 'unsupported', 'format'],
@@ -712,7 +723,6 @@ describe('what Anthropic cannot do', () => {
       'unsupported',
       'messages',
     ],
-    ['images of its own', { messages: [assistant({ ...sound, mediaType: 'image/png' })] }, 'unsupported', 'messages'],
     ['a need', { extras: { dialect: FROM, needs: { logprobs: true } } }, 'unsupported', 'logprobs'],
     [
       'a part',

@@ -60,6 +60,7 @@ class RuleChecker {
   }
 }
 
+const GEMINI_TOOL_NAME = /^[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}$/
 const TOOL_NAME = /^[a-zA-Z0-9_-]{1,64}$/
 const OPENAI_FIELDS =
   'model messages stream stream_options tools tool_choice parallel_tool_calls response_format n temperature top_p seed ' +
@@ -126,7 +127,7 @@ function isObject(text: unknown): boolean {
 }
 
 const ANTHROPIC_FIELDS =
-  'model max_tokens messages system stream tools tool_choice stop_sequences thinking output_config ' + 'metadata'
+  'model max_tokens messages system stream tools tool_choice stop_sequences thinking output_config metadata cache_control'
 const ANTHROPIC_ID = /^[a-zA-Z0-9_-]+$/
 
 function checkAnthropic(checker: RuleChecker, { path, headers, body }: Received): void {
@@ -219,8 +220,9 @@ function checkGemini(checker: RuleChecker, { path, query, headers, body }: Recei
   for (const tool of listOf(body.tools)) {
     checker.checkFields('tool', tool, 'functionDeclarations')
     for (const { name, parameters, parametersJsonSchema: schema } of listOf(tool.functionDeclarations)) {
-      checker.check(TOOL_NAME.test(String(name)) && !(parameters && schema), 'functionDeclarations')
-      checker.check(recordOf(parameters ?? schema).type !== undefined, 'parameters')
+      checker.check(GEMINI_TOOL_NAME.test(String(name)) && !(parameters && schema), 'functionDeclarations')
+      const described = parameters ?? schema
+      checker.check(described === undefined || recordOf(described).type !== undefined, 'parameters')
     }
   }
   for (const part of listOf(recordOf(body.systemInstruction).parts))

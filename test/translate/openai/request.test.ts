@@ -674,16 +674,17 @@ describe('what OpenAI cannot do', () => {
       }),
       'messages',
     ],
-    [
-      'a picture by the assistant',
-      bare({
-        messages: [{ role: 'assistant', parts: [{ kind: 'media', mediaType: 'image/png', source: { base64: '' } }] }],
-      }),
-      'messages',
-    ],
   ])('%s is refused', (_case, request, param) => {
     expect(catchProblem(() => write(request))).toMatchObject({ code: 'unsupported', status: 400, param })
   })
+})
+
+test('what the model once made or did at another provider is left out', () => {
+  const picture: Part = { kind: 'media', mediaType: 'image/png', source: { base64: '' } }
+  const search: Part = { kind: 'dialect', dialect: 'x', name: 'server_tool_use', value: {} }
+  const { body, dropped } = script({ role: 'assistant', parts: [picture, { kind: 'text', text: 'a' }, search] })
+  expect(body.messages).toEqual([{ role: 'assistant', content: 'a' }])
+  expect(dropped).toEqual(['media', 'server_tool_use'])
 })
 
 describe('media in tool results', () => {

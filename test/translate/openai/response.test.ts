@@ -587,7 +587,7 @@ describe('a stream that is written', () => {
 
 describe('errors', () => {
   const KINDS: readonly (readonly [status: number, body: unknown, kind: ErrorKind])[] = [
-    [400, { error: { message: 'x', code: 'context_length_exceeded' } }, 'invalid'],
+    [400, { error: { message: 'x', code: 'context_length_exceeded' } }, 'contextLength'],
     [401, {}, 'unauthenticated'],
     [402, undefined, 'quota'],
     [403, 'x', 'forbidden'],
@@ -631,7 +631,26 @@ describe('errors', () => {
     expect(openaiChatTranslator.readError(400, { error: { message: 'x'.repeat(5_000) } }).message.length).toBe(2_000)
   })
 
-  test.each([...new Set(KINDS.map(([, , kind]) => kind))])('%s is understood when it is written', (kind) => {
+  test('a prompt that is too long has its own words and code', () => {
+    const write = (fields: object) => {
+      const error = { status: 400, kind: 'contextLength', message: 'why', ...fields } as const
+      return recordOf(JSON.parse(openaiChatTranslator.writeError(error, CONTEXT)).error)
+    }
+    expect(write({})).toMatchObject({
+      message: "The prompt is longer than the model's maximum context length: why",
+      param: 'messages',
+      code: 'context_length_exceeded',
+    })
+    expect(write({ tokens: 9, maxTokens: 8 }).message).toContain('maximum context length is 8 tokens')
+    expect(openaiChatTranslator.readError(400, { error: write({ tokens: 9, maxTokens: 8 }) })).toMatchObject({
+      kind: 'contextLength',
+      tokens: 9,
+      maxTokens: 8,
+    })
+  })
+
+  const otherKinds = new Set(KINDS.map(([, , kind]) => kind).filter((kind) => kind !== 'contextLength'))
+  test.each([...otherKinds])('%s is understood when it is written', (kind) => {
     const status = KINDS.find(([, , rowKind]) => rowKind === kind)?.[0] ?? 0
     const body = JSON.parse(openaiChatTranslator.writeError({ status, kind, message: 'why' }, CONTEXT))
     expect(recordOf(body.error)).toMatchObject({ message: 'why', param: null, call_id: 'c1' })

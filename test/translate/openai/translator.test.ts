@@ -189,7 +189,7 @@ const ERRORS: Readonly<Record<string, readonly string[]>> = {
   'azure 404': ['notFound DeploymentNotFound'],
   'azure 422': ['invalid Invalid input'],
   'azure 429': ['rate 429', 'rate RateLimitReached'],
-  'deepseek 400': ['invalid invalid_request_error'],
+  'deepseek 400': ['contextLength invalid_request_error'],
   'deepseek 401': ['unauthenticated invalid_request_error'],
   'groq 400': ['invalid tool_use_failed'],
   'ollama 400': ['invalid invalid_request_error'],

@@ -8,11 +8,17 @@ import { openaiEmbeddings } from '../../../src/wire/openai/embeddings.ts'
 import { openaiResponses } from '../../../src/wire/openai/responses.ts'
 import { lineTo } from '../samples.ts'
 
-const BARE = { model: 'openai/gpt-4o', messages: [{ role: 'user', content: 'Hi' }], prompt: 'Hi', input: 'Hi' }
+const INPUTS = { messages: [{ role: 'user', content: 'Hi' }], prompt: 'Hi', input: 'Hi' }
+const INPUT_OF: Readonly<Record<string, keyof typeof INPUTS>> = {
+  'openai.chat': 'messages',
+  'openai.completions': 'prompt',
+  'openai.embeddings': 'input',
+  'openai.responses': 'input',
+}
 const read = ({ readRequest, name }: Dialect, provider: unknown) => {
-  const { prompt, ...bare } = BARE
-  const body = name === 'openai.completions' ? { ...bare, prompt } : bare
-  return readRequest(Buffer.from(JSON.stringify({ ...body, provider })), lineTo('/v1')).facts.unbounded
+  const field = INPUT_OF[name] ?? 'input'
+  const body = { model: 'openai/gpt-4o', [field]: INPUTS[field], provider }
+  return readRequest(Buffer.from(JSON.stringify(body)), lineTo('/v1')).facts.unbounded
 }
 
 test.each([

@@ -378,7 +378,7 @@ describe('a whole answer', () => {
 
   test('that failed has the usage it says', () => {
     const tap = whole(response({ status: 'failed', error: { code: 'server_error' }, usage: PLAIN }))
-    expect([tap.answerUsage()?.usage.input, tap.finished]).toEqual([9, true])
+    expect([tap.answerUsage()?.usage.input, tap.finished, tap.failed]).toEqual([9, false, true])
   })
 
   test('is not fooled by what it repeats of the request', () => {

@@ -136,6 +136,33 @@ describe('a long line', () => {
     }
   })
 
+  test.each([1_000, 65_536, 10_000_000])(
+    'with an image, in chunks of %d, is read for what stands beside the image',
+    (size) => {
+      const image = `"inlineData":{"mimeType":"image/png","data":"${'A'.repeat(1_300_000)}"}`
+      const text = `data: {"candidates":[{"content":{"parts":[{${image}}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":10,"candidatesTokenCount":1290}}`
+      for (const end of ['', '\n', '\r\n\r\n']) {
+        const bytes = Buffer.from(text + end)
+        const fed = feed(geminiGenerate.createTap(true, 'text/event-stream', false), bytewise(bytes, size))
+        expect(fed).toMatchObject({ usage: { input: 10, output: 1_290 }, ends: [true, false, false] })
+        expect(fed.out.equals(bytes)).toBe(true)
+      }
+    },
+  )
+
+  test.each([true, false])(
+    'with a picture counts where the usage stands in the same event, be usage hidden (%s) or not',
+    (hides) => {
+      const picture = `"images":[{"image_url":{"url":"data:image/png;base64,${'A'.repeat(1_300_000)}"}}]`
+      const bytes = Buffer.from(
+        `data: {"choices":[{"delta":{${picture}},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4}}\n\ndata: [DONE]\n\n`,
+      )
+      const fed = feed(openaiChat.createTap(true, 'text/event-stream', hides), bytewise(bytes, 65_536))
+      expect(fed).toMatchObject({ usage: { input: 9, output: 4 }, ends: [true, true, false] })
+      expect(fed.out.equals(bytes)).toBe(true)
+    },
+  )
+
   test('passes on as it comes, once it is too long to hold back', () => {
     const tap = openaiChat.createTap(true, 'text/event-stream', true)
     let behind = 0

@@ -1,8 +1,8 @@
 // Tool arguments: the JSON text of a tool call, parsed and written. It never throws, however malformed the text is.
 
-import type { JsonObject } from '../../core/chat.ts'
-import { isRecord } from '../../core/json-values.ts'
-import { BracketTracker } from '../bracket-tracker.ts'
+import type { JsonObject } from '../core/chat.ts'
+import { isRecord } from '../core/json-values.ts'
+import { BracketTracker } from './bracket-tracker.ts'
 
 /** Deeper than the arguments of any real tool. Text that nests deeper could not be serialised again. */
 const MAX_LEVELS = 128

@@ -1,0 +1,88 @@
+// Load configuration: settings and bursar.json together, with all that is wrong with either, and all that should be looked at.
+
+import { ConfigError } from '../config/config-error.ts'
+import type { FileConfig, FileReading } from '../config/file.ts'
+import { type Place, placeText } from '../config/findings.ts'
+import { KnownModels, type PriceNames } from '../config/known-models.ts'
+import { unknownSettings } from '../config/setting-names.ts'
+import { type Environment, isWhole, readSettingsOf, SETTINGS, type Settings } from '../config/settings.ts'
+import { type NamedThings, unmatchedInFile, unmatchedInSettings } from '../config/unmatched-names.ts'
+import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
+import { compileUserPrices, type UserPrice, type UserPriceEntry } from '../prices/user-prices.ts'
+
+/** A configuration without mistakes. */
+export interface Configuration {
+  readonly settings: Settings
+  readonly file: FileConfig
+  /** What to look at in the environment. A sentence each, which begins with the place. */
+  readonly warnings: readonly string[]
+}
+
+/** What was found before the settings are read, in .env itself. */
+export interface EarlyFindings {
+  readonly mistakes: readonly string[]
+  readonly warnings: readonly string[]
+}
+
+export const NO_FINDINGS: EarlyFindings = { mistakes: [], warnings: [] }
+
+/**
+ * Reads settings and file. Throws ConfigError with all mistakes of both, and with the warnings.
+ * @param readFile gets `CONFIG_FILE`
+ */
+export function loadConfiguration(
+  env: Environment,
+  readFile: (path: string) => FileReading,
+  nowMs: number,
+  early: EarlyFindings = NO_FINDINGS,
+): Configuration {
+  const reading = readSettingsOf(env)
+  const { file, mistakes } = readFile(reading.settings.CONFIG_FILE ?? SETTINGS.CONFIG_FILE.defaultText)
+  const unknown = [...early.warnings, ...unknownSettings(env, new Set(file.names.variables))]
+  if (early.mistakes.length > 0 || mistakes.length > 0 || !isWhole(reading)) {
+    const warnings = [...unknown, ...nameWarnings(reading.settings, file, bookOf(file), nowMs)]
+    throw new ConfigError([...early.mistakes, ...reading.mistakes, ...mistakes], warnings)
+  }
+  return { settings: reading.settings, file, warnings: unknown }
+}
+
+/** What settings and file name and what does not exist, a sentence each. @param book with the prices of the file */
+export function nameWarnings(
+  settings: Partial<Settings>,
+  file: FileConfig,
+  book: EditablePriceBook,
+  nowMs: number,
+): readonly string[] {
+  const things: NamedThings = { settings, file, models: new KnownModels(file, priceNames(book, nowMs)) }
+  const written = (describe: (place: Place) => string) => (finding: { place: Place; text: string }) =>
+    `${describe(finding.place)}: ${finding.text}`
+  return [
+    ...unmatchedInSettings(things).map(written(placeText)),
+    ...unmatchedInFile(things).map(written((place) => file.names.describe(place))),
+  ]
+}
+
+/** The shipped prices and those of the file. */
+export function bookOf(file: FileConfig): EditablePriceBook {
+  const book = createPriceBook()
+  book.useUserPrices(compileUserPrices(userPricesOf(file)))
+  return book
+}
+
+/** The prices of the file, as the price book reads them. */
+export function userPricesOf({ prices }: FileConfig): readonly UserPriceEntry[] {
+  return prices.map(({ provider, model, ...price }) => {
+    const given = Object.entries(price).filter(([, value]) => value !== undefined)
+    return { provider, model, price: Object.fromEntries(given) as UserPrice }
+  })
+}
+
+function priceNames(book: EditablePriceBook, nowMs: number): PriceNames {
+  return {
+    models: (provider) => book.models(provider, nowMs),
+    isKnown: (provider, model) =>
+      book.serves(provider, model, nowMs) || book.find(provider, model, nowMs).retirement !== undefined,
+    hasPrice: (provider, model) => book.find(provider, model, nowMs).price !== undefined,
+    sibling: (provider, model) => book.sibling(provider, model, nowMs),
+  }
+}

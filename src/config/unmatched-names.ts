@@ -1,0 +1,169 @@
+// Unmatched names: what the settings and bursar.json name and what does not exist. These are warnings and no mistakes, because keys
+// and models may come later.
+
+import { listOf } from '../core/issue-text.ts'
+import { NO_SUBJECT, SCOPED_BY } from '../core/limits.ts'
+import { modelNameOf } from '../core/model-name.ts'
+import { didYouMean, nearestName } from '../core/nearest-name.ts'
+import { BUILT_IN_PROVIDERS } from '../providers/index.ts'
+import type { FileConfig, FilePrice } from './file.ts'
+import { type Finding, type Place, shown } from './findings.ts'
+import { type KnownModels, providerOf } from './known-models.ts'
+import type { Scope } from './limits.ts'
+import { ratesShape } from './schema.ts'
+import type { Settings } from './settings.ts'
+
+/** Everything that is checked. Settings that have a mistake are absent. */
+export interface NamedThings {
+  readonly settings: Partial<Settings>
+  readonly file: FileConfig
+  readonly models: KnownModels
+}
+
+/** A warning for each name in bursar.json that matches nothing, with the nearest name that does. */
+export function unmatchedInFile(things: NamedThings): Finding[] {
+  const { file, models } = things
+  const aliases = [...file.routes.aliases.keys()]
+  return [
+    ...file.names.warnings,
+    ...[...file.names.scopes].flatMap(([row, scope]) => at(['limits', row], unmatchedScope(row, scope, things))),
+    ...[...file.names.prices].flatMap(([index, price]) => at(['prices', index], unmatchedPrice(price, file, models))),
+    ...[...file.routes.aliases].flatMap(([name, { targets }]) => [
+      ...targets.flatMap((target, index) =>
+        // That an alias leads to another alias is a mistake already.
+        at(
+          ['aliases', name, index],
+          target !== name && aliases.includes(target) ? undefined : unmatchedTarget(name, target, models),
+        ),
+      ),
+      ...at(['aliases', name], hiddenModel(name, targets, models)),
+    ]),
+    ...at(['patterns', 'model'], unmatchedModel(file.patterns.model, models, aliases)),
+    ...at(['patterns', 'embeddingModel'], unmatchedModel(file.patterns.embeddingModel, models, aliases)),
+  ]
+}
+
+/** The same for the settings that name a model. */
+export function unmatchedInSettings({ settings, models }: NamedThings): Finding[] {
+  return BUILT_IN_PROVIDERS.flatMap(({ name, settings: { model: setting } }) => {
+    const model = settings[setting.variable]
+    return at([setting.variable], unmatchedModel(model && `${name}/${model}`, models))
+  })
+}
+
+function at(place: Place, text: string | undefined): Finding[] {
+  return text === undefined ? [] : [{ place, text }]
+}
+
+/** @param row as the file has it, such as `model:openai/gpt-4o` */
+function unmatchedScope(row: string, { who, subject }: Scope, { settings, models }: NamedThings): string | undefined {
+  const keys = settings.BURSAR_KEYS?.map(({ id }) => id)
+  if (who === 'organisation' || who === 'project')
+    return `limits ${subject === undefined ? 'all calls together' : 'nothing'}: no call has ${who === 'project' ? 'a project' : 'an organisation'} yet`
+  if (who === 'provider') return subject && unmatchedProvider(subject, models)
+  if (who === 'model') return subject && unmatchedModel(row.slice(row.indexOf(':') + 1), models, [], true)
+  if (!keys || who === 'global') return undefined
+  if (who === 'key' && subject === undefined)
+    return keys.length > 0 ? undefined : 'limits all calls together, as one key: BURSAR_KEYS has no keys'
+  if (subject === undefined) return undefined
+  const key = SCOPED_BY[who] === 'key' ? subject.slice(0, subject.indexOf('/')) : subject
+  return unmatchedKey(key, keys)
+}
+
+/** @param advice begins with a blank, or is empty */
+function advised(text: string, advice: string): string {
+  return advice === '' ? text : `${text}.${advice}`
+}
+
+function unmatchedKey(key: string, keys: readonly string[]): string | undefined {
+  if (keys.length === 0) {
+    return key === NO_SUBJECT ? undefined : `limits nothing: BURSAR_KEYS has no keys, so every call is of ${NO_SUBJECT}`
+  }
+  if (key === NO_SUBJECT) return 'limits nothing: BURSAR_KEYS has keys, so every call is of a key'
+  if (keys.includes(key)) return undefined
+  return advised(
+    `limits nothing: BURSAR_KEYS has no ${shown(key)}`,
+    didYouMean(key, keys) || ` Its names are ${listOf(keys)}`,
+  )
+}
+
+function unmatchedProvider(name: string, models: KnownModels): string | undefined {
+  const names = models.providerNames
+  if (names.includes(name)) return undefined
+  return advised(`no provider is named ${shown(name)}`, didYouMean(name, names) || ` The names are ${listOf(names)}`)
+}
+
+/**
+ * Why a model's name matches nothing. Undefined if it does, or if there is no name.
+ * @param others names that count beside models: aliases
+ * @param isWhole true: the name must have its provider in front
+ */
+function unmatchedModel(
+  name: string | undefined,
+  models: KnownModels,
+  others: readonly string[] = [],
+  isWhole = false,
+): string | undefined {
+  if (!name || others.includes(name)) return undefined
+  const provider = isWhole ? name.slice(0, name.indexOf('/')) : providerOf(name)
+  if (provider === undefined) {
+    if (models.holdersOf(name).length > 0) return undefined
+    return advised(`no provider has a model ${shown(name)}`, didYouMean(name, [...others, ...models.namesOfAll()]))
+  }
+  if (isWhole && provider === 'sim') return `no provider is named sim. Did you mean simulated/${shown(name)}?`
+  const model = name.slice(provider.length + 1)
+  if (!models.hasProvider(provider)) {
+    const nearest = nearestName(provider, models.providerNames) ?? models.vendorOf(provider)
+    const advice =
+      nearest === undefined
+        ? ` The names are ${listOf(models.providerNames)}`
+        : ` Did you mean ${shown(`${nearest}/${model}`)}?`
+    return `no provider is named ${shown(provider)}.${advice}`
+  }
+  if (models.has(provider, isWhole || provider !== 'sim' ? model : name)) return undefined
+  const nearest = models.nearest(provider, model)
+  return advised(
+    `${provider} has no known model ${shown(model)}`,
+    nearest === undefined ? '' : ` Did you mean ${provider}/${nearest}?`,
+  )
+}
+
+function unmatchedPrice(price: FilePrice, file: FileConfig, models: KnownModels): string | undefined {
+  const { provider, model } = price
+  const unmatched = (provider === '*' ? undefined : models.unmatchedPriceOwner(provider)) ?? prefixedModel(price, file)
+  if (unmatched !== undefined) return unmatched
+  const given = Object.entries(price).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+  const amounts = given.filter((name) => name !== 'provider' && name !== 'model')
+  if (amounts.length === 0)
+    return `says nothing of ${shown(model)}: it needs amounts, such as "input": "3.00", "output": "12.00"`
+  if (!amounts.some((name) => Object.hasOwn(ratesShape, name)) || models.hasPrice(provider, model)) return undefined
+  return `makes no price of ${shown(model)}, because none is known that it could correct: it needs both input and output`
+}
+
+/** Calls are priced by the name of their model alone. At other providers, a name can begin with another provider's. */
+function prefixedModel({ provider, model }: FilePrice, { providers }: FileConfig): string | undefined {
+  const owners = BUILT_IN_PROVIDERS.map(({ name }) => name).filter((name) => provider === name || provider === '*')
+  if (provider === '*' && providers.compatible.length > 0) return undefined
+  const written = model.trim().toLowerCase()
+  const owner = owners.find((name) => modelNameOf(name, model).model !== written)
+  if (owner === undefined) return undefined
+  const bare = modelNameOf(owner, model).model
+  return `is for no model: the name of a model has no provider in front here. Did you mean "provider": "${owner}", "model": "${shown(bare)}"?`
+}
+
+function unmatchedTarget(alias: string, target: string, models: KnownModels): string | undefined {
+  const text = unmatchedModel(target, models)
+  return text !== undefined && alias === target ? `names its own alias, and ${text}` : text
+}
+
+/** An alias that hides a model of its name is wanted only if it leads to that model, too. */
+function hiddenModel(alias: string, targets: readonly string[], models: KnownModels): string | undefined {
+  const [holder] = models.listersOf(alias)
+  if (holder === undefined) return undefined
+  const model = alias.startsWith(`${holder}/`) ? alias.slice(holder.length + 1) : alias
+  const own = modelNameOf(holder, model).model
+  const isTarget = targets.some((target) => modelNameOf(holder, target.replace(`${holder}/`, '')).model === own)
+  if (isTarget) return undefined
+  const whole = `${holder}/${shown(model)}`
+  return `has the name of the model ${whole}, which is none of its targets: calls for ${shown(alias)} no longer reach it. Rename the alias, or add ${whole} to it`
+}
