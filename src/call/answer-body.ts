@@ -7,6 +7,8 @@ import { findHeader } from '../wire/headers.ts'
 import type { FailedAttempt } from './attempts.ts'
 import type { Dispatch } from './dispatch.ts'
 
+const OPEN_BRACE = 0x7b
+const OPEN_BRACKET = 0x5b
 /** How much of a body is searched for its beginning. */
 const MAX_BEGINNING_BYTES = 1_024
 
@@ -53,12 +55,17 @@ function misdirectionIn({ dispatch, status, headers }: AnswerHead, body: Buffer 
 
 /** True for HTML and XML. */
 export function isPage(body: Buffer): boolean {
-  return /^(?:\xef\xbb\xbf)?\s*</.test(beginningOf(body))
+  return !beginsJson(body) && /^(?:\xef\xbb\xbf)?\s*</.test(beginningOf(body))
 }
 
 /** True for a stream of events, which begins with a field or a comment. */
 export function beginsEvents(body: Buffer): boolean {
-  return /^(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:/.test(beginningOf(body))
+  return !beginsJson(body) && /^(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:/.test(beginningOf(body))
+}
+
+/** True for nearly all answers, and told by one byte. */
+function beginsJson(body: Buffer): boolean {
+  return body[0] === OPEN_BRACE || body[0] === OPEN_BRACKET
 }
 
 function beginningOf(body: Buffer): string {

@@ -1,5 +1,7 @@
 // Models that search, or run other tools, without being asked to. What that costs has no upper bound, as with hosted tools.
 
+import { SlotCache } from '../core/slot-cache.ts'
+
 /** By the model's name behind any prefix. The figures of Perplexity's other models are bounded: their fee is by the request. */
 const SELF_SEARCHING: readonly RegExp[] = [
   // Perplexity, OpenAI: searches, and what they bring, beside the answer. OpenAI names the tool in the request, and routers add it.
@@ -17,6 +19,7 @@ export const SELF_SEARCH = 'searches of the model'
 
 /** @param model the name at the provider */
 export function searchesByItself(model: string): boolean {
-  const name = model.toLowerCase()
-  return SELF_SEARCHING.some((pattern) => pattern.test(name))
+  return searching.get(model)
 }
+
+const searching = new SlotCache((model) => SELF_SEARCHING.some((pattern) => pattern.test(model.toLowerCase())))

@@ -1,7 +1,16 @@
 // Usage check: whether the usage that an answer reports can be true. It prices nothing.
 
 import { servedTier } from '../core/service-tier.ts'
-import { FEE_CLASSES, type FeeClass, inputTokens, outputTokens, unitsOf, usageOf, usageSum } from '../core/usage.ts'
+import {
+  FEE_CLASSES,
+  type FeeClass,
+  inputTokens,
+  NO_RARE_UNITS,
+  outputTokens,
+  unitsOf,
+  usageOf,
+  usageSum,
+} from '../core/usage.ts'
 import type { AnswerUsage, ExtrasField, HeaderList } from '../wire/dialect.ts'
 import { findHeader } from '../wire/headers.ts'
 import { PROMPT_FEATURES } from '../wire/request-reader.ts'
@@ -95,6 +104,7 @@ export function checkBasis(
 }
 
 function areFeesCredible({ usage, otherUsage = [] }: AnswerUsage, bounded: boolean): boolean {
+  if (usage.rare === NO_RARE_UNITS && otherUsage.length === 0) return true
   const maxUnits = bounded ? MAX_FEE_UNITS : MAX_FEE_UNITS_UNBOUNDED
   return [usage, ...otherUsage.map((share) => share.usage)].every((each) =>
     FEE_CLASSES.every((name) => unitsOf(each, name) <= (SECOND_CLASSES.has(name) ? MAX_FEE_SECONDS : maxUnits)),
@@ -119,6 +129,7 @@ function isMissingCharges(
   if (coversAll(statedCost)) return false
   const { unbounded, audioInput } = applicant.first.request
   if (unmetered.length > 0) return true
+  if (unbounded.length === 0 && !audioInput) return false
   const rates = quote.price?.steps[0].rates
   if (audioInput && rates && rates.audioSeconds > 0n && unitsOf(metered.usage, 'audioSeconds') === 0) return true
   const own = EXTRAS_FIELDS.get(priceName.replace(/\+.*/, '')) ?? []

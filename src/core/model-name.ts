@@ -2,6 +2,7 @@
 // belongs to. It handles text and a table of aliases, and decides neither that a model exists nor what is sent.
 
 import { MODEL_ALIASES } from './model-aliases.ts'
+import { SlotCache } from './slot-cache.ts'
 
 const GOOGLE_SPELLINGS: readonly string[] = ['gemini', 'google', 'google-gla', 'google-vertex', 'vertex_ai', 'vertex']
 
@@ -66,6 +67,15 @@ export interface ModelName {
  * modelNameOf('openai', 'gpt-5-6') // { model: 'gpt-5-6', canonical: 'gpt-5.6-sol', family: 'gpt-5.6-sol' }
  */
 export function modelNameOf(provider: string, written: string): ModelName {
+  let names = namesByProvider.get(provider)
+  if (!names) namesByProvider.set(provider, (names = new SlotCache((name) => readName(provider, name))))
+  return names.get(written)
+}
+
+/** The names that came lately. Providers are those of the configuration, and few. */
+const namesByProvider = new Map<string, SlotCache<ModelName>>()
+
+function readName(provider: string, written: string): ModelName {
   const spellings = PROVIDER_SPELLINGS.get(provider)
   const model = stripProvider(written.trim().toLowerCase(), spellings ?? NO_SPELLINGS)
   const canonical = canonicalName(spellings ? model : stripProvider(model, [provider]))

@@ -1,16 +1,22 @@
 // Service tiers: the names under which requests and answers know the tiers that have prices of their own. It holds no prices.
 
+import { SlotCache } from './slot-cache.ts'
+
 /**
  * The name of a tier in the price book. `PRIORITY`, `SERVICE_TIER_PRIORITY` as protocol buffers write it, and Vertex AI's
  * `ON_DEMAND_PRIORITY` are `priority`.
  */
 export function tierName(text: string): string {
-  return text
+  return tierNames.get(text)
+}
+
+const tierNames = new SlotCache((text) =>
+  text
     .trim()
     .toLowerCase()
     .replaceAll('-', '_')
-    .replace(/^(?:service_tier_|on_demand_)/, '')
-}
+    .replace(/^(?:service_tier_|on_demand_)/, ''),
+)
 
 /** Names that tell nothing of the tier that a call ran at. The price of batches is for no single call. */
 const UNTOLD: ReadonlySet<string> = new Set(['', 'auto', 'unspecified', 'batch', 'null'])

@@ -38,12 +38,13 @@ class ColumnStatement {
 const updateSql = (columns: readonly string[]) =>
   `UPDATE entry SET ${columns.slice(0, -1).map((column) => `${column} = ?`)} WHERE id = ?`
 
-/** Each method is one statement (two, for the few calls with an idempotency key) inside a transaction of the caller. */
+/** Each method is one statement inside a transaction of the caller, and more for the few calls with what most calls do not have. */
 export class EntryWriter {
   readonly #insert: ColumnStatement
   readonly #amend: ColumnStatement
   readonly #settle: ColumnStatement
   readonly #markAppended: StatementSync
+  readonly #setProviderCost: StatementSync
   readonly #setPrice: StatementSync
   readonly #setIdempotency: StatementSync
   readonly #setAdjustment: StatementSync
@@ -57,6 +58,9 @@ export class EntryWriter {
     this.#settle = new ColumnStatement(db, (columns) => updateSql(columns).replace('SET', 'SET pad = NULL,'))
     this.#markAppended = db.prepare('UPDATE entry SET appended = 1 WHERE id = ?')
     this.#setAdjustment = db.prepare('UPDATE entry SET adjusts = ?, reason = ? WHERE id = ?')
+    this.#setProviderCost = db.prepare(
+      'UPDATE entry SET provider_cost_nano_usd = ?, computed_cost_nano_usd = ? WHERE id = ?',
+    )
     this.#setPrice = db.prepare('UPDATE entry SET price_version = ?, cost_known = 1 WHERE id = ?')
     this.#setIdempotency = db.prepare('UPDATE entry SET idempotency_key = ?, idempotency_body = ? WHERE id = ?')
   }
@@ -99,11 +103,15 @@ export class EntryWriter {
       input_cost_nano_usd ${saturateNanoUsd(cost.inputNanoUsd)},
       output_cost_nano_usd ${saturateNanoUsd(cost.outputNanoUsd)},
       cost_nano_usd ${saturateNanoUsd(cost.totalNanoUsd)},
-      provider_cost_nano_usd ${providerCost ? saturateNanoUsd(providerCost.statedNanoUsd) : null},
-      computed_cost_nano_usd ${providerCost ? saturateNanoUsd(providerCost.computedNanoUsd) : null},
       attempts ${serializeAttempts(facts, outcome)},
       upstream_limits ${serializeLimits(outcome.upstreamLimits)},
       id ${id}`
+    if (providerCost)
+      this.#setProviderCost.get(
+        saturateNanoUsd(providerCost.statedNanoUsd),
+        saturateNanoUsd(providerCost.computedNanoUsd),
+        id,
+      )
     if (outcome.priceVersion !== undefined) this.#setPrice.get(outcome.priceVersion, id)
   }
 }

@@ -30,7 +30,8 @@ interface AnswerFacts extends ErrorFacts {
   choicesAt: ByteRange | null
   /** How many of the choices are errors. */
   failedChoices: number
-  readonly executed: ExecutedTools
+  /** Undefined until a message lists some. */
+  executed: ExecutedTools | undefined
   finished: boolean
 }
 
@@ -64,6 +65,7 @@ const X_GROQ = new ObjectReader<AnswerFacts>({
 
 const MESSAGE = new ObjectReader<AnswerFacts>({
   executed_tools(json, answer) {
+    answer.executed ??= newExecutedTools()
     readExecutedTools(json, answer.executed)
   },
 })
@@ -95,7 +97,7 @@ function readChoice(json: JsonCursor, answer: AnswerFacts): void {
 }
 
 /** Throws on an answer that cannot be read. */
-function readAnswer(bytes: Buffer, executed: ExecutedTools): AnswerFacts {
+function readAnswer(bytes: Buffer, executed?: ExecutedTools): AnswerFacts {
   return ANSWER.readDocument(bytes, {
     usage: null,
     groqUsage: null,
@@ -123,7 +125,7 @@ function hasContent({ choicesAt }: AnswerFacts, bytes: Buffer): boolean {
 }
 
 function readDocumentUsage(document: Buffer): AnswerUsage | undefined {
-  const answer = readAnswer(document, newExecutedTools())
+  const answer = readAnswer(document)
   const usage = answerUsageOf(answer)
   if (isErrorAnswer(answer, document)) throw new ErrorDocument(usage, hasContent(answer, document))
   return usage
@@ -144,7 +146,7 @@ class ChatEvents extends AnswerEvents {
   #counts: ChatCounts | undefined
   #model: string | null = null
   #serviceTier: string | null = null
-  readonly #executed = newExecutedTools()
+  #executed: ExecutedTools | undefined
 
   override answerUsage(): AnswerUsage | undefined {
     return this.#counts && chatUsageOf(this.#counts, this.#model, this.#serviceTier, this.#executed)
@@ -168,6 +170,7 @@ class ChatEvents extends AnswerEvents {
       return false
     }
     const answer = readAnswer(payload, this.#executed)
+    this.#executed = answer.executed
     const isError = answer.hasError || answer.failedChoices > 0 || isErrorAnswer(answer, payload)
     const hasReported = this.#report(answer)
     this.finished ||= answer.finished

@@ -49,6 +49,8 @@ const OTHER_FIELDS = [
 
 type Others = Readonly<Partial<Record<(typeof OTHER_FIELDS)[number], unknown>>>
 
+const NO_OTHERS: Others = {}
+
 const COUNTS = ObjectReader.exact<ChatCounts>({
   prompt_tokens(json, counts) {
     counts.prompt = json.numberValue()
@@ -154,7 +156,7 @@ export function chatUsageOf(
   serviceTier: string | null,
   executed?: ExecutedTools,
 ): AnswerUsage | undefined {
-  const others: Others = counts.others ?? {}
+  const others: Others = counts.others ?? NO_OTHERS
   const completionCount = counts.completion ?? others.output_tokens
   const figures = [counts.prompt ?? others.input_tokens, completionCount, counts.total]
   const statedCost = counts.others && readStatedCost(counts.others)
@@ -171,7 +173,7 @@ export function chatUsageOf(
   const reasoningBeside = beside - audioBeside
   const audioInside = Math.min(audio - audioBeside, prompt.uncached)
   const audioOutput = Math.min(countOf(counts.audioOutput), completion)
-  const extras = extrasIn(others, executed)
+  const extras = counts.others || executed ? extrasIn(others, executed) : NO_EXTRAS
   const isTotalAlone = prompt.all === 0 && completion === 0 && missing > 0
   const isNothingCounted = prompt.all === 0 && completion === 0 && missing === 0
   const isOutputMissing = isNothingCounted || (!isCount(completionCount) && reasoningBeside === 0)
@@ -213,8 +215,12 @@ function promptOf(counts: ChatCounts, others: Others): Prompt {
   const claudeWritten = countOf(others.cache_creation_input_tokens)
   const claude = claudeRead + claudeWritten
   const all = claude > reported ? reported + claude : reported
-  const reads = [counts.cached, others.cached_tokens, others.prompt_cache_hit_tokens].map(countOf)
-  const cacheRead = Math.min(Math.max(...reads, claudeRead), all)
+  const cached = Math.max(
+    countOf(counts.cached),
+    countOf(others.cached_tokens),
+    countOf(others.prompt_cache_hit_tokens),
+  )
+  const cacheRead = Math.min(Math.max(cached, claudeRead), all)
   const written = Math.min(Math.max(countOf(counts.cacheWritten), claudeWritten), all - cacheRead)
   const cacheWrite12h = Math.min(countOf(counts.cacheWritten12h), written)
   return {
@@ -229,6 +235,8 @@ interface Extras {
   readonly fields: readonly ExtrasField[]
   readonly unmetered: readonly string[]
 }
+
+const NO_EXTRAS: Extras = { units: {}, fields: [], unmetered: [] }
 
 /** What hosted tools did: Perplexity counts queries, OpenRouter and xAI the calls of tools, and Groq lists each. */
 function extrasIn(others: Others, executed: ExecutedTools | undefined): Extras {
