@@ -36,15 +36,13 @@ export interface StringMeasure {
   readonly grownBytes: number
   /** Commas and colons, also those in strings. */
   readonly separators: number
-  /** Members of the outermost object, without those of objects in it. */
-  readonly members: number
-  /** Levels of nesting. */
-  readonly depth: number
 }
 
-/** @param bytes of the string, with its escapes */
-export function measureJsonString(bytes: Buffer): StringMeasure {
-  const structure = new Structure()
+/**
+ * @param bytes of the string, with its escapes
+ * @param structure follows the characters, if members and levels are to be counted
+ */
+export function measureJsonString(bytes: Buffer, structure?: JsonStructure): StringMeasure {
   let grownBytes = 0
   let separators = 0
   let last = 0
@@ -59,7 +57,7 @@ export function measureJsonString(bytes: Buffer): StringMeasure {
         position += 4
       } else byte = SHORT_ESCAPES.get(letter) ?? letter
     }
-    structure.add(byte)
+    structure?.add(byte)
     const isExponent = (byte | CASE_BIT) === LOWER_E && isDigit(last)
     if (byte === COMMA || byte === COLON) separators++
     if (isDigit(byte) || byte === DOT || byte === MINUS || byte === PLUS || isExponent) {
@@ -69,12 +67,14 @@ export function measureJsonString(bytes: Buffer): StringMeasure {
     } else length = startsValue(byte) ? 0 : -1
     last = byte
   }
-  return { grownBytes, separators, members: structure.members, depth: structure.maxDepth }
+  return { grownBytes, separators }
 }
 
 /** Follows JSON character by character, and counts levels and the members of the outermost object. */
-class Structure {
+export class JsonStructure {
+  /** Members of the outermost object, without those of objects in it. */
   members = 0
+  /** Levels of nesting. */
   maxDepth = 0
   #depth = 0
   #isInString = false
@@ -104,11 +104,37 @@ function startsValue(byte: number): boolean {
   return byte === COMMA || byte === COLON || byte === OPEN_BRACKET || byte <= SPACE
 }
 
-/** Whether a string, or a list of parts, can hold JSON. @param bytes of the value, quotes included */
+/** Whether a string, or a list of parts, can hold JSON whose numbers grow. Told by its first bytes. @param bytes quotes included */
 export function beginsLikeJson(bytes: Buffer): boolean {
-  const first = bytes[0] === OPEN_BRACKET ? OPEN_BRACKET : (bytes[1] ?? 0)
-  const isBracket = first === OPEN_BRACKET || first === OPEN_BRACE
-  return isBracket || first === MINUS || first === BACKSLASH || first <= SPACE || isDigit(first)
+  if (bytes[0] === OPEN_BRACKET) return true
+  const start = skipSpace(bytes, 1)
+  const first = bytes[start] ?? 0
+  // Any other escape may stand for a bracket.
+  if (first === OPEN_BRACE || first === OPEN_BRACKET || first === BACKSLASH) return true
+  return (first === MINUS || isDigit(first)) && isNumber(bytes, start)
+}
+
+/** True if the rest of the string is one number. A text that only begins with digits, such as numbered lines, is no JSON. */
+function isNumber(bytes: Buffer, start: number): boolean {
+  let end = start
+  for (let byte = bytes[end] ?? 0; isDigit(byte) || NUMBER_SIGNS.has(byte); byte = bytes[end] ?? 0) end++
+  end = skipSpace(bytes, end)
+  return bytes[end] === BACKSLASH || end >= bytes.length - 1
+}
+
+const NUMBER_SIGNS: ReadonlySet<number> = new Set([DOT, PLUS, MINUS, LOWER_E, LOWER_E - CASE_BIT])
+/** The letters of the escapes of white space. */
+const SPACE_ESCAPES: ReadonlySet<number> = new Set([...'nrt'].map((letter) => letter.charCodeAt(0)))
+
+function skipSpace(bytes: Buffer, from: number): number {
+  let position = from
+  for (;;) {
+    const byte = bytes[position]
+    if (byte === undefined) return position
+    if (byte <= SPACE) position++
+    else if (byte === BACKSLASH && SPACE_ESCAPES.has(bytes[position + 1] ?? 0)) position += 2
+    else return position
+  }
 }
 
 function isDigit(byte: number): boolean {

@@ -5,7 +5,7 @@ import { tierName } from '../core/service-tier.ts'
 import type { ByteRange, JsonCursor } from './json/cursor.ts'
 import { invalidField } from './json/errors.ts'
 import { countMembers, lengthOf } from './json/object-reader.ts'
-import { beginsLikeJson, measureJsonString, type StringMeasure } from './json-strings.ts'
+import { beginsLikeJson, JsonStructure, measureJsonString } from './json-strings.ts'
 
 /** The facts of a request, which readers fill in. */
 export type RequestDraft = { -readonly [Part in keyof RequestFacts]: RequestFacts[Part] } & {
@@ -203,10 +203,11 @@ export function measureTools(json: JsonCursor, draft: RequestDraft, read: () => 
 export function readArguments(json: JsonCursor, draft: RequestDraft): void {
   if (json.isString()) {
     const range = json.range()
-    const { members, depth } = addMeasure(draft, json.bytesAt(range))
+    const structure = new JsonStructure()
+    addMeasure(draft, json.bytesAt(range), structure)
     draft.toolBytes += lengthOf(range)
-    draft.callArguments += members
-    draft.depth = Math.max(draft.depth, depth)
+    draft.callArguments += structure.members
+    draft.depth = Math.max(draft.depth, structure.maxDepth)
   } else if (json.isObject()) {
     measureTools(json, draft, () => {
       draft.callArguments += countMembers(json)
@@ -219,9 +220,8 @@ export function measureResult(draft: RequestDraft, bytes: Buffer): void {
   if (beginsLikeJson(bytes)) addMeasure(draft, bytes)
 }
 
-function addMeasure(draft: RequestDraft, bytes: Buffer): StringMeasure {
-  const measure = measureJsonString(bytes)
-  draft.grownBytes += measure.grownBytes
-  draft.toolSeparators += measure.separators
-  return measure
+function addMeasure(draft: RequestDraft, bytes: Buffer, structure?: JsonStructure): void {
+  const { grownBytes, separators } = measureJsonString(bytes, structure)
+  draft.grownBytes += grownBytes
+  draft.toolSeparators += separators
 }

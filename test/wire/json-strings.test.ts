@@ -3,11 +3,18 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { beginsLikeJson, measureJsonString } from '../../src/wire/json-strings.ts'
+import { beginsLikeJson, JsonStructure, measureJsonString } from '../../src/wire/json-strings.ts'
 
 /** Some content of a string, as it is in a body. */
 const inString = (content: unknown) =>
   Buffer.from(JSON.stringify(typeof content === 'string' ? content : JSON.stringify(content)))
+
+/** Everything that is measured of the arguments of a call. */
+function measureOf(bytes: Buffer) {
+  const structure = new JsonStructure()
+  const measure = measureJsonString(bytes, structure)
+  return { ...measure, members: structure.members, depth: structure.maxDepth }
+}
 
 describe('numbers in a string', () => {
   test.each<[string, string, number]>([
@@ -43,7 +50,7 @@ describe('members of the outermost object, and levels', () => {
     ['}}{"a":1', 0, 0],
     ['', 0, 0],
   ])('%s: %i and %i', (content, members, depth) => {
-    expect(measureJsonString(inString(content))).toMatchObject({ members, depth })
+    expect(measureOf(inString(content))).toMatchObject({ members, depth })
   })
 
   test('are the same however the string is escaped', () => {
@@ -55,8 +62,8 @@ describe('members of the outermost object, and levels', () => {
             ? `\\u${json.charCodeAt(index).toString(16).padStart(4, '0')}`
             : JSON.stringify(json[index]).slice(1, -1),
         ).join('')
-        const measure = measureJsonString(Buffer.from(`"${escaped}"`))
-        expect(measure).toEqual(measureJsonString(inString(json)))
+        const measure = measureOf(Buffer.from(`"${escaped}"`))
+        expect(measure).toEqual(measureOf(inString(json)))
         expect(measure.members).toBe(Object.keys(value).length)
       }),
     )
@@ -70,10 +77,21 @@ test.each<[string, boolean]>([
   ['\n{}', true],
   ['-1e9', true],
   ['1e9', true],
+  ['1e9 \n', true],
+  ['\r\n\t {}', true],
+  ['1\tconst a = [1e9]', false],
+  ['2026-11-30', true],
+  ['2026-11-30T09:00', false],
+  ['- a list', false],
   ['It is 1e9.', false],
   ['', false],
 ])('%j can be JSON: %j', (content, canBe) => {
   expect(beginsLikeJson(inString(content))).toBe(canBe)
+})
+
+test('an escape may stand for a bracket, or for a digit', () => {
+  expect(beginsLikeJson(Buffer.from('"\\u005b1e9]"'))).toBe(true)
+  expect(beginsLikeJson(Buffer.from('"1\\u00659"'))).toBe(true)
 })
 
 test('a list of parts can hold JSON', () => {
