@@ -19,6 +19,8 @@ export interface RequestFacts {
   readonly toolBytes: number
   /** Commas and colons in them. */
   readonly toolSeparators: number
+  /** Bytes of tools that a renderer writes twice. */
+  readonly repeatedBytes: number
   /** Arguments of all calls of tools that the model made: members of each call's input, without what is nested in them. */
   readonly callArguments: number
   /** Levels of nesting of the body. */
@@ -263,6 +265,7 @@ function sizedTokens(request: RequestFacts, rules: QuoteRules, counted: CountedI
     request.addedTokens +
     request.grownBytes +
     (rules.spacesTools ? request.toolSeparators : 0) +
+    request.repeatedBytes +
     (rules.tokensPerArgument ?? 0) * request.callArguments +
     Math.ceil(request.toolBytes * (toolGrowthFactor(request, rules) - 1)) +
     (request.tools ? rules.tokensWithTools : 0) +

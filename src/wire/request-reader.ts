@@ -23,6 +23,7 @@ export function newDraft(textBytes: number): RequestDraft {
     grownBytes: 0,
     toolBytes: 0,
     toolSeparators: 0,
+    repeatedBytes: 0,
     callArguments: 0,
     depth: 0,
     messages: 0,

@@ -133,6 +133,7 @@ const REQUEST: RequestFacts = {
   grownBytes: 0,
   toolBytes: 0,
   toolSeparators: 0,
+  repeatedBytes: 0,
   callArguments: 0,
   depth: 0,
   messages: 1,

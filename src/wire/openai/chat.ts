@@ -17,7 +17,6 @@ import {
   markUnboundedUnlessEmpty,
   markUnboundedUnlessNull,
   measureResult,
-  measureTools,
   newDraft,
   PROMPT_FEATURES,
   type RequestDraft,
@@ -37,6 +36,7 @@ import { createChatTap } from './chat-answer.ts'
 import { chatDocumentEvents } from './document-events.ts'
 import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
 import { readProviderChoice } from './provider-choice.ts'
+import { readTools } from './repeated-descriptions.ts'
 
 /** Searches of OpenAI, and what servers add to the API. */
 const CHAT_TOOL_FIELDS = ['web_search_options', ...TOOL_FIELDS]
@@ -96,10 +96,10 @@ const BODY = new ObjectReader<RequestDraft, ChatLayout>({
     draft.answers = readAnswers(json, name)
   },
   tools(json, draft) {
-    measureTools(json, draft, () => eachObject(json, readTool, draft))
+    readTools(json, draft, readTool)
   },
   functions(json, draft) {
-    measureTools(json, draft, () => eachObject(json, readFunction, draft))
+    readTools(json, draft, readFunction)
   },
   service_tier: readServiceTier,
   user: readUser,

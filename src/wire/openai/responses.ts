@@ -14,7 +14,6 @@ import {
   markUnbounded,
   markUnboundedUnlessEmpty,
   markUnboundedUnlessNull,
-  measureTools,
   newDraft,
   PROMPT_FEATURES,
   type RequestDraft,
@@ -32,6 +31,7 @@ import {
 import { readCacheLifetime } from './cache-options.ts'
 import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
 import { readProviderChoice } from './provider-choice.ts'
+import { readTools } from './repeated-descriptions.ts'
 import { createResponsesTap } from './responses-answer.ts'
 import { readTool } from './responses-tools.ts'
 
@@ -72,7 +72,7 @@ const BODY = new ObjectReader<RequestDraft, ResponsesLayout>({
   stream: readStream,
   [CAP_FIELD]: readCap,
   tools(json, draft) {
-    measureTools(json, draft, () => eachObject(json, readTool, draft))
+    readTools(json, draft, readTool)
   },
   service_tier: readServiceTier,
   user: readUser,
@@ -151,7 +151,7 @@ const ITEM = new ObjectReader<Item, RequestDraft>({
     item.hasContent = readContent(json, draft) || item.hasContent
   }),
   tools(json, _item, draft) {
-    measureTools(json, draft, () => eachObject(json, readTool, draft))
+    readTools(json, draft, readTool)
   },
   arguments(json, _item, draft) {
     readArguments(json, draft)
