@@ -30,42 +30,42 @@ function messages(
   return turns.flatMap((turn, index) => (turn.kind === 'said' ? said(index % 2 === 1, turn) : called(turn)))
 }
 
+function saidMessage(isModel: boolean, { value, escaped }: Turn & { kind: 'said' }): JsonNode[] {
+  return [
+    object([
+      ['role', text(isModel ? 'assistant' : 'user')],
+      ['content', text(value, escaped)],
+    ]),
+  ]
+}
+
 function chatBody(model: string, request: DraftRequest): JsonNode {
-  const spoken = messages(
-    request,
-    (isModel, { value, escaped }) => [
-      object([
-        ['role', text(isModel ? 'assistant' : 'user')],
-        ['content', text(value, escaped)],
-      ]),
-    ],
-    ({ name, input, result }) => [
-      object([
-        ['role', text('assistant')],
-        [
-          'tool_calls',
-          list([
-            object([
-              ['id', text(CALL_ID)],
-              ['type', text('function')],
-              [
-                'function',
-                object([
-                  ['name', text(name)],
-                  ['arguments', text(written(input))],
-                ]),
-              ],
-            ]),
+  const spoken = messages(request, saidMessage, ({ name, input, result }) => [
+    object([
+      ['role', text('assistant')],
+      [
+        'tool_calls',
+        list([
+          object([
+            ['id', text(CALL_ID)],
+            ['type', text('function')],
+            [
+              'function',
+              object([
+                ['name', text(name)],
+                ['arguments', text(written(input))],
+              ]),
+            ],
           ]),
-        ],
-      ]),
-      object([
-        ['role', text('tool')],
-        ['tool_call_id', text(CALL_ID)],
-        ['content', text(result)],
-      ]),
-    ],
-  )
+        ]),
+      ],
+    ]),
+    object([
+      ['role', text('tool')],
+      ['tool_call_id', text(CALL_ID)],
+      ['content', text(result)],
+    ]),
+  ])
   const system =
     request.system === null
       ? []
@@ -85,28 +85,19 @@ function chatBody(model: string, request: DraftRequest): JsonNode {
 }
 
 function responsesBody(model: string, request: DraftRequest): JsonNode {
-  const spoken = messages(
-    request,
-    (isModel, { value, escaped }) => [
-      object([
-        ['role', text(isModel ? 'assistant' : 'user')],
-        ['content', text(value, escaped)],
-      ]),
-    ],
-    ({ name, input, result }) => [
-      object([
-        ['type', text('function_call')],
-        ['call_id', text('c')],
-        ['name', text(name)],
-        ['arguments', text(written(input))],
-      ]),
-      object([
-        ['type', text('function_call_output')],
-        ['call_id', text('c')],
-        ['output', text(result)],
-      ]),
-    ],
-  )
+  const spoken = messages(request, saidMessage, ({ name, input, result }) => [
+    object([
+      ['type', text('function_call')],
+      ['call_id', text('c')],
+      ['name', text(name)],
+      ['arguments', text(written(input))],
+    ]),
+    object([
+      ['type', text('function_call_output')],
+      ['call_id', text('c')],
+      ['output', text(result)],
+    ]),
+  ])
   const system: readonly Member[] = request.system === null ? [] : [['instructions', text(request.system)]]
   const tools = request.tools.map((tool) => {
     const described = functionOf(tool, 'parameters')
@@ -116,44 +107,35 @@ function responsesBody(model: string, request: DraftRequest): JsonNode {
 }
 
 function messagesBody(model: string, request: DraftRequest): JsonNode {
-  const spoken = messages(
-    request,
-    (isModel, { value, escaped }) => [
-      object([
-        ['role', text(isModel ? 'assistant' : 'user')],
-        ['content', text(value, escaped)],
-      ]),
-    ],
-    ({ name, input, result }) => [
-      object([
-        ['role', text('assistant')],
-        [
-          'content',
-          list([
-            object([
-              ['type', text('tool_use')],
-              ['id', text('c')],
-              ['name', text(name)],
-              ['input', input],
-            ]),
+  const spoken = messages(request, saidMessage, ({ name, input, result }) => [
+    object([
+      ['role', text('assistant')],
+      [
+        'content',
+        list([
+          object([
+            ['type', text('tool_use')],
+            ['id', text('c')],
+            ['name', text(name)],
+            ['input', input],
           ]),
-        ],
-      ]),
-      object([
-        ['role', text('user')],
-        [
-          'content',
-          list([
-            object([
-              ['type', text('tool_result')],
-              ['tool_use_id', text('c')],
-              ['content', text(result)],
-            ]),
+        ]),
+      ],
+    ]),
+    object([
+      ['role', text('user')],
+      [
+        'content',
+        list([
+          object([
+            ['type', text('tool_result')],
+            ['tool_use_id', text('c')],
+            ['content', text(result)],
           ]),
-        ],
-      ]),
-    ],
-  )
+        ]),
+      ],
+    ]),
+  ])
   const system: readonly Member[] = request.system === null ? [] : [['system', text(request.system)]]
   const tools = request.tools.map((tool) => functionOf(tool, 'input_schema'))
   return object([

@@ -13,7 +13,7 @@ export function word(text: string | number): JsonNode {
   return { kind: 'word', text: String(text) }
 }
 
-/** @param escaped writes characters beyond ASCII as \uXXXX */
+/** @param escaped writes characters beyond ASCII as escapes of four digits */
 export function text(value: string, escaped = false): JsonNode {
   return { kind: 'text', value, escaped }
 }

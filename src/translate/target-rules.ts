@@ -10,7 +10,7 @@ export interface SchemaRules {
   readonly keywords?: ReadonlySet<string>
   /** The accepted values of `format`; absent: all of them. */
   readonly formats?: ReadonlySet<string>
-  /** The largest accepted `minItems`; absent: any. */
+  /** The largest accepted `minItems`. Absent: there is no largest. */
   readonly maxMinItems?: number
   /** The schema at the root. `plainObject`: of type object, without a combination of schemas. `any`: every schema. */
   readonly root: 'plainObject' | 'any'
@@ -51,7 +51,7 @@ export interface MediaRules {
 /** What the models of one dialect accept. */
 export interface TargetRules {
   readonly toolName: ToolNameRules
-  /** The names of a tool's parameters; absent: any. */
+  /** The names of a tool's parameters. Absent: every name is accepted. */
   readonly propertyName?: PropertyNameRules
   /** The parameters of a tool. */
   readonly toolSchema: SchemaRules

@@ -6,13 +6,13 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { EFFORTS, type JsonObject } from '../../src/core/chat.ts'
 import { isRecord, recordOf } from '../../src/core/json-values.ts'
-import { Problem } from '../../src/core/problem.ts'
 import { translatorOf } from '../../src/translate/index.ts'
 import { OPENAI_EFFORTS } from '../../src/translate/openai/target-rules.ts'
 import { adaptSchema } from '../../src/translate/schemas.ts'
 import type { SchemaRules } from '../../src/translate/target-rules.ts'
 import { Translation } from '../../src/translate/translation.ts'
 import { lineTo } from '../wire/samples.ts'
+import { catchProblem } from './catch-problem.ts'
 import { junk } from './openai/junk.ts'
 
 const NAMES = ['openai.chat', 'anthropic.messages', 'gemini.generateContent'] as const
@@ -51,16 +51,6 @@ function translate(caller: Name, target: Name, fields: object, model = MODELS[ta
     defaultCap: 4_096,
   })
   return { ...written, text: written.body.toString(), json: recordOf(JSON.parse(written.body.toString())) }
-}
-
-function problemOf(run: () => unknown): Problem {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof Problem) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
 }
 
 const CACHED = { type: 'ephemeral' }
@@ -480,7 +470,7 @@ describe('schemas', () => {
   test('a format that refers to itself has no form at Anthropic', () => {
     const schema = { type: 'object', properties: { next: { $ref: '#' } } }
     expect(
-      problemOf(() => translate('openai.chat', 'anthropic.messages', IN_FORMAT['openai.chat'](schema))),
+      catchProblem(() => translate('openai.chat', 'anthropic.messages', IN_FORMAT['openai.chat'](schema))),
     ).toMatchObject({ code: 'unsupported', param: 'response_format' })
   })
 
@@ -657,7 +647,7 @@ describe('media', () => {
         const run = () => translate(caller, target, IN_PART[caller](type, BASE64[type] ?? 'AAAA'))
         if (accepted.some((known) => (known.endsWith('/') ? type.startsWith(known) : type === known)))
           expect(run().text).toContain(BASE64[type] ?? 'AAAA')
-        else expect([type, problemOf(run).param]).toEqual([type, PART_PLACES[caller]])
+        else expect([type, catchProblem(run).param]).toEqual([type, PART_PLACES[caller]])
       }
     },
   )
@@ -687,7 +677,7 @@ describe('media', () => {
     const local = {
       messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'file:///a.png' } }] }],
     }
-    expect(problemOf(() => translate('openai.chat', 'gemini.generateContent', local)).param).toBe(
+    expect(catchProblem(() => translate('openai.chat', 'gemini.generateContent', local)).param).toBe(
       'messages[0].content[0]',
     )
   })
@@ -782,14 +772,14 @@ describe('texts that say nothing', () => {
 
   test.each(PAIRS)('%s > %s: are left out, or refused with their place', (caller, target) => {
     const place = caller === 'gemini.generateContent' ? 'contents' : 'messages'
-    expect(problemOf(() => translate(caller, target, said[caller]())).param).toBe(place)
+    expect(catchProblem(() => translate(caller, target, said[caller]())).param).toBe(place)
     for (const text of target === 'anthropic.messages'
       ? ['', ' \n']
       : target === 'gemini.generateContent'
         ? ['']
         : []) {
-      expect(problemOf(() => translate(caller, target, said[caller](text))).param).toBe(`${place}[0]`)
-      expect(problemOf(() => translate(caller, target, said[caller]('a', 'b', text))).param).toBe(`${place}[2]`)
+      expect(catchProblem(() => translate(caller, target, said[caller](text))).param).toBe(`${place}[0]`)
+      expect(catchProblem(() => translate(caller, target, said[caller]('a', 'b', text))).param).toBe(`${place}[2]`)
       const { json } = translate(caller, target, said[caller]('a', text, 'c'))
       expect(JSON.stringify(json.messages ?? json.contents)).not.toContain(JSON.stringify(text))
     }

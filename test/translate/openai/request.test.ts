@@ -9,6 +9,7 @@ import { isEmpty } from '../../../src/translate/openai/dialect-fields.ts'
 import { openaiChatTranslator } from '../../../src/translate/openai/translator.ts'
 import { openaiChat } from '../../../src/wire/openai/chat.ts'
 import { lineTo } from '../../wire/samples.ts'
+import { catchProblem } from '../catch-problem.ts'
 import { junk } from './junk.ts'
 
 const LINE = lineTo('/v1/chat/completions')
@@ -28,16 +29,6 @@ const bare = (fields: Partial<ChatRequest> = {}): ChatRequest => ({
 })
 const conversation = (...messages: object[]) => read({ model: 'gpt-x', messages })
 const script = (...messages: ChatMessage[]) => write(bare({ messages }))
-
-function catchProblem(run: () => unknown): Problem {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof Problem) return error
-    throw error
-  }
-  throw new Error('nothing was thrown')
-}
 
 const PNG = 'data:image/png;base64,aGk='
 const CALL = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{"a":1}' } }
