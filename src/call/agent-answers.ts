@@ -84,7 +84,7 @@ const HIDDEN = '…'
  * withoutRetryWords('The limit of user team-500 is $1, of which $0.0429 is free.', 'opencode')
  * // 'The limit of user … is $1, of which … is free.'
  */
-export function withoutRetryWords(text: string, agent: Agent | undefined): string {
+function withoutRetryWords(text: string, agent: Agent | undefined): string {
   const retryWords = agent && AGENT_ROWS[agent].retryWords
   if (!retryWords) return text
   const [start, end] = [text.indexOf('{"'), text.lastIndexOf('}') + 1]
@@ -117,7 +117,7 @@ function endOfWord(text: string, from: number): number {
  * The JSON of a body in which an agent that searches the body for retry words finds none. The values stay what they are:
  * characters of strings are escaped, and numbers are written with an exponent.
  */
-export function withoutRetryWordsInJson(json: string, agent: Agent | undefined): string {
+function withoutRetryWordsInJson(json: string, agent: Agent | undefined): string {
   const retryWords = agent && AGENT_ROWS[agent].retryWords
   return retryWords && json.search(retryWords) >= 0 ? rewrittenJson(json, retryWords) : json
 }

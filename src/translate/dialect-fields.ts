@@ -122,7 +122,7 @@ export function dropForeignExtras(extras: Extras | undefined, policy: ExtrasPoli
  * @param name the field, part or tool in the words of the dialect that has it
  * @param place its path in the caller's request
  */
-export function unsupportedExtra(name: string, place = name): Problem {
+function unsupportedExtra(name: string, place = name): Problem {
   const where = place === name ? '' : ` in ${place}`
   return new Problem('unsupported', `The target model does not support '${name}'${where}.`, place)
 }

@@ -129,7 +129,7 @@ function readFile({ file_data: data, filename }: JsonObject, extras: ExtrasDraft
 }
 
 /** The media of a data URL; undefined for any other URL. */
-export function inlineOf(url: string): InlineData | undefined {
+function inlineOf(url: string): InlineData | undefined {
   const inline = parseDataUrl(url)
   return inline && { ...inline, mediaType: normalMediaType(inline.mediaType) }
 }

@@ -27,7 +27,7 @@ export function readTools(
  * @param tools JSON that has been read without a Problem
  * @param count how many tools there are: each has one object, its parameters, whose description is written once
  */
-export function repeatedDescriptionBytes(tools: Buffer, count: number): number {
+function repeatedDescriptionBytes(tools: Buffer, count: number): number {
   if (!hasMoreObjects(tools, count)) return 0
   return repeatedIn(new JsonCursor(tools))
 }
