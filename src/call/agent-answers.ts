@@ -117,7 +117,7 @@ function endOfWord(text: string, from: number): number {
  * The JSON of a body in which an agent that searches the body for retry words finds none. The values stay what they are:
  * characters of strings are escaped, and numbers are written with an exponent.
  */
-function withoutRetryWordsInJson(json: string, agent: Agent | undefined): string {
+export function withoutRetryWordsInJson(json: string, agent: Agent | undefined): string {
   const retryWords = agent && AGENT_ROWS[agent].retryWords
   return retryWords && json.search(retryWords) >= 0 ? rewrittenJson(json, retryWords) : json
 }
