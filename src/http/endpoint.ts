@@ -46,7 +46,7 @@ interface EndpointRequest<R extends Role, Params, Query, Body> {
 
 /** The reply of a handler: an answer of the row's schema, or a whole Response if it streams or fails in a shape of its own. */
 export type Reply<Answer> = (
-  | { readonly answer: Answer; readonly status?: 200 | 503; readonly headers?: Readonly<Record<string, string>> }
+  | { readonly answer: Answer; readonly status?: 200 | 201 | 503; readonly headers?: Readonly<Record<string, string>> }
   | { readonly response: Response }
 ) & {
   /** The bytes of the request's body count as held, and the gateway as busy, until this resolves. */
@@ -77,7 +77,7 @@ export interface EndpointRow<
   Query extends z.ZodObject = z.ZodObject,
   Body extends z.ZodType = z.ZodType,
 > {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** The path in Hono's notation: `/llm/explain/:call_id`. */
   readonly path: string
   /** A second path with the same meaning. */

@@ -1,7 +1,25 @@
 // Registry: the contract for what is configured rather than counted. It interprets no document.
 
-/** Kinds of documents. A `limit-seed` marks a limit whose windows have started from the ledger's sums. */
-export type DocumentKind = 'key' | 'limit-seed' | 'price' | 'price-file' | 'adjustment' | 'alert' | 'cursor'
+/**
+ * Kinds of documents. A `key-secret` finds the key of a digest. A `limit-seed` marks a limit whose windows have started from the
+ * ledger's sums.
+ */
+export type DocumentKind =
+  | 'key'
+  | 'key-secret'
+  | 'limit'
+  | 'limit-seed'
+  | 'price'
+  | 'price-file'
+  | 'provider'
+  | 'provider-secret'
+  | 'setting'
+  | 'adjustment'
+  | 'alert'
+  | 'cursor'
+
+/** Digests of secrets, and secrets that are encrypted: the audit never holds them. */
+export const SECRET_KINDS: ReadonlySet<DocumentKind> = new Set<DocumentKind>(['key-secret', 'provider-secret'])
 
 /** A configured value, stored as JSON. */
 export interface Document {
@@ -14,7 +32,33 @@ export interface Document {
 }
 
 /** A document to write. A null value deletes it. */
-export type DocumentDraft = Omit<Document, 'version'>
+export interface DocumentDraft extends Omit<Document, 'version'> {
+  /** The version that the draft was made from, 0 for a document that must not exist. Absent: whatever is there is replaced. */
+  readonly replaces?: number
+}
+
+/** Another writer was faster: the document has another version than the draft was made from. Nothing was written. */
+export class DocumentChanged extends Error {
+  override name = 'DocumentChanged'
+}
+
+/** A page of documents, in the order of their ids. */
+export interface PageQuery {
+  /** Only documents with a larger id. */
+  readonly afterId?: string
+  /** The most documents to return. */
+  readonly limit: number
+  /** Only documents whose value has this text in this field. */
+  readonly where?: { readonly field: string; readonly text: string }
+}
+
+/** Which audit lines to read. */
+export interface AuditQuery {
+  /** Only lines with a smaller version. */
+  readonly beforeVersion?: number
+  /** The most lines to return. */
+  readonly limit: number
+}
 
 /** Who writes a document, and when. */
 export interface WriteOrigin {
@@ -50,8 +94,21 @@ export interface Registry {
    * - a document that was written is read, and a deleted one is not
    */
   read(kind: DocumentKind, id?: string): Promise<readonly Document[]>
-  /** Rejects with StoreUnavailable if the document cannot be written. */
+  /**
+   * A page of the documents of a kind.
+   *
+   * - documents are read in pages by id, narrowed by a field
+   */
+  page(kind: DocumentKind, query: PageQuery): Promise<readonly Document[]>
+  /** Rejects with DocumentChanged, and with StoreUnavailable if the document cannot be written. */
   write(draft: DocumentDraft, origin: WriteOrigin): Promise<Document>
+  /**
+   * Writes all of the documents or none. Rejects as `write` does.
+   *
+   * - documents of a list are written together or not at all
+   * - a draft of an older version is refused, and nothing is written
+   */
+  writeAll(drafts: readonly DocumentDraft[], origin: WriteOrigin): Promise<readonly Document[]>
   /**
    * Calls back after every write of a kind. Returns the function that stops this.
    *
@@ -59,9 +116,9 @@ export interface Registry {
    */
   watch(kind: DocumentKind, changed: (document: Document) => void): () => void
   /**
-   * The newest audit lines, newest first.
+   * Audit lines, newest first.
    *
-   * - the audit shows who changed what, newest first, without the gateway's own state
+   * - the audit shows who changed what, newest first, in pages, without secrets and the gateway's own state
    */
-  audit(limit: number): Promise<readonly AuditLine[]>
+  audit(query: AuditQuery): Promise<readonly AuditLine[]>
 }

@@ -110,7 +110,9 @@ describe.each(['memory', 'sqlite'])('a correction in %s', (kind) => {
       adjusts: { call_id: callId, reason: 'the invoice' },
       adjustments: [],
     })
-    expect((await gateway.app.store.registry.audit(9)).map(({ actor, kind, id }) => [actor, kind, id])).toEqual([
+    expect(
+      (await gateway.app.store.registry.audit({ limit: 9 })).map(({ actor, kind, id }) => [actor, kind, id]),
+    ).toEqual([
       ['admin', 'adjustment', down.body.adjustment_id],
       ['admin', 'adjustment', up.body.adjustment_id],
     ])

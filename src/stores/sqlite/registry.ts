@@ -2,7 +2,18 @@
 
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import type { Timers } from '../../core/clock.ts'
-import type { AuditLine, Document, DocumentDraft, DocumentKind, Registry, WriteOrigin } from '../registry.ts'
+import {
+  type AuditLine,
+  type AuditQuery,
+  type Document,
+  DocumentChanged,
+  type DocumentDraft,
+  type DocumentKind,
+  type PageQuery,
+  type Registry,
+  SECRET_KINDS,
+  type WriteOrigin,
+} from '../registry.ts'
 import { StoreUnavailable } from '../store.ts'
 import { Watchers } from '../watchers.ts'
 import { isBusy } from './file.ts'
@@ -33,50 +44,66 @@ export class SqliteRegistry implements Registry {
   async read(kind: DocumentKind, id?: string): Promise<readonly Document[]> {
     const where = id === undefined ? '' : 'AND id = ?'
     const rows = this.#db.prepare(`SELECT * FROM document WHERE kind = ? AND value IS NOT NULL ${where} ORDER BY id`)
-    return (id === undefined ? rows.all(kind) : rows.all(kind, id)).map((row) => ({
-      kind,
-      id: String(row.id),
-      value: parseJson(row.value),
-      version: Number(row.version),
-    }))
+    return (id === undefined ? rows.all(kind) : rows.all(kind, id)).map((row) => documentOf(kind, row))
   }
 
-  async write({ kind, id, value }: DocumentDraft, origin: WriteOrigin): Promise<Document> {
-    const after = value === null || value === undefined ? null : JSON.stringify(value)
-    const version = await this.#retryWhileBusy(() => this.#save(kind, id, after, origin))
-    const document: Document = { kind, id, value: parseJson(after), version }
-    this.#watchers.notify(document)
+  async page(kind: DocumentKind, { afterId = '', limit, where }: PageQuery): Promise<readonly Document[]> {
+    const narrowed = where ? 'AND value ->> ? = ?' : ''
+    const rows = this.#db.prepare(
+      `SELECT * FROM document WHERE kind = ? AND id > ? AND value IS NOT NULL ${narrowed} ORDER BY id LIMIT ?`,
+    )
+    const values = where ? [where.field, where.text] : []
+    return rows.all(kind, afterId, ...values, limit).map((row) => documentOf(kind, row))
+  }
+
+  async write(draft: DocumentDraft, origin: WriteOrigin): Promise<Document> {
+    const [document] = await this.writeAll([draft], origin)
+    if (!document) throw new Error('A written document is returned.')
     return document
   }
 
-  /** One transaction in one turn, so that the store cannot write in between. Returns the new version. */
-  #save(kind: DocumentKind, id: string, after: string | null, origin: WriteOrigin): number {
+  async writeAll(drafts: readonly DocumentDraft[], origin: WriteOrigin): Promise<readonly Document[]> {
+    const documents = await this.#retryWhileBusy(() => this.#saveAll(drafts, origin))
+    for (const document of documents) this.#watchers.notify(document)
+    return documents
+  }
+
+  /** One transaction in one turn, so that the store cannot write in between. */
+  #saveAll(drafts: readonly DocumentDraft[], origin: WriteOrigin): readonly Document[] {
     if (this.#health.isLost) throw new Error('The ledger is lost.')
     this.#db.exec('BEGIN IMMEDIATE')
     try {
-      const version = this.#version + 1
-      if (origin.audit) {
-        const before = this.#db.prepare('SELECT value FROM document WHERE kind = ? AND id = ?').get(kind, id)
-        const line = this.#db.prepare('INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)')
-        line.run(version, origin.atMs, origin.actor, kind, id, before?.value ?? null, after)
-      }
-      const save = this.#db.prepare(`INSERT INTO document VALUES (?, ?, ?, ?)
-        ON CONFLICT DO UPDATE SET value = excluded.value, version = excluded.version`)
-      save.run(kind, id, after, version)
+      const documents = drafts.map((draft, index) => this.#save(draft, this.#version + 1 + index, origin))
       this.#db.exec('COMMIT')
-      this.#version = version
-      return version
+      this.#version += drafts.length
+      return documents
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       throw error
     }
   }
 
-  async #retryWhileBusy(save: () => number): Promise<number> {
+  #save({ kind, id, value, replaces }: DocumentDraft, version: number, { audit, atMs, actor }: WriteOrigin): Document {
+    const before = this.#db.prepare('SELECT value, version FROM document WHERE kind = ? AND id = ?').get(kind, id)
+    const beforeVersion = typeof before?.value === 'string' ? Number(before.version) : 0
+    if (replaces !== undefined && replaces !== beforeVersion) throw new DocumentChanged(`${kind} ${id} has changed.`)
+    const after = value === null || value === undefined ? null : JSON.stringify(value)
+    if (audit && !SECRET_KINDS.has(kind)) {
+      const line = this.#db.prepare('INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)')
+      line.run(version, atMs, actor, kind, id, before?.value ?? null, after)
+    }
+    const save = this.#db.prepare(`INSERT INTO document VALUES (?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET value = excluded.value, version = excluded.version`)
+    save.run(kind, id, after, version)
+    return { kind, id, value: parseJson(after), version }
+  }
+
+  async #retryWhileBusy<Value>(save: () => Value): Promise<Value> {
     for (let attempt = 1; ; attempt++) {
       try {
         return save()
       } catch (error) {
+        if (error instanceof DocumentChanged) throw error
         if (!isBusy(error) || attempt === MAX_BUSY_RETRIES) {
           throw new StoreUnavailable('The registry could not be written.', { cause: error })
         }
@@ -89,9 +116,9 @@ export class SqliteRegistry implements Registry {
     return this.#watchers.add(kind, changed)
   }
 
-  async audit(limit: number): Promise<readonly AuditLine[]> {
-    const rows = this.#db.prepare('SELECT * FROM audit ORDER BY version DESC LIMIT ?').all(limit)
-    return rows.map((row) => ({
+  async audit({ beforeVersion = Number.MAX_SAFE_INTEGER, limit }: AuditQuery): Promise<readonly AuditLine[]> {
+    const rows = this.#db.prepare('SELECT * FROM audit WHERE version < ? ORDER BY version DESC LIMIT ?')
+    return rows.all(beforeVersion, limit).map((row) => ({
       version: Number(row.version),
       atMs: Number(row.at_ms),
       actor: String(row.actor),
@@ -101,6 +128,10 @@ export class SqliteRegistry implements Registry {
       after: parseJson(row.after),
     }))
   }
+}
+
+function documentOf(kind: DocumentKind, row: Record<string, SQLOutputValue>): Document {
+  return { kind, id: String(row.id), value: parseJson(row.value), version: Number(row.version) }
 }
 
 function parseJson(text: SQLOutputValue | undefined): unknown {

@@ -1,7 +1,7 @@
 // What every store promises of its registry.
 
 import { afterEach, beforeEach, expect } from 'vitest'
-import type { Registry } from '../../../src/stores/registry.ts'
+import { DocumentChanged, type PageQuery, type Registry } from '../../../src/stores/registry.ts'
 import type { Store } from '../../../src/stores/store.ts'
 import { at, reservationOf } from '../calls.ts'
 import type { StoreFactory } from './conformance.ts'
@@ -32,14 +32,58 @@ export function registrySuite(kind: StoreFactory): void {
     expect((await registry.read('key')).map(({ id }) => id)).toEqual(['b'])
   })
 
-  promise("the audit shows who changed what, newest first, without the gateway's own state", async () => {
-    await registry.write({ kind: 'price', id: 'm', value: 1 }, by)
-    await registry.write({ kind: 'cursor', id: 'c', value: 7 }, { actor: 'gateway', atMs: 1, audit: false })
-    await registry.write({ kind: 'price', id: 'm', value: 2 }, { ...by, actor: 'key-1' })
-    const [newest, oldest] = await registry.audit(10)
-    expect(newest).toMatchObject({ version: 3, actor: 'key-1', kind: 'price', id: 'm', before: 1, after: 2 })
-    expect(oldest).toMatchObject({ version: 1, actor: 'admin', before: null, after: 1 })
-    expect(await registry.audit(1)).toEqual([newest])
+  promise(
+    "the audit shows who changed what, newest first, in pages, without secrets and the gateway's own state",
+    async () => {
+      await registry.write({ kind: 'price', id: 'm', value: 1 }, by)
+      await registry.write({ kind: 'cursor', id: 'c', value: 7 }, { actor: 'gateway', atMs: 1, audit: false })
+      await registry.write({ kind: 'key-secret', id: 'd', value: { key: 'a' } }, by)
+      await registry.write({ kind: 'price', id: 'm', value: 2 }, { ...by, actor: 'key-1' })
+      const [newest, oldest] = await registry.audit({ limit: 10 })
+      expect(newest).toMatchObject({ version: 4, actor: 'key-1', kind: 'price', id: 'm', before: 1, after: 2 })
+      expect(oldest).toMatchObject({ version: 1, actor: 'admin', before: null, after: 1 })
+      expect(await registry.audit({ limit: 10 })).toHaveLength(2)
+      expect(await registry.audit({ limit: 1 })).toEqual([newest])
+      expect(await registry.audit({ limit: 1, beforeVersion: 4 })).toEqual([oldest])
+    },
+  )
+
+  promise('documents are read in pages by id, narrowed by a field', async () => {
+    for (const [id, project] of [
+      ['c', 'web'],
+      ['a', 'web'],
+      ['b', 'app'],
+      ['d', 'web'],
+    ] as const)
+      await registry.write({ kind: 'key', id, value: { project } }, by)
+    await registry.write({ kind: 'key', id: 'd', value: null }, by)
+    const ids = async (query: PageQuery) => (await registry.page('key', query)).map(({ id }) => id)
+    expect(await ids({ limit: 2 })).toEqual(['a', 'b'])
+    expect(await ids({ limit: 2, afterId: 'b' })).toEqual(['c'])
+    expect(await ids({ limit: 9, where: { field: 'project', text: 'web' } })).toEqual(['a', 'c'])
+  })
+
+  promise('documents of a list are written together or not at all', async () => {
+    const drafts = [
+      { kind: 'key', id: 'a', value: 1, replaces: 0 },
+      { kind: 'key-secret', id: 'x', value: 2, replaces: 0 },
+    ] as const
+    expect((await registry.writeAll(drafts, by)).map(({ version }) => version)).toEqual([1, 2])
+    const again = [{ kind: 'key', id: 'b', value: 1 } as const, drafts[1]]
+    await expect(registry.writeAll(again, by)).rejects.toThrow(DocumentChanged)
+    expect(await registry.read('key', 'b')).toEqual([])
+    expect((await registry.write({ kind: 'key', id: 'b', value: 1 }, by)).version).toBe(3)
+  })
+
+  promise('a draft of an older version is refused, and nothing is written', async () => {
+    const first = await registry.write({ kind: 'key', id: 'a', value: 1, replaces: 0 }, by)
+    const second = await registry.write({ kind: 'key', id: 'a', value: 2, replaces: first.version }, by)
+    const late = registry.write({ kind: 'key', id: 'a', value: 3, replaces: first.version }, by)
+    await expect(late).rejects.toThrow(DocumentChanged)
+    expect(await registry.read('key', 'a')).toEqual([second])
+    await registry.write({ kind: 'key', id: 'a', value: null, replaces: second.version }, by)
+    await registry.write({ kind: 'key', id: 'a', value: 4, replaces: 0 }, by)
+    expect(await registry.audit({ limit: 9 })).toHaveLength(4)
   })
 
   promise('watchers are called for their kind, in order, until they stop', async () => {

@@ -171,7 +171,7 @@ test.each(NAMES)('%s: documents and the audit are what they were', async (name) 
     expect(await registry.read(kind)).toEqual(documents.map((document) => ({ ...document, kind })))
     if (kind !== kindThen) expect(await registry.read(kindThen as DocumentKind)).toEqual([])
   }
-  expect(await registry.audit(100)).toEqual(reported.audit)
+  expect(await registry.audit({ limit: 100 })).toEqual(reported.audit)
 })
 
 const LIMIT = { capacity: 10n ** 18n, refill: 'window', enforced: true } as const
