@@ -9,7 +9,7 @@ import type { WebExchange } from '../exchange/web.ts'
 import type { AnswerListener, RequestControl, UpstreamRequest } from '../providers/provider.ts'
 import { PausableRequest } from '../providers/transport/pausable-request.ts'
 import type { Dialect } from '../wire/dialect.ts'
-import { type DialectName, dialectAt, dialectNamed, nearestDialect } from '../wire/index.ts'
+import { type DialectName, dialectAt, dialectNamed, nearestDialect, resemblesCall } from '../wire/index.ts'
 import { type GatedRequest, isGated, runGated } from './gated-request.ts'
 import { exchangeOf } from './hono-request.ts'
 import { leadsToEndpoint, markMiddleware } from './own-routes.ts'
@@ -21,7 +21,7 @@ export interface GateOptions {
   readonly dialect?: DialectName
   /**
    * Paths of requests that may pass although nothing meters them, whatever they cost. A `*` stands for any part of one segment, and at
-   * the end for any rest. Paths of metered calls stay metered.
+   * the end for any rest. Paths of metered calls stay metered, and their other methods and spellings stay refused.
    *
    * @example
    * ['/v1/images/*', '/v1/files']
@@ -76,7 +76,7 @@ export function gateMiddleware(gate: Gate, options: GateOptions): MiddlewareHand
     const { pathname } = new URL(c.req.url)
     const dialect = options.dialect ? dialectNamed(options.dialect) : dialectAt(pathname)
     if (dialect && method === 'POST') return (await isGated(gate, c)) ? next() : gateCall(gate, dialect, c, next)
-    if (isReading(c.req) || mayPassUnmetered(path)) return next()
+    if (isReading(c.req) || (mayPassUnmetered(path) && !resemblesCall(path))) return next()
     const exchange = exchangeOf(c)
     gate.reject(exchange, dialect ?? nearestDialect(path), unmeteredProblem(method, pathname))
     return exchange.response
@@ -86,6 +86,8 @@ export function gateMiddleware(gate: Gate, options: GateOptions): MiddlewareHand
 }
 
 async function gateCall(gate: Gate, dialect: Dialect, c: Context, next: Next): Promise<void> {
+  // Middleware in front has set these for whatever answer comes: CORS, a request's id. A handler's answer has them already.
+  const headersBefore = [...c.res.headers]
   const exchange = exchangeOf(c)
   let call: HandlerCall | undefined
   let handler: RunningHandler | undefined
@@ -109,6 +111,13 @@ async function gateCall(gate: Gate, dialect: Dialect, c: Context, next: Next): P
   // Hono merges the headers of a response that is already set into the new one: remove the handler's own response first.
   c.res = undefined
   c.res = response
+  addHeaders(c.res.headers, headersBefore)
+}
+
+/** Adds the headers whose names are not there yet. */
+function addHeaders(headers: Headers, more: readonly (readonly [string, string])[]): void {
+  const missing = more.filter(([name]) => !headers.has(name))
+  for (const [name, value] of missing) headers.append(name, value)
 }
 
 function setHandlerUsage(relay: Relay, usage: HandlerUsage): void {
