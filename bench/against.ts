@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Kind, Way } from './bodies.ts'
 import { CONNECTIONS, SLICE_SECONDS } from './cases.ts'
 import { checkOut } from './checkout.ts'
+import { firstContent } from './first-content.ts'
 import { bursarEnv, ROOT, startGateway } from './gateway.ts'
 import type { Load } from './load.ts'
 import {
@@ -72,7 +73,7 @@ const CPU_CASES: readonly CpuCase[] = [
   ),
 ]
 
-export const AGAINST_CASES = ['1kb', '100kb', 'stream', 'translated', 'memory']
+export const AGAINST_CASES = ['1kb', '100kb', 'stream', 'translated', 'latency', 'memory']
 
 type MemoryLoad = Pick<Load, 'kind' | 'way' | 'connections'> & { callsPerSecond: number }
 
@@ -108,6 +109,7 @@ export async function compareAgainst(
   }
   for (const cpuCase of CPU_CASES)
     if (only === undefined || only === cpuCase.only) printCpu(cpuCase, await compareCpu(comparison, cpuCase))
+  if (only === undefined || only === 'latency') await compareFirstContent(comparison, upstream)
   if (only === undefined || only === 'memory') printMemory(await compareMemory(comparison))
 }
 
@@ -170,6 +172,13 @@ function chunksNote({ against, ours }: Trio<Measured[]>): string {
   const numbers = `chunks per call: against ${perCall(against).toFixed(1)}, ours ${perCall(ours).toFixed(1)}`
   if (Math.abs(perCall(ours) / perCall(against) - 1) > MAX_CHUNKS_DIFFERENCE) throw new Error(numbers)
   return `${numbers}; per read of the client: against ${perRead(against)}, ours ${perRead(ours)}`
+}
+
+/** One process of each serves all rounds: what a compiler does differently in one is less than a chunk's wait for its tick. */
+async function compareFirstContent({ loader, pairs, seconds, start }: Comparison, upstream: Subject): Promise<void> {
+  const [against, ours, again] = [await start('against'), await start('ours'), await start('again')]
+  await firstContent({ loader, pairs, seconds, upstream, ours, others: { against, again } })
+  for (const subject of [against, ours, again]) await subject.stop()
 }
 
 /** The peak of a process is one number, so a spread takes several processes: each round starts all three anew. */
