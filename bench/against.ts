@@ -21,6 +21,7 @@ import {
   startLoader,
   sum,
 } from './measure.ts'
+import { describe, describeRange, equalRange, spreadOf } from './spread.ts'
 import { CASES as TRANSLATED_SHAPES, WAYS } from './translated.ts'
 
 type Name = 'against' | 'ours' | 'again'
@@ -225,21 +226,3 @@ function print(name: string, { rounds, note }: Found, format: (value: number) =>
   )
   if (note) console.log(`${''.padEnd(32)} ${note}`)
 }
-
-type Range = { min: number; max: number }
-type Spread = Range & { median: number }
-
-const spreadOf = (values: readonly number[]): Spread => ({
-  median: median(values),
-  min: Math.min(...values),
-  max: Math.max(...values),
-})
-
-/**
- * The spread of this tree against itself, in both directions: which instance is the divisor is arbitrary. One direction would not
- * do, because a slow moment of `ours` raises its ratio to `against` and lowers the ratio of `again` to it.
- */
-const equalRange = ({ min, max }: Range): Range => ({ min: Math.min(min, 1 / max), max: Math.max(max, 1 / min) })
-
-const describeRange = ({ min, max }: Range) => `${min.toFixed(3)}–${max.toFixed(3)}`
-const describe = (spread: Spread) => `${spread.median.toFixed(3)} (${describeRange(spread)})`

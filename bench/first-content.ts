@@ -2,16 +2,18 @@
 // run. Chunks leave the pretend provider in ticks of 2 ms, so the times are those of a fast model.
 import { PASS_THROUGH, PREAMBLE_MODEL, type Way } from './bodies.ts'
 import { type Loader, type Measured, measure, median, type Subject } from './measure.ts'
+import { describe, describeRange, equalRange, spreadOf } from './spread.ts'
 
 /** `maxRatio` is to the upstream without a gateway. Content that comes 50 ms after a preamble is not held, whatever becomes of the preamble. */
 const ROWS: readonly { name: string; way: Way; maxRatio: number }[] = [
   { name: 'first content', way: PASS_THROUGH, maxRatio: 1.5 },
   { name: 'first content after a preamble', way: { asked: 'anthropic', model: PREAMBLE_MODEL }, maxRatio: 1.1 },
 ]
-const STREAMS_PER_SECOND = 100
+/** Few: the machine must not be busy, or the times are those of a queue. */
+const STREAMS_PER_SECOND = 40
 const CONNECTIONS = 64
 const WARM_UP_SECONDS = 5
-const SLICE_SECONDS = 1
+const SLICE_SECONDS = 2
 const MAX_RATIO_TO_COMMIT = 1.03
 
 type FirstContentTest = {
@@ -82,29 +84,27 @@ function printRow(
     const divisors = msOf(right)
     return msOf(left).map((ms, index) => ms / (divisors[index] ?? Number.NaN))
   }
-  const title = `${name}, ${percentile.slice(0, 3)}`
-  const toUpstream = ratiosOf(ours, upstream)
-  // The 99th percentile of a hundred streams is one stream: on a shared machine, one moment of others decides.
-  const isTarget = percentile === 'p50Ms'
-  const target = (ratios: readonly number[], atMost: number) =>
-    isTarget ? `target ≤ ${atMost}  ${verdict(median(ratios) <= atMost)}` : 'no target'
+  // The 99th percentile of so few streams is the slowest one: on a shared machine, one moment of others decides.
+  const hasTarget = percentile === 'p50Ms'
+  const toUpstream = spreadOf(ratiosOf(ours, upstream))
+  const isQuick = toUpstream.median <= maxRatio
   console.log(
-    `${title.padEnd(36)} ${shown(upstream)}  ${shown(ours)}  ratio ${describe(toUpstream)}  ${target(toUpstream, maxRatio)}`,
+    `${`${name}, ${percentile.slice(0, 3)}`.padEnd(36)} ${shown(upstream)}  ${shown(ours)}  ratio ${describe(toUpstream)}  ` +
+      (hasTarget ? `target ≤ ${maxRatio}  ${verdict(isQuick)}` : 'no target'),
   )
   if (!others) return
-  const toCommit = ratiosOf(ours, others.against)
-  const itself = ratiosOf(others.again, ours)
+  const toCommit = spreadOf(ratiosOf(ours, others.against))
+  const itself = spreadOf(ratiosOf(others.again, ours))
+  const equal = equalRange(itself)
+  const isAsBefore = toCommit.median <= Math.max(MAX_RATIO_TO_COMMIT, equal.max)
   console.log(
     `${''.padEnd(36)} ${shown(others.against)}  ${shown(ours)}  ratio ${describe(toCommit)}  itself ${describe(itself)}  ` +
-      target(toCommit, MAX_RATIO_TO_COMMIT),
+      `equal within ${describeRange(equal)}  ` +
+      (hasTarget ? `target ≤ ${MAX_RATIO_TO_COMMIT}  ${verdict(isAsBefore)}` : 'no target'),
   )
 }
 
 function verdict(isMet: boolean): string {
   if (!isMet) process.exitCode = 1
   return isMet ? 'met' : 'MISSED'
-}
-
-function describe(ratios: readonly number[]): string {
-  return `${median(ratios).toFixed(3)} (${Math.min(...ratios).toFixed(3)}–${Math.max(...ratios).toFixed(3)})`
 }
