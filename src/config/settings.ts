@@ -8,6 +8,7 @@ import { BUILT_IN_PROVIDERS, type ProviderVariable } from '../providers/index.ts
 import { ConfigError } from './config-error.ts'
 import { HOSTED_TOOLS_RULES } from './routes.ts'
 import {
+  parseBaseUrl,
   parseCount,
   parseCountLimit,
   parseFlag,
@@ -19,7 +20,6 @@ import {
   parseStoreUrl,
   parseText,
   parseTimeZone,
-  parseUrl,
   parseUsdLimit,
   type SettingParser,
 } from './setting-parsers.ts'
@@ -238,7 +238,7 @@ export type Settings = { readonly [Name in SettingName]: ValueOf<(typeof SETTING
 function providerSettings() {
   const rows = BUILT_IN_PROVIDERS.flatMap(({ settings: { apiKey, baseUrl, model } }) => [
     [apiKey.variable, setting(apiKey.defaultText, parseHeaderValue, apiKey.about)] as const,
-    [baseUrl.variable, setting(baseUrl.defaultText, parseUrl, baseUrl.about)] as const,
+    [baseUrl.variable, setting(baseUrl.defaultText, parseBaseUrl, baseUrl.about)] as const,
     [model.variable, setting(model.defaultText, parseText, model.about)] as const,
   ])
   return Object.fromEntries(rows) as { readonly [Name in ProviderVariable]: (typeof rows)[number][1] }
