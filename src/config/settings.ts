@@ -257,7 +257,7 @@ export function readSettingsOf(env: Environment): SettingsReading {
   const values: Record<string, unknown> = {}
   for (const [name, row] of Object.entries<Setting<unknown>>(SETTINGS)) {
     try {
-      values[name] = readSetting(row, env[name]?.trim())
+      values[name] = readSetting(row, textOf(env[name])?.trim())
     } catch (error) {
       mistakes.push(`${name}: ${error instanceof Error ? error.message : 'is not valid'}`)
     }
@@ -278,6 +278,12 @@ export function readSettings(env: Environment): Settings {
 /** True if every setting could be read. */
 export function isWhole(reading: SettingsReading): reading is SettingsReading & { readonly settings: Settings } {
   return reading.mistakes.length === 0
+}
+
+/** A program can hand in anything. Throws an Error for a value that is no text. */
+function textOf(value: unknown): string | undefined {
+  if (value === undefined || typeof value === 'string') return value
+  throw new Error('must be text')
 }
 
 function readSetting({ defaultText, empty, parse }: Setting<unknown>, given: string | undefined): unknown {
