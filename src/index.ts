@@ -47,7 +47,7 @@ export interface Bursar {
    * and those that `app` answers behind the middleware. These go on untouched. The middleware never throws.
    *
    * @param options `dialect` if the path does not tell it, such as `openai.chat`; `unmetered` for paths that pass without a limit, such
-   *   as `['/v1/images/*']`. Throws TypeError for such a path without a leading slash.
+   *   as `['/v1/images/*']`. Throws TypeError for such a path without a leading slash, and for what is no dialect or no option.
    * @example
    * const app = new Hono<{ Variables: GateVariables }>()
    * app.use('/v1/*', bursar.gate())

@@ -159,6 +159,14 @@ describe('gate({ unmetered })', () => {
     expect((await sendTo(app, 'PUT', '/v1/images'))[0]).toBe(200)
   })
 
+  it('refuses unknown dialects and options when the gate is made', async () => {
+    const { app } = await openSpent()
+    const make = (options: object) => () => gateMiddleware(app.gate, options as GateOptions)
+    expect(make({ dialect: 'openai' })).toThrow('gate(): there is no dialect openai, but one such as openai.chat.')
+    expect(make({ unmetred: [] })).toThrow('gate(): there is no option unmetred. The options are dialect or unmetered.')
+    expect(make({ dialect: undefined, unmetered: undefined })).not.toThrow()
+  })
+
   it('refuses text in place of a list when the gate is made', async () => {
     const { app } = await openSpent()
     const unmetered = '/v1/images/*' as unknown as string[]
