@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Kind, Way } from './bodies.ts'
 import { CONNECTIONS, SLICE_SECONDS } from './cases.ts'
 import { checkOut } from './checkout.ts'
+import { firstContent } from './first-content.ts'
 import { bursarEnv, ROOT, startGateway } from './gateway.ts'
 import type { Load } from './load.ts'
 import {
@@ -20,6 +21,7 @@ import {
   startLoader,
   sum,
 } from './measure.ts'
+import { describe, describeRange, equalRange, spreadOf } from './spread.ts'
 import { CASES as TRANSLATED_SHAPES, WAYS } from './translated.ts'
 
 type Name = 'against' | 'ours' | 'again'
@@ -72,7 +74,7 @@ const CPU_CASES: readonly CpuCase[] = [
   ),
 ]
 
-export const AGAINST_CASES = ['1kb', '100kb', 'stream', 'translated', 'memory']
+export const AGAINST_CASES = ['1kb', '100kb', 'stream', 'translated', 'latency', 'memory']
 
 type MemoryLoad = Pick<Load, 'kind' | 'way' | 'connections'> & { callsPerSecond: number }
 
@@ -108,6 +110,7 @@ export async function compareAgainst(
   }
   for (const cpuCase of CPU_CASES)
     if (only === undefined || only === cpuCase.only) printCpu(cpuCase, await compareCpu(comparison, cpuCase))
+  if (only === undefined || only === 'latency') await compareFirstContent(comparison, upstream)
   if (only === undefined || only === 'memory') printMemory(await compareMemory(comparison))
 }
 
@@ -172,6 +175,13 @@ function chunksNote({ against, ours }: Trio<Measured[]>): string {
   return `${numbers}; per read of the client: against ${perRead(against)}, ours ${perRead(ours)}`
 }
 
+/** One process of each serves all rounds: what a compiler does differently in one is less than a chunk's wait for its tick. */
+async function compareFirstContent({ loader, pairs, seconds, start }: Comparison, upstream: Subject): Promise<void> {
+  const [against, ours, again] = [await start('against'), await start('ours'), await start('again')]
+  await firstContent({ loader, pairs, seconds, upstream, ours, others: { against, again } })
+  for (const subject of [against, ours, again]) await subject.stop()
+}
+
 /** The peak of a process is one number, so a spread takes several processes: each round starts all three anew. */
 async function compareMemory({ loader, pairs, seconds, start, nextRoundOrder }: Comparison): Promise<Found> {
   const rounds: Trio<number>[] = []
@@ -216,21 +226,3 @@ function print(name: string, { rounds, note }: Found, format: (value: number) =>
   )
   if (note) console.log(`${''.padEnd(32)} ${note}`)
 }
-
-type Range = { min: number; max: number }
-type Spread = Range & { median: number }
-
-const spreadOf = (values: readonly number[]): Spread => ({
-  median: median(values),
-  min: Math.min(...values),
-  max: Math.max(...values),
-})
-
-/**
- * The spread of this tree against itself, in both directions: which instance is the divisor is arbitrary. One direction would not
- * do, because a slow moment of `ours` raises its ratio to `against` and lowers the ratio of `again` to it.
- */
-const equalRange = ({ min, max }: Range): Range => ({ min: Math.min(min, 1 / max), max: Math.max(max, 1 / min) })
-
-const describeRange = ({ min, max }: Range) => `${min.toFixed(3)}–${max.toFixed(3)}`
-const describe = (spread: Spread) => `${spread.median.toFixed(3)} (${describeRange(spread)})`

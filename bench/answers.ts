@@ -10,7 +10,8 @@ export type Answers = {
 
 /** The same number in every dialect; what begins and ends a stream comes on top. */
 const WORDS_PER_STREAM = 98
-const WORD = ' purse'
+/** The content of each chunk of a stream. */
+export const WORD = ' purse'
 const TEXT = 'A bursar keeps the purse: nothing is spent before it is set aside. '.repeat(9).slice(0, 520)
 
 const OPENAI_USAGE =
@@ -54,6 +55,18 @@ function openaiStream(withUsage: boolean): Buffer[] {
   )
 }
 
+const EMPTY = Buffer.alloc(0)
+/** Ticks without a chunk: a model that thinks for about 50 ms. */
+const PAUSE_TICKS = 25
+
+/** A stream of Anthropic's that begins with a preamble of two events, and has its content later. */
+function preambleStream(): Buffer[] {
+  const [start = EMPTY, ...rest] = anthropicStream()
+  const ping = 'event: ping\ndata: {"type": "ping"}\n\n'
+  const framed = Buffer.from(`${ping.length.toString(16)}\r\n${ping}\r\n`)
+  return [start, framed, ...Array.from({ length: PAUSE_TICKS }, () => EMPTY), ...rest]
+}
+
 function anthropicStream(): Buffer[] {
   const event = (type: string, fields: string) => `event: ${type}\ndata: {"type":"${type}"${fields}}\n\n`
   return streamChunks(
@@ -79,6 +92,8 @@ function geminiStream(): Buffer[] {
     `data: {"candidates":[{"content":{"parts":[{"text":"${text}"}],"role":"model"}${finish},"index":0}],${GEMINI_FRAME}}\r\n\r\n`
   return streamChunks([...repeatPerWord(event(WORD, '')), event('', ',"finishReason":"STOP"')])
 }
+
+export const PREAMBLE_STREAM: readonly Buffer[] = preambleStream()
 
 export const ANSWERS: Readonly<Record<'openai' | 'anthropic' | 'gemini', Answers>> = {
   openai: {

@@ -10,6 +10,9 @@ export type Way = { asked: 'openai' | 'anthropic'; model: string }
 
 export const PASS_THROUGH: Way = { asked: 'openai', model: 'gpt-4o' }
 
+/** The pretend provider begins its streams with a preamble, and sends the content later. */
+export const PREAMBLE_MODEL = 'claude-haiku-4-5'
+
 const PROSE =
   'The harbour office keeps one ledger for every ship: what was promised, what was paid, and what is still owed. A clerk may not lend from a purse that is already spoken for, however full it looks. '
 

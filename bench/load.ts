@@ -1,6 +1,7 @@
 // The load generator, a process of its own started with `fork`: every Load it is sent is answered by a Result.
 // Raw sockets, one request in flight on each, and of the answer it reads only status, length and the number of SSE chunks.
 import { createConnection, type Socket } from 'node:net'
+import { WORD } from './answers.ts'
 import { type Kind, requestOf, type Way } from './bodies.ts'
 
 /**
@@ -21,6 +22,8 @@ export type Load = {
   pauseMs?: number
   leaveWithinReads?: number
   leaveAfterMs?: number
+  /** The latency of a stream is the time to the first byte of its content, and not to its end. */
+  untilContent?: boolean
   headers?: readonly string[]
 }
 
@@ -62,6 +65,7 @@ class Connection {
   /** The last characters of the chunked body so far, because a marker may be split between two reads. */
   #tail = ''
   #isOk = false
+  #hasContent = false
   #readsLeft = Number.POSITIVE_INFINITY
   #disconnectTimer: NodeJS.Timeout | undefined
 
@@ -72,6 +76,7 @@ class Connection {
   send(intendedAt: number): void {
     this.intendedAt = intendedAt
     this.busy = true
+    this.#hasContent = false
     this.#socket ??= this.#connect()
     this.#socket.write(this.#run.request)
     const { leaveWithinReads, leaveAfterMs } = this.#run.load
@@ -136,6 +141,10 @@ class Connection {
 
   #readChunked(text: string): void {
     const seen = this.#tail + text
+    if (!this.#hasContent && this.#run.load.untilContent && seen.includes(WORD)) {
+      this.#hasContent = true
+      this.#run.countLatency(this.intendedAt)
+    }
     for (let at = seen.indexOf(EVENT); at >= 0; at = seen.indexOf(EVENT, at + EVENT.length)) this.#run.chunks++
     // Shorter than EVENT, so that nothing is counted twice; just as long as END needs before its last character.
     this.#tail = seen.slice(1 - EVENT.length)
@@ -188,10 +197,7 @@ class LoadRun {
   }
 
   finishCall(connection: Connection, error: string | undefined): void {
-    const now = performance.now()
-    const latencyUs = Math.round((now - connection.intendedAt) * 1000)
-    const bucket = Math.min(latencyUs, MAX_LATENCY_US)
-    this.#latenciesUs[bucket] = (this.#latenciesUs[bucket] ?? 0) + 1
+    if (!this.load.untilContent) this.countLatency(connection.intendedAt)
     this.calls++
     this.#inFlight--
     if (error !== undefined) {
@@ -203,6 +209,12 @@ class LoadRun {
     else if (this.load.ratePerSecond !== undefined) this.#idle.push(connection)
     else if (this.load.pauseMs === undefined) this.#sendAgain(connection)
     else setTimeout(() => this.#sendAgain(connection), this.load.pauseMs)
+  }
+
+  countLatency(intendedAt: number): void {
+    const latencyUs = Math.round((performance.now() - intendedAt) * 1000)
+    const bucket = Math.min(latencyUs, MAX_LATENCY_US)
+    this.#latenciesUs[bucket] = (this.#latenciesUs[bucket] ?? 0) + 1
   }
 
   #sendAgain(connection: Connection): void {

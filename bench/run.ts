@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { AGAINST_CASES, compareAgainst } from './against.ts'
 import type { Kind } from './bodies.ts'
 import { type Latency, latency, type Ratio, ratio, startTimes, type Test } from './cases.ts'
+import { firstContent } from './first-content.ts'
 import { bursarEnv, ROOT, startGateway } from './gateway.ts'
 import { costOf, folder, median, type Subject, start, startLoader, watchOthers } from './measure.ts'
 import { startPortkey } from './peers.ts'
@@ -18,7 +19,7 @@ const HELP = `npm run bench -- [options]
   --rows N      ledger rows for start (10000000)
   --peers       what a call costs another gateway, as many times ours (needs the npm registry)
   --against COMMIT   CPU and memory of this tree compared with a commit's, and with a second instance of this tree
-                (about 75 minutes, or 20 with --quick; --only 1kb|100kb|stream|translated|memory)
+                (about 75 minutes, or 20 with --quick; --only 1kb|100kb|stream|translated|latency|memory)
   --self        measure the bare proxy against itself: how much this machine lies`
 
 const CASES = ['1kb', '100kb', 'stream', 'latency', 'translated', 'soak', 'start']
@@ -147,7 +148,10 @@ async function main(): Promise<void> {
     if (!wanted(target.only)) continue
     printRatio(target.name, target.only === 'stream' ? 'chunk' : 'call', target.atMost, await ratio(test, target.kind))
   }
-  if (wanted('latency')) printLatency(await latency(test))
+  if (wanted('latency')) {
+    printLatency(await latency(test))
+    await firstContent({ ...test, upstream })
+  }
   if (flags.only !== 'translated') printRss('memory', costOf(ours.pid).peakBytes)
   if (wanted('translated') && !flags.self) await translated(test)
   printOthers(others())

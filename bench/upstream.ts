@@ -7,7 +7,8 @@
 // TICK_MS   streams: every open stream gets one chunk per tick; 0 = as fast as the event loop turns (default 2)
 // DELAY_MS  wait this long before answering (default 0)
 import { createServer, type Socket } from 'node:net'
-import { ANSWERS, type Answers } from './answers.ts'
+import { ANSWERS, type Answers, PREAMBLE_STREAM } from './answers.ts'
+import { PREAMBLE_MODEL } from './bodies.ts'
 import { ERROR, type Fault, GARBAGE, isFault, PART_HEADER } from './faults.ts'
 
 const port = Number(process.env.PORT ?? 0)
@@ -99,6 +100,7 @@ function answer(socket: Socket, request: Buffer): void {
   const { answers, streams } = answersFor(request.toString('latin1', 0, PATH_BYTES))
   if (isFault(part)) FAULT_HANDLERS[part](socket)
   else if (!streams && !request.includes('"stream":true')) socket.write(answers.whole)
+  else if (request.includes(PREAMBLE_MODEL)) startStream({ socket, chunks: PREAMBLE_STREAM, next: 0 })
   else if (request.includes('"include_usage":true')) startStream({ socket, chunks: answers.streamWithUsage, next: 0 })
   else startStream({ socket, chunks: answers.stream, next: 0 })
 }

@@ -47,7 +47,7 @@ export interface Bursar {
    * and those that `app` answers behind the middleware. These go on untouched. The middleware never throws.
    *
    * @param options `dialect` if the path does not tell it, such as `openai.chat`; `unmetered` for paths that pass without a limit, such
-   *   as `['/v1/images/*']`. Throws TypeError for such a path without a leading slash.
+   *   as `['/v1/images/*']`. Throws TypeError for such a path without a leading slash, and for what is no dialect or no option.
    * @example
    * const app = new Hono<{ Variables: GateVariables }>()
    * app.use('/v1/*', bursar.gate())
@@ -87,6 +87,8 @@ export interface Bursar {
   close(waitMs?: number): Promise<void>
 }
 
+const OPTION_NAMES: readonly string[] = ['env', 'config'] satisfies readonly (keyof BursarOptions)[]
+
 const mistake = runtimeMistake(globalThis)
 if (mistake !== undefined) {
   const error = new Error(mistake)
@@ -109,16 +111,25 @@ if (mistake !== undefined) {
  * const bursar = await createBursar({ env: { ...process.env, DAILY_SPENDING_LIMIT: '5.00' } })
  * serve({ fetch: bursar.app.fetch, hostname: '127.0.0.1', port: 8787 })
  */
-export async function createBursar({ env = {}, config }: BursarOptions = {}): Promise<Bursar> {
+export async function createBursar(options: BursarOptions = {}): Promise<Bursar> {
   // Loaded only now, because a Node that is too old cannot load it.
-  const [{ readFileValue, wholeFile }, { loadConfiguration }, { openApp, systemClock }, { gateMiddleware }] =
-    await Promise.all([
-      import('./config/file.ts'),
-      import('./app/load-configuration.ts'),
-      import('./app/system.ts'),
-      import('./http/middleware.ts'),
-    ])
-  const configuration = loadConfiguration(env, () => readFileValue(config, env), systemClock.now().wallMs)
+  const [
+    { readFileValue, wholeFile },
+    { unknownKeyText },
+    { loadConfiguration },
+    { openApp, systemClock },
+    { gateMiddleware },
+  ] = await Promise.all([
+    import('./config/file.ts'),
+    import('./config/schema.ts'),
+    import('./app/load-configuration.ts'),
+    import('./app/system.ts'),
+    import('./http/middleware.ts'),
+  ])
+  const { env = {}, config } = options
+  const unknown = Object.keys(options).filter((name) => !OPTION_NAMES.includes(name))
+  const early = { mistakes: unknown.map((name) => `${name}: ${unknownKeyText(name, OPTION_NAMES)}`), warnings: [] }
+  const configuration = loadConfiguration(env, () => readFileValue(config, env), systemClock.now().wallMs, early)
   const { settings } = configuration
   const { app, flush } = await openApp(configuration)
   return {

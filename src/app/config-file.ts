@@ -4,10 +4,9 @@
 import { type Stats, unwatchFile, watchFile } from 'node:fs'
 import { EMPTY_FILE_CONFIG, type FileReading, readFileText } from '../config/file.ts'
 import type { Environment } from '../config/settings.ts'
-import { readBytes } from './read-bytes.ts'
+import { isUtf16, readBytes } from './read-bytes.ts'
 
 const POLL_INTERVAL_MS = 1_000
-const UTF_16_MARKS = [Buffer.from([0xff, 0xfe]), Buffer.from([0xfe, 0xff])]
 
 /** The file at the start. There need be none. */
 export function readConfigFile(path: string, env: Environment): FileReading {
@@ -25,7 +24,7 @@ function readFile(path: string, env: Environment, absent: FileReading): FileRead
   const { bytes, reason } = readBytes(path)
   if (reason !== undefined) return unreadable(`cannot be read (${reason}). Expected a JSON file, or no file`)
   if (bytes === undefined) return absent
-  if (UTF_16_MARKS.some((mark) => bytes.subarray(0, 2).equals(mark))) return unreadable('must be UTF-8, and is UTF-16')
+  if (isUtf16(bytes)) return unreadable('must be UTF-8, and is UTF-16')
   try {
     // It skips a byte order mark.
     return readFileText(new TextDecoder('utf-8', { fatal: true }).decode(bytes), env, path)

@@ -348,10 +348,13 @@ export class Gate {
     if (error instanceof Problem) return error
     const { telemetry, store } = this.#parts
     const isUnavailable = error instanceof StoreUnavailable
+    const { failure } = store.health
     // A ledger that fails every call has a notice of its own.
-    if (!isUnavailable || !store.health.failure) telemetry.notify(internalFailure(callId, error))
-    if (isUnavailable) return new Problem('ledger_unavailable', 'The ledger cannot be written; the call was not sent.')
-    return new Problem('internal', 'The gateway failed; the call was not sent.')
+    if (!isUnavailable || !failure) telemetry.notify(internalFailure(callId, error))
+    if (!isUnavailable) return new Problem('internal', 'The gateway failed; the call was not sent.')
+    const text = 'The ledger cannot be written; the call was not sent.'
+    // A full disk may soon have room again; a ledger that is lost waits for somebody.
+    return new Problem('ledger_unavailable', text, null, failure?.kind === 'lost' ? { retry: false } : {})
   }
 }
 

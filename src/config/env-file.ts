@@ -3,7 +3,8 @@
 
 import { SETTINGS } from './settings.ts'
 
-const ASSIGNMENT = /^\s*(?:export\s+)?([\w.-]+)\s*=\s*(.*)$/
+/** dotenv reads `NAME: value`, too. */
+const ASSIGNMENT = /^\s*(?:export\s+)?([\w.-]+)(?:\s*=|:\s)\s*(.*)$/
 const BLANK = /^\s*(?:#.*)?$/
 
 export interface EnvFileFindings {

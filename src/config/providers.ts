@@ -16,6 +16,7 @@ import {
 } from '../providers/index.ts'
 import type { Finding, Place } from './findings.ts'
 import { readEntries, readValue, strictObject, unknownKeys, wholeNumber } from './schema.ts'
+import { BASE_URL_EXPECTED, isBaseUrl } from './setting-parsers.ts'
 import type { Environment } from './settings.ts'
 
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
@@ -36,9 +37,7 @@ const headersSchema = z
     'must not name a header that the gateway sets',
   )
 
-const baseUrlSchema = z
-  .string()
-  .refine(isBaseUrl, 'must be a URL that begins with https:// or http://, without a query and without a key')
+const baseUrlSchema = z.string().refine(isBaseUrl, BASE_URL_EXPECTED)
 
 const providerRowSchema = strictObject({
   preset: z.enum(PRESET_NAMES).exactOptional(),
@@ -172,10 +171,4 @@ function keyOf(written: string, env: Environment): { readonly value: string; rea
   const variable = written.slice(1)
   const value = Object.hasOwn(env, variable) ? (env[variable]?.trim() ?? '') : ''
   return value === '' ? { value, missing: variable } : { value }
-}
-
-function isBaseUrl(text: string): boolean {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) return false
-  return url.username === '' && url.password === '' && url.search === '' && url.hash === ''
 }

@@ -7,6 +7,12 @@ const OUR_PREFIX = /^BURSAR_/i
 /** Names of other programs can be as near as this to shorter names: `POST` to `PORT`. */
 const MIN_CHARACTERS = 8
 const MIN_COMMON_WORDS = 2
+/** `MIN` is short for `MINUTE`; shorter beginnings say too little. */
+const MIN_SHORT_CHARACTERS = 3
+
+const LIMIT_NAMES: ReadonlySet<string> = new Set(
+  Object.entries(SETTINGS).flatMap(([name, { empty }]) => (empty === 'no limit' ? [name] : [])),
+)
 
 /** A warning for each variable that is nearly a setting. @param used variables that bursar.json names */
 export function unknownSettings(env: Environment, used: ReadonlySet<string>): string[] {
@@ -33,24 +39,47 @@ function nearestSetting(name: string): string | undefined {
         names.filter((setting) => hasNearWords(text, setting)),
       ) ?? [],
   )
-  return near[0] ?? names.find((setting) => lacksWords(bare.toUpperCase(), setting))
+  const words = bare.toUpperCase().split('_')
+  return (
+    near[0] ??
+    names.find((setting) => hasSameWords(words, setting)) ??
+    names.find((setting) => lacksWords(words, setting))
+  )
 }
 
 /** False if a word of the name is another word than the setting's: `DATABASE_USER` is not `DATABASE_URL`. */
 function hasNearWords(name: string, setting: string): boolean {
   const words = name.toUpperCase().split('_')
   const others = setting.split('_')
-  const isNear = (word: string, other: string) =>
-    word === other || other.startsWith(word) || nearestName(word, [other]) !== undefined
   return words.length !== others.length || words.every((word, index) => isNear(word, others[index] ?? ''))
 }
 
-/** True if the name is the setting's with words left out in the middle: `OPENAI_KEY`. */
-function lacksWords(name: string, setting: string): boolean {
-  const words = name.split('_')
+/** True for the same word with a mistake, or for its beginning. */
+function isNear(word: string, other: string): boolean {
+  if (word === other || nearestName(word, [other]) !== undefined) return true
+  return word.length >= MIN_SHORT_CHARACTERS && other.startsWith(word)
+}
+
+/** True for the words of the setting in another order, or shortened: `SPENDING_LIMIT_DAILY`, `MAX_REQ_PER_MIN`. */
+function hasSameWords(words: readonly string[], setting: string): boolean {
   const all = setting.split('_')
-  if (words.length < MIN_COMMON_WORDS || words[0] !== all[0] || words.at(-1) !== all.at(-1)) return false
+  if (words.length !== all.length || words.length < MIN_COMMON_WORDS) return false
+  return (
+    words.every((word, index) => isNear(word, all[index] ?? '')) || words.toSorted().join() === all.toSorted().join()
+  )
+}
+
+/**
+ * True for the words of the setting without some of them: `OPENAI_KEY`, `MAX_REQUESTS`. Of limits, the first may be missing, too, and
+ * others may be in the middle: `SPENDING_LIMIT`, `MONTHLY_BUDGET_LIMIT`.
+ */
+function lacksWords(words: readonly string[], setting: string): boolean {
+  const all = setting.split('_')
+  const isLimit = LIMIT_NAMES.has(setting)
+  const hasFirst = words[0] === all[0]
+  if (words.length < MIN_COMMON_WORDS || (!hasFirst && !isLimit)) return false
+  if (isLimit && hasFirst && words.at(-1) === all.at(-1)) return true
   let next = 0
-  for (const word of all) if (word === words[next]) next += 1
+  for (const word of all) if (next < words.length && isNear(words[next] ?? '', word)) next += 1
   return next === words.length
 }

@@ -62,10 +62,26 @@ export function parseFlag(text: string): boolean {
 }
 
 /** Without trailing slashes. */
-export function parseUrl(text: string): string {
+function parseUrl(text: string): string {
   const parsed = URL.canParse(text) ? new URL(text) : undefined
   if (!parsed || (parsed.protocol !== 'https:' && parsed.protocol !== 'http:'))
     throw new Error('must be a URL that begins with https:// or http://')
+  return text.replace(/\/+$/, '')
+}
+
+/** What is expected of the base URL of a provider, to which paths are added. */
+export const BASE_URL_EXPECTED = 'must be a URL that begins with https:// or http://, without a query and without a key'
+
+/** True for a URL that has no part which no request would carry. */
+export function isBaseUrl(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) return false
+  return url.username === '' && url.password === '' && url.search === '' && url.hash === ''
+}
+
+/** Without slashes at its end. */
+export function parseBaseUrl(text: string): string {
+  if (!isBaseUrl(text)) throw new Error(BASE_URL_EXPECTED)
   return text.replace(/\/+$/, '')
 }
 

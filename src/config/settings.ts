@@ -8,6 +8,7 @@ import { BUILT_IN_PROVIDERS, type ProviderVariable } from '../providers/index.ts
 import { ConfigError } from './config-error.ts'
 import { HOSTED_TOOLS_RULES } from './routes.ts'
 import {
+  parseBaseUrl,
   parseCount,
   parseCountLimit,
   parseFlag,
@@ -19,7 +20,6 @@ import {
   parseStoreUrl,
   parseText,
   parseTimeZone,
-  parseUrl,
   parseUsdLimit,
   type SettingParser,
 } from './setting-parsers.ts'
@@ -238,7 +238,7 @@ export type Settings = { readonly [Name in SettingName]: ValueOf<(typeof SETTING
 function providerSettings() {
   const rows = BUILT_IN_PROVIDERS.flatMap(({ settings: { apiKey, baseUrl, model } }) => [
     [apiKey.variable, setting(apiKey.defaultText, parseHeaderValue, apiKey.about)] as const,
-    [baseUrl.variable, setting(baseUrl.defaultText, parseUrl, baseUrl.about)] as const,
+    [baseUrl.variable, setting(baseUrl.defaultText, parseBaseUrl, baseUrl.about)] as const,
     [model.variable, setting(model.defaultText, parseText, model.about)] as const,
   ])
   return Object.fromEntries(rows) as { readonly [Name in ProviderVariable]: (typeof rows)[number][1] }
@@ -257,7 +257,7 @@ export function readSettingsOf(env: Environment): SettingsReading {
   const values: Record<string, unknown> = {}
   for (const [name, row] of Object.entries<Setting<unknown>>(SETTINGS)) {
     try {
-      values[name] = readSetting(row, env[name]?.trim())
+      values[name] = readSetting(row, textOf(env[name])?.trim())
     } catch (error) {
       mistakes.push(`${name}: ${error instanceof Error ? error.message : 'is not valid'}`)
     }
@@ -278,6 +278,12 @@ export function readSettings(env: Environment): Settings {
 /** True if every setting could be read. */
 export function isWhole(reading: SettingsReading): reading is SettingsReading & { readonly settings: Settings } {
   return reading.mistakes.length === 0
+}
+
+/** A program can hand in anything. Throws an Error for a value that is no text. */
+function textOf(value: unknown): string | undefined {
+  if (value === undefined || typeof value === 'string') return value
+  throw new Error('must be text')
 }
 
 function readSetting({ defaultText, empty, parse }: Setting<unknown>, given: string | undefined): unknown {

@@ -27,32 +27,22 @@ interface PendingEnd {
  */
 const pendingEnds = new TurnBatcher<PendingEnd>(setImmediate, ({ outgoing, chunk }) => outgoing.end(chunk))
 
-/** What others know of a request that has passed through them. */
-export interface NodeRequestDetails {
-  /** The path without the prefix that the gateway is mounted below. */
-  readonly path: string
-  /** Reads the body where it is now; undefined if it still waits in Node's request. */
-  readonly readBody: Exchange['body'] | undefined
-}
-
-/** The exchange of the server, and of Hono apps on Node's: `http/calls.ts` makes one for each LLM call. */
+/** The exchange of the server: `http/calls.ts` makes one for each LLM call. */
 export class NodeExchange implements Exchange {
   readonly #incoming: IncomingMessage
   readonly #outgoing: ServerResponse
-  readonly #readBody: NodeRequestDetails['readBody']
   readonly path: string
   readonly query: string
   #clientGone = false
   #awaitsDrain = false
   watcher: ClientWatcher | undefined
 
-  constructor(incoming: IncomingMessage, outgoing: ServerResponse, details?: NodeRequestDetails) {
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse) {
     this.#incoming = incoming
     this.#outgoing = outgoing
-    this.#readBody = details?.readBody
     const url = incoming.url ?? '/'
     const mark = url.indexOf('?')
-    this.path = details?.path ?? (mark < 0 ? url : url.slice(0, mark))
+    this.path = mark < 0 ? url : url.slice(0, mark)
     this.query = mark < 0 ? '' : url.slice(mark + 1)
     outgoing.on('close', () => {
       if (outgoing.writableEnded || this.#clientGone) return
@@ -93,7 +83,6 @@ export class NodeExchange implements Exchange {
   }
 
   body(maxBytes: number, lease: Pick<PermitLease, 'acquire'>): Promise<Buffer> {
-    if (this.#readBody) return this.#readBody(maxBytes, lease)
     const incoming = this.#incoming
     const announced = Number(incoming.headers['content-length'] ?? Number.NaN)
     return new Promise((resolve, reject) => {

@@ -1,7 +1,6 @@
 // LLM calls: the endpoints of every dialect. The gate answers them; nothing here reads a body.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
 import type { Gate } from '../call/gate.ts'
 import { Problem } from '../core/problem.ts'
@@ -9,12 +8,15 @@ import { NodeExchange } from '../exchange/node.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { CALL_ROUTES, nearestDialect, servedDialect } from '../wire/index.ts'
 import { answerGated } from './gated-request.ts'
-import { exchangeOf, isRespelled, nodeExchangeOf, pathBelowMount } from './hono-request.ts'
+import { exchangeOf, isRespelled, pathBelowMount } from './hono-request.ts'
 import { problemResponse } from './problems.ts'
 
 const MAX_SHOWN_CHARACTERS = 256
 
-/** The endpoints of calls in Hono apps. */
+/**
+ * The endpoints of calls in Hono apps. They answer with a web Response, never on Node's: middleware and handlers around them may read it,
+ * and set headers.
+ */
 export function callRoutes(gate: Gate): Hono {
   const app = new Hono()
   for (const [, route] of CALL_ROUTES) app.get(route, (c, next) => refuseWebSocket(c) ?? next())
@@ -93,11 +95,6 @@ async function handleCall(c: Context, gate: Gate, dialect: Dialect): Promise<Res
   if (isRespelled(c)) return notFound(c)
   const answer = await answerGated(gate, c)
   if (answer) return answer
-  const nodeExchange = nodeExchangeOf(c)
-  if (nodeExchange) {
-    await gate.call(nodeExchange, dialect)
-    return RESPONSE_ALREADY_SENT
-  }
   const exchange = exchangeOf(c)
   void gate.call(exchange, dialect)
   return exchange.response

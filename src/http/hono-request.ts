@@ -5,7 +5,6 @@ import { IncomingMessage } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import { Problem } from '../core/problem.ts'
-import { NodeExchange } from '../exchange/node.ts'
 import { remoteAddressOf } from '../exchange/remote-address.ts'
 import { WebExchange } from '../exchange/web.ts'
 
@@ -21,37 +20,30 @@ export function exchangeOf(c: Context): WebExchange {
   })
 }
 
-/**
- * The same on Node's own streams, if the app's server is Node's: the answer goes to its response, past Hono. Undefined without such a
- * server. The body is read from Node only if nobody has touched it.
- */
-export function nodeExchangeOf(c: Context): NodeExchange | undefined {
-  const { incoming, outgoing } = bindingsOf(c)
-  if (!incoming || !outgoing) return undefined
-  const exchange = exchangeOf(c)
-  const readBody = isUntouched(c, incoming) ? undefined : exchange.body.bind(exchange)
-  return new NodeExchange(incoming, outgoing, { path: exchange.path, readBody })
-}
-
 /** True if the path came in another spelling, which web requests clean up: `/v1/x/../responses`. */
 export function isRespelled(c: Context): boolean {
-  const [written] = bindingsOf(c).incoming?.url?.split('?') ?? []
+  const incoming = incomingOf(c.req.raw)
+  const [written] = incoming?.url?.split('?') ?? []
   return written !== undefined && !written.endsWith(pathBelowMount(c))
 }
 
-/** True if Node's request still has its whole body, and if that is the body which Hono would read. */
-function isUntouched({ req: { raw, bodyCache } }: Context, incoming: IncomingMessage): boolean {
-  const inside = valuesInside(raw)
-  const isOwn = inside.includes(incoming) && !inside.some((value) => value instanceof Request)
-  const isUnread = !incoming.readableDidRead && incoming.listenerCount('data') === 0 && !raw.bodyUsed
-  return isOwn && isUnread && Object.keys(bodyCache).length === 0
-}
-
-/** The path as the gateway's own routes name it, if its app is mounted below a fixed prefix. Percent-encoding stays. */
+/**
+ * The path as the gateway's own routes name it, if its app is mounted below a prefix, which may have parameters: `/:tenant`.
+ * Percent-encoding stays.
+ */
 export function pathBelowMount(c: Context): string {
   const { pathname } = new URL(c.req.url)
   const prefix = matchedRoutes(c)[c.req.routeIndex]?.basePath ?? '/'
-  return prefix !== '/' && pathname.startsWith(`${prefix}/`) ? pathname.slice(prefix.length) : pathname
+  if (prefix === '/') return pathname
+  const expected = prefix.split('/')
+  const segments = pathname.split('/')
+  const isBelow = expected.every((segment, index) => isParameter(segment) || segment === segments[index])
+  return isBelow && segments.length > expected.length ? `/${segments.slice(expected.length).join('/')}` : pathname
+}
+
+/** True for a part of a prefix that stands for one segment of a path, whatever that is. */
+function isParameter(segment: string): boolean {
+  return segment.startsWith(':') && !segment.endsWith('?')
 }
 
 /** The routes that match the request, in their order, from all apps that are joined by `app.route`. */
@@ -62,13 +54,18 @@ export function matchedRoutes(c: Context): Context['req']['matchedRoutes'] {
 /** The address of the client at the socket; undefined in memory, and if nothing that was handed on to the app leads to a socket. */
 function clientAddress(c: Context): string | undefined {
   // `serve({ fetch: (request) => app.fetch(request) })` hands on no bindings, but a Request of @hono/node-server.
-  const incoming = bindingsOf(c).incoming ?? valuesInside(c.req.raw).find((value) => value instanceof IncomingMessage)
+  const incoming = bindingsOf(c).incoming ?? incomingOf(c.req.raw)
   return incoming?.socket && remoteAddressOf(incoming.socket)
 }
 
 function bindingsOf({ env }: Context): Partial<HttpBindings> {
   const bindings: (Partial<HttpBindings> & { readonly server?: Partial<HttpBindings> }) | undefined = env
   return bindings?.server ?? bindings ?? {}
+}
+
+/** Node's request behind a Request of @hono/node-server; undefined for any other Request. */
+function incomingOf(request: object): IncomingMessage | undefined {
+  return valuesInside(request).find((value) => value instanceof IncomingMessage)
 }
 
 /** What a Request of @hono/node-server holds: Node's request, and a platform's Request once its body has been asked for. */
@@ -80,11 +77,19 @@ function valuesInside(request: object): unknown[] {
 async function bodyReadBefore({ req }: Context): Promise<Uint8Array | undefined> {
   const { raw, bodyCache } = req
   const isCached = Object.keys(bodyCache).length > 0
-  if (!isCached && !raw.bodyUsed && !raw.body?.locked) return undefined
+  if (!isCached && !raw.bodyUsed && !isReadFromNode(raw) && !raw.body?.locked) return undefined
   try {
     if (isCached) return new Uint8Array(await req.arrayBuffer())
   } catch {
     // Hono has no bytes either: the body was no form, or broke off.
   }
   throw new Problem('internal', BODY_GONE, null, { retry: false })
+}
+
+/** True if others read Node's request itself, as middleware that is not Hono's does. Hono's Request shows nothing of that. */
+function isReadFromNode(raw: Request): boolean {
+  const incoming = incomingOf(raw)
+  // Once there is a platform's Request inside, it reads Node's request.
+  if (incoming === undefined || valuesInside(raw).some((value) => value instanceof Request)) return false
+  return incoming.readableDidRead || incoming.listenerCount('data') > 0
 }

@@ -4,12 +4,20 @@
 import type { Context, MiddlewareHandler, Next } from 'hono'
 import type { Gate, HandlerCall } from '../call/gate.ts'
 import type { Relay } from '../call/relay.ts'
+import { listOf } from '../core/issue-text.ts'
 import { usageOf } from '../core/usage.ts'
 import type { WebExchange } from '../exchange/web.ts'
 import type { AnswerListener, RequestControl, UpstreamRequest } from '../providers/provider.ts'
 import { PausableRequest } from '../providers/transport/pausable-request.ts'
 import type { Dialect } from '../wire/dialect.ts'
-import { type DialectName, dialectAt, dialectNamed, nearestDialect } from '../wire/index.ts'
+import {
+  type DialectName,
+  dialectAt,
+  dialectNamed,
+  isDialectName,
+  nearestDialect,
+  resemblesCall,
+} from '../wire/index.ts'
 import { type GatedRequest, isGated, runGated } from './gated-request.ts'
 import { exchangeOf } from './hono-request.ts'
 import { leadsToEndpoint, markMiddleware } from './own-routes.ts'
@@ -21,7 +29,7 @@ export interface GateOptions {
   readonly dialect?: DialectName
   /**
    * Paths of requests that may pass although nothing meters them, whatever they cost. A `*` stands for any part of one segment, and at
-   * the end for any rest. Paths of metered calls stay metered.
+   * the end for any rest. Paths of metered calls stay metered, and their other methods and spellings stay refused.
    *
    * @example
    * ['/v1/images/*', '/v1/files']
@@ -56,7 +64,7 @@ export interface GateVariables {
  * A handler that throws, answers with status 500 or more, or reports no usage costs its whole reservation. A call that meets `gate()`
  * twice, or that no handler answers and the gateway's own app does, is charged once.
  *
- * Throws TypeError for a path in `unmetered` that does not begin with a slash.
+ * Throws TypeError for a path in `unmetered` that does not begin with a slash, for an unknown dialect, and for an unknown option.
  *
  * @example
  * const bursar = await createBursar({ env: process.env })
@@ -69,14 +77,15 @@ export interface GateVariables {
  */
 export function gateMiddleware(gate: Gate, options: GateOptions): MiddlewareHandler<{ Variables: GateVariables }> {
   const mayPassUnmetered = pathMatcher(options.unmetered ?? [])
+  const givenDialect = readDialect(options)
   const bursarGate: MiddlewareHandler<{ Variables: GateVariables }> = async (c, next) => {
     if (leadsToEndpoint(gate, c)) return next()
     const { method, path } = c.req
     // A server behind may read percent-encoded letters in another way than Hono does: only the plain path is metered.
     const { pathname } = new URL(c.req.url)
-    const dialect = options.dialect ? dialectNamed(options.dialect) : dialectAt(pathname)
+    const dialect = givenDialect ?? dialectAt(pathname)
     if (dialect && method === 'POST') return (await isGated(gate, c)) ? next() : gateCall(gate, dialect, c, next)
-    if (isReading(c.req) || mayPassUnmetered(path)) return next()
+    if (isReading(c.req) || (mayPassUnmetered(path) && !resemblesCall(path))) return next()
     const exchange = exchangeOf(c)
     gate.reject(exchange, dialect ?? nearestDialect(path), unmeteredProblem(method, pathname))
     return exchange.response
@@ -85,7 +94,23 @@ export function gateMiddleware(gate: Gate, options: GateOptions): MiddlewareHand
   return bursarGate
 }
 
+const OPTION_NAMES: readonly string[] = ['dialect', 'unmetered'] satisfies readonly (keyof GateOptions)[]
+
+/** The dialect that the options name, if any. Programs without types can hand in other names, and other options. */
+function readDialect(options: GateOptions): Dialect | undefined {
+  const unknown = Object.keys(options).find((name) => !OPTION_NAMES.includes(name))
+  if (unknown !== undefined)
+    throw new TypeError(`gate(): there is no option ${unknown}. The options are ${listOf(OPTION_NAMES)}.`)
+  const { dialect } = options
+  if (dialect === undefined) return undefined
+  if (!isDialectName(dialect))
+    throw new TypeError(`gate(): there is no dialect ${dialect}, but one such as openai.chat.`)
+  return dialectNamed(dialect)
+}
+
 async function gateCall(gate: Gate, dialect: Dialect, c: Context, next: Next): Promise<void> {
+  // Middleware in front has set these for whatever answer comes: CORS, a request's id. A handler's answer has them already.
+  const headersBefore = [...c.res.headers]
   const exchange = exchangeOf(c)
   let call: HandlerCall | undefined
   let handler: RunningHandler | undefined
@@ -109,6 +134,13 @@ async function gateCall(gate: Gate, dialect: Dialect, c: Context, next: Next): P
   // Hono merges the headers of a response that is already set into the new one: remove the handler's own response first.
   c.res = undefined
   c.res = response
+  addHeaders(c.res.headers, headersBefore)
+}
+
+/** Adds the headers whose names are not there yet. */
+function addHeaders(headers: Headers, more: readonly (readonly [string, string])[]): void {
+  const missing = more.filter(([name]) => !headers.has(name))
+  for (const [name, value] of missing) headers.append(name, value)
 }
 
 function setHandlerUsage(relay: Relay, usage: HandlerUsage): void {

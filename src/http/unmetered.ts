@@ -22,18 +22,22 @@ export function isReading(request: HonoRequest): boolean {
  * Throws TypeError for a pattern that does not begin with a slash.
  */
 export function pathMatcher(patterns: readonly string[]): (path: string) => boolean {
+  if (!Array.isArray(patterns)) throw unreadablePattern(patterns)
   const expressions = patterns.map(expressionOf)
   return (path) => !DISGUISED_PATH.test(path) && expressions.some((expression) => expression.test(path))
 }
 
 function expressionOf(pattern: string): RegExp {
-  if (typeof pattern !== 'string' || !pattern.startsWith('/'))
-    throw new TypeError(`gate(): unmetered must list paths such as '/v1/images/*', and not ${JSON.stringify(pattern)}.`)
+  if (typeof pattern !== 'string' || !pattern.startsWith('/')) throw unreadablePattern(pattern)
   const takesRest = pattern.endsWith('*')
   const parts = (takesRest ? pattern.slice(0, -1) : pattern)
     .split('*')
     .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
   return new RegExp(`^${parts.join('[^/]+')}${takesRest ? '.*' : ''}$`, 's')
+}
+
+function unreadablePattern(pattern: unknown): TypeError {
+  return new TypeError(`gate(): unmetered must list paths such as '/v1/images/*', and not ${JSON.stringify(pattern)}.`)
 }
 
 export function unmeteredProblem(method: string, path: string): Problem {

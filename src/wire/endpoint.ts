@@ -13,6 +13,8 @@ export interface Endpoint {
   readonly shownPath: string
   /** The gateway's routes, in the router's syntax: a `*` at the end stands for any rest. */
   readonly routes: readonly string[]
+  /** How the paths of calls end, below any prefix: `/chat/completions`, `:generateContent`. */
+  readonly endings: readonly string[]
   /** True for a request to the gateway that is a call in this dialect. */
   serves(method: string, path: string): boolean
   /** True for the path of a call in this dialect below any prefix. */
@@ -28,6 +30,7 @@ export function postEndpoint(path: string, suffix = path): Endpoint {
     methods: ['POST'],
     shownPath: path,
     routes: [path],
+    endings: [suffix],
     serves: (method, requested) => requested === path && method === 'POST',
     matches: (requested) => requested.endsWith(suffix),
   }

@@ -33,6 +33,11 @@ const DROPPED_HEADERS = new Set([
   // An SDK that follows a redirect would send the key to another host.
   'location',
   'refresh',
+  // Orders to a web server in front of the gateway: it would send a file of its own in place of the answer.
+  'x-accel-redirect',
+  'x-sendfile',
+  'x-lighttpd-send-file',
+  'x-reproxy-url',
   // The provider's software, and the gateway's account there.
   'server',
   'x-powered-by',

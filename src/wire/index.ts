@@ -58,6 +58,16 @@ export function dialectAt(path: string, dialects: readonly Dialect[] = DIALECTS)
   return undefined
 }
 
+/** True for the path of a call as some servers read it: in any case, with more slashes, with blanks, or with `;` and a parameter. */
+export function resemblesCall(path: string, dialects: readonly Dialect[] = DIALECTS): boolean {
+  const plain = path
+    .toLowerCase()
+    .replace(/;[^/]*|\s/g, '')
+    .replace(/\/{2,}/g, '/')
+  const bare = plain.endsWith('/') ? plain.slice(0, -1) : plain
+  return dialects.some(({ endpoint }) => endpoint.endings.some((ending) => bare.endsWith(ending.toLowerCase())))
+}
+
 /** The dialect in whose form problems are answered at a path that is no call's. */
 export function nearestDialect(path: string): Dialect {
   return DIALECTS.find((dialect: Dialect) => dialect.isNearestTo?.(path)) ?? openaiChat

@@ -1,7 +1,7 @@
 // bursar.json on the disk: what cannot be read is an error, and the last file that could be stays in force.
 
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
@@ -30,6 +30,11 @@ const UNREADABLE: readonly (readonly [what: string, make: () => void, mistake: s
     ':1:21: limits.perUser: must be complete, and the file ends here',
   ],
   ['a directory', () => mkdirSync(path), ': cannot be read (it is a directory). Expected a JSON file, or no file'],
+  [
+    'a link to nothing',
+    () => symlinkSync(join(folder, 'nothing.json'), path),
+    ': cannot be read (it is a link to a file that is not there). Expected a JSON file, or no file',
+  ],
   ['UTF-16', () => writeFileSync(path, `\uFEFF${TWO_A_DAY}`, 'utf16le'), ': must be UTF-8, and is UTF-16'],
   [
     'Latin-1',
@@ -82,6 +87,8 @@ describe('bursar.json', () => {
     expect(readEnvFile(folder).mistakes).toEqual([
       `${folder}: cannot be read (it is a directory). Expected a text file, or no file`,
     ])
+    writeFileSync(path, '\uFEFFDAILY_SPENDING_LIMIT=1', 'utf16le')
+    expect(readEnvFile(path).mistakes).toEqual([`${path}: must be UTF-8, and is UTF-16`])
   })
 })
 

@@ -31,6 +31,7 @@ describe.each(DIALECT_NAMES)('%s:', (dialect) => {
       const answer = await gateway.client.asks(dialect)
       expect(answer.status).toBe(503)
       expect(answer.headers.get('x-bursar-source')).toBe('gateway')
+      expect([answer.headers.get('x-should-retry'), answer.headers.get('retry-after')]).toEqual(['false', null])
       expect(await answer.text()).toContain('The ledger cannot be written; the call was not sent.')
     }
     const message = expect.stringMatching(/ledger\.db was deleted or moved while the gateway ran. No call is sent./)

@@ -100,6 +100,8 @@ describe('settings', () => {
     ['ANTHROPIC_API_KEY', 'sk-ä'],
     ['GEMINI_API_KEY', 'a\nb'],
     ['OPENAI_BASE_URL', 'api.openai.com/v1'],
+    ['OPENAI_BASE_URL', 'https://user:password@api.example/v1'],
+    ['ANTHROPIC_BASE_URL', 'https://api.example/?key=secret'],
     ['ANTHROPIC_BASE_URL', 'ftp://x'],
     ['GEMINI_BASE_URL', 'https://'],
     ['DEFAULT_LLM_PROVIDER', 'OpenAI'],

@@ -22,6 +22,15 @@ describe('a variable that is nearly a setting is told', () => {
     ['BURSAR_DAILY_SPENDING_LIMIT', 'DAILY_SPENDING_LIMIT'],
     ['ADMINKEY', 'ADMIN_KEY'],
     ['TIMEZONE', 'TIME_ZONE'],
+    ['SPENDING_LIMIT_DAILY', 'DAILY_SPENDING_LIMIT'],
+    ['SPENDING_LIMIT', 'DAILY_SPENDING_LIMIT'],
+    ['DAILY_SPENDING', 'DAILY_SPENDING_LIMIT'],
+    ['MONTHLY_BUDGET_LIMIT', 'MONTHLY_SPENDING_LIMIT'],
+    ['MAX_REQUESTS', 'MAX_REQUESTS_PER_MINUTE'],
+    ['MAX_REQ_PER_MIN', 'MAX_REQUESTS_PER_MINUTE'],
+    ['TOKENS_PER_MINUTE', 'MAX_TOKENS_PER_MINUTE'],
+    ['MAX_COST', 'MAX_COST_PER_REQUEST'],
+    ['OPENAI_API', 'OPENAI_API_KEY'],
   ])('%s: %s', (name, setting) => {
     expect(unknownSettings({ [name]: 'x' }, new Set())).toEqual([
       `${name}: is no setting, and is not read. Did you mean ${setting}?`,
@@ -48,6 +57,7 @@ test('variables of other programs are left alone', () => {
       'GOOGLE_API_KEY',
       'AZURE_OPENAI_API_KEY',
       'OPENAI_ORG_ID',
+      ...['API_KEY', 'BASE_URL', 'TIMEOUT_MS', 'MAX_RETRIES', 'RATE_LIMIT', 'ANTHROPIC_SMALL_FAST_MODEL'],
       'ANTHROPIC_AUTH_TOKEN',
     ],
     ...[
@@ -75,10 +85,11 @@ describe('.env', () => {
     ['PORT=1\nHOST=x\nPORT=2', ['.env:3: PORT: must not stand twice. It is in line 1 already'], []],
     ['MINE=1\nMINE=2', [], []],
     [
-      'DAILY_SPENDING_LIMIT 5\nPORT: 1',
+      'DAILY_SPENDING_LIMIT 5\nPORT:1',
       [],
       ['.env:1: must be NAME=value. The line sets nothing', '.env:2: must be NAME=value. The line sets nothing'],
     ],
+    ['PORT: 1\nPORT=2', ['.env:2: PORT: must not stand twice. It is in line 1 already'], []],
     ['A="several\nPORT=1\nlines"\nPORT=2', [], []],
     ["A='not closed\nPORT=1\nPORT=2", ['.env:3: PORT: must not stand twice. It is in line 2 already'], []],
   ])('%j', (text, mistakes, warnings) => {

@@ -1,7 +1,8 @@
 // gate() and the gateway's own app in one Hono app: a call is gated and charged once, whoever has read its body before.
 
 import { createServer } from 'node:http'
-import { getRequestListener } from '@hono/node-server'
+import { text } from 'node:stream/consumers'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
@@ -20,7 +21,9 @@ const open = (options: GatewayFixtureOptions = {}) => useGateway({ config: LIMIT
 const json = { 'content-type': 'application/json' }
 
 /** The app in memory, and over a socket. */
-async function transportsOf(app: Hono): Promise<readonly (readonly [string, Fetch])[]> {
+async function transportsOf(
+  app: Pick<Hono, 'fetch' | 'request'>,
+): Promise<readonly [readonly [string, Fetch], readonly [string, Fetch]]> {
   const server = createServer(getRequestListener(app.fetch))
   onTestFinished(() => void server.close())
   const url = await listen(server)
@@ -90,6 +93,17 @@ const ARRANGEMENTS: readonly (readonly [string, Arrangement])[] = [
         .route('/', own),
   ],
   [
+    'middleware between that reads the body past Hono',
+    (app, { app: { app: own } }, gate) =>
+      app
+        .use(gate)
+        .use(async (c, next) => {
+          await c.req.raw.text()
+          await next()
+        })
+        .route('/', own),
+  ],
+  [
     'an error handler of its own',
     (app, { app: { app: own } }, gate) => {
       const inner = new Hono().use(gate).route('/', own)
@@ -147,6 +161,16 @@ describe('gate() in front of the gateway itself', () => {
     expect(await bookedBy(gateway)).toEqual(ONE_CALL_EACH)
     const list = await app.request('/api/v1/models', { headers: { authorization: 'Bearer the-admin-key-of-tests' } })
     expect(await list.json()).toMatchObject({ object: 'list' })
+  })
+
+  it('answers below a prefix with a parameter', async () => {
+    const gateway = await open()
+    const { path, body } = requestFor('openai', { cap: 50 })
+    const app = new Hono()
+    app.use('/:tenant/v1/*', gateMiddleware(gateway.app.gate, {}))
+    app.route('/:tenant', gateway.app.app)
+    expect(await statusesOf(app, `/acme${path}`, body)).toEqual([200, 200])
+    expect(await bookedBy(gateway)).toEqual(ONE_CALL_EACH)
   })
 
   it('lets the endpoints that are no calls pass', async () => {
@@ -356,6 +380,72 @@ describe.each<readonly [string, (c: Context) => unknown]>([
       expect(await answer.text()).toMatch(/read before the gateway saw it.*c\.req\.json\(\)/)
     }
     expect(await gateway.ledger.entries()).toEqual([])
+  })
+})
+
+describe('a body that was read from Node itself', () => {
+  it.each([true, false])('is refused at once, in words that say so; with gate(): %j', async (isGated) => {
+    const gateway = await open()
+    const app = new Hono().use(async (c, next) => {
+      await text((c.env as HttpBindings).incoming)
+      await next()
+    })
+    if (isGated) app.use(gateMiddleware(gateway.app.gate, {})).post('/v1/chat/completions', (c) => c.text('never'))
+    const { path, body } = requestFor('openai')
+    const [, [, send]] = await transportsOf(app.route('/', gateway.app.app))
+    const answer = await withTimeout(5_000, send(path, { method: 'POST', body, headers: json }))
+    expect([answer.status, await answer.text()]).toEqual([500, expect.stringContaining('read before the gateway')])
+    expect(await gateway.ledger.entries()).toEqual([])
+  })
+})
+
+describe('an answer of the gateway', () => {
+  const FRONTS: readonly (readonly [string, MiddlewareHandler])[] = [
+    ['CORS', cors({ origin: '*' })],
+    [
+      'a header set later',
+      async (c, next) => {
+        await next()
+        c.header('access-control-allow-origin', '*')
+      },
+    ],
+  ]
+  const handler = () => new Response(wholeAnswer('openai', { input: 20, output: 10 }), { headers: json })
+
+  describe.each(FRONTS)('has the headers of middleware in front: %s', (_, front) => {
+    it.each<readonly [string, Arrangement]>([
+      ['without gate()', (app, { app: { app: own } }) => app.route('/', own)],
+      ['with gate() and a handler', (app, _gateway, gate) => app.use(gate).post('*', handler)],
+      ['with gate() and none', (app, { app: { app: own } }, gate) => app.use(gate).route('/', own)],
+    ])('%s, also if the call is refused', async (_name, arrange) => {
+      const gateway = await open()
+      const app = new Hono().use(front)
+      arrange(app, gateway, gateMiddleware(gateway.app.gate, {}))
+      const { path, body } = requestFor('openai', { cap: 50 })
+      for (const [, send] of await transportsOf(app))
+        for (const [expected, sent] of [
+          [200, body],
+          [400, '{'],
+        ] as const) {
+          const answer = await withTimeout(5_000, send(path, { method: 'POST', body: sent, headers: json }))
+          expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([expected, '*'])
+          expect(await answer.json()).toBeTypeOf('object')
+        }
+    })
+  })
+
+  it('can be read by a handler that asks for it with the bindings of its own request', async () => {
+    const gateway = await open()
+    const { path, body } = requestFor('openai', { cap: 50 })
+    const app = new Hono().post('/ask', async (c) => {
+      const asked = new Request(new URL(path, c.req.url), { method: 'POST', body, headers: json })
+      const answer = await gateway.app.app.fetch(asked, c.env)
+      return c.json({ asked: answer.status, answered: await answer.text() })
+    })
+    for (const [, send] of await transportsOf(app)) {
+      const answer = await withTimeout(5_000, send('/ask', { method: 'POST' }))
+      expect(await answer.json()).toEqual({ asked: 200, answered: wholeAnswer('openai', { input: 20, output: 10 }) })
+    }
   })
 })
 

@@ -137,10 +137,40 @@ describe('gate({ unmetered })', () => {
     ['/v1/*/speech', '/v1/audio/x/speech', 403],
     ['/v1/a.b', '/v1/axb', 403],
     ['/v1/*', '/v1/chat/completions', 429],
+    ['/v1/*', '/v1/Chat/Completions', 403],
+    ['/v1/*', '/v1/chat/completions/', 403],
+    ['/v1/*', '/v1/chat//completions/', 403],
+    ['/v1/*', '/v1/complet%69ons', 403],
+    ['/v1/*', '/v1/responses%20', 403],
+    ['/v1/*', '/v1/embeddings;x=1', 403],
+    ['/v1/*', '/v1/messages;x=1/count_tokens', 403],
+    ['/v1beta/*', '/v1beta/models/m:GENERATECONTENT', 403],
+    ['/v1beta/*', '/v1beta/models/m:predict', 200],
+    ['/v1/*', '/v1/responses/resp_1/cancel', 200],
     ['/*', '/', 200],
   ])('%s: POST %s is a %i', async (pattern, path, expected) => {
     const [status] = await sendTo(proxyBehindGate(await openSpent(), { unmetered: [pattern] }), 'POST', path)
     expect(status).toBe(expected)
+  })
+
+  it('refuses other methods at the paths of calls', async () => {
+    const app = proxyBehindGate(await openSpent(), { unmetered: ['/v1/*'] })
+    expect((await sendTo(app, 'PUT', '/v1/chat/completions'))[0]).toBe(403)
+    expect((await sendTo(app, 'PUT', '/v1/images'))[0]).toBe(200)
+  })
+
+  it('refuses unknown dialects and options when the gate is made', async () => {
+    const { app } = await openSpent()
+    const make = (options: object) => () => gateMiddleware(app.gate, options as GateOptions)
+    expect(make({ dialect: 'openai' })).toThrow('gate(): there is no dialect openai, but one such as openai.chat.')
+    expect(make({ unmetred: [] })).toThrow('gate(): there is no option unmetred. The options are dialect or unmetered.')
+    expect(make({ dialect: undefined, unmetered: undefined })).not.toThrow()
+  })
+
+  it('refuses text in place of a list when the gate is made', async () => {
+    const { app } = await openSpent()
+    const unmetered = '/v1/images/*' as unknown as string[]
+    expect(() => gateMiddleware(app.gate, { unmetered })).toThrow('gate(): unmetered must list paths such as')
   })
 
   it.each(['v1/images', '', '*'])('refuses the pattern %j when the gate is made', async (pattern) => {

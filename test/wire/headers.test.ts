@@ -15,6 +15,7 @@ describe('headers of an answer', () => {
     ['who may read it in a browser', 'access-control-allow-origin', 'access-control-allow-credentials'],
     ['of the provider’s address', 'set-cookie', 'strict-transport-security', 'alt-svc', 'clear-site-data', 'nel'],
     ['that lead elsewhere', 'location', 'refresh'],
+    ['that a web server in front obeys', 'x-accel-redirect', 'x-sendfile', 'x-lighttpd-send-file', 'x-reproxy-url'],
     ['of the provider’s software and account', 'server', 'x-powered-by', 'openai-organization'],
     ['with names of ours', 'x-bursar-call-id', 'x-bursar-made-up'],
   ])('%s are dropped', (_kind, ...names) => {

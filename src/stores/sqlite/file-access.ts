@@ -61,7 +61,10 @@ const MISTAKES: Readonly<Record<string, string>> = {
   EROFS: 'is on a file system that is read-only',
 }
 
-/** Throws StoreUnusable with what to change if the files of the ledger cannot be written, or cannot be created in its folder. */
+/**
+ * Throws StoreUnusable with what to change if the files of the ledger cannot be written, or cannot be created in its folder, or if the
+ * ledger has a second name.
+ */
 export function checkAccess(path: string): void {
   const { R_OK, W_OK, X_OK } = constants
   const folder = dirname(path)
@@ -72,6 +75,9 @@ export function checkAccess(path: string): void {
     const name = file === path ? 'the file' : `the file ${file} beside it`
     if (mistake !== undefined && mistake !== MISTAKES.ENOENT) throw unusable(path, `${name} ${mistake}`)
   }
+  // Under another name, its owner and its log would be other files.
+  if ((statSync(path, { throwIfNoEntry: false })?.nlink ?? 1) > 1)
+    throw unusable(path, 'the file has another name, a hard link, under which another process could own it')
 }
 
 function mistakeOf(path: string, access: number, isFolder: boolean): string | undefined {

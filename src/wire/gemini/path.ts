@@ -33,6 +33,7 @@ export function modelEndpoint(...names: string[]): Endpoint {
     methods: ['POST'],
     shownPath: `/v1beta/models/{model}:${names[0]}`,
     routes: ROUTE_PREFIXES.map((prefix) => `${prefix}*`),
+    endings: names.map((name) => `:${name}`),
     serves: (method, path) =>
       method === 'POST' && ROUTE_PREFIXES.some((prefix) => path.startsWith(prefix)) && matches(path),
     matches,

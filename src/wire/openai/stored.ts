@@ -21,6 +21,7 @@ const STORED_ENDPOINT: Endpoint = {
   methods: ['GET', 'POST', 'DELETE'],
   shownPath: '/v1/responses/{id}',
   routes: ['/v1/responses/*'],
+  endings: [],
   serves(method, path) {
     const match = STORED_PATH.exec(path)
     return match !== null && METHODS_BY_SUFFIX.get(match[2] ?? '')?.includes(method) === true

@@ -1,7 +1,7 @@
 // Who may read the ledger's files, and what is said at the start of a ledger that cannot be written.
 
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, linkSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { StoreUnusable } from '../../../src/stores/store.ts'
@@ -58,6 +58,20 @@ describe('a ledger that cannot be written', () => {
       expect(() => openSqlite(path)).toThrow('choose another path in DATABASE_URL')
     }
     expect(readdirSync(folder).sort()).toEqual(['file', 'ledger.db.owner'])
+  })
+
+  test('under a second name, which another process could own', async () => {
+    const folder = temporaryFolder()
+    const [path, other] = [join(folder, 'ledger.db'), join(folder, 'other.db')]
+    const store = openSqlite(path)
+    linkSync(path, other)
+    for (const name of [path, other])
+      expect(() => openSqlite(name)).toThrow(
+        `The ledger ${name} cannot be opened: the file has another name, a hard link`,
+      )
+    await store.close(at())
+    rmSync(other)
+    await openSqlite(path).close(at())
   })
 
   // Root may write everything, and may become an account that may not.
