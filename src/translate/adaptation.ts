@@ -2,6 +2,7 @@
 // refuses, naming the place, what has no such form. A request whose target speaks the caller's dialect never comes here.
 
 import type { ChatMessage, ChatRequest, Effort, JsonObject, OutputFormat, Part, ToolDefinition } from '../core/chat.ts'
+import { recordOf } from '../core/json-values.ts'
 import { adaptMessages } from './adapted-messages.ts'
 import { type AnswerChanges, WRAPPED_PROPERTY } from './answer-restoration.ts'
 import { isSameJson } from './dialect-fields.ts'
@@ -13,6 +14,8 @@ import { type AdaptedSchema, adaptSchema, joined, mergeAllOf } from './schemas.t
 import type { TargetRules } from './target-rules.ts'
 import { ToolNames } from './tool-names.ts'
 import { type ChatRequestField, unsupported } from './translator.ts'
+
+type SchemaFormat = Extract<OutputFormat, { readonly kind: 'schema' }>
 
 /** A request in the form that the target accepts. */
 export interface AdaptedRequest {
@@ -148,23 +151,35 @@ class RequestAdapter {
 
   #adaptFormat(format: OutputFormat): OutputFormat {
     if (format.kind === 'json') return format
-    const { outputSchema, strictOutputSchema } = this.#rules
-    const rules = format.strict && strictOutputSchema ? strictOutputSchema : outputSchema
-    if (rules.refusesRecursion && hasRecursion(format.schema))
+    const { outputSchema } = this.#rules
+    if (outputSchema.refusesRecursion && hasRecursion(format.schema))
       throw unsupported('format', 'The target model does not support schemas that refer to themselves.')
     const named = withoutRootReference(format.schema)
     const root = Array.isArray(named.allOf) ? mergeAllOf(named, format.schema) : named
-    const isWrapped = rules.root === 'plainObject' && !isPlainObject(root)
-    const original = isWrapped ? wrapped(root) : root
-    const firstForm = adaptSchema(original, rules)
-    const isLoose = format.strict === true && rules === strictOutputSchema && !firstForm.fits
-    if (isLoose) this.#dropped.add('strict')
-    const form = isLoose ? adaptSchema(original, outputSchema) : firstForm
-    this.#isWrapped = isWrapped
+    this.#isWrapped = outputSchema.root === 'plainObject' && !isPlainObject(root)
+    const original = this.#isWrapped ? wrapped(root) : root
+    const strictForm = this.#strictFormat(format, original)
+    const form = strictForm ?? adaptSchema(original, outputSchema)
     if (!isSameJson(form.schema, format.schema)) this.#adapted.add('format')
     const description = joined(form.schema.description, form.rootWords)
     const schema = description === '' ? form.schema : { ...form.schema, description }
-    return { ...format, schema, ...(isLoose && { strict: false }) }
+    const strict = strictForm ? true : format.strict && this.#rules.strictOutputSchema ? false : format.strict
+    return { ...format, schema, ...(strict !== undefined && { strict }) }
+  }
+
+  /**
+   * Undefined if the schema is not to be enforced, or cannot be. Other dialects enforce every schema, so their formats say nothing
+   * of it; a schema that this target does not enforce is then an adapted one.
+   */
+  #strictFormat(format: SchemaFormat, original: JsonObject): AdaptedSchema | undefined {
+    const { strictOutputSchema, hasStrictFormat } = this.#rules
+    if (!strictOutputSchema || format.strict === false) return undefined
+    const canBeStrict = format.strict === true || hasStrictFormat?.(this.#model) === true
+    const form = canBeStrict && !isOpenObject(original) ? adaptSchema(original, strictOutputSchema) : undefined
+    if (form?.fits) return form
+    if (format.strict) this.#dropped.add('strict')
+    else this.#adapted.add('format')
+    return undefined
   }
 
   #adaptEffort(effort: Effort): Effort {
@@ -218,6 +233,11 @@ function renamedPart(part: Part, names: ToolNames): Part {
 function isPlainObject(schema: JsonObject): boolean {
   if (schema.type !== 'object') return schema.type === undefined && schema.properties !== undefined
   return schema.properties !== undefined || !['anyOf', 'oneOf', 'allOf', 'enum'].some((keyword) => keyword in schema)
+}
+
+/** Whether a schema is one of any object: closed, the object would have to be empty. */
+function isOpenObject({ properties, additionalProperties }: JsonObject): boolean {
+  return Object.keys(recordOf(properties)).length === 0 && additionalProperties !== false
 }
 
 /** The schema of an object whose only property has this schema. Definitions stay at the root, where references find them. */
