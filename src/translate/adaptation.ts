@@ -9,7 +9,7 @@ import { isSameJson } from './dialect-fields.ts'
 import { nearestEffort } from './efforts.ts'
 import { placedLike } from './places.ts'
 import { sentNamesOf, withArgumentNames, withPropertyNames } from './property-names.ts'
-import { hasRecursion, withoutRootReference } from './schema-references.ts'
+import { hasRecursion, withDefinitions, withoutRootReference } from './schema-references.ts'
 import { type AdaptedSchema, adaptSchema, joined, mergeAllOf } from './schemas.ts'
 import type { TargetRules } from './target-rules.ts'
 import { ToolNames } from './tool-names.ts'
@@ -152,12 +152,13 @@ class RequestAdapter {
   #adaptFormat(format: OutputFormat): OutputFormat {
     if (format.kind === 'json') return format
     const { outputSchema } = this.#rules
-    if (outputSchema.refusesRecursion && hasRecursion(format.schema))
+    const defined = withDefinitions(format.schema)
+    if (outputSchema.refusesRecursion && hasRecursion(defined))
       throw unsupported('format', 'The target model does not support schemas that refer to themselves.')
-    const named = withoutRootReference(format.schema)
-    const root = Array.isArray(named.allOf) ? mergeAllOf(named, format.schema) : named
+    const named = withoutRootReference(defined)
+    const root = Array.isArray(named.allOf) ? mergeAllOf(named, defined) : named
     this.#isWrapped = outputSchema.root === 'plainObject' && !isPlainObject(root)
-    const original = this.#isWrapped ? wrapped(root) : root
+    const original = this.#isWrapped ? wrapped(withDefinitions(root, true)) : root
     const strictForm = this.#strictFormat(format, original)
     const form = strictForm ?? adaptSchema(original, outputSchema)
     if (!isSameJson(form.schema, format.schema)) this.#adapted.add('format')

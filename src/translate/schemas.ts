@@ -4,7 +4,7 @@
 import type { JsonObject } from '../core/chat.ts'
 import { isRecord, recordOf } from '../core/json-values.ts'
 import { isSameJson, jsonOf } from './dialect-fields.ts'
-import { hasRecursion, withoutRootReference } from './schema-references.ts'
+import { hasRecursion, withDefinitions, withoutRootReference } from './schema-references.ts'
 import type { SchemaRules, SchemaSize } from './target-rules.ts'
 
 /** A schema in the form that the target accepts. */
@@ -37,10 +37,11 @@ const MAX_WORDS_CHARACTERS = 2_000
 
 /** @param rules what the target accepts in this place */
 export function adaptSchema(original: JsonObject, rules: SchemaRules): AdaptedSchema {
-  const adapter = new SchemaAdapter(rules, original)
-  const { schema, words } = adapter.adaptRoot(withoutRootReference(original))
+  const defined = withDefinitions(original)
+  const adapter = new SchemaAdapter(rules, defined)
+  const { schema, words } = adapter.adaptRoot(withoutRootReference(defined))
   const isSmall = !rules.size || isWithin(schema, rules.size)
-  const fits = adapter.fits && isSmall && !(rules.refusesRecursion && hasRecursion(original))
+  const fits = adapter.fits && isSmall && !(rules.refusesRecursion && hasRecursion(defined))
   return { schema, isChanged: !isSameJson(schema, original), fits, rootWords: words }
 }
 

@@ -314,7 +314,7 @@ describe('schemas', () => {
   describe.each(PAIRS)('%s > %s', (caller, target) => {
     const { rules } = translatorNamed(target)
     const places: [string, (schema: JsonObject) => object, SchemaRules][] = [
-      ['a format', IN_FORMAT[caller], rules.outputSchema],
+      ['a format', IN_FORMAT[caller], rules.strictOutputSchema ?? rules.outputSchema],
       ['a tool', IN_TOOL[caller], rules.toolSchema],
       ...(rules.strictToolSchema && caller !== 'gemini.generateContent'
         ? [
@@ -388,7 +388,7 @@ describe('schemas', () => {
     expect(schemaWith(json, 'marker')).toEqual({
       type: 'object',
       properties: {
-        marker: { anyOf: [{ type: ['string', 'null'] }, { const: 1 }] },
+        marker: { anyOf: [{ type: ['string', 'null'] }, { type: 'number', const: 1 }] },
         pair: {
           type: 'array',
           items: { anyOf: [{ type: 'string' }, { type: 'number' }] },
@@ -483,6 +483,124 @@ describe('schemas', () => {
     const isWrapped = target !== 'gemini.generateContent'
     expect([changes?.isWrapped ?? false, adapted]).toEqual([isWrapped, isWrapped ? [FORMAT_FIELDS[caller]] : []])
     if (isWrapped) expect(text).toContain('"properties":{"value":{"type":"array"')
+  })
+
+  describe.each([
+    ['anthropic.messages', IN_FORMAT['anthropic.messages']],
+    ['anthropic.messages', (schema: JsonObject) => ({ output_format: { type: 'json_schema', schema } })],
+    ['gemini.generateContent', IN_FORMAT['gemini.generateContent']],
+    [
+      'gemini.generateContent',
+      (schema: JsonObject) => ({ generationConfig: { responseMimeType: 'application/json', responseSchema: schema } }),
+    ],
+  ] as const)('the format of a caller of %s at OpenAI', (caller, formatOf) => {
+    const object = (properties: JsonObject, more: JsonObject = {}): JsonObject => ({
+      type: 'object',
+      properties,
+      required: Object.keys(properties),
+      ...more,
+    })
+    const sent = (schema: JsonObject, model?: string) => {
+      const { json, adapted, dropped } = translate(caller, 'openai.chat', formatOf(schema), model)
+      const { strict, schema: form } = recordOf(recordOf(json.response_format).json_schema)
+      return { strict, form, told: [...adapted, ...dropped] }
+    }
+    const TEXT_SCHEMA = { type: 'string' }
+
+    test.each([
+      ['objects in lists', object({ a: { type: 'array', items: object({ b: TEXT_SCHEMA }) } })],
+      ['unions and constants', object({ a: { anyOf: [TEXT_SCHEMA, { type: 'null' }] }, b: { enum: ['x', 1] } })],
+      ['a list at the root', { type: 'array', items: object({ a: TEXT_SCHEMA }) }],
+      ['lengths and lookarounds', object({ a: { type: 'string', minLength: 3, pattern: '^(?=a)' } })],
+    ])('is enforced: %s', (_what, schema) => {
+      const { strict, form } = sent(schema)
+      expect(strict).toBe(true)
+      const text = JSON.stringify(form)
+      const count = (pattern: RegExp) => text.match(pattern)?.length
+      expect(count(/"additionalProperties":false/g)).toBe(count(/"properties":/g))
+      expect(text).not.toMatch(/"(?:minLength|pattern)":/)
+    })
+
+    test('that needs no other form is told as it is', () => {
+      const inner = object({ b: TEXT_SCHEMA }, { additionalProperties: false })
+      expect(sent(object({ a: inner }, { additionalProperties: false }))).toMatchObject({ strict: true, told: [] })
+    })
+
+    const deep = (levels: number): JsonObject => (levels === 0 ? TEXT_SCHEMA : object({ a: deep(levels - 1) }))
+    const many = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, index) => [`p${index}`, TEXT_SCHEMA]))
+    test.each([
+      ['an optional property', object({ a: TEXT_SCHEMA }, { required: [] })],
+      [
+        'an optional property inside',
+        object({ a: { type: 'array', items: object({ b: TEXT_SCHEMA }, { required: [] }) } }),
+      ],
+      ['a map', object({ a: { type: 'object', additionalProperties: TEXT_SCHEMA } })],
+      ['any object', object({ a: { type: 'object' } })],
+      ['any object at the root', { type: 'object' }],
+      ['any value', object({ a: { description: 'any' } })],
+      [
+        'a combination that brings properties',
+        object({ a: object({}, { allOf: [{ if: {}, else: object({ b: TEXT_SCHEMA }) }] }) }),
+      ],
+      ['properties by a pattern', object({ a: object({}, { patternProperties: { '^x': TEXT_SCHEMA } }) })],
+      ['too many levels', deep(11)],
+      ['too many properties', object(many(5_001))],
+      ['too many values', object({ a: { type: 'string', enum: Object.keys(many(1_001)) } })],
+    ])('is sent without being enforced, and that is told: %s', (_what, schema) => {
+      const { strict, told } = sent(schema)
+      expect([strict, told]).toEqual([undefined, [FORMAT_FIELDS[caller]]])
+    })
+
+    test('is enforced up to ten levels, by models that enforce schemas', () => {
+      expect(sent(deep(9)).strict).toBe(true)
+      for (const model of ['gpt-4o-mini', 'o3', 'gpt-4.1', 'openai/gpt-5'])
+        expect(sent(deep(1), model).strict).toBe(true)
+      for (const model of ['llama-3.3-70b', 'gpt-3.5-turbo', 'mistral-large'])
+        expect(sent(deep(1), model).strict).toBe(undefined)
+    })
+  })
+
+  test('places that references name become definitions, so that they can be moved', () => {
+    const inner = { type: 'object', properties: { a: { type: 'string' } }, required: ['a'] }
+    const referring = {
+      type: 'object',
+      properties: {
+        'x/y': inner,
+        default: { $ref: '#/properties/x~1y' },
+        'b c': { $ref: '#/properties/x~1y/properties/a' },
+      },
+      required: ['x/y', 'default', 'b c'],
+    }
+    for (const caller of ['openai.chat', 'gemini.generateContent'] as const) {
+      const { json } = translate(caller, 'anthropic.messages', IN_FORMAT[caller](referring))
+      expect(recordOf(recordOf(json.output_config).format).schema).toEqual({
+        type: 'object',
+        properties: {
+          'x/y': { $ref: '#/$defs/ref1' },
+          default: { $ref: '#/$defs/ref1' },
+          'b c': { $ref: '#/$defs/ref2' },
+        },
+        required: ['x/y', 'default', 'b c'],
+        additionalProperties: false,
+        $defs: {
+          ref1: { ...inner, properties: { a: { $ref: '#/$defs/ref2' } }, additionalProperties: false },
+          ref2: { type: 'string' },
+        },
+      })
+    }
+    const tool = translate('openai.chat', 'anthropic.messages', IN_TOOL['openai.chat'](referring))
+    expect(tool.text).toContain('"default":{"$ref":"#/$defs/ref1"}')
+    const tree = { type: 'array', items: { anyOf: [{ type: 'string' }, { $ref: '#' }] } }
+    const { json } = translate('anthropic.messages', 'openai.chat', IN_FORMAT['anthropic.messages'](tree))
+    expect(recordOf(recordOf(json.response_format).json_schema).schema).toMatchObject({
+      properties: { value: { $ref: '#/$defs/ref1' } },
+      $defs: { ref1: { type: 'array', items: { anyOf: [{ type: 'string' }, { $ref: '#/$defs/ref1' }] } } },
+    })
+    const looped = { type: 'object', properties: { a: { type: 'array', items: { $ref: '#/properties/a' } } } }
+    expect(
+      catchProblem(() => translate('openai.chat', 'anthropic.messages', IN_FORMAT['openai.chat'](looped))),
+    ).toMatchObject({ code: 'unsupported' })
   })
 
   test('are adapted in time linear in their size, however they refer to themselves', () => {
