@@ -1,7 +1,16 @@
 // Adaptation: puts the values of a request into the form that a target of another dialect accepts, by the table of the target. It
 // refuses, naming the place, what has no such form. A request whose target speaks the caller's dialect never comes here.
 
-import type { ChatMessage, ChatRequest, Effort, JsonObject, OutputFormat, Part, ToolDefinition } from '../core/chat.ts'
+import type {
+  ChatMessage,
+  ChatRequest,
+  Effort,
+  JsonObject,
+  OutputFormat,
+  Part,
+  TextPart,
+  ToolDefinition,
+} from '../core/chat.ts'
 import { recordOf } from '../core/json-values.ts'
 import { adaptMessages } from './adapted-messages.ts'
 import { type AnswerChanges, WRAPPED_PROPERTY } from './answer-restoration.ts'
@@ -226,8 +235,16 @@ function renamed(message: ChatMessage, names: ToolNames): ChatMessage {
 }
 
 function renamedPart(part: Part, names: ToolNames): Part {
-  if (part.kind !== 'toolCall' && part.kind !== 'toolResult') return part
-  return placedLike({ ...part, name: names.sentName(part.name) }, part)
+  if (part.kind === 'toolCall') return placedLike({ ...part, name: names.sentName(part.name) }, part)
+  if (part.kind !== 'toolResult') return part
+  const parts = part.parts.map((inner) => (inner.kind === 'text' ? renamedText(inner, names) : inner))
+  return placedLike({ ...part, name: names.sentName(part.name), parts }, part)
+}
+
+function renamedText(part: TextPart, names: ToolNames): TextPart {
+  const { namedTool, text } = part
+  if (!namedTool) return part
+  return placedLike({ ...part, text: text.replace(namedTool, () => names.sentName(namedTool)) }, part)
 }
 
 /** Whether a schema is one of an object, or of an object with conditions beside its properties. */
