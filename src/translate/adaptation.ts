@@ -70,7 +70,7 @@ class RequestAdapter {
     const adaptedTools = this.#neededTools(tools)?.map((tool) =>
       tool.kind === 'function' ? this.#adaptTool(tool, names) : tool,
     )
-    const spoken = adaptMessages(named, this.#rules, notes).map((message) => this.#adaptArguments(message))
+    const spoken = adaptMessages(named, this.#rules, this.#model, notes).map((message) => this.#adaptArguments(message))
     const hinted = this.#limitCacheHints(adaptedTools, spoken)
     return {
       request: {

@@ -32,6 +32,7 @@ const COMBINATIONS = ['anyOf', 'oneOf', 'allOf']
 const ROOT_REFUSED = [...COMBINATIONS, 'not', 'enum', 'const', 'if', 'then', 'else']
 /** Keywords that can bring properties: a closed object without the keyword refuses what the original accepts. */
 const BRINGS_PROPERTIES = new Set([...COMBINATIONS, 'if', 'then', 'else', 'patternProperties', 'dependentSchemas'])
+const CAN_BE_NULL = new Set(['const', 'default', 'example'])
 /** Longer words are cut: a description is no place for a whole schema. */
 const MAX_WORDS_CHARACTERS = 2_000
 
@@ -124,7 +125,7 @@ class SchemaAdapter {
   /** Writes older spellings as JSON Schema 2020-12, and keywords that the target lacks as others that mean the same. */
   #modernise(schema: JsonObject): JsonObject {
     const { keywords } = this.#rules
-    let modern = withNumericBounds(withNull(schema))
+    let modern = withNumericBounds(withNull(withoutNulls(schema)))
     if (Array.isArray(modern.items)) {
       const { items, additionalItems, ...rest } = modern
       modern = { ...rest, prefixItems: items, ...(additionalItems === undefined ? {} : { items: additionalItems }) }
@@ -257,6 +258,13 @@ export function joined(description: unknown, words: unknown): string {
 
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : []
+}
+
+/** Without the keywords of null, which some generators write for absent ones. */
+function withoutNulls(schema: JsonObject): JsonObject {
+  const isAbsent = ([keyword, value]: [string, unknown]) => value === null && !CAN_BE_NULL.has(keyword)
+  const entries = Object.entries(schema)
+  return entries.some(isAbsent) ? Object.fromEntries(entries.filter((entry) => !isAbsent(entry))) : schema
 }
 
 /** OpenAPI's `nullable` as a type. */

@@ -56,6 +56,8 @@ export interface ToolNameRules {
 /** Which media types are accepted. A type that ends with a slash stands for all that begin with it. */
 export interface MediaRules {
   readonly accepted: readonly string[]
+  /** What some models accept beside it. */
+  readonly acceptedBy?: (model: string) => readonly string[]
   /** Says what is accepted: completes `The target model accepts …`. */
   readonly summary: string
   /** Matches the URLs that are accepted. */

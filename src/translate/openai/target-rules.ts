@@ -7,7 +7,8 @@
 //   at the top level", "object schema missing properties", "array schema missing items".
 // - strict schemas: developers.openai.com/api/docs/guides/structured-outputs, and `openai` 7.57.0, lib/transform.js.
 //   The sizes: "up to 5000 object properties total, with up to 10 levels of nesting"; 1,000 values of enums; 120,000 characters.
-// - media: developers.openai.com/api/docs/guides/images-vision (PNG, JPEG, WEBP, GIF) and /pdf-files, and ChatCompletionContentPart.
+// - media: developers.openai.com/api/docs/guides/images-vision (PNG, JPEG, WEBP, GIF) and /pdf-files, and ChatCompletionContentPart: `input_audio`
+//   is `wav` or `mp3`.
 // - efforts: developers.openai.com/api/docs/models and the API's errors: "Unsupported value: 'minimal' is not supported with the
 //   'gpt-5.1' model. Supported values are: 'none', 'low', 'medium', and 'high'."; openai/codex#7449 and anomalyco/opencode#36141 for
 //   `xhigh` and `max`.
@@ -63,11 +64,13 @@ export const OPENAI_RULES: TargetRules = {
   hasStrictFormat: (model) => STRICT_MODELS.test(model),
   media: {
     accepted: [
-      ...['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'application/pdf', 'audio/'],
+      ...['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'application/pdf', 'audio/wav', 'audio/mp3'],
       // A file of another type: the server tells which it reads.
       ...['application/msword', 'application/vnd.'],
     ],
-    summary: 'PNG, JPEG, GIF and WebP images, PDFs and sound',
+    // The models of routers hear more.
+    acceptedBy: (model) => (model.includes('/') ? ['audio/'] : []),
+    summary: 'PNG, JPEG, GIF and WebP images, PDFs, and sound as WAV or MP3',
     urls: /^https?:\/\//i,
   },
   refusedTexts: 'none',
