@@ -64,7 +64,7 @@ export function beginsEvents(body: Buffer): boolean {
 }
 
 /** True for nearly all answers, and told by one byte. */
-function beginsJson(body: Buffer): boolean {
+export function beginsJson(body: Buffer): boolean {
   return body[0] === OPEN_BRACE || body[0] === OPEN_BRACKET
 }
 

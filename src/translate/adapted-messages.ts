@@ -29,7 +29,8 @@ export function adaptMessages(
   const spoken = adapted.filter((message, index) => !isSilent(message, rules) || wasEmpty(messages[index]))
   // A last message that says nothing cannot be left out after an answer: the model would continue the answer.
   const isSilentEnd = last?.role === 'user' && isSilent(last, rules)
-  if (isSilentEnd && spoken.findLast(({ role }) => role !== 'system')?.role !== 'user') throw invalidPart(last, SPEAK_RULE)
+  if (isSilentEnd && spoken.findLast(({ role }) => role !== 'system')?.role !== 'user')
+    throw invalidPart(last, SPEAK_RULE)
   const kept = isSilentEnd || !last || spoken.at(-1) === last ? spoken : [...spoken, last]
   if (kept.every((message) => isSilent(message, rules))) throw invalidPart(last ?? {}, SPEAK_RULE)
   return rules.needsUserMessage && kept.every(({ role }) => role === 'system') ? asUserMessages(kept) : kept

@@ -67,7 +67,7 @@ export function normalBase64(base64: string): string {
 /** A parameter of a data URL, such as the name of a file, is shorter. */
 const MAX_HEAD_CHARACTERS = 1_024
 /** The head of a data URL, whose parameters can hold commas, too. */
-const BASE64_MARK = /^\s*data:[^]*?;\s*base64\s*,/i
+const BASE64_MARK = /^\s*data:.*?;\s*base64\s*,/is
 
 const TYPES_BY_ENDING: ReadonlyMap<string, string> = new Map([
   ['png', 'image/png'],

@@ -261,7 +261,7 @@ class MessageEvents extends AnswerEvents {
 }
 
 /** Events that come before anything is answered. */
-const PREAMBLE: ReadonlySet<unknown> = new Set(['message_start', 'ping'])
+const PREAMBLE: ReadonlySet<unknown> = new Set(['message_start', 'ping', 'content_block_stop'])
 
 function isPreambleOrError(event: Readonly<Record<string, unknown>>): boolean {
   return PREAMBLE.has(event.type) || isError(event) || isEmptyBlock(recordOf(event.content_block ?? event.delta))
