@@ -13,7 +13,7 @@ import type { HeaderList, Tap } from '../wire/dialect.ts'
 import { findHeader, withoutHeaders } from '../wire/headers.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
 import { readUpstreamLimits } from '../wire/upstream-limits.ts'
-import { beginsEvents, beginsJson, isPage, misdirectedAttempt } from './answer-body.ts'
+import { beginsEvents, beginsJson, isPage, isProse, misdirectedAttempt } from './answer-body.ts'
 import { type ErrorAnswer, errorCodeOf, type FailedAttempt } from './attempts.ts'
 import { type Dispatch, tapFor } from './dispatch.ts'
 import { headersOfJson, readErrorAnswer, readRefusal } from './error-answers.ts'
@@ -300,6 +300,8 @@ export class UpstreamAttempt implements AnswerListener {
   }
 
   #endDocument(tap: Tap, body: Buffer, plain: Buffer | undefined): void {
+    // Words of something between the gateway and the provider, such as `upstream connect error`.
+    if (plain && !this.dispatch.isHandled && isProse(plain)) return this.#listener.onBroken('no JSON')
     const passed = plain && readDocument(tap, plain)
     if (!tap.failed) this.#listener.onDocument(body, passed)
     // If no other attempt follows, the caller gets a part of an answer as it came.

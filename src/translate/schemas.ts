@@ -59,7 +59,8 @@ class SchemaAdapter {
     this.#root = root
   }
 
-  adaptRoot(schema: JsonObject): { readonly schema: JsonObject; readonly words: string } {
+  adaptRoot(original: JsonObject): { readonly schema: JsonObject; readonly words: string } {
+    const schema = withoutNulls(original)
     if (this.#rules.root === 'any') return { schema: this.#adapt(schema, 0), words: '' }
     const refused = Object.entries(schema).filter(([keyword]) => ROOT_REFUSED.includes(keyword))
     const { description, ...merged } = mergeBranches(schema)

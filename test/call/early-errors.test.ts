@@ -141,6 +141,24 @@ describe.each(Object.keys(FORMS))('an error %s', (form) => {
   )
 })
 
+describe('plain text in place of an answer', () => {
+  it.each([
+    ['text/plain', true],
+    ['text/plain', false],
+    ['text/event-stream', true],
+  ])('of type %s (streamed: %s) is answered by the next target', async (type, stream) => {
+    for (const [caller, provider] of PAIRS) {
+      const script = says(type, 'upstream connect error or disconnect/reset before headers')
+      const other = otherThan(provider)
+      const aliases = { both: { targets: [`${provider}/m`, `${other}/m`], retries: 0 } }
+      const routing = await openRouting({ respond: only(provider, script), file: { aliases } })
+      const answer = await routing.send({ stream }, {}, caller)
+      expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([200, `${other}/m`])
+      expect(await answer.text()).not.toContain('upstream')
+    }
+  })
+})
+
 describe('a whole 200 that is an error', () => {
   it.each(PAIRS)('to a client of %s, from %s, has its status', async (caller, provider) => {
     const routing = await openRouting({ respond: says('application/json', JSON.stringify(OVERLOADED[provider].error)) })

@@ -238,6 +238,20 @@ describe('what a history echoes is never a need', () => {
     }
     for (const target of ['openai.chat', 'gemini.generateContent'] as const)
       expect(translate('anthropic.messages', target, fields).text).toContain('The tool WebFetch is available now.')
+    // By the name under which the tool is sent.
+    const long = `mcp__${'x'.repeat(80)}`
+    const longContent = [{ type: 'tool_reference', tool_name: long }]
+    const [, , last] = fields.messages
+    const { json, text } = translate('anthropic.messages', 'openai.chat', {
+      tools: [{ name: long, defer_loading: true, input_schema: { type: 'object' } }],
+      messages: [
+        ...fields.messages.slice(0, 2),
+        { ...last, content: [{ type: 'tool_result', tool_use_id: 'u1', content: longContent }] },
+      ],
+    })
+    const [tool] = Array.isArray(json.tools) ? json.tools.map(recordOf) : []
+    expect(text).toContain(`The tool ${String(recordOf(tool?.function).name)} is available now.`)
+    expect(text).not.toContain(long)
   })
 })
 
@@ -561,6 +575,16 @@ describe('schemas', () => {
     })
   })
 
+  test('absent keywords may be written as null, and long words are cut', () => {
+    const empty = { type: 'object', properties: null, required: null, description: null }
+    expect(translate('openai.chat', 'anthropic.messages', IN_TOOL['openai.chat'](empty)).text).toContain(
+      '"input_schema":{"type":"object"}',
+    )
+    const long = { type: 'object', properties: {}, anyOf: [{ description: 'x'.repeat(1_000_000) }] }
+    const { body } = translate('openai.chat', 'anthropic.messages', IN_TOOL['openai.chat'](long))
+    expect(body.length).toBeLessThan(10_000)
+  })
+
   test('places that references name become definitions, so that they can be moved', () => {
     const inner = { type: 'object', properties: { a: { type: 'string' } }, required: ['a'] }
     const referring = {
@@ -601,6 +625,15 @@ describe('schemas', () => {
     expect(
       catchProblem(() => translate('openai.chat', 'anthropic.messages', IN_FORMAT['openai.chat'](looped))),
     ).toMatchObject({ code: 'unsupported' })
+  })
+
+  test('alternatives of tens of thousands are merged in little time', () => {
+    const branches = Array.from({ length: 20_000 }, (_, index) => ({ properties: { a: { const: index } } }))
+    const names = Array.from({ length: 40_000 }, (_, index) => `r${index}`)
+    const startedMs = performance.now()
+    for (const anyOf of [branches, [{ required: names }, { required: names.toReversed() }]])
+      translate('openai.chat', 'anthropic.messages', IN_TOOL['openai.chat']({ type: 'object', anyOf }))
+    expect(performance.now() - startedMs).toBeLessThan(5_000)
   })
 
   test('are adapted in time linear in their size, however they refer to themselves', () => {
@@ -782,6 +815,30 @@ describe('media', () => {
       expect(text).toMatch(target === 'openai.chat' ? `data:${expected};base64,${base64}` : expected)
       expect(text).toContain(base64)
     }
+  })
+
+  test('a name with a comma in a data URL, base64 without a URL, and the ending of a URL tell the type', () => {
+    const named = { image_url: { url: 'data:image/jpg;name=a,b.jpg;base64,/9j/4A==' } }
+    const bare = { file: { file_data: 'JVBERi0=', filename: 'a.pdf' } }
+    for (const target of ['anthropic.messages', 'gemini.generateContent'] as const)
+      for (const [part, type, data] of [
+        [{ type: 'image_url', ...named }, 'image/jpeg', '"/9j/4A=="'],
+        [{ type: 'file', ...bare }, 'application/pdf', '"JVBERi0="'],
+      ] as const) {
+        const { text } = translate('openai.chat', target, { messages: [{ role: 'user', content: [part] }] })
+        expect(text).toContain(type)
+        expect(text).toContain(data)
+      }
+    const linked = { contents: [{ role: 'user', parts: [{ fileData: { fileUri: 'https://a/b.GIF?c' } }] }] }
+    expect(translate('gemini.generateContent', 'openai.chat', linked).text).toContain('"url":"https://a/b.GIF?c"')
+  })
+
+  test('OpenAI hears WAV and MP3; the models of routers hear more', () => {
+    const heard = (type: string, model?: string) =>
+      translate('gemini.generateContent', 'openai.chat', IN_PART['gemini.generateContent'](type, 'AAAA'), model).text
+    expect(heard('audio/mpeg')).toContain('"format":"mp3"')
+    expect(heard('audio/x-m4a', 'google/gemini-3.5-flash')).toContain('"format":"m4a"')
+    expect(catchProblem(() => heard('audio/x-m4a'))).toMatchObject({ param: 'contents[0].parts[1]' })
   })
 
   test('text of any type is text, and a data URL is data', () => {
