@@ -555,9 +555,12 @@ describe('schemas', () => {
       ['any value', object({ a: { description: 'any' } })],
       [
         'a combination that brings properties',
-        object({ a: object({}, { allOf: [{ if: {}, else: object({ b: TEXT_SCHEMA }) }] }) }),
+        object({ a: object({ c: TEXT_SCHEMA }, { allOf: [{ if: {}, else: object({ b: TEXT_SCHEMA }) }] }) }),
       ],
-      ['properties by a pattern', object({ a: object({}, { patternProperties: { '^x': TEXT_SCHEMA } }) })],
+      [
+        'properties by a pattern',
+        object({ a: object({ c: TEXT_SCHEMA }, { patternProperties: { '^x': TEXT_SCHEMA } }) }),
+      ],
       ['too many levels', deep(11)],
       ['too many properties', object(many(5_001))],
       ['too many values', object({ a: { type: 'string', enum: Object.keys(many(1_001)) } })],
