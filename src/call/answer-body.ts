@@ -58,13 +58,18 @@ export function isPage(body: Buffer): boolean {
   return !beginsJson(body) && /^(?:\xef\xbb\xbf)?\s*</.test(beginningOf(body))
 }
 
+/** True for plain text, which is no answer of any API: an answer begins as an object, an array or an event. */
+export function isProse(body: Buffer): boolean {
+  return body.length > 0 && !beginsJson(body) && /^(?:\xef\xbb\xbf)?\s*[a-z]+\s+\S/i.test(beginningOf(body))
+}
+
 /** True for a stream of events, which begins with a field or a comment. */
 export function beginsEvents(body: Buffer): boolean {
   return !beginsJson(body) && /^(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:/.test(beginningOf(body))
 }
 
 /** True for nearly all answers, and told by one byte. */
-function beginsJson(body: Buffer): boolean {
+export function beginsJson(body: Buffer): boolean {
   return body[0] === OPEN_BRACE || body[0] === OPEN_BRACKET
 }
 

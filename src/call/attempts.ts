@@ -109,6 +109,9 @@ function isNothing({ usage, otherUsage = [], statedCost }: AnswerUsage): boolean
   return !isCounted && (statedCost?.nanoUsd ?? 0n) === 0n
 }
 
+/** What the model itself could not finish, such as a call of a tool in words that are none. */
+export const GAVE_UP_ERROR = 'model gave up'
+
 /** What a handler in the provider's place did not attempt. It says nothing about the provider. */
 export const UNMADE_ATTEMPT_ERROR = 'left to the gateway'
 

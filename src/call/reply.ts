@@ -89,7 +89,8 @@ export class Reply {
     const isTransient = status === 429 || status >= 500
     const toldMs = isTransient ? waitMsIn(plain.toString('utf8', 0, MAX_SEARCHED_BYTES)) : null
     const waitMs = attempt.limits?.retryAfterMs ?? toldMs
-    const text = translation.with.errorBody(status, plain, this.#contextOf(attempt), waitMs)
+    const { changes } = translation.context
+    const text = translation.with.errorBody(status, plain, this.#contextOf(attempt), waitMs, changes)
     this.#writeWhole(attempt, Buffer.from(text), this.#waitHeaders(attempt, waitMs))
   }
 

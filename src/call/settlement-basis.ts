@@ -4,6 +4,7 @@ import type { Settings } from '../config/settings.ts'
 import type { Certainty, Ending } from '../core/ledger-entry.ts'
 import { usageOf } from '../core/usage.ts'
 import type { AnswerUsage, Tap } from '../wire/dialect.ts'
+import { GAVE_UP_ERROR } from './attempts.ts'
 import type { UpstreamAttempt } from './upstream-attempt.ts'
 
 /** How a call is settled. */
@@ -66,7 +67,8 @@ export function documentBasis(
 ): SettlementBasis {
   const usage = tap?.answerUsage() ?? fallback
   const endingForCaller = isUnreadable ? 'failed' : ending
-  if (usage) return exactBasis(endingForCaller, usage, isUnreadable ? 'unreadable' : null)
+  const error = tap?.failureMessage === undefined ? 'unreadable' : GAVE_UP_ERROR
+  if (usage) return exactBasis(endingForCaller, usage, isUnreadable ? error : null)
   return upperBoundBasis(tap?.finished ? endingForCaller : 'failed', 'no usage')
 }
 

@@ -4,7 +4,7 @@ import { type CircuitChange, type Circuits, CLOSED_PASS } from '../core/circuit.
 import type { UpstreamLimits } from '../core/ledger-entry.ts'
 import type { Instant } from '../core/meter.ts'
 import type { Telemetry } from '../telemetry/call-events.ts'
-import { UNMADE_ATTEMPT_ERROR } from './attempts.ts'
+import { GAVE_UP_ERROR, UNMADE_ATTEMPT_ERROR } from './attempts.ts'
 import type { Dispatch } from './dispatch.ts'
 
 interface HealthParts {
@@ -21,6 +21,7 @@ const CIRCUIT_NEUTRAL_ERRORS: ReadonlySet<string> = new Set([
   'answer too large',
   // The request may be what is wrong.
   'error event',
+  GAVE_UP_ERROR,
   UNMADE_ATTEMPT_ERROR,
 ])
 

@@ -13,7 +13,7 @@ import type { HeaderList, Tap } from '../wire/dialect.ts'
 import { findHeader, withoutHeaders } from '../wire/headers.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from '../wire/taps/chunk-buffer.ts'
 import { readUpstreamLimits } from '../wire/upstream-limits.ts'
-import { beginsEvents, isPage, misdirectedAttempt } from './answer-body.ts'
+import { beginsEvents, beginsJson, isPage, isProse, misdirectedAttempt } from './answer-body.ts'
 import { type ErrorAnswer, errorCodeOf, type FailedAttempt } from './attempts.ts'
 import { type Dispatch, tapFor } from './dispatch.ts'
 import { headersOfJson, readErrorAnswer, readRefusal } from './error-answers.ts'
@@ -162,7 +162,9 @@ export class UpstreamAttempt implements AnswerListener {
 
   data(chunk: Buffer): void {
     if (this.#isClosed) return
+    const isFirst = this.firstByteAtMs === null
     this.firstByteAtMs ??= this.#parts.clock.now().monoMs
+    if (isFirst && this.#isStream && !this.#decoder && beginsJson(chunk)) this.#expectDocument()
     if (!this.#isStream) this.#collect(chunk)
     else if (this.#decoder) this.#decoder.push(chunk, () => this.#pass(chunk))
     else this.#meterAndPass(chunk)
@@ -207,6 +209,14 @@ export class UpstreamAttempt implements AnswerListener {
   #awaitContent(): void {
     this.#isStream = true
     this.#opening = new StreamOpening(this.#parts.timers, () => this.#startStream())
+  }
+
+  /** The body is one document, under the content type of events. */
+  #expectDocument(): void {
+    this.#takeOpening()
+    this.#isStream = false
+    this.headers = [...withoutHeaders(this.headers, 'content-type'), 'content-type', 'application/json']
+    this.tap = tapFor(this.dispatch, this.contentType, false)
   }
 
   #takeOpening(): Buffer {
@@ -290,6 +300,8 @@ export class UpstreamAttempt implements AnswerListener {
   }
 
   #endDocument(tap: Tap, body: Buffer, plain: Buffer | undefined): void {
+    // Words of something between the gateway and the provider, such as `upstream connect error`.
+    if (plain && !this.dispatch.isHandled && isProse(plain)) return this.#listener.onBroken('no JSON')
     const passed = plain && readDocument(tap, plain)
     if (!tap.failed) this.#listener.onDocument(body, passed)
     // If no other attempt follows, the caller gets a part of an answer as it came.

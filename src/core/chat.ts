@@ -29,6 +29,8 @@ export type CacheHint = '5m' | '1h'
 export interface TextPart {
   readonly kind: 'text'
   readonly text: string
+  /** The tool that the text names: the target's name for the tool takes the place of the caller's. */
+  readonly namedTool?: string
   readonly cache?: CacheHint
   readonly extras?: Extras
 }

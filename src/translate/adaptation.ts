@@ -1,18 +1,30 @@
 // Adaptation: puts the values of a request into the form that a target of another dialect accepts, by the table of the target. It
 // refuses, naming the place, what has no such form. A request whose target speaks the caller's dialect never comes here.
 
-import type { ChatMessage, ChatRequest, Effort, JsonObject, OutputFormat, Part, ToolDefinition } from '../core/chat.ts'
+import type {
+  ChatMessage,
+  ChatRequest,
+  Effort,
+  JsonObject,
+  OutputFormat,
+  Part,
+  TextPart,
+  ToolDefinition,
+} from '../core/chat.ts'
+import { recordOf } from '../core/json-values.ts'
 import { adaptMessages } from './adapted-messages.ts'
 import { type AnswerChanges, WRAPPED_PROPERTY } from './answer-restoration.ts'
 import { isSameJson } from './dialect-fields.ts'
 import { nearestEffort } from './efforts.ts'
 import { placedLike } from './places.ts'
 import { sentNamesOf, withArgumentNames, withPropertyNames } from './property-names.ts'
-import { hasRecursion, withoutRootReference } from './schema-references.ts'
+import { hasRecursion, withDefinitions, withoutRootReference } from './schema-references.ts'
 import { type AdaptedSchema, adaptSchema, joined, mergeAllOf } from './schemas.ts'
 import type { TargetRules } from './target-rules.ts'
 import { ToolNames } from './tool-names.ts'
 import { type ChatRequestField, unsupported } from './translator.ts'
+
+type SchemaFormat = Extract<OutputFormat, { readonly kind: 'schema' }>
 
 /** A request in the form that the target accepts. */
 export interface AdaptedRequest {
@@ -58,7 +70,7 @@ class RequestAdapter {
     const adaptedTools = this.#neededTools(tools)?.map((tool) =>
       tool.kind === 'function' ? this.#adaptTool(tool, names) : tool,
     )
-    const spoken = adaptMessages(named, this.#rules, notes).map((message) => this.#adaptArguments(message))
+    const spoken = adaptMessages(named, this.#rules, this.#model, notes).map((message) => this.#adaptArguments(message))
     const hinted = this.#limitCacheHints(adaptedTools, spoken)
     return {
       request: {
@@ -148,23 +160,36 @@ class RequestAdapter {
 
   #adaptFormat(format: OutputFormat): OutputFormat {
     if (format.kind === 'json') return format
-    const { outputSchema, strictOutputSchema } = this.#rules
-    const rules = format.strict && strictOutputSchema ? strictOutputSchema : outputSchema
-    if (rules.refusesRecursion && hasRecursion(format.schema))
+    const { outputSchema } = this.#rules
+    const defined = withDefinitions(format.schema)
+    if (outputSchema.refusesRecursion && hasRecursion(defined))
       throw unsupported('format', 'The target model does not support schemas that refer to themselves.')
-    const named = withoutRootReference(format.schema)
-    const root = Array.isArray(named.allOf) ? mergeAllOf(named, format.schema) : named
-    const isWrapped = rules.root === 'plainObject' && !isPlainObject(root)
-    const original = isWrapped ? wrapped(root) : root
-    const firstForm = adaptSchema(original, rules)
-    const isLoose = format.strict === true && rules === strictOutputSchema && !firstForm.fits
-    if (isLoose) this.#dropped.add('strict')
-    const form = isLoose ? adaptSchema(original, outputSchema) : firstForm
-    this.#isWrapped = isWrapped
+    const named = withoutRootReference(defined)
+    const root = Array.isArray(named.allOf) ? mergeAllOf(named, defined) : named
+    this.#isWrapped = outputSchema.root === 'plainObject' && !isPlainObject(root)
+    const original = this.#isWrapped ? wrapped(withDefinitions(root, true)) : root
+    const strictForm = this.#strictFormat(format, original)
+    const form = strictForm ?? adaptSchema(original, outputSchema)
     if (!isSameJson(form.schema, format.schema)) this.#adapted.add('format')
     const description = joined(form.schema.description, form.rootWords)
     const schema = description === '' ? form.schema : { ...form.schema, description }
-    return { ...format, schema, ...(isLoose && { strict: false }) }
+    const strict = strictForm ? true : format.strict && this.#rules.strictOutputSchema ? false : format.strict
+    return { ...format, schema, ...(strict !== undefined && { strict }) }
+  }
+
+  /**
+   * Undefined if the schema is not to be enforced, or cannot be. Other dialects enforce every schema, so their formats say nothing
+   * of it; a schema that this target does not enforce is then an adapted one.
+   */
+  #strictFormat(format: SchemaFormat, original: JsonObject): AdaptedSchema | undefined {
+    const { strictOutputSchema, hasStrictFormat } = this.#rules
+    if (!strictOutputSchema || format.strict === false) return undefined
+    const canBeStrict = format.strict === true || hasStrictFormat?.(this.#model) === true
+    const form = canBeStrict && !isOpenObject(original) ? adaptSchema(original, strictOutputSchema) : undefined
+    if (form?.fits) return form
+    if (format.strict) this.#dropped.add('strict')
+    else this.#adapted.add('format')
+    return undefined
   }
 
   #adaptEffort(effort: Effort): Effort {
@@ -210,14 +235,27 @@ function renamed(message: ChatMessage, names: ToolNames): ChatMessage {
 }
 
 function renamedPart(part: Part, names: ToolNames): Part {
-  if (part.kind !== 'toolCall' && part.kind !== 'toolResult') return part
-  return placedLike({ ...part, name: names.sentName(part.name) }, part)
+  if (part.kind === 'toolCall') return placedLike({ ...part, name: names.sentName(part.name) }, part)
+  if (part.kind !== 'toolResult') return part
+  const parts = part.parts.map((inner) => (inner.kind === 'text' ? renamedText(inner, names) : inner))
+  return placedLike({ ...part, name: names.sentName(part.name), parts }, part)
+}
+
+function renamedText(part: TextPart, names: ToolNames): TextPart {
+  const { namedTool, text } = part
+  if (!namedTool) return part
+  return placedLike({ ...part, text: text.replace(namedTool, () => names.sentName(namedTool)) }, part)
 }
 
 /** Whether a schema is one of an object, or of an object with conditions beside its properties. */
 function isPlainObject(schema: JsonObject): boolean {
   if (schema.type !== 'object') return schema.type === undefined && schema.properties !== undefined
   return schema.properties !== undefined || !['anyOf', 'oneOf', 'allOf', 'enum'].some((keyword) => keyword in schema)
+}
+
+/** Whether a schema is one of any object: closed, the object would have to be empty. */
+function isOpenObject({ properties, additionalProperties }: JsonObject): boolean {
+  return Object.keys(recordOf(properties)).length === 0 && additionalProperties !== false
 }
 
 /** The schema of an object whose only property has this schema. Definitions stay at the root, where references find them. */

@@ -3,7 +3,7 @@
 
 import type { ChatMessage, MediaPart, Part, TextPart, ToolCallPart, ToolResultPart } from '../core/chat.ts'
 import { parseJsonObject } from './arguments.ts'
-import { mediaTypeOf, normalBase64, normalMediaType, parseDataUrl } from './media-types.ts'
+import { mediaTypeOf, mediaTypeOfUrl, normalBase64, normalMediaType, parseDataUrl } from './media-types.ts'
 import { placedLike } from './places.ts'
 import type { TargetRules } from './target-rules.ts'
 import { type ChatRequestField, invalidPart, unsupportedPart } from './translator.ts'
@@ -15,17 +15,23 @@ interface Notes {
 }
 
 /** Throws Problem, naming the place, for media that the target does not accept, and for a conversation that says nothing. */
-export function adaptMessages(messages: readonly ChatMessage[], rules: TargetRules, notes: Notes): ChatMessage[] {
-  const adapter = new MessageAdapter(rules, notes)
+export function adaptMessages(
+  messages: readonly ChatMessage[],
+  rules: TargetRules,
+  model: string,
+  notes: Notes,
+): ChatMessage[] {
+  const adapter = new MessageAdapter(rules, model, notes)
   const adapted = messages.map((message, index) =>
     placedLike(adapter.adaptMessage(message, index === messages.length - 1), message),
   )
   const last = adapted.at(-1)
-  // A last message that says nothing cannot be left out: the model would continue its own answer.
-  if (last?.role === 'user' && isSilent(last, rules)) throw invalidPart(last, SPEAK_RULE)
-  const kept = adapted.filter(
-    (message, index) => message === last || !isSilent(message, rules) || wasEmpty(messages[index]),
-  )
+  const spoken = adapted.filter((message, index) => !isSilent(message, rules) || wasEmpty(messages[index]))
+  // A last message that says nothing cannot be left out after an answer: the model would continue the answer.
+  const isSilentEnd = last?.role === 'user' && isSilent(last, rules)
+  if (isSilentEnd && spoken.findLast(({ role }) => role !== 'system')?.role !== 'user')
+    throw invalidPart(last, SPEAK_RULE)
+  const kept = isSilentEnd || !last || spoken.at(-1) === last ? spoken : [...spoken, last]
   if (kept.every((message) => isSilent(message, rules))) throw invalidPart(last ?? {}, SPEAK_RULE)
   return rules.needsUserMessage && kept.every(({ role }) => role === 'system') ? asUserMessages(kept) : kept
 }
@@ -49,10 +55,12 @@ function asUserMessages(messages: readonly ChatMessage[]): ChatMessage[] {
 
 class MessageAdapter {
   readonly #rules: TargetRules
+  readonly #model: string
   readonly #notes: Notes
 
-  constructor(rules: TargetRules, notes: Notes) {
+  constructor(rules: TargetRules, model: string, notes: Notes) {
     this.#rules = rules
+    this.#model = model
     this.#notes = notes
   }
 
@@ -109,7 +117,8 @@ class MessageAdapter {
   }
 
   #adaptLinked(part: MediaPart, url: string): MediaPart {
-    const mediaType = normalMediaType(part.mediaType)
+    const isUnnamed = normalMediaType(part.mediaType) === '*/*'
+    const mediaType = isUnnamed ? mediaTypeOfUrl(part.mediaType, url) : normalMediaType(part.mediaType)
     const isNamed = !mediaType.endsWith('/*')
     if (isNamed && !this.#accepts(mediaType))
       throw unsupportedPart(
@@ -123,7 +132,8 @@ class MessageAdapter {
 
   #accepts(mediaType: string): boolean {
     const { accepted } = this.#rules.media
-    return accepted.some((type) => (type.endsWith('/') ? mediaType.startsWith(type) : mediaType === type))
+    const all = [...accepted, ...(this.#rules.media.acceptedBy?.(this.#model) ?? [])]
+    return all.some((type) => (type.endsWith('/') ? mediaType.startsWith(type) : mediaType === type))
   }
 
   /** The cache hint of a text that is left out goes to the part before it. */

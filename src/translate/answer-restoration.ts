@@ -1,7 +1,7 @@
 // Answer restoration: undoes in an answer what the adaptation changed in its request: the names of tools and of their
 // arguments, and the object around an answer whose schema is no object's.
 
-import type { ChatEvent, ChatResponse, Part } from '../core/chat.ts'
+import type { ChatError, ChatEvent, ChatResponse, Part } from '../core/chat.ts'
 import { BracketTracker } from './bracket-tracker.ts'
 import { withArgumentNames } from './property-names.ts'
 
@@ -16,6 +16,13 @@ export interface AnswerChanges {
   readonly argumentNames: ReadonlyMap<string, ReadonlyMap<string, string>>
   /** True: the answer is the property `value` of an object. */
   readonly isWrapped: boolean
+}
+
+/** A provider's error by the caller's names of its tools. */
+export function withCallerNames(error: ChatError, { toolNames }: AnswerChanges): ChatError {
+  let { message } = error
+  for (const [sent, own] of toolNames) if (message.includes(sent)) message = message.replaceAll(sent, () => own)
+  return message === error.message ? error : { ...error, message }
 }
 
 /** Longer arguments are passed on as they are. */
@@ -56,6 +63,8 @@ export class AnswerRestorer {
         return [this.#startCall(event)]
       case 'arguments':
         return this.#holdArguments(event)
+      case 'error':
+        return [{ ...event, error: withCallerNames(event.error, this.#changes) }]
       case 'stop':
         return [...this.#releaseAll(event.choice), event]
     }

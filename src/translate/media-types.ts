@@ -22,6 +22,10 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
   ['audio/mpeg', 'audio/mp3'],
   ['audio/mpeg3', 'audio/mp3'],
   ['audio/x-mp3', 'audio/mp3'],
+  ['audio/x-m4a', 'audio/m4a'],
+  ['audio/x-flac', 'audio/flac'],
+  ['audio/x-aac', 'audio/aac'],
+  ['audio/x-aiff', 'audio/aiff'],
 ])
 /** The first characters of files in base64, by type. */
 const BEGINNINGS: readonly (readonly [string, string])[] = [
@@ -60,9 +64,34 @@ export function normalBase64(base64: string): string {
   return base64.replace(/\s+/g, '').replaceAll('-', '+').replaceAll('_', '/')
 }
 
+/** A parameter of a data URL, such as the name of a file, is shorter. */
+const MAX_HEAD_CHARACTERS = 1_024
+/** The head of a data URL, whose parameters can hold commas, too. */
+const BASE64_MARK = /^\s*data:.*?;\s*base64\s*,/is
+
+const TYPES_BY_ENDING: ReadonlyMap<string, string> = new Map([
+  ['png', 'image/png'],
+  ['jpg', 'image/jpeg'],
+  ['jpeg', 'image/jpeg'],
+  ['gif', 'image/gif'],
+  ['webp', 'image/webp'],
+  ['heic', 'image/heic'],
+  ['heif', 'image/heif'],
+  ['pdf', 'application/pdf'],
+])
+
+/** The normal type; if it says nothing, the type that the ending of the URL tells. */
+export function mediaTypeOfUrl(mediaType: string, url: string): string {
+  const normal = normalMediaType(mediaType)
+  if (!isVague(normal)) return normal
+  const [, ending = ''] = /\.(\w{3,4})(?:[?#]|$)/.exec(url) ?? []
+  return TYPES_BY_ENDING.get(ending.toLowerCase()) ?? normal
+}
+
 /** The data of a data URL, with or without parameters, in base64 or percent-encoded; undefined for any other URL. */
 export function parseDataUrl(url: string): InlineData | undefined {
-  const comma = url.indexOf(',')
+  const marked = BASE64_MARK.exec(url.slice(0, MAX_HEAD_CHARACTERS))
+  const comma = marked ? marked[0].length - 1 : url.indexOf(',')
   if (comma < 0 || !/^\s*data:/i.test(url.slice(0, 16))) return undefined
   const [mediaType = '', ...parameters] = url.slice(url.indexOf(':') + 1, comma).split(';')
   const data = url.slice(comma + 1)

@@ -4,8 +4,8 @@
 import type { JsonObject } from '../core/chat.ts'
 import { isRecord, recordOf } from '../core/json-values.ts'
 import { isSameJson, jsonOf } from './dialect-fields.ts'
-import { hasRecursion, withoutRootReference } from './schema-references.ts'
-import type { SchemaRules } from './target-rules.ts'
+import { hasRecursion, withDefinitions, withoutRootReference } from './schema-references.ts'
+import type { SchemaRules, SchemaSize } from './target-rules.ts'
 
 /** A schema in the form that the target accepts. */
 export interface AdaptedSchema {
@@ -27,14 +27,22 @@ const SCHEMA_KEYWORDS = ['items', 'additionalProperties', 'not', 'if', 'then', '
 const LIST_KEYWORDS = ['anyOf', 'oneOf', 'allOf', 'prefixItems']
 const MAP_KEYWORDS = ['properties', '$defs', 'definitions', 'patternProperties', 'dependentSchemas']
 const TYPING_KEYWORDS = ['type', 'anyOf', 'oneOf', 'allOf', 'enum', 'const', '$ref']
+const TYPES = ['type', 'anyOf', 'oneOf', 'allOf', '$ref']
 const COMBINATIONS = ['anyOf', 'oneOf', 'allOf']
 const ROOT_REFUSED = [...COMBINATIONS, 'not', 'enum', 'const', 'if', 'then', 'else']
+/** Keywords that can bring properties: a closed object without the keyword refuses what the original accepts. */
+const BRINGS_PROPERTIES = new Set([...COMBINATIONS, 'if', 'then', 'else', 'patternProperties', 'dependentSchemas'])
+const CAN_BE_NULL = new Set(['const', 'default', 'example'])
+/** Longer words are cut: a description is no place for a whole schema. */
+const MAX_WORDS_CHARACTERS = 2_000
 
 /** @param rules what the target accepts in this place */
 export function adaptSchema(original: JsonObject, rules: SchemaRules): AdaptedSchema {
-  const adapter = new SchemaAdapter(rules, original)
-  const { schema, words } = adapter.adaptRoot(withoutRootReference(original))
-  const fits = adapter.fits && !(rules.refusesRecursion && hasRecursion(original))
+  const defined = withDefinitions(original)
+  const adapter = new SchemaAdapter(rules, defined)
+  const { schema, words } = adapter.adaptRoot(withoutRootReference(defined))
+  const isSmall = !rules.size || isWithin(schema, rules.size)
+  const fits = adapter.fits && isSmall && !(rules.refusesRecursion && hasRecursion(defined))
   return { schema, isChanged: !isSameJson(schema, original), fits, rootWords: words }
 }
 
@@ -51,7 +59,8 @@ class SchemaAdapter {
     this.#root = root
   }
 
-  adaptRoot(schema: JsonObject): { readonly schema: JsonObject; readonly words: string } {
+  adaptRoot(original: JsonObject): { readonly schema: JsonObject; readonly words: string } {
+    const schema = withoutNulls(original)
     if (this.#rules.root === 'any') return { schema: this.#adapt(schema, 0), words: '' }
     const refused = Object.entries(schema).filter(([keyword]) => ROOT_REFUSED.includes(keyword))
     const { description, ...merged } = mergeBranches(schema)
@@ -83,7 +92,7 @@ class SchemaAdapter {
         kept.set(keyword, this.#adaptValue(keyword, value, level))
       else if (!SILENT_KEYWORDS.test(keyword)) removed.push([keyword, value])
     }
-    this.#completeObject(schema, kept, removed)
+    this.#completeObject(schema, kept, removed, level)
     if (this.#rules.needsItems && schema.type === 'array' && !kept.has('items')) kept.set('items', {})
     const words = wordsOf(removed)
     if (words !== '') kept.set('description', joined(kept.get('description'), words))
@@ -97,10 +106,11 @@ class SchemaAdapter {
   }
 
   #acceptsValue(keyword: string, value: unknown): boolean {
-    const { formats, maxMinItems } = this.#rules
+    const { formats, maxMinItems, refusedPattern } = this.#rules
     if (keyword === 'format') return !formats || formats.has(String(value))
     if (keyword === 'enum')
       return !this.#rules.keywords || listOf(value).every((choice) => typeof choice !== 'object' || choice === null)
+    if (keyword === 'pattern') return !refusedPattern?.test(String(value))
     if (keyword === 'minItems') return maxMinItems === undefined || Number(value) <= maxMinItems
     return true
   }
@@ -116,7 +126,7 @@ class SchemaAdapter {
   /** Writes older spellings as JSON Schema 2020-12, and keywords that the target lacks as others that mean the same. */
   #modernise(schema: JsonObject): JsonObject {
     const { keywords } = this.#rules
-    let modern = withNumericBounds(withNull(schema))
+    let modern = withNumericBounds(withNull(withoutNulls(schema)))
     if (Array.isArray(modern.items)) {
       const { items, additionalItems, ...rest } = modern
       modern = { ...rest, prefixItems: items, ...(additionalItems === undefined ? {} : { items: additionalItems }) }
@@ -146,7 +156,8 @@ class SchemaAdapter {
 
   /** A schema for any value becomes one for any plain value, if every schema needs a type. */
   #withType(schema: JsonObject): JsonObject {
-    if (!this.#rules.needsType || TYPING_KEYWORDS.some((keyword) => schema[keyword] !== undefined)) return schema
+    if (!this.#rules.needsType) return schema
+    if (TYPING_KEYWORDS.some((keyword) => schema[keyword] !== undefined)) return withTypeOfValues(schema)
     if (isRecord(schema.properties)) return { type: 'object', ...schema }
     if (schema.items !== undefined) return { type: 'array', ...schema }
     this.fits = false
@@ -154,7 +165,7 @@ class SchemaAdapter {
   }
 
   /** @param removed gets what an object is not allowed to say */
-  #completeObject(schema: JsonObject, kept: Map<string, unknown>, removed: [string, unknown][]): void {
+  #completeObject(schema: JsonObject, kept: Map<string, unknown>, removed: [string, unknown][], level: number): void {
     const properties = recordOf(schema.properties)
     const names = Object.keys(properties)
     const isObject = schema.type === 'object' || isRecord(schema.properties) || listOf(schema.type).includes('object')
@@ -162,14 +173,20 @@ class SchemaAdapter {
     const { closesObjects, requiresAllProperties, requiresDeclaredProperties } = this.#rules
     if (closesObjects) {
       const { additionalProperties: others } = schema
-      if (isRecord(others) || (others === true && names.length === 0)) {
-        removed.push(['additionalProperties', others])
+      // Only at the root of a tool is an object without properties one that holds none.
+      const isOpen = names.length === 0 && (others === true || (others === undefined && level > 0))
+      if (isRecord(others) || isOpen) {
+        if (others !== undefined) removed.push(['additionalProperties', others])
         this.fits = false
       }
+      if (removed.some(([keyword]) => BRINGS_PROPERTIES.has(keyword))) this.fits = false
       kept.set('additionalProperties', false)
     }
     const required = listOf(schema.required)
-    if (requiresAllProperties && names.some((name) => !required.includes(name))) this.fits = false
+    if (requiresAllProperties && names.length > 0) {
+      const requiredNames = new Set(required)
+      if (names.some((name) => !requiredNames.has(name))) this.fits = false
+    }
     if (
       (requiresDeclaredProperties || requiresAllProperties) &&
       required.some((name) => !Object.hasOwn(properties, String(name)))
@@ -190,7 +207,49 @@ function onlyReference(schema: JsonObject, adapt: (value: unknown) => unknown): 
 /** Keywords and their values as text: `{minLength: 3, pattern: "^a"}`. Empty if there are none. */
 function wordsOf(keywords: readonly (readonly [string, unknown])[]): string {
   if (keywords.length === 0) return ''
-  return `{${keywords.map(([keyword, value]) => `${keyword}: ${jsonOf(value)}`).join(', ')}}`
+  const words = keywords.map(([keyword, value]) => `${keyword}: ${jsonOf(value)}`).join(', ')
+  const isLong = words.length > MAX_WORDS_CHARACTERS
+  return `{${isLong ? `${words.slice(0, MAX_WORDS_CHARACTERS).toWellFormed()}…` : words}}`
+}
+
+/** Values of a schema without a type name the type: the types of `enum` and `const`. */
+function withTypeOfValues(schema: JsonObject): JsonObject {
+  const values = Array.isArray(schema.enum) ? schema.enum : schema.const === undefined ? [] : [schema.const]
+  if (values.length === 0 || TYPES.some((keyword) => schema[keyword] !== undefined)) return schema
+  const types = [...new Set(values.map((value) => (value === null ? 'null' : typeof value)))]
+  if (types.includes('object')) return schema
+  return { type: types.length === 1 ? types[0] : types, ...schema }
+}
+
+/** Whether a schema is within the sizes that the target accepts. Takes time linear in the size of the schema. */
+function isWithin(schema: JsonObject, size: SchemaSize): boolean {
+  const counts = { properties: 0, enumValues: 0, characters: 0 }
+  const isShallow = (value: unknown, level: number): boolean => {
+    if (!isRecord(value)) return true
+    if (level > size.maxLevels) return false
+    const { properties, $defs, definitions, items, anyOf, enum: values } = value
+    const names = Object.keys(recordOf(properties))
+    counts.properties += names.length
+    for (const name of names) counts.characters += name.length
+    for (const choice of [...listOf(values), value.const]) {
+      counts.enumValues += choice === undefined ? 0 : 1
+      counts.characters += typeof choice === 'string' ? choice.length : 0
+    }
+    const deeper = [...Object.values(recordOf(properties)), items]
+    const asDeep = listOf(anyOf)
+    const definedApart = [recordOf($defs), recordOf(definitions)].flatMap((record) => Object.values(record))
+    return (
+      deeper.every((inner) => isShallow(inner, level + 1)) &&
+      asDeep.every((inner) => isShallow(inner, level)) &&
+      definedApart.every((inner) => isShallow(inner, 1))
+    )
+  }
+  return (
+    isShallow(schema, 1) &&
+    counts.properties <= size.maxProperties &&
+    counts.enumValues <= size.maxEnumValues &&
+    counts.characters <= size.maxCharacters
+  )
 }
 
 /** A description with more words after it. */
@@ -200,6 +259,13 @@ export function joined(description: unknown, words: unknown): string {
 
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : []
+}
+
+/** Without the keywords of null, which some generators write for absent ones. */
+function withoutNulls(schema: JsonObject): JsonObject {
+  const isAbsent = ([keyword, value]: [string, unknown]) => value === null && !CAN_BE_NULL.has(keyword)
+  const entries = Object.entries(schema)
+  return entries.some(isAbsent) ? Object.fromEntries(entries.filter((entry) => !isAbsent(entry))) : schema
 }
 
 /** OpenAPI's `nullable` as a type. */
@@ -271,30 +337,47 @@ export function mergeAllOf(schema: JsonObject, root: JsonObject): JsonObject {
 function mergeBranches(schema: JsonObject): JsonObject {
   const branches = COMBINATIONS.flatMap((keyword) => listOf(schema[keyword]).map(recordOf))
   const own = Object.fromEntries(Object.entries(schema).filter(([keyword]) => !ROOT_REFUSED.includes(keyword)))
-  const properties = new Map<string, unknown>(Object.entries(recordOf(schema.properties)))
+  const values = new Map<string, unknown[]>(
+    Object.entries(recordOf(schema.properties)).map(([name, value]) => [name, [value]]),
+  )
   for (const branch of branches)
     for (const [name, value] of Object.entries(recordOf(branch.properties))) {
-      const known = properties.get(name)
-      if (known === undefined) properties.set(name, value)
-      else if (!isSameJson(known, value)) properties.set(name, alternatives(known, value))
+      const known = values.get(name)
+      if (known) known.push(value)
+      else values.set(name, [value])
     }
+  const properties = [...values].map(([name, choices]) => [name, oneOrAnyOf(choices)])
   const required = new Set([
     ...listOf(schema.required),
     ...listOf(schema.allOf).flatMap((part) => listOf(recordOf(part).required)),
   ])
   for (const keyword of ['anyOf', 'oneOf']) {
-    const [first, ...others] = listOf(schema[keyword]).map((branch) => listOf(recordOf(branch).required))
-    for (const name of first ?? []) if (others.every((names) => names.includes(name))) required.add(name)
+    const [first, ...rest] = listOf(schema[keyword]).map((branch) => listOf(recordOf(branch).required))
+    const others = rest.map((names) => new Set(names))
+    for (const name of first ?? []) if (others.every((names) => names.has(name))) required.add(name)
   }
   return {
     ...own,
-    ...(properties.size > 0 ? { properties: Object.fromEntries(properties) } : {}),
+    ...(properties.length > 0 ? { properties: Object.fromEntries(properties) } : {}),
     ...(required.size > 0 ? { required: [...required] } : {}),
   }
 }
 
-function alternatives(known: unknown, value: unknown): JsonObject {
-  const { anyOf, ...rest } = recordOf(known)
-  const list = Array.isArray(anyOf) && Object.keys(rest).length === 0 ? anyOf : [known]
-  return { anyOf: list.some((other) => isSameJson(other, value)) ? list : [...list, value] }
+/** More different schemas of one property are no help to a model: the property then takes any value. */
+const MAX_ALTERNATIVES = 64
+
+/** The schemas that a property has in different branches as one. */
+function oneOrAnyOf(schemas: readonly unknown[]): unknown {
+  const different: unknown[] = []
+  for (const schema of schemas.flatMap(alternativesIn)) {
+    if (different.some((other) => isSameJson(other, schema))) continue
+    if (different.length === MAX_ALTERNATIVES) return {}
+    different.push(schema)
+  }
+  return different.length === 1 ? different[0] : { anyOf: different }
+}
+
+function alternativesIn(schema: unknown): readonly unknown[] {
+  const { anyOf, ...rest } = recordOf(schema)
+  return Array.isArray(anyOf) && Object.keys(rest).length === 0 ? anyOf : [schema]
 }

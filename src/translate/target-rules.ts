@@ -4,12 +4,26 @@
 import type { Effort } from '../core/chat.ts'
 import type { PropertyNameRules } from './property-names.ts'
 
+/** How large a schema can be. */
+export interface SchemaSize {
+  /** Of objects and arrays in each other. */
+  readonly maxLevels: number
+  readonly maxProperties: number
+  readonly maxEnumValues: number
+  /** Of all names of properties and all values of `enum` and `const`. */
+  readonly maxCharacters: number
+}
+
 /** Which JSON schemas are accepted in one place of a request. What is not accepted is told in the description instead. */
 export interface SchemaRules {
   /** The accepted keywords; absent: all keywords. */
   readonly keywords?: ReadonlySet<string>
   /** The accepted values of `format`; absent: all of them. */
   readonly formats?: ReadonlySet<string>
+  /** Matches a `pattern` that is not accepted. */
+  readonly refusedPattern?: RegExp
+  /** A larger schema does not fit. */
+  readonly size?: SchemaSize
   /** The largest accepted `minItems`. Absent: there is no largest. */
   readonly maxMinItems?: number
   /** The schema at the root. `plainObject`: of type object, without a combination of schemas. `any`: every schema. */
@@ -42,6 +56,8 @@ export interface ToolNameRules {
 /** Which media types are accepted. A type that ends with a slash stands for all that begin with it. */
 export interface MediaRules {
   readonly accepted: readonly string[]
+  /** What some models accept beside it. */
+  readonly acceptedBy?: (model: string) => readonly string[]
   /** Says what is accepted: completes `The target model accepts …`. */
   readonly summary: string
   /** Matches the URLs that are accepted. */
@@ -61,6 +77,8 @@ export interface TargetRules {
   readonly outputSchema: SchemaRules
   /** The format of the answer, if it is strict; absent: as `outputSchema`. */
   readonly strictOutputSchema?: SchemaRules
+  /** Whether the model keeps to a schema only if the format is strict, and has that mode. Absent: no such mode is needed. */
+  readonly hasStrictFormat?: (model: string) => boolean
   /** The maximum of strict tools in a request. */
   readonly maxStrictTools?: number
   readonly media: MediaRules

@@ -5,7 +5,7 @@ import { hasMoreValuesThan, parseFirstObject, parseObject } from '../core/json-v
 import { Problem } from '../core/problem.ts'
 import type { ErrorContext, RequestLine, Tap } from '../wire/dialect.ts'
 import { adaptRequest } from './adaptation.ts'
-import type { AnswerChanges } from './answer-restoration.ts'
+import { type AnswerChanges, withCallerNames } from './answer-restoration.ts'
 import { TranslatedTap } from './translated-tap.ts'
 import type { ChatRequestField, RequestTarget, ResponseContext, Translator } from './translator.ts'
 
@@ -94,9 +94,17 @@ export class Translation {
    * The provider's error response as JSON in the caller's dialect.
    * @param body the provider's bytes, which need not be JSON
    * @param retryAfterMs how long the provider asks to wait; null if it does not
+   * @param changes to the request, to be undone in the words of the error; absent: none
    */
-  errorBody(status: number, body: Buffer, context: ErrorContext, retryAfterMs: number | null = null): string {
-    const error = this.#provider.readError(status, parseFirstObject(body.toString()))
+  errorBody(
+    status: number,
+    body: Buffer,
+    context: ErrorContext,
+    retryAfterMs: number | null = null,
+    changes?: AnswerChanges,
+  ): string {
+    const read = this.#provider.readError(status, parseFirstObject(body.toString()))
+    const error = changes ? withCallerNames(read, changes) : read
     return this.#caller.writeError(retryAfterMs === null ? error : { ...error, retryAfterMs }, context)
   }
 

@@ -212,10 +212,10 @@ export interface Dialect<Name extends string = string> extends RefusalFormat {
    */
   createTap(streaming: boolean, contentType: string, hideUsage: boolean, requestedModel?: string): Tap
   /**
-   * Writes a whole answer as the events of a stream, for callers that requested one. Absent: the document is passed on.
+   * Writes a whole answer as the events of a stream, for callers that requested one. Absent, or undefined: the document is passed on.
    * @param withUsage true: the caller requested usage at the end
    */
-  readonly documentEvents?: (document: Readonly<Record<string, unknown>>, withUsage: boolean) => string
+  readonly documentEvents?: (document: Readonly<Record<string, unknown>>, withUsage: boolean) => string | undefined
   /** The error event that ends a stream of this content type if it could not be finished. */
   streamError(problem: Problem, context: ErrorContext, contentType: string): string
 }

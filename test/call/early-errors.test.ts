@@ -44,6 +44,18 @@ const PREAMBLES: Readonly<Record<DialectName, string>> = {
   gemini: data({ usageMetadata: { promptTokenCount: 25 }, modelVersion: 'm' }),
 }
 
+/** What begins a text or a thought, and says nothing. */
+const EMPTY_STARTS: Readonly<Partial<Record<DialectName, string>>> = {
+  anthropic: [
+    { type: 'content_block_start', index: 0, content_block: { type: 'thinking', thinking: '', signature: '' } },
+    { type: 'content_block_stop', index: 0 },
+    { type: 'content_block_start', index: 1, content_block: { type: 'text', text: '' } },
+    { type: 'content_block_delta', index: 1, delta: { type: 'text_delta', text: '' } },
+  ]
+    .map(data)
+    .join(''),
+}
+
 /** Answers with a 200 that is these pieces, each a packet of its own. */
 const says =
   (type: string, ...pieces: string[]): ProviderScript =>
@@ -58,6 +70,9 @@ const FORMS: Readonly<Record<string, (dialect: DialectName) => ProviderScript>> 
     streams(...(PREAMBLES[dialect] + data(OVERLOADED[dialect].error)).split(/(?<=[\n:,])/)),
   'without a line end': (dialect) => streams(data(OVERLOADED[dialect].error).trimEnd()),
   'as one JSON': (dialect) => says('application/json', JSON.stringify(OVERLOADED[dialect].error)),
+  'as one JSON under the type of events': (dialect) => streams(JSON.stringify(OVERLOADED[dialect].error)),
+  'behind the start of an empty text': (dialect) =>
+    streams(PREAMBLES[dialect] + (EMPTY_STARTS[dialect] ?? '') + data(OVERLOADED[dialect].error)),
   'under the wrong type': (dialect) => says('application/json', data(OVERLOADED[dialect].error)),
   'in a list': (dialect) => streams(data([OVERLOADED[dialect].error])),
 }
@@ -124,6 +139,24 @@ describe.each(Object.keys(FORMS))('an error %s', (form) => {
       expect(await attemptsOf(routing)).toEqual([[provider, OVERLOADED[provider].status, 'error in the answer', 0n]])
     },
   )
+})
+
+describe('plain text in place of an answer', () => {
+  it.each([
+    ['text/plain', true],
+    ['text/plain', false],
+    ['text/event-stream', true],
+  ])('of type %s (streamed: %s) is answered by the next target', async (type, stream) => {
+    for (const [caller, provider] of PAIRS) {
+      const script = says(type, 'upstream connect error or disconnect/reset before headers')
+      const other = otherThan(provider)
+      const aliases = { both: { targets: [`${provider}/m`, `${other}/m`], retries: 0 } }
+      const routing = await openRouting({ respond: only(provider, script), file: { aliases } })
+      const answer = await routing.send({ stream }, {}, caller)
+      expect([answer.status, answer.headers.get('x-bursar-target')]).toEqual([200, `${other}/m`])
+      expect(await answer.text()).not.toContain('upstream')
+    }
+  })
 })
 
 describe('a whole 200 that is an error', () => {

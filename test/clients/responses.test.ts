@@ -261,6 +261,65 @@ describe('in front of a provider', () => {
     expect((await settledEntry(pair.gateway, false)).map(({ ended }) => ended)).toEqual([['failed', 'exact']])
   })
 
+  test('one whole document in place of events comes as events, and is settled by its usage', async () => {
+    await using pair = await startPair()
+    const citation = { type: 'url_citation', url: 'http://a', title: 'A', start_index: 0, end_index: 1 }
+    const output = [
+      { id: 'rs_1', type: 'reasoning', summary: [{ type: 'summary_text', text: 'Hm.' }], encrypted_content: 'x' },
+      {
+        ...message,
+        content: [
+          { ...part, text: 'Köln', annotations: [citation] },
+          { type: 'refusal', refusal: 'No.' },
+        ],
+      },
+      { id: 'ws_1', type: 'web_search_call', status: 'completed', action: { type: 'search', query: 'q' } },
+      { type: 'function_call', call_id: 'c1', name: 'add', arguments: '{"a":1}', status: 'completed' },
+      { id: 'ct_1', type: 'custom_tool_call', call_id: 'c2', name: 'patch', input: 'text' },
+    ]
+    const whole = response({ status: 'completed', output, usage: USAGE })
+    pair.provider.says(() => answerOf('application/json', [JSON.stringify(whole)]))
+    const stream = openai7At(pair.gateway.url).stream({ model: 'gpt-4o', input: PROMPT })
+    const types: string[] = []
+    for await (const { type, sequence_number } of stream) expect(types.push(type) - 1).toBe(sequence_number)
+    expect([types.slice(0, 3), types.at(-1)]).toEqual([
+      ['response.created', 'response.in_progress', 'response.output_item.added'],
+      'response.completed',
+    ])
+    for (const type of [
+      'response.reasoning_summary_text.delta',
+      'response.output_text.delta',
+      'response.output_text.annotation.added',
+      'response.refusal.delta',
+      'response.function_call_arguments.delta',
+      'response.custom_tool_call_input.delta',
+    ])
+      expect(types.filter((other) => other === type)).toHaveLength(1)
+    const final = await stream.finalResponse()
+    expect(final.output).toMatchObject([...output.slice(0, 3), { ...output[3], id: 'item_3' }, output[4]])
+    expect([final.output_text, final.usage]).toMatchObject(['Köln', USAGE])
+    const [entry] = await settledEntry(pair.gateway, false)
+    expect([entry?.ended, entry?.usage.output]).toEqual([['completed', 'exact'], 9])
+  })
+
+  test.each(SDKS)('one whole document in place of events reaches $name, also if it is cut short', async (sdk) => {
+    await using pair = await startPair()
+    const short = { ...message, content: [{ ...part, text: 'Köln' }] }
+    for (const fields of [{ status: 'completed' }, { status: 'incomplete', incomplete_details: { reason: 'x' } }]) {
+      const whole = response({ created_at: 1, output: [short], usage: USAGE, ...fields })
+      pair.provider.says(() => answerOf('application/json', [JSON.stringify(whole)]))
+      expect(await sdk.streamed(pair.gateway.url, 'gpt-4o')).toBe('Köln')
+    }
+  })
+
+  test('an item of a list is no response, though a stream was requested', async () => {
+    await using pair = await startPair()
+    pair.provider.says(() => answerOf('application/json', ['{"object":"list","data":[]}']))
+    const headers = { authorization: `Bearer ${KEY}` }
+    const answer = await fetch(`${pair.gateway.url}/v1/responses/resp_1/input_items?stream=true`, { headers })
+    expect(await answer.json()).toEqual({ object: 'list', data: [] })
+  })
+
   test('a call that goes on in the background is settled in full, or refused', async () => {
     for (const [UNBOUNDED_CALLS, refused] of [
       ['estimate', false],

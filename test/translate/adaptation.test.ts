@@ -238,6 +238,20 @@ describe('what a history echoes is never a need', () => {
     }
     for (const target of ['openai.chat', 'gemini.generateContent'] as const)
       expect(translate('anthropic.messages', target, fields).text).toContain('The tool WebFetch is available now.')
+    // By the name under which the tool is sent.
+    const long = `mcp__${'x'.repeat(80)}`
+    const longContent = [{ type: 'tool_reference', tool_name: long }]
+    const [, , last] = fields.messages
+    const { json, text } = translate('anthropic.messages', 'openai.chat', {
+      tools: [{ name: long, defer_loading: true, input_schema: { type: 'object' } }],
+      messages: [
+        ...fields.messages.slice(0, 2),
+        { ...last, content: [{ type: 'tool_result', tool_use_id: 'u1', content: longContent }] },
+      ],
+    })
+    const [tool] = Array.isArray(json.tools) ? json.tools.map(recordOf) : []
+    expect(text).toContain(`The tool ${String(recordOf(tool?.function).name)} is available now.`)
+    expect(text).not.toContain(long)
   })
 })
 
@@ -314,7 +328,7 @@ describe('schemas', () => {
   describe.each(PAIRS)('%s > %s', (caller, target) => {
     const { rules } = translatorNamed(target)
     const places: [string, (schema: JsonObject) => object, SchemaRules][] = [
-      ['a format', IN_FORMAT[caller], rules.outputSchema],
+      ['a format', IN_FORMAT[caller], rules.strictOutputSchema ?? rules.outputSchema],
       ['a tool', IN_TOOL[caller], rules.toolSchema],
       ...(rules.strictToolSchema && caller !== 'gemini.generateContent'
         ? [
@@ -388,7 +402,7 @@ describe('schemas', () => {
     expect(schemaWith(json, 'marker')).toEqual({
       type: 'object',
       properties: {
-        marker: { anyOf: [{ type: ['string', 'null'] }, { const: 1 }] },
+        marker: { anyOf: [{ type: ['string', 'null'] }, { type: 'number', const: 1 }] },
         pair: {
           type: 'array',
           items: { anyOf: [{ type: 'string' }, { type: 'number' }] },
@@ -483,6 +497,146 @@ describe('schemas', () => {
     const isWrapped = target !== 'gemini.generateContent'
     expect([changes?.isWrapped ?? false, adapted]).toEqual([isWrapped, isWrapped ? [FORMAT_FIELDS[caller]] : []])
     if (isWrapped) expect(text).toContain('"properties":{"value":{"type":"array"')
+  })
+
+  describe.each([
+    ['anthropic.messages', IN_FORMAT['anthropic.messages']],
+    ['anthropic.messages', (schema: JsonObject) => ({ output_format: { type: 'json_schema', schema } })],
+    ['gemini.generateContent', IN_FORMAT['gemini.generateContent']],
+    [
+      'gemini.generateContent',
+      (schema: JsonObject) => ({ generationConfig: { responseMimeType: 'application/json', responseSchema: schema } }),
+    ],
+  ] as const)('the format of a caller of %s at OpenAI', (caller, formatOf) => {
+    const object = (properties: JsonObject, more: JsonObject = {}): JsonObject => ({
+      type: 'object',
+      properties,
+      required: Object.keys(properties),
+      ...more,
+    })
+    const sent = (schema: JsonObject, model?: string) => {
+      const { json, adapted, dropped } = translate(caller, 'openai.chat', formatOf(schema), model)
+      const { strict, schema: form } = recordOf(recordOf(json.response_format).json_schema)
+      return { strict, form, told: [...adapted, ...dropped] }
+    }
+    const TEXT_SCHEMA = { type: 'string' }
+
+    test.each([
+      ['objects in lists', object({ a: { type: 'array', items: object({ b: TEXT_SCHEMA }) } })],
+      ['unions and constants', object({ a: { anyOf: [TEXT_SCHEMA, { type: 'null' }] }, b: { enum: ['x', 1] } })],
+      ['a list at the root', { type: 'array', items: object({ a: TEXT_SCHEMA }) }],
+      ['lengths and lookarounds', object({ a: { type: 'string', minLength: 3, pattern: '^(?=a)' } })],
+    ])('is enforced: %s', (_what, schema) => {
+      const { strict, form } = sent(schema)
+      expect(strict).toBe(true)
+      const text = JSON.stringify(form)
+      const count = (pattern: RegExp) => text.match(pattern)?.length
+      expect(count(/"additionalProperties":false/g)).toBe(count(/"properties":/g))
+      expect(text).not.toMatch(/"(?:minLength|pattern)":/)
+    })
+
+    test('that needs no other form is told as it is', () => {
+      const inner = object({ b: TEXT_SCHEMA }, { additionalProperties: false })
+      expect(sent(object({ a: inner }, { additionalProperties: false }))).toMatchObject({ strict: true, told: [] })
+    })
+
+    const deep = (levels: number): JsonObject => (levels === 0 ? TEXT_SCHEMA : object({ a: deep(levels - 1) }))
+    const many = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, index) => [`p${index}`, TEXT_SCHEMA]))
+    test.each([
+      ['an optional property', object({ a: TEXT_SCHEMA }, { required: [] })],
+      [
+        'an optional property inside',
+        object({ a: { type: 'array', items: object({ b: TEXT_SCHEMA }, { required: [] }) } }),
+      ],
+      ['a map', object({ a: { type: 'object', additionalProperties: TEXT_SCHEMA } })],
+      ['any object', object({ a: { type: 'object' } })],
+      ['any object at the root', { type: 'object' }],
+      ['any value', object({ a: { description: 'any' } })],
+      [
+        'a combination that brings properties',
+        object({ a: object({ c: TEXT_SCHEMA }, { allOf: [{ if: {}, else: object({ b: TEXT_SCHEMA }) }] }) }),
+      ],
+      [
+        'properties by a pattern',
+        object({ a: object({ c: TEXT_SCHEMA }, { patternProperties: { '^x': TEXT_SCHEMA } }) }),
+      ],
+      ['too many levels', deep(11)],
+      ['too many properties', object(many(5_001))],
+      ['too many values', object({ a: { type: 'string', enum: Object.keys(many(1_001)) } })],
+    ])('is sent without being enforced, and that is told: %s', (_what, schema) => {
+      const { strict, told } = sent(schema)
+      expect([strict, told]).toEqual([undefined, [FORMAT_FIELDS[caller]]])
+    })
+
+    test('is enforced up to ten levels, by models that enforce schemas', () => {
+      expect(sent(deep(9)).strict).toBe(true)
+      for (const model of ['gpt-4o-mini', 'o3', 'gpt-4.1', 'openai/gpt-5'])
+        expect(sent(deep(1), model).strict).toBe(true)
+      for (const model of ['llama-3.3-70b', 'gpt-3.5-turbo', 'mistral-large'])
+        expect(sent(deep(1), model).strict).toBe(undefined)
+    })
+  })
+
+  test('absent keywords may be written as null, and long words are cut', () => {
+    const empty = { type: 'object', properties: null, required: null, description: null }
+    expect(translate('openai.chat', 'anthropic.messages', IN_TOOL['openai.chat'](empty)).text).toContain(
+      '"input_schema":{"type":"object"}',
+    )
+    const long = { type: 'object', properties: {}, anyOf: [{ description: 'x'.repeat(1_000_000) }] }
+    const { body } = translate('openai.chat', 'anthropic.messages', IN_TOOL['openai.chat'](long))
+    expect(body.length).toBeLessThan(10_000)
+  })
+
+  test('places that references name become definitions, so that they can be moved', () => {
+    const inner = { type: 'object', properties: { a: { type: 'string' } }, required: ['a'] }
+    const referring = {
+      type: 'object',
+      properties: {
+        'x/y': inner,
+        default: { $ref: '#/properties/x~1y' },
+        'b c': { $ref: '#/properties/x~1y/properties/a' },
+      },
+      required: ['x/y', 'default', 'b c'],
+    }
+    for (const caller of ['openai.chat', 'gemini.generateContent'] as const) {
+      const { json } = translate(caller, 'anthropic.messages', IN_FORMAT[caller](referring))
+      expect(recordOf(recordOf(json.output_config).format).schema).toEqual({
+        type: 'object',
+        properties: {
+          'x/y': { $ref: '#/$defs/ref1' },
+          default: { $ref: '#/$defs/ref1' },
+          'b c': { $ref: '#/$defs/ref2' },
+        },
+        required: ['x/y', 'default', 'b c'],
+        additionalProperties: false,
+        $defs: {
+          ref1: { ...inner, properties: { a: { $ref: '#/$defs/ref2' } }, additionalProperties: false },
+          ref2: { type: 'string' },
+        },
+      })
+    }
+    const tool = translate('openai.chat', 'anthropic.messages', IN_TOOL['openai.chat'](referring))
+    expect(tool.text).toContain('"default":{"$ref":"#/$defs/ref1"}')
+    const tree = { type: 'array', items: { anyOf: [{ type: 'string' }, { $ref: '#' }] } }
+    const { json } = translate('anthropic.messages', 'openai.chat', IN_FORMAT['anthropic.messages'](tree))
+    expect(recordOf(recordOf(json.response_format).json_schema).schema).toMatchObject({
+      properties: { value: { $ref: '#/$defs/ref1' } },
+      $defs: { ref1: { type: 'array', items: { anyOf: [{ type: 'string' }, { $ref: '#/$defs/ref1' }] } } },
+    })
+    const looped = { type: 'object', properties: { a: { type: 'array', items: { $ref: '#/properties/a' } } } }
+    expect(
+      catchProblem(() => translate('openai.chat', 'anthropic.messages', IN_FORMAT['openai.chat'](looped))),
+    ).toMatchObject({ code: 'unsupported' })
+  })
+
+  test('alternatives of tens of thousands are merged in little time', () => {
+    const branches = Array.from({ length: 20_000 }, (_, index) => ({ properties: { a: { const: index } } }))
+    const names = Array.from({ length: 40_000 }, (_, index) => `r${index}`)
+    const startedMs = performance.now()
+    for (const anyOf of [branches, [{ required: names }, { required: names.toReversed() }]])
+      translate('openai.chat', 'anthropic.messages', IN_TOOL['openai.chat']({ type: 'object', anyOf }))
+    expect(performance.now() - startedMs).toBeLessThan(5_000)
   })
 
   test('are adapted in time linear in their size, however they refer to themselves', () => {
@@ -664,6 +818,30 @@ describe('media', () => {
       expect(text).toMatch(target === 'openai.chat' ? `data:${expected};base64,${base64}` : expected)
       expect(text).toContain(base64)
     }
+  })
+
+  test('a name with a comma in a data URL, base64 without a URL, and the ending of a URL tell the type', () => {
+    const named = { image_url: { url: 'data:image/jpg;name=a,b.jpg;base64,/9j/4A==' } }
+    const bare = { file: { file_data: 'JVBERi0=', filename: 'a.pdf' } }
+    for (const target of ['anthropic.messages', 'gemini.generateContent'] as const)
+      for (const [part, type, data] of [
+        [{ type: 'image_url', ...named }, 'image/jpeg', '"/9j/4A=="'],
+        [{ type: 'file', ...bare }, 'application/pdf', '"JVBERi0="'],
+      ] as const) {
+        const { text } = translate('openai.chat', target, { messages: [{ role: 'user', content: [part] }] })
+        expect(text).toContain(type)
+        expect(text).toContain(data)
+      }
+    const linked = { contents: [{ role: 'user', parts: [{ fileData: { fileUri: 'https://a/b.GIF?c' } }] }] }
+    expect(translate('gemini.generateContent', 'openai.chat', linked).text).toContain('"url":"https://a/b.GIF?c"')
+  })
+
+  test('OpenAI hears WAV and MP3; the models of routers hear more', () => {
+    const heard = (type: string, model?: string) =>
+      translate('gemini.generateContent', 'openai.chat', IN_PART['gemini.generateContent'](type, 'AAAA'), model).text
+    expect(heard('audio/mpeg')).toContain('"format":"mp3"')
+    expect(heard('audio/x-m4a', 'google/gemini-3.5-flash')).toContain('"format":"m4a"')
+    expect(catchProblem(() => heard('audio/x-m4a'))).toMatchObject({ param: 'contents[0].parts[1]' })
   })
 
   test('text of any type is text, and a data URL is data', () => {

@@ -60,6 +60,9 @@ export function createSdkRequests(
   })
 }
 
+/** The JSON of error answers by their headers, which an SDK's error keeps: of the body, it keeps what its own vendor would send. */
+const ERROR_BODIES = new WeakMap<Headers, string>()
+
 /** Google's endpoint for OpenAI's callers puts an error into an array. SDKs would lose it: they get the error alone. */
 function withErrorObjects(send: ReturnType<typeof pooledFetch>): ReturnType<typeof pooledFetch> {
   return async (input, init) => {
@@ -68,17 +71,23 @@ function withErrorObjects(send: ReturnType<typeof pooledFetch>): ReturnType<type
     // A body that breaks off leaves the status, which tells enough.
     const text = await response.text().catch(() => '')
     const { status, headers } = response
-    return new Response(text.trimStart().startsWith('[') ? JSON.stringify(parseFirstObject(text) ?? {}) : text, {
+    const error = parseFirstObject(text)
+    const kept = new Response(text.trimStart().startsWith('[') ? JSON.stringify(error ?? {}) : text, {
       status,
       headers,
     })
+    if (isRecord(error)) ERROR_BODIES.set(kept.headers, JSON.stringify(error))
+    return kept
   }
 }
 
 /** An SDK's error for an answer has its status, its headers, and a part of its body. */
 function errorAnswerIn(sdk: SdkAdapter, error: unknown): SdkError | undefined {
   if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number') return undefined
-  const headers = 'headers' in error && error.headers instanceof Headers ? [...error.headers].flat() : []
+  const received = 'headers' in error && error.headers instanceof Headers ? error.headers : undefined
+  const headers = received ? [...received].flat() : []
+  const whole = received && ERROR_BODIES.get(received)
+  if (whole !== undefined) return { status: error.status, headers, body: whole }
   const kept = 'error' in error && isRecord(error.error) ? error.error : undefined
   const body = kept ? sdk.errorBody(kept) : { error: { message: error.message } }
   return { status: error.status, headers, body: JSON.stringify(body) }

@@ -227,11 +227,12 @@ function readResultBlock(block: JsonObject, path: string): TextPart | MediaPart 
   if (plain || UPLOADED_TYPES.has(block.type)) return plain
   const extras = new ExtrasDraft(ANTHROPIC_EXTRAS, path)
   extras.mark('block', block)
-  const text = block.type === 'tool_reference' ? toolReferenceText(block) : (stringifyJson(block) ?? '{}')
-  return { kind: 'text', text, ...extras.toField() }
+  if (block.type === 'tool_reference') return { ...toolReference(block), ...extras.toField() }
+  return { kind: 'text', text: stringifyJson(block) ?? '{}', ...extras.toField() }
 }
 
 /** Other providers get every tool with the request, so a tool that was found can be called at once. */
-function toolReferenceText({ tool_name: name }: JsonObject): string {
-  return `The tool ${String(name)} is available now.`
+function toolReference({ tool_name: name }: JsonObject): TextPart {
+  const namedTool = typeof name === 'string' ? name : ''
+  return { kind: 'text', text: `The tool ${namedTool} is available now.`, namedTool }
 }

@@ -4,7 +4,7 @@ import type { CacheHint, DialectPart, Extras, JsonObject, MediaPart, Part, TextP
 import { isRecord, recordOf } from '../../core/json-values.ts'
 import { invalidField } from '../../wire/json/errors.ts'
 import { ExtrasDraft, isSameJson, unsupportedPartOrTool, writeExtras } from '../dialect-fields.ts'
-import { type InlineData, normalMediaType, parseDataUrl } from '../media-types.ts'
+import { type InlineData, mediaTypeOf, normalMediaType, parseDataUrl } from '../media-types.ts'
 import { placed } from '../places.ts'
 import { unsupportedPart } from '../translator.ts'
 import { DIALECT, OPENAI_EXTRAS } from './dialect-fields.ts'
@@ -118,7 +118,7 @@ function readAudio({ data, format }: JsonObject): Media | undefined {
 
 function readFile({ file_data: data, filename }: JsonObject, extras: ExtrasDraft): Media | undefined {
   if (typeof data !== 'string') return undefined
-  const inline = inlineOf(data)
+  const inline = inlineOf(data) ?? bareDataOf(data)
   if (!inline && !/^https?:/.test(data)) return undefined
   if (!inline) extras.hint('file_data', '')
   if (typeof filename !== 'string') extras.hint('filename', filename ?? null)
@@ -126,6 +126,12 @@ function readFile({ file_data: data, filename }: JsonObject, extras: ExtrasDraft
     ...(inline ?? { mediaType: 'application/pdf', source: { url: data } }),
     ...(typeof filename === 'string' && { name: filename }),
   }
+}
+
+/** Base64 without a URL around it, if its first bytes tell what it is. */
+function bareDataOf(data: string): InlineData | undefined {
+  const mediaType = mediaTypeOf('', data)
+  return mediaType === '' ? undefined : { mediaType, source: { base64: data } }
 }
 
 /** The media of a data URL; undefined for any other URL. */

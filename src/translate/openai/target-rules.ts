@@ -6,7 +6,9 @@
 // - tool schemas: the API's own errors, as reported: "schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not'
 //   at the top level", "object schema missing properties", "array schema missing items".
 // - strict schemas: developers.openai.com/api/docs/guides/structured-outputs, and `openai` 7.57.0, lib/transform.js.
-// - media: developers.openai.com/api/docs/guides/images-vision (PNG, JPEG, WEBP, GIF) and /pdf-files, and ChatCompletionContentPart.
+//   The sizes: "up to 5000 object properties total, with up to 10 levels of nesting"; 1,000 values of enums; 120,000 characters.
+// - media: developers.openai.com/api/docs/guides/images-vision (PNG, JPEG, WEBP, GIF) and /pdf-files, and ChatCompletionContentPart: `input_audio`
+//   is `wav` or `mp3`.
 // - efforts: developers.openai.com/api/docs/models and the API's errors: "Unsupported value: 'minimal' is not supported with the
 //   'gpt-5.1' model. Supported values are: 'none', 'low', 'medium', and 'high'."; openai/codex#7449 and anomalyco/opencode#36141 for
 //   `xhigh` and `max`.
@@ -20,6 +22,9 @@ const STRICT_SCHEMA: SchemaRules = {
     ...['properties', 'required', 'additionalProperties', 'items', 'minItems', 'maxItems', 'format', 'pattern'],
     ...['multipleOf', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
   ]),
+  // The engine of patterns has no lookaround and no references back.
+  refusedPattern: /\(\?(?:[=!]|<[=!])|\\[1-9]|\\k</,
+  size: { maxLevels: 10, maxProperties: 5_000, maxEnumValues: 1_000, maxCharacters: 120_000 },
   formats: new Set(['date-time', 'time', 'date', 'duration', 'email', 'hostname', 'ipv4', 'ipv6', 'uuid']),
   root: 'plainObject',
   closesObjects: true,
@@ -28,6 +33,9 @@ const STRICT_SCHEMA: SchemaRules = {
   listsProperties: true,
   needsItems: true,
 }
+
+/** OpenAI's models with structured outputs. Other servers may refuse a strict format. */
+const STRICT_MODELS = /^(?:openai\/)?(?:gpt-(?:4o|4\.[15]|[5-9]|\d\d|oss)|o\d|codex|computer-use)/
 
 /** Levels of effort by the name of the model, the first pattern that matches. */
 export const OPENAI_EFFORTS: readonly (readonly [RegExp, readonly Effort[]])[] = [
@@ -53,13 +61,16 @@ export const OPENAI_RULES: TargetRules = {
   strictToolSchema: STRICT_SCHEMA,
   outputSchema: { root: 'plainObject', needsItems: true },
   strictOutputSchema: STRICT_SCHEMA,
+  hasStrictFormat: (model) => STRICT_MODELS.test(model),
   media: {
     accepted: [
-      ...['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'application/pdf', 'audio/'],
+      ...['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'application/pdf', 'audio/wav', 'audio/mp3'],
       // A file of another type: the server tells which it reads.
       ...['application/msword', 'application/vnd.'],
     ],
-    summary: 'PNG, JPEG, GIF and WebP images, PDFs and sound',
+    // The models of routers hear more.
+    acceptedBy: (model) => (model.includes('/') ? ['audio/'] : []),
+    summary: 'PNG, JPEG, GIF and WebP images, PDFs, and sound as WAV or MP3',
     urls: /^https?:\/\//i,
   },
   refusedTexts: 'none',

@@ -261,10 +261,19 @@ class MessageEvents extends AnswerEvents {
 }
 
 /** Events that come before anything is answered. */
-const PREAMBLE: ReadonlySet<unknown> = new Set(['message_start', 'ping'])
+const PREAMBLE: ReadonlySet<unknown> = new Set(['message_start', 'ping', 'content_block_stop'])
 
 function isPreambleOrError(event: Readonly<Record<string, unknown>>): boolean {
-  return PREAMBLE.has(event.type) || isError(event)
+  return PREAMBLE.has(event.type) || isError(event) || isEmptyBlock(recordOf(event.content_block ?? event.delta))
+}
+
+/** The fields of the blocks that a model fills piece by piece. */
+const TEXT_FIELDS = ['text', 'thinking', 'signature']
+
+/** The start, or a piece, of a text or of a thought that says nothing yet. */
+function isEmptyBlock(block: Readonly<Record<string, unknown>>): boolean {
+  const isText = typeof block.type === 'string' && /^(?:text|thinking)(?:_delta)?$/.test(block.type)
+  return isText && TEXT_FIELDS.every((field) => (block[field] ?? '') === '')
 }
 
 /** Some servers that copy the API leave the type out. */

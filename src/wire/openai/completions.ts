@@ -21,6 +21,7 @@ import {
   TOOL_FIELDS,
 } from '../request-reader.ts'
 import { type ChatLayout, editChat, newChatLayout, openaiChat, readStreamOptions } from './chat.ts'
+import { completionDocumentEvents } from './document-events.ts'
 import { readPrompts } from './prompts.ts'
 import { readProviderChoice } from './provider-choice.ts'
 
@@ -37,6 +38,7 @@ export const openaiCompletions: Dialect<'openai.completions'> = {
   translatedPath: '/v1/chat/completions',
   readRequest: readCompletionsRequest,
   upstreamPath: (_model, line) => `/completions${forwardedQuery(line.query)}`,
+  documentEvents: completionDocumentEvents,
 }
 
 const BODY = new ObjectReader<RequestDraft, ChatLayout>({

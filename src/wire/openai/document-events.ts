@@ -19,6 +19,12 @@ export function chatDocumentEvents(document: JsonObject, withUsage: boolean): st
   return `${events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('')}data: [DONE]\n\n`
 }
 
+/** A chunk of the older endpoint has the form of its document. @param withUsage true: the caller requested the usage */
+export function completionDocumentEvents({ usage, ...rest }: JsonObject, withUsage: boolean): string {
+  const chunks = [rest, ...(withUsage && isRecord(usage) ? [{ ...rest, choices: [], usage }] : [])]
+  return `${chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join('')}data: [DONE]\n\n`
+}
+
 /** In a stream each call has its index. */
 function indexedCalls(calls: unknown): JsonObject {
   return Array.isArray(calls) ? { tool_calls: calls.map((call, index) => ({ index, ...recordOf(call) })) } : {}

@@ -33,6 +33,7 @@ import { OPENAI_REFUSALS, openaiProblemBody } from './errors.ts'
 import { readProviderChoice } from './provider-choice.ts'
 import { readTools } from './repeated-descriptions.ts'
 import { createResponsesTap } from './responses-answer.ts'
+import { responseDocumentEvents } from './responses-document-events.ts'
 import { readTool } from './responses-tools.ts'
 
 const CAP_FIELD = 'max_output_tokens'
@@ -47,6 +48,7 @@ export const openaiResponses: Dialect<'openai.responses'> = {
   readRequest: readResponsesRequest,
   upstreamPath: (_model, line) => `/responses${forwardedQuery(line.query)}`,
   createTap: createResponsesTap,
+  documentEvents: responseDocumentEvents,
   streamError,
 }
 

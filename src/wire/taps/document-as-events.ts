@@ -6,8 +6,11 @@ import type { Tap } from '../dialect.ts'
 import { ChunkBuffer, EMPTY_BUFFER } from './chunk-buffer.ts'
 import { MeteredTap } from './metered-tap.ts'
 
-/** Writes a document as the events of a stream. */
-export type DocumentEventsWriter = (document: Readonly<Record<string, unknown>>, withUsage: boolean) => string
+/** Writes a document as the events of a stream; undefined if the document is no answer. */
+export type DocumentEventsWriter = (
+  document: Readonly<Record<string, unknown>>,
+  withUsage: boolean,
+) => string | undefined
 
 /** A tap whose `asEvents` is set at its end, unless the document is an error or no JSON object. */
 export class DocumentAsEventsTap extends MeteredTap<Tap> {
@@ -48,7 +51,8 @@ export class DocumentAsEventsTap extends MeteredTap<Tap> {
       const parsed: unknown = JSON.parse(body.toString())
       const documents = (Array.isArray(parsed) ? parsed : [parsed]).filter(isRecord)
       const events = documents.map((document) => this.#write(document, this.#withUsage))
-      return documents.length === 0 ? undefined : Buffer.from(events.join(''))
+      const isWhole = events.length > 0 && !events.includes(undefined)
+      return isWhole ? Buffer.from(events.join('')) : undefined
     } catch {
       return undefined
     }

@@ -64,22 +64,26 @@ async function eventsOf(response: Response): Promise<Json[]> {
   return lines.map((line) => JSON.parse(line.slice('data: '.length)))
 }
 
-describe('one whole document in place of events', () => {
-  test.each(PAIRS)('$from > $upstream: the SDK gets events all the same', async ({ caller, upstream }) => {
-    fixture.upstreams.reply = ({ provider, content }) =>
-      json(200, JSON.parse(UPSTREAM_ANSWERS[provider].whole(content, 'm')))
-    const conversation = caller.startConversation(fixture.gateway.url)
-    const pieces: string[] = []
-    const options = { model: MODELS[upstream], tools: true }
-    const answer = await conversation.streamed({ text: 'Hi' }, options, (kind) => pieces.push(kind))
-    expect([answer.calls.map(({ name }) => name), answer.stop]).toEqual([['weather'], caller.stops.calls])
-    expect(pieces).toContain('call')
-    expect(answer.usage.output).toBeGreaterThan(0)
-    await fixture.gateway.idle()
-    const entry = await fixture.gateway.app.store.entry(answer.callId)
-    expect(entry?.outcome).toMatchObject({ ending: 'completed', certainty: 'exact' })
-  })
-})
+describe.each(['application/json', 'text/event-stream', 'text/plain'])(
+  'one whole document of type %s in place of events',
+  (type) => {
+    test.each(PAIRS)('$from > $upstream: the SDK gets events all the same', async ({ caller, upstream }) => {
+      fixture.upstreams.reply = ({ provider, content }) => {
+        return { ...json(200, JSON.parse(UPSTREAM_ANSWERS[provider].whole(content, 'm'))), type }
+      }
+      const conversation = caller.startConversation(fixture.gateway.url)
+      const pieces: string[] = []
+      const options = { model: MODELS[upstream], tools: true }
+      const answer = await conversation.streamed({ text: 'Hi' }, options, (kind) => pieces.push(kind))
+      expect([answer.calls.map(({ name }) => name), answer.stop]).toEqual([['weather'], caller.stops.calls])
+      expect(pieces).toContain('call')
+      expect(answer.usage.output).toBeGreaterThan(0)
+      await fixture.gateway.idle()
+      const entry = await fixture.gateway.app.store.entry(answer.callId)
+      expect(entry?.outcome).toMatchObject({ ending: 'completed', certainty: 'exact' })
+    })
+  },
+)
 
 const TOO_LONG: Readonly<Record<Provider, Json>> = {
   openai: {
@@ -165,6 +169,32 @@ describe('a wait', () => {
   )
 })
 
+describe('errors of providers', () => {
+  const LONG = `mcp__${'x'.repeat(70)}`
+  test.each([false, true])('name tools as the caller does (streamed: %s)', async (stream) => {
+    fixture.upstreams.reply = ({ received }) => {
+      const [sent = ''] = /mcp__\w+/.exec(JSON.stringify(received.body)) ?? []
+      expect(sent).toHaveLength(64)
+      return json(stream ? 200 : 400, { error: { message: `Invalid schema for function '${sent}'`, code: 400 } })
+    }
+    const tools = [{ name: LONG, input_schema: { type: 'object' } }]
+    const response = await send('anthropic', 'openai', { tools, messages: [{ role: 'user', content: 'Hi' }] }, stream)
+    expect(await response.json()).toMatchObject({ error: { message: `Invalid schema for function '${LONG}'` } })
+  })
+
+  test.each([
+    [{ detail: [{ loc: ['body'], msg: 'bad' }] }, '[{"loc":["body"],"msg":"bad"}]'],
+    [{ detail: 'bad' }, 'bad'],
+    [{ error: 'bad' }, 'bad'],
+    [[{ error: { message: 'bad' } }], 'bad'],
+    [{ message: 'bad', code: 400 }, 'bad'],
+  ])('are told in their own words: %j', async (body, message) => {
+    fixture.upstreams.reply = () => json(400, body)
+    const response = await send('anthropic', 'openai', { messages: [{ role: 'user', content: 'Hi' }] })
+    expect(await response.json()).toMatchObject({ error: { type: 'invalid_request_error', message } })
+  })
+})
+
 describe('an answer that Gemini gave up', () => {
   const givenUp = (finishReason: string, parts: Json[] = []) => ({
     candidates: [{ content: { parts, role: 'model' }, finishReason, finishMessage: 'Malformed: print(1)', index: 0 }],
@@ -194,6 +224,11 @@ describe('an answer that Gemini gave up', () => {
       }
     },
   )
+
+  test('says nothing of whether the target works: the next calls are sent', async () => {
+    fixture.upstreams.reply = () => json(200, givenUp('MALFORMED_FUNCTION_CALL'))
+    for (let call = 0; call < 12; call++) expect((await send('openai', 'gemini')).status).toBe(502)
+  })
 
   test('is an error even after some text', async () => {
     fixture.upstreams.reply = () => json(200, givenUp('MALFORMED_FUNCTION_CALL', [{ text: 'I will look.' }]))

@@ -144,3 +144,11 @@ describe('an answer', () => {
     ])
   })
 })
+
+test('a whole document is one chunk, and its usage another if it was requested', () => {
+  const [rest, usage] = [{ id: 'c', choices: [{ index: 0, text: 'Hi', finish_reason: 'stop' }] }, { total_tokens: 2 }]
+  const chunks = (withUsage: boolean) => openaiCompletions.documentEvents?.({ ...rest, usage }, withUsage)
+  const data = (chunk: object) => `data: ${JSON.stringify(chunk)}\n\n`
+  expect(chunks(false)).toBe(`${data(rest)}data: [DONE]\n\n`)
+  expect(chunks(true)).toBe(`${data(rest)}${data({ ...rest, choices: [], usage })}data: [DONE]\n\n`)
+})
