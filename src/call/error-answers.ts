@@ -23,7 +23,7 @@ interface AnsweredAttempt {
   readonly headers: HeaderList
   readonly limits: UpstreamLimits | null
   /** True if something was used, so that the status does not matter. */
-  readonly isBillable: boolean
+  readonly request: { readonly isBillable: boolean }
 }
 
 /** What is known of an error once its body is read. */
@@ -39,7 +39,7 @@ const UNKNOWN_ERROR_STATUS = 502
 export function readRefusal(parts: ErrorParts, attempt: AnsweredAttempt, answer: ErrorAnswer): ReadError {
   const limits = answer.status === 429 ? readLimits(parts, attempt, answer) : attempt.limits
   const retryAfterMs = limits?.retryAfterMs ?? null
-  return { failed: refusedAttempt(attempt.dispatch.provider, attempt.isBillable, retryAfterMs, answer), limits }
+  return { failed: refusedAttempt(attempt.dispatch.provider, attempt.request.isBillable, retryAfterMs, answer), limits }
 }
 
 /**
@@ -50,7 +50,7 @@ export function readErrorAnswer(parts: ErrorParts, attempt: AnsweredAttempt, tap
   const { status, body: plain } = readAnswerError(tap.errorJson ?? EMPTY_BUFFER)
   const answer = { status: status ?? UNKNOWN_ERROR_STATUS, body: kept ?? plain, plain }
   const limits = readLimits(parts, attempt, answer)
-  const isBillable = attempt.isBillable || tap.hasContent
+  const isBillable = attempt.request.isBillable || tap.hasContent
   const refused = refusedAttempt(attempt.dispatch.provider, isBillable, limits?.retryAfterMs ?? null, answer)
   const usage = tap.isUsageFinal ? tap.answerUsage() : undefined
   return { failed: errorAnswerAttempt(refused, usage, status !== null), limits }

@@ -126,7 +126,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
 
   /** The attempt counts as used: the handler that answers in the provider's place (http/middleware.ts) has failed. */
   markBillable(): void {
-    this.#attempt.markBillable()
+    this.#attempt.request.markBillable()
   }
 
   /** Sets the usage of an answer that carries none. The answer's own usage wins. */
@@ -191,7 +191,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     if (this.#state !== 'waiting' && this.#attempt.tap?.finished) {
       this.#settle(upperBoundBasis('completed', code))
       this.#complete(EMPTY_BUFFER)
-    } else this.onFailed(brokenAttempt(this.#attempt.isSent, code))
+    } else this.onFailed(brokenAttempt(this.#attempt.request.isSent, code))
   }
 
   onTooLarge(): void {
@@ -261,7 +261,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     if (this.#retryWait) return this.#retryWait.stop(code)
     // If the client does not read, the provider cannot finish, and is not to blame.
     const error = code === 'upstream_timeout' && this.#exchange.blocked ? 'client too slow' : code
-    this.#settle(failedBasis({ isFree: !this.#attempt.isSent }, error))
+    this.#settle(failedBasis({ isFree: !this.#attempt.request.isSent }, error))
     this.#fail(code)
     this.#attempt.request.abort()
   }
@@ -275,7 +275,7 @@ export class Relay implements AttemptListener, RetryListener, TimedCall, ClientW
     if (this.#retryWait) return this.#retryWait.stop('client left')
     const { facts } = this.#attempt.dispatch.admitted
     const ending = this.#attempt.tap?.finished ? 'completed' : 'canceled'
-    const isFree = !this.#attempt.isSent || isFreeStream(facts)
+    const isFree = !this.#attempt.request.isSent || isFreeStream(facts)
     const { drains, settings } = this.#parts
     if (!isFree && settings.ON_DISCONNECT === 'drain' && drains.acquire(1)) {
       this.#drainEnding = ending

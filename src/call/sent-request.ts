@@ -1,4 +1,4 @@
-// Sent request: the request of one attempt on its way, and how it is held up and ended.
+// Sent request: the request of one attempt on its way, whether it can be billed, and how it is held up and ended.
 
 import type { Timer, Timers } from '../core/clock.ts'
 import type { AnswerListener, RequestControl } from '../providers/provider.ts'
@@ -7,11 +7,19 @@ import type { Dispatch } from './dispatch.ts'
 /** After its last event, a provider gets this long to end its answer, so that its connection can be used again. */
 const LINGER_MS = 1_000
 
+/**
+ * Whether the provider can bill an attempt. The value only moves to the right.
+ * `unsent`: nothing left the gateway. `sent`: the provider may have read the request, and its status decides.
+ * `billable`: something was used; the status does not matter.
+ */
+type Billing = 'unsent' | 'sent' | 'billable'
+
 /** Call `send` once. Before that, the other methods do nothing. */
 export class SentRequest implements RequestControl {
   readonly #timers: Timers
   #control: RequestControl | undefined
   #linger: Timer | undefined
+  #billing: Billing = 'unsent'
 
   constructor(timers: Timers) {
     this.#timers = timers
@@ -22,6 +30,23 @@ export class SentRequest implements RequestControl {
       translation && provider.sendTranslated
         ? provider.sendTranslated(outgoing, listener)
         : provider.send(outgoing, listener)
+  }
+
+  get isSent(): boolean {
+    return this.#billing !== 'unsent'
+  }
+
+  get isBillable(): boolean {
+    return this.#billing === 'billable'
+  }
+
+  /** The provider may have read the request. */
+  markSent(): void {
+    if (this.#billing === 'unsent') this.#billing = 'sent'
+  }
+
+  markBillable(): void {
+    this.#billing = 'billable'
   }
 
   pause(): void {

@@ -55,13 +55,6 @@ export interface AttemptParts {
   readonly telemetry: Telemetry
 }
 
-/**
- * Whether the provider can bill an attempt. The value only moves to the right.
- * `unsent`: nothing left the gateway. `sent`: the provider may have read the request, and its status decides.
- * `billable`: something was used; the status does not matter.
- */
-type Billing = 'unsent' | 'sent' | 'billable'
-
 /** After so many bytes it is known whether a body is a stream of events. */
 const BEGINNING_BYTES = 16
 const EVENT_STREAM = 'text/event-stream'
@@ -91,7 +84,6 @@ export class UpstreamAttempt implements AnswerListener {
   #opening: StreamOpening | undefined
   /** Set for an encoded stream. */
   #decoder: StreamDecoder | undefined
-  #billing: Billing = 'unsent'
   #encoding: string | undefined
   #isStream = false
   #isClosed = false
@@ -118,18 +110,6 @@ export class UpstreamAttempt implements AnswerListener {
     this.#takeOpening()
   }
 
-  get isSent(): boolean {
-    return this.#billing !== 'unsent'
-  }
-
-  get isBillable(): boolean {
-    return this.#billing === 'billable'
-  }
-
-  markBillable(): void {
-    this.#billing = 'billable'
-  }
-
   get contentType(): string {
     return findHeader(this.headers, 'content-type') ?? ''
   }
@@ -140,7 +120,7 @@ export class UpstreamAttempt implements AnswerListener {
   }
 
   started(): void {
-    if (this.#billing === 'unsent') this.#billing = 'sent'
+    this.request.markSent()
   }
 
   head(status: number, headers: HeaderList): void {
