@@ -7,8 +7,9 @@ import { KnownModels, type PriceNames } from '../config/known-models.ts'
 import { unknownSettings } from '../config/setting-names.ts'
 import { type Environment, isWhole, readSettingsOf, SETTINGS, type Settings } from '../config/settings.ts'
 import { type NamedThings, unmatchedInFile, unmatchedInSettings } from '../config/unmatched-names.ts'
+import { priceEntries } from '../overrides/price-entries.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
-import { compileUserPrices, type UserPrice, type UserPriceEntry } from '../prices/user-prices.ts'
+import { compileUserPrices } from '../prices/user-prices.ts'
 
 /** A configuration without mistakes. */
 export interface Configuration {
@@ -65,16 +66,8 @@ export function nameWarnings(
 /** The shipped prices and those of the file. */
 export function bookOf(file: FileConfig): EditablePriceBook {
   const book = createPriceBook()
-  book.useUserPrices(compileUserPrices(userPricesOf(file)))
+  book.useUserPrices(compileUserPrices(priceEntries(file.prices)))
   return book
-}
-
-/** The prices of the file, as the price book reads them. */
-export function userPricesOf({ prices }: FileConfig): readonly UserPriceEntry[] {
-  return prices.map(({ provider, model, ...price }) => {
-    const given = Object.entries(price).filter(([, value]) => value !== undefined)
-    return { provider, model, price: Object.fromEntries(given) as UserPrice }
-  })
 }
 
 function priceNames(book: EditablePriceBook, nowMs: number): PriceNames {

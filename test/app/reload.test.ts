@@ -1,9 +1,10 @@
 // A reload takes all of a bursar.json or nothing, whatever fails on the way; and what is spent meanwhile counts.
 
+import { randomBytes } from 'node:crypto'
 import pino from 'pino'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type App, createApp } from '../../src/app/app.ts'
-import { reloader } from '../../src/app/reload.ts'
+import { ConfigurationInForce } from '../../src/app/reload.ts'
 import { type FileConfig, readFileConfig } from '../../src/config/file.ts'
 import { readSettings } from '../../src/config/settings.ts'
 import { MemoryRegistry } from '../../src/stores/memory/registry.ts'
@@ -91,6 +92,7 @@ beforeEach(async () => {
     clock,
     timers: realTimers,
     random: () => 0,
+    randomBytes,
     newCallId: newIds(),
     log: pino({ level: 'silent' }),
     store,
@@ -251,7 +253,7 @@ describe('a reload', () => {
 
 it('closes the providers it opened if the limits cannot be changed', async () => {
   const steps: string[] = []
-  const reload = reloader({
+  const configuration = new ConfigurationInForce({
     settings: readSettings({}),
     clock,
     gate: app.gate,
@@ -266,7 +268,8 @@ it('closes the providers it opened if the limits cannot be changed', async () =>
     },
     routing: { change: () => steps.push('routes') },
     patterns: { change: () => steps.push('patterns') },
+    registry,
   })
-  await expect(reload(configOf(AFTER))).rejects.toThrow(DISK_FULL)
+  await expect(configuration.reload(configOf(AFTER))).rejects.toThrow(DISK_FULL)
   expect(steps).toEqual(['discard'])
 })
