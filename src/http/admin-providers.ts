@@ -82,11 +82,13 @@ export const SET_PROVIDER = endpoint({
   params: nameSchema,
   body: z.strictObject({ api_key: keySchema.nullish(), base_url: addressSchema.nullish() }),
   answer: providerSchema,
-}).handle(async ({ live, cipher, providers }, { sender, params: { name }, body }) => {
+}).handle(async (parts, { sender, params: { name }, body }) => {
+  const { live, cipher } = parts
   assertProvider(name, live.state)
   const change = await body()
   const state = await live.change((before) => changeProvider(before, name, change, cipher), sender.actor)
-  return { answer: providerJson(providerView(name, state, providers)) }
+  // Read only now: the change has replaced the list.
+  return { answer: providerJson(providerView(name, state, parts.providers)) }
 })
 
 export const REMOVE_PROVIDER = endpoint({

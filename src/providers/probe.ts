@@ -59,11 +59,11 @@ class Probe implements AnswerListener {
   started(): void {}
 
   head(status: number, headers: HeaderList): void {
-    this.#control.abort()
     const type = headers[headers.indexOf('content-type') + 1] ?? ''
     const isPage = status === 200 && !/\bjson\b/i.test(type)
     const message = isPage ? 'It answered with something else than JSON: check its base URL.' : this.#sentenceOf(status)
     this.#finish({ ok: status === 200 && !isPage, status, message })
+    this.#control.abort()
   }
 
   data(): void {}
@@ -77,9 +77,9 @@ class Probe implements AnswerListener {
   }
 
   #onDeadline(): void {
-    this.#control.abort()
     const message = `It did not answer within ${PROBE_TIMEOUT_MS / 1_000} seconds.`
     this.#finish({ ok: false, status: null, message })
+    this.#control.abort()
   }
 
   #sentenceOf(status: number): string {
@@ -92,7 +92,7 @@ class Probe implements AnswerListener {
     return `It has no GET ${this.#path} (${status}): check its base URL. If calls work, it has no list of models.`
   }
 
-  /** Only the first result counts. */
+  /** Only the first result counts: aborting reports a failure. */
   #finish(result: Omit<ProbeResult, 'latencyMs'>): void {
     this.#timers.clearTimeout(this.#deadline)
     this.#resolve({ ...result, latencyMs: Math.max(0, this.#clock.now().monoMs - this.#startedMs) })
