@@ -4,7 +4,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { DatabaseSync } from 'node:sqlite'
+import { describe, expect, it, onTestFinished, test } from 'vitest'
 import { readFileConfig } from '../../src/config/file.ts'
 import { PRICE } from '../call/dialect-fixtures.ts'
 import { type AdminRequest, administer } from '../support/administrator.ts'
@@ -13,6 +14,7 @@ import { answerWhole, type GatewayFixtureOptions, useGateway } from '../support/
 
 interface Status {
   readonly default_provider: string
+  readonly configuration: { readonly warnings: readonly string[] }
   readonly providers: readonly { readonly name: string; readonly model: string }[]
 }
 
@@ -232,6 +234,32 @@ describe('PUT /admin/prices', () => {
     expect((await admin('prices', { body: { prices } })).status).toBe(400)
     expect((await admin('prices', { body: {} })).body.error).toMatchObject({ param: 'prices' })
   })
+})
+
+test('a document that cannot be read is ignored and warned of, and the gateway starts', async () => {
+  const path = await ledgerPath()
+  const first = await open({ path })
+  await first.put('prices', { prices: [{ model: 'ours', input: '1', output: '2' }] })
+  await first.put('settings', { default_provider: 'gemini', default_models: { gemini: 'g' } })
+  await first.gateway.close()
+  const db = new DatabaseSync(path)
+  db.exec(`UPDATE document SET value = '{"default_provider":7}' WHERE kind IN ('price', 'setting')`)
+  db.close()
+  const { gateway, admin, status } = await open({ path })
+  expect((await admin('config')).body.registry).toEqual({ default_provider: null, default_models: {}, prices: [] })
+  expect((await status()).configuration.warnings).toEqual([
+    'setting/default_models: cannot be read, and is ignored',
+    'setting/default_provider: cannot be read, and is ignored',
+    'price/*/ours: cannot be read, and is ignored',
+  ])
+  expect(gateway.log.join()).toContain('price/*/ours: cannot be read, and is ignored')
+})
+
+test('a gateway that stops takes no change', async () => {
+  const { gateway, admin } = await open()
+  gateway.app.gate.close()
+  const { status, body } = await admin('settings', { body: { default_provider: 'gemini' } })
+  expect([status, body.error.code]).toEqual([503, 'shutting_down'])
 })
 
 describe('GET /admin/audit', () => {

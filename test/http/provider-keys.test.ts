@@ -324,6 +324,38 @@ describe('an address that is set gets no key from elsewhere:', () => {
   })
 })
 
+test('nothing is left of a key that is removed, dropped or replaced', async () => {
+  const { gateway, admin, put } = await open({ env: { OPENAI_BASE_URL: '' } })
+  const secrets = async () => (await gateway.app.store.registry.read('provider-secret')).length
+  const records = async () => (await gateway.app.store.registry.read('provider')).length
+  await put('openai', { api_key: KEY })
+  expect([await secrets(), await records()]).toEqual([1, 1])
+  await put('openai', { base_url: 'https://proxy.example/v1' })
+  expect([await secrets(), await records()]).toEqual([0, 1])
+  await put('openai', { api_key: OTHER_KEY })
+  await put('openai', { api_key: null })
+  expect([await secrets(), await records()]).toEqual([0, 1])
+  await put('openai', { base_url: null })
+  expect([await secrets(), await records()]).toEqual([0, 0])
+  await put('openai', { api_key: KEY, base_url: 'https://proxy.example/v1' })
+  await admin('/openai', { method: 'DELETE' })
+  expect([await secrets(), await records()]).toEqual([0, 0])
+})
+
+test('what is set for a row of bursar.json that is gone is shown, waits for the row, and can be removed', async () => {
+  const config = { prices: [PRICE], providers: { mine: { preset: 'groq' } } }
+  const { admin, put, shown, reload } = await open({ config })
+  await put('mine', { api_key: KEY })
+  await reload({ prices: [PRICE] })
+  expect(await shown('mine')).toMatchObject({ ready: false, not_in_force: 'No provider is named mine now' })
+  await reload(config)
+  expect(await shown('mine')).toMatchObject({ ready: true, not_in_force: null })
+  await reload({ prices: [PRICE] })
+  expect((await admin('/mine', { body: { api_key: KEY } })).status).toBe(404)
+  expect((await admin('/mine', { method: 'DELETE' })).status).toBe(200)
+  expect(await shown('mine')).toBeUndefined()
+})
+
 describe('a request is refused', () => {
   test.each([
     ['opnai', 'Did you mean openai?'],

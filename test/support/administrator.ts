@@ -24,6 +24,7 @@ interface AdminBody extends ShownProvider {
   readonly providers: readonly ShownProvider[]
   readonly prices: readonly unknown[]
   readonly file: unknown
+  readonly registry: unknown
   readonly ok: boolean
   readonly status: number | null
   readonly message: string
