@@ -34,7 +34,7 @@ import { QuoteWatch } from '../telemetry/quote-watch.ts'
 import { RefusalCounter } from '../telemetry/refusal-counter.ts'
 import { RefusalHistory } from '../telemetry/refusal-history.ts'
 import { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
-import { nameWarnings } from './load-configuration.ts'
+import { nameWarnings, priceRowWarnings } from './load-configuration.ts'
 import { PriceUpkeep } from './price-upkeep.ts'
 import { ConfigurationInForce } from './reload.ts'
 import { shutdown } from './shutdown.ts'
@@ -97,6 +97,7 @@ export async function createApp(parts: AppParts): Promise<App> {
   const warningsOf = (state: ConfigurationState) => [
     ...nameWarnings(settingsInForce(state), state.file, prices, clock.now().wallMs),
     ...providerWarnings(state),
+    ...priceRowWarnings(state, prices, clock.now().wallMs),
   ]
   live.onChange((state) => configuration.refresh(warningsOf(state)))
   const reload = async (file: FileConfig) => {

@@ -1,12 +1,13 @@
 // Load configuration: settings and bursar.json together, with all that is wrong with either, and all that should be looked at.
 
 import { ConfigError } from '../config/config-error.ts'
-import type { FileConfig, FileReading } from '../config/file.ts'
+import { EMPTY_FILE_CONFIG, type FileConfig, type FileReading } from '../config/file.ts'
 import { type Place, placeText } from '../config/findings.ts'
 import { KnownModels, type PriceNames } from '../config/known-models.ts'
 import { unknownSettings } from '../config/setting-names.ts'
 import { type Environment, isWhole, readSettingsOf, SETTINGS, type Settings } from '../config/settings.ts'
 import { type NamedThings, unmatchedInFile, unmatchedInSettings } from '../config/unmatched-names.ts'
+import type { ConfigurationState } from '../overrides/overrides.ts'
 import { priceEntries } from '../overrides/price-entries.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
 import { compileUserPrices } from '../prices/user-prices.ts'
@@ -61,6 +62,19 @@ export function nameWarnings(
     ...unmatchedInSettings(things).map(written(placeText)),
     ...unmatchedInFile(things).map(written((place) => file.names.describe(place))),
   ]
+}
+
+/** What the prices that are set by /admin/prices name and what does not exist, a sentence each. @param book with these prices */
+export function priceRowWarnings(
+  { settings, file, overrides: { prices } }: ConfigurationState,
+  book: EditablePriceBook,
+  nowMs: number,
+): readonly string[] {
+  const { names, providers } = file
+  const rows = { ...EMPTY_FILE_CONFIG.names, providers: names.providers, prices: new Map(prices.entries()) }
+  const priced = { ...EMPTY_FILE_CONFIG, providers, prices, names: rows }
+  const things = { settings, file: priced, models: new KnownModels(priced, priceNames(book, nowMs)) }
+  return unmatchedInFile(things).map(({ place, text }) => `/admin/prices: ${placeText(place)}: ${text}`)
 }
 
 /** The shipped prices and those of the file. */

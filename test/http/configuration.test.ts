@@ -133,6 +133,7 @@ describe('PUT /admin/settings', () => {
     [{ default_models: { simulated: 'm' } }, 'default_models.simulated', 'The names are openai, anthropic, gemini'],
     [{ default_models: { openai: '' } }, 'default_models.openai', 'must not be empty'],
     [{ default_models: [] }, 'default_models', 'must be an object'],
+    [{ default_models: { constructor: 'm' } }, 'default_models.constructor', 'no provider is named constructor'],
     [{ retention_days: 9 }, null, 'retention_days'],
   ])('refuses %j', async (body, param, message) => {
     const { admin } = await open()
@@ -226,6 +227,17 @@ describe('PUT /admin/prices', () => {
     expect(body.error.message).toContain(message)
     expect((await admin('prices')).body.prices).toEqual([])
     expect((await admin('audit')).body.changes).toEqual([])
+  })
+
+  it('warns of rows that price nothing, as for bursar.json, until they are gone', async () => {
+    const { gateway, put, status } = await open()
+    const warning = '/admin/prices: prices[0]: says nothing of gpt-6-luna'
+    await put('prices', { prices: [{ provider: 'openai', model: 'gpt-6-luna' }] })
+    expect((await status()).configuration.warnings).toEqual([expect.stringContaining(warning)])
+    await put('settings', { default_provider: 'gemini' })
+    expect(gateway.log.filter((line) => line.includes(warning))).toHaveLength(1)
+    await put('prices', { prices: [] })
+    expect((await status()).configuration.warnings).toEqual([])
   })
 
   it('refuses more rows than a person sets', async () => {
