@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { modelSchema } from '../config/schema.ts'
+import { isRecord } from '../core/json-values.ts'
 import type { ConfigurationState, LiveConfiguration } from '../overrides/overrides.ts'
 import { changeSettings } from '../overrides/settings.ts'
 import { endpointsFor } from './endpoint.ts'
@@ -11,6 +12,12 @@ export interface SettingParts {
 }
 
 const endpoint = endpointsFor<SettingParts>()
+
+/** Records of zod leave out `__proto__` without a word. */
+const modelsSchema = z
+  .unknown()
+  .refine((value) => !isRecord(value) || !Object.hasOwn(value, '__proto__'), 'must not have "__proto__"')
+  .pipe(z.record(z.string(), modelSchema.nullable()).nullish())
 
 export const setSettingsSchema = z.strictObject({
   default_provider: z.string().nullable(),
@@ -25,7 +32,7 @@ export const SET_SETTINGS = endpoint({
   summary: 'Replaces what is set here of the settings: null, or a field left out, gives back what was there before.',
   body: z.strictObject({
     default_provider: z.string().min(1).nullish(),
-    default_models: z.record(z.string(), modelSchema.nullable()).nullish(),
+    default_models: modelsSchema.optional(),
   }),
   answer: setSettingsSchema,
 }).handle(async ({ live }, { sender, body }) => {

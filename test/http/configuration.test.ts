@@ -134,6 +134,8 @@ describe('PUT /admin/settings', () => {
     [{ default_models: { openai: '' } }, 'default_models.openai', 'must not be empty'],
     [{ default_models: [] }, 'default_models', 'must be an object'],
     [{ default_models: { constructor: 'm' } }, 'default_models.constructor', 'no provider is named constructor'],
+    ['{"default_models":{"__proto__":"m"}}', 'default_models', 'must not have "__proto__"'],
+    ['{"default_models":7}', 'default_models', 'must be an object'],
     [{ retention_days: 9 }, null, 'retention_days'],
   ])('refuses %j', async (body, param, message) => {
     const { admin } = await open()
