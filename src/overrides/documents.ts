@@ -4,11 +4,18 @@ import { z } from 'zod'
 import type { Finding } from '../config/findings.ts'
 import { readPrices } from '../config/prices.ts'
 import type { Document, Registry } from '../stores/registry.ts'
+import { providerAddress } from './address.ts'
 import { type KeyCipher, type SealedKey, sealedKeySchema } from './key-cipher.ts'
 import type { Overrides, ProviderRecord, StoredKey } from './overrides.ts'
 import { DEFAULT_MODELS_ID, DEFAULT_PROVIDER_ID } from './settings.ts'
 
-const providerSchema = z.strictObject({ api_key: z.string().nullable(), base_url: z.string().nullable() })
+const providerSchema = z.strictObject({
+  api_key: z.string().nullable(),
+  base_url: z
+    .string()
+    .refine((text) => providerAddress(text) === text)
+    .nullable(),
+})
 const modelsSchema = z.record(z.string(), z.string())
 
 /** What the registry holds. */

@@ -182,6 +182,8 @@ describe('after a restart', () => {
     ['provider', '{"api_key":"sk-…abcd","base_url":"COLLECTOR"}'],
     ['provider', '{"api_key":"sk-…abcd"}'],
     ['provider', '7'],
+    ['provider', '{"api_key":null,"base_url":"no address"}'],
+    ['provider', '{"api_key":"sk-…abcd","base_url":"http://collector.example"}'],
     ['provider-secret', '{"nonce":"","sealed":""}'],
     ['provider-secret', '"x"'],
   ])('a document that somebody changed in the file leads no key away: %s %s', async (kind, value) => {
