@@ -275,7 +275,7 @@ export function readSettingsOf(env: Environment): SettingsReading {
       mistakes.push(`${name}: ${error instanceof Error ? error.message : 'is not valid'}`)
     }
   }
-  // Not among the settings themselves: whoever writes them out writes no secret's text.
+  // Not enumerable, so that code which lists settings lists no texts of secrets.
   Object.defineProperty(values, 'given', { value: given })
   const settings: Partial<Settings> = values
   const exposed = exposureMistake(settings)

@@ -59,6 +59,7 @@ export async function changeProvider(
     throw new Problem('conflict', `${obstacle}.`, givenUrl === undefined ? 'api_key' : 'base_url')
   if (apiKey && !cipher.isReady)
     throw new Problem('forbidden', 'Set BURSAR_SECRET and start again: keys are stored encrypted under it.', 'api_key')
+  if (key === before.key && baseUrl === before.baseUrl) return { overrides: state.overrides, drafts: [] }
   const drafts = [providerDraft(name, record)]
   if (apiKey) drafts.push(secretDraft(name, await cipher.seal(apiKey, { provider: name, baseUrl })))
   else if (key === null) drafts.push(secretDraft(name, null))
@@ -118,12 +119,12 @@ export function obstacleTo(
     return `${builtIn.settings.apiKey.variable} is set in the environment, and decides. Change it there, or remove it and start again`
   if (row?.isKeyInEnvironment)
     return `providers.${name}.apiKey in bursar.json names a variable that is set in the environment, and decides. Change it there`
+  const callerKeys = row?.callerKeys ?? file.providers.callerKeys.some((forwarding) => forwarding === name)
+  if (callerKeys)
+    return `providers.${name}.callerKeys in bursar.json has callers send keys of their own, which go to no address that is set here, and no other key is used. Change it there`
   if (baseUrl === null) return undefined
   if (builtIn && settings.given.has(builtIn.settings.baseUrl.variable))
     return `${builtIn.settings.baseUrl.variable} is set in the environment, and decides. Change it there, or remove it and start again`
-  const callerKeys = row?.callerKeys ?? file.providers.callerKeys.some((forwarding) => forwarding === name)
-  if (callerKeys)
-    return `providers.${name}.callerKeys in bursar.json sends callers' own keys to ${name}, and no key from elsewhere goes to an address that is set here. Set the address in bursar.json or .env`
   if (row?.sendsOwnFields)
     return `providers.${name} in bursar.json has headers or a query, which can hold a key, and no key from elsewhere goes to an address that is set here. Change baseUrl in bursar.json`
   return undefined

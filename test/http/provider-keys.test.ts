@@ -289,7 +289,9 @@ describe('an address that is set gets no key from elsewhere:', () => {
     await response.text()
     expect(collector.received).toEqual([])
     expect(gateway.provider.received.at(-1)?.headers.authorization).toBe('Bearer sk-own-key-of-a-caller')
-    expect((await admin('/mine', { body: { base_url: `${url}/2`, api_key: KEY } })).status).toBe(409)
+    for (const name of ['mine', 'anthropic'])
+      for (const body of [{ base_url: `${url}/2`, api_key: OTHER_KEY }, { api_key: OTHER_KEY }])
+        expect((await admin(`/${name}`, { body })).status).toBe(409)
     await reload(plain)
     expect((await call('mine/m')).status).toBe(200)
     expect(collector.received.at(-1)?.headers.authorization).toBe(`Bearer ${KEY}`)
@@ -327,6 +329,16 @@ describe('an address that is set gets no key from elsewhere:', () => {
     const { put } = await open({ env: { OPENAI_BASE_URL: '' } })
     expect(await put('openai', { base_url, api_key: KEY })).toMatchObject({ base_url: taken })
   })
+})
+
+test('a request that changes nothing writes nothing', async () => {
+  const { gateway, put } = await open({ env: { OPENAI_BASE_URL: '' } })
+  await put('openai', { api_key: null })
+  await put('openai', { api_key: KEY, base_url: 'https://proxy.example/v1' })
+  const provider = gateway.app.providers[0]
+  await put('openai', { base_url: 'https://proxy.example/v1/' })
+  expect(gateway.app.providers[0]).toBe(provider)
+  expect((await administer(gateway, '/admin/audit')).body.changes).toHaveLength(1)
 })
 
 test('nothing is left of a key that is removed, dropped or replaced', async () => {
