@@ -51,6 +51,7 @@ export class Quotes {
       file: readFileConfig(JSON.stringify({ providers })),
       clock: STILL,
       timers: STILL,
+      randomBytes: (size) => new Uint8Array(size),
       random: () => 0.5,
       newCallId: uuidV7Source(() => NOW.wallMs, randomBytes),
       log: pino({ level: 'silent' }),

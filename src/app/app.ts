@@ -14,6 +14,11 @@ import { InputCounter } from '../counting/input-counter.ts'
 import { routes } from '../http/index.ts'
 import { Callers } from '../keys/callers.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
+import { readOverrides } from '../overrides/documents.ts'
+import { KeyCipher } from '../overrides/key-cipher.ts'
+import type { ConfigurationState, Overrides } from '../overrides/overrides.ts'
+import { providerWarnings } from '../overrides/providers.ts'
+import { settingsInForce } from '../overrides/settings.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
 import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
@@ -29,9 +34,9 @@ import { QuoteWatch } from '../telemetry/quote-watch.ts'
 import { RefusalCounter } from '../telemetry/refusal-counter.ts'
 import { RefusalHistory } from '../telemetry/refusal-history.ts'
 import { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
-import { nameWarnings } from './load-configuration.ts'
+import { nameWarnings, priceRowWarnings } from './load-configuration.ts'
 import { PriceUpkeep } from './price-upkeep.ts'
-import { reloader } from './reload.ts'
+import { ConfigurationInForce } from './reload.ts'
 import { shutdown } from './shutdown.ts'
 import { startSweeping } from './sweep.ts'
 import { warningSubjects } from './warning-subjects.ts'
@@ -46,6 +51,8 @@ interface AppParts {
   readonly timers: Timers
   /** From 0 to below 1. */
   readonly random: () => number
+  /** Bytes that nobody can guess, for nonces. */
+  readonly randomBytes: (size: number) => Uint8Array
   readonly newCallId: () => string
   readonly log: Logger
   /** Open. The app closes it. */
@@ -83,12 +90,19 @@ export interface App {
  */
 export async function createApp(parts: AppParts): Promise<App> {
   const { settings, clock, timers, store } = parts
-  const constructed = construct(parts)
-  const { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter, upkeep } = constructed
-  const replace = reloader({ settings, clock, gate, prices, limits, providers, routing, patterns })
+  const cipher = new KeyCipher(settings.BURSAR_SECRET, parts.randomBytes)
+  const { overrides, warnings } = await readOverrides(store.registry, cipher)
+  const constructed = construct({ ...parts, warnings: [...(parts.warnings ?? []), ...warnings] }, cipher, overrides)
+  const { app, gate, prices, providers, live, telemetry, inputCounter, upkeep, configuration } = constructed
+  const warningsOf = (state: ConfigurationState) => [
+    ...nameWarnings(settingsInForce(state), state.file, prices, clock.now().wallMs),
+    ...providerWarnings(state),
+    ...priceRowWarnings(state, prices, clock.now().wallMs),
+  ]
+  live.onChange((state) => configuration.refresh(warningsOf(state)))
   const reload = async (file: FileConfig) => {
-    await replace(file)
-    constructed.configuration.use(nameWarnings(settings, file, prices, clock.now().wallMs))
+    await live.reload(file)
+    configuration.use(warningsOf(live.state))
   }
   await reload(parts.file)
   await upkeep.start()
@@ -111,7 +125,11 @@ export async function createApp(parts: AppParts): Promise<App> {
  * Every object of the gateway, each made with the parts that it names. Nothing of bursar.json is in force yet.
  * Longer than other functions, because it is one list: what is made of what.
  */
-function construct({ settings, warnings = [], clock, timers, random, newCallId, log, store }: AppParts) {
+function construct(
+  { settings, warnings = [], clock, timers, random, newCallId, log, store }: AppParts,
+  cipher: KeyCipher,
+  overrides: Overrides,
+) {
   const prices = createPriceBook()
   const providers = new ProvidersInForce(settings)
   const limits = new LimitsInForce(store, settings.TIME_ZONE)
@@ -171,6 +189,11 @@ function construct({ settings, warnings = [], clock, timers, random, newCallId, 
     random,
   })
   const patterns = new PatternModelsInForce(providers, settings.DEFAULT_LLM_PROVIDER)
+  const { registry } = store
+  const live = new ConfigurationInForce(
+    { settings, clock, gate, prices, limits, providers, routing, patterns, registry },
+    overrides,
+  )
   const models = (name: string) => {
     const provider = providers.list.find((candidate) => candidate.name === name)
     if (!provider) return []
@@ -183,7 +206,7 @@ function construct({ settings, warnings = [], clock, timers, random, newCallId, 
     clock,
     timers,
     telemetry,
-    registry: store.registry,
+    registry,
     prices,
     subjects: () => warningSubjects(providers.list, [...routing.aliasTargets, patterns.models.model]),
   })
@@ -202,6 +225,9 @@ function construct({ settings, warnings = [], clock, timers, random, newCallId, 
     addresses,
     configuration,
     upkeep,
+    registry,
+    live,
+    cipher,
     adjustments: new Adjustments({ store, plan: () => limits.plan, newCallId }),
     circuits,
     get providers() {
@@ -215,13 +241,13 @@ function construct({ settings, warnings = [], clock, timers, random, newCallId, 
     patternModels: () => patterns.models,
     newCallId,
   })
-  return { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter, upkeep, configuration }
+  return { app, gate, prices, providers, live, telemetry, inputCounter, upkeep, configuration }
 }
 
 /** The models that patterns use if a request names none. */
 class PatternModelsInForce {
   readonly #providers: ProvidersInForce
-  readonly #defaultProvider: string
+  #defaultProvider: string
   #configured: PatternModels = {}
 
   constructor(providers: ProvidersInForce, defaultProvider: string) {
@@ -234,7 +260,8 @@ class PatternModelsInForce {
     return { model: model ?? chooseDefaultModel(this.#providers.list, this.#defaultProvider), embeddingModel }
   }
 
-  change(models: PatternModels): void {
+  change(models: PatternModels, defaultProvider: string): void {
     this.#configured = models
+    this.#defaultProvider = defaultProvider
   }
 }

@@ -1,14 +1,16 @@
 // Load configuration: settings and bursar.json together, with all that is wrong with either, and all that should be looked at.
 
 import { ConfigError } from '../config/config-error.ts'
-import type { FileConfig, FileReading } from '../config/file.ts'
+import { EMPTY_FILE_CONFIG, type FileConfig, type FileReading } from '../config/file.ts'
 import { type Place, placeText } from '../config/findings.ts'
 import { KnownModels, type PriceNames } from '../config/known-models.ts'
 import { unknownSettings } from '../config/setting-names.ts'
 import { type Environment, isWhole, readSettingsOf, SETTINGS, type Settings } from '../config/settings.ts'
 import { type NamedThings, unmatchedInFile, unmatchedInSettings } from '../config/unmatched-names.ts'
+import type { ConfigurationState } from '../overrides/overrides.ts'
+import { priceEntries } from '../overrides/price-entries.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
-import { compileUserPrices, type UserPrice, type UserPriceEntry } from '../prices/user-prices.ts'
+import { compileUserPrices } from '../prices/user-prices.ts'
 
 /** A configuration without mistakes. */
 export interface Configuration {
@@ -62,19 +64,24 @@ export function nameWarnings(
   ]
 }
 
+/** What the prices that are set by /admin/prices name and what does not exist, a sentence each. @param book with these prices */
+export function priceRowWarnings(
+  { settings, file, overrides: { prices } }: ConfigurationState,
+  book: EditablePriceBook,
+  nowMs: number,
+): readonly string[] {
+  const { names, providers } = file
+  const rows = { ...EMPTY_FILE_CONFIG.names, providers: names.providers, prices: new Map(prices.entries()) }
+  const priced = { ...EMPTY_FILE_CONFIG, providers, prices, names: rows }
+  const things = { settings, file: priced, models: new KnownModels(priced, priceNames(book, nowMs)) }
+  return unmatchedInFile(things).map(({ place, text }) => `/admin/prices: ${placeText(place)}: ${text}`)
+}
+
 /** The shipped prices and those of the file. */
 export function bookOf(file: FileConfig): EditablePriceBook {
   const book = createPriceBook()
-  book.useUserPrices(compileUserPrices(userPricesOf(file)))
+  book.useUserPrices(compileUserPrices(priceEntries(file.prices)))
   return book
-}
-
-/** The prices of the file, as the price book reads them. */
-export function userPricesOf({ prices }: FileConfig): readonly UserPriceEntry[] {
-  return prices.map(({ provider, model, ...price }) => {
-    const given = Object.entries(price).filter(([, value]) => value !== undefined)
-    return { provider, model, price: Object.fromEntries(given) as UserPrice }
-  })
 }
 
 function priceNames(book: EditablePriceBook, nowMs: number): PriceNames {

@@ -1,18 +1,29 @@
-// Reload: puts another bursar.json in force, all of it or nothing. It reads no file and decides no call.
+// Reload: puts another bursar.json, or a change by /admin/, in force: all of it or nothing. It reads no file and decides no call.
 
 import type { Gate } from '../call/gate.ts'
 import type { Routing } from '../call/routing.ts'
-import type { FileConfig, PatternModels } from '../config/file.ts'
+import { EMPTY_FILE_CONFIG, type FileConfig, type PatternModels } from '../config/file.ts'
 import { type Settings, settingLimits } from '../config/settings.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Limit } from '../core/limits.ts'
+import { Problem } from '../core/problem.ts'
 import type { LimitsInForce } from '../limits/limits-in-force.ts'
+import {
+  type ConfigurationState,
+  type LiveConfiguration,
+  NO_OVERRIDES,
+  type OverrideChange,
+  type Overrides,
+} from '../overrides/overrides.ts'
+import { priceEntries } from '../overrides/price-entries.ts'
+import { providerOverridesOf } from '../overrides/providers.ts'
+import { defaultProviderOf } from '../overrides/settings.ts'
 import type { EditablePriceBook } from '../prices/price-book.ts'
 import { compileUserPrices } from '../prices/user-prices.ts'
 import type { ProvidersInForce } from '../providers/index.ts'
-import { userPricesOf } from './load-configuration.ts'
+import type { Registry } from '../stores/registry.ts'
 
-/** Everything that bursar.json changes, and what decides how. */
+/** Everything that the configuration changes, and what decides how. */
 interface ReloadParts {
   readonly settings: Settings
   readonly clock: Clock
@@ -21,44 +32,93 @@ interface ReloadParts {
   readonly limits: Pick<LimitsInForce, 'prepare'>
   readonly providers: Pick<ProvidersInForce, 'prepare'>
   readonly routing: Pick<Routing, 'change'>
-  readonly patterns: { change(models: PatternModels): void }
+  readonly patterns: { change(models: PatternModels, defaultProvider: string): void }
+  readonly registry: Pick<Registry, 'writeAll'>
 }
 
 /**
- * The function that reloads. It prepares everything that can fail, then swaps in one turn of the event loop. If it rejects,
- * prices, limits, providers, routes and the models of patterns are as before, and nothing of the new file stays open. A second
- * reload waits until the first is over.
- *
- * Rejects with RangeError for a price that is no price, with the store's or the registry's own error if the ledger cannot be
- * read or written, and with an Error once the gateway is stopping.
+ * The configuration in force, and how another one takes over. A change prepares everything that can fail, then swaps in one turn of the
+ * event loop. If it rejects, everything is as before, and nothing of the new configuration stays open. Each change waits until the one
+ * before is over, so that a reload of bursar.json and a change by /admin/ do not undo each other.
  */
-export function reloader(parts: ReloadParts): (file: FileConfig) => Promise<void> {
-  let last: Promise<unknown> = Promise.resolve()
-  return (file) => {
-    const reload = last.then(() => replaceConfig(parts, file))
-    last = reload.catch(() => {})
-    return reload
-  }
-}
+export class ConfigurationInForce implements LiveConfiguration {
+  readonly #parts: ReloadParts
+  #state: ConfigurationState
+  #last: Promise<unknown> = Promise.resolve()
+  #changed: (state: ConfigurationState) => void = () => {}
 
-async function replaceConfig(parts: ReloadParts, file: FileConfig): Promise<void> {
-  const { settings, clock, gate, prices, limits, providers, routing, patterns } = parts
-  if (gate.isClosing) throw new Error('The gateway is stopping: it takes no other configuration.')
-  const nextPrices = compileUserPrices(userPricesOf(file))
-  const nextProviders = providers.prepare(file.providers)
-  let putLimitsInForce: () => void
-  try {
-    putLimitsInForce = await limits.prepare(limitsOf(settings, file), clock.now())
-  } catch (error) {
-    await nextProviders.discard()
-    throw error
+  /** @param overrides what the registry holds; nothing is in force until the first reload */
+  constructor(parts: ReloadParts, overrides: Overrides = NO_OVERRIDES) {
+    this.#parts = parts
+    this.#state = { settings: parts.settings, file: EMPTY_FILE_CONFIG, overrides }
   }
-  // Nothing from here on can fail, and nothing waits: no call sees one half of a file.
-  prices.useUserPrices(nextPrices)
-  nextProviders.putInForce()
-  routing.change(file.routes)
-  patterns.change(file.patterns)
-  putLimitsInForce()
+
+  get state(): ConfigurationState {
+    return this.#state
+  }
+
+  /** Calls back after each change that is no reload. */
+  onChange(changed: (state: ConfigurationState) => void): void {
+    this.#changed = changed
+  }
+
+  /**
+   * Puts another bursar.json in force. Rejects with RangeError for a price that is no price, with the store's or the registry's own
+   * error if the ledger cannot be read or written, and with Problem `shutting_down` once the gateway is stopping.
+   */
+  reload(file: FileConfig): Promise<void> {
+    return this.#afterLast(async () => {
+      const { settings, limits, clock } = this.#parts
+      await this.#replace({ ...this.#state, file }, () => limits.prepare(limitsOf(settings, file), clock.now()))
+    })
+  }
+
+  /** Limits stay as they are, so no call waits. */
+  change(
+    make: (state: ConfigurationState) => OverrideChange | Promise<OverrideChange>,
+    actor: string,
+  ): Promise<ConfigurationState> {
+    return this.#afterLast(async () => {
+      const { overrides, drafts } = await make(this.#state)
+      const { registry, clock } = this.#parts
+      await this.#replace({ ...this.#state, overrides }, async () => {
+        if (drafts.length > 0) await registry.writeAll(drafts, { actor, atMs: clock.now().wallMs, audit: true })
+        return () => {}
+      })
+      this.#changed(this.#state)
+      return this.#state
+    })
+  }
+
+  /** @param prepare the last thing that can fail; its result puts in force what it prepared, and cannot fail */
+  async #replace(next: ConfigurationState, prepare: () => Promise<() => void>): Promise<void> {
+    const { gate, prices, providers, routing, patterns } = this.#parts
+    const { file, overrides } = next
+    if (gate.isClosing) throw new Problem('shutting_down', 'The gateway is stopping: it takes no other configuration.')
+    const entries = [...priceEntries(file.prices), ...priceEntries(overrides.prices, 'admin')]
+    const nextPrices = compileUserPrices(entries)
+    const nextProviders = providers.prepare(file.providers, providerOverridesOf(next))
+    let putInForce: () => void
+    try {
+      putInForce = await prepare()
+    } catch (error) {
+      await nextProviders.discard()
+      throw error
+    }
+    // Nothing from here on can fail, and nothing waits: no call sees one half of a configuration.
+    this.#state = next
+    prices.useUserPrices(nextPrices)
+    nextProviders.putInForce()
+    routing.change(file.routes)
+    patterns.change(file.patterns, defaultProviderOf(next))
+    putInForce()
+  }
+
+  #afterLast<Result>(step: () => Promise<Result>): Promise<Result> {
+    const result = this.#last.then(step)
+    this.#last = result.catch(() => {})
+    return result
+  }
 }
 
 /** The limits of settings and file together. Without cost tracking, no limit counts cost. */

@@ -30,6 +30,14 @@ export interface FileConfig {
   readonly routes: RouteRows
   readonly patterns: PatternModels
   readonly names: FileNames
+  readonly written: WrittenFile
+}
+
+/** The sections of bursar.json in its own words. They can hold secrets: see `shownSections`. */
+export interface WrittenFile {
+  /** Null if there is no file: none exists, or a program hands over a value. */
+  readonly path: string | null
+  readonly sections: Readonly<Record<string, unknown>>
 }
 
 /** What bursar.json says by which names, for warnings of names that match nothing. */
@@ -73,6 +81,7 @@ export const EMPTY_FILE_CONFIG: FileConfig = {
     warnings: [],
     describe: placeText,
   },
+  written: { path: null, sections: {} },
 }
 
 const SECTIONS = ['$schema', 'aliases', 'retries', 'patterns', 'providers', 'limits', 'prices'] as const
@@ -86,7 +95,7 @@ export function readFileText(text: string, env: Environment, name?: string): Fil
   const json = readJsonText(text)
   const describe = (place: Place, { line, column } = json.positionOf(place)) =>
     name === undefined ? placeText(place) : `${name}:${line}:${column}: ${placeText(place)}`
-  const { file, findings } = json.value === undefined ? NOTHING_READ : readSections(json.value, env, describe)
+  const { file, findings } = json.value === undefined ? NOTHING_READ : readSections(json.value, env, describe, name)
   const ofValues = findings.map((finding) => ({ ...finding, position: json.positionOf(finding.place) }))
   const inOrder = [...json.mistakes, ...ofValues].sort(
     ({ position: left }, { position: right }) => left.line - right.line || left.column - right.column,
@@ -120,7 +129,12 @@ interface SectionsReading {
 
 const NOTHING_READ: SectionsReading = { file: EMPTY_FILE_CONFIG, findings: [] }
 
-function readSections(value: unknown, env: Environment, describe: FileNames['describe']): SectionsReading {
+function readSections(
+  value: unknown,
+  env: Environment,
+  describe: FileNames['describe'],
+  path: string | null = null,
+): SectionsReading {
   const mistakes: Finding[] = []
   const warnings: Finding[] = []
   const sections = Object.fromEntries(readEntries(value, [], mistakes))
@@ -148,6 +162,7 @@ function readSections(value: unknown, env: Environment, describe: FileNames['des
       warnings,
       describe,
     },
+    written: { path, sections },
   }
   return { file, findings: mistakes }
 }

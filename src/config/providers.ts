@@ -162,7 +162,17 @@ function settingsOf(
   const key = row.auth === 'none' ? { value: '' } : keyOf(apiKey ?? row.apiKey, env)
   if (!/^[\x21-\x7e]*$/.test(key.value))
     addMistake('apiKey', 'must have only characters that can be sent in a header (is there a line break, or a space?)')
-  return { ...row, name, apiKey: key.value, missingVariable: key.missing, callerKeys: forwards }
+  const isKeyInEnvironment = (apiKey ?? row.apiKey).startsWith('$') && key.value !== ''
+  const sendsOwnFields = options.headers !== undefined || options.query !== undefined
+  return {
+    ...row,
+    name,
+    apiKey: key.value,
+    missingVariable: key.missing,
+    callerKeys: forwards,
+    isKeyInEnvironment,
+    sendsOwnFields,
+  }
 }
 
 /** The key itself, or the value of the variable it names. */

@@ -35,12 +35,19 @@ interface Setting<Value> {
   /** What a variable that is set and empty means: the default, or that there is no such limit. */
   readonly empty: 'default' | 'no limit'
   readonly parse: SettingParser<Value>
+  /** True: the value is never shown. */
+  readonly secret?: boolean
   /** What `.env.example` says of it, line by line. */
   readonly about: readonly string[]
 }
 
 function setting<Value>(defaultText: string, parse: SettingParser<Value>, ...about: string[]) {
   return { defaultText, empty: 'default', parse, about } as const satisfies Setting<Value>
+}
+
+/** A value that is never shown. */
+function secret<Value>(parse: SettingParser<Value>, ...about: string[]) {
+  return { ...setting('', parse, ...about), secret: true } as const satisfies Setting<Value>
 }
 
 /** A limit over everyone. Its value is undefined if there is no such limit. */
@@ -56,15 +63,15 @@ const SERVER_SETTINGS = {
     parseStoreUrl,
     'The ledger. sqlite:PATH keeps it in a file; memory: keeps nothing.',
   ),
-  BURSAR_KEYS: setting(
-    '',
-    parseKeys,
-    'Keys callers use, as name:secret,name:secret. Secrets have at least 16 characters.',
-  ),
-  ADMIN_KEY: setting(
-    '',
+  BURSAR_KEYS: secret(parseKeys, 'Keys callers use, as name:secret,name:secret. Secrets have at least 16 characters.'),
+  ADMIN_KEY: secret(
     parseSecret,
     'Sees everything that any key sees. At least 16 characters. While it is set, figures need it or a key.',
+  ),
+  BURSAR_SECRET: secret(
+    parseSecret,
+    'Encrypts the provider keys that are set by PUT /admin/providers/NAME. At least 16 characters,',
+    'such as those that `openssl rand -hex 32` prints. Keys that were stored under another one are not read until it is back.',
   ),
   AUTH: setting(
     '',
@@ -232,12 +239,15 @@ type ValueOf<Row extends Setting<unknown>> =
   | (Row['empty'] extends 'no limit' ? undefined : never)
 
 /** The value of every setting, by its name. */
-export type Settings = { readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> }
+export type Settings = { readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> } & {
+  /** The texts of the settings that the environment decides, by name. All others have their defaults. */
+  readonly given: ReadonlyMap<string, string>
+}
 
 /** The rows that providers bring along. */
 function providerSettings() {
   const rows = BUILT_IN_PROVIDERS.flatMap(({ settings: { apiKey, baseUrl, model } }) => [
-    [apiKey.variable, setting(apiKey.defaultText, parseHeaderValue, apiKey.about)] as const,
+    [apiKey.variable, secret(parseHeaderValue, apiKey.about)] as const,
     [baseUrl.variable, setting(baseUrl.defaultText, parseBaseUrl, baseUrl.about)] as const,
     [model.variable, setting(model.defaultText, parseText, model.about)] as const,
   ])
@@ -254,14 +264,19 @@ export interface SettingsReading {
 /** Reads every setting, with all mistakes. Blanks around a value do not count, and neither do other variables. */
 export function readSettingsOf(env: Environment): SettingsReading {
   const mistakes: string[] = []
+  const given = new Map<string, string>()
   const values: Record<string, unknown> = {}
   for (const [name, row] of Object.entries<Setting<unknown>>(SETTINGS)) {
     try {
-      values[name] = readSetting(row, textOf(env[name])?.trim())
+      const text = textOf(env[name])?.trim()
+      if (text !== undefined && (text !== '' || row.empty === 'no limit')) given.set(name, text)
+      values[name] = readSetting(row, text)
     } catch (error) {
       mistakes.push(`${name}: ${error instanceof Error ? error.message : 'is not valid'}`)
     }
   }
+  // Not enumerable, so that code which lists settings lists no texts of secrets.
+  Object.defineProperty(values, 'given', { value: given })
   const settings: Partial<Settings> = values
   const exposed = exposureMistake(settings)
   if (exposed) mistakes.push(exposed)

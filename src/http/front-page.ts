@@ -31,6 +31,13 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   POST /admin/adjustments         what a call did cost, if the ledger has another figure (with ADMIN_KEY)
   GET  /healthz, /readyz          probes
 
+Configure it while it runs (with ADMIN_KEY):
+  GET  /admin/config              every value in force and where it is set; /admin/audit: who changed what
+  PUT  /admin/settings            the default provider and the default models
+  PUT  /admin/prices              prices of your own; GET lists them
+  PUT  /admin/providers/{name}    a provider's key and address; GET /admin/providers lists them
+  POST /admin/providers/{name}/test   whether a provider answers and takes its key
+
 Start with a model that needs no key:
   curl -s http://${host}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{"model":"sim/echo","messages":[{"role":"user","content":"hello"}]}'

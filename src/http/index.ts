@@ -5,6 +5,11 @@ import type { Gate } from '../call/gate.ts'
 import { FairSlots } from '../core/fair-slots.ts'
 import type { Callers } from '../keys/callers.ts'
 import { ADJUST, type AdjustmentParts } from './adjustments.ts'
+import { AUDIT, type AuditParts } from './admin-audit.ts'
+import { CONFIG, type ConfigParts } from './admin-config.ts'
+import { PRICES, type PriceParts, SET_PRICES } from './admin-prices.ts'
+import { PROVIDERS, type ProviderParts, REMOVE_PROVIDER, SET_PROVIDER, TEST_PROVIDER } from './admin-providers.ts'
+import { SET_SETTINGS, type SettingParts } from './admin-settings.ts'
 import { callRoutes, notFound } from './calls.ts'
 import { type Endpoint, type EndpointRow, mount, type Role } from './endpoint.ts'
 import { ESTIMATE } from './estimate.ts'
@@ -22,8 +27,10 @@ import { STATUS, type StatusParts } from './status.ts'
 
 type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & { readonly gate: Gate }
 
+type AdminParts = AdjustmentParts & AuditParts & ConfigParts & PriceParts & ProviderParts & SettingParts
+
 /** What the endpoints need of the gateway. */
-type HttpParts = FigureParts & ModelParts & AdjustmentParts & Omit<PatternParts, 'runSlots'>
+type HttpParts = FigureParts & ModelParts & AdminParts & Omit<PatternParts, 'runSlots'>
 
 /** The gateway's front page, its figures and its probes. */
 const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
@@ -37,7 +44,18 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
 ]
 
 /** What operators change. */
-const ADMIN_ENDPOINTS: readonly Endpoint<AdjustmentParts>[] = [ADJUST]
+const ADMIN_ENDPOINTS: readonly Endpoint<AdminParts>[] = [
+  ADJUST,
+  AUDIT,
+  CONFIG,
+  SET_SETTINGS,
+  PRICES,
+  SET_PRICES,
+  PROVIDERS,
+  SET_PROVIDER,
+  REMOVE_PROVIDER,
+  TEST_PROVIDER,
+]
 
 /** Every endpoint of our own. LLM calls and lists of models are not among them: those speak their vendors' dialects. */
 export const ENDPOINTS: readonly EndpointRow<Role>[] = [...FIGURE_ENDPOINTS, ...PATTERN_ENDPOINTS, ...ADMIN_ENDPOINTS]

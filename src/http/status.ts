@@ -5,6 +5,8 @@ import type { Settings } from '../config/settings.ts'
 import type { Circuits } from '../core/circuit.ts'
 import type { Clock } from '../core/clock.ts'
 import type { QuoteOverruns } from '../core/quote-overruns.ts'
+import type { LiveConfiguration } from '../overrides/overrides.ts'
+import { defaultProviderOf } from '../overrides/settings.ts'
 import type { Provider } from '../providers/provider.ts'
 import { countSchema } from '../runs/run-answer.ts'
 import type { AddressWatch } from '../telemetry/address-watch.ts'
@@ -36,6 +38,7 @@ export interface StatusParts {
   readonly bookings: Pick<BookingWatch, 'models'>
   readonly addresses: Pick<AddressWatch, 'hint'>
   readonly configuration: Pick<ConfigurationWatch, 'state'>
+  readonly live: Pick<LiveConfiguration, 'state'>
   /** The prices in force. */
   readonly upkeep: { readonly state: PriceStateView }
 }
@@ -85,7 +88,19 @@ export const STATUS = endpoint({
   }),
 }).handle(
   (
-    { settings, providers, upstreamLimits, quoteOverruns, bookings, addresses, configuration, upkeep, circuits, clock },
+    {
+      settings,
+      providers,
+      upstreamLimits,
+      quoteOverruns,
+      bookings,
+      addresses,
+      configuration,
+      live,
+      upkeep,
+      circuits,
+      clock,
+    },
     { sender },
   ) => {
     const realProviders = providers.filter(({ simulated }) => !simulated)
@@ -96,7 +111,7 @@ export const STATUS = endpoint({
         configured: configuredCount > 0,
         configured_count: configuredCount,
         total_providers: realProviders.length,
-        default_provider: settings.DEFAULT_LLM_PROVIDER,
+        default_provider: defaultProviderOf(live.state),
         providers: realProviders.map((provider) =>
           provider.configured
             ? {

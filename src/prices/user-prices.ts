@@ -32,6 +32,8 @@ export interface UserPriceEntry {
   /** Also stands for the model's dated names, unless they have their own entry. */
   readonly model: string
   readonly price: UserPrice
+  /** Where it is set, for its version. Absent: in bursar.json. */
+  readonly source?: string
 }
 
 /** A compiled entry, to be laid over the price and limits known so far. */
@@ -42,14 +44,17 @@ export interface UserLayer {
   readonly version: string
 }
 
-/** All prices of bursar.json, checked: layers by `provider\nmodel`. */
+/** All prices of bursar.json and of /admin/prices, checked: layers by `provider\nmodel`. */
 export type UserPrices = ReadonlyMap<string, UserLayer>
 
 const LIMIT_NAMES = ['contextWindow', 'maxOutput', 'usualOutput'] as const
 
-/** Checks and compiles all prices of bursar.json. Throws a RangeError that names the first mistake and where it is. */
+/**
+ * Checks and compiles all prices of bursar.json. Of two entries for one model, the last counts. Throws a RangeError that names the
+ * first mistake and where it is.
+ */
 export function compileUserPrices(entries: readonly UserPriceEntry[]): UserPrices {
-  return new Map(entries.map((entry) => compileUserLayer(entry, 'bursar.json')))
+  return new Map(entries.map((entry) => compileUserLayer(entry, entry.source ?? 'bursar.json')))
 }
 
 /** @param source the beginning of the version: `bursar.json` or `code` */

@@ -25,6 +25,7 @@ export const anthropic = defineProvider({
     const requestOf = createSdkRequests(SDK, forwarder, settings)
     return {
       dialects: dialectNamesOf('anthropic'),
+      probe: { path: '/v1/models?limit=1', headers: ['anthropic-version', '2023-06-01'] },
       rules: {
         tokensPerCall: 64,
         tokensPerMessage: 16,

@@ -87,8 +87,8 @@ export function defineProvider<const Name extends string, const Variable extends
         callerKeys,
         priceName: priceNameAt(name, settings.baseUrl),
         defaultModel: settings.model,
-        addressSetting: rows.baseUrl.variable,
-        setupGuide: `Set ${rows.apiKey.variable} in .env file`,
+        addressSetting: settings.addressSetting ?? rows.baseUrl.variable,
+        setupGuide: settings.keylessReason ?? `Set ${rows.apiKey.variable} in .env file`,
         ...open(settings),
       }
     },

@@ -25,6 +25,7 @@ export const gemini = defineProvider({
     const forwarder = new HttpForwarder({ baseUrl: settings.baseUrl, credentials: ['x-goog-api-key', settings.apiKey] })
     return {
       dialects: dialectNamesOf('gemini'),
+      probe: { path: '/v1beta/models?pageSize=1', headers: [] },
       rules: {
         tokensPerCall: 64,
         tokensPerMessage: 16,

@@ -8,7 +8,7 @@ import { type CompatibleSettings, compatible } from './compatible/compatible.ts'
 import type { ProviderSettingRows } from './definition.ts'
 import { gemini } from './gemini.ts'
 import { openai } from './openai.ts'
-import type { Provider, ProviderSettings } from './provider.ts'
+import type { Provider, ProviderOverride, ProviderSettings } from './provider.ts'
 import { simulated } from './simulated/provider.ts'
 
 export { COST_FIELDS } from '../wire/stated-cost.ts'
@@ -34,6 +34,11 @@ export interface ProviderRows {
 }
 
 export const NO_PROVIDER_ROWS: ProviderRows = { callerKeys: [], compatible: [] }
+
+/** What takes the place of settings and rows, by the provider's name. */
+export type ProviderOverrides = ReadonlyMap<string, ProviderOverride>
+
+const NO_PROVIDER_OVERRIDES: ProviderOverrides = new Map()
 
 /** A provider to open: its settings, by which it is known to be the same, and how it is opened. */
 interface ConfiguredProvider {
@@ -74,11 +79,11 @@ export class ProvidersInForce {
   }
 
   /** Opens the providers of other rows. Throws what a provider throws that cannot be opened; then nothing stays open. */
-  prepare(rows: ProviderRows): PreparedProviders {
+  prepare(rows: ProviderRows, overrides = NO_PROVIDER_OVERRIDES): PreparedProviders {
     const before = this.#byName
     const next = new Map<string, OpenProvider>()
     try {
-      for (const { name, settings, open } of this.#configuredProviders(rows)) {
+      for (const { name, settings, open } of this.#configuredProviders(rows, overrides)) {
         const current = before.get(name)
         const stays = current !== undefined && isDeepStrictEqual(current.settings, settings)
         next.set(name, stays ? current : { settings, provider: open() })
@@ -104,7 +109,10 @@ export class ProvidersInForce {
     await closeAll(this.#list)
   }
 
-  #configuredProviders({ callerKeys, compatible: endpoints }: ProviderRows): ConfiguredProvider[] {
+  #configuredProviders(
+    { callerKeys, compatible: endpoints }: ProviderRows,
+    overrides: ProviderOverrides,
+  ): ConfiguredProvider[] {
     const values = this.#values
     const builtIn = BUILT_IN_PROVIDERS.map(({ name, settings: { apiKey, baseUrl, model }, open }) => {
       const settings: ProviderSettings = {
@@ -112,12 +120,22 @@ export class ProvidersInForce {
         baseUrl: values[baseUrl.variable],
         model: values[model.variable],
         callerKeys: callerKeys.includes(name),
+        ...overrides.get(name),
       }
       return { name, settings, open: () => open(settings) }
     })
-    const compatibleProviders = endpoints.map((row) => ({ name: row.name, settings: row, open: () => compatible(row) }))
+    const compatibleProviders = endpoints.map((row) => {
+      const settings = withOverride(row, overrides.get(row.name))
+      return { name: row.name, settings, open: () => compatible(settings) }
+    })
     return [...builtIn, ...compatibleProviders, { name: 'simulated', settings: undefined, open: simulated }]
   }
+}
+
+function withOverride(row: CompatibleSettings, override: ProviderOverride | undefined): CompatibleSettings {
+  if (!override) return row
+  const missingVariable = override.apiKey ? undefined : row.missingVariable
+  return { ...row, ...override, missingVariable }
 }
 
 /** Providers of the first map that the second has not. */

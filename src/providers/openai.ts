@@ -36,6 +36,7 @@ export const openai = defineProvider({
     const requestOf = createSdkRequests(SDK, forwarder, settings)
     return {
       dialects: dialectNamesOf('openai'),
+      probe: { path: '/models', headers: [] },
       rules: {
         // Framing of messages and of the call: 3 or 4 tokens in every published count, with room to spare.
         tokensPerCall: 64,

@@ -15,6 +15,27 @@ export interface ProviderSettings {
   readonly model: string
   /** True if callers send their own keys. `apiKey` is not used then. */
   readonly callerKeys?: boolean
+  /** Why it has no key, if not for a missing variable. A line without a full stop. */
+  readonly keylessReason?: string
+  /** Where its address is set, if not in the settings. */
+  readonly addressSetting?: string
+}
+
+/** What takes the place of a provider's own settings. What is absent stays as configured. */
+export interface ProviderOverride {
+  /** Empty: no key is sent. */
+  readonly apiKey?: string
+  readonly baseUrl?: string
+  readonly model?: string
+  readonly keylessReason?: string
+  readonly addressSetting?: string
+}
+
+/** A request that costs nothing, by whose answer a provider shows whether it takes the key. */
+export interface ProviderProbe {
+  /** Relative to the base URL. */
+  readonly path: string
+  readonly headers: HeaderList
 }
 
 /** A caller's own key for a provider, in the place and the form in which its SDK sent it. */
@@ -104,6 +125,8 @@ export interface Provider {
   readonly setupGuide: string
   /** Where its address is set: `OPENAI_BASE_URL`, or a row of bursar.json. Empty if it has none. */
   readonly addressSetting: string
+  /** Absent if it sends nothing. */
+  readonly probe?: ProviderProbe
   /** The rules from which the tokens of its calls are bounded. */
   readonly rules: QuoteRules
   /** The rules for one model, if they depend on it. @param model the name at the provider */

@@ -33,7 +33,18 @@ export class ConfigurationWatch implements CallListener {
   use(ofFile: readonly string[]): void {
     const news = this.#state === undefined ? [...this.#ofEnvironment, ...ofFile] : ofFile
     this.#state = { warnings: [...this.#ofEnvironment, ...ofFile], notReloaded: null }
-    for (const message of news) this.#telemetry.notify({ code: 'configuration_warning', level: 'warn', message })
+    for (const message of news) this.#warn(message)
+  }
+
+  #warn(message: string): void {
+    this.#telemetry.notify({ code: 'configuration_warning', level: 'warn', message })
+  }
+
+  /** Something else than bursar.json has changed. Notifies of warnings that are new. */
+  refresh(warnings: readonly string[]): void {
+    const before = new Set(this.state.warnings)
+    this.#state = { ...this.state, warnings: [...this.#ofEnvironment, ...warnings] }
+    for (const message of warnings) if (!before.has(message)) this.#warn(message)
   }
 
   hear(): void {}

@@ -1,14 +1,16 @@
 // A reload takes all of a bursar.json or nothing, whatever fails on the way; and what is spent meanwhile counts.
 
+import { randomBytes } from 'node:crypto'
 import pino from 'pino'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type App, createApp } from '../../src/app/app.ts'
-import { reloader } from '../../src/app/reload.ts'
+import { ConfigurationInForce } from '../../src/app/reload.ts'
 import { type FileConfig, readFileConfig } from '../../src/config/file.ts'
 import { readSettings } from '../../src/config/settings.ts'
 import { MemoryRegistry } from '../../src/stores/memory/registry.ts'
 import { MemoryStore } from '../../src/stores/memory/store.ts'
 import type { Registry } from '../../src/stores/registry.ts'
+import { StoreUnavailable } from '../../src/stores/store.ts'
 import { ADMIN_KEY } from '../support/client-and-ledger.ts'
 import { ManualClock, realTimers } from '../support/clocks.ts'
 import { turns } from '../support/waiting.ts'
@@ -19,6 +21,7 @@ const ALICE = 'alice-secret-alice'
 /** A registry that stops working when a test says so. */
 class FailingRegistry extends MemoryRegistry {
   failsToRead = false
+  failsToWriteAll = false
   /** Writes that still succeed. */
   writesLeft = Number.POSITIVE_INFINITY
   /** Failed writes after which it works again. */
@@ -38,8 +41,13 @@ class FailingRegistry extends MemoryRegistry {
     return super.write(...change)
   }
 
+  override async writeAll(...change: Parameters<Registry['writeAll']>) {
+    if (this.failsToWriteAll) throw new StoreUnavailable(DISK_FULL)
+    return super.writeAll(...change)
+  }
+
   repair(): void {
-    this.failsToRead = false
+    this.failsToRead = this.failsToWriteAll = false
     this.writesLeft = this.failuresLeft = Number.POSITIVE_INFINITY
   }
 }
@@ -91,6 +99,7 @@ beforeEach(async () => {
     clock,
     timers: realTimers,
     random: () => 0,
+    randomBytes,
     newCallId: newIds(),
     log: pino({ level: 'silent' }),
     store,
@@ -249,9 +258,32 @@ describe('a reload', () => {
   })
 })
 
+it('a change by /admin/ that cannot be written leaves everything as it is', async () => {
+  const put = (path: string, body: unknown) => {
+    const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' }
+    const init = { method: 'PUT', headers, body: JSON.stringify(body) }
+    return Promise.resolve(app.app.fetch(new Request(`http://localhost/admin/${path}`, init)))
+  }
+  const before = await inForce()
+  const { providers } = app
+  registry.failsToWriteAll = true
+  const prices = [{ ...BEFORE.prices[0], input: '9' }]
+  for (const [path, body] of [
+    ['prices', { prices }],
+    ['settings', { default_models: { first: 'm' } }],
+    ['providers/first', { base_url: 'http://127.0.0.1:9/other' }],
+  ] as const)
+    expect((await put(path, body)).status).toBe(503)
+  expect(await inForce()).toEqual(before)
+  expect(app.providers).toBe(providers)
+  registry.repair()
+  expect((await put('prices', { prices })).status).toBe(200)
+  expect((await inForce()).price).toBe(9_000_000_000n)
+})
+
 it('closes the providers it opened if the limits cannot be changed', async () => {
   const steps: string[] = []
-  const reload = reloader({
+  const configuration = new ConfigurationInForce({
     settings: readSettings({}),
     clock,
     gate: app.gate,
@@ -266,7 +298,8 @@ it('closes the providers it opened if the limits cannot be changed', async () =>
     },
     routing: { change: () => steps.push('routes') },
     patterns: { change: () => steps.push('patterns') },
+    registry,
   })
-  await expect(reload(configOf(AFTER))).rejects.toThrow(DISK_FULL)
+  await expect(configuration.reload(configOf(AFTER))).rejects.toThrow(DISK_FULL)
   expect(steps).toEqual(['discard'])
 })

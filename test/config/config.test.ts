@@ -94,6 +94,7 @@ describe('settings', () => {
     ['BURSAR_KEYS', `alice:${SAME},bob:${SAME}`],
     ['BURSAR_KEYS', `alice:${SAME} ${SAME}`],
     ['ADMIN_KEY', 'short'],
+    ['BURSAR_SECRET', 'short'],
     ['AUTH', 'on'],
     ['LOG_LEVEL', 'loud'],
     ['OPENAI_API_KEY', 'sk-a b'],
@@ -168,7 +169,14 @@ describe('settings', () => {
   test('that are secrets are in no message', () => {
     const piece = fc.string({ unit: fc.constantFrom(...'0123456789abcdefXYZ'), minLength: 10, maxLength: 30 })
     const flaw = fc.constantFrom('', ' ', ':', ',', 'ä', '\u0000', '\n', ':short', ',x:', ':,:')
-    const names = fc.constantFrom('OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'GEMINI_API_KEY', 'BURSAR_KEYS', 'ADMIN_KEY')
+    const names = fc.constantFrom(
+      'OPENAI_API_KEY',
+      'ANTHROPIC_API_KEY',
+      'GEMINI_API_KEY',
+      'BURSAR_KEYS',
+      'ADMIN_KEY',
+      'BURSAR_SECRET',
+    )
     fc.assert(
       fc.property(names, piece, flaw, piece, (name, start, middle, end) => {
         const text = mistakesOf(() => readSettings({ [name]: `${start}${middle}${end}`, PORT: 'x' })).join('\n')

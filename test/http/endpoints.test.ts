@@ -27,7 +27,7 @@ const checkedRows = new Set<string>()
 /** The answer to a request, which must be exactly as the row's schema says. Returns it as programs read it. */
 async function checkAnswer(
   gateway: GatewayFixture,
-  method: 'GET' | 'POST',
+  method: (typeof ENDPOINTS)[number]['method'],
   path: string,
   init: RequestInit = {},
 ): Promise<Record<string, unknown>> {
@@ -35,17 +35,20 @@ async function checkAnswer(
   if (!row) throw new Error(`there is no endpoint ${method} ${path}`)
   const response = await gateway.client.fetch('in process', path, { method, headers: ADMIN, ...init })
   const text = await response.text()
-  expect(response.status, text).toBeOneOf([200, 503])
+  expect(response.status, text).toBeOneOf([200, 201, 503])
   const isText = response.headers.get('content-type')?.startsWith('text/plain')
   const answer: unknown = isText ? text : JSON.parse(text)
   const read = row.answer.safeParse(answer)
   expect(read.error?.issues, `${method} ${path}`).toBeUndefined()
-  if (row.path !== '/api/patterns') expect(camelCaseNames(answer)).toEqual([])
+  if (!WORDS_OF_OTHERS.includes(row.path)) expect(camelCaseNames(answer)).toEqual([])
   checkedRows.add(`${row.method} ${row.path}`)
   return (isText ? {} : answer) as Record<string, unknown>
 }
 
-/** Names of fields that are not snake_case. A list of patterns holds the words of JSON Schema, so it is left out. */
+/** Answers that hold the words of JSON Schema, or of bursar.json. */
+const WORDS_OF_OTHERS: readonly string[] = ['/api/patterns', '/admin/audit', '/admin/config', '/admin/prices']
+
+/** Names of fields that are not snake_case. */
 function camelCaseNames(value: unknown): string[] {
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([name, field]) => [
@@ -147,6 +150,21 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     expect(newest).toMatchObject([{ call_id: adjustment_id }, { status: 'completed' }])
   })
 
+  it('the configuration, its changes and who made them', async () => {
+    const env = { OPENAI_API_KEY: '', BURSAR_SECRET: 'the-secret-of-these-tests' }
+    const gateway = await open({ env, config: { prices: [PRICE], providers: { mine: { preset: 'vllm' } } } })
+    const send = (method: 'PUT' | 'POST' | 'DELETE', path: string, body: unknown = {}) =>
+      checkAnswer(gateway, method, path, { body: JSON.stringify(body), headers: { ...ADMIN, ...JSON_TYPE } })
+    await send('PUT', '/admin/settings', { default_provider: 'mine', default_models: { openai: 'gpt-6-luna' } })
+    await send('PUT', '/admin/prices', { prices: [{ model: 'ours', input: '1', output: '2', contextWindow: 9 }] })
+    await send('PUT', '/admin/providers/openai', { api_key: 'sk-a-key-of-these-tests' })
+    await send('POST', '/admin/providers/openai/test')
+    for (const path of ['/admin/config', '/admin/prices', '/admin/providers', '/admin/audit'])
+      await checkAnswer(gateway, 'GET', path)
+    expect(await checkAnswer(gateway, 'GET', '/admin/audit?limit=1')).toMatchObject({ changes: [{ actor: 'admin' }] })
+    await send('DELETE', '/admin/providers/openai')
+  })
+
   it('estimates that fit, and that do not', async () => {
     const gateway = await open({
       config: { prices: [PRICE], limits: { global: { costPerCall: '0.004', requestsPerDay: 1 } } },
@@ -226,7 +244,7 @@ describe('a row', () => {
     async (method, path, role) => {
       const gateway = await open()
       const headers = role === 'admin' || role === 'figures' ? { ...JSON_TYPE, ...ADMIN } : JSON_TYPE
-      const body = method === 'POST' ? { body: '{}' } : {}
+      const body = method === 'POST' || method === 'PUT' ? { body: '{}' } : {}
       const response = await gateway.client.fetch('in process', `${path}?colour=red`, { method, headers, ...body })
       expect(response.status).toBe(400)
       const { error } = problemSchema.parse(await response.json())

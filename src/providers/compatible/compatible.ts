@@ -21,6 +21,14 @@ export interface CompatibleSettings extends EndpointRow {
   readonly missingVariable: string | undefined
   /** Callers bring their own keys. */
   readonly callerKeys: boolean
+  /** True: a variable holds the key. */
+  readonly isKeyInEnvironment?: boolean
+  /** True: the row has headers or a query of its own, which can hold a key as well. */
+  readonly sendsOwnFields?: boolean
+  /** Why it has no key, if not for a missing variable. A line without a full stop. */
+  readonly keylessReason?: string
+  /** Where its address is set, if not in bursar.json. */
+  readonly addressSetting?: string
 }
 
 /** The most tokens of one image, by families that take more or fewer than `MAX_IMAGE_TOKENS`. The first match counts. */
@@ -58,15 +66,16 @@ export function compatible(settings: CompatibleSettings): Provider {
     name,
     dialects: settings.dialects,
     simulated: false,
-    configured: callerKeys || settings.missingVariable === undefined,
+    configured: callerKeys || (settings.missingVariable === undefined && settings.keylessReason === undefined),
     callerKeys,
     ...(settings.costField === '' ? {} : { costField: settings.costField }),
     priceName: isFree ? name : priceNameAt(settings.prices || name, settings.baseUrl),
     ...(isFree ? { unlistedPrice: FREE_PRICE } : {}),
     deployments: new Map(Object.entries(settings.deployments)),
     defaultModel: settings.model,
-    addressSetting: `providers.${name}.baseUrl in bursar.json`,
-    setupGuide: `Set ${settings.missingVariable ?? ''} in .env file`,
+    addressSetting: settings.addressSetting ?? `providers.${name}.baseUrl in bursar.json`,
+    setupGuide: settings.keylessReason ?? `Set ${settings.missingVariable ?? ''} in .env file`,
+    probe: { path: settings.probePath ?? '/models', headers: [] },
     rules,
     rulesFor: (model) => {
       let known = rulesByModel.get(model)

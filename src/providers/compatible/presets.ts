@@ -55,6 +55,8 @@ export interface EndpointRow {
   readonly costField: CostField | ''
   /** Error statuses that this server does not bill, in addition to those that no server bills. */
   readonly freeStatuses: readonly number[]
+  /** The path of a request that costs nothing and needs the key. Absent: the list of models. */
+  readonly probePath?: string
 }
 
 /** The values for an unknown endpoint: the gateway sends no field that some server refuses. */
@@ -152,6 +154,8 @@ const PRESETS = {
     baseUrl: 'https://openrouter.ai/api/v1',
     apiKey: '$OPENROUTER_API_KEY',
     prices: 'openrouter',
+    // Its list of models needs no key.
+    probePath: '/key',
     readsBothCaps: true,
     knowsStreamOptions: true,
     // OpenRouter can pass calls on to Claude, whose tool prompt is this long.
@@ -186,6 +190,7 @@ const PRESETS = {
   'azure-deployments': {
     ...AZURE_ENDPOINT,
     query: { 'api-version': '2025-04-01-preview' },
+    probePath: '/openai/models',
     paths: {
       'openai.chat': `${DEPLOYMENT_PATH}/chat/completions`,
       'openai.completions': `${DEPLOYMENT_PATH}/completions`,
