@@ -7,12 +7,14 @@ import { Gate } from '../call/gate.ts'
 import { Idempotency } from '../call/idempotency.ts'
 import { Routing } from '../call/routing.ts'
 import type { FileConfig, PatternModels } from '../config/file.ts'
-import type { Settings } from '../config/settings.ts'
+import { isExposed, type Settings } from '../config/settings.ts'
 import { Circuits } from '../core/circuit.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import { InputCounter } from '../counting/input-counter.ts'
 import { routes } from '../http/index.ts'
 import { Callers } from '../keys/callers.ts'
+import { KeyAdministration } from '../keys/key-administration.ts'
+import { KeyDirectory } from '../keys/key-directory.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
 import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
@@ -46,6 +48,8 @@ interface AppParts {
   readonly timers: Timers
   /** From 0 to below 1. */
   readonly random: () => number
+  /** That many unpredictable bytes, for secrets. */
+  readonly randomBytes: (size: number) => Uint8Array
   readonly newCallId: () => string
   readonly log: Logger
   /** Open. The app closes it. */
@@ -72,18 +76,19 @@ export interface App {
 /**
  * The gateway on an open ledger, with the limits, prices, providers and routes of `parts.file` in force.
  *
- * Rejects with RangeError for a price that is no price, and with the store's or the registry's error if the ledger cannot be
+ * Rejects with RangeError for a price that is no price, with ConfigError for a key of BURSAR_KEYS that was also made, and with the store's or the registry's error if the ledger cannot be
  * read or written. The store stays open then.
  *
  * @example
  * const store = await openStore('memory:', { now: clock.now() })
- * const app = await createApp({ settings, file, clock, timers, random, newCallId, log, store })
+ * const app = await createApp({ settings, file, clock, timers, random, randomBytes, newCallId, log, store })
  * const response = await app.app.fetch(new Request('http://localhost/healthz'))
  * await app.close(25_000)
  */
 export async function createApp(parts: AppParts): Promise<App> {
   const { settings, clock, timers, store } = parts
   const constructed = construct(parts)
+  await constructed.keyAdministration.open()
   const { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter, upkeep } = constructed
   const replace = reloader({ settings, clock, gate, prices, limits, providers, routing, patterns })
   const reload = async (file: FileConfig) => {
@@ -111,12 +116,21 @@ export async function createApp(parts: AppParts): Promise<App> {
  * Every object of the gateway, each made with the parts that it names. Nothing of bursar.json is in force yet.
  * Longer than other functions, because it is one list: what is made of what.
  */
-function construct({ settings, warnings = [], clock, timers, random, newCallId, log, store }: AppParts) {
+function construct({ settings, warnings = [], clock, timers, random, randomBytes, newCallId, log, store }: AppParts) {
   const prices = createPriceBook()
   const providers = new ProvidersInForce(settings)
   const limits = new LimitsInForce(store, settings.TIME_ZONE)
   const { BURSAR_KEYS: keys, ADMIN_KEY: adminKey, AUTH } = settings
-  const callers = new Callers({ keys, adminKey, authOff: AUTH === 'off' })
+  const directory = new KeyDirectory(store.registry)
+  const callers = new Callers({
+    keys,
+    directory,
+    adminKey,
+    authOff: AUTH === 'off',
+    isExposed: isExposed(settings),
+    clock,
+  })
+  const keyAdministration = new KeyAdministration({ registry: store.registry, directory, keys, randomBytes })
   const telemetry = new Telemetry()
   const refusals = new RefusalHistory()
   const quoteWatch = new QuoteWatch(telemetry)
@@ -194,6 +208,7 @@ function construct({ settings, warnings = [], clock, timers, random, newCallId, 
     store,
     gate,
     callers,
+    keyAdministration,
     telemetry,
     refusals,
     upstreamLimits,
@@ -215,7 +230,20 @@ function construct({ settings, warnings = [], clock, timers, random, newCallId, 
     patternModels: () => patterns.models,
     newCallId,
   })
-  return { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter, upkeep, configuration }
+  return {
+    app,
+    gate,
+    prices,
+    limits,
+    providers,
+    routing,
+    patterns,
+    telemetry,
+    inputCounter,
+    upkeep,
+    configuration,
+    keyAdministration,
+  }
 }
 
 /** The models that patterns use if a request names none. */

@@ -82,6 +82,7 @@ export async function openApp({ settings, file, warnings }: Configuration): Prom
       clock: systemClock,
       timers: systemTimers,
       random: systemRandom,
+      randomBytes: (size) => randomBytes(size),
       newCallId,
       log,
       store,

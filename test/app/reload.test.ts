@@ -1,5 +1,6 @@
 // A reload takes all of a bursar.json or nothing, whatever fails on the way; and what is spent meanwhile counts.
 
+import { randomBytes } from 'node:crypto'
 import pino from 'pino'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type App, createApp } from '../../src/app/app.ts'
@@ -91,6 +92,7 @@ beforeEach(async () => {
     clock,
     timers: realTimers,
     random: () => 0,
+    randomBytes,
     newCallId: newIds(),
     log: pino({ level: 'silent' }),
     store,

@@ -192,6 +192,7 @@ async function startParts<AnyClock extends Clock>(parts: GatewayParts<AnyClock>)
     clock,
     timers,
     random: parts.random ?? (() => 0.5),
+    randomBytes,
     newCallId: uuidV7Source(() => clock.now().wallMs, randomBytes),
     log: pino({ level: 'trace', base: null }, { write: (line) => log.push(line) }),
     store,
