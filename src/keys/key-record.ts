@@ -77,7 +77,10 @@ const SETTABLE_FIELDS = {
     .transform((text) => new Date(text).toISOString())
     .nullable()
     .default(null),
-  money_refusal: z.enum(MONEY_REFUSALS).nullable().default(null),
+  /** A status may be written as a number. */
+  money_refusal: z
+    .preprocess((value) => (typeof value === 'number' ? String(value) : value), z.enum(MONEY_REFUSALS).nullable())
+    .default(null),
   hosted_tools: z.enum(HOSTED_TOOLS_RULES).nullable().default(null),
   time_zone: z.string().refine(isTimeZone, 'must be an IANA time zone such as Europe/Berlin').nullable().default(null),
   tags: z.array(line(64)).max(MAX_TAGS).nullable().default(null),
