@@ -109,7 +109,7 @@ function modelSubject(subject: string): string {
 const OWNERS = WHO.filter((who) => who !== 'global')
 
 const SCOPE_HINTS = {
-  key: 'must name its key first, such as user:alice/bob, or user:(none)/bob if there are no keys',
+  key: 'must name its key first, such as thread:alice/bob, or thread:(none)/bob if there are no keys',
   provider: 'must name its provider first, such as model:openai/gpt-4o',
 }
 
@@ -121,7 +121,9 @@ function scopeMistake(row: string, scope: Scope | undefined): string | undefined
   }
   const { who, subject } = scope
   const owner = SCOPED_BY[who]
-  return subject === undefined || owner === undefined || subject.includes('/') ? undefined : SCOPE_HINTS[owner]
+  // A user without a key is a person, who is one over all keys.
+  if (subject === undefined || owner === undefined || subject.includes('/') || who === 'user') return undefined
+  return SCOPE_HINTS[owner]
 }
 
 function nearestScope(row: string, names: readonly string[]): string {

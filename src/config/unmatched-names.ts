@@ -65,7 +65,8 @@ function unmatchedScope(row: string, { who, subject }: Scope, { settings, models
   if (!keys || who === 'global') return undefined
   if (who === 'key' && subject === undefined)
     return keys.length > 0 ? undefined : 'limits all calls together, as one key: BURSAR_KEYS has no keys'
-  if (subject === undefined) return undefined
+  // A user without a key is a person, whom a key that was made may name.
+  if (subject === undefined || (who === 'user' && !subject.includes('/'))) return undefined
   const key = SCOPED_BY[who] === 'key' ? subject.slice(0, subject.indexOf('/')) : subject
   return unmatchedKey(key, keys)
 }
