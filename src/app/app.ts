@@ -8,6 +8,7 @@ import { Idempotency } from '../call/idempotency.ts'
 import { Routing } from '../call/routing.ts'
 import type { FileConfig, PatternModels } from '../config/file.ts'
 import { isExposed, type Settings } from '../config/settings.ts'
+import { keysNamedIn } from '../config/unmatched-names.ts'
 import { Circuits } from '../core/circuit.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import { InputCounter } from '../counting/input-counter.ts'
@@ -65,6 +66,8 @@ export interface App {
   readonly prices: EditablePriceBook
   /** The providers in force now, in order of precedence. */
   readonly providers: readonly Provider[]
+  /** Whether every call needs a key now. */
+  readonly needKeys: boolean
   /** Emits events of calls, and notices. Add listeners here in tests; the gateway's own are listed in `construct`. */
   readonly telemetry: Telemetry
   /** Puts another bursar.json in force: all of it, or, if it rejects, nothing. A second reload waits for the first. */
@@ -93,7 +96,8 @@ export async function createApp(parts: AppParts): Promise<App> {
   const replace = reloader({ settings, clock, gate, prices, limits, providers, routing, patterns })
   const reload = async (file: FileConfig) => {
     await replace(file)
-    constructed.configuration.use(nameWarnings(settings, file, prices, clock.now().wallMs))
+    const madeKeys = await constructed.keyAdministration.madeAmong(keysNamedIn(file))
+    constructed.configuration.use(nameWarnings(settings, file, prices, clock.now().wallMs, madeKeys))
   }
   await reload(parts.file)
   await upkeep.start()
@@ -105,6 +109,9 @@ export async function createApp(parts: AppParts): Promise<App> {
     prices,
     get providers() {
       return providers.list
+    },
+    get needKeys() {
+      return constructed.callers.needKeys
     },
     telemetry,
     reload,
@@ -242,6 +249,7 @@ function construct({ settings, warnings = [], clock, timers, random, randomBytes
     inputCounter,
     upkeep,
     configuration,
+    callers,
     keyAdministration,
   }
 }

@@ -5,6 +5,7 @@ import type { z } from 'zod'
 import { ConfigError } from '../config/config-error.ts'
 import { shown } from '../config/findings.ts'
 import type { ConfiguredKey } from '../config/settings.ts'
+import type { MadeKeys } from '../config/unmatched-names.ts'
 import { Problem } from '../core/problem.ts'
 import { DocumentChanged, type DocumentDraft, type Registry, type WriteOrigin } from '../stores/registry.ts'
 import type { KeyDirectory, SecretDocument } from './key-directory.ts'
@@ -64,19 +65,23 @@ export class KeyAdministration {
 
   /** Call it before the first request. Rejects with ConfigError if a key of BURSAR_KEYS has the id of a key that was made. */
   async open(): Promise<void> {
-    const { registry, directory, keys } = this.#parts
+    const { directory, keys } = this.#parts
     await directory.open()
-    if (!directory.hasKeys) return
-    const mistakes: string[] = []
-    for (const { id } of keys) {
-      const [made] = await registry.read('key', id)
-      if (made)
-        mistakes.push(
-          `BURSAR_KEYS: ${id} is also the id of a key that POST /admin/keys made, and both would share limits and figures. ` +
-            'Rename the key in BURSAR_KEYS, or take it out.',
-        )
-    }
+    const { ids } = await this.madeAmong(keys.map(({ id }) => id))
+    const mistakes = [...ids].map(
+      (id) =>
+        `BURSAR_KEYS: ${id} is also the id of a key that POST /admin/keys made, and both would share limits and figures. ` +
+        'Rename the key in BURSAR_KEYS, or take it out.',
+    )
     if (mistakes.length > 0) throw new ConfigError(mistakes)
+  }
+
+  /** Whether any key was made, and which of these were. */
+  async madeAmong(ids: readonly string[]): Promise<MadeKeys> {
+    const { registry, directory } = this.#parts
+    const made = new Set<string>()
+    if (directory.hasKeys) for (const id of new Set(ids)) if ((await registry.read('key', id)).length > 0) made.add(id)
+    return { exist: directory.hasKeys, ids: made }
   }
 
   /**

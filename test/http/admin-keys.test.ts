@@ -1,6 +1,7 @@
 // Admin keys: operators make keys, change them and replace their secrets while calls go on.
 
 import { describe, expect, it } from 'vitest'
+import { readFileConfig } from '../../src/config/file.ts'
 import type { Problem } from '../../src/core/problem.ts'
 import { PRICE } from '../call/dialect-fixtures.ts'
 import { ADMIN_KEY } from '../support/client-and-ledger.ts'
@@ -220,6 +221,26 @@ describe('the first key', () => {
     await refused()
     expect(await calls(gateway, holding(ci))).toMatch(/^401 This API key is disabled/)
     expect(await calls(gateway, holding({ key: ADMIN_KEY }))).toBe(UNKNOWN)
+  })
+})
+
+describe('the limits of bursar.json', () => {
+  it('are no warning if they name a key that was made', async () => {
+    const { gateway, operator } = await open()
+    const limits = { perKey: {}, 'key:ci': {}, 'user:ci/7': {}, 'user:ann': {}, 'project:web': {}, 'key:cii': {} }
+    const warnings = async () => {
+      await gateway.app.reload(readFileConfig(JSON.stringify({ limits })))
+      const { configuration } = await gateway.client.asksOwner<{ configuration: { warnings: string[] } }>('/llm/status')
+      return configuration.warnings.map((warning) => warning.replace(/^.*?limits\./, ''))
+    }
+    expect((await warnings()).map((warning) => warning.split(': ')[0])).toEqual([
+      'perKey',
+      'key:ci',
+      'user:ci/7',
+      'key:cii',
+    ])
+    await operator.makes({ name: 'CI' })
+    expect(await warnings()).toEqual(['key:cii: limits nothing: there is no key cii'])
   })
 })
 
