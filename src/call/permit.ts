@@ -4,6 +4,7 @@ import { shown } from '../config/findings.ts'
 import { Problem } from '../core/problem.ts'
 import { declaredOperation } from '../keys/callers.ts'
 import type { RequiredName } from '../keys/key-record.ts'
+import { MODEL_CHOICES } from '../wire/request-reader.ts'
 import type { IncomingCall } from './candidates.ts'
 
 /** How a call declares what its key requires. Organisation and project are those of the key. */
@@ -37,13 +38,16 @@ interface PermittedTarget {
   readonly model: string
 }
 
+/** Fields by which a provider may answer with another model than the call names: OpenRouter's, and Anthropic's. */
+const MODEL_CHOICES_OF_PROVIDERS: ReadonlySet<string> = new Set([...MODEL_CHOICES, 'fallbacks'])
+
 /**
  * The targets that the key of a call may use, in order. Throws Problem `forbidden` if there is none.
  * @param model as the caller wrote it
  * @param isAlias the caller named an alias
  */
 export function permittedTargets<Target extends PermittedTarget>(
-  { key }: Pick<IncomingCall, 'key'>,
+  { key, dialect, reading }: Pick<IncomingCall, 'key' | 'dialect' | 'reading'>,
   targets: readonly [Target, ...Target[]],
   model: string,
   isAlias: boolean,
@@ -51,9 +55,15 @@ export function permittedTargets<Target extends PermittedTarget>(
   const permitted = key?.permitted
   if (permitted === undefined) return targets
   const alias = isAlias ? model : undefined
-  const [first, ...others] = targets.filter((target) => permitted.permits(target.provider.name, target.model, alias))
+  const choice = reading.facts.unbounded.find((name) => MODEL_CHOICES_OF_PROVIDERS.has(name))
+  const mayUse = (target: Target) => {
+    const { name } = target.provider
+    if (dialect.namesModel === false) return permitted.permitsProvider(name)
+    return permitted.permits(name, target.model, alias) && (choice === undefined || permitted.permitsEveryModel(name))
+  }
+  const [first, ...others] = targets.filter(mayUse)
   if (first) return [first, ...others]
-  throw new Problem('forbidden', `This API key may not use ${shown(model)}. It may use ${permitted.text}.`, 'model', {
-    retry: false,
-  })
+  const what = choice === undefined ? shown(model) : `${shown(model)} with ${choice}, which names further models`
+  const message = `This API key may not use ${what}. It may use ${permitted.text}.`
+  throw new Problem('forbidden', message, choice ?? 'model', { retry: false })
 }

@@ -59,6 +59,23 @@ export class PermittedModels {
           (matches(pattern.model, canonical) || matches(pattern.model, family))),
     )
   }
+
+  /** Whether any model of a provider may be used. */
+  permitsProvider(provider: string): boolean {
+    return this.#permitsSome(provider, () => true)
+  }
+
+  /** Whether all models of a provider may be used, those included that the provider chooses itself. */
+  permitsEveryModel(provider: string): boolean {
+    return this.#permitsSome(provider, ({ model }) => model.every((part) => part === '') && model.length > 1)
+  }
+
+  #permitsSome(provider: string, isMeant: (pattern: ModelPattern) => boolean): boolean {
+    if (this.#providers && !this.#providers.some((glob) => matches(glob, provider))) return false
+    if (!this.#models) return true
+    const ofProvider = this.#models.filter((pattern) => !pattern.provider || matches(pattern.provider, provider))
+    return ofProvider.some(isMeant)
+  }
 }
 
 function modelPattern(written: string): ModelPattern {

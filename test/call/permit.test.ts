@@ -16,6 +16,11 @@ async function open(options: GatewayFixtureOptions = {}) {
   return { gateway, clock, operator: new KeyOperator(gateway) }
 }
 
+/** Empty for an answer that is no error. */
+function errorTextOf(body: unknown): string {
+  return (body as { error?: { message: string } }).error?.message ?? ''
+}
+
 describe('a model that the key may not use', () => {
   it.each(DIALECT_NAMES)('is refused in the shape of %s, and neither reserved nor sent', async (dialect) => {
     const { gateway, operator } = await open()
@@ -69,6 +74,36 @@ describe('a model that the key may not use', () => {
     expect(await targets({ models: ['fast'], providers: ['gemini'] }, 'fast')).toEqual([500, 'gemini'])
     expect(await targets({ models: ['fast'] }, 'other')).toEqual([403])
     expect(await targets({ models: ['fast'] }, 'openai/m')).toEqual([403])
+  })
+
+  it('is refused if the body names it beside one that is permitted', async () => {
+    const { gateway, operator } = await open()
+    const { headers } = holding(await operator.makes({ name: 'CI', models: ['openai/m', 'anthropic/m'] }))
+    const whole = holding(await operator.makes({ name: 'all', models: ['openai/*', 'anthropic/*'] }))
+    const ask = async (dialect: 'openai' | 'anthropic', fields: object, init: RequestInit = { headers }) => {
+      const body = JSON.stringify({ model: 'm', max_tokens: 10, messages: [{ role: 'user', content: 'x' }], ...fields })
+      const response = await gateway.client.asks(dialect, {}, { ...init, body })
+      return [response.status, errorTextOf(await response.json())]
+    }
+    const refused = (name: string) => [
+      403,
+      expect.stringContaining(`may not use m with ${name}, which names further models`),
+    ]
+    expect(await ask('openai', { models: ['other/dear'] })).toEqual(refused('models'))
+    expect(await ask('openai', { preset: 'dear' })).toEqual(refused('preset'))
+    expect(await ask('anthropic', { fallbacks: [{ model: 'dear' }] })).toEqual(refused('fallbacks'))
+    expect(await ask('openai', { models: ['other/dear'] }, whole)).toEqual([200, ''])
+    expect(await ask('openai', {})).toEqual([200, ''])
+  })
+
+  it('is not asked for by requests that concern none: those need a permitted model of the provider', async () => {
+    const { gateway, operator } = await open()
+    const fetchStored = async (fields: object) => {
+      const key = await operator.makes({ name: 'x', ...fields })
+      return (await gateway.client.fetch('in process', '/v1/responses/resp_1', holding(key))).status
+    }
+    expect(await fetchStored({ models: ['openai/gpt-4o'] })).not.toBe(403)
+    expect(await fetchStored({ models: ['anthropic/*'] })).toBe(403)
   })
 
   it('is refused in front of a handler of one’s own', async () => {

@@ -55,6 +55,23 @@ describe('a pattern of models', () => {
   })
 })
 
+describe('a provider', () => {
+  it.each<[readonly string[] | null, readonly string[] | null, boolean, boolean]>([
+    [null, null, true, true],
+    [['openai/gpt-4o'], null, true, false],
+    [['openai/*'], null, true, true],
+    [['*'], null, true, true],
+    [['gpt-*'], null, true, false],
+    [['anthropic/*'], null, false, false],
+    [null, ['openai'], true, true],
+    [['*'], ['anthropic'], false, false],
+  ])('with models %j and providers %j: any model %s, every model %s', (models, providers, any, every) => {
+    const permitted = new PermittedModels({ models, providers })
+    expect(permitted.permitsProvider('openai')).toBe(any)
+    expect(permitted.permitsEveryModel('openai')).toBe(every)
+  })
+})
+
 describe('an alias that is named', () => {
   it('permits its targets to calls that name the alias, and to no others', () => {
     expect(permits(['fast'], 'anthropic', 'claude-sonnet-4-5', 'fast')).toBe(true)
