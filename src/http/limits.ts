@@ -1,6 +1,7 @@
 // Limits: GET /llm/limits, the live levels of the limits that apply to the viewer. Changes no level.
 
 import { z } from 'zod'
+import { shown } from '../config/findings.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Clock } from '../core/clock.ts'
 import {
@@ -69,6 +70,7 @@ export const LIMITS = endpoint({
   const key = sender.key ?? (query.key === settings.ADMIN_KEY ? undefined : query.key)
   const record = sender.role === 'key' ? sender.record : await findKey(key, parts)
   const subjects: ShownSubjects = { ...query, key, ...subjectsOfKey(record, query.user) }
+  if (sender.role === 'key') checkPermitted(sender.record, subjects, parts.locate)
   await checkSubjects(subjects, sender.role === 'key' ? 'sender' : record, parts)
   const now = clock.now()
   const realm = (await showsSimulated(parts)) ? SIMULATED_REALM : ''
@@ -101,6 +103,23 @@ function subjectsOfKey(record: KeyRecord | undefined, user: string | undefined):
     project: record?.project ?? undefined,
     user: record?.user ?? user,
   }
+}
+
+/** Throws Problem `forbidden` for a provider or a model that the key may not use. */
+function checkPermitted(
+  { permitted }: KeyRecord,
+  { provider, model }: ShownSubjects,
+  locate: LimitParts['locate'],
+): void {
+  if (!permitted || (provider === undefined && model === undefined)) return
+  const target = targetOf(provider, model, locate)
+  const isPermitted =
+    model === undefined
+      ? permitted.permitsProvider(target.provider)
+      : permitted.permits(target.provider, target.model, model)
+  if (isPermitted) return
+  const message = `This API key may not use ${shown(model ?? target.provider)}. It may use ${permitted.text}.`
+  throw new Problem('forbidden', message, model === undefined ? 'provider' : 'model')
 }
 
 /**

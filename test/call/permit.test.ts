@@ -142,6 +142,16 @@ describe('the list of models', () => {
   })
 })
 
+describe('the levels of limits', () => {
+  it('are those of models and providers that the key may use', async () => {
+    const { gateway, operator } = await open()
+    const ci = holding(await operator.makes({ name: 'CI', models: ['openai/m', 'other'] }))
+    const ask = async (query: string) => (await gateway.client.fetch('in process', `/llm/limits${query}`, ci)).status
+    for (const query of ['', '?model=openai/m', '?model=other', '?provider=openai']) expect(await ask(query)).toBe(200)
+    for (const query of ['?model=openai/n', '?provider=gemini']) expect(await ask(query)).toBe(403)
+  })
+})
+
 describe('what a key requires', () => {
   it.each(['user', 'thread', 'agent', 'task', 'operation'])('%s: is named with its header', async (name) => {
     const { gateway, operator } = await open()
