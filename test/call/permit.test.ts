@@ -145,10 +145,18 @@ describe('the list of models', () => {
 describe('the levels of limits', () => {
   it('are those of models and providers that the key may use', async () => {
     const { gateway, operator } = await open()
-    const ci = holding(await operator.makes({ name: 'CI', models: ['openai/m', 'other'] }))
-    const ask = async (query: string) => (await gateway.client.fetch('in process', `/llm/limits${query}`, ci)).status
-    for (const query of ['', '?model=openai/m', '?model=other', '?provider=openai']) expect(await ask(query)).toBe(200)
-    for (const query of ['?model=openai/n', '?provider=gemini']) expect(await ask(query)).toBe(403)
+    const ask = async (fields: object, query: string) => {
+      const key = await operator.makes({ name: 'x', ...fields })
+      return (await gateway.client.fetch('in process', `/llm/limits${query}`, holding(key))).status
+    }
+    for (const query of ['', '?model=openai/m', '?provider=openai']) {
+      expect(await ask({ models: ['openai/m'] }, query)).toBe(200)
+      expect(await ask({ providers: ['openai'] }, query)).toBe(200)
+    }
+    for (const query of ['?model=openai/n', '?model=other', '?provider=gemini'])
+      expect(await ask({ models: ['openai/m'] }, query)).toBe(403)
+    expect(await ask({ models: ['other'] }, '?model=other')).toBe(200)
+    expect(await ask({ providers: ['openai'] }, '?provider=gemini')).toBe(403)
   })
 })
 
