@@ -93,11 +93,11 @@ export class KeyDirectory {
   #changeKey({ id, value }: Document): void {
     this.#changes += 1
     this.#hasKeys = true
-    const record = value === null ? undefined : compileKey(id, keyDocumentOf({ value }))
+    let record: KeyRecord | undefined
     for (const [secret, kept] of this.#kept.entries()) {
       if (kept.record.id !== id) continue
-      if (record) kept.record = record
-      else this.#kept.delete(secret)
+      if (value === null) this.#kept.delete(secret)
+      else kept.record = record ??= compileKey(id, keyDocumentOf({ value }))
     }
   }
 
