@@ -25,12 +25,12 @@ export interface MadeKey {
 }
 
 /** A key, and its secret, which is shown this once. */
-export interface KeyWithSecret extends MadeKey {
+interface KeyWithSecret extends MadeKey {
   readonly secret: string
 }
 
 /** What an operator sets of a key. */
-export type ChangedKey = z.output<typeof changedKeySchema>
+type ChangedKey = z.output<typeof changedKeySchema>
 
 interface KeyAdministrationParts {
   readonly registry: Registry
