@@ -51,6 +51,7 @@ function reservation(now: Instant): Reservation {
       thread: null,
       agent: null,
       task: null,
+      isPerson: false,
     },
     operation: null,
     dialect: 'openai-chat',

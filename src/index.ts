@@ -30,8 +30,8 @@ export interface BursarOptions {
 /** A gateway in your process, with its ledger open. Close it to let another process open the ledger. */
 export interface Bursar {
   /**
-   * Every endpoint of the gateway: LLM calls, patterns, `/llm/…`, probes. Serve it, or mount it in an app of your own. Without
-   * `BURSAR_KEYS` it answers this machine alone: hand on the server's bindings (`c.env`) if you call its `fetch` yourself.
+   * Every endpoint of the gateway: LLM calls, patterns, `/llm/…`, `/admin/…`, probes. Serve it, or mount it in an app of your own.
+   * While there are no keys it answers this machine alone: hand on the server's bindings (`c.env`) if you call its `fetch` yourself.
    *
    * @example
    * app.route('/', bursar.app)

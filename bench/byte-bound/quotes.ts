@@ -7,6 +7,7 @@ import { readFileConfig } from '../../src/config/file.ts'
 import { readSettings } from '../../src/config/settings.ts'
 import { uuidV7Source } from '../../src/core/call-ids.ts'
 import type { Clock, Timer, Timers } from '../../src/core/clock.ts'
+import { NO_SUBJECTS } from '../../src/core/limits.ts'
 import { WebExchange } from '../../src/exchange/web.ts'
 import { openStore } from '../../src/stores/index.ts'
 import { dialectNamed } from '../../src/wire/index.ts'
@@ -19,6 +20,8 @@ const PATHS: Readonly<Record<BodyDialect, (model: string) => string>> = {
   'anthropic.messages': () => '/v1/messages',
   'gemini.generateContent': (model) => `/v1beta/models/${model}:generateContent`,
 }
+/** Callers of a gateway without keys. */
+const NOBODY = { caller: NO_SUBJECTS.caller, key: undefined }
 const SETTINGS = {
   UNKNOWN_PRICE: 'allow',
   MAX_REQUESTS_PER_MINUTE: '',
@@ -51,8 +54,8 @@ export class Quotes {
       file: readFileConfig(JSON.stringify({ providers })),
       clock: STILL,
       timers: STILL,
-      randomBytes: (size) => new Uint8Array(size),
       random: () => 0.5,
+      randomBytes,
       newCallId: uuidV7Source(() => NOW.wallMs, randomBytes),
       log: pino({ level: 'silent' }),
       store: await openStore('memory:', { now: NOW }),
@@ -67,7 +70,7 @@ export class Quotes {
     const exchange = new WebExchange(new Request(`http://localhost${path}`, { method: 'POST' }))
     const reader = dialectNamed(dialect)
     return (body) => {
-      const applicant = gate.applicantFor(exchange, reader, Buffer.from(body))
+      const applicant = gate.applicantFor(exchange, reader, Buffer.from(body), NOBODY)
       return gate.admissionControl.quote(applicant, NOW).inputTokens
     }
   }

@@ -7,12 +7,15 @@ import { Gate } from '../call/gate.ts'
 import { Idempotency } from '../call/idempotency.ts'
 import { Routing } from '../call/routing.ts'
 import type { FileConfig, PatternModels } from '../config/file.ts'
-import type { Settings } from '../config/settings.ts'
+import { isExposed, type Settings } from '../config/settings.ts'
+import { keysNamedIn, type MadeKeys } from '../config/unmatched-names.ts'
 import { Circuits } from '../core/circuit.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import { InputCounter } from '../counting/input-counter.ts'
 import { routes } from '../http/index.ts'
 import { Callers } from '../keys/callers.ts'
+import { KeyAdministration } from '../keys/key-administration.ts'
+import { KeyDirectory } from '../keys/key-directory.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { readOverrides } from '../overrides/documents.ts'
 import { KeyCipher } from '../overrides/key-cipher.ts'
@@ -51,7 +54,7 @@ interface AppParts {
   readonly timers: Timers
   /** From 0 to below 1. */
   readonly random: () => number
-  /** Bytes that nobody can guess, for nonces. */
+  /** That many bytes that nobody can guess, for secrets and nonces. */
   readonly randomBytes: (size: number) => Uint8Array
   readonly newCallId: () => string
   readonly log: Logger
@@ -68,6 +71,8 @@ export interface App {
   readonly prices: EditablePriceBook
   /** The providers in force now, in order of precedence. */
   readonly providers: readonly Provider[]
+  /** Whether every call needs a key now. */
+  readonly needKeys: boolean
   /** Emits events of calls, and notices. Add listeners here in tests; the gateway's own are listed in `construct`. */
   readonly telemetry: Telemetry
   /** Puts another bursar.json in force: all of it, or, if it rejects, nothing. A second reload waits for the first. */
@@ -79,12 +84,12 @@ export interface App {
 /**
  * The gateway on an open ledger, with the limits, prices, providers and routes of `parts.file` in force.
  *
- * Rejects with RangeError for a price that is no price, and with the store's or the registry's error if the ledger cannot be
+ * Rejects with RangeError for a price that is no price, with ConfigError for a key of BURSAR_KEYS that was also made, and with the store's or the registry's error if the ledger cannot be
  * read or written. The store stays open then.
  *
  * @example
  * const store = await openStore('memory:', { now: clock.now() })
- * const app = await createApp({ settings, file, clock, timers, random, newCallId, log, store })
+ * const app = await createApp({ settings, file, clock, timers, random, randomBytes, newCallId, log, store })
  * const response = await app.app.fetch(new Request('http://localhost/healthz'))
  * await app.close(25_000)
  */
@@ -94,14 +99,18 @@ export async function createApp(parts: AppParts): Promise<App> {
   const { overrides, warnings } = await readOverrides(store.registry, cipher)
   const constructed = construct({ ...parts, warnings: [...(parts.warnings ?? []), ...warnings] }, cipher, overrides)
   const { app, gate, prices, providers, live, telemetry, inputCounter, upkeep, configuration } = constructed
+  const { keyAdministration } = constructed
+  await keyAdministration.open()
+  let madeKeys: MadeKeys | undefined
   const warningsOf = (state: ConfigurationState) => [
-    ...nameWarnings(settingsInForce(state), state.file, prices, clock.now().wallMs),
+    ...nameWarnings(settingsInForce(state), state.file, prices, clock.now().wallMs, madeKeys),
     ...providerWarnings(state),
     ...priceRowWarnings(state, prices, clock.now().wallMs),
   ]
   live.onChange((state) => configuration.refresh(warningsOf(state)))
   const reload = async (file: FileConfig) => {
     await live.reload(file)
+    madeKeys = await keyAdministration.madeAmong(keysNamedIn(file))
     configuration.use(warningsOf(live.state))
   }
   await reload(parts.file)
@@ -115,6 +124,9 @@ export async function createApp(parts: AppParts): Promise<App> {
     get providers() {
       return providers.list
     },
+    get needKeys() {
+      return constructed.callers.needKeys
+    },
     telemetry,
     reload,
     close: shutdown({ clock, timers, gate, store, providers, inputCounter, upkeep, stopSweeping }),
@@ -126,7 +138,7 @@ export async function createApp(parts: AppParts): Promise<App> {
  * Longer than other functions, because it is one list: what is made of what.
  */
 function construct(
-  { settings, warnings = [], clock, timers, random, newCallId, log, store }: AppParts,
+  { settings, warnings = [], clock, timers, random, randomBytes, newCallId, log, store }: AppParts,
   cipher: KeyCipher,
   overrides: Overrides,
 ) {
@@ -134,7 +146,16 @@ function construct(
   const providers = new ProvidersInForce(settings)
   const limits = new LimitsInForce(store, settings.TIME_ZONE)
   const { BURSAR_KEYS: keys, ADMIN_KEY: adminKey, AUTH } = settings
-  const callers = new Callers({ keys, adminKey, authOff: AUTH === 'off' })
+  const directory = new KeyDirectory(store.registry)
+  const callers = new Callers({
+    keys,
+    directory,
+    adminKey,
+    authOff: AUTH === 'off',
+    isExposed: isExposed(settings),
+    clock,
+  })
+  const keyAdministration = new KeyAdministration({ registry: store.registry, directory, keys, randomBytes })
   const telemetry = new Telemetry()
   const refusals = new RefusalHistory()
   const quoteWatch = new QuoteWatch(telemetry)
@@ -217,6 +238,7 @@ function construct(
     store,
     gate,
     callers,
+    keyAdministration,
     telemetry,
     refusals,
     upstreamLimits,
@@ -241,7 +263,19 @@ function construct(
     patternModels: () => patterns.models,
     newCallId,
   })
-  return { app, gate, prices, providers, live, telemetry, inputCounter, upkeep, configuration }
+  return {
+    app,
+    gate,
+    prices,
+    providers,
+    live,
+    telemetry,
+    inputCounter,
+    upkeep,
+    configuration,
+    callers,
+    keyAdministration,
+  }
 }
 
 /** The models that patterns use if a request names none. */

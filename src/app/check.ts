@@ -2,7 +2,7 @@
 
 import { ConfigError, counted } from '../config/config-error.ts'
 import type { FileConfig } from '../config/file.ts'
-import type { Environment, Settings } from '../config/settings.ts'
+import { type Environment, isExposed, type Settings } from '../config/settings.ts'
 import type { Span } from '../core/calendar.ts'
 import { listOf } from '../core/issue-text.ts'
 import { type Limit, limitsThatCount } from '../core/limits.ts'
@@ -154,9 +154,12 @@ function providerLines(providers: readonly Provider[]): string[] {
   )
 }
 
-function keyLine({ BURSAR_KEYS, ADMIN_KEY, AUTH }: Settings): string {
+function keyLine(settings: Settings): string {
+  const { BURSAR_KEYS, ADMIN_KEY, AUTH } = settings
   const keys = listOf(BURSAR_KEYS.map(({ id }) => id))
-  const callers =
-    keys === '' ? `calls need no key${AUTH === 'off' ? ', from anywhere' : ''}` : `calls need the key of ${keys}`
+  const canMake = ADMIN_KEY !== ''
+  const open = `calls need no key${AUTH === 'off' ? ', from anywhere' : ''}${canMake ? ', until one is made' : ''}`
+  const none = isExposed(settings) ? 'calls need a key that is made' : open
+  const callers = keys === '' ? none : `calls need the key of ${keys}${canMake ? ', or one that is made' : ''}`
   return `${callers}; ADMIN_KEY is ${ADMIN_KEY === '' ? 'not set' : 'set'}`
 }

@@ -6,7 +6,7 @@ import { type Place, placeText } from '../config/findings.ts'
 import { KnownModels, type PriceNames } from '../config/known-models.ts'
 import { unknownSettings } from '../config/setting-names.ts'
 import { type Environment, isWhole, readSettingsOf, SETTINGS, type Settings } from '../config/settings.ts'
-import { type NamedThings, unmatchedInFile, unmatchedInSettings } from '../config/unmatched-names.ts'
+import { type MadeKeys, type NamedThings, unmatchedInFile, unmatchedInSettings } from '../config/unmatched-names.ts'
 import type { ConfigurationState } from '../overrides/overrides.ts'
 import { priceEntries } from '../overrides/price-entries.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
@@ -54,8 +54,9 @@ export function nameWarnings(
   file: FileConfig,
   book: EditablePriceBook,
   nowMs: number,
+  madeKeys?: MadeKeys,
 ): readonly string[] {
-  const things: NamedThings = { settings, file, models: new KnownModels(file, priceNames(book, nowMs)) }
+  const things: NamedThings = { settings, file, madeKeys, models: new KnownModels(file, priceNames(book, nowMs)) }
   const written = (describe: (place: Place) => string) => (finding: { place: Place; text: string }) =>
     `${describe(finding.place)}: ${finding.text}`
   return [

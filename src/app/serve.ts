@@ -34,7 +34,7 @@ async function start(env: Environment, early: EarlyFindings): Promise<void> {
   const configuration = loadConfiguration(env, read, systemClock.now().wallMs, early)
   const { settings } = configuration
   const { app, log, flush } = await openApp(configuration)
-  for (const notice of settingWarnings(configuration)) app.telemetry.notify(notice)
+  for (const notice of settingWarnings(configuration, app.needKeys)) app.telemetry.notify(notice)
   const server = listen(app, settings, log)
   const stopWatching = watchConfigFile(settings.CONFIG_FILE, () => void reload(app, settings.CONFIG_FILE, env))
   stopOnSignals(app, server, settings, log, { stopWatching, flush })

@@ -10,6 +10,7 @@ import type { CountedInput, Quote, RequestFacts } from '../core/quote.ts'
 import type { FactoredQuote } from '../core/quote-overruns.ts'
 import type { Refusal } from '../core/refusal.ts'
 import type { CountableInput, CountFailure } from '../counting/input-counter.ts'
+import type { KeyRecord } from '../keys/key-record.ts'
 import type { Provider } from '../providers/provider.ts'
 
 /** A target that may answer a call, and the call as it would be sent to that target. */
@@ -32,6 +33,8 @@ export interface Candidate extends ModelName {
 export interface Applicant {
   readonly callId: string
   readonly caller: Caller
+  /** The key of the caller as it was when the call came in. Undefined if callers need none. */
+  readonly key?: KeyRecord | undefined
   /** The operation that the caller declares, or null. */
   readonly operation: string | null
   /** The dialect of the caller. */

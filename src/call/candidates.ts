@@ -6,6 +6,7 @@ import { Problem } from '../core/problem.ts'
 import type { RequestFacts } from '../core/quote.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import type { Callers } from '../keys/callers.ts'
+import type { KeyRecord } from '../keys/key-record.ts'
 import type { CallerKey, Provider, UpstreamRequest } from '../providers/provider.ts'
 import type { AnswerChanges } from '../translate/answer-restoration.ts'
 import type { Translation } from '../translate/translation.ts'
@@ -42,6 +43,8 @@ export interface IncomingCall {
   /** The output cap, in tokens, for a call without one whose target needs one. */
   readonly defaultCap: number
   readonly caller: Caller
+  /** The key of the caller as it was when the call came in; undefined if callers need none. */
+  readonly key: KeyRecord | undefined
   /** What the gateway left out of the body, by the caller's names. */
   readonly dropped: readonly string[]
 }

@@ -4,6 +4,7 @@ import { fitsIn } from '../core/charges.ts'
 import type { Clock } from '../core/clock.ts'
 import type { LevelView } from '../core/meter.ts'
 import type { Exchange } from '../exchange/exchange.ts'
+import type { Callers } from '../keys/callers.ts'
 import type { Store } from '../stores/store.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import type { Applicant, RouteQuote } from './applicant.ts'
@@ -31,18 +32,19 @@ export interface Estimate {
 
 export interface EstimateParts {
   readonly gate: Pick<Gate, 'applicantFor' | 'admissionControl'>
+  readonly callers: Pick<Callers, 'identify'>
   readonly store: Pick<Store, 'levels'>
   readonly clock: Clock
 }
 
-/** The estimate for the request of `exchange`. Throws the same Problem as the call would. */
+/** The estimate for the request of `exchange`. Rejects with the same Problem as the call would. */
 export async function estimateCall(
-  { gate, store, clock }: EstimateParts,
+  { gate, callers, store, clock }: EstimateParts,
   exchange: Exchange,
   dialect: Dialect,
   body: Buffer,
 ): Promise<Estimate> {
-  const applicant = gate.applicantFor(exchange, dialect, body)
+  const applicant = gate.applicantFor(exchange, dialect, body, await callers.identify(exchange))
   const now = clock.now()
   const quote = gate.admissionControl.quote(applicant, now)
   const charges = gate.admissionControl.charges(applicant, quote, now)

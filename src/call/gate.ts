@@ -16,7 +16,7 @@ import type { InputCounter } from '../counting/input-counter.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { readJsonBody } from '../exchange/json-body.ts'
 import { type AgentIdentity, agentIdentity } from '../keys/agent-identity.ts'
-import { type Callers, declaredOperation, truncate } from '../keys/callers.ts'
+import { type Callers, declaredOperation, type Identity, truncate } from '../keys/callers.ts'
 import { nativeTarget, notConfiguredProblem } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
 import { type Store, StoreUnavailable } from '../stores/store.ts'
@@ -30,6 +30,7 @@ import type { DispatchContext, SendInstead } from './dispatch.ts'
 import { sendProblem, sendRefusal } from './gateway-answers.ts'
 import { withHostedToolsRule } from './hosted-tools.ts'
 import type { Idempotency, IdempotencyMark } from './idempotency.ts'
+import { checkDeclared, permittedTargets } from './permit.ts'
 import { type PlanParts, planAttempts, planWithoutHandler } from './planned-attempts.ts'
 import { Relay, type RelayParts } from './relay.ts'
 import type { RoutablePlan, Route, Routing } from './routing.ts'
@@ -164,10 +165,13 @@ export class Gate {
     const lease = new PermitLease(this.#bufferedBytes)
     let mark: IdempotencyMark | undefined
     try {
-      const caller = callers.identify(exchange)
+      // No promise for a key that was used lately, so that its calls wait for nothing.
+      const identified = callers.identify(exchange)
+      const identity = identified instanceof Promise ? await identified : identified
       if (this.#isClosing) throw new Problem('shutting_down', 'The gateway is stopping.')
       const body = await readJsonBody(exchange, settings.MAX_BODY_BYTES, lease)
-      const call = this.#readCall(exchange, dialect, body, caller)
+      const call = this.#readCall(exchange, dialect, body, identity)
+      checkDeclared(call)
 
       const idempotencyKey = exchange.header('idempotency-key')
       if (idempotencyKey !== undefined) mark = await this.#acquireMark(call, idempotencyKey)
@@ -213,19 +217,21 @@ export class Gate {
   }
 
   /** The applicant that a request would be, with nothing reserved or sent. Throws Problem as `call` answers it. */
-  applicantFor(exchange: Exchange, dialect: Dialect, body: Buffer): Applicant {
-    const caller = this.#parts.callers.identify(exchange)
-    const call = this.#readCall(exchange, dialect, body, caller)
-    const route = this.#parts.routing.route(dialect, modelOf(call), this.#parts.clock.now().wallMs)
-    const ruled = withHostedToolsRule(call, this.#hostedToolsRule(route))
+  applicantFor(exchange: Exchange, dialect: Dialect, body: Buffer, identity: Identity): Applicant {
+    const call = this.#readCall(exchange, dialect, body, identity)
+    checkDeclared(call)
+    const route = this.#permittedRoute(call, this.#parts.clock.now())
+    const ruled = withHostedToolsRule(call, this.#hostedToolsRule(call, route))
     const plan = { route, candidates: candidatesOf(route.targets, ruled, undefined), circuitPass: CLOSED_PASS }
     return this.#applicant(call, this.#parts.newCallId(), plan, null, undefined)
   }
 
   /** Throws Problem for a body that the dialect cannot meter. */
-  #readCall(exchange: Exchange, dialect: Dialect, body: Buffer, caller: Caller): IncomingCall {
+  #readCall(exchange: Exchange, dialect: Dialect, body: Buffer, identity: Identity): IncomingCall {
     const defaultCap = this.#parts.settings.DEFAULT_MAX_OUTPUT_TOKENS
-    return { exchange, dialect, body, reading: dialect.readRequest(body, exchange), caller, defaultCap, dropped: [] }
+    const reading = dialect.readRequest(body, exchange)
+    const caller = withIdentity(identity.caller, agentIdentity(reading.facts.user, exchange))
+    return { exchange, dialect, body, reading, caller, key: identity.key, defaultCap, dropped: [] }
   }
 
   /** Rejects with Problem if a call with this key is in flight or was made before. */
@@ -242,32 +248,41 @@ export class Gate {
 
   /** The targets that can answer a call, whatever their circuits are. Throws Problem if there is none. */
   #routed(call: IncomingCall, now: Instant): Pick<RoutePlan, 'route' | 'candidates'> {
-    const { callers, routing } = this.#parts
-    const route = routing.route(call.dialect, modelOf(call), now.wallMs)
+    const route = this.#permittedRoute(call, now)
     const [{ provider }] = route.targets
     if (!provider.configured) throw notConfiguredProblem(provider)
-    const ruled = withHostedToolsRule(call, this.#hostedToolsRule(route))
-    return { route, candidates: candidatesOf(route.targets, ruled, callers) }
+    const ruled = withHostedToolsRule(call, this.#hostedToolsRule(call, route))
+    return { route, candidates: candidatesOf(route.targets, ruled, this.#parts.callers) }
+  }
+
+  /** The targets of a call's model that its key may use. Throws Problem if there is none. */
+  #permittedRoute(call: IncomingCall, now: Instant): Route {
+    const model = modelOf(call)
+    const route = this.#parts.routing.route(call.dialect, model, now.wallMs)
+    const targets = permittedTargets(call, route.targets, model, route.isAlias)
+    return targets === route.targets ? route : { ...route, targets }
   }
 
   /** The plan for a handler that stands in for the provider of the call's dialect. */
   #planForHandler(call: IncomingCall): RoutePlan {
     const { dialect } = call
-    const target = nativeTarget(this.#parts.providers, dialect.name, modelOf(call))
-    const ruled = withHostedToolsRule(call, this.#hostedToolsRule(HANDLER_ROUTE))
-    const candidates = candidatesOf([{ ...target, dialect, translation: undefined }], ruled, undefined)
+    const model = modelOf(call)
+    const target = { ...nativeTarget(this.#parts.providers, dialect.name, model), dialect, translation: undefined }
+    const ruled = withHostedToolsRule(call, this.#hostedToolsRule(call, HANDLER_ROUTE))
+    const candidates = candidatesOf(permittedTargets(call, [target], model, false), ruled, undefined)
     return { route: HANDLER_ROUTE, candidates, circuitPass: CLOSED_PASS }
   }
 
-  #hostedToolsRule({ hostedTools }: RoutePlan['route']): HostedToolsRule | undefined {
-    return hostedTools ?? (this.#parts.settings.HOSTED_TOOLS || undefined)
+  /** The key's word counts before the alias's, and that before the setting. */
+  #hostedToolsRule({ key }: IncomingCall, { hostedTools }: RoutePlan['route']): HostedToolsRule | undefined {
+    return key?.hostedTools ?? hostedTools ?? (this.#parts.settings.HOSTED_TOOLS || undefined)
   }
 
   /** See `HandlerCall`. */
   #answerByTargets(relay: Relay, context: DispatchContext, admitted: AdmittedCall, body: Buffer): boolean {
-    const { exchange, dialect, caller } = context.call
+    const { exchange, dialect } = context.call
     try {
-      const call = this.#readCall(exchange, dialect, body, caller)
+      const call = this.#readCall(exchange, dialect, body, context.call)
       const { route, candidates } = this.#routed(call, this.#parts.clock.now())
       const routed = { ...context, call, isAlias: route.isAlias, sendInstead: undefined }
       const plan = planWithoutHandler(this.#planParts, routed, candidates, route.retries, admitted)
@@ -278,24 +293,25 @@ export class Gate {
   }
 
   #applicant(
-    { exchange, dialect, reading, caller }: IncomingCall,
+    call: IncomingCall,
     callId: string,
     { candidates, route }: RoutePlan,
     idempotency: IdempotencyMark | null,
     budget: Budget | undefined,
   ): Applicant {
     const [first, ...others] = candidates
-    const { user, model } = reading.facts
+    const { exchange, dialect, reading, caller, key } = call
     return {
       callId,
-      caller: withIdentity(caller, agentIdentity(user, exchange)),
+      caller,
+      key,
       operation: declaredOperation(exchange),
       dialect: dialect.name,
-      requestedModel: model,
+      requestedModel: reading.facts.model,
       first,
       others,
       dropsExpensive: route.onBudget === 'cheaper',
-      hostedTools: this.#hostedToolsRule(route),
+      hostedTools: this.#hostedToolsRule(call, route),
       idempotency,
       budget,
       prices: this.#parts.prices.inForce,
@@ -326,12 +342,12 @@ export class Gate {
   }
 
   /** Ends a call that a limit refuses. */
-  #refuse({ exchange, dialect }: IncomingCall, applicant: Applicant, refused: RefusedCall, now: Instant): void {
+  #refuse({ exchange, dialect, key }: IncomingCall, applicant: Applicant, refused: RefusedCall, now: Instant): void {
     const { refusal, quote, levels } = refused
     const { callId, caller, requestedModel: model, first } = applicant
     const provider = first.provider.name
     this.#parts.telemetry.emit({ kind: 'refused', at: now, callId, caller, model, provider, refusal, quote })
-    const setting = this.#parts.settings.MONEY_REFUSAL
+    const setting = key?.moneyRefusal ?? this.#parts.settings.MONEY_REFUSAL
     sendRefusal(exchange, dialect, { callId, refusal, levels, setting }, now)
   }
 

@@ -87,9 +87,18 @@ export class Routing {
     return { ...alias, targets: [first ?? this.#target(dialect, alias.targets[0], wallMs), ...others], isAlias: true }
   }
 
+  /** Each target of an alias, in OpenAI's dialect. */
+  targetsOfAlias(name: string, wallMs: number): readonly { readonly provider: string; readonly model: string }[] {
+    return (this.#rows.aliases.get(name)?.targets ?? []).map((target) => this.#locate(target, wallMs))
+  }
+
   /** The provider that a call with this model would go to first, in OpenAI's dialect, and the model there. */
   locate(model: string, wallMs: number): { readonly provider: string; readonly model: string } {
-    const name = this.#rows.aliases.get(model)?.targets[0] ?? model
+    return this.#locate(this.#rows.aliases.get(model)?.targets[0] ?? model, wallMs)
+  }
+
+  /** @param name of a model, and of no alias */
+  #locate(name: string, wallMs: number): { readonly provider: string; readonly model: string } {
     const target =
       namedTarget(this.#parts.providers, name) ?? this.#resolveModel(dialectNamed('openai.chat'), name, wallMs)
     return { provider: target.provider.name, model: target.model }

@@ -8,7 +8,7 @@ import type { Refill, What, Who } from '../core/meter.ts'
 import { modelNameOf } from '../core/model-name.ts'
 import { usdOf } from '../core/money.ts'
 import { didYouMean, nearestName } from '../core/nearest-name.ts'
-import type { Finding } from './findings.ts'
+import type { Finding, Place } from './findings.ts'
 import { readEntries, readValue, strictObject, unknownKeyText, usdSchema, wholeNumber } from './schema.ts'
 
 interface LimitName {
@@ -73,7 +73,8 @@ export function readLimits(value: unknown, mistakes: Finding[]): ReadLimits {
     if (mistake) mistakes.push({ place: ['limits', row], text: mistake })
     if (scope) rowsByScope.set(`${scope.who}:${scope.subject}`, row)
     if (scope && !mistake) scopes.set(row, scope)
-    limits.push(...readLimitSet(scope ?? EVERYONE, row, set, mistakes))
+    const origin = { place: ['limits', row], owner: `"${row}" in bursar.json` }
+    limits.push(...readLimitSet(scope ?? EVERYONE, origin, set, mistakes))
   }
   return { limits, scopes }
 }
@@ -108,7 +109,7 @@ function modelSubject(subject: string): string {
 const OWNERS = WHO.filter((who) => who !== 'global')
 
 const SCOPE_HINTS = {
-  key: 'must name its key first, such as user:alice/bob, or user:(none)/bob if there are no keys',
+  key: 'must name its key first, such as thread:alice/bob, or thread:(none)/bob if there are no keys',
   provider: 'must name its provider first, such as model:openai/gpt-4o',
 }
 
@@ -120,7 +121,9 @@ function scopeMistake(row: string, scope: Scope | undefined): string | undefined
   }
   const { who, subject } = scope
   const owner = SCOPED_BY[who]
-  return subject === undefined || owner === undefined || subject.includes('/') ? undefined : SCOPE_HINTS[owner]
+  // A user without a key is a person, who is one over all keys.
+  if (subject === undefined || owner === undefined || subject.includes('/') || who === 'user') return undefined
+  return SCOPE_HINTS[owner]
 }
 
 function nearestScope(row: string, names: readonly string[]): string {
@@ -130,9 +133,21 @@ function nearestScope(row: string, names: readonly string[]): string {
   return who === undefined || colon === row.length - 1 ? '' : ` Did you mean ${who}${row.slice(colon)}?`
 }
 
-function readLimitSet(scope: Scope, row: string, set: unknown, mistakes: Finding[]): Limit[] {
-  return readEntries(set, ['limits', row], mistakes).flatMap(([name, written]) => {
-    const place = ['limits', row, name]
+/** Where a set of limits is written. */
+interface LimitOrigin {
+  readonly place: Place
+  /** For people. Refusals name it. */
+  readonly owner: string
+}
+
+/** Reads the limits of one key, in the words of a file, with places from the set on. What is wrong with them is added to `mistakes`. */
+export function readKeyLimits(id: string, set: unknown, mistakes: Finding[]): Limit[] {
+  return readLimitSet({ who: 'key', subject: id }, { place: [], owner: `the key ${id}` }, set, mistakes)
+}
+
+function readLimitSet(scope: Scope, origin: LimitOrigin, set: unknown, mistakes: Finding[]): Limit[] {
+  return readEntries(set, origin.place, mistakes).flatMap(([name, written]) => {
+    const place = [...origin.place, name]
     const limitName = LIMIT_NAMES.get(name)
     if (!limitName) {
       mistakes.push({ place, text: unknownKeyText(name, [...LIMIT_NAMES.keys()]) })
@@ -152,7 +167,7 @@ function readLimitSet(scope: Scope, row: string, set: unknown, mistakes: Finding
         place: [...place, 'refill'],
         text: 'must not be here: this limit holds for each call or moment anew',
       })
-    const source = `"${name}" of "${row}" in bursar.json`
+    const source = `"${name}" of ${origin.owner}`
     const { amount: capacity, enforce: enforced } = value
     return [{ ...scope, what, span, capacity, refill: value.refill ?? refill, enforced, source }]
   })

@@ -57,7 +57,11 @@ function limit(defaultText: string, parse: SettingParser<bigint>, ...about: stri
 
 const SERVER_SETTINGS = {
   PORT: setting('5555', parseCount(0, 65_535), 'Port to listen on; 0 takes a free one.'),
-  HOST: setting('127.0.0.1', parseText, 'Address to listen on. Anything but loopback needs keys, or AUTH=off.'),
+  HOST: setting(
+    '127.0.0.1',
+    parseText,
+    'Address to listen on. Anything but loopback needs BURSAR_KEYS, ADMIN_KEY (every call needs a key then), or AUTH=off.',
+  ),
   DATABASE_URL: setting(
     'sqlite:bursar.db',
     parseStoreUrl,
@@ -66,7 +70,7 @@ const SERVER_SETTINGS = {
   BURSAR_KEYS: secret(parseKeys, 'Keys callers use, as name:secret,name:secret. Secrets have at least 16 characters.'),
   ADMIN_KEY: secret(
     parseSecret,
-    'Sees everything that any key sees. At least 16 characters. While it is set, figures need it or a key.',
+    'Sees everything that any key sees, and makes keys. At least 16 characters. While it is set, figures need it or a key.',
   ),
   BURSAR_SECRET: secret(
     parseSecret,
@@ -308,11 +312,16 @@ function readSetting({ defaultText, empty, parse }: Setting<unknown>, given: str
 
 const LOOPBACK_HOSTS = new Set(['127.0.0.1', '::1', 'localhost'])
 
-/** Why these settings must not be served. Undefined if they may be, or if one of the three is a mistake itself. */
-function exposureMistake({ HOST, AUTH, BURSAR_KEYS }: Partial<Settings>): string | undefined {
-  if (HOST === undefined || AUTH === undefined || BURSAR_KEYS === undefined) return undefined
-  if (LOOPBACK_HOSTS.has(HOST) || AUTH === 'off' || BURSAR_KEYS.length > 0) return undefined
-  return `HOST: ${HOST} can be reached from outside, and there are no keys. Set BURSAR_KEYS, or AUTH=off if you mean it.`
+/** Whether other machines can reach the address, and nobody has said that all of them may call. */
+export function isExposed({ HOST, AUTH }: Pick<Settings, 'HOST' | 'AUTH'>): boolean {
+  return !LOOPBACK_HOSTS.has(HOST) && AUTH !== 'off'
+}
+
+/** Why these settings must not be served. Undefined if they may be, or if one of the four is a mistake itself. */
+function exposureMistake({ HOST, AUTH, BURSAR_KEYS, ADMIN_KEY }: Partial<Settings>): string | undefined {
+  if (HOST === undefined || AUTH === undefined || BURSAR_KEYS === undefined || ADMIN_KEY === undefined) return undefined
+  if (!isExposed({ HOST, AUTH }) || BURSAR_KEYS.length > 0 || ADMIN_KEY !== '') return undefined
+  return `HOST: ${HOST} can be reached from outside, and there are no keys. Set ADMIN_KEY, and make keys with it; or BURSAR_KEYS; or AUTH=off if you mean it.`
 }
 
 /** The settings that are limits. */

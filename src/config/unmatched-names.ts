@@ -18,6 +18,27 @@ export interface NamedThings {
   readonly settings: Partial<Settings>
   readonly file: FileConfig
   readonly models: KnownModels
+  /** The keys that were made, as far as the file names them. Absent if no ledger was read. */
+  readonly madeKeys?: MadeKeys | undefined
+}
+
+/** Keys that are no settings. */
+export interface MadeKeys {
+  /** Whether there are any at all. */
+  readonly exist: boolean
+  /** Those that the file names. */
+  readonly ids: ReadonlySet<string>
+}
+
+/** The keys that rows of limits are for. */
+export function keysNamedIn({ names }: FileConfig): readonly string[] {
+  return [...names.scopes.values()].flatMap(({ who, subject }) => keyOf(who, subject) ?? [])
+}
+
+/** The key of a subject; undefined for subjects that have none. */
+function keyOf(who: Scope['who'], subject: string | undefined): string | undefined {
+  if (subject === undefined || who === 'key') return subject
+  return SCOPED_BY[who] === 'key' && subject.includes('/') ? subject.slice(0, subject.indexOf('/')) : undefined
 }
 
 /** A warning for each name in bursar.json that matches nothing, with the nearest name that does. */
@@ -56,18 +77,18 @@ function at(place: Place, text: string | undefined): Finding[] {
 }
 
 /** @param row as the file has it, such as `model:openai/gpt-4o` */
-function unmatchedScope(row: string, { who, subject }: Scope, { settings, models }: NamedThings): string | undefined {
+function unmatchedScope(row: string, { who, subject }: Scope, things: NamedThings): string | undefined {
+  const { settings, models, madeKeys } = things
   const keys = settings.BURSAR_KEYS?.map(({ id }) => id)
-  if (who === 'organisation' || who === 'project')
-    return `limits ${subject === undefined ? 'all calls together' : 'nothing'}: no call has ${who === 'project' ? 'a project' : 'an organisation'} yet`
   if (who === 'provider') return subject && unmatchedProvider(subject, models)
   if (who === 'model') return subject && unmatchedModel(row.slice(row.indexOf(':') + 1), models, [], true)
   if (!keys || who === 'global') return undefined
   if (who === 'key' && subject === undefined)
-    return keys.length > 0 ? undefined : 'limits all calls together, as one key: BURSAR_KEYS has no keys'
-  if (subject === undefined) return undefined
-  const key = SCOPED_BY[who] === 'key' ? subject.slice(0, subject.indexOf('/')) : subject
-  return unmatchedKey(key, keys)
+    return keys.length > 0 || madeKeys?.exist
+      ? undefined
+      : 'limits all calls together, as one key: BURSAR_KEYS has no keys'
+  const key = keyOf(who, subject)
+  return key === undefined ? undefined : unmatchedKey(key, keys, madeKeys)
 }
 
 /** @param advice begins with a blank, or is empty */
@@ -75,7 +96,9 @@ function advised(text: string, advice: string): string {
   return advice === '' ? text : `${text}.${advice}`
 }
 
-function unmatchedKey(key: string, keys: readonly string[]): string | undefined {
+function unmatchedKey(key: string, keys: readonly string[], madeKeys: MadeKeys | undefined): string | undefined {
+  if (madeKeys?.ids.has(key)) return undefined
+  if (keys.length === 0 && madeKeys?.exist) return `limits nothing: there is no key ${shown(key)}`
   if (keys.length === 0) {
     return key === NO_SUBJECT ? undefined : `limits nothing: BURSAR_KEYS has no keys, so every call is of ${NO_SUBJECT}`
   }

@@ -26,6 +26,20 @@ export function recordOf(value: unknown): Readonly<Record<string, unknown>> {
   return isRecord(value) ? value : {}
 }
 
+/** A patch is no deeper than what it changes. */
+const MAX_PATCH_DEPTH = 8
+
+/** The value after a JSON merge patch (RFC 7396): objects are merged, null removes a field, anything else replaces. */
+export function mergePatch(value: unknown, patch: unknown, depth = 0): unknown {
+  if (!isRecord(patch) || depth === MAX_PATCH_DEPTH) return patch
+  const fields = new Map(Object.entries(recordOf(value)))
+  for (const [name, change] of Object.entries(patch)) {
+    if (change === null) fields.delete(name)
+    else fields.set(name, mergePatch(fields.get(name), change, depth + 1))
+  }
+  return Object.fromEntries(fields)
+}
+
 /** Parses a JSON object. Undefined for any other text, such as `[DONE]`. */
 export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {

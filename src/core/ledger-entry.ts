@@ -4,7 +4,10 @@ import type { Charge } from './meter.ts'
 import type { Cost } from './prices.ts'
 import type { Usage } from './usage.ts'
 
-/** Who makes a call. Absent parts are null. The caller declares `user`, `thread`, `agent` and `task` itself, within its key. */
+/**
+ * Who makes a call. Absent parts are null. Organisation and project are those of the key. The caller declares `user`, `thread`, `agent`
+ * and `task` itself, within its key, unless the key is a person's.
+ */
 export interface Caller {
   readonly key: string | null
   readonly organisation: string | null
@@ -13,6 +16,8 @@ export interface Caller {
   readonly thread: string | null
   readonly agent: string | null
   readonly task: string | null
+  /** True if the key is of the person `user`, who is one subject over all keys. */
+  readonly isPerson: boolean
 }
 
 /**

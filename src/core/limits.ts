@@ -38,7 +38,16 @@ export interface LimitSubjects extends Subjects {
 
 /** No subjects: only global limits apply. */
 export const NO_SUBJECTS: LimitSubjects = {
-  caller: { key: null, organisation: null, project: null, user: null, thread: null, agent: null, task: null },
+  caller: {
+    key: null,
+    organisation: null,
+    project: null,
+    user: null,
+    thread: null,
+    agent: null,
+    task: null,
+    isPerson: false,
+  },
   provider: '',
   model: '',
   canonical: '',
@@ -57,7 +66,8 @@ const SUBJECT_OF: Readonly<Record<Who, (call: Subjects) => string>> = {
   organisation: (call) => call.caller.organisation ?? NO_SUBJECT,
   project: (call) => call.caller.project ?? NO_SUBJECT,
   key: (call) => call.caller.key ?? NO_SUBJECT,
-  user: (call) => scopedSubject(call.caller, call.caller.user),
+  // Names of people have no slash, so that no user of a key is taken for a person.
+  user: ({ caller }) => (caller.isPerson && caller.user !== null ? caller.user : scopedSubject(caller, caller.user)),
   thread: (call) => scopedSubject(call.caller, call.caller.thread),
   agent: (call) => scopedSubject(call.caller, call.caller.agent),
   task: (call) => scopedSubject(call.caller, call.caller.task),

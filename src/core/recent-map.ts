@@ -24,6 +24,17 @@ export class RecentMap<Value> {
     return old
   }
 
+  /** Every value, in no order. */
+  *entries(): IterableIterator<[name: string, value: Value]> {
+    yield* this.#young
+    yield* this.#old
+  }
+
+  delete(name: string): void {
+    this.#young.delete(name)
+    this.#old.delete(name)
+  }
+
   set(name: string, value: Value): void {
     if (this.#young.size >= this.#maxPerGeneration) {
       this.#old = this.#young

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { snakeCase } from '../core/json-values.ts'
-import type { Attempt, Entry, Outcome } from '../core/ledger-entry.ts'
+import type { Attempt, Caller, Entry, Outcome } from '../core/ledger-entry.ts'
 import { CERTAINTY_NAMES } from '../core/ledger-entry.ts'
 import { jsonUsd } from '../core/money.ts'
 import type { Quote } from '../core/quote.ts'
@@ -82,7 +82,7 @@ export function entryJson({ facts, outcome, settledSeq, adjustment }: Entry): z.
     call_id: facts.callId,
     status: outcome ? outcome.ending : 'in_flight',
     certainty: outcome ? CERTAINTY_NAMES[outcome.certainty] : null,
-    ...facts.caller,
+    ...callerJson(facts.caller),
     operation: facts.operation,
     dialect: snakeCase(facts.dialect),
     provider: facts.provider,
@@ -105,6 +105,10 @@ export function entryJson({ facts, outcome, settledSeq, adjustment }: Entry): z.
     simulated: facts.simulated,
     adjusts: adjustment ? { call_id: adjustment.callId, reason: adjustment.reason } : null,
   }
+}
+
+function callerJson({ key, organisation, project, user, thread, agent, task }: Caller) {
+  return { key, organisation, project, user, thread, agent, task }
 }
 
 /** A call, and what operators said later that the call did cost. */

@@ -90,6 +90,8 @@ export interface EndpointRow<
   readonly query?: Query
   /** The JSON of the body, or `RAW_BODY`. Without it the body is not read. */
   readonly body?: Body
+  /** A request without a body is one with an empty object. */
+  readonly mayLackBody?: true
   readonly answer: Answer
 }
 
@@ -113,6 +115,7 @@ export const RAW_BODY = z.custom<Buffer>((value) => Buffer.isBuffer(value)).meta
 const MAX_JSON_VALUES = 100_000
 const MAX_SHOWN_CHARACTERS = 64
 const NO_FIELDS = z.strictObject({})
+const EMPTY_OBJECT = Buffer.from('{}')
 const NO_BODY = z.undefined()
 
 /** What makes rows endpoints, for handlers that need these parts of the gateway. */
@@ -159,12 +162,12 @@ async function answerRequest<
   parts: Parts & AccessParts,
   c: Context,
 ): Promise<Response> {
-  const { role, body } = row
+  const { role, body, mayLackBody } = row
   const params: z.ZodObject = row.params ?? NO_FIELDS
   const query: z.ZodObject = row.query ?? NO_FIELDS
   const exchange = exchangeOf(c)
   const request = {
-    sender: SENDERS[role](parts.callers, exchange),
+    sender: await SENDERS[role](parts.callers, exchange),
     // A path that this app is mounted below may have parameters of its own.
     params: checked<Params>(params, fieldsOf(params, c.req.param())),
     query: checked<Query>(query, knownParameters(query, role, c.req.queries())),
@@ -175,7 +178,10 @@ async function answerRequest<
   return withLease(parts.gate, async (lease) => {
     const read = async () => {
       const bytes = await readJsonBody(exchange, parts.settings.MAX_BODY_BYTES, lease)
-      return checked<Body>(body, isRaw(body) ? bytes : parseJson(bytes))
+      return checked<Body>(
+        body,
+        isRaw(body) ? bytes : parseJson(mayLackBody && bytes.length === 0 ? EMPTY_OBJECT : bytes),
+      )
     }
     return handle(parts, { ...request, body: read })
   })
@@ -191,18 +197,19 @@ export function mount<Parts>(endpoints: readonly Endpoint<Parts>[], parts: Parts
 }
 
 /** Finds the sender of a request, by role. Throws Problem `unauthenticated` or `forbidden`. */
-const SENDERS: { readonly [R in Role]: (callers: Callers, exchange: WebExchange) => Senders[R] } = {
-  open: () => undefined,
-  key: (callers, exchange) => callers.identifyViewer(exchange),
-  figures: (callers, exchange) => callers.identifyFiguresViewer(exchange),
-  caller: (callers, exchange) => callers.identify(exchange),
-  admin: (callers, exchange) => callers.identifyAdministrator(exchange),
-}
+const SENDERS: { readonly [R in Role]: (callers: Callers, exchange: WebExchange) => Senders[R] | Promise<Senders[R]> } =
+  {
+    open: () => undefined,
+    key: (callers, exchange) => callers.identifyViewer(exchange),
+    figures: (callers, exchange) => callers.identifyFiguresViewer(exchange),
+    caller: async (callers, exchange) => (await callers.identify(exchange)).caller,
+    admin: (callers, exchange) => callers.identifyAdministrator(exchange),
+  }
 
 const isRaw = (schema: z.ZodType): boolean => schema === RAW_BODY
 
 /** The value as the schema reads it. Throws Problem `invalid_request` with the place and what was expected there. */
-function checked<Schema extends z.ZodType>(schema: z.ZodType, value: unknown): z.output<Schema> {
+export function checked<Schema extends z.ZodType>(schema: z.ZodType, value: unknown): z.output<Schema> {
   const read = schema.safeParse(value, { error: describeIssue })
   if (read.success) return read.data as z.output<Schema>
   const { field, text } = issueOf(read.error)

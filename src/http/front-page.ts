@@ -29,6 +29,8 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   GET  /llm/explain/{call_id}     what a call cost, or why it was refused
   GET  /v1/models                 the models that can be used
   POST /admin/adjustments         what a call did cost, if the ledger has another figure (with ADMIN_KEY)
+  GET, POST /admin/keys           every key, and a new one (with ADMIN_KEY; docs/keys.md)
+  GET, PATCH, DELETE /admin/keys/{id}, POST /admin/keys/{id}/rotate
   GET  /healthz, /readyz          probes
 
 Configure it while it runs (with ADMIN_KEY):

@@ -7,6 +7,7 @@ import type { Callers } from '../keys/callers.ts'
 import { ADJUST, type AdjustmentParts } from './adjustments.ts'
 import { AUDIT, type AuditParts } from './admin-audit.ts'
 import { CONFIG, type ConfigParts } from './admin-config.ts'
+import { type AdminKeyParts, KEY_ENDPOINTS } from './admin-keys.ts'
 import { PRICES, type PriceParts, SET_PRICES } from './admin-prices.ts'
 import { PROVIDERS, type ProviderParts, REMOVE_PROVIDER, SET_PROVIDER, TEST_PROVIDER } from './admin-providers.ts'
 import { SET_SETTINGS, type SettingParts } from './admin-settings.ts'
@@ -27,7 +28,7 @@ import { STATUS, type StatusParts } from './status.ts'
 
 type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & { readonly gate: Gate }
 
-type AdminParts = AdjustmentParts & AuditParts & ConfigParts & PriceParts & ProviderParts & SettingParts
+type AdminParts = AdjustmentParts & AdminKeyParts & AuditParts & ConfigParts & PriceParts & ProviderParts & SettingParts
 
 /** What the endpoints need of the gateway. */
 type HttpParts = FigureParts & ModelParts & AdminParts & Omit<PatternParts, 'runSlots'>
@@ -46,6 +47,7 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
 /** What operators change. */
 const ADMIN_ENDPOINTS: readonly Endpoint<AdminParts>[] = [
   ADJUST,
+  ...KEY_ENDPOINTS,
   AUDIT,
   CONFIG,
   SET_SETTINGS,

@@ -1,6 +1,7 @@
 // Limits: GET /llm/limits, the live levels of the limits that apply to the viewer. Changes no level.
 
 import { z } from 'zod'
+import { shown } from '../config/findings.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Clock } from '../core/clock.ts'
 import {
@@ -17,6 +18,8 @@ import type { Who } from '../core/meter.ts'
 import { modelNameOf } from '../core/model-name.ts'
 import { didYouMean } from '../core/nearest-name.ts'
 import { Problem } from '../core/problem.ts'
+import type { Callers } from '../keys/callers.ts'
+import type { KeyRecord } from '../keys/key-record.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Store } from '../stores/store.ts'
 import { endpointsFor } from './endpoint.ts'
@@ -28,6 +31,7 @@ export interface LimitParts {
   readonly clock: Clock
   readonly store: Store
   readonly providers: readonly Provider[]
+  readonly callers: Pick<Callers, 'findKey' | 'needKeys'>
   readonly plan: () => LimitPlan
   /** The target that a call with this model would go to first. */
   readonly locate: (model: string) => { readonly provider: string; readonly model: string }
@@ -64,12 +68,20 @@ export const LIMITS = endpoint({
   const plan = parts.plan()
   // The admin key can come as `?key=`, as SDKs of Google's send theirs. Then it names nobody.
   const key = sender.key ?? (query.key === settings.ADMIN_KEY ? undefined : query.key)
-  const subjects: ShownSubjects = { ...query, key }
-  checkSubjects(subjects, sender.key === null, parts)
+  const record = sender.role === 'key' ? sender.record : await findKey(key, parts)
+  const subjects: ShownSubjects = { ...query, key, ...subjectsOfKey(record, query.user) }
+  if (sender.role === 'key') checkPermitted(sender.record, subjects, parts.locate)
+  await checkSubjects(subjects, sender.role === 'key' ? 'sender' : record, parts)
   const now = clock.now()
   const realm = (await showsSimulated(parts)) ? SIMULATED_REALM : ''
   const charges = plan
-    .chargesFor(subjectsOf(subjects, parts.locate), ZERO_AMOUNTS, now.wallMs, realm, settings.ENFORCEMENT === 'soft')
+    .chargesFor(
+      subjectsOf(subjects, record, parts.locate),
+      ZERO_AMOUNTS,
+      now.wallMs,
+      realm,
+      settings.ENFORCEMENT === 'soft',
+    )
     .filter(({ meter: { who } }) => who === 'global' || subjects[who] !== undefined)
   const levels = await store.levels(charges, now)
   return {
@@ -80,14 +92,49 @@ export const LIMITS = endpoint({
 /** Subjects by their kind. Undefined: the request does not name that kind. */
 type ShownSubjects = { readonly [Kind in Who]?: string | undefined }
 
+async function findKey(key: string | undefined, { callers }: LimitParts): Promise<KeyRecord | undefined> {
+  return key === undefined ? undefined : callers.findKey(key)
+}
+
+/** Organisation, project and person are those of the key, whatever the request names. */
+function subjectsOfKey(record: KeyRecord | undefined, user: string | undefined): ShownSubjects {
+  return {
+    organisation: record?.organisation ?? undefined,
+    project: record?.project ?? undefined,
+    user: record?.user ?? user,
+  }
+}
+
+/** Throws Problem `forbidden` for a provider or a model that the key may not use. */
+function checkPermitted(
+  { permitted }: KeyRecord,
+  { provider, model }: ShownSubjects,
+  locate: LimitParts['locate'],
+): void {
+  if (!permitted || (provider === undefined && model === undefined)) return
+  const target = targetOf(provider, model, locate)
+  const isPermitted =
+    model === undefined
+      ? permitted.permitsProvider(target.provider)
+      : permitted.permits(target.provider, target.model, model)
+  if (isPermitted) return
+  const message = `This API key may not use ${shown(model ?? target.provider)}. It may use ${permitted.text}.`
+  throw new Problem('forbidden', message, model === undefined ? 'provider' : 'model')
+}
+
 /**
- * Throws Problem for subjects that no call can have: their levels would be those of a limit that nothing uses.
- * @param namesKey whether the key is a parameter, and not the sender's own
+ * Rejects with Problem for subjects that no call can have: their levels would be those of a limit that nothing uses.
+ * @param named the key that a parameter names, if there is such a key; `sender` if it is the sender's own
  */
-function checkSubjects(subjects: ShownSubjects, namesKey: boolean, { settings, providers }: LimitParts): void {
+async function checkSubjects(
+  subjects: ShownSubjects,
+  named: KeyRecord | 'sender' | undefined,
+  { settings, providers, callers }: LimitParts,
+): Promise<void> {
   const { key, provider } = subjects
-  const keys = settings.BURSAR_KEYS.length > 0 ? settings.BURSAR_KEYS.map(({ id }) => id) : [NO_SUBJECT]
-  if (key !== undefined) checkName('key', key, keys)
+  const namesKey = named !== 'sender'
+  const keys = callers.needKeys ? settings.BURSAR_KEYS.map(({ id }) => id) : [NO_SUBJECT]
+  if (key !== undefined && named === undefined) checkName('key', key, keys)
   if (provider !== undefined)
     checkName(
       'provider',
@@ -98,8 +145,9 @@ function checkSubjects(subjects: ShownSubjects, namesKey: boolean, { settings, p
     const subject = subjects[who]
     if (SCOPED_BY[who] !== 'key' || subject === undefined || (namesKey && key !== undefined)) continue
     const slash = subject.indexOf('/')
-    const owner = (namesKey ? keys : [key]).find((name) => name === subject.slice(0, slash))
-    if (owner !== undefined) throw writtenAsInFile(who, owner, subject.slice(slash + 1), namesKey)
+    const owner = subject.slice(0, Math.max(slash, 0))
+    const isOwner = namesKey ? keys.includes(owner) || (await callers.findKey(owner)) : owner === key
+    if (isOwner) throw writtenAsInFile(who, owner, subject.slice(slash + 1), namesKey)
     if (key === undefined && !keys.includes(NO_SUBJECT))
       throw new Problem('invalid_request', `The key is missing that the ${who} belongs to: ?key=…&${who}=….`, 'key')
   }
@@ -119,6 +167,7 @@ function writtenAsInFile(who: Who, owner: string, subject: string, namesKey: boo
 
 function subjectsOf(
   { key, user, thread, agent, task, provider, model }: ShownSubjects,
+  record: KeyRecord | undefined,
   locate: LimitParts['locate'],
 ): LimitSubjects {
   const target = targetOf(provider, model, locate)
@@ -126,6 +175,9 @@ function subjectsOf(
     caller: {
       ...NO_SUBJECTS.caller,
       key: key ?? null,
+      organisation: record?.organisation ?? null,
+      project: record?.project ?? null,
+      isPerson: record !== undefined && record.user !== null,
       user: user ?? null,
       thread: thread ?? null,
       agent: agent ?? null,

@@ -2,11 +2,13 @@
 // These are no rows of endpoint.ts: answers and errors are in a vendor's shape.
 
 import { type Context, Hono } from 'hono'
+import type { Clock } from '../core/clock.ts'
 import { formatUsd } from '../core/money.ts'
 import type { ModelFacts, Price } from '../core/prices.ts'
 import { Problem } from '../core/problem.ts'
 import { CLASS_ROWS, USAGE_CLASSES } from '../core/usage.ts'
 import type { Callers } from '../keys/callers.ts'
+import type { PermittedModels } from '../keys/permitted-models.ts'
 import { SIMULATED_MODELS } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
 import type { Dialect } from '../wire/dialect.ts'
@@ -16,9 +18,14 @@ import { problemResponse } from './problems.ts'
 
 export interface ModelParts {
   readonly callers: Callers
+  readonly clock: Clock
   readonly providers: readonly Provider[]
   /** Names of routes, which are used like models. */
-  readonly routing: { readonly aliases: readonly string[] }
+  readonly routing: {
+    readonly aliases: readonly string[]
+    /** The targets of an alias now. */
+    targetsOfAlias(name: string, wallMs: number): readonly { readonly provider: string; readonly model: string }[]
+  }
   /** The models that a provider serves now, by the provider's name. */
   readonly models: (provider: string) => readonly KnownModel[]
   /** When the list of models was made, in epoch milliseconds. */
@@ -37,26 +44,39 @@ export function modelRoutes(parts: ModelParts): Hono {
   const app = new Hono()
   app.onError((error, c) => problemResponse(error, formatOf(c).dialect))
   for (const path of ['/v1/models', '/v1beta/models', '/v1alpha/models']) {
-    app.get(path, (c) => {
-      identifyViewer(parts, c)
+    app.get(path, async (c) => {
+      const models = await modelsForViewer(parts, c)
       const format = formatOf(c)
-      return c.json(format.list(listedModels(parts).filter(format.shows), c))
+      return c.json(format.list(models.filter(format.shows), c))
     })
-    app.get(`${path}/:id{.+}`, (c) => {
-      identifyViewer(parts, c)
-      return c.json(describeModel(parts, formatOf(c), c.req.param('id')))
+    app.get(`${path}/:id{.+}`, async (c) => {
+      const models = await modelsForViewer(parts, c)
+      return c.json(describeModel(models, formatOf(c), c.req.param('id')))
     })
   }
   return app
 }
 
-/** Throws Problem for a request that may not see the models. */
-function identifyViewer({ callers }: ModelParts, c: Context): void {
-  callers.identifyViewer(exchangeOf(c))
+/** The models that the sender of a request may use. Rejects with Problem for a request that may not see any. */
+async function modelsForViewer(parts: ModelParts, c: Context): Promise<Model[]> {
+  const viewer = await parts.callers.identifyViewer(exchangeOf(c))
+  const permitted = viewer.role === 'key' ? viewer.record.permitted : undefined
+  const models = listedModels(parts)
+  return permitted ? models.filter((model) => isPermitted(permitted, model, parts)) : models
 }
 
-function describeModel(parts: ModelParts, format: ModelListFormat, id: string): object {
-  const model = listedModels(parts).find((candidate) => candidate.id === id && format.shows(candidate))
+/** An alias is, if any of its targets is: calls to it go to those. */
+function isPermitted(permitted: PermittedModels, { id, provider }: Model, { routing, clock }: ModelParts): boolean {
+  if (provider === ALIAS_PROVIDER) {
+    const targets = routing.targetsOfAlias(id, clock.now().wallMs)
+    return targets.some((target) => permitted.permits(target.provider, target.model, id))
+  }
+  const prefix = `${provider.name}/`
+  return permitted.permits(provider.name, id.startsWith(prefix) ? id.slice(prefix.length) : id)
+}
+
+function describeModel(models: readonly Model[], format: ModelListFormat, id: string): object {
+  const model = models.find((candidate) => candidate.id === id && format.shows(candidate))
   if (model) return format.describe(model)
   throw new Problem('not_found', `The model ${id.slice(0, MAX_SHOWN_CHARACTERS)} is not known here.`, 'model')
 }

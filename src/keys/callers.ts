@@ -1,21 +1,41 @@
-// Callers: identifies who sends a request. Keeps secrets as SHA-256 digests and looks them up by digest, so that timing
-// reveals nothing about them. Never logs or stores a secret in clear.
+// Callers: identifies who sends a request. Looks secrets up by their SHA-256 digests, so that timing reveals nothing about them. Never
+// logs or stores a secret in clear.
 
-import { hash } from 'node:crypto'
 import type { ConfiguredKey } from '../config/settings.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Caller } from '../core/ledger-entry.ts'
 import { Problem } from '../core/problem.ts'
 import type { CallerKey } from '../providers/provider.ts'
 import type { HeaderList, RequestLine } from '../wire/dialect.ts'
+import { refuseForeigners, type SenderRequest } from './foreign-requests.ts'
+import type { KeyDirectory, KnownSecret } from './key-directory.ts'
+import { configuredKey, type KeyRecord } from './key-record.ts'
+import {
+  BEARER,
+  digest,
+  KEY_HEADERS,
+  keyParameter,
+  possibleSecrets,
+  SECRET_START,
+  secretInParameter,
+  secretInRequest,
+} from './secrets.ts'
+
+/** Who makes a call, and the key as it is when the call comes in: the call keeps it until it ends. */
+export interface Identity {
+  readonly caller: Caller
+  /** Undefined if callers need no key. */
+  readonly key: KeyRecord | undefined
+}
 
 /**
- * Who reads figures. A `key` sees its own calls. `admin` (the admin key) and `open` (no keys are configured, so everyone is
- * let in) see everyone's. The two differ in what else they may do: `open` is not an administrator. A `guest` (no keys are
- * configured, and the request lacks the admin key) may call and sees nobody's calls.
+ * Who reads figures. A `key` sees its own calls. `admin` (the admin key) and `open` (there are no keys, so everyone is
+ * let in) see everyone's. The two differ in what else they may do: `open` is not an administrator. A `guest` (there are no keys,
+ * and the request lacks the admin key) may call and sees nobody's calls.
  */
 export type Viewer =
   | { readonly role: 'admin' | 'open' | 'guest'; readonly key: null }
-  | { readonly role: 'key'; readonly key: string }
+  | { readonly role: 'key'; readonly key: string; readonly record: KeyRecord }
 
 /** Who changes what the gateway has booked or is configured with. */
 export interface Administrator {
@@ -29,88 +49,75 @@ const OPEN: Viewer = { role: 'open', key: null }
 const GUEST: Viewer = { role: 'guest', key: null }
 
 const MAX_DECLARED_CHARACTERS = 256
-/** The headers in which SDKs send keys, beside `?key=`. */
-const KEY_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key']
-const BEARER = /^bearer /i
-const FOREIGN_HOST =
-  'Without BURSAR_KEYS the gateway answers only requests to localhost, 127.0.0.1 or [::1]. Set BURSAR_KEYS to use other host names.'
-const FOREIGN_ADDRESS =
-  'Without BURSAR_KEYS the gateway answers only requests from the machine it runs on. Set BURSAR_KEYS, or AUTH=off to let in everyone who reaches it.'
-const FOREIGN_PAGE =
-  'Without BURSAR_KEYS the gateway accepts no requests from web pages of other origins. Set BURSAR_KEYS to allow them.'
-const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i
-/** Sockets that listen for both versions of IP write an address of version 4 as `::ffff:127.0.0.1`. */
-const LOOPBACK_ADDRESS = /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/i
-
-/** The parts of a request by which its sender is identified. */
-interface SenderRequest extends RequestLine {
-  /** The IP address of the client; see `Exchange`. */
-  readonly remoteAddress: string | undefined
-}
 
 /** The keys that this gateway accepts. */
 export interface CallersOptions {
+  /** The keys of BURSAR_KEYS. */
   readonly keys: readonly ConfiguredKey[]
+  /** The keys that were made. */
+  readonly directory: KeyDirectory
   /** Empty if there is none. */
   readonly adminKey: string
-  /** `AUTH=off`: if no keys are configured, requests from any address and to any host name are accepted too. */
+  /** `AUTH=off`: while there are no keys, requests from any address and to any host name are accepted too. */
   readonly authOff: boolean
+  /** Every request needs a key, also while there is none: other machines reach the gateway. */
+  readonly isExposed: boolean
+  readonly clock: Clock
 }
 
 /**
  * Authenticates requests by the keys of this gateway.
  *
- * If no keys are configured, every request is accepted that comes from this machine, names a local host and does not come from
- * another web page.
+ * While there are no keys, every request is accepted that comes from this machine, names a local host and does not come from
+ * another web page. The first key that is made ends that for good.
  *
  * @example
- * const callers = new Callers({ keys: [{ id: 'alice', secret }], adminKey: '', authOff: false })
- * const { key } = callers.identify(request) // 'alice'; throws Problem `unauthenticated` for another secret
+ * const callers = new Callers({ keys, directory, adminKey: '', authOff: false, isExposed: false, clock })
+ * const { caller, key } = await callers.identify(request) // Problem `unauthenticated` for another secret
  */
 export class Callers {
-  readonly #keyByDigest = new Map<string, string>()
-  /** Key ids by secret, for secrets that were valid before, so at most one entry per key. Saves their digest. */
-  readonly #keyBySecret = new Map<string, string>()
+  readonly #options: CallersOptions
+  readonly #configuredByDigest = new Map<string, KeyRecord>()
+  /** Configured keys by secret, for secrets that were valid before, so at most one entry per key. Saves their digest. */
+  readonly #configuredBySecret = new Map<string, KeyRecord>()
   readonly #adminDigest: string | undefined
-  readonly #authOff: boolean
 
-  constructor({ keys, adminKey, authOff }: CallersOptions) {
-    for (const { id, secret } of keys) this.#keyByDigest.set(digest(secret), id)
-    this.#adminDigest = adminKey === '' ? undefined : digest(adminKey)
-    this.#authOff = authOff
+  constructor(options: CallersOptions) {
+    this.#options = options
+    for (const { id, secret } of options.keys) this.#configuredByDigest.set(digest(secret), configuredKey(id))
+    this.#adminDigest = options.adminKey === '' ? undefined : digest(options.adminKey)
+  }
+
+  /** Whether every request needs a key. */
+  get needKeys(): boolean {
+    const { directory, isExposed } = this.#options
+    return this.#configuredByDigest.size > 0 || directory.hasKeys || isExposed
   }
 
   /**
-   * The caller of an LLM call: the id of its key (null if no keys are configured) and what the caller declares about itself.
-   * Throws Problem `unauthenticated` or `forbidden`.
+   * The caller of an LLM call: its key, and what the caller declares about itself. A promise for the first request with the secret of a
+   * made key, which is read from the registry. Throws Problem `unauthenticated` or `forbidden`, or rejects with one.
    */
-  identify(request: SenderRequest): Caller {
-    return {
-      key: this.#keyOf(request),
-      organisation: null,
-      project: null,
-      user: declaredHeader(request, 'x-bursar-user'),
-      thread: declaredHeader(request, 'x-bursar-thread'),
-      agent: declaredHeader(request, 'x-bursar-agent'),
-      task: declaredHeader(request, 'x-bursar-task'),
-    }
+  identify(request: SenderRequest): Identity | Promise<Identity> {
+    const key = this.#keyOf(request)
+    return key instanceof Promise ? key.then((found) => identityOf(request, found)) : identityOf(request, key)
   }
 
-  /** Who sends a request for what the gateway shows of itself. Throws Problem `unauthenticated` or `forbidden`. */
-  identifyViewer(request: SenderRequest): Viewer {
+  /** Who sends a request for what the gateway shows of itself. Rejects with Problem `unauthenticated` or `forbidden`. */
+  async identifyViewer(request: SenderRequest): Promise<Viewer> {
     if (this.#hasAdminKey(request)) return ADMIN
-    const key = this.#keyOf(request)
-    if (key !== null) return { role: 'key', key }
+    const record = await this.#keyOf(request)
+    if (record) return { role: 'key', key: record.id, record }
     return this.#adminDigest === undefined ? OPEN : GUEST
   }
 
-  /** Who sends a request for figures of calls: no guest. Throws Problem `unauthenticated` or `forbidden`. */
-  identifyFiguresViewer(request: SenderRequest): Viewer {
-    const viewer = this.identifyViewer(request)
+  /** Who sends a request for figures of calls: no guest. Rejects with Problem `unauthenticated` or `forbidden`. */
+  async identifyFiguresViewer(request: SenderRequest): Promise<Viewer> {
+    const viewer = await this.identifyViewer(request)
     if (viewer.role === 'guest')
       throw new Problem(
         'unauthenticated',
-        'Send ADMIN_KEY as `Authorization: Bearer …`. While it is set, figures of calls need it, or a key of BURSAR_KEYS.',
+        'Send ADMIN_KEY as `Authorization: Bearer …`. While it is set, figures of calls need it, or a key.',
       )
     return viewer
   }
@@ -130,6 +137,11 @@ export class Callers {
     return ADMINISTRATOR
   }
 
+  /** The key with this id, configured or made. Resolves to undefined if there is none. */
+  async findKey(id: string): Promise<KeyRecord | undefined> {
+    return this.#options.keys.some((key) => key.id === id) ? configuredKey(id) : this.#options.directory.record(id)
+  }
+
   #hasAdminKey(request: RequestLine): boolean {
     return this.#adminDigest !== undefined && digest(secretInRequest(request) ?? '') === this.#adminDigest
   }
@@ -146,7 +158,7 @@ export class Callers {
     }
     const parameter = keyParameter(request.query)
     const query = secretInParameter(parameter) === '' ? '' : parameter
-    const bursarKeyHint = this.#keyByDigest.size > 0 ? ', and your Bursar key in x-bursar-key' : ''
+    const bursarKeyHint = this.needKeys ? ', and your Bursar key in x-bursar-key' : ''
     const advice = `Send your own key for ${provider} where its SDK sends it${bursarKeyHint}.`
     if (headers.length === 0 && query === '')
       throw new Problem('unauthenticated', `No provider key was sent. ${advice}`)
@@ -157,45 +169,80 @@ export class Callers {
   }
 
   #isBursarSecret(secret: string): boolean {
+    if (secret.startsWith(SECRET_START)) return true
     const secretDigest = digest(secret)
-    return this.#keyByDigest.has(secretDigest) || secretDigest === this.#adminDigest
+    return this.#configuredByDigest.has(secretDigest) || secretDigest === this.#adminDigest
   }
 
-  #keyOf(request: SenderRequest): string | null {
-    this.#refuseForeigners(request)
-    if (this.#keyByDigest.size === 0) return null
+  /** The key of a request; undefined if none is needed. A promise if the registry has to be read. */
+  #keyOf(request: SenderRequest): KeyRecord | undefined | Promise<KeyRecord> {
+    const { directory, authOff } = this.#options
+    if (!this.needKeys) {
+      refuseForeigners(request, authOff)
+      return undefined
+    }
     const secret = secretInRequest(request)
     if (secret === undefined)
       throw new Problem(
         'unauthenticated',
-        "No API key was sent. Send one of the gateway's BURSAR_KEYS where the SDK sends the provider's key.",
+        "No API key was sent. Send a key of this gateway where the SDK sends the provider's key.",
       )
-    const knownKey = this.#keyBySecret.get(secret)
-    if (knownKey !== undefined) return knownKey
-    const key = this.#keyByDigest.get(digest(secret))
-    if (key === undefined)
-      throw new Problem('unauthenticated', "Incorrect API key: it is not one of the gateway's BURSAR_KEYS.")
-    this.#keyBySecret.set(secret, key)
-    return key
+    const configured = this.#configuredBySecret.get(secret)
+    if (configured !== undefined) return configured
+    const known = directory.known(secret)
+    return known === undefined ? this.#findKey(secret) : this.#usable(known)
   }
 
-  /**
-   * Without keys, any other machine, and any web page that the user opens, could spend their money. Requests must come from this
-   * machine, name a local host, and not come from a page of another origin. The name alone is no guard: only browsers tell the truth.
-   */
-  #refuseForeigners(request: SenderRequest): void {
-    if (this.#keyByDigest.size > 0) return
-    const { remoteAddress } = request
-    if (!this.#authOff && remoteAddress !== undefined && !LOOPBACK_ADDRESS.test(remoteAddress))
-      throw new Problem('forbidden', FOREIGN_ADDRESS)
-    const host = request.header('host') ?? ''
-    if (!this.#authOff && host !== '' && !LOOPBACK_HOST.test(host)) throw new Problem('forbidden', FOREIGN_HOST)
-    // Browsers send no origin for images and scripts, but they send this header.
-    const site = request.header('sec-fetch-site')
-    if (site === 'cross-site' || site === 'same-site') throw new Problem('forbidden', FOREIGN_PAGE)
-    const origin = request.header('origin')
-    if (origin !== undefined && origin.replace(/^https?:\/\//, '') !== host)
-      throw new Problem('forbidden', FOREIGN_PAGE)
+  /** The key of a secret that no request had lately. Throws Problem, or rejects with one. */
+  #findKey(secret: string): KeyRecord | Promise<KeyRecord> {
+    const configured = this.#configuredByDigest.get(digest(secret))
+    if (configured !== undefined) {
+      this.#configuredBySecret.set(secret, configured)
+      return configured
+    }
+    const { directory } = this.#options
+    if (!directory.hasKeys) throw incorrectKey()
+    return directory.find(secret).then((found) => {
+      if (!found) throw incorrectKey()
+      return this.#usable(found)
+    })
+  }
+
+  /** Throws Problem for a key that may not be used any more. */
+  #usable({ record, untilMs }: KnownSecret): KeyRecord {
+    const { expiresAtMs, isDisabled } = record
+    if (isDisabled) throw new Problem('unauthenticated', 'This API key is disabled. Ask for another one.')
+    if (expiresAtMs === Number.POSITIVE_INFINITY && untilMs === Number.POSITIVE_INFINITY) return record
+    const { wallMs } = this.#options.clock.now()
+    if (wallMs >= expiresAtMs) {
+      const expiry = new Date(expiresAtMs).toISOString()
+      throw new Problem('unauthenticated', `This API key expired at ${expiry}. Ask for another one.`)
+    }
+    if (wallMs >= untilMs)
+      throw new Problem('unauthenticated', 'This API key was replaced by a new one, which has to be used now.')
+    return record
+  }
+}
+
+function incorrectKey(): Problem {
+  return new Problem('unauthenticated', 'Incorrect API key: it is no key of this gateway.')
+}
+
+function identityOf(request: RequestLine, key: KeyRecord | undefined): Identity {
+  const declaredUser = declaredHeader(request, 'x-bursar-user')
+  const user = key === undefined ? null : key.user
+  return {
+    caller: {
+      key: key === undefined ? null : key.id,
+      organisation: key === undefined ? null : key.organisation,
+      project: key === undefined ? null : key.project,
+      user: user ?? declaredUser,
+      thread: declaredHeader(request, 'x-bursar-thread'),
+      agent: declaredHeader(request, 'x-bursar-agent'),
+      task: declaredHeader(request, 'x-bursar-task'),
+      isPerson: user !== null,
+    },
+    key,
   }
 }
 
@@ -208,44 +255,6 @@ export function declaredOperation(request: RequestLine): string | null {
 function declaredHeader(request: RequestLine, name: string): string | null {
   const value = request.header(name)
   return value === undefined || value === '' ? null : truncate(MAX_DECLARED_CHARACTERS, value)
-}
-
-/**
- * The secret in `x-bursar-key`, otherwise in the headers or the parameter in which SDKs send keys. A place that is empty or blank
- * does not count. Undefined if every place is.
- */
-function secretInRequest(request: RequestLine): string | undefined {
-  const authorization = request.header('authorization') ?? ''
-  const secret =
-    request.header('x-bursar-key')?.trim() ||
-    (BEARER.test(authorization) && authorization.slice(7).trim()) ||
-    request.header('x-api-key')?.trim() ||
-    request.header('x-goog-api-key')?.trim() ||
-    request.header('api-key')?.trim() ||
-    secretInParameter(keyParameter(request.query)).trim()
-  return secret === '' ? undefined : secret
-}
-
-/**
- * `key=…` exactly as the query holds it, or empty. Percent-encoded spellings of `key` do not count: the filter that keeps the
- * key from going upstream would not find them.
- */
-function keyParameter(query: string): string {
-  return query.includes('key=') ? (query.split('&').find((part) => part.startsWith('key=')) ?? '') : ''
-}
-
-function secretInParameter(parameter: string): string {
-  return new URLSearchParams(parameter).get('key') ?? ''
-}
-
-/** The keys that a header's value can hold: a header sent twice arrives as one list, and some servers remove quotes. */
-function possibleSecrets(value: string): string[] {
-  const bare = value.replace(BEARER, '').trim()
-  return [bare, ...bare.split(/[,;"'\s]+/).map((part) => part.replace(BEARER, ''))]
-}
-
-function digest(secret: string): string {
-  return hash('sha256', secret)
 }
 
 /** The beginning of a text, as a copy: the result of `slice` would keep the whole string in memory. */

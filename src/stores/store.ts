@@ -255,6 +255,7 @@ export interface LedgerReader {
    * Sums by subject (`subjectOf` in `core/limits.ts`), for seeds. Subjects without a call are absent.
    *
    * - sums are by subject, with open calls at what they reserved
+   * - a person is one subject over all keys, and a user whom a caller declares is one within its key
    */
   sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>>
 }

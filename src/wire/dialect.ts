@@ -190,6 +190,8 @@ export interface Dialect<Name extends string = string> extends RefusalFormat {
    * dialect are translated themselves, or if no other call does the same.
    */
   readonly translatedPath?: string
+  /** False if its requests concern no model: whoever may use any model of the provider may send them. Absent: they name one. */
+  readonly namesModel?: false
   /** Where its requests have tools that the provider runs. Absent: nowhere. */
   readonly hostedTools?: HostedToolFields
   /** Throws Problem for what cannot be metered: broken JSON, absurd caps, duplicate or case-variant fields. */

@@ -116,7 +116,7 @@ No mistakes, and no warnings.
     [{ ENABLE_COST_TRACKING: 'false' }, 'ENABLE_COST_TRACKING=false: calls are neither priced nor limited by cost.'],
     [
       { ADMIN_KEY: '0123456789abcdef' },
-      'ADMIN_KEY is set and BURSAR_KEYS is not: figures need ADMIN_KEY, and calls need no key.',
+      'ADMIN_KEY is set and BURSAR_KEYS is not: figures need ADMIN_KEY, and calls need no key until one is made.',
     ],
     [
       { CONFIG_FILE: '/nonexistent/bursar.json' },

@@ -60,11 +60,6 @@ describe('a name that matches nothing is told with the nearest that does', () =>
     ],
     [limitsFor('model:sim/echo'), 'limits.model:sim/echo: no provider is named sim. Did you mean simulated/sim/echo?'],
     [
-      limitsFor('perOrganisation'),
-      'limits.perOrganisation: limits all calls together: no call has an organisation yet',
-    ],
-    [limitsFor('project:x'), 'limits.project:x: limits nothing: no call has a project yet'],
-    [
       { aliases: { a: ['nope/x'] } },
       'aliases.a[0]: no provider is named nope. The names are openai, anthropic, gemini or simulated',
     ],

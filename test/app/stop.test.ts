@@ -169,7 +169,7 @@ describe('settings that make no sense', () => {
   })
 
   it.each([
-    [{ HOST: '0.0.0.0' }, /HOST: 0\.0\.0\.0 can be reached from outside/],
+    [{ HOST: '0.0.0.0', ADMIN_KEY: '' }, /HOST: 0\.0\.0\.0 can be reached from outside/],
     [{ DATABASE_URL: 'mysql://root:hunter2@localhost/db' }, /DATABASE_URL: must be sqlite:PATH or memory:/],
     [{ PORT: '70000' }, /PORT: must be a whole number from 0 to 65535/],
   ])('%o: exit 1', async (wrong, message) => {

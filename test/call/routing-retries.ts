@@ -5,12 +5,16 @@ import type { CallCandidate } from '../../src/call/candidates.ts'
 import { Circuits } from '../../src/core/circuit.ts'
 import type { Clock, Timer, Timers } from '../../src/core/clock.ts'
 import type { Entry } from '../../src/core/ledger-entry.ts'
+import { NO_SUBJECTS } from '../../src/core/limits.ts'
 import { WebExchange } from '../../src/exchange/web.ts'
 import { dialectAt } from '../../src/wire/index.ts'
 import type { ManualClock } from '../support/clocks.ts'
 import type { GatewayFixture } from '../support/gateway.ts'
 import { waitFor } from '../support/waiting.ts'
 import { requestFor } from './dialect-fixtures.ts'
+
+/** Callers of a gateway without keys. */
+const NOBODY = { caller: NO_SUBJECTS.caller, key: undefined }
 
 export interface RetryOptions {
   readonly clock: Clock
@@ -52,7 +56,7 @@ function candidateFor(gateway: GatewayFixture, model: string) {
   const exchange = new WebExchange(new Request(`http://localhost${path}`, { method: 'POST', body }))
   const dialect = dialectAt(path)
   if (!dialect) throw new Error(`no call is made at ${path}`)
-  const applicant = gateway.app.gate.applicantFor(exchange, dialect, Buffer.from(body))
+  const applicant = gateway.app.gate.applicantFor(exchange, dialect, Buffer.from(body), NOBODY)
   const candidate: CallCandidate = {
     ...applicant.first,
     dialect,

@@ -12,6 +12,7 @@ const caller = (overrides: Partial<Caller> = {}): Caller => ({
   thread: null,
   agent: null,
   task: null,
+  isPerson: false,
   ...overrides,
 })
 const call = (overrides: Partial<Caller> = {}, model = 'gpt-4o') => ({

@@ -18,6 +18,7 @@ const NOBODY: Caller = {
   thread: null,
   agent: null,
   task: null,
+  isPerson: false,
 }
 
 export function factsOf(

@@ -127,6 +127,7 @@ function writeFacts(statement: ColumnStatement, id: number, facts: CallFacts, ch
     thread ${caller.thread},
     agent ${caller.agent},
     task ${caller.task},
+    person ${caller.isPerson ? 1 : null},
     operation ${facts.operation},
     dialect ${facts.dialect},
     provider ${facts.provider},

@@ -226,6 +226,9 @@ const ADJUSTMENTS = `
   CREATE INDEX entry_adjusts ON entry (adjusts) WHERE adjusts IS NOT NULL;
 `
 
+/** 1 for a call whose key is of the person in `user`; null for all others. */
+const PERSONS = 'ALTER TABLE entry ADD COLUMN person INTEGER;'
+
 export const MIGRATIONS: readonly string[] = [
   INITIAL_SCHEMA,
   IDEMPOTENCY,
@@ -235,4 +238,5 @@ export const MIGRATIONS: readonly string[] = [
   LIMIT_SEEDS,
   PROVIDER_COST,
   ADJUSTMENTS,
+  PERSONS,
 ]

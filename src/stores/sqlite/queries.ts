@@ -101,7 +101,7 @@ const SUBJECT_SQL: Readonly<Record<Who, string>> = {
   organisation: `coalesce(organisation, '${NO_SUBJECT}')`,
   project: `coalesce(project, '${NO_SUBJECT}')`,
   key: `coalesce(key, '${NO_SUBJECT}')`,
-  user: scopedSubjectSql('user'),
+  user: `iif(person = 1, user, ${scopedSubjectSql('user')})`,
   thread: scopedSubjectSql('thread'),
   agent: scopedSubjectSql('agent'),
   task: scopedSubjectSql('task'),

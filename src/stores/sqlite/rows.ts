@@ -45,6 +45,7 @@ function factsOf(row: Row): CallFacts {
       thread: parseText(row.thread),
       agent: parseText(row.agent),
       task: parseText(row.task),
+      isPerson: row.person === 1n,
     },
     operation: parseText(row.operation),
     dialect: parseText(row.dialect) ?? '',

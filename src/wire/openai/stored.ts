@@ -34,6 +34,7 @@ export const openaiStored: Dialect<'openai.stored'> = {
   ...openaiResponses,
   name: 'openai.stored',
   endpoint: STORED_ENDPOINT,
+  namesModel: false,
   readRequest: readStoredRequest,
   upstreamPath: (_model, line) => upstreamPathIn(line.path) + forwardedQuery(line.query),
   createTap: (_streaming, contentType) =>

@@ -26,7 +26,16 @@ export function ledgerSuite(kind: StoreFactory): void {
 
   promise('an entry comes back with every field it was given', async () => {
     const facts = factsOf('whole', {
-      caller: { key: 'k', organisation: 'o', project: 'p', user: 'u\n"\u{1f600}', thread: 't', agent: 'a', task: 'x' },
+      caller: {
+        key: 'k',
+        organisation: 'o',
+        project: 'p',
+        user: 'u\n"\u{1f600}',
+        thread: 't',
+        agent: 'a',
+        task: 'x',
+        isPerson: true,
+      },
       operation: 'plan',
       capAsked: 10,
       capInjected: 20,
@@ -352,6 +361,22 @@ export function ledgerSuite(kind: StoreFactory): void {
     expect(await sums('organisation', 'cost')).toEqual({ o: 710n, '(none)': 20n })
     expect(await sums('model', 'requests')).toEqual({ 'openai/gpt-4o': 3n })
   })
+
+  promise(
+    'a person is one subject over all keys, and a user whom a caller declares is one within its key',
+    async () => {
+      const ann = { user: 'ann', isPerson: true }
+      await call('laptop', 10n, { caller: { ...ann, key: 'ann-laptop' } })
+      await call('server', 20n, { caller: { ...ann, key: 'ann-server' } })
+      await call('declared', 40n, { caller: { key: 'ci', user: 'ann' } })
+      await store.reserve(
+        [reservationOf('open', [], { caller: { ...ann, key: 'x' }, reservedCostNanoUsd: 700n })],
+        at(),
+      )
+      const sums = await store.sums({ who: 'user', what: 'cost', simulated: false, sinceMs: at().wallMs })
+      expect(Object.fromEntries(sums)).toEqual({ ann: 730n, 'ci/ann': 40n })
+    },
+  )
 
   promise('open totals are what open calls hold, of all and of each key, real and simulated apart', async () => {
     const reservations = [
