@@ -85,7 +85,7 @@ export async function createApp(parts: AppParts): Promise<App> {
   const { settings, clock, timers, store } = parts
   const constructed = construct(parts)
   const { app, gate, prices, limits, providers, routing, patterns, telemetry, inputCounter, upkeep } = constructed
-  const replace = reloader({ settings, clock, gate, prices, limits, providers, routing, patterns })
+  const replace = reloader({ settings, gate, prices, limits, providers, routing, patterns })
   const reload = async (file: FileConfig) => {
     await replace(file)
     constructed.configuration.use(nameWarnings(settings, file, prices, clock.now().wallMs))
@@ -114,7 +114,12 @@ export async function createApp(parts: AppParts): Promise<App> {
 function construct({ settings, warnings = [], clock, timers, random, newCallId, log, store }: AppParts) {
   const prices = createPriceBook()
   const providers = new ProvidersInForce(settings)
-  const limits = new LimitsInForce(store, settings.TIME_ZONE)
+  const limits = new LimitsInForce({
+    store,
+    clock,
+    timeZone: settings.TIME_ZONE,
+    countsCost: settings.ENABLE_COST_TRACKING,
+  })
   const { BURSAR_KEYS: keys, ADMIN_KEY: adminKey, AUTH } = settings
   const callers = new Callers({ keys, adminKey, authOff: AUTH === 'off' })
   const telemetry = new Telemetry()

@@ -4,9 +4,8 @@ import type { Gate } from '../call/gate.ts'
 import type { Routing } from '../call/routing.ts'
 import type { FileConfig, PatternModels } from '../config/file.ts'
 import { type Settings, settingLimits } from '../config/settings.ts'
-import type { Clock } from '../core/clock.ts'
-import type { Limit } from '../core/limits.ts'
 import type { LimitsInForce } from '../limits/limits-in-force.ts'
+import type { ConfiguredLimits } from '../limits/merge-limits.ts'
 import type { EditablePriceBook } from '../prices/price-book.ts'
 import { compileUserPrices } from '../prices/user-prices.ts'
 import type { ProvidersInForce } from '../providers/index.ts'
@@ -15,7 +14,6 @@ import { userPricesOf } from './load-configuration.ts'
 /** Everything that bursar.json changes, and what decides how. */
 interface ReloadParts {
   readonly settings: Settings
-  readonly clock: Clock
   readonly gate: Pick<Gate, 'isClosing'>
   readonly prices: Pick<EditablePriceBook, 'useUserPrices'>
   readonly limits: Pick<LimitsInForce, 'prepare'>
@@ -42,13 +40,13 @@ export function reloader(parts: ReloadParts): (file: FileConfig) => Promise<void
 }
 
 async function replaceConfig(parts: ReloadParts, file: FileConfig): Promise<void> {
-  const { settings, clock, gate, prices, limits, providers, routing, patterns } = parts
+  const { settings, gate, prices, limits, providers, routing, patterns } = parts
   if (gate.isClosing) throw new Error('The gateway is stopping: it takes no other configuration.')
   const nextPrices = compileUserPrices(userPricesOf(file))
   const nextProviders = providers.prepare(file.providers)
   let putLimitsInForce: () => void
   try {
-    putLimitsInForce = await limits.prepare(limitsOf(settings, file), clock.now())
+    putLimitsInForce = await limits.prepare(configuredLimits(settings, file))
   } catch (error) {
     await nextProviders.discard()
     throw error
@@ -61,8 +59,8 @@ async function replaceConfig(parts: ReloadParts, file: FileConfig): Promise<void
   putLimitsInForce()
 }
 
-/** The limits of settings and file together. Without cost tracking, no limit counts cost. */
-export function limitsOf(settings: Settings, file: FileConfig): Limit[] {
-  const fileLimits = file.limits.filter((limit) => settings.ENABLE_COST_TRACKING || limit.what !== 'cost')
-  return [...settingLimits(settings), ...fileLimits]
+/** The limits of settings and of the file. Without cost tracking, no limit counts cost. */
+export function configuredLimits(settings: Settings, file: FileConfig): ConfiguredLimits {
+  const ofFile = file.limits.filter((limit) => settings.ENABLE_COST_TRACKING || limit.what !== 'cost')
+  return { settings: settingLimits(settings), file: ofFile }
 }

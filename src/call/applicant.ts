@@ -1,6 +1,7 @@
 // Applicant: a call before and after admission, and the targets that may answer it. It holds types and decides nothing.
 
 import type { HostedToolsRule } from '../config/routes.ts'
+import type { KeyLimits } from '../core/key-limits.ts'
 import type { Caller, CallFacts } from '../core/ledger-entry.ts'
 import type { LimitSubjects } from '../core/limits.ts'
 import type { Charge, LevelView, Meter } from '../core/meter.ts'
@@ -32,6 +33,8 @@ export interface Candidate extends ModelName {
 export interface Applicant {
   readonly callId: string
   readonly caller: Caller
+  /** The record of the caller's key. Absent for a key without one. */
+  readonly key?: { readonly limits: KeyLimits } | undefined
   /** The operation that the caller declares, or null. */
   readonly operation: string | null
   /** The dialect of the caller. */
@@ -116,7 +119,7 @@ export function isSameTarget(a: Candidate, b: Candidate): boolean {
 }
 
 /** The subjects by which the call is limited: its caller, and the provider and model of its first candidate. */
-export function subjectsOf({ caller, first }: Applicant): LimitSubjects {
+export function subjectsOf({ caller, key, first }: Applicant): LimitSubjects {
   const { provider, model, canonical, family } = first
-  return { caller, provider: provider.name, model, canonical, family }
+  return { caller, provider: provider.name, model, canonical, family, keyLimits: key?.limits }
 }

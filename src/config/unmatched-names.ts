@@ -2,14 +2,13 @@
 // and models may come later.
 
 import { listOf } from '../core/issue-text.ts'
-import { NO_SUBJECT, SCOPED_BY } from '../core/limits.ts'
+import { NO_SUBJECT, SCOPED_BY, type Scope } from '../core/limits.ts'
 import { modelNameOf } from '../core/model-name.ts'
 import { didYouMean, nearestName } from '../core/nearest-name.ts'
 import { BUILT_IN_PROVIDERS } from '../providers/index.ts'
 import type { FileConfig, FilePrice } from './file.ts'
 import { type Finding, type Place, shown } from './findings.ts'
 import { type KnownModels, providerOf } from './known-models.ts'
-import type { Scope } from './limits.ts'
 import { ratesShape } from './schema.ts'
 import type { Settings } from './settings.ts'
 
@@ -58,14 +57,16 @@ function at(place: Place, text: string | undefined): Finding[] {
 /** @param row as the file has it, such as `model:openai/gpt-4o` */
 function unmatchedScope(row: string, { who, subject }: Scope, { settings, models }: NamedThings): string | undefined {
   const keys = settings.BURSAR_KEYS?.map(({ id }) => id)
-  if (who === 'organisation' || who === 'project')
-    return `limits ${subject === undefined ? 'all calls together' : 'nothing'}: no call has ${who === 'project' ? 'a project' : 'an organisation'} yet`
+  // Only keys that are made at /admin/keys have these, and they may come later.
+  if (who === 'organisation' || who === 'project') return undefined
   if (who === 'provider') return subject && unmatchedProvider(subject, models)
   if (who === 'model') return subject && unmatchedModel(row.slice(row.indexOf(':') + 1), models, [], true)
   if (!keys || who === 'global') return undefined
   if (who === 'key' && subject === undefined)
     return keys.length > 0 ? undefined : 'limits all calls together, as one key: BURSAR_KEYS has no keys'
   if (subject === undefined) return undefined
+  if (who === 'user' && !subject.includes('/'))
+    return `limits the person ${shown(subject)}, whom keys made at /admin/keys may name. A user that a caller declares has its key in front, such as user:alice/${shown(subject)}`
   const key = SCOPED_BY[who] === 'key' ? subject.slice(0, subject.indexOf('/')) : subject
   return unmatchedKey(key, keys)
 }

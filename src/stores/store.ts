@@ -110,6 +110,8 @@ export interface SumQuery {
   readonly simulated: boolean
   /** Epoch milliseconds; compared with the instant of the reservation. */
   readonly sinceMs: number
+  /** Only the sum of this subject. */
+  readonly subject?: string
 }
 
 /**
@@ -255,6 +257,7 @@ export interface LedgerReader {
    * Sums by subject (`subjectOf` in `core/limits.ts`), for seeds. Subjects without a call are absent.
    *
    * - sums are by subject, with open calls at what they reserved
+   * - the sum of one subject is read alone
    */
   sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>>
 }

@@ -253,7 +253,6 @@ it('closes the providers it opened if the limits cannot be changed', async () =>
   const steps: string[] = []
   const reload = reloader({
     settings: readSettings({}),
-    clock,
     gate: app.gate,
     prices: { useUserPrices: () => steps.push('prices') },
     limits: { prepare: async () => Promise.reject(new Error(DISK_FULL)) },

@@ -294,7 +294,7 @@ describe('bursar.json', () => {
     ['limits.perGlobal', { limits: { perGlobal: {} } }],
     ['limits.global:x', { limits: { 'global:x': {} } }],
     ['limits.key:', { limits: { 'key:': {} } }],
-    ['limits.user:bob', { limits: { 'user:bob': {} } }],
+    ['limits.agent:bob', { limits: { 'agent:bob': {} } }],
     ['limits.task:7', { limits: { 'task:7': {} } }],
     ['limits.model:gpt-4o', { limits: { 'model:gpt-4o': {} } }],
     ['limits.global.costPerWeek', { limits: { global: { costPerWeek: '1' } } }],
