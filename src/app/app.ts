@@ -13,6 +13,8 @@ import type { Clock, Timers } from '../core/clock.ts'
 import { InputCounter } from '../counting/input-counter.ts'
 import { routes } from '../http/index.ts'
 import { Callers } from '../keys/callers.ts'
+import { keyDocument, readKeyLimits } from '../limits/key-documents.ts'
+import { LimitEditor } from '../limits/limit-editor.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
 import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
@@ -28,6 +30,7 @@ import { PriceWatch } from '../telemetry/price-watch.ts'
 import { QuoteWatch } from '../telemetry/quote-watch.ts'
 import { RefusalCounter } from '../telemetry/refusal-counter.ts'
 import { RefusalHistory } from '../telemetry/refusal-history.ts'
+import { ShadowCounter } from '../telemetry/shadow-counter.ts'
 import { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
 import { nameWarnings } from './load-configuration.ts'
 import { PriceUpkeep } from './price-upkeep.ts'
@@ -124,6 +127,7 @@ function construct({ settings, warnings = [], clock, timers, random, newCallId, 
   const callers = new Callers({ keys, adminKey, authOff: AUTH === 'off' })
   const telemetry = new Telemetry()
   const refusals = new RefusalHistory()
+  const shadows = new ShadowCounter()
   const quoteWatch = new QuoteWatch(telemetry)
   const bookings = new BookingWatch(telemetry)
   const addresses = new AddressWatch()
@@ -136,6 +140,7 @@ function construct({ settings, warnings = [], clock, timers, random, newCallId, 
     new RefusalCounter(store, telemetry),
     new PriceWatch(telemetry),
     refusals,
+    shadows,
     quoteWatch,
     bookings,
     addresses,
@@ -192,6 +197,10 @@ function construct({ settings, warnings = [], clock, timers, random, newCallId, 
     prices,
     subjects: () => warningSubjects(providers.list, [...routing.aliasTargets, patterns.models.model]),
   })
+  const keyLimitsOf = async (key: string) => {
+    const document = await keyDocument(store.registry, key)
+    return document && readKeyLimits(key, document.value, limits.countsCost)
+  }
   const app = routes({
     settings,
     clock,
@@ -201,19 +210,24 @@ function construct({ settings, warnings = [], clock, timers, random, newCallId, 
     callers,
     telemetry,
     refusals,
+    shadows,
+    keyLimitsOf,
     upstreamLimits,
     quoteOverruns,
     bookings,
     addresses,
     configuration,
     upkeep,
-    adjustments: new Adjustments({ store, plan: () => limits.plan, newCallId }),
+    adjustments: new Adjustments({ store, plan: () => limits.plan, keyLimitsOf, newCallId }),
     circuits,
     get providers() {
       return providers.list
     },
     routing,
     plan: () => limits.plan,
+    registry: store.registry,
+    limitEditor: new LimitEditor({ registry: store.registry, limits, clock }),
+    configuredLimits: () => limits.configured,
     locate: (model) => routing.locate(model, clock.now().wallMs),
     models,
     listedAtMs: () => Date.parse(prices.list.date),

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import type { Settings } from '../config/settings.ts'
 import type { Clock } from '../core/clock.ts'
+import type { KeyLimits } from '../core/key-limits.ts'
 import {
   type LimitPlan,
   type LimitSubjects,
@@ -18,7 +19,9 @@ import { modelNameOf } from '../core/model-name.ts'
 import { didYouMean } from '../core/nearest-name.ts'
 import { Problem } from '../core/problem.ts'
 import type { Provider } from '../providers/provider.ts'
+import { countSchema } from '../runs/run-answer.ts'
 import type { Store } from '../stores/store.ts'
+import type { ShadowCounter } from '../telemetry/shadow-counter.ts'
 import { endpointsFor } from './endpoint.ts'
 import { showsSimulated } from './stats.ts'
 import { levelJson, levelSchema } from './views.ts'
@@ -29,6 +32,9 @@ export interface LimitParts {
   readonly store: Store
   readonly providers: readonly Provider[]
   readonly plan: () => LimitPlan
+  /** The limits in the record of a key. Undefined for a key without one. */
+  readonly keyLimitsOf: (key: string) => Promise<KeyLimits | undefined>
+  readonly shadows: Pick<ShadowCounter, 'count'>
   /** The target that a call with this model would go to first. */
   readonly locate: (model: string) => { readonly provider: string; readonly model: string }
 }
@@ -48,6 +54,16 @@ const subjectsSchema = z.strictObject({
   model: name,
 })
 
+const limitSchema = z.strictObject({
+  ...levelSchema.shape,
+  /** True: the limit decides and counts, and refuses nothing. */
+  shadow: z.boolean(),
+  /** Calls since the start that did not fit and passed, because the limit is not enforced. */
+  would_have_refused: countSchema,
+  /** What sets the limit: a setting, or a place in bursar.json, at /admin/limits or in the key. */
+  source: z.string().nullable(),
+})
+
 export const LIMITS = endpoint({
   method: 'GET',
   path: '/llm/limits',
@@ -57,7 +73,7 @@ export const LIMITS = endpoint({
   answer: z.strictObject({
     enforcement: z.enum(['hard', 'soft']),
     time_zone: z.string(),
-    limits: z.array(levelSchema),
+    limits: z.array(limitSchema),
   }),
 }).handle(async (parts, { sender, query }) => {
   const { settings, clock, store } = parts
@@ -68,13 +84,19 @@ export const LIMITS = endpoint({
   checkSubjects(subjects, sender.key === null, parts)
   const now = clock.now()
   const realm = (await showsSimulated(parts)) ? SIMULATED_REALM : ''
+  const isSoft = settings.ENFORCEMENT === 'soft'
+  const keyLimits = key === undefined ? undefined : await parts.keyLimitsOf(key)
   const charges = plan
-    .chargesFor(subjectsOf(subjects, parts.locate), ZERO_AMOUNTS, now.wallMs, realm, settings.ENFORCEMENT === 'soft')
+    .chargesFor({ ...subjectsOf(subjects, parts.locate), keyLimits }, ZERO_AMOUNTS, now.wallMs, realm, false)
     .filter(({ meter: { who } }) => who === 'global' || subjects[who] !== undefined)
   const levels = await store.levels(charges, now)
-  return {
-    answer: { enforcement: settings.ENFORCEMENT, time_zone: plan.timeZone, limits: levels.map(levelJson) },
-  }
+  const limits = levels.map((level) => ({
+    ...levelJson({ ...level, enforced: level.enforced && !isSoft }),
+    shadow: !level.enforced,
+    would_have_refused: parts.shadows.count(level.meter, realm !== ''),
+    source: level.meter.source ?? null,
+  }))
+  return { answer: { enforcement: settings.ENFORCEMENT, time_zone: plan.timeZone, limits } }
 })
 
 /** Subjects by their kind. Undefined: the request does not name that kind. */

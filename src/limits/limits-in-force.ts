@@ -65,6 +65,10 @@ export class LimitsInForce {
     return this.#plan
   }
 
+  get countsCost(): boolean {
+    return this.#parts.countsCost
+  }
+
   /** What settings and file say. */
   get configured(): ConfiguredLimits {
     return this.#configured
