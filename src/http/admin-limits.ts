@@ -115,7 +115,7 @@ export const DELETE_LIMITS = endpoint({
 
 export const RAISE_LIMITS = endpoint({
   method: 'POST',
-  path: '/admin/limits/:subject{.+}/raise',
+  path: '/admin/limits/:subject{.+?}/raise',
   role: 'admin',
   summary: 'Raises limits in force on one subject until an instant, at most a year ahead.',
   params: subjectParams,
@@ -135,7 +135,7 @@ export const RAISE_LIMITS = endpoint({
 
 export const END_RAISE = endpoint({
   method: 'DELETE',
-  path: '/admin/limits/:subject{.+}/raise',
+  path: '/admin/limits/:subject{.+?}/raise',
   role: 'admin',
   summary: 'Ends the raises of one subject.',
   params: subjectParams,

@@ -150,10 +150,15 @@ describe('a raise', () => {
     await raise(50, 1_000)
     expect((await raise(4, 1_000)).json.raises).toHaveLength(1)
     expect(await calls(5)).toBe(4)
-    await admin('DELETE', '/key:ci/raise')
+    await raise(9, 1_000)
+    expect(await admin('DELETE', '/key:ci/raise')).toMatchObject({
+      status: 200,
+      json: { subject: 'key:ci', raises: [] },
+    })
     expect(await calls(1)).toBe(0)
     expect((await admin('DELETE', '/key:ci/raise')).status).toBe(404)
-    await raise(5, 1_000)
+    await raise(9, 1_000)
+    expect(await calls(1)).toBe(1)
     await admin('DELETE', '/key:ci')
     expect(await calls(1)).toBe(0)
   })
