@@ -107,8 +107,12 @@ describe('a limit that is set', () => {
 describe('a shadow limit', () => {
   it('decides and counts, and refuses nothing', async () => {
     await admin('PUT', '/key:ci', { requestsPerDay: { amount: 1, shadow: true } })
+    await admin('PUT', '/user:ci%2Fu', { requestsPerDay: { amount: 9, shadow: true } })
     expect(await calls(4)).toBe(4)
-    const page = await gateway.client.asksOwner<{ limits: object[] }>('/llm/limits?key=ci')
+    const page = await gateway.client.asksOwner<{ limits: object[] }>('/llm/limits?key=ci&user=u')
+    expect(page.limits).toContainEqual(
+      expect.objectContaining({ limit: 'requests_per_day', subject: 'user:ci/u', settled: 4, would_have_refused: 0 }),
+    )
     expect(page.limits).toContainEqual(
       expect.objectContaining({
         limit: 'requests_per_day',

@@ -247,7 +247,11 @@ describe('a row', () => {
       const gateway = await open()
       const headers = role === 'admin' || role === 'figures' ? { ...JSON_TYPE, ...ADMIN } : JSON_TYPE
       const body = method === 'POST' ? { body: '{}' } : {}
-      const response = await gateway.client.fetch('in process', `${path.replace(/\{.*?\}/, '')}?colour=red`, { method, headers, ...body })
+      const response = await gateway.client.fetch('in process', `${path.replace(/\{.*?\}/, '')}?colour=red`, {
+        method,
+        headers,
+        ...body,
+      })
       expect(response.status).toBe(400)
       const { error } = problemSchema.parse(await response.json())
       expect(error).toMatchObject({ code: 'invalid_request', param: 'colour' })

@@ -195,6 +195,18 @@ describe.each(STORES)('in %s', (_name, open) => {
     expect(await spend(9, 0n)).toBe(1)
   })
 
+  it('a limit on each keeps the levels of subjects that are counted already', async () => {
+    await set({ who: 'user', subject: 'ci/u' }, { costPerDay: 100 })
+    const { callId } = await reserve(5_000_000_000n, { user: 'u' })
+    await set({ who: 'user', subject: undefined }, { costPerDay: 50 })
+    await settle(callId, 1_000_000_000n)
+    await set({ who: 'user', subject: 'ci/u' }, null)
+    const { charges } = await reserve(0n, { user: 'u' })
+    expect(await store.levels(charges, clock.now())).toMatchObject([
+      { settled: 1_000_000_000n, capacity: 50_000_000_000n },
+    ])
+  })
+
   it('a restart keeps limits, raises and what was spent', async () => {
     const until = new Date(clock.wallMs + 1_000).toISOString()
     const raises = [{ limits: { costPerDay: 3 }, until, reason: 'launch' }]
@@ -300,6 +312,17 @@ describe.each(STORES)('in %s', (_name, open) => {
       expect(await calls(9, kolkata)).toBe(3)
       await change(kolkata, limits(7n))
       expect(await calls(9, limits(7n))).toBe(1)
+    })
+
+    it('in another zone count another day of the same date', async () => {
+      clock.advance(-16 * 3_600_000)
+      const kolkata = limits(3n, undefined, 'Asia/Kolkata')
+      // It is half past one on the 22nd in Kolkata, and the 21st in London.
+      expect(await spend(2, 0n, {}, kolkata)).toBe(2)
+      clock.advance(16 * 3_600_000)
+      expect(await spend(9, 0n, {}, kolkata)).toBe(1)
+      await change(kolkata, limits(3n))
+      expect(await spend(9, 0n, {}, limits(3n))).toBe(2)
     })
 
     it('count a call that was identified before they changed and is admitted after', async () => {

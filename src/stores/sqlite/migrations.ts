@@ -226,6 +226,9 @@ const ADJUSTMENTS = `
   CREATE INDEX entry_adjusts ON entry (adjusts) WHERE adjusts IS NOT NULL;
 `
 
+/** The newest version is read at each start: without this, from all documents. */
+const DOCUMENT_VERSIONS = 'CREATE INDEX document_version ON document (version);'
+
 export const MIGRATIONS: readonly string[] = [
   INITIAL_SCHEMA,
   IDEMPOTENCY,
@@ -235,4 +238,5 @@ export const MIGRATIONS: readonly string[] = [
   LIMIT_SEEDS,
   PROVIDER_COST,
   ADJUSTMENTS,
+  DOCUMENT_VERSIONS,
 ]
