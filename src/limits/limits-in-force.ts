@@ -33,10 +33,11 @@ interface LimitParts {
   readonly countsCost: boolean
 }
 
-/** A scope with its document. */
+/** What the registry says of one scope. */
 interface StoredLimits {
-  readonly scope: Scope
   readonly document: LimitDocument
+  /** Read once: that takes longer than all else of a reload. */
+  readonly read: ReadDocument
 }
 
 /**
@@ -103,7 +104,7 @@ export class LimitsInForce {
     }
     try {
       const stored = this.#stored ?? (await this.#readStored())
-      const read = [...stored.values()].map((each) => this.#read(each.scope, each.document))
+      const read = [...stored.values()].map((each) => each.read)
       const limits = mergeLimits({ ...configured, registry: read.flatMap((each) => each.limits) })
       const plan = new LimitPlan(
         limits,
@@ -139,12 +140,13 @@ export class LimitsInForce {
       const stored = this.#stored ?? (this.#stored = await this.#readStored())
       const name = scopeName(scope)
       const document = edit(stored.get(name)?.document)
-      const after = this.#merged(scope, document ?? EMPTY_DOCUMENT)
+      const read = this.#read(scope, document ?? EMPTY_DOCUMENT)
+      const after = this.#merged(scope, read)
       const windows = this.#newWindows(scope, after.limits)
       const ownBefore = this.#ownWindows(scope, this.#plan.limitsOf(scope))
       await this.#whileWaiting(scope, windows, async () => {
         await this.#parts.store.registry.write({ kind: 'limit', id: name, value: document }, origin)
-        if (document) stored.set(name, { scope, document })
+        if (document) stored.set(name, { document, read })
         else stored.delete(name)
         this.#plan.replace(scope, after.limits, after.raises)
       })
@@ -208,9 +210,10 @@ export class LimitsInForce {
   async #readStored(): Promise<Map<string, StoredLimits>> {
     const stored = new Map<string, StoredLimits>()
     for (const { id, value } of await this.#parts.store.registry.read('limit')) {
-      const read = readScope(id)
-      if ('mistake' in read) throw new Error(`The limits of ${id} cannot be read: the name ${read.mistake}`)
-      stored.set(id, { scope: read.scope, document: limitDocumentOf(value) })
+      const named = readScope(id)
+      if ('mistake' in named) throw new Error(`The limits of ${id} cannot be read: the name ${named.mistake}`)
+      const document = limitDocumentOf(value)
+      stored.set(id, { document, read: this.#read(named.scope, document) })
     }
     return stored
   }
@@ -225,8 +228,7 @@ export class LimitsInForce {
   }
 
   /** The limits and raises of one scope, with those of settings and file. */
-  #merged(scope: Scope, document: LimitDocument): ReadDocument {
-    const { limits, raises } = this.#read(scope, document)
+  #merged(scope: Scope, { limits, raises }: ReadDocument): ReadDocument {
     const isOfScope = ({ who, subject }: Limit) => who === scope.who && subject === scope.subject
     const { settings, file } = this.#configured
     return {

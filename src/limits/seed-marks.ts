@@ -28,30 +28,20 @@ export async function readMarks(registry: Registry): Promise<ReadonlySet<string>
   return new Set((await registry.read('limit-seed')).map((document) => document.id))
 }
 
-/** Marks the windows in force and no others. If a mark cannot be written, removes those written before. */
+/** Marks the windows in force and no others. Rejects with the registry's error: then the marks are as before. */
 export async function writeMarks(
   registry: Registry,
   windows: Windows,
   marked: ReadonlySet<string>,
   now: Instant,
 ): Promise<void> {
-  const write = (draft: DocumentDraft) => registry.write(draft, originAt(now))
-  const written: string[] = []
-  try {
-    for (const name of windows.keys()) {
-      if (marked.has(name)) continue
-      await write(markOf(name, now))
-      written.push(name)
-    }
-    for (const name of marked) if (!windows.has(name)) await write(markOf(name, null))
-  } catch (error) {
-    // A mark without its limit would keep the limit from being seeded later. A limit without its mark is seeded again.
-    for (const name of written) await write(markOf(name, null)).catch(() => {})
-    throw error
-  }
+  const added = [...windows.keys()].filter((name) => !marked.has(name))
+  // A mark without its limit would keep the limit from being seeded later.
+  const removed = [...marked].filter((name) => !windows.has(name))
+  await changeMarks(registry, added, removed, now)
 }
 
-/** The same for the windows that one change adds and removes: all marks or none. */
+/** The same for the windows that one change adds and removes. */
 export async function changeMarks(
   registry: Registry,
   added: readonly string[],
@@ -59,13 +49,9 @@ export async function changeMarks(
   now: Instant,
 ): Promise<void> {
   const drafts = [...added.map((name) => markOf(name, now)), ...removed.map((name) => markOf(name, null))]
-  if (drafts.length > 0) await registry.writeAll(drafts, originAt(now))
+  if (drafts.length > 0) await registry.writeAll(drafts, { actor: 'gateway', atMs: now.wallMs, audit: false })
 }
 
 function markOf(name: string, since: Instant | null): DocumentDraft {
   return { kind: 'limit-seed', id: name, value: since && { since: since.wallMs } }
-}
-
-function originAt({ wallMs }: Instant) {
-  return { actor: 'gateway', atMs: wallMs, audit: false }
 }

@@ -19,7 +19,7 @@ const ALICE = 'alice-secret-alice'
 /** A registry that stops working when a test says so. */
 class FailingRegistry extends MemoryRegistry {
   failsToRead = false
-  /** Writes that still succeed. */
+  /** Documents that can still be written. */
   writesLeft = Number.POSITIVE_INFINITY
   /** Failed writes after which it works again. */
   failuresLeft = Number.POSITIVE_INFINITY
@@ -29,13 +29,14 @@ class FailingRegistry extends MemoryRegistry {
     return super.read(...query)
   }
 
-  override async write(...change: Parameters<Registry['write']>) {
-    if (this.writesLeft === 0 && this.failuresLeft > 0) {
+  override async writeAll(...change: Parameters<Registry['writeAll']>) {
+    const [{ length }] = change
+    if (this.writesLeft < length && this.failuresLeft > 0) {
       this.failuresLeft -= 1
       throw new Error(DISK_FULL)
     }
-    if (this.failuresLeft > 0) this.writesLeft -= 1
-    return super.write(...change)
+    if (this.failuresLeft > 0) this.writesLeft -= length
+    return super.writeAll(...change)
   }
 
   repair(): void {
@@ -157,7 +158,7 @@ describe('a reload', () => {
   it.each<[string, () => void]>([
     ['the registry cannot be read', () => void (registry.failsToRead = true)],
     ['the registry cannot be written', () => void (registry.writesLeft = 0)],
-    ['the registry cannot be written after the first mark', () => void (registry.writesLeft = 1)],
+    ['the registry cannot be written but for one mark', () => void (registry.writesLeft = 1)],
     ['the registry cannot be written for a moment', () => void ([registry.writesLeft, registry.failuresLeft] = [1, 1])],
     ['the store cannot be summed', () => void (store.failing = 'sums')],
     ['the store cannot be seeded', () => void (store.failing = 'seed')],
