@@ -79,7 +79,7 @@ export const ADMIN_LIMITS = endpoint({
 
 export const GET_LIMITS = endpoint({
   method: 'GET',
-  path: '/admin/limits/:subject{.+}',
+  path: '/admin/limits/:subject{[^]+}',
   role: 'admin',
   summary: 'The limits that are set on one subject here, and those in force on it.',
   params: subjectParams,
@@ -88,7 +88,7 @@ export const GET_LIMITS = endpoint({
 
 export const PUT_LIMITS = endpoint({
   method: 'PUT',
-  path: '/admin/limits/:subject{.+}',
+  path: '/admin/limits/:subject{[^]+}',
   role: 'admin',
   summary: 'Sets the limits of one subject in place of those of settings and bursar.json, from the next call on.',
   params: subjectParams,
@@ -102,7 +102,7 @@ export const PUT_LIMITS = endpoint({
 
 export const DELETE_LIMITS = endpoint({
   method: 'DELETE',
-  path: '/admin/limits/:subject{.+}',
+  path: '/admin/limits/:subject{[^]+}',
   role: 'admin',
   summary: 'Takes back the limits and raises that are set on one subject here.',
   params: subjectParams,
@@ -115,7 +115,7 @@ export const DELETE_LIMITS = endpoint({
 
 export const RAISE_LIMITS = endpoint({
   method: 'POST',
-  path: '/admin/limits/:subject{.+?}/raise',
+  path: '/admin/limits/:subject{[^]+?}/raise',
   role: 'admin',
   summary: 'Raises limits in force on one subject until an instant, at most a year ahead.',
   params: subjectParams,
@@ -135,7 +135,7 @@ export const RAISE_LIMITS = endpoint({
 
 export const END_RAISE = endpoint({
   method: 'DELETE',
-  path: '/admin/limits/:subject{.+?}/raise',
+  path: '/admin/limits/:subject{[^]+?}/raise',
   role: 'admin',
   summary: 'Ends the raises of one subject.',
   params: subjectParams,
@@ -155,6 +155,8 @@ async function answerFor(editor: LimitEditor, scope: Scope) {
 
 /** Throws Problem for a subject that limits cannot have. */
 function scopeOf(subject: string): Scope {
+  if (/\p{Cc}/u.test(subject))
+    throw new Problem('invalid_request', 'The subject must hold no control characters, such as line breaks.', 'subject')
   const read = readScope(subject)
   if ('mistake' in read) throw new Problem('invalid_request', `The subject ${read.mistake}`, 'subject')
   return read.scope
@@ -177,7 +179,8 @@ function inForceJson({ limit, capacity }: LimitInForce): z.output<typeof limitIn
 
 function documentRow(editor: LimitEditor, { id, value }: Document): z.output<typeof scopeLimitsSchema> {
   const scope = scopeOf(id)
-  return scopeJson({ scope, source: 'admin', document: limitDocumentOf(value), inForce: editor.inForceOn(scope) })
+  const document = editor.withoutEnded(limitDocumentOf(value))
+  return scopeJson({ scope, source: 'admin', document, inForce: editor.inForceOn(scope) })
 }
 
 /** A row for each scope that settings or file limit. */

@@ -57,13 +57,13 @@ export class LimitEditor {
     const { registry, limits } = this.#parts
     const record = await recordOf(registry, scope)
     if (record && scope.subject !== undefined) {
-      const document = limitDocumentOf(record.value)
+      const document = this.withoutEnded(limitDocumentOf(record.value))
       const ofKey = readKeyLimits(scope.subject, record.value, limits.countsCost)
       return { scope, source: 'key', document, inForce: this.inForceOn(scope, ofKey) }
     }
     const document = limits.documentOf(scope)
     const source = document ? 'admin' : null
-    return { scope, source, document: document ?? EMPTY_DOCUMENT, inForce: this.inForceOn(scope) }
+    return { scope, source, document: this.withoutEnded(document ?? EMPTY_DOCUMENT), inForce: this.inForceOn(scope) }
   }
 
   /** The limits in force on a scope: its own, or those on each of its kind. */
@@ -123,10 +123,14 @@ export class LimitEditor {
     })
   }
 
-  /** Without raises that have ended. */
-  #current({ raises }: LimitDocument): readonly WrittenRaise[] {
+  /** A document without raises that have ended. */
+  withoutEnded({ limits, raises }: LimitDocument): LimitDocument {
     const { wallMs } = this.#parts.clock.now()
-    return raises.filter(({ until }) => wallMs < Date.parse(until))
+    return { limits, raises: raises.filter(({ until }) => wallMs < Date.parse(until)) }
+  }
+
+  #current(document: LimitDocument): readonly WrittenRaise[] {
+    return this.withoutEnded(document).raises
   }
 
   #checkUntil(until: string): void {

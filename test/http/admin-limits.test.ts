@@ -99,6 +99,37 @@ describe('a limit that is set', () => {
     )
   })
 
+  it('may be on a name with quotes and slashes', async () => {
+    const subject = `user:ci/o'hara "7"/raise`
+    const path = `/${encodeURIComponent(subject)}`
+    expect((await admin('PUT', path, { costPerDay: 5 })).json).toMatchObject({ subject, source: 'admin' })
+    expect((await admin('DELETE', path)).json).toMatchObject({ subject, source: null })
+  })
+
+  it('is in the record of a key that has one, and only there', async () => {
+    const { registry } = gateway.app.store
+    const record = { name: 'Ann', limits: { costPerDay: 5 }, time_zone: 'Asia/Kolkata' }
+    await registry.write({ kind: 'key', id: 'ann', value: record }, { actor: 'admin', atMs: 0, audit: true })
+    const put = await admin('PUT', '/key:ann', { requestsPerDay: 2 })
+    expect(put.json).toMatchObject({ source: 'key', limits: { requestsPerDay: 2 }, in_force: [{ amount: 2 }] })
+    const until = new Date(gateway.clock.wallMs + 1_000).toISOString()
+    const raised = await admin('POST', '/key:ann/raise', { requestsPerDay: 7, until, reason: 'a launch' })
+    expect(inForce(raised)).toEqual({ requestsPerDay: 7 })
+    expect(await registry.read('limit')).toEqual([])
+    expect(await registry.read('key')).toMatchObject([
+      {
+        value: {
+          name: 'Ann',
+          limits: { requestsPerDay: 2 },
+          raises: [{ reason: 'a launch' }],
+          time_zone: 'Asia/Kolkata',
+        },
+      },
+    ])
+    expect(inForce(await admin('DELETE', '/key:ann'))).toEqual({ requestsPerDay: 3 })
+    expect((await registry.audit({ limit: 1 }))[0]).toMatchObject({ kind: 'key', id: 'ann', actor: 'admin' })
+  })
+
   it('takes a bare user for a person', async () => {
     expect((await admin('PUT', '/user:ann', { costPerDay: 5 })).json).toMatchObject({ subject: 'user:ann' })
   })
@@ -148,6 +179,7 @@ describe('a raise', () => {
     gateway.clock.advance(1)
     expect(await calls(1)).toBe(0)
     expect(inForce(await admin('GET', '/key:ci'))).toMatchObject({ requestsPerDay: 3 })
+    expect((await admin('GET', '/key:ci')).json.raises).toEqual([])
   })
 
   it('is replaced by a second one, and ends early', async () => {
@@ -213,6 +245,7 @@ describe('a raise', () => {
 describe('what cannot be set', () => {
   it.each<[subject: string, body: unknown, message: RegExp]>([
     ['perkey', { costPerDay: 1 }, /must be named .* Did you mean perKey/],
+    ['key:a\nb', { costPerDay: 1 }, /must hold no control characters/],
     ['agent:7', { costPerDay: 1 }, /must name its key first/],
     ['model:gpt-4o', { costPerDay: 1 }, /must name its provider first/],
     ['key:ci', {}, /No limit is set/],
