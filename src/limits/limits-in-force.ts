@@ -18,6 +18,7 @@ import {
 import { type ConfiguredLimits, mergeLimits } from './merge-limits.ts'
 import { changeMarks, readMarks, type Windows, windowName, windowsOf, writeMarks } from './seed-marks.ts'
 import { type NewWindow, seedWindows } from './window-seeds.ts'
+import { followZone } from './zone-change.ts'
 
 const SET_BY = 'at /admin/limits'
 /** Keys whose newest limits are kept for calls that were identified before the limits changed. */
@@ -103,6 +104,7 @@ export class LimitsInForce {
       turn.resolve()
     }
     try {
+      if (!this.#stored) await followZone(this.#parts.store, this.#parts.timeZone, this.#parts.clock.now())
       const stored = this.#stored ?? (await this.#readStored())
       const read = [...stored.values()].map((each) => each.read)
       const limits = mergeLimits({ ...configured, registry: read.flatMap((each) => each.limits) })

@@ -51,8 +51,8 @@ describe.each(STORES)('in %s', (_name, open) => {
     inForce = await start()
   })
 
-  async function start(file: readonly Limit[] = []): Promise<LimitsInForce> {
-    const limits = new LimitsInForce({ store, clock, timeZone: 'UTC', countsCost: true })
+  async function start(file: readonly Limit[] = [], timeZone = 'UTC'): Promise<LimitsInForce> {
+    const limits = new LimitsInForce({ store, clock, timeZone, countsCost: true })
     ;(await limits.prepare({ settings: [], file }))()
     return limits
   }
@@ -323,6 +323,17 @@ describe.each(STORES)('in %s', (_name, open) => {
       expect(await spend(9, 0n, {}, kolkata)).toBe(1)
       await change(kolkata, limits(3n))
       expect(await spend(9, 0n, {}, limits(3n))).toBe(2)
+    })
+
+    it('start from the ledger after a start in another zone', async () => {
+      await store.registry.write({ kind: 'key', id: 'ci', value: {} }, ORIGIN)
+      clock.advance(8 * 3_600_000)
+      expect(await spend(2, 0n, {}, limits(3n))).toBe(2)
+      clock.advance(5 * 3_600_000)
+      // It is the 23rd in London, and still the 22nd in New York.
+      expect(await spend(1, 0n, {}, limits(3n))).toBe(1)
+      inForce = await start([], 'America/New_York')
+      expect(await spend(9, 0n, {}, limits(5n))).toBe(2)
     })
 
     it('count a call that was identified before they changed and is admitted after', async () => {
