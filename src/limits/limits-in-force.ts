@@ -170,11 +170,19 @@ export class LimitsInForce {
       return this.#whileWaiting({ who: 'key', subject: id }, windows, async () => {
         const result = await write()
         before.replaceBy(after)
-        this.#newestOfKey.get(id)?.replaceBy(after)
-        this.#newestOfKey.set(id, after)
+        this.useKeyLimits(id, after)
         return result
       })
     })
+  }
+
+  /**
+   * Call it with the limits of every record that calls are identified with from now on. Calls that hold an earlier record of the key
+   * are admitted by these limits.
+   */
+  useKeyLimits(id: string, limits: KeyLimits): void {
+    this.#newestOfKey.get(id)?.replaceBy(limits)
+    this.#newestOfKey.set(id, limits)
   }
 
   #inTurn<Result>(change: () => Promise<Result>): Promise<Result> {

@@ -344,6 +344,18 @@ describe.each(STORES)('in %s', (_name, open) => {
       expect(await spend(9, 0n, {}, after)).toBe(0)
     })
 
+    it('count a call that holds the record from before a change at /admin/limits', async () => {
+      await store.registry.write({ kind: 'key', id: 'ci', value: {} }, ORIGIN)
+      const held = limits(undefined)
+      inForce.useKeyLimits('ci', held)
+      for (const amount of [2, 3, 4]) {
+        const edit = () => ({ limits: { requestsPerMonth: amount }, raises: [] })
+        expect(await changeKeyDocument(store.registry, inForce, 'ci', edit, ORIGIN)).toBe(true)
+        inForce.useKeyLimits('ci', limits(undefined, BigInt(amount)))
+        expect(await spend(9, 0n, {}, held)).toBe(amount === 2 ? 2 : 1)
+      }
+    })
+
     it('are as before if the record cannot be written', async () => {
       const before = limits(3n)
       const failing = inForce.changeKey('ci', before, limits(1n), async () => Promise.reject(new Error('full')))
