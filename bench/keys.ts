@@ -27,7 +27,7 @@ const ADMIN_KEY = 'admin_bench_secret_0123'
 const WITHOUT = { ADMIN_KEY }
 const WITH = { ADMIN_KEY, BURSAR_KEYS: '' }
 
-/** The database with keys, and one document of limits for each hundredth key's project. */
+/** The database with keys, and a document of limits for the project of each thousandth key. */
 async function fill(database: string, count: number): Promise<void> {
   const path = join(folder, database)
   const now = { wallMs: Date.now(), monoMs: Date.now() }
@@ -41,7 +41,7 @@ async function fill(database: string, count: number): Promise<void> {
     const id = index === 0 ? 'bench' : `key-${index}`
     write('key', id, recordOf(index))
     write('key-secret', hash('sha256', index === 0 ? KEY : `bsr_bench_${index}`), { key: id })
-    if (index % 100 === 0) write('limit', `project:project-${index}`, { limits: { costPerDay: '1000' }, raises: [] })
+    if (index % 1_000 === 0) write('limit', `project:project-${index}`, { limits: { costPerDay: '1000' }, raises: [] })
   }
   db.exec('COMMIT')
   db.close()
@@ -115,7 +115,7 @@ export async function keys(
   const without = await startOurs('without keys', 'none.db', WITHOUT)
   const withKeys = await startOurs('with keys', 'keys.db', WITH)
   const ofKeys = await changeMs(withKeys, (index) => (index % 2 === 0 ? 'key:bench' : `key:key-${index}`))
-  const ofProjects = await changeMs(withKeys, (index) => `project:project-${index * 100}`)
+  const ofProjects = await changeMs(withKeys, (index) => `project:project-${index * 1_000}`)
   const calls = await ratio({ loader: startLoader(), bare: without, ours: withKeys, pairs, seconds }, '1kb')
   return { withoutMs: median(withoutMs), withMs: median(withMs), changeMs: ofKeys, subjectMs: ofProjects, calls }
 }
