@@ -7,22 +7,23 @@ import type { Kind } from './bodies.ts'
 import { type Latency, latency, type Ratio, ratio, startTimes, type Test } from './cases.ts'
 import { firstContent } from './first-content.ts'
 import { bursarEnv, ROOT, startGateway } from './gateway.ts'
+import { type KeysFound, keys } from './keys.ts'
 import { costOf, folder, median, type Subject, start, startLoader, watchOthers } from './measure.ts'
 import { startPortkey } from './peers.ts'
 import { SOAK_ENV, soak } from './soak.ts'
 import { translated } from './translated.ts'
 
 const HELP = `npm run bench -- [options]
-  --only 1kb|100kb|stream|latency|translated|soak|start   one case (default: all but soak and start)
+  --only 1kb|100kb|stream|latency|translated|soak|start|keys   one case (default: all but soak, start and keys)
   --pairs N     pairs of runs (7)        --seconds N   length of one run (10)
   --quick       3 pairs of 4 seconds     --minutes N   length of the soak (10): calls, streams, clients that leave, faults
-  --rows N      ledger rows for start (10000000)
+  --rows N      ledger rows for start (10000000)          --keys N      keys with limits for keys (100000)
   --peers       what a call costs another gateway, as many times ours (needs the npm registry)
   --against COMMIT   CPU and memory of this tree compared with a commit's, and with a second instance of this tree
                 (about 75 minutes, or 20 with --quick; --only 1kb|100kb|stream|translated|latency|memory)
   --self        measure the bare proxy against itself: how much this machine lies`
 
-const CASES = ['1kb', '100kb', 'stream', 'latency', 'translated', 'soak', 'start']
+const CASES = ['1kb', '100kb', 'stream', 'latency', 'translated', 'soak', 'start', 'keys']
 
 const { values: flags } = parseArgs({
   options: {
@@ -31,6 +32,7 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string' },
     minutes: { type: 'string', default: '10' },
     rows: { type: 'string', default: '10000000' },
+    keys: { type: 'string', default: '100000' },
     against: { type: 'string' },
     quick: { type: 'boolean', default: false },
     self: { type: 'boolean', default: false },
@@ -47,6 +49,10 @@ const TARGETS: readonly { name: string; kind: Kind; only: string; atMost: number
   { name: 'stream, per chunk', kind: 'stream', only: 'stream', atMost: 1.3 },
   { name: 'stream with usage, per chunk', kind: 'stream-usage', only: 'stream', atMost: 1.3 },
 ]
+
+const MAX_KEYS_START = 1.2
+const MAX_KEYS_CALL = 1.03
+const MAX_CHANGE_MS = 10
 
 const PEER_AT_LEAST = 6
 /** Few streams at once: a gateway that cannot keep up coalesces chunks, and looks cheaper than it is. */
@@ -80,6 +86,24 @@ function printLatency(found: Latency): void {
   console.log(`at ${Math.round(found.ratePerSecond)} calls/s, half of what ours answers at most`)
   line('latency p50', found.addedP50Ms, found.bareP50Ms, 0.3)
   line('latency p99', found.addedP99Ms, found.bareP99Ms, 2)
+}
+
+function printKeys(found: KeysFound): void {
+  const { withoutMs, withMs, changeMs, subjectMs, calls } = found
+  const started = withMs / withoutMs
+  console.log(
+    `${'start'.padEnd(30)} without ${withoutMs.toFixed(0)} ms  with ${withMs.toFixed(0)} ms  ratio ${started.toFixed(2)}  ` +
+      `target ≤ ${MAX_KEYS_START}  ${verdict(started <= MAX_KEYS_START)}`,
+  )
+  const changes = [
+    ["change of a key's limits", changeMs],
+    ["change of a project's limits", subjectMs],
+  ] as const
+  for (const [name, { median: usual, most }] of changes)
+    console.log(
+      `${name.padEnd(30)} ${usual.toFixed(2)} ms (at most ${most.toFixed(2)})  target ≤ ${MAX_CHANGE_MS} ms  ${verdict(usual <= MAX_CHANGE_MS)}`,
+    )
+  printRatio('1 kB body, with keys', 'call', MAX_KEYS_CALL, calls)
 }
 
 function printRss(name: string, peakBytes: number): void {
@@ -135,6 +159,14 @@ async function main(): Promise<void> {
     if (flags.self) throw new Error('--self: the bare proxy has no ledger to look into')
     const ours = await startOurs('soak.db', SOAK_ENV)
     return printRss('memory', await soak(ours, upstream, join(folder, 'soak.db'), Number(flags.minutes)))
+  }
+  if (flags.only === 'keys') {
+    if (flags.self) throw new Error('--self: the bare proxy has no keys')
+    const startWith = (name: string, database: string, env: Record<string, string>) =>
+      startGateway(name, ROOT, { ...bursarEnv(upstream, database), ...env })
+    const othersTook = watchOthers()
+    printKeys(await keys(startWith, { count: Number(flags.keys), pairs, seconds }))
+    return printOthers(othersTook())
   }
   const ours = await startOurs()
   const others = watchOthers()

@@ -16,6 +16,7 @@ import { routes } from '../http/index.ts'
 import { Callers } from '../keys/callers.ts'
 import { KeyAdministration } from '../keys/key-administration.ts'
 import { KeyDirectory } from '../keys/key-directory.ts'
+import { LimitEditor } from '../limits/limit-editor.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { readOverrides } from '../overrides/documents.ts'
 import { KeyCipher } from '../overrides/key-cipher.ts'
@@ -36,6 +37,7 @@ import { PriceWatch } from '../telemetry/price-watch.ts'
 import { QuoteWatch } from '../telemetry/quote-watch.ts'
 import { RefusalCounter } from '../telemetry/refusal-counter.ts'
 import { RefusalHistory } from '../telemetry/refusal-history.ts'
+import { ShadowCounter } from '../telemetry/shadow-counter.ts'
 import { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
 import { nameWarnings, priceRowWarnings } from './load-configuration.ts'
 import { PriceUpkeep } from './price-upkeep.ts'
@@ -144,9 +146,14 @@ function construct(
 ) {
   const prices = createPriceBook()
   const providers = new ProvidersInForce(settings)
-  const limits = new LimitsInForce(store, settings.TIME_ZONE)
+  const limits = new LimitsInForce({
+    store,
+    clock,
+    timeZone: settings.TIME_ZONE,
+    countsCost: settings.ENABLE_COST_TRACKING,
+  })
   const { BURSAR_KEYS: keys, ADMIN_KEY: adminKey, AUTH } = settings
-  const directory = new KeyDirectory(store.registry)
+  const directory = new KeyDirectory(store.registry, limits)
   const callers = new Callers({
     keys,
     directory,
@@ -155,9 +162,10 @@ function construct(
     isExposed: isExposed(settings),
     clock,
   })
-  const keyAdministration = new KeyAdministration({ registry: store.registry, directory, keys, randomBytes })
+  const keyAdministration = new KeyAdministration({ registry: store.registry, directory, limits, keys, randomBytes })
   const telemetry = new Telemetry()
   const refusals = new RefusalHistory()
+  const shadows = new ShadowCounter()
   const quoteWatch = new QuoteWatch(telemetry)
   const bookings = new BookingWatch(telemetry)
   const addresses = new AddressWatch()
@@ -170,6 +178,7 @@ function construct(
     new RefusalCounter(store, telemetry),
     new PriceWatch(telemetry),
     refusals,
+    shadows,
     quoteWatch,
     bookings,
     addresses,
@@ -231,6 +240,7 @@ function construct(
     prices,
     subjects: () => warningSubjects(providers.list, [...routing.aliasTargets, patterns.models.model]),
   })
+  const keyLimitsOf = async (key: string) => (await callers.findKey(key))?.limits
   const app = routes({
     settings,
     clock,
@@ -241,6 +251,7 @@ function construct(
     keyAdministration,
     telemetry,
     refusals,
+    shadows,
     upstreamLimits,
     quoteOverruns,
     bookings,
@@ -250,13 +261,15 @@ function construct(
     registry,
     live,
     cipher,
-    adjustments: new Adjustments({ store, plan: () => limits.plan, newCallId }),
+    adjustments: new Adjustments({ store, plan: () => limits.plan, keyLimitsOf, newCallId }),
     circuits,
     get providers() {
       return providers.list
     },
     routing,
     plan: () => limits.plan,
+    limitEditor: new LimitEditor({ registry, limits, clock }),
+    configuredLimits: () => limits.configured,
     locate: (model) => routing.locate(model, clock.now().wallMs),
     models,
     listedAtMs: () => Date.parse(prices.list.date),

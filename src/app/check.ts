@@ -5,8 +5,9 @@ import type { FileConfig } from '../config/file.ts'
 import { type Environment, isExposed, type Settings } from '../config/settings.ts'
 import type { Span } from '../core/calendar.ts'
 import { listOf } from '../core/issue-text.ts'
-import { type Limit, limitsThatCount } from '../core/limits.ts'
+import type { Limit } from '../core/limits.ts'
 import { formatUsd } from '../core/money.ts'
+import { mergeLimits } from '../limits/merge-limits.ts'
 import { priceWarnings } from '../prices/price-warnings.ts'
 import { chooseDefaultModel, ProvidersInForce } from '../providers/index.ts'
 import type { Provider } from '../providers/provider.ts'
@@ -18,7 +19,7 @@ import {
   loadConfiguration,
   nameWarnings,
 } from './load-configuration.ts'
-import { limitsOf } from './reload.ts'
+import { configuredLimits } from './reload.ts'
 import { settingWarnings } from './setting-warnings.ts'
 import { warningSubjects } from './warning-subjects.ts'
 
@@ -87,7 +88,7 @@ function table(rows: readonly (readonly [string, string])[]): string[] {
 }
 
 function limitLines(settings: Settings, file: FileConfig): string[] {
-  const limits = limitsThatCount(limitsOf(settings, file))
+  const limits = mergeLimits({ ...configuredLimits(settings, file), registry: [] })
   if (limits.length === 0) return ['none']
   const lines = table(limits.map((limit) => [subjectText(limit), amountText(limit)]))
   return settings.ENFORCEMENT === 'soft'

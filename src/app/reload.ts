@@ -5,9 +5,9 @@ import type { Routing } from '../call/routing.ts'
 import { EMPTY_FILE_CONFIG, type FileConfig, type PatternModels } from '../config/file.ts'
 import { type Settings, settingLimits } from '../config/settings.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Limit } from '../core/limits.ts'
 import { Problem } from '../core/problem.ts'
 import type { LimitsInForce } from '../limits/limits-in-force.ts'
+import type { ConfiguredLimits } from '../limits/merge-limits.ts'
 import {
   type ConfigurationState,
   type LiveConfiguration,
@@ -68,8 +68,8 @@ export class ConfigurationInForce implements LiveConfiguration {
    */
   reload(file: FileConfig): Promise<void> {
     return this.#afterLast(async () => {
-      const { settings, limits, clock } = this.#parts
-      await this.#replace({ ...this.#state, file }, () => limits.prepare(limitsOf(settings, file), clock.now()))
+      const { settings, limits } = this.#parts
+      await this.#replace({ ...this.#state, file }, () => limits.prepare(configuredLimits(settings, file)))
     })
   }
 
@@ -121,8 +121,8 @@ export class ConfigurationInForce implements LiveConfiguration {
   }
 }
 
-/** The limits of settings and file together. Without cost tracking, no limit counts cost. */
-export function limitsOf(settings: Settings, file: FileConfig): Limit[] {
-  const fileLimits = file.limits.filter((limit) => settings.ENABLE_COST_TRACKING || limit.what !== 'cost')
-  return [...settingLimits(settings), ...fileLimits]
+/** The limits of settings and of the file. Without cost tracking, no limit counts cost. */
+export function configuredLimits(settings: Settings, file: FileConfig): ConfiguredLimits {
+  const ofFile = file.limits.filter((limit) => settings.ENABLE_COST_TRACKING || limit.what !== 'cost')
+  return { settings: settingLimits(settings), file: ofFile }
 }

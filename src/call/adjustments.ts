@@ -1,5 +1,6 @@
 // Adjustments: corrects what settled calls did cost, by entries of their own. It edits no entry.
 
+import type { KeyLimits } from '../core/key-limits.ts'
 import type { Adjustment, CallFacts, Entry, Outcome } from '../core/ledger-entry.ts'
 import { type LimitPlan, SIMULATED_REALM, ZERO_AMOUNTS } from '../core/limits.ts'
 import type { Charge, Instant, Who } from '../core/meter.ts'
@@ -25,6 +26,8 @@ interface AdjustmentParts {
   readonly store: Pick<Store, 'entry' | 'adjustments' | 'append' | 'registry'>
   /** Read anew for every correction, since a reload replaces the plan. */
   readonly plan: () => LimitPlan
+  /** The limits in the record of a key. Undefined for a key without one. */
+  readonly keyLimitsOf: (key: string) => Promise<KeyLimits | undefined>
   readonly newCallId: () => string
 }
 
@@ -71,7 +74,8 @@ export class Adjustments {
     }
     const adjustment = { callId, reason }
     const record = { kind: 'adjustment', facts, adjustment } as const
-    const charges = this.#chargesOf(facts, differenceNanoUsd, differences)
+    const keyLimits = facts.caller.key === null ? undefined : await this.#parts.keyLimitsOf(facts.caller.key)
+    const charges = this.#chargesOf(facts, keyLimits, differenceNanoUsd, differences)
     await store.append([{ ...record, outcome: outcomeOf(differenceNanoUsd, differences, now.wallMs), charges }], now)
     const value = { call_id: callId, before_nano_usd: `${beforeNanoUsd}`, after_nano_usd: `${costNanoUsd}`, reason }
     await store.registry.write(
@@ -98,12 +102,17 @@ export class Adjustments {
    * The windows of the call: those of the instant at which it was reserved. Limits on providers and models get the part of each
    * target, all others the whole difference.
    */
-  #chargesOf(facts: CallFacts, differenceNanoUsd: bigint, differences: readonly CostShare[]): Charge[] {
+  #chargesOf(
+    facts: CallFacts,
+    keyLimits: KeyLimits | undefined,
+    differenceNanoUsd: bigint,
+    differences: readonly CostShare[],
+  ): Charge[] {
     const { caller, provider, model, reservedAtMs, simulated } = facts
     const plan = this.#parts.plan()
     const realm = simulated ? SIMULATED_REALM : ''
     const chargesAt = (target: Target, nanoUsd: bigint, isOfTargets: boolean) => {
-      const subjects = { caller, provider: target.provider, ...modelNameOf(target.provider, target.model) }
+      const subjects = { caller, keyLimits, provider: target.provider, ...modelNameOf(target.provider, target.model) }
       const charges = plan.chargesFor(subjects, { ...ZERO_AMOUNTS, cost: nanoUsd }, reservedAtMs, realm, false)
       return charges.filter(({ meter }) => meter.what === 'cost' && OF_TARGETS.has(meter.who) === isOfTargets)
     }

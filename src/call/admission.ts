@@ -5,7 +5,7 @@ import { windowAt } from '../core/calendar.ts'
 import type { Clock } from '../core/clock.ts'
 import type { CallFacts, Reservation } from '../core/ledger-entry.ts'
 import type { Shortfall } from '../core/levels.ts'
-import { type Amounts, type LimitPlan, SIMULATED_REALM } from '../core/limits.ts'
+import { type Amounts, type LimitPlan, type LimitSubjects, SIMULATED_REALM } from '../core/limits.ts'
 import type { Charge, Instant } from '../core/meter.ts'
 import type { Quote } from '../core/quote.ts'
 import { refusalOf, type WindowReason } from '../core/refusal.ts'
@@ -24,14 +24,21 @@ import { InputCounting, isCostShortfall } from './input-counting.ts'
 import { Quoting, type QuotingParts } from './quoting.ts'
 import { amendmentFor, ZERO_BOUND } from './reservation-move.ts'
 
+/** Limits that change while calls run. */
+export interface ChangingLimits {
+  readonly plan: LimitPlan
+  /** Set while limits of a call change. It never rejects. */
+  changeOf(call: LimitSubjects): Promise<void> | undefined
+}
+
 interface AdmissionControlParts extends QuotingParts {
   readonly settings: Settings
   readonly store: Store
   /**
-   * Read anew for every call, since a reload replaces the plan. `changing` is set while a reload prepares other limits:
-   * a call waits for it before it is quoted, so that new limits count what the call spends.
+   * Read anew for every call, since a reload replaces the plan. While limits of a call change, the call waits before it is quoted, so
+   * that new limits count what the call spends.
    */
-  readonly limits: { readonly plan: LimitPlan; readonly changing: Promise<void> | undefined }
+  readonly limits: ChangingLimits
   readonly random: () => number
   readonly clock: Clock
   readonly inputCounter: InputCounter
@@ -119,9 +126,14 @@ export class AdmissionControl {
 
   async #admitQuoted(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {
     const { limits, store } = this.#parts
-    if (limits.changing) await limits.changing
-    let quoted = this.quote(applicant, now)
+    const subjects = subjectsOf(applicant)
+    let quoted: RouteQuote | undefined
     for (let tries = 1; ; tries++) {
+      for (let change = limits.changeOf(subjects); change; change = limits.changeOf(subjects)) {
+        await change
+        quoted = undefined
+      }
+      quoted ??= this.quote(applicant, now)
       const reservation = this.#reservation(applicant, quoted, now)
       const answer = (await store.reserve([reservation], now))[0]
       if (answer?.admitted) return toAdmittedCall(applicant, quoted, reservation, answer)
@@ -146,7 +158,7 @@ export class AdmissionControl {
   ): Promise<AdmittedCall | undefined> {
     const applicant: Applicant = { ...from.applicant, first: candidate, others: [] }
     const cap = from.quote.injectedCap ?? undefined
-    const quoted = this.#quoting.quoteFor(candidate, applicant.budget, now, cap)
+    const quoted = this.#quoting.quoteFor(candidate, applicant, now, cap)
     // The reservation stays in the windows it was made in.
     const reservedAt = { wallMs: from.facts.reservedAtMs, monoMs: now.monoMs }
     const facts = this.#callFacts(applicant, quoted, reservedAt)
@@ -192,7 +204,7 @@ export class AdmissionControl {
   #withoutMostExpensive(applicant: Applicant, shortfalls: readonly Shortfall[], now: Instant): Applicant | undefined {
     if (!applicant.dropsExpensive || !shortfalls.some(isCostShortfall)) return undefined
     const priced = allCandidates(applicant).flatMap((candidate) => {
-      const costNanoUsd = this.#quoting.costOf(candidate, applicant.budget, now)
+      const costNanoUsd = this.#quoting.costOf(candidate, applicant, now)
       return costNanoUsd === undefined ? [] : [{ candidate, costNanoUsd }]
     })
     const maxNanoUsd = priced.reduce((max, { costNanoUsd }) => (costNanoUsd > max ? costNanoUsd : max), 0n)

@@ -119,7 +119,7 @@ export function isSameTarget(a: Candidate, b: Candidate): boolean {
 }
 
 /** The subjects by which the call is limited: its caller, and the provider and model of its first candidate. */
-export function subjectsOf({ caller, first }: Applicant): LimitSubjects {
+export function subjectsOf({ caller, key, first }: Applicant): LimitSubjects {
   const { provider, model, canonical, family } = first
-  return { caller, provider: provider.name, model, canonical, family }
+  return { caller, provider: provider.name, model, canonical, family, keyLimits: key?.limits }
 }

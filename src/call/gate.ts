@@ -6,7 +6,6 @@ import type { Settings } from '../config/settings.ts'
 import { type CircuitPass, type Circuits, CLOSED_PASS } from '../core/circuit.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import type { Caller } from '../core/ledger-entry.ts'
-import type { LimitPlan } from '../core/limits.ts'
 import type { Instant } from '../core/meter.ts'
 import { PermitLease, Permits } from '../core/permits.ts'
 import type { PriceBook } from '../core/prices.ts'
@@ -22,7 +21,7 @@ import type { Provider } from '../providers/provider.ts'
 import { type Store, StoreUnavailable } from '../stores/store.ts'
 import { internalFailure, type Telemetry } from '../telemetry/call-events.ts'
 import type { Dialect } from '../wire/dialect.ts'
-import { AdmissionControl } from './admission.ts'
+import { AdmissionControl, type ChangingLimits } from './admission.ts'
 import { type AdmittedCall, type Applicant, type Budget, isSameTarget, type RefusedCall } from './applicant.ts'
 import { type CallCandidate, candidatesOf, type IncomingCall, modelOf } from './candidates.ts'
 import { Deadlines } from './deadlines.ts'
@@ -50,11 +49,7 @@ interface GateParts {
   readonly telemetry: Telemetry
   readonly quoteOverruns: Pick<QuoteOverruns, 'percent'>
   readonly inputCounter: InputCounter
-  /**
-   * Read anew for every call, since a reload replaces the plan. `changing` is set while a reload prepares other limits:
-   * a call waits for it before it is quoted, so that new limits count what the call spends.
-   */
-  readonly limits: { readonly plan: LimitPlan; readonly changing: Promise<void> | undefined }
+  readonly limits: ChangingLimits
   readonly newCallId: () => string
   readonly random: () => number
 }

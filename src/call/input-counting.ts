@@ -57,7 +57,7 @@ export class InputCounting {
     if (!countableInput || first.countedInput || others.length > 0) return undefined
     if (!isCountable(first) || request.unsizedInput || !shortfalls.every(isCostShortfall)) return undefined
     const cap = request.outputCap === null ? quoting.minCap : undefined
-    const { costNanoUsd } = quoting.quoteFor({ ...first, countedInput: NO_INPUT }, undefined, now, cap)
+    const { costNanoUsd } = quoting.quoteFor({ ...first, countedInput: NO_INPUT }, applicant, now, cap)
     if (shortfalls.some(({ level }) => level.free < costNanoUsd)) return undefined
     const countedInput = await inputCounter.count(countableInput)
     return typeof countedInput === 'string' ? undefined : { ...applicant, first: { ...first, countedInput } }
@@ -67,9 +67,9 @@ export class InputCounting {
    * Whether files of the call are counted, which have no size otherwise: if a provider can count them, and a limit counts money or
    * tokens. False for nearly every call.
    */
-  countsFilesOf({ first, others, budget }: Applicant): boolean {
+  countsFilesOf({ first, others, budget, key }: Applicant): boolean {
     if (!hasFilesToCount(first) && !others.some(hasFilesToCount)) return false
-    return this.#parts.limits.plan.hasSizeLimit || budget !== undefined
+    return this.#parts.limits.plan.countsSize(key?.limits) || budget !== undefined
   }
 
   /**
@@ -93,8 +93,7 @@ export class InputCounting {
     const { store, quoting, chargesOf } = this.#parts
     const isFallback = candidate !== applicant.first
     // A fallback that cannot be quoted gets no request either.
-    if (isFallback && quoting.costOf(candidate, applicant.budget, now) === undefined)
-      return { candidate, fullMeters: [] }
+    if (isFallback && quoting.costOf(candidate, applicant, now) === undefined) return { candidate, fullMeters: [] }
     const first = hasFilesToCount(candidate) ? { ...candidate, countedInput: NO_INPUT } : candidate
     const alone: Applicant = { ...applicant, first, others: [] }
     const quoted = quoting.mayCap(alone)

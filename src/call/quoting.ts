@@ -16,7 +16,7 @@ import {
   type RequestFacts,
 } from '../core/quote.ts'
 import type { FactoredQuote, QuoteOverruns } from '../core/quote-overruns.ts'
-import { type Applicant, allCandidates, type Budget, type Candidate, type RouteQuote, subjectsOf } from './applicant.ts'
+import { type Applicant, allCandidates, type Candidate, type RouteQuote, subjectsOf } from './applicant.ts'
 import { unknownPriceProblem } from './unknown-price.ts'
 
 export interface QuotingParts {
@@ -27,6 +27,9 @@ export interface QuotingParts {
   /** How far calls to a model exceeded their quotes, in percent. */
   readonly quoteOverruns: Pick<QuoteOverruns, 'percent'>
 }
+
+/** What can limit the cost of a call beside the plan. */
+type CostLimited = Pick<Applicant, 'budget' | 'key'>
 
 /** What a call is quoted by. */
 interface QuotedModel extends ModelFacts {
@@ -59,7 +62,7 @@ export class Quoting {
     this.#refuseUnbounded(applicant)
     const quoted = this.#quoteAll(applicant, now)
     if (!this.mayCap(applicant)) return quoted
-    const ceiling = this.#parts.limits.plan.ceiling(subjectsOf(applicant), 'cost')
+    const ceiling = this.#parts.limits.plan.ceiling(subjectsOf(applicant), 'cost', now.wallMs)
     if (ceiling === undefined || quoted.costNanoUsd <= ceiling) return quoted
     const cap = this.largestCapWithin(ceiling, applicant, now)
     return cap < this.minCap ? quoted : this.quoteWithCap(cap, applicant, now)
@@ -71,13 +74,13 @@ export class Quoting {
   }
 
   /** The quote of one candidate. Throws Problem `unknown_price`. */
-  quoteFor(candidate: Candidate, budget: Budget | undefined, now: Instant, cap?: number): FactoredQuote {
-    return this.#quoteAt(candidate, this.#modelFacts(candidate, budget, now), cap)
+  quoteFor(candidate: Candidate, limited: CostLimited, now: Instant, cap?: number): FactoredQuote {
+    return this.#quoteAt(candidate, this.#modelFacts(candidate, limited, now), cap)
   }
 
   /** The cost of one candidate in nano-dollars; undefined if it cannot be quoted. */
-  costOf(candidate: Candidate, budget: Budget | undefined, now: Instant): bigint | undefined {
-    const facts = this.#modelFactsOrNone(candidate, budget, now)
+  costOf(candidate: Candidate, limited: CostLimited, now: Instant): bigint | undefined {
+    const facts = this.#modelFactsOrNone(candidate, limited, now)
     return facts && this.#quoteAt(candidate, facts).costNanoUsd
   }
 
@@ -87,7 +90,7 @@ export class Quoting {
    */
   largestCapWithin(nanoUsd: bigint, applicant: Applicant, now: Instant): number {
     const caps = allCandidates(applicant).map((candidate) => {
-      const facts = this.#modelFactsOrNone(candidate, applicant.budget, now)
+      const facts = this.#modelFactsOrNone(candidate, applicant, now)
       if (!facts) return Number.MAX_SAFE_INTEGER
       const quoted = this.#quoteAt(candidate, facts)
       const plainNanoUsd = (nanoUsd * 100n) / BigInt(this.#overrunPercent(candidate))
@@ -115,12 +118,13 @@ export class Quoting {
     if (reasons.length > 0) throw unboundedProblem([...new Set(reasons)])
   }
 
-  #quoteAll({ first, others, budget }: Applicant, now: Instant, cap?: number): RouteQuote {
-    const quoted = this.quoteFor(first, budget, now, cap)
+  #quoteAll(applicant: Applicant, now: Instant, cap?: number): RouteQuote {
+    const { first, others } = applicant
+    const quoted = this.quoteFor(first, applicant, now, cap)
     if (others.length === 0) return quoted
     let { tokens, costNanoUsd } = quoted
     for (const candidate of others) {
-      const facts = this.#modelFactsOrNone(candidate, budget, now)
+      const facts = this.#modelFactsOrNone(candidate, applicant, now)
       // A fallback that cannot be quoted gets no request either: moving the reservation to it fails.
       if (!facts) continue
       const fallback = this.#quoteAt(candidate, facts, cap ?? quoted.injectedCap ?? undefined)
@@ -172,8 +176,8 @@ export class Quoting {
     return this.#parts.quoteOverruns.percent(provider.name, model, request.unbounded.length === 0)
   }
 
-  #modelFacts(candidate: Candidate, budget: Budget | undefined, now: Instant): QuotedModel {
-    const facts = this.#modelFactsOrNone(candidate, budget, now)
+  #modelFacts(candidate: Candidate, limited: CostLimited, now: Instant): QuotedModel {
+    const facts = this.#modelFactsOrNone(candidate, limited, now)
     if (facts) return facts
     throw unknownPriceProblem(this.#parts.prices, candidate.provider.priceName, candidate.model, now.wallMs)
   }
@@ -181,7 +185,7 @@ export class Quoting {
   /** Undefined if the price must be known and is not. */
   #modelFactsOrNone(
     { provider, model, request }: Candidate,
-    budget: Budget | undefined,
+    { budget, key }: CostLimited,
     now: Instant,
   ): QuotedModel | undefined {
     const { limits, prices, settings } = this.#parts
@@ -193,7 +197,7 @@ export class Quoting {
     }
     const price = provider.unlistedPrice
     const needsPrice = request.kind !== 'count' && settings.UNKNOWN_PRICE === 'refuse'
-    if (!price && needsPrice && (limits.plan.hasCostLimit || budget)) return undefined
+    if (!price && needsPrice && (limits.plan.counts('cost', key?.limits) || budget)) return undefined
     return { price, limits: listed.limits }
   }
 }

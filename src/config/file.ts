@@ -1,12 +1,12 @@
 // File: the shape of bursar.json. It reads neither files nor the environment itself.
 
 import { z } from 'zod'
-import type { Limit } from '../core/limits.ts'
+import type { Limit, Scope } from '../core/limits.ts'
 import { NO_PROVIDER_ROWS, type ProviderRows } from '../providers/index.ts'
 import { ConfigError } from './config-error.ts'
 import { type Finding, type Place, placeText } from './findings.ts'
 import { readJsonText } from './json-text.ts'
-import { readLimits, type Scope } from './limits.ts'
+import { readLimits } from './limits.ts'
 import { copyPlain } from './plain-value.ts'
 import { type FilePrice, readPrices } from './prices.ts'
 import { readProviders } from './providers.ts'

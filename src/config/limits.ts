@@ -3,10 +3,10 @@
 import { z } from 'zod'
 import type { Span } from '../core/calendar.ts'
 import { listOf } from '../core/issue-text.ts'
-import { DEFAULT_REFILLS, type Limit, SCOPED_BY, WHO } from '../core/limits.ts'
+import { DEFAULT_REFILLS, type Limit, SCOPED_BY, type Scope, WHO } from '../core/limits.ts'
 import type { Refill, What, Who } from '../core/meter.ts'
 import { modelNameOf } from '../core/model-name.ts'
-import { usdOf } from '../core/money.ts'
+import { formatUsd, usdOf } from '../core/money.ts'
 import { didYouMean, nearestName } from '../core/nearest-name.ts'
 import type { Finding, Place } from './findings.ts'
 import { readEntries, readValue, strictObject, unknownKeyText, usdSchema, wholeNumber } from './schema.ts'
@@ -21,7 +21,7 @@ interface LimitName {
 const LIMIT_NAMES: ReadonlyMap<string, LimitName> = new Map(
   (Object.entries(DEFAULT_REFILLS) as [What, Partial<Record<Span, Refill>>][]).flatMap(([what, spans]) =>
     (Object.entries(spans) as [Span, Refill][]).map(([span, refill]) => [
-      what === 'inFlight' ? what : `${what}Per${capitalize(span)}`,
+      limitWord(what, span),
       { what, span, refill },
     ]),
   ),
@@ -34,17 +34,18 @@ const countAmount = wholeNumber(0).transform(BigInt)
 /** How a limit is kept, beside its amount. */
 const limitOptions = {
   refill: z.enum(['steady', 'window']).optional(),
-  enforce: z.boolean().default(true),
+  enforce: z.boolean().optional(),
+  shadow: z.boolean().optional(),
 }
 
 /** The two ways to write a limit: its amount, or an object of its amount and options. */
 function limitForms(amount: typeof costAmount | typeof countAmount, example: string) {
-  const options = `{ "amount": ${example}, "refill": "steady" or "window", "enforce": true or false }`
+  const options = `{ "amount": ${example}, "refill": "steady" or "window", "shadow": true or false }`
   return {
     plain: z.unknown().transform((value, context) => {
       const read = amount.safeParse(value)
       if (!read.success) context.addIssue(`${read.error.issues[0]?.message}, or ${options}`)
-      return { amount: read.data ?? 0n, refill: undefined, enforce: true }
+      return { amount: read.data ?? 0n, refill: undefined, enforce: undefined, shadow: undefined }
     }),
     object: strictObject({ amount, ...limitOptions }),
   }
@@ -73,19 +74,26 @@ export function readLimits(value: unknown, mistakes: Finding[]): ReadLimits {
     if (mistake) mistakes.push({ place: ['limits', row], text: mistake })
     if (scope) rowsByScope.set(`${scope.who}:${scope.subject}`, row)
     if (scope && !mistake) scopes.set(row, scope)
-    const origin = { place: ['limits', row], owner: `"${row}" in bursar.json` }
-    limits.push(...readLimitSet(scope ?? EVERYONE, origin, set, mistakes))
+    const source = (name: string) => `"${name}" of "${row}" in bursar.json`
+    limits.push(...readLimitSet(scope ?? EVERYONE, set, ['limits', row], source, mistakes))
   }
   return { limits, scopes }
 }
 
-/** Who a set of limits holds for. Without a subject, for each of its kind. */
-export interface Scope {
-  readonly who: Who
-  readonly subject: string | undefined
+const EVERYONE: Scope = { who: 'global', subject: undefined }
+
+/** A scope as `bursar.json` writes it, such as `perUser` or `key:ci`; or why it is none. The text follows a name. */
+export function readScope(name: string): { readonly scope: Scope } | { readonly mistake: string } {
+  const scope = scopeOf(name)
+  const mistake = scopeMistake(name, scope)
+  return scope && mistake === undefined ? { scope } : { mistake: mistake ?? '' }
 }
 
-const EVERYONE: Scope = { who: 'global', subject: undefined }
+/** The one way to write a scope: `readScope` reads it. */
+export function scopeName({ who, subject }: Scope): string {
+  if (who === 'global') return who
+  return subject === undefined ? perName(who) : `${who}:${subject}`
+}
 
 function scopeOf(name: string): Scope | undefined {
   if (name === 'global') return { who: 'global', subject: undefined }
@@ -109,11 +117,11 @@ function modelSubject(subject: string): string {
 const OWNERS = WHO.filter((who) => who !== 'global')
 
 const SCOPE_HINTS = {
-  key: 'must name its key first, such as thread:alice/bob, or thread:(none)/bob if there are no keys',
-  provider: 'must name its provider first, such as model:openai/gpt-4o',
+  key: (who: Who) => `must name its key first, such as ${who}:alice/bob, or ${who}:(none)/bob if there are no keys`,
+  provider: () => 'must name its provider first, such as model:openai/gpt-4o',
 }
 
-/** No call has a subject of two parts that names only the second. */
+/** No call has a subject of two parts that names only the second. Only a person has no key in front: a user whom keys name. */
 function scopeMistake(row: string, scope: Scope | undefined): string | undefined {
   if (!scope) {
     const names = ['global', ...OWNERS.map(perName)]
@@ -121,9 +129,8 @@ function scopeMistake(row: string, scope: Scope | undefined): string | undefined
   }
   const { who, subject } = scope
   const owner = SCOPED_BY[who]
-  // A user without a key is a person, who is one over all keys.
-  if (subject === undefined || owner === undefined || subject.includes('/') || who === 'user') return undefined
-  return SCOPE_HINTS[owner]
+  if (subject === undefined || owner === undefined || who === 'user' || subject.includes('/')) return undefined
+  return SCOPE_HINTS[owner](who)
 }
 
 function nearestScope(row: string, names: readonly string[]): string {
@@ -133,44 +140,64 @@ function nearestScope(row: string, names: readonly string[]): string {
   return who === undefined || colon === row.length - 1 ? '' : ` Did you mean ${who}${row.slice(colon)}?`
 }
 
-/** Where a set of limits is written. */
-interface LimitOrigin {
-  readonly place: Place
-  /** For people. Refusals name it. */
-  readonly owner: string
-}
-
-/** Reads the limits of one key, in the words of a file, with places from the set on. What is wrong with them is added to `mistakes`. */
-export function readKeyLimits(id: string, set: unknown, mistakes: Finding[]): Limit[] {
-  return readLimitSet({ who: 'key', subject: id }, { place: [], owner: `the key ${id}` }, set, mistakes)
-}
-
-function readLimitSet(scope: Scope, origin: LimitOrigin, set: unknown, mistakes: Finding[]): Limit[] {
-  return readEntries(set, origin.place, mistakes).flatMap(([name, written]) => {
-    const place = [...origin.place, name]
-    const limitName = LIMIT_NAMES.get(name)
-    if (!limitName) {
-      mistakes.push({ place, text: unknownKeyText(name, [...LIMIT_NAMES.keys()]) })
-      return []
-    }
-    const { what, span, refill } = limitName
-    const forms = what === 'cost' ? COST_FORMS : COUNT_FORMS
-    const isObject = typeof written === 'object' && written !== null && !Array.isArray(written)
-    const value = readValue(isObject ? forms.object : forms.plain, written, place, mistakes)
-    if (!value) return []
-    if (value.refill === 'steady' && !canRefillSteadily(limitName)) {
-      const text = 'must not be "steady" here: only requests and tokens per minute, hour or day refill steadily'
-      mistakes.push({ place: [...place, 'refill'], text })
-    }
-    if (value.refill === 'window' && (refill === 'none' || refill === 'call'))
-      mistakes.push({
-        place: [...place, 'refill'],
-        text: 'must not be here: this limit holds for each call or moment anew',
-      })
-    const source = `"${name}" of ${origin.owner}`
-    const { amount: capacity, enforce: enforced } = value
-    return [{ ...scope, what, span, capacity, refill: value.refill ?? refill, enforced, source }]
+/**
+ * Reads the limits of one scope: `{ "costPerDay": "5", "inFlight": { "amount": 4, "shadow": true } }`. What is wrong with them is added to
+ * `mistakes`.
+ * @param sourceOf makes `Limit.source` of the name of a limit
+ */
+export function readLimitSet(
+  scope: Scope,
+  set: unknown,
+  place: Place,
+  sourceOf: (name: string) => string,
+  mistakes: Finding[],
+): Limit[] {
+  return readEntries(set, place, mistakes).flatMap(([name, written]) => {
+    const limit = readLimit(name, written, [...place, name], mistakes)
+    return limit ? [{ ...scope, ...limit, source: sourceOf(name) }] : []
   })
+}
+
+function readLimit(name: string, written: unknown, place: Place, mistakes: Finding[]) {
+  const limitName = LIMIT_NAMES.get(name)
+  if (!limitName) {
+    mistakes.push({ place, text: unknownKeyText(name, [...LIMIT_NAMES.keys()]) })
+    return undefined
+  }
+  const { what, span, refill } = limitName
+  const forms = what === 'cost' ? COST_FORMS : COUNT_FORMS
+  const isObject = typeof written === 'object' && written !== null && !Array.isArray(written)
+  const value = readValue(isObject ? forms.object : forms.plain, written, place, mistakes)
+  if (!value) return undefined
+  const refillText = refillMistake(limitName, value.refill)
+  if (refillText !== undefined) mistakes.push({ place: [...place, 'refill'], text: refillText })
+  const { amount: capacity, enforce, shadow } = value
+  if (shadow !== undefined && enforce === shadow)
+    mistakes.push({ place: [...place, 'shadow'], text: `must not be ${shadow} where "enforce" is ${enforce}` })
+  return { what, span, capacity, refill: value.refill ?? refill, enforced: enforce ?? shadow !== true }
+}
+
+function refillMistake(name: LimitName, refill: Refill | undefined): string | undefined {
+  if (refill === 'steady' && !canRefillSteadily(name))
+    return 'must not be "steady" here: only requests and tokens per minute, hour or day refill steadily'
+  if (refill === 'window' && (name.refill === 'none' || name.refill === 'call'))
+    return 'must not be here: this limit holds for each call or moment anew'
+  return undefined
+}
+
+/** A limit as `bursar.json` writes it: its name, and its amount or an object. */
+export function writtenLimit({ what, span, capacity, refill, enforced }: Omit<Limit, 'who' | 'subject'>) {
+  const name = limitWord(what, span)
+  const amount = what === 'cost' ? formatUsd(capacity) : Number(capacity)
+  const isPlain = enforced && refill === DEFAULT_REFILLS[what][span]
+  if (isPlain) return [name, amount] as const
+  const refillOption = refill === 'steady' || refill === 'window' ? { refill } : {}
+  return [name, { amount, ...refillOption, ...(enforced ? {} : { shadow: true }) }] as const
+}
+
+/** The name of a limit in `bursar.json`: `costPerDay`. */
+export function limitWord(what: What, span: Span): string {
+  return what === 'inFlight' ? what : `${what}Per${capitalize(span)}`
 }
 
 function canRefillSteadily({ what, span, refill }: LimitName): boolean {

@@ -2,14 +2,13 @@
 // and models may come later.
 
 import { listOf } from '../core/issue-text.ts'
-import { NO_SUBJECT, SCOPED_BY } from '../core/limits.ts'
+import { NO_SUBJECT, SCOPED_BY, type Scope } from '../core/limits.ts'
 import { modelNameOf } from '../core/model-name.ts'
 import { didYouMean, nearestName } from '../core/nearest-name.ts'
 import { BUILT_IN_PROVIDERS } from '../providers/index.ts'
 import type { FileConfig, FilePrice } from './file.ts'
 import { type Finding, type Place, shown } from './findings.ts'
 import { type KnownModels, providerOf } from './known-models.ts'
-import type { Scope } from './limits.ts'
 import { ratesShape } from './schema.ts'
 import type { Settings } from './settings.ts'
 
@@ -80,6 +79,8 @@ function at(place: Place, text: string | undefined): Finding[] {
 function unmatchedScope(row: string, { who, subject }: Scope, things: NamedThings): string | undefined {
   const { settings, models, madeKeys } = things
   const keys = settings.BURSAR_KEYS?.map(({ id }) => id)
+  // Only keys that are made have these, and they may come later.
+  if (who === 'organisation' || who === 'project') return undefined
   if (who === 'provider') return subject && unmatchedProvider(subject, models)
   if (who === 'model') return subject && unmatchedModel(row.slice(row.indexOf(':') + 1), models, [], true)
   if (!keys || who === 'global') return undefined
@@ -87,6 +88,10 @@ function unmatchedScope(row: string, { who, subject }: Scope, things: NamedThing
     return keys.length > 0 || madeKeys?.exist
       ? undefined
       : 'limits all calls together, as one key: BURSAR_KEYS has no keys'
+  if (who === 'user' && subject !== undefined && !subject.includes('/'))
+    return madeKeys?.exist === false
+      ? `limits the person ${shown(subject)}, and no key has been made that could name a person. A user that a caller declares has its key in front, such as user:alice/${shown(subject)}`
+      : undefined
   const key = keyOf(who, subject)
   return key === undefined ? undefined : unmatchedKey(key, keys, madeKeys)
 }

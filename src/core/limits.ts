@@ -1,24 +1,13 @@
 // Limits: what can be limited, as two tables (who × what × span), and the charges that a call takes from its limits. A new row is
 // a new dimension. It holds no level.
 
-import { SPAN_MS, type Span, windowAt } from './calendar.ts'
+import type { Span } from './calendar.ts'
+import type { KeyLimits } from './key-limits.ts'
 import type { Caller } from './ledger-entry.ts'
-import type { Charge, Meter, Refill, What, Who } from './meter.ts'
+import type { Charge, Refill, What, Who } from './meter.ts'
+import { type Limit, MeteredLimit, type Raise, raisedCapacity, type WindowZone, windowZone } from './metered-limit.ts'
 
-/** One configured limit. It holds for one subject, or separately for each subject of its kind if `subject` is undefined. */
-export interface Limit {
-  readonly who: Who
-  readonly subject: string | undefined
-  readonly what: What
-  readonly span: Span
-  /** In the unit of `what`: requests, tokens, calls, or nano-dollars. */
-  readonly capacity: bigint
-  readonly refill: Refill
-  /** False for a shadow limit: it is counted and refuses nothing. */
-  readonly enforced: boolean
-  /** What sets it, for people: the name of a setting, or the words of `bursar.json`. Refusals name it. */
-  readonly source?: string | undefined
-}
+export { type Limit, limitName, meterOf, type Raise } from './metered-limit.ts'
 
 /** The properties of a call that limits apply to. */
 export interface Subjects {
@@ -34,6 +23,8 @@ export interface LimitSubjects extends Subjects {
   readonly canonical: string
   /** The model that `canonical` belongs to. Limits on a model hold for its dated names and previews together. */
   readonly family: string
+  /** The limits of the caller's key. Absent for a key without a record. */
+  readonly keyLimits?: KeyLimits | undefined
 }
 
 /** No subjects: only global limits apply. */
@@ -95,53 +86,35 @@ export const DEFAULT_REFILLS: Readonly<Record<What, Partial<Record<Span, Refill>
   inFlight: { call: 'none' },
 }
 
-/** Names that differ from `what_per_span`. */
-const LIMIT_NAMES: Readonly<Record<string, string>> = {
-  'cost/call': 'max_cost_per_request',
-  'cost/day': 'daily_spending_limit',
-  'cost/month': 'monthly_spending_limit',
-  'cost/total': 'total_spending_limit',
-  'tokens/call': 'max_tokens_per_request',
-  'inFlight/call': 'max_in_flight',
-}
-
-/** The name of a limit in messages and headers: `requests_per_minute`. */
-export function limitName(what: What, span: Span): string {
-  return LIMIT_NAMES[`${what}/${span}`] ?? `${what}_per_${span}`
-}
-
 /** The subject of a call in one dimension of the ledger's sums. The model keeps its date there. */
 export function subjectOf(who: Who, call: Subjects): string {
   return SUBJECT_OF[who](call)
 }
 
-/** Meters that are kept for one limit. If there are more, all are dropped and made again. */
-const MAX_METERS_PER_LIMIT = 1_000
-
-/** Without the limits that stand beside a stricter one for the same subjects. In the order of the limits. */
-export function limitsThatCount(limits: readonly Limit[]): readonly Limit[] {
-  return limits.filter((limit) => {
-    const same = limits.filter(
-      ({ who, what, span, subject }) =>
-        who === limit.who && what === limit.what && span === limit.span && subject === limit.subject,
-    )
-    return strictestLimit(same) === limit
-  })
-}
-
-/** All limits of one dimension: the default for every subject, and the limits of single subjects. */
-interface LimitGroup {
+/** Who a set of limits holds for. Without a subject, for each of its kind. */
+export interface Scope {
   readonly who: Who
-  readonly what: What
-  readonly span: Span
-  readonly defaultLimit: MeteredLimit | undefined
-  readonly bySubject: ReadonlyMap<string, MeteredLimit>
+  readonly subject: string | undefined
 }
 
-/** A limit, and its meters by realm and subject. Keeping them from call to call saves 0.1 µs for each limit of a call. */
-interface MeteredLimit {
-  readonly limit: Limit
-  readonly meters: Map<string, { readonly meter: Meter; readonly fromMs: number }>
+/** Whether limits of a scope hold for a call. */
+export function isInScope({ who, subject }: Scope, call: LimitSubjects): boolean {
+  if (subject === undefined) return true
+  if (who === 'model') return isModel(subject, call)
+  return SUBJECT_OF[who](call) === subject
+}
+
+function isModel(subject: string, { provider, family, canonical }: LimitSubjects): boolean {
+  return subject === `${provider}/${family}` || subject === `${provider}/${canonical}`
+}
+
+/** All limits of one dimension: the default for every subject, and the limits of single subjects, with what raises them. */
+interface LimitGroup extends Pick<Limit, 'who' | 'what' | 'span'> {
+  defaultLimit: MeteredLimit | undefined
+  readonly bySubject: Map<string, MeteredLimit>
+  defaultRaise: Raise | undefined
+  /** Undefined if no single subject is raised, as nearly always. */
+  raises: Map<string, Raise> | undefined
 }
 
 /** The amounts that a call takes, each in its own unit; cost in nano-dollars. */
@@ -158,32 +131,68 @@ export const ZERO_AMOUNTS: Amounts = { requests: 0n, tokens: 0n, cost: 0n, inFli
  * const charges = plan.chargesFor(subjects, { requests: 1n, tokens: 900n, cost: 4_000_000n, inFlight: 1n }, now.wallMs, '', false)
  */
 export class LimitPlan {
-  readonly limits: readonly Limit[]
   readonly timeZone: string
-  readonly #groups: readonly LimitGroup[]
+  readonly #zone: WindowZone
+  readonly #groupsByName = new Map<string, LimitGroup>()
+  #groups: readonly LimitGroup[] = []
+  /** How many limits count each thing. */
+  readonly #counts: Record<What, number> = { requests: 0, tokens: 0, cost: 0, inFlight: 0 }
 
   /** @param timeZone the IANA zone in which calendar windows turn */
-  constructor(limits: readonly Limit[], timeZone: string) {
-    this.limits = limits
+  constructor(limits: readonly Limit[], timeZone: string, raises: readonly Raise[] = []) {
     this.timeZone = timeZone
-    const limitsByDimension = new Map<string, Limit[]>()
-    for (const limit of limits) {
-      const name = `${limit.who}/${limit.what}/${limit.span}`
-      limitsByDimension.set(name, [...(limitsByDimension.get(name) ?? []), limit])
-    }
-    this.#groups = [...limitsByDimension.values()].flatMap((members) =>
-      members[0] ? [limitGroupOf(members[0], members)] : [],
+    this.#zone = windowZone(undefined, timeZone)
+    for (const limit of limits) this.#add(limit)
+    for (const raise of raises) this.#addRaise(raise)
+    this.#groups = [...this.#groupsByName.values()]
+  }
+
+  /** Whether any limit counts this for a call: if it is cost, the call needs a bound, and so a known price. */
+  counts(what: What, keyLimits: KeyLimits | undefined): boolean {
+    return this.#counts[what] > 0 || keyLimits?.newest.counts(what) === true
+  }
+
+  /** Whether any limit counts what grows with the size of a call: money or tokens. */
+  countsSize(keyLimits: KeyLimits | undefined): boolean {
+    return this.counts('cost', keyLimits) || this.counts('tokens', keyLimits)
+  }
+
+  /** All limits in force, without those of keys' records. */
+  get limits(): readonly Limit[] {
+    return this.#groups.flatMap(({ defaultLimit, bySubject }) =>
+      [...(defaultLimit ? [defaultLimit] : []), ...bySubject.values()].map(({ limit }) => limit),
     )
   }
 
-  /** True if any limit counts money: the cost of every call then needs a bound, and so a known price. */
-  get hasCostLimit(): boolean {
-    return this.limits.some((limit) => limit.what === 'cost')
+  /** The limits in force on a subject: its own, or those on each of its kind. Without a subject, the latter. */
+  limitsOf({ who, subject }: Scope): readonly Limit[] {
+    return this.#groups.flatMap((group) => {
+      if (group.who !== who) return []
+      const metered = (subject === undefined ? undefined : group.bySubject.get(subject)) ?? group.defaultLimit
+      return metered ? [metered.limit] : []
+    })
   }
 
-  /** True if any limit counts what grows with the size of a call: money or tokens. */
-  get hasSizeLimit(): boolean {
-    return this.limits.some(({ what }) => what === 'cost' || what === 'tokens')
+  /** The same with their capacities at an instant, which raises enlarge. @param wallMs epoch milliseconds */
+  capacitiesOn(scope: Scope, wallMs: number): readonly { readonly limit: Limit; readonly capacity: bigint }[] {
+    return this.limitsOf(scope).map((limit) => {
+      const group = this.#groupOf(limit)
+      return { limit, capacity: capacityIn(group, limit, scope.subject ?? '', wallMs, undefined) }
+    })
+  }
+
+  /** Whether a subject has a window of its own for this. */
+  hasOwnWindow({ who, subject = '', what, span }: Limit): boolean {
+    return this.#groupsByName.get(nameOf({ who, what, span }))?.bySubject.get(subject)?.limit.refill === 'window'
+  }
+
+  /** Puts other limits and raises of one scope in the place of those before, in one step. It touches no other scope. */
+  replace({ who, subject }: Scope, limits: readonly Limit[], raises: readonly Raise[]): void {
+    for (const group of this.#groups) if (group.who === who) this.#remove(group, subject)
+    for (const limit of limits) this.#add(limit)
+    for (const raise of raises) this.#addRaise(raise)
+    for (const [name, group] of this.#groupsByName) if (isEmpty(group)) this.#groupsByName.delete(name)
+    this.#groups = [...this.#groupsByName.values()]
   }
 
   /**
@@ -194,41 +203,117 @@ export class LimitPlan {
    */
   chargesFor(call: LimitSubjects, amounts: Amounts, wallMs: number, realm: string, soft: boolean): Charge[] {
     const charges: Charge[] = []
+    const own = call.keyLimits?.newest
     for (const group of this.#groups) {
+      if (own && isReplaced(group, own)) continue
       for (const [metered, subject] of limitsIn(group, call)) {
         const { limit } = metered
         charges.push({
-          meter: this.#meterOf(metered, subject, wallMs, realm),
+          meter: metered.meterOn(subject, wallMs, this.#zone, realm),
           amount: amounts[group.what],
-          capacity: limit.capacity,
+          capacity: capacityIn(group, limit, subject, wallMs, own),
           enforced: limit.enforced && !soft,
         })
       }
     }
+    own?.addCharges(charges, amounts, wallMs, realm, soft, this.timeZone)
     return charges
   }
 
-  #meterOf({ limit, meters }: MeteredLimit, subject: string, wallMs: number, realm: string): Meter {
-    const name = realm + subject
-    const known = meters.get(name)
-    if (known && wallMs >= known.fromMs && wallMs < known.meter.endsAtMs) return known.meter
-    if (meters.size >= MAX_METERS_PER_LIMIT) meters.clear()
-    const meter = meterOf(limit, subject, wallMs, this.timeZone, realm)
-    const fromMs = limit.refill === 'window' ? windowAt(limit.span, this.timeZone, wallMs).startsAtMs : 0
-    meters.set(name, { meter, fromMs })
-    return meter
-  }
-
-  /** The maximum that a single call may take, in the unit of `what`. Undefined if no enforced limit bounds it. */
-  ceiling(call: LimitSubjects, what: What): bigint | undefined {
+  /**
+   * The maximum that a single call may take, in the unit of `what`. Undefined if no enforced limit bounds it.
+   * @param wallMs epoch milliseconds: raises end
+   */
+  ceiling(call: LimitSubjects, what: What, wallMs: number): bigint | undefined {
     let ceiling: bigint | undefined
-    for (const group of this.#groups) {
-      if (group.what !== what || group.span !== 'call') continue
-      for (const [{ limit }] of limitsIn(group, call))
-        if (limit.enforced && (ceiling === undefined || limit.capacity < ceiling)) ceiling = limit.capacity
+    const lower = (limit: Limit, capacity: bigint) => {
+      if (limit.enforced && (ceiling === undefined || capacity < ceiling)) ceiling = capacity
     }
+    const own = call.keyLimits?.newest
+    for (const group of this.#groups) {
+      if (group.what !== what || group.span !== 'call' || (own && isReplaced(group, own))) continue
+      for (const [{ limit }, subject] of limitsIn(group, call))
+        lower(limit, capacityIn(group, limit, subject, wallMs, own))
+    }
+    for (const limit of own?.limits ?? [])
+      if (own && limit.what === what && limit.span === 'call') lower(limit, own.capacityOf(limit, wallMs))
     return ceiling
   }
+
+  #groupOf({ who, what, span }: Pick<Limit, 'who' | 'what' | 'span'>): LimitGroup {
+    const name = nameOf({ who, what, span })
+    let group = this.#groupsByName.get(name)
+    if (!group) {
+      group = {
+        who,
+        what,
+        span,
+        defaultLimit: undefined,
+        bySubject: new Map(),
+        defaultRaise: undefined,
+        raises: undefined,
+      }
+      this.#groupsByName.set(name, group)
+    }
+    return group
+  }
+
+  /** Of two limits on the same, the stricter one holds. */
+  #add(limit: Limit): void {
+    const group = this.#groupOf(limit)
+    const { subject } = limit
+    const other = subject === undefined ? group.defaultLimit : group.bySubject.get(subject)
+    if (!other) this.#counts[limit.what] += 1
+    else if (strictestLimit(other.limit, limit) === other.limit) return
+    const metered = new MeteredLimit(limit)
+    if (subject === undefined) group.defaultLimit = metered
+    else group.bySubject.set(subject, metered)
+  }
+
+  #addRaise(raise: Raise): void {
+    const group = this.#groupOf(raise)
+    if (raise.subject === undefined) group.defaultRaise = raise
+    else group.raises = (group.raises ?? new Map()).set(raise.subject, raise)
+  }
+
+  #remove(group: LimitGroup, subject: string | undefined): void {
+    const limit = subject === undefined ? group.defaultLimit : group.bySubject.get(subject)
+    if (limit) this.#counts[group.what] -= 1
+    if (subject === undefined) {
+      group.defaultLimit = undefined
+      group.defaultRaise = undefined
+      return
+    }
+    group.bySubject.delete(subject)
+    group.raises?.delete(subject)
+    if (group.raises?.size === 0) group.raises = undefined
+  }
+}
+
+function nameOf({ who, what, span }: Pick<Limit, 'who' | 'what' | 'span'>): string {
+  return `${who}/${what}/${span}`
+}
+
+function isEmpty({ defaultLimit, bySubject, defaultRaise, raises }: LimitGroup): boolean {
+  return !defaultLimit && bySubject.size === 0 && !defaultRaise && !raises
+}
+
+/** Whether the key has a limit of its own in place of the group's. */
+function isReplaced({ who, what, span }: LimitGroup, own: KeyLimits): boolean {
+  return who === 'key' && own.has(what, span)
+}
+
+function capacityIn(
+  group: LimitGroup,
+  limit: Limit,
+  subject: string,
+  wallMs: number,
+  own: KeyLimits | undefined,
+): bigint {
+  const capacity = own && group.who === 'key' ? own.capacityOf(limit, wallMs) : limit.capacity
+  if (!group.raises && !group.defaultRaise) return capacity
+  const raised = raisedCapacity(capacity, group.raises?.get(subject), wallMs)
+  return limit.subject === undefined ? raisedCapacity(raised, group.defaultRaise, wallMs) : raised
 }
 
 /** The limits of a group that hold for a call, each with its subject. */
@@ -243,45 +328,10 @@ function limitsIn(group: LimitGroup, call: LimitSubjects): readonly (readonly [M
   return ofDated ? [...ofSubject, [ofDated, dated] as const] : ofSubject
 }
 
-/** The meter of a limit on one subject, at an instant. */
-export function meterOf(limit: Limit, subject: string, wallMs: number, timeZone: string, realm: string): Meter {
-  const window = limit.refill === 'window' ? windowAt(limit.span, timeZone, wallMs) : undefined
-  return {
-    key: `${realm}${limit.who}:${subject}/${limit.what}/${window ? window.id : limit.span}`,
-    name: limitName(limit.what, limit.span),
-    who: limit.who,
-    subject,
-    what: limit.what,
-    span: limit.span,
-    refill: limit.refill,
-    spanMs: SPAN_MS[limit.span],
-    endsAtMs: window ? window.endsAtMs : Number.POSITIVE_INFINITY,
-    source: limit.source,
-  }
-}
-
-/** The limit that counts if a setting and a file both set it: an enforced limit before a shadow limit, then the smaller one. */
-function strictestLimit(limits: readonly Limit[]): Limit | undefined {
-  const enforced = limits.filter((limit) => limit.enforced)
-  const [first, ...others] = enforced.length > 0 ? enforced : limits
-  return others.reduce(
-    (strictest, limit) => (strictest && strictest.capacity <= limit.capacity ? strictest : limit),
-    first,
-  )
-}
-
-function limitGroupOf(first: Limit, members: readonly Limit[]): LimitGroup {
-  const bySubject = new Map<string, MeteredLimit>()
-  for (const limit of members)
-    if (limit.subject !== undefined) bySubject.set(limit.subject, { limit, meters: new Map() })
-  const everySubject = strictestLimit(members.filter((limit) => limit.subject === undefined))
-  return {
-    who: first.who,
-    what: first.what,
-    span: first.span,
-    defaultLimit: everySubject && { limit: everySubject, meters: new Map() },
-    bySubject,
-  }
+/** The limit that counts if two set the same: an enforced limit before a shadow limit, then the smaller one. */
+export function strictestLimit(first: Limit, second: Limit): Limit {
+  if (first.enforced !== second.enforced) return first.enforced ? first : second
+  return first.capacity <= second.capacity ? first : second
 }
 
 /** The prefix of simulated calls' meters: simulated calls are limited like real calls, but separately. */

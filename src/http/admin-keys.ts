@@ -6,7 +6,7 @@ import type { Clock } from '../core/clock.ts'
 import { mergePatch } from '../core/json-values.ts'
 import type { Administrator } from '../keys/callers.ts'
 import type { KeyAdministration, MadeKey } from '../keys/key-administration.ts'
-import { changedKeySchema, MONEY_REFUSALS, newKeySchema, REQUIRED_NAMES } from '../keys/key-record.ts'
+import { changedKeySchema, MONEY_REFUSALS, newKeySchema, REQUIRED_NAMES, raiseSchema } from '../keys/key-record.ts'
 import type { WriteOrigin } from '../stores/registry.ts'
 import { checked, type Endpoint, endpointsFor } from './endpoint.ts'
 import { timeJson, timeSchema } from './views.ts'
@@ -39,6 +39,8 @@ const keySchema = z.strictObject({
   providers: textsOrNull,
   /** In the words of bursar.json, as they were written. */
   limits: z.record(z.string(), z.unknown()).nullable(),
+  /** Larger limits that end by themselves: POST /admin/limits/key:{id}/raise. */
+  raises: z.array(raiseSchema),
   requires: z.array(z.enum(REQUIRED_NAMES)).nullable(),
   expires_at: timeSchema.nullable(),
   money_refusal: z.enum(MONEY_REFUSALS).nullable(),

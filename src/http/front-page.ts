@@ -31,6 +31,8 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   POST /admin/adjustments         what a call did cost, if the ledger has another figure (with ADMIN_KEY)
   GET, POST /admin/keys           every key, and a new one (with ADMIN_KEY; docs/keys.md)
   GET, PATCH, DELETE /admin/keys/{id}, POST /admin/keys/{id}/rotate
+  GET  /admin/limits              every limit there is, and what sets it (with ADMIN_KEY)
+  PUT  /admin/limits/{subject}    a limit from the next call on; GET, DELETE; POST /admin/limits/{subject}/raise
   GET  /healthz, /readyz          probes
 
 Configure it while it runs (with ADMIN_KEY):

@@ -8,6 +8,7 @@ import { ADJUST, type AdjustmentParts } from './adjustments.ts'
 import { AUDIT, type AuditParts } from './admin-audit.ts'
 import { CONFIG, type ConfigParts } from './admin-config.ts'
 import { type AdminKeyParts, KEY_ENDPOINTS } from './admin-keys.ts'
+import { ADMIN_LIMIT_ENDPOINTS, type AdminLimitParts } from './admin-limits.ts'
 import { PRICES, type PriceParts, SET_PRICES } from './admin-prices.ts'
 import { PROVIDERS, type ProviderParts, REMOVE_PROVIDER, SET_PROVIDER, TEST_PROVIDER } from './admin-providers.ts'
 import { SET_SETTINGS, type SettingParts } from './admin-settings.ts'
@@ -28,7 +29,14 @@ import { STATUS, type StatusParts } from './status.ts'
 
 type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & { readonly gate: Gate }
 
-type AdminParts = AdjustmentParts & AdminKeyParts & AuditParts & ConfigParts & PriceParts & ProviderParts & SettingParts
+type AdminParts = AdjustmentParts &
+  AdminKeyParts &
+  AdminLimitParts &
+  AuditParts &
+  ConfigParts &
+  PriceParts &
+  ProviderParts &
+  SettingParts
 
 /** What the endpoints need of the gateway. */
 type HttpParts = FigureParts & ModelParts & AdminParts & Omit<PatternParts, 'runSlots'>
@@ -48,6 +56,7 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
 const ADMIN_ENDPOINTS: readonly Endpoint<AdminParts>[] = [
   ADJUST,
   ...KEY_ENDPOINTS,
+  ...ADMIN_LIMIT_ENDPOINTS,
   AUDIT,
   CONFIG,
   SET_SETTINGS,

@@ -21,7 +21,9 @@ import { Problem } from '../core/problem.ts'
 import type { Callers } from '../keys/callers.ts'
 import type { KeyRecord } from '../keys/key-record.ts'
 import type { Provider } from '../providers/provider.ts'
+import { countSchema } from '../runs/run-answer.ts'
 import type { Store } from '../stores/store.ts'
+import type { ShadowCounter } from '../telemetry/shadow-counter.ts'
 import { endpointsFor } from './endpoint.ts'
 import { showsSimulated } from './stats.ts'
 import { levelJson, levelSchema } from './views.ts'
@@ -33,6 +35,7 @@ export interface LimitParts {
   readonly providers: readonly Provider[]
   readonly callers: Pick<Callers, 'findKey' | 'needKeys'>
   readonly plan: () => LimitPlan
+  readonly shadows: Pick<ShadowCounter, 'count'>
   /** The target that a call with this model would go to first. */
   readonly locate: (model: string) => { readonly provider: string; readonly model: string }
 }
@@ -52,6 +55,16 @@ const subjectsSchema = z.strictObject({
   model: name,
 })
 
+const limitSchema = z.strictObject({
+  ...levelSchema.shape,
+  /** True: the limit decides and counts, and refuses nothing. */
+  shadow: z.boolean(),
+  /** Calls since the start that did not fit and passed, because the limit is not enforced. */
+  would_have_refused: countSchema,
+  /** What sets the limit: a setting, or a place in bursar.json, at /admin/limits or in the key. */
+  source: z.string().nullable(),
+})
+
 export const LIMITS = endpoint({
   method: 'GET',
   path: '/llm/limits',
@@ -61,7 +74,7 @@ export const LIMITS = endpoint({
   answer: z.strictObject({
     enforcement: z.enum(['hard', 'soft']),
     time_zone: z.string(),
-    limits: z.array(levelSchema),
+    limits: z.array(limitSchema),
   }),
 }).handle(async (parts, { sender, query }) => {
   const { settings, clock, store } = parts
@@ -74,19 +87,18 @@ export const LIMITS = endpoint({
   await checkSubjects(subjects, sender.role === 'key' ? 'sender' : record, parts)
   const now = clock.now()
   const realm = (await showsSimulated(parts)) ? SIMULATED_REALM : ''
+  const isSoft = settings.ENFORCEMENT === 'soft'
   const charges = plan
-    .chargesFor(
-      subjectsOf(subjects, record, parts.locate),
-      ZERO_AMOUNTS,
-      now.wallMs,
-      realm,
-      settings.ENFORCEMENT === 'soft',
-    )
+    .chargesFor(subjectsOf(subjects, record, parts.locate), ZERO_AMOUNTS, now.wallMs, realm, false)
     .filter(({ meter: { who } }) => who === 'global' || subjects[who] !== undefined)
   const levels = await store.levels(charges, now)
-  return {
-    answer: { enforcement: settings.ENFORCEMENT, time_zone: plan.timeZone, limits: levels.map(levelJson) },
-  }
+  const limits = levels.map((level) => ({
+    ...levelJson({ ...level, enforced: level.enforced && !isSoft }),
+    shadow: !level.enforced,
+    would_have_refused: parts.shadows.count(level.meter, realm !== ''),
+    source: level.meter.source ?? null,
+  }))
+  return { answer: { enforcement: settings.ENFORCEMENT, time_zone: plan.timeZone, limits } }
 })
 
 /** Subjects by their kind. Undefined: the request does not name that kind. */

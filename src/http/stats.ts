@@ -73,7 +73,7 @@ export const STATS = endpoint({
       average_cost: jsonUsd(total.requests === 0 ? 0n : total.costNanoUsd / BigInt(total.requests)),
       recent_hour: tallyJson(report.recentHour(clock.now().wallMs)),
       daily_costs: dailyCosts(report),
-      rate_limits: rateLimits(plan()),
+      rate_limits: rateLimits(plan(), clock.now().wallMs),
       tokens_by_class: usageJson(total.usage, TOKEN_CLASSES),
       billed_units: usageJson(total.usage, FEE_CLASSES),
       certainty: { exact: total.exact, estimated: total.estimated, upper_bound: total.upperBound },
@@ -109,9 +109,9 @@ function dailyCosts(report: Report): Record<string, UsdJson> {
   return Object.fromEntries(days.map(([day, { costNanoUsd }]) => [day, jsonUsd(costNanoUsd)]))
 }
 
-function rateLimits(plan: LimitPlan): z.output<typeof rateLimitsSchema> {
+function rateLimits(plan: LimitPlan, wallMs: number): z.output<typeof rateLimitsSchema> {
   const globalLimits = plan
-    .chargesFor(NO_SUBJECTS, ZERO_AMOUNTS, 0, '', false)
+    .chargesFor(NO_SUBJECTS, ZERO_AMOUNTS, wallMs, '', false)
     .filter(({ meter }) => meter.who === 'global')
     .map(({ meter, capacity }) => [meter.name, amountJson(meter, capacity)] as const)
   return {

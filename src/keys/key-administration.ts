@@ -7,6 +7,8 @@ import { shown } from '../config/findings.ts'
 import type { ConfiguredKey } from '../config/settings.ts'
 import type { MadeKeys } from '../config/unmatched-names.ts'
 import { Problem } from '../core/problem.ts'
+import { readKeyLimits } from '../limits/key-documents.ts'
+import type { LimitsInForce } from '../limits/limits-in-force.ts'
 import { DocumentChanged, type DocumentDraft, type Registry, type WriteOrigin } from '../stores/registry.ts'
 import type { KeyDirectory, SecretDocument } from './key-directory.ts'
 import {
@@ -35,6 +37,7 @@ type ChangedKey = z.output<typeof changedKeySchema>
 interface KeyAdministrationParts {
   readonly registry: Registry
   readonly directory: KeyDirectory
+  readonly limits: Pick<LimitsInForce, 'changeKey' | 'countsCost'>
   /** The keys of BURSAR_KEYS. */
   readonly keys: readonly ConfiguredKey[]
   readonly randomBytes: (size: number) => Uint8Array
@@ -93,6 +96,7 @@ export class KeyAdministration {
     const document = {
       ...fields,
       prefix: prefixOf(secret),
+      raises: [],
       disabled_at: null,
       created_at: new Date(origin.atMs).toISOString(),
     }
@@ -130,13 +134,18 @@ export class KeyAdministration {
   async change(id: string, change: (before: ChangedKey) => ChangedKey, origin: WriteOrigin): Promise<MadeKey> {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const { document: before, version } = await this.#read(id)
-      const { prefix, created_at, disabled_at, ...set } = before
+      const { prefix, created_at, disabled_at, raises, ...set } = before
       const { disabled, ...fields } = change({ ...set, disabled: disabled_at !== null })
       const disabledAt = disabled ? (disabled_at ?? new Date(origin.atMs).toISOString()) : null
-      const document = { ...fields, prefix, created_at, disabled_at: disabledAt }
+      const document = { ...fields, raises, prefix, created_at, disabled_at: disabledAt }
       if (isDeepStrictEqual(document, before)) return { id, document }
       const draft: DocumentDraft = { kind: 'key', id, value: document, replaces: version }
-      if (await this.#writeUnchanged([draft], origin)) return { id, document }
+      const { limits } = this.#parts
+      const compiled = (each: KeyDocument) => readKeyLimits(id, each, limits.countsCost)
+      // New windows of the key start from the ledger before the record is in force.
+      const write = () => this.#parts.registry.writeAll([draft], origin)
+      const isWritten = await unlessChanged(() => limits.changeKey(id, compiled(before), compiled(document), write))
+      if (isWritten) return { id, document }
     }
     throw busyProblem(id)
   }
@@ -181,13 +190,7 @@ export class KeyAdministration {
 
   /** False, and nothing is written, if a document has changed since it was read. */
   async #writeUnchanged(drafts: readonly DocumentDraft[], origin: WriteOrigin): Promise<boolean> {
-    try {
-      await this.#parts.registry.writeAll(drafts, origin)
-      return true
-    } catch (error) {
-      if (error instanceof DocumentChanged) return false
-      throw error
-    }
+    return unlessChanged(() => this.#parts.registry.writeAll(drafts, origin))
   }
 
   #isConfigured(id: string): boolean {
@@ -199,6 +202,17 @@ export class KeyAdministration {
     if (tries === 0) return base
     if (tries < MAX_NUMBERED_ID) return `${base}-${tries + 1}`
     return `${base}-${Buffer.from(this.#parts.randomBytes(RANDOM_ID_BYTES)).toString('hex')}`
+  }
+}
+
+/** False, and nothing is written, if a document has changed since it was read. */
+async function unlessChanged(write: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await write()
+    return true
+  } catch (error) {
+    if (error instanceof DocumentChanged) return false
+    throw error
   }
 }
 

@@ -1,6 +1,7 @@
 // Key directory: the made keys by their secrets, read from the registry at the first request of each. It writes nothing.
 
 import { RecentMap } from '../core/recent-map.ts'
+import type { LimitsInForce } from '../limits/limits-in-force.ts'
 import type { Document, Registry } from '../stores/registry.ts'
 import { compileKey, type KeyRecord, keyDocumentOf } from './key-record.ts'
 import { digest } from './secrets.ts'
@@ -31,18 +32,20 @@ const MAX_KEPT_SECRETS = 20_000
  * Finds made keys. A change holds from the next request on: the directory watches the registry.
  *
  * @example
- * const directory = new KeyDirectory(store.registry)
+ * const directory = new KeyDirectory(store.registry, limitsInForce)
  * await directory.open()
  * const known = directory.known(secret) ?? (await directory.find(secret)) // undefined for no made key's secret
  */
 export class KeyDirectory {
   readonly #registry: Registry
+  readonly #limits: Pick<LimitsInForce, 'countsCost' | 'useKeyLimits'>
   readonly #kept = new RecentMap<KeptSecret>(MAX_KEPT_SECRETS)
   #hasKeys = false
   #changes = 0
 
-  constructor(registry: Registry) {
+  constructor(registry: Registry, limits: Pick<LimitsInForce, 'countsCost' | 'useKeyLimits'>) {
     this.#registry = registry
+    this.#limits = limits
     registry.watch('key', (document) => this.#changeKey(document))
     registry.watch('key-secret', (document) => this.#changeSecret(document))
   }
@@ -71,7 +74,9 @@ export class KeyDirectory {
       const found = await this.#read(secretDigest)
       // What changed while it was read is read again, or the change would be lost.
       if (changes !== this.#changes) continue
-      if (found) this.#kept.set(secret, found)
+      if (!found) return undefined
+      this.#useLimits(found.record)
+      this.#kept.set(secret, found)
       return found
     }
   }
@@ -79,7 +84,12 @@ export class KeyDirectory {
   /** The made key with this id, or undefined. */
   async record(id: string): Promise<KeyRecord | undefined> {
     const [document] = await this.#registry.read('key', id)
-    return document && compileKey(id, keyDocumentOf(document))
+    return document && compileKey(id, keyDocumentOf(document), this.#limits.countsCost)
+  }
+
+  /** Calls that hold an earlier record are admitted by the limits of this one. */
+  #useLimits({ id, limits }: KeyRecord): void {
+    if (limits) this.#limits.useKeyLimits(id, limits)
   }
 
   async #read(secretDigest: string): Promise<KeptSecret | undefined> {
@@ -97,8 +107,9 @@ export class KeyDirectory {
     for (const [secret, kept] of this.#kept.entries()) {
       if (kept.record.id !== id) continue
       if (value === null) this.#kept.delete(secret)
-      else kept.record = record ??= compileKey(id, keyDocumentOf({ value }))
+      else kept.record = record ??= compileKey(id, keyDocumentOf({ value }), this.#limits.countsCost)
     }
+    if (record) this.#useLimits(record)
   }
 
   #changeSecret({ id, value }: Document): void {

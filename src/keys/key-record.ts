@@ -1,12 +1,13 @@
 // Key record: a key that was made, as the registry keeps it and as calls use it. It holds no secret.
 
 import { z } from 'zod'
-import { readKeyLimits } from '../config/limits.ts'
+import { readLimitSet } from '../config/limits.ts'
 import { HOSTED_TOOLS_RULES, type HostedToolsRule } from '../config/routes.ts'
 import { strictObject } from '../config/schema.ts'
 import { isTimeZone } from '../core/calendar.ts'
-import { compileKeyLimits, type KeyLimits } from '../core/key-limits.ts'
+import type { KeyLimits } from '../core/key-limits.ts'
 import { NO_SUBJECT } from '../core/limits.ts'
+import { readKeyLimits } from '../limits/key-documents.ts'
 import type { Document } from '../stores/registry.ts'
 import { PermittedModels } from './permitted-models.ts'
 
@@ -45,8 +46,8 @@ const pattern = z
 const patterns = z.array(pattern).min(1).max(MAX_PATTERNS)
 
 const limitWords = z.record(z.string(), z.unknown()).superRefine((limits, context) => {
-  const mistakes: Parameters<typeof readKeyLimits>[2] = []
-  readKeyLimits('', limits, mistakes)
+  const mistakes: Parameters<typeof readLimitSet>[4] = []
+  readLimitSet({ who: 'key', subject: '' }, limits, [], () => '', mistakes)
   for (const { place, text } of mistakes) context.addIssue({ code: 'custom', path: [...place], message: text })
 })
 
@@ -120,9 +121,17 @@ export const changedKeySchema = strictObject({
   disabled: z.boolean().default(false),
 }).superRefine(checkRequired)
 
+export const raiseSchema = z.object({
+  limits: z.record(z.string(), z.unknown()),
+  until: z.string(),
+  reason: z.string(),
+})
+
 const keyDocumentSchema = z.object({
   ...SETTABLE_FIELDS,
   prefix: z.string(),
+  /** Larger limits that end by themselves: see limits/limit-document.ts. */
+  raises: z.array(raiseSchema).default([]),
   disabled_at: z.string().nullable(),
   created_at: z.string(),
 })
@@ -147,7 +156,7 @@ export interface KeyRecord {
   readonly moneyRefusal: (typeof MONEY_REFUSALS)[number] | undefined
   /** Undefined: the alias and the setting decide. */
   readonly hostedTools: HostedToolsRule | undefined
-  /** Undefined if it has none of its own. */
+  /** Undefined for a key of BURSAR_KEYS. */
   readonly limits: KeyLimits | undefined
 }
 
@@ -173,9 +182,12 @@ export function keyDocumentOf({ value }: Pick<Document, 'value'>): KeyDocument {
   return keyDocumentSchema.parse(value)
 }
 
-/** Prepares a key for its calls. */
-export function compileKey(id: string, document: KeyDocument): KeyRecord {
-  const { organisation, project, user, models, providers, requires, expires_at, limits, time_zone } = document
+/**
+ * Prepares a key for its calls.
+ * @param countsCost false without cost tracking: then no limit counts cost
+ */
+export function compileKey(id: string, document: KeyDocument, countsCost: boolean): KeyRecord {
+  const { organisation, project, user, models, providers, requires, expires_at } = document
   return {
     id,
     organisation,
@@ -187,6 +199,6 @@ export function compileKey(id: string, document: KeyDocument): KeyRecord {
     isDisabled: document.disabled_at !== null,
     moneyRefusal: document.money_refusal ?? undefined,
     hostedTools: document.hosted_tools ?? undefined,
-    limits: limits ? compileKeyLimits(readKeyLimits(id, limits, []), time_zone ?? undefined) : undefined,
+    limits: readKeyLimits(id, document, countsCost),
   }
 }

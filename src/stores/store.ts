@@ -110,6 +110,8 @@ export interface SumQuery {
   readonly simulated: boolean
   /** Epoch milliseconds; compared with the instant of the reservation. */
   readonly sinceMs: number
+  /** Only the sum of this subject. */
+  readonly subject?: string
 }
 
 /**
@@ -256,6 +258,7 @@ export interface LedgerReader {
    *
    * - sums are by subject, with open calls at what they reserved
    * - a person is one subject over all keys, and a user whom a caller declares is one within its key
+   * - the sum of one subject is read alone
    */
   sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>>
 }

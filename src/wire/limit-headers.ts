@@ -82,7 +82,7 @@ export function formatTime(wallMs: number): string {
 }
 
 /** Counts as numbers, nano-dollars as exact decimal dollars. */
-export function amountJson(meter: Meter, amount: bigint): number | UsdJson {
+export function amountJson(meter: Pick<Meter, 'what'>, amount: bigint): number | UsdJson {
   return meter.what === 'cost' ? jsonUsd(amount) : Number(amount)
 }
 

@@ -161,6 +161,7 @@ describe('a name that matches is not told', () => {
   it.each<[unknown, Environment]>([
     [{ limits: { global: {}, perKey: {}, 'key:batch': {}, 'user:batch/7': {}, perModel: {}, perUser: {} } }, BATCH],
     [{ limits: { 'user:(none)/7': {}, 'key:(none)': {}, perUser: {} } }, {}],
+    [{ limits: { perOrganisation: {}, 'organisation:acme': {}, perProject: {}, 'project:web': {} } }, {}],
     [
       { limits: { 'model:openai/GPT-4o': {}, 'model:openai/gpt-4o-2024-08-06': {}, 'model:simulated/sim/echo': {} } },
       {},
@@ -224,7 +225,7 @@ describe('mistakes', () => {
   "retry": 1
 }`
     const error = errorOf(text, { ...BATCH, PORT: 'x', LOG_LEVEL: 'wran', DAILY_SPENDING_LIMT: '1' })
-    const options = '"refill": "steady" or "window", "enforce": true or false }'
+    const options = '"refill": "steady" or "window", "shadow": true or false }'
     expect(error.mistakes.map((mistake) => mistake.replace(/ The keys here are .*/, ''))).toEqual([
       'PORT: must be a whole number from 0 to 65535',
       'LOG_LEVEL: must be trace, debug, info, warn, error, fatal or silent. Did you mean warn?',

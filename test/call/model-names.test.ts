@@ -178,8 +178,8 @@ test.each([
     store.sums = async () => new Map(Object.entries(sums).map(([name, settled]) => [`openai/${name}`, settled]))
     await store.seed([{ meter: meterOf(limit, `openai/${model}`, now.wallMs, 'UTC', ''), settled: 3n }], now)
     await store.registry.write({ kind: 'limit-seed', id: mark, value: {} }, { actor: 'gateway', atMs: 0, audit: false })
-    const inForce = new LimitsInForce(store, 'UTC')
-    ;(await inForce.prepare(limits, now))()
+    const inForce = new LimitsInForce({ store, clock: { now: () => now }, timeZone: 'UTC', countsCost: true })
+    ;(await inForce.prepare({ settings: [], file: limits }))()
     const subjects = { ...NO_SUBJECTS, provider: 'openai', ...modelNameOf('openai', model) }
     const charges = plan.chargesFor(subjects, ZERO_AMOUNTS, now.wallMs, '', false)
     expect(await store.levels(charges, now)).toMatchObject([{ settled: sum }])

@@ -260,7 +260,8 @@ describe('bursar.json', () => {
         limits: {
           global: { costPerMonth: '100.50', inFlight: 8 },
           perKey: { requestsPerDay: { amount: 1_000, refill: 'steady' }, tokensPerCall: 5_000 },
-          'user:alice/7': { costPerDay: { amount: 0.5, enforce: false } },
+          'user:alice/7': { costPerDay: { amount: 0.5, enforce: false }, costPerHour: { amount: 1, shadow: true } },
+          'user:ann': { costPerDay: { amount: 3, shadow: false } },
           'model:openai/gpt-4o': { costPerTotal: '0' },
         },
       }),
@@ -275,6 +276,8 @@ describe('bursar.json', () => {
       'key:* requests/day 1000 steady true',
       'key:* tokens/call 5000 call true',
       'user:alice/7 cost/day 500000000 window false',
+      'user:alice/7 cost/hour 1000000000 window false',
+      'user:ann cost/day 3000000000 window true',
       'model:openai/gpt-4o cost/total 0 window true',
     ])
   })
@@ -305,6 +308,7 @@ describe('bursar.json', () => {
     ['limits.global:x', { limits: { 'global:x': {} } }],
     ['limits.key:', { limits: { 'key:': {} } }],
     ['limits.thread:bob', { limits: { 'thread:bob': {} } }],
+    ['limits.agent:bob', { limits: { 'agent:bob': {} } }],
     ['limits.task:7', { limits: { 'task:7': {} } }],
     ['limits.model:gpt-4o', { limits: { 'model:gpt-4o': {} } }],
     ['limits.global.costPerWeek', { limits: { global: { costPerWeek: '1' } } }],
@@ -313,6 +317,10 @@ describe('bursar.json', () => {
     ['limits.global.costPerDay', { limits: { global: { costPerDay: '0.0000000001' } } }],
     ['limits.global.costPerDay', { limits: { global: { costPerDay: 1e-10 } } }],
     ['limits.global.costPerDay', { limits: { global: { costPerDay: null } } }],
+    [
+      'limits.global.costPerDay.shadow',
+      { limits: { global: { costPerDay: { amount: '1', shadow: true, enforce: true } } } },
+    ],
     ['limits.global.costPerDay.enforced', { limits: { global: { costPerDay: { amount: '1', enforced: true } } } }],
     ['limits.global.costPerDay.refill', { limits: { global: { costPerDay: { amount: '1', refill: 'call' } } } }],
     ['limits.global.costPerDay.refill', { limits: { global: { costPerDay: { amount: '1', refill: 'steady' } } } }],

@@ -1,6 +1,7 @@
 // Limits: whose they are, what they are called, and which charges they make of a call.
 
 import { describe, expect, test } from 'vitest'
+import { compileKeyLimits } from '../../src/core/key-limits.ts'
 import type { Caller } from '../../src/core/ledger-entry.ts'
 import { type Limit, LimitPlan, limitName, subjectOf, WHO } from '../../src/core/limits.ts'
 
@@ -96,6 +97,66 @@ describe('charges', () => {
     expect([capacities(watched, high), capacities(high, watched), capacities(watched)]).toEqual([[900n], [900n], [1n]])
   })
 
+  test('a key’s own limits replace those on keys, and a ceiling of its own bounds each call', () => {
+    const perCall = { span: 'call', refill: 'call' } as const
+    const plan = new LimitPlan([limit({ who: 'key' }), limit({ who: 'key', ...perCall, capacity: 5n }), limit()], 'UTC')
+    const own = (overrides: Partial<Limit> = {}) => limit({ who: 'key', subject: 'k', ...overrides })
+    const keyLimits = compileKeyLimits([own({ capacity: 7n }), own({ ...perCall, capacity: 9n })], undefined)
+    const subjects = { ...call({ key: 'k' }), keyLimits }
+    const charges = plan.chargesFor(subjects, amounts, NOON_MS, '', false)
+    expect(charges.map(({ meter: { key }, capacity }) => `${key} ${capacity}`)).toEqual([
+      'global:/cost/day:2026-11-22 100',
+      'key:k/cost/day:2026-11-22 7',
+      'key:k/cost/call 9',
+    ])
+    expect([plan.ceiling(subjects, 'cost', NOON_MS), plan.ceiling(call({ key: 'k' }), 'cost', NOON_MS)]).toEqual([
+      9n,
+      5n,
+    ])
+    expect([
+      plan.counts('tokens', compileKeyLimits([own({ what: 'tokens' })], undefined)),
+      plan.countsSize(undefined),
+    ]).toEqual([true, true])
+  })
+
+  test('a raise enlarges whichever limit is in force, until it ends', () => {
+    const raise = { who: 'key', what: 'cost', span: 'day', untilMs: NOON_MS + 1 } as const
+    const raises = [
+      { ...raise, subject: undefined, capacity: 300n },
+      { ...raise, subject: 'own', capacity: 900n },
+      { ...raise, subject: 'small', capacity: 200n },
+    ]
+    const plan = new LimitPlan(
+      [limit({ who: 'key' }), limit({ who: 'key', subject: 'own', capacity: 50n })],
+      'UTC',
+      raises,
+    )
+    const keyLimits = compileKeyLimits([], undefined, [{ ...raise, subject: 'k', capacity: 400n }])
+    const capacity = (key: string, wallMs: number) =>
+      plan.chargesFor({ ...call({ key }), ...(key === 'k' ? { keyLimits } : {}) }, amounts, wallMs, '', false)[0]
+        ?.capacity
+    expect(['own', 'small', 'other', 'k'].map((key) => capacity(key, NOON_MS))).toEqual([900n, 300n, 300n, 400n])
+    expect(['own', 'small', 'other', 'k'].map((key) => capacity(key, NOON_MS + 1))).toEqual([50n, 100n, 100n, 100n])
+  })
+
+  test('the limits of one scope are replaced, and no others', () => {
+    const plan = new LimitPlan([limit({ who: 'key' }), limit({ who: 'key', subject: 'a' }), limit()], 'UTC')
+    plan.replace({ who: 'key', subject: 'a' }, [limit({ who: 'key', subject: 'a', what: 'requests' })], [])
+    expect(keys(plan, call({ key: 'a' }))).toEqual([
+      'key:a/cost/day:2026-11-22',
+      'global:/cost/day:2026-11-22',
+      'key:a/requests/day:2026-11-22',
+    ])
+    plan.replace({ who: 'key', subject: 'a' }, [], [])
+    plan.replace({ who: 'global', subject: undefined }, [], [])
+    plan.replace({ who: 'key', subject: undefined }, [], [])
+    expect([plan.limits, plan.counts('cost', undefined), plan.counts('requests', undefined)]).toEqual([
+      [],
+      false,
+      false,
+    ])
+  })
+
   test('a single subject’s limit leaves others alone', () => {
     const plan = new LimitPlan([limit({ who: 'key', subject: 'one' })], 'UTC')
     expect([keys(plan, call({ key: 'one' })), keys(plan, call({ key: 'two' }))]).toEqual([
@@ -118,7 +179,7 @@ describe('charges', () => {
   test('soft mode enforces nothing', () => {
     const plan = new LimitPlan([limit()], 'UTC')
     expect(plan.chargesFor(call(), amounts, NOON_MS, '', true)[0]?.enforced).toBe(false)
-    expect(plan.hasCostLimit).toBe(true)
+    expect([plan.counts('cost', undefined), plan.counts('tokens', undefined)]).toEqual([true, false])
   })
 
   test('the window turns with the calendar, and back when the clock does', () => {

@@ -40,13 +40,13 @@ async function checkAnswer(
   const answer: unknown = isText ? text : JSON.parse(text)
   const read = row.answer.safeParse(answer)
   expect(read.error?.issues, `${method} ${path}`).toBeUndefined()
-  if (!WORDS_OF_OTHERS.includes(row.path)) expect(camelCaseNames(answer)).toEqual([])
+  if (!FOREIGN_WORDS.test(row.path)) expect(camelCaseNames(answer)).toEqual([])
   checkedRows.add(`${row.method} ${row.path}`)
   return (isText ? {} : answer) as Record<string, unknown>
 }
 
-/** Answers that hold the words of JSON Schema, or of bursar.json. */
-const WORDS_OF_OTHERS: readonly string[] = ['/api/patterns', '/admin/audit', '/admin/config', '/admin/prices']
+/** Endpoints whose answers hold the words of JSON Schema, or of bursar.json. */
+const FOREIGN_WORDS = /^\/api\/patterns$|^\/admin\/(limits|audit$|config$|prices$)/
 
 /** Names of fields that are not snake_case. The limits of a key are in the words of bursar.json. */
 function camelCaseNames(value: unknown): string[] {
@@ -60,7 +60,7 @@ function camelCaseNames(value: unknown): string[] {
 function matches({ path, alias }: (typeof ENDPOINTS)[number], requested: string): boolean {
   const [pathname = ''] = requested.split('?')
   return [path, alias].some(
-    (row) => row !== undefined && new RegExp(`^${row.replace(/:\w+/g, '[^/]+')}$`).test(pathname),
+    (row) => row !== undefined && new RegExp(`^${row.replace(/:\w+(\{.*?\})?/g, '[^/]+')}$`).test(pathname),
   )
 }
 
@@ -183,6 +183,23 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     expect(await checkAnswer(gateway, 'DELETE', '/admin/keys/ci')).toMatchObject({ status: 'disabled', project: null })
   })
 
+  it('limits that are set, listed, raised and taken back', async () => {
+    const gateway = await open({ config: { prices: [PRICE], limits: { perKey: { costPerDay: '1' } } } })
+    const init = (body: object) => ({ body: JSON.stringify(body), headers: { ...ADMIN, ...JSON_TYPE } })
+    const path = '/admin/limits/key:ci'
+    const raise = { costPerDay: '7', until: '2026-12-24T00:00:00+01:00', reason: 'Christmas' }
+    await checkAnswer(gateway, 'PUT', path, init({ costPerDay: '5', inFlight: { amount: 4, shadow: true } }))
+    await checkAnswer(gateway, 'POST', `${path}/raise`, init(raise))
+    expect(await checkAnswer(gateway, 'GET', path)).toMatchObject({
+      raises: [{ limits: { costPerDay: '7' }, until: '2026-12-23T23:00:00.000Z' }],
+    })
+    expect(await checkAnswer(gateway, 'GET', '/admin/limits')).toMatchObject({
+      limits: [{ source: 'bursar.json' }, { source: 'admin' }],
+    })
+    await checkAnswer(gateway, 'DELETE', `${path}/raise`)
+    await checkAnswer(gateway, 'DELETE', path)
+  })
+
   it('estimates that fit, and that do not', async () => {
     const gateway = await open({
       config: { prices: [PRICE], limits: { global: { costPerCall: '0.004', requestsPerDay: 1 } } },
@@ -263,7 +280,11 @@ describe('a row', () => {
       const gateway = await open()
       const headers = role === 'admin' || role === 'figures' ? { ...JSON_TYPE, ...ADMIN } : JSON_TYPE
       const body = method === 'POST' || method === 'PUT' ? { body: '{}' } : {}
-      const response = await gateway.client.fetch('in process', `${path}?colour=red`, { method, headers, ...body })
+      const response = await gateway.client.fetch('in process', `${path.replace(/\{.*?\}/, '')}?colour=red`, {
+        method,
+        headers,
+        ...body,
+      })
       expect(response.status).toBe(400)
       const { error } = problemSchema.parse(await response.json())
       expect(error).toMatchObject({ code: 'invalid_request', param: 'colour' })
@@ -361,6 +382,6 @@ describe('GET /', () => {
   it('names every endpoint of our own', async () => {
     const gateway = await open()
     const text = await (await gateway.client.fetch('in process', '/')).text()
-    for (const { path } of ENDPOINTS) expect(text).toContain(path.replace(/:(\w+)/g, '{$1}'))
+    for (const { path } of ENDPOINTS) expect(text).toContain(path.replace(/:(\w+)(\{.*?\})?/g, '{$1}'))
   })
 })

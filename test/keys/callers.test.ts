@@ -5,12 +5,13 @@ import { Callers, type CallersOptions } from '../../src/keys/callers.ts'
 import { KeyDirectory } from '../../src/keys/key-directory.ts'
 import { MemoryRegistry } from '../../src/stores/memory/registry.ts'
 import { ManualClock } from '../support/clocks.ts'
+import { NO_LIMIT_CHANGES } from '../support/key-limits.ts'
 
 const KEYS = [{ id: 'alice', secret: 'alice-secret-alice' }]
 const callersWith = (options: Partial<CallersOptions>) =>
   new Callers({
     keys: KEYS,
-    directory: new KeyDirectory(new MemoryRegistry()),
+    directory: new KeyDirectory(new MemoryRegistry(), NO_LIMIT_CHANGES),
     adminKey: 'the-admin-secret',
     authOff: false,
     isExposed: false,

@@ -9,6 +9,7 @@ import { newKeySchema } from '../../src/keys/key-record.ts'
 import { MemoryRegistry } from '../../src/stores/memory/registry.ts'
 import { DocumentChanged, type DocumentDraft, type Registry, type WriteOrigin } from '../../src/stores/registry.ts'
 import { ManualClock } from '../support/clocks.ts'
+import { NO_LIMIT_CHANGES } from '../support/key-limits.ts'
 
 const ORIGIN: WriteOrigin = { actor: 'admin', atMs: new ManualClock().wallMs, audit: true }
 
@@ -34,8 +35,8 @@ class CountingRegistry extends MemoryRegistry {
 
 function open(keys: readonly { id: string; secret: string }[] = []) {
   const registry = new CountingRegistry()
-  const directory = new KeyDirectory(registry)
-  const administration = new KeyAdministration({ registry, directory, keys, randomBytes })
+  const directory = new KeyDirectory(registry, NO_LIMIT_CHANGES)
+  const administration = new KeyAdministration({ registry, directory, limits: NO_LIMIT_CHANGES, keys, randomBytes })
   const clock = new ManualClock()
   const callers = new Callers({ keys, directory, adminKey: '', authOff: false, isExposed: false, clock })
   const identify = (secret: string) => callers.identify(requestWith(secret))
@@ -92,8 +93,10 @@ it('refuses to start if a key of BURSAR_KEYS has the id of a key that was made',
     { id: 'ci', secret: 'ci-secret-ci-secret' },
     { id: 'alice', secret: 'alice-secret-alice' },
   ]
-  const directory = new KeyDirectory(registry)
-  await expect(new KeyAdministration({ registry, directory, keys, randomBytes }).open()).rejects.toThrow(
+  const directory = new KeyDirectory(registry, NO_LIMIT_CHANGES)
+  await expect(
+    new KeyAdministration({ registry, directory, limits: NO_LIMIT_CHANGES, keys, randomBytes }).open(),
+  ).rejects.toThrow(
     /1 mistake:\n {2}BURSAR_KEYS: ci is also the id of a key that POST \/admin\/keys made, .*Rename the key in BURSAR_KEYS/,
   )
 })

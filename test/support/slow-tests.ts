@@ -4,6 +4,7 @@
 export const SLOW_TESTS: readonly string[] = [
   'test/{app,call,clients,fuzz,http,runs,telemetry}/**/*.test.ts',
   'test/counting/tokenizer.test.ts',
+  'test/limits/limit-changes.test.ts',
   'test/providers/{compatible,transport}/*.test.ts',
   'test/stores/{kill,simulation}.test.ts',
   'test/stores/sqlite/*.test.ts',

@@ -192,6 +192,7 @@ export class MemoryStore implements Store {
       const { facts } = entry
       if (facts.simulated !== query.simulated || facts.reservedAtMs < query.sinceMs) return
       const subject = subjectOf(query.who, facts)
+      if (query.subject !== undefined && query.subject !== subject) return
       sums.set(subject, saturateNanoUsd((sums.get(subject) ?? 0n) + figureOf(query.what, entry)))
     }
     for (const entry of this.#entries.newest()) add(entry)

@@ -228,6 +228,8 @@ const ADJUSTMENTS = `
 
 /** 1 for a call whose key is of the person in `user`; null for all others. */
 const PERSONS = 'ALTER TABLE entry ADD COLUMN person INTEGER;'
+/** The newest version is read at each start: without this, from all documents. */
+const DOCUMENT_VERSIONS = 'CREATE INDEX document_version ON document (version);'
 
 export const MIGRATIONS: readonly string[] = [
   INITIAL_SCHEMA,
@@ -239,4 +241,5 @@ export const MIGRATIONS: readonly string[] = [
   PROVIDER_COST,
   ADJUSTMENTS,
   PERSONS,
+  DOCUMENT_VERSIONS,
 ]

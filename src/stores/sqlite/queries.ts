@@ -118,18 +118,20 @@ const FIGURE_SQL: Readonly<Record<SumQuery['what'], string>> = {
 /** SQLite refuses a sum of more than 64 bits: it is read in two parts. */
 const PART = 1_000_000_000n
 
-function readSums(db: DatabaseSync, { who, what, simulated, sinceMs }: SumQuery): Map<string, bigint> {
+function readSums(db: DatabaseSync, { who, what, simulated, sinceMs, subject }: SumQuery): Map<string, bigint> {
   const figure = FIGURE_SQL[what]
+  const ofSubject = subject === undefined ? '' : `AND ${SUBJECT_SQL[who]} = ?`
   const rows = db.prepare(`SELECT ${SUBJECT_SQL[who]} AS subject, sum((${figure}) / ${PART}) AS parts,
       sum((${figure}) % ${PART}) AS rest
-    FROM entry WHERE id >= ? AND reserved_at_ms >= ? AND simulated = ? GROUP BY 1`)
+    FROM entry WHERE id >= ? AND reserved_at_ms >= ? AND simulated = ? ${ofSubject} GROUP BY 1`)
   rows.setReadBigInts(true)
   const since = Math.max(0, sinceMs)
   const sums = new Map<string, bigint>()
-  for (const row of rows.iterate(Math.floor(since) * IDS_PER_MS, since, simulated ? 1 : 0)) {
-    const { subject, parts, rest } = row
+  const values = [Math.floor(since) * IDS_PER_MS, since, simulated ? 1 : 0, ...(subject === undefined ? [] : [subject])]
+  for (const row of rows.iterate(...values)) {
+    const { parts, rest } = row
     if (typeof parts === 'bigint' && typeof rest === 'bigint')
-      sums.set(String(subject), saturateNanoUsd(parts * PART + rest))
+      sums.set(String(row.subject), saturateNanoUsd(parts * PART + rest))
   }
   return sums
 }

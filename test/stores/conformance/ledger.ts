@@ -377,6 +377,17 @@ export function ledgerSuite(kind: StoreFactory): void {
       expect(Object.fromEntries(sums)).toEqual({ ann: 730n, 'ci/ann': 40n })
     },
   )
+  promise('the sum of one subject is read alone', async () => {
+    await call('one', 10n, { caller: { key: 'k', user: 'u' } })
+    await call('two', 20n, { caller: { key: 'k' } })
+    await call('other', 40n, { caller: { key: 'other', user: 'u' } })
+    const sum = async (who: 'key' | 'user' | 'global', subject: string) =>
+      Object.fromEntries(await store.sums({ who, what: 'cost', simulated: false, sinceMs: 0, subject }))
+    expect(await sum('key', 'k')).toEqual({ k: 30n })
+    expect(await sum('user', 'k/u')).toEqual({ 'k/u': 10n })
+    expect(await sum('global', '')).toEqual({ '': 70n })
+    expect(await sum('key', "nobody' OR 1 = 1")).toEqual({})
+  })
 
   promise('open totals are what open calls hold, of all and of each key, real and simulated apart', async () => {
     const reservations = [

@@ -180,10 +180,11 @@ test.each(NAMES)('%s: limits that were in force are not seeded anew', async (nam
   const { store, registry, now } = await openCopy(name)
   const limits = ['day', 'total'] as const
   const seeds = await registry.read('limit-seed')
-  const putInForce = await new LimitsInForce(store, 'UTC').prepare(
-    limits.map((span) => ({ who: 'global', subject: undefined, what: 'cost', span, ...LIMIT })),
-    now,
-  )
+  const inForce = new LimitsInForce({ store, clock: { now: () => now }, timeZone: 'UTC', countsCost: true })
+  const putInForce = await inForce.prepare({
+    settings: limits.map((span) => ({ who: 'global', subject: undefined, what: 'cost', span, ...LIMIT })),
+    file: [],
+  })
   putInForce()
   const kept = ['global/cost/day/UTC', 'global/cost/total/UTC']
   expect(await registry.read('limit-seed')).toEqual(seeds.filter(({ id }) => kept.includes(id)))

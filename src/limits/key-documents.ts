@@ -1,0 +1,60 @@
+// Key documents: the limits in the records of keys that /admin/keys makes. It knows no other part of a record.
+
+import { isTimeZone } from '../core/calendar.ts'
+import { recordOf } from '../core/json-values.ts'
+import { compileKeyLimits, type KeyLimits } from '../core/key-limits.ts'
+import { type Document, DocumentChanged, type Registry, type WriteOrigin } from '../stores/registry.ts'
+import { type LimitDocument, limitDocumentOf, readStoredDocument } from './limit-document.ts'
+import type { LimitsInForce } from './limits-in-force.ts'
+
+const SET_BY = 'in its key'
+/** A write is tried anew if another change of the key was faster. */
+const MAX_TRIES = 5
+
+/**
+ * The limits of a key's record, prepared for calls.
+ * @param record the value of the document `key/{id}`: `limits` in the words of `bursar.json`, `raises`, and `time_zone`
+ * Throws Error if the limits cannot be read.
+ */
+export function readKeyLimits(id: string, record: unknown, countsCost = true): KeyLimits {
+  const scope = { who: 'key', subject: id } as const
+  const { limits, raises } = readStoredDocument(scope, limitDocumentOf(record), SET_BY)
+  const { time_zone: zone } = recordOf(record)
+  const isCounted = ({ what }: { readonly what: string }) => countsCost || what !== 'cost'
+  const timeZone = typeof zone === 'string' && isTimeZone(zone) ? zone : undefined
+  return compileKeyLimits(limits.filter(isCounted), timeZone, raises.filter(isCounted))
+}
+
+/** The record of a key that was made at /admin/keys. Undefined if there is none. */
+export async function keyDocument(registry: Registry, id: string): Promise<Document | undefined> {
+  const [document] = await registry.read('key', id)
+  return document
+}
+
+/**
+ * Changes the limits in a key's record. Resolves to false if the key has no record. Rejects with what `edit` throws, with
+ * DocumentChanged if others change the record all the time, and with StoreUnavailable.
+ */
+export async function changeKeyDocument(
+  registry: Registry,
+  limits: LimitsInForce,
+  id: string,
+  edit: (before: LimitDocument) => LimitDocument,
+  origin: WriteOrigin,
+): Promise<boolean> {
+  for (let tries = 1; ; tries++) {
+    const document = await keyDocument(registry, id)
+    if (!document) return false
+    const value = { ...recordOf(document.value), ...edit(limitDocumentOf(document.value)) }
+    const before = readKeyLimits(id, document.value, limits.countsCost)
+    const after = readKeyLimits(id, value, limits.countsCost)
+    try {
+      await limits.changeKey(id, before, after, () =>
+        registry.write({ kind: 'key', id, value, replaces: document.version }, origin),
+      )
+      return true
+    } catch (error) {
+      if (!(error instanceof DocumentChanged) || tries === MAX_TRIES) throw error
+    }
+  }
+}
