@@ -237,6 +237,7 @@ describe('the limits of bursar.json', () => {
       'perKey',
       'key:ci',
       'user:ci/7',
+      'user:ann',
       'key:cii',
     ])
     await operator.makes({ name: 'CI' })
