@@ -13,6 +13,7 @@ import type { Clock, Timers } from '../core/clock.ts'
 import { InputCounter } from '../counting/input-counter.ts'
 import { routes } from '../http/index.ts'
 import { Callers } from '../keys/callers.ts'
+import { Backtests } from '../limits/backtest.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
 import { chooseDefaultModel, listModels, ProvidersInForce } from '../providers/index.ts'
@@ -203,6 +204,7 @@ function construct({ settings, warnings = [], clock, timers, random, newCallId, 
     configuration,
     upkeep,
     adjustments: new Adjustments({ store, plan: () => limits.plan, newCallId }),
+    backtests: new Backtests(store),
     circuits,
     get providers() {
       return providers.list

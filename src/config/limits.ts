@@ -162,6 +162,12 @@ function canRefillSteadily({ what, span, refill }: LimitName): boolean {
   return what !== 'cost' && refill !== 'call' && span !== 'month' && span !== 'total'
 }
 
+/** A limit as `bursar.json` names it, with a point between: `perUser.costPerDay`, `key:ci.inFlight`. */
+export function limitText({ who, subject, what, span }: Limit): string {
+  const scope = who === 'global' ? who : subject === undefined ? perName(who) : `${who}:${subject}`
+  return `${scope}.${what === 'inFlight' ? what : `${what}Per${capitalize(span)}`}`
+}
+
 function perName(who: Who): string {
   return `per${capitalize(who)}`
 }

@@ -15,6 +15,7 @@ const STATUS = {
   idempotency_in_flight: 409,
   idempotency_done: 409,
   not_settled: 409,
+  backtest_running: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   upgrade_required: 426,

@@ -5,6 +5,7 @@ import type { Gate } from '../call/gate.ts'
 import { FairSlots } from '../core/fair-slots.ts'
 import type { Callers } from '../keys/callers.ts'
 import { ADJUST, type AdjustmentParts } from './adjustments.ts'
+import { BACKTEST, type BacktestParts } from './admin-backtest.ts'
 import { callRoutes, notFound } from './calls.ts'
 import { type Endpoint, type EndpointRow, mount, type Role } from './endpoint.ts'
 import { ESTIMATE } from './estimate.ts'
@@ -23,7 +24,7 @@ import { STATUS, type StatusParts } from './status.ts'
 type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & { readonly gate: Gate }
 
 /** What the endpoints need of the gateway. */
-type HttpParts = FigureParts & ModelParts & AdjustmentParts & Omit<PatternParts, 'runSlots'>
+type HttpParts = FigureParts & ModelParts & AdjustmentParts & BacktestParts & Omit<PatternParts, 'runSlots'>
 
 /** The gateway's front page, its figures and its probes. */
 const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
@@ -37,7 +38,7 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
 ]
 
 /** What operators change. */
-const ADMIN_ENDPOINTS: readonly Endpoint<AdjustmentParts>[] = [ADJUST]
+const ADMIN_ENDPOINTS: readonly Endpoint<AdjustmentParts & BacktestParts>[] = [ADJUST, BACKTEST]
 
 /** Every endpoint of our own. LLM calls and lists of models are not among them: those speak their vendors' dialects. */
 export const ENDPOINTS: readonly EndpointRow<Role>[] = [...FIGURE_ENDPOINTS, ...PATTERN_ENDPOINTS, ...ADMIN_ENDPOINTS]

@@ -148,7 +148,7 @@ function nameOf({ who, subject, what, span }: Limit, plan: LimitPlan): string {
 }
 
 /** The sums of models, and those of dated names by themselves, from sums of names as callers spelled them. */
-function sumsOfModels(sums: Sums): Sums {
+export function sumsOfModels(sums: Sums): Sums {
   const summed = new Map<string, bigint>()
   for (const [written, settled] of sums) {
     const slash = written.indexOf('/')
