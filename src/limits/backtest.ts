@@ -60,10 +60,10 @@ export async function runBacktest(
   const tally = new BacktestTally()
   if (!(await seedWindows(replay, ledger, query, isEnded))) return undefined
   for await (const page of ledger.callPages({ simulated, fromMs, untilMs })) {
+    if (isEnded()) return undefined
     for (let start = 0; start < page.length; start += CALLS_PER_TURN) {
       for (const call of page.slice(start, start + CALLS_PER_TURN)) tally.add(call, replay.decide(call))
       await setImmediate()
-      if (isEnded()) return undefined
     }
   }
   return tally
