@@ -127,8 +127,8 @@ async function backtested({ app, provider }: GatewayFixture, limits: unknown): P
 }
 
 const LIMITS = {
-  windows: { perKey: { costPerHour: '0.001', requestsPerDay: 15 }, perUser: { costPerDay: '0.0009' } },
-  buckets: { perKey: { requestsPerMinute: 8 }, global: { tokensPerMinute: 900, requestsPerHour: 25 } },
+  windows: { perKey: { costPerHour: '0.001', requestsPerDay: 12 }, perUser: { costPerDay: '0.0009' } },
+  buckets: { perKey: { requestsPerMinute: 4 }, global: { tokensPerMinute: 700, requestsPerHour: 15 } },
   'calls in flight': { perKey: { inFlight: 2 }, perUser: { inFlight: 1 } },
   'all of them': {
     perKey: { costPerHour: '0.0015', inFlight: 2 },
