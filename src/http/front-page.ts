@@ -29,6 +29,7 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   GET  /llm/explain/{call_id}     what a call cost, or why it was refused
   GET  /v1/models                 the models that can be used
   POST /admin/adjustments         what a call did cost, if the ledger has another figure (with ADMIN_KEY)
+  POST /admin/limits/backtest     what proposed limits would have refused (with ADMIN_KEY)
   GET  /healthz, /readyz          probes
 
 Start with a model that needs no key:
