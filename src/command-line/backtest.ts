@@ -3,7 +3,7 @@
 import { recordOf } from '../core/json-values.ts'
 import type { Command, Invocation } from './command.ts'
 import { UsageError } from './errors.ts'
-import { cellOf, tableText, usdText } from './format.ts'
+import { cellOf, recordsIn, tableText, usdText } from './format.ts'
 import { limitsIn, scopedLimitsOf } from './limit-words.ts'
 
 const DEFAULT_DAYS = 7
@@ -80,8 +80,7 @@ function backtestText(answer: Readonly<Record<string, unknown>>): string {
 }
 
 function groupsText(title: string, field: string, groups: unknown, leftOut: unknown): string {
-  const rows = (Array.isArray(groups) ? groups : []).map((item: unknown) => {
-    const group = recordOf(item)
+  const rows = recordsIn(groups).map((group) => {
     const name = group[field] === null ? '(none)' : cellOf(group[field])
     const shadow = group.enforced === false ? ' (not enforced)' : ''
     const first = recordOf(group.first)

@@ -100,6 +100,15 @@ export class Options {
     return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
   }
 
+  /** Those of the names that are given, as the query of a URL; empty if none is. */
+  query(names: readonly string[]): string {
+    const given = names.flatMap((name): [string, string][] => {
+      const value = this.text(name)
+      return value === undefined ? [] : [[name, value]]
+    })
+    return given.length === 0 ? '' : `?${new URLSearchParams(given)}`
+  }
+
   has(name: string): boolean {
     return this.#values[name] === true
   }

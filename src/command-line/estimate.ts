@@ -1,9 +1,8 @@
 // bursar estimate: what a call would reserve, and whether it fits now.
 
-import { recordOf } from '../core/json-values.ts'
 import type { Command } from './command.ts'
 import { UsageError } from './errors.ts'
-import { amountText, cellOf, fieldsText, tableText } from './format.ts'
+import { amountText, cellOf, fieldsText, recordsIn, tableText } from './format.ts'
 
 export const ESTIMATE: Command = {
   name: 'estimate',
@@ -33,8 +32,7 @@ export const ESTIMATE: Command = {
 }
 
 function checksText(limits: unknown): string {
-  const rows = (Array.isArray(limits) ? limits : []).map((check: unknown) => {
-    const { limit, subject, unit, needed, free, capacity, fits } = recordOf(check)
+  const rows = recordsIn(limits).map(({ limit, subject, unit, needed, free, capacity, fits }) => {
     const amounts = [needed, free, capacity].map((amount) => amountText(amount, unit))
     return [cellOf(limit), cellOf(subject), cellOf(unit), ...amounts, fits === true ? 'yes' : 'no']
   })

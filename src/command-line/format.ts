@@ -1,6 +1,6 @@
 // Format: the gateway's answers as lines for people. It knows no endpoint.
 
-import { isRecord } from '../core/json-values.ts'
+import { isRecord, recordOf } from '../core/json-values.ts'
 
 /** Rows of cells in columns, below a head. Columns of numbers are flush right. */
 export function tableText(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -40,6 +40,11 @@ function flatFields(record: Readonly<Record<string, unknown>>, prefix: string): 
     const text = cellOf(value)
     return text === '-' ? [] : [[name, name.endsWith('_usd') ? usdText(value) : text]]
   })
+}
+
+/** The objects of a list; none if the value is no list. */
+export function recordsIn(value: unknown): readonly Readonly<Record<string, unknown>>[] {
+  return Array.isArray(value) ? value.map(recordOf) : []
 }
 
 /** A value as a cell: `-` if there is none. */

@@ -3,7 +3,7 @@
 import { parseObject, recordOf } from '../core/json-values.ts'
 import type { Command, Option, Options } from './command.ts'
 import { UsageError } from './errors.ts'
-import { cellOf, fieldsText, tableText } from './format.ts'
+import { cellOf, fieldsText, recordsIn, tableText } from './format.ts'
 import { limitsOf } from './limit-words.ts'
 
 /** Fields of a key that are one text. */
@@ -60,13 +60,9 @@ const LIST: Command = {
   },
   examples: ['bursar keys list', 'bursar keys list --project web', 'bursar keys list --json | jq -r .keys[].id'],
   run: async ({ options, client }) => {
-    const query = new URLSearchParams()
-    for (const name of ['project', 'limit', 'cursor']) {
-      const value = options.text(name)
-      if (value !== undefined) query.set(name, value)
-    }
-    const { json, value } = await client.send('GET', `/admin/keys${query.size === 0 ? '' : `?${query}`}`)
-    const rows = (Array.isArray(value.keys) ? value.keys : []).map(keyRow)
+    const query = options.query(['project', 'limit', 'cursor'])
+    const { json, value } = await client.send('GET', `/admin/keys${query}`)
+    const rows = recordsIn(value.keys).map(keyRow)
     const table = tableText(['ID', 'NAME', 'PREFIX', 'STATUS', 'PROJECT', 'USER', 'LIMITS', 'EXPIRES AT'], rows)
     const more = typeof value.next_cursor === 'string' ? `There are more: --cursor=${cellOf(value.next_cursor)}\n` : ''
     return { json, text: table + more }
@@ -202,8 +198,7 @@ function unset(patch: Record<string, unknown>, field: string): void {
   else patch[field.slice(0, point)] = { ...recordOf(patch[field.slice(0, point)]), [field.slice(point + 1)]: null }
 }
 
-function keyRow(item: unknown): string[] {
-  const key = recordOf(item)
+function keyRow(key: Readonly<Record<string, unknown>>): string[] {
   const limits = Object.entries(recordOf(key.limits)).map(([name, amount]) => `${name}=${cellOf(amount)}`)
   const status = key.status ?? (key.disabled === true || typeof key.disabled_at === 'string' ? 'disabled' : 'active')
   return [key.id, key.name, key.prefix, status, key.project, key.user, limits, key.expires_at].map(cellOf)

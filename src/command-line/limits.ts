@@ -3,7 +3,7 @@
 import { recordOf } from '../core/json-values.ts'
 import type { Command, Options } from './command.ts'
 import { UsageError } from './errors.ts'
-import { amountText, cellOf, durationText, fieldsText, tableText } from './format.ts'
+import { amountText, cellOf, durationText, recordsIn, tableText, usdText } from './format.ts'
 import { limitsOf } from './limit-words.ts'
 
 const SUBJECTS = 'SUBJECT is as in bursar.json: global, perKey, perUser, key:ci, project:web, user:ann, …'
@@ -12,27 +12,40 @@ const UNITS_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d:
 const LIST: Command = {
   name: 'limits list',
   optional: 'SUBJECT',
-  summary: 'The limits in force, with their levels now; or those that are set for a subject.',
+  summary: 'The limits in force, and what sets each; of all subjects, or of one.',
   details: SUBJECTS,
+  options: {
+    limit: { type: 'string', value: 'COUNT', text: 'How many subjects at most.' },
+    cursor: { type: 'string', value: 'CURSOR', text: 'Goes on where a list ended.' },
+  },
+  examples: [
+    'bursar limits list',
+    'bursar limits list project:web',
+    'bursar limits list --json | jq .limits[].subject',
+  ],
+  run: async ({ args: [subject], options, client }) => {
+    if (subject !== undefined) {
+      const { json, value } = await client.send('GET', pathOf(subject))
+      return { json, text: scopesText([value]) }
+    }
+    const { json, value } = await client.send('GET', `/admin/limits${options.query(['limit', 'cursor'])}`)
+    const more = typeof value.next_cursor === 'string' ? `There are more: --cursor=${cellOf(value.next_cursor)}\n` : ''
+    return { json, text: scopesText(Array.isArray(value.limits) ? value.limits : []) + more }
+  },
+}
+
+const LEVELS: Command = {
+  name: 'limits levels',
+  summary: 'What is used and what is free of the limits now: of those on everyone, and on the subjects that are named.',
   options: {
     key: { type: 'string', value: 'KEY', text: 'Shows the limits of this key as well.' },
     user: { type: 'string', value: 'USER', text: 'Shows the limits of this user as well.' },
     model: { type: 'string', value: 'MODEL', text: 'Shows the limits of this model as well.' },
   },
-  examples: ['bursar limits list', 'bursar limits list --key ci --user 7', 'bursar limits list project:web'],
-  run: async ({ args: [subject], options, client }) => {
-    if (subject !== undefined) {
-      const { json, value } = await client.send('GET', pathOf(subject))
-      return { json, text: fieldsText(value) }
-    }
-    const query = new URLSearchParams()
-    for (const name of ['key', 'user', 'model']) {
-      const value = options.text(name)
-      if (value !== undefined) query.set(name, value)
-    }
-    const { json, value } = await client.send('GET', `/llm/limits${query.size === 0 ? '' : `?${query}`}`, {
-      as: 'viewer',
-    })
+  examples: ['bursar limits levels', 'bursar limits levels --key ci --user 7'],
+  run: async ({ options, client }) => {
+    const query = options.query(['key', 'user', 'model'])
+    const { json, value } = await client.send('GET', `/llm/limits${query}`, { as: 'viewer' })
     return { json, text: levelsText(value.limits) }
   },
 }
@@ -52,7 +65,7 @@ const SET: Command = {
   run: async ({ args: [subject = '', ...words], options, client }) => {
     const body = withShadow(limitsOf(words), options)
     const { json, value } = await client.send('PUT', pathOf(subject), { body })
-    return { json, text: fieldsText(value) }
+    return { json, text: scopesText([value]) }
   },
 }
 
@@ -64,7 +77,7 @@ const REMOVE: Command = {
   examples: ['bursar limits remove project:web'],
   run: async ({ args: [subject = ''], client }) => {
     const { json, value } = await client.send('DELETE', pathOf(subject))
-    return { json, text: fieldsText(value) }
+    return { json, text: scopesText([value]) }
   },
 }
 
@@ -88,11 +101,23 @@ const RAISE: Command = {
     if (reason === undefined) throw new UsageError('limits raise needs --reason.')
     const body = { ...limitsOf(words), until: endOf(options, nowMs), reason }
     const { json, value } = await client.send('POST', `${pathOf(subject)}/raise`, { body })
-    return { json, text: fieldsText(value) }
+    return { json, text: scopesText([value]) }
   },
 }
 
-export const LIMIT_COMMANDS: readonly Command[] = [LIST, SET, REMOVE, RAISE]
+const END_RAISE: Command = {
+  name: 'limits end-raise',
+  arguments: ['SUBJECT'],
+  summary: 'Ends the raises of a subject before their time.',
+  details: SUBJECTS,
+  examples: ['bursar limits end-raise project:web'],
+  run: async ({ args: [subject = ''], client }) => {
+    const { json, value } = await client.send('DELETE', `${pathOf(subject)}/raise`)
+    return { json, text: scopesText([value]) }
+  },
+}
+
+export const LIMIT_COMMANDS: readonly Command[] = [LIST, LEVELS, SET, REMOVE, RAISE, END_RAISE]
 
 function pathOf(subject: string): string {
   return `/admin/limits/${encodeURIComponent(subject)}`
@@ -118,9 +143,34 @@ function endOf(options: Options, nowMs: number): string {
   return new Date(nowMs + Number(count) * (UNITS_MS[unit] ?? 0)).toISOString()
 }
 
+/** The limits in force on subjects, and their raises. */
+function scopesText(scopes: readonly unknown[]): string {
+  const records = scopes.map(recordOf)
+  const rows = records.flatMap(({ subject, in_force }) =>
+    recordsIn(in_force).map(({ limit, amount, shadow, source }) => [
+      cellOf(subject),
+      cellOf(limit),
+      String(limit).startsWith('cost') ? usdText(amount) : cellOf(amount),
+      shadow === true ? 'yes' : 'no',
+      cellOf(source),
+    ]),
+  )
+  const raises = records.flatMap(({ subject, raises: list }) =>
+    recordsIn(list).map(({ limits, until, reason }) => [
+      cellOf(subject),
+      Object.entries(recordOf(limits))
+        .map(([name, amount]) => `${name}=${cellOf(amount)}`)
+        .join(', '),
+      cellOf(until),
+      cellOf(reason),
+    ]),
+  )
+  const table = tableText(['SUBJECT', 'LIMIT', 'AMOUNT', 'SHADOW', 'SET BY'], rows)
+  return raises.length === 0 ? table : `${table}\n${tableText(['SUBJECT', 'RAISED TO', 'UNTIL', 'REASON'], raises)}`
+}
+
 function levelsText(limits: unknown): string {
-  const rows = (Array.isArray(limits) ? limits : []).map((item: unknown) => {
-    const level = recordOf(item)
+  const rows = recordsIn(limits).map((level) => {
     const amounts = [level.settled, level.reserved, level.free, level.capacity]
     return [
       cellOf(level.subject),

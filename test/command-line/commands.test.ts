@@ -115,8 +115,10 @@ describe('what is sent', () => {
     [['keys', 'rotate', 'a'], 'POST', '/admin/keys/a/rotate', {}],
     [['keys', 'rotate', 'a', '--grace-seconds=60'], 'POST', '/admin/keys/a/rotate', { grace_seconds: 60 }],
     [['keys', 'disable', 'a'], 'DELETE', '/admin/keys/a', ''],
-    [['limits', 'list'], 'GET', '/llm/limits', ''],
-    [['limits', 'list', '--key', 'ci', '--user', '7'], 'GET', '/llm/limits?key=ci&user=7', ''],
+    [['limits', 'levels'], 'GET', '/llm/limits', ''],
+    [['limits', 'levels', '--key', 'ci', '--user', '7'], 'GET', '/llm/limits?key=ci&user=7', ''],
+    [['limits', 'list'], 'GET', '/admin/limits', ''],
+    [['limits', 'list', '--cursor=a'], 'GET', '/admin/limits?cursor=a', ''],
     [['limits', 'list', 'project:web'], 'GET', '/admin/limits/project%3Aweb', ''],
     [
       ['limits', 'set', 'perUser', 'costPerDay=0.10', 'requestsPerDay={"amount":5,"refill":"steady"}'],
@@ -130,6 +132,7 @@ describe('what is sent', () => {
       '/admin/limits/perUser',
       { inFlight: { amount: 1, shadow: true }, requestsPerDay: { amount: 5, shadow: true } },
     ],
+    [['limits', 'end-raise', 'key:ci'], 'DELETE', '/admin/limits/key%3Aci/raise', ''],
     [['limits', 'remove', 'user:ci/7'], 'DELETE', '/admin/limits/user%3Aci%2F7', ''],
     [
       ['limits', 'raise', 'key:ci', 'costPerDay=20', '--for', '90m', '--reason', 'load test'],
@@ -190,7 +193,7 @@ describe('what is sent', () => {
   })
 
   it("with the caller's key where it sees its own figures, if there is no admin key", async () => {
-    expect((await run(['limits', 'list'], { callerKey: 'caller' })).sent?.headers.authorization).toBe('Bearer caller')
+    expect((await run(['limits', 'levels'], { callerKey: 'caller' })).sent?.headers.authorization).toBe('Bearer caller')
     expect((await run(['keys', 'list'], { callerKey: 'caller' })).sent?.headers.authorization).toBeUndefined()
   })
 
@@ -231,6 +234,51 @@ describe('what is printed', () => {
       'web        Web\\n\\u001b[31m  bsr_12  active    p        -     costPerDay=5, inFlight={"amount":2}  -',
       'a-long-id  a                bsr_34  disabled  -        ann   -                                    2027-01-01T00:00:00Z',
       'There are more: --cursor=a-long-id',
+      '',
+    ])
+  })
+
+  it('is what is in force, and what is raised', async () => {
+    const scope = {
+      subject: 'key:ci',
+      in_force: [
+        { limit: 'costPerDay', amount: 20, shadow: false, source: '"costPerDay" of "key:ci" in bursar.json' },
+        { limit: 'inFlight', amount: 4, shadow: true, source: null },
+      ],
+      raises: [{ limits: { costPerDay: 20 }, until: '2026-12-01T00:00:00Z', reason: 'release' }],
+    }
+    const { stdout } = await run(['limits', 'list', 'key:ci'], { answer: scope })
+    expect(stdout.split('\n')).toEqual([
+      'SUBJECT  LIMIT       AMOUNT  SHADOW  SET BY',
+      'key:ci   costPerDay     $20  no      "costPerDay" of "key:ci" in bursar.json',
+      'key:ci   inFlight         4  yes     -',
+      '',
+      'SUBJECT  RAISED TO      UNTIL                 REASON',
+      'key:ci   costPerDay=20  2026-12-01T00:00:00Z  release',
+      '',
+    ])
+    const list = await run(['limits', 'list'], { answer: { limits: [scope], next_cursor: null } })
+    expect(list.stdout).toBe(stdout)
+    expect((await run(['limits', 'list'], { answer: { limits: [], next_cursor: null } })).stdout).toBe('none\n')
+  })
+
+  it('is what is used and free of limits', async () => {
+    const level = {
+      subject: 'global',
+      limit: 'daily_spending_limit',
+      unit: 'usd',
+      enforced: true,
+      capacity: 10,
+      settled: 0.0000005,
+      reserved: 0,
+      free: 9,
+      resets_in_ms: 3_660_000,
+      source: 'DAILY_SPENDING_LIMIT',
+    }
+    const { stdout } = await run(['limits', 'levels'], { answer: { limits: [level] } })
+    expect(stdout.split('\n')).toEqual([
+      'SUBJECT  LIMIT                 UNIT        USED  RESERVED  FREE   OF  RESETS IN  SET BY',
+      'global   daily_spending_limit  usd   $0.0000005        $0    $9  $10  1 h 1 min  DAILY_SPENDING_LIMIT',
       '',
     ])
   })
