@@ -304,6 +304,7 @@ export interface LedgerReader {
    * - calls come in the order of their reservations, open or settled, with their adjustments
    * - calls are narrowed to a span of time and a realm
    * - pages of calls are never large, and together hold each call once
+   * - a store that closes between pages of calls rejects a later page with StoreUnavailable
    */
   callPages(query: CallQuery): AsyncIterable<readonly MeteredCall[]>
 }

@@ -415,6 +415,19 @@ export function ledgerSuite(kind: StoreFactory): void {
     expect(Math.max(...pages.map((page) => page.length))).toBeLessThan(300)
   })
 
+  promise('a store that closes between pages of calls rejects a later page with StoreUnavailable', async () => {
+    const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`)
+    await store.reserve(
+      ids.map((callId) => reservationOf(callId, [])),
+      at(),
+    )
+    const read = async () => {
+      for await (const _ of store.callPages({ simulated: false, fromMs: 0, untilMs: START_MS + 1 }))
+        await store.close(at())
+    }
+    await expect(read()).rejects.toThrow(StoreUnavailable)
+  })
+
   promise('sums are of the calls of a span of time', async () => {
     for (const afterMs of [0, 10, 20])
       await store.reserve([reservationOf(`${afterMs}`, [], { reservedAtMs: START_MS + afterMs })], at(afterMs))
