@@ -43,8 +43,8 @@ export class Backtests {
   }
 }
 
-/** A turn of the event loop replays this many calls: about half a millisecond. */
-const CALLS_PER_TURN = 64
+/** A turn of the event loop replays this many calls: about a tenth of a millisecond. */
+const CALLS_PER_TURN = 16
 
 /**
  * Replays the calls of a span. Rejects with StoreUnavailable if the ledger cannot be read.

@@ -10,6 +10,7 @@ interface Received {
   readonly url: string
   readonly method: string
   readonly headers: Readonly<Record<string, string>>
+  readonly redirect: string
   readonly body: unknown
 }
 
@@ -46,6 +47,7 @@ async function run(line: readonly string[], situation: Situation = {}) {
       received.push({
         url: sent.url,
         method: sent.method,
+        redirect: sent.redirect,
         headers: Object.fromEntries(sent.headers),
         body: text.startsWith('{') && text.endsWith('}') ? JSON.parse(text) : text,
       })
@@ -197,9 +199,9 @@ describe('what is sent', () => {
     expect((await run(['keys', 'list'], { callerKey: 'caller' })).sent?.headers.authorization).toBeUndefined()
   })
 
-  it('to BURSAR_URL, below its path', async () => {
+  it('to BURSAR_URL, below its path, and to nowhere else', async () => {
     const { sent } = await run(['keys', 'list'], { url: 'https://example.com/llm//' })
-    expect(sent?.url).toBe('https://example.com/llm/admin/keys')
+    expect(sent).toMatchObject({ url: 'https://example.com/llm/admin/keys', redirect: 'manual' })
   })
 })
 
