@@ -1,8 +1,8 @@
 // Replay: decides calls of the ledger once more, by other limits. It reads no ledger and no clock: the time is that of the calls.
 
 import { Levels, type Shortfall, type UsedAmounts } from '../core/levels.ts'
-import { type LimitPlan, SIMULATED_REALM, ZERO_AMOUNTS } from '../core/limits.ts'
-import type { Charge, Instant, Meter, Who } from '../core/meter.ts'
+import { type LimitPlan, OF_TARGETS, SIMULATED_REALM, ZERO_AMOUNTS } from '../core/limits.ts'
+import type { Charge, Instant, Meter } from '../core/meter.ts'
 import { modelNameOf } from '../core/model-name.ts'
 import type { BookedCost, MeteredCall, TargetCost } from '../stores/store.ts'
 import { EventQueue } from './event-queue.ts'
@@ -116,9 +116,6 @@ export class Replay {
 }
 
 type Target = Pick<MeteredCall, 'provider' | 'model'>
-
-/** Dimensions in which the attempts of a call can have several subjects. */
-const OF_TARGETS: ReadonlySet<Who> = new Set(['provider', 'model'])
 
 function isCostOfTarget({ what, who }: Meter): boolean {
   return what === 'cost' && OF_TARGETS.has(who)
