@@ -25,6 +25,7 @@ const endpoint = endpointsFor<BacktestParts>()
 
 const DAY_MS = 86_400_000
 const MAX_DAYS = 3_660
+const MAX_LIMITS = 1_000
 const MAX_SHOWN_ROWS = 20
 const MAX_SHOWN_LIMITS = 100
 const MAX_SHOWN_MISTAKES = 5
@@ -112,6 +113,8 @@ function proposedLimits(written: Readonly<Record<string, unknown>>): Limit[] {
   }
   if (limits.length === 0)
     throw new Problem('invalid_request', 'limits: must set a limit, such as {"perKey": {"costPerDay": 5}}', 'limits')
+  if (limits.length > MAX_LIMITS)
+    throw new Problem('invalid_request', `limits: must set at most ${MAX_LIMITS} limits`, 'limits')
   return limits.map((limit) => ({ ...limit, source: limitText(limit) }))
 }
 

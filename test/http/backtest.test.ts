@@ -251,6 +251,21 @@ describe('POST /admin/limits/backtest', () => {
     expect(answer.body.error.message).toMatch(message)
   })
 
+  it('answers more limits than it takes', async () => {
+    const { post } = await open()
+    const limits = Object.fromEntries(Array.from({ length: 1_001 }, (_, index) => [`user:a/${index}`, { inFlight: 1 }]))
+    const answer = await post({ days: 1, limits })
+    expect(answer).toMatchObject({ status: 400, body: { error: { message: 'limits: must set at most 1000 limits' } } })
+  })
+
+  it('takes times of any year and zone', async () => {
+    const { post, call } = await open()
+    await call('alice')
+    const limits = { global: { costPerMonth: 0, costPerTotal: 1 } }
+    const answer = await post({ from: '0000-01-01T00:00:00+14:00', to: '9999-12-31T23:59:59-12:00', limits })
+    expect(answer).toMatchObject({ status: 200, body: { replayed: { calls: 1 }, refused: { calls: 1 } } })
+  })
+
   it('answers the admin key alone', async () => {
     const { post } = await open()
     const body = { days: 1, limits: { global: { inFlight: 1 } } }
