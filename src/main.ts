@@ -1,7 +1,8 @@
-// Main: the process. Reads the command line, the environment and .env. Nothing else is loaded before the runtime is known to be a Node
+// Main: the process. It reads the command line, then serves, checks, or runs a command. It reads the environment and .env. Nothing else is loaded before the runtime is known to be a Node
 // that is new enough.
 
 import { runtimeMistake } from './app/node-version.ts'
+import type { CommandRequest } from './command-line/index.ts'
 
 /** The arguments make no sense. A mistake in the configuration is 1. */
 const USAGE_EXIT_CODE = 2
@@ -14,13 +15,36 @@ else {
 }
 
 async function run(): Promise<void> {
-  const { HELP, readCommandLine } = await import('./app/command-line.ts')
-  const read = readCommandLine(process.argv.slice(2))
-  if ('mistake' in read) {
-    process.stderr.write(`${read.mistake}\n`)
-    process.exitCode = USAGE_EXIT_CODE
-  } else if (read.command === 'help') process.stdout.write(HELP)
-  else await start(read.command === 'check')
+  const { readRequest } = await import('./command-line/index.ts')
+  const request = readRequest(process.argv.slice(2))
+  switch (request.kind) {
+    case 'serve':
+    case 'check':
+      return start(request.kind === 'check')
+    case 'print':
+      process.stdout.write(request.text)
+      return
+    case 'mistake':
+      process.stderr.write(`${request.message}\n`)
+      process.exitCode = USAGE_EXIT_CODE
+      return
+    case 'command':
+      return runCommand(request)
+  }
+}
+
+/** A command talks to the gateway that runs, and loads nothing of it. */
+async function runCommand({ command, args }: CommandRequest): Promise<void> {
+  const [{ runCommand: runNow }, { systemFiles }] = await Promise.all([
+    import('./command-line/index.ts'),
+    import('./command-line/system-files.ts'),
+  ])
+  const { BURSAR_URL: url, BURSAR_ADMIN_KEY: adminKey, BURSAR_CALLER_KEY: callerKey } = process.env
+  const access = { url, adminKey, callerKey, fetch: globalThis.fetch }
+  const { stdout, stderr, exitCode } = await runNow(command, args, { ...access, files: systemFiles, nowMs: Date.now() })
+  process.stdout.write(stdout)
+  process.stderr.write(stderr)
+  process.exitCode = exitCode
 }
 
 async function start(checksOnly: boolean): Promise<void> {

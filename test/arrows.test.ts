@@ -227,7 +227,11 @@ describe('only these know', () => {
     },
   )
 
-  test('global fetch: no file', () => {
-    expect(sourcesMatching(/(?<![.\w])fetch\(|\bglobalThis\.fetch\b/)).toEqual([])
+  test('global fetch: main, which gives it to the commands', () => {
+    expect(sourcesMatching(/(?<![.\w#])fetch\(|\bglobalThis\.fetch\b/)).toEqual(['main.ts'])
+  })
+
+  test('the commands: main', () => {
+    expect(users(/^command-line\//).filter((path) => folderOf(path) !== 'command-line')).toEqual(['main.ts'])
   })
 })

@@ -16,6 +16,7 @@ import { routes } from '../http/index.ts'
 import { Callers } from '../keys/callers.ts'
 import { KeyAdministration } from '../keys/key-administration.ts'
 import { KeyDirectory } from '../keys/key-directory.ts'
+import { Backtests } from '../limits/backtest.ts'
 import { LimitEditor } from '../limits/limit-editor.ts'
 import { LimitsInForce } from '../limits/limits-in-force.ts'
 import { readOverrides } from '../overrides/documents.ts'
@@ -262,6 +263,7 @@ function construct(
     live,
     cipher,
     adjustments: new Adjustments({ store, plan: () => limits.plan, keyLimitsOf, newCallId }),
+    backtests: new Backtests(store),
     circuits,
     get providers() {
       return providers.list

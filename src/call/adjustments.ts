@@ -2,8 +2,8 @@
 
 import type { KeyLimits } from '../core/key-limits.ts'
 import type { Adjustment, CallFacts, Entry, Outcome } from '../core/ledger-entry.ts'
-import { type LimitPlan, SIMULATED_REALM, ZERO_AMOUNTS } from '../core/limits.ts'
-import type { Charge, Instant, Who } from '../core/meter.ts'
+import { type LimitPlan, OF_TARGETS, SIMULATED_REALM, ZERO_AMOUNTS } from '../core/limits.ts'
+import type { Charge, Instant } from '../core/meter.ts'
 import { modelNameOf } from '../core/model-name.ts'
 import { Problem } from '../core/problem.ts'
 import { usageOf } from '../core/usage.ts'
@@ -122,9 +122,6 @@ export class Adjustments {
     ]
   }
 }
-
-/** Dimensions in which the attempts of a call can have several subjects. */
-const OF_TARGETS: ReadonlySet<Who> = new Set(['provider', 'model'])
 
 interface Target {
   readonly provider: string

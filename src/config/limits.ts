@@ -204,6 +204,11 @@ function canRefillSteadily({ what, span, refill }: LimitName): boolean {
   return what !== 'cost' && refill !== 'call' && span !== 'month' && span !== 'total'
 }
 
+/** A limit as `bursar.json` names it, with a point between: `perUser.costPerDay`, `key:ci.inFlight`. */
+export function limitText(limit: Limit): string {
+  return `${scopeName(limit)}.${limitWord(limit.what, limit.span)}`
+}
+
 function perName(who: Who): string {
   return `per${capitalize(who)}`
 }

@@ -4,6 +4,8 @@ import { nearestName } from '../core/nearest-name.ts'
 import { type Environment, SETTINGS } from './settings.ts'
 
 const OUR_PREFIX = /^BURSAR_/i
+/** Variables that the commands of `bursar` read, beside the gateway. */
+const COMMAND_VARIABLES: readonly string[] = ['BURSAR_URL', 'BURSAR_ADMIN_KEY', 'BURSAR_CALLER_KEY']
 /** Names of other programs can be as near as this to shorter names: `POST` to `PORT`. */
 const MIN_CHARACTERS = 8
 const MIN_COMMON_WORDS = 2
@@ -18,6 +20,7 @@ const LIMIT_NAMES: ReadonlySet<string> = new Set(
 export function unknownSettings(env: Environment, used: ReadonlySet<string>): string[] {
   return Object.keys(env).flatMap((name) => {
     if (env[name] === undefined || Object.hasOwn(SETTINGS, name) || used.has(name)) return []
+    if (COMMAND_VARIABLES.includes(name)) return []
     const nearest = nearestSetting(name)
     // On Windows a variable is read in any case.
     if (nearest === name.toUpperCase() && env[nearest] === env[name]) return []

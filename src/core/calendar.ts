@@ -28,8 +28,14 @@ export const SPAN_MS: Readonly<Record<Span, number>> = {
 
 const TOTAL_WINDOW: Window = { id: 'total', startsAtMs: 0, endsAtMs: Number.POSITIVE_INFINITY }
 
-/** The latest window by zone and span, in which nearly every call lies. Finding a window takes 25 µs to 0.3 ms. */
-const latestWindows = new Map<string, Map<Span, Window>>()
+/** The latest window, and the one before: a replay of the past does not displace the window in which calls lie. */
+interface KnownWindows {
+  readonly latest: Window
+  readonly before: Window | undefined
+}
+
+/** By zone and span. Nearly every call lies in one of them, and finding a window takes 25 µs to 0.3 ms. */
+const knownWindows = new Map<string, Map<Span, KnownWindows>>()
 
 /**
  * The calendar window of `span` that contains `wallMs`.
@@ -37,14 +43,19 @@ const latestWindows = new Map<string, Map<Span, Window>>()
  */
 export function windowAt(span: Span, timeZone: string, wallMs: number): Window {
   if (span === 'total' || span === 'call') return TOTAL_WINDOW
-  let bySpan = latestWindows.get(timeZone)
-  if (!bySpan) latestWindows.set(timeZone, (bySpan = new Map()))
+  let bySpan = knownWindows.get(timeZone)
+  if (!bySpan) knownWindows.set(timeZone, (bySpan = new Map()))
   const known = bySpan.get(span)
-  if (known && wallMs >= known.startsAtMs && wallMs < known.endsAtMs) return known
+  if (known && isWithin(known.latest, wallMs)) return known.latest
+  if (known?.before && isWithin(known.before, wallMs)) return known.before
   const window =
     span === 'day' || span === 'month' ? datedWindow(span, timeZone, wallMs) : clockWindow(span, timeZone, wallMs)
-  bySpan.set(span, window)
+  bySpan.set(span, { latest: window, before: known?.latest })
   return window
+}
+
+function isWithin({ startsAtMs, endsAtMs }: Window, wallMs: number): boolean {
+  return wallMs >= startsAtMs && wallMs < endsAtMs
 }
 
 /** True if the runtime knows the zone. */

@@ -69,6 +69,9 @@ const SUBJECT_OF: Readonly<Record<Who, (call: Subjects) => string>> = {
 /** All kinds of subjects. */
 export const WHO = Object.keys(SUBJECT_OF) as readonly Who[]
 
+/** The kinds in which the attempts of one call can have several subjects. */
+export const OF_TARGETS: ReadonlySet<Who> = new Set(['provider', 'model'])
+
 /** The kinds whose subjects have two parts, such as `alice/7`, and the kind of the first part. */
 export const SCOPED_BY: Readonly<Partial<Record<Who, 'key' | 'provider'>>> = {
   user: 'key',

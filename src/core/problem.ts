@@ -17,6 +17,7 @@ const STATUS = {
   not_settled: 409,
   already_exists: 409,
   conflict: 409,
+  backtest_running: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   upgrade_required: 426,

@@ -33,6 +33,7 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   GET, PATCH, DELETE /admin/keys/{id}, POST /admin/keys/{id}/rotate
   GET  /admin/limits              every limit there is, and what sets it (with ADMIN_KEY)
   PUT  /admin/limits/{subject}    a limit from the next call on; GET, DELETE; POST /admin/limits/{subject}/raise
+  POST /admin/limits/backtest     what proposed limits would have refused (with ADMIN_KEY)
   GET  /healthz, /readyz          probes
 
 Configure it while it runs (with ADMIN_KEY):

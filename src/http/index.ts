@@ -6,6 +6,7 @@ import { FairSlots } from '../core/fair-slots.ts'
 import type { Callers } from '../keys/callers.ts'
 import { ADJUST, type AdjustmentParts } from './adjustments.ts'
 import { AUDIT, type AuditParts } from './admin-audit.ts'
+import { BACKTEST, type BacktestParts } from './admin-backtest.ts'
 import { CONFIG, type ConfigParts } from './admin-config.ts'
 import { type AdminKeyParts, KEY_ENDPOINTS } from './admin-keys.ts'
 import { ADMIN_LIMIT_ENDPOINTS, type AdminLimitParts } from './admin-limits.ts'
@@ -33,6 +34,7 @@ type AdminParts = AdjustmentParts &
   AdminKeyParts &
   AdminLimitParts &
   AuditParts &
+  BacktestParts &
   ConfigParts &
   PriceParts &
   ProviderParts &
@@ -56,6 +58,7 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
 const ADMIN_ENDPOINTS: readonly Endpoint<AdminParts>[] = [
   ADJUST,
   ...KEY_ENDPOINTS,
+  BACKTEST,
   ...ADMIN_LIMIT_ENDPOINTS,
   AUDIT,
   CONFIG,

@@ -65,7 +65,7 @@ function sumReader(store: Pick<Store, 'sums'>, readsSingle: boolean, now: Instan
 }
 
 /** The sums of models, and those of dated names by themselves, from sums of names as callers spelled them. */
-function sumsOfModels(sums: Sums): Sums {
+export function sumsOfModels(sums: Sums): Sums {
   const summed = new Map<string, bigint>()
   for (const [written, settled] of sums) {
     const slash = written.indexOf('/')

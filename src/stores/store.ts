@@ -1,7 +1,7 @@
 // Store: the two contracts of every kind of storage, the money path and the ledger's reader. They know no policy and read no
 // clock.
 
-import type { Adjustment, CallFacts, Entry, Outcome, Reservation } from '../core/ledger-entry.ts'
+import type { Adjustment, Attempt, Caller, CallFacts, Entry, Outcome, Reservation } from '../core/ledger-entry.ts'
 import type { Shortfall, UsedAmounts } from '../core/levels.ts'
 import type { Charge, Instant, LevelView, Meter, What, Who } from '../core/meter.ts'
 import type { OpenTotals } from '../core/open-calls.ts'
@@ -110,8 +110,47 @@ export interface SumQuery {
   readonly simulated: boolean
   /** Epoch milliseconds; compared with the instant of the reservation. */
   readonly sinceMs: number
+  /** Only calls that were reserved before this instant. */
+  readonly untilMs?: number
   /** Only the sum of this subject. */
   readonly subject?: string
+}
+
+/** Which calls to read in the order of their reservations. */
+export interface CallQuery {
+  readonly simulated: boolean
+  /** Epoch milliseconds: reserved at this instant or later. */
+  readonly fromMs: number
+  /** Epoch milliseconds: reserved before this instant. */
+  readonly untilMs: number
+}
+
+/** The part of a cost that one target has. */
+export type TargetCost = Pick<Attempt, 'provider' | 'model' | 'costNanoUsd'>
+
+/** A cost that is known at an instant, and the targets that have parts of it. */
+export interface BookedCost {
+  /** Epoch milliseconds. */
+  readonly atMs: number
+  readonly costNanoUsd: bigint
+  /** Empty if all of it is of the call's own target. */
+  readonly targets: readonly TargetCost[]
+}
+
+/** A call as limits count it: what it held from its reservation on, and what it used once it was settled. */
+export interface MeteredCall {
+  readonly callId: string
+  readonly caller: Caller
+  readonly provider: string
+  readonly model: string
+  /** Epoch milliseconds. */
+  readonly reservedAtMs: number
+  readonly reservedTokens: number
+  readonly reservedCostNanoUsd: bigint
+  /** Null while the call is open. */
+  readonly settled: (BookedCost & { readonly tokens: number }) | null
+  /** The adjustments of the call, oldest first. Each cost is a difference. */
+  readonly corrections: readonly BookedCost[]
 }
 
 /**
@@ -259,8 +298,19 @@ export interface LedgerReader {
    * - sums are by subject, with open calls at what they reserved
    * - a person is one subject over all keys, and a user whom a caller declares is one within its key
    * - the sum of one subject is read alone
+   * - sums are of the calls of a span of time
    */
   sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>>
+  /**
+   * Calls in the order of their reservations, in pages of a few hundred, each read when it is asked for. Adjustments come with their
+   * calls. Break off by ending the loop.
+   *
+   * - calls come in the order of their reservations, open or settled, with their adjustments
+   * - calls are narrowed to a span of time and a realm
+   * - pages of calls are never large, and together hold each call once
+   * - a store that closes between pages of calls rejects a later page with StoreUnavailable
+   */
+  callPages(query: CallQuery): AsyncIterable<readonly MeteredCall[]>
 }
 
 /** Why a store takes no calls. */

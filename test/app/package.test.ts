@@ -4,6 +4,7 @@
 import { execFile } from 'node:child_process'
 import {
   copyFileSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -46,6 +47,7 @@ beforeAll(async () => {
   for (const name of readdirSync(join(ROOT, 'node_modules')).filter((entry) => !entry.startsWith('.')))
     symlinkSync(join(ROOT, 'node_modules', name), join(modules, name))
   copyFileSync(join(ROOT, 'package.json'), join(modules, 'bursar/package.json'))
+  cpSync(join(ROOT, 'bin'), join(modules, 'bursar/bin'), { recursive: true })
   writeFileSync(join(app, 'package.json'), '{ "type": "module" }')
   const built = await runNode([join(ROOT, 'scripts/build.ts'), '--outDir', dist], ROOT)
   expect(built).toEqual({ code: 0, stdout: '', stderr: '' })
@@ -125,6 +127,14 @@ describe('a program that uses the package', () => {
       unusable: true,
     })
   }, 120_000)
+})
+
+describe('the command of the package', () => {
+  it('runs what was compiled', async () => {
+    const { code, stdout, stderr } = await runNode([join(dist, '../bin/bursar.js'), 'keys', 'list', '--help'], app)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toContain('Usage: bursar keys list')
+  })
 })
 
 describe('Node', () => {

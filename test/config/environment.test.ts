@@ -73,6 +73,8 @@ test('variables of other programs are left alone', () => {
   ]
   expect(unknownSettings(Object.fromEntries(names.map((name) => [name, 'x'])), new Set())).toEqual([])
   expect(unknownSettings(Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, 'x'])), new Set())).toEqual([])
+  for (const name of ['BURSAR_URL', 'BURSAR_ADMIN_KEY', 'BURSAR_CALLER_KEY'])
+    expect(unknownSettings({ [name]: 'x' }, new Set())).toEqual([])
   expect(unknownSettings({ time_zone: 'UTC', TIME_ZONE: 'UTC' }, new Set())).toEqual([])
   expect(unknownSettings({ OPENAI_API_KEY_2: 'x' }, new Set(['OPENAI_API_KEY_2']))).toEqual([])
 })

@@ -200,6 +200,27 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     await checkAnswer(gateway, 'DELETE', path)
   })
 
+  it('a backtest that refuses calls, and one that refuses none', async () => {
+    const clock = new ManualClock()
+    const gateway = await open({ clock })
+    const from = new Date(clock.wallMs).toISOString()
+    for (let count = 0; count < 2; count++) {
+      await (await gateway.client.asks('openai', { cap: 50 })).text()
+      clock.advance(1)
+    }
+    await gateway.ledger.holds(2)
+    for (const [requestsPerDay, calls] of [
+      [1, 1],
+      [9, 0],
+    ]) {
+      const limits = { global: { requestsPerDay }, perUser: { inFlight: 3 } }
+      const body = JSON.stringify({ from, to: '2100-01-01T00:00:00+01:00', limits })
+      const init = { body, headers: { ...ADMIN, ...JSON_TYPE } }
+      const answer = await checkAnswer(gateway, 'POST', '/admin/limits/backtest', init)
+      expect(answer).toMatchObject({ replayed: { calls: 2 }, refused: { calls } })
+    }
+  })
+
   it('estimates that fit, and that do not', async () => {
     const gateway = await open({
       config: { prices: [PRICE], limits: { global: { costPerCall: '0.004', requestsPerDay: 1 } } },

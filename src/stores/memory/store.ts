@@ -12,11 +12,14 @@ import { totalTokens } from '../../core/usage.ts'
 import {
   type Admission,
   type Amendment,
+  type BookedCost,
+  type CallQuery,
   type EntryQuery,
   type Figures,
   type FiguresQuery,
   type LedgerRecord,
   type LevelSeed,
+  type MeteredCall,
   type Settlement,
   type SettleResult,
   type Store,
@@ -28,6 +31,7 @@ import { MemoryRegistry } from './registry.ts'
 
 const GENERATION_MS = 600_000
 const DEFAULT_MAX_ENTRIES = 10_000
+const MAX_CALLS_PER_PAGE = 256
 
 /** Meters, ledger and registry in memory. A reader that follows `settledSeq` misses entries that were dropped. */
 export class MemoryStore implements Store {
@@ -191,6 +195,7 @@ export class MemoryStore implements Store {
     const add = (entry: SummedEntry) => {
       const { facts } = entry
       if (facts.simulated !== query.simulated || facts.reservedAtMs < query.sinceMs) return
+      if (query.untilMs !== undefined && facts.reservedAtMs >= query.untilMs) return
       const subject = subjectOf(query.who, facts)
       if (query.subject !== undefined && query.subject !== subject) return
       sums.set(subject, saturateNanoUsd((sums.get(subject) ?? 0n) + figureOf(query.what, entry)))
@@ -198,6 +203,22 @@ export class MemoryStore implements Store {
     for (const entry of this.#entries.newest()) add(entry)
     for (const call of this.#openCalls.all()) add({ facts: call.facts, outcome: null })
     return sums
+  }
+
+  async *callPages({ simulated, fromMs, untilMs }: CallQuery): AsyncGenerator<readonly MeteredCall[]> {
+    this.#assertOpen()
+    const entries = this.#entries.newest().reverse()
+    const corrections = Map.groupBy(entries, ({ adjustment }) => adjustment?.callId)
+    const open = this.#openCalls.all().map(({ facts }): Entry => ({ facts, outcome: null, settledSeq: null }))
+    const calls = [...entries, ...open]
+      .filter(({ facts, adjustment }) => !adjustment && facts.simulated === simulated)
+      .filter(({ facts: { reservedAtMs } }) => reservedAtMs >= fromMs && reservedAtMs < untilMs)
+      .toSorted((left, right) => (isNewer(left, right) ? 1 : -1))
+    for (let index = 0; index < calls.length; index += MAX_CALLS_PER_PAGE) {
+      this.#assertOpen()
+      const page = calls.slice(index, index + MAX_CALLS_PER_PAGE)
+      yield page.map((call) => meteredCallOf(call, corrections.get(call.facts.callId) ?? []))
+    }
   }
 
   async close(_now: Instant): Promise<void> {
@@ -235,6 +256,26 @@ function isNewer({ facts }: Entry, other: Entry): boolean {
     facts.reservedAtMs - other.facts.reservedAtMs > 0 ||
     (facts.reservedAtMs === other.facts.reservedAtMs && facts.callId > other.facts.callId)
   )
+}
+
+function meteredCallOf({ facts, outcome }: Entry, corrections: readonly Entry[]): MeteredCall {
+  const { callId, caller, provider, model, reservedAtMs, reservedTokens, reservedCostNanoUsd } = facts
+  return {
+    callId,
+    caller,
+    provider,
+    model,
+    reservedAtMs,
+    reservedTokens,
+    reservedCostNanoUsd,
+    settled: outcome && { ...bookedCostOf(outcome), tokens: totalTokens(outcome.usage) },
+    corrections: corrections.flatMap(({ outcome: correction }) => (correction ? [bookedCostOf(correction)] : [])),
+  }
+}
+
+function bookedCostOf({ settledAtMs, cost, attempts }: Outcome): BookedCost {
+  const targets = attempts.map(({ provider, model, costNanoUsd }) => ({ provider, model, costNanoUsd }))
+  return { atMs: settledAtMs, costNanoUsd: cost.totalNanoUsd, targets }
 }
 
 type SummedEntry = Pick<Entry, 'facts' | 'outcome' | 'adjustment'>

@@ -1,6 +1,7 @@
 // Id source: makes the ids of ledger rows. They grow with the wall clock, so that a span of time is a span of ids. It reads no clock.
 
-import { IDS_PER_MS } from './queries.ts'
+/** An entry id is the time in milliseconds × this, plus a count within the millisecond: see migrations. */
+export const IDS_PER_MS = 1024
 
 const DAY_MS = 86_400_000
 

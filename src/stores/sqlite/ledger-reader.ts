@@ -4,10 +4,12 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Entry } from '../../core/ledger-entry.ts'
 import { type OpenTotals, totalsOf } from '../../core/open-calls.ts'
 import { Report } from '../../core/report.ts'
-import type { EntryQuery, Figures, FiguresQuery, LedgerReader, SumQuery } from '../store.ts'
+import type { CallQuery, EntryQuery, Figures, FiguresQuery, LedgerReader, MeteredCall, SumQuery } from '../store.ts'
+import type { CallPage } from './call-pages.ts'
+import { IDS_PER_MS } from './id-source.ts'
 import type { LedgerState } from './ledger-state.ts'
 import { findMark } from './marks.ts'
-import { IDS_PER_MS, type KeyReport, readKeyReport } from './queries.ts'
+import { type KeyReport, readKeyReport } from './queries.ts'
 import type { QueryRunner } from './query-runner.ts'
 import { entryOf, prepareEntries } from './rows.ts'
 
@@ -89,6 +91,26 @@ export class SqliteLedgerReader implements LedgerReader {
   async sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>> {
     await this.#written()
     return this.#queries.run({ kind: 'sums', query })
+  }
+
+  /** The next page is read in the worker while this one is used. */
+  async *callPages(query: CallQuery): AsyncGenerator<readonly MeteredCall[]> {
+    await this.#written()
+    let reading = this.#readCalls(query, 0)
+    for (;;) {
+      const { calls, lastId } = await reading
+      if (lastId !== null) {
+        reading = this.#readCalls(query, lastId)
+        // If the loop ends early, nobody waits for this page.
+        reading.catch(() => {})
+      }
+      if (calls.length > 0) yield calls
+      if (lastId === null) return
+    }
+  }
+
+  #readCalls(query: CallQuery, afterId: number): Promise<CallPage> {
+    return this.#queries.run({ kind: 'calls', query: { ...query, afterId } })
   }
 
   #written(): Promise<void> {

@@ -7,6 +7,8 @@ import type { Who } from '../../core/meter.ts'
 import { saturateNanoUsd } from '../../core/money.ts'
 import type { Tally } from '../../core/report.ts'
 import type { EntryQuery, SumQuery } from '../store.ts'
+import { type CallPage, type CallPageQuery, readCallPage } from './call-pages.ts'
+import { IDS_PER_MS } from './id-source.ts'
 import { findMark } from './marks.ts'
 import { readReport } from './rollups.ts'
 import { entryOf, prepareEntries } from './rows.ts'
@@ -16,6 +18,7 @@ export type LedgerQuery =
   | { readonly kind: 'entries'; readonly query: EntryQuery }
   | { readonly kind: 'entry'; readonly callId: string }
   | { readonly kind: 'sums'; readonly query: SumQuery }
+  | { readonly kind: 'calls'; readonly query: CallPageQuery }
   | { readonly kind: 'keyReport'; readonly key: string; readonly simulated: boolean }
 
 /** The report of one key, as far as its sums are saved. */
@@ -31,11 +34,9 @@ export interface LedgerQueryResults {
   entries: readonly Entry[]
   entry: Entry | undefined
   sums: ReadonlyMap<string, bigint>
+  calls: CallPage
   keyReport: KeyReport
 }
-
-/** An entry id is the time in milliseconds × this, plus a count within the millisecond: see migrations. */
-export const IDS_PER_MS = 1024
 
 export function runLedgerQuery(db: DatabaseSync, query: LedgerQuery): LedgerQueryResults[LedgerQuery['kind']] {
   switch (query.kind) {
@@ -45,6 +46,8 @@ export function runLedgerQuery(db: DatabaseSync, query: LedgerQuery): LedgerQuer
       return readEntry(db, query.callId)
     case 'sums':
       return readSums(db, query.query)
+    case 'calls':
+      return readCallPage(db, query.query)
     case 'keyReport':
       return readKeyReport(db, query.key, query.simulated)
   }
@@ -118,16 +121,20 @@ const FIGURE_SQL: Readonly<Record<SumQuery['what'], string>> = {
 /** SQLite refuses a sum of more than 64 bits: it is read in two parts. */
 const PART = 1_000_000_000n
 
-function readSums(db: DatabaseSync, { who, what, simulated, sinceMs, subject }: SumQuery): Map<string, bigint> {
+function readSums(
+  db: DatabaseSync,
+  { who, what, simulated, sinceMs, untilMs = Number.MAX_SAFE_INTEGER, subject }: SumQuery,
+): Map<string, bigint> {
   const figure = FIGURE_SQL[what]
   const ofSubject = subject === undefined ? '' : `AND ${SUBJECT_SQL[who]} = ?`
   const rows = db.prepare(`SELECT ${SUBJECT_SQL[who]} AS subject, sum((${figure}) / ${PART}) AS parts,
       sum((${figure}) % ${PART}) AS rest
-    FROM entry WHERE id >= ? AND reserved_at_ms >= ? AND simulated = ? ${ofSubject} GROUP BY 1`)
+    FROM entry WHERE id >= ? AND reserved_at_ms >= ? AND reserved_at_ms < ? AND simulated = ? ${ofSubject} GROUP BY 1`)
   rows.setReadBigInts(true)
   const since = Math.max(0, sinceMs)
   const sums = new Map<string, bigint>()
-  const values = [Math.floor(since) * IDS_PER_MS, since, simulated ? 1 : 0, ...(subject === undefined ? [] : [subject])]
+  const from = Math.floor(since) * IDS_PER_MS
+  const values = [from, since, untilMs, simulated ? 1 : 0, ...(subject === undefined ? [] : [subject])]
   for (const row of rows.iterate(...values)) {
     const { parts, rest } = row
     if (typeof parts === 'bigint' && typeof rest === 'bigint')

@@ -21,6 +21,7 @@ export interface QueryRunner {
 /** For a database in memory, which no other connection can see. */
 export class InlineQueryRunner implements QueryRunner {
   readonly #db: DatabaseSync
+  #closed = false
 
   constructor(db: DatabaseSync) {
     this.#db = db
@@ -29,10 +30,13 @@ export class InlineQueryRunner implements QueryRunner {
   async run<Kind extends LedgerQuery['kind']>(
     query: Extract<LedgerQuery, { kind: Kind }>,
   ): Promise<LedgerQueryResults[Kind]> {
+    if (this.#closed) throw closedError()
     return runLedgerQuery(this.#db, query) as LedgerQueryResults[Kind]
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#closed = true
+  }
 }
 
 interface WorkerOptions {
@@ -60,6 +64,8 @@ export class WorkerQueryRunner implements QueryRunner {
   run<Kind extends LedgerQuery['kind']>(
     query: Extract<LedgerQuery, { kind: Kind }>,
   ): Promise<LedgerQueryResults[Kind]> {
+    // A query that follows others must not start a thread anew.
+    if (this.#closing) return Promise.reject(closedError())
     const id = ++this.#lastId
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     this.#pending.set(id, { resolve, reject })
@@ -120,4 +126,8 @@ export class WorkerQueryRunner implements QueryRunner {
     for (const { reject } of this.#pending.values()) reject(unavailable)
     this.#pending.clear()
   }
+}
+
+function closedError(): StoreUnavailable {
+  return new StoreUnavailable('The store is closed.')
 }

@@ -3,6 +3,7 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type {
   Attempt,
+  Caller,
   CallFacts,
   Certainty,
   Ending,
@@ -37,16 +38,7 @@ function adjustmentOf({ adjusts, reason }: Row): Pick<Entry, 'adjustment'> {
 function factsOf(row: Row): CallFacts {
   return {
     callId: parseText(row.call_id) ?? '',
-    caller: {
-      key: parseText(row.key),
-      organisation: parseText(row.organisation),
-      project: parseText(row.project),
-      user: parseText(row.user),
-      thread: parseText(row.thread),
-      agent: parseText(row.agent),
-      task: parseText(row.task),
-      isPerson: row.person === 1n,
-    },
+    caller: callerOf(row),
     operation: parseText(row.operation),
     dialect: parseText(row.dialect) ?? '',
     provider: parseText(row.provider) ?? '',
@@ -64,6 +56,22 @@ function factsOf(row: Row): CallFacts {
     simulated: row.simulated === 1n,
     metadata: parseText(row.metadata),
     idempotency: idempotencyOf(row),
+  }
+}
+
+/** The columns that `callerOf` reads. */
+export const CALLER_COLUMNS = ['key', 'organisation', 'project', 'user', 'thread', 'agent', 'task', 'person'] as const
+
+export function callerOf(row: Row): Caller {
+  return {
+    key: parseText(row.key),
+    organisation: parseText(row.organisation),
+    project: parseText(row.project),
+    user: parseText(row.user),
+    thread: parseText(row.thread),
+    agent: parseText(row.agent),
+    task: parseText(row.task),
+    isPerson: row.person === 1n,
   }
 }
 
@@ -112,11 +120,14 @@ export function toBigint(value: SQLOutputValue | undefined): bigint {
 
 type StoredAttempt = Omit<Attempt, 'costNanoUsd'> & { readonly costNanoUsd?: string }
 
+/** Attempts from their JSON. */
+export function attemptsOf(text: string): readonly Attempt[] {
+  const attempts: readonly StoredAttempt[] = JSON.parse(text)
+  return attempts.map((attempt) => ({ ...attempt, costNanoUsd: BigInt(attempt.costNanoUsd ?? 0) }))
+}
+
 function parseAttempts(row: Row): readonly Attempt[] {
-  if (typeof row.attempts === 'string') {
-    const attempts: readonly StoredAttempt[] = JSON.parse(row.attempts)
-    return attempts.map((attempt) => ({ ...attempt, costNanoUsd: BigInt(attempt.costNanoUsd ?? 0) }))
-  }
+  if (typeof row.attempts === 'string') return attemptsOf(row.attempts)
   const durationMs = parseCount(row.attempts)
   if (durationMs === null) return []
   const [provider, model] = [parseText(row.provider) ?? '', parseText(row.model) ?? '']

@@ -8,12 +8,14 @@ import type { Registry } from '../registry.ts'
 import {
   type Admission,
   type Amendment,
+  type CallQuery,
   type EntryQuery,
   type Figures,
   type FiguresQuery,
   type LedgerReader,
   type LedgerRecord,
   type LevelSeed,
+  type MeteredCall,
   type Settlement,
   type SettleResult,
   type Store,
@@ -204,6 +206,11 @@ export class SqliteStore implements Store {
   async sums(query: SumQuery): Promise<ReadonlyMap<string, bigint>> {
     this.#assertOpen()
     return this.#reader.sums(query)
+  }
+
+  async *callPages(query: CallQuery): AsyncGenerator<readonly MeteredCall[]> {
+    this.#assertOpen()
+    yield* this.#reader.callPages(query)
   }
 
   async close(_now: Instant): Promise<void> {

@@ -6,8 +6,8 @@ import { NO_SUBJECT } from '../../../src/core/limits.ts'
 import { MAX_NANO_USD } from '../../../src/core/money.ts'
 import { addEntry, newTally } from '../../../src/core/report.ts'
 import { usageOf } from '../../../src/core/usage.ts'
-import { type Store, StoreUnavailable } from '../../../src/stores/store.ts'
-import { at, chargeOf, everyCharge, factsOf, outcomeOf, reservationOf, usedOf } from '../calls.ts'
+import { type CallQuery, type MeteredCall, type Store, StoreUnavailable } from '../../../src/stores/store.ts'
+import { at, chargeOf, everyCharge, factsOf, outcomeOf, reservationOf, START_MS, usedOf } from '../calls.ts'
 import type { OpenedStore, StoreFactory } from './conformance.ts'
 import { promise } from './promises.ts'
 
@@ -344,6 +344,110 @@ export function ledgerSuite(kind: StoreFactory): void {
     }
   })
 
+  const pagesOf = async (query: Partial<CallQuery> = {}) => {
+    const span = { simulated: false, fromMs: 0, untilMs: START_MS + 3_600_000 }
+    const pages: (readonly MeteredCall[])[] = []
+    for await (const page of store.callPages({ ...span, ...query })) pages.push(page)
+    return pages
+  }
+
+  promise('calls come in the order of their reservations, open or settled, with their adjustments', async () => {
+    const reserve = (callId: string, afterMs: number) =>
+      store.reserve(
+        [reservationOf(callId, [], { reservedAtMs: START_MS + afterMs, caller: { user: 'u' } })],
+        at(afterMs),
+      )
+    await reserve('1', 0)
+    await reserve('2', 10)
+    await reserve('3', 10)
+    const fallback = { provider: 'first', model: 'dear', status: 500, durationMs: 1, error: 'overloaded' }
+    const attempts = [
+      { ...fallback, costNanoUsd: 9n },
+      { ...fallback, provider: 'openai', model: 'gpt-4o', status: 200, error: null, costNanoUsd: 31n },
+    ]
+    const outcome = outcomeOf(30, 40n, { attempts, settledAtMs: START_MS + 30 })
+    await store.settle([{ callId: '3', outcome, used: undefined }], at(30))
+    const rare = outcomeOf(30, 2n, { usage: usageOf({ input: 5, audioInput: 7, webSearches: 3 }) })
+    await store.settle([{ callId: '1', outcome: rare, used: undefined }], at(40))
+    await correct('up', '3', 5n)
+    await correct('down', '3', -7n)
+    const shared = {
+      caller: factsOf('1', { caller: { user: 'u' } }).caller,
+      provider: 'openai',
+      model: 'gpt-4o',
+      reservedTokens: 100,
+      reservedCostNanoUsd: 1000n,
+      corrections: [],
+    }
+    const targets = attempts.map(({ provider, model, costNanoUsd }) => ({ provider, model, costNanoUsd }))
+    const [first, ...others] = (await pagesOf()).flat()
+    expect(first).toEqual({
+      ...shared,
+      callId: '1',
+      reservedAtMs: START_MS,
+      settled: { atMs: START_MS, tokens: 12, costNanoUsd: 2n, targets: [] },
+    })
+    expect(others).toEqual([
+      { ...shared, callId: '2', reservedAtMs: START_MS + 10, settled: null },
+      {
+        ...shared,
+        callId: '3',
+        reservedAtMs: START_MS + 10,
+        settled: { atMs: START_MS + 30, tokens: 30, costNanoUsd: 40n, targets },
+        corrections: [
+          { atMs: START_MS, costNanoUsd: 5n, targets: [] },
+          { atMs: START_MS, costNanoUsd: -7n, targets: [] },
+        ],
+      },
+    ])
+  })
+
+  promise('calls are narrowed to a span of time and a realm', async () => {
+    for (const afterMs of [0, 10, 20, 30])
+      await store.reserve([reservationOf(`${afterMs}`, [], { reservedAtMs: START_MS + afterMs })], at(afterMs))
+    await store.reserve([reservationOf('sim', [], { reservedAtMs: START_MS + 30, simulated: true })], at(30))
+    const ids = async (query: Partial<CallQuery>) => (await pagesOf(query)).flat().map(({ callId }) => callId)
+    expect(await ids({})).toEqual(['0', '10', '20', '30'])
+    expect(await ids({ fromMs: START_MS + 10, untilMs: START_MS + 30 })).toEqual(['10', '20'])
+    expect(await ids({ fromMs: START_MS + 31 })).toEqual([])
+    expect(await ids({ simulated: true })).toEqual(['sim'])
+  })
+
+  promise('pages of calls are never large, and together hold each call once', async () => {
+    const ids = Array.from({ length: 600 }, (_, index) => `${index}`.padStart(3, '0'))
+    await store.reserve(
+      ids.map((callId) => reservationOf(callId, [])),
+      at(),
+    )
+    const pages = await pagesOf()
+    expect(pages.flat().map(({ callId }) => callId)).toEqual(ids)
+    expect(Math.max(...pages.map((page) => page.length))).toBeLessThan(300)
+  })
+
+  promise('a store that closes between pages of calls rejects a later page with StoreUnavailable', async () => {
+    const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`)
+    await store.reserve(
+      ids.map((callId) => reservationOf(callId, [])),
+      at(),
+    )
+    const read = async () => {
+      for await (const _ of store.callPages({ simulated: false, fromMs: 0, untilMs: START_MS + 1 }))
+        await store.close(at())
+    }
+    await expect(read()).rejects.toThrow(StoreUnavailable)
+  })
+
+  promise('sums are of the calls of a span of time', async () => {
+    for (const afterMs of [0, 10, 20])
+      await store.reserve([reservationOf(`${afterMs}`, [], { reservedAtMs: START_MS + afterMs })], at(afterMs))
+    const sum = async (sinceMs: number, untilMs?: number) => {
+      const span = untilMs === undefined ? { sinceMs } : { sinceMs, untilMs }
+      return (await store.sums({ who: 'global', what: 'requests', simulated: false, ...span })).get('') ?? 0n
+    }
+    expect([await sum(0), await sum(START_MS + 10), await sum(0, START_MS + 20)]).toEqual([3n, 2n, 2n])
+    expect(await sum(START_MS + 5, START_MS + 20)).toBe(1n)
+  })
+
   promise('sums are by subject, with open calls at what they reserved', async () => {
     const caller = { key: 'k', user: 'u', organisation: 'o' }
     await call('early', 1n, { caller, reservedAtMs: at(-5000).wallMs })
@@ -456,6 +560,7 @@ export function ledgerSuite(kind: StoreFactory): void {
       adjustments: () => store.adjustments('late'),
       idempotentEntry: () => store.idempotentEntry('key', 0),
       sums: () => store.sums({ who: 'key', what: 'cost', simulated: false, sinceMs: 0 }),
+      callPages: () => pagesOf(),
     }
     for (const [name, makeCall] of Object.entries(calls))
       await expect(makeCall(), name).rejects.toThrow(StoreUnavailable)

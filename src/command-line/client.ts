@@ -1,0 +1,132 @@
+// Gateway client: the requests of commands to the gateway that runs, and what failed requests mean to people. It keeps nothing.
+
+import { isRecord, parseObject } from '../core/json-values.ts'
+import { CommandError } from './errors.ts'
+
+export const DEFAULT_URL = 'http://127.0.0.1:5555'
+
+/** Where the gateway is, and the keys to show it. */
+export interface GatewayAccess {
+  /** `BURSAR_URL`. */
+  readonly url: string | undefined
+  /** `BURSAR_ADMIN_KEY`. */
+  readonly adminKey: string | undefined
+  /** `BURSAR_CALLER_KEY`: a key that makes calls. */
+  readonly callerKey: string | undefined
+  readonly fetch: typeof fetch
+}
+
+/** An answer with a status below 300. */
+export interface Answer {
+  /** As it came. */
+  readonly json: string
+  readonly value: Readonly<Record<string, unknown>>
+}
+
+/** `viewer`: the admin key, or without it a key that makes calls, which sees its own figures. */
+type Role = 'admin' | 'caller' | 'viewer'
+
+interface RequestOptions {
+  /** Sent as JSON. */
+  readonly body?: unknown
+  /** Sent as it is, in place of `body`. */
+  readonly text?: string
+  /** What the endpoint needs. */
+  readonly as?: Role
+}
+
+/** Long backtests take half a minute. */
+const TIMEOUT_MS = 300_000
+const MAX_SHOWN_CHARACTERS = 2_000
+
+export class GatewayClient {
+  readonly #access: GatewayAccess
+  readonly #url: string
+
+  /** Throws CommandError if BURSAR_URL is no address. */
+  constructor(access: GatewayAccess) {
+    const url = access.url ?? DEFAULT_URL
+    if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
+      throw new CommandError(`BURSAR_URL must be an address such as ${DEFAULT_URL}.`)
+    this.#access = access
+    this.#url = url.replace(/\/+$/, '')
+  }
+
+  /** Rejects with CommandError, which says what to do. */
+  async send(method: string, path: string, { body, text, as = 'admin' }: RequestOptions = {}): Promise<Answer> {
+    const { adminKey = '', callerKey = '' } = this.#access
+    const key = as === 'caller' || (as === 'viewer' && adminKey === '') ? callerKey : adminKey
+    const sent = text ?? (body === undefined ? undefined : JSON.stringify(body))
+    const headers = {
+      ...(key === '' ? {} : { authorization: `Bearer ${key}` }),
+      ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
+    }
+    const { status, text: answered } = await this.#fetch(path, {
+      method,
+      headers,
+      ...(sent === undefined ? {} : { body: sent }),
+    })
+    const value = parseObject(answered)
+    if (status < 300 && value) return { json: answered, value }
+    throw new CommandError(this.#failureText(status, value, path, keyAdvice(as, key, callerKey)))
+  }
+
+  async #fetch(path: string, init: RequestInit): Promise<{ readonly status: number; readonly text: string }> {
+    try {
+      // A key must not follow a redirect to another place.
+      const response = await this.#access.fetch(this.#url + path, {
+        ...init,
+        redirect: 'manual',
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      })
+      return { status: response.status, text: await response.text() }
+    } catch (error) {
+      throw new CommandError(this.#unreachableText(error), { cause: error })
+    }
+  }
+
+  #unreachableText(error: unknown): string {
+    if (error instanceof Error && error.name === 'TimeoutError')
+      return `The gateway at ${this.#url} did not answer within ${TIMEOUT_MS / 60_000} minutes.`
+    const code = codeOf(error)
+    const reason = code === undefined ? '' : ` (${code})`
+    return `No gateway answers at ${this.#url}${reason}. Start one with: npx bursar. If it runs elsewhere, set BURSAR_URL.`
+  }
+
+  #failureText(
+    status: number,
+    value: Readonly<Record<string, unknown>> | undefined,
+    path: string,
+    advice: string,
+  ): string {
+    const message = messageOf(value)
+    if (status === 401 || status === 403) return [advice, ...(message === undefined ? [] : [message])].join('\n')
+    if (message !== undefined) return message
+    return `${this.#url}${path} answered ${status}, and not as Bursar does. Is BURSAR_URL the address of the gateway?`
+  }
+}
+
+/** What to do about a key that the gateway does not accept. @param key the key that was sent; empty if none was */
+function keyAdvice(as: Role, key: string, callerKey: string): string {
+  const isCallerKey = as === 'caller' || (key !== '' && key === callerKey && as === 'viewer')
+  if (isCallerKey)
+    return key === ''
+      ? 'The gateway needs a key that makes calls: set BURSAR_CALLER_KEY to one.'
+      : 'The gateway does not accept the key in BURSAR_CALLER_KEY.'
+  return key === ''
+    ? 'The gateway needs its admin key: set BURSAR_ADMIN_KEY to the ADMIN_KEY that the gateway was started with.'
+    : 'The gateway does not accept the key in BURSAR_ADMIN_KEY. It must be the ADMIN_KEY that the gateway was started with.'
+}
+
+/** The message of an error in our own shape, or in that of a dialect. */
+function messageOf(value: Readonly<Record<string, unknown>> | undefined): string | undefined {
+  const error = value?.error
+  const message = isRecord(error) ? error.message : undefined
+  return typeof message === 'string' ? message.slice(0, MAX_SHOWN_CHARACTERS) : undefined
+}
+
+/** `ECONNREFUSED`, from the error or from what caused it. */
+function codeOf(error: unknown): string | undefined {
+  if (!isRecord(error)) return undefined
+  return typeof error.code === 'string' ? error.code : codeOf(error.cause)
+}
