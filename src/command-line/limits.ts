@@ -54,7 +54,7 @@ const SET: Command = {
   name: 'limits set',
   arguments: ['SUBJECT', 'LIMIT=AMOUNT'],
   rest: 'LIMIT=AMOUNT',
-  summary: 'Sets the limits of a subject, in place of those that were set here before.',
+  summary: 'Sets limits of a subject. Its other limits stay.',
   details: `${SUBJECTS}\nA limit that is set here replaces that of the settings and of bursar.json, until it is removed.`,
   options: { shadow: { type: 'boolean', text: 'Counts without refusing.' } },
   examples: [
@@ -64,7 +64,7 @@ const SET: Command = {
   ],
   run: async ({ args: [subject = '', ...words], options, client }) => {
     const body = withShadow(limitsOf(words), options)
-    const { json, value } = await client.send('PUT', pathOf(subject), { body })
+    const { json, value } = await client.send('PATCH', pathOf(subject), { body })
     return { json, text: scopesText([value]) }
   },
 }
@@ -72,11 +72,16 @@ const SET: Command = {
 const REMOVE: Command = {
   name: 'limits remove',
   arguments: ['SUBJECT'],
-  summary: 'Removes the limits that were set here for a subject. Those of the settings and of bursar.json hold again.',
+  optional: 'LIMIT',
+  summary:
+    'Removes limits that were set here for a subject: one, or all. Those of the settings and of bursar.json hold again.',
   details: SUBJECTS,
-  examples: ['bursar limits remove project:web'],
-  run: async ({ args: [subject = ''], client }) => {
-    const { json, value } = await client.send('DELETE', pathOf(subject))
+  examples: ['bursar limits remove project:web', 'bursar limits remove project:web costPerDay'],
+  run: async ({ args: [subject = '', limit], client }) => {
+    const { json, value } =
+      limit === undefined
+        ? await client.send('DELETE', pathOf(subject))
+        : await client.send('PATCH', pathOf(subject), { body: { [limit]: null } })
     return { json, text: scopesText([value]) }
   },
 }

@@ -130,6 +130,8 @@ export class WebExchange implements Exchange {
     if (last !== undefined) this.write(Buffer.from(last))
     this.#ended = true
     const failure = new Error('The answer was cut off.')
+    // Hono's server for Node prints the error. Its stack leads to no mistake.
+    failure.stack = String(failure)
     // An error discards what is queued, so it has to wait until the last bytes have been read.
     if (last === undefined) this.#sink?.error(failure)
     else this.#failOnPull = failure

@@ -1,4 +1,4 @@
-// Admin limits: GET, PUT and DELETE /admin/limits/{subject}, and raises: limits that are set while calls run. It keeps none.
+// Admin limits: GET, PUT, PATCH and DELETE /admin/limits/{subject}, and raises: limits that are set while calls run. It keeps none.
 
 import { z } from 'zod'
 import { limitWord, readScope, scopeName, writtenLimit } from '../config/limits.ts'
@@ -100,6 +100,20 @@ export const PUT_LIMITS = endpoint({
   return answerFor(limitEditor, scope)
 })
 
+export const PATCH_LIMITS = endpoint({
+  method: 'PATCH',
+  path: '/admin/limits/:subject{[^]+}',
+  role: 'admin',
+  summary: 'Sets some limits of one subject, and takes back those that are null. All others stay.',
+  params: subjectParams,
+  body: wordsSchema,
+  answer: scopeLimitsSchema,
+}).handle(async ({ limitEditor }, { params, sender, body }) => {
+  const scope = scopeOf(params.subject)
+  await limitEditor.patch(scope, await body(), sender.actor)
+  return answerFor(limitEditor, scope)
+})
+
 export const DELETE_LIMITS = endpoint({
   method: 'DELETE',
   path: '/admin/limits/:subject{[^]+}',
@@ -147,7 +161,15 @@ export const END_RAISE = endpoint({
 })
 
 /** Rows of raises come first: a subject that is not URL-encoded may hold slashes. */
-export const ADMIN_LIMIT_ENDPOINTS = [ADMIN_LIMITS, RAISE_LIMITS, END_RAISE, GET_LIMITS, PUT_LIMITS, DELETE_LIMITS]
+export const ADMIN_LIMIT_ENDPOINTS = [
+  ADMIN_LIMITS,
+  RAISE_LIMITS,
+  END_RAISE,
+  GET_LIMITS,
+  PUT_LIMITS,
+  PATCH_LIMITS,
+  DELETE_LIMITS,
+]
 
 async function answerFor(editor: LimitEditor, scope: Scope) {
   return { answer: scopeJson(await editor.read(scope)) }

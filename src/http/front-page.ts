@@ -32,7 +32,7 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   GET, POST /admin/keys           every key, and a new one (with ADMIN_KEY; docs/keys.md)
   GET, PATCH, DELETE /admin/keys/{id}, POST /admin/keys/{id}/rotate
   GET  /admin/limits              every limit there is, and what sets it (with ADMIN_KEY)
-  PUT  /admin/limits/{subject}    a limit from the next call on; GET, DELETE; POST /admin/limits/{subject}/raise
+  PUT  /admin/limits/{subject}    a limit from the next call on; GET, PATCH, DELETE; POST /admin/limits/{subject}/raise
   POST /admin/limits/backtest     what proposed limits would have refused (with ADMIN_KEY)
   GET  /healthz, /readyz          probes
 

@@ -1,4 +1,4 @@
-// Limit editor: what operators do to limits while calls run: set, delete, raise. Each change is in force when its promise resolves.
+// Limit editor: what operators do to limits while calls run: set, change, delete, raise. Each change is in force when its promise resolves.
 
 import type { Finding } from '../config/findings.ts'
 import { limitWord, readLimitSet, scopeName } from '../config/limits.ts'
@@ -89,6 +89,23 @@ export class LimitEditor {
         'No limit is set, such as "costPerDay": "5". To take limits back, use DELETE.',
       )
     await this.#edit(scope, actor, (before) => ({ limits, raises: this.#current(before) }))
+  }
+
+  /** Sets some limits of a scope, and takes back those that are null. Other limits and raises stay. */
+  async patch(scope: Scope, limits: WrittenLimits, actor: string): Promise<void> {
+    if (Object.keys(limits).length === 0)
+      throw new Problem('invalid_request', 'No limit is named, such as "costPerDay": "5".')
+    checkWords(scope, Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== null)))
+    await this.#edit(scope, actor, (before) => {
+      const merged = { ...before.limits, ...limits }
+      for (const [name, value] of Object.entries(limits)) {
+        if (value !== null) continue
+        if (!Object.hasOwn(before.limits, name))
+          throw new Problem('not_found', `No ${name} is set on ${scopeName(scope)} here.`, name)
+        delete merged[name]
+      }
+      return { limits: merged, raises: this.#current(before) }
+    })
   }
 
   /** Takes back the limits and raises of a scope. */

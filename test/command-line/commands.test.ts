@@ -124,18 +124,19 @@ describe('what is sent', () => {
     [['limits', 'list', 'project:web'], 'GET', '/admin/limits/project%3Aweb', ''],
     [
       ['limits', 'set', 'perUser', 'costPerDay=0.10', 'requestsPerDay={"amount":5,"refill":"steady"}'],
-      'PUT',
+      'PATCH',
       '/admin/limits/perUser',
       { costPerDay: '0.10', requestsPerDay: { amount: 5, refill: 'steady' } },
     ],
     [
       ['limits', 'set', 'perUser', 'inFlight=1', 'requestsPerDay={"amount":5}', '--shadow'],
-      'PUT',
+      'PATCH',
       '/admin/limits/perUser',
       { inFlight: { amount: 1, shadow: true }, requestsPerDay: { amount: 5, shadow: true } },
     ],
     [['limits', 'end-raise', 'key:ci'], 'DELETE', '/admin/limits/key%3Aci/raise', ''],
     [['limits', 'remove', 'user:ci/7'], 'DELETE', '/admin/limits/user%3Aci%2F7', ''],
+    [['limits', 'remove', 'key:ci', 'inFlight'], 'PATCH', '/admin/limits/key%3Aci', { inFlight: null }],
     [
       ['limits', 'raise', 'key:ci', 'costPerDay=20', '--for', '90m', '--reason', 'load test'],
       'POST',

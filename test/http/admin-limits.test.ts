@@ -68,6 +68,18 @@ describe('a limit that is set', () => {
     expect((await admin('DELETE', '/global')).status).toBe(404)
   })
 
+  it('stays if another one of its subject is set or taken back by PATCH', async () => {
+    await admin('PUT', '/key:ci', { costPerDay: '5', inFlight: 4 })
+    const patched = await admin('PATCH', '/key:ci', { requestsPerDay: 9, inFlight: null })
+    expect(patched.json.limits).toEqual({ costPerDay: '5', requestsPerDay: 9 })
+    expect(inForce(patched)).toEqual({ costPerDay: 5, requestsPerDay: 9 })
+    expect(await admin('PATCH', '/key:ci', { inFlight: null })).toMatchObject({ status: 404 })
+    expect(await admin('PATCH', '/key:ci', {})).toMatchObject({ status: 400 })
+    expect(await admin('PATCH', '/key:ci', { costPerWeek: 1 })).toMatchObject({ status: 400 })
+    const last = await admin('PATCH', '/key:ci', { costPerDay: null, requestsPerDay: null })
+    expect(last.json).toMatchObject({ source: null, limits: {} })
+  })
+
   it('holds from the next call on, for its subject alone, and counts what was before', async () => {
     expect(await calls(1)).toBe(1)
     await admin('PUT', '/user:ci%2Fu', { requestsPerMonth: 2 })

@@ -197,6 +197,7 @@ describe('every real answer has the fields of its schema, and no others:', () =>
       limits: [{ source: 'bursar.json' }, { source: 'admin' }],
     })
     await checkAnswer(gateway, 'DELETE', `${path}/raise`)
+    await checkAnswer(gateway, 'PATCH', path, init({ inFlight: null }))
     await checkAnswer(gateway, 'DELETE', path)
   })
 
