@@ -224,6 +224,30 @@ describe('the first key', () => {
   })
 })
 
+it("a key's limits hold for its calls, change while they run, and are shown to its holder and to operators", async () => {
+  const { gateway, operator } = await open()
+  const made = await operator.makes({ name: 'CI', limits: { requestsPerDay: 2 } })
+  const shown = async (path: string, init: RequestInit = {}) => {
+    const response = await gateway.client.fetch('in process', path, init)
+    const { limits } = (await response.json()) as { limits: { subject: string; capacity: number; settled: number }[] }
+    return limits.filter(({ subject }) => subject === 'key:ci').map(({ capacity, settled }) => [settled, capacity])
+  }
+  for (const expected of ['200', '200']) expect(await calls(gateway, holding(made))).toBe(expected)
+  expect(await calls(gateway, holding(made))).toMatch(/^429 .*"requestsPerDay" of "key:ci" in its key/)
+  await operator.asks('PATCH', '/ci', { limits: { requestsPerDay: 3, tokensPerMonth: 5000 } })
+  expect(await calls(gateway, holding(made))).toBe('200')
+  expect(await calls(gateway, holding(made))).toMatch(/^429 /)
+  const ofHolder = await shown('/llm/limits', holding(made))
+  expect(ofHolder).toEqual([
+    [3, 3],
+    [expect.any(Number), 5000],
+  ])
+  // The window that is new counts the calls before it.
+  expect(ofHolder[1]?.[0]).toBeGreaterThan(0)
+  const admin = { headers: { authorization: `Bearer ${ADMIN_KEY}` } }
+  expect(await shown('/llm/limits?key=ci', admin)).toEqual(ofHolder)
+})
+
 describe('the limits of bursar.json', () => {
   it('are no warning if they name a key that was made', async () => {
     const { gateway, operator } = await open()
