@@ -1,11 +1,9 @@
 // Gate: one call, top to bottom. Who calls, for what, where to, at what cost at most, and may they; then a relay sends the call,
 // meters it and settles it. No call is sent before its reservation is in the ledger.
 
-import type { HostedToolsRule } from '../config/routes.ts'
 import type { Settings } from '../config/settings.ts'
-import { type CircuitPass, type Circuits, CLOSED_PASS } from '../core/circuit.ts'
+import type { CircuitPass, Circuits } from '../core/circuit.ts'
 import type { Clock, Timers } from '../core/clock.ts'
-import type { Caller } from '../core/ledger-entry.ts'
 import type { Instant } from '../core/meter.ts'
 import { PermitLease, Permits } from '../core/permits.ts'
 import type { PriceBook } from '../core/prices.ts'
@@ -14,25 +12,22 @@ import type { QuoteOverruns } from '../core/quote-overruns.ts'
 import type { InputCounter } from '../counting/input-counter.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { readJsonBody } from '../exchange/json-body.ts'
-import { type AgentIdentity, agentIdentity } from '../keys/agent-identity.ts'
-import { type Callers, declaredOperation, type Identity, truncate } from '../keys/callers.ts'
-import { nativeTarget, notConfiguredProblem } from '../providers/index.ts'
+import { type Callers, declaredOperation, type Identity } from '../keys/callers.ts'
 import type { Provider } from '../providers/provider.ts'
 import { type Store, StoreUnavailable } from '../stores/store.ts'
 import { internalFailure, type Telemetry } from '../telemetry/call-events.ts'
 import type { Dialect } from '../wire/dialect.ts'
 import { AdmissionControl, type ChangingLimits } from './admission.ts'
 import { type AdmittedCall, type Applicant, type Budget, isSameTarget, type RefusedCall } from './applicant.ts'
-import { type CallCandidate, candidatesOf, type IncomingCall, modelOf } from './candidates.ts'
+import { CallPlanner, type RoutePlan } from './call-planner.ts'
+import type { IncomingCall } from './candidates.ts'
 import { Deadlines } from './deadlines.ts'
 import type { DispatchContext, SendInstead } from './dispatch.ts'
 import { sendProblem, sendRefusal } from './gateway-answers.ts'
-import { withHostedToolsRule } from './hosted-tools.ts'
 import type { Idempotency, IdempotencyMark } from './idempotency.ts'
-import { checkDeclared, permittedTargets } from './permit.ts'
 import { type PlanParts, planAttempts, planWithoutHandler } from './planned-attempts.ts'
 import { Relay, type RelayParts } from './relay.ts'
-import type { RoutablePlan, Route, Routing } from './routing.ts'
+import type { Routing } from './routing.ts'
 import { SettlementCalculator } from './settlement-amounts.ts'
 
 interface GateParts {
@@ -74,15 +69,6 @@ export interface HandlerCall {
   answerByTargets(body?: Buffer): boolean
 }
 
-/** The targets of a call, in order. */
-interface RoutePlan extends RoutablePlan<CallCandidate> {
-  readonly route: Pick<Route, 'retries' | 'onBudget' | 'isAlias' | 'hostedTools'>
-}
-
-/** The route of a call that a handler answers in a provider's place. */
-const HANDLER_ROUTE: RoutePlan['route'] = { retries: 0, onBudget: 'refuse', isAlias: false }
-
-const MAX_USER_CHARACTERS = 256
 const NO_TARGET_FITS =
   'No target of the gateway can answer this call now: their circuits are open, or they cost more than the money left.'
 
@@ -94,6 +80,7 @@ export class Gate {
   readonly #parts: GateParts
   readonly #relayParts: RelayParts
   readonly #planParts: PlanParts
+  readonly #planner: CallPlanner
   readonly admissionControl: AdmissionControl
   readonly #bufferedBytes: Permits
   #activeLeases = 0
@@ -103,6 +90,7 @@ export class Gate {
     const { clock, timers, circuits, random, settings } = parts
     this.#parts = parts
     this.admissionControl = new AdmissionControl(parts)
+    this.#planner = new CallPlanner(parts)
     this.#bufferedBytes = new Permits(settings.MAX_BUFFERED_BYTES)
     this.#relayParts = {
       ...parts,
@@ -165,13 +153,12 @@ export class Gate {
       const identity = identified instanceof Promise ? await identified : identified
       if (this.#isClosing) throw new Problem('shutting_down', 'The gateway is stopping.')
       const body = await readJsonBody(exchange, settings.MAX_BODY_BYTES, lease)
-      const call = this.#readCall(exchange, dialect, body, identity)
-      checkDeclared(call)
+      const call = this.#planner.read(exchange, dialect, body, identity)
 
       const idempotencyKey = exchange.header('idempotency-key')
       if (idempotencyKey !== undefined) mark = await this.#acquireMark(call, idempotencyKey)
       const now = clock.now()
-      const plan = options.sendInstead ? this.#planForHandler(call) : this.#planRoute(call, now)
+      const plan = options.sendInstead ? this.#planner.planForHandler(call) : this.#planner.plan(call, now)
       const applicant = this.#applicant(call, callId, plan, mark ?? null, options.budget)
       const admission = await this.#admit(applicant, plan.circuitPass, now)
       if (!admission.admitted) return this.#refuse(call, applicant, admission, now)
@@ -213,20 +200,9 @@ export class Gate {
 
   /** The applicant that a request would be, with nothing reserved or sent. Throws Problem as `call` answers it. */
   applicantFor(exchange: Exchange, dialect: Dialect, body: Buffer, identity: Identity): Applicant {
-    const call = this.#readCall(exchange, dialect, body, identity)
-    checkDeclared(call)
-    const route = this.#permittedRoute(call, this.#parts.clock.now())
-    const ruled = withHostedToolsRule(call, this.#hostedToolsRule(call, route))
-    const plan = { route, candidates: candidatesOf(route.targets, ruled, undefined), circuitPass: CLOSED_PASS }
+    const call = this.#planner.read(exchange, dialect, body, identity)
+    const plan = this.#planner.planUnsent(call, this.#parts.clock.now())
     return this.#applicant(call, this.#parts.newCallId(), plan, null, undefined)
-  }
-
-  /** Throws Problem for a body that the dialect cannot meter. */
-  #readCall(exchange: Exchange, dialect: Dialect, body: Buffer, identity: Identity): IncomingCall {
-    const defaultCap = this.#parts.settings.DEFAULT_MAX_OUTPUT_TOKENS
-    const reading = dialect.readRequest(body, exchange)
-    const caller = withIdentity(identity.caller, agentIdentity(reading.facts.user, exchange))
-    return { exchange, dialect, body, reading, caller, key: identity.key, defaultCap, dropped: [] }
   }
 
   /** Rejects with Problem if a call with this key is in flight or was made before. */
@@ -235,50 +211,12 @@ export class Gate {
     return this.#parts.idempotency.acquire(idempotencyKey, caller.key ?? '', request, this.#parts.clock.now())
   }
 
-  /** The targets that can answer a call now. Throws Problem if there is none. */
-  #planRoute(call: IncomingCall, now: Instant): RoutePlan {
-    const { route, candidates } = this.#routed(call, now)
-    return { route, ...this.#parts.routing.firstRoutable(candidates, now.monoMs) }
-  }
-
-  /** The targets that can answer a call, whatever their circuits are. Throws Problem if there is none. */
-  #routed(call: IncomingCall, now: Instant): Pick<RoutePlan, 'route' | 'candidates'> {
-    const route = this.#permittedRoute(call, now)
-    const [{ provider }] = route.targets
-    if (!provider.configured) throw notConfiguredProblem(provider)
-    const ruled = withHostedToolsRule(call, this.#hostedToolsRule(call, route))
-    return { route, candidates: candidatesOf(route.targets, ruled, this.#parts.callers) }
-  }
-
-  /** The targets of a call's model that its key may use. Throws Problem if there is none. */
-  #permittedRoute(call: IncomingCall, now: Instant): Route {
-    const model = modelOf(call)
-    const route = this.#parts.routing.route(call.dialect, model, now.wallMs)
-    const targets = permittedTargets(call, route.targets, model, route.isAlias)
-    return targets === route.targets ? route : { ...route, targets }
-  }
-
-  /** The plan for a handler that stands in for the provider of the call's dialect. */
-  #planForHandler(call: IncomingCall): RoutePlan {
-    const { dialect } = call
-    const model = modelOf(call)
-    const target = { ...nativeTarget(this.#parts.providers, dialect.name, model), dialect, translation: undefined }
-    const ruled = withHostedToolsRule(call, this.#hostedToolsRule(call, HANDLER_ROUTE))
-    const candidates = candidatesOf(permittedTargets(call, [target], model, false), ruled, undefined)
-    return { route: HANDLER_ROUTE, candidates, circuitPass: CLOSED_PASS }
-  }
-
-  /** The key's word counts before the alias's, and that before the setting. */
-  #hostedToolsRule({ key }: IncomingCall, { hostedTools }: RoutePlan['route']): HostedToolsRule | undefined {
-    return key?.hostedTools ?? hostedTools ?? (this.#parts.settings.HOSTED_TOOLS || undefined)
-  }
-
   /** See `HandlerCall`. */
   #answerByTargets(relay: Relay, context: DispatchContext, admitted: AdmittedCall, body: Buffer): boolean {
     const { exchange, dialect } = context.call
     try {
-      const call = this.#readCall(exchange, dialect, body, context.call)
-      const { route, candidates } = this.#routed(call, this.#parts.clock.now())
+      const call = this.#planner.read(exchange, dialect, body, context.call)
+      const { route, candidates } = this.#planner.targets(call, this.#parts.clock.now())
       const routed = { ...context, call, isAlias: route.isAlias, sendInstead: undefined }
       const plan = planWithoutHandler(this.#planParts, routed, candidates, route.retries, admitted)
       return relay.replaceHandler(plan, new Problem('upstream_unreachable', NO_TARGET_FITS))
@@ -306,7 +244,7 @@ export class Gate {
       first,
       others,
       dropsExpensive: route.onBudget === 'cheaper',
-      hostedTools: this.#hostedToolsRule(call, route),
+      hostedTools: this.#planner.hostedToolsRule(call, route),
       idempotency,
       budget,
       prices: this.#parts.prices.inForce,
@@ -366,15 +304,5 @@ export class Gate {
     const text = 'The ledger cannot be written; the call was not sent.'
     // A full disk may soon have room again; a ledger that is lost waits for somebody.
     return new Problem('ledger_unavailable', text, null, failure?.kind === 'lost' ? { retry: false } : {})
-  }
-}
-
-/** What the caller declares by headers of ours wins over what its client tells. */
-function withIdentity(caller: Caller, { user, thread }: AgentIdentity): Caller {
-  if ((caller.user !== null || user === null) && (caller.thread !== null || thread === null)) return caller
-  return {
-    ...caller,
-    user: caller.user ?? (user === null ? null : truncate(MAX_USER_CHARACTERS, user)),
-    thread: caller.thread ?? (thread === null ? null : truncate(MAX_USER_CHARACTERS, thread)),
   }
 }
