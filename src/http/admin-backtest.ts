@@ -164,11 +164,24 @@ function tallyJson({ all, refused, limits, subjects, keys, firstCalls }: Backtes
   }
 }
 
-/** Those that would have saved the most. */
-function largest(groups: ReadonlyMap<string, RefusedGroup>): (readonly [string, RefusedGroup])[] {
-  const bySaving = ([, left]: readonly [string, RefusedGroup], [, right]: readonly [string, RefusedGroup]) =>
-    left.costNanoUsd === right.costNanoUsd ? right.calls - left.calls : left.costNanoUsd < right.costNanoUsd ? 1 : -1
-  return [...groups].toSorted(bySaving).slice(0, MAX_SHOWN_ROWS)
+type NamedGroup = readonly [name: string, group: RefusedGroup]
+
+/** Those that would have saved the most. There can be very many, and to sort all would hold up calls. */
+function largest(groups: ReadonlyMap<string, RefusedGroup>): readonly NamedGroup[] {
+  const found: NamedGroup[] = []
+  for (const group of groups) {
+    const last = found.at(-1)
+    if (last && found.length === MAX_SHOWN_ROWS && bySaving(last, group) <= 0) continue
+    const index = found.findIndex((other) => bySaving(group, other) < 0)
+    found.splice(index < 0 ? found.length : index, 0, group)
+    if (found.length > MAX_SHOWN_ROWS) found.pop()
+  }
+  return found
+}
+
+function bySaving([, left]: NamedGroup, [, right]: NamedGroup): number {
+  if (left.costNanoUsd === right.costNanoUsd) return right.calls - left.calls
+  return left.costNanoUsd < right.costNanoUsd ? 1 : -1
 }
 
 function sumJson({ calls, tokens, costNanoUsd }: CallSum) {

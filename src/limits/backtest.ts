@@ -45,6 +45,8 @@ export class Backtests {
 
 /** A turn of the event loop replays this many calls: about a tenth of a millisecond. */
 const CALLS_PER_TURN = 16
+/** The same for windows that start from the ledger. */
+const WINDOWS_PER_TURN = 256
 
 /**
  * Replays the calls of a span. Rejects with StoreUnavailable if the ledger cannot be read.
@@ -88,9 +90,11 @@ async function seedWindows(
     if (isEnded()) return false
     const sums = await ledger.sums({ who, what, simulated, sinceMs, untilMs: fromMs })
     const subjects = new Set(members.map(({ subject }) => subject))
+    let seededCount = 0
     for (const [subject, used] of who === 'model' ? sumsOfModels(sums) : sums) {
       if (!subjects.has(subject) && !subjects.has(undefined)) continue
       replay.seed(meterOf(limit, subject, fromMs, timeZone, realm), used, fromMs)
+      if (++seededCount % WINDOWS_PER_TURN === 0) await setImmediate()
     }
   }
   return !isEnded()

@@ -57,7 +57,7 @@ export class LimitEditor {
     const { registry, limits } = this.#parts
     const record = await recordOf(registry, scope)
     if (record && scope.subject !== undefined) {
-      const document = this.withoutEnded(limitDocumentOf(record.value))
+      const document = this.withoutEnded(joined(limits.documentOf(scope), limitDocumentOf(record.value)))
       const ofKey = readKeyLimits(scope.subject, record.value, limits.countsCost)
       return { scope, source: 'key', document, inForce: this.inForceOn(scope, ofKey) }
     }
@@ -171,14 +171,19 @@ export class LimitEditor {
     const origin: WriteOrigin = { actor, atMs: clock.now().wallMs, audit: true }
     if (scope.who === 'key' && scope.subject !== undefined) {
       const { subject } = scope
-      const editKey = (before: LimitDocument) => {
+      const earlier = limits.documentOf(scope)
+      const editKey = (ofRecord: LimitDocument) => {
+        const before = joined(earlier, ofRecord)
         const ofKey = readKeyLimits(subject, before, limits.countsCost)
         return edit(
           before,
           this.inForceOn(scope, ofKey).map(({ limit }) => limit),
         )
       }
-      if (await changeKeyDocument(registry, limits, subject, editKey, origin).catch(conflictOf)) return
+      if (await changeKeyDocument(registry, limits, subject, editKey, origin).catch(conflictOf)) {
+        if (earlier) await limits.change(scope, () => null, origin)
+        return
+      }
     }
     const editDocument = (before: LimitDocument = EMPTY_DOCUMENT) => {
       const after = edit(before, limits.plan.limitsOf(scope))
@@ -190,6 +195,12 @@ export class LimitEditor {
 
 async function recordOf(registry: Registry, { who, subject }: Scope) {
   return who === 'key' && subject !== undefined ? keyDocument(registry, subject) : undefined
+}
+
+/** The limits of a key's record, with those of a document that was written before the key was made. The record goes first. */
+function joined(earlier: LimitDocument | undefined, ofRecord: LimitDocument): LimitDocument {
+  if (!earlier) return ofRecord
+  return { limits: { ...earlier.limits, ...ofRecord.limits }, raises: [...earlier.raises, ...ofRecord.raises] }
 }
 
 function isEmpty({ limits, raises }: LimitDocument): boolean {

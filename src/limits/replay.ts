@@ -12,8 +12,11 @@ type LaterEvent =
   | { readonly call: MeteredCall; readonly charges: readonly Charge[] }
   | { readonly call: MeteredCall; readonly correction: BookedCost }
 
-/** Levels of windows that are over leave after two turns. */
-const CALLS_PER_GENERATION = 20_000
+/** For each level that a call takes from, this many are visited, and leave if they are over. */
+const VISITS_PER_CHARGE = 2
+const CALLS_PER_COLLECTION = 64
+/** Windows that are over stay this long, because the clock of the calls may have been set back. */
+const MAX_SET_BACK_MS = 600_000
 
 /**
  * The decisions of a plan on calls that are given in the order of their reservations. A call needs what it reserved then. It holds that
@@ -42,16 +45,18 @@ export class Replay {
     this.#levels.seed(meter, used, instantOf(atMs))
   }
 
+  /** How many levels are in memory. */
+  get levelCount(): number {
+    return this.#levels.size
+  }
+
   /** The limits that refuse the call; none if it is admitted. */
   decide(call: MeteredCall): readonly Shortfall[] {
     const { reservedAtMs, settled, corrections } = call
     this.#happenUntil(reservedAtMs)
     const now = instantOf(reservedAtMs)
-    if (++this.#callCount % CALLS_PER_GENERATION === 0) {
-      // Nothing is saved: what changed may leave.
-      this.#levels.collectDirty()
-      this.#levels.turnGeneration(now)
-    }
+    // Nothing is saved: what changed need not be kept.
+    if (++this.#callCount % CALLS_PER_COLLECTION === 0) this.#levels.collectDirty()
     const amounts = {
       requests: 1n,
       tokens: BigInt(call.reservedTokens),
@@ -60,6 +65,7 @@ export class Replay {
     }
     const { charges, shortfalls } = this.#levels.take(this.#chargesAt(call, call, amounts), now)
     if (shortfalls.length > 0) return shortfalls
+    this.#levels.forgetSome(VISITS_PER_CHARGE * charges.length, reservedAtMs - MAX_SET_BACK_MS)
     if (settled) this.#later.push(settled.atMs, { call, charges })
     for (const correction of corrections) this.#later.push(correction.atMs, { call, correction })
     return shortfalls
