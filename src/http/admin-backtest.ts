@@ -10,7 +10,9 @@ import { jsonUsd } from '../core/money.ts'
 import { Problem } from '../core/problem.ts'
 import type { Backtests } from '../limits/backtest.ts'
 import type { BacktestTally, CallReference, CallSum, RefusedCall, RefusedGroup } from '../limits/backtest-tally.ts'
+import { readKeyZones } from '../limits/key-documents.ts'
 import { countSchema, usdSchema } from '../runs/run-answer.ts'
+import type { Registry } from '../stores/registry.ts'
 import { endpointsFor } from './endpoint.ts'
 import { timeJson, timeSchema } from './views.ts'
 
@@ -18,6 +20,7 @@ export interface BacktestParts {
   readonly clock: Clock
   readonly backtests: Backtests
   readonly plan: () => LimitPlan
+  readonly registry: Registry
   readonly gate: Pick<Gate, 'isClosing'>
 }
 
@@ -92,11 +95,13 @@ export const BACKTEST = endpoint({
     }),
     note: z.string(),
   }),
-}).handle(async ({ clock, backtests, plan, gate }, { body, signal }) => {
+}).handle(async ({ clock, backtests, plan, registry, gate }, { body, signal }) => {
   const { limits: written, simulated, ...span } = await body()
   const limits = proposedLimits(written)
   const { fromMs, untilMs } = spanOf(span, clock.now().wallMs)
-  const query = { limits, timeZone: plan().timeZone, fromMs, untilMs, simulated }
+  const keyIds = limits.flatMap(({ who, subject }) => (who === 'key' && subject !== undefined ? [subject] : []))
+  const keyZones = await readKeyZones(registry, keyIds)
+  const query = { limits, timeZone: plan().timeZone, keyZones, fromMs, untilMs, simulated }
   const tally = await backtests.run(query, () => signal.aborted || gate.isClosing)
   if (!tally) throw new Problem('shutting_down', 'The backtest ended early.')
   return { answer: { from: timeJson(fromMs), to: timeJson(untilMs), simulated, ...tallyJson(tally, limits) } }

@@ -1,5 +1,6 @@
 // Replay: decides calls of the ledger once more, by other limits. It reads no ledger and no clock: the time is that of the calls.
 
+import type { KeyLimits } from '../core/key-limits.ts'
 import { Levels, type Shortfall, type UsedAmounts } from '../core/levels.ts'
 import { type LimitPlan, OF_TARGETS, SIMULATED_REALM, ZERO_AMOUNTS } from '../core/limits.ts'
 import type { Charge, Instant, Meter } from '../core/meter.ts'
@@ -30,13 +31,18 @@ const MAX_SET_BACK_MS = 600_000
 export class Replay {
   readonly #plan: LimitPlan
   readonly #realm: string
+  readonly #keyLimits: ReadonlyMap<string, KeyLimits>
   readonly #levels = new Levels()
   readonly #later = new EventQueue<LaterEvent>()
   #callCount = 0
 
-  /** @param simulated the calls are simulated: they have levels of their own */
-  constructor(plan: LimitPlan, simulated: boolean) {
+  /**
+   * @param simulated the calls are simulated: they have levels of their own
+   * @param keyLimits limits of keys that turn in a zone of the key, by the key's id
+   */
+  constructor(plan: LimitPlan, simulated: boolean, keyLimits: ReadonlyMap<string, KeyLimits> = new Map()) {
     this.#plan = plan
+    this.#keyLimits = keyLimits
     this.#realm = simulated ? SIMULATED_REALM : ''
   }
 
@@ -116,7 +122,8 @@ export class Replay {
 
   /** The windows are those of the reservation. */
   #chargesAt({ caller, reservedAtMs }: MeteredCall, { provider, model }: Target, amounts: UsedAmounts): Charge[] {
-    const subjects = { caller, provider, ...modelNameOf(provider, model) }
+    const keyLimits = this.#keyLimits.get(caller.key ?? '')
+    const subjects = { caller, provider, ...modelNameOf(provider, model), keyLimits }
     return this.#plan.chargesFor(subjects, amounts, reservedAtMs, this.#realm, false)
   }
 }
