@@ -70,7 +70,7 @@ export class GatewayClient {
     })
     const value = parseObject(answered)
     if (status < 300 && value) return { json: answered, value }
-    throw new CommandError(this.#failureText(status, value, path, keyAdvice(as, key, callerKey)))
+    throw new CommandError(this.#failureText(status, value, path, keyAdvice(as, key, callerKey)), { status })
   }
 
   async #fetch(path: string, init: RequestInit): Promise<{ readonly status: number; readonly text: string }> {
