@@ -155,7 +155,7 @@ describe('a change', () => {
       [{ id: 'x' }, /must not be here/],
       [{ prefix: 'x' }, /must not be here/],
       // Nothing is taken back by a name that no key has.
-      [{ expires: null }, /must not be here\. Did you mean expires_at/],
+      [{ expires: null }, /^expires: must not be here\. Did you mean expires_at/],
       [{ id: null }, /must not be here/],
       [{ limits: { costPerDy: null } }, /Did you mean costPerDay/],
       [{ limits: { costPerDay: -1 } }, /decimal dollars/],
