@@ -262,10 +262,11 @@ describe('a raise', () => {
       /costPerTotal cannot be raised: no such limit is in force on key:ci/,
     ],
     ['of nothing', {}, /Name the limits to raise/],
+    ['with an option', { requestsPerDay: { amount: 9, shadow: true } }, /requestsPerDay\.shadow must not be here/],
     ['of no limit', { costPerWeek: 3 }, /costPerWeek must not be here/],
     ['that ended', { requestsPerDay: 5, until: '2020-01-01T00:00:00Z' }, /until must be in the future/],
     ['for too long', { requestsPerDay: 5, until: '2040-01-01T00:00:00Z' }, /until must be at most a year ahead/],
-    ['until no instant', { requestsPerDay: 5, until: 'tomorrow' }, /until/],
+    ['until no instant', { requestsPerDay: 5, until: 'tomorrow' }, /until: must be a time such as/],
     ['without a reason', { requestsPerDay: 5, reason: ' ' }, /reason/],
   ])('%s is refused', async (_what, body, message) => {
     const sent = { until: until(DAY_MS), reason: 'a launch', ...body }
