@@ -58,7 +58,7 @@ const LIST: Command = {
     limit: { type: 'string', value: 'COUNT', text: 'How many at most.' },
     cursor: { type: 'string', value: 'CURSOR', text: 'Goes on where a list ended.' },
   },
-  examples: ['bursar keys list', 'bursar keys list --project web', 'bursar keys list --json | jq -r .keys[].id'],
+  examples: ['bursar keys list', 'bursar keys list --project web', "bursar keys list --json | jq -r '.keys[].id'"],
   run: async ({ options, client }) => {
     const query = options.query(['project', 'limit', 'cursor'])
     const { json, value } = await client.send('GET', `/admin/keys${query}`)

@@ -23,7 +23,7 @@ const LIST: Command = {
   examples: [
     'bursar limits list',
     'bursar limits list project:web',
-    'bursar limits list --json | jq .limits[].subject',
+    "bursar limits list --json | jq '.limits[].subject'",
   ],
   run: async ({ args: [subject], options, client }) => {
     if (subject !== undefined) {
