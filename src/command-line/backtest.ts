@@ -7,6 +7,7 @@ import { cellOf, recordsIn, tableText, usdText } from './format.ts'
 import { limitsIn, scopedLimitsOf } from './limit-words.ts'
 
 const DEFAULT_DAYS = 7
+const SIMULATED_ADVICE = 'The ledger has no real calls in this time. --simulated replays simulated ones.'
 
 export const BACKTEST: Command = {
   name: 'backtest',
@@ -67,6 +68,7 @@ function backtestText(answer: Readonly<Record<string, unknown>>): string {
   const parts = [
     `From ${cellOf(answer.from)} to ${cellOf(answer.to)}${answer.simulated === true ? ', simulated calls' : ''}:`,
     sum,
+    ...(replayed.calls === 0 && answer.simulated !== true ? [SIMULATED_ADVICE] : []),
     ...(refused.calls === 0 ? [] : [saved, `The first: ${cellOf(first.call_id)} at ${cellOf(first.reserved_at)}.`]),
     '',
     groupsText('LIMIT', 'limit', answer.limits, leftOut.limits),

@@ -43,11 +43,13 @@ export class GatewayClient {
   readonly #access: GatewayAccess
   readonly #url: string
 
-  /** Throws CommandError if BURSAR_URL is no address. */
+  /** Throws CommandError if BURSAR_URL is no address, or a key cannot be sent. */
   constructor(access: GatewayAccess) {
-    const url = access.url ?? DEFAULT_URL
-    if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
-      throw new CommandError(`BURSAR_URL must be an address such as ${DEFAULT_URL}.`)
+    const url = access.url || DEFAULT_URL
+    if (!isAddress(url))
+      throw new CommandError(`BURSAR_URL must be an address such as ${DEFAULT_URL}, without a user, a query and a #.`)
+    checkKey('BURSAR_ADMIN_KEY', access.adminKey)
+    checkKey('BURSAR_CALLER_KEY', access.callerKey)
     this.#access = access
     this.#url = url.replace(/\/+$/, '')
   }
@@ -68,7 +70,7 @@ export class GatewayClient {
     })
     const value = parseObject(answered)
     if (status < 300 && value) return { json: answered, value }
-    throw new CommandError(this.#failureText(status, value, path, keyAdvice(as, key, callerKey)))
+    throw new CommandError(this.#failureText(status, value, path, keyAdvice(as, key, callerKey)), { status })
   }
 
   async #fetch(path: string, init: RequestInit): Promise<{ readonly status: number; readonly text: string }> {
@@ -88,8 +90,7 @@ export class GatewayClient {
   #unreachableText(error: unknown): string {
     if (error instanceof Error && error.name === 'TimeoutError')
       return `The gateway at ${this.#url} did not answer within ${TIMEOUT_MS / 60_000} minutes.`
-    const code = codeOf(error)
-    const reason = code === undefined ? '' : ` (${code})`
+    const reason = reasonOf(error)
     return `No gateway answers at ${this.#url}${reason}. Start one with: npx bursar. If it runs elsewhere, set BURSAR_URL.`
   }
 
@@ -104,6 +105,18 @@ export class GatewayClient {
     if (message !== undefined) return message
     return `${this.#url}${path} answered ${status}, and not as Bursar does. Is BURSAR_URL the address of the gateway?`
   }
+}
+
+function isAddress(text: string): boolean {
+  if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) return false
+  const { username, password, search, hash } = new URL(text)
+  return [username, password, search, hash].every((part) => part === '')
+}
+
+/** The key itself is not shown. */
+function checkKey(variable: string, key = ''): void {
+  if (/[^\x21-\x7e]/.test(key))
+    throw new CommandError(`${variable} has a character that no key has, such as a blank or a line break.`)
 }
 
 /** What to do about a key that the gateway does not accept. @param key the key that was sent; empty if none was */
@@ -125,8 +138,10 @@ function messageOf(value: Readonly<Record<string, unknown>> | undefined): string
   return typeof message === 'string' ? message.slice(0, MAX_SHOWN_CHARACTERS) : undefined
 }
 
-/** `ECONNREFUSED`, from the error or from what caused it. */
-function codeOf(error: unknown): string | undefined {
-  if (!isRecord(error)) return undefined
-  return typeof error.code === 'string' ? error.code : codeOf(error.cause)
+/** ` (ECONNREFUSED)`, from the error or from what caused it: the code, or else the message of the first cause. */
+function reasonOf(error: unknown): string {
+  if (!isRecord(error)) return ''
+  if (typeof error.code === 'string') return ` (${error.code})`
+  if (error.cause !== undefined) return reasonOf(error.cause)
+  return typeof error.message === 'string' ? ` (${error.message})` : ''
 }

@@ -8,4 +8,11 @@ export class UsageError extends Error {
 /** Thrown if a command fails. The message says what to do. The exit code is 1. */
 export class CommandError extends Error {
   override name = 'CommandError'
+  /** Of the gateway's answer; undefined if there was none. */
+  readonly status: number | undefined
+
+  constructor(message: string, { status, ...options }: ErrorOptions & { readonly status?: number } = {}) {
+    super(message, options)
+    this.status = status
+  }
 }

@@ -7,9 +7,10 @@ export function tableText(head: readonly string[], rows: readonly (readonly stri
   if (rows.length === 0) return 'none\n'
   const lines = [head, ...rows].map((cells) => cells.map(printable))
   const widths = head.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)))
-  const isNumeric = head.map((_, column) =>
-    rows.every((cells) => /^(?:[-$]?[\d.,]+(?: %)?|-)$/.test(cells[column] ?? '')),
-  )
+  const isNumeric = head.map((_, column) => {
+    const cells = lines.slice(1).map((line) => line[column] ?? '')
+    return cells.some((cell) => cell !== '-') && cells.every((cell) => /^(?:[-$]?[\d.,]+(?: %)?|-)$/.test(cell))
+  })
   const lineOf = (cells: readonly string[]) =>
     cells
       .map((cell, column) =>
@@ -45,6 +46,13 @@ function flatFields(record: Readonly<Record<string, unknown>>, prefix: string): 
 /** The objects of a list; none if the value is no list. */
 export function recordsIn(value: unknown): readonly Readonly<Record<string, unknown>>[] {
   return Array.isArray(value) ? value.map(recordOf) : []
+}
+
+/** How a list goes on; empty if it does not. A cursor can hold blanks and quotes. */
+export function moreText(cursor: unknown): string {
+  if (typeof cursor !== 'string') return ''
+  const isPlain = /^[\w.:/-]+$/.test(cursor)
+  return `There are more: --cursor=${isPlain ? cursor : `'${printable(cursor).replaceAll("'", `'\\''`)}'`}\n`
 }
 
 /** A value as a cell: `-` if there is none. */

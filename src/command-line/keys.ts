@@ -3,7 +3,7 @@
 import { parseObject, recordOf } from '../core/json-values.ts'
 import type { Command, Option, Options } from './command.ts'
 import { UsageError } from './errors.ts'
-import { cellOf, fieldsText, recordsIn, tableText } from './format.ts'
+import { cellOf, fieldsText, moreText, recordsIn, tableText } from './format.ts'
 import { limitsOf } from './limit-words.ts'
 
 /** Fields of a key that are one text. */
@@ -58,14 +58,13 @@ const LIST: Command = {
     limit: { type: 'string', value: 'COUNT', text: 'How many at most.' },
     cursor: { type: 'string', value: 'CURSOR', text: 'Goes on where a list ended.' },
   },
-  examples: ['bursar keys list', 'bursar keys list --project web', 'bursar keys list --json | jq -r .keys[].id'],
+  examples: ['bursar keys list', 'bursar keys list --project web', "bursar keys list --json | jq -r '.keys[].id'"],
   run: async ({ options, client }) => {
     const query = options.query(['project', 'limit', 'cursor'])
     const { json, value } = await client.send('GET', `/admin/keys${query}`)
     const rows = recordsIn(value.keys).map(keyRow)
     const table = tableText(['ID', 'NAME', 'PREFIX', 'STATUS', 'PROJECT', 'USER', 'LIMITS', 'EXPIRES AT'], rows)
-    const more = typeof value.next_cursor === 'string' ? `There are more: --cursor=${cellOf(value.next_cursor)}\n` : ''
-    return { json, text: table + more }
+    return { json, text: table + moreText(value.next_cursor) }
   },
 }
 
@@ -155,7 +154,7 @@ const ROTATE: Command = {
 const DISABLE: Command = {
   name: 'keys disable',
   arguments: ['ID'],
-  summary: 'Disables a key. Its figures stay.',
+  summary: 'Disables a key, from the next call on. Its figures stay.',
   examples: ['bursar keys disable web-shop'],
   run: async ({ args: [id = ''], client }) => {
     const { json, value } = await client.send('DELETE', pathOf(id))
@@ -163,7 +162,18 @@ const DISABLE: Command = {
   },
 }
 
-export const KEY_COMMANDS: readonly Command[] = [LIST, CREATE, SHOW, UPDATE, ROTATE, DISABLE]
+const ENABLE: Command = {
+  name: 'keys enable',
+  arguments: ['ID'],
+  summary: 'Enables a key that was disabled.',
+  examples: ['bursar keys enable web-shop'],
+  run: async ({ args: [id = ''], client }) => {
+    const { json, value } = await client.send('PATCH', pathOf(id), { body: { disabled: false } })
+    return { json, text: fieldsText(value) }
+  },
+}
+
+export const KEY_COMMANDS: readonly Command[] = [LIST, CREATE, SHOW, UPDATE, ROTATE, DISABLE, ENABLE]
 
 function pathOf(id: string): string {
   return `/admin/keys/${encodeURIComponent(id)}`

@@ -8,6 +8,7 @@ export function limitsOf(words: readonly string[]): Record<string, unknown> {
   const limits: Record<string, unknown> = {}
   for (const word of words) {
     const [name, value] = splitWord(word, 'costPerDay=5')
+    if (Object.hasOwn(limits, name)) throw new UsageError(`${name} must not stand twice.`)
     limits[name] = value
   }
   return limits
@@ -22,7 +23,10 @@ export function scopedLimitsOf(words: readonly string[]): Record<string, Record<
     const point = path.lastIndexOf('.')
     if (point < 1) throw new UsageError(`${path}: whose limit it is must stand in front, as in perUser.costPerDay=5.`)
     const scope = path.slice(0, point)
-    limits[scope] = { ...limits[scope], [path.slice(point + 1)]: value }
+    const name = path.slice(point + 1)
+    const others = limits[scope]
+    if (others && Object.hasOwn(others, name)) throw new UsageError(`${path} must not stand twice.`)
+    limits[scope] = { ...others, [name]: value }
   }
   return limits
 }

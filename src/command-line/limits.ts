@@ -1,9 +1,11 @@
 // bursar limits: the limits in force and their levels, and those that operators set.
 
 import { recordOf } from '../core/json-values.ts'
+import { NO_SUBJECT } from '../core/limits.ts'
+import type { GatewayClient } from './client.ts'
 import type { Command, Options } from './command.ts'
-import { UsageError } from './errors.ts'
-import { amountText, cellOf, durationText, recordsIn, tableText, usdText } from './format.ts'
+import { CommandError, UsageError } from './errors.ts'
+import { amountText, cellOf, durationText, moreText, printable, recordsIn, tableText, usdText } from './format.ts'
 import { limitsOf } from './limit-words.ts'
 
 const SUBJECTS = 'SUBJECT is as in bursar.json: global, perKey, perUser, key:ci, project:web, user:ann, …'
@@ -13,7 +15,7 @@ const LIST: Command = {
   name: 'limits list',
   optional: 'SUBJECT',
   summary: 'The limits in force, and what sets each; of all subjects, or of one.',
-  details: SUBJECTS,
+  details: `${SUBJECTS}\nLimits in the records of keys are shown by bursar keys list, and by bursar limits list key:ID.`,
   options: {
     limit: { type: 'string', value: 'COUNT', text: 'How many subjects at most.' },
     cursor: { type: 'string', value: 'CURSOR', text: 'Goes on where a list ended.' },
@@ -21,7 +23,7 @@ const LIST: Command = {
   examples: [
     'bursar limits list',
     'bursar limits list project:web',
-    'bursar limits list --json | jq .limits[].subject',
+    "bursar limits list --json | jq '.limits[].subject'",
   ],
   run: async ({ args: [subject], options, client }) => {
     if (subject !== undefined) {
@@ -29,8 +31,7 @@ const LIST: Command = {
       return { json, text: scopesText([value]) }
     }
     const { json, value } = await client.send('GET', `/admin/limits${options.query(['limit', 'cursor'])}`)
-    const more = typeof value.next_cursor === 'string' ? `There are more: --cursor=${cellOf(value.next_cursor)}\n` : ''
-    return { json, text: scopesText(Array.isArray(value.limits) ? value.limits : []) + more }
+    return { json, text: scopesText(recordsIn(value.limits)) + moreText(value.next_cursor) }
   },
 }
 
@@ -55,7 +56,9 @@ const SET: Command = {
   arguments: ['SUBJECT', 'LIMIT=AMOUNT'],
   rest: 'LIMIT=AMOUNT',
   summary: 'Sets limits of a subject. Its other limits stay.',
-  details: `${SUBJECTS}\nA limit that is set here replaces that of the settings and of bursar.json, until it is removed.`,
+  details: `${SUBJECTS}
+A limit that is set here replaces that of the settings and of bursar.json, until it is removed. An amount alone enforces the limit, with
+its usual refill; JSON has the options.`,
   options: { shadow: { type: 'boolean', text: 'Counts without refusing.' } },
   examples: [
     'bursar limits set project:web costPerDay=5 inFlight=4',
@@ -65,7 +68,7 @@ const SET: Command = {
   run: async ({ args: [subject = '', ...words], options, client }) => {
     const body = withShadow(limitsOf(words), options)
     const { json, value } = await client.send('PATCH', pathOf(subject), { body })
-    return { json, text: scopesText([value]) }
+    return { json, text: scopesText([value]) + (await unknownKeyNote(client, subject)) }
   },
 }
 
@@ -124,6 +127,19 @@ const END_RAISE: Command = {
 
 export const LIMIT_COMMANDS: readonly Command[] = [LIST, LEVELS, SET, REMOVE, RAISE, END_RAISE]
 
+/** A line if the subject is of a key that there is not: keys may come later, and names may be misspelt. Empty otherwise. */
+async function unknownKeyNote(client: GatewayClient, subject: string): Promise<string> {
+  const [, key] = /^(?:key:|(?:user|thread|agent|task):(?=[^/]*\/))([^/]+)/.exec(subject) ?? []
+  if (key === undefined || key === NO_SUBJECT) return ''
+  try {
+    await client.send('GET', `/llm/limits?${new URLSearchParams({ key })}`)
+    return ''
+  } catch (error) {
+    if (!(error instanceof CommandError) || error.status !== 400) throw error
+    return `\nThere is no key ${printable(key)} now, so this limits nothing until there is. See: bursar keys list\n`
+  }
+}
+
 function pathOf(subject: string): string {
   return `/admin/limits/${encodeURIComponent(subject)}`
 }
@@ -148,10 +164,10 @@ function endOf(options: Options, nowMs: number): string {
   return new Date(nowMs + Number(count) * (UNITS_MS[unit] ?? 0)).toISOString()
 }
 
-/** The limits in force on subjects, and their raises. */
-function scopesText(scopes: readonly unknown[]): string {
-  const records = scopes.map(recordOf)
-  const rows = records.flatMap(({ subject, in_force }) =>
+/** The limits in force on subjects, and their raises. A list has a subject once for each place that limits it. */
+function scopesText(records: readonly Readonly<Record<string, unknown>>[]): string {
+  const bySubject = new Map(records.map((record) => [record.subject, record]))
+  const rows = [...bySubject.values()].flatMap(({ subject, in_force }) =>
     recordsIn(in_force).map(({ limit, amount, shadow, source }) => [
       cellOf(subject),
       cellOf(limit),

@@ -200,6 +200,11 @@ export function limitWord(what: What, span: Span): string {
   return what === 'inFlight' ? what : `${what}Per${capitalize(span)}`
 }
 
+/** Whether a limit has this name. */
+export function isLimitWord(name: string): boolean {
+  return LIMIT_NAMES.has(name)
+}
+
 function canRefillSteadily({ what, span, refill }: LimitName): boolean {
   return what !== 'cost' && refill !== 'call' && span !== 'month' && span !== 'total'
 }

@@ -11,7 +11,11 @@ import type { Finding, Place } from './findings.ts'
 /** Longer names are no model's. */
 const MAX_MODEL_CHARACTERS = 512
 
-export const modelSchema = z.string().min(1).max(MAX_MODEL_CHARACTERS)
+export const modelSchema = z
+  .string()
+  .min(1)
+  .max(MAX_MODEL_CHARACTERS)
+  .refine((text) => !/\p{Cc}/u.test(text), 'must have no control characters, such as line breaks')
 
 /** A whole number from `min` to `max`. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER) {

@@ -86,6 +86,8 @@ export class Levels {
   #young = new Map<string, LevelSlot>()
   #old = new Map<string, LevelSlot>()
   #dirty: LevelSlot[] = []
+  /** Where `forgetSome` goes on. */
+  #visited: Iterator<LevelSlot> = this.#young.values()
   readonly #load: ((key: string) => Level | undefined) | undefined
 
   /** @param load reads a stored level on its first touch. Without it, idle levels are dropped only if they hold nothing. */
@@ -272,6 +274,23 @@ export class Levels {
       const { level } = slot
       const isOver = level.kind === 'window' && level.endsAtMs + DAY_MS < now.wallMs && level.reserved === 0n
       if (slot.dirty || !(this.#load || isOver || isIdle(level))) this.#old.set(slot.key, slot)
+    }
+  }
+
+  /**
+   * Visits the next `count` levels, and forgets those that hold nothing, or whose window ended before `endedBeforeMs`. In place of
+   * `turnGeneration`, where levels are not loaded and no call may wait for a visit to all.
+   */
+  forgetSome(count: number, endedBeforeMs: number): void {
+    for (let visits = 0; visits < count; visits++) {
+      const { value: slot, done } = this.#visited.next()
+      if (done) {
+        this.#visited = this.#young.values()
+        return
+      }
+      const { level } = slot
+      const isOver = level.kind === 'window' && level.endsAtMs < endedBeforeMs && level.reserved === 0n
+      if (isOver || isIdle(level)) this.#young.delete(slot.key)
     }
   }
 

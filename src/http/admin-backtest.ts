@@ -10,7 +10,9 @@ import { jsonUsd } from '../core/money.ts'
 import { Problem } from '../core/problem.ts'
 import type { Backtests } from '../limits/backtest.ts'
 import type { BacktestTally, CallReference, CallSum, RefusedCall, RefusedGroup } from '../limits/backtest-tally.ts'
+import { readKeyZones } from '../limits/key-documents.ts'
 import { countSchema, usdSchema } from '../runs/run-answer.ts'
+import type { Registry } from '../stores/registry.ts'
 import { endpointsFor } from './endpoint.ts'
 import { timeJson, timeSchema } from './views.ts'
 
@@ -18,6 +20,7 @@ export interface BacktestParts {
   readonly clock: Clock
   readonly backtests: Backtests
   readonly plan: () => LimitPlan
+  readonly registry: Registry
   readonly gate: Pick<Gate, 'isClosing'>
 }
 
@@ -92,11 +95,13 @@ export const BACKTEST = endpoint({
     }),
     note: z.string(),
   }),
-}).handle(async ({ clock, backtests, plan, gate }, { body, signal }) => {
+}).handle(async ({ clock, backtests, plan, registry, gate }, { body, signal }) => {
   const { limits: written, simulated, ...span } = await body()
   const limits = proposedLimits(written)
   const { fromMs, untilMs } = spanOf(span, clock.now().wallMs)
-  const query = { limits, timeZone: plan().timeZone, fromMs, untilMs, simulated }
+  const keyIds = limits.flatMap(({ who, subject }) => (who === 'key' && subject !== undefined ? [subject] : []))
+  const keyZones = await readKeyZones(registry, keyIds)
+  const query = { limits, timeZone: plan().timeZone, keyZones, fromMs, untilMs, simulated }
   const tally = await backtests.run(query, () => signal.aborted || gate.isClosing)
   if (!tally) throw new Problem('shutting_down', 'The backtest ended early.')
   return { answer: { from: timeJson(fromMs), to: timeJson(untilMs), simulated, ...tallyJson(tally, limits) } }
@@ -164,11 +169,24 @@ function tallyJson({ all, refused, limits, subjects, keys, firstCalls }: Backtes
   }
 }
 
-/** Those that would have saved the most. */
-function largest(groups: ReadonlyMap<string, RefusedGroup>): (readonly [string, RefusedGroup])[] {
-  const bySaving = ([, left]: readonly [string, RefusedGroup], [, right]: readonly [string, RefusedGroup]) =>
-    left.costNanoUsd === right.costNanoUsd ? right.calls - left.calls : left.costNanoUsd < right.costNanoUsd ? 1 : -1
-  return [...groups].toSorted(bySaving).slice(0, MAX_SHOWN_ROWS)
+type NamedGroup = readonly [name: string, group: RefusedGroup]
+
+/** Those that would have saved the most. There can be very many, and to sort all would hold up calls. */
+function largest(groups: ReadonlyMap<string, RefusedGroup>): readonly NamedGroup[] {
+  const found: NamedGroup[] = []
+  for (const group of groups) {
+    const last = found.at(-1)
+    if (last && found.length === MAX_SHOWN_ROWS && bySaving(last, group) <= 0) continue
+    const index = found.findIndex((other) => bySaving(group, other) < 0)
+    found.splice(index < 0 ? found.length : index, 0, group)
+    if (found.length > MAX_SHOWN_ROWS) found.pop()
+  }
+  return found
+}
+
+function bySaving([, left]: NamedGroup, [, right]: NamedGroup): number {
+  if (left.costNanoUsd === right.costNanoUsd) return right.calls - left.calls
+  return left.costNanoUsd < right.costNanoUsd ? 1 : -1
 }
 
 function sumJson({ calls, tokens, costNanoUsd }: CallSum) {

@@ -2,6 +2,8 @@
 
 import { z } from 'zod'
 import { shownSections } from '../config/masks.ts'
+import type { LimitEditor } from '../limits/limit-editor.ts'
+import type { ConfiguredLimits } from '../limits/merge-limits.ts'
 import type { LiveConfiguration } from '../overrides/overrides.ts'
 import { settingViews } from '../overrides/setting-views.ts'
 import type { Provider } from '../providers/provider.ts'
@@ -12,6 +14,8 @@ import { endpointsFor } from './endpoint.ts'
 export interface ConfigParts {
   readonly live: LiveConfiguration
   readonly providers: readonly Provider[]
+  readonly limitEditor: Pick<LimitEditor, 'inForceOn'>
+  readonly configuredLimits: () => ConfiguredLimits
 }
 
 const endpoint = endpointsFor<ConfigParts>()
@@ -28,6 +32,8 @@ export const CONFIG = endpoint({
         /** As .env writes it; null if it is empty. Secrets are `sk-…abcd`, or `set`. */
         value: z.string().nullable(),
         source: z.enum(['environment', 'default', 'registry']),
+        /** The limit that is in force in the place of this setting. Null: the setting is in force, or sets no limit. */
+        replaced_by: z.string().nullable(),
       }),
     ),
     file: z.strictObject({
@@ -38,18 +44,41 @@ export const CONFIG = endpoint({
       sections: z.record(z.string(), z.unknown()),
     }),
     providers: z.array(providerSchema),
-    /** What was set by /admin/settings and /admin/prices. */
-    registry: z.strictObject({ ...setSettingsSchema.shape, prices: z.array(z.looseObject({ model: z.string() })) }),
+    /** What was set by /admin/settings and /admin/prices, and the paths that list what else is set by HTTP. */
+    registry: z.strictObject({
+      ...setSettingsSchema.shape,
+      prices: z.array(z.looseObject({ model: z.string() })),
+      limits: z.literal('/admin/limits'),
+      keys: z.literal('/admin/keys'),
+    }),
   }),
-}).handle(({ live, providers }) => {
+}).handle((parts) => {
+  const { live, providers } = parts
   const { state } = live
+  const replacements = replacementsOf(parts)
   const { path, sections } = state.file.written
   return {
     answer: {
-      settings: [...settingViews(state)],
+      settings: settingViews(state).map((view) => ({ ...view, replaced_by: replacements.get(view.name) ?? null })),
       file: { source: 'bursar.json', path, sections: shownSections(sections) },
       providers: providersJson(state, providers),
-      registry: { ...setSettingsJson(state), prices: [...state.overrides.prices] },
+      registry: {
+        ...setSettingsJson(state),
+        prices: [...state.overrides.prices],
+        limits: '/admin/limits',
+        keys: '/admin/keys',
+      },
     },
   }
 })
+
+/** The limits on everyone that are in force in the place of settings, by the setting's name. */
+function replacementsOf({ limitEditor, configuredLimits }: ConfigParts): ReadonlyMap<string, string> {
+  const inForce = limitEditor.inForceOn({ who: 'global', subject: undefined })
+  const replacements = new Map<string, string>()
+  for (const { what, span, source } of configuredLimits().settings) {
+    const other = inForce.find(({ limit }) => limit.what === what && limit.span === span)?.limit.source
+    if (source !== undefined && other !== undefined && other !== source) replacements.set(source, other)
+  }
+  return replacements
+}

@@ -1,9 +1,10 @@
 // Admin keys: /admin/keys, where operators make keys, change them, and replace their secrets. A secret is shown once.
 
 import { z } from 'zod'
+import { isLimitWord } from '../config/limits.ts'
 import { HOSTED_TOOLS_RULES } from '../config/routes.ts'
 import type { Clock } from '../core/clock.ts'
-import { mergePatch } from '../core/json-values.ts'
+import { mergePatch, recordOf } from '../core/json-values.ts'
 import type { Administrator } from '../keys/callers.ts'
 import type { KeyAdministration, MadeKey } from '../keys/key-administration.ts'
 import { changedKeySchema, MONEY_REFUSALS, newKeySchema, REQUIRED_NAMES, raiseSchema } from '../keys/key-record.ts'
@@ -119,7 +120,7 @@ const CHANGE = endpoint({
   const patch = await body()
   const changed = await keyAdministration.change(
     id,
-    (before) => checked<typeof changedKeySchema>(changedKeySchema, mergePatch(before, patch)),
+    (before) => checked<typeof changedKeySchema>(changedKeySchema, patchedKey(before, patch)),
     originOf(sender, clock),
   )
   return { answer: keyJson(changed, clock) }
@@ -165,6 +166,17 @@ const ROTATE = endpoint({
 })
 
 export const KEY_ENDPOINTS: readonly Endpoint<AdminKeyParts>[] = [MAKE, LIST, SHOW, CHANGE, DISABLE, ROTATE]
+
+/** A merge patch. A name that no key has stays, even with null, so that the check refuses it. */
+function patchedKey(before: unknown, patch: Readonly<Record<string, unknown>>): unknown {
+  const removed = ([name, value]: [string, unknown]) => value === null && !Object.hasOwn(changedKeySchema.shape, name)
+  const unknown = Object.fromEntries(Object.entries(patch).filter(removed))
+  const merged = { ...recordOf(mergePatch(before, patch)), ...unknown }
+  const limits = Object.entries(recordOf(patch.limits)).filter(([name, value]) => value === null && !isLimitWord(name))
+  return limits.length === 0
+    ? merged
+    : { ...merged, limits: { ...recordOf(merged.limits), ...Object.fromEntries(limits) } }
+}
 
 function originOf({ actor }: Administrator, clock: Clock): WriteOrigin {
   return { actor, atMs: clock.now().wallMs, audit: true }

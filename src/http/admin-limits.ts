@@ -134,7 +134,7 @@ export const RAISE_LIMITS = endpoint({
   summary: 'Raises limits in force on one subject until an instant, at most a year ahead.',
   params: subjectParams,
   body: z.looseObject({
-    until: z.iso.datetime({ offset: true }),
+    until: z.iso.datetime({ offset: true, error: 'must be a time such as 2026-12-01T00:00:00Z' }),
     reason: z.string().trim().min(1).max(MAX_REASON_CHARACTERS),
   }),
   answer: scopeLimitsSchema,

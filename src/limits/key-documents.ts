@@ -19,10 +19,24 @@ const MAX_TRIES = 5
 export function readKeyLimits(id: string, record: unknown, countsCost = true): KeyLimits {
   const scope = { who: 'key', subject: id } as const
   const { limits, raises } = readStoredDocument(scope, limitDocumentOf(record), SET_BY)
-  const { time_zone: zone } = recordOf(record)
   const isCounted = ({ what }: { readonly what: string }) => countsCost || what !== 'cost'
-  const timeZone = typeof zone === 'string' && isTimeZone(zone) ? zone : undefined
-  return compileKeyLimits(limits.filter(isCounted), timeZone, raises.filter(isCounted))
+  return compileKeyLimits(limits.filter(isCounted), keyZone(record), raises.filter(isCounted))
+}
+
+/** The time zone of a key's record; undefined if it has none. */
+function keyZone(record: unknown): string | undefined {
+  const { time_zone: zone } = recordOf(record)
+  return typeof zone === 'string' && isTimeZone(zone) ? zone : undefined
+}
+
+/** The time zones of those of these keys that have a record with a zone. Rejects with StoreUnavailable. */
+export async function readKeyZones(registry: Registry, ids: Iterable<string>): Promise<ReadonlyMap<string, string>> {
+  const zones = new Map<string, string>()
+  for (const id of new Set(ids)) {
+    const zone = keyZone((await keyDocument(registry, id))?.value)
+    if (zone !== undefined) zones.set(id, zone)
+  }
+  return zones
 }
 
 /** The record of a key that was made at /admin/keys. Undefined if there is none. */

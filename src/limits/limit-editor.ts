@@ -3,6 +3,7 @@
 import type { Finding } from '../config/findings.ts'
 import { limitWord, readLimitSet, scopeName } from '../config/limits.ts'
 import type { Clock } from '../core/clock.ts'
+import { recordOf } from '../core/json-values.ts'
 import type { KeyLimits } from '../core/key-limits.ts'
 import { type Limit, meterOf, type Scope } from '../core/limits.ts'
 import { Problem } from '../core/problem.ts'
@@ -55,9 +56,9 @@ export class LimitEditor {
 
   async read(scope: Scope): Promise<ScopeLimits> {
     const { registry, limits } = this.#parts
-    const record = await recordOf(registry, scope)
+    const record = await keyRecordOf(registry, scope)
     if (record && scope.subject !== undefined) {
-      const document = this.withoutEnded(limitDocumentOf(record.value))
+      const document = this.withoutEnded(joined(limits.documentOf(scope), limitDocumentOf(record.value)))
       const ofKey = readKeyLimits(scope.subject, record.value, limits.countsCost)
       return { scope, source: 'key', document, inForce: this.inForceOn(scope, ofKey) }
     }
@@ -119,6 +120,7 @@ export class LimitEditor {
   /** Raises limits of a scope until an instant. It replaces earlier raises of the same limits. */
   async raise(scope: Scope, raise: WrittenRaise, actor: string): Promise<void> {
     const raised = checkWords(scope, raise.limits)
+    checkAmounts(raise.limits)
     this.#checkUntil(raise.until)
     await this.#edit(scope, actor, (before, inForce) => {
       for (const limit of raised) checkAbove(scope, limit, inForce)
@@ -171,14 +173,19 @@ export class LimitEditor {
     const origin: WriteOrigin = { actor, atMs: clock.now().wallMs, audit: true }
     if (scope.who === 'key' && scope.subject !== undefined) {
       const { subject } = scope
-      const editKey = (before: LimitDocument) => {
+      const earlier = limits.documentOf(scope)
+      const editKey = (ofRecord: LimitDocument) => {
+        const before = joined(earlier, ofRecord)
         const ofKey = readKeyLimits(subject, before, limits.countsCost)
         return edit(
           before,
           this.inForceOn(scope, ofKey).map(({ limit }) => limit),
         )
       }
-      if (await changeKeyDocument(registry, limits, subject, editKey, origin).catch(conflictOf)) return
+      if (await changeKeyDocument(registry, limits, subject, editKey, origin).catch(conflictOf)) {
+        if (earlier) await limits.change(scope, () => null, origin)
+        return
+      }
     }
     const editDocument = (before: LimitDocument = EMPTY_DOCUMENT) => {
       const after = edit(before, limits.plan.limitsOf(scope))
@@ -188,8 +195,14 @@ export class LimitEditor {
   }
 }
 
-async function recordOf(registry: Registry, { who, subject }: Scope) {
+async function keyRecordOf(registry: Registry, { who, subject }: Scope) {
   return who === 'key' && subject !== undefined ? keyDocument(registry, subject) : undefined
+}
+
+/** The limits of a key's record, with those of a document that was written before the key was made. The record goes first. */
+function joined(earlier: LimitDocument | undefined, ofRecord: LimitDocument): LimitDocument {
+  if (!earlier) return ofRecord
+  return { limits: { ...earlier.limits, ...ofRecord.limits }, raises: [...earlier.raises, ...ofRecord.raises] }
 }
 
 function isEmpty({ limits, raises }: LimitDocument): boolean {
@@ -204,6 +217,19 @@ function checkWords(scope: Scope, words: WrittenLimits): readonly Limit[] {
   if (!mistake) return limits
   const place = mistake.place.join('.')
   throw new Problem('invalid_request', `${place} ${mistake.text}`.trim(), place)
+}
+
+/** A raise changes the amount alone. Throws Problem for an option that it would ignore. */
+function checkAmounts(limits: WrittenLimits): void {
+  for (const [word, written] of Object.entries(limits)) {
+    const option = Object.keys(recordOf(written)).find((name) => name !== 'amount')
+    if (option !== undefined)
+      throw new Problem(
+        'invalid_request',
+        `${word}.${option} must not be here: a raise changes the amount alone.`,
+        word,
+      )
+  }
 }
 
 function checkAbove(scope: Scope, raised: Limit, inForce: readonly Limit[]): void {

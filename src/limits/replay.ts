@@ -1,5 +1,6 @@
 // Replay: decides calls of the ledger once more, by other limits. It reads no ledger and no clock: the time is that of the calls.
 
+import type { KeyLimits } from '../core/key-limits.ts'
 import { Levels, type Shortfall, type UsedAmounts } from '../core/levels.ts'
 import { type LimitPlan, OF_TARGETS, SIMULATED_REALM, ZERO_AMOUNTS } from '../core/limits.ts'
 import type { Charge, Instant, Meter } from '../core/meter.ts'
@@ -12,8 +13,11 @@ type LaterEvent =
   | { readonly call: MeteredCall; readonly charges: readonly Charge[] }
   | { readonly call: MeteredCall; readonly correction: BookedCost }
 
-/** Levels of windows that are over leave after two turns. */
-const CALLS_PER_GENERATION = 20_000
+/** For each level that a call takes from, this many are visited, and leave if they are over. */
+const VISITS_PER_CHARGE = 2
+const CALLS_PER_COLLECTION = 64
+/** Windows that are over stay this long, because the clock of the calls may have been set back. */
+const MAX_SET_BACK_MS = 600_000
 
 /**
  * The decisions of a plan on calls that are given in the order of their reservations. A call needs what it reserved then. It holds that
@@ -27,13 +31,18 @@ const CALLS_PER_GENERATION = 20_000
 export class Replay {
   readonly #plan: LimitPlan
   readonly #realm: string
+  readonly #keyLimits: ReadonlyMap<string, KeyLimits>
   readonly #levels = new Levels()
   readonly #later = new EventQueue<LaterEvent>()
   #callCount = 0
 
-  /** @param simulated the calls are simulated: they have levels of their own */
-  constructor(plan: LimitPlan, simulated: boolean) {
+  /**
+   * @param simulated the calls are simulated: they have levels of their own
+   * @param keyLimits limits of keys that turn in a zone of the key, by the key's id
+   */
+  constructor(plan: LimitPlan, simulated: boolean, keyLimits: ReadonlyMap<string, KeyLimits> = new Map()) {
     this.#plan = plan
+    this.#keyLimits = keyLimits
     this.#realm = simulated ? SIMULATED_REALM : ''
   }
 
@@ -42,16 +51,18 @@ export class Replay {
     this.#levels.seed(meter, used, instantOf(atMs))
   }
 
+  /** How many levels are in memory. */
+  get levelCount(): number {
+    return this.#levels.size
+  }
+
   /** The limits that refuse the call; none if it is admitted. */
   decide(call: MeteredCall): readonly Shortfall[] {
     const { reservedAtMs, settled, corrections } = call
     this.#happenUntil(reservedAtMs)
     const now = instantOf(reservedAtMs)
-    if (++this.#callCount % CALLS_PER_GENERATION === 0) {
-      // Nothing is saved: what changed may leave.
-      this.#levels.collectDirty()
-      this.#levels.turnGeneration(now)
-    }
+    // Nothing is saved: what changed need not be kept.
+    if (++this.#callCount % CALLS_PER_COLLECTION === 0) this.#levels.collectDirty()
     const amounts = {
       requests: 1n,
       tokens: BigInt(call.reservedTokens),
@@ -60,6 +71,7 @@ export class Replay {
     }
     const { charges, shortfalls } = this.#levels.take(this.#chargesAt(call, call, amounts), now)
     if (shortfalls.length > 0) return shortfalls
+    this.#levels.forgetSome(VISITS_PER_CHARGE * charges.length, reservedAtMs - MAX_SET_BACK_MS)
     if (settled) this.#later.push(settled.atMs, { call, charges })
     for (const correction of corrections) this.#later.push(correction.atMs, { call, correction })
     return shortfalls
@@ -110,7 +122,8 @@ export class Replay {
 
   /** The windows are those of the reservation. */
   #chargesAt({ caller, reservedAtMs }: MeteredCall, { provider, model }: Target, amounts: UsedAmounts): Charge[] {
-    const subjects = { caller, provider, ...modelNameOf(provider, model) }
+    const keyLimits = this.#keyLimits.get(caller.key ?? '')
+    const subjects = { caller, provider, ...modelNameOf(provider, model), keyLimits }
     return this.#plan.chargesFor(subjects, amounts, reservedAtMs, this.#realm, false)
   }
 }

@@ -16,6 +16,8 @@ interface Received {
 
 interface Situation {
   readonly status?: number
+  /** Status of the answers after the first. */
+  readonly laterStatus?: number
   /** JSON, or text that is none. */
   readonly answer?: unknown
   readonly url?: string
@@ -28,7 +30,7 @@ interface Situation {
 
 async function run(line: readonly string[], situation: Situation = {}) {
   const received: Received[] = []
-  const { status = 200, answer = {}, files = {}, failure } = situation
+  const { status = 200, laterStatus = status, answer = {}, files = {}, failure } = situation
   const request = readRequest(line)
   if (request.kind !== 'command') throw new Error(`${line.join(' ')} is no command`)
   const result = await runCommand(request.command, request.args, {
@@ -51,7 +53,8 @@ async function run(line: readonly string[], situation: Situation = {}) {
         headers: Object.fromEntries(sent.headers),
         body: text.startsWith('{') && text.endsWith('}') ? JSON.parse(text) : text,
       })
-      return new Response(typeof answer === 'string' ? answer : JSON.stringify(answer), { status })
+      const written = typeof answer === 'string' ? answer : JSON.stringify(answer)
+      return new Response(written, { status: received.length > 1 ? laterStatus : status })
     },
   })
   return { ...result, received, sent: received[0] }
@@ -117,6 +120,7 @@ describe('what is sent', () => {
     [['keys', 'rotate', 'a'], 'POST', '/admin/keys/a/rotate', {}],
     [['keys', 'rotate', 'a', '--grace-seconds=60'], 'POST', '/admin/keys/a/rotate', { grace_seconds: 60 }],
     [['keys', 'disable', 'a'], 'DELETE', '/admin/keys/a', ''],
+    [['keys', 'enable', 'a'], 'PATCH', '/admin/keys/a', { disabled: false }],
     [['limits', 'levels'], 'GET', '/llm/limits', ''],
     [['limits', 'levels', '--key', 'ci', '--user', '7'], 'GET', '/llm/limits?key=ci&user=7', ''],
     [['limits', 'list'], 'GET', '/admin/limits', ''],
@@ -201,6 +205,7 @@ describe('what is sent', () => {
   })
 
   it('to BURSAR_URL, below its path, and to nowhere else', async () => {
+    expect((await run(['keys', 'list'], { url: '' })).sent?.url).toBe(`${URL}/admin/keys`)
     const { sent } = await run(['keys', 'list'], { url: 'https://example.com/llm//' })
     expect(sent).toMatchObject({ url: 'https://example.com/llm/admin/keys', redirect: 'manual' })
   })
@@ -260,9 +265,30 @@ describe('what is printed', () => {
       'key:ci   costPerDay=20  2026-12-01T00:00:00Z  release',
       '',
     ])
-    const list = await run(['limits', 'list'], { answer: { limits: [scope], next_cursor: null } })
+    // A list has a subject once for each place that limits it.
+    const configured = { ...scope, source: 'settings', raises: [] }
+    const list = await run(['limits', 'list'], { answer: { limits: [configured, scope], next_cursor: null } })
     expect(list.stdout).toBe(stdout)
     expect((await run(['limits', 'list'], { answer: { limits: [], next_cursor: null } })).stdout).toBe('none\n')
+  })
+
+  it.each([
+    ['key:nosuch', '?key=nosuch'],
+    ['user:a b/7', '?key=a+b'],
+  ])('says that a limit on %s limits nothing while there is no such key', async (subject, query) => {
+    const known = await run(['limits', 'set', subject, 'inFlight=1'])
+    expect([known.stdout, known.received[1]?.url]).toEqual(['none\n', `${URL}/llm/limits${query}`])
+    const unknown = await run(['limits', 'set', subject, 'inFlight=1'], { laterStatus: 400 })
+    expect(unknown).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('limits nothing until there is') })
+  })
+
+  it.each(['user:ann', 'project:web', 'perKey', 'key:(none)'])('asks for no key of %s', async (subject) => {
+    expect((await run(['limits', 'set', subject, 'inFlight=1'])).received).toHaveLength(1)
+  })
+
+  it('is how a list goes on, as a shell takes it', async () => {
+    const { stdout } = await run(['limits', 'list'], { answer: { limits: [], next_cursor: "user:o'hara 7" } })
+    expect(stdout).toContain(`--cursor='user:o'\\''hara 7'\n`)
   })
 
   it('is what is used and free of limits', async () => {
@@ -332,6 +358,27 @@ describe('what is wrong', () => {
     ['another server', ['keys', 'list'], { answer: '<html>' }, /answered 200, and not as Bursar does\. Is BURSAR_URL/],
     ['a redirect', ['keys', 'list'], { status: 302 }, /answered 302, and not as Bursar does/],
     ['no address', ['keys', 'list'], { url: 'localhost:5555' }, /BURSAR_URL must be an address such as/],
+    ...['http://me:secret-of-mine@127.0.0.1:5555', 'http://127.0.0.1:5555/?a=b', 'http://127.0.0.1:5555/#a'].map(
+      (url): [string, readonly string[], Situation, RegExp] => [
+        url,
+        ['keys', 'list'],
+        { url },
+        /BURSAR_URL must be an address such as \S+, without a user, a query and a #/,
+      ],
+    ),
+    [
+      'a key with a line break',
+      ['keys', 'list'],
+      { adminKey: 'secret-of-mine\n' },
+      /BURSAR_ADMIN_KEY has a character that no key has/,
+    ],
+    ['a key of a caller with a blank', ['estimate'], { callerKey: 'a b', input: '{}' }, /BURSAR_CALLER_KEY has a char/],
+    [
+      'a port that fetch refuses',
+      ['keys', 'list'],
+      { failure: new TypeError('fetch failed', { cause: new Error('bad port') }) },
+      /^No gateway answers at \S+ \(bad port\)/,
+    ],
   ])('with the gateway is told, with what to do: %s', async (_what, line, situation, message) => {
     const { stdout, stderr, exitCode } = await run(line, situation)
     expect({ stdout, exitCode }).toEqual({ stdout: '', exitCode: 1 })
@@ -354,6 +401,11 @@ describe('what is wrong', () => {
     [['keys', 'rotate', 'a', '--grace-seconds=soon'], /--grace-seconds must be a whole number/],
     [['limits', 'list', 'a', 'b'], /limits list takes no argument b/],
     [['limits', 'set', 'key:a'], /limits set needs LIMIT=AMOUNT/],
+    [['limits', 'set', 'key:a', 'inFlight=1', 'inFlight=2'], /inFlight must not stand twice/],
+    [
+      ['backtest', '--set', 'perUser.inFlight=1', '--set', 'perUser.inFlight=2'],
+      /perUser\.inFlight must not stand twice/,
+    ],
     [['limits', 'raise', 'key:a', 'costPerDay=1', '--for=1h'], /needs --reason/],
     [['limits', 'raise', 'key:a', 'costPerDay=1', '--reason=x'], /needs --until or --for/],
     [['limits', 'raise', 'key:a', 'costPerDay=1', '--reason=x', '--for=soon'], /--for must be minutes, hours or days/],

@@ -101,6 +101,23 @@ describe('idle levels', () => {
   })
 })
 
+test('levels are forgotten a few at a time, but none that a call holds or whose window is not over', () => {
+  const levels = new Levels()
+  const [held] = levels.take([charge('held', 5n, 10n)], instant(0)).charges
+  for (let index = 0; index < 20; index++) {
+    const { charges } = levels.take([charge(`over ${index}`, 5n, 10n)], instant(0))
+    levels.settle(charges, used(5n), instant(1))
+  }
+  const size = levels.size
+  levels.forgetSome(100, 86_400_000)
+  expect(levels.size).toBe(size)
+  levels.forgetSome(4, 86_400_001)
+  expect(levels.size).toBeGreaterThanOrEqual(size - 4)
+  for (let turn = 0; turn < 10; turn++) levels.forgetSome(4, 86_400_001)
+  expect(levels.size).toBe(1)
+  expect(levels.view([charge('held', 0n, 10n)], instant(0))[0]?.reserved).toBe(held?.amount)
+})
+
 test('a call in flight is remembered, however long ago its window ended', () => {
   const levels = new Levels()
   levels.take([charge('held', 5n, 10n)], instant(0))

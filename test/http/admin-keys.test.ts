@@ -154,6 +154,10 @@ describe('a change', () => {
       [{ name: null }, /^name: is missing/],
       [{ id: 'x' }, /must not be here/],
       [{ prefix: 'x' }, /must not be here/],
+      // Nothing is taken back by a name that no key has.
+      [{ expires: null }, /^expires: must not be here\. Did you mean expires_at/],
+      [{ id: null }, /must not be here/],
+      [{ limits: { costPerDy: null } }, /Did you mean costPerDay/],
       [{ limits: { costPerDay: -1 } }, /decimal dollars/],
       [{ requires: ['project'] }, /set project/],
     ] as const)

@@ -142,6 +142,27 @@ describe('a limit that is set', () => {
     expect((await registry.audit({ limit: 1 }))[0]).toMatchObject({ kind: 'key', id: 'ann', actor: 'admin' })
   })
 
+  it('moves into the record of a key that is made later, once either is changed', async () => {
+    const { registry } = gateway.app.store
+    const origin = { actor: 'admin', atMs: 0, audit: true } as const
+    for (const [method, body, after] of [
+      ['PATCH', { inFlight: 9 }, { requestsPerDay: 2, costPerDay: '1', inFlight: 9 }],
+      ['PATCH', { requestsPerDay: null }, { costPerDay: '1' }],
+      ['PUT', { inFlight: 9 }, { inFlight: 9 }],
+      ['DELETE', undefined, {}],
+    ] as const) {
+      await registry.write({ kind: 'key', id: 'ann', value: null }, origin)
+      await admin('PUT', '/key:ann', { requestsPerDay: 2, costPerDay: '8' })
+      await registry.write({ kind: 'key', id: 'ann', value: { name: 'Ann', limits: { costPerDay: '1' } } }, origin)
+      const before = await admin('GET', '/key:ann')
+      expect(before.json).toMatchObject({ source: 'key', limits: { requestsPerDay: 2, costPerDay: '1' } })
+      expect(inForce(before)).toEqual({ requestsPerDay: 2, costPerDay: 1 })
+      expect((await admin(method, '/key:ann', body)).json).toMatchObject({ source: 'key', limits: after })
+      expect(await registry.read('limit')).toEqual([])
+      expect(await registry.read('key', 'ann')).toMatchObject([{ value: { limits: after } }])
+    }
+  })
+
   it('takes a bare user for a person', async () => {
     expect((await admin('PUT', '/user:ann', { costPerDay: 5 })).json).toMatchObject({ subject: 'user:ann' })
   })
@@ -241,10 +262,11 @@ describe('a raise', () => {
       /costPerTotal cannot be raised: no such limit is in force on key:ci/,
     ],
     ['of nothing', {}, /Name the limits to raise/],
+    ['with an option', { requestsPerDay: { amount: 9, shadow: true } }, /requestsPerDay\.shadow must not be here/],
     ['of no limit', { costPerWeek: 3 }, /costPerWeek must not be here/],
     ['that ended', { requestsPerDay: 5, until: '2020-01-01T00:00:00Z' }, /until must be in the future/],
     ['for too long', { requestsPerDay: 5, until: '2040-01-01T00:00:00Z' }, /until must be at most a year ahead/],
-    ['until no instant', { requestsPerDay: 5, until: 'tomorrow' }, /until/],
+    ['until no instant', { requestsPerDay: 5, until: 'tomorrow' }, /until: must be a time such as/],
     ['without a reason', { requestsPerDay: 5, reason: ' ' }, /reason/],
   ])('%s is refused', async (_what, body, message) => {
     const sent = { until: until(DAY_MS), reason: 'a launch', ...body }

@@ -7,6 +7,7 @@ import { LimitPlan } from '../../src/core/limits.ts'
 import { Replay } from '../../src/limits/replay.ts'
 import { PRICE } from '../call/dialect-fixtures.ts'
 import { Random, SEED } from '../call/random.ts'
+import { administer } from '../support/administrator.ts'
 import { ADMIN_KEY } from '../support/client-and-ledger.ts'
 import { ManualClock } from '../support/clocks.ts'
 import { answerWhole, type GatewayFixture, useGateway } from '../support/gateway.ts'
@@ -249,6 +250,42 @@ describe('POST /admin/limits/backtest', () => {
     expect(answer).toMatchObject({ status: 400, body: { error: { code: 'invalid_request' } } })
     if (param !== null) expect(answer.body.error.param).toBe(param)
     expect(answer.body.error.message).toMatch(message)
+  })
+
+  it('turns the windows of a limit on a key in the zone of the key, as those of its record', async () => {
+    const { gateway, clock, post } = await open()
+    const made = await administer(gateway, '/admin/keys', {
+      method: 'POST',
+      body: { name: 'zoned', time_zone: 'Asia/Kolkata' },
+    })
+    const headers = { authorization: `Bearer ${(made.body as unknown as { readonly key: string }).key}` }
+    const call = async () => {
+      const answer = await gateway.client.asks('openai', { cap: 10 }, { headers })
+      await answer.text()
+      await gateway.idle()
+      clock.advance(1_000)
+      return answer.status
+    }
+    // Two calls before and two after midnight of the key's zone, which is at 18:30 UTC.
+    const midnightMs = Math.floor(clock.wallMs / 86_400_000) * 86_400_000 + 86_400_000 + 66_600_000
+    clock.advance(midnightMs - 60_000 - clock.wallMs)
+    const fromMs = clock.wallMs - 1
+    await call()
+    await call()
+    clock.advance(60_000)
+    await call()
+    await call()
+    const refusedBy = async (from: number, requestsPerDay: number) => {
+      const span = { from: new Date(from).toISOString(), to: new Date(clock.wallMs).toISOString() }
+      const answer = await post({ ...span, limits: { 'key:zoned': { requestsPerDay } } })
+      expect(answer.status).toBe(200)
+      return answer.body.refused.calls
+    }
+    expect(await refusedBy(fromMs, 2)).toBe(0)
+    expect(await refusedBy(fromMs, 1)).toBe(2)
+    // The window of the fourth call began with the third.
+    expect(await refusedBy(midnightMs + 1_500, 1)).toBe(1)
+    expect(await refusedBy(midnightMs + 1_500, 2)).toBe(0)
   })
 
   it('answers more limits than it takes', async () => {

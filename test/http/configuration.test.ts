@@ -88,6 +88,7 @@ describe('PUT /admin/settings', () => {
       name: 'ANTHROPIC_MODEL',
       value: 'claude-haiku-4-5',
       source: 'registry',
+      replaced_by: null,
     })
     expect(await config('DEFAULT_LLM_PROVIDER')).toMatchObject({ value: 'anthropic', source: 'registry' })
     await put('settings', { default_provider: null, default_models: { mine: null } })
@@ -260,7 +261,11 @@ test('a document that cannot be read is ignored and warned of, and the gateway s
   db.exec(`UPDATE document SET value = '{"default_provider":7}' WHERE kind IN ('price', 'setting')`)
   db.close()
   const { gateway, admin, status } = await open({ path })
-  expect((await admin('config')).body.registry).toEqual({ default_provider: null, default_models: {}, prices: [] })
+  expect((await admin('config')).body.registry).toMatchObject({
+    default_provider: null,
+    default_models: {},
+    prices: [],
+  })
   expect((await status()).configuration.warnings).toEqual([
     'setting/default_models: cannot be read, and is ignored',
     'setting/default_provider: cannot be read, and is ignored',
@@ -340,6 +345,23 @@ describe('GET /admin/config', () => {
     expect(await config('BURSAR_SECRET')).toMatchObject({ value: null, source: 'default' })
     expect(await config('OPENAI_API_KEY')).toMatchObject({ value: 'sk-…cret', source: 'environment' })
     expect(await config('PRICES_URL')).toMatchObject({ value: 'https://…@prices.example/?…' })
+  })
+
+  it('says which settings a limit takes the place of, and where limits and keys are listed', async () => {
+    const { gateway, admin, put, config } = await open({
+      env: { DAILY_SPENDING_LIMIT: '7.50', MONTHLY_SPENDING_LIMIT: '90' },
+      config: { limits: { global: { costPerMonth: '80' } } },
+    })
+    expect(await config('DAILY_SPENDING_LIMIT')).toMatchObject({ replaced_by: null })
+    await put('limits/global', { costPerDay: '20' })
+    expect(await config('DAILY_SPENDING_LIMIT')).toMatchObject({
+      value: '7.50',
+      replaced_by: '"costPerDay" of "global" at /admin/limits',
+    })
+    expect((await config('MONTHLY_SPENDING_LIMIT'))?.replaced_by).toMatch(/bursar\.json/)
+    expect(await config('TIME_ZONE')).toMatchObject({ replaced_by: null })
+    const { limits, keys } = (await admin('config')).body.registry as Record<string, unknown>
+    for (const path of [limits, keys]) expect((await administer(gateway, String(path))).status).toBe(200)
   })
 
   it('shows bursar.json in its own words, with its path', async () => {

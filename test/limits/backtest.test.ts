@@ -3,7 +3,9 @@
 import { describe, expect, it } from 'vitest'
 import { limitText, readLimits } from '../../src/config/limits.ts'
 import type { Caller } from '../../src/core/ledger-entry.ts'
+import { LimitPlan } from '../../src/core/limits.ts'
 import { type BacktestQuery, Backtests, runBacktest } from '../../src/limits/backtest.ts'
+import { Replay } from '../../src/limits/replay.ts'
 import { MemoryStore } from '../../src/stores/memory/store.ts'
 import { at, factsOf, outcomeOf, reservationOf, START_MS, usedOf } from '../stores/calls.ts'
 
@@ -224,6 +226,20 @@ describe('a backtest counts', () => {
     expect(await refusedBy({ perKey: { costPerTotal: '0.000000041' } })).toEqual(['005'])
     expect(await refusedBy({ global: { costPerDay: '0.00000004' } })).toEqual(['004', '005'])
     expect(await refusedBy({ perKey: { costPerMinute: '0.0000001', requestsPerMinute: 2 } })).toEqual([])
+  })
+
+  it('with no more levels in memory than windows that have not been over for long', async () => {
+    const mistakes: never[] = []
+    const { limits } = readLimits({ perUser: { requestsPerMinute: { amount: 1, refill: 'window' } } }, mistakes)
+    const replay = new Replay(new LimitPlan(limits, 'UTC'), false)
+    for (let index = 0; index < 3_000; index++) {
+      const reservedAtMs = START_MS + index * MINUTE_MS
+      const { caller, provider, model, callId } = factsOf(`${index}`, { caller: { user: `u${index}` } })
+      const used = { reservedTokens: 1, reservedCostNanoUsd: 1n, corrections: [] }
+      const settled = { atMs: reservedAtMs + 1, tokens: 1, costNanoUsd: 1n, targets: [] }
+      expect(replay.decide({ callId, caller, provider, model, reservedAtMs, ...used, settled })).toEqual([])
+    }
+    expect(replay.levelCount).toBeLessThan(50)
   })
 
   it('real calls alone, or simulated calls alone, of the span', async () => {

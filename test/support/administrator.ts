@@ -20,7 +20,7 @@ interface AdminBody extends ShownProvider {
   readonly error: { readonly code: string; readonly message: string; readonly param: string | null }
   readonly changes: readonly unknown[]
   readonly next_cursor: string | null
-  readonly settings: readonly { readonly name: string }[]
+  readonly settings: readonly { readonly name: string; readonly replaced_by: string | null }[]
   readonly providers: readonly ShownProvider[]
   readonly prices: readonly unknown[]
   readonly file: unknown

@@ -99,8 +99,10 @@ export function issueOf(error: z.ZodError): { readonly field: string | null; rea
     .map((step, index) => (typeof step === 'number' ? `[${step}]` : `${index > 0 ? '.' : ''}${String(step)}`))
     .join('')
   const message = truncate(issue?.message ?? 'is not valid', 500)
-  if (issue?.code === 'unrecognized_keys' && field === '')
-    return { field: truncate(issue.keys[0] ?? '', 200), text: message }
+  if (issue?.code === 'unrecognized_keys' && field === '') {
+    const key = truncate(issue.keys[0] ?? '', 200)
+    return { field: key, text: message.includes(`"${key}"`) ? message : `${key}: ${message}` }
+  }
   return field === ''
     ? { field: null, text: message }
     : { field: truncate(field, 200), text: `${truncate(field, 200)}: ${message}` }
