@@ -21,7 +21,7 @@ import type { Provider } from '../providers/provider.ts'
 import { type Store, StoreUnavailable } from '../stores/store.ts'
 import { internalFailure, type Telemetry } from '../telemetry/call-events.ts'
 import type { Dialect } from '../wire/dialect.ts'
-import { AdmissionControl, type ChangingLimits } from './admission.ts'
+import { AdmissionControl, type ChangingLimits, KeyChanged } from './admission.ts'
 import { type AdmittedCall, type Applicant, type Budget, isSameTarget, type RefusedCall } from './applicant.ts'
 import { type CallCandidate, candidatesOf, type IncomingCall, modelOf } from './candidates.ts'
 import { Deadlines } from './deadlines.ts'
@@ -78,6 +78,18 @@ export interface HandlerCall {
 interface RoutePlan extends RoutablePlan<CallCandidate> {
   readonly route: Pick<Route, 'retries' | 'onBudget' | 'isAlias' | 'hostedTools'>
 }
+
+/** A call as it was decided. */
+interface Decision {
+  readonly call: IncomingCall
+  readonly plan: RoutePlan
+  readonly applicant: Applicant
+  readonly admission: AdmittedCall | RefusedCall
+  readonly now: Instant
+}
+
+/** A call is decided anew if its key changes meanwhile: this often at most. */
+const MAX_DECISIONS = 20
 
 /** The route of a call that a handler answers in a provider's place. */
 const HANDLER_ROUTE: RoutePlan['route'] = { retries: 0, onBudget: 'refuse', isAlias: false }
@@ -155,7 +167,7 @@ export class Gate {
    * await gate.call(exchange, dialectNamed('openai.chat'))
    */
   async call(exchange: Exchange, dialect: Dialect, options: CallOptions = {}): Promise<void> {
-    const { callers, clock, newCallId, settings } = this.#parts
+    const { callers, newCallId, settings } = this.#parts
     const callId = newCallId()
     const lease = new PermitLease(this.#bufferedBytes)
     let mark: IdempotencyMark | undefined
@@ -165,15 +177,10 @@ export class Gate {
       const identity = identified instanceof Promise ? await identified : identified
       if (this.#isClosing) throw new Problem('shutting_down', 'The gateway is stopping.')
       const body = await readJsonBody(exchange, settings.MAX_BODY_BYTES, lease)
-      const call = this.#readCall(exchange, dialect, body, identity)
-      checkDeclared(call)
-
+      const read = this.#declaredCall(exchange, dialect, body, identity)
       const idempotencyKey = exchange.header('idempotency-key')
-      if (idempotencyKey !== undefined) mark = await this.#acquireMark(call, idempotencyKey)
-      const now = clock.now()
-      const plan = options.sendInstead ? this.#planForHandler(call) : this.#planRoute(call, now)
-      const applicant = this.#applicant(call, callId, plan, mark ?? null, options.budget)
-      const admission = await this.#admit(applicant, plan.circuitPass, now)
+      if (idempotencyKey !== undefined) mark = await this.#acquireMark(read, idempotencyKey)
+      const { call, plan, applicant, admission, now } = await this.#decide(read, callId, mark ?? null, options)
       if (!admission.admitted) return this.#refuse(call, applicant, admission, now)
       this.#emitAdmitted(admission, now)
 
@@ -213,12 +220,44 @@ export class Gate {
 
   /** The applicant that a request would be, with nothing reserved or sent. Throws Problem as `call` answers it. */
   applicantFor(exchange: Exchange, dialect: Dialect, body: Buffer, identity: Identity): Applicant {
-    const call = this.#readCall(exchange, dialect, body, identity)
-    checkDeclared(call)
+    const call = this.#declaredCall(exchange, dialect, body, identity)
     const route = this.#permittedRoute(call, this.#parts.clock.now())
     const ruled = withHostedToolsRule(call, this.#hostedToolsRule(call, route))
     const plan = { route, candidates: candidatesOf(route.targets, ruled, undefined), circuitPass: CLOSED_PASS }
     return this.#applicant(call, this.#parts.newCallId(), plan, null, undefined)
+  }
+
+  /**
+   * Where a call goes, and whether it may. A call whose key changes before it is admitted is decided anew, by all of the key as it is
+   * then: no call is permitted by one record and limited by another. Rejects with Problem, and with StoreUnavailable.
+   */
+  async #decide(
+    read: IncomingCall,
+    callId: string,
+    mark: IdempotencyMark | null,
+    { sendInstead, budget }: CallOptions,
+  ): Promise<Decision> {
+    const { callers, clock } = this.#parts
+    let call = read
+    for (let tries = 1; ; tries++) {
+      const now = clock.now()
+      const plan = sendInstead ? this.#planForHandler(call) : this.#planRoute(call, now)
+      const applicant = this.#applicant(call, callId, plan, mark, budget)
+      try {
+        return { call, plan, applicant, admission: await this.#admit(applicant, plan.circuitPass, now), now }
+      } catch (error) {
+        if (!(error instanceof KeyChanged) || tries === MAX_DECISIONS) throw error
+      }
+      const { exchange, dialect, body } = call
+      call = this.#declaredCall(exchange, dialect, body, await callers.identify(exchange))
+    }
+  }
+
+  /** Throws Problem for a body that the dialect cannot meter, and for a call that does not declare what its key requires. */
+  #declaredCall(exchange: Exchange, dialect: Dialect, body: Buffer, identity: Identity): IncomingCall {
+    const call = this.#readCall(exchange, dialect, body, identity)
+    checkDeclared(call)
+    return call
   }
 
   /** Throws Problem for a body that the dialect cannot meter. */

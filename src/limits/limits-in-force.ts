@@ -168,9 +168,11 @@ export class LimitsInForce {
     return this.#inTurn(async () => {
       const windows = newKeyWindows(id, before, after, this.#plan)
       return this.#whileWaiting({ who: 'key', subject: id }, windows, async () => {
+        const inUse = this.#newestOfKey.get(id)
         const result = await write()
-        before.replaceBy(after)
-        this.useKeyLimits(id, after)
+        // Whoever watches the registry may use the record's limits already.
+        if (this.#newestOfKey.get(id) === inUse) this.useKeyLimits(id, after)
+        before.replaceBy(this.#newestOfKey.get(id) ?? after)
         return result
       })
     })
