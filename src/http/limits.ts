@@ -197,6 +197,7 @@ function subjectsOf(
     },
     provider: target.provider,
     ...modelNameOf(target.provider, target.model),
+    keyLimits: record?.limits,
   }
 }
 

@@ -22,6 +22,8 @@ import { sleep } from './sleep.ts'
 
 const BUSY_RETRY_MS = 5
 const MAX_BUSY_RETRIES = 400
+/** Indexes on fields of documents, by kind and field: see migrations.ts. */
+const FIELD_INDEXES: ReadonlyMap<string, string> = new Map([['key/project', 'key_project']])
 
 /** A registry on the store's connection. Reads see every write before them; the audit is kept without end. */
 export class SqliteRegistry implements Registry {
@@ -51,11 +53,12 @@ export class SqliteRegistry implements Registry {
   }
 
   async page(kind: DocumentKind, { afterId = '', limit, where }: PageQuery): Promise<readonly Document[]> {
-    // Kind and field stand in the text, since an index on a field holds for an expression that is written the same.
+    // Kind and field stand in the text, since an index on a field holds for expressions that are written the same.
     const narrowed = where ? `AND value ->> '${fieldOf(where.field)}' = ?` : ''
-    const rows = this.#db.prepare(
-      `SELECT * FROM document WHERE kind = '${kind}' AND id > ? AND value IS NOT NULL ${narrowed} ORDER BY id LIMIT ?`,
-    )
+    // SQLite would rather read all documents of the kind.
+    const index = where && FIELD_INDEXES.get(`${kind}/${where.field}`)
+    const rows = this.#db.prepare(`SELECT * FROM document ${index === undefined ? '' : `INDEXED BY ${index}`}
+      WHERE kind = '${kind}' AND id > ? AND value IS NOT NULL ${narrowed} ORDER BY id LIMIT ?`)
     const texts = where ? [where.text] : []
     return rows.all(afterId, ...texts, limit).map((row) => documentOf(kind, row))
   }
