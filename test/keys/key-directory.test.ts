@@ -27,6 +27,11 @@ class CountingRegistry extends MemoryRegistry {
     return found
   }
 
+  override async page(...query: Parameters<Registry['page']>) {
+    this.reads += 1
+    return super.page(...query)
+  }
+
   override async writeAll(drafts: readonly DocumentDraft[], origin: WriteOrigin) {
     if (this.failedWrites-- > 0) throw new DocumentChanged('changed')
     return super.writeAll(drafts, origin)
