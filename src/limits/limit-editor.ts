@@ -57,7 +57,7 @@ export class LimitEditor {
     const { registry, limits } = this.#parts
     const record = await recordOf(registry, scope)
     if (record && scope.subject !== undefined) {
-      const document = this.withoutEnded(limitDocumentOf(record.value))
+      const document = this.withoutEnded(this.#withOlder(scope, limitDocumentOf(record.value)))
       const ofKey = readKeyLimits(scope.subject, record.value, limits.countsCost)
       return { scope, source: 'key', document, inForce: this.inForceOn(scope, ofKey) }
     }
@@ -146,6 +146,13 @@ export class LimitEditor {
     return { limits, raises: raises.filter(({ until }) => wallMs < Date.parse(until)) }
   }
 
+  /** The limits of a key's record, with those that were set on its id before the key was made. */
+  #withOlder(scope: Scope, ofRecord: LimitDocument): LimitDocument {
+    const older = this.#parts.limits.documentOf(scope)
+    if (!older) return ofRecord
+    return { limits: { ...older.limits, ...ofRecord.limits }, raises: [...older.raises, ...ofRecord.raises] }
+  }
+
   #current(document: LimitDocument): readonly WrittenRaise[] {
     return this.withoutEnded(document).raises
   }
@@ -171,14 +178,19 @@ export class LimitEditor {
     const origin: WriteOrigin = { actor, atMs: clock.now().wallMs, audit: true }
     if (scope.who === 'key' && scope.subject !== undefined) {
       const { subject } = scope
-      const editKey = (before: LimitDocument) => {
+      const editKey = (ofRecord: LimitDocument) => {
+        const before = this.#withOlder(scope, ofRecord)
         const ofKey = readKeyLimits(subject, before, limits.countsCost)
         return edit(
           before,
           this.inForceOn(scope, ofKey).map(({ limit }) => limit),
         )
       }
-      if (await changeKeyDocument(registry, limits, subject, editKey, origin).catch(conflictOf)) return
+      if (await changeKeyDocument(registry, limits, subject, editKey, origin).catch(conflictOf)) {
+        // The record has taken its limits over.
+        if (limits.documentOf(scope)) await limits.change(scope, () => null, origin)
+        return
+      }
     }
     const editDocument = (before: LimitDocument = EMPTY_DOCUMENT) => {
       const after = edit(before, limits.plan.limitsOf(scope))

@@ -5,6 +5,7 @@ import { readFileConfig } from '../../src/config/file.ts'
 import { ADMIN_KEY } from '../support/client-and-ledger.ts'
 import type { ManualClock } from '../support/clocks.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
+import { KeyOperator } from '../support/keys.ts'
 
 const CI = 'the-secret-of-ci-0001'
 const BOB = 'the-secret-of-bob-001'
@@ -140,6 +141,22 @@ describe('a limit that is set', () => {
     ])
     expect(inForce(await admin('DELETE', '/key:ann'))).toEqual({ requestsPerDay: 3 })
     expect((await registry.audit({ limit: 1 }))[0]).toMatchObject({ kind: 'key', id: 'ann', actor: 'admin' })
+  })
+
+  it('that was set before its key was made moves into the record with the next change, and can be taken back', async () => {
+    const { registry } = gateway.app.store
+    await admin('PUT', '/key:new', { requestsPerDay: 2, costPerDay: 5 })
+    const { key } = await new KeyOperator(gateway).makes({ name: 'New', limits: { costPerDay: 7 } })
+    expect(await calls(9, key)).toBe(2)
+    const shown = await admin('GET', '/key:new')
+    expect(shown.json).toMatchObject({ source: 'key', limits: { requestsPerDay: 2, costPerDay: 7 } })
+    expect(inForce(shown)).toEqual({ requestsPerDay: 2, costPerDay: 7 })
+    const patched = await admin('PATCH', '/key:new', { costPerDay: null })
+    expect([patched.json.limits, inForce(patched)]).toEqual([{ requestsPerDay: 2 }, { requestsPerDay: 2 }])
+    expect(await registry.read('limit')).toEqual([])
+    expect(await calls(9, key)).toBe(0)
+    expect(inForce(await admin('DELETE', '/key:new'))).toEqual({ requestsPerDay: 3 })
+    expect(await calls(9, key)).toBe(1)
   })
 
   it('takes a bare user for a person', async () => {
