@@ -3,7 +3,7 @@
 import { recordOf } from '../core/json-values.ts'
 import type { Command, Options } from './command.ts'
 import { UsageError } from './errors.ts'
-import { amountText, cellOf, durationText, recordsIn, tableText, usdText } from './format.ts'
+import { amountText, cellOf, durationText, recordsIn, tableText, usdText, warningsText } from './format.ts'
 import { limitsOf } from './limit-words.ts'
 
 const SUBJECTS = 'SUBJECT is as in bursar.json: global, perKey, perUser, key:ci, project:web, user:ann, …'
@@ -65,7 +65,7 @@ const SET: Command = {
   run: async ({ args: [subject = '', ...words], options, client }) => {
     const body = withShadow(limitsOf(words), options)
     const { json, value } = await client.send('PATCH', pathOf(subject), { body })
-    return { json, text: scopesText([value]) }
+    return { json, text: scopesText([value]) + warningsText(value) }
   },
 }
 

@@ -94,9 +94,26 @@ describe('a limit that is set', () => {
   })
 
   it('is one document however its model is spelled', async () => {
-    const { json } = await admin('PUT', `/${encodeURIComponent('model:openai/GPT-4o')}`, { costPerDay: 1 })
+    const { warnings, ...json } = (await admin('PUT', '/model:openai%2FGPT-4o', { costPerDay: 1 })).json
     expect((await admin('GET', '/model:openai/gpt-4o')).json).toEqual(json)
-    expect(json.subject).toBe('model:openai/gpt-4o')
+    expect([json.subject, warnings]).toEqual(['model:openai/gpt-4o', []])
+  })
+
+  it('comes with a warning if its name matches nothing now', async () => {
+    const limits = { costPerDay: 1 }
+    const warning = async (subject: string, method = 'PUT') =>
+      (await admin(method, `/${encodeURIComponent(subject)}`, limits)).json.warnings
+    for (const method of ['PUT', 'PATCH'])
+      expect(await warning('key:cii', method)).toEqual([
+        'key:cii: limits nothing: BURSAR_KEYS has no cii. Did you mean ci?',
+      ])
+    expect(await warning('provider:opnai')).toEqual([
+      'provider:opnai: no provider is named opnai. Did you mean openai?',
+    ])
+    expect(await warning('model:openai/gpt-4oo')).toEqual([expect.stringContaining('Did you mean openai/gpt-4o?')])
+    await new KeyOperator(gateway).makes({ name: 'Cii' })
+    for (const subject of ['key:ci', 'key:cii', 'user:cii/7', 'user:ann', 'project:none', 'perKey', 'global'])
+      expect(await warning(subject)).toEqual([])
   })
 
   it('is there after a restart of what reads it, with its source', async () => {
