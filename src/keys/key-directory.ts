@@ -40,14 +40,19 @@ const MAX_KEPT_SECRETS = 20_000
 export class KeyDirectory {
   readonly #registry: Registry
   readonly #limits: Pick<LimitsInForce, 'countsCost' | 'useKeyLimits'>
-  readonly #kept = new RecentMap<KeptSecret>(MAX_KEPT_SECRETS, (secret) => this.#removeFromIndex(secret))
+  readonly #kept: RecentMap<KeptSecret>
   /** The kept secrets, so that a change of one key looks at no other. */
   readonly #keptByDigest = new Map<string, KeptSecret>()
   readonly #keptByKey = new Map<string, readonly KeptSecret[]>()
   #hasKeys = false
   #changes = 0
 
-  constructor(registry: Registry, limits: Pick<LimitsInForce, 'countsCost' | 'useKeyLimits'>) {
+  constructor(
+    registry: Registry,
+    limits: Pick<LimitsInForce, 'countsCost' | 'useKeyLimits'>,
+    maxKeptSecrets = MAX_KEPT_SECRETS,
+  ) {
+    this.#kept = new RecentMap(maxKeptSecrets, (secret) => this.#removeFromIndex(secret))
     this.#registry = registry
     this.#limits = limits
     registry.watch('key', (document) => this.#changeKey(document))
