@@ -89,7 +89,7 @@ interface Decision {
 }
 
 /** A call is decided anew if its key changes meanwhile: this often at most. */
-const MAX_DECISIONS = 20
+const MAX_DECISIONS = 100
 
 /** The route of a call that a handler answers in a provider's place. */
 const HANDLER_ROUTE: RoutePlan['route'] = { retries: 0, onBudget: 'refuse', isAlias: false }
