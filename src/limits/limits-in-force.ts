@@ -4,6 +4,7 @@ import { readScope, scopeName } from '../config/limits.ts'
 import type { Clock } from '../core/clock.ts'
 import type { KeyLimits } from '../core/key-limits.ts'
 import { isInScope, type Limit, LimitPlan, type LimitSubjects, type Scope } from '../core/limits.ts'
+import { NamedTurns } from '../core/named-turns.ts'
 import { RecentMap } from '../core/recent-map.ts'
 import type { WriteOrigin } from '../stores/registry.ts'
 import type { Store } from '../stores/store.ts'
@@ -56,6 +57,8 @@ export class LimitsInForce {
   #last: Promise<unknown> = Promise.resolve()
   /** Names of the windows whose levels are complete. Undefined until the first reload: then the registry's marks say so. */
   #counted: Set<string> | undefined
+  /** Whoever reads a key's record, changes it and writes it does so in a turn of the key, so that changes do not get in each other's way. */
+  readonly keyTurns = new NamedTurns()
   readonly #newestOfKey = new RecentMap<KeyLimits>(MAX_CHANGED_KEYS)
 
   constructor(parts: LimitParts) {

@@ -7,7 +7,7 @@ import { temporaryFolder } from '../stores/folder.ts'
 import { ADMIN_KEY, type LevelJson } from '../support/client-and-ledger.ts'
 import { ManualClock } from '../support/clocks.ts'
 import { answerWhole, type GatewayFixture, useGateway } from '../support/gateway.ts'
-import { holding, KeyOperator } from '../support/keys.ts'
+import { holding, type KeyJson, KeyOperator } from '../support/keys.ts'
 import type { ProviderRequest } from '../support/provider.ts'
 import { turns } from '../support/waiting.ts'
 import { PRICE, requestFor } from './dialect-fixtures.ts'
@@ -158,3 +158,18 @@ it.each([
     expect((await response).status).toBe(status)
   },
 )
+
+it('a hundred changes of one key at the same time are all made', async () => {
+  const { gateway, operator } = await open()
+  await operator.makes({ name: 'CI', limits: { costPerDay: '1' } })
+  await Promise.all(
+    Array.from({ length: 100 }, (_, index) =>
+      index % 2 === 0
+        ? operator.changes('ci', { metadata: { [`change-${index}`]: index } })
+        : setsLimits(gateway, 'key:ci', { requestsPerDay: index, costPerMonth: index }, 'PATCH'),
+    ),
+  )
+  const { body } = await operator.asks<KeyJson>('GET', '/ci')
+  expect(Object.keys(body.metadata as object)).toHaveLength(50)
+  expect(body.limits).toEqual({ costPerDay: '1', requestsPerDay: 99, costPerMonth: 99 })
+})
