@@ -7,10 +7,12 @@ import { Gate } from '../call/gate.ts'
 import { Idempotency } from '../call/idempotency.ts'
 import { Routing } from '../call/routing.ts'
 import type { FileConfig, PatternModels } from '../config/file.ts'
+import { scopeName } from '../config/limits.ts'
 import { isExposed, type Settings } from '../config/settings.ts'
-import { keysNamedIn, type MadeKeys } from '../config/unmatched-names.ts'
+import { keyOf, keysNamedIn, type MadeKeys } from '../config/unmatched-names.ts'
 import { Circuits } from '../core/circuit.ts'
 import type { Clock, Timers } from '../core/clock.ts'
+import type { Scope } from '../core/limits.ts'
 import { InputCounter } from '../counting/input-counter.ts'
 import { routes } from '../http/index.ts'
 import { Callers } from '../keys/callers.ts'
@@ -40,7 +42,7 @@ import { RefusalCounter } from '../telemetry/refusal-counter.ts'
 import { RefusalHistory } from '../telemetry/refusal-history.ts'
 import { ShadowCounter } from '../telemetry/shadow-counter.ts'
 import { UpstreamLimitTracker } from '../telemetry/upstream-limit-tracker.ts'
-import { nameWarnings, priceRowWarnings } from './load-configuration.ts'
+import { adminNames, nameWarnings, priceRowWarnings } from './load-configuration.ts'
 import { PriceUpkeep } from './price-upkeep.ts'
 import { ConfigurationInForce } from './reload.ts'
 import { shutdown } from './shutdown.ts'
@@ -105,6 +107,7 @@ export async function createApp(parts: AppParts): Promise<App> {
   const { keyAdministration } = constructed
   await keyAdministration.open()
   let madeKeys: MadeKeys | undefined
+  let namedKeys: ReadonlySet<string> = new Set()
   const warningsOf = (state: ConfigurationState) => [
     ...nameWarnings(settingsInForce(state), state.file, prices, clock.now().wallMs, madeKeys),
     ...providerWarnings(state),
@@ -113,9 +116,16 @@ export async function createApp(parts: AppParts): Promise<App> {
   live.onChange((state) => configuration.refresh(warningsOf(state)))
   const reload = async (file: FileConfig) => {
     await live.reload(file)
-    madeKeys = await keyAdministration.madeAmong(keysNamedIn(file))
+    namedKeys = new Set(keysNamedIn(file))
+    madeKeys = await keyAdministration.madeAmong([...namedKeys])
     configuration.use(warningsOf(live.state))
   }
+  // A key that the file names may be made later, and the first key makes names of persons match.
+  store.registry.watch('key', ({ id }) => {
+    if (!madeKeys || (madeKeys.exist && (madeKeys.ids.has(id) || !namedKeys.has(id)))) return
+    madeKeys = { exist: true, ids: namedKeys.has(id) ? new Set([...madeKeys.ids, id]) : madeKeys.ids }
+    configuration.refresh(warningsOf(live.state))
+  })
   await reload(parts.file)
   await upkeep.start()
   const stopSweeping = startSweeping({ clock, timers, telemetry, store })
@@ -241,6 +251,11 @@ function construct(
     prices,
     subjects: () => warningSubjects(providers.list, [...routing.aliasTargets, patterns.models.model]),
   })
+  const names = adminNames(() => live.state, prices, clock)
+  const limitWarnings = async (scope: Scope) => {
+    const key = keyOf(scope.who, scope.subject)
+    return names.inLimits(scopeName(scope), scope, await keyAdministration.madeAmong(key === undefined ? [] : [key]))
+  }
   const keyLimitsOf = async (key: string) => (await callers.findKey(key))?.limits
   const app = routes({
     settings,
@@ -272,6 +287,8 @@ function construct(
     plan: () => limits.plan,
     limitEditor: new LimitEditor({ registry, limits, clock }),
     configuredLimits: () => limits.configured,
+    limitWarnings,
+    keyWarnings: names.inKey,
     locate: (model) => routing.locate(model, clock.now().wallMs),
     models,
     listedAtMs: () => Date.parse(prices.list.date),

@@ -6,9 +6,20 @@ import { type Place, placeText } from '../config/findings.ts'
 import { KnownModels, type PriceNames } from '../config/known-models.ts'
 import { unknownSettings } from '../config/setting-names.ts'
 import { type Environment, isWhole, readSettingsOf, SETTINGS, type Settings } from '../config/settings.ts'
-import { type MadeKeys, type NamedThings, unmatchedInFile, unmatchedInSettings } from '../config/unmatched-names.ts'
+import {
+  type MadeKeys,
+  type NamedThings,
+  unmatchedInFile,
+  unmatchedInKey,
+  unmatchedInSettings,
+  unmatchedScope,
+} from '../config/unmatched-names.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Scope } from '../core/limits.ts'
+import type { KeyDocument } from '../keys/key-record.ts'
 import type { ConfigurationState } from '../overrides/overrides.ts'
 import { priceEntries } from '../overrides/price-entries.ts'
+import { settingsInForce } from '../overrides/settings.ts'
 import { createPriceBook, type EditablePriceBook } from '../prices/price-book.ts'
 import { compileUserPrices } from '../prices/user-prices.ts'
 
@@ -63,6 +74,37 @@ export function nameWarnings(
     ...unmatchedInSettings(things).map(written(placeText)),
     ...unmatchedInFile(things).map(written((place) => file.names.describe(place))),
   ]
+}
+
+/** What an operator names by /admin/ and what does not exist now. */
+export interface AdminNames {
+  /** A sentence for each name in the lists of a key, which begins with the place. */
+  inKey(key: Pick<KeyDocument, 'models' | 'providers'>): readonly string[]
+  /** @param row as `bursar.json` names the scope */
+  inLimits(row: string, scope: Scope, madeKeys: MadeKeys): readonly string[]
+}
+
+/** @param state what is in force now */
+export function adminNames(state: () => ConfigurationState, book: EditablePriceBook, clock: Clock): AdminNames {
+  const things = () => {
+    const { file } = state()
+    return {
+      settings: settingsInForce(state()),
+      file,
+      models: new KnownModels(file, priceNames(book, clock.now().wallMs)),
+    }
+  }
+  return {
+    inKey: (key) => {
+      const { file, models } = things()
+      const findings = unmatchedInKey(key, [...file.routes.aliases.keys()], models)
+      return findings.map(({ place, text }) => `${placeText(place)}: ${text}`)
+    },
+    inLimits: (row, scope, madeKeys) => {
+      const text = unmatchedScope(row, scope, { ...things(), madeKeys })
+      return text === undefined ? [] : [`${row}: ${text}`]
+    },
+  }
 }
 
 /** What the prices that are set by /admin/prices name and what does not exist, a sentence each. @param book with these prices */

@@ -7,6 +7,7 @@ import type { CallFacts, Reservation } from '../core/ledger-entry.ts'
 import type { Shortfall } from '../core/levels.ts'
 import { type Amounts, type LimitPlan, type LimitSubjects, SIMULATED_REALM } from '../core/limits.ts'
 import type { Charge, Instant } from '../core/meter.ts'
+import { Problem } from '../core/problem.ts'
 import type { Quote } from '../core/quote.ts'
 import { refusalOf, type WindowReason } from '../core/refusal.ts'
 import type { InputCounter } from '../counting/input-counter.ts'
@@ -42,6 +43,13 @@ interface AdmissionControlParts extends QuotingParts {
   readonly random: () => number
   readonly clock: Clock
   readonly inputCounter: InputCounter
+}
+
+/** The key of a call has changed since the call was identified: the call has to be planned anew, by all of the key as it is now. */
+export class KeyChanged extends Problem {
+  constructor() {
+    super('conflict', 'The API key of this call changes all the time. Please try again.')
+  }
 }
 
 /** A call tries smaller caps this often: between reading a level and reserving, another replica may reserve first. */
@@ -108,7 +116,7 @@ export class AdmissionControl {
 
   /**
    * Reserves the maximum that a call can use, or refuses the call. A refused call changes no level.
-   * Rejects with Problem for a call that cannot be quoted, and with StoreUnavailable if the ledger cannot be written.
+   * Rejects with KeyChanged, with Problem for a call that cannot be quoted, and with StoreUnavailable if the ledger cannot be written.
    */
   admit(applicant: Applicant, now: Instant): Promise<AdmittedCall | RefusedCall> {
     return this.countsFilesOf(applicant) ? this.#admitCounted(applicant, now) : this.#admitQuoted(applicant, now)
@@ -133,6 +141,8 @@ export class AdmissionControl {
         await change
         quoted = undefined
       }
+      // From here to the reservation nothing waits, so the call is admitted by the key that it was permitted by.
+      if (applicant.key?.limits?.isReplaced) throw new KeyChanged()
       quoted ??= this.quote(applicant, now)
       const reservation = this.#reservation(applicant, quoted, now)
       const answer = (await store.reserve([reservation], now))[0]

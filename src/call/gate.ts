@@ -17,7 +17,7 @@ import type { Provider } from '../providers/provider.ts'
 import { type Store, StoreUnavailable } from '../stores/store.ts'
 import { internalFailure, type Telemetry } from '../telemetry/call-events.ts'
 import type { Dialect } from '../wire/dialect.ts'
-import { AdmissionControl, type ChangingLimits } from './admission.ts'
+import { AdmissionControl, type ChangingLimits, KeyChanged } from './admission.ts'
 import { type AdmittedCall, type Applicant, type Budget, isSameTarget, type RefusedCall } from './applicant.ts'
 import { CallPlanner, type RoutePlan } from './call-planner.ts'
 import type { IncomingCall } from './candidates.ts'
@@ -68,6 +68,18 @@ export interface HandlerCall {
    */
   answerByTargets(body?: Buffer): boolean
 }
+
+/** A call as it was decided. */
+interface Decision {
+  readonly call: IncomingCall
+  readonly plan: RoutePlan
+  readonly applicant: Applicant
+  readonly admission: AdmittedCall | RefusedCall
+  readonly now: Instant
+}
+
+/** A call is decided anew if its key changes meanwhile: this often at most. */
+const MAX_DECISIONS = 100
 
 const NO_TARGET_FITS =
   'No target of the gateway can answer this call now: their circuits are open, or they cost more than the money left.'
@@ -143,7 +155,7 @@ export class Gate {
    * await gate.call(exchange, dialectNamed('openai.chat'))
    */
   async call(exchange: Exchange, dialect: Dialect, options: CallOptions = {}): Promise<void> {
-    const { callers, clock, newCallId, settings } = this.#parts
+    const { callers, newCallId, settings } = this.#parts
     const callId = newCallId()
     const lease = new PermitLease(this.#bufferedBytes)
     let mark: IdempotencyMark | undefined
@@ -153,14 +165,10 @@ export class Gate {
       const identity = identified instanceof Promise ? await identified : identified
       if (this.#isClosing) throw new Problem('shutting_down', 'The gateway is stopping.')
       const body = await readJsonBody(exchange, settings.MAX_BODY_BYTES, lease)
-      const call = this.#planner.read(exchange, dialect, body, identity)
-
+      const read = this.#planner.read(exchange, dialect, body, identity)
       const idempotencyKey = exchange.header('idempotency-key')
-      if (idempotencyKey !== undefined) mark = await this.#acquireMark(call, idempotencyKey)
-      const now = clock.now()
-      const plan = options.sendInstead ? this.#planner.planForHandler(call) : this.#planner.plan(call, now)
-      const applicant = this.#applicant(call, callId, plan, mark ?? null, options.budget)
-      const admission = await this.#admit(applicant, plan.circuitPass, now)
+      if (idempotencyKey !== undefined) mark = await this.#acquireMark(read, idempotencyKey)
+      const { call, plan, applicant, admission, now } = await this.#decide(read, callId, mark ?? null, options)
       if (!admission.admitted) return this.#refuse(call, applicant, admission, now)
       this.#emitAdmitted(admission, now)
 
@@ -203,6 +211,32 @@ export class Gate {
     const call = this.#planner.read(exchange, dialect, body, identity)
     const plan = this.#planner.planUnsent(call, this.#parts.clock.now())
     return this.#applicant(call, this.#parts.newCallId(), plan, null, undefined)
+  }
+
+  /**
+   * Where a call goes, and whether it may. A call whose key changes before it is admitted is decided anew, by all of the key as it is
+   * then: no call is permitted by one record and limited by another. Rejects with Problem, and with StoreUnavailable.
+   */
+  async #decide(
+    read: IncomingCall,
+    callId: string,
+    mark: IdempotencyMark | null,
+    { sendInstead, budget }: CallOptions,
+  ): Promise<Decision> {
+    const { callers, clock } = this.#parts
+    let call = read
+    for (let tries = 1; ; tries++) {
+      const now = clock.now()
+      const plan = sendInstead ? this.#planner.planForHandler(call) : this.#planner.plan(call, now)
+      const applicant = this.#applicant(call, callId, plan, mark, budget)
+      try {
+        return { call, plan, applicant, admission: await this.#admit(applicant, plan.circuitPass, now), now }
+      } catch (error) {
+        if (!(error instanceof KeyChanged) || tries === MAX_DECISIONS) throw error
+      }
+      const { exchange, dialect, body } = call
+      call = this.#planner.read(exchange, dialect, body, await callers.identify(exchange))
+    }
   }
 
   /** Rejects with Problem if a call with this key is in flight or was made before. */

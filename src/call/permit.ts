@@ -38,8 +38,10 @@ interface PermittedTarget {
   readonly model: string
 }
 
-/** Fields by which a provider may answer with another model than the call names: OpenRouter's, and Anthropic's. */
-const MODEL_CHOICES_OF_PROVIDERS: ReadonlySet<string> = new Set([...MODEL_CHOICES, 'fallbacks'])
+/** Fields by which a provider may answer with another model than the call names. */
+const MODEL_FIELDS: ReadonlySet<string> = new Set(MODEL_CHOICES)
+/** Anthropic's tool that asks another model, which the tool names. */
+const MODEL_TOOL = /^advisor_/
 
 /**
  * The targets that the key of a call may use, in order. Throws Problem `forbidden` if there is none.
@@ -55,7 +57,7 @@ export function permittedTargets<Target extends PermittedTarget>(
   const permitted = key?.permitted
   if (permitted === undefined) return targets
   const alias = isAlias ? model : undefined
-  const choice = reading.facts.unbounded.find((name) => MODEL_CHOICES_OF_PROVIDERS.has(name))
+  const choice = reading.facts.unbounded.find((name) => MODEL_FIELDS.has(name) || MODEL_TOOL.test(name))
   const mayUse = (target: Target) => {
     const { name } = target.provider
     if (dialect.namesModel === false) return permitted.permitsProvider(name)

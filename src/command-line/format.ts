@@ -28,6 +28,11 @@ export function fieldsText(record: Readonly<Record<string, unknown>>): string {
   return fields.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('')
 }
 
+/** The warnings of an answer, a line each. Empty if there are none. */
+export function warningsText({ warnings }: Readonly<Record<string, unknown>>): string {
+  return Array.isArray(warnings) ? warnings.map((warning) => `Warning: ${cellOf(warning)}\n`).join('') : ''
+}
+
 function flatFields(record: Readonly<Record<string, unknown>>, prefix: string): (readonly [string, string])[] {
   return Object.entries(record).flatMap(([key, value]): (readonly [string, string])[] => {
     const name = printable(prefix + key)

@@ -1,11 +1,9 @@
 // bursar limits: the limits in force and their levels, and those that operators set.
 
 import { recordOf } from '../core/json-values.ts'
-import { NO_SUBJECT } from '../core/limits.ts'
-import type { GatewayClient } from './client.ts'
 import type { Command, Options } from './command.ts'
-import { CommandError, UsageError } from './errors.ts'
-import { amountText, cellOf, durationText, moreText, printable, recordsIn, tableText, usdText } from './format.ts'
+import { UsageError } from './errors.ts'
+import { amountText, cellOf, durationText, moreText, recordsIn, tableText, usdText, warningsText } from './format.ts'
 import { limitsOf } from './limit-words.ts'
 
 const SUBJECTS = 'SUBJECT is as in bursar.json: global, perKey, perUser, key:ci, project:web, user:ann, …'
@@ -68,7 +66,7 @@ its usual refill; JSON has the options.`,
   run: async ({ args: [subject = '', ...words], options, client }) => {
     const body = withShadow(limitsOf(words), options)
     const { json, value } = await client.send('PATCH', pathOf(subject), { body })
-    return { json, text: scopesText([value]) + (await unknownKeyNote(client, subject)) }
+    return { json, text: scopesText([value]) + warningsText(value) }
   },
 }
 
@@ -126,19 +124,6 @@ const END_RAISE: Command = {
 }
 
 export const LIMIT_COMMANDS: readonly Command[] = [LIST, LEVELS, SET, REMOVE, RAISE, END_RAISE]
-
-/** A line if the subject is of a key that there is not: keys may come later, and names may be misspelt. Empty otherwise. */
-async function unknownKeyNote(client: GatewayClient, subject: string): Promise<string> {
-  const [, key] = /^(?:key:|(?:user|thread|agent|task):(?=[^/]*\/))([^/]+)/.exec(subject) ?? []
-  if (key === undefined || key === NO_SUBJECT) return ''
-  try {
-    await client.send('GET', `/llm/limits?${new URLSearchParams({ key })}`)
-    return ''
-  } catch (error) {
-    if (!(error instanceof CommandError) || error.status !== 400) throw error
-    return `\nThere is no key ${printable(key)} now, so this limits nothing until there is. See: bursar keys list\n`
-  }
-}
 
 function pathOf(subject: string): string {
   return `/admin/limits/${encodeURIComponent(subject)}`

@@ -35,7 +35,7 @@ export function keysNamedIn({ names }: FileConfig): readonly string[] {
 }
 
 /** The key of a subject; undefined for subjects that have none. */
-function keyOf(who: Scope['who'], subject: string | undefined): string | undefined {
+export function keyOf(who: Scope['who'], subject: string | undefined): string | undefined {
   if (subject === undefined || who === 'key') return subject
   return SCOPED_BY[who] === 'key' && subject.includes('/') ? subject.slice(0, subject.indexOf('/')) : undefined
 }
@@ -63,6 +63,38 @@ export function unmatchedInFile(things: NamedThings): Finding[] {
   ]
 }
 
+/** Names of models are compared with all that are listed: nobody reads more of them at a time. */
+const MAX_KEY_WARNINGS = 10
+
+/** The same for what a key may use: names, and patterns in which `*` stands for any text. The first ten. */
+export function unmatchedInKey(
+  {
+    models: patterns,
+    providers,
+  }: { readonly models: readonly string[] | null; readonly providers: readonly string[] | null },
+  aliases: readonly string[],
+  models: KnownModels,
+): Finding[] {
+  const findings: Finding[] = []
+  const check = (list: string, names: readonly string[] | null, unmatched: (name: string) => string | undefined) => {
+    for (const [index, name] of (names ?? []).entries())
+      if (findings.length < MAX_KEY_WARNINGS) findings.push(...at([list, index], unmatched(name)))
+  }
+  check('models', patterns, (name) =>
+    name.includes('*') ? unmatchedPattern(name, models) : unmatchedModel(name, models, aliases),
+  )
+  check('providers', providers, (name) => (name.includes('*') ? undefined : unmatchedProvider(name, models)))
+  return findings
+}
+
+/** Models that match a pattern may come later: only its provider is known. */
+function unmatchedPattern(pattern: string, models: KnownModels): string | undefined {
+  const provider = providerOf(pattern)
+  return provider === undefined || provider === 'sim' || provider.includes('*')
+    ? undefined
+    : unmatchedProvider(provider, models)
+}
+
 /** The same for the settings that name a model. */
 export function unmatchedInSettings({ settings, models }: NamedThings): Finding[] {
   return BUILT_IN_PROVIDERS.flatMap(({ name, settings: { model: setting } }) => {
@@ -75,8 +107,8 @@ function at(place: Place, text: string | undefined): Finding[] {
   return text === undefined ? [] : [{ place, text }]
 }
 
-/** @param row as the file has it, such as `model:openai/gpt-4o` */
-function unmatchedScope(row: string, { who, subject }: Scope, things: NamedThings): string | undefined {
+/** Why a row of limits limits nothing; undefined if it does. @param row as the file has it, such as `model:openai/gpt-4o` */
+export function unmatchedScope(row: string, { who, subject }: Scope, things: NamedThings): string | undefined {
   const { settings, models, madeKeys } = things
   const keys = settings.BURSAR_KEYS?.map(({ id }) => id)
   // Only keys that are made have these, and they may come later.

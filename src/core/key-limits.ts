@@ -74,6 +74,11 @@ export class KeyLimits {
     }
   }
 
+  /** Whether others took the place of these since. */
+  get isReplaced(): boolean {
+    return this.#replacement !== undefined
+  }
+
   /** The limits that took the place of these since: a call is admitted by them, so that their new windows count the call. */
   get newest(): KeyLimits {
     let newest: KeyLimits = this

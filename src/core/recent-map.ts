@@ -3,11 +3,14 @@
 /** Two generations. When the young one is full, it becomes the old one, and the values that are still old are forgotten. */
 export class RecentMap<Value> {
   readonly #maxPerGeneration: number
+  readonly #forget: ((value: Value) => void) | undefined
   #young = new Map<string, Value>()
   #old = new Map<string, Value>()
 
-  constructor(maxNames: number) {
+  /** @param forget called with each value that is forgotten, and not with those that are deleted or replaced */
+  constructor(maxNames: number, forget?: (value: Value) => void) {
     this.#maxPerGeneration = maxNames / 2
+    this.#forget = forget
   }
 
   get size(): number {
@@ -24,12 +27,6 @@ export class RecentMap<Value> {
     return old
   }
 
-  /** Every value, in no order. */
-  *entries(): IterableIterator<[name: string, value: Value]> {
-    yield* this.#young
-    yield* this.#old
-  }
-
   delete(name: string): void {
     this.#young.delete(name)
     this.#old.delete(name)
@@ -37,6 +34,7 @@ export class RecentMap<Value> {
 
   set(name: string, value: Value): void {
     if (this.#young.size >= this.#maxPerGeneration) {
+      if (this.#forget) for (const value of this.#old.values()) this.#forget(value)
       this.#old = this.#young
       this.#young = new Map()
     }

@@ -7,7 +7,14 @@ import type { Clock } from '../core/clock.ts'
 import { mergePatch, recordOf } from '../core/json-values.ts'
 import type { Administrator } from '../keys/callers.ts'
 import type { KeyAdministration, MadeKey } from '../keys/key-administration.ts'
-import { changedKeySchema, MONEY_REFUSALS, newKeySchema, REQUIRED_NAMES, raiseSchema } from '../keys/key-record.ts'
+import {
+  changedKeySchema,
+  type KeyDocument,
+  MONEY_REFUSALS,
+  newKeySchema,
+  REQUIRED_NAMES,
+  raiseSchema,
+} from '../keys/key-record.ts'
 import type { WriteOrigin } from '../stores/registry.ts'
 import { checked, type Endpoint, endpointsFor } from './endpoint.ts'
 import { timeJson, timeSchema } from './views.ts'
@@ -15,6 +22,8 @@ import { timeJson, timeSchema } from './views.ts'
 export interface AdminKeyParts {
   readonly keyAdministration: KeyAdministration
   readonly clock: Clock
+  /** Names in the lists of a key that match nothing now: a sentence each. */
+  readonly keyWarnings: (key: Pick<KeyDocument, 'models' | 'providers'>) => readonly string[]
 }
 
 const endpoint = endpointsFor<AdminKeyParts>()
@@ -57,6 +66,9 @@ const keySchema = z.strictObject({
 /** A key with its secret, which is never shown again. */
 const keyWithSecretSchema = z.strictObject({ ...keySchema.shape, key: z.string() })
 
+/** Names that match nothing now, with the nearest that do. They are no mistakes, because models may come later. */
+const warnings = z.array(z.string())
+
 const idParams = z.strictObject({ id: z.string() })
 
 /** Nobody between may keep a secret. */
@@ -68,10 +80,11 @@ const MAKE = endpoint({
   role: 'admin',
   summary: 'Makes a key. The answer has its secret, this once.',
   body: newKeySchema,
-  answer: keyWithSecretSchema,
-}).handle(async ({ keyAdministration, clock }, { sender, body }) => {
+  answer: z.strictObject({ ...keyWithSecretSchema.shape, warnings }),
+}).handle(async ({ keyAdministration, clock, keyWarnings }, { sender, body }) => {
   const { secret, ...made } = await keyAdministration.make(await body(), originOf(sender, clock))
-  return { status: 201, answer: { ...keyJson(made, clock), key: secret }, headers: NOT_STORED }
+  const answer = { ...keyJson(made, clock), key: secret, warnings: [...keyWarnings(made.document)] }
+  return { status: 201, answer, headers: NOT_STORED }
 })
 
 const LIST = endpoint({
@@ -115,15 +128,15 @@ const CHANGE = endpoint({
   summary: 'Changes a key by a JSON merge patch: null removes a field. It holds from the next call on.',
   params: idParams,
   body: z.record(z.string(), z.unknown()),
-  answer: keySchema,
-}).handle(async ({ keyAdministration, clock }, { sender, params: { id }, body }) => {
+  answer: z.strictObject({ ...keySchema.shape, warnings }),
+}).handle(async ({ keyAdministration, clock, keyWarnings }, { sender, params: { id }, body }) => {
   const patch = await body()
   const changed = await keyAdministration.change(
     id,
     (before) => checked<typeof changedKeySchema>(changedKeySchema, patchedKey(before, patch)),
     originOf(sender, clock),
   )
-  return { answer: keyJson(changed, clock) }
+  return { answer: { ...keyJson(changed, clock), warnings: [...keyWarnings(changed.document)] } }
 })
 
 const DISABLE = endpoint({

@@ -17,6 +17,8 @@ export interface AdminLimitParts {
   readonly registry: Registry
   /** What settings and file say. */
   readonly configuredLimits: () => ConfiguredLimits
+  /** Why limits on a scope limit nothing now: a sentence, or none. */
+  readonly limitWarnings: (scope: Scope) => Promise<readonly string[]>
 }
 
 const endpoint = endpointsFor<AdminLimitParts>()
@@ -50,6 +52,12 @@ const scopeLimitsSchema = z.strictObject({
   limits: wordsSchema,
   raises: z.array(z.strictObject({ limits: wordsSchema, until: z.string(), reason: z.string() })),
   in_force: z.array(limitInForceSchema),
+})
+
+const changedLimitsSchema = z.strictObject({
+  ...scopeLimitsSchema.shape,
+  /** A name that matches nothing now, with the nearest that does. It is no mistake, because keys and models may come later. */
+  warnings: z.array(z.string()),
 })
 
 export const ADMIN_LIMITS = endpoint({
@@ -93,11 +101,11 @@ export const PUT_LIMITS = endpoint({
   summary: 'Sets the limits of one subject in place of those of settings and bursar.json, from the next call on.',
   params: subjectParams,
   body: wordsSchema,
-  answer: scopeLimitsSchema,
-}).handle(async ({ limitEditor }, { params, sender, body }) => {
+  answer: changedLimitsSchema,
+}).handle(async ({ limitEditor, limitWarnings }, { params, sender, body }) => {
   const scope = scopeOf(params.subject)
   await limitEditor.put(scope, await body(), sender.actor)
-  return answerFor(limitEditor, scope)
+  return answerWithWarnings(limitEditor, scope, limitWarnings)
 })
 
 export const PATCH_LIMITS = endpoint({
@@ -107,11 +115,11 @@ export const PATCH_LIMITS = endpoint({
   summary: 'Sets some limits of one subject, and takes back those that are null. All others stay.',
   params: subjectParams,
   body: wordsSchema,
-  answer: scopeLimitsSchema,
-}).handle(async ({ limitEditor }, { params, sender, body }) => {
+  answer: changedLimitsSchema,
+}).handle(async ({ limitEditor, limitWarnings }, { params, sender, body }) => {
   const scope = scopeOf(params.subject)
   await limitEditor.patch(scope, await body(), sender.actor)
-  return answerFor(limitEditor, scope)
+  return answerWithWarnings(limitEditor, scope, limitWarnings)
 })
 
 export const DELETE_LIMITS = endpoint({
@@ -173,6 +181,11 @@ export const ADMIN_LIMIT_ENDPOINTS = [
 
 async function answerFor(editor: LimitEditor, scope: Scope) {
   return { answer: scopeJson(await editor.read(scope)) }
+}
+
+async function answerWithWarnings(editor: LimitEditor, scope: Scope, warningsOf: AdminLimitParts['limitWarnings']) {
+  const { answer } = await answerFor(editor, scope)
+  return { answer: { ...answer, warnings: [...(await warningsOf(scope))] } }
 }
 
 /** Throws Problem for a subject that limits cannot have. */

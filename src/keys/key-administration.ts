@@ -37,7 +37,7 @@ type ChangedKey = z.output<typeof changedKeySchema>
 interface KeyAdministrationParts {
   readonly registry: Registry
   readonly directory: KeyDirectory
-  readonly limits: Pick<LimitsInForce, 'changeKey' | 'countsCost'>
+  readonly limits: Pick<LimitsInForce, 'changeKey' | 'countsCost' | 'keyTurns'>
   /** The keys of BURSAR_KEYS. */
   readonly keys: readonly ConfiguredKey[]
   readonly randomBytes: (size: number) => Uint8Array
@@ -127,11 +127,15 @@ export class KeyAdministration {
   }
 
   /**
-   * Changes a key. A change that another one overtakes is made again from what that one left. Rejects with Problem `not_found`, and
+   * Changes a key, once other changes of it are over. A change that another one overtakes is made again from what that one left. Rejects with Problem `not_found`, and
    * `conflict` if others stay faster.
    * @param change called with what is set, perhaps several times; what it throws is passed on
    */
-  async change(id: string, change: (before: ChangedKey) => ChangedKey, origin: WriteOrigin): Promise<MadeKey> {
+  change(id: string, change: (before: ChangedKey) => ChangedKey, origin: WriteOrigin): Promise<MadeKey> {
+    return this.#parts.limits.keyTurns.run(id, () => this.#change(id, change, origin))
+  }
+
+  async #change(id: string, change: (before: ChangedKey) => ChangedKey, origin: WriteOrigin): Promise<MadeKey> {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const { document: before, version } = await this.#read(id)
       const { prefix, created_at, disabled_at, raises, ...set } = before
@@ -154,7 +158,11 @@ export class KeyAdministration {
    * Gives a key another secret. Rejects with Problem as `change` does.
    * @param graceMs how long the secret before works on
    */
-  async rotate(id: string, graceMs: number, origin: WriteOrigin): Promise<KeyWithSecret> {
+  rotate(id: string, graceMs: number, origin: WriteOrigin): Promise<KeyWithSecret> {
+    return this.#parts.limits.keyTurns.run(id, () => this.#rotate(id, graceMs, origin))
+  }
+
+  async #rotate(id: string, graceMs: number, origin: WriteOrigin): Promise<KeyWithSecret> {
     const secret = newSecret(this.#parts.randomBytes)
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const { document: before, version } = await this.#read(id)

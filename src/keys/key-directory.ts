@@ -4,7 +4,7 @@ import { RecentMap } from '../core/recent-map.ts'
 import type { LimitsInForce } from '../limits/limits-in-force.ts'
 import type { Document, Registry } from '../stores/registry.ts'
 import { compileKey, type KeyRecord, keyDocumentOf } from './key-record.ts'
-import { digest } from './secrets.ts'
+import { digest, SECRET_START } from './secrets.ts'
 
 /** A secret that a request was found to have. Mutable: a change of the key replaces its record. */
 export interface KnownSecret {
@@ -22,6 +22,7 @@ export interface SecretDocument {
 }
 
 interface KeptSecret extends KnownSecret {
+  readonly secret: string
   readonly digest: string
 }
 
@@ -39,11 +40,19 @@ const MAX_KEPT_SECRETS = 20_000
 export class KeyDirectory {
   readonly #registry: Registry
   readonly #limits: Pick<LimitsInForce, 'countsCost' | 'useKeyLimits'>
-  readonly #kept = new RecentMap<KeptSecret>(MAX_KEPT_SECRETS)
+  readonly #kept: RecentMap<KeptSecret>
+  /** The kept secrets, so that a change of one key looks at no other. */
+  readonly #keptByDigest = new Map<string, KeptSecret>()
+  readonly #keptByKey = new Map<string, readonly KeptSecret[]>()
   #hasKeys = false
   #changes = 0
 
-  constructor(registry: Registry, limits: Pick<LimitsInForce, 'countsCost' | 'useKeyLimits'>) {
+  constructor(
+    registry: Registry,
+    limits: Pick<LimitsInForce, 'countsCost' | 'useKeyLimits'>,
+    maxKeptSecrets = MAX_KEPT_SECRETS,
+  ) {
+    this.#kept = new RecentMap(maxKeptSecrets, (secret) => this.#removeFromIndex(secret))
     this.#registry = registry
     this.#limits = limits
     registry.watch('key', (document) => this.#changeKey(document))
@@ -66,8 +75,9 @@ export class KeyDirectory {
     return this.#kept.get(secret)
   }
 
-  /** Reads a secret from the registry. Resolves to undefined if no made key has it. */
+  /** Reads a secret from the registry. Resolves to undefined if no made key has it. Reads nothing for what cannot be one. */
   async find(secret: string): Promise<KnownSecret | undefined> {
+    if (!secret.startsWith(SECRET_START)) return undefined
     const secretDigest = digest(secret)
     for (;;) {
       const changes = this.#changes
@@ -75,9 +85,7 @@ export class KeyDirectory {
       // What changed while it was read is read again, or the change would be lost.
       if (changes !== this.#changes) continue
       if (!found) return undefined
-      this.#useLimits(found.record)
-      this.#kept.set(secret, found)
-      return found
+      return this.#keptByDigest.get(secretDigest) ?? this.#keep({ ...found, secret, digest: secretDigest })
     }
   }
 
@@ -87,38 +95,67 @@ export class KeyDirectory {
     return document && compileKey(id, keyDocumentOf(document), this.#limits.countsCost)
   }
 
+  async #read(secretDigest: string): Promise<KnownSecret | undefined> {
+    const [secret] = await this.#registry.read('key-secret', secretDigest)
+    if (!secret) return undefined
+    const { key, until_ms: untilMs = Number.POSITIVE_INFINITY } = secret.value as SecretDocument
+    // Secrets of one key share its record: a second record would seem to be a newer one.
+    const record = this.#keptByKey.get(key)?.[0]?.record ?? (await this.record(key))
+    return record && { record, untilMs }
+  }
+
+  #keep(read: KeptSecret): KeptSecret {
+    const { id } = read.record
+    const ofKey = this.#keptByKey.get(id) ?? []
+    const secret = { ...read, record: ofKey[0]?.record ?? read.record }
+    this.#kept.set(secret.secret, secret)
+    this.#keptByDigest.set(secret.digest, secret)
+    this.#keptByKey.set(id, [...ofKey, secret])
+    if (ofKey.length === 0) this.#useLimits(secret.record)
+    return secret
+  }
+
+  #drop(secret: KeptSecret): void {
+    this.#kept.delete(secret.secret)
+    this.#removeFromIndex(secret)
+  }
+
+  #removeFromIndex(secret: KeptSecret): void {
+    const { id } = secret.record
+    const others = (this.#keptByKey.get(id) ?? []).filter((other) => other !== secret)
+    this.#keptByDigest.delete(secret.digest)
+    if (others.length === 0) this.#keptByKey.delete(id)
+    else this.#keptByKey.set(id, others)
+  }
+
   /** Calls that hold an earlier record are admitted by the limits of this one. */
   #useLimits({ id, limits }: KeyRecord): void {
     if (limits) this.#limits.useKeyLimits(id, limits)
   }
 
-  async #read(secretDigest: string): Promise<KeptSecret | undefined> {
-    const [secret] = await this.#registry.read('key-secret', secretDigest)
-    if (!secret) return undefined
-    const { key, until_ms: untilMs = Number.POSITIVE_INFINITY } = secret.value as SecretDocument
-    const record = await this.record(key)
-    return record && { record, untilMs, digest: secretDigest }
-  }
-
   #changeKey({ id, value }: Document): void {
     this.#changes += 1
     this.#hasKeys = true
-    let record: KeyRecord | undefined
-    for (const [secret, kept] of this.#kept.entries()) {
-      if (kept.record.id !== id) continue
-      if (value === null) this.#kept.delete(secret)
-      else kept.record = record ??= compileKey(id, keyDocumentOf({ value }), this.#limits.countsCost)
+    const ofKey = this.#keptByKey.get(id)
+    if (!ofKey) return
+    if (value === null) {
+      for (const secret of ofKey) this.#drop(secret)
+      return
     }
-    if (record) this.#useLimits(record)
+    const record = compileKey(id, keyDocumentOf({ value }), this.#limits.countsCost)
+    for (const secret of ofKey) {
+      if (record.limits) secret.record.limits?.replaceBy(record.limits)
+      secret.record = record
+    }
+    this.#useLimits(record)
   }
 
   #changeSecret({ id, value }: Document): void {
     this.#changes += 1
+    const secret = this.#keptByDigest.get(id)
+    if (!secret) return
     const changed = value as SecretDocument | null
-    for (const [secret, kept] of this.#kept.entries()) {
-      if (kept.digest !== id) continue
-      if (changed === null) this.#kept.delete(secret)
-      else kept.untilMs = changed.until_ms ?? Number.POSITIVE_INFINITY
-    }
+    if (changed === null) this.#drop(secret)
+    else secret.untilMs = changed.until_ms ?? Number.POSITIVE_INFINITY
   }
 }

@@ -49,12 +49,18 @@ export async function keyDocument(registry: Registry, id: string): Promise<Docum
  * Changes the limits in a key's record. Resolves to false if the key has no record. Rejects with what `edit` throws, with
  * DocumentChanged if others change the record all the time, and with StoreUnavailable.
  */
-export async function changeKeyDocument(
+export function changeKeyDocument(
   registry: Registry,
   limits: LimitsInForce,
   id: string,
   edit: (before: LimitDocument) => LimitDocument,
   origin: WriteOrigin,
+): Promise<boolean> {
+  return limits.keyTurns.run(id, () => changeInTurn(registry, limits, id, edit, origin))
+}
+
+async function changeInTurn(
+  ...[registry, limits, id, edit, origin]: Parameters<typeof changeKeyDocument>
 ): Promise<boolean> {
   for (let tries = 1; ; tries++) {
     const document = await keyDocument(registry, id)

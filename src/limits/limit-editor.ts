@@ -183,6 +183,7 @@ export class LimitEditor {
         )
       }
       if (await changeKeyDocument(registry, limits, subject, editKey, origin).catch(conflictOf)) {
+        // The record has taken its limits over.
         if (earlier) await limits.change(scope, () => null, origin)
         return
       }

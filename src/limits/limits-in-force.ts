@@ -4,6 +4,7 @@ import { readScope, scopeName } from '../config/limits.ts'
 import type { Clock } from '../core/clock.ts'
 import type { KeyLimits } from '../core/key-limits.ts'
 import { isInScope, type Limit, LimitPlan, type LimitSubjects, type Scope } from '../core/limits.ts'
+import { NamedTurns } from '../core/named-turns.ts'
 import { RecentMap } from '../core/recent-map.ts'
 import type { WriteOrigin } from '../stores/registry.ts'
 import type { Store } from '../stores/store.ts'
@@ -56,6 +57,8 @@ export class LimitsInForce {
   #last: Promise<unknown> = Promise.resolve()
   /** Names of the windows whose levels are complete. Undefined until the first reload: then the registry's marks say so. */
   #counted: Set<string> | undefined
+  /** Whoever reads a key's record, changes it and writes it does so in a turn of the key, so that changes do not get in each other's way. */
+  readonly keyTurns = new NamedTurns()
   readonly #newestOfKey = new RecentMap<KeyLimits>(MAX_CHANGED_KEYS)
 
   constructor(parts: LimitParts) {
@@ -168,9 +171,11 @@ export class LimitsInForce {
     return this.#inTurn(async () => {
       const windows = newKeyWindows(id, before, after, this.#plan)
       return this.#whileWaiting({ who: 'key', subject: id }, windows, async () => {
+        const inUse = this.#newestOfKey.get(id)
         const result = await write()
-        before.replaceBy(after)
-        this.useKeyLimits(id, after)
+        // Whoever watches the registry may use the record's limits already.
+        if (this.#newestOfKey.get(id) === inUse) this.useKeyLimits(id, after)
+        before.replaceBy(this.#newestOfKey.get(id) ?? after)
         return result
       })
     })

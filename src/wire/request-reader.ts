@@ -87,8 +87,8 @@ export const TOOL_FIELDS = ['search_parameters', 'plugins'] as const
 /** Where OpenAI's requests list tools, and choose among them. */
 export const TOOL_PLACES = { lists: ['tools'], choices: ['tool_choice', 'parallel_tool_calls'] } as const
 
-/** Fields by which OpenRouter chooses other models than the call names. */
-export const MODEL_CHOICES = ['models', 'preset', 'route'] as const
+/** Fields by which OpenRouter and LiteLLM choose other models than the call names. */
+export const MODEL_CHOICES = ['models', 'preset', 'route', 'fallbacks'] as const
 
 /**
  * Fields of servers that change what becomes of the body, so that its bytes bound no tokens: the template of a prompt and what the

@@ -17,13 +17,16 @@ import {
   wholeAnswer,
 } from '../call/dialect-fixtures.ts'
 import { Random, SEED } from '../call/random.ts'
+import { ADMIN_KEY } from '../support/client-and-ledger.ts'
 import { useProvider } from '../support/gateway.ts'
 import type { FakeProvider, ProviderRequest } from '../support/provider.ts'
+import { waitFor } from '../support/waiting.ts'
 import { GatewayProcess } from './child.ts'
 
 const KILL_COUNT = 50
 const CALLER_COUNT = 6
 const LIMIT_USD = 40
+const FIT = 37
 
 let folder: string
 let provider: FakeProvider
@@ -121,6 +124,55 @@ it('a killed gateway that had spent all its budget has none left when it is back
   await first.kill('SIGKILL')
   const second = await GatewayProcess.start(tight)
   expect(await callOnce(second, 'two', new Random(1), 1_000)).toBe(429)
+  await second.kill('SIGKILL')
+})
+
+it('200 calls at once against nested budgets: as many are sent as the parent has room for, and a kill gives nothing back', async () => {
+  provider.says(() => {})
+  const first = await GatewayProcess.start({ ...env(), DAILY_SPENDING_LIMIT: '' })
+  const admin = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' }
+  const write = async (method: string, path: string, body: object) => {
+    const response = await fetch(first.url + path, { method, headers: admin, body: JSON.stringify(body) })
+    expect(response.ok, path).toBe(true)
+    return response.json() as Promise<{ key: string }>
+  }
+  const { key } = await write('POST', '/admin/keys', { name: 'CI', organisation: 'acme', project: 'web' })
+  const within = { 'x-bursar-user': 'u', 'x-bursar-agent': 'a', 'x-bursar-task': 't' }
+  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...within }
+  const { path, body } = requestFor('openai', { model: PRICE.model, cap: 100 })
+  const estimate = await fetch(`${first.url}/llm/estimate`, { method: 'POST', headers, body })
+  const { cost_usd: worstUsd } = (await estimate.json()) as { cost_usd: number }
+  const worstNanoUsd = Math.round(worstUsd * 1e9)
+  // A nano-dollar is missing for a call more than fit.
+  const budget = (calls: number) => ({ costPerDay: `0.${String((calls + 1) * worstNanoUsd - 1).padStart(9, '0')}` })
+  const children = ['project:web', 'key:ci', 'user:ci/u', 'agent:ci/a', 'task:ci/t']
+  await write('PUT', '/admin/limits/organisation:acme', { ...budget(FIT), requestsPerDay: FIT })
+  for (const child of children)
+    await write('PUT', `/admin/limits/${encodeURIComponent(child)}`, { ...budget(3 * FIT), requestsPerDay: 3 * FIT })
+  const ask = (gateway: GatewayProcess) =>
+    fetch(gateway.url + path, { method: 'POST', headers, body }).then(({ status }) => status)
+  let refused = 0
+  const calls = Array.from({ length: 200 }, () =>
+    ask(first).then(
+      (status) => (refused += status === 429 ? 1 : 0),
+      () => 0,
+    ),
+  )
+  await waitFor(() => provider.received.length + refused === calls.length)
+  expect(provider.received).toHaveLength(FIT)
+  await first.kill('SIGKILL')
+  await Promise.all(calls)
+  const second = await GatewayProcess.start({ ...env(), DAILY_SPENDING_LIMIT: '' })
+  expect(await ask(second)).toBe(429)
+  const levels = await fetch(`${second.url}/llm/limits?user=u&agent=a&task=t`, { headers })
+  const { limits } = (await levels.json()) as { limits: { unit: string; settled: number; reserved: number }[] }
+  expect(limits).toHaveLength(2 * (children.length + 1))
+  for (const { unit, settled, reserved } of limits) {
+    expect([unit, Math.round((settled + reserved) * 1e9)]).toEqual([
+      unit,
+      unit === 'usd' ? FIT * worstNanoUsd : FIT * 1e9,
+    ])
+  }
   await second.kill('SIGKILL')
 })
 

@@ -91,7 +91,11 @@ describe('a model that the key may not use', () => {
     ]
     expect(await ask('openai', { models: ['other/dear'] })).toEqual(refused('models'))
     expect(await ask('openai', { preset: 'dear' })).toEqual(refused('preset'))
+    expect(await ask('openai', { fallbacks: ['dear'] })).toEqual(refused('fallbacks'))
     expect(await ask('anthropic', { fallbacks: [{ model: 'dear' }] })).toEqual(refused('fallbacks'))
+    const advisor = { type: 'advisor_20260301', name: 'advisor', model: 'dear' }
+    expect(await ask('anthropic', { tools: [advisor] })).toEqual(refused('advisor_20260301'))
+    expect(await ask('anthropic', { tools: [advisor] }, whole)).toEqual([200, ''])
     expect(await ask('openai', { models: ['other/dear'] }, whole)).toEqual([200, ''])
     expect(await ask('openai', {})).toEqual([200, ''])
   })

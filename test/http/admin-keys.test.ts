@@ -47,7 +47,7 @@ describe('a new key', () => {
 
   it('shows its secret once, and its prefix always', async () => {
     const { operator } = await open()
-    const { key, ...made } = await operator.makes({ name: 'CI' })
+    const { key, warnings: _, ...made } = await operator.makes({ name: 'CI' })
     expect(key).toMatch(/^bsr_[A-Za-z0-9_-]{43}$/)
     expect(made.prefix).toBe(key.slice(0, 8))
     expect(await operator.asks('GET', '/ci')).toEqual({ status: 200, body: made })
@@ -132,6 +132,33 @@ describe('keys', () => {
   })
 })
 
+describe('names that match nothing now', () => {
+  it('are warnings with the nearest that do, for a new key and for a change', async () => {
+    const config = { prices: [PRICE], aliases: { fast: ['openai/m'] } }
+    const { operator } = await open({ config })
+    const right = {
+      models: ['fast', 'm', 'openai/*', '*', 'sim/echo', 'gpt-4o', '*/gpt-*'],
+      providers: ['openai', 'a*'],
+    }
+    expect((await operator.makes({ name: 'CI', ...right })).warnings).toEqual([])
+    const wrong = { models: ['fsat', 'opnai/*', 'openai/gpt-4oo'], providers: ['antropic'] }
+    const warnings = [
+      'models[0]: no provider has a model fsat. Did you mean fast?',
+      'models[1]: no provider is named opnai. Did you mean openai?',
+      'models[2]: openai has no known model gpt-4oo. Did you mean openai/gpt-4o?',
+      'providers[0]: no provider is named antropic. Did you mean anthropic?',
+    ]
+    expect((await operator.changes('ci', wrong)).warnings).toEqual(warnings)
+    expect((await operator.makes({ name: 'Wrong', ...wrong })).warnings).toEqual(warnings)
+  })
+
+  it('are told ten at a time', async () => {
+    const { operator } = await open()
+    const models = Array.from({ length: 100 }, (_, index) => `openai/no-such-model-${index}`)
+    expect((await operator.makes({ name: 'CI', models })).warnings).toHaveLength(10)
+  })
+})
+
 describe('a change', () => {
   it('is a merge patch: null removes a field, and what is not named stays', async () => {
     const { operator } = await open()
@@ -166,7 +193,8 @@ describe('a change', () => {
         message: expect.stringMatching(message),
       })
     await operator.asks('PATCH', '/ci', '{"__proto__":{"models":[]},"metadata":{"__proto__":{"polluted":1}}}')
-    expect((await operator.asks('GET', '/ci')).body).toEqual(changed)
+    const { warnings: _, ...shown } = changed
+    expect((await operator.asks('GET', '/ci')).body).toEqual(shown)
     expect({}).not.toHaveProperty('polluted')
   })
 
@@ -256,10 +284,13 @@ describe('the limits of bursar.json', () => {
   it('are no warning if they name a key that was made', async () => {
     const { gateway, operator } = await open()
     const limits = { perKey: {}, 'key:ci': {}, 'user:ci/7': {}, 'user:ann': {}, 'project:web': {}, 'key:cii': {} }
-    const warnings = async () => {
-      await gateway.app.reload(readFileConfig(JSON.stringify({ limits })))
+    const shown = async () => {
       const { configuration } = await gateway.client.asksOwner<{ configuration: { warnings: string[] } }>('/llm/status')
       return configuration.warnings.map((warning) => warning.replace(/^.*?limits\./, ''))
+    }
+    const warnings = async () => {
+      await gateway.app.reload(readFileConfig(JSON.stringify({ limits })))
+      return shown()
     }
     expect((await warnings()).map((warning) => warning.split(': ')[0])).toEqual([
       'perKey',
@@ -269,7 +300,11 @@ describe('the limits of bursar.json', () => {
       'key:cii',
     ])
     await operator.makes({ name: 'CI' })
-    expect(await warnings()).toEqual(['key:cii: limits nothing: there is no key cii'])
+    const left = ['key:cii: limits nothing: there is no key cii']
+    expect(await shown()).toEqual(left)
+    expect(await warnings()).toEqual(left)
+    await operator.makes({ name: 'cii' })
+    expect(await shown()).toEqual([])
   })
 })
 

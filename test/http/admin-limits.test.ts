@@ -5,6 +5,7 @@ import { readFileConfig } from '../../src/config/file.ts'
 import { ADMIN_KEY } from '../support/client-and-ledger.ts'
 import type { ManualClock } from '../support/clocks.ts'
 import { type Gateway, startGateway } from '../support/gateway.ts'
+import { KeyOperator } from '../support/keys.ts'
 
 const CI = 'the-secret-of-ci-0001'
 const BOB = 'the-secret-of-bob-001'
@@ -93,9 +94,26 @@ describe('a limit that is set', () => {
   })
 
   it('is one document however its model is spelled', async () => {
-    const { json } = await admin('PUT', `/${encodeURIComponent('model:openai/GPT-4o')}`, { costPerDay: 1 })
+    const { warnings, ...json } = (await admin('PUT', '/model:openai%2FGPT-4o', { costPerDay: 1 })).json
     expect((await admin('GET', '/model:openai/gpt-4o')).json).toEqual(json)
-    expect(json.subject).toBe('model:openai/gpt-4o')
+    expect([json.subject, warnings]).toEqual(['model:openai/gpt-4o', []])
+  })
+
+  it('comes with a warning if its name matches nothing now', async () => {
+    const limits = { costPerDay: 1 }
+    const warning = async (subject: string, method = 'PUT') =>
+      (await admin(method, `/${encodeURIComponent(subject)}`, limits)).json.warnings
+    for (const method of ['PUT', 'PATCH'])
+      expect(await warning('key:cii', method)).toEqual([
+        'key:cii: limits nothing: BURSAR_KEYS has no cii. Did you mean ci?',
+      ])
+    expect(await warning('provider:opnai')).toEqual([
+      'provider:opnai: no provider is named opnai. Did you mean openai?',
+    ])
+    expect(await warning('model:openai/gpt-4oo')).toEqual([expect.stringContaining('Did you mean openai/gpt-4o?')])
+    await new KeyOperator(gateway).makes({ name: 'Cii' })
+    for (const subject of ['key:ci', 'key:cii', 'user:cii/7', 'user:ann', 'project:none', 'perKey', 'global'])
+      expect(await warning(subject)).toEqual([])
   })
 
   it('is there after a restart of what reads it, with its source', async () => {
@@ -140,6 +158,22 @@ describe('a limit that is set', () => {
     ])
     expect(inForce(await admin('DELETE', '/key:ann'))).toEqual({ requestsPerDay: 3 })
     expect((await registry.audit({ limit: 1 }))[0]).toMatchObject({ kind: 'key', id: 'ann', actor: 'admin' })
+  })
+
+  it('that was set before its key was made moves into the record with the next change, and can be taken back', async () => {
+    const { registry } = gateway.app.store
+    await admin('PUT', '/key:new', { requestsPerDay: 2, costPerDay: 5 })
+    const { key } = await new KeyOperator(gateway).makes({ name: 'New', limits: { costPerDay: 7 } })
+    expect(await calls(9, key)).toBe(2)
+    const shown = await admin('GET', '/key:new')
+    expect(shown.json).toMatchObject({ source: 'key', limits: { requestsPerDay: 2, costPerDay: 7 } })
+    expect(inForce(shown)).toEqual({ requestsPerDay: 2, costPerDay: 7 })
+    const patched = await admin('PATCH', '/key:new', { costPerDay: null })
+    expect([patched.json.limits, inForce(patched)]).toEqual([{ requestsPerDay: 2 }, { requestsPerDay: 2 }])
+    expect(await registry.read('limit')).toEqual([])
+    expect(await calls(9, key)).toBe(0)
+    expect(inForce(await admin('DELETE', '/key:new'))).toEqual({ requestsPerDay: 3 })
+    expect(await calls(9, key)).toBe(1)
   })
 
   it('moves into the record of a key that is made later, once either is changed', async () => {

@@ -173,7 +173,8 @@ describe('every real answer has the fields of its schema, and no others:', () =>
       ...{ limits: { costPerDay: '5.00' }, requires: ['thread'], expires_at: '2027-01-31T00:00:00+01:00' },
       ...{ money_refusal: '402', hosted_tools: 'drop', time_zone: 'Europe/Berlin', tags: ['x'], metadata: { a: 1 } },
     }
-    const { key, ...made } = await checkAnswer(gateway, 'POST', '/admin/keys', init(fields))
+    const { key, warnings, ...made } = await checkAnswer(gateway, 'POST', '/admin/keys', init(fields))
+    expect(warnings).toEqual([])
     expect(made).toMatchObject({ ...fields, expires_at: '2027-01-30T23:00:00.000Z', id: 'ci', status: 'active' })
     expect(await checkAnswer(gateway, 'GET', '/admin/keys/ci')).toEqual(made)
     expect(await checkAnswer(gateway, 'GET', '/admin/keys')).toEqual({ keys: [made], next_cursor: null })

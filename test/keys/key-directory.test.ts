@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { expect, it } from 'vitest'
-import { Callers } from '../../src/keys/callers.ts'
+import { Callers, type Identity } from '../../src/keys/callers.ts'
 import { KeyAdministration } from '../../src/keys/key-administration.ts'
 import { KeyDirectory } from '../../src/keys/key-directory.ts'
 import { newKeySchema } from '../../src/keys/key-record.ts'
@@ -27,15 +27,20 @@ class CountingRegistry extends MemoryRegistry {
     return found
   }
 
+  override async page(...query: Parameters<Registry['page']>) {
+    this.reads += 1
+    return super.page(...query)
+  }
+
   override async writeAll(drafts: readonly DocumentDraft[], origin: WriteOrigin) {
     if (this.failedWrites-- > 0) throw new DocumentChanged('changed')
     return super.writeAll(drafts, origin)
   }
 }
 
-function open(keys: readonly { id: string; secret: string }[] = []) {
+function open(keys: readonly { id: string; secret: string }[] = [], maxKeptSecrets?: number) {
   const registry = new CountingRegistry()
-  const directory = new KeyDirectory(registry, NO_LIMIT_CHANGES)
+  const directory = new KeyDirectory(registry, NO_LIMIT_CHANGES, maxKeptSecrets)
   const administration = new KeyAdministration({ registry, directory, limits: NO_LIMIT_CHANGES, keys, randomBytes })
   const clock = new ManualClock()
   const callers = new Callers({ keys, directory, adminKey: '', authOff: false, isExposed: false, clock })
@@ -60,6 +65,46 @@ it('reads a key at its first request, and answers the next ones without a promis
   await administration.change('ci', (before) => ({ ...before, project: 'api' }), ORIGIN)
   expect(identify(secret)).toMatchObject({ caller: { project: 'api' } })
   expect(registry.reads).toBe(reads + 1)
+})
+
+it('reads nothing for what cannot be the secret of a made key', async () => {
+  const { registry, identify, make } = open()
+  await make({ id: 'ci' })
+  registry.reads = 0
+  for (const secret of ['sk-1', 'BSR_1', 'x', 'of:ci'])
+    await expect((async () => identify(secret))()).rejects.toThrow('Incorrect API key')
+  expect(registry.reads).toBe(0)
+  await expect(identify('bsr_1')).rejects.toThrow('Incorrect API key')
+  expect(registry.reads).toBe(1)
+})
+
+it('all secrets of a key share one record, and a change of another key touches none', async () => {
+  const { identify, make, administration } = open()
+  const first = (await make({ id: 'ci' })).secret
+  const second = (await administration.rotate('ci', 60_000, ORIGIN)).secret
+  const other = (await make({ id: 'other' })).secret
+  const keys = await Promise.all([first, second, other].map(async (secret) => (await identify(secret)).key))
+  expect(keys[0]).toBe(keys[1])
+  await administration.change('ci', (before) => ({ ...before, project: 'api' }), ORIGIN)
+  const changed = [first, second, other].map((secret) => (identify(secret) as Identity).key)
+  expect(changed[0]).toBe(changed[1])
+  expect(changed[0]).toMatchObject({ project: 'api' })
+  expect(changed[2]).toBe(keys[2])
+  await administration.rotate('ci', 0, ORIGIN)
+  for (const secret of [first, second])
+    await expect((async () => identify(secret))()).rejects.toThrow('Incorrect API key')
+})
+
+it('forgets the secrets that were not used for longest, and no change of what it has', async () => {
+  const { registry, directory, identify, make, administration } = open([], 8)
+  const made = []
+  for (let index = 0; index < 30; index++) made.push(await make({ id: `key-${index}` }))
+  for (const { secret } of made) await identify(secret)
+  expect(made.filter(({ secret }) => directory.known(secret)).length).toBeLessThanOrEqual(8)
+  for (const { id } of made) await administration.change(id, (before) => ({ ...before, project: 'api' }), ORIGIN)
+  registry.reads = 0
+  for (const { secret } of made) expect((await identify(secret)).caller.project).toBe('api')
+  expect(registry.reads).toBeGreaterThan(2 * 20)
 })
 
 it('keeps no key as it was before a change that came while the key was read', async () => {

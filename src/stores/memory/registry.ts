@@ -26,18 +26,21 @@ export class MemoryRegistry implements Registry {
   #version = 0
 
   async read(kind: DocumentKind, id?: string): Promise<readonly Document[]> {
-    const found = [...this.#documents.values()].filter(
-      (document) => document.kind === kind && document.value !== null && (id === undefined || document.id === id),
-    )
-    return structuredClone(found)
+    if (id === undefined) return structuredClone(this.#ofKind(kind))
+    const document = this.#documents.get(`${kind}/${id}`)
+    return document && document.value !== null ? [structuredClone(document)] : []
+  }
+
+  #ofKind(kind: DocumentKind): Document[] {
+    return [...this.#documents.values()].filter((document) => document.kind === kind && document.value !== null)
   }
 
   async page(kind: DocumentKind, { afterId = '', limit, where }: PageQuery): Promise<readonly Document[]> {
-    const documents = await this.read(kind)
-    return documents
+    const found = this.#ofKind(kind)
       .filter(({ id, value }) => id > afterId && (!where || recordOf(value)[where.field] === where.text))
       .sort((a, b) => (a.id < b.id ? -1 : 1))
       .slice(0, limit)
+    return structuredClone(found)
   }
 
   async write(draft: DocumentDraft, origin: WriteOrigin): Promise<Document> {

@@ -231,6 +231,10 @@ const PERSONS = 'ALTER TABLE entry ADD COLUMN person INTEGER;'
 /** The newest version is read at each start: without this, from all documents. */
 const DOCUMENT_VERSIONS = 'CREATE INDEX document_version ON document (version);'
 
+/** Keys are listed by project: without this, from all keys. */
+const KEY_PROJECTS =
+  "CREATE INDEX key_project ON document (value ->> 'project', id) WHERE kind = 'key' AND value IS NOT NULL;"
+
 export const MIGRATIONS: readonly string[] = [
   INITIAL_SCHEMA,
   IDEMPOTENCY,
@@ -242,4 +246,5 @@ export const MIGRATIONS: readonly string[] = [
   ADJUSTMENTS,
   PERSONS,
   DOCUMENT_VERSIONS,
+  KEY_PROJECTS,
 ]

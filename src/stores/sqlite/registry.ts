@@ -1,6 +1,6 @@
 // SQLite registry: documents and who changed them, in the ledger's own file. People write it, so writes are rare.
 
-import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type { Timers } from '../../core/clock.ts'
 import {
   type AuditLine,
@@ -22,6 +22,8 @@ import { sleep } from './sleep.ts'
 
 const BUSY_RETRY_MS = 5
 const MAX_BUSY_RETRIES = 400
+/** Indexes on fields of documents, by kind and field: see migrations.ts. */
+const FIELD_INDEXES: ReadonlyMap<string, string> = new Map([['key/project', 'key_project']])
 
 /** A registry on the store's connection. Reads see every write before them; the audit is kept without end. */
 export class SqliteRegistry implements Registry {
@@ -29,6 +31,8 @@ export class SqliteRegistry implements Registry {
   readonly #timers: Timers
   readonly #health: Pick<LedgerHealth, 'isLost'>
   readonly #watchers = new Watchers()
+  /** Read at the first request of each key, and for each secret that is none. */
+  readonly #one: StatementSync
   #version: number
 
   /** @param db the store's connection, which the store closes */
@@ -36,24 +40,27 @@ export class SqliteRegistry implements Registry {
     this.#db = db
     this.#timers = timers
     this.#health = health
+    this.#one = db.prepare('SELECT * FROM document WHERE kind = ? AND id = ? AND value IS NOT NULL')
     const last = db.prepare(`SELECT max((SELECT coalesce(max(version), 0) FROM document),
       (SELECT coalesce(max(version), 0) FROM audit)) AS version`)
     this.#version = Number(last.get()?.version)
   }
 
   async read(kind: DocumentKind, id?: string): Promise<readonly Document[]> {
-    const where = id === undefined ? '' : 'AND id = ?'
-    const rows = this.#db.prepare(`SELECT * FROM document WHERE kind = ? AND value IS NOT NULL ${where} ORDER BY id`)
-    return (id === undefined ? rows.all(kind) : rows.all(kind, id)).map((row) => documentOf(kind, row))
+    if (id !== undefined) return this.#one.all(kind, id).map((row) => documentOf(kind, row))
+    const rows = this.#db.prepare('SELECT * FROM document WHERE kind = ? AND value IS NOT NULL ORDER BY id')
+    return rows.all(kind).map((row) => documentOf(kind, row))
   }
 
   async page(kind: DocumentKind, { afterId = '', limit, where }: PageQuery): Promise<readonly Document[]> {
-    const narrowed = where ? 'AND value ->> ? = ?' : ''
-    const rows = this.#db.prepare(
-      `SELECT * FROM document WHERE kind = ? AND id > ? AND value IS NOT NULL ${narrowed} ORDER BY id LIMIT ?`,
-    )
-    const values = where ? [where.field, where.text] : []
-    return rows.all(kind, afterId, ...values, limit).map((row) => documentOf(kind, row))
+    // Kind and field stand in the text, since an index on a field holds for expressions that are written the same.
+    const narrowed = where ? `AND value ->> '${fieldOf(where.field)}' = ?` : ''
+    // SQLite would rather read all documents of the kind.
+    const index = where && FIELD_INDEXES.get(`${kind}/${where.field}`)
+    const rows = this.#db.prepare(`SELECT * FROM document ${index === undefined ? '' : `INDEXED BY ${index}`}
+      WHERE kind = '${kind}' AND id > ? AND value IS NOT NULL ${narrowed} ORDER BY id LIMIT ?`)
+    const texts = where ? [where.text] : []
+    return rows.all(afterId, ...texts, limit).map((row) => documentOf(kind, row))
   }
 
   async write(draft: DocumentDraft, origin: WriteOrigin): Promise<Document> {
@@ -128,6 +135,12 @@ export class SqliteRegistry implements Registry {
       after: parseJson(row.after),
     }))
   }
+}
+
+/** Throws TypeError for a field that would have to be quoted. */
+function fieldOf(field: string): string {
+  if (!/^[a-z_]+$/.test(field)) throw new TypeError(`Documents cannot be narrowed by ${field}.`)
+  return field
 }
 
 function documentOf(kind: DocumentKind, row: Record<string, SQLOutputValue>): Document {

@@ -133,7 +133,7 @@ test('a ledger from before costs of attempts and idempotency keys were kept goes
   db.exec(`DROP INDEX entry_idempotency; ALTER TABLE entry DROP COLUMN idempotency_key;
     ALTER TABLE entry DROP COLUMN idempotency_body; ALTER TABLE level DROP COLUMN drained;
     CREATE INDEX entry_open ON entry (settled_seq) WHERE settled_seq IS NULL; DELETE FROM mark WHERE name = 'open_from';
-    ALTER TABLE entry DROP COLUMN person; DROP INDEX document_version; DROP INDEX entry_adjusts; ALTER TABLE entry DROP COLUMN adjusts; ALTER TABLE entry DROP COLUMN reason;
+    ALTER TABLE entry DROP COLUMN person; DROP INDEX document_version; DROP INDEX key_project; DROP INDEX entry_adjusts; ALTER TABLE entry DROP COLUMN adjusts; ALTER TABLE entry DROP COLUMN reason;
     ALTER TABLE entry DROP COLUMN provider_cost_nano_usd; ALTER TABLE entry DROP COLUMN computed_cost_nano_usd;
     ALTER TABLE entry DROP COLUMN rare_usage; ALTER TABLE rollup DROP COLUMN rare_usage;
     ALTER TABLE rollup DROP COLUMN billed_requests; PRAGMA user_version = 1`)
