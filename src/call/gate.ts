@@ -155,7 +155,7 @@ export class Gate {
    * await gate.call(exchange, dialectNamed('openai.chat'))
    */
   async call(exchange: Exchange, dialect: Dialect, options: CallOptions = {}): Promise<void> {
-    const { callers, newCallId, settings } = this.#parts
+    const { callers, newCallId, settings, telemetry } = this.#parts
     const callId = newCallId()
     const lease = new PermitLease(this.#bufferedBytes)
     let mark: IdempotencyMark | undefined
@@ -170,7 +170,8 @@ export class Gate {
       if (idempotencyKey !== undefined) mark = await this.#acquireMark(read, idempotencyKey)
       const { call, plan, applicant, admission, now } = await this.#decide(read, callId, mark ?? null, options)
       if (!admission.admitted) return this.#refuse(call, applicant, admission, now)
-      this.#emitAdmitted(admission, now)
+      const { facts, levels, unenforced } = admission
+      telemetry.emit({ kind: 'admitted', at: now, facts, levels, unenforced })
 
       const context = { call, callId, isAlias: plan.route.isAlias, sendInstead: options.sendInstead, settings, now }
       const attempts = planAttempts(this.#planParts, context, plan, plan.route.retries, admission)
@@ -302,10 +303,6 @@ export class Gate {
       const { provider, model } = applicant.first
       if (!isProbing) this.#parts.circuits.release(provider.name, model, probe)
     }
-  }
-
-  #emitAdmitted({ facts, levels, unenforced }: AdmittedCall, at: Instant): void {
-    this.#parts.telemetry.emit({ kind: 'admitted', at, facts, levels, unenforced })
   }
 
   /** Ends a call that a limit refuses. */

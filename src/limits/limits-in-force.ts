@@ -148,14 +148,14 @@ export class LimitsInForce {
       const read = this.#read(scope, document ?? EMPTY_DOCUMENT)
       const after = this.#merged(scope, read)
       const windows = this.#newWindows(scope, after.limits)
-      const ownBefore = this.#ownWindows(scope, this.#plan.limitsOf(scope))
+      const ownBefore = ownWindows(scope, this.#plan.limitsOf(scope), this.#parts.timeZone)
       await this.#whileWaiting(scope, windows, async () => {
         await this.#parts.store.registry.write({ kind: 'limit', id: name, value: document }, origin)
         if (document) stored.set(name, { document, read })
         else stored.delete(name)
         this.#plan.replace(scope, after.limits, after.raises)
       })
-      await this.#markChange(ownBefore, this.#ownWindows(scope, after.limits))
+      await this.#markChange(ownBefore, ownWindows(scope, after.limits, this.#parts.timeZone))
     })
   }
 
@@ -283,11 +283,6 @@ export class LimitsInForce {
       }))
   }
 
-  #ownWindows({ who, subject }: Scope, limits: readonly Limit[]): readonly string[] {
-    const own = limits.filter((limit) => limit.who === who && limit.subject === subject)
-    return [...windowsOf(own, this.#parts.timeZone).keys()]
-  }
-
   /** The change is in force already. If the marks cannot be written, the next start seeds the windows again, which does no harm. */
   async #markChange(before: readonly string[], after: readonly string[]): Promise<void> {
     const { store, clock } = this.#parts
@@ -297,6 +292,12 @@ export class LimitsInForce {
     for (const name of removed) this.#counted?.delete(name)
     await changeMarks(store.registry, added, removed, clock.now()).catch(() => {})
   }
+}
+
+/** The windows of a scope's own limits, by name. */
+function ownWindows({ who, subject }: Scope, limits: readonly Limit[], timeZone: string): readonly string[] {
+  const own = limits.filter((limit) => limit.who === who && limit.subject === subject)
+  return [...windowsOf(own, timeZone).keys()]
 }
 
 function isSameLimit(a: Limit, b: Limit): boolean {

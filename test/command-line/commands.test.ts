@@ -16,8 +16,6 @@ interface Received {
 
 interface Situation {
   readonly status?: number
-  /** Status of the answers after the first. */
-  readonly laterStatus?: number
   /** JSON, or text that is none. */
   readonly answer?: unknown
   readonly url?: string
@@ -30,7 +28,7 @@ interface Situation {
 
 async function run(line: readonly string[], situation: Situation = {}) {
   const received: Received[] = []
-  const { status = 200, laterStatus = status, answer = {}, files = {}, failure } = situation
+  const { status = 200, answer = {}, files = {}, failure } = situation
   const request = readRequest(line)
   if (request.kind !== 'command') throw new Error(`${line.join(' ')} is no command`)
   const result = await runCommand(request.command, request.args, {
@@ -54,7 +52,7 @@ async function run(line: readonly string[], situation: Situation = {}) {
         body: text.startsWith('{') && text.endsWith('}') ? JSON.parse(text) : text,
       })
       const written = typeof answer === 'string' ? answer : JSON.stringify(answer)
-      return new Response(written, { status: received.length > 1 ? laterStatus : status })
+      return new Response(written, { status })
     },
   })
   return { ...result, received, sent: received[0] }
@@ -273,17 +271,11 @@ describe('what is printed', () => {
   })
 
   it.each([
-    ['key:nosuch', '?key=nosuch'],
-    ['user:a b/7', '?key=a+b'],
-  ])('says that a limit on %s limits nothing while there is no such key', async (subject, query) => {
-    const known = await run(['limits', 'set', subject, 'inFlight=1'])
-    expect([known.stdout, known.received[1]?.url]).toEqual(['none\n', `${URL}/llm/limits${query}`])
-    const unknown = await run(['limits', 'set', subject, 'inFlight=1'], { laterStatus: 400 })
-    expect(unknown).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('limits nothing until there is') })
-  })
-
-  it.each(['user:ann', 'project:web', 'perKey', 'key:(none)'])('asks for no key of %s', async (subject) => {
-    expect((await run(['limits', 'set', subject, 'inFlight=1'])).received).toHaveLength(1)
+    ['limits', 'set', 'key:nosuch', 'inFlight=1'],
+    ['keys', 'update', 'ci', '--model=openai/nosuch'],
+  ])('has the warnings of %s %s', async (...args) => {
+    const warned = await run(args, { answer: { warnings: ['key:nosuch limits nothing'] } })
+    expect(warned).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('key:nosuch limits nothing') })
   })
 
   it('is how a list goes on, as a shell takes it', async () => {
