@@ -119,7 +119,7 @@ export function unmatchedScope(row: string, { who, subject }: Scope, things: Nam
   if (who === 'key' && subject === undefined)
     return keys.length > 0 || madeKeys?.exist
       ? undefined
-      : 'limits all calls together, as one key: BURSAR_KEYS has no keys'
+      : 'limits all calls together, as one key: BURSAR_KEYS has no keys, and none is known that was made'
   if (who === 'user' && subject !== undefined && !subject.includes('/'))
     return madeKeys?.exist === false
       ? `limits the person ${shown(subject)}, and no key has been made that could name a person. A user that a caller declares has its key in front, such as user:alice/${shown(subject)}`
@@ -137,7 +137,9 @@ function unmatchedKey(key: string, keys: readonly string[], madeKeys: MadeKeys |
   if (madeKeys?.ids.has(key)) return undefined
   if (keys.length === 0 && madeKeys?.exist) return `limits nothing: there is no key ${shown(key)}`
   if (keys.length === 0) {
-    return key === NO_SUBJECT ? undefined : `limits nothing: BURSAR_KEYS has no keys, so every call is of ${NO_SUBJECT}`
+    return key === NO_SUBJECT
+      ? undefined
+      : `limits nothing: BURSAR_KEYS has no keys, and none is known that was made. Every call is of ${NO_SUBJECT}`
   }
   if (key === NO_SUBJECT) return 'limits nothing: BURSAR_KEYS has keys, so every call is of a key'
   if (keys.includes(key)) return undefined

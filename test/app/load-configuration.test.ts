@@ -126,16 +126,20 @@ describe('a name that matches nothing is told with the nearest that does', () =>
   })
 
   it.each<[Environment, unknown, string]>([
-    [{}, limitsFor('perKey'), 'limits.perKey: limits all calls together, as one key: BURSAR_KEYS has no keys'],
+    [
+      {},
+      limitsFor('perKey'),
+      'limits.perKey: limits all calls together, as one key: BURSAR_KEYS has no keys, and none is known that was made',
+    ],
     [
       {},
       limitsFor('key:batch'),
-      'limits.key:batch: limits nothing: BURSAR_KEYS has no keys, so every call is of (none)',
+      'limits.key:batch: limits nothing: BURSAR_KEYS has no keys, and none is known that was made. Every call is of (none)',
     ],
     [
       {},
       limitsFor('user:batch/7'),
-      'limits.user:batch/7: limits nothing: BURSAR_KEYS has no keys, so every call is of (none)',
+      'limits.user:batch/7: limits nothing: BURSAR_KEYS has no keys, and none is known that was made. Every call is of (none)',
     ],
     [
       { DAILY_SPENDING_LIMT: '1' },
