@@ -6,9 +6,9 @@ import { SlotCache } from '../core/slot-cache.ts'
 const SELF_SEARCHING: readonly RegExp[] = [
   // Perplexity, OpenAI: searches, and what they bring, beside the answer. OpenAI names the tool in the request, and routers add it.
   /deep-research/,
-  // Perplexity, by way of OpenRouter: any number of steps for one fee.
+  // Perplexity, by way of OpenRouter: steps without end for one fee.
   /(?:^|\/)sonar-pro-search/,
-  // Groq: any number of searches and passes.
+  // Groq: searches and passes without end.
   /(?:^|\/)compound(?:-|$)/,
   // OpenRouter: the suffix adds its search to any model.
   /:online$/,

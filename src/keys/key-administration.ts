@@ -7,9 +7,15 @@ import { shown } from '../config/findings.ts'
 import type { ConfiguredKey } from '../config/settings.ts'
 import type { MadeKeys } from '../config/unmatched-names.ts'
 import { Problem } from '../core/problem.ts'
-import { readKeyLimits } from '../limits/key-documents.ts'
+import { keyDocument, replaceKeyDocument } from '../limits/key-documents.ts'
 import type { LimitsInForce } from '../limits/limits-in-force.ts'
-import { DocumentChanged, type DocumentDraft, type Registry, type WriteOrigin } from '../stores/registry.ts'
+import {
+  type Document,
+  DocumentChanged,
+  type DocumentDraft,
+  type Registry,
+  type WriteOrigin,
+} from '../stores/registry.ts'
 import type { KeyDirectory, SecretDocument } from './key-directory.ts'
 import {
   type changedKeySchema,
@@ -127,8 +133,8 @@ export class KeyAdministration {
   }
 
   /**
-   * Changes a key, once other changes of it are over. A change that another one overtakes is made again from what that one left. Rejects with Problem `not_found`, and
-   * `conflict` if others stay faster.
+   * Changes a key, once other changes of it are over. A change that another one overtakes is made again from what that one left. Rejects
+   * with Problem `not_found`, and `conflict` if others stay faster.
    * @param change called with what is set, perhaps several times; what it throws is passed on
    */
   change(id: string, change: (before: ChangedKey) => ChangedKey, origin: WriteOrigin): Promise<MadeKey> {
@@ -137,19 +143,15 @@ export class KeyAdministration {
 
   async #change(id: string, change: (before: ChangedKey) => ChangedKey, origin: WriteOrigin): Promise<MadeKey> {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const { document: before, version } = await this.#read(id)
+      const { stored, document: before } = await this.#read(id)
       const { prefix, created_at, disabled_at, raises, ...set } = before
       const { disabled, ...fields } = change({ ...set, disabled: disabled_at !== null })
       const disabledAt = disabled ? (disabled_at ?? new Date(origin.atMs).toISOString()) : null
       const document = { ...fields, raises, prefix, created_at, disabled_at: disabledAt }
       if (isDeepStrictEqual(document, before)) return { id, document }
-      const draft: DocumentDraft = { kind: 'key', id, value: document, replaces: version }
-      const { limits } = this.#parts
-      const compiled = (each: KeyDocument) => readKeyLimits(id, each, limits.countsCost)
-      // New windows of the key start from the ledger before the record is in force.
-      const write = () => this.#parts.registry.writeAll([draft], origin)
-      const isWritten = await unlessChanged(() => limits.changeKey(id, compiled(before), compiled(document), write))
-      if (isWritten) return { id, document }
+      const { registry, limits } = this.#parts
+      if (await unlessChanged(() => replaceKeyDocument(registry, limits, stored, document, origin)))
+        return { id, document }
     }
     throw busyProblem(id)
   }
@@ -165,7 +167,7 @@ export class KeyAdministration {
   async #rotate(id: string, graceMs: number, origin: WriteOrigin): Promise<KeyWithSecret> {
     const secret = newSecret(this.#parts.randomBytes)
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const { document: before, version } = await this.#read(id)
+      const { stored, document: before } = await this.#read(id)
       const [current] = await this.#parts.registry.read('key-secret', secretsId(id))
       const { secrets } = (current?.value ?? { secrets: [] }) as SecretsDocument
       const untilMs = origin.atMs + graceMs
@@ -176,7 +178,7 @@ export class KeyAdministration {
       const kept = old.filter(({ until_ms }) => until_ms > origin.atMs).slice(0, MAX_OLD_SECRETS)
       const document = { ...before, prefix: prefixOf(secret) }
       const drafts: DocumentDraft[] = [
-        { kind: 'key', id, value: document, replaces: version },
+        { kind: 'key', id, value: document, replaces: stored.version },
         ...secretDrafts(id, secret, kept, current?.version ?? 0),
         ...old.map((ended) =>
           secretDraft(ended.digest, kept.includes(ended) ? { key: id, until_ms: ended.until_ms } : null),
@@ -187,9 +189,9 @@ export class KeyAdministration {
     throw busyProblem(id)
   }
 
-  async #read(id: string): Promise<{ readonly document: KeyDocument; readonly version: number }> {
-    const [found] = await this.#parts.registry.read('key', id)
-    if (found) return { document: keyDocumentOf(found), version: found.version }
+  async #read(id: string): Promise<{ readonly stored: Document; readonly document: KeyDocument }> {
+    const stored = await keyDocument(this.#parts.registry, id)
+    if (stored) return { stored, document: keyDocumentOf(stored) }
     const text = this.#isConfigured(id)
       ? `The key ${shown(id)} is one of BURSAR_KEYS: change it there.`
       : `There is no key ${shown(id)}. GET /admin/keys lists them.`

@@ -1,6 +1,7 @@
 // Key directory: the made keys by their secrets, read from the registry at the first request of each. It writes nothing.
 
 import { RecentMap } from '../core/recent-map.ts'
+import { keyDocument } from '../limits/key-documents.ts'
 import type { LimitsInForce } from '../limits/limits-in-force.ts'
 import type { Document, Registry } from '../stores/registry.ts'
 import { compileKey, type KeyRecord, keyDocumentOf } from './key-record.ts'
@@ -91,7 +92,7 @@ export class KeyDirectory {
 
   /** The made key with this id, or undefined. */
   async record(id: string): Promise<KeyRecord | undefined> {
-    const [document] = await this.#registry.read('key', id)
+    const document = await keyDocument(this.#registry, id)
     return document && compileKey(id, keyDocumentOf(document), this.#limits.countsCost)
   }
 

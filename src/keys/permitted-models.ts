@@ -12,7 +12,7 @@ type Glob = readonly string[]
 interface ModelPattern {
   /** As it was written: the name of an alias, if there is such an alias. */
   readonly written: string
-  /** The provider, or a glob of providers. Undefined: any. */
+  /** The provider, or a glob of providers. Undefined: all of them. */
   readonly provider: Glob | undefined
   readonly model: Glob
 }

@@ -46,6 +46,22 @@ export async function keyDocument(registry: Registry, id: string): Promise<Docum
 }
 
 /**
+ * Writes a key's record in place of the one that was read. Windows that are new for the key start from the ledger before the record is in
+ * force. Rejects with DocumentChanged if the record has changed since, and with StoreUnavailable.
+ */
+export function replaceKeyDocument(
+  registry: Registry,
+  limits: Pick<LimitsInForce, 'changeKey' | 'countsCost'>,
+  { id, value: before, version }: Document,
+  value: unknown,
+  origin: WriteOrigin,
+): Promise<Document> {
+  const compiled = (record: unknown) => readKeyLimits(id, record, limits.countsCost)
+  const write = () => registry.write({ kind: 'key', id, value, replaces: version }, origin)
+  return limits.changeKey(id, compiled(before), compiled(value), write)
+}
+
+/**
  * Changes the limits in a key's record. Resolves to false if the key has no record. Rejects with what `edit` throws, with
  * DocumentChanged if others change the record all the time, and with StoreUnavailable.
  */
@@ -66,12 +82,8 @@ async function changeInTurn(
     const document = await keyDocument(registry, id)
     if (!document) return false
     const value = { ...recordOf(document.value), ...edit(limitDocumentOf(document.value)) }
-    const before = readKeyLimits(id, document.value, limits.countsCost)
-    const after = readKeyLimits(id, value, limits.countsCost)
     try {
-      await limits.changeKey(id, before, after, () =>
-        registry.write({ kind: 'key', id, value, replaces: document.version }, origin),
-      )
+      await replaceKeyDocument(registry, limits, document, value, origin)
       return true
     } catch (error) {
       if (!(error instanceof DocumentChanged) || tries === MAX_TRIES) throw error

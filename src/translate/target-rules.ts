@@ -90,7 +90,7 @@ export interface TargetRules {
   readonly needsUserMessage?: boolean
   /** True: the arguments of a tool call are an object, not text. */
   readonly parsesArguments: boolean
-  /** The maximum of cache hints in a request; absent: any number, or none has an effect. */
+  /** The maximum of cache hints in a request; absent: there is no maximum, or none has an effect. */
   readonly maxCacheHints?: number
   /** The levels of effort that a model accepts, the lowest first; undefined if the model takes no levels or is not known. */
   effortsOf(model: string): readonly Effort[] | undefined

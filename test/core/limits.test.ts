@@ -3,19 +3,9 @@
 import { describe, expect, test } from 'vitest'
 import { compileKeyLimits } from '../../src/core/key-limits.ts'
 import type { Caller } from '../../src/core/ledger-entry.ts'
-import { type Limit, LimitPlan, limitName, subjectOf, WHO } from '../../src/core/limits.ts'
+import { type Limit, LimitPlan, limitName, NO_SUBJECTS, subjectOf, WHO } from '../../src/core/limits.ts'
 
-const caller = (overrides: Partial<Caller> = {}): Caller => ({
-  key: null,
-  organisation: null,
-  project: null,
-  user: null,
-  thread: null,
-  agent: null,
-  task: null,
-  isPerson: false,
-  ...overrides,
-})
+const caller = (overrides: Partial<Caller> = {}): Caller => ({ ...NO_SUBJECTS.caller, ...overrides })
 const call = (overrides: Partial<Caller> = {}, model = 'gpt-4o') => ({
   caller: caller(overrides),
   provider: 'openai',

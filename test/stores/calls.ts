@@ -3,23 +3,12 @@
 import { windowAt } from '../../src/core/calendar.ts'
 import type { Caller, CallFacts, Outcome, Reservation } from '../../src/core/ledger-entry.ts'
 import type { UsedAmounts } from '../../src/core/levels.ts'
-import { type Limit, meterOf } from '../../src/core/limits.ts'
+import { type Limit, meterOf, NO_SUBJECTS } from '../../src/core/limits.ts'
 import type { Charge, Instant, What } from '../../src/core/meter.ts'
 import { usageOf } from '../../src/core/usage.ts'
 
 export const START_MS = Date.UTC(2026, 10, 22, 12, 0, 0)
 export const at = (afterMs = 0): Instant => ({ wallMs: START_MS + afterMs, monoMs: START_MS + afterMs })
-
-const NOBODY: Caller = {
-  key: null,
-  organisation: null,
-  project: null,
-  user: null,
-  thread: null,
-  agent: null,
-  task: null,
-  isPerson: false,
-}
 
 export function factsOf(
   callId: string,
@@ -45,7 +34,7 @@ export function factsOf(
     metadata: null,
     idempotency: null,
     ...overrides,
-    caller: { ...NOBODY, ...overrides.caller },
+    caller: { ...NO_SUBJECTS.caller, ...overrides.caller },
   }
   return facts
 }

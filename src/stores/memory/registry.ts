@@ -44,7 +44,9 @@ export class MemoryRegistry implements Registry {
   }
 
   async write(draft: DocumentDraft, origin: WriteOrigin): Promise<Document> {
-    return this.#writeOne(draft, origin)
+    const [document] = await this.writeAll([draft], origin)
+    if (!document) throw new Error('A written document is returned.')
+    return document
   }
 
   async writeAll(drafts: readonly DocumentDraft[], origin: WriteOrigin): Promise<readonly Document[]> {
@@ -52,9 +54,7 @@ export class MemoryRegistry implements Registry {
     return drafts.map((draft) => this.#writeOne(draft, origin))
   }
 
-  #writeOne(draft: DocumentDraft, { actor, atMs, audit }: WriteOrigin): Document {
-    this.#assertCurrent(draft)
-    const { kind, id, value } = draft
+  #writeOne({ kind, id, value }: DocumentDraft, { actor, atMs, audit }: WriteOrigin): Document {
     const name = `${kind}/${id}`
     const before = this.#documents.get(name)?.value ?? null
     const document: Document = { kind, id, value: JSON.parse(JSON.stringify(value ?? null)), version: ++this.#version }
