@@ -68,6 +68,7 @@ function reservation(now: Instant): Reservation {
     capAsked: 1000,
     capInjected: null,
     simulated: false,
+    items: null,
     metadata: null,
     idempotency: null,
   }

@@ -275,6 +275,7 @@ export class AdmissionControl {
       capAsked: request.outputCap,
       capInjected: quoted.injectedCap,
       simulated: provider.simulated,
+      items: applicant.items,
       metadata: null,
       idempotency: applicant.idempotency,
     }

@@ -37,6 +37,8 @@ export interface Applicant {
   readonly key?: KeyRecord | undefined
   /** The operation that the caller declares, or null. */
   readonly operation: string | null
+  /** How many things the call makes, as the caller declares. Null if the caller does not. */
+  readonly items: number | null
   /** The dialect of the caller. */
   readonly dialect: string
   /** The model as the caller wrote it. */

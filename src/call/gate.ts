@@ -12,7 +12,7 @@ import type { QuoteOverruns } from '../core/quote-overruns.ts'
 import type { InputCounter } from '../counting/input-counter.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { readJsonBody } from '../exchange/json-body.ts'
-import { type Callers, declaredOperation, type Identity } from '../keys/callers.ts'
+import { type Callers, declaredItems, declaredOperation, type Identity } from '../keys/callers.ts'
 import type { Provider } from '../providers/provider.ts'
 import { type Store, StoreUnavailable } from '../stores/store.ts'
 import { internalFailure, type Telemetry } from '../telemetry/call-events.ts'
@@ -274,6 +274,7 @@ export class Gate {
       caller,
       key,
       operation: declaredOperation(exchange),
+      items: declaredItems(exchange),
       dialect: dialect.name,
       requestedModel: reading.facts.model,
       first,

@@ -2,7 +2,7 @@
 
 import { shown } from '../config/findings.ts'
 import { Problem } from '../core/problem.ts'
-import { declaredOperation } from '../keys/callers.ts'
+import { declaredItems, declaredOperation } from '../keys/callers.ts'
 import type { RequiredName } from '../keys/key-record.ts'
 import { MODEL_CHOICES } from '../wire/request-reader.ts'
 import type { IncomingCall } from './candidates.ts'
@@ -18,8 +18,9 @@ const WAYS_TO_DECLARE: Readonly<Record<RequiredName, string>> = {
   operation: 'send the header x-bursar-operation',
 }
 
-/** Throws Problem `invalid_request` for a call that does not declare what its key requires. */
+/** Throws Problem `invalid_request` for a call that does not declare what its key requires, and for items that are no count. */
 export function checkDeclared({ key, caller, exchange }: IncomingCall): void {
+  declaredItems(exchange)
   if (key === undefined || key.requires.length === 0) return
   for (const name of key.requires) {
     const declared = name === 'operation' ? declaredOperation(exchange) : caller[name]

@@ -100,6 +100,8 @@ export interface CallFacts {
   /** The output cap that the gateway set, or null. */
   readonly capInjected: number | null
   readonly simulated: boolean
+  /** How many things the call makes, as its caller counts them (`x-bursar-items`). Null if the caller does not say. */
+  readonly items: number | null
   /** JSON of at most 2 kB, or null. */
   readonly metadata: string | null
   /** Digests of the call's idempotency key and of its body. Null if it has no such key. */

@@ -186,6 +186,16 @@ function rareTokens(rare: RareUnits, part: 'input' | 'output'): number {
   return sum
 }
 
+/** Tokens that were read from the provider's cache: a part of the input. */
+export function cacheReadTokens({ cacheRead, rare }: Usage): number {
+  return rare === NO_RARE_UNITS ? cacheRead : cacheRead + (rare.audioCacheRead ?? 0)
+}
+
+/** Tokens that were written to the provider's cache: a part of the input. */
+export function cacheWriteTokens({ cacheWrite5m, rare }: Usage): number {
+  return rare === NO_RARE_UNITS ? cacheWrite5m : cacheWrite5m + (rare.cacheWrite1h ?? 0) + (rare.cacheWrite12h ?? 0)
+}
+
 export function totalTokens(usage: Usage): number {
   return inputTokens(usage) + outputTokens(usage)
 }

@@ -49,6 +49,7 @@ const OPEN: Viewer = { role: 'open', key: null }
 const GUEST: Viewer = { role: 'guest', key: null }
 
 const MAX_DECLARED_CHARACTERS = 256
+const MAX_DECLARED_ITEMS = 1_000_000_000
 
 /** The keys that this gateway accepts. */
 export interface CallersOptions {
@@ -249,6 +250,19 @@ function identityOf(request: RequestLine, key: KeyRecord | undefined): Identity 
 /** The operation that the caller declares for its own analytics, or null. */
 export function declaredOperation(request: RequestLine): string | null {
   return declaredHeader(request, 'x-bursar-operation')
+}
+
+/**
+ * How many things the call makes, for the cost of each: `x-bursar-items: 12`. Null without the header. Throws Problem `invalid_request` for
+ * anything but a whole number from 1 to 1,000,000,000.
+ */
+export function declaredItems(request: RequestLine): number | null {
+  const value = request.header('x-bursar-items')
+  if (value === undefined || value === '') return null
+  const items = /^\d{1,10}$/.test(value) ? Number(value) : 0
+  if (items >= 1 && items <= MAX_DECLARED_ITEMS) return items
+  const message = `x-bursar-items: must be a whole number from 1 to ${MAX_DECLARED_ITEMS}, such as 12`
+  throw new Problem('invalid_request', message, 'x-bursar-items')
 }
 
 /** The value of a header in which a caller declares something, cut to a length that meter keys and the ledger can hold; or null. */

@@ -7,6 +7,15 @@ import type { Charge, Instant, LevelView, Meter, What, Who } from '../core/meter
 import type { OpenTotals } from '../core/open-calls.ts'
 import type { Report } from '../core/report.ts'
 import type { Registry } from './registry.ts'
+import type {
+  RecordPage,
+  RecordQuery,
+  RefusalCount,
+  RefusalQuery,
+  SumCheck,
+  UsageQuery,
+  UsageReport,
+} from './usage-query.ts'
 
 export type { OpenTotals }
 
@@ -64,7 +73,23 @@ export type LedgerRecord =
       /** The difference, on the windows of the call. */
       readonly charges: readonly Charge[]
     }
-  | { readonly kind: 'refusals'; readonly reason: string; readonly count: number }
+  | {
+      readonly kind: 'refusals'
+      /** The name of the limit, or the code of another problem. */
+      readonly reason: string
+      readonly count: number
+      /** Whose calls a limit refused. Absent if no limit did. */
+      readonly refused?: RefusedCalls
+    }
+
+/** Calls that a limit refused, for reports of refusals. */
+export interface RefusedCalls {
+  readonly key: string | null
+  readonly atMs: number
+  readonly simulated: boolean
+  /** True if the limit is not enforced, so that the calls were sent: they are in no total of refused calls. */
+  readonly isShadow: boolean
+}
 
 /** A window and the sum to start it from. */
 export interface LevelSeed {
@@ -249,6 +274,13 @@ export interface MoneyPath {
    * - a store can be closed twice
    */
   close(now: Instant): Promise<void>
+  /**
+   * Deletes some rows of settled calls that were reserved before an instant; their sums stay. Resolves with how many it deleted: 0 if
+   * none are left. Rows that a calendar window of today may need are never deleted: `beforeMs` is at most 32 days ago.
+   *
+   * - rows before an instant are deleted, and usage, figures and sums stay
+   */
+  prune(beforeMs: number, now: Instant): Promise<number>
 }
 
 /**
@@ -311,6 +343,36 @@ export interface LedgerReader {
    * - a store that closes between pages of calls rejects a later page with StoreUnavailable
    */
   callPages(query: CallQuery): AsyncIterable<readonly MeteredCall[]>
+  /**
+   * Sums of settled calls, by dimension and by part of a period. Rejects with SumsNotReady while the sums of an older ledger are built.
+   *
+   * - usage is the sum of the entries of a period, of each group and of each part, with adjustments
+   * - usage is narrowed by any dimensions together, and by none that is null
+   * - usage without a limit of groups has them all, and with one the rest in one sum
+   * - usage counts every call that settled before it was asked for
+   * - usage of a call made elsewhere is at its own time
+   */
+  usage(query: UsageQuery): Promise<UsageReport>
+  /**
+   * A page of settled calls and adjustments, about in the order of their reservations, newest first.
+   *
+   * - records of a period come newest first, in pages, narrowed by any dimensions
+   * - a wrong cursor of records is a RangeError
+   */
+  records(query: RecordQuery): Promise<RecordPage>
+  /**
+   * Refusals of a period.
+   *
+   * - refused calls are counted by limit, key and shadow, in the quarter hour of each
+   */
+  refusalCounts(query: RefusalQuery): Promise<readonly RefusalCount[]>
+  /**
+   * Adds up all rows anew and compares them with every sum that is kept. Takes minutes for millions of rows, in short steps. Ends early,
+   * by rejecting with the signal's reason, if `signal` aborts.
+   *
+   * - every sum that is kept equals that of the rows
+   */
+  selfCheck(signal?: AbortSignal): Promise<readonly SumCheck[]>
 }
 
 /** Why a store takes no calls. */

@@ -31,6 +31,7 @@ export function factsOf(
     capAsked: null,
     capInjected: null,
     simulated: false,
+    items: null,
     metadata: null,
     idempotency: null,
     ...overrides,

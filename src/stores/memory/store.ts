@@ -9,6 +9,7 @@ import { applyAmendment, expiredOutcome, OpenCalls } from '../../core/open-calls
 import { Report } from '../../core/report.ts'
 import { Ring } from '../../core/ring.ts'
 import { totalTokens } from '../../core/usage.ts'
+import { RefusalCounts } from '../refusal-counts.ts'
 import {
   type Admission,
   type Amendment,
@@ -27,6 +28,16 @@ import {
   StoreUnavailable,
   type SumQuery,
 } from '../store.ts'
+import { recordsOf, usageOf } from '../usage-of-entries.ts'
+import type {
+  RecordPage,
+  RecordQuery,
+  RefusalCount,
+  RefusalQuery,
+  SumCheck,
+  UsageQuery,
+  UsageReport,
+} from '../usage-query.ts'
 import { MemoryRegistry } from './registry.ts'
 
 const GENERATION_MS = 600_000
@@ -41,6 +52,7 @@ export class MemoryStore implements Store {
   readonly #levels = new Levels()
   readonly #openCalls = new OpenCalls<Reservation>()
   readonly #entries: Ring<Entry>
+  readonly #refusals = new RefusalCounts()
   readonly #realReports = new Map<string, Report>()
   readonly #simulatedReports = new Map<string, Report>()
   #lastSeq = 0
@@ -106,6 +118,8 @@ export class MemoryStore implements Store {
     this.#assertOpen()
     for (const record of records) {
       if (record.kind === 'refusals') {
+        if (record.refused) this.#refusals.add(record.reason, record.count, record.refused)
+        if (record.refused?.isShadow) continue
         for (const simulated of [false, true]) this.#reportOf(simulated, '').addRefusals(record.reason, record.count)
         continue
       }
@@ -219,6 +233,33 @@ export class MemoryStore implements Store {
       const page = calls.slice(index, index + MAX_CALLS_PER_PAGE)
       yield page.map((call) => meteredCallOf(call, corrections.get(call.facts.callId) ?? []))
     }
+  }
+
+  async usage(query: UsageQuery): Promise<UsageReport> {
+    this.#assertOpen()
+    return usageOf(this.#entries.newest(), query)
+  }
+
+  async records(query: RecordQuery): Promise<RecordPage> {
+    this.#assertOpen()
+    return recordsOf(this.#entries.newest(), query)
+  }
+
+  async refusalCounts(query: RefusalQuery): Promise<readonly RefusalCount[]> {
+    this.#assertOpen()
+    return this.#refusals.counts(query)
+  }
+
+  /** The sums are those of the entries: nothing is kept beside them. */
+  async selfCheck(): Promise<readonly SumCheck[]> {
+    this.#assertOpen()
+    return []
+  }
+
+  /** Memory keeps the newest entries only, without a need to delete any. */
+  async prune(): Promise<number> {
+    this.#assertOpen()
+    return 0
   }
 
   async close(_now: Instant): Promise<void> {

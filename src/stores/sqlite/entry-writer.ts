@@ -47,6 +47,7 @@ export class EntryWriter {
   readonly #setProviderCost: StatementSync
   readonly #setPrice: StatementSync
   readonly #setIdempotency: StatementSync
+  readonly #setItems: StatementSync
   readonly #setAdjustment: StatementSync
 
   constructor(db: DatabaseSync) {
@@ -62,6 +63,7 @@ export class EntryWriter {
       'UPDATE entry SET provider_cost_nano_usd = ?, computed_cost_nano_usd = ? WHERE id = ?',
     )
     this.#setPrice = db.prepare('UPDATE entry SET price_version = ?, cost_known = 1 WHERE id = ?')
+    this.#setItems = db.prepare('UPDATE entry SET items = ? WHERE id = ?')
     this.#setIdempotency = db.prepare('UPDATE entry SET idempotency_key = ?, idempotency_body = ? WHERE id = ?')
   }
 
@@ -69,6 +71,7 @@ export class EntryWriter {
   insert(id: number, facts: CallFacts, charges: string, isAppended: boolean): void {
     writeFacts(this.#insert, id, facts, charges)
     if (isAppended) this.#markAppended.get(id)
+    if (facts.items !== null) this.#setItems.get(facts.items, id)
     if (facts.idempotency) this.#setIdempotency.get(facts.idempotency.keyHash, facts.idempotency.bodyHash, id)
   }
 

@@ -4,7 +4,18 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Entry } from '../../core/ledger-entry.ts'
 import { type OpenTotals, totalsOf } from '../../core/open-calls.ts'
 import { Report } from '../../core/report.ts'
+import { RefusalCounts } from '../refusal-counts.ts'
 import type { CallQuery, EntryQuery, Figures, FiguresQuery, LedgerReader, MeteredCall, SumQuery } from '../store.ts'
+import { recordsOf, usageOf } from '../usage-of-entries.ts'
+import type {
+  RecordPage,
+  RecordQuery,
+  RefusalCount,
+  RefusalQuery,
+  SumCheck,
+  UsageQuery,
+  UsageReport,
+} from '../usage-query.ts'
 import type { CallPage } from './call-pages.ts'
 import { IDS_PER_MS } from './id-source.ts'
 import type { LedgerState } from './ledger-state.ts'
@@ -107,6 +118,30 @@ export class SqliteLedgerReader implements LedgerReader {
       if (calls.length > 0) yield calls
       if (lastId === null) return
     }
+  }
+
+  async usage(query: UsageQuery): Promise<UsageReport> {
+    await this.#written()
+    return usageOf(this.#allEntries(), query)
+  }
+
+  async records(query: RecordQuery): Promise<RecordPage> {
+    await this.#written()
+    return recordsOf(this.#allEntries(), query)
+  }
+
+  async refusalCounts(query: RefusalQuery): Promise<readonly RefusalCount[]> {
+    return this.refusals.counts(query)
+  }
+
+  async selfCheck(_signal?: AbortSignal): Promise<readonly SumCheck[]> {
+    return []
+  }
+
+  readonly refusals = new RefusalCounts()
+
+  #allEntries(): Entry[] {
+    return prepareEntries(this.#db, 'WHERE settled_seq IS NOT NULL').all().map(entryOf)
   }
 
   #readCalls(query: CallQuery, afterId: number): Promise<CallPage> {

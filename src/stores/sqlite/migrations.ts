@@ -235,6 +235,9 @@ const DOCUMENT_VERSIONS = 'CREATE INDEX document_version ON document (version);'
 const KEY_PROJECTS =
   "CREATE INDEX key_project ON document (value ->> 'project', id) WHERE kind = 'key' AND value IS NOT NULL;"
 
+/** What callers say that their calls make. Null for most calls. */
+const ITEMS = 'ALTER TABLE entry ADD COLUMN items INTEGER;'
+
 export const MIGRATIONS: readonly string[] = [
   INITIAL_SCHEMA,
   IDEMPOTENCY,
@@ -247,4 +250,5 @@ export const MIGRATIONS: readonly string[] = [
   PERSONS,
   DOCUMENT_VERSIONS,
   KEY_PROJECTS,
+  ITEMS,
 ]

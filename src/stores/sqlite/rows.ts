@@ -54,6 +54,7 @@ function factsOf(row: Row): CallFacts {
     capAsked: parseCount(row.cap_asked),
     capInjected: parseCount(row.cap_injected),
     simulated: row.simulated === 1n,
+    items: parseCount(row.items),
     metadata: parseText(row.metadata),
     idempotency: idempotencyOf(row),
   }

@@ -12,7 +12,6 @@ import {
   type EntryQuery,
   type Figures,
   type FiguresQuery,
-  type LedgerReader,
   type LedgerRecord,
   type LevelSeed,
   type MeteredCall,
@@ -23,6 +22,15 @@ import {
   StoreUnusable,
   type SumQuery,
 } from '../store.ts'
+import type {
+  RecordPage,
+  RecordQuery,
+  RefusalCount,
+  RefusalQuery,
+  SumCheck,
+  UsageQuery,
+  UsageReport,
+} from '../usage-query.ts'
 import type { OpenRow, PendingAmendment, PendingSettlement } from './batch.ts'
 import { type LedgerFile, MAX_LOG_BYTES, openFile, type Synchronous } from './file.ts'
 import { unusable } from './file-access.ts'
@@ -60,7 +68,7 @@ export class SqliteStore implements Store {
   readonly #file: LedgerFile
   readonly #state: LedgerState
   readonly #queries: QueryRunner
-  readonly #reader: LedgerReader
+  readonly #reader: SqliteLedgerReader
   readonly #probe: WriteProbe
   readonly #watch: FileWatch | undefined
   #closed = false
@@ -151,6 +159,9 @@ export class SqliteStore implements Store {
     this.#setNow(now)
     let isWaiting = false
     for (const record of records) {
+      if (record.kind === 'refusals' && record.refused)
+        this.#reader.refusals.add(record.reason, record.count, record.refused)
+      if (record.kind === 'refusals' && record.refused?.isShadow) continue
       if (record.kind !== 'refusals') isWaiting = this.#state.append(record, now) || isWaiting
       else this.#state.writeQueue.rollups.addRefusals(record.reason, record.count)
     }
@@ -211,6 +222,31 @@ export class SqliteStore implements Store {
   async *callPages(query: CallQuery): AsyncGenerator<readonly MeteredCall[]> {
     this.#assertOpen()
     yield* this.#reader.callPages(query)
+  }
+
+  async usage(query: UsageQuery): Promise<UsageReport> {
+    this.#assertOpen()
+    return this.#reader.usage(query)
+  }
+
+  async records(query: RecordQuery): Promise<RecordPage> {
+    this.#assertOpen()
+    return this.#reader.records(query)
+  }
+
+  async refusalCounts(query: RefusalQuery): Promise<readonly RefusalCount[]> {
+    this.#assertOpen()
+    return this.#reader.refusalCounts(query)
+  }
+
+  async selfCheck(signal?: AbortSignal): Promise<readonly SumCheck[]> {
+    this.#assertOpen()
+    return this.#reader.selfCheck(signal)
+  }
+
+  async prune(): Promise<number> {
+    this.#assertOpen()
+    return 0
   }
 
   async close(_now: Instant): Promise<void> {

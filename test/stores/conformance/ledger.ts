@@ -7,6 +7,7 @@ import { MAX_NANO_USD } from '../../../src/core/money.ts'
 import { addEntry, newTally } from '../../../src/core/report.ts'
 import { usageOf } from '../../../src/core/usage.ts'
 import { type CallQuery, type MeteredCall, type Store, StoreUnavailable } from '../../../src/stores/store.ts'
+import { QUARTER_MS } from '../../../src/stores/usage-query.ts'
 import { at, chargeOf, everyCharge, factsOf, outcomeOf, reservationOf, START_MS, usedOf } from '../calls.ts'
 import type { OpenedStore, StoreFactory } from './conformance.ts'
 import { promise } from './promises.ts'
@@ -561,6 +562,11 @@ export function ledgerSuite(kind: StoreFactory): void {
       idempotentEntry: () => store.idempotentEntry('key', 0),
       sums: () => store.sums({ who: 'key', what: 'cost', simulated: false, sinceMs: 0 }),
       callPages: () => pagesOf(),
+      usage: () => store.usage({ simulated: false, period: { fromMs: 0, untilMs: QUARTER_MS } }),
+      records: () => store.records({ simulated: false, period: { fromMs: 0, untilMs: 1 }, limit: 1 }),
+      refusalCounts: () => store.refusalCounts({ simulated: false, period: { fromMs: 0, untilMs: QUARTER_MS } }),
+      selfCheck: () => store.selfCheck(),
+      prune: () => store.prune(0, at()),
     }
     for (const [name, makeCall] of Object.entries(calls))
       await expect(makeCall(), name).rejects.toThrow(StoreUnavailable)
