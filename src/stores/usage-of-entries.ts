@@ -14,19 +14,19 @@ import type {
 } from './usage-query.ts'
 
 const VALUE_OF: Readonly<Record<Dimension, (entry: Entry) => string | null>> = {
-  organisation: ({ facts }) => facts.caller.organisation,
-  project: ({ facts }) => facts.caller.project,
-  key: ({ facts }) => facts.caller.key,
-  user: ({ facts }) => facts.caller.user,
-  thread: ({ facts }) => facts.caller.thread,
-  agent: ({ facts }) => facts.caller.agent,
-  task: ({ facts }) => facts.caller.task,
-  operation: ({ facts }) => facts.operation,
+  organisation: ({ facts }) => facts.caller.organisation || null,
+  project: ({ facts }) => facts.caller.project || null,
+  key: ({ facts }) => facts.caller.key || null,
+  user: ({ facts }) => facts.caller.user || null,
+  thread: ({ facts }) => facts.caller.thread || null,
+  agent: ({ facts }) => facts.caller.agent || null,
+  task: ({ facts }) => facts.caller.task || null,
+  operation: ({ facts }) => facts.operation || null,
   provider: ({ facts }) => facts.provider,
   model: ({ facts }) => `${facts.provider}/${facts.model}`,
 }
 
-export function usageOf(entries: readonly Entry[], { period, simulated, where, by, cuts, maxGroups }: UsageQuery) {
+export function usageOf(entries: Iterable<Entry>, { period, simulated, where, by, cuts, maxGroups }: UsageQuery) {
   const starts = [period.fromMs, ...(cuts ?? [])]
   const parts = starts.map(newUsageSum)
   const total = newUsageSum()

@@ -4,9 +4,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Entry } from '../../core/ledger-entry.ts'
 import { type OpenTotals, totalsOf } from '../../core/open-calls.ts'
 import { Report } from '../../core/report.ts'
-import { RefusalCounts } from '../refusal-counts.ts'
 import type { CallQuery, EntryQuery, Figures, FiguresQuery, LedgerReader, MeteredCall, SumQuery } from '../store.ts'
-import { recordsOf, usageOf } from '../usage-of-entries.ts'
 import type {
   RecordPage,
   RecordQuery,
@@ -122,26 +120,21 @@ export class SqliteLedgerReader implements LedgerReader {
 
   async usage(query: UsageQuery): Promise<UsageReport> {
     await this.#written()
-    return usageOf(this.#allEntries(), query)
+    return this.#queries.run({ kind: 'usage', query })
   }
 
   async records(query: RecordQuery): Promise<RecordPage> {
     await this.#written()
-    return recordsOf(this.#allEntries(), query)
+    return this.#queries.run({ kind: 'records', query })
   }
 
   async refusalCounts(query: RefusalQuery): Promise<readonly RefusalCount[]> {
-    return this.refusals.counts(query)
+    await this.#state.writeQueue.flushAndRead(true, () => {})
+    return this.#queries.run({ kind: 'refusalCounts', query })
   }
 
   async selfCheck(_signal?: AbortSignal): Promise<readonly SumCheck[]> {
     return []
-  }
-
-  readonly refusals = new RefusalCounts()
-
-  #allEntries(): Entry[] {
-    return prepareEntries(this.#db, 'WHERE settled_seq IS NOT NULL').all().map(entryOf)
   }
 
   #readCalls(query: CallQuery, afterId: number): Promise<CallPage> {

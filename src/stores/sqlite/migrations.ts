@@ -238,6 +238,20 @@ const KEY_PROJECTS =
 /** What callers say that their calls make. Null for most calls. */
 const ITEMS = 'ALTER TABLE entry ADD COLUMN items INTEGER;'
 
+/** Calls that limits refused, or, in shadow, would have refused: by quarter hour since the epoch, so that periods can be counted. */
+const REFUSED = `
+  CREATE TABLE refused (
+    simulated INTEGER NOT NULL,
+    quarter INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    -- '' for callers without a key
+    key TEXT NOT NULL,
+    shadow INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (simulated, quarter, name, key, shadow)
+  ) WITHOUT ROWID;
+`
+
 export const MIGRATIONS: readonly string[] = [
   INITIAL_SCHEMA,
   IDEMPOTENCY,
@@ -251,4 +265,5 @@ export const MIGRATIONS: readonly string[] = [
   DOCUMENT_VERSIONS,
   KEY_PROJECTS,
   ITEMS,
+  REFUSED,
 ]

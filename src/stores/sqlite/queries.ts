@@ -7,11 +7,21 @@ import type { Who } from '../../core/meter.ts'
 import { saturateNanoUsd } from '../../core/money.ts'
 import type { Tally } from '../../core/report.ts'
 import type { EntryQuery, SumQuery } from '../store.ts'
+import {
+  QUARTER_MS,
+  type RecordPage,
+  type RecordQuery,
+  type RefusalCount,
+  type RefusalQuery,
+  type UsageQuery,
+  type UsageReport,
+} from '../usage-query.ts'
 import { type CallPage, type CallPageQuery, readCallPage } from './call-pages.ts'
 import { IDS_PER_MS } from './id-source.ts'
 import { findMark } from './marks.ts'
 import { readReport } from './rollups.ts'
 import { entryOf, prepareEntries } from './rows.ts'
+import type { KeptSums } from './sums/kept-sums.ts'
 import { TOKENS_SUM_SQL } from './usage-columns.ts'
 
 export type LedgerQuery =
@@ -20,6 +30,9 @@ export type LedgerQuery =
   | { readonly kind: 'sums'; readonly query: SumQuery }
   | { readonly kind: 'calls'; readonly query: CallPageQuery }
   | { readonly kind: 'keyReport'; readonly key: string; readonly simulated: boolean }
+  | { readonly kind: 'usage'; readonly query: UsageQuery }
+  | { readonly kind: 'records'; readonly query: RecordQuery }
+  | { readonly kind: 'refusalCounts'; readonly query: RefusalQuery }
 
 /** The report of one key, as far as its sums are saved. */
 export interface KeyReport {
@@ -36,9 +49,22 @@ export interface LedgerQueryResults {
   sums: ReadonlyMap<string, bigint>
   calls: CallPage
   keyReport: KeyReport
+  usage: UsageReport
+  records: RecordPage
+  refusalCounts: readonly RefusalCount[]
 }
 
-export function runLedgerQuery(db: DatabaseSync, query: LedgerQuery): LedgerQueryResults[LedgerQuery['kind']] {
+/** What queries read. */
+export interface QuerySources {
+  readonly db: DatabaseSync
+  /** Made, or opened, when first asked for. */
+  readonly sums: () => KeptSums
+}
+
+export function runLedgerQuery(
+  { db, sums }: QuerySources,
+  query: LedgerQuery,
+): LedgerQueryResults[LedgerQuery['kind']] {
   switch (query.kind) {
     case 'entries':
       return readEntries(db, query.query)
@@ -50,6 +76,12 @@ export function runLedgerQuery(db: DatabaseSync, query: LedgerQuery): LedgerQuer
       return readCallPage(db, query.query)
     case 'keyReport':
       return readKeyReport(db, query.key, query.simulated)
+    case 'usage':
+      return sums().usage(query.query)
+    case 'records':
+      return sums().records(query.query)
+    case 'refusalCounts':
+      return readRefusalCounts(db, query.query)
   }
 }
 
@@ -78,6 +110,19 @@ export function readKeyReport(db: DatabaseSync, key: string, simulated: boolean)
   } finally {
     db.exec('COMMIT')
   }
+}
+
+function readRefusalCounts(db: DatabaseSync, { simulated, period, key }: RefusalQuery): RefusalCount[] {
+  const ofKey = key === undefined ? '' : 'AND key = ?'
+  const rows = db.prepare(`SELECT name, key, shadow, sum(count) AS count FROM refused
+    WHERE simulated = ? AND quarter >= ? AND quarter < ? ${ofKey} GROUP BY name, key, shadow`)
+  const [from, until] = [Math.floor(period.fromMs / QUARTER_MS), Math.ceil(period.untilMs / QUARTER_MS)]
+  return rows.all(simulated ? 1 : 0, from, until, ...(key === undefined ? [] : [key])).map((row) => ({
+    limit: String(row.name),
+    key: row.key === '' ? null : String(row.key),
+    isShadow: row.shadow === 1,
+    count: Number(row.count),
+  }))
 }
 
 /** How many rows to search for a call: it may have been reserved a while after its id was made. */

@@ -4,8 +4,10 @@ import type { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import type { Timer, Timers } from '../../core/clock.ts'
 import { StoreUnavailable } from '../store.ts'
+import { SumsNotReady } from '../usage-query.ts'
 import { type LedgerQuery, type LedgerQueryResults, runLedgerQuery } from './queries.ts'
-import type { WorkerAlarm, WorkerReply, WorkerRequest } from './worker.ts'
+import { KeptSums } from './sums/kept-sums.ts'
+import type { QueryFailure, WorkerAlarm, WorkerReply, WorkerRequest } from './worker.ts'
 
 interface PendingQuery {
   readonly resolve: (value: unknown) => void
@@ -21,6 +23,7 @@ export interface QueryRunner {
 /** For a database in memory, which no other connection can see. */
 export class InlineQueryRunner implements QueryRunner {
   readonly #db: DatabaseSync
+  #sums: KeptSums | undefined
   #closed = false
 
   constructor(db: DatabaseSync) {
@@ -31,7 +34,8 @@ export class InlineQueryRunner implements QueryRunner {
     query: Extract<LedgerQuery, { kind: Kind }>,
   ): Promise<LedgerQueryResults[Kind]> {
     if (this.#closed) throw closedError()
-    return runLedgerQuery(this.#db, query) as LedgerQueryResults[Kind]
+    const sums = () => (this.#sums ??= new KeptSums(this.#db, ':memory:'))
+    return runLedgerQuery({ db: this.#db, sums }, query) as LedgerQueryResults[Kind]
   }
 
   async close(): Promise<void> {
@@ -114,7 +118,7 @@ export class WorkerQueryRunner implements QueryRunner {
     const pending = this.#pending.get(reply.id)
     this.#pending.delete(reply.id)
     if (this.#pending.size === 0) this.#worker?.unref()
-    if ('error' in reply) pending?.reject(new StoreUnavailable(`The ledger could not be read: ${reply.error}`))
+    if ('failure' in reply) pending?.reject(errorOf(reply.failure))
     else pending?.resolve(reply.value)
   }
 
@@ -125,6 +129,17 @@ export class WorkerQueryRunner implements QueryRunner {
     const unavailable = new StoreUnavailable('The ledger could not be read.', { cause: error })
     for (const { reject } of this.#pending.values()) reject(unavailable)
     this.#pending.clear()
+  }
+}
+
+function errorOf(failure: QueryFailure): Error {
+  switch (failure.kind) {
+    case 'sumsNotReady':
+      return new SumsNotReady(failure.built, failure.total)
+    case 'wrongCursor':
+      return new RangeError(failure.message)
+    case 'unreadable':
+      return new StoreUnavailable(`The ledger could not be read: ${failure.message}`)
   }
 }
 

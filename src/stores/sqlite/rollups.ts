@@ -6,6 +6,8 @@ import { NO_SUBJECT } from '../../core/limits.ts'
 import { MAX_NANO_USD, saturateNanoUsd } from '../../core/money.ts'
 import { addEntry, addTally, minuteOf, newTally, Report, type Tally } from '../../core/report.ts'
 import { totalTokens } from '../../core/usage.ts'
+import type { RefusedCalls } from '../store.ts'
+import { QUARTER_MS } from '../usage-query.ts'
 import { findMark, prepareSaveMark } from './marks.ts'
 import { toBigint } from './rows.ts'
 import { COMMON_COLUMNS, RARE_COLUMN, RARE_SUM_SQL, serializeRareUsage, usageOfRow } from './usage-columns.ts'
@@ -48,6 +50,12 @@ interface MinuteTallies {
   readonly byKey: Map<string, Tally>
 }
 
+/** Refused calls since the last save, and the key of their row. */
+interface RefusedDelta {
+  readonly place: readonly [simulated: number, quarter: number, name: string, key: string, shadow: number]
+  readonly count: number
+}
+
 /**
  * Sums of settled calls. They are saved less often than entries, together with the last `settledSeq` they include. After a crash,
  * later entries are counted again from the ledger, so that no call is missed or counted twice.
@@ -58,11 +66,13 @@ export class Rollups {
   readonly #db: DatabaseSync
   readonly #save: StatementSync
   readonly #saveRefusal: StatementSync
+  readonly #saveRefused: StatementSync
   readonly #saveMark: StatementSync
   #unfolded: MinuteTallies[] = []
   #unfoldedSize = 0
   readonly #deltas = new Map<string, RollupDelta>()
   readonly #refusals = new Map<string, number>()
+  readonly #refused = new Map<string, RefusedDelta>()
   #countedSeq: number
   #savedSeq: number
 
@@ -76,6 +86,8 @@ export class Rollups {
       ON CONFLICT DO UPDATE SET ${sums.map((column) => `${column} = ${sumSql(column)}`)},
         ${RARE_COLUMN} = ${RARE_SUM_SQL}`)
     this.#saveRefusal = db.prepare(`INSERT INTO refusal VALUES (?, ?)
+      ON CONFLICT DO UPDATE SET count = count + excluded.count`)
+    this.#saveRefused = db.prepare(`INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET count = count + excluded.count`)
     this.#saveMark = prepareSaveMark(db, 'rolled_up_seq')
     this.#countedSeq = this.#savedSeq = findMark(db, 'rolled_up_seq')
@@ -92,7 +104,7 @@ export class Rollups {
   }
 
   get hasUnsaved(): boolean {
-    return this.#savedSeq < this.#countedSeq || this.#refusals.size > 0
+    return this.#savedSeq < this.#countedSeq || this.#refusals.size > 0 || this.#refused.size > 0
   }
 
   /** Adds an entry whose row is committed. Entries come in the order of `settledSeq`. */
@@ -113,10 +125,18 @@ export class Rollups {
     this.#countedSeq = entry.settledSeq ?? this.#countedSeq
   }
 
-  addRefusals(reason: string, count: number): void {
+  addRefusals(reason: string, count: number, refused?: RefusedCalls): void {
+    if (refused) this.#addRefused(reason, count, refused)
+    if (refused?.isShadow) return
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + count)
     this.real.addRefusals(reason, count)
     this.simulated.addRefusals(reason, count)
+  }
+
+  #addRefused(name: string, count: number, { key, atMs, simulated, isShadow }: RefusedCalls): void {
+    const place = [simulated ? 1 : 0, Math.floor(atMs / QUARTER_MS), name, key ?? '', isShadow ? 1 : 0] as const
+    const id = JSON.stringify(place)
+    this.#refused.set(id, { place, count: (this.#refused.get(id)?.count ?? 0) + count })
   }
 
   /** Adds what was counted since the last time to the reports. */
@@ -145,12 +165,14 @@ export class Rollups {
       this.#save.get(span, key, simulated ? 1 : 0, id, ...sums, serializeRareUsage(tally.usage))
     }
     for (const [reason, count] of this.#refusals) this.#saveRefusal.get(reason, count)
+    for (const { place, count } of this.#refused.values()) this.#saveRefused.get(...place, count)
     this.#saveMark.get(this.#countedSeq)
   }
 
   markSaved(): void {
     this.#deltas.clear()
     this.#refusals.clear()
+    this.#refused.clear()
     this.#savedSeq = this.#countedSeq
   }
 

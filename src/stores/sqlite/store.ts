@@ -12,6 +12,7 @@ import {
   type EntryQuery,
   type Figures,
   type FiguresQuery,
+  type LedgerReader,
   type LedgerRecord,
   type LevelSeed,
   type MeteredCall,
@@ -68,7 +69,7 @@ export class SqliteStore implements Store {
   readonly #file: LedgerFile
   readonly #state: LedgerState
   readonly #queries: QueryRunner
-  readonly #reader: SqliteLedgerReader
+  readonly #reader: LedgerReader
   readonly #probe: WriteProbe
   readonly #watch: FileWatch | undefined
   #closed = false
@@ -159,11 +160,8 @@ export class SqliteStore implements Store {
     this.#setNow(now)
     let isWaiting = false
     for (const record of records) {
-      if (record.kind === 'refusals' && record.refused)
-        this.#reader.refusals.add(record.reason, record.count, record.refused)
-      if (record.kind === 'refusals' && record.refused?.isShadow) continue
       if (record.kind !== 'refusals') isWaiting = this.#state.append(record, now) || isWaiting
-      else this.#state.writeQueue.rollups.addRefusals(record.reason, record.count)
+      else this.#state.writeQueue.rollups.addRefusals(record.reason, record.count, record.refused)
     }
     if (isWaiting) await this.#state.writeQueue.settlementsWritten()
   }

@@ -3,8 +3,11 @@
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
+import { SumsNotReady } from '../usage-query.ts'
 import { ForeignWrites } from './foreign-writes.ts'
-import { type LedgerQuery, runLedgerQuery } from './queries.ts'
+import { type LedgerQuery, type QuerySources, runLedgerQuery } from './queries.ts'
+import { SumFollower } from './sums/sum-follower.ts'
+import { sumsFileOf } from './sums/sums-file.ts'
 
 /** A message from the owner. */
 export type WorkerRequest = { readonly id: number; readonly query: LedgerQuery } | { readonly close: true }
@@ -12,7 +15,12 @@ export type WorkerRequest = { readonly id: number; readonly query: LedgerQuery }
 /** A message to the owner, in the order of the requests. */
 export type WorkerReply =
   | { readonly id: number; readonly value: unknown }
-  | { readonly id: number; readonly error: string }
+  | { readonly id: number; readonly failure: QueryFailure }
+
+/** Why a query has no answer. */
+export type QueryFailure =
+  | { readonly kind: 'sumsNotReady'; readonly built: number; readonly total: number }
+  | { readonly kind: 'wrongCursor' | 'unreadable'; readonly message: string }
 
 /** A message to the owner: another program wrote to the ledger. Sent once. */
 export type WorkerAlarm = { readonly writtenByOthers: true }
@@ -35,28 +43,36 @@ function serveRequests(
   const db = new DatabaseSync(`${pathToFileURL(path)}?mode=rw`, { timeout: BUSY_TIMEOUT_MS })
   db.exec('PRAGMA query_only = ON')
   const foreignWrites = new ForeignWrites(path)
+  const sums = new SumFollower(db, sumsFileOf(path))
   const checkpoints = setInterval(() => {
-    if (foreignWrites.between(() => checkpoint(db))) return
+    if (foreignWrites.between(() => checkpoint(db))) return sums.follow()
     clearInterval(checkpoints)
     port.postMessage({ writtenByOthers: true } satisfies WorkerAlarm)
   }, checkpointMs)
   port.on('message', (request: WorkerRequest) => {
     if ('close' in request) {
       clearInterval(checkpoints)
+      sums.close()
       db.close()
       port.close()
       return
     }
-    port.postMessage(replyTo(db, request))
+    port.postMessage(replyTo({ db, sums: () => sums.kept() }, request))
   })
 }
 
-function replyTo(db: DatabaseSync, { id, query }: Extract<WorkerRequest, { id: number }>): WorkerReply {
+function replyTo(sources: QuerySources, { id, query }: Extract<WorkerRequest, { id: number }>): WorkerReply {
   try {
-    return { id, value: runLedgerQuery(db, query) }
+    return { id, value: runLedgerQuery(sources, query) }
   } catch (error) {
-    return { id, error: error instanceof Error ? error.message : String(error) }
+    return { id, failure: failureOf(error) }
   }
+}
+
+function failureOf(error: unknown): QueryFailure {
+  if (error instanceof SumsNotReady) return { kind: 'sumsNotReady', built: error.built, total: error.total }
+  const message = error instanceof Error ? error.message : String(error)
+  return { kind: error instanceof RangeError ? 'wrongCursor' : 'unreadable', message }
 }
 
 /**
