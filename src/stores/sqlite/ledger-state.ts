@@ -21,7 +21,7 @@ import {
   type PendingAmendment,
   type PendingSettlement,
 } from './batch.ts'
-import { IdSource } from './id-source.ts'
+import { IDS_PER_MS, IdSource } from './id-source.ts'
 import type { LedgerHealth } from './ledger-health.ts'
 import { parseCharges } from './levels.ts'
 import { entryOf, prepareEntries } from './rows.ts'
@@ -103,7 +103,13 @@ export class LedgerState implements BatchObserver {
     if (this.#isKnown(facts.callId)) return false
     if (record.kind === 'entry') this.levels.settleUnreserved(charges, record.used, now)
     else this.levels.correct(charges, now)
-    const id = this.#ids.next(facts.reservedAtMs, now.wallMs)
+    const untilMs = Math.floor(facts.reservedAtMs) + 1
+    // Rows of open calls may not be written yet.
+    const oldestOpenId = this.openCalls.oldest()?.id ?? Number.POSITIVE_INFINITY
+    const id =
+      untilMs <= now.wallMs && untilMs * IDS_PER_MS <= oldestOpenId
+        ? this.#ids.late(facts.reservedAtMs, (from, until) => this.#lastIdAt(from, until))
+        : this.#ids.next(facts.reservedAtMs, now.wallMs)
     const adjustment = record.kind === 'adjustment' ? { adjustment: record.adjustment } : {}
     const entry: Entry = { facts, outcome, settledSeq: ++this.#lastSeq, ...adjustment }
     this.writeQueue.settle({ id, entry, hasOpenRow: false, isAmended: false })
@@ -186,6 +192,12 @@ export class LedgerState implements BatchObserver {
     const settlement = { id: row.id, entry, hasOpenRow, isAmended: pendingAmendment !== undefined }
     this.writeQueue.settle(settlement)
     return settlement
+  }
+
+  #lastIdAt(fromId: number, untilId: number): number | undefined {
+    const written = this.#db.prepare('SELECT max(id) AS id FROM entry WHERE id >= ? AND id < ?').get(fromId, untilId)
+    const waiting = this.writeQueue.lastWaitingId(fromId, untilId)
+    return typeof written?.id === 'number' ? Math.max(written.id, waiting ?? 0) : waiting
   }
 
   #isKnown(callId: string): boolean {

@@ -151,6 +151,14 @@ export class WriteQueue {
     return this.#settlements?.items.some(({ entry }) => entry.facts.callId === callId) ?? false
   }
 
+  /** The largest id of a settled call that waits to be written, from `fromId` on and below `untilId`. */
+  lastWaitingId(fromId: number, untilId: number): number | undefined {
+    let last: number | undefined
+    for (const { id } of this.#settlements?.items ?? [])
+      if (id >= fromId && id < untilId && id >= (last ?? 0)) last = id
+    return last
+  }
+
   /** Takes back a row whose call was settled before the row was written. False if it is written already. */
   cancelReserve(row: OpenRow): boolean {
     const index = this.#reserves?.items.indexOf(row) ?? -1

@@ -9,6 +9,7 @@ import { ledgerSuite } from './ledger.ts'
 import { metersSuite } from './meters.ts'
 import { promisesSuite } from './promises.ts'
 import { registrySuite } from './registry.ts'
+import { usageSuite } from './usage.ts'
 
 export interface OpenedStore {
   readonly store: Store
@@ -28,6 +29,7 @@ export function conformance(kind: StoreFactory): void {
   describe(`${kind.name}: amendments`, () => amendmentsSuite(kind))
   describe(`${kind.name}: endings`, () => endingsSuite(kind))
   describe(`${kind.name}: ledger`, () => ledgerSuite(kind))
+  describe(`${kind.name}: usage`, () => usageSuite(kind))
   describe(`${kind.name}: registry`, () => registrySuite(kind))
   describe(`${kind.name}: contract`, promisesSuite)
 }
