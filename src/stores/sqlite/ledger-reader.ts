@@ -5,14 +5,15 @@ import type { Entry } from '../../core/ledger-entry.ts'
 import { type OpenTotals, totalsOf } from '../../core/open-calls.ts'
 import { Report } from '../../core/report.ts'
 import type { CallQuery, EntryQuery, Figures, FiguresQuery, LedgerReader, MeteredCall, SumQuery } from '../store.ts'
-import type {
-  RecordPage,
-  RecordQuery,
-  RefusalCount,
-  RefusalQuery,
-  SumCheck,
-  UsageQuery,
-  UsageReport,
+import {
+  type RecordPage,
+  type RecordQuery,
+  type RefusalCount,
+  type RefusalQuery,
+  type SumCheck,
+  SumsNotReady,
+  type UsageQuery,
+  type UsageReport,
 } from '../usage-query.ts'
 import type { CallPage } from './call-pages.ts'
 import { IDS_PER_MS } from './id-source.ts'
@@ -32,6 +33,8 @@ export class SqliteLedgerReader implements LedgerReader {
   readonly #queries: QueryRunner
   readonly #findIdempotent: StatementSync
   readonly #findAdjustments: StatementSync
+  #lastCheckId = 0
+  #checks = 0
 
   constructor(db: DatabaseSync, state: LedgerState, queries: QueryRunner) {
     this.#db = db
@@ -133,8 +136,35 @@ export class SqliteLedgerReader implements LedgerReader {
     return this.#queries.run({ kind: 'refusalCounts', query })
   }
 
-  async selfCheck(_signal?: AbortSignal): Promise<readonly SumCheck[]> {
-    return []
+  async selfCheck(signal?: AbortSignal): Promise<readonly SumCheck[]> {
+    await this.#state.writeQueue.flushAndRead(true, () => {})
+    const id = ++this.#lastCheckId
+    this.#checks += 1
+    try {
+      for (;;) {
+        signal?.throwIfAborted()
+        const checks = await this.#queries.run({ kind: 'selfCheckStep', id })
+        if (checks) return checks
+      }
+    } finally {
+      this.#checks -= 1
+    }
+  }
+
+  /** While sums are compared with rows, none of both may be deleted. */
+  get isChecking(): boolean {
+    return this.#checks > 0
+  }
+
+  /** The last `settledSeq` in the kept sums, which survives any crash; 0 if they are being built. */
+  async securedSeq(): Promise<number> {
+    await this.#state.writeQueue.flushAndRead(true, () => {})
+    try {
+      return await this.#queries.run({ kind: 'secureSums' })
+    } catch (error) {
+      if (error instanceof SumsNotReady) return 0
+      throw error
+    }
   }
 
   #readCalls(query: CallQuery, afterId: number): Promise<CallPage> {

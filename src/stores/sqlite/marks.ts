@@ -2,7 +2,7 @@
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 
-type MarkName = 'rolled_up_seq' | 'open_from'
+type MarkName = 'rolled_up_seq' | 'open_from' | 'pruned_seq'
 
 /** 0 if the mark was never saved. */
 export function findMark(db: DatabaseSync, name: MarkName): number {

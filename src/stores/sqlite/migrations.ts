@@ -252,6 +252,19 @@ const REFUSED = `
   ) WITHOUT ROWID;
 `
 
+/** What is kept of rows that retention deleted: sums by subject, for windows without an end and for the self-check. */
+const PRUNED = `
+  CREATE TABLE pruned (
+    who TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    simulated INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
+    PRIMARY KEY (who, subject, simulated)
+  ) WITHOUT ROWID;
+`
+
 export const MIGRATIONS: readonly string[] = [
   INITIAL_SCHEMA,
   IDEMPOTENCY,
@@ -266,4 +279,5 @@ export const MIGRATIONS: readonly string[] = [
   KEY_PROJECTS,
   ITEMS,
   REFUSED,
+  PRUNED,
 ]

@@ -2,8 +2,6 @@
 
 import type { DatabaseSync } from 'node:sqlite'
 import type { Entry } from '../../core/ledger-entry.ts'
-import { NO_SUBJECT } from '../../core/limits.ts'
-import type { Who } from '../../core/meter.ts'
 import { saturateNanoUsd } from '../../core/money.ts'
 import type { Tally } from '../../core/report.ts'
 import type { EntryQuery, SumQuery } from '../store.ts'
@@ -13,6 +11,7 @@ import {
   type RecordQuery,
   type RefusalCount,
   type RefusalQuery,
+  type SumCheck,
   type UsageQuery,
   type UsageReport,
 } from '../usage-query.ts'
@@ -20,9 +19,9 @@ import { type CallPage, type CallPageQuery, readCallPage } from './call-pages.ts
 import { IDS_PER_MS } from './id-source.ts'
 import { findMark } from './marks.ts'
 import { readReport } from './rollups.ts'
-import { entryOf, prepareEntries } from './rows.ts'
+import { entryOf, prepareEntries, toBigint } from './rows.ts'
+import { FIGURE_SQL, SUBJECT_SQL } from './subject-sql.ts'
 import type { KeptSums } from './sums/kept-sums.ts'
-import { TOKENS_SUM_SQL } from './usage-columns.ts'
 
 export type LedgerQuery =
   | { readonly kind: 'entries'; readonly query: EntryQuery }
@@ -33,6 +32,8 @@ export type LedgerQuery =
   | { readonly kind: 'usage'; readonly query: UsageQuery }
   | { readonly kind: 'records'; readonly query: RecordQuery }
   | { readonly kind: 'refusalCounts'; readonly query: RefusalQuery }
+  | { readonly kind: 'selfCheckStep'; readonly id: number }
+  | { readonly kind: 'secureSums' }
 
 /** The report of one key, as far as its sums are saved. */
 export interface KeyReport {
@@ -52,6 +53,10 @@ export interface LedgerQueryResults {
   usage: UsageReport
   records: RecordPage
   refusalCounts: readonly RefusalCount[]
+  /** Undefined as long as further steps are needed. */
+  selfCheckStep: readonly SumCheck[] | undefined
+  /** The last `settledSeq` in the sums, which survives any crash. */
+  secureSums: number
 }
 
 /** What queries read. */
@@ -82,6 +87,10 @@ export function runLedgerQuery(
       return sums().records(query.query)
     case 'refusalCounts':
       return readRefusalCounts(db, query.query)
+    case 'selfCheckStep':
+      return sums().selfCheckStep(query.id)
+    case 'secureSums':
+      return sums().secure()
   }
 }
 
@@ -140,31 +149,24 @@ function readEntry(db: DatabaseSync, callId: string): Entry | undefined {
   return row ? entryOf(row) : undefined
 }
 
-const scopedSubjectSql = (column: string) =>
-  `coalesce(key, '${NO_SUBJECT}') || '/' || coalesce(${column}, '${NO_SUBJECT}')`
-
-/** `subjectOf` in SQL. */
-const SUBJECT_SQL: Readonly<Record<Who, string>> = {
-  global: "''",
-  organisation: `coalesce(organisation, '${NO_SUBJECT}')`,
-  project: `coalesce(project, '${NO_SUBJECT}')`,
-  key: `coalesce(key, '${NO_SUBJECT}')`,
-  user: `iif(person = 1, user, ${scopedSubjectSql('user')})`,
-  thread: scopedSubjectSql('thread'),
-  agent: scopedSubjectSql('agent'),
-  task: scopedSubjectSql('task'),
-  model: "provider || '/' || model",
-  provider: 'provider',
-}
-
-const FIGURE_SQL: Readonly<Record<SumQuery['what'], string>> = {
-  requests: 'iif(adjusts IS NULL, 1, 0)',
-  tokens: `CASE WHEN settled_seq IS NULL THEN reserved_tokens ELSE ${TOKENS_SUM_SQL} END`,
-  cost: 'CASE WHEN settled_seq IS NULL THEN reserved_cost_nano_usd ELSE cost_nano_usd END',
-}
-
 /** SQLite refuses a sum of more than 64 bits: it is read in two parts. */
 const PART = 1_000_000_000n
+
+/** Adds what was kept of rows that retention deleted, and that only a sum of all time includes. */
+function addPruned(
+  db: DatabaseSync,
+  { who, what, simulated, subject }: Pick<SumQuery, 'who' | 'what' | 'simulated' | 'subject'>,
+  sums: Map<string, bigint>,
+): void {
+  const ofSubject = subject === undefined ? '' : 'AND subject = ?'
+  const rows = db.prepare(`SELECT subject, ${what === 'cost' ? 'cost_nano_usd' : what} AS sum FROM pruned
+    WHERE who = ? AND simulated = ? ${ofSubject}`)
+  rows.setReadBigInts(true)
+  for (const row of rows.iterate(who, simulated ? 1 : 0, ...(subject === undefined ? [] : [subject]))) {
+    const name = String(row.subject)
+    sums.set(name, saturateNanoUsd((sums.get(name) ?? 0n) + toBigint(row.sum)))
+  }
+}
 
 function readSums(
   db: DatabaseSync,
@@ -185,5 +187,6 @@ function readSums(
     if (typeof parts === 'bigint' && typeof rest === 'bigint')
       sums.set(String(row.subject), saturateNanoUsd(parts * PART + rest))
   }
+  if (since === 0) addPruned(db, { who, what, simulated, ...(subject === undefined ? {} : { subject }) }, sums)
   return sums
 }

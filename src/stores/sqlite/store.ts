@@ -12,7 +12,6 @@ import {
   type EntryQuery,
   type Figures,
   type FiguresQuery,
-  type LedgerReader,
   type LedgerRecord,
   type LevelSeed,
   type MeteredCall,
@@ -39,6 +38,7 @@ import { FileWatch } from './file-watch.ts'
 import { LedgerHealth } from './ledger-health.ts'
 import { SqliteLedgerReader } from './ledger-reader.ts'
 import { LedgerState } from './ledger-state.ts'
+import { Pruner } from './pruner.ts'
 import { InlineQueryRunner, type QueryRunner, WorkerQueryRunner } from './query-runner.ts'
 import { SqliteRegistry } from './registry.ts'
 import { WriteProbe } from './write-probe.ts'
@@ -54,6 +54,8 @@ export interface SqliteOptions {
 }
 
 const GENERATION_MS = 600_000
+/** A month window of today may need rows that are 31 days old, and some hours by its time zone. */
+const MIN_ROW_AGE_MS = 32 * 86_400_000
 const DEFAULT_CHECKPOINT_MS = 1000
 
 /**
@@ -69,7 +71,8 @@ export class SqliteStore implements Store {
   readonly #file: LedgerFile
   readonly #state: LedgerState
   readonly #queries: QueryRunner
-  readonly #reader: LedgerReader
+  readonly #reader: SqliteLedgerReader
+  readonly #pruner: Pruner
   readonly #probe: WriteProbe
   readonly #watch: FileWatch | undefined
   #closed = false
@@ -101,6 +104,7 @@ export class SqliteStore implements Store {
       ? new WorkerQueryRunner({ path: paths.real, checkpointMs, timers, onForeignWrite })
       : new InlineQueryRunner(db)
     this.#reader = new SqliteLedgerReader(db, this.#state, this.#queries)
+    this.#pruner = new Pruner(db)
   }
 
   async reserve(reservations: readonly Reservation[], now: Instant): Promise<readonly Admission[]> {
@@ -242,9 +246,15 @@ export class SqliteStore implements Store {
     return this.#reader.selfCheck(signal)
   }
 
-  async prune(): Promise<number> {
-    this.#assertOpen()
-    return 0
+  async prune(beforeMs: number, now: Instant): Promise<number> {
+    this.#setNow(now)
+    const maxSeq = await this.#reader.securedSeq()
+    if (this.#closed || this.health.isLost || this.#reader.isChecking) return 0
+    try {
+      return this.#pruner.prune(Math.min(beforeMs, now.wallMs - MIN_ROW_AGE_MS), maxSeq)
+    } catch (error) {
+      throw new StoreUnavailable('Old rows could not be deleted.', { cause: error })
+    }
   }
 
   async close(_now: Instant): Promise<void> {

@@ -1,9 +1,10 @@
 // Kept sums: the sums of a ledger in a file of their own, which follows the ledger. Runs where long reads run, off the path of calls.
 
-import type { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync } from 'node:sqlite'
 import {
   type RecordPage,
   type RecordQuery,
+  type SumCheck,
   SumsNotReady,
   type UsageQuery,
   type UsageReport,
@@ -12,6 +13,7 @@ import { Names } from './names.ts'
 import { RecordReader } from './record-reader.ts'
 import { RecordRows } from './record-rows.ts'
 import { ROWS_PER_PAGE } from './row-reader.ts'
+import { SelfCheck } from './self-check.ts'
 import { SumBuilder } from './sum-builder.ts'
 import { openSums } from './sums-file.ts'
 import { UsageReader } from './usage-reader.ts'
@@ -22,9 +24,11 @@ const MAX_AWAITED_ENTRIES = 30_000
 export class KeptSums {
   readonly #ledger: DatabaseSync
   readonly #db: DatabaseSync
+  readonly #path: string
   readonly #builder: SumBuilder
   readonly #usage: UsageReader
   readonly #records: RecordReader
+  #check: { readonly id: number; readonly check: SelfCheck; readonly snapshot: { close(): void } } | undefined
 
   /**
    * @param ledger a connection that reads the ledger
@@ -32,6 +36,7 @@ export class KeptSums {
    */
   constructor(ledger: DatabaseSync, path: string) {
     this.#ledger = ledger
+    this.#path = path
     this.#db = openSums(path, ledger)
     const names = new Names(this.#db)
     const rows = new RecordRows(ledger)
@@ -68,13 +73,47 @@ export class KeptSums {
     return this.#records.records(query)
   }
 
-  /** Moves the log into the file, so that what is counted stays counted, whatever happens to the machine. Returns the last `settledSeq`. */
+  /**
+   * A step of a comparison of all sums with the rows; undefined as long as further steps are needed. Another `id` begins anew.
+   * Throws SumsNotReady.
+   */
+  selfCheckStep(id: number): readonly SumCheck[] | undefined {
+    if (this.#check?.id !== id) {
+      this.#check?.snapshot.close()
+      this.#check = undefined
+      this.#catchUp()
+      const { snapshot, close } = this.#snapshot()
+      const check = new SelfCheck({ ledger: this.#ledger, snapshot, countedSeq: this.countedSeq })
+      this.#check = { id, check, snapshot: { close } }
+    }
+    const { check, snapshot } = this.#check
+    let result = check.step()
+    // Sums in memory have no snapshot: nothing may happen between the steps.
+    while (!result && this.#path === ':memory:') result = check.step()
+    if (!result) return undefined
+    snapshot.close()
+    this.#check = undefined
+    return result
+  }
+
+  /** The sums as they are now. */
+  #snapshot(): { readonly snapshot: DatabaseSync; readonly close: () => void } {
+    if (this.#path === ':memory:') return { snapshot: this.#db, close() {} }
+    const snapshot = new DatabaseSync(this.#path, { readOnly: true })
+    snapshot.exec('BEGIN')
+    snapshot.prepare('SELECT seq FROM counted').get()
+    return { snapshot, close: () => snapshot.close() }
+  }
+
+  /** Moves the log into the file, so that what is counted stays counted, whatever happens to the machine. Returns the last `settledSeq`. Throws SumsNotReady. */
   secure(): number {
+    this.#catchUp()
     this.#db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()
     return this.#builder.countedSeq
   }
 
   close(): void {
+    this.#check?.snapshot.close()
     this.#db.close()
   }
 
