@@ -136,7 +136,8 @@ export class Batch {
   }
 
   /** Puts the levels back to what they were before the transaction. */
-  rolledBack(): void {
+  rolledBack(tables: LedgerTables): void {
+    tables.entries.codes.forget()
     for (const { undo } of this.#lowered.reverse()) undo()
     this.#levels.markDirty(this.#dirtyLevels.map(([key]) => key))
   }

@@ -2,6 +2,7 @@
 
 import type { DatabaseSync } from 'node:sqlite'
 import type { BookedCost, CallQuery, MeteredCall, TargetCost } from '../store.ts'
+import { CALL_ID_SQL, readCallId } from './compact-values.ts'
 import { IDS_PER_MS } from './id-source.ts'
 import { attemptsOf, CALLER_COLUMNS, callerOf, parseCount, parseText, type Row, toBigint } from './rows.ts'
 import { TOKENS_SUM_SQL } from './usage-columns.ts'
@@ -41,9 +42,10 @@ const COLUMNS = [
 ]
 
 /** Adjustments of a row: few rows have any, and the index holds only those. */
-const CORRECTIONS_SQL = `iif(EXISTS (SELECT 1 FROM entry AS correction WHERE correction.adjusts = entry.call_id),
+const CORRECTIONS_SQL = `iif(EXISTS (SELECT 1 FROM entry AS known WHERE known.adjusts IS NOT NULL)
+    AND EXISTS (SELECT 1 FROM entry AS correction WHERE correction.adjusts = ${CALL_ID_SQL}),
   (SELECT json_group_array(json_array(settled_at_ms, CAST(cost_nano_usd AS TEXT), attempts))
-    FROM (SELECT * FROM entry AS correction WHERE correction.adjusts = entry.call_id ORDER BY settled_seq)),
+    FROM (SELECT * FROM entry AS correction WHERE correction.adjusts = ${CALL_ID_SQL} ORDER BY settled_seq)),
   NULL) AS corrections`
 
 export function readCallPage(db: DatabaseSync, { simulated, fromMs, untilMs, afterId }: CallPageQuery): CallPage {
@@ -62,7 +64,7 @@ export function readCallPage(db: DatabaseSync, { simulated, fromMs, untilMs, aft
 
 function callOf(row: Row): MeteredCall {
   return {
-    callId: parseText(row.call_id) ?? '',
+    callId: readCallId(row.call_id),
     caller: callerOf(row),
     provider: parseText(row.provider) ?? '',
     model: parseText(row.model) ?? '',

@@ -3,10 +3,11 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { Adjustment, CallFacts, Outcome, UpstreamLimits } from '../../core/ledger-entry.ts'
 import { saturateNanoUsd } from '../../core/money.ts'
+import { storedCallId, storedDay, TextCodes } from './compact-values.ts'
 import { serializeRareUsage } from './usage-columns.ts'
 
 /** About what settling adds to a row. */
-const PAD_BYTES = 80
+const SETTLED_BYTES = 90
 
 /**
  * A statement made of the columns that are written with it: `` write`key ${key}, model ${model}, id ${id}` `` names each column
@@ -34,12 +35,20 @@ class ColumnStatement {
   }
 }
 
+/** The charges leave the row when it is settled: their bytes are room already. */
+function insertSql(columns: readonly string[]): string {
+  const chargesParameter = columns.indexOf('charges') + 1
+  const pad = `zeroblob(max(0, ${SETTLED_BYTES} - length(?${chargesParameter})))`
+  return `INSERT INTO entry (${columns}, pad) VALUES (${columns.map(() => '?')}, ${pad})`
+}
+
 /** Every column but the last one is set; the last one is `id`. */
 const updateSql = (columns: readonly string[]) =>
   `UPDATE entry SET ${columns.slice(0, -1).map((column) => `${column} = ?`)} WHERE id = ?`
 
 /** Each method is one statement inside a transaction of the caller, and more for the few calls with what most calls do not have. */
 export class EntryWriter {
+  readonly codes: TextCodes
   readonly #insert: ColumnStatement
   readonly #amend: ColumnStatement
   readonly #settle: ColumnStatement
@@ -51,10 +60,8 @@ export class EntryWriter {
   readonly #setAdjustment: StatementSync
 
   constructor(db: DatabaseSync) {
-    this.#insert = new ColumnStatement(
-      db,
-      (columns) => `INSERT INTO entry (${columns}, pad) VALUES (${columns.map(() => '?')}, zeroblob(${PAD_BYTES}))`,
-    )
+    this.codes = new TextCodes(db)
+    this.#insert = new ColumnStatement(db, insertSql)
     this.#amend = new ColumnStatement(db, updateSql)
     this.#settle = new ColumnStatement(db, (columns) => updateSql(columns).replace('SET', 'SET pad = NULL,'))
     this.#markAppended = db.prepare('UPDATE entry SET appended = 1 WHERE id = ?')
@@ -69,7 +76,7 @@ export class EntryWriter {
 
   /** @param isAppended the call was settled elsewhere, so that its id must be unique among such calls */
   insert(id: number, facts: CallFacts, charges: string, isAppended: boolean): void {
-    writeFacts(this.#insert, id, facts, charges)
+    writeFacts(this.#insert, this.codes, id, facts, charges)
     if (isAppended) this.#markAppended.get(id)
     if (facts.items !== null) this.#setItems.get(facts.items, id)
     if (facts.idempotency) this.#setIdempotency.get(facts.idempotency.keyHash, facts.idempotency.bodyHash, id)
@@ -82,7 +89,7 @@ export class EntryWriter {
 
   /** Writes all facts anew. The caller of the call, its time and its day are those of the row. */
   amend(id: number, facts: CallFacts, charges: string): void {
-    writeFacts(this.#amend, id, facts, charges)
+    writeFacts(this.#amend, this.codes, id, facts, charges)
     this.#setIdempotency.get(facts.idempotency?.keyHash ?? null, facts.idempotency?.bodyHash ?? null, id)
   }
 
@@ -95,7 +102,7 @@ export class EntryWriter {
       settled_at_ms ${outcome.settledAtMs},
       latency_ms ${outcome.latencyMs},
       time_to_first_token_ms ${outcome.timeToFirstTokenMs},
-      answered_model ${outcome.answeredModel},
+      answered_model ${outcome.answeredModel === facts.model ? '' : outcome.answeredModel || null},
       input_tokens ${usage.input},
       cache_read_tokens ${usage.cacheRead},
       cache_write_5m_tokens ${usage.cacheWrite5m},
@@ -108,6 +115,7 @@ export class EntryWriter {
       cost_nano_usd ${saturateNanoUsd(cost.totalNanoUsd)},
       attempts ${serializeAttempts(facts, outcome)},
       upstream_limits ${serializeLimits(outcome.upstreamLimits)},
+      charges ${''},
       id ${id}`
     if (providerCost)
       this.#setProviderCost.get(
@@ -115,14 +123,14 @@ export class EntryWriter {
         saturateNanoUsd(providerCost.computedNanoUsd),
         id,
       )
-    if (outcome.priceVersion !== undefined) this.#setPrice.get(outcome.priceVersion, id)
+    if (outcome.priceVersion !== undefined) this.#setPrice.get(this.codes.codeOf(outcome.priceVersion), id)
   }
 }
 
-function writeFacts(statement: ColumnStatement, id: number, facts: CallFacts, charges: string): void {
+function writeFacts(statement: ColumnStatement, codes: TextCodes, id: number, facts: CallFacts, charges: string): void {
   const { caller } = facts
   statement.write`
-    call_id ${facts.callId},
+    call_id ${storedCallId(facts.callId)},
     organisation ${caller.organisation},
     project ${caller.project},
     key ${caller.key},
@@ -132,15 +140,15 @@ function writeFacts(statement: ColumnStatement, id: number, facts: CallFacts, ch
     task ${caller.task},
     person ${caller.isPerson ? 1 : null},
     operation ${facts.operation},
-    dialect ${facts.dialect},
+    dialect ${codes.codeOf(facts.dialect)},
     provider ${facts.provider},
-    requested_model ${facts.requestedModel},
+    requested_model ${facts.requestedModel === facts.model ? '' : facts.requestedModel},
     model ${facts.model},
     reserved_at_ms ${facts.reservedAtMs},
-    day ${facts.day},
+    day ${storedDay(facts.day, facts.reservedAtMs)},
     reserved_tokens ${facts.reservedTokens},
     reserved_cost_nano_usd ${saturateNanoUsd(facts.reservedCostNanoUsd)},
-    price_version ${facts.priceVersion},
+    price_version ${facts.priceVersion === null ? null : codes.codeOf(facts.priceVersion)},
     cost_known ${facts.costKnown ? 1 : 0},
     streaming ${facts.streaming ? 1 : 0},
     cap_asked ${facts.capAsked},

@@ -21,6 +21,7 @@ import {
   type PendingAmendment,
   type PendingSettlement,
 } from './batch.ts'
+import { storedCallId } from './compact-values.ts'
 import { IDS_PER_MS, IdSource } from './id-source.ts'
 import type { LedgerHealth } from './ledger-health.ts'
 import { parseCharges } from './levels.ts'
@@ -202,7 +203,11 @@ export class LedgerState implements BatchObserver {
 
   #isKnown(callId: string): boolean {
     if (this.openCalls.get(callId) || this.writeQueue.hasPending(callId)) return true
-    return this.#db.prepare('SELECT 1 FROM entry WHERE appended = 1 AND call_id = ?').get(callId) !== undefined
+    return (
+      this.#db
+        .prepare('SELECT 1 FROM entry WHERE appended = 1 AND call_id IN (?, ?)')
+        .get(callId, storedCallId(callId)) !== undefined
+    )
   }
 }
 

@@ -265,6 +265,9 @@ const PRUNED = `
   ) WITHOUT ROWID;
 `
 
+/** Texts that many rows share, such as versions of prices: new rows hold a code in their place. */
+const TEXT_CODES = 'CREATE TABLE text_code (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);'
+
 export const MIGRATIONS: readonly string[] = [
   INITIAL_SCHEMA,
   IDEMPOTENCY,
@@ -280,4 +283,5 @@ export const MIGRATIONS: readonly string[] = [
   ITEMS,
   REFUSED,
   PRUNED,
+  TEXT_CODES,
 ]

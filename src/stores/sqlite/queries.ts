@@ -16,6 +16,7 @@ import {
   type UsageReport,
 } from '../usage-query.ts'
 import { type CallPage, type CallPageQuery, readCallPage } from './call-pages.ts'
+import { storedCallId } from './compact-values.ts'
 import { IDS_PER_MS } from './id-source.ts'
 import { findMark } from './marks.ts'
 import { readReport } from './rollups.ts'
@@ -141,10 +142,10 @@ const UUID_V7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7/i
 function readEntry(db: DatabaseSync, callId: string): Entry | undefined {
   const [, high, low] = UUID_V7.exec(callId) ?? []
   const fromId = high && low ? Number.parseInt(high + low, 16) * IDS_PER_MS : 0
-  const found = db.prepare(`SELECT id FROM entry WHERE appended = 1 AND call_id = $callId
+  const found = db.prepare(`SELECT id FROM entry WHERE appended = 1 AND call_id IN ($callId, $stored)
     UNION ALL SELECT id FROM (SELECT id, call_id FROM entry WHERE id >= $fromId ORDER BY id LIMIT ${MAX_SCANNED_ROWS})
-      WHERE call_id = $callId LIMIT 1`)
-  const id = found.get({ $callId: callId, $fromId: fromId })?.id
+      WHERE call_id IN ($callId, $stored) LIMIT 1`)
+  const id = found.get({ $callId: callId, $stored: storedCallId(callId), $fromId: fromId })?.id
   const row = id === undefined ? undefined : prepareEntries(db, 'WHERE id = ?').get(Number(id))
   return row ? entryOf(row) : undefined
 }

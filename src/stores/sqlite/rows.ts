@@ -12,6 +12,7 @@ import type {
   UpstreamLimit,
   UpstreamLimits,
 } from '../../core/ledger-entry.ts'
+import { decodedSql, readCallId, readDay } from './compact-values.ts'
 import { usageOfRow } from './usage-columns.ts'
 
 /** A row of `entry`, by column. */
@@ -19,7 +20,8 @@ export type Row = Record<string, SQLOutputValue>
 
 /** Selects whole entries, with integers as bigints, since money takes all 64 bits. @param where what follows `FROM entry` */
 export function prepareEntries(db: DatabaseSync, where: string): StatementSync {
-  const statement = db.prepare(`SELECT * FROM entry ${where}`)
+  const statement = db.prepare(`SELECT *, ${decodedSql('dialect')} AS dialect_text,
+    ${decodedSql('price_version')} AS price_version_text FROM entry ${where}`)
   statement.setReadBigInts(true)
   return statement
 }
@@ -37,18 +39,18 @@ function adjustmentOf({ adjusts, reason }: Row): Pick<Entry, 'adjustment'> {
 
 function factsOf(row: Row): CallFacts {
   return {
-    callId: parseText(row.call_id) ?? '',
+    callId: readCallId(row.call_id),
     caller: callerOf(row),
     operation: parseText(row.operation),
-    dialect: parseText(row.dialect) ?? '',
+    dialect: parseText(row.dialect_text) ?? '',
     provider: parseText(row.provider) ?? '',
-    requestedModel: parseText(row.requested_model) ?? '',
+    requestedModel: parseText(row.requested_model) || (parseText(row.model) ?? ''),
     model: parseText(row.model) ?? '',
     reservedAtMs: parseCount(row.reserved_at_ms) ?? 0,
-    day: parseText(row.day) ?? '',
+    day: readDay(row.day, parseCount(row.reserved_at_ms) ?? 0),
     reservedTokens: parseCount(row.reserved_tokens) ?? 0,
     reservedCostNanoUsd: toBigint(row.reserved_cost_nano_usd),
-    priceVersion: parseText(row.price_version),
+    priceVersion: parseText(row.price_version_text),
     costKnown: row.cost_known === 1n,
     streaming: row.streaming === 1n,
     capAsked: parseCount(row.cap_asked),
@@ -93,7 +95,7 @@ function outcomeOf(row: Row): Outcome {
       totalNanoUsd: toBigint(row.cost_nano_usd),
     },
     ...providerCostOf(row),
-    answeredModel: parseText(row.answered_model),
+    answeredModel: row.answered_model === '' ? parseText(row.model) : parseText(row.answered_model),
     settledAtMs: parseCount(row.settled_at_ms) ?? 0,
     latencyMs: parseCount(row.latency_ms) ?? 0,
     timeToFirstTokenMs: parseCount(row.time_to_first_token_ms),

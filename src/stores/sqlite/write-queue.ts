@@ -205,7 +205,7 @@ export class WriteQueue {
       this.#commit.get()
     } catch (error) {
       this.#rollBack()
-      batch.rolledBack()
+      batch.rolledBack(this.#tables)
       return error instanceof Error ? error : new Error(String(error))
     }
     this.#rollupsDue &&= !batch.savesRollups

@@ -5,6 +5,7 @@ import { bucketOf } from '../../../core/histogram.ts'
 import type { Certainty, Ending } from '../../../core/ledger-entry.ts'
 import { cacheReadTokens, cacheWriteTokens, inputTokens, outputTokens } from '../../../core/usage.ts'
 import { QUARTER_MS } from '../../usage-query.ts'
+import { readCallId } from '../compact-values.ts'
 import { RARE_COLUMN, usageOfRow } from '../usage-columns.ts'
 import { holderText, type Names, NO_NAME } from './names.ts'
 import type { PackedCall } from './packed-calls.ts'
@@ -83,7 +84,7 @@ export class RowReader {
     const names = this.#names
     const call = {
       seq: Number(seq),
-      callId: String(callId),
+      callId: readCallId(callId),
       simulated: simulated === 1,
       quarter: Math.floor(Number(reservedAtMs) / QUARTER_MS),
       ending: ending as Ending,

@@ -2,6 +2,7 @@
 
 import { rmSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { readCallId } from '../compact-values.ts'
 import { createPrivateFile } from '../file-access.ts'
 import { SUMS_APPLICATION_ID, SUMS_SCHEMA, SUMS_VERSION } from './schema.ts'
 
@@ -69,7 +70,7 @@ function isOfLedger(db: DatabaseSync, ledger: DatabaseSync): boolean {
   if (!counted) return false
   if (counted.seq === 0) return true
   const row = ledger.prepare('SELECT call_id FROM entry WHERE settled_seq = ?').get(counted.seq ?? 0)
-  if (row) return row.call_id === counted.call_id
+  if (row) return readCallId(row.call_id) === counted.call_id
   const prunedSeq = Number(ledger.prepare("SELECT value FROM mark WHERE name = 'pruned_seq'").get()?.value ?? 0)
   return Number(counted.seq) <= prunedSeq
 }
