@@ -22,7 +22,9 @@ import {
   wholeNumber,
 } from './usage-request.ts'
 import {
+  firstGroups,
   isSettled,
+  NO_GROUPS,
   otherCount,
   RECORD_COLUMNS,
   recordJson,
@@ -97,8 +99,9 @@ function groupedReport(dimension: Dimension, summary: string): Endpoint<UsageReq
     const { limit } = request.query
     const read = await readUsageRequest(parts, request)
     const maxGroups = limit ?? (read.wantsCsv ? MAX_CSV_GROUPS : DEFAULT_GROUPS)
-    const { report, days } = await readReport(parts.store, read, dimension, maxGroups)
-    const groups = report.by[dimension] ?? { groups: [], count: 0, others: null }
+    // The maps by model and by agent are no shorter because fewer groups are listed.
+    const { report, days } = await readReport(parts.store, read, dimension, Math.max(maxGroups, DEFAULT_GROUPS))
+    const groups = firstGroups(report.by[dimension] ?? NO_GROUPS, maxGroups)
     if (read.wantsCsv) return { response: await groupsCsv(dimension, groups, read) }
     return {
       answer: {

@@ -6,7 +6,7 @@ import { snakeCase } from '../core/json-values.ts'
 import { CERTAINTY_NAMES, type Entry } from '../core/ledger-entry.ts'
 import { formatUsd, jsonUsd } from '../core/money.ts'
 import { cacheReadTokens, cacheWriteTokens, inputTokens, outputTokens, totalTokens, usageJson } from '../core/usage.ts'
-import type { UsageSum } from '../core/usage-sum.ts'
+import { addUsageSum, newUsageSum, type UsageSum } from '../core/usage-sum.ts'
 import type { ZoneDay } from '../core/zone-days.ts'
 import { countSchema, usdSchema } from '../runs/run-answer.ts'
 import type { UsageGroups, UsageReport } from '../stores/usage-query.ts'
@@ -133,10 +133,18 @@ export function statisticsJson(report: UsageReport, days: readonly ZoneDay[]): z
   }
 }
 
-const NO_GROUPS: UsageGroups = { groups: [], count: 0, others: null }
+export const NO_GROUPS: UsageGroups = { groups: [], count: 0, others: null }
 
 function byName<Figure>({ groups }: UsageGroups, figure: (sum: UsageSum) => Figure): Record<string, Figure> {
   return Object.fromEntries(groups.map(({ value, sum }) => [value ?? '', figure(sum)]))
+}
+
+/** At most so many groups, and the sum of all others. */
+export function firstGroups({ groups, count, others }: UsageGroups, maxGroups: number): UsageGroups {
+  const rest = groups.slice(maxGroups)
+  if (rest.length === 0) return { groups, count, others }
+  const sum = rest.reduce((all, group) => addUsageSum(all, group.sum), newUsageSum())
+  return { groups: groups.slice(0, maxGroups), count, others: others ? addUsageSum(sum, others) : sum }
 }
 
 /** How many values are in the sum of the others. */
