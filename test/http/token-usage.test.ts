@@ -378,11 +378,10 @@ describe('a table', () => {
       if (++reads > pages) throw new Error('the disk is gone')
       return { ...page, next: 'more' }
     }
-    const response = await gateway.client.fetch('over sockets', '/token-usage/all?format=csv', { headers: AS_ADMIN })
-    const ending = response.text().then(
-      (text) => `${response.status} ${text}`,
-      () => 'broken off',
-    )
+    const ending = gateway.client
+      .fetch('over sockets', '/token-usage/all?format=csv', { headers: AS_ADMIN })
+      .then(async (response) => `${response.status} ${await response.text()}`)
+      .catch(() => 'broken off')
     // Before anything is sent, there is still time for a status.
     expect(await ending).toBe(pages === 1 ? '500 Error: The table could not be read to its end.' : 'broken off')
   })
