@@ -176,6 +176,18 @@ describe('the figures', () => {
     expect(await plain(gateway, '/token-usage/by-user?limit=5')).toMatchObject({ others: null })
   })
 
+  it('of more groups than are ever read are in the sum of the others, too', async () => {
+    const gateway = await open()
+    for (let user = 0; user < 103; user++) await writeCall(gateway, { caller: { user: `u${user}` }, costNanoUsd: 1n })
+    for (const [limit, count] of [
+      [2, 101],
+      [101, 2],
+    ]) {
+      const { others } = await plain(gateway, `/token-usage/by-user?limit=${limit}`)
+      expect(others).toMatchObject({ count, total_requests: count, total_cost: Number(count) / 1e9 })
+    }
+  })
+
   it('of a record are all that the ledger has of its call', async () => {
     const gateway = await open()
     const caller = { key: 'alice', user: 'u', thread: 't', agent: 'a', task: 'k', project: 'p', organisation: 'o' }
