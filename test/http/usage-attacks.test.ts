@@ -136,9 +136,15 @@ describe('figures are not for', () => {
 
   it('keys, where they are the administrator’s: the self-check and the reset', async () => {
     const gateway = await openBobs()
-    expect((await ask(gateway, '/audit/self-check', AS_ALICE)).status).toBe(401)
-    const init = { method: 'POST', headers: AS_ALICE }
-    expect((await gateway.client.fetch('in process', '/api/metrics/reset', init)).status).toBe(401)
+    for (const headers of [AS_ALICE, {}, { authorization: `${AS_ADMIN.authorization}x` }])
+      for (const [method, path] of [
+        ['GET', '/audit/self-check'],
+        ['HEAD', '/audit/self-check'],
+        ['POST', '/api/metrics/reset'],
+      ] as const) {
+        const response = await gateway.client.fetch('in process', path, { method, headers })
+        expect([method, path, response.status]).toEqual([method, path, 401])
+      }
     expect((await ask(gateway, '/api/metrics/summary')).body.global.total_requests.value).toBe(3)
   })
 })
