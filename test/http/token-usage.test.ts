@@ -70,6 +70,11 @@ describe('a period', () => {
     expect(await zone('?tz=UTC', asKey)).toBe('UTC')
   })
 
+  it('may be in an offset that the setting names', async () => {
+    const { period } = await asked(await open({ TIME_ZONE: '+05:30' }), '/token-usage/by-day?days=1')
+    expect(period).toMatchObject({ from: '2026-11-21T18:30:00.000Z', time_zone: '+05:30' })
+  })
+
   it('has every day of its zone in the trend, also those without calls, and those on which the clock turns', async () => {
     const gateway = await open()
     // 23:59 and 00:01 at the end of a day of 25 hours in Berlin.
