@@ -20,15 +20,19 @@ import { EXPLAIN, type ExplainParts } from './explain.ts'
 import { FRONT_PAGE } from './front-page.ts'
 import { exchangeOf } from './hono-request.ts'
 import { LIMITS, type LimitParts } from './limits.ts'
+import { METRIC_ENDPOINTS, type MetricParts } from './metrics.ts'
 import { type ModelParts, modelRoutes } from './models.ts'
 import { markEndpoints } from './own-routes.ts'
 import { MAX_RUNS, PATTERN_ENDPOINTS, type PatternParts } from './patterns.ts'
 import { PROBES } from './probes.ts'
 import { problemResponse } from './problems.ts'
+import { REFUSAL_REPORT } from './refusal-report.ts'
+import { SELF_CHECK, type SelfCheckParts } from './self-check.ts'
 import { STATS, type StatsParts } from './stats.ts'
 import { STATUS, type StatusParts } from './status.ts'
+import { TOKEN_USAGE_ENDPOINTS } from './token-usage.ts'
 
-type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & { readonly gate: Gate }
+type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & MetricParts & { readonly gate: Gate }
 
 type AdminParts = AdjustmentParts &
   AdminKeyParts &
@@ -38,6 +42,7 @@ type AdminParts = AdjustmentParts &
   ConfigParts &
   PriceParts &
   ProviderParts &
+  SelfCheckParts &
   SettingParts
 
 /** What the endpoints need of the gateway. */
@@ -51,6 +56,9 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
   LIMITS,
   ESTIMATE,
   EXPLAIN,
+  ...TOKEN_USAGE_ENDPOINTS,
+  REFUSAL_REPORT,
+  ...METRIC_ENDPOINTS,
   ...PROBES,
 ]
 
@@ -61,6 +69,7 @@ const ADMIN_ENDPOINTS: readonly Endpoint<AdminParts>[] = [
   BACKTEST,
   ...ADMIN_LIMIT_ENDPOINTS,
   AUDIT,
+  SELF_CHECK,
   CONFIG,
   SET_SETTINGS,
   PRICES,
