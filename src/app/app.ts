@@ -104,7 +104,7 @@ export async function createApp(parts: AppParts): Promise<App> {
   const { overrides, warnings } = await readOverrides(store.registry, cipher)
   const constructed = construct({ ...parts, warnings: [...(parts.warnings ?? []), ...warnings] }, cipher, overrides)
   const { app, gate, prices, providers, live, telemetry, inputCounter, upkeep, configuration } = constructed
-  const { keyAdministration } = constructed
+  const { keyAdministration, refusalCounter } = constructed
   await keyAdministration.open()
   let madeKeys: MadeKeys | undefined
   let namedKeys: ReadonlySet<string> = new Set()
@@ -142,7 +142,7 @@ export async function createApp(parts: AppParts): Promise<App> {
     },
     telemetry,
     reload,
-    close: shutdown({ clock, timers, gate, store, providers, inputCounter, upkeep, stopSweeping }),
+    close: shutdown({ clock, timers, gate, store, providers, inputCounter, upkeep, refusalCounter, stopSweeping }),
   }
 }
 
@@ -176,6 +176,7 @@ function construct(
   const keyAdministration = new KeyAdministration({ registry: store.registry, directory, limits, keys, randomBytes })
   const telemetry = new Telemetry()
   const refusals = new RefusalHistory()
+  const refusalCounter = new RefusalCounter(store, telemetry, setImmediate)
   const shadows = new ShadowCounter()
   const quoteWatch = new QuoteWatch(telemetry)
   const bookings = new BookingWatch(telemetry)
@@ -186,7 +187,7 @@ function construct(
   // log is first, so that it has an event before those that follow from the event.
   const listeners = [
     new CallLog(log),
-    new RefusalCounter(store, telemetry),
+    refusalCounter,
     new PriceWatch(telemetry),
     refusals,
     shadows,
@@ -304,6 +305,7 @@ function construct(
     telemetry,
     inputCounter,
     upkeep,
+    refusalCounter,
     configuration,
     callers,
     keyAdministration,
