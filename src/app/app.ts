@@ -6,6 +6,7 @@ import { Adjustments } from '../call/adjustments.ts'
 import { Gate } from '../call/gate.ts'
 import { Idempotency } from '../call/idempotency.ts'
 import { Routing } from '../call/routing.ts'
+import { Tracking } from '../call/tracking.ts'
 import type { FileConfig, PatternModels } from '../config/file.ts'
 import { scopeName } from '../config/limits.ts'
 import { isExposed, type Settings } from '../config/settings.ts'
@@ -279,6 +280,16 @@ function construct(
     live,
     cipher,
     adjustments: new Adjustments({ store, plan: () => limits.plan, keyLimitsOf, newCallId }),
+    tracking: new Tracking({
+      store,
+      limits,
+      prices,
+      get providers() {
+        return providers.list
+      },
+      clock,
+      countsCost: settings.ENABLE_COST_TRACKING,
+    }),
     backtests: new Backtests(store),
     circuits,
     get providers() {

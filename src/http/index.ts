@@ -27,8 +27,9 @@ import { PROBES } from './probes.ts'
 import { problemResponse } from './problems.ts'
 import { STATS, type StatsParts } from './stats.ts'
 import { STATUS, type StatusParts } from './status.ts'
+import { TRACK, type TrackParts } from './track.ts'
 
-type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & { readonly gate: Gate }
+type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & TrackParts & { readonly gate: Gate }
 
 type AdminParts = AdjustmentParts &
   AdminKeyParts &
@@ -51,6 +52,7 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
   LIMITS,
   ESTIMATE,
   EXPLAIN,
+  TRACK,
   ...PROBES,
 ]
 
