@@ -296,6 +296,7 @@ function construct(
       return providers.list
     },
     routing,
+    prices,
     plan: () => limits.plan,
     limitEditor: new LimitEditor({ registry, limits, clock }),
     configuredLimits: () => limits.configured,

@@ -9,15 +9,23 @@ export interface CsvColumn<Row> {
   readonly value: (row: Row) => string | number | bigint | boolean | null | undefined
 }
 
+export function figure<Row>(name: string, value: CsvColumn<Row>['value']): CsvColumn<Row> {
+  return { name, kind: 'figure', value }
+}
+
+export function text<Row>(name: string, value: CsvColumn<Row>['value']): CsvColumn<Row> {
+  return { name, kind: 'text', value }
+}
+
 /** What spreadsheets take for the start of a formula, or skip before one: signs, their full-width forms, blanks, control characters. */
 const FORMULA_START = /^[=+\-@＝＋－＠\s\p{Z}\p{C}]/u
 const NEEDS_QUOTES = /[",\r\n]/
 
 /** A cell of text. An apostrophe guards text that may begin a formula. */
-export function textCell(text: string): string {
-  const isGuarded = FORMULA_START.test(text)
-  if (!isGuarded && !NEEDS_QUOTES.test(text)) return text
-  return `"${isGuarded ? "'" : ''}${text.replaceAll('"', '""')}"`
+export function textCell(content: string): string {
+  const isGuarded = FORMULA_START.test(content)
+  if (!isGuarded && !NEEDS_QUOTES.test(content)) return content
+  return `"${isGuarded ? "'" : ''}${content.replaceAll('"', '""')}"`
 }
 
 /** The header line of a table, with its end. */
@@ -61,10 +69,10 @@ export async function csvResponse<Row>({ columns, pages, fileName, headers }: Cs
       async pull(sink) {
         const { done, value: rows } = page ?? (await pages.next())
         page = undefined
-        let text = head
+        let lines = head
         head = ''
-        if (!done) for (const row of rows) text += csvLine(columns, row)
-        if (text !== '') sink.enqueue(encoder.encode(text))
+        if (!done) for (const row of rows) lines += csvLine(columns, row)
+        if (lines !== '') sink.enqueue(encoder.encode(lines))
         if (done) sink.close()
       },
       async cancel() {

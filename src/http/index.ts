@@ -20,16 +20,25 @@ import { EXPLAIN, type ExplainParts } from './explain.ts'
 import { FRONT_PAGE } from './front-page.ts'
 import { exchangeOf } from './hono-request.ts'
 import { LIMITS, type LimitParts } from './limits.ts'
+import { METRIC_ENDPOINTS, type MetricParts } from './metrics.ts'
 import { type ModelParts, modelRoutes } from './models.ts'
 import { markEndpoints } from './own-routes.ts'
 import { MAX_RUNS, PATTERN_ENDPOINTS, type PatternParts } from './patterns.ts'
 import { PROBES } from './probes.ts'
 import { problemResponse } from './problems.ts'
+import { REFUSAL_REPORT } from './refusal-report.ts'
+import { SELF_CHECK, type SelfCheckParts } from './self-check.ts'
 import { STATS, type StatsParts } from './stats.ts'
 import { STATUS, type StatusParts } from './status.ts'
+import { TOKEN_USAGE_ENDPOINTS } from './token-usage.ts'
 import { TRACK, type TrackParts } from './track.ts'
 
-type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & TrackParts & { readonly gate: Gate }
+type FigureParts = StatusParts &
+  StatsParts &
+  LimitParts &
+  ExplainParts &
+  MetricParts &
+  TrackParts & { readonly gate: Gate }
 
 type AdminParts = AdjustmentParts &
   AdminKeyParts &
@@ -39,6 +48,7 @@ type AdminParts = AdjustmentParts &
   ConfigParts &
   PriceParts &
   ProviderParts &
+  SelfCheckParts &
   SettingParts
 
 /** What the endpoints need of the gateway. */
@@ -52,7 +62,10 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
   LIMITS,
   ESTIMATE,
   EXPLAIN,
+  ...TOKEN_USAGE_ENDPOINTS,
   TRACK,
+  REFUSAL_REPORT,
+  ...METRIC_ENDPOINTS,
   ...PROBES,
 ]
 
@@ -63,6 +76,7 @@ const ADMIN_ENDPOINTS: readonly Endpoint<AdminParts>[] = [
   BACKTEST,
   ...ADMIN_LIMIT_ENDPOINTS,
   AUDIT,
+  SELF_CHECK,
   CONFIG,
   SET_SETTINGS,
   PRICES,

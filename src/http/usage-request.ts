@@ -94,6 +94,8 @@ export interface UsageRequest {
   readonly period: Period
   /** As it was named. */
   readonly timeZone: string
+  /** The same zone by its one name. */
+  readonly zoneId: string
   readonly days: ZoneDays
   readonly where: UsageFilter
   readonly wantsCsv: boolean
@@ -116,12 +118,14 @@ export async function readUsageRequest(
 ): Promise<UsageRequest> {
   const key = seenKey(sender, exchange, query.key)
   const timeZone = query.tz ?? (await zoneOfKey(parts, sender, key)) ?? parts.settings.TIME_ZONE
-  const days = new ZoneDays(zoneIdOf(timeZone, query.tz))
+  const zoneId = timeZoneId(timeZone) ?? offsetZone(timeZone, query.tz)
+  const days = new ZoneDays(zoneId)
   const nowMs = parts.clock.now().wallMs
   return {
     simulated: await showsSimulated(parts),
     period: periodOf(query, days, nowMs, defaultDays),
-    timeZone,
+    timeZone: shownZone(timeZone, zoneId),
+    zoneId,
     days,
     where: { ...filterOf(query), ...(key === undefined ? {} : { key }) },
     wantsCsv: wantsCsv(query.format, exchange.header('accept')),
@@ -147,13 +151,15 @@ async function zoneOfKey({ callers }: UsageRequestParts, sender: Viewer, key: st
   return key === undefined || key === null ? undefined : (await callers.findKey(key))?.limits?.timeZone
 }
 
-/** @param asked what the request names, which may be no zone */
-function zoneIdOf(timeZone: string, asked: string | undefined): string {
-  const id = timeZoneId(timeZone)
-  if (id !== undefined) return id
-  if (asked !== undefined) throw new Problem('invalid_request', `tz: ${ZONE_TEXT}`, 'tz')
-  // A setting may be an offset such as +05:30.
-  return timeZone
+/** A setting may be an offset such as +05:30, which has no name. A request may not. */
+function offsetZone(timeZone: string, asked: string | undefined): string {
+  if (asked === undefined) return timeZone
+  throw new Problem('invalid_request', `tz: ${ZONE_TEXT}`, 'tz')
+}
+
+/** The zone as the request named it, but for upper and lower case if it is the one name. */
+function shownZone(timeZone: string, zoneId: string): string {
+  return zoneId.toLowerCase() === timeZone.toLowerCase() ? zoneId : timeZone
 }
 
 function filterOf({ model, ...query }: UsageParameters): UsageFilter {

@@ -17,6 +17,7 @@ export type DocumentKind =
   | 'adjustment'
   | 'alert'
   | 'cursor'
+  | 'metrics-epoch'
 
 /** Digests of secrets, and secrets that are encrypted: the audit never holds them. */
 export const SECRET_KINDS: ReadonlySet<DocumentKind> = new Set<DocumentKind>(['key-secret', 'provider-secret'])

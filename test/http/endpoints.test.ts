@@ -265,6 +265,37 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     expect(await checkAnswer(gateway, 'GET', '/readyz')).toEqual({ status: 'stopping' })
   })
 
+  it('reports of usage and metrics, without calls and with calls, and with a correction', async () => {
+    const gateway = await open({ env: KEYS, respond: (call) => answerWhole(call, { input: 20, output: 10 }) })
+    const reports = ENDPOINTS.filter(
+      ({ method, path }) => /^.(token-usage|api.metrics|audit)/.test(path) && !(method === 'POST' && path.endsWith('track')),
+    )
+    const checkReports = async () => {
+      for (const { method, path } of reports) await checkAnswer(gateway, method, path.replace(':id', 'a'))
+      await checkAnswer(gateway, 'GET', '/token-usage/by-user?limit=1&days=1')
+      await checkAnswer(gateway, 'GET', '/token-usage/all?limit=1', { headers: ALICE })
+    }
+    await checkReports()
+    for (const user of ['a', 'b', 'c']) {
+      const headers = { ...ALICE, 'x-bursar-user': user, 'x-bursar-thread': 'a', 'x-bursar-task': 'a' }
+      await (
+        await gateway.client.asks('openai', { cap: 50 }, { headers: { ...headers, 'x-bursar-items': '2' } })
+      ).text()
+    }
+    const [entry] = await gateway.ledger.holds(3)
+    const body = JSON.stringify({ call_id: entry?.facts.callId, cost_usd: '1.50', reason: 'the invoice' })
+    await checkAnswer(gateway, 'POST', '/admin/adjustments', { body, headers: { ...ADMIN, ...JSON_TYPE } })
+    await checkReports()
+  })
+
+  it('of a tracked call', async () => {
+    const gateway = await open({ env: KEYS })
+    const timestamp = new Date(gateway.clock.now().wallMs).toISOString()
+    const call = { id: 'a', timestamp, model: 'openai/m', input_tokens: 1, output_tokens: 1 }
+    const init = { body: JSON.stringify(call), headers: { ...ALICE, ...JSON_TYPE } }
+    expect(await checkAnswer(gateway, 'POST', '/token-usage/track', init)).toMatchObject({ tracked: 1 })
+  })
+
   afterAll(() => {
     expect([...checkedRows].toSorted()).toEqual(ENDPOINTS.map(({ method, path }) => `${method} ${path}`).toSorted())
   })
