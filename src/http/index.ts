@@ -17,6 +17,7 @@ import { callRoutes, notFound } from './calls.ts'
 import { type Endpoint, type EndpointRow, mount, type Role } from './endpoint.ts'
 import { ESTIMATE } from './estimate.ts'
 import { EXPLAIN, type ExplainParts } from './explain.ts'
+import { EXPORT, type ExportParts } from './export.ts'
 import { FRONT_PAGE } from './front-page.ts'
 import { exchangeOf } from './hono-request.ts'
 import { LIMITS, type LimitParts } from './limits.ts'
@@ -38,7 +39,8 @@ type FigureParts = StatusParts &
   LimitParts &
   ExplainParts &
   MetricParts &
-  TrackParts & { readonly gate: Gate }
+  TrackParts &
+  ExportParts & { readonly gate: Gate }
 
 type AdminParts = AdjustmentParts &
   AdminKeyParts &
@@ -64,6 +66,7 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
   EXPLAIN,
   ...TOKEN_USAGE_ENDPOINTS,
   TRACK,
+  EXPORT,
   REFUSAL_REPORT,
   ...METRIC_ENDPOINTS,
   ...PROBES,

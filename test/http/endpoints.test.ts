@@ -268,7 +268,8 @@ describe('every real answer has the fields of its schema, and no others:', () =>
   it('reports of usage and metrics, without calls and with calls, and with a correction', async () => {
     const gateway = await open({ env: KEYS, respond: (call) => answerWhole(call, { input: 20, output: 10 }) })
     const reports = ENDPOINTS.filter(
-      ({ method, path }) => /^.(token-usage|api.metrics|audit)/.test(path) && !(method === 'POST' && path.endsWith('track')),
+      ({ method, path }) =>
+        /^.(token-usage|api.metrics|audit)/.test(path) && !(method === 'POST' && path.endsWith('track')),
     )
     const checkReports = async () => {
       for (const { method, path } of reports) await checkAnswer(gateway, method, path.replace(':id', 'a'))
