@@ -4,6 +4,7 @@
 // the five columns of commitment discounts. A null is an empty cell.
 
 import { formatUsd } from '../core/money.ts'
+import { MILLION_UNITS } from '../core/prices.ts'
 import { CLASS_ROWS, type FeeClass, type UsageClass } from '../core/usage.ts'
 import type { FocusCharge } from './charges.ts'
 
@@ -105,12 +106,11 @@ function descriptionOf({ model, unitClass }: FocusCharge): string {
 
 /** Nano-dollars per million units are dollars × 10^15 per unit. */
 const UNIT_PRICE_DECIMALS = 15
-const MILLION = 1_000_000n
 
 /** The list price of a unit; what a unit did cost, rounded down, if no price is known. Null for a correction. */
 function rateOf({ unitClass, listRate, units, nanoUsd }: FocusCharge): bigint | null {
   if (unitClass === null) return null
-  return listRate ?? (units === 0n ? 0n : (nanoUsd * MILLION) / units)
+  return listRate ?? (units === 0n ? 0n : (nanoUsd * MILLION_UNITS) / units)
 }
 
 function listPriceOf(charge: FocusCharge): string | null {

@@ -27,6 +27,7 @@ import { markEndpoints } from './own-routes.ts'
 import { MAX_RUNS, PATTERN_ENDPOINTS, type PatternParts } from './patterns.ts'
 import { PROBES } from './probes.ts'
 import { problemResponse } from './problems.ts'
+import { RECOMMENDATIONS, type RecommendationParts } from './recommendations.ts'
 import { REFUSAL_REPORT } from './refusal-report.ts'
 import { SELF_CHECK, type SelfCheckParts } from './self-check.ts'
 import { STATS, type StatsParts } from './stats.ts'
@@ -40,6 +41,7 @@ type FigureParts = StatusParts &
   ExplainParts &
   MetricParts &
   TrackParts &
+  RecommendationParts &
   ExportParts & { readonly gate: Gate }
 
 type AdminParts = AdjustmentParts &
@@ -65,6 +67,7 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
   ESTIMATE,
   EXPLAIN,
   ...TOKEN_USAGE_ENDPOINTS,
+  RECOMMENDATIONS,
   TRACK,
   EXPORT,
   REFUSAL_REPORT,
