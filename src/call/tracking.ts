@@ -3,7 +3,7 @@
 import { windowAt } from '../core/calendar.ts'
 import type { Clock } from '../core/clock.ts'
 import type { KeyLimits } from '../core/key-limits.ts'
-import type { Caller, CallFacts, Certainty, Ending, Entry, Outcome } from '../core/ledger-entry.ts'
+import type { Caller, CallFacts, Certainty, Ending, Outcome } from '../core/ledger-entry.ts'
 import type { UsedAmounts } from '../core/levels.ts'
 import { type LimitPlan, type LimitSubjects, NO_SUBJECT } from '../core/limits.ts'
 import type { Charge, Instant } from '../core/meter.ts'
@@ -71,6 +71,11 @@ const DIALECT = 'tracked'
 /** Ids that this process tracked lately, so that a repeat is known as one also within the same millisecond. */
 const MAX_RECENT_IDS = 10_000
 
+/** A long list is booked in several turns of the event loop, so that calls of the gateway do not wait for it. */
+const CALLS_PER_TURN = 50
+
+type EntryRecord = Extract<LedgerRecord, { kind: 'entry' }>
+
 /** Books lists of calls. Two lists that share an id are booked one after the other. */
 export class Tracking {
   readonly #parts: TrackingParts
@@ -117,28 +122,49 @@ export class Tracking {
   }
 
   async #write(calls: readonly TrackedCall[]): Promise<readonly TrackResult[]> {
-    const { store, clock } = this.#parts
     const first = new Map<string, TrackedCall>()
     for (const call of calls) {
       const id = callIdOf(call)
       if (!first.has(id) && this.#recent.get(id) === undefined) first.set(id, call)
     }
-    await this.#limitsSettled([...first.values()])
-    // From here to the append nothing waits, so that no limit begins to count in between.
-    const now = clock.now()
-    const records = [...first.values()].map((call) => this.#recordOf(call, now))
-    await store.append(records, now)
-    for (const id of first.keys()) this.#recent.set(id, true)
-    const recordsById = new Map(records.map((record) => [record.facts.callId, record]))
+    const records = new Map<string, EntryRecord>()
+    // By time, because finding a window anew takes long.
+    const ordered = [...first.values()].toSorted((left, right) => left.atMs - right.atMs)
+    for (let start = 0; start < ordered.length; start += CALLS_PER_TURN)
+      for (const record of await this.#append(ordered.slice(start, start + CALLS_PER_TURN)))
+        records.set(record.facts.callId, record)
     return Promise.all(
-      calls.map(async (call) => {
-        const callId = callIdOf(call)
-        // A ledger in memory forgets old calls.
-        const entry = (await store.entry(callId)) ?? recordsById.get(callId)
-        const isNew = first.get(callId) === call && entry?.outcome?.settledAtMs === now.wallMs
-        return resultOf(call, entry ?? this.#recordOf(call, now), isNew)
+      calls.map((call) => {
+        const id = callIdOf(call)
+        return this.#resultOf(call, records.get(id), first.get(id) === call)
       }),
     )
+  }
+
+  async #append(calls: readonly TrackedCall[]): Promise<readonly EntryRecord[]> {
+    await this.#limitsSettled(calls)
+    // From here to the append nothing waits, so that no limit begins to count in between.
+    const now = this.#parts.clock.now()
+    const records = calls.map((call) => this.#recordOf(call, now))
+    await this.#parts.store.append(records, now)
+    for (const { facts } of records) this.#recent.set(facts.callId, true)
+    return records
+  }
+
+  /**
+   * @param record the call as it was appended, unless its id was known before
+   * @param isFirst whether the call is the first of its list with its id
+   */
+  async #resultOf(call: TrackedCall, record: EntryRecord | undefined, isFirst: boolean): Promise<TrackResult> {
+    const { store, clock } = this.#parts
+    // A ledger in memory forgets old calls.
+    const { facts, outcome } = (await store.entry(callIdOf(call))) ?? record ?? this.#recordOf(call, clock.now())
+    // A call that an earlier process booked was settled before.
+    const isNew = isFirst && outcome?.settledAtMs === record?.outcome.settledAtMs
+    const differences = isNew || !outcome ? [] : differencesOf(call, facts, outcome)
+    const status = isNew ? 'tracked' : differences.length === 0 ? 'already_tracked' : 'different'
+    const { callId, costKnown, priceVersion } = facts
+    return { callId, status, differences, cost: outcome?.cost ?? NO_COST, costKnown, priceVersion }
   }
 
   /** Waits while limits of these calls change: new limits count what is in the ledger before, and charges what comes after. */
@@ -154,7 +180,7 @@ export class Tracking {
     for (let change = changeOfAny(); change; change = changeOfAny()) await change
   }
 
-  #recordOf(call: TrackedCall, now: Instant): Extract<LedgerRecord, { kind: 'entry' }> {
+  #recordOf(call: TrackedCall, now: Instant): EntryRecord {
     const { plan } = this.#parts.limits
     const price = this.#priceOf(call)
     const cost = this.#costOf(call, price)
@@ -234,17 +260,6 @@ function chargesOf(call: TrackedCall, amounts: UsedAmounts, plan: LimitPlan, now
     .chargesFor(subjects, amounts, now.wallMs, '', false)
     .filter(({ meter }) => meter.refill === 'steady' && now.wallMs - call.atMs < meter.spanMs)
   return [...windows, ...buckets]
-}
-
-function resultOf(
-  call: TrackedCall,
-  { facts, outcome }: Pick<Entry, 'facts' | 'outcome'>,
-  isNew: boolean,
-): TrackResult {
-  const differences = isNew || !outcome ? [] : differencesOf(call, facts, outcome)
-  const { callId, costKnown, priceVersion } = facts
-  const status = isNew ? 'tracked' : differences.length === 0 ? 'already_tracked' : 'different'
-  return { callId, status, differences, cost: outcome?.cost ?? NO_COST, costKnown, priceVersion }
 }
 
 /** A price that has changed since is no difference. */
