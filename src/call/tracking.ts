@@ -57,7 +57,7 @@ export interface TrackResult {
 }
 
 export interface TrackingParts {
-  readonly store: Pick<Store, 'append' | 'entry'>
+  readonly store: Pick<Store, 'append' | 'entries' | 'entry'>
   readonly limits: ChangingLimits
   readonly prices: PriceBook
   readonly providers: readonly Provider[]
@@ -68,7 +68,7 @@ export interface TrackingParts {
 
 /** The dialect of tracked calls in the ledger: they were written in none. */
 const DIALECT = 'tracked'
-/** Ids that this process tracked lately, so that a repeat is known as one also within the same millisecond. */
+/** Ids that were tracked lately: their repeats are not booked anew even in a ledger that forgot them. */
 const MAX_RECENT_IDS = 10_000
 
 /** A long list is booked in several turns of the event loop, so that calls of the gateway do not wait for it. */
@@ -127,6 +127,7 @@ export class Tracking {
       const id = callIdOf(call)
       if (!first.has(id) && this.#recent.get(id) === undefined) first.set(id, call)
     }
+    const lastSeq = await this.#lastSeq()
     const records = new Map<string, EntryRecord>()
     // By time, because finding a window anew takes long.
     const ordered = [...first.values()].toSorted((left, right) => left.atMs - right.atMs)
@@ -136,9 +137,15 @@ export class Tracking {
     return Promise.all(
       calls.map((call) => {
         const id = callIdOf(call)
-        return this.#resultOf(call, records.get(id), first.get(id) === call)
+        return this.#resultOf(call, records.get(id), first.get(id) === call ? lastSeq : undefined)
       }),
     )
+  }
+
+  /** What is booked from now on has a larger `settledSeq`. */
+  async #lastSeq(): Promise<number> {
+    const [newest] = await this.#parts.store.entries({ limit: 1 })
+    return newest?.settledSeq ?? 0
   }
 
   async #append(calls: readonly TrackedCall[]): Promise<readonly EntryRecord[]> {
@@ -153,14 +160,18 @@ export class Tracking {
 
   /**
    * @param record the call as it was appended, unless its id was known before
-   * @param isFirst whether the call is the first of its list with its id
+   * @param lastSeq the last `settledSeq` before the append; undefined for a repeat in the same list
    */
-  async #resultOf(call: TrackedCall, record: EntryRecord | undefined, isFirst: boolean): Promise<TrackResult> {
+  async #resultOf(
+    call: TrackedCall,
+    record: EntryRecord | undefined,
+    lastSeq: number | undefined,
+  ): Promise<TrackResult> {
     const { store, clock } = this.#parts
+    const entry = await store.entry(callIdOf(call))
+    const isNew = record !== undefined && lastSeq !== undefined && (entry?.settledSeq ?? lastSeq + 1) > lastSeq
     // A ledger in memory forgets old calls.
-    const { facts, outcome } = (await store.entry(callIdOf(call))) ?? record ?? this.#recordOf(call, clock.now())
-    // A call that an earlier process booked was settled before.
-    const isNew = isFirst && outcome?.settledAtMs === record?.outcome.settledAtMs
+    const { facts, outcome } = entry ?? record ?? this.#recordOf(call, clock.now())
     const differences = isNew || !outcome ? [] : differencesOf(call, facts, outcome)
     const status = isNew ? 'tracked' : differences.length === 0 ? 'already_tracked' : 'different'
     const { callId, costKnown, priceVersion } = facts
@@ -214,7 +225,7 @@ export class Tracking {
       reasoningTokens: call.reasoningTokens,
       cost,
       answeredModel: null,
-      settledAtMs: now.wallMs,
+      settledAtMs: call.atMs + call.latencyMs,
       latencyMs: call.latencyMs,
       timeToFirstTokenMs: call.timeToFirstTokenMs,
       attempts: [],

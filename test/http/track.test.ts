@@ -118,6 +118,8 @@ describe.each(['memory', 'sqlite'])('a tracked call in %s', (kind) => {
         usage: { input: 500, cacheRead: 300, cacheWrite5m: 200, output: 100 },
         reasoningTokens: 40,
         latencyMs: 1_500,
+        // It was in flight as long as it took, and not until it was tracked: a backtest counts calls in flight.
+        settledAtMs: Date.parse(CALL.timestamp) + 1_500,
         timeToFirstTokenMs: 200,
         cost: { inputNanoUsd: 1_000_000n, outputNanoUsd: 200_000n, totalNanoUsd: 1_200_000n },
       },
