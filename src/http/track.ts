@@ -94,7 +94,10 @@ const callSchema = strictObject({
   operation_type: declared,
   /** `openai/gpt-4o`, or the model alone. */
   model: name,
-  provider: name.optional(),
+  provider: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'must be the name of a provider, such as openai')
+    .optional(),
   /** All tokens in, cached or not. */
   input_tokens: tokens,
   output_tokens: tokens,
@@ -194,11 +197,7 @@ function callsIn(body: Buffer): { readonly calls: readonly unknown[]; readonly i
   const list = Array.isArray(value) ? value : isRecord(value) && Array.isArray(value.calls) ? value.calls : undefined
   if (list === undefined) return { calls: [value], isList: false }
   if (isRecord(value) && Object.keys(value).length > 1)
-    throw new Problem(
-      'invalid_request',
-      'calls: must be the only field beside no other: a list of calls is sent alone',
-      'calls',
-    )
+    throw new Problem('invalid_request', 'calls: must be the only field of the body', 'calls')
   if (list.length === 0 || list.length > MAX_CALLS)
     throw new Problem('invalid_request', `calls: must have 1 to ${MAX_CALLS} calls`, 'calls')
   return { calls: list, isList: true }
@@ -285,6 +284,10 @@ class CallReader {
       return undefined
     }
     const { provider, model } = target
+    if (model.trim() === '') {
+      add('model', 'must name a model, such as openai/gpt-4o')
+      return undefined
+    }
     if (this.#parts.providers.find((candidate) => candidate.name === provider)?.simulated) {
       add(named === undefined ? 'model' : 'provider', 'must not be the simulated provider, whose calls cost nothing')
       return undefined
