@@ -33,7 +33,8 @@ import { SELF_CHECK, type SelfCheckParts } from './self-check.ts'
 import { STATS, type StatsParts } from './stats.ts'
 import { STATUS, type StatusParts } from './status.ts'
 import { TOKEN_USAGE_ENDPOINTS } from './token-usage.ts'
-import { TRACK, type TrackParts } from './track.ts'
+import { TRACK } from './track.ts'
+import type { TrackParts } from './tracked-calls.ts'
 
 type FigureParts = StatusParts &
   StatsParts &
