@@ -19,6 +19,8 @@ export function text<Row>(name: string, value: CsvColumn<Row>['value']): CsvColu
 
 /** What spreadsheets take for the start of a formula, or skip before one: signs, their full-width forms, blanks, control characters. */
 const FORMULA_START = /^[=+\-@＝＋－＠\s\p{Z}\p{C}]/u
+const ACCEPTS_CSV = /^\s*text\/csv\s*(?:;|$)/i
+const REFUSED_QUALITY = /;\s*q=0(?:\.0*)?\s*(?:;|$)/i
 const NEEDS_QUOTES = /[",\r\n]/
 
 /** A cell of text. An apostrophe guards text that may begin a formula. */
@@ -62,12 +64,20 @@ export interface CsvTable<Row> {
  */
 export async function csvResponse<Row>({ columns, pages, fileName, headers }: CsvTable<Row>): Promise<Response> {
   const encoder = new TextEncoder()
+  const nextPage = async () => {
+    try {
+      return await pages.next()
+    } catch (error) {
+      // A server may show the message to its client.
+      throw new Error('The table could not be read to its end.', { cause: error })
+    }
+  }
   let page: IteratorResult<readonly Row[]> | undefined = await pages.next()
   let head = csvHeader(columns)
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(sink) {
-        const { done, value: rows } = page ?? (await pages.next())
+        const { done, value: rows } = page ?? (await nextPage())
         page = undefined
         let lines = head
         head = ''
@@ -93,7 +103,6 @@ export async function csvResponse<Row>({ columns, pages, fileName, headers }: Cs
 
 /** Whether a request wants CSV, by `format=csv` or by its `Accept` header. */
 export function wantsCsv(format: string | undefined, accept: string | undefined): boolean {
-  return format === undefined
-    ? /(^|[\s,])text\/csv\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(accept ?? '')
-    : format === 'csv'
+  if (format !== undefined) return format === 'csv'
+  return (accept ?? '').split(',').some((range) => ACCEPTS_CSV.test(range) && !REFUSED_QUALITY.test(range))
 }
