@@ -6,6 +6,7 @@ import { Adjustments } from '../call/adjustments.ts'
 import { Gate } from '../call/gate.ts'
 import { Idempotency } from '../call/idempotency.ts'
 import { Routing } from '../call/routing.ts'
+import { Tracking } from '../call/tracking.ts'
 import type { FileConfig, PatternModels } from '../config/file.ts'
 import { scopeName } from '../config/limits.ts'
 import { isExposed, type Settings } from '../config/settings.ts'
@@ -104,7 +105,7 @@ export async function createApp(parts: AppParts): Promise<App> {
   const { overrides, warnings } = await readOverrides(store.registry, cipher)
   const constructed = construct({ ...parts, warnings: [...(parts.warnings ?? []), ...warnings] }, cipher, overrides)
   const { app, gate, prices, providers, live, telemetry, inputCounter, upkeep, configuration } = constructed
-  const { keyAdministration } = constructed
+  const { keyAdministration, refusalCounter } = constructed
   await keyAdministration.open()
   let madeKeys: MadeKeys | undefined
   let namedKeys: ReadonlySet<string> = new Set()
@@ -142,7 +143,7 @@ export async function createApp(parts: AppParts): Promise<App> {
     },
     telemetry,
     reload,
-    close: shutdown({ clock, timers, gate, store, providers, inputCounter, upkeep, stopSweeping }),
+    close: shutdown({ clock, timers, gate, store, providers, inputCounter, upkeep, refusalCounter, stopSweeping }),
   }
 }
 
@@ -176,6 +177,7 @@ function construct(
   const keyAdministration = new KeyAdministration({ registry: store.registry, directory, limits, keys, randomBytes })
   const telemetry = new Telemetry()
   const refusals = new RefusalHistory()
+  const refusalCounter = new RefusalCounter(store, telemetry, setImmediate)
   const shadows = new ShadowCounter()
   const quoteWatch = new QuoteWatch(telemetry)
   const bookings = new BookingWatch(telemetry)
@@ -186,7 +188,7 @@ function construct(
   // log is first, so that it has an event before those that follow from the event.
   const listeners = [
     new CallLog(log),
-    new RefusalCounter(store, telemetry),
+    refusalCounter,
     new PriceWatch(telemetry),
     refusals,
     shadows,
@@ -278,6 +280,16 @@ function construct(
     live,
     cipher,
     adjustments: new Adjustments({ store, plan: () => limits.plan, keyLimitsOf, newCallId }),
+    tracking: new Tracking({
+      store,
+      limits,
+      prices,
+      get providers() {
+        return providers.list
+      },
+      clock,
+      countsCost: settings.ENABLE_COST_TRACKING,
+    }),
     backtests: new Backtests(store),
     circuits,
     get providers() {
@@ -305,6 +317,7 @@ function construct(
     telemetry,
     inputCounter,
     upkeep,
+    refusalCounter,
     configuration,
     callers,
     keyAdministration,

@@ -32,6 +32,9 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   GET  /token-usage/by-model, /token-usage/by-provider, /token-usage/by-agent, /token-usage/by-operation,
        /token-usage/by-user, /token-usage/by-key, /token-usage/by-project, /token-usage/by-day
   GET  /token-usage/all, /token-usage/refusals   every call; how many each limit refused
+  GET  /token-usage/recommendations   what would cost less, with its arithmetic
+  GET  /token-usage/export?format=focus   rows of FOCUS 1.0; format=csv for a row per call
+  POST /token-usage/track         calls made elsewhere, at their own time, each once
   GET  /api/metrics/summary, /api/metrics/recent, /api/metrics/task/{id}; POST /api/metrics/reset (with ADMIN_KEY)
   GET  /audit/self-check          whether every sum is that of the ledger (with ADMIN_KEY)
   POST /admin/adjustments         what a call did cost, if the ledger has another figure (with ADMIN_KEY)

@@ -17,6 +17,7 @@ import { callRoutes, notFound } from './calls.ts'
 import { type Endpoint, type EndpointRow, mount, type Role } from './endpoint.ts'
 import { ESTIMATE } from './estimate.ts'
 import { EXPLAIN, type ExplainParts } from './explain.ts'
+import { EXPORT, type ExportParts } from './export.ts'
 import { FRONT_PAGE } from './front-page.ts'
 import { exchangeOf } from './hono-request.ts'
 import { LIMITS, type LimitParts } from './limits.ts'
@@ -26,13 +27,23 @@ import { markEndpoints } from './own-routes.ts'
 import { MAX_RUNS, PATTERN_ENDPOINTS, type PatternParts } from './patterns.ts'
 import { PROBES } from './probes.ts'
 import { problemResponse } from './problems.ts'
+import { RECOMMENDATIONS, type RecommendationParts } from './recommendations.ts'
 import { REFUSAL_REPORT } from './refusal-report.ts'
 import { SELF_CHECK, type SelfCheckParts } from './self-check.ts'
 import { STATS, type StatsParts } from './stats.ts'
 import { STATUS, type StatusParts } from './status.ts'
 import { TOKEN_USAGE_ENDPOINTS } from './token-usage.ts'
+import { TRACK } from './track.ts'
+import type { TrackParts } from './tracked-calls.ts'
 
-type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & MetricParts & { readonly gate: Gate }
+type FigureParts = StatusParts &
+  StatsParts &
+  LimitParts &
+  ExplainParts &
+  MetricParts &
+  TrackParts &
+  RecommendationParts &
+  ExportParts & { readonly gate: Gate }
 
 type AdminParts = AdjustmentParts &
   AdminKeyParts &
@@ -57,6 +68,9 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
   ESTIMATE,
   EXPLAIN,
   ...TOKEN_USAGE_ENDPOINTS,
+  RECOMMENDATIONS,
+  TRACK,
+  EXPORT,
   REFUSAL_REPORT,
   ...METRIC_ENDPOINTS,
   ...PROBES,

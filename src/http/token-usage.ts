@@ -229,13 +229,14 @@ interface CsvSpan {
   readonly limit?: number | undefined
 }
 
-function recordsCsv(store: Store, request: UsageRequest, span: CsvSpan, fileName: string): Promise<Response> {
+/** Every record of a request, as a table. */
+export function recordsCsv(store: Store, request: UsageRequest, span: CsvSpan, fileName: string): Promise<Response> {
   const pages = recordPages(store, request, span)
   return csvResponse({ columns: RECORD_COLUMNS, pages, fileName, headers: periodHeaders(request) })
 }
 
-/** Reads a page once the one before is sent. */
-async function* recordPages(
+/** Every record of a request. Reads a page once the one before is used. */
+export async function* recordPages(
   store: Store,
   request: UsageRequest,
   { cursor, limit = Number.POSITIVE_INFINITY }: CsvSpan,

@@ -27,6 +27,7 @@ export interface CallRefused {
   /** The model as the caller wrote it. */
   readonly model: string
   readonly provider: string
+  readonly simulated: boolean
   readonly refusal: Refusal
   readonly quote: Quote
 }

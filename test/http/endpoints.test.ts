@@ -36,7 +36,7 @@ async function checkAnswer(
   const response = await gateway.client.fetch('in process', path, { method, headers: ADMIN, ...init })
   const text = await response.text()
   expect(response.status, text).toBeOneOf([200, 201, 503])
-  const isText = response.headers.get('content-type')?.startsWith('text/plain')
+  const isText = response.headers.get('content-type')?.startsWith('text/')
   const answer: unknown = isText ? text : JSON.parse(text)
   const read = row.answer.safeParse(answer)
   expect(read.error?.issues, `${method} ${path}`).toBeUndefined()
@@ -267,7 +267,10 @@ describe('every real answer has the fields of its schema, and no others:', () =>
 
   it('reports of usage and metrics, without calls and with calls, and with a correction', async () => {
     const gateway = await open({ env: KEYS, respond: (call) => answerWhole(call, { input: 20, output: 10 }) })
-    const reports = ENDPOINTS.filter(({ path }) => /^.(token-usage|api.metrics|audit)/.test(path))
+    const reports = ENDPOINTS.filter(
+      ({ method, path }) =>
+        /^.(token-usage|api.metrics|audit)/.test(path) && !(method === 'POST' && path.endsWith('track')),
+    )
     const checkReports = async () => {
       for (const { method, path } of reports) await checkAnswer(gateway, method, path.replace(':id', 'a'))
       await checkAnswer(gateway, 'GET', '/token-usage/by-user?limit=1&days=1')
@@ -284,6 +287,14 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     const body = JSON.stringify({ call_id: entry?.facts.callId, cost_usd: '1.50', reason: 'the invoice' })
     await checkAnswer(gateway, 'POST', '/admin/adjustments', { body, headers: { ...ADMIN, ...JSON_TYPE } })
     await checkReports()
+  })
+
+  it('of a tracked call', async () => {
+    const gateway = await open({ env: KEYS })
+    const timestamp = new Date(gateway.clock.now().wallMs).toISOString()
+    const call = { id: 'a', timestamp, model: 'openai/m', input_tokens: 1, output_tokens: 1 }
+    const init = { body: JSON.stringify(call), headers: { ...ALICE, ...JSON_TYPE } }
+    expect(await checkAnswer(gateway, 'POST', '/token-usage/track', init)).toMatchObject({ tracked: 1 })
   })
 
   afterAll(() => {
