@@ -20,7 +20,11 @@ export type DocumentKind =
   | 'cursor'
 
 /** Digests of secrets, and secrets that are encrypted: the audit never holds them. */
-export const SECRET_KINDS: ReadonlySet<DocumentKind> = new Set<DocumentKind>(['key-secret', 'provider-secret', 'alert-secret'])
+export const SECRET_KINDS: ReadonlySet<DocumentKind> = new Set<DocumentKind>([
+  'key-secret',
+  'provider-secret',
+  'alert-secret',
+])
 
 /** A configured value, stored as JSON. */
 export interface Document {

@@ -60,9 +60,7 @@ export class SqliteAlertQueue implements AlertQueue {
 
   due(receiver: string, nowMs: number, limit: number): Promise<readonly PendingAlert[]> {
     return this.#read(() => {
-      const rows = this.#db.prepare(
-        'SELECT * FROM alert WHERE receiver = ? AND next_at_ms <= ? ORDER BY id LIMIT ?',
-      )
+      const rows = this.#db.prepare('SELECT * FROM alert WHERE receiver = ? AND next_at_ms <= ? ORDER BY id LIMIT ?')
       return rows.all(receiver, nowMs, limit).map(pendingOf)
     })
   }
