@@ -5,6 +5,7 @@ import type { AlertRow } from '../config/alerts.ts'
 import type { Charge, Instant, LevelView, Meter } from '../core/meter.ts'
 import type { Refusal } from '../core/refusal.ts'
 import type { Store } from '../stores/store.ts'
+import { HOUR_MS } from './alert.ts'
 import { amountAt, isWatched, type ReachedLevel, usedOf } from './limit-alerts.ts'
 
 /** The next percentage of one meter that any row watches. */
@@ -17,11 +18,16 @@ interface Watch {
   /** The amount of the next one; `NEVER` if there is none. */
   nextAmount: bigint
   hasRefused: boolean
+  /** When the same percentages may be reached again, in epoch milliseconds. */
+  readonly endsAtMs: number
 }
 
-/** A meter to be read, as a charge that takes nothing. */
+/** A limit that may have reached a percentage. */
 interface Candidate {
+  /** A charge that takes nothing, by which the level is read. */
   readonly charge: Charge
+  /** Of buckets and calls in flight, which may have come down when they are read: the level that was heard. */
+  readonly heard: LevelView | undefined
   readonly hasRefused: boolean
 }
 
@@ -55,24 +61,29 @@ export class Thresholds {
     return this.#candidates.size > 0
   }
 
-  /** The levels of a call's limits after its reservation. */
-  hear(levels: readonly LevelView[]): void {
+  /** The levels of a call's limits after its reservation. @param nowMs epoch milliseconds */
+  hear(levels: readonly LevelView[], nowMs: number): void {
     for (const level of levels) {
       const { meter, capacity } = level
       const known = this.#watches.get(meter.key)
-      const watch = known?.capacity === capacity ? known : this.#open(meter, capacity)
-      if (level.settled + level.reserved >= watch.nextAmount) this.#add(meter, capacity, level.enforced, false)
+      const watch = known?.capacity === capacity ? known : this.#open(meter, capacity, nowMs)
+      if (level.settled + level.reserved >= watch.nextAmount) this.#add(level, false)
     }
   }
 
   /** A limit that refuses for what is spent is used up, even if not to the last nano-dollar. */
-  hearRefusal({ meter, kind, needed, capacity }: Refusal): void {
+  hearRefusal({ meter, kind, needed, capacity }: Refusal, nowMs: number): void {
     if (kind === 'inFlight' || meter.refill !== 'window' || needed > capacity) return
     const known = this.#watches.get(meter.key)
-    const watch = known?.capacity === capacity ? known : this.#open(meter, capacity)
+    const watch = known?.capacity === capacity ? known : this.#open(meter, capacity, nowMs)
     if (watch.hasRefused || !watch.percentages.includes(FULL_PERCENT)) return
     watch.hasRefused = true
-    this.#add(meter, capacity, true, true)
+    this.#add({ meter, capacity, enforced: true }, true)
+  }
+
+  /** Forgets windows that have ended, and lets buckets and calls in flight reach their percentages again. */
+  forgetEnded(nowMs: number): void {
+    for (const [key, { endsAtMs }] of this.#watches) if (endsAtMs <= nowMs) this.#watches.delete(key)
   }
 
   /** Reads the levels again. Resolves with those that have reached a percentage that they had not before. Rejects as `Store.levels`. */
@@ -82,9 +93,9 @@ export class Thresholds {
       candidates.map(({ charge }) => charge),
       now,
     )
-    return levels.flatMap((level, index) => {
-      const candidate = candidates[index]
-      return candidate ? this.#reachedBy(level, candidate, now) : []
+    return candidates.flatMap((candidate, index) => {
+      const level = candidate.heard ?? levels[index]
+      return level ? this.#reachedBy(level, candidate, now) : []
     })
   }
 
@@ -102,29 +113,31 @@ export class Thresholds {
     // Calls that hold what is missing may settle it yet, or give it back.
     if (used + level.reserved < watch.nextAmount || meter.refill !== 'window' || meter.endsAtMs <= now.wallMs)
       this.#candidates.delete(meter.key)
-    else if (hasRefused) this.#add(meter, capacity, level.enforced, false)
     if (watch.reachedCount === before) return []
     return [{ level, percent: watch.percentages[watch.reachedCount - 1] ?? FULL_PERCENT, hasRefused }]
   }
 
-  #open(meter: Meter, capacity: bigint): Watch {
+  #open(meter: Meter, capacity: bigint, nowMs: number): Watch {
     if (this.#watches.size >= MAX_WATCHES) this.#watches.clear()
     const watching = capacity > 0n ? this.#rows.filter((row) => isWatched(row, meter)) : []
     const percentages = [...new Set(watching.flatMap(({ at }) => at))].toSorted((left, right) => left - right)
-    const watch = { capacity, percentages, reachedCount: 0, nextAmount: NEVER, hasRefused: false }
+    const endsAtMs = meter.refill === 'window' ? meter.endsAtMs : nowMs + HOUR_MS
+    const watch = { capacity, percentages, reachedCount: 0, nextAmount: NEVER, hasRefused: false, endsAtMs }
     watch.nextAmount = nextAmountOf(watch)
     this.#watches.set(meter.key, watch)
     return watch
   }
 
-  #add(meter: Meter, capacity: bigint, enforced: boolean, hasRefused: boolean): void {
+  #add(level: LevelView | Pick<LevelView, 'meter' | 'capacity' | 'enforced'>, hasRefused: boolean): void {
+    const { meter, capacity, enforced } = level
     const known = this.#candidates.get(meter.key)
     if (known && (known.hasRefused || !hasRefused)) return
+    const heard = meter.refill !== 'window' && 'settled' in level ? level : undefined
     if (this.#candidates.size >= MAX_CANDIDATES) {
       const [first] = this.#candidates.keys()
       if (first !== undefined) this.#candidates.delete(first)
     }
-    this.#candidates.set(meter.key, { charge: { meter, amount: 0n, capacity, enforced }, hasRefused })
+    this.#candidates.set(meter.key, { charge: { meter, amount: 0n, capacity, enforced }, heard, hasRefused })
   }
 }
 
