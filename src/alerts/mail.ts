@@ -1,8 +1,8 @@
 // Mail: sends a message by SMTP, to an address that is looked up and checked here. What a server says to an attempt decides whether it is
 // repeated soon.
 
+import { isIP } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
-import { createTransport } from 'nodemailer'
 import { smtpServerOf } from '../config/alerts.ts'
 import { isPublicAddress } from '../config/private-addresses.ts'
 import { mailParts } from './messages.ts'
@@ -45,6 +45,8 @@ async function sendMail(
   trust: Pick<ConnectionOptions, 'ca'>,
   signal: AbortSignal,
 ): Promise<Attempt> {
+  // Most gateways send no mail, and start faster without the library.
+  const { createTransport } = await import('nodemailer')
   const transport = createTransport({
     host: address,
     port,
@@ -52,7 +54,7 @@ async function sendMail(
     // Only to a relay on the own network, and without a password, is mail sent in clear.
     requireTLS: !isSecure && (user !== '' || isPublicAddress(address)),
     ...(user === '' ? {} : { auth: { user, pass: password } }),
-    tls: { ...trust, servername: host },
+    tls: { ...trust, ...(isIP(host) === 0 ? { servername: host } : {}) },
     connectionTimeout: CONNECT_TIMEOUT_MS,
     greetingTimeout: CONNECT_TIMEOUT_MS,
     socketTimeout: SOCKET_TIMEOUT_MS,

@@ -2,7 +2,7 @@
 
 /**
  * Kinds of documents. A `key-secret` finds the key of a digest. A `limit-seed` marks a limit whose windows have started from the
- * ledger's sums.
+ * ledger's sums. An `alert-state` says which receiver wants no more alerts.
  */
 export type DocumentKind =
   | 'key'
@@ -17,6 +17,7 @@ export type DocumentKind =
   | 'adjustment'
   | 'alert'
   | 'alert-secret'
+  | 'alert-state'
   | 'cursor'
 
 /** Digests of secrets, and secrets that are encrypted: the audit never holds them. */
