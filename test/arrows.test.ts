@@ -198,7 +198,7 @@ describe('only these know', () => {
   })
 
   test('the HTTP client: the one that forwards, and the one that sends alerts', () => {
-    expect(users(/^undici$/)).toEqual(['alerts/http-post.ts', 'providers/transport/http-forwarder.ts'])
+    expect(users(/^undici$/).toSorted()).toEqual(['alerts/http-post.ts', 'providers/transport/http-forwarder.ts'])
   })
 
   test('an SDK with a transport of its own: no file', () => {

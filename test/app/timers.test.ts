@@ -55,7 +55,14 @@ function stoppingGateway(gate: { inFlight: number; activeLeases: number; movesIn
   return { clock, steps, close, gate }
 }
 
-const REST = ['stops sweeping', 'stops upkeep of prices', 'closes alerts', 'closes the ledger', 'closes providers', 'closes the counter']
+const REST = [
+  'stops sweeping',
+  'stops upkeep of prices',
+  'closes alerts',
+  'closes the ledger',
+  'closes providers',
+  'closes the counter',
+]
 
 it('calls in flight have their time to finish', async () => {
   const { clock, steps, close, gate } = stoppingGateway({ inFlight: 1, activeLeases: 0, movesInProgress: 0 })
