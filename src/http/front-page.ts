@@ -51,6 +51,7 @@ Configure it while it runs (with ADMIN_KEY):
   PUT  /admin/prices              prices of your own; GET lists them
   PUT  /admin/providers/{name}    a provider's key and address; GET /admin/providers lists them
   POST /admin/providers/{name}/test   whether a provider answers and takes its key
+  PUT  /admin/alerts/{name}       a receiver of alerts; GET /admin/alerts; POST /admin/alerts/test
 
 Start with a model that needs no key:
   curl -s http://${host}/v1/chat/completions -H 'content-type: application/json' \\

@@ -5,6 +5,7 @@ import type { Gate } from '../call/gate.ts'
 import { FairSlots } from '../core/fair-slots.ts'
 import type { Callers } from '../keys/callers.ts'
 import { ADJUST, type AdjustmentParts } from './adjustments.ts'
+import { ALERTS, type AlertAdminParts, REMOVE_ALERT, SET_ALERT, TEST_ALERT } from './admin-alerts.ts'
 import { AUDIT, type AuditParts } from './admin-audit.ts'
 import { BACKTEST, type BacktestParts } from './admin-backtest.ts'
 import { CONFIG, type ConfigParts } from './admin-config.ts'
@@ -46,6 +47,7 @@ type FigureParts = StatusParts &
   ExportParts & { readonly gate: Gate }
 
 type AdminParts = AdjustmentParts &
+  AlertAdminParts &
   AdminKeyParts &
   AdminLimitParts &
   AuditParts &
@@ -79,6 +81,10 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
 /** What operators change. */
 const ADMIN_ENDPOINTS: readonly Endpoint<AdminParts>[] = [
   ADJUST,
+  ALERTS,
+  SET_ALERT,
+  REMOVE_ALERT,
+  TEST_ALERT,
   ...KEY_ENDPOINTS,
   BACKTEST,
   ...ADMIN_LIMIT_ENDPOINTS,

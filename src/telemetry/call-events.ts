@@ -122,6 +122,10 @@ export type CallEvent =
 
 /** The codes of notices, for programs that act on some of them. */
 export type NoticeCode =
+  | 'alert_not_delivered'
+  | 'alert_receiver_gone'
+  | 'alerts_failing'
+  | 'alerts_lost'
   | 'call_failed_internally'
   | 'calls_need_no_key'
   | 'configuration_not_reloaded'

@@ -50,6 +50,7 @@ function stoppingGateway(gate: { inFlight: number; activeLeases: number; movesIn
     inputCounter: { close: note('closes the counter') },
     upkeep: { stop: note('stops upkeep of prices'), idle: async () => undefined },
     refusalCounter: { flush: note('counts the last refusals') },
+    alerts: { close: note('closes alerts') },
     stopSweeping: note('stops sweeping'),
   })
   return { clock, steps, close, gate }
@@ -59,6 +60,7 @@ const REST = [
   'stops sweeping',
   'stops upkeep of prices',
   'counts the last refusals',
+  'closes alerts',
   'closes the ledger',
   'closes providers',
   'closes the counter',

@@ -165,6 +165,16 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     await send('DELETE', '/admin/providers/openai')
   })
 
+  it('a receiver of alerts that is set, tested, listed and removed', async () => {
+    const gateway = await open({ env: { BURSAR_SECRET: 'the-bursar-secret-of-tests', ALERTS_ALLOW_PRIVATE: 'true' } })
+    const send = (method: 'PUT' | 'POST' | 'DELETE', path: string, body: unknown = {}) =>
+      checkAnswer(gateway, method, path, { body: JSON.stringify(body), headers: { ...ADMIN, ...JSON_TYPE } })
+    await send('PUT', '/admin/alerts/ops', { send: 'slack', url: `${gateway.provider.url}/hook` })
+    expect(await send('POST', '/admin/alerts/test', { name: 'ops' })).toMatchObject({ name: 'ops' })
+    await checkAnswer(gateway, 'GET', '/admin/alerts')
+    await send('DELETE', '/admin/alerts/ops')
+  })
+
   it('a key that is made, shown, changed, given another secret, and disabled', async () => {
     const gateway = await open()
     const init = (body: object) => ({ body: JSON.stringify(body), headers: { ...ADMIN, ...JSON_TYPE } })
