@@ -140,7 +140,7 @@ Each command has --help, with examples, and --json, for programs. All but the fi
 
   BURSAR_URL         where it is. Without it: http://127.0.0.1:5555
   BURSAR_ADMIN_KEY   the ADMIN_KEY that it was started with
-  BURSAR_CALLER_KEY  a key that makes calls, for estimate
+  BURSAR_CALLER_KEY  a key that makes calls, for estimate; without an admin key, for its own figures
 
 The exit code is 1 if a command fails, and 2 if its arguments make no sense.
 .env.example lists the settings. docs/command-line.md describes the commands, and docs/limits.md the names of limits.

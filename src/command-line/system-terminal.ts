@@ -22,11 +22,10 @@ export const systemTerminal: Terminal = {
   output: {
     write: (chunk) =>
       new Promise((resolve, reject) => {
-        const fail = (error: Error) => reject(new CommandError(`Standard output takes no more: ${error.message}.`))
-        process.stdout.once('error', fail)
+        // The error of a write is also an event, which would end the process.
+        if (process.stdout.listenerCount('error') === 0) process.stdout.on('error', () => {})
         process.stdout.write(chunk, (error) => {
-          process.stdout.off('error', fail)
-          if (error) fail(error)
+          if (error) reject(new CommandError(`Standard output takes no more: ${error.message}.`))
           else resolve()
         })
       }),
