@@ -10,8 +10,9 @@ import { APPLICATION_ID, MIGRATIONS } from '../src/stores/sqlite/migrations.ts'
 import { SqliteStore } from '../src/stores/sqlite/store.ts'
 import { keyName, type TrafficCall, traffic } from './traffic.ts'
 
-/** The last format of the file without sums by quarter hour. */
-const OLDER_FORMAT = 12
+/** The last format of the file without items and sums by quarter hour. */
+const OLDER_FORMAT = 11
+const ITEMS_FORMAT = 12
 /** Calls that are in flight together: at 1.3 calls a second of 2 s each, few are. Rows that settle late split their pages. */
 const BATCH_CALLS = 8
 const CALLS_PER_CORRECTION = 2_000
@@ -144,10 +145,11 @@ async function addOthers(store: SqliteStore, { facts, outcome }: TrafficCall, in
 export async function fillOlder(path: string, count: number): Promise<void> {
   const progress = progressOf(count)
   const db = new DatabaseSync(path)
-  for (const migration of MIGRATIONS.slice(0, OLDER_FORMAT)) db.exec(migration)
-  db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${OLDER_FORMAT};
-    PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -400000`)
+  for (const migration of MIGRATIONS.slice(0, ITEMS_FORMAT)) db.exec(migration)
+  // The writer is made for the newest format. The calls here have no items, so that the column can go again.
   const writer = new EntryWriter(db)
+  db.exec(`ALTER TABLE entry DROP COLUMN items; PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${OLDER_FORMAT};
+    PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -400000`)
   let seq = 0
   let id = 0
   for (const batch of batches(count)) {
@@ -155,7 +157,7 @@ export async function fillOlder(path: string, count: number): Promise<void> {
     const ids = batch.map((call) => {
       id = Math.max(id + 1, call.facts.reservedAtMs * 1_024)
       const held = chargesOf(call).map(({ meter, amount }) => [meter.key, `${amount}`, 0])
-      writer.insert(id, call.facts, JSON.stringify(held), false)
+      writer.insert(id, { ...call.facts, items: null }, JSON.stringify(held), false)
       return id
     })
     for (const [index, { facts, outcome }] of batch.entries()) writer.settle(ids[index] ?? 0, ++seq, facts, outcome)
