@@ -1,9 +1,9 @@
 // bursar alerts: who hears of what, and tests of it.
 
-import { parseObject } from '../core/json-values.ts'
+import { parseObject, recordOf } from '../core/json-values.ts'
 import type { Command, Invocation, Option } from './command.ts'
 import { UsageError } from './errors.ts'
-import { cellOf, fieldsText, recordsIn, tableText, warningsText } from './format.ts'
+import { cellOf, fieldsText, recordsIn, tableText } from './format.ts'
 
 /** Fields that are one text, one number, or a list, by the option that gives one value. */
 const TEXT_FIELDS = ['send', 'url', 'secret', 'server', 'user', 'password', 'from', 'floor'] as const
@@ -58,11 +58,12 @@ const LIST: Command = {
 const TEST: Command = {
   name: 'alerts test',
   arguments: ['NAME'],
-  summary: 'Sends a test to a receiver now, and shows what the receiver answered.',
+  summary: 'Sends a test to a receiver now, and shows what the receiver answered. The exit code is 1 if it took none.',
   examples: ['bursar alerts test ops'],
   run: async ({ args: [name = ''], client }) => {
     const { json, value } = await client.send('POST', '/admin/alerts/test', { body: { name } })
-    return { json, text: fieldsText(value) }
+    const text = `${cellOf(value.name)}: ${cellOf(value.message)}\n`
+    return { json, text, ...(value.ok === true ? {} : { failure: text }) }
   },
 }
 
@@ -81,7 +82,7 @@ const SET: Command = {
   run: async ({ args: [name = ''], ...invocation }) => {
     const body = await rowOf({ args: [name], ...invocation })
     const { json, value } = await invocation.client.send('PUT', pathOf(name), { body })
-    return { json, text: fieldsText(withoutWarnings(value)) + warningsText(value) }
+    return { json, text: fieldsText(recordOf(value.alert)) }
   },
 }
 
@@ -92,7 +93,7 @@ const REMOVE: Command = {
   examples: ['bursar alerts remove ops'],
   run: async ({ args: [name = ''], client }) => {
     const { json, value } = await client.send('DELETE', pathOf(name))
-    return { json, text: fieldsText(withoutWarnings(value)) + warningsText(value) }
+    return { json, text: fieldsText(value) }
   },
 }
 
@@ -100,10 +101,6 @@ export const ALERT_COMMANDS: readonly Command[] = [LIST, TEST, SET, REMOVE]
 
 function pathOf(name: string): string {
   return `/admin/alerts/${encodeURIComponent(name)}`
-}
-
-function withoutWarnings({ warnings: _, ...others }: Readonly<Record<string, unknown>>) {
-  return others
 }
 
 /** The fields of the file, and those of the options in place of them. Throws UsageError. */
@@ -140,14 +137,23 @@ function numberOf(option: string, text: string): number {
 }
 
 function alertsText(alerts: unknown): string {
-  const rows = recordsIn(alerts).map((alert) => [
-    cellOf(alert.name),
-    cellOf(alert.send),
-    cellOf(alert.on),
-    cellOf(alert.source),
-    cellOf(alert.pending),
-    cellOf(alert.last_sent_at),
-    cellOf(alert.last_error),
-  ])
-  return tableText(['NAME', 'SENDS', 'ON', 'SET BY', 'PENDING', 'LAST SENT', 'LAST ERROR'], rows)
+  const rows = recordsIn(alerts).map((state) => {
+    const { send, on = 'all' } = recordOf(state.alert)
+    return [
+      cellOf(state.name),
+      cellOf(send),
+      cellOf(on),
+      cellOf(state.source),
+      cellOf(state.pending),
+      cellOf(state.last_sent_at),
+      cellOf(problemOf(state)),
+    ]
+  })
+  return tableText(['NAME', 'SENDS', 'ON', 'SET BY', 'PENDING', 'LAST SENT', 'PROBLEM'], rows)
+}
+
+/** What keeps alerts from a receiver, or did so last. */
+function problemOf(state: Readonly<Record<string, unknown>>): unknown {
+  if (state.gone === true) return `wants no more: ${cellOf(state.last_error)}`
+  return state.not_in_force ?? state.last_error
 }

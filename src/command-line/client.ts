@@ -152,7 +152,7 @@ export class GatewayClient {
     advice: string,
   ): string {
     const message = messageOf(value)
-    if (status === 401 || status === 403) return [advice, ...(message === undefined ? [] : [message])].join('\n')
+    if (status === 401) return [advice, ...(message === undefined ? [] : [message])].join('\n')
     if (message !== undefined) return message
     return `${this.#url}${path} answered ${status}, and not as Bursar does. Is BURSAR_URL the address of the gateway?`
   }

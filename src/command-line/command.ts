@@ -24,6 +24,8 @@ export interface Output {
   readonly text: string
   /** What a command that has written its output already says of it, on standard error. */
   readonly note?: string
+  /** What failed although the gateway answered, on standard error in place of `text`. The exit code is then 1. */
+  readonly failure?: string
 }
 
 /** Takes what is too long for one text. Rejects with CommandError if it cannot be written. */

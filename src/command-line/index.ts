@@ -91,9 +91,11 @@ export async function runCommand(
     if (read.options.has('help')) return { stdout: commandHelp(command), stderr: '', exitCode: 0 }
     const client = new GatewayClient(surroundings)
     const { files, terminal, nowMs } = surroundings
-    const { json, text, note } = await command.run({ ...read, client, files, terminal, nowMs })
+    const { json, text, note, failure } = await command.run({ ...read, client, files, terminal, nowMs })
     if (note !== undefined) return { stdout: '', stderr: note, exitCode: 0 }
-    return { stdout: read.options.has('json') ? `${json.trimEnd()}\n` : text, stderr: '', exitCode: 0 }
+    const answer = read.options.has('json') ? `${json.trimEnd()}\n` : undefined
+    if (failure !== undefined) return { stdout: answer ?? '', stderr: failure, exitCode: 1 }
+    return { stdout: answer ?? text, stderr: '', exitCode: 0 }
   } catch (error) {
     if (error instanceof UsageError)
       return { stdout: '', stderr: `${error.message} See: bursar ${command.name} --help\n`, exitCode: 2 }

@@ -280,6 +280,12 @@ describe('what is wrong', () => {
       { status: 401, adminKey: 'secret-of-mine' },
       /does not accept the key in BURSAR_ADMIN_KEY/,
     ],
+    [
+      'a key that may not see it',
+      ['usage', '--by=user'],
+      { status: 403, callerKey: 'x', answer: { error: { message: 'An API key sees its own calls alone.' } } },
+      /^An API key sees its own calls alone\.\n$/,
+    ],
     ['no key of a caller', ['estimate'], { status: 401, input: '{}', adminKey: 'x' }, /set BURSAR_CALLER_KEY/],
     [
       'a wrong key of a caller',
@@ -396,7 +402,7 @@ describe('help', () => {
           files: { 'proposed.json': '{}', 'request.json': '{}', 'alert.json': '{"send":"slack"}' },
           input: '{}',
           answerTo: ({ url }) => (/[?&]format=/.test(url) ? tableResponse('id\r\n') : undefined),
-          answer: { records: [] },
+          answer: { records: [], ok: true },
         })
         expect({ exitCode, stderr: exitCode === 0 ? '' : stderr }, example).toEqual({ exitCode: 0, stderr: '' })
       }

@@ -243,7 +243,11 @@ describe('alerts', () => {
     ],
   ])('send %j', async (args, method, path, body) => {
     const files = { 'alert.json': '{"send":"webhook","secret":"whsec_x"}' }
-    const { sent, stderr } = await run(['alerts', ...args], { files, input: '{"send":"slack","password":"p"}' })
+    const { sent, stderr } = await run(['alerts', ...args], {
+      answer: { ok: true },
+      files,
+      input: '{"send":"slack","password":"p"}',
+    })
     expect({ method: sent?.method, url: sent?.url, body: sent?.body, stderr }).toEqual({
       method,
       url: GATEWAY + path,
@@ -253,9 +257,33 @@ describe('alerts', () => {
   })
 
   it('list who hears of what', async () => {
-    const alert = { name: 'ops', send: 'slack', on: ['limit', 'prices_old'], pending: 2, last_error: 'HTTP 500\u001b' }
-    const { stdout } = await run(['alerts', 'list'], { answer: { alerts: [alert] } })
-    expect(stdout.split('\n')[1]).toMatch(/^ops +slack +limit, prices_old +- +2 +- +HTTP 500\\u001b$/)
+    const state = {
+      name: 'ops',
+      source: 'registry',
+      alert: { name: 'ops', send: 'slack', on: ['limit', 'prices_old'] },
+      pending: 2,
+      last_sent_at: null,
+      last_error: 'status 500\u001b',
+      gone: false,
+      not_in_force: null,
+    }
+    const alerts = [state, { ...state, gone: true }, { ...state, alert: {}, not_in_force: 'It cannot be decrypted' }]
+    const { stdout } = await run(['alerts', 'list'], { answer: { alerts } })
+    const [, sent, gone, unread] = stdout.split('\n')
+    expect(sent).toMatch(/^ops +slack +limit, prices_old +registry +2 +- +status 500\\u001b$/)
+    expect(gone).toMatch(/ wants no more: status 500\\u001b$/)
+    expect(unread).toMatch(/^ops +- +all +registry +2 +- +It cannot be decrypted$/)
+  })
+
+  it.each([[[]], [['--json']]])('a test that failed is an error, with %j', async (options) => {
+    const answer = { name: 'ops', ok: false, message: 'answered with status 500' }
+    const { stdout, stderr, exitCode } = await run(['alerts', 'test', 'ops', ...options], { answer })
+    const json = options.length === 0 ? '' : `${JSON.stringify(answer)}\n`
+    expect({ stdout, stderr, exitCode }).toEqual({
+      stdout: json,
+      stderr: 'ops: answered with status 500\n',
+      exitCode: 1,
+    })
   })
 })
 
