@@ -1,13 +1,21 @@
 // Fills a ledger with settled calls, for benchmarks of starting and reading with a long history.
-//   node bench/fill.ts <path> <rows>
+//   node bench/fill.ts <path> <rows>          equal calls, ten a second: the fastest
+//   node bench/fill.ts <path> <rows> varied   the calls of traffic.ts, as the gateway itself writes them
+//   node bench/fill.ts <path> <rows> older    the same calls, as a version wrote them that kept no sums of them
 
 import { DatabaseSync } from 'node:sqlite'
 import { processTimers } from '../src/stores/index.ts'
 import { SqliteStore } from '../src/stores/sqlite/store.ts'
+import { addOlderSums, fillOlder, fillVaried } from './fill-varied.ts'
 
-const [path, count] = process.argv.slice(2)
-if (!path || !count) throw new Error('usage: node bench/fill.ts <path> <rows>')
+const [path, count, kind = 'equal'] = process.argv.slice(2)
+const isKnown = ['equal', 'varied', 'older'].includes(kind)
+if (!path || !count || !isKnown) throw new Error('usage: node bench/fill.ts <path> <rows> [varied|older]')
 const ROW_COUNT = Number(count)
+if (kind !== 'equal') {
+  await (kind === 'older' ? fillOlder : fillVaried)(path, ROW_COUNT)
+  process.exit()
+}
 const CHUNK_ROWS = 500_000
 /** Rows are spread over the days before now, ten a second. */
 const now = { wallMs: Date.now(), monoMs: Date.now() }
@@ -39,17 +47,6 @@ for (let from = 1; from <= ROW_COUNT; from += CHUNK_ROWS) {
 }
 for (const { sql } of indexes) db.exec(String(sql))
 
-for (const [span, id] of [
-  ['day', 'day'],
-  ['minute', 'reserved_at_ms / 60000'],
-]) {
-  for (const key of ["''", 'key']) {
-    db.exec(`INSERT INTO rollup SELECT '${span}', ${key}, simulated, ${id}, count(*), sum(cost_nano_usd), count(*), 0, 0,
-      sum(input_tokens), 0, 0, sum(output_tokens), 0, NULL FROM entry
-      WHERE '${span}' = 'day' OR id > ${(now.wallMs - 7_200_000) * 1024} GROUP BY ${key}, simulated, ${id}`)
-  }
-}
-db.exec(`INSERT OR REPLACE INTO mark SELECT 'rolled_up_seq', max(settled_seq) FROM entry`)
-db.exec(`INSERT OR REPLACE INTO mark SELECT 'open_from', max(id) FROM entry`)
+addOlderSums(db, now.wallMs)
 db.exec('PRAGMA journal_mode = WAL')
 db.close()

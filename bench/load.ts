@@ -25,6 +25,8 @@ export type Load = {
   /** The latency of a stream is the time to the first byte of its content, and not to its end. */
   untilContent?: boolean
   headers?: readonly string[]
+  /** Further headers: calls take each list in turn. */
+  headerLists?: readonly (readonly string[])[]
 }
 
 /**
@@ -52,6 +54,8 @@ const MAX_STEP_MS = 0.15
 const EVENT = 'data: {'
 const END = '\r\n0\r\n\r\n'
 
+const NO_BYTES = Buffer.alloc(0)
+
 const READING_HEAD = -1
 const READING_CHUNKS = -2
 
@@ -78,7 +82,7 @@ class Connection {
     this.busy = true
     this.#hasContent = false
     this.#socket ??= this.#connect()
-    this.#socket.write(this.#run.request)
+    this.#socket.write(this.#run.nextRequest())
     const { leaveWithinReads, leaveAfterMs } = this.#run.load
     if (leaveWithinReads !== undefined) this.#readsLeft = 1 + (this.#run.calls % leaveWithinReads)
     if (leaveAfterMs !== undefined) this.#disconnectTimer = setTimeout(() => this.#disconnect(), leaveAfterMs)
@@ -163,7 +167,6 @@ class Connection {
 
 class LoadRun {
   readonly load: Load
-  readonly request: Buffer
   calls = 0
   errors = 0
   chunks = 0
@@ -174,6 +177,7 @@ class LoadRun {
   readonly #idle: Connection[] = []
   readonly #overdueMs: number[] = []
   readonly #startedAt = performance.now()
+  readonly #requests: readonly Buffer[]
   readonly #endsAt: number
   #firstError: string | undefined
   #inFlight = 0
@@ -181,7 +185,8 @@ class LoadRun {
 
   constructor(load: Load) {
     this.load = load
-    this.request = requestOf(load.kind, load.port, load.headers, load.way)
+    const { kind, port, headers = [], headerLists = [[]], way } = load
+    this.#requests = headerLists.map((list) => requestOf(kind, port, [...headers, ...list], way))
     this.#endsAt = this.#startedAt + load.seconds * 1000
     this.#all = Array.from({ length: load.connections }, () => new Connection(this))
     this.#idle.push(...this.#all)
@@ -194,6 +199,11 @@ class LoadRun {
     while (!this.#isOver() || (this.#inFlight > 0 && performance.now() < giveUpAt)) await sleep(5)
     for (const connection of this.#all) connection.close()
     return this.#result()
+  }
+
+  /** `#sent` counts the request already. */
+  nextRequest(): Buffer {
+    return this.#requests[this.#sent % this.#requests.length] ?? NO_BYTES
   }
 
   finishCall(connection: Connection, error: string | undefined): void {

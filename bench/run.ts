@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { AGAINST_CASES, compareAgainst } from './against.ts'
+import { analytics } from './analytics.ts'
 import type { Kind } from './bodies.ts'
 import { type Latency, latency, type Ratio, ratio, startTimes, type Test } from './cases.ts'
 import { firstContent } from './first-content.ts'
@@ -12,18 +13,21 @@ import { costOf, folder, median, type Subject, start, startLoader, watchOthers }
 import { startPortkey } from './peers.ts'
 import { SOAK_ENV, soak } from './soak.ts'
 import { translated } from './translated.ts'
+import { verdict } from './verdict.ts'
 
 const HELP = `npm run bench -- [options]
-  --only 1kb|100kb|stream|latency|translated|soak|start|keys   one case (default: all but soak, start and keys)
+  --only 1kb|100kb|stream|latency|translated|soak|start|keys|analytics   one case (default: all but the last four)
   --pairs N     pairs of runs (7)        --seconds N   length of one run (10)
   --quick       3 pairs of 4 seconds     --minutes N   length of the soak (10): calls, streams, clients that leave, faults
-  --rows N      ledger rows for start (10000000)          --keys N      keys with limits for keys (100000)
+  --rows N      ledger rows for start and analytics (10000000)
+  --keys N      keys with limits for keys (100000)
+  --ledgers DIR keeps the ledgers of analytics, and takes them from there if they are there
   --peers       what a call costs another gateway, as many times ours (needs the npm registry)
   --against COMMIT   CPU and memory of this tree compared with a commit's, and with a second instance of this tree
                 (about 75 minutes, or 20 with --quick; --only 1kb|100kb|stream|translated|latency|memory)
   --self        measure the bare proxy against itself: how much this machine lies`
 
-const CASES = ['1kb', '100kb', 'stream', 'latency', 'translated', 'soak', 'start', 'keys']
+const CASES = ['1kb', '100kb', 'stream', 'latency', 'translated', 'soak', 'start', 'keys', 'analytics']
 
 const { values: flags } = parseArgs({
   options: {
@@ -33,6 +37,7 @@ const { values: flags } = parseArgs({
     minutes: { type: 'string', default: '10' },
     rows: { type: 'string', default: '10000000' },
     keys: { type: 'string', default: '100000' },
+    ledgers: { type: 'string' },
     against: { type: 'string' },
     quick: { type: 'boolean', default: false },
     self: { type: 'boolean', default: false },
@@ -60,11 +65,6 @@ const PEER_CASES: readonly { name: string; kind: Kind; unit: string; connections
   { name: '1 kB body', kind: '1kb', unit: 'call', connections: 32 },
   { name: 'stream, per chunk', kind: 'stream', unit: 'chunk', connections: 8 },
 ]
-
-function verdict(met: boolean): string {
-  if (!met) process.exitCode = 1
-  return met ? 'met' : 'MISSED'
-}
 
 function printRatio(name: string, unit: string, atMost: number, found: Ratio): void {
   const { bareUs, oursUs, medianRatio, minRatio, maxRatio } = found
@@ -166,6 +166,14 @@ async function main(): Promise<void> {
       startGateway(name, ROOT, { ...bursarEnv(upstream, database), ...env })
     const othersTook = watchOthers()
     printKeys(await keys(startWith, { count: Number(flags.keys), pairs, seconds }))
+    return printOthers(othersTook())
+  }
+  if (flags.only === 'analytics') {
+    if (flags.self) throw new Error('--self: the bare proxy has no ledger')
+    const startWith = (name: string, database: string, env: Record<string, string>) =>
+      startGateway(name, ROOT, { ...bursarEnv(upstream, database), ...env })
+    const othersTook = watchOthers()
+    await analytics(startWith, { rows: Number(flags.rows), ledgers: flags.ledgers, pairs, seconds })
     return printOthers(othersTook())
   }
   const ours = await startOurs()

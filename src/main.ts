@@ -35,13 +35,16 @@ async function run(): Promise<void> {
 
 /** A command talks to the gateway that runs, and loads nothing of it. */
 async function runCommand({ command, args }: CommandRequest): Promise<void> {
-  const [{ runCommand: runNow }, { systemFiles }] = await Promise.all([
+  const [{ runCommand: runNow }, { systemFiles }, { systemTerminal }] = await Promise.all([
     import('./command-line/index.ts'),
     import('./command-line/system-files.ts'),
+    import('./command-line/system-terminal.ts'),
   ])
   const { BURSAR_URL: url, BURSAR_ADMIN_KEY: adminKey, BURSAR_CALLER_KEY: callerKey } = process.env
   const access = { url, adminKey, callerKey, fetch: globalThis.fetch }
-  const { stdout, stderr, exitCode } = await runNow(command, args, { ...access, files: systemFiles, nowMs: Date.now() })
+  const surroundings = { ...access, files: systemFiles, terminal: systemTerminal, nowMs: Date.now() }
+  const { stdout, stderr, exitCode } = await runNow(command, args, surroundings)
+  systemTerminal.progress('')
   process.stdout.write(stdout)
   process.stderr.write(stderr)
   process.exitCode = exitCode

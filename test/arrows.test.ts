@@ -197,8 +197,8 @@ describe('only these know', () => {
     expect(paths.filter((path) => !path.startsWith('stores/sqlite/'))).toEqual([])
   })
 
-  test('the HTTP client: the one that forwards', () => {
-    expect(users(/^undici$/)).toEqual(['providers/transport/http-forwarder.ts'])
+  test('the HTTP client: the one that forwards, and the one that sends alerts', () => {
+    expect(users(/^undici$/).toSorted()).toEqual(['alerts/http-post.ts', 'providers/transport/http-forwarder.ts'])
   })
 
   test('an SDK with a transport of its own: no file', () => {

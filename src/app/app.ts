@@ -2,10 +2,14 @@
 
 import type { Hono } from 'hono'
 import type { Logger } from 'pino'
+import { Alerts } from '../alerts/alerts.ts'
+import { resolveBySystem } from '../alerts/public-hosts.ts'
+import { receivers } from '../alerts/receivers.ts'
 import { Adjustments } from '../call/adjustments.ts'
 import { Gate } from '../call/gate.ts'
 import { Idempotency } from '../call/idempotency.ts'
 import { Routing } from '../call/routing.ts'
+import { Tracking } from '../call/tracking.ts'
 import type { FileConfig, PatternModels } from '../config/file.ts'
 import { scopeName } from '../config/limits.ts'
 import { isExposed, type Settings } from '../config/settings.ts'
@@ -101,10 +105,10 @@ export interface App {
 export async function createApp(parts: AppParts): Promise<App> {
   const { settings, clock, timers, store } = parts
   const cipher = new KeyCipher(settings.BURSAR_SECRET, parts.randomBytes)
-  const { overrides, warnings } = await readOverrides(store.registry, cipher)
+  const { overrides, warnings } = await readOverrides(store.registry, cipher, settings.ALERTS_ALLOW_PRIVATE)
   const constructed = construct({ ...parts, warnings: [...(parts.warnings ?? []), ...warnings] }, cipher, overrides)
   const { app, gate, prices, providers, live, telemetry, inputCounter, upkeep, configuration } = constructed
-  const { keyAdministration } = constructed
+  const { keyAdministration, refusalCounter, alerts } = constructed
   await keyAdministration.open()
   let madeKeys: MadeKeys | undefined
   let namedKeys: ReadonlySet<string> = new Set()
@@ -126,6 +130,7 @@ export async function createApp(parts: AppParts): Promise<App> {
     madeKeys = { exist: true, ids: namedKeys.has(id) ? new Set([...madeKeys.ids, id]) : madeKeys.ids }
     configuration.refresh(warningsOf(live.state))
   })
+  await alerts.start()
   await reload(parts.file)
   await upkeep.start()
   const stopSweeping = startSweeping({ clock, timers, telemetry, store })
@@ -142,7 +147,18 @@ export async function createApp(parts: AppParts): Promise<App> {
     },
     telemetry,
     reload,
-    close: shutdown({ clock, timers, gate, store, providers, inputCounter, upkeep, stopSweeping }),
+    close: shutdown({
+      clock,
+      timers,
+      gate,
+      store,
+      providers,
+      inputCounter,
+      upkeep,
+      refusalCounter,
+      alerts,
+      stopSweeping,
+    }),
   }
 }
 
@@ -176,17 +192,30 @@ function construct(
   const keyAdministration = new KeyAdministration({ registry: store.registry, directory, limits, keys, randomBytes })
   const telemetry = new Telemetry()
   const refusals = new RefusalHistory()
+  const refusalCounter = new RefusalCounter(store, telemetry, setImmediate)
   const shadows = new ShadowCounter()
   const quoteWatch = new QuoteWatch(telemetry)
   const bookings = new BookingWatch(telemetry)
   const addresses = new AddressWatch()
   const configuration = new ConfigurationWatch(telemetry, warnings)
   const upstreamLimits = new UpstreamLimitTracker(telemetry)
+  const { HOST, PORT, PUBLIC_URL } = settings
+  const alerts = new Alerts({
+    store,
+    receivers: receivers(timers, resolveBySystem),
+    clock,
+    timers,
+    telemetry,
+    random,
+    newMessageId: newCallId,
+    link: `${PUBLIC_URL || `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${PORT}`}/llm/limits`,
+    timeZone: settings.TIME_ZONE,
+  })
   // Each event goes through this list from top to bottom. An event that a listener emits goes through it at once. The
   // log is first, so that it has an event before those that follow from the event.
   const listeners = [
     new CallLog(log),
-    new RefusalCounter(store, telemetry),
+    refusalCounter,
     new PriceWatch(telemetry),
     refusals,
     shadows,
@@ -195,6 +224,7 @@ function construct(
     addresses,
     configuration,
     upstreamLimits,
+    alerts,
   ]
   for (const listener of listeners) telemetry.listen(listener)
   watchLedger(store.health, telemetry)
@@ -232,7 +262,7 @@ function construct(
   const patterns = new PatternModelsInForce(providers, settings.DEFAULT_LLM_PROVIDER)
   const { registry } = store
   const live = new ConfigurationInForce(
-    { settings, clock, gate, prices, limits, providers, routing, patterns, registry },
+    { settings, clock, gate, prices, limits, providers, routing, patterns, registry, alerts },
     overrides,
   )
   const models = (name: string) => {
@@ -274,16 +304,28 @@ function construct(
     addresses,
     configuration,
     upkeep,
+    alerts,
     registry,
     live,
     cipher,
     adjustments: new Adjustments({ store, plan: () => limits.plan, keyLimitsOf, newCallId }),
+    tracking: new Tracking({
+      store,
+      limits,
+      prices,
+      get providers() {
+        return providers.list
+      },
+      clock,
+      countsCost: settings.ENABLE_COST_TRACKING,
+    }),
     backtests: new Backtests(store),
     circuits,
     get providers() {
       return providers.list
     },
     routing,
+    prices,
     plan: () => limits.plan,
     limitEditor: new LimitEditor({ registry, limits, clock }),
     configuredLimits: () => limits.configured,
@@ -304,7 +346,9 @@ function construct(
     telemetry,
     inputCounter,
     upkeep,
+    refusalCounter,
     configuration,
+    alerts,
     callers,
     keyAdministration,
   }

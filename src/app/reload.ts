@@ -1,5 +1,6 @@
 // Reload: puts another bursar.json, or a change by /admin/, in force: all of it or nothing. It reads no file and decides no call.
 
+import type { Alerts } from '../alerts/alerts.ts'
 import type { Gate } from '../call/gate.ts'
 import type { Routing } from '../call/routing.ts'
 import { EMPTY_FILE_CONFIG, type FileConfig, type PatternModels } from '../config/file.ts'
@@ -8,6 +9,7 @@ import type { Clock } from '../core/clock.ts'
 import { Problem } from '../core/problem.ts'
 import type { LimitsInForce } from '../limits/limits-in-force.ts'
 import type { ConfiguredLimits } from '../limits/merge-limits.ts'
+import { alertsInForce } from '../overrides/alerts.ts'
 import {
   type ConfigurationState,
   type LiveConfiguration,
@@ -30,7 +32,8 @@ interface ReloadParts {
   readonly gate: Pick<Gate, 'isClosing'>
   readonly prices: Pick<EditablePriceBook, 'useUserPrices'>
   readonly limits: Pick<LimitsInForce, 'prepare'>
-  readonly providers: Pick<ProvidersInForce, 'prepare'>
+  readonly providers: Pick<ProvidersInForce, 'prepare' | 'list'>
+  readonly alerts: Pick<Alerts, 'use'>
   readonly routing: Pick<Routing, 'change'>
   readonly patterns: { change(models: PatternModels, defaultProvider: string): void }
   readonly registry: Pick<Registry, 'writeAll'>
@@ -92,7 +95,7 @@ export class ConfigurationInForce implements LiveConfiguration {
 
   /** @param prepare the last thing that can fail; its result puts in force what it prepared, and cannot fail */
   async #replace(next: ConfigurationState, prepare: () => Promise<() => void>): Promise<void> {
-    const { gate, prices, providers, routing, patterns } = this.#parts
+    const { gate, prices, providers, routing, patterns, alerts } = this.#parts
     const { file, overrides } = next
     if (gate.isClosing) throw new Problem('shutting_down', 'The gateway is stopping: it takes no other configuration.')
     const entries = [...priceEntries(file.prices), ...priceEntries(overrides.prices, 'admin')]
@@ -112,6 +115,8 @@ export class ConfigurationInForce implements LiveConfiguration {
     routing.change(file.routes)
     patterns.change(file.patterns, defaultProviderOf(next))
     putInForce()
+    const isReal = providers.list.some(({ configured, simulated }) => configured && !simulated)
+    alerts.use(alertsInForce(next), !isReal)
   }
 
   #afterLast<Result>(step: () => Promise<Result>): Promise<Result> {

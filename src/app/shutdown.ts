@@ -1,10 +1,12 @@
 // Shutdown: ends the gateway in order. Calls first, then the ledger and the connections.
 
+import type { Alerts } from '../alerts/alerts.ts'
 import type { Gate } from '../call/gate.ts'
 import type { Clock, Timers } from '../core/clock.ts'
 import type { InputCounter } from '../counting/input-counter.ts'
 import type { ProvidersInForce } from '../providers/index.ts'
 import type { Store } from '../stores/store.ts'
+import type { RefusalCounter } from '../telemetry/refusal-counter.ts'
 import type { PriceUpkeep } from './price-upkeep.ts'
 
 /** Everything that has to end. */
@@ -16,6 +18,8 @@ interface ShutdownParts {
   readonly providers: Pick<ProvidersInForce, 'close'>
   readonly inputCounter: Pick<InputCounter, 'close'>
   readonly upkeep: Pick<PriceUpkeep, 'stop' | 'idle'>
+  readonly refusalCounter: Pick<RefusalCounter, 'flush'>
+  readonly alerts: Pick<Alerts, 'close'>
   readonly stopSweeping: () => void
 }
 
@@ -28,7 +32,7 @@ const MAX_SETTLE_POLLS = 50
  * left then is cut and settled. The promise resolves once the ledger, the providers' pools and the tokenizer are closed.
  */
 export function shutdown(parts: ShutdownParts): (waitMs: number) => Promise<void> {
-  const { clock, timers, gate, store, providers, inputCounter, upkeep, stopSweeping } = parts
+  const { clock, timers, gate, store, providers, inputCounter, upkeep, refusalCounter, alerts, stopSweeping } = parts
   const waitForNextPoll = () => new Promise<void>((resolve) => timers.setTimeout(resolve, POLL_INTERVAL_MS))
   return async (waitMs) => {
     gate.close()
@@ -40,6 +44,8 @@ export function shutdown(parts: ShutdownParts): (waitMs: number) => Promise<void
     stopSweeping()
     upkeep.stop()
     await upkeep.idle()
+    await refusalCounter.flush()
+    await alerts.close()
     await store.close(clock.now())
     await Promise.all([providers.close(), inputCounter.close()])
     // Ends of answers are written at the end of the turn they came in, which may be this one.

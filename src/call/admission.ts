@@ -276,7 +276,7 @@ export class AdmissionControl {
       capInjected: quoted.injectedCap,
       simulated: provider.simulated,
       items: applicant.items,
-      metadata: null,
+      metadata: applicant.metadata,
       idempotency: applicant.idempotency,
     }
   }

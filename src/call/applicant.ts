@@ -39,6 +39,8 @@ export interface Applicant {
   readonly operation: string | null
   /** How many things the call makes, as the caller declares. Null if the caller does not. */
   readonly items: number | null
+  /** What the caller notes on the call: JSON of at most 2 kB, or null. */
+  readonly metadata: string | null
   /** The dialect of the caller. */
   readonly dialect: string
   /** The model as the caller wrote it. */

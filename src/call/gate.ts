@@ -275,6 +275,7 @@ export class Gate {
       key,
       operation: declaredOperation(exchange),
       items: declaredItems(exchange),
+      metadata: reading.facts.metadata,
       dialect: dialect.name,
       requestedModel: reading.facts.model,
       first,
@@ -310,8 +311,8 @@ export class Gate {
   #refuse({ exchange, dialect, key }: IncomingCall, applicant: Applicant, refused: RefusedCall, now: Instant): void {
     const { refusal, quote, levels } = refused
     const { callId, caller, requestedModel: model, first } = applicant
-    const provider = first.provider.name
-    this.#parts.telemetry.emit({ kind: 'refused', at: now, callId, caller, model, provider, refusal, quote })
+    const { name: provider, simulated } = first.provider
+    this.#parts.telemetry.emit({ kind: 'refused', at: now, callId, caller, model, provider, simulated, refusal, quote })
     const setting = key?.moneyRefusal ?? this.#parts.settings.MONEY_REFUSAL
     sendRefusal(exchange, dialect, { callId, refusal, levels, setting }, now)
   }

@@ -5,6 +5,7 @@ import type { Command, Invocation } from './command.ts'
 import { UsageError } from './errors.ts'
 import { cellOf, recordsIn, tableText, usdText } from './format.ts'
 import { limitsIn, scopedLimitsOf } from './limit-words.ts'
+import { checkPeriod } from './period-options.ts'
 
 const DEFAULT_DAYS = 7
 const SIMULATED_ADVICE = 'The ledger has no real calls in this time. --simulated replays simulated ones.'
@@ -37,9 +38,7 @@ export const BACKTEST: Command = {
     const from = options.text('from')
     const to = options.text('to')
     const days = options.number('days')
-    if (days !== undefined && (from !== undefined || to !== undefined))
-      throw new UsageError('--days must not stand beside --from and --to.')
-    if (from === undefined && to !== undefined) throw new UsageError('--to needs --from.')
+    checkPeriod(options)
     const span = from === undefined ? { days: days ?? DEFAULT_DAYS } : { from, ...(to === undefined ? {} : { to }) }
     const simulated = options.has('simulated') ? { simulated: true } : {}
     const body = { ...span, ...simulated, limits: await proposedLimits(invocation) }

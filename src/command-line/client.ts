@@ -23,6 +23,12 @@ export interface Answer {
   readonly value: Readonly<Record<string, unknown>>
 }
 
+/** A long answer with a status below 300, which is read while it comes. */
+export interface LongAnswer {
+  /** Rejects with CommandError if the answer breaks off. */
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
 /** `viewer`: the admin key, or without it a key that makes calls, which sees its own figures. */
 type Role = 'admin' | 'caller' | 'viewer'
 
@@ -55,36 +61,81 @@ export class GatewayClient {
   }
 
   /** Rejects with CommandError, which says what to do. */
-  async send(method: string, path: string, { body, text, as = 'admin' }: RequestOptions = {}): Promise<Answer> {
-    const { adminKey = '', callerKey = '' } = this.#access
-    const key = as === 'caller' || (as === 'viewer' && adminKey === '') ? callerKey : adminKey
+  async send(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+    const signal = AbortSignal.timeout(TIMEOUT_MS)
+    const response = await this.#fetch(method, path, options, signal)
+    const json = await this.#textOf(response)
+    const value = parseObject(json)
+    if (response.status < 300 && value) return { json, value }
+    throw this.#failure(response.status, value, path, options.as)
+  }
+
+  /**
+   * Requests a table. Rejects with CommandError as `send` does. The whole answer may take any time, but five minutes without a byte end it.
+   */
+  async open(path: string, as: Role): Promise<LongAnswer> {
+    const response = await this.#fetch('GET', path, { as })
+    const isTable = /^text\/csv\b/.test(response.headers.get('content-type') ?? '')
+    if (response.status >= 300 || !isTable)
+      throw this.#failure(response.status, parseObject(await this.#textOf(response)), path, as)
+    return { chunks: this.#chunksOf(response) }
+  }
+
+  async #fetch(
+    method: string,
+    path: string,
+    { body, text, as = 'admin' }: RequestOptions,
+    signal?: AbortSignal,
+  ): Promise<Response> {
+    const key = this.#keyFor(as)
     const sent = text ?? (body === undefined ? undefined : JSON.stringify(body))
     const headers = {
       ...(key === '' ? {} : { authorization: `Bearer ${key}` }),
       ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
     }
-    const { status, text: answered } = await this.#fetch(path, {
-      method,
-      headers,
-      ...(sent === undefined ? {} : { body: sent }),
-    })
-    const value = parseObject(answered)
-    if (status < 300 && value) return { json: answered, value }
-    throw new CommandError(this.#failureText(status, value, path, keyAdvice(as, key, callerKey)), { status })
-  }
-
-  async #fetch(path: string, init: RequestInit): Promise<{ readonly status: number; readonly text: string }> {
     try {
-      // A key must not follow a redirect to another place.
-      const response = await this.#access.fetch(this.#url + path, {
-        ...init,
+      return await this.#access.fetch(this.#url + path, {
+        method,
+        headers,
+        ...(sent === undefined ? {} : { body: sent }),
+        // A key must not follow a redirect to another place.
         redirect: 'manual',
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        ...(signal === undefined ? {} : { signal }),
       })
-      return { status: response.status, text: await response.text() }
     } catch (error) {
       throw new CommandError(this.#unreachableText(error), { cause: error })
     }
+  }
+
+  async #textOf(response: Response): Promise<string> {
+    try {
+      return await response.text()
+    } catch (error) {
+      throw new CommandError(this.#unreachableText(error), { cause: error })
+    }
+  }
+
+  async *#chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of body ?? []) yield chunk
+    } catch (error) {
+      throw new CommandError(`The answer of the gateway broke off${reasonOf(error)}.`, { cause: error })
+    }
+  }
+
+  #keyFor(as: Role): string {
+    const { adminKey = '', callerKey = '' } = this.#access
+    return as === 'caller' || (as === 'viewer' && adminKey === '') ? callerKey : adminKey
+  }
+
+  #failure(
+    status: number,
+    value: Readonly<Record<string, unknown>> | undefined,
+    path: string,
+    as: Role = 'admin',
+  ): CommandError {
+    const advice = keyAdvice(as, this.#keyFor(as), this.#access.callerKey ?? '')
+    return new CommandError(this.#failureText(status, value, path, advice), { status })
   }
 
   #unreachableText(error: unknown): string {
@@ -101,7 +152,7 @@ export class GatewayClient {
     advice: string,
   ): string {
     const message = messageOf(value)
-    if (status === 401 || status === 403) return [advice, ...(message === undefined ? [] : [message])].join('\n')
+    if (status === 401) return [advice, ...(message === undefined ? [] : [message])].join('\n')
     if (message !== undefined) return message
     return `${this.#url}${path} answered ${status}, and not as Bursar does. Is BURSAR_URL the address of the gateway?`
   }

@@ -22,6 +22,29 @@ export interface Output {
   readonly json: string
   /** For people. */
   readonly text: string
+  /** What a command that has written its output already says of it, on standard error. */
+  readonly note?: string
+  /** What failed although the gateway answered, on standard error in place of `text`. The exit code is then 1. */
+  readonly failure?: string
+}
+
+/** Takes what is too long for one text. Rejects with CommandError if it cannot be written. */
+export interface Sink {
+  /** Resolves once there is room for more. */
+  write(chunk: Uint8Array): Promise<void>
+}
+
+/** A file that gets its name, in place of any file that has it, once it is whole. */
+export interface DraftFile extends Sink {
+  keep(): Promise<void>
+  discard(): Promise<void>
+}
+
+/** Where a command shows what it does while it runs. */
+export interface Terminal {
+  readonly output: Sink
+  /** Shows how far long work is, in place of what was shown before. Nothing if standard error is no terminal. */
+  progress(text: string): void
 }
 
 /** What a command is given. */
@@ -31,13 +54,16 @@ export interface Invocation {
   readonly options: Options
   readonly client: GatewayClient
   readonly files: Files
+  readonly terminal: Terminal
   /** Epoch milliseconds. */
   readonly nowMs: number
 }
 
-/** What commands read. Rejects if it cannot be read. */
+/** Files of commands. Rejects with CommandError if one cannot be read or written. */
 export interface Files {
   read(path: string): Promise<string>
+  /** A file that only its owner can read. */
+  create(path: string): Promise<DraftFile>
   /** All of standard input; undefined if it is a terminal. */
   readInput(): Promise<string | undefined>
 }

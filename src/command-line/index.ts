@@ -1,17 +1,29 @@
 // Command line: every command of `bursar`, the help, and how a command runs. Commands know the gateway by its HTTP alone.
 
 import { didYouMean } from '../core/nearest-name.ts'
+import { ALERT_COMMANDS } from './alerts.ts'
 import { BACKTEST } from './backtest.ts'
 import { type GatewayAccess, GatewayClient } from './client.ts'
-import { type Command, commandHelp, type Files, readArguments } from './command.ts'
+import { type Command, commandHelp, type Files, readArguments, type Terminal } from './command.ts'
 import { CommandError, UsageError } from './errors.ts'
 import { ESTIMATE } from './estimate.ts'
 import { EXPLAIN } from './explain.ts'
+import { EXPORT } from './export.ts'
 import { KEY_COMMANDS } from './keys.ts'
 import { LIMIT_COMMANDS } from './limits.ts'
+import { USAGE } from './usage.ts'
 
 /** Every command that talks to the gateway that runs. */
-const COMMANDS: readonly Command[] = [...KEY_COMMANDS, ...LIMIT_COMMANDS, BACKTEST, EXPLAIN, ESTIMATE]
+const COMMANDS: readonly Command[] = [
+  ...KEY_COMMANDS,
+  ...LIMIT_COMMANDS,
+  ...ALERT_COMMANDS,
+  USAGE,
+  EXPORT,
+  BACKTEST,
+  EXPLAIN,
+  ESTIMATE,
+]
 
 /** What the arguments of the process ask for. `serve` and `check` are the process's own; `print` is a text to print. */
 export type Request =
@@ -29,6 +41,7 @@ export interface CommandRequest {
 /** What commands use of the process. */
 export interface Surroundings extends GatewayAccess {
   readonly files: Files
+  readonly terminal: Terminal
   /** Epoch milliseconds. */
   readonly nowMs: number
 }
@@ -77,9 +90,12 @@ export async function runCommand(
     const read = readArguments(command, args)
     if (read.options.has('help')) return { stdout: commandHelp(command), stderr: '', exitCode: 0 }
     const client = new GatewayClient(surroundings)
-    const { files, nowMs } = surroundings
-    const { json, text } = await command.run({ ...read, client, files, nowMs })
-    return { stdout: read.options.has('json') ? `${json.trimEnd()}\n` : text, stderr: '', exitCode: 0 }
+    const { files, terminal, nowMs } = surroundings
+    const { json, text, note, failure } = await command.run({ ...read, client, files, terminal, nowMs })
+    if (note !== undefined) return { stdout: '', stderr: note, exitCode: 0 }
+    const answer = read.options.has('json') ? `${json.trimEnd()}\n` : undefined
+    if (failure !== undefined) return { stdout: answer ?? '', stderr: failure, exitCode: 1 }
+    return { stdout: answer ?? text, stderr: '', exitCode: 0 }
   } catch (error) {
     if (error instanceof UsageError)
       return { stdout: '', stderr: `${error.message} See: bursar ${command.name} --help\n`, exitCode: 2 }
@@ -126,7 +142,7 @@ Each command has --help, with examples, and --json, for programs. All but the fi
 
   BURSAR_URL         where it is. Without it: http://127.0.0.1:5555
   BURSAR_ADMIN_KEY   the ADMIN_KEY that it was started with
-  BURSAR_CALLER_KEY  a key that makes calls, for estimate
+  BURSAR_CALLER_KEY  a key that makes calls, for estimate; without an admin key, for its own figures
 
 The exit code is 1 if a command fails, and 2 if its arguments make no sense.
 .env.example lists the settings. docs/command-line.md describes the commands, and docs/limits.md the names of limits.

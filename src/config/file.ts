@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import type { Limit, Scope } from '../core/limits.ts'
 import { NO_PROVIDER_ROWS, type ProviderRows } from '../providers/index.ts'
+import { type AlertRow, readAlerts } from './alerts.ts'
 import { ConfigError } from './config-error.ts'
 import { type Finding, type Place, placeText } from './findings.ts'
 import { readJsonText } from './json-text.ts'
@@ -29,6 +30,7 @@ export interface FileConfig {
   readonly providers: ProviderRows
   readonly routes: RouteRows
   readonly patterns: PatternModels
+  readonly alerts: readonly AlertRow[]
   readonly names: FileNames
   readonly written: WrittenFile
 }
@@ -50,7 +52,7 @@ export interface FileNames {
   readonly prices: ReadonlyMap<number, FilePrice>
   /** The models of all rows of `prices`, also of those with mistakes. */
   readonly pricedModels: readonly { readonly provider: string; readonly model: string }[]
-  /** The variables that hold the keys of its providers. */
+  /** The variables that hold the keys of its providers, and the secrets of its alerts. */
   readonly variables: readonly string[]
   /** What reading the file found to warn of. */
   readonly warnings: readonly Finding[]
@@ -72,6 +74,7 @@ export const EMPTY_FILE_CONFIG: FileConfig = {
   providers: NO_PROVIDER_ROWS,
   routes: NO_ROUTES,
   patterns: {},
+  alerts: [],
   names: {
     scopes: new Map(),
     prices: new Map(),
@@ -84,7 +87,7 @@ export const EMPTY_FILE_CONFIG: FileConfig = {
   written: { path: null, sections: {} },
 }
 
-const SECTIONS = ['$schema', 'aliases', 'retries', 'patterns', 'providers', 'limits', 'prices'] as const
+const SECTIONS = ['$schema', 'aliases', 'retries', 'patterns', 'providers', 'limits', 'prices', 'alerts'] as const
 
 /**
  * Reads the text of bursar.json, with all mistakes.
@@ -147,18 +150,20 @@ function readSections(
   const providers = readProviders(sections.providers, env, mistakes, warnings)
   const { limits, scopes } = readLimits(sections.limits, mistakes)
   const prices = readPrices(sections.prices, mistakes)
+  const alerts = readAlerts(sections.alerts, env, mistakes)
   const file = {
     limits,
     prices: [...prices.rows.values()],
     providers: providers.rows,
     routes,
     patterns: patternModels,
+    alerts: alerts.rows,
     names: {
       scopes,
       providers: providers.names,
       prices: prices.rows,
       pricedModels: prices.named,
-      variables: providers.variables,
+      variables: [...providers.variables, ...alerts.variables],
       warnings,
       describe,
     },

@@ -200,6 +200,16 @@ export function limitWord(what: What, span: Span): string {
   return what === 'inFlight' ? what : `${what}Per${capitalize(span)}`
 }
 
+/** The names of all limits. */
+export const LIMIT_WORDS: readonly string[] = [...LIMIT_NAMES.keys()]
+
+/** The limit of a name. Throws RangeError if there is none: see `isLimitWord`. */
+export function limitOfWord(name: string): { readonly what: What; readonly span: Span; readonly refill: Refill } {
+  const limit = LIMIT_NAMES.get(name)
+  if (!limit) throw new RangeError(`No limit is named ${name}.`)
+  return limit
+}
+
 /** Whether a limit has this name. */
 export function isLimitWord(name: string): boolean {
   return LIMIT_NAMES.has(name)

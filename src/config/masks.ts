@@ -27,10 +27,25 @@ export function withoutCredentials(text: string): string {
 
 /** The sections of bursar.json in its own words, without the secrets in them. */
 export function shownSections(sections: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { providers, ...others } = sections
+  const { providers, alerts, ...plain } = sections
+  const others =
+    alerts === undefined ? plain : { ...plain, alerts: Array.isArray(alerts) ? alerts.map(shownAlertRow) : SET }
   if (typeof providers !== 'object' || providers === null) return others
   const rows = Object.entries(providers).map(([name, row]) => [name, shownRow(row)])
   return { ...others, providers: Object.fromEntries(rows) }
+}
+
+function shownAlertRow(row: unknown): unknown {
+  if (typeof row !== 'object' || row === null) return row
+  return Object.fromEntries(Object.entries(row).map(([option, value]) => [option, shownAlertOption(option, value)]))
+}
+
+/** One option of an alert as people see it: URLs of receivers can hold secrets in any part behind the host. */
+export function shownAlertOption(option: string, value: unknown): unknown {
+  if (typeof value !== 'string' || value.startsWith('$')) return value
+  if (option === 'secret' || option === 'password') return SET
+  if (option === 'url') return URL.canParse(value) ? `${new URL(value).origin}/…` : SET
+  return option === 'server' ? withoutCredentials(value) : value
 }
 
 function shownRow(row: unknown): unknown {

@@ -88,6 +88,17 @@ const SERVER_SETTINGS = {
     parseText,
     'Limits per subject, prices, aliases and providers of your own; reloaded when it changes. It need not exist.',
   ),
+  PUBLIC_URL: setting(
+    '',
+    parseOptionalUrl,
+    'The address at which people reach the gateway, for links in alerts. Empty: http://HOST:PORT.',
+  ),
+  ALERTS_ALLOW_PRIVATE: setting(
+    'false',
+    parseFlag,
+    'true: alerts may be sent to this machine and private networks, also over http://.',
+    'false: only the alerts of bursar.json that say "allowPrivate": true.',
+  ),
   LOG_LEVEL: setting(
     'info',
     parseOneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),

@@ -69,6 +69,15 @@ export function isTimeZone(timeZone: string): boolean {
 }
 
 /**
+ * The one name of a zone that may be written in many ways, so that caches by zone stay small: `asia/kolkata` is `Asia/Calcutta`. Undefined if
+ * the runtime does not know the zone, and for a mere offset such as `+05:30`, which has no name.
+ */
+export function timeZoneId(timeZone: string): string | undefined {
+  if (!/^[A-Za-z]/.test(timeZone) || !isTimeZone(timeZone)) return undefined
+  return new Intl.DateTimeFormat('en', { timeZone }).resolvedOptions().timeZone
+}
+
+/**
  * A minute or hour begins when the local clock shows a full one. Its id is the UTC time of its start, because on the night on
  * which clocks go back a local time stands for two hours. If clocks change by half an hour, one hour is cut short.
  */
@@ -114,7 +123,7 @@ function localDate(timeZone: string, atMs: number): string {
 }
 
 /** Local time minus UTC, in whole seconds: no zone in use today has fractions. */
-function offsetMs(timeZone: string, atMs: number): number {
+export function offsetMs(timeZone: string, atMs: number): number {
   if (timeZone === 'UTC') return 0
   let format = formatsByZone.get(timeZone)
   if (!format) {

@@ -104,7 +104,8 @@ export function costWithTotal({ inputNanoUsd, outputNanoUsd }: Cost, totalNanoUs
   }
 }
 
-const MILLION = 1_000_000n
+/** Rates are for so many units. */
+export const MILLION_UNITS = 1_000_000n
 
 export const NO_TIERS: Price['tiers'] = new Map()
 
@@ -138,9 +139,9 @@ export function costOf(price: Price, usage: Usage, serviceTier: string | null = 
     else fees += cost
   }
   return {
-    inputNanoUsd: capCallNanoUsd(input / MILLION),
-    outputNanoUsd: capCallNanoUsd(output / MILLION),
-    totalNanoUsd: capCallNanoUsd(divideUp(input + output + fees, MILLION)),
+    inputNanoUsd: capCallNanoUsd(input / MILLION_UNITS),
+    outputNanoUsd: capCallNanoUsd(output / MILLION_UNITS),
+    totalNanoUsd: capCallNanoUsd(divideUp(input + output + fees, MILLION_UNITS)),
   }
 }
 

@@ -18,6 +18,7 @@ const STATUS = {
   already_exists: 409,
   conflict: 409,
   backtest_running: 409,
+  self_check_running: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   upgrade_required: 426,
@@ -30,6 +31,7 @@ const STATUS = {
   circuit_open: 503,
   ledger_unavailable: 503,
   shutting_down: 503,
+  sums_not_ready: 503,
   upstream_timeout: 504,
 } as const
 

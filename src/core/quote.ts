@@ -56,6 +56,8 @@ export interface RequestFacts {
   readonly serviceTier: string | null
   /** The end user that the body names, or null. */
   readonly user: string | null
+  /** What the caller notes on the call for itself: JSON of an object, at most 2 kB. Null without any. */
+  readonly metadata: string | null
 }
 
 /** How a provider counts, and the tokens that it adds to a request. The figures are measured: see the provider's own file. */

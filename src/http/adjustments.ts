@@ -15,7 +15,8 @@ export interface AdjustmentParts {
 
 const endpoint = endpointsFor<AdjustmentParts>()
 
-const MAX_CALL_ID_CHARACTERS = 64
+/** Those of calls that were made elsewhere are a key, a slash and the id that their sender gave them. */
+const MAX_CALL_ID_CHARACTERS = 256
 const MAX_REASON_CHARACTERS = 500
 
 const costSchema = usdInputSchema

@@ -28,6 +28,15 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   POST /llm/estimate              what a call would reserve, and whether it fits
   GET  /llm/explain/{call_id}     what a call cost, or why it was refused
   GET  /v1/models                 the models that can be used
+  GET  /token-usage/user/{id}, /token-usage/thread/{id}   what calls used and did cost; &format=csv for tables
+  GET  /token-usage/by-model, /token-usage/by-provider, /token-usage/by-agent, /token-usage/by-operation,
+       /token-usage/by-user, /token-usage/by-key, /token-usage/by-project, /token-usage/by-day
+  GET  /token-usage/all, /token-usage/refusals   every call; how many each limit refused
+  GET  /token-usage/recommendations   what would cost less, with its arithmetic
+  GET  /token-usage/export?format=focus   rows of FOCUS 1.0; format=csv for a row per call
+  POST /token-usage/track         calls made elsewhere, at their own time, each once
+  GET  /api/metrics/summary, /api/metrics/recent, /api/metrics/task/{id}; POST /api/metrics/reset (with ADMIN_KEY)
+  GET  /audit/self-check          whether every sum is that of the ledger (with ADMIN_KEY)
   POST /admin/adjustments         what a call did cost, if the ledger has another figure (with ADMIN_KEY)
   GET, POST /admin/keys           every key, and a new one (with ADMIN_KEY; docs/keys.md)
   GET, PATCH, DELETE /admin/keys/{id}, POST /admin/keys/{id}/rotate
@@ -42,6 +51,7 @@ Configure it while it runs (with ADMIN_KEY):
   PUT  /admin/prices              prices of your own; GET lists them
   PUT  /admin/providers/{name}    a provider's key and address; GET /admin/providers lists them
   POST /admin/providers/{name}/test   whether a provider answers and takes its key
+  PUT  /admin/alerts/{name}       a receiver of alerts; GET /admin/alerts; POST /admin/alerts/test
 
 Start with a model that needs no key:
   curl -s http://${host}/v1/chat/completions -H 'content-type: application/json' \\

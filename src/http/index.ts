@@ -5,6 +5,7 @@ import type { Gate } from '../call/gate.ts'
 import { FairSlots } from '../core/fair-slots.ts'
 import type { Callers } from '../keys/callers.ts'
 import { ADJUST, type AdjustmentParts } from './adjustments.ts'
+import { ALERTS, type AlertAdminParts, REMOVE_ALERT, SET_ALERT, TEST_ALERT } from './admin-alerts.ts'
 import { AUDIT, type AuditParts } from './admin-audit.ts'
 import { BACKTEST, type BacktestParts } from './admin-backtest.ts'
 import { CONFIG, type ConfigParts } from './admin-config.ts'
@@ -17,20 +18,36 @@ import { callRoutes, notFound } from './calls.ts'
 import { type Endpoint, type EndpointRow, mount, type Role } from './endpoint.ts'
 import { ESTIMATE } from './estimate.ts'
 import { EXPLAIN, type ExplainParts } from './explain.ts'
+import { EXPORT, type ExportParts } from './export.ts'
 import { FRONT_PAGE } from './front-page.ts'
 import { exchangeOf } from './hono-request.ts'
 import { LIMITS, type LimitParts } from './limits.ts'
+import { METRIC_ENDPOINTS, type MetricParts } from './metrics.ts'
 import { type ModelParts, modelRoutes } from './models.ts'
 import { markEndpoints } from './own-routes.ts'
 import { MAX_RUNS, PATTERN_ENDPOINTS, type PatternParts } from './patterns.ts'
 import { PROBES } from './probes.ts'
 import { problemResponse } from './problems.ts'
+import { RECOMMENDATIONS, type RecommendationParts } from './recommendations.ts'
+import { REFUSAL_REPORT } from './refusal-report.ts'
+import { SELF_CHECK, type SelfCheckParts } from './self-check.ts'
 import { STATS, type StatsParts } from './stats.ts'
 import { STATUS, type StatusParts } from './status.ts'
+import { TOKEN_USAGE_ENDPOINTS } from './token-usage.ts'
+import { TRACK } from './track.ts'
+import type { TrackParts } from './tracked-calls.ts'
 
-type FigureParts = StatusParts & StatsParts & LimitParts & ExplainParts & { readonly gate: Gate }
+type FigureParts = StatusParts &
+  StatsParts &
+  LimitParts &
+  ExplainParts &
+  MetricParts &
+  TrackParts &
+  RecommendationParts &
+  ExportParts & { readonly gate: Gate }
 
 type AdminParts = AdjustmentParts &
+  AlertAdminParts &
   AdminKeyParts &
   AdminLimitParts &
   AuditParts &
@@ -38,6 +55,7 @@ type AdminParts = AdjustmentParts &
   ConfigParts &
   PriceParts &
   ProviderParts &
+  SelfCheckParts &
   SettingParts
 
 /** What the endpoints need of the gateway. */
@@ -51,16 +69,27 @@ const FIGURE_ENDPOINTS: readonly Endpoint<FigureParts>[] = [
   LIMITS,
   ESTIMATE,
   EXPLAIN,
+  ...TOKEN_USAGE_ENDPOINTS,
+  RECOMMENDATIONS,
+  TRACK,
+  EXPORT,
+  REFUSAL_REPORT,
+  ...METRIC_ENDPOINTS,
   ...PROBES,
 ]
 
 /** What operators change. */
 const ADMIN_ENDPOINTS: readonly Endpoint<AdminParts>[] = [
   ADJUST,
+  ALERTS,
+  SET_ALERT,
+  REMOVE_ALERT,
+  TEST_ALERT,
   ...KEY_ENDPOINTS,
   BACKTEST,
   ...ADMIN_LIMIT_ENDPOINTS,
   AUDIT,
+  SELF_CHECK,
   CONFIG,
   SET_SETTINGS,
   PRICES,

@@ -3,12 +3,15 @@
 import { z } from 'zod'
 import { Problem } from '../core/problem.ts'
 import { StoreUnavailable } from '../stores/store.ts'
+import { SumsNotReady } from '../stores/usage-query.ts'
 import type { Dialect } from '../wire/dialect.ts'
 
 /** The body of every error of our own endpoints. `param` is the field or the query parameter at fault. */
 export const problemSchema = z.strictObject({
   error: z.strictObject({ code: z.string(), message: z.string(), param: z.string().nullable() }),
 })
+
+const SUMS_RETRY_AFTER_SECONDS = '5'
 
 /**
  * The answer to an error. An error that is no Problem is a bug, and the client gets no details of it.
@@ -28,6 +31,8 @@ function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (error instanceof StoreUnavailable)
     return new Problem('ledger_unavailable', 'The ledger cannot be read or written now.')
+  if (error instanceof SumsNotReady)
+    return new Problem('sums_not_ready', error.message, null, { headers: ['retry-after', SUMS_RETRY_AFTER_SECONDS] })
   return new Problem('internal', 'The gateway failed.')
 }
 

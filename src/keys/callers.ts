@@ -48,8 +48,9 @@ const ADMIN: Viewer = { role: 'admin', key: null }
 const OPEN: Viewer = { role: 'open', key: null }
 const GUEST: Viewer = { role: 'guest', key: null }
 
-const MAX_DECLARED_CHARACTERS = 256
-const MAX_DECLARED_ITEMS = 1_000_000_000
+/** Names that callers declare are cut to this length. */
+export const MAX_DECLARED_CHARACTERS = 256
+export const MAX_DECLARED_ITEMS = 1_000_000_000
 
 /** The keys that this gateway accepts. */
 export interface CallersOptions {
@@ -230,20 +231,34 @@ function incorrectKey(): Problem {
 }
 
 function identityOf(request: RequestLine, key: KeyRecord | undefined): Identity {
-  const declaredUser = declaredHeader(request, 'x-bursar-user')
+  const caller = callerOf(
+    key,
+    declaredHeader(request, 'x-bursar-user'),
+    declaredHeader(request, 'x-bursar-thread'),
+    declaredHeader(request, 'x-bursar-agent'),
+    declaredHeader(request, 'x-bursar-task'),
+  )
+  return { caller, key }
+}
+
+/** The caller with a key, or without one, that declares these names. The user of a person's key is that person, whatever is declared. */
+export function callerOf(
+  key: KeyRecord | undefined,
+  declaredUser: string | null,
+  thread: string | null,
+  agent: string | null,
+  task: string | null,
+): Caller {
   const user = key === undefined ? null : key.user
   return {
-    caller: {
-      key: key === undefined ? null : key.id,
-      organisation: key === undefined ? null : key.organisation,
-      project: key === undefined ? null : key.project,
-      user: user ?? declaredUser,
-      thread: declaredHeader(request, 'x-bursar-thread'),
-      agent: declaredHeader(request, 'x-bursar-agent'),
-      task: declaredHeader(request, 'x-bursar-task'),
-      isPerson: user !== null,
-    },
-    key,
+    key: key === undefined ? null : key.id,
+    organisation: key === undefined ? null : key.organisation,
+    project: key === undefined ? null : key.project,
+    user: user ?? declaredUser,
+    thread,
+    agent,
+    task,
+    isPerson: user !== null,
   }
 }
 

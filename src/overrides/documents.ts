@@ -5,6 +5,7 @@ import type { Finding } from '../config/findings.ts'
 import { readPrices } from '../config/prices.ts'
 import type { Document, Registry } from '../stores/registry.ts'
 import { providerAddress } from './address.ts'
+import { readStoredAlerts } from './alerts.ts'
 import { type KeyCipher, type SealedKey, sealedKeySchema } from './key-cipher.ts'
 import type { Overrides, ProviderRecord, StoredKey } from './overrides.ts'
 import { DEFAULT_MODELS_ID, DEFAULT_PROVIDER_ID } from './settings.ts'
@@ -26,7 +27,11 @@ export interface ReadOverrides {
 }
 
 /** Reads all documents and decrypts all keys. Keys that cannot be decrypted say why. Rejects as `Registry.read`. */
-export async function readOverrides(registry: Pick<Registry, 'read'>, cipher: KeyCipher): Promise<ReadOverrides> {
+export async function readOverrides(
+  registry: Pick<Registry, 'read'>,
+  cipher: KeyCipher,
+  allowsPrivate: boolean,
+): Promise<ReadOverrides> {
   const warnings: string[] = []
   const ignore = ({ kind, id }: Document) => warnings.push(`${kind}/${id}: cannot be read, and is ignored`)
   const [settings, prices, providers, secrets] = await Promise.all(
@@ -49,6 +54,7 @@ export async function readOverrides(registry: Pick<Registry, 'read'>, cipher: Ke
     ...readSettings(settings ?? [], ignore),
     prices: readRows(prices ?? [], ignore),
     providers: records,
+    alerts: await readStoredAlerts(registry, cipher, allowsPrivate),
   }
   return { overrides, warnings }
 }

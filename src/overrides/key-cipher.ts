@@ -40,7 +40,7 @@ export class KeyCipher {
     return this.#secret !== ''
   }
 
-  async seal(text: string, place: KeyPlace): Promise<SealedKey> {
+  async seal(text: string, place: KeyPlace | string): Promise<SealedKey> {
     const nonce = Buffer.from(this.#randomBytes(NONCE_BYTES))
     const cipher = createCipheriv(ALGORITHM, await this.#derivedKey(), nonce, { authTagLength: TAG_BYTES })
     cipher.setAAD(placeBytes(place))
@@ -49,7 +49,7 @@ export class KeyCipher {
   }
 
   /** Undefined if it was sealed under another secret, for another place, or was changed since. */
-  async open({ nonce, sealed }: SealedKey, place: KeyPlace): Promise<string | undefined> {
+  async open({ nonce, sealed }: SealedKey, place: KeyPlace | string): Promise<string | undefined> {
     const key = await this.#derivedKey()
     const bytes = Buffer.from(sealed, 'base64')
     const tagAt = bytes.length - TAG_BYTES
@@ -70,6 +70,9 @@ export class KeyCipher {
   }
 }
 
-function placeBytes({ provider, baseUrl }: KeyPlace): Buffer {
+/** A place that is no provider's is one name, such as `alert/ops`. */
+function placeBytes(place: KeyPlace | string): Buffer {
+  if (typeof place === 'string') return Buffer.from(JSON.stringify([place]))
+  const { provider, baseUrl } = place
   return Buffer.from(JSON.stringify([provider, baseUrl]))
 }

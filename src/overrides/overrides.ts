@@ -1,5 +1,6 @@
 // Overrides: what /admin/ has set beside the settings and bursar.json, as plain values.
 
+import type { AlertRow } from '../config/alerts.ts'
 import type { FileConfig, FilePrice } from '../config/file.ts'
 import type { Settings } from '../config/settings.ts'
 import type { DocumentDraft } from '../stores/registry.ts'
@@ -16,6 +17,12 @@ export interface ProviderRecord {
   readonly baseUrl: string | null
 }
 
+/** A receiver of alerts that is set here. */
+export type StoredAlert =
+  | AlertRow
+  /** It cannot be decrypted; `reason` says why, and what to do. A line without a full stop. */
+  | { readonly name: string; readonly shown: Readonly<Record<string, unknown>>; readonly reason: string }
+
 /** Everything that is set here. */
 export interface Overrides {
   /** The name of a provider. Null: the settings decide. */
@@ -25,6 +32,8 @@ export interface Overrides {
   /** In the words of bursar.json. A row takes the place of the file's row for the same model. */
   readonly prices: readonly FilePrice[]
   readonly providers: ReadonlyMap<string, ProviderRecord>
+  /** By name. A receiver takes the place of the file's receiver of the same name. */
+  readonly alerts: ReadonlyMap<string, StoredAlert>
 }
 
 export const NO_OVERRIDES: Overrides = {
@@ -32,6 +41,7 @@ export const NO_OVERRIDES: Overrides = {
   defaultModels: new Map(),
   prices: [],
   providers: new Map(),
+  alerts: new Map(),
 }
 
 /** All that decides how the gateway is configured, in order of precedence: the environment, what is set here, bursar.json. */

@@ -2,7 +2,7 @@
 
 /**
  * Kinds of documents. A `key-secret` finds the key of a digest. A `limit-seed` marks a limit whose windows have started from the
- * ledger's sums.
+ * ledger's sums. An `alert-state` says which receiver wants no more alerts.
  */
 export type DocumentKind =
   | 'key'
@@ -16,10 +16,17 @@ export type DocumentKind =
   | 'setting'
   | 'adjustment'
   | 'alert'
+  | 'alert-secret'
+  | 'alert-state'
   | 'cursor'
+  | 'metrics-epoch'
 
 /** Digests of secrets, and secrets that are encrypted: the audit never holds them. */
-export const SECRET_KINDS: ReadonlySet<DocumentKind> = new Set<DocumentKind>(['key-secret', 'provider-secret'])
+export const SECRET_KINDS: ReadonlySet<DocumentKind> = new Set<DocumentKind>([
+  'key-secret',
+  'provider-secret',
+  'alert-secret',
+])
 
 /** A configured value, stored as JSON. */
 export interface Document {
@@ -66,7 +73,7 @@ export interface WriteOrigin {
   readonly actor: string
   /** Epoch milliseconds. */
   readonly atMs: number
-  /** False for state that the gateway writes for itself: cursors, seeds, the state of alerts. */
+  /** False for state that the gateway writes for itself: cursors and seeds. */
   readonly audit: boolean
 }
 
@@ -82,7 +89,7 @@ export interface AuditLine {
 }
 
 /**
- * Documents: keys, limits, prices, the state of alerts, cursors of exports, and who changed them. Do not use a registry after its
+ * Documents: keys, limits, prices, receivers of alerts, cursors of exports, and who changed them. Do not use a registry after its
  * store is closed. Each line of a list below is the name of a test in `test/stores/conformance`.
  *
  * - writing documents does not get in the way of calls

@@ -6,6 +6,7 @@ import type { Shortfall, UsedAmounts } from '../core/levels.ts'
 import type { Charge, Instant, LevelView, Meter, What, Who } from '../core/meter.ts'
 import type { OpenTotals } from '../core/open-calls.ts'
 import type { Report } from '../core/report.ts'
+import type { AlertQueue } from './alert-queue.ts'
 import type { Registry } from './registry.ts'
 import type {
   RecordPage,
@@ -409,6 +410,8 @@ export interface StoreHealth {
 export interface Store extends MoneyPath, LedgerReader {
   /** Documents beside the ledger; closed with the store. */
   readonly registry: Registry
+  /** Alerts on their way to their receivers; closed with the store. */
+  readonly alerts: AlertQueue
   readonly health: StoreHealth
 }
 

@@ -27,6 +27,7 @@ export interface CallRefused {
   /** The model as the caller wrote it. */
   readonly model: string
   readonly provider: string
+  readonly simulated: boolean
   readonly refusal: Refusal
   readonly quote: Quote
 }
@@ -121,6 +122,10 @@ export type CallEvent =
 
 /** The codes of notices, for programs that act on some of them. */
 export type NoticeCode =
+  | 'alert_not_delivered'
+  | 'alert_receiver_gone'
+  | 'alerts_failing'
+  | 'alerts_lost'
   | 'call_failed_internally'
   | 'calls_need_no_key'
   | 'configuration_not_reloaded'

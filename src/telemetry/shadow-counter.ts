@@ -29,7 +29,7 @@ export class ShadowCounter implements CallListener {
 }
 
 /** Whether a call did not fit, by the level after it. A limit on each call keeps no level. */
-function isOver({ meter, settled, reserved, capacity }: LevelView): boolean {
+export function isOver({ meter, settled, reserved, capacity }: LevelView): boolean {
   return meter.refill === 'call' || settled + reserved > capacity
 }
 

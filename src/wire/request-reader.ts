@@ -1,5 +1,6 @@
 // Request drafts: a request while its body is being read, and the readers of fields that several dialects share.
 
+import { parseObject } from '../core/json-values.ts'
 import type { RequestFacts } from '../core/quote.ts'
 import { tierName } from '../core/service-tier.ts'
 import type { ByteRange, JsonCursor } from './json/cursor.ts'
@@ -43,6 +44,7 @@ export function newDraft(textBytes: number): RequestDraft {
     hostedTools: [],
     serviceTier: null,
     user: null,
+    metadata: null,
   }
 }
 
@@ -148,6 +150,18 @@ export function readStream(json: JsonCursor, draft: RequestDraft, _layout: unkno
 
 export function readUser(json: JsonCursor, draft: RequestDraft): void {
   draft.user = json.stringOrNull()
+}
+
+/** The ledger keeps notes up to this size. OpenAI takes sixteen of 576 bytes, which few callers need. */
+const MAX_METADATA_BYTES = 2_048
+
+/** Notes of the caller on a call: `metadata`, or Google's `labels`. Anything but a small object is left to the provider. */
+export function readMetadata(json: JsonCursor, draft: RequestDraft): void {
+  const isObject = json.isObject()
+  const range = json.range()
+  if (!isObject || lengthOf(range) > MAX_METADATA_BYTES) return
+  const notes = parseObject(json.text(range))
+  draft.metadata = notes && Object.keys(notes).length > 0 ? JSON.stringify(notes) : null
 }
 
 export function readServiceTier(json: JsonCursor, draft: RequestDraft): void {

@@ -284,7 +284,9 @@ it('closes the providers it opened if the limits cannot be changed', async () =>
     gate: app.gate,
     prices: { useUserPrices: () => steps.push('prices') },
     limits: { prepare: async () => Promise.reject(new Error(DISK_FULL)) },
+    alerts: { use: () => steps.push('alerts') },
     providers: {
+      list: [],
       prepare: () => ({
         list: [],
         putInForce: () => steps.push('providers'),

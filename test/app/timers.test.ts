@@ -49,12 +49,22 @@ function stoppingGateway(gate: { inFlight: number; activeLeases: number; movesIn
     providers: { close: note('closes providers') },
     inputCounter: { close: note('closes the counter') },
     upkeep: { stop: note('stops upkeep of prices'), idle: async () => undefined },
+    refusalCounter: { flush: note('counts the last refusals') },
+    alerts: { close: note('closes alerts') },
     stopSweeping: note('stops sweeping'),
   })
   return { clock, steps, close, gate }
 }
 
-const REST = ['stops sweeping', 'stops upkeep of prices', 'closes the ledger', 'closes providers', 'closes the counter']
+const REST = [
+  'stops sweeping',
+  'stops upkeep of prices',
+  'counts the last refusals',
+  'closes alerts',
+  'closes the ledger',
+  'closes providers',
+  'closes the counter',
+]
 
 it('calls in flight have their time to finish', async () => {
   const { clock, steps, close, gate } = stoppingGateway({ inFlight: 1, activeLeases: 0, movesInProgress: 0 })

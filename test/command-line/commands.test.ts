@@ -1,62 +1,8 @@
 // Commands: what they send, what they print, and what they say if something is wrong, against a gateway that a test makes up.
 
 import { describe, expect, it } from 'vitest'
-import { readRequest, runCommand } from '../../src/command-line/index.ts'
-
-const NOW_MS = Date.parse('2026-11-30T12:00:00Z')
-
-/** A request as the gateway receives it. */
-interface Received {
-  readonly url: string
-  readonly method: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly redirect: string
-  readonly body: unknown
-}
-
-interface Situation {
-  readonly status?: number
-  /** JSON, or text that is none. */
-  readonly answer?: unknown
-  readonly url?: string
-  readonly adminKey?: string
-  readonly callerKey?: string
-  readonly files?: Readonly<Record<string, string>>
-  readonly input?: string
-  readonly failure?: Error
-}
-
-async function run(line: readonly string[], situation: Situation = {}) {
-  const received: Received[] = []
-  const { status = 200, answer = {}, files = {}, failure } = situation
-  const request = readRequest(line)
-  if (request.kind !== 'command') throw new Error(`${line.join(' ')} is no command`)
-  const result = await runCommand(request.command, request.args, {
-    url: situation.url,
-    adminKey: situation.adminKey,
-    callerKey: situation.callerKey,
-    nowMs: NOW_MS,
-    files: {
-      read: async (path) => files[path] ?? '',
-      readInput: async () => situation.input,
-    },
-    fetch: async (input, init) => {
-      if (failure) throw failure
-      const sent = new Request(input, init)
-      const text = await sent.text()
-      received.push({
-        url: sent.url,
-        method: sent.method,
-        redirect: sent.redirect,
-        headers: Object.fromEntries(sent.headers),
-        body: text.startsWith('{') && text.endsWith('}') ? JSON.parse(text) : text,
-      })
-      const written = typeof answer === 'string' ? answer : JSON.stringify(answer)
-      return new Response(written, { status })
-    },
-  })
-  return { ...result, received, sent: received[0] }
-}
+import { readRequest } from '../../src/command-line/index.ts'
+import { run, type Situation, tableResponse } from './run-command.ts'
 
 const URL = 'http://127.0.0.1:5555'
 
@@ -334,6 +280,12 @@ describe('what is wrong', () => {
       { status: 401, adminKey: 'secret-of-mine' },
       /does not accept the key in BURSAR_ADMIN_KEY/,
     ],
+    [
+      'a key that may not see it',
+      ['usage', '--by=user'],
+      { status: 403, callerKey: 'x', answer: { error: { message: 'An API key sees its own calls alone.' } } },
+      /^An API key sees its own calls alone\.\n$/,
+    ],
     ['no key of a caller', ['estimate'], { status: 401, input: '{}', adminKey: 'x' }, /set BURSAR_CALLER_KEY/],
     [
       'a wrong key of a caller',
@@ -446,11 +398,13 @@ describe('help', () => {
       expect(examples.length).toBeGreaterThan(0)
       for (const example of examples) {
         const words = [...example.matchAll(/"[^"]*"|'[^']*'|\S+/g)].map(([word]) => word.replace(/^["']|["']$/g, ''))
-        const { stderr } = await run(words.slice(1), {
-          files: { 'proposed.json': '{}', 'request.json': '{}' },
+        const { stderr, exitCode } = await run(words.slice(1), {
+          files: { 'proposed.json': '{}', 'request.json': '{}', 'alert.json': '{"send":"slack"}' },
           input: '{}',
+          answerTo: ({ url }) => (/[?&]format=/.test(url) ? tableResponse('id\r\n') : undefined),
+          answer: { records: [], ok: true },
         })
-        expect(stderr, example).toBe('')
+        expect({ exitCode, stderr: exitCode === 0 ? '' : stderr }, example).toEqual({ exitCode: 0, stderr: '' })
       }
     }
   })

@@ -96,6 +96,8 @@ describe('settings', () => {
     ['ADMIN_KEY', 'short'],
     ['BURSAR_SECRET', 'short'],
     ['AUTH', 'on'],
+    ['PUBLIC_URL', 'example.com'],
+    ['ALERTS_ALLOW_PRIVATE', 'yes'],
     ['LOG_LEVEL', 'loud'],
     ['OPENAI_API_KEY', 'sk-a b'],
     ['ANTHROPIC_API_KEY', 'sk-ä'],
@@ -398,7 +400,7 @@ describe('bursar.json', () => {
   test.each<[unknown, string]>([
     [
       { limit: {} },
-      'limit: must not be here. Did you mean limits? The keys here are $schema, aliases, retries, patterns, providers, limits or prices',
+      'limit: must not be here. Did you mean limits? The keys here are $schema, aliases, retries, patterns, providers, limits, prices or alerts',
     ],
     [{ prices: [{}] }, 'prices[0].model: is missing; it must be text'],
     [

@@ -60,6 +60,7 @@ const REQUEST: RequestFacts = {
   hostedTools: [],
   serviceTier: null,
   user: null,
+  metadata: null,
 }
 const USD = 1_000_000_000n
 

@@ -162,6 +162,7 @@ const REQUEST: RequestFacts = {
   ],
   serviceTier: null,
   user: null,
+  metadata: null,
 }
 const RULES = {
   tokensPerCall: 0,

@@ -36,7 +36,7 @@ async function checkAnswer(
   const response = await gateway.client.fetch('in process', path, { method, headers: ADMIN, ...init })
   const text = await response.text()
   expect(response.status, text).toBeOneOf([200, 201, 503])
-  const isText = response.headers.get('content-type')?.startsWith('text/plain')
+  const isText = response.headers.get('content-type')?.startsWith('text/')
   const answer: unknown = isText ? text : JSON.parse(text)
   const read = row.answer.safeParse(answer)
   expect(read.error?.issues, `${method} ${path}`).toBeUndefined()
@@ -165,6 +165,16 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     await send('DELETE', '/admin/providers/openai')
   })
 
+  it('a receiver of alerts that is set, tested, listed and removed', async () => {
+    const gateway = await open({ env: { BURSAR_SECRET: 'the-bursar-secret-of-tests', ALERTS_ALLOW_PRIVATE: 'true' } })
+    const send = (method: 'PUT' | 'POST' | 'DELETE', path: string, body: unknown = {}) =>
+      checkAnswer(gateway, method, path, { body: JSON.stringify(body), headers: { ...ADMIN, ...JSON_TYPE } })
+    await send('PUT', '/admin/alerts/ops', { send: 'slack', url: `${gateway.provider.url}/hook` })
+    expect(await send('POST', '/admin/alerts/test', { name: 'ops' })).toMatchObject({ name: 'ops' })
+    await checkAnswer(gateway, 'GET', '/admin/alerts')
+    await send('DELETE', '/admin/alerts/ops')
+  })
+
   it('a key that is made, shown, changed, given another secret, and disabled', async () => {
     const gateway = await open()
     const init = (body: object) => ({ body: JSON.stringify(body), headers: { ...ADMIN, ...JSON_TYPE } })
@@ -263,6 +273,38 @@ describe('every real answer has the fields of its schema, and no others:', () =>
     for (const path of ['/', '/healthz', '/readyz']) await checkAnswer(gateway, 'GET', path)
     gateway.app.gate.close()
     expect(await checkAnswer(gateway, 'GET', '/readyz')).toEqual({ status: 'stopping' })
+  })
+
+  it('reports of usage and metrics, without calls and with calls, and with a correction', async () => {
+    const gateway = await open({ env: KEYS, respond: (call) => answerWhole(call, { input: 20, output: 10 }) })
+    const reports = ENDPOINTS.filter(
+      ({ method, path }) =>
+        /^.(token-usage|api.metrics|audit)/.test(path) && !(method === 'POST' && path.endsWith('track')),
+    )
+    const checkReports = async () => {
+      for (const { method, path } of reports) await checkAnswer(gateway, method, path.replace(':id', 'a'))
+      await checkAnswer(gateway, 'GET', '/token-usage/by-user?limit=1&days=1')
+      await checkAnswer(gateway, 'GET', '/token-usage/all?limit=1', { headers: ALICE })
+    }
+    await checkReports()
+    for (const user of ['a', 'b', 'c']) {
+      const headers = { ...ALICE, 'x-bursar-user': user, 'x-bursar-thread': 'a', 'x-bursar-task': 'a' }
+      await (
+        await gateway.client.asks('openai', { cap: 50 }, { headers: { ...headers, 'x-bursar-items': '2' } })
+      ).text()
+    }
+    const [entry] = await gateway.ledger.holds(3)
+    const body = JSON.stringify({ call_id: entry?.facts.callId, cost_usd: '1.50', reason: 'the invoice' })
+    await checkAnswer(gateway, 'POST', '/admin/adjustments', { body, headers: { ...ADMIN, ...JSON_TYPE } })
+    await checkReports()
+  })
+
+  it('of a tracked call', async () => {
+    const gateway = await open({ env: KEYS })
+    const timestamp = new Date(gateway.clock.now().wallMs).toISOString()
+    const call = { id: 'a', timestamp, model: 'openai/m', input_tokens: 1, output_tokens: 1 }
+    const init = { body: JSON.stringify(call), headers: { ...ALICE, ...JSON_TYPE } }
+    expect(await checkAnswer(gateway, 'POST', '/token-usage/track', init)).toMatchObject({ tracked: 1 })
   })
 
   afterAll(() => {

@@ -22,7 +22,9 @@ const CONFIGURED = { BURSAR_KEYS: 'alice:alice-secret-alice' }
 
 describe('/admin/', () => {
   const PATHS = [
-    ...ENDPOINTS.filter(({ role }) => role === 'admin').map(({ path }) => path.replace(':id', 'ci')),
+    ...ENDPOINTS.filter(({ role, path }) => role === 'admin' && path.startsWith('/admin/')).map(({ path }) =>
+      path.replace(':id', 'ci'),
+    ),
     ...[
       '/admin',
       '/admin/',

@@ -2,7 +2,8 @@
 
 /** Patterns of files. All other tests run where these things throw (fast.ts), so that a file which needs them fails until it stands here. */
 export const SLOW_TESTS: readonly string[] = [
-  'test/{app,call,clients,fuzz,http,runs,telemetry}/**/*.test.ts',
+  'test/{alerts,app,call,clients,fuzz,http,runs,telemetry}/**/*.test.ts',
+  'test/command-line/alerts.test.ts',
   'test/counting/tokenizer.test.ts',
   'test/limits/limit-changes.test.ts',
   'test/providers/{compatible,transport}/*.test.ts',

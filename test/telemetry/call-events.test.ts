@@ -1,6 +1,7 @@
 // Telemetry: every listener hears every event, and none can harm a call or another listener.
 
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import type { LevelView } from '../../src/core/meter.ts'
 import { StoreUnavailable } from '../../src/stores/store.ts'
 import { type CallEvent, type CallListener, type Notice, Telemetry } from '../../src/telemetry/call-events.ts'
 import { PriceWatch } from '../../src/telemetry/price-watch.ts'
@@ -112,26 +113,97 @@ it('a model without a known price is a notice, once', () => {
   ])
 })
 
-it('refused and rejected calls are counted in the ledger, and a ledger that cannot be written is a notice', async () => {
-  const telemetry = new Telemetry()
-  const records: unknown[] = []
-  let isBroken = false
-  const append = async (added: readonly unknown[]) => {
-    if (isBroken) throw new StoreUnavailable('disk full')
-    records.push(...added)
+describe('the refusal counter', () => {
+  function counting() {
+    const telemetry = new Telemetry()
+    const batches: (readonly unknown[])[] = []
+    const ledger = { isBroken: false }
+    const append = async (added: readonly unknown[]) => {
+      if (ledger.isBroken) throw new StoreUnavailable('disk full')
+      batches.push(added)
+    }
+    const turns: (() => void)[] = []
+    const counter = new RefusalCounter({ append }, telemetry, (callback) => turns.push(callback))
+    const witness = new Witness()
+    telemetry.listen(counter)
+    telemetry.listen(witness)
+    const endTurn = () => {
+      for (const callback of turns.splice(0)) callback()
+    }
+    return { telemetry, batches, ledger, counter, witness, endTurn }
   }
-  const witness = new Witness()
-  telemetry.listen(new RefusalCounter({ append }, telemetry))
-  telemetry.listen(witness)
-  for (const event of [refused(), rejected(), settled()]) telemetry.emit(event)
-  isBroken = true
-  telemetry.emit(refused())
-  await new Promise((resolve) => setImmediate(resolve))
-  expect(records).toEqual([
-    { kind: 'refusals', reason: 'requests_per_minute', count: 1 },
-    { kind: 'refusals', reason: 'unauthenticated', count: 1 },
-  ])
-  expect(witness.notices).toMatchObject([{ code: 'store_write_failed', level: 'error' }])
+  const isOf = { key: 'alice', atMs: at().wallMs, simulated: false, isShadow: false }
+
+  it('counts refused and rejected calls in the ledger, those of a turn together', async () => {
+    const { telemetry, batches, endTurn } = counting()
+    for (const event of [refused(), rejected(), settled(), refused(), refused()]) telemetry.emit(event)
+    expect(batches).toEqual([])
+    endTurn()
+    expect(batches).toEqual([
+      [
+        { kind: 'refusals', reason: 'requests_per_minute', count: 3, refused: isOf },
+        { kind: 'refusals', reason: 'unauthenticated', count: 1 },
+      ],
+    ])
+    telemetry.emit(refused())
+    endTurn()
+    expect(batches[1]).toEqual([{ kind: 'refusals', reason: 'requests_per_minute', count: 1, refused: isOf }])
+  })
+
+  it('tells keys, quarter hours and simulated calls apart', () => {
+    const { telemetry, batches, endTurn } = counting()
+    const { caller } = refused()
+    telemetry.emit(refused())
+    telemetry.emit({ ...refused(), caller: { ...caller, key: 'bob' } })
+    telemetry.emit({ ...refused(), simulated: true })
+    telemetry.emit({ ...refused(), at: { ...at(), wallMs: at().wallMs + 900_000 } })
+    endTurn()
+    expect(batches[0]).toMatchObject([
+      { count: 1, refused: isOf },
+      { count: 1, refused: { key: 'bob' } },
+      { count: 1, refused: { simulated: true } },
+      { count: 1, refused: { atMs: at().wallMs + 900_000 } },
+    ])
+  })
+
+  it('counts a limit that is not enforced once for each call that does not fit it', () => {
+    const { telemetry, batches, endTurn } = counting()
+    const level = (name: string, settled: bigint, enforced = false) =>
+      ({ meter: { name, refill: 'window' }, settled, reserved: 0n, capacity: 10n, enforced }) as LevelView
+    const levels = [
+      level('tokens_per_day', 11n),
+      level('tokens_per_day', 12n),
+      level('daily_spending_limit', 10n),
+      level('requests_per_day', 99n, true),
+    ]
+    const facts = factsOf('call', { caller: { key: 'alice' } })
+    telemetry.emit({ kind: 'admitted', at: at(), facts, levels, unenforced: ['tokens_per_day', 'tokens_per_day'] })
+    telemetry.emit({ kind: 'admitted', at: at(), facts, levels, unenforced: [] })
+    endTurn()
+    expect(batches).toEqual([
+      [{ kind: 'refusals', reason: 'tokens_per_day', count: 1, refused: { ...isOf, isShadow: true } }],
+    ])
+  })
+
+  it('keeps few counts in memory, and hands the last over when the gateway closes', async () => {
+    const { telemetry, batches, counter, endTurn } = counting()
+    const { caller } = refused()
+    for (let index = 0; index < 2_500; index++)
+      telemetry.emit({ ...refused(), caller: { ...caller, key: `key-${index}` } })
+    expect(batches.map((batch) => batch.length)).toEqual([1_000, 1_000])
+    await counter.flush()
+    expect(batches.map((batch) => batch.length)).toEqual([1_000, 1_000, 500])
+    endTurn()
+    expect(batches).toHaveLength(3)
+  })
+
+  it('notifies of a ledger that cannot be written', async () => {
+    const { telemetry, ledger, counter, witness } = counting()
+    ledger.isBroken = true
+    telemetry.emit(refused())
+    await counter.flush()
+    expect(witness.notices).toMatchObject([{ code: 'store_write_failed', level: 'error' }])
+  })
 })
 
 it('the newest thousand refusals are found by the id of their call', () => {

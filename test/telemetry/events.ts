@@ -53,7 +53,8 @@ const REFUSAL: Refusal = {
 
 export function refused(callId = 'call', model = 'gpt-4o'): CallRefused {
   const { caller } = factsOf(callId, { caller: { key: 'alice', user: 'ann' } })
-  return { kind: 'refused', at: at(), callId, caller, model, provider: 'openai', refusal: REFUSAL, quote: QUOTE }
+  const target = { model, provider: 'openai', simulated: false }
+  return { kind: 'refused', at: at(), callId, caller, ...target, refusal: REFUSAL, quote: QUOTE }
 }
 
 export function rejected(

@@ -38,6 +38,7 @@ import type {
   UsageQuery,
   UsageReport,
 } from '../usage-query.ts'
+import { MemoryAlertQueue } from './alert-queue.ts'
 import { MemoryRegistry } from './registry.ts'
 
 const GENERATION_MS = 600_000
@@ -47,6 +48,7 @@ const MAX_CALLS_PER_PAGE = 256
 /** Meters, ledger and registry in memory. A reader that follows `settledSeq` misses entries that were dropped. */
 export class MemoryStore implements Store {
   readonly registry = new MemoryRegistry()
+  readonly alerts = new MemoryAlertQueue()
   /** Memory stands on no file. */
   readonly health: StoreHealth = { failure: undefined, watch() {} }
   readonly #levels = new Levels()

@@ -268,6 +268,27 @@ const PRUNED = `
 /** Texts that many rows share, such as versions of prices: new rows hold a code in their place. */
 const TEXT_CODES = 'CREATE TABLE text_code (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);'
 
+/** Alerts on their way, and those whose key must be kept: `next_at_ms` is null once an alert is delivered or given up. */
+const ALERTS = `
+  CREATE TABLE alert (
+    id INTEGER PRIMARY KEY,
+    receiver TEXT NOT NULL,
+    key TEXT NOT NULL,
+    rank INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    message TEXT NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    keep_until_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_at_ms INTEGER,
+    sent_at_ms INTEGER,
+    failed_at_ms INTEGER,
+    error TEXT
+  );
+  CREATE INDEX alert_key ON alert (receiver, key, rank);
+  CREATE INDEX alert_due ON alert (receiver, next_at_ms) WHERE next_at_ms IS NOT NULL;
+`
+
 export const MIGRATIONS: readonly string[] = [
   INITIAL_SCHEMA,
   IDEMPOTENCY,
@@ -284,4 +305,5 @@ export const MIGRATIONS: readonly string[] = [
   REFUSED,
   PRUNED,
   TEXT_CODES,
+  ALERTS,
 ]

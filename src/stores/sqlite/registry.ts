@@ -16,12 +16,9 @@ import {
 } from '../registry.ts'
 import { StoreUnavailable } from '../store.ts'
 import { Watchers } from '../watchers.ts'
-import { isBusy } from './file.ts'
+import { retryWhileBusy } from './busy-retry.ts'
 import type { LedgerHealth } from './ledger-health.ts'
-import { sleep } from './sleep.ts'
 
-const BUSY_RETRY_MS = 5
-const MAX_BUSY_RETRIES = 400
 /** Indexes on fields of documents, by kind and field: see migrations.ts. */
 const FIELD_INDEXES: ReadonlyMap<string, string> = new Map([['key/project', 'key_project']])
 
@@ -70,7 +67,7 @@ export class SqliteRegistry implements Registry {
   }
 
   async writeAll(drafts: readonly DocumentDraft[], origin: WriteOrigin): Promise<readonly Document[]> {
-    const documents = await this.#retryWhileBusy(() => this.#saveAll(drafts, origin))
+    const documents = await this.#saveAllOnceFree(drafts, origin)
     for (const document of documents) this.#watchers.notify(document)
     return documents
   }
@@ -105,17 +102,12 @@ export class SqliteRegistry implements Registry {
     return { kind, id, value: parseJson(after), version }
   }
 
-  async #retryWhileBusy<Value>(save: () => Value): Promise<Value> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return save()
-      } catch (error) {
-        if (error instanceof DocumentChanged) throw error
-        if (!isBusy(error) || attempt === MAX_BUSY_RETRIES) {
-          throw new StoreUnavailable('The registry could not be written.', { cause: error })
-        }
-      }
-      await sleep(this.#timers, BUSY_RETRY_MS)
+  async #saveAllOnceFree(drafts: readonly DocumentDraft[], origin: WriteOrigin): Promise<readonly Document[]> {
+    try {
+      return await retryWhileBusy(this.#timers, () => this.#saveAll(drafts, origin))
+    } catch (error) {
+      if (error instanceof DocumentChanged) throw error
+      throw new StoreUnavailable('The registry could not be written.', { cause: error })
     }
   }
 

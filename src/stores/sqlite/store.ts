@@ -4,6 +4,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { Timers } from '../../core/clock.ts'
 import type { Entry, Reservation } from '../../core/ledger-entry.ts'
 import type { Charge, Instant, LevelView } from '../../core/meter.ts'
+import type { AlertQueue } from '../alert-queue.ts'
 import type { Registry } from '../registry.ts'
 import {
   type Admission,
@@ -31,6 +32,7 @@ import type {
   UsageQuery,
   UsageReport,
 } from '../usage-query.ts'
+import { SqliteAlertQueue } from './alert-queue.ts'
 import type { OpenRow, PendingAmendment, PendingSettlement } from './batch.ts'
 import { type LedgerFile, MAX_LOG_BYTES, openFile, type Synchronous } from './file.ts'
 import { unusable } from './file-access.ts'
@@ -65,6 +67,7 @@ const DEFAULT_CHECKPOINT_MS = 1000
  */
 export class SqliteStore implements Store {
   readonly registry: Registry
+  readonly alerts: AlertQueue
   readonly health = new LedgerHealth()
   /** Only the store, its reader and its registry use the connection. Tests break it on purpose. */
   readonly db: DatabaseSync
@@ -92,6 +95,7 @@ export class SqliteStore implements Store {
       this.#state = new LedgerState(db, timers, health, now)
       this.#expiredAtOpening = this.#state.recover()
       this.registry = new SqliteRegistry(db, timers, health)
+      this.alerts = new SqliteAlertQueue(db, timers, health)
       this.#watch = paths && new FileWatch({ paths, maxLogBytes: MAX_LOG_BYTES, timers, health })
     } catch (error) {
       this.#file.release()

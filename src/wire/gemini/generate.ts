@@ -14,6 +14,7 @@ import {
   readAnswers,
   readAudioOutput,
   readMedia,
+  readMetadata,
   readServiceTier,
 } from '../request-reader.ts'
 import { maxNormalisedBytes } from '../text-bound.ts'
@@ -69,6 +70,7 @@ const BODY = new ObjectReader<RequestDraft, GenerateLayout>(
       if (json.stringOrNull()) draft.unsizedInput = draft.uncountableInput = true
     },
     serviceTier: readServiceTier,
+    labels: readMetadata,
   }),
 )
 

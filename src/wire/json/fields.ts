@@ -11,8 +11,8 @@ const MIN_SLOTS = 8
 const MAX_SLOTS = 4096
 /** FNV's prime: it spreads four small numbers over all bits. */
 const MULTIPLIER = 0x01000193
-/** Readers keep the fields they have seen as the bits of one number. */
-const MAX_FIELDS = 32
+/** Readers keep the fields they have seen as the bits of two numbers. */
+const MAX_FIELDS = 64
 
 /**
  * A table of known keys without collisions (a perfect hash): one look-up and one comparison tell which key some bytes are.

@@ -19,6 +19,9 @@ type FieldHandler<Target, Context = undefined> = (
 
 export type FieldHandlers<Target, Context = undefined> = Readonly<Record<string, FieldHandler<Target, Context>>>
 
+/** A shift by more starts again at the first bit. */
+const BITS_PER_NUMBER = 32
+
 /**
  * Reads JSON objects of one kind. A known key may come once in an object; other keys are skipped. Handlers are made once, with
  * the table: reading an object makes no closure.
@@ -57,6 +60,7 @@ export class ObjectReader<Target, Context = undefined> {
     const isExact = this.#isExact
     const handlers = this.#handlers
     let seen = 0
+    let seenAbove = 0
     let members = 0
     json.enterObject()
     for (let field = json.nextField(fields); field !== END_OF_OBJECT; field = json.nextField(fields)) {
@@ -68,8 +72,11 @@ export class ObjectReader<Target, Context = undefined> {
       const name = names[field] ?? ''
       if (!isExact) {
         // Servers differ in which of two equal keys counts.
-        if (seen & (1 << field)) throw duplicateFieldProblem(name)
-        seen |= 1 << field
+        const isBelow = field < BITS_PER_NUMBER
+        const bit = 1 << field
+        if ((isBelow ? seen : seenAbove) & bit) throw duplicateFieldProblem(name)
+        if (isBelow) seen |= bit
+        else seenAbove |= bit
       }
       handlers[field]?.(json, target, context as Context, name)
     }

@@ -20,6 +20,7 @@ import {
   readArguments,
   readCap,
   readMedia,
+  readMetadata,
   readModalities,
   readModel,
   readServiceTier,
@@ -78,6 +79,7 @@ const BODY = new ObjectReader<RequestDraft, ResponsesLayout>({
   },
   service_tier: readServiceTier,
   user: readUser,
+  metadata: readMetadata,
   safety_identifier(json, _draft, layout) {
     layout.safetyIdentifier = json.stringOrNull()
   },

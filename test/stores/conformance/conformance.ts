@@ -3,6 +3,7 @@
 import { describe } from 'vitest'
 import type { Instant } from '../../../src/core/meter.ts'
 import type { Store } from '../../../src/stores/store.ts'
+import { alertsSuite } from './alerts.ts'
 import { amendmentsSuite } from './amendments.ts'
 import { endingsSuite } from './endings.ts'
 import { ledgerSuite } from './ledger.ts'
@@ -31,5 +32,6 @@ export function conformance(kind: StoreFactory): void {
   describe(`${kind.name}: ledger`, () => ledgerSuite(kind))
   describe(`${kind.name}: usage`, () => usageSuite(kind))
   describe(`${kind.name}: registry`, () => registrySuite(kind))
+  describe(`${kind.name}: alerts`, () => alertsSuite(kind))
   describe(`${kind.name}: contract`, promisesSuite)
 }

@@ -547,7 +547,7 @@ export function ledgerSuite(kind: StoreFactory): void {
     await store.close(at())
     const { facts, charges } = reservationOf('late', [chargeOf('cost/day', 1n, 100n)])
     const outcome = outcomeOf(1, 1n)
-    const calls: Record<Exclude<keyof Store, 'registry' | 'health' | 'close'>, () => Promise<unknown>> = {
+    const calls: Record<Exclude<keyof Store, 'registry' | 'alerts' | 'health' | 'close'>, () => Promise<unknown>> = {
       reserve: () => store.reserve([{ facts, charges, expiresAtMs: 0 }], at()),
       amend: () => store.amend([{ facts, charges, expiresAtMs: 0 }], at()),
       settle: () => store.settle([{ callId: 'late', outcome, used: undefined }], at()),

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 
-const CONTRACTS = ['store.ts', 'registry.ts']
+const CONTRACTS = ['store.ts', 'registry.ts', 'alert-queue.ts']
 
 const testNames = new Set<string>()
 

@@ -136,7 +136,7 @@ test('a ledger from before costs of attempts and idempotency keys were kept goes
     ALTER TABLE entry DROP COLUMN person; DROP INDEX document_version; DROP INDEX key_project; DROP INDEX entry_adjusts; ALTER TABLE entry DROP COLUMN adjusts; ALTER TABLE entry DROP COLUMN reason;
     ALTER TABLE entry DROP COLUMN provider_cost_nano_usd; ALTER TABLE entry DROP COLUMN computed_cost_nano_usd;
     ALTER TABLE entry DROP COLUMN rare_usage; ALTER TABLE rollup DROP COLUMN rare_usage;
-    ALTER TABLE rollup DROP COLUMN billed_requests; PRAGMA user_version = 1`)
+    DROP TABLE alert; DROP TABLE pruned; DROP TABLE text_code; DROP TABLE refused; ALTER TABLE entry DROP COLUMN items; ALTER TABLE rollup DROP COLUMN billed_requests; PRAGMA user_version = 1`)
   for (const name of [
     'cache_write_1h',
     'audio_input',

@@ -323,9 +323,23 @@ test('of an answer’s figures, keys in another case are other keys, and of equa
   ])
 })
 
-test('a table of two fields with the same hash, or of more fields than a number has bits, cannot be made', () => {
+test('a table of two fields with the same hash, or of more fields than two numbers have bits, cannot be made', () => {
   expect(() => new Fields('model', 'Model')).toThrow('have the same hash')
-  expect(() => new Fields(...Array.from({ length: 33 }, (_, index) => `field_${index}`))).toThrow('at most 32 fields')
+  expect(() => new Fields(...Array.from({ length: 65 }, (_, index) => `field_${index}`))).toThrow('at most 64 fields')
+})
+
+test('a known field comes once in an object, whatever its place in the table', () => {
+  const names = Array.from({ length: 40 }, (_, index) => String.fromCodePoint(0x41 + (index % 26)).repeat(index + 1))
+  const reader = new ObjectReader(
+    handlersFor<string[], undefined>(names, (json, seen, _, name) => {
+      seen.push(name)
+      json.skipValue()
+    }),
+  )
+  const read = (members: readonly string[]) =>
+    reader.readDocument(Buffer.from(`{${members.map((name) => `"${name}":1`).join()}}`), [] as string[])
+  expect(read(names)).toEqual(names)
+  for (const name of names) expect(() => read([...names, name])).toThrow(name)
 })
 
 test('short texts are what their bytes say, made once', () => {
