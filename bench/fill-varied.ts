@@ -1,22 +1,23 @@
-// Fills a ledger with the calls of traffic.ts: through the store, so that rows, indexes and sums are those that a gateway leaves; or
-// row by row, as a version left them that knew no sums.
+// Fills a ledger with the calls of traffic.ts, so that rows, indexes and sums are those that a gateway leaves.
 
+import { rmSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
-import type { Timers } from '../src/core/clock.ts'
 import { LimitPlan } from '../src/core/limits.ts'
 import type { Charge } from '../src/core/meter.ts'
+import { processTimers } from '../src/stores/index.ts'
 import { EntryWriter } from '../src/stores/sqlite/entry-writer.ts'
-import { APPLICATION_ID, MIGRATIONS } from '../src/stores/sqlite/migrations.ts'
+import { IDS_PER_MS } from '../src/stores/sqlite/id-source.ts'
+import { serializeCharges } from '../src/stores/sqlite/levels.ts'
 import { SqliteStore } from '../src/stores/sqlite/store.ts'
-import { keyName, type TrafficCall, traffic } from './traffic.ts'
+import { KeptSums } from '../src/stores/sqlite/sums/kept-sums.ts'
+import { sumsFileOf } from '../src/stores/sqlite/sums/sums-file.ts'
+import { keyName, TRAFFIC_MS, type TrafficCall, traffic } from './traffic.ts'
 
-/** The last format of the file without items and sums by quarter hour. */
-const OLDER_FORMAT = 11
-const ITEMS_FORMAT = 12
-/** Calls that are in flight together: at 1.3 calls a second of 2 s each, few are. Rows that settle late split their pages. */
 const BATCH_CALLS = 8
 const CALLS_PER_CORRECTION = 2_000
-const CALLS_PER_REFUSAL = 200
+const REFUSALS_PER_CORRECTION = 10
+/** Many at once cost less, and leave the same sums. */
+const CALLS_PER_COUNT = 65_536
 const REFUSING_LIMITS = ['requests_per_minute', 'tokens_per_minute', 'daily_spending_limit', 'key_cost_per_day']
 /** No call is later than this before now, so that the newest hour has calls. */
 const END_BEFORE_NOW_MS = 60_000
@@ -65,64 +66,70 @@ function progressOf(count: number): (done: number) => void {
   }
 }
 
-/** Commits of settlements do not wait for further calls. A busy file is still polled, and sums are still saved at intervals. */
-const SETTLE_AT_ONCE: Timers = {
-  setTimeout: (callback, delayMs) =>
-    delayMs > 2 && delayMs < 50 ? setImmediate(callback) : setTimeout(callback, delayMs),
-  clearTimeout: (timer) => {
-    if (isImmediate(timer)) clearImmediate(timer)
-    else clearTimeout(timer as NodeJS.Timeout | undefined)
-  },
-}
-
-const isImmediate = (timer: unknown): timer is NodeJS.Immediate =>
-  typeof timer === 'object' && timer !== null && '_onImmediate' in timer
-
 const at = (ms: number) => ({ wallMs: ms, monoMs: ms })
 
-/** Every call is reserved and settled at its own time. Some are corrected later; between them, calls are refused. */
-export async function fillVaried(path: string, count: number): Promise<void> {
+/**
+ * Calls as a gateway leaves them: each row is inserted and settled by the writer of the store, a few in flight at a time. Some calls are
+ * corrected later, and some are refused. Without the sums of reports, as in a file of a version that kept none.
+ */
+export async function fillOlder(path: string, count: number): Promise<void> {
   const progress = progressOf(count)
-  let store: SqliteStore | undefined
-  let done = 0
-  let lastMs = Date.now()
+  const startMs = Date.now() - TRAFFIC_MS
+  await new SqliteStore(path, { now: at(startMs), timers: processTimers }).close(at(startMs))
+  const corrected = writeCalls(path, count, progress)
+  const store = new SqliteStore(path, { now: at(Date.now()), timers: processTimers })
+  for (const [index, call] of corrected.entries()) await addOthers(store, call, index)
+  await store.close(at(Date.now()))
+  rmSync(sumsFileOf(path), { force: true })
+}
+
+/** The same, with all sums. */
+export async function fillVaried(path: string, count: number): Promise<void> {
+  await fillOlder(path, count)
+  const db = new DatabaseSync(path)
+  const sums = new KeptSums(db, sumsFileOf(path))
+  while (sums.follow(CALLS_PER_COUNT));
+  sums.secure()
+  sums.close()
+  db.close()
+}
+
+/** Returns the calls to correct. */
+function writeCalls(path: string, count: number, progress: (done: number) => void): TrafficCall[] {
+  const db = new DatabaseSync(path)
+  db.exec('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -400000')
+  const writer = new EntryWriter(db)
+  const corrected: TrafficCall[] = []
+  let seq = 0
+  let id = 0
   for (const batch of batches(count)) {
-    store ??= new SqliteStore(path, { now: at(batch[0]?.facts.reservedAtMs ?? lastMs), timers: SETTLE_AT_ONCE })
-    const ledger = store
-    const instants = batch.map(({ facts }) => at(facts.reservedAtMs))
-    await Promise.all(
-      batch.map((call, index) => {
-        const now = instants[index] ?? at(lastMs)
-        const reservation = { facts: call.facts, charges: chargesOf(call), expiresAtMs: Number.MAX_SAFE_INTEGER }
-        return ledger.reserve([reservation], now)
-      }),
-    )
-    lastMs = batch.at(-1)?.facts.reservedAtMs ?? lastMs
-    const settlements = batch.map(({ facts, outcome }) => ({
-      callId: facts.callId,
-      outcome,
-      used: { requests: 1n, tokens: 0n, cost: outcome.cost.totalNanoUsd, inFlight: 0n },
-    }))
-    const results = (
-      await Promise.all(settlements.map((one, index) => ledger.settle([one], instants[index] ?? at(lastMs))))
-    ).flat()
-    if (results.some((result) => result !== 'settled')) throw new Error('a call could not be settled')
-    for (const [index, call] of batch.entries()) await addOthers(ledger, call, done + index)
-    progress((done += batch.length))
+    db.exec('BEGIN')
+    const ids = batch.map((call) => {
+      id = Math.max(id + 1, call.facts.reservedAtMs * IDS_PER_MS)
+      writer.insert(id, call.facts, serializeCharges(chargesOf(call)), false)
+      return id
+    })
+    for (const [index, call] of batch.entries()) {
+      writer.settle(ids[index] ?? 0, ++seq, call.facts, call.outcome)
+      if (seq % CALLS_PER_CORRECTION === 0) corrected.push(call)
+    }
+    db.exec('COMMIT')
+    progress(seq)
   }
-  await store?.close(at(lastMs))
+  addSums(db)
+  db.exec('PRAGMA journal_mode = WAL')
+  db.close()
+  return corrected
 }
 
 /** Corrections and refusals among the calls. */
 async function addOthers(store: SqliteStore, { facts, outcome }: TrafficCall, index: number): Promise<void> {
   const now = at(facts.reservedAtMs)
-  if (index % CALLS_PER_REFUSAL === 0) {
-    const turn = index / CALLS_PER_REFUSAL
+  for (let turn = index * REFUSALS_PER_CORRECTION; turn < (index + 1) * REFUSALS_PER_CORRECTION; turn++) {
     const reason = REFUSING_LIMITS[turn % REFUSING_LIMITS.length] ?? ''
     const refused = { key: keyName(turn), atMs: now.wallMs, simulated: false, isShadow: turn % 3 === 0 }
     await store.append([{ kind: 'refusals', reason, count: 1 + (turn % 5), refused }], now)
   }
-  if (index % CALLS_PER_CORRECTION !== CALLS_PER_CORRECTION - 1) return
   const { callId } = facts
   const tenth = outcome.cost.totalNanoUsd / 10n
   const cost = { inputNanoUsd: 0n, outputNanoUsd: 0n, totalNanoUsd: tenth }
@@ -141,39 +148,13 @@ async function addOthers(store: SqliteStore, { facts, outcome }: TrafficCall, in
   )
 }
 
-/** Entries of an older file, with the sums that it has: by day and by minute of the recent hours. */
-export async function fillOlder(path: string, count: number): Promise<void> {
-  const progress = progressOf(count)
-  const db = new DatabaseSync(path)
-  for (const migration of MIGRATIONS.slice(0, ITEMS_FORMAT)) db.exec(migration)
-  // The writer is made for the newest format. The calls here have no items, so that the column can go again.
-  const writer = new EntryWriter(db)
-  db.exec(`ALTER TABLE entry DROP COLUMN items; PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${OLDER_FORMAT};
-    PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -400000`)
-  let seq = 0
-  let id = 0
-  for (const batch of batches(count)) {
-    db.exec('BEGIN')
-    const ids = batch.map((call) => {
-      id = Math.max(id + 1, call.facts.reservedAtMs * 1_024)
-      const held = chargesOf(call).map(({ meter, amount }) => [meter.key, `${amount}`, 0])
-      writer.insert(id, { ...call.facts, items: null }, JSON.stringify(held), false)
-      return id
-    })
-    for (const [index, { facts, outcome }] of batch.entries()) writer.settle(ids[index] ?? 0, ++seq, facts, outcome)
-    db.exec('COMMIT')
-    progress(seq)
-  }
-  addOlderSums(db)
-  db.exec('PRAGMA journal_mode = WAL')
-  db.close()
-}
-
 const RECENT_MS = 7_200_000
+const DAY_SQL = "iif(day = '', date(reserved_at_ms / 1000, 'unixepoch'), day)"
 
-export function addOlderSums(db: DatabaseSync, nowMs = Date.now()): void {
+/** The sums of `/llm/stats`: by day, and by minute of the recent hours. */
+export function addSums(db: DatabaseSync, nowMs = Date.now()): void {
   for (const [span, id] of [
-    ['day', 'day'],
+    ['day', DAY_SQL],
     ['minute', 'reserved_at_ms / 60000'],
   ]) {
     for (const key of ["''", 'key']) {

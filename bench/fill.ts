@@ -1,12 +1,12 @@
 // Fills a ledger with settled calls, for benchmarks of starting and reading with a long history.
 //   node bench/fill.ts <path> <rows>          equal calls, ten a second: the fastest
-//   node bench/fill.ts <path> <rows> varied   the calls of traffic.ts, as the gateway itself writes them
-//   node bench/fill.ts <path> <rows> older    the same calls, as a version wrote them that kept no sums of them
+//   node bench/fill.ts <path> <rows> varied   the calls of traffic.ts, as the gateway leaves them
+//   node bench/fill.ts <path> <rows> older    the same calls, without the sums of reports
 
 import { DatabaseSync } from 'node:sqlite'
 import { processTimers } from '../src/stores/index.ts'
 import { SqliteStore } from '../src/stores/sqlite/store.ts'
-import { addOlderSums, fillOlder, fillVaried } from './fill-varied.ts'
+import { addSums, fillOlder, fillVaried } from './fill-varied.ts'
 
 const [path, count, kind = 'equal'] = process.argv.slice(2)
 const isKnown = ['equal', 'varied', 'older'].includes(kind)
@@ -47,6 +47,6 @@ for (let from = 1; from <= ROW_COUNT; from += CHUNK_ROWS) {
 }
 for (const { sql } of indexes) db.exec(String(sql))
 
-addOlderSums(db, now.wallMs)
+addSums(db, now.wallMs)
 db.exec('PRAGMA journal_mode = WAL')
 db.close()
