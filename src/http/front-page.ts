@@ -28,7 +28,7 @@ Ask how it stands (if ADMIN_KEY is set, calls' figures need it or a key):
   POST /llm/estimate              what a call would reserve, and whether it fits
   GET  /llm/explain/{call_id}     what a call cost, or why it was refused
   GET  /v1/models                 the models that can be used
-  GET  /token-usage/user/{id}, /token-usage/thread/{id}   what calls used and did cost; &format=csv for tables
+  GET  /token-usage/user/{id}, /token-usage/thread/{id}   what calls used and did cost; ?format=csv for tables
   GET  /token-usage/by-model, /token-usage/by-provider, /token-usage/by-agent, /token-usage/by-operation,
        /token-usage/by-user, /token-usage/by-key, /token-usage/by-project, /token-usage/by-day
   GET  /token-usage/all, /token-usage/refusals   every call; how many each limit refused
